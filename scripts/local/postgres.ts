@@ -34,7 +34,7 @@ const START_DEADLINE_MS = 60_000;
  * Stops the server when the process that started it dies, however it dies: the shell holds the other end of
  * its stdin, and the end of input makes it ask for a fast shutdown.
  */
-const GUARD = `exec 3<&0; "$@" </dev/null & server=$!
+const GUARD = `trap "" INT TERM; exec 3<&0; "$@" </dev/null & server=$!
 (cat >/dev/null; kill -INT $server 2>/dev/null) <&3 &
 exec 3<&-; wait $server`;
 
