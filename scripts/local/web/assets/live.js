@@ -1,0 +1,46 @@
+/** Keeps a tool page current: fetches the same page and swaps its main part, unless the reader paused it. */
+const INTERVAL_MS = 3000;
+
+const main = document.querySelector("main[data-live]");
+const pause = document.querySelector("#pause");
+const note = document.querySelector("#refreshed");
+let paused = false;
+
+function busyReading() {
+  const selection = getSelection();
+  return document.hidden || (selection !== null && !selection.isCollapsed) ||
+    main.querySelector("details[open], iframe") !== null ||
+    document.activeElement?.matches("main a, main summary");
+}
+
+/** Replaces the content and puts scrolled and focused tables back to where they were. */
+function swap(next) {
+  const scrolled = [...main.querySelectorAll(".scroll")].map((element) => element.scrollLeft);
+  const focused = [...main.querySelectorAll(".scroll")].indexOf(document.activeElement);
+  main.replaceChildren(...next.childNodes);
+  const tables = [...main.querySelectorAll(".scroll")];
+  tables.forEach((element, index) => element.scrollLeft = scrolled[index] ?? 0);
+  tables[focused]?.focus({ preventScroll: true });
+}
+
+async function refresh() {
+  if (paused || busyReading()) return;
+  try {
+    const response = await fetch(location.href, { headers: { accept: "text/html" } });
+    const next = new DOMParser().parseFromString(await response.text(), "text/html").querySelector("main");
+    if (next !== null && next.innerHTML !== main.innerHTML && !busyReading()) {
+      swap(next);
+    }
+    if (note.textContent !== "") note.textContent = "";
+  } catch {
+    note.textContent = "The stack does not answer.";
+  }
+}
+
+pause?.addEventListener("click", () => {
+  paused = !paused;
+  pause.setAttribute("aria-pressed", String(paused));
+  pause.textContent = paused ? "Paused" : "Pause";
+});
+
+setInterval(refresh, INTERVAL_MS);

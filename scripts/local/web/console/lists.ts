@@ -1,0 +1,177 @@
+import { html, type Part } from "../html.ts";
+import {
+  amount,
+  anyTable,
+  code,
+  type Column,
+  json,
+  number,
+  plain,
+  section,
+  status,
+  table,
+  text,
+  time,
+} from "./cells.ts";
+import type { Database, Row } from "./database.ts";
+import { readDeliveries } from "./stand_in.ts";
+
+async function jobs(database: Database): Promise<Part> {
+  // The queue is private to the database and not part of the contract: it is shown as it is.
+  const rows = await database.query("select * from private.jobs limit 200");
+  return anyTable("Jobs", rows, "No jobs are waiting.");
+}
+
+async function waitingEvents(database: Database): Promise<Part> {
+  const rows = await database.query(
+    `select id, type, status, attempts, next_attempt_at, last_error
+       from public.webhook_events where status in ('failed', 'dead') order by next_attempt_at nulls last limit 100`,
+  );
+  const columns = [
+    code("Event", "id"),
+    text("Type", "type"),
+    status("Status", "status"),
+    number("Attempts", "attempts"),
+    time("Next attempt", "next_attempt_at"),
+    text("Last error", "last_error"),
+  ];
+  return table("Events to retry", columns, rows, "No event waits for a retry.");
+}
+
+/** Events and jobs that still have to run. */
+export async function queueBody(database: Database): Promise<Part> {
+  return await Promise.all([
+    section("Events to retry", () => waitingEvents(database)),
+    section("Jobs", () => jobs(database)),
+  ]);
+}
+
+/** Open alerts, newest first. */
+export async function alertTable(database: Database, limit: number): Promise<Part> {
+  const rows = await database.query(
+    `select kind, severity, status, count, first_at, last_at, data
+       from public.alerts order by (status = 'open') desc, last_at desc limit $1`,
+    [limit],
+  );
+  const columns = [
+    text("Kind", "kind"),
+    status("Severity", "severity"),
+    status("Status", "status"),
+    number("Times", "count"),
+    time("First", "first_at"),
+    time("Last", "last_at"),
+    json("Data", "data"),
+  ];
+  return table("Alerts", columns, rows, "No alerts.");
+}
+
+async function disputes(database: Database): Promise<Part> {
+  const rows = await database.query(
+    `select d.id, o.number, d.amount, d.currency, d.reason, d.status, d.evidence_due_by
+       from public.disputes d left join public.orders o on o.id = d.order_id
+      order by d.evidence_due_by nulls last limit 100`,
+  );
+  const columns = [
+    code("Dispute", "id"),
+    text("Order", "number"),
+    amount("Amount", "amount"),
+    text("Reason", "reason"),
+    status("Status", "status"),
+    time("Evidence due", "evidence_due_by"),
+  ];
+  return table("Disputes", columns, rows, "No disputes.");
+}
+
+async function fraudSignals(database: Database): Promise<Part> {
+  const rows = await database.query(
+    `select s.created_at, o.number, s.kind, s.severity, s.data
+       from public.fraud_signals s left join public.orders o on o.id = s.order_id
+      order by s.created_at desc limit 100`,
+  );
+  const columns = [
+    time("At", "created_at"),
+    text("Order", "number"),
+    text("Kind", "kind"),
+    status("Severity", "severity"),
+    json("Data", "data"),
+  ];
+  return table("Fraud signals", columns, rows, "No signals.");
+}
+
+/** Alerts, disputes and fraud signals. */
+export async function alertsBody(database: Database): Promise<Part> {
+  return await Promise.all([
+    section("Alerts", () => alertTable(database, 100)),
+    section("Disputes", () => disputes(database)),
+    section("Fraud signals", () => fraudSignals(database)),
+  ]);
+}
+
+function available(row: Row): Part {
+  const left = Number(row.on_hand) - Number(row.reserved);
+  if (left > 3) return String(left);
+  return html`<span class="badge ${left === 0 ? "bad" : "warn"}">${
+    left === 0 ? "sold out" : `${left} left`
+  }</span>`;
+}
+
+const INVENTORY_COLUMNS: readonly Column[] = [
+  code("SKU", "sku"),
+  text("Product", "name"),
+  text("Colour", "color"),
+  text("Size", "size"),
+  amount("Price", "price_amount"),
+  number("On hand", "on_hand"),
+  number("Reserved", "reserved"),
+  { title: "Available", cell: available, numeric: true },
+];
+
+/** Stock per variant. */
+export async function inventoryBody(database: Database): Promise<Part> {
+  return await section("Stock", async () => {
+    const rows = await database.query(
+      `select v.sku, p.name, v.color, v.size, v.price_amount, v.currency, l.on_hand, l.reserved
+         from public.inventory_levels l
+         join public.product_variants v on v.id = l.variant_id
+         join public.products p on p.id = v.product_id
+        order by p.name, v.color, v.sku`,
+    );
+    return table(
+      "Stock",
+      INVENTORY_COLUMNS,
+      rows,
+      "The catalogue is empty. `deno task dev --fresh` loads the demo catalogue.",
+    );
+  });
+}
+
+function httpStatus(row: Row): Part {
+  const answer = Number(row.status);
+  if (!Number.isFinite(answer) || answer === 0) {
+    return html`<span class="badge bad">${plain(row.status ?? "no answer")}</span>`;
+  }
+  return html`<span class="badge ${answer < 300 ? "good" : "bad"}">${answer}</span>`;
+}
+
+/** Every delivery attempt of the Stripe stand-in. */
+export async function deliveriesBody(stripeUrl: string): Promise<Part> {
+  return await section("Attempts", async () => {
+    const columns: readonly Column[] = [
+      {
+        title: "At",
+        cell: (row) =>
+          plain(typeof row.at === "string" ? row.at.replace("T", " ").replace(/\.\d+Z$/, " UTC") : row.at),
+      },
+      { title: "Event", cell: (row) => html`<code>${plain(row.event_id ?? row.event ?? row.id)}</code>` },
+      text("Type", "type"),
+      { title: "Answer", cell: httpStatus },
+      { title: "To", cell: (row) => plain(row.url ?? row.endpoint) },
+    ];
+    return table(
+      "Deliveries",
+      columns,
+      (await readDeliveries(stripeUrl)).slice(0, 300),
+      "Nothing was delivered yet.",
+    );
+  });
+}

@@ -1,0 +1,231 @@
+import type { Mail, MailStore } from "./mail_store.ts";
+import { jsonResponse } from "./responses.ts";
+import type { Pages } from "./server.ts";
+
+/** A refusal in Resend's own shape (https://resend.com/docs/api-reference/errors). */
+class ResendError extends Error {
+  constructor(readonly status: number, override readonly name: string, message: string) {
+    super(message);
+  }
+}
+
+/** One fault to answer with before mails are accepted again. */
+interface Fault {
+  status: number;
+  times: number;
+  retryAfter: string | null;
+}
+
+const FAULT_NAMES: Readonly<Record<number, string>> = {
+  429: "rate_limit_exceeded",
+  500: "application_error",
+  503: "service_unavailable",
+};
+
+const UNSUPPORTED = ["scheduled_at", "template", "react", "topic_id"] as const;
+
+function asRecord(value: unknown, what: string): Record<string, unknown> {
+  if (typeof value === "object" && value !== null && !Array.isArray(value)) {
+    return value as Record<string, unknown>;
+  }
+  throw new ResendError(422, "validation_error", `The ${what} must be a JSON object.`);
+}
+
+function optionalText(body: Record<string, unknown>, field: string): string | null {
+  const value = body[field];
+  if (value === undefined || value === null) return null;
+  if (typeof value === "string") return value;
+  throw new ResendError(422, "validation_error", `The \`${field}\` field must be a string.`);
+}
+
+function requiredText(body: Record<string, unknown>, field: string): string {
+  const value = optionalText(body, field);
+  if (value === null || value === "") {
+    throw new ResendError(422, "missing_required_field", `Missing \`${field}\` field.`);
+  }
+  if (/[\r\n]/.test(value)) {
+    throw new ResendError(422, "validation_error", `The \`${field}\` field must not contain line breaks.`);
+  }
+  return value;
+}
+
+const ADDRESS = /^(?:[^<>\r\n]*<[^\s<>@]+@[^\s<>@]+>|[^\s<>@]+@[^\s<>@]+)$/;
+
+function addresses(body: Record<string, unknown>, field: string): string[] {
+  const value = body[field];
+  if (value === undefined || value === null) return [];
+  const list: unknown[] = Array.isArray(value) ? value : [value];
+  const valid = list.filter((item): item is string => typeof item === "string" && ADDRESS.test(item));
+  if (valid.length !== list.length || list.length > 50) {
+    throw new ResendError(
+      422,
+      "validation_error",
+      `Invalid \`${field}\` field. The email address needs to follow the \`email@example.com\` or \`Name <email@example.com>\` format, at most 50 of them.`,
+    );
+  }
+  return valid;
+}
+
+function textRecord(body: Record<string, unknown>, field: string): Record<string, string> {
+  if (body[field] === undefined || body[field] === null) return {};
+  const entries = Object.entries(asRecord(body[field], `\`${field}\` field`));
+  return Object.fromEntries(entries.map(([name, value]) => [name, String(value)]));
+}
+
+function records(body: Record<string, unknown>, field: string): Record<string, unknown>[] {
+  const value = body[field] ?? [];
+  if (!Array.isArray(value)) {
+    throw new ResendError(422, "validation_error", `The \`${field}\` field must be an array.`);
+  }
+  return value.map((item) => asRecord(item, `\`${field}\` entry`));
+}
+
+function parseBody(text: string): Record<string, unknown> {
+  try {
+    return asRecord(JSON.parse(text), "request body");
+  } catch (error) {
+    if (error instanceof ResendError) throw error;
+    throw new ResendError(400, "validation_error", "The request body is not valid JSON.");
+  }
+}
+
+function toMail(body: Record<string, unknown>, idempotencyKey: string | null, bodyHash: string): Mail {
+  for (const field of UNSUPPORTED) {
+    if (body[field] !== undefined) {
+      throw new ResendError(501, "not_supported", `The local Resend stand-in does not support \`${field}\`.`);
+    }
+  }
+  const from = requiredText(body, "from");
+  if (!ADDRESS.test(from)) throw new ResendError(422, "invalid_from_address", "Invalid `from` field.");
+  const to = addresses(body, "to");
+  if (to.length === 0) throw new ResendError(422, "missing_required_field", "Missing `to` field.");
+  const subject = requiredText(body, "subject");
+  const markup = optionalText(body, "html");
+  const text = optionalText(body, "text");
+  if (markup === null && text === null) {
+    throw new ResendError(422, "missing_required_field", "Missing `html` or `text` field.");
+  }
+  return {
+    id: crypto.randomUUID(),
+    created_at: new Date().toISOString(),
+    from,
+    to,
+    cc: addresses(body, "cc"),
+    bcc: addresses(body, "bcc"),
+    reply_to: addresses(body, "reply_to"),
+    subject,
+    html: markup,
+    text,
+    headers: textRecord(body, "headers"),
+    tags: records(body, "tags").map((tag) => ({ name: String(tag.name), value: String(tag.value) })),
+    attachments: records(body, "attachments").map((file) => ({
+      filename: String(file.filename ?? "attachment"),
+      content_type: typeof file.content_type === "string" ? file.content_type : null,
+      size: typeof file.content === "string" ? file.content.length : 0,
+    })),
+    idempotency_key: idempotencyKey,
+    body_hash: bodyHash,
+  };
+}
+
+async function sha256(text: string): Promise<string> {
+  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
+  return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+function authenticate(request: Request): void {
+  const header = request.headers.get("authorization") ?? "";
+  const key = /^Bearer\s+(\S+)$/i.exec(header)?.[1];
+  if (key === undefined) throw new ResendError(401, "missing_api_key", "Missing API Key");
+  if (!key.startsWith("re_")) throw new ResendError(403, "invalid_api_key", "API key is invalid");
+}
+
+async function send(request: Request, mails: MailStore): Promise<Response> {
+  const key = request.headers.get("idempotency-key");
+  if (key !== null && (key.length < 1 || key.length > 256)) {
+    throw new ResendError(400, "invalid_idempotency_key", "The key must be between 1-256 chars.");
+  }
+  const text = await request.text();
+  const hash = await sha256(text);
+  // From here to add() nothing is awaited, so that parallel requests with one key cannot both be accepted.
+  const earlier = key === null ? undefined : mails.byIdempotencyKey(key);
+  if (earlier !== undefined) {
+    if (earlier.body_hash === hash) return jsonResponse({ id: earlier.id });
+    throw new ResendError(
+      409,
+      "invalid_idempotent_request",
+      "Same idempotency key used with a different request payload.",
+    );
+  }
+  const mail = toMail(parseBody(text), key, hash);
+  mails.add(mail);
+  return jsonResponse({ id: mail.id });
+}
+
+/** Resend's "retrieve email": what was accepted, plus `last_event`. */
+function retrieve(mail: Mail): Response {
+  const { idempotency_key: _key, body_hash: _hash, ...rest } = mail;
+  return jsonResponse({ object: "email", ...rest, last_event: "delivered" });
+}
+
+async function setFault(request: Request): Promise<Fault | null> {
+  if (request.method === "DELETE") return null;
+  const body = parseBody(await request.text());
+  const status = Number(body.status ?? 500);
+  const times = Number(body.times ?? 1);
+  if (!Number.isInteger(status) || status < 400 || status > 599 || !Number.isInteger(times) || times < 1) {
+    throw new ResendError(422, "validation_error", "A fault is { status: 400–599, times: 1 or more }.");
+  }
+  return { status, times, retryAfter: body.retry_after === undefined ? null : String(body.retry_after) };
+}
+
+/**
+ * Enough of Resend's API to send mail offline: `POST /resend/emails`, `GET /resend/emails/{id}`.
+ * `POST /resend/_control/faults { status, times, retry_after? }` makes the next sends fail; `DELETE` clears it.
+ */
+export function resendStandIn(mails: MailStore): Pages {
+  let fault: Fault | null = null;
+
+  function injectedFault(): Response | null {
+    if (fault === null) return null;
+    const { status, retryAfter } = fault;
+    fault = fault.times > 1 ? { ...fault, times: fault.times - 1 } : null;
+    const name = FAULT_NAMES[status] ?? "application_error";
+    const headers: Record<string, string> = retryAfter === null ? {} : { "retry-after": retryAfter };
+    return jsonResponse(
+      { statusCode: status, name, message: "Injected by _control/faults." },
+      status,
+      headers,
+    );
+  }
+
+  async function answer(request: Request, path: string): Promise<Response> {
+    if (path === "/_control/faults" && (request.method === "POST" || request.method === "DELETE")) {
+      fault = await setFault(request);
+      return jsonResponse({ fault });
+    }
+    authenticate(request);
+    if (path === "/emails" && request.method === "POST") return injectedFault() ?? await send(request, mails);
+    const id = /^\/emails\/([0-9a-f-]{36})$/.exec(path)?.[1];
+    if (id !== undefined && request.method === "GET") {
+      const mail = mails.get(id);
+      if (mail === undefined) throw new ResendError(404, "not_found", "Email not found");
+      return retrieve(mail);
+    }
+    throw new ResendError(
+      501,
+      "not_supported",
+      `The local Resend stand-in has no ${request.method} ${path}.`,
+    );
+  }
+
+  return async (request, url) => {
+    try {
+      return await answer(request, url.pathname.slice("/resend".length));
+    } catch (error) {
+      if (!(error instanceof ResendError)) throw error;
+      const { status, name, message } = error;
+      return jsonResponse({ statusCode: status, name, message }, status);
+    }
+  };
+}

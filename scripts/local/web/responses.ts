@@ -1,0 +1,67 @@
+import type { Html } from "./html.ts";
+
+const BASE_HEADERS: Readonly<Record<string, string>> = {
+  "cache-control": "no-store",
+  "referrer-policy": "no-referrer",
+  "x-content-type-options": "nosniff",
+};
+
+/** Content Security Policy of our own pages: scripts and styles from this origin only, nothing inline. */
+export function pagePolicy(connectTo: readonly string[] = []): string {
+  return [
+    "default-src 'none'",
+    "script-src 'self'",
+    "style-src 'self'",
+    "img-src 'self' data:",
+    `connect-src ${["'self'", ...connectTo].join(" ")}`,
+    "frame-src 'self'",
+    "form-action 'none'",
+    "base-uri 'none'",
+    "frame-ancestors 'none'",
+  ].join("; ");
+}
+
+/** Policy for documents that only hold pictures or foreign markup: no script, no network. */
+export const INERT_POLICY =
+  "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'; sandbox allow-popups allow-popups-to-escape-sandbox";
+
+/** A page under {@link pagePolicy}; `connectTo` lists the other origins its scripts may call. */
+export function htmlResponse(body: Html, options: { status?: number; connectTo?: readonly string[] } = {}) {
+  return new Response(body.text, {
+    status: options.status ?? 200,
+    headers: {
+      ...BASE_HEADERS,
+      "content-type": "text/html; charset=utf-8",
+      "content-security-policy": pagePolicy(options.connectTo),
+    },
+  });
+}
+
+/** Markup that this project did not write (a mail), locked in by {@link INERT_POLICY}. */
+export function inertHtmlResponse(markup: string): Response {
+  return new Response(markup, {
+    headers: {
+      ...BASE_HEADERS,
+      "content-type": "text/html; charset=utf-8",
+      "content-security-policy": INERT_POLICY,
+    },
+  });
+}
+
+export function jsonResponse(body: unknown, status = 200, headers: Record<string, string> = {}): Response {
+  return new Response(JSON.stringify(body), {
+    status,
+    headers: { ...BASE_HEADERS, "content-type": "application/json; charset=utf-8", ...headers },
+  });
+}
+
+/** A file served as it is; `type` is its media type. */
+export function fileResponse(body: string | Uint8Array<ArrayBuffer>, type: string): Response {
+  return new Response(body, {
+    headers: {
+      ...BASE_HEADERS,
+      "content-type": type,
+      "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'",
+    },
+  });
+}

@@ -1,0 +1,110 @@
+import { consolePages } from "./console/pages.ts";
+import { openDatabase } from "./console/database.ts";
+import { illustration } from "./illustrations/mod.ts";
+import { inboxPages } from "./inbox.ts";
+import { indexPage } from "./index_page.ts";
+import { errorPage } from "./layout.ts";
+import { openMailStore } from "./mail_store.ts";
+import { resendStandIn } from "./resend.ts";
+import { fileResponse, htmlResponse } from "./responses.ts";
+import { staticFile } from "./static_files.ts";
+import { storePage } from "./store_page.ts";
+
+/** What the site needs to know about the rest of the stack. */
+export interface WebOptions {
+  /** 0 takes any free port. */
+  port: number;
+  /** LOCAL_DIR; mails are kept in its `mails` folder. */
+  dir: string;
+  apiUrl: string;
+  stripeUrl: string;
+  dbUrl: string;
+  publishableKey: string;
+  secretKey: string;
+}
+
+/** A running site. */
+export interface WebSite {
+  url: string;
+  port: number;
+  stop(): Promise<void>;
+}
+
+/** Answers a request under its own path prefix, or null when nothing is there. */
+export type Pages = (request: Request, url: URL) => Promise<Response | null> | Response | null;
+
+const ASSETS = new URL("./assets/", import.meta.url);
+const STORE = new URL("./store/", import.meta.url);
+
+function storePages(options: WebOptions): Pages {
+  return async (_request, url) => {
+    const path = url.pathname.slice("/store".length).replace(/^\//, "");
+    const image = /^images\/([a-z0-9-]+)\.svg$/.exec(path);
+    if (image?.[1] !== undefined) {
+      const picture = illustration(image[1], url.searchParams.get("color") ?? "");
+      return picture === null ? null : fileResponse(picture, "image/svg+xml; charset=utf-8");
+    }
+    return path.includes(".") ? await staticFile(STORE, path) : storePage(path, options);
+  };
+}
+
+/** Only loopback names are served: a foreign page cannot reach the console by pointing its own name at us. */
+function isLoopback(hostname: string): boolean {
+  return hostname === "127.0.0.1" || hostname === "localhost" || hostname === "[::1]";
+}
+
+function serve(options: WebOptions, port: number, handle: (request: Request) => Promise<Response>) {
+  try {
+    return Deno.serve({ hostname: "127.0.0.1", port, onListen: () => {} }, handle);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.AddrInUse)) throw error;
+    throw new Error(
+      `Port ${options.port} is in use. Stop what listens there, or set LOCAL_WEB_PORT to a free port.`,
+    );
+  }
+}
+
+/** Starts the site on 127.0.0.1. Fails with a message that names the mend when the port is taken. */
+export async function startWeb(options: WebOptions): Promise<WebSite> {
+  const mails = await openMailStore(`${options.dir}/mails`);
+  const database = openDatabase(options.dbUrl);
+  const inbox = inboxPages(mails);
+  const routes: readonly (readonly [string, Pages])[] = [
+    ["/assets", (_request, url) => staticFile(ASSETS, url.pathname.slice("/assets/".length))],
+    ["/store", storePages(options)],
+    ["/inbox", inbox],
+    ["/inbox.json", inbox],
+    ["/console", consolePages(database, options)],
+    ["/resend", resendStandIn(mails)],
+  ];
+
+  async function handle(request: Request): Promise<Response> {
+    const url = new URL(request.url);
+    if (!isLoopback(url.hostname)) {
+      return htmlResponse(errorPage("Only on this machine", "Open this site as 127.0.0.1 or localhost."), {
+        status: 403,
+      });
+    }
+    const route = routes.find(([prefix]) => url.pathname === prefix || url.pathname.startsWith(`${prefix}/`));
+    try {
+      if (url.pathname === "/") return htmlResponse(await indexPage(options, mails));
+      const response = route === undefined ? null : await route[1](request, url);
+      if (response !== null) return response;
+      return htmlResponse(errorPage("Not found", `There is nothing at ${url.pathname}.`), { status: 404 });
+    } catch (error) {
+      console.error(error);
+      const message = error instanceof Error ? error.message : String(error);
+      return htmlResponse(errorPage("Something went wrong", message), { status: 500 });
+    }
+  }
+
+  const server = serve(options, options.port, handle);
+  return {
+    url: `http://127.0.0.1:${server.addr.port}`,
+    port: server.addr.port,
+    stop: async () => {
+      await server.shutdown();
+      await database.end({ timeout: 1 });
+    },
+  };
+}

@@ -1,0 +1,9 @@
+/** Where the shop's API is and the key that identifies the shop to it. The key is public by design. */
+function meta(name) {
+  const content = document.querySelector(`meta[name="${name}"]`)?.getAttribute("content");
+  if (!content) throw new Error(`The page has no meta element "${name}".`);
+  return content;
+}
+
+export const API_URL = meta("shop-api").replace(/\/$/, "");
+export const PUBLISHABLE_KEY = meta("shop-key");

@@ -1,0 +1,115 @@
+function wait(error) {
+  if (error.retryAfter === null) return "in a moment";
+  if (error.retryAfter < 90) return `in ${error.retryAfter} seconds`;
+  return `in about ${Math.ceil(error.retryAfter / 60)} minutes`;
+}
+
+function stockText(details, nameOf) {
+  const lines = Array.isArray(details) ? details : [];
+  return lines.map(({ sku, available }) =>
+    available > 0 ? `${nameOf(sku)}: only ${available} left.` : `${nameOf(sku)} has just sold out.`
+  ).join(" ");
+}
+
+/** What to tell a shopper for each error code of the API, and whether trying the same again can help. */
+const MESSAGES = {
+  insufficient_stock: (error, nameOf) => ({
+    title: "Somebody was faster",
+    text: stockText(error.details, nameOf) || "A piece in your bag is no longer available in this quantity.",
+    retry: false,
+  }),
+  unknown_sku: () => ({
+    title: "A piece is no longer for sale",
+    text: "Please remove it from your bag and try again.",
+    retry: false,
+  }),
+  invalid_request: () => ({
+    title: "We could not read your bag",
+    text: "Please check the quantities. If this stays, empty the bag and add the pieces again.",
+    retry: false,
+  }),
+  idempotency_conflict: () => ({
+    title: "Your bag changed in another tab",
+    text: "Please check it and go to checkout again.",
+    retry: true,
+  }),
+  rate_limited: (error) => ({
+    title: "A little too fast",
+    text: `Please try again ${wait(error)}.`,
+    retry: true,
+  }),
+  velocity_exceeded: (error) => ({
+    title: "We cannot take more orders from here right now",
+    text: `This is a safeguard against card fraud. Please try again ${wait(error)} or write to us.`,
+    retry: true,
+  }),
+  stripe_unavailable: (error) => ({
+    title: "The payment page cannot be reached",
+    text: `You have not been charged and your bag is safe. Please try again ${wait(error)}.`,
+    retry: true,
+  }),
+  unauthorized: () => ({
+    title: "You have been signed out",
+    text: "Please sign in again, or check out as a guest.",
+    retry: true,
+  }),
+  origin_not_allowed: () => ({
+    title: "Checkout is not available on this address",
+    text: "Open the shop at its usual address and try again.",
+    retry: false,
+  }),
+  body_too_large: () => ({
+    title: "Your bag is too large",
+    text: "Please order in two steps.",
+    retry: false,
+  }),
+  order_not_found: () => ({
+    title: "We cannot find this order",
+    text: "The link may be incomplete. If you have paid, you will get an e-mail from us.",
+    retry: false,
+  }),
+  network: () => ({
+    title: "No connection",
+    text:
+      "We could not reach the shop. Please check your connection and try again; you have not been charged.",
+    retry: true,
+  }),
+  timeout: () => ({
+    title: "This takes too long",
+    text:
+      "The shop did not answer in time. Please try again; you have not been charged and will not be charged twice.",
+    retry: true,
+  }),
+};
+
+/** Title and text for an ApiError; `nameOf` turns a sku into the name the shopper knows. */
+export function messageFor(error, nameOf = (sku) => sku) {
+  const known = MESSAGES[error.code];
+  if (known !== undefined) return known(error, nameOf);
+  return {
+    title: "Something went wrong on our side",
+    text: `Please try again ${wait(error)}.${error.requestId ? ` Reference: ${error.requestId}` : ""}`,
+    retry: true,
+  };
+}
+
+/** An order's status in the shopper's words. */
+export const STATUS_WORDS = {
+  pending: "Waiting for payment",
+  processing: "Payment is being processed",
+  paid: "Paid",
+  needs_review: "Paid, being checked",
+  payment_failed: "Payment failed",
+  expired: "Expired",
+  cancelled: "Cancelled",
+  partially_refunded: "Partly refunded",
+  refunded: "Refunded",
+};
+
+/** Where the parcel is, in the shopper's words. */
+export const FULFILLMENT_WORDS = {
+  unfulfilled: "Being packed",
+  on_hold: "On hold",
+  fulfilled: "Shipped",
+  cancelled: "Not shipped",
+};

@@ -1,0 +1,52 @@
+import { imageOf, loadCatalogue, priceOf } from "../catalogue.js";
+import { el, notice, show } from "../dom.js";
+import { formatMoney } from "../money.js";
+import { swatch } from "../swatches.js";
+
+function priceText(product) {
+  const { amount, currency, from } = priceOf(product);
+  return `${from ? "From " : ""}${formatMoney(amount, currency)}`;
+}
+
+function tile(product) {
+  const color = product.variants.find((variant) => variant.available > 0)?.color ?? product.colors[0];
+  return el(
+    "li",
+    { class: "tile" },
+    el(
+      "a",
+      { href: `/store/products/${product.slug}` },
+      el(
+        "span",
+        { class: "frame" },
+        el("img", { src: imageOf(product, color), alt: "", width: 400, height: 500, loading: "lazy" }),
+        product.soldOut ? el("span", { class: "tag" }, "Sold out") : null,
+      ),
+      el("span", { class: "tile-name" }, product.name),
+      el("span", { class: "tile-price" }, priceText(product)),
+    ),
+    el(
+      "p",
+      { class: "tile-colors" },
+      el("span", { class: "visually-hidden" }, `Colours: ${product.colors.join(", ")}`),
+      ...product.colors.map((name) => swatch(name)),
+    ),
+  );
+}
+
+/** The whole catalogue. */
+export async function listPage() {
+  const products = await loadCatalogue();
+  show(
+    "Shop",
+    el(
+      "section",
+      { class: "hero" },
+      el("h1", {}, "Dressed for the long run"),
+      el("p", {}, "Suits, shirts, knitwear and shoes in honest materials, made to be worn for years."),
+    ),
+    products.length === 0
+      ? notice("info", "The shop is being restocked", "Please come back soon.")
+      : el("ul", { class: "grid", "aria-label": "Products" }, ...products.map(tile)),
+  );
+}

@@ -1,0 +1,221 @@
+import { addToCart, cartLines } from "../cart.js";
+import { imageOf, loadCatalogue } from "../catalogue.js";
+import { el, notice, show } from "../dom.js";
+import { formatMoney } from "../money.js";
+import { swatch } from "../swatches.js";
+
+const LOW_STOCK = 3;
+
+/** A radio group drawn as buttons. `choices` are { value, label, disabled, note }. */
+function picker(name, legend, choices, chosen, onChoose) {
+  return el(
+    "fieldset",
+    { class: `picker picker-${name}` },
+    el("legend", {}, legend),
+    el(
+      "div",
+      { class: "choices" },
+      ...choices.map(({ value, disabled, note, mark }) =>
+        el(
+          "label",
+          { class: disabled ? "choice sold-out" : "choice", title: note },
+          el("input", {
+            type: "radio",
+            name,
+            value,
+            checked: value === chosen,
+            disabled,
+            onchange: () => onChoose(value),
+          }),
+          el(
+            "span",
+            {},
+            mark ?? null,
+            value,
+            note ? el("span", { class: "visually-hidden" }, `, ${note}`) : null,
+          ),
+        )
+      ),
+    ),
+  );
+}
+
+function stockLine(variant) {
+  if (variant === undefined) return el("p", { class: "stock" }, "Choose a size.");
+  if (variant.available === 0) return el("p", { class: "stock none" }, "Sold out in this size.");
+  if (variant.available <= LOW_STOCK) {
+    return el("p", { class: "stock low" }, `Only ${variant.available} left.`);
+  }
+  return el("p", { class: "stock" }, "In stock, ships within two days.");
+}
+
+function sizeLegend(size) {
+  return size === null ? "Size" : `Size: ${size}`;
+}
+
+/** What the shopper has chosen on a product page, and the page drawn from it. */
+class ProductView {
+  constructor(product) {
+    this.product = product;
+    const first = product.variants.find((variant) => variant.available > 0) ?? product.variants[0];
+    this.color = first.color;
+    this.size = product.sizes.length === 1 ? product.sizes[0] : null;
+    this.message = null;
+  }
+
+  variant() {
+    return this.variantOf(this.color, this.size);
+  }
+
+  variantOf(color, size) {
+    return this.product.variants.find((variant) => variant.color === color && variant.size === size);
+  }
+
+  choose(change) {
+    Object.assign(this, change);
+    if (this.size !== null && !(this.variant()?.available > 0)) {
+      this.size = this.product.sizes.length === 1 ? this.size : null;
+    }
+    this.message = null;
+    this.draw();
+    const name = Object.keys(change)[0];
+    document.querySelector(`input[name="${name}"]:checked`)?.focus();
+  }
+
+  add() {
+    const { product } = this;
+    const variant = this.variant();
+    if (variant === undefined) {
+      this.message = notice("error", "Please choose a size first.");
+      this.draw();
+      document.querySelector('input[name="size"]:not(:disabled)')?.focus();
+      return;
+    }
+    const inBag = cartLines().find((line) => line.sku === variant.sku)?.quantity ?? 0;
+    if (inBag >= variant.available) {
+      this.message = notice("error", `All ${variant.available} we have are already in your bag.`);
+    } else {
+      const { sku, size, color } = variant;
+      addToCart({ sku, size, color, name: product.name, slug: product.slug });
+      this.message = notice(
+        "info",
+        "Added to your bag",
+        `${product.name}, ${color}, ${size}`,
+        el("a", { class: "button", href: "/store/cart" }, "View bag"),
+      );
+    }
+    this.draw();
+    document.querySelector("#add")?.focus();
+  }
+
+  sizeChoices() {
+    return this.product.sizes.map((size) => {
+      const variant = this.variantOf(this.color, size);
+      const available = variant?.available ?? 0;
+      const note = available === 0 ? "sold out" : available <= LOW_STOCK ? `only ${available} left` : null;
+      return { value: size, disabled: available === 0, note };
+    });
+  }
+
+  colorChoices() {
+    return this.product.colors.map((color) => {
+      const none = this.product.variants.every((variant) =>
+        variant.color !== color || variant.available === 0
+      );
+      return { value: color, disabled: none, note: none ? "sold out" : null, mark: swatch(color) };
+    });
+  }
+
+  draw() {
+    const { product, color } = this;
+    const variant = this.variant();
+    const shown = variant ?? product.variants.find((other) => other.color === color) ?? product.variants[0];
+    show(
+      product.name,
+      el(
+        "nav",
+        { class: "crumbs", "aria-label": "Breadcrumb" },
+        el("a", { href: "/store" }, "Shop"),
+        " / ",
+        product.name,
+      ),
+      el(
+        "div",
+        { class: "product" },
+        el(
+          "div",
+          { class: "frame large" },
+          el("img", {
+            src: imageOf(product, color),
+            alt: `${product.name} in ${color}`,
+            width: 400,
+            height: 500,
+          }),
+        ),
+        el(
+          "div",
+          { class: "details" },
+          el("h1", {}, product.name),
+          el("p", { class: "price" }, formatMoney(shown.price_amount, shown.currency)),
+          el("p", { class: "description" }, product.description ?? ""),
+          picker(
+            "color",
+            `Colour: ${color}`,
+            this.colorChoices(),
+            color,
+            (value) => this.choose({ color: value }),
+          ),
+          picker(
+            "size",
+            sizeLegend(this.size),
+            this.sizeChoices(),
+            this.size,
+            (value) => this.choose({ size: value }),
+          ),
+          el(
+            "div",
+            { "aria-live": "polite" },
+            product.soldOut ? el("p", { class: "stock none" }, "Sold out.") : stockLine(variant),
+          ),
+          el(
+            "button",
+            {
+              type: "button",
+              id: "add",
+              class: "primary wide",
+              disabled: product.soldOut,
+              onclick: () => this.add(),
+            },
+            product.soldOut ? "Sold out" : "Add to bag",
+          ),
+          el("div", { id: "message" }, this.message),
+          el(
+            "ul",
+            { class: "promises" },
+            el("li", {}, "Free shipping on every order"),
+            el("li", {}, "30 days to change your mind"),
+            el("li", {}, "Alterations at cost"),
+          ),
+        ),
+      ),
+    );
+  }
+}
+
+/** One product with its colours and sizes. */
+export async function productPage(slug) {
+  const [product] = await loadCatalogue(slug);
+  if (product === undefined) {
+    show(
+      "Not found",
+      notice(
+        "info",
+        "We do not carry this piece any more",
+        null,
+        el("a", { class: "button", href: "/store" }, "Back to the shop"),
+      ),
+    );
+    return;
+  }
+  new ProductView(product).draw();
+}

@@ -1,0 +1,140 @@
+import { clearCart } from "../cart.js";
+import { forgetCheckout, orderStatus } from "../checkout.js";
+import { el, notice, show } from "../dom.js";
+import { FULFILLMENT_WORDS, messageFor, STATUS_WORDS } from "../messages.js";
+import { formatMoney } from "../money.js";
+
+/** Asked again after these times, the last one over and over: quick while the payment settles, then gentle. */
+const DELAYS_MS = [500, 1000, 1000, 2000, 2000, 3000, 5000, 10_000];
+const OPEN = new Set(["pending", "processing"]);
+const GOOD = new Set(["paid", "needs_review", "processing", "partially_refunded"]);
+
+const HEADLINES = {
+  pending: ["One moment", "We are confirming your payment."],
+  processing: [
+    "Thank you",
+    "Your bank is processing the payment. This can take a few days; we will write to you.",
+  ],
+  paid: ["Thank you", "Your payment has arrived and we are packing your order."],
+  needs_review: [
+    "Thank you",
+    "Your payment has arrived. We check the order by hand and will write to you shortly.",
+  ],
+  payment_failed: ["The payment did not go through", "You have not been charged. Your bag is still here."],
+  expired: ["The checkout has expired", "You have not been charged. Your bag is still here."],
+  cancelled: ["This order was cancelled", "You have not been charged, or your money is on its way back."],
+  refunded: ["This order was refunded", "The money is on its way back to your card."],
+  partially_refunded: ["Thank you", "A part of this order was refunded."],
+};
+
+function items(order) {
+  return el(
+    "ul",
+    { class: "receipt" },
+    ...order.items.map((item) =>
+      el(
+        "li",
+        { class: "row" },
+        el("span", {}, `${item.quantity} × ${item.name}`, el("span", { class: "soft small sku" }, item.sku)),
+        el("span", {}, formatMoney(item.unit_amount * item.quantity, order.currency)),
+      )
+    ),
+    el(
+      "li",
+      { class: "row total" },
+      el("b", {}, "Total"),
+      el("b", { id: "total" }, formatMoney(order.amount_total, order.currency)),
+    ),
+  );
+}
+
+function draw(order, note) {
+  const [headline, text] = HEADLINES[order.status] ?? ["Your order", ""];
+  show(
+    headline,
+    el(
+      "article",
+      { class: "order", "data-status": order.status },
+      el(
+        "div",
+        { "aria-live": "polite", "aria-busy": order.status === "pending" ? "true" : null },
+        el("p", { class: `state state-${order.status}` }, STATUS_WORDS[order.status] ?? order.status),
+        el("h1", {}, headline),
+        el("p", { class: "description" }, text),
+      ),
+      el(
+        "dl",
+        { class: "facts" },
+        el("div", {}, el("dt", {}, "Order"), el("dd", { id: "order-number" }, String(order.order_number))),
+        GOOD.has(order.status)
+          ? el(
+            "div",
+            {},
+            el("dt", {}, "Delivery"),
+            el("dd", {}, FULFILLMENT_WORDS[order.fulfillment_status] ?? order.fulfillment_status),
+          )
+          : null,
+        order.paid_at
+          ? el("div", {}, el("dt", {}, "Paid"), el("dd", {}, new Date(order.paid_at).toLocaleString()))
+          : null,
+      ),
+      items(order),
+      note,
+      el(
+        "p",
+        { class: "notice-actions" },
+        GOOD.has(order.status) || OPEN.has(order.status)
+          ? el("a", { class: "button", href: "/store" }, "Continue shopping")
+          : el("a", { class: "button", href: "/store/cart" }, "Back to the bag"),
+      ),
+    ),
+  );
+}
+
+function pause(milliseconds) {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds));
+}
+
+/** Follows the order of `?session_id=` until it is settled. */
+export async function successPage() {
+  const sessionId = new URLSearchParams(location.search).get("session_id");
+  if (!sessionId) {
+    show(
+      "Order",
+      notice(
+        "error",
+        "This link is incomplete",
+        "Please use the link in your e-mail.",
+        el("a", { class: "button", href: "/store" }, "Go to the shop"),
+      ),
+    );
+    return;
+  }
+  let order = null;
+  for (let round = 0;; round++) {
+    let note = null;
+    try {
+      const next = await orderStatus(sessionId);
+      if (GOOD.has(next.status) && !GOOD.has(order?.status)) {
+        clearCart();
+        forgetCheckout();
+      }
+      if (JSON.stringify(next) !== JSON.stringify(order)) draw(next, null);
+      order = next;
+      if (!OPEN.has(order.status)) return;
+    } catch (error) {
+      if (error.code === undefined) throw error;
+      const { title, text, retry } = messageFor(error);
+      note = notice(
+        retry ? "info" : "error",
+        retry ? "Still checking" : title,
+        retry ? "We will try again by ourselves." : text,
+      );
+      if (order === null) show("Order", note);
+      else draw(order, note);
+      if (!retry) return;
+      order = order === null ? null : { ...order };
+    }
+    await pause(DELAYS_MS[Math.min(round, DELAYS_MS.length - 1)]);
+  }
+}

@@ -1,0 +1,54 @@
+import { html } from "./html.ts";
+import { htmlResponse } from "./responses.ts";
+
+/** Paths under /store that the storefront's router knows; others are answered 404. */
+const KNOWN = /^(?:|cart|account|success|cancelled|products\/[a-z0-9-]+)$/;
+
+/**
+ * The storefront's one document. Everything it shows comes from the API, called with the publishable key;
+ * the two facts it needs for that stand in meta elements.
+ */
+export function storePage(
+  path: string,
+  options: { apiUrl: string; publishableKey: string },
+): Response | null {
+  if (!KNOWN.test(path.replace(/\/$/, ""))) return null;
+  const api = new URL(options.apiUrl).origin;
+  const page = html`
+    <!doctype html>
+    <html lang="en">
+      <head>
+        <meta charset="utf-8">
+        <meta name="viewport" content="width=device-width, initial-scale=1">
+        <meta name="description" content="Suits, shirts, knitwear and shoes, made to be worn for years.">
+        <meta name="shop-api" content="${options.apiUrl}">
+        <meta name="shop-key" content="${options.publishableKey}">
+        <title>KCT Menswear</title>
+        <link rel="icon" href="/assets/icon.svg" type="image/svg+xml">
+        <link rel="stylesheet" href="/store/store.css">
+        <script type="module" src="/store/main.js"></script>
+      </head>
+      <body>
+        <a class="skip" href="#main">Skip to content</a>
+        <p class="ribbon">Demo store. Nothing is shipped and no money moves.</p>
+        <header class="masthead">
+          <a class="logo" href="/store"><b>KCT</b> Menswear</a>
+          <nav aria-label="Shop">
+            <a href="/store">Shop</a>
+            <a href="/store/account" id="account-link">Sign in</a>
+            <a href="/store/cart" id="cart-link">Bag <span id="cart-count" class="count" hidden></span></a>
+          </nav>
+        </header>
+        <main id="main" tabindex="-1" aria-busy="true">
+          <p class="loading">Loading…</p>
+        </main>
+        <noscript><p class="notice">The store needs JavaScript to read the catalogue and to start a checkout.</p></noscript>
+        <footer class="foot">
+          <p>KCT Menswear</p>
+          <p>Secure payment by Stripe · Free returns within 30 days</p>
+        </footer>
+      </body>
+    </html>
+  `;
+  return htmlResponse(page, { connectTo: [api] });
+}
