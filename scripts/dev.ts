@@ -1,0 +1,73 @@
+/** `deno task dev`: the offline stack until Ctrl-C. `--fresh` drops its data first. */
+import { StackError } from "./local/ports.ts";
+import { type Stack, startStack } from "./local/stack.ts";
+
+const unknown = Deno.args.filter((arg) => arg !== "--fresh");
+if (unknown.length > 0) {
+  console.error(`Unknown argument ${unknown.join(" ")}; 'deno task dev' takes --fresh`);
+  Deno.exit(2);
+}
+
+const { promise: interrupted, resolve: interrupt } = Promise.withResolvers<string>();
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+  Deno.addSignalListener(signal, () => interrupt(signal));
+}
+
+const port = (variable: string, usual: number): number => {
+  const text = Deno.env.get(variable) ?? `${usual}`;
+  const number = Number(text);
+  if (Number.isInteger(number) && number >= 0 && number < 65536) return number;
+  throw new StackError(`${variable}=${text} is not a port: give a number from 0 (any free one) to 65535`);
+};
+
+try {
+  const started = performance.now();
+  const stack = await startStack({
+    dir: Deno.env.get("LOCAL_DIR") ?? ".local",
+    fresh: Deno.args.includes("--fresh"),
+    ports: {
+      api: port("LOCAL_API_PORT", 54321),
+      db: port("LOCAL_DB_PORT", 54322),
+      web: port("LOCAL_WEB_PORT", 54323),
+      stripe: port("LOCAL_STRIPE_PORT", 12111),
+    },
+  });
+  console.log(table(stack, performance.now() - started));
+  const broken = stack.broken.then((part) => `${part} ended unexpectedly`);
+  const reason = await Promise.race([interrupted, broken]);
+  console.log(`\nStopping (${reason})`);
+  await stack.stop();
+  Deno.exit(reason.includes("unexpectedly") ? 1 : 0);
+} catch (error) {
+  if (!(error instanceof StackError)) throw error;
+  console.error(`\n${error.message}`);
+  if (error.cause instanceof Error && error.cause.message !== "") console.error(`  ${error.cause.message}`);
+  Deno.exit(1);
+}
+
+function table(stack: Stack, elapsedMs: number): string {
+  const rows = [
+    ["Store", `${stack.web_url}/store`],
+    ["Inbox", `${stack.web_url}/inbox`],
+    ["Console", `${stack.web_url}/console`],
+    ["API", stack.api_url],
+    ["Functions", stack.functions_url],
+    ["Stripe", stack.stripe_url],
+    ["Database", stack.db_url],
+    ["Publishable key", stack.publishable_key],
+    ["Secret key", stack.secret_key],
+    ["Everything", `${stack.web_url}/   (also in ${stack.dir}/stack.json)`],
+  ];
+  const { applied, seeded } = stack.migrations;
+  const data = applied.length === 0
+    ? "data kept from before"
+    : `${applied.length} migrations applied${seeded ? ", seeded" : ""}`;
+  const lines = rows.map(([name = "", value]) => `  ${name.padEnd(16)} ${value}`);
+  return [
+    `\nReady after ${(elapsedMs / 1000).toFixed(1)} s, ${data}`,
+    "",
+    ...lines,
+    "",
+    "Pay with 4242 4242 4242 4242, any future date, any CVC. Ctrl-C stops everything.",
+  ].join("\n");
+}

@@ -1,0 +1,56 @@
+import { jwtVerify, SignJWT } from "jose";
+import type { LocalKeys } from "../keys.ts";
+
+/** A row of `auth.users`, as far as tokens and answers need it. */
+export interface AuthUser {
+  id: string;
+  email: string;
+  created_at: string;
+  updated_at: string;
+  email_confirmed_at: string | null;
+  last_sign_in_at: string | null;
+  raw_app_meta_data: Record<string, unknown>;
+  raw_user_meta_data: Record<string, unknown>;
+}
+
+/** Seconds that an access token is valid, as on hosted projects. */
+export const ACCESS_TOKEN_SECONDS = 3600;
+
+/** Signs the access token of a session. */
+export async function signAccessToken(
+  user: AuthUser,
+  session: { id: string; aal: string },
+  keys: LocalKeys,
+): Promise<string> {
+  return await new SignJWT({
+    role: "authenticated",
+    aal: session.aal,
+    amr: [{ method: "password", timestamp: Math.floor(Date.now() / 1000) }],
+    session_id: session.id,
+    email: user.email,
+    phone: "",
+    app_metadata: user.raw_app_meta_data,
+    user_metadata: user.raw_user_meta_data,
+    is_anonymous: false,
+  })
+    .setProtectedHeader({ alg: "ES256", kid: keys.signing.kid ?? "", typ: "JWT" })
+    .setSubject(user.id)
+    .setAudience("authenticated")
+    .setIssuer(keys.issuer)
+    .setIssuedAt()
+    .setExpirationTime(`${ACCESS_TOKEN_SECONDS}s`)
+    .sign(await keys.signingKey());
+}
+
+/** Returns the claims of a valid access token, or null. */
+export async function verifyAccessToken(
+  token: string,
+  keys: LocalKeys,
+): Promise<Record<string, unknown> | null> {
+  try {
+    const { payload } = await jwtVerify(token, keys.verifier, { algorithms: ["ES256"] });
+    return payload.role === "authenticated" ? payload : null;
+  } catch {
+    return null;
+  }
+}

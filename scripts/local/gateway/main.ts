@@ -1,0 +1,40 @@
+/** Process of the API gateway; the stack starts it with the functions' environment and ends it by closing stdin. */
+import { SUPABASE_DIR } from "../migrate.ts";
+import { exitWithParent } from "../child_side.ts";
+import { loadKeys } from "../keys.ts";
+import { LocalKeys } from "./keys.ts";
+import { startGateway } from "./server.ts";
+import { join } from "node:path";
+
+const port = Number(Deno.env.get("LOCAL_API_PORT") ?? "54321");
+const stored = await loadKeys(Deno.env.get("LOCAL_DIR") ?? ".local");
+
+/** Hosted functions keep running after their answer for work handed to this; here the process simply stays. */
+Object.assign(globalThis, { EdgeRuntime: { waitUntil: (promise: Promise<unknown>) => void promise } });
+
+const gateway = startGateway({
+  port,
+  dbUrl: Deno.env.get("LOCAL_DB_URL") ?? "",
+  functionsDir: join(SUPABASE_DIR, "functions"),
+  keys: new LocalKeys(
+    [stored.publishable_key, ...given("SUPABASE_PUBLISHABLE_KEYS")],
+    [stored.secret_key, ...given("SUPABASE_SECRET_KEYS")],
+    stored.jwt_private_key,
+    `http://127.0.0.1:${port}/auth/v1`,
+  ),
+  log: (line) => console.error(line),
+});
+exitWithParent(() => gateway.stop());
+console.log(`ready ${gateway.url}`);
+
+/** Keys that a developer handed to the functions are keys of the gateway too. */
+function given(variable: string): string[] {
+  try {
+    const keys: unknown = JSON.parse(Deno.env.get(variable) ?? "{}");
+    return typeof keys === "object" && keys !== null
+      ? Object.values(keys).filter((key): key is string => typeof key === "string")
+      : [];
+  } catch {
+    return [];
+  }
+}

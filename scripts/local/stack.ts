@@ -1,0 +1,280 @@
+/** The whole offline stack: PostgreSQL, API gateway with the functions, Stripe stand-in, web pages. */
+import { join, resolve } from "node:path";
+import { type Child, startChild } from "./child.ts";
+import { defaultFunctionEnv, functionVariables } from "./function_env.ts";
+import { startJobTicker } from "./job_ticker.ts";
+import { loadKeys, type StackKeys } from "./keys.ts";
+import { connect, migrate, type MigrationReport, preparePlatform } from "./migrate.ts";
+import { freePort, LOCAL_HOST, requireFreePort, StackError } from "./ports.ts";
+import { startPostgres } from "./postgres.ts";
+import { ensureWebhookEndpoint } from "./webhook_endpoint.ts";
+
+/** The ports of a stack; 0 takes any free one. */
+export interface StackPorts {
+  api: number;
+  db: number;
+  web: number;
+  stripe: number;
+}
+
+/** Options of {@linkcode startStack}. */
+export interface StackOptions {
+  /** Folder of everything that the stack keeps. */
+  dir: string;
+  /** Any free port where none is given. */
+  ports?: Partial<StackPorts>;
+  /** Variables for the functions, before the process's own and the defaults. */
+  env?: Record<string, string>;
+  /** Forget all data first. */
+  fresh?: boolean;
+  /** Write nothing to the terminal; logs go to files all the same. */
+  quiet?: boolean;
+  /** Call `retry-jobs` every two seconds. On unless false. */
+  jobs?: boolean;
+  /** Start the web pages (and with them the mail stand-in). On unless false. */
+  web?: boolean;
+  /** Use this migrated database of a running server instead of an own one. */
+  databaseUrl?: string;
+}
+
+/** What `stack.json` says. */
+export interface StackFile {
+  api_url: string;
+  functions_url: string;
+  db_url: string;
+  web_url: string;
+  stripe_url: string;
+  publishable_key: string;
+  secret_key: string;
+  stripe_secret_key: string;
+  stripe_webhook_secret: string;
+  pid: number;
+}
+
+/** A running stack. */
+export interface Stack extends StackFile {
+  dir: string;
+  /** Milliseconds that each step of the start took. */
+  timings: Record<string, number>;
+  migrations: MigrationReport;
+  /** Settles with the name of a part that ended by itself. */
+  broken: Promise<string>;
+  stop(): Promise<void>;
+}
+
+const LOCAL = import.meta.dirname ?? "";
+
+/** What `--fresh` removes: only what a stack itself writes. */
+const OWN_ENTRIES = ["postgres", "stripe", "mails", "logs", "web", "keys.json", "stack.json"];
+
+/** Starts the stack and returns when every part answers; throws a `StackError` that names the mend. */
+export async function startStack(options: StackOptions): Promise<Stack> {
+  const dir = resolve(options.dir);
+  await Deno.mkdir(join(dir, "logs"), { recursive: true });
+  const parts = new RunningParts();
+  try {
+    parts.hold(await lockFolder(dir));
+    if (options.fresh) await forget(dir);
+    await Deno.mkdir(join(dir, "logs"), { recursive: true });
+    await Deno.remove(join(dir, "stack.json")).catch(() => {});
+    return await startParts(dir, options, parts);
+  } catch (error) {
+    await parts.stop();
+    throw error;
+  }
+}
+
+/** What must be undone: first everything that uses the database, at once, then what it stands on. */
+class RunningParts {
+  stopping = false;
+  readonly #clients: (() => Promise<void>)[] = [];
+  readonly #ground: (() => Promise<void>)[] = [];
+
+  /** Adds a part that uses others. */
+  add(stop: () => Promise<void>): void {
+    this.#clients.push(stop);
+  }
+
+  /** Adds a part that others use. */
+  hold(stop: () => Promise<void>): void {
+    this.#ground.push(stop);
+  }
+
+  async stop(): Promise<void> {
+    this.stopping = true;
+    await Promise.all(this.#clients.splice(0).map((stop) => stop()));
+    for (const stop of this.#ground.splice(0).reverse()) await stop();
+  }
+}
+
+async function startParts(
+  dir: string,
+  options: StackOptions,
+  parts: RunningParts,
+): Promise<Stack> {
+  const timings: Record<string, number> = {};
+  const timed = async <T>(name: string, work: Promise<T>): Promise<T> => {
+    const start = performance.now();
+    const result = await work;
+    timings[name] = Math.round(performance.now() - start);
+    return result;
+  };
+  const ports = choosePorts(options.ports ?? {});
+  const url = (port: number) => `http://${LOCAL_HOST}:${port}`;
+  const urls = { api: url(ports.api), web: url(ports.web), stripe: url(ports.stripe) };
+  const keys = await loadKeys(dir);
+  const given = { ...functionVariables(Deno.env.toObject()), ...options.env };
+  const env = { ...defaultFunctionEnv(keys, urls), ...given };
+  const shown = effectiveKeys(keys, env);
+  const { promise: broken, resolve: breakDown } = Promise.withResolvers<string>();
+
+  const child = async (name: string, childEnv: Record<string, string>): Promise<Child> => {
+    const log = await openLog(dir, name, options.quiet ?? false);
+    const started = await timed(
+      name,
+      startChild({
+        name,
+        script: join(LOCAL, name, "main.ts"),
+        env: { LOCAL_DIR: dir, ...childEnv },
+        onLine: log.line,
+      }),
+    );
+    started.exited.then(() => parts.stopping || breakDown(name));
+    parts.add(() => started.stop().finally(log.close));
+    return started;
+  };
+
+  const database = async (): Promise<{ url: string; report: MigrationReport }> => {
+    if (options.databaseUrl !== undefined) {
+      return { url: options.databaseUrl, report: { applied: [], seeded: false } };
+    }
+    const server = await timed("postgres", startPostgres({ dir: join(dir, "postgres"), port: ports.db }));
+    parts.hold(server.stop);
+    return { url: server.url, report: await timed("migrations", prepareDatabase(server.url)) };
+  };
+
+  const dbUrl = options.databaseUrl ?? `postgresql://postgres:postgres@${LOCAL_HOST}:${ports.db}/postgres`;
+  const [{ report }] = await allOrNothing([
+    database(),
+    child("gateway", { ...env, LOCAL_API_PORT: `${ports.api}`, LOCAL_DB_URL: dbUrl }),
+    child("stripe", {
+      LOCAL_STRIPE_PORT: `${ports.stripe}`,
+      STRIPE_STANDIN_SECRET_KEY: shown.stripe_secret_key,
+      STRIPE_STANDIN_WEBHOOK_SECRET: shown.stripe_webhook_secret,
+    }),
+    ...(options.web === false ? [] : [child("web", {
+      LOCAL_WEB_PORT: `${ports.web}`,
+      API_URL: urls.api,
+      STRIPE_URL: urls.stripe,
+      DB_URL: dbUrl,
+      PUBLISHABLE_KEY: shown.publishable_key,
+      SECRET_KEY: shown.secret_key,
+    })]),
+  ]);
+  await ensureWebhookEndpoint(urls.stripe, shown.stripe_secret_key, urls.api);
+  if (options.jobs !== false) parts.add(startJobTicker(urls.api, shown.secret_key));
+
+  const file: StackFile = {
+    api_url: urls.api,
+    functions_url: `${urls.api}/functions/v1`,
+    db_url: dbUrl,
+    web_url: urls.web,
+    stripe_url: urls.stripe,
+    ...shown,
+    pid: Deno.pid,
+  };
+  await writeStackFile(dir, file);
+  parts.add(() => Deno.remove(join(dir, "stack.json")).catch(() => {}));
+  return { ...file, dir, timings, migrations: report, broken, stop: () => parts.stop() };
+}
+
+/** Waits for all even when one fails, so that what has started can be stopped. */
+async function allOrNothing<T extends unknown[]>(work: { [K in keyof T]: Promise<T[K]> }): Promise<T> {
+  const settled = await Promise.allSettled(work);
+  const failed = settled.find((result) => result.status === "rejected");
+  if (failed !== undefined) throw failed.reason;
+  return await Promise.all(work) as T;
+}
+
+async function prepareDatabase(url: string): Promise<MigrationReport> {
+  const sql = connect(url);
+  const [found] = await sql`select from pg_roles where rolname = 'authenticator'`;
+  await sql.end();
+  if (found === undefined) await preparePlatform(url);
+  return await migrate(url);
+}
+
+function choosePorts(asked: Partial<StackPorts>): StackPorts {
+  const port = (number: number | undefined, part: string, variable: string) => {
+    if (number === undefined || number === 0) return freePort();
+    requireFreePort(number, part, variable);
+    return number;
+  };
+  return {
+    api: port(asked.api, "the API gateway", "LOCAL_API_PORT"),
+    db: asked.db || freePort(),
+    web: port(asked.web, "the web pages", "LOCAL_WEB_PORT"),
+    stripe: port(asked.stripe, "the Stripe stand-in", "LOCAL_STRIPE_PORT"),
+  };
+}
+
+/** Keys that the developer handed to the functions are the stack's own as well. */
+function effectiveKeys(keys: StackKeys, env: Record<string, string>) {
+  return {
+    publishable_key: firstKey(env.SUPABASE_PUBLISHABLE_KEYS) ?? keys.publishable_key,
+    secret_key: firstKey(env.SUPABASE_SECRET_KEYS) ?? keys.secret_key,
+    stripe_secret_key: env.STRIPE_SECRET_KEY?.trim() || keys.stripe_secret_key,
+    stripe_webhook_secret: env.STRIPE_WEBHOOK_SECRETS?.split(",")[0]?.trim() || keys.stripe_webhook_secret,
+  };
+}
+
+function firstKey(dictionary: string | undefined): string | null {
+  try {
+    const keys = JSON.parse(dictionary ?? "{}");
+    return keys.default ?? Object.values(keys)[0] ?? null;
+  } catch {
+    return null;
+  }
+}
+
+/** Two stacks in one folder would write over each other; the lock ends with the process that holds it. */
+async function lockFolder(dir: string): Promise<() => Promise<void>> {
+  const file = await Deno.open(join(dir, "lock"), { create: true, write: true });
+  if (!(await file.tryLock(true))) {
+    file.close();
+    throw new StackError(
+      `Another stack runs in ${dir}: stop it, or start this one with LOCAL_DIR=<folder> and other ports`,
+    );
+  }
+  return () => {
+    file.close();
+    return Promise.resolve();
+  };
+}
+
+async function forget(dir: string): Promise<void> {
+  for (const entry of OWN_ENTRIES) {
+    await Deno.remove(join(dir, entry), { recursive: true }).catch((error) => {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    });
+  }
+}
+
+async function openLog(dir: string, name: string, quiet: boolean) {
+  const file = await Deno.open(join(dir, "logs", `${name}.log`), { create: true, append: true });
+  const encoder = new TextEncoder();
+  return {
+    line: (line: string) => {
+      file.writeSync(encoder.encode(`${line}\n`));
+      if (!quiet) console.log(`${name.padEnd(7)} | ${line}`);
+    },
+    close: () => file.close(),
+  };
+}
+
+/** Written beside and renamed: whoever waits for the file never reads half of it. */
+async function writeStackFile(dir: string, file: StackFile): Promise<void> {
+  const partial = join(dir, `stack.json.${Deno.pid}`);
+  await Deno.writeTextFile(partial, JSON.stringify(file, null, 2) + "\n", { mode: 0o600 });
+  await Deno.rename(partial, join(dir, "stack.json"));
+}
