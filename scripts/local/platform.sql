@@ -41,12 +41,11 @@ grant pg_read_all_data to supabase_read_only_user, supabase_etl_admin;
 
 alter role anon set statement_timeout = '3s';
 alter role authenticated set statement_timeout = '8s';
-alter role authenticator set session_preload_libraries = '';
 alter role authenticator set statement_timeout = '8s';
 alter role authenticator set lock_timeout = '8s';
 
 create schema if not exists extensions;
-grant usage on schema extensions to anon, authenticated, service_role, dashboard_user, hosted_owner;
+grant usage on schema extensions to anon, authenticated, service_role, dashboard_user, supabase_auth_admin, hosted_owner;
 grant create on schema extensions to hosted_owner;
 create extension if not exists pgcrypto with schema extensions;
 create extension if not exists "uuid-ossp" with schema extensions;
@@ -132,7 +131,10 @@ create or replace function auth.email() returns text language sql stable set sea
 $$;
 
 grant execute on function auth.jwt(), auth.uid(), auth.role(), auth.email() to public;
-grant all on all tables in schema auth to supabase_auth_admin, dashboard_user;
+alter table auth.users owner to supabase_auth_admin;
+alter table auth.sessions owner to supabase_auth_admin;
+alter table auth.refresh_tokens owner to supabase_auth_admin;
+grant all on all tables in schema auth to dashboard_user, postgres;
 grant select, insert, update, delete, references on all tables in schema auth to hosted_owner;
 
 -- The REST layer keeps what it knows of the schema until it hears of a change.
