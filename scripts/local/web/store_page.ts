@@ -45,7 +45,7 @@ export function storePage(
         <noscript><p class="notice">The store needs JavaScript to read the catalogue and to start a checkout.</p></noscript>
         <footer class="foot">
           <p>KCT Menswear</p>
-          <p>Secure payment by Stripe · Free returns within 30 days</p>
+          <p>Card payment by Stripe · Returns within 30 days</p>
         </footer>
       </body>
     </html>

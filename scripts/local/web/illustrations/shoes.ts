@@ -28,6 +28,5 @@ ${
 /** A pair of cap-toe oxfords, one behind the other. */
 export function shoes(color: string): string {
   return `<g transform="translate(44 120) scale(.88)" opacity=".96">${shoe(shade(color, -0.12))}</g>
-<ellipse cx="206" cy="440" rx="160" ry="10" fill="#000" opacity=".1"/>
 <g transform="translate(8 252) scale(1.06)">${shoe(color)}</g>`;
 }

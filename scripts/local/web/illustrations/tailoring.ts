@@ -6,9 +6,9 @@ function jacketHalf(color: string, hem: number, cuff: number): string {
   const line = shade(color, -0.45);
   const dark = shade(color, -0.2);
   return `
-<path d="M108 116C82 128 72 160 67 200L50 ${cuff}C50 ${cuff + 6} 53 ${cuff + 9} 58 ${cuff + 10}L88 ${
+<path d="M128 114L108 116C82 128 72 160 67 200L50 ${cuff}C50 ${cuff + 6} 53 ${cuff + 9} 58 ${cuff + 10}L88 ${
     cuff + 15
-  }C94 ${cuff + 15} 97 ${cuff + 12} 98 ${cuff + 6}L118 216Z" fill="${dark}"/>
+  }C94 ${cuff + 15} 97 ${cuff + 12} 98 ${cuff + 6}L121 216Z" fill="${dark}"/>
 <path d="M160 84C144 100 126 108 108 116C114 152 118 190 116 232C114 ${hem - 120} 106 ${hem - 60} 102 ${
     hem - 8
   }C130 ${hem + 4} 168 ${hem + 8} 204 ${hem}L204 270L160 84Z" fill="${color}"/>
@@ -91,7 +91,7 @@ export function overcoat(color: string): string {
     shade(color, 0.18)
   }" stroke="${line}" stroke-width="1.3"/>`;
   const half = `
-<path d="M104 110C78 124 68 158 63 200L44 370C44 376 47 380 52 381L84 386C90 386 93 383 94 377L114 216Z" fill="${
+<path d="M124 106L104 110C78 124 68 158 63 200L44 370C44 376 47 380 52 381L84 386C90 386 93 383 94 377L118 216Z" fill="${
     shade(color, -0.16)
   }"/>
 <path d="M158 72C142 92 122 102 104 110C112 150 114 190 112 236C110 310 100 380 94 446C126 458 166 460 206 456V230L158 72Z" fill="${color}"/>

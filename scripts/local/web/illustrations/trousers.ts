@@ -6,7 +6,7 @@ export function trousers(color: string): string {
   const line = shade(color, -0.42);
   const dark = shade(color, -0.16);
   const half = `
-<path d="M138 76L124 190C116 262 118 350 124 444C144 450 166 450 184 446L199 216V76Z" fill="${color}"/>
+<path d="M138 76L124 190C116 262 118 350 124 444C144 450 166 450 184 446L200 212L201 208V76Z" fill="${color}"/>
 <path d="M199 216L184 446C180 447 174 448 168 448C176 370 184 290 186 214Z" fill="${dark}" opacity=".75"/>
 <path d="M138 76L124 190C117 256 118 340 123 430C128 330 132 220 150 104Z" fill="${
     shade(color, 0.1)

@@ -40,9 +40,10 @@ export async function loadCatalogue(slug = null) {
     `/rest/v1/product_variants?select=id,product_id,sku,size,color,price_amount,currency&active=eq.true&order=sku${of}`,
   );
   const levels = await availability(slug === null ? null : variants.map((variant) => variant.id));
-  return products.map((product) => toProduct(product, variants, levels)).filter(({ variants }) =>
-    variants.length > 0
-  );
+  return products
+    .map((product) => toProduct(product, variants, levels))
+    .filter(({ variants }) => variants.length > 0)
+    .sort((a, b) => priceOf(b).amount - priceOf(a).amount);
 }
 
 async function availability(ids) {

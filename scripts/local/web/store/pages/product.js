@@ -41,7 +41,7 @@ function picker(name, legend, choices, chosen, onChoose) {
 }
 
 function stockLine(variant) {
-  if (variant === undefined) return el("p", { class: "stock" }, "Choose a size.");
+  if (variant === undefined) return el("p", { class: "stock soft" }, "Choose a size.");
   if (variant.available === 0) return el("p", { class: "stock none" }, "Sold out in this size.");
   if (variant.available <= LOW_STOCK) {
     return el("p", { class: "stock low" }, `Only ${variant.available} left.`);
@@ -192,9 +192,9 @@ class ProductView {
           el(
             "ul",
             { class: "promises" },
-            el("li", {}, "Free shipping on every order"),
-            el("li", {}, "30 days to change your mind"),
-            el("li", {}, "Alterations at cost"),
+            el("li", {}, "Shipping is shown before you pay"),
+            el("li", {}, "Returns within 30 days"),
+            el("li", {}, "Card payment on Stripe’s page"),
           ),
         ),
       ),
