@@ -16,11 +16,12 @@ export interface Address {
   country: string | null;
 }
 
-/** State of a Checkout Session. `order_id` and `cart_hash` come from its metadata. */
+/** State of a Checkout Session. `order_id`, `attempt` and `cart_hash` come from its metadata. */
 export interface CheckoutSessionFact {
   fact: "checkout_session";
   id: string;
   order_id: string | null;
+  attempt: number | null;
   cart_hash: string | null;
   livemode: boolean;
   status: string;

@@ -1,0 +1,67 @@
+-- Schemas, and the little of Supabase that policies lean on where a plain Postgres lacks it.
+--
+-- `public` is the API (PostgREST). `private` holds the queue, limits and internal functions and is never
+-- exposed; API roles may pass through it only to run the few functions that policies call.
+-- `reporting` holds views for the dashboard and is not exposed either.
+
+create schema if not exists private;
+comment on schema private is 'Internal: queue, rate limits, settings and the functions that decide. Not exposed over the API.';
+create schema if not exists reporting;
+comment on schema reporting is 'Read-only views for the dashboard. Not exposed over the API.';
+
+revoke all on schema private from public;
+revoke all on schema reporting from public;
+grant usage on schema private to anon, authenticated, service_role;
+grant usage on schema reporting to service_role;
+
+-- Supabase owns schema auth. A plain Postgres (CI, a scratch database) has none: give it the three names
+-- that these migrations mention, with the meaning that Supabase gives them. On Supabase nothing happens here.
+do $$
+begin
+  if to_regclass('auth.users') is null then
+    create schema if not exists auth;
+    grant usage on schema auth to anon, authenticated, service_role;
+    create table auth.users (
+      id uuid primary key default gen_random_uuid(),
+      email text,
+      email_confirmed_at timestamptz
+    );
+    alter table auth.users enable row level security;
+  end if;
+  if to_regprocedure('auth.jwt()') is null then
+    create function auth.jwt() returns jsonb language sql stable set search_path = '' as
+      'select coalesce(nullif(current_setting(''request.jwt.claims'', true), ''''), ''{}'')::jsonb';
+    create function auth.uid() returns uuid language sql stable set search_path = '' as
+      'select nullif(auth.jwt() ->> ''sub'', '''')::uuid';
+  end if;
+end;
+$$;
+
+-- One row per switch that SQL needs to know. `deno task setup` writes what also stands in the environment.
+create table private.settings (
+  key text primary key,
+  value jsonb not null,
+  description text not null,
+  updated_at timestamptz not null default now()
+);
+comment on table private.settings is 'Switches read by SQL functions. Change a value with update; it takes effect at once.';
+alter table private.settings enable row level security;
+
+insert into private.settings (key, value, description) values
+  ('order_number_prefix', '"KCT-"', 'What order numbers start with.'),
+  ('admin_require_mfa', 'false', 'true: staff need a second factor (aal2) before they can read. Mirrors ADMIN_REQUIRE_MFA.'),
+  ('early_fraud_warning_policy', '"refund"', '"refund": give the money back while the warning is actionable and nothing has shipped, otherwise review. "review": always a person decides.'),
+  ('event_retry_base_seconds', '10', 'First delay before a failed webhook event or job runs again; doubles with full jitter.'),
+  ('event_retry_max_seconds', '3600', 'Longest delay between two tries.');
+
+create function private.setting(p_key text) returns jsonb
+language sql
+stable
+security definer
+set search_path = ''
+as $$
+  select value from private.settings where key = p_key
+$$;
+comment on function private.setting(text) is 'Value of a switch in private.settings, or null.';
+revoke execute on function private.setting(text) from public, anon, authenticated;
+grant execute on function private.setting(text) to service_role;

@@ -1,0 +1,75 @@
+-- How much there is. Checkout reserves, settlement commits; staff adjust.
+--
+--   on_hand    goods in the house that no paid order owns
+--   reserved   part of on_hand that open checkouts hold
+--   committed  goods that paid orders own (sold, and not restocked)
+--
+-- Every change of on_hand + committed is a delivery or a correction, so it writes inventory_adjustments by
+-- itself: received goods = sum of adjustments = on_hand + committed, always.
+
+create table public.inventory_levels (
+  variant_id uuid primary key references public.product_variants (id) on delete restrict,
+  on_hand integer not null default 0,
+  reserved integer not null default 0,
+  committed integer not null default 0,
+  available integer generated always as (on_hand - reserved) stored,
+  updated_at timestamptz not null default now(),
+  constraint inventory_levels_reserved_within_on_hand check (0 <= reserved and reserved <= on_hand),
+  constraint inventory_levels_committed_not_negative check (committed >= 0)
+);
+comment on table public.inventory_levels is 'Stock per variant. reserved is the sum of active reservations, committed that of committed ones.';
+
+create table public.inventory_adjustments (
+  id bigint generated always as identity primary key,
+  variant_id uuid not null references public.product_variants (id) on delete restrict,
+  delta integer not null,
+  reason text not null,
+  actor text not null,
+  created_at timestamptz not null default now(),
+  constraint inventory_adjustments_delta_not_zero check (delta <> 0)
+);
+comment on table public.inventory_adjustments is 'Ledger of goods received (delta > 0) and lost or corrected (delta < 0). Written by a trigger, never changed.';
+create index inventory_adjustments_variant_id_idx on public.inventory_adjustments (variant_id);
+
+create function private.record_inventory_adjustment() returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  v_delta integer := new.on_hand + new.committed;
+begin
+  if tg_op = 'UPDATE' then
+    v_delta := v_delta - old.on_hand - old.committed;
+    new.updated_at := now();
+  end if;
+  if v_delta <> 0 then
+    insert into public.inventory_adjustments (variant_id, delta, reason, actor)
+    values (
+      new.variant_id,
+      v_delta,
+      coalesce(nullif(current_setting('kct.adjustment_reason', true), ''), lower(tg_op)),
+      coalesce(nullif(current_setting('kct.actor', true), ''), session_user)
+    );
+  end if;
+  return new;
+end;
+$$;
+comment on function private.record_inventory_adjustment() is
+  'Trigger of inventory_levels: writes the ledger row for any change of on_hand + committed. Reason and actor come from the settings kct.adjustment_reason and kct.actor of the transaction.';
+revoke execute on function private.record_inventory_adjustment() from public, anon, authenticated;
+
+create trigger record_inventory_adjustment before insert or update on public.inventory_levels
+  for each row execute function private.record_inventory_adjustment();
+
+alter table public.inventory_levels enable row level security;
+alter table public.inventory_adjustments enable row level security;
+
+-- The subselect is itself under RLS: stock of a hidden product stays hidden.
+create policy inventory_levels_read on public.inventory_levels for select to anon, authenticated
+  using (exists (select 1 from public.product_variants v where v.id = variant_id));
+create policy inventory_adjustments_read on public.inventory_adjustments for select to authenticated
+  using ((select private.is_admin()));
+
+grant select on public.inventory_levels to anon, authenticated, service_role;
+grant select on public.inventory_adjustments to authenticated, service_role;

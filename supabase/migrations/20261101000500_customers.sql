@@ -1,0 +1,23 @@
+-- Who buys: an account, a Stripe customer, or both.
+
+create table public.customers (
+  id uuid primary key default gen_random_uuid(),
+  user_id uuid references auth.users (id) on delete set null,
+  email text,
+  name text,
+  stripe_customer_id text,
+  livemode boolean not null default false,
+  stripe_deleted_at timestamptz,
+  version text collate "C" not null default '',
+  created_at timestamptz not null default now(),
+  constraint customers_user_id_key unique (user_id, livemode),
+  constraint customers_stripe_customer_id_key unique (stripe_customer_id),
+  constraint customers_email_length check (char_length(email) <= 320)
+);
+comment on table public.customers is 'A buyer. user_id is set for accounts, stripe_customer_id once Stripe knows them; guests have only the latter.';
+create index customers_email_idx on public.customers (lower(email));
+
+alter table public.customers enable row level security;
+create policy customers_read on public.customers for select to authenticated
+  using (user_id = (select auth.uid()) or (select private.is_admin()));
+grant select on public.customers to authenticated, service_role;

@@ -1,0 +1,152 @@
+-- Orders: a frozen snapshot of what was asked for, and what settle_order() derives from the facts.
+
+create sequence private.order_number_seq start 100001;
+
+create function private.next_order_number() returns text
+language sql
+volatile
+security definer
+set search_path = ''
+as $$
+  select coalesce(private.setting('order_number_prefix') #>> '{}', '') || nextval('private.order_number_seq')::text
+$$;
+comment on function private.next_order_number() is 'Next order number, e.g. KCT-100001. Numbers may have gaps: a refused checkout uses one up.';
+revoke execute on function private.next_order_number() from public, anon, authenticated;
+
+create table public.orders (
+  id uuid primary key default gen_random_uuid(),
+  number text not null default private.next_order_number(),
+  customer_id uuid references public.customers (id) on delete set null,
+  email text,
+  customer_name text,
+  phone text,
+  shipping_name text,
+  shipping_address jsonb,
+  billing_address jsonb,
+  locale text,
+
+  status text not null default 'pending',
+  fulfillment_status text not null default 'unfulfilled',
+  currency text not null,
+  amount_subtotal bigint not null,
+  amount_discount bigint not null default 0,
+  amount_shipping bigint not null default 0,
+  amount_tax bigint not null default 0,
+  amount_total bigint not null,
+  amount_paid bigint not null default 0,
+  amount_refunded bigint not null default 0,
+  livemode boolean not null,
+
+  cart_hash text not null,
+  idempotency_key text,
+  attempt integer not null default 1,
+  session_expires_at timestamptz not null,
+  purchase_ip inet,
+  user_agent text,
+
+  session_id text,
+  payment_id text,
+  review_reasons text[] not null default '{}',
+  review_released_at timestamptz,
+  oversold_at timestamptz,
+  abandoned_at timestamptz,
+  cancelled_at timestamptz,
+  cancel_reason text,
+  carrier text,
+  tracking_number text,
+  fulfilled_at timestamptz,
+  paid_at timestamptz,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+
+  constraint orders_number_key unique (number),
+  constraint orders_idempotency_key_key unique (idempotency_key),
+  constraint orders_status_known check (status in (
+    'pending', 'processing', 'paid', 'needs_review', 'payment_failed', 'expired', 'cancelled',
+    'partially_refunded', 'refunded'
+  )),
+  constraint orders_fulfillment_status_known check (
+    fulfillment_status in ('unfulfilled', 'on_hold', 'fulfilled', 'cancelled')
+  ),
+  constraint orders_amounts_not_negative check (
+    least(amount_subtotal, amount_discount, amount_shipping, amount_tax, amount_total, amount_paid, amount_refunded) >= 0
+  )
+);
+comment on table public.orders is 'One order. status, fulfillment_status, amounts and session_id/payment_id are derived by settle_order(); nothing else writes them.';
+comment on column public.orders.amount_subtotal is 'Frozen at checkout: sum of unit_amount * quantity. A payment is compared with it before the order becomes paid.';
+comment on column public.orders.cart_hash is 'Hash of the frozen lines and currency; travels in the session''s metadata and must come back unchanged.';
+comment on column public.orders.idempotency_key is 'Who asked (user or guest) and their Idempotency-Key; the same key finds the same order again.';
+comment on column public.orders.attempt is 'Number of the checkout attempt: a new one after an expired or failed session. Part of Stripe''s idempotency key.';
+comment on column public.orders.session_id is 'The session whose payment this order keeps. Set once.';
+comment on column public.orders.payment_id is 'The payment this order keeps; null for a free order. Any other payment of the order is refunded.';
+comment on column public.orders.abandoned_at is 'Set when an attempt ended without any session at Stripe, which frees its stock.';
+create index orders_customer_id_idx on public.orders (customer_id);
+create index orders_payment_id_idx on public.orders (payment_id);
+create index orders_created_at_idx on public.orders (created_at desc);
+create index orders_open_idx on public.orders (session_expires_at) where status in ('pending', 'processing', 'cancelled');
+
+create table public.order_items (
+  id uuid primary key default gen_random_uuid(),
+  order_id uuid not null references public.orders (id) on delete cascade,
+  variant_id uuid not null references public.product_variants (id) on delete restrict,
+  sku text not null,
+  name text not null,
+  quantity integer not null,
+  unit_amount bigint not null,
+  constraint order_items_order_variant_key unique (order_id, variant_id),
+  constraint order_items_quantity_positive check (quantity > 0),
+  constraint order_items_unit_amount_not_negative check (unit_amount >= 0)
+);
+comment on table public.order_items is 'Frozen lines of an order: one per SKU, name and price as they were at checkout.';
+create index order_items_variant_id_idx on public.order_items (variant_id);
+
+create table public.order_events (
+  id bigint generated always as identity primary key,
+  order_id uuid not null references public.orders (id) on delete cascade,
+  kind text not null,
+  source text not null,
+  data jsonb not null default '{}',
+  created_at timestamptz not null default clock_timestamp()
+);
+comment on table public.order_events is 'Append-only audit trail: what happened to an order, and through whom (checkout, stripe event, job, staff).';
+create index order_events_order_id_idx on public.order_events (order_id, id);
+
+create function private.refuse_change() returns trigger
+language plpgsql
+set search_path = ''
+as $$
+begin
+  raise exception '% is append-only', tg_table_name using errcode = 'KCAPP';
+end;
+$$;
+comment on function private.refuse_change() is 'Trigger of append-only tables: refuses update and delete with SQLSTATE KCAPP.';
+revoke execute on function private.refuse_change() from public, anon, authenticated;
+
+create trigger refuse_change before update on public.order_events
+  for each row execute function private.refuse_change();
+
+create function private.record_order_event(p_order_id uuid, p_kind text, p_source text, p_data jsonb default '{}') returns void
+language sql
+security definer
+set search_path = ''
+as $$
+  insert into public.order_events (order_id, kind, source, data) values (p_order_id, p_kind, p_source, p_data)
+$$;
+comment on function private.record_order_event(uuid, text, text, jsonb) is 'Adds a row to an order''s audit trail. p_data carries no personal data.';
+revoke execute on function private.record_order_event(uuid, text, text, jsonb) from public, anon, authenticated;
+
+alter table public.orders enable row level security;
+alter table public.order_items enable row level security;
+alter table public.order_events enable row level security;
+
+create policy orders_read on public.orders for select to authenticated
+  using (
+    customer_id in (select c.id from public.customers c where c.user_id = (select auth.uid()))
+    or (select private.is_admin())
+  );
+create policy order_items_read on public.order_items for select to authenticated
+  using (exists (select 1 from public.orders o where o.id = order_id));
+create policy order_events_read on public.order_events for select to authenticated
+  using ((select private.is_admin()));
+
+grant select on public.orders, public.order_items, public.order_events to authenticated, service_role;

@@ -1,0 +1,133 @@
+-- What Stripe says about money: the fact tables. Each row is a register that merges facts in any order; the
+-- column version decides which snapshot is the newest (rules: docs/settlement.md). order_id may be null until
+-- the payment is linked to an order.
+
+create table public.checkout_sessions (
+  id text primary key,
+  order_id uuid not null references public.orders (id) on delete cascade,
+  attempt integer,
+  status text not null,
+  payment_status text not null,
+  async_payment_failed boolean not null default false,
+  payment_id text,
+  stripe_customer_id text,
+  currency text,
+  amount_subtotal bigint,
+  amount_total bigint,
+  amount_discount bigint,
+  amount_shipping bigint,
+  amount_tax bigint,
+  livemode boolean not null,
+  cart_hash text,
+  email text,
+  name text,
+  phone text,
+  shipping_name text,
+  shipping_address jsonb,
+  billing_address jsonb,
+  url text,
+  expires_at timestamptz not null,
+  recovered_from text,
+  observed_at timestamptz,
+  completed_at timestamptz,
+  version text collate "C" not null,
+  created_at timestamptz not null default now()
+);
+comment on table public.checkout_sessions is 'Checkout Sessions of our orders, as last seen. An order may have several: resumed, recovered.';
+comment on column public.checkout_sessions.observed_at is 'When the session was last read from Stripe''s API; keeps a polling success page from asking Stripe each time.';
+create index checkout_sessions_order_id_idx on public.checkout_sessions (order_id);
+create index checkout_sessions_payment_id_idx on public.checkout_sessions (payment_id);
+create index checkout_sessions_open_idx on public.checkout_sessions (expires_at) where status = 'open';
+
+create table public.payments (
+  id text primary key,
+  order_id uuid references public.orders (id) on delete cascade,
+  status text not null,
+  amount bigint not null,
+  amount_received bigint not null default 0,
+  currency text not null,
+  livemode boolean not null,
+  stripe_customer_id text,
+  charge_id text,
+  failure_code text,
+  decline_code text,
+  payment_method_type text,
+  card_brand text,
+  card_last4 text,
+  card_country text,
+  risk_level text,
+  risk_score integer,
+  three_d_secure_result text,
+  succeeded_at timestamptz,
+  version text collate "C" not null,
+  created_at timestamptz not null default now()
+);
+comment on table public.payments is 'PaymentIntents. Card columns are those of the successful (else the latest) attempt; brand and last4 are all that is kept of a card number.';
+create index payments_order_id_idx on public.payments (order_id);
+create index payments_charge_id_idx on public.payments (charge_id);
+
+create table public.payment_attempts (
+  id text primary key,
+  payment_id text not null,
+  order_id uuid references public.orders (id) on delete cascade,
+  outcome text not null,
+  amount bigint,
+  currency text,
+  livemode boolean not null,
+  failure_code text,
+  decline_code text,
+  advice_code text,
+  payment_method_type text,
+  card_brand text,
+  card_last4 text,
+  card_funding text,
+  card_country text,
+  card_fingerprint text,
+  three_d_secure_result text,
+  risk_level text,
+  risk_score integer,
+  seller_message text,
+  receipt_url text,
+  version text collate "C" not null,
+  created_at timestamptz not null
+);
+comment on table public.payment_attempts is 'Every try to pay: charges, and confirmations that failed before a charge. created_at is Stripe''s time.';
+create index payment_attempts_payment_id_idx on public.payment_attempts (payment_id);
+create index payment_attempts_order_id_idx on public.payment_attempts (order_id);
+create index payment_attempts_card_fingerprint_idx on public.payment_attempts (card_fingerprint, created_at);
+
+create table public.refunds (
+  id text primary key,
+  order_id uuid references public.orders (id) on delete cascade,
+  payment_id text,
+  charge_id text,
+  amount bigint not null,
+  currency text not null,
+  status text not null,
+  reason text,
+  failure_reason text,
+  request_id text,
+  version text collate "C" not null,
+  created_at timestamptz not null
+);
+comment on table public.refunds is 'Refund ledger, keyed by Stripe''s id, whoever asked for it. Only succeeded ones count as money given back.';
+create index refunds_order_id_idx on public.refunds (order_id);
+create index refunds_payment_id_idx on public.refunds (payment_id);
+create index refunds_charge_id_idx on public.refunds (charge_id);
+
+alter table public.checkout_sessions enable row level security;
+alter table public.payments enable row level security;
+alter table public.payment_attempts enable row level security;
+alter table public.refunds enable row level security;
+
+create policy checkout_sessions_read on public.checkout_sessions for select to authenticated
+  using ((select private.is_admin()));
+create policy payments_read on public.payments for select to authenticated
+  using ((select private.is_admin()));
+create policy payment_attempts_read on public.payment_attempts for select to authenticated
+  using ((select private.is_admin()));
+-- The subselect is under the policies of orders: a customer sees the refunds of their own orders.
+create policy refunds_read on public.refunds for select to authenticated
+  using (exists (select 1 from public.orders o where o.id = order_id) or (select private.is_admin()));
+
+grant select on public.checkout_sessions, public.payments, public.payment_attempts, public.refunds to authenticated, service_role;

@@ -1,0 +1,188 @@
+-- Side effects of settling. Each condition here only ever goes from false to true while facts come in, and
+-- each effect has a key, so that any order of events ends in the same set of jobs, mails and alerts.
+
+create function private.queue_refund(p_payment_id text, p_order_id uuid, p_why text, p_source text) returns boolean
+language plpgsql
+security definer
+set search_path = ''
+as $$
+begin
+  -- No amount: all that is left. The job finds out at Stripe, and is content when nothing is.
+  if not private.enqueue_job(
+    'refund_payment', 'refund_payment:' || p_why || ':' || p_payment_id,
+    jsonb_build_object('payment_id', p_payment_id, 'order_id', p_order_id, 'amount', null, 'reason', p_why, 'refund_request_id', p_why || ':' || p_payment_id),
+    now(), 20
+  ) then
+    return false;
+  end if;
+  perform private.record_order_event(p_order_id, 'refund_queued', p_source, jsonb_build_object('payment_id', p_payment_id, 'why', p_why));
+  return true;
+end;
+$$;
+comment on function private.queue_refund(text, uuid, text, text) is
+  'Queues the refund of all that is left of a payment, once per payment and cause. Returns whether it is new.';
+revoke execute on function private.queue_refund(text, uuid, text, text) from public, anon, authenticated;
+
+create function private.settle_effects(o public.orders, p_mismatches text[], p_source text) returns void
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  r record;
+begin
+  if o.session_id is not null then
+    perform private.settle_paid_effects(o, p_mismatches, p_source);
+  end if;
+
+  -- A shopper must not be able to pay what was cancelled, or pay twice.
+  for r in
+    select cs.id from public.checkout_sessions cs
+    where cs.order_id = o.id and cs.status = 'open' and (o.cancelled_at is not null or o.session_id is not null)
+      and not exists (select 1 from public.checkout_sessions again where again.recovered_from = cs.id)
+  loop
+    perform private.enqueue_job(
+      'expire_checkout_session', 'expire_checkout_session:' || r.id,
+      jsonb_build_object('session_id', r.id, 'order_id', o.id), now(), 30
+    );
+  end loop;
+
+  for r in select cs.id from public.checkout_sessions cs where cs.order_id = o.id and cs.async_payment_failed loop
+    perform private.queue_notification(o.id, 'payment_failed', r.id);
+  end loop;
+
+  for r in select f.id, f.amount, f.status from public.refunds f where f.order_id = o.id loop
+    perform private.queue_notification(o.id, 'refund_issued', r.id, jsonb_build_object('amount', r.amount));
+    if r.status = 'failed' and private.raise_alert_once(
+      'refund_failed', 'critical', 'refund_failed:' || r.id, jsonb_build_object('order_number', o.number, 'refund_id', r.id, 'amount', r.amount)
+    ) then
+      perform private.record_order_event(o.id, 'refund_failed', p_source, jsonb_build_object('refund_id', r.id));
+    end if;
+  end loop;
+
+  perform private.settle_risk_effects(o, p_source);
+end;
+$$;
+comment on function private.settle_effects(public.orders, text[], text) is 'Side effects of a settled order: jobs, mails, alerts. Called by settle_order() only.';
+revoke execute on function private.settle_effects(public.orders, text[], text) from public, anon, authenticated;
+
+create function private.settle_paid_effects(o public.orders, p_mismatches text[], p_source text) returns void
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  r record;
+begin
+  if not exists (select 1 from public.order_events e where e.order_id = o.id and e.kind = 'payment_received') then
+    perform private.record_order_event(
+      o.id, 'payment_received', p_source,
+      jsonb_build_object('session_id', o.session_id, 'payment_id', o.payment_id, 'amount', o.amount_paid, 'currency', o.currency)
+    );
+  end if;
+
+  if cardinality(p_mismatches) > 0 then
+    perform private.raise_alert_once(
+      'payment_mismatch', 'critical', 'payment_mismatch:' || o.id,
+      jsonb_build_object('order_number', o.number, 'reasons', to_jsonb(p_mismatches))
+    );
+  end if;
+  if (cardinality(p_mismatches) = 0 or o.review_released_at is not null) and o.oversold_at is null and o.cancelled_at is null then
+    perform private.queue_notification(o.id, 'order_confirmation');
+  end if;
+
+  if o.oversold_at is not null and o.payment_id is not null and private.queue_refund(o.payment_id, o.id, 'oversold', p_source) then
+    perform private.queue_notification(o.id, 'order_unfulfillable');
+    perform private.raise_alert_once('oversold', 'critical', 'oversold:' || o.id, jsonb_build_object('order_number', o.number));
+  end if;
+  if o.cancelled_at is not null and o.fulfilled_at is null and o.payment_id is not null
+    and private.queue_refund(o.payment_id, o.id, 'cancelled', p_source) then
+    perform private.queue_notification(o.id, 'order_cancelled');
+    perform private.raise_alert_once('cancelled_order_paid', 'warning', 'cancelled_order_paid:' || o.id, jsonb_build_object('order_number', o.number));
+  end if;
+
+  for r in
+    select pi.id from public.payments pi
+    where pi.order_id = o.id and pi.status = 'succeeded' and pi.id is distinct from o.payment_id
+  loop
+    if private.queue_refund(r.id, o.id, 'duplicate', p_source) then
+      perform private.queue_notification(o.id, 'duplicate_payment_refunded', r.id);
+      perform private.raise_alert_once(
+        'duplicate_payment', 'warning', 'duplicate_payment:' || r.id, jsonb_build_object('order_number', o.number, 'payment_id', r.id)
+      );
+    end if;
+  end loop;
+
+  -- Details of the card, for staff: those of the attempt that succeeded, else of the latest.
+  update public.payments pi set
+    payment_method_type = a.payment_method_type, card_brand = a.card_brand, card_last4 = a.card_last4,
+    card_country = a.card_country, risk_level = a.risk_level, risk_score = a.risk_score,
+    three_d_secure_result = a.three_d_secure_result
+  from (
+    select distinct on (t.payment_id) t.*
+    from public.payment_attempts t
+    where t.order_id = o.id
+    order by t.payment_id, (t.outcome = 'succeeded') desc, t.created_at desc, t.id
+  ) a
+  where pi.id = a.payment_id
+    and (pi.payment_method_type, pi.card_brand, pi.card_last4, pi.card_country, pi.risk_level, pi.risk_score, pi.three_d_secure_result)
+      is distinct from
+      (a.payment_method_type, a.card_brand, a.card_last4, a.card_country, a.risk_level, a.risk_score, a.three_d_secure_result);
+end;
+$$;
+comment on function private.settle_paid_effects(public.orders, text[], text) is
+  'Side effects of an order that has money: confirmation, refunds of money it cannot keep, alerts, card details. Called by settle_order() only.';
+revoke execute on function private.settle_paid_effects(public.orders, text[], text) from public, anon, authenticated;
+
+create function private.settle_risk_effects(o public.orders, p_source text) returns void
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  -- Days before the evidence deadline on which staff are reminded.
+  c_reminders constant integer[] := array[7, 3, 1];
+  r record;
+  v_days integer;
+begin
+  for r in select d.* from public.disputes d where d.order_id = o.id loop
+    if private.raise_alert_once(
+      'dispute_opened', 'critical', 'dispute_opened:' || r.id,
+      jsonb_build_object('order_number', o.number, 'dispute_id', r.id, 'amount', r.amount, 'currency', r.currency, 'reason', r.reason)
+    ) then
+      perform private.record_order_event(o.id, 'dispute_opened', p_source, jsonb_build_object('dispute_id', r.id));
+    end if;
+    if r.status in ('won', 'lost', 'warning_closed', 'prevented') and private.raise_alert_once(
+      'dispute_closed', case r.status when 'lost' then 'critical' else 'info' end, 'dispute_closed:' || r.id || ':' || r.status,
+      jsonb_build_object('order_number', o.number, 'dispute_id', r.id, 'status', r.status)
+    ) then
+      perform private.record_order_event(o.id, 'dispute_closed', p_source, jsonb_build_object('dispute_id', r.id, 'status', r.status));
+    end if;
+    if r.evidence_due_by is not null then
+      foreach v_days in array c_reminders loop
+        perform private.enqueue_job(
+          'remind_dispute', format('remind_dispute:%s:%s', r.id, v_days),
+          jsonb_build_object('dispute_id', r.id, 'days', v_days), r.evidence_due_by - make_interval(days => v_days)
+        );
+      end loop;
+    end if;
+  end loop;
+
+  for r in
+    select f.* from public.fraud_signals f
+    where f.order_id = o.id and f.kind in ('early_fraud_warning', 'review') and f.was_actionable
+  loop
+    perform private.raise_alert_once(
+      r.kind, r.severity, r.kind || ':' || r.source_id,
+      jsonb_build_object('order_number', o.number, 'signal_id', r.source_id, 'reason', r.data ->> 'reason')
+    );
+    if r.kind = 'early_fraud_warning' and o.payment_id is not null and o.fulfilled_at is null and o.review_released_at is null
+      and private.setting('early_fraud_warning_policy') = '"refund"' then
+      perform private.queue_refund(o.payment_id, o.id, 'fraudulent', p_source);
+    end if;
+  end loop;
+end;
+$$;
+comment on function private.settle_risk_effects(public.orders, text) is
+  'Alerts, evidence reminders (7, 3 and 1 days before the deadline) and the refund policy for disputes, early fraud warnings and reviews. Called by settle_order() only.';
+revoke execute on function private.settle_risk_effects(public.orders, text) from public, anon, authenticated;

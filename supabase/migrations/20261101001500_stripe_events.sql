@@ -1,0 +1,292 @@
+-- From an event, or an object read from the API, to settled orders: one transaction, one round trip.
+
+create function private.order_of_fact(p_fact jsonb) returns uuid
+language sql
+stable
+security definer
+set search_path = ''
+as $$
+  -- What we linked ourselves comes before what metadata says.
+  select coalesce(
+    (select s.order_id from public.checkout_sessions s where s.id = p_fact ->> 'id' and p_fact ->> 'fact' = 'checkout_session'),
+    (select s.order_id from public.checkout_sessions s where s.id = p_fact ->> 'recovered_from'),
+    (
+      select p.order_id from public.payments p
+      where p.id = case p_fact ->> 'fact' when 'payment' then p_fact ->> 'id' else p_fact ->> 'payment_id' end
+    ),
+    (select o.id from public.orders o where o.id::text = lower(p_fact ->> 'order_id')),
+    (select p.order_id from public.payments p where p.charge_id = p_fact ->> 'charge_id' limit 1)
+  )
+$$;
+comment on function private.order_of_fact(jsonb) is 'The order a fact belongs to, or null when it is not (yet) known.';
+revoke execute on function private.order_of_fact(jsonb) from public, anon, authenticated;
+
+create function private.apply_facts(p_facts jsonb, p_at timestamptz, p_source text) returns jsonb
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  v_payment_id text;
+  v_fact jsonb;
+  v_kind text;
+  v_order_id uuid;
+  v_order_ids uuid[] := '{}';
+  v_applied integer := 0;
+begin
+  -- A refund and the event that tells whose payment it is may run side by side: whoever comes second sees the first.
+  for v_payment_id in
+    select distinct case f ->> 'fact' when 'payment' then f ->> 'id' else f ->> 'payment_id' end as payment_id
+    from jsonb_array_elements(p_facts) f
+    order by payment_id
+  loop
+    if v_payment_id is not null then
+      perform pg_advisory_xact_lock(hashtextextended('payment:' || v_payment_id, 0));
+    end if;
+  end loop;
+
+  perform 1
+  from public.orders o
+  where o.id in (select private.order_of_fact(f) from jsonb_array_elements(p_facts) f)
+  order by o.id
+  for no key update;
+
+  for v_fact in select f from jsonb_array_elements(p_facts) f loop
+    v_kind := v_fact ->> 'fact';
+    v_order_id := private.order_of_fact(v_fact);
+    if v_kind = 'unknown_value' then
+      perform private.raise_alert(
+        'unknown_stripe_value', 'warning', format('unknown_stripe_value:%s:%s', v_fact ->> 'field', v_fact ->> 'value'),
+        v_fact - 'fact'
+      );
+      continue;
+    elsif v_kind in ('checkout_session', 'payment', 'payment_attempt') and v_order_id is null then
+      -- Somebody else's: only these three carry our metadata, so without an order they are not ours.
+      continue;
+    end if;
+    case v_kind
+      when 'checkout_session' then perform private.merge_checkout_session(v_fact, v_order_id, p_at);
+      when 'payment' then perform private.merge_payment(v_fact, v_order_id, p_at);
+      when 'payment_attempt' then perform private.merge_payment_attempt(v_fact, v_order_id, p_at);
+      when 'refund' then perform private.merge_refund(v_fact, v_order_id, p_at);
+      when 'dispute' then perform private.merge_dispute(v_fact, v_order_id, p_at);
+      when 'fraud_signal' then perform private.merge_fraud_signal(v_fact, v_order_id, p_at);
+      when 'customer' then perform private.merge_customer(v_fact, p_at);
+      else raise exception 'unknown fact %', v_kind using errcode = 'KCINV';
+    end case;
+    v_applied := v_applied + 1;
+    if v_order_id is not null and not v_order_id = any (v_order_ids) then
+      v_order_ids := v_order_ids || v_order_id;
+    end if;
+  end loop;
+
+  perform private.link_payments(v_order_ids);
+  for v_order_id in select unnest(v_order_ids) order by 1 loop
+    perform private.settle_order(v_order_id, p_source);
+  end loop;
+  return jsonb_build_object('applied', v_applied, 'order_ids', to_jsonb(v_order_ids));
+end;
+$$;
+comment on function private.apply_facts(jsonb, timestamptz, text) is
+  'Merges facts seen at p_at and settles the orders they touch. Locks in one order: payments (advisory), orders by id, stock by variant. Returns { applied, order_ids }; applied 0: nothing here is ours.';
+revoke execute on function private.apply_facts(jsonb, timestamptz, text) from public, anon, authenticated;
+
+create function private.link_payments(p_order_ids uuid[]) returns void
+language plpgsql
+security definer
+set search_path = ''
+as $$
+begin
+  update public.refunds r set order_id = p.order_id, payment_id = p.id from public.payments p
+  where p.order_id = any (p_order_ids) and r.order_id is null and (r.payment_id = p.id or (r.payment_id is null and r.charge_id = p.charge_id));
+  update public.disputes d set order_id = p.order_id, payment_id = p.id from public.payments p
+  where p.order_id = any (p_order_ids) and d.order_id is null and (d.payment_id = p.id or (d.payment_id is null and d.charge_id = p.charge_id));
+  update public.fraud_signals f set order_id = p.order_id, payment_id = p.id from public.payments p
+  where p.order_id = any (p_order_ids) and f.order_id is null and (f.payment_id = p.id or (f.payment_id is null and f.charge_id = p.charge_id));
+end;
+$$;
+comment on function private.link_payments(uuid[]) is 'Gives refunds, disputes and fraud signals that came before their payment was known their order.';
+revoke execute on function private.link_payments(uuid[]) from public, anon, authenticated;
+
+create function private.queue_refreshes(p_facts jsonb, p_at timestamptz) returns void
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  v_fact jsonb;
+  v_kind text;
+begin
+  for v_fact in select f from jsonb_array_elements(p_facts) f loop
+    v_kind := case
+      when v_fact ->> 'fact' in ('dispute', 'refund') then 'refresh_' || (v_fact ->> 'fact')
+      when v_fact ->> 'kind' = 'review' then 'refresh_review'
+    end;
+    if v_kind is not null then
+      -- A few seconds later, so that one reading serves all events of the same second.
+      perform private.enqueue_job(
+        v_kind, format('%s:%s:%s', v_kind, v_fact ->> 'id', floor(extract(epoch from p_at))::bigint),
+        jsonb_build_object(replace(v_kind, 'refresh_', '') || '_id', v_fact ->> 'id'), now() + interval '5 seconds', 150
+      );
+    end if;
+  end loop;
+end;
+$$;
+comment on function private.queue_refreshes(jsonb, timestamptz) is
+  'Two events of one second cannot be told apart by time: each dispute, refund and review is read again from Stripe, once per object and second.';
+revoke execute on function private.queue_refreshes(jsonb, timestamptz) from public, anon, authenticated;
+
+create function private.process_stripe_event(
+  p_event_id text,
+  p_stripe_created_at timestamptz,
+  p_facts jsonb,
+  p_ignored_reason text,
+  p_error text
+) returns jsonb
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  v_reason text := p_ignored_reason;
+  v_error text := p_error;
+  v_result jsonb;
+  v_run_at timestamptz := now() + private.backoff(1);
+begin
+  if v_reason is null and v_error is null then
+    begin
+      v_result := private.apply_facts(p_facts, p_stripe_created_at, p_event_id);
+      if (v_result ->> 'applied')::integer = 0 and not jsonb_path_exists(p_facts, '$[*] ? (@.fact == "unknown_value")') then
+        v_reason := 'foreign_object';
+      else
+        perform private.queue_refreshes(p_facts, p_stripe_created_at);
+      end if;
+    exception when others then
+      -- Stored all the same: from here on our queue owns the retry.
+      v_error := sqlstate || ' ' || sqlerrm;
+    end;
+  end if;
+
+  update public.webhook_events set
+    status = case when v_error is not null then 'failed' when v_reason is not null then 'ignored' else 'processed' end,
+    ignored_reason = v_reason,
+    attempts = attempts + 1,
+    processed_at = case when v_error is null then now() end,
+    next_attempt_at = case when v_error is not null then v_run_at end,
+    last_error = v_error
+  where id = p_event_id;
+
+  if v_error is not null then
+    perform private.enqueue_job('retry_event', 'retry_event:' || p_event_id, jsonb_build_object('event_id', p_event_id), v_run_at, 10);
+    return jsonb_build_object('outcome', 'queued', 'reason', v_error);
+  elsif v_reason is not null then
+    return jsonb_build_object('outcome', 'ignored', 'reason', v_reason);
+  end if;
+  return jsonb_build_object('outcome', 'applied', 'order_ids', v_result -> 'order_ids');
+end;
+$$;
+comment on function private.process_stripe_event(text, timestamptz, jsonb, text, text) is
+  'Applies the facts of a stored event, or notes why it is ignored. When that fails the event stays stored as failed with a retry_event job, and the failure leaves no other trace.';
+revoke execute on function private.process_stripe_event(text, timestamptz, jsonb, text, text) from public, anon, authenticated;
+
+create function public.receive_stripe_event(
+  p_event_id text,
+  p_type text,
+  p_livemode boolean,
+  p_api_version text,
+  p_stripe_created_at timestamptz,
+  p_source_ip text,
+  p_payload jsonb,
+  p_facts jsonb,
+  p_ignored_reason text,
+  p_error text,
+  p_alerts jsonb
+) returns jsonb
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  v_event public.webhook_events;
+  v_result jsonb;
+begin
+  -- Concurrent deliveries of one event queue up on its primary key; only the first one gets to apply it.
+  insert into public.webhook_events as e (id, type, status, livemode, api_version, stripe_created_at, source_ip, payload)
+  values (p_event_id, p_type, 'failed', p_livemode, p_api_version, p_stripe_created_at, p_source_ip::inet, p_payload)
+  on conflict (id) do update set delivery_count = e.delivery_count + 1
+  returning * into v_event;
+
+  if v_event.delivery_count = 1 then
+    perform private.raise_alert(a.kind, a.severity, a.dedupe_key, coalesce(a.data, '{}'))
+    from jsonb_to_recordset(coalesce(p_alerts, '[]')) as a (kind text, severity text, dedupe_key text, data jsonb);
+  elsif v_event.status in ('processed', 'ignored') then
+    return jsonb_build_object('outcome', 'duplicate', 'delivery_count', v_event.delivery_count);
+  end if;
+
+  v_result := private.process_stripe_event(p_event_id, p_stripe_created_at, p_facts, p_ignored_reason, p_error);
+  return v_result || jsonb_build_object('delivery_count', v_event.delivery_count);
+end;
+$$;
+comment on function public.receive_stripe_event(text, text, boolean, text, timestamptz, text, jsonb, jsonb, text, text, jsonb) is
+  'Stores an authentic event and applies it, in one transaction. Exactly one of p_facts, p_ignored_reason and p_error (the translator threw) is given; p_alerts: [{ kind, severity, dedupe_key, data }]. Returns { outcome: applied | duplicate | ignored | queued, delivery_count, reason? }. An error means that nothing was stored.';
+revoke execute on function public.receive_stripe_event(text, text, boolean, text, timestamptz, text, jsonb, jsonb, text, text, jsonb) from public, anon, authenticated;
+grant execute on function public.receive_stripe_event(text, text, boolean, text, timestamptz, text, jsonb, jsonb, text, text, jsonb) to service_role;
+
+create function public.retry_stripe_event(p_event_id text, p_facts jsonb, p_ignored_reason text, p_error text) returns jsonb
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  v_event public.webhook_events;
+begin
+  select * into v_event from public.webhook_events where id = p_event_id for no key update;
+  if not found then
+    raise exception 'event % is not stored', p_event_id using errcode = 'KCEVT';
+  elsif v_event.status in ('processed', 'ignored') then
+    return jsonb_build_object('outcome', 'duplicate');
+  end if;
+  return private.process_stripe_event(p_event_id, v_event.stripe_created_at, p_facts, p_ignored_reason, p_error);
+end;
+$$;
+comment on function public.retry_stripe_event(text, jsonb, text, text) is
+  'Tries a stored event again with a fresh translation of its payload. duplicate: it has been applied meanwhile. KCEVT: no such event.';
+revoke execute on function public.retry_stripe_event(text, jsonb, text, text) from public, anon, authenticated;
+grant execute on function public.retry_stripe_event(text, jsonb, text, text) to service_role;
+
+create function public.get_stripe_event(p_event_id text) returns jsonb
+language sql
+stable
+security definer
+set search_path = ''
+as $$
+  select jsonb_build_object(
+    'id', e.id, 'type', e.type, 'livemode', e.livemode, 'api_version', e.api_version,
+    'stripe_created_at', e.stripe_created_at, 'status', e.status, 'payload', e.payload
+  )
+  from public.webhook_events e
+  where e.id = p_event_id
+$$;
+comment on function public.get_stripe_event(text) is 'A stored event with its payload, or null.';
+revoke execute on function public.get_stripe_event(text) from public, anon, authenticated;
+grant execute on function public.get_stripe_event(text) to service_role;
+
+create function public.apply_stripe_facts(p_facts jsonb, p_source text, p_observed_at timestamptz) returns jsonb
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  v_result jsonb;
+begin
+  v_result := private.apply_facts(p_facts, p_observed_at, p_source);
+  update public.checkout_sessions s set observed_at = p_observed_at
+  from jsonb_array_elements(p_facts) f
+  where f ->> 'fact' = 'checkout_session' and s.id = f ->> 'id' and (s.observed_at is null or s.observed_at < p_observed_at);
+  return jsonb_build_object('applied', (v_result ->> 'applied')::integer > 0, 'order_ids', v_result -> 'order_ids');
+end;
+$$;
+comment on function public.apply_stripe_facts(jsonb, text, timestamptz) is
+  'Merges facts read from Stripe''s API at p_observed_at (before the request was sent) and settles. p_source: order_status, reconcile or job.';
+revoke execute on function public.apply_stripe_facts(jsonb, text, timestamptz) from public, anon, authenticated;
+grant execute on function public.apply_stripe_facts(jsonb, text, timestamptz) to service_role;

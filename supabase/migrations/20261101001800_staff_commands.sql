@@ -1,0 +1,470 @@
+-- What staff may do. A command is a row: who, what, when, with which arguments. The functions below only
+-- insert it, as the caller and under the caller's policies; the trigger carries it out in the same
+-- transaction. So there is no privileged function that an API role may execute, and nothing unaudited.
+
+create table public.staff_commands (
+  id uuid primary key default gen_random_uuid(),
+  command text not null,
+  args jsonb not null default '{}',
+  actor text not null default coalesce(auth.uid()::text, session_user::text),
+  order_id uuid references public.orders (id) on delete set null,
+  result jsonb,
+  created_at timestamptz not null default now(),
+  constraint staff_commands_command_known check (command in (
+    'request_refund', 'cancel_order', 'release_review', 'mark_fulfilled', 'submit_dispute_evidence',
+    'resend_notification', 'redrive_webhook_event', 'erase_customer', 'adjust_inventory'
+  ))
+);
+comment on table public.staff_commands is 'Insert-only log of what staff asked for. Inserting a row carries it out; a refused command leaves no row.';
+create index staff_commands_order_id_idx on public.staff_commands (order_id);
+
+alter table public.staff_commands enable row level security;
+create policy staff_commands_read on public.staff_commands for select to authenticated using ((select private.is_admin()));
+create policy staff_commands_insert on public.staff_commands for insert to authenticated with check ((select private.is_admin()));
+grant select on public.staff_commands to authenticated, service_role;
+grant insert (id, command, args) on public.staff_commands to authenticated, service_role;
+
+create trigger refuse_delete before delete on public.staff_commands
+  for each row execute function private.refuse_change();
+
+create function private.restock_wanted(o public.orders) returns boolean
+language sql
+stable
+security definer
+set search_path = ''
+as $$
+  select o.amount_paid > 0 and o.amount_refunded >= o.amount_paid and exists (
+    select 1 from public.staff_commands c
+    where c.order_id = o.id and c.command = 'request_refund' and (c.args ->> 'restock')::boolean
+  )
+$$;
+comment on function private.restock_wanted(public.orders) is 'True when an order is refunded in full and staff asked for its goods to go back on the shelf.';
+revoke execute on function private.restock_wanted(public.orders) from public, anon, authenticated;
+
+create function private.lock_order_by_number(p_order_number text) returns public.orders
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  o public.orders;
+begin
+  select * into o from public.orders where number = p_order_number for no key update;
+  if not found then
+    raise exception 'order % does not exist', p_order_number using errcode = 'KCORD';
+  end if;
+  return o;
+end;
+$$;
+comment on function private.lock_order_by_number(text) is 'The order of a number, locked. KCORD: no such order.';
+revoke execute on function private.lock_order_by_number(text) from public, anon, authenticated;
+
+create function private.refundable_amount(p_payment_id text) returns bigint
+language sql
+stable
+security definer
+set search_path = ''
+as $$
+  select coalesce((select p.amount_received from public.payments p where p.id = p_payment_id and p.status = 'succeeded'), 0)
+    - coalesce((
+      select sum(r.amount) from public.refunds r
+      where r.payment_id = p_payment_id and r.status in ('pending', 'requires_action', 'succeeded')
+    ), 0)
+    - coalesce((
+      -- Asked for, and not yet visible as a refund.
+      select sum((j.payload ->> 'amount')::bigint) from private.jobs j
+      where j.kind = 'refund_payment' and j.payload ->> 'payment_id' = p_payment_id
+        and j.status in ('queued', 'running', 'done')
+        and not exists (select 1 from public.refunds r where r.request_id = j.payload ->> 'refund_request_id')
+    ), 0)
+$$;
+comment on function private.refundable_amount(text) is 'Minor units of a payment that can still be refunded, requests under way counted as given back. Call with the order locked.';
+revoke execute on function private.refundable_amount(text) from public, anon, authenticated;
+
+create function private.run_request_refund(p_command_id uuid, p_args jsonb) returns uuid
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  o public.orders := private.lock_order_by_number(p_args ->> 'order_number');
+  v_refundable bigint := private.refundable_amount(o.payment_id);
+  v_amount bigint := coalesce((p_args ->> 'amount')::bigint, v_refundable);
+begin
+  if v_amount < 1 or v_amount > v_refundable then
+    raise exception 'order % can be refunded by 1 to % (minor units of %), not %', o.number, v_refundable, o.currency, v_amount
+      using errcode = 'KCREF', hint = 'Refunds under way count as given back.';
+  end if;
+  perform private.enqueue_job(
+    'refund_payment', 'refund_payment:request:' || p_command_id,
+    jsonb_build_object(
+      'payment_id', o.payment_id, 'order_id', o.id, 'amount', v_amount, 'reason', coalesce(p_args ->> 'reason', 'requested_by_customer'),
+      'refund_request_id', p_command_id
+    ),
+    now(), 20
+  );
+  return o.id;
+end;
+$$;
+comment on function private.run_request_refund(uuid, jsonb) is 'Carries out request_refund: queues one refund. KCREF: more than is left, or nothing is.';
+revoke execute on function private.run_request_refund(uuid, jsonb) from public, anon, authenticated;
+
+create function private.run_cancel_order(p_args jsonb) returns uuid
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  o public.orders := private.lock_order_by_number(p_args ->> 'order_number');
+begin
+  if o.fulfilled_at is not null then
+    raise exception 'order % has been shipped; refund it instead', o.number using errcode = 'KCINV';
+  end if;
+  update public.orders
+  set cancelled_at = coalesce(cancelled_at, now()), cancel_reason = coalesce(cancel_reason, p_args ->> 'reason')
+  where id = o.id;
+  perform private.settle_order(o.id, 'staff');
+  return o.id;
+end;
+$$;
+comment on function private.run_cancel_order(jsonb) is 'Carries out cancel_order: settling expires open sessions and refunds what was paid. KCINV: already shipped.';
+revoke execute on function private.run_cancel_order(jsonb) from public, anon, authenticated;
+
+create function private.run_release_review(p_args jsonb) returns uuid
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  o public.orders := private.lock_order_by_number(p_args ->> 'order_number');
+begin
+  if o.status <> 'needs_review' or 'oversold' = any (o.review_reasons) then
+    raise exception 'order % is not held for review (status %, %)', o.number, o.status, array_to_string(o.review_reasons, ', ')
+      using errcode = 'KCINV', hint = 'An oversold order is refunded by itself and cannot be released.';
+  end if;
+  update public.orders set review_released_at = now() where id = o.id;
+  perform private.settle_order(o.id, 'staff');
+  return o.id;
+end;
+$$;
+comment on function private.run_release_review(jsonb) is 'Carries out release_review: a person has looked, the order may ship. KCINV: nothing to release.';
+revoke execute on function private.run_release_review(jsonb) from public, anon, authenticated;
+
+create function private.run_mark_fulfilled(p_args jsonb) returns uuid
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  o public.orders := private.lock_order_by_number(p_args ->> 'order_number');
+begin
+  if o.fulfillment_status <> 'unfulfilled' or o.status not in ('paid', 'partially_refunded') then
+    raise exception 'order % must not ship (status %, fulfilment %)', o.number, o.status, o.fulfillment_status using errcode = 'KCINV';
+  end if;
+  update public.orders
+  set fulfilled_at = now(), carrier = p_args ->> 'carrier', tracking_number = p_args ->> 'tracking_number'
+  where id = o.id;
+  perform private.settle_order(o.id, 'staff');
+  perform private.queue_notification(o.id, 'order_shipped');
+  return o.id;
+end;
+$$;
+comment on function private.run_mark_fulfilled(jsonb) is 'Carries out mark_fulfilled: notes carrier and tracking number, queues the mail. KCINV: unpaid, held, cancelled or shipped already.';
+revoke execute on function private.run_mark_fulfilled(jsonb) from public, anon, authenticated;
+
+create function private.run_submit_dispute_evidence(p_command_id uuid, p_args jsonb) returns uuid
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  d public.disputes;
+begin
+  select * into d from public.disputes where id = p_args ->> 'dispute_id' for no key update;
+  if not found or d.status not in ('needs_response', 'warning_needs_response', 'appeal_needs_response') then
+    raise exception 'dispute % does not wait for evidence (status %)', p_args ->> 'dispute_id', coalesce(d.status, 'unknown')
+      using errcode = 'KCINV';
+  end if;
+  perform private.enqueue_job(
+    'submit_dispute_evidence', 'submit_dispute_evidence:' || p_command_id,
+    jsonb_build_object('dispute_id', d.id, 'note', p_args ->> 'note', 'submit', true), now(), 20
+  );
+  return d.order_id;
+end;
+$$;
+comment on function private.run_submit_dispute_evidence(uuid, jsonb) is 'Carries out submit_dispute_evidence: queues the submission. KCINV: the dispute does not wait for a response.';
+revoke execute on function private.run_submit_dispute_evidence(uuid, jsonb) from public, anon, authenticated;
+
+create function private.run_resend_notification(p_command_id uuid, p_args jsonb) returns uuid
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  o public.orders := private.lock_order_by_number(p_args ->> 'order_number');
+  v_data jsonb;
+begin
+  select n.data into v_data from public.notifications n
+  where n.order_id = o.id and n.template = p_args ->> 'template'
+  order by n.created_at desc limit 1;
+  if not found then
+    raise exception 'order % has had no mail %', o.number, p_args ->> 'template' using errcode = 'KCINV';
+  end if;
+  perform private.queue_notification(o.id, p_args ->> 'template', 'resend:' || p_command_id, v_data);
+  return o.id;
+end;
+$$;
+comment on function private.run_resend_notification(uuid, jsonb) is 'Carries out resend_notification: queues a mail that the order has had before once more. KCINV: it never had it.';
+revoke execute on function private.run_resend_notification(uuid, jsonb) from public, anon, authenticated;
+
+create function private.requeue_job(p_job_id bigint) returns void
+language sql
+security definer
+set search_path = ''
+as $$
+  update private.jobs
+  set status = 'queued', run_at = now(), attempts = 0, finished_at = null, lease_id = null, leased_until = null
+  where id = p_job_id and status in ('queued', 'dead', 'discarded')
+$$;
+comment on function private.requeue_job(bigint) is 'Makes a waiting, dead or discarded job due now, with all its attempts.';
+revoke execute on function private.requeue_job(bigint) from public, anon, authenticated;
+
+create function private.redrive_event(p_event_id text) returns void
+language plpgsql
+security definer
+set search_path = ''
+as $$
+begin
+  update public.webhook_events set status = 'failed', next_attempt_at = now()
+  where id = p_event_id and status in ('failed', 'dead');
+  if not found then
+    raise exception 'event % is not failed or dead', p_event_id using errcode = 'KCEVT';
+  end if;
+  if not private.enqueue_job('retry_event', 'retry_event:' || p_event_id, jsonb_build_object('event_id', p_event_id), now(), 10) then
+    perform private.requeue_job(j.id) from private.jobs j where j.dedupe_key = 'retry_event:' || p_event_id;
+  end if;
+end;
+$$;
+comment on function private.redrive_event(text) is 'Queues a failed or dead webhook event again. KCEVT: it is neither.';
+revoke execute on function private.redrive_event(text) from public, anon, authenticated;
+
+create function private.run_adjust_inventory(p_args jsonb) returns void
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  v_variant_id uuid;
+  v_delta integer := (p_args ->> 'delta')::integer;
+begin
+  select id into v_variant_id from public.product_variants where sku = p_args ->> 'sku';
+  if not found then
+    raise exception 'unknown sku %', p_args ->> 'sku' using errcode = 'KCSKU', detail = jsonb_build_array(p_args ->> 'sku')::text;
+  elsif v_delta is null or v_delta = 0 then
+    raise exception 'delta must be a whole number other than 0' using errcode = 'KCINV';
+  end if;
+  perform set_config('kct.adjustment_reason', coalesce(p_args ->> 'reason', 'adjustment'), true);
+  -- Not an upsert: a check constraint would judge the row that is only proposed, here a negative on_hand.
+  update public.inventory_levels set on_hand = on_hand + v_delta
+  where variant_id = v_variant_id and on_hand + v_delta >= reserved;
+  if not found then
+    if v_delta < 0 or exists (select 1 from public.inventory_levels where variant_id = v_variant_id) then
+      raise exception 'stock of % cannot go below what is reserved', p_args ->> 'sku' using errcode = 'KCSTK';
+    end if;
+    insert into public.inventory_levels (variant_id, on_hand) values (v_variant_id, v_delta);
+  end if;
+  perform set_config('kct.adjustment_reason', '', true);
+end;
+$$;
+comment on function private.run_adjust_inventory(jsonb) is 'Carries out adjust_inventory; the ledger row comes from the trigger. KCSKU, KCINV, KCSTK: would go below what open checkouts hold.';
+revoke execute on function private.run_adjust_inventory(jsonb) from public, anon, authenticated;
+
+create function private.run_erase_customer(p_args jsonb) returns void
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  v_email text := lower(p_args ->> 'email');
+  v_order_ids uuid[];
+begin
+  select coalesce(array_agg(o.id), '{}') into v_order_ids
+  from public.orders o left join public.customers c on c.id = o.customer_id
+  where lower(o.email) = v_email or lower(c.email) = v_email;
+
+  update public.webhook_events e set payload = '{"erased": true}'
+  where e.status in ('processed', 'ignored') and (
+    e.payload #>> '{data,object,id}' in (
+      select s.id from public.checkout_sessions s where s.order_id = any (v_order_ids)
+      union all select p.id from public.payments p where p.order_id = any (v_order_ids)
+      union all select a.id from public.payment_attempts a where a.order_id = any (v_order_ids)
+      union all select c.stripe_customer_id from public.customers c where lower(c.email) = v_email
+    )
+    or e.payload #>> '{data,object,payment_intent}' in (select p.id from public.payments p where p.order_id = any (v_order_ids))
+  );
+  update public.checkout_sessions set email = null, name = null, phone = null, shipping_name = null, shipping_address = null, billing_address = null
+  where order_id = any (v_order_ids);
+  update public.orders set email = null, customer_name = null, phone = null, shipping_name = null, shipping_address = null,
+    billing_address = null, purchase_ip = null, user_agent = null
+  where id = any (v_order_ids);
+  update public.notifications set recipient = null where order_id = any (v_order_ids);
+  update public.customers set email = null, name = null where lower(email) = v_email;
+end;
+$$;
+comment on function private.run_erase_customer(jsonb) is
+  'Carries out erase_customer: removes names, addresses and stored payloads of everything bought under an e-mail address; amounts and ids stay, as bookkeeping law wants.';
+revoke execute on function private.run_erase_customer(jsonb) from public, anon, authenticated;
+
+create function private.run_staff_command() returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  v_order_id uuid;
+begin
+  perform set_config('kct.actor', new.actor, true);
+  case new.command
+    when 'request_refund' then v_order_id := private.run_request_refund(new.id, new.args);
+    when 'cancel_order' then v_order_id := private.run_cancel_order(new.args);
+    when 'release_review' then v_order_id := private.run_release_review(new.args);
+    when 'mark_fulfilled' then v_order_id := private.run_mark_fulfilled(new.args);
+    when 'submit_dispute_evidence' then v_order_id := private.run_submit_dispute_evidence(new.id, new.args);
+    when 'resend_notification' then v_order_id := private.run_resend_notification(new.id, new.args);
+    when 'redrive_webhook_event' then perform private.redrive_event(new.args ->> 'event_id');
+    when 'erase_customer' then
+      perform private.run_erase_customer(new.args);
+      -- The log of an erasure must not keep the address.
+      update public.staff_commands set args = '{}' where id = new.id;
+    when 'adjust_inventory' then perform private.run_adjust_inventory(new.args);
+  end case;
+  update public.staff_commands c
+  set order_id = v_order_id,
+      result = jsonb_build_object('ok', true, 'status', (select o.status from public.orders o where o.id = v_order_id))
+  where c.id = new.id;
+  if v_order_id is not null then
+    perform private.record_order_event(v_order_id, new.command, 'staff', jsonb_build_object('command_id', new.id, 'actor', new.actor));
+    -- request_refund is read from this table when the order settles.
+    perform private.settle_order(v_order_id, 'staff');
+  end if;
+  return null;
+end;
+$$;
+comment on function private.run_staff_command() is 'Trigger of staff_commands: carries the command out, notes the result and the audit row. An error undoes the insert as well.';
+revoke execute on function private.run_staff_command() from public, anon, authenticated;
+
+create trigger run_staff_command after insert on public.staff_commands
+  for each row execute function private.run_staff_command();
+
+create function private.submit_command(p_command text, p_args jsonb) returns jsonb
+language plpgsql
+security invoker
+set search_path = ''
+as $$
+declare
+  v_id uuid := gen_random_uuid();
+begin
+  insert into public.staff_commands (id, command, args) values (v_id, p_command, p_args);
+  return (select c.result || jsonb_build_object('command_id', c.id) from public.staff_commands c where c.id = v_id);
+end;
+$$;
+comment on function private.submit_command(text, jsonb) is 'Inserts a staff command as the caller, whose policies decide, and returns its result.';
+revoke execute on function private.submit_command(text, jsonb) from public, anon;
+grant execute on function private.submit_command(text, jsonb) to authenticated, service_role;
+
+create function public.request_refund(p_order_number text, p_amount bigint default null, p_reason text default null, p_restock boolean default false) returns jsonb
+language sql
+security invoker
+set search_path = ''
+as $$
+  select private.submit_command('request_refund', jsonb_build_object('order_number', p_order_number, 'amount', p_amount, 'reason', p_reason, 'restock', coalesce(p_restock, false)))
+$$;
+comment on function public.request_refund(text, bigint, text, boolean) is
+  'Refunds an order: p_amount in minor units, or all that is left. p_restock: put the goods back on the shelf once it is refunded in full. Staff only.';
+
+create function public.cancel_order(p_order_number text, p_reason text default null) returns jsonb
+language sql
+security invoker
+set search_path = ''
+as $$
+  select private.submit_command('cancel_order', jsonb_build_object('order_number', p_order_number, 'reason', p_reason))
+$$;
+comment on function public.cancel_order(text, text) is 'Cancels an order that has not shipped: closes its checkout, frees its stock, refunds what was paid. Staff only.';
+
+create function public.release_review(p_order_number text, p_note text default null) returns jsonb
+language sql
+security invoker
+set search_path = ''
+as $$
+  select private.submit_command('release_review', jsonb_build_object('order_number', p_order_number, 'note', p_note))
+$$;
+comment on function public.release_review(text, text) is 'Lets an order that is held for review ship. Staff only.';
+
+create function public.mark_fulfilled(p_order_number text, p_carrier text default null, p_tracking_number text default null) returns jsonb
+language sql
+security invoker
+set search_path = ''
+as $$
+  select private.submit_command('mark_fulfilled', jsonb_build_object('order_number', p_order_number, 'carrier', p_carrier, 'tracking_number', p_tracking_number))
+$$;
+comment on function public.mark_fulfilled(text, text, text) is 'Notes that an order has shipped and mails the customer. Staff only.';
+
+create function public.submit_dispute_evidence(p_dispute_id text, p_note text default null) returns jsonb
+language sql
+security invoker
+set search_path = ''
+as $$
+  select private.submit_command('submit_dispute_evidence', jsonb_build_object('dispute_id', p_dispute_id, 'note', p_note))
+$$;
+comment on function public.submit_dispute_evidence(text, text) is 'Sends the evidence assembled from the order, and the note, to the bank. Final: Stripe takes evidence once. Staff only.';
+
+create function public.resend_notification(p_order_number text, p_template text) returns jsonb
+language sql
+security invoker
+set search_path = ''
+as $$
+  select private.submit_command('resend_notification', jsonb_build_object('order_number', p_order_number, 'template', p_template))
+$$;
+comment on function public.resend_notification(text, text) is 'Mails a template that the order has had before once more. Staff only.';
+
+create function public.redrive_webhook_event(p_event_id text) returns jsonb
+language sql
+security invoker
+set search_path = ''
+as $$
+  select private.submit_command('redrive_webhook_event', jsonb_build_object('event_id', p_event_id))
+$$;
+comment on function public.redrive_webhook_event(text) is 'Queues a failed or dead webhook event again. Staff only.';
+
+create function public.erase_customer(p_email text) returns jsonb
+language sql
+security invoker
+set search_path = ''
+as $$
+  select private.submit_command('erase_customer', jsonb_build_object('email', p_email))
+$$;
+comment on function public.erase_customer(text) is 'Removes the personal data of everything bought under an e-mail address. Staff only.';
+
+create function public.adjust_inventory(p_sku text, p_delta integer, p_reason text) returns jsonb
+language sql
+security invoker
+set search_path = ''
+as $$
+  select private.submit_command('adjust_inventory', jsonb_build_object('sku', p_sku, 'delta', p_delta, 'reason', p_reason))
+$$;
+comment on function public.adjust_inventory(text, integer, text) is 'Goods received (p_delta > 0), lost or recounted (p_delta < 0). Staff only.';
+
+do $$
+declare
+  v_function regprocedure;
+begin
+  foreach v_function in array array[
+    'public.request_refund(text, bigint, text, boolean)', 'public.cancel_order(text, text)', 'public.release_review(text, text)',
+    'public.mark_fulfilled(text, text, text)', 'public.submit_dispute_evidence(text, text)', 'public.resend_notification(text, text)',
+    'public.redrive_webhook_event(text)', 'public.erase_customer(text)', 'public.adjust_inventory(text, integer, text)'
+  ]::regprocedure[] loop
+    execute format('revoke execute on function %s from public, anon', v_function);
+    execute format('grant execute on function %s to authenticated, service_role', v_function);
+  end loop;
+end;
+$$;
