@@ -51,7 +51,7 @@ as $$
   union all
   select 'a paid order owns its stock', jsonb_build_object('order', o.number, 'status', o.status)
   from public.orders o
-  where o.status in ('paid', 'partially_refunded') and exists (
+  where o.status in ('paid', 'partially_refunded') and o.cancelled_at is null and o.oversold_at is null and exists (
     select 1 from public.order_items i
     where i.order_id = o.id and not exists (
       select 1 from public.inventory_reservations r
