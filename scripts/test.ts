@@ -1,0 +1,144 @@
+/**
+ * `deno task test`: all tests, group by group. Arguments are paths (`tests/db`, `tests/unit/http.test.ts`) and
+ * options for `deno test` (`--filter name`). The last line says `N passed, N failed`.
+ */
+import { relative, resolve } from "node:path";
+import { ADMIN_URL_VARIABLE, startTestServer } from "../tests/support/database.ts";
+import { StackError } from "./local/ports.ts";
+import { TextLineStream } from "./local/lines.ts";
+
+interface Group {
+  /** Folder under tests/. */
+  name: string;
+  /** Files run side by side. */
+  parallel: boolean;
+  /** Tests run in a random order, so that none leans on another. */
+  shuffled: boolean;
+  database: boolean;
+}
+
+/** In this order, cheapest first: what breaks early is seen early. */
+const GROUPS: Group[] = [
+  { name: "unit", parallel: true, shuffled: true, database: false },
+  { name: "db", parallel: true, shuffled: true, database: true },
+  { name: "stripe", parallel: true, shuffled: false, database: false },
+  { name: "integration", parallel: true, shuffled: false, database: true },
+  { name: "local", parallel: false, shuffled: false, database: true },
+  { name: "e2e", parallel: false, shuffled: false, database: true },
+  { name: "stripe_cli", parallel: false, shuffled: false, database: true },
+];
+
+interface Tally {
+  passed: number;
+  failed: number;
+  skipped: number;
+}
+
+const root = resolve(import.meta.dirname ?? "", "..");
+const flags = Deno.args.filter((arg, at) => arg.startsWith("-") || Deno.args[at - 1] === "--filter");
+const paths = Deno.args.filter((arg) => !flags.includes(arg)).map((path) => relative(root, resolve(path)));
+
+const total: Tally = { passed: 0, failed: 0, skipped: 0 };
+const started = performance.now();
+let server: Awaited<ReturnType<typeof startTestServer>> | null = null;
+try {
+  for (const group of await groupsToRun()) {
+    const files = await filesOf(group);
+    if (files.length === 0) continue;
+    if (group.database) server ??= await startTestServer();
+    const tally = await runGroup(group, files, server?.adminUrl ?? null);
+    total.passed += tally.passed;
+    total.failed += tally.failed;
+    total.skipped += tally.skipped;
+  }
+} catch (error) {
+  if (!(error instanceof StackError)) throw error;
+  console.error(`\nThe tests' database could not be made ready:\n${error.message}`);
+  total.failed++;
+} finally {
+  await server?.stop();
+}
+
+if (total.passed + total.failed + total.skipped === 0) {
+  console.error(`\nNo tests found${paths.length === 0 ? "" : ` at ${paths.join(", ")}`}`);
+  total.failed++;
+}
+console.log(`\nTests took ${((performance.now() - started) / 1000).toFixed(1)} s`);
+const skipped = total.skipped === 0 ? "" : `, ${total.skipped} skipped`;
+console.log(`${total.passed} passed, ${total.failed} failed${skipped}`);
+Deno.exit(total.failed === 0 ? 0 : 1);
+
+/** The known groups, and any other folder with tests, so that none is forgotten. */
+async function groupsToRun(): Promise<Group[]> {
+  const known = new Set(GROUPS.map((group) => group.name));
+  const others: Group[] = [];
+  for await (const entry of Deno.readDir(`${root}/tests`)) {
+    if (!entry.isDirectory || known.has(entry.name) || ["support", "fixtures"].includes(entry.name)) continue;
+    others.push({ name: entry.name, parallel: false, shuffled: false, database: true });
+  }
+  return [...GROUPS, ...others.sort((a, b) => a.name < b.name ? -1 : 1)];
+}
+
+async function filesOf(group: Group): Promise<string[]> {
+  const folder = `tests/${group.name}`;
+  const all = await testFiles(folder);
+  if (paths.length === 0) return all;
+  return all.filter((file) =>
+    paths.some((path) => file === path || file.startsWith(`${path}/`) || path === "tests")
+  );
+}
+
+async function testFiles(folder: string): Promise<string[]> {
+  const files: string[] = [];
+  try {
+    for await (const entry of Deno.readDir(`${root}/${folder}`)) {
+      const path = `${folder}/${entry.name}`;
+      if (entry.isDirectory) files.push(...await testFiles(path));
+      else if (entry.name.endsWith(".test.ts")) files.push(path);
+    }
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+  return files.sort();
+}
+
+async function runGroup(group: Group, files: string[], adminUrl: string | null): Promise<Tally> {
+  console.log(`\n── ${group.name} ${"─".repeat(Math.max(0, 60 - group.name.length))}`);
+  const args = ["test", "-A", "--no-check", "--quiet"];
+  if (group.parallel) args.push("--parallel");
+  if (group.shuffled) args.push("--shuffle");
+  const color = Deno.stdout.isTerminal() ? {} : { NO_COLOR: "1" };
+  const child = new Deno.Command(Deno.execPath(), {
+    args: [...args, ...flags, ...files],
+    cwd: root,
+    env: { ...color, ...(adminUrl === null ? {} : { [ADMIN_URL_VARIABLE]: adminUrl }) },
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  let tally: Tally | null = null;
+  const follow = async (stream: ReadableStream<Uint8Array<ArrayBuffer>>, print: (line: string) => void) => {
+    for await (const line of stream.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream())) {
+      tally = readSummary(line) ?? tally;
+      print(line);
+    }
+  };
+  await Promise.all([follow(child.stdout, console.log), follow(child.stderr, console.error)]);
+  const { success } = await child.status;
+  const found: Tally = tally ?? { passed: 0, failed: 0, skipped: 0 };
+  // A run that fails without a failed test (a crash, an import that does not resolve) is a failure all the same.
+  if (!success && found.failed === 0) found.failed = 1;
+  return found;
+}
+
+/** Reads `ok | 12 passed (3 steps) | 0 failed | 1 ignored (4s)`. */
+function readSummary(line: string): Tally | null {
+  // deno-lint-ignore no-control-regex -- colours are escape sequences
+  const plain = line.replace(/\x1b\[[0-9;]*m/g, "");
+  const match =
+    /^(?:ok|FAILED) \| (\d+) passed(?: \([^)]*\))? \| (\d+) failed(?: \([^)]*\))?(?: \| (\d+) ignored)?/.exec(
+      plain,
+    );
+  if (match === null) return null;
+  return { passed: Number(match[1]), failed: Number(match[2]), skipped: Number(match[3] ?? 0) };
+}
