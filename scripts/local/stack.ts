@@ -153,15 +153,18 @@ async function startParts(
     return { url: server.url, report: await timed("migrations", prepareDatabase(server.url)) };
   };
 
+  const hasStripe = await Deno.stat(join(LOCAL, "stripe", "main.ts")).then(() => true, () => false);
   const dbUrl = options.databaseUrl ?? `postgresql://postgres:postgres@${LOCAL_HOST}:${ports.db}/postgres`;
   const [{ report }] = await allOrNothing([
     database(),
     child("gateway", { ...env, LOCAL_API_PORT: `${ports.api}`, LOCAL_DB_URL: dbUrl }),
-    child("stripe", {
-      LOCAL_STRIPE_PORT: `${ports.stripe}`,
-      STRIPE_STANDIN_SECRET_KEY: shown.stripe_secret_key,
-      STRIPE_STANDIN_WEBHOOK_SECRET: shown.stripe_webhook_secret,
-    }),
+    ...(hasStripe
+      ? [child("stripe", {
+        LOCAL_STRIPE_PORT: `${ports.stripe}`,
+        STRIPE_STANDIN_SECRET_KEY: shown.stripe_secret_key,
+        STRIPE_STANDIN_WEBHOOK_SECRET: shown.stripe_webhook_secret,
+      })]
+      : []),
     ...(options.web === false ? [] : [child("web", {
       LOCAL_WEB_PORT: `${ports.web}`,
       API_URL: urls.api,
@@ -171,7 +174,7 @@ async function startParts(
       SECRET_KEY: shown.secret_key,
     })]),
   ]);
-  await ensureWebhookEndpoint(urls.stripe, shown.stripe_secret_key, urls.api);
+  if (hasStripe) await ensureWebhookEndpoint(urls.stripe, shown.stripe_secret_key, urls.api);
   if (options.jobs !== false) parts.add(startJobTicker(urls.api, shown.secret_key));
 
   const file: StackFile = {
