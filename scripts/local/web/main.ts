@@ -1,7 +1,8 @@
 /**
  * The local web site as a process: demo store, inbox, console and the Resend stand-in.
- * Prints `ready URL` and runs until its standard input closes or it gets SIGTERM or SIGINT.
+ * Prints `ready URL` and runs until its standard input closes or it gets SIGTERM.
  */
+import { exitWithParent } from "../child_side.ts";
 import { startWeb, type WebOptions } from "./server.ts";
 
 function required(name: string): string {
@@ -31,25 +32,11 @@ function readOptions(): WebOptions {
   };
 }
 
-async function stdinClosed(): Promise<void> {
-  const buffer = new Uint8Array(1024);
-  while (await Deno.stdin.read(buffer) !== null) { /* input is ignored, only its end matters */ }
-}
-
-function signalled(): Promise<void> {
-  return new Promise((resolve) => {
-    Deno.addSignalListener("SIGTERM", () => resolve());
-    Deno.addSignalListener("SIGINT", () => resolve());
-  });
-}
-
 if (import.meta.main) {
   try {
     const site = await startWeb(readOptions());
+    exitWithParent(() => site.stop());
     console.log(`ready ${site.url}`);
-    await Promise.race([stdinClosed(), signalled()]);
-    await site.stop();
-    Deno.exit(0);
   } catch (error) {
     console.error(error instanceof Error ? error.message : String(error));
     Deno.exit(1);

@@ -1,4 +1,5 @@
 import { request } from "./api.js";
+import { heldPieces } from "./checkout.js";
 
 const SIZE_ORDER = ["XXS", "XS", "S", "M", "L", "XL", "XXL", "3XL"];
 
@@ -15,7 +16,10 @@ function unique(values) {
 function toProduct(product, variants, available) {
   const own = variants
     .filter((variant) => variant.product_id === product.id)
-    .map((variant) => ({ ...variant, available: Math.max(0, available.get(variant.id) ?? 0) }));
+    .map((variant) => ({
+      ...variant,
+      available: Math.max(0, available.get(variant.id) ?? 0) + heldPieces(variant.sku),
+    }));
   return {
     ...product,
     variants: own,
@@ -27,7 +31,7 @@ function toProduct(product, variants, available) {
 
 /**
  * The active catalogue with its availability: products, each with `variants` (sku, size, color, price_amount,
- * currency, available), `colors` and `sizes`. `slug` narrows it to one product.
+ * currency, available: also what this shopper already holds), `colors` and `sizes`. `slug` narrows it to one product.
  */
 export async function loadCatalogue(slug = null) {
   const filter = slug === null ? "" : `&slug=eq.${encodeURIComponent(slug)}`;

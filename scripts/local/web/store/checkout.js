@@ -49,7 +49,8 @@ async function createSession(lines, token, key) {
 async function attempt(lines, token, fingerprint) {
   const { key, session_id: earlier } = checkoutFor(fingerprint);
   const session = await createSession(lines, token, key);
-  write(NAME, { fingerprint, key, expires_at: session.expires_at, session_id: session.session_id });
+  const held = Object.fromEntries(lines.map(({ sku, quantity }) => [sku, quantity]));
+  write(NAME, { fingerprint, key, expires_at: session.expires_at, session_id: session.session_id, held });
   return { ...session, repeated: earlier === session.session_id };
 }
 
@@ -69,6 +70,17 @@ export async function startCheckout() {
     forgetCheckout();
     return await attempt(lines, token, fingerprint);
   }
+}
+
+/**
+ * How many pieces of a variant the open session of this browser holds. The shop counts them as taken, but they
+ * are this shopper's own: coming back from the payment page must not make a last piece look sold out.
+ */
+export function heldPieces(sku) {
+  const kept = read(NAME, null);
+  const open = typeof kept?.expires_at === "string" && Date.parse(kept.expires_at) > Date.now();
+  const pieces = open ? kept.held?.[sku] : 0;
+  return Number.isInteger(pieces) ? pieces : 0;
 }
 
 /** The order behind a session, as far as it has come. */

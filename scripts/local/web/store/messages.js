@@ -70,8 +70,7 @@ const MESSAGES = {
   }),
   network: () => ({
     title: "No connection",
-    text:
-      "We could not reach the shop. Please check your connection and try again; you have not been charged.",
+    text: "We could not reach the shop. Please check your connection and try again.",
     retry: true,
   }),
   timeout: () => ({

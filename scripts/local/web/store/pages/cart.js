@@ -86,7 +86,7 @@ function lineItem(entry, redraw) {
         "p",
         { class: "line-name" },
         product === null
-          ? describe(line)
+          ? line.name ?? line.sku
           : el("a", { href: `/store/products/${product.slug}` }, product.name),
       ),
       el("p", { class: "line-variant" }, [line.color, line.size].filter(Boolean).join(" · ")),
