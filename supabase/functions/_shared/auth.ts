@@ -1,0 +1,67 @@
+/**
+ * Who is calling. Supabase's gateway does not check keys for these functions (`verify_jwt = false`, because
+ * `sb_` keys are not JWTs), so each endpoint does it here, with Supabase's own verification.
+ */
+import { extractCredentials, verifyCredentials } from "@supabase/server/core";
+import type { Env } from "./env.ts";
+import { AppError } from "./errors.ts";
+
+/** A signed-in shopper. */
+export interface User {
+  id: string;
+  email: string | null;
+}
+
+export type KeyKind = "publishable" | "secret";
+
+/** What the endpoints need of the configuration. */
+export type AuthEnv = Pick<Env, "supabaseUrl" | "publishableKeys" | "secretKeys" | "jwks">;
+
+/**
+ * Requires a secret key in `apikey`.
+ * @throws AppError `unauthorized`, also for a valid publishable key.
+ */
+export async function requireSecretKey(request: Request, env: AuthEnv): Promise<void> {
+  if (await keyKind(request, env) !== "secret") throw new AppError("unauthorized");
+}
+
+/**
+ * Requires a publishable or secret key in `apikey`, and reads the optional user token in `Authorization`.
+ * @returns the signed-in user, or null for a guest.
+ * @throws AppError `unauthorized` without a known key, or with a token that is there but not valid.
+ */
+export async function requireApiKey(request: Request, env: AuthEnv): Promise<User | null> {
+  if (await keyKind(request, env) === null) throw new AppError("unauthorized");
+  return await signedInUser(request, env);
+}
+
+/** The kind of key that the caller presents, or null when it presents none that is known. */
+export async function keyKind(request: Request, env: AuthEnv): Promise<KeyKind | null> {
+  const { apikey } = extractCredentials(request);
+  if (apikey === null || apikey.length > 512) return null;
+  const { data } = await verifyCredentials({ token: null, apikey }, {
+    auth: ["publishable:*", "secret:*"],
+    env: serverEnv(env),
+  });
+  return data?.authMode === "publishable" || data?.authMode === "secret" ? data.authMode : null;
+}
+
+async function signedInUser(request: Request, env: AuthEnv): Promise<User | null> {
+  const { token } = extractCredentials(request);
+  // supabase-js repeats the API key as bearer while nobody is signed in.
+  if (token === null || token.startsWith("sb_")) return null;
+  const { data } = await verifyCredentials({ token, apikey: null }, { auth: "user", env: serverEnv(env) });
+  const claims = data?.userClaims;
+  if (!claims) throw new AppError("unauthorized", { message: "The session has expired; sign in again." });
+  return { id: claims.id, email: claims.email ?? null };
+}
+
+function serverEnv(env: AuthEnv) {
+  const jwksUrl = new URL(`${env.supabaseUrl}/auth/v1/.well-known/jwks.json`);
+  return {
+    url: env.supabaseUrl,
+    publishableKeys: env.publishableKeys,
+    secretKeys: env.secretKeys,
+    jwks: env.jwks === null ? jwksUrl : env.jwks as { keys: (JsonWebKey & { kty: string })[] },
+  };
+}

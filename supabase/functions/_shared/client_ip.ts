@@ -1,0 +1,65 @@
+/**
+ * The caller's address behind Supabase's proxies.
+ *
+ * Cloudflare stands in front and overwrites `cf-connecting-ip`. Without it the rightmost valid entry of
+ * `x-forwarded-for` counts: each proxy appends, so the leftmost entry is whatever the caller wrote.
+ */
+
+/** The caller's address in canonical form, or null when no header names one. */
+export function clientAddress(headers: Headers): string | null {
+  const direct = normalizeAddress(headers.get("cf-connecting-ip") ?? "");
+  if (direct !== null) return direct;
+  const hops = (headers.get("x-forwarded-for") ?? "").split(",");
+  for (const hop of hops.reverse()) {
+    const address = normalizeAddress(hop);
+    if (address !== null) return address;
+  }
+  return null;
+}
+
+/**
+ * One spelling per address: dotted IPv4, lower-case compressed IPv6, IPv4-mapped IPv6 as IPv4.
+ * Accepts a port, brackets and surrounding space; anything else is null.
+ */
+export function normalizeAddress(input: string): string | null {
+  const value = input.trim();
+  if (value === "" || value.length > 64) return null;
+  return parseIpv4(value.replace(/^(\d+(?:\.\d+){3}):\d{1,5}$/, "$1")) ??
+    parseIpv6(value.replace(/^\[([^\]]*)\](?::\d{1,5})?$/, "$1"));
+}
+
+/**
+ * What a limit counts for one caller: an IPv4 address, or the /64 of an IPv6 address, because one customer of
+ * a provider owns at least a whole /64. `unknown` is one bucket for all callers without an address.
+ */
+export function addressBucket(address: string | null): string {
+  if (address === null) return "unknown";
+  if (!address.includes(":")) return address;
+  const [head = "", tail] = address.split("::");
+  const left = head === "" ? [] : head.split(":");
+  const right = tail === undefined || tail === "" ? [] : tail.split(":");
+  const groups = tail === undefined
+    ? left
+    : [...left, ...Array<string>(8 - left.length - right.length).fill("0"), ...right];
+  return `${groups.slice(0, 4).join(":")}::/64`;
+}
+
+function parseIpv4(value: string): string | null {
+  const parts = value.split(".");
+  // No leading zeros: some parsers read them as octal, and one address must have one spelling.
+  const valid = parts.length === 4 &&
+    parts.every((part) => /^(0|[1-9]\d{0,2})$/.test(part) && Number(part) <= 255);
+  return valid ? value : null;
+}
+
+function parseIpv6(value: string): string | null {
+  if (!/^[0-9a-f:.]+$/i.test(value) || !value.includes(":")) return null;
+  const url = `http://[${value}]/`;
+  if (!URL.canParse(url)) return null;
+  // The URL parser writes the canonical, compressed form.
+  const canonical = new URL(url).hostname.slice(1, -1);
+  const mapped = /^::ffff:([0-9a-f]{1,4}):([0-9a-f]{1,4})$/.exec(canonical);
+  if (mapped === null) return canonical;
+  const [high, low] = [parseInt(mapped[1] ?? "", 16), parseInt(mapped[2] ?? "", 16)];
+  return [high >> 8, high & 255, low >> 8, low & 255].join(".");
+}

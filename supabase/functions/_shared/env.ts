@@ -1,0 +1,303 @@
+/**
+ * The only reader of `Deno.env`. Every variable is checked once, at boot, and a function with a missing or
+ * malformed one does not start: half a configuration is worse than none when money is involved.
+ *
+ * Messages name the variable and the mend, never the value: they end up in logs.
+ */
+import { z } from "zod";
+import { normalizeAddress } from "./client_ip.ts";
+
+type Source = Record<string, string | undefined>;
+type Mode = "enforce" | "report" | "off";
+
+/** What the functions know about the world they run in. Amounts of time carry their unit in the name. */
+export interface Env {
+  supabaseUrl: string;
+  /** Name → key. Keys go into the `apikey` header, never into `Authorization`. */
+  publishableKeys: Record<string, string>;
+  secretKeys: Record<string, string>;
+  /** Inline key set, or null: then Supabase Auth's well-known address is asked. */
+  jwks: { keys: JsonWebKey[] } | null;
+  stripeSecretKey: string;
+  /** True when the key is a live one: events and objects of the other mode are not ours. */
+  livemode: boolean;
+  stripeWebhookSecrets: string[];
+  stripeApiBase: URL | null;
+  stripeWebhookIpMode: Mode;
+  stripeWebhookExtraIps: string[];
+  stripeWebhookIpsUrl: string;
+  webhookRejectionLimit: number;
+  appEnv: "development" | "staging" | "production";
+  allowedOrigins: string[];
+  /** Without a trailing slash. */
+  siteUrl: string;
+  shippingCountries: string[];
+  checkout: {
+    automaticTax: boolean;
+    promotionCodes: boolean;
+    termsConsent: boolean;
+    threeDSecure: "automatic" | "any" | "challenge";
+    sessionMinutes: number;
+    statementDescriptorSuffix: string | null;
+    rateLimitPerMinute: number;
+  };
+  velocityMode: Mode;
+  upstash: { url: string; token: string } | null;
+  resend: { apiKey: string; apiBase: string } | null;
+  emailFrom: string | null;
+  alertWebhookUrl: string | null;
+  alertEmail: string | null;
+  linkSigningSecret: string;
+  adminRequireMfa: boolean;
+}
+
+/** Thrown at boot. The message lists every bad variable, so that one deployment mends them all. */
+export class EnvError extends Error {
+  override name = "EnvError";
+  /** Names of the variables that are missing or malformed. */
+  readonly variables: string[];
+
+  constructor(problems: { variable: string; mend: string }[]) {
+    const lines = problems.map(({ variable, mend }) => `  ${variable}: ${mend}`);
+    super(`the environment is not complete:\n${lines.join("\n")}`);
+    this.variables = problems.map(({ variable }) => variable);
+  }
+}
+
+const text = (mend: string) => z.string({ error: mend });
+
+function choice<const T extends string>(values: readonly [T, ...T[]], fallback: T) {
+  return z.enum(values, { error: `set it to one of ${values.join(", ")}` }).default(fallback);
+}
+
+function flag(fallback: "true" | "false") {
+  return choice(["true", "false"], fallback).transform((value) => value === "true");
+}
+
+function wholeNumber(min: number, max: number, fallback: number) {
+  const mend = `set a whole number from ${min} to ${max}`;
+  return text(mend).regex(/^\d{1,9}$/, { error: mend }).transform(Number)
+    .refine((value) => value >= min && value <= max, { error: mend })
+    .default(fallback);
+}
+
+/** An http or https address; plain http is for the local machine only, where no one listens in between. */
+function webAddress(mend: string) {
+  return text(mend).refine((value) => parseWebAddress(value) !== null, { error: mend });
+}
+
+function parseWebAddress(value: string): URL | null {
+  const url = URL.canParse(value) ? new URL(value) : null;
+  if (url === null || url.username !== "" || url.password !== "") return null;
+  return url.protocol === "https:" || url.protocol === "http:" ? url : null;
+}
+
+function isOrigin(value: string): boolean {
+  return parseWebAddress(value)?.origin === value;
+}
+
+function commaList(mend: string, accepts: (item: string) => boolean) {
+  return text(mend)
+    .transform((value) => value.split(",").map((item) => item.trim()).filter((item) => item !== ""))
+    .refine((items) => items.every(accepts), { error: mend });
+}
+
+/** `{"default":"sb_…"}` as Supabase writes it. */
+function keyDictionary(mend: string) {
+  return text(mend).transform(parseJson)
+    .pipe(z.record(z.string(), z.string().min(8), { error: mend }))
+    .refine((keys) => Object.keys(keys).length > 0, { error: mend });
+}
+
+function parseJson(value: string): unknown {
+  try {
+    return JSON.parse(value);
+  } catch {
+    return undefined;
+  }
+}
+
+const keysMend = (kind: string) => `set Supabase's JSON dictionary, {"default":"sb_${kind}_…"}`;
+const jwksMend = `set Supabase's JSON key set, {"keys":[…]}, or leave it out`;
+const secretsMend = "set one or more signing secrets (whsec_…), comma separated";
+const originsMend =
+  "set exact origins (https://shop.example), comma separated, no path, no slash at the end, no *";
+const shippingMend = "set two-letter country codes (US,CA,GB), comma separated";
+const descriptorMend = "set 2 to 22 letters, digits, spaces, dots or dashes, or leave it out";
+
+/** The contract's order; `.env.example` follows it. */
+const schema = z.object({
+  SUPABASE_URL: webAddress("set the project's URL, https://REF.supabase.co"),
+  SUPABASE_PUBLISHABLE_KEYS: keyDictionary(keysMend("publishable")),
+  SUPABASE_SECRET_KEYS: keyDictionary(keysMend("secret")),
+  SUPABASE_JWKS: text(jwksMend).transform(parseJson)
+    .pipe(z.union([z.array(z.looseObject({})), z.looseObject({ keys: z.array(z.looseObject({})) })], {
+      error: jwksMend,
+    }))
+    .transform((value) => (Array.isArray(value) ? { keys: value } : value) as { keys: JsonWebKey[] })
+    .optional(),
+  STRIPE_SECRET_KEY: text("set Stripe's secret or restricted key (sk_… or rk_…)")
+    .regex(/^[sr]k_(test|live)_[A-Za-z0-9_]{4,}$/, {
+      error: "set Stripe's secret or restricted key (sk_… or rk_…)",
+    }),
+  STRIPE_WEBHOOK_SECRETS: commaList(secretsMend, (item) => /^whsec_\S{8,}$/.test(item))
+    .refine((items) => items.length > 0, { error: secretsMend }),
+  STRIPE_API_BASE: webAddress("set an http(s) address without a path, or leave it out").optional(),
+  STRIPE_WEBHOOK_IP_MODE: choice(["enforce", "report", "off"], "enforce"),
+  STRIPE_WEBHOOK_EXTRA_IPS: commaList(
+    "set IP addresses, comma separated, or leave it out",
+    (item) => normalizeAddress(item) !== null,
+  ).default([]),
+  STRIPE_WEBHOOK_IPS_URL: webAddress("set the address of Stripe's published list, or leave it out")
+    .default("https://stripe.com/files/ips/ips_webhooks.json"),
+  WEBHOOK_REJECTION_LIMIT: wholeNumber(1, 100_000, 10),
+  APP_ENV: z.enum(["development", "staging", "production"], {
+    error: "set it to one of development, staging, production",
+  }),
+  ALLOWED_ORIGINS: commaList(originsMend, isOrigin).refine((items) => items.length > 0, {
+    error: originsMend,
+  }),
+  SITE_URL: webAddress("set the storefront's address, https://shop.example"),
+  SHIPPING_COUNTRIES: commaList(shippingMend, (item) => /^[A-Z]{2}$/.test(item))
+    .refine((items) => items.length > 0, { error: shippingMend }),
+  CHECKOUT_AUTOMATIC_TAX: flag("false"),
+  CHECKOUT_PROMOTION_CODES: flag("false"),
+  CHECKOUT_TERMS_CONSENT: flag("false"),
+  CHECKOUT_THREE_D_SECURE: choice(["automatic", "any", "challenge"], "automatic"),
+  // Stripe accepts 30 minutes to 24 hours.
+  CHECKOUT_SESSION_MINUTES: wholeNumber(30, 1440, 30),
+  CHECKOUT_STATEMENT_DESCRIPTOR_SUFFIX: text(descriptorMend)
+    .regex(/^(?=.*[A-Za-z])[A-Za-z0-9 .-]{2,22}$/, { error: descriptorMend }).optional(),
+  CHECKOUT_RATE_LIMIT: wholeNumber(1, 100_000, 30),
+  VELOCITY_MODE: choice(["enforce", "report", "off"], "enforce"),
+  UPSTASH_REDIS_REST_URL: webAddress("set the https address of the Upstash database, or leave it out")
+    .optional(),
+  UPSTASH_REDIS_REST_TOKEN: text("set the REST token of the Upstash database").optional(),
+  RESEND_API_KEY: text("set Resend's key (re_…), or leave it out")
+    .regex(/^\S{8,}$/, { error: "set Resend's key (re_…), or leave it out" }).optional(),
+  RESEND_API_BASE: webAddress("set an http(s) address, or leave it out").default("https://api.resend.com"),
+  EMAIL_FROM: text('set a sender, "Shop <orders@shop.example>"')
+    .regex(/^[^\r\n]*\S+@\S+[^\r\n]*$/, { error: 'set a sender, "Shop <orders@shop.example>"' }).optional(),
+  ALERT_WEBHOOK_URL: webAddress("set the https address that takes alerts, or leave it out").optional(),
+  ALERT_EMAIL: z.email({ error: "set one e-mail address, or leave it out" }).optional(),
+  LINK_SIGNING_SECRET: text("set at least 32 random characters")
+    .min(32, { error: "set at least 32 random characters" }),
+  ADMIN_REQUIRE_MFA: flag("false"),
+});
+
+type Values = z.infer<typeof schema>;
+
+/** Names of all variables, in the order of `.env.example`. */
+export const environmentVariables: readonly string[] = Object.keys(schema.shape);
+
+/**
+ * Reads and checks the environment.
+ * @throws EnvError that lists each missing or malformed variable with its mend.
+ */
+export function loadEnv(source: Source = Deno.env.toObject()): Env {
+  // An empty value is what a secrets page or a compose file makes of "not set".
+  const given = Object.fromEntries(
+    environmentVariables.map((name) => [name, source[name]?.trim()] as const)
+      .filter(([, value]) => value !== undefined && value !== ""),
+  );
+  const parsed = schema.safeParse(given);
+  const problems = parsed.success ? checkTogether(parsed.data) : problemsOf(parsed.error, given);
+  if (!parsed.success || problems.length > 0) throw new EnvError(problems);
+  return toEnv(parsed.data);
+}
+
+function problemsOf(error: z.ZodError, given: Source): { variable: string; mend: string }[] {
+  const mends = new Map<string, string>();
+  for (const issue of error.issues) {
+    const variable = String(issue.path[0]);
+    const state = variable in given ? "malformed" : "missing";
+    if (!mends.has(variable)) mends.set(variable, `${state}; ${issue.message}`);
+  }
+  return [...mends].map(([variable, mend]) => ({ variable, mend }));
+}
+
+/** Rules between variables. */
+function checkTogether(values: Values): { variable: string; mend: string }[] {
+  const live = isLive(values.STRIPE_SECRET_KEY);
+  const production = values.APP_ENV === "production";
+  const problems: { variable: string; mend: string }[] = [];
+  const add = (variable: string, mend: string) => problems.push({ variable, mend });
+
+  if (live && !production) {
+    add(
+      "STRIPE_SECRET_KEY",
+      `refused; a live key needs APP_ENV=production, and APP_ENV is ${values.APP_ENV}`,
+    );
+  }
+  if (!live && production) add("STRIPE_SECRET_KEY", "refused; APP_ENV=production needs a live key");
+  if (live && values.STRIPE_API_BASE !== undefined) {
+    add("STRIPE_API_BASE", "refused; it is for offline use, remove it where the key is live");
+  }
+  if (production && !values.SITE_URL.startsWith("https:")) {
+    add("SITE_URL", "malformed; production needs https");
+  }
+  if (production && values.ALLOWED_ORIGINS.some((origin) => !origin.startsWith("https:"))) {
+    add("ALLOWED_ORIGINS", "malformed; production needs https origins");
+  }
+  if (values.UPSTASH_REDIS_REST_URL !== undefined && values.UPSTASH_REDIS_REST_TOKEN === undefined) {
+    add("UPSTASH_REDIS_REST_TOKEN", "missing; set it beside UPSTASH_REDIS_REST_URL");
+  }
+  if (values.UPSTASH_REDIS_REST_TOKEN !== undefined && values.UPSTASH_REDIS_REST_URL === undefined) {
+    add("UPSTASH_REDIS_REST_URL", "missing; set it beside UPSTASH_REDIS_REST_TOKEN");
+  }
+  if (values.RESEND_API_KEY !== undefined && values.EMAIL_FROM === undefined) {
+    add("EMAIL_FROM", 'missing; mail needs a sender, "Shop <orders@shop.example>"');
+  }
+  return problems;
+}
+
+function isLive(key: string): boolean {
+  return /^[sr]k_live_/.test(key);
+}
+
+function toEnv(values: Values): Env {
+  const { UPSTASH_REDIS_REST_URL: upstashUrl, UPSTASH_REDIS_REST_TOKEN: upstashToken } = values;
+  return {
+    supabaseUrl: withoutSlash(values.SUPABASE_URL),
+    publishableKeys: values.SUPABASE_PUBLISHABLE_KEYS,
+    secretKeys: values.SUPABASE_SECRET_KEYS,
+    jwks: values.SUPABASE_JWKS ?? null,
+    stripeSecretKey: values.STRIPE_SECRET_KEY,
+    livemode: isLive(values.STRIPE_SECRET_KEY),
+    stripeWebhookSecrets: values.STRIPE_WEBHOOK_SECRETS,
+    stripeApiBase: values.STRIPE_API_BASE === undefined ? null : new URL(values.STRIPE_API_BASE),
+    stripeWebhookIpMode: values.STRIPE_WEBHOOK_IP_MODE,
+    stripeWebhookExtraIps: values.STRIPE_WEBHOOK_EXTRA_IPS.flatMap((item) => normalizeAddress(item) ?? []),
+    stripeWebhookIpsUrl: values.STRIPE_WEBHOOK_IPS_URL,
+    webhookRejectionLimit: values.WEBHOOK_REJECTION_LIMIT,
+    appEnv: values.APP_ENV,
+    allowedOrigins: values.ALLOWED_ORIGINS,
+    siteUrl: withoutSlash(values.SITE_URL),
+    shippingCountries: values.SHIPPING_COUNTRIES,
+    checkout: {
+      automaticTax: values.CHECKOUT_AUTOMATIC_TAX,
+      promotionCodes: values.CHECKOUT_PROMOTION_CODES,
+      termsConsent: values.CHECKOUT_TERMS_CONSENT,
+      threeDSecure: values.CHECKOUT_THREE_D_SECURE,
+      sessionMinutes: values.CHECKOUT_SESSION_MINUTES,
+      statementDescriptorSuffix: values.CHECKOUT_STATEMENT_DESCRIPTOR_SUFFIX ?? null,
+      rateLimitPerMinute: values.CHECKOUT_RATE_LIMIT,
+    },
+    velocityMode: values.VELOCITY_MODE,
+    upstash: upstashUrl === undefined || upstashToken === undefined
+      ? null
+      : { url: withoutSlash(upstashUrl), token: upstashToken },
+    resend: values.RESEND_API_KEY === undefined
+      ? null
+      : { apiKey: values.RESEND_API_KEY, apiBase: withoutSlash(values.RESEND_API_BASE) },
+    emailFrom: values.EMAIL_FROM ?? null,
+    alertWebhookUrl: values.ALERT_WEBHOOK_URL ?? null,
+    alertEmail: values.ALERT_EMAIL ?? null,
+    linkSigningSecret: values.LINK_SIGNING_SECRET,
+    adminRequireMfa: values.ADMIN_REQUIRE_MFA,
+  };
+}
+
+function withoutSlash(url: string): string {
+  return url.replace(/\/+$/, "");
+}

@@ -1,0 +1,83 @@
+/** PaymentIntents: whether the money for an order is on its way, here, or not coming. */
+import type Stripe from "stripe";
+import { chargeFacts } from "./charge.ts";
+import type { Fact, PaymentAttemptFact, PaymentFact, Translation } from "./facts.ts";
+import { unknownValues } from "./known_values.ts";
+import { expandedOf, idOf, orderIdOf } from "./references.ts";
+
+type PaymentIntentEvent =
+  | Stripe.PaymentIntentSucceededEvent
+  | Stripe.PaymentIntentPaymentFailedEvent
+  | Stripe.PaymentIntentProcessingEvent
+  | Stripe.PaymentIntentCanceledEvent;
+
+/** All `payment_intent.*` events; a failed one may also carry an attempt that never became a charge. */
+export function translatePaymentIntent(event: PaymentIntentEvent): Translation {
+  const intent = event.data.object;
+  if (orderIdOf(intent.metadata) === null) return { kind: "ignored", reason: "foreign_object" };
+  const failed = event.type === "payment_intent.payment_failed";
+  return {
+    kind: "facts",
+    facts: [...paymentIntentFacts(intent), ...(failed ? chargelessAttempt(intent, event.created) : [])],
+  };
+}
+
+/** The facts in a PaymentIntent, from an event or from the API, with its latest charge when that is expanded. */
+export function paymentIntentFacts(intent: Stripe.PaymentIntent): Fact[] {
+  const charge = expandedOf(intent.latest_charge);
+  return [
+    paymentFact(intent),
+    ...unknownValues(intent.id, { "payment_intent.status": intent.status }),
+    ...(charge === null ? [] : chargeFacts(charge)),
+  ];
+}
+
+function paymentFact(intent: Stripe.PaymentIntent): PaymentFact {
+  return {
+    fact: "payment",
+    id: intent.id,
+    order_id: orderIdOf(intent.metadata),
+    livemode: intent.livemode,
+    status: intent.status,
+    amount: intent.amount,
+    amount_received: intent.amount_received ?? 0,
+    currency: intent.currency.toLowerCase(),
+    customer_id: idOf(intent.customer),
+    charge_id: idOf(intent.latest_charge),
+    failure_code: intent.last_payment_error?.code ?? null,
+    decline_code: intent.last_payment_error?.decline_code ?? null,
+  };
+}
+
+/** A confirmation that failed before there was a charge (authentication, validation). */
+function chargelessAttempt(intent: Stripe.PaymentIntent, at: number): PaymentAttemptFact[] {
+  const error = intent.last_payment_error;
+  // With a charge, `charge.failed` tells the same attempt in full.
+  if (error === null || error === undefined || error.charge !== undefined) return [];
+  const card = error.payment_method?.card;
+  return [{
+    fact: "payment_attempt",
+    id: `${intent.id}:${at}`,
+    payment_id: intent.id,
+    order_id: orderIdOf(intent.metadata),
+    livemode: intent.livemode,
+    outcome: "failed",
+    amount: null,
+    currency: null,
+    failure_code: error.code ?? null,
+    decline_code: error.decline_code ?? null,
+    advice_code: error.advice_code ?? null,
+    payment_method_type: error.payment_method?.type ?? error.payment_method_type ?? null,
+    card_brand: card?.brand ?? null,
+    card_last4: card?.last4 ?? null,
+    card_funding: card?.funding ?? null,
+    card_country: card?.country ?? null,
+    card_fingerprint: card?.fingerprint ?? null,
+    three_d_secure_result: null,
+    risk_level: null,
+    risk_score: null,
+    seller_message: null,
+    receipt_url: null,
+    created: at,
+  }];
+}

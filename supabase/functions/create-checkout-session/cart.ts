@@ -1,0 +1,73 @@
+/** What a storefront may ask for, checked field by field; nothing here is trusted for prices. */
+import { z } from "zod";
+import { AppError } from "../_shared/errors.ts";
+
+export interface Cart {
+  /** One entry per SKU, quantities summed. */
+  items: { sku: string; quantity: number }[];
+  customerEmail: string | null;
+  successUrl: string | null;
+  cancelUrl: string | null;
+  locale: string | null;
+}
+
+// deno-lint-ignore no-control-regex -- control characters are what must not pass
+const printable = /^[^\x00-\x1f\x7f]+$/;
+
+const webUrl = z.string().max(2_000).regex(printable, { error: "must not contain control characters" });
+
+const schema = z.strictObject({
+  items: z.array(z.strictObject({
+    sku: z.string().min(1).max(100).regex(printable, { error: "must not contain control characters" }),
+    quantity: z.int().min(1).max(99),
+  })).min(1).max(50),
+  customer_email: z.email().max(254).optional(),
+  success_url: webUrl.optional(),
+  cancel_url: webUrl.optional(),
+  locale: z.string().max(35).regex(/^(auto|[a-z]{2,3}(-[A-Za-z0-9]{2,8})*)$/i, {
+    error: "must be a language tag",
+  })
+    .optional(),
+});
+
+/**
+ * Checks the body of a checkout request.
+ * @throws AppError `invalid_request` with `details: [{ path, message }]`.
+ */
+export function parseCart(body: unknown): Cart {
+  const parsed = schema.safeParse(body);
+  if (!parsed.success) {
+    const details = parsed.error.issues.slice(0, 20).map((issue) => ({
+      path: [...issue.path, ...(issue.code === "unrecognized_keys" ? issue.keys.slice(0, 1) : [])].join("."),
+      message: issue.code === "unrecognized_keys" ? "unknown field" : issue.message,
+    }));
+    throw new AppError("invalid_request", { details });
+  }
+  const { items, customer_email, success_url, cancel_url, locale } = parsed.data;
+  return {
+    items: sumBySku(items),
+    customerEmail: customer_email ?? null,
+    successUrl: success_url ?? null,
+    cancelUrl: cancel_url ?? null,
+    locale: locale ?? null,
+  };
+}
+
+/**
+ * The `Idempotency-Key` header, or null.
+ * @throws AppError `invalid_request` when it is empty, too long or not printable ASCII.
+ */
+export function parseIdempotencyKey(headers: Headers): string | null {
+  const key = headers.get("idempotency-key");
+  if (key === null) return null;
+  if (/^[\x20-\x7e]{1,255}$/.test(key)) return key;
+  throw new AppError("invalid_request", {
+    details: [{ path: "Idempotency-Key", message: "must be 1 to 255 printable characters" }],
+  });
+}
+
+function sumBySku(items: Cart["items"]): Cart["items"] {
+  const sums = new Map<string, number>();
+  for (const { sku, quantity } of items) sums.set(sku, (sums.get(sku) ?? 0) + quantity);
+  return [...sums].map(([sku, quantity]) => ({ sku, quantity }));
+}

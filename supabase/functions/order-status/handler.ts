@@ -1,0 +1,78 @@
+/**
+ * What the success page shows. The browser often comes back before the webhook does: then Stripe is asked, its
+ * answer goes through the same settlement, and the order is read again. Nobody waits for the other one.
+ */
+import type Stripe from "stripe";
+import { requireApiKey } from "../_shared/auth.ts";
+import type { Env } from "../_shared/env.ts";
+import { AppError } from "../_shared/errors.ts";
+import { json, respond } from "../_shared/http.ts";
+import type { Logger } from "../_shared/log.ts";
+import type { OrderStatus, Rpc } from "../_shared/rpc.ts";
+import { checkoutSessionFacts } from "../_shared/stripe_events/checkout_session.ts";
+import type { Fact } from "../_shared/stripe_events/facts.ts";
+import { paymentIntentFacts } from "../_shared/stripe_events/payment_intent.ts";
+import { expandedOf } from "../_shared/stripe_events/references.ts";
+
+export interface Deps {
+  env: Env;
+  rpc: Pick<Rpc, "getOrderStatus" | "applyStripeFacts">;
+  /** With `payment_intent.latest_charge` expanded. */
+  retrieveSession(id: string): Promise<Stripe.Checkout.Session>;
+  log: Logger;
+  now: () => number;
+}
+
+/** Answers `GET ?session_id=cs_…`. */
+export function handle(request: Request, deps: Deps): Promise<Response> {
+  const endpoint = { methods: ["GET"] as const, allowedOrigins: deps.env.allowedOrigins, log: deps.log };
+  return respond(request, endpoint, async ({ log }) => {
+    await requireApiKey(request, deps.env);
+    const sessionId = sessionIdOf(request);
+    const known = await deps.rpc.getOrderStatus(sessionId);
+    if (known === null) throw new AppError("order_not_found");
+    return json(publicStatus(known.settled ? known : await settle(sessionId, known, deps, log)));
+  });
+}
+
+function sessionIdOf(request: Request): string {
+  const id = new URL(request.url).searchParams.get("session_id");
+  if (id === null || id === "") {
+    throw new AppError("invalid_request", { details: [{ path: "session_id", message: "is required" }] });
+  }
+  // Nothing else can be a session, so nothing else needs a round trip.
+  if (!/^cs_\w{1,250}$/.test(id)) throw new AppError("order_not_found");
+  return id;
+}
+
+/** Settles from Stripe; when that fails, what the database knows is the answer and the webhook will follow. */
+async function settle(sessionId: string, known: OrderStatus, deps: Deps, log: Logger): Promise<OrderStatus> {
+  try {
+    // Taken before the request: what happens at Stripe while it answers is newer than this reading.
+    const observedAt = new Date(deps.now());
+    const session = await deps.retrieveSession(sessionId);
+    await deps.rpc.applyStripeFacts(sessionFacts(session), "order_status", observedAt);
+    return await deps.rpc.getOrderStatus(sessionId) ?? known;
+  } catch (error) {
+    log.warn("order_not_settled", { session_id: sessionId, error });
+    return known;
+  }
+}
+
+function sessionFacts(session: Stripe.Checkout.Session): Fact[] {
+  const intent = expandedOf(session.payment_intent);
+  return [...checkoutSessionFacts(session), ...(intent === null ? [] : paymentIntentFacts(intent))];
+}
+
+/** Exactly the contract's fields: what SQL adds for us is not for the public. */
+function publicStatus(status: OrderStatus): Omit<OrderStatus, "settled"> {
+  return {
+    order_number: status.order_number,
+    status: status.status,
+    fulfillment_status: status.fulfillment_status,
+    currency: status.currency,
+    amount_total: status.amount_total,
+    items: status.items,
+    paid_at: status.paid_at,
+  };
+}

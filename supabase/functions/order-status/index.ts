@@ -1,0 +1,19 @@
+import { loadEnv } from "../_shared/env.ts";
+import { createLogger } from "../_shared/log.ts";
+import { createRpc } from "../_shared/rpc.ts";
+import { callStripe, createStripe } from "../_shared/stripe.ts";
+import { type Deps, handle } from "./handler.ts";
+
+const env = loadEnv();
+const stripe = createStripe(env);
+
+const deps: Deps = {
+  env,
+  rpc: createRpc(env),
+  retrieveSession: (id) =>
+    callStripe(() => stripe.checkout.sessions.retrieve(id, { expand: ["payment_intent.latest_charge"] })),
+  log: createLogger({ function: "order-status" }),
+  now: Date.now,
+};
+
+export default { fetch: (request: Request) => handle(request, deps) };

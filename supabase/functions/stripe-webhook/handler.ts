@@ -1,0 +1,183 @@
+/**
+ * The front door of the money. Checks in this order, each its own function: method, size, address, allowlist,
+ * signature and time, payload. Then one round trip stores the event, merges its facts and settles.
+ */
+import type Stripe from "stripe";
+import { clientAddress } from "../_shared/client_ip.ts";
+import type { Env } from "../_shared/env.ts";
+import { AppError, type ErrorCode } from "../_shared/errors.ts";
+import { json, readBody, type RequestContext, respond } from "../_shared/http.ts";
+import type { Logger } from "../_shared/log.ts";
+import type { Alert, ReceivedEvent, Rpc } from "../_shared/rpc.ts";
+import { stripeApiVersion } from "../_shared/stripe_api_version.ts";
+import { translate } from "../_shared/stripe_events/mod.ts";
+import { verifySignature } from "../_shared/stripe_signature.ts";
+import type { Allowlist } from "./allowlist.ts";
+import { type Envelope, parseEnvelope } from "./envelope.ts";
+import type { Rejections } from "./rejections.ts";
+
+export interface Deps {
+  env: Pick<Env, "livemode" | "stripeWebhookSecrets" | "stripeWebhookIpMode">;
+  rpc: Pick<Rpc, "receiveStripeEvent">;
+  allowlist: Pick<Allowlist, "check">;
+  rejections: Rejections;
+  log: Logger;
+  now: () => number;
+}
+
+/** Stripe's largest events are a few hundred kilobytes. */
+const bodyLimitBytes = 1024 * 1024;
+
+/** Failed checks that say something about the caller and count towards its limit. */
+const countedCodes: ReadonlySet<ErrorCode> = new Set([
+  "missing_signature",
+  "invalid_signature",
+  "timestamp_out_of_tolerance",
+  "invalid_payload",
+  "ip_not_allowed",
+  "body_too_large",
+  "request_timeout",
+]);
+
+/** Where a request came from, as far as it matters here. */
+interface Caller {
+  address: string | null;
+  membership: "listed" | "unlisted" | "unknown";
+}
+
+/** Answers one delivery; `POST` only. */
+export function handle(request: Request, deps: Deps): Promise<Response> {
+  return respond(request, { methods: ["POST"], allowedOrigins: null, log: deps.log }, async (context) => {
+    const caller: Caller = { address: clientAddress(request.headers), membership: "unknown" };
+    try {
+      const body = await readBody(request, bodyLimitBytes);
+      await identifyCaller(caller, deps);
+      refuseBlocked(caller, deps.rejections);
+      refuseUnlisted(caller, deps);
+      const signature = request.headers.get("stripe-signature");
+      await verifySignature(body, signature, deps.env.stripeWebhookSecrets, deps.now());
+      return await receive(parseEnvelope(body), caller, deps, context);
+    } catch (error) {
+      throw await countFailure(error, caller, deps.rejections);
+    }
+  });
+}
+
+async function identifyCaller(caller: Caller, deps: Deps): Promise<void> {
+  if (caller.address !== null) caller.membership = await deps.allowlist.check(caller.address);
+}
+
+/**
+ * Turns away an address that has failed too often, before any cryptography. Addresses of Stripe's are never
+ * turned away, and neither is the bucket of callers without an address: their signature decides.
+ */
+function refuseBlocked(caller: Caller, rejections: Rejections): void {
+  if (caller.membership === "listed" || caller.address === null) return;
+  const wait = rejections.blockedFor(caller.address);
+  if (wait === null) return;
+  rejections.countBlocked(caller.address);
+  throw new AppError("rate_limited", { retryAfterSeconds: wait });
+}
+
+/** The second fence. Without an address or without a list it stays open: the signature is the authentication. */
+function refuseUnlisted(caller: Caller, deps: Deps): void {
+  if (caller.membership === "unlisted" && deps.env.stripeWebhookIpMode === "enforce") {
+    throw new AppError("ip_not_allowed");
+  }
+}
+
+/** Counts a refused request; one too many becomes 429. Failures on our own side are not the caller's. */
+async function countFailure(error: unknown, caller: Caller, rejections: Rejections): Promise<unknown> {
+  if (!(error instanceof AppError) || !countedCodes.has(error.code)) return error;
+  const wait = await rejections.count(error.code, caller.address);
+  return wait === null || caller.membership === "listed"
+    ? error
+    : new AppError("rate_limited", { retryAfterSeconds: wait });
+}
+
+async function receive(
+  event: Envelope,
+  caller: Caller,
+  deps: Deps,
+  { log }: RequestContext,
+): Promise<Response> {
+  const startedAt = deps.now();
+  const stored = await store(event, caller, deps);
+  log.info("webhook_received", {
+    event_id: event.id,
+    type: event.type,
+    outcome: stored.outcome,
+    reason: stored.reason ?? undefined,
+    delivery_count: stored.delivery_count,
+    duration_ms: deps.now() - startedAt,
+  });
+  return json({ received: true, event_id: event.id, outcome: stored.outcome });
+}
+
+async function store(event: Envelope, caller: Caller, deps: Deps) {
+  try {
+    return await deps.rpc.receiveStripeEvent({
+      p_event_id: event.id,
+      p_type: event.type,
+      p_livemode: event.livemode,
+      p_api_version: event.apiVersion,
+      p_stripe_created_at: event.created.toISOString(),
+      p_source_ip: caller.address,
+      p_payload: event.payload,
+      p_alerts: alertsFor(event, caller, deps),
+      ...judge(event, deps.env.livemode),
+    });
+  } catch (error) {
+    // Not stored, so not acknowledged: Stripe delivers it again.
+    throw new AppError("not_recorded", { cause: error });
+  }
+}
+
+type Judgement = Pick<ReceivedEvent, "p_facts" | "p_ignored_reason" | "p_error">;
+
+const nothing: Judgement = { p_facts: null, p_ignored_reason: null, p_error: null };
+
+/** Facts, a reason to ignore the event, or what went wrong while translating it. */
+function judge(event: Envelope, livemode: boolean): Judgement {
+  if (event.thin) return { ...nothing, p_ignored_reason: "thin_payload" };
+  if (event.livemode !== livemode) return { ...nothing, p_ignored_reason: "other_livemode" };
+  try {
+    const translation = translate(event.payload as unknown as Stripe.Event);
+    return translation.kind === "facts"
+      ? { ...nothing, p_facts: translation.facts }
+      : { ...nothing, p_ignored_reason: translation.reason };
+  } catch (error) {
+    return {
+      ...nothing,
+      p_error: `translation failed: ${error instanceof Error ? error.message : "unknown error"}`,
+    };
+  }
+}
+
+/** What staff should know about a delivery that is authentic and odd. */
+function alertsFor(event: Envelope, caller: Caller, { env, log }: Deps): Alert[] {
+  const alerts: Alert[] = [];
+  const raise = (kind: string, dedupe: string, data: Record<string, unknown>) => {
+    alerts.push({
+      kind,
+      severity: "warning",
+      dedupe_key: `${kind}:${dedupe}`,
+      data: { event_id: event.id, ...data },
+    });
+    log.warn(kind, { event_id: event.id, type: event.type });
+  };
+  if (event.thin) raise("webhook_thin_payload", event.type, { type: event.type });
+  else if (event.livemode !== env.livemode) {
+    raise("webhook_other_livemode", "any", { livemode: event.livemode });
+  } else if (event.apiVersion !== stripeApiVersion) {
+    raise("webhook_api_version", event.apiVersion, {
+      expected: stripeApiVersion,
+      received: event.apiVersion,
+    });
+  }
+  if (caller.address === null) raise("webhook_address_unknown", "any", {});
+  else if (caller.membership === "unlisted" && env.stripeWebhookIpMode === "report") {
+    raise("webhook_address_unlisted", caller.address, { source_ip: caller.address });
+  }
+  return alerts;
+}

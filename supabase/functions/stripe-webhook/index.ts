@@ -1,0 +1,24 @@
+import { loadEnv } from "../_shared/env.ts";
+import { createLogger } from "../_shared/log.ts";
+import { createRateLimiter } from "../_shared/rate_limit.ts";
+import { createRpc } from "../_shared/rpc.ts";
+import { createAllowlist } from "./allowlist.ts";
+import { type Deps, handle } from "./handler.ts";
+import { createRejections } from "./rejections.ts";
+
+const env = loadEnv();
+const log = createLogger({ function: "stripe-webhook" });
+const rpc = createRpc(env);
+const allowlist = createAllowlist({ rpc, extraAddresses: env.stripeWebhookExtraIps, log });
+const rejections = createRejections({
+  rpc,
+  limiter: createRateLimiter({ env, rpc, log }),
+  limitPerMinute: env.webhookRejectionLimit,
+  log,
+});
+const deps: Deps = { env, rpc, allowlist, rejections, log, now: Date.now };
+
+// Not awaited: the first delivery may arrive before the list does and then waits for the same load.
+void allowlist.warm();
+
+export default { fetch: (request: Request) => handle(request, deps) };
