@@ -1,3 +1,4 @@
+import { environmentVariables } from "../../supabase/functions/_shared/env.ts";
 import { publicJwks, type StackKeys } from "./keys.ts";
 
 /** Where the parts of a stack answer. */
@@ -7,39 +8,9 @@ export interface PartUrls {
   stripe: string;
 }
 
-/** The contract's variables that are handed on when they are set; `CHECKOUT_*` are as well. */
-const HANDED_ON = [
-  "SUPABASE_URL",
-  "SUPABASE_PUBLISHABLE_KEYS",
-  "SUPABASE_SECRET_KEYS",
-  "SUPABASE_JWKS",
-  "STRIPE_SECRET_KEY",
-  "STRIPE_WEBHOOK_SECRETS",
-  "STRIPE_API_BASE",
-  "STRIPE_WEBHOOK_IP_MODE",
-  "STRIPE_WEBHOOK_EXTRA_IPS",
-  "APP_ENV",
-  "ALLOWED_ORIGINS",
-  "SITE_URL",
-  "SHIPPING_COUNTRIES",
-  "VELOCITY_MODE",
-  "UPSTASH_REDIS_REST_URL",
-  "UPSTASH_REDIS_REST_TOKEN",
-  "RESEND_API_KEY",
-  "RESEND_API_BASE",
-  "RESEND_WEBHOOK_SECRET",
-  "EMAIL_FROM",
-  "ALERT_WEBHOOK_URL",
-  "ALERT_EMAIL",
-  "LINK_SIGNING_SECRET",
-  "ADMIN_REQUIRE_MFA",
-];
-
-/** Returns the variables of `given` that are meant for the functions. */
+/** Returns the variables of `given` that are meant for the functions: those that `env.ts` reads. */
 export function functionVariables(given: Record<string, string>): Record<string, string> {
-  return Object.fromEntries(
-    Object.entries(given).filter(([name]) => HANDED_ON.includes(name) || name.startsWith("CHECKOUT_")),
-  );
+  return Object.fromEntries(Object.entries(given).filter(([name]) => environmentVariables.includes(name)));
 }
 
 /** Returns what the offline stack sets for the functions where the developer sets nothing. */

@@ -2,20 +2,33 @@
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 
-/** Calls a function; `name` is its folder. */
-export type FunctionsHost = (request: Request, name: string, rest: string, peer: string) => Promise<Response>;
+/** The functions of a project. */
+export interface FunctionsHost {
+  /** Calls a function; `name` is its folder, `rest` the path behind it, `peer` the caller's address. */
+  call(request: Request, name: string, rest: string, peer: string): Promise<Response>;
+  /** Loads every function, so that no request pays for it and what fails to start is seen at once. */
+  warmUp(): Promise<void>;
+}
 
 type Fetch = (request: Request) => Response | Promise<Response>;
 
 /** Creates a host for the functions in `dir`; what goes wrong in them is written with `log`. */
 export function createFunctionsHost(dir: string, log: (line: string) => void): FunctionsHost {
   const loaded = new Map<string, Promise<Fetch>>();
-  const load = (name: string) => {
+  const load = (name: string): Promise<Fetch> => {
     let entry = loaded.get(name);
-    if (entry === undefined) loaded.set(name, entry = importFunction(dir, name));
+    if (entry === undefined) {
+      loaded.set(name, entry = importFunction(dir, name));
+      entry.catch((error) =>
+        log(`function ${name} failed to start: ${error instanceof Error ? error.message : error}`)
+      );
+    }
     return entry;
   };
-  return async (request, name, rest, peer) => {
+  const warmUp = async () => {
+    for (const name of await functionNames(dir)) await load(name).catch(() => {});
+  };
+  const call = async (request: Request, name: string, rest: string, peer: string): Promise<Response> => {
     if (!(await isFunction(dir, name))) {
       return Response.json({ code: "NOT_FOUND", message: "Requested function was not found" }, {
         status: 404,
@@ -24,8 +37,7 @@ export function createFunctionsHost(dir: string, log: (line: string) => void): F
     let handler: Fetch;
     try {
       handler = await load(name);
-    } catch (error) {
-      log(`function ${name} failed to start: ${error instanceof Error ? error.message : error}`);
+    } catch {
       return Response.json(
         { code: "BOOT_ERROR", message: "Function failed to start (please check logs)" },
         { status: 503 },
@@ -43,10 +55,11 @@ export function createFunctionsHost(dir: string, log: (line: string) => void): F
       });
     }
   };
+  return { call, warmUp };
 }
 
-/** Imports every function, so that the first request does not pay for it. */
-export async function functionNames(dir: string): Promise<string[]> {
+/** Names of the functions in `dir`. */
+async function functionNames(dir: string): Promise<string[]> {
   const names: string[] = [];
   for await (const entry of Deno.readDir(dir)) {
     if (entry.isDirectory && await isFunction(dir, entry.name)) names.push(entry.name);

@@ -22,6 +22,8 @@ export interface GatewayOptions {
 export interface Gateway {
   url: string;
   port: number;
+  /** Loads every function ahead of its first request. */
+  warmUp(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -49,7 +51,7 @@ export function startGateway(options: GatewayOptions): Gateway {
     const [, service = "", version, ...tail] = path.split("/");
     if (version === "v1" && service === "functions") {
       const [name = "", ...rest] = tail;
-      return await functions(request, name, rest.length === 0 ? "" : `/${rest.join("/")}`, peer);
+      return await functions.call(request, name, rest.length === 0 ? "" : `/${rest.join("/")}`, peer);
     }
     if (version === "v1" && (service === "rest" || service === "auth")) {
       if (request.method === "OPTIONS") return preflight(request);
@@ -96,6 +98,7 @@ export function startGateway(options: GatewayOptions): Gateway {
   return {
     url: `http://${LOCAL_HOST}:${server.addr.port}`,
     port: server.addr.port,
+    warmUp: functions.warmUp,
     stop: async () => {
       await server.shutdown();
       await Promise.all([restPool.end({ timeout: 2 }), authPool.end({ timeout: 2 })]);

@@ -1,0 +1,52 @@
+import type Stripe from "stripe";
+import type { FullShipping } from "../core/address_fields.ts";
+import type { MetadataChange } from "../core/fields.ts";
+
+/** A line as the session keeps it: what was asked for; amounts are computed from it. */
+export interface SessionLine {
+  id: string;
+  price: Stripe.Price;
+  quantity: number;
+  name: string;
+  description: string | null;
+  image: string | null;
+  metadata: Record<string, string>;
+  taxInclusive: boolean;
+}
+
+/** What a session remembers beside the object that the API shows. */
+export interface SessionInternals {
+  lines: SessionLine[];
+  paymentIntentData: {
+    capture_method: Stripe.PaymentIntent.CaptureMethod;
+    description: string | null;
+    metadata: Record<string, string>;
+    receipt_email: string | null;
+    setup_future_usage: Stripe.PaymentIntent.SetupFutureUsage | null;
+    shipping: FullShipping | null;
+    statement_descriptor: string | null;
+    statement_descriptor_suffix: string | null;
+    transfer_group: string | null;
+  };
+  requestThreeDSecure: "any" | "automatic" | "challenge";
+  excludedMethods: string[];
+  allowedMethods: string[] | null;
+  /** The shipping rate the shopper chose; the first option until then. */
+  shippingRate: string | null;
+  /** Where the parcel goes, known once the shopper typed it; tax needs it. */
+  taxAddress: Stripe.Address | null;
+  recoveryToken: string | null;
+}
+
+/** Applies a change to metadata: null removes a key. */
+export function changedMetadata(
+  current: Record<string, string>,
+  change: MetadataChange | undefined,
+): Record<string, string> {
+  const next = { ...current };
+  for (const [key, value] of Object.entries(change ?? {})) {
+    if (value === null) delete next[key];
+    else next[key] = value;
+  }
+  return next;
+}

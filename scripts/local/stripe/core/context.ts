@@ -1,0 +1,69 @@
+import type { EventType } from "../delivery/events.ts";
+import type { Behaviour, Kind, Records } from "./records.ts";
+import { LABELS } from "./records.ts";
+import { resourceMissing } from "./errors.ts";
+import type { Store } from "./store.ts";
+
+/** How fast the stand-in's world turns. Everything that takes Stripe days takes seconds here. */
+export interface Pace {
+  /** Waiting times before the second, third, … delivery; the last one repeats. */
+  retryDelaysMs: readonly number[];
+  /** An endpoint that fails for this long without one success is disabled, as Stripe does after days. */
+  disableAfterMs: number;
+  /** A delivery that takes longer counts as failed. */
+  deliveryTimeoutMs: number;
+  /** How long a pending refund of test card …7726 and a failing one of …5126 take. */
+  refundMs: number;
+  /** How long a bank debit takes to settle by itself; null: only by `/_control/settle`. */
+  bankDebitMs: number | null;
+  /** How long the bank takes to decide a dispute once evidence is submitted. */
+  disputeMs: number;
+}
+
+/** What a request, a shopper's click or a timer works with. */
+export interface Context {
+  readonly store: Store;
+  readonly pace: Pace;
+  readonly baseUrl: string;
+  /** Seconds since 1970. */
+  readonly now: number;
+  /** Null for what no API request caused. */
+  readonly request: { id: string; idempotencyKey: string | null } | null;
+  /** True when the request speaks an API version before the stand-in's own. */
+  readonly older: boolean;
+  /** Records an event and queues its deliveries. */
+  emit(type: EventType, object: object, previous?: object): void;
+  /** Runs `kind` for `subject` later, also after a restart. */
+  schedule(kind: TaskKind, subject: string, afterMs: number): void;
+}
+
+export type TaskKind =
+  | "decide_dispute"
+  | "expire_session"
+  | "fail_refund"
+  | "settle_bank_debit"
+  | "succeed_refund";
+
+/** The object with this id, or Stripe's 404. `param` names the parameter that held the id, then the status is 400. */
+export function need<K extends Kind>(context: Context, kind: K, id: string, param?: string): Records[K] {
+  const found = context.store.get(kind, id);
+  if (found === undefined) {
+    throw resourceMissing(LABELS[kind], id, param ?? "id", param === undefined ? 404 : 400);
+  }
+  return found;
+}
+
+/** How this payment method behaves; those made by the stand-in always have a behaviour. */
+export function behaviourOf(context: Context, paymentMethod: string): Behaviour {
+  const behaviour = context.store.internals("payment_method", paymentMethod);
+  if (behaviour === undefined) {
+    throw resourceMissing(LABELS.payment_method, paymentMethod, "payment_method", 400);
+  }
+  return behaviour;
+}
+
+/** The id in an expandable property, whether or not it is expanded. */
+export function idOf(reference: string | { id: string } | null | undefined): string | null {
+  if (reference === null || reference === undefined) return null;
+  return typeof reference === "string" ? reference : reference.id;
+}

@@ -1,0 +1,63 @@
+import type Stripe from "stripe";
+
+/** The members of Stripe's error object that the stand-in fills. */
+export interface StripeErrorBody {
+  type: "api_error" | "card_error" | "idempotency_error" | "invalid_request_error";
+  code?: string;
+  decline_code?: string;
+  advice_code?: string;
+  network_decline_code?: string;
+  message: string;
+  param?: string;
+  charge?: string;
+  payment_intent?: Stripe.PaymentIntent;
+  payment_method?: Stripe.PaymentMethod;
+}
+
+/** An answer of the API that is an error. `keepsChanges`: a declined card is an error that still left a charge behind. */
+export class ApiError extends Error {
+  override name = "ApiError";
+
+  constructor(
+    readonly status: number,
+    readonly body: StripeErrorBody,
+    readonly keepsChanges = false,
+    readonly headers: Record<string, string> = {},
+  ) {
+    super(body.message);
+  }
+}
+
+/** 400 for a request that Stripe would not accept. */
+export function invalidRequest(message: string, param?: string, code?: string): ApiError {
+  return new ApiError(400, {
+    type: "invalid_request_error",
+    message,
+    ...(param === undefined ? {} : { param }),
+    ...(code === undefined ? {} : { code }),
+  });
+}
+
+/** 404 (or 400 when the id came as a parameter of another request) for an object that does not exist. */
+export function resourceMissing(label: string, id: string, param = "id", status = 404): ApiError {
+  return new ApiError(status, {
+    type: "invalid_request_error",
+    code: "resource_missing",
+    message: `No such ${label}: '${id}'`,
+    param,
+  });
+}
+
+/** 501 for something Stripe has and the stand-in has not; clients must not retry it. */
+export function unsupported(feature: string): ApiError {
+  return new ApiError(
+    501,
+    {
+      type: "api_error",
+      code: "standin_unsupported",
+      message: `The local Stripe stand-in does not support ${feature}.`,
+    },
+    false,
+    { "stripe-should-retry": "false" },
+  );
+}

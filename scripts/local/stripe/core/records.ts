@@ -1,0 +1,97 @@
+import type Stripe from "stripe";
+import type { CardBehaviour } from "../payments/test_cards.ts";
+import type { BankBehaviour } from "../payments/test_bank_accounts.ts";
+import type { SessionInternals } from "../checkout/session_internals.ts";
+
+/** The objects the API serves, by the `object` name they carry. */
+export interface Records {
+  balance_transaction: Stripe.BalanceTransaction;
+  charge: Stripe.Charge;
+  "checkout.session": Stripe.Checkout.Session;
+  coupon: Stripe.Coupon;
+  customer: Stripe.Customer | Stripe.DeletedCustomer;
+  dispute: Stripe.Dispute;
+  payment_intent: Stripe.PaymentIntent;
+  payment_method: Stripe.PaymentMethod;
+  price: Stripe.Price;
+  product: Stripe.Product;
+  promotion_code: Stripe.PromotionCode;
+  "radar.early_fraud_warning": Stripe.Radar.EarlyFraudWarning;
+  "radar.value_list": Stripe.Radar.ValueList;
+  "radar.value_list_item": Stripe.Radar.ValueListItem;
+  refund: Stripe.Refund;
+  review: Stripe.Review;
+  shipping_rate: Stripe.ShippingRate;
+  webhook_endpoint: Stripe.WebhookEndpoint;
+}
+export type Kind = keyof Records;
+
+/** The name Stripe uses for a kind in "No such …" messages. */
+export const LABELS: Record<Kind, string> = {
+  balance_transaction: "balance transaction",
+  charge: "charge",
+  "checkout.session": "checkout.session",
+  coupon: "coupon",
+  customer: "customer",
+  dispute: "dispute",
+  payment_intent: "payment_intent",
+  payment_method: "PaymentMethod",
+  price: "price",
+  product: "product",
+  promotion_code: "promotion_code",
+  "radar.early_fraud_warning": "early fraud warning",
+  "radar.value_list": "value list",
+  "radar.value_list_item": "value list item",
+  refund: "refund",
+  review: "review",
+  shipping_rate: "shipping rate",
+  webhook_endpoint: "webhook endpoint",
+};
+
+/** The properties that list calls filter by; each gets an index. */
+export const INDEXED_PATHS: readonly [Kind, string][] = [
+  ["charge", "payment_intent"],
+  ["charge", "customer"],
+  ["checkout.session", "payment_intent"],
+  ["checkout.session", "customer"],
+  ["checkout.session", "customer_details.email"],
+  ["checkout.session", "status"],
+  ["checkout.session", "recovered_from"],
+  ["dispute", "charge"],
+  ["dispute", "payment_intent"],
+  ["payment_intent", "customer"],
+  ["payment_method", "customer"],
+  ["price", "product"],
+  ["promotion_code", "code"],
+  ["radar.early_fraud_warning", "charge"],
+  ["radar.early_fraud_warning", "payment_intent"],
+  ["radar.value_list_item", "value_list"],
+  ["refund", "charge"],
+  ["refund", "payment_intent"],
+  ["review", "charge"],
+  ["review", "payment_intent"],
+  ["customer", "email"],
+  ["balance_transaction", "source"],
+];
+
+/** What the stand-in must remember beside an object and never serves. */
+export interface Internals {
+  session: SessionInternals;
+  payment_intent: { session: string | null; return_url: string | null; behaviour: Behaviour | null };
+  payment_method: Behaviour;
+  price: { images: string[]; productName: string; description: string | null };
+  webhook_endpoint: EndpointInternals;
+  dispute: { reason: string; inquiry: boolean };
+  settings: Record<string, string>;
+}
+
+/** How a payment method behaves when it is charged. */
+export type Behaviour = { type: "card"; card: CardBehaviour } | { type: "bank"; bank: BankBehaviour };
+
+export interface EndpointInternals {
+  secret: string;
+  /** The secret before a roll, and until when (ms) deliveries carry a second signature made with it. */
+  previousSecret: string | null;
+  previousUntilMs: number;
+  failingSinceMs: number | null;
+}

@@ -1,0 +1,211 @@
+import { DatabaseSync, type StatementSync, type SupportedValueType } from "node:sqlite";
+import { INDEXED_PATHS, type Internals, type Kind, type Records } from "./records.ts";
+
+const SCHEMA = `
+create table if not exists objects (
+  seq integer primary key autoincrement, id text not null unique, kind text not null,
+  created integer not null, body text not null
+) strict;
+create index if not exists objects_kind on objects (kind, seq);
+create table if not exists internals (
+  kind text not null, id text not null, body text not null, primary key (kind, id)
+) strict, without rowid;
+create table if not exists events (
+  seq integer primary key autoincrement, id text not null unique, type text not null,
+  created integer not null, body text not null
+) strict;
+create table if not exists deliveries (
+  id integer primary key autoincrement, event_id text not null, endpoint_id text not null,
+  attempts integer not null default 0, next_at integer not null, state text not null default 'pending'
+) strict;
+create index if not exists deliveries_due on deliveries (state, next_at, id);
+create index if not exists deliveries_event on deliveries (event_id);
+create table if not exists attempts (
+  id integer primary key autoincrement, event_id text not null, type text not null, endpoint_id text not null,
+  url text not null, attempt integer not null, status integer not null, error text, response text,
+  at integer not null, duration_ms integer not null
+) strict;
+create table if not exists idempotency (
+  key text primary key, fingerprint text not null, status integer, body text, request_id text not null,
+  at integer not null
+) strict, without rowid;
+create table if not exists tasks (
+  id integer primary key autoincrement, due_at integer not null, kind text not null, subject text not null
+) strict;
+create index if not exists tasks_due on tasks (due_at);
+`;
+
+/** How a list is filtered: a dotted path into the object, and the value it must have. */
+export type Filter = readonly [path: string, value: string | number | boolean];
+export interface CreatedRange {
+  gt?: number;
+  gte?: number;
+  lt?: number;
+  lte?: number;
+}
+export interface ListQuery {
+  limit: number;
+  filters?: readonly Filter[];
+  created?: CreatedRange;
+  startingAfter?: string;
+  endingBefore?: string;
+}
+
+/** A path in SQLite's syntax. Paths are constants of this program, never input. */
+function jsonPath(path: string): string {
+  return `json_extract(body, '$.${path}')`;
+}
+
+/** Conditions and arguments of a page of any table with `seq`, `id` and `created`. */
+export function pageConditions(
+  query: ListQuery,
+  table: string,
+): { where: string[]; args: SupportedValueType[] } {
+  const where: string[] = [];
+  const args: SupportedValueType[] = [];
+  const add = (condition: string, value: SupportedValueType) => {
+    where.push(condition);
+    args.push(value);
+  };
+  for (const [path, value] of query.filters ?? []) {
+    add(`${jsonPath(path)} = ?`, typeof value === "boolean" ? Number(value) : value);
+  }
+  const { created = {} } = query;
+  if (created.gt !== undefined) add("created > ?", created.gt);
+  if (created.gte !== undefined) add("created >= ?", created.gte);
+  if (created.lt !== undefined) add("created < ?", created.lt);
+  if (created.lte !== undefined) add("created <= ?", created.lte);
+  if (query.startingAfter !== undefined) {
+    add(`seq < (select seq from ${table} where id = ?)`, query.startingAfter);
+  }
+  if (query.endingBefore !== undefined) {
+    add(`seq > (select seq from ${table} where id = ?)`, query.endingBefore);
+  }
+  return { where, args };
+}
+
+/**
+ * Everything the stand-in knows, in one SQLite file: what is committed survives kill -9, memory stays flat
+ * however many events there are, and one request is one transaction.
+ */
+export class Store {
+  readonly #db: DatabaseSync;
+  readonly #statements = new Map<string, StatementSync>();
+
+  /** `file` null keeps everything in memory. */
+  constructor(file: string | null) {
+    this.#db = new DatabaseSync(file ?? ":memory:");
+    // The operating system keeps written pages when only the process dies, so synchronous=off is enough here.
+    this.#db.exec("pragma journal_mode = wal; pragma synchronous = off; pragma cache_size = -16000;");
+    this.#db.exec(SCHEMA);
+    for (const [kind, path] of INDEXED_PATHS) {
+      const name = `ix_${kind}_${path}`.replaceAll(".", "_");
+      this.#db.exec(
+        `create index if not exists ${name} on objects (${jsonPath(path)}, seq) where kind = '${kind}'`,
+      );
+    }
+  }
+
+  close(): void {
+    this.#statements.clear();
+    this.#db.close();
+  }
+
+  #prepare(sql: string): StatementSync {
+    let statement = this.#statements.get(sql);
+    if (statement === undefined) {
+      statement = this.#db.prepare(sql);
+      this.#statements.set(sql, statement);
+    }
+    return statement;
+  }
+
+  /** Runs a statement; returns the number of rows changed. */
+  run(sql: string, ...args: SupportedValueType[]): number {
+    return Number(this.#prepare(sql).run(...args).changes);
+  }
+
+  /** All rows of a query whose columns the caller knows. */
+  rows<T>(sql: string, ...args: SupportedValueType[]): T[] {
+    return this.#prepare(sql).all(...args) as T[];
+  }
+
+  /** The first row, if any. */
+  row<T>(sql: string, ...args: SupportedValueType[]): T | undefined {
+    return this.#prepare(sql).get(...args) as T | undefined;
+  }
+
+  /** All or nothing. */
+  transaction<T>(work: () => T): T {
+    this.#prepare("begin immediate").run();
+    try {
+      const result = work();
+      this.#prepare("commit").run();
+      return result;
+    } catch (error) {
+      this.#prepare("rollback").run();
+      throw error;
+    }
+  }
+
+  get<K extends Kind>(kind: K, id: string): Records[K] | undefined {
+    const row = this.row<{ body: string }>("select body from objects where id = ? and kind = ?", id, kind);
+    return row === undefined ? undefined : JSON.parse(row.body) as Records[K];
+  }
+
+  /** The object with this id, whatever its kind. */
+  find(id: string): Records[Kind] | undefined {
+    const row = this.row<{ body: string }>("select body from objects where id = ?", id);
+    return row === undefined ? undefined : JSON.parse(row.body) as Records[Kind];
+  }
+
+  put<K extends Kind>(kind: K, object: Records[K] & { created?: number }): void {
+    this.run(
+      `insert into objects (id, kind, created, body) values (?, ?, ?, ?)
+       on conflict (id) do update set body = excluded.body`,
+      object.id,
+      kind,
+      object.created ?? 0,
+      JSON.stringify(object),
+    );
+  }
+
+  remove(kind: Kind, id: string): void {
+    this.run("delete from objects where id = ? and kind = ?", id, kind);
+  }
+
+  /** A page, newest first, and whether there is more in the direction walked. */
+  list<K extends Kind>(kind: K, query: ListQuery): { data: Records[K][]; hasMore: boolean } {
+    const { where, args } = pageConditions(query, "objects");
+    const backwards = query.endingBefore !== undefined;
+    // The kind is a literal so that the partial index of a filtered property applies.
+    const rows = this.rows<{ body: string }>(
+      `select body from objects where ${[`kind = '${kind}'`, ...where].join(" and ")}
+       order by seq ${backwards ? "asc" : "desc"} limit ?`,
+      ...args,
+      query.limit + 1,
+    );
+    const page = rows.slice(0, query.limit).map((row) => JSON.parse(row.body) as Records[K]);
+    return { data: backwards ? page.reverse() : page, hasMore: rows.length > query.limit };
+  }
+
+  /** Every object of a kind that passes the filters. */
+  all<K extends Kind>(kind: K, ...filters: Filter[]): Records[K][] {
+    return this.list(kind, { limit: 100_000, filters }).data;
+  }
+
+  internals<K extends keyof Internals>(kind: K, id: string): Internals[K] | undefined {
+    const row = this.row<{ body: string }>("select body from internals where kind = ? and id = ?", kind, id);
+    return row === undefined ? undefined : JSON.parse(row.body) as Internals[K];
+  }
+
+  setInternals<K extends keyof Internals>(kind: K, id: string, value: Internals[K]): void {
+    this.run(
+      `insert into internals (kind, id, body) values (?, ?, ?)
+       on conflict (kind, id) do update set body = excluded.body`,
+      kind,
+      id,
+      JSON.stringify(value),
+    );
+  }
+}
