@@ -3,38 +3,42 @@ import { cartLines } from "./cart.js";
 import { accessToken, currentSession } from "./session.js";
 import { read, write } from "./storage.js";
 
+/**
+ * What this browser remembers of its checkout: `{ fingerprint, key, session }`, where `session` is
+ * `{ url, expires_at, held }` once the API has made one, and the one of an earlier bag until then.
+ */
 const NAME = "kct.checkout";
-/** A session this close to its end is not worth sending a shopper to. */
-const TOO_LATE_MS = 60_000;
+
+/** Answers that mean "take another Idempotency-Key": it belongs to another bag, or its checkout has ended. */
+const NEEDS_NEW_KEY = new Set(["idempotency_conflict", "conflict"]);
 
 /** Names the content of a bag: the same lines in any order give the same text. */
-export function cartFingerprint(lines, email) {
-  const parts = lines.map((line) => `${line.sku}×${line.quantity}`).sort();
-  return [email, ...parts].join("|");
+function fingerprintOf(lines, email) {
+  return [email, ...lines.map((line) => `${line.sku}×${line.quantity}`).sort()].join("|");
 }
 
 /**
  * The idempotency key of this bag. As long as the bag stays as it is, every click, reload and return from the
- * payment page uses the same key and so leads to the same order; another bag, or a session that has run out, starts anew.
+ * payment page uses the same key and so leads to the same order. It is kept before it is first used, so that a
+ * reload in the middle of a request repeats that request.
  */
-function checkoutFor(fingerprint) {
+function keyFor(fingerprint) {
   const kept = read(NAME, null);
-  const usable = kept?.fingerprint === fingerprint &&
-    (kept.expires_at === null || Date.parse(kept.expires_at) - Date.now() > TOO_LATE_MS);
-  if (usable) return kept;
-  const fresh = { fingerprint, key: crypto.randomUUID(), expires_at: null };
-  write(NAME, fresh);
-  return fresh;
+  if (kept?.fingerprint === fingerprint) return kept.key;
+  const key = crypto.randomUUID();
+  write(NAME, { fingerprint, key, session: kept?.session ?? null });
+  return key;
 }
 
-/** Forgets the key, so that the same bag is ordered anew. */
+/** Forgets the checkout: the next one, of whatever bag, is a new order. */
 export function forgetCheckout() {
   write(NAME, null);
 }
 
-async function createSession(lines, token, key) {
+async function attempt(lines, token, fingerprint) {
+  const key = keyFor(fingerprint);
   const store = `${location.origin}/store`;
-  return await request("/functions/v1/create-checkout-session", {
+  const session = await request("/functions/v1/create-checkout-session", {
     method: "POST",
     token,
     headers: { "idempotency-key": key },
@@ -44,32 +48,35 @@ async function createSession(lines, token, key) {
       cancel_url: `${store}/cancelled`,
     },
   });
-}
-
-async function attempt(lines, token, fingerprint) {
-  const { key, session_id: earlier } = checkoutFor(fingerprint);
-  const session = await createSession(lines, token, key);
   const held = Object.fromEntries(lines.map(({ sku, quantity }) => [sku, quantity]));
-  write(NAME, { fingerprint, key, expires_at: session.expires_at, session_id: session.session_id, held });
-  return { ...session, repeated: earlier === session.session_id };
+  write(NAME, { fingerprint, key, session: { url: session.url, expires_at: session.expires_at, held } });
+  return session;
 }
 
 /**
- * Turns the bag into a checkout session and returns `{ url, session_id, order_number, …, repeated }`: the shopper
- * pays at `url`; `repeated` says that this browser was sent to this session before. A key that the API knows with
- * another bag (changed in a second tab) is replaced once.
+ * Turns the bag into a checkout session and returns `{ url, session_id, order_number, … }`: the shopper pays at
+ * `url`. For a bag that has been paid already, `url` is the page of that order.
  */
 export async function startCheckout() {
   const lines = cartLines();
   const token = await accessToken();
-  const fingerprint = cartFingerprint(lines, currentSession()?.email ?? "guest");
+  const fingerprint = fingerprintOf(lines, currentSession()?.email ?? "guest");
   try {
     return await attempt(lines, token, fingerprint);
   } catch (error) {
-    if (error.code !== "idempotency_conflict") throw error;
+    if (!NEEDS_NEW_KEY.has(error.code)) throw error;
     forgetCheckout();
     return await attempt(lines, token, fingerprint);
   }
+}
+
+/** The payment page this browser was last sent to, `{ url, endsAt, held }`, while it can still be paid. */
+export function openCheckout() {
+  const session = read(NAME, null)?.session;
+  const endsAt = Number(session?.expires_at) * 1000;
+  return endsAt > Date.now()
+    ? { url: session.url, endsAt: new Date(endsAt), held: session.held ?? {} }
+    : null;
 }
 
 /**
@@ -77,9 +84,7 @@ export async function startCheckout() {
  * are this shopper's own: coming back from the payment page must not make a last piece look sold out.
  */
 export function heldPieces(sku) {
-  const kept = read(NAME, null);
-  const open = typeof kept?.expires_at === "string" && Date.parse(kept.expires_at) > Date.now();
-  const pieces = open ? kept.held?.[sku] : 0;
+  const pieces = openCheckout()?.held[sku];
   return Number.isInteger(pieces) ? pieces : 0;
 }
 

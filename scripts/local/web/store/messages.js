@@ -48,6 +48,26 @@ const MESSAGES = {
     text: `You have not been charged and your bag is safe. Please try again ${wait(error)}.`,
     retry: true,
   }),
+  database_unavailable: (error) => ({
+    title: "The shop cannot be reached",
+    text: `Your bag is safe. Please try again ${wait(error)}.`,
+    retry: true,
+  }),
+  conflict: () => ({
+    title: "This checkout has ended",
+    text: "Please go to checkout again.",
+    retry: true,
+  }),
+  request_timeout: () => ({
+    title: "Your connection is slow",
+    text: "Please try again.",
+    retry: true,
+  }),
+  link_expired: () => ({
+    title: "This link has expired",
+    text: "Your bag is still here: please go to checkout again.",
+    retry: false,
+  }),
   unauthorized: () => ({
     title: "You have been signed out",
     text: "Please sign in again, or check out as a guest.",

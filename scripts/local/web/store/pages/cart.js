@@ -1,12 +1,9 @@
-import { cartLines, clearCart, MAX_QUANTITY, setQuantity } from "../cart.js";
+import { cartLines, MAX_QUANTITY, setQuantity } from "../cart.js";
 import { imageOf, loadCatalogue } from "../catalogue.js";
-import { forgetCheckout, orderStatus, startCheckout } from "../checkout.js";
+import { openCheckout, startCheckout } from "../checkout.js";
 import { el, notice, show } from "../dom.js";
 import { messageFor } from "../messages.js";
 import { formatMoney } from "../money.js";
-
-/** Orders that are beyond paying: sending the shopper to their payment page again would be a dead end. */
-const BEYOND_PAYING = new Set(["paid", "processing", "needs_review", "refunded", "partially_refunded"]);
 
 function describe(line) {
   return [line.name ?? line.sku, line.color, line.size].filter(Boolean).join(", ");
@@ -30,13 +27,9 @@ function problemOf({ line, variant }) {
   return null;
 }
 
-function quantityControl(entry, redraw) {
+function quantityControl(entry, update) {
   const { line, variant } = entry;
   const most = Math.min(MAX_QUANTITY, Math.max(1, variant?.available ?? 1));
-  const change = (quantity, focus) => {
-    setQuantity(line.sku, quantity);
-    redraw(focus);
-  };
   const id = `quantity-${line.sku}`;
   return el(
     "div",
@@ -46,7 +39,7 @@ function quantityControl(entry, redraw) {
       id: `${id}-less`,
       "aria-label": "One less",
       disabled: line.quantity <= 1,
-      onclick: () => change(line.quantity - 1, `${id}-less`),
+      onclick: () => update(line.sku, line.quantity - 1, `${id}-less`),
     }, "−"),
     el("output", { id }, String(line.quantity)),
     el("button", {
@@ -54,18 +47,14 @@ function quantityControl(entry, redraw) {
       id: `${id}-more`,
       "aria-label": "One more",
       disabled: variant === null || line.quantity >= most,
-      onclick: () => change(line.quantity + 1, `${id}-more`),
+      onclick: () => update(line.sku, line.quantity + 1, `${id}-more`),
     }, "+"),
   );
 }
 
-function lineItem(entry, redraw) {
+function lineItem(entry, update) {
   const { line, product, variant } = entry;
   const problem = problemOf(entry);
-  const remove = () => {
-    setQuantity(line.sku, 0);
-    redraw("bag-title");
-  };
   return el(
     "li",
     { class: "line" },
@@ -94,12 +83,12 @@ function lineItem(entry, redraw) {
       el(
         "div",
         { class: "line-actions" },
-        quantityControl(entry, redraw),
+        quantityControl(entry, update),
         el("button", {
           type: "button",
           class: "plain",
           "aria-label": `Remove ${describe(line)}`,
-          onclick: remove,
+          onclick: () => update(line.sku, 0, "bag-title"),
         }, "Remove"),
       ),
     ),
@@ -148,6 +137,21 @@ function emptyBag() {
   );
 }
 
+/** The pieces that are missing may be held by the shopper's own payment page, opened with another bag. */
+function heldElsewhere(error) {
+  const open = openCheckout();
+  const missing = error.code === "insufficient_stock" && Array.isArray(error.details) ? error.details : [];
+  if (open === null || !missing.some(({ sku }) => open.held[sku] > 0)) return null;
+  const time = open.endsAt.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+  return notice(
+    "error",
+    "You already hold these pieces",
+    `A payment page that you opened before holds them until ${time}. Finish there, or change your bag after that.`,
+    el("a", { class: "button", href: open.url }, "Back to that payment page"),
+  );
+}
+
+/** The bag as it is drawn. `busy` while the payment page is being opened. */
 class CartView {
   constructor(products) {
     this.products = products;
@@ -159,10 +163,7 @@ class CartView {
     const lines = cartLines();
     if (lines.length === 0 && this.message === null) return emptyBag();
     const entries = join(lines, this.products);
-    const redraw = (next) => {
-      this.message = null;
-      this.draw(next);
-    };
+    const update = (sku, quantity, next) => this.update(sku, quantity, next);
     show(
       "Bag",
       el("h1", { id: "bag-title", tabindex: -1 }, "Your bag"),
@@ -173,7 +174,7 @@ class CartView {
         el(
           "ul",
           { class: "lines", "aria-label": "Pieces in your bag" },
-          ...entries.map((entry) => lineItem(entry, redraw)),
+          ...entries.map((entry) => lineItem(entry, update)),
         ),
         summary(entries, this.state, () => this.checkout()),
       ),
@@ -184,44 +185,31 @@ class CartView {
     }
   }
 
+  /** Not while the payment page is being opened: it would ask for another bag than the one on the screen. */
+  update(sku, quantity, focus) {
+    if (this.state.busy) return;
+    setQuantity(sku, quantity);
+    this.message = null;
+    this.draw(focus);
+  }
+
   async checkout() {
     if (this.state.busy) return;
     this.state.busy = true;
     this.message = null;
     this.draw("checkout");
     try {
-      const session = await this.payableSession();
-      if (session !== null) location.assign(session.url);
+      const session = await startCheckout();
+      location.assign(session.url);
     } catch (error) {
       await this.failed(error);
     }
   }
 
-  /**
-   * A session that can be paid, or null when the shopper has been told that the bag is paid already: that may have
-   * happened in another tab, or without coming back here.
-   */
-  async payableSession() {
-    const session = await startCheckout();
-    if (!session.repeated) return session;
-    const order = await orderStatus(session.session_id).catch(() => null);
-    if (order === null || order.status === "pending") return session;
-    forgetCheckout();
-    if (!BEYOND_PAYING.has(order.status)) return await startCheckout();
-    clearCart();
-    this.state.busy = false;
-    this.message = notice(
-      "info",
-      "You have already paid for this bag",
-      `It is order ${order.order_number}.`,
-      el(
-        "a",
-        { class: "button", href: `/store/success?session_id=${encodeURIComponent(session.session_id)}` },
-        "See the order",
-      ),
-    );
-    this.draw("bag-title");
-    return null;
+  failure(error) {
+    const names = new Map(cartLines().map((line) => [line.sku, describe(line)]));
+    const { title, text } = messageFor(error, (sku) => names.get(sku) ?? sku);
+    return notice("error", title, text);
   }
 
   async failed(error) {
@@ -229,9 +217,7 @@ class CartView {
     if (error.code === "insufficient_stock" || error.code === "unknown_sku") {
       this.products = await loadCatalogue().catch(() => this.products);
     }
-    const names = new Map(cartLines().map((line) => [line.sku, describe(line)]));
-    const { title, text } = messageFor(error, (sku) => names.get(sku) ?? sku);
-    this.message = notice("error", title, text);
+    this.message = heldElsewhere(error) ?? this.failure(error);
     this.draw("checkout");
     if (error.code === undefined) throw error;
   }
