@@ -69,7 +69,7 @@ const sqlStates: Record<string, ErrorCode> = {
   KCCUR: "invalid_request",
   KCINV: "invalid_request",
   KCORD: "order_not_found",
-  KCSTA: "conflict",
+  KCEVT: "not_found",
 };
 
 /** Rolled back as a whole and worth another try at once: serialization failure and deadlock. */

@@ -103,12 +103,13 @@ export async function readBody(
 }
 
 /**
- * Reads and parses a JSON body.
+ * Reads and parses a JSON body. With `orIfEmpty`, no body at all stands for that value.
  * @throws AppError `unsupported_media_type`, `body_too_large`, `invalid_request`.
  */
-export async function readJson(request: Request, limitBytes: number): Promise<unknown> {
-  checkMediaType(request.headers);
+export async function readJson(request: Request, limitBytes: number, orIfEmpty?: unknown): Promise<unknown> {
   const bytes = await readBody(request, limitBytes);
+  if (bytes.byteLength === 0 && orIfEmpty !== undefined) return orIfEmpty;
+  checkMediaType(request.headers);
   try {
     return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
   } catch (error) {

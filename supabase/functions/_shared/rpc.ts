@@ -5,7 +5,7 @@
 import { PostgrestClient } from "@supabase/postgrest-js";
 import type { Env } from "./env.ts";
 import { AppError, type DatabaseFailure, fromDatabaseFailure, isRepeatable } from "./errors.ts";
-import type { CheckoutSessionFact, Fact } from "./stripe_events/facts.ts";
+import type { Address, CheckoutSessionFact, Fact } from "./stripe_events/facts.ts";
 
 /** What the database says about a received event. */
 export interface EventOutcome {
@@ -133,9 +133,33 @@ export interface Notification {
   id: string;
   order_id: string | null;
   template: string;
-  recipient: string;
+  /** Null: no address is known yet. */
+  recipient: string | null;
   status: "queued" | "sent" | "failed";
   data: Record<string, unknown>;
+  order: NotificationOrder;
+}
+
+/** What a mail can show of its order. */
+export interface NotificationOrder {
+  number: string;
+  status: string;
+  fulfillment_status: string;
+  currency: string;
+  amount_subtotal: number;
+  amount_discount: number;
+  amount_shipping: number;
+  amount_tax: number;
+  amount_total: number;
+  amount_refunded: number;
+  customer_name: string | null;
+  shipping_name: string | null;
+  shipping_address: Address | null;
+  carrier: string | null;
+  tracking_number: string | null;
+  locale: string | null;
+  paid_at: string | null;
+  items: { sku: string; name: string; quantity: number; unit_amount: number }[];
 }
 
 export interface StoredAlert extends Alert {
@@ -202,7 +226,7 @@ export function createRpc(env: RpcEnv, fetcher: typeof fetch = fetch) {
 
     /** Merges facts that were read from Stripe's API and settles their orders. */
     applyStripeFacts: (facts: Fact[], source: "order_status" | "reconcile" | "job", observedAt: Date) =>
-      call<{ applied: true; order_ids: string[] }>("apply_stripe_facts", {
+      call<{ applied: boolean; order_ids: string[] }>("apply_stripe_facts", {
         p_facts: storable(facts),
         p_source: source,
         p_observed_at: observedAt.toISOString(),
@@ -275,11 +299,13 @@ export function createRpc(env: RpcEnv, fetcher: typeof fetch = fetch) {
 
     recordNotificationResult: (
       id: string,
+      recipient: string | null,
       result: { status: "sent"; providerId: string } | { status: "failed"; error: string },
     ) =>
-      call<unknown>("record_notification_result", {
+      call<{ recorded: boolean }>("record_notification_result", {
         p_notification_id: id,
         p_status: result.status,
+        p_recipient: recipient,
         p_provider_id: result.status === "sent" ? result.providerId : null,
         p_error: result.status === "failed" ? result.error : null,
       }),

@@ -60,6 +60,15 @@ export function stripeErrorOf(error: unknown): InstanceType<typeof Stripe.errors
   return cause instanceof Stripe.errors.StripeError ? cause : null;
 }
 
+/**
+ * True when Stripe replayed a stored 5xx for this idempotency key: it will go on doing so for a day, and only
+ * another key can get another answer.
+ */
+export function isReplayedFailure(error: unknown): boolean {
+  const failure = stripeErrorOf(error);
+  return (failure?.statusCode ?? 0) >= 500 && failure?.headers?.["idempotent-replayed"] === "true";
+}
+
 /** How a failed call is to be treated by a job. */
 export type FailureClass = "retry" | "discard" | "authentication";
 

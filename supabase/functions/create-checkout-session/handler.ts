@@ -11,7 +11,7 @@ import { json, readJson, type RequestContext, respond } from "../_shared/http.ts
 import type { Logger } from "../_shared/log.ts";
 import type { RateLimiter } from "../_shared/rate_limit.ts";
 import type { Checkout, Rpc } from "../_shared/rpc.ts";
-import { stripeErrorOf } from "../_shared/stripe.ts";
+import { isReplayedFailure, stripeErrorOf } from "../_shared/stripe.ts";
 import { checkoutSessionFact } from "../_shared/stripe_events/checkout_session.ts";
 import { type Cart, parseCart, parseIdempotencyKey } from "./cart.ts";
 import { cancelUrl, successUrl, successUrlFor } from "./return_urls.ts";
@@ -156,18 +156,19 @@ async function createSession(
     const session = await deps.createSession(params, await sessionIdempotencyKey(current, params));
     return { checkout: current, session: checkedSession(session) };
   };
+  const askAgain = async () => {
+    const { p_session_seconds, p_hold_seconds } = durations(deps.env);
+    const { order_id: id, attempt } = checkout;
+    return await ask(await deps.rpc.restartCheckoutAttempt(id, attempt, p_session_seconds, p_hold_seconds));
+  };
   try {
     return await ask(checkout);
   } catch (error) {
+    if (isReplayedFailure(error)) return await askAgain();
     switch (stripeErrorOf(error)?.param) {
       // The attempt was never carried out and its end has come too near: Stripe wants 30 minutes from now.
-      case "expires_at": {
-        const { p_session_seconds, p_hold_seconds } = durations(deps.env);
-        const { order_id: id, attempt } = checkout;
-        return await ask(
-          await deps.rpc.restartCheckoutAttempt(id, attempt, p_session_seconds, p_hold_seconds),
-        );
-      }
+      case "expires_at":
+        return await askAgain();
       // Deleted in the dashboard, and its event has not arrived yet.
       case "customer":
         return await ask({ ...checkout, stripe_customer_id: null });

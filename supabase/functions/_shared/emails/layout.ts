@@ -1,0 +1,94 @@
+/** What all mails share: escaping, money, the list of items, and one plain frame. Nothing is loaded from afar. */
+import type { NotificationOrder } from "../rpc.ts";
+import type { Address } from "../stripe_events/facts.ts";
+
+/** A mail without its sender and recipient. */
+export interface Rendered {
+  subject: string;
+  text: string;
+  html: string;
+}
+
+/** Paragraphs of plain text; `lines` stay lines. */
+export type Block = string | { lines: string[] };
+
+/** The shop's name as customers know it. */
+export const shopName = "KCT Menswear";
+
+/** Renders the same blocks as text and as HTML. */
+export function renderBlocks(subject: string, blocks: Block[]): Rendered {
+  const lined = [...blocks, `Your ${shopName} team`].map((block) =>
+    typeof block === "string" ? [block] : block.lines
+  );
+  const paragraphs = lined.map((lines) => `<p>${lines.map(escapeHtml).join("<br>")}</p>`).join("\n");
+  return {
+    // A subject is a header line; a line break in a name must not start another one.
+    subject: subject.replace(/\s+/g, " ").trim(),
+    text: `${lined.map((lines) => lines.join("\n")).join("\n\n")}\n`,
+    html: `<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>${escapeHtml(subject)}</title></head>
+<body style="margin:0;padding:24px;background:#f6f5f2;color:#1f2430;font:16px/1.5 Georgia,serif">
+<div style="max-width:560px;margin:auto;padding:24px;background:#fff">
+${paragraphs}
+</div></body></html>
+`,
+  };
+}
+
+/** An amount in minor units as people write it; currencies without cents are known to Intl. */
+export function money(amount: number, currency: string, locale: string | null): string {
+  const format = numberFormat(currency, locale);
+  const digits = format.resolvedOptions().maximumFractionDigits ?? 2;
+  return format.format(amount / 10 ** digits);
+}
+
+/** "Dear Ada," or "Hello,". */
+export function greeting(order: NotificationOrder): string {
+  const name = order.customer_name ?? order.shipping_name;
+  return name === null || name.trim() === "" ? "Hello," : `Dear ${name.trim()},`;
+}
+
+/** One line per item, then the sums that are not zero. */
+export function itemLines(order: NotificationOrder): Block {
+  const amount = (value: number) => money(value, order.currency, order.locale);
+  const items = order.items.map(({ quantity, name, unit_amount }) =>
+    `${quantity} × ${name}: ${amount(quantity * unit_amount)}`
+  );
+  const sums: [string, number][] = [
+    ["Discount", -order.amount_discount],
+    ["Shipping", order.amount_shipping],
+    ["Tax", order.amount_tax],
+  ];
+  const extra = sums.filter(([, value]) => value !== 0).map(([label, value]) => `${label}: ${amount(value)}`);
+  return { lines: [...items, ...extra, `Total: ${amount(order.amount_total)}`] };
+}
+
+/** Name and address, one part per line; null when there is none. */
+export function addressLines(name: string | null, address: Address | null): Block | null {
+  if (address === null) return null;
+  const town = [address.postal_code, address.city, address.state].filter((part) => part).join(" ");
+  const lines = [name, address.line1, address.line2, town, address.country].filter((line): line is string =>
+    !!line
+  );
+  return lines.length === 0 ? null : { lines };
+}
+
+function numberFormat(currency: string, locale: string | null): Intl.NumberFormat {
+  const style = { style: "currency", currency: currency.toUpperCase() } as const;
+  try {
+    return new Intl.NumberFormat(locale === null || locale === "auto" ? "en" : locale, style);
+  } catch {
+    return new Intl.NumberFormat("en", style);
+  }
+}
+
+function escapeHtml(text: string): string {
+  const entities: Record<string, string> = {
+    "&": "&amp;",
+    "<": "&lt;",
+    ">": "&gt;",
+    '"': "&quot;",
+    "'": "&#39;",
+  };
+  return text.replace(/[&<>"']/g, (character) => entities[character] ?? character);
+}

@@ -1,0 +1,25 @@
+/** A stored event whose facts could not be applied: translate the stored payload afresh and try again. */
+import type Stripe from "stripe";
+import { translate } from "../stripe_events/mod.ts";
+import { done, type JobHandler, textField } from "./outcome.ts";
+
+/** Payload: { event_id }. */
+export const retryEvent: JobHandler = async (job, { rpc }) => {
+  const eventId = textField(job, "event_id");
+  const event = await rpc.getStripeEvent(eventId);
+  if (event === null) return { kind: "discard", reason: "the event is not stored" };
+  const { outcome, reason } = await rpc.retryStripeEvent(eventId, retranslate(event.payload));
+  if (outcome !== "queued") return done;
+  return { kind: "retry", error: reason ?? "the facts could not be applied" };
+};
+
+function retranslate(payload: unknown): Parameters<Parameters<JobHandler>[1]["rpc"]["retryStripeEvent"]>[1] {
+  try {
+    const translation = translate(payload as Stripe.Event);
+    return translation.kind === "facts"
+      ? { facts: translation.facts }
+      : { ignoredReason: translation.reason };
+  } catch (error) {
+    return { error: `translation failed: ${error instanceof Error ? error.message : "unknown error"}` };
+  }
+}

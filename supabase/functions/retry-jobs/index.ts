@@ -1,0 +1,17 @@
+import { loadEnv } from "../_shared/env.ts";
+import { createLogger } from "../_shared/log.ts";
+import { createRpc } from "../_shared/rpc.ts";
+import { createStripe } from "../_shared/stripe.ts";
+import { type Deps, handle } from "./handler.ts";
+
+const env = loadEnv();
+const deps: Deps = {
+  env,
+  rpc: createRpc(env),
+  stripe: createStripe(env),
+  fetch,
+  now: Date.now,
+  log: createLogger({ function: "retry-jobs" }),
+};
+
+export default { fetch: (request: Request) => handle(request, deps) };
