@@ -40,13 +40,14 @@ const paths = Deno.args.filter((arg) => !flags.includes(arg)).map((path) => rela
 
 const total: Tally = { passed: 0, failed: 0, skipped: 0 };
 const started = performance.now();
+const given = Deno.env.get(ADMIN_URL_VARIABLE);
 let server: Awaited<ReturnType<typeof startTestServer>> | null = null;
 try {
   for (const group of await groupsToRun()) {
     const files = await filesOf(group);
     if (files.length === 0) continue;
-    if (group.database) server ??= await startTestServer();
-    const tally = await runGroup(group, files, server?.adminUrl ?? null);
+    if (group.database && given === undefined) server ??= await startTestServer();
+    const tally = await runGroup(group, files, given ?? server?.adminUrl ?? null);
     total.passed += tally.passed;
     total.failed += tally.failed;
     total.skipped += tally.skipped;

@@ -1,0 +1,25 @@
+/** `deno task types`: regenerates `database_types.ts` with the official CLI from a freshly migrated database. */
+import { resolve } from "node:path";
+import { startTestServer } from "../tests/support/database.ts";
+import { withDatabaseName } from "./local/migrate.ts";
+import { StackError } from "./local/ports.ts";
+import { generateTypes, supabaseCliMissing, TYPES_PATH } from "./ok/supabase_cli.ts";
+
+const root = resolve(import.meta.dirname ?? "", "..");
+
+try {
+  const missing = await supabaseCliMissing(root);
+  if (missing !== null) throw new StackError(missing);
+  const server = await startTestServer();
+  try {
+    const types = await generateTypes(withDatabaseName(server.adminUrl, "migrated"), root);
+    await Deno.writeTextFile(`${root}/${TYPES_PATH}`, types);
+    console.log(`Wrote ${TYPES_PATH}`);
+  } finally {
+    await server.stop();
+  }
+} catch (error) {
+  if (!(error instanceof StackError)) throw error;
+  console.error(error.message);
+  Deno.exit(1);
+}
