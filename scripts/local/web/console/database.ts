@@ -40,6 +40,8 @@ export function openDatabase(url: string): Database {
     max: 4,
     idle_timeout: 30,
     connect_timeout: 3,
+    // A page that refreshes every few seconds asks again by itself; it must not wait for a longer and longer pause.
+    backoff: () => 0.05,
     fetch_types: false,
     onnotice: () => {},
     connection: { default_transaction_read_only: true, statement_timeout: 5000 },
