@@ -1,0 +1,118 @@
+import assert from "node:assert/strict";
+import { connect } from "../../scripts/local/migrate.ts";
+import { freePort, StackError } from "../../scripts/local/ports.ts";
+import { type Postgres, startPostgres } from "../../scripts/local/postgres.ts";
+import { eventually } from "../support/poll.ts";
+
+const PARENT = new URL("../support/postgres_parent.ts", import.meta.url).pathname;
+
+function startParent(dir: string) {
+  const args = ["run", "-A", "--quiet", "--no-check", PARENT, dir];
+  return new Deno.Command(Deno.execPath(), { args, stdout: "piped" }).spawn();
+}
+
+async function query(server: Postgres, text: string): Promise<unknown> {
+  const sql = connect(server.url);
+  try {
+    const [row] = await sql.unsafe(text);
+    return row === undefined ? undefined : Object.values(row)[0];
+  } finally {
+    await sql.end();
+  }
+}
+
+async function temporaryFolder(): Promise<AsyncDisposable & { path: string }> {
+  const path = await Deno.makeTempDir({ prefix: "kct-postgres-" });
+  return { path, [Symbol.asyncDispose]: () => Deno.remove(path, { recursive: true }) };
+}
+
+Deno.test("startPostgres() gives PostgreSQL 17 on 127.0.0.1 and keeps the data over a restart", async () => {
+  await using dir = await temporaryFolder();
+  const first = await startPostgres({ dir: dir.path, port: 0 });
+  assert.equal(first.created, true);
+  assert.match(`${await query(first, "show server_version")}`, /^17\./);
+  assert.equal(await query(first, "show listen_addresses"), "127.0.0.1");
+  await query(first, "create table kept as select 42 as n");
+  await first.stop();
+  const second = await startPostgres({ dir: dir.path, port: 0 });
+  assert.deepEqual([second.created, await query(second, "select n from kept")], [false, 42]);
+  await second.stop();
+});
+
+Deno.test("startPostgres() comes back with committed data after its parent and it were killed with -9", async () => {
+  await using dir = await temporaryFolder();
+  const parent = startParent(dir.path);
+  const url = await firstLine(parent.stdout);
+  const sql = connect(url);
+  await sql`create table kept as select 42 as n`;
+  await sql.end({ timeout: 0 }).catch(() => {});
+  const pid = Number((await Deno.readTextFile(`${dir.path}/data/postmaster.pid`)).split("\n")[0]);
+  Deno.kill(pid, "SIGKILL");
+  parent.kill("SIGKILL");
+  await parent.status;
+
+  const server = await startPostgres({ dir: dir.path, port: 0 });
+  assert.equal(await query(server, "select n from kept"), 42);
+  await server.stop();
+});
+
+Deno.test("startPostgres() leaves no server behind when its parent is killed with -9", async () => {
+  await using dir = await temporaryFolder();
+  const parent = startParent(dir.path);
+  await firstLine(parent.stdout);
+  parent.kill("SIGKILL");
+  await parent.status;
+  await eventually("the server to remove its pid file", async () => {
+    return await Deno.stat(`${dir.path}/data/postmaster.pid`).then(() => false, () => true);
+  });
+});
+
+Deno.test("startPostgres() names the port and the mend when the port is taken", async () => {
+  await using dir = await temporaryFolder();
+  const port = freePort();
+  using _holder = Deno.listen({ hostname: "127.0.0.1", port });
+  const error = await startPostgres({ dir: dir.path, port }).catch((error) => error);
+  assert.ok(error instanceof StackError);
+  assert.match(error.message, new RegExp(`Port ${port} .*LOCAL_DB_PORT`));
+});
+
+Deno.test("startPostgres() names the folder and the mend when the data is half-written", async () => {
+  await using dir = await temporaryFolder();
+  await Deno.mkdir(`${dir.path}/data`);
+  await Deno.writeTextFile(`${dir.path}/data/PG_VERSION`, "17\n");
+  const error = await startPostgres({ dir: dir.path, port: 0 }).catch((error) => error);
+  assert.ok(error instanceof StackError);
+  assert.ok(error.message.includes(`${dir.path}/data`) && error.message.includes("--fresh"), error.message);
+});
+
+Deno.test("startPostgres() names the log and the mend when the server does not start", async () => {
+  await using dir = await temporaryFolder();
+  const server = await startPostgres({ dir: dir.path, port: 0 });
+  await server.stop();
+  await Deno.truncate(`${dir.path}/data/global/pg_control`);
+  const error = await startPostgres({ dir: dir.path, port: 0 }).catch((error) => error);
+  assert.ok(error instanceof StackError);
+  assert.ok(error.message.includes(`${dir.path}/log`) && error.message.includes("--fresh"), error.message);
+});
+
+Deno.test("startPostgres() starts over where creating the data was interrupted", async () => {
+  await using dir = await temporaryFolder();
+  await Deno.mkdir(`${dir.path}/partial-1/base`, { recursive: true });
+  const server = await startPostgres({ dir: dir.path, port: 0 });
+  await server.stop();
+  const names = [];
+  for await (const entry of Deno.readDir(dir.path)) names.push(entry.name);
+  assert.deepEqual(names.sort(), ["data", "log"]);
+});
+
+async function firstLine(stream: ReadableStream<Uint8Array>): Promise<string> {
+  const reader = stream.pipeThrough(new TextDecoderStream()).getReader();
+  let text = "";
+  while (!text.includes("\n")) {
+    const { value, done } = await reader.read();
+    if (done) throw new Error(`the process ended after: ${text}`);
+    text += value;
+  }
+  await reader.cancel();
+  return text.slice(0, text.indexOf("\n"));
+}

@@ -1,0 +1,297 @@
+import assert from "node:assert/strict";
+import { createClient, type SupabaseClient } from "@supabase/supabase-js";
+import { localGateway } from "../support/gateway.ts";
+import { createTestDatabase } from "../support/database.ts";
+
+const SCHEMA = `
+create table public.shelves (
+  id int primary key generated always as identity, name text not null, tags text[], data jsonb,
+  open boolean not null default true, built_at timestamptz not null default '2026-01-01T00:00:00Z'
+);
+create table public.books (
+  id bigint primary key generated always as identity, shelf_id int not null references public.shelves,
+  isbn text unique, price bigint
+);
+alter table public.shelves enable row level security;
+alter table public.books enable row level security;
+create policy shelves_read on public.shelves for select to anon, authenticated using (open);
+create policy books_read on public.books for select to anon, authenticated using (true);
+grant select on public.shelves, public.books to anon, authenticated;
+grant select, insert, update, delete on public.shelves, public.books to service_role;
+create function public.echo(p_a jsonb, p_b text default 'x', p_c int[] default null) returns jsonb language sql as $$
+  select jsonb_build_object('a', p_a, 'b', p_b, 'c', p_c, 'role', current_user, 'claims', auth.jwt(), 'uid', auth.uid(),
+    'apikey', current_setting('request.headers')::jsonb ->> 'apikey')
+$$;
+create function public.nothing() returns void language sql as 'select';
+create function public.staff_only() returns int language sql as 'select 1';
+revoke execute on function public.staff_only() from public;
+create function public.fail_with(p_code text) returns void language plpgsql as $$
+begin raise exception using errcode = p_code, message = 'no', detail = 'because', hint = 'try'; end $$;
+create function public.count_to(p_n int) returns table (number int, word text) language sql stable as $$
+  select g, 'w' || g from generate_series(1, p_n) g $$;
+create function public.numbers(p_n int) returns setof int language sql stable as 'select generate_series(1, p_n)';
+create function public.first_shelf() returns public.shelves language sql stable as
+  'select * from public.shelves order by id limit 1';
+create function public.twice(p_a int) returns int language sql as 'select 1';
+create function public.twice(p_a text) returns int language sql as 'select 2';
+create function public.insert_and_fail(p_name text) returns setof public.shelves language sql as
+  'insert into public.shelves (name) values (p_name), (p_name) returning *';
+insert into public.shelves (name, tags, data) values ('A, "one"', '{x,y}', '{"k": {"z": 1}}'), ('B', null, null);
+insert into public.shelves (name, open) values ('closed', false);
+insert into public.books (shelf_id, isbn, price) values (1, 'S1', 100), (1, 'S2', 200), (2, 'S3', 5);
+`;
+
+const database = await createTestDatabase();
+await database.sql.unsafe(SCHEMA).simple();
+const gateway = await localGateway(database.url);
+const options = { auth: { persistSession: false, autoRefreshToken: false } };
+const service = createClient(gateway.url, gateway.keys.secret_key, options);
+const anon = createClient(gateway.url, gateway.keys.publishable_key, options);
+
+Deno.test.afterAll(async () => {
+  await gateway.stop();
+  await database.drop();
+});
+
+Deno.test("select returns columns, aliases and JSON paths in the asked order", async () => {
+  const { data } = await anon.from("shelves").select("id, title:name, z:data->k->>z").order("id", {
+    ascending: false,
+  });
+  assert.deepEqual(data, [{ id: 2, title: "B", z: null }, { id: 1, title: 'A, "one"', z: "1" }]);
+});
+
+Deno.test("select embeds children and parents over foreign keys", async () => {
+  const children = await anon.from("shelves").select("name, books(isbn)").eq("books.isbn", "S1").order("id");
+  assert.deepEqual(children.data, [{ name: 'A, "one"', books: [{ isbn: "S1" }] }, { name: "B", books: [] }]);
+  const parents = await anon.from("books").select("isbn, shelves!inner(name)").eq("shelves.name", "B");
+  assert.deepEqual(parents.data, [{ isbn: "S3", shelves: { name: "B" } }]);
+});
+
+Deno.test("an unknown embedding is refused by name", async () => {
+  const { error, status } = await anon.from("books").select("isbn, authors(name)");
+  assert.deepEqual([status, error?.code], [400, "PGRST200"]);
+});
+
+Deno.test("filters compare, combine and quote as supabase-js sends them", async () => {
+  const isbns = async (query: PromiseLike<{ data: { isbn: string }[] | null }>) =>
+    (await query).data?.map((row) => row.isbn).sort().join();
+  const books = () => anon.from("books").select("isbn");
+  assert.equal(await isbns(books().or("isbn.eq.S1,and(price.gt.100,price.lte.200)")), "S1,S2");
+  assert.equal(await isbns(books().in("isbn", ["S1", "S3"])), "S1,S3");
+  assert.equal(await isbns(books().not("isbn", "in", "(S1,S3)")), "S2");
+  assert.equal(await isbns(books().gte("price", 100).neq("isbn", "S1")), "S2");
+  assert.equal(await isbns(books().ilike("isbn", "s%").lt("price", 6)), "S3");
+  assert.equal(await isbns(books().is("price", null)), "");
+  const named = await anon.from("shelves").select("id").in("name", ['A, "one"']);
+  assert.deepEqual(named.data, [{ id: 1 }]);
+  const tagged = await anon.from("shelves").select("id").contains("tags", ["x"]);
+  assert.deepEqual(tagged.data, [{ id: 1 }]);
+});
+
+Deno.test("filter values reach the database as values, never as SQL", async () => {
+  const hostile = "x' or true --";
+  const { data, error } = await anon.from("shelves").select("id").eq("name", hostile);
+  assert.deepEqual([data, error], [[], null]);
+  const column = await anon.from("shelves").select("id").eq('name" or true --', "x");
+  assert.equal(column.error?.code, "42703");
+});
+
+Deno.test("row level security decides what anon sees", async () => {
+  const { count } = await anon.from("shelves").select("*", { count: "exact", head: true });
+  assert.equal(count, 2);
+  assert.equal((await service.from("shelves").select("*", { count: "exact", head: true })).count, 3);
+});
+
+Deno.test("count=exact with a limit answers 206 and the range", async () => {
+  const { status, count, data } = await anon.from("books").select("isbn", { count: "exact" }).order("isbn")
+    .range(1, 1);
+  assert.deepEqual([status, count, data], [206, 3, [{ isbn: "S2" }]]);
+});
+
+Deno.test("single() wants exactly one row, maybeSingle() at most one", async () => {
+  const none = await anon.from("books").select().eq("id", 99).single();
+  assert.deepEqual([none.status, none.error?.code], [406, "PGRST116"]);
+  assert.equal((await anon.from("books").select().eq("id", 99).maybeSingle()).data, null);
+  assert.equal((await anon.from("books").select("isbn").eq("isbn", "S1").single()).data?.isbn, "S1");
+});
+
+Deno.test("insert, upsert, update and delete return what they wrote", async () => {
+  const inserted = await service.from("books").insert([{ shelf_id: 2, isbn: "N1" }, {
+    shelf_id: 2,
+    isbn: "N2",
+  }]).select("isbn");
+  assert.deepEqual([inserted.status, inserted.data], [201, [{ isbn: "N1" }, { isbn: "N2" }]]);
+  const merged = await service.from("books").upsert({ shelf_id: 2, isbn: "N1", price: 7 }, {
+    onConflict: "isbn",
+  })
+    .select("price").single();
+  assert.equal(merged.data?.price, 7);
+  const ignored = await service.from("books").upsert({ shelf_id: 2, isbn: "N1", price: 8 }, {
+    onConflict: "isbn",
+    ignoreDuplicates: true,
+  }).select();
+  assert.deepEqual(ignored.data, []);
+  const updated = await service.from("books").update({ price: 9 }).eq("isbn", "N1").select("isbn, price");
+  assert.deepEqual(updated.data, [{ isbn: "N1", price: 9 }]);
+  const silent = await service.from("books").delete().eq("isbn", "N2");
+  assert.deepEqual([silent.status, silent.data], [204, null]);
+  const deleted = await service.from("books").delete().eq("isbn", "N1").select("isbn");
+  assert.deepEqual(deleted.data, [{ isbn: "N1" }]);
+});
+
+Deno.test("a write without a filter is refused, as pg-safeupdate does", async () => {
+  const { error, status } = await service.from("books").update({ price: 1 });
+  assert.deepEqual([status, error?.code], [400, "21000"]);
+});
+
+Deno.test("a write that single() refuses leaves nothing behind", async () => {
+  const { error } = await service.rpc("insert_and_fail", { p_name: "ghost" }).single();
+  assert.equal(error?.code, "PGRST116");
+  assert.deepEqual((await service.from("shelves").select("id").eq("name", "ghost")).data, []);
+});
+
+Deno.test("denied and broken writes answer with PostgREST's status and body", async () => {
+  const denied = await anon.from("books").insert({ shelf_id: 1 });
+  assert.deepEqual([denied.status, denied.error?.code], [401, "42501"]);
+  const duplicate = await service.from("books").insert({ shelf_id: 1, isbn: "S1" });
+  assert.deepEqual([duplicate.status, duplicate.error?.code], [409, "23505"]);
+  assert.equal(duplicate.error?.details, "Key (isbn)=(S1) already exists.");
+  const column = await service.from("books").insert({ nope: 1 });
+  assert.deepEqual([column.status, column.error?.code], [400, "PGRST204"]);
+  const table = await service.from("nope").select();
+  assert.deepEqual([table.status, table.error?.code], [404, "PGRST205"]);
+});
+
+Deno.test("rpc passes JSON, arrays, text and null through unchanged and runs as the caller's role", async () => {
+  const value = { x: [1, "é", null, { "": false }], big: 12345678901 };
+  const { data } = await service.rpc("echo", { p_a: value, p_c: [1, 2] });
+  assert.deepEqual([data.a, data.b, data.c, data.role], [value, "x", [1, 2], "service_role"]);
+  assert.deepEqual((await anon.rpc("echo", { p_a: [1, 2] })).data.a, [1, 2]);
+  const text = (await anon.rpc("echo", { p_a: "text", p_b: null })).data;
+  assert.deepEqual([text.a, text.b, text.role, text.claims], ["text", null, "anon", { role: "anon" }]);
+});
+
+Deno.test("keys do not reach the database", async () => {
+  assert.equal((await service.rpc("echo", { p_a: 1 })).data.apikey, null);
+});
+
+Deno.test("rpc answers by the function's kind of result", async () => {
+  assert.deepEqual(await pick(service.rpc("nothing")), [204, null]);
+  assert.deepEqual(await pick(anon.rpc("numbers", { p_n: 3 })), [200, [1, 2, 3]]);
+  const filtered = anon.rpc("count_to", { p_n: 3 }).select("word").gt("number", 1).order("number", {
+    ascending: false,
+  });
+  assert.deepEqual(await pick(filtered), [200, [{ word: "w3" }, { word: "w2" }]]);
+  assert.deepEqual(await pick(anon.rpc("count_to", { p_n: 1 }).single()), [200, { number: 1, word: "w1" }]);
+  assert.deepEqual(await pick(anon.rpc("count_to", { p_n: 1 }, { get: true })), [200, [{
+    number: 1,
+    word: "w1",
+  }]]);
+  const shelf = await anon.rpc("first_shelf");
+  assert.deepEqual([shelf.data.id, shelf.data.built_at], [1, "2026-01-01T00:00:00+00:00"]);
+});
+
+Deno.test("rpc refuses unknown, ambiguous and forbidden functions", async () => {
+  assert.deepEqual(await refusal(anon.rpc("nope", { a: 1 })), [404, "PGRST202"]);
+  assert.deepEqual(await refusal(anon.rpc("echo", { p_b: "p_a is missing" })), [404, "PGRST202"]);
+  assert.deepEqual(await refusal(anon.rpc("twice", { p_a: 1 })), [300, "PGRST203"]);
+  assert.deepEqual(await refusal(anon.rpc("staff_only")), [401, "42501"]);
+});
+
+for (
+  const [code, status] of [
+    ["P0001", 400],
+    ["KC001", 400],
+    ["PT404", 404],
+    ["PT429", 429],
+    ["40001", 500],
+    ["57014", 500],
+    ["23505", 409],
+    ["42501", 401],
+    ["53300", 503],
+  ] as const
+) {
+  Deno.test(`SQLSTATE ${code} raised by a function becomes ${status} with message, details and hint`, async () => {
+    const { error, status: answered } = await anon.rpc("fail_with", { p_code: code });
+    assert.equal(answered, status);
+    assert.deepEqual(pickError(error), { code, message: "no", details: "because", hint: "try" });
+  });
+}
+
+Deno.test("a changed schema is noticed without a restart", async () => {
+  await database.sql`alter table public.books add column cover text`;
+  const deadline = Date.now() + 10_000;
+  let answer = await service.from("books").update({ cover: "hard" }).eq("isbn", "S1").select("cover");
+  while (answer.error !== null && Date.now() < deadline) {
+    answer = await service.from("books").update({ cover: "hard" }).eq("isbn", "S1").select("cover");
+  }
+  assert.deepEqual(answer.data, [{ cover: "hard" }]);
+});
+
+Deno.test("requests without a known key are refused before they reach the database", async () => {
+  const call = (headers: Record<string, string>) => fetch(`${gateway.url}/rest/v1/books`, { headers });
+  for (const headers of [{}, { apikey: "sb_publishable_wrong" }, { apikey: "" }]) {
+    const response = await call(headers as Record<string, string>);
+    assert.equal(response.status, 401);
+    await response.body?.cancel();
+  }
+  const forged = await call({ apikey: gateway.keys.publishable_key, authorization: "Bearer a.b.c" });
+  assert.deepEqual([forged.status, (await forged.json()).code], [401, "PGRST301"]);
+});
+
+Deno.test("what is not supported answers 501 and names the feature", async () => {
+  const headers = { apikey: gateway.keys.publishable_key };
+  for (
+    const [path, feature] of [
+      ["rest/v1/", "OpenAPI"],
+      ["rest/v1/books?isbn=fts.word", '"fts"'],
+      ["rest/v1/books?select=count()", "aggregate"],
+      ["storage/v1/object", "storage"],
+      ["auth/v1/factors", "factors"],
+    ] as const
+  ) {
+    const response = await fetch(`${gateway.url}/${path}`, { headers });
+    assert.equal(response.status, 501, path);
+    assert.ok((await response.text()).includes(feature.replaceAll('"', '\\"')), path);
+  }
+});
+
+Deno.test("only schema public is exposed", async () => {
+  const { error, status } = await (service as SupabaseClient).schema("private").from("jobs").select();
+  assert.deepEqual([status, error?.code], [406, "PGRST106"]);
+});
+
+Deno.test("malformed bodies and queries are the caller's fault", async () => {
+  const headers = { apikey: gateway.keys.secret_key, "content-type": "application/json" };
+  const post = (path: string, body: string) =>
+    fetch(`${gateway.url}/rest/v1/${path}`, { method: "POST", headers, body });
+  for (
+    const [path, body] of [["rpc/echo", "{"], ["rpc/echo", "[1]"], ["books", "[{},1]"], [
+      "books",
+      '[{"isbn":"a"},{}]',
+    ]] as const
+  ) {
+    const response = await post(path, body);
+    assert.deepEqual([response.status, (await response.json()).code], [400, "PGRST102"], body);
+  }
+  const query = await fetch(`${gateway.url}/rest/v1/books?limit=many`, { headers });
+  assert.deepEqual([query.status, (await query.json()).code], [400, "PGRST100"]);
+});
+
+async function pick(call: PromiseLike<{ status: number; data: unknown }>): Promise<unknown[]> {
+  const { status, data } = await call;
+  return [status, data];
+}
+
+async function refusal(
+  call: PromiseLike<{ status: number; error: { code: string } | null }>,
+): Promise<unknown[]> {
+  const { status, error } = await call;
+  return [status, error?.code];
+}
+
+function pickError(error: { code: string; message: string; details: string; hint: string } | null) {
+  return error === null
+    ? null
+    : { code: error.code, message: error.message, details: error.details, hint: error.hint };
+}

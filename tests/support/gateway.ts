@@ -1,0 +1,33 @@
+import { join } from "node:path";
+import { LocalKeys } from "../../scripts/local/gateway/keys.ts";
+import { type Gateway, startGateway } from "../../scripts/local/gateway/server.ts";
+import { makeKeys, type StackKeys } from "../../scripts/local/keys.ts";
+import { SUPABASE_DIR } from "../../scripts/local/migrate.ts";
+
+/** A gateway in this process, with what it logged. */
+export interface TestGateway extends Gateway {
+  keys: StackKeys;
+  logged: string[];
+}
+
+/** Starts the API gateway alone on a free port; `functionsDir` defaults to the project's functions. */
+export async function localGateway(
+  dbUrl: string,
+  functionsDir = join(SUPABASE_DIR, "functions"),
+): Promise<TestGateway> {
+  const keys = await makeKeys();
+  const logged: string[] = [];
+  const gateway = startGateway({
+    port: 0,
+    dbUrl,
+    functionsDir,
+    keys: new LocalKeys(
+      [keys.publishable_key],
+      [keys.secret_key],
+      keys.jwt_private_key,
+      "http://127.0.0.1/auth/v1",
+    ),
+    log: (line) => logged.push(line),
+  });
+  return { ...gateway, keys, logged };
+}
