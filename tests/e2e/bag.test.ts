@@ -1,0 +1,188 @@
+import assert from "node:assert/strict";
+import { CARD_THAT_PAYS } from "./payment_page.ts";
+import { shopFloor } from "./shop_floor.ts";
+import { BLUE_SHIRT, BURGUNDY_TIE, WHITE_SHIRT } from "./shopper.ts";
+
+const { floor, test } = shopFloor();
+
+test("bag: the last piece goes to who checks out first; the other is told, and can buy once it is back", async () => {
+  const first = await floor().visitor();
+  const second = await floor().visitor();
+  await first.shopper.addToBag(BURGUNDY_TIE);
+  await second.shopper.addToBag(BURGUNDY_TIE);
+  await second.shopper.openBag();
+  const session = await first.shopper.checkOut();
+
+  await second.shopper.checkoutButton.click();
+  await second.shopper.page.getByText("Somebody was faster").waitFor();
+  assert.match(await second.shopper.notice(), /Grenadine Silk Tie, Burgundy, One size has just sold out/);
+  assert.equal(await second.shopper.checkoutButton.isDisabled(), true);
+  assert.match(await second.shopper.page.locator(".line-problem").innerText(), /Sold out/);
+  await second.shopper.open(`/products/${BURGUNDY_TIE.slug}`);
+  assert.equal(await second.shopper.page.getByRole("radio", { name: /^Burgundy/ }).isDisabled(), true);
+
+  await floor().expire(session);
+  await floor().untilOrder(session, "expired");
+  const again = await second.shopper.checkOut();
+  await second.payment.pay(CARD_THAT_PAYS);
+  await second.shopper.followUntil("paid");
+  await floor().untilOrder(again, "paid");
+  assert.deepEqual(await floor().stockOf("TIE-SILK-BUR"), { on_hand: 0, reserved: 0, available: 0 });
+});
+
+test("bag: a double click makes one order with one session", async () => {
+  const { shopper } = await floor().visitor();
+  await shopper.addToBag(WHITE_SHIRT);
+  await shopper.openBag();
+  const before = await floor().orderCount();
+  await shopper.checkoutButton.dblclick();
+  await shopper.onPaymentPage();
+  assert.equal(await floor().orderCount(), before + 1);
+});
+
+test("bag: the same bag checked out in two tabs at once leads to one session", async () => {
+  const { shopper } = await floor().visitor();
+  await shopper.addToBag(BLUE_SHIRT);
+  await shopper.checkOut();
+  await shopper.openBag();
+  const before = await floor().orderCount();
+  const tab = await shopper.page.context().newPage();
+  await tab.goto(shopper.page.url());
+  await tab.locator("#checkout").waitFor();
+  await Promise.all([shopper.checkoutButton.click(), tab.locator("#checkout").click()]);
+  const session = await shopper.onPaymentPage();
+  await tab.waitForURL(new RegExp(`/c/pay/${session}`));
+  assert.equal(await floor().orderCount(), before);
+  await tab.close();
+});
+
+test(
+  "bag: the back button leaves the payment page, and checkout returns to the same session",
+  async () => {
+    const { shopper, payment } = await floor().visitor();
+    await shopper.addToBag({ ...BLUE_SHIRT, size: "S" });
+    const session = await shopper.checkOut();
+    const orders = await floor().orderCount();
+    await shopper.page.goBack();
+    await shopper.checkoutButton.filter({ hasText: /^Checkout$/ }).waitFor();
+    await shopper.checkoutButton.click();
+    assert.equal(await shopper.onPaymentPage(), session);
+    assert.equal(await floor().orderCount(), orders);
+
+    await payment.pay(CARD_THAT_PAYS);
+    await shopper.followUntil("paid");
+    await shopper.openBag();
+    await shopper.page.getByText("Your bag is empty").waitFor();
+  },
+);
+
+test(
+  "bag: paid without coming back, the same bag shows that order instead of asking for money again",
+  async () => {
+    const { shopper } = await floor().visitor();
+    await shopper.addToBag({ ...WHITE_SHIRT, size: "S" });
+    const session = await shopper.checkOut();
+    const orders = await floor().orderCount();
+    const paid = await fetch(`${floor().stack.stripe_url}/_control/pay`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ session }),
+    });
+    assert.equal(paid.status, 200, await paid.text());
+    await floor().untilOrder(session, "paid");
+
+    await shopper.openBag();
+    await shopper.checkoutButton.click();
+    await shopper.followUntil("paid");
+    assert.match(shopper.page.url(), new RegExp(session));
+    assert.equal(await floor().orderCount(), orders);
+  },
+);
+
+test(
+  "bag: the last piece in a shopper's own open checkout does not look sold out to them",
+  async () => {
+    const { shopper, payment } = await floor().visitor();
+    await shopper.addToBag({ slug: "wool-overcoat", color: "Camel", size: "S" });
+    const session = await shopper.checkOut();
+    assert.equal((await floor().stockOf("COAT-CML-S")).available, 0);
+    await payment.goBack();
+    await shopper.openBag();
+    assert.equal(await shopper.page.locator(".line-problem").count(), 0);
+    await shopper.checkoutButton.click();
+    assert.equal(await shopper.onPaymentPage(), session);
+  },
+);
+
+test(
+  "bag: when Stripe cannot be reached the shopper is told, and the next click makes the order once",
+  async () => {
+    const { shopper } = await floor().visitor();
+    await shopper.addToBag({ ...WHITE_SHIRT, size: "XL" });
+    await shopper.openBag();
+    const before = await floor().orderCount();
+    await floor().faults({ api: [{ match: "POST /v1/checkout/sessions", status: 500, times: 100 }] });
+    await shopper.checkoutButton.click();
+    await shopper.page.getByText("The payment page cannot be reached").waitFor();
+    assert.match(await shopper.notice(), /not been charged/);
+    await floor().faults(null);
+    await shopper.checkoutButton.click();
+    await shopper.onPaymentPage();
+    assert.equal(await floor().orderCount(), before + 1);
+  },
+);
+
+test(
+  "bag: several lines add up, quantities change, and a removed line is gone from the order",
+  async () => {
+    const { shopper } = await floor().visitor();
+    await shopper.addToBag({ slug: "silk-tie", color: "Navy" });
+    await shopper.addToBag({ slug: "flannel-trousers", color: "Navy", size: "34" });
+    await shopper.addToBag({ slug: "merino-crewneck", color: "Oatmeal", size: "M" });
+    await shopper.openBag();
+    await shopper.page.getByRole("group", { name: /Grenadine/ }).getByRole("button", { name: "One more" })
+      .click();
+    await shopper.page.getByRole("button", { name: /Remove Merino/ }).click();
+    assert.equal(await shopper.page.locator("#subtotal").innerText(), "$307.00");
+    assert.equal(await shopper.page.locator("#cart-count").innerText(), "3");
+    await shopper.checkoutButton.click();
+    const session = await shopper.onPaymentPage();
+    const lines = await floor().stack.sql`
+    select i.sku, i.quantity from public.order_items i
+    join public.checkout_sessions s on s.order_id = i.order_id where s.id = ${session} order by i.sku`;
+    assert.deepEqual(lines.map((line) => [line.sku, line.quantity]), [["TIE-SILK-NVY", 2], [
+      "TRS-FLN-NVY-34",
+      1,
+    ]]);
+  },
+);
+
+test("demo store can be used with the keyboard alone", async () => {
+  const { shopper } = await floor().visitor(360);
+  const { page } = shopper;
+  await shopper.open("/products/oxford-shirt");
+  await page.getByRole("radio", { name: "S", exact: true }).focus();
+  await page.keyboard.press("ArrowRight");
+  await page.getByText("Size: M").waitFor();
+  assert.equal(await page.getByRole("radio", { name: "M", exact: true }).isChecked(), true);
+  await page.keyboard.press("Tab");
+  await page.keyboard.press("Enter");
+  await page.getByText("Added to your bag").waitFor();
+  assert.equal(await page.evaluate("document.activeElement.id"), "add");
+  await page.keyboard.press("Tab");
+  await page.keyboard.press("Enter");
+  await page.waitForURL(/\/store\/cart/);
+  await shopper.checkoutButton.focus();
+  await page.keyboard.press("Enter");
+  await shopper.onPaymentPage();
+});
+
+test("demo store fits a screen of 360 pixels", async () => {
+  const { shopper } = await floor().visitor(360);
+  await shopper.addToBag(WHITE_SHIRT);
+  for (const path of ["", "/products/wool-suit", "/cart", "/account", "/cancelled", "/success"]) {
+    await shopper.open(path);
+    const width = await shopper.page.evaluate("document.documentElement.scrollWidth");
+    assert.equal(width, 360, path);
+  }
+});

@@ -1,0 +1,123 @@
+import assert from "node:assert/strict";
+import { eventually } from "../support/poll.ts";
+import { CARD_THAT_IS_DECLINED, CARD_THAT_PAYS } from "./payment_page.ts";
+import { shopFloor } from "./shop_floor.ts";
+import { BLUE_SHIRT, WHITE_SHIRT } from "./shopper.ts";
+
+const { floor, test } = shopFloor();
+
+test("demo store sells: from the shelf to a paid order, with stock, event and audit trail", async () => {
+  const { shopper, payment } = await floor().visitor();
+  const before = await floor().stockOf("SHIRT-OXF-WHT-M");
+  await shopper.open("");
+  await shopper.page.getByRole("link", { name: /Oxford Button-Down Shirt/ }).click();
+  await shopper.page.waitForURL(/products\/oxford-shirt/);
+  await shopper.addToBag(WHITE_SHIRT, 2);
+  const session = await shopper.checkOut();
+
+  const pending = await floor().orderOf(session);
+  assert.equal(pending.status, "pending");
+  const { on_hand, reserved, available } = before;
+  assert.deepEqual(await floor().stockOf("SHIRT-OXF-WHT-M"), {
+    on_hand,
+    reserved: reserved + 2,
+    available: available - 2,
+  });
+
+  await payment.pay(CARD_THAT_PAYS);
+  await shopper.followUntil("paid");
+  assert.equal(await shopper.page.locator("#order-number").innerText(), pending.number);
+  assert.match(await shopper.page.locator(".receipt").innerText(), /2 × Oxford Button-Down Shirt/);
+  assert.equal(await shopper.page.locator("#cart-count").isVisible(), false);
+
+  const paid = await floor().untilOrder(session, "paid");
+  assert.equal(paid.amount_paid, paid.amount_total);
+  assert.ok(paid.amount_total >= 25_800);
+  assert.equal(paid.currency, "usd");
+  assert.deepEqual(await floor().stockOf("SHIRT-OXF-WHT-M"), {
+    on_hand: on_hand - 2,
+    reserved,
+    available: available - 2,
+  });
+  const completed = await eventually("the completion event to be stored", async () => {
+    const events = await floor().eventsOf(session);
+    return events.find((event) => event.type === "checkout.session.completed");
+  });
+  assert.equal(completed.status, "processed");
+  const trail = await floor().auditTrail(paid.id);
+  for (const kind of ["order_created", "stock_reserved", "checkout_session_created", "status_changed"]) {
+    assert.ok(trail.includes(kind), `${kind} is missing in ${trail}`);
+  }
+  assert.equal(trail.filter((kind) => kind === "stock_committed").length, 1);
+});
+
+test("demo store: a declined card shows Stripe's message, leaves the order pending, and another card pays", async () => {
+  const { shopper, payment } = await floor().visitor();
+  await shopper.addToBag(BLUE_SHIRT);
+  const session = await shopper.checkOut();
+  await payment.pay(CARD_THAT_IS_DECLINED);
+  assert.match(await payment.message(), /declined/i);
+  assert.match(shopper.page.url(), /\/c\/pay\//);
+  assert.equal((await floor().orderOf(session)).status, "pending");
+
+  await shopper.page.getByLabel(/card number/i).fill("");
+  await payment.pay(CARD_THAT_PAYS);
+  await shopper.followUntil("paid");
+  const order = await floor().untilOrder(session, "paid");
+  assert.equal(order.amount_paid, order.amount_total);
+});
+
+test("demo store: an abandoned checkout gives its pieces back when the session expires", async () => {
+  const { shopper, payment } = await floor().visitor();
+  const before = await floor().stockOf("SHIRT-OXF-WHT-L");
+  await shopper.addToBag({ ...WHITE_SHIRT, size: "L" });
+  const session = await shopper.checkOut();
+  assert.equal((await floor().stockOf("SHIRT-OXF-WHT-L")).reserved, before.reserved + 1);
+
+  await payment.goBack();
+  await shopper.page.getByRole("heading", { name: "You have not been charged" }).waitFor();
+  assert.equal(await shopper.page.locator("#cart-count").innerText(), "1");
+  await floor().expire(session);
+  await floor().untilOrder(session, "expired");
+  assert.deepEqual(await floor().stockOf("SHIRT-OXF-WHT-L"), before);
+  assert.ok((await floor().auditTrail((await floor().orderOf(session)).id)).includes("stock_released"));
+});
+
+test("demo store: the success page settles the order when no webhook arrives", async () => {
+  const { shopper, payment } = await floor().visitor();
+  await shopper.addToBag(WHITE_SHIRT);
+  const session = await shopper.checkOut();
+  await floor().faults({ deliver: { drop: 1 } });
+  try {
+    await payment.pay(CARD_THAT_PAYS);
+    await shopper.followUntil("paid");
+    assert.equal((await floor().orderOf(session)).status, "paid");
+    assert.deepEqual(await floor().eventsOf(session), []);
+  } finally {
+    await floor().faults(null);
+  }
+});
+
+test(
+  "demo store: an order of a signed-in shopper is listed under My orders, and for nobody else",
+  async () => {
+    const { shopper, payment } = await floor().visitor();
+    await shopper.signIn("shopper@example.com");
+    await shopper.addToBag(WHITE_SHIRT);
+    const session = await shopper.checkOut();
+    await payment.pay(CARD_THAT_PAYS);
+    await shopper.followUntil("paid");
+    const order = await floor().orderOf(session);
+    await shopper.open("/account");
+    const card = shopper.page.locator(`[data-order="${order.number}"]`);
+    assert.match(await card.innerText(), /Paid[\s\S]*Oxford Button-Down Shirt/);
+
+    await shopper.page.getByRole("button", { name: "Sign out" }).click();
+    await shopper.page.getByRole("heading", { name: "Sign in" }).waitFor();
+    const guest = await fetch(`${floor().stack.api_url}/rest/v1/orders?select=number`, {
+      headers: { apikey: floor().stack.publishable_key },
+    });
+    const visible: unknown = await guest.json();
+    assert.ok(!guest.ok || (Array.isArray(visible) && visible.length === 0), JSON.stringify(visible));
+  },
+);

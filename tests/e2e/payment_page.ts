@@ -1,0 +1,52 @@
+import type { Page } from "playwright-core";
+
+export const CARD_THAT_PAYS = "4242424242424242";
+export const CARD_THAT_IS_DECLINED = "4000000000000002";
+
+/** Somebody who pays; the names of the fields are those of Stripe's page. */
+export class PaymentPage {
+  constructor(private readonly page: Page) {}
+
+  /** Fills in everything that is asked for and presses Pay. */
+  async pay(card: string): Promise<void> {
+    await this.fillIn(card);
+    await this.payButton.click();
+  }
+
+  async fillIn(card: string): Promise<void> {
+    const values: [RegExp, string][] = [
+      [/^e-?mail/i, "shopper.e2e@example.com"],
+      [/card number/i, card],
+      [/expir|MM ?\/ ?YY/i, "12 / 34"],
+      [/CVC|security code/i, "123"],
+      [/name on card|cardholder name/i, "Sam Shopper"],
+      [/^full name|^name$/i, "Sam Shopper"],
+      [/address line 1|^address$/i, "1 Main Street"],
+      [/^city/i, "Springfield"],
+      [/^state|province/i, "IL"],
+      [/zip|postal/i, "62701"],
+      [/phone/i, "2175550123"],
+    ];
+    for (const [label, value] of values) {
+      for (const field of await this.page.getByLabel(label).all()) {
+        if (await field.isEditable() && await field.inputValue() === "") await field.fill(value);
+      }
+    }
+  }
+
+  get payButton() {
+    return this.page.getByRole("button", { name: /^pay/i });
+  }
+
+  /** The message under the card fields, or wherever the page puts it. */
+  async message(): Promise<string> {
+    const alert = this.page.getByRole("alert").filter({ hasText: /\S/ }).first();
+    await alert.waitFor();
+    return await alert.innerText();
+  }
+
+  /** Stripe's page has a link back to the shop. */
+  async goBack(): Promise<void> {
+    await this.page.locator('a[href*="/store/cancelled"]').first().click();
+  }
+}

@@ -1,0 +1,87 @@
+/** The code of docs/storefront.md, taken out of the page and run against a stack. */
+import assert from "node:assert/strict";
+import { eventually } from "../support/poll.ts";
+import { type TestStack, testStack } from "../support/stack.ts";
+
+interface Order {
+  order_number: string;
+  status: string;
+  amount_total: number;
+}
+
+interface Guide {
+  loadCatalogue(shop: Shop): Promise<{ slug: string; variants: { sku: string; available: number }[] }[]>;
+  startCheckout(
+    shop: Shop,
+    order: unknown,
+  ): Promise<{ session_id: string; url: string; order_number: string }>;
+  followOrder(shop: Shop, sessionId: string, options: { pause: number }): AsyncIterable<Order>;
+  signIn(shop: Shop, email: string, password: string): Promise<string>;
+  myOrders(shop: Shop, token: string): Promise<{ number: string; items: { sku: string }[] }[]>;
+}
+
+interface Shop {
+  url: string;
+  key: string;
+}
+
+async function loadGuide(): Promise<Guide> {
+  const page = await Deno.readTextFile(new URL("../../docs/storefront.md", import.meta.url));
+  const blocks = [...page.matchAll(/^```js\n(.*?)^```/gms)].map((match) => match[1]);
+  assert.ok(blocks.length >= 5, "the guide has lost its code");
+  return await import(`data:text/javascript,${encodeURIComponent(blocks.join("\n"))}`);
+}
+
+async function pay(stack: TestStack, session: string): Promise<void> {
+  const response = await fetch(`${stack.stripe_url}/_control/pay`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ session }),
+  });
+  assert.equal(response.status, 200, await response.text());
+}
+
+Deno.test("storefront guide: its code reads the catalogue, checks out, follows the order and lists it", async () => {
+  await using stack = await testStack();
+  const guide = await loadGuide();
+  const shop = { url: stack.api_url, key: stack.publishable_key };
+
+  const products = await guide.loadCatalogue(shop);
+  const tie = products.find((product) => product.slug === "silk-tie")?.variants
+    .find((variant) => variant.sku === "TIE-SILK-BUR");
+  assert.equal(tie?.available, 1);
+
+  const token = await guide.signIn(shop, "shopper@example.com", "demo-password");
+  const order = {
+    items: [{ sku: "TIE-SILK-BUR", quantity: 1 }, { sku: "SHIRT-OXF-BLU-M", quantity: 2 }],
+    key: crypto.randomUUID(),
+    returnTo: stack.web_url + "/store",
+    token,
+  };
+  const session = await guide.startCheckout(shop, order);
+  const repeat = await guide.startCheckout(shop, order);
+  assert.equal(repeat.session_id, session.session_id);
+
+  const seen: Order[] = [];
+  const following = (async () => {
+    for await (const state of guide.followOrder(shop, session.session_id, { pause: 20 })) seen.push(state);
+  })();
+  await eventually("the order to be seen before it is paid", () => seen.length > 0);
+  await pay(stack, session.session_id);
+  await following;
+  assert.equal(seen[0]?.status, "pending");
+  assert.equal(seen.at(-1)?.status, "paid");
+  assert.equal(seen.at(-1)?.order_number, session.order_number);
+
+  const [mine, ...others] = await guide.myOrders(shop, token);
+  assert.deepEqual(others, []);
+  assert.equal(mine?.number, session.order_number);
+  assert.deepEqual(mine?.items.map((item) => item.sku).sort(), ["SHIRT-OXF-BLU-M", "TIE-SILK-BUR"]);
+
+  const other = { ...order, items: [{ sku: "TIE-SILK-BUR", quantity: 1 }], key: crypto.randomUUID() };
+  await assert.rejects(guide.startCheckout(shop, other), {
+    status: 409,
+    code: "insufficient_stock",
+    details: [{ sku: "TIE-SILK-BUR", requested: 1, available: 0 }],
+  });
+});
