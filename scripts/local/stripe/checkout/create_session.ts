@@ -1,0 +1,370 @@
+import type Stripe from "stripe";
+import { type Context, need } from "../core/context.ts";
+import { fullShipping } from "../core/address_fields.ts";
+import { invalidRequest, unsupported } from "../core/errors.ts";
+import { newId } from "../core/ids.ts";
+import { createPrice, unitAmount } from "../resources/prices.ts";
+import { createProduct } from "../resources/products.ts";
+import { createShippingRate } from "../resources/shipping_rates.ts";
+import { applyDiscount } from "./discounts.ts";
+import type { SessionCreate } from "./session_params.ts";
+import type { LineItemInput } from "./session_params.ts";
+import { changedMetadata, type SessionInternals, type SessionLine } from "./session_internals.ts";
+import { withTotals } from "./totals.ts";
+
+const MIN_LIFE_S = 30 * 60;
+const MAX_LIFE_S = 24 * 3600;
+/** Between the caller's clock and this one, and for the request's own time. */
+const CLOCK_SLACK_S = 5;
+
+function readLine(context: Context, input: LineItemInput, index: number): SessionLine {
+  const path = `line_items[${index}]`;
+  let price: Stripe.Price;
+  let product: Stripe.Product;
+  if (input.price !== undefined) {
+    price = need(context, "price", input.price, `${path}[price]`);
+    product = need(context, "product", typeof price.product === "string" ? price.product : price.product.id);
+    if (!price.active) {
+      throw invalidRequest(
+        "The price specified is inactive. This field only accepts active prices.",
+        `${path}[price]`,
+      );
+    }
+    if (price.recurring !== null) {
+      throw invalidRequest(
+        "You specified `payment` mode but passed a recurring price. Either switch to `subscription` mode or use only one-time prices.",
+        `${path}[price]`,
+      );
+    }
+  } else if (input.price_data !== undefined) {
+    const data = input.price_data;
+    if (data.product_data === undefined && data.product === undefined) {
+      throw invalidRequest(
+        `You must specify either \`product\` or \`product_data\` when creating a price.`,
+        `${path}[price_data]`,
+      );
+    }
+    product = data.product === undefined
+      ? createProduct(
+        context,
+        { ...data.product_data, name: data.product_data?.name ?? "", active: false },
+        false,
+      )
+      : need(context, "product", data.product, `${path}[price_data][product]`);
+    price = createPrice(context, {
+      active: false,
+      currency: data.currency,
+      product: product.id,
+      taxBehavior: data.tax_behavior ?? "unspecified",
+      unitAmount: unitAmount(data, `${path}[price_data]`),
+      metadata: {},
+      lookupKey: null,
+      nickname: null,
+      recurring: null,
+    }, false);
+  } else {
+    throw invalidRequest(
+      `You must specify either \`price\` or \`price_data\` for each line item.`,
+      path,
+      "parameter_missing",
+    );
+  }
+  if (input.quantity === undefined) {
+    throw invalidRequest(
+      `Quantity is required. Add \`quantity\` to \`${path}\`.`,
+      `${path}[quantity]`,
+      "parameter_missing",
+    );
+  }
+  return {
+    id: newId("line_item"),
+    price,
+    quantity: input.quantity,
+    name: product.name,
+    description: product.description,
+    image: product.images[0] ?? null,
+    metadata: changedMetadata({}, input.metadata),
+    taxInclusive: price.tax_behavior === "inclusive",
+  };
+}
+
+function readLines(context: Context, params: SessionCreate): { lines: SessionLine[]; currency: string } {
+  if (params.line_items === undefined || params.line_items.length === 0) {
+    throw invalidRequest("`line_items` is required in `payment` mode.", "line_items", "parameter_missing");
+  }
+  const lines = params.line_items.map((line, index) => readLine(context, line, index));
+  const currency = lines[0]?.price.currency ?? "usd";
+  if (lines.some((line) => line.price.currency !== currency)) {
+    throw invalidRequest(
+      "You specified multiple currencies: all prices in `line_items` must have the same currency.",
+      "line_items",
+    );
+  }
+  if (params.currency !== undefined && params.currency !== currency) {
+    throw invalidRequest(`The currency of \`line_items\` (${currency}) must match \`currency\`.`, "currency");
+  }
+  return { lines, currency };
+}
+
+function readExpiry(context: Context, wanted: number | undefined): number {
+  if (wanted === undefined) return context.now + MAX_LIFE_S;
+  if (wanted < context.now + MIN_LIFE_S - CLOCK_SLACK_S) {
+    throw invalidRequest(
+      "The `expires_at` timestamp must be at least 30 minutes from Checkout Session creation.",
+      "expires_at",
+    );
+  }
+  if (wanted > context.now + MAX_LIFE_S + CLOCK_SLACK_S) {
+    throw invalidRequest(
+      "The `expires_at` timestamp must be less than 24 hours from Checkout Session creation.",
+      "expires_at",
+    );
+  }
+  return wanted;
+}
+
+/** The shipping options, their inline rates made real. */
+export function readShippingOptions(
+  context: Context,
+  options: SessionCreate["shipping_options"],
+  currency: string,
+): Stripe.Checkout.Session.ShippingOption[] {
+  return (options ?? []).map((option, index) => {
+    const path = `shipping_options[${index}]`;
+    let rate: Stripe.ShippingRate;
+    if (option.shipping_rate !== undefined) {
+      rate = need(context, "shipping_rate", option.shipping_rate, `${path}[shipping_rate]`);
+    } else if (option.shipping_rate_data !== undefined) {
+      rate = createShippingRate(context, option.shipping_rate_data);
+    } else {
+      throw invalidRequest(
+        "You must specify either `shipping_rate` or `shipping_rate_data`.",
+        path,
+        "parameter_missing",
+      );
+    }
+    if (rate.fixed_amount?.currency !== currency) {
+      throw invalidRequest(
+        `The shipping rate's currency (${rate.fixed_amount?.currency}) must match the session's currency (${currency}).`,
+        path,
+      );
+    }
+    return { shipping_amount: rate.fixed_amount.amount, shipping_rate: rate.id };
+  });
+}
+
+function checkMode(params: SessionCreate): void {
+  if (params.mode === undefined) {
+    throw invalidRequest("Missing required param: mode.", "mode", "parameter_missing");
+  }
+  if (params.mode !== "payment") throw unsupported(`Checkout Sessions in \`${params.mode}\` mode`);
+  const uiMode = params.ui_mode ?? "hosted_page";
+  if (uiMode !== "hosted_page") throw unsupported(`Checkout Sessions with ui_mode \`${uiMode}\``);
+  if (params.success_url === undefined) {
+    throw invalidRequest("Missing required param: success_url.", "success_url", "parameter_missing");
+  }
+  if (params.customer !== undefined && params.customer_email !== undefined) {
+    throw invalidRequest(
+      "You may only specify one of these parameters: customer, customer_email.",
+      "customer_email",
+    );
+  }
+  if (params.customer !== undefined && params.customer_creation !== undefined) {
+    throw invalidRequest("`customer_creation` can not be set when `customer` is given.", "customer_creation");
+  }
+  if (params.customer === undefined && params.customer_update !== undefined) {
+    throw invalidRequest("`customer_update` can only be used with `customer`.", "customer_update");
+  }
+  if (
+    params.discounts !== undefined && params.discounts.length > 0 &&
+    params.allow_promotion_codes !== undefined
+  ) {
+    throw invalidRequest(
+      "You may only specify one of these parameters: allow_promotion_codes, discounts.",
+      "allow_promotion_codes",
+    );
+  }
+}
+
+function paymentIntentData(
+  input: SessionCreate["payment_intent_data"],
+): SessionInternals["paymentIntentData"] {
+  return {
+    capture_method: input?.capture_method ?? "automatic",
+    description: input?.description ?? null,
+    metadata: changedMetadata({}, input?.metadata),
+    receipt_email: input?.receipt_email ?? null,
+    setup_future_usage: input?.setup_future_usage ?? null,
+    shipping: input?.shipping === undefined ? null : fullShipping(input.shipping),
+    statement_descriptor: input?.statement_descriptor ?? null,
+    statement_descriptor_suffix: input?.statement_descriptor_suffix ?? null,
+    transfer_group: input?.transfer_group ?? null,
+  };
+}
+
+function consentCollection(
+  input: SessionCreate["consent_collection"],
+): Stripe.Checkout.Session.ConsentCollection | null {
+  if (input === undefined) return null;
+  return {
+    payment_method_reuse_agreement: null,
+    promotions: input.promotions ?? null,
+    terms_of_service: input.terms_of_service ?? null,
+  };
+}
+
+/** The ways to pay that the page offers. */
+function methodTypes(params: SessionCreate, currency: string): string[] {
+  const own = currency === "eur"
+    ? ["card", "sepa_debit"]
+    : currency === "usd"
+    ? ["card", "us_bank_account"]
+    : ["card"];
+  const wanted = params.payment_method_types ?? params.allowed_payment_method_types ?? own;
+  const offered = wanted.filter((type) => !(params.excluded_payment_method_types ?? []).includes(type));
+  const foreign = offered.find((type) => !["card", "sepa_debit", "us_bank_account"].includes(type));
+  if (foreign !== undefined) throw unsupported(`the payment method type \`${foreign}\``);
+  if (offered.length === 0) throw invalidRequest("No valid payment method types for this Checkout Session.");
+  return offered;
+}
+
+/** Creates an open session with its page. */
+export function createSession(context: Context, params: SessionCreate): Stripe.Checkout.Session {
+  checkMode(params);
+  const { lines, currency } = readLines(context, params);
+  if (params.customer !== undefined) need(context, "customer", params.customer, "customer");
+  const options = readShippingOptions(context, params.shipping_options, currency);
+  const recovery = params.after_expiration?.recovery;
+  const id = newId("checkout_session");
+  const internals: SessionInternals = {
+    lines,
+    paymentIntentData: paymentIntentData(params.payment_intent_data),
+    requestThreeDSecure: params.payment_method_options?.card?.request_three_d_secure ?? "automatic",
+    allowedMethods: params.allowed_payment_method_types ?? null,
+    excludedMethods: params.excluded_payment_method_types ?? [],
+    shippingRate: typeof options[0]?.shipping_rate === "string" ? options[0].shipping_rate : null,
+    taxAddress: null,
+    recoveryToken: null,
+  };
+  const base: Stripe.Checkout.Session = {
+    id,
+    object: "checkout.session",
+    adaptive_pricing: { enabled: false },
+    after_expiration: recovery === undefined ? null : {
+      recovery: {
+        allow_promotion_codes: recovery.allow_promotion_codes ?? false,
+        enabled: recovery.enabled,
+        expires_at: null,
+        url: null,
+      },
+    },
+    allow_promotion_codes: params.allow_promotion_codes ?? null,
+    allowed_payment_method_types: params.allowed_payment_method_types ?? null,
+    amount_subtotal: 0,
+    amount_total: 0,
+    automatic_tax: {
+      enabled: params.automatic_tax?.enabled ?? false,
+      liability: params.automatic_tax?.enabled === true ? { type: "self" } : null,
+      provider: params.automatic_tax?.enabled === true ? "stripe" : null,
+      status: null,
+    },
+    billing_address_collection: params.billing_address_collection ?? null,
+    cancel_url: params.cancel_url ?? null,
+    client_reference_id: params.client_reference_id ?? null,
+    client_secret: null,
+    collected_information: null,
+    consent: null,
+    consent_collection: consentCollection(params.consent_collection),
+    created: context.now,
+    currency,
+    currency_conversion: null,
+    custom_fields: [],
+    custom_text: {
+      after_submit: params.custom_text?.after_submit ?? null,
+      shipping_address: params.custom_text?.shipping_address ?? null,
+      submit: params.custom_text?.submit ?? null,
+      terms_of_service_acceptance: params.custom_text?.terms_of_service_acceptance ?? null,
+    },
+    customer: params.customer ?? null,
+    customer_account: null,
+    customer_creation: params.customer === undefined ? params.customer_creation ?? "if_required" : null,
+    customer_details: initialDetails(context, params),
+    customer_email: params.customer_email ?? null,
+    discounts: [],
+    ...(params.excluded_payment_method_types === undefined
+      ? {}
+      : { excluded_payment_method_types: params.excluded_payment_method_types }),
+    expires_at: readExpiry(context, params.expires_at),
+    integration_identifier: null,
+    invoice: null,
+    invoice_creation: {
+      enabled: false,
+      invoice_data: {
+        account_tax_ids: null,
+        custom_fields: null,
+        description: null,
+        footer: null,
+        issuer: null,
+        metadata: {},
+        rendering_options: null,
+      },
+    },
+    livemode: false,
+    locale: params.locale ?? null,
+    managed_payments: null,
+    metadata: changedMetadata({}, params.metadata),
+    mode: "payment",
+    origin_context: null,
+    payment_intent: null,
+    payment_link: null,
+    payment_method_collection: "if_required",
+    payment_method_configuration_details: null,
+    payment_method_options: { card: { request_three_d_secure: internals.requestThreeDSecure } },
+    payment_method_types: methodTypes(params, currency),
+    payment_status: "unpaid",
+    permissions: null,
+    phone_number_collection: { enabled: params.phone_number_collection?.enabled ?? false },
+    recovered_from: null,
+    saved_payment_method_options: null,
+    setup_intent: null,
+    shipping_address_collection: params.shipping_address_collection === undefined ? null : {
+      allowed_countries: params.shipping_address_collection
+        .allowed_countries as Stripe.Checkout.Session.ShippingAddressCollection.AllowedCountry[],
+    },
+    shipping_cost: null,
+    shipping_options: options,
+    status: "open",
+    submit_type: params.submit_type ?? null,
+    subscription: null,
+    success_url: params.success_url ?? null,
+    total_details: null,
+    ui_mode: "hosted_page",
+    url: `${context.baseUrl}/c/pay/${id}`,
+    wallet_options: null,
+  };
+  const discounted = applyDiscount(context, withTotals(context, base, internals), params.discounts?.[0]);
+  const session = withTotals(context, discounted, internals);
+  context.store.put("checkout.session", session);
+  context.store.setInternals("session", id, internals);
+  context.schedule("expire_session", id, (session.expires_at - context.now) * 1000);
+  return session;
+}
+
+function initialDetails(
+  context: Context,
+  params: SessionCreate,
+): Stripe.Checkout.Session.CustomerDetails | null {
+  const customer = params.customer === undefined ? undefined : context.store.get("customer", params.customer);
+  const email = customer === undefined || customer.deleted === true ? params.customer_email : customer.email;
+  if (email === undefined || email === null) return null;
+  return {
+    address: null,
+    business_name: null,
+    email,
+    individual_name: null,
+    name: null,
+    phone: null,
+    tax_exempt: "none",
+    tax_ids: null,
+  };
+}

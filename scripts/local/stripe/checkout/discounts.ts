@@ -1,0 +1,78 @@
+import type Stripe from "stripe";
+import { type Context, idOf, need } from "../core/context.ts";
+import { invalidRequest } from "../core/errors.ts";
+
+/** Why a code typed on the page does not apply, as the page says it; null when it does. */
+export function codeProblem(
+  context: Context,
+  code: Stripe.PromotionCode | undefined,
+  session: Stripe.Checkout.Session,
+): string | null {
+  if (code === undefined || !code.active) return "This code is invalid.";
+  if (code.expires_at !== null && code.expires_at <= context.now) return "This code has expired.";
+  if (code.max_redemptions !== null && code.times_redeemed >= code.max_redemptions) {
+    return "This code has expired.";
+  }
+  if (idOf(code.customer) !== null && idOf(code.customer) !== idOf(session.customer)) {
+    return "This code is invalid.";
+  }
+  const minimum = code.restrictions.minimum_amount;
+  if (minimum !== null && (session.amount_subtotal ?? 0) < minimum) {
+    return "Your order does not reach the minimum amount for this code.";
+  }
+  const coupon = context.store.get("coupon", idOf(code.promotion.coupon) ?? "");
+  if (coupon === undefined || !couponApplies(context, coupon, session.currency ?? "")) {
+    return "This code is invalid.";
+  }
+  return null;
+}
+
+function couponApplies(context: Context, coupon: Stripe.Coupon, currency: string): boolean {
+  const expired = coupon.redeem_by !== null && coupon.redeem_by <= context.now;
+  const usedUp = coupon.max_redemptions !== null && coupon.times_redeemed >= coupon.max_redemptions;
+  return coupon.valid && !expired && !usedUp && (coupon.currency === null || coupon.currency === currency);
+}
+
+/** The session with this discount, or none. Totals are the caller's. */
+export function applyDiscount(
+  context: Context,
+  session: Stripe.Checkout.Session,
+  discount: { coupon?: string; promotion_code?: string } | undefined,
+): Stripe.Checkout.Session {
+  if (discount === undefined) return { ...session, discounts: [] };
+  if (discount.promotion_code !== undefined) {
+    const code = need(context, "promotion_code", discount.promotion_code, "discounts[0][promotion_code]");
+    const problem = codeProblem(context, code, session);
+    if (problem !== null) throw invalidRequest(problem, "discounts[0][promotion_code]");
+    return { ...session, discounts: [{ coupon: idOf(code.promotion.coupon), promotion_code: code.id }] };
+  }
+  if (discount.coupon === undefined) {
+    throw invalidRequest(
+      "You must specify either `coupon` or `promotion_code`.",
+      "discounts[0]",
+      "parameter_missing",
+    );
+  }
+  const coupon = need(context, "coupon", discount.coupon, "discounts[0][coupon]");
+  if (!couponApplies(context, coupon, session.currency ?? "")) {
+    throw invalidRequest(
+      `Coupon ${coupon.id} is not valid for this Checkout Session.`,
+      "discounts[0][coupon]",
+    );
+  }
+  return { ...session, discounts: [{ coupon: coupon.id, promotion_code: null }] };
+}
+
+/** Counts a redemption once the order is placed. */
+export function redeem(context: Context, session: Stripe.Checkout.Session): void {
+  for (const applied of session.discounts ?? []) {
+    const coupon = context.store.get("coupon", idOf(applied.coupon) ?? "");
+    if (coupon !== undefined) {
+      context.store.put("coupon", { ...coupon, times_redeemed: coupon.times_redeemed + 1 });
+    }
+    const code = context.store.get("promotion_code", idOf(applied.promotion_code) ?? "");
+    if (code !== undefined) {
+      context.store.put("promotion_code", { ...code, times_redeemed: code.times_redeemed + 1 });
+    }
+  }
+}

@@ -1,0 +1,272 @@
+import type Stripe from "stripe";
+import { type AddressInput, fullAddress } from "../core/address_fields.ts";
+import { type Context, idOf, need } from "../core/context.ts";
+import { invalidRequest } from "../core/errors.ts";
+import { type Attempt, completeChallenge, confirmIntent } from "../payments/confirm.ts";
+import { createIntent, saveIntent, sessionOfIntent } from "../payments/intents.ts";
+import { attachToCustomer } from "../payments/payment_methods.ts";
+import { createCustomer } from "../resources/customers.ts";
+import { redeem } from "./discounts.ts";
+import type { SessionInternals } from "./session_internals.ts";
+import { withTotals } from "./totals.ts";
+
+/** What the shopper told the page. */
+export interface ShopperDetails {
+  email?: string;
+  name?: string;
+  phone?: string;
+  billingAddress?: AddressInput;
+  shippingName?: string;
+  shippingAddress?: AddressInput;
+  acceptsTerms?: boolean;
+  acceptsPromotions?: boolean;
+}
+
+/** What remains of the shopper's details between the challenge and its end. */
+interface Prepared {
+  session: Stripe.Checkout.Session;
+  internals: SessionInternals;
+}
+
+/** The session and its internals; refuses what is no longer open. */
+export function needOpenSession(context: Context, id: string): Prepared {
+  const session = need(context, "checkout.session", id);
+  if (session.status !== "open") {
+    throw invalidRequest(
+      session.status === "complete"
+        ? "This Checkout Session has already been completed."
+        : "This Checkout Session has expired.",
+      "session",
+      "checkout_session_not_open",
+    );
+  }
+  return { session, internals: needInternals(context, id) };
+}
+
+export function needInternals(context: Context, id: string): SessionInternals {
+  const internals = context.store.internals("session", id);
+  if (internals === undefined) throw new Error(`the session ${id} lost its internals`);
+  return internals;
+}
+
+/** Writes what the shopper typed into the session. */
+function writeDetails(context: Context, { session, internals }: Prepared, details: ShopperDetails): Prepared {
+  const email = session.customer_details?.email ?? details.email ?? null;
+  const ships = session.shipping_address_collection !== null;
+  const shippingAddress = ships ? details.shippingAddress ?? details.billingAddress ?? {} : undefined;
+  const billing = details.billingAddress ?? shippingAddress;
+  const address = billing === undefined ? null : fullAddress(billing);
+  const allowed = session.shipping_address_collection?.allowed_countries;
+  if (
+    shippingAddress?.country !== undefined &&
+    allowed?.some((code) => code === shippingAddress.country) === false
+  ) {
+    throw invalidRequest(`The shop does not ship to ${shippingAddress.country}.`, "shipping_address");
+  }
+  const next: SessionInternals = {
+    ...internals,
+    taxAddress: shippingAddress === undefined ? address : fullAddress(shippingAddress),
+  };
+  const name = details.name ?? details.shippingName ?? null;
+  const changed: Stripe.Checkout.Session = {
+    ...session,
+    collected_information: shippingAddress === undefined ? session.collected_information : {
+      business_name: null,
+      individual_name: null,
+      shipping_details: {
+        address: fullAddress(shippingAddress),
+        name: details.shippingName ?? details.name ?? "",
+      },
+    },
+    consent: session.consent_collection === null ? null : {
+      promotions: session.consent_collection.promotions === "auto"
+        ? (details.acceptsPromotions === true ? "opt_in" : "opt_out")
+        : null,
+      terms_of_service: details.acceptsTerms === true ? "accepted" : null,
+    },
+    customer_details: {
+      address,
+      business_name: null,
+      email,
+      individual_name: null,
+      name,
+      phone: session.phone_number_collection?.enabled === true ? details.phone ?? null : null,
+      tax_exempt: "none",
+      tax_ids: [],
+    },
+  };
+  return { session: withTotals(context, changed, next), internals: next };
+}
+
+function save(context: Context, { session, internals }: Prepared): void {
+  context.store.put("checkout.session", session);
+  context.store.setInternals("session", session.id, internals);
+}
+
+function intentFor(context: Context, { session, internals }: Prepared): Stripe.PaymentIntent {
+  const data = internals.paymentIntentData;
+  const details = session.collected_information?.shipping_details ?? null;
+  const shipping = details === null ? data.shipping : {
+    address: details.address,
+    carrier: null,
+    name: details.name,
+    phone: session.customer_details?.phone ?? null,
+    tracking_number: null,
+  };
+  const amount = session.amount_total ?? 0;
+  const existing = context.store.get("payment_intent", idOf(session.payment_intent) ?? "");
+  if (existing !== undefined) {
+    return saveIntent(context, existing, {
+      amount,
+      customer: idOf(session.customer),
+      shipping,
+      status: "requires_payment_method",
+    });
+  }
+  return createIntent(context, {
+    amount,
+    currency: session.currency ?? "usd",
+    allowedMethods: internals.allowedMethods,
+    excludedMethods: internals.excludedMethods.length === 0 ? null : internals.excludedMethods,
+    automaticMethods: null,
+    captureMethod: data.capture_method,
+    confirmationMethod: "automatic",
+    customer: idOf(session.customer),
+    description: data.description,
+    metadata: data.metadata,
+    methodTypes: session.payment_method_types,
+    receiptEmail: data.receipt_email,
+    requestThreeDSecure: internals.requestThreeDSecure,
+    session: session.id,
+    setupFutureUsage: data.setup_future_usage,
+    shipping,
+    statementDescriptor: data.statement_descriptor,
+    statementDescriptorSuffix: data.statement_descriptor_suffix,
+    transferGroup: data.transfer_group,
+  });
+}
+
+function ensureCustomer(context: Context, session: Stripe.Checkout.Session): Stripe.Checkout.Session {
+  if (session.customer !== null || session.customer_creation !== "always") return session;
+  const details = session.customer_details;
+  const customer = createCustomer(context, {
+    email: details?.email ?? null,
+    name: details?.name ?? null,
+    phone: details?.phone ?? null,
+    address: details?.address ?? null,
+    metadata: {},
+  });
+  return { ...session, customer: customer.id };
+}
+
+/** Requirements the page checks before it sends anything, held here for every other way in. */
+function checkConsent(session: Stripe.Checkout.Session, details: ShopperDetails): void {
+  if (session.consent_collection?.terms_of_service === "required" && details.acceptsTerms !== true) {
+    throw invalidRequest("You must accept the terms of service to continue.", "consent[terms_of_service]");
+  }
+}
+
+/** A free order needs no payment. */
+function completeWithoutPayment(context: Context, prepared: Prepared): Stripe.Checkout.Session {
+  const session: Stripe.Checkout.Session = {
+    ...ensureCustomer(context, prepared.session),
+    payment_status: "no_payment_required",
+    status: "complete",
+    url: null,
+  };
+  save(context, { ...prepared, session });
+  redeem(context, session);
+  context.emit("checkout.session.completed", session);
+  return session;
+}
+
+/** What paying a session led to. */
+export type SessionAttempt =
+  | { kind: "free"; session: Stripe.Checkout.Session }
+  | (Attempt & { session: Stripe.Checkout.Session });
+
+/** The shopper presses "Pay". `makeMethod` runs after the session was checked. */
+export function paySession(
+  context: Context,
+  id: string,
+  details: ShopperDetails,
+  makeMethod: () => Stripe.PaymentMethod,
+): SessionAttempt {
+  const open = needOpenSession(context, id);
+  checkConsent(open.session, details);
+  const prepared = writeDetails(context, open, details);
+  if (prepared.session.amount_total === 0) {
+    return { kind: "free", session: completeWithoutPayment(context, prepared) };
+  }
+  const method = makeMethod();
+  if (!prepared.session.payment_method_types.includes(method.type)) {
+    throw invalidRequest(`This Checkout Session does not take \`${method.type}\`.`, "payment_method");
+  }
+  const intent = intentFor(context, prepared);
+  const session: Stripe.Checkout.Session = { ...prepared.session, payment_intent: intent.id };
+  save(context, { ...prepared, session });
+  const attempt = confirmIntent(context, intent, method, {
+    returnUrl: `${context.baseUrl}/c/pay/${id}`,
+    offSession: false,
+  });
+  return { ...attempt, session: concludeAttempt(context, session, attempt) };
+}
+
+/** The shopper ended the challenge of an intent, whether or not it belongs to a session. */
+export function endChallenge(
+  context: Context,
+  intentId: string,
+  passed: boolean,
+): { attempt: Attempt; session: Stripe.Checkout.Session | undefined } {
+  const intent = need(context, "payment_intent", intentId);
+  const attempt = completeChallenge(context, intent, passed);
+  const session = sessionOfIntent(context, intentId);
+  return { attempt, session: session === undefined ? undefined : concludeAttempt(context, session, attempt) };
+}
+
+/** Completes the session when its attempt went through. */
+function concludeAttempt(
+  context: Context,
+  session: Stripe.Checkout.Session,
+  attempt: Attempt,
+): Stripe.Checkout.Session {
+  if (attempt.kind === "declined" || attempt.kind === "action_required") return session;
+  const withCustomer = ensureCustomer(context, session);
+  const customer = idOf(withCustomer.customer);
+  if (customer !== null) linkCustomer(context, attempt.intent, customer);
+  const completed: Stripe.Checkout.Session = {
+    ...withCustomer,
+    payment_status: attempt.kind === "succeeded" ? "paid" : "unpaid",
+    status: "complete",
+    url: null,
+  };
+  context.store.put("checkout.session", completed);
+  redeem(context, completed);
+  context.emit("checkout.session.completed", completed);
+  return completed;
+}
+
+/** A new customer gets the payment, and the payment method when it is to be used again. */
+function linkCustomer(context: Context, intent: Stripe.PaymentIntent, customer: string): void {
+  const current = need(context, "payment_intent", intent.id);
+  context.store.put("payment_intent", { ...current, customer });
+  const charge = context.store.get("charge", idOf(current.latest_charge) ?? "");
+  if (charge !== undefined) context.store.put("charge", { ...charge, customer });
+  const method = context.store.get("payment_method", idOf(current.payment_method) ?? "");
+  if (method !== undefined && method.customer === null && current.setup_future_usage !== null) {
+    attachToCustomer(context, method, customer);
+  }
+}
+
+/** An asynchronous payment of a session was decided. */
+export function concludeAsync(context: Context, intent: Stripe.PaymentIntent): void {
+  const session = sessionOfIntent(context, intent.id);
+  if (session === undefined) return;
+  if (intent.status === "succeeded") {
+    const paid: Stripe.Checkout.Session = { ...session, payment_status: "paid" };
+    context.store.put("checkout.session", paid);
+    context.emit("checkout.session.async_payment_succeeded", paid);
+  } else {
+    context.emit("checkout.session.async_payment_failed", session);
+  }
+}

@@ -1,0 +1,322 @@
+import type Stripe from "stripe";
+import type { Context } from "../core/context.ts";
+import { idOf, need } from "../core/context.ts";
+import { address } from "../core/address_fields.ts";
+import { ApiError, invalidRequest } from "../core/errors.ts";
+import {
+  email,
+  type Field,
+  list,
+  map,
+  oneOf,
+  type Params,
+  paramsOf,
+  readParams,
+  required,
+  type Shape,
+  type ShapeValue,
+  text,
+  truth,
+  whole,
+} from "../core/fields.ts";
+import { formFromJson, type FormMap } from "../core/form.ts";
+import { newId } from "../core/ids.ts";
+import type { ApiFault, Faults } from "../delivery/faults.ts";
+import type { DeliveryQueue } from "../delivery/queue.ts";
+import { concludeAsync, endChallenge, paySession } from "../checkout/pay_session.ts";
+import { settleBankDebit } from "../payments/confirm.ts";
+import { openDispute } from "../payments/disputes.ts";
+import { warnOfFraud } from "../payments/early_fraud_warnings.ts";
+import { createPaymentMethod, type MethodInput } from "../payments/payment_methods.ts";
+import { openReview } from "../payments/reviews.ts";
+import { rollSecret } from "../resources/webhook_endpoints.ts";
+
+export interface ControlHost {
+  inContext<T>(work: (context: Context) => T): T;
+  faults: Faults;
+  queue: DeliveryQueue;
+  runTasks(aheadMs: number): number;
+}
+
+interface Call {
+  readonly method: string;
+  readonly path: string;
+  run(form: FormMap, url: URL): object | Promise<object>;
+}
+
+const FLUSH_MS = 30_000;
+const MAX_ATTEMPTS_SHOWN = 1000;
+
+const share: Field<number> = {
+  read(node, context) {
+    const value = Number(node);
+    if (!(value >= 0 && value <= 1)) {
+      throw invalidRequest(`${context.path} must be between 0 and 1`, context.path);
+    }
+    return value;
+  },
+};
+
+const faultParams = paramsOf<{ api: unknown; deliver: unknown; rate_limit: unknown }>()({
+  api: list(map({
+    match: required(text()),
+    status: whole(400, 599),
+    times: whole(1),
+    delay_ms: whole(0, 120_000),
+    after: truth,
+  })),
+  deliver: map({
+    duplicate: whole(1, 100),
+    drop: share,
+    shuffle: truth,
+    delay_ms: list(whole(0, 120_000), 2),
+  }),
+  rate_limit: whole(1, 1_000_000),
+});
+
+const payParams = paramsOf<
+  Record<
+    "account_number" | "address" | "card" | "email" | "iban" | "name" | "session" | "three_d_secure",
+    unknown
+  >
+>()({
+  session: required(text()),
+  card: text(23),
+  iban: text(42),
+  account_number: text(20),
+  email,
+  name: text(),
+  address,
+  three_d_secure: oneOf("fail", "pass"),
+});
+
+const DEFAULT_ADDRESS = {
+  line1: "510 Townsend St",
+  city: "San Francisco",
+  state: "CA",
+  postal_code: "94103",
+  country: "US",
+};
+
+/** `/_control/…`: what a shopper, a bank or bad luck would do. Offline only, so it asks for no key. */
+export class ControlApi {
+  readonly #host: ControlHost;
+  readonly #calls: Call[];
+
+  constructor(host: ControlHost) {
+    this.#host = host;
+    this.#calls = [
+      this.#call("POST", "/_control/pay", payParams, (params) => this.#pay(params)),
+      this.#call("POST", "/_control/faults", faultParams, (params) => this.#setFaults(params)),
+      this.#call("GET", "/_control/faults", paramsOf<unknown>()({}), () => this.#showFaults()),
+      this.#call("DELETE", "/_control/faults", paramsOf<unknown>()({}), () => {
+        host.faults.clear();
+        return this.#showFaults();
+      }),
+      this.#call(
+        "POST",
+        "/_control/settle",
+        paramsOf<{ outcome: string; payment_intent: string }>()({
+          payment_intent: required(text()),
+          outcome: required(oneOf("failed", "succeeded")),
+        }),
+        (params) =>
+          host.inContext((context) => {
+            const intent = need(context, "payment_intent", params.payment_intent);
+            const settled = settleBankDebit(context, intent, params.outcome, null);
+            concludeAsync(context, settled);
+            return { payment_intent: settled.id, status: settled.status };
+          }),
+      ),
+      this.#call(
+        "GET",
+        "/_control/deliveries",
+        paramsOf<{ event: string; limit: number }>()({ event: text(), limit: whole(1, 100_000) }),
+        (params) => ({
+          deliveries: host.queue.attempts(params.limit ?? MAX_ATTEMPTS_SHOWN, params.event),
+          pending: host.queue.pending(),
+        }),
+      ),
+      this.#call("POST", "/_control/flush", paramsOf<unknown>()({}), () => this.#flush()),
+      this.#call(
+        "POST",
+        "/_control/advance",
+        paramsOf<{ seconds: number }>()({ seconds: required(whole(0, 40 * 24 * 3600)) }),
+        (params) => ({ ran: host.runTasks(params.seconds * 1000) }),
+      ),
+      this.#chargeCall("/_control/dispute", {
+        kind: oneOf("fraudulent", "inquiry", "product_not_received"),
+      }, (context, charge, params) => openDispute(context, charge, params.kind ?? "fraudulent")),
+      this.#chargeCall(
+        "/_control/early_fraud_warning",
+        { fraud_type: text() },
+        (context, charge, params) =>
+          warnOfFraud(context, charge, params.fraud_type ?? "made_with_stolen_card"),
+      ),
+      this.#chargeCall("/_control/review", {}, (context, charge) => {
+        const review = openReview(context, charge);
+        context.store.put("charge", { ...charge, review: review.id });
+        context.emit("review.opened", review);
+        return review;
+      }),
+      this.#call(
+        "POST",
+        "/_control/roll_secret",
+        paramsOf<{ secret: string; webhook_endpoint: string }>()({
+          webhook_endpoint: required(text()),
+          secret: text(),
+        }),
+        (params) => {
+          const secret = params.secret ?? newId("webhook_secret");
+          host.inContext((context) => rollSecret(context, params.webhook_endpoint, secret));
+          return { webhook_endpoint: params.webhook_endpoint, secret };
+        },
+      ),
+    ];
+  }
+
+  async handle(request: Request, url: URL): Promise<Response> {
+    try {
+      const call = this.#calls.find(({ method, path }) => method === request.method && path === url.pathname);
+      if (call === undefined) {
+        const known = this.#calls.map(({ method, path }) => `${method} ${path}`).join(", ");
+        throw new ApiError(404, {
+          type: "invalid_request_error",
+          message: `No control call ${request.method} ${url.pathname}. There are: ${known}.`,
+        });
+      }
+      return Response.json(await call.run(await readForm(request, url), url));
+    } catch (error) {
+      if (error instanceof ApiError) return Response.json({ error: error.body }, { status: error.status });
+      throw error;
+    }
+  }
+
+  #call<S extends Shape>(
+    method: string,
+    path: string,
+    params: Params<S>,
+    run: (params: ShapeValue<S>) => object | Promise<object>,
+  ): Call {
+    const operation = `${method} ${path}`;
+    return {
+      method,
+      path,
+      run: (form) => run(readParams(params, form, { path: "", older: false, operation })),
+    };
+  }
+
+  /** A call about a charge, named by itself or by its payment intent. */
+  #chargeCall<S extends Shape>(
+    path: string,
+    shape: S,
+    run: (context: Context, charge: Stripe.Charge, params: ShapeValue<S>) => object,
+  ): Call {
+    const params = { shape: { ...shape, charge: text(), payment_intent: text() }, notes: {} };
+    return this.#call("POST", path, params, (value) =>
+      this.#host.inContext((context) => {
+        const { charge, payment_intent } = value as { charge?: string; payment_intent?: string };
+        const id = charge ?? idOf(need(context, "payment_intent", payment_intent ?? "").latest_charge) ?? "";
+        return run(context, need(context, "charge", id), value as ShapeValue<S>);
+      }));
+  }
+
+  #pay(params: ShapeValue<typeof payParams.shape>): object {
+    const input: MethodInput = params.iban !== undefined
+      ? { type: "sepa_debit", sepa_debit: { iban: params.iban } }
+      : params.account_number !== undefined
+      ? { type: "us_bank_account", us_bank_account: { account_number: params.account_number } }
+      : { type: "card", card: { number: params.card ?? "4242424242424242", cvc: cvcFor(params.card) } };
+    const name = params.name ?? "Jenny Rosen";
+    const shopper = params.email ?? "jenny.rosen@example.com";
+    const place = { ...DEFAULT_ADDRESS, ...params.address };
+    const outcome = this.#host.inContext((context) => {
+      const attempt = paySession(
+        context,
+        params.session,
+        {
+          email: shopper,
+          name,
+          billingAddress: place,
+          shippingName: name,
+          shippingAddress: place,
+          acceptsTerms: true,
+        },
+        () =>
+          createPaymentMethod(context, {
+            ...input,
+            billing_details: { address: place, email: shopper, name },
+          }),
+      );
+      if (attempt.kind !== "action_required") return attempt;
+      const ended = endChallenge(context, attempt.intent.id, params.three_d_secure !== "fail");
+      return { ...ended.attempt, session: ended.session ?? attempt.session };
+    });
+    if (outcome.kind === "declined") throw outcome.error;
+    return {
+      session: outcome.session.id,
+      payment_intent: idOf(outcome.session.payment_intent),
+      payment_status: outcome.session.payment_status,
+    };
+  }
+
+  #setFaults(params: ShapeValue<typeof faultParams.shape>): object {
+    const { faults } = this.#host;
+    const { deliver } = params;
+    if (deliver !== undefined) {
+      const [from = 0, to = from] = deliver.delay_ms ?? [];
+      faults.deliver = {
+        duplicate: deliver.duplicate ?? 1,
+        drop: deliver.drop ?? 0,
+        shuffle: deliver.shuffle ?? false,
+        delayMs: [from, to],
+      };
+    }
+    faults.addApi((params.api ?? []).map((fault): ApiFault => ({
+      match: fault.match,
+      ...(fault.status === undefined ? {} : { status: fault.status }),
+      ...(fault.times === undefined ? {} : { times: fault.times }),
+      ...(fault.delay_ms === undefined ? {} : { delayMs: fault.delay_ms }),
+      ...(fault.after === undefined ? {} : { after: fault.after }),
+    })));
+    if (params.rate_limit !== undefined) faults.rateLimit = params.rate_limit;
+    return this.#showFaults();
+  }
+
+  #showFaults(): object {
+    const { faults } = this.#host;
+    const { delayMs, ...deliver } = faults.deliver;
+    return { deliver: { ...deliver, delay_ms: delayMs }, api: faults.api, rate_limit: faults.rateLimit };
+  }
+
+  async #flush(): Promise<object> {
+    if (await this.#host.queue.flushed(FLUSH_MS)) return { pending: 0 };
+    throw new ApiError(504, {
+      type: "api_error",
+      message: `${this.#host.queue.pending()} deliveries are still pending after ${FLUSH_MS / 1000} s.`,
+    });
+  }
+}
+
+/** American Express prints four digits. */
+function cvcFor(card: string | undefined): string {
+  return card?.startsWith("3") === true ? "1234" : "123";
+}
+
+async function readForm(request: Request, url: URL): Promise<FormMap> {
+  const query: Record<string, string> = Object.fromEntries(url.searchParams);
+  const body = request.method === "POST" ? await request.text() : "";
+  let json: unknown = {};
+  if (body.trim() !== "") {
+    try {
+      json = JSON.parse(body);
+    } catch {
+      throw invalidRequest("The body must be JSON.");
+    }
+  }
+  const form = formFromJson({ ...query, ...(typeof json === "object" && json !== null ? json : {}) });
+  if (typeof form === "string" || Array.isArray(form)) {
+    throw invalidRequest("The body must be a JSON object.");
+  }
+  return form;
+}

@@ -1,0 +1,265 @@
+import { API_VERSION, CLI_FIXTURE_VERSION, isOlderVersion, isVersion } from "./api_version.ts";
+import type { Context } from "./context.ts";
+import { ApiError, invalidRequest } from "./errors.ts";
+import { expand, expandPaths, type Includable } from "./expand.ts";
+import { decodeForm, type FormMap } from "./form.ts";
+import { Idempotency } from "./idempotency.ts";
+import { newId } from "./ids.ts";
+import type { Router } from "./router.ts";
+import type { Store } from "./store.ts";
+import type { ApiFault, Faults } from "../delivery/faults.ts";
+
+/** What the API needs from the server around it. */
+export interface ApiHost {
+  store: Store;
+  router: Router;
+  faults: Faults;
+  secretKey: string | null;
+  /** Runs work as one transaction with a context. */
+  inContext<T>(work: (context: Context) => T, request: Context["request"], older: boolean): T;
+  includable(context: Context): Includable;
+}
+
+const MAX_BODY_BYTES = 1_000_000;
+
+interface Answer {
+  status: number;
+  body: string;
+  headers: Record<string, string>;
+}
+
+/** Serves `/v1/…` the way Stripe does: key, version, rate limit, idempotency, parameters, errors. */
+export class Api {
+  readonly #host: ApiHost;
+  readonly #idempotency: Idempotency;
+  #window = { second: 0, count: 0 };
+
+  constructor(host: ApiHost) {
+    this.#host = host;
+    this.#idempotency = new Idempotency(host.store);
+  }
+
+  async handle(request: Request, url: URL): Promise<Response> {
+    const requestId = newId("request");
+    const fault = this.#host.faults.take(request.method, url.pathname);
+    if (fault?.delayMs !== undefined) await new Promise((resolve) => setTimeout(resolve, fault.delayMs));
+    const answer = await this.#answer(request, url, requestId, fault);
+    return new Response(answer.body, {
+      status: answer.status,
+      headers: {
+        "content-type": "application/json",
+        "request-id": requestId,
+        "stripe-version": request.headers.get("stripe-version") ?? API_VERSION,
+        "cache-control": "no-cache, no-store",
+        ...answer.headers,
+      },
+    });
+  }
+
+  async #answer(request: Request, url: URL, requestId: string, fault: ApiFault | undefined): Promise<Answer> {
+    try {
+      if (fault?.status !== undefined && fault.after !== true) throw injected(fault.status);
+      this.#checkKey(request);
+      this.#checkRate();
+      const answer = await this.#serve(request, url, requestId);
+      if (fault?.status !== undefined) throw injected(fault.status);
+      return answer;
+    } catch (error) {
+      return errorAnswer(error);
+    }
+  }
+
+  #checkKey(request: Request): void {
+    const given = bearer(request.headers.get("authorization"));
+    if (given === null) {
+      throw new ApiError(401, {
+        type: "invalid_request_error",
+        message:
+          "You did not provide an API key. You need to provide your API key in the Authorization header, using Bearer auth (e.g. 'Authorization: Bearer YOUR_SECRET_KEY').",
+      });
+    }
+    if (given === this.#host.secretKey || /^(sk|rk)_test_\w{12,}$/.test(given)) return;
+    throw new ApiError(401, {
+      type: "invalid_request_error",
+      message: `Invalid API Key provided: ${masked(given)}`,
+    });
+  }
+
+  #checkRate(): void {
+    const limit = this.#host.faults.rateLimit;
+    if (limit === null) return;
+    const second = Math.floor(Date.now() / 1000);
+    if (this.#window.second !== second) this.#window = { second, count: 0 };
+    if (++this.#window.count <= limit) return;
+    throw new ApiError(
+      429,
+      {
+        type: "invalid_request_error",
+        code: "rate_limit",
+        message:
+          "Request rate limit exceeded. Learn more about rate limits here: https://stripe.com/docs/rate-limits.",
+      },
+      false,
+      { "stripe-rate-limited-reason": "global-rate" },
+    );
+  }
+
+  async #serve(request: Request, url: URL, requestId: string): Promise<Answer> {
+    const body = request.method === "POST" ? await readBody(request) : "";
+    const form = decodeForm([url.search.slice(1), body].filter((part) => part !== "").join("&"));
+    const older = speaksOlderVersion(request.headers);
+    const key = request.method === "POST" ? request.headers.get("idempotency-key") : null;
+    if (key === null) return this.#execute(request.method, url, form, requestId, null, older);
+
+    const replay = this.#idempotency.begin(
+      key,
+      await fingerprint(`${url.pathname}?${url.search}#${body}`),
+      requestId,
+    );
+    if (replay !== null) {
+      return {
+        status: replay.status,
+        body: replay.body,
+        headers: {
+          "idempotency-key": key,
+          "idempotent-replayed": "true",
+          "original-request": replay.requestId,
+        },
+      };
+    }
+    try {
+      const answer = this.#execute(request.method, url, form, requestId, key, older);
+      return {
+        ...answer,
+        headers: { ...answer.headers, "idempotency-key": key, "original-request": requestId },
+      };
+    } catch (error) {
+      const answer = errorAnswer(error);
+      // Stripe keeps only what began to run: a refused parameter may be corrected and sent again.
+      if (error instanceof ApiError) this.#idempotency.release(key);
+      else this.#idempotency.finish(key, answer.status, answer.body);
+      return { ...answer, headers: { ...answer.headers, "idempotency-key": key } };
+    }
+  }
+
+  #execute(
+    method: string,
+    url: URL,
+    form: FormMap,
+    requestId: string,
+    idempotencyKey: string | null,
+    older: boolean,
+  ): Answer {
+    const { route, ids } = this.#host.router.find(method, url.pathname);
+    const paths = expandPaths(form);
+    const request = { id: requestId, idempotencyKey };
+    return this.#host.inContext(
+      (context) => {
+        const answer = runRoute(() => {
+          const object = route.run(context, form, ids);
+          if (paths.length === 0) return object;
+          const copy = structuredClone(object);
+          expand(copy, paths, context.store, this.#host.includable(context));
+          return copy;
+        });
+        // In the same transaction as the changes: after a crash the key and its effects are there, or neither is.
+        if (idempotencyKey !== null) this.#idempotency.finish(idempotencyKey, answer.status, answer.body);
+        return answer;
+      },
+      request,
+      older,
+    );
+  }
+}
+
+/** A declined card is an answer that leaves its charge behind; any other error undoes the request. */
+function runRoute(run: () => object): Answer {
+  try {
+    return { status: 200, body: JSON.stringify(run(), null, 2), headers: {} };
+  } catch (error) {
+    if (error instanceof ApiError && error.keepsChanges) return errorAnswer(error);
+    throw error;
+  }
+}
+
+/** A fault asked for through the control API, in the words Stripe uses for its own troubles. */
+function injected(status: number): ApiError {
+  const message = status === 429
+    ? "Request rate limit exceeded (fault injection)."
+    : "An unknown error occurred (fault injection).";
+  return new ApiError(status, {
+    type: status >= 500 ? "api_error" : "invalid_request_error",
+    ...(status === 429 ? { code: "rate_limit" } : {}),
+    message,
+  });
+}
+
+function errorAnswer(error: unknown): Answer {
+  if (error instanceof ApiError) {
+    return {
+      status: error.status,
+      body: JSON.stringify({ error: error.body }, null, 2),
+      headers: error.headers,
+    };
+  }
+  console.error("the Stripe stand-in failed to answer a request:", error);
+  return {
+    status: 500,
+    body: JSON.stringify({
+      error: {
+        type: "api_error",
+        message: `The Stripe stand-in failed: ${error instanceof Error ? error.message : ""}`,
+      },
+    }),
+    headers: {},
+  };
+}
+
+/** The key of `Authorization: Bearer …`, or the user name of basic authentication. */
+function bearer(header: string | null): string | null {
+  if (header === null) return null;
+  const [scheme, value = ""] = header.split(" ");
+  if (scheme?.toLowerCase() === "bearer") return value === "" ? null : value;
+  if (scheme?.toLowerCase() === "basic") {
+    try {
+      const [user = ""] = atob(value).split(":");
+      return user === "" ? null : user;
+    } catch {
+      return null;
+    }
+  }
+  return null;
+}
+
+function masked(key: string): string {
+  return key.length <= 12
+    ? "*".repeat(key.length)
+    : `${key.slice(0, 7)}${"*".repeat(key.length - 11)}${key.slice(-4)}`;
+}
+
+/** True when the request speaks an API version before the stand-in's. */
+function speaksOlderVersion(headers: Headers): boolean {
+  const version = headers.get("stripe-version");
+  if (version === null) {
+    return headers.get("user-agent")?.includes("stripe-cli/") === true && isOlderVersion(CLI_FIXTURE_VERSION);
+  }
+  if (!isVersion(version)) {
+    throw invalidRequest(
+      `Invalid Stripe API version: ${version}. You can reference https://stripe.com/docs/upgrades#api-versions for a list of valid versions.`,
+    );
+  }
+  return isOlderVersion(version);
+}
+
+async function readBody(request: Request): Promise<string> {
+  const body = await request.text();
+  if (body.length > MAX_BODY_BYTES) {
+    throw new ApiError(413, { type: "invalid_request_error", message: "The request body is too large." });
+  }
+  return body;
+}
+
+async function fingerprint(text: string): Promise<string> {
+  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
+  return btoa(String.fromCharCode(...new Uint8Array(digest)));
+}

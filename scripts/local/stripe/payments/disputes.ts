@@ -1,0 +1,250 @@
+import type Stripe from "stripe";
+import { type Context, idOf, need } from "../core/context.ts";
+import { invalidRequest } from "../core/errors.ts";
+import { newId } from "../core/ids.ts";
+import { recordBalance } from "./charges.ts";
+import { settleWarningsOf } from "./early_fraud_warnings.ts";
+import { closeReviewOf } from "./reviews.ts";
+
+const FEE = 1500;
+const RESPONSE_S = 9 * 24 * 3600;
+const INQUIRY_RESPONSE_S = 20 * 24 * 3600;
+
+/** Visa's reason codes of the disputes that test cards raise. */
+const NETWORK_CODES: Record<string, string> = { fraudulent: "10.4", product_not_received: "13.1" };
+
+/** Evidence Stripe's test mode reads as a decision. */
+const WINNING = "winning_evidence";
+const LOSING = "losing_evidence";
+const ESCALATING = "escalate_inquiry_evidence";
+
+const NO_EVIDENCE: Stripe.Dispute.Evidence = {
+  access_activity_log: null,
+  billing_address: null,
+  cancellation_policy: null,
+  cancellation_policy_disclosure: null,
+  cancellation_rebuttal: null,
+  customer_communication: null,
+  customer_email_address: null,
+  customer_name: null,
+  customer_purchase_ip: null,
+  customer_signature: null,
+  duplicate_charge_documentation: null,
+  duplicate_charge_explanation: null,
+  duplicate_charge_id: null,
+  enhanced_evidence: {},
+  product_description: null,
+  receipt: null,
+  refund_policy: null,
+  refund_policy_disclosure: null,
+  refund_refusal_explanation: null,
+  service_date: null,
+  service_documentation: null,
+  shipping_address: null,
+  shipping_carrier: null,
+  shipping_date: null,
+  shipping_documentation: null,
+  shipping_tracking_number: null,
+  uncategorized_file: null,
+  uncategorized_text: null,
+};
+
+/** Evidence that is plain text; files and enhanced evidence are not simulated. */
+export const EVIDENCE_TEXTS = Object.keys(NO_EVIDENCE).filter((name) =>
+  ![
+    "cancellation_policy",
+    "customer_communication",
+    "customer_signature",
+    "duplicate_charge_documentation",
+    "enhanced_evidence",
+    "receipt",
+    "refund_policy",
+    "service_documentation",
+    "shipping_documentation",
+    "uncategorized_file",
+  ].includes(name)
+);
+
+export type DisputeKind = "fraudulent" | "inquiry" | "product_not_received";
+
+/** The cardholder disputes a charge; an inquiry moves no money yet. */
+export function openDispute(context: Context, charge: Stripe.Charge, kind: DisputeKind): Stripe.Dispute {
+  const inquiry = kind === "inquiry";
+  const reason = inquiry ? "fraudulent" : kind;
+  const card = charge.payment_method_details?.card;
+  const dispute: Stripe.Dispute = {
+    id: newId("dispute"),
+    object: "dispute",
+    amount: charge.amount,
+    balance_transactions: [],
+    charge: charge.id,
+    created: context.now,
+    currency: charge.currency,
+    enhanced_eligibility_types: [],
+    evidence: {
+      ...NO_EVIDENCE,
+      billing_address: addressText(charge.billing_details.address),
+      customer_email_address: charge.billing_details.email,
+      customer_name: charge.billing_details.name,
+    },
+    evidence_details: {
+      due_by: context.now + (inquiry ? INQUIRY_RESPONSE_S : RESPONSE_S),
+      enhanced_eligibility: {},
+      has_evidence: false,
+      past_due: false,
+      submission_count: 0,
+      submission_method: "not_submitted",
+    },
+    intended_submission_method: null,
+    is_charge_refundable: inquiry,
+    livemode: false,
+    metadata: {},
+    payment_intent: idOf(charge.payment_intent),
+    payment_method_details: {
+      card: {
+        brand: card?.brand ?? "visa",
+        case_type: inquiry ? "inquiry" : "chargeback",
+        network: card?.brand ?? "visa",
+        network_reason_code: NETWORK_CODES[reason] ?? null,
+      },
+      type: "card",
+    },
+    reason,
+    status: inquiry ? "warning_needs_response" : "needs_response",
+  };
+  if (!inquiry) dispute.balance_transactions = [withdraw(context, dispute)];
+  context.store.put("dispute", dispute);
+  context.store.put("charge", { ...need(context, "charge", charge.id), disputed: true });
+  context.emit("charge.dispute.created", dispute);
+  if (!inquiry) context.emit("charge.dispute.funds_withdrawn", dispute);
+  settleWarningsOf(context, charge.id);
+  closeReviewOf(context, charge.id, "disputed");
+  return dispute;
+}
+
+function addressText(address: Stripe.Address | null): string | null {
+  if (address === null) return null;
+  const parts = [
+    address.line1,
+    address.line2,
+    address.city,
+    address.state,
+    address.postal_code,
+    address.country,
+  ];
+  const text = parts.filter((part) => part !== null && part !== "").join(", ");
+  return text === "" ? null : text;
+}
+
+function withdraw(context: Context, dispute: Stripe.Dispute): Stripe.BalanceTransaction {
+  return recordBalance(context, {
+    amount: -dispute.amount,
+    currency: dispute.currency,
+    fee: FEE,
+    source: dispute.id,
+    type: "adjustment",
+    reportingCategory: "dispute",
+    description: `Chargeback withdrawal for ${idOf(dispute.charge)}`,
+  });
+}
+
+function save(context: Context, dispute: Stripe.Dispute, change: Partial<Stripe.Dispute>): Stripe.Dispute {
+  const saved = { ...dispute, ...change };
+  context.store.put("dispute", saved);
+  return saved;
+}
+
+const OPEN = ["needs_response", "warning_needs_response"];
+const UNDER_REVIEW = ["under_review", "warning_under_review"];
+
+function isInquiry(dispute: Stripe.Dispute): boolean {
+  return dispute.status.startsWith("warning_");
+}
+
+/** Stages or submits evidence. Submitted, the bank decides after the pace's time when the text says how. */
+export function submitEvidence(
+  context: Context,
+  dispute: Stripe.Dispute,
+  evidence: Record<string, string>,
+  submit: boolean,
+): Stripe.Dispute {
+  if (!OPEN.includes(dispute.status)) {
+    throw invalidRequest(
+      `This dispute is already ${dispute.status}: evidence can only be changed while it needs a response.`,
+      "evidence",
+    );
+  }
+  const staged = save(context, dispute, {
+    evidence: { ...dispute.evidence, ...evidence },
+    evidence_details: { ...dispute.evidence_details, has_evidence: true },
+  });
+  if (!submit) {
+    context.emit("charge.dispute.updated", staged, { evidence: dispute.evidence });
+    return staged;
+  }
+  const submitted = save(context, staged, {
+    evidence_details: {
+      ...staged.evidence_details,
+      submission_count: staged.evidence_details.submission_count + 1,
+      submission_method: "manual",
+    },
+    status: isInquiry(dispute) ? "warning_under_review" : "under_review",
+  });
+  context.emit("charge.dispute.updated", submitted, { status: dispute.status });
+  const verdict = submitted.evidence.uncategorized_text;
+  if (verdict === WINNING || verdict === LOSING || verdict === ESCALATING) {
+    context.schedule("decide_dispute", dispute.id, context.pace.disputeMs);
+  }
+  return submitted;
+}
+
+/** The bank's decision on submitted evidence. */
+export function decideDispute(context: Context, id: string): void {
+  const dispute = context.store.get("dispute", id);
+  if (dispute === undefined || !UNDER_REVIEW.includes(dispute.status)) return;
+  const verdict = dispute.evidence.uncategorized_text;
+  if (isInquiry(dispute) && verdict === ESCALATING) escalate(context, dispute);
+  else closeDispute(context, dispute, verdict === WINNING ? "won" : "lost");
+}
+
+/** An inquiry becomes a chargeback: the money is withdrawn now, and a new deadline runs. */
+function escalate(context: Context, dispute: Stripe.Dispute): void {
+  const escalated = save(context, dispute, {
+    balance_transactions: [withdraw(context, dispute)],
+    evidence_details: { ...dispute.evidence_details, due_by: context.now + RESPONSE_S, has_evidence: false },
+    is_charge_refundable: false,
+    status: "needs_response",
+  });
+  context.emit("charge.dispute.updated", escalated, { status: dispute.status });
+  context.emit("charge.dispute.funds_withdrawn", escalated);
+}
+
+/** Ends a dispute. Winning returns what was withdrawn. */
+export function closeDispute(
+  context: Context,
+  dispute: Stripe.Dispute,
+  outcome: "lost" | "won",
+): Stripe.Dispute {
+  if (!OPEN.includes(dispute.status) && !UNDER_REVIEW.includes(dispute.status)) {
+    throw invalidRequest("This dispute is already closed.", "dispute");
+  }
+  const inquiry = isInquiry(dispute);
+  const reinstated = outcome === "won" && !inquiry
+    ? [recordBalance(context, {
+      amount: dispute.amount,
+      currency: dispute.currency,
+      fee: -FEE,
+      source: dispute.id,
+      type: "adjustment",
+      reportingCategory: "dispute_reversal",
+      description: `Chargeback reversal for ${idOf(dispute.charge)}`,
+    })]
+    : [];
+  const closed = save(context, dispute, {
+    balance_transactions: [...dispute.balance_transactions, ...reinstated],
+    status: inquiry ? "warning_closed" : outcome,
+  });
+  context.emit("charge.dispute.closed", closed, { status: dispute.status });
+  if (reinstated.length > 0) context.emit("charge.dispute.funds_reinstated", closed);
+  return closed;
+}

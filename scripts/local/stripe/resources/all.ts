@@ -1,0 +1,72 @@
+import type { Context } from "../core/context.ts";
+import type { Includable } from "../core/expand.ts";
+import { need } from "../core/context.ts";
+import { paramsOf } from "../core/fields.ts";
+import { type Route, route } from "../core/router.ts";
+import { needInternals } from "../checkout/pay_session.ts";
+import { breakdown, totalsOf } from "../checkout/totals.ts";
+import { chargeRefunds, chargeRoutes } from "./charges.ts";
+import { checkoutSessionRoutes, sessionLineItems } from "./checkout_sessions.ts";
+import { couponRoutes } from "./coupons.ts";
+import { customerRoutes } from "./customers.ts";
+import { disputeRoutes } from "./disputes.ts";
+import { eventRoutes, type Resend } from "./events.ts";
+import { paymentIntentRoutes } from "./payment_intents.ts";
+import { paymentMethodRoutes } from "./payment_methods.ts";
+import { paymentPageRoutes } from "./payment_pages.ts";
+import { priceRoutes } from "./prices.ts";
+import { productRoutes } from "./products.ts";
+import { radarRoutes } from "./radar.ts";
+import { refundRoutes } from "./refunds.ts";
+import { shippingRateRoutes } from "./shipping_rates.ts";
+import { type EndpointHost, webhookEndpointRoutes } from "./webhook_endpoints.ts";
+
+/** The account behind every key, for clients that ask who they are. */
+const accountRoute: Route = route("GET", "/v1/account", paramsOf<unknown>()({}), (context) => ({
+  id: "acct_1StandInAccount00",
+  object: "account",
+  business_profile: { name: "KCT Menswear", url: null },
+  charges_enabled: true,
+  country: "US",
+  created: context.now,
+  default_currency: "usd",
+  details_submitted: true,
+  email: "shop@example.com",
+  payouts_enabled: true,
+  settings: { dashboard: { display_name: "KCT Menswear", timezone: "Etc/UTC" } },
+  type: "standard",
+}));
+
+/** Every operation the stand-in has. */
+export function allRoutes(host: EndpointHost, resend: Resend): Route[] {
+  return [
+    accountRoute,
+    ...chargeRoutes,
+    ...checkoutSessionRoutes,
+    ...couponRoutes,
+    ...customerRoutes,
+    ...disputeRoutes,
+    ...eventRoutes(resend),
+    ...paymentIntentRoutes,
+    ...paymentMethodRoutes,
+    ...paymentPageRoutes,
+    ...priceRoutes,
+    ...productRoutes,
+    ...radarRoutes,
+    ...refundRoutes,
+    ...shippingRateRoutes,
+    ...webhookEndpointRoutes(host),
+  ];
+}
+
+/** Properties that appear only when expanded. */
+export function includable(context: Context): Includable {
+  return {
+    "charge.refunds": (id) => chargeRefunds(context, id),
+    "checkout.session.line_items": (id) => sessionLineItems(context, id),
+    "checkout.session.breakdown": (id) => {
+      const session = need(context, "checkout.session", id);
+      return breakdown(context, session, totalsOf(context, session, needInternals(context, id)));
+    },
+  };
+}

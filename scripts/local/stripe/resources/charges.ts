@@ -1,0 +1,81 @@
+import type Stripe from "stripe";
+import { fullShipping, shipping } from "../core/address_fields.ts";
+import { type Context, need } from "../core/context.ts";
+import { unsupported } from "../core/errors.ts";
+import { email, map, metadata, oneOf, paramsOf, required, text } from "../core/fields.ts";
+import { datedListParams, listOf, listRoute, type Route, route } from "../core/router.ts";
+import { changedMetadata } from "../checkout/session_internals.ts";
+import { closeReviewOf } from "../payments/reviews.ts";
+import { previousOf } from "./products.ts";
+
+const noParams = paramsOf<unknown>()({});
+
+/** The refunds of a charge, as the property that appears when expanded. */
+export function chargeRefunds(context: Context, id: string) {
+  return listOf(context, "refund", `/v1/charges/${id}/refunds`, {}, [["charge", id]]);
+}
+
+/** `/v1/charges` */
+export const chargeRoutes: Route[] = [
+  route("POST", "/v1/charges", noParams, () => {
+    throw unsupported("direct charges: create a PaymentIntent or a Checkout Session");
+  }),
+  route("GET", "/v1/charges/:id", noParams, (context, _params, id) => need(context, "charge", id)),
+  route(
+    "POST",
+    "/v1/charges/:id",
+    paramsOf<Stripe.ChargeUpdateParams>()({
+      customer: text(),
+      description: text(),
+      fraud_details: map({ user_report: required(oneOf("fraudulent", "safe")) }),
+      metadata,
+      receipt_email: email,
+      shipping,
+    }, { unsupported: ["transfer_group"] }),
+    (context, params, id) => {
+      const charge = need(context, "charge", id);
+      const changed: Stripe.Charge = {
+        ...charge,
+        customer: params.customer ?? charge.customer,
+        description: params.description ?? charge.description,
+        fraud_details: params.fraud_details ?? charge.fraud_details,
+        metadata: changedMetadata(charge.metadata, params.metadata),
+        receipt_email: params.receipt_email ?? charge.receipt_email,
+        shipping: params.shipping === undefined ? charge.shipping : fullShipping(params.shipping),
+      };
+      context.store.put("charge", changed);
+      context.emit("charge.updated", changed, previousOf(charge, changed));
+      if (params.fraud_details?.user_report === "fraudulent") closeReviewOf(context, id, "refunded_as_fraud");
+      return need(context, "charge", id);
+    },
+  ),
+  route("GET", "/v1/charges/:id/refunds", paramsOf<unknown>()({}), (context, _params, id) => {
+    need(context, "charge", id);
+    return chargeRefunds(context, id);
+  }),
+  listRoute(
+    "/v1/charges",
+    "charge",
+    paramsOf<Stripe.ChargeListParams>()({ ...datedListParams, customer: text(), payment_intent: text() }, {
+      unsupported: ["transfer_group"],
+    }),
+  ),
+  route(
+    "GET",
+    "/v1/balance_transactions/:id",
+    noParams,
+    (context, _params, id) => need(context, "balance_transaction", id),
+  ),
+  listRoute(
+    "/v1/balance_transactions",
+    "balance_transaction",
+    paramsOf<Stripe.BalanceTransactionListParams>()({
+      ...datedListParams,
+      currency: text(3),
+      source: text(),
+      type: text(),
+    }, {
+      unsupported: ["payout"],
+    }),
+  ),
+];

@@ -1,0 +1,356 @@
+import type Stripe from "stripe";
+import { fullShipping, shipping } from "../core/address_fields.ts";
+import { behaviourOf, type Context, idOf, need } from "../core/context.ts";
+import { ApiError, invalidRequest, unsupported } from "../core/errors.ts";
+import {
+  clearable,
+  currency,
+  email,
+  list,
+  map,
+  metadata,
+  oneOf,
+  paramsOf,
+  required,
+  text,
+  timestamp,
+  truth,
+  url,
+  whole,
+} from "../core/fields.ts";
+import { datedListParams, listRoute, type Route, route } from "../core/router.ts";
+import { changedMetadata } from "../checkout/session_internals.ts";
+import { recordChargeBalance } from "../payments/charges.ts";
+import { type Attempt, confirmIntent } from "../payments/confirm.ts";
+import { createIntent, saveIntent } from "../payments/intents.ts";
+import { createPaymentMethod, usePaymentMethod } from "../payments/payment_methods.ts";
+import { methodInputShape } from "./payment_methods.ts";
+
+const noParams = paramsOf<unknown>()({});
+
+const methodOptions = map({
+  card: map({ request_three_d_secure: oneOf("any", "automatic", "challenge") }, {
+    unsupported: [
+      "capture_method",
+      "installments",
+      "mandate_options",
+      "setup_future_usage",
+      "three_d_secure",
+    ],
+  }),
+});
+const mandateData = map({
+  customer_acceptance: required(map({ accepted_at: timestamp, type: required(oneOf("offline", "online")) }, {
+    inert: ["offline", "online"],
+  })),
+});
+const methodData = map(methodInputShape);
+
+const createParams = paramsOf<Stripe.PaymentIntentCreateParams>()({
+  amount: required(whole(1, 99_999_999)),
+  currency: required(currency),
+  allowed_payment_method_types: list(text()),
+  automatic_payment_methods: map({ enabled: required(truth), allow_redirects: oneOf("always", "never") }),
+  capture_method: oneOf("automatic", "automatic_async", "manual"),
+  confirm: truth,
+  confirmation_method: oneOf("automatic", "manual"),
+  customer: text(),
+  description: text(1000),
+  error_on_requires_action: truth,
+  excluded_payment_method_types: list(text()),
+  mandate_data: clearable(mandateData),
+  metadata,
+  off_session: truth,
+  payment_method: text(),
+  payment_method_data: methodData,
+  payment_method_options: methodOptions,
+  receipt_email: email,
+  return_url: url,
+  setup_future_usage: oneOf("off_session", "on_session"),
+  shipping,
+  statement_descriptor: text(22),
+  statement_descriptor_suffix: text(22),
+  transfer_group: text(),
+}, {
+  unsupported: [
+    "amount_details",
+    "application_fee_amount",
+    "confirmation_token",
+    "customer_account",
+    "hooks",
+    "mandate",
+    "on_behalf_of",
+    "payment_details",
+    "payment_method_configuration",
+    "transfer_data",
+  ],
+  inert: ["radar_options", "use_stripe_sdk"],
+  older: { payment_method_types: list(text()) },
+});
+
+const updateParams = paramsOf<Stripe.PaymentIntentUpdateParams>()({
+  amount: whole(1, 99_999_999),
+  currency,
+  customer: text(),
+  description: text(1000),
+  metadata,
+  payment_method: text(),
+  receipt_email: clearable(email),
+  shipping: clearable(shipping),
+  statement_descriptor: text(22),
+  statement_descriptor_suffix: text(22),
+}, {
+  unsupported: [
+    "amount_details",
+    "capture_method",
+    "payment_method_data",
+    "payment_method_options",
+    "setup_future_usage",
+  ],
+});
+
+const confirmParams = paramsOf<Stripe.PaymentIntentConfirmParams>()({
+  error_on_requires_action: truth,
+  mandate_data: clearable(mandateData),
+  off_session: truth,
+  payment_method: text(),
+  payment_method_data: methodData,
+  receipt_email: clearable(email),
+  return_url: url,
+  shipping: clearable(shipping),
+}, {
+  unsupported: [
+    "amount_details",
+    "capture_method",
+    "confirmation_token",
+    "payment_method_options",
+    "setup_future_usage",
+  ],
+  inert: ["radar_options", "use_stripe_sdk"],
+});
+
+interface ConfirmInput {
+  error_on_requires_action?: boolean;
+  off_session?: boolean;
+  payment_method?: string;
+  payment_method_data?: Parameters<typeof createPaymentMethod>[1];
+  return_url?: string;
+}
+
+function unexpected(intent: Stripe.PaymentIntent, doing: string): ApiError {
+  return new ApiError(400, {
+    type: "invalid_request_error",
+    code: "payment_intent_unexpected_state",
+    message: `You cannot ${doing} this PaymentIntent because it has a status of ${intent.status}.`,
+    payment_intent: intent,
+  });
+}
+
+function confirm(context: Context, intent: Stripe.PaymentIntent, input: ConfirmInput): Stripe.PaymentIntent {
+  if (!["requires_confirmation", "requires_payment_method", "requires_action"].includes(intent.status)) {
+    throw unexpected(intent, "confirm");
+  }
+  const chosen = input.payment_method ?? idOf(intent.payment_method);
+  const method = input.payment_method_data !== undefined
+    ? createPaymentMethod(context, input.payment_method_data)
+    : chosen === null
+    ? missingMethod(intent)
+    : usePaymentMethod(context, chosen);
+  if (
+    intent.automatic_payment_methods?.enabled === true &&
+    intent.automatic_payment_methods.allow_redirects !== "never" && input.return_url === undefined &&
+    input.off_session !== true
+  ) {
+    throw invalidRequest(
+      `This PaymentIntent is configured to accept payment methods enabled in your Dashboard. Because some of these payment methods might redirect your customer off of your page, you must provide a \`return_url\`. If you don't want to accept redirect-based payment methods, set \`automatic_payment_methods[enabled]\` to \`true\` and \`automatic_payment_methods[allow_redirects]\` to \`never\` when creating Setup Intents and Payment Intents.`,
+      "return_url",
+    );
+  }
+  const attempt = confirmIntent(context, intent, method, {
+    returnUrl: input.return_url ?? null,
+    offSession: input.off_session ?? false,
+  });
+  return answered(attempt, input.error_on_requires_action === true);
+}
+
+function missingMethod(intent: Stripe.PaymentIntent): never {
+  throw invalidRequest(
+    `You cannot confirm this PaymentIntent because it's missing a payment method. Update the PaymentIntent with a payment method and then confirm it again.`,
+    intent.id,
+    "payment_intent_unexpected_state",
+  );
+}
+
+function answered(attempt: Attempt, refusesAction: boolean): Stripe.PaymentIntent {
+  if (attempt.kind === "declined") throw attempt.error;
+  if (attempt.kind === "action_required" && refusesAction) {
+    throw new ApiError(402, {
+      type: "card_error",
+      code: "authentication_required",
+      decline_code: "authentication_required",
+      message: "Your card was declined. This transaction requires authentication.",
+      payment_intent: attempt.intent,
+    }, true);
+  }
+  return attempt.intent;
+}
+
+function capture(
+  context: Context,
+  intent: Stripe.PaymentIntent,
+  wanted: number | undefined,
+): Stripe.PaymentIntent {
+  if (intent.status !== "requires_capture") throw unexpected(intent, "capture");
+  const amount = wanted ?? intent.amount_capturable;
+  if (amount > intent.amount_capturable) {
+    throw invalidRequest(
+      `The amount to capture (${amount}) is greater than the capturable amount (${intent.amount_capturable}).`,
+      "amount_to_capture",
+      "amount_too_large",
+    );
+  }
+  const charge = need(context, "charge", idOf(intent.latest_charge) ?? "");
+  const captured: Stripe.Charge = {
+    ...charge,
+    amount_captured: amount,
+    captured: true,
+  };
+  captured.balance_transaction =
+    recordChargeBalance(context, captured, behaviourOf(context, charge.payment_method ?? "")).id;
+  context.store.put("charge", captured);
+  const paid = saveIntent(context, intent, {
+    amount_capturable: 0,
+    amount_received: amount,
+    status: "succeeded",
+  });
+  context.emit("charge.captured", captured, { captured: false });
+  context.emit("payment_intent.succeeded", paid);
+  return paid;
+}
+
+function cancel(
+  context: Context,
+  intent: Stripe.PaymentIntent,
+  reason: Stripe.PaymentIntent.CancellationReason | null,
+): Stripe.PaymentIntent {
+  if (["canceled", "processing", "succeeded"].includes(intent.status)) throw unexpected(intent, "cancel");
+  if (context.store.internals("payment_intent", intent.id)?.session !== null) {
+    throw invalidRequest(
+      "You cannot cancel this PaymentIntent because it is part of a Checkout Session. Expire the Checkout Session instead.",
+      undefined,
+      "payment_intent_unexpected_state",
+    );
+  }
+  const charge = context.store.get("charge", idOf(intent.latest_charge) ?? "");
+  if (charge !== undefined && intent.status === "requires_capture") {
+    const released: Stripe.Charge = { ...charge, amount_refunded: charge.amount, refunded: true };
+    context.store.put("charge", released);
+    context.emit("charge.refunded", released);
+  }
+  const canceled = saveIntent(context, intent, {
+    amount_capturable: 0,
+    canceled_at: context.now,
+    cancellation_reason: reason,
+    next_action: null,
+    status: "canceled",
+  });
+  context.emit("payment_intent.canceled", canceled);
+  return canceled;
+}
+
+/** `/v1/payment_intents` */
+export const paymentIntentRoutes: Route[] = [
+  route("POST", "/v1/payment_intents", createParams, (context, params) => {
+    const older = (params as { payment_method_types?: string[] }).payment_method_types;
+    const types = older ?? params.allowed_payment_method_types ?? ["card"];
+    const foreign = types.find((type) => !["card", "sepa_debit", "us_bank_account", "link"].includes(type));
+    if (foreign !== undefined) throw unsupported(`the payment method type \`${foreign}\``);
+    if (params.customer !== undefined) need(context, "customer", params.customer, "customer");
+    const intent = createIntent(context, {
+      amount: params.amount,
+      currency: params.currency,
+      allowedMethods: params.allowed_payment_method_types ?? null,
+      excludedMethods: params.excluded_payment_method_types ?? null,
+      automaticMethods: params.automatic_payment_methods ?? null,
+      captureMethod: params.capture_method ?? "automatic",
+      confirmationMethod: params.confirmation_method ?? "automatic",
+      customer: params.customer ?? null,
+      description: params.description ?? null,
+      metadata: changedMetadata({}, params.metadata),
+      methodTypes: types,
+      receiptEmail: params.receipt_email ?? null,
+      requestThreeDSecure: params.payment_method_options?.card?.request_three_d_secure ?? "automatic",
+      session: null,
+      setupFutureUsage: params.setup_future_usage ?? null,
+      shipping: params.shipping === undefined ? null : fullShipping(params.shipping),
+      statementDescriptor: params.statement_descriptor ?? null,
+      statementDescriptorSuffix: params.statement_descriptor_suffix ?? null,
+      transferGroup: params.transfer_group ?? null,
+    });
+    if (params.confirm === true) return confirm(context, intent, params);
+    const method = params.payment_method_data !== undefined
+      ? createPaymentMethod(context, params.payment_method_data)
+      : params.payment_method === undefined
+      ? null
+      : usePaymentMethod(context, params.payment_method);
+    return method === null
+      ? intent
+      : saveIntent(context, intent, { payment_method: method.id, status: "requires_confirmation" });
+  }),
+  route(
+    "GET",
+    "/v1/payment_intents/:id",
+    paramsOf<Stripe.PaymentIntentRetrieveParams>()({ client_secret: text() }),
+    (context, _params, id) => need(context, "payment_intent", id),
+  ),
+  route("POST", "/v1/payment_intents/:id", updateParams, (context, params, id) => {
+    const intent = need(context, "payment_intent", id);
+    const { metadata: change, payment_method, shipping: parcel, ...rest } = params;
+    if (
+      params.amount !== undefined &&
+      ["canceled", "processing", "requires_capture", "succeeded"].includes(intent.status)
+    ) {
+      throw unexpected(intent, "change the amount of");
+    }
+    const method = payment_method === undefined ? null : usePaymentMethod(context, payment_method);
+    return saveIntent(context, intent, {
+      ...rest,
+      metadata: changedMetadata(intent.metadata, change),
+      ...(method === null ? {} : { payment_method: method.id, status: "requires_confirmation" }),
+      ...(parcel === undefined ? {} : { shipping: parcel === null ? null : fullShipping(parcel) }),
+    });
+  }),
+  route(
+    "POST",
+    "/v1/payment_intents/:id/confirm",
+    confirmParams,
+    (context, params, id) => confirm(context, need(context, "payment_intent", id), params),
+  ),
+  route(
+    "POST",
+    "/v1/payment_intents/:id/capture",
+    paramsOf<Stripe.PaymentIntentCaptureParams>()({ amount_to_capture: whole(1), metadata }, {
+      unsupported: ["amount_details", "application_fee_amount", "final_capture", "transfer_data"],
+    }),
+    (context, params, id) => capture(context, need(context, "payment_intent", id), params.amount_to_capture),
+  ),
+  route(
+    "POST",
+    "/v1/payment_intents/:id/cancel",
+    paramsOf<Stripe.PaymentIntentCancelParams>()({
+      cancellation_reason: oneOf("abandoned", "duplicate", "fraudulent", "requested_by_customer"),
+    }),
+    (context, params, id) =>
+      cancel(context, need(context, "payment_intent", id), params.cancellation_reason ?? null),
+  ),
+  listRoute(
+    "/v1/payment_intents",
+    "payment_intent",
+    paramsOf<Stripe.PaymentIntentListParams>()({ ...datedListParams, customer: text() }, {
+      unsupported: ["customer_account"],
+    }),
+  ),
+  route("GET", "/v1/payment_intents/search", noParams, () => {
+    throw unsupported("the search API");
+  }),
+];

@@ -1,0 +1,124 @@
+import type Stripe from "stripe";
+import { API_VERSION } from "../core/api_version.ts";
+import type { Context } from "../core/context.ts";
+import { need } from "../core/context.ts";
+import { invalidRequest, unsupported } from "../core/errors.ts";
+import { clearable, list, metadata, paramsOf, required, text, truth, url } from "../core/fields.ts";
+import { newId } from "../core/ids.ts";
+import type { Route } from "../core/router.ts";
+import { listParams, listRoute, route } from "../core/router.ts";
+import { changedMetadata } from "../checkout/session_internals.ts";
+
+/** What endpoints need from the server around them. */
+export interface EndpointHost {
+  /** The secret given to new endpoints; null makes a fresh one for each. */
+  fixedSecret: string | null;
+  changed(): void;
+}
+
+const ROLL_MS = 24 * 3600 * 1000;
+
+function checkEvents(events: readonly string[]): void {
+  if (events.length === 0) throw invalidRequest("enabled_events must not be empty.", "enabled_events");
+  const wrong = events.find((type) => type !== "*" && !/^[a-z_]+(\.[a-z0-9_]+)+$/.test(type));
+  if (wrong !== undefined) {
+    throw invalidRequest(`Invalid enabled_events: ${wrong} is not an event type.`, "enabled_events");
+  }
+}
+
+function checkVersion(version: string | undefined): void {
+  if (version !== undefined && version !== API_VERSION) {
+    throw unsupported(`webhook endpoints of API version ${version}: it speaks ${API_VERSION} only`);
+  }
+}
+
+/** Makes a new secret for an endpoint; for a day deliveries carry a signature of the old one too. */
+export function rollSecret(context: Context, id: string, secret: string): void {
+  need(context, "webhook_endpoint", id);
+  const current = context.store.internals("webhook_endpoint", id);
+  context.store.setInternals("webhook_endpoint", id, {
+    secret,
+    previousSecret: current?.secret ?? null,
+    previousUntilMs: Date.now() + ROLL_MS,
+    failingSinceMs: current?.failingSinceMs ?? null,
+  });
+}
+
+/** `/v1/webhook_endpoints` */
+export function webhookEndpointRoutes(host: EndpointHost): Route[] {
+  const createParams = paramsOf<Stripe.WebhookEndpointCreateParams>()({
+    enabled_events: required(list(text(), 300)),
+    url: required(url),
+    api_version: text(),
+    description: text(),
+    metadata,
+  }, { unsupported: ["connect"] });
+  const updateParams = paramsOf<Stripe.WebhookEndpointUpdateParams>()({
+    enabled_events: list(text(), 300),
+    url,
+    description: clearable(text()),
+    disabled: truth,
+    metadata,
+  });
+  return [
+    route("POST", "/v1/webhook_endpoints", createParams, (context, params) => {
+      checkEvents(params.enabled_events);
+      checkVersion(params.api_version);
+      const endpoint: Stripe.WebhookEndpoint = {
+        id: newId("webhook_endpoint"),
+        object: "webhook_endpoint",
+        api_version: params.api_version ?? null,
+        application: null,
+        created: context.now,
+        description: params.description ?? null,
+        enabled_events: params.enabled_events,
+        livemode: false,
+        metadata: changedMetadata({}, params.metadata),
+        status: "enabled",
+        url: params.url,
+      };
+      const secret = host.fixedSecret ?? newId("webhook_secret");
+      context.store.put("webhook_endpoint", endpoint);
+      context.store.setInternals("webhook_endpoint", endpoint.id, {
+        secret,
+        previousSecret: null,
+        previousUntilMs: 0,
+        failingSinceMs: null,
+      });
+      host.changed();
+      return { ...endpoint, secret };
+    }),
+    route(
+      "GET",
+      "/v1/webhook_endpoints/:id",
+      paramsOf<unknown>()({}),
+      (context, _params, id) => need(context, "webhook_endpoint", id),
+    ),
+    route("POST", "/v1/webhook_endpoints/:id", updateParams, (context, params, id) => {
+      const endpoint = need(context, "webhook_endpoint", id);
+      if (params.enabled_events !== undefined) checkEvents(params.enabled_events);
+      const changed: Stripe.WebhookEndpoint = {
+        ...endpoint,
+        description: params.description === undefined ? endpoint.description : params.description,
+        enabled_events: params.enabled_events ?? endpoint.enabled_events,
+        metadata: changedMetadata(endpoint.metadata, params.metadata),
+        status: params.disabled === undefined ? endpoint.status : params.disabled ? "disabled" : "enabled",
+        url: params.url ?? endpoint.url,
+      };
+      context.store.put("webhook_endpoint", changed);
+      host.changed();
+      return changed;
+    }),
+    route("DELETE", "/v1/webhook_endpoints/:id", paramsOf<unknown>()({}), (context, _params, id) => {
+      need(context, "webhook_endpoint", id);
+      context.store.remove("webhook_endpoint", id);
+      host.changed();
+      return { id, object: "webhook_endpoint", deleted: true };
+    }),
+    listRoute(
+      "/v1/webhook_endpoints",
+      "webhook_endpoint",
+      paramsOf<Stripe.WebhookEndpointListParams>()(listParams),
+    ),
+  ];
+}
