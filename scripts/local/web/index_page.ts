@@ -51,26 +51,28 @@ export async function indexPage(options: WebOptions, mails: MailStore): Promise<
     <p
       class="lead">The whole payment system on this machine: a shop, an API, a database and a stand-in for Stripe. Nothing leaves it.</p>
     <ul class="cards">
-      ${card("/store", "Store", "Buy something as a shopper would.")}
-      ${card("/inbox", "Inbox", `Mails that customers and staff get: ${mails.list().length} so far.`)}
-      ${card("/console", "Console", "Orders, events, queue, alerts and stock, live.")}
-    </ul>
+          ${card("/store", "Store", "Buy something as a shopper would.")}
+          ${card("/inbox", "Inbox", `Mails that customers and staff get: ${mails.list().length} so far.`)}
+          ${card("/console", "Console", "Orders, events, queue, alerts and stock, live.")}
+        </ul>
     <section aria-labelledby="where">
       <h2 id="where">Where is what</h2>
       <div class="scroll">
         <table>
           <tbody>
-      ${endpoint("Functions", `${options.apiUrl}/functions/v1`, api)}
-      ${endpoint("REST", `${options.apiUrl}/rest/v1`)}
-      ${endpoint("Auth", `${options.apiUrl}/auth/v1`)}
-      ${endpoint("Stripe stand-in", options.stripeUrl, stripe)}
-      ${endpoint("Postgres", options.dbUrl)}
-      ${endpoint("Publishable key", options.publishableKey)}
-      ${endpoint("Secret key", options.secretKey)}
-      </tbody>
+          ${endpoint("Functions", `${options.apiUrl}/functions/v1`, api)}
+          ${endpoint("REST", `${options.apiUrl}/rest/v1`)}
+          ${endpoint("Auth", `${options.apiUrl}/auth/v1`)}
+          ${endpoint("Stripe stand-in", options.stripeUrl, stripe)}
+          ${endpoint("Postgres", options.dbUrl)}
+          ${endpoint("Publishable key", options.publishableKey)}
+          ${endpoint("Secret key", options.secretKey)}
+          </tbody>
         </table>
       </div>
-      <p class="note">Keys and passwords are made for this stack and work nowhere else.</p>
+      <p
+        class="note">Keys and passwords are made for this stack and work nowhere else. All of this, with the keys for Stripe, is in
+    <code>${options.dir}/stack.json</code>.</p>
     </section>
     <div class="columns">
       <section aria-labelledby="cards">

@@ -226,5 +226,8 @@ class CartView {
 /** The bag and the way to the payment page. */
 export async function cartPage() {
   if (cartLines().length === 0) return emptyBag();
-  new CartView(await loadCatalogue()).draw();
+  const view = new CartView(await loadCatalogue());
+  view.draw();
+  // The bag may change in another tab.
+  addEventListener("storage", () => view.state.busy || view.draw());
 }
