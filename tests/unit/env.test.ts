@@ -1,0 +1,141 @@
+import assert from "node:assert/strict";
+import { EnvError, environmentVariables, loadEnv } from "../../supabase/functions/_shared/env.ts";
+import { environment } from "./fakes.ts";
+
+function problemOf(changes: Record<string, string | undefined>): EnvError {
+  try {
+    loadEnv(environment(changes));
+  } catch (error) {
+    if (error instanceof EnvError) return error;
+    throw error;
+  }
+  throw new Error("the environment was accepted");
+}
+
+Deno.test("loadEnv() reads a complete environment and fills in defaults", () => {
+  const env = loadEnv(environment());
+  assert.equal(env.siteUrl, "https://shop.example/store");
+  assert.equal(env.livemode, false);
+  assert.equal(env.stripeWebhookIpMode, "enforce");
+  assert.equal(env.checkout.rateLimitPerMinute, 30);
+  assert.equal(env.webhookRejectionLimit, 10);
+  assert.equal(env.upstash, null);
+  assert.deepEqual(env.shippingCountries, ["US", "CA", "GB"]);
+});
+
+Deno.test("loadEnv() names every missing required variable in one error", () => {
+  try {
+    loadEnv({});
+    assert.fail("accepted");
+  } catch (error) {
+    assert(error instanceof EnvError);
+    assert.deepEqual(error.variables, [
+      "SUPABASE_URL",
+      "SUPABASE_PUBLISHABLE_KEYS",
+      "SUPABASE_SECRET_KEYS",
+      "STRIPE_SECRET_KEY",
+      "STRIPE_WEBHOOK_SECRETS",
+      "APP_ENV",
+      "ALLOWED_ORIGINS",
+      "SITE_URL",
+      "SHIPPING_COUNTRIES",
+      "LINK_SIGNING_SECRET",
+    ]);
+    for (const variable of error.variables) assert.match(error.message, new RegExp(`${variable}: missing`));
+  }
+});
+
+const malformed: Record<string, string> = {
+  SUPABASE_URL: "ftp://value-under-test",
+  SUPABASE_PUBLISHABLE_KEYS: "value-under-test",
+  SUPABASE_SECRET_KEYS: '{"default":7,"x":"value-under-test"}',
+  SUPABASE_JWKS: "value-under-test",
+  STRIPE_SECRET_KEY: "pk_test_value-under-test",
+  STRIPE_WEBHOOK_SECRETS: "whsec_fine_enough,value-under-test",
+  STRIPE_API_BASE: "value-under-test",
+  STRIPE_WEBHOOK_IP_MODE: "value-under-test",
+  STRIPE_WEBHOOK_EXTRA_IPS: "1.2.3.4,value-under-test",
+  STRIPE_WEBHOOK_IPS_URL: "value-under-test",
+  WEBHOOK_REJECTION_LIMIT: "0",
+  APP_ENV: "value-under-test",
+  ALLOWED_ORIGINS: "https://shop.example/value-under-test",
+  SITE_URL: "value-under-test",
+  SHIPPING_COUNTRIES: "US,value-under-test",
+  CHECKOUT_AUTOMATIC_TAX: "value-under-test",
+  CHECKOUT_THREE_D_SECURE: "value-under-test",
+  CHECKOUT_SESSION_MINUTES: "29",
+  CHECKOUT_STATEMENT_DESCRIPTOR_SUFFIX: "value_under*test",
+  CHECKOUT_RATE_LIMIT: "value-under-test",
+  VELOCITY_MODE: "value-under-test",
+  UPSTASH_REDIS_REST_URL: "value-under-test",
+  RESEND_API_BASE: "value-under-test",
+  EMAIL_FROM: "value-under-test",
+  ALERT_WEBHOOK_URL: "value-under-test",
+  ALERT_EMAIL: "value-under-test",
+  LINK_SIGNING_SECRET: "value-under-test",
+  ADMIN_REQUIRE_MFA: "value-under-test",
+};
+
+for (const [variable, value] of Object.entries(malformed)) {
+  Deno.test(`loadEnv() refuses a malformed ${variable} without repeating its value`, () => {
+    const error = problemOf({ [variable]: value });
+    assert(error.variables.includes(variable));
+    assert.match(error.message, new RegExp(`${variable}: malformed`));
+    assert(!error.message.includes("value-under-test") && !error.message.includes("value_under"));
+  });
+}
+
+Deno.test("loadEnv() treats an empty value as not set", () => {
+  assert.equal(loadEnv(environment({ ALERT_EMAIL: "  " })).alertEmail, null);
+  assert(problemOf({ STRIPE_SECRET_KEY: "" }).message.includes("STRIPE_SECRET_KEY: missing"));
+});
+
+Deno.test("loadEnv() trims secrets and keeps several for rotation", () => {
+  const env = loadEnv(environment({ STRIPE_WEBHOOK_SECRETS: " whsec_first_one \n, whsec_second_one," }));
+  assert.deepEqual(env.stripeWebhookSecrets, ["whsec_first_one", "whsec_second_one"]);
+});
+
+const liveKey = ["sk", "live", "unit"].join("_");
+
+Deno.test("loadEnv() refuses a live key outside production", () => {
+  for (const appEnv of ["development", "staging"]) {
+    const error = problemOf({ STRIPE_SECRET_KEY: liveKey, STRIPE_API_BASE: undefined, APP_ENV: appEnv });
+    assert.deepEqual(error.variables, ["STRIPE_SECRET_KEY"]);
+    assert(!error.message.includes(liveKey));
+  }
+});
+
+Deno.test("loadEnv() refuses a test key in production", () => {
+  const error = problemOf({ APP_ENV: "production", ALLOWED_ORIGINS: "https://shop.example" });
+  assert.deepEqual(error.variables, ["STRIPE_SECRET_KEY"]);
+});
+
+Deno.test("loadEnv() refuses STRIPE_API_BASE with a live key", () => {
+  const production = {
+    APP_ENV: "production",
+    STRIPE_SECRET_KEY: liveKey,
+    ALLOWED_ORIGINS: "https://shop.example",
+  };
+  assert.deepEqual(problemOf(production).variables, ["STRIPE_API_BASE"]);
+  assert.equal(loadEnv(environment({ ...production, STRIPE_API_BASE: undefined })).livemode, true);
+});
+
+Deno.test("loadEnv() refuses a wildcard origin and plain http in production", () => {
+  assert.deepEqual(problemOf({ ALLOWED_ORIGINS: "*" }).variables, ["ALLOWED_ORIGINS"]);
+  const production = { APP_ENV: "production", STRIPE_SECRET_KEY: liveKey, STRIPE_API_BASE: undefined };
+  assert.deepEqual(problemOf(production).variables, ["ALLOWED_ORIGINS"]);
+});
+
+Deno.test("loadEnv() wants both halves of a pair", () => {
+  assert.deepEqual(problemOf({ UPSTASH_REDIS_REST_URL: "https://u.example" }).variables, [
+    "UPSTASH_REDIS_REST_TOKEN",
+  ]);
+  assert.deepEqual(problemOf({ UPSTASH_REDIS_REST_TOKEN: "t" }).variables, ["UPSTASH_REDIS_REST_URL"]);
+  assert.deepEqual(problemOf({ RESEND_API_KEY: "re_unit_tests" }).variables, ["EMAIL_FROM"]);
+});
+
+Deno.test(".env.example lists each variable once, in the order of env.ts", async () => {
+  const example = await Deno.readTextFile(new URL("../../.env.example", import.meta.url));
+  const names = [...example.matchAll(/^([A-Z_]+)=/gm)].map(([, name]) => name);
+  assert.deepEqual(names, [...environmentVariables]);
+});
