@@ -223,11 +223,16 @@ class CartView {
   }
 }
 
+let shown = null;
+
+// The bag may change in another tab.
+addEventListener("storage", () => {
+  if (shown !== null && !shown.state.busy) shown.draw();
+});
+
 /** The bag and the way to the payment page. */
 export async function cartPage() {
   if (cartLines().length === 0) return emptyBag();
-  const view = new CartView(await loadCatalogue());
-  view.draw();
-  // The bag may change in another tab.
-  addEventListener("storage", () => view.state.busy || view.draw());
+  shown = new CartView(await loadCatalogue());
+  shown.draw();
 }
