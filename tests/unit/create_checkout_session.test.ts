@@ -1,0 +1,512 @@
+import assert from "node:assert/strict";
+import Stripe from "stripe";
+import { type Deps, handle } from "../../supabase/functions/create-checkout-session/handler.ts";
+import type { Checkout, CheckoutRequest } from "../../supabase/functions/_shared/rpc.ts";
+import { AppError } from "../../supabase/functions/_shared/errors.ts";
+import { environment, errorOf, keptLog, publishableKey, secretKey, testEnv } from "./fakes.ts";
+
+const orderId = "6f1c2b9e-4c57-4c0f-9d6e-0a5d3a1b7c42";
+
+function checkoutOf(changes: Partial<Checkout> = {}): Checkout {
+  return {
+    outcome: "created",
+    order_id: orderId,
+    order_number: "KCT-1042",
+    attempt: 1,
+    currency: "usd",
+    amount_subtotal: 25_800,
+    session_expires_at: 1_762_522_260,
+    email: "ada@example.com",
+    stripe_customer_id: null,
+    cart_hash: "9b1f",
+    items: [{
+      sku: "SHIRT-OXF-WHT-M",
+      name: "Oxford Button-Down Shirt – White, M",
+      description: "Sturdy oxford.",
+      image_url: "/store/images/oxford-shirt.svg",
+      quantity: 2,
+      unit_amount: 12_900,
+      stripe_price_id: null,
+    }],
+    session: null,
+    ...changes,
+  };
+}
+
+interface World {
+  deps: Deps;
+  begun: CheckoutRequest[];
+  asked: { params: Stripe.Checkout.SessionCreateParams; key: string }[];
+  attached: [string, number, unknown][];
+  limited: unknown[];
+  restarted: number;
+}
+
+function world(changes: {
+  begin?: () => Promise<Awaited<ReturnType<Deps["rpc"]["beginCheckout"]>>>;
+  create?: (attempt: number) => Promise<unknown>;
+  allowed?: boolean;
+  env?: Record<string, string | undefined>;
+} = {}): World {
+  const here: World = { deps: {} as Deps, begun: [], asked: [], attached: [], limited: [], restarted: 0 };
+  here.deps = {
+    env: testEnv(changes.env),
+    rpc: {
+      beginCheckout: (request) => {
+        here.begun.push(request);
+        return changes.begin?.() ?? Promise.resolve(checkoutOf());
+      },
+      restartCheckoutAttempt: () => {
+        here.restarted += 1;
+        return Promise.resolve(checkoutOf({ outcome: "existing", attempt: 2 }));
+      },
+      attachCheckoutSession: (id, attempt, fact) => {
+        here.attached.push([id, attempt, fact]);
+        return Promise.resolve({ created: true, status: "pending" });
+      },
+    },
+    limiter: {
+      take: (buckets) => {
+        here.limited.push(buckets);
+        const allowed = changes.allowed ?? true;
+        return Promise.resolve({ allowed, retry_after_seconds: allowed ? 0 : 33, key: null });
+      },
+    },
+    createSession: async (params, key) => {
+      here.asked.push({ params, key });
+      const answer = await (changes.create?.(here.asked.length) ?? Promise.resolve(sessionOf(params)));
+      return answer as Stripe.Checkout.Session;
+    },
+    log: keptLog().log,
+  };
+  return here;
+}
+
+function sessionOf(params: Stripe.Checkout.SessionCreateParams) {
+  return {
+    id: "cs_test_unit",
+    object: "checkout.session",
+    url: "https://checkout.stripe.com/c/pay/cs_test_unit",
+    expires_at: params.expires_at,
+    status: "open",
+    payment_status: "unpaid",
+    livemode: false,
+    metadata: params.metadata,
+    currency: "usd",
+    amount_subtotal: 25_800,
+    amount_total: 25_800,
+    payment_intent: null,
+    customer: null,
+  };
+}
+
+const cart = { items: [{ sku: "SHIRT-OXF-WHT-M", quantity: 2 }], customer_email: "ada@example.com" };
+
+function requestOf(body: unknown = cart, headers: Record<string, string> = {}): Request {
+  return new Request("http://functions.example/create-checkout-session", {
+    method: "POST",
+    headers: {
+      "content-type": "application/json",
+      "apikey": publishableKey,
+      "cf-connecting-ip": "203.0.113.7",
+      ...headers,
+    },
+    body: typeof body === "string" ? body : JSON.stringify(body),
+  });
+}
+
+function stripeRefusal(param: string, headers: Record<string, string> = {}, statusCode = 400): AppError {
+  const cause = Stripe.errors.StripeError.generate(
+    {
+      type: statusCode >= 500 ? "api_error" : "invalid_request_error",
+      param,
+      statusCode,
+      headers,
+      message: "refused",
+    } as unknown as Parameters<typeof Stripe.errors.StripeError.generate>[0],
+  );
+  return new AppError("stripe_unavailable", { cause });
+}
+
+Deno.test("create-checkout-session answers 201 with the session's page", async () => {
+  const here = world();
+  const response = await handle(requestOf(), here.deps);
+  assert.equal(response.status, 201);
+  assert.deepEqual(await response.json(), {
+    order_id: orderId,
+    order_number: "KCT-1042",
+    session_id: "cs_test_unit",
+    url: "https://checkout.stripe.com/c/pay/cs_test_unit",
+    expires_at: 1_762_522_260,
+    currency: "usd",
+    amount_subtotal: 25_800,
+  });
+});
+
+Deno.test("create-checkout-session makes one call each to limiter, begin, Stripe and attach", async () => {
+  const here = world();
+  await handle(requestOf(), here.deps);
+  assert.deepEqual([here.limited.length, here.begun.length, here.asked.length, here.attached.length], [
+    1,
+    1,
+    1,
+    1,
+  ]);
+});
+
+Deno.test("create-checkout-session sends Stripe prices and metadata from the database", async () => {
+  const here = world();
+  await handle(requestOf(), here.deps);
+  const params = here.asked[0]?.params;
+  const metadata = { order_id: orderId, attempt: "1", cart_hash: "9b1f" };
+  assert.equal(params?.mode, "payment");
+  assert.deepEqual(params?.metadata, metadata);
+  assert.deepEqual(params?.payment_intent_data, { metadata });
+  assert.equal(params?.client_reference_id, orderId);
+  assert.deepEqual(params?.line_items, [{
+    quantity: 2,
+    price_data: {
+      currency: "usd",
+      unit_amount: 12_900,
+      product_data: {
+        name: "Oxford Button-Down Shirt – White, M",
+        metadata: { sku: "SHIRT-OXF-WHT-M" },
+        description: "Sturdy oxford.",
+      },
+    },
+  }]);
+  assert.deepEqual(params?.shipping_address_collection, { allowed_countries: ["US", "CA", "GB"] });
+  assert.equal(params?.customer_creation, "always");
+  assert.equal(params?.customer_email, "ada@example.com");
+  assert.equal(params?.success_url, "https://shop.example/store/success?session_id={CHECKOUT_SESSION_ID}");
+  assert.equal(params?.cancel_url, "https://shop.example/store/cancelled");
+  assert.equal("payment_method_types" in (params ?? {}), false);
+});
+
+Deno.test("create-checkout-session reuses a known Stripe customer", async () => {
+  const here = world({ begin: () => Promise.resolve(checkoutOf({ stripe_customer_id: "cus_1" })) });
+  await handle(requestOf(), here.deps);
+  assert.equal(here.asked[0]?.params.customer, "cus_1");
+  assert.equal(here.asked[0]?.params.customer_email, undefined);
+  assert.equal(here.asked[0]?.params.customer_creation, undefined);
+});
+
+Deno.test("create-checkout-session follows its switches", async () => {
+  const here = world({
+    env: {
+      CHECKOUT_AUTOMATIC_TAX: "true",
+      CHECKOUT_PROMOTION_CODES: "true",
+      CHECKOUT_TERMS_CONSENT: "true",
+      CHECKOUT_THREE_D_SECURE: "any",
+      CHECKOUT_STATEMENT_DESCRIPTOR_SUFFIX: "MENSWEAR",
+      CHECKOUT_SESSION_MINUTES: "60",
+    },
+  });
+  await handle(requestOf(), here.deps);
+  const params = here.asked[0]?.params;
+  assert.deepEqual(params?.automatic_tax, { enabled: true });
+  assert.equal(params?.allow_promotion_codes, true);
+  assert.deepEqual(params?.consent_collection, { terms_of_service: "required" });
+  assert.deepEqual(params?.payment_method_options, { card: { request_three_d_secure: "any" } });
+  assert.equal(params?.payment_intent_data?.statement_descriptor_suffix, "MENSWEAR");
+  assert.equal(here.begun[0]?.p_session_seconds, 3_660);
+  assert((here.begun[0]?.p_hold_seconds ?? 0) > 3_660, "the hold outlives the session");
+});
+
+Deno.test("create-checkout-session never asks for more than Stripe's 24 hours", async () => {
+  const here = world({ env: { CHECKOUT_SESSION_MINUTES: "1440" } });
+  await handle(requestOf(), here.deps);
+  assert((here.begun[0]?.p_session_seconds ?? Infinity) < 24 * 3600);
+});
+
+Deno.test("create-checkout-session uses one Stripe idempotency key per order, attempt and content", async () => {
+  const keys: string[] = [];
+  for (const [body, attempt] of [[cart, 1], [cart, 1], [cart, 2], [{ ...cart, locale: "de" }, 1]] as const) {
+    const here = world({ begin: () => Promise.resolve(checkoutOf({ attempt })) });
+    await handle(requestOf(body), here.deps);
+    keys.push(here.asked[0]?.key ?? "");
+  }
+  assert.equal(keys[0], keys[1]);
+  assert.equal(new Set(keys).size, 3);
+  assert(keys.every((key) => key.startsWith(`checkout_${orderId}_`) && key.length <= 255));
+});
+
+Deno.test("create-checkout-session sums duplicate lines of one SKU", async () => {
+  const here = world();
+  await handle(
+    requestOf({ items: [{ sku: "A", quantity: 1 }, { sku: "B", quantity: 2 }, { sku: "A", quantity: 3 }] }),
+    here.deps,
+  );
+  assert.deepEqual(here.begun[0]?.p_items, [{ sku: "A", quantity: 4 }, { sku: "B", quantity: 2 }]);
+});
+
+Deno.test("create-checkout-session answers a repeat with 200 and no call to Stripe", async () => {
+  const session = {
+    id: "cs_test_old",
+    url: "https://checkout.stripe.com/old",
+    status: "open",
+    expires_at: 7,
+  };
+  const here = world({ begin: () => Promise.resolve(checkoutOf({ outcome: "existing", session })) });
+  const response = await handle(requestOf(), here.deps);
+  assert.equal(response.status, 200);
+  assert.equal((await response.json()).url, session.url);
+  assert.deepEqual([here.asked.length, here.attached.length], [0, 0]);
+});
+
+Deno.test("create-checkout-session sends the repeat of a paid checkout to the success page", async () => {
+  const session = { id: "cs_test_paid", url: null, status: "complete", expires_at: 7 };
+  const here = world({ begin: () => Promise.resolve(checkoutOf({ outcome: "existing", session })) });
+  const response = await handle(requestOf(), here.deps);
+  assert.equal((await response.json()).url, "https://shop.example/store/success?session_id=cs_test_paid");
+});
+
+Deno.test("create-checkout-session resumes an attempt whose answer was lost", async () => {
+  const here = world({ begin: () => Promise.resolve(checkoutOf({ outcome: "existing" })) });
+  const response = await handle(requestOf(), here.deps);
+  assert.equal(response.status, 200);
+  assert.equal(here.asked.length, 1);
+});
+
+Deno.test("create-checkout-session starts another attempt when Stripe finds the end too near", async () => {
+  const here = world({
+    create: (attempt) =>
+      attempt === 1
+        ? Promise.reject(stripeRefusal("expires_at"))
+        : Promise.resolve(sessionOf({ expires_at: 9 })),
+  });
+  assert.equal((await handle(requestOf(), here.deps)).status, 201);
+  assert.equal(here.restarted, 1);
+  assert.notEqual(here.asked[0]?.key, here.asked[1]?.key);
+  assert.equal(here.attached[0]?.[1], 2);
+});
+
+Deno.test("create-checkout-session starts another attempt when Stripe replays a stored failure", async () => {
+  const here = world({
+    create: (attempt) =>
+      attempt === 1
+        ? Promise.reject(stripeRefusal("", { "idempotent-replayed": "true" }, 500))
+        : Promise.resolve(sessionOf({ expires_at: 9 })),
+  });
+  assert.equal((await handle(requestOf(), here.deps)).status, 201);
+  assert.equal(here.restarted, 1);
+});
+
+Deno.test("create-checkout-session does without a customer that Stripe has deleted", async () => {
+  const here = world({
+    begin: () => Promise.resolve(checkoutOf({ stripe_customer_id: "cus_gone" })),
+    create: (attempt) =>
+      attempt === 1
+        ? Promise.reject(stripeRefusal("customer"))
+        : Promise.resolve(sessionOf({ expires_at: 9 })),
+  });
+  assert.equal((await handle(requestOf(), here.deps)).status, 201);
+  assert.equal(here.asked[1]?.params.customer_email, "ada@example.com");
+});
+
+Deno.test("create-checkout-session tells the shopper about an address that Stripe does not take", async () => {
+  const here = world({ create: () => Promise.reject(stripeRefusal("customer_email")) });
+  const response = await handle(requestOf(), here.deps);
+  assert.equal(response.status, 400);
+  assert.deepEqual((await errorOf(response)).details, [{
+    path: "customer_email",
+    message: "is not accepted by the payment provider",
+  }]);
+});
+
+Deno.test("create-checkout-session answers 503 with Retry-After when Stripe fails", async () => {
+  const failure = new AppError("stripe_unavailable", { retryAfterSeconds: 5, cause: new Error("down") });
+  const here = world({ create: () => Promise.reject(failure) });
+  const response = await handle(requestOf(), here.deps);
+  assert.equal(response.status, 503);
+  assert.equal((await errorOf(response)).code, "stripe_unavailable");
+  assert.equal(response.headers.get("retry-after"), "5");
+  assert.equal(here.attached.length, 0);
+});
+
+for (const nonsense of [{}, { id: "cs_1" }, { id: "pi_1", url: "https://x", expires_at: 1 }, null, "ok"]) {
+  Deno.test(`create-checkout-session takes ${JSON.stringify(nonsense)} for no answer of Stripe's`, async () => {
+    const here = world({ create: () => Promise.resolve(nonsense) });
+    const response = await handle(requestOf(), here.deps);
+    assert.equal(response.status, 503);
+    assert.equal(here.attached.length, 0);
+  });
+}
+
+Deno.test("create-checkout-session answers 429 from the limiter and from velocity rules", async () => {
+  const limited = await handle(requestOf(), world({ allowed: false }).deps);
+  assert.equal(limited.status, 429);
+  assert.equal((await errorOf(limited)).code, "rate_limited");
+  assert.equal(limited.headers.get("retry-after"), "33");
+  const fast = world({
+    begin: () => Promise.resolve({ outcome: "velocity_exceeded", retry_after_seconds: 600 }),
+  });
+  const response = await handle(requestOf(), fast.deps);
+  assert.equal((await errorOf(response)).code, "velocity_exceeded");
+  assert.equal(response.headers.get("retry-after"), "600");
+  assert.equal(fast.asked.length, 0);
+});
+
+Deno.test("create-checkout-session gives callers without an address one strict bucket", async () => {
+  const here = world();
+  const request = requestOf();
+  request.headers.delete("cf-connecting-ip");
+  await handle(request, here.deps);
+  assert.deepEqual(here.limited[0], [{ key: "checkout:unknown", limit: 10, window_seconds: 60 }]);
+});
+
+Deno.test("create-checkout-session passes the database's refusals on", async () => {
+  const details = [{ sku: "A", requested: 2, available: 1 }];
+  const here = world({ begin: () => Promise.reject(new AppError("insufficient_stock", { details })) });
+  const response = await handle(requestOf(), here.deps);
+  assert.equal(response.status, 409);
+  assert.deepEqual((await errorOf(response)).details, details);
+});
+
+Deno.test("create-checkout-session needs an API key, publishable or secret", async () => {
+  for (const key of ["", "sb_publishable_other", "anon"]) {
+    const response = await handle(requestOf(cart, { apikey: key }), world().deps);
+    assert.equal(response.status, 401);
+    assert.equal((await errorOf(response)).code, "unauthorized");
+  }
+  assert.equal((await handle(requestOf(cart, { apikey: secretKey }), world().deps)).status, 201);
+});
+
+Deno.test("create-checkout-session takes the repeated API key as bearer for a guest, and refuses a bad token", async () => {
+  const guest = await handle(requestOf(cart, { authorization: `Bearer ${publishableKey}` }), world().deps);
+  assert.equal(guest.status, 201);
+  const forged = await handle(requestOf(cart, { authorization: "Bearer a.b.c" }), world().deps);
+  assert.equal(forged.status, 401);
+});
+
+const line = { sku: "A", quantity: 1 };
+const badCarts: [string, unknown, string][] = [
+  ["no items", {}, "items"],
+  ["an empty cart", { items: [] }, "items"],
+  ["51 lines", { items: Array(51).fill(line) }, "items"],
+  ["quantity zero", { items: [{ sku: "A", quantity: 0 }] }, "items.0.quantity"],
+  ["a negative quantity", { items: [{ sku: "A", quantity: -1 }] }, "items.0.quantity"],
+  ["a huge quantity", { items: [{ sku: "A", quantity: 100 }] }, "items.0.quantity"],
+  ["half a shirt", { items: [{ sku: "A", quantity: 1.5 }] }, "items.0.quantity"],
+  ["a quantity as text", { items: [{ sku: "A", quantity: "1" }] }, "items.0.quantity"],
+  ["a price", { items: [{ ...line, unit_amount: 1 }] }, "items.0.unit_amount"],
+  ["an unknown field", { items: [line], total: 1 }, "total"],
+  ["a list", [line], ""],
+  ["null", null, ""],
+  ["a line break in a SKU", { items: [{ sku: "A\r\nB", quantity: 1 }] }, "items.0.sku"],
+  ["an address that is none", { items: [line], customer_email: "ada" }, "customer_email"],
+  ["a relative URL", { items: [line], success_url: "/success" }, "success_url"],
+  ["a script URL", { items: [line], cancel_url: "javascript:alert(1)" }, "cancel_url"],
+  [
+    "header injection in a URL",
+    { items: [line], success_url: "https://shop.example/\r\nset-cookie: a=b" },
+    "success_url",
+  ],
+  [
+    "credentials in a URL",
+    { items: [line], success_url: "https://shop.example@evil.example/" },
+    "success_url",
+  ],
+  ["a locale that is none", { items: [line], locale: "../../etc" }, "locale"],
+];
+
+for (const [name, body, path] of badCarts) {
+  Deno.test(`create-checkout-session refuses ${name} with the path of the field`, async () => {
+    const here = world();
+    const response = await handle(requestOf(body), here.deps);
+    assert.equal(response.status, 400);
+    const error = await errorOf(response);
+    assert.equal(error.code, "invalid_request");
+    assert.equal((error.details as { path: string }[])[0]?.path, path);
+    assert.deepEqual([here.limited.length, here.begun.length], [0, 0]);
+  });
+}
+
+for (const field of ["success_url", "cancel_url"]) {
+  Deno.test(`create-checkout-session refuses a foreign ${field}`, async () => {
+    for (
+      const url of ["https://evil.example/x", "https://shop.example.evil.example/", "http://shop.example/"]
+    ) {
+      const response = await handle(requestOf({ ...cart, [field]: url }), world().deps);
+      assert.equal(response.status, 403);
+      const error = await errorOf(response);
+      assert.equal(error.code, "origin_not_allowed");
+      assert.equal((error.details as { path: string }[])[0]?.path, field);
+    }
+  });
+}
+
+const successUrls: [string, string][] = [
+  ["https://shop.example/done", "https://shop.example/done?session_id={CHECKOUT_SESSION_ID}"],
+  ["https://shop.example/done?a=b%20c", "https://shop.example/done?a=b%20c&session_id={CHECKOUT_SESSION_ID}"],
+  [
+    "https://shop.example/done?session_id={CHECKOUT_SESSION_ID}",
+    "https://shop.example/done?session_id={CHECKOUT_SESSION_ID}",
+  ],
+  [
+    "https://shop.example/done?session_id=cs_forged#top",
+    "https://shop.example/done?session_id={CHECKOUT_SESSION_ID}#top",
+  ],
+];
+
+for (const [given, expected] of successUrls) {
+  Deno.test(`create-checkout-session makes the success URL of ${given} carry the session`, async () => {
+    const here = world();
+    await handle(requestOf({ ...cart, success_url: given }), here.deps);
+    assert.equal(here.asked[0]?.params.success_url, expected);
+  });
+}
+
+const locales: [string, string][] = [
+  ["en-GB", "en-GB"],
+  ["EN-gb", "en-GB"],
+  ["de-AT", "de"],
+  ["xx", "auto"],
+  ["auto", "auto"],
+];
+
+for (const [given, expected] of locales) {
+  Deno.test(`create-checkout-session shows Stripe's page for ${given} in ${expected}`, async () => {
+    const here = world();
+    await handle(requestOf({ ...cart, locale: given }), here.deps);
+    assert.equal(here.asked[0]?.params.locale, expected);
+  });
+}
+
+Deno.test("create-checkout-session bounds the Idempotency-Key", async () => {
+  for (const key of ["", "k".repeat(256)]) {
+    const response = await handle(requestOf(cart, { "idempotency-key": key }), world().deps);
+    assert.equal(response.status, 400);
+  }
+  const here = world();
+  assert.equal(
+    (await handle(requestOf(cart, { "idempotency-key": "k".repeat(255) }), here.deps)).status,
+    201,
+  );
+  assert.equal(here.begun[0]?.p_idempotency_key, "k".repeat(255));
+});
+
+Deno.test("create-checkout-session answers 413 and 415 before it parses", async () => {
+  assert.equal((await handle(requestOf("x".repeat(2 * 1024 * 1024)), world().deps)).status, 413);
+  assert.equal((await handle(requestOf("a=b", { "content-type": "text/plain" }), world().deps)).status, 415);
+});
+
+Deno.test("create-checkout-session passes only https images to Stripe", async () => {
+  const [item] = checkoutOf().items;
+  assert(item !== undefined);
+  const here = world({
+    begin: () =>
+      Promise.resolve(
+        checkoutOf({ items: [{ ...item, image_url: "https://cdn.example/a.png", description: " " }] }),
+      ),
+  });
+  await handle(requestOf(), here.deps);
+  const product = here.asked[0]?.params.line_items?.[0]?.price_data?.product_data;
+  assert.deepEqual(product?.images, ["https://cdn.example/a.png"]);
+  assert.equal("description" in (product ?? {}), false);
+});
+
+Deno.test("the unit environment has no variable that env.ts does not know", async () => {
+  const { environmentVariables } = await import("../../supabase/functions/_shared/env.ts");
+  for (const name of Object.keys(environment())) assert(environmentVariables.includes(name), name);
+});
