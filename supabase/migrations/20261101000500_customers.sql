@@ -8,7 +8,6 @@ create table public.customers (
   stripe_customer_id text,
   livemode boolean not null default false,
   stripe_deleted_at timestamptz,
-  version text collate "C" not null default '',
   created_at timestamptz not null default now(),
   constraint customers_user_id_key unique (user_id, livemode),
   constraint customers_stripe_customer_id_key unique (stripe_customer_id),
@@ -21,3 +20,16 @@ alter table public.customers enable row level security;
 create policy customers_read on public.customers for select to authenticated
   using (user_id = (select auth.uid()) or (select private.is_admin()));
 grant select on public.customers to authenticated, service_role;
+
+-- What Stripe says of its customers, ours or not: an update may come before the order that makes one ours.
+create table private.stripe_customers (
+  id text primary key,
+  livemode boolean not null,
+  email text,
+  name text,
+  deleted_at timestamptz,
+  version text collate "C" not null
+);
+comment on table private.stripe_customers is 'Stripe customers as last seen in events. deleted_at is set once and stays: deletion is final at Stripe.';
+create index stripe_customers_email_idx on private.stripe_customers (lower(email));
+alter table private.stripe_customers enable row level security;

@@ -43,6 +43,8 @@ create table public.orders (
   session_expires_at timestamptz not null,
   purchase_ip inet,
   user_agent text,
+  three_d_secure text,
+  velocity_mode text not null default 'off',
 
   session_id text,
   payment_id text,
@@ -68,6 +70,8 @@ create table public.orders (
   constraint orders_fulfillment_status_known check (
     fulfillment_status in ('unfulfilled', 'on_hold', 'fulfilled', 'cancelled')
   ),
+  constraint orders_three_d_secure_known check (three_d_secure in ('any', 'challenge')),
+  constraint orders_velocity_mode_known check (velocity_mode in ('enforce', 'report', 'off')),
   constraint orders_amounts_not_negative check (
     least(amount_subtotal, amount_discount, amount_shipping, amount_tax, amount_total, amount_paid, amount_refunded) >= 0
   )
@@ -77,7 +81,9 @@ comment on column public.orders.amount_subtotal is 'Frozen at checkout: sum of u
 comment on column public.orders.cart_hash is 'Hash of the frozen lines and currency; travels in the session''s metadata and must come back unchanged.';
 comment on column public.orders.idempotency_key is 'Who asked (user or guest) and their Idempotency-Key; the same key finds the same order again.';
 comment on column public.orders.attempt is 'Number of the checkout attempt: a new one after an expired or failed session. Part of Stripe''s idempotency key.';
-comment on column public.orders.session_id is 'The session whose payment this order keeps. Set once.';
+comment on column public.orders.three_d_secure is 'What the velocity rules ask of the card: any, or null for Stripe''s own judgement. Frozen, so that a repeat sends the same parameters.';
+comment on column public.orders.velocity_mode is 'VELOCITY_MODE at checkout: enforce, report or off.';
+comment on column public.orders.session_id is 'The settled session whose payment this order keeps: see private.kept_session().';
 comment on column public.orders.payment_id is 'The payment this order keeps; null for a free order. Any other payment of the order is refunded.';
 comment on column public.orders.abandoned_at is 'Set when an attempt ended without any session at Stripe, which frees its stock.';
 create index orders_customer_id_idx on public.orders (customer_id);

@@ -18,6 +18,7 @@ create table public.checkout_sessions (
   amount_shipping bigint,
   amount_tax bigint,
   livemode boolean not null,
+  metadata_order_id uuid,
   cart_hash text,
   email text,
   name text,
@@ -34,9 +35,11 @@ create table public.checkout_sessions (
   created_at timestamptz not null default now()
 );
 comment on table public.checkout_sessions is 'Checkout Sessions of our orders, as last seen. An order may have several: resumed, recovered.';
+comment on column public.checkout_sessions.metadata_order_id is 'The order its metadata names. Anything but order_id means that somebody changed the metadata: the order is reviewed.';
 comment on column public.checkout_sessions.observed_at is 'When the session was last read from Stripe''s API; keeps a polling success page from asking Stripe each time.';
 create index checkout_sessions_order_id_idx on public.checkout_sessions (order_id);
 create index checkout_sessions_payment_id_idx on public.checkout_sessions (payment_id);
+create index checkout_sessions_stripe_customer_id_idx on public.checkout_sessions (stripe_customer_id);
 create index checkout_sessions_open_idx on public.checkout_sessions (expires_at) where status = 'open';
 
 create table public.payments (
@@ -47,6 +50,7 @@ create table public.payments (
   amount_received bigint not null default 0,
   currency text not null,
   livemode boolean not null,
+  metadata_order_id uuid,
   stripe_customer_id text,
   charge_id text,
   failure_code text,
@@ -63,6 +67,7 @@ create table public.payments (
   created_at timestamptz not null default now()
 );
 comment on table public.payments is 'PaymentIntents. Card columns are those of the successful (else the latest) attempt; brand and last4 are all that is kept of a card number.';
+comment on column public.payments.order_id is 'The order of the session that it pays for; until that is known, the one its metadata names.';
 create index payments_order_id_idx on public.payments (order_id);
 create index payments_charge_id_idx on public.payments (charge_id);
 

@@ -10,7 +10,9 @@ create table public.disputes (
   livemode boolean not null,
   reason text not null,
   status text not null,
+  statuses_seen text[] not null,
   evidence_due_by timestamptz,
+  first_due_by timestamptz,
   evidence_submission_count integer not null default 0,
   has_evidence boolean not null default false,
   network_reason_code text,
@@ -20,6 +22,8 @@ create table public.disputes (
   created_at timestamptz not null
 );
 comment on table public.disputes is 'Chargebacks (dp_, du_) and inquiries (status warning_*). funds_* become true once and stay.';
+comment on column public.disputes.statuses_seen is 'Every status it was ever seen in, sorted: each ending is announced, also one that a later ending overtook.';
+comment on column public.disputes.first_due_by is 'The earliest evidence deadline ever seen. Once there is one, staff are reminded; the reminders go by evidence_due_by.';
 create index disputes_order_id_idx on public.disputes (order_id);
 create index disputes_payment_id_idx on public.disputes (payment_id);
 create index disputes_charge_id_idx on public.disputes (charge_id);

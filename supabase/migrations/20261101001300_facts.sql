@@ -10,7 +10,9 @@
 --   signals    event time, closed after open, hash
 --
 -- max() over a total order is commutative, associative and idempotent, hence so is the merge. Flags that an
--- event states and the object does not (async failure, funds withdrawn) merge by OR. See docs/settlement.md.
+-- event states and the object does not (async failure, funds withdrawn) merge by OR, first times by least(),
+-- identities that never change by least() as well, so that a fact without them takes nothing away.
+-- The table of all columns stands in docs/settlement.md.
 
 create function private.rank(p_ladder text[], p_value text) returns text
 language sql
@@ -47,54 +49,52 @@ as $$
 declare
   f record;
   v_version text;
-  v_paid boolean;
 begin
   select * into f from jsonb_to_record(p_fact) as x (
     id text, attempt integer, status text, payment_status text, async_payment_failed boolean, payment_id text, customer_id text,
     currency text, amount_subtotal bigint, amount_total bigint, amount_discount bigint, amount_shipping bigint,
     amount_tax bigint, livemode boolean, cart_hash text, email text, name text, phone text, shipping_name text,
-    shipping_address jsonb, billing_address jsonb, url text, expires_at bigint, recovered_from text
+    shipping_address jsonb, billing_address jsonb, url text, expires_at bigint, recovered_from text, order_id uuid
   );
   v_version := private.version(
     private.rank(array['open', 'expired', 'complete'], f.status),
     private.rank(array['unpaid', 'no_payment_required', 'paid'], f.payment_status),
     private.stamp(p_at),
-    md5((p_fact - 'async_payment_failed')::text)
+    md5((p_fact - 'async_payment_failed' - 'attempt' - 'url' - 'recovered_from')::text)
   );
-  v_paid := f.status = 'complete' and f.payment_status in ('paid', 'no_payment_required');
 
   insert into public.checkout_sessions as s (
     id, order_id, attempt, status, payment_status, async_payment_failed, payment_id, stripe_customer_id, currency,
-    amount_subtotal, amount_total, amount_discount, amount_shipping, amount_tax, livemode, cart_hash, email, name,
+    amount_subtotal, amount_total, amount_discount, amount_shipping, amount_tax, livemode, metadata_order_id, cart_hash, email, name,
     phone, shipping_name, shipping_address, billing_address, url, expires_at, recovered_from, completed_at, version
   ) values (
     f.id, p_order_id, f.attempt, f.status, f.payment_status, f.async_payment_failed, f.payment_id, f.customer_id, f.currency,
-    f.amount_subtotal, f.amount_total, f.amount_discount, f.amount_shipping, f.amount_tax, f.livemode, f.cart_hash, f.email, f.name,
+    f.amount_subtotal, f.amount_total, f.amount_discount, f.amount_shipping, f.amount_tax, f.livemode, f.order_id, f.cart_hash, f.email, f.name,
     f.phone, f.shipping_name, f.shipping_address, f.billing_address, f.url, to_timestamp(f.expires_at), f.recovered_from,
     case when f.status = 'complete' then p_at end, v_version
   )
   on conflict (id) do update set
-    attempt = coalesce(s.attempt, excluded.attempt),
+    attempt = least(s.attempt, excluded.attempt),
     async_payment_failed = s.async_payment_failed or excluded.async_payment_failed,
-    url = coalesce(s.url, excluded.url),
-    recovered_from = coalesce(s.recovered_from, excluded.recovered_from),
+    url = least(s.url, excluded.url),
+    recovered_from = least(s.recovered_from, excluded.recovered_from),
     completed_at = least(s.completed_at, excluded.completed_at);
 
   update public.checkout_sessions s set
     status = f.status, payment_status = f.payment_status, payment_id = f.payment_id, stripe_customer_id = f.customer_id,
     currency = f.currency, amount_subtotal = f.amount_subtotal, amount_total = f.amount_total,
     amount_discount = f.amount_discount, amount_shipping = f.amount_shipping, amount_tax = f.amount_tax,
-    livemode = f.livemode, cart_hash = f.cart_hash, email = f.email, name = f.name, phone = f.phone,
+    livemode = f.livemode, metadata_order_id = f.order_id, cart_hash = f.cart_hash, email = f.email, name = f.name, phone = f.phone,
     shipping_name = f.shipping_name, shipping_address = f.shipping_address, billing_address = f.billing_address,
     expires_at = to_timestamp(f.expires_at), version = v_version
   where s.id = f.id and s.version < v_version;
 
   -- A paid session proves that its payment succeeded, also when the payment's own events are still under way.
-  if v_paid and f.payment_id is not null then
+  if f.status = 'complete' and f.payment_status = 'paid' and f.payment_id is not null then
     perform private.merge_payment(
       jsonb_build_object(
         'id', f.payment_id, 'livemode', f.livemode, 'status', 'succeeded', 'amount', f.amount_total,
-        'amount_received', f.amount_total, 'currency', f.currency, 'customer_id', f.customer_id
+        'amount_received', f.amount_total, 'currency', f.currency, 'customer_id', f.customer_id, 'order_id', f.order_id
       ),
       p_order_id, p_at, 'session'
     );
@@ -116,7 +116,7 @@ declare
 begin
   select * into f from jsonb_to_record(p_fact) as x (
     id text, status text, amount bigint, amount_received bigint, currency text, livemode boolean,
-    customer_id text, charge_id text, failure_code text, decline_code text
+    customer_id text, charge_id text, failure_code text, decline_code text, order_id uuid
   );
   v_version := private.version(
     private.rank(array['canceled', 'succeeded'], f.status),
@@ -131,11 +131,11 @@ begin
   );
 
   insert into public.payments as p (
-    id, order_id, status, amount, amount_received, currency, livemode, stripe_customer_id, charge_id, failure_code,
-    decline_code, succeeded_at, version
+    id, order_id, status, amount, amount_received, currency, livemode, metadata_order_id, stripe_customer_id, charge_id,
+    failure_code, decline_code, succeeded_at, version
   ) values (
-    f.id, p_order_id, f.status, f.amount, f.amount_received, f.currency, f.livemode, f.customer_id, f.charge_id, f.failure_code,
-    f.decline_code, case when f.status = 'succeeded' then p_at end, v_version
+    f.id, p_order_id, f.status, f.amount, f.amount_received, f.currency, f.livemode, f.order_id, f.customer_id, f.charge_id,
+    f.failure_code, f.decline_code, case when f.status = 'succeeded' then p_at end, v_version
   )
   on conflict (id) do update set
     order_id = coalesce(p.order_id, excluded.order_id),
@@ -143,13 +143,13 @@ begin
 
   update public.payments p set
     status = f.status, amount = f.amount, amount_received = f.amount_received, currency = f.currency,
-    livemode = f.livemode, stripe_customer_id = f.customer_id, charge_id = f.charge_id,
+    livemode = f.livemode, metadata_order_id = f.order_id, stripe_customer_id = f.customer_id, charge_id = f.charge_id,
     failure_code = f.failure_code, decline_code = f.decline_code, version = v_version
   where p.id = f.id and p.version < v_version;
 end;
 $$;
 comment on function private.merge_payment(jsonb, uuid, timestamptz, text) is
-  'Merges a payment fact seen at p_at into payments. p_source: intent (the payment itself) or session (what a paid session says of it).';
+  'Merges a payment fact seen at p_at into payments. p_source: intent (the payment itself) or session (what a paid session says of it). link_payments() has the last word on its order.';
 revoke execute on function private.merge_payment(jsonb, uuid, timestamptz, text) from public, anon, authenticated;
 
 create function private.merge_payment_attempt(p_fact jsonb, p_order_id uuid, p_at timestamptz) returns void
@@ -180,7 +180,7 @@ begin
     f.risk_level, f.risk_score, f.seller_message, f.receipt_url, v_version, to_timestamp(f.created)
   )
   on conflict (id) do update set
-    order_id = coalesce(a.order_id, excluded.order_id),
+    payment_id = excluded.payment_id, created_at = excluded.created_at,
     outcome = excluded.outcome, amount = excluded.amount, currency = excluded.currency, livemode = excluded.livemode,
     failure_code = excluded.failure_code, decline_code = excluded.decline_code, advice_code = excluded.advice_code,
     payment_method_type = excluded.payment_method_type, card_brand = excluded.card_brand, card_last4 = excluded.card_last4,
@@ -192,139 +192,3 @@ end;
 $$;
 comment on function private.merge_payment_attempt(jsonb, uuid, timestamptz) is 'Merges a payment_attempt fact seen at p_at into payment_attempts.';
 revoke execute on function private.merge_payment_attempt(jsonb, uuid, timestamptz) from public, anon, authenticated;
-
-create function private.merge_refund(p_fact jsonb, p_order_id uuid, p_at timestamptz) returns void
-language plpgsql
-security definer
-set search_path = ''
-as $$
-declare
-  f record;
-  v_version text;
-begin
-  select * into f from jsonb_to_record(p_fact) as x (
-    id text, payment_id text, charge_id text, amount bigint, currency text, status text, reason text,
-    failure_reason text, request_id text, created bigint
-  );
-  v_version := private.version(
-    private.rank(array['pending', 'requires_action', 'succeeded', 'canceled', 'failed'], f.status), private.stamp(p_at), md5(p_fact::text)
-  );
-  insert into public.refunds as r (
-    id, order_id, payment_id, charge_id, amount, currency, status, reason, failure_reason, request_id, version, created_at
-  ) values (
-    f.id, p_order_id, f.payment_id, f.charge_id, f.amount, f.currency, f.status, f.reason, f.failure_reason, f.request_id,
-    v_version, to_timestamp(f.created)
-  )
-  on conflict (id) do update set
-    order_id = coalesce(r.order_id, excluded.order_id),
-    payment_id = coalesce(excluded.payment_id, r.payment_id), charge_id = coalesce(excluded.charge_id, r.charge_id),
-    amount = excluded.amount, currency = excluded.currency, status = excluded.status, reason = excluded.reason,
-    failure_reason = excluded.failure_reason, request_id = coalesce(excluded.request_id, r.request_id), version = excluded.version
-  where r.version < excluded.version;
-end;
-$$;
-comment on function private.merge_refund(jsonb, uuid, timestamptz) is 'Merges a refund fact seen at p_at into refunds.';
-revoke execute on function private.merge_refund(jsonb, uuid, timestamptz) from public, anon, authenticated;
-
-create function private.merge_dispute(p_fact jsonb, p_order_id uuid, p_at timestamptz) returns void
-language plpgsql
-security definer
-set search_path = ''
-as $$
-declare
-  f record;
-  v_version text;
-begin
-  select * into f from jsonb_to_record(p_fact) as x (
-    id text, payment_id text, charge_id text, livemode boolean, amount bigint, currency text, reason text, status text,
-    evidence_due_by bigint, evidence_submission_count integer, has_evidence boolean, network_reason_code text,
-    funds_withdrawn boolean, funds_reinstated boolean, created bigint
-  );
-  v_version := private.version(
-    private.stamp(p_at),
-    private.rank(
-      array[
-        'warning_needs_response', 'warning_under_review', 'needs_response', 'under_review', 'lost',
-        'appeal_needs_response', 'appeal_under_review', 'warning_closed', 'prevented', 'won'
-      ],
-      f.status
-    ),
-    md5((p_fact - 'funds_withdrawn' - 'funds_reinstated')::text)
-  );
-  insert into public.disputes as d (
-    id, order_id, payment_id, charge_id, livemode, amount, currency, reason, status, evidence_due_by,
-    evidence_submission_count, has_evidence, network_reason_code, funds_withdrawn, funds_reinstated, version, created_at
-  ) values (
-    f.id, p_order_id, f.payment_id, f.charge_id, f.livemode, f.amount, f.currency, f.reason, f.status, to_timestamp(f.evidence_due_by),
-    f.evidence_submission_count, f.has_evidence, f.network_reason_code, f.funds_withdrawn, f.funds_reinstated, v_version, to_timestamp(f.created)
-  )
-  on conflict (id) do update set
-    order_id = coalesce(d.order_id, excluded.order_id),
-    funds_withdrawn = d.funds_withdrawn or excluded.funds_withdrawn,
-    funds_reinstated = d.funds_reinstated or excluded.funds_reinstated;
-  update public.disputes d set
-    payment_id = coalesce(f.payment_id, d.payment_id), charge_id = coalesce(f.charge_id, d.charge_id), amount = f.amount,
-    currency = f.currency, reason = f.reason, status = f.status, evidence_due_by = to_timestamp(f.evidence_due_by),
-    evidence_submission_count = f.evidence_submission_count, has_evidence = f.has_evidence,
-    network_reason_code = f.network_reason_code, version = v_version
-  where d.id = f.id and d.version < v_version;
-end;
-$$;
-comment on function private.merge_dispute(jsonb, uuid, timestamptz) is 'Merges a dispute fact seen at p_at into disputes.';
-revoke execute on function private.merge_dispute(jsonb, uuid, timestamptz) from public, anon, authenticated;
-
-create function private.merge_fraud_signal(p_fact jsonb, p_order_id uuid, p_at timestamptz) returns void
-language plpgsql
-security definer
-set search_path = ''
-as $$
-declare
-  f record;
-  v_version text;
-begin
-  select * into f from jsonb_to_record(p_fact) as x (
-    id text, kind text, payment_id text, charge_id text, open boolean, reason text, created bigint
-  );
-  v_version := private.version(private.stamp(p_at), private.rank(array['true', 'false'], f.open::text), md5(p_fact::text));
-  insert into public.fraud_signals as s (
-    source_id, order_id, payment_id, charge_id, kind, severity, open, was_actionable, data, version, created_at
-  ) values (
-    f.id, p_order_id, f.payment_id, f.charge_id, f.kind,
-    case f.kind when 'early_fraud_warning' then 'critical' else 'warning' end,
-    f.open, f.open, jsonb_build_object('reason', f.reason), v_version, to_timestamp(f.created)
-  )
-  on conflict on constraint fraud_signals_source_id_key do update set
-    order_id = coalesce(s.order_id, excluded.order_id),
-    was_actionable = s.was_actionable or excluded.was_actionable;
-  update public.fraud_signals s set
-    payment_id = coalesce(f.payment_id, s.payment_id), charge_id = coalesce(f.charge_id, s.charge_id),
-    open = f.open, data = jsonb_build_object('reason', f.reason), version = v_version
-  where s.source_id = f.id and s.version < v_version;
-end;
-$$;
-comment on function private.merge_fraud_signal(jsonb, uuid, timestamptz) is 'Merges an early fraud warning or a review seen at p_at into fraud_signals.';
-revoke execute on function private.merge_fraud_signal(jsonb, uuid, timestamptz) from public, anon, authenticated;
-
-create function private.merge_customer(p_fact jsonb, p_at timestamptz) returns void
-language plpgsql
-security definer
-set search_path = ''
-as $$
-declare
-  v_version text := private.version(private.stamp(p_at), md5(p_fact::text));
-begin
-  if (p_fact ->> 'deleted')::boolean then
-    -- Deletion is final at Stripe. Forgetting the id makes the next checkout create a new customer.
-    update public.customers
-    set stripe_deleted_at = coalesce(stripe_deleted_at, p_at), stripe_customer_id = null
-    where stripe_customer_id = p_fact ->> 'id';
-  else
-    -- An account's address comes from Supabase Auth; only guests take theirs from Stripe.
-    update public.customers
-    set email = coalesce(p_fact ->> 'email', email), name = coalesce(p_fact ->> 'name', name), version = v_version
-    where stripe_customer_id = p_fact ->> 'id' and user_id is null and version < v_version;
-  end if;
-end;
-$$;
-comment on function private.merge_customer(jsonb, timestamptz) is 'Merges a customer fact: a guest''s address and name, or the deletion of the Stripe customer.';
-revoke execute on function private.merge_customer(jsonb, timestamptz) from public, anon, authenticated;

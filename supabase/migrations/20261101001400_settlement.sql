@@ -11,6 +11,7 @@ security definer
 set search_path = ''
 as $$
   select array_remove(array[
+    case when s.metadata_order_id <> o.id or p.metadata_order_id <> o.id then 'order_mismatch' end,
     case when s.currency is distinct from o.currency or p.currency <> o.currency
       or exists (
         select 1 from public.payment_attempts a
@@ -21,13 +22,18 @@ as $$
         s.amount_subtotal - s.amount_discount + s.amount_shipping
         + case when (private.setting('prices_include_tax'))::boolean then 0 else s.amount_tax end
       or (s.payment_id is null and s.amount_total <> 0)
+      or (s.payment_status = 'no_payment_required' and (s.amount_total <> 0 or s.payment_id is not null))
       or p.amount <> s.amount_total
       or p.amount_received <> s.amount_total
       or exists (
         select 1 from public.payment_attempts a
         where a.payment_id = s.payment_id and a.outcome = 'succeeded' and a.amount is distinct from s.amount_total
       ) then 'amount_mismatch' end,
-    case when s.livemode <> o.livemode or p.livemode <> o.livemode then 'livemode_mismatch' end,
+    case when s.livemode <> o.livemode or p.livemode <> o.livemode
+      or exists (
+        select 1 from public.payment_attempts a
+        where a.payment_id = s.payment_id and a.outcome = 'succeeded' and a.livemode <> o.livemode
+      ) then 'livemode_mismatch' end,
     case when s.cart_hash is distinct from o.cart_hash then 'cart_mismatch' end,
     case when p.order_id <> o.id then 'payment_of_another_order' end
   ], null)
@@ -120,25 +126,56 @@ begin
     return v_id;
   end if;
   if v_id is null then
-    select c.id into v_id from public.customers c where c.stripe_customer_id = s.stripe_customer_id;
+    -- By another order of the same buyer as well: the row forgets the id of a deleted Stripe customer.
+    select coalesce(
+      (select c.id from public.customers c where c.stripe_customer_id = s.stripe_customer_id),
+      (
+        select other.customer_id
+        from public.checkout_sessions cs join public.orders other on other.id = cs.order_id and other.session_id = cs.id
+        where cs.stripe_customer_id = s.stripe_customer_id and other.customer_id is not null
+        limit 1
+      )
+    ) into v_id;
     if v_id is null then
       insert into public.customers (email, name, stripe_customer_id, livemode)
       values (s.email, s.name, s.stripe_customer_id, s.livemode)
       on conflict on constraint customers_stripe_customer_id_key do update set email = coalesce(customers.email, excluded.email)
       returning id into v_id;
+      perform private.settle_stripe_customer(s.stripe_customer_id);
     end if;
     return v_id;
   end if;
   update public.customers c
   set stripe_customer_id = s.stripe_customer_id
-  where c.id = v_id and c.stripe_customer_id is null
-    and not exists (select 1 from public.customers other where other.stripe_customer_id = s.stripe_customer_id);
+  where c.id = v_id and c.stripe_customer_id is null and c.livemode = s.livemode
+    and not exists (select 1 from public.customers other where other.stripe_customer_id = s.stripe_customer_id)
+    and not exists (select 1 from private.stripe_customers gone where gone.id = s.stripe_customer_id and gone.deleted_at is not null);
   return v_id;
 end;
 $$;
 comment on function private.settle_customer(public.orders, public.checkout_sessions) is
-  'The customer row of a paid order: the account that ordered, or the guest whom Stripe knows. Called by settle_order() only.';
+  'The customer row of a paid order: the account that ordered, or the guest whom Stripe knows. A deleted Stripe customer is not linked again. Called by settle_order() only.';
 revoke execute on function private.settle_customer(public.orders, public.checkout_sessions) from public, anon, authenticated;
+
+create function private.kept_session(p_order_id uuid) returns public.checkout_sessions
+language sql
+stable
+security definer
+set search_path = ''
+as $$
+  -- Free ones first, then by payment id: a rule over what every report of a paid session carries. So the choice
+  -- among those known never falls on one that an earlier choice has passed over and refunded.
+  select cs.*
+  from public.checkout_sessions cs
+  left join public.payments p on p.id = cs.payment_id
+  where cs.order_id = p_order_id and cs.status = 'complete'
+    and (cs.payment_status in ('paid', 'no_payment_required') or p.status = 'succeeded')
+  order by cs.payment_id collate "C" nulls first, cs.id collate "C"
+  limit 1
+$$;
+comment on function private.kept_session(uuid) is
+  'The settled session whose payment an order keeps, or null. Any other settled payment of the order is refunded.';
+revoke execute on function private.kept_session(uuid) from public, anon, authenticated;
 
 create function private.settle_order(p_order_id uuid, p_source text) returns text
 language plpgsql
@@ -162,17 +199,10 @@ begin
   end if;
   v_before := o;
 
-  -- Which payment the order keeps: the first that settled. Set once; any other is refunded below.
-  if o.session_id is null then
-    select cs.id, cs.payment_id into o.session_id, o.payment_id
-    from public.checkout_sessions cs
-    left join public.payments pi on pi.id = cs.payment_id
-    where cs.order_id = o.id and cs.status = 'complete'
-      and (cs.payment_status in ('paid', 'no_payment_required') or pi.status = 'succeeded')
-    order by cs.completed_at, cs.id
-    limit 1;
-  end if;
-  v_paid := o.session_id is not null;
+  s := private.kept_session(o.id);
+  o.session_id := s.id;
+  o.payment_id := s.payment_id;
+  v_paid := s.id is not null;
 
   select
     count(*) filter (where cs.status = 'open') as open,
@@ -188,14 +218,10 @@ begin
   where cs.order_id = o.id;
 
   if v_paid then
-    select * into s from public.checkout_sessions where id = o.session_id;
     select * into p from public.payments where id = o.payment_id;
     v_mismatches := private.review_reasons(o, s, p);
-    o.paid_at := s.completed_at;
-    if s.payment_status = 'unpaid' then
-      o.paid_at := p.succeeded_at;
-    end if;
-    o.amount_paid := case when o.payment_id is null then 0 else coalesce(p.amount_received, s.amount_total) end;
+    o.paid_at := coalesce(p.succeeded_at, s.completed_at);
+    o.amount_paid := case when o.payment_id is null then 0 else p.amount_received end;
     o.amount_discount := coalesce(s.amount_discount, 0);
     o.amount_shipping := coalesce(s.amount_shipping, 0);
     o.amount_tax := coalesce(s.amount_tax, 0);

@@ -7,6 +7,13 @@ security definer
 set search_path = ''
 as $$
 begin
+  -- Asked of the audit trail too: finished jobs are deleted after a while.
+  if exists (
+    select 1 from public.order_events e
+    where e.order_id = p_order_id and e.kind = 'refund_queued' and e.data @> jsonb_build_object('payment_id', p_payment_id, 'why', p_why)
+  ) then
+    return false;
+  end if;
   -- No amount: all that is left. The job finds out at Stripe, and is content when nothing is.
   if not private.enqueue_job(
     'refund_payment', 'refund_payment:' || p_why || ':' || p_payment_id,
@@ -35,11 +42,20 @@ begin
     perform private.settle_paid_effects(o, p_mismatches, p_source);
   end if;
 
-  -- A shopper must not be able to pay what was cancelled, or pay twice.
+  -- A shopper must not be able to pay what was cancelled, or pay twice. Not only sessions that look open: which do
+  -- depends on the order of events, and the job is content with one that has ended.
   for r in
     select cs.id from public.checkout_sessions cs
-    where cs.order_id = o.id and cs.status = 'open' and (o.cancelled_at is not null or o.session_id is not null)
-      and not exists (select 1 from public.checkout_sessions again where again.recovered_from = cs.id)
+    where cs.order_id = o.id and (
+      o.cancelled_at is not null
+      or exists (
+        select 1
+        from public.checkout_sessions other
+        left join public.payments p on p.id = other.payment_id
+        where other.order_id = o.id and other.id <> cs.id and other.status = 'complete'
+          and (other.payment_status in ('paid', 'no_payment_required') or p.status = 'succeeded')
+      )
+    )
   loop
     perform private.enqueue_job(
       'expire_checkout_session', 'expire_checkout_session:' || r.id,
@@ -102,8 +118,13 @@ begin
   end if;
 
   for r in
-    select pi.id from public.payments pi
-    where pi.order_id = o.id and pi.status = 'succeeded' and pi.id is distinct from o.payment_id
+    -- Only money that a session of ours brought in: a payment that is ahead of its session may be the one to keep.
+    select pi.id
+    from public.checkout_sessions cs
+    join public.payments pi on pi.id = cs.payment_id
+    where cs.order_id = o.id and cs.status = 'complete' and pi.order_id = o.id and pi.status = 'succeeded'
+      and pi.id is distinct from o.payment_id
+    group by pi.id
   loop
     if private.queue_refund(r.id, o.id, 'duplicate', p_source) then
       perform private.queue_notification(o.id, 'duplicate_payment_refunded', r.id);
@@ -134,6 +155,18 @@ comment on function private.settle_paid_effects(public.orders, text[], text) is
   'Side effects of an order that has money: confirmation, refunds of money it cannot keep, alerts, card details. Called by settle_order() only.';
 revoke execute on function private.settle_paid_effects(public.orders, text[], text) from public, anon, authenticated;
 
+create function private.refunds_on_warning(o public.orders) returns boolean
+language sql
+stable
+security definer
+set search_path = ''
+as $$
+  select o.fulfilled_at is null and o.review_released_at is null and private.setting('early_fraud_warning_policy') = '"refund"'
+$$;
+comment on function private.refunds_on_warning(public.orders) is
+  'Whether an early fraud warning gives the money back by itself: nothing has shipped, nobody has released the order, and the policy says so. Otherwise a person decides.';
+revoke execute on function private.refunds_on_warning(public.orders) from public, anon, authenticated;
+
 create function private.settle_risk_effects(o public.orders, p_source text) returns void
 language plpgsql
 security definer
@@ -144,6 +177,7 @@ declare
   c_reminders constant integer[] := array[7, 3, 1];
   r record;
   v_days integer;
+  v_status text;
 begin
   for r in select d.* from public.disputes d where d.order_id = o.id loop
     if private.raise_alert_once(
@@ -152,17 +186,26 @@ begin
     ) then
       perform private.record_order_event(o.id, 'dispute_opened', p_source, jsonb_build_object('dispute_id', r.id));
     end if;
-    if r.status in ('won', 'lost', 'warning_closed', 'prevented') and private.raise_alert_once(
-      'dispute_closed', case r.status when 'lost' then 'critical' else 'info' end, 'dispute_closed:' || r.id || ':' || r.status,
-      jsonb_build_object('order_number', o.number, 'dispute_id', r.id, 'status', r.status)
-    ) then
-      perform private.record_order_event(o.id, 'dispute_closed', p_source, jsonb_build_object('dispute_id', r.id, 'status', r.status));
-    end if;
-    if r.evidence_due_by is not null then
+    foreach v_status in array r.statuses_seen loop
+      if v_status in ('won', 'lost', 'warning_closed', 'prevented') and private.raise_alert_once(
+        'dispute_closed', case v_status when 'lost' then 'critical' else 'info' end, 'dispute_closed:' || r.id || ':' || v_status,
+        jsonb_build_object('order_number', o.number, 'dispute_id', r.id, 'status', v_status)
+      ) then
+        perform private.record_order_event(o.id, 'dispute_closed', p_source, jsonb_build_object('dispute_id', r.id, 'status', v_status));
+      end if;
+    end loop;
+    -- Staged, so that Stripe has something should nobody find the time; not submitted, which is final.
+    perform private.enqueue_job(
+      'submit_dispute_evidence', 'stage_dispute_evidence:' || r.id,
+      jsonb_build_object('dispute_id', r.id, 'note', null, 'submit', false), now(), 120
+    );
+    if r.first_due_by is not null then
       foreach v_days in array c_reminders loop
         perform private.enqueue_job(
           'remind_dispute', format('remind_dispute:%s:%s', r.id, v_days),
-          jsonb_build_object('dispute_id', r.id, 'days', v_days), r.evidence_due_by - make_interval(days => v_days)
+          jsonb_build_object('dispute_id', r.id, 'days', v_days),
+          -- The job looks again: the deadline may have moved, the dispute may be over.
+          coalesce(r.evidence_due_by, r.first_due_by) - make_interval(days => v_days)
         );
       end loop;
     end if;
@@ -176,9 +219,10 @@ begin
       r.kind, r.severity, r.kind || ':' || r.source_id,
       jsonb_build_object('order_number', o.number, 'signal_id', r.source_id, 'reason', r.data ->> 'reason')
     );
-    if r.kind = 'early_fraud_warning' and o.payment_id is not null and o.fulfilled_at is null and o.review_released_at is null
-      and private.setting('early_fraud_warning_policy') = '"refund"' then
-      perform private.queue_refund(o.payment_id, o.id, 'fraudulent', p_source);
+    -- The payment that was warned of, which need not be the one that the order keeps.
+    if r.kind = 'early_fraud_warning' and private.refunds_on_warning(o)
+      and exists (select 1 from public.payments p where p.id = r.payment_id and p.status = 'succeeded') then
+      perform private.queue_refund(r.payment_id, o.id, 'fraudulent', p_source);
     end if;
   end loop;
 end;

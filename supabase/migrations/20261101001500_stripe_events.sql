@@ -14,31 +14,34 @@ as $$
       select p.order_id from public.payments p
       where p.id = case p_fact ->> 'fact' when 'payment' then p_fact ->> 'id' else p_fact ->> 'payment_id' end
     ),
-    (select o.id from public.orders o where o.id::text = lower(p_fact ->> 'order_id')),
+    (select o.id from public.orders o where o.id = (p_fact ->> 'order_id')::uuid),
     (select p.order_id from public.payments p where p.charge_id = p_fact ->> 'charge_id' limit 1)
   )
 $$;
 comment on function private.order_of_fact(jsonb) is 'The order a fact belongs to, or null when it is not (yet) known.';
 revoke execute on function private.order_of_fact(jsonb) from public, anon, authenticated;
 
-create function private.apply_facts(p_facts jsonb, p_at timestamptz, p_source text) returns jsonb
+create function private.payment_of_fact(p_fact jsonb) returns text
+language sql
+immutable
+set search_path = ''
+as $$
+  select case p_fact ->> 'fact' when 'payment' then p_fact ->> 'id' else p_fact ->> 'payment_id' end
+$$;
+comment on function private.payment_of_fact(jsonb) is 'The payment a fact is about, or null.';
+revoke execute on function private.payment_of_fact(jsonb) from public, anon, authenticated;
+
+create function private.lock_facts(p_facts jsonb) returns void
 language plpgsql
 security definer
 set search_path = ''
 as $$
 declare
   v_payment_id text;
-  v_fact jsonb;
-  v_kind text;
-  v_order_id uuid;
-  v_order_ids uuid[] := '{}';
-  v_applied integer := 0;
 begin
   -- A refund and the event that tells whose payment it is may run side by side: whoever comes second sees the first.
   for v_payment_id in
-    select distinct case f ->> 'fact' when 'payment' then f ->> 'id' else f ->> 'payment_id' end as payment_id
-    from jsonb_array_elements(p_facts) f
-    order by payment_id
+    select distinct private.payment_of_fact(f) as payment_id from jsonb_array_elements(p_facts) f order by payment_id
   loop
     if v_payment_id is not null then
       perform pg_advisory_xact_lock(hashtextextended('payment:' || v_payment_id, 0));
@@ -47,9 +50,35 @@ begin
 
   perform 1
   from public.orders o
-  where o.id in (select private.order_of_fact(f) from jsonb_array_elements(p_facts) f)
+  where o.id in (
+    select private.order_of_fact(f) from jsonb_array_elements(p_facts) f
+    union
+    select p.order_id from jsonb_array_elements(p_facts) f join public.payments p on p.id = private.payment_of_fact(f)
+    union
+    select s.order_id from jsonb_array_elements(p_facts) f join public.checkout_sessions s on s.payment_id = private.payment_of_fact(f)
+  )
   order by o.id
   for no key update;
+end;
+$$;
+comment on function private.lock_facts(jsonb) is
+  'Locks what facts may touch, in the one order that all use: payments (advisory), orders by id. Stock by variant comes after, in settle_order().';
+revoke execute on function private.lock_facts(jsonb) from public, anon, authenticated;
+
+create function private.apply_facts(p_facts jsonb, p_at timestamptz, p_source text, p_livemode boolean default null) returns jsonb
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  v_fact jsonb;
+  v_kind text;
+  v_order_id uuid;
+  v_order_ids uuid[] := '{}';
+  v_payment_ids text[] := '{}';
+  v_applied integer := 0;
+begin
+  perform private.lock_facts(p_facts);
 
   for v_fact in select f from jsonb_array_elements(p_facts) f loop
     v_kind := v_fact ->> 'fact';
@@ -63,6 +92,9 @@ begin
     elsif v_kind in ('checkout_session', 'payment', 'payment_attempt') and v_order_id is null then
       -- Somebody else's: only these three carry our metadata, so without an order they are not ours.
       continue;
+    elsif exists (select 1 from public.orders o where o.id = v_order_id and o.livemode <> p_livemode) then
+      -- Test and live mode are two worlds: the same id means another object there.
+      continue;
     end if;
     case v_kind
       when 'checkout_session' then perform private.merge_checkout_session(v_fact, v_order_id, p_at);
@@ -75,38 +107,56 @@ begin
       else raise exception 'unknown fact %', v_kind using errcode = 'KCINV';
     end case;
     v_applied := v_applied + 1;
-    if v_order_id is not null and not v_order_id = any (v_order_ids) then
-      v_order_ids := v_order_ids || v_order_id;
-    end if;
+    v_order_ids := v_order_ids || v_order_id;
+    v_payment_ids := v_payment_ids || private.payment_of_fact(v_fact);
   end loop;
 
-  perform private.link_payments(v_order_ids);
-  for v_order_id in select unnest(v_order_ids) order by 1 loop
+  v_order_ids := v_order_ids || private.link_payments(v_payment_ids);
+  select coalesce(array_agg(distinct x.id order by x.id), '{}') into v_order_ids from unnest(v_order_ids) as x (id) where x.id is not null;
+  foreach v_order_id in array v_order_ids loop
     perform private.settle_order(v_order_id, p_source);
   end loop;
   return jsonb_build_object('applied', v_applied, 'order_ids', to_jsonb(v_order_ids));
 end;
 $$;
-comment on function private.apply_facts(jsonb, timestamptz, text) is
-  'Merges facts seen at p_at and settles the orders they touch. Locks in one order: payments (advisory), orders by id, stock by variant. Returns { applied, order_ids }; applied 0: nothing here is ours.';
-revoke execute on function private.apply_facts(jsonb, timestamptz, text) from public, anon, authenticated;
+comment on function private.apply_facts(jsonb, timestamptz, text, boolean) is
+  'Merges facts seen at p_at and settles the orders they touch. p_livemode: mode of the event that brought them; facts about an order of the other mode are passed over. Returns { applied, order_ids }; applied 0: nothing here is ours.';
+revoke execute on function private.apply_facts(jsonb, timestamptz, text, boolean) from public, anon, authenticated;
 
-create function private.link_payments(p_order_ids uuid[]) returns void
+create function private.link_payments(p_payment_ids text[]) returns uuid[]
 language plpgsql
 security definer
 set search_path = ''
 as $$
+declare
+  p record;
+  v_order_ids uuid[] := '{}';
 begin
-  update public.refunds r set order_id = p.order_id, payment_id = p.id from public.payments p
-  where p.order_id = any (p_order_ids) and r.order_id is null and (r.payment_id = p.id or (r.payment_id is null and r.charge_id = p.charge_id));
-  update public.disputes d set order_id = p.order_id, payment_id = p.id from public.payments p
-  where p.order_id = any (p_order_ids) and d.order_id is null and (d.payment_id = p.id or (d.payment_id is null and d.charge_id = p.charge_id));
-  update public.fraud_signals f set order_id = p.order_id, payment_id = p.id from public.payments p
-  where p.order_id = any (p_order_ids) and f.order_id is null and (f.payment_id = p.id or (f.payment_id is null and f.charge_id = p.charge_id));
+  for p in
+    select pi.id, pi.charge_id, pi.order_id as before, coalesce(
+      (select s.order_id from public.checkout_sessions s where s.payment_id = pi.id order by s.id limit 1),
+      (select o.id from public.orders o where o.id = pi.metadata_order_id),
+      pi.order_id
+    ) as order_id
+    from public.payments pi
+    where pi.id = any (p_payment_ids)
+  loop
+    update public.payments x set order_id = p.order_id where x.id = p.id and x.order_id is distinct from p.order_id;
+    update public.payment_attempts x set order_id = p.order_id where x.payment_id = p.id and x.order_id is distinct from p.order_id;
+    update public.refunds x set order_id = p.order_id, payment_id = p.id
+    where (x.payment_id = p.id or (x.payment_id is null and x.charge_id = p.charge_id)) and (x.order_id is distinct from p.order_id or x.payment_id is null);
+    update public.disputes x set order_id = p.order_id, payment_id = p.id
+    where (x.payment_id = p.id or (x.payment_id is null and x.charge_id = p.charge_id)) and (x.order_id is distinct from p.order_id or x.payment_id is null);
+    update public.fraud_signals x set order_id = p.order_id, payment_id = p.id
+    where (x.payment_id = p.id or (x.payment_id is null and x.charge_id = p.charge_id)) and (x.order_id is distinct from p.order_id or x.payment_id is null);
+    v_order_ids := v_order_ids || p.order_id || p.before;
+  end loop;
+  return v_order_ids;
 end;
 $$;
-comment on function private.link_payments(uuid[]) is 'Gives refunds, disputes and fraud signals that came before their payment was known their order.';
-revoke execute on function private.link_payments(uuid[]) from public, anon, authenticated;
+comment on function private.link_payments(text[]) is
+  'Gives payments their order (the session''s word before that of metadata), and to what hangs on them: attempts, refunds, disputes, signals, whichever came first. Returns the orders to settle.';
+revoke execute on function private.link_payments(text[]) from public, anon, authenticated;
 
 create function private.queue_refreshes(p_facts jsonb, p_at timestamptz) returns void
 language plpgsql
@@ -152,10 +202,11 @@ declare
   v_error text := p_error;
   v_result jsonb;
   v_run_at timestamptz := now() + private.backoff(1);
+  v_livemode boolean := (select e.livemode from public.webhook_events e where e.id = p_event_id);
 begin
   if v_reason is null and v_error is null then
     begin
-      v_result := private.apply_facts(p_facts, p_stripe_created_at, p_event_id);
+      v_result := private.apply_facts(p_facts, p_stripe_created_at, p_event_id, v_livemode);
       if (v_result ->> 'applied')::integer = 0 and not jsonb_path_exists(p_facts, '$[*] ? (@.fact == "unknown_value")') then
         v_reason := 'foreign_object';
       else

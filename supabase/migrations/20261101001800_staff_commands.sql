@@ -33,12 +33,19 @@ stable
 security definer
 set search_path = ''
 as $$
-  select o.amount_paid > 0 and o.amount_refunded >= o.amount_paid and exists (
-    select 1 from public.staff_commands c
-    where c.order_id = o.id and c.command = 'request_refund' and (c.args ->> 'restock')::boolean
+  select o.amount_paid > 0 and o.amount_refunded >= o.amount_paid and (
+    exists (
+      select 1 from public.staff_commands c
+      where c.order_id = o.id and c.command = 'request_refund' and (c.args ->> 'restock')::boolean
+    )
+    -- Refunded before it shipped and without a person who could have chosen.
+    or (
+      private.refunds_on_warning(o)
+      and exists (select 1 from public.fraud_signals f where f.order_id = o.id and f.kind = 'early_fraud_warning' and f.was_actionable)
+    )
   )
 $$;
-comment on function private.restock_wanted(public.orders) is 'True when an order is refunded in full and staff asked for its goods to go back on the shelf.';
+comment on function private.restock_wanted(public.orders) is 'True when an order is refunded in full and its goods go back on the shelf: staff asked for it, or an early fraud warning stopped it before it shipped.';
 revoke execute on function private.restock_wanted(public.orders) from public, anon, authenticated;
 
 create function private.lock_order_by_number(p_order_number text) returns public.orders
@@ -65,7 +72,13 @@ stable
 security definer
 set search_path = ''
 as $$
-  select coalesce((select p.amount_received from public.payments p where p.id = p_payment_id and p.status = 'succeeded'), 0)
+  select case when exists (
+    -- All that is left is on its way back already.
+    select 1 from private.jobs j
+    where j.kind = 'refund_payment' and j.payload ->> 'payment_id' = p_payment_id and j.payload ->> 'amount' is null
+      and j.status in ('queued', 'running', 'done')
+      and not exists (select 1 from public.refunds r where r.request_id = j.payload ->> 'refund_request_id')
+  ) then 0 else coalesce((select p.amount_received from public.payments p where p.id = p_payment_id and p.status = 'succeeded'), 0)
     - coalesce((
       select sum(r.amount) from public.refunds r
       where r.payment_id = p_payment_id and r.status in ('pending', 'requires_action', 'succeeded')
@@ -76,7 +89,7 @@ as $$
       where j.kind = 'refund_payment' and j.payload ->> 'payment_id' = p_payment_id
         and j.status in ('queued', 'running', 'done')
         and not exists (select 1 from public.refunds r where r.request_id = j.payload ->> 'refund_request_id')
-    ), 0)
+    ), 0) end
 $$;
 comment on function private.refundable_amount(text) is 'Minor units of a payment that can still be refunded, requests under way counted as given back. Call with the order locked.';
 revoke execute on function private.refundable_amount(text) from public, anon, authenticated;
@@ -308,6 +321,8 @@ begin
     billing_address = null, purchase_ip = null, user_agent = null
   where id = any (v_order_ids);
   update public.notifications set recipient = null where order_id = any (v_order_ids);
+  update private.stripe_customers set email = null, name = null
+  where lower(email) = v_email or id in (select c.stripe_customer_id from public.customers c where lower(c.email) = v_email);
   update public.customers set email = null, name = null where lower(email) = v_email;
 end;
 $$;
