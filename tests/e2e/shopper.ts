@@ -24,14 +24,16 @@ export class Shopper {
   /** Picks colour and size with the mouse and puts `quantity` pieces into the bag. */
   async addToBag(choice: Choice, quantity = 1): Promise<void> {
     await this.open(`/products/${choice.slug}`);
-    await this.page.getByRole("radio", { name: choice.color, exact: true }).check({ force: true });
-    if (choice.size !== undefined) {
-      await this.page.getByRole("radio", { name: choice.size, exact: true }).check({ force: true });
-    }
+    await this.choose("color", choice.color);
+    if (choice.size !== undefined) await this.choose("size", choice.size);
     for (let piece = 1; piece <= quantity; piece++) {
       await this.page.getByRole("button", { name: "Add to bag" }).click();
       await this.page.getByText("Added to your bag").waitFor();
     }
+  }
+
+  private async choose(group: string, value: string): Promise<void> {
+    await this.page.locator(`input[name="${group}"][value="${value}"]`).check({ force: true });
   }
 
   async openBag(): Promise<void> {
