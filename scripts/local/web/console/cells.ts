@@ -10,6 +10,9 @@ export interface Column {
   numeric?: boolean;
 }
 
+/** Characters that fit into a cell. */
+const LONG = 80;
+
 const GOOD = new Set([
   "paid",
   "processed",
@@ -90,20 +93,25 @@ export function plain(value: unknown): Part {
   if (value === null || value === undefined || value === "") return "–";
   if (value instanceof Date) return timeOf(value);
   if (typeof value === "object") return jsonCell(value);
-  return String(value);
+  return folded(String(value), (short) => short);
+}
+
+/** Long text behind a summary, so that one row does not push the others off the screen. */
+function folded(value: string, shown: (short: string) => Part, full = value): Part {
+  if (value.length <= LONG) return shown(value);
+  return html`
+    <details>
+      <summary>${shown(`${value.slice(0, LONG - 20)}…`)}</summary>
+      <pre class="code">${full}</pre>
+    </details>
+  `;
 }
 
 function jsonCell(value: unknown): Part {
   if (value === null || value === undefined) return "–";
   const compact = JSON.stringify(value);
   if (compact === "{}" || compact === "[]") return "–";
-  if (compact.length <= 80) return html`<code>${compact}</code>`;
-  return html`
-    <details>
-      <summary><code>${compact.slice(0, 60)}…</code></summary>
-      <pre class="code">${JSON.stringify(value, null, 2)}</pre>
-    </details>
-  `;
+  return folded(compact, (short) => html`<code>${short}</code>`, JSON.stringify(value, null, 2));
 }
 
 /** Rows as a table that scrolls sideways on narrow screens; `empty` is said when there are none. */

@@ -18,7 +18,7 @@ import { readDeliveries } from "./stand_in.ts";
 
 async function jobs(database: Database): Promise<Part> {
   // The queue is private to the database and not part of the contract: it is shown as it is.
-  const rows = await database.query("select * from private.jobs limit 200");
+  const rows = await database.query("select * from private.jobs order by 1 desc limit 200");
   return anyTable("Jobs", rows, "No jobs are waiting.");
 }
 
@@ -157,15 +157,14 @@ function httpStatus(row: Row): Part {
 export async function deliveriesBody(stripeUrl: string): Promise<Part> {
   return await section("Attempts", async () => {
     const columns: readonly Column[] = [
-      {
-        title: "At",
-        cell: (row) =>
-          plain(typeof row.at === "string" ? row.at.replace("T", " ").replace(/\.\d+Z$/, " UTC") : row.at),
-      },
-      { title: "Event", cell: (row) => html`<code>${plain(row.event_id ?? row.event ?? row.id)}</code>` },
+      time("At", "at"),
+      { title: "Event", cell: (row) => html`<code>${plain(row.event_id)}</code>` },
       text("Type", "type"),
       { title: "Answer", cell: httpStatus },
-      { title: "To", cell: (row) => plain(row.url ?? row.endpoint) },
+      number("Try", "attempt"),
+      number("ms", "duration_ms"),
+      { title: "Said", cell: (row) => plain(row.error ?? row.response) },
+      text("To", "url"),
     ];
     return table(
       "Deliveries",

@@ -18,7 +18,7 @@ export async function readDeliveries(stripeUrl: string): Promise<Row[]> {
       await response.body?.cancel();
       throw new ConsoleError(`The Stripe stand-in answered ${response.status}.`);
     }
-    return listOf(await response.json()).reverse();
+    return listOf(await response.json()).sort((a, b) => String(b.at).localeCompare(String(a.at)));
   } catch (error) {
     if (error instanceof ConsoleError) throw error;
     throw new ConsoleError(`The Stripe stand-in at ${stripeUrl} does not answer.`);
