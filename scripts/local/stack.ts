@@ -3,6 +3,7 @@ import { join, resolve } from "node:path";
 import { type Child, startChild } from "./child.ts";
 import { defaultFunctionEnv, functionVariables } from "./function_env.ts";
 import { startJobTicker } from "./job_ticker.ts";
+import { WARM_UP_PATH } from "./gateway/warm_up.ts";
 import { loadKeys, type StackKeys } from "./keys.ts";
 import { connect, migrate, type MigrationReport, preparePlatform } from "./migrate.ts";
 import { freePort, LOCAL_HOST, requireFreePort, StackError } from "./ports.ts";
@@ -31,6 +32,8 @@ export interface StackOptions {
   quiet?: boolean;
   /** Call `retry-jobs` every two seconds. On unless false. */
   jobs?: boolean;
+  /** Load all functions before the stack is ready, rather than at their first request. On unless false. */
+  warmUp?: boolean;
   /** Start the web pages (and with them the mail stand-in). On unless false. */
   web?: boolean;
   /** Use this migrated database of a running server instead of an own one. */
@@ -153,18 +156,15 @@ async function startParts(
     return { url: server.url, report: await timed("migrations", prepareDatabase(server.url)) };
   };
 
-  const hasStripe = await Deno.stat(join(LOCAL, "stripe", "main.ts")).then(() => true, () => false);
   const dbUrl = options.databaseUrl ?? `postgresql://postgres:postgres@${LOCAL_HOST}:${ports.db}/postgres`;
   const [{ report }] = await allOrNothing([
     database(),
     child("gateway", { ...env, LOCAL_API_PORT: `${ports.api}`, LOCAL_DB_URL: dbUrl }),
-    ...(hasStripe
-      ? [child("stripe", {
-        LOCAL_STRIPE_PORT: `${ports.stripe}`,
-        STRIPE_STANDIN_SECRET_KEY: shown.stripe_secret_key,
-        STRIPE_STANDIN_WEBHOOK_SECRET: shown.stripe_webhook_secret,
-      })]
-      : []),
+    child("stripe", {
+      LOCAL_STRIPE_PORT: `${ports.stripe}`,
+      STRIPE_STANDIN_SECRET_KEY: shown.stripe_secret_key,
+      STRIPE_STANDIN_WEBHOOK_SECRET: shown.stripe_webhook_secret,
+    }),
     ...(options.web === false ? [] : [child("web", {
       LOCAL_WEB_PORT: `${ports.web}`,
       API_URL: urls.api,
@@ -174,7 +174,13 @@ async function startParts(
       SECRET_KEY: shown.secret_key,
     })]),
   ]);
-  if (hasStripe) await ensureWebhookEndpoint(urls.stripe, shown.stripe_secret_key, urls.api);
+  await timed(
+    "functions",
+    Promise.all([
+      ensureWebhookEndpoint(urls.stripe, shown.stripe_secret_key, urls.api),
+      options.warmUp === false ? null : loadFunctions(urls.api, keys.secret_key),
+    ]),
+  );
   if (options.jobs !== false) parts.add(startJobTicker(urls.api, shown.secret_key));
 
   const file: StackFile = {
@@ -205,6 +211,14 @@ async function prepareDatabase(url: string): Promise<MigrationReport> {
   await sql.end();
   if (found === undefined) await preparePlatform(url);
   return await migrate(url);
+}
+
+async function loadFunctions(apiUrl: string, secretKey: string): Promise<void> {
+  const response = await fetch(`${apiUrl}${WARM_UP_PATH}`, {
+    method: "POST",
+    headers: { apikey: secretKey },
+  });
+  await response.body?.cancel();
 }
 
 function choosePorts(asked: Partial<StackPorts>): StackPorts {

@@ -36,6 +36,7 @@ export async function testStack(options: TestStackOptions = {}): Promise<TestSta
       quiet: true,
       jobs: options.jobs ?? false,
       web: options.web ?? false,
+      warmUp: false,
       databaseUrl: database.url,
     });
     const stop = async () => {

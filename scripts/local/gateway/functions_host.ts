@@ -89,5 +89,5 @@ function behindEdge(request: Request, name: string, rest: string, peer: string):
   headers.set("cf-connecting-ip", peer);
   headers.set("x-real-ip", peer);
   headers.set("x-forwarded-proto", "http");
-  return new Request(url, { method: request.method, headers, body: request.body, signal: request.signal });
+  return new Request(url, { method: request.method, headers, body: request.body });
 }

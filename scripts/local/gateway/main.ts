@@ -26,7 +26,6 @@ const gateway = startGateway({
 });
 exitWithParent(() => gateway.stop());
 console.log(`ready ${gateway.url}`);
-await gateway.warmUp();
 
 /** Keys that a developer handed to the functions are keys of the gateway too. */
 function given(variable: string): string[] {

@@ -6,6 +6,7 @@ import { identify, Unidentified } from "./caller.ts";
 import { createFunctionsHost } from "./functions_host.ts";
 import type { LocalKeys } from "./keys.ts";
 import { createRest } from "./rest/handler.ts";
+import { WARM_UP_PATH } from "./warm_up.ts";
 
 /** Options of {@linkcode startGateway}. */
 export interface GatewayOptions {
@@ -22,8 +23,6 @@ export interface GatewayOptions {
 export interface Gateway {
   url: string;
   port: number;
-  /** Loads every function ahead of its first request. */
-  warmUp(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -60,6 +59,14 @@ export function startGateway(options: GatewayOptions): Gateway {
         : await signed(request, tail.join("/"));
       for (const [name, value] of Object.entries(CORS)) response.headers.set(name, value);
       return response;
+    }
+    if (path === WARM_UP_PATH && request.method === "POST") {
+      const { role } = await identify(request, keys);
+      if (role !== "service_role") {
+        return Response.json({ message: "The secret key is needed" }, { status: 403 });
+      }
+      await functions.warmUp();
+      return new Response(null, { status: 204 });
     }
     if (path === "/") return Response.json({ services: ["/functions/v1", "/rest/v1", "/auth/v1"] });
     if (version === "v1" && ["storage", "realtime", "graphql"].includes(service)) {
@@ -98,7 +105,6 @@ export function startGateway(options: GatewayOptions): Gateway {
   return {
     url: `http://${LOCAL_HOST}:${server.addr.port}`,
     port: server.addr.port,
-    warmUp: functions.warmUp,
     stop: async () => {
       await server.shutdown();
       await Promise.all([restPool.end({ timeout: 2 }), authPool.end({ timeout: 2 })]);

@@ -13,8 +13,26 @@ export interface RoutineCall {
   remaining: URLSearchParams;
 }
 
-/** Finds the function whose parameters match the argument names of the request. */
+/**
+ * Finds the function whose parameters match the argument names of the request. One that is not known is looked for
+ * again: the news of a changed schema may still be on its way.
+ */
 export async function findRoutine(
+  cache: SchemaCache,
+  name: string,
+  params: URLSearchParams,
+  body: string | null,
+): Promise<RoutineCall> {
+  try {
+    return await matchRoutine(cache, name, params, body);
+  } catch (error) {
+    if (!(error instanceof RestError) || error.code !== "PGRST202") throw error;
+    cache.forget();
+    return await matchRoutine(cache, name, params, body);
+  }
+}
+
+async function matchRoutine(
   cache: SchemaCache,
   name: string,
   params: URLSearchParams,

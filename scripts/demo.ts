@@ -1,0 +1,132 @@
+/** `deno task demo`: starts a stack of its own, buys one order through the public API, prints what happened when. */
+import { StackError } from "./local/ports.ts";
+import { type Stack, startStack } from "./local/stack.ts";
+import { connect } from "./local/migrate.ts";
+
+const SETTLED_DEADLINE_MS = 30_000;
+
+/** One line of the timeline. */
+interface Moment {
+  at: Date;
+  what: string;
+  detail: string;
+}
+
+const dir = await Deno.makeTempDir({ prefix: "kct-demo-" });
+let code = 0;
+try {
+  console.log("Starting the offline stack …");
+  const stack = await startStack({ dir, quiet: true });
+  try {
+    await buy(stack);
+  } finally {
+    await stack.stop();
+  }
+} catch (error) {
+  if (!(error instanceof StackError)) throw error;
+  console.error(`\n${error.message}`);
+  code = 1;
+} finally {
+  await Deno.remove(dir, { recursive: true });
+}
+Deno.exit(code);
+
+async function buy(stack: Stack): Promise<void> {
+  const sql = connect(stack.db_url);
+  try {
+    const [variant] = await sql<{ sku: string }[]>`
+      select v.sku from public.product_variants v join public.inventory_levels l on l.variant_id = v.id
+      where v.active and l.on_hand - l.reserved > 1 order by v.sku limit 1`;
+    if (variant === undefined) {
+      throw new StackError("The demo catalogue has nothing in stock: see supabase/seed.sql");
+    }
+    const requested = new Date();
+    const order = await checkOut(stack, variant.sku);
+    const paying = new Date();
+    const payment = await call(`${stack.stripe_url}/_control/pay`, {
+      session: order.session_id,
+      card: "4242424242424242",
+      email: "shopper@example.com",
+    });
+    const paid = new Date();
+    const status = await untilSettled(stack, order.session_id);
+    const settled = new Date();
+    const moments: Moment[] = [
+      { at: requested, what: "request", detail: `POST create-checkout-session, 2 × ${variant.sku}` },
+      ...await recorded(sql, order.order_id, order.session_id),
+      { at: paying, what: "shopper pays", detail: "4242 4242 4242 4242 on the hosted page" },
+      { at: paid, what: "payment", detail: `${payment.payment_intent} ${payment.payment_status}` },
+      { at: settled, what: "order status", detail: `${status.order_number} is ${status.status}` },
+    ];
+    print(moments, requested);
+    const total = new Intl.NumberFormat("en", { style: "currency", currency: status.currency })
+      .format(status.amount_total / 100);
+    console.log(`\nOrder ${status.order_number}: ${status.status}, ${total}`);
+  } finally {
+    await sql.end();
+  }
+}
+
+async function checkOut(stack: Stack, sku: string) {
+  return await call(
+    `${stack.functions_url}/create-checkout-session`,
+    { items: [{ sku, quantity: 2 }], customer_email: "shopper@example.com" },
+    { apikey: stack.publishable_key, "idempotency-key": crypto.randomUUID() },
+  );
+}
+
+/** The webhook may still be on its way: ask until the order is no longer open. */
+async function untilSettled(stack: Stack, session: string) {
+  const deadline = Date.now() + SETTLED_DEADLINE_MS;
+  for (;;) {
+    const status = await call(`${stack.functions_url}/order-status?session_id=${session}`, null, {
+      apikey: stack.publishable_key,
+    });
+    if (status.status === "paid") return status;
+    if (Date.now() > deadline) {
+      throw new StackError(`The order is still ${status.status} after ${SETTLED_DEADLINE_MS / 1000} s`);
+    }
+    await new Promise((wake) => setTimeout(wake, 100));
+  }
+}
+
+/** What the database wrote down: reservations, the audit trail, and the events that came from Stripe. */
+async function recorded(
+  sql: ReturnType<typeof connect>,
+  orderId: string,
+  sessionId: string,
+): Promise<Moment[]> {
+  const rows = await sql<{ at: Date; what: string; detail: string }[]>`
+    select o.created_at as at, 'reservation' as what,
+        r.quantity || ' held until ' || to_char(r.expires_at, 'HH24:MI') || ' UTC' as detail
+      from public.inventory_reservations r join public.orders o on o.id = r.order_id where o.id = ${orderId}
+    union all
+    select created_at, case when kind like '%paid%' or kind like '%settle%' then 'settlement' else 'audit trail' end,
+      kind || ' (' || source || ')' from public.order_events where order_id = ${orderId}
+    union all
+    select received_at, 'event', type || ', ' || status from public.webhook_events
+      where payload::text like ${`%${sessionId}%`} or payload::text like ${`%${orderId}%`}`;
+  return rows.map((row) => ({ at: new Date(row.at), what: row.what, detail: row.detail }));
+}
+
+function print(moments: Moment[], start: Date): void {
+  console.log("\n   time  what          detail");
+  for (const { at, what, detail } of moments.toSorted((a, b) => a.at.getTime() - b.at.getTime())) {
+    console.log(`${`${at.getTime() - start.getTime()} ms`.padStart(8)}  ${what.padEnd(13)} ${detail}`);
+  }
+}
+
+async function call(url: string, body: unknown, headers: Record<string, string> = {}) {
+  const response = await fetch(url, {
+    method: body === null ? "GET" : "POST",
+    headers: { "content-type": "application/json", ...headers },
+    body: body === null ? null : JSON.stringify(body),
+  });
+  const answer = await response.json();
+  if (!response.ok) {
+    throw new StackError(
+      `${new URL(url).pathname} answered ${response.status}: ${answer?.error?.message ?? ""}`,
+    );
+  }
+  return answer;
+}

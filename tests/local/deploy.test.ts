@@ -1,0 +1,174 @@
+/** What deploys is what runs: the official CLI's uploads alone check and boot on the hosted runtime's Deno and on ours. */
+import assert from "node:assert/strict";
+import { dirname, join } from "node:path";
+import { defaultFunctionEnv } from "../../scripts/local/function_env.ts";
+import { makeKeys } from "../../scripts/local/keys.ts";
+import { SUPABASE_DIR } from "../../scripts/local/migrate.ts";
+import { freePort } from "../../scripts/local/ports.ts";
+import { runSupabase, SUPABASE_CLI } from "../../scripts/ok/supabase_cli.ts";
+import { startManagementApi, type Upload } from "../support/management_api.ts";
+import { commandMissing, skipWithout } from "../support/optional_tool.ts";
+import { eventually } from "../support/poll.ts";
+
+/** The level of Deno that the hosted runtime is compatible with. */
+const HOSTED_DENO = "deno@2.1.14";
+
+const root = dirname(SUPABASE_DIR);
+const ignore =
+  skipWithout("the Supabase CLI", await commandMissing("npx", ["-y", SUPABASE_CLI, "--version"])) ||
+  skipWithout(
+    `Deno of the hosted runtime (npx ${HOSTED_DENO})`,
+    await commandMissing("npx", ["-y", HOSTED_DENO, "--version"]),
+  );
+
+const uploads: Upload[] = [];
+const folder = await Deno.makeTempDir({ prefix: "kct-deploy-" });
+Deno.test.afterAll(() => Deno.remove(folder, { recursive: true }));
+
+Deno.test({
+  name: "functions deploy uploads every function with its import map, without JWT verification",
+  ignore,
+  async fn() {
+    await using api = await startManagementApi();
+    const args = [
+      "functions",
+      "deploy",
+      "--yes",
+      "--use-api",
+      `--remote=${"a".repeat(20)}`,
+      "--profile",
+      api.profile,
+    ];
+    const output = await runSupabase(args, root, { SUPABASE_ACCESS_TOKEN: `sbp_${"0".repeat(40)}` });
+    assert.ok(output.success, output.stderr);
+    assert.deepEqual(api.uploads.map((upload) => upload.slug).sort(), await functionNames());
+    assert.deepEqual(api.released.map((released) => released.slug).sort(), await functionNames());
+    for (const { slug, metadata } of api.uploads) {
+      assert.deepEqual(metadata, {
+        ...metadata,
+        entrypoint_path: `supabase/functions/${slug}/index.ts`,
+        import_map_path: "supabase/functions/deno.json",
+        verify_jwt: false,
+      });
+    }
+    uploads.push(...api.uploads);
+    await Promise.all(uploads.map(unpack));
+  },
+});
+
+Deno.test({
+  name: "the uploads carry nothing but the functions' own files",
+  ignore,
+  fn() {
+    for (const upload of uploads) {
+      const strange = [...upload.files.keys()].filter((path) =>
+        path !== "supabase/functions/deno.json" && !path.startsWith("supabase/functions/_shared/") &&
+        !path.startsWith(`supabase/functions/${upload.slug}/`)
+      );
+      assert.deepEqual(strange, [], upload.slug);
+    }
+  },
+});
+
+for (const version of [`deno@${Deno.version.deno}`, HOSTED_DENO]) {
+  Deno.test({
+    name: `each upload alone passes 'deno check' on ${version}`,
+    ignore,
+    async fn() {
+      assert.ok(uploads.length > 0, "nothing was uploaded");
+      const program = await denoProgram(version);
+      await eachOfTwo(uploads, async ({ slug, metadata }) => {
+        const output = await new Deno.Command(program, {
+          args: [
+            "check",
+            "--quiet",
+            "--no-lock",
+            "--config",
+            metadata.import_map_path,
+            metadata.entrypoint_path,
+          ],
+          cwd: join(folder, slug),
+          env: { NO_COLOR: "1" },
+        }).output();
+        assert.ok(output.success, `${slug}: ${new TextDecoder().decode(output.stderr)}`);
+      });
+    },
+  });
+
+  Deno.test({
+    name: `each upload alone boots and answers on ${version}`,
+    ignore,
+    async fn() {
+      assert.ok(uploads.length > 0, "nothing was uploaded");
+      const program = await denoProgram(version);
+      await eachOfTwo(uploads, (upload) => bootAndAsk(program, upload));
+    },
+  });
+}
+
+/** Serves the upload with an environment as a project sets it; any answer with our request id comes from our code. */
+async function bootAndAsk(program: string, { slug, metadata }: Upload): Promise<void> {
+  const port = freePort(), nowhere = "http://127.0.0.1:9";
+  const env = defaultFunctionEnv(await makeKeys(), { api: nowhere, web: nowhere, stripe: nowhere });
+  const args = ["serve", "-A", "--quiet", "--no-lock", "--host", "127.0.0.1", "--port", `${port}`];
+  const server = new Deno.Command(program, {
+    args: [...args, "--config", metadata.import_map_path, metadata.entrypoint_path],
+    cwd: join(folder, slug),
+    env: { ...env, NO_COLOR: "1" },
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const output = Promise.all([new Response(server.stdout).text(), new Response(server.stderr).text()]);
+  let ended = false;
+  const exit = server.status.then(() => ended = true);
+  try {
+    const answer = await eventually(`${slug} to answer`, async () => {
+      if (ended) return "the process ended";
+      return await fetch(`http://127.0.0.1:${port}/${slug}`).catch(() => null);
+    });
+    if (typeof answer === "string") throw new Error(`${slug}: ${answer}: ${(await output).join("\n")}`);
+    await answer.body?.cancel();
+    assert.ok(answer.headers.has("x-request-id"), `${slug} answered ${answer.status} without x-request-id`);
+  } finally {
+    if (!ended) server.kill("SIGKILL");
+    await exit;
+    await output;
+  }
+}
+
+async function unpack(upload: Upload): Promise<void> {
+  for (const [path, text] of upload.files) {
+    const target = join(folder, upload.slug, path);
+    await Deno.mkdir(dirname(target), { recursive: true });
+    await Deno.writeTextFile(target, text);
+  }
+}
+
+async function functionNames(): Promise<string[]> {
+  const names: string[] = [];
+  for await (const entry of Deno.readDir(join(SUPABASE_DIR, "functions"))) {
+    if (entry.isDirectory && !entry.name.startsWith("_")) names.push(entry.name);
+  }
+  return names.sort();
+}
+
+/** Path of that version's program: asked for once, since npx is slower than what it starts. */
+async function denoProgram(version: string): Promise<string> {
+  if (version === `deno@${Deno.version.deno}`) return Deno.execPath();
+  const output = await new Deno.Command("npx", {
+    args: ["-y", version, "eval", "console.log(Deno.execPath())"],
+    cwd: folder,
+  }).output();
+  assert.ok(output.success, new TextDecoder().decode(output.stderr));
+  return new TextDecoder().decode(output.stdout).trim();
+}
+
+/** Two at a time: a check takes one core. */
+async function eachOfTwo<T>(items: T[], work: (item: T) => Promise<void>): Promise<void> {
+  const queue = [...items];
+  const worker = async () => {
+    for (let item = queue.shift(); item !== undefined; item = queue.shift()) await work(item);
+  };
+  await Promise.all([worker(), worker()]);
+}

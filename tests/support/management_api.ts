@@ -1,0 +1,88 @@
+/** A stand-in for Supabase's management API that records what the official CLI uploads. */
+
+/** What one `functions deploy` sent for one function. */
+export interface Upload {
+  slug: string;
+  metadata: { entrypoint_path: string; import_map_path: string; verify_jwt: boolean; name: string };
+  /** Path in the project → text. */
+  files: Map<string, string>;
+}
+
+/** A running recorder. */
+export interface ManagementApi extends AsyncDisposable {
+  uploads: Upload[];
+  /** Bodies of the call that makes the uploaded functions live. */
+  released: { slug: string; verify_jwt: boolean }[];
+  /** A CLI profile that points to the recorder, to be passed with `--profile`. */
+  profile: string;
+}
+
+/** Starts the recorder on a free port. */
+export async function startManagementApi(): Promise<ManagementApi> {
+  const uploads: Upload[] = [];
+  const released: ManagementApi["released"] = [];
+  const server = Deno.serve({ hostname: "localhost", port: 0, onListen: () => {} }, async (request) => {
+    const url = new URL(request.url);
+    if (request.method === "POST" && url.pathname.endsWith("/functions/deploy")) {
+      const upload = await readUpload(url.searchParams.get("slug") ?? "", await request.formData());
+      uploads.push(upload);
+      return Response.json(deployed(upload.slug), { status: 201 });
+    }
+    if (request.method === "PUT" && url.pathname.endsWith("/functions")) {
+      const functions = await request.json();
+      released.push(...functions);
+      return Response.json({ functions });
+    }
+    return request.method === "GET" ? Response.json([]) : new Response(null, { status: 404 });
+  });
+  const address = `http://localhost:${server.addr.port}`;
+  const profile = await Deno.makeTempFile({ suffix: ".yaml" });
+  const entries = {
+    name: "recorder",
+    api_url: address,
+    dashboard_url: address,
+    docs_url: address,
+    project_host: "localhost",
+  };
+  await Deno.writeTextFile(
+    profile,
+    Object.entries(entries).map(([key, value]) => `${key}: ${value}\n`).join(""),
+  );
+  return {
+    uploads,
+    released,
+    profile,
+    async [Symbol.asyncDispose]() {
+      await server.shutdown();
+      await Deno.remove(profile);
+    },
+  };
+}
+
+async function readUpload(slug: string, form: FormData): Promise<Upload> {
+  const files = new Map<string, string>();
+  for (const file of form.getAll("file")) if (file instanceof File) files.set(file.name, await file.text());
+  const metadata = form.get("metadata");
+  return {
+    slug,
+    metadata: JSON.parse(typeof metadata === "string" ? metadata : await metadata?.text() ?? "{}"),
+    files,
+  };
+}
+
+function deployed(slug: string) {
+  const now = Date.now();
+  return {
+    id: crypto.randomUUID(),
+    slug,
+    name: slug,
+    status: "ACTIVE",
+    version: 1,
+    verify_jwt: false,
+    created_at: now,
+    updated_at: now,
+    entrypoint_path: `supabase/functions/${slug}/index.ts`,
+    import_map: true,
+    ezbr_sha256: "0".repeat(64),
+  };
+}
