@@ -15,23 +15,26 @@ export class PaymentPage {
 
   async fillIn(card: string): Promise<void> {
     const values: [RegExp, string][] = [
-      [/^e-?mail/i, "shopper.e2e@example.com"],
-      [/card number/i, card],
-      [/expir|MM ?\/ ?YY/i, "12 / 34"],
-      [/CVC|security code/i, "123"],
-      [/name on card|cardholder name/i, "Sam Shopper"],
-      [/^full name|^name$/i, "Sam Shopper"],
-      [/address line 1|^address$/i, "1 Main Street"],
+      [/^email/i, "shopper.e2e@example.com"],
+      [/^phone number/i, "2175550123"],
+      [/^full name/i, "Sam Shopper"],
+      [/^address line 1/i, "1 Main Street"],
       [/^city/i, "Springfield"],
-      [/^state|province/i, "IL"],
-      [/zip|postal/i, "62701"],
-      [/phone/i, "2175550123"],
+      [/^state/i, "IL"],
+      [/^zip code/i, "62701"],
+      [/^card number/i, card],
+      [/^expiration date/i, "12 / 34"],
+      [/^security code/i, "123"],
+      [/^cardholder name/i, "Sam Shopper"],
     ];
+    await this.page.getByLabel(/^card number/i).waitFor();
     for (const [label, value] of values) {
       for (const field of await this.page.getByLabel(label).all()) {
-        if (await field.isEditable() && await field.inputValue() === "") await field.fill(value);
+        if (await field.isVisible() && await field.inputValue() === "") await field.fill(value);
       }
     }
+    const terms = this.page.getByLabel(/terms of service/i);
+    if (await terms.isVisible()) await terms.check();
   }
 
   get payButton() {
