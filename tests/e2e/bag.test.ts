@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { CARD_THAT_PAYS } from "./payment_page.ts";
 import { shopFloor } from "./shop_floor.ts";
-import { BLUE_SHIRT, BURGUNDY_TIE, WHITE_SHIRT } from "./shopper.ts";
+import { BLUE_SHIRT, BURGUNDY_TIE, Shopper, WHITE_SHIRT } from "./shopper.ts";
 
 const { floor, test } = shopFloor();
 
@@ -156,6 +156,26 @@ test(
     ]]);
   },
 );
+
+test("bag: an order paid in one tab leaves what was added in another", async () => {
+  const { shopper, payment } = await floor().visitor();
+  await shopper.addToBag({ slug: "silk-tie", color: "Navy" });
+  await shopper.checkOut();
+  const tab = new Shopper(await shopper.page.context().newPage(), floor().stack.web_url);
+  await tab.addToBag({ slug: "silk-tie", color: "Navy" });
+  await tab.addToBag({ slug: "silk-tie", color: "Forest" });
+  await payment.pay(CARD_THAT_PAYS);
+  await shopper.followUntil("paid");
+  const paidPage = shopper.page.url();
+  await shopper.openBag();
+  const left = shopper.page.locator(".line-variant");
+  assert.deepEqual(await left.allInnerTexts(), ["Navy · One size", "Forest · One size"]);
+  assert.equal(await shopper.page.locator("#cart-count").innerText(), "2");
+
+  await shopper.page.goto(paidPage);
+  await shopper.followUntil("paid");
+  assert.equal(await shopper.page.locator("#cart-count").innerText(), "2");
+});
 
 test("demo store can be used with the keyboard alone", async () => {
   const { shopper } = await floor().visitor(360);

@@ -48,10 +48,6 @@ export function setQuantity(sku, quantity) {
   save(cartLines().map((line) => line.sku === sku ? { ...line, quantity: bounded } : line).filter(isLine));
 }
 
-export function clearCart() {
-  save([]);
-}
-
 /** Calls `listener` when the bag changes, in this tab or another. */
 export function onCartChange(listener) {
   listeners = [...listeners, listener];

@@ -1,11 +1,11 @@
 import { request } from "./api.js";
-import { cartLines } from "./cart.js";
+import { cartLines, setQuantity } from "./cart.js";
 import { accessToken, currentSession } from "./session.js";
 import { read, write } from "./storage.js";
 
 /**
  * What this browser remembers of its checkout: `{ fingerprint, key, session }`, where `session` is
- * `{ url, expires_at, held }` once the API has made one, and the one of an earlier bag until then.
+ * `{ id, url, expires_at, held }` once the API has made one, and the one of an earlier bag until then.
  */
 const NAME = "kct.checkout";
 
@@ -49,7 +49,11 @@ async function attempt(lines, token, fingerprint) {
     },
   });
   const held = Object.fromEntries(lines.map(({ sku, quantity }) => [sku, quantity]));
-  write(NAME, { fingerprint, key, session: { url: session.url, expires_at: session.expires_at, held } });
+  write(NAME, {
+    fingerprint,
+    key,
+    session: { id: session.session_id, url: session.url, expires_at: session.expires_at, held },
+  });
   return session;
 }
 
@@ -86,6 +90,20 @@ export function openCheckout() {
 export function heldPieces(sku) {
   const pieces = openCheckout()?.held[sku];
   return Number.isInteger(pieces) ? pieces : 0;
+}
+
+/**
+ * To be called when the order of a session has been paid: takes its pieces out of the bag and forgets the checkout.
+ * The link to an older order leaves the bag alone, and so do pieces that were added while paying.
+ */
+export function finishCheckout(sessionId) {
+  const session = read(NAME, null)?.session;
+  if (session?.id !== sessionId) return;
+  forgetCheckout();
+  for (const { sku, quantity } of cartLines()) {
+    const bought = session.held?.[sku] ?? 0;
+    if (bought > 0) setQuantity(sku, quantity - bought);
+  }
 }
 
 /** The order behind a session, as far as it has come. */

@@ -1,5 +1,4 @@
-import { clearCart } from "../cart.js";
-import { forgetCheckout, orderStatus } from "../checkout.js";
+import { finishCheckout, orderStatus } from "../checkout.js";
 import { el, notice, show } from "../dom.js";
 import { FULFILLMENT_WORDS, messageFor, STATUS_WORDS } from "../messages.js";
 import { formatMoney } from "../money.js";
@@ -8,6 +7,17 @@ import { formatMoney } from "../money.js";
 const DELAYS_MS = [500, 1000, 1000, 2000, 2000, 3000, 5000, 10_000];
 const OPEN = new Set(["pending", "processing"]);
 const GOOD = new Set(["paid", "needs_review", "processing", "partially_refunded"]);
+
+/** A payment that has not shown up by then was probably never made. */
+const PATIENCE_MS = 20_000;
+
+const NO_PAYMENT_YET = {
+  tone: "info",
+  title: "We have not seen a payment yet",
+  text: "If you left the payment page without paying, your bag is as it was. This page goes on checking.",
+};
+
+const STILL_CHECKING = { tone: "info", title: "Still checking", text: "We will try again by ourselves." };
 
 const HEADLINES = {
   pending: ["One moment", "We are confirming your payment."],
@@ -110,30 +120,29 @@ export async function successPage() {
     );
     return;
   }
+  const started = Date.now();
   let order = null;
+  let shown = "";
+  const update = (next, note) => {
+    const state = JSON.stringify([next, note]);
+    if (state === shown) return;
+    shown = state;
+    const box = note === null ? null : notice(note.tone, note.title, note.text);
+    if (next === null) show("Order", box);
+    else draw(next, box);
+  };
   for (let round = 0;; round++) {
-    let note = null;
     try {
       const next = await orderStatus(sessionId);
-      if (GOOD.has(next.status) && !GOOD.has(order?.status)) {
-        clearCart();
-        forgetCheckout();
-      }
-      if (JSON.stringify(next) !== JSON.stringify(order)) draw(next, null);
+      if (GOOD.has(next.status)) finishCheckout(sessionId);
       order = next;
+      update(order, order.status === "pending" && Date.now() - started > PATIENCE_MS ? NO_PAYMENT_YET : null);
       if (!OPEN.has(order.status)) return;
     } catch (error) {
       if (error.code === undefined) throw error;
       const { title, text, retry } = messageFor(error);
-      note = notice(
-        retry ? "info" : "error",
-        retry ? "Still checking" : title,
-        retry ? "We will try again by ourselves." : text,
-      );
-      if (order === null) show("Order", note);
-      else draw(order, note);
+      update(order, retry ? STILL_CHECKING : { tone: "error", title, text });
       if (!retry) return;
-      order = order === null ? null : { ...order };
     }
     await pause(DELAYS_MS[Math.min(round, DELAYS_MS.length - 1)]);
   }
