@@ -49,6 +49,8 @@ async function buy(stack: Stack): Promise<void> {
       email: "shopper@example.com",
     });
     const paid = new Date();
+    // The success page could settle the order before the webhook does; the demo lets the webhook go first.
+    await call(`${stack.stripe_url}/_control/flush`, {});
     const status = await untilSettled(stack, order.session_id);
     const settled = new Date();
     const moments: Moment[] = [
@@ -90,23 +92,34 @@ async function untilSettled(stack: Stack, session: string) {
   }
 }
 
-/** What the database wrote down: reservations, the audit trail, and the events that came from Stripe. */
+/** What the database wrote down: the audit trail, the hold on the stock, and the events that came from Stripe. */
 async function recorded(
   sql: ReturnType<typeof connect>,
   orderId: string,
   sessionId: string,
 ): Promise<Moment[]> {
-  const rows = await sql<{ at: Date; what: string; detail: string }[]>`
-    select o.created_at as at, 'reservation' as what,
-        r.quantity || ' held until ' || to_char(r.expires_at, 'HH24:MI') || ' UTC' as detail
-      from public.inventory_reservations r join public.orders o on o.id = r.order_id where o.id = ${orderId}
-    union all
-    select created_at, case when kind like '%paid%' or kind like '%settle%' then 'settlement' else 'audit trail' end,
-      kind || ' (' || source || ')' from public.order_events where order_id = ${orderId}
-    union all
-    select received_at, 'event', type || ', ' || status from public.webhook_events
-      where payload::text like ${`%${sessionId}%`} or payload::text like ${`%${orderId}%`}`;
-  return rows.map((row) => ({ at: new Date(row.at), what: row.what, detail: row.detail }));
+  const trail = await sql<{ at: Date; kind: string; source: string }[]>`
+    select created_at as at, kind, source from public.order_events where order_id = ${orderId} order by id`;
+  const [hold] = await sql<{ until: string }[]>`
+    select to_char(max(expires_at), 'HH24:MI') as until from public.inventory_reservations where order_id = ${orderId}`;
+  const events = await sql<{ at: Date; type: string; status: string }[]>`
+    select received_at as at, type, status from public.webhook_events
+    where payload::text like ${`%${sessionId}%`} or payload::text like ${`%${orderId}%`}`;
+  return [
+    ...trail.map(({ at, kind, source }) => {
+      const what = stageOf(kind);
+      const until = what === "reservation" ? `, held until ${hold?.until} UTC` : "";
+      return { at, what, detail: `${kind.replaceAll("_", " ")} (by ${source})${until}` };
+    }),
+    ...events.map(({ at, type, status }) => ({ at, what: "event", detail: `${type}, ${status}` })),
+  ];
+}
+
+/** The stage of a purchase that an entry of the audit trail belongs to. */
+function stageOf(kind: string): string {
+  if (kind === "order_created") return "order";
+  if (kind === "stock_reserved") return "reservation";
+  return kind.startsWith("checkout_session") ? "session" : "settlement";
 }
 
 function print(moments: Moment[], start: Date): void {
