@@ -1,0 +1,264 @@
+// @ts-check
+/// <reference lib="dom" />
+import { expiryOf } from "./card_format.js";
+import { activeInputs, bindFields, inputOf, problemWith, showProblem, valueOf } from "./form_fields.js";
+
+const session = document.body.dataset.session ?? "";
+const base = `/c/pay/${session}`;
+const form = /** @type {HTMLFormElement} */ (document.getElementById("checkout"));
+const button = /** @type {HTMLButtonElement} */ (form.querySelector("button.pay"));
+const message = /** @type {HTMLElement} */ (document.getElementById("message"));
+const challenge = /** @type {HTMLDialogElement} */ (document.getElementById("challenge"));
+
+/** @param {"busy" | "done" | "idle"} state */
+function setState(state) {
+  button.dataset.state = state;
+  button.setAttribute("aria-disabled", String(state !== "idle"));
+  form.setAttribute("aria-busy", String(state === "busy"));
+}
+
+/** @param {{ message: string, field: string | null }} problem */
+function refuse(problem) {
+  setState("idle");
+  message.textContent = problem.message;
+  if (problem.field !== null) {
+    showProblem(problem.field, problem.message);
+    document.getElementById(problem.field)?.focus();
+  } else {
+    message.scrollIntoView({ block: "nearest" });
+  }
+}
+
+/** @param {string} path
+ * @param {object} body */
+async function post(path, body) {
+  const response = await fetch(`${base}/${path}`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(body),
+  });
+  return { ok: response.ok, answer: await response.json() };
+}
+
+/** Only what was filled in.
+ * @param {Record<string, string>} values */
+function filled(values) {
+  const entries = Object.entries(values).filter(([, value]) => value !== "");
+  return entries.length === 0 ? undefined : Object.fromEntries(entries);
+}
+
+/** @param {"billing" | "shipping"} prefix */
+function addressOf(prefix) {
+  if (document.getElementById(`${prefix}_country`) === null) return undefined;
+  return filled({
+    country: valueOf(`${prefix}_country`),
+    line1: valueOf(`${prefix}_line1`),
+    line2: valueOf(`${prefix}_line2`),
+    city: valueOf(`${prefix}_city`),
+    state: valueOf(`${prefix}_state`),
+    postal_code: valueOf(`${prefix}_postal_code`),
+  });
+}
+
+function methodOf() {
+  const chosen = form.querySelector('input[name="method"]:checked');
+  if (chosen instanceof HTMLInputElement) return chosen.value;
+  const panel = form.querySelector("[data-method-panel]");
+  return panel instanceof HTMLElement ? panel.dataset.methodPanel ?? "card" : "card";
+}
+
+/** @param {string} name */
+function isChecked(name) {
+  const box = form.querySelector(`input[name="${name}"]`);
+  return box instanceof HTMLInputElement && box.checked;
+}
+
+/** What the server needs to take the payment. */
+function confirmation() {
+  const method = methodOf();
+  const shipping = addressOf("shipping");
+  const sameAddress = shipping !== undefined && isChecked("billing_same");
+  const expiry = expiryOf(valueOf("card_expiry"));
+  const name = method === "card" ? valueOf("name") : valueOf(`${method}_name`);
+  const free = form.querySelector("[data-payment]")?.hasAttribute("hidden") === true;
+  return {
+    method,
+    email: valueOf("email"),
+    ...filled({ name, phone: valueOf("phone"), shipping_name: valueOf("shipping_name") }),
+    ...(method === "card" && !free
+      ? {
+        card: {
+          number: valueOf("card_number"),
+          exp_month: expiry?.month ?? 0,
+          exp_year: expiry?.year ?? 0,
+          cvc: valueOf("card_cvc"),
+        },
+      }
+      : {}),
+    ...(method === "sepa_debit" ? filled({ iban: valueOf("iban") }) : {}),
+    ...(method === "us_bank_account" ? filled({ account_number: valueOf("account_number") }) : {}),
+    billing_address: sameAddress ? shipping : addressOf("billing") ?? shipping,
+    shipping_address: shipping,
+    terms: isChecked("terms"),
+    promotions: isChecked("promotions"),
+  };
+}
+
+function firstProblem() {
+  let first = null;
+  for (const input of activeInputs()) {
+    const problem = problemWith(input);
+    showProblem(input.id, problem);
+    if (problem !== null && first === null) first = input;
+  }
+  return first;
+}
+
+/** @param {string} url */
+function finish(url) {
+  setState("done");
+  globalThis.location.assign(url);
+}
+
+async function submit() {
+  if (button.dataset.state !== "idle") return;
+  message.textContent = "";
+  const wrong = firstProblem();
+  if (wrong !== null) {
+    wrong.focus();
+    return;
+  }
+  setState("busy");
+  try {
+    const { ok, answer } = await post("confirm", confirmation());
+    if (!ok) refuse(answer.error);
+    else if (answer.status === "requires_action") openChallenge(answer.challenge_url);
+    else finish(answer.redirect);
+  } catch {
+    refuse({
+      message: "We could not reach the payment server. You have not been charged. Please try again.",
+      field: null,
+    });
+  }
+}
+
+/** @param {string} url */
+function openChallenge(url) {
+  const frame = challenge.querySelector("iframe");
+  if (frame !== null) frame.src = url;
+  challenge.showModal();
+}
+
+globalThis.addEventListener("message", (event) => {
+  if (event.origin !== globalThis.location.origin || event.data !== "challenge-ended") return;
+  challenge.close();
+  void afterChallenge();
+});
+
+challenge.addEventListener("cancel", () => {
+  refuse({ message: "The verification was cancelled. You have not been charged.", field: null });
+});
+
+async function afterChallenge() {
+  const response = await fetch(`${base}/state`);
+  const state = await response.json();
+  if (state.status === "complete") finish(state.redirect);
+  else {refuse(
+      state.error ?? { message: "Your payment could not be verified. Please try again.", field: null },
+    );}
+}
+
+/** Sends a change of the cart and shows what it made of the order.
+ * @param {object} change
+ * @returns {Promise<{ message: string } | null>} */
+async function update(change) {
+  const { ok, answer } = await post("update", change);
+  if (!ok) return answer.error;
+  const summary = document.getElementById("summary");
+  const open = document.querySelector("[data-summary]")?.hasAttribute("open");
+  if (summary !== null) summary.innerHTML = answer.summary;
+  if (open === true) document.querySelector("[data-summary]")?.setAttribute("open", "");
+  fitSummary();
+  const total = document.querySelector("[data-total]");
+  if (total !== null) total.textContent = answer.total;
+  const label = button.querySelector(".pay-label");
+  if (label !== null) label.textContent = answer.pay_label;
+  form.querySelector("[data-payment]")?.toggleAttribute("hidden", answer.free);
+  return null;
+}
+
+function bindCart() {
+  const summary = document.getElementById("summary");
+  summary?.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const problem = await update({ promotion_code: valueOf("promotion") || "?" });
+    if (problem !== null) showProblem("promotion", problem.message);
+    else summary.querySelector("[data-remove-promotion]")?.setAttribute("autofocus", "");
+  });
+  summary?.addEventListener("click", (event) => {
+    if (event.target instanceof Element && event.target.closest("[data-remove-promotion]") !== null) {
+      void update({ remove_promotion: true });
+    }
+  });
+  for (const rate of form.querySelectorAll('input[name="shipping_rate"]')) {
+    rate.addEventListener("change", () => {
+      if (rate instanceof HTMLInputElement) void update({ shipping_rate: rate.value });
+    });
+  }
+  for (const name of ["shipping_country", "shipping_postal_code", "shipping_state"]) {
+    document.getElementById(name)?.addEventListener("change", () => {
+      void update({ shipping_address: addressOf("shipping") });
+    });
+  }
+}
+
+function bindMethods() {
+  const show = () => {
+    const method = methodOf();
+    for (const panel of form.querySelectorAll("[data-method-panel]")) {
+      if (panel instanceof HTMLElement) panel.hidden = panel.dataset.methodPanel !== method;
+    }
+  };
+  for (const choice of form.querySelectorAll('input[name="method"]')) choice.addEventListener("change", show);
+  show();
+  const same = form.querySelector('input[name="billing_same"]');
+  same?.addEventListener("change", () => {
+    const billing = form.querySelector("[data-billing]");
+    if (billing instanceof HTMLElement) billing.hidden = isChecked("billing_same");
+  });
+}
+
+/** Addresses read differently in each country. */
+function bindCountries() {
+  for (const prefix of ["billing", "shipping"]) {
+    const country = document.getElementById(`${prefix}_country`);
+    const relabel = () => {
+      const american = valueOf(`${prefix}_country`) === "US";
+      const postal = document.querySelector(`label[for="${prefix}_postal_code"]`);
+      if (postal !== null) postal.textContent = american ? "ZIP code" : "Postal code";
+    };
+    country?.addEventListener("change", relabel);
+    relabel();
+  }
+}
+
+/** The order's lines are open on wide screens and folded on narrow ones. */
+function fitSummary() {
+  const details = document.querySelector("[data-summary]");
+  if (globalThis.matchMedia("(min-width: 900px)").matches) details?.setAttribute("open", "");
+}
+
+form.addEventListener("submit", (event) => {
+  event.preventDefault();
+  void submit();
+});
+// A page that comes back from the browser's history must not look busy for ever.
+globalThis.addEventListener("pageshow", (event) => {
+  if (event.persisted) globalThis.location.reload();
+});
+bindFields();
+bindCart();
+bindMethods();
+bindCountries();
+fitSummary();
+if (valueOf("email") === "") inputOf("email")?.focus({ preventScroll: true });
