@@ -61,11 +61,12 @@ begin
     md5((p_fact - 'payment_id' - 'charge_id' - 'funds_withdrawn' - 'funds_reinstated')::text)
   );
   insert into public.disputes as d (
-    id, order_id, payment_id, charge_id, livemode, amount, currency, reason, status, statuses_seen, evidence_due_by, first_due_by,
-    evidence_submission_count, has_evidence, network_reason_code, funds_withdrawn, funds_reinstated, version, created_at
+    id, order_id, payment_id, charge_id, livemode, amount, currency, reason, status, statuses_seen,
+    evidence_due_by, first_due_by, evidence_submission_count, has_evidence, network_reason_code,
+    funds_withdrawn, funds_reinstated, version, created_at
   ) values (
     f.id, p_order_id, f.payment_id, f.charge_id, f.livemode, f.amount, f.currency, f.reason, f.status, array[f.status],
-    to_timestamp(f.evidence_due_by), to_timestamp(f.evidence_due_by), f.has_evidence, f.network_reason_code,
+    to_timestamp(f.evidence_due_by), to_timestamp(f.evidence_due_by), f.evidence_submission_count, f.has_evidence, f.network_reason_code,
     f.funds_withdrawn, f.funds_reinstated, v_version, to_timestamp(f.created)
   )
   on conflict (id) do update set
