@@ -28,18 +28,18 @@ export function cartCount() {
   return cartLines().reduce((sum, line) => sum + line.quantity, 0);
 }
 
-/** Adds pieces of a variant, joining them with a line that is already there. Returns the line's new quantity. */
+/** Adds pieces of a variant, joining them with a line that is already there. False when there is no room for a line more. */
 export function addToCart(line, quantity = 1) {
   const lines = cartLines();
   const present = lines.find((other) => other.sku === line.sku);
-  if (present === undefined && lines.length >= MAX_LINES) throw new RangeError("The bag is full.");
+  if (present === undefined && lines.length >= MAX_LINES) return false;
   const total = Math.min(MAX_QUANTITY, (present?.quantity ?? 0) + quantity);
   save(
     present === undefined
       ? [...lines, { ...line, quantity: total }]
       : lines.map((other) => other.sku === line.sku ? { ...other, quantity: total } : other),
   );
-  return total;
+  return true;
 }
 
 /** Sets the quantity of a line; 0 removes it. */

@@ -49,6 +49,15 @@ function stockLine(variant) {
   return el("p", { class: "stock" }, "In stock, ships within two days.");
 }
 
+function added(name) {
+  return notice(
+    "info",
+    "Added to your bag",
+    name,
+    el("a", { class: "button", href: "/store/cart" }, "View bag"),
+  );
+}
+
 function sizeLegend(size) {
   return size === null ? "Size" : `Size: ${size}`;
 }
@@ -96,13 +105,9 @@ class ProductView {
       this.message = notice("error", `All ${variant.available} we have are already in your bag.`);
     } else {
       const { sku, size, color } = variant;
-      addToCart({ sku, size, color, name: product.name, slug: product.slug });
-      this.message = notice(
-        "info",
-        "Added to your bag",
-        `${product.name}, ${color}, ${size}`,
-        el("a", { class: "button", href: "/store/cart" }, "View bag"),
-      );
+      this.message = addToCart({ sku, size, color, name: product.name, slug: product.slug })
+        ? added(`${product.name}, ${color}, ${size}`)
+        : notice("error", "Your bag is full", "Please order what is in it first.");
     }
     this.draw();
     document.querySelector("#add")?.focus();
