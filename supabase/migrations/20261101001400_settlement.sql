@@ -250,6 +250,9 @@ begin
     o.oversold_at := now();
   end if;
 
+  if v_paid then
+    perform private.check_paid_velocity(o);
+  end if;
   -- A refund in full closes every open question.
   o.review_reasons := case
     when not v_paid or (o.amount_paid > 0 and o.amount_refunded >= o.amount_paid) then '{}'

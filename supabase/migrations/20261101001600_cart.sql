@@ -1,0 +1,163 @@
+-- A cart becomes frozen lines with reserved stock.
+
+create function private.price_cart(p_items jsonb) returns jsonb
+language plpgsql
+stable
+security definer
+set search_path = ''
+as $$
+declare
+  -- Also keeps a sum of lines far below what bigint and Stripe's 99 999 999 hold.
+  c_quantity_max constant integer := 99;
+  -- Stripe takes amounts of at most eight digits.
+  c_amount_max constant bigint := 99999999;
+  v_unknown jsonb;
+  v_cart record;
+begin
+  select jsonb_agg(distinct w.sku) into v_unknown
+  from jsonb_to_recordset(p_items) as w (sku text)
+  where not exists (
+    select 1 from public.product_variants v join public.products p on p.id = v.product_id
+    where v.sku = w.sku and v.active and p.active
+  );
+  if v_unknown is not null then
+    raise exception 'unknown sku' using errcode = 'KCSKU', detail = v_unknown::text;
+  end if;
+
+  -- One statement, so that names, prices and their sum are those of one moment.
+  select
+    jsonb_agg(jsonb_build_object(
+      'variant_id', c.variant_id, 'sku', c.sku, 'name', c.name, 'quantity', c.quantity, 'unit_amount', c.unit_amount
+    ) order by c.sku collate "C") as lines,
+    array_agg(distinct c.currency) as currencies,
+    min(c.quantity_min) as quantity_min,
+    max(c.quantity) as quantity_max,
+    sum(c.unit_amount * c.quantity) as amount
+  into v_cart
+  from (
+    select v.id as variant_id, v.sku, v.price_amount as unit_amount, v.currency,
+      concat_ws(' – ', p.name, nullif(concat_ws(', ', v.color, v.size), '')) as name,
+      sum(w.quantity) as quantity, min(w.quantity) as quantity_min
+    from jsonb_to_recordset(p_items) as w (sku text, quantity integer)
+    join public.product_variants v on v.sku = w.sku
+    join public.products p on p.id = v.product_id
+    group by v.id, p.id
+  ) c;
+  if v_cart.lines is null or v_cart.quantity_min is null or v_cart.quantity_min < 1 or v_cart.quantity_max > c_quantity_max then
+    raise exception 'a line must have a quantity from 1 to %, counting repeated SKUs together', c_quantity_max using errcode = 'KCINV';
+  elsif cardinality(v_cart.currencies) > 1 then
+    raise exception 'all items of a cart must have the same currency' using errcode = 'KCCUR', detail = to_jsonb(v_cart.currencies)::text;
+  elsif v_cart.amount > c_amount_max then
+    raise exception 'the total of the cart is too large' using errcode = 'KCINV';
+  end if;
+  return jsonb_build_object(
+    'lines', v_cart.lines,
+    'currency', v_cart.currencies[1],
+    'amount', v_cart.amount,
+    'hash', private.hash_lines(v_cart.lines, v_cart.currencies[1])
+  );
+end;
+$$;
+comment on function private.price_cart(jsonb) is
+  'Today''s cart: { lines: [{ variant_id, sku, name, quantity, unit_amount }] summed per SKU and sorted by it, currency, amount, hash }. KCSKU with the list: unknown or inactive SKUs (the two look alike on purpose). KCINV, KCCUR.';
+revoke execute on function private.price_cart(jsonb) from public, anon, authenticated;
+
+create function private.hash_lines(p_lines jsonb, p_currency text) returns text
+language sql
+immutable
+set search_path = ''
+as $$
+  select left(encode(sha256(convert_to(
+    p_currency || ';' || string_agg(l.sku || 'x' || l.quantity || '@' || l.unit_amount, ';' order by l.sku collate "C"), 'UTF8'
+  )), 'hex'), 32)
+  from jsonb_to_recordset(p_lines) as l (sku text, quantity integer, unit_amount bigint)
+$$;
+comment on function private.hash_lines(jsonb, text) is 'Hash of lines (sku, quantity, price) and currency. It goes into the session''s metadata and must come back unchanged.';
+revoke execute on function private.hash_lines(jsonb, text) from public, anon, authenticated;
+
+create function private.asked_lines(p_items jsonb) returns jsonb
+language sql
+immutable
+set search_path = ''
+as $$
+  select jsonb_agg(jsonb_build_array(w.sku, w.quantity) order by w.sku collate "C")
+  from (select x.sku, sum(x.quantity) as quantity from jsonb_to_recordset(p_items) as x (sku text, quantity integer) group by x.sku) w
+$$;
+comment on function private.asked_lines(jsonb) is 'A cart as asked for: [[sku, quantity]…], summed and sorted. Two carts are the same cart when this is equal; prices do not matter.';
+revoke execute on function private.asked_lines(jsonb) from public, anon, authenticated;
+
+create function private.order_lines(p_order_id uuid) returns jsonb
+language sql
+stable
+security definer
+set search_path = ''
+as $$
+  select jsonb_agg(jsonb_build_array(i.sku, i.quantity) order by i.sku collate "C") from public.order_items i where i.order_id = p_order_id
+$$;
+comment on function private.order_lines(uuid) is 'The lines of an order in the form of asked_lines().';
+revoke execute on function private.order_lines(uuid) from public, anon, authenticated;
+
+create function private.refuse_shortage(p_wanted jsonb) returns void
+language plpgsql
+stable
+security definer
+set search_path = ''
+as $$
+declare
+  v_short jsonb;
+begin
+  select jsonb_agg(jsonb_build_object(
+    'sku', v.sku, 'requested', w.quantity, 'available', greatest(coalesce(l.on_hand - l.reserved, 0), 0)
+  ) order by v.sku collate "C")
+  into v_short
+  from jsonb_to_recordset(p_wanted) as w (variant_id uuid, quantity integer)
+  join public.product_variants v on v.id = w.variant_id
+  left join public.inventory_levels l on l.variant_id = w.variant_id
+  where coalesce(l.on_hand - l.reserved, 0) < w.quantity;
+  if v_short is not null then
+    raise exception 'not enough stock' using errcode = 'KCSTK', detail = v_short::text;
+  end if;
+end;
+$$;
+comment on function private.refuse_shortage(jsonb) is 'Raises KCSTK with [{ sku, requested, available }] when stock does not cover [{ variant_id, quantity }]. Call with the rows locked.';
+revoke execute on function private.refuse_shortage(jsonb) from public, anon, authenticated;
+
+create function private.reserve_stock(p_order_id uuid, p_expires_at timestamptz) returns void
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  v_wanted jsonb;
+begin
+  -- Every writer of inventory_levels locks by variant_id, so two carts cannot wait for each other.
+  perform 1
+  from public.inventory_levels l
+  where l.variant_id in (select i.variant_id from public.order_items i where i.order_id = p_order_id)
+  order by l.variant_id
+  for no key update;
+
+  select coalesce(jsonb_agg(jsonb_build_object('variant_id', i.variant_id, 'quantity', i.quantity)), '[]')
+  into v_wanted
+  from public.order_items i
+  left join public.inventory_reservations r on r.order_id = i.order_id and r.variant_id = i.variant_id
+  where i.order_id = p_order_id and coalesce(r.status, 'released') = 'released';
+  perform private.refuse_shortage(v_wanted);
+
+  update public.inventory_levels l set reserved = l.reserved + w.quantity
+  from jsonb_to_recordset(v_wanted) as w (variant_id uuid, quantity integer)
+  where l.variant_id = w.variant_id;
+
+  insert into public.inventory_reservations as r (order_id, variant_id, quantity, expires_at)
+  select i.order_id, i.variant_id, i.quantity, p_expires_at
+  from public.order_items i
+  where i.order_id = p_order_id
+  on conflict on constraint inventory_reservations_order_variant_key do update set
+    status = case r.status when 'released' then 'active' else r.status end,
+    expires_at = greatest(r.expires_at, excluded.expires_at),
+    updated_at = now();
+end;
+$$;
+comment on function private.reserve_stock(uuid, timestamptz) is
+  'Holds stock for all lines of an order or, raising KCSTK, for none. Lines already held keep their hold; p_expires_at extends it.';
+revoke execute on function private.reserve_stock(uuid, timestamptz) from public, anon, authenticated;

@@ -1,0 +1,113 @@
+-- How much of what, in how long, is too much. One row per rule; change thresholds and actions with update.
+
+create table private.velocity_rules (
+  name text primary key,
+  subject text not null,
+  measure text not null,
+  window_seconds integer not null,
+  threshold bigint not null,
+  min_share numeric,
+  currency text,
+  action text not null,
+  enabled boolean not null default true,
+  description text not null,
+  updated_at timestamptz not null default now(),
+  constraint velocity_rules_subject_known check (subject in ('address', 'email', 'user', 'card', 'shipping_address', 'shop')),
+  constraint velocity_rules_measure_known check (
+    measure in ('unpaid_checkouts', 'declines', 'declined_orders', 'cards', 'emails', 'amount', 'disposable_email')
+  ),
+  constraint velocity_rules_action_known check (action in ('allow', 'require_3ds', 'review', 'block')),
+  constraint velocity_rules_window_range check (window_seconds between 1 and 31 * 86400),
+  constraint velocity_rules_threshold_positive check (threshold > 0),
+  constraint velocity_rules_min_share_range check (min_share > 0 and min_share <= 1)
+);
+comment on table private.velocity_rules is
+  'Velocity rules. A rule hits when its measure over its subject and window reaches the threshold; each hit is a row in fraud_signals. Rules on card and shipping_address look at paid orders, because checkout does not know these yet; there block means review.';
+comment on column private.velocity_rules.measure is
+  'unpaid_checkouts: orders not paid. declines: refused payment attempts. declined_orders: orders with refused attempts and no success. cards, emails: how many different ones. amount: what the subject orders, this cart included, in currency. disposable_email: 1 for a throw-away address.';
+comment on column private.velocity_rules.min_share is 'Of declined_orders among all orders with attempts: tells an attack from a busy day.';
+comment on column private.velocity_rules.action is 'allow: only record. require_3ds: the bank asks the buyer. review: a paid order waits for staff. block: no checkout for now, and an alert.';
+alter table private.velocity_rules enable row level security;
+
+insert into private.velocity_rules (name, subject, measure, window_seconds, threshold, min_share, currency, action, description) values
+  ('user_unpaid_checkouts', 'user', 'unpaid_checkouts', 3600, 15, null, null, 'block', 'One account starts checkouts and pays none.'),
+  ('user_declines', 'user', 'declines', 3600, 6, null, null, 'block', 'One account tries cards that banks refuse.'),
+  ('user_cards', 'user', 'cards', 86400, 4, null, null, 'review', 'Many cards on one account.'),
+  ('user_many_cards', 'user', 'cards', 86400, 8, null, null, 'block', 'Far too many cards on one account.'),
+  ('user_amount', 'user', 'amount', 86400, 1000000, null, 'usd', 'review', 'More than 10 000 dollars a day on one account.'),
+  ('email_unpaid_checkouts', 'email', 'unpaid_checkouts', 3600, 15, null, null, 'block', 'One guest address starts checkouts and pays none.'),
+  ('email_declines', 'email', 'declines', 3600, 6, null, null, 'block', 'One guest address tries cards that banks refuse.'),
+  ('email_cards', 'email', 'cards', 86400, 4, null, null, 'review', 'Many cards under one guest address.'),
+  ('email_amount', 'email', 'amount', 86400, 1000000, null, 'usd', 'review', 'More than 10 000 dollars a day under one guest address.'),
+  ('email_disposable', 'email', 'disposable_email', 60, 1, null, null, 'require_3ds', 'A throw-away e-mail domain.'),
+  ('address_unpaid_checkouts', 'address', 'unpaid_checkouts', 600, 40, null, null, 'require_3ds', 'One network address starts many checkouts. Offices share an address, so nobody is refused.'),
+  ('address_declined_orders', 'address', 'declined_orders', 3600, 6, null, null, 'block', 'Six orders of one network address refused and never paid: no family does that.'),
+  ('address_emails', 'address', 'emails', 3600, 10, null, null, 'require_3ds', 'One network address under many names.'),
+  ('address_amount', 'address', 'amount', 86400, 2500000, null, 'usd', 'review', 'More than 25 000 dollars a day from one network address.'),
+  ('shop_declined_orders', 'shop', 'declined_orders', 600, 6, 0.8, null, 'block', 'Nearly all payments of the shop are refused: somebody tests cards from rotating addresses. Accounts that have paid before still get through.'),
+  ('card_declines', 'card', 'declines', 86400, 5, null, null, 'review', 'A card that was refused many times before it worked.'),
+  ('card_emails', 'card', 'emails', 86400, 10, null, null, 'allow', 'One card under many e-mail addresses. Only recorded: all of Stripe''s test orders share a few cards.'),
+  ('shipping_address_emails', 'shipping_address', 'emails', 86400, 10, null, null, 'allow', 'One delivery address under many e-mail addresses. Only recorded: offices and parcel shops look like this.');
+
+create table private.disposable_email_domains (
+  domain text primary key,
+  constraint disposable_email_domains_lower check (domain = lower(domain))
+);
+comment on table private.disposable_email_domains is 'Domains that give anybody a mailbox for minutes. Subdomains count as well.';
+alter table private.disposable_email_domains enable row level security;
+
+insert into private.disposable_email_domains (domain)
+select unnest(string_to_array(
+  '10minutemail.com,20minutemail.com,33mail.com,anonbox.net,burnermail.io,discard.email,dispostable.com,dropmail.me,'
+  'emailondeck.com,fakeinbox.com,fakemail.net,getairmail.com,getnada.com,grr.la,guerrillamail.biz,guerrillamail.com,'
+  'guerrillamail.de,guerrillamail.net,guerrillamail.org,guerrillamailblock.com,inboxkitten.com,mail-temp.com,maildrop.cc,'
+  'mailcatch.com,mailinator.com,mailnesia.com,mailsac.com,mintemail.com,mohmal.com,mytemp.email,sharklasers.com,'
+  'spam4.me,spamgourmet.com,temp-mail.io,temp-mail.org,tempail.com,tempmail.com,tempmailo.com,tempr.email,'
+  'throwawaymail.com,trashmail.com,trashmail.de,yopmail.com,yopmail.fr', ','
+));
+
+create function private.email_key(p_email text) returns text
+language sql
+immutable
+set search_path = ''
+as $$
+  -- shop+1@gmail.com, s.hop@googlemail.com and shop@gmail.com reach one mailbox.
+  select case when split_part(a.address, '@', 2) in ('gmail.com', 'googlemail.com')
+    then replace(split_part(split_part(a.address, '@', 1), '+', 1), '.', '') || '@gmail.com'
+    else split_part(split_part(a.address, '@', 1), '+', 1) || '@' || split_part(a.address, '@', 2)
+  end
+  from (select lower(trim(p_email)) as address) a
+  where a.address like '%_@_%'
+$$;
+comment on function private.email_key(text) is 'The mailbox behind an address: lower case, without +tags, without Gmail''s dots. Null for what is no address.';
+revoke execute on function private.email_key(text) from public, anon, authenticated;
+
+create function private.address_key(p_ip inet) returns inet
+language sql
+immutable
+set search_path = ''
+as $$
+  -- One customer of a provider owns a whole /64 of IPv6.
+  select case family(p_ip) when 6 then network(set_masklen(p_ip, 64))::inet else set_masklen(p_ip, 32) end
+$$;
+comment on function private.address_key(inet) is 'The network that one household holds: an IPv4 address, or the /64 of an IPv6 address.';
+revoke execute on function private.address_key(inet) from public, anon, authenticated;
+
+create function private.delivery_key(p_address jsonb) returns text
+language sql
+immutable
+set search_path = ''
+as $$
+  select lower(regexp_replace(
+    concat_ws('|', p_address ->> 'line1', p_address ->> 'line2', p_address ->> 'postal_code', p_address ->> 'country'), '[^[:alnum:]|]', '', 'g'
+  ))
+  where p_address ->> 'line1' is not null
+$$;
+comment on function private.delivery_key(jsonb) is 'A delivery address without case, spaces and punctuation. Null without a street.';
+revoke execute on function private.delivery_key(jsonb) from public, anon, authenticated;
+
+create index orders_email_key_idx on public.orders (private.email_key(email), created_at);
+create index orders_address_key_idx on public.orders (private.address_key(purchase_ip), created_at);
+create index orders_delivery_key_idx on public.orders (private.delivery_key(shipping_address), created_at);
+create index payment_attempts_created_at_idx on public.payment_attempts (created_at);
+create index fraud_signals_velocity_idx on public.fraud_signals (created_at) where kind = 'velocity';

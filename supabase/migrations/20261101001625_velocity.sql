@@ -1,0 +1,301 @@
+-- Velocity: measuring the rules at checkout and at payment, and what a hit leads to.
+
+create function private.subject_orders(p_subject text, p_key text, p_livemode boolean, p_since timestamptz) returns setof public.orders
+language plpgsql
+stable
+security definer
+set search_path = ''
+as $$
+begin
+  case p_subject
+    when 'address' then
+      return query select * from public.orders o
+        where private.address_key(o.purchase_ip) = p_key::inet and o.created_at >= p_since and o.livemode = p_livemode;
+    when 'email' then
+      return query select * from public.orders o
+        where private.email_key(o.email) = p_key and o.created_at >= p_since and o.livemode = p_livemode;
+    when 'user' then
+      return query select o.* from public.orders o join public.customers c on c.id = o.customer_id
+        where c.user_id = p_key::uuid and o.created_at >= p_since and o.livemode = p_livemode;
+    when 'shipping_address' then
+      return query select * from public.orders o
+        where private.delivery_key(o.shipping_address) = p_key and o.created_at >= p_since and o.livemode = p_livemode;
+    when 'card' then
+      return query select * from public.orders o
+        where o.livemode = p_livemode and o.id in (
+          select a.order_id from public.payment_attempts a where a.card_fingerprint = p_key and a.created_at >= p_since
+        );
+    else
+      return query select * from public.orders o where o.created_at >= p_since and o.livemode = p_livemode;
+  end case;
+end;
+$$;
+comment on function private.subject_orders(text, text, boolean, timestamptz) is 'Orders of one subject of the velocity rules since a time.';
+revoke execute on function private.subject_orders(text, text, boolean, timestamptz) from public, anon, authenticated;
+
+create function private.subject_attempts(p_subject text, p_key text, p_livemode boolean, p_since timestamptz) returns setof public.payment_attempts
+language plpgsql
+stable
+security definer
+set search_path = ''
+as $$
+begin
+  if p_subject = 'shop' then
+    return query select * from public.payment_attempts a where a.created_at >= p_since and a.livemode = p_livemode;
+  elsif p_subject = 'card' then
+    return query select * from public.payment_attempts a
+      where a.card_fingerprint = p_key and a.created_at >= p_since and a.livemode = p_livemode;
+  else
+    -- A payment page stays open for a day at most, so an order may be that much older than its attempts.
+    return query select a.* from public.payment_attempts a
+      where a.created_at >= p_since
+        and a.order_id in (select o.id from private.subject_orders(p_subject, p_key, p_livemode, p_since - interval '1 day') o);
+  end if;
+end;
+$$;
+comment on function private.subject_attempts(text, text, boolean, timestamptz) is 'Payment attempts of one subject of the velocity rules since a time.';
+revoke execute on function private.subject_attempts(text, text, boolean, timestamptz) from public, anon, authenticated;
+
+create function private.measure_velocity(
+  p_rule private.velocity_rules,
+  p_key text,
+  p_amount bigint,
+  p_currency text,
+  p_livemode boolean,
+  p_at timestamptz
+) returns jsonb
+language plpgsql
+stable
+security definer
+set search_path = ''
+as $$
+declare
+  v_since timestamptz := p_at - make_interval(secs => p_rule.window_seconds);
+  v_value bigint;
+  v_times timestamptz[];
+  v_share numeric;
+begin
+  case p_rule.measure
+    when 'disposable_email' then
+      select count(*) into v_value from private.disposable_email_domains d
+      where lower(split_part(p_key, '@', 2)) = d.domain or lower(split_part(p_key, '@', 2)) like '%.' || d.domain;
+    when 'unpaid_checkouts' then
+      select count(*), array_agg(o.created_at order by o.created_at) into v_value, v_times
+      from private.subject_orders(p_rule.subject, p_key, p_livemode, v_since) o
+      where o.paid_at is null and o.created_at <= p_at;
+    when 'emails' then
+      select count(*), array_agg(e.at order by e.at) into v_value, v_times
+      from (
+        select max(o.created_at) as at
+        from private.subject_orders(p_rule.subject, p_key, p_livemode, v_since) o
+        where o.email is not null and o.created_at <= p_at
+        group by private.email_key(o.email)
+      ) e;
+    when 'amount' then
+      if p_currency is not distinct from coalesce(p_rule.currency, p_currency) then
+        select coalesce(sum(o.amount_subtotal), 0) + p_amount into v_value
+        from private.subject_orders(p_rule.subject, p_key, p_livemode, v_since) o
+        where o.currency = p_currency and o.created_at <= p_at and (o.paid_at is not null or o.status in ('pending', 'processing'));
+      end if;
+    when 'declines' then
+      select count(*), array_agg(a.created_at order by a.created_at) into v_value, v_times
+      from private.subject_attempts(p_rule.subject, p_key, p_livemode, v_since) a
+      where a.outcome in ('failed', 'blocked');
+    when 'cards' then
+      select count(*), array_agg(c.at order by c.at) into v_value, v_times
+      from (
+        select max(a.created_at) as at
+        from private.subject_attempts(p_rule.subject, p_key, p_livemode, v_since) a
+        where a.card_fingerprint is not null
+        group by a.card_fingerprint
+      ) c;
+    when 'declined_orders' then
+      select count(*) filter (where d.declined), array_agg(d.at order by d.at) filter (where d.declined),
+        (count(*) filter (where d.declined))::numeric / greatest(count(*), 1)
+      into v_value, v_times, v_share
+      from (
+        select max(a.created_at) as at, not bool_or(a.outcome = 'succeeded') and bool_or(a.outcome in ('failed', 'blocked')) as declined
+        from private.subject_attempts(p_rule.subject, p_key, p_livemode, v_since) a
+        where a.order_id is not null
+        group by a.order_id
+      ) d;
+  end case;
+  if coalesce(v_value, 0) < p_rule.threshold or v_share < p_rule.min_share then
+    return null;
+  end if;
+  return jsonb_build_object(
+    'rule', p_rule.name, 'rule_action', p_rule.action, 'subject', p_rule.subject, 'measure', p_rule.measure,
+    'value', v_value, 'threshold', p_rule.threshold, 'window_seconds', p_rule.window_seconds,
+    -- The subject itself is personal data: a digest is enough to see that two hits are of one.
+    'subject_digest', left(encode(sha256(convert_to(p_key, 'UTF8')), 'hex'), 16),
+    -- When enough of them have left the window for the rule to let go.
+    'retry_after_seconds', coalesce(greatest(1, ceil(extract(epoch from
+      v_times[v_value - p_rule.threshold + 1] + make_interval(secs => p_rule.window_seconds) - p_at
+    )))::integer, p_rule.window_seconds)
+  );
+end;
+$$;
+comment on function private.measure_velocity(private.velocity_rules, text, bigint, text, boolean, timestamptz) is
+  'A hit of a rule by a subject, or null. p_amount and p_currency: the cart that asks. retry_after_seconds: until the rule lets go.';
+revoke execute on function private.measure_velocity(private.velocity_rules, text, bigint, text, boolean, timestamptz) from public, anon, authenticated;
+
+create function private.check_velocity(
+  p_mode text,
+  p_user_id uuid,
+  p_email text,
+  p_ip inet,
+  p_amount bigint,
+  p_currency text,
+  p_livemode boolean
+) returns jsonb
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  v_mailbox text := private.email_key(p_email);
+  v_rule private.velocity_rules;
+  v_key text;
+  v_hit jsonb;
+  v_hits jsonb := '[]';
+  v_action text := 'allow';
+  v_actions text[];
+  v_result jsonb;
+begin
+  if p_mode = 'off' then
+    return jsonb_build_object('action', 'allow', 'hits', '[]'::jsonb);
+  end if;
+  if v_mailbox is not null then
+    -- A burst under one address must not slip through because none of it can see the others yet.
+    perform pg_advisory_xact_lock(hashtextextended('velocity:' || v_mailbox, 0));
+  end if;
+
+  for v_rule in
+    select * from private.velocity_rules r where r.enabled and r.subject in ('user', 'email', 'address', 'shop') order by r.name
+  loop
+    v_key := case v_rule.subject
+      when 'user' then p_user_id::text
+      when 'address' then host(private.address_key(p_ip)) || '/' || masklen(private.address_key(p_ip))
+      -- Anybody can type anybody's address: what was done under it must not lock an account out.
+      when 'email' then case when p_user_id is null or v_rule.measure = 'disposable_email' then v_mailbox end
+      when 'shop' then case when not exists (
+        select 1 from public.customers c join public.orders o on o.customer_id = c.id
+        where c.user_id = p_user_id and o.paid_at is not null
+      ) then 'shop' end
+    end;
+    continue when v_key is null;
+    v_hit := private.measure_velocity(v_rule, v_key, p_amount, p_currency, p_livemode, clock_timestamp());
+    if v_hit is not null then
+      v_hits := v_hits || (v_hit || jsonb_build_object(
+        'mode', p_mode, 'action', case p_mode when 'enforce' then v_rule.action else 'allow' end
+      ));
+    end if;
+  end loop;
+
+  select array_agg(h ->> 'action') into v_actions from jsonb_array_elements(v_hits) h;
+  v_action := case
+    when 'block' = any (v_actions) then 'block'
+    when 'review' = any (v_actions) then 'review'
+    when 'require_3ds' = any (v_actions) then 'require_3ds'
+    else 'allow'
+  end;
+  v_result := jsonb_build_object(
+    'action', v_action,
+    'three_d_secure', case when 'require_3ds' = any (v_actions) then 'any' end,
+    'retry_after_seconds', (select max((h ->> 'retry_after_seconds')::integer) from jsonb_array_elements(v_hits) h where h ->> 'action' = 'block'),
+    'hits', v_hits
+  );
+  perform private.raise_attack_alert(v_hits);
+  if v_action = 'block' then
+    perform private.record_velocity_hits(v_result, null);
+  end if;
+  return v_result;
+end;
+$$;
+comment on function private.check_velocity(text, uuid, text, inet, bigint, text, boolean) is
+  'Measures the rules for a checkout: { action, three_d_secure, retry_after_seconds, hits }, the strongest action of all hits. Mode report: every action is allow, and the hits tell what would have been. Records the hits of a block itself, since no order will carry them.';
+revoke execute on function private.check_velocity(text, uuid, text, inet, bigint, text, boolean) from public, anon, authenticated;
+
+create function private.record_velocity_hits(p_risk jsonb, p_order_id uuid) returns void
+language sql
+security definer
+set search_path = ''
+as $$
+  insert into public.fraud_signals (order_id, kind, severity, open, data)
+  select p_order_id, 'velocity',
+    case h ->> 'rule_action' when 'block' then 'critical' when 'review' then 'warning' else 'info' end,
+    h ->> 'action' = 'review', h - 'retry_after_seconds'
+  from jsonb_array_elements(p_risk -> 'hits') h
+$$;
+comment on function private.record_velocity_hits(jsonb, uuid) is 'One fraud_signals row per hit. An open one with action review holds its order once it is paid.';
+revoke execute on function private.record_velocity_hits(jsonb, uuid) from public, anon, authenticated;
+
+create function private.raise_attack_alert(p_hits jsonb) returns void
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  -- Refusals closer together than this belong to one attack.
+  c_lull constant interval := '1 hour';
+  v_rules jsonb;
+  v_key text;
+begin
+  select jsonb_agg(distinct h ->> 'rule') into v_rules from jsonb_array_elements(p_hits) h where h ->> 'rule_action' = 'block';
+  if v_rules is null then
+    return;
+  end if;
+  perform pg_advisory_xact_lock(hashtextextended('velocity alert', 0));
+  select a.dedupe_key into v_key from public.alerts a
+  where a.kind = 'velocity' and a.last_at > clock_timestamp() - c_lull
+  order by a.last_at desc limit 1;
+  perform private.raise_alert(
+    'velocity', 'critical', coalesce(v_key, 'velocity:' || to_char(clock_timestamp() at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS')),
+    jsonb_build_object('rules', v_rules)
+  );
+end;
+$$;
+comment on function private.raise_attack_alert(jsonb) is 'One alert per attack, counted up while it goes on, whichever rules it runs into.';
+revoke execute on function private.raise_attack_alert(jsonb) from public, anon, authenticated;
+
+create function private.check_paid_velocity(o public.orders) returns void
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  v_rule private.velocity_rules;
+  v_key text;
+  v_hit jsonb;
+begin
+  if o.velocity_mode = 'off' then
+    return;
+  end if;
+  for v_rule in
+    select * from private.velocity_rules r where r.enabled and r.subject in ('card', 'shipping_address') order by r.name
+  loop
+    v_key := case v_rule.subject
+      when 'shipping_address' then private.delivery_key(o.shipping_address)
+      when 'card' then (
+        select a.card_fingerprint from public.payment_attempts a
+        where a.order_id = o.id and a.outcome = 'succeeded' and a.card_fingerprint is not null
+        order by a.created_at, a.id limit 1
+      )
+    end;
+    continue when v_key is null or exists (
+      select 1 from public.fraud_signals f where f.order_id = o.id and f.kind = 'velocity' and f.data ->> 'rule' = v_rule.name
+    );
+    v_hit := private.measure_velocity(v_rule, v_key, 0, o.currency, o.livemode, coalesce(o.paid_at, now()));
+    if v_hit is not null then
+      perform private.record_velocity_hits(jsonb_build_object('hits', jsonb_build_array(v_hit || jsonb_build_object(
+        'mode', o.velocity_mode,
+        -- The money is there already: to block means to hold the goods.
+        'action', case when o.velocity_mode <> 'enforce' then 'allow' when v_rule.action = 'block' then 'review' else v_rule.action end
+      ))), o.id);
+    end if;
+  end loop;
+end;
+$$;
+comment on function private.check_paid_velocity(public.orders) is
+  'Measures the rules on card and delivery address once an order is paid, each once per order. Called by settle_order() only.';
+revoke execute on function private.check_paid_velocity(public.orders) from public, anon, authenticated;

@@ -1,0 +1,260 @@
+-- Checkout: from a cart to a frozen order that waits for its session.
+
+create function private.checkout_snapshot(p_order_id uuid, p_outcome text) returns jsonb
+language sql
+stable
+security definer
+set search_path = ''
+as $$
+  select jsonb_build_object(
+    'outcome', p_outcome,
+    'order_id', o.id,
+    'order_number', o.number,
+    'attempt', o.attempt,
+    'currency', o.currency,
+    'amount_subtotal', o.amount_subtotal,
+    'session_expires_at', floor(extract(epoch from o.session_expires_at))::bigint,
+    'email', o.email,
+    'locale', o.locale,
+    'stripe_customer_id', c.stripe_customer_id,
+    -- An account that Stripe does not know yet. generation counts deletions: Stripe answers a repeated
+    -- idempotency key with the customer it made first, also when that one is gone.
+    'customer', case when c.user_id is not null and c.stripe_customer_id is null then jsonb_build_object(
+      'id', c.id, 'email', c.email, 'generation', coalesce(floor(extract(epoch from c.stripe_deleted_at) * 1000)::bigint, 0)
+    ) end,
+    'cart_hash', o.cart_hash,
+    'three_d_secure', o.three_d_secure,
+    'prices_include_tax', coalesce((private.setting('prices_include_tax'))::boolean, false),
+    'shipping_rates', private.offered_shipping_rates(o.currency),
+    'items', (
+      select jsonb_agg(jsonb_build_object(
+        'sku', i.sku, 'name', i.name, 'description', p.description, 'image_url', p.image_url,
+        'quantity', i.quantity, 'unit_amount', i.unit_amount, 'stripe_price_id', v.stripe_price_id
+      ) order by i.sku collate "C")
+      from public.order_items i
+      join public.product_variants v on v.id = i.variant_id
+      join public.products p on p.id = v.product_id
+      where i.order_id = o.id
+    ),
+    'session', (
+      select jsonb_build_object('id', s.id, 'url', s.url, 'status', s.status, 'expires_at', floor(extract(epoch from s.expires_at))::bigint)
+      from public.checkout_sessions s
+      where s.order_id = o.id and (s.attempt = o.attempt or s.id = o.session_id)
+      order by (s.id = o.session_id) desc nulls last, (s.status = 'open') desc, s.created_at desc
+      limit 1
+    )
+  )
+  from public.orders o
+  left join public.customers c on c.id = o.customer_id
+  where o.id = p_order_id
+$$;
+comment on function private.checkout_snapshot(uuid, text) is
+  'All that the checkout function needs to create, repeat or return the session of an order''s current attempt. session null: Stripe has not been asked, or its answer was lost.';
+revoke execute on function private.checkout_snapshot(uuid, text) from public, anon, authenticated;
+
+create function private.reopen_checkout(p_order_id uuid, p_session_seconds integer, p_hold_seconds integer) returns void
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  v_currency text;
+  v_gone jsonb;
+  v_cart jsonb;
+begin
+  select currency into v_currency from public.orders where id = p_order_id;
+  select jsonb_agg(jsonb_build_object('sku', i.sku, 'requested', i.quantity, 'available', 0) order by i.sku collate "C") into v_gone
+  from public.order_items i
+  join public.product_variants v on v.id = i.variant_id
+  join public.products p on p.id = v.product_id
+  where i.order_id = p_order_id and (not v.active or not p.active or v.currency <> v_currency);
+  if v_gone is not null then
+    raise exception 'no longer sold' using errcode = 'KCSTK', detail = v_gone::text;
+  end if;
+
+  perform private.reserve_stock(p_order_id, now() + make_interval(secs => p_hold_seconds));
+  -- Today's prices: the shopper sees them on the new payment page, and an old order is no way to an old price.
+  select private.price_cart(jsonb_agg(jsonb_build_object('sku', i.sku, 'quantity', i.quantity))) into v_cart
+  from public.order_items i where i.order_id = p_order_id;
+  update public.order_items i set unit_amount = l.unit_amount, name = l.name
+  from jsonb_to_recordset(v_cart -> 'lines') as l (variant_id uuid, name text, unit_amount bigint)
+  where i.order_id = p_order_id and i.variant_id = l.variant_id and i.unit_amount <> l.unit_amount;
+  update public.orders set
+    attempt = attempt + 1,
+    session_expires_at = now() + make_interval(secs => p_session_seconds),
+    abandoned_at = null,
+    cart_hash = v_cart ->> 'hash',
+    amount_subtotal = (v_cart ->> 'amount')::bigint,
+    amount_total = (v_cart ->> 'amount')::bigint
+  where id = p_order_id;
+  perform private.record_order_event(p_order_id, 'checkout_reopened', 'checkout', jsonb_build_object('amount_subtotal', v_cart -> 'amount'));
+  perform private.settle_order(p_order_id, 'checkout');
+end;
+$$;
+comment on function private.reopen_checkout(uuid, integer, integer) is
+  'A new attempt of an unpaid order at today''s prices: holds stock again (KCSTK when it is gone or no longer sold) and counts up the attempt. The caller has locked the order.';
+revoke execute on function private.reopen_checkout(uuid, integer, integer) from public, anon, authenticated;
+
+create function private.find_checkout(p_idempotency_key text, p_lines jsonb, p_email text, p_session_seconds integer, p_hold_seconds integer) returns jsonb
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  o public.orders;
+begin
+  select * into o from public.orders where idempotency_key = p_idempotency_key for no key update;
+  if not found then
+    return null;
+  end if;
+  -- Compared as asked for, not as priced: a price change meanwhile is not another cart. A guest's address is
+  -- part of it, so that a key that two guests happen to share does not show one the other's payment page.
+  if p_lines is distinct from private.order_lines(o.id)
+    or (p_idempotency_key like 'guest:%' and o.session_id is null and lower(o.email) <> lower(p_email)) then
+    raise exception 'this Idempotency-Key was used for another cart' using errcode = 'KCIDC';
+  end if;
+  if o.status in ('expired', 'payment_failed') then
+    perform private.reopen_checkout(o.id, p_session_seconds, p_hold_seconds);
+  end if;
+  return private.checkout_snapshot(o.id, 'existing');
+end;
+$$;
+comment on function private.find_checkout(text, jsonb, text, integer, integer) is
+  'The order that an Idempotency-Key made before, or null. An expired one gets a new attempt. p_lines as of asked_lines(). KCIDC: the key belongs to another cart.';
+revoke execute on function private.find_checkout(text, jsonb, text, integer, integer) from public, anon, authenticated;
+
+create function private.open_checkouts(p_user_id uuid, p_session_id text, p_livemode boolean) returns setof public.orders
+language sql
+stable
+security definer
+set search_path = ''
+as $$
+  select o.* from public.orders o
+  join public.customers c on c.id = o.customer_id
+  where c.user_id = p_user_id and o.livemode = p_livemode and o.status = 'pending'
+  union
+  -- Whoever knows the id of a session has been to its payment page.
+  select o.* from public.checkout_sessions s
+  join public.orders o on o.id = s.order_id
+  left join public.customers c on c.id = o.customer_id
+  where s.id = p_session_id and o.livemode = p_livemode and o.status = 'pending'
+    and (c.user_id is null or c.user_id = p_user_id)
+$$;
+comment on function private.open_checkouts(uuid, text, boolean) is
+  'The unpaid checkouts of a shopper: those of the account, and for guests the one whose session id they present. An e-mail address is no proof of anything and is not looked at.';
+revoke execute on function private.open_checkouts(uuid, text, boolean) from public, anon, authenticated;
+
+create function private.account_customer(p_user_id uuid, p_email text, p_livemode boolean) returns uuid
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  v_email text;
+  v_id uuid;
+begin
+  -- The account's own address, not the one that this cart names.
+  select coalesce(u.email, p_email) into v_email from auth.users u where u.id = p_user_id;
+  insert into public.customers as c (user_id, email, livemode) values (p_user_id, v_email, p_livemode)
+  on conflict on constraint customers_user_id_key do update set email = coalesce(excluded.email, c.email)
+  returning id into v_id;
+  return v_id;
+end;
+$$;
+comment on function private.account_customer(uuid, text, boolean) is 'The customers row of an account, made at its first checkout.';
+revoke execute on function private.account_customer(uuid, text, boolean) from public, anon, authenticated;
+
+create function public.begin_checkout(
+  p_items jsonb,
+  p_idempotency_key text,
+  p_user_id uuid,
+  p_email text,
+  p_client_ip text,
+  p_user_agent text,
+  p_locale text,
+  p_livemode boolean,
+  p_session_seconds integer,
+  p_hold_seconds integer,
+  p_velocity_mode text default 'off',
+  p_previous_session_id text default null,
+  p_supersede boolean default true
+) returns jsonb
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  -- "The same cart again a few seconds later": longer than a browser waits before it gives up and repeats.
+  c_repeat_window constant interval := '30 seconds';
+  v_key text := coalesce(p_user_id::text, 'guest') || ':' || p_idempotency_key;
+  v_lines jsonb := private.asked_lines(p_items);
+  v_found jsonb;
+  v_cart jsonb;
+  v_again uuid;
+  v_superseded text[];
+  v_risk jsonb;
+  v_order_id uuid;
+begin
+  -- Parallel repeats queue up here and find the order that the first one made.
+  if v_key is not null then
+    perform pg_advisory_xact_lock(hashtextextended('checkout:' || v_key, 0));
+    v_found := private.find_checkout(v_key, v_lines, p_email, p_session_seconds, p_hold_seconds);
+    if v_found is not null then
+      return v_found;
+    end if;
+  end if;
+  if p_user_id is not null then
+    perform pg_advisory_xact_lock(hashtextextended('checkout-of:' || p_user_id, 0));
+  end if;
+  v_cart := private.price_cart(p_items);
+
+  if p_idempotency_key is null then
+    select o.id into v_again
+    from private.open_checkouts(p_user_id, p_previous_session_id, p_livemode) o
+    where o.created_at > now() - c_repeat_window and o.cart_hash = v_cart ->> 'hash' and private.order_lines(o.id) = v_lines
+    order by o.created_at desc limit 1;
+    if v_again is not null then
+      return private.checkout_snapshot(v_again, 'existing');
+    end if;
+  end if;
+  if p_supersede then
+    select array_agg(s.id order by s.id) into v_superseded
+    from private.open_checkouts(p_user_id, p_previous_session_id, p_livemode) o
+    join public.checkout_sessions s on s.order_id = o.id
+    where s.status = 'open';
+    if v_superseded is not null then
+      return jsonb_build_object('outcome', 'superseded', 'session_ids', to_jsonb(v_superseded));
+    end if;
+  end if;
+
+  v_risk := private.check_velocity(
+    p_velocity_mode, p_user_id, p_email, p_client_ip::inet, (v_cart ->> 'amount')::bigint, v_cart ->> 'currency', p_livemode
+  );
+  if v_risk ->> 'action' = 'block' then
+    return jsonb_build_object('outcome', 'velocity_exceeded', 'retry_after_seconds', v_risk -> 'retry_after_seconds');
+  end if;
+
+  insert into public.orders (
+    customer_id, email, locale, currency, amount_subtotal, amount_total, livemode, cart_hash, idempotency_key,
+    session_expires_at, purchase_ip, user_agent, three_d_secure, velocity_mode
+  ) values (
+    case when p_user_id is not null then private.account_customer(p_user_id, p_email, p_livemode) end,
+    p_email, p_locale, v_cart ->> 'currency', (v_cart ->> 'amount')::bigint, (v_cart ->> 'amount')::bigint, p_livemode,
+    v_cart ->> 'hash', v_key, now() + make_interval(secs => p_session_seconds), p_client_ip::inet, left(p_user_agent, 500),
+    v_risk ->> 'three_d_secure', p_velocity_mode
+  ) returning id into v_order_id;
+  insert into public.order_items (order_id, variant_id, sku, name, quantity, unit_amount)
+  select v_order_id, l.variant_id, l.sku, l.name, l.quantity, l.unit_amount
+  from jsonb_to_recordset(v_cart -> 'lines') as l (variant_id uuid, sku text, name text, quantity integer, unit_amount bigint);
+  perform private.record_velocity_hits(v_risk, v_order_id);
+
+  perform private.reserve_stock(v_order_id, now() + make_interval(secs => p_hold_seconds));
+  perform private.record_order_event(v_order_id, 'order_created', 'checkout', jsonb_build_object('amount_subtotal', v_cart -> 'amount', 'currency', v_cart ->> 'currency'));
+  perform private.record_order_event(v_order_id, 'stock_reserved', 'checkout');
+  return private.checkout_snapshot(v_order_id, 'created');
+end;
+$$;
+comment on function public.begin_checkout(jsonb, text, uuid, text, text, text, text, boolean, integer, integer, text, text, boolean) is
+  'Makes a pending order with frozen prices and reserved stock from [{ sku, quantity }], or finds the one this Idempotency-Key (or this shopper, seconds ago) made before. Outcomes: created, existing (the snapshot to send to Stripe), superseded (expire session_ids at Stripe, then ask again with p_supersede false), velocity_exceeded. KCSKU unknown_sku, KCSTK insufficient_stock, KCIDC idempotency_conflict, KCCUR mixed currencies, KCINV invalid.';
+revoke execute on function public.begin_checkout(jsonb, text, uuid, text, text, text, text, boolean, integer, integer, text, text, boolean) from public, anon, authenticated;
+grant execute on function public.begin_checkout(jsonb, text, uuid, text, text, text, text, boolean, integer, integer, text, text, boolean) to service_role;

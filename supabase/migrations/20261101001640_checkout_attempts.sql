@@ -1,0 +1,137 @@
+-- The life of an attempt after the order exists: its session, a new attempt, or none at all.
+
+create function public.attach_checkout_session(p_order_id uuid, p_attempt integer, p_fact jsonb) returns jsonb
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  v_created boolean;
+  v_status text;
+begin
+  perform 1 from public.orders where id = p_order_id for no key update;
+  if not found then
+    raise exception 'order % does not exist', p_order_id using errcode = 'KCORD';
+  end if;
+  v_created := not exists (select 1 from public.checkout_sessions where id = p_fact ->> 'id');
+  -- Time zero: whatever an event says of this session is newer than what its creation said.
+  perform private.merge_checkout_session(p_fact || jsonb_build_object('attempt', p_attempt), p_order_id, to_timestamp(0));
+  -- A webhook that came first has merged the session without its link.
+  update public.checkout_sessions set url = p_fact ->> 'url' where id = p_fact ->> 'id' and url is null;
+  -- An account's first session tells us the customer that Stripe made for it.
+  update public.customers c set stripe_customer_id = p_fact ->> 'customer_id'
+  from public.orders o
+  where o.id = p_order_id and c.id = o.customer_id and c.stripe_customer_id is null and c.livemode = (p_fact ->> 'livemode')::boolean
+    and not exists (select 1 from public.customers other where other.stripe_customer_id = p_fact ->> 'customer_id')
+    and not exists (select 1 from private.stripe_customers gone where gone.id = p_fact ->> 'customer_id' and gone.deleted_at is not null);
+  if v_created then
+    perform private.record_order_event(p_order_id, 'checkout_session_created', 'checkout', jsonb_build_object('session_id', p_fact ->> 'id', 'attempt', p_attempt));
+  end if;
+  v_status := private.settle_order(p_order_id, 'checkout');
+  return jsonb_build_object('created', v_created, 'status', v_status);
+end;
+$$;
+comment on function public.attach_checkout_session(uuid, integer, jsonb) is
+  'Notes the session that Stripe made for an attempt. Idempotent: created is true for the first call only. KCORD: no such order.';
+revoke execute on function public.attach_checkout_session(uuid, integer, jsonb) from public, anon, authenticated;
+grant execute on function public.attach_checkout_session(uuid, integer, jsonb) to service_role;
+
+create function public.restart_checkout_attempt(p_order_id uuid, p_attempt integer, p_session_seconds integer, p_hold_seconds integer) returns jsonb
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  o public.orders;
+begin
+  select * into o from public.orders where id = p_order_id for no key update;
+  if not found then
+    raise exception 'order % does not exist', p_order_id using errcode = 'KCORD';
+  end if;
+  -- Only the attempt that the caller saw end moves on; a parallel repeat finds that it already has.
+  if o.attempt = p_attempt and o.session_id is null and o.cancelled_at is null and not exists (
+    select 1 from public.checkout_sessions s where s.order_id = o.id and s.attempt = p_attempt and s.status <> 'expired'
+  ) then
+    perform private.reopen_checkout(o.id, p_session_seconds, p_hold_seconds);
+  end if;
+  return private.checkout_snapshot(o.id, 'existing');
+end;
+$$;
+comment on function public.restart_checkout_attempt(uuid, integer, integer, integer) is
+  'Replaces an attempt that Stripe never carried out (its expires_at had come too near), or whose session has expired, by the next one. Same answer as begin_checkout(). KCORD, KCSTK.';
+revoke execute on function public.restart_checkout_attempt(uuid, integer, integer, integer) from public, anon, authenticated;
+grant execute on function public.restart_checkout_attempt(uuid, integer, integer, integer) to service_role;
+
+create function public.abandon_checkout(p_order_id uuid, p_attempt integer) returns jsonb
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  o public.orders;
+  v_abandoned boolean;
+begin
+  select * into o from public.orders where id = p_order_id for no key update;
+  if not found then
+    raise exception 'order % does not exist', p_order_id using errcode = 'KCORD';
+  end if;
+  v_abandoned := o.attempt = p_attempt and o.abandoned_at is null
+    and not exists (select 1 from public.checkout_sessions s where s.order_id = o.id and s.attempt = p_attempt);
+  if v_abandoned then
+    update public.orders set abandoned_at = now() where id = o.id;
+    perform private.record_order_event(o.id, 'checkout_abandoned', 'checkout', jsonb_build_object('attempt', p_attempt));
+    perform private.settle_order(o.id, 'checkout');
+  end if;
+  return jsonb_build_object('abandoned', v_abandoned, 'status', (select status from public.orders where id = o.id));
+end;
+$$;
+comment on function public.abandon_checkout(uuid, integer) is
+  'Ends an attempt that has no session, which frees its stock. Call it only when Stripe has refused the attempt, or has been asked and knows no session of it that could still be paid. abandoned false: the attempt has a session, or is not the current one. KCORD: no such order.';
+revoke execute on function public.abandon_checkout(uuid, integer) from public, anon, authenticated;
+grant execute on function public.abandon_checkout(uuid, integer) to service_role;
+
+create function public.resume_checkout(p_order_id uuid, p_session_seconds integer, p_hold_seconds integer) returns jsonb
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  o public.orders;
+begin
+  select * into o from public.orders where id = p_order_id for no key update;
+  if not found then
+    raise exception 'order % does not exist', p_order_id using errcode = 'KCORD';
+  elsif o.session_id is not null or o.status = 'processing' then
+    return jsonb_build_object('outcome', 'paid', 'session_id', coalesce(o.session_id, (
+      select s.id from public.checkout_sessions s where s.order_id = o.id and s.status = 'complete' order by s.completed_at desc limit 1
+    )));
+  elsif o.cancelled_at is not null then
+    return jsonb_build_object('outcome', 'cancelled');
+  elsif o.status in ('expired', 'payment_failed') then
+    perform private.reopen_checkout(o.id, p_session_seconds, p_hold_seconds);
+  end if;
+  return private.checkout_snapshot(o.id, 'existing');
+end;
+$$;
+comment on function public.resume_checkout(uuid, integer, integer) is
+  'What a resume link leads to. existing: the snapshot of an attempt that can be paid, a new one at today''s prices when the last has expired or failed; paid: { session_id } for the success page; cancelled. KCORD: no such order. KCSTK: sold out.';
+revoke execute on function public.resume_checkout(uuid, integer, integer) from public, anon, authenticated;
+grant execute on function public.resume_checkout(uuid, integer, integer) to service_role;
+
+create function public.forget_stripe_customer(p_order_id uuid, p_stripe_customer_id text) returns jsonb
+language plpgsql
+security definer
+set search_path = ''
+as $$
+begin
+  perform private.merge_customer(
+    jsonb_build_object('id', p_stripe_customer_id, 'livemode', o.livemode, 'email', null, 'name', null, 'deleted', true), now()
+  )
+  from public.orders o where o.id = p_order_id;
+  return private.checkout_snapshot(p_order_id, 'existing');
+end;
+$$;
+comment on function public.forget_stripe_customer(uuid, text) is
+  'Stripe says that this customer is gone, before its event has come. Returns the snapshot of the order, now without it.';
+revoke execute on function public.forget_stripe_customer(uuid, text) from public, anon, authenticated;
+grant execute on function public.forget_stripe_customer(uuid, text) to service_role;
