@@ -7,7 +7,8 @@ import { startGateway } from "./server.ts";
 import { join } from "node:path";
 
 const port = Number(Deno.env.get("LOCAL_API_PORT") ?? "54321");
-const stored = await loadKeys(Deno.env.get("LOCAL_DIR") ?? ".local");
+const dir = Deno.env.get("LOCAL_DIR") ?? ".local";
+const stored = await loadKeys(dir);
 
 /** Hosted functions keep running after their answer for work handed to this; here the process simply stays. */
 Object.assign(globalThis, { EdgeRuntime: { waitUntil: (promise: Promise<unknown>) => void promise } });
@@ -24,8 +25,19 @@ const gateway = startGateway({
   ),
   log: (line) => console.error(line),
 });
-exitWithParent(() => gateway.stop());
+const stack = Deno.ppid;
+exitWithParent(async () => {
+  await gateway.stop();
+  await forgetStackFile();
+});
 console.log(`ready ${gateway.url}`);
+
+/** A stack that was killed cannot take its file back; whoever waits for the next one must not read the old. */
+async function forgetStackFile(): Promise<void> {
+  const path = join(dir, "stack.json");
+  const text = await Deno.readTextFile(path).catch(() => null);
+  if (text !== null && JSON.parse(text).pid === stack) await Deno.remove(path).catch(() => {});
+}
 
 /** Keys that a developer handed to the functions are keys of the gateway too. */
 function given(variable: string): string[] {
