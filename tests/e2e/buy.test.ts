@@ -92,7 +92,7 @@ test("demo store: the success page settles the order when no webhook arrives", a
     await payment.pay(CARD_THAT_PAYS);
     await shopper.followUntil("paid");
     assert.equal((await floor().orderOf(session)).status, "paid");
-    assert.deepEqual(await floor().eventsOf(session), []);
+    assert.equal((await floor().eventsOf(session)).length, 0);
   } finally {
     await floor().faults(null);
   }
