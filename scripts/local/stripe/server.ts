@@ -46,10 +46,11 @@ const DEFAULT_PACE: Pace = {
 
 /** Starts the Stripe stand-in on 127.0.0.1. */
 export function startStripe(options: StripeOptions): Promise<RunningStripe> {
-  if (options.dir !== null) Deno.mkdirSync(options.dir, { recursive: true });
-  const store = new Store(options.dir === null ? null : `${options.dir}/stripe.db`);
-  const standIn = new StandIn(store, options);
-  return Promise.resolve(standIn.listen(options.port));
+  return new Promise((resolve) => {
+    if (options.dir !== null) Deno.mkdirSync(options.dir, { recursive: true });
+    const store = new Store(options.dir === null ? null : `${options.dir}/stripe.db`);
+    resolve(new StandIn(store, options).listen(options.port));
+  });
 }
 
 /** The parts of the stand-in and what binds them: one store, one queue, one clock. */

@@ -48,24 +48,31 @@ export class CliListeners {
     return response;
   }
 
-  /** Sends an event to every listener, signed for each moment anew. */
+  /**
+   * Sends an event to every listener: once for the account's default version (null) and once for the latest one.
+   * The CLI drops the copy its `--latest` flag does not ask for.
+   */
   send(event: StoredEvent, body: string): void {
     for (const socket of this.#sockets) {
       if (socket.readyState !== WebSocket.OPEN) continue;
-      socket.send(JSON.stringify({
-        type: "webhook_event",
-        endpoint: { api_version: event.api_version },
-        event_payload: body,
-        http_headers: {
-          "Cache-Control": "no-cache",
-          "Content-Type": "application/json; charset=utf-8",
-          "Stripe-Signature": signatureHeader(body, [this.#secret], Math.floor(Date.now() / 1000)),
-          "User-Agent": "Stripe/1.0 (+https://stripe.com/docs/webhooks)",
-        },
-        webhook_id: newId("webhook_endpoint").replace("we_", "wh_"),
-        webhook_conversation_id: newId("webhook_endpoint").replace("we_", "wc_"),
-      }));
+      for (const version of [null, event.api_version]) socket.send(this.#message(body, version));
     }
+  }
+
+  #message(body: string, version: string | null): string {
+    return JSON.stringify({
+      type: "webhook_event",
+      endpoint: { api_version: version },
+      event_payload: body,
+      http_headers: {
+        "Cache-Control": "no-cache",
+        "Content-Type": "application/json; charset=utf-8",
+        "Stripe-Signature": signatureHeader(body, [this.#secret], Math.floor(Date.now() / 1000)),
+        "User-Agent": "Stripe/1.0 (+https://stripe.com/docs/webhooks)",
+      },
+      webhook_id: newId("webhook_endpoint").replace("we_", "wh_"),
+      webhook_conversation_id: newId("webhook_endpoint").replace("we_", "wc_"),
+    });
   }
 
   closeAll(): void {

@@ -98,7 +98,9 @@ export function bindFields() {
 
   for (const input of document.querySelectorAll("#checkout input[id]")) {
     if (!(input instanceof HTMLInputElement)) continue;
-    input.addEventListener("blur", () => {
+    input.addEventListener("blur", (event) => {
+      // A message that pushes the button away while it is being pressed would swallow the click; submitting checks all.
+      if (event.relatedTarget instanceof HTMLButtonElement) return;
       // An empty field that was only passed through is no mistake yet.
       if (input.value !== "" && input.type !== "checkbox") showProblem(input.id, problemWith(input));
     });
