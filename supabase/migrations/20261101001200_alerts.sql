@@ -46,6 +46,7 @@ security definer
 set search_path = ''
 as $$
 declare
+  v_known text := (select status from public.alerts where dedupe_key = p_dedupe_key);
   v_alert public.alerts;
 begin
   insert into public.alerts as a (kind, severity, dedupe_key, data)
@@ -56,11 +57,15 @@ begin
   returning * into v_alert;
   if v_alert.count = 1 then
     perform private.enqueue_job('send_alert', 'send_alert:' || p_dedupe_key, jsonb_build_object('alert_id', v_alert.id), now(), 50);
+  elsif v_known = 'resolved' then
+    perform private.enqueue_job(
+      'send_alert', format('send_alert:%s:%s', p_dedupe_key, v_alert.count), jsonb_build_object('alert_id', v_alert.id), now(), 50
+    );
   end if;
 end;
 $$;
 comment on function private.raise_alert(text, text, text, jsonb) is
-  'Something happened (again) that staff must know: opens or counts up the alert of p_dedupe_key and, the first time, queues its message.';
+  'Something happened (again) that staff must know: opens or counts up the alert of p_dedupe_key and, when it is new or had been resolved, queues its message.';
 revoke execute on function private.raise_alert(text, text, text, jsonb) from public, anon, authenticated;
 
 create function private.raise_alert_once(p_kind text, p_severity text, p_dedupe_key text, p_data jsonb default '{}') returns boolean

@@ -12,7 +12,7 @@ create table public.staff_commands (
   created_at timestamptz not null default now(),
   constraint staff_commands_command_known check (command in (
     'request_refund', 'cancel_order', 'release_review', 'mark_fulfilled', 'submit_dispute_evidence',
-    'resend_notification', 'redrive_webhook_event', 'erase_customer', 'adjust_inventory'
+    'resend_notification', 'redrive_webhook_event', 'redrive_job', 'erase_customer', 'adjust_inventory'
   ))
 );
 comment on table public.staff_commands is 'Insert-only log of what staff asked for. Inserting a row carries it out; a refused command leaves no row.';
@@ -230,37 +230,6 @@ $$;
 comment on function private.run_resend_notification(uuid, jsonb) is 'Carries out resend_notification: queues a mail that the order has had before once more. KCINV: it never had it.';
 revoke execute on function private.run_resend_notification(uuid, jsonb) from public, anon, authenticated;
 
-create function private.requeue_job(p_job_id bigint) returns void
-language sql
-security definer
-set search_path = ''
-as $$
-  update private.jobs
-  set status = 'queued', run_at = now(), attempts = 0, finished_at = null, lease_id = null, leased_until = null
-  where id = p_job_id and status in ('queued', 'dead', 'discarded')
-$$;
-comment on function private.requeue_job(bigint) is 'Makes a waiting, dead or discarded job due now, with all its attempts.';
-revoke execute on function private.requeue_job(bigint) from public, anon, authenticated;
-
-create function private.redrive_event(p_event_id text) returns void
-language plpgsql
-security definer
-set search_path = ''
-as $$
-begin
-  update public.webhook_events set status = 'failed', next_attempt_at = now()
-  where id = p_event_id and status in ('failed', 'dead');
-  if not found then
-    raise exception 'event % is not failed or dead', p_event_id using errcode = 'KCEVT';
-  end if;
-  if not private.enqueue_job('retry_event', 'retry_event:' || p_event_id, jsonb_build_object('event_id', p_event_id), now(), 10) then
-    perform private.requeue_job(j.id) from private.jobs j where j.dedupe_key = 'retry_event:' || p_event_id;
-  end if;
-end;
-$$;
-comment on function private.redrive_event(text) is 'Queues a failed or dead webhook event again. KCEVT: it is neither.';
-revoke execute on function private.redrive_event(text) from public, anon, authenticated;
-
 create function private.run_adjust_inventory(p_args jsonb) returns void
 language plpgsql
 security definer
@@ -347,6 +316,7 @@ begin
     when 'submit_dispute_evidence' then v_order_id := private.run_submit_dispute_evidence(new.id, new.args);
     when 'resend_notification' then v_order_id := private.run_resend_notification(new.id, new.args);
     when 'redrive_webhook_event' then perform private.redrive_event(new.args ->> 'event_id');
+    when 'redrive_job' then perform private.redrive_job((new.args ->> 'job_id')::bigint);
     when 'erase_customer' then
       perform private.run_erase_customer(new.args);
       -- The log of an erasure must not keep the address.

@@ -5,170 +5,30 @@
 import { PostgrestClient } from "@supabase/postgrest-js";
 import type { Env } from "./env.ts";
 import { AppError, type DatabaseFailure, fromDatabaseFailure, isRepeatable } from "./errors.ts";
-import type { Address, CheckoutSessionFact, Fact } from "./stripe_events/facts.ts";
+import type {
+  BegunCheckout,
+  Bucket,
+  Checkout,
+  CheckoutRequest,
+  EventOutcome,
+  HealthFigures,
+  Job,
+  JobResult,
+  LimitDecision,
+  LostCheckout,
+  Notification,
+  ObjectState,
+  OrderStatus,
+  ReceivedEvent,
+  RedrivenItem,
+  RedriveSelection,
+  Repair,
+  StoredAlert,
+  StoredEvent,
+} from "./rpc_shapes.ts";
+import type { CheckoutSessionFact, Fact } from "./stripe_events/facts.ts";
 
-/** What the database says about a received event. */
-export interface EventOutcome {
-  outcome: "applied" | "duplicate" | "ignored" | "queued";
-  delivery_count: number;
-  reason?: string | null;
-}
-
-/** Something staff should know; repeated raises with one `dedupe_key` count up instead of piling up. */
-export interface Alert {
-  kind: string;
-  severity: "info" | "warning" | "critical";
-  dedupe_key: string;
-  data: Record<string, unknown>;
-}
-
-export interface ReceivedEvent {
-  p_event_id: string;
-  p_type: string;
-  p_livemode: boolean;
-  p_api_version: string;
-  /** ISO 8601. */
-  p_stripe_created_at: string;
-  p_source_ip: string | null;
-  p_payload: unknown;
-  /** Exactly one of the next three is set. */
-  p_facts: Fact[] | null;
-  p_ignored_reason: string | null;
-  p_error: string | null;
-  p_alerts: Alert[];
-}
-
-export interface StoredEvent {
-  id: string;
-  type: string;
-  livemode: boolean;
-  api_version: string;
-  stripe_created_at: string;
-  status: string;
-  payload: unknown;
-}
-
-export interface Bucket {
-  key: string;
-  limit: number;
-  window_seconds: number;
-}
-
-export interface LimitDecision {
-  allowed: boolean;
-  retry_after_seconds: number;
-  /** The bucket that refused. */
-  key: string | null;
-}
-
-export interface CheckoutRequest {
-  p_items: { sku: string; quantity: number }[];
-  p_idempotency_key: string | null;
-  p_user_id: string | null;
-  p_email: string | null;
-  p_client_ip: string | null;
-  p_user_agent: string | null;
-  p_locale: string | null;
-  p_livemode: boolean;
-  p_session_seconds: number;
-  p_hold_seconds: number;
-}
-
-export interface CheckoutItem {
-  sku: string;
-  name: string;
-  description: string | null;
-  image_url: string | null;
-  quantity: number;
-  unit_amount: number;
-  stripe_price_id: string | null;
-}
-
-/** An order that waits for its payment, as the Stripe session is made from it. */
-export interface Checkout {
-  outcome: "created" | "existing";
-  order_id: string;
-  order_number: string;
-  attempt: number;
-  currency: string;
-  amount_subtotal: number;
-  /** Epoch seconds, fixed for the attempt: a repeated Stripe call sends the same parameters. */
-  session_expires_at: number;
-  email: string | null;
-  stripe_customer_id: string | null;
-  cart_hash: string;
-  items: CheckoutItem[];
-  session: { id: string; url: string | null; status: string; expires_at: number } | null;
-}
-
-export type BegunCheckout = Checkout | { outcome: "velocity_exceeded"; retry_after_seconds: number };
-
-export interface OrderStatus {
-  order_number: string;
-  status: string;
-  fulfillment_status: string;
-  currency: string;
-  amount_total: number;
-  items: { sku: string; name: string; quantity: number; unit_amount: number }[];
-  paid_at: string | null;
-  /** False: Stripe may know more than the database; ask it. */
-  settled: boolean;
-}
-
-export interface Job {
-  id: number;
-  kind: string;
-  payload: Record<string, unknown>;
-  attempts: number;
-  max_attempts: number;
-  lease_id: string;
-  created_at: string;
-}
-
-export interface HealthFigures {
-  checks: Record<string, Record<string, unknown>>;
-}
-
-export interface Notification {
-  id: string;
-  order_id: string | null;
-  template: string;
-  /** Null: no address is known yet. */
-  recipient: string | null;
-  status: "queued" | "sent" | "failed";
-  data: Record<string, unknown>;
-  order: NotificationOrder;
-}
-
-/** What a mail can show of its order. */
-export interface NotificationOrder {
-  number: string;
-  status: string;
-  fulfillment_status: string;
-  currency: string;
-  amount_subtotal: number;
-  amount_discount: number;
-  amount_shipping: number;
-  amount_tax: number;
-  amount_total: number;
-  amount_refunded: number;
-  customer_name: string | null;
-  shipping_name: string | null;
-  shipping_address: Address | null;
-  carrier: string | null;
-  tracking_number: string | null;
-  locale: string | null;
-  paid_at: string | null;
-  items: { sku: string; name: string; quantity: number; unit_amount: number }[];
-}
-
-export interface StoredAlert extends Alert {
-  id: string;
-  status: string;
-  count: number;
-  first_at: string;
-  last_at: string;
-}
+export type * from "./rpc_shapes.ts";
 
 /** Slower than this and the caller is better served by a retry; Stripe itself waits longer. */
 const timeoutMs = 10_000;
@@ -278,20 +138,14 @@ export function createRpc(env: RpcEnv, fetcher: typeof fetch = fetch) {
         p_kinds: kinds,
       }),
 
-    /** `finished` is false when the lease was lost: someone else owns the job now. */
-    finishJob: (
-      job: Pick<Job, "id" | "lease_id">,
-      outcome: "done" | "discard" | "retry" | "snooze",
-      reason: string | null,
-      runAt: Date | null,
-    ) =>
-      call<{ finished: boolean; status: string }>("finish_job", {
-        p_job_id: job.id,
-        p_lease_id: job.lease_id,
-        p_outcome: outcome,
-        p_reason: reason,
-        p_run_at: runAt?.toISOString() ?? null,
+    /** Ends leases. `finished` is false where the lease was lost: someone else owns that job now. */
+    finishJobs: (results: JobResult[]) =>
+      call<{ jobs: { id: number; finished: boolean; status: string | null }[] }>("finish_jobs", {
+        p_results: storable(results),
       }),
+
+    /** Queues what is due by the clock, and notes that somebody works. */
+    enqueuePeriodicJobs: () => call<{ queued: number }>("enqueue_periodic_jobs"),
 
     countJobs: () => call<{ remaining: number }>("count_jobs"),
 
@@ -300,7 +154,7 @@ export function createRpc(env: RpcEnv, fetcher: typeof fetch = fetch) {
     recordNotificationResult: (
       id: string,
       recipient: string | null,
-      result: { status: "sent"; providerId: string } | { status: "failed"; error: string },
+      result: { status: "sent"; providerId: string | null } | { status: "failed"; error: string },
     ) =>
       call<{ recorded: boolean }>("record_notification_result", {
         p_notification_id: id,
@@ -311,6 +165,74 @@ export function createRpc(env: RpcEnv, fetcher: typeof fetch = fetch) {
       }),
 
     getAlert: (id: string) => call<StoredAlert | null>("get_alert", { p_alert_id: id }),
+
+    /** Attempts whose session nobody knows, and that can get none any more. */
+    getLostCheckouts: (limit: number) =>
+      call<{ checkouts: LostCheckout[] }>("get_lost_checkouts", { p_limit: limit }),
+
+    /** Gives up an attempt that has no session at Stripe; its stock becomes free. */
+    abandonCheckout: (orderId: string, attempt: number) =>
+      call<unknown>("abandon_checkout", { p_order_id: orderId, p_attempt: attempt }),
+
+    replaceWebhookAddresses: (addresses: string[]) =>
+      call<{ added: string[]; removed: string[] }>("replace_webhook_addresses", { p_addresses: addresses }),
+
+    purgeOldData: (limit: number) =>
+      call<{ purged: Record<string, number>; more: boolean }>("purge_old_data", { p_limit: limit }),
+
+    getReconciliationCursor: (name: string) =>
+      call<{ position: string }>("get_reconciliation_cursor", { p_name: name }),
+
+    advanceReconciliationCursor: (name: string, position: Date) =>
+      call<{ position: string }>("advance_reconciliation_cursor", {
+        p_name: name,
+        p_position: position.toISOString(),
+      }),
+
+    listUnknownEvents: (eventIds: string[]) =>
+      call<{ event_ids: string[] }>("list_unknown_events", { p_event_ids: eventIds }),
+
+    /** Receives an event that never arrived, and writes down what that repaired. */
+    reconcileStripeEvent: (
+      runId: string,
+      event: unknown,
+      judgement: { facts: Fact[] } | { ignoredReason: string } | { error: string },
+      dryRun: boolean,
+    ) =>
+      call<Repair & { outcome: EventOutcome["outcome"] }>("reconcile_stripe_event", {
+        p_run_id: runId,
+        p_event: storable(event),
+        p_facts: "facts" in judgement ? storable(judgement.facts) : null,
+        p_ignored_reason: "ignoredReason" in judgement ? judgement.ignoredReason : null,
+        p_error: "error" in judgement ? judgement.error : null,
+        p_dry_run: dryRun,
+      }),
+
+    /** Applies what Stripe's API says of an object, and writes down what that repaired. */
+    reconcileStripeObject: (
+      runId: string,
+      object: { kind: string; id: string },
+      facts: Fact[],
+      observedAt: Date,
+      dryRun: boolean,
+    ) =>
+      call<Repair>("reconcile_stripe_object", {
+        p_run_id: runId,
+        p_kind: object.kind,
+        p_object_id: object.id,
+        p_facts: storable(facts),
+        p_observed_at: observedAt.toISOString(),
+        p_dry_run: dryRun,
+      }),
+
+    listDifferingObjects: (objects: ObjectState[]) =>
+      call<{ ids: string[] }>("list_differing_objects", { p_objects: objects }),
+
+    listOpenCheckouts: (limit: number) =>
+      call<{ session_ids: string[] }>("list_open_checkouts", { p_limit: limit }),
+
+    /** Queues dead and failed events and jobs again; see the SQL function. */
+    redrive: (selection: RedriveSelection) => call<{ items: RedrivenItem[] }>("redrive", selection),
   };
 }
 

@@ -1,40 +1,54 @@
 /**
  * Ends an open session, so that nobody can pay what is cancelled, paid already or out of time. Stock goes back
- * only on Stripe's word: a session that turns out paid is settled instead.
+ * only on Stripe's word: a session that turns out paid is settled instead, and while Stripe cannot be asked the
+ * hold stays.
  */
+import type Stripe from "stripe";
 import { callStripe, stripeErrorOf } from "../stripe.ts";
+import type { Fact } from "../stripe_events/facts.ts";
 import { checkoutSessionFacts } from "../stripe_events/checkout_session.ts";
 import { paymentIntentFacts } from "../stripe_events/payment_intent.ts";
 import { expandedOf } from "../stripe_events/references.ts";
-import { done, type JobHandler, textField } from "./outcome.ts";
+import { done, type JobContext, type JobHandler, textField } from "./outcome.ts";
 
-const expanded = { expand: ["payment_intent.latest_charge"] };
+const expand = ["payment_intent.latest_charge"];
 
 /** Payload: { session_id, order_id }. */
-export const expireCheckoutSession: JobHandler = async (job, { stripe, rpc, now }) => {
+export const expireCheckoutSession: JobHandler = async (job, context) => {
   const id = textField(job, "session_id");
-  let observedAt = new Date(now());
-  let session = await callStripe(() => stripe.checkout.sessions.retrieve(id, expanded));
-  if (session.status === "open") {
-    observedAt = new Date(now());
-    try {
-      session = await callStripe(() =>
-        stripe.checkout.sessions.expire(id, expanded, {
-          idempotencyKey: `job_${job.id}_expire_${job.attempts}`,
-        })
-      );
-    } catch (error) {
-      if (stripeErrorOf(error)?.statusCode !== 400) throw error;
-      // Paid or expired since we looked: the next try reads which.
-      return {
-        kind: "retry",
-        error: "the session changed while it was to be expired",
-        after: new Date(now() + 1000),
-      };
-    }
+  let reading = await readSession(id, context);
+  if (reading.session.status === "open") {
+    reading = await expire(id, `expire_${id}_job_${job.id}_${job.attempts}`, context);
   }
-  const intent = expandedOf(session.payment_intent);
-  const facts = [...checkoutSessionFacts(session), ...(intent === null ? [] : paymentIntentFacts(intent))];
-  await rpc.applyStripeFacts(facts, "job", observedAt);
+  await context.rpc.applyStripeFacts(sessionFacts(reading.session), "job", reading.observedAt);
   return done;
 };
+
+/** A session with its payment, and when it was asked for: what happens meanwhile is newer. */
+export async function readSession(id: string, { stripe, now }: Pick<JobContext, "stripe" | "now">) {
+  const observedAt = new Date(now());
+  const session = await callStripe(() => stripe.checkout.sessions.retrieve(id, { expand }));
+  return { session, observedAt };
+}
+
+/** Everything that a session with its expanded payment says. */
+export function sessionFacts(session: Stripe.Checkout.Session): Fact[] {
+  const intent = expandedOf(session.payment_intent);
+  return [...checkoutSessionFacts(session), ...(intent === null ? [] : paymentIntentFacts(intent))];
+}
+
+async function expire(id: string, idempotencyKey: string, context: JobContext) {
+  const observedAt = new Date(context.now());
+  try {
+    const session = await callStripe(() =>
+      context.stripe.checkout.sessions.expire(id, { expand }, { idempotencyKey })
+    );
+    return { session, observedAt };
+  } catch (error) {
+    // Only open sessions can be expired: somebody paid between the two calls.
+    if (stripeErrorOf(error)?.statusCode !== 400) throw error;
+    const reading = await readSession(id, context);
+    if (reading.session.status === "open") throw error;
+    return reading;
+  }
+}

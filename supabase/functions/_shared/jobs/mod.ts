@@ -1,39 +1,38 @@
-/** The registry of job kinds: one line per kind. A new kind is a line here, a handler and a test. */
+/** The registry of job kinds: one line per kind. A new kind is a line here, one in private.job_kinds, and a test. */
 import type { Job } from "../rpc.ts";
 import { expireCheckoutSession } from "./expire_checkout_session.ts";
+import { findLostSessions } from "./find_lost_sessions.ts";
 import { type JobContext, type JobHandler, type Outcome, outcomeOf } from "./outcome.ts";
+import { purge } from "./purge.ts";
+import { reconcileEventsJob } from "./reconcile_events.ts";
+import { reconcileObjectsJob } from "./reconcile_objects.ts";
 import { refreshDispute, refreshRefund, refreshReview } from "./refresh.ts";
+import { refreshWebhookAddresses } from "./refresh_webhook_addresses.ts";
 import { refundPayment } from "./refund_payment.ts";
 import { retryEvent } from "./retry_event.ts";
 import { sendAlert } from "./send_alert.ts";
 import { sendMail } from "./send_mail.ts";
 
-export type { JobContext, Outcome } from "./outcome.ts";
+export { type JobContext, type Outcome, resultOf } from "./outcome.ts";
 
 const registry: Record<string, JobHandler> = {
   retry_event: retryEvent,
   expire_checkout_session: expireCheckoutSession,
+  find_lost_sessions: findLostSessions,
   refund_payment: refundPayment,
   refresh_dispute: refreshDispute,
   refresh_refund: refreshRefund,
   refresh_review: refreshReview,
   send_mail: sendMail,
   send_alert: sendAlert,
+  reconcile_events: reconcileEventsJob,
+  reconcile_objects: reconcileObjectsJob,
+  refresh_webhook_addresses: refreshWebhookAddresses,
+  purge,
 };
 
-/** Kinds that call Stripe: what one of them learns about Stripe's health holds for all. */
-const stripeKinds: ReadonlySet<string> = new Set([
-  "expire_checkout_session",
-  "refund_payment",
-  "refresh_dispute",
-  "refresh_refund",
-  "refresh_review",
-]);
-
-/** True for kinds that stop when Stripe is down or the key is wrong. */
-export function needsStripe(kind: string): boolean {
-  return stripeKinds.has(kind);
-}
+/** Names of all kinds. */
+export const jobKinds: readonly string[] = Object.keys(registry);
 
 /** Runs one job. Never throws: whatever goes wrong becomes an outcome. */
 export async function runJob(job: Job, context: JobContext): Promise<Outcome> {

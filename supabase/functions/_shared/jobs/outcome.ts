@@ -1,20 +1,25 @@
-/** How a job can end: a closed set, as in Oban. Anything a handler throws is a retry. */
+/** How a job can end: a closed set, as in Oban. Anything a handler throws becomes one of them. */
 import type Stripe from "stripe";
 import type { Env } from "../env.ts";
 import { AppError } from "../errors.ts";
 import type { Logger } from "../log.ts";
-import type { Job, Rpc } from "../rpc.ts";
+import type { Job, JobResult, Rpc } from "../rpc.ts";
 import { classifyStripeFailure, stripeErrorOf } from "../stripe.ts";
+
+type Severity = "warning" | "critical";
 
 export type Outcome =
   /** The effect is in place. */
   | { kind: "done" }
-  /** The effect is not needed any more, or can never be had. */
-  | { kind: "discard"; reason: string }
-  /** Not yet; `after` overrides the backoff. Costs an attempt. */
-  | { kind: "retry"; error: string; after?: Date }
+  /** The effect is not needed any more, or can never be had; `alert` when staff have to do something instead. */
+  | { kind: "discard"; reason: string; alert?: Severity }
+  /**
+   * Not yet; `after` overrides the backoff. Costs an attempt, unless `provider` says that nobody is at home and
+   * that has been going on for a while.
+   */
+  | { kind: "retry"; error: string; after?: Date; provider?: "up" | "down" | "unauthorized" }
   /** Not this job's fault; costs no attempt. */
-  | { kind: "snooze"; until: Date; reason: string };
+  | { kind: "snooze"; until: Date; reason: string; alert?: Severity };
 
 export interface JobContext {
   env: Env;
@@ -30,20 +35,59 @@ export type JobHandler = (job: Job, context: JobContext) => Promise<Outcome>;
 
 export const done: Outcome = { kind: "done" };
 
-/** A wrong or revoked key needs a person; until then all of Stripe's jobs wait this long between looks. */
-const authenticationSnoozeMs = 10 * 60_000;
+/** A key that lacks a permission needs a person; until then the job waits this long between looks. */
+const permissionSnoozeMs = 10 * 60_000;
 
 /** The outcome for an error: retry, unless Stripe said that trying again is no use. */
 export function outcomeOf(error: unknown, now: number): Outcome {
   const message = describe(error);
-  if (stripeErrorOf(error) === null) return { kind: "retry", error: message, ...waitOf(error, now) };
+  const failure = stripeErrorOf(error);
+  if (failure === null) {
+    const stripeSilent = error instanceof AppError && error.code === "stripe_unavailable";
+    return { kind: "retry", error: message, ...(stripeSilent ? { provider: "down" } : {}) };
+  }
   switch (classifyStripeFailure(error)) {
     case "discard":
-      return { kind: "discard", reason: message };
+      return { kind: "discard", reason: message, alert: "critical" };
     case "authentication":
-      return { kind: "snooze", until: new Date(now + authenticationSnoozeMs), reason: message };
+      return failure.statusCode === 403
+        ? { kind: "snooze", until: new Date(now + permissionSnoozeMs), reason: message, alert: "critical" }
+        : { kind: "retry", error: message, provider: "unauthorized" };
     case "retry":
-      return { kind: "retry", error: message, ...waitOf(error, now) };
+      return {
+        kind: "retry",
+        error: message,
+        ...waitOf(error, now),
+        provider: isConflict(error) ? "up" : "down",
+      };
+  }
+}
+
+/** An outcome as `finishJobs` takes it. */
+export function resultOf(job: Pick<Job, "id" | "lease_id">, outcome: Outcome): JobResult {
+  const result = { id: job.id, lease_id: job.lease_id, outcome: outcome.kind };
+  const nothing = { reason: null, run_at: null, alert: null, provider_state: null };
+  switch (outcome.kind) {
+    case "done":
+      return { ...nothing, ...result, provider_state: "up" };
+    case "discard":
+      return { ...nothing, ...result, reason: outcome.reason, alert: outcome.alert ?? null };
+    case "retry":
+      return {
+        ...nothing,
+        ...result,
+        reason: outcome.error,
+        run_at: outcome.after?.toISOString() ?? null,
+        provider_state: outcome.provider ?? null,
+      };
+    case "snooze":
+      return {
+        ...nothing,
+        ...result,
+        reason: outcome.reason,
+        run_at: outcome.until.toISOString(),
+        alert: outcome.alert ?? null,
+      };
   }
 }
 
@@ -56,7 +100,13 @@ export function textField(job: Job, name: string): string {
   return value;
 }
 
-/** Stripe's or a mail provider's wish to be left alone for a while. */
+/** Stripe answers, and somebody else works on the same object. */
+function isConflict(error: unknown): boolean {
+  const failure = stripeErrorOf(error);
+  return failure?.statusCode === 409 || failure?.code === "lock_timeout";
+}
+
+/** Stripe's wish to be left alone for a while. */
 function waitOf(error: unknown, now: number): { after?: Date } {
   const failure = stripeErrorOf(error);
   if (failure?.statusCode !== 429 || !(error instanceof AppError) || error.retryAfterSeconds === undefined) {

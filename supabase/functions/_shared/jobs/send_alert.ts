@@ -1,7 +1,7 @@
 /** Tells staff: posts the alert to ALERT_WEBHOOK_URL, mails it to ALERT_EMAIL. With neither, the row is enough. */
 import { alertMail } from "../emails/alert.ts";
 import type { StoredAlert } from "../rpc.ts";
-import { done, type JobContext, type JobHandler, textField } from "./outcome.ts";
+import { done, type JobContext, type JobHandler, type Outcome, textField } from "./outcome.ts";
 import { postMail } from "./resend.ts";
 
 const timeoutMs = 10_000;
@@ -10,35 +10,57 @@ const timeoutMs = 10_000;
 export const sendAlert: JobHandler = async (job, context) => {
   const alert = await context.rpc.getAlert(textField(job, "alert_id"));
   if (alert === null) return { kind: "discard", reason: "the alert does not exist any more" };
-  await Promise.all([postAlert(alert, context), mailAlert(alert, context)]);
-  return done;
+  // An alert that was resolved and came back is another message.
+  const key = `alert_${alert.id}_${job.id}`;
+  const outcomes = await Promise.all([postAlert(alert, key, context), mailAlert(alert, key, context)]);
+  return outcomes.find((outcome) => outcome !== null) ?? done;
 };
 
-async function postAlert(alert: StoredAlert, { env, fetch }: JobContext): Promise<void> {
-  if (env.alertWebhookUrl === null) return;
-  const response = await fetch(env.alertWebhookUrl, {
-    method: "POST",
-    // The receiver can tell repeats by it; `text` is what Slack and its kind show.
-    headers: { "content-type": "application/json", "idempotency-key": `alert_${alert.id}` },
-    body: JSON.stringify({
-      text: `[${alert.severity}] ${alert.kind}: ${JSON.stringify(alert.data)}`,
-      alert: {
-        id: alert.id,
-        kind: alert.kind,
-        severity: alert.severity,
-        data: alert.data,
-        first_at: alert.first_at,
-      },
-    }),
-    signal: AbortSignal.timeout(timeoutMs),
-  });
-  await response.body?.cancel();
-  if (!response.ok) throw new Error(`the alert webhook answered ${response.status}`);
+/** Null when there is nothing (more) to do. */
+async function postAlert(
+  alert: StoredAlert,
+  key: string,
+  { env, fetch }: JobContext,
+): Promise<Outcome | null> {
+  if (env.alertWebhookUrl === null) return null;
+  try {
+    const response = await fetch(env.alertWebhookUrl, {
+      method: "POST",
+      // The receiver can tell repeats by it; `text` is what Slack and its kind show.
+      headers: { "content-type": "application/json", "idempotency-key": key },
+      body: JSON.stringify({
+        text: `[${alert.severity}] ${alert.kind}: ${JSON.stringify(alert.data)}`,
+        alert: {
+          id: alert.id,
+          kind: alert.kind,
+          severity: alert.severity,
+          data: alert.data,
+          count: alert.count,
+          first_at: alert.first_at,
+          last_at: alert.last_at,
+        },
+      }),
+      signal: AbortSignal.timeout(timeoutMs),
+    });
+    await response.body?.cancel();
+    if (response.ok) return null;
+    return { kind: "retry", error: `the alert webhook answered ${response.status}` };
+  } catch (error) {
+    return {
+      kind: "retry",
+      error: `the alert webhook: ${error instanceof Error ? error.message : "no answer"}`,
+    };
+  }
 }
 
-async function mailAlert(alert: StoredAlert, { env, fetch, now }: JobContext): Promise<void> {
-  if (env.alertEmail === null || env.resend === null || env.emailFrom === null) return;
+async function mailAlert(alert: StoredAlert, key: string, context: JobContext): Promise<Outcome | null> {
+  const { env, fetch, now } = context;
+  if (env.alertEmail === null || env.resend === null || env.emailFrom === null) return null;
   const mail = { from: env.emailFrom, to: env.alertEmail, ...alertMail(alert) };
-  const answer = await postMail(mail, `alert_${alert.id}`, { resend: env.resend, fetch, now });
-  if (answer.kind !== "sent") throw new Error(answer.error);
+  const answer = await postMail(mail, key, { resend: env.resend, fetch, now });
+  if (answer.kind === "later") {
+    // The breaker of mail is not that of alerts.
+    return answer.outcome.kind === "retry" ? { kind: "retry", error: answer.outcome.error } : answer.outcome;
+  }
+  return answer.kind === "refused" ? { kind: "retry", error: answer.error } : null;
 }

@@ -8,34 +8,24 @@ export const sendMail: JobHandler = async (job, { env, rpc, fetch, now }) => {
   const notification = await rpc.getNotification(textField(job, "notification_id"));
   if (notification === null) return { kind: "discard", reason: "the notification does not exist any more" };
   if (notification.status === "sent") return done;
+  const { id, recipient } = notification;
+  const fail = (error: string) => rpc.recordNotificationResult(id, recipient, { status: "failed", error });
   if (env.resend === null || env.emailFrom === null) {
-    await rpc.recordNotificationResult(notification.id, null, {
-      status: "failed",
-      error: "mail is not set up",
-    });
+    await fail("mail is not set up");
     return { kind: "discard", reason: "RESEND_API_KEY is not set: mail is switched off" };
   }
-  if (notification.recipient === null) return { kind: "retry", error: "no address is known yet" };
+  if (recipient === null) return { kind: "retry", error: "no address is known yet" };
 
-  const mail = renderMail(notification, env.siteUrl);
-  const answer = await postMail(
-    { from: env.emailFrom, to: notification.recipient, ...mail },
-    `notification_${notification.id}`,
-    { resend: env.resend, fetch, now },
-  );
-  if (answer.kind === "sent") {
-    await rpc.recordNotificationResult(notification.id, notification.recipient, {
-      status: "sent",
-      providerId: answer.id,
-    });
-    return done;
+  const mail = { from: env.emailFrom, to: recipient, ...renderMail(notification, env.siteUrl) };
+  const answer = await postMail(mail, `notification_${id}`, { resend: env.resend, fetch, now });
+  switch (answer.kind) {
+    case "sent":
+      await rpc.recordNotificationResult(id, recipient, { status: "sent", providerId: answer.id });
+      return done;
+    case "refused":
+      await fail(answer.error);
+      return { kind: "discard", reason: answer.error, alert: "warning" };
+    case "later":
+      return answer.outcome;
   }
-  if (answer.kind === "refused") {
-    await rpc.recordNotificationResult(notification.id, notification.recipient, {
-      status: "failed",
-      error: answer.error,
-    });
-    return { kind: "discard", reason: answer.error };
-  }
-  return { kind: "retry", error: answer.error, ...(answer.after === null ? {} : { after: answer.after }) };
 };

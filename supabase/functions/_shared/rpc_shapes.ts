@@ -1,0 +1,221 @@
+/** What the SQL functions take and answer, for `rpc.ts`. Times are ISO 8601 unless said otherwise. */
+import type { Address, Fact } from "./stripe_events/facts.ts";
+
+/** What the database says about a received event. */
+export interface EventOutcome {
+  outcome: "applied" | "duplicate" | "ignored" | "queued";
+  delivery_count: number;
+  reason?: string | null;
+}
+
+/** Something staff should know; repeated raises with one `dedupe_key` count up instead of piling up. */
+export interface Alert {
+  kind: string;
+  severity: "info" | "warning" | "critical";
+  dedupe_key: string;
+  data: Record<string, unknown>;
+}
+
+export interface ReceivedEvent {
+  p_event_id: string;
+  p_type: string;
+  p_livemode: boolean;
+  p_api_version: string;
+  /** ISO 8601. */
+  p_stripe_created_at: string;
+  p_source_ip: string | null;
+  p_payload: unknown;
+  /** Exactly one of the next three is set. */
+  p_facts: Fact[] | null;
+  p_ignored_reason: string | null;
+  p_error: string | null;
+  p_alerts: Alert[];
+}
+
+export interface StoredEvent {
+  id: string;
+  type: string;
+  livemode: boolean;
+  api_version: string;
+  stripe_created_at: string;
+  status: string;
+  payload: unknown;
+}
+
+export interface Bucket {
+  key: string;
+  limit: number;
+  window_seconds: number;
+}
+
+export interface LimitDecision {
+  allowed: boolean;
+  retry_after_seconds: number;
+  /** The bucket that refused. */
+  key: string | null;
+}
+
+export interface CheckoutRequest {
+  p_items: { sku: string; quantity: number }[];
+  p_idempotency_key: string | null;
+  p_user_id: string | null;
+  p_email: string | null;
+  p_client_ip: string | null;
+  p_user_agent: string | null;
+  p_locale: string | null;
+  p_livemode: boolean;
+  p_session_seconds: number;
+  p_hold_seconds: number;
+}
+
+export interface CheckoutItem {
+  sku: string;
+  name: string;
+  description: string | null;
+  image_url: string | null;
+  quantity: number;
+  unit_amount: number;
+  stripe_price_id: string | null;
+}
+
+/** An order that waits for its payment, as the Stripe session is made from it. */
+export interface Checkout {
+  outcome: "created" | "existing";
+  order_id: string;
+  order_number: string;
+  attempt: number;
+  currency: string;
+  amount_subtotal: number;
+  /** Epoch seconds, fixed for the attempt: a repeated Stripe call sends the same parameters. */
+  session_expires_at: number;
+  email: string | null;
+  stripe_customer_id: string | null;
+  cart_hash: string;
+  items: CheckoutItem[];
+  session: { id: string; url: string | null; status: string; expires_at: number } | null;
+}
+
+export type BegunCheckout = Checkout | { outcome: "velocity_exceeded"; retry_after_seconds: number };
+
+export interface OrderStatus {
+  order_number: string;
+  status: string;
+  fulfillment_status: string;
+  currency: string;
+  amount_total: number;
+  items: { sku: string; name: string; quantity: number; unit_amount: number }[];
+  paid_at: string | null;
+  /** False: Stripe may know more than the database; ask it. */
+  settled: boolean;
+}
+
+export interface Job {
+  id: number;
+  kind: string;
+  payload: Record<string, unknown>;
+  attempts: number;
+  max_attempts: number;
+  lease_id: string;
+  created_at: string;
+}
+
+/** How a job ended, for `finishJobs`. */
+export interface JobResult {
+  id: number;
+  lease_id: string;
+  outcome: "done" | "discard" | "retry" | "snooze";
+  reason: string | null;
+  /** ISO 8601; null: backoff. */
+  run_at: string | null;
+  /** Staff are told, this urgently. */
+  alert: "warning" | "critical" | null;
+  /** What the attempt says about the kind's provider; null: nothing. */
+  provider_state: "up" | "down" | "unauthorized" | null;
+}
+
+/** An attempt without a known session, and when Stripe can have made one (ISO 8601). */
+export interface LostCheckout {
+  order_id: string;
+  attempt: number;
+  started_at: string;
+  ended_at: string;
+}
+
+/** The state that Stripe reports of an object; `amount` is the received amount of a payment. */
+export interface ObjectState {
+  kind: "payment" | "refund" | "dispute";
+  id: string;
+  status: string;
+  amount: number;
+}
+
+/** What reconciling one thing changed, or would change. */
+export interface Repair {
+  changed: boolean;
+  before: unknown;
+  after: unknown;
+}
+
+export interface RedriveSelection {
+  p_event_ids: string[];
+  p_job_ids: number[];
+  p_type: string | null;
+  p_all: boolean;
+  p_dry_run: boolean;
+  p_actor: string;
+}
+
+export interface RedrivenItem {
+  what: "event" | "job";
+  id: string;
+  type: string | null;
+  status: string;
+  error: string | null;
+  redriven: boolean;
+  problem: string | null;
+}
+
+export interface HealthFigures {
+  checks: Record<string, Record<string, unknown>>;
+}
+
+export interface Notification {
+  id: string;
+  order_id: string | null;
+  template: string;
+  /** Null: no address is known yet. */
+  recipient: string | null;
+  status: "queued" | "sent" | "failed";
+  data: Record<string, unknown>;
+  order: NotificationOrder;
+}
+
+/** What a mail can show of its order. */
+export interface NotificationOrder {
+  number: string;
+  status: string;
+  fulfillment_status: string;
+  currency: string;
+  amount_subtotal: number;
+  amount_discount: number;
+  amount_shipping: number;
+  amount_tax: number;
+  amount_total: number;
+  amount_refunded: number;
+  customer_name: string | null;
+  shipping_name: string | null;
+  shipping_address: Address | null;
+  carrier: string | null;
+  tracking_number: string | null;
+  locale: string | null;
+  paid_at: string | null;
+  items: { sku: string; name: string; quantity: number; unit_amount: number }[];
+}
+
+export interface StoredAlert extends Alert {
+  id: string;
+  status: string;
+  count: number;
+  first_at: string;
+  last_at: string;
+}

@@ -1,0 +1,119 @@
+-- Bringing back what died: webhook events and jobs, by id, by type, or all. Each is a staff command, so that who
+-- did it stands in the log; running one again is harmless, because facts merge and outward calls carry keys.
+
+create function private.requeue_job(p_job_id bigint) returns void
+language sql
+security definer
+set search_path = ''
+as $$
+  update private.jobs
+  set status = 'queued', run_at = now(), attempts = 0, lost_leases = 0, finished_at = null, lease_id = null, leased_until = null
+  where id = p_job_id and status in ('queued', 'dead', 'discarded')
+$$;
+comment on function private.requeue_job(bigint) is 'Makes a waiting, dead or discarded job due now, with all its attempts.';
+revoke execute on function private.requeue_job(bigint) from public, anon, authenticated;
+
+create function private.redrive_event(p_event_id text) returns void
+language plpgsql
+security definer
+set search_path = ''
+as $$
+begin
+  update public.webhook_events set status = 'failed', next_attempt_at = now()
+  where id = p_event_id and status in ('failed', 'dead');
+  if not found then
+    raise exception 'event % is not failed or dead', p_event_id using errcode = 'KCEVT';
+  end if;
+  if not private.enqueue_job('retry_event', 'retry_event:' || p_event_id, jsonb_build_object('event_id', p_event_id), now(), 10) then
+    perform private.requeue_job(j.id) from private.jobs j where j.dedupe_key = 'retry_event:' || p_event_id;
+  end if;
+end;
+$$;
+comment on function private.redrive_event(text) is 'Queues a failed or dead webhook event again. KCEVT: it is neither.';
+revoke execute on function private.redrive_event(text) from public, anon, authenticated;
+
+create function private.redrive_job(p_job_id bigint) returns void
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  v_job private.jobs;
+begin
+  select * into v_job from private.jobs where id = p_job_id for update;
+  if not found or v_job.status not in ('queued', 'dead', 'discarded') then
+    raise exception 'job % is not waiting, dead or discarded (status %)', p_job_id, coalesce(v_job.status, 'unknown') using errcode = 'KCINV';
+  elsif v_job.kind = 'retry_event' then
+    perform private.redrive_event(v_job.payload ->> 'event_id');
+  else
+    -- What the mail's last refusal said of it no longer holds.
+    if v_job.kind = 'send_mail' then
+      update public.notifications set status = 'queued' where id = (v_job.payload ->> 'notification_id')::uuid and status = 'failed';
+    end if;
+    perform private.requeue_job(p_job_id);
+  end if;
+end;
+$$;
+comment on function private.redrive_job(bigint) is 'Queues a waiting, dead or discarded job again. KCINV: it is done, running or unknown.';
+revoke execute on function private.redrive_job(bigint) from public, anon, authenticated;
+
+create function public.redrive(
+  p_event_ids text[],
+  p_job_ids bigint[],
+  p_type text,
+  p_all boolean,
+  p_dry_run boolean,
+  p_actor text
+) returns jsonb
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  r record;
+  v_items jsonb := '[]';
+  v_problem text;
+begin
+  for r in
+    select 'event' as what, i.id, e.type, coalesce(e.status, 'unknown') as status, e.last_error,
+      coalesce(e.status, 'unknown') in ('failed', 'dead') as possible
+    from unnest(p_event_ids) as i (id) left join public.webhook_events e on e.id = i.id
+    union all
+    select 'job', i.id::text, j.kind, coalesce(j.status, 'unknown'), j.last_error,
+      coalesce(j.status, 'unknown') in ('queued', 'dead', 'discarded')
+    from unnest(p_job_ids) as i (id) left join private.jobs j on j.id = i.id
+    union all
+    select 'event', e.id, e.type, e.status, e.last_error, true
+    from public.webhook_events e
+    where e.status in ('failed', 'dead') and (p_all or e.type = p_type) and not e.id = any (coalesce(p_event_ids, '{}'))
+    union all
+    select 'job', j.id::text, j.kind, j.status, j.last_error, true
+    from private.jobs j
+    -- The job of an event comes back with its event.
+    where j.status = 'dead' and j.kind <> 'retry_event' and (p_all or j.kind = p_type) and not j.id = any (coalesce(p_job_ids, '{}'))
+    order by 1, 2
+  loop
+    v_problem := case when not r.possible then 'is ' || r.status end;
+    if r.possible and not p_dry_run then
+      begin
+        insert into public.staff_commands (command, args, actor) values (
+          case r.what when 'event' then 'redrive_webhook_event' else 'redrive_job' end,
+          case r.what when 'event' then jsonb_build_object('event_id', r.id) else jsonb_build_object('job_id', r.id::bigint) end,
+          p_actor
+        );
+      exception when others then
+        v_problem := sqlerrm;
+      end;
+    end if;
+    v_items := v_items || jsonb_build_object(
+      'what', r.what, 'id', r.id, 'type', r.type, 'status', r.status, 'error', r.last_error,
+      'redriven', v_problem is null and not p_dry_run, 'problem', v_problem
+    );
+  end loop;
+  return jsonb_build_object('items', v_items);
+end;
+$$;
+comment on function public.redrive(text[], bigint[], text, boolean, boolean, text) is
+  'Queues failed or dead events and dead jobs again: the named ones, all of a type (event type or job kind), or all. p_dry_run: only lists them. Each is logged in staff_commands under p_actor. Returns { items: [{ what, id, type, status, error, redriven, problem }] }.';
+revoke execute on function public.redrive(text[], bigint[], text, boolean, boolean, text) from public, anon, authenticated;
+grant execute on function public.redrive(text[], bigint[], text, boolean, boolean, text) to service_role;

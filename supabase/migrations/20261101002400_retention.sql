@@ -1,0 +1,111 @@
+-- What is old goes: finished jobs, stored payloads, counters, resolved alerts. Ids of events stay for ever, so that
+-- a late delivery is still known; so do jobs that settling would queue again if it did not find them.
+
+insert into private.settings (key, value, description) values
+  ('retention_payload_days', '90', 'How long the payloads of processed and ignored webhook events are kept. They carry personal data.'),
+  ('retention_log_days', '90', 'How long counters of refused webhooks and runs of the scheduler are kept.'),
+  ('retention_alert_days', '365', 'How long resolved alerts and the drift log are kept.');
+
+create index webhook_events_purgeable_idx on public.webhook_events (received_at)
+  where status in ('processed', 'ignored') and not payload ? 'purged' and not payload ? 'erased';
+
+create function private.retention(p_setting text) returns interval
+language sql
+stable
+security definer
+set search_path = ''
+as $$
+  select make_interval(days => (private.setting('retention_' || p_setting || '_days'))::integer)
+$$;
+comment on function private.retention(text) is 'A retention setting as an interval.';
+revoke execute on function private.retention(text) from public, anon, authenticated;
+
+create function private.purge_jobs(p_limit integer) returns integer
+language sql
+security definer
+set search_path = ''
+as $$
+  with old as (
+    select j.id
+    from private.job_kinds k
+    cross join lateral (
+      select x.id from private.jobs x
+      where x.kind = k.kind and x.status in ('done', 'discarded') and x.finished_at < now() - k.retention
+      order by x.finished_at
+      limit p_limit
+    ) j
+    where k.retention is not null
+    limit p_limit
+  ), purged as (
+    delete from private.jobs x using old where x.id = old.id returning 1
+  )
+  select count(*)::integer from purged
+$$;
+comment on function private.purge_jobs(integer) is 'Deletes up to p_limit jobs that finished longer ago than their kind is kept. Dead jobs stay until somebody has looked.';
+revoke execute on function private.purge_jobs(integer) from public, anon, authenticated;
+
+create function private.purge_schedule(p_limit integer) returns integer
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  v_count integer := 0;
+begin
+  if to_regclass('cron.job_run_details') is not null then
+    execute 'delete from cron.job_run_details where runid in (select runid from cron.job_run_details where end_time < now() - $1 limit $2)'
+      using private.retention('log'), p_limit;
+    get diagnostics v_count = row_count;
+  end if;
+  return v_count;
+end;
+$$;
+comment on function private.purge_schedule(integer) is 'Deletes old rows of pg_cron''s log, where there is one; it never does so itself.';
+revoke execute on function private.purge_schedule(integer) from public, anon, authenticated;
+
+create function public.purge_old_data(p_limit integer) returns jsonb
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  v_jobs integer := private.purge_jobs(p_limit);
+  v_schedule integer := private.purge_schedule(p_limit);
+  v_payloads integer;
+  v_rejections integer;
+  v_alerts integer;
+  v_drift integer;
+begin
+  update public.webhook_events set payload = '{"purged": true}'
+  where id in (
+    select e.id from public.webhook_events e
+    where e.status in ('processed', 'ignored') and not e.payload ? 'purged' and not e.payload ? 'erased'
+      and e.received_at < now() - private.retention('payload')
+    order by e.received_at
+    limit p_limit
+  );
+  get diagnostics v_payloads = row_count;
+  delete from public.webhook_rejections where id in (
+    select r.id from public.webhook_rejections r where r.last_at < now() - private.retention('log') limit p_limit
+  );
+  get diagnostics v_rejections = row_count;
+  delete from public.alerts where id in (
+    select a.id from public.alerts a where a.status = 'resolved' and a.last_at < now() - private.retention('alert') limit p_limit
+  );
+  get diagnostics v_alerts = row_count;
+  delete from public.reconciliation_drift where id in (
+    select d.id from public.reconciliation_drift d where d.found_at < now() - private.retention('alert') limit p_limit
+  );
+  get diagnostics v_drift = row_count;
+  return jsonb_build_object(
+    'purged', jsonb_build_object(
+      'jobs', v_jobs, 'payloads', v_payloads, 'rejections', v_rejections, 'alerts', v_alerts, 'drift', v_drift, 'schedule_runs', v_schedule
+    ),
+    'more', greatest(v_jobs, v_payloads, v_rejections, v_alerts, v_drift, v_schedule) >= p_limit
+  );
+end;
+$$;
+comment on function public.purge_old_data(integer) is
+  'Removes up to p_limit rows of each kind that retention settings call old. Returns { purged: { … }, more }: more true, call again.';
+revoke execute on function public.purge_old_data(integer) from public, anon, authenticated;
+grant execute on function public.purge_old_data(integer) to service_role;
