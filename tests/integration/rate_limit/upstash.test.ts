@@ -1,0 +1,103 @@
+import assert from "node:assert/strict";
+import { createLogger } from "../../../supabase/functions/_shared/log.ts";
+import {
+  createRateLimiter,
+  createUpstashLimiter,
+  type LimitDecision,
+} from "../../../supabase/functions/_shared/rate_limit.ts";
+import { freePort } from "../../../scripts/local/ports.ts";
+import { hasRedis, startUpstash } from "./upstash_standin.ts";
+
+const available = await hasRedis();
+if (!available && Deno.env.get("CI") === "true") throw new Error("CI needs redis-server");
+if (!available) console.log("skipping the Upstash tests: there is no redis-server here");
+
+const silent = createLogger({}, () => {});
+const bucket = (key: string, limit = 5) => ({ key, limit, window_seconds: 60 });
+const fromPostgres: LimitDecision = { allowed: true, retry_after_seconds: 0, key: "postgres" };
+
+function limiterWith(url: string, token: string) {
+  let asked = 0;
+  const limiter = createRateLimiter({
+    env: { upstash: { url, token } },
+    rpc: {
+      takeRateLimits: () => {
+        asked += 1;
+        return Promise.resolve(fromPostgres);
+      },
+    },
+    log: silent,
+  });
+  return { limiter, postgresAsked: () => asked };
+}
+
+Deno.test({ name: "the Upstash limiter", ignore: !available }, async (test) => {
+  await using upstash = await startUpstash();
+
+  await test.step("allows up to the limit and refuses the next, across workers", async () => {
+    const workers = [createUpstashLimiter(upstash), createUpstashLimiter(upstash)];
+    const decisions = [];
+    for (let index = 0; index < 8; index++) {
+      decisions.push(await workers[index % 2]?.take([bucket("shared")]));
+    }
+    assert.deepEqual(decisions.map((decision) => decision?.allowed), [
+      ...Array(5).fill(true),
+      ...Array(3).fill(false),
+    ]);
+    const refused = decisions.at(-1);
+    assert.equal(refused?.key, "shared");
+    assert(refused !== undefined && refused.retry_after_seconds >= 1 && refused.retry_after_seconds <= 120);
+  });
+
+  await test.step("keeps a refused address in memory instead of asking again", async () => {
+    const limiter = createUpstashLimiter(upstash);
+    for (let index = 0; index < 6; index++) await limiter.take([bucket("cached")]);
+    const before = upstash.commands.length;
+    for (let index = 0; index < 50; index++) {
+      assert.equal((await limiter.take([bucket("cached")])).allowed, false);
+    }
+    assert.equal(upstash.commands.length, before);
+  });
+
+  await test.step("holds under a parallel burst", async () => {
+    const limiter = createUpstashLimiter(upstash);
+    const decisions = await Promise.all(
+      Array.from({ length: 100 }, () => limiter.take([bucket("burst", 30)])),
+    );
+    assert.equal(decisions.filter((decision) => decision.allowed).length, 30);
+  });
+
+  await test.step("leaves Postgres alone while Upstash answers", async () => {
+    const { limiter, postgresAsked } = limiterWith(upstash.url, upstash.token);
+    for (let index = 0; index < 6; index++) await limiter.take([bucket("first tier")]);
+    assert.equal((await limiter.take([bucket("first tier")])).allowed, false);
+    assert.equal(postgresAsked(), 0);
+  });
+
+  await test.step("falls back to Postgres on a wrong token", async () => {
+    const { limiter } = limiterWith(upstash.url, "wrong");
+    assert.deepEqual(await limiter.take([bucket("a")]), fromPostgres);
+  });
+
+  await test.step("falls back to Postgres when Redis hangs, and asks it once only", async () => {
+    upstash.mode = "hang";
+    const { limiter, postgresAsked } = limiterWith(upstash.url, upstash.token);
+    const startedAt = performance.now();
+    for (let index = 0; index < 20; index++) {
+      assert.deepEqual(await limiter.take([bucket("hang")]), fromPostgres);
+    }
+    assert(performance.now() - startedAt < 4_000, "the outage costs one slow request, not twenty");
+    assert.equal(postgresAsked(), 20);
+    upstash.mode = "serve";
+  });
+});
+
+Deno.test({
+  name: "the Upstash limiter falls back at once when the connection is refused",
+  ignore: !available,
+}, async () => {
+  const { limiter } = limiterWith(`http://127.0.0.1:${freePort()}`, "token");
+  const startedAt = performance.now();
+  assert.deepEqual(await limiter.take([bucket("refused")]), fromPostgres);
+  assert(performance.now() - startedAt < 2_000);
+});
