@@ -160,7 +160,15 @@ as $$
     -- Forgetting the id makes the next checkout create a new customer.
     stripe_customer_id = case when s.deleted_at is null then c.stripe_customer_id end
   from private.stripe_customers s
-  where s.id = p_stripe_customer_id and c.stripe_customer_id = s.id and c.livemode = s.livemode
+  where s.id = p_stripe_customer_id and c.livemode = s.livemode and (
+    c.stripe_customer_id = s.id
+    -- Forgotten with the deletion: then by what they bought.
+    or (c.stripe_customer_id is null and c.id in (
+      select o.customer_id
+      from public.checkout_sessions cs join public.orders o on o.id = cs.order_id and o.session_id = cs.id
+      where cs.stripe_customer_id = s.id
+    ))
+  )
 $$;
 comment on function private.settle_stripe_customer(text) is 'Brings the customers row of a Stripe customer up to what Stripe last said of it: a guest''s address and name, a deletion.';
 revoke execute on function private.settle_stripe_customer(text) from public, anon, authenticated;

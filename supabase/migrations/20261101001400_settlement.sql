@@ -5,12 +5,13 @@ insert into private.settings (key, value, description) values
   ('prices_include_tax', 'false', 'true: Stripe''s tax is inside the prices (inclusive), so it does not add to the total.');
 
 create function private.review_reasons(o public.orders, s public.checkout_sessions, p public.payments) returns text[]
-language sql
+language plpgsql
 stable
 security definer
 set search_path = ''
 as $$
-  select array_remove(array[
+begin
+  return array_remove(array[
     case when s.metadata_order_id <> o.id or p.metadata_order_id <> o.id then 'order_mismatch' end,
     case when s.currency is distinct from o.currency or p.currency <> o.currency
       or exists (
@@ -36,7 +37,8 @@ as $$
       ) then 'livemode_mismatch' end,
     case when s.cart_hash is distinct from o.cart_hash then 'cart_mismatch' end,
     case when p.order_id <> o.id then 'payment_of_another_order' end
-  ], null)
+  ], null);
+end;
 $$;
 comment on function private.review_reasons(public.orders, public.checkout_sessions, public.payments) is
   'Compares the kept session and payment with the frozen order. Empty: the money is right. Shipping, tax and discount are accepted as Stripe computed them, as long as the sum holds.';

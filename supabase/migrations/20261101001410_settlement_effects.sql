@@ -90,12 +90,22 @@ as $$
 declare
   r record;
 begin
-  if not exists (select 1 from public.order_events e where e.order_id = o.id and e.kind = 'payment_received') then
+  for r in
+    select cs.id, cs.payment_id, cs.amount_total, cs.currency
+    from public.checkout_sessions cs
+    left join public.payments pi on pi.id = cs.payment_id
+    where cs.order_id = o.id and cs.status = 'complete'
+      and (cs.payment_status in ('paid', 'no_payment_required') or pi.status = 'succeeded')
+      and not exists (
+        select 1 from public.order_events e
+        where e.order_id = o.id and e.kind = 'payment_received' and e.data ->> 'session_id' = cs.id
+      )
+  loop
     perform private.record_order_event(
       o.id, 'payment_received', p_source,
-      jsonb_build_object('session_id', o.session_id, 'payment_id', o.payment_id, 'amount', o.amount_paid, 'currency', o.currency)
+      jsonb_build_object('session_id', r.id, 'payment_id', r.payment_id, 'amount', r.amount_total, 'currency', r.currency)
     );
-  end if;
+  end loop;
 
   if cardinality(p_mismatches) > 0 then
     perform private.raise_alert_once(
@@ -217,7 +227,7 @@ begin
   loop
     perform private.raise_alert_once(
       r.kind, r.severity, r.kind || ':' || r.source_id,
-      jsonb_build_object('order_number', o.number, 'signal_id', r.source_id, 'reason', r.data ->> 'reason')
+      jsonb_build_object('order_number', o.number, 'signal_id', r.source_id)
     );
     -- The payment that was warned of, which need not be the one that the order keeps.
     if r.kind = 'early_fraud_warning' and private.refunds_on_warning(o)

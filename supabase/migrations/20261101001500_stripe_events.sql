@@ -1,26 +1,5 @@
 -- From an event, or an object read from the API, to settled orders: one transaction, one round trip.
 
-create function private.order_of_fact(p_fact jsonb) returns uuid
-language sql
-stable
-security definer
-set search_path = ''
-as $$
-  -- What we linked ourselves comes before what metadata says.
-  select coalesce(
-    (select s.order_id from public.checkout_sessions s where s.id = p_fact ->> 'id' and p_fact ->> 'fact' = 'checkout_session'),
-    (select s.order_id from public.checkout_sessions s where s.id = p_fact ->> 'recovered_from'),
-    (
-      select p.order_id from public.payments p
-      where p.id = case p_fact ->> 'fact' when 'payment' then p_fact ->> 'id' else p_fact ->> 'payment_id' end
-    ),
-    (select o.id from public.orders o where o.id = (p_fact ->> 'order_id')::uuid),
-    (select p.order_id from public.payments p where p.charge_id = p_fact ->> 'charge_id' limit 1)
-  )
-$$;
-comment on function private.order_of_fact(jsonb) is 'The order a fact belongs to, or null when it is not (yet) known.';
-revoke execute on function private.order_of_fact(jsonb) from public, anon, authenticated;
-
 create function private.payment_of_fact(p_fact jsonb) returns text
 language sql
 immutable
@@ -30,6 +9,37 @@ as $$
 $$;
 comment on function private.payment_of_fact(jsonb) is 'The payment a fact is about, or null.';
 revoke execute on function private.payment_of_fact(jsonb) from public, anon, authenticated;
+
+create function private.order_of_fact(p_fact jsonb) returns uuid
+language plpgsql
+stable
+security definer
+set search_path = ''
+as $$
+declare
+  v_order_id uuid;
+begin
+  -- What we linked ourselves comes before what metadata says.
+  if p_fact ->> 'fact' = 'checkout_session' then
+    select s.order_id into v_order_id from public.checkout_sessions s where s.id = p_fact ->> 'id';
+    if v_order_id is null and p_fact ->> 'recovered_from' is not null then
+      select s.order_id into v_order_id from public.checkout_sessions s where s.id = p_fact ->> 'recovered_from';
+    end if;
+  end if;
+  if v_order_id is null then
+    select p.order_id into v_order_id from public.payments p where p.id = private.payment_of_fact(p_fact);
+  end if;
+  if v_order_id is null then
+    select o.id into v_order_id from public.orders o where o.id = (p_fact ->> 'order_id')::uuid;
+  end if;
+  if v_order_id is null and p_fact ->> 'charge_id' is not null then
+    select p.order_id into v_order_id from public.payments p where p.charge_id = p_fact ->> 'charge_id' limit 1;
+  end if;
+  return v_order_id;
+end;
+$$;
+comment on function private.order_of_fact(jsonb) is 'The order a fact belongs to, or null when it is not (yet) known.';
+revoke execute on function private.order_of_fact(jsonb) from public, anon, authenticated;
 
 create function private.lock_facts(p_facts jsonb) returns void
 language plpgsql

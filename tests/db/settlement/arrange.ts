@@ -1,0 +1,51 @@
+/** Brings a lifecycle to where its events may come in any order, and reads off how it ended. */
+import type postgres from "postgres";
+import type { Ending, Lifecycle } from "./lifecycles.ts";
+import { attachSession, stockOf } from "./shop.ts";
+import type { Move, Story } from "./story.ts";
+
+type Db = postgres.ReservedSql | postgres.Sql;
+
+/** Attaches the sessions, tells the story, cancels where the lifecycle wants it; returns the moves that are left. */
+export async function arrange(sql: Db, lifecycle: Lifecycle, story: Story): Promise<Move[]> {
+  for (const [index, name] of (lifecycle.sessions ?? ["a"]).entries()) {
+    await attachSession(sql, story, name, index + 1);
+  }
+  lifecycle.tell(story);
+  const { cancelAfter } = lifecycle;
+  if (cancelAfter === undefined) return story.moves;
+  const isFirst = (move: Move) => move.call === "event" && cancelAfter.includes(move.type);
+  for (const move of story.moves.filter(isFirst)) {
+    await sql`select search.move(${sql.json(JSON.parse(JSON.stringify(move)))})`;
+  }
+  await sql`select public.cancel_order(${story.frame.orderNumber})`;
+  return story.moves.filter((move) => !isFirst(move));
+}
+
+/** How an order stands, in the words of {@linkcode Ending}. */
+export async function endingOf(sql: Db, story: Story): Promise<Ending> {
+  const { orderId } = story.frame;
+  const [order] = await sql`select status, fulfillment_status, amount_paid::int, amount_refunded::int
+    from public.orders where id = ${orderId}`;
+  const mails = await sql`select template from public.notifications where order_id = ${orderId} order by 1`;
+  const jobs = await sql`select kind, dedupe_key from private.jobs
+    where kind not in ('send_mail', 'send_alert') and kind not like 'refresh%' and dedupe_key like ${`%_${story.tag}_%`}`;
+  const alerts = await sql`select kind from public.alerts
+    where data ->> 'order_number' = ${story.frame.orderNumber} order by 1`;
+  return {
+    status: order?.["status"],
+    fulfillment: order?.["fulfillment_status"],
+    stock: await stockOf(sql),
+    paid: order?.["amount_paid"],
+    refunded: order?.["amount_refunded"],
+    mails: mails.map((row) => row["template"]),
+    jobs: jobs.map((row) => shortKey(row["kind"], row["dedupe_key"], story)).sort(),
+    alerts: alerts.map((row) => row["kind"]),
+  };
+}
+
+/** `refund_payment:duplicate:pi_T_b` → `refund_payment:duplicate:b`. */
+function shortKey(kind: string, key: string, story: Story): string {
+  const [, ...parts] = key.split(":");
+  return [kind, ...parts].join(":").replaceAll(new RegExp(`[a-z_]+_${story.tag}_`, "g"), "");
+}

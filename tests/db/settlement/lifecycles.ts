@@ -1,0 +1,324 @@
+/** The lives an order can have, each with the end that every order of its events must lead to. */
+import type { Story } from "./story.ts";
+
+/** What must be true at the end, whatever came first. */
+export interface Ending {
+  status: string;
+  fulfillment: string;
+  /** Pieces on the shelf, reserved and sold, of the ten that there were; the order has two. */
+  stock: [onHand: number, reserved: number, committed: number];
+  paid: number;
+  refunded: number;
+  /** Mails, in alphabetical order. */
+  mails: string[];
+  /** Jobs other than mails, alerts and refreshes: kind and what they are about, in alphabetical order. */
+  jobs: string[];
+  /** Kinds of alerts, in alphabetical order. */
+  alerts: string[];
+}
+
+export interface Lifecycle {
+  name: string;
+  /** Sessions that the checkout attached before the first event. Default: one, `a`. */
+  sessions?: string[];
+  tell(story: Story): void;
+  /** Staff cancel: at once, or after the events of these types; the others come in any order. */
+  cancelAfter?: string[];
+  end: Partial<Ending>;
+}
+
+const amount = 25_800;
+const shelf: Ending["stock"] = [10, 0, 0];
+const sold: Ending["stock"] = [8, 0, 2];
+
+const unpaid: Ending = {
+  status: "expired",
+  fulfillment: "unfulfilled",
+  stock: shelf,
+  paid: 0,
+  refunded: 0,
+  mails: [],
+  jobs: [],
+  alerts: [],
+};
+const paid: Ending = {
+  ...unpaid,
+  status: "paid",
+  stock: sold,
+  paid: amount,
+  mails: ["order_confirmation"],
+};
+const disputed: Ending = {
+  ...paid,
+  jobs: [
+    "remind_dispute:d:1",
+    "remind_dispute:d:3",
+    "remind_dispute:d:7",
+    "submit_dispute_evidence:d",
+  ],
+  alerts: ["dispute_opened"],
+};
+const duplicate: Ending = {
+  ...paid,
+  mails: ["duplicate_payment_refunded", "order_confirmation"],
+  jobs: ["expire_checkout_session:a", "expire_checkout_session:b", "refund_payment:duplicate:b"],
+  alerts: ["duplicate_payment"],
+};
+
+/** The lifecycles that point 3 of the settlement contract names, and a few more. */
+export const lifecycles: (Lifecycle & { end: Ending })[] = [
+  {
+    name: "pay",
+    tell: (story) => void story.paid("a"),
+    end: paid,
+  },
+  {
+    name: "pay with shipping, tax and a discount",
+    tell: (story) => void story.paid("a", { discount: 800, shipping: 995, tax: 2_100 }),
+    end: { ...paid, paid: amount - 800 + 995 + 2_100 },
+  },
+  {
+    name: "free of charge by a promotion",
+    tell: (story) => story.free("a"),
+    end: { ...paid, paid: 0 },
+  },
+  {
+    name: "declined, then paid",
+    tell(story) {
+      story.declined("a");
+      story.paid("a");
+    },
+    end: paid,
+  },
+  {
+    name: "authentication fails, then paid",
+    tell(story) {
+      story.notAuthenticated("a");
+      story.paid("a");
+    },
+    end: paid,
+  },
+  {
+    name: "slow payment arrives",
+    tell: (story) => story.arrived(story.processing("a")),
+    end: paid,
+  },
+  {
+    name: "slow payment bounces",
+    tell: (story) => story.bounced(story.processing("a")),
+    end: { ...unpaid, status: "payment_failed", mails: ["payment_failed"] },
+  },
+  {
+    name: "expired",
+    tell: (story) => story.expired("a"),
+    end: unpaid,
+  },
+  {
+    name: "declined, then expired",
+    tell(story) {
+      story.declined("a");
+      story.expired("a");
+      story.intentCanceled("a");
+    },
+    end: unpaid,
+  },
+  {
+    name: "expired, then recovered and paid",
+    tell(story) {
+      story.expired("a");
+      story.paid("b", {}, "a");
+    },
+    end: { ...paid, jobs: ["expire_checkout_session:a"] },
+  },
+  {
+    name: "slow payment bounces, then paid by a second session",
+    sessions: ["a", "b"],
+    tell(story) {
+      story.bounced(story.processing("a"));
+      story.paid("b");
+    },
+    end: { ...paid, mails: ["order_confirmation", "payment_failed"], jobs: ["expire_checkout_session:a"] },
+  },
+  {
+    name: "paid twice by two sessions",
+    sessions: ["a", "b"],
+    tell(story) {
+      story.paid("b");
+      story.paid("a");
+    },
+    end: duplicate,
+  },
+  {
+    name: "paid twice, the first by a slow payment",
+    sessions: ["a", "b"],
+    tell(story) {
+      const slow = story.processing("a");
+      story.paid("b");
+      story.arrived(slow);
+    },
+    end: duplicate,
+  },
+  {
+    name: "paid twice, the second one refunded",
+    sessions: ["a", "b"],
+    tell(story) {
+      story.paid("a");
+      const second = story.paid("b");
+      story.refunded(second, "1", amount);
+    },
+    end: {
+      ...duplicate,
+      mails: ["duplicate_payment_refunded", "order_confirmation", "refund_issued"],
+    },
+  },
+  {
+    name: "full refund",
+    tell: (story) => void story.refunded(story.paid("a"), "1", amount),
+    end: {
+      ...paid,
+      status: "refunded",
+      fulfillment: "cancelled",
+      refunded: amount,
+      mails: ["order_confirmation", "refund_issued"],
+    },
+  },
+  {
+    name: "two partial refunds",
+    tell(story) {
+      const payment = story.paid("a");
+      story.refunded(payment, "1", 5_000);
+      story.refunded(payment, "2", 7_000);
+    },
+    end: {
+      ...paid,
+      status: "partially_refunded",
+      refunded: 12_000,
+      mails: ["order_confirmation", "refund_issued", "refund_issued"],
+    },
+  },
+  {
+    name: "refund that is pending, then succeeds",
+    tell: (story) => story.refunded(story.paid("a"), "1", amount, "pending").settled("succeeded"),
+    end: {
+      ...paid,
+      status: "refunded",
+      fulfillment: "cancelled",
+      refunded: amount,
+      mails: ["order_confirmation", "refund_issued"],
+    },
+  },
+  {
+    name: "refund that fails after it had succeeded",
+    tell: (story) => story.refunded(story.paid("a"), "1", amount).settled("failed"),
+    end: { ...paid, mails: ["order_confirmation", "refund_issued"], alerts: ["refund_failed"] },
+  },
+  {
+    name: "dispute won",
+    tell(story) {
+      const dispute = story.disputed(story.paid("a"), "d", "needs_response");
+      dispute.answered();
+      dispute.closed("won");
+    },
+    end: { ...disputed, alerts: ["dispute_closed", "dispute_opened"] },
+  },
+  {
+    name: "dispute lost",
+    tell(story) {
+      const dispute = story.disputed(story.paid("a"), "d", "needs_response");
+      dispute.answered();
+      dispute.closed("lost");
+    },
+    end: { ...disputed, fulfillment: "on_hold", alerts: ["dispute_closed", "dispute_opened"] },
+  },
+  {
+    name: "dispute lost, then won on appeal",
+    tell(story) {
+      const dispute = story.disputed(story.paid("a"), "d", "needs_response");
+      dispute.closed("lost");
+      dispute.closed("won");
+    },
+    end: { ...disputed, alerts: ["dispute_closed", "dispute_closed", "dispute_opened"] },
+  },
+  {
+    name: "inquiry closed",
+    tell(story) {
+      const inquiry = story.disputed(story.paid("a"), "d", "warning_needs_response");
+      inquiry.answered();
+      inquiry.closed("warning_closed");
+    },
+    end: { ...disputed, alerts: ["dispute_closed", "dispute_opened"] },
+  },
+  {
+    name: "early fraud warning, then refund",
+    tell(story) {
+      const payment = story.paid("a");
+      const warning = story.warned(payment, "1");
+      story.refunded(payment, "1", amount);
+      warning.spent();
+    },
+    end: {
+      ...paid,
+      status: "refunded",
+      fulfillment: "cancelled",
+      stock: shelf,
+      refunded: amount,
+      mails: ["order_confirmation", "refund_issued"],
+      jobs: ["refund_payment:fraudulent:a"],
+      alerts: ["early_fraud_warning"],
+    },
+  },
+  {
+    name: "review opened and approved",
+    tell: (story) => story.reviewed(story.paid("a"), "1").approved(),
+    end: { ...paid, alerts: ["review"] },
+  },
+  {
+    name: "cancelled, then paid",
+    cancelAfter: [],
+    tell: (story) => void story.refunded(story.paid("a"), "1", amount),
+    end: {
+      ...paid,
+      status: "refunded",
+      fulfillment: "cancelled",
+      stock: shelf,
+      refunded: amount,
+      mails: ["order_cancelled", "refund_issued"],
+      jobs: ["expire_checkout_session:a", "refund_payment:cancelled:a"],
+      alerts: ["cancelled_order_paid"],
+    },
+  },
+  {
+    name: "paid, then cancelled",
+    cancelAfter: ["checkout.session.completed"],
+    tell: (story) => void story.refunded(story.paid("a"), "1", amount),
+    end: {
+      ...paid,
+      status: "refunded",
+      fulfillment: "cancelled",
+      stock: shelf,
+      refunded: amount,
+      mails: ["order_cancelled", "order_confirmation", "refund_issued"],
+      jobs: ["expire_checkout_session:a", "refund_payment:cancelled:a"],
+      alerts: ["cancelled_order_paid"],
+    },
+  },
+  {
+    name: "cancelled, then expired",
+    cancelAfter: [],
+    tell: (story) => story.expired("a"),
+    end: {
+      ...unpaid,
+      status: "cancelled",
+      fulfillment: "cancelled",
+      jobs: ["expire_checkout_session:a"],
+    },
+  },
+  {
+    name: "guest changes the address, then is deleted at Stripe",
+    tell(story) {
+      story.paid("a");
+      story.customerChanged("new@example.com").deleted();
+    },
+    end: paid,
+  },
+];

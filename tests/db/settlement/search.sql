@@ -1,0 +1,117 @@
+-- Harness of the convergence search: applies one move and describes everything that matters afterwards.
+create schema search;
+
+create function search.state(p_order_ids uuid[]) returns jsonb
+language plpgsql
+stable
+as $$
+begin
+  return jsonb_build_object(
+    'orders', (
+      select jsonb_agg(
+        to_jsonb(o) - '{customer_id,oversold_at,cancelled_at,abandoned_at,review_released_at,fulfilled_at,created_at,updated_at,session_expires_at}'::text[]
+          || jsonb_build_object(
+            'oversold', o.oversold_at is not null, 'cancelled', o.cancelled_at is not null,
+            'customer', (select to_jsonb(c) - '{id,created_at}'::text[] from public.customers c where c.id = o.customer_id)
+          )
+        order by o.id
+      ) from public.orders o where o.id = any (p_order_ids)
+    ),
+    'sessions', (select jsonb_agg(to_jsonb(s) - '{created_at,observed_at}'::text[] order by s.id) from public.checkout_sessions s where s.order_id = any (p_order_ids)),
+    'payments', (select jsonb_agg(to_jsonb(p) - 'created_at' order by p.id) from public.payments p),
+    'attempts', (select jsonb_agg(to_jsonb(a) order by a.id) from public.payment_attempts a),
+    'refunds', (select jsonb_agg(to_jsonb(r) order by r.id) from public.refunds r),
+    'disputes', (select jsonb_agg(to_jsonb(d) order by d.id) from public.disputes d),
+    'signals', (select jsonb_agg(to_jsonb(f) - 'id' order by f.source_id) from public.fraud_signals f),
+    'stripe_customers', (select jsonb_agg(to_jsonb(c) order by c.id) from private.stripe_customers c),
+    'reservations', (
+      select jsonb_agg(jsonb_build_array(r.order_id, r.variant_id, r.quantity, r.status) order by r.order_id, r.variant_id)
+      from public.inventory_reservations r
+    ),
+    'stock', (select jsonb_agg(jsonb_build_array(l.variant_id, l.on_hand, l.reserved, l.committed) order by l.variant_id) from public.inventory_levels l),
+    'notifications', (
+      select jsonb_agg(jsonb_build_array(n.order_id, n.template, n.dedupe_key, n.status, n.data) order by n.order_id, n.template, n.dedupe_key)
+      from public.notifications n
+    ),
+    'alerts', (
+      select jsonb_agg(jsonb_build_array(a.dedupe_key, a.kind, a.severity, a.status, a.count, a.data) order by a.dedupe_key) from public.alerts a
+    ),
+    'jobs', (
+      select jsonb_agg(jsonb_build_array(j.dedupe_key, j.kind, j.payload - '{notification_id,alert_id}'::text[], j.status) order by j.dedupe_key)
+      from private.jobs j
+    ),
+    -- The path an order took differs with the order of events, and shall: what happened to it shall not.
+    'audit', (
+      select jsonb_agg(jsonb_build_array(e.order_id, e.kind, e.data) order by e.order_id, e.kind, e.data)
+      from public.order_events e where e.kind not in ('status_changed', 'stock_committed', 'stock_released')
+    ),
+    'events', (select jsonb_agg(jsonb_build_array(e.id, e.status, e.ignored_reason, e.last_error) order by e.id) from public.webhook_events e)
+  );
+end;
+$$;
+
+create function search.move(p_move jsonb) returns text
+language plpgsql
+as $$
+begin
+  return case p_move ->> 'call'
+    when 'event' then public.receive_stripe_event(
+      p_move ->> 'id', p_move ->> 'type', (p_move ->> 'livemode')::boolean, '2026-10-28.endive',
+      to_timestamp((p_move ->> 'at')::bigint), null, '{}', p_move -> 'facts', p_move ->> 'ignored', null, '[]'
+    ) ->> 'outcome'
+    when 'read' then public.apply_stripe_facts(p_move -> 'facts', 'order_status', to_timestamp((p_move ->> 'at')::bigint)) ->> 'applied'
+    when 'settle' then private.settle_order((p_move ->> 'order_id')::uuid, 'reconcile')
+    when 'cancel' then public.cancel_order(p_move ->> 'order_number') ->> 'ok'
+  end;
+end;
+$$;
+
+create function search.hash(p_order_ids uuid[]) returns text
+language plpgsql
+stable
+as $$
+begin
+  return md5(search.state(p_order_ids)::text);
+end;
+$$;
+
+create function search.step(p_move jsonb, p_order_ids uuid[]) returns text
+language plpgsql
+as $$
+declare
+  v_outcome text := search.move(p_move);
+begin
+  return v_outcome || ' ' || search.hash(p_order_ids);
+end;
+$$;
+
+create function search.repeat(p_moves jsonb, p_order_ids uuid[]) returns text
+language plpgsql
+as $$
+declare
+  m jsonb;
+begin
+  for m in select x from jsonb_array_elements(p_moves) x loop
+    perform search.move(m);
+  end loop;
+  perform private.apply_facts(m -> 'facts', to_timestamp((m ->> 'at')::bigint), m ->> 'id');
+  return search.hash(p_order_ids);
+end;
+$$;
+
+create function search.play(p_moves jsonb, p_sequence integer[], p_order_ids uuid[]) returns text
+language plpgsql
+as $$
+declare
+  v_index integer;
+  v_outcome text;
+begin
+  foreach v_index in array p_sequence loop
+    v_outcome := search.move(p_moves -> v_index);
+    if v_outcome = 'queued' then
+      raise exception 'move % failed: %', v_index, (select last_error from public.webhook_events e where e.id = p_moves -> v_index ->> 'id');
+    end if;
+  end loop;
+  return search.hash(p_order_ids);
+end;
+$$;

@@ -1,0 +1,78 @@
+/** A shop to settle orders in: one product, orders that wait for their money, sessions attached. */
+import type postgres from "postgres";
+import { checkoutSessionFacts } from "../../../supabase/functions/_shared/stripe_events/checkout_session.ts";
+import type Stripe from "stripe";
+import { eventOf, type Frame, Story } from "./story.ts";
+
+/** SKU of the shop's only variant. */
+export const SKU = "COAT-GRY-L";
+/** Price of one piece in cents. */
+export const PRICE = 12_900;
+
+type Db = postgres.Sql | postgres.TransactionSql;
+
+/** Adds the product with `onHand` pieces. */
+export async function stockShop(sql: Db, onHand = 10): Promise<void> {
+  await sql`with p as (
+      insert into public.products (slug, name) values ('coat', 'Coat') returning id
+    ), v as (
+      insert into public.product_variants (product_id, sku, size, color, price_amount)
+      select id, ${SKU}, 'L', 'Grey', ${PRICE} from p returning id
+    )
+    insert into public.inventory_levels (variant_id, on_hand) select id, ${onHand} from v`;
+}
+
+/** Pieces on the shelf, reserved and sold. */
+export async function stockOf(sql: Db): Promise<[number, number, number]> {
+  const [level] = await sql`select on_hand, reserved, committed from public.inventory_levels`;
+  return [level?.on_hand, level?.reserved, level?.committed];
+}
+
+/** A pending order with reserved stock, as a checkout leaves it behind. */
+export async function beginOrder(sql: Db, quantity = 2, livemode = false): Promise<Frame> {
+  const amount = quantity * PRICE;
+  const [row] = await sql`with o as (
+      insert into public.orders (email, locale, currency, amount_subtotal, amount_total, livemode, cart_hash,
+        session_expires_at, purchase_ip, user_agent)
+      values ('ada@example.com', 'en', 'usd', ${amount}, ${amount}, ${livemode}, ${`hash-${crypto.randomUUID()}`},
+        now() + interval '30 minutes', '203.0.113.24', 'Mozilla/5.0')
+      returning id, number, cart_hash
+    ), i as (
+      insert into public.order_items (order_id, variant_id, sku, name, quantity, unit_amount)
+      select o.id, v.id, v.sku, 'Coat – Grey, L', ${quantity}, ${PRICE} from o, public.product_variants v
+    ), l as (
+      update public.inventory_levels set reserved = reserved + ${quantity}
+    ), r as (
+      insert into public.inventory_reservations (order_id, variant_id, quantity, expires_at)
+      select o.id, v.id, ${quantity}, now() + interval '90 minutes' from o, public.product_variants v
+    )
+    select * from o`;
+  return {
+    orderId: row?.["id"],
+    orderNumber: row?.["number"],
+    cartHash: row?.["cart_hash"],
+    amount,
+    currency: "usd",
+    attempt: 1,
+  };
+}
+
+/** Attaches an open session, as the checkout does with Stripe's answer; the first attempt is 1, the second 2. */
+export async function attachSession(sql: Db, story: Story, name: string, attempt = 1): Promise<void> {
+  const open = {
+    ...story.session(name, {}, attempt),
+    status: "open",
+    payment_status: "unpaid",
+    payment_intent: null,
+    customer: null,
+    customer_details: null,
+    collected_information: null,
+    url: `https://checkout.stripe.com/c/pay/${name}`,
+  };
+  const event = eventOf("checkout.session.completed", `evt_attach_${name}`, 0, open);
+  const [fact] = checkoutSessionFacts(event.data.object as Stripe.Checkout.Session);
+  if (attempt > 1) await sql`update public.orders set attempt = ${attempt} where id = ${story.frame.orderId}`;
+  await sql`select public.attach_checkout_session(${story.frame.orderId}, ${attempt}, ${
+    sql.json(JSON.parse(JSON.stringify(fact)))
+  })`;
+}
