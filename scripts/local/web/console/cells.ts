@@ -145,10 +145,15 @@ export function table(label: string, columns: readonly Column[], rows: readonly 
   `;
 }
 
-/** A table of whatever columns the rows have, for tables whose shape the console does not know. */
-export function anyTable(label: string, rows: readonly Row[], empty: string): Html {
-  const names = Object.keys(rows[0] ?? {});
-  return table(label, names.map((name) => ({ title: name, cell: (row) => plain(row[name]) })), rows, empty);
+/**
+ * A table of whatever columns the rows have, for tables whose shape the console does not know; those named in
+ * `first` come first, and known words are drawn as a status.
+ */
+export function anyTable(label: string, rows: readonly Row[], first: readonly string[], empty: string): Html {
+  const present = Object.keys(rows[0] ?? {});
+  const names = [...new Set([...first.filter((name) => present.includes(name)), ...present])];
+  const columns = names.map((name) => name === "status" ? status(name, name) : text(name, name));
+  return html`<div class="one-line">${table(label, columns, rows, empty)}</div>`;
 }
 
 /** A headed part of a page. When it cannot be read it says why, and the other parts of the page still show. */

@@ -16,10 +16,13 @@ import {
 import type { Database, Row } from "./database.ts";
 import { readDeliveries } from "./stand_in.ts";
 
+/** What says most about a job. */
+const JOB_COLUMNS = ["id", "kind", "status", "attempts", "run_at", "last_error", "payload"];
+
 async function jobs(database: Database): Promise<Part> {
   // The queue is private to the database and not part of the contract: it is shown as it is.
   const rows = await database.query("select * from private.jobs order by 1 desc limit 200");
-  return anyTable("Jobs", rows, "No jobs are waiting.");
+  return anyTable("Jobs", rows, JOB_COLUMNS, "No job was ever queued.");
 }
 
 async function waitingEvents(database: Database): Promise<Part> {
@@ -153,6 +156,16 @@ function httpStatus(row: Row): Part {
   return html`<span class="badge ${answer < 300 ? "good" : "bad"}">${answer}</span>`;
 }
 
+/** What our receiver said, in one word where it said one. */
+function outcome(row: Row): Part {
+  if (row.error !== null && row.error !== undefined) return plain(row.error);
+  try {
+    const body: unknown = JSON.parse(String(row.response));
+    if (typeof body === "object" && body !== null && "outcome" in body) return String(body.outcome);
+  } catch { /* not our receiver: shown as it came */ }
+  return plain(row.response);
+}
+
 /** Every delivery attempt of the Stripe stand-in. */
 export async function deliveriesBody(stripeUrl: string): Promise<Part> {
   return await section("Attempts", async () => {
@@ -163,7 +176,7 @@ export async function deliveriesBody(stripeUrl: string): Promise<Part> {
       { title: "Answer", cell: httpStatus },
       number("Try", "attempt"),
       number("ms", "duration_ms"),
-      { title: "Said", cell: (row) => plain(row.error ?? row.response) },
+      { title: "Outcome", cell: outcome },
       text("To", "url"),
     ];
     return table(
