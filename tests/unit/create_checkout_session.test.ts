@@ -17,8 +17,13 @@ function checkoutOf(changes: Partial<Checkout> = {}): Checkout {
     amount_subtotal: 25_800,
     session_expires_at: 1_762_522_260,
     email: "ada@example.com",
+    locale: null,
     stripe_customer_id: null,
+    customer: null,
     cart_hash: "9b1f",
+    three_d_secure: null,
+    prices_include_tax: false,
+    shipping_rates: [],
     items: [{
       sku: "SHIRT-OXF-WHT-M",
       name: "Oxford Button-Down Shirt – White, M",
@@ -40,15 +45,36 @@ interface World {
   attached: [string, number, unknown][];
   limited: unknown[];
   restarted: number;
+  forgotten: string[];
+  abandoned: number;
+  expired: string[];
+  customers: { params: Stripe.CustomerCreateParams; key: string }[];
+  applied: unknown[];
 }
 
 function world(changes: {
   begin?: () => Promise<Awaited<ReturnType<Deps["rpc"]["beginCheckout"]>>>;
   create?: (attempt: number) => Promise<unknown>;
+  replayed?: boolean;
+  retrieve?: () => Promise<unknown>;
+  expire?: (id: string) => Promise<unknown>;
+  attach?: () => Promise<{ created: boolean; status: string }>;
   allowed?: boolean;
   env?: Record<string, string | undefined>;
 } = {}): World {
-  const here: World = { deps: {} as Deps, begun: [], asked: [], attached: [], limited: [], restarted: 0 };
+  const here: World = {
+    deps: {} as Deps,
+    begun: [],
+    asked: [],
+    attached: [],
+    limited: [],
+    restarted: 0,
+    forgotten: [],
+    abandoned: 0,
+    expired: [],
+    customers: [],
+    applied: [],
+  };
   here.deps = {
     env: testEnv(changes.env),
     rpc: {
@@ -62,7 +88,24 @@ function world(changes: {
       },
       attachCheckoutSession: (id, attempt, fact) => {
         here.attached.push([id, attempt, fact]);
-        return Promise.resolve({ created: true, status: "pending" });
+        return changes.attach?.() ?? Promise.resolve({ created: true, status: "pending" });
+      },
+      forgetStripeCustomer: (_orderId, customerId) => {
+        here.forgotten.push(customerId);
+        const customer = {
+          id: "c0ffee00-0000-4000-8000-000000000001",
+          email: "ada@example.com",
+          generation: 7,
+        };
+        return Promise.resolve(checkoutOf({ customer }));
+      },
+      abandonCheckout: () => {
+        here.abandoned += 1;
+        return Promise.resolve({});
+      },
+      applyStripeFacts: (facts) => {
+        here.applied.push(...facts);
+        return Promise.resolve({ applied: true, order_ids: [] });
       },
     },
     limiter: {
@@ -72,14 +115,32 @@ function world(changes: {
         return Promise.resolve({ allowed, retry_after_seconds: allowed ? 0 : 33, key: null });
       },
     },
-    createSession: async (params, key) => {
-      here.asked.push({ params, key });
-      const answer = await (changes.create?.(here.asked.length) ?? Promise.resolve(sessionOf(params)));
-      return answer as Stripe.Checkout.Session;
+    stripe: {
+      createSession: async (params, key) => {
+        here.asked.push({ params, key });
+        const answer = await (changes.create?.(here.asked.length) ?? Promise.resolve(sessionOf(params)));
+        return { session: answer as Stripe.Checkout.Session, replayed: changes.replayed ?? false };
+      },
+      retrieveSession: async () =>
+        await (changes.retrieve?.() ?? Promise.reject(down())) as Stripe.Checkout.Session,
+      expireSession: async (id) => {
+        here.expired.push(id);
+        return await (changes.expire?.(id) ?? Promise.reject(down())) as Stripe.Checkout.Session;
+      },
+      createCustomer: (params, key) => {
+        here.customers.push({ params, key });
+        return Promise.resolve({ id: "cus_new" } as Stripe.Customer);
+      },
     },
+    fetch: () => Promise.reject(new Error("nothing to fetch")),
     log: keptLog().log,
+    now: Date.now,
   };
   return here;
+}
+
+function down(): AppError {
+  return new AppError("stripe_unavailable", { retryAfterSeconds: 5, cause: new Error("down") });
 }
 
 function sessionOf(params: Stripe.Checkout.SessionCreateParams) {
@@ -161,7 +222,7 @@ Deno.test("create-checkout-session sends Stripe prices and metadata from the dat
   const metadata = { order_id: orderId, attempt: "1", cart_hash: "9b1f" };
   assert.equal(params?.mode, "payment");
   assert.deepEqual(params?.metadata, metadata);
-  assert.deepEqual(params?.payment_intent_data, { metadata });
+  assert.deepEqual(params?.payment_intent_data, { metadata, receipt_email: "ada@example.com" });
   assert.equal(params?.client_reference_id, orderId);
   assert.deepEqual(params?.line_items, [{
     quantity: 2,
@@ -221,9 +282,9 @@ Deno.test("create-checkout-session never asks for more than Stripe's 24 hours", 
 
 Deno.test("create-checkout-session uses one Stripe idempotency key per order, attempt and content", async () => {
   const keys: string[] = [];
-  for (const [body, attempt] of [[cart, 1], [cart, 1], [cart, 2], [{ ...cart, locale: "de" }, 1]] as const) {
-    const here = world({ begin: () => Promise.resolve(checkoutOf({ attempt })) });
-    await handle(requestOf(body), here.deps);
+  for (const [locale, attempt] of [[null, 1], [null, 1], [null, 2], ["de", 1]] as const) {
+    const here = world({ begin: () => Promise.resolve(checkoutOf({ attempt, locale })) });
+    await handle(requestOf(), here.deps);
     keys.push(here.asked[0]?.key ?? "");
   }
   assert.equal(keys[0], keys[1]);
@@ -292,7 +353,7 @@ Deno.test("create-checkout-session starts another attempt when Stripe replays a 
   assert.equal(here.restarted, 1);
 });
 
-Deno.test("create-checkout-session does without a customer that Stripe has deleted", async () => {
+Deno.test("create-checkout-session makes a new customer for one that Stripe has deleted", async () => {
   const here = world({
     begin: () => Promise.resolve(checkoutOf({ stripe_customer_id: "cus_gone" })),
     create: (attempt) =>
@@ -301,7 +362,94 @@ Deno.test("create-checkout-session does without a customer that Stripe has delet
         : Promise.resolve(sessionOf({ expires_at: 9 })),
   });
   assert.equal((await handle(requestOf(), here.deps)).status, 201);
-  assert.equal(here.asked[1]?.params.customer_email, "ada@example.com");
+  assert.deepEqual(here.forgotten, ["cus_gone"]);
+  assert.equal(here.asked[1]?.params.customer, "cus_new");
+  assert(here.customers[0]?.key.startsWith("customer_c0ffee00-0000-4000-8000-000000000001_7_"));
+});
+
+Deno.test("create-checkout-session makes an account's first Stripe customer under a key that parallel requests share", async () => {
+  const customer = { id: "c0ffee00-0000-4000-8000-000000000001", email: "ada@example.com", generation: 0 };
+  const keys = await Promise.all([1, 2].map(async () => {
+    const here = world({ begin: () => Promise.resolve(checkoutOf({ customer })) });
+    await handle(requestOf(), here.deps);
+    assert.equal(here.asked[0]?.params.customer, "cus_new");
+    assert.equal(here.asked[0]?.params.customer_creation, undefined);
+    assert.deepEqual(here.asked[0]?.params.saved_payment_method_options, { payment_method_save: "enabled" });
+    assert.equal(here.customers.length, 1);
+    return here.customers[0]?.key;
+  }));
+  assert.equal(keys[0], keys[1]);
+});
+
+Deno.test("create-checkout-session expires the session at Stripe when the database cannot note it", async () => {
+  const here = world({
+    attach: () => Promise.reject(new AppError("database_unavailable", { retryAfterSeconds: 5 })),
+    expire: () => Promise.resolve({}),
+  });
+  const response = await handle(requestOf(), here.deps);
+  assert.equal(response.status, 503);
+  assert.equal((await errorOf(response)).code, "database_unavailable");
+  assert.equal(response.headers.get("retry-after"), "5");
+  assert.deepEqual(here.expired, ["cs_test_unit"]);
+});
+
+Deno.test("create-checkout-session reads a session again whose answer Stripe repeats, and moves on when it has ended", async () => {
+  const here = world({
+    replayed: true,
+    retrieve: () =>
+      Promise.resolve({ ...sessionOf({ expires_at: 9 }), status: here.restarted === 0 ? "expired" : "open" }),
+  });
+  const response = await handle(requestOf(), here.deps);
+  assert.equal(response.status, 201);
+  assert.equal(here.restarted, 1);
+  assert.deepEqual(here.attached.map(([, attempt]) => attempt), [1, 2]);
+});
+
+Deno.test("create-checkout-session waits for a parallel request that holds the same Stripe key", async () => {
+  const here = world({
+    create: (attempt) =>
+      attempt < 3
+        ? Promise.reject(stripeRefusal("", {}, 409))
+        : Promise.resolve(sessionOf({ expires_at: 9 })),
+  });
+  assert.equal((await handle(requestOf(), here.deps)).status, 201);
+  assert.equal(new Set(here.asked.map(({ key }) => key)).size, 1);
+});
+
+Deno.test("create-checkout-session frees the stock of what Stripe refuses for good, and keeps it when Stripe is busy", async () => {
+  const refused = world({ create: () => Promise.reject(stripeRefusal("consent_collection")) });
+  assert.equal((await handle(requestOf(), refused.deps)).status, 503);
+  assert.equal(refused.abandoned, 1);
+  const busy = world({ create: () => Promise.reject(stripeRefusal("", { "retry-after": "2" }, 429)) });
+  assert.equal((await handle(requestOf(), busy.deps)).status, 503);
+  assert.equal(busy.abandoned, 0);
+});
+
+Deno.test("create-checkout-session ends the payment pages that a new cart takes the place of, then begins", async () => {
+  let begun = 0;
+  const here = world({
+    begin: () =>
+      Promise.resolve(++begun === 1 ? { outcome: "superseded", session_ids: ["cs_old"] } : checkoutOf()),
+    expire: (id) => Promise.resolve({ ...sessionOf({ expires_at: 9 }), id, status: "expired" }),
+  });
+  assert.equal((await handle(requestOf({ ...cart, previous_session_id: "cs_old" }), here.deps)).status, 201);
+  assert.deepEqual(here.expired, ["cs_old"]);
+  assert.deepEqual(here.applied.map((fact) => (fact as { status: string }).status), ["expired"]);
+  assert.deepEqual(
+    here.begun.map(({ p_supersede, p_previous_session_id }) => [p_supersede, p_previous_session_id]),
+    [
+      [true, "cs_old"],
+      [false, "cs_old"],
+    ],
+  );
+});
+
+Deno.test("create-checkout-session changes nothing when the old payment page cannot be ended", async () => {
+  const here = world({ begin: () => Promise.resolve({ outcome: "superseded", session_ids: ["cs_old"] }) });
+  const response = await handle(requestOf(), here.deps);
+  assert.equal(response.status, 503);
+  assert.equal(response.headers.get("retry-after"), "5");
+  assert.deepEqual([here.begun.length, here.asked.length, here.applied.length], [1, 0, 0]);
 });
 
 Deno.test("create-checkout-session tells the shopper about an address that Stripe does not take", async () => {
@@ -352,7 +500,16 @@ Deno.test("create-checkout-session gives callers without an address one strict b
   const request = requestOf();
   request.headers.delete("cf-connecting-ip");
   await handle(request, here.deps);
-  assert.deepEqual(here.limited[0], [{ key: "checkout:unknown", limit: 10, window_seconds: 60 }]);
+  const [first] = here.limited[0] as unknown[];
+  assert.deepEqual(first, { key: "checkout:unknown", limit: 10, window_seconds: 60 });
+});
+
+Deno.test("create-checkout-session counts by address and e-mail address, without the address in the key", async () => {
+  const here = world();
+  await handle(requestOf(), here.deps);
+  const keys = (here.limited[0] as { key: string }[]).map(({ key }) => key);
+  assert.equal(keys[0], "checkout:203.0.113.7");
+  assert.match(keys[1] ?? "", /^checkout:email:[0-9a-f]{16}$/);
 });
 
 Deno.test("create-checkout-session passes the database's refusals on", async () => {
@@ -467,8 +624,9 @@ const locales: [string, string][] = [
 
 for (const [given, expected] of locales) {
   Deno.test(`create-checkout-session shows Stripe's page for ${given} in ${expected}`, async () => {
-    const here = world();
+    const here = world({ begin: () => Promise.resolve(checkoutOf({ locale: given })) });
     await handle(requestOf({ ...cart, locale: given }), here.deps);
+    assert.equal(here.begun[0]?.p_locale, given);
     assert.equal(here.asked[0]?.params.locale, expected);
   });
 }

@@ -39,6 +39,11 @@ export interface Env {
     threeDSecure: "automatic" | "any" | "challenge";
     sessionMinutes: number;
     statementDescriptorSuffix: string | null;
+    /** Stripe mails its own receipt when the address is known beforehand. */
+    receipts: boolean;
+    /** Signed-in customers may keep their card at Stripe and use it again. */
+    savedCards: boolean;
+    turnstile: { secret: string; url: string } | null;
     rateLimitPerMinute: number;
   };
   velocityMode: Mode;
@@ -168,6 +173,12 @@ const schema = z.object({
   CHECKOUT_SESSION_MINUTES: wholeNumber(30, 1440, 30),
   CHECKOUT_STATEMENT_DESCRIPTOR_SUFFIX: text(descriptorMend)
     .regex(/^(?=.*[A-Za-z])[A-Za-z0-9 .-]{2,22}$/, { error: descriptorMend }).optional(),
+  CHECKOUT_RECEIPTS: flag("true"),
+  CHECKOUT_SAVED_CARDS: flag("true"),
+  CHECKOUT_TURNSTILE_SECRET: text("set the secret key of the Turnstile widget, or leave it out")
+    .regex(/^\S{8,}$/, { error: "set the secret key of the Turnstile widget, or leave it out" }).optional(),
+  CHECKOUT_TURNSTILE_URL: webAddress("set an http(s) address, or leave it out")
+    .default("https://challenges.cloudflare.com/turnstile/v0/siteverify"),
   CHECKOUT_RATE_LIMIT: wholeNumber(1, 100_000, 30),
   VELOCITY_MODE: choice(["enforce", "report", "off"], "enforce"),
   UPSTASH_REDIS_REST_URL: webAddress("set the https address of the Upstash database, or leave it out")
@@ -281,6 +292,11 @@ function toEnv(values: Values): Env {
       threeDSecure: values.CHECKOUT_THREE_D_SECURE,
       sessionMinutes: values.CHECKOUT_SESSION_MINUTES,
       statementDescriptorSuffix: values.CHECKOUT_STATEMENT_DESCRIPTOR_SUFFIX ?? null,
+      receipts: values.CHECKOUT_RECEIPTS,
+      savedCards: values.CHECKOUT_SAVED_CARDS,
+      turnstile: values.CHECKOUT_TURNSTILE_SECRET === undefined
+        ? null
+        : { secret: values.CHECKOUT_TURNSTILE_SECRET, url: values.CHECKOUT_TURNSTILE_URL },
       rateLimitPerMinute: values.CHECKOUT_RATE_LIMIT,
     },
     velocityMode: values.VELOCITY_MODE,

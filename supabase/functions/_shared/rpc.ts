@@ -23,6 +23,7 @@ import type {
   RedrivenItem,
   RedriveSelection,
   Repair,
+  ResumedCheckout,
   StoredAlert,
   StoredEvent,
 } from "./rpc_shapes.ts";
@@ -47,7 +48,7 @@ export function createRpc(env: RpcEnv, fetcher: typeof fetch = fetch) {
 
   async function call<T>(name: string, args: object = {}): Promise<T> {
     for (let round = 1;; round++) {
-      const { data, error, status } = await client.rpc(name, args);
+      const { data, error, status } = await client.rpc(name, storable(args));
       if (error === null) return data as T;
       const failure: DatabaseFailure = {
         code: error.code ?? "",
@@ -62,12 +63,7 @@ export function createRpc(env: RpcEnv, fetcher: typeof fetch = fetch) {
 
   return {
     /** Stores a verified event, merges its facts and settles, in one transaction. */
-    receiveStripeEvent: (event: ReceivedEvent) =>
-      call<EventOutcome>("receive_stripe_event", {
-        ...event,
-        p_payload: storable(event.p_payload),
-        p_facts: storable(event.p_facts),
-      }),
+    receiveStripeEvent: (event: ReceivedEvent) => call<EventOutcome>("receive_stripe_event", event),
 
     /** Applies a stored event again after a failure. */
     retryStripeEvent: (
@@ -76,7 +72,7 @@ export function createRpc(env: RpcEnv, fetcher: typeof fetch = fetch) {
     ) =>
       call<Omit<EventOutcome, "delivery_count">>("retry_stripe_event", {
         p_event_id: eventId,
-        p_facts: "facts" in result ? storable(result.facts) : null,
+        p_facts: "facts" in result ? result.facts : null,
         p_ignored_reason: "ignoredReason" in result ? result.ignoredReason : null,
         p_error: "error" in result ? result.error : null,
       }),
@@ -85,9 +81,13 @@ export function createRpc(env: RpcEnv, fetcher: typeof fetch = fetch) {
       call<StoredEvent | null>("get_stripe_event", { p_event_id: eventId }),
 
     /** Merges facts that were read from Stripe's API and settles their orders. */
-    applyStripeFacts: (facts: Fact[], source: "order_status" | "reconcile" | "job", observedAt: Date) =>
+    applyStripeFacts: (
+      facts: Fact[],
+      source: "order_status" | "reconcile" | "job" | "checkout",
+      observedAt: Date,
+    ) =>
       call<{ applied: boolean; order_ids: string[] }>("apply_stripe_facts", {
-        p_facts: storable(facts),
+        p_facts: facts,
         p_source: source,
         p_observed_at: observedAt.toISOString(),
       }),
@@ -111,7 +111,22 @@ export function createRpc(env: RpcEnv, fetcher: typeof fetch = fetch) {
       call<{ created: boolean; status: string }>("attach_checkout_session", {
         p_order_id: orderId,
         p_attempt: attempt,
-        p_fact: storable(fact),
+        p_fact: fact,
+      }),
+
+    /** @throws AppError `order_not_found`, `insufficient_stock`. */
+    resumeCheckout: (orderId: string, sessionSeconds: number, holdSeconds: number) =>
+      call<ResumedCheckout>("resume_checkout", {
+        p_order_id: orderId,
+        p_session_seconds: sessionSeconds,
+        p_hold_seconds: holdSeconds,
+      }),
+
+    /** Stripe says that this customer is gone; answers the order's checkout without it. */
+    forgetStripeCustomer: (orderId: string, stripeCustomerId: string) =>
+      call<Checkout>("forget_stripe_customer", {
+        p_order_id: orderId,
+        p_stripe_customer_id: stripeCustomerId,
       }),
 
     getOrderStatus: (sessionId: string) =>
@@ -220,7 +235,7 @@ export function createRpc(env: RpcEnv, fetcher: typeof fetch = fetch) {
         p_run_id: runId,
         p_kind: object.kind,
         p_object_id: object.id,
-        p_facts: storable(facts),
+        p_facts: facts,
         p_observed_at: observedAt.toISOString(),
         p_dry_run: dryRun,
       }),

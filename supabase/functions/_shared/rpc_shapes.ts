@@ -66,6 +66,11 @@ export interface CheckoutRequest {
   p_livemode: boolean;
   p_session_seconds: number;
   p_hold_seconds: number;
+  p_velocity_mode: "enforce" | "report" | "off";
+  /** A session that this shopper has been sent to before. */
+  p_previous_session_id: string | null;
+  /** True: other open payment pages of this shopper are to be ended first. */
+  p_supersede: boolean;
 }
 
 export interface CheckoutItem {
@@ -76,6 +81,16 @@ export interface CheckoutItem {
   quantity: number;
   unit_amount: number;
   stripe_price_id: string | null;
+}
+
+/** A delivery price, in minor units of the order's currency; `countries` null: for all. */
+export interface ShippingRate {
+  id: string;
+  name: string;
+  amount: number;
+  countries: string[] | null;
+  delivery_days_min: number | null;
+  delivery_days_max: number | null;
 }
 
 /** An order that waits for its payment, as the Stripe session is made from it. */
@@ -89,13 +104,30 @@ export interface Checkout {
   /** Epoch seconds, fixed for the attempt: a repeated Stripe call sends the same parameters. */
   session_expires_at: number;
   email: string | null;
+  locale: string | null;
   stripe_customer_id: string | null;
+  /** The account's row while Stripe does not know the account; `generation` changes when Stripe's customer is deleted. */
+  customer: { id: string; email: string | null; generation: number } | null;
   cart_hash: string;
+  /** What the velocity rules ask of the card; null: Stripe decides. */
+  three_d_secure: "any" | "challenge" | null;
+  prices_include_tax: boolean;
+  shipping_rates: ShippingRate[];
   items: CheckoutItem[];
   session: { id: string; url: string | null; status: string; expires_at: number } | null;
 }
 
-export type BegunCheckout = Checkout | { outcome: "velocity_exceeded"; retry_after_seconds: number };
+export type BegunCheckout =
+  | Checkout
+  /** Expire these sessions at Stripe, then ask again without `p_supersede`. */
+  | { outcome: "superseded"; session_ids: string[] }
+  | { outcome: "velocity_exceeded"; retry_after_seconds: number };
+
+/** What a resume link leads to. */
+export type ResumedCheckout =
+  | Checkout
+  | { outcome: "paid"; session_id: string }
+  | { outcome: "cancelled" };
 
 export interface OrderStatus {
   order_number: string;

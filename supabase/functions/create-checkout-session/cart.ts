@@ -9,6 +9,9 @@ export interface Cart {
   successUrl: string | null;
   cancelUrl: string | null;
   locale: string | null;
+  /** The session of this shopper's last checkout, to be ended if it is still open. */
+  previousSessionId: string | null;
+  turnstileToken: string | null;
 }
 
 // deno-lint-ignore no-control-regex -- control characters are what must not pass
@@ -16,7 +19,8 @@ const printable = /^[^\x00-\x1f\x7f]+$/;
 
 const webUrl = z.string().max(2_000).regex(printable, { error: "must not contain control characters" });
 
-const schema = z.strictObject({
+/** The body of a checkout request; `docs/openapi.json` is generated from it. */
+export const cartSchema = z.strictObject({
   items: z.array(z.strictObject({
     sku: z.string().min(1).max(100).regex(printable, { error: "must not contain control characters" }),
     quantity: z.int().min(1).max(99),
@@ -28,6 +32,8 @@ const schema = z.strictObject({
     error: "must be a language tag",
   })
     .optional(),
+  previous_session_id: z.string().max(255).regex(/^cs_\w+$/, { error: "must be a session id" }).optional(),
+  turnstile_token: z.string().min(1).max(2_048).regex(printable).optional(),
 });
 
 /**
@@ -35,7 +41,7 @@ const schema = z.strictObject({
  * @throws AppError `invalid_request` with `details: [{ path, message }]`.
  */
 export function parseCart(body: unknown): Cart {
-  const parsed = schema.safeParse(body);
+  const parsed = cartSchema.safeParse(body);
   if (!parsed.success) {
     const details = parsed.error.issues.slice(0, 20).map((issue) => ({
       path: [...issue.path, ...(issue.code === "unrecognized_keys" ? issue.keys.slice(0, 1) : [])].join("."),
@@ -43,13 +49,16 @@ export function parseCart(body: unknown): Cart {
     }));
     throw new AppError("invalid_request", { details });
   }
-  const { items, customer_email, success_url, cancel_url, locale } = parsed.data;
+  const { items, customer_email, success_url, cancel_url, locale, previous_session_id, turnstile_token } =
+    parsed.data;
   return {
     items: sumBySku(items),
     customerEmail: customer_email ?? null,
     successUrl: success_url ?? null,
     cancelUrl: cancel_url ?? null,
     locale: locale ?? null,
+    previousSessionId: previous_session_id ?? null,
+    turnstileToken: turnstile_token ?? null,
   };
 }
 

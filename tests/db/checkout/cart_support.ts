@@ -49,8 +49,12 @@ export const holdSeconds = 61 * 60;
 export async function beginCheckout(sql: postgres.Sql, call: CheckoutCall): Promise<Begun> {
   const [row] = await sql<{ answer: Begun }[]>`
     select public.begin_checkout(
-      p_items => ${sql.json(call.items as unknown as postgres.JSONValue)}, p_idempotency_key => ${call.key ?? null},
-      p_user_id => ${call.userId ?? null}, p_email => ${call.email ?? null}, p_client_ip => ${call.ip ?? null},
+      p_items => ${sql.json(call.items as unknown as postgres.JSONValue)}, p_idempotency_key => ${
+    call.key ?? null
+  },
+      p_user_id => ${call.userId ?? null}, p_email => ${call.email ?? null}, p_client_ip => ${
+    call.ip ?? null
+  },
       p_user_agent => 'test', p_locale => null, p_livemode => false,
       p_session_seconds => ${sessionSeconds}, p_hold_seconds => ${holdSeconds},
       p_velocity_mode => ${call.velocityMode ?? "off"},
@@ -92,7 +96,9 @@ export async function addVariants(
     const [variant] = await sql<{ id: string }[]>`
       insert into public.product_variants (product_id, sku, price_amount, currency, active)
       values (${product?.id ?? null}, ${sku}, ${price}, ${currency}, ${active}) returning id`;
-    await sql`insert into public.inventory_levels (variant_id, on_hand) values (${variant?.id ?? null}, ${onHand})`;
+    await sql`insert into public.inventory_levels (variant_id, on_hand) values (${
+      variant?.id ?? null
+    }, ${onHand})`;
   }
 }
 
@@ -160,7 +166,9 @@ export async function attachSession(
   overrides: Record<string, unknown> = {},
 ): Promise<Record<string, unknown> & { id: string }> {
   const fact = sessionFact(begun, overrides);
-  await sql`select public.attach_checkout_session(${begun.order_id}, ${begun.attempt}, ${sql.json(fact as postgres.JSONValue)})`;
+  await sql`select public.attach_checkout_session(${begun.order_id}, ${begun.attempt}, ${
+    sql.json(fact as postgres.JSONValue)
+  })`;
   return fact as Record<string, unknown> & { id: string };
 }
 

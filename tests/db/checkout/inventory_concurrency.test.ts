@@ -101,7 +101,11 @@ Deno.test("begin_checkout() gives 500 concurrent mixed carts over 20 SKUs all or
   }
   for (const level of (await levels(database.sql)).values()) {
     assert.equal(level.on_hand, received.get(level.sku), `${level.sku}: every adjustment counts once`);
-    assert.equal(level.reserved, wanted.get(level.sku) ?? 0, `${level.sku}: reserved is what the orders hold`);
+    assert.equal(
+      level.reserved,
+      wanted.get(level.sku) ?? 0,
+      `${level.sku}: reserved is what the orders hold`,
+    );
     assert.ok(level.available >= 0, `${level.sku}: never below zero`);
   }
   const [ledger] = await database.sql<{ sum: number; commands: number }[]>`

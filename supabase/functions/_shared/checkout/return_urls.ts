@@ -1,6 +1,6 @@
 /** Where Stripe sends the shopper back to: only ever to our own origins. */
-import type { Env } from "../_shared/env.ts";
-import { AppError } from "../_shared/errors.ts";
+import type { Env } from "../env.ts";
+import { AppError } from "../errors.ts";
 
 /** Stripe replaces this with the session's id. */
 const placeholder = "{CHECKOUT_SESSION_ID}";

@@ -1,0 +1,217 @@
+/**
+ * From an order that waits for payment to a page where it can be paid: one call to Stripe and one to the
+ * database. Where Stripe's refusal has a known mend, mends it and asks again, within the shopper's patience.
+ */
+import type Stripe from "stripe";
+import type { Env } from "../env.ts";
+import { AppError } from "../errors.ts";
+import type { Logger } from "../log.ts";
+import type { Checkout, Rpc } from "../rpc.ts";
+import { stripeErrorOf } from "../stripe.ts";
+import { checkoutSessionFact } from "../stripe_events/checkout_session.ts";
+import type { Deadline } from "./deadline.ts";
+import { successUrlFor } from "./return_urls.ts";
+import { type ReturnUrls, sessionIdempotencyKey, sessionParams, shortHash } from "./session_params.ts";
+import type { StripeCalls } from "./stripe_calls.ts";
+
+export interface OpenSessionDeps {
+  env: Env;
+  rpc: Pick<
+    Rpc,
+    "restartCheckoutAttempt" | "attachCheckoutSession" | "forgetStripeCustomer" | "abandonCheckout"
+  >;
+  stripe: StripeCalls;
+  log: Logger;
+}
+
+/** The attempt that got the session, which may be a later one than was asked for. */
+export interface OpenedSession {
+  checkout: Checkout;
+  session: { id: string; url: string; expires_at: number };
+}
+
+/** Each mend moves things on, so nothing honest needs more. */
+const roundsMax = 5;
+const busyPauseMs = 300;
+
+/**
+ * Creates the Stripe session of a checkout's attempt and notes it.
+ * @throws AppError `stripe_unavailable`, `database_unavailable`, `invalid_request`, `insufficient_stock`.
+ */
+export async function openSession(
+  checkout: Checkout,
+  urls: ReturnUrls,
+  deps: OpenSessionDeps,
+  deadline: Deadline,
+): Promise<OpenedSession> {
+  let current = checkout;
+  for (let round = 1;; round++) {
+    try {
+      const session = await askStripe(current, urls, deps, deadline);
+      await attach(current, session, deps, deadline);
+      if (session.status === "open" && session.url !== null) {
+        return { checkout: current, session: { ...session, url: session.url } };
+      }
+      if (session.status === "complete") return { checkout: current, session: completed(session, urls) };
+    } catch (error) {
+      if (round === roundsMax || deadline.passed()) throw error;
+      current = await mend(error, current, deps);
+      continue;
+    }
+    if (round === roundsMax) throw noAnswer("every session of the order has ended");
+    current = await restart(current, deps);
+  }
+}
+
+/** How long a new session lives, and how much longer its stock stays held, in seconds. */
+export function checkoutDurations(env: Env): { p_session_seconds: number; p_hold_seconds: number } {
+  const seconds = Math.min(env.checkout.sessionMinutes * 60 + sessionMarginSeconds, sessionMaxSeconds);
+  return { p_session_seconds: seconds, p_hold_seconds: seconds + holdMarginSeconds };
+}
+
+/**
+ * Stripe counts the 30 minutes from when *it* reads the request; a minute on top keeps the shortest session
+ * legal, also for a retry a few seconds later.
+ */
+const sessionMarginSeconds = 60;
+const sessionMaxSeconds = 24 * 3600 - 60;
+/** Stock stays held after the session has ended, until Stripe has said that it has. */
+const holdMarginSeconds = 30 * 60;
+
+async function askStripe(
+  checkout: Checkout,
+  urls: ReturnUrls,
+  deps: OpenSessionDeps,
+  deadline: Deadline,
+): Promise<Stripe.Checkout.Session> {
+  const customerId = checkout.stripe_customer_id ?? await createCustomer(checkout, deps, deadline);
+  const params = sessionParams({ ...checkout, stripe_customer_id: customerId }, urls, deps.env);
+  const key = await sessionIdempotencyKey(checkout, params);
+  const { session, replayed } = await deps.stripe.createSession(params, key, deadline.remainingMs(250));
+  checkSession(session);
+  // A repeated answer tells how the session was born; meanwhile it may have been paid or expired.
+  return replayed ? await deps.stripe.retrieveSession(session.id, deadline.remainingMs(250)) : session;
+}
+
+/**
+ * One Stripe customer per account: parallel first checkouts send the same key, so Stripe makes one. Its id is
+ * noted with the session; should that be lost, the key finds the same customer again.
+ */
+async function createCustomer(
+  { customer }: Checkout,
+  { stripe }: OpenSessionDeps,
+  deadline: Deadline,
+): Promise<string | null> {
+  if (customer === null) return null;
+  const params = {
+    metadata: { customer_id: customer.id },
+    ...(customer.email === null ? {} : { email: customer.email }),
+  };
+  const key = `customer_${customer.id}_${customer.generation}_${await shortHash(JSON.stringify(params))}`;
+  const created = await stripe.createCustomer(params, key, deadline.remainingMs(250));
+  if (typeof created?.id !== "string") throw noAnswer("no customer in answer");
+  return created.id;
+}
+
+/** Notes the session; if that fails, nobody may pay what the database does not know. */
+async function attach(
+  { order_id, attempt }: Checkout,
+  session: Stripe.Checkout.Session,
+  { rpc, stripe, log }: OpenSessionDeps,
+  deadline: Deadline,
+): Promise<void> {
+  try {
+    await rpc.attachCheckoutSession(order_id, attempt, checkoutSessionFact(session));
+  } catch (error) {
+    const expired = await stripe.expireSession(session.id, deadline.remainingMs(1_000)).then(
+      () => true,
+      // The sweep finds what could not be expired: it looks for attempts without a session.
+      () => false,
+    );
+    log.error("checkout_session_not_attached", { order_id, session_id: session.id, expired, error });
+    throw error;
+  }
+}
+
+/** What to ask instead after this failure; throws when there is nothing better. */
+async function mend(error: unknown, current: Checkout, deps: OpenSessionDeps): Promise<Checkout> {
+  const failure = stripeErrorOf(error);
+  if (failure === null) throw error;
+  // Stripe repeats the outcome of a key, failures included: only another attempt gets another answer.
+  if ((failure.statusCode ?? 0) >= 500 && failure.headers?.["idempotent-replayed"] === "true") {
+    return await restart(current, deps);
+  }
+  // A parallel repeat of this request is being carried out; its answer will be ours as well.
+  if (failure.statusCode === 409) {
+    await new Promise((resolve) => setTimeout(resolve, busyPauseMs));
+    return current;
+  }
+  // The attempt was never carried out and its end has come too near: Stripe wants 30 minutes from now.
+  if (failure.param === "expires_at") return await restart(current, deps);
+  // Deleted in the dashboard, and its event has not arrived yet.
+  if (failure.param === "customer" && current.stripe_customer_id !== null) {
+    return await deps.rpc.forgetStripeCustomer(current.order_id, current.stripe_customer_id);
+  }
+  if (!isRefusal(failure.statusCode)) throw error;
+  await giveUp(current, deps);
+  throw refusal(error, failure);
+}
+
+async function restart(current: Checkout, { env, rpc }: OpenSessionDeps): Promise<Checkout> {
+  const { p_session_seconds, p_hold_seconds } = checkoutDurations(env);
+  return await rpc.restartCheckoutAttempt(
+    current.order_id,
+    current.attempt,
+    p_session_seconds,
+    p_hold_seconds,
+  );
+}
+
+/** Stripe has read the request and made nothing of it, and asking again changes nothing. */
+function isRefusal(status: number | undefined): boolean {
+  return status !== undefined && status >= 400 && status < 500 && status !== 429;
+}
+
+/** Frees the stock of an attempt that Stripe refused. If that fails, the sweep does it. */
+async function giveUp({ order_id, attempt }: Checkout, { rpc, log }: OpenSessionDeps): Promise<void> {
+  try {
+    await rpc.abandonCheckout(order_id, attempt);
+  } catch (error) {
+    log.warn("checkout_not_abandoned", { order_id, attempt, error });
+  }
+}
+
+function refusal(
+  error: unknown,
+  failure: { param?: string | undefined; code?: string | undefined },
+): unknown {
+  if (failure.param === "customer_email" || failure.param === "payment_intent_data[receipt_email]") {
+    return new AppError("invalid_request", {
+      details: [{ path: "customer_email", message: "is not accepted by the payment provider" }],
+      cause: error,
+    });
+  }
+  if (failure.code === "amount_too_small" || failure.code === "amount_too_large") {
+    return new AppError("invalid_request", {
+      details: [{ path: "items", message: "the total is outside what the payment provider accepts" }],
+      cause: error,
+    });
+  }
+  return error;
+}
+
+/** A 200 that is no session (a proxy's page, a cut body) is as good as no answer. */
+function checkSession(session: Stripe.Checkout.Session): void {
+  const valid = typeof session?.id === "string" && session.id.startsWith("cs_") &&
+    (typeof session.url === "string" || session.url === null) && Number.isInteger(session.expires_at);
+  if (!valid) throw noAnswer("no session in answer");
+}
+
+function noAnswer(reason: string): AppError {
+  return new AppError("stripe_unavailable", { retryAfterSeconds: 5, cause: new Error(reason) });
+}
+
+/** Paid between two tries: the shopper goes where Stripe would have sent them. */
+function completed(session: Stripe.Checkout.Session, urls: ReturnUrls) {
+  return { ...session, url: successUrlFor(session.id, urls.success) };
+}

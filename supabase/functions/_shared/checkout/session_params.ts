@@ -1,0 +1,182 @@
+/**
+ * The Stripe session for an order: everything in it comes from the database and the environment, and the same
+ * attempt always gives the same parameters. Pure, so that a test can hold all combinations against Stripe's
+ * published specification.
+ */
+import type Stripe from "stripe";
+import type { Env } from "../env.ts";
+import type { Checkout, CheckoutItem, ShippingRate } from "../rpc.ts";
+
+/** Where Stripe's page leads to; `success` carries Stripe's placeholder for the session id. */
+export interface ReturnUrls {
+  success: string;
+  cancel: string;
+}
+
+/** What of the configuration shapes a session. */
+export type SessionEnv = Pick<Env, "shippingCountries" | "checkout">;
+
+type Params = Stripe.Checkout.SessionCreateParams;
+type LineItem = NonNullable<Params["line_items"]>[number];
+type ShippingOption = NonNullable<Params["shipping_options"]>[number];
+
+/** Stripe shows five at most. */
+const shippingRatesMax = 5;
+/** Stripe's limit for a product's name; ours is shorter, but colour and size come on top. */
+const nameLength = 250;
+
+/** Stripe's page languages (https://docs.stripe.com/js/appendix/supported_locales). */
+const locales = [
+  ..."bg cs da de el en en-GB es es-419 et fi fil fr fr-CA hr hu id it ja ko lt lv ms mt nb nl pl"
+    .split(" "),
+  ..."pt pt-BR ro ru sk sl sv th tr vi zh zh-HK zh-TW".split(" "),
+];
+
+/** Parameters of the session that pays for a checkout's current attempt. */
+export function sessionParams(checkout: Checkout, urls: ReturnUrls, env: SessionEnv): Params {
+  const metadata = {
+    order_id: checkout.order_id,
+    attempt: String(checkout.attempt),
+    cart_hash: checkout.cart_hash,
+  };
+  const { automaticTax, promotionCodes, termsConsent } = env.checkout;
+  return {
+    mode: "payment",
+    line_items: checkout.items.map((item) => lineItem(item, checkout, automaticTax)),
+    client_reference_id: checkout.order_id,
+    metadata,
+    payment_intent_data: paymentIntentData(checkout, metadata, env),
+    ...customerParams(checkout, env),
+    shipping_address_collection: { allowed_countries: env.shippingCountries },
+    ...shippingOptions(checkout, env),
+    billing_address_collection: "required",
+    phone_number_collection: { enabled: true },
+    expires_at: checkout.session_expires_at,
+    after_expiration: { recovery: { enabled: true, allow_promotion_codes: promotionCodes } },
+    locale: stripeLocale(checkout.locale),
+    success_url: urls.success,
+    cancel_url: urls.cancel,
+    ...(automaticTax ? { automatic_tax: { enabled: true } } : {}),
+    ...(promotionCodes ? { allow_promotion_codes: true } : {}),
+    ...(termsConsent ? { consent_collection: { terms_of_service: "required" } } : {}),
+    ...threeDSecure(checkout, env),
+  };
+}
+
+/**
+ * Stripe's idempotency key: one per order, attempt and content. With the parameters in it, a changed setting
+ * makes a new session instead of an error about other parameters.
+ */
+export async function sessionIdempotencyKey(
+  checkout: Pick<Checkout, "order_id" | "attempt">,
+  params: Params,
+): Promise<string> {
+  return `checkout_${checkout.order_id}_${checkout.attempt}_${await shortHash(JSON.stringify(params))}`;
+}
+
+/** The first 64 bits of a SHA-256 digest in hexadecimal. */
+export async function shortHash(text: string): Promise<string> {
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text)));
+  return [...digest.slice(0, 8)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** The page language nearest to a language tag; `auto` lets Stripe look at the browser. */
+export function stripeLocale(tag: string | null): string {
+  const wanted = (tag ?? "auto").toLowerCase();
+  const exact = locales.find((locale) => locale.toLowerCase() === wanted);
+  return exact ?? locales.find((locale) => locale === wanted.split("-")[0]) ?? "auto";
+}
+
+function lineItem(item: CheckoutItem, checkout: Checkout, automaticTax: boolean): LineItem {
+  return {
+    quantity: item.quantity,
+    price_data: {
+      currency: checkout.currency,
+      unit_amount: item.unit_amount,
+      ...(automaticTax ? { tax_behavior: taxBehavior(checkout) } : {}),
+      product_data: {
+        name: item.name.slice(0, nameLength),
+        metadata: { sku: item.sku },
+        ...(item.description === null || item.description.trim() === ""
+          ? {}
+          : { description: item.description }),
+        // Stripe fetches images itself, so a path of our own site means nothing to it.
+        ...(item.image_url !== null && isHttps(item.image_url) ? { images: [item.image_url] } : {}),
+      },
+    },
+  };
+}
+
+function taxBehavior(checkout: Checkout): "inclusive" | "exclusive" {
+  return checkout.prices_include_tax ? "inclusive" : "exclusive";
+}
+
+function paymentIntentData(
+  checkout: Checkout,
+  metadata: Record<string, string>,
+  env: SessionEnv,
+): NonNullable<Params["payment_intent_data"]> {
+  const { receipts, statementDescriptorSuffix } = env.checkout;
+  return {
+    metadata,
+    ...(receipts && checkout.email !== null ? { receipt_email: checkout.email } : {}),
+    ...(statementDescriptorSuffix === null ? {} : { statement_descriptor_suffix: statementDescriptorSuffix }),
+  };
+}
+
+function customerParams(checkout: Checkout, env: SessionEnv): Partial<Params> {
+  if (checkout.stripe_customer_id === null) {
+    return {
+      customer_creation: "always",
+      ...(checkout.email === null ? {} : { customer_email: checkout.email }),
+    };
+  }
+  return {
+    customer: checkout.stripe_customer_id,
+    // What is typed on the page is kept for the next time; with automatic tax Stripe insists on it.
+    customer_update: { address: "auto", name: "auto", shipping: "auto" },
+    ...(env.checkout.savedCards ? { saved_payment_method_options: { payment_method_save: "enabled" } } : {}),
+  };
+}
+
+function shippingOptions(checkout: Checkout, env: SessionEnv): Partial<Params> {
+  const rates = checkout.shipping_rates
+    .filter(({ countries }) =>
+      countries === null || env.shippingCountries.every((country) => countries.includes(country))
+    )
+    .slice(0, shippingRatesMax);
+  if (rates.length === 0) return {};
+  return { shipping_options: rates.map((rate) => shippingOption(rate, checkout, env)) };
+}
+
+function shippingOption(rate: ShippingRate, checkout: Checkout, env: SessionEnv): ShippingOption {
+  const days = (value: number) => ({ unit: "business_day" as const, value });
+  const { delivery_days_min: min, delivery_days_max: max } = rate;
+  return {
+    shipping_rate_data: {
+      type: "fixed_amount",
+      display_name: rate.name,
+      fixed_amount: { amount: rate.amount, currency: checkout.currency },
+      metadata: { shipping_rate_id: rate.id },
+      ...(min === null && max === null ? {} : {
+        delivery_estimate: {
+          ...(min === null ? {} : { minimum: days(min) }),
+          ...(max === null ? {} : { maximum: days(max) }),
+        },
+      }),
+      ...(env.checkout.automaticTax ? { tax_behavior: taxBehavior(checkout) } : {}),
+    },
+  };
+}
+
+/** The shop's setting, raised by risk: what a velocity rule asks for is never less than the setting. */
+function threeDSecure(checkout: Checkout, env: SessionEnv): Partial<Params> {
+  const asked = env.checkout.threeDSecure === "automatic"
+    ? checkout.three_d_secure
+    : env.checkout.threeDSecure;
+  return asked === null ? {} : { payment_method_options: { card: { request_three_d_secure: asked } } };
+}
+
+function isHttps(value: string): boolean {
+  return URL.canParse(value) && new URL(value).protocol === "https:";
+}

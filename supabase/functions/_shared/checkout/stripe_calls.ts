@@ -1,0 +1,49 @@
+/** The calls to Stripe that checkout makes, each under what is left of the shopper's patience. */
+import type Stripe from "stripe";
+import { callStripe } from "../stripe.ts";
+
+export interface CreatedSession {
+  session: Stripe.Checkout.Session;
+  /** Stripe had answered this idempotency key before: the session is as it was then. */
+  replayed: boolean;
+}
+
+/** Each rejects with AppError `stripe_unavailable`; the cause is Stripe's error. */
+export interface StripeCalls {
+  createSession(
+    params: Stripe.Checkout.SessionCreateParams,
+    idempotencyKey: string,
+    limitMs: number,
+  ): Promise<CreatedSession>;
+  retrieveSession(id: string, limitMs: number): Promise<Stripe.Checkout.Session>;
+  expireSession(id: string, limitMs: number): Promise<Stripe.Checkout.Session>;
+  createCustomer(
+    params: Stripe.CustomerCreateParams,
+    idempotencyKey: string,
+    limitMs: number,
+  ): Promise<Stripe.Customer>;
+}
+
+/** The calls through Stripe's SDK. */
+export function stripeCalls(stripe: Stripe): StripeCalls {
+  const expand = ["payment_intent.latest_charge"];
+  return {
+    createSession: (params, idempotencyKey, limitMs) =>
+      callStripe(async () => {
+        const options = { idempotencyKey, ...attempt(limitMs) };
+        const session = await stripe.checkout.sessions.create(params, options);
+        return { session, replayed: session.lastResponse.headers["idempotent-replayed"] === "true" };
+      }, limitMs),
+    retrieveSession: (id, limitMs) =>
+      callStripe(() => stripe.checkout.sessions.retrieve(id, { expand }, attempt(limitMs)), limitMs),
+    expireSession: (id, limitMs) =>
+      callStripe(() => stripe.checkout.sessions.expire(id, {}, attempt(limitMs)), limitMs),
+    createCustomer: (params, idempotencyKey, limitMs) =>
+      callStripe(() => stripe.customers.create(params, { idempotencyKey, ...attempt(limitMs) }), limitMs),
+  };
+}
+
+/** Two tries and the pause between them fit into the limit. */
+function attempt(limitMs: number): { timeout: number } {
+  return { timeout: Math.max(250, Math.floor((limitMs - 500) / 2)) };
+}

@@ -1,0 +1,52 @@
+/**
+ * A shopper who comes with another cart leaves an open payment page behind. It is ended at Stripe before the new
+ * order is made: its stock is free only once nobody can pay for it any more, and may be what the new cart needs.
+ */
+import type Stripe from "stripe";
+import type { Rpc } from "../rpc.ts";
+import { stripeErrorOf } from "../stripe.ts";
+import { checkoutSessionFacts } from "../stripe_events/checkout_session.ts";
+import type { Fact } from "../stripe_events/facts.ts";
+import { paymentIntentFacts } from "../stripe_events/payment_intent.ts";
+import { expandedOf } from "../stripe_events/references.ts";
+import type { Deadline } from "./deadline.ts";
+import type { StripeCalls } from "./stripe_calls.ts";
+
+export interface SupersedeDeps {
+  rpc: Pick<Rpc, "applyStripeFacts">;
+  stripe: Pick<StripeCalls, "expireSession" | "retrieveSession">;
+  now: () => number;
+}
+
+/**
+ * Expires sessions at Stripe and settles their orders. One that turns out paid stays a paid order.
+ * @throws AppError `stripe_unavailable`: then nothing has changed for the new cart.
+ */
+export async function expireSuperseded(
+  sessionIds: string[],
+  { rpc, stripe, now }: SupersedeDeps,
+  deadline: Deadline,
+): Promise<void> {
+  const observedAt = new Date(now());
+  const sessions = await Promise.all(sessionIds.map((id) => end(id, stripe, deadline)));
+  await rpc.applyStripeFacts(sessions.flatMap(factsOf), "checkout", observedAt);
+}
+
+async function end(
+  id: string,
+  stripe: SupersedeDeps["stripe"],
+  deadline: Deadline,
+): Promise<Stripe.Checkout.Session> {
+  try {
+    return await stripe.expireSession(id, deadline.remainingMs(250));
+  } catch (error) {
+    // Only open sessions can be expired: this one has been paid, or ended by itself.
+    if (stripeErrorOf(error)?.statusCode !== 400) throw error;
+    return await stripe.retrieveSession(id, deadline.remainingMs(250));
+  }
+}
+
+function factsOf(session: Stripe.Checkout.Session): Fact[] {
+  const intent = expandedOf(session.payment_intent);
+  return [...checkoutSessionFacts(session), ...(intent === null ? [] : paymentIntentFacts(intent))];
+}

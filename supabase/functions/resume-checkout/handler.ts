@@ -1,0 +1,69 @@
+/**
+ * The link in a mail back to an unpaid order: to its open payment page, to a new one when the last has expired or
+ * failed, or to the success page when it has been paid meanwhile. It is opened by a person, so a refusal is a
+ * short page to read; programs that ask for JSON get the usual error body.
+ */
+import { startDeadline } from "../_shared/checkout/deadline.ts";
+import { checkoutDurations, openSession, type OpenSessionDeps } from "../_shared/checkout/open_session.ts";
+import { readResumeToken } from "../_shared/checkout/resume_link.ts";
+import { cancelUrl, successUrl, successUrlFor } from "../_shared/checkout/return_urls.ts";
+import { addressBucket, clientAddress } from "../_shared/client_ip.ts";
+import type { Env } from "../_shared/env.ts";
+import { AppError } from "../_shared/errors.ts";
+import { respond } from "../_shared/http.ts";
+import type { RateLimiter } from "../_shared/rate_limit.ts";
+import type { Rpc } from "../_shared/rpc.ts";
+import { readable } from "./refusal_page.ts";
+
+export interface Deps extends OpenSessionDeps {
+  rpc: OpenSessionDeps["rpc"] & Pick<Rpc, "resumeCheckout">;
+  limiter: RateLimiter;
+  /** Epoch milliseconds. */
+  now: () => number;
+}
+
+/** Answers `GET ?token=…`. */
+export async function handle(request: Request, deps: Deps): Promise<Response> {
+  const endpoint = { methods: ["GET"] as const, allowedOrigins: deps.env.allowedOrigins, log: deps.log };
+  const answer = await respond(request, endpoint, async ({ log }) => {
+    const token = new URL(request.url).searchParams.get("token");
+    const orderId = await readResumeToken(token, deps.env, deps.now());
+    await limit(request, deps);
+    return redirect(await destination(orderId, { ...deps, log }));
+  });
+  return await readable(request, answer, deps.env.siteUrl);
+}
+
+/** Each opening may cost a call to Stripe, and a link is easily shared. */
+async function limit(request: Request, { env, limiter }: { env: Env; limiter: RateLimiter }): Promise<void> {
+  const decision = await limiter.take([{
+    key: `resume:${addressBucket(clientAddress(request.headers))}`,
+    limit: env.checkout.rateLimitPerMinute,
+    window_seconds: 60,
+  }]);
+  if (!decision.allowed) {
+    throw new AppError("rate_limited", { retryAfterSeconds: decision.retry_after_seconds });
+  }
+}
+
+async function destination(orderId: string, deps: Deps): Promise<string> {
+  const urls = { success: successUrl(null, deps.env), cancel: cancelUrl(null, deps.env) };
+  const deadline = startDeadline();
+  const { p_session_seconds, p_hold_seconds } = checkoutDurations(deps.env);
+  const resumed = await deps.rpc.resumeCheckout(orderId, p_session_seconds, p_hold_seconds);
+  switch (resumed.outcome) {
+    case "paid":
+      return successUrlFor(resumed.session_id, urls.success);
+    case "cancelled":
+      throw new AppError("conflict", { message: "This order has been cancelled." });
+    default: {
+      const { session } = resumed;
+      if (session?.status === "open" && session.url !== null) return session.url;
+      return (await openSession(resumed, urls, deps, deadline)).session.url;
+    }
+  }
+}
+
+function redirect(location: string): Response {
+  return new Response(null, { status: 303, headers: { location, "referrer-policy": "no-referrer" } });
+}
