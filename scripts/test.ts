@@ -22,6 +22,7 @@ const GROUPS: Group[] = [
   { name: "unit", parallel: true, shuffled: true, database: false },
   { name: "db", parallel: true, shuffled: true, database: true },
   { name: "stripe", parallel: true, shuffled: false, database: false },
+  { name: "web", parallel: true, shuffled: false, database: false },
   { name: "integration", parallel: true, shuffled: false, database: true },
   { name: "local", parallel: false, shuffled: false, database: true },
   { name: "e2e", parallel: false, shuffled: false, database: true },

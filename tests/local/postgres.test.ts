@@ -105,7 +105,7 @@ Deno.test("startPostgres() starts over where creating the data was interrupted",
   assert.deepEqual(names.sort(), ["data", "log"]);
 });
 
-async function firstLine(stream: ReadableStream<Uint8Array>): Promise<string> {
+async function firstLine(stream: ReadableStream<Uint8Array<ArrayBuffer>>): Promise<string> {
   const reader = stream.pipeThrough(new TextDecoderStream()).getReader();
   let text = "";
   while (!text.includes("\n")) {

@@ -1,0 +1,133 @@
+/** The checks of `deno task ok` find what they are for. */
+import assert from "node:assert/strict";
+import { dirname, join } from "node:path";
+import { boundaries, withoutComments } from "../../scripts/ok/boundaries.ts";
+import { envExampleProblems } from "../../scripts/ok/env_example.ts";
+import { describeSchema } from "../../scripts/ok/schema_snapshot.ts";
+import { findSecrets } from "../../scripts/ok/secret_scan.ts";
+import { runCommand } from "../../scripts/ok/step.ts";
+import { createTestDatabase } from "../support/database.ts";
+
+async function problemsIn(files: Record<string, string>): Promise<string[]> {
+  const root = await Deno.makeTempDir();
+  try {
+    await runCommand("git", ["init", "-q"], { cwd: root });
+    for (const [path, text] of Object.entries(files)) {
+      await Deno.mkdir(join(root, dirname(path)), { recursive: true });
+      await Deno.writeTextFile(join(root, path), text);
+    }
+    const result = await boundaries.run({ root, write: false, adminUrl: "" });
+    return result.kind === "failed" ? result.problems : [];
+  } finally {
+    await Deno.remove(root, { recursive: true });
+  }
+}
+
+const FN = "supabase/functions";
+
+for (
+  const [what, path, text] of [
+    [
+      "a function that imports from scripts",
+      `${FN}/a/index.ts`,
+      `import { x } from "../../../scripts/x.ts";`,
+    ],
+    ["a function that imports from tests", `${FN}/a/index.ts`, `export * from "../../../tests/x.ts";`],
+    ["a function that imports another", `${FN}/a/index.ts`, `import type { X } from "../b/handler.ts";`],
+    ["a shared file that imports a function", `${FN}/_shared/a.ts`, `import { x } from "../b/handler.ts";`],
+    ["an import over several lines", `${FN}/a/index.ts`, `import {\n  x,\n} from "../b/handler.ts";`],
+    ["a dynamic import", `${FN}/a/index.ts`, `await import("../b/handler.ts");`],
+    ["a jsr import", "scripts/a.ts", `import { x } from "jsr:@std/assert";`],
+    ["an import of an address", "tests/a.ts", `import "https://deno.land/x/a.ts";`],
+    ["an inline npm import", "scripts/a.ts", `import { z } from "npm:zod";`],
+    ["a second reader of the environment", `${FN}/a/index.ts`, `const x = Deno.env.get("X");`],
+    ["a second user of the console", `${FN}/_shared/a.ts`, `console.log("x");`],
+    ["a second caller of .rpc()", `${FN}/a/handler.ts`, `await client.rpc("x");`],
+  ] as const
+) {
+  Deno.test(`boundaries finds ${what}`, async () => {
+    const problems = await problemsIn({ [path]: text });
+    assert.equal(problems.length, 1, problems.join("\n"));
+    assert.ok(problems[0]?.startsWith(`${path}:`), problems[0]);
+  });
+}
+
+Deno.test("boundaries lets owners, own files and mentions in comments be", async () => {
+  const problems = await problemsIn({
+    [`${FN}/_shared/env.ts`]: "Deno.env.toObject();",
+    [`${FN}/_shared/log.ts`]: "console.log(1);",
+    [`${FN}/_shared/rpc.ts`]: `client.rpc("x");`,
+    [`${FN}/a/index.ts`]:
+      `import { h } from "./handler.ts";\nimport { l } from "../_shared/log.ts";\nimport Stripe from "stripe";\n` +
+      `// console.log is for log.ts; Deno.env for env.ts\n/* import x from "../b/handler.ts"; */`,
+    "scripts/a.ts": `console.log(Deno.env.get("X"));`,
+  });
+  assert.deepEqual(problems, []);
+});
+
+Deno.test("withoutComments() keeps lines and addresses", () => {
+  const text = `const a = "https://x"; // why\n/* one\ntwo */ const b = 1;`;
+  assert.equal(withoutComments(text).split("\n").length, 3);
+  assert.ok(withoutComments(text).includes(`"https://x"`));
+  assert.ok(!/why|one|two/.test(withoutComments(text)));
+});
+
+const LETTERS = "aB3".repeat(20);
+for (
+  const [what, secret] of [
+    ["a live Stripe key", `sk_live_${LETTERS}`],
+    ["a restricted live key", `rk_live_${LETTERS}`],
+    ["a full-length test key", `sk_test_${LETTERS}`],
+    ["a webhook signing secret", `whsec_${LETTERS}`],
+    ["a Supabase access token", `sbp_${"0a".repeat(20)}`],
+    ["a Supabase secret key", `sb_secret_${LETTERS}`],
+    ["a private key", `-----BEGIN ${"EC "}PRIVATE KEY-----`],
+    ["a JSON web token", `eyJ${LETTERS}.eyJ${LETTERS}.${LETTERS}`],
+  ] as const
+) {
+  Deno.test(`the secret scan finds ${what}`, () => {
+    assert.equal(findSecrets(`first line\nKEY=${secret}\n`)[0]?.line, 2);
+  });
+}
+
+Deno.test("the secret scan lets placeholders be", () => {
+  assert.deepEqual(findSecrets("sk_test_… whsec_… sk_live_... sb_secret_… whsec_test"), []);
+});
+
+Deno.test("the env example must name each variable of env.ts, once, in order, with a comment", () => {
+  const expected = ["ONE", "TWO"];
+  assert.deepEqual(envExampleProblems("# first\nONE=1\n# second\n# TWO=\n", expected), []);
+  assert.match(envExampleProblems("# first\nONE=1\n", expected).join(), /lacks TWO/);
+  assert.match(
+    envExampleProblems("# a\nONE=\n# b\nTWO=\n# c\nTHREE=\n", expected).join(),
+    /THREE, which env.ts does not/,
+  );
+  assert.match(envExampleProblems("# b\nTWO=\n# a\nONE=\n", expected).join(), /order/);
+  assert.match(envExampleProblems("# a\nONE=\nTWO=\n", expected).join(), /TWO has no comment/);
+});
+
+Deno.test("the schema snapshot is the same for the same schema and shows grants, policies, bodies and comments", async () => {
+  await using one = await createTestDatabase();
+  await using two = await createTestDatabase();
+  let earlier = await describeSchema(one.url);
+  assert.equal(await describeSchema(two.url), earlier);
+  for (
+    const change of [
+      "alter table public.orders add column extra int",
+      "grant select on public.orders to anon",
+      "create policy extra on public.orders for select to anon using (true)",
+      "comment on table public.orders is 'changed'",
+      "alter table public.orders disable row level security",
+      "create function public.extra() returns int language sql as 'select 1'",
+      "create or replace function public.extra() returns int language sql as 'select 2'",
+      "revoke execute on function public.extra() from public",
+      "create index extra on public.orders (created_at, id)",
+      "alter table public.orders add constraint extra check (true)",
+    ]
+  ) {
+    await one.sql.unsafe(change);
+    const later = await describeSchema(one.url);
+    assert.notEqual(later, earlier, change);
+    earlier = later;
+  }
+});
