@@ -1,0 +1,170 @@
+import assert from "node:assert/strict";
+import postgres from "postgres";
+import { createTestDatabase } from "../../support/database.ts";
+import { claim, clearQueue, finish } from "./queue.ts";
+
+const database = await createTestDatabase("seeded");
+const { sql } = database;
+
+function test(name: string, work: () => Promise<void>): void {
+  Deno.test({
+    name,
+    sanitizeOps: false,
+    sanitizeResources: false,
+    fn: async () => {
+      await clearQueue(sql);
+      await sql`update private.periodic_jobs set next_at = null`;
+      await sql`delete from public.orders`;
+      await work();
+    },
+  });
+}
+Deno.test.afterAll(() => database.drop());
+
+async function queued(kind: string): Promise<number> {
+  const [row] =
+    await sql`select count(*)::integer as count from private.jobs where kind = ${kind} and status = 'queued'`;
+  return row?.count ?? 0;
+}
+
+test("enqueue_periodic_jobs() queues each kind once per period under ten heartbeats at a time", async () => {
+  await sql`select public.enqueue_periodic_jobs()`;
+  assert.equal(await queued("reconcile_events"), 0, "nothing in the first minute of a shop's life");
+  await sql`update private.periodic_jobs set next_at = now() - interval '1 second'`;
+  const beats = Array.from({ length: 10 }, () => postgres(database.url, { max: 1, onnotice: () => {} }));
+  await Promise.all(beats.map((beat) => beat`select public.enqueue_periodic_jobs()`));
+  await Promise.all(beats.map((beat) => beat.end()));
+  for (const kind of ["reconcile_events", "reconcile_objects", "refresh_webhook_addresses", "purge"]) {
+    assert.equal(await queued(kind), 1, kind);
+  }
+});
+
+test("enqueue_periodic_jobs() queues no second of a kind while one waits", async () => {
+  for (let round = 0; round < 3; round++) {
+    await sql`update private.periodic_jobs set next_at = now() - make_interval(secs => ${10 - round})`;
+    await sql`select public.enqueue_periodic_jobs()`;
+  }
+  assert.equal(await queued("reconcile_events"), 1);
+});
+
+test("enqueue_periodic_jobs() notes that somebody works, and health says so when nobody does", async () => {
+  await sql`select public.enqueue_periodic_jobs()`;
+  const status = async () =>
+    (await sql`select public.get_health() #>> '{checks,jobs,status}' as status`)[0]?.status;
+  assert.equal(await status(), "ok");
+  await sql`update private.heartbeats set last_at = now() - interval '11 minutes'`;
+  assert.equal(await status(), "degraded");
+  await sql`select public.enqueue_periodic_jobs()`;
+  assert.equal(await status(), "ok");
+});
+
+/** An order with its hold, as checkout leaves it before Stripe has answered. */
+async function pendingOrder(sessionEndsInMinutes: number): Promise<string> {
+  const [begun] = await sql<{ id: string }[]>`
+    select public.begin_checkout(
+      jsonb_build_array(jsonb_build_object('sku', (select v.sku from public.product_variants v join public.inventory_levels l on l.variant_id = v.id where v.active and l.on_hand - l.reserved > 2 limit 1), 'quantity', 1)),
+      null, null, null, null, null, null, false, 1860, 3660
+    ) ->> 'order_id' as id`;
+  const id = begun?.id ?? "";
+  await sql`update public.orders set session_expires_at = now() + make_interval(mins => ${sessionEndsInMinutes}) where id = ${id}`;
+  return id;
+}
+
+async function attach(orderId: string, session: string, expiresInMinutes: number): Promise<void> {
+  const fact = {
+    fact: "checkout_session",
+    id: session,
+    order_id: orderId,
+    attempt: 1,
+    livemode: false,
+    status: "open",
+    payment_status: "unpaid",
+    async_payment_failed: false,
+    currency: "usd",
+    expires_at: Math.floor(Date.now() / 1000) + expiresInMinutes * 60,
+  };
+  await sql`select public.attach_checkout_session(${orderId}, 1, ${sql.json(fact)})`;
+}
+
+test("sweep: a session past its time is looked up once, and its stock stays held until Stripe has spoken", async () => {
+  const orderId = await pendingOrder(-5);
+  await attach(orderId, "cs_test_past", -5);
+  const fresh = await pendingOrder(30);
+  await attach(fresh, "cs_test_open", 30);
+  await sql`select public.enqueue_periodic_jobs()`;
+  await sql`select public.enqueue_periodic_jobs()`;
+  const jobs = await claim(sql, 10);
+  assert.deepEqual(jobs.map(({ kind, payload }) => [kind, payload["session_id"]]), [[
+    "expire_checkout_session",
+    "cs_test_past",
+  ]]);
+  const [hold] = await sql`select status from public.inventory_reservations where order_id = ${orderId}`;
+  assert.equal(hold?.status, "active");
+
+  // The job ran, and Stripe still said open: the next look comes with the next hour, not with the next heartbeat.
+  await finish(sql, jobs, { outcome: "done" });
+  await sql`select public.enqueue_periodic_jobs()`;
+  assert.equal(await queued("expire_checkout_session"), 0);
+});
+
+test("sweep: an attempt without a session is looked for only once Stripe can make none any more", async () => {
+  const early = await pendingOrder(30);
+  await sql`select public.enqueue_periodic_jobs()`;
+  assert.equal(await queued("find_lost_sessions"), 0);
+  await sql`update public.orders set session_expires_at = now() + interval '24 minutes' where id = ${early}`;
+  await sql`select public.enqueue_periodic_jobs()`;
+  await sql`select public.enqueue_periodic_jobs()`;
+  assert.equal(await queued("find_lost_sessions"), 1);
+  const [lost] = await sql`select public.get_lost_checkouts(10) -> 'checkouts' as checkouts`;
+  assert.deepEqual(lost?.checkouts.map((checkout: { order_id: string }) => checkout.order_id), [early]);
+
+  await sql`select public.abandon_checkout(${early}, 1)`;
+  const [order] =
+    await sql`select o.status, r.status as hold from public.orders o join public.inventory_reservations r on r.order_id = o.id where o.id = ${early}`;
+  assert.deepEqual([order?.status, order?.hold], ["expired", "released"]);
+  const [none] = await sql`select jsonb_array_length(public.get_lost_checkouts(10) -> 'checkouts') as count`;
+  assert.equal(none?.count, 0);
+});
+
+test("purge_old_data() removes finished jobs and payloads by their retention, and keeps what settling looks for", async () => {
+  await sql`
+    insert into private.jobs (kind, dedupe_key, status, finished_at) values
+      ('send_mail', 'old mail', 'done', now() - interval '31 days'),
+      ('send_mail', 'new mail', 'done', now() - interval '29 days'),
+      ('refund_payment', 'old refund', 'done', now() - interval '900 days'),
+      ('send_mail', 'dead mail', 'dead', now() - interval '900 days')`;
+  await sql`insert into private.jobs (kind, dedupe_key, run_at) values ('send_mail', 'waiting mail', now() - interval '900 days')`;
+  await sql`
+    insert into public.webhook_events (id, type, status, livemode, stripe_created_at, received_at, payload) values
+      ('evt_old', 'charge.failed', 'processed', false, now(), now() - interval '91 days', '{"email": "a@example.com"}'),
+      ('evt_failed', 'charge.failed', 'failed', false, now(), now() - interval '91 days', '{"email": "a@example.com"}'),
+      ('evt_new', 'charge.failed', 'processed', false, now(), now() - interval '89 days', '{"email": "a@example.com"}')`;
+  const [first] = await sql`select public.purge_old_data(1) as answer`;
+  assert.deepEqual([first?.answer.purged.jobs, first?.answer.purged.payloads, first?.answer.more], [
+    1,
+    1,
+    true,
+  ]);
+  const [second] = await sql`select public.purge_old_data(1) as answer`;
+  assert.equal(second?.answer.more, false);
+  const jobs = await sql`select dedupe_key from private.jobs order by dedupe_key`;
+  assert.deepEqual(jobs.map(({ dedupe_key }) => dedupe_key), [
+    "dead mail",
+    "new mail",
+    "old refund",
+    "waiting mail",
+  ]);
+  const events = await sql`select id from public.webhook_events where payload ? 'email' order by id`;
+  assert.deepEqual(events.map(({ id }) => id), ["evt_failed", "evt_new"]);
+});
+
+test("replace_webhook_addresses() takes over a list, tells staff what changed, and refuses an empty one", async () => {
+  const [answer] =
+    await sql`select public.replace_webhook_addresses(array['3.18.12.63', '192.0.2.1']) as answer`;
+  assert.deepEqual(answer?.answer.added, ["192.0.2.1"]);
+  assert.equal(answer?.answer.removed.length, 14);
+  const addresses =
+    await sql`select host(address) as address from public.stripe_webhook_ips i order by i.address`;
+  assert.deepEqual(addresses.map(({ address }) => address), ["3.18.12.63", "192.0.2.1"]);
+  await assert.rejects(async () => await sql`select public.replace_webhook_addresses(array[]::text[])`);
+});

@@ -1,0 +1,107 @@
+import assert from "node:assert/strict";
+import { createTestDatabase } from "../../support/database.ts";
+import { claim, clearQueue, enqueue, finish, jobRow } from "./queue.ts";
+
+const database = await createTestDatabase();
+const { sql } = database;
+
+function test(name: string, work: () => Promise<void>): void {
+  Deno.test({
+    name,
+    sanitizeOps: false,
+    sanitizeResources: false,
+    fn: async () => {
+      await clearQueue(sql);
+      await work();
+    },
+  });
+}
+Deno.test.afterAll(() => database.drop());
+
+async function deadEvent(id: string, type = "charge.failed"): Promise<number> {
+  await sql`
+    insert into public.webhook_events (id, type, status, livemode, stripe_created_at, payload)
+    values (${id}, ${type}, 'failed', false, now(), '{}')`;
+  const [job = 0] = await enqueue(sql, "retry_event", 1, { maxAttempts: 1, payload: { event_id: id } });
+  await sql`update private.jobs set dedupe_key = 'retry_event:' || ${id} where id = ${job}`;
+  await finish(sql, await claim(sql, 1, { kinds: ["retry_event"] }), { outcome: "retry", reason: "bug" });
+  return job;
+}
+
+async function deadJob(kind: string): Promise<number> {
+  const [job = 0] = await enqueue(sql, kind, 1, { maxAttempts: 1 });
+  await finish(sql, await claim(sql, 1, { kinds: [kind] }), { outcome: "retry", reason: "bug" });
+  assert.equal((await jobRow(sql, job)).status, "dead");
+  return job;
+}
+
+interface Selection {
+  events?: string[];
+  jobs?: number[];
+  type?: string;
+  all?: boolean;
+  dryRun?: boolean;
+}
+
+async function redrive({ events = [], jobs = [], type, all = false, dryRun = false }: Selection) {
+  const [row] = await sql`
+    select public.redrive(${events}, ${jobs}::bigint[], ${
+    type ?? null
+  }, ${all}, ${dryRun}, 'test') as answer`;
+  return row?.answer.items as { what: string; id: string; redriven: boolean; problem: string | null }[];
+}
+
+test("redrive() brings a dead event back with its job, and leaves an audit row", async () => {
+  const job = await deadEvent("evt_1");
+  await deadEvent("evt_2");
+  const items = await redrive({ events: ["evt_1"] });
+  assert.deepEqual(items.map(({ what, id, redriven }) => [what, id, redriven]), [["event", "evt_1", true]]);
+  const events = await sql`select id, status from public.webhook_events order by id`;
+  assert.deepEqual(events.map(({ status }) => status), ["failed", "dead"]);
+  const row = await jobRow(sql, job);
+  assert.deepEqual([row.status, row.attempts], ["queued", 0]);
+  const [command] =
+    await sql`select command, args, actor from public.staff_commands order by created_at desc limit 1`;
+  assert.deepEqual(command, { command: "redrive_webhook_event", args: { event_id: "evt_1" }, actor: "test" });
+});
+
+test("redrive() by type and for all takes what is dead and nothing else", async () => {
+  await deadEvent("evt_3", "charge.failed");
+  await deadEvent("evt_4", "refund.updated");
+  const mail = await deadJob("send_mail");
+  const refund = await deadJob("refund_payment");
+  const [done = 0] = await enqueue(sql, "purge");
+  await finish(sql, await claim(sql, 1, { kinds: ["purge"] }), { outcome: "done" });
+
+  assert.deepEqual((await redrive({ type: "send_mail" })).map(({ id }) => id), [String(mail)]);
+  assert.deepEqual((await redrive({ type: "refund.updated" })).map(({ id }) => id), ["evt_4"]);
+  const rest = await redrive({ all: true });
+  assert.deepEqual(rest.map(({ id }) => id).sort(), ["evt_3", "evt_4", String(refund)].sort());
+  assert.ok(rest.every(({ redriven }) => redriven));
+  assert.equal((await jobRow(sql, done)).status, "done");
+});
+
+test("redrive() in a dry run lists and changes nothing", async () => {
+  await deadEvent("evt_5");
+  const job = await deadJob("send_mail");
+  const before = await sql`select count(*)::integer as count from public.staff_commands`;
+  const items = await redrive({ all: true, dryRun: true });
+  assert.deepEqual(items.map(({ redriven }) => redriven), [false, false]);
+  assert.equal((await jobRow(sql, job)).status, "dead");
+  assert.deepEqual(await sql`select count(*)::integer as count from public.staff_commands`, before);
+});
+
+test("redrive() says why it leaves something alone", async () => {
+  const [done = 0] = await enqueue(sql, "purge");
+  await finish(sql, await claim(sql, 1), { outcome: "done" });
+  const items = await redrive({ events: ["evt_unknown"], jobs: [done, 999_999] });
+  assert.deepEqual(items.map(({ problem }) => problem), ["is unknown", "is done", "is unknown"]);
+});
+
+test("redrive(): a job that gets done after all resolves its alert", async () => {
+  const job = await deadJob("send_mail");
+  await redrive({ jobs: [job] });
+  await finish(sql, await claim(sql, 1, { kinds: ["send_mail"] }), { outcome: "done" });
+  const [alert] = await sql`select status from public.alerts where kind = 'job_dead'`;
+  assert.equal(alert?.status, "resolved");
+});

@@ -1,0 +1,142 @@
+import assert from "node:assert/strict";
+import { createTestDatabase, MIGRATIONS_DIR } from "../../support/database.ts";
+import { asRole, sqlstateOf } from "../../support/role.ts";
+
+const options = { sanitizeOps: false, sanitizeResources: false };
+
+/** Stand-ins with the names and signatures of pg_cron, pg_net and Vault. */
+const scheduler = `
+  create schema cron;
+  create table cron.job (jobid bigserial primary key, jobname text unique, schedule text, command text);
+  create table cron.job_run_details (runid bigserial, jobid bigint, status text, start_time timestamptz, end_time timestamptz);
+  create function cron.schedule(job_name text, schedule text, command text) returns bigint language sql as $$
+    insert into cron.job (jobname, schedule, command) values (job_name, schedule, command)
+    on conflict (jobname) do update set schedule = excluded.schedule, command = excluded.command returning jobid
+  $$;
+  create schema net;
+  create table net.http_request_queue (id bigserial, url text, headers jsonb, body jsonb, timeout_milliseconds integer);
+  create table net._http_response (id bigint, status_code integer, timed_out boolean, error_msg text, created timestamptz);
+  create function net.http_post(url text, body jsonb default '{}', params jsonb default '{}', headers jsonb default '{}', timeout_milliseconds integer default 2000)
+    returns bigint language sql as $$
+    insert into net.http_request_queue (url, headers, body, timeout_milliseconds) values (url, headers, body, timeout_milliseconds) returning id
+  $$;
+  create schema vault;
+  create table vault.secrets (id uuid primary key default gen_random_uuid(), name text unique, secret text);
+  create view vault.decrypted_secrets as select id, name, secret as decrypted_secret from vault.secrets;
+  create function vault.create_secret(new_secret text, new_name text) returns uuid language sql as $$
+    insert into vault.secrets (name, secret) values (new_name, new_secret) returning id
+  $$;
+  create function vault.update_secret(secret_id uuid, new_secret text) returns void language sql as $$
+    update vault.secrets set secret = new_secret where id = secret_id
+  $$;
+  grant usage on schema net, vault, cron to anon, authenticated;
+  grant all on all tables in schema net, vault, cron to public, anon, authenticated;
+`;
+
+Deno.test({
+  ...options,
+  name: "schedule: a plain Postgres gets the functions and no schedule, and says so",
+  fn: async () => {
+    await using database = await createTestDatabase();
+    const { sql } = database;
+    assert.equal((await sql`select private.schedule_jobs() as scheduled`)[0]?.scheduled, false);
+    assert.equal(
+      await sqlstateOf(sql`select private.set_schedule_target('https://x.example', 'k')`),
+      "KCINV",
+    );
+    assert.equal(
+      (await sql`select public.get_health() #>> '{checks,schedule,status}' as status`)[0]?.status,
+      "ok",
+    );
+  },
+});
+
+Deno.test({
+  ...options,
+  name: "schedule: with pg_cron, pg_net and Vault one entry calls retry-jobs with the key from Vault",
+  fn: async () => {
+    await using database = await createTestDatabase();
+    const { sql } = database;
+    await sql.unsafe(scheduler).simple();
+    const key = `sb_secret_${crypto.randomUUID()}`;
+    const url = "https://ref.supabase.co/functions/v1/retry-jobs";
+    await sql`select private.set_schedule_target(${"https://old.example"}, ${key})`;
+    await sql`select private.set_schedule_target(${url}, ${key})`;
+    const entries = await sql`select jobname, schedule, command from cron.job`;
+    assert.deepEqual(entries.map((entry) => ({ ...entry })), [
+      { jobname: "retry-jobs", schedule: "* * * * *", command: "select private.call_retry_jobs()" },
+    ]);
+    await sql.unsafe(String(entries[0]?.command));
+    const [request] = await sql`select url, headers, body, timeout_milliseconds from net.http_request_queue`;
+    assert.equal(request?.url, url);
+    assert.deepEqual(request?.headers, { "content-type": "application/json", apikey: key });
+    assert.ok(request?.timeout_milliseconds > 60_000, "a run may take a minute");
+    const { count } = (await sql`select count(*)::integer as count from vault.secrets`)[0] ?? {};
+    assert.equal(count, 2, "setting the target again replaces it");
+  },
+});
+
+Deno.test({
+  ...options,
+  name: "schedule: API roles can read no key, and cannot call",
+  fn: async () => {
+    await using database = await createTestDatabase();
+    const { sql } = database;
+    await sql.unsafe(scheduler).simple();
+    await sql`select private.set_schedule_target('https://x.example', 'key')`;
+    await sql`select private.call_retry_jobs()`;
+    for (const role of ["anon", "authenticated"] as const) {
+      for (
+        const statement of [
+          "select * from net.http_request_queue",
+          "select * from vault.secrets",
+          "select * from vault.decrypted_secrets",
+          "select * from cron.job",
+          "select private.call_retry_jobs()",
+          "select private.set_schedule_target('https://evil.example', 'key')",
+        ]
+      ) {
+        assert.equal(
+          await sqlstateOf(asRole(sql, role, (tx) => tx.unsafe(statement))),
+          "42501",
+          `${role}: ${statement}`,
+        );
+      }
+    }
+  },
+});
+
+Deno.test({
+  ...options,
+  name: "schedule: health shows failed runs and failing calls",
+  fn: async () => {
+    await using database = await createTestDatabase();
+    const { sql } = database;
+    await sql.unsafe(scheduler).simple();
+    await sql`select private.schedule_jobs()`;
+    const check = async () =>
+      (await sql`select public.get_health() #> '{checks,schedule}' as check`)[0]?.check;
+    await sql`insert into net._http_response (status_code, created) values (200, now()), (200, now()), (500, now())`;
+    assert.equal((await check()).status, "ok");
+    await sql`insert into net._http_response (status_code, created) select 401, now() from generate_series(1, 5)`;
+    assert.deepEqual([(await check()).status, (await check()).calls_failed], ["degraded", 6]);
+    await sql`truncate net._http_response`;
+    await sql`insert into cron.job_run_details (jobid, status, start_time) select jobid, 'failed', now() from cron.job`;
+    assert.deepEqual([(await check()).status, (await check()).runs_failed], ["degraded", 1]);
+  },
+});
+
+Deno.test("schedule: everything that needs the scheduler is in the last migration", async () => {
+  const files: string[] = [];
+  for await (const entry of Deno.readDir(MIGRATIONS_DIR)) {
+    if (entry.name.endsWith(".sql")) files.push(entry.name);
+  }
+  files.sort();
+  assert.match(files.at(-1) ?? "", /_schedule\.sql$/);
+  for (const file of files.slice(0, -1)) {
+    const text = (await Deno.readTextFile(`${MIGRATIONS_DIR}/${file}`)).replaceAll(/--.*$/gm, "");
+    // Health and retention look only after asking whether the tables are there.
+    const guarded = /_(health|retention)\.sql$/.test(file);
+    assert.ok(guarded || !/\b(cron|net|vault)\.\w+/.test(text), `${file} uses the scheduler`);
+  }
+});
