@@ -42,7 +42,6 @@ export class Api {
   async handle(request: Request, url: URL): Promise<Response> {
     const requestId = newId("request");
     const fault = this.#host.faults.take(request.method, url.pathname);
-    if (fault?.delayMs !== undefined) await new Promise((resolve) => setTimeout(resolve, fault.delayMs));
     const answer = await this.#answer(request, url, requestId, fault);
     return new Response(answer.body, {
       status: answer.status,
@@ -58,10 +57,13 @@ export class Api {
 
   async #answer(request: Request, url: URL, requestId: string, fault: ApiFault | undefined): Promise<Answer> {
     try {
-      if (fault?.status !== undefined && fault.after !== true) throw injected(fault.status);
+      if (fault?.status !== undefined && fault.after !== true) {
+        await waitFor(fault);
+        throw injected(fault.status);
+      }
       this.#checkKey(request);
       this.#checkRate();
-      const answer = await this.#serve(request, url, requestId);
+      const answer = await this.#serve(request, url, requestId, fault);
       if (fault?.status !== undefined) throw injected(fault.status);
       return answer;
     } catch (error) {
@@ -104,12 +106,15 @@ export class Api {
     );
   }
 
-  async #serve(request: Request, url: URL, requestId: string): Promise<Answer> {
+  async #serve(request: Request, url: URL, requestId: string, fault: ApiFault | undefined): Promise<Answer> {
     const body = request.method === "POST" ? await readBody(request) : "";
     const form = decodeForm([url.search.slice(1), body].filter((part) => part !== "").join("&"));
     const older = speaksOlderVersion(request.headers);
     const key = request.method === "POST" ? request.headers.get("idempotency-key") : null;
-    if (key === null) return this.#execute(request.method, url, form, requestId, null, older);
+    if (key === null) {
+      await waitFor(fault);
+      return this.#execute(request.method, url, form, requestId, null, older);
+    }
 
     const replay = this.#idempotency.begin(
       key,
@@ -128,6 +133,7 @@ export class Api {
       };
     }
     try {
+      await waitFor(fault);
       const answer = this.#execute(request.method, url, form, requestId, key, older);
       return {
         ...answer,
@@ -180,6 +186,12 @@ function runRoute(run: () => object): Answer {
     if (error instanceof ApiError && error.keepsChanges) return errorAnswer(error);
     throw error;
   }
+}
+
+/** A slow answer: an idempotency key is in use while it lasts. */
+async function waitFor(fault: ApiFault | undefined): Promise<void> {
+  const { delayMs } = fault ?? {};
+  if (delayMs !== undefined) await new Promise((resolve) => setTimeout(resolve, delayMs));
 }
 
 /** A fault asked for through the control API, in the words Stripe uses for its own troubles. */

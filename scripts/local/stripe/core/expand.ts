@@ -35,40 +35,58 @@ export function expand(
   store: Store,
   includable: Includable,
 ): void {
-  for (const path of paths) expandPath(target, path.split("."), path, store, includable);
+  for (const path of paths) new Walk(path, store, includable).step(target, path.split("."), null, "");
 }
 
-function expandPath(
-  target: unknown,
-  [name, ...rest]: string[],
-  path: string,
-  store: Store,
-  includable: Includable,
-): void {
-  if (name === undefined || target === null) return;
-  if (Array.isArray(target)) {
-    for (const item of target) expandPath(item, [name, ...rest], path, store, includable);
-    return;
-  }
-  if (!isRecord(target)) throw cannot(path);
-  const make = typeof target.object === "string" ? includable[`${target.object}.${name}`] : undefined;
-  if (make !== undefined && target[name] === undefined) target[name] = make(String(target.id));
-  const value = target[name];
-  if (value === undefined) {
-    // What only some objects of a kind have (a review on a charge) is no error where it is missing.
-    if (target.object === undefined || rest.length > 0) return;
-    throw cannot(path);
-  }
-  if (typeof value === "string") {
-    const object = store.find(value);
-    if (object === undefined) throw cannot(path);
-    target[name] = object;
-  } else if (rest.length === 0 && make === undefined && !isRecord(value) && value !== null) {
-    throw cannot(path);
-  }
-  expandPath(target[name], rest, path, store, includable);
-}
+/** One path being followed through an object. */
+class Walk {
+  readonly #path: string;
+  readonly #store: Store;
+  readonly #includable: Includable;
 
-function cannot(path: string) {
-  return invalidRequest(`This property cannot be expanded (${path}).`, "expand");
+  constructor(path: string, store: Store, includable: Includable) {
+    this.#path = path;
+    this.#store = store;
+    this.#includable = includable;
+  }
+
+  /** `owner` is the API object around the target, and `inside` the way from it to the target. */
+  step(
+    target: unknown,
+    [name, ...rest]: string[],
+    owner: Record<string, unknown> | null,
+    inside: string,
+  ): void {
+    if (name === undefined || target === null) return;
+    if (Array.isArray(target)) {
+      for (const item of target) this.step(item, [name, ...rest], owner, inside);
+      return;
+    }
+    if (!isRecord(target)) throw this.#cannot();
+    const isObject = typeof target.object === "string" && target.object !== "list";
+    const nearest = isObject ? target : owner;
+    const way = isObject ? name : `${inside}.${name}`;
+    const make = nearest === null ? undefined : this.#includable[`${nearest.object}.${way}`];
+    if (make !== undefined && nearest !== null && target[name] === undefined) {
+      target[name] = make(String(nearest.id));
+    }
+    const value = target[name];
+    if (value === undefined) {
+      // What only some objects of a kind have (a card's details on a charge) is no error where it is missing.
+      if (rest.length > 0) return;
+      throw this.#cannot();
+    }
+    if (typeof value === "string") {
+      const object = this.#store.find(value);
+      if (object === undefined) throw this.#cannot();
+      target[name] = object;
+    } else if (rest.length === 0 && !isRecord(value) && value !== null && make === undefined) {
+      throw this.#cannot();
+    }
+    this.step(target[name], rest, nearest, way);
+  }
+
+  #cannot() {
+    return invalidRequest(`This property cannot be expanded (${this.#path}).`, "expand");
+  }
 }

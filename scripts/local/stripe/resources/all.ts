@@ -64,7 +64,7 @@ export function includable(context: Context): Includable {
   return {
     "charge.refunds": (id) => chargeRefunds(context, id),
     "checkout.session.line_items": (id) => sessionLineItems(context, id),
-    "checkout.session.breakdown": (id) => {
+    "checkout.session.total_details.breakdown": (id) => {
       const session = need(context, "checkout.session", id);
       return breakdown(context, session, totalsOf(context, session, needInternals(context, id)));
     },

@@ -1,0 +1,108 @@
+import assert from "node:assert/strict";
+import { eventTypes, payIntent, refusal, standIn } from "./stand_in.ts";
+
+const { test } = Deno;
+
+test("a payment intent is created, confirmed later, and cannot be confirmed twice", async () => {
+  await using stand = await standIn();
+  const { stripe } = stand;
+  const intent = await stripe.paymentIntents.create({
+    amount: 500,
+    currency: "usd",
+    metadata: { order: "7" },
+  });
+  assert.equal(intent.status, "requires_payment_method");
+  assert.equal(
+    (await refusal(stripe.paymentIntents.confirm(intent.id))).code,
+    "payment_intent_unexpected_state",
+  );
+  const paid = await stripe.paymentIntents.confirm(intent.id, { payment_method: "pm_card_visa" });
+  assert.equal(paid.status, "succeeded");
+  assert.equal(paid.amount_received, 500);
+  const twice = await refusal(stripe.paymentIntents.confirm(intent.id, { payment_method: "pm_card_visa" }));
+  assert.equal(twice.code, "payment_intent_unexpected_state");
+  const [charge] = (await stripe.charges.list({ payment_intent: intent.id })).data;
+  assert.deepEqual(charge?.metadata, { order: "7" });
+});
+
+test("manual capture holds the money, captures part of it, and cancelling releases it", async () => {
+  await using stand = await standIn();
+  const { stripe } = stand;
+  const held = await payIntent(stripe, "pm_card_visa", { capture_method: "manual" });
+  assert.equal(held.status, "requires_capture");
+  assert.equal(held.amount_capturable, 2000);
+  const tooMuch = await refusal(stripe.paymentIntents.capture(held.id, { amount_to_capture: 2001 }));
+  assert.equal(tooMuch.code, "amount_too_large");
+  const captured = await stripe.paymentIntents.capture(held.id, { amount_to_capture: 1500 });
+  assert.equal(captured.amount_received, 1500);
+  const other = await payIntent(stripe, "pm_card_visa", { capture_method: "manual" });
+  const canceled = await stripe.paymentIntents.cancel(other.id, { cancellation_reason: "abandoned" });
+  assert.equal(canceled.status, "canceled");
+  assert.equal(
+    (await refusal(stripe.paymentIntents.cancel(other.id))).code,
+    "payment_intent_unexpected_state",
+  );
+  const types = await eventTypes(stripe);
+  assert.ok(types.includes("payment_intent.amount_capturable_updated"));
+  assert.ok(types.includes("charge.captured"));
+  assert.ok(types.includes("payment_intent.canceled"));
+});
+
+test("off session, a card that wants authentication is declined; on session it waits for the challenge", async () => {
+  await using stand = await standIn();
+  const { stripe } = stand;
+  const off = await refusal(payIntent(stripe, "pm_card_authenticationRequired", { off_session: true }));
+  assert.equal(off.code, "authentication_required");
+  const waiting = await payIntent(stripe, "pm_card_authenticationRequired", {
+    return_url: "http://shop.test/back",
+  });
+  assert.equal(waiting.status, "requires_action");
+  const page = waiting.next_action?.redirect_to_url?.url ?? "";
+  const shown = await fetch(page);
+  assert.match(await shown.text(), /Complete authentication/);
+  const done = await fetch(page, {
+    method: "POST",
+    redirect: "manual",
+    body: new URLSearchParams({ outcome: "pass" }),
+  });
+  assert.equal(done.status, 303);
+  await done.body?.cancel();
+  assert.equal(
+    done.headers.get("location"),
+    `http://shop.test/back?payment_intent=${waiting.id}&redirect_status=succeeded`,
+  );
+  assert.equal((await stripe.paymentIntents.retrieve(waiting.id)).status, "succeeded");
+});
+
+test("saved customers: a payment method is attached, listed, charged and detached", async () => {
+  await using stand = await standIn();
+  const { stripe } = stand;
+  const customer = await stripe.customers.create({ email: "jenny@example.com", name: "Jenny" });
+  const method = await stripe.paymentMethods.attach("pm_card_mastercard", { customer: customer.id });
+  assert.deepEqual(
+    (await stripe.customers.listPaymentMethods(customer.id)).data.map(({ id }) => id),
+    [method.id],
+  );
+  const paid = await payIntent(stripe, method.id, { customer: customer.id, off_session: true });
+  assert.equal(paid.customer, customer.id);
+  assert.equal((await stripe.charges.list({ customer: customer.id })).data.length, 1);
+  await stripe.paymentMethods.detach(method.id);
+  assert.equal((await stripe.customers.listPaymentMethods(customer.id)).data.length, 0);
+  assert.equal((await stripe.customers.del(customer.id)).deleted, true);
+  const gone = await stripe.customers.retrieve(customer.id);
+  assert.equal(gone.deleted, true);
+  assert.deepEqual((await stripe.customers.list()).data, []);
+  assert.equal((await refusal(stripe.customers.update(customer.id, { name: "x" }))).code, "resource_missing");
+});
+
+test("automatic payment methods need a return_url on confirmation, as Stripe's do", async () => {
+  await using stand = await standIn();
+  const error = await refusal(
+    payIntent(stand.stripe, "pm_card_visa", { automatic_payment_methods: { enabled: true } }),
+  );
+  assert.equal(error.param, "return_url");
+  const paid = await payIntent(stand.stripe, "pm_card_visa", {
+    automatic_payment_methods: { enabled: true, allow_redirects: "never" },
+  });
+  assert.equal(paid.status, "succeeded");
+});
