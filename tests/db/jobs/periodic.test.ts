@@ -158,13 +158,32 @@ test("purge_old_data() removes finished jobs and payloads by their retention, an
   assert.deepEqual(events.map(({ id }) => id), ["evt_failed", "evt_new"]);
 });
 
-test("replace_webhook_addresses() takes over a list, tells staff what changed, and refuses an empty one", async () => {
-  const [answer] =
-    await sql`select public.replace_webhook_addresses(array['3.18.12.63', '192.0.2.1']) as answer`;
+test("replace_webhook_addresses() takes over a list, writes down what changed, and tells staff", async () => {
+  const known = await sql`select host(address) as address from public.stripe_webhook_ips order by address`;
+  const fresh = [...known.slice(0, 8).map(({ address }) => String(address)), "192.0.2.1"];
+  const [answer] = await sql`select public.replace_webhook_addresses(${fresh}) as answer`;
   assert.deepEqual(answer?.answer.added, ["192.0.2.1"]);
-  assert.equal(answer?.answer.removed.length, 14);
-  const addresses =
-    await sql`select host(address) as address from public.stripe_webhook_ips i order by i.address`;
-  assert.deepEqual(addresses.map(({ address }) => address), ["3.18.12.63", "192.0.2.1"]);
-  await assert.rejects(async () => await sql`select public.replace_webhook_addresses(array[]::text[])`);
+  assert.equal(answer?.answer.removed.length, known.length - 8);
+  const now = await sql`select host(address) as address from public.stripe_webhook_ips`;
+  assert.deepEqual(now.map(({ address }) => address).sort(), fresh.sort());
+  const changes = await sql`select added, removed from private.webhook_address_changes`;
+  assert.deepEqual([...changes], [answer?.answer]);
+  const alerts = await sql`select severity from public.alerts where kind = 'webhook_addresses_changed'`;
+  assert.equal(alerts.length, 1);
+  await sql`select public.replace_webhook_addresses(${fresh})`;
+  assert.equal(
+    (await sql`select 1 from private.webhook_address_changes`).length,
+    1,
+    "the same list is no change",
+  );
+});
+
+test("replace_webhook_addresses() refuses a list that is empty, cut or no list of addresses", async () => {
+  const before = await sql`select address from public.stripe_webhook_ips order by address`;
+  for (const list of [[], ["192.0.2.1", "192.0.2.2"], Array(20).fill("not an address")]) {
+    await assert.rejects(async () => await sql`select public.replace_webhook_addresses(${list}::text[])`);
+  }
+  assert.deepEqual([...await sql`select address from public.stripe_webhook_ips order by address`], [
+    ...before,
+  ]);
 });
