@@ -13,7 +13,6 @@ create table public.inventory_levels (
   reserved integer not null default 0,
   committed integer not null default 0,
   available integer generated always as (on_hand - reserved) stored,
-  updated_at timestamptz not null default now(),
   constraint inventory_levels_reserved_within_on_hand check (0 <= reserved and reserved <= on_hand),
   constraint inventory_levels_committed_not_negative check (committed >= 0)
 );
@@ -41,7 +40,6 @@ declare
 begin
   if tg_op = 'UPDATE' then
     v_delta := v_delta - old.on_hand - old.committed;
-    new.updated_at := now();
   end if;
   if v_delta <> 0 then
     insert into public.inventory_adjustments (variant_id, delta, reason, actor)
@@ -52,14 +50,14 @@ begin
       coalesce(nullif(current_setting('kct.actor', true), ''), session_user)
     );
   end if;
-  return new;
+  return null;
 end;
 $$;
 comment on function private.record_inventory_adjustment() is
   'Trigger of inventory_levels: writes the ledger row for any change of on_hand + committed. Reason and actor come from the settings kct.adjustment_reason and kct.actor of the transaction.';
 revoke execute on function private.record_inventory_adjustment() from public, anon, authenticated;
 
-create trigger record_inventory_adjustment before insert or update on public.inventory_levels
+create trigger record_inventory_adjustment after insert or update of on_hand, committed on public.inventory_levels
   for each row execute function private.record_inventory_adjustment();
 
 alter table public.inventory_levels enable row level security;
