@@ -10,6 +10,7 @@ import type {
   Bucket,
   Checkout,
   CheckoutRequest,
+  DisputeEvidence,
   EventOutcome,
   HealthFigures,
   Job,
@@ -178,6 +179,17 @@ export function createRpc(env: RpcEnv, fetcher: typeof fetch = fetch) {
         p_provider_id: result.status === "sent" ? result.providerId : null,
         p_error: result.status === "failed" ? result.error : null,
       }),
+
+    /** What a dispute can be answered with; null for a dispute that is not stored. */
+    getDisputeEvidence: (id: string) =>
+      call<DisputeEvidence | null>("get_dispute_evidence", { p_dispute_id: id }),
+
+    /** Tells staff that evidence is due; `run_at` (ISO 8601) is set when it is too early for that. */
+    remindDispute: (id: string, days: number) =>
+      call<{ outcome: "reminded" | "over"; run_at: null } | { outcome: "early"; run_at: string }>(
+        "remind_dispute",
+        { p_dispute_id: id, p_days: days },
+      ),
 
     getAlert: (id: string) => call<StoredAlert | null>("get_alert", { p_alert_id: id }),
 

@@ -251,3 +251,67 @@ export interface StoredAlert extends Alert {
   first_at: string;
   last_at: string;
 }
+
+/** A mail that has been sent to the buyer. */
+export interface SentMail {
+  template: string;
+  recipient: string | null;
+  sent_at: string;
+}
+
+/** An order that the same buyer paid before, kept and did not dispute. */
+export interface EarlierOrder {
+  number: string;
+  paid_at: string;
+  amount_paid: number;
+  currency: string;
+  charge_id: string;
+  email: string | null;
+  purchase_ip: string | null;
+  shipping_address: Address | null;
+  user_id: string | null;
+  description: string | null;
+  fulfilled_at: string | null;
+  days_before: number;
+  same_ip: boolean;
+  same_address: boolean;
+  same_account: boolean;
+}
+
+/** The disputed order, as `get_dispute_evidence()` assembles it. Times are ISO 8601. */
+export interface DisputedOrder {
+  number: string;
+  email: string | null;
+  customer_name: string | null;
+  phone: string | null;
+  user_id: string | null;
+  purchase_ip: string | null;
+  user_agent: string | null;
+  billing_address: Address | null;
+  shipping_name: string | null;
+  shipping_address: Address | null;
+  currency: string;
+  amount_total: number;
+  amount_refunded: number;
+  created_at: string;
+  paid_at: string | null;
+  carrier: string | null;
+  tracking_number: string | null;
+  fulfilled_at: string | null;
+  items: { sku: string; name: string; quantity: number; unit_amount: number }[];
+  mails: SentMail[];
+  payment: {
+    charge_id: string | null;
+    card_brand: string | null;
+    card_last4: string | null;
+    three_d_secure_result: string | null;
+    risk_level: string | null;
+  } | null;
+  earlier_orders: EarlierOrder[];
+}
+
+/** What `get_dispute_evidence()` answers. */
+export interface DisputeEvidence {
+  dispute: { id: string; status: string; reason: string; network_reason_code: string | null };
+  order: DisputedOrder | null;
+}

@@ -9,9 +9,11 @@ import { reconcileObjectsJob } from "./reconcile_objects.ts";
 import { refreshDispute, refreshRefund, refreshReview } from "./refresh.ts";
 import { refreshWebhookAddresses } from "./refresh_webhook_addresses.ts";
 import { refundPayment } from "./refund_payment.ts";
+import { remindDispute } from "./remind_dispute.ts";
 import { retryEvent } from "./retry_event.ts";
 import { sendAlert } from "./send_alert.ts";
 import { sendMail } from "./send_mail.ts";
+import { submitDisputeEvidence } from "./submit_dispute_evidence.ts";
 
 export { type JobContext, type Outcome, resultOf } from "./outcome.ts";
 
@@ -23,6 +25,8 @@ const registry: Record<string, JobHandler> = {
   refresh_dispute: refreshDispute,
   refresh_refund: refreshRefund,
   refresh_review: refreshReview,
+  submit_dispute_evidence: submitDisputeEvidence,
+  remind_dispute: remindDispute,
   send_mail: sendMail,
   send_alert: sendAlert,
   reconcile_events: reconcileEventsJob,

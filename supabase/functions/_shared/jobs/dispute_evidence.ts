@@ -1,0 +1,149 @@
+/** Turns what the shop knows of an order into the fields of Stripe's dispute evidence. */
+import type Stripe from "stripe";
+import type { DisputedOrder, EarlierOrder, SentMail } from "../rpc_shapes.ts";
+import type { Address } from "../stripe_events/facts.ts";
+
+/** Stripe's limit for one text field of evidence. */
+const textMax = 20_000;
+/** Visa takes earlier payments that are this many days older than the disputed one. */
+const visaDays = { min: 120, max: 365 };
+const visaOrders = 2;
+
+/**
+ * The evidence for an order: what is not known is left out, never sent empty. `note` is what staff add in their own
+ * words; `eligibility` is the dispute's `enhanced_eligibility_types`.
+ */
+export function evidenceParams(
+  order: DisputedOrder,
+  note: string | null,
+  eligibility: readonly string[],
+): Stripe.DisputeUpdateParams.Evidence {
+  const visa = eligibility.includes("visa_compelling_evidence_3") ? visaEvidence(order) : null;
+  return {
+    ...known("customer_name", order.customer_name ?? order.shipping_name),
+    ...known("customer_email_address", order.email),
+    ...known("customer_purchase_ip", order.purchase_ip),
+    ...known("billing_address", addressText(order.billing_address)),
+    ...known("shipping_address", addressText(order.shipping_address, order.shipping_name)),
+    ...known("shipping_carrier", order.carrier),
+    ...known("shipping_tracking_number", order.tracking_number),
+    ...known("shipping_date", order.fulfilled_at?.slice(0, 10) ?? null),
+    ...known("product_description", description(order.items)),
+    ...known("uncategorized_text", narrative(order, note)),
+    ...(visa === null ? {} : { enhanced_evidence: { visa_compelling_evidence_3: visa } }),
+  };
+}
+
+type TextField = keyof {
+  [
+    Field in keyof Stripe.DisputeUpdateParams.Evidence as Stripe.DisputeUpdateParams.Evidence[Field] extends
+      string | undefined ? Field : never
+  ]: true;
+};
+
+function known(field: TextField, text: string | null): Stripe.DisputeUpdateParams.Evidence {
+  return text === null || text === "" ? {} : { [field]: text.slice(0, textMax) };
+}
+
+function description(items: DisputedOrder["items"]): string {
+  return items.map((item) => `${item.quantity} × ${item.name} (${item.sku})`).join(", ");
+}
+
+function addressText(address: Address | null, name: string | null = null): string | null {
+  if (address === null) return null;
+  const { line1, line2, postal_code, city, state, country } = address;
+  const place = [postal_code, city, state].filter(Boolean).join(" ");
+  return [name, line1, line2, place, country].filter(Boolean).join("\n");
+}
+
+/** The story of the order in plain sentences, for the person at the bank who reads it. */
+function narrative(order: DisputedOrder, note: string | null): string {
+  const lines = [
+    note,
+    `Order ${order.number} was placed on ${day(order.created_at)} and paid on ${day(order.paid_at)}: ` +
+    `${money(order.amount_total, order.currency)}.`,
+    order.payment?.three_d_secure_result === "authenticated"
+      ? "The cardholder authenticated the payment with 3-D Secure."
+      : null,
+    order.fulfilled_at === null
+      ? null
+      : `It was shipped on ${day(order.fulfilled_at)}${
+        order.carrier === null ? "" : ` with ${order.carrier}`
+      }` +
+        `${order.tracking_number === null ? "" : `, tracking number ${order.tracking_number}`}.`,
+    order.amount_refunded > 0 ? `${money(order.amount_refunded, order.currency)} have been refunded.` : null,
+    order.user_agent === null ? null : `Browser at checkout: ${order.user_agent}`,
+    ...list("Mails sent to the customer:", order.mails.map(mailText)),
+    ...list("Earlier orders of this customer, none of them disputed:", order.earlier_orders.map(earlierText)),
+  ];
+  return lines.filter((line) => line !== null && line !== "").join("\n");
+}
+
+function list(heading: string, lines: string[]): string[] {
+  return lines.length === 0 ? [] : [heading, ...lines.map((line) => `- ${line}`)];
+}
+
+function mailText(mail: SentMail): string {
+  const to = mail.recipient === null ? "" : ` to ${mail.recipient}`;
+  return `${mail.template.replaceAll("_", " ")}${to} on ${day(mail.sent_at)}`;
+}
+
+function earlierText(order: EarlierOrder): string {
+  const shared = [
+    order.same_account ? "same account" : null,
+    order.same_ip ? "same network address" : null,
+    order.same_address ? "same shipping address" : null,
+  ].filter((text) => text !== null);
+  return `${order.number}, paid on ${day(order.paid_at)} (${order.charge_id})${
+    shared.length === 0 ? "" : `: ${shared.join(", ")}`
+  }`;
+}
+
+function day(time: string | null): string {
+  return time?.slice(0, 10) ?? "an unknown day";
+}
+
+function money(amount: number, currency: string): string {
+  const format = new Intl.NumberFormat("en", { style: "currency", currency: currency.toUpperCase() });
+  const digits = format.resolvedOptions().maximumFractionDigits ?? 2;
+  return format.format(amount / 10 ** digits);
+}
+
+/**
+ * Visa Compelling Evidence 3.0: two earlier payments, 120 to 365 days old, that share the network address and one
+ * more of account and shipping address with the disputed one. Null when there are not two.
+ */
+function visaEvidence(
+  order: DisputedOrder,
+): Stripe.DisputeUpdateParams.Evidence.EnhancedEvidence.VisaCompellingEvidence3 | null {
+  const prior = order.earlier_orders.filter((earlier) =>
+    earlier.days_before >= visaDays.min && earlier.days_before <= visaDays.max &&
+    earlier.same_ip && (earlier.same_account || earlier.same_address)
+  ).slice(0, visaOrders);
+  if (prior.length < visaOrders) return null;
+  return {
+    disputed_transaction: {
+      ...visaBuyer(order),
+      product_description: description(order.items),
+      merchandise_or_services: "merchandise",
+    },
+    prior_undisputed_transactions: prior.map((earlier) => ({
+      charge: earlier.charge_id,
+      ...visaBuyer(earlier),
+      ...(earlier.description === null ? {} : { product_description: earlier.description }),
+    })),
+  };
+}
+
+function visaBuyer(order: Pick<DisputedOrder, "user_id" | "email" | "purchase_ip" | "shipping_address">) {
+  return {
+    ...(order.user_id === null ? {} : { customer_account_id: order.user_id }),
+    ...(order.email === null ? {} : { customer_email_address: order.email }),
+    ...(order.purchase_ip === null ? {} : { customer_purchase_ip: order.purchase_ip }),
+    ...(order.shipping_address === null ? {} : { shipping_address: addressParam(order.shipping_address) }),
+  };
+}
+
+function addressParam(address: Address): Stripe.AddressParam {
+  return Object.fromEntries(Object.entries(address).filter(([, value]) => value !== null));
+}
