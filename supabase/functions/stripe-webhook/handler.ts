@@ -89,10 +89,8 @@ function refuseUnlisted(caller: Caller, deps: Deps): void {
 /** Counts a refused request; one too many becomes 429. Failures on our own side are not the caller's. */
 async function countFailure(error: unknown, caller: Caller, rejections: Rejections): Promise<unknown> {
   if (!(error instanceof AppError) || !countedCodes.has(error.code)) return error;
-  const wait = await rejections.count(error.code, caller.address);
-  return wait === null || caller.membership === "listed"
-    ? error
-    : new AppError("rate_limited", { retryAfterSeconds: wait });
+  const wait = await rejections.count(error.code, caller.address, caller.membership === "listed");
+  return wait === null ? error : new AppError("rate_limited", { retryAfterSeconds: wait });
 }
 
 async function receive(

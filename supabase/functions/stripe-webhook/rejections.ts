@@ -23,8 +23,11 @@ export interface RejectionDeps {
 export interface Rejections {
   /** Seconds for which an address is shut out, or null when it is not. Memory only. */
   blockedFor(address: string | null): number | null;
-  /** Counts a failed check. Answers with the seconds to wait when the address is now over its limit. */
-  count(reason: string, address: string | null): Promise<number | null>;
+  /**
+   * Counts a failed check. Answers with the seconds to wait when the address is now over its limit; an `exempt`
+   * address has none, and is only written down.
+   */
+  count(reason: string, address: string | null, exempt?: boolean): Promise<number | null>;
   /** Counts a request that was turned away by `blockedFor`. */
   countBlocked(address: string | null): void;
 }
@@ -42,7 +45,7 @@ export function createRejections(
 ): Rejections {
   const windows = new Map<string, { endsAt: number; count: number }>();
   const blocked = new Map<string, number>();
-  const unreported = new Map<string, { address: string | null; count: number }>();
+  const unreported = new Map<string, { reason: string; address: string | null; count: number }>();
   let reportPlanned = false;
 
   function countLocally(bucket: string): { count: number; endsAt: number } {
@@ -55,8 +58,7 @@ export function createRejections(
     return window;
   }
 
-  async function countEverywhere(bucket: string): Promise<number | null> {
-    const local = countLocally(bucket);
+  async function overLimit(bucket: string, local: { count: number; endsAt: number }): Promise<number | null> {
     const shared = await within(
       bookkeepingMs,
       limiter.take([{ key: `webhook:${bucket}`, limit: limitPerMinute, window_seconds: windowSeconds }]),
@@ -72,13 +74,25 @@ export function createRejections(
     return Math.max(1, Math.ceil((time - now()) / 1000));
   }
 
+  function reportLater(reason: string, address: string | null): void {
+    // Full: one line per reason for all further addresses, so that the batch stays bounded too.
+    const known = unreported.size < capacity ? address : null;
+    const key = `${reason} ${addressBucket(known)}`;
+    const entry = unreported.get(key) ?? { reason, address: known, count: 0 };
+    entry.count += 1;
+    unreported.set(key, entry);
+    if (reportPlanned) return;
+    reportPlanned = true;
+    later(report, reportEveryMs);
+  }
+
   async function report(): Promise<void> {
     reportPlanned = false;
     const batch = [...unreported.values()];
     unreported.clear();
-    for (const { address, count } of batch) {
+    for (const { reason, address, count } of batch) {
       try {
-        await rpc.recordWebhookRejection("rate_limited", address, count);
+        await rpc.recordWebhookRejection(reason, address, count);
       } catch (error) {
         log.warn("webhook_rejection_not_recorded", { error, count });
       }
@@ -90,22 +104,18 @@ export function createRejections(
       const until = blocked.get(addressBucket(address));
       return until !== undefined && until > now() ? secondsUntil(until) : null;
     },
-    async count(reason, address) {
-      const [wait] = await Promise.all([
-        countEverywhere(addressBucket(address)),
-        within(bookkeepingMs, rpc.recordWebhookRejection(reason, address, 1)),
-      ]);
+    async count(reason, address, exempt = false) {
+      const bucket = addressBucket(address);
+      const local = countLocally(bucket);
+      // A picture of the first failures at once; a flood, also one that may not be limited, in batches.
+      const written = local.count <= limitPerMinute
+        ? within(bookkeepingMs, rpc.recordWebhookRejection(reason, address, 1))
+        : reportLater(reason, address);
+      const [wait] = await Promise.all([exempt ? null : overLimit(bucket, local), written]);
       return wait;
     },
     countBlocked(address) {
-      // Full: one line for all further addresses, so that the batch stays bounded too.
-      const key = unreported.size < capacity ? addressBucket(address) : "unknown";
-      const entry = unreported.get(key) ?? { address: key === "unknown" ? null : address, count: 0 };
-      entry.count += 1;
-      unreported.set(key, entry);
-      if (reportPlanned) return;
-      reportPlanned = true;
-      later(report, reportEveryMs);
+      reportLater("rate_limited", address);
     },
   };
 
