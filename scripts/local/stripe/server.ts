@@ -27,6 +27,8 @@ export interface StripeOptions {
   /** The secret of webhook endpoints created from now on, and of `stripe listen`. */
   webhookSecret?: string;
   pace?: Partial<Pace>;
+  /** How long `/_control/flush` waits for deliveries. */
+  flushMs?: number;
 }
 
 export interface RunningStripe {
@@ -91,6 +93,7 @@ class StandIn {
       inContext,
       faults: this.#faults,
       queue: this.#queue,
+      flushMs: options.flushMs ?? 30_000,
       runTasks: (aheadMs) => this.#tasks.run(aheadMs),
     });
   }

@@ -35,6 +35,7 @@ export interface ControlHost {
   inContext<T>(work: (context: Context) => T): T;
   faults: Faults;
   queue: DeliveryQueue;
+  flushMs: number;
   runTasks(aheadMs: number): number;
 }
 
@@ -44,7 +45,6 @@ interface Call {
   run(form: FormMap, url: URL): object | Promise<object>;
 }
 
-const FLUSH_MS = 30_000;
 const MAX_ATTEMPTS_SHOWN = 1000;
 
 const share: Field<number> = {
@@ -290,10 +290,11 @@ export class ControlApi {
   }
 
   async #flush(): Promise<object> {
-    if (await this.#host.queue.flushed(FLUSH_MS)) return { pending: 0 };
+    const { queue, flushMs } = this.#host;
+    if (await queue.flushed(flushMs)) return { pending: 0 };
     throw new ApiError(504, {
       type: "api_error",
-      message: `${this.#host.queue.pending()} deliveries are still pending after ${FLUSH_MS / 1000} s.`,
+      message: `${queue.pending()} deliveries are still pending after ${flushMs / 1000} s.`,
     });
   }
 }
