@@ -19,8 +19,8 @@ export interface TestStack extends Stack, AsyncDisposable {
 }
 
 /**
- * Starts a stack on free ports with a fresh, seeded database of the run's server. The shared address limit is lifted,
- * since every test comes from 127.0.0.1; a test of the limit sets its own.
+ * Starts a stack on free ports with a fresh, seeded database of the run's server. The shared address limit and the
+ * velocity rules are lifted, since every test comes from 127.0.0.1; a test of them sets its own.
  */
 export async function testStack(options: TestStackOptions = {}): Promise<TestStack> {
   const dir = await Deno.makeTempDir({ prefix: "kct-test-stack-" });
@@ -32,7 +32,7 @@ export async function testStack(options: TestStackOptions = {}): Promise<TestSta
   try {
     const stack = await startStack({
       dir,
-      env: { CHECKOUT_RATE_LIMIT: "100000", ...options.env },
+      env: { CHECKOUT_RATE_LIMIT: "100000", VELOCITY_MODE: "off", ...options.env },
       quiet: true,
       jobs: options.jobs ?? false,
       web: options.web ?? false,
