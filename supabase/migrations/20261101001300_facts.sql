@@ -22,6 +22,7 @@ as $$
   select lpad(coalesce(array_position(p_ladder, p_value), 0)::text, 2, '0')
 $$;
 comment on function private.rank(text[], text) is 'Position of a value on a ladder as two digits; 00 for a value this code does not know.';
+revoke execute on function private.rank(text[], text) from public, anon, authenticated;
 
 create function private.version(variadic p_parts text[]) returns text
 language sql
@@ -31,6 +32,7 @@ as $$
   select array_to_string(p_parts, '|')
 $$;
 comment on function private.version(text[]) is 'Joins the fixed-width parts of a version.';
+revoke execute on function private.version(text[]) from public, anon, authenticated;
 
 create function private.stamp(p_at timestamptz) returns text
 language sql
@@ -40,6 +42,7 @@ as $$
   select lpad(floor(extract(epoch from p_at))::bigint::text, 12, '0')
 $$;
 comment on function private.stamp(timestamptz) is 'Whole seconds of a time, as Stripe stamps events, in twelve digits.';
+revoke execute on function private.stamp(timestamptz) from public, anon, authenticated;
 
 create function private.merge_checkout_session(p_fact jsonb, p_order_id uuid, p_at timestamptz) returns void
 language plpgsql

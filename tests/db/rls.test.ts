@@ -1,0 +1,226 @@
+import assert from "node:assert/strict";
+import { createTestDatabase } from "../support/database.ts";
+import { admin, type ApiIdentity, type ApiRole, asRole, customer, sqlstateOf } from "../support/role.ts";
+import { fillTables, type Relation, relations } from "./rls_fixture.ts";
+
+/** What anybody may read, signed in or not: the catalogue and what delivery costs. */
+const forEverybody = ["products", "product_variants", "inventory_levels", "shipping_rates"];
+/** What customers read of their own. Everything else in public is for staff, new tables included. */
+const ownRows = ["customers", "orders", "order_items", "refunds"];
+/** The one table that API roles may write: a row is a command, and its policy says whose. */
+const writable = ["staff_commands"];
+
+const shopperId = crypto.randomUUID();
+const otherId = crypto.randomUUID();
+const shopper = customer(shopperId);
+
+const database = await createTestDatabase();
+const { sql } = database;
+await fillTables(sql);
+await sql.begin(async (tx) => {
+  await tx`set local session_replication_role = replica`;
+  await tx`update public.customers set user_id = ${shopperId}`;
+  await tx`update public.orders set customer_id = (select id from public.customers)`;
+  await tx`update public.order_items set order_id = (select id from public.orders)`;
+  await tx`update public.refunds set order_id = (select id from public.orders)`;
+  await tx`update public.product_variants set product_id = (select id from public.products)`;
+  await tx`update public.inventory_levels set variant_id = (select id from public.product_variants)`;
+});
+const all = await relations(sql);
+const publicTables = all.filter((relation) => relation.schema === "public" && relation.kind === "r");
+
+Deno.test.afterAll(() => database.drop());
+
+/** Rows that a caller sees, or null when even asking is refused. */
+async function visible(identity: ApiIdentity | ApiRole, { schema, name }: Relation): Promise<number | null> {
+  try {
+    const rows = await asRole(sql, identity, (tx) => tx.unsafe(`select 1 from ${schema}.${name}`));
+    return rows.length;
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "42501") return null;
+    throw error;
+  }
+}
+
+async function rowCount({ schema, name }: Relation): Promise<number> {
+  return (await sql.unsafe(`select 1 from ${schema}.${name}`)).length;
+}
+
+async function requireSecondFactor(required: boolean): Promise<void> {
+  await sql`update private.settings set value = ${sql.json(required)} where key = 'admin_require_mfa'`;
+}
+
+Deno.test("every table has row security", () => {
+  const without = all.filter((relation) => "rp".includes(relation.kind) && !relation.row_security);
+  assert.deepEqual(without, []);
+});
+
+Deno.test("every table has a row, so that seeing none means being denied", async () => {
+  for (const table of all.filter((relation) => relation.kind === "r")) {
+    assert(await rowCount(table) > 0, `${table.schema}.${table.name}`);
+  }
+});
+
+Deno.test("an anonymous caller sees the catalogue and no other table", async () => {
+  for (const table of publicTables) {
+    const rows = await visible("anon", table);
+    if (forEverybody.includes(table.name)) assert(rows !== null && rows > 0, table.name);
+    else assert(rows === null || rows === 0, `${table.name} shows ${rows} rows to anybody`);
+  }
+});
+
+Deno.test("a customer sees their own customer row, orders, items and refunds, and no other table", async () => {
+  for (const table of publicTables) {
+    const rows = await visible(shopper, table);
+    if (forEverybody.includes(table.name) || ownRows.includes(table.name)) {
+      assert(rows !== null && rows > 0, table.name);
+    } else {
+      assert(rows === null || rows === 0, `${table.name} shows ${rows} rows to customers`);
+    }
+  }
+});
+
+Deno.test("another customer sees nothing of the first one's", async () => {
+  for (const table of publicTables.filter((table) => !forEverybody.includes(table.name))) {
+    const rows = await visible(customer(otherId), table);
+    assert(rows === null || rows === 0, `${table.name} shows ${rows} rows to another customer`);
+  }
+});
+
+Deno.test("a role in user metadata makes nobody staff: users write that themselves", async () => {
+  const pretender: ApiIdentity = {
+    role: "authenticated",
+    claims: { sub: otherId, user_metadata: { role: "admin" }, role: "admin", app_metadata: {} },
+  };
+  for (const table of publicTables.filter((table) => !forEverybody.includes(table.name))) {
+    const rows = await visible(pretender, table);
+    assert(rows === null || rows === 0, `${table.name} shows ${rows} rows`);
+  }
+});
+
+Deno.test("staff see every row of every public table", async () => {
+  for (const table of publicTables) {
+    assert.equal(await visible(admin(), table), await rowCount(table), table.name);
+  }
+});
+
+Deno.test("where a second factor is required, staff without one see no more than a customer", async () => {
+  await requireSecondFactor(true);
+  try {
+    for (const table of publicTables) {
+      if (!forEverybody.includes(table.name)) {
+        const rows = await visible(admin("aal1"), table);
+        assert(rows === null || rows === 0, `${table.name} shows ${rows} rows to staff at aal1`);
+      }
+      assert.equal(await visible(admin("aal2"), table), await rowCount(table), `${table.name} at aal2`);
+    }
+  } finally {
+    await requireSecondFactor(false);
+  }
+});
+
+Deno.test("hidden products, their variants and their stock are hidden from all but staff", async () => {
+  await sql`update public.products set active = false`;
+  try {
+    for (const name of ["products", "product_variants", "inventory_levels"]) {
+      const table = { schema: "public", name, kind: "r", row_security: true };
+      assert.equal(await visible("anon", table), 0, name);
+      assert.equal(await visible(shopper, table), 0, name);
+      assert.equal(await visible(admin(), table), 1, name);
+    }
+  } finally {
+    await sql`update public.products set active = true`;
+  }
+});
+
+Deno.test("nothing in private or reporting can be read by an anonymous caller, a customer or staff", async () => {
+  for (const relation of all.filter((relation) => relation.schema !== "public")) {
+    for (const identity of ["anon" as const, shopper, admin("aal2")]) {
+      assert.equal(await visible(identity, relation), null, `${relation.schema}.${relation.name}`);
+    }
+  }
+});
+
+Deno.test("no API role may write a table, except that staff commands are inserted", async () => {
+  const granted = await sql`
+    select r.role, n.nspname || '.' || c.relname as table, p.privilege
+    from pg_class c join pg_namespace n on n.oid = c.relnamespace,
+      unnest(array['anon', 'authenticated', 'service_role']) as r (role),
+      unnest(array['INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'REFERENCES', 'TRIGGER']) as p (privilege)
+    where n.nspname in ('public', 'private', 'reporting') and c.relkind in ('r', 'p', 'v', 'm')
+      and (has_table_privilege(r.role, c.oid, p.privilege)
+        or (p.privilege in ('INSERT', 'UPDATE', 'REFERENCES') and has_any_column_privilege(r.role, c.oid, p.privilege)))
+    order by 1, 2`;
+  const unexpected = granted.filter((grant) =>
+    !(writable.includes(String(grant["table"]).replace("public.", "")) && grant["privilege"] === "INSERT" &&
+      grant["role"] !== "anon")
+  );
+  assert.deepEqual(unexpected.map((grant) => ({ ...grant })), []);
+});
+
+Deno.test("writing is refused to callers of every kind, table by table", async () => {
+  for (const table of publicTables.filter((table) => !writable.includes(table.name))) {
+    for (const identity of ["anon" as const, shopper, admin("aal2"), "service_role" as const]) {
+      for (
+        const statement of [
+          `delete from public.${table.name}`,
+          `insert into public.${table.name} default values`,
+        ]
+      ) {
+        const state = await sqlstateOf(asRole(sql, identity, (tx) => tx.unsafe(statement)));
+        assert.equal(state, "42501", statement);
+      }
+    }
+  }
+});
+
+Deno.test("a staff command can be inserted by staff only, and never changed or removed", async () => {
+  const insert = (identity: ApiIdentity | ApiRole) =>
+    sqlstateOf(
+      asRole(sql, identity, (tx) =>
+        tx`insert into public.staff_commands (command, args) values ('cancel_order', '{"order_number":"none"}')`),
+    );
+  assert.equal(await insert("anon"), "42501");
+  assert.equal(await insert(shopper), "42501");
+  assert.equal(await insert(admin()), "KCORD", "staff get as far as the command itself");
+  await requireSecondFactor(true);
+  assert.equal(await insert(admin("aal1")), "42501");
+  await requireSecondFactor(false);
+  for (
+    const statement of ["update public.staff_commands set actor = 'me'", "delete from public.staff_commands"]
+  ) {
+    assert.equal(await sqlstateOf(asRole(sql, admin("aal2"), (tx) => tx.unsafe(statement))), "42501");
+  }
+  const forged = asRole(
+    sql,
+    admin(),
+    (tx) =>
+      tx`insert into public.staff_commands (command, args, actor) values ('cancel_order', '{}', 'somebody else')`,
+  );
+  assert.equal(await sqlstateOf(forged), "42501", "the actor is who is signed in");
+});
+
+Deno.test("views run with the rights of who reads them", async () => {
+  const views = await sql`
+    select n.nspname || '.' || c.relname as view from pg_class c join pg_namespace n on n.oid = c.relnamespace
+    where n.nspname in ('public', 'private', 'reporting') and c.relkind = 'v'
+      and not coalesce(c.reloptions @> '{security_invoker=true}', false)`;
+  assert.deepEqual([...views], []);
+});
+
+Deno.test("no API role may use a sequence", async () => {
+  const usable = await sql`
+    select r.role, n.nspname || '.' || c.relname as sequence
+    from pg_class c join pg_namespace n on n.oid = c.relnamespace,
+      unnest(array['anon', 'authenticated']) as r (role)
+    where n.nspname in ('public', 'private', 'reporting') and c.relkind = 'S'
+      and has_sequence_privilege(r.role, c.oid, 'USAGE, SELECT, UPDATE')`;
+  assert.deepEqual([...usable], []);
+});
+
+Deno.test("policies name their roles and one operation each", async () => {
+  const loose = await sql`
+    select schemaname || '.' || tablename as table, policyname, cmd, roles from pg_policies
+    where schemaname in ('public', 'private', 'reporting') and ('public' = any (roles) or cmd = 'ALL')`;
+  assert.deepEqual([...loose], []);
+});

@@ -1,0 +1,118 @@
+import assert from "node:assert/strict";
+import { createTestDatabase } from "../support/database.ts";
+import { admin, type ApiIdentity, type ApiRole, asRole, customer, sqlstateOf } from "../support/role.ts";
+import { type Routine, routines } from "./rls_fixture.ts";
+
+/** What staff may call. Each runs with the caller's rights: the policies of staff_commands decide. */
+const staffCommands = [
+  "request_refund",
+  "cancel_order",
+  "release_review",
+  "mark_fulfilled",
+  "submit_dispute_evidence",
+  "resend_notification",
+  "redrive_webhook_event",
+  "erase_customer",
+  "adjust_inventory",
+];
+/** Functions outside the API that signed-in callers may run: policies and commands call them. */
+const privateForAuthenticated = ["is_admin", "submit_command"];
+const privateForAnonymous = ["is_admin"];
+
+const database = await createTestDatabase();
+const { sql } = database;
+const all = await routines(sql);
+const shopper = customer(crypto.randomUUID());
+
+Deno.test.afterAll(() => database.drop());
+
+async function mayExecute(role: ApiRole, routine: Routine): Promise<boolean> {
+  const [row] = await sql`select has_function_privilege(${role}, ${routine.oid}::oid, 'execute') as may`;
+  return row?.["may"] === true;
+}
+
+/** Calls a function with nulls and returns the SQLSTATE, or null when it runs. */
+function call(identity: ApiIdentity | ApiRole, routine: Routine): Promise<string | null> {
+  const args = routine.arguments.map((type, index) =>
+    `${routine.is_variadic && index === routine.arguments.length - 1 ? "variadic " : ""}null::${type}`
+  ).join(", ");
+  const statement = `select ${routine.schema}.${routine.name}(${args})`;
+  return sqlstateOf(asRole(sql, identity, (tx) => tx.unsafe(statement)));
+}
+
+function isAllowed(routine: Routine, role: "anon" | "authenticated"): boolean {
+  if (routine.schema === "public") return role === "authenticated" && staffCommands.includes(routine.name);
+  const names = role === "anon" ? privateForAnonymous : privateForAuthenticated;
+  return routine.schema === "private" && names.includes(routine.name);
+}
+
+Deno.test("every function sets its search path", () => {
+  const without = all.filter((routine) =>
+    !(routine.config ?? []).some((entry) => entry.startsWith("search_path="))
+  );
+  assert.deepEqual(without.map((routine) => routine.signature), []);
+});
+
+Deno.test("no security definer function in public can be executed by an API caller (splinter 0028, 0029)", async () => {
+  for (const routine of all.filter((routine) => routine.schema === "public" && routine.definer)) {
+    assert.equal(await mayExecute("anon", routine), false, routine.signature);
+    assert.equal(await mayExecute("authenticated", routine), false, routine.signature);
+  }
+});
+
+Deno.test("anonymous and signed-in callers may execute what the contract names, and nothing else", async () => {
+  for (const routine of all) {
+    for (const role of ["anon", "authenticated"] as const) {
+      assert.equal(await mayExecute(role, routine), isAllowed(routine, role), `${role} ${routine.signature}`);
+    }
+  }
+});
+
+Deno.test("calling any other function is refused, function by function", async () => {
+  for (const routine of all.filter((routine) => !routine.is_trigger)) {
+    for (
+      const [role, identity] of [["anon", "anon"], ["authenticated", shopper], [
+        "authenticated",
+        admin("aal2"),
+      ]] as const
+    ) {
+      if (!isAllowed(routine, role)) assert.equal(await call(identity, routine), "42501", routine.signature);
+    }
+  }
+});
+
+Deno.test("the service role may execute every function of the API", async () => {
+  for (const routine of all.filter((routine) => routine.schema === "public" && !routine.is_trigger)) {
+    assert.equal(await mayExecute("service_role", routine), true, routine.signature);
+  }
+});
+
+Deno.test("staff commands are refused to anonymous callers, customers and staff without a required second factor", async () => {
+  const commands = all.filter((routine) =>
+    routine.schema === "public" && staffCommands.includes(routine.name)
+  );
+  assert.equal(commands.length, staffCommands.length);
+  for (const command of commands) {
+    assert.equal(command.definer, false, `${command.name} runs with the caller's rights`);
+    assert.equal(await call("anon", command), "42501", command.name);
+    assert.equal(await call(shopper, command), "42501", command.name);
+    await sql`update private.settings set value = 'true' where key = 'admin_require_mfa'`;
+    assert.equal(await call(admin("aal1"), command), "42501", command.name);
+    const strong = await call(admin("aal2"), command);
+    await sql`update private.settings set value = 'false' where key = 'admin_require_mfa'`;
+    assert.notEqual(strong, "42501", `${command.name} at aal2`);
+    assert.notEqual(await call(admin(), command), "42501", command.name);
+  }
+});
+
+Deno.test("a new function is open to everybody until it is revoked, and these tests see that", async () => {
+  await sql`create function public.brand_new() returns int language sql set search_path = '' as 'select 1'`;
+  try {
+    const fresh = (await routines(sql)).find((routine) => routine.name === "brand_new");
+    assert(fresh !== undefined);
+    assert.equal(await mayExecute("anon", fresh), true);
+    assert.equal(isAllowed(fresh, "anon"), false);
+  } finally {
+    await sql`drop function public.brand_new()`;
+  }
+});
