@@ -1,0 +1,229 @@
+import assert from "node:assert/strict";
+import type { JobContext } from "../../../supabase/functions/_shared/jobs/mod.ts";
+import { work } from "../../../supabase/functions/retry-jobs/worker.ts";
+import { type TestStack, testStack } from "../../support/stack.ts";
+import {
+  blockWebhooks,
+  checkout,
+  clearFaults,
+  drain,
+  flush,
+  jobContext,
+  orderRow,
+  pay,
+  setFaults,
+  violations,
+} from "./shop.ts";
+
+/** A worker that dies before the named step gets through: whatever came before has happened. */
+function dyingContext(stack: TestStack, at: keyof JobContext["rpc"]): JobContext {
+  const context = jobContext(stack);
+  return { ...context, rpc: { ...context.rpc, [at]: () => Promise.reject(new Error("the worker died")) } };
+}
+
+async function loseLeases(stack: TestStack): Promise<void> {
+  await stack
+    .sql`update private.jobs set leased_until = now() - interval '1 second' where status = 'running'`;
+}
+
+async function runDue(stack: TestStack, context: JobContext): Promise<void> {
+  await stack
+    .sql`update private.jobs set run_at = now() where status = 'queued' and run_at < now() + interval '1 day'`;
+  await work(100, context);
+}
+
+async function refundsAtStripe(stack: TestStack, paymentId: string) {
+  return (await jobContext(stack).stripe.refunds.list({ payment_intent: paymentId, limit: 100 })).data;
+}
+
+async function mailsOf(stack: TestStack, orderNumber: string): Promise<string[]> {
+  const files: string[] = [];
+  for await (const entry of Deno.readDir(`${stack.dir}/mails`)) {
+    if (!entry.name.endsWith(".json")) continue;
+    const mail = JSON.parse(await Deno.readTextFile(`${stack.dir}/mails/${entry.name}`));
+    if (mail.subject.includes(orderNumber)) files.push(mail.subject);
+  }
+  return files.sort();
+}
+
+Deno.test("jobs: every outward effect happens once, whatever the worker dies of", async (test) => {
+  await using stack = await testStack({ web: true });
+
+  for (const at of ["applyStripeFacts", "finishJobs"] as const) {
+    await test.step(`refund: a worker that dies before ${at}() leaves one refund`, async () => {
+      const order = await checkout(stack);
+      await pay(stack, order.session_id);
+      await flush(stack);
+      await drain(stack);
+      await stack.sql`select public.request_refund(${order.order_number}, 500, 'requested_by_customer')`;
+      for (let death = 0; death < 2; death++) {
+        await runDue(stack, dyingContext(stack, at));
+        await loseLeases(stack);
+      }
+      await drain(stack);
+      const { payment_id, amount_refunded } = await orderRow(stack, order.order_id);
+      assert.equal((await refundsAtStripe(stack, payment_id)).length, 1);
+      assert.equal(amount_refunded, 500);
+    });
+  }
+
+  await test.step("refund: a redrive days later, when Stripe has forgotten the key, finds the refund", async () => {
+    const order = await checkout(stack);
+    await pay(stack, order.session_id);
+    await flush(stack);
+    await stack.sql`select public.request_refund(${order.order_number}, 500, 'requested_by_customer')`;
+    await runDue(stack, dyingContext(stack, "finishJobs"));
+    await stack.sql`
+      update private.jobs set status = 'dead', lease_id = null, leased_until = null, finished_at = now(), attempts = 0,
+        created_at = now() - interval '3 days', payload = payload || '{"reason": "another text, so the key would be refused"}'
+      where kind = 'refund_payment' and status = 'running'`;
+    await stack.sql`select public.redrive('{}', '{}', 'refund_payment', false, false, 'test')`;
+    await drain(stack);
+    const { payment_id } = await orderRow(stack, order.order_id);
+    assert.equal((await refundsAtStripe(stack, payment_id)).length, 1);
+  });
+
+  for (const at of ["recordNotificationResult", "finishJobs"] as const) {
+    await test.step(`mail: a worker that dies before ${at}() leaves one mail`, async () => {
+      const order = await checkout(stack);
+      await pay(stack, order.session_id);
+      await flush(stack);
+      for (let death = 0; death < 2; death++) {
+        await runDue(stack, dyingContext(stack, at));
+        await loseLeases(stack);
+      }
+      await drain(stack);
+      assert.equal((await mailsOf(stack, order.order_number)).length, 1);
+      const [mail] = await stack
+        .sql`select status, recipient from public.notifications where order_id = ${order.order_id}`;
+      assert.equal(mail?.status, "sent");
+    });
+  }
+
+  await test.step("mail: an order that changed after a lost answer is not mailed again", async () => {
+    const order = await checkout(stack);
+    await pay(stack, order.session_id);
+    await flush(stack);
+    await runDue(stack, dyingContext(stack, "recordNotificationResult"));
+    await stack.sql`update public.orders set customer_name = 'Somebody Else' where id = ${order.order_id}`;
+    await loseLeases(stack);
+    await drain(stack);
+    assert.equal((await mailsOf(stack, order.order_number)).length, 1);
+    const [mail] = await stack
+      .sql`select status from public.notifications where order_id = ${order.order_id}`;
+    assert.equal(mail?.status, "sent");
+  });
+
+  await test.step("mail: the provider's 429 and 500 delay a mail and lose none", async () => {
+    for (const status of [429, 500]) {
+      const order = await checkout(stack);
+      await pay(stack, order.session_id);
+      await flush(stack);
+      await fetch(`${stack.web_url}/resend/_control/faults`, {
+        method: "POST",
+        body: JSON.stringify({ status, times: 2, retry_after: "1" }),
+      }).then((response) => response.body?.cancel());
+      await drain(stack);
+      await drain(stack);
+      assert.equal((await mailsOf(stack, order.order_number)).length, 1, `after ${status}`);
+    }
+  });
+
+  await test.step("refund: Stripe's stored 500 is not repeated for ever", async () => {
+    const order = await checkout(stack);
+    await pay(stack, order.session_id);
+    await flush(stack);
+    await drain(stack);
+    await setFaults(stack, { api: [{ match: "POST /v1/refunds", status: 500, times: 2 }] });
+    await stack.sql`select public.request_refund(${order.order_number}, 700, 'requested_by_customer')`;
+    await drain(stack);
+    await clearFaults(stack);
+    const { payment_id } = await orderRow(stack, order.order_id);
+    assert.deepEqual((await refundsAtStripe(stack, payment_id)).map(({ amount }) => amount), [700]);
+  });
+
+  await test.step("refund: a refund whose answer was lost is found, not repeated", async () => {
+    const order = await checkout(stack);
+    await pay(stack, order.session_id);
+    await flush(stack);
+    await drain(stack);
+    await setFaults(stack, { api: [{ match: "POST /v1/refunds", status: 502, times: 2, after: true }] });
+    await stack.sql`select public.request_refund(${order.order_number}, 700, 'requested_by_customer')`;
+    await drain(stack);
+    await clearFaults(stack);
+    const { payment_id } = await orderRow(stack, order.order_id);
+    assert.deepEqual((await refundsAtStripe(stack, payment_id)).map(({ amount }) => amount), [700]);
+  });
+
+  await test.step("refund: a payment that Stripe does not know is given up, and staff are told", async () => {
+    await stack.sql`
+      select private.enqueue_job('refund_payment', 'refund_payment:test:unknown', jsonb_build_object(
+        'payment_id', 'pi_unknown', 'order_id', gen_random_uuid(), 'amount', 100, 'refund_request_id', 'r1'))`;
+    await runDue(stack, jobContext(stack));
+    const [job] = await stack
+      .sql`select status, last_error from private.jobs where dedupe_key = 'refund_payment:test:unknown'`;
+    assert.equal(job?.status, "discarded");
+    const [alert] = await stack.sql`select severity from public.alerts where kind = 'job_discarded'`;
+    assert.equal(alert?.severity, "critical");
+  });
+
+  await test.step("a wrong Stripe key stops Stripe's jobs with one alert and no attempt lost; the right one resumes them", async () => {
+    const order = await checkout(stack);
+    await pay(stack, order.session_id);
+    await flush(stack);
+    await drain(stack);
+    await stack.sql`select public.request_refund(${order.order_number}, 300, 'requested_by_customer')`;
+    await setFaults(stack, { api: [{ match: "POST /v1/refunds", status: 401 }] });
+    await runDue(stack, jobContext(stack));
+    await runDue(stack, jobContext(stack));
+    await clearFaults(stack);
+    const [job] = await stack.sql`
+      select status, attempts, last_error from private.jobs where kind = 'refund_payment' and payload ->> 'order_id' = ${order.order_id}`;
+    assert.deepEqual([job?.status, job?.attempts], ["queued", 0], job?.last_error);
+    const alerts = await stack.sql`select severity from public.alerts where kind = 'provider_unauthorized'`;
+    assert.deepEqual(alerts.map(({ severity }) => severity), ["critical"]);
+
+    await stack
+      .sql`update private.circuit_breakers set open_until = now() - interval '1 second' where open_until is not null`;
+    await drain(stack);
+    assert.equal((await orderRow(stack, order.order_id)).amount_refunded, 300);
+  });
+
+  await test.step("a failed event is retried from its stored payload once the cause is mended", async () => {
+    const order = await checkout(stack);
+    await stack
+      .sql`alter function private.merge_payment_attempt(jsonb, uuid, timestamptz) rename to merge_payment_attempt_away`;
+    await pay(stack, order.session_id);
+    await flush(stack);
+    const [failed] = await stack
+      .sql`select count(*)::integer as count from public.webhook_events where status = 'failed'`;
+    assert.ok((failed?.count ?? 0) > 0, "no event failed");
+    await stack
+      .sql`alter function private.merge_payment_attempt_away(jsonb, uuid, timestamptz) rename to merge_payment_attempt`;
+    await drain(stack);
+    const [left] = await stack
+      .sql`select count(*)::integer as count from public.webhook_events where status in ('failed', 'dead')`;
+    assert.equal(left?.count, 0);
+    assert.equal((await orderRow(stack, order.order_id)).status, "paid");
+  });
+
+  await test.step("session: a cancelled order's page is closed once, and a paid one is settled instead", async () => {
+    const [cancelled, paid] = [await checkout(stack), await checkout(stack)];
+    await blockWebhooks(stack);
+    await pay(stack, paid.session_id);
+    for (const { order_number } of [cancelled, paid]) {
+      await stack.sql`select public.cancel_order(${order_number}, 'test')`;
+    }
+    await runDue(stack, dyingContext(stack, "finishJobs"));
+    await loseLeases(stack);
+    await drain(stack);
+    const { stripe } = jobContext(stack);
+    assert.equal((await stripe.checkout.sessions.retrieve(cancelled.session_id)).status, "expired");
+    assert.equal((await orderRow(stack, cancelled.order_id)).status, "cancelled");
+    const refunded = await orderRow(stack, paid.order_id);
+    assert.equal(refunded.amount_refunded, refunded.amount_paid);
+    assert.ok(refunded.amount_paid > 0);
+  });
+
+  assert.deepEqual(await violations(stack), []);
+});
