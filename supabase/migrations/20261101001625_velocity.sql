@@ -62,7 +62,8 @@ create function private.measure_velocity(
   p_amount bigint,
   p_currency text,
   p_livemode boolean,
-  p_at timestamptz
+  p_at timestamptz,
+  p_order_id uuid default null
 ) returns jsonb
 language plpgsql
 stable
@@ -71,6 +72,8 @@ set search_path = ''
 as $$
 declare
   v_since timestamptz := p_at - make_interval(secs => p_rule.window_seconds);
+  -- Attempts carry Stripe's clock, which is not quite ours.
+  v_until timestamptz := p_at + interval '1 minute';
   v_value bigint;
   v_times timestamptz[];
   v_share numeric;
@@ -82,31 +85,32 @@ begin
     when 'unpaid_checkouts' then
       select count(*), array_agg(o.created_at order by o.created_at) into v_value, v_times
       from private.subject_orders(p_rule.subject, p_key, p_livemode, v_since) o
-      where o.paid_at is null and o.created_at <= p_at;
+      where o.paid_at is null and o.created_at <= p_at and o.id is distinct from p_order_id;
     when 'emails' then
       select count(*), array_agg(e.at order by e.at) into v_value, v_times
       from (
         select max(o.created_at) as at
         from private.subject_orders(p_rule.subject, p_key, p_livemode, v_since) o
-        where o.email is not null and o.created_at <= p_at
+        where o.email is not null and o.created_at <= p_at and o.id is distinct from p_order_id
         group by private.email_key(o.email)
       ) e;
     when 'amount' then
       if p_currency is not distinct from coalesce(p_rule.currency, p_currency) then
         select coalesce(sum(o.amount_subtotal), 0) + p_amount into v_value
         from private.subject_orders(p_rule.subject, p_key, p_livemode, v_since) o
-        where o.currency = p_currency and o.created_at <= p_at and (o.paid_at is not null or o.status in ('pending', 'processing'));
+        where o.currency = p_currency and o.created_at <= p_at and o.id is distinct from p_order_id
+          and (o.paid_at is not null or o.status in ('pending', 'processing'));
       end if;
     when 'declines' then
       select count(*), array_agg(a.created_at order by a.created_at) into v_value, v_times
       from private.subject_attempts(p_rule.subject, p_key, p_livemode, v_since) a
-      where a.outcome in ('failed', 'blocked');
+      where a.outcome in ('failed', 'blocked') and a.created_at <= v_until;
     when 'cards' then
       select count(*), array_agg(c.at order by c.at) into v_value, v_times
       from (
         select max(a.created_at) as at
         from private.subject_attempts(p_rule.subject, p_key, p_livemode, v_since) a
-        where a.card_fingerprint is not null
+        where a.card_fingerprint is not null and a.created_at <= v_until
         group by a.card_fingerprint
       ) c;
     when 'declined_orders' then
@@ -116,7 +120,7 @@ begin
       from (
         select max(a.created_at) as at, not bool_or(a.outcome = 'succeeded') and bool_or(a.outcome in ('failed', 'blocked')) as declined
         from private.subject_attempts(p_rule.subject, p_key, p_livemode, v_since) a
-        where a.order_id is not null
+        where a.order_id is not null and a.created_at <= v_until
         group by a.order_id
       ) d;
   end case;
@@ -135,9 +139,9 @@ begin
   );
 end;
 $$;
-comment on function private.measure_velocity(private.velocity_rules, text, bigint, text, boolean, timestamptz) is
-  'A hit of a rule by a subject, or null. p_amount and p_currency: the cart that asks. retry_after_seconds: until the rule lets go.';
-revoke execute on function private.measure_velocity(private.velocity_rules, text, bigint, text, boolean, timestamptz) from public, anon, authenticated;
+comment on function private.measure_velocity(private.velocity_rules, text, bigint, text, boolean, timestamptz, uuid) is
+  'A hit of a rule by a subject up to p_at, or null. p_amount and p_currency: the cart that asks; p_order_id: the order that asks, which does not count against itself. retry_after_seconds: until the rule lets go.';
+revoke execute on function private.measure_velocity(private.velocity_rules, text, bigint, text, boolean, timestamptz, uuid) from public, anon, authenticated;
 
 create function private.check_velocity(
   p_mode text,
@@ -285,7 +289,7 @@ begin
     continue when v_key is null or exists (
       select 1 from public.fraud_signals f where f.order_id = o.id and f.kind = 'velocity' and f.data ->> 'rule' = v_rule.name
     );
-    v_hit := private.measure_velocity(v_rule, v_key, 0, o.currency, o.livemode, coalesce(o.paid_at, now()));
+    v_hit := private.measure_velocity(v_rule, v_key, o.amount_subtotal, o.currency, o.livemode, greatest(o.paid_at, o.created_at), o.id);
     if v_hit is not null then
       perform private.record_velocity_hits(jsonb_build_object('hits', jsonb_build_array(v_hit || jsonb_build_object(
         'mode', o.velocity_mode,
@@ -297,5 +301,5 @@ begin
 end;
 $$;
 comment on function private.check_paid_velocity(public.orders) is
-  'Measures the rules on card and delivery address once an order is paid, each once per order. Called by settle_order() only.';
+  'Measures the rules on card and delivery address once an order is paid, by what had happened until then, so that settling again finds the same. Called by settle_order() only.';
 revoke execute on function private.check_paid_velocity(public.orders) from public, anon, authenticated;

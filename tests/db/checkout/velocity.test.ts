@@ -1,0 +1,399 @@
+import assert from "node:assert/strict";
+import type postgres from "postgres";
+import { createTestDatabase } from "../../support/database.ts";
+import {
+  addVariants,
+  applyFacts,
+  attachSession,
+  beginCheckout,
+  type Begun,
+  sessionFact,
+} from "./cart_support.ts";
+
+const items = [{ sku: "TIE", quantity: 1 }];
+
+async function world() {
+  const database = await createTestDatabase();
+  await addVariants(database.sql, [{ sku: "TIE", onHand: 5_000, price: 500 }, {
+    sku: "SUIT",
+    onHand: 500,
+    price: 60_000,
+  }]);
+  return database;
+}
+
+interface Try {
+  ip?: string;
+  email?: string | null;
+  userId?: string;
+  card?: string;
+  mode?: "enforce" | "report" | "off";
+  cart?: { sku: string; quantity: number }[];
+}
+
+/** A checkout as the function begins it, with the rules on. */
+async function checkout(
+  sql: postgres.Sql,
+  { ip = "203.0.113.7", email = null, userId, mode = "enforce", cart = items }: Try,
+) {
+  return await beginCheckout(sql, {
+    items: cart,
+    ip,
+    email,
+    userId: userId ?? null,
+    key: crypto.randomUUID(),
+    velocityMode: mode,
+    supersede: false,
+  });
+}
+
+/** The order's payment page is used with a card. */
+async function pay(
+  sql: postgres.Sql,
+  begun: Begun,
+  card: string,
+  outcome: "succeeded" | "failed",
+): Promise<void> {
+  const session = await attachSession(sql, begun);
+  const paymentId = `pi_${crypto.randomUUID()}`;
+  const payment = {
+    fact: "payment",
+    id: paymentId,
+    order_id: begun.order_id,
+    livemode: false,
+    status: outcome === "succeeded" ? "succeeded" : "requires_payment_method",
+    amount: begun.amount_subtotal,
+    amount_received: outcome === "succeeded" ? begun.amount_subtotal : 0,
+    currency: "usd",
+    customer_id: null,
+    charge_id: null,
+    failure_code: null,
+    decline_code: null,
+  };
+  const attempt = {
+    fact: "payment_attempt",
+    id: `ch_${crypto.randomUUID()}`,
+    payment_id: paymentId,
+    order_id: begun.order_id,
+    livemode: false,
+    outcome,
+    amount: begun.amount_subtotal,
+    currency: "usd",
+    card_fingerprint: card,
+    created: Math.floor(Date.now() / 1000),
+  };
+  const paid = outcome === "succeeded"
+    ? [
+      sessionFact(begun, {
+        id: session.id,
+        status: "complete",
+        payment_status: "paid",
+        payment_id: paymentId,
+      }),
+    ]
+    : [];
+  await applyFacts(sql, [payment, attempt, ...paid]);
+}
+
+/** Goes on until it is refused or has had `most` tries; returns how many got through. */
+async function attack(
+  sql: postgres.Sql,
+  most: number,
+  one: (at: number) => Try,
+  outcome: (at: number) => "succeeded" | "failed",
+) {
+  for (let at = 0; at < most; at++) {
+    const begun = await checkout(sql, one(at));
+    if (begun.outcome === "velocity_exceeded") return { passed: at, refusal: begun };
+    await pay(sql, begun, one(at).card ?? `card-${at}`, outcome(at));
+  }
+  return { passed: most, refusal: null };
+}
+
+async function signals(sql: postgres.Sql) {
+  return await sql<
+    { order_id: string | null; severity: string; open: boolean; data: Record<string, unknown> }[]
+  >`
+    select order_id, severity, open, data from public.fraud_signals where kind = 'velocity' order by created_at`;
+}
+
+async function alerts(sql: postgres.Sql) {
+  return await sql<
+    { severity: string; count: number }[]
+  >`select severity, count from public.alerts where kind = 'velocity'`;
+}
+
+const failed = () => "failed" as const;
+
+Deno.test("velocity rules stop card testing from rotating addresses under rotating names within ten, with one alert", async () => {
+  await using database = await world();
+  const { sql } = database;
+  const { passed, refusal } = await attack(
+    sql,
+    100,
+    (at) => ({ ip: `198.51.100.${at}`, email: `x${at}@example.com` }),
+    failed,
+  );
+  assert.ok(passed <= 10, `${passed} got through`);
+  assert.ok((refusal?.retry_after_seconds ?? 0) > 0 && (refusal?.retry_after_seconds ?? 0) <= 600);
+
+  for (let at = 100; at < 110; at++) {
+    const more = await checkout(sql, { ip: `198.51.100.${at}`, email: `x${at}@example.com` });
+    assert.equal(more.outcome, "velocity_exceeded");
+  }
+  assert.deepEqual((await alerts(sql)).map(({ severity, count }) => [severity, count]), [["critical", 11]]);
+  const hits = (await signals(sql)).filter(({ data }) => data["rule"] === "shop_declined_orders");
+  assert.equal(hits.length, 11, "each refusal leaves its row");
+  assert.ok(hits.every(({ order_id, data }) => order_id === null && data["action"] === "block"));
+  assert.ok(!JSON.stringify(hits).includes("198.51.100"), "no address in a signal");
+});
+
+for (
+  const [name, one] of [
+    ["one address", (at: number): Try => ({ ip: "198.51.100.9", email: `x${at}@example.com` })],
+    ["one guest address", (at: number): Try => ({ ip: `198.51.100.${at}`, email: `shop+${at}@gmail.com` })],
+    ["one IPv6 network", (at: number): Try => ({ ip: `2001:db8:1:2:${at.toString(16)}::1` })],
+  ] as const
+) {
+  Deno.test(`velocity rules stop card testing from ${name} within ten, although half the shop's payments succeed`, async () => {
+    await using database = await world();
+    const { sql } = database;
+    for (let at = 0; at < 20; at++) {
+      await pay(
+        sql,
+        await checkout(sql, { ip: `192.0.2.${at}`, email: `buyer${at}@example.com` }),
+        `good-${at}`,
+        "succeeded",
+      );
+    }
+    const { passed } = await attack(sql, 100, one, failed);
+    assert.ok(passed <= 10, `${passed} got through`);
+    assert.equal((await alerts(sql)).length, 1);
+    const honest = await checkout(sql, { ip: "192.0.2.200", email: "honest@example.com" });
+    assert.equal(honest.outcome, "created", "nobody else is refused");
+  });
+}
+
+Deno.test("velocity rules stop card testing on one account within ten", async () => {
+  await using database = await world();
+  const { sql } = database;
+  const [user] = await sql<{ id: string }[]>`
+    insert into auth.users (id, email) values (gen_random_uuid(), 'thief@example.com') returning id`;
+  const userId = user?.id ?? "";
+  const { passed } = await attack(sql, 100, (at) => ({ ip: `198.51.100.${at}`, userId }), failed);
+  assert.ok(passed <= 10, `${passed} got through`);
+});
+
+Deno.test("velocity rules leave a family at one address alone", async () => {
+  await using database = await world();
+  const { sql } = database;
+  for (const [at, name] of ["mum", "dad", "ann", "bob", "gran"].entries()) {
+    const email = `${name}@example.com`;
+    const abandoned = await checkout(sql, { email, cart: [{ sku: "SUIT", quantity: 1 }] });
+    await attachSession(sql, abandoned);
+    const begun = await checkout(sql, { email });
+    assert.equal(begun.outcome, "created");
+    assert.equal(begun.three_d_secure, null);
+    // Everybody mistypes the card once, then pays.
+    await pay(sql, begun, `typo-${at}`, "failed");
+    await pay(sql, begun, `card-${at}`, "succeeded");
+    const [order] = await sql`select status from public.orders where id = ${begun.order_id}`;
+    assert.equal(order?.["status"], "paid");
+  }
+  assert.deepEqual([...(await signals(sql))], []);
+  assert.deepEqual([...(await alerts(sql))], []);
+});
+
+Deno.test("velocity rules let an account that has paid before through while the shop is under attack", async () => {
+  await using database = await world();
+  const { sql } = database;
+  const [user] = await sql<{ id: string }[]>`
+    insert into auth.users (id, email) values (gen_random_uuid(), 'regular@example.com') returning id`;
+  const userId = user?.id ?? "";
+  await pay(sql, await checkout(sql, { ip: "192.0.2.1", userId }), "good", "succeeded");
+  await attack(sql, 20, (at) => ({ ip: `198.51.100.${at}`, email: `x${at}@example.com` }), failed);
+  assert.equal((await checkout(sql, { ip: "192.0.2.2" })).outcome, "velocity_exceeded");
+  assert.equal((await checkout(sql, { ip: "192.0.2.1", userId })).outcome, "created");
+});
+
+Deno.test("what a stranger does under an account's address does not lock the account out", async () => {
+  await using database = await world();
+  const { sql } = database;
+  const email = "victim@example.com";
+  const [user] = await sql<
+    { id: string }[]
+  >`insert into auth.users (id, email) values (gen_random_uuid(), ${email}) returning id`;
+  for (let at = 0; at < 20; at++) {
+    await pay(
+      sql,
+      await checkout(sql, { ip: `192.0.2.${at}`, email: `buyer${at}@example.com` }),
+      `good-${at}`,
+      "succeeded",
+    );
+  }
+  const { refusal } = await attack(sql, 20, (at) => ({ ip: `198.51.100.${at}`, email }), failed);
+  assert.equal(refusal?.outcome, "velocity_exceeded");
+  assert.equal(
+    (await checkout(sql, { ip: "192.0.2.250", email, userId: user?.id ?? "" })).outcome,
+    "created",
+  );
+});
+
+Deno.test("a burst of parallel checkouts under one address gets no further than one after another", async () => {
+  await using database = await world();
+  const { sql } = database;
+  const answers = await Promise.all(
+    Array.from(
+      { length: 60 },
+      (_, at) => checkout(sql, { ip: `198.51.100.${at}`, email: "burst@example.com" }),
+    ),
+  );
+  assert.equal(answers.filter(({ outcome }) => outcome === "created").length, 15);
+  const [oldest] = await sql<{ seconds: number }[]>`
+    select 3600 - extract(epoch from clock_timestamp() - min(created_at))::float8 as seconds from public.orders`;
+  const waits = answers.flatMap(({ retry_after_seconds }) => retry_after_seconds ?? []);
+  for (const wait of waits) {
+    assert.ok(Math.abs(wait - (oldest?.seconds ?? 0)) < 60, `${wait} until the oldest has left`);
+  }
+});
+
+Deno.test("VELOCITY_MODE report records what would be refused and refuses nothing; off looks at nothing", async () => {
+  await using database = await world();
+  const { sql } = database;
+  const one = (mode: "report" | "off") => (at: number): Try => ({
+    ip: "198.51.100.9",
+    email: `x${at}@example.com`,
+    mode,
+  });
+  assert.equal((await attack(sql, 12, one("off"), failed)).passed, 12);
+  assert.equal((await signals(sql)).length, 0);
+  assert.equal((await attack(sql, 3, one("report"), failed)).passed, 3);
+  const hits = await signals(sql);
+  assert.ok(hits.length >= 3);
+  assert.ok(
+    hits.every(({ data, order_id, open }) =>
+      data["action"] === "allow" && data["mode"] === "report" && order_id !== null && !open
+    ),
+  );
+  assert.ok(hits.some(({ data }) => data["rule_action"] === "block"));
+  assert.equal((await alerts(sql)).length, 1);
+});
+
+Deno.test("an order that hits a rule with action review is held once it is paid, until staff release it", async () => {
+  await using database = await world();
+  const { sql } = database;
+  const cart = [{ sku: "SUIT", quantity: 17 }];
+  const begun = await checkout(sql, { email: "big@example.com", cart });
+  assert.equal(begun.outcome, "created");
+  await pay(sql, begun, "card", "succeeded");
+  const status = async () =>
+    (await sql`select status, fulfillment_status from public.orders where id = ${begun.order_id}`)[0];
+  assert.deepEqual({ ...(await status()) }, { status: "needs_review", fulfillment_status: "on_hold" });
+  const [hit] = await signals(sql);
+  assert.deepEqual([hit?.order_id, hit?.severity, hit?.open, hit?.data["rule"]], [
+    begun.order_id,
+    "warning",
+    true,
+    "email_amount",
+  ]);
+  await sql`select public.release_review(${begun.order_number}, 'known customer')`;
+  assert.equal((await status())?.["status"], "paid");
+});
+
+Deno.test("a throw-away mailbox asks the bank, subdomains as well", async () => {
+  await using database = await world();
+  const { sql } = database;
+  for (const email of ["a@mailinator.com", "b@eu.Mailinator.com"]) {
+    assert.equal((await checkout(sql, { email })).three_d_secure, "any");
+  }
+  assert.equal((await checkout(sql, { email: "c@notmailinator.com" })).three_d_secure, null);
+  const stored =
+    await sql`select distinct three_d_secure from public.orders where email like '%ailinator.com' and email not like 'c@%'`;
+  assert.deepEqual(stored.map((row) => row["three_d_secure"]), ["any"]);
+});
+
+Deno.test("a card that was refused five times before it worked holds its order, and the card rule hits once", async () => {
+  await using database = await world();
+  const { sql } = database;
+  const begun = await checkout(sql, {});
+  const session = await attachSession(sql, begun);
+  const attempt = (at: number, outcome: string) => ({
+    fact: "payment_attempt",
+    id: `ch_${at}`,
+    payment_id: "pi_card",
+    order_id: begun.order_id,
+    livemode: false,
+    outcome,
+    amount: begun.amount_subtotal,
+    currency: "usd",
+    card_fingerprint: "stolen",
+    created: Math.floor(Date.now() / 1000),
+  });
+  await applyFacts(sql, [1, 2, 3, 4, 5].map((at) => attempt(at, "failed")));
+  const paid = [
+    attempt(6, "succeeded"),
+    sessionFact(begun, { id: session.id, status: "complete", payment_status: "paid", payment_id: "pi_card" }),
+  ];
+  await applyFacts(sql, paid);
+  await applyFacts(sql, paid);
+  const [order] = await sql`select status, review_reasons from public.orders where id = ${begun.order_id}`;
+  assert.deepEqual({ ...order }, { status: "needs_review", review_reasons: ["velocity_review"] });
+  assert.deepEqual((await signals(sql)).map(({ data }) => data["rule"]), ["card_declines"]);
+});
+
+Deno.test("one delivery address under many names is recorded by default and held when a shop says so", async () => {
+  await using database = await world();
+  const { sql } = database;
+  await sql`update private.velocity_rules set threshold = 2 where name = 'shipping_address_emails'`;
+  const order = async (at: number) => {
+    const begun = await checkout(sql, { ip: `192.0.2.${at}`, email: `n${at}@example.com` });
+    const address = {
+      line1: at % 2 ? "1 Main St." : "1 main st",
+      city: "Springfield",
+      postal_code: "12345",
+      country: "US",
+    };
+    await applyFacts(sql, [sessionFact(begun, {
+      status: "complete",
+      payment_status: "paid",
+      payment_id: `pi_${at}`,
+      email: `n${at}@example.com`,
+      shipping_address: address,
+    })]);
+    const [row] = await sql`select status from public.orders where id = ${begun.order_id}`;
+    return row?.["status"];
+  };
+  assert.deepEqual([await order(1), await order(2), await order(3)], ["paid", "paid", "paid"]);
+  assert.deepEqual((await signals(sql)).map(({ data }) => [data["rule"], data["action"]]), [[
+    "shipping_address_emails",
+    "allow",
+  ]]);
+  await sql`update private.velocity_rules set action = 'block' where name = 'shipping_address_emails'`;
+  assert.equal(await order(4), "needs_review");
+});
+
+Deno.test("a rule that is switched off does not hit", async () => {
+  await using database = await world();
+  const { sql } = database;
+  await sql`update private.velocity_rules set enabled = false`;
+  const { passed } = await attack(sql, 20, () => ({ ip: "198.51.100.9", email: "x@example.com" }), failed);
+  assert.equal(passed, 20);
+});
+
+Deno.test("a hundred attackers' history costs an honest checkout little", async () => {
+  await using database = await world();
+  const { sql } = database;
+  await sql`
+    insert into public.orders (email, currency, amount_subtotal, amount_total, livemode, cart_hash, session_expires_at, purchase_ip, created_at)
+    select 'x' || (n % 500) || '@example.com', 'usd', 500, 500, false, 'x', now(), ('10.0.' || (n % 200) || '.1')::inet,
+      now() - make_interval(secs => n * 4)
+    from generate_series(1, 20000) n`;
+  await sql`analyze public.orders`;
+  const began = performance.now();
+  const rounds = 20;
+  for (let at = 0; at < rounds; at++) {
+    await checkout(sql, { ip: `192.0.2.${at}`, email: `h${at}@example.com` });
+  }
+  const withRules = (performance.now() - began) / rounds;
+  assert.ok(withRules < 250, `${withRules.toFixed(1)} ms per checkout`);
+});
