@@ -96,8 +96,8 @@ begin
   if f.status = 'complete' and f.payment_status = 'paid' and f.payment_id is not null then
     perform private.merge_payment(
       jsonb_build_object(
-        'id', f.payment_id, 'livemode', f.livemode, 'status', 'succeeded', 'amount', f.amount_total,
-        'amount_received', f.amount_total, 'currency', f.currency, 'customer_id', f.customer_id, 'order_id', f.order_id
+        'id', f.payment_id, 'livemode', f.livemode, 'status', 'succeeded', 'amount', coalesce(f.amount_total, 0),
+        'amount_received', coalesce(f.amount_total, 0), 'currency', coalesce(f.currency, ''), 'customer_id', f.customer_id, 'order_id', f.order_id
       ),
       p_order_id, p_at, 'session'
     );

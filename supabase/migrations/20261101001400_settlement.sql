@@ -223,7 +223,7 @@ begin
     select * into p from public.payments where id = o.payment_id;
     v_mismatches := private.review_reasons(o, s, p);
     o.paid_at := coalesce(p.succeeded_at, s.completed_at);
-    o.amount_paid := case when o.payment_id is null then 0 else p.amount_received end;
+    o.amount_paid := coalesce(p.amount_received, 0);
     o.amount_discount := coalesce(s.amount_discount, 0);
     o.amount_shipping := coalesce(s.amount_shipping, 0);
     o.amount_tax := coalesce(s.amount_tax, 0);

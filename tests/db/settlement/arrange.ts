@@ -15,11 +15,19 @@ export async function arrange(sql: Db, lifecycle: Lifecycle, story: Story): Prom
   const { cancelAfter } = lifecycle;
   if (cancelAfter === undefined) return story.moves;
   const isFirst = (move: Move) => move.call === "event" && cancelAfter.includes(move.type);
-  for (const move of story.moves.filter(isFirst)) {
-    await sql`select search.move(${sql.json(JSON.parse(JSON.stringify(move)))})`;
-  }
+  await deliver(sql, story.moves.filter(isFirst));
   await sql`select public.cancel_order(${story.frame.orderNumber})`;
   return story.moves.filter((move) => !isFirst(move));
+}
+
+/** Delivers moves one after the other and returns the outcomes. */
+export async function deliver(sql: Db, moves: Move[]): Promise<string[]> {
+  const outcomes: string[] = [];
+  for (const move of moves) {
+    const [row] = await sql`select search.move(${sql.json(JSON.parse(JSON.stringify(move)))}) as outcome`;
+    outcomes.push(row?.["outcome"]);
+  }
+  return outcomes;
 }
 
 /** How an order stands, in the words of {@linkcode Ending}. */

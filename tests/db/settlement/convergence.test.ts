@@ -37,7 +37,14 @@ for (const lifecycle of lifecycles) {
 Deno.test.afterAll(() => database.drop());
 
 function eventsOf(lifecycle: (typeof lifecycles)[number]): number {
-  const frame = { orderId: crypto.randomUUID(), orderNumber: "", cartHash: "", amount: 25_800, currency: "usd", attempt: 1 };
+  const frame = {
+    orderId: crypto.randomUUID(),
+    orderNumber: "",
+    cartHash: "",
+    amount: 25_800,
+    currency: "usd",
+    attempt: 1,
+  };
   const story = new Story(frame, 0, "T");
   lifecycle.tell(story);
   return story.events.length;

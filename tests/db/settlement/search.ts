@@ -18,7 +18,10 @@ export async function searchDatabase(onHand = 10): Promise<TestDatabase> {
 }
 
 /** Runs `work` on one connection in a transaction that is rolled back. */
-export async function undone<T>(sql: postgres.Sql, work: (tx: postgres.ReservedSql) => Promise<T>): Promise<T> {
+export async function undone<T>(
+  sql: postgres.Sql,
+  work: (tx: postgres.ReservedSql) => Promise<T>,
+): Promise<T> {
   const tx = await sql.reserve();
   try {
     await tx`begin`;
@@ -67,7 +70,9 @@ export async function explore(
       steps++;
       // Sent at once and awaited together: one round trip.
       const savepoint = tx`savepoint branch`.execute();
-      const [row] = await tx<{ step: string }[]>`select search.step(${json(tx, move)}, ${orderIds}::uuid[]) as step`;
+      const [row] = await tx<{ step: string }[]>`select search.step(${
+        json(tx, move)
+      }, ${orderIds}::uuid[]) as step`;
       await savepoint;
       const [outcome = "", after = ""] = (row?.step ?? "").split(" ");
       if (outcome === "queued") await fail(tx, moves, [...path, index]);
@@ -86,7 +91,11 @@ export async function explore(
       await inspect();
     } else if (end.hash !== hash) {
       const other = await describe(tx, orderIds);
-      assert.equal(other, end.state, `${names(moves, path)}\nends differently from\n${names(moves, end.path)}`);
+      assert.equal(
+        other,
+        end.state,
+        `${names(moves, path)}\nends differently from\n${names(moves, end.path)}`,
+      );
     }
   }
 
@@ -118,7 +127,9 @@ async function checkRepeats(
 
 /** Plays the moves in a given sequence (an index may come again) and returns the hash of the end. */
 export async function play(tx: Tx, moves: Move[], sequence: number[], orderIds: string[]): Promise<string> {
-  const [row] = await tx`select search.play(${json(tx, moves)}, ${sequence}::integer[], ${orderIds}::uuid[]) as hash`;
+  const [row] = await tx`select search.play(${
+    json(tx, moves)
+  }, ${sequence}::integer[], ${orderIds}::uuid[]) as hash`;
   return String(row?.["hash"]);
 }
 

@@ -335,7 +335,12 @@ export class Story {
   /** The card network warns of fraud; later the warning is no longer actionable. */
   warned(payment: Payment, name: string): { spent(): void } {
     this.wait();
-    const base = { id: this.id("issfr", name), created: this.#at, charge: payment.chargeId, payment_intent: payment.id };
+    const base = {
+      id: this.id("issfr", name),
+      created: this.#at,
+      charge: payment.chargeId,
+      payment_intent: payment.id,
+    };
     this.tell("radar.early_fraud_warning.created", { ...base, actionable: true });
     return {
       spent: () => {
@@ -348,7 +353,12 @@ export class Story {
   /** Radar holds a payment for review, and a person approves it. */
   reviewed(payment: Payment, name: string): { approved(): void } {
     this.wait();
-    const base = { id: this.id("prv", name), created: this.#at, charge: payment.chargeId, payment_intent: payment.id };
+    const base = {
+      id: this.id("prv", name),
+      created: this.#at,
+      charge: payment.chargeId,
+      payment_intent: payment.id,
+    };
     this.tell("review.opened", base);
     return {
       approved: () => {
