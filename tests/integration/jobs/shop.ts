@@ -108,6 +108,14 @@ export async function blockWebhooks(stack: TestStack): Promise<void> {
   }
 }
 
+/** Webhooks arrive again, of what happens from now on. */
+export async function unblockWebhooks(stack: TestStack): Promise<void> {
+  const { stripe } = jobContext(stack);
+  for (const endpoint of (await stripe.webhookEndpoints.list({ limit: 100 })).data) {
+    await stripe.webhookEndpoints.update(endpoint.id, { disabled: false });
+  }
+}
+
 /** Waits until every webhook has arrived. */
 export async function flush(stack: TestStack): Promise<void> {
   await control(stack, "flush", {});

@@ -1,0 +1,232 @@
+import assert from "node:assert/strict";
+import { reconcile } from "../../../scripts/reconcile.ts";
+import { inLanes } from "../../../supabase/functions/_shared/jobs/lanes.ts";
+import { type TestStack, testStack } from "../../support/stack.ts";
+import {
+  blockWebhooks,
+  type Checkout,
+  checkout,
+  drain,
+  flush,
+  jobContext,
+  orderRow,
+  pay,
+  unblockWebhooks,
+  violations,
+} from "./shop.ts";
+
+/** Orders in each of the two groups; 200 by hand. */
+const orders = Number(Deno.env.get("RECONCILE_ORDERS") ?? "18");
+
+/** What happens to order number n, at Stripe and by staff: each of these once in nine orders. */
+async function live(stack: TestStack, order: Checkout, n: number): Promise<void> {
+  const { stripe } = jobContext(stack);
+  const paymentOf = async () => {
+    const session = await stripe.checkout.sessions.retrieve(order.session_id);
+    assert.equal(typeof session.payment_intent, "string");
+    return String(session.payment_intent);
+  };
+  const buy = (card?: string) => pay(stack, order.session_id, card);
+  switch (n % 9) {
+    case 0:
+    case 1:
+      await buy();
+      return;
+    case 2:
+      await buy("4000000000000002");
+      await buy("4000000000009995");
+      await buy();
+      return;
+    case 3:
+      await buy();
+      await stripe.refunds.create({ payment_intent: await paymentOf(), amount: 500 });
+      return;
+    case 4:
+      await buy();
+      await stripe.refunds.create({ payment_intent: await paymentOf(), amount: 300 });
+      await stripe.refunds.create({ payment_intent: await paymentOf() });
+      return;
+    case 5:
+      await buy("4000000000000259");
+      return;
+    case 6:
+      await stripe.checkout.sessions.expire(order.session_id);
+      return;
+    case 7:
+      await buy("4000000000000002");
+      return;
+    case 8:
+      await buy("4000000000005423");
+      return;
+  }
+}
+
+/** All that the database says of an order, without ids and times. */
+async function portrait(stack: TestStack, { order_id }: Checkout): Promise<unknown> {
+  const [row] = await stack.sql`
+    select jsonb_build_object(
+      'order', (select jsonb_build_object('status', o.status, 'fulfillment', o.fulfillment_status, 'paid', o.amount_paid,
+        'refunded', o.amount_refunded, 'total', o.amount_total, 'reasons', o.review_reasons, 'name', o.customer_name,
+        'address', o.shipping_address, 'has_session', o.session_id is not null, 'has_payment', o.payment_id is not null,
+        'oversold', o.oversold_at is not null) from public.orders o where o.id = ${order_id}),
+      'sessions', (select jsonb_agg(jsonb_build_array(s.status, s.payment_status, s.amount_total)) from public.checkout_sessions s where s.order_id = ${order_id}),
+      'payments', (select jsonb_agg(jsonb_build_array(p.status, p.amount, p.amount_received, p.card_brand, p.card_last4, p.risk_level)) from public.payments p where p.order_id = ${order_id}),
+      'attempts', (select jsonb_agg(jsonb_build_array(a.outcome, a.decline_code, a.card_last4) order by a.outcome, a.decline_code) from public.payment_attempts a where a.order_id = ${order_id}),
+      'refunds', (select jsonb_agg(jsonb_build_array(r.amount, r.status, r.reason) order by r.amount) from public.refunds r where r.order_id = ${order_id}),
+      'disputes', (select jsonb_agg(jsonb_build_array(d.amount, d.status, d.reason, d.funds_withdrawn, d.funds_reinstated)) from public.disputes d where d.order_id = ${order_id}),
+      'signals', (select jsonb_agg(jsonb_build_array(f.kind, f.severity, f.open, f.was_actionable) order by f.kind) from public.fraud_signals f where f.order_id = ${order_id}),
+      'stock', (select jsonb_agg(jsonb_build_array(r.quantity, r.status)) from public.inventory_reservations r where r.order_id = ${order_id}),
+      'mails', (select jsonb_agg(jsonb_build_array(n.template, n.status) order by n.template) from public.notifications n where n.order_id = ${order_id}),
+      'jobs', (select jsonb_agg(distinct jsonb_build_array(j.kind, j.status)) from private.jobs j where j.payload ->> 'order_id' = ${order_id}),
+      'trail', (select jsonb_agg(distinct e.kind) from public.order_events e where e.order_id = ${order_id})
+    ) as portrait`;
+  return row?.portrait;
+}
+
+Deno.test("reconcile: orders whose webhooks never came end like orders whose webhooks did", async (test) => {
+  await using stack = await testStack({ web: true });
+  const context = jobContext(stack);
+  await stack.sql`select set_config('kct.adjustment_reason', 'delivery', false)`;
+  await stack.sql`update public.inventory_levels set on_hand = on_hand + 1000`;
+
+  const trade = async (): Promise<Checkout[]> => {
+    const made: Checkout[] = [];
+    await inLanes(Array.from({ length: orders }, (_, n) => n), 4, async (n) => {
+      const order = await checkout(stack);
+      made[n] = order;
+      await live(stack, order, n);
+    });
+    return made;
+  };
+
+  const heard = await trade();
+  await flush(stack);
+  await drain(stack);
+  await blockWebhooks(stack);
+  const unheard = await trade();
+  const [before] = await stack.sql`select count(*)::integer as events from public.webhook_events`;
+  const pending = await Promise.all(unheard.map(({ order_id }) => orderRow(stack, order_id)));
+  assert.ok(pending.every(({ status }) => status === "pending"), "the webhooks must not have come");
+
+  await test.step("a dry run says what it would repair, and changes nothing", async () => {
+    const drift = await reconcile(context, { sinceMs: 3_600_000, dryRun: true });
+    assert.ok(drift.length > orders);
+    assert.deepEqual(await Promise.all(unheard.map(({ order_id }) => orderRow(stack, order_id))), pending);
+    const [after] = await stack.sql`
+      select (select count(*) from public.webhook_events)::integer as events, (select count(*) from public.reconciliation_drift)::integer as drift`;
+    assert.deepEqual([after?.events, after?.drift], [before?.events, 0]);
+  });
+
+  await test.step("after one run every order equals its twin", async () => {
+    const startedAt = performance.now();
+    await unblockWebhooks(stack);
+    await stack.sql`update private.periodic_jobs set next_at = now()`;
+    // The events are a moment old; those of the last seconds are left to the next run, which is not to be waited for.
+    const later = { ...context, now: () => Date.now() + 6_000 };
+    await stack.sql`select public.enqueue_periodic_jobs()`;
+    await drain(stack, later);
+    await flush(stack);
+    await drain(stack);
+    if (orders > 18) {
+      console.log(`reconciled ${orders} orders in ${Math.round(performance.now() - startedAt)} ms`);
+    }
+    for (const [n, order] of unheard.entries()) {
+      const twin = heard[n];
+      assert.ok(twin !== undefined);
+      assert.deepEqual(
+        await portrait(stack, order),
+        await portrait(stack, twin),
+        `order ${n} (scenario ${n % 9})`,
+      );
+    }
+  });
+
+  await test.step("every repair is a row of the drift log, with before and after", async () => {
+    const rows = await stack
+      .sql`select object_id, order_number, before, after from reporting.reconciliation_drift where kind = 'missed_event'`;
+    const [missed] = await stack.sql`
+      select count(*)::integer as count from public.webhook_events where status = 'processed' and source_ip is null`;
+    assert.equal(rows.length, missed?.count);
+    const [first] = unheard;
+    const own = rows.filter(({ order_number }) => order_number === first?.order_number);
+    const states = own.map((row) => [
+      row.before.orders[first?.order_number ?? ""].status,
+      row.after.orders[first?.order_number ?? ""].status,
+    ]);
+    assert.ok(states.some(([from, to]) => from === "pending" && to === "paid"), JSON.stringify(states));
+  });
+
+  await test.step("a second run repairs nothing", async () => {
+    assert.deepEqual(await reconcile(context, { sinceMs: 3_600_000, dryRun: false }), []);
+  });
+
+  await test.step("an event that was stored and lost its effect is found by comparing objects", async () => {
+    const [, , , partial] = unheard;
+    assert.ok(partial !== undefined);
+    await stack.sql`delete from public.refunds where order_id = ${partial.order_id}`;
+    await stack.sql`select private.settle_order(${partial.order_id}, 'test')`;
+    assert.equal((await orderRow(stack, partial.order_id)).amount_refunded, 0);
+    const drift = await reconcile(context, { sinceMs: 3_600_000, dryRun: false });
+    assert.deepEqual(drift.map(({ kind }) => kind), ["refund"]);
+    assert.equal((await orderRow(stack, partial.order_id)).amount_refunded, 500);
+  });
+
+  assert.deepEqual(await violations(stack), []);
+});
+
+Deno.test("reconcile: the cursor goes forward over windows that are too full, and never jumps a gap", async () => {
+  const { reconcileEvents } = await import("../../../supabase/functions/_shared/jobs/reconcile_events.ts");
+  const now = 1_800_000_000_000;
+  // 3 000 events within one minute, an hour ago, and a few around.
+  const created = [
+    ...Array.from({ length: 3_000 }, (_, n) => now / 1000 - 3_600 + n % 60),
+    now / 1000 - 7_000,
+    now / 1000 - 5,
+  ];
+  const events = created.map((at, n) => ({ id: `evt_${n}`, created: at, type: "charge.failed" }))
+    .sort((a, b) => b.created - a.created);
+  const received = new Set<string>();
+  let position = new Date(now - 2 * 3_600_000);
+  const list = ({ created: range, types, limit, starting_after }: {
+    created: { gte: number; lte: number };
+    types: string[];
+    limit: number;
+    starting_after?: string;
+  }) => {
+    const found = events.filter((event) =>
+      types.includes(event.type) && event.created >= range.gte && event.created <= range.lte
+    );
+    const from = starting_after === undefined ? 0 : found.findIndex(({ id }) => id === starting_after) + 1;
+    return Promise.resolve({ data: found.slice(from, from + limit), has_more: from + limit < found.length });
+  };
+  const context = {
+    now: () => now,
+    log: { info() {}, warn() {}, error() {}, with: () => context.log },
+    stripe: { events: { list } },
+    rpc: {
+      getReconciliationCursor: () => Promise.resolve({ position: position.toISOString() }),
+      advanceReconciliationCursor: (_: string, to: Date) => {
+        assert.ok(to >= position || to.getTime() <= now);
+        if (to > position) position = to;
+        return Promise.resolve({ position: position.toISOString() });
+      },
+      listUnknownEvents: (ids: string[]) =>
+        Promise.resolve({ event_ids: ids.filter((id) => !received.has(id)) }),
+      reconcileStripeEvent: (_: string, event: { id: string }) => {
+        assert.ok(!received.has(event.id), `${event.id} was received twice`);
+        received.add(event.id);
+        return Promise.resolve({ outcome: "applied", changed: true, before: null, after: null });
+      },
+    },
+  };
+  const options = { runId: "run", graceMs: 1_000, budgetMs: 60_000, dryRun: false };
+  type Context = Parameters<typeof reconcileEvents>[0];
+  const report = await reconcileEvents(context as unknown as Context, options);
+  assert.equal(report.drift.length, events.length);
+  assert.equal(position.getTime(), now - 1_000);
+
+  // Reading from after the cursor must not move it: what lies between has not been read.
+  position = new Date(now - 86_400_000);
+  await reconcileEvents(context as unknown as Context, { ...options, from: new Date(now - 60_000) });
+  assert.equal(position.getTime(), now - 86_400_000);
+});

@@ -1,0 +1,25 @@
+import assert from "node:assert/strict";
+import { createTestDatabase } from "../support/database.ts";
+
+Deno.test("docs/operations.md: every SQL statement runs", async () => {
+  const page = await Deno.readTextFile(new URL("../../docs/operations.md", import.meta.url));
+  const statements = [...page.matchAll(/^```sql\n([\s\S]*?)^```$/gm)].map(([, sql]) => sql ?? "");
+  assert(statements.length > 0);
+  await using database = await createTestDatabase("seeded");
+  for (const statement of statements) {
+    await assert.doesNotReject(async () => await database.sql.unsafe(statement), statement);
+  }
+});
+
+Deno.test("docs/operations.md names only tasks, variables and alerts that exist", async () => {
+  const page = await Deno.readTextFile(new URL("../../docs/operations.md", import.meta.url));
+  const { tasks } = JSON.parse(await Deno.readTextFile(new URL("../../deno.json", import.meta.url)));
+  const { environmentVariables } = await import("../../supabase/functions/_shared/env.ts");
+  for (const [, task] of page.matchAll(/deno task (\w+)/g)) {
+    // `setup` is promised by the contract and arrives with the deployment scripts.
+    assert(task === "setup" || Object.hasOwn(tasks, task ?? ""), `deno task ${task}`);
+  }
+  for (const [, variable] of page.matchAll(/\b((?:STRIPE|WEBHOOK)_[A-Z_]+)\b/g)) {
+    assert(environmentVariables.includes(variable ?? ""), variable);
+  }
+});
