@@ -1,0 +1,78 @@
+/**
+ * `deno task redrive [evt_… | job id]… [--type TYPE] [--all] [--dry-run]`: queues dead or failed webhook events and
+ * dead jobs again. Running something twice is harmless: facts merge, and outward calls carry idempotency keys.
+ */
+import { parseArgs } from "node:util";
+import type { RedrivenItem, RedriveSelection } from "../supabase/functions/_shared/rpc.ts";
+import { NoBackendError, openBackend } from "./backend.ts";
+
+const usage = `deno task redrive [evt_… | job id]… [--type TYPE] [--all] [--dry-run]
+
+  evt_…, 123   these events and jobs
+  --type       all failed or dead events of a type (charge.refunded), or dead jobs of a kind (send_mail)
+  --all        every failed or dead event and every dead job
+  --dry-run    list them and change nothing`;
+
+if (import.meta.main) Deno.exit(await main(Deno.args));
+
+async function main(args: string[]): Promise<number> {
+  try {
+    const selection = parseSelection(args);
+    if (selection === null) {
+      console.log(usage);
+      return 0;
+    }
+    const { rpc } = await openBackend();
+    const { items } = await rpc.redrive(selection);
+    print(items, selection.p_dry_run);
+    return items.some(({ problem }) => problem !== null) ? 1 : 0;
+  } catch (error) {
+    const expected = error instanceof NoBackendError || error instanceof TypeError ||
+      error instanceof RangeError;
+    console.error(expected ? `${error.message}\n\n${usage}` : error);
+    return 1;
+  }
+}
+
+/**
+ * What the arguments select; null for `--help`.
+ * @throws RangeError when they select nothing, or name something that is neither an event nor a job.
+ */
+export function parseSelection(args: string[]): RedriveSelection | null {
+  const { values, positionals } = parseArgs({
+    args,
+    allowPositionals: true,
+    options: {
+      type: { type: "string" },
+      all: { type: "boolean" },
+      "dry-run": { type: "boolean" },
+      help: { type: "boolean" },
+    },
+  });
+  if (values.help) return null;
+  const unknown = positionals.find((id) => !/^(evt_\w+|\d{1,15})$/.test(id));
+  if (unknown !== undefined) throw new RangeError(`${unknown} is neither an event (evt_…) nor a job id`);
+  if (positionals.length === 0 && values.type === undefined && !values.all) {
+    throw new RangeError("Say what to redrive: ids, --type or --all");
+  }
+  return {
+    p_event_ids: positionals.filter((id) => id.startsWith("evt_")),
+    p_job_ids: positionals.filter((id) => !id.startsWith("evt_")).map(Number),
+    p_type: values.type ?? null,
+    p_all: values.all ?? false,
+    p_dry_run: values["dry-run"] ?? false,
+    p_actor: "redrive",
+  };
+}
+
+function print(items: RedrivenItem[], dryRun: boolean): void {
+  for (const { what, id, type, status, error, problem } of items) {
+    const note = problem === null ? error ?? "" : `left alone: ${problem}`;
+    console.log(
+      `${what.padEnd(5)}  ${id.padEnd(30)}  ${(type ?? "").padEnd(38)}  ${status.padEnd(9)}  ${note}`,
+    );
+  }
+  const count = items.filter(({ problem }) => problem === null).length;
+  if (items.length === 0) console.log("Nothing is failed or dead.");
+  else console.log(`${count} ${dryRun ? "would be queued" : "queued"} again.`);
+}
