@@ -1,0 +1,99 @@
+import { StackError } from "../local/ports.ts";
+import { type Stack, type StackFile, startStack } from "../local/stack.ts";
+import { StripeCli } from "../local/stripe/cli.ts";
+
+/** The stack under test, and which Stripe it talks to. */
+export interface Target {
+  stack: StackFile;
+  cli: StripeCli;
+  /** Stripe's address; null is Stripe itself. */
+  apiBase: string | null;
+  apiKey: string;
+  description: string;
+  close(): Promise<void>;
+}
+
+/** The key of a real test account, if one is given; a live key is refused. */
+function realKey(): string | null {
+  const key = Deno.env.get("STRIPE_SECRET_KEY")?.trim() ?? "";
+  if (key === "") return null;
+  if (/^(sk|rk)_test_/.test(key)) return key;
+  throw new StackError("STRIPE_SECRET_KEY must be a test key (sk_test_…): replay makes and refunds payments");
+}
+
+/** Joins the stack that runs in LOCAL_DIR, or starts one for this run only. */
+export async function openTarget(cliPath: string): Promise<Target> {
+  const key = realKey();
+  if (key !== null) return await withRealStripe(cliPath, key);
+  const running = await runningStack(Deno.env.get("LOCAL_DIR") ?? ".local");
+  const own = running === null ? await ownStack({}) : null;
+  const stack = running ?? own?.stack;
+  if (stack === undefined) throw new StackError("No stack could be started");
+  const cli = await StripeCli.open(cliPath, stack.stripe_url, stack.stripe_secret_key);
+  return {
+    stack,
+    cli,
+    apiBase: stack.stripe_url,
+    apiKey: stack.stripe_secret_key,
+    description: running === null
+      ? "a stack of its own, with the Stripe stand-in"
+      : `the stack of process ${stack.pid}`,
+    close: async () => {
+      await cli.close();
+      await own?.close();
+    },
+  };
+}
+
+async function withRealStripe(cliPath: string, key: string): Promise<Target> {
+  const cli = await StripeCli.open(cliPath, null, key);
+  const secret = await cli.secret();
+  const own = await ownStack({
+    STRIPE_SECRET_KEY: key,
+    STRIPE_API_BASE: "https://api.stripe.com",
+    STRIPE_WEBHOOK_SECRETS: secret,
+  });
+  return {
+    stack: own.stack,
+    cli,
+    apiBase: null,
+    apiKey: key,
+    description: "a stack of its own, with a Stripe test account",
+    close: async () => {
+      await cli.close();
+      await own.close();
+    },
+  };
+}
+
+/** The stack that runs in a folder, when it answers. */
+async function runningStack(dir: string): Promise<StackFile | null> {
+  let file: StackFile;
+  try {
+    file = JSON.parse(await Deno.readTextFile(`${dir}/stack.json`)) as StackFile;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return null;
+    throw error;
+  }
+  const answer = await fetch(`${file.functions_url}/health`).catch(() => null);
+  await answer?.body?.cancel();
+  return answer === null ? null : file;
+}
+
+async function ownStack(env: Record<string, string>): Promise<{ stack: Stack; close(): Promise<void> }> {
+  const dir = await Deno.makeTempDir({ prefix: "kct-replay-" });
+  const forget = () => Deno.remove(dir, { recursive: true });
+  try {
+    const stack = await startStack({ dir, quiet: true, web: false, env: { VELOCITY_MODE: "off", ...env } });
+    return {
+      stack,
+      close: async () => {
+        await stack.stop();
+        await forget();
+      },
+    };
+  } catch (error) {
+    await forget();
+    throw error;
+  }
+}
