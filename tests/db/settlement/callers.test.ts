@@ -1,0 +1,92 @@
+import assert from "node:assert/strict";
+import postgres from "postgres";
+import { deliver, endingOf } from "./arrange.ts";
+import { randomFrom } from "./runs.ts";
+import { explore, searchDatabase, undone } from "./search.ts";
+import { attachSession, beginOrder } from "./shop.ts";
+import { type Move, Story } from "./story.ts";
+
+const database = await searchDatabase(1_000);
+const { sql } = database;
+Deno.test.afterAll(() => database.drop());
+
+/** What the success page and the reconciler read from the API: session, payment and charge in one answer. */
+function reading(story: Story, at: number): Move {
+  const facts = story.moves.flatMap((move) => move.call === "event" ? move.facts : []);
+  return { call: "read", at, facts };
+}
+
+Deno.test("webhook, success page and reconciler give one result in every order", async () => {
+  await undone(sql, async (tx) => {
+    const story = new Story(await beginOrder(tx), 1, "T");
+    await attachSession(tx, story, "a");
+    story.paid("a");
+    // Read in the second in which the events were made, as a page does that is faster than the webhook.
+    const at = story.events[0]?.created ?? 0;
+    const moves: Move[] = [
+      ...story.moves,
+      reading(story, at),
+      { call: "settle", order_id: story.frame.orderId },
+    ];
+    await explore(tx, moves, [story.frame.orderId], async () => {
+      const end = await endingOf(tx, story);
+      assert.deepEqual([end.status, end.mails, end.stock], ["paid", ["order_confirmation"], [998, 0, 2]]);
+    });
+  });
+});
+
+Deno.test("any one of the three callers alone settles an order", async () => {
+  for (const caller of ["webhook", "page"]) {
+    await undone(sql, async (tx) => {
+      const story = new Story(await beginOrder(tx), 1, "T");
+      await attachSession(tx, story, "a");
+      story.paid("a");
+      await deliver(tx, caller === "webhook" ? story.moves.slice(-1) : [reading(story, 1_793_500_100)]);
+      const end = await endingOf(tx, story);
+      assert.deepEqual([end.status, end.mails, end.stock], ["paid", ["order_confirmation"], [998, 0, 2]]);
+    });
+  }
+});
+
+Deno.test("all callers at once, each several times: every effect happens once, nobody waits for ever", async () => {
+  const clients = Array.from({ length: 12 }, () => postgres(database.url, { max: 1, onnotice: () => {} }));
+  try {
+    const stories: Story[] = [];
+    for (let index = 0; index < 12; index++) {
+      const story = new Story(await beginOrder(sql), 1, `P${index}x`);
+      await attachSession(sql, story, "a");
+      await attachSession(sql, story, "b", 2);
+      const payment = story.paid("a");
+      story.paid("b");
+      if (index % 3 === 0) story.refunded(payment, "1", 1_000);
+      stories.push(story);
+    }
+    const random = randomFrom(7);
+    const calls = stories.flatMap((story) => {
+      const own = [...story.moves, reading(story, 1_793_500_300), {
+        call: "settle" as const,
+        order_id: story.frame.orderId,
+      }];
+      return [...own, ...own];
+    }).map((move) => ({ move, at: random() })).sort((a, b) => a.at - b.at).map(({ move }) => move);
+
+    // Each client works off its share; a deadlock would come out as an event that is queued.
+    const outcomes = await Promise.all(
+      clients.map((client, lane) =>
+        deliver(client, calls.filter((_, index) => index % clients.length === lane))
+      ),
+    );
+    assert(!outcomes.flat().includes("queued"), "no call failed");
+    for (const [index, story] of stories.entries()) {
+      const end = await endingOf(sql, story);
+      assert.equal(end.status, index % 3 === 0 ? "partially_refunded" : "paid");
+      assert.deepEqual(end.jobs.filter((job) => job.startsWith("refund")), ["refund_payment:duplicate:b"]);
+      assert.equal(end.mails.filter((mail) => mail === "order_confirmation").length, 1);
+      assert.equal(end.mails.filter((mail) => mail === "duplicate_payment_refunded").length, 1);
+    }
+    assert.deepEqual((await endingOf(sql, stories[0] ?? assert.fail())).stock, [976, 0, 24]);
+    assert.deepEqual([...await sql`select * from public.check_invariants()`], []);
+  } finally {
+    await Promise.all(clients.map((client) => client.end()));
+  }
+});

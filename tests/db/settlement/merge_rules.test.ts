@@ -1,0 +1,182 @@
+import assert from "node:assert/strict";
+import { searchDatabase, undone } from "./search.ts";
+import { beginOrder } from "./shop.ts";
+import { firstSeed, randomFrom, runs, shuffledWithDuplicates } from "./runs.ts";
+
+const database = await searchDatabase();
+const { sql } = database;
+Deno.test.afterAll(() => database.drop());
+
+type Random = () => number;
+type Fact = Record<string, unknown>;
+
+/** Few values, so that facts often agree in some fields and tie in others. */
+function pick<T>(random: Random, ...values: T[]): T {
+  const value = values[Math.floor(random() * values.length)];
+  assert(value !== undefined);
+  return value;
+}
+
+const base = 1_793_500_000;
+const text = (random: Random) => pick(random, null, "one", "two");
+const amount = (random: Random) => pick(random, 100, 200);
+
+/** What Stripe never changes about an object may be missing from a fact, but is the same in all that have it. */
+const fixed = (random: Random, value: string) => pick(random, null, value, value);
+
+const kinds: { name: string; table: string; fact: (random: Random) => Fact }[] = [
+  {
+    name: "checkout_session",
+    table: "public.checkout_sessions",
+    fact: (r) => ({
+      id: "cs_1",
+      attempt: pick(r, null, 1),
+      status: pick(r, "open", "complete", "expired", "a new one"),
+      payment_status: pick(r, "unpaid", "paid", "no_payment_required", "a new one"),
+      async_payment_failed: pick(r, true, false, false),
+      payment_id: null,
+      customer_id: text(r),
+      currency: pick(r, "usd", "eur"),
+      amount_subtotal: amount(r),
+      amount_total: amount(r),
+      livemode: pick(r, true, false),
+      cart_hash: text(r),
+      email: text(r),
+      shipping_address: pick(r, null, { city: "Portland" }),
+      url: fixed(r, "https://pay.example"),
+      recovered_from: fixed(r, "cs_0"),
+      expires_at: pick(r, base, base + 1),
+    }),
+  },
+  {
+    name: "payment",
+    table: "public.payments",
+    fact: (r) => ({
+      id: "pi_1",
+      status: pick(
+        r,
+        "processing",
+        "requires_payment_method",
+        "requires_action",
+        "canceled",
+        "succeeded",
+        "a new one",
+      ),
+      amount: amount(r),
+      amount_received: amount(r),
+      currency: pick(r, "usd", "eur"),
+      livemode: pick(r, true, false),
+      customer_id: text(r),
+      charge_id: text(r),
+      failure_code: text(r),
+    }),
+  },
+  {
+    name: "payment_attempt",
+    table: "public.payment_attempts",
+    fact: (r) => ({
+      id: "ch_1",
+      payment_id: "pi_1",
+      livemode: pick(r, true, false),
+      outcome: pick(r, "pending", "failed", "blocked", "succeeded", "a new one"),
+      amount: pick(r, null, 100, 200),
+      risk_score: pick(r, null, 1, 2),
+      card_last4: pick(r, "4242", "1881"),
+      created: base,
+    }),
+  },
+  {
+    name: "refund",
+    table: "public.refunds",
+    fact: (r) => ({
+      id: "re_1",
+      payment_id: fixed(r, "pi_1"),
+      charge_id: fixed(r, "ch_1"),
+      request_id: fixed(r, "request"),
+      amount: amount(r),
+      currency: "usd",
+      status: pick(r, "pending", "requires_action", "succeeded", "failed", "canceled", "a new one"),
+      failure_reason: text(r),
+      created: base,
+    }),
+  },
+  {
+    name: "dispute",
+    table: "public.disputes",
+    fact: (r) => ({
+      id: "du_1",
+      payment_id: fixed(r, "pi_1"),
+      charge_id: fixed(r, "ch_1"),
+      livemode: false,
+      amount: amount(r),
+      currency: "usd",
+      reason: pick(r, "fraudulent", "general"),
+      status: pick(r, "needs_response", "under_review", "won", "lost", "warning_closed", "a new one"),
+      evidence_due_by: pick(r, null, base + 5, base + 9),
+      evidence_submission_count: pick(r, 0, 1),
+      has_evidence: pick(r, true, false),
+      funds_withdrawn: pick(r, true, false),
+      funds_reinstated: pick(r, true, false),
+      created: base,
+    }),
+  },
+  {
+    name: "fraud_signal",
+    table: "public.fraud_signals",
+    fact: (r) => ({
+      id: "prv_1",
+      kind: "review",
+      payment_id: fixed(r, "pi_1"),
+      charge_id: fixed(r, "ch_1"),
+      livemode: false,
+      open: pick(r, true, false),
+      reason: text(r),
+      created: base,
+    }),
+  },
+  {
+    name: "customer",
+    table: "private.stripe_customers",
+    fact: (r) => ({
+      id: "cus_1",
+      livemode: false,
+      email: text(r),
+      name: text(r),
+      deleted: pick(r, true, false, false),
+    }),
+  },
+];
+
+const inOrder = [0, 1, 2];
+const permutations = [[0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
+
+for (const { name, table, fact } of kinds) {
+  Deno.test(`merging ${name} facts is commutative, associative and idempotent`, async () => {
+    await undone(sql, async (tx) => {
+      const { orderId } = await beginOrder(tx);
+      const seen = new Set<string>();
+      for (let seed = firstSeed; seed < firstSeed + runs; seed++) {
+        const random = randomFrom(seed);
+        const facts = inOrder.map(() => ({
+          fact: { fact: name, ...fact(random) },
+          // The same second, the next, and days later.
+          at: base + pick(random, 0, 0, 1, 200_000),
+          source: pick(random, "intent", "session"),
+        }));
+        const merge = async (sequence: number[]) => {
+          const [row] = await tx`select search.merged(${table}, ${tx.json(JSON.parse(JSON.stringify(facts)))},
+            ${sequence}::integer[], ${orderId}) as rows`;
+          return JSON.stringify(row?.["rows"]);
+        };
+        const expected = await merge(inOrder);
+        seen.add(expected);
+        for (
+          const sequence of [...permutations, shuffledWithDuplicates(3, random), [0, 0, 1, 1, 2, 2, 0, 1, 2]]
+        ) {
+          assert.equal(await merge(sequence), expected, `CONVERGENCE_SEED=${seed}, order ${sequence}`);
+        }
+      }
+      assert(seen.size > runs / 4, "the facts differ from run to run");
+    });
+  });
+}
