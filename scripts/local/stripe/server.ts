@@ -1,5 +1,6 @@
 import { Api } from "./core/api.ts";
 import type { Context, Pace, TaskKind } from "./core/context.ts";
+import { RequestLog } from "./core/request_log.ts";
 import { Router } from "./core/router.ts";
 import { Store } from "./core/store.ts";
 import { Tasks } from "./core/tasks.ts";
@@ -60,6 +61,7 @@ class StandIn {
   readonly #store: Store;
   readonly #pace: Pace;
   readonly #faults = new Faults();
+  readonly #log = new RequestLog();
   readonly #queue: DeliveryQueue;
   readonly #listeners: CliListeners;
   readonly #tasks: Tasks;
@@ -83,6 +85,7 @@ class StandIn {
       store,
       router,
       faults: this.#faults,
+      log: this.#log,
       secretKey: options.secretKey ?? null,
       inContext: (work, request, older) => this.#inContext(work, request, older),
       includable,
@@ -92,6 +95,7 @@ class StandIn {
     this.#control = new ControlApi({
       inContext,
       faults: this.#faults,
+      log: this.#log,
       queue: this.#queue,
       flushMs: options.flushMs ?? 30_000,
       runTasks: (aheadMs) => this.#tasks.run(aheadMs),

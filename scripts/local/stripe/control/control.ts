@@ -19,6 +19,7 @@ import {
   truth,
   whole,
 } from "../core/fields.ts";
+import type { RequestLog } from "../core/request_log.ts";
 import { formFromJson, type FormMap } from "../core/form.ts";
 import { newId } from "../core/ids.ts";
 import type { ApiFault, Faults } from "../delivery/faults.ts";
@@ -34,6 +35,7 @@ import { rollSecret } from "../resources/webhook_endpoints.ts";
 export interface ControlHost {
   inContext<T>(work: (context: Context) => T): T;
   faults: Faults;
+  log: RequestLog;
   queue: DeliveryQueue;
   flushMs: number;
   runTasks(aheadMs: number): number;
@@ -137,6 +139,7 @@ export class ControlApi {
           pending: host.queue.pending(),
         }),
       ),
+      this.#call("GET", "/_control/requests", paramsOf<unknown>()({}), () => ({ requests: host.log.all })),
       this.#call("POST", "/_control/flush", paramsOf<unknown>()({}), () => this.#flush()),
       this.#call(
         "POST",

@@ -5,6 +5,7 @@ import { expand, expandPaths, type Includable } from "./expand.ts";
 import { decodeForm, type FormMap } from "./form.ts";
 import { Idempotency } from "./idempotency.ts";
 import { newId } from "./ids.ts";
+import type { RequestLog } from "./request_log.ts";
 import type { Router } from "./router.ts";
 import type { Store } from "./store.ts";
 import type { ApiFault, Faults } from "../delivery/faults.ts";
@@ -14,13 +15,14 @@ export interface ApiHost {
   store: Store;
   router: Router;
   faults: Faults;
+  log: RequestLog;
   secretKey: string | null;
   /** Runs work as one transaction with a context. */
   inContext<T>(work: (context: Context) => T, request: Context["request"], older: boolean): T;
   includable(context: Context): Includable;
 }
 
-const MAX_BODY_BYTES = 1_000_000;
+const MAX_BODY_LENGTH = 1_000_000;
 
 interface Answer {
   status: number;
@@ -42,7 +44,17 @@ export class Api {
   async handle(request: Request, url: URL): Promise<Response> {
     const requestId = newId("request");
     const fault = this.#host.faults.take(request.method, url.pathname);
-    const answer = await this.#answer(request, url, requestId, fault);
+    const body = request.method === "POST" ? await request.text() : "";
+    const answer = await this.#answer(request, url, body, requestId, fault);
+    this.#host.log.add({
+      method: request.method,
+      path: url.pathname + url.search,
+      body,
+      status: answer.status,
+      idempotency_key: request.headers.get("idempotency-key"),
+      stripe_version: request.headers.get("stripe-version"),
+      at: new Date().toISOString(),
+    });
     return new Response(answer.body, {
       status: answer.status,
       headers: {
@@ -55,7 +67,13 @@ export class Api {
     });
   }
 
-  async #answer(request: Request, url: URL, requestId: string, fault: ApiFault | undefined): Promise<Answer> {
+  async #answer(
+    request: Request,
+    url: URL,
+    body: string,
+    requestId: string,
+    fault: ApiFault | undefined,
+  ): Promise<Answer> {
     try {
       if (fault?.status !== undefined && fault.after !== true) {
         await waitFor(fault);
@@ -63,7 +81,10 @@ export class Api {
       }
       this.#checkKey(request);
       this.#checkRate();
-      const answer = await this.#serve(request, url, requestId, fault);
+      if (body.length > MAX_BODY_LENGTH) {
+        throw new ApiError(413, { type: "invalid_request_error", message: "The request body is too large." });
+      }
+      const answer = await this.#serve(request, url, body, requestId, fault);
       if (fault?.status !== undefined) throw injected(fault.status);
       return answer;
     } catch (error) {
@@ -106,8 +127,13 @@ export class Api {
     );
   }
 
-  async #serve(request: Request, url: URL, requestId: string, fault: ApiFault | undefined): Promise<Answer> {
-    const body = request.method === "POST" ? await readBody(request) : "";
+  async #serve(
+    request: Request,
+    url: URL,
+    body: string,
+    requestId: string,
+    fault: ApiFault | undefined,
+  ): Promise<Answer> {
     const form = decodeForm([url.search.slice(1), body].filter((part) => part !== "").join("&"));
     const older = speaksOlderVersion(request.headers);
     const key = request.method === "POST" ? request.headers.get("idempotency-key") : null;
@@ -261,14 +287,6 @@ function speaksOlderVersion(headers: Headers): boolean {
     );
   }
   return isOlderVersion(version);
-}
-
-async function readBody(request: Request): Promise<string> {
-  const body = await request.text();
-  if (body.length > MAX_BODY_BYTES) {
-    throw new ApiError(413, { type: "invalid_request_error", message: "The request body is too large." });
-  }
-  return body;
 }
 
 async function fingerprint(text: string): Promise<string> {

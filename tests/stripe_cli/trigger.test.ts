@@ -1,0 +1,208 @@
+import assert from "node:assert/strict";
+import { findStripeCli, StripeCli } from "../../scripts/local/stripe/cli.ts";
+import { eventually } from "../support/poll.ts";
+import { Receiver } from "../stripe/receiver.ts";
+import { eventTypes, type StandIn, standIn, TEST_KEY } from "../stripe/stand_in.ts";
+
+const { test } = Deno;
+
+const FIXTURES = new URL("../../scripts/local/stripe/fixtures/", import.meta.url).pathname;
+
+/** What `stripe trigger` brings along, and the events each must leave behind, oldest first. */
+const TRIGGERS: Record<string, string[]> = {
+  "checkout.session.completed": [
+    "product.created",
+    "price.created",
+    "payment_intent.created",
+    "charge.succeeded",
+    "payment_intent.succeeded",
+    "checkout.session.completed",
+  ],
+  "checkout.session.async_payment_succeeded": [
+    "checkout.session.completed",
+    "charge.succeeded",
+    "payment_intent.succeeded",
+    "checkout.session.async_payment_succeeded",
+  ],
+  "checkout.session.async_payment_failed": [
+    "checkout.session.completed",
+    "charge.failed",
+    "payment_intent.payment_failed",
+    "checkout.session.async_payment_failed",
+  ],
+  "checkout.session.expired": ["product.created", "price.created", "checkout.session.expired"],
+  "payment_intent.created": ["payment_intent.created"],
+  "payment_intent.succeeded": ["payment_intent.created", "charge.succeeded", "payment_intent.succeeded"],
+  "payment_intent.payment_failed": [
+    "payment_intent.created",
+    "charge.failed",
+    "payment_intent.payment_failed",
+  ],
+  "payment_intent.requires_action": ["payment_intent.created", "payment_intent.requires_action"],
+  "payment_intent.processing": ["payment_intent.created", "charge.pending", "payment_intent.processing"],
+  "payment_intent.amount_capturable_updated": [
+    "charge.succeeded",
+    "payment_intent.amount_capturable_updated",
+  ],
+  "payment_intent.canceled": ["payment_intent.created", "payment_intent.canceled"],
+  "charge.succeeded": ["charge.succeeded"],
+  "charge.failed": ["charge.failed"],
+  "charge.captured": ["charge.succeeded", "charge.captured", "payment_intent.succeeded"],
+  "charge.refunded": ["refund.created", "charge.refunded"],
+  "charge.refund.updated": ["refund.created", "charge.refunded", "refund.updated", "charge.refund.updated"],
+  "charge.dispute.created": ["charge.succeeded", "charge.dispute.created"],
+  "charge.dispute.updated": ["charge.dispute.created", "charge.dispute.updated"],
+  "charge.dispute.closed": ["charge.dispute.created", "charge.dispute.closed"],
+  "customer.created": ["customer.created"],
+  "customer.updated": ["customer.created", "customer.updated"],
+  "customer.deleted": ["customer.created", "customer.deleted"],
+  "product.created": ["product.created"],
+  "product.updated": ["product.created", "product.updated"],
+  "price.created": ["product.created", "price.created"],
+  "price.updated": ["product.created", "price.created", "price.updated"],
+  "coupon.created": ["coupon.created"],
+  "promotion_code.created": ["coupon.created", "promotion_code.created"],
+  "payment_method.attached": ["customer.created", "payment_method.attached"],
+};
+
+/** Events that the CLI does not bring along: `stripe trigger` takes a fixture file of that name instead. */
+const OWN_FIXTURES: Record<string, string[]> = {
+  "refund.created": ["refund.created"],
+  "refund.updated": ["refund.created", "refund.updated"],
+  "refund.failed": ["refund.created", "refund.failed"],
+  "radar.early_fraud_warning.created": ["radar.early_fraud_warning.created"],
+  "review.opened": ["review.opened"],
+  "review.closed": ["review.opened", "review.closed"],
+  "charge.dispute.funds_withdrawn": ["charge.dispute.funds_withdrawn"],
+  "charge.dispute.funds_reinstated": ["charge.dispute.closed", "charge.dispute.funds_reinstated"],
+};
+
+const cliPath = await findStripeCli();
+if (cliPath === null) {
+  const reason = "the Stripe CLI is not available: npx could not fetch it, and STRIPE_CLI_PATH is not set";
+  if (Deno.env.get("CI") === "true") throw new Error(reason);
+  console.log(`skipped: ${reason}`);
+}
+const ignore = cliPath === null;
+
+async function withCli(work: (cli: StripeCli, stand: StandIn) => Promise<void>): Promise<void> {
+  await using stand = await standIn();
+  const cli = await StripeCli.open(cliPath ?? "", stand.url, TEST_KEY);
+  try {
+    await work(cli, stand);
+  } finally {
+    await cli.close();
+  }
+}
+
+/** True when `wanted` appears in `seen` in this order, other events between them allowed. */
+function containsInOrder(seen: readonly string[], wanted: readonly string[]): boolean {
+  let at = 0;
+  for (const type of seen) if (type === wanted[at]) at++;
+  return at === wanted.length;
+}
+
+for (const [what, expected] of Object.entries({ ...TRIGGERS, ...OWN_FIXTURES })) {
+  test(
+    { name: `stripe trigger ${what} succeeds and leaves its events behind`, ignore },
+    () =>
+      withCli(async (cli, stand) => {
+        const event = what in OWN_FIXTURES ? FIXTURES + what : what;
+        const { ok, stdout, stderr } = await cli.run("trigger", event);
+        assert.ok(ok && stdout.includes("Trigger succeeded"), stdout + stderr);
+        const types = await eventually(`the events of ${what}`, async () => {
+          const seen = await eventTypes(stand.stripe);
+          return containsInOrder(seen, expected) ? seen : null;
+        });
+        assert.ok(types.includes(expected.at(-1) ?? ""));
+      }),
+  );
+}
+
+test(
+  { name: "stripe trigger --override, --add and --remove change what the fixture asks for", ignore },
+  () =>
+    withCli(async (cli, { stripe }) => {
+      const { ok, stdout, stderr } = await cli.run(
+        "trigger",
+        "checkout.session.completed",
+        "--add",
+        "checkout_session:metadata.order_id=o-77",
+        "--override",
+        "checkout_session:success_url=http://shop.test/overridden",
+        "--remove",
+        "product:description",
+      );
+      assert.ok(ok, stdout + stderr);
+      const [session] = (await stripe.checkout.sessions.list()).data;
+      assert.deepEqual(session?.metadata, { order_id: "o-77" });
+    assert.equal(session?.success_url, "http://shop.test/overridden");
+      assert.equal((await stripe.products.list()).data[0]?.description, null);
+    }),
+);
+
+test({
+  name: "stripe trigger with the newest API version is refused the removed payment_method_types",
+  ignore,
+}, () =>
+  withCli(async (cli) => {
+    const { ok, stdout, stderr } = await cli.run(
+      "trigger",
+      "payment_intent.created",
+      "--api-version",
+      "2026-10-28.endive",
+    );
+    assert.equal(ok, false);
+    assert.match(stdout + stderr, /Received unknown parameter: payment_method_types/);
+  }));
+
+test(
+  { name: "stripe listen forwards every event signed, and stripe events resend delivers again", ignore },
+  () =>
+    withCli(async (cli, { stripe }) => {
+      await using hook = new Receiver();
+      const secret = await cli.secret();
+      assert.equal(await cli.secret(), secret);
+      const listener = await cli.listen(hook.url);
+      try {
+        assert.equal(listener.secret, secret);
+        const customer = await stripe.customers.create({ name: "Jenny" });
+        await stripe.customers.update(customer.id, { name: "Jane" });
+        await eventually("both events", () => listener.answers.length === 2);
+        assert.deepEqual(hook.types.sort(), ["customer.created", "customer.updated"]);
+        for (const { body, signature } of hook.received) {
+          const event = await stripe.webhooks.constructEventAsync(body, signature, secret);
+          assert.equal(event.api_version, "2026-10-28.endive");
+        }
+        const [first] = hook.received;
+        const resent = await cli.json<{ id: string }>("events", "resend", first?.id ?? "");
+        assert.equal(resent.id, first?.id);
+        await eventually("the resent event", () => listener.answers.length === 3);
+        assert.equal(hook.received.at(-1)?.body, first?.body);
+        hook.answer = () => new Response("no", { status: 500 });
+        await stripe.customers.create({ name: "Third" });
+        await eventually("our answer", () => listener.answers.some(({ status }) => status === 500));
+      } finally {
+        await listener.stop();
+      }
+    }),
+);
+
+test(
+  { name: "stripe get, post, delete and the resource commands read and change objects", ignore },
+  () =>
+    withCli(async (cli, { stripe }) => {
+      const made = await cli.json<{ id: string }>("post", "/v1/customers", "-d", "email=cli@example.com");
+      const read = await cli.json<{ email: string }>("get", `/v1/customers/${made.id}`);
+      assert.equal(read.email, "cli@example.com");
+      const intent = await stripe.paymentIntents.create({ amount: 700, currency: "usd" });
+      const shown = await cli.json<{ amount: number }>("payment_intents", "retrieve", intent.id);
+      assert.equal(shown.amount, 700);
+      const events = await cli.json<{ data: { type: string }[] }>("events", "list", "--limit", "5");
+      assert.deepEqual(events.data.map(({ type }) => type), ["payment_intent.created", "customer.created"]);
+      const gone = await cli.json<{ deleted: boolean }>("delete", `/v1/customers/${made.id}`, "--confirm");
+      assert.equal(gone.deleted, true);
+      const missing = await cli.json<{ error: { code: string } }>("get", "/v1/charges/ch_none");
+      assert.equal(missing.error.code, "resource_missing");
+    }),
+);
