@@ -231,6 +231,22 @@ const recipes: Record<string, Recipe> = {
     body: null,
   }),
 
+  resume_tokens: (random) => ({
+    path: `resume-checkout?token=${
+      encodeURIComponent(pick(random, [
+        noise(random, 80),
+        `${hex(random, 40)}.${hex(random, 40)}`,
+        "..",
+        "\u0000",
+        "a".repeat(3_000),
+        btoa(JSON.stringify({ order_id: hex(random, 32), expires_at: 9e15 })),
+      ]))
+    }`,
+    method: "GET",
+    headers: [],
+    body: null,
+  }),
+
   job_limits: (random, given) => ({
     path: "retry-jobs",
     method: "POST",

@@ -104,6 +104,7 @@ async function send(stack: TestStack, request: HostileRequest): Promise<number> 
     method: request.method,
     headers: request.headers,
     body: request.body as BodyInit | null,
+    redirect: "manual",
   });
   await response.body?.cancel();
   return response.status;
