@@ -32,7 +32,7 @@ export function stripeCalls(stripe: Stripe): StripeCalls {
       callStripe(async () => {
         const options = { idempotencyKey, ...attempt(limitMs) };
         const session = await stripe.checkout.sessions.create(params, options);
-        return { session, replayed: session.lastResponse.headers["idempotent-replayed"] === "true" };
+        return { session, replayed: isReplayed(session.lastResponse?.headers) };
       }, limitMs),
     retrieveSession: (id, limitMs) =>
       callStripe(() => stripe.checkout.sessions.retrieve(id, { expand }, attempt(limitMs)), limitMs),
@@ -41,6 +41,11 @@ export function stripeCalls(stripe: Stripe): StripeCalls {
     createCustomer: (params, idempotencyKey, limitMs) =>
       callStripe(() => stripe.customers.create(params, { idempotencyKey, ...attempt(limitMs) }), limitMs),
   };
+}
+
+/** The SDK's fetch client hands over Headers where its types promise a record. */
+function isReplayed(headers: Headers | Record<string, string> | undefined): boolean {
+  return new Headers(headers).get("idempotent-replayed") === "true";
 }
 
 /** Two tries and the pause between them fit into the limit. */

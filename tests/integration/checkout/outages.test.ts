@@ -1,0 +1,161 @@
+import assert from "node:assert/strict";
+import { testStack } from "../../support/stack.ts";
+import {
+  assertInvariants,
+  checkout,
+  forwardAll,
+  type Interceptor,
+  sessionsOf,
+  startProxy,
+  stockOf,
+} from "./shop.ts";
+
+const sku = "SHIRT-OXF-WHT-M";
+const createSession = "POST /v1/checkout/sessions";
+const attach = "POST /rest/v1/rpc/attach_checkout_session";
+/** What a shopper waits at most; the machine that runs the tests may be busy on top. */
+const limitMs = 10_000;
+
+const wait = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** Answers calls to create a session with something else; the rest passes. */
+function insteadOfSession(answer: () => Response | Promise<Response>): Interceptor {
+  return (call, forward) => call === createSession ? answer() : forward();
+}
+
+const html = () =>
+  new Response("<html>Bad Gateway</html>", { status: 502, headers: { "content-type": "text/html" } });
+
+const stripeTroubles: [string, Interceptor][] = [
+  [
+    "is slow",
+    insteadOfSession(async () => {
+      await wait(12_000);
+      return html();
+    }),
+  ],
+  [
+    "limits our rate",
+    insteadOfSession(() =>
+      Response.json({ error: { type: "invalid_request_error", code: "rate_limit", message: "slow down" } }, {
+        status: 429,
+        headers: { "retry-after": "7" },
+      })
+    ),
+  ],
+  ["answers a proxy's page", insteadOfSession(html)],
+  ["answers 200 with a page", insteadOfSession(() => new Response("<html>hello</html>"))],
+  [
+    "answers half an object",
+    insteadOfSession(() =>
+      new Response('{"id":"cs_test_half"', { headers: { "content-type": "application/json" } })
+    ),
+  ],
+  ["answers another object", insteadOfSession(() => Response.json({ id: "pi_1", object: "payment_intent" }))],
+  ["answers null", insteadOfSession(() => Response.json(null))],
+  [
+    "refuses our key",
+    insteadOfSession(() =>
+      Response.json({ error: { type: "invalid_request_error", message: "no" } }, { status: 401 })
+    ),
+  ],
+];
+
+Deno.test("checkout survives the outages of others", async (test) => {
+  await using database = startProxy();
+  await using stripe = startProxy();
+  await using stack = await testStack({ env: { SUPABASE_URL: database.url, STRIPE_API_BASE: stripe.url } });
+  database.target = stack.api_url;
+  stripe.target = stack.stripe_url;
+
+  for (const [trouble, interceptor] of stripeTroubles) {
+    await test.step(`Stripe ${trouble}: 503 with Retry-After in time, and the same key completes later`, async () => {
+      const before = await stockOf(stack, sku);
+      const key = crypto.randomUUID();
+      stripe.intercept = interceptor;
+      const failed = await checkout(stack, {}, { key });
+      stripe.intercept = forwardAll;
+      assert.deepEqual([failed.status, failed.body.error.code], [503, "stripe_unavailable"]);
+      assert.ok((failed.retryAfter ?? 0) >= 1, "Retry-After");
+      if (trouble === "limits our rate") assert.equal(failed.retryAfter, 7);
+      assert.ok(failed.ms < limitMs, `${failed.ms.toFixed(0)} ms`);
+
+      const worked = await checkout(stack, {}, { key });
+      assert.equal(worked.status, 200, JSON.stringify(worked.body));
+      assert.equal(
+        (await stockOf(stack, sku)).reserved,
+        before.reserved + 1,
+        "one hold, however often it was tried",
+      );
+      assert.deepEqual(await sessionsOf(stack, worked.body.order_id), [{
+        id: worked.body.session_id,
+        status: "open",
+      }]);
+    });
+  }
+
+  await test.step("Stripe's answer is lost: the repeat finds the session that it had made", async () => {
+    const key = crypto.randomUUID();
+    stripe.intercept = async (call, forward) => {
+      const answer = await forward();
+      if (call !== createSession) return answer;
+      await answer.body?.cancel();
+      return html();
+    };
+    assert.equal((await checkout(stack, {}, { key })).status, 503);
+    stripe.intercept = forwardAll;
+    const worked = await checkout(stack, {}, { key });
+    assert.equal((await sessionsOf(stack, worked.body.order_id)).length, 1);
+  });
+
+  await test.step("the database is down from the start: 503, and Stripe is not even asked", async () => {
+    database.intercept = () => new Response("upstream connect error", { status: 503 });
+    stripe.calls.length = 0;
+    const failed = await checkout(stack, {});
+    database.intercept = forwardAll;
+    assert.deepEqual([failed.status, failed.body.error.code], [503, "database_unavailable"]);
+    assert.ok((failed.retryAfter ?? 0) >= 1);
+    assert.deepEqual(stripe.calls, []);
+  });
+
+  for (const lost of [false, true]) {
+    const name = lost ? "goes down while it notes the session" : "is down when the session is to be noted";
+    await test.step(`the database ${name}: 503, no payable session, and the same key completes later`, async () => {
+      const key = crypto.randomUUID();
+      database.intercept = async (call, forward) => {
+        if (call !== attach) return await forward();
+        if (lost) await forward().then((answer) => answer.body?.cancel());
+        return new Response("", { status: 503 });
+      };
+      const failed = await checkout(stack, {}, { key });
+      database.intercept = forwardAll;
+      assert.deepEqual([failed.status, failed.body.error.code], [503, "database_unavailable"]);
+      const [order] = await stack.sql<{ id: string }[]>`
+        select id from public.orders where idempotency_key = ${`guest:${key}`}`;
+      assert.deepEqual((await sessionsOf(stack, order?.id ?? "")).map(({ status }) => status), ["expired"]);
+
+      const worked = await checkout(stack, {}, { key });
+      assert.equal(worked.status, 200, JSON.stringify(worked.body));
+      const open = (await sessionsOf(stack, order?.id ?? "")).filter(({ status }) => status === "open");
+      assert.deepEqual(open.map(({ id }) => id), [worked.body.session_id]);
+      assert.equal(worked.body.order_id, order?.id);
+    });
+  }
+
+  await test.step("a deadlock or a lost connection in the database is no business of the shopper's when a repeat helps", async () => {
+    let failures = 0;
+    database.intercept = async (call, forward) => {
+      if (call === "POST /rest/v1/rpc/begin_checkout" && failures++ === 0) {
+        return Response.json({ code: "40P01", message: "deadlock detected", details: null, hint: null }, {
+          status: 500,
+        });
+      }
+      return await forward();
+    };
+    const answer = await checkout(stack, {});
+    database.intercept = forwardAll;
+    assert.equal(answer.status, 201);
+  });
+
+  await assertInvariants(stack);
+});
