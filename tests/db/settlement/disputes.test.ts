@@ -1,0 +1,219 @@
+import assert from "node:assert/strict";
+import type postgres from "postgres";
+import { sqlstateOf } from "../../support/role.ts";
+import { deliver, endingOf } from "./arrange.ts";
+import { searchDatabase, undone } from "./search.ts";
+import { attachSession, beginOrder } from "./shop.ts";
+import { type Payment, Story } from "./story.ts";
+
+const database = await searchDatabase(50);
+const { sql } = database;
+Deno.test.afterAll(() => database.drop());
+
+type Tx = postgres.ReservedSql;
+
+async function paidOrder(tx: Tx, tag = "T", start?: number): Promise<{ story: Story; payment: Payment }> {
+  const story = new Story(await beginOrder(tx), 60, tag, start);
+  await attachSession(tx, story, "a");
+  const payment = story.paid("a");
+  await tellAll(tx, story);
+  return { story, payment };
+}
+
+async function tellAll(tx: Tx, story: Story): Promise<void> {
+  await deliver(tx, story.moves);
+  story.events.length = 0;
+}
+
+async function evidence(tx: Tx, story: Story) {
+  const [row] = await tx`select public.get_dispute_evidence(${story.id("du", "d")}) as evidence`;
+  return row?.["evidence"];
+}
+
+Deno.test("a dispute keeps status, reason, amount and deadline, holds fulfilment and alerts staff once", async () => {
+  await undone(sql, async (tx) => {
+    const { story, payment } = await paidOrder(tx);
+    const before = await endingOf(tx, story);
+    story.disputed(payment, "d", "needs_response");
+    await tellAll(tx, story);
+    await tx`select private.settle_order(${story.frame.orderId}, 'reconcile')`;
+    const [dispute] =
+      await tx`select status, reason, amount::int, currency, evidence_due_by, funds_withdrawn, order_id
+      from public.disputes`;
+    assert.deepEqual({ ...dispute }, {
+      status: "needs_response",
+      reason: "fraudulent",
+      amount: 25_800,
+      currency: "usd",
+      evidence_due_by: new Date(1_764_162_000_000),
+      funds_withdrawn: true,
+      order_id: story.frame.orderId,
+    });
+    const after = await endingOf(tx, story);
+    assert.deepEqual(
+      [after.status, after.stock, after.paid, after.refunded],
+      [before.status, before.stock, before.paid, before.refunded],
+      "no change of stock or payment status",
+    );
+    assert.equal(after.fulfillment, "on_hold");
+    assert.deepEqual(after.alerts, ["dispute_opened"]);
+    assert.equal(await sqlstateOf(tx`select public.mark_fulfilled(${story.frame.orderNumber})`), "KCINV");
+  });
+});
+
+for (
+  const [status, fulfillment, severity] of [["won", "unfulfilled", "info"], [
+    "lost",
+    "on_hold",
+    "critical",
+  ]] as const
+) {
+  Deno.test(`a dispute that is ${status} alerts staff and leaves the order paid`, async () => {
+    await undone(sql, async (tx) => {
+      const { story, payment } = await paidOrder(tx);
+      story.disputed(payment, "d", "needs_response").closed(status);
+      await tellAll(tx, story);
+      const end = await endingOf(tx, story);
+      assert.deepEqual([end.status, end.fulfillment, end.stock], ["paid", fulfillment, [48, 0, 2]]);
+      const alerts = await tx`select severity from public.alerts where kind = 'dispute_closed'`;
+      assert.deepEqual([...alerts], [{ severity }]);
+    });
+  });
+}
+
+Deno.test("reminders are due 7, 3 and 1 days before the deadline", async () => {
+  await undone(sql, async (tx) => {
+    const { story, payment } = await paidOrder(tx);
+    story.disputed(payment, "d", "needs_response");
+    await tellAll(tx, story);
+    const jobs =
+      await tx`select (payload ->> 'days')::int as days, (d.evidence_due_by - j.run_at)::text as before
+      from private.jobs j, public.disputes d where j.kind = 'remind_dispute' order by 1`;
+    assert.deepEqual(jobs.map((job) => ({ ...job })), [
+      { days: 1, before: "1 day" },
+      { days: 3, before: "3 days" },
+      { days: 7, before: "7 days" },
+    ]);
+  });
+});
+
+Deno.test("remind_dispute() alerts while evidence is due, waits when the deadline moved, and ends with the dispute", async () => {
+  await undone(sql, async (tx) => {
+    const { story, payment } = await paidOrder(tx);
+    const dispute = story.disputed(payment, "d", "needs_response");
+    await tellAll(tx, story);
+    const remind = async (days: number) => {
+      const [row] = await tx`select public.remind_dispute(${story.id("du", "d")}, ${days}) as answer`;
+      return row?.["answer"];
+    };
+    const alerts = async () =>
+      (await tx`select severity from public.alerts where kind = 'dispute_due' order by first_at`).map((row) =>
+        row["severity"]
+      );
+
+    await tx`update public.disputes set evidence_due_by = now() + interval '10 days'`;
+    const early = await remind(7);
+    assert.equal(early.outcome, "early");
+    assert(Date.parse(early.run_at) > Date.now() + 2 * 86_400_000);
+    assert.deepEqual(await alerts(), []);
+
+    await tx`update public.disputes set evidence_due_by = now() + interval '2 days'`;
+    assert.equal((await remind(7)).outcome, "reminded");
+    assert.equal((await remind(7)).outcome, "reminded");
+    assert.deepEqual(await alerts(), ["warning"], "once per reminder");
+    await tx`update public.disputes set evidence_due_by = now() + interval '20 hours'`;
+    await remind(1);
+    assert.deepEqual(await alerts(), ["warning", "critical"]);
+
+    dispute.answered();
+    await tellAll(tx, story);
+    assert.equal((await remind(3)).outcome, "over");
+    assert.equal((await alerts()).length, 2);
+  });
+});
+
+Deno.test("submit_dispute_evidence() queues one final submission, and only while the dispute waits for it", async () => {
+  await undone(sql, async (tx) => {
+    const { story, payment } = await paidOrder(tx);
+    const dispute = story.disputed(payment, "d", "needs_response");
+    await tellAll(tx, story);
+    const id = story.id("du", "d");
+    await tx`select public.submit_dispute_evidence(${id}, 'She wrote that she likes it.')`;
+    const jobs =
+      await tx`select payload from private.jobs where kind = 'submit_dispute_evidence' order by id`;
+    assert.deepEqual(jobs.map((job) => job["payload"]), [
+      { dispute_id: id, note: null, submit: false },
+      { dispute_id: id, note: "She wrote that she likes it.", submit: true },
+    ]);
+    dispute.answered();
+    await tellAll(tx, story);
+    assert.equal(await sqlstateOf(tx`select public.submit_dispute_evidence(${id})`), "KCINV");
+  });
+});
+
+Deno.test("get_dispute_evidence() has customer, addresses, items, parcel, mails, purchase address and card", async () => {
+  await undone(sql, async (tx) => {
+    const { story, payment } = await paidOrder(tx);
+    await tx`select public.mark_fulfilled(${story.frame.orderNumber}, 'UPS', '1Z999')`;
+    await tx`update public.notifications set status = 'sent', recipient = 'ada@example.com', sent_at = now()
+      where template = 'order_confirmation'`;
+    story.disputed(payment, "d", "needs_response");
+    await tellAll(tx, story);
+    const { dispute, order } = await evidence(tx, story);
+    assert.equal(dispute.network_reason_code, "10.4");
+    assert.equal(order.number, story.frame.orderNumber);
+    assert.equal(order.email, "ada@example.com");
+    assert.equal(order.customer_name, "Ada Turner");
+    assert.equal(order.purchase_ip, "203.0.113.24");
+    assert.equal(order.shipping_address.line1, "48 Alder Street");
+    assert.equal(order.billing_address.postal_code, "97205");
+    assert.deepEqual([order.carrier, order.tracking_number], ["UPS", "1Z999"]);
+    assert.deepEqual(order.items, [{
+      sku: "COAT-GRY-L",
+      name: "Coat – Grey, L",
+      quantity: 2,
+      unit_amount: 12_900,
+    }]);
+    assert.deepEqual(order.mails.map((mail: { template: string }) => mail.template), ["order_confirmation"]);
+    assert.equal(order.payment.card_last4, "4242");
+    assert.deepEqual(order.earlier_orders, []);
+  });
+});
+
+Deno.test("get_dispute_evidence() lists earlier orders of the buyer that were neither disputed nor refunded", async () => {
+  await undone(sql, async (tx) => {
+    const daysAgo = (days: number) => 1_793_500_000 - days * 86_400;
+    const old = await paidOrder(tx, "Old", daysAgo(200));
+    await paidOrder(tx, "Older", daysAgo(300));
+    const refunded = await paidOrder(tx, "Refunded", daysAgo(150));
+    refunded.story.refunded(refunded.payment, "1", 25_800);
+    await tellAll(tx, refunded.story);
+    const disputed = await paidOrder(tx, "Disputed", daysAgo(160));
+    disputed.story.disputed(disputed.payment, "x", "needs_response").closed("won");
+    await tellAll(tx, disputed.story);
+    await tx`update public.orders set purchase_ip = '198.51.100.7' where id = ${old.story.frame.orderId}`;
+
+    const { story, payment } = await paidOrder(tx);
+    story.disputed(payment, "d", "needs_response");
+    await tellAll(tx, story);
+    const { order } = await evidence(tx, story);
+    const seen = order.earlier_orders.map((earlier: Record<string, unknown>) => [
+      earlier["charge_id"],
+      earlier["days_before"],
+      earlier["same_ip"],
+      earlier["same_address"],
+    ]);
+    assert.deepEqual(seen, [["ch_Old_a", 200, false, true], ["ch_Older_a", 300, true, true]]);
+  });
+});
+
+Deno.test("a dispute about somebody else's payment has no order and holds nothing", async () => {
+  await undone(sql, async (tx) => {
+    const story = new Story(await beginOrder(tx), 60, "T");
+    const foreign = { id: "pi_foreign", chargeId: "ch_foreign", amount: 25_800, session: "a" };
+    story.disputed(foreign, "d", "needs_response");
+    await tellAll(tx, story);
+    assert.equal((await evidence(tx, story)).order, null);
+    assert.equal((await endingOf(tx, story)).fulfillment, "unfulfilled");
+  });
+});
