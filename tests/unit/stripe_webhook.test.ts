@@ -267,6 +267,12 @@ Deno.test("stripe-webhook answers 500 not_recorded when the database does not ta
   assert.equal(response.status, 500);
   assert.equal((await errorOf(response)).code, "not_recorded");
   assert.deepEqual(here.rejected, [], "our own failure does not count against Stripe");
+  const [line] = here.lines;
+  assert.equal(
+    (line?.["details"] as { type?: string } | undefined)?.type,
+    "charge.succeeded",
+    "the log names the event",
+  );
 });
 
 Deno.test("stripe-webhook passes the database's outcome on", async () => {

@@ -157,7 +157,12 @@ function addCorsHeaders(headers: Headers, request: Request, endpoint: Endpoint):
 
 function failureResponse(error: unknown, endpoint: Endpoint, { requestId, log }: RequestContext): Response {
   const failure = error instanceof AppError ? error : new AppError("internal_error", { cause: error });
-  const fields = { code: failure.code, status: failure.status, error: failure.cause };
+  const fields = {
+    code: failure.code,
+    status: failure.status,
+    details: failure.details,
+    error: failure.cause,
+  };
   if (failure.status >= 500) log.error("request_failed", fields);
   else log.info("request_refused", fields);
   const answer = json({

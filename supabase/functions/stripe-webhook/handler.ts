@@ -127,7 +127,7 @@ async function store(event: Envelope, caller: Caller, deps: Deps) {
     });
   } catch (error) {
     // Not stored, so not acknowledged: Stripe delivers it again.
-    throw new AppError("not_recorded", { cause: error });
+    throw new AppError("not_recorded", { details: { event_id: event.id, type: event.type }, cause: error });
   }
 }
 
