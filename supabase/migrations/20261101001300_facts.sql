@@ -39,9 +39,9 @@ language sql
 immutable
 set search_path = ''
 as $$
-  select lpad(floor(extract(epoch from p_at))::bigint::text, 12, '0')
+  select lpad(floor(extract(epoch from p_at) * 1000)::bigint::text, 15, '0')
 $$;
-comment on function private.stamp(timestamptz) is 'Whole seconds of a time, as Stripe stamps events, in twelve digits.';
+comment on function private.stamp(timestamptz) is 'A time in milliseconds, fifteen digits. Stripe stamps events with whole seconds, so what was read within that second counts as newer; should it not be, the refresh a few seconds later mends it.';
 revoke execute on function private.stamp(timestamptz) from public, anon, authenticated;
 
 create function private.merge_checkout_session(p_fact jsonb, p_order_id uuid, p_at timestamptz) returns void

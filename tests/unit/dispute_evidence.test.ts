@@ -1,0 +1,157 @@
+import assert from "node:assert/strict";
+import { evidenceParams } from "../../supabase/functions/_shared/jobs/dispute_evidence.ts";
+import type { DisputedOrder, EarlierOrder } from "../../supabase/functions/_shared/rpc_shapes.ts";
+
+const address = {
+  line1: "48 Alder Street",
+  line2: null,
+  city: "Portland",
+  state: "OR",
+  postal_code: "97205",
+  country: "US",
+};
+
+const order: DisputedOrder = {
+  number: "KCT-100007",
+  email: "ada@example.com",
+  customer_name: "Ada Turner",
+  phone: null,
+  user_id: "6f1c2b9e-4c57-4c0f-9d6e-0a5d3a1b7c42",
+  purchase_ip: "203.0.113.24",
+  user_agent: "Mozilla/5.0",
+  billing_address: address,
+  shipping_name: "Ada Turner",
+  shipping_address: address,
+  currency: "usd",
+  amount_total: 25_800,
+  amount_refunded: 0,
+  created_at: "2026-11-01T10:00:00+00:00",
+  paid_at: "2026-11-01T10:05:00+00:00",
+  carrier: "UPS",
+  tracking_number: "1Z999",
+  fulfilled_at: "2026-11-03T08:00:00+00:00",
+  items: [{ sku: "COAT-GRY-L", name: "Coat – Grey, L", quantity: 2, unit_amount: 12_900 }],
+  mails: [{
+    template: "order_confirmation",
+    recipient: "ada@example.com",
+    sent_at: "2026-11-01T10:06:00+00:00",
+  }],
+  payment: {
+    charge_id: "ch_1",
+    card_brand: "visa",
+    card_last4: "4242",
+    three_d_secure_result: "authenticated",
+    risk_level: "normal",
+  },
+  earlier_orders: [],
+};
+
+function earlier(number: string, changes: Partial<EarlierOrder> = {}): EarlierOrder {
+  return {
+    number,
+    paid_at: "2026-04-01T10:00:00+00:00",
+    amount_paid: 9_900,
+    currency: "usd",
+    charge_id: `ch_${number}`,
+    email: "ada@example.com",
+    purchase_ip: "203.0.113.24",
+    shipping_address: address,
+    user_id: order.user_id,
+    description: "1 × Tie",
+    fulfilled_at: null,
+    days_before: 200,
+    same_ip: true,
+    same_address: true,
+    same_account: true,
+    ...changes,
+  };
+}
+
+Deno.test("evidenceParams() fills Stripe's fields from the order", () => {
+  const { uncategorized_text: story, ...fields } = evidenceParams(order, "She thanked us.", []);
+  assert.deepEqual(fields, {
+    customer_name: "Ada Turner",
+    customer_email_address: "ada@example.com",
+    customer_purchase_ip: "203.0.113.24",
+    billing_address: "48 Alder Street\n97205 Portland OR\nUS",
+    shipping_address: "Ada Turner\n48 Alder Street\n97205 Portland OR\nUS",
+    shipping_carrier: "UPS",
+    shipping_tracking_number: "1Z999",
+    shipping_date: "2026-11-03",
+    product_description: "2 × Coat – Grey, L (COAT-GRY-L)",
+  });
+  const lines = (story ?? "").split("\n");
+  assert.equal(lines[0], "She thanked us.", "staff's words come first");
+  assert(lines.includes("Order KCT-100007 was placed on 2026-11-01 and paid on 2026-11-01: $258.00."));
+  assert(lines.includes("It was shipped on 2026-11-03 with UPS, tracking number 1Z999."));
+  assert(lines.includes("The cardholder authenticated the payment with 3-D Secure."));
+  assert(lines.includes("- order confirmation to ada@example.com on 2026-11-01"));
+});
+
+Deno.test("evidenceParams() leaves out what is not known, and never sends an empty field", () => {
+  const bare: DisputedOrder = {
+    ...order,
+    email: null,
+    customer_name: null,
+    shipping_name: null,
+    purchase_ip: null,
+    user_agent: null,
+    billing_address: null,
+    shipping_address: null,
+    carrier: null,
+    tracking_number: null,
+    fulfilled_at: null,
+    mails: [],
+    payment: null,
+  };
+  const evidence = evidenceParams(bare, null, []);
+  assert.deepEqual(Object.keys(evidence).sort(), ["product_description", "uncategorized_text"]);
+  assert.doesNotMatch(String(evidence.uncategorized_text), /null|undefined|shipped|Mails|Earlier/);
+});
+
+Deno.test("evidenceParams() keeps within Stripe's limit of 20 000 characters a field", () => {
+  assert.equal(String(evidenceParams(order, "x".repeat(30_000), []).uncategorized_text).length, 20_000);
+});
+
+Deno.test("evidenceParams() counts minor units as the currency does", () => {
+  const yen = evidenceParams({ ...order, currency: "jpy", amount_total: 25_800 }, null, []);
+  assert.match(String(yen.uncategorized_text), /¥25,800/);
+});
+
+const eligible = ["visa_compelling_evidence_3"];
+
+Deno.test("Visa Compelling Evidence 3.0: two earlier orders of the right age and likeness are sent", () => {
+  const earlier_orders = [
+    earlier("too-young", { days_before: 119 }),
+    earlier("A"),
+    earlier("other-ip", { same_ip: false }),
+    earlier("B", { same_account: false }),
+    earlier("too-old", { days_before: 366 }),
+    earlier("C"),
+  ];
+  const visa = evidenceParams({ ...order, earlier_orders }, null, eligible).enhanced_evidence;
+  assert(typeof visa === "object" && visa !== null);
+  const compelling = visa.visa_compelling_evidence_3;
+  assert.deepEqual(compelling?.prior_undisputed_transactions?.map((prior) => prior.charge), ["ch_A", "ch_B"]);
+  assert.equal(compelling?.disputed_transaction?.customer_purchase_ip, "203.0.113.24");
+  assert.equal(compelling?.disputed_transaction?.merchandise_or_services, "merchandise");
+  assert.deepEqual(compelling?.disputed_transaction?.shipping_address, {
+    line1: "48 Alder Street",
+    city: "Portland",
+    state: "OR",
+    postal_code: "97205",
+    country: "US",
+  });
+});
+
+Deno.test("Visa Compelling Evidence 3.0: not sent with one earlier order, one that shares only the address, or without Stripe's word", () => {
+  const cases: [EarlierOrder[], string[]][] = [
+    [[earlier("A")], eligible],
+    [[earlier("A"), earlier("B", { same_account: false, same_address: false })], eligible],
+    [[earlier("A"), earlier("B")], []],
+  ];
+  for (const [earlier_orders, eligibility] of cases) {
+    const evidence = evidenceParams({ ...order, earlier_orders }, null, eligibility);
+    assert.equal(evidence.enhanced_evidence, undefined);
+  }
+});
