@@ -1,7 +1,7 @@
 import type Stripe from "stripe";
 import { type Context, need } from "../core/context.ts";
 import { fullShipping } from "../core/address_fields.ts";
-import { invalidRequest, unsupported } from "../core/errors.ts";
+import { invalidRequest, resourceMissing, unsupported } from "../core/errors.ts";
 import { newId } from "../core/ids.ts";
 import { createPrice, unitAmount } from "../resources/prices.ts";
 import { createProduct } from "../resources/products.ts";
@@ -232,7 +232,11 @@ function methodTypes(params: SessionCreate, currency: string): string[] {
 export function createSession(context: Context, params: SessionCreate): Stripe.Checkout.Session {
   checkMode(params);
   const { lines, currency } = readLines(context, params);
-  if (params.customer !== undefined) need(context, "customer", params.customer, "customer");
+  if (
+    params.customer !== undefined && need(context, "customer", params.customer, "customer").deleted === true
+  ) {
+    throw resourceMissing("customer", params.customer, "customer", 400);
+  }
   const options = readShippingOptions(context, params.shipping_options, currency);
   const recovery = params.after_expiration?.recovery;
   const id = newId("checkout_session");

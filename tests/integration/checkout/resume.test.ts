@@ -1,0 +1,152 @@
+import assert from "node:assert/strict";
+import { resumeLink, resumeToken } from "../../../supabase/functions/_shared/checkout/resume_link.ts";
+import { testStack } from "../../support/stack.ts";
+import { assertInvariants, checkout, control, flush, sessionsOf, setAvailable, stripeApi } from "./shop.ts";
+
+const linkSigningSecret = `resume-${crypto.randomUUID()}`;
+const env = { linkSigningSecret };
+const sku = "SHIRT-OXF-WHT-M";
+const items = [{ sku, quantity: 1 }];
+const later = () => Math.floor(Date.now() / 1000) + 600;
+
+Deno.test("resume-checkout leads a link's order on", async (test) => {
+  await using stack = await testStack({ env: { LINK_SIGNING_SECRET: linkSigningSecret } });
+  const open = async (token: string, headers: Record<string, string> = {}) => {
+    const response = await fetch(
+      `${stack.functions_url}/resume-checkout?token=${encodeURIComponent(token)}`,
+      {
+        redirect: "manual",
+        headers,
+      },
+    );
+    const text = await response.text();
+    return {
+      status: response.status,
+      location: response.headers.get("location"),
+      type: response.headers.get("content-type"),
+      text,
+      error: text.startsWith("{") ? JSON.parse(text).error : null,
+    };
+  };
+  const order = async () => (await checkout(stack, { items })).body;
+  const expire = async (sessionId: string) => {
+    await stripeApi(stack, "POST", `checkout/sessions/${sessionId}/expire`);
+    await flush(stack);
+  };
+
+  await test.step("to its open page, without a new session", async () => {
+    const { order_id, url } = await order();
+    const answer = await open(await resumeToken(order_id, later(), env));
+    assert.deepEqual([answer.status, answer.location], [303, url]);
+    assert.equal((await sessionsOf(stack, order_id)).length, 1);
+  });
+
+  await test.step("to a new page at today's price when the last has expired; ten openings make one", async () => {
+    const { order_id, session_id, amount_subtotal } = await order();
+    await expire(session_id);
+    const [old] = await stack.sql<{ price_amount: string }[]>`
+      select price_amount from public.product_variants where sku = ${sku}`;
+    await stack.sql`update public.product_variants set price_amount = price_amount + 100 where sku = ${sku}`;
+    const token = await resumeToken(order_id, later(), env);
+    const answers = await Promise.all(Array.from({ length: 10 }, () => open(token)));
+    await stack.sql`update public.product_variants set price_amount = ${
+      old?.price_amount ?? ""
+    } where sku = ${sku}`;
+    assert.deepEqual(new Set(answers.map(({ status }) => status)), new Set([303]));
+    assert.equal(new Set(answers.map(({ location }) => location)).size, 1);
+    const sessions = await sessionsOf(stack, order_id);
+    assert.deepEqual(sessions.map(({ status }) => status).sort(), ["expired", "open"]);
+    const fresh = sessions.find(({ status }) => status === "open");
+    const session = await stripeApi(stack, "GET", `checkout/sessions/${fresh?.id}`);
+    assert.equal(session.amount_subtotal, amount_subtotal + 100);
+
+    assert.ok((await control(stack, "pay", { session: fresh?.id })).ok);
+    await flush(stack);
+    const [paid] = await stack.sql`select status from public.orders where id = ${order_id}`;
+    assert.equal(paid?.["status"], "paid");
+    const success = await open(token);
+    assert.equal(success.status, 303);
+    assert.ok(success.location?.endsWith(`/store/success?session_id=${fresh?.id}`), success.location ?? "");
+  });
+
+  await test.step("nowhere when it is sold out: 409 with what is left, or a page to read", async () => {
+    const { order_id, session_id } = await order();
+    await expire(session_id);
+    await setAvailable(stack, sku, 0);
+    const token = await resumeToken(order_id, later(), env);
+    const answer = await open(token);
+    assert.deepEqual([answer.status, answer.error?.code], [409, "insufficient_stock"]);
+    assert.deepEqual(answer.error?.details, [{ sku, requested: 1, available: 0 }]);
+    const page = await open(token, { accept: "text/html,application/xhtml+xml" });
+    assert.equal(page.status, 409);
+    assert.match(page.type ?? "", /^text\/plain/);
+    assert.match(
+      page.text,
+      /sold out[\s\S]*SHIRT-OXF-WHT-M: you ordered 1, none is left[\s\S]*To the shop: http/,
+    );
+    await setAvailable(stack, sku, 50);
+  });
+
+  await test.step("nowhere when staff have cancelled it", async () => {
+    const { order_id, order_number } = await order();
+    await stack.sql`select public.cancel_order(${order_number}, 'test')`;
+    const answer = await open(await resumeToken(order_id, later(), env));
+    assert.deepEqual([answer.status, answer.error?.code], [409, "conflict"]);
+  });
+
+  await test.step("nowhere when it is past its end: 410", async () => {
+    const { order_id } = await order();
+    const answer = await open(await resumeToken(order_id, Math.floor(Date.now() / 1000) - 1, env));
+    assert.deepEqual([answer.status, answer.error?.code], [410, "link_expired"]);
+    const page = await open(await resumeToken(order_id, 1, env), { accept: "text/html" });
+    assert.match(page.text, /has expired/);
+  });
+
+  await test.step("nowhere for any token that is not ours, and without a look into the database", async () => {
+    const { order_id } = await order();
+    const good = await resumeToken(order_id, later(), env);
+    const [claimsOrder, claimsEnd, signature] = good.split(".");
+    const forged = await resumeToken(order_id, later(), { linkSigningSecret: "another".repeat(8) });
+    const flipped = `${signature?.[0] === "A" ? "B" : "A"}${signature?.slice(1)}`;
+    for (
+      const token of [
+        "",
+        "x",
+        `${claimsOrder}.${claimsEnd}`,
+        `${claimsOrder}.${Number(claimsEnd) + 86_400}.${signature}`,
+        `${crypto.randomUUID()}.${claimsEnd}.${signature}`,
+        `${claimsOrder}.${claimsEnd}.${flipped}`,
+        `${good}A`,
+        ` ${good}`,
+        good.toUpperCase(),
+        forged,
+        `${claimsOrder}.${claimsEnd}.${"*".repeat(43)}`,
+        "a".repeat(5_000),
+      ]
+    ) {
+      const answer = await open(token);
+      assert.deepEqual([answer.status, answer.error?.code], [400, "invalid_request"], token.slice(0, 100));
+    }
+  });
+
+  await test.step("nowhere for an order that is gone", async () => {
+    const answer = await open(await resumeToken(crypto.randomUUID(), later(), env));
+    assert.deepEqual([answer.status, answer.error?.code], [404, "order_not_found"]);
+  });
+
+  await test.step("only by GET", async () => {
+    const response = await fetch(`${stack.functions_url}/resume-checkout`, { method: "POST" });
+    assert.equal(response.status, 405);
+    await response.body?.cancel();
+  });
+
+  await test.step("as the link in a mail does", async () => {
+    const { order_id, url } = await order();
+    const link = await resumeLink(order_id, { linkSigningSecret, supabaseUrl: stack.api_url }, Date.now());
+    const response = await fetch(link, { redirect: "manual" });
+    assert.deepEqual([response.status, response.headers.get("location")], [303, url]);
+    assert.equal(response.headers.get("referrer-policy"), "no-referrer");
+  });
+
+  await assertInvariants(stack);
+});
