@@ -22,14 +22,10 @@ export interface Schema {
   pattern?: string;
 }
 
-async function go(...args: string[]): Promise<string | null> {
+async function go(args: string[], env: Record<string, string> = {}): Promise<string | null> {
   try {
-    const { success, stdout } = await new Deno.Command("go", {
-      args,
-      stdout: "piped",
-      stderr: "null",
-      env: { GOFLAGS: "-mod=mod" },
-    }).output();
+    const { success, stdout } = await new Deno.Command("go", { args, stdout: "piped", stderr: "null", env })
+      .output();
     return success ? new TextDecoder().decode(stdout) : null;
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return null;
@@ -47,7 +43,7 @@ function missing(what: string): null {
 
 /** The OpenAPI specification that the mock carries, or null with a printed reason. */
 export async function specification(): Promise<Specification | null> {
-  const info = await go("mod", "download", "-json", `${MODULE}@${VERSION}`);
+  const info = await go(["mod", "download", "-json", `${MODULE}@${VERSION}`]);
   if (info === null) return missing("Stripe's OpenAPI specification");
   const { Dir } = JSON.parse(info) as { Dir: string };
   return JSON.parse(await Deno.readTextFile(`${Dir}/embedded/openapi/spec3.json`)) as Specification;
@@ -59,13 +55,12 @@ export interface RunningMock extends AsyncDisposable {
 
 /** Starts stripe-mock on a free port, or null with a printed reason. */
 export async function startMock(): Promise<RunningMock | null> {
-  const bin = await Deno.makeTempDir({ prefix: "stripe-mock-" });
-  const cached = (await go("env", "GOPATH"))?.trim();
-  const installed = await go("install", `${MODULE}@${VERSION}`);
-  if (cached === undefined || installed === null) return missing("stripe-mock");
-  await Deno.remove(bin, { recursive: true });
+  const path = (await go(["env", "GOPATH"]))?.trim();
+  if (path === undefined) return missing("stripe-mock");
+  const bin = `${path}/bin`;
+  if (await go(["install", `${MODULE}@${VERSION}`], { GOBIN: bin }) === null) return missing("stripe-mock");
   const port = freePort();
-  const child = new Deno.Command(`${cached}/bin/stripe-mock`, {
+  const child = new Deno.Command(`${bin}/stripe-mock`, {
     args: ["-http-addr", `127.0.0.1:${port}`, "-strict-version-check=false"],
     stdout: "piped",
     stderr: "null",

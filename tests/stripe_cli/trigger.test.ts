@@ -136,7 +136,7 @@ test(
       assert.ok(ok, stdout + stderr);
       const [session] = (await stripe.checkout.sessions.list()).data;
       assert.deepEqual(session?.metadata, { order_id: "o-77" });
-    assert.equal(session?.success_url, "http://shop.test/overridden");
+      assert.equal(session?.success_url, "http://shop.test/overridden");
       assert.equal((await stripe.products.list()).data[0]?.description, null);
     }),
 );

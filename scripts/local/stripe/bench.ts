@@ -1,0 +1,152 @@
+/**
+ * How fast the stand-in answers, and what it holds in memory over many events.
+ * `deno run -A scripts/local/stripe/bench.ts [requests] [clients]`; the stand-in is pinned to one core where `taskset` is there.
+ */
+
+/** The goals: it must never be the bottleneck of a test, nor grow with what happened before. */
+const REQUESTS_PER_SECOND = 500;
+const GROWTH_MB = 60;
+const KEY = ["sk", "test", "Benchmark0000"].join("_");
+
+interface Running {
+  url: string;
+  pid: number;
+  stop(): Promise<void>;
+}
+
+async function start(dir: string): Promise<Running> {
+  const main = new URL("./main.ts", import.meta.url).pathname;
+  const pinned = await new Deno.Command("taskset", { args: ["--version"], stdout: "null", stderr: "null" })
+    .output().then(({ success }) => success, () => false);
+  const [program = "", ...args] = [
+    ...(pinned ? ["taskset", "-c", "0"] : []),
+    Deno.execPath(),
+    "run",
+    "-A",
+    main,
+  ];
+  const child = new Deno.Command(program, {
+    args,
+    env: { LOCAL_STRIPE_PORT: "0", LOCAL_DIR: dir },
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "inherit",
+  }).spawn();
+  const output = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
+  const { value = "" } = await output.read();
+  const url = /^ready (\S+)/.exec(value)?.[1];
+  if (url === undefined) throw new Error(`the stand-in printed ${value}`);
+  return {
+    url,
+    pid: child.pid,
+    stop: async () => {
+      await child.stdin.close();
+      await child.status;
+      await output.cancel();
+    },
+  };
+}
+
+/** Resident memory of a process in MB; NaN where /proc is not there. */
+async function residentMb(pid: number): Promise<number> {
+  const status = await Deno.readTextFile(`/proc/${pid}/status`).catch(() => "");
+  return Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1] ?? Number.NaN) / 1024;
+}
+
+class Shopper {
+  requests = 0;
+  readonly #url: string;
+  #session = "";
+  #intent = "";
+
+  constructor(url: string) {
+    this.#url = url;
+  }
+
+  /** One purchase with what surrounds it: eight requests, four events. */
+  async buy(): Promise<void> {
+    const session = await this.#api("POST", "checkout/sessions", {
+      mode: "payment",
+      success_url: "http://shop.test/done",
+      "line_items[0][quantity]": "2",
+      "line_items[0][price_data][currency]": "usd",
+      "line_items[0][price_data][unit_amount]": "12900",
+      "line_items[0][price_data][product_data][name]": "Oxford Button-Down Shirt",
+      "metadata[order_id]": crypto.randomUUID(),
+    });
+    this.#session = String(session.id);
+    await this.#api("GET", `checkout/sessions/${this.#session}`);
+    const paid = await this.#call("POST", "_control/pay", JSON.stringify({ session: this.#session }));
+    this.#intent = String(paid.payment_intent);
+    await this.#api("GET", `checkout/sessions/${this.#session}?expand[]=payment_intent.latest_charge`);
+    await this.#api("GET", `payment_intents/${this.#intent}`);
+    await this.#api("GET", `charges?payment_intent=${this.#intent}`);
+    await this.#api("GET", "events?limit=10");
+    await this.#api("POST", "customers", { name: "Jenny" });
+  }
+
+  #api(method: string, path: string, form?: Record<string, string>): Promise<Record<string, unknown>> {
+    return this.#call(method, `v1/${path}`, form === undefined ? undefined : new URLSearchParams(form));
+  }
+
+  async #call(
+    method: string,
+    path: string,
+    body?: string | URLSearchParams,
+  ): Promise<Record<string, unknown>> {
+    const response = await fetch(`${this.#url}/${path}`, {
+      method,
+      headers: { authorization: `Bearer ${KEY}` },
+      ...(body === undefined ? {} : { body }),
+    });
+    const answer = await response.json();
+    if (!response.ok) throw new Error(`${method} ${path}: ${JSON.stringify(answer)}`);
+    this.requests++;
+    return answer;
+  }
+}
+
+/** Has `clients` shoppers send `requests` requests in all; returns requests per second. */
+async function load(url: string, requests: number, clients: number): Promise<number> {
+  const shoppers = Array.from({ length: clients }, () => new Shopper(url));
+  const sent = () => shoppers.reduce((sum, shopper) => sum + shopper.requests, 0);
+  const startedAt = performance.now();
+  await Promise.all(shoppers.map(async (shopper) => {
+    while (sent() < requests) await shopper.buy();
+  }));
+  return sent() / ((performance.now() - startedAt) / 1000);
+}
+
+if (import.meta.main) {
+  const [requests = 20_000, clients = 16] = Deno.args.map(Number);
+  const dir = await Deno.makeTempDir({ prefix: "stripe-bench-" });
+  const running = await start(dir);
+  try {
+    await load(running.url, 2000, clients);
+    const before = await residentMb(running.pid);
+    console.log(`warm: ${before.toFixed(0)} MB`);
+    let slowest = Number.POSITIVE_INFINITY;
+    const rounds = 5;
+    for (let round = 1; round <= rounds; round++) {
+      const rate = await load(running.url, requests / rounds, clients);
+      slowest = Math.min(slowest, rate);
+      const memory = await residentMb(running.pid);
+      console.log(
+        `${(requests * round) / rounds} requests: ${rate.toFixed(0)} requests/s, ${memory.toFixed(0)} MB`,
+      );
+    }
+    const growth = await residentMb(running.pid) - before;
+    const fast = slowest >= REQUESTS_PER_SECOND;
+    const flat = Number.isNaN(growth) || growth <= GROWTH_MB;
+    console.log(
+      `slowest round ${slowest.toFixed(0)} requests/s (goal ${REQUESTS_PER_SECOND}): ${
+        fast ? "ok" : "MISSED"
+      }`,
+    );
+    console.log(`grew by ${growth.toFixed(0)} MB (goal ${GROWTH_MB}): ${flat ? "ok" : "MISSED"}`);
+    Deno.exitCode = fast && flat ? 0 : 1;
+  } finally {
+    await running.stop();
+    await Deno.remove(dir, { recursive: true });
+  }
+}
