@@ -1,0 +1,171 @@
+/** Every combination of switches and order shapes, held against Stripe's published specification. */
+import assert from "node:assert/strict";
+import Stripe from "stripe";
+import {
+  type SessionEnv,
+  sessionParams,
+} from "../../../supabase/functions/_shared/checkout/session_params.ts";
+import { loadEnv } from "../../../supabase/functions/_shared/env.ts";
+import type { Checkout, ShippingRate } from "../../../supabase/functions/_shared/rpc.ts";
+import { startMock } from "../../stripe/stripe_mock.ts";
+import { environment } from "../../unit/fakes.ts";
+
+const rate: ShippingRate = {
+  id: "0d9b9f5e-7c3e-4c59-8f0e-1d5f8f3f7a11",
+  name: "Standard",
+  amount: 900,
+  countries: null,
+  delivery_days_min: 2,
+  delivery_days_max: 5,
+};
+
+const order: Checkout = {
+  outcome: "created",
+  order_id: "6f1c2b9e-4c57-4c0f-9d6e-0a5d3a1b7c42",
+  order_number: "KCT-100001",
+  attempt: 1,
+  currency: "usd",
+  amount_subtotal: 25_800,
+  session_expires_at: Math.floor(Date.now() / 1000) + 1_860,
+  email: "ada@example.com",
+  locale: "en-GB",
+  stripe_customer_id: null,
+  customer: null,
+  cart_hash: "9b1f",
+  three_d_secure: null,
+  prices_include_tax: false,
+  shipping_rates: [],
+  items: [{
+    sku: "SHIRT-OXF-WHT-M",
+    name: "Oxford Button-Down Shirt – White, M",
+    description: "Sturdy two-ply oxford cotton.",
+    image_url: "https://cdn.example/oxford.png",
+    quantity: 2,
+    unit_amount: 12_900,
+    stripe_price_id: null,
+  }],
+  session: null,
+};
+
+const item = order.items[0] as Checkout["items"][number];
+
+const switches: Record<string, string[]> = {
+  CHECKOUT_AUTOMATIC_TAX: ["false", "true"],
+  CHECKOUT_PROMOTION_CODES: ["false", "true"],
+  CHECKOUT_TERMS_CONSENT: ["false", "true"],
+  CHECKOUT_RECEIPTS: ["false", "true"],
+  CHECKOUT_SAVED_CARDS: ["false", "true"],
+  CHECKOUT_STATEMENT_DESCRIPTOR_SUFFIX: ["", "MENSWEAR"],
+  CHECKOUT_THREE_D_SECURE: ["automatic", "any", "challenge"],
+};
+
+const orders: Record<string, Partial<Checkout>> = {
+  "a guest": {},
+  "a guest without an address": { email: null, locale: null },
+  "a known customer at risk": { stripe_customer_id: "cus_123", three_d_secure: "any" },
+  "shipping rates, prices with tax": {
+    prices_include_tax: true,
+    shipping_rates: [
+      rate,
+      { ...rate, name: "Express", delivery_days_min: null },
+      { ...rate, name: "Some day", delivery_days_min: null, delivery_days_max: null, amount: 0 },
+    ],
+  },
+  "fifty plain lines": {
+    items: Array.from(
+      { length: 50 },
+      (_, at) => ({ ...item, sku: `SKU-${at}`, description: null, image_url: "/images/a.svg" }),
+    ),
+  },
+  "a free line and a long name": {
+    items: [item, { ...item, sku: "GIFT", unit_amount: 0, name: "x".repeat(300) }],
+  },
+};
+
+function combinations(): Record<string, string>[] {
+  return Object.entries(switches).reduce<Record<string, string>[]>(
+    (all, [name, values]) => all.flatMap((one) => values.map((value) => ({ ...one, [name]: value }))),
+    [{}],
+  );
+}
+
+function envOf(values: Record<string, string>): SessionEnv {
+  return loadEnv(environment(values));
+}
+
+const urls = {
+  success: "https://shop.example/success?session_id={CHECKOUT_SESSION_ID}",
+  cancel: "https://shop.example/cart",
+};
+
+Deno.test("sessionParams() of every combination of switches is accepted by Stripe's published specification", async () => {
+  await using mock = await startMock();
+  if (mock === null) return;
+  const { hostname, port } = new URL(mock.url);
+  const stripe = new Stripe("sk_test_123456789012", {
+    protocol: "http",
+    host: hostname,
+    port,
+    maxNetworkRetries: 0,
+  });
+
+  const wrong = { ...sessionParams(order, urls, envOf({})), no_such_parameter: "1" };
+  await assert.rejects(
+    stripe.checkout.sessions.create(wrong),
+    /additional properties are not allowed/,
+    "the specification is being enforced",
+  );
+
+  const cases = combinations().flatMap((values) =>
+    Object.entries(orders).map(([name, changes]) => ({ name, values, changes }))
+  );
+  assert.equal(cases.length, 2 ** 6 * 3 * Object.keys(orders).length);
+  const queue = cases.values();
+  const refusals: string[] = [];
+  await Promise.all(Array.from({ length: 8 }, async () => {
+    for (const { name, values, changes } of queue) {
+      const params = sessionParams({ ...order, ...changes }, urls, envOf(values));
+      await stripe.checkout.sessions.create(params).catch((error) =>
+        refusals.push(`${name} ${JSON.stringify(values)}: ${error.message}`)
+      );
+    }
+  }));
+  assert.deepEqual(refusals, []);
+});
+
+Deno.test("sessionParams() raises 3D Secure by risk and never lowers the shop's setting", () => {
+  const asked = (setting: string, risk: Checkout["three_d_secure"]) =>
+    sessionParams({ ...order, three_d_secure: risk }, urls, envOf({ CHECKOUT_THREE_D_SECURE: setting }))
+      .payment_method_options?.card?.request_three_d_secure;
+  assert.deepEqual(
+    [asked("automatic", null), asked("automatic", "any"), asked("any", null), asked("challenge", "any")],
+    [undefined, "any", "any", "challenge"],
+  );
+});
+
+Deno.test("sessionParams() offers the first five shipping rates that cover every country the shop ships to", () => {
+  const env = envOf({ SHIPPING_COUNTRIES: "US,CA" });
+  const rates = [
+    { ...rate, name: "US only", countries: ["US"] },
+    { ...rate, name: "North America", countries: ["CA", "MX", "US"] },
+    ...Array.from({ length: 6 }, (_, at) => ({ ...rate, name: `World ${at}` })),
+  ];
+  const offered = sessionParams({ ...order, shipping_rates: rates }, urls, env).shipping_options ?? [];
+  assert.deepEqual(offered.map((option) => option.shipping_rate_data?.display_name), [
+    "North America",
+    "World 0",
+    "World 1",
+    "World 2",
+    "World 3",
+  ]);
+  assert.equal(sessionParams(order, urls, env).shipping_options, undefined);
+});
+
+Deno.test("sessionParams() says of every amount whether tax is inside, once tax is computed", () => {
+  const env = envOf({ CHECKOUT_AUTOMATIC_TAX: "true" });
+  for (const [prices_include_tax, behavior] of [[true, "inclusive"], [false, "exclusive"]] as const) {
+    const params = sessionParams({ ...order, prices_include_tax, shipping_rates: [rate] }, urls, env);
+    assert.equal(params.line_items?.[0]?.price_data?.tax_behavior, behavior);
+    assert.equal(params.shipping_options?.[0]?.shipping_rate_data?.tax_behavior, behavior);
+  }
+});
