@@ -1,0 +1,129 @@
+import assert from "node:assert/strict";
+import type postgres from "postgres";
+import { assertInvariants } from "../../support/invariants.ts";
+import { deliver } from "./arrange.ts";
+import { searchDatabase, undone } from "./search.ts";
+import { attachSession, beginOrder } from "./shop.ts";
+import { Story } from "./story.ts";
+
+const database = await searchDatabase();
+const { sql } = database;
+Deno.test.afterAll(() => database.drop());
+
+/** One order paid twice, partly refunded and disputed; one pending; one expired; one cancelled before its money came. */
+const paid = new Story(await beginOrder(sql), 60, "Paid");
+await attachSession(sql, paid, "a");
+await attachSession(sql, paid, "b", 2);
+const payment = paid.paid("a");
+paid.paid("b");
+paid.refunded(payment, "1", 1_000);
+paid.disputed(payment, "d", "needs_response");
+await deliver(sql, paid.moves);
+const pending = new Story(await beginOrder(sql), 60, "Pending");
+await attachSession(sql, pending, "a");
+const expired = new Story(await beginOrder(sql), 60, "Expired");
+await attachSession(sql, expired, "a");
+expired.expired("a");
+await deliver(sql, expired.moves);
+const cancelled = new Story(await beginOrder(sql), 60, "Cancelled");
+await attachSession(sql, cancelled, "a");
+await sql`select public.cancel_order(${cancelled.frame.orderNumber})`;
+cancelled.paid("a");
+await deliver(sql, cancelled.moves);
+
+const paidId = paid.frame.orderId;
+type Damage = (tx: postgres.ReservedSql) => PromiseLike<unknown>;
+
+/** For each rule something that breaks it. */
+const damages: Record<string, Damage> = {
+  "reserved is the sum of active reservations": (tx) =>
+    tx`update public.inventory_levels set reserved = reserved + 1`,
+  "committed is the sum of committed reservations": (tx) =>
+    tx`update public.inventory_levels set committed = committed + 1, on_hand = on_hand - 1`,
+  "on_hand and committed are what was received": (tx) =>
+    tx`update public.inventory_adjustments set delta = delta + 1`,
+  "a paid order owns its stock": (tx) =>
+    tx`update public.inventory_reservations set status = 'released' where order_id = ${paidId}`,
+  "an expired order holds no stock": (tx) =>
+    tx`update public.inventory_reservations set status = 'active' where order_id = ${expired.frame.orderId}`,
+  "a reservation is as large as its line": (tx) =>
+    tx`update public.inventory_reservations set quantity = quantity + 1`,
+  "an open order holds its stock": (tx) =>
+    tx`update public.inventory_reservations set status = 'released' where order_id = ${pending.frame.orderId}`,
+  "an order that is not to ship owns no stock": (tx) =>
+    tx`update public.inventory_reservations set status = 'committed' where order_id = ${cancelled.frame.orderId}`,
+  "lines add up to the subtotal": (tx) => tx`update public.order_items set unit_amount = unit_amount + 1`,
+  "refunded is the sum of succeeded refunds": (tx) =>
+    tx`update public.orders set amount_refunded = amount_refunded + 1`,
+  "no payment is refunded by more than it brought": (tx) => tx`update public.refunds set amount = 99999`,
+  "what is on its way back is no more than the payment brought": (tx) =>
+    tx`update public.refunds set amount = 99999, status = 'pending'`,
+  "a paid order has a settled session, and a succeeded payment unless it was free": (tx) =>
+    tx`update public.payments set status = 'canceled' where id = ${payment.id}`,
+  "subtotal, discount, shipping and tax add up to the total": (tx) =>
+    tx`update public.orders set amount_shipping = 7 where id = ${paidId}`,
+  "a paid order was paid in full": (tx) => tx`update public.orders set amount_paid = 1 where id = ${paidId}`,
+  "an order keeps the first of its settled sessions": (tx) =>
+    tx`update public.orders set session_id = ${paid.id("cs_test", "b")} where id = ${paidId}`,
+  "a second payment is on its way back": (tx) =>
+    tx`delete from public.order_events where order_id = ${paidId} and kind = 'refund_queued'`,
+  "money of an order that is not to ship is on its way back": (tx) =>
+    tx`delete from public.order_events where order_id = ${cancelled.frame.orderId} and kind = 'refund_queued'`,
+  "money of an order came through one of its sessions": (tx) =>
+    tx`insert into public.payments (id, order_id, status, amount, currency, livemode, succeeded_at, version)
+      values ('pi_stray', ${paidId}, 'succeeded', 1, 'usd', false, now() - interval '2 hours', '')`,
+  "attempts, refunds, disputes and signals belong to the order of their payment": (tx) =>
+    tx`update public.refunds set order_id = null`,
+  "test and live mode do not mix": (tx) =>
+    tx`update public.payments set livemode = true where id = ${payment.id}`,
+  "the money of an order shows in its status": (tx) =>
+    tx`update public.orders set status = 'pending' where id = ${paidId}`,
+  "a disputed order is on hold until it has shipped": (tx) =>
+    tx`update public.orders set fulfillment_status = 'unfulfilled' where id = ${paidId}`,
+  "an order that is held for review is on hold until it has shipped": (tx) =>
+    tx`update public.orders set status = 'needs_review', fulfillment_status = 'unfulfilled' where id = ${paidId}`,
+  "money received is in the audit trail": (tx) =>
+    tx`delete from public.order_events where kind = 'payment_received'`,
+  "an order that is paid and held by nothing has its confirmation": (tx) =>
+    tx`with gone as (delete from public.notifications)
+      update public.orders set status = 'paid' where id = ${paidId}`,
+  "an unfinished event has a job": (tx) => tx`update public.webhook_events set status = 'failed'`,
+  "a queued mail has a job": (tx) => tx`delete from private.jobs where kind = 'send_mail'`,
+};
+
+Deno.test("check_invariants() finds nothing in a shop where all is well, and settling again changes nothing", async () => {
+  await assertInvariants(sql);
+});
+
+Deno.test("every rule of check_invariants() has its damage in this file", async () => {
+  const bodies = await sql`select prosrc from pg_proc p join pg_namespace n on n.oid = p.pronamespace
+    where n.nspname = 'private' and p.proname like 'check\\_%' and prosrc like '%union all%select ''%'`;
+  const rules = bodies.flatMap((row) =>
+    [...String(row["prosrc"]).matchAll(/select '((?:[^']|'')+)', jsonb_build_object/g)].map((match) =>
+      match[1]
+    )
+  );
+  assert.deepEqual(rules.sort(), Object.keys(damages).sort());
+});
+
+for (const [rule, damage] of Object.entries(damages)) {
+  Deno.test(`check_invariants() notices: ${rule}`, async () => {
+    await undone(sql, async (tx) => {
+      await tx`set session_replication_role = replica`;
+      await damage(tx);
+      await tx`set session_replication_role = default`;
+      const broken = await tx`select distinct invariant from public.check_invariants()`;
+      assert(
+        broken.some((row) => row["invariant"] === rule),
+        broken.map((row) => row["invariant"]).join("; "),
+      );
+    });
+  });
+}
+
+Deno.test("assertInvariants() fails when settling again would change something", async () => {
+  await sql`update public.orders set customer_name = 'somebody else' where id = ${paidId}`;
+  await assert.rejects(assertInvariants(sql), /settling again changes something/);
+  await sql`select private.settle_order(${paidId}, 'test')`;
+  await assertInvariants(sql);
+});
