@@ -8,6 +8,9 @@ const REQUESTS_PER_SECOND = 500;
 const GROWTH_MB = 60;
 const KEY = ["sk", "test", "Benchmark0000"].join("_");
 
+/** Linux counts processor time in hundredths of a second. */
+const CLOCK_TICKS = 100;
+
 interface Running {
   url: string;
   pid: number;
@@ -51,6 +54,13 @@ async function start(dir: string): Promise<Running> {
 async function residentMb(pid: number): Promise<number> {
   const status = await Deno.readTextFile(`/proc/${pid}/status`).catch(() => "");
   return Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1] ?? Number.NaN) / 1024;
+}
+
+/** Processor time a process has used so far, in seconds; NaN where /proc is not there. */
+async function cpuSeconds(pid: number): Promise<number> {
+  const stat = await Deno.readTextFile(`/proc/${pid}/stat`).catch(() => "");
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  return (Number(fields[11] ?? Number.NaN) + Number(fields[12] ?? Number.NaN)) / CLOCK_TICKS;
 }
 
 class Shopper {
@@ -106,15 +116,23 @@ class Shopper {
   }
 }
 
-/** Has `clients` shoppers send `requests` requests in all; returns requests per second. */
-async function load(url: string, requests: number, clients: number): Promise<number> {
+/** Has `clients` shoppers send `requests` requests in all; returns requests per second, of the clock and of the core. */
+async function load(
+  running: Running,
+  requests: number,
+  clients: number,
+): Promise<{ rate: number; perCore: number }> {
+  const { url, pid } = running;
+  const cpuBefore = await cpuSeconds(pid);
   const shoppers = Array.from({ length: clients }, () => new Shopper(url));
   const sent = () => shoppers.reduce((sum, shopper) => sum + shopper.requests, 0);
   const startedAt = performance.now();
   await Promise.all(shoppers.map(async (shopper) => {
     while (sent() < requests) await shopper.buy();
   }));
-  return sent() / ((performance.now() - startedAt) / 1000);
+  const rate = sent() / ((performance.now() - startedAt) / 1000);
+  const used = await cpuSeconds(pid) - cpuBefore;
+  return { rate, perCore: Number.isNaN(used) ? rate : sent() / used };
 }
 
 if (import.meta.main) {
@@ -122,14 +140,14 @@ if (import.meta.main) {
   const dir = await Deno.makeTempDir({ prefix: "stripe-bench-" });
   const running = await start(dir);
   try {
-    await load(running.url, 2000, clients);
+    await load(running, 2000, clients);
     const before = await residentMb(running.pid);
     console.log(`warm: ${before.toFixed(0)} MB`);
     let slowest = Number.POSITIVE_INFINITY;
     const rounds = 5;
     for (let round = 1; round <= rounds; round++) {
-      const rate = await load(running.url, requests / rounds, clients);
-      slowest = Math.min(slowest, rate);
+      const { rate, perCore } = await load(running, requests / rounds, clients);
+      slowest = Math.min(slowest, perCore);
       const memory = await residentMb(running.pid);
       console.log(
         `${(requests * round) / rounds} requests: ${rate.toFixed(0)} requests/s, ${memory.toFixed(0)} MB`,

@@ -96,7 +96,10 @@ export class Store {
   constructor(file: string | null) {
     this.#db = new DatabaseSync(file ?? ":memory:");
     // The operating system keeps written pages when only the process dies, so synchronous=off is enough here.
-    this.#db.exec("pragma journal_mode = wal; pragma synchronous = off; pragma cache_size = -16000;");
+    this.#db.exec("pragma page_size = 4096; pragma journal_mode = wal; pragma synchronous = off;");
+    this.#db.exec(
+      "pragma cache_size = -16000; pragma wal_autocheckpoint = 1000; pragma temp_store = memory;",
+    );
     this.#db.exec(SCHEMA);
     for (const [kind, path] of INDEXED_PATHS) {
       const name = `ix_${kind}_${path}`.replaceAll(".", "_");
