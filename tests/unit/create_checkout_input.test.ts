@@ -1,0 +1,153 @@
+import assert from "node:assert/strict";
+import { handle } from "../../supabase/functions/create-checkout-session/handler.ts";
+import { environment, errorOf, publishableKey, secretKey } from "./fakes.ts";
+import { cart, checkoutOf, requestOf, world } from "./checkout_world.ts";
+
+Deno.test("create-checkout-session needs an API key, publishable or secret", async () => {
+  for (const key of ["", "sb_publishable_other", "anon"]) {
+    const response = await handle(requestOf(cart, { apikey: key }), world().deps);
+    assert.equal(response.status, 401);
+    assert.equal((await errorOf(response)).code, "unauthorized");
+  }
+  assert.equal((await handle(requestOf(cart, { apikey: secretKey }), world().deps)).status, 201);
+});
+
+Deno.test("create-checkout-session takes the repeated API key as bearer for a guest, and refuses a bad token", async () => {
+  const guest = await handle(requestOf(cart, { authorization: `Bearer ${publishableKey}` }), world().deps);
+  assert.equal(guest.status, 201);
+  const forged = await handle(requestOf(cart, { authorization: "Bearer a.b.c" }), world().deps);
+  assert.equal(forged.status, 401);
+});
+
+const line = { sku: "A", quantity: 1 };
+const badCarts: [string, unknown, string][] = [
+  ["no items", {}, "items"],
+  ["an empty cart", { items: [] }, "items"],
+  ["51 lines", { items: Array(51).fill(line) }, "items"],
+  ["quantity zero", { items: [{ sku: "A", quantity: 0 }] }, "items.0.quantity"],
+  ["a negative quantity", { items: [{ sku: "A", quantity: -1 }] }, "items.0.quantity"],
+  ["a huge quantity", { items: [{ sku: "A", quantity: 100 }] }, "items.0.quantity"],
+  ["half a shirt", { items: [{ sku: "A", quantity: 1.5 }] }, "items.0.quantity"],
+  ["a quantity as text", { items: [{ sku: "A", quantity: "1" }] }, "items.0.quantity"],
+  ["a price", { items: [{ ...line, unit_amount: 1 }] }, "items.0.unit_amount"],
+  ["an unknown field", { items: [line], total: 1 }, "total"],
+  ["a list", [line], ""],
+  ["null", null, ""],
+  ["a line break in a SKU", { items: [{ sku: "A\r\nB", quantity: 1 }] }, "items.0.sku"],
+  ["an address that is none", { items: [line], customer_email: "ada" }, "customer_email"],
+  ["a relative URL", { items: [line], success_url: "/success" }, "success_url"],
+  ["a script URL", { items: [line], cancel_url: "javascript:alert(1)" }, "cancel_url"],
+  [
+    "header injection in a URL",
+    { items: [line], success_url: "https://shop.example/\r\nset-cookie: a=b" },
+    "success_url",
+  ],
+  [
+    "credentials in a URL",
+    { items: [line], success_url: "https://shop.example@evil.example/" },
+    "success_url",
+  ],
+  ["a locale that is none", { items: [line], locale: "../../etc" }, "locale"],
+];
+
+for (const [name, body, path] of badCarts) {
+  Deno.test(`create-checkout-session refuses ${name} with the path of the field`, async () => {
+    const here = world();
+    const response = await handle(requestOf(body), here.deps);
+    assert.equal(response.status, 400);
+    const error = await errorOf(response);
+    assert.equal(error.code, "invalid_request");
+    assert.equal((error.details as { path: string }[])[0]?.path, path);
+    assert.deepEqual([here.limited.length, here.begun.length], [0, 0]);
+  });
+}
+
+for (const field of ["success_url", "cancel_url"]) {
+  Deno.test(`create-checkout-session refuses a foreign ${field}`, async () => {
+    for (
+      const url of ["https://evil.example/x", "https://shop.example.evil.example/", "http://shop.example/"]
+    ) {
+      const response = await handle(requestOf({ ...cart, [field]: url }), world().deps);
+      assert.equal(response.status, 403);
+      const error = await errorOf(response);
+      assert.equal(error.code, "origin_not_allowed");
+      assert.equal((error.details as { path: string }[])[0]?.path, field);
+    }
+  });
+}
+
+const successUrls: [string, string][] = [
+  ["https://shop.example/done", "https://shop.example/done?session_id={CHECKOUT_SESSION_ID}"],
+  ["https://shop.example/done?a=b%20c", "https://shop.example/done?a=b%20c&session_id={CHECKOUT_SESSION_ID}"],
+  [
+    "https://shop.example/done?session_id={CHECKOUT_SESSION_ID}",
+    "https://shop.example/done?session_id={CHECKOUT_SESSION_ID}",
+  ],
+  [
+    "https://shop.example/done?session_id=cs_forged#top",
+    "https://shop.example/done?session_id={CHECKOUT_SESSION_ID}#top",
+  ],
+];
+
+for (const [given, expected] of successUrls) {
+  Deno.test(`create-checkout-session makes the success URL of ${given} carry the session`, async () => {
+    const here = world();
+    await handle(requestOf({ ...cart, success_url: given }), here.deps);
+    assert.equal(here.asked[0]?.params.success_url, expected);
+  });
+}
+
+const locales: [string, string][] = [
+  ["en-GB", "en-GB"],
+  ["EN-gb", "en-GB"],
+  ["de-AT", "de"],
+  ["xx", "auto"],
+  ["auto", "auto"],
+];
+
+for (const [given, expected] of locales) {
+  Deno.test(`create-checkout-session shows Stripe's page for ${given} in ${expected}`, async () => {
+    const here = world({ begin: () => Promise.resolve(checkoutOf({ locale: given })) });
+    await handle(requestOf({ ...cart, locale: given }), here.deps);
+    assert.equal(here.begun[0]?.p_locale, given);
+    assert.equal(here.asked[0]?.params.locale, expected);
+  });
+}
+
+Deno.test("create-checkout-session bounds the Idempotency-Key", async () => {
+  for (const key of ["", "k".repeat(256)]) {
+    const response = await handle(requestOf(cart, { "idempotency-key": key }), world().deps);
+    assert.equal(response.status, 400);
+  }
+  const here = world();
+  assert.equal(
+    (await handle(requestOf(cart, { "idempotency-key": "k".repeat(255) }), here.deps)).status,
+    201,
+  );
+  assert.equal(here.begun[0]?.p_idempotency_key, "k".repeat(255));
+});
+
+Deno.test("create-checkout-session answers 413 and 415 before it parses", async () => {
+  assert.equal((await handle(requestOf("x".repeat(2 * 1024 * 1024)), world().deps)).status, 413);
+  assert.equal((await handle(requestOf("a=b", { "content-type": "text/plain" }), world().deps)).status, 415);
+});
+
+Deno.test("create-checkout-session passes only https images to Stripe", async () => {
+  const [item] = checkoutOf().items;
+  assert(item !== undefined);
+  const here = world({
+    begin: () =>
+      Promise.resolve(
+        checkoutOf({ items: [{ ...item, image_url: "https://cdn.example/a.png", description: " " }] }),
+      ),
+  });
+  await handle(requestOf(), here.deps);
+  const product = here.asked[0]?.params.line_items?.[0]?.price_data?.product_data;
+  assert.deepEqual(product?.images, ["https://cdn.example/a.png"]);
+  assert.equal("description" in (product ?? {}), false);
+});
+
+Deno.test("the unit environment has no variable that env.ts does not know", async () => {
+  const { environmentVariables } = await import("../../supabase/functions/_shared/env.ts");
+  for (const name of Object.keys(environment())) assert(environmentVariables.includes(name), name);
+});
