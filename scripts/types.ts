@@ -1,11 +1,18 @@
-/** `deno task types`: regenerates `database_types.ts` with the official CLI from a freshly migrated database. */
+/**
+ * `deno task types`: regenerates `docs/openapi.json` from the functions' schemas, and `database_types.ts` with the
+ * official CLI from a freshly migrated database.
+ */
 import { resolve } from "node:path";
 import { startTestServer } from "../tests/support/database.ts";
 import { withDatabaseName } from "./local/migrate.ts";
 import { StackError } from "./local/ports.ts";
+import { openapi, OPENAPI_PATH } from "./openapi.ts";
 import { generateTypes, supabaseCliMissing, TYPES_PATH } from "./ok/supabase_cli.ts";
 
 const root = resolve(import.meta.dirname ?? "", "..");
+
+await Deno.writeTextFile(`${root}/${OPENAPI_PATH}`, openapi());
+console.log(`Wrote ${OPENAPI_PATH}`);
 
 try {
   const missing = await supabaseCliMissing(root);

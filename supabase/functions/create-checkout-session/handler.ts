@@ -2,7 +2,7 @@
  * From a cart to a page where it can be paid: validate, limit, reserve stock and freeze prices in one
  * transaction, ask Stripe for a session, note the session. Three round trips and one call to Stripe.
  */
-import type { CheckoutAnswer } from "../_shared/api/checkout_answer.ts";
+import type { CheckoutAnswer } from "../_shared/api/answers.ts";
 import { requireApiKey, type User } from "../_shared/auth.ts";
 import { expireSuperseded } from "../_shared/checkout/supersede.ts";
 import { type Deadline, startDeadline } from "../_shared/checkout/deadline.ts";

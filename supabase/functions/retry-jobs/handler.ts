@@ -9,7 +9,8 @@ import { work } from "./worker.ts";
 export type Deps = JobContext;
 
 const bodyLimitBytes = 4 * 1024;
-const schema = z.strictObject({ limit: z.int().min(1).max(1000).default(100) });
+/** The body of a request; `docs/openapi.json` is generated from it. */
+export const jobsSchema = z.strictObject({ limit: z.int().min(1).max(1000).default(100) });
 
 /** Answers `POST { limit? }`; secret key only. */
 export function handle(request: Request, deps: Deps): Promise<Response> {
@@ -25,7 +26,7 @@ export function handle(request: Request, deps: Deps): Promise<Response> {
 }
 
 function parseLimit(body: unknown): number {
-  const parsed = schema.safeParse(body);
+  const parsed = jobsSchema.safeParse(body);
   if (parsed.success) return parsed.data.limit;
   const details = parsed.error.issues.map((issue) => ({
     path: issue.path.join("."),
