@@ -30,12 +30,12 @@ comment on column private.velocity_rules.action is 'allow: only record. require_
 alter table private.velocity_rules enable row level security;
 
 insert into private.velocity_rules (name, subject, measure, window_seconds, threshold, min_share, currency, action, description) values
-  ('user_unpaid_checkouts', 'user', 'unpaid_checkouts', 3600, 15, null, null, 'block', 'One account starts checkouts and pays none.'),
+  ('user_unpaid_checkouts', 'user', 'unpaid_checkouts', 3600, 10, null, null, 'block', 'One account starts checkouts and pays none.'),
   ('user_declines', 'user', 'declines', 3600, 6, null, null, 'block', 'One account tries cards that banks refuse.'),
   ('user_cards', 'user', 'cards', 86400, 4, null, null, 'review', 'Many cards on one account.'),
   ('user_many_cards', 'user', 'cards', 86400, 8, null, null, 'block', 'Far too many cards on one account.'),
   ('user_amount', 'user', 'amount', 86400, 1000000, null, 'usd', 'review', 'More than 10 000 dollars a day on one account.'),
-  ('email_unpaid_checkouts', 'email', 'unpaid_checkouts', 3600, 15, null, null, 'block', 'One guest address starts checkouts and pays none.'),
+  ('email_unpaid_checkouts', 'email', 'unpaid_checkouts', 3600, 10, null, null, 'block', 'One guest address starts checkouts and pays none.'),
   ('email_declines', 'email', 'declines', 3600, 6, null, null, 'block', 'One guest address tries cards that banks refuse.'),
   ('email_cards', 'email', 'cards', 86400, 4, null, null, 'review', 'Many cards under one guest address.'),
   ('email_amount', 'email', 'amount', 86400, 1000000, null, 'usd', 'review', 'More than 10 000 dollars a day under one guest address.'),
