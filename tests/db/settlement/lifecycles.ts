@@ -78,6 +78,14 @@ export const lifecycles: (Lifecycle & { end: Ending })[] = [
     end: { ...paid, paid: amount - 800 + 995 + 2_100 },
   },
   {
+    name: "pay with 3-D Secure, the charge is corrected later",
+    tell(story) {
+      const payment = story.paid("a", {}, null, "authenticated");
+      story.chargeUpdated(payment);
+    },
+    end: paid,
+  },
+  {
     name: "free of charge by a promotion",
     tell: (story) => story.free("a"),
     end: { ...paid, paid: 0 },

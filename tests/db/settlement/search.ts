@@ -6,6 +6,7 @@
 import assert from "node:assert/strict";
 import type postgres from "postgres";
 import { createTestDatabase, type TestDatabase } from "../../support/database.ts";
+import { firstSeed, randomFrom, runs, shuffledWithDuplicates } from "./runs.ts";
 import { stockShop } from "./shop.ts";
 import type { Move } from "./story.ts";
 
@@ -126,11 +127,39 @@ async function checkRepeats(
 }
 
 /** Plays the moves in a given sequence (an index may come again) and returns the hash of the end. */
-export async function play(tx: Tx, moves: Move[], sequence: number[], orderIds: string[]): Promise<string> {
+async function play(tx: Tx, moves: Move[], sequence: number[], orderIds: string[]): Promise<string> {
   const [row] = await tx`select search.play(${
     json(tx, moves)
   }, ${sequence}::integer[], ${orderIds}::uuid[]) as hash`;
   return String(row?.["hash"]);
+}
+
+/**
+ * Plays seeded random orders, each event once and up to twice more, and fails with the seed when two end differently.
+ * `inspect` runs at the end of the first.
+ */
+export async function sample(
+  tx: Tx,
+  moves: Move[],
+  orderIds: string[],
+  inspect: () => Promise<void>,
+): Promise<void> {
+  let expected: string | null = null;
+  let hash = "";
+  for (let seed = firstSeed; seed < firstSeed + runs; seed++) {
+    const sequence = shuffledWithDuplicates(moves.length, randomFrom(seed));
+    await tx`savepoint attempt`;
+    const end = await play(tx, moves, sequence, orderIds);
+    if (expected === null) {
+      expected = await describe(tx, orderIds);
+      hash = end;
+      await inspect();
+    } else if (end !== hash) {
+      const other = await describe(tx, orderIds);
+      assert.equal(other, expected, `CONVERGENCE_SEED=${seed}: ${names(moves, sequence)}`);
+    }
+    await tx`rollback to savepoint attempt; release savepoint attempt`.simple();
+  }
 }
 
 /** The state as text with one value a line, for comparing. */

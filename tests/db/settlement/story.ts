@@ -163,8 +163,13 @@ export class Story {
     };
   }
 
-  #succeeded(payment: Payment): void {
-    this.tell("charge.succeeded", this.#charge(payment));
+  #succeeded(payment: Payment, threeDSecure: string | null = null): void {
+    this.tell("charge.succeeded", {
+      ...this.#charge(payment),
+      payment_method_details: {
+        card: { three_d_secure: threeDSecure === null ? null : { result: threeDSecure } },
+      },
+    });
     this.tell("payment_intent.succeeded", {
       ...this.#intent(payment),
       amount_received: payment.amount,
@@ -173,17 +178,33 @@ export class Story {
   }
 
   /** A card is charged and the session completes. */
-  paid(session: string, extras: Extras = {}, recoveredFrom: string | null = null): Payment {
+  paid(
+    session: string,
+    extras: Extras = {},
+    recoveredFrom: string | null = null,
+    threeDSecure: string | null = null,
+  ): Payment {
     this.wait();
     const fields = this.session(session, extras);
     const payment = this.payment(session, Number(fields["amount_total"]));
-    this.#succeeded(payment);
+    this.#succeeded(payment, threeDSecure);
     this.tell("checkout.session.completed", {
       ...fields,
       payment_intent: payment.id,
       recovered_from: recoveredFrom === null ? null : this.id("cs_test", recoveredFrom),
     });
     return payment;
+  }
+
+  /** Stripe corrects what it knows of a charge. */
+  chargeUpdated(payment: Payment): void {
+    const created = this.#at;
+    this.wait();
+    this.tell("charge.updated", {
+      ...this.#charge(payment),
+      created,
+      receipt_url: "https://pay.stripe.com/receipts/corrected",
+    });
   }
 
   /** A promotion covers everything. */
