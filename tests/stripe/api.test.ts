@@ -126,6 +126,22 @@ test("what Stripe has and the stand-in has not is answered 501 by name, and not 
   assert.match((await invoices.json()).error.message, /`POST \/v1\/invoices`/);
 });
 
+test("amounts too small to charge, the search API and Connect are refused as such", async () => {
+  await using stand = await standIn();
+  const small = await refusal(stand.stripe.paymentIntents.create({ amount: 49, currency: "usd" }));
+  assert.equal(small.code, "amount_too_small");
+  const cheap = await post(
+    stand.url,
+    "/v1/checkout/sessions",
+    SESSION.replace("unit_amount]=500", "unit_amount]=10"),
+  );
+  assert.equal((await cheap.json()).error.code, "amount_too_small");
+  const search = await refusal(stand.stripe.charges.search({ query: "amount>1" }));
+  assert.equal(search.statusCode, 501);
+  const connect = await refusal(stand.stripe.customers.list({}, { stripeAccount: "acct_1" }));
+  assert.match(connect.message, /Connect/);
+});
+
 test("an older Stripe-Version may still send payment_method_types", async () => {
   await using stand = await standIn();
   const answer = await post(

@@ -141,6 +141,18 @@ test("webhooks: an endpoint that fails for long is disabled, and works again onc
   assert.equal(hook.received.length, failures + 1);
 });
 
+test("webhooks: an event that one endpoint never takes is given up in the end", async () => {
+  await using stand = await standIn({ pace: { retryDelaysMs: [20], giveUpAfterMs: 0 } });
+  await using hook = new Receiver();
+  hook.answer = ({ type }) => new Response(null, { status: type === "product.created" ? 500 : 200 });
+  await stand.stripe.webhookEndpoints.create({ url: hook.url, enabled_events: ["*"] });
+  await stand.stripe.products.create({ name: "Poison" });
+  await stand.stripe.customers.create({});
+  assert.equal((await stand.control("POST", "flush")).status, 200);
+  const failed = (await stand.stripe.events.list({ delivery_success: false })).data;
+  assert.deepEqual(failed.map(({ type }) => type), ["product.created"]);
+});
+
 test("webhooks: an endpoint that does not answer is tried again until it does", async () => {
   await using stand = await standIn();
   const { stripe, control } = stand;

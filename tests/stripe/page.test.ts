@@ -202,6 +202,46 @@ test("the page refuses forms from elsewhere, unknown fields, broken JSON and unk
   assert.equal((await html(`${stand.url}/favicon.ico`)).status, 404);
 });
 
+test("saved cards: kept when the shopper ticks the box, offered next time, and to nobody else", async () => {
+  await using stand = await standIn();
+  const { stripe } = stand;
+  const customer = await stripe.customers.create({ email: "sam@example.com", name: "Sam" });
+  const options: Parameters<typeof shirt>[0] = {
+    customer: customer.id,
+    customer_update: { address: "auto", name: "auto", shipping: "auto" },
+    saved_payment_method_options: { payment_method_save: "enabled" },
+    shipping_address_collection: { allowed_countries: ["US"] },
+  };
+  const first = await open(stand, options);
+  assert.ok((await html(first.url)).text.includes("Save my payment details"));
+  const home = { line1: "9 Elm St", city: "Ames", state: "IA", postal_code: "50010", country: "US" };
+  await confirm(first.url, {
+    ...SHOPPER,
+    name: "Samuel",
+    save: true,
+    shipping_name: "Samuel",
+    shipping_address: home,
+  });
+  const [card] = (await stripe.customers.listPaymentMethods(customer.id)).data;
+  assert.equal(card?.allow_redisplay, "always");
+  const updated = await stripe.customers.retrieve(customer.id);
+  assert.ok(updated.deleted !== true);
+  assert.equal(updated.name, "Samuel");
+  assert.equal(updated.shipping?.address?.line1, "9 Elm St");
+
+  const second = await open(stand, options);
+  assert.match((await html(second.url)).text, /Visa •••• 4242/);
+  const { card: _card, ...rest } = SHOPPER;
+  const saved = { ...rest, shipping_address: home, saved_method: card?.id };
+  assert.equal((await confirm(second.url, saved)).body.status, "complete");
+  assert.equal((await stripe.charges.list({ customer: customer.id })).data.length, 2);
+
+  const stranger = await stripe.customers.create({ email: "other@example.com" });
+  const third = await open(stand, { ...options, customer: stranger.id });
+  assert.ok(!(await html(third.url)).text.includes("4242"));
+  assert.equal((await confirm(third.url, saved)).status, 400);
+});
+
 test("a receipt shows what was paid", async () => {
   await using stand = await standIn();
   const session = await open(stand);

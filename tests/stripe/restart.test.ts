@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { DatabaseSync } from "node:sqlite";
 import { eventually } from "../support/poll.ts";
 import { Receiver } from "./receiver.ts";
 import { clientOf, shirt, TEST_KEY } from "./stand_in.ts";
@@ -119,5 +120,24 @@ test("the stand-in ends when its parent is gone (stdin closes), and says which p
     new RegExp(`Port ${port} is in use.*LOCAL_STRIPE_PORT`),
   );
   assert.equal((await process.closeStdin()).code, 0);
+  await Deno.remove(dir, { recursive: true });
+});
+
+test("state that another version wrote is refused with the way out, not misread", async () => {
+  const dir = await Deno.makeTempDir();
+  const first = await started(dir);
+  await first.terminate();
+  const db = new DatabaseSync(`${dir}/stripe/stripe.db`);
+  db.exec("pragma user_version = 99");
+  db.close();
+  const second = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", MAIN.href],
+    env: { LOCAL_STRIPE_PORT: "0", LOCAL_DIR: dir },
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  }).output();
+  assert.equal(second.code, 1);
+  assert.match(new TextDecoder().decode(second.stderr), /another version .* --fresh/);
   await Deno.remove(dir, { recursive: true });
 });

@@ -1,3 +1,4 @@
+import { StateVersionError } from "./core/store.ts";
 import { startStripe } from "./server.ts";
 
 /** Runs the stand-in until its parent dies (stdin closes) or it is told to stop. */
@@ -20,6 +21,10 @@ async function main(): Promise<void> {
       console.error(
         `Port ${port} is in use: stop what listens there, or set LOCAL_STRIPE_PORT to another port.`,
       );
+      Deno.exit(1);
+    }
+    if (error instanceof StateVersionError) {
+      console.error(error.message);
       Deno.exit(1);
     }
     throw error;

@@ -39,8 +39,9 @@ export interface RunningStripe {
 }
 
 const DEFAULT_PACE: Pace = {
-  retryDelaysMs: [1000, 2000, 4000, 8000, 15_000, 30_000],
-  disableAfterMs: 30 * 60_000,
+  retryDelaysMs: [1000, 2000, 4000, 8000, 15_000, 30_000, 60_000],
+  disableAfterMs: 3 * 3600_000,
+  giveUpAfterMs: 3 * 3600_000,
   deliveryTimeoutMs: 20_000,
   refundMs: 1000,
   bankDebitMs: 60_000,

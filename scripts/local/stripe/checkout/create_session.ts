@@ -3,6 +3,7 @@ import { type Context, need } from "../core/context.ts";
 import { fullShipping } from "../core/address_fields.ts";
 import { invalidRequest, resourceMissing, unsupported } from "../core/errors.ts";
 import { newId } from "../core/ids.ts";
+import { checkSmallest } from "../core/money.ts";
 import { createPrice, unitAmount } from "../resources/prices.ts";
 import { createProduct } from "../resources/products.ts";
 import { createShippingRate } from "../resources/shipping_rates.ts";
@@ -249,6 +250,13 @@ export function createSession(context: Context, params: SessionCreate): Stripe.C
     shippingRate: typeof options[0]?.shipping_rate === "string" ? options[0].shipping_rate : null,
     taxAddress: null,
     recoveryToken: null,
+    customerUpdate: {
+      address: params.customer_update?.address === "auto",
+      name: params.customer_update?.name === "auto",
+      shipping: params.customer_update?.shipping === "auto",
+    },
+    offersSaving: params.saved_payment_method_options?.payment_method_save === "enabled",
+    savesMethod: false,
   };
   const base: Stripe.Checkout.Session = {
     id,
@@ -329,7 +337,7 @@ export function createSession(context: Context, params: SessionCreate): Stripe.C
     permissions: null,
     phone_number_collection: { enabled: params.phone_number_collection?.enabled ?? false },
     recovered_from: null,
-    saved_payment_method_options: null,
+    saved_payment_method_options: savedMethodOptions(params),
     setup_intent: null,
     shipping_address_collection: params.shipping_address_collection === undefined ? null : {
       allowed_countries: params.shipping_address_collection
@@ -348,10 +356,23 @@ export function createSession(context: Context, params: SessionCreate): Stripe.C
   };
   const discounted = applyDiscount(context, withTotals(context, base, internals), params.discounts?.[0]);
   const session = withTotals(context, discounted, internals);
+  if (session.amount_total !== 0) checkSmallest(session.amount_total ?? 0, currency);
   context.store.put("checkout.session", session);
   context.store.setInternals("session", id, internals);
   context.schedule("expire_session", id, (session.expires_at - context.now) * 1000);
   return session;
+}
+
+function savedMethodOptions(
+  params: SessionCreate,
+): Stripe.Checkout.Session.SavedPaymentMethodOptions | null {
+  const options = params.saved_payment_method_options;
+  if (params.customer === undefined && options === undefined) return null;
+  return {
+    allow_redisplay_filters: options?.allow_redisplay_filters ?? ["always"],
+    payment_method_remove: options?.payment_method_remove ?? null,
+    payment_method_save: options?.payment_method_save ?? null,
+  };
 }
 
 function initialDetails(

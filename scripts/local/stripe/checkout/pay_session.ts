@@ -4,9 +4,8 @@ import { type Context, idOf, need } from "../core/context.ts";
 import { invalidRequest } from "../core/errors.ts";
 import { type Attempt, completeChallenge, confirmIntent } from "../payments/confirm.ts";
 import { createIntent, saveIntent, sessionOfIntent } from "../payments/intents.ts";
-import { attachToCustomer } from "../payments/payment_methods.ts";
-import { createCustomer } from "../resources/customers.ts";
 import { redeem } from "./discounts.ts";
+import { giveToCustomer, withCustomer } from "./session_customer.ts";
 import type { SessionInternals } from "./session_internals.ts";
 import { withTotals } from "./totals.ts";
 
@@ -20,6 +19,8 @@ export interface ShopperDetails {
   shippingAddress?: AddressInput;
   acceptsTerms?: boolean;
   acceptsPromotions?: boolean;
+  /** Keep the payment method for the customer's next purchase. */
+  savesMethod?: boolean;
 }
 
 /** What remains of the shopper's details between the challenge and its end. */
@@ -66,6 +67,7 @@ function writeDetails(context: Context, { session, internals }: Prepared, detail
   const next: SessionInternals = {
     ...internals,
     taxAddress: shippingAddress === undefined ? address : fullAddress(shippingAddress),
+    savesMethod: internals.offersSaving && details.savesMethod === true,
   };
   const name = details.name ?? details.shippingName ?? null;
   const changed: Stripe.Checkout.Session = {
@@ -146,19 +148,6 @@ function intentFor(context: Context, { session, internals }: Prepared): Stripe.P
   });
 }
 
-function ensureCustomer(context: Context, session: Stripe.Checkout.Session): Stripe.Checkout.Session {
-  if (session.customer !== null || session.customer_creation !== "always") return session;
-  const details = session.customer_details;
-  const customer = createCustomer(context, {
-    email: details?.email ?? null,
-    name: details?.name ?? null,
-    phone: details?.phone ?? null,
-    address: details?.address ?? null,
-    metadata: {},
-  });
-  return { ...session, customer: customer.id };
-}
-
 /** Requirements the page checks before it sends anything, held here for every other way in. */
 function checkConsent(session: Stripe.Checkout.Session, details: ShopperDetails): void {
   if (session.consent_collection?.terms_of_service === "required" && details.acceptsTerms !== true) {
@@ -169,7 +158,7 @@ function checkConsent(session: Stripe.Checkout.Session, details: ShopperDetails)
 /** A free order needs no payment. */
 function completeWithoutPayment(context: Context, prepared: Prepared): Stripe.Checkout.Session {
   const session: Stripe.Checkout.Session = {
-    ...ensureCustomer(context, prepared.session),
+    ...withCustomer(context, prepared.session, prepared.internals),
     payment_status: "no_payment_required",
     status: "complete",
     url: null,
@@ -231,11 +220,12 @@ function concludeAttempt(
   attempt: Attempt,
 ): Stripe.Checkout.Session {
   if (attempt.kind === "declined" || attempt.kind === "action_required") return session;
-  const withCustomer = ensureCustomer(context, session);
-  const customer = idOf(withCustomer.customer);
-  if (customer !== null) linkCustomer(context, attempt.intent, customer);
+  const internals = needInternals(context, session.id);
+  const owned = withCustomer(context, session, internals);
+  const customer = idOf(owned.customer);
+  if (customer !== null) giveToCustomer(context, attempt.intent, customer, internals.savesMethod);
   const completed: Stripe.Checkout.Session = {
-    ...withCustomer,
+    ...owned,
     payment_status: attempt.kind === "succeeded" ? "paid" : "unpaid",
     status: "complete",
     url: null,
@@ -244,18 +234,6 @@ function concludeAttempt(
   redeem(context, completed);
   context.emit("checkout.session.completed", completed);
   return completed;
-}
-
-/** A new customer gets the payment, and the payment method when it is to be used again. */
-function linkCustomer(context: Context, intent: Stripe.PaymentIntent, customer: string): void {
-  const current = need(context, "payment_intent", intent.id);
-  context.store.put("payment_intent", { ...current, customer });
-  const charge = context.store.get("charge", idOf(current.latest_charge) ?? "");
-  if (charge !== undefined) context.store.put("charge", { ...charge, customer });
-  const method = context.store.get("payment_method", idOf(current.payment_method) ?? "");
-  if (method !== undefined && method.customer === null && current.setup_future_usage !== null) {
-    attachToCustomer(context, method, customer);
-  }
 }
 
 /** An asynchronous payment of a session was decided. */

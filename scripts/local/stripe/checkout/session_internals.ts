@@ -36,6 +36,11 @@ export interface SessionInternals {
   /** Where the parcel goes, known once the shopper typed it; tax needs it. */
   taxAddress: Stripe.Address | null;
   recoveryToken: string | null;
+  /** Which of the customer's details the page may overwrite. */
+  customerUpdate: { address: boolean; name: boolean; shipping: boolean };
+  /** The page has a box "Save my payment details", and whether it was ticked. */
+  offersSaving: boolean;
+  savesMethod: boolean;
 }
 
 /** Applies a change to metadata: null removes a key. */

@@ -1,6 +1,6 @@
 import { API_VERSION, CLI_FIXTURE_VERSION, isOlderVersion, isVersion } from "./api_version.ts";
 import type { Context } from "./context.ts";
-import { ApiError, invalidRequest } from "./errors.ts";
+import { ApiError, invalidRequest, unsupported } from "./errors.ts";
 import { expand, expandPaths, type Includable } from "./expand.ts";
 import { decodeForm, type FormMap } from "./form.ts";
 import { Idempotency } from "./idempotency.ts";
@@ -80,6 +80,7 @@ export class Api {
         throw injected(fault.status);
       }
       this.#checkKey(request);
+      if (request.headers.has("stripe-account")) throw unsupported("Connect (the `Stripe-Account` header)");
       this.#checkRate();
       if (body.length > MAX_BODY_LENGTH) {
         throw new ApiError(413, { type: "invalid_request_error", message: "The request body is too large." });

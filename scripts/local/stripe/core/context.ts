@@ -10,6 +10,8 @@ export interface Pace {
   retryDelaysMs: readonly number[];
   /** An endpoint that fails for this long without one success is disabled, as Stripe does after days. */
   disableAfterMs: number;
+  /** An event that could not be delivered for this long is given up. */
+  giveUpAfterMs: number;
   /** A delivery that takes longer counts as failed. */
   deliveryTimeoutMs: number;
   /** How long a pending refund of test card …7726 and a failing one of …5126 take. */

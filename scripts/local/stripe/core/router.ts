@@ -176,6 +176,7 @@ export class Router {
 
   /** The route and the ids in the path; Stripe's 404 when there is none, our 501 for what is left out on purpose. */
   find(method: string, path: string): { route: Route; ids: string[] } {
+    if (method === "GET" && /^\/v1\/\w+\/search$/.test(path)) throw unsupported("the search API");
     const ids: string[] = [];
     let node: Node | undefined = this.#root;
     for (const part of path.split("/").slice(1)) {

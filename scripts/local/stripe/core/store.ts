@@ -35,6 +35,14 @@ create table if not exists tasks (
 create index if not exists tasks_due on tasks (due_at);
 `;
 
+/** Counts up whenever what is kept changes its shape. */
+const STATE_VERSION = 1;
+
+/** The state on disk does not fit this program. */
+export class StateVersionError extends Error {
+  override name = "StateVersionError";
+}
+
 /** How a list is filtered: a dotted path into the object, and the value it must have. */
 export type Filter = readonly [path: string, value: string | number | boolean];
 export interface CreatedRange {
@@ -100,6 +108,7 @@ export class Store {
     this.#db.exec(
       "pragma cache_size = -16000; pragma wal_autocheckpoint = 1000; pragma temp_store = memory;",
     );
+    this.#checkVersion(file);
     this.#db.exec(SCHEMA);
     for (const [kind, path] of INDEXED_PATHS) {
       const name = `ix_${kind}_${path}`.replaceAll(".", "_");
@@ -107,6 +116,20 @@ export class Store {
         `create index if not exists ${name} on objects (${jsonPath(path)}, seq) where kind = '${kind}'`,
       );
     }
+  }
+
+  /** Refuses a file that another version of the stand-in wrote, rather than misreading it. */
+  #checkVersion(file: string | null): void {
+    const written = Number(this.#db.prepare("pragma user_version").get()?.user_version ?? 0);
+    const [{ tables = 0 } = {}] = this.#db.prepare("select count(*) as tables from sqlite_master").all();
+    if (written === STATE_VERSION || tables === 0) {
+      this.#db.exec(`pragma user_version = ${STATE_VERSION}`);
+      return;
+    }
+    this.#db.close();
+    throw new StateVersionError(
+      `${file} was written by another version of the Stripe stand-in: start with \`deno task dev --fresh\`, or remove the file`,
+    );
   }
 
   close(): void {

@@ -12,6 +12,7 @@ interface DueDelivery {
   attempts: number;
   type: string;
   body: string;
+  created: number;
 }
 
 /** One attempt, as `/_control/deliveries` shows it. */
@@ -30,7 +31,6 @@ export interface Attempt {
 }
 
 const CONCURRENCY = 16;
-const MAX_ATTEMPTS = 40;
 const RESPONSE_EXCERPT = 300;
 
 /** Delivers queued events to webhook endpoints, with retries that outlive a restart. */
@@ -82,7 +82,7 @@ export class DeliveryQueue {
     const free = CONCURRENCY - this.#inFlight.size;
     if (free <= 0) return;
     const due = this.#store.rows<DueDelivery>(
-      `select d.id, d.event_id, d.endpoint_id, d.attempts, e.type, e.body
+      `select d.id, d.event_id, d.endpoint_id, d.attempts, e.type, e.body, e.created
        from deliveries d join events e on e.id = d.event_id
        where d.state = 'pending' and d.next_at <= ? order by d.next_at, d.id limit ?`,
       Date.now(),
@@ -159,7 +159,7 @@ export class DeliveryQueue {
       );
       const delivered = outcome.status >= 200 && outcome.status < 300;
       if (delivered) this.#succeed(delivery.id, endpoint.id, attempt);
-      else this.#retryLater(delivery.id, endpoint, attempt);
+      else this.#retryLater(delivery, endpoint, attempt);
     });
   }
 
@@ -204,16 +204,16 @@ export class DeliveryQueue {
     }
   }
 
-  #retryLater(id: number, endpoint: Stripe.WebhookEndpoint, attempt: number): void {
+  #retryLater(delivery: DueDelivery, endpoint: Stripe.WebhookEndpoint, attempt: number): void {
     const delays = this.#pace.retryDelaysMs;
     const delay = delays[Math.min(attempt, delays.length) - 1] ?? 1000;
-    const state = attempt >= MAX_ATTEMPTS ? "given_up" : "pending";
+    const tooOld = Date.now() - delivery.created * 1000 > this.#pace.giveUpAfterMs;
     this.#store.run(
       "update deliveries set attempts = ?, next_at = ?, state = ? where id = ?",
       attempt,
       Date.now() + delay,
-      state,
-      id,
+      tooOld ? "given_up" : "pending",
+      delivery.id,
     );
     const internals = this.#store.internals("webhook_endpoint", endpoint.id);
     if (internals === undefined) return;

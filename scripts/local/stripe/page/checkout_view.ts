@@ -4,6 +4,7 @@ import { type Context, idOf } from "../core/context.ts";
 import { MERCHANT } from "../core/merchant.ts";
 import { formatMoney } from "../core/money.ts";
 import type { SessionInternals } from "../checkout/session_internals.ts";
+import { savedCards } from "../checkout/session_customer.ts";
 import { document, footer } from "./layout.ts";
 import { summaryView } from "./summary_view.ts";
 
@@ -297,10 +298,31 @@ ${input}
 </div>`;
 }
 
-function paymentSection(session: Stripe.Checkout.Session): Html {
+const BRAND_NAMES: Record<string, string> = { amex: "American Express", jcb: "JCB", unionpay: "UnionPay" };
+
+function savedChoice(method: Stripe.PaymentMethod, checked: boolean): Html {
+  const { brand = "", last4 = "", exp_month = 0, exp_year = 0 } = method.card ?? {};
+  const name = BRAND_NAMES[brand] ?? brand.slice(0, 1).toUpperCase() + brand.slice(1);
+  return html`
+    <label
+      class="choice"><input type="radio" name="method" value="card" data-saved="${method.id}" ${checked
+        ? html`checked`
+        : null}><span class="choice-text"><span>${name} •••• ${last4}</span><span class="line-note">Expires ${String(
+          exp_month,
+        ).padStart(2, "0")}/${exp_year % 100}</span></span></label>
+  `;
+}
+
+function paymentSection(
+  context: Context,
+  session: Stripe.Checkout.Session,
+  internals: SessionInternals,
+): Html {
   const types = session.payment_method_types;
-  const choice = types.length < 2 ? null : html`<fieldset class="choices methods">
+  const saved = types.includes("card") ? savedCards(context, session) : [];
+  const choice = types.length + saved.length < 2 ? null : html`<fieldset class="choices methods">
 <legend class="visually-hidden">Payment method</legend>
+${saved.map((method, index) => savedChoice(method, index === 0))}
 ${
     types.map((type, index) =>
       html`
@@ -317,6 +339,14 @@ ${
 ${choice}
 ${types.includes("card") ? cardFields(session) : null}
 ${types.filter((type) => type !== "card").map(bankFields)}
+${
+    internals.offersSaving
+      ? html`
+        <label class="check"
+          data-save><input type="checkbox" name="save"><span>Save my payment details for next time</span></label>
+      `
+      : null
+  }
 </section>`;
 }
 
@@ -377,7 +407,9 @@ export function checkoutView(
 ${contactSection(session)}
 ${deliverySection(session)}
 ${shippingSection(context, session, internals)}
-<div data-payment ${session.amount_total === 0 ? html`hidden` : null}>${paymentSection(session)}</div>
+<div data-payment ${session.amount_total === 0 ? html`hidden` : null}>${
+      paymentSection(context, session, internals)
+    }</div>
 ${consent(session)}
 <p class="message" role="alert" id="message"></p>
 <button class="pay" type="submit" data-state="idle"><span class="pay-label">${payLabel(session)}</span><span

@@ -8,6 +8,7 @@ import { formatMoney } from "../core/money.ts";
 import { applyDiscount, codeProblem } from "../checkout/discounts.ts";
 import { expireOnTime, recoverSession } from "../checkout/expire_session.ts";
 import { endChallenge, needInternals, needOpenSession, paySession } from "../checkout/pay_session.ts";
+import { savedCards } from "../checkout/session_customer.ts";
 import { withTotals } from "../checkout/totals.ts";
 import { createPaymentMethod } from "../payments/payment_methods.ts";
 import { challengeDone, challengeView, receiptView } from "./challenge_view.ts";
@@ -119,9 +120,15 @@ export class HostedPages {
   }
 
   #confirm(id: string, form: FormMap): object {
-    const { details, method } = readConfirmation(form);
+    const { details, method, savedMethod } = readConfirmation(form);
     const attempt = this.#inContext((context) =>
-      paySession(context, id, details, () => createPaymentMethod(context, method))
+      paySession(
+        context,
+        id,
+        details,
+        () =>
+          savedMethod === null ? createPaymentMethod(context, method) : savedCard(context, id, savedMethod),
+      )
     );
     // The failed attempt is a fact by now: only its answer is an error.
     if (attempt.kind === "declined") throw attempt.error;
@@ -183,6 +190,14 @@ function withPromotion(
     throw invalidRequest(problem ?? "This code is invalid.", "promotion_code");
   }
   return applyDiscount(context, session, { promotion_code: found.id });
+}
+
+/** A saved card, if it is one the page of this session offers. */
+function savedCard(context: Context, sessionId: string, id: string): Stripe.PaymentMethod {
+  const session = need(context, "checkout.session", sessionId);
+  const card = savedCards(context, session).find((method) => method.id === id);
+  if (card === undefined) throw invalidRequest("This card is not saved here.", "saved_method");
+  return card;
 }
 
 function successUrl(session: Stripe.Checkout.Session): string {

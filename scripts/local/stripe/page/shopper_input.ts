@@ -31,6 +31,8 @@ type FieldName =
   | "name"
   | "phone"
   | "promotions"
+  | "save"
+  | "saved_method"
   | "shipping_address"
   | "shipping_name"
   | "terms";
@@ -48,6 +50,8 @@ const confirmParams = paramsOf<Record<FieldName, unknown>>()({
   shipping_address: address,
   terms: truth,
   promotions: truth,
+  save: truth,
+  saved_method: text(),
 });
 
 const updateParams = paramsOf<
@@ -63,6 +67,8 @@ const updateParams = paramsOf<
 export interface Confirmation {
   details: ShopperDetails;
   method: MethodInput;
+  /** One of the customer's saved cards instead. */
+  savedMethod: string | null;
 }
 
 /** Reads the page's JSON, told apart from a hostile one by the same checks the API has. */
@@ -73,6 +79,7 @@ export function readConfirmation(form: FormMap): Confirmation {
     email: value.email,
     acceptsTerms: value.terms ?? false,
     acceptsPromotions: value.promotions ?? false,
+    savesMethod: value.save ?? false,
     ...(value.name === undefined ? {} : { name: value.name }),
     ...(value.phone === undefined ? {} : { phone: value.phone }),
     ...(billing === undefined ? {} : { billingAddress: billing }),
@@ -93,7 +100,7 @@ export function readConfirmation(form: FormMap): Confirmation {
       ? {}
       : { us_bank_account: { account_number: value.account_number } }),
   };
-  return { details, method };
+  return { details, method, savedMethod: value.saved_method ?? null };
 }
 
 /** A change the shopper makes before paying. */

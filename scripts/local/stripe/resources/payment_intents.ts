@@ -21,12 +21,11 @@ import {
 import { datedListParams, listRoute, type Route, route } from "../core/router.ts";
 import { changedMetadata } from "../checkout/session_internals.ts";
 import { recordChargeBalance } from "../payments/charges.ts";
+import { checkSmallest } from "../core/money.ts";
 import { type Attempt, confirmIntent } from "../payments/confirm.ts";
 import { createIntent, saveIntent } from "../payments/intents.ts";
 import { createPaymentMethod, usePaymentMethod } from "../payments/payment_methods.ts";
 import { methodInputShape } from "./payment_methods.ts";
-
-const noParams = paramsOf<unknown>()({});
 
 const methodOptions = map({
   card: map({ request_three_d_secure: oneOf("any", "automatic", "challenge") }, {
@@ -263,6 +262,7 @@ export const paymentIntentRoutes: Route[] = [
   route("POST", "/v1/payment_intents", createParams, (context, params) => {
     const older = (params as { payment_method_types?: string[] }).payment_method_types;
     const types = older ?? params.allowed_payment_method_types ?? ["card"];
+    checkSmallest(params.amount, params.currency, "amount");
     const foreign = types.find((type) => !["card", "sepa_debit", "us_bank_account", "link"].includes(type));
     if (foreign !== undefined) throw unsupported(`the payment method type \`${foreign}\``);
     if (params.customer !== undefined) need(context, "customer", params.customer, "customer");
@@ -350,7 +350,4 @@ export const paymentIntentRoutes: Route[] = [
       unsupported: ["customer_account"],
     }),
   ),
-  route("GET", "/v1/payment_intents/search", noParams, () => {
-    throw unsupported("the search API");
-  }),
 ];

@@ -67,6 +67,12 @@ function methodOf() {
   return panel instanceof HTMLElement ? panel.dataset.methodPanel ?? "card" : "card";
 }
 
+/** The saved card that was chosen, or "" for new details. */
+function savedOf() {
+  const chosen = form.querySelector('input[name="method"]:checked');
+  return chosen instanceof HTMLInputElement ? chosen.dataset.saved ?? "" : "";
+}
+
 /** @param {string} name */
 function isChecked(name) {
   const box = form.querySelector(`input[name="${name}"]`);
@@ -85,7 +91,8 @@ function confirmation() {
     method,
     email: valueOf("email"),
     ...filled({ name, phone: valueOf("phone"), shipping_name: valueOf("shipping_name") }),
-    ...(method === "card" && !free
+    ...filled({ saved_method: savedOf() }),
+    ...(method === "card" && !free && savedOf() === ""
       ? {
         card: {
           number: valueOf("card_number"),
@@ -101,6 +108,7 @@ function confirmation() {
     shipping_address: shipping,
     terms: isChecked("terms"),
     promotions: isChecked("promotions"),
+    save: isChecked("save"),
   };
 }
 
@@ -216,8 +224,12 @@ function bindMethods() {
   const show = () => {
     const method = methodOf();
     for (const panel of form.querySelectorAll("[data-method-panel]")) {
-      if (panel instanceof HTMLElement) panel.hidden = panel.dataset.methodPanel !== method;
+      if (panel instanceof HTMLElement) {
+        panel.hidden = panel.dataset.methodPanel !== method || (method === "card" && savedOf() !== "");
+      }
     }
+    const save = form.querySelector("[data-save]");
+    if (save instanceof HTMLElement) save.hidden = method !== "card" || savedOf() !== "";
   };
   for (const choice of form.querySelectorAll('input[name="method"]')) choice.addEventListener("change", show);
   show();
