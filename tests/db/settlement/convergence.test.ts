@@ -9,9 +9,9 @@ import { Story } from "./story.ts";
 /** Seconds between two happenings. Events of one second are the hardest: no time tells them apart. */
 const gaps: Record<string, number> = { "in the same second": 0, "a second apart": 1, "days apart": 200_000 };
 /** Up to this many events a life is searched at every gap each time; longer ones when a thorough run is asked for. */
-const shortLife = 5;
+const shortLife = 4;
 /** Longer than this and the everyday run tries random orders instead of all. */
-const longLife = 7;
+const longLife = 6;
 
 const database = await searchDatabase();
 
