@@ -9,30 +9,48 @@ export interface Rendered {
   html: string;
 }
 
-/** Paragraphs of plain text; `lines` stay lines. */
-export type Block = string | { lines: string[] };
+/** Where a mail leads to. */
+export interface Links {
+  /** Without a trailing slash. */
+  siteUrl: string;
+  /** Back to the unpaid order; null when the mail is about no order. */
+  resumeUrl: string | null;
+}
+
+/** Paragraphs of plain text; `lines` stay lines, a link is one of our own. */
+export type Block = string | { lines: string[] } | { label: string; url: string };
 
 /** The shop's name as customers know it. */
 export const shopName = "KCT Menswear";
 
 /** Renders the same blocks as text and as HTML. */
 export function renderBlocks(subject: string, blocks: Block[]): Rendered {
-  const lined = [...blocks, `Your ${shopName} team`].map((block) =>
-    typeof block === "string" ? [block] : block.lines
-  );
-  const paragraphs = lined.map((lines) => `<p>${lines.map(escapeHtml).join("<br>")}</p>`).join("\n");
+  const all = [...blocks, `Your ${shopName} team`];
   return {
     // A subject is a header line; a line break in a name must not start another one.
     subject: subject.replace(/\s+/g, " ").trim(),
-    text: `${lined.map((lines) => lines.join("\n")).join("\n\n")}\n`,
+    text: `${all.map(asText).join("\n\n")}\n`,
     html: `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>${escapeHtml(subject)}</title></head>
 <body style="margin:0;padding:24px;background:#f6f5f2;color:#1f2430;font:16px/1.5 Georgia,serif">
 <div style="max-width:560px;margin:auto;padding:24px;background:#fff">
-${paragraphs}
+${all.map(asHtml).join("\n")}
 </div></body></html>
 `,
   };
+}
+
+function asText(block: Block): string {
+  if (typeof block === "string") return block;
+  return "url" in block ? `${block.label}: ${block.url}` : block.lines.join("\n");
+}
+
+function asHtml(block: Block): string {
+  if (typeof block !== "string" && "url" in block) {
+    return `<p><a href="${escapeHtml(block.url)}">${escapeHtml(block.label)}</a></p>`;
+  }
+  const lines = typeof block === "string" ? [block] : block.lines;
+  return `<p>${lines.map(escapeHtml).join("<br>")}</p>`;
 }
 
 /** An amount in minor units as people write it; currencies without cents are known to Intl. */

@@ -1,7 +1,7 @@
 /** The registry of mails to customers: one line and one file per template. */
 import type { Notification } from "../rpc.ts";
 import { duplicatePaymentRefunded } from "./duplicate_payment_refunded.ts";
-import type { Rendered } from "./layout.ts";
+import type { Links, Rendered } from "./layout.ts";
 import { orderCancelled } from "./order_cancelled.ts";
 import { orderConfirmation } from "./order_confirmation.ts";
 import { orderShipped } from "./order_shipped.ts";
@@ -9,7 +9,7 @@ import { orderUnfulfillable } from "./order_unfulfillable.ts";
 import { paymentFailed } from "./payment_failed.ts";
 import { refundIssued } from "./refund_issued.ts";
 
-type Template = (notification: Notification, siteUrl: string) => Rendered;
+type Template = (notification: Notification, links: Links) => Rendered;
 
 const templates: Record<string, Template> = {
   order_confirmation: orderConfirmation,
@@ -28,10 +28,10 @@ export const templateNames: readonly string[] = Object.keys(templates);
  * Renders a notification.
  * @throws when there is no such template.
  */
-export function renderMail(notification: Notification, siteUrl: string): Rendered {
+export function renderMail(notification: Notification, links: Links): Rendered {
   const template = Object.hasOwn(templates, notification.template)
     ? templates[notification.template]
     : undefined;
   if (template === undefined) throw new Error(`there is no mail template ${notification.template}`);
-  return template(notification, siteUrl);
+  return template(notification, links);
 }

@@ -1,4 +1,5 @@
 /** Mails a customer through Resend, once: the provider replays the answer of a key it has seen. */
+import { resumeLink } from "../checkout/resume_link.ts";
 import { renderMail } from "../emails/mod.ts";
 import { done, type JobHandler, textField } from "./outcome.ts";
 import { postMail } from "./resend.ts";
@@ -16,7 +17,12 @@ export const sendMail: JobHandler = async (job, { env, rpc, fetch, now }) => {
   }
   if (recipient === null) return { kind: "retry", error: "no address is known yet" };
 
-  const mail = { from: env.emailFrom, to: recipient, ...renderMail(notification, env.siteUrl) };
+  // Counted from the job's birth: a repeat must be the same mail, or the provider refuses its key.
+  const resumeUrl = notification.order_id === null
+    ? null
+    : await resumeLink(notification.order_id, env, Date.parse(job.created_at));
+  const links = { siteUrl: env.siteUrl, resumeUrl };
+  const mail = { from: env.emailFrom, to: recipient, ...renderMail(notification, links) };
   const answer = await postMail(mail, `notification_${id}`, { resend: env.resend, fetch, now });
   switch (answer.kind) {
     case "sent":
