@@ -139,12 +139,14 @@ async function submit() {
   setState("busy");
   try {
     const { ok, answer } = await post("confirm", confirmation());
-    if (!ok) refuse(answer.error);
+    // An answer that got lost on its way here may have paid: the session knows.
+    if (answer.error?.code === "checkout_session_not_open") await followState(answer.error);
+    else if (!ok) refuse(answer.error);
     else if (answer.status === "requires_action") openChallenge(answer.challenge_url);
     else finish(answer.redirect);
   } catch {
     refuse({
-      message: "We could not reach the payment server. You have not been charged. Please try again.",
+      message: "We could not reach the payment server. Please try again: you will not be charged twice.",
       field: null,
     });
   }
@@ -160,20 +162,20 @@ function openChallenge(url) {
 globalThis.addEventListener("message", (event) => {
   if (event.origin !== globalThis.location.origin || event.data !== "challenge-ended") return;
   challenge.close();
-  void afterChallenge();
+  void followState({ message: "Your payment could not be verified. Please try again.", field: null });
 });
 
 challenge.addEventListener("cancel", () => {
   refuse({ message: "The verification was cancelled. You have not been charged.", field: null });
 });
 
-async function afterChallenge() {
+/** Goes where the session stands by now; `otherwise` is said when it was not paid.
+ * @param {{ message: string, field: string | null }} otherwise */
+async function followState(otherwise) {
   const response = await fetch(`${base}/state`);
   const state = await response.json();
   if (state.status === "complete") finish(state.redirect);
-  else {refuse(
-      state.error ?? { message: "Your payment could not be verified. Please try again.", field: null },
-    );}
+  else refuse(state.error ?? otherwise);
 }
 
 /** Sends a change of the cart and shows what it made of the order.
