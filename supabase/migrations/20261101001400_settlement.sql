@@ -207,9 +207,10 @@ begin
   v_paid := s.id is not null;
 
   select
-    count(*) filter (where cs.status = 'open') as open,
+    -- A state that this code does not know holds the stock: it must not be taken for an end.
+    count(*) filter (where cs.status not in ('complete', 'expired')) as open,
     count(*) filter (
-      where cs.status = 'complete' and cs.payment_status = 'unpaid' and not cs.async_payment_failed
+      where cs.status = 'complete' and cs.payment_status not in ('paid', 'no_payment_required') and not cs.async_payment_failed
         and coalesce(pi.status, '') <> 'succeeded'
     ) as processing,
     count(*) filter (where cs.async_payment_failed) as failed,

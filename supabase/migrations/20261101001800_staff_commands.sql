@@ -81,7 +81,7 @@ as $$
   ) then 0 else coalesce((select p.amount_received from public.payments p where p.id = p_payment_id and p.status = 'succeeded'), 0)
     - coalesce((
       select sum(r.amount) from public.refunds r
-      where r.payment_id = p_payment_id and r.status in ('pending', 'requires_action', 'succeeded')
+      where r.payment_id = p_payment_id and r.status not in ('failed', 'canceled')
     ), 0)
     - coalesce((
       -- Asked for, and not yet visible as a refund.
