@@ -3,7 +3,7 @@ import postgres from "postgres";
 import { deliver, endingOf } from "./arrange.ts";
 import { randomFrom } from "./runs.ts";
 import { explore, searchDatabase, undone } from "./search.ts";
-import { attachSession, beginOrder } from "./shop.ts";
+import { attachment, attachSession, beginOrder } from "./shop.ts";
 import { type Move, Story } from "./story.ts";
 
 const database = await searchDatabase(1_000);
@@ -31,6 +31,40 @@ Deno.test("webhook, success page and reconciler give one result in every order",
     await explore(tx, moves, [story.frame.orderId], async () => {
       const end = await endingOf(tx, story);
       assert.deepEqual([end.status, end.mails, end.stock], ["paid", ["order_confirmation"], [998, 0, 2]]);
+    });
+  });
+});
+
+for (const end of ["paid", "expired"] as const) {
+  Deno.test(`events that overtake the checkout's own attach change nothing: ${end}`, async () => {
+    await undone(sql, async (tx) => {
+      const story = new Story(await beginOrder(tx), 1, "T");
+      if (end === "paid") story.paid("a");
+      else {
+        story.declined("a");
+        story.expired("a");
+      }
+      const moves: Move[] = [attachment(story, "a"), ...story.moves];
+      await explore(tx, moves, [story.frame.orderId], async () => {
+        const { status, stock } = await endingOf(tx, story);
+        assert.deepEqual([status, stock], [end, end === "paid" ? [998, 0, 2] : [1_000, 0, 0]]);
+      });
+    });
+  });
+}
+
+Deno.test("staff may cancel at any moment of a payment: the money goes back, the goods stay", async () => {
+  await undone(sql, async (tx) => {
+    const story = new Story(await beginOrder(tx), 1, "T");
+    await attachSession(tx, story, "a");
+    story.refunded(story.paid("a"), "1", 25_800);
+    // Whether the confirmation was sent before is the one thing that depends on the moment: here it always was.
+    await tx`select private.queue_notification(${story.frame.orderId}, 'order_confirmation')`;
+    const moves: Move[] = [...story.moves, { call: "cancel", order_number: story.frame.orderNumber }];
+    await explore(tx, moves, [story.frame.orderId], async () => {
+      const end = await endingOf(tx, story);
+      assert.deepEqual([end.status, end.fulfillment, end.stock], ["refunded", "cancelled", [1_000, 0, 0]]);
+      assert.deepEqual(end.jobs, ["expire_checkout_session:a", "refund_payment:cancelled:a"]);
     });
   });
 });

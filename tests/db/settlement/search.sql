@@ -43,7 +43,7 @@ begin
     -- The path an order took differs with the order of events, and shall: what happened to it shall not.
     'audit', (
       select jsonb_agg(jsonb_build_array(e.order_id, e.kind, e.data) order by e.order_id, e.kind, e.data)
-      from public.order_events e where e.kind not in ('status_changed', 'stock_committed', 'stock_released')
+      from public.order_events e where e.kind not in ('status_changed', 'stock_committed', 'stock_released', 'checkout_session_created', 'cancel_order')
     ),
     'events', (select jsonb_agg(jsonb_build_array(e.id, e.status, e.ignored_reason, e.last_error) order by e.id) from public.webhook_events e)
   );
@@ -60,6 +60,7 @@ begin
       to_timestamp((p_move ->> 'at')::bigint), null, '{}', p_move -> 'facts', p_move ->> 'ignored', null, '[]'
     ) ->> 'outcome'
     when 'read' then public.apply_stripe_facts(p_move -> 'facts', 'order_status', to_timestamp((p_move ->> 'at')::bigint)) ->> 'applied'
+    when 'attach' then public.attach_checkout_session((p_move ->> 'order_id')::uuid, (p_move ->> 'attempt')::integer, p_move -> 'fact') ->> 'status'
     when 'settle' then private.settle_order((p_move ->> 'order_id')::uuid, 'reconcile')
     when 'cancel' then public.cancel_order(p_move ->> 'order_number') ->> 'ok'
   end;
@@ -94,7 +95,9 @@ begin
   for m in select x from jsonb_array_elements(p_moves) x loop
     perform search.move(m);
   end loop;
-  perform private.apply_facts(m -> 'facts', to_timestamp((m ->> 'at')::bigint), m ->> 'id');
+  if m ? 'facts' then
+    perform private.apply_facts(m -> 'facts', to_timestamp((m ->> 'at')::bigint), coalesce(m ->> 'id', 'repeat'));
+  end if;
   return search.hash(p_order_ids);
 end;
 $$;

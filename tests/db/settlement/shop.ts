@@ -1,8 +1,8 @@
 /** A shop to settle orders in: one product, orders that wait for their money, sessions attached. */
 import type postgres from "postgres";
-import { checkoutSessionFacts } from "../../../supabase/functions/_shared/stripe_events/checkout_session.ts";
+import { checkoutSessionFact } from "../../../supabase/functions/_shared/stripe_events/checkout_session.ts";
 import type Stripe from "stripe";
-import { eventOf, type Frame, Story } from "./story.ts";
+import { eventOf, type Frame, type Move, type Story } from "./story.ts";
 
 /** SKU of the shop's only variant. */
 export const SKU = "COAT-GRY-L";
@@ -57,8 +57,8 @@ export async function beginOrder(sql: Db, quantity = 2, livemode = false): Promi
   };
 }
 
-/** Attaches an open session, as the checkout does with Stripe's answer; the first attempt is 1, the second 2. */
-export async function attachSession(sql: Db, story: Story, name: string, attempt = 1): Promise<void> {
+/** The move that attaches an open session, as the checkout does with Stripe's answer. */
+export function attachment(story: Story, name: string, attempt = 1): Move {
   const open = {
     ...story.session(name, {}, attempt),
     status: "open",
@@ -70,9 +70,16 @@ export async function attachSession(sql: Db, story: Story, name: string, attempt
     url: `https://checkout.stripe.com/c/pay/${name}`,
   };
   const event = eventOf("checkout.session.completed", `evt_attach_${name}`, 0, open);
-  const [fact] = checkoutSessionFacts(event.data.object as Stripe.Checkout.Session);
+  const fact = checkoutSessionFact(event.data.object as Stripe.Checkout.Session);
+  return { call: "attach", order_id: story.frame.orderId, attempt, fact };
+}
+
+/** Attaches an open session; the first attempt is 1, the second 2. */
+export async function attachSession(sql: Db, story: Story, name: string, attempt = 1): Promise<void> {
   if (attempt > 1) await sql`update public.orders set attempt = ${attempt} where id = ${story.frame.orderId}`;
-  await sql`select public.attach_checkout_session(${story.frame.orderId}, ${attempt}, ${
-    sql.json(JSON.parse(JSON.stringify(fact)))
+  const move = attachment(story, name, attempt);
+  if (move.call !== "attach") throw new Error("not an attachment");
+  await sql`select public.attach_checkout_session(${move.order_id}, ${attempt}, ${
+    sql.json(JSON.parse(JSON.stringify(move.fact)))
   })`;
 }

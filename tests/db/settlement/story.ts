@@ -3,7 +3,7 @@
  * together. One story is one order; each call appends the events of one happening in Stripe's own order.
  */
 import type Stripe from "stripe";
-import type { Fact } from "../../../supabase/functions/_shared/stripe_events/facts.ts";
+import type { CheckoutSessionFact, Fact } from "../../../supabase/functions/_shared/stripe_events/facts.ts";
 import { translate } from "../../../supabase/functions/_shared/stripe_events/mod.ts";
 
 /** What the checkout froze. */
@@ -20,6 +20,7 @@ export interface Frame {
 export type Move =
   | { call: "event"; id: string; type: string; livemode: boolean; at: number; facts: Fact[] }
   | { call: "read"; at: number; facts: Fact[] }
+  | { call: "attach"; order_id: string; attempt: number; fact: CheckoutSessionFact }
   | { call: "settle"; order_id: string }
   | { call: "cancel"; order_number: string };
 
