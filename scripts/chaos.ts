@@ -26,6 +26,7 @@ async function main(args: string[]): Promise<number> {
     console.log(usage);
     return values.help ? 0 : 2;
   }
+  surviveLostConnections();
   const dir = await Deno.makeTempDir({ prefix: "kct-chaos-" });
   const world = await startWorld(dir);
   const reports: RunReport[] = [];
@@ -41,9 +42,23 @@ async function main(args: string[]): Promise<number> {
     }
   } finally {
     await world.stop();
-    await Deno.remove(dir, { recursive: true });
   }
+  const failed = reports.some(({ violations }) => violations.length > 0);
+  if (failed) console.log(`\nThe logs of the processes and the database are in ${dir}`);
+  else await Deno.remove(dir, { recursive: true });
   return summary(reports);
+}
+
+/** The database client fails outside of any promise of ours when the server dies under it; here that happens all the time. */
+export function surviveLostConnections(): void {
+  const ofClient = (error: unknown) =>
+    error instanceof Error && String(error.stack).includes("/postgres/src/");
+  globalThis.addEventListener("error", (event) => {
+    if (ofClient(event.error)) event.preventDefault();
+  });
+  globalThis.addEventListener("unhandledrejection", (event) => {
+    if (ofClient(event.reason)) event.preventDefault();
+  });
 }
 
 function print(report: RunReport, number: number, runs: number): void {

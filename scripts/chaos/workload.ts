@@ -21,6 +21,7 @@ export interface Story {
 const skus = ["SHIRT-OXF-BLU-M", "SHIRT-OXF-WHT-M", "KNIT-CRW-OAT-M", "COAT-CML-M"];
 const good = "4242424242424242";
 const declined = "4000000000000002";
+const queryTimeoutMs = 3_000;
 
 /** Stories of one run. */
 export function planStories(random: Random, count: number): Story[] {
@@ -96,7 +97,7 @@ async function refundInDashboard(world: World, sessionId: string): Promise<void>
 async function untilPaid(world: World, orderId: string): Promise<void> {
   for (let look = 0; look < 12; look++) {
     try {
-      const [row] = await world.sql`select paid_at from public.orders where id = ${orderId}`;
+      const [row] = await inTime(world.sql`select paid_at from public.orders where id = ${orderId}`);
       if (row?.paid_at) return;
     } catch {
       // The server is down; it comes back.
@@ -113,8 +114,11 @@ async function command(
   amount: number | null = null,
 ) {
   try {
-    if (name === "cancel_order") await world.sql`select public.cancel_order(${order}, 'chaos')`;
-    else await world.sql`select public.request_refund(${order}, ${amount}, 'requested_by_customer')`;
+    await inTime(
+      name === "cancel_order"
+        ? world.sql`select public.cancel_order(${order}, 'chaos')`
+        : world.sql`select public.request_refund(${order}, ${amount}, 'requested_by_customer')`,
+    );
   } catch {
     // Refused (not paid, nothing left), or the connection died.
   }
@@ -145,6 +149,17 @@ async function ask<T>(url: string, body: unknown, headers: Record<string, string
     return response.ok ? JSON.parse(text) : null;
   } catch {
     return null;
+  }
+}
+
+/** A query that was written to a dying connection may never be answered. */
+async function inTime<T>(query: PromiseLike<T>): Promise<T> {
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(() => late.reject(new Error("no answer")), queryTimeoutMs);
+  try {
+    return await Promise.race([query, late.promise]);
+  } finally {
+    clearTimeout(timer);
   }
 }
 

@@ -23,9 +23,8 @@ export interface World {
   workerUrl: string;
   stripeUrl: string;
   restUrl: string;
-  mailUrl: string;
-  /** Connections that come back after the server does. */
-  sql: postgres.Sql;
+  /** Connections to the server that runs now: read it anew each time. */
+  readonly sql: postgres.Sql;
   /** Called for every call the functions make; see {@linkcode Passing}. */
   watch: (passing: Passing) => boolean;
   /** Kills with SIGKILL and starts again; settles when it answers. Kills of one victim wait for each other. */
@@ -85,13 +84,13 @@ export async function startWorld(dir: string): Promise<World> {
           LOCAL_DB_URL: dbUrl,
           ...functionEnv(name, keys, proxy, { web: web.url, stripe: stripe.url }),
         },
-        onLine: () => {},
+        onLine: (line) => Deno.writeTextFileSync(join(dir, `${name}.log`), `${line}\n`, { append: true }),
       }),
     );
   };
   await Promise.all((["functions", "worker", "rest"] as const).map(startGateway));
   await ensureWebhookEndpoint(stripe.url, keys.stripe_secret_key, url(ports.functions));
-  const sql = postgres(dbUrl, { max: 4, onnotice: () => {}, connect_timeout: 5, max_lifetime: null });
+  let sql = openPool(dbUrl);
 
   const pending = new Map<Victim, Promise<void>>();
   const revive: Record<Victim, () => Promise<void>> = {
@@ -101,14 +100,20 @@ export async function startWorld(dir: string): Promise<World> {
       Deno.kill(await postmasterPid(dir), "SIGKILL");
       await server.stop();
       server = await restart(dir, dbPort);
+      await reconnect();
     },
     backend: async () => {
-      const pid = await randomBackend(dbUrl);
-      if (pid !== null) Deno.kill(pid, "SIGKILL");
-      await answers(dbUrl);
+      await killBackend(dbUrl);
+      await reconnect();
     },
   };
-  async function replace(name: "functions" | "worker"): Promise<void> {
+  /** What stands in for PostgREST may wait for ever on a connection that died under it; PostgREST does not. */
+  async function reconnect(): Promise<void> {
+    const old = sql;
+    sql = openPool(dbUrl);
+    await Promise.all([replace("rest"), old.end({ timeout: 0 }).catch(() => {})]);
+  }
+  async function replace(name: "functions" | "worker" | "rest"): Promise<void> {
     const child = gateways.get(name);
     if (child !== undefined) {
       Deno.kill(child.pid, "SIGKILL");
@@ -126,8 +131,9 @@ export async function startWorld(dir: string): Promise<World> {
     workerUrl: `${url(ports.worker)}/functions/v1`,
     stripeUrl: stripe.url,
     restUrl: url(ports.rest),
-    mailUrl: `${web.url}/resend`,
-    sql,
+    get sql() {
+      return sql;
+    },
     get watch() {
       return watcher.watch;
     },
@@ -189,24 +195,44 @@ async function restart(dir: string, port: number) {
   }
 }
 
-/** A connection that works for the API right now, if there is one. */
-async function randomBackend(dbUrl: string): Promise<number | null> {
-  const sql = connect(dbUrl);
+function openPool(dbUrl: string): postgres.Sql {
+  return postgres(dbUrl, {
+    max: 4,
+    onnotice: () => {},
+    connect_timeout: 5,
+    max_lifetime: null,
+    backoff: () => 0.1,
+  });
+}
+
+/**
+ * Kills a connection that works for the API right now, if there is one. The server then ends all others, ours too,
+ * and recovers: returns when it answers after that.
+ */
+async function killBackend(dbUrl: string): Promise<void> {
+  const own = connect(dbUrl);
   try {
-    const [row] = await sql<{ pid: number }[]>`
-      select pid from pg_stat_activity where usename = 'authenticator' order by (state = 'active') desc, random() limit 1`;
-    return row?.pid ?? null;
-  } catch {
-    return null;
+    const [row] = await own<{ pid: number; own: number }[]>`
+      select pid, pg_backend_pid() as own from pg_stat_activity where usename = 'authenticator'
+      order by (state = 'active') desc, random() limit 1`;
+    if (row === undefined) return;
+    Deno.kill(row.pid, "SIGKILL");
+    const deadline = Date.now() + restartDeadlineMs;
+    while (Date.now() < deadline && await isAlive(row.own)) await new Promise((wake) => setTimeout(wake, 10));
   } finally {
-    await sql.end({ timeout: 1 });
+    await own.end({ timeout: 0 }).catch(() => {});
   }
+  await answers(dbUrl);
+}
+
+async function isAlive(pid: number): Promise<boolean> {
+  return await Deno.stat(`/proc/${pid}`).then(() => true, () => false);
 }
 
 async function answers(dbUrl: string): Promise<void> {
   const deadline = Date.now() + restartDeadlineMs;
   while (true) {
-    const sql = connect(dbUrl, { connect_timeout: 2 });
+    const sql = connect(dbUrl, { connect_timeout: 2, backoff: () => 0.05 });
     try {
       await sql`select 1`;
       return;
@@ -214,7 +240,7 @@ async function answers(dbUrl: string): Promise<void> {
       if (Date.now() > deadline) throw error;
       await new Promise((wake) => setTimeout(wake, 50));
     } finally {
-      await sql.end({ timeout: 1 }).catch(() => {});
+      await sql.end({ timeout: 0 }).catch(() => {});
     }
   }
 }

@@ -13,6 +13,14 @@ const stored = await loadKeys(dir);
 /** Hosted functions keep running after their answer for work handed to this; here the process simply stays. */
 Object.assign(globalThis, { EdgeRuntime: { waitUntil: (promise: Promise<unknown>) => void promise } });
 
+// The database client writes to a connection that a dying server has just closed, outside of any promise. The
+// request fails by itself; it must not take the process with it.
+globalThis.addEventListener("error", (event) => {
+  if (!String(event.error?.stack).includes("/postgres/src/connection.js")) return;
+  event.preventDefault();
+  console.error(`lost a database connection: ${event.message}`);
+});
+
 const gateway = startGateway({
   port,
   dbUrl: Deno.env.get("LOCAL_DB_URL") ?? "",

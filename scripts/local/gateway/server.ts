@@ -120,6 +120,8 @@ function pool(dbUrl: string, user: string, max: number): postgres.Sql {
     max,
     fetch_types: false,
     connect_timeout: 5,
+    // A server that was killed is back within a second; waiting longer each time would outlast that.
+    backoff: () => 0.1,
     onnotice: () => {},
     connection: { application_name: user, search_path: "public, extensions" },
   });
