@@ -38,6 +38,8 @@ export function forgetCheckout() {
 async function attempt(lines, token, fingerprint) {
   const key = keyFor(fingerprint);
   const store = `${location.origin}/store`;
+  // Lets the API close the page of an earlier bag, so that its pieces are free for this one.
+  const previous = read(NAME, null)?.session?.id;
   const session = await request("/functions/v1/create-checkout-session", {
     method: "POST",
     token,
@@ -46,6 +48,7 @@ async function attempt(lines, token, fingerprint) {
       items: lines.map(({ sku, quantity }) => ({ sku, quantity })),
       success_url: `${store}/success?session_id={CHECKOUT_SESSION_ID}`,
       cancel_url: `${store}/cancelled`,
+      ...(typeof previous === "string" ? { previous_session_id: previous } : {}),
     },
   });
   const held = Object.fromEntries(lines.map(({ sku, quantity }) => [sku, quantity]));
