@@ -2,7 +2,8 @@
 import type postgres from "postgres";
 import type { Ending, Lifecycle } from "./lifecycles.ts";
 import { attachSession, stockOf } from "./shop.ts";
-import type { Move, Story } from "./story.ts";
+import type { Move } from "./moves.ts";
+import type { Story } from "./story.ts";
 
 type Db = postgres.ReservedSql | postgres.Sql;
 

@@ -4,7 +4,8 @@ import { deliver, endingOf } from "./arrange.ts";
 import { randomFrom } from "./runs.ts";
 import { explore, searchDatabase, undone } from "./search.ts";
 import { attachment, attachSession, beginOrder } from "./shop.ts";
-import { type Move, Story } from "./story.ts";
+import type { Move } from "./moves.ts";
+import { Story } from "./story.ts";
 
 const database = await searchDatabase(1_000);
 const { sql } = database;

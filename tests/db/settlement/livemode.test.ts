@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { deliver } from "./arrange.ts";
 import { searchDatabase, undone } from "./search.ts";
 import { attachSession, beginOrder } from "./shop.ts";
-import { type Move, Story } from "./story.ts";
+import type { Move } from "./moves.ts";
+import { Story } from "./story.ts";
 
 const database = await searchDatabase();
 const { sql } = database;

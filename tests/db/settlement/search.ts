@@ -8,7 +8,7 @@ import type postgres from "postgres";
 import { createTestDatabase, type TestDatabase } from "../../support/database.ts";
 import { firstSeed, randomFrom, runs, shuffledWithDuplicates } from "./runs.ts";
 import { stockShop } from "./shop.ts";
-import type { Move } from "./story.ts";
+import type { Move } from "./moves.ts";
 
 /** A database with the shop and the search functions. */
 export async function searchDatabase(onHand = 10): Promise<TestDatabase> {

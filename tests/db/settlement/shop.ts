@@ -2,7 +2,8 @@
 import type postgres from "postgres";
 import { checkoutSessionFact } from "../../../supabase/functions/_shared/stripe_events/checkout_session.ts";
 import type Stripe from "stripe";
-import { eventOf, type Frame, type Move, type Story } from "./story.ts";
+import { eventOf, type Move } from "./moves.ts";
+import type { Frame, Story } from "./story.ts";
 
 /** SKU of the shop's only variant. */
 export const SKU = "COAT-GRY-L";

@@ -3,7 +3,8 @@ import type Stripe from "stripe";
 import { deliver } from "./arrange.ts";
 import { searchDatabase, undone } from "./search.ts";
 import { attachSession, beginOrder } from "./shop.ts";
-import { delivery, Story } from "./story.ts";
+import { delivery } from "./moves.ts";
+import { Story } from "./story.ts";
 
 const database = await searchDatabase();
 const { sql } = database;

@@ -3,7 +3,8 @@ import type postgres from "postgres";
 import { arrange, deliver, endingOf } from "./arrange.ts";
 import { searchDatabase, undone } from "./search.ts";
 import { beginOrder } from "./shop.ts";
-import { delivery, type Payment, Story } from "./story.ts";
+import { delivery } from "./moves.ts";
+import { type Payment, Story } from "./story.ts";
 
 const database = await searchDatabase();
 const { sql } = database;
