@@ -5,11 +5,15 @@ import { createTestDatabase } from "../../support/database.ts";
 import { asRole } from "../../support/role.ts";
 import {
   addVariants,
+  applyFacts,
+  attachSession,
   beginCheckout,
   type Begun,
   isRefusal,
   levels,
   type Refusal,
+  refusalOf,
+  sessionFact,
   tryCheckout,
   violations,
 } from "./cart_support.ts";
@@ -120,6 +124,54 @@ Deno.test("begin_checkout() gives 500 concurrent mixed carts over 20 SKUs all or
     assert.ok(lines.length > 0);
     for (const line of lines) assert.ok(line.available < line.requested && line.available >= 0);
   }
+  assert.deepEqual(await violations(database.sql), []);
+});
+
+Deno.test("buying, paying, expiring, resuming and counting stock side by side lose nothing and wait for nobody in a circle", async () => {
+  await using database = await createTestDatabase();
+  await using pool = poolOf(database.url);
+  const skus = ["BUSY-1", "BUSY-2", "BUSY-3", "BUSY-4"];
+  await addVariants(database.sql, skus.map((sku) => ({ sku, onHand: 60 })));
+  const random = seeded(7);
+  const plans = Array.from({ length: 240 }, (_, at) => ({
+    key: `key-${at % 200}`,
+    items: skus.filter(() => random() < 0.6).map((sku) => ({ sku, quantity: 1 })),
+    ending: random(),
+  })).map((plan) => plan.items.length > 0 ? plan : { ...plan, items: [{ sku: "BUSY-1", quantity: 1 }] });
+  const deadlocksBefore = await deadlocks(database.sql);
+
+  const buy = async ({ key, items, ending }: (typeof plans)[number]): Promise<string> => {
+    const begun = await tryCheckout(pool.sql, { items, key, velocityMode: "enforce", ip: "203.0.113.9" });
+    if (isRefusal(begun)) return begun.sqlstate;
+    const session = await attachSession(pool.sql, begun, { id: `cs_${begun.order_id}_${begun.attempt}` });
+    if (ending < 0.5) {
+      const paid = {
+        id: session.id,
+        status: "complete",
+        payment_status: "paid",
+        payment_id: `pi_${begun.order_id}`,
+      };
+      await applyFacts(pool.sql, [sessionFact(begun, paid)]);
+      return "paid";
+    }
+    if (ending < 0.8) {
+      await applyFacts(pool.sql, [sessionFact(begun, { id: session.id, status: "expired" })]);
+      await pool.sql`select public.resume_checkout(${begun.order_id}, 1860, 3660)`.catch(refusalOf);
+      return "resumed";
+    }
+    return "open";
+  };
+  const counting = Array.from(
+    { length: 60 },
+    (_, at) => adjust(pool.sql, skus[at % skus.length] ?? "", at % 2 === 0 ? 1 : -1),
+  );
+  const endings = await Promise.all([...plans.map(buy), ...counting.map((done) => done.then(String))]);
+
+  assert.ok(
+    endings.includes("paid") && endings.includes("resumed") && endings.includes("open"),
+    endings.join(),
+  );
+  assert.equal(await deadlocks(database.sql), deadlocksBefore);
   assert.deepEqual(await violations(database.sql), []);
 });
 
