@@ -113,7 +113,7 @@ export class StripeCli {
     const ready = Promise.withResolvers<string>();
     const answers: Listener["answers"] = [];
     let said = "";
-    const read = async (stream: ReadableStream<Uint8Array>) => {
+    const read = async (stream: Deno.ChildProcess["stdout"]) => {
       let rest = "";
       for await (const chunk of stream.pipeThrough(new TextDecoderStream())) {
         said += chunk;

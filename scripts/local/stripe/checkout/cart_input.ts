@@ -1,0 +1,132 @@
+import type Stripe from "stripe";
+import { type Context, need } from "../core/context.ts";
+import { invalidRequest } from "../core/errors.ts";
+import { newId } from "../core/ids.ts";
+import { createPrice, unitAmount } from "../resources/prices.ts";
+import { createProduct } from "../resources/products.ts";
+import { createShippingRate } from "../resources/shipping_rates.ts";
+import { changedMetadata, type SessionLine } from "./session_internals.ts";
+import type { LineItemInput, SessionCreate } from "./session_params.ts";
+
+function readLine(context: Context, input: LineItemInput, index: number): SessionLine {
+  const path = `line_items[${index}]`;
+  let price: Stripe.Price;
+  let product: Stripe.Product;
+  if (input.price !== undefined) {
+    price = need(context, "price", input.price, `${path}[price]`);
+    product = need(context, "product", typeof price.product === "string" ? price.product : price.product.id);
+    if (!price.active) {
+      throw invalidRequest(
+        "The price specified is inactive. This field only accepts active prices.",
+        `${path}[price]`,
+      );
+    }
+    if (price.recurring !== null) {
+      throw invalidRequest(
+        "You specified `payment` mode but passed a recurring price. Either switch to `subscription` mode or use only one-time prices.",
+        `${path}[price]`,
+      );
+    }
+  } else if (input.price_data !== undefined) {
+    const data = input.price_data;
+    if (data.product_data === undefined && data.product === undefined) {
+      throw invalidRequest(
+        `You must specify either \`product\` or \`product_data\` when creating a price.`,
+        `${path}[price_data]`,
+      );
+    }
+    product = data.product === undefined
+      ? createProduct(
+        context,
+        { ...data.product_data, name: data.product_data?.name ?? "", active: false },
+        false,
+      )
+      : need(context, "product", data.product, `${path}[price_data][product]`);
+    price = createPrice(context, {
+      active: false,
+      currency: data.currency,
+      product: product.id,
+      taxBehavior: data.tax_behavior ?? "unspecified",
+      unitAmount: unitAmount(data, `${path}[price_data]`),
+      metadata: {},
+      lookupKey: null,
+      nickname: null,
+      recurring: null,
+    }, false);
+  } else {
+    throw invalidRequest(
+      `You must specify either \`price\` or \`price_data\` for each line item.`,
+      path,
+      "parameter_missing",
+    );
+  }
+  if (input.quantity === undefined) {
+    throw invalidRequest(
+      `Quantity is required. Add \`quantity\` to \`${path}\`.`,
+      `${path}[quantity]`,
+      "parameter_missing",
+    );
+  }
+  return {
+    id: newId("line_item"),
+    price,
+    quantity: input.quantity,
+    name: product.name,
+    description: product.description,
+    image: product.images[0] ?? null,
+    metadata: changedMetadata({}, input.metadata),
+    taxInclusive: price.tax_behavior === "inclusive",
+  };
+}
+
+/** The lines of a new session and their common currency. */
+export function readLines(
+  context: Context,
+  params: SessionCreate,
+): { lines: SessionLine[]; currency: string } {
+  if (params.line_items === undefined || params.line_items.length === 0) {
+    throw invalidRequest("`line_items` is required in `payment` mode.", "line_items", "parameter_missing");
+  }
+  const lines = params.line_items.map((line, index) => readLine(context, line, index));
+  const currency = lines[0]?.price.currency ?? "usd";
+  if (lines.some((line) => line.price.currency !== currency)) {
+    throw invalidRequest(
+      "You specified multiple currencies: all prices in `line_items` must have the same currency.",
+      "line_items",
+    );
+  }
+  if (params.currency !== undefined && params.currency !== currency) {
+    throw invalidRequest(`The currency of \`line_items\` (${currency}) must match \`currency\`.`, "currency");
+  }
+  return { lines, currency };
+}
+
+/** The shipping options, their inline rates made real. */
+export function readShippingOptions(
+  context: Context,
+  options: SessionCreate["shipping_options"],
+  currency: string,
+): Stripe.Checkout.Session.ShippingOption[] {
+  return (options ?? []).map((option, index) => {
+    const path = `shipping_options[${index}]`;
+    let rate: Stripe.ShippingRate;
+    if (option.shipping_rate !== undefined) {
+      rate = need(context, "shipping_rate", option.shipping_rate, `${path}[shipping_rate]`);
+    } else if (option.shipping_rate_data !== undefined) {
+      rate = createShippingRate(context, option.shipping_rate_data);
+    } else {
+      throw invalidRequest(
+        "You must specify either `shipping_rate` or `shipping_rate_data`.",
+        path,
+        "parameter_missing",
+      );
+    }
+    if (rate.fixed_amount?.currency !== currency) {
+      throw invalidRequest(
+        `The shipping rate's currency (${rate.fixed_amount?.currency}) must match the session's currency (${currency}).`,
+        path,
+      );
+    }
+    return { shipping_amount: rate.fixed_amount.amount, shipping_rate: rate.id };
+  });
+}
