@@ -58,6 +58,10 @@ export interface Kill {
   victim: Victim;
 }
 
+/** How long a plan waits for a transaction to strike, and how long a server may take to come back. */
+const watchMs = 1_500;
+const restartMs = 8_000;
+
 const victims: readonly Victim[] = ["functions", "worker", "postgres", "backend"];
 
 /** A plan of kills over a run that lasts about `spanMs`. */
@@ -127,21 +131,21 @@ async function killWhileSettling(
 ): Promise<void> {
   const sql = connect(world.dbUrl);
   const watcher = connect(world.dbUrl);
-  try {
-    await sql.begin(async (tx) => {
-      await tx`select 1 from public.inventory_levels for update`;
-      const deadline = Date.now() + 1_500;
-      while (Date.now() < deadline && !stopped.aborted) {
-        const [blocked] = await watcher`
-          select pid from pg_stat_activity where wait_event_type = 'Lock' and usename = 'authenticator' limit 1`;
-        // Awaited with the row still locked: the kill must not find the transaction done.
-        if (blocked !== undefined) return await strike();
-        await new Promise((wake) => setTimeout(wake, 10));
-      }
-    });
-  } catch {
-    // The server went away, by this kill or by another.
-  } finally {
-    await Promise.allSettled([sql.end({ timeout: 1 }), watcher.end({ timeout: 1 })]);
-  }
+  const over = Promise.withResolvers<void>();
+  const hold = sql.begin(async (tx) => {
+    await tx`select 1 from public.inventory_levels for update`;
+    const deadline = Date.now() + watchMs;
+    while (Date.now() < deadline && !stopped.aborted) {
+      const [blocked] = await watcher`
+        select pid from pg_stat_activity where wait_event_type = 'Lock' and usename = 'authenticator' limit 1`;
+      // Awaited with the row still locked: the kill must not find the transaction done.
+      if (blocked !== undefined) return over.resolve(await strike());
+      await new Promise((wake) => setTimeout(wake, 10));
+    }
+  });
+  // A transaction whose server has died may never come to an end, and a query to a dying server neither.
+  const late = setTimeout(() => over.resolve(), watchMs + restartMs);
+  await Promise.race([hold.catch(() => {}), over.promise]);
+  clearTimeout(late);
+  await Promise.allSettled([sql.end({ timeout: 0 }), watcher.end({ timeout: 0 })]);
 }
