@@ -128,7 +128,9 @@ class StandIn {
     const url = new URL(request.url);
     const { pathname } = url;
     if (pathname === "/v1/stripecli/sessions") return this.#listeners.createSession(this.#baseUrl);
-    if (pathname.startsWith("/v1/stripecli/listen/")) return this.#listeners.connect(request);
+    if (pathname.startsWith("/v1/stripecli/listen/")) {
+      return this.#listeners.connect(request, pathname.split("/").at(-1) ?? "");
+    }
     if (pathname.startsWith("/v1/") || pathname.startsWith("/v2/")) return this.#api.handle(request, url);
     if (pathname.startsWith("/_control/")) return this.#control.handle(request, url);
     return this.#pages.handle(request, url);
@@ -181,9 +183,10 @@ class StandIn {
   }
 
   #resend(event: StoredEvent, endpoint: string | null): void {
-    if (endpoint === null && this.#listeners.count > 0) {
+    if (endpoint === null) {
+      const connected = this.#listeners.count > 0;
       this.#listeners.send(event, JSON.stringify(event));
-      return;
+      if (connected) return;
     }
     const targets = endpoint === null ? this.#queue.endpointsFor(event.type).map(({ id }) => id) : [endpoint];
     for (const target of targets) this.#queue.enqueue(event.id, target);
