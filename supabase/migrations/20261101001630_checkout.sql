@@ -95,7 +95,14 @@ comment on function private.reopen_checkout(uuid, integer, integer) is
   'A new attempt of an unpaid order at today''s prices: holds stock again (KCSTK when it is gone or no longer sold) and counts up the attempt. The caller has locked the order.';
 revoke execute on function private.reopen_checkout(uuid, integer, integer) from public, anon, authenticated;
 
-create function private.find_checkout(p_idempotency_key text, p_lines jsonb, p_email text, p_session_seconds integer, p_hold_seconds integer) returns jsonb
+create function private.find_checkout(
+  p_idempotency_key text,
+  p_lines jsonb,
+  p_email text,
+  p_superseded jsonb,
+  p_session_seconds integer,
+  p_hold_seconds integer
+) returns jsonb
 language plpgsql
 security definer
 set search_path = ''
@@ -113,15 +120,20 @@ begin
     or (p_idempotency_key like 'guest:%' and o.session_id is null and lower(o.email) <> lower(p_email)) then
     raise exception 'this Idempotency-Key was used for another cart' using errcode = 'KCIDC';
   end if;
-  if o.status in ('expired', 'payment_failed') then
+  if o.cancelled_at is not null then
+    raise exception 'this order has been cancelled' using errcode = 'KCSTA';
+  elsif o.status in ('expired', 'payment_failed') then
+    if p_superseded is not null then
+      return jsonb_build_object('outcome', 'superseded', 'session_ids', p_superseded);
+    end if;
     perform private.reopen_checkout(o.id, p_session_seconds, p_hold_seconds);
   end if;
   return private.checkout_snapshot(o.id, 'existing');
 end;
 $$;
-comment on function private.find_checkout(text, jsonb, text, integer, integer) is
-  'The order that an Idempotency-Key made before, or null. An expired one gets a new attempt. p_lines as of asked_lines(). KCIDC: the key belongs to another cart.';
-revoke execute on function private.find_checkout(text, jsonb, text, integer, integer) from public, anon, authenticated;
+comment on function private.find_checkout(text, jsonb, text, jsonb, integer, integer) is
+  'The order that an Idempotency-Key made before, or null. An expired one gets a new attempt, unless other pages of the shopper (p_superseded) are to be closed first. p_lines as of asked_lines(). KCIDC: the key belongs to another cart. KCSTA: staff have cancelled the order.';
+revoke execute on function private.find_checkout(text, jsonb, text, jsonb, integer, integer) from public, anon, authenticated;
 
 create function private.open_checkouts(p_user_id uuid, p_session_id text, p_livemode boolean) returns setof public.orders
 language sql
@@ -144,6 +156,21 @@ comment on function private.open_checkouts(uuid, text, boolean) is
   'The unpaid checkouts of a shopper: those of the account, and for guests the one whose session id they present. An e-mail address is no proof of anything and is not looked at.';
 revoke execute on function private.open_checkouts(uuid, text, boolean) from public, anon, authenticated;
 
+create function private.superseded_sessions(p_key text, p_user_id uuid, p_session_id text, p_livemode boolean) returns jsonb
+language sql
+stable
+security definer
+set search_path = ''
+as $$
+  select jsonb_agg(s.id order by s.id)
+  from private.open_checkouts(p_user_id, p_session_id, p_livemode) o
+  join public.checkout_sessions s on s.order_id = o.id
+  where s.status = 'open' and (p_key is null or o.idempotency_key is distinct from p_key)
+$$;
+comment on function private.superseded_sessions(text, uuid, text, boolean) is
+  'Open payment pages of a shopper that a checkout with this key takes the place of, or null.';
+revoke execute on function private.superseded_sessions(text, uuid, text, boolean) from public, anon, authenticated;
+
 create function private.account_customer(p_user_id uuid, p_email text, p_livemode boolean) returns uuid
 language plpgsql
 security definer
@@ -155,13 +182,17 @@ declare
 begin
   -- The account's own address, not the one that this cart names.
   select coalesce(u.email, p_email) into v_email from auth.users u where u.id = p_user_id;
+  if not found then
+    -- Deleted while their token still runs: they go on as a guest.
+    return null;
+  end if;
   insert into public.customers as c (user_id, email, livemode) values (p_user_id, v_email, p_livemode)
   on conflict on constraint customers_user_id_key do update set email = coalesce(excluded.email, c.email)
   returning id into v_id;
   return v_id;
 end;
 $$;
-comment on function private.account_customer(uuid, text, boolean) is 'The customers row of an account, made at its first checkout.';
+comment on function private.account_customer(uuid, text, boolean) is 'The customers row of an account, made at its first checkout. Null when the account is gone.';
 revoke execute on function private.account_customer(uuid, text, boolean) from public, anon, authenticated;
 
 create function public.begin_checkout(
@@ -191,20 +222,25 @@ declare
   v_found jsonb;
   v_cart jsonb;
   v_again uuid;
-  v_superseded text[];
+  v_superseded jsonb;
   v_risk jsonb;
   v_order_id uuid;
 begin
   -- Parallel repeats queue up here and find the order that the first one made.
   if v_key is not null then
     perform pg_advisory_xact_lock(hashtextextended('checkout:' || v_key, 0));
-    v_found := private.find_checkout(v_key, v_lines, p_email, p_session_seconds, p_hold_seconds);
-    if v_found is not null then
-      return v_found;
-    end if;
   end if;
   if p_user_id is not null then
     perform pg_advisory_xact_lock(hashtextextended('checkout-of:' || p_user_id, 0));
+  end if;
+  if p_supersede then
+    v_superseded := private.superseded_sessions(v_key, p_user_id, p_previous_session_id, p_livemode);
+  end if;
+  if v_key is not null then
+    v_found := private.find_checkout(v_key, v_lines, p_email, v_superseded, p_session_seconds, p_hold_seconds);
+    if v_found is not null then
+      return v_found;
+    end if;
   end if;
   v_cart := private.price_cart(p_items);
 
@@ -217,14 +253,8 @@ begin
       return private.checkout_snapshot(v_again, 'existing');
     end if;
   end if;
-  if p_supersede then
-    select array_agg(s.id order by s.id) into v_superseded
-    from private.open_checkouts(p_user_id, p_previous_session_id, p_livemode) o
-    join public.checkout_sessions s on s.order_id = o.id
-    where s.status = 'open';
-    if v_superseded is not null then
-      return jsonb_build_object('outcome', 'superseded', 'session_ids', to_jsonb(v_superseded));
-    end if;
+  if v_superseded is not null then
+    return jsonb_build_object('outcome', 'superseded', 'session_ids', v_superseded);
   end if;
 
   v_risk := private.check_velocity(

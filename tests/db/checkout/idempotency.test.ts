@@ -226,6 +226,54 @@ Deno.test("begin_checkout() asks to end an account's open page before another ca
   assert.deepEqual(await violations(sql), []);
 });
 
+Deno.test("begin_checkout() asks to end an account's open page before an older cart is opened again, and not before it refuses one", async () => {
+  await using database = await world();
+  const { sql } = database;
+  const userId = await addUser(sql);
+  const first = await beginCheckout(sql, { items, userId, key: "one" });
+  await expire(sql, first, await attachSession(sql, first));
+  const second = await beginCheckout(sql, {
+    items: [...items, { sku: "TIE", quantity: 1 }],
+    userId,
+    key: "two",
+  });
+  const session = await attachSession(sql, second);
+
+  const misused = await tryCheckout(sql, { items: [{ sku: "TIE", quantity: 3 }], userId, key: "one" });
+  assert.ok(isRefusal(misused) && misused.sqlstate === "KCIDC");
+  const back = { items, userId, key: "one" };
+  assert.deepEqual(await beginCheckout(sql, back), { outcome: "superseded", session_ids: [session.id] });
+  await expire(sql, second, session);
+  const again = await beginCheckout(sql, { ...back, supersede: false });
+  assert.deepEqual([again.order_id, again.attempt], [first.order_id, 2]);
+  assert.deepEqual(await violations(sql), []);
+});
+
+Deno.test("begin_checkout() without keys ends the page of a changed cart as well", async () => {
+  await using database = await world(5);
+  const { sql } = database;
+  const userId = await addUser(sql);
+  const session = await attachSession(sql, await beginCheckout(sql, { items, userId }));
+  const changed = await beginCheckout(sql, { items: [{ sku: "TIE", quantity: 1 }], userId });
+  assert.deepEqual(changed, { outcome: "superseded", session_ids: [session.id] });
+});
+
+Deno.test("begin_checkout() opens nothing for an order that staff have cancelled", async () => {
+  await using database = await world();
+  const { sql } = database;
+  const begun = await beginCheckout(sql, { items, key: "k" });
+  await sql`select public.cancel_order(${begun.order_number}, 'test')`;
+  const answer = await tryCheckout(sql, { items, key: "k" });
+  assert.ok(isRefusal(answer) && answer.sqlstate === "KCSTA", JSON.stringify(answer));
+});
+
+Deno.test("begin_checkout() takes the token of a deleted account for a guest's", async () => {
+  await using database = await world();
+  const { sql } = database;
+  const begun = await beginCheckout(sql, { items, userId: crypto.randomUUID(), key: "k" });
+  assert.deepEqual([begun.outcome, begun.customer, begun.stripe_customer_id], ["created", null, null]);
+});
+
 Deno.test("begin_checkout() recognises a guest by the session they were sent to, and only by that", async () => {
   await using database = await world(5);
   const { sql } = database;
