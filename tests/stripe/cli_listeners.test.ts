@@ -1,11 +1,26 @@
 import assert from "node:assert/strict";
 import { eventually } from "../support/poll.ts";
-import { standIn } from "./stand_in.ts";
+import { standIn, TEST_KEY } from "./stand_in.ts";
 
 interface Message {
   endpoint: { api_version: string | null };
   event_payload: string;
   webhook_conversation_id: string;
+}
+
+/** Asks for a session as the CLI does. */
+function ask(url: string, key: string, feature = "webhooks"): Promise<Response> {
+  return fetch(`${url}/v1/stripecli/sessions`, {
+    method: "POST",
+    headers: { authorization: `Bearer ${key}` },
+    body: new URLSearchParams({ device_name: "laptop", "websocket_features[]": feature }),
+  });
+}
+
+async function websocketUrl(url: string): Promise<string> {
+  const answer = await ask(url, TEST_KEY);
+  assert.equal(answer.status, 200);
+  return (await answer.json() as { websocket_url: string }).websocket_url;
 }
 
 /** The websocket side of `stripe listen`, as far as it matters for losing nothing. */
@@ -44,8 +59,7 @@ class Cli {
 
 Deno.test("stripe listen: what was not acknowledged comes again after a reconnection, and events in between too", async () => {
   await using stand = await standIn();
-  const answer = await fetch(`${stand.url}/v1/stripecli/sessions`, { method: "POST" });
-  const { websocket_url: url } = await answer.json() as { websocket_url: string };
+  const url = await websocketUrl(stand.url);
   const first = new Cli(url, false);
   await first.opened;
   for (const name of ["acknowledged", "lost"]) await stand.stripe.customers.create({ name });
@@ -67,9 +81,7 @@ Deno.test("stripe listen: what was not acknowledged comes again after a reconnec
 Deno.test("stripe listen: a listener gets each event for the default and for the latest version, another one its own", async () => {
   await using stand = await standIn();
   const connect = async () => {
-    const answer = await fetch(`${stand.url}/v1/stripecli/sessions`, { method: "POST" });
-    const { websocket_url: url } = await answer.json() as { websocket_url: string };
-    const cli = new Cli(url, true);
+    const cli = new Cli(await websocketUrl(stand.url), true);
     await cli.opened;
     return cli;
   };
@@ -80,4 +92,14 @@ Deno.test("stripe listen: a listener gets each event for the default and for the
     assert.deepEqual(cli.received.map(({ endpoint }) => endpoint.api_version), [null, "2026-10-28.endive"]);
     await cli.close();
   }
+});
+
+Deno.test("stripe listen needs a key, and stripe logs tail is told that it is not there", async () => {
+  await using stand = await standIn();
+  const keyless = await ask(stand.url, "pk_test_nothing");
+  assert.equal(keyless.status, 401);
+  await keyless.body?.cancel();
+  const logs = await ask(stand.url, TEST_KEY, "request_logs");
+  assert.equal(logs.status, 501);
+  assert.match((await logs.json()).error.message, /`stripe logs tail`/);
 });

@@ -81,6 +81,7 @@ class StandIn {
     router.add(allRoutes(
       { fixedSecret: options.webhookSecret ?? null, changed: () => this.#queue.forgetEndpoints() },
       (event, endpoint) => this.#resend(event, endpoint),
+      (baseUrl) => this.#listeners.createSession(baseUrl),
     ));
     this.#api = new Api({
       store,
@@ -127,7 +128,6 @@ class StandIn {
   #handle(request: Request): Response | Promise<Response> {
     const url = new URL(request.url);
     const { pathname } = url;
-    if (pathname === "/v1/stripecli/sessions") return this.#listeners.createSession(this.#baseUrl);
     if (pathname.startsWith("/v1/stripecli/listen/")) {
       return this.#listeners.connect(request, pathname.split("/").at(-1) ?? "");
     }

@@ -32,9 +32,9 @@ export class CliListeners {
   }
 
   /** What `POST /v1/stripecli/sessions` answers: where to connect, and the signing secret. */
-  createSession(baseUrl: string): Response {
+  createSession(baseUrl: string): object {
     const id = newId("listener");
-    return Response.json({
+    return {
       websocket_url: `${baseUrl.replace(/^http/, "ws")}/v1/stripecli/listen/${id}`,
       websocket_id: id,
       websocket_authorized_feature: "webhooks",
@@ -43,7 +43,7 @@ export class CliListeners {
       default_version: API_VERSION,
       latest_version: API_VERSION,
       device_token: id,
-    });
+    };
   }
 
   /** Upgrades a CLI's connection; `id` is the session's, the same at each reconnection. */

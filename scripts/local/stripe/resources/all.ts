@@ -7,6 +7,7 @@ import { needInternals } from "../checkout/pay_session.ts";
 import { breakdown, totalsOf } from "../checkout/totals.ts";
 import { chargeRefunds, chargeRoutes } from "./charges.ts";
 import { checkoutSessionRoutes, sessionLineItems } from "./checkout_sessions.ts";
+import { cliSessionRoutes } from "./cli_sessions.ts";
 import { couponRoutes } from "./coupons.ts";
 import { customerRoutes } from "./customers.ts";
 import { disputeRoutes } from "./disputes.ts";
@@ -38,10 +39,15 @@ const accountRoute: Route = route("GET", "/v1/account", paramsOf<unknown>()({}),
 }));
 
 /** Every operation the stand-in has. */
-export function allRoutes(host: EndpointHost, resend: Resend): Route[] {
+export function allRoutes(
+  host: EndpointHost,
+  resend: Resend,
+  openCliSession: (baseUrl: string) => object,
+): Route[] {
   return [
     accountRoute,
     ...chargeRoutes,
+    ...cliSessionRoutes(openCliSession),
     ...checkoutSessionRoutes,
     ...couponRoutes,
     ...customerRoutes,
