@@ -1,6 +1,7 @@
 import postgres from "postgres";
 import { type Stack, startStack } from "../../scripts/local/stack.ts";
 import { createTestDatabase } from "./database.ts";
+import { assertInvariants } from "./invariants.ts";
 
 /** Options of {@linkcode testStack}. */
 export interface TestStackOptions {
@@ -10,6 +11,8 @@ export interface TestStackOptions {
   web?: boolean;
   /** Call `retry-jobs` every two seconds. Off unless true: most tests drive it themselves. */
   jobs?: boolean;
+  /** Hold the database against everything that must always be true when the stack stops. On unless false. */
+  invariants?: boolean;
 }
 
 /** A stack for one test file. */
@@ -41,7 +44,11 @@ export async function testStack(options: TestStackOptions = {}): Promise<TestSta
     });
     const stop = async () => {
       await stack.stop();
-      await cleanUp();
+      try {
+        if (options.invariants !== false) await assertInvariants(database.sql);
+      } finally {
+        await cleanUp();
+      }
     };
     return { ...stack, sql: database.sql, stop, [Symbol.asyncDispose]: stop };
   } catch (error) {
