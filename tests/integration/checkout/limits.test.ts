@@ -1,30 +1,50 @@
 import assert from "node:assert/strict";
+import { resumeToken } from "../../../supabase/functions/_shared/checkout/resume_link.ts";
 import { testStack } from "../../support/stack.ts";
 import { assertInvariants, checkout, control, flush, setAvailable, signUp } from "./shop.ts";
 
-Deno.test("CHECKOUT_RATE_LIMIT answers 429 with a Retry-After that holds", async () => {
-  await using stack = await testStack({ env: { CHECKOUT_RATE_LIMIT: "4" } });
-  const answers = [];
-  for (let at = 0; at < 6; at++) {
-    answers.push(await checkout(stack, { customer_email: `a${at}@example.com` }));
-  }
-  assert.deepEqual(answers.map(({ status }) => status), [201, 201, 201, 201, 429, 429]);
-  const refused = answers[4];
-  assert.equal(refused?.body.error.code, "rate_limited");
-  assert.ok((refused?.retryAfter ?? 0) >= 1 && (refused?.retryAfter ?? 0) <= 75, `${refused?.retryAfter}`);
-  const [orders] = await stack.sql`select count(*)::int as count from public.orders`;
-  assert.equal(orders?.["count"], 4, "a refused request reserves nothing");
-});
+const linkSigningSecret = `limits-${crypto.randomUUID()}`;
 
-Deno.test("limits count an account and an e-mail address beside the network address", async () => {
-  await using stack = await testStack({ env: { CHECKOUT_RATE_LIMIT: "1000" } });
-  await checkout(stack, { customer_email: "Ada@example.com" }, { token: await signUp(stack) });
-  const rows = await stack.sql<{ key: string }[]>`select key from private.rate_limits order by key`;
-  const keys = rows.map(({ key }) => key);
-  assert.equal(keys.length, 3);
-  assert.ok(keys.some((key) => /^checkout:email:[0-9a-f]{16}$/.test(key)), keys.join());
-  assert.ok(keys.some((key) => /^checkout:user:[0-9a-f-]{36}$/.test(key)), keys.join());
-  assert.ok(keys.includes("checkout:127.0.0.1"), keys.join());
+Deno.test("CHECKOUT_RATE_LIMIT is counted per address, account and e-mail address", async (test) => {
+  await using stack = await testStack({
+    env: { CHECKOUT_RATE_LIMIT: "4", LINK_SIGNING_SECRET: linkSigningSecret },
+  });
+
+  await test.step("each in its own bucket, without the e-mail address in its name", async () => {
+    await checkout(stack, { customer_email: "Ada@example.com" }, { token: await signUp(stack) });
+    const rows = await stack.sql<{ key: string }[]>`select key from private.rate_limits order by key`;
+    const keys = rows.map(({ key }) => key);
+    assert.equal(keys.length, 3);
+    assert.ok(keys.some((key) => /^checkout:email:[0-9a-f]{16}$/.test(key)), keys.join());
+    assert.ok(keys.some((key) => /^checkout:user:[0-9a-f-]{36}$/.test(key)), keys.join());
+    assert.ok(keys.includes("checkout:127.0.0.1"), keys.join());
+  });
+
+  await test.step("and over it the answer is 429 with Retry-After, and nothing is reserved", async () => {
+    const answers = [];
+    for (let at = 0; at < 5; at++) {
+      answers.push(await checkout(stack, { customer_email: `a${at}@example.com` }));
+    }
+    assert.deepEqual(answers.map(({ status }) => status), [201, 201, 201, 429, 429]);
+    const refused = answers[4];
+    assert.equal(refused?.body.error.code, "rate_limited");
+    assert.ok((refused?.retryAfter ?? 0) >= 1 && (refused?.retryAfter ?? 0) <= 75, `${refused?.retryAfter}`);
+    const [orders] = await stack.sql`select count(*)::int as count from public.orders`;
+    assert.equal(orders?.["count"], 4);
+  });
+
+  await test.step("links to resume an order are limited as well", async () => {
+    const token = await resumeToken(crypto.randomUUID(), Math.floor(Date.now() / 1000) + 60, {
+      linkSigningSecret,
+    });
+    const statuses = [];
+    for (let at = 0; at < 5; at++) {
+      const response = await fetch(`${stack.functions_url}/resume-checkout?token=${token}`);
+      statuses.push(response.status);
+      await response.body?.cancel();
+    }
+    assert.deepEqual(statuses, [404, 404, 404, 404, 429]);
+  });
 });
 
 Deno.test("card testing over HTTP ends within ten carts, with 429 velocity_exceeded and one alert; 3D Secure is raised for a throw-away mailbox", async () => {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { resumeLink, resumeToken } from "../../../supabase/functions/_shared/checkout/resume_link.ts";
+import { eventually } from "../../support/poll.ts";
 import { testStack } from "../../support/stack.ts";
 import { assertInvariants, checkout, control, flush, sessionsOf, setAvailable, stripeApi } from "./shop.ts";
 
@@ -10,7 +11,11 @@ const items = [{ sku, quantity: 1 }];
 const later = () => Math.floor(Date.now() / 1000) + 600;
 
 Deno.test("resume-checkout leads a link's order on", async (test) => {
-  await using stack = await testStack({ env: { LINK_SIGNING_SECRET: linkSigningSecret } });
+  await using stack = await testStack({
+    env: { LINK_SIGNING_SECRET: linkSigningSecret },
+    web: true,
+    jobs: true,
+  });
   const open = async (token: string, headers: Record<string, string> = {}) => {
     const response = await fetch(
       `${stack.functions_url}/resume-checkout?token=${encodeURIComponent(token)}`,
@@ -146,6 +151,32 @@ Deno.test("resume-checkout leads a link's order on", async (test) => {
     const response = await fetch(link, { redirect: "manual" });
     assert.deepEqual([response.status, response.headers.get("location")], [303, url]);
     assert.equal(response.headers.get("referrer-policy"), "no-referrer");
+  });
+
+  await test.step("from the mail about a payment that failed late", async () => {
+    const late = await checkout(stack, { customer_email: "ada@example.com" });
+    const paid = await control(stack, "pay", {
+      session: late.body.session_id,
+      account_number: "000123456789",
+    });
+    assert.ok(paid.ok, await paid.clone().text());
+    const { payment_intent } = await paid.json();
+    const settled = await control(stack, "settle", { payment_intent, outcome: "failed" });
+    assert.ok(settled.ok, await settled.text());
+    await flush(stack);
+
+    const link = await eventually("the mail with the link", async () => {
+      for await (const entry of Deno.readDir(`${stack.dir}/mails`)) {
+        const text = await Deno.readTextFile(`${stack.dir}/mails/${entry.name}`);
+        const found = /http:\/\/[^\s"\\<]+\/resume-checkout\?token=[\w.-]+/.exec(text);
+        if (found !== null && text.includes(late.body.order_number)) return found[0];
+      }
+      return null;
+    });
+    const response = await fetch(link, { redirect: "manual" });
+    assert.equal(response.status, 303, await response.text());
+    const [row] = await stack.sql`select status, attempt from public.orders where id = ${late.body.order_id}`;
+    assert.deepEqual({ ...row }, { status: "pending", attempt: 2 });
   });
 
   await assertInvariants(stack);
