@@ -1,5 +1,5 @@
 /**
- * `deno task test`: all tests, group by group. Arguments are paths (`tests/db`, `tests/unit/http.test.ts`) and
+ * `deno task test`: all tests, two groups at a time. Arguments are paths (`tests/db`, `tests/unit/http.test.ts`) and
  * options for `deno test` (`--filter name`). The last line says `N passed, N failed`.
  */
 import { relative, resolve } from "node:path";
@@ -17,16 +17,21 @@ interface Group {
   database: boolean;
 }
 
-/** In this order, cheapest first: what breaks early is seen early. */
+/**
+ * Two groups at a time: most of them wait (for a browser, a CLI, a deadline) more than they compute. The longest come
+ * first, so that the lanes end together.
+ */
+const LANES = 2;
+
 const GROUPS: Group[] = [
   { name: "unit", parallel: true, shuffled: true, database: false },
-  { name: "db", parallel: true, shuffled: true, database: true },
-  { name: "stripe", parallel: true, shuffled: false, database: false },
-  { name: "web", parallel: true, shuffled: false, database: false },
-  { name: "integration", parallel: true, shuffled: false, database: true },
-  { name: "local", parallel: false, shuffled: false, database: true },
   { name: "e2e", parallel: false, shuffled: false, database: true },
+  { name: "local", parallel: false, shuffled: false, database: true },
+  { name: "integration", parallel: true, shuffled: false, database: true },
   { name: "stripe_cli", parallel: false, shuffled: false, database: true },
+  { name: "db", parallel: true, shuffled: true, database: true },
+  { name: "web", parallel: true, shuffled: false, database: false },
+  { name: "stripe", parallel: true, shuffled: false, database: false },
 ];
 
 interface Tally {
@@ -44,15 +49,22 @@ const started = performance.now();
 const given = Deno.env.get(ADMIN_URL_VARIABLE);
 let server: Awaited<ReturnType<typeof startTestServer>> | null = null;
 try {
+  const runs: { group: Group; files: string[] }[] = [];
   for (const group of await groupsToRun()) {
     const files = await filesOf(group);
-    if (files.length === 0) continue;
-    if (group.database && given === undefined) server ??= await startTestServer();
-    const tally = await runGroup(group, files, given ?? server?.adminUrl ?? null);
-    total.passed += tally.passed;
-    total.failed += tally.failed;
-    total.skipped += tally.skipped;
+    if (files.length > 0) runs.push({ group, files });
   }
+  if (given === undefined && runs.some(({ group }) => group.database)) server = await startTestServer();
+  const adminUrl = given ?? server?.adminUrl ?? null;
+  const queue = runs.values();
+  await Promise.all(Array.from({ length: LANES }, async () => {
+    for (const { group, files } of queue) {
+      const tally = await runGroup(group, files, adminUrl, runs.length === 1);
+      total.passed += tally.passed;
+      total.failed += tally.failed;
+      total.skipped += tally.skipped;
+    }
+  }));
 } catch (error) {
   if (!(error instanceof StackError)) throw error;
   console.error(`\nThe tests' database could not be made ready:\n${error.message}`);
@@ -104,8 +116,19 @@ async function testFiles(folder: string): Promise<string[]> {
   return files.sort();
 }
 
-async function runGroup(group: Group, files: string[], adminUrl: string | null): Promise<Tally> {
-  console.log(`\n── ${group.name} ${"─".repeat(Math.max(0, 60 - group.name.length))}`);
+/** Runs the files of a group. Beside others its output is held back until it ends, so that it stays in one piece. */
+async function runGroup(
+  group: Group,
+  files: string[],
+  adminUrl: string | null,
+  alone: boolean,
+): Promise<Tally> {
+  const groupStarted = performance.now();
+  const title = `── ${group.name} ${"─".repeat(Math.max(0, 60 - group.name.length))}`;
+  const held: string[] = [title];
+  const print = alone ? console.log : (line: string) => held.push(line);
+  if (alone) console.log(title);
+  else console.log(`${group.name}: running ${files.length} file${files.length === 1 ? "" : "s"} …`);
   const args = ["test", "-A", "--no-check", "--quiet"];
   if (group.parallel) args.push("--parallel");
   if (group.shuffled) args.push("--shuffle");
@@ -119,14 +142,18 @@ async function runGroup(group: Group, files: string[], adminUrl: string | null):
     stderr: "piped",
   }).spawn();
   let tally: Tally | null = null;
-  const follow = async (stream: ReadableStream<Uint8Array<ArrayBuffer>>, print: (line: string) => void) => {
+  const follow = async (stream: ReadableStream<Uint8Array<ArrayBuffer>>) => {
     for await (const line of stream.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream())) {
       tally = readSummary(line) ?? tally;
       print(line);
     }
   };
-  await Promise.all([follow(child.stdout, console.log), follow(child.stderr, console.error)]);
+  await Promise.all([follow(child.stdout), follow(child.stderr)]);
   const { success } = await child.status;
+  if (!alone) {
+    const seconds = ((performance.now() - groupStarted) / 1000).toFixed(0);
+    console.log(`\n${held.join("\n")}\n${group.name} took ${seconds} s\n`);
+  }
   const found: Tally = tally ?? { passed: 0, failed: 0, skipped: 0 };
   // A run that fails without a failed test (a crash, an import that does not resolve) is a failure all the same.
   if (!success && found.failed === 0) found.failed = 1;
