@@ -1,9 +1,13 @@
 /** Interval offline; on a real project pg_cron calls once a minute. */
 const TICK_MS = 2_000;
 
-/** Calls `retry-jobs` again and again, as pg_cron does on a real project; returns the way to stop it. */
-export function startJobTicker(apiUrl: string, secretKey: string): () => Promise<void> {
+/**
+ * Calls `retry-jobs` again and again, as pg_cron does on a real project; returns the way to stop it. The first call is
+ * over when this returns: it carries settings of the environment into the database.
+ */
+export async function startJobTicker(apiUrl: string, secretKey: string): Promise<() => Promise<void>> {
   const stopped = new AbortController();
+  await tick(apiUrl, secretKey, stopped.signal);
   const loop = async () => {
     while (!stopped.signal.aborted) {
       await pause(TICK_MS, stopped.signal);

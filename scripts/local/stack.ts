@@ -181,7 +181,7 @@ async function startParts(
       options.warmUp === false ? null : loadFunctions(urls.api, keys.secret_key),
     ]),
   );
-  if (options.jobs !== false) parts.add(startJobTicker(urls.api, shown.secret_key));
+  if (options.jobs !== false) parts.add(await startJobTicker(urls.api, shown.secret_key));
 
   const file: StackFile = {
     api_url: urls.api,

@@ -110,7 +110,7 @@ comment on function public.get_lost_checkouts(integer) is
 revoke execute on function public.get_lost_checkouts(integer) from public, anon, authenticated;
 grant execute on function public.get_lost_checkouts(integer) to service_role;
 
-create function public.enqueue_periodic_jobs() returns jsonb
+create function public.enqueue_periodic_jobs(p_settings jsonb default '{}') returns jsonb
 language plpgsql
 security definer
 set search_path = ''
@@ -119,6 +119,12 @@ declare
   r private.periodic_jobs;
   v_queued integer := 0;
 begin
+  -- Policies cannot read the environment, so the heartbeat carries what they need of it.
+  update private.settings s
+  set value = given.value, updated_at = now()
+  from jsonb_each(p_settings) given
+  where s.key = given.key and s.key = 'admin_require_mfa' and s.value <> given.value;
+
   insert into private.heartbeats as h (name) values ('retry_jobs')
   on conflict (name) do update set last_at = now() where h.last_at < now() - interval '5 seconds';
 
@@ -140,7 +146,7 @@ begin
   return jsonb_build_object('queued', v_queued + private.queue_expiries());
 end;
 $$;
-comment on function public.enqueue_periodic_jobs() is
-  'The heartbeat: queues whatever is due by the clock, each once per period however often this is called, and never a second of a kind while one waits. Returns { queued }.';
-revoke execute on function public.enqueue_periodic_jobs() from public, anon, authenticated;
-grant execute on function public.enqueue_periodic_jobs() to service_role;
+comment on function public.enqueue_periodic_jobs(jsonb) is
+  'The heartbeat: mirrors p_settings { admin_require_mfa } into private.settings, and queues whatever is due by the clock, each once per period however often this is called, and never a second of a kind while one waits. Returns { queued }.';
+revoke execute on function public.enqueue_periodic_jobs(jsonb) from public, anon, authenticated;
+grant execute on function public.enqueue_periodic_jobs(jsonb) to service_role;

@@ -161,7 +161,8 @@ export function createRpc(env: RpcEnv, fetcher: typeof fetch = fetch) {
       }),
 
     /** Queues what is due by the clock, and notes that somebody works. */
-    enqueuePeriodicJobs: () => call<{ queued: number }>("enqueue_periodic_jobs"),
+    enqueuePeriodicJobs: (settings: { admin_require_mfa: boolean }) =>
+      call<{ queued: number }>("enqueue_periodic_jobs", { p_settings: settings }),
 
     countJobs: () => call<{ remaining: number }>("count_jobs"),
 

@@ -39,6 +39,18 @@ test("enqueue_periodic_jobs() queues each kind once per period under ten heartbe
   }
 });
 
+test("enqueue_periodic_jobs() mirrors admin_require_mfa, and no other setting", async () => {
+  const read = () =>
+    sql`select key, value from private.settings where key in ('admin_require_mfa', 'prices_include_tax') order by key`;
+  const before = await read();
+  assert.deepEqual(before.map(({ value }) => value), [false, false]);
+  const given = { admin_require_mfa: true, prices_include_tax: true, invented: 1 };
+  await sql`select public.enqueue_periodic_jobs(${sql.json(given)})`;
+  assert.deepEqual((await read()).map(({ value }) => value), [true, false]);
+  await sql`select public.enqueue_periodic_jobs(${sql.json({ admin_require_mfa: false })})`;
+  assert.deepEqual(await read(), before);
+});
+
 test("enqueue_periodic_jobs() queues no second of a kind while one waits", async () => {
   for (let round = 0; round < 3; round++) {
     await sql`update private.periodic_jobs set next_at = now() - make_interval(secs => ${10 - round})`;
