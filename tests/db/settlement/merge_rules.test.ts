@@ -176,7 +176,7 @@ for (const { name, table, fact } of kinds) {
           assert.equal(await merge(sequence), expected, `CONVERGENCE_SEED=${seed}, order ${sequence}`);
         }
       }
-      assert(seen.size > runs / 4, "the facts differ from run to run");
+      assert(seen.size > 10, "the facts differ from run to run");
     });
   });
 }

@@ -128,27 +128,30 @@ declare
   v_at timestamptz;
   v_rows jsonb;
 begin
-  foreach v_index in array p_sequence loop
-    v_fact := p_facts -> v_index -> 'fact';
-    v_at := to_timestamp((p_facts -> v_index ->> 'at')::bigint);
-    case v_fact ->> 'fact'
-      when 'checkout_session' then perform private.merge_checkout_session(v_fact, p_order_id, v_at);
-      when 'payment' then perform private.merge_payment(v_fact, p_order_id, v_at, p_facts -> v_index ->> 'source');
-      when 'payment_attempt' then perform private.merge_payment_attempt(v_fact, p_order_id, v_at);
-      when 'refund' then perform private.merge_refund(v_fact, null, v_at);
-      when 'dispute' then perform private.merge_dispute(v_fact, null, v_at);
-      when 'fraud_signal' then perform private.merge_fraud_signal(v_fact, null, v_at);
-      when 'customer' then perform private.merge_customer(v_fact, v_at);
-    end case;
-  end loop;
-  execute format('select jsonb_agg(to_jsonb(t) - %L::text[]) from %s t', case p_table
-    when 'public.fraud_signals' then '{id}'
-    when 'public.checkout_sessions' then '{created_at}'
-    when 'public.payments' then '{created_at}'
-    else '{}'
-  end, p_table) into v_rows;
-  execute format('delete from %s', p_table);
-  delete from public.payments;
-  return v_rows;
+  -- Undone at the end: what a transaction deletes would stay in the way of all that follows.
+  begin
+    foreach v_index in array p_sequence loop
+      v_fact := p_facts -> v_index -> 'fact';
+      v_at := to_timestamp((p_facts -> v_index ->> 'at')::bigint);
+      case v_fact ->> 'fact'
+        when 'checkout_session' then perform private.merge_checkout_session(v_fact, p_order_id, v_at);
+        when 'payment' then perform private.merge_payment(v_fact, p_order_id, v_at, p_facts -> v_index ->> 'source');
+        when 'payment_attempt' then perform private.merge_payment_attempt(v_fact, p_order_id, v_at);
+        when 'refund' then perform private.merge_refund(v_fact, null, v_at);
+        when 'dispute' then perform private.merge_dispute(v_fact, null, v_at);
+        when 'fraud_signal' then perform private.merge_fraud_signal(v_fact, null, v_at);
+        when 'customer' then perform private.merge_customer(v_fact, v_at);
+      end case;
+    end loop;
+    execute format('select jsonb_agg(to_jsonb(t) - %L::text[]) from %s t', case p_table
+      when 'public.fraud_signals' then '{id}'
+      when 'public.checkout_sessions' then '{created_at}'
+      when 'public.payments' then '{created_at}'
+      else '{}'
+    end, p_table) into v_rows;
+    raise exception using errcode = 'UNDON';
+  exception when sqlstate 'UNDON' then
+    return v_rows;
+  end;
 end;
 $$;
