@@ -62,9 +62,10 @@ export function surviveLostConnections(): void {
 }
 
 function print(report: RunReport, number: number, runs: number): void {
+  const { storm, settling, judging } = report.phasesMs;
   const state = report.violations.length === 0 ? "ok" : "FAILED";
   console.log(
-    `run ${number}/${runs}  seed ${report.seed}  ${state}  ${report.orders} orders, ${report.struck.length} kills, ${report.durationMs} ms`,
+    `run ${number}/${runs}  seed ${report.seed}  ${state}  ${report.orders} orders, ${report.struck.length} kills, ${report.durationMs} ms (storm ${storm}, settling ${settling}, judging ${judging})`,
   );
   if (report.violations.length === 0) return;
   console.log(`  planned: ${report.planned.join("; ")}\n  struck:  ${report.struck.join("; ")}`);

@@ -12,6 +12,8 @@ export interface RunReport {
   struck: string[];
   orders: number;
   durationMs: number;
+  /** Where the time went. */
+  phasesMs: { storm: number; settling: number; judging: number };
   violations: Violation[];
 }
 
@@ -35,13 +37,22 @@ export async function runOnce(world: World, seed: number): Promise<RunReport> {
   await kills.disarm();
   stopped.abort();
   await ticking;
-  const violations = [...await settleDown(world), ...await judge(world)];
+  const stormEnd = performance.now();
+  const unsettled = await settleDown(world);
+  const settledAt = performance.now();
+  const violations = [...unsettled, ...await judge(world)];
+  const judgedAt = performance.now();
   return {
     seed,
     planned: plan.map(describeKill),
     struck: kills.struck,
     orders: stories.length,
-    durationMs: Math.round(performance.now() - startedAt),
+    durationMs: Math.round(judgedAt - startedAt),
+    phasesMs: {
+      storm: Math.round(stormEnd - startedAt),
+      settling: Math.round(settledAt - stormEnd),
+      judging: Math.round(judgedAt - settledAt),
+    },
     violations,
   };
 }

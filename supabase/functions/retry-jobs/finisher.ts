@@ -23,6 +23,7 @@ export interface Finisher {
 
 /** Outcomes per round trip: a transaction of some tens of milliseconds. */
 const groupMax = 100;
+const gatherMs = 2;
 
 /** A finisher with an empty tally. */
 export function createFinisher({ rpc, log }: Pick<JobContext, "rpc" | "log">): Finisher {
@@ -47,16 +48,29 @@ export function createFinisher({ rpc, log }: Pick<JobContext, "rpc" | "log">): F
     }
   }
 
+  function start(): void {
+    writing ??= gather().then(write).finally(() => {
+      writing = null;
+      // What came in between the last look and this moment.
+      if (waiting.length > 0) start();
+    });
+  }
+
   return {
     tally,
     add(job, outcome) {
       waiting.push(resultOf(job, outcome));
-      writing ??= write().finally(() => writing = null);
+      start();
     },
     async drained() {
       while (writing !== null) await writing;
     },
   };
+}
+
+/** Quick jobs end within one another's milliseconds: the first of them does not go alone. */
+function gather(): Promise<void> {
+  return new Promise((wake) => setTimeout(wake, gatherMs));
 }
 
 function count(tally: Tally, status: string | null): void {

@@ -105,7 +105,8 @@ Deno.test("jobs: every outward effect happens once, whatever the worker dies of"
     await pay(stack, order.session_id);
     await flush(stack);
     await runDue(stack, dyingContext(stack, "recordNotificationResult"));
-    await stack.sql`update public.checkout_sessions set name = 'Somebody Else' where id = ${order.session_id}`;
+    await stack
+      .sql`update public.checkout_sessions set name = 'Somebody Else' where id = ${order.session_id}`;
     await stack.sql`select private.settle_order(${order.order_id}, 'test')`;
     await loseLeases(stack);
     await drain(stack);

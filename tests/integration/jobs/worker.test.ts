@@ -83,6 +83,10 @@ Deno.test("work() runs at most eight jobs at a time, and as many when there are 
   assert.equal(most, 8);
 });
 
+Deno.test("work() stays within the platform's CPU time, whatever it is asked for", async () => {
+  assert.equal((await work(1_000, fakeQueue(2_000).context, done)).claimed, 500);
+});
+
 Deno.test("work() stops claiming when time runs short", async () => {
   const queue = fakeQueue(10_000);
   const tally = await work(1_000, queue.context, () => {
