@@ -6,7 +6,7 @@ export interface Deadline {
 }
 
 /** With the database's share this stays under the ten seconds after which storefronts give up. */
-const checkoutLimitMs = 8_500;
+const checkoutLimitMs = 8_000;
 
 /** A deadline that starts now. */
 export function startDeadline(
