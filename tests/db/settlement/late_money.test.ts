@@ -4,6 +4,7 @@ import { sqlstateOf } from "../../support/role.ts";
 import { arrange, deliver, endingOf } from "./arrange.ts";
 import { searchDatabase, undone } from "./search.ts";
 import { attachSession, beginOrder, stockOf } from "./shop.ts";
+import { delivery } from "./moves.ts";
 import { Story } from "./story.ts";
 
 type Tx = postgres.ReservedSql;
@@ -166,5 +167,21 @@ Deno.test("release_review lets a reviewed order ship, once, and mails the confir
     assert.equal((await endingOf(tx, story)).fulfillment, "fulfilled");
     assert((await audit(tx, story)).includes("release_review"));
     assert.equal(await sqlstateOf(tx`select public.release_review(${story.frame.orderNumber})`), "KCINV");
+  });
+});
+
+Deno.test("a recovered session without metadata belongs to the order of the session it comes from", async () => {
+  await undone(sql, async (tx) => {
+    const story = await expiredOrder(tx);
+    story.paid("b", {}, "a");
+    const completed = story.events.find((event) => event.type === "checkout.session.completed");
+    assert(completed !== undefined);
+    const copy = structuredClone(completed);
+    Object.assign(copy.data.object, { metadata: {} });
+    assert.deepEqual(await deliver(tx, [delivery(copy)]), ["applied"]);
+    const [order] =
+      await tx`select status, review_reasons from public.orders where id = ${story.frame.orderId}`;
+    // The lines cannot be checked without their hash, so a person looks.
+    assert.deepEqual({ ...order }, { status: "needs_review", review_reasons: ["cart_mismatch"] });
   });
 });

@@ -1,7 +1,7 @@
 /** How hard the searches try. */
 
 /** Random orders per test: `CONVERGENCE_RUNS`, or a number that keeps the everyday run short. */
-export const runs = Number(Deno.env.get("CONVERGENCE_RUNS") ?? 40);
+export const runs = Number(Deno.env.get("CONVERGENCE_RUNS") ?? 30);
 
 /** From 2 000 runs on, every lifecycle is searched at every distance of events as well. */
 export const thorough = runs >= 2_000;

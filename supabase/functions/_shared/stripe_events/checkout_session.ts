@@ -13,7 +13,10 @@ type SessionEvent =
 /** All `checkout.session.*` events. Whether the money is there follows from `payment_status` in SQL. */
 export function translateCheckoutSession(event: SessionEvent): Translation {
   const session = event.data.object;
-  if (orderIdOf(session.metadata) === null) return { kind: "ignored", reason: "foreign_object" };
+  // A recovered session belongs to the order of the one it comes from, also without metadata of its own.
+  if (orderIdOf(session.metadata) === null && (session.recovered_from ?? null) === null) {
+    return { kind: "ignored", reason: "foreign_object" };
+  }
   const failed = event.type === "checkout.session.async_payment_failed";
   return { kind: "facts", facts: checkoutSessionFacts(session, failed) };
 }
