@@ -28,13 +28,69 @@ sequence private.jobs_id_seq as bigint start 1 increment 1;
 sequence private.order_number_seq as bigint start 100001 increment 1;
 
 
+sequence private.webhook_address_changes_id_seq as bigint start 1 increment 1;
+
+
 sequence public.inventory_adjustments_id_seq as bigint start 1 increment 1;
 
 
 sequence public.order_events_id_seq as bigint start 1 increment 1;
 
 
+sequence public.reconciliation_drift_id_seq as bigint start 1 increment 1;
+
+
 sequence public.webhook_rejections_id_seq as bigint start 1 increment 1;
+
+
+table private.circuit_breakers (
+  provider text not null,
+  failures integer default 0 not null,
+  opened_at timestamp with time zone,
+  open_until timestamp with time zone,
+  reason text,
+  constraint circuit_breakers_pkey PRIMARY KEY (provider),
+  constraint circuit_breakers_open_has_time CHECK (((opened_at IS NULL) = (open_until IS NULL)))
+);
+comment on table private.circuit_breakers is 'One row per provider that has ever failed. Closed: open_until null. Open: its jobs are not claimed. Past open_until: one job at a time is let through to see.';
+comment on column private.circuit_breakers.failures is 'In a row, since the provider last answered.';
+row level security on private.circuit_breakers;
+
+
+table private.disposable_email_domains (
+  domain text not null,
+  constraint disposable_email_domains_pkey PRIMARY KEY (domain),
+  constraint disposable_email_domains_lower CHECK ((domain = lower(domain)))
+);
+comment on table private.disposable_email_domains is 'Domains that give anybody a mailbox for minutes. Subdomains count as well.';
+row level security on private.disposable_email_domains;
+
+
+table private.heartbeats (
+  name text not null,
+  last_at timestamp with time zone default now() not null,
+  constraint heartbeats_pkey PRIMARY KEY (name)
+);
+comment on table private.heartbeats is 'When something that must keep happening last happened. Health compares it with the clock.';
+row level security on private.heartbeats;
+
+
+table private.job_kinds (
+  kind text not null,
+  provider text,
+  max_attempts integer default 12 not null,
+  backoff_base_seconds integer,
+  backoff_max_seconds integer,
+  retention interval,
+  description text not null,
+  constraint job_kinds_pkey PRIMARY KEY (kind),
+  constraint job_kinds_max_attempts_positive CHECK ((max_attempts > 0))
+);
+comment on table private.job_kinds is 'Limits per kind of job. A kind that is missing here gets the defaults.';
+comment on column private.job_kinds.provider is 'Whom the job calls. While a provider''s circuit breaker is open, its jobs are not claimed.';
+comment on column private.job_kinds.backoff_base_seconds is 'Null: setting event_retry_base_seconds; likewise the maximum.';
+comment on column private.job_kinds.retention is 'How long finished jobs are kept. Null: always, because settling again must find that the effect was queued before.';
+row level security on private.job_kinds;
 
 
 table private.jobs (
@@ -47,6 +103,7 @@ table private.jobs (
   run_at timestamp with time zone default now() not null,
   attempts integer default 0 not null,
   max_attempts integer default 12 not null,
+  lost_leases integer default 0 not null,
   lease_id uuid,
   leased_until timestamp with time zone,
   worker text,
@@ -55,16 +112,35 @@ table private.jobs (
   finished_at timestamp with time zone,
   constraint jobs_dedupe_key_key UNIQUE (dedupe_key),
   constraint jobs_pkey PRIMARY KEY (id),
+  constraint jobs_finished_has_time CHECK (((status = ANY (ARRAY['done'::text, 'discarded'::text, 'dead'::text])) = (finished_at IS NOT NULL))),
   constraint jobs_running_has_lease CHECK (((status = 'running'::text) = ((lease_id IS NOT NULL) AND (leased_until IS NOT NULL)))),
   constraint jobs_status_known CHECK ((status = ANY (ARRAY['queued'::text, 'running'::text, 'done'::text, 'discarded'::text, 'dead'::text])))
 );
 comment on table private.jobs is 'Outbox and queue. dedupe_key makes each effect happen once; lower priority runs first.';
 comment on column private.jobs.attempts is 'Counted at claim, so that a job that kills its worker runs out of attempts too.';
+comment on column private.jobs.lost_leases is 'How often a worker died with this job in hand, since it last came to an end. Such a job is run alone.';
 CREATE INDEX jobs_dead_idx ON private.jobs USING btree (kind) WHERE (status = 'dead'::text);
-CREATE INDEX jobs_finished_at_idx ON private.jobs USING btree (finished_at) WHERE (finished_at IS NOT NULL);
-CREATE INDEX jobs_queued_idx ON private.jobs USING btree (priority, run_at, id) WHERE (status = 'queued'::text);
+CREATE INDEX jobs_due_idx ON private.jobs USING btree (run_at) WHERE (status = 'queued'::text);
+CREATE INDEX jobs_expire_session_idx ON private.jobs USING btree (((payload ->> 'session_id'::text))) WHERE ((kind = 'expire_checkout_session'::text) AND (status = ANY (ARRAY['queued'::text, 'running'::text])));
+CREATE INDEX jobs_finished_idx ON private.jobs USING btree (kind, finished_at) WHERE (status = ANY (ARRAY['done'::text, 'discarded'::text]));
+CREATE INDEX jobs_notification_idx ON private.jobs USING btree (((payload ->> 'notification_id'::text))) WHERE (kind = 'send_mail'::text);
+CREATE INDEX jobs_queued_idx ON private.jobs USING btree (priority, run_at, id) WHERE ((status = 'queued'::text) AND (lost_leases = 0));
+CREATE INDEX jobs_refund_payment_idx ON private.jobs USING btree (((payload ->> 'payment_id'::text))) WHERE (kind = 'refund_payment'::text);
 CREATE INDEX jobs_running_idx ON private.jobs USING btree (leased_until) WHERE (status = 'running'::text);
+CREATE INDEX jobs_suspect_idx ON private.jobs USING btree (run_at, id) WHERE ((status = 'queued'::text) AND (lost_leases > 0));
 row level security on private.jobs;
+
+
+table private.periodic_jobs (
+  kind text not null,
+  every interval not null,
+  priority integer default 200 not null,
+  next_at timestamp with time zone,
+  constraint periodic_jobs_pkey PRIMARY KEY (kind),
+  constraint periodic_jobs_kind_fkey FOREIGN KEY (kind) REFERENCES private.job_kinds(kind)
+);
+comment on table private.periodic_jobs is 'Kinds of job that are queued again and again. next_at null: never yet; the first comes a minute after the first heartbeat.';
+row level security on private.periodic_jobs;
 
 
 unlogged table private.rate_limits (
@@ -78,6 +154,16 @@ CREATE INDEX rate_limits_window_start_idx ON private.rate_limits USING btree (wi
 row level security on private.rate_limits;
 
 
+table private.reconciliation_cursors (
+  name text not null,
+  "position" timestamp with time zone not null,
+  updated_at timestamp with time zone default now() not null,
+  constraint reconciliation_cursors_pkey PRIMARY KEY (name)
+);
+comment on table private.reconciliation_cursors is 'How far a stream of Stripe has been read: everything created before position is in.';
+row level security on private.reconciliation_cursors;
+
+
 table private.settings (
   key text not null,
   value jsonb not null,
@@ -87,6 +173,58 @@ table private.settings (
 );
 comment on table private.settings is 'Switches read by SQL functions. Change a value with update; it takes effect at once.';
 row level security on private.settings;
+
+
+table private.stripe_customers (
+  id text not null,
+  livemode boolean not null,
+  email text,
+  name text,
+  deleted_at timestamp with time zone,
+  version text not null,
+  constraint stripe_customers_pkey PRIMARY KEY (id)
+);
+comment on table private.stripe_customers is 'Stripe customers as last seen in events. deleted_at is set once and stays: deletion is final at Stripe.';
+CREATE INDEX stripe_customers_email_idx ON private.stripe_customers USING btree (lower(email));
+row level security on private.stripe_customers;
+
+
+table private.velocity_rules (
+  name text not null,
+  subject text not null,
+  measure text not null,
+  window_seconds integer not null,
+  threshold bigint not null,
+  min_share numeric,
+  currency text,
+  action text not null,
+  enabled boolean default true not null,
+  description text not null,
+  updated_at timestamp with time zone default now() not null,
+  constraint velocity_rules_pkey PRIMARY KEY (name),
+  constraint velocity_rules_action_known CHECK ((action = ANY (ARRAY['allow'::text, 'require_3ds'::text, 'review'::text, 'block'::text]))),
+  constraint velocity_rules_measure_known CHECK ((measure = ANY (ARRAY['unpaid_checkouts'::text, 'declines'::text, 'declined_orders'::text, 'cards'::text, 'emails'::text, 'amount'::text, 'disposable_email'::text]))),
+  constraint velocity_rules_min_share_range CHECK (((min_share > (0)::numeric) AND (min_share <= (1)::numeric))),
+  constraint velocity_rules_subject_known CHECK ((subject = ANY (ARRAY['address'::text, 'email'::text, 'user'::text, 'card'::text, 'shipping_address'::text, 'shop'::text]))),
+  constraint velocity_rules_threshold_positive CHECK ((threshold > 0)),
+  constraint velocity_rules_window_range CHECK (((window_seconds >= 1) AND (window_seconds <= (31 * 86400))))
+);
+comment on table private.velocity_rules is 'Velocity rules. A rule hits when its measure over its subject and window reaches the threshold; each hit is a row in fraud_signals. Rules on card and shipping_address look at paid orders, because checkout does not know these yet; there block means review.';
+comment on column private.velocity_rules.measure is 'unpaid_checkouts: orders not paid. declines: refused payment attempts. declined_orders: orders with refused attempts and no success. cards, emails: how many different ones. amount: what the subject orders, this cart included, in currency. disposable_email: 1 for a throw-away address.';
+comment on column private.velocity_rules.min_share is 'Of declined_orders among all orders with attempts: tells an attack from a busy day.';
+comment on column private.velocity_rules.action is 'allow: only record. require_3ds: the bank asks the buyer. review: a paid order waits for staff. block: no checkout for now, and an alert.';
+row level security on private.velocity_rules;
+
+
+table private.webhook_address_changes (
+  id bigint generated always as identity not null,
+  added jsonb not null,
+  removed jsonb not null,
+  changed_at timestamp with time zone default now() not null,
+  constraint webhook_address_changes_pkey PRIMARY KEY (id)
+);
+comment on table private.webhook_address_changes is 'Append-only: what each update added to and removed from the addresses that may post webhooks.';
+row level security on private.webhook_address_changes;
 
 
 table public.alerts (
@@ -128,6 +266,7 @@ table public.checkout_sessions (
   amount_shipping bigint,
   amount_tax bigint,
   livemode boolean not null,
+  metadata_order_id uuid,
   cart_hash text,
   email text,
   name text,
@@ -146,10 +285,12 @@ table public.checkout_sessions (
   constraint checkout_sessions_order_id_fkey FOREIGN KEY (order_id) REFERENCES orders(id) ON DELETE CASCADE
 );
 comment on table public.checkout_sessions is 'Checkout Sessions of our orders, as last seen. An order may have several: resumed, recovered.';
+comment on column public.checkout_sessions.metadata_order_id is 'The order its metadata names. Anything but order_id means that somebody changed the metadata: the order is reviewed.';
 comment on column public.checkout_sessions.observed_at is 'When the session was last read from Stripe''s API; keeps a polling success page from asking Stripe each time.';
 CREATE INDEX checkout_sessions_open_idx ON public.checkout_sessions USING btree (expires_at) WHERE (status = 'open'::text);
 CREATE INDEX checkout_sessions_order_id_idx ON public.checkout_sessions USING btree (order_id);
 CREATE INDEX checkout_sessions_payment_id_idx ON public.checkout_sessions USING btree (payment_id);
+CREATE INDEX checkout_sessions_stripe_customer_id_idx ON public.checkout_sessions USING btree (stripe_customer_id);
 row level security on public.checkout_sessions;
 policy checkout_sessions_read on public.checkout_sessions as permissive for select to authenticated using (( SELECT private.is_admin() AS is_admin));
 grant select on table public.checkout_sessions to authenticated;
@@ -164,7 +305,6 @@ table public.customers (
   stripe_customer_id text,
   livemode boolean default false not null,
   stripe_deleted_at timestamp with time zone,
-  version text default ''::text not null,
   created_at timestamp with time zone default now() not null,
   constraint customers_stripe_customer_id_key UNIQUE (stripe_customer_id),
   constraint customers_user_id_key UNIQUE (user_id, livemode),
@@ -190,7 +330,9 @@ table public.disputes (
   livemode boolean not null,
   reason text not null,
   status text not null,
+  statuses_seen text[] not null,
   evidence_due_by timestamp with time zone,
+  first_due_by timestamp with time zone,
   evidence_submission_count integer default 0 not null,
   has_evidence boolean default false not null,
   network_reason_code text,
@@ -202,6 +344,8 @@ table public.disputes (
   constraint disputes_order_id_fkey FOREIGN KEY (order_id) REFERENCES orders(id) ON DELETE CASCADE
 );
 comment on table public.disputes is 'Chargebacks (dp_, du_) and inquiries (status warning_*). funds_* become true once and stay.';
+comment on column public.disputes.statuses_seen is 'Every status it was ever seen in, sorted: each ending is announced, also one that a later ending overtook.';
+comment on column public.disputes.first_due_by is 'The earliest evidence deadline ever seen. Once there is one, staff are reminded; the reminders go by evidence_due_by.';
 CREATE INDEX disputes_charge_id_idx ON public.disputes USING btree (charge_id);
 CREATE INDEX disputes_order_id_idx ON public.disputes USING btree (order_id);
 CREATE INDEX disputes_payment_id_idx ON public.disputes USING btree (payment_id);
@@ -234,6 +378,7 @@ comment on column public.fraud_signals.was_actionable is 'True once any version 
 CREATE INDEX fraud_signals_charge_id_idx ON public.fraud_signals USING btree (charge_id);
 CREATE INDEX fraud_signals_order_id_idx ON public.fraud_signals USING btree (order_id);
 CREATE INDEX fraud_signals_payment_id_idx ON public.fraud_signals USING btree (payment_id);
+CREATE INDEX fraud_signals_velocity_idx ON public.fraud_signals USING btree (created_at) WHERE (kind = 'velocity'::text);
 row level security on public.fraud_signals;
 policy fraud_signals_read on public.fraud_signals as permissive for select to authenticated using (( SELECT private.is_admin() AS is_admin));
 grant select on table public.fraud_signals to authenticated;
@@ -265,14 +410,13 @@ table public.inventory_levels (
   reserved integer default 0 not null,
   committed integer default 0 not null,
   available integer generated always as ((on_hand - reserved)) stored,
-  updated_at timestamp with time zone default now() not null,
   constraint inventory_levels_pkey PRIMARY KEY (variant_id),
   constraint inventory_levels_variant_id_fkey FOREIGN KEY (variant_id) REFERENCES product_variants(id) ON DELETE RESTRICT,
   constraint inventory_levels_committed_not_negative CHECK ((committed >= 0)),
   constraint inventory_levels_reserved_within_on_hand CHECK (((0 <= reserved) AND (reserved <= on_hand)))
 );
 comment on table public.inventory_levels is 'Stock per variant. reserved is the sum of active reservations, committed that of committed ones.';
-CREATE TRIGGER record_inventory_adjustment BEFORE INSERT OR UPDATE ON public.inventory_levels FOR EACH ROW EXECUTE FUNCTION private.record_inventory_adjustment();
+CREATE TRIGGER record_inventory_adjustment AFTER INSERT OR UPDATE OF on_hand, committed ON public.inventory_levels FOR EACH ROW EXECUTE FUNCTION private.record_inventory_adjustment();
 row level security on public.inventory_levels;
 policy inventory_levels_read on public.inventory_levels as permissive for select to anon, authenticated using ((EXISTS ( SELECT 1
    FROM product_variants v
@@ -402,6 +546,8 @@ table public.orders (
   session_expires_at timestamp with time zone not null,
   purchase_ip inet,
   user_agent text,
+  three_d_secure text,
+  velocity_mode text default 'off'::text not null,
   session_id text,
   payment_id text,
   review_reasons text[] default '{}'::text[] not null,
@@ -422,18 +568,25 @@ table public.orders (
   constraint orders_customer_id_fkey FOREIGN KEY (customer_id) REFERENCES customers(id) ON DELETE SET NULL,
   constraint orders_amounts_not_negative CHECK ((LEAST(amount_subtotal, amount_discount, amount_shipping, amount_tax, amount_total, amount_paid, amount_refunded) >= 0)),
   constraint orders_fulfillment_status_known CHECK ((fulfillment_status = ANY (ARRAY['unfulfilled'::text, 'on_hold'::text, 'fulfilled'::text, 'cancelled'::text]))),
-  constraint orders_status_known CHECK ((status = ANY (ARRAY['pending'::text, 'processing'::text, 'paid'::text, 'needs_review'::text, 'payment_failed'::text, 'expired'::text, 'cancelled'::text, 'partially_refunded'::text, 'refunded'::text])))
+  constraint orders_status_known CHECK ((status = ANY (ARRAY['pending'::text, 'processing'::text, 'paid'::text, 'needs_review'::text, 'payment_failed'::text, 'expired'::text, 'cancelled'::text, 'partially_refunded'::text, 'refunded'::text]))),
+  constraint orders_three_d_secure_known CHECK ((three_d_secure = ANY (ARRAY['any'::text, 'challenge'::text]))),
+  constraint orders_velocity_mode_known CHECK ((velocity_mode = ANY (ARRAY['enforce'::text, 'report'::text, 'off'::text])))
 );
 comment on table public.orders is 'One order. status, fulfillment_status, amounts and session_id/payment_id are derived by settle_order(); nothing else writes them.';
 comment on column public.orders.amount_subtotal is 'Frozen at checkout: sum of unit_amount * quantity. A payment is compared with it before the order becomes paid.';
 comment on column public.orders.cart_hash is 'Hash of the frozen lines and currency; travels in the session''s metadata and must come back unchanged.';
 comment on column public.orders.idempotency_key is 'Who asked (user or guest) and their Idempotency-Key; the same key finds the same order again.';
 comment on column public.orders.attempt is 'Number of the checkout attempt: a new one after an expired or failed session. Part of Stripe''s idempotency key.';
-comment on column public.orders.session_id is 'The session whose payment this order keeps. Set once.';
+comment on column public.orders.three_d_secure is 'What the velocity rules ask of the card: any, or null for Stripe''s own judgement. Frozen, so that a repeat sends the same parameters.';
+comment on column public.orders.velocity_mode is 'VELOCITY_MODE at checkout: enforce, report or off.';
+comment on column public.orders.session_id is 'The settled session whose payment this order keeps: see private.kept_session().';
 comment on column public.orders.payment_id is 'The payment this order keeps; null for a free order. Any other payment of the order is refunded.';
 comment on column public.orders.abandoned_at is 'Set when an attempt ended without any session at Stripe, which frees its stock.';
+CREATE INDEX orders_address_key_idx ON public.orders USING btree (private.address_key(purchase_ip), created_at);
 CREATE INDEX orders_created_at_idx ON public.orders USING btree (created_at DESC);
 CREATE INDEX orders_customer_id_idx ON public.orders USING btree (customer_id);
+CREATE INDEX orders_delivery_key_idx ON public.orders USING btree (private.delivery_key(shipping_address), created_at);
+CREATE INDEX orders_email_key_idx ON public.orders USING btree (private.email_key(email), created_at);
 CREATE INDEX orders_open_idx ON public.orders USING btree (session_expires_at) WHERE (status = ANY (ARRAY['pending'::text, 'processing'::text, 'cancelled'::text]));
 CREATE INDEX orders_payment_id_idx ON public.orders USING btree (payment_id);
 row level security on public.orders;
@@ -473,6 +626,7 @@ table public.payment_attempts (
 );
 comment on table public.payment_attempts is 'Every try to pay: charges, and confirmations that failed before a charge. created_at is Stripe''s time.';
 CREATE INDEX payment_attempts_card_fingerprint_idx ON public.payment_attempts USING btree (card_fingerprint, created_at);
+CREATE INDEX payment_attempts_created_at_idx ON public.payment_attempts USING btree (created_at);
 CREATE INDEX payment_attempts_order_id_idx ON public.payment_attempts USING btree (order_id);
 CREATE INDEX payment_attempts_payment_id_idx ON public.payment_attempts USING btree (payment_id);
 row level security on public.payment_attempts;
@@ -489,6 +643,7 @@ table public.payments (
   amount_received bigint default 0 not null,
   currency text not null,
   livemode boolean not null,
+  metadata_order_id uuid,
   stripe_customer_id text,
   charge_id text,
   failure_code text,
@@ -507,6 +662,7 @@ table public.payments (
   constraint payments_order_id_fkey FOREIGN KEY (order_id) REFERENCES orders(id) ON DELETE CASCADE
 );
 comment on table public.payments is 'PaymentIntents. Card columns are those of the successful (else the latest) attempt; brand and last4 are all that is kept of a card number.';
+comment on column public.payments.order_id is 'The order of the session that it pays for; until that is known, the one its metadata names.';
 CREATE INDEX payments_charge_id_idx ON public.payments USING btree (charge_id);
 CREATE INDEX payments_order_id_idx ON public.payments USING btree (order_id);
 row level security on public.payments;
@@ -567,6 +723,29 @@ grant select on table public.products to authenticated;
 grant select on table public.products to service_role;
 
 
+table public.reconciliation_drift (
+  id bigint generated always as identity not null,
+  run_id uuid not null,
+  kind text not null,
+  object_id text not null,
+  order_id uuid,
+  before jsonb,
+  after jsonb,
+  found_at timestamp with time zone default clock_timestamp() not null,
+  constraint reconciliation_drift_pkey PRIMARY KEY (id),
+  constraint reconciliation_drift_order_id_fkey FOREIGN KEY (order_id) REFERENCES orders(id) ON DELETE SET NULL
+);
+comment on table public.reconciliation_drift is 'Repairs: what Stripe knew and we did not, with the state before and after. Append-only.';
+comment on column public.reconciliation_drift.kind is 'missed_event (object_id is the event), or the kind of the object that differed: checkout_session, payment, refund, dispute.';
+CREATE INDEX reconciliation_drift_found_at_idx ON public.reconciliation_drift USING btree (found_at DESC);
+CREATE INDEX reconciliation_drift_order_id_idx ON public.reconciliation_drift USING btree (order_id);
+CREATE TRIGGER refuse_change BEFORE UPDATE ON public.reconciliation_drift FOR EACH ROW WHEN ((NOT (old.order_id IS DISTINCT FROM new.order_id))) EXECUTE FUNCTION private.refuse_change();
+row level security on public.reconciliation_drift;
+policy reconciliation_drift_read on public.reconciliation_drift as permissive for select to authenticated using (( SELECT private.is_admin() AS is_admin));
+grant select on table public.reconciliation_drift to authenticated;
+grant select on table public.reconciliation_drift to service_role;
+
+
 table public.refunds (
   id text not null,
   order_id uuid,
@@ -595,6 +774,34 @@ grant select on table public.refunds to authenticated;
 grant select on table public.refunds to service_role;
 
 
+table public.shipping_rates (
+  id uuid default gen_random_uuid() not null,
+  name text not null,
+  amount bigint not null,
+  currency text not null,
+  countries text[],
+  delivery_days_min integer,
+  delivery_days_max integer,
+  sort_order integer default 100 not null,
+  active boolean default true not null,
+  created_at timestamp with time zone default now() not null,
+  constraint shipping_rates_pkey PRIMARY KEY (id),
+  constraint shipping_rates_amount_range CHECK (((amount >= 0) AND (amount <= 99999999))),
+  constraint shipping_rates_countries_format CHECK ((array_to_string(countries, ','::text) ~ '^[A-Z]{2}(,[A-Z]{2})*$'::text)),
+  constraint shipping_rates_currency_format CHECK ((currency ~ '^[a-z]{3}$'::text)),
+  constraint shipping_rates_delivery_days_ordered CHECK (((delivery_days_min > 0) AND (delivery_days_max > 0) AND (delivery_days_min <= delivery_days_max))),
+  constraint shipping_rates_name_length CHECK (((char_length(name) >= 1) AND (char_length(name) <= 100)))
+);
+comment on table public.shipping_rates is 'Delivery prices offered at checkout, cheapest sort_order first, five at most (Stripe''s limit). amount is in minor units. Without an active rate delivery is free.';
+comment on column public.shipping_rates.countries is 'Null: for every country. Otherwise the rate is offered only when it covers all of SHIPPING_COUNTRIES: Stripe''s hosted page cannot tie a rate to the address that is entered there.';
+CREATE INDEX shipping_rates_offer_idx ON public.shipping_rates USING btree (currency, sort_order) WHERE active;
+row level security on public.shipping_rates;
+policy shipping_rates_read on public.shipping_rates as permissive for select to anon, authenticated using ((active OR ( SELECT private.is_admin() AS is_admin)));
+grant select on table public.shipping_rates to anon;
+grant select on table public.shipping_rates to authenticated;
+grant select on table public.shipping_rates to service_role;
+
+
 table public.staff_commands (
   id uuid default gen_random_uuid() not null,
   command text not null,
@@ -605,7 +812,7 @@ table public.staff_commands (
   created_at timestamp with time zone default now() not null,
   constraint staff_commands_pkey PRIMARY KEY (id),
   constraint staff_commands_order_id_fkey FOREIGN KEY (order_id) REFERENCES orders(id) ON DELETE SET NULL,
-  constraint staff_commands_command_known CHECK ((command = ANY (ARRAY['request_refund'::text, 'cancel_order'::text, 'release_review'::text, 'mark_fulfilled'::text, 'submit_dispute_evidence'::text, 'resend_notification'::text, 'redrive_webhook_event'::text, 'erase_customer'::text, 'adjust_inventory'::text])))
+  constraint staff_commands_command_known CHECK ((command = ANY (ARRAY['request_refund'::text, 'cancel_order'::text, 'release_review'::text, 'mark_fulfilled'::text, 'submit_dispute_evidence'::text, 'resend_notification'::text, 'redrive_webhook_event'::text, 'redrive_job'::text, 'erase_customer'::text, 'adjust_inventory'::text])))
 );
 comment on table public.staff_commands is 'Insert-only log of what staff asked for. Inserting a row carries it out; a refused command leaves no row.';
 CREATE INDEX staff_commands_order_id_idx ON public.staff_commands USING btree (order_id);
@@ -651,6 +858,7 @@ table public.webhook_events (
 );
 comment on table public.webhook_events is 'Every authentic event, once. The primary key is Stripe''s event id: a second delivery only counts up.';
 comment on column public.webhook_events.attempts is 'How often its facts were applied or tried.';
+CREATE INDEX webhook_events_purgeable_idx ON public.webhook_events USING btree (received_at) WHERE ((status = ANY (ARRAY['processed'::text, 'ignored'::text])) AND (NOT (payload ? 'purged'::text)) AND (NOT (payload ? 'erased'::text)));
 CREATE INDEX webhook_events_received_at_idx ON public.webhook_events USING btree (received_at DESC);
 CREATE INDEX webhook_events_unfinished_idx ON public.webhook_events USING btree (next_attempt_at) WHERE (status = ANY (ARRAY['failed'::text, 'dead'::text]));
 row level security on public.webhook_events;
@@ -735,6 +943,21 @@ comment on view reporting.payment_health is 'Payment attempts per day, outcome a
 grant select on view reporting.payment_health to service_role;
 
 
+view reporting.reconciliation_drift with (security_invoker=true) as
+ SELECT d.found_at,
+    d.kind,
+    d.object_id,
+    o.number AS order_number,
+    d.before,
+    d.after,
+    d.run_id
+   FROM (reconciliation_drift d
+     LEFT JOIN orders o ON ((o.id = d.order_id)))
+  ORDER BY d.found_at DESC, d.id DESC;
+comment on view reporting.reconciliation_drift is 'What the reconciler repaired, newest first.';
+grant select on view reporting.reconciliation_drift to service_role;
+
+
 view reporting.revenue_daily with (security_invoker=true) as
  SELECT date_trunc('day'::text, paid_at) AS day,
     currency,
@@ -782,36 +1005,58 @@ comment on view reporting.webhook_health is 'Events per type and outcome.';
 grant select on view reporting.webhook_health to service_role;
 
 
-CREATE OR REPLACE FUNCTION private.apply_facts(p_facts jsonb, p_at timestamp with time zone, p_source text)
+CREATE OR REPLACE FUNCTION private.account_customer(p_user_id uuid, p_email text, p_livemode boolean)
+ RETURNS uuid
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  v_email text;
+  v_id uuid;
+begin
+  -- The account's own address, not the one that this cart names.
+  select coalesce(u.email, p_email) into v_email from auth.users u where u.id = p_user_id;
+  if not found then
+    -- Deleted while their token still runs: they go on as a guest.
+    return null;
+  end if;
+  insert into public.customers as c (user_id, email, livemode) values (p_user_id, v_email, p_livemode)
+  on conflict on constraint customers_user_id_key do update set email = coalesce(excluded.email, c.email)
+  returning id into v_id;
+  return v_id;
+end;
+$function$;
+comment on function private.account_customer(p_user_id uuid, p_email text, p_livemode boolean) is 'The customers row of an account, made at its first checkout. Null when the account is gone.';
+
+
+CREATE OR REPLACE FUNCTION private.address_key(p_ip inet)
+ RETURNS inet
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO ''
+AS $function$
+  -- One customer of a provider owns a whole /64 of IPv6.
+  select case family(p_ip) when 6 then network(set_masklen(p_ip, 64))::inet else set_masklen(p_ip, 32) end
+$function$;
+comment on function private.address_key(p_ip inet) is 'The network that one household holds: an IPv4 address, or the /64 of an IPv6 address.';
+
+
+CREATE OR REPLACE FUNCTION private.apply_facts(p_facts jsonb, p_at timestamp with time zone, p_source text, p_livemode boolean DEFAULT NULL::boolean)
  RETURNS jsonb
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 declare
-  v_payment_id text;
   v_fact jsonb;
   v_kind text;
   v_order_id uuid;
   v_order_ids uuid[] := '{}';
+  v_payment_ids text[] := '{}';
   v_applied integer := 0;
 begin
-  -- A refund and the event that tells whose payment it is may run side by side: whoever comes second sees the first.
-  for v_payment_id in
-    select distinct case f ->> 'fact' when 'payment' then f ->> 'id' else f ->> 'payment_id' end as payment_id
-    from jsonb_array_elements(p_facts) f
-    order by payment_id
-  loop
-    if v_payment_id is not null then
-      perform pg_advisory_xact_lock(hashtextextended('payment:' || v_payment_id, 0));
-    end if;
-  end loop;
-
-  perform 1
-  from public.orders o
-  where o.id in (select private.order_of_fact(f) from jsonb_array_elements(p_facts) f)
-  order by o.id
-  for no key update;
+  perform private.lock_facts(p_facts);
 
   for v_fact in select f from jsonb_array_elements(p_facts) f loop
     v_kind := v_fact ->> 'fact';
@@ -825,6 +1070,9 @@ begin
     elsif v_kind in ('checkout_session', 'payment', 'payment_attempt') and v_order_id is null then
       -- Somebody else's: only these three carry our metadata, so without an order they are not ours.
       continue;
+    elsif exists (select 1 from public.orders o where o.id = v_order_id and o.livemode <> p_livemode) then
+      -- Test and live mode are two worlds: the same id means another object there.
+      continue;
     end if;
     case v_kind
       when 'checkout_session' then perform private.merge_checkout_session(v_fact, v_order_id, p_at);
@@ -837,36 +1085,75 @@ begin
       else raise exception 'unknown fact %', v_kind using errcode = 'KCINV';
     end case;
     v_applied := v_applied + 1;
-    if v_order_id is not null and not v_order_id = any (v_order_ids) then
-      v_order_ids := v_order_ids || v_order_id;
-    end if;
+    v_order_ids := v_order_ids || v_order_id;
+    v_payment_ids := v_payment_ids || private.payment_of_fact(v_fact);
   end loop;
 
-  perform private.link_payments(v_order_ids);
-  for v_order_id in select unnest(v_order_ids) order by 1 loop
+  v_order_ids := v_order_ids || private.link_payments(v_payment_ids);
+  select coalesce(array_agg(distinct x.id order by x.id), '{}') into v_order_ids from unnest(v_order_ids) as x (id) where x.id is not null;
+  foreach v_order_id in array v_order_ids loop
     perform private.settle_order(v_order_id, p_source);
   end loop;
   return jsonb_build_object('applied', v_applied, 'order_ids', to_jsonb(v_order_ids));
 end;
 $function$;
-comment on function private.apply_facts(p_facts jsonb, p_at timestamp with time zone, p_source text) is 'Merges facts seen at p_at and settles the orders they touch. Locks in one order: payments (advisory), orders by id, stock by variant. Returns { applied, order_ids }; applied 0: nothing here is ours.';
+comment on function private.apply_facts(p_facts jsonb, p_at timestamp with time zone, p_source text, p_livemode boolean) is 'Merges facts seen at p_at and settles the orders they touch. p_livemode: mode of the event that brought them; facts about an order of the other mode are passed over. Returns { applied, order_ids }; applied 0: nothing here is ours.';
 
 
-CREATE OR REPLACE FUNCTION private.backoff(p_attempts integer)
+CREATE OR REPLACE FUNCTION private.asked_lines(p_items jsonb)
+ RETURNS jsonb
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO ''
+AS $function$
+  select jsonb_agg(jsonb_build_array(w.sku, w.quantity) order by w.sku collate "C")
+  from (select x.sku, sum(x.quantity) as quantity from jsonb_to_recordset(p_items) as x (sku text, quantity integer) group by x.sku) w
+$function$;
+comment on function private.asked_lines(p_items jsonb) is 'A cart as asked for: [[sku, quantity]…], summed and sorted. Two carts are the same cart when this is equal; prices do not matter.';
+
+
+CREATE OR REPLACE FUNCTION private.attach_guest_orders(p_user_id uuid, p_email text)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  r record;
+  v_attached integer := 0;
+begin
+  -- Only paid orders: they carry the address that was used on Stripe's page; before that anybody can type any.
+  for r in
+    select o.id, o.livemode
+    from public.orders o left join public.customers c on c.id = o.customer_id
+    where lower(o.email) = lower(p_email) and o.paid_at is not null and c.user_id is null
+    order by o.id
+    for no key update of o
+  loop
+    update public.orders set customer_id = private.account_customer(p_user_id, p_email, r.livemode) where id = r.id;
+    perform private.record_order_event(r.id, 'attached_to_account', 'auth');
+    v_attached := v_attached + 1;
+  end loop;
+  return v_attached;
+end;
+$function$;
+comment on function private.attach_guest_orders(p_user_id uuid, p_email text) is 'Gives an account the paid guest orders under its confirmed address, and returns how many. The guest''s row and its Stripe customer stay as they are.';
+
+
+CREATE OR REPLACE FUNCTION private.backoff(p_attempts integer, p_kind text DEFAULT NULL::text)
  RETURNS interval
  LANGUAGE sql
  SECURITY DEFINER
  SET search_path TO ''
 AS $function$
-  -- Full jitter: uniform in [1 s, min(max, base * 2^(attempts - 1))].
-  select make_interval(secs => 1 + random() * (
-    least(
-      (private.setting('event_retry_max_seconds'))::numeric,
-      (private.setting('event_retry_base_seconds'))::numeric * power(2::numeric, least(greatest(p_attempts, 1), 30) - 1)
-    )::double precision - 1
-  ))
+  -- Full jitter: uniform in [0, min(max, base * 2^(attempts - 1))], and never less than a second.
+  select make_interval(secs => greatest(1, random() * least(
+    coalesce(k.backoff_max_seconds, (private.setting('event_retry_max_seconds'))::numeric),
+    coalesce(k.backoff_base_seconds, (private.setting('event_retry_base_seconds'))::numeric) * power(2::numeric, least(greatest(p_attempts, 1), 30) - 1)
+  )::double precision))
+  from (select p_kind as kind) asked left join private.job_kinds k on k.kind = asked.kind
 $function$;
-comment on function private.backoff(p_attempts integer) is 'Delay before try number p_attempts + 1: exponential with full jitter, limits in private.settings.';
+comment on function private.backoff(p_attempts integer, p_kind text) is 'Delay before try number p_attempts + 1: exponential with full jitter, limits of the kind or of private.settings.';
 
 
 CREATE OR REPLACE FUNCTION private.bury_job(p_job_id bigint, p_reason text)
@@ -887,13 +1174,370 @@ begin
     set status = 'dead', next_attempt_at = null
     where id = v_job.payload ->> 'event_id' and status = 'failed';
   end if;
-  perform private.raise_alert(
-    'job_dead', 'critical', 'job_dead:' || v_job.dedupe_key,
-    jsonb_build_object('job_id', v_job.id, 'kind', v_job.kind, 'attempts', v_job.attempts, 'error', p_reason)
-  );
+  -- A message that cannot be delivered must not ask for another message; health shows it.
+  if v_job.kind <> 'send_alert' then
+    perform private.raise_alert(
+      'job_dead', 'critical', 'job_dead:' || v_job.dedupe_key,
+      jsonb_build_object('job_id', v_job.id, 'kind', v_job.kind, 'attempts', v_job.attempts, 'error', p_reason)
+    );
+  end if;
 end;
 $function$;
 comment on function private.bury_job(p_job_id bigint, p_reason text) is 'Marks a job dead after its last attempt, its webhook event too, and raises a critical alert with the cause.';
+
+
+CREATE OR REPLACE FUNCTION private.call_retry_jobs()
+ RETURNS bigint
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  -- retry-jobs stops claiming after a minute; a shorter limit would report healthy calls as timed out.
+  c_timeout_milliseconds constant integer := 140000;
+  v_url text;
+  v_key text;
+  v_request_id bigint;
+begin
+  execute $sql$ select decrypted_secret from vault.decrypted_secrets where name = 'retry_jobs_url' $sql$ into v_url;
+  execute $sql$ select decrypted_secret from vault.decrypted_secrets where name = 'retry_jobs_key' $sql$ into v_key;
+  if v_url is null or v_key is null then
+    raise exception 'the Vault secrets retry_jobs_url and retry_jobs_key are not set'
+      using hint = 'Run deno task setup, or select private.set_schedule_target(url, key).';
+  end if;
+  execute $sql$
+    select net.http_post(
+      url := $1, body := '{}'::jsonb,
+      headers := jsonb_build_object('content-type', 'application/json', 'apikey', $2), timeout_milliseconds := $3
+    )
+  $sql$ into v_request_id using v_url, v_key, c_timeout_milliseconds;
+  return v_request_id;
+end;
+$function$;
+comment on function private.call_retry_jobs() is 'Run by pg_cron: posts to retry-jobs with the key from Vault. Returns pg_net''s request id. The text of the cron job holds no key.';
+
+
+CREATE OR REPLACE FUNCTION private.check_money()
+ RETURNS TABLE(invariant text, detail jsonb)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select 'lines add up to the subtotal', jsonb_build_object('order', o.number, 'subtotal', o.amount_subtotal)
+  from public.orders o
+  where o.amount_subtotal <> (select coalesce(sum(i.unit_amount * i.quantity), 0) from public.order_items i where i.order_id = o.id)
+  union all
+  select 'refunded is the sum of succeeded refunds', jsonb_build_object('order', o.number, 'amount_refunded', o.amount_refunded)
+  from public.orders o
+  where o.amount_refunded <> (
+    select coalesce(sum(r.amount), 0) from public.refunds r where r.payment_id = o.payment_id and r.status = 'succeeded'
+  )
+  union all
+  select 'no payment is refunded by more than it brought', jsonb_build_object('payment_id', p.id, 'amount_received', p.amount_received)
+  from public.payments p
+  where p.status = 'succeeded' and p.amount_received < (
+    select coalesce(sum(r.amount), 0) from public.refunds r where r.payment_id = p.id and r.status = 'succeeded'
+  )
+  union all
+  select 'a paid order has a settled session, and a succeeded payment unless it was free', jsonb_build_object('order', o.number, 'status', o.status)
+  from public.orders o
+  left join public.payments p on p.id = o.payment_id
+  where o.status in ('paid', 'needs_review', 'partially_refunded', 'refunded')
+    and (o.session_id is null or (o.payment_id is null and o.amount_total > 0) or (o.payment_id is not null and p.status is distinct from 'succeeded'))
+  union all
+  select 'what is on its way back is no more than the payment brought', jsonb_build_object('payment_id', p.id, 'amount_received', p.amount_received)
+  from public.payments p
+  where p.status = 'succeeded' and p.amount_received < (
+    select coalesce(sum(r.amount), 0) from public.refunds r where r.payment_id = p.id and r.status in ('pending', 'requires_action', 'succeeded')
+  )
+  union all
+  select 'subtotal, discount, shipping and tax add up to the total', jsonb_build_object('order', o.number, 'amount_total', o.amount_total)
+  from public.orders o
+  where o.session_id is not null and cardinality(o.review_reasons) = 0 and o.review_released_at is null
+    and o.amount_total <> o.amount_subtotal - o.amount_discount + o.amount_shipping
+      + case when (private.setting('prices_include_tax'))::boolean then 0 else o.amount_tax end
+    and o.status <> 'refunded'
+  union all
+  select 'a paid order was paid in full', jsonb_build_object('order', o.number, 'amount_paid', o.amount_paid, 'amount_total', o.amount_total)
+  from public.orders o
+  where o.status in ('paid', 'partially_refunded') and o.amount_paid <> o.amount_total and o.review_released_at is null
+  union all
+  select 'an order keeps the first of its settled sessions', jsonb_build_object('order', o.number, 'session_id', o.session_id)
+  from public.orders o
+  where o.session_id is distinct from (private.kept_session(o.id)).id
+  union all
+  select 'a second payment is on its way back', jsonb_build_object('order', o.number, 'payment_id', p.id)
+  from public.orders o
+  join public.checkout_sessions s on s.order_id = o.id and s.status = 'complete'
+  join public.payments p on p.id = s.payment_id and p.order_id = o.id and p.status = 'succeeded' and p.id is distinct from o.payment_id
+  where not exists (
+    select 1 from public.order_events e
+    where e.order_id = o.id and e.kind = 'refund_queued' and e.data @> jsonb_build_object('payment_id', p.id, 'why', 'duplicate')
+  )
+  union all
+  select 'money of an order that is not to ship is on its way back', jsonb_build_object('order', o.number, 'payment_id', o.payment_id)
+  from public.orders o
+  where o.payment_id is not null and o.fulfilled_at is null and (o.cancelled_at is not null or o.oversold_at is not null)
+    and not exists (
+      select 1 from public.order_events e
+      where e.order_id = o.id and e.kind = 'refund_queued' and e.data ->> 'payment_id' = o.payment_id
+    )
+  union all
+  select 'money of an order came through one of its sessions', jsonb_build_object('order', o.number, 'payment_id', p.id)
+  from public.payments p
+  join public.orders o on o.id = p.order_id
+  -- The payment may be an hour ahead of its session's event.
+  where p.status = 'succeeded' and p.succeeded_at < now() - interval '1 hour'
+    and not exists (select 1 from public.checkout_sessions s where s.payment_id = p.id)
+  union all
+  select 'attempts, refunds, disputes and signals belong to the order of their payment', jsonb_build_object('id', x.id, 'payment_id', x.payment_id)
+  from (
+    select a.id, a.payment_id, a.order_id from public.payment_attempts a
+    union all select r.id, r.payment_id, r.order_id from public.refunds r
+    union all select d.id, d.payment_id, d.order_id from public.disputes d
+    union all select f.source_id, f.payment_id, f.order_id from public.fraud_signals f
+  ) x
+  join public.payments p on p.id = x.payment_id
+  where x.order_id is distinct from p.order_id
+  union all
+  select 'test and live mode do not mix', jsonb_build_object('order', o.number, 'session_id', s.id)
+  from public.orders o
+  join public.checkout_sessions s on s.id = o.session_id
+  left join public.payments p on p.id = o.payment_id
+  where (s.livemode <> o.livemode or p.livemode <> o.livemode) and o.status in ('paid', 'partially_refunded') and o.review_released_at is null
+$function$;
+comment on function private.check_money() is 'Rules about money: see check_invariants().';
+
+
+CREATE OR REPLACE FUNCTION private.check_order_state()
+ RETURNS TABLE(invariant text, detail jsonb)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select 'the money of an order shows in its status', jsonb_build_object('order', o.number, 'status', o.status)
+  from public.orders o
+  where (o.session_id is not null) <> (o.status in ('paid', 'needs_review', 'partially_refunded', 'refunded'))
+  union all
+  select 'a disputed order is on hold until it has shipped', jsonb_build_object('order', o.number, 'dispute_id', d.id)
+  from public.disputes d
+  join public.orders o on o.id = d.order_id
+  where d.status not in ('won', 'warning_closed', 'prevented') and o.fulfillment_status = 'unfulfilled'
+  union all
+  select 'an order that is held for review is on hold until it has shipped', jsonb_build_object('order', o.number)
+  from public.orders o
+  where o.status = 'needs_review' and o.fulfillment_status = 'unfulfilled'
+  union all
+  select 'money received is in the audit trail', jsonb_build_object('order', o.number)
+  from public.orders o
+  where o.session_id is not null and not exists (
+    select 1 from public.order_events e where e.order_id = o.id and e.kind = 'payment_received' and e.data ->> 'session_id' = o.session_id
+  )
+  union all
+  select 'an order that is paid and held by nothing has its confirmation', jsonb_build_object('order', o.number)
+  from public.orders o
+  where o.status = 'paid' and o.cancelled_at is null and o.oversold_at is null
+    and not exists (select 1 from public.notifications n where n.order_id = o.id and n.template = 'order_confirmation')
+$function$;
+comment on function private.check_order_state() is 'Rules about the state of orders: see check_invariants().';
+
+
+CREATE OR REPLACE FUNCTION private.check_outbox()
+ RETURNS TABLE(invariant text, detail jsonb)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select 'an unfinished event has a job', jsonb_build_object('event_id', e.id, 'status', e.status)
+  from public.webhook_events e
+  where e.status = 'failed' and not exists (
+    select 1 from private.jobs j where j.dedupe_key = 'retry_event:' || e.id and j.status in ('queued', 'running')
+  )
+  union all
+  select 'a queued mail has a job', jsonb_build_object('notification_id', n.id)
+  from public.notifications n
+  where n.status = 'queued' and not exists (
+    select 1 from private.jobs j where j.kind = 'send_mail' and j.payload ->> 'notification_id' = n.id::text and j.status in ('queued', 'running', 'dead')
+  )
+$function$;
+comment on function private.check_outbox() is 'Rules about effects that are owed: see check_invariants().';
+
+
+CREATE OR REPLACE FUNCTION private.check_paid_velocity(o orders)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  v_rule private.velocity_rules;
+  v_key text;
+  v_hit jsonb;
+begin
+  if o.velocity_mode = 'off' then
+    return;
+  end if;
+  for v_rule in
+    select * from private.velocity_rules r where r.enabled and r.subject in ('card', 'shipping_address') order by r.name
+  loop
+    v_key := case v_rule.subject
+      when 'shipping_address' then private.delivery_key(o.shipping_address)
+      when 'card' then (
+        select a.card_fingerprint from public.payment_attempts a
+        where a.order_id = o.id and a.outcome = 'succeeded' and a.card_fingerprint is not null
+        order by a.created_at, a.id limit 1
+      )
+    end;
+    continue when v_key is null or exists (
+      select 1 from public.fraud_signals f where f.order_id = o.id and f.kind = 'velocity' and f.data ->> 'rule' = v_rule.name
+    );
+    v_hit := private.measure_velocity(v_rule, v_key, o.amount_subtotal, o.currency, o.livemode, greatest(o.paid_at, o.created_at), o.id);
+    if v_hit is not null then
+      perform private.record_velocity_hits(jsonb_build_object('hits', jsonb_build_array(v_hit || jsonb_build_object(
+        'mode', o.velocity_mode,
+        -- The money is there already: to block means to hold the goods.
+        'action', case when o.velocity_mode <> 'enforce' then 'allow' when v_rule.action = 'block' then 'review' else v_rule.action end
+      ))), o.id);
+    end if;
+  end loop;
+end;
+$function$;
+comment on function private.check_paid_velocity(o orders) is 'Measures the rules on card and delivery address once an order is paid, by what had happened until then, so that settling again finds the same. Called by settle_order() only.';
+
+
+CREATE OR REPLACE FUNCTION private.check_stock()
+ RETURNS TABLE(invariant text, detail jsonb)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select 'reserved is the sum of active reservations', jsonb_build_object('variant_id', l.variant_id, 'reserved', l.reserved, 'sum', r.active)
+  from public.inventory_levels l
+  left join lateral (
+    select coalesce(sum(quantity) filter (where status = 'active'), 0) as active
+    from public.inventory_reservations where variant_id = l.variant_id
+  ) r on true
+  where l.reserved <> r.active
+  union all
+  select 'committed is the sum of committed reservations', jsonb_build_object('variant_id', l.variant_id, 'committed', l.committed, 'sum', r.committed)
+  from public.inventory_levels l
+  left join lateral (
+    select coalesce(sum(quantity) filter (where status = 'committed'), 0) as committed
+    from public.inventory_reservations where variant_id = l.variant_id
+  ) r on true
+  where l.committed <> r.committed
+  union all
+  select 'on_hand and committed are what was received', jsonb_build_object('variant_id', l.variant_id, 'on_hand', l.on_hand, 'committed', l.committed, 'received', a.received)
+  from public.inventory_levels l
+  left join lateral (select coalesce(sum(delta), 0) as received from public.inventory_adjustments where variant_id = l.variant_id) a on true
+  where l.on_hand + l.committed <> a.received
+  union all
+  select 'a paid order owns its stock', jsonb_build_object('order', o.number, 'status', o.status)
+  from public.orders o
+  where o.status in ('paid', 'partially_refunded') and o.cancelled_at is null and o.oversold_at is null and exists (
+    select 1 from public.order_items i
+    where i.order_id = o.id and not exists (
+      select 1 from public.inventory_reservations r
+      where r.order_id = o.id and r.variant_id = i.variant_id and r.status = 'committed' and r.quantity = i.quantity
+    )
+  )
+  union all
+  select 'an expired order holds no stock', jsonb_build_object('order', o.number, 'status', o.status)
+  from public.orders o
+  where o.status in ('expired', 'payment_failed') and exists (
+    select 1 from public.inventory_reservations r where r.order_id = o.id and r.status <> 'released'
+  )
+  union all
+  select 'a reservation is as large as its line', jsonb_build_object('order_id', r.order_id, 'variant_id', r.variant_id, 'quantity', r.quantity)
+  from public.inventory_reservations r
+  left join public.order_items i on i.order_id = r.order_id and i.variant_id = r.variant_id
+  where i.quantity is distinct from r.quantity
+  union all
+  select 'an open order holds its stock', jsonb_build_object('order', o.number, 'status', o.status)
+  from public.orders o
+  where o.status in ('pending', 'processing') and o.cancelled_at is null and exists (
+    select 1 from public.order_items i
+    where i.order_id = o.id and not exists (
+      select 1 from public.inventory_reservations r where r.order_id = o.id and r.variant_id = i.variant_id and r.status = 'active'
+    )
+  )
+  union all
+  select 'an order that is not to ship owns no stock', jsonb_build_object('order', o.number, 'status', o.status)
+  from public.orders o
+  where o.fulfilled_at is null and (o.cancelled_at is not null or o.oversold_at is not null) and exists (
+    select 1 from public.inventory_reservations r where r.order_id = o.id and r.status = 'committed'
+  )
+$function$;
+comment on function private.check_stock() is 'Rules about stock: see check_invariants().';
+
+
+CREATE OR REPLACE FUNCTION private.check_velocity(p_mode text, p_user_id uuid, p_email text, p_ip inet, p_amount bigint, p_currency text, p_livemode boolean)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  v_mailbox text := private.email_key(p_email);
+  v_rule private.velocity_rules;
+  v_key text;
+  v_hit jsonb;
+  v_hits jsonb := '[]';
+  v_action text := 'allow';
+  v_actions text[];
+  v_result jsonb;
+begin
+  if p_mode = 'off' then
+    return jsonb_build_object('action', 'allow', 'hits', '[]'::jsonb);
+  end if;
+  if v_mailbox is not null then
+    -- A burst under one address must not slip through because none of it can see the others yet.
+    perform pg_advisory_xact_lock(hashtextextended('velocity:' || v_mailbox, 0));
+  end if;
+
+  for v_rule in
+    select * from private.velocity_rules r where r.enabled and r.subject in ('user', 'email', 'address', 'shop') order by r.name
+  loop
+    v_key := case v_rule.subject
+      when 'user' then p_user_id::text
+      when 'address' then host(private.address_key(p_ip)) || '/' || masklen(private.address_key(p_ip))
+      -- Anybody can type anybody's address: what was done under it must not lock an account out.
+      when 'email' then case when p_user_id is null or v_rule.measure = 'disposable_email' then v_mailbox end
+      when 'shop' then case when not exists (
+        select 1 from public.customers c join public.orders o on o.customer_id = c.id
+        where c.user_id = p_user_id and o.paid_at is not null
+      ) then 'shop' end
+    end;
+    continue when v_key is null;
+    v_hit := private.measure_velocity(v_rule, v_key, p_amount, p_currency, p_livemode, clock_timestamp());
+    if v_hit is not null then
+      v_hits := v_hits || (v_hit || jsonb_build_object(
+        'mode', p_mode, 'action', case p_mode when 'enforce' then v_rule.action else 'allow' end
+      ));
+    end if;
+  end loop;
+
+  select array_agg(h ->> 'action') into v_actions from jsonb_array_elements(v_hits) h;
+  v_action := case
+    when 'block' = any (v_actions) then 'block'
+    when 'review' = any (v_actions) then 'review'
+    when 'require_3ds' = any (v_actions) then 'require_3ds'
+    else 'allow'
+  end;
+  v_result := jsonb_build_object(
+    'action', v_action,
+    'three_d_secure', case when 'require_3ds' = any (v_actions) then 'any' end,
+    'retry_after_seconds', (select max((h ->> 'retry_after_seconds')::integer) from jsonb_array_elements(v_hits) h where h ->> 'action' = 'block'),
+    'hits', v_hits
+  );
+  perform private.raise_attack_alert(v_hits);
+  if v_action = 'block' then
+    perform private.record_velocity_hits(v_result, null);
+  end if;
+  return v_result;
+end;
+$function$;
+comment on function private.check_velocity(p_mode text, p_user_id uuid, p_email text, p_ip inet, p_amount bigint, p_currency text, p_livemode boolean) is 'Measures the rules for a checkout: { action, three_d_secure, retry_after_seconds, hits }, the strongest action of all hits. Mode report: every action is allow, and the hits tell what would have been. Records the hits of a block itself, since no order will carry them.';
 
 
 CREATE OR REPLACE FUNCTION private.checkout_snapshot(p_order_id uuid, p_outcome text)
@@ -912,8 +1556,16 @@ AS $function$
     'session_expires_at', floor(extract(epoch from o.session_expires_at))::bigint,
     'email', o.email,
     'locale', o.locale,
-    'stripe_customer_id', (select c.stripe_customer_id from public.customers c where c.id = o.customer_id),
+    'stripe_customer_id', c.stripe_customer_id,
+    -- An account that Stripe does not know yet. generation counts deletions: Stripe answers a repeated
+    -- idempotency key with the customer it made first, also when that one is gone.
+    'customer', case when c.user_id is not null and c.stripe_customer_id is null then jsonb_build_object(
+      'id', c.id, 'email', c.email, 'generation', coalesce(floor(extract(epoch from c.stripe_deleted_at) * 1000)::bigint, 0)
+    ) end,
     'cart_hash', o.cart_hash,
+    'three_d_secure', o.three_d_secure,
+    'prices_include_tax', coalesce((private.setting('prices_include_tax'))::boolean, false),
+    'shipping_rates', private.offered_shipping_rates(o.currency),
     'items', (
       select jsonb_agg(jsonb_build_object(
         'sku', i.sku, 'name', i.name, 'description', p.description, 'image_url', p.image_url,
@@ -928,17 +1580,150 @@ AS $function$
       select jsonb_build_object('id', s.id, 'url', s.url, 'status', s.status, 'expires_at', floor(extract(epoch from s.expires_at))::bigint)
       from public.checkout_sessions s
       where s.order_id = o.id and (s.attempt = o.attempt or s.id = o.session_id)
-      order by (s.id = o.session_id) desc nulls last, s.created_at desc
+      order by (s.id = o.session_id) desc nulls last, (s.status = 'open') desc, s.created_at desc
       limit 1
     )
   )
   from public.orders o
+  left join public.customers c on c.id = o.customer_id
   where o.id = p_order_id
 $function$;
 comment on function private.checkout_snapshot(p_order_id uuid, p_outcome text) is 'All that the checkout function needs to create, repeat or return the session of an order''s current attempt. session null: Stripe has not been asked, or its answer was lost.';
 
 
-CREATE OR REPLACE FUNCTION private.enqueue_job(p_kind text, p_dedupe_key text, p_payload jsonb, p_run_at timestamp with time zone DEFAULT now(), p_priority integer DEFAULT 100, p_max_attempts integer DEFAULT 12)
+CREATE OR REPLACE FUNCTION private.delivery_key(p_address jsonb)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO ''
+AS $function$
+  select lower(regexp_replace(
+    concat_ws('|', p_address ->> 'line1', p_address ->> 'line2', p_address ->> 'postal_code', p_address ->> 'country'), '[^[:alnum:]|]', '', 'g'
+  ))
+  where p_address ->> 'line1' is not null
+$function$;
+comment on function private.delivery_key(p_address jsonb) is 'A delivery address without case, spaces and punctuation. Null without a street.';
+
+
+CREATE OR REPLACE FUNCTION private.digest_facts(p_facts jsonb, p_order_ids uuid[])
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select jsonb_build_object(
+    'orders', private.digest_orders(p_order_ids),
+    'objects', (
+      select jsonb_object_agg(f ->> 'id', private.digest_object(f))
+      from jsonb_array_elements(coalesce(p_facts, '[]')) f
+      where private.digest_object(f) is not null
+    )
+  )
+$function$;
+comment on function private.digest_facts(p_facts jsonb, p_order_ids uuid[]) is 'State of the rows that facts are about, and of their orders.';
+
+
+CREATE OR REPLACE FUNCTION private.digest_object(p_fact jsonb)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select case p_fact ->> 'fact'
+    when 'checkout_session' then (
+      select jsonb_build_object('status', s.status, 'payment_status', s.payment_status, 'amount_total', s.amount_total)
+      from public.checkout_sessions s where s.id = p_fact ->> 'id'
+    )
+    when 'payment' then (
+      select jsonb_build_object('status', p.status, 'amount_received', p.amount_received) from public.payments p where p.id = p_fact ->> 'id'
+    )
+    when 'payment_attempt' then (
+      select jsonb_build_object('outcome', a.outcome) from public.payment_attempts a where a.id = p_fact ->> 'id'
+    )
+    when 'refund' then (
+      select jsonb_build_object('status', r.status, 'amount', r.amount) from public.refunds r where r.id = p_fact ->> 'id'
+    )
+    when 'dispute' then (
+      select jsonb_build_object('status', d.status, 'amount', d.amount, 'evidence_due_by', d.evidence_due_by)
+      from public.disputes d where d.id = p_fact ->> 'id'
+    )
+    when 'fraud_signal' then (
+      select jsonb_build_object('open', f.open) from public.fraud_signals f where f.source_id = p_fact ->> 'id'
+    )
+  end
+$function$;
+comment on function private.digest_object(p_fact jsonb) is 'What matters of the row of a fact, for the drift log; null when there is none.';
+
+
+CREATE OR REPLACE FUNCTION private.digest_orders(p_order_ids uuid[])
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select jsonb_object_agg(o.number, jsonb_build_object(
+    'status', o.status, 'fulfillment_status', o.fulfillment_status, 'amount_paid', o.amount_paid,
+    'amount_refunded', o.amount_refunded, 'session_id', o.session_id, 'payment_id', o.payment_id,
+    'stock', (select jsonb_agg(distinct r.status) from public.inventory_reservations r where r.order_id = o.id),
+    'disputes', (select jsonb_object_agg(d.id, d.status) from public.disputes d where d.order_id = o.id),
+    'refunds', (select jsonb_object_agg(f.id, f.status) from public.refunds f where f.order_id = o.id)
+  ))
+  from public.orders o
+  where o.id = any (p_order_ids)
+$function$;
+comment on function private.digest_orders(p_order_ids uuid[]) is 'What matters of orders, by number, for the drift log. No personal data.';
+
+
+CREATE OR REPLACE FUNCTION private.earlier_orders(p_order_id uuid)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select coalesce(jsonb_agg(to_jsonb(e) order by e.paid_at desc), '[]')
+  from (
+    select b.number, b.paid_at, b.amount_paid, b.currency, p.charge_id, b.email, host(b.purchase_ip) as purchase_ip, b.shipping_address,
+      c.user_id, b.fulfilled_at,
+      floor(extract(epoch from o.paid_at - b.paid_at) / 86400)::integer as days_before,
+      coalesce(b.purchase_ip = o.purchase_ip, false) as same_ip,
+      coalesce(b.shipping_address = o.shipping_address, false) as same_address,
+      coalesce(c.user_id is not null and b.customer_id = o.customer_id, false) as same_account,
+      (
+        select string_agg(i.quantity || ' × ' || i.name, ', ' order by i.sku collate "C") from public.order_items i where i.order_id = b.id
+      ) as description
+    from public.orders o
+    join public.orders b on b.id <> o.id and b.paid_at < o.paid_at and b.livemode = o.livemode
+      and (b.customer_id = o.customer_id or lower(b.email) = lower(o.email))
+    join public.payments p on p.id = b.payment_id
+    left join public.customers c on c.id = b.customer_id
+    where o.id = p_order_id and b.status = 'paid' and p.charge_id is not null
+      and not exists (select 1 from public.disputes d where d.order_id = b.id)
+      and not exists (select 1 from public.fraud_signals f where f.order_id = b.id and f.kind = 'early_fraud_warning')
+    order by b.paid_at desc
+    limit 20
+  ) e
+$function$;
+comment on function private.earlier_orders(p_order_id uuid) is 'Orders that the buyer of an order (by account or e-mail address) paid before it, kept, and did not dispute; what they have in common with it is marked.';
+
+
+CREATE OR REPLACE FUNCTION private.email_key(p_email text)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO ''
+AS $function$
+  -- shop+1@gmail.com, s.hop@googlemail.com and shop@gmail.com reach one mailbox.
+  select case when split_part(a.address, '@', 2) in ('gmail.com', 'googlemail.com')
+    then replace(split_part(split_part(a.address, '@', 1), '+', 1), '.', '') || '@gmail.com'
+    else split_part(split_part(a.address, '@', 1), '+', 1) || '@' || split_part(a.address, '@', 2)
+  end
+  from (select lower(trim(p_email)) as address) a
+  where a.address like '%_@_%'
+$function$;
+comment on function private.email_key(p_email text) is 'The mailbox behind an address: lower case, without +tags, without Gmail''s dots. Null for what is no address.';
+
+
+CREATE OR REPLACE FUNCTION private.enqueue_job(p_kind text, p_dedupe_key text, p_payload jsonb, p_run_at timestamp with time zone DEFAULT now(), p_priority integer DEFAULT 100, p_max_attempts integer DEFAULT NULL::integer)
  RETURNS boolean
  LANGUAGE plpgsql
  SECURITY DEFINER
@@ -946,15 +1731,18 @@ CREATE OR REPLACE FUNCTION private.enqueue_job(p_kind text, p_dedupe_key text, p
 AS $function$
 begin
   insert into private.jobs (kind, dedupe_key, payload, run_at, priority, max_attempts)
-  values (p_kind, p_dedupe_key, p_payload, p_run_at, p_priority, p_max_attempts)
+  values (
+    p_kind, p_dedupe_key, p_payload, p_run_at, p_priority,
+    coalesce(p_max_attempts, (select k.max_attempts from private.job_kinds k where k.kind = p_kind), 12)
+  )
   on conflict on constraint jobs_dedupe_key_key do nothing;
   return found;
 end;
 $function$;
-comment on function private.enqueue_job(p_kind text, p_dedupe_key text, p_payload jsonb, p_run_at timestamp with time zone, p_priority integer, p_max_attempts integer) is 'Queues an effect unless one with this dedupe_key was ever queued. Returns whether it is new. Lower p_priority runs first.';
+comment on function private.enqueue_job(p_kind text, p_dedupe_key text, p_payload jsonb, p_run_at timestamp with time zone, p_priority integer, p_max_attempts integer) is 'Queues an effect unless one with this dedupe_key was ever queued. Returns whether it is new. Lower p_priority runs first; p_max_attempts null: the kind''s limit.';
 
 
-CREATE OR REPLACE FUNCTION private.find_checkout(p_idempotency_key text, p_lines jsonb, p_session_seconds integer, p_hold_seconds integer)
+CREATE OR REPLACE FUNCTION private.find_checkout(p_idempotency_key text, p_lines jsonb, p_email text, p_superseded jsonb, p_session_seconds integer, p_hold_seconds integer)
  RETURNS jsonb
  LANGUAGE plpgsql
  SECURITY DEFINER
@@ -967,19 +1755,83 @@ begin
   if not found then
     return null;
   end if;
-  -- Compared as asked for, not as priced: a price change meanwhile is not another cart.
-  if p_lines is distinct from (
-    select jsonb_agg(jsonb_build_array(i.sku, i.quantity) order by i.sku collate "C") from public.order_items i where i.order_id = o.id
-  ) then
+  -- Compared as asked for, not as priced: a price change meanwhile is not another cart. A guest's address is
+  -- part of it, so that a key that two guests happen to share does not show one the other's payment page.
+  if p_lines is distinct from private.order_lines(o.id)
+    or (p_idempotency_key like 'guest:%' and o.session_id is null and lower(o.email) <> lower(p_email)) then
     raise exception 'this Idempotency-Key was used for another cart' using errcode = 'KCIDC';
   end if;
-  if o.status in ('expired', 'payment_failed') then
+  if o.cancelled_at is not null then
+    raise exception 'this order has been cancelled' using errcode = 'KCSTA';
+  elsif o.status in ('expired', 'payment_failed') then
+    if p_superseded is not null then
+      return jsonb_build_object('outcome', 'superseded', 'session_ids', p_superseded);
+    end if;
     perform private.reopen_checkout(o.id, p_session_seconds, p_hold_seconds);
   end if;
   return private.checkout_snapshot(o.id, 'existing');
 end;
 $function$;
-comment on function private.find_checkout(p_idempotency_key text, p_lines jsonb, p_session_seconds integer, p_hold_seconds integer) is 'The order that an Idempotency-Key made before, or null. An expired one gets a new attempt. p_lines: [[sku, quantity]…] sorted by sku. KCIDC: the key belongs to another cart.';
+comment on function private.find_checkout(p_idempotency_key text, p_lines jsonb, p_email text, p_superseded jsonb, p_session_seconds integer, p_hold_seconds integer) is 'The order that an Idempotency-Key made before, or null. An expired one gets a new attempt, unless other pages of the shopper (p_superseded) are to be closed first. p_lines as of asked_lines(). KCIDC: the key belongs to another cart. KCSTA: staff have cancelled the order.';
+
+
+CREATE OR REPLACE FUNCTION private.finish_job(p_job_id bigint, p_lease_id uuid, p_outcome text, p_reason text, p_run_at timestamp with time zone, p_alert text)
+ RETURNS text
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  v_job private.jobs;
+  v_run_at timestamptz;
+begin
+  select * into v_job from private.jobs
+  where id = p_job_id and status = 'running' and lease_id = p_lease_id
+  for update;
+  if not found then
+    return null;
+  end if;
+  if p_outcome in ('done', 'discard') then
+    update private.jobs
+    set status = case p_outcome when 'done' then 'done' else 'discarded' end, lost_leases = 0,
+        lease_id = null, leased_until = null, finished_at = now(), last_error = p_reason
+    where id = p_job_id
+    returning * into v_job;
+    -- Brought back from the dead, and well: staff need not look any more.
+    update public.alerts set status = 'resolved' where dedupe_key = 'job_dead:' || v_job.dedupe_key and status <> 'resolved';
+  elsif p_outcome = 'retry' and v_job.attempts >= v_job.max_attempts then
+    perform private.bury_job(p_job_id, p_reason);
+    v_job.status := 'dead';
+  elsif p_outcome in ('retry', 'snooze') then
+    v_run_at := coalesce(p_run_at, now() + private.backoff(v_job.attempts, v_job.kind));
+    update private.jobs
+    set status = 'queued', lost_leases = 0, lease_id = null, leased_until = null, run_at = v_run_at, last_error = p_reason,
+        -- A snooze is not a failure: it costs no attempt.
+        attempts = attempts - case p_outcome when 'snooze' then 1 else 0 end
+    where id = p_job_id
+    returning * into v_job;
+    if v_job.kind = 'retry_event' then
+      update public.webhook_events set next_attempt_at = v_run_at
+      where id = v_job.payload ->> 'event_id' and status = 'failed';
+    end if;
+  else
+    raise exception 'unknown job outcome %', p_outcome using errcode = 'KCINV';
+  end if;
+  if p_alert is not null and v_job.status = 'queued' then
+    perform private.raise_alert(
+      'job_blocked', p_alert, 'job_blocked:' || v_job.kind,
+      jsonb_build_object('job_id', v_job.id, 'kind', v_job.kind, 'reason', p_reason)
+    );
+  elsif p_alert is not null and v_job.status <> 'dead' then
+    perform private.raise_alert(
+      'job_discarded', p_alert, 'job_discarded:' || v_job.dedupe_key,
+      jsonb_build_object('job_id', v_job.id, 'kind', v_job.kind, 'reason', p_reason)
+    );
+  end if;
+  return v_job.status;
+end;
+$function$;
+comment on function private.finish_job(p_job_id bigint, p_lease_id uuid, p_outcome text, p_reason text, p_run_at timestamp with time zone, p_alert text) is 'Ends the lease of a job: done, discard, retry (backoff unless p_run_at is given; dead after the last attempt) or snooze (no attempt used). p_alert: severity with which staff are told. Returns the new status; null: the lease was lost and nothing changed. KCINV: unknown outcome.';
 
 
 CREATE OR REPLACE FUNCTION private.fraud_reasons(p_order_id uuid, p_released boolean)
@@ -1003,20 +1855,31 @@ $function$;
 comment on function private.fraud_reasons(p_order_id uuid, p_released boolean) is 'Fraud holds of an order: an early fraud warning, an open Radar review, a velocity rule with action review. p_released: staff have released the order.';
 
 
-CREATE OR REPLACE FUNCTION private.hash_cart(p_order_id uuid)
+CREATE OR REPLACE FUNCTION private.has_scheduler()
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$
+  select to_regprocedure('cron.schedule(text,text,text)') is not null
+    and to_regclass('net.http_request_queue') is not null
+    and to_regclass('vault.decrypted_secrets') is not null
+$function$;
+comment on function private.has_scheduler() is 'True where pg_cron, pg_net and Vault are installed.';
+
+
+CREATE OR REPLACE FUNCTION private.hash_lines(p_lines jsonb, p_currency text)
  RETURNS text
  LANGUAGE sql
- STABLE SECURITY DEFINER
+ IMMUTABLE
  SET search_path TO ''
 AS $function$
   select left(encode(sha256(convert_to(
-    o.currency || ';' || string_agg(i.sku || 'x' || i.quantity || '@' || i.unit_amount, ';' order by i.sku collate "C"), 'UTF8'
+    p_currency || ';' || string_agg(l.sku || 'x' || l.quantity || '@' || l.unit_amount, ';' order by l.sku collate "C"), 'UTF8'
   )), 'hex'), 32)
-  from public.orders o join public.order_items i on i.order_id = o.id
-  where o.id = p_order_id
-  group by o.currency
+  from jsonb_to_recordset(p_lines) as l (sku text, quantity integer, unit_amount bigint)
 $function$;
-comment on function private.hash_cart(p_order_id uuid) is 'Hash of an order''s frozen lines (sku, quantity, price) and currency; goes into the session''s metadata.';
+comment on function private.hash_lines(p_lines jsonb, p_currency text) is 'Hash of lines (sku, quantity, price) and currency. It goes into the session''s metadata and must come back unchanged.';
 
 
 CREATE OR REPLACE FUNCTION private.is_admin()
@@ -1037,22 +1900,132 @@ grant execute on function private.is_admin() to authenticated;
 grant execute on function private.is_admin() to service_role;
 
 
-CREATE OR REPLACE FUNCTION private.link_payments(p_order_ids uuid[])
+CREATE OR REPLACE FUNCTION private.jobs_health()
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select jsonb_build_object(
+    'status', private.worst_status(
+      count(*) filter (where j.status = 'dead') > 0,
+      min(j.run_at) filter (where j.status = 'queued') < now() - interval '15 minutes',
+      -- Nobody calls retry-jobs any more: mail, refunds and repairs stand still.
+      (select h.last_at from private.heartbeats h where h.name = 'retry_jobs') < now() - interval '10 minutes'
+    ),
+    'due', count(*) filter (where j.status = 'queued' and j.run_at <= now()),
+    'running', count(*) filter (where j.status = 'running'),
+    'dead', count(*) filter (where j.status = 'dead'),
+    'oldest_due_seconds', coalesce(floor(extract(epoch from now() - min(j.run_at) filter (where j.status = 'queued' and j.run_at <= now()))), 0),
+    'last_run_at', (select h.last_at from private.heartbeats h where h.name = 'retry_jobs')
+  )
+  from private.jobs j where j.status in ('queued', 'running', 'dead')
+$function$;
+comment on function private.jobs_health() is 'Health check jobs: the backlog, the dead, and whether anybody works at all.';
+
+
+CREATE OR REPLACE FUNCTION private.kept_session(p_order_id uuid)
+ RETURNS checkout_sessions
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  -- Free ones first, then by payment id: a rule over what every report of a paid session carries. So the choice
+  -- among those known never falls on one that an earlier choice has passed over and refunded.
+  select cs.*
+  from public.checkout_sessions cs
+  left join public.payments p on p.id = cs.payment_id
+  where cs.order_id = p_order_id and cs.status = 'complete'
+    and (cs.payment_status in ('paid', 'no_payment_required') or p.status = 'succeeded')
+  order by cs.payment_id collate "C" nulls first, cs.id collate "C"
+  limit 1
+$function$;
+comment on function private.kept_session(p_order_id uuid) is 'The settled session whose payment an order keeps, or null. Any other settled payment of the order is refunded.';
+
+
+CREATE OR REPLACE FUNCTION private.limit_wait(p_limit integer, p_window_seconds integer, p_current integer, p_previous integer, p_elapsed numeric)
+ RETURNS numeric
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO ''
+AS $function$
+  select case
+    -- There is room in this window as soon as enough of the last one has slid out.
+    when p_current < p_limit then (1 - (p_limit - 1 - p_current)::numeric / p_previous - p_elapsed) * p_window_seconds
+    -- Only the next window has room, once enough of this one has slid out.
+    else (1 - p_elapsed + greatest(0, 1 - (p_limit - 1)::numeric / p_current)) * p_window_seconds
+  end
+$function$;
+comment on function private.limit_wait(p_limit integer, p_window_seconds integer, p_current integer, p_previous integer, p_elapsed numeric) is 'Seconds until a refused request fits. p_current and p_previous: requests taken in this window and the last; p_elapsed: how far this window has gone, 0 to 1.';
+
+
+CREATE OR REPLACE FUNCTION private.link_payments(p_payment_ids text[])
+ RETURNS uuid[]
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  p record;
+  v_order_ids uuid[] := '{}';
+begin
+  for p in
+    select pi.id, pi.charge_id, pi.order_id as before, coalesce(
+      (select s.order_id from public.checkout_sessions s where s.payment_id = pi.id order by s.id limit 1),
+      (select o.id from public.orders o where o.id = pi.metadata_order_id),
+      pi.order_id
+    ) as order_id
+    from public.payments pi
+    where pi.id = any (p_payment_ids)
+  loop
+    update public.payments x set order_id = p.order_id where x.id = p.id and x.order_id is distinct from p.order_id;
+    update public.payment_attempts x set order_id = p.order_id where x.payment_id = p.id and x.order_id is distinct from p.order_id;
+    update public.refunds x set order_id = p.order_id, payment_id = p.id
+    where (x.payment_id = p.id or (x.payment_id is null and x.charge_id = p.charge_id)) and (x.order_id is distinct from p.order_id or x.payment_id is null);
+    update public.disputes x set order_id = p.order_id, payment_id = p.id
+    where (x.payment_id = p.id or (x.payment_id is null and x.charge_id = p.charge_id)) and (x.order_id is distinct from p.order_id or x.payment_id is null);
+    update public.fraud_signals x set order_id = p.order_id, payment_id = p.id
+    where (x.payment_id = p.id or (x.payment_id is null and x.charge_id = p.charge_id)) and (x.order_id is distinct from p.order_id or x.payment_id is null);
+    v_order_ids := v_order_ids || p.order_id || p.before;
+  end loop;
+  return v_order_ids;
+end;
+$function$;
+comment on function private.link_payments(p_payment_ids text[]) is 'Gives payments their order (the session''s word before that of metadata), and to what hangs on them: attempts, refunds, disputes, signals, whichever came first. Returns the orders to settle.';
+
+
+CREATE OR REPLACE FUNCTION private.lock_facts(p_facts jsonb)
  RETURNS void
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO ''
 AS $function$
+declare
+  v_payment_id text;
 begin
-  update public.refunds r set order_id = p.order_id, payment_id = p.id from public.payments p
-  where p.order_id = any (p_order_ids) and r.order_id is null and (r.payment_id = p.id or (r.payment_id is null and r.charge_id = p.charge_id));
-  update public.disputes d set order_id = p.order_id, payment_id = p.id from public.payments p
-  where p.order_id = any (p_order_ids) and d.order_id is null and (d.payment_id = p.id or (d.payment_id is null and d.charge_id = p.charge_id));
-  update public.fraud_signals f set order_id = p.order_id, payment_id = p.id from public.payments p
-  where p.order_id = any (p_order_ids) and f.order_id is null and (f.payment_id = p.id or (f.payment_id is null and f.charge_id = p.charge_id));
+  -- A refund and the event that tells whose payment it is may run side by side: whoever comes second sees the first.
+  for v_payment_id in
+    select distinct private.payment_of_fact(f) as payment_id from jsonb_array_elements(p_facts) f order by payment_id
+  loop
+    if v_payment_id is not null then
+      perform pg_advisory_xact_lock(hashtextextended('payment:' || v_payment_id, 0));
+    end if;
+  end loop;
+
+  perform 1
+  from public.orders o
+  where o.id in (
+    select private.order_of_fact(f) from jsonb_array_elements(p_facts) f
+    union
+    select p.order_id from jsonb_array_elements(p_facts) f join public.payments p on p.id = private.payment_of_fact(f)
+    union
+    select s.order_id from jsonb_array_elements(p_facts) f join public.checkout_sessions s on s.payment_id = private.payment_of_fact(f)
+  )
+  order by o.id
+  for no key update;
 end;
 $function$;
-comment on function private.link_payments(p_order_ids uuid[]) is 'Gives refunds, disputes and fraud signals that came before their payment was known their order.';
+comment on function private.lock_facts(p_facts jsonb) is 'Locks what facts may touch, in the one order that all use: payments (advisory), orders by id. Stock by variant comes after, in settle_order().';
 
 
 CREATE OR REPLACE FUNCTION private.lock_order_by_number(p_order_number text)
@@ -1074,6 +2047,109 @@ $function$;
 comment on function private.lock_order_by_number(p_order_number text) is 'The order of a number, locked. KCORD: no such order.';
 
 
+CREATE OR REPLACE FUNCTION private.lost_checkouts(p_limit integer)
+ RETURNS TABLE(order_id uuid, attempt integer, started_at timestamp with time zone, ended_at timestamp with time zone)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  -- Stripe makes no session that ends in less than 30 minutes. Five minutes after that moment no answer is under way
+  -- any more, so what is not at Stripe then will never be.
+  select o.id, o.attempt,
+    coalesce(
+      (select max(e.created_at) from public.order_events e where e.order_id = o.id and e.kind = 'checkout_reopened'),
+      o.created_at
+    ),
+    o.session_expires_at - interval '25 minutes'
+  from public.orders o
+  where o.status in ('pending', 'processing', 'cancelled')
+    and o.session_expires_at < now() + interval '25 minutes'
+    and o.abandoned_at is null and o.session_id is null
+    and not exists (select 1 from public.checkout_sessions s where s.order_id = o.id and s.attempt = o.attempt)
+  order by o.session_expires_at
+  limit p_limit
+$function$;
+comment on function private.lost_checkouts(p_limit integer) is 'Orders whose current attempt has no session although none can be made any more: the answer was lost, or the call never happened. started_at and ended_at: when Stripe can have made it.';
+
+
+CREATE OR REPLACE FUNCTION private.measure_velocity(p_rule private.velocity_rules, p_key text, p_amount bigint, p_currency text, p_livemode boolean, p_at timestamp with time zone, p_order_id uuid DEFAULT NULL::uuid)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  v_since timestamptz := p_at - make_interval(secs => p_rule.window_seconds);
+  -- Attempts carry Stripe's clock, which is not quite ours.
+  v_until timestamptz := p_at + interval '1 minute';
+  v_value bigint;
+  v_times timestamptz[];
+  v_share numeric;
+begin
+  case p_rule.measure
+    when 'disposable_email' then
+      select count(*) into v_value from private.disposable_email_domains d
+      where lower(split_part(p_key, '@', 2)) = d.domain or lower(split_part(p_key, '@', 2)) like '%.' || d.domain;
+    when 'unpaid_checkouts' then
+      select count(*), array_agg(o.created_at order by o.created_at) into v_value, v_times
+      from private.subject_orders(p_rule.subject, p_key, p_livemode, v_since) o
+      where o.paid_at is null and o.created_at <= p_at and o.id is distinct from p_order_id;
+    when 'emails' then
+      select count(*), array_agg(e.at order by e.at) into v_value, v_times
+      from (
+        select max(o.created_at) as at
+        from private.subject_orders(p_rule.subject, p_key, p_livemode, v_since) o
+        where o.email is not null and o.created_at <= p_at and o.id is distinct from p_order_id
+        group by private.email_key(o.email)
+      ) e;
+    when 'amount' then
+      if p_currency is not distinct from coalesce(p_rule.currency, p_currency) then
+        select coalesce(sum(o.amount_subtotal), 0) + p_amount into v_value
+        from private.subject_orders(p_rule.subject, p_key, p_livemode, v_since) o
+        where o.currency = p_currency and o.created_at <= p_at and o.id is distinct from p_order_id
+          and (o.paid_at is not null or o.status in ('pending', 'processing'));
+      end if;
+    when 'declines' then
+      select count(*), array_agg(a.created_at order by a.created_at) into v_value, v_times
+      from private.subject_attempts(p_rule.subject, p_key, p_livemode, v_since) a
+      where a.outcome in ('failed', 'blocked') and a.created_at <= v_until;
+    when 'cards' then
+      select count(*), array_agg(c.at order by c.at) into v_value, v_times
+      from (
+        select max(a.created_at) as at
+        from private.subject_attempts(p_rule.subject, p_key, p_livemode, v_since) a
+        where a.card_fingerprint is not null and a.created_at <= v_until
+        group by a.card_fingerprint
+      ) c;
+    when 'declined_orders' then
+      select count(*) filter (where d.declined), array_agg(d.at order by d.at) filter (where d.declined),
+        (count(*) filter (where d.declined))::numeric / greatest(count(*), 1)
+      into v_value, v_times, v_share
+      from (
+        select max(a.created_at) as at, not bool_or(a.outcome = 'succeeded') and bool_or(a.outcome in ('failed', 'blocked')) as declined
+        from private.subject_attempts(p_rule.subject, p_key, p_livemode, v_since) a
+        where a.order_id is not null and a.created_at <= v_until
+        group by a.order_id
+      ) d;
+  end case;
+  if coalesce(v_value, 0) < p_rule.threshold or v_share < p_rule.min_share then
+    return null;
+  end if;
+  return jsonb_build_object(
+    'rule', p_rule.name, 'rule_action', p_rule.action, 'subject', p_rule.subject, 'measure', p_rule.measure,
+    'value', v_value, 'threshold', p_rule.threshold, 'window_seconds', p_rule.window_seconds,
+    -- The subject itself is personal data: a digest is enough to see that two hits are of one.
+    'subject_digest', left(encode(sha256(convert_to(p_key, 'UTF8')), 'hex'), 16),
+    -- When enough of them have left the window for the rule to let go.
+    'retry_after_seconds', coalesce(greatest(1, ceil(extract(epoch from
+      v_times[v_value - p_rule.threshold + 1] + make_interval(secs => p_rule.window_seconds) - p_at
+    )))::integer, p_rule.window_seconds)
+  );
+end;
+$function$;
+comment on function private.measure_velocity(p_rule private.velocity_rules, p_key text, p_amount bigint, p_currency text, p_livemode boolean, p_at timestamp with time zone, p_order_id uuid) is 'A hit of a rule by a subject up to p_at, or null. p_amount and p_currency: the cart that asks; p_order_id: the order that asks, which does not count against itself. retry_after_seconds: until the rule lets go.';
+
+
 CREATE OR REPLACE FUNCTION private.merge_checkout_session(p_fact jsonb, p_order_id uuid, p_at timestamp with time zone)
  RETURNS void
  LANGUAGE plpgsql
@@ -1083,54 +2159,52 @@ AS $function$
 declare
   f record;
   v_version text;
-  v_paid boolean;
 begin
   select * into f from jsonb_to_record(p_fact) as x (
     id text, attempt integer, status text, payment_status text, async_payment_failed boolean, payment_id text, customer_id text,
     currency text, amount_subtotal bigint, amount_total bigint, amount_discount bigint, amount_shipping bigint,
     amount_tax bigint, livemode boolean, cart_hash text, email text, name text, phone text, shipping_name text,
-    shipping_address jsonb, billing_address jsonb, url text, expires_at bigint, recovered_from text
+    shipping_address jsonb, billing_address jsonb, url text, expires_at bigint, recovered_from text, order_id uuid
   );
   v_version := private.version(
     private.rank(array['open', 'expired', 'complete'], f.status),
     private.rank(array['unpaid', 'no_payment_required', 'paid'], f.payment_status),
     private.stamp(p_at),
-    md5((p_fact - 'async_payment_failed')::text)
+    md5((p_fact - 'async_payment_failed' - 'attempt' - 'url' - 'recovered_from')::text)
   );
-  v_paid := f.status = 'complete' and f.payment_status in ('paid', 'no_payment_required');
 
   insert into public.checkout_sessions as s (
     id, order_id, attempt, status, payment_status, async_payment_failed, payment_id, stripe_customer_id, currency,
-    amount_subtotal, amount_total, amount_discount, amount_shipping, amount_tax, livemode, cart_hash, email, name,
+    amount_subtotal, amount_total, amount_discount, amount_shipping, amount_tax, livemode, metadata_order_id, cart_hash, email, name,
     phone, shipping_name, shipping_address, billing_address, url, expires_at, recovered_from, completed_at, version
   ) values (
     f.id, p_order_id, f.attempt, f.status, f.payment_status, f.async_payment_failed, f.payment_id, f.customer_id, f.currency,
-    f.amount_subtotal, f.amount_total, f.amount_discount, f.amount_shipping, f.amount_tax, f.livemode, f.cart_hash, f.email, f.name,
+    f.amount_subtotal, f.amount_total, f.amount_discount, f.amount_shipping, f.amount_tax, f.livemode, f.order_id, f.cart_hash, f.email, f.name,
     f.phone, f.shipping_name, f.shipping_address, f.billing_address, f.url, to_timestamp(f.expires_at), f.recovered_from,
     case when f.status = 'complete' then p_at end, v_version
   )
   on conflict (id) do update set
-    attempt = coalesce(s.attempt, excluded.attempt),
+    attempt = least(s.attempt, excluded.attempt),
     async_payment_failed = s.async_payment_failed or excluded.async_payment_failed,
-    url = coalesce(s.url, excluded.url),
-    recovered_from = coalesce(s.recovered_from, excluded.recovered_from),
+    url = least(s.url, excluded.url),
+    recovered_from = least(s.recovered_from, excluded.recovered_from),
     completed_at = least(s.completed_at, excluded.completed_at);
 
   update public.checkout_sessions s set
     status = f.status, payment_status = f.payment_status, payment_id = f.payment_id, stripe_customer_id = f.customer_id,
     currency = f.currency, amount_subtotal = f.amount_subtotal, amount_total = f.amount_total,
     amount_discount = f.amount_discount, amount_shipping = f.amount_shipping, amount_tax = f.amount_tax,
-    livemode = f.livemode, cart_hash = f.cart_hash, email = f.email, name = f.name, phone = f.phone,
+    livemode = f.livemode, metadata_order_id = f.order_id, cart_hash = f.cart_hash, email = f.email, name = f.name, phone = f.phone,
     shipping_name = f.shipping_name, shipping_address = f.shipping_address, billing_address = f.billing_address,
     expires_at = to_timestamp(f.expires_at), version = v_version
   where s.id = f.id and s.version < v_version;
 
   -- A paid session proves that its payment succeeded, also when the payment's own events are still under way.
-  if v_paid and f.payment_id is not null then
+  if f.status = 'complete' and f.payment_status = 'paid' and f.payment_id is not null then
     perform private.merge_payment(
       jsonb_build_object(
-        'id', f.payment_id, 'livemode', f.livemode, 'status', 'succeeded', 'amount', f.amount_total,
-        'amount_received', f.amount_total, 'currency', f.currency, 'customer_id', f.customer_id
+        'id', f.payment_id, 'livemode', f.livemode, 'status', 'succeeded', 'amount', coalesce(f.amount_total, 0),
+        'amount_received', coalesce(f.amount_total, 0), 'currency', coalesce(f.currency, ''), 'customer_id', f.customer_id, 'order_id', f.order_id
       ),
       p_order_id, p_at, 'session'
     );
@@ -1147,22 +2221,25 @@ CREATE OR REPLACE FUNCTION private.merge_customer(p_fact jsonb, p_at timestamp w
  SET search_path TO ''
 AS $function$
 declare
-  v_version text := private.version(private.stamp(p_at), md5(p_fact::text));
+  f record;
 begin
-  if (p_fact ->> 'deleted')::boolean then
-    -- Deletion is final at Stripe. Forgetting the id makes the next checkout create a new customer.
-    update public.customers
-    set stripe_deleted_at = coalesce(stripe_deleted_at, p_at), stripe_customer_id = null
-    where stripe_customer_id = p_fact ->> 'id';
-  else
-    -- An account's address comes from Supabase Auth; only guests take theirs from Stripe.
-    update public.customers
-    set email = coalesce(p_fact ->> 'email', email), name = coalesce(p_fact ->> 'name', name), version = v_version
-    where stripe_customer_id = p_fact ->> 'id' and user_id is null and version < v_version;
-  end if;
+  select * into f from jsonb_to_record(p_fact) as x (id text, livemode boolean, email text, name text, deleted boolean);
+  insert into private.stripe_customers as c (id, livemode, email, name, deleted_at, version)
+  values (
+    f.id, f.livemode, f.email, f.name, case when f.deleted then p_at end,
+    -- What it said before its deletion stays what we know of it.
+    private.version(case when f.deleted then '0' else '1' end, private.stamp(p_at), md5(p_fact::text))
+  )
+  on conflict (id) do update set
+    email = case when c.version < excluded.version then excluded.email else c.email end,
+    name = case when c.version < excluded.version then excluded.name else c.name end,
+    deleted_at = least(c.deleted_at, excluded.deleted_at),
+    version = greatest(c.version, excluded.version)
+  where c.livemode = excluded.livemode;
+  perform private.settle_stripe_customer(f.id);
 end;
 $function$;
-comment on function private.merge_customer(p_fact jsonb, p_at timestamp with time zone) is 'Merges a customer fact: a guest''s address and name, or the deletion of the Stripe customer.';
+comment on function private.merge_customer(p_fact jsonb, p_at timestamp with time zone) is 'Merges a customer fact seen at p_at, of a customer of ours or not, into private.stripe_customers.';
 
 
 CREATE OR REPLACE FUNCTION private.merge_dispute(p_fact jsonb, p_order_id uuid, p_at timestamp with time zone)
@@ -1189,22 +2266,27 @@ begin
       ],
       f.status
     ),
-    md5((p_fact - 'funds_withdrawn' - 'funds_reinstated')::text)
+    md5((p_fact - 'payment_id' - 'charge_id' - 'funds_withdrawn' - 'funds_reinstated')::text)
   );
   insert into public.disputes as d (
-    id, order_id, payment_id, charge_id, livemode, amount, currency, reason, status, evidence_due_by,
-    evidence_submission_count, has_evidence, network_reason_code, funds_withdrawn, funds_reinstated, version, created_at
+    id, order_id, payment_id, charge_id, livemode, amount, currency, reason, status, statuses_seen,
+    evidence_due_by, first_due_by, evidence_submission_count, has_evidence, network_reason_code,
+    funds_withdrawn, funds_reinstated, version, created_at
   ) values (
-    f.id, p_order_id, f.payment_id, f.charge_id, f.livemode, f.amount, f.currency, f.reason, f.status, to_timestamp(f.evidence_due_by),
-    f.evidence_submission_count, f.has_evidence, f.network_reason_code, f.funds_withdrawn, f.funds_reinstated, v_version, to_timestamp(f.created)
+    f.id, p_order_id, f.payment_id, f.charge_id, f.livemode, f.amount, f.currency, f.reason, f.status, array[f.status],
+    to_timestamp(f.evidence_due_by), to_timestamp(f.evidence_due_by), f.evidence_submission_count, f.has_evidence, f.network_reason_code,
+    f.funds_withdrawn, f.funds_reinstated, v_version, to_timestamp(f.created)
   )
   on conflict (id) do update set
     order_id = coalesce(d.order_id, excluded.order_id),
+    payment_id = least(d.payment_id, excluded.payment_id), charge_id = least(d.charge_id, excluded.charge_id),
+    created_at = least(d.created_at, excluded.created_at),
+    statuses_seen = (select array_agg(distinct x collate "C" order by x collate "C") from unnest(d.statuses_seen || excluded.statuses_seen) x),
+    first_due_by = least(d.first_due_by, excluded.first_due_by),
     funds_withdrawn = d.funds_withdrawn or excluded.funds_withdrawn,
     funds_reinstated = d.funds_reinstated or excluded.funds_reinstated;
   update public.disputes d set
-    payment_id = coalesce(f.payment_id, d.payment_id), charge_id = coalesce(f.charge_id, d.charge_id), amount = f.amount,
-    currency = f.currency, reason = f.reason, status = f.status, evidence_due_by = to_timestamp(f.evidence_due_by),
+    livemode = f.livemode, amount = f.amount, currency = f.currency, reason = f.reason, status = f.status, evidence_due_by = to_timestamp(f.evidence_due_by),
     evidence_submission_count = f.evidence_submission_count, has_evidence = f.has_evidence,
     network_reason_code = f.network_reason_code, version = v_version
   where d.id = f.id and d.version < v_version;
@@ -1226,7 +2308,7 @@ begin
   select * into f from jsonb_to_record(p_fact) as x (
     id text, kind text, payment_id text, charge_id text, open boolean, reason text, created bigint
   );
-  v_version := private.version(private.stamp(p_at), private.rank(array['true', 'false'], f.open::text), md5(p_fact::text));
+  v_version := private.version(private.stamp(p_at), private.rank(array['true', 'false'], f.open::text), md5((p_fact - 'payment_id' - 'charge_id')::text));
   insert into public.fraud_signals as s (
     source_id, order_id, payment_id, charge_id, kind, severity, open, was_actionable, data, version, created_at
   ) values (
@@ -1236,9 +2318,10 @@ begin
   )
   on conflict on constraint fraud_signals_source_id_key do update set
     order_id = coalesce(s.order_id, excluded.order_id),
+    payment_id = least(s.payment_id, excluded.payment_id), charge_id = least(s.charge_id, excluded.charge_id),
+    created_at = least(s.created_at, excluded.created_at),
     was_actionable = s.was_actionable or excluded.was_actionable;
   update public.fraud_signals s set
-    payment_id = coalesce(f.payment_id, s.payment_id), charge_id = coalesce(f.charge_id, s.charge_id),
     open = f.open, data = jsonb_build_object('reason', f.reason), version = v_version
   where s.source_id = f.id and s.version < v_version;
 end;
@@ -1258,7 +2341,7 @@ declare
 begin
   select * into f from jsonb_to_record(p_fact) as x (
     id text, status text, amount bigint, amount_received bigint, currency text, livemode boolean,
-    customer_id text, charge_id text, failure_code text, decline_code text
+    customer_id text, charge_id text, failure_code text, decline_code text, order_id uuid
   );
   v_version := private.version(
     private.rank(array['canceled', 'succeeded'], f.status),
@@ -1273,11 +2356,11 @@ begin
   );
 
   insert into public.payments as p (
-    id, order_id, status, amount, amount_received, currency, livemode, stripe_customer_id, charge_id, failure_code,
-    decline_code, succeeded_at, version
+    id, order_id, status, amount, amount_received, currency, livemode, metadata_order_id, stripe_customer_id, charge_id,
+    failure_code, decline_code, succeeded_at, version
   ) values (
-    f.id, p_order_id, f.status, f.amount, f.amount_received, f.currency, f.livemode, f.customer_id, f.charge_id, f.failure_code,
-    f.decline_code, case when f.status = 'succeeded' then p_at end, v_version
+    f.id, p_order_id, f.status, f.amount, f.amount_received, f.currency, f.livemode, f.order_id, f.customer_id, f.charge_id,
+    f.failure_code, f.decline_code, case when f.status = 'succeeded' then p_at end, v_version
   )
   on conflict (id) do update set
     order_id = coalesce(p.order_id, excluded.order_id),
@@ -1285,12 +2368,12 @@ begin
 
   update public.payments p set
     status = f.status, amount = f.amount, amount_received = f.amount_received, currency = f.currency,
-    livemode = f.livemode, stripe_customer_id = f.customer_id, charge_id = f.charge_id,
+    livemode = f.livemode, metadata_order_id = f.order_id, stripe_customer_id = f.customer_id, charge_id = f.charge_id,
     failure_code = f.failure_code, decline_code = f.decline_code, version = v_version
   where p.id = f.id and p.version < v_version;
 end;
 $function$;
-comment on function private.merge_payment(p_fact jsonb, p_order_id uuid, p_at timestamp with time zone, p_source text) is 'Merges a payment fact seen at p_at into payments. p_source: intent (the payment itself) or session (what a paid session says of it).';
+comment on function private.merge_payment(p_fact jsonb, p_order_id uuid, p_at timestamp with time zone, p_source text) is 'Merges a payment fact seen at p_at into payments. p_source: intent (the payment itself) or session (what a paid session says of it). link_payments() has the last word on its order.';
 
 
 CREATE OR REPLACE FUNCTION private.merge_payment_attempt(p_fact jsonb, p_order_id uuid, p_at timestamp with time zone)
@@ -1322,7 +2405,7 @@ begin
     f.risk_level, f.risk_score, f.seller_message, f.receipt_url, v_version, to_timestamp(f.created)
   )
   on conflict (id) do update set
-    order_id = coalesce(a.order_id, excluded.order_id),
+    payment_id = excluded.payment_id, created_at = excluded.created_at,
     outcome = excluded.outcome, amount = excluded.amount, currency = excluded.currency, livemode = excluded.livemode,
     failure_code = excluded.failure_code, decline_code = excluded.decline_code, advice_code = excluded.advice_code,
     payment_method_type = excluded.payment_method_type, card_brand = excluded.card_brand, card_last4 = excluded.card_last4,
@@ -1350,7 +2433,8 @@ begin
     failure_reason text, request_id text, created bigint
   );
   v_version := private.version(
-    private.rank(array['pending', 'requires_action', 'succeeded', 'canceled', 'failed'], f.status), private.stamp(p_at), md5(p_fact::text)
+    private.rank(array['pending', 'requires_action', 'succeeded', 'canceled', 'failed'], f.status), private.stamp(p_at),
+    md5((p_fact - 'payment_id' - 'charge_id' - 'request_id')::text)
   );
   insert into public.refunds as r (
     id, order_id, payment_id, charge_id, amount, currency, status, reason, failure_reason, request_id, version, created_at
@@ -1360,10 +2444,11 @@ begin
   )
   on conflict (id) do update set
     order_id = coalesce(r.order_id, excluded.order_id),
-    payment_id = coalesce(excluded.payment_id, r.payment_id), charge_id = coalesce(excluded.charge_id, r.charge_id),
-    amount = excluded.amount, currency = excluded.currency, status = excluded.status, reason = excluded.reason,
-    failure_reason = excluded.failure_reason, request_id = coalesce(excluded.request_id, r.request_id), version = excluded.version
-  where r.version < excluded.version;
+    payment_id = least(r.payment_id, excluded.payment_id), charge_id = least(r.charge_id, excluded.charge_id),
+    request_id = least(r.request_id, excluded.request_id), created_at = least(r.created_at, excluded.created_at);
+  update public.refunds r set
+    amount = f.amount, currency = f.currency, status = f.status, reason = f.reason, failure_reason = f.failure_reason, version = v_version
+  where r.id = f.id and r.version < v_version;
 end;
 $function$;
 comment on function private.merge_refund(p_fact jsonb, p_order_id uuid, p_at timestamp with time zone) is 'Merges a refund fact seen at p_at into refunds.';
@@ -1380,35 +2465,276 @@ $function$;
 comment on function private.next_order_number() is 'Next order number, e.g. KCT-100001. Numbers may have gaps: a refused checkout uses one up.';
 
 
-CREATE OR REPLACE FUNCTION private.order_of_fact(p_fact jsonb)
- RETURNS uuid
+CREATE OR REPLACE FUNCTION private.note_provider(p_provider text, p_answers integer, p_outages integer, p_unauthorized boolean, p_reason text)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  -- Enough to tell an outage from bad luck, few enough to spare the queue.
+  c_failures_max constant integer := 5;
+  c_wait_base_seconds constant integer := 15;
+  c_wait_max_seconds constant integer := 600;
+  b private.circuit_breakers;
+begin
+  if p_answers > 0 then
+    update private.circuit_breakers set failures = 0, opened_at = null, open_until = null, reason = null
+    where provider = p_provider and (failures > 0 or open_until is not null)
+    returning * into b;
+    if found then
+      update public.alerts set status = 'resolved'
+      where dedupe_key in ('provider_down:' || p_provider, 'provider_unauthorized:' || p_provider) and status <> 'resolved';
+    end if;
+    return false;
+  end if;
+
+  insert into private.circuit_breakers as x (provider, failures, reason) values (p_provider, p_outages, p_reason)
+  on conflict (provider) do update set failures = x.failures + p_outages, reason = p_reason
+  returning * into b;
+  if b.failures < c_failures_max and not p_unauthorized and b.open_until is null then
+    return false;
+  end if;
+  update private.circuit_breakers set
+    opened_at = coalesce(opened_at, now()),
+    open_until = now() + make_interval(secs => case
+      when p_unauthorized then c_wait_max_seconds
+      else least(c_wait_max_seconds, c_wait_base_seconds * power(2, least(greatest(b.failures - c_failures_max, 0), 20)))
+    end)
+  where provider = p_provider;
+  if p_unauthorized then
+    perform private.raise_alert(
+      'provider_unauthorized', 'critical', 'provider_unauthorized:' || p_provider,
+      jsonb_build_object('provider', p_provider, 'error', p_reason)
+    );
+  elsif b.opened_at is null then
+    perform private.raise_alert(
+      'provider_down', 'critical', 'provider_down:' || p_provider,
+      jsonb_build_object('provider', p_provider, 'error', p_reason)
+    );
+  end if;
+  return true;
+end;
+$function$;
+comment on function private.note_provider(p_provider text, p_answers integer, p_outages integer, p_unauthorized boolean, p_reason text) is 'Counts how a provider did. Five outages in a row, or a refused key, open its breaker for 15 s, doubling to 10 min; an answer closes it. Returns whether it is open.';
+
+
+CREATE OR REPLACE FUNCTION private.offered_shipping_rates(p_currency text)
+ RETURNS jsonb
  LANGUAGE sql
  STABLE SECURITY DEFINER
  SET search_path TO ''
 AS $function$
-  -- What we linked ourselves comes before what metadata says.
-  select coalesce(
-    (select s.order_id from public.checkout_sessions s where s.id = p_fact ->> 'id' and p_fact ->> 'fact' = 'checkout_session'),
-    (select s.order_id from public.checkout_sessions s where s.id = p_fact ->> 'recovered_from'),
-    (
-      select p.order_id from public.payments p
-      where p.id = case p_fact ->> 'fact' when 'payment' then p_fact ->> 'id' else p_fact ->> 'payment_id' end
-    ),
-    (select o.id from public.orders o where o.id::text = lower(p_fact ->> 'order_id')),
-    (select p.order_id from public.payments p where p.charge_id = p_fact ->> 'charge_id' limit 1)
-  )
+  select coalesce(jsonb_agg(jsonb_build_object(
+    'id', r.id, 'name', r.name, 'amount', r.amount, 'countries', r.countries,
+    'delivery_days_min', r.delivery_days_min, 'delivery_days_max', r.delivery_days_max
+  ) order by r.sort_order, r.amount, r.id), '[]')
+  from public.shipping_rates r
+  where r.active and r.currency = p_currency
 $function$;
-comment on function private.order_of_fact(p_fact jsonb) is 'The order a fact belongs to, or null when it is not (yet) known.';
+comment on function private.offered_shipping_rates(p_currency text) is 'The active rates of a currency in the order in which a shopper sees them.';
 
 
-CREATE OR REPLACE FUNCTION private.price_cart(p_items jsonb)
- RETURNS TABLE(variant_id uuid, sku text, name text, quantity bigint, unit_amount bigint, currency text)
+CREATE OR REPLACE FUNCTION private.on_email_confirmed()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+  if new.email is not null and new.email_confirmed_at is not null then
+    update public.customers set email = new.email where user_id = new.id and email is distinct from new.email;
+    perform private.attach_guest_orders(new.id, new.email);
+  end if;
+  return new;
+exception
+  -- Nobody may be kept from signing in by what becomes of old orders.
+  when others then
+    raise warning 'guest orders not attached: %', sqlerrm;
+    return new;
+end;
+$function$;
+comment on function private.on_email_confirmed() is 'Trigger of auth.users: an address was confirmed, or a confirmed one changed.';
+
+
+CREATE OR REPLACE FUNCTION private.open_checkouts(p_user_id uuid, p_session_id text, p_livemode boolean)
+ RETURNS SETOF orders
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select o.* from public.orders o
+  join public.customers c on c.id = o.customer_id
+  where c.user_id = p_user_id and o.livemode = p_livemode and o.status = 'pending'
+  union
+  -- Whoever knows the id of a session has been to its payment page.
+  select o.* from public.checkout_sessions s
+  join public.orders o on o.id = s.order_id
+  left join public.customers c on c.id = o.customer_id
+  where s.id = p_session_id and o.livemode = p_livemode and o.status = 'pending'
+    and (c.user_id is null or c.user_id = p_user_id)
+$function$;
+comment on function private.open_checkouts(p_user_id uuid, p_session_id text, p_livemode boolean) is 'The unpaid checkouts of a shopper: those of the account, and for guests the one whose session id they present. An e-mail address is no proof of anything and is not looked at.';
+
+
+CREATE OR REPLACE FUNCTION private.order_lines(p_order_id uuid)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select jsonb_agg(jsonb_build_array(i.sku, i.quantity) order by i.sku collate "C") from public.order_items i where i.order_id = p_order_id
+$function$;
+comment on function private.order_lines(p_order_id uuid) is 'The lines of an order in the form of asked_lines().';
+
+
+CREATE OR REPLACE FUNCTION private.order_of_fact(p_fact jsonb)
+ RETURNS uuid
  LANGUAGE plpgsql
  STABLE SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 declare
+  v_order_id uuid;
+begin
+  -- What we linked ourselves comes before what metadata says.
+  if p_fact ->> 'fact' = 'checkout_session' then
+    select s.order_id into v_order_id from public.checkout_sessions s where s.id = p_fact ->> 'id';
+    if v_order_id is null and p_fact ->> 'recovered_from' is not null then
+      select s.order_id into v_order_id from public.checkout_sessions s where s.id = p_fact ->> 'recovered_from';
+    end if;
+  end if;
+  if v_order_id is null then
+    select p.order_id into v_order_id from public.payments p where p.id = private.payment_of_fact(p_fact);
+  end if;
+  if v_order_id is null then
+    select o.id into v_order_id from public.orders o where o.id = (p_fact ->> 'order_id')::uuid;
+  end if;
+  if v_order_id is null and p_fact ->> 'charge_id' is not null then
+    select p.order_id into v_order_id from public.payments p where p.charge_id = p_fact ->> 'charge_id' limit 1;
+  end if;
+  return v_order_id;
+end;
+$function$;
+comment on function private.order_of_fact(p_fact jsonb) is 'The order a fact belongs to, or null when it is not (yet) known.';
+
+
+CREATE OR REPLACE FUNCTION private.orders_of_facts(p_facts jsonb)
+ RETURNS uuid[]
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select coalesce(array_agg(distinct found.order_id), '{}')
+  from (select private.order_of_fact(f) as order_id from jsonb_array_elements(coalesce(p_facts, '[]')) f) found
+  where found.order_id is not null
+$function$;
+comment on function private.orders_of_facts(p_facts jsonb) is 'The orders that facts belong to, as far as they are known.';
+
+
+CREATE OR REPLACE FUNCTION private.payment_of_fact(p_fact jsonb)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO ''
+AS $function$
+  select case p_fact ->> 'fact' when 'payment' then p_fact ->> 'id' else p_fact ->> 'payment_id' end
+$function$;
+comment on function private.payment_of_fact(p_fact jsonb) is 'The payment a fact is about, or null.';
+
+
+CREATE OR REPLACE FUNCTION private.pick_jobs(p_limit integer, p_kinds text[])
+ RETURNS bigint[]
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  -- A job that outlived its worker waits for the others, but not for ever.
+  c_suspect_waits constant interval := '2 minutes';
+  v_closed text[] := array(
+    select k.kind from private.job_kinds k join private.circuit_breakers b on b.provider = k.provider
+    where b.open_until is not null
+  );
+  v_suspect bigint;
+  v_suspect_run_at timestamptz;
+  v_ids bigint[] := '{}';
+begin
+  select j.id, j.run_at into v_suspect, v_suspect_run_at
+  from private.jobs j
+  where j.status = 'queued' and j.lost_leases > 0 and j.run_at <= now()
+    and (p_kinds is null or j.kind = any (p_kinds)) and not j.kind = any (v_closed)
+  order by j.run_at, j.id
+  limit 1
+  for update skip locked;
+  if v_suspect_run_at < now() - c_suspect_waits then
+    return array[v_suspect];
+  end if;
+
+  v_ids := array(
+    select j.id from private.jobs j
+    where j.status = 'queued' and j.lost_leases = 0 and j.run_at <= now()
+      and (p_kinds is null or j.kind = any (p_kinds)) and not j.kind = any (v_closed)
+    order by j.priority, j.run_at, j.id
+    limit p_limit
+    for update skip locked
+  );
+  if cardinality(v_ids) = 0 and v_suspect is not null then
+    return array[v_suspect];
+  end if;
+  return v_ids;
+end;
+$function$;
+comment on function private.pick_jobs(p_limit integer, p_kinds text[]) is 'Locks up to p_limit due jobs, most urgent first; or the one job that was in hand when its worker died, alone, when nothing else is due or it has waited long enough.';
+
+
+CREATE OR REPLACE FUNCTION private.pick_probes(p_lease_seconds integer, p_kinds text[])
+ RETURNS bigint[]
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  v_breaker private.circuit_breakers;
+  v_id bigint;
+  v_ids bigint[] := '{}';
+begin
+  for v_breaker in
+    select b.* from private.circuit_breakers b where b.open_until <= now() order by b.provider for update skip locked
+  loop
+    select j.id into v_id
+    from private.jobs j join private.job_kinds k on k.kind = j.kind
+    where j.status = 'queued' and j.run_at <= now() and k.provider = v_breaker.provider
+      and (p_kinds is null or j.kind = any (p_kinds))
+    order by j.priority, j.run_at, j.id
+    limit 1
+    for update of j skip locked;
+    if found then
+      v_ids := v_ids || v_id;
+      -- Nobody else probes while this one is on its way, and somebody will if its worker dies.
+      update private.circuit_breakers set open_until = now() + make_interval(secs => p_lease_seconds)
+      where provider = v_breaker.provider;
+    end if;
+  end loop;
+  return v_ids;
+end;
+$function$;
+comment on function private.pick_probes(p_lease_seconds integer, p_kinds text[]) is 'For each provider whose breaker has been open long enough: one due job, locked, to find out whether it answers again.';
+
+
+CREATE OR REPLACE FUNCTION private.price_cart(p_items jsonb)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  -- Also keeps a sum of lines far below what bigint and Stripe's 99 999 999 hold.
+  c_quantity_max constant integer := 99;
+  -- Stripe takes amounts of at most eight digits.
+  c_amount_max constant bigint := 99999999;
   v_unknown jsonb;
+  v_cart record;
 begin
   select jsonb_agg(distinct w.sku) into v_unknown
   from jsonb_to_recordset(p_items) as w (sku text)
@@ -1419,15 +2745,42 @@ begin
   if v_unknown is not null then
     raise exception 'unknown sku' using errcode = 'KCSKU', detail = v_unknown::text;
   end if;
-  return query
-    select v.id, v.sku, concat_ws(' – ', p.name, nullif(concat_ws(', ', v.color, v.size), '')), sum(w.quantity), v.price_amount, v.currency
+
+  -- One statement, so that names, prices and their sum are those of one moment.
+  select
+    jsonb_agg(jsonb_build_object(
+      'variant_id', c.variant_id, 'sku', c.sku, 'name', c.name, 'quantity', c.quantity, 'unit_amount', c.unit_amount
+    ) order by c.sku collate "C") as lines,
+    array_agg(distinct c.currency) as currencies,
+    min(c.quantity_min) as quantity_min,
+    max(c.quantity) as quantity_max,
+    sum(c.unit_amount * c.quantity) as amount
+  into v_cart
+  from (
+    select v.id as variant_id, v.sku, v.price_amount as unit_amount, v.currency,
+      concat_ws(' – ', p.name, nullif(concat_ws(', ', v.color, v.size), '')) as name,
+      sum(w.quantity) as quantity, min(w.quantity) as quantity_min
     from jsonb_to_recordset(p_items) as w (sku text, quantity integer)
     join public.product_variants v on v.sku = w.sku
     join public.products p on p.id = v.product_id
-    group by v.id, v.sku, p.name, v.color, v.size, v.price_amount, v.currency;
+    group by v.id, p.id
+  ) c;
+  if v_cart.lines is null or v_cart.quantity_min is null or v_cart.quantity_min < 1 or v_cart.quantity_max > c_quantity_max then
+    raise exception 'a line must have a quantity from 1 to %, counting repeated SKUs together', c_quantity_max using errcode = 'KCINV';
+  elsif cardinality(v_cart.currencies) > 1 then
+    raise exception 'all items of a cart must have the same currency' using errcode = 'KCCUR', detail = to_jsonb(v_cart.currencies)::text;
+  elsif v_cart.amount > c_amount_max then
+    raise exception 'the total of the cart is too large' using errcode = 'KCINV';
+  end if;
+  return jsonb_build_object(
+    'lines', v_cart.lines,
+    'currency', v_cart.currencies[1],
+    'amount', v_cart.amount,
+    'hash', private.hash_lines(v_cart.lines, v_cart.currencies[1])
+  );
 end;
 $function$;
-comment on function private.price_cart(p_items jsonb) is 'The lines of a cart, summed per SKU, with names and today''s prices. KCSKU with the list: unknown or inactive SKUs (the two look alike on purpose).';
+comment on function private.price_cart(p_items jsonb) is 'Today''s cart: { lines: [{ variant_id, sku, name, quantity, unit_amount }] summed per SKU and sorted by it, currency, amount, hash }. KCSKU with the list: unknown or inactive SKUs (the two look alike on purpose). KCINV, KCCUR.';
 
 
 CREATE OR REPLACE FUNCTION private.process_stripe_event(p_event_id text, p_stripe_created_at timestamp with time zone, p_facts jsonb, p_ignored_reason text, p_error text)
@@ -1441,10 +2794,11 @@ declare
   v_error text := p_error;
   v_result jsonb;
   v_run_at timestamptz := now() + private.backoff(1);
+  v_livemode boolean := (select e.livemode from public.webhook_events e where e.id = p_event_id);
 begin
   if v_reason is null and v_error is null then
     begin
-      v_result := private.apply_facts(p_facts, p_stripe_created_at, p_event_id);
+      v_result := private.apply_facts(p_facts, p_stripe_created_at, p_event_id, v_livemode);
       if (v_result ->> 'applied')::integer = 0 and not jsonb_path_exists(p_facts, '$[*] ? (@.fact == "unknown_value")') then
         v_reason := 'foreign_object';
       else
@@ -1475,6 +2829,109 @@ begin
 end;
 $function$;
 comment on function private.process_stripe_event(p_event_id text, p_stripe_created_at timestamp with time zone, p_facts jsonb, p_ignored_reason text, p_error text) is 'Applies the facts of a stored event, or notes why it is ignored. When that fails the event stays stored as failed with a retry_event job, and the failure leaves no other trace.';
+
+
+CREATE OR REPLACE FUNCTION private.providers_health()
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select jsonb_build_object('status', private.worst_status(bool_or(b.open_until is not null)), 'down', count(*) filter (where b.open_until is not null))
+    || coalesce(jsonb_object_agg(b.provider || '_failures', b.failures) filter (where b.failures > 0), '{}')
+  from private.circuit_breakers b
+$function$;
+comment on function private.providers_health() is 'Health check providers: whose circuit breaker is open.';
+
+
+CREATE OR REPLACE FUNCTION private.purge_jobs(p_limit integer)
+ RETURNS integer
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  with old as (
+    select j.id
+    from private.job_kinds k
+    cross join lateral (
+      select x.id from private.jobs x
+      where x.kind = k.kind and x.status in ('done', 'discarded') and x.finished_at < now() - k.retention
+      order by x.finished_at
+      limit p_limit
+    ) j
+    where k.retention is not null
+    limit p_limit
+  ), purged as (
+    delete from private.jobs x using old where x.id = old.id returning 1
+  )
+  select count(*)::integer from purged
+$function$;
+comment on function private.purge_jobs(p_limit integer) is 'Deletes up to p_limit jobs that finished longer ago than their kind is kept. Dead jobs stay until somebody has looked.';
+
+
+CREATE OR REPLACE FUNCTION private.purge_schedule(p_limit integer)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  v_count integer := 0;
+begin
+  if to_regclass('cron.job_run_details') is not null then
+    execute 'delete from cron.job_run_details where runid in (select runid from cron.job_run_details where end_time < now() - $1 limit $2)'
+      using private.retention('log'), p_limit;
+    get diagnostics v_count = row_count;
+  end if;
+  return v_count;
+end;
+$function$;
+comment on function private.purge_schedule(p_limit integer) is 'Deletes old rows of pg_cron''s log, where there is one; it never does so itself.';
+
+
+CREATE OR REPLACE FUNCTION private.queue_expiries()
+ RETURNS integer
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  -- Stripe ends sessions by itself and says so within seconds; this is for when nobody heard it.
+  c_grace constant interval := '2 minutes';
+  c_sessions_max constant integer := 200;
+  r record;
+  v_queued integer := 0;
+begin
+  for r in
+    select s.id, s.order_id, s.expires_at
+    from public.checkout_sessions s
+    where s.status = 'open' and s.expires_at < now() - c_grace
+      and not exists (
+        select 1 from private.jobs j
+        where j.kind = 'expire_checkout_session' and j.payload ->> 'session_id' = s.id and j.status in ('queued', 'running')
+      )
+    order by s.expires_at
+    limit c_sessions_max
+  loop
+    -- Once an hour on the first day, then once a day, until Stripe has said how the session ended.
+    if private.enqueue_job(
+      'expire_checkout_session',
+      format('expire_checkout_session:%s:%s', r.id, to_char(now(), case when r.expires_at > now() - interval '1 day' then 'YYYYMMDDHH24' else 'YYYYMMDD' end)),
+      jsonb_build_object('session_id', r.id, 'order_id', r.order_id), now(), 60
+    ) then
+      v_queued := v_queued + 1;
+    end if;
+  end loop;
+
+  if exists (select 1 from private.lost_checkouts(1)) and not exists (
+    select 1 from private.jobs j where j.kind = 'find_lost_sessions' and j.status in ('queued', 'running')
+  ) and private.enqueue_job('find_lost_sessions', 'find_lost_sessions:' || to_char(now(), 'YYYYMMDDHH24MI'), '{}', now(), 60) then
+    v_queued := v_queued + 1;
+  end if;
+  return v_queued;
+end;
+$function$;
+comment on function private.queue_expiries() is 'The expiry sweep: queues a look at Stripe for every session that should have ended and every attempt that never heard back. Releases nothing itself: stock goes back on Stripe''s word only.';
 
 
 CREATE OR REPLACE FUNCTION private.queue_notification(p_order_id uuid, p_template text, p_dedupe_key text DEFAULT ''::text, p_data jsonb DEFAULT '{}'::jsonb)
@@ -1538,6 +2995,13 @@ CREATE OR REPLACE FUNCTION private.queue_refund(p_payment_id text, p_order_id uu
  SET search_path TO ''
 AS $function$
 begin
+  -- Asked of the audit trail too: finished jobs are deleted after a while.
+  if exists (
+    select 1 from public.order_events e
+    where e.order_id = p_order_id and e.kind = 'refund_queued' and e.data @> jsonb_build_object('payment_id', p_payment_id, 'why', p_why)
+  ) then
+    return false;
+  end if;
   -- No amount: all that is left. The job finds out at Stripe, and is content when nothing is.
   if not private.enqueue_job(
     'refund_payment', 'refund_payment:' || p_why || ':' || p_payment_id,
@@ -1560,6 +3024,7 @@ CREATE OR REPLACE FUNCTION private.raise_alert(p_kind text, p_severity text, p_d
  SET search_path TO ''
 AS $function$
 declare
+  v_known text := (select status from public.alerts where dedupe_key = p_dedupe_key);
   v_alert public.alerts;
 begin
   insert into public.alerts as a (kind, severity, dedupe_key, data)
@@ -1570,10 +3035,14 @@ begin
   returning * into v_alert;
   if v_alert.count = 1 then
     perform private.enqueue_job('send_alert', 'send_alert:' || p_dedupe_key, jsonb_build_object('alert_id', v_alert.id), now(), 50);
+  elsif v_known = 'resolved' then
+    perform private.enqueue_job(
+      'send_alert', format('send_alert:%s:%s', p_dedupe_key, v_alert.count), jsonb_build_object('alert_id', v_alert.id), now(), 50
+    );
   end if;
 end;
 $function$;
-comment on function private.raise_alert(p_kind text, p_severity text, p_dedupe_key text, p_data jsonb) is 'Something happened (again) that staff must know: opens or counts up the alert of p_dedupe_key and, the first time, queues its message.';
+comment on function private.raise_alert(p_kind text, p_severity text, p_dedupe_key text, p_data jsonb) is 'Something happened (again) that staff must know: opens or counts up the alert of p_dedupe_key and, when it is new or had been resolved, queues its message.';
 
 
 CREATE OR REPLACE FUNCTION private.raise_alert_once(p_kind text, p_severity text, p_dedupe_key text, p_data jsonb DEFAULT '{}'::jsonb)
@@ -1593,6 +3062,35 @@ $function$;
 comment on function private.raise_alert_once(p_kind text, p_severity text, p_dedupe_key text, p_data jsonb) is 'Raises an alert about a state, which settling again finds again: it is raised once and not counted up. Returns whether it is new.';
 
 
+CREATE OR REPLACE FUNCTION private.raise_attack_alert(p_hits jsonb)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  -- Refusals closer together than this belong to one attack.
+  c_lull constant interval := '1 hour';
+  v_rules jsonb;
+  v_key text;
+begin
+  select jsonb_agg(distinct h ->> 'rule') into v_rules from jsonb_array_elements(p_hits) h where h ->> 'rule_action' = 'block';
+  if v_rules is null then
+    return;
+  end if;
+  perform pg_advisory_xact_lock(hashtextextended('velocity alert', 0));
+  select a.dedupe_key into v_key from public.alerts a
+  where a.kind = 'velocity' and a.last_at > clock_timestamp() - c_lull
+  order by a.last_at desc limit 1;
+  perform private.raise_alert(
+    'velocity', 'critical', coalesce(v_key, 'velocity:' || to_char(clock_timestamp() at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS')),
+    jsonb_build_object('rules', v_rules)
+  );
+end;
+$function$;
+comment on function private.raise_attack_alert(p_hits jsonb) is 'One alert per attack, counted up while it goes on, whichever rules it runs into.';
+
+
 CREATE OR REPLACE FUNCTION private.rank(p_ladder text[], p_value text)
  RETURNS text
  LANGUAGE sql
@@ -1602,7 +3100,21 @@ AS $function$
   select lpad(coalesce(array_position(p_ladder, p_value), 0)::text, 2, '0')
 $function$;
 comment on function private.rank(p_ladder text[], p_value text) is 'Position of a value on a ladder as two digits; 00 for a value this code does not know.';
-grant execute on function private.rank(p_ladder text[], p_value text) to public;
+
+
+CREATE OR REPLACE FUNCTION private.reconciliation_health()
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select jsonb_build_object(
+    'status', private.worst_status((select c.position from private.reconciliation_cursors c where c.name = 'events') < now() - interval '3 hours'),
+    'events_read_to_at', (select c.position from private.reconciliation_cursors c where c.name = 'events'),
+    'repairs_last_day', (select count(*) from public.reconciliation_drift d where d.found_at > now() - interval '1 day')
+  )
+$function$;
+comment on function private.reconciliation_health() is 'Health check reconciliation: how far Stripe''s events have been read, and what had to be repaired.';
 
 
 CREATE OR REPLACE FUNCTION private.record_inventory_adjustment()
@@ -1616,7 +3128,6 @@ declare
 begin
   if tg_op = 'UPDATE' then
     v_delta := v_delta - old.on_hand - old.committed;
-    new.updated_at := now();
   end if;
   if v_delta <> 0 then
     insert into public.inventory_adjustments (variant_id, delta, reason, actor)
@@ -1627,7 +3138,7 @@ begin
       coalesce(nullif(current_setting('kct.actor', true), ''), session_user)
     );
   end if;
-  return new;
+  return null;
 end;
 $function$;
 comment on function private.record_inventory_adjustment() is 'Trigger of inventory_levels: writes the ledger row for any change of on_hand + committed. Reason and actor come from the settings kct.adjustment_reason and kct.actor of the transaction.';
@@ -1642,6 +3153,51 @@ AS $function$
   insert into public.order_events (order_id, kind, source, data) values (p_order_id, p_kind, p_source, p_data)
 $function$;
 comment on function private.record_order_event(p_order_id uuid, p_kind text, p_source text, p_data jsonb) is 'Adds a row to an order''s audit trail. p_data carries no personal data.';
+
+
+CREATE OR REPLACE FUNCTION private.record_velocity_hits(p_risk jsonb, p_order_id uuid)
+ RETURNS void
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  insert into public.fraud_signals (order_id, kind, severity, open, data)
+  select p_order_id, 'velocity',
+    case h ->> 'rule_action' when 'block' then 'critical' when 'review' then 'warning' else 'info' end,
+    h ->> 'action' = 'review', h - 'retry_after_seconds'
+  from jsonb_array_elements(p_risk -> 'hits') h
+$function$;
+comment on function private.record_velocity_hits(p_risk jsonb, p_order_id uuid) is 'One fraud_signals row per hit. An open one with action review holds its order once it is paid.';
+
+
+CREATE OR REPLACE FUNCTION private.recover_jobs()
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  c_error constant text := 'worker died: lease ran out';
+  v_job private.jobs;
+begin
+  for v_job in
+    select j.* from private.jobs j
+    where j.status = 'running' and j.leased_until < now()
+    order by j.id
+    for update skip locked
+  loop
+    if v_job.attempts >= v_job.max_attempts then
+      perform private.bury_job(v_job.id, c_error);
+    else
+      update private.jobs
+      set status = 'queued', lease_id = null, leased_until = null, last_error = c_error, lost_leases = lost_leases + 1,
+          run_at = case lost_leases when 0 then run_at else now() + private.backoff(attempts, kind) end
+      where id = v_job.id;
+    end if;
+  end loop;
+end;
+$function$;
+comment on function private.recover_jobs() is 'A lease that ran out means that its worker died: the job is due again (the first time at once), or dead once its attempts are used up.';
 
 
 CREATE OR REPLACE FUNCTION private.redrive_event(p_event_id text)
@@ -1664,16 +3220,48 @@ $function$;
 comment on function private.redrive_event(p_event_id text) is 'Queues a failed or dead webhook event again. KCEVT: it is neither.';
 
 
+CREATE OR REPLACE FUNCTION private.redrive_job(p_job_id bigint)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  v_job private.jobs;
+begin
+  select * into v_job from private.jobs where id = p_job_id for update;
+  if not found or v_job.status not in ('queued', 'dead', 'discarded') then
+    raise exception 'job % is not waiting, dead or discarded (status %)', p_job_id, coalesce(v_job.status, 'unknown') using errcode = 'KCINV';
+  elsif v_job.kind = 'retry_event' then
+    perform private.redrive_event(v_job.payload ->> 'event_id');
+  else
+    -- What the mail's last refusal said of it no longer holds.
+    if v_job.kind = 'send_mail' then
+      update public.notifications set status = 'queued' where id = (v_job.payload ->> 'notification_id')::uuid and status = 'failed';
+    end if;
+    perform private.requeue_job(p_job_id);
+  end if;
+end;
+$function$;
+comment on function private.redrive_job(p_job_id bigint) is 'Queues a waiting, dead or discarded job again. KCINV: it is done, running or unknown.';
+
+
 CREATE OR REPLACE FUNCTION private.refundable_amount(p_payment_id text)
  RETURNS bigint
  LANGUAGE sql
  STABLE SECURITY DEFINER
  SET search_path TO ''
 AS $function$
-  select coalesce((select p.amount_received from public.payments p where p.id = p_payment_id and p.status = 'succeeded'), 0)
+  select case when exists (
+    -- All that is left is on its way back already.
+    select 1 from private.jobs j
+    where j.kind = 'refund_payment' and j.payload ->> 'payment_id' = p_payment_id and j.payload ->> 'amount' is null
+      and j.status in ('queued', 'running', 'done')
+      and not exists (select 1 from public.refunds r where r.request_id = j.payload ->> 'refund_request_id')
+  ) then 0 else coalesce((select p.amount_received from public.payments p where p.id = p_payment_id and p.status = 'succeeded'), 0)
     - coalesce((
       select sum(r.amount) from public.refunds r
-      where r.payment_id = p_payment_id and r.status in ('pending', 'requires_action', 'succeeded')
+      where r.payment_id = p_payment_id and r.status not in ('failed', 'canceled')
     ), 0)
     - coalesce((
       -- Asked for, and not yet visible as a refund.
@@ -1681,9 +3269,20 @@ AS $function$
       where j.kind = 'refund_payment' and j.payload ->> 'payment_id' = p_payment_id
         and j.status in ('queued', 'running', 'done')
         and not exists (select 1 from public.refunds r where r.request_id = j.payload ->> 'refund_request_id')
-    ), 0)
+    ), 0) end
 $function$;
 comment on function private.refundable_amount(p_payment_id text) is 'Minor units of a payment that can still be refunded, requests under way counted as given back. Call with the order locked.';
+
+
+CREATE OR REPLACE FUNCTION private.refunds_on_warning(o orders)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select o.fulfilled_at is null and o.review_released_at is null and private.setting('early_fraud_warning_policy') = '"refund"'
+$function$;
+comment on function private.refunds_on_warning(o orders) is 'Whether an early fraud warning gives the money back by itself: nothing has shipped, nobody has released the order, and the policy says so. Otherwise a person decides.';
 
 
 CREATE OR REPLACE FUNCTION private.refuse_change()
@@ -1729,18 +3328,41 @@ CREATE OR REPLACE FUNCTION private.reopen_checkout(p_order_id uuid, p_session_se
  SECURITY DEFINER
  SET search_path TO ''
 AS $function$
+declare
+  v_currency text;
+  v_gone jsonb;
+  v_cart jsonb;
 begin
+  select currency into v_currency from public.orders where id = p_order_id;
+  select jsonb_agg(jsonb_build_object('sku', i.sku, 'requested', i.quantity, 'available', 0) order by i.sku collate "C") into v_gone
+  from public.order_items i
+  join public.product_variants v on v.id = i.variant_id
+  join public.products p on p.id = v.product_id
+  where i.order_id = p_order_id and (not v.active or not p.active or v.currency <> v_currency);
+  if v_gone is not null then
+    raise exception 'no longer sold' using errcode = 'KCSTK', detail = v_gone::text;
+  end if;
+
   perform private.reserve_stock(p_order_id, now() + make_interval(secs => p_hold_seconds));
+  -- Today's prices: the shopper sees them on the new payment page, and an old order is no way to an old price.
+  select private.price_cart(jsonb_agg(jsonb_build_object('sku', i.sku, 'quantity', i.quantity))) into v_cart
+  from public.order_items i where i.order_id = p_order_id;
+  update public.order_items i set unit_amount = l.unit_amount, name = l.name
+  from jsonb_to_recordset(v_cart -> 'lines') as l (variant_id uuid, name text, unit_amount bigint)
+  where i.order_id = p_order_id and i.variant_id = l.variant_id and i.unit_amount <> l.unit_amount;
   update public.orders set
     attempt = attempt + 1,
     session_expires_at = now() + make_interval(secs => p_session_seconds),
-    abandoned_at = null
+    abandoned_at = null,
+    cart_hash = v_cart ->> 'hash',
+    amount_subtotal = (v_cart ->> 'amount')::bigint,
+    amount_total = (v_cart ->> 'amount')::bigint
   where id = p_order_id;
-  perform private.record_order_event(p_order_id, 'checkout_reopened', 'checkout');
+  perform private.record_order_event(p_order_id, 'checkout_reopened', 'checkout', jsonb_build_object('amount_subtotal', v_cart -> 'amount'));
   perform private.settle_order(p_order_id, 'checkout');
 end;
 $function$;
-comment on function private.reopen_checkout(p_order_id uuid, p_session_seconds integer, p_hold_seconds integer) is 'A new attempt of an order at its frozen prices: holds stock again (KCSTK when it is gone) and counts up the attempt. The caller has locked the order.';
+comment on function private.reopen_checkout(p_order_id uuid, p_session_seconds integer, p_hold_seconds integer) is 'A new attempt of an unpaid order at today''s prices: holds stock again (KCSTK when it is gone or no longer sold) and counts up the attempt. The caller has locked the order.';
 
 
 CREATE OR REPLACE FUNCTION private.requeue_job(p_job_id bigint)
@@ -1750,7 +3372,7 @@ CREATE OR REPLACE FUNCTION private.requeue_job(p_job_id bigint)
  SET search_path TO ''
 AS $function$
   update private.jobs
-  set status = 'queued', run_at = now(), attempts = 0, finished_at = null, lease_id = null, leased_until = null
+  set status = 'queued', run_at = now(), attempts = 0, lost_leases = 0, finished_at = null, lease_id = null, leased_until = null
   where id = p_job_id and status in ('queued', 'dead', 'discarded')
 $function$;
 comment on function private.requeue_job(p_job_id bigint) is 'Makes a waiting, dead or discarded job due now, with all its attempts.';
@@ -1802,21 +3424,41 @@ CREATE OR REPLACE FUNCTION private.restock_wanted(o orders)
  STABLE SECURITY DEFINER
  SET search_path TO ''
 AS $function$
-  select o.amount_paid > 0 and o.amount_refunded >= o.amount_paid and exists (
-    select 1 from public.staff_commands c
-    where c.order_id = o.id and c.command = 'request_refund' and (c.args ->> 'restock')::boolean
+  select o.amount_paid > 0 and o.amount_refunded >= o.amount_paid and (
+    exists (
+      select 1 from public.staff_commands c
+      where c.order_id = o.id and c.command = 'request_refund' and (c.args ->> 'restock')::boolean
+    )
+    -- Refunded before it shipped and without a person who could have chosen.
+    or (
+      private.refunds_on_warning(o)
+      and exists (select 1 from public.fraud_signals f where f.order_id = o.id and f.kind = 'early_fraud_warning' and f.was_actionable)
+    )
   )
 $function$;
-comment on function private.restock_wanted(o orders) is 'True when an order is refunded in full and staff asked for its goods to go back on the shelf.';
+comment on function private.restock_wanted(o orders) is 'True when an order is refunded in full and its goods go back on the shelf: staff asked for it, or an early fraud warning stopped it before it shipped.';
 
 
-CREATE OR REPLACE FUNCTION private.review_reasons(o orders, s checkout_sessions, p payments)
- RETURNS text[]
+CREATE OR REPLACE FUNCTION private.retention(p_setting text)
+ RETURNS interval
  LANGUAGE sql
  STABLE SECURITY DEFINER
  SET search_path TO ''
 AS $function$
-  select array_remove(array[
+  select make_interval(days => (private.setting('retention_' || p_setting || '_days'))::integer)
+$function$;
+comment on function private.retention(p_setting text) is 'A retention setting as an interval.';
+
+
+CREATE OR REPLACE FUNCTION private.review_reasons(o orders, s checkout_sessions, p payments)
+ RETURNS text[]
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+  return array_remove(array[
+    case when s.metadata_order_id <> o.id or p.metadata_order_id <> o.id then 'order_mismatch' end,
     case when s.currency is distinct from o.currency or p.currency <> o.currency
       or exists (
         select 1 from public.payment_attempts a
@@ -1827,16 +3469,22 @@ AS $function$
         s.amount_subtotal - s.amount_discount + s.amount_shipping
         + case when (private.setting('prices_include_tax'))::boolean then 0 else s.amount_tax end
       or (s.payment_id is null and s.amount_total <> 0)
+      or (s.payment_status = 'no_payment_required' and (s.amount_total <> 0 or s.payment_id is not null))
       or p.amount <> s.amount_total
       or p.amount_received <> s.amount_total
       or exists (
         select 1 from public.payment_attempts a
         where a.payment_id = s.payment_id and a.outcome = 'succeeded' and a.amount is distinct from s.amount_total
       ) then 'amount_mismatch' end,
-    case when s.livemode <> o.livemode or p.livemode <> o.livemode then 'livemode_mismatch' end,
+    case when s.livemode <> o.livemode or p.livemode <> o.livemode
+      or exists (
+        select 1 from public.payment_attempts a
+        where a.payment_id = s.payment_id and a.outcome = 'succeeded' and a.livemode <> o.livemode
+      ) then 'livemode_mismatch' end,
     case when s.cart_hash is distinct from o.cart_hash then 'cart_mismatch' end,
     case when p.order_id <> o.id then 'payment_of_another_order' end
-  ], null)
+  ], null);
+end;
 $function$;
 comment on function private.review_reasons(o orders, s checkout_sessions, p payments) is 'Compares the kept session and payment with the frozen order. Empty: the money is right. Shipping, tax and discount are accepted as Stripe computed them, as long as the sum holds.';
 
@@ -1925,6 +3573,8 @@ begin
     billing_address = null, purchase_ip = null, user_agent = null
   where id = any (v_order_ids);
   update public.notifications set recipient = null where order_id = any (v_order_ids);
+  update private.stripe_customers set email = null, name = null
+  where lower(email) = v_email or id in (select c.stripe_customer_id from public.customers c where lower(c.email) = v_email);
   update public.customers set email = null, name = null where lower(email) = v_email;
 end;
 $function$;
@@ -2045,6 +3695,7 @@ begin
     when 'submit_dispute_evidence' then v_order_id := private.run_submit_dispute_evidence(new.id, new.args);
     when 'resend_notification' then v_order_id := private.run_resend_notification(new.id, new.args);
     when 'redrive_webhook_event' then perform private.redrive_event(new.args ->> 'event_id');
+    when 'redrive_job' then perform private.redrive_job((new.args ->> 'job_id')::bigint);
     when 'erase_customer' then
       perform private.run_erase_customer(new.args);
       -- The log of an erasure must not keep the address.
@@ -2090,6 +3741,108 @@ $function$;
 comment on function private.run_submit_dispute_evidence(p_command_id uuid, p_args jsonb) is 'Carries out submit_dispute_evidence: queues the submission. KCINV: the dispute does not wait for a response.';
 
 
+CREATE OR REPLACE FUNCTION private.schedule_health()
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  v_runs jsonb := '{}';
+  v_answers jsonb := '{}';
+begin
+  -- Only where Supabase's scheduler is installed; dynamic, because elsewhere the tables do not exist.
+  if to_regclass('cron.job_run_details') is not null then
+    execute $sql$
+      select jsonb_build_object(
+        'runs_failed', count(*) filter (where d.status = 'failed'),
+        'last_run_at', max(d.start_time)
+      )
+      from cron.job_run_details d join cron.job j on j.jobid = d.jobid
+      where j.jobname = 'retry-jobs' and d.start_time > now() - interval '1 hour'
+    $sql$ into v_runs;
+  end if;
+  if to_regclass('net._http_response') is not null then
+    execute $sql$
+      select jsonb_build_object(
+        'calls_failed', count(*) filter (where r.timed_out or r.error_msg is not null or r.status_code not between 200 and 299),
+        'calls', count(*)
+      )
+      from net._http_response r where r.created > now() - interval '15 minutes'
+    $sql$ into v_answers;
+  end if;
+  return jsonb_build_object('status', private.worst_status(
+    (v_runs ->> 'runs_failed')::integer > 0,
+    -- A single slow answer is noise; most of them failing is a wrong key or address.
+    (v_answers ->> 'calls_failed')::integer > (v_answers ->> 'calls')::integer / 2
+  )) || v_runs || v_answers;
+end;
+$function$;
+comment on function private.schedule_health() is 'Health check schedule: failed runs of pg_cron and failed calls of pg_net; ok where there is neither.';
+
+
+CREATE OR REPLACE FUNCTION private.schedule_jobs()
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  v_relation text;
+begin
+  if not private.has_scheduler() then
+    return false;
+  end if;
+  -- By name: scheduling again replaces the entry.
+  execute $sql$ select cron.schedule('retry-jobs', '* * * * *', 'select private.call_retry_jobs()') $sql$;
+  -- pg_net keeps the headers of what it has not sent yet, and with them the key. Its schema is not exposed, and
+  -- API roles have no business there either way.
+  foreach v_relation in array array['net.http_request_queue', 'net._http_response', 'vault.secrets', 'vault.decrypted_secrets', 'cron.job', 'cron.job_run_details'] loop
+    if to_regclass(v_relation) is not null then
+      begin
+        execute format('revoke all on %s from public, anon, authenticated', v_relation);
+      exception when insufficient_privilege then
+        null;
+      end;
+      if has_table_privilege('anon', v_relation, 'select') or has_table_privilege('authenticated', v_relation, 'select') then
+        raise warning '% can be read by API roles and belongs to another role: keep its schema out of the exposed schemas', v_relation;
+      end if;
+    end if;
+  end loop;
+  return true;
+end;
+$function$;
+comment on function private.schedule_jobs() is 'Schedules retry-jobs once a minute where there is a scheduler, and shuts API roles out of the tables that hold keys. Returns false where there is none.';
+
+
+CREATE OR REPLACE FUNCTION private.set_schedule_target(p_url text, p_key text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  r record;
+  v_id uuid;
+begin
+  if not private.has_scheduler() then
+    raise exception 'this database has no pg_cron, pg_net and Vault' using errcode = 'KCINV',
+      hint = 'Enable the extensions in the Supabase dashboard, or call retry-jobs from another scheduler.';
+  end if;
+  for r in select * from (values ('retry_jobs_url', p_url), ('retry_jobs_key', p_key)) as secret (name, value) loop
+    execute 'select id from vault.secrets where name = $1' into v_id using r.name;
+    if v_id is null then
+      execute 'select vault.create_secret($1, $2)' using r.value, r.name;
+    else
+      execute 'select vault.update_secret($1, $2)' using v_id, r.value;
+    end if;
+  end loop;
+  perform private.schedule_jobs();
+end;
+$function$;
+comment on function private.set_schedule_target(p_url text, p_key text) is 'Notes in Vault where retry-jobs is and which secret key opens it, and (re)schedules it. For deno task setup. KCINV: no scheduler here.';
+
+
 CREATE OR REPLACE FUNCTION private.setting(p_key text)
  RETURNS jsonb
  LANGUAGE sql
@@ -2115,23 +3868,34 @@ begin
     return v_id;
   end if;
   if v_id is null then
-    select c.id into v_id from public.customers c where c.stripe_customer_id = s.stripe_customer_id;
+    -- By another order of the same buyer as well: the row forgets the id of a deleted Stripe customer.
+    select coalesce(
+      (select c.id from public.customers c where c.stripe_customer_id = s.stripe_customer_id),
+      (
+        select other.customer_id
+        from public.checkout_sessions cs join public.orders other on other.id = cs.order_id and other.session_id = cs.id
+        where cs.stripe_customer_id = s.stripe_customer_id and other.customer_id is not null
+        limit 1
+      )
+    ) into v_id;
     if v_id is null then
       insert into public.customers (email, name, stripe_customer_id, livemode)
       values (s.email, s.name, s.stripe_customer_id, s.livemode)
       on conflict on constraint customers_stripe_customer_id_key do update set email = coalesce(customers.email, excluded.email)
       returning id into v_id;
+      perform private.settle_stripe_customer(s.stripe_customer_id);
     end if;
     return v_id;
   end if;
   update public.customers c
   set stripe_customer_id = s.stripe_customer_id
-  where c.id = v_id and c.stripe_customer_id is null
-    and not exists (select 1 from public.customers other where other.stripe_customer_id = s.stripe_customer_id);
+  where c.id = v_id and c.stripe_customer_id is null and c.livemode = s.livemode
+    and not exists (select 1 from public.customers other where other.stripe_customer_id = s.stripe_customer_id)
+    and not exists (select 1 from private.stripe_customers gone where gone.id = s.stripe_customer_id and gone.deleted_at is not null);
   return v_id;
 end;
 $function$;
-comment on function private.settle_customer(o orders, s checkout_sessions) is 'The customer row of a paid order: the account that ordered, or the guest whom Stripe knows. Called by settle_order() only.';
+comment on function private.settle_customer(o orders, s checkout_sessions) is 'The customer row of a paid order: the account that ordered, or the guest whom Stripe knows. A deleted Stripe customer is not linked again. Called by settle_order() only.';
 
 
 CREATE OR REPLACE FUNCTION private.settle_effects(o orders, p_mismatches text[], p_source text)
@@ -2147,11 +3911,20 @@ begin
     perform private.settle_paid_effects(o, p_mismatches, p_source);
   end if;
 
-  -- A shopper must not be able to pay what was cancelled, or pay twice.
+  -- A shopper must not be able to pay what was cancelled, or pay twice. Not only sessions that look open: which do
+  -- depends on the order of events, and the job is content with one that has ended.
   for r in
     select cs.id from public.checkout_sessions cs
-    where cs.order_id = o.id and cs.status = 'open' and (o.cancelled_at is not null or o.session_id is not null)
-      and not exists (select 1 from public.checkout_sessions again where again.recovered_from = cs.id)
+    where cs.order_id = o.id and (
+      o.cancelled_at is not null
+      or exists (
+        select 1
+        from public.checkout_sessions other
+        left join public.payments p on p.id = other.payment_id
+        where other.order_id = o.id and other.id <> cs.id and other.status = 'complete'
+          and (other.payment_status in ('paid', 'no_payment_required') or p.status = 'succeeded')
+      )
+    )
   loop
     perform private.enqueue_job(
       'expire_checkout_session', 'expire_checkout_session:' || r.id,
@@ -2201,22 +3974,16 @@ begin
   end if;
   v_before := o;
 
-  -- Which payment the order keeps: the first that settled. Set once; any other is refunded below.
-  if o.session_id is null then
-    select cs.id, cs.payment_id into o.session_id, o.payment_id
-    from public.checkout_sessions cs
-    left join public.payments pi on pi.id = cs.payment_id
-    where cs.order_id = o.id and cs.status = 'complete'
-      and (cs.payment_status in ('paid', 'no_payment_required') or pi.status = 'succeeded')
-    order by cs.completed_at, cs.id
-    limit 1;
-  end if;
-  v_paid := o.session_id is not null;
+  s := private.kept_session(o.id);
+  o.session_id := s.id;
+  o.payment_id := s.payment_id;
+  v_paid := s.id is not null;
 
   select
-    count(*) filter (where cs.status = 'open') as open,
+    -- A state that this code does not know holds the stock: it must not be taken for an end.
+    count(*) filter (where cs.status not in ('complete', 'expired')) as open,
     count(*) filter (
-      where cs.status = 'complete' and cs.payment_status = 'unpaid' and not cs.async_payment_failed
+      where cs.status = 'complete' and cs.payment_status not in ('paid', 'no_payment_required') and not cs.async_payment_failed
         and coalesce(pi.status, '') <> 'succeeded'
     ) as processing,
     count(*) filter (where cs.async_payment_failed) as failed,
@@ -2227,14 +3994,10 @@ begin
   where cs.order_id = o.id;
 
   if v_paid then
-    select * into s from public.checkout_sessions where id = o.session_id;
     select * into p from public.payments where id = o.payment_id;
     v_mismatches := private.review_reasons(o, s, p);
-    o.paid_at := s.completed_at;
-    if s.payment_status = 'unpaid' then
-      o.paid_at := p.succeeded_at;
-    end if;
-    o.amount_paid := case when o.payment_id is null then 0 else coalesce(p.amount_received, s.amount_total) end;
+    o.paid_at := coalesce(p.succeeded_at, s.completed_at);
+    o.amount_paid := coalesce(p.amount_received, 0);
     o.amount_discount := coalesce(s.amount_discount, 0);
     o.amount_shipping := coalesce(s.amount_shipping, 0);
     o.amount_tax := coalesce(s.amount_tax, 0);
@@ -2263,6 +4026,9 @@ begin
     o.oversold_at := now();
   end if;
 
+  if v_paid then
+    perform private.check_paid_velocity(o);
+  end if;
   -- A refund in full closes every open question.
   o.review_reasons := case
     when not v_paid or (o.amount_paid > 0 and o.amount_refunded >= o.amount_paid) then '{}'
@@ -2323,12 +4089,22 @@ AS $function$
 declare
   r record;
 begin
-  if not exists (select 1 from public.order_events e where e.order_id = o.id and e.kind = 'payment_received') then
+  for r in
+    select cs.id, cs.payment_id, cs.amount_total, cs.currency
+    from public.checkout_sessions cs
+    left join public.payments pi on pi.id = cs.payment_id
+    where cs.order_id = o.id and cs.status = 'complete'
+      and (cs.payment_status in ('paid', 'no_payment_required') or pi.status = 'succeeded')
+      and not exists (
+        select 1 from public.order_events e
+        where e.order_id = o.id and e.kind = 'payment_received' and e.data ->> 'session_id' = cs.id
+      )
+  loop
     perform private.record_order_event(
       o.id, 'payment_received', p_source,
-      jsonb_build_object('session_id', o.session_id, 'payment_id', o.payment_id, 'amount', o.amount_paid, 'currency', o.currency)
+      jsonb_build_object('session_id', r.id, 'payment_id', r.payment_id, 'amount', r.amount_total, 'currency', r.currency)
     );
-  end if;
+  end loop;
 
   if cardinality(p_mismatches) > 0 then
     perform private.raise_alert_once(
@@ -2351,8 +4127,13 @@ begin
   end if;
 
   for r in
-    select pi.id from public.payments pi
-    where pi.order_id = o.id and pi.status = 'succeeded' and pi.id is distinct from o.payment_id
+    -- Only money that a session of ours brought in: a payment that is ahead of its session may be the one to keep.
+    select pi.id
+    from public.checkout_sessions cs
+    join public.payments pi on pi.id = cs.payment_id
+    where cs.order_id = o.id and cs.status = 'complete' and pi.order_id = o.id and pi.status = 'succeeded'
+      and pi.id is distinct from o.payment_id
+    group by pi.id
   loop
     if private.queue_refund(r.id, o.id, 'duplicate', p_source) then
       perform private.queue_notification(o.id, 'duplicate_payment_refunded', r.id);
@@ -2393,6 +4174,7 @@ declare
   c_reminders constant integer[] := array[7, 3, 1];
   r record;
   v_days integer;
+  v_status text;
 begin
   for r in select d.* from public.disputes d where d.order_id = o.id loop
     if private.raise_alert_once(
@@ -2401,17 +4183,26 @@ begin
     ) then
       perform private.record_order_event(o.id, 'dispute_opened', p_source, jsonb_build_object('dispute_id', r.id));
     end if;
-    if r.status in ('won', 'lost', 'warning_closed', 'prevented') and private.raise_alert_once(
-      'dispute_closed', case r.status when 'lost' then 'critical' else 'info' end, 'dispute_closed:' || r.id || ':' || r.status,
-      jsonb_build_object('order_number', o.number, 'dispute_id', r.id, 'status', r.status)
-    ) then
-      perform private.record_order_event(o.id, 'dispute_closed', p_source, jsonb_build_object('dispute_id', r.id, 'status', r.status));
-    end if;
-    if r.evidence_due_by is not null then
+    foreach v_status in array r.statuses_seen loop
+      if v_status in ('won', 'lost', 'warning_closed', 'prevented') and private.raise_alert_once(
+        'dispute_closed', case v_status when 'lost' then 'critical' else 'info' end, 'dispute_closed:' || r.id || ':' || v_status,
+        jsonb_build_object('order_number', o.number, 'dispute_id', r.id, 'status', v_status)
+      ) then
+        perform private.record_order_event(o.id, 'dispute_closed', p_source, jsonb_build_object('dispute_id', r.id, 'status', v_status));
+      end if;
+    end loop;
+    -- Staged, so that Stripe has something should nobody find the time; not submitted, which is final.
+    perform private.enqueue_job(
+      'submit_dispute_evidence', 'stage_dispute_evidence:' || r.id,
+      jsonb_build_object('dispute_id', r.id, 'note', null, 'submit', false), now(), 120
+    );
+    if r.first_due_by is not null then
       foreach v_days in array c_reminders loop
         perform private.enqueue_job(
           'remind_dispute', format('remind_dispute:%s:%s', r.id, v_days),
-          jsonb_build_object('dispute_id', r.id, 'days', v_days), r.evidence_due_by - make_interval(days => v_days)
+          jsonb_build_object('dispute_id', r.id, 'days', v_days),
+          -- The job looks again: the deadline may have moved, the dispute may be over.
+          coalesce(r.evidence_due_by, r.first_due_by) - make_interval(days => v_days)
         );
       end loop;
     end if;
@@ -2423,11 +4214,12 @@ begin
   loop
     perform private.raise_alert_once(
       r.kind, r.severity, r.kind || ':' || r.source_id,
-      jsonb_build_object('order_number', o.number, 'signal_id', r.source_id, 'reason', r.data ->> 'reason')
+      jsonb_build_object('order_number', o.number, 'signal_id', r.source_id)
     );
-    if r.kind = 'early_fraud_warning' and o.payment_id is not null and o.fulfilled_at is null and o.review_released_at is null
-      and private.setting('early_fraud_warning_policy') = '"refund"' then
-      perform private.queue_refund(o.payment_id, o.id, 'fraudulent', p_source);
+    -- The payment that was warned of, which need not be the one that the order keeps.
+    if r.kind = 'early_fraud_warning' and private.refunds_on_warning(o)
+      and exists (select 1 from public.payments p where p.id = r.payment_id and p.status = 'succeeded') then
+      perform private.queue_refund(r.payment_id, o.id, 'fraudulent', p_source);
     end if;
   end loop;
 end;
@@ -2485,16 +4277,98 @@ $function$;
 comment on function private.settle_stock(p_order_id uuid, p_target text, p_source text) is 'Moves all reservations of an order to committed (sold) or released (given back; sold goods return to the shelf). Returns false, changing nothing, when released stock is to be committed and is gone. Called by settle_order() only.';
 
 
+CREATE OR REPLACE FUNCTION private.settle_stripe_customer(p_stripe_customer_id text)
+ RETURNS void
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  update public.customers c set
+    -- An account's address comes from Supabase Auth; only guests take theirs from Stripe.
+    email = case when c.user_id is null then coalesce(s.email, c.email) else c.email end,
+    name = case when c.user_id is null then coalesce(s.name, c.name) else c.name end,
+    stripe_deleted_at = s.deleted_at,
+    -- Forgetting the id makes the next checkout create a new customer.
+    stripe_customer_id = case when s.deleted_at is null then c.stripe_customer_id end
+  from private.stripe_customers s
+  where s.id = p_stripe_customer_id and c.livemode = s.livemode and (
+    c.stripe_customer_id = s.id
+    -- Forgotten with the deletion: then by what they bought.
+    or (c.stripe_customer_id is null and c.id in (
+      select o.customer_id
+      from public.checkout_sessions cs join public.orders o on o.id = cs.order_id and o.session_id = cs.id
+      where cs.stripe_customer_id = s.id
+    ))
+  )
+$function$;
+comment on function private.settle_stripe_customer(p_stripe_customer_id text) is 'Brings the customers row of a Stripe customer up to what Stripe last said of it: a guest''s address and name, a deletion.';
+
+
 CREATE OR REPLACE FUNCTION private.stamp(p_at timestamp with time zone)
  RETURNS text
  LANGUAGE sql
  IMMUTABLE
  SET search_path TO ''
 AS $function$
-  select lpad(floor(extract(epoch from p_at))::bigint::text, 12, '0')
+  select lpad(floor(extract(epoch from p_at) * 1000)::bigint::text, 15, '0')
 $function$;
-comment on function private.stamp(p_at timestamp with time zone) is 'Whole seconds of a time, as Stripe stamps events, in twelve digits.';
-grant execute on function private.stamp(p_at timestamp with time zone) to public;
+comment on function private.stamp(p_at timestamp with time zone) is 'A time in milliseconds, fifteen digits. Stripe stamps events with whole seconds, so what was read within that second counts as newer; should it not be, the refresh a few seconds later mends it.';
+
+
+CREATE OR REPLACE FUNCTION private.subject_attempts(p_subject text, p_key text, p_livemode boolean, p_since timestamp with time zone)
+ RETURNS SETOF payment_attempts
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+  if p_subject = 'shop' then
+    return query select * from public.payment_attempts a where a.created_at >= p_since and a.livemode = p_livemode;
+  elsif p_subject = 'card' then
+    return query select * from public.payment_attempts a
+      where a.card_fingerprint = p_key and a.created_at >= p_since and a.livemode = p_livemode;
+  else
+    -- A payment page stays open for a day at most, so an order may be that much older than its attempts.
+    return query select a.* from public.payment_attempts a
+      where a.created_at >= p_since
+        and a.order_id in (select o.id from private.subject_orders(p_subject, p_key, p_livemode, p_since - interval '1 day') o);
+  end if;
+end;
+$function$;
+comment on function private.subject_attempts(p_subject text, p_key text, p_livemode boolean, p_since timestamp with time zone) is 'Payment attempts of one subject of the velocity rules since a time.';
+
+
+CREATE OR REPLACE FUNCTION private.subject_orders(p_subject text, p_key text, p_livemode boolean, p_since timestamp with time zone)
+ RETURNS SETOF orders
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+  case p_subject
+    when 'address' then
+      return query select * from public.orders o
+        where private.address_key(o.purchase_ip) = p_key::inet and o.created_at >= p_since and o.livemode = p_livemode;
+    when 'email' then
+      return query select * from public.orders o
+        where private.email_key(o.email) = p_key and o.created_at >= p_since and o.livemode = p_livemode;
+    when 'user' then
+      return query select o.* from public.orders o join public.customers c on c.id = o.customer_id
+        where c.user_id = p_key::uuid and o.created_at >= p_since and o.livemode = p_livemode;
+    when 'shipping_address' then
+      return query select * from public.orders o
+        where private.delivery_key(o.shipping_address) = p_key and o.created_at >= p_since and o.livemode = p_livemode;
+    when 'card' then
+      return query select * from public.orders o
+        where o.livemode = p_livemode and o.id in (
+          select a.order_id from public.payment_attempts a where a.card_fingerprint = p_key and a.created_at >= p_since
+        );
+    else
+      return query select * from public.orders o where o.created_at >= p_since and o.livemode = p_livemode;
+  end case;
+end;
+$function$;
+comment on function private.subject_orders(p_subject text, p_key text, p_livemode boolean, p_since timestamp with time zone) is 'Orders of one subject of the velocity rules since a time.';
 
 
 CREATE OR REPLACE FUNCTION private.submit_command(p_command text, p_args jsonb)
@@ -2514,6 +4388,20 @@ grant execute on function private.submit_command(p_command text, p_args jsonb) t
 grant execute on function private.submit_command(p_command text, p_args jsonb) to service_role;
 
 
+CREATE OR REPLACE FUNCTION private.superseded_sessions(p_key text, p_user_id uuid, p_session_id text, p_livemode boolean)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select jsonb_agg(s.id order by s.id)
+  from private.open_checkouts(p_user_id, p_session_id, p_livemode) o
+  join public.checkout_sessions s on s.order_id = o.id
+  where s.status = 'open' and (p_key is null or o.idempotency_key is distinct from p_key)
+$function$;
+comment on function private.superseded_sessions(p_key text, p_user_id uuid, p_session_id text, p_livemode boolean) is 'Open payment pages of a shopper that a checkout with this key takes the place of, or null.';
+
+
 CREATE OR REPLACE FUNCTION private.version(VARIADIC p_parts text[])
  RETURNS text
  LANGUAGE sql
@@ -2523,7 +4411,65 @@ AS $function$
   select array_to_string(p_parts, '|')
 $function$;
 comment on function private.version(VARIADIC p_parts text[]) is 'Joins the fixed-width parts of a version.';
-grant execute on function private.version(VARIADIC p_parts text[]) to public;
+
+
+CREATE OR REPLACE FUNCTION private.webhooks_health()
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select jsonb_build_object(
+    'status', private.worst_status(
+      count(*) filter (where e.status = 'dead') > 0,
+      min(e.received_at) filter (where e.status = 'failed') < now() - interval '15 minutes'
+    ),
+    'failed', count(*) filter (where e.status = 'failed'),
+    'dead', count(*) filter (where e.status = 'dead'),
+    'last_received_at', (select max(r.received_at) from public.webhook_events r)
+  )
+  from public.webhook_events e where e.status in ('failed', 'dead')
+$function$;
+comment on function private.webhooks_health() is 'Health check webhooks: events that could not be applied.';
+
+
+CREATE OR REPLACE FUNCTION private.worst_status(VARIADIC p_conditions boolean[])
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO ''
+AS $function$
+  select case when true = any (p_conditions) then 'degraded' else 'ok' end
+$function$;
+comment on function private.worst_status(VARIADIC p_conditions boolean[]) is 'degraded when any condition holds, else ok.';
+
+
+CREATE OR REPLACE FUNCTION public.abandon_checkout(p_order_id uuid, p_attempt integer)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  o public.orders;
+  v_abandoned boolean;
+begin
+  select * into o from public.orders where id = p_order_id for no key update;
+  if not found then
+    raise exception 'order % does not exist', p_order_id using errcode = 'KCORD';
+  end if;
+  v_abandoned := o.attempt = p_attempt and o.abandoned_at is null
+    and not exists (select 1 from public.checkout_sessions s where s.order_id = o.id and s.attempt = p_attempt);
+  if v_abandoned then
+    update public.orders set abandoned_at = now() where id = o.id;
+    perform private.record_order_event(o.id, 'checkout_abandoned', 'checkout', jsonb_build_object('attempt', p_attempt));
+    perform private.settle_order(o.id, 'checkout');
+  end if;
+  return jsonb_build_object('abandoned', v_abandoned, 'status', (select status from public.orders where id = o.id));
+end;
+$function$;
+comment on function public.abandon_checkout(p_order_id uuid, p_attempt integer) is 'Ends an attempt that has no session, which frees its stock. Call it only when Stripe has refused the attempt, or has been asked and knows no session of it that could still be paid. abandoned false: the attempt has a session, or is not the current one. KCORD: no such order.';
+grant execute on function public.abandon_checkout(p_order_id uuid, p_attempt integer) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.adjust_inventory(p_sku text, p_delta integer, p_reason text)
@@ -2536,6 +4482,20 @@ $function$;
 comment on function public.adjust_inventory(p_sku text, p_delta integer, p_reason text) is 'Goods received (p_delta > 0), lost or recounted (p_delta < 0). Staff only.';
 grant execute on function public.adjust_inventory(p_sku text, p_delta integer, p_reason text) to authenticated;
 grant execute on function public.adjust_inventory(p_sku text, p_delta integer, p_reason text) to service_role;
+
+
+CREATE OR REPLACE FUNCTION public.advance_reconciliation_cursor(p_name text, p_position timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  insert into private.reconciliation_cursors as c (name, position) values (p_name, p_position)
+  on conflict (name) do update set position = greatest(c.position, excluded.position), updated_at = now()
+  returning jsonb_build_object('position', position)
+$function$;
+comment on function public.advance_reconciliation_cursor(p_name text, p_position timestamp with time zone) is 'Notes how far a stream has been read; never goes back. Returns { position }.';
+grant execute on function public.advance_reconciliation_cursor(p_name text, p_position timestamp with time zone) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.apply_stripe_facts(p_facts jsonb, p_source text, p_observed_at timestamp with time zone)
@@ -2577,6 +4537,12 @@ begin
   perform private.merge_checkout_session(p_fact || jsonb_build_object('attempt', p_attempt), p_order_id, to_timestamp(0));
   -- A webhook that came first has merged the session without its link.
   update public.checkout_sessions set url = p_fact ->> 'url' where id = p_fact ->> 'id' and url is null;
+  -- An account's first session tells us the customer that Stripe made for it.
+  update public.customers c set stripe_customer_id = p_fact ->> 'customer_id'
+  from public.orders o
+  where o.id = p_order_id and c.id = o.customer_id and c.stripe_customer_id is null and c.livemode = (p_fact ->> 'livemode')::boolean
+    and not exists (select 1 from public.customers other where other.stripe_customer_id = p_fact ->> 'customer_id')
+    and not exists (select 1 from private.stripe_customers gone where gone.id = p_fact ->> 'customer_id' and gone.deleted_at is not null);
   if v_created then
     perform private.record_order_event(p_order_id, 'checkout_session_created', 'checkout', jsonb_build_object('session_id', p_fact ->> 'id', 'attempt', p_attempt));
   end if;
@@ -2588,75 +4554,84 @@ comment on function public.attach_checkout_session(p_order_id uuid, p_attempt in
 grant execute on function public.attach_checkout_session(p_order_id uuid, p_attempt integer, p_fact jsonb) to service_role;
 
 
-CREATE OR REPLACE FUNCTION public.begin_checkout(p_items jsonb, p_idempotency_key text, p_user_id uuid, p_email text, p_client_ip text, p_user_agent text, p_locale text, p_livemode boolean, p_session_seconds integer, p_hold_seconds integer)
+CREATE OR REPLACE FUNCTION public.begin_checkout(p_items jsonb, p_idempotency_key text, p_user_id uuid, p_email text, p_client_ip text, p_user_agent text, p_locale text, p_livemode boolean, p_session_seconds integer, p_hold_seconds integer, p_velocity_mode text DEFAULT 'off'::text, p_previous_session_id text DEFAULT NULL::text, p_supersede boolean DEFAULT true)
  RETURNS jsonb
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 declare
-  -- Also keeps a sum of lines far below what bigint and Stripe's 99 999 999 hold.
-  c_quantity_max constant integer := 99;
-  -- Stripe takes amounts of at most eight digits.
-  c_amount_max constant bigint := 99999999;
-  v_key text := case when p_idempotency_key is not null then coalesce(p_user_id::text, 'guest') || ':' || p_idempotency_key end;
-  v_lines jsonb;
-  v_currencies text[];
-  v_quantity_max bigint;
-  v_amount bigint;
-  v_customer_id uuid;
+  -- "The same cart again a few seconds later": longer than a browser waits before it gives up and repeats.
+  c_repeat_window constant interval := '30 seconds';
+  v_key text := coalesce(p_user_id::text, 'guest') || ':' || p_idempotency_key;
+  v_lines jsonb := private.asked_lines(p_items);
   v_found jsonb;
+  v_cart jsonb;
+  v_again uuid;
+  v_superseded jsonb;
+  v_risk jsonb;
   v_order_id uuid;
 begin
+  -- Parallel repeats queue up here and find the order that the first one made.
   if v_key is not null then
-    -- Parallel repeats queue up here and find the order that the first one made.
     perform pg_advisory_xact_lock(hashtextextended('checkout:' || v_key, 0));
-    select jsonb_agg(jsonb_build_array(w.sku, w.quantity) order by w.sku collate "C") into v_lines
-    from (
-      select x.sku, sum(x.quantity) as quantity from jsonb_to_recordset(p_items) as x (sku text, quantity integer) group by x.sku
-    ) w;
-    v_found := private.find_checkout(v_key, v_lines, p_session_seconds, p_hold_seconds);
+  end if;
+  if p_user_id is not null then
+    perform pg_advisory_xact_lock(hashtextextended('checkout-of:' || p_user_id, 0));
+  end if;
+  if p_supersede then
+    v_superseded := private.superseded_sessions(v_key, p_user_id, p_previous_session_id, p_livemode);
+  end if;
+  if v_key is not null then
+    v_found := private.find_checkout(v_key, v_lines, p_email, v_superseded, p_session_seconds, p_hold_seconds);
     if v_found is not null then
       return v_found;
     end if;
   end if;
+  v_cart := private.price_cart(p_items);
 
-  select array_agg(distinct c.currency), max(c.quantity), sum(c.unit_amount * c.quantity)
-  into v_currencies, v_quantity_max, v_amount
-  from private.price_cart(p_items) c;
-  if v_currencies is null or v_quantity_max > c_quantity_max or v_quantity_max < 1 then
-    raise exception 'a line must have a quantity from 1 to %, counting repeated SKUs together', c_quantity_max using errcode = 'KCINV';
-  elsif cardinality(v_currencies) > 1 then
-    raise exception 'all items of a cart must have the same currency' using errcode = 'KCCUR', detail = to_jsonb(v_currencies)::text;
-  elsif v_amount > c_amount_max then
-    raise exception 'the total of the cart is too large' using errcode = 'KCINV';
+  if p_idempotency_key is null then
+    select o.id into v_again
+    from private.open_checkouts(p_user_id, p_previous_session_id, p_livemode) o
+    where o.created_at > now() - c_repeat_window and o.cart_hash = v_cart ->> 'hash' and private.order_lines(o.id) = v_lines
+    order by o.created_at desc limit 1;
+    if v_again is not null then
+      return private.checkout_snapshot(v_again, 'existing');
+    end if;
+  end if;
+  if v_superseded is not null then
+    return jsonb_build_object('outcome', 'superseded', 'session_ids', v_superseded);
   end if;
 
-  if p_user_id is not null then
-    insert into public.customers as c (user_id, email, livemode) values (p_user_id, p_email, p_livemode)
-    on conflict on constraint customers_user_id_key do update set email = coalesce(excluded.email, c.email)
-    returning id into v_customer_id;
+  v_risk := private.check_velocity(
+    p_velocity_mode, p_user_id, p_email, p_client_ip::inet, (v_cart ->> 'amount')::bigint, v_cart ->> 'currency', p_livemode
+  );
+  if v_risk ->> 'action' = 'block' then
+    return jsonb_build_object('outcome', 'velocity_exceeded', 'retry_after_seconds', v_risk -> 'retry_after_seconds');
   end if;
 
   insert into public.orders (
     customer_id, email, locale, currency, amount_subtotal, amount_total, livemode, cart_hash, idempotency_key,
-    session_expires_at, purchase_ip, user_agent
+    session_expires_at, purchase_ip, user_agent, three_d_secure, velocity_mode
   ) values (
-    v_customer_id, p_email, p_locale, v_currencies[1], v_amount, v_amount, p_livemode, '', v_key,
-    now() + make_interval(secs => p_session_seconds), p_client_ip::inet, left(p_user_agent, 500)
+    case when p_user_id is not null then private.account_customer(p_user_id, p_email, p_livemode) end,
+    p_email, p_locale, v_cart ->> 'currency', (v_cart ->> 'amount')::bigint, (v_cart ->> 'amount')::bigint, p_livemode,
+    v_cart ->> 'hash', v_key, now() + make_interval(secs => p_session_seconds), p_client_ip::inet, left(p_user_agent, 500),
+    v_risk ->> 'three_d_secure', p_velocity_mode
   ) returning id into v_order_id;
   insert into public.order_items (order_id, variant_id, sku, name, quantity, unit_amount)
-  select v_order_id, c.variant_id, c.sku, c.name, c.quantity::integer, c.unit_amount from private.price_cart(p_items) c;
-  update public.orders set cart_hash = private.hash_cart(v_order_id) where id = v_order_id;
+  select v_order_id, l.variant_id, l.sku, l.name, l.quantity, l.unit_amount
+  from jsonb_to_recordset(v_cart -> 'lines') as l (variant_id uuid, sku text, name text, quantity integer, unit_amount bigint);
+  perform private.record_velocity_hits(v_risk, v_order_id);
 
   perform private.reserve_stock(v_order_id, now() + make_interval(secs => p_hold_seconds));
-  perform private.record_order_event(v_order_id, 'order_created', 'checkout', jsonb_build_object('amount_subtotal', v_amount, 'currency', v_currencies[1]));
+  perform private.record_order_event(v_order_id, 'order_created', 'checkout', jsonb_build_object('amount_subtotal', v_cart -> 'amount', 'currency', v_cart ->> 'currency'));
   perform private.record_order_event(v_order_id, 'stock_reserved', 'checkout');
   return private.checkout_snapshot(v_order_id, 'created');
 end;
 $function$;
-comment on function public.begin_checkout(p_items jsonb, p_idempotency_key text, p_user_id uuid, p_email text, p_client_ip text, p_user_agent text, p_locale text, p_livemode boolean, p_session_seconds integer, p_hold_seconds integer) is 'Makes a pending order with frozen prices and reserved stock from [{ sku, quantity }], or finds the one this Idempotency-Key made before. Returns the snapshot to send to Stripe (outcome created or existing). KCSKU unknown_sku, KCSTK insufficient_stock, KCIDC idempotency_conflict, KCCUR mixed currencies, KCINV invalid.';
-grant execute on function public.begin_checkout(p_items jsonb, p_idempotency_key text, p_user_id uuid, p_email text, p_client_ip text, p_user_agent text, p_locale text, p_livemode boolean, p_session_seconds integer, p_hold_seconds integer) to service_role;
+comment on function public.begin_checkout(p_items jsonb, p_idempotency_key text, p_user_id uuid, p_email text, p_client_ip text, p_user_agent text, p_locale text, p_livemode boolean, p_session_seconds integer, p_hold_seconds integer, p_velocity_mode text, p_previous_session_id text, p_supersede boolean) is 'Makes a pending order with frozen prices and reserved stock from [{ sku, quantity }], or finds the one this Idempotency-Key (or this shopper, seconds ago) made before. Outcomes: created, existing (the snapshot to send to Stripe), superseded (expire session_ids at Stripe, then ask again with p_supersede false), velocity_exceeded. KCSKU unknown_sku, KCSTK insufficient_stock, KCIDC idempotency_conflict, KCCUR mixed currencies, KCINV invalid.';
+grant execute on function public.begin_checkout(p_items jsonb, p_idempotency_key text, p_user_id uuid, p_email text, p_client_ip text, p_user_agent text, p_locale text, p_livemode boolean, p_session_seconds integer, p_hold_seconds integer, p_velocity_mode text, p_previous_session_id text, p_supersede boolean) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.cancel_order(p_order_number text, p_reason text DEFAULT NULL::text)
@@ -2677,89 +4652,10 @@ CREATE OR REPLACE FUNCTION public.check_invariants()
  STABLE SECURITY DEFINER
  SET search_path TO ''
 AS $function$
-  select 'reserved is the sum of active reservations', jsonb_build_object('variant_id', l.variant_id, 'reserved', l.reserved, 'sum', r.active)
-  from public.inventory_levels l
-  left join lateral (
-    select coalesce(sum(quantity) filter (where status = 'active'), 0) as active
-    from public.inventory_reservations where variant_id = l.variant_id
-  ) r on true
-  where l.reserved <> r.active
-  union all
-  select 'committed is the sum of committed reservations', jsonb_build_object('variant_id', l.variant_id, 'committed', l.committed, 'sum', r.committed)
-  from public.inventory_levels l
-  left join lateral (
-    select coalesce(sum(quantity) filter (where status = 'committed'), 0) as committed
-    from public.inventory_reservations where variant_id = l.variant_id
-  ) r on true
-  where l.committed <> r.committed
-  union all
-  select 'on_hand and committed are what was received', jsonb_build_object('variant_id', l.variant_id, 'on_hand', l.on_hand, 'committed', l.committed, 'received', a.received)
-  from public.inventory_levels l
-  left join lateral (select coalesce(sum(delta), 0) as received from public.inventory_adjustments where variant_id = l.variant_id) a on true
-  where l.on_hand + l.committed <> a.received
-  union all
-  select 'lines add up to the subtotal', jsonb_build_object('order', o.number, 'subtotal', o.amount_subtotal)
-  from public.orders o
-  where o.amount_subtotal <> (select coalesce(sum(i.unit_amount * i.quantity), 0) from public.order_items i where i.order_id = o.id)
-  union all
-  select 'refunded is the sum of succeeded refunds', jsonb_build_object('order', o.number, 'amount_refunded', o.amount_refunded)
-  from public.orders o
-  where o.amount_refunded <> (
-    select coalesce(sum(r.amount), 0) from public.refunds r where r.payment_id = o.payment_id and r.status = 'succeeded'
-  )
-  union all
-  select 'no payment is refunded by more than it brought', jsonb_build_object('payment_id', p.id, 'amount_received', p.amount_received)
-  from public.payments p
-  where p.status = 'succeeded' and p.amount_received < (
-    select coalesce(sum(r.amount), 0) from public.refunds r where r.payment_id = p.id and r.status = 'succeeded'
-  )
-  union all
-  select 'a paid order has a settled session, and a succeeded payment unless it was free', jsonb_build_object('order', o.number, 'status', o.status)
-  from public.orders o
-  left join public.payments p on p.id = o.payment_id
-  where o.status in ('paid', 'needs_review', 'partially_refunded', 'refunded')
-    and (o.session_id is null or (o.payment_id is null and o.amount_total > 0) or (o.payment_id is not null and p.status is distinct from 'succeeded'))
-  union all
-  select 'a paid order owns its stock', jsonb_build_object('order', o.number, 'status', o.status)
-  from public.orders o
-  where o.status in ('paid', 'partially_refunded') and o.cancelled_at is null and o.oversold_at is null and exists (
-    select 1 from public.order_items i
-    where i.order_id = o.id and not exists (
-      select 1 from public.inventory_reservations r
-      where r.order_id = o.id and r.variant_id = i.variant_id and r.status = 'committed' and r.quantity = i.quantity
-    )
-  )
-  union all
-  select 'an expired order holds no stock', jsonb_build_object('order', o.number, 'status', o.status)
-  from public.orders o
-  where o.status in ('expired', 'payment_failed') and exists (
-    select 1 from public.inventory_reservations r where r.order_id = o.id and r.status <> 'released'
-  )
-  union all
-  select 'a second payment is on its way back', jsonb_build_object('order', o.number, 'payment_id', p.id)
-  from public.orders o
-  join public.payments p on p.order_id = o.id and p.status = 'succeeded' and p.id is distinct from o.payment_id
-  where o.session_id is not null
-    and not exists (select 1 from private.jobs j where j.dedupe_key = 'refund_payment:duplicate:' || p.id)
-  union all
-  select 'order status is what settle_order() derives from the facts', jsonb_build_object('order', o.number, 'status', o.status)
-  from public.orders o
-  where o.status in ('pending', 'expired') and exists (
-    select 1 from public.checkout_sessions s
-    where s.order_id = o.id and s.status = 'complete' and s.payment_status in ('paid', 'no_payment_required')
-  )
-  union all
-  select 'an unfinished event has a job', jsonb_build_object('event_id', e.id, 'status', e.status)
-  from public.webhook_events e
-  where e.status = 'failed' and not exists (
-    select 1 from private.jobs j where j.dedupe_key = 'retry_event:' || e.id and j.status in ('queued', 'running')
-  )
-  union all
-  select 'a queued mail has a job', jsonb_build_object('notification_id', n.id)
-  from public.notifications n
-  where n.status = 'queued' and not exists (
-    select 1 from private.jobs j where j.kind = 'send_mail' and j.payload ->> 'notification_id' = n.id::text and j.status in ('queued', 'running', 'dead')
-  )
+  select * from private.check_stock()
+  union all select * from private.check_money()
+  union all select * from private.check_order_state()
+  union all select * from private.check_outbox()
 $function$;
 comment on function public.check_invariants() is 'What must always be true and is not: one row per violation, none when all is well. For tests, doctor and staff.';
 grant execute on function public.check_invariants() to service_role;
@@ -2772,40 +4668,23 @@ CREATE OR REPLACE FUNCTION public.claim_jobs(p_worker text, p_limit integer, p_l
  SET search_path TO ''
 AS $function$
 declare
+  v_ids bigint[];
   v_jobs jsonb;
 begin
-  -- A lease that ran out means that its worker died: the job is due again, or dead once its attempts are used up.
-  perform private.bury_job(j.id, 'worker died: lease ran out')
-  from (
-    select e.id from private.jobs e
-    where e.status = 'running' and e.leased_until < now() and e.attempts >= e.max_attempts
-    for update skip locked
-  ) j;
+  perform private.recover_jobs();
+  v_ids := private.pick_probes(p_lease_seconds, p_kinds);
+  if cardinality(v_ids) = 0 then
+    v_ids := private.pick_jobs(greatest(0, least(p_limit, 1000)), p_kinds);
+  end if;
 
-  update private.jobs j
-  set status = 'queued', lease_id = null, leased_until = null, last_error = 'worker died: lease ran out'
-  where j.id in (
-    select e.id from private.jobs e
-    where e.status = 'running' and e.leased_until < now()
-    for update skip locked
-  );
-
-  with due as (
-    select j.id
-    from private.jobs j
-    where j.status = 'queued' and j.run_at <= now() and (p_kinds is null or j.kind = any (p_kinds))
-    order by j.priority, j.run_at, j.id
-    limit greatest(0, least(p_limit, 1000))
-    for update skip locked
-  ), claimed as (
+  with claimed as (
     update private.jobs j
     set status = 'running',
         attempts = j.attempts + 1,
         lease_id = gen_random_uuid(),
         leased_until = now() + make_interval(secs => p_lease_seconds),
         worker = p_worker
-    from due
-    where j.id = due.id
+    where j.id = any (v_ids)
     returning j.id, j.kind, j.payload, j.attempts, j.max_attempts, j.lease_id, j.created_at, j.priority, j.run_at
   )
   select coalesce(
@@ -2824,7 +4703,7 @@ begin
   return jsonb_build_object('jobs', v_jobs);
 end;
 $function$;
-comment on function public.claim_jobs(p_worker text, p_limit integer, p_lease_seconds integer, p_kinds text[]) is 'Leases up to p_limit due jobs to p_worker for p_lease_seconds; rows locked by another worker are skipped. Jobs whose lease ran out are due again.';
+comment on function public.claim_jobs(p_worker text, p_limit integer, p_lease_seconds integer, p_kinds text[]) is 'Leases up to p_limit due jobs to p_worker for p_lease_seconds; fewer does not mean that nothing is left, none does. Rows locked by another worker are skipped, jobs whose lease ran out are due again, jobs of a provider that is down wait.';
 grant execute on function public.claim_jobs(p_worker text, p_limit integer, p_lease_seconds integer, p_kinds text[]) to service_role;
 
 
@@ -2842,6 +4721,47 @@ comment on function public.count_jobs() is 'How many jobs are due or running.';
 grant execute on function public.count_jobs() to service_role;
 
 
+CREATE OR REPLACE FUNCTION public.enqueue_periodic_jobs(p_settings jsonb DEFAULT '{}'::jsonb)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  r private.periodic_jobs;
+  v_queued integer := 0;
+begin
+  -- Policies cannot read the environment, so the heartbeat carries what they need of it.
+  update private.settings s
+  set value = given.value, updated_at = now()
+  from jsonb_each(p_settings) given
+  where s.key = given.key and s.key = 'admin_require_mfa' and s.value <> given.value;
+
+  insert into private.heartbeats as h (name) values ('retry_jobs')
+  on conflict (name) do update set last_at = now() where h.last_at < now() - interval '5 seconds';
+
+  for r in
+    select p.* from private.periodic_jobs p
+    where p.next_at is null or p.next_at <= now()
+    order by p.kind
+    for update skip locked
+  loop
+    if r.next_at is not null and not exists (
+      select 1 from private.jobs j where j.kind = r.kind and j.status in ('queued', 'running')
+    ) and private.enqueue_job(r.kind, format('%s:%s', r.kind, floor(extract(epoch from r.next_at))), '{}', now(), r.priority) then
+      v_queued := v_queued + 1;
+    end if;
+    update private.periodic_jobs
+    set next_at = now() + case when r.next_at is null then least(r.every, interval '1 minute') else r.every end
+    where kind = r.kind;
+  end loop;
+  return jsonb_build_object('queued', v_queued + private.queue_expiries());
+end;
+$function$;
+comment on function public.enqueue_periodic_jobs(p_settings jsonb) is 'The heartbeat: mirrors p_settings { admin_require_mfa } into private.settings, and queues whatever is due by the clock, each once per period however often this is called, and never a second of a kind while one waits. Returns { queued }.';
+grant execute on function public.enqueue_periodic_jobs(p_settings jsonb) to service_role;
+
+
 CREATE OR REPLACE FUNCTION public.erase_customer(p_email text)
  RETURNS jsonb
  LANGUAGE sql
@@ -2854,49 +4774,79 @@ grant execute on function public.erase_customer(p_email text) to authenticated;
 grant execute on function public.erase_customer(p_email text) to service_role;
 
 
-CREATE OR REPLACE FUNCTION public.finish_job(p_job_id bigint, p_lease_id uuid, p_outcome text, p_reason text DEFAULT NULL::text, p_run_at timestamp with time zone DEFAULT NULL::timestamp with time zone)
+CREATE OR REPLACE FUNCTION public.finish_jobs(p_results jsonb)
  RETURNS jsonb
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 declare
-  v_job private.jobs;
-  v_run_at timestamptz;
+  v_note record;
+  v_down text[] := '{}';
+  v_result record;
+  v_held boolean;
+  v_status text;
+  v_answer jsonb := '[]';
 begin
-  select * into v_job from private.jobs
-  where id = p_job_id and status = 'running' and lease_id = p_lease_id
-  for update;
-  if not found then
-    return jsonb_build_object('finished', false, 'status', (select status from private.jobs where id = p_job_id));
-  end if;
-
-  if p_outcome in ('done', 'discard') then
-    update private.jobs
-    set status = case p_outcome when 'done' then 'done' else 'discarded' end,
-        lease_id = null, leased_until = null, finished_at = now(), last_error = p_reason
-    where id = p_job_id;
-  elsif p_outcome = 'retry' and v_job.attempts >= v_job.max_attempts then
-    perform private.bury_job(p_job_id, p_reason);
-  elsif p_outcome in ('retry', 'snooze') then
-    v_run_at := coalesce(p_run_at, now() + private.backoff(v_job.attempts));
-    update private.jobs
-    set status = 'queued', lease_id = null, leased_until = null, run_at = v_run_at, last_error = p_reason,
-        -- A snooze is not a failure: it costs no attempt.
-        attempts = attempts - case p_outcome when 'snooze' then 1 else 0 end
-    where id = p_job_id;
-    if v_job.kind = 'retry_event' then
-      update public.webhook_events set next_attempt_at = v_run_at
-      where id = v_job.payload ->> 'event_id' and status = 'failed';
+  -- Providers in one order, jobs in one order: two workers cannot wait for each other.
+  for v_note in
+    select k.provider,
+      count(*) filter (where r.provider_state = 'up') as answers,
+      count(*) filter (where r.provider_state in ('down', 'unauthorized')) as outages,
+      coalesce(bool_or(r.provider_state = 'unauthorized'), false) as unauthorized,
+      max(r.reason) filter (where r.provider_state in ('down', 'unauthorized')) as reason
+    from jsonb_to_recordset(p_results) as r (id bigint, reason text, provider_state text)
+    join private.jobs j on j.id = r.id
+    join private.job_kinds k on k.kind = j.kind
+    where k.provider is not null and r.provider_state is not null
+    group by k.provider
+    order by k.provider
+  loop
+    if private.note_provider(v_note.provider, v_note.answers::integer, v_note.outages::integer, v_note.unauthorized, v_note.reason) then
+      v_down := v_down || v_note.provider::text;
     end if;
-  else
-    raise exception 'unknown job outcome %', p_outcome using errcode = 'KCINV';
-  end if;
-  return jsonb_build_object('finished', true, 'status', (select status from private.jobs where id = p_job_id));
+  end loop;
+
+  for v_result in
+    select r.*, k.provider
+    from jsonb_to_recordset(p_results) as r (
+      id bigint, lease_id uuid, outcome text, reason text, run_at timestamptz, alert text, provider_state text
+    )
+    left join private.jobs j on j.id = r.id
+    left join private.job_kinds k on k.kind = j.kind
+    order by r.id
+  loop
+    -- While the breaker is open the provider is to blame, not the job: it waits for its turn and loses no attempt.
+    v_held := v_result.outcome = 'retry' and v_result.provider_state in ('down', 'unauthorized') and v_result.provider = any (v_down);
+    v_status := private.finish_job(
+      v_result.id, v_result.lease_id, case when v_held then 'snooze' else v_result.outcome end, v_result.reason,
+      case when v_held then now() else v_result.run_at end, v_result.alert
+    );
+    v_answer := v_answer || jsonb_build_object('id', v_result.id, 'finished', v_status is not null, 'status', v_status);
+  end loop;
+  return jsonb_build_object('jobs', v_answer);
 end;
 $function$;
-comment on function public.finish_job(p_job_id bigint, p_lease_id uuid, p_outcome text, p_reason text, p_run_at timestamp with time zone) is 'Ends the lease of a job: done, discard, retry (backoff unless p_run_at is given; dead after the last attempt) or snooze (no attempt used). finished = false: the lease was lost and nothing changed. KCINV: unknown outcome.';
-grant execute on function public.finish_job(p_job_id bigint, p_lease_id uuid, p_outcome text, p_reason text, p_run_at timestamp with time zone) to service_role;
+comment on function public.finish_jobs(p_results jsonb) is 'Ends leases: [{ id, lease_id, outcome: done | discard | retry | snooze, reason, run_at, alert: severity, provider_state: up | down | unauthorized }], all but the first three optional. Returns { jobs: [{ id, finished, status }] }; finished false: the lease was lost and nothing changed. KCINV: unknown outcome, nothing changed for any.';
+grant execute on function public.finish_jobs(p_results jsonb) to service_role;
+
+
+CREATE OR REPLACE FUNCTION public.forget_stripe_customer(p_order_id uuid, p_stripe_customer_id text)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+  perform private.merge_customer(
+    jsonb_build_object('id', p_stripe_customer_id, 'livemode', o.livemode, 'email', null, 'name', null, 'deleted', true), now()
+  )
+  from public.orders o where o.id = p_order_id;
+  return private.checkout_snapshot(p_order_id, 'existing');
+end;
+$function$;
+comment on function public.forget_stripe_customer(p_order_id uuid, p_stripe_customer_id text) is 'Stripe says that this customer is gone, before its event has come. Returns the snapshot of the order, now without it.';
+grant execute on function public.forget_stripe_customer(p_order_id uuid, p_stripe_customer_id text) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.get_alert(p_alert_id uuid)
@@ -2911,6 +4861,52 @@ comment on function public.get_alert(p_alert_id uuid) is 'An alert as the send_a
 grant execute on function public.get_alert(p_alert_id uuid) to service_role;
 
 
+CREATE OR REPLACE FUNCTION public.get_dispute_evidence(p_dispute_id text)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select jsonb_build_object(
+    'dispute', jsonb_build_object(
+      'id', d.id, 'status', d.status, 'reason', d.reason, 'network_reason_code', d.network_reason_code,
+      'amount', d.amount, 'currency', d.currency, 'evidence_due_by', d.evidence_due_by,
+      'has_evidence', d.has_evidence, 'evidence_submission_count', d.evidence_submission_count
+    ),
+    'order', case when o.id is not null then jsonb_build_object(
+      'number', o.number, 'email', o.email, 'customer_name', o.customer_name, 'phone', o.phone,
+      'user_id', c.user_id, 'purchase_ip', host(o.purchase_ip), 'user_agent', o.user_agent,
+      'billing_address', o.billing_address, 'shipping_name', o.shipping_name, 'shipping_address', o.shipping_address,
+      'currency', o.currency, 'amount_total', o.amount_total, 'amount_refunded', o.amount_refunded,
+      'created_at', o.created_at, 'paid_at', o.paid_at,
+      'carrier', o.carrier, 'tracking_number', o.tracking_number, 'fulfilled_at', o.fulfilled_at,
+      'items', (
+        select jsonb_agg(jsonb_build_object('sku', i.sku, 'name', i.name, 'quantity', i.quantity, 'unit_amount', i.unit_amount) order by i.sku collate "C")
+        from public.order_items i where i.order_id = o.id
+      ),
+      'mails', (
+        select coalesce(jsonb_agg(jsonb_build_object('template', n.template, 'recipient', n.recipient, 'sent_at', n.sent_at) order by n.sent_at), '[]')
+        from public.notifications n where n.order_id = o.id and n.status = 'sent'
+      ),
+      'payment', (
+        select jsonb_build_object(
+          'charge_id', p.charge_id, 'card_brand', p.card_brand, 'card_last4', p.card_last4,
+          'three_d_secure_result', p.three_d_secure_result, 'risk_level', p.risk_level
+        )
+        from public.payments p where p.id = d.payment_id
+      ),
+      'earlier_orders', private.earlier_orders(o.id)
+    ) end
+  )
+  from public.disputes d
+  left join public.orders o on o.id = d.order_id
+  left join public.customers c on c.id = o.customer_id
+  where d.id = p_dispute_id
+$function$;
+comment on function public.get_dispute_evidence(p_dispute_id text) is 'A dispute with what the shop knows of its order: customer, addresses, items, carrier and tracking, mails sent, purchase address, earlier undisputed orders. Null: no such dispute; order null: not one of ours.';
+grant execute on function public.get_dispute_evidence(p_dispute_id text) to service_role;
+
+
 CREATE OR REPLACE FUNCTION public.get_health()
  RETURNS jsonb
  LANGUAGE sql
@@ -2919,35 +4915,31 @@ CREATE OR REPLACE FUNCTION public.get_health()
 AS $function$
   select jsonb_build_object('checks', jsonb_build_object(
     'database', jsonb_build_object('status', 'ok'),
-    'webhooks', (
-      select jsonb_build_object(
-        'status', case when count(*) filter (where e.status = 'dead') > 0 then 'degraded'
-          when min(e.received_at) filter (where e.status = 'failed') < now() - interval '15 minutes' then 'degraded' else 'ok' end,
-        'failed', count(*) filter (where e.status = 'failed'),
-        'dead', count(*) filter (where e.status = 'dead'),
-        'last_received_at', (select max(r.received_at) from public.webhook_events r)
-      )
-      from public.webhook_events e where e.status in ('failed', 'dead')
-    ),
-    'jobs', (
-      select jsonb_build_object(
-        'status', case when count(*) filter (where j.status = 'dead') > 0 then 'degraded'
-          when min(j.run_at) filter (where j.status = 'queued') < now() - interval '15 minutes' then 'degraded' else 'ok' end,
-        'due', count(*) filter (where j.status = 'queued' and j.run_at <= now()),
-        'running', count(*) filter (where j.status = 'running'),
-        'dead', count(*) filter (where j.status = 'dead'),
-        'oldest_due_seconds', coalesce(floor(extract(epoch from now() - min(j.run_at) filter (where j.status = 'queued' and j.run_at <= now()))), 0)
-      )
-      from private.jobs j where j.status in ('queued', 'running', 'dead')
-    ),
+    'webhooks', private.webhooks_health(),
+    'jobs', private.jobs_health(),
+    'providers', private.providers_health(),
+    'reconciliation', private.reconciliation_health(),
+    'schedule', private.schedule_health(),
     'alerts', (
       select jsonb_build_object('status', 'ok', 'open', count(*), 'critical', count(*) filter (where a.severity = 'critical'))
       from public.alerts a where a.status = 'open'
     )
   ))
 $function$;
-comment on function public.get_health() is 'Figures for the health endpoint: { checks: { name: { status, … } } }. Counts only, no personal data.';
+comment on function public.get_health() is 'Figures for the health endpoint: { checks: { name: { status, … } } }. Counts and times only, no personal data.';
 grant execute on function public.get_health() to service_role;
+
+
+CREATE OR REPLACE FUNCTION public.get_lost_checkouts(p_limit integer)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select jsonb_build_object('checkouts', coalesce(jsonb_agg(to_jsonb(c)), '[]')) from private.lost_checkouts(p_limit) c
+$function$;
+comment on function public.get_lost_checkouts(p_limit integer) is 'Attempts whose session nobody knows: { checkouts: [{ order_id, attempt, started_at, ended_at }] }, oldest first.';
+grant execute on function public.get_lost_checkouts(p_limit integer) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.get_notification(p_notification_id uuid)
@@ -3009,6 +5001,22 @@ comment on function public.get_order_status(p_session_id text) is 'What the succ
 grant execute on function public.get_order_status(p_session_id text) to service_role;
 
 
+CREATE OR REPLACE FUNCTION public.get_reconciliation_cursor(p_name text)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  -- A shop that starts today has missed nothing of last week, and Stripe keeps events for 30 days.
+  select jsonb_build_object('position', greatest(
+    coalesce((select c.position from private.reconciliation_cursors c where c.name = p_name), now() - interval '1 day'),
+    now() - interval '30 days'
+  ))
+$function$;
+comment on function public.get_reconciliation_cursor(p_name text) is 'How far a stream has been read: { position }.';
+grant execute on function public.get_reconciliation_cursor(p_name text) to service_role;
+
+
 CREATE OR REPLACE FUNCTION public.get_stripe_event(p_event_id text)
  RETURNS jsonb
  LANGUAGE sql
@@ -3042,6 +5050,62 @@ comment on function public.get_webhook_allowlist() is 'The addresses Stripe post
 grant execute on function public.get_webhook_allowlist() to service_role;
 
 
+CREATE OR REPLACE FUNCTION public.list_differing_objects(p_objects jsonb)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select jsonb_build_object('ids', coalesce(jsonb_agg(x.id), '[]'))
+  from jsonb_to_recordset(p_objects) as x (kind text, id text, status text, amount bigint)
+  where not exists (
+    select 1 from public.payments p
+    where x.kind = 'payment' and p.id = x.id and p.status = x.status and p.amount_received = x.amount
+    union all
+    select 1 from public.refunds r where x.kind = 'refund' and r.id = x.id and r.status = x.status and r.amount = x.amount
+    union all
+    select 1 from public.disputes d where x.kind = 'dispute' and d.id = x.id and d.status = x.status and d.amount = x.amount
+  )
+$function$;
+comment on function public.list_differing_objects(p_objects jsonb) is 'Which of [{ kind: payment | refund | dispute, id, status, amount }] we do not have in this state: { ids }.';
+grant execute on function public.list_differing_objects(p_objects jsonb) to service_role;
+
+
+CREATE OR REPLACE FUNCTION public.list_open_checkouts(p_limit integer)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select jsonb_build_object('session_ids', coalesce(jsonb_agg(s.id), '[]'))
+  from (
+    select cs.id
+    from public.checkout_sessions cs
+    where (cs.status = 'open' and cs.expires_at < now())
+      or (cs.status = 'complete' and cs.payment_status = 'unpaid' and not cs.async_payment_failed
+        and cs.created_at > now() - interval '30 days')
+    order by cs.created_at
+    limit p_limit
+  ) s
+$function$;
+comment on function public.list_open_checkouts(p_limit integer) is 'Sessions that should have ended by now, or whose money is still on its way: { session_ids }.';
+grant execute on function public.list_open_checkouts(p_limit integer) to service_role;
+
+
+CREATE OR REPLACE FUNCTION public.list_unknown_events(p_event_ids text[])
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select jsonb_build_object('event_ids', coalesce(jsonb_agg(i.id order by i.position), '[]'))
+  from unnest(p_event_ids) with ordinality as i (id, position)
+  where not exists (select 1 from public.webhook_events e where e.id = i.id)
+$function$;
+comment on function public.list_unknown_events(p_event_ids text[]) is 'Which of these events were never received, in the given order: { event_ids }.';
+grant execute on function public.list_unknown_events(p_event_ids text[]) to service_role;
+
+
 CREATE OR REPLACE FUNCTION public.mark_fulfilled(p_order_number text, p_carrier text DEFAULT NULL::text, p_tracking_number text DEFAULT NULL::text)
  RETURNS jsonb
  LANGUAGE sql
@@ -3052,6 +5116,53 @@ $function$;
 comment on function public.mark_fulfilled(p_order_number text, p_carrier text, p_tracking_number text) is 'Notes that an order has shipped and mails the customer. Staff only.';
 grant execute on function public.mark_fulfilled(p_order_number text, p_carrier text, p_tracking_number text) to authenticated;
 grant execute on function public.mark_fulfilled(p_order_number text, p_carrier text, p_tracking_number text) to service_role;
+
+
+CREATE OR REPLACE FUNCTION public.purge_old_data(p_limit integer)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  v_jobs integer := private.purge_jobs(p_limit);
+  v_schedule integer := private.purge_schedule(p_limit);
+  v_payloads integer;
+  v_rejections integer;
+  v_alerts integer;
+  v_drift integer;
+begin
+  update public.webhook_events set payload = '{"purged": true}'
+  where id in (
+    select e.id from public.webhook_events e
+    where e.status in ('processed', 'ignored') and not e.payload ? 'purged' and not e.payload ? 'erased'
+      and e.received_at < now() - private.retention('payload')
+    order by e.received_at
+    limit p_limit
+  );
+  get diagnostics v_payloads = row_count;
+  delete from public.webhook_rejections where id in (
+    select r.id from public.webhook_rejections r where r.last_at < now() - private.retention('log') limit p_limit
+  );
+  get diagnostics v_rejections = row_count;
+  delete from public.alerts where id in (
+    select a.id from public.alerts a where a.status = 'resolved' and a.last_at < now() - private.retention('alert') limit p_limit
+  );
+  get diagnostics v_alerts = row_count;
+  delete from public.reconciliation_drift where id in (
+    select d.id from public.reconciliation_drift d where d.found_at < now() - private.retention('alert') limit p_limit
+  );
+  get diagnostics v_drift = row_count;
+  return jsonb_build_object(
+    'purged', jsonb_build_object(
+      'jobs', v_jobs, 'payloads', v_payloads, 'rejections', v_rejections, 'alerts', v_alerts, 'drift', v_drift, 'schedule_runs', v_schedule
+    ),
+    'more', greatest(v_jobs, v_payloads, v_rejections, v_alerts, v_drift, v_schedule) >= p_limit
+  );
+end;
+$function$;
+comment on function public.purge_old_data(p_limit integer) is 'Removes up to p_limit rows of each kind that retention settings call old. Returns { purged: { … }, more }: more true, call again.';
+grant execute on function public.purge_old_data(p_limit integer) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.receive_stripe_event(p_event_id text, p_type text, p_livemode boolean, p_api_version text, p_stripe_created_at timestamp with time zone, p_source_ip text, p_payload jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_alerts jsonb)
@@ -3083,6 +5194,78 @@ end;
 $function$;
 comment on function public.receive_stripe_event(p_event_id text, p_type text, p_livemode boolean, p_api_version text, p_stripe_created_at timestamp with time zone, p_source_ip text, p_payload jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_alerts jsonb) is 'Stores an authentic event and applies it, in one transaction. Exactly one of p_facts, p_ignored_reason and p_error (the translator threw) is given; p_alerts: [{ kind, severity, dedupe_key, data }]. Returns { outcome: applied | duplicate | ignored | queued, delivery_count, reason? }. An error means that nothing was stored.';
 grant execute on function public.receive_stripe_event(p_event_id text, p_type text, p_livemode boolean, p_api_version text, p_stripe_created_at timestamp with time zone, p_source_ip text, p_payload jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_alerts jsonb) to service_role;
+
+
+CREATE OR REPLACE FUNCTION public.reconcile_stripe_event(p_run_id uuid, p_event jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_dry_run boolean)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  v_order_ids uuid[] := private.orders_of_facts(p_facts);
+  v_before jsonb := private.digest_facts(p_facts, v_order_ids);
+  v_after jsonb;
+  v_result jsonb;
+begin
+  begin
+    v_result := public.receive_stripe_event(
+      p_event ->> 'id', p_event ->> 'type', (p_event ->> 'livemode')::boolean, p_event ->> 'api_version',
+      to_timestamp((p_event ->> 'created')::bigint), null, p_event, p_facts, p_ignored_reason, p_error, '[]'
+    );
+    v_order_ids := array(
+      select distinct x.id
+      from unnest(v_order_ids || array(select (i #>> '{}')::uuid from jsonb_array_elements(v_result -> 'order_ids') i)) as x (id)
+    );
+    v_after := private.digest_facts(p_facts, v_order_ids);
+    if p_dry_run then
+      raise exception 'dry run' using errcode = 'KCDRY';
+    end if;
+  exception when sqlstate 'KCDRY' then
+    null;
+  end;
+  if not p_dry_run and v_result ->> 'outcome' in ('applied', 'queued') then
+    insert into public.reconciliation_drift (run_id, kind, object_id, order_id, before, after)
+    values (p_run_id, 'missed_event', p_event ->> 'id', (select o.id from public.orders o where o.id = any (v_order_ids) order by o.id limit 1), v_before, v_after);
+  end if;
+  return jsonb_build_object('outcome', v_result -> 'outcome', 'changed', v_before is distinct from v_after, 'before', v_before, 'after', v_after);
+end;
+$function$;
+comment on function public.reconcile_stripe_event(p_run_id uuid, p_event jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_dry_run boolean) is 'Receives an event that never arrived, as the webhook would have, and writes the drift row. p_dry_run: says what would change and changes nothing. Returns { outcome, changed, before, after }.';
+grant execute on function public.reconcile_stripe_event(p_run_id uuid, p_event jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_dry_run boolean) to service_role;
+
+
+CREATE OR REPLACE FUNCTION public.reconcile_stripe_object(p_run_id uuid, p_kind text, p_object_id text, p_facts jsonb, p_observed_at timestamp with time zone, p_dry_run boolean)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  v_order_ids uuid[] := private.orders_of_facts(p_facts);
+  v_before jsonb := private.digest_facts(p_facts, v_order_ids);
+  v_after jsonb;
+  v_changed boolean;
+begin
+  begin
+    perform public.apply_stripe_facts(p_facts, 'reconcile', p_observed_at);
+    v_after := private.digest_facts(p_facts, v_order_ids);
+    if p_dry_run then
+      raise exception 'dry run' using errcode = 'KCDRY';
+    end if;
+  exception when sqlstate 'KCDRY' then
+    null;
+  end;
+  v_changed := v_before is distinct from v_after;
+  if v_changed and not p_dry_run then
+    insert into public.reconciliation_drift (run_id, kind, object_id, order_id, before, after)
+    values (p_run_id, p_kind, p_object_id, v_order_ids[1], v_before, v_after);
+  end if;
+  return jsonb_build_object('changed', v_changed, 'before', v_before, 'after', v_after);
+end;
+$function$;
+comment on function public.reconcile_stripe_object(p_run_id uuid, p_kind text, p_object_id text, p_facts jsonb, p_observed_at timestamp with time zone, p_dry_run boolean) is 'Applies facts read from Stripe''s API at p_observed_at and, when that changed something, writes the drift row. p_dry_run: says what would change and changes nothing. Returns { changed, before, after }.';
+grant execute on function public.reconcile_stripe_object(p_run_id uuid, p_kind text, p_object_id text, p_facts jsonb, p_observed_at timestamp with time zone, p_dry_run boolean) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.record_notification_result(p_notification_id uuid, p_status text, p_recipient text, p_provider_id text, p_error text)
@@ -3132,6 +5315,60 @@ comment on function public.record_webhook_rejection(p_reason text, p_source_ip t
 grant execute on function public.record_webhook_rejection(p_reason text, p_source_ip text, p_count integer) to service_role;
 
 
+CREATE OR REPLACE FUNCTION public.redrive(p_event_ids text[], p_job_ids bigint[], p_type text, p_all boolean, p_dry_run boolean, p_actor text)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  r record;
+  v_items jsonb := '[]';
+  v_problem text;
+begin
+  for r in
+    select 'event' as what, i.id, e.type, coalesce(e.status, 'unknown') as status, e.last_error,
+      coalesce(e.status, 'unknown') in ('failed', 'dead') as possible
+    from unnest(p_event_ids) as i (id) left join public.webhook_events e on e.id = i.id
+    union all
+    select 'job', i.id::text, j.kind, coalesce(j.status, 'unknown'), j.last_error,
+      coalesce(j.status, 'unknown') in ('queued', 'dead', 'discarded')
+    from unnest(p_job_ids) as i (id) left join private.jobs j on j.id = i.id
+    union all
+    select 'event', e.id, e.type, e.status, e.last_error, true
+    from public.webhook_events e
+    where e.status in ('failed', 'dead') and (p_all or e.type = p_type) and not e.id = any (coalesce(p_event_ids, '{}'))
+    union all
+    select 'job', j.id::text, j.kind, j.status, j.last_error, true
+    from private.jobs j
+    -- The job of an event comes back with its event.
+    where j.status = 'dead' and j.kind <> 'retry_event' and (p_all or j.kind = p_type) and not j.id = any (coalesce(p_job_ids, '{}'))
+    order by 1, 2
+  loop
+    v_problem := case when not r.possible then 'is ' || r.status end;
+    if r.possible and not p_dry_run then
+      begin
+        insert into public.staff_commands (command, args, actor) values (
+          case r.what when 'event' then 'redrive_webhook_event' else 'redrive_job' end,
+          case r.what when 'event' then jsonb_build_object('event_id', r.id) else jsonb_build_object('job_id', r.id::bigint) end,
+          p_actor
+        );
+      exception when others then
+        v_problem := sqlerrm;
+      end;
+    end if;
+    v_items := v_items || jsonb_build_object(
+      'what', r.what, 'id', r.id, 'type', r.type, 'status', r.status, 'error', r.last_error,
+      'redriven', v_problem is null and not p_dry_run, 'problem', v_problem
+    );
+  end loop;
+  return jsonb_build_object('items', v_items);
+end;
+$function$;
+comment on function public.redrive(p_event_ids text[], p_job_ids bigint[], p_type text, p_all boolean, p_dry_run boolean, p_actor text) is 'Queues failed or dead events and dead jobs again: the named ones, all of a type (event type or job kind), or all. p_dry_run: only lists them. Each is logged in staff_commands under p_actor. Returns { items: [{ what, id, type, status, error, redriven, problem }] }.';
+grant execute on function public.redrive(p_event_ids text[], p_job_ids bigint[], p_type text, p_all boolean, p_dry_run boolean, p_actor text) to service_role;
+
+
 CREATE OR REPLACE FUNCTION public.redrive_webhook_event(p_event_id text)
  RETURNS jsonb
  LANGUAGE sql
@@ -3154,6 +5391,77 @@ $function$;
 comment on function public.release_review(p_order_number text, p_note text) is 'Lets an order that is held for review ship. Staff only.';
 grant execute on function public.release_review(p_order_number text, p_note text) to authenticated;
 grant execute on function public.release_review(p_order_number text, p_note text) to service_role;
+
+
+CREATE OR REPLACE FUNCTION public.remind_dispute(p_dispute_id text, p_days integer)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  d public.disputes;
+  v_run_at timestamptz;
+begin
+  select * into d from public.disputes where id = p_dispute_id;
+  if not found or d.status not in ('needs_response', 'warning_needs_response', 'appeal_needs_response') or d.evidence_due_by is null then
+    return jsonb_build_object('outcome', 'over', 'run_at', null);
+  end if;
+  v_run_at := d.evidence_due_by - make_interval(days => p_days);
+  -- The deadline has been moved since this reminder was made.
+  if v_run_at > now() then
+    return jsonb_build_object('outcome', 'early', 'run_at', v_run_at);
+  end if;
+  perform private.raise_alert_once(
+    'dispute_due', case when p_days <= 1 then 'critical' else 'warning' end, format('dispute_due:%s:%s', d.id, p_days),
+    jsonb_build_object(
+      'dispute_id', d.id, 'order_number', (select o.number from public.orders o where o.id = d.order_id),
+      'days', p_days, 'evidence_due_by', d.evidence_due_by, 'amount', d.amount, 'currency', d.currency
+    )
+  );
+  return jsonb_build_object('outcome', 'reminded', 'run_at', null);
+end;
+$function$;
+comment on function public.remind_dispute(p_dispute_id text, p_days integer) is 'Tells staff that evidence is due in p_days days, once. Answers { outcome: reminded | early (not before run_at: the deadline has moved) | over (nothing to answer any more) }.';
+grant execute on function public.remind_dispute(p_dispute_id text, p_days integer) to service_role;
+
+
+CREATE OR REPLACE FUNCTION public.replace_webhook_addresses(p_addresses text[])
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  v_addresses inet[] := array(select distinct a::inet from unnest(p_addresses) a);
+  v_known integer := (select count(*) from public.stripe_webhook_ips);
+  v_added jsonb;
+  v_removed jsonb;
+begin
+  -- A cut or wrong page would shut Stripe out: Stripe never took away half of its addresses at once.
+  if cardinality(v_addresses) = 0 or cardinality(v_addresses) * 2 < v_known then
+    raise exception 'a list of % addresses cannot replace one of %', cardinality(v_addresses), v_known using errcode = 'KCINV';
+  end if;
+  with gone as (
+    delete from public.stripe_webhook_ips where not address = any (v_addresses) returning host(address) as address
+  )
+  select coalesce(jsonb_agg(gone.address), '[]') into v_removed from gone;
+  with new as (
+    insert into public.stripe_webhook_ips (address) select unnest(v_addresses) on conflict do nothing returning host(address) as address
+  )
+  select coalesce(jsonb_agg(new.address), '[]') into v_added from new;
+  insert into private.heartbeats (name) values ('webhook_addresses') on conflict (name) do update set last_at = now();
+  if v_added <> '[]' or v_removed <> '[]' then
+    insert into private.webhook_address_changes (added, removed) values (v_added, v_removed);
+    perform private.raise_alert(
+      'webhook_addresses_changed', 'info', 'webhook_addresses_changed', jsonb_build_object('added', v_added, 'removed', v_removed)
+    );
+  end if;
+  return jsonb_build_object('added', v_added, 'removed', v_removed);
+end;
+$function$;
+comment on function public.replace_webhook_addresses(p_addresses text[]) is 'Takes over Stripe''s published list of webhook addresses. Returns { added, removed }; a change is written down and told to staff. KCINV: the list is empty or has shrunk by more than half.';
+grant execute on function public.replace_webhook_addresses(p_addresses text[]) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.request_refund(p_order_number text, p_amount bigint DEFAULT NULL::bigint, p_reason text DEFAULT NULL::text, p_restock boolean DEFAULT false)
@@ -3193,15 +5501,45 @@ begin
   if not found then
     raise exception 'order % does not exist', p_order_id using errcode = 'KCORD';
   end if;
-  -- Only the attempt that Stripe refused moves on; a parallel repeat finds that it already has.
-  if o.attempt = p_attempt and not exists (select 1 from public.checkout_sessions s where s.order_id = o.id and s.attempt = p_attempt) then
+  -- Only the attempt that the caller saw end moves on; a parallel repeat finds that it already has.
+  if o.attempt = p_attempt and o.session_id is null and o.cancelled_at is null and not exists (
+    select 1 from public.checkout_sessions s where s.order_id = o.id and s.attempt = p_attempt and s.status <> 'expired'
+  ) then
     perform private.reopen_checkout(o.id, p_session_seconds, p_hold_seconds);
   end if;
   return private.checkout_snapshot(o.id, 'existing');
 end;
 $function$;
-comment on function public.restart_checkout_attempt(p_order_id uuid, p_attempt integer, p_session_seconds integer, p_hold_seconds integer) is 'Replaces an attempt that Stripe never carried out, because its expires_at had come too near, by the next one. Same answer as begin_checkout(). KCORD, KCSTK.';
+comment on function public.restart_checkout_attempt(p_order_id uuid, p_attempt integer, p_session_seconds integer, p_hold_seconds integer) is 'Replaces an attempt that Stripe never carried out (its expires_at had come too near), or whose session has expired, by the next one. Same answer as begin_checkout(). KCORD, KCSTK.';
 grant execute on function public.restart_checkout_attempt(p_order_id uuid, p_attempt integer, p_session_seconds integer, p_hold_seconds integer) to service_role;
+
+
+CREATE OR REPLACE FUNCTION public.resume_checkout(p_order_id uuid, p_session_seconds integer, p_hold_seconds integer)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  o public.orders;
+begin
+  select * into o from public.orders where id = p_order_id for no key update;
+  if not found then
+    raise exception 'order % does not exist', p_order_id using errcode = 'KCORD';
+  elsif o.session_id is not null or o.status = 'processing' then
+    return jsonb_build_object('outcome', 'paid', 'session_id', coalesce(o.session_id, (
+      select s.id from public.checkout_sessions s where s.order_id = o.id and s.status = 'complete' order by s.completed_at desc limit 1
+    )));
+  elsif o.cancelled_at is not null then
+    return jsonb_build_object('outcome', 'cancelled');
+  elsif o.status in ('expired', 'payment_failed') then
+    perform private.reopen_checkout(o.id, p_session_seconds, p_hold_seconds);
+  end if;
+  return private.checkout_snapshot(o.id, 'existing');
+end;
+$function$;
+comment on function public.resume_checkout(p_order_id uuid, p_session_seconds integer, p_hold_seconds integer) is 'What a resume link leads to. existing: the snapshot of an attempt that can be paid, a new one at today''s prices when the last has expired or failed; paid: { session_id } for the success page; cancelled. KCORD: no such order. KCSTK: sold out.';
+grant execute on function public.resume_checkout(p_order_id uuid, p_session_seconds integer, p_hold_seconds integer) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.retry_stripe_event(p_event_id text, p_facts jsonb, p_ignored_reason text, p_error text)
@@ -3246,41 +5584,49 @@ CREATE OR REPLACE FUNCTION public.take_rate_limits(p_buckets jsonb)
 AS $function$
 declare
   b record;
+  v_now timestamptz := clock_timestamp();
   v_start timestamptz;
   v_elapsed numeric;
   v_current integer;
   v_previous integer;
+  v_wait numeric := 0;
+  v_full text;
 begin
   -- Keys in one order, so that two requests cannot wait for each other.
   for b in
     select * from jsonb_to_recordset(p_buckets) as x (key text, "limit" integer, window_seconds integer) order by x.key
   loop
-    v_start := to_timestamp(floor(extract(epoch from clock_timestamp()) / b.window_seconds) * b.window_seconds);
-    v_elapsed := extract(epoch from clock_timestamp() - v_start) / b.window_seconds;
+    v_start := to_timestamp(floor(extract(epoch from v_now) / b.window_seconds) * b.window_seconds);
+    v_elapsed := extract(epoch from v_now - v_start) / b.window_seconds;
     insert into private.rate_limits as r (key, window_start, count) values (b.key, v_start, 1)
     on conflict on constraint rate_limits_pkey do update set count = r.count + 1
     returning count into v_current;
     select coalesce(sum(r.count), 0) into v_previous from private.rate_limits r
     where r.key = b.key and r.window_start = v_start - make_interval(secs => b.window_seconds);
-    if v_current + v_previous * (1 - v_elapsed) > b.limit then
-      -- A refused request takes nothing: who waits as told gets in.
-      update private.rate_limits r set count = r.count - 1 where r.key = b.key and r.window_start = v_start;
-      return jsonb_build_object(
-        'allowed', false, 'key', b.key,
-        'retry_after_seconds', greatest(1, ceil(b.window_seconds * (1 - v_elapsed)))::integer
-      );
+    if v_current + v_previous * (1 - v_elapsed) > b.limit
+      and private.limit_wait(b.limit, b.window_seconds, v_current - 1, v_previous, v_elapsed) > v_wait then
+      v_wait := private.limit_wait(b.limit, b.window_seconds, v_current - 1, v_previous, v_elapsed);
+      v_full := b.key;
     end if;
   end loop;
+
+  if v_full is not null then
+    -- A refused request takes nothing from any bucket: who waits as told gets in.
+    update private.rate_limits r set count = r.count - 1
+    from jsonb_to_recordset(p_buckets) as x (key text, window_seconds integer)
+    where r.key = x.key and r.window_start = to_timestamp(floor(extract(epoch from v_now) / x.window_seconds) * x.window_seconds);
+    return jsonb_build_object('allowed', false, 'key', v_full, 'retry_after_seconds', greatest(1, ceil(v_wait))::integer);
+  end if;
   -- Old windows go a few at a time, in about one call of a hundred.
   if random() < 0.01 then
     delete from private.rate_limits r
     where (r.key, r.window_start) in (
       select d.key, d.window_start from private.rate_limits d
-      where d.window_start < now() - interval '1 day' limit 1000 for update skip locked
+      where d.window_start < v_now - interval '1 day' limit 1000 for update skip locked
     );
   end if;
   return jsonb_build_object('allowed', true, 'key', null, 'retry_after_seconds', 0);
 end;
 $function$;
-comment on function public.take_rate_limits(p_buckets jsonb) is 'Counts one request in each bucket [{ key, limit, window_seconds }] and answers { allowed, key, retry_after_seconds } with the first bucket that is full.';
+comment on function public.take_rate_limits(p_buckets jsonb) is 'Counts one request in each bucket [{ key, limit, window_seconds }] and answers { allowed, key, retry_after_seconds } with the bucket that is full the longest.';
 grant execute on function public.take_rate_limits(p_buckets jsonb) to service_role;

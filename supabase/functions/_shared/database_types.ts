@@ -21,14 +21,14 @@ export type Database = {
                   ]
                 },"checkout_sessions": {
                   Row: {
-                    "amount_discount": number | null,"amount_shipping": number | null,"amount_subtotal": number | null,"amount_tax": number | null,"amount_total": number | null,"async_payment_failed": boolean,"attempt": number | null,"billing_address": Json | null,"cart_hash": string | null,"completed_at": string | null,"created_at": string,"currency": string | null,"email": string | null,"expires_at": string,"id": string,"livemode": boolean,"name": string | null,"observed_at": string | null,"order_id": string,"payment_id": string | null,"payment_status": string,"phone": string | null,"recovered_from": string | null,"shipping_address": Json | null,"shipping_name": string | null,"status": string,"stripe_customer_id": string | null,"url": string | null,"version": string
+                    "amount_discount": number | null,"amount_shipping": number | null,"amount_subtotal": number | null,"amount_tax": number | null,"amount_total": number | null,"async_payment_failed": boolean,"attempt": number | null,"billing_address": Json | null,"cart_hash": string | null,"completed_at": string | null,"created_at": string,"currency": string | null,"email": string | null,"expires_at": string,"id": string,"livemode": boolean,"metadata_order_id": string | null,"name": string | null,"observed_at": string | null,"order_id": string,"payment_id": string | null,"payment_status": string,"phone": string | null,"recovered_from": string | null,"shipping_address": Json | null,"shipping_name": string | null,"status": string,"stripe_customer_id": string | null,"url": string | null,"version": string
                   }
                   ComputedFields: never
                   Insert: {
-                    "amount_discount"?: number | null,"amount_shipping"?: number | null,"amount_subtotal"?: number | null,"amount_tax"?: number | null,"amount_total"?: number | null,"async_payment_failed"?: boolean,"attempt"?: number | null,"billing_address"?: Json | null,"cart_hash"?: string | null,"completed_at"?: string | null,"created_at"?: string,"currency"?: string | null,"email"?: string | null,"expires_at": string,"id": string,"livemode": boolean,"name"?: string | null,"observed_at"?: string | null,"order_id": string,"payment_id"?: string | null,"payment_status": string,"phone"?: string | null,"recovered_from"?: string | null,"shipping_address"?: Json | null,"shipping_name"?: string | null,"status": string,"stripe_customer_id"?: string | null,"url"?: string | null,"version": string
+                    "amount_discount"?: number | null,"amount_shipping"?: number | null,"amount_subtotal"?: number | null,"amount_tax"?: number | null,"amount_total"?: number | null,"async_payment_failed"?: boolean,"attempt"?: number | null,"billing_address"?: Json | null,"cart_hash"?: string | null,"completed_at"?: string | null,"created_at"?: string,"currency"?: string | null,"email"?: string | null,"expires_at": string,"id": string,"livemode": boolean,"metadata_order_id"?: string | null,"name"?: string | null,"observed_at"?: string | null,"order_id": string,"payment_id"?: string | null,"payment_status": string,"phone"?: string | null,"recovered_from"?: string | null,"shipping_address"?: Json | null,"shipping_name"?: string | null,"status": string,"stripe_customer_id"?: string | null,"url"?: string | null,"version": string
                   }
                   Update: {
-                    "amount_discount"?: number | null,"amount_shipping"?: number | null,"amount_subtotal"?: number | null,"amount_tax"?: number | null,"amount_total"?: number | null,"async_payment_failed"?: boolean,"attempt"?: number | null,"billing_address"?: Json | null,"cart_hash"?: string | null,"completed_at"?: string | null,"created_at"?: string,"currency"?: string | null,"email"?: string | null,"expires_at"?: string,"id"?: string,"livemode"?: boolean,"name"?: string | null,"observed_at"?: string | null,"order_id"?: string,"payment_id"?: string | null,"payment_status"?: string,"phone"?: string | null,"recovered_from"?: string | null,"shipping_address"?: Json | null,"shipping_name"?: string | null,"status"?: string,"stripe_customer_id"?: string | null,"url"?: string | null,"version"?: string
+                    "amount_discount"?: number | null,"amount_shipping"?: number | null,"amount_subtotal"?: number | null,"amount_tax"?: number | null,"amount_total"?: number | null,"async_payment_failed"?: boolean,"attempt"?: number | null,"billing_address"?: Json | null,"cart_hash"?: string | null,"completed_at"?: string | null,"created_at"?: string,"currency"?: string | null,"email"?: string | null,"expires_at"?: string,"id"?: string,"livemode"?: boolean,"metadata_order_id"?: string | null,"name"?: string | null,"observed_at"?: string | null,"order_id"?: string,"payment_id"?: string | null,"payment_status"?: string,"phone"?: string | null,"recovered_from"?: string | null,"shipping_address"?: Json | null,"shipping_name"?: string | null,"status"?: string,"stripe_customer_id"?: string | null,"url"?: string | null,"version"?: string
                   }
                   Relationships: [
                     {
@@ -41,28 +41,28 @@ isOneToOne: false
                   ]
                 },"customers": {
                   Row: {
-                    "created_at": string,"email": string | null,"id": string,"livemode": boolean,"name": string | null,"stripe_customer_id": string | null,"stripe_deleted_at": string | null,"user_id": string | null,"version": string
+                    "created_at": string,"email": string | null,"id": string,"livemode": boolean,"name": string | null,"stripe_customer_id": string | null,"stripe_deleted_at": string | null,"user_id": string | null
                   }
                   ComputedFields: never
                   Insert: {
-                    "created_at"?: string,"email"?: string | null,"id"?: string,"livemode"?: boolean,"name"?: string | null,"stripe_customer_id"?: string | null,"stripe_deleted_at"?: string | null,"user_id"?: string | null,"version"?: string
+                    "created_at"?: string,"email"?: string | null,"id"?: string,"livemode"?: boolean,"name"?: string | null,"stripe_customer_id"?: string | null,"stripe_deleted_at"?: string | null,"user_id"?: string | null
                   }
                   Update: {
-                    "created_at"?: string,"email"?: string | null,"id"?: string,"livemode"?: boolean,"name"?: string | null,"stripe_customer_id"?: string | null,"stripe_deleted_at"?: string | null,"user_id"?: string | null,"version"?: string
+                    "created_at"?: string,"email"?: string | null,"id"?: string,"livemode"?: boolean,"name"?: string | null,"stripe_customer_id"?: string | null,"stripe_deleted_at"?: string | null,"user_id"?: string | null
                   }
                   Relationships: [
                     
                   ]
                 },"disputes": {
                   Row: {
-                    "amount": number,"charge_id": string | null,"created_at": string,"currency": string,"evidence_due_by": string | null,"evidence_submission_count": number,"funds_reinstated": boolean,"funds_withdrawn": boolean,"has_evidence": boolean,"id": string,"livemode": boolean,"network_reason_code": string | null,"order_id": string | null,"payment_id": string | null,"reason": string,"status": string,"version": string
+                    "amount": number,"charge_id": string | null,"created_at": string,"currency": string,"evidence_due_by": string | null,"evidence_submission_count": number,"first_due_by": string | null,"funds_reinstated": boolean,"funds_withdrawn": boolean,"has_evidence": boolean,"id": string,"livemode": boolean,"network_reason_code": string | null,"order_id": string | null,"payment_id": string | null,"reason": string,"status": string,"statuses_seen": (string)[],"version": string
                   }
                   ComputedFields: never
                   Insert: {
-                    "amount": number,"charge_id"?: string | null,"created_at": string,"currency": string,"evidence_due_by"?: string | null,"evidence_submission_count"?: number,"funds_reinstated"?: boolean,"funds_withdrawn"?: boolean,"has_evidence"?: boolean,"id": string,"livemode": boolean,"network_reason_code"?: string | null,"order_id"?: string | null,"payment_id"?: string | null,"reason": string,"status": string,"version": string
+                    "amount": number,"charge_id"?: string | null,"created_at": string,"currency": string,"evidence_due_by"?: string | null,"evidence_submission_count"?: number,"first_due_by"?: string | null,"funds_reinstated"?: boolean,"funds_withdrawn"?: boolean,"has_evidence"?: boolean,"id": string,"livemode": boolean,"network_reason_code"?: string | null,"order_id"?: string | null,"payment_id"?: string | null,"reason": string,"status": string,"statuses_seen": (string)[],"version": string
                   }
                   Update: {
-                    "amount"?: number,"charge_id"?: string | null,"created_at"?: string,"currency"?: string,"evidence_due_by"?: string | null,"evidence_submission_count"?: number,"funds_reinstated"?: boolean,"funds_withdrawn"?: boolean,"has_evidence"?: boolean,"id"?: string,"livemode"?: boolean,"network_reason_code"?: string | null,"order_id"?: string | null,"payment_id"?: string | null,"reason"?: string,"status"?: string,"version"?: string
+                    "amount"?: number,"charge_id"?: string | null,"created_at"?: string,"currency"?: string,"evidence_due_by"?: string | null,"evidence_submission_count"?: number,"first_due_by"?: string | null,"funds_reinstated"?: boolean,"funds_withdrawn"?: boolean,"has_evidence"?: boolean,"id"?: string,"livemode"?: boolean,"network_reason_code"?: string | null,"order_id"?: string | null,"payment_id"?: string | null,"reason"?: string,"status"?: string,"statuses_seen"?: (string)[],"version"?: string
                   }
                   Relationships: [
                     {
@@ -115,14 +115,14 @@ isOneToOne: false
                   ]
                 },"inventory_levels": {
                   Row: {
-                    "available": number | null,"committed": number,"on_hand": number,"reserved": number,"updated_at": string,"variant_id": string
+                    "available": number | null,"committed": number,"on_hand": number,"reserved": number,"variant_id": string
                   }
                   ComputedFields: never
                   Insert: {
-                    "available"?: never,"committed"?: number,"on_hand"?: number,"reserved"?: number,"updated_at"?: string,"variant_id": string
+                    "available"?: never,"committed"?: number,"on_hand"?: number,"reserved"?: number,"variant_id": string
                   }
                   Update: {
-                    "available"?: never,"committed"?: number,"on_hand"?: number,"reserved"?: number,"updated_at"?: string,"variant_id"?: string
+                    "available"?: never,"committed"?: number,"on_hand"?: number,"reserved"?: number,"variant_id"?: string
                   }
                   Relationships: [
                     {
@@ -227,14 +227,14 @@ isOneToOne: false
                   ]
                 },"orders": {
                   Row: {
-                    "abandoned_at": string | null,"amount_discount": number,"amount_paid": number,"amount_refunded": number,"amount_shipping": number,"amount_subtotal": number,"amount_tax": number,"amount_total": number,"attempt": number,"billing_address": Json | null,"cancel_reason": string | null,"cancelled_at": string | null,"carrier": string | null,"cart_hash": string,"created_at": string,"currency": string,"customer_id": string | null,"customer_name": string | null,"email": string | null,"fulfilled_at": string | null,"fulfillment_status": string,"id": string,"idempotency_key": string | null,"livemode": boolean,"locale": string | null,"number": string,"oversold_at": string | null,"paid_at": string | null,"payment_id": string | null,"phone": string | null,"purchase_ip": unknown,"review_reasons": (string)[],"review_released_at": string | null,"session_expires_at": string,"session_id": string | null,"shipping_address": Json | null,"shipping_name": string | null,"status": string,"tracking_number": string | null,"updated_at": string,"user_agent": string | null
+                    "abandoned_at": string | null,"amount_discount": number,"amount_paid": number,"amount_refunded": number,"amount_shipping": number,"amount_subtotal": number,"amount_tax": number,"amount_total": number,"attempt": number,"billing_address": Json | null,"cancel_reason": string | null,"cancelled_at": string | null,"carrier": string | null,"cart_hash": string,"created_at": string,"currency": string,"customer_id": string | null,"customer_name": string | null,"email": string | null,"fulfilled_at": string | null,"fulfillment_status": string,"id": string,"idempotency_key": string | null,"livemode": boolean,"locale": string | null,"number": string,"oversold_at": string | null,"paid_at": string | null,"payment_id": string | null,"phone": string | null,"purchase_ip": unknown,"review_reasons": (string)[],"review_released_at": string | null,"session_expires_at": string,"session_id": string | null,"shipping_address": Json | null,"shipping_name": string | null,"status": string,"three_d_secure": string | null,"tracking_number": string | null,"updated_at": string,"user_agent": string | null,"velocity_mode": string
                   }
                   ComputedFields: never
                   Insert: {
-                    "abandoned_at"?: string | null,"amount_discount"?: number,"amount_paid"?: number,"amount_refunded"?: number,"amount_shipping"?: number,"amount_subtotal": number,"amount_tax"?: number,"amount_total": number,"attempt"?: number,"billing_address"?: Json | null,"cancel_reason"?: string | null,"cancelled_at"?: string | null,"carrier"?: string | null,"cart_hash": string,"created_at"?: string,"currency": string,"customer_id"?: string | null,"customer_name"?: string | null,"email"?: string | null,"fulfilled_at"?: string | null,"fulfillment_status"?: string,"id"?: string,"idempotency_key"?: string | null,"livemode": boolean,"locale"?: string | null,"number"?: string,"oversold_at"?: string | null,"paid_at"?: string | null,"payment_id"?: string | null,"phone"?: string | null,"purchase_ip"?: unknown,"review_reasons"?: (string)[],"review_released_at"?: string | null,"session_expires_at": string,"session_id"?: string | null,"shipping_address"?: Json | null,"shipping_name"?: string | null,"status"?: string,"tracking_number"?: string | null,"updated_at"?: string,"user_agent"?: string | null
+                    "abandoned_at"?: string | null,"amount_discount"?: number,"amount_paid"?: number,"amount_refunded"?: number,"amount_shipping"?: number,"amount_subtotal": number,"amount_tax"?: number,"amount_total": number,"attempt"?: number,"billing_address"?: Json | null,"cancel_reason"?: string | null,"cancelled_at"?: string | null,"carrier"?: string | null,"cart_hash": string,"created_at"?: string,"currency": string,"customer_id"?: string | null,"customer_name"?: string | null,"email"?: string | null,"fulfilled_at"?: string | null,"fulfillment_status"?: string,"id"?: string,"idempotency_key"?: string | null,"livemode": boolean,"locale"?: string | null,"number"?: string,"oversold_at"?: string | null,"paid_at"?: string | null,"payment_id"?: string | null,"phone"?: string | null,"purchase_ip"?: unknown,"review_reasons"?: (string)[],"review_released_at"?: string | null,"session_expires_at": string,"session_id"?: string | null,"shipping_address"?: Json | null,"shipping_name"?: string | null,"status"?: string,"three_d_secure"?: string | null,"tracking_number"?: string | null,"updated_at"?: string,"user_agent"?: string | null,"velocity_mode"?: string
                   }
                   Update: {
-                    "abandoned_at"?: string | null,"amount_discount"?: number,"amount_paid"?: number,"amount_refunded"?: number,"amount_shipping"?: number,"amount_subtotal"?: number,"amount_tax"?: number,"amount_total"?: number,"attempt"?: number,"billing_address"?: Json | null,"cancel_reason"?: string | null,"cancelled_at"?: string | null,"carrier"?: string | null,"cart_hash"?: string,"created_at"?: string,"currency"?: string,"customer_id"?: string | null,"customer_name"?: string | null,"email"?: string | null,"fulfilled_at"?: string | null,"fulfillment_status"?: string,"id"?: string,"idempotency_key"?: string | null,"livemode"?: boolean,"locale"?: string | null,"number"?: string,"oversold_at"?: string | null,"paid_at"?: string | null,"payment_id"?: string | null,"phone"?: string | null,"purchase_ip"?: unknown,"review_reasons"?: (string)[],"review_released_at"?: string | null,"session_expires_at"?: string,"session_id"?: string | null,"shipping_address"?: Json | null,"shipping_name"?: string | null,"status"?: string,"tracking_number"?: string | null,"updated_at"?: string,"user_agent"?: string | null
+                    "abandoned_at"?: string | null,"amount_discount"?: number,"amount_paid"?: number,"amount_refunded"?: number,"amount_shipping"?: number,"amount_subtotal"?: number,"amount_tax"?: number,"amount_total"?: number,"attempt"?: number,"billing_address"?: Json | null,"cancel_reason"?: string | null,"cancelled_at"?: string | null,"carrier"?: string | null,"cart_hash"?: string,"created_at"?: string,"currency"?: string,"customer_id"?: string | null,"customer_name"?: string | null,"email"?: string | null,"fulfilled_at"?: string | null,"fulfillment_status"?: string,"id"?: string,"idempotency_key"?: string | null,"livemode"?: boolean,"locale"?: string | null,"number"?: string,"oversold_at"?: string | null,"paid_at"?: string | null,"payment_id"?: string | null,"phone"?: string | null,"purchase_ip"?: unknown,"review_reasons"?: (string)[],"review_released_at"?: string | null,"session_expires_at"?: string,"session_id"?: string | null,"shipping_address"?: Json | null,"shipping_name"?: string | null,"status"?: string,"three_d_secure"?: string | null,"tracking_number"?: string | null,"updated_at"?: string,"user_agent"?: string | null,"velocity_mode"?: string
                   }
                   Relationships: [
                     {
@@ -267,14 +267,14 @@ isOneToOne: false
                   ]
                 },"payments": {
                   Row: {
-                    "amount": number,"amount_received": number,"card_brand": string | null,"card_country": string | null,"card_last4": string | null,"charge_id": string | null,"created_at": string,"currency": string,"decline_code": string | null,"failure_code": string | null,"id": string,"livemode": boolean,"order_id": string | null,"payment_method_type": string | null,"risk_level": string | null,"risk_score": number | null,"status": string,"stripe_customer_id": string | null,"succeeded_at": string | null,"three_d_secure_result": string | null,"version": string
+                    "amount": number,"amount_received": number,"card_brand": string | null,"card_country": string | null,"card_last4": string | null,"charge_id": string | null,"created_at": string,"currency": string,"decline_code": string | null,"failure_code": string | null,"id": string,"livemode": boolean,"metadata_order_id": string | null,"order_id": string | null,"payment_method_type": string | null,"risk_level": string | null,"risk_score": number | null,"status": string,"stripe_customer_id": string | null,"succeeded_at": string | null,"three_d_secure_result": string | null,"version": string
                   }
                   ComputedFields: never
                   Insert: {
-                    "amount": number,"amount_received"?: number,"card_brand"?: string | null,"card_country"?: string | null,"card_last4"?: string | null,"charge_id"?: string | null,"created_at"?: string,"currency": string,"decline_code"?: string | null,"failure_code"?: string | null,"id": string,"livemode": boolean,"order_id"?: string | null,"payment_method_type"?: string | null,"risk_level"?: string | null,"risk_score"?: number | null,"status": string,"stripe_customer_id"?: string | null,"succeeded_at"?: string | null,"three_d_secure_result"?: string | null,"version": string
+                    "amount": number,"amount_received"?: number,"card_brand"?: string | null,"card_country"?: string | null,"card_last4"?: string | null,"charge_id"?: string | null,"created_at"?: string,"currency": string,"decline_code"?: string | null,"failure_code"?: string | null,"id": string,"livemode": boolean,"metadata_order_id"?: string | null,"order_id"?: string | null,"payment_method_type"?: string | null,"risk_level"?: string | null,"risk_score"?: number | null,"status": string,"stripe_customer_id"?: string | null,"succeeded_at"?: string | null,"three_d_secure_result"?: string | null,"version": string
                   }
                   Update: {
-                    "amount"?: number,"amount_received"?: number,"card_brand"?: string | null,"card_country"?: string | null,"card_last4"?: string | null,"charge_id"?: string | null,"created_at"?: string,"currency"?: string,"decline_code"?: string | null,"failure_code"?: string | null,"id"?: string,"livemode"?: boolean,"order_id"?: string | null,"payment_method_type"?: string | null,"risk_level"?: string | null,"risk_score"?: number | null,"status"?: string,"stripe_customer_id"?: string | null,"succeeded_at"?: string | null,"three_d_secure_result"?: string | null,"version"?: string
+                    "amount"?: number,"amount_received"?: number,"card_brand"?: string | null,"card_country"?: string | null,"card_last4"?: string | null,"charge_id"?: string | null,"created_at"?: string,"currency"?: string,"decline_code"?: string | null,"failure_code"?: string | null,"id"?: string,"livemode"?: boolean,"metadata_order_id"?: string | null,"order_id"?: string | null,"payment_method_type"?: string | null,"risk_level"?: string | null,"risk_score"?: number | null,"status"?: string,"stripe_customer_id"?: string | null,"succeeded_at"?: string | null,"three_d_secure_result"?: string | null,"version"?: string
                   }
                   Relationships: [
                     {
@@ -319,6 +319,26 @@ isOneToOne: false
                   Relationships: [
                     
                   ]
+                },"reconciliation_drift": {
+                  Row: {
+                    "after": Json | null,"before": Json | null,"found_at": string,"id": number,"kind": string,"object_id": string,"order_id": string | null,"run_id": string
+                  }
+                  ComputedFields: never
+                  Insert: {
+                    "after"?: Json | null,"before"?: Json | null,"found_at"?: string,"id"?: never,"kind": string,"object_id": string,"order_id"?: string | null,"run_id": string
+                  }
+                  Update: {
+                    "after"?: Json | null,"before"?: Json | null,"found_at"?: string,"id"?: never,"kind"?: string,"object_id"?: string,"order_id"?: string | null,"run_id"?: string
+                  }
+                  Relationships: [
+                    {
+      foreignKeyName: "reconciliation_drift_order_id_fkey"
+      columns: ["order_id"]
+isOneToOne: false
+      referencedRelation: "orders"
+      referencedColumns: ["id"]
+    }
+                  ]
                 },"refunds": {
                   Row: {
                     "amount": number,"charge_id": string | null,"created_at": string,"currency": string,"failure_reason": string | null,"id": string,"order_id": string | null,"payment_id": string | null,"reason": string | null,"request_id": string | null,"status": string,"version": string
@@ -338,6 +358,20 @@ isOneToOne: false
       referencedRelation: "orders"
       referencedColumns: ["id"]
     }
+                  ]
+                },"shipping_rates": {
+                  Row: {
+                    "active": boolean,"amount": number,"countries": (string)[] | null,"created_at": string,"currency": string,"delivery_days_max": number | null,"delivery_days_min": number | null,"id": string,"name": string,"sort_order": number
+                  }
+                  ComputedFields: never
+                  Insert: {
+                    "active"?: boolean,"amount": number,"countries"?: (string)[] | null,"created_at"?: string,"currency": string,"delivery_days_max"?: number | null,"delivery_days_min"?: number | null,"id"?: string,"name": string,"sort_order"?: number
+                  }
+                  Update: {
+                    "active"?: boolean,"amount"?: number,"countries"?: (string)[] | null,"created_at"?: string,"currency"?: string,"delivery_days_max"?: number | null,"delivery_days_min"?: number | null,"id"?: string,"name"?: string,"sort_order"?: number
+                  }
+                  Relationships: [
+                    
                   ]
                 },"staff_commands": {
                   Row: {
@@ -407,8 +441,14 @@ isOneToOne: false
             [_ in never]: never
           }
           Functions: {
-            "adjust_inventory":
+            "abandon_checkout":
+{ Args: { "p_attempt": number,"p_order_id": string }; Returns: Json
+                           },
+"adjust_inventory":
 { Args: { "p_delta": number,"p_reason": string,"p_sku": string }; Returns: Json
+                           },
+"advance_reconciliation_cursor":
+{ Args: { "p_name": string,"p_position": string }; Returns: Json
                            },
 "apply_stripe_facts":
 { Args: { "p_facts": Json,"p_observed_at": string,"p_source": string }; Returns: Json
@@ -417,7 +457,7 @@ isOneToOne: false
 { Args: { "p_attempt": number,"p_fact": Json,"p_order_id": string }; Returns: Json
                            },
 "begin_checkout":
-{ Args: { "p_client_ip": string,"p_email": string,"p_hold_seconds": number,"p_idempotency_key": string,"p_items": Json,"p_livemode": boolean,"p_locale": string,"p_session_seconds": number,"p_user_agent": string,"p_user_id": string }; Returns: Json
+{ Args: { "p_client_ip": string,"p_email": string,"p_hold_seconds": number,"p_idempotency_key": string,"p_items": Json,"p_livemode": boolean,"p_locale": string,"p_previous_session_id"?: string,"p_session_seconds": number,"p_supersede"?: boolean,"p_user_agent": string,"p_user_id": string,"p_velocity_mode"?: string }; Returns: Json
                            },
 "cancel_order":
 { Args: { "p_order_number": string,"p_reason"?: string }; Returns: Json
@@ -433,17 +473,29 @@ isOneToOne: false
 "count_jobs":
 { Args: Record<PropertyKey, never>; Returns: Json
                            },
+"enqueue_periodic_jobs":
+{ Args: { "p_settings"?: Json }; Returns: Json
+                           },
 "erase_customer":
 { Args: { "p_email": string }; Returns: Json
                            },
-"finish_job":
-{ Args: { "p_job_id": number,"p_lease_id": string,"p_outcome": string,"p_reason"?: string,"p_run_at"?: string }; Returns: Json
+"finish_jobs":
+{ Args: { "p_results": Json }; Returns: Json
+                           },
+"forget_stripe_customer":
+{ Args: { "p_order_id": string,"p_stripe_customer_id": string }; Returns: Json
                            },
 "get_alert":
 { Args: { "p_alert_id": string }; Returns: Json
                            },
+"get_dispute_evidence":
+{ Args: { "p_dispute_id": string }; Returns: Json
+                           },
 "get_health":
 { Args: Record<PropertyKey, never>; Returns: Json
+                           },
+"get_lost_checkouts":
+{ Args: { "p_limit": number }; Returns: Json
                            },
 "get_notification":
 { Args: { "p_notification_id": string }; Returns: Json
@@ -451,17 +503,38 @@ isOneToOne: false
 "get_order_status":
 { Args: { "p_session_id": string }; Returns: Json
                            },
+"get_reconciliation_cursor":
+{ Args: { "p_name": string }; Returns: Json
+                           },
 "get_stripe_event":
 { Args: { "p_event_id": string }; Returns: Json
                            },
 "get_webhook_allowlist":
 { Args: Record<PropertyKey, never>; Returns: Json
                            },
+"list_differing_objects":
+{ Args: { "p_objects": Json }; Returns: Json
+                           },
+"list_open_checkouts":
+{ Args: { "p_limit": number }; Returns: Json
+                           },
+"list_unknown_events":
+{ Args: { "p_event_ids": (string)[] }; Returns: Json
+                           },
 "mark_fulfilled":
 { Args: { "p_carrier"?: string,"p_order_number": string,"p_tracking_number"?: string }; Returns: Json
                            },
+"purge_old_data":
+{ Args: { "p_limit": number }; Returns: Json
+                           },
 "receive_stripe_event":
 { Args: { "p_alerts": Json,"p_api_version": string,"p_error": string,"p_event_id": string,"p_facts": Json,"p_ignored_reason": string,"p_livemode": boolean,"p_payload": Json,"p_source_ip": string,"p_stripe_created_at": string,"p_type": string }; Returns: Json
+                           },
+"reconcile_stripe_event":
+{ Args: { "p_dry_run": boolean,"p_error": string,"p_event": Json,"p_facts": Json,"p_ignored_reason": string,"p_run_id": string }; Returns: Json
+                           },
+"reconcile_stripe_object":
+{ Args: { "p_dry_run": boolean,"p_facts": Json,"p_kind": string,"p_object_id": string,"p_observed_at": string,"p_run_id": string }; Returns: Json
                            },
 "record_notification_result":
 { Args: { "p_error": string,"p_notification_id": string,"p_provider_id": string,"p_recipient": string,"p_status": string }; Returns: Json
@@ -469,11 +542,20 @@ isOneToOne: false
 "record_webhook_rejection":
 { Args: { "p_count"?: number,"p_reason": string,"p_source_ip": string }; Returns: Json
                            },
+"redrive":
+{ Args: { "p_actor": string,"p_all": boolean,"p_dry_run": boolean,"p_event_ids": (string)[],"p_job_ids": (number)[],"p_type": string }; Returns: Json
+                           },
 "redrive_webhook_event":
 { Args: { "p_event_id": string }; Returns: Json
                            },
 "release_review":
 { Args: { "p_note"?: string,"p_order_number": string }; Returns: Json
+                           },
+"remind_dispute":
+{ Args: { "p_days": number,"p_dispute_id": string }; Returns: Json
+                           },
+"replace_webhook_addresses":
+{ Args: { "p_addresses": (string)[] }; Returns: Json
                            },
 "request_refund":
 { Args: { "p_amount"?: number,"p_order_number": string,"p_reason"?: string,"p_restock"?: boolean }; Returns: Json
@@ -483,6 +565,9 @@ isOneToOne: false
                            },
 "restart_checkout_attempt":
 { Args: { "p_attempt": number,"p_hold_seconds": number,"p_order_id": string,"p_session_seconds": number }; Returns: Json
+                           },
+"resume_checkout":
+{ Args: { "p_hold_seconds": number,"p_order_id": string,"p_session_seconds": number }; Returns: Json
                            },
 "retry_stripe_event":
 { Args: { "p_error": string,"p_event_id": string,"p_facts": Json,"p_ignored_reason": string }; Returns: Json
