@@ -51,7 +51,7 @@ export async function startWorld(dir: string): Promise<World> {
     secretKey: keys.stripe_secret_key,
     webhookSecret: keys.stripe_webhook_secret,
     // Days become a moment: whoever was away gets everything again soon.
-    pace: { retryDelaysMs: [40, 80, 160, 320, 500], refundMs: 100, disputeMs: 50 },
+    pace: { retryDelaysMs: [40, 80, 160, 320, 500], deliveryTimeoutMs: 5_000, refundMs: 100, disputeMs: 50 },
   });
   const ports = { functions: freePort(), worker: freePort(), rest: freePort() };
   const url = (port: number) => `http://127.0.0.1:${port}`;
