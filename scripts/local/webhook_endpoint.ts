@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
+import { stripeApiVersion } from "../../supabase/functions/_shared/stripe_api_version.ts";
 import { SUPABASE_DIR } from "./migrate.ts";
 import { StackError } from "./ports.ts";
 
@@ -25,7 +26,13 @@ export async function ensureWebhookEndpoint(
   for (const event of await enabledEvents()) form.append("enabled_events[]", event);
   const list = await call("GET", "/v1/webhook_endpoints?limit=100");
   const own = list.data.find((endpoint: { url: string }) => endpoint.url.endsWith(WEBHOOK_PATH));
-  await call("POST", own === undefined ? "/v1/webhook_endpoints" : `/v1/webhook_endpoints/${own.id}`, form);
+  if (own !== undefined) {
+    form.append("disabled", "false");
+    await call("POST", `/v1/webhook_endpoints/${own.id}`, form);
+    return;
+  }
+  form.append("api_version", stripeApiVersion);
+  await call("POST", "/v1/webhook_endpoints", form);
 }
 
 /** The registry decides what Stripe sends; without one, everything comes. */

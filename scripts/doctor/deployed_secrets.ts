@@ -1,0 +1,31 @@
+import { differingSecrets, readDeployedSecrets } from "../setup/secrets.ts";
+import { supabaseCli } from "../setup/supabase.ts";
+import { error, type Finding, ok, warning } from "./finding.ts";
+import type { Subject } from "./subject.ts";
+
+/** Compares the project's secrets with the env file, by digest. Needs an access token, and says nothing without one. */
+export async function checkDeployedSecrets(
+  subject: Subject,
+  supabase = supabaseCli(subject),
+): Promise<Finding[]> {
+  const { kind, values, ref } = subject;
+  if (kind === "local" || ref === null || values["SUPABASE_ACCESS_TOKEN"] === undefined) return [];
+  let deployed: Map<string, string>;
+  try {
+    deployed = await readDeployedSecrets(subject, supabase);
+  } catch (failure) {
+    return [
+      warning("the project's secrets could not be read", failure instanceof Error ? failure.message : ""),
+    ];
+  }
+  const differing = await differingSecrets(values, deployed);
+  if (differing.length === 0) return [ok("the project's secrets are those of the env file")];
+  return differing.map((name) =>
+    deployed.has(name)
+      ? warning(
+        `${name} has another value in the project than here`,
+        "run 'deno task setup', or correct it here",
+      )
+      : error(`${name} is not set in the project`, "run 'deno task setup'")
+  );
+}

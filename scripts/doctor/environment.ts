@@ -1,0 +1,36 @@
+import { error, type Finding, ok, warning } from "./finding.ts";
+import type { Source, Subject } from "./subject.ts";
+
+/** Blanks and invisible characters, which a dashboard shows to nobody. */
+export function checkWhitespace({ values }: Source): Finding[] {
+  const found = Object.entries(values).flatMap(([name, value]): Finding[] => {
+    if (/[\u200b-\u200d\u2060\ufeff\u00a0]/.test(value)) {
+      return [error(`${name} contains an invisible character`, "type or copy the value again")];
+    }
+    return value === value.trim()
+      ? []
+      : [warning(`${name} begins or ends with white space`, "remove it: other readers do not trim")];
+  });
+  return found.length > 0 ? found : [ok("no white space around any value")];
+}
+
+/** What the environment says about itself, and what a shop would miss. */
+export function checkEnvironment({ env, kind }: Subject): Finding[] {
+  const mode = env.livemode ? "live" : "test";
+  const findings = [ok(`environment complete; Stripe in ${mode} mode fits APP_ENV=${env.appEnv}`)];
+  if (env.resend === null) {
+    findings.push(warning("no mail is sent", "set RESEND_API_KEY and EMAIL_FROM"));
+  }
+  if (env.alertEmail === null && env.alertWebhookUrl === null) {
+    findings.push(warning("alerts reach nobody", "set ALERT_EMAIL or ALERT_WEBHOOK_URL"));
+  }
+  if (kind === "project" && env.stripeWebhookIpMode !== "enforce") {
+    findings.push(
+      warning(
+        `STRIPE_WEBHOOK_IP_MODE is ${env.stripeWebhookIpMode}`,
+        "set it to enforce: signatures decide alone now",
+      ),
+    );
+  }
+  return findings;
+}

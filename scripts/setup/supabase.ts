@@ -1,0 +1,67 @@
+/** The official Supabase CLI, for one project. */
+import { resolve } from "node:path";
+import { type CommandOutput, runCommand } from "../ok/step.ts";
+import { SUPABASE_CLI } from "../ok/supabase_cli.ts";
+import { masked, type Project, SetupError } from "./project.ts";
+
+/** Runs the CLI to its end and returns what it wrote to stdout. */
+export type SupabaseCli = (args: string[]) => Promise<string>;
+
+const root = resolve(import.meta.dirname ?? "", "../..");
+
+/**
+ * The CLI for this project; `program` is how it is started. It throws a SetupError with the CLI's own last words.
+ */
+export function supabaseCli(
+  project: Pick<Project, "values">,
+  program: readonly [string, ...string[]] = ["npx", "-y", SUPABASE_CLI],
+): SupabaseCli {
+  const { values } = project;
+  const env: Record<string, string> = {
+    SUPABASE_TELEMETRY_DISABLED: "1",
+    NPM_CONFIG_UPDATE_NOTIFIER: "false",
+  };
+  for (const name of ["SUPABASE_ACCESS_TOKEN", "SUPABASE_DB_PASSWORD", "SUPABASE_PROFILE"]) {
+    if (values[name] !== undefined) env[name] = values[name];
+  }
+  return async (args) => {
+    const [command, ...first] = program;
+    const output = await runCommand(command, [...first, ...args], { cwd: root, env });
+    if (output.success) return output.stdout;
+    const shown = args.filter((arg) => !arg.startsWith("-")).slice(0, 2).join(" ");
+    throw new SetupError(`supabase ${shown} failed: ${masked(lastWords(output), values)}${mendOf(output)}`);
+  };
+}
+
+function lastWords({ stdout, stderr }: CommandOutput): string {
+  const lines = `${stdout}\n${stderr}`.split("\n").map((line) => line.trim());
+  return lines.filter((line) => line !== "" && !line.startsWith("npm ")).slice(-6).join("\n  ");
+}
+
+function mendOf({ stdout, stderr }: CommandOutput): string {
+  const text = `${stdout}\n${stderr}`;
+  if (/is not installed/.test(text)) return "\nInstall Node 20 or later: the CLI is started with npx";
+  if (/access token|unauthori[sz]ed|\b401\b/i.test(text)) {
+    return "\nSet SUPABASE_ACCESS_TOKEN (dashboard, Account, Access Tokens), or run 'npx supabase login'";
+  }
+  if (/IPv6|password|connect|SASL/i.test(text)) {
+    return "\nSet SUPABASE_DB_URL to the connection string of the session pooler (dashboard, Connect)";
+  }
+  return "";
+}
+
+/** Where `--remote` points for commands on the database. */
+export function databaseTarget({ values, ref }: Pick<Project, "values" | "ref">): string {
+  const url = values["SUPABASE_DB_URL"];
+  return url === undefined ? projectTarget({ ref }) : `--remote=${url}`;
+}
+
+/** Where `--remote` points for everything else. */
+export function projectTarget({ ref }: Pick<Project, "ref">): string {
+  if (ref === null) {
+    throw new SetupError(
+      "Which project? SUPABASE_URL is not https://REF.supabase.co: set SUPABASE_PROJECT_REF as well",
+    );
+  }
+  return `--remote=${ref}`;
+}
