@@ -111,7 +111,10 @@ const upstashTimeoutMs = 1_000;
  * Sliding windows in Redis through Upstash's REST API; the libraries load on first use only.
  * Throws on failure and on the library's fail-open `timeout` answer, so that the next tier decides.
  */
-export function createUpstashLimiter(settings: { url: string; token: string }): RateLimiter {
+export function createUpstashLimiter(
+  settings: { url: string; token: string },
+  timeoutMs: number = upstashTimeoutMs,
+): RateLimiter {
   const load = once(async () => {
     const [{ Ratelimit }, { Redis }] = await Promise.all([
       import("@upstash/ratelimit"),
@@ -134,7 +137,7 @@ export function createUpstashLimiter(settings: { url: string; token: string }): 
         limiter: Ratelimit.slidingWindow(limit, `${windowSeconds} s`),
         prefix: `limit:${name}`,
         ephemeralCache,
-        timeout: upstashTimeoutMs,
+        timeout: timeoutMs,
         analytics: false,
       });
       limiters.set(name, limiter);

@@ -8,7 +8,7 @@ import { AppError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import type { Checkout, Rpc } from "../rpc.ts";
 import { stripeErrorOf } from "../stripe.ts";
-import { checkoutSessionFact } from "../stripe_events/checkout_session.ts";
+import { checkoutSessionFact, checkoutSessionFacts } from "../stripe_events/checkout_session.ts";
 import type { Deadline } from "./deadline.ts";
 import { successUrlFor } from "./return_urls.ts";
 import { type ReturnUrls, sessionIdempotencyKey, sessionParams, shortHash } from "./session_params.ts";
@@ -18,9 +18,14 @@ export interface OpenSessionDeps {
   env: Env;
   rpc: Pick<
     Rpc,
-    "restartCheckoutAttempt" | "attachCheckoutSession" | "forgetStripeCustomer" | "abandonCheckout"
+    | "restartCheckoutAttempt"
+    | "attachCheckoutSession"
+    | "forgetStripeCustomer"
+    | "abandonCheckout"
+    | "applyStripeFacts"
   >;
   stripe: StripeCalls;
+  now: () => number;
   log: Logger;
 }
 
@@ -117,18 +122,29 @@ async function createCustomer(
 async function attach(
   { order_id, attempt }: Checkout,
   session: Stripe.Checkout.Session,
-  { rpc, stripe, log }: OpenSessionDeps,
+  { rpc, stripe, log, now }: OpenSessionDeps,
   deadline: Deadline,
 ): Promise<void> {
   try {
     await rpc.attachCheckoutSession(order_id, attempt, checkoutSessionFact(session));
   } catch (error) {
-    const expired = await stripe.expireSession(session.id, deadline.remainingMs(1_000)).then(
-      () => true,
-      // The sweep finds what could not be expired: it looks for attempts without a session.
-      () => false,
-    );
-    log.error("checkout_session_not_attached", { order_id, session_id: session.id, expired, error });
+    const observedAt = new Date(now());
+    // The sweep finds what could not be expired: it looks for attempts without a session.
+    const ended = await stripe.expireSession(session.id, deadline.remainingMs(1_000)).catch(() => null);
+    // Where the session was noted and only the answer got lost, a repeat must not be given the ended page; if this
+    // fails as well, Stripe's event tells.
+    const noted = ended !== null &&
+      await rpc.applyStripeFacts(checkoutSessionFacts(ended), "checkout", observedAt).then(
+        () => true,
+        () => false,
+      );
+    log.error("checkout_session_not_attached", {
+      order_id,
+      session_id: session.id,
+      expired: ended !== null,
+      noted,
+      error,
+    });
     throw error;
   }
 }
