@@ -715,7 +715,7 @@ table public.products (
   constraint products_slug_format CHECK ((slug ~ '^[a-z0-9]+(-[a-z0-9]+)*$'::text))
 );
 comment on table public.products is 'A thing on sale; its sizes and colours are product_variants.';
-comment on column public.products.image_url is 'Absolute https URL, or a path below the shop''s site. Only absolute https URLs are shown on Stripe''s page.';
+comment on column public.products.image_url is 'Absolute https URL, or a path on the site of SITE_URL; either is shown on Stripe''s page too.';
 row level security on public.products;
 policy products_read on public.products as permissive for select to anon, authenticated using ((active OR ( SELECT private.is_admin() AS is_admin)));
 grant select on table public.products to anon;

@@ -14,7 +14,7 @@ create table public.products (
   constraint products_description_length check (char_length(description) <= 2000)
 );
 comment on table public.products is 'A thing on sale; its sizes and colours are product_variants.';
-comment on column public.products.image_url is 'Absolute https URL, or a path below the shop''s site. Only absolute https URLs are shown on Stripe''s page.';
+comment on column public.products.image_url is 'Absolute https URL, or a path on the site of SITE_URL; either is shown on Stripe''s page too.';
 
 create table public.product_variants (
   id uuid primary key default gen_random_uuid(),

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { handle } from "../../supabase/functions/create-checkout-session/handler.ts";
-import { environment, errorOf, publishableKey, secretKey } from "./fakes.ts";
+import { environment, errorOf, publishableKey, secretKey, testEnv } from "./fakes.ts";
 import { cart, checkoutOf, requestOf, world } from "./checkout_world.ts";
 
 Deno.test("create-checkout-session needs an API key, publishable or secret", async () => {
@@ -132,19 +132,25 @@ Deno.test("create-checkout-session answers 413 and 415 before it parses", async 
   assert.equal((await handle(requestOf("a=b", { "content-type": "text/plain" }), world().deps)).status, 415);
 });
 
-Deno.test("create-checkout-session passes only https images to Stripe", async () => {
+Deno.test("create-checkout-session passes images over https or of the shop's own site to Stripe", async () => {
   const [item] = checkoutOf().items;
   assert(item !== undefined);
-  const here = world({
-    begin: () =>
-      Promise.resolve(
-        checkoutOf({ items: [{ ...item, image_url: "https://cdn.example/a.png", description: " " }] }),
-      ),
-  });
-  await handle(requestOf(), here.deps);
-  const product = here.asked[0]?.params.line_items?.[0]?.price_data?.product_data;
-  assert.deepEqual(product?.images, ["https://cdn.example/a.png"]);
-  assert.equal("description" in (product ?? {}), false);
+  const cases = [
+    ["https://cdn.example/a.png", ["https://cdn.example/a.png"]],
+    ["/images/a.png", [new URL("/images/a.png", testEnv().siteUrl).href]],
+    ["http://cdn.example/a.png", undefined],
+    ["javascript:alert(1)", undefined],
+    [null, undefined],
+  ] as const;
+  for (const [image_url, images] of cases) {
+    const here = world({
+      begin: () => Promise.resolve(checkoutOf({ items: [{ ...item, image_url, description: " " }] })),
+    });
+    await handle(requestOf(), here.deps);
+    const product = here.asked[0]?.params.line_items?.[0]?.price_data?.product_data;
+    assert.deepEqual(product?.images, images);
+    assert.equal("description" in (product ?? {}), false);
+  }
 });
 
 Deno.test("the unit environment has no variable that env.ts does not know", async () => {

@@ -14,7 +14,7 @@ export interface ReturnUrls {
 }
 
 /** What of the configuration shapes a session. */
-export type SessionEnv = Pick<Env, "shippingCountries" | "checkout">;
+export type SessionEnv = Pick<Env, "shippingCountries" | "checkout" | "siteUrl">;
 
 type Params = Stripe.Checkout.SessionCreateParams;
 type LineItem = NonNullable<Params["line_items"]>[number];
@@ -42,7 +42,7 @@ export function sessionParams(checkout: Checkout, urls: ReturnUrls, env: Session
   const { automaticTax, promotionCodes, termsConsent } = env.checkout;
   return {
     mode: "payment",
-    line_items: checkout.items.map((item) => lineItem(item, checkout, automaticTax)),
+    line_items: checkout.items.map((item) => lineItem(item, checkout, env)),
     client_reference_id: checkout.order_id,
     metadata,
     payment_intent_data: paymentIntentData(checkout, metadata, env),
@@ -87,21 +87,21 @@ export function stripeLocale(tag: string | null): string {
   return exact ?? locales.find((locale) => locale === wanted.split("-")[0]) ?? "auto";
 }
 
-function lineItem(item: CheckoutItem, checkout: Checkout, automaticTax: boolean): LineItem {
+function lineItem(item: CheckoutItem, checkout: Checkout, env: SessionEnv): LineItem {
+  const image = imageUrl(item.image_url, env.siteUrl);
   return {
     quantity: item.quantity,
     price_data: {
       currency: checkout.currency,
       unit_amount: item.unit_amount,
-      ...(automaticTax ? { tax_behavior: taxBehavior(checkout) } : {}),
+      ...(env.checkout.automaticTax ? { tax_behavior: taxBehavior(checkout) } : {}),
       product_data: {
         name: item.name.slice(0, nameLength),
         metadata: { sku: item.sku },
         ...(item.description === null || item.description.trim() === ""
           ? {}
           : { description: item.description }),
-        // Stripe fetches images itself, so a path of our own site means nothing to it.
-        ...(item.image_url !== null && isHttps(item.image_url) ? { images: [item.image_url] } : {}),
+        ...(image === null ? {} : { images: [image] }),
       },
     },
   };
@@ -177,6 +177,9 @@ function threeDSecure(checkout: Checkout, env: SessionEnv): Partial<Params> {
   return asked === null ? {} : { payment_method_options: { card: { request_three_d_secure: asked } } };
 }
 
-function isHttps(value: string): boolean {
-  return URL.canParse(value) && new URL(value).protocol === "https:";
+/** Address of an image for Stripe's page: absolute, or a path of our own site. Only a site on http shows http images. */
+function imageUrl(value: string | null, siteUrl: string): string | null {
+  if (value === null || !URL.canParse(value, siteUrl)) return null;
+  const url = new URL(value, siteUrl);
+  return url.protocol === "https:" || url.origin === new URL(siteUrl).origin ? url.href : null;
 }
