@@ -61,7 +61,14 @@ export async function startMock(): Promise<RunningMock | null> {
   if (await go(["install", `${MODULE}@${VERSION}`], { GOBIN: bin }) === null) return missing("stripe-mock");
   const port = freePort();
   const child = new Deno.Command(`${bin}/stripe-mock`, {
-    args: ["-http-addr", `127.0.0.1:${port}`, "-strict-version-check=false"],
+    // Left alone, it takes a fixed port for HTTPS as well, and a second mock beside it dies.
+    args: [
+      "-http-addr",
+      `127.0.0.1:${port}`,
+      "-https-addr",
+      `127.0.0.1:${freePort()}`,
+      "-strict-version-check=false",
+    ],
     stdout: "piped",
     stderr: "null",
   }).spawn();
