@@ -48,6 +48,7 @@ Deno.test("create-checkout-session sends Stripe prices and metadata from the dat
         name: "Oxford Button-Down Shirt – White, M",
         metadata: { sku: "SHIRT-OXF-WHT-M" },
         description: "Sturdy oxford.",
+        images: ["https://shop.example/store/images/oxford-shirt.svg"],
       },
     },
   }]);
