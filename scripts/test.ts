@@ -1,5 +1,5 @@
 /**
- * `deno task test`: all tests, two groups at a time. Arguments are paths (`tests/db`, `tests/unit/http.test.ts`) and
+ * `deno task test`: all tests, three groups at a time. Arguments are paths (`tests/db`, `tests/unit/http.test.ts`) and
  * options for `deno test` (`--filter name`). The last line says `N passed, N failed`.
  */
 import { relative, resolve } from "node:path";
@@ -18,10 +18,10 @@ interface Group {
 }
 
 /**
- * Two groups at a time: most of them wait (for a browser, a CLI, a deadline) more than they compute. The longest come
+ * Three groups at a time: most of them wait (for a browser, a CLI, a deadline) more than they compute. The longest come
  * first, so that the lanes end together.
  */
-const LANES = 2;
+const LANES = 3;
 
 const GROUPS: Group[] = [
   { name: "unit", parallel: true, shuffled: true, database: false },
