@@ -1,10 +1,15 @@
 /** Writing variables where the shell, the Supabase CLI and Deno read them alike. */
 
-/** `NAME=value`, quoted so that no reader expands or cuts the value. */
+/**
+ * `NAME=value`, in quotes where needed. Neither Deno nor the CLI knows an escape, so the quotes are such as the value
+ * does not contain.
+ * @throws RangeError when it contains all three kinds.
+ */
 export function envLine(name: string, value: string): string {
   if (/^[\w./:@,+=-]*$/.test(value)) return `${name}=${value}`;
-  if (!/['\r\n]/.test(value)) return `${name}='${value}'`;
-  return `${name}="${value.replace(/[\\"$`]/g, "\\$&").replaceAll("\r", "\\r").replaceAll("\n", "\\n")}"`;
+  const quote = ["'", "`", '"'].find((mark) => !value.includes(mark));
+  if (quote === undefined) throw new RangeError(`${name} contains all three kinds of quotes: leave one out`);
+  return `${name}=${quote}${value}${quote}`;
 }
 
 /** Replaces a variable's line, or adds one at the end; everything else in the file stays as it is. */

@@ -6,7 +6,8 @@ export const migrations: SetupStep = {
   name: "migrations",
   async plan({ project, supabase }) {
     const target = databaseTarget(project);
-    const pending = pendingMigrations(await supabase(["db", "push", "--dry-run", target]));
+    const { stdout, stderr } = await supabase(["db", "push", "--dry-run", target]);
+    const pending = pendingMigrations(stdout + stderr);
     return {
       changes: pending.map((file) => `push ${file}`),
       apply: async () => {

@@ -34,7 +34,8 @@ export async function readDeployedSecrets(
   project: Pick<Project, "ref">,
   supabase: SupabaseCli,
 ): Promise<Map<string, string>> {
-  const list = JSON.parse(await supabase(["secrets", "list", "--output", "json", projectTarget(project)]));
+  const { stdout } = await supabase(["secrets", "list", "--output", "json", projectTarget(project)]);
+  const list = JSON.parse(stdout);
   return new Map(list.map((secret: { name: string; value: string }) => [secret.name, secret.value]));
 }
 

@@ -4,8 +4,8 @@ import { type CommandOutput, runCommand } from "../ok/step.ts";
 import { SUPABASE_CLI } from "../ok/supabase_cli.ts";
 import { masked, type Project, SetupError } from "./project.ts";
 
-/** Runs the CLI to its end and returns what it wrote to stdout. */
-export type SupabaseCli = (args: string[]) => Promise<string>;
+/** Runs the CLI to its end and returns what it wrote: data goes to stdout, all it says of itself to stderr. */
+export type SupabaseCli = (args: string[]) => Promise<CommandOutput>;
 
 const root = resolve(import.meta.dirname ?? "", "../..");
 
@@ -27,7 +27,7 @@ export function supabaseCli(
   return async (args) => {
     const [command, ...first] = program;
     const output = await runCommand(command, [...first, ...args], { cwd: root, env });
-    if (output.success) return output.stdout;
+    if (output.success) return output;
     const shown = args.filter((arg) => !arg.startsWith("-")).slice(0, 2).join(" ");
     throw new SetupError(`supabase ${shown} failed: ${masked(lastWords(output), values)}${mendOf(output)}`);
   };

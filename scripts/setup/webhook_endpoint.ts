@@ -1,10 +1,13 @@
 /** The webhook endpoint at Stripe follows the registry of events. */
+import type Stripe from "stripe";
 import { stripeApiVersion } from "../../supabase/functions/_shared/stripe_api_version.ts";
 import { enabledEvents } from "../../supabase/functions/_shared/stripe_events/mod.ts";
 import { type EndpointState, readEndpoints, webhookUrl } from "./endpoint_state.ts";
 import { setInEnvFile } from "./env_file.ts";
 import { SetupError } from "./project.ts";
 import { type Plan, settled, type SetupContext, type SetupStep } from "./step.ts";
+
+const events = enabledEvents as Stripe.WebhookEndpointCreateParams.EnabledEvent[];
 
 /** Creates the endpoint, or brings its events and state up to date. */
 export const webhookEndpoint: SetupStep = {
@@ -44,7 +47,7 @@ function creation({ stripe, project }: SetupContext, url: string): Plan {
     apply: async () => {
       const { secret } = await stripe.webhookEndpoints.create({
         url,
-        enabled_events: enabledEvents as [],
+        enabled_events: events,
         api_version: stripeApiVersion,
         description: "Payment backend (deno task setup)",
       });
@@ -80,7 +83,7 @@ function update(
     changes,
     apply: async () => {
       await stripe.webhookEndpoints.update(current.id, {
-        enabled_events: enabledEvents as [],
+        enabled_events: events,
         disabled: false,
       });
     },

@@ -1,4 +1,4 @@
-/** A stand-in for Supabase's management API that records what the official CLI uploads. */
+/** A stand-in for Supabase's management API that records what the official CLI uploads and sets. */
 
 /** What one `functions deploy` sent for one function. */
 export interface Upload {
@@ -13,6 +13,12 @@ export interface ManagementApi extends AsyncDisposable {
   uploads: Upload[];
   /** Bodies of the call that makes the uploaded functions live. */
   released: { slug: string; verify_jwt: boolean }[];
+  /** Values of the project's secrets; like Supabase it shows their digests only. */
+  secrets: Map<string, string>;
+  /** Statements that came by `db query`. */
+  queries: string[];
+  /** Calls that change something. */
+  writes: string[];
   /** A CLI profile that points to the recorder, to be passed with `--profile`. */
   profile: string;
 }
@@ -21,8 +27,12 @@ export interface ManagementApi extends AsyncDisposable {
 export async function startManagementApi(): Promise<ManagementApi> {
   const uploads: Upload[] = [];
   const released: ManagementApi["released"] = [];
+  const secrets: ManagementApi["secrets"] = new Map();
+  const queries: string[] = [];
+  const writes: string[] = [];
   const server = Deno.serve({ hostname: "localhost", port: 0, onListen: () => {} }, async (request) => {
     const url = new URL(request.url);
+    if (request.method !== "GET") writes.push(`${request.method} ${url.pathname}`);
     if (request.method === "POST" && url.pathname.endsWith("/functions/deploy")) {
       const upload = await readUpload(url.searchParams.get("slug") ?? "", await request.formData());
       uploads.push(upload);
@@ -32,6 +42,15 @@ export async function startManagementApi(): Promise<ManagementApi> {
       const functions = await request.json();
       released.push(...functions);
       return Response.json({ functions });
+    }
+    if (url.pathname.endsWith("/secrets")) {
+      if (request.method === "GET") return Response.json(await digests(secrets));
+      for (const { name, value } of await request.json()) secrets.set(name, value);
+      return new Response(null, { status: 201 });
+    }
+    if (request.method === "POST" && url.pathname.endsWith("/database/query")) {
+      queries.push((await request.json()).query);
+      return Response.json([], { status: 201 });
     }
     return request.method === "GET" ? Response.json([]) : new Response(null, { status: 404 });
   });
@@ -51,12 +70,22 @@ export async function startManagementApi(): Promise<ManagementApi> {
   return {
     uploads,
     released,
+    secrets,
+    queries,
+    writes,
     profile,
     async [Symbol.asyncDispose]() {
       await server.shutdown();
       await Deno.remove(profile);
     },
   };
+}
+
+async function digests(secrets: Map<string, string>): Promise<{ name: string; value: string }[]> {
+  return await Promise.all([...secrets].map(async ([name, value]) => {
+    const bytes = new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(value)));
+    return { name, value: [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("") };
+  }));
 }
 
 async function readUpload(slug: string, form: FormData): Promise<Upload> {
