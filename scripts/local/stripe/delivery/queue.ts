@@ -81,11 +81,13 @@ export class DeliveryQueue {
     clearTimeout(this.#timer);
     const free = CONCURRENCY - this.#inFlight.size;
     if (free <= 0) return;
+    // One moment for both questions: what falls due between two would be asked for by neither, and wait for ever.
+    const now = Date.now();
     const due = this.#store.rows<DueDelivery>(
       `select d.id, d.event_id, d.endpoint_id, d.attempts, e.type, e.body, e.created
        from deliveries d join events e on e.id = d.event_id
        where d.state = 'pending' and d.next_at <= ? order by d.next_at, d.id limit ?`,
-      Date.now(),
+      now,
       free + this.#inFlight.size,
     ).filter(({ id }) => !this.#inFlight.has(id)).slice(0, free);
     for (const delivery of due) {
@@ -98,7 +100,7 @@ export class DeliveryQueue {
     if (due.length === free) return;
     const next = this.#store.row<{ at: number | null }>(
       "select min(next_at) as at from deliveries where state = 'pending' and next_at > ?",
-      Date.now(),
+      now,
     )?.at ?? null;
     if (next !== null) this.#timer = setTimeout(() => this.pump(), Math.max(1, next - Date.now()));
     else if (this.#inFlight.size === 0 && this.pending() === 0) this.#wake();
