@@ -3,7 +3,7 @@
  * `--skip-tests` leaves the tests out. A developer's machine may lack optional tools; with CI=true nothing is skipped.
  */
 import { resolve } from "node:path";
-import { ADMIN_URL_VARIABLE, startTestServer } from "../tests/support/database.ts";
+import { ADMIN_URL_VARIABLE, startRunServer } from "../tests/support/database.ts";
 import { StackError } from "./local/ports.ts";
 import { boundaries } from "./ok/boundaries.ts";
 import { envExample } from "./ok/env_example.ts";
@@ -35,9 +35,9 @@ if (unknown.length > 0) {
 }
 
 const failed: string[] = [];
-let server: Awaited<ReturnType<typeof startTestServer>>;
+let server: Awaited<ReturnType<typeof startRunServer>>;
 try {
-  server = await startTestServer();
+  server = await startRunServer();
 } catch (error) {
   if (!(error instanceof StackError)) throw error;
   console.error(`The migrations do not apply:\n${error.message}\n\n0 passed, 1 failed`);

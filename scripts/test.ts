@@ -3,7 +3,7 @@
  * options for `deno test` (`--filter name`). The last line says `N passed, N failed`.
  */
 import { relative, resolve } from "node:path";
-import { ADMIN_URL_VARIABLE, startTestServer } from "../tests/support/database.ts";
+import { ADMIN_URL_VARIABLE, startRunServer } from "../tests/support/database.ts";
 import { StackError } from "./local/ports.ts";
 import { TextLineStream } from "./local/lines.ts";
 
@@ -47,14 +47,14 @@ const paths = Deno.args.filter((arg) => !flags.includes(arg)).map((path) => rela
 const total: Tally = { passed: 0, failed: 0, skipped: 0 };
 const started = performance.now();
 const given = Deno.env.get(ADMIN_URL_VARIABLE);
-let server: Awaited<ReturnType<typeof startTestServer>> | null = null;
+let server: Awaited<ReturnType<typeof startRunServer>> | null = null;
 try {
   const runs: { group: Group; files: string[] }[] = [];
   for (const group of await groupsToRun()) {
     const files = await filesOf(group);
     if (files.length > 0) runs.push({ group, files });
   }
-  if (given === undefined && runs.some(({ group }) => group.database)) server = await startTestServer();
+  if (given === undefined && runs.some(({ group }) => group.database)) server = await startRunServer();
   const adminUrl = given ?? server?.adminUrl ?? null;
   const queue = runs.values();
   await Promise.all(Array.from({ length: LANES }, async () => {

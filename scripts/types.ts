@@ -3,7 +3,7 @@
  * official CLI from a freshly migrated database.
  */
 import { resolve } from "node:path";
-import { startTestServer } from "../tests/support/database.ts";
+import { startRunServer } from "../tests/support/database.ts";
 import { withDatabaseName } from "./local/migrate.ts";
 import { StackError } from "./local/ports.ts";
 import { openapi, OPENAPI_PATH } from "./openapi.ts";
@@ -17,7 +17,7 @@ console.log(`Wrote ${OPENAPI_PATH}`);
 try {
   const missing = await supabaseCliMissing(root);
   if (missing !== null) throw new StackError(missing);
-  const server = await startTestServer();
+  const server = await startRunServer();
   try {
     const types = await generateTypes(withDatabaseName(server.adminUrl, "migrated"), root);
     await Deno.writeTextFile(`${root}/${TYPES_PATH}`, types);

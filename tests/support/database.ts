@@ -2,6 +2,7 @@
  * Databases for tests: real PostgreSQL with all migrations. `deno task test` starts one server and hands its URL
  * down in `TEST_DB_ADMIN_URL`; a test file run by itself starts its own, which ends with the process.
  */
+import { statfs } from "node:fs/promises";
 import postgres from "postgres";
 import {
   connect,
@@ -26,9 +27,14 @@ export interface TestDatabase extends AsyncDisposable {
   drop(): Promise<void>;
 }
 
-/** Starts a server in a temporary folder with the templates ready; used once per test run. */
-export async function startTestServer(): Promise<{ adminUrl: string; dir: string; stop(): Promise<void> }> {
-  const dir = await Deno.makeTempDir({ prefix: "kct-test-db-" });
+/** Folder that Linux keeps in memory, and the room that a run of all tests may need there. */
+const MEMORY_FOLDER = "/dev/shm";
+const MEMORY_BYTES = 4e9;
+
+/** Starts a server in a temporary folder with the templates ready. */
+async function startTestServer(
+  dir: string,
+): Promise<{ adminUrl: string; dir: string; stop(): Promise<void> }> {
   const server = await startPostgres({ dir, port: 0 });
   const stop = async () => {
     await server.stop();
@@ -42,6 +48,29 @@ export async function startTestServer(): Promise<{ adminUrl: string; dir: string
     throw error;
   }
   return { adminUrl: server.url, dir, stop };
+}
+
+/**
+ * The server of a whole run: in memory where there is room, since each test file makes and drops a database of a
+ * thousand small files. Ctrl-C removes it before the process ends.
+ */
+export async function startRunServer(): Promise<{ adminUrl: string; stop(): Promise<void> }> {
+  const room = await statfs(MEMORY_FOLDER).then(({ bavail, bsize }) => bavail * bsize, () => 0);
+  const parent = room < MEMORY_BYTES ? {} : { dir: MEMORY_FOLDER };
+  const { adminUrl, stop } = await startTestServer(
+    await Deno.makeTempDir({ prefix: "kct-test-db-", ...parent }),
+  );
+  const interrupted = () => void stop().finally(() => Deno.exit(130));
+  Deno.addSignalListener("SIGINT", interrupted);
+  Deno.addSignalListener("SIGTERM", interrupted);
+  return {
+    adminUrl,
+    async stop() {
+      Deno.removeSignalListener("SIGINT", interrupted);
+      Deno.removeSignalListener("SIGTERM", interrupted);
+      await stop();
+    },
+  };
 }
 
 async function createTemplates(adminUrl: string): Promise<void> {
@@ -68,7 +97,7 @@ export async function adminUrl(): Promise<string> {
 
 /** The server ends with this process by itself; its folder has to be removed. */
 async function startOwnServer(): Promise<string> {
-  const server = await startTestServer();
+  const server = await startTestServer(await Deno.makeTempDir({ prefix: "kct-test-db-" }));
   globalThis.addEventListener("unload", () => Deno.removeSync(server.dir, { recursive: true }));
   return server.adminUrl;
 }
