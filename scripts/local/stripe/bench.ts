@@ -141,7 +141,7 @@ function verdict(met: boolean): string {
 }
 
 if (import.meta.main) {
-  const [requests = 20_000, clients = 16] = Deno.args.map(Number);
+  const [requests = 200_000, clients = 16] = Deno.args.map(Number);
   const dir = await Deno.makeTempDir({ prefix: "stripe-bench-" });
   const running = await start(dir);
   try {
@@ -153,7 +153,7 @@ if (import.meta.main) {
       slowest = Math.min(slowest, perCore);
       memory.push(await residentMb(running.pid));
       console.log([
-        `${requests * round / ROUNDS} requests`,
+        `${Math.round(requests * round / ROUNDS)} requests`,
         `${rate.toFixed(0)} per second by the clock`,
         `${perCore.toFixed(0)} per second of one core`,
         `${memory.at(-1)?.toFixed(0)} MB`,
