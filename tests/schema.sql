@@ -3555,7 +3555,8 @@ declare
 begin
   select coalesce(array_agg(o.id), '{}') into v_order_ids
   from public.orders o left join public.customers c on c.id = o.customer_id
-  where lower(o.email) = v_email or lower(c.email) = v_email;
+  where lower(o.email) = v_email or lower(c.email) = v_email
+    or exists (select 1 from public.checkout_sessions cs where cs.order_id = o.id and lower(cs.email) = v_email);
 
   update public.webhook_events e set payload = '{"erased": true}'
   where e.status in ('processed', 'ignored') and (
@@ -3987,12 +3988,15 @@ begin
         and coalesce(pi.status, '') <> 'succeeded'
     ) as processing,
     count(*) filter (where cs.async_payment_failed) as failed,
-    coalesce(bool_or(cs.attempt = o.attempt), false) as attempt_known
+    coalesce(bool_or(cs.attempt = o.attempt), false) as attempt_known,
+    (array_agg(cs.email order by cs.attempt desc nulls last, cs.id collate "C") filter (where cs.status = 'complete' and cs.email is not null))[1] as email
   into v_sessions
   from public.checkout_sessions cs
   left join public.payments pi on pi.id = cs.payment_id
   where cs.order_id = o.id;
 
+  -- Before the payment too: who hears of a debit that failed is known from the page where it was ordered.
+  o.email := coalesce(s.email, v_sessions.email, o.email);
   if v_paid then
     select * into p from public.payments where id = o.payment_id;
     v_mismatches := private.review_reasons(o, s, p);
@@ -4002,7 +4006,6 @@ begin
     o.amount_shipping := coalesce(s.amount_shipping, 0);
     o.amount_tax := coalesce(s.amount_tax, 0);
     o.amount_total := coalesce(s.amount_total, 0);
-    o.email := coalesce(s.email, o.email);
     o.customer_name := s.name;
     o.phone := s.phone;
     o.shipping_name := s.shipping_name;

@@ -272,7 +272,8 @@ declare
 begin
   select coalesce(array_agg(o.id), '{}') into v_order_ids
   from public.orders o left join public.customers c on c.id = o.customer_id
-  where lower(o.email) = v_email or lower(c.email) = v_email;
+  where lower(o.email) = v_email or lower(c.email) = v_email
+    or exists (select 1 from public.checkout_sessions cs where cs.order_id = o.id and lower(cs.email) = v_email);
 
   update public.webhook_events e set payload = '{"erased": true}'
   where e.status in ('processed', 'ignored') and (

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { eventually } from "../support/poll.ts";
-import { CARD_THAT_IS_DECLINED, CARD_THAT_PAYS } from "./payment_page.ts";
+import { CARD_THAT_IS_DECLINED, CARD_THAT_PAYS, PaymentPage } from "./payment_page.ts";
 import { shopFloor } from "./shop_floor.ts";
-import { BLUE_SHIRT, WHITE_SHIRT } from "./shopper.ts";
+import { BLUE_SHIRT, Shopper, WHITE_SHIRT } from "./shopper.ts";
 
 const { floor, test } = shopFloor();
 
@@ -142,3 +142,57 @@ test(
     assert.ok(!guest.ok || (Array.isArray(visible) && visible.length === 0), JSON.stringify(visible));
   },
 );
+
+test(
+  "demo store: a bank debit that fails later is made good through the link in the mail, with a card",
+  async () => {
+    const { shopper } = await floor().visitor();
+    await shopper.addToBag({ ...BLUE_SHIRT, size: "L" });
+    const first = await shopper.checkOut();
+    const email = "debit@example.com";
+    const debit = await floor().control("pay", { session: first, account_number: "000123456789", email });
+    await floor().untilOrder(first, "processing");
+    await floor().control("settle", { payment_intent: debit.payment_intent, outcome: "failed" });
+    const { number } = await floor().untilOrder(first, "payment_failed");
+    assert.deepEqual((await floor().stockOf("SHIRT-OXF-BLU-L")).reserved, 0);
+
+    const inbox = shopper.page;
+    await eventually("the mail to arrive", async () => {
+      await inbox.goto(`${floor().stack.web_url}/inbox`);
+      return await inbox.getByRole("link", { name: `Your payment for order ${number} did not go through` })
+        .isVisible();
+    });
+    await inbox.getByRole("link", { name: new RegExp(number) }).click();
+    const opened = inbox.context().waitForEvent("page");
+    await inbox.frameLocator("iframe.letter").getByRole("link", { name: /another payment method/ }).click();
+    const tab = await opened;
+    const again = new Shopper(tab, floor().stack.web_url);
+    const second = await again.onPaymentPage();
+    assert.notEqual(second, first);
+    assert.equal((await floor().orderOf(second)).number, number);
+    assert.equal((await floor().stockOf("SHIRT-OXF-BLU-L")).reserved, 1);
+
+    await new PaymentPage(tab).pay(CARD_THAT_PAYS);
+    await again.followUntil("paid");
+    assert.equal((await floor().untilOrder(second, "paid")).number, number);
+    await tab.close();
+  },
+);
+
+test("demo store: a link back to an order that has sold out says so, and charges nothing", async () => {
+  const { shopper } = await floor().visitor();
+  await shopper.addToBag({ ...WHITE_SHIRT, size: "XL" });
+  const session = await shopper.checkOut();
+  const { id } = await floor().orderOf(session);
+  await floor().expire(session);
+  await floor().untilOrder(session, "expired");
+  await floor().stack.sql`
+    update public.inventory_levels set on_hand = reserved
+    where variant_id = (select id from public.product_variants where sku = 'SHIRT-OXF-WHT-XL')`;
+
+  const { page } = shopper;
+  const answer = await page.goto(await floor().linkBackTo(id));
+  assert.equal(answer?.status(), 409);
+  assert.match(await page.innerText("body"), /sold out[\s\S]*SHIRT-OXF-WHT-XL: you ordered 1, none is left/);
+  assert.equal((await floor().orderOf(session)).status, "expired");
+});

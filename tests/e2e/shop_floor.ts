@@ -1,9 +1,12 @@
 import assert from "node:assert/strict";
+import { resumeLink } from "../../supabase/functions/_shared/checkout/resume_link.ts";
 import { eventually } from "../support/poll.ts";
 import { type TestStack, testStack } from "../support/stack.ts";
 import { TestBrowser, withoutBrowser } from "./browser.ts";
 import { PaymentPage } from "./payment_page.ts";
 import { Shopper } from "./shopper.ts";
+
+const linkSigningSecret = `e2e-${crypto.randomUUID()}`;
 
 /** An order as the tests look at it. */
 export interface OrderRow {
@@ -20,7 +23,8 @@ export class ShopFloor implements AsyncDisposable {
   private constructor(readonly stack: TestStack, readonly browser: TestBrowser) {}
 
   static async open(): Promise<ShopFloor> {
-    const stack = await testStack({ web: true, jobs: true });
+    const env = { LINK_SIGNING_SECRET: linkSigningSecret };
+    const stack = await testStack({ env, web: true, jobs: true });
     try {
       return new ShopFloor(stack, await TestBrowser.launch());
     } catch (error) {
@@ -75,6 +79,23 @@ export class ShopFloor implements AsyncDisposable {
       const order = await this.orderOf(sessionId);
       return order.status === status && order;
     });
+  }
+
+  /** Calls the stand-in's control API, which must agree. */
+  async control(call: string, body: unknown): Promise<Record<string, unknown>> {
+    const response = await fetch(`${this.stack.stripe_url}/_control/${call}`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify(body),
+    });
+    const answer = await response.json();
+    assert.equal(response.status, 200, JSON.stringify(answer));
+    return answer;
+  }
+
+  /** The link to an unpaid order that a mail to its buyer would carry. */
+  async linkBackTo(orderId: string): Promise<string> {
+    return await resumeLink(orderId, { linkSigningSecret, supabaseUrl: this.stack.api_url }, Date.now());
   }
 
   /** Ends a session as Stripe does when its time is up. */

@@ -36,7 +36,10 @@ export async function endingOf(sql: Db, story: Story): Promise<Ending> {
   const { orderId } = story.frame;
   const [order] = await sql`select status, fulfillment_status, amount_paid::int, amount_refunded::int
     from public.orders where id = ${orderId}`;
-  const mails = await sql`select template from public.notifications where order_id = ${orderId} order by 1`;
+  const mails =
+    await sql`select template || case when public.get_notification(id) ->> 'recipient' is null then ' to nobody' else '' end
+      as template
+    from public.notifications where order_id = ${orderId} order by 1`;
   const jobs = await sql`select kind, dedupe_key from private.jobs
     where kind not in ('send_mail', 'send_alert') and kind not like 'refresh%' and dedupe_key like ${`%_${story.tag}_%`}`;
   const alerts = await sql`select kind from public.alerts
