@@ -46,6 +46,7 @@ Deno.test("createRpc() maps our SQLSTATEs to codes, with their details", async (
     ["KCSKU", "unknown_sku"],
     ["KCSTK", "insufficient_stock"],
     ["KCIDC", "idempotency_conflict"],
+    ["KCSTA", "conflict"],
     ["KCCUR", "invalid_request"],
     ["KCINV", "invalid_request"],
   ];
@@ -73,6 +74,7 @@ for (
     ["a statement timeout", failure("57014", 500)],
     ["too many connections", failure("53300", 503)],
     ["a lock timeout", failure("55P03", 500)],
+    ["a database that only reads", failure("25006", 405)],
   ] as const
 ) {
   Deno.test(`createRpc() takes ${name} for an outage that passes`, async () => {

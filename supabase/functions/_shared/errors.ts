@@ -66,6 +66,7 @@ const sqlStates: Record<string, ErrorCode> = {
   KCSKU: "unknown_sku",
   KCSTK: "insufficient_stock",
   KCIDC: "idempotency_conflict",
+  KCSTA: "conflict",
   KCCUR: "invalid_request",
   KCINV: "invalid_request",
   KCORD: "order_not_found",
@@ -95,7 +96,7 @@ export function fromDatabaseFailure(failure: DatabaseFailure): AppError {
     const code = sqlStates[failure.code];
     if (code === undefined) return new AppError("internal_error", { cause });
     const details = parseDetails(failure.details);
-    const ours = code === "invalid_request" ? { message: failure.message } : {};
+    const ours = code === "invalid_request" || code === "conflict" ? { message: failure.message } : {};
     return new AppError(code, { ...ours, cause, ...(details === undefined ? {} : { details }) });
   }
   return new AppError(isOutage(failure) ? "database_unavailable" : "internal_error", {
@@ -104,9 +105,12 @@ export function fromDatabaseFailure(failure: DatabaseFailure): AppError {
   });
 }
 
-/** No answer, a gateway's 5xx, connection (08), resources (53), operator intervention (57), contention (40, 55P03). */
+/**
+ * No answer, a gateway's 5xx, connection (08), resources (53), operator intervention (57), contention (40, 55P03),
+ * read-only (25006: a failover, or a disk that is nearly full).
+ */
 function isOutage({ code, status }: DatabaseFailure): boolean {
-  return status === 0 || status === 429 || status >= 502 || /^(08|53|57|40)/.test(code) || code === "55P03" ||
+  return status === 0 || status === 429 || status >= 502 || /^(08|53|57|40|55P03|25006)/.test(code) ||
     /^PGRST00[0-3]$/.test(code);
 }
 

@@ -169,6 +169,13 @@ Deno.test("checkout over HTTP happens once, whatever goes wrong on the way", asy
     assert.ok(repeat.body.url.includes(`/success?session_id=${first.body.session_id}`));
   });
 
+  await test.step("a key whose order staff have cancelled: 409, so that the shop takes a new key", async () => {
+    const first = await checkout(stack, { items }, { key: "cancelled" });
+    await stack.sql`select public.cancel_order(${first.body.order_number}, 'test')`;
+    const repeat = await checkout(stack, { items }, { key: "cancelled" });
+    assert.deepEqual([repeat.status, repeat.body.error.code], [409, "conflict"]);
+  });
+
   await test.step("150 shoppers at once buy exactly the 20 units there are; the others get a clean 409", async () => {
     await setAvailable(stack, sku, 20);
     const answers = await Promise.all(
