@@ -205,14 +205,14 @@ table private.velocity_rules (
   constraint velocity_rules_action_known CHECK ((action = ANY (ARRAY['allow'::text, 'require_3ds'::text, 'review'::text, 'block'::text]))),
   constraint velocity_rules_measure_known CHECK ((measure = ANY (ARRAY['unpaid_checkouts'::text, 'declines'::text, 'declined_orders'::text, 'cards'::text, 'emails'::text, 'amount'::text, 'disposable_email'::text]))),
   constraint velocity_rules_min_share_range CHECK (((min_share > (0)::numeric) AND (min_share <= (1)::numeric))),
-  constraint velocity_rules_subject_known CHECK ((subject = ANY (ARRAY['address'::text, 'email'::text, 'user'::text, 'card'::text, 'shipping_address'::text, 'shop'::text]))),
+  constraint velocity_rules_subject_known CHECK ((subject = ANY (ARRAY['address'::text, 'email'::text, 'user'::text, 'order'::text, 'card'::text, 'shipping_address'::text, 'shop'::text]))),
   constraint velocity_rules_threshold_positive CHECK ((threshold > 0)),
   constraint velocity_rules_window_range CHECK (((window_seconds >= 1) AND (window_seconds <= (31 * 86400))))
 );
-comment on table private.velocity_rules is 'Velocity rules. A rule hits when its measure over its subject and window reaches the threshold; each hit is a row in fraud_signals. Rules on card and shipping_address look at paid orders, because checkout does not know these yet; there block means review.';
+comment on table private.velocity_rules is 'Velocity rules. A rule hits when its measure over its subject and window reaches the threshold; each hit is a row in fraud_signals. Rules with action block over refused attempts are measured again at each refusal, where they close the payment pages of their subject. Rules on card and shipping_address look at paid orders, because checkout does not know these yet; there block means review.';
 comment on column private.velocity_rules.measure is 'unpaid_checkouts: orders not paid. declines: refused payment attempts. declined_orders: orders with refused attempts and no success. cards, emails: how many different ones. amount: what the subject orders, this cart included, in currency. disposable_email: 1 for a throw-away address.';
 comment on column private.velocity_rules.min_share is 'Of declined_orders among all orders with attempts: tells an attack from a busy day.';
-comment on column private.velocity_rules.action is 'allow: only record. require_3ds: the bank asks the buyer. review: a paid order waits for staff. block: no checkout for now, and an alert.';
+comment on column private.velocity_rules.action is 'allow: only record. require_3ds: the bank asks the buyer. review: a paid order waits for staff. block: no checkout for now, open payment pages closed, and an alert.';
 row level security on private.velocity_rules;
 
 
@@ -1217,6 +1217,68 @@ $function$;
 comment on function private.call_retry_jobs() is 'Run by pg_cron: posts to retry-jobs with the key from Vault. Returns pg_net''s request id. The text of the cron job holds no key.';
 
 
+CREATE OR REPLACE FUNCTION private.check_declined_velocity(o orders)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  -- Stripe keeps no payment page open for longer.
+  c_page_life constant interval := '1 day';
+  v_at timestamptz;
+  v_user_id uuid;
+  v_rule private.velocity_rules;
+  v_key text;
+  v_hit jsonb;
+  v_page record;
+begin
+  if o.velocity_mode = 'off' then
+    return;
+  end if;
+  select max(a.created_at) into v_at from public.payment_attempts a where a.order_id = o.id and a.outcome in ('failed', 'blocked');
+  if v_at is null then
+    return;
+  end if;
+  select c.user_id into v_user_id from public.customers c where c.id = o.customer_id;
+
+  for v_rule in
+    select * from private.velocity_rules r
+    where r.enabled and r.action = 'block' and r.measure in ('declines', 'declined_orders', 'cards')
+      and r.subject in ('user', 'email', 'order', 'address', 'shop')
+    order by r.name
+  loop
+    v_key := private.velocity_key(v_rule, v_user_id, o.email, o.purchase_ip, o.id);
+    continue when v_key is null or exists (
+      select 1 from public.fraud_signals f where f.order_id = o.id and f.kind = 'velocity' and f.data ->> 'rule' = v_rule.name
+    );
+    v_hit := private.measure_velocity(v_rule, v_key, o.amount_subtotal, o.currency, o.livemode, v_at);
+    continue when v_hit is null;
+    v_hit := v_hit || jsonb_build_object('mode', o.velocity_mode, 'action', case o.velocity_mode when 'enforce' then 'block' else 'allow' end);
+    perform private.record_velocity_hits(jsonb_build_object('hits', jsonb_build_array(v_hit)), o.id);
+    perform private.raise_attack_alert(jsonb_build_array(v_hit));
+    continue when o.velocity_mode <> 'enforce';
+    for v_page in
+      select s.id, s.order_id from public.checkout_sessions s
+      where s.status = 'open' and (s.order_id = o.id or (
+        -- The shop is everybody: pages where nothing was refused stay.
+        v_rule.subject <> 'shop' and s.order_id in (
+          select other.id from private.subject_orders(v_rule.subject, v_key, o.livemode, v_at - c_page_life) other where other.paid_at is null
+        )
+      ))
+      order by s.id
+    loop
+      perform private.enqueue_job(
+        'expire_checkout_session', 'expire_checkout_session:velocity:' || v_page.id,
+        jsonb_build_object('session_id', v_page.id, 'order_id', v_page.order_id), now(), 10
+      );
+    end loop;
+  end loop;
+end;
+$function$;
+comment on function private.check_declined_velocity(o orders) is 'Measures the blocking rules over refused attempts when one of an unpaid order is refused: a page that is open needs no new checkout to try the next card. A hit raises the alert and queues the end of the open pages of its subject. Called by settle_order() only.';
+
+
 CREATE OR REPLACE FUNCTION private.check_money()
  RETURNS TABLE(invariant text, detail jsonb)
  LANGUAGE sql
@@ -1471,7 +1533,7 @@ $function$;
 comment on function private.check_stock() is 'Rules about stock: see check_invariants().';
 
 
-CREATE OR REPLACE FUNCTION private.check_velocity(p_mode text, p_user_id uuid, p_email text, p_ip inet, p_amount bigint, p_currency text, p_livemode boolean)
+CREATE OR REPLACE FUNCTION private.check_velocity(p_mode text, p_user_id uuid, p_email text, p_ip inet, p_amount bigint, p_currency text, p_livemode boolean, p_order_id uuid DEFAULT NULL::uuid)
  RETURNS jsonb
  LANGUAGE plpgsql
  SECURITY DEFINER
@@ -1496,20 +1558,11 @@ begin
   end if;
 
   for v_rule in
-    select * from private.velocity_rules r where r.enabled and r.subject in ('user', 'email', 'address', 'shop') order by r.name
+    select * from private.velocity_rules r where r.enabled and r.subject in ('user', 'email', 'order', 'address', 'shop') order by r.name
   loop
-    v_key := case v_rule.subject
-      when 'user' then p_user_id::text
-      when 'address' then host(private.address_key(p_ip)) || '/' || masklen(private.address_key(p_ip))
-      -- Anybody can type anybody's address: what was done under it must not lock an account out.
-      when 'email' then case when p_user_id is null or v_rule.measure = 'disposable_email' then v_mailbox end
-      when 'shop' then case when not exists (
-        select 1 from public.customers c join public.orders o on o.customer_id = c.id
-        where c.user_id = p_user_id and o.paid_at is not null
-      ) then 'shop' end
-    end;
+    v_key := private.velocity_key(v_rule, p_user_id, p_email, p_ip, p_order_id);
     continue when v_key is null;
-    v_hit := private.measure_velocity(v_rule, v_key, p_amount, p_currency, p_livemode, clock_timestamp());
+    v_hit := private.measure_velocity(v_rule, v_key, p_amount, p_currency, p_livemode, clock_timestamp(), p_order_id);
     if v_hit is not null then
       v_hits := v_hits || (v_hit || jsonb_build_object(
         'mode', p_mode, 'action', case p_mode when 'enforce' then v_rule.action else 'allow' end
@@ -1532,12 +1585,12 @@ begin
   );
   perform private.raise_attack_alert(v_hits);
   if v_action = 'block' then
-    perform private.record_velocity_hits(v_result, null);
+    perform private.record_velocity_hits(v_result, p_order_id);
   end if;
   return v_result;
 end;
 $function$;
-comment on function private.check_velocity(p_mode text, p_user_id uuid, p_email text, p_ip inet, p_amount bigint, p_currency text, p_livemode boolean) is 'Measures the rules for a checkout: { action, three_d_secure, retry_after_seconds, hits }, the strongest action of all hits. Mode report: every action is allow, and the hits tell what would have been. Records the hits of a block itself, since no order will carry them.';
+comment on function private.check_velocity(p_mode text, p_user_id uuid, p_email text, p_ip inet, p_amount bigint, p_currency text, p_livemode boolean, p_order_id uuid) is 'Measures the rules for a checkout: { action, three_d_secure, retry_after_seconds, hits }, the strongest action of all hits. p_order_id: an order that is to be opened again. Mode report: every action is allow, and the hits tell what would have been. Records the hits of a block itself, since no order will carry them.';
 
 
 CREATE OR REPLACE FUNCTION private.checkout_snapshot(p_order_id uuid, p_outcome text)
@@ -1742,7 +1795,7 @@ $function$;
 comment on function private.enqueue_job(p_kind text, p_dedupe_key text, p_payload jsonb, p_run_at timestamp with time zone, p_priority integer, p_max_attempts integer) is 'Queues an effect unless one with this dedupe_key was ever queued. Returns whether it is new. Lower p_priority runs first; p_max_attempts null: the kind''s limit.';
 
 
-CREATE OR REPLACE FUNCTION private.find_checkout(p_idempotency_key text, p_lines jsonb, p_email text, p_superseded jsonb, p_session_seconds integer, p_hold_seconds integer)
+CREATE OR REPLACE FUNCTION private.find_checkout(p_idempotency_key text, p_lines jsonb, p_email text, p_superseded jsonb)
  RETURNS jsonb
  LANGUAGE plpgsql
  SECURITY DEFINER
@@ -1767,12 +1820,12 @@ begin
     if p_superseded is not null then
       return jsonb_build_object('outcome', 'superseded', 'session_ids', p_superseded);
     end if;
-    perform private.reopen_checkout(o.id, p_session_seconds, p_hold_seconds);
+    return jsonb_build_object('outcome', 'ended', 'order_id', o.id, 'amount', o.amount_subtotal, 'currency', o.currency);
   end if;
   return private.checkout_snapshot(o.id, 'existing');
 end;
 $function$;
-comment on function private.find_checkout(p_idempotency_key text, p_lines jsonb, p_email text, p_superseded jsonb, p_session_seconds integer, p_hold_seconds integer) is 'The order that an Idempotency-Key made before, or null. An expired one gets a new attempt, unless other pages of the shopper (p_superseded) are to be closed first. p_lines as of asked_lines(). KCIDC: the key belongs to another cart. KCSTA: staff have cancelled the order.';
+comment on function private.find_checkout(p_idempotency_key text, p_lines jsonb, p_email text, p_superseded jsonb) is 'The order that an Idempotency-Key made before, or null. ended: it has expired or failed and can be opened again. superseded: it can, once other pages of the shopper (p_superseded) are closed. p_lines as of asked_lines(). KCIDC: the key belongs to another cart. KCSTA: staff have cancelled the order.';
 
 
 CREATE OR REPLACE FUNCTION private.finish_job(p_job_id bigint, p_lease_id uuid, p_outcome text, p_reason text, p_run_at timestamp with time zone, p_alert text)
@@ -4016,6 +4069,9 @@ begin
     from public.refunds r
     where r.payment_id = o.payment_id and r.status = 'succeeded';
   end if;
+  if not v_paid then
+    perform private.check_declined_velocity(o);
+  end if;
   v_restock := private.restock_wanted(o);
 
   v_target := case
@@ -4358,6 +4414,8 @@ begin
     when 'user' then
       return query select o.* from public.orders o join public.customers c on c.id = o.customer_id
         where c.user_id = p_key::uuid and o.created_at >= p_since and o.livemode = p_livemode;
+    when 'order' then
+      return query select * from public.orders o where o.id = p_key::uuid and o.livemode = p_livemode;
     when 'shipping_address' then
       return query select * from public.orders o
         where private.delivery_key(o.shipping_address) = p_key and o.created_at >= p_since and o.livemode = p_livemode;
@@ -4403,6 +4461,27 @@ AS $function$
   where s.status = 'open' and (p_key is null or o.idempotency_key is distinct from p_key)
 $function$;
 comment on function private.superseded_sessions(p_key text, p_user_id uuid, p_session_id text, p_livemode boolean) is 'Open payment pages of a shopper that a checkout with this key takes the place of, or null.';
+
+
+CREATE OR REPLACE FUNCTION private.velocity_key(p_rule private.velocity_rules, p_user_id uuid, p_email text, p_ip inet, p_order_id uuid)
+ RETURNS text
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select case p_rule.subject
+    when 'user' then p_user_id::text
+    when 'order' then p_order_id::text
+    when 'address' then host(private.address_key(p_ip)) || '/' || masklen(private.address_key(p_ip))
+    -- Anybody can type anybody's address: what was done under it must not lock an account out.
+    when 'email' then case when p_user_id is null or p_rule.measure = 'disposable_email' then private.email_key(p_email) end
+    when 'shop' then case when not exists (
+      select 1 from public.customers c join public.orders o on o.customer_id = c.id
+      where c.user_id = p_user_id and o.paid_at is not null
+    ) then 'shop' end
+  end
+$function$;
+comment on function private.velocity_key(p_rule private.velocity_rules, p_user_id uuid, p_email text, p_ip inet, p_order_id uuid) is 'Whom a rule measures when this shopper orders or pays. Null: the rule does not look at them. p_order_id null: the order does not exist yet.';
 
 
 CREATE OR REPLACE FUNCTION private.version(VARIADIC p_parts text[])
@@ -4586,8 +4665,21 @@ begin
     v_superseded := private.superseded_sessions(v_key, p_user_id, p_previous_session_id, p_livemode);
   end if;
   if v_key is not null then
-    v_found := private.find_checkout(v_key, v_lines, p_email, v_superseded, p_session_seconds, p_hold_seconds);
-    if v_found is not null then
+    v_found := private.find_checkout(v_key, v_lines, p_email, v_superseded);
+    if v_found ->> 'outcome' = 'ended' then
+      v_order_id := (v_found ->> 'order_id')::uuid;
+      v_risk := private.check_velocity(
+        p_velocity_mode, p_user_id, p_email, p_client_ip::inet, (v_found ->> 'amount')::bigint, v_found ->> 'currency', p_livemode, v_order_id
+      );
+      if v_risk ->> 'action' = 'block' then
+        return jsonb_build_object('outcome', 'velocity_exceeded', 'retry_after_seconds', v_risk -> 'retry_after_seconds');
+      end if;
+      perform private.record_velocity_hits(v_risk, v_order_id);
+      update public.orders set three_d_secure = v_risk ->> 'three_d_secure'
+      where id = v_order_id and three_d_secure is null and v_risk ->> 'three_d_secure' is not null;
+      perform private.reopen_checkout(v_order_id, p_session_seconds, p_hold_seconds);
+      return private.checkout_snapshot(v_order_id, 'existing');
+    elsif v_found is not null then
       return v_found;
     end if;
   end if;

@@ -242,6 +242,9 @@ begin
     from public.refunds r
     where r.payment_id = o.payment_id and r.status = 'succeeded';
   end if;
+  if not v_paid then
+    perform private.check_declined_velocity(o);
+  end if;
   v_restock := private.restock_wanted(o);
 
   v_target := case

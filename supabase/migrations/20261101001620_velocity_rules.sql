@@ -12,7 +12,7 @@ create table private.velocity_rules (
   enabled boolean not null default true,
   description text not null,
   updated_at timestamptz not null default now(),
-  constraint velocity_rules_subject_known check (subject in ('address', 'email', 'user', 'card', 'shipping_address', 'shop')),
+  constraint velocity_rules_subject_known check (subject in ('address', 'email', 'user', 'order', 'card', 'shipping_address', 'shop')),
   constraint velocity_rules_measure_known check (
     measure in ('unpaid_checkouts', 'declines', 'declined_orders', 'cards', 'emails', 'amount', 'disposable_email')
   ),
@@ -22,29 +22,30 @@ create table private.velocity_rules (
   constraint velocity_rules_min_share_range check (min_share > 0 and min_share <= 1)
 );
 comment on table private.velocity_rules is
-  'Velocity rules. A rule hits when its measure over its subject and window reaches the threshold; each hit is a row in fraud_signals. Rules on card and shipping_address look at paid orders, because checkout does not know these yet; there block means review.';
+  'Velocity rules. A rule hits when its measure over its subject and window reaches the threshold; each hit is a row in fraud_signals. Rules with action block over refused attempts are measured again at each refusal, where they close the payment pages of their subject. Rules on card and shipping_address look at paid orders, because checkout does not know these yet; there block means review.';
 comment on column private.velocity_rules.measure is
   'unpaid_checkouts: orders not paid. declines: refused payment attempts. declined_orders: orders with refused attempts and no success. cards, emails: how many different ones. amount: what the subject orders, this cart included, in currency. disposable_email: 1 for a throw-away address.';
 comment on column private.velocity_rules.min_share is 'Of declined_orders among all orders with attempts: tells an attack from a busy day.';
-comment on column private.velocity_rules.action is 'allow: only record. require_3ds: the bank asks the buyer. review: a paid order waits for staff. block: no checkout for now, and an alert.';
+comment on column private.velocity_rules.action is 'allow: only record. require_3ds: the bank asks the buyer. review: a paid order waits for staff. block: no checkout for now, open payment pages closed, and an alert.';
 alter table private.velocity_rules enable row level security;
 
 insert into private.velocity_rules (name, subject, measure, window_seconds, threshold, min_share, currency, action, description) values
   ('user_unpaid_checkouts', 'user', 'unpaid_checkouts', 3600, 10, null, null, 'block', 'One account starts checkouts and pays none.'),
-  ('user_declines', 'user', 'declines', 3600, 6, null, null, 'block', 'One account tries cards that banks refuse.'),
+  ('user_declines', 'user', 'declines', 3600, 8, null, null, 'block', 'One account tries cards that banks refuse.'),
   ('user_cards', 'user', 'cards', 86400, 4, null, null, 'review', 'Many cards on one account.'),
   ('user_many_cards', 'user', 'cards', 86400, 8, null, null, 'block', 'Far too many cards on one account.'),
   ('user_amount', 'user', 'amount', 86400, 1000000, null, 'usd', 'review', 'More than 10 000 dollars a day on one account.'),
   ('email_unpaid_checkouts', 'email', 'unpaid_checkouts', 3600, 10, null, null, 'block', 'One guest address starts checkouts and pays none.'),
-  ('email_declines', 'email', 'declines', 3600, 6, null, null, 'block', 'One guest address tries cards that banks refuse.'),
+  ('email_declines', 'email', 'declines', 3600, 8, null, null, 'block', 'One guest address tries cards that banks refuse.'),
   ('email_cards', 'email', 'cards', 86400, 4, null, null, 'review', 'Many cards under one guest address.'),
   ('email_amount', 'email', 'amount', 86400, 1000000, null, 'usd', 'review', 'More than 10 000 dollars a day under one guest address.'),
   ('email_disposable', 'email', 'disposable_email', 60, 1, null, null, 'require_3ds', 'A throw-away e-mail domain.'),
   ('address_unpaid_checkouts', 'address', 'unpaid_checkouts', 600, 40, null, null, 'require_3ds', 'One network address starts many checkouts. Offices share an address, so nobody is refused.'),
-  ('address_declined_orders', 'address', 'declined_orders', 3600, 6, null, null, 'block', 'Six orders of one network address refused and never paid: no family does that.'),
+  ('address_declined_orders', 'address', 'declined_orders', 3600, 6, 0.6, null, 'block', 'Six orders of one network address refused and never paid, and few others paid: no family does that, and no office on a busy day.'),
   ('address_emails', 'address', 'emails', 3600, 10, null, null, 'require_3ds', 'One network address under many names.'),
   ('address_amount', 'address', 'amount', 86400, 2500000, null, 'usd', 'review', 'More than 25 000 dollars a day from one network address.'),
   ('shop_declined_orders', 'shop', 'declined_orders', 600, 6, 0.8, null, 'block', 'Nearly all payments of the shop are refused: somebody tests cards from rotating addresses. Accounts that have paid before still get through.'),
+  ('order_declines', 'order', 'declines', 3600, 8, null, null, 'block', 'One payment page tries cards that banks refuse.'),
   ('card_declines', 'card', 'declines', 86400, 5, null, null, 'review', 'A card that was refused many times before it worked.'),
   ('card_emails', 'card', 'emails', 86400, 10, null, null, 'allow', 'One card under many e-mail addresses. Only recorded: all of Stripe''s test orders share a few cards.'),
   ('shipping_address_emails', 'shipping_address', 'emails', 86400, 10, null, null, 'allow', 'One delivery address under many e-mail addresses. Only recorded: offices and parcel shops look like this.');

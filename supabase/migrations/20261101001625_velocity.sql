@@ -17,6 +17,8 @@ begin
     when 'user' then
       return query select o.* from public.orders o join public.customers c on c.id = o.customer_id
         where c.user_id = p_key::uuid and o.created_at >= p_since and o.livemode = p_livemode;
+    when 'order' then
+      return query select * from public.orders o where o.id = p_key::uuid and o.livemode = p_livemode;
     when 'shipping_address' then
       return query select * from public.orders o
         where private.delivery_key(o.shipping_address) = p_key and o.created_at >= p_since and o.livemode = p_livemode;
@@ -143,6 +145,28 @@ comment on function private.measure_velocity(private.velocity_rules, text, bigin
   'A hit of a rule by a subject up to p_at, or null. p_amount and p_currency: the cart that asks; p_order_id: the order that asks, which does not count against itself. retry_after_seconds: until the rule lets go.';
 revoke execute on function private.measure_velocity(private.velocity_rules, text, bigint, text, boolean, timestamptz, uuid) from public, anon, authenticated;
 
+create function private.velocity_key(p_rule private.velocity_rules, p_user_id uuid, p_email text, p_ip inet, p_order_id uuid) returns text
+language sql
+stable
+security definer
+set search_path = ''
+as $$
+  select case p_rule.subject
+    when 'user' then p_user_id::text
+    when 'order' then p_order_id::text
+    when 'address' then host(private.address_key(p_ip)) || '/' || masklen(private.address_key(p_ip))
+    -- Anybody can type anybody's address: what was done under it must not lock an account out.
+    when 'email' then case when p_user_id is null or p_rule.measure = 'disposable_email' then private.email_key(p_email) end
+    when 'shop' then case when not exists (
+      select 1 from public.customers c join public.orders o on o.customer_id = c.id
+      where c.user_id = p_user_id and o.paid_at is not null
+    ) then 'shop' end
+  end
+$$;
+comment on function private.velocity_key(private.velocity_rules, uuid, text, inet, uuid) is
+  'Whom a rule measures when this shopper orders or pays. Null: the rule does not look at them. p_order_id null: the order does not exist yet.';
+revoke execute on function private.velocity_key(private.velocity_rules, uuid, text, inet, uuid) from public, anon, authenticated;
+
 create function private.check_velocity(
   p_mode text,
   p_user_id uuid,
@@ -150,7 +174,8 @@ create function private.check_velocity(
   p_ip inet,
   p_amount bigint,
   p_currency text,
-  p_livemode boolean
+  p_livemode boolean,
+  p_order_id uuid default null
 ) returns jsonb
 language plpgsql
 security definer
@@ -175,20 +200,11 @@ begin
   end if;
 
   for v_rule in
-    select * from private.velocity_rules r where r.enabled and r.subject in ('user', 'email', 'address', 'shop') order by r.name
+    select * from private.velocity_rules r where r.enabled and r.subject in ('user', 'email', 'order', 'address', 'shop') order by r.name
   loop
-    v_key := case v_rule.subject
-      when 'user' then p_user_id::text
-      when 'address' then host(private.address_key(p_ip)) || '/' || masklen(private.address_key(p_ip))
-      -- Anybody can type anybody's address: what was done under it must not lock an account out.
-      when 'email' then case when p_user_id is null or v_rule.measure = 'disposable_email' then v_mailbox end
-      when 'shop' then case when not exists (
-        select 1 from public.customers c join public.orders o on o.customer_id = c.id
-        where c.user_id = p_user_id and o.paid_at is not null
-      ) then 'shop' end
-    end;
+    v_key := private.velocity_key(v_rule, p_user_id, p_email, p_ip, p_order_id);
     continue when v_key is null;
-    v_hit := private.measure_velocity(v_rule, v_key, p_amount, p_currency, p_livemode, clock_timestamp());
+    v_hit := private.measure_velocity(v_rule, v_key, p_amount, p_currency, p_livemode, clock_timestamp(), p_order_id);
     if v_hit is not null then
       v_hits := v_hits || (v_hit || jsonb_build_object(
         'mode', p_mode, 'action', case p_mode when 'enforce' then v_rule.action else 'allow' end
@@ -211,14 +227,14 @@ begin
   );
   perform private.raise_attack_alert(v_hits);
   if v_action = 'block' then
-    perform private.record_velocity_hits(v_result, null);
+    perform private.record_velocity_hits(v_result, p_order_id);
   end if;
   return v_result;
 end;
 $$;
-comment on function private.check_velocity(text, uuid, text, inet, bigint, text, boolean) is
-  'Measures the rules for a checkout: { action, three_d_secure, retry_after_seconds, hits }, the strongest action of all hits. Mode report: every action is allow, and the hits tell what would have been. Records the hits of a block itself, since no order will carry them.';
-revoke execute on function private.check_velocity(text, uuid, text, inet, bigint, text, boolean) from public, anon, authenticated;
+comment on function private.check_velocity(text, uuid, text, inet, bigint, text, boolean, uuid) is
+  'Measures the rules for a checkout: { action, three_d_secure, retry_after_seconds, hits }, the strongest action of all hits. p_order_id: an order that is to be opened again. Mode report: every action is allow, and the hits tell what would have been. Records the hits of a block itself, since no order will carry them.';
+revoke execute on function private.check_velocity(text, uuid, text, inet, bigint, text, boolean, uuid) from public, anon, authenticated;
 
 create function private.record_velocity_hits(p_risk jsonb, p_order_id uuid) returns void
 language sql
@@ -303,3 +319,65 @@ $$;
 comment on function private.check_paid_velocity(public.orders) is
   'Measures the rules on card and delivery address once an order is paid, by what had happened until then, so that settling again finds the same. Called by settle_order() only.';
 revoke execute on function private.check_paid_velocity(public.orders) from public, anon, authenticated;
+
+create function private.check_declined_velocity(o public.orders) returns void
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  -- Stripe keeps no payment page open for longer.
+  c_page_life constant interval := '1 day';
+  v_at timestamptz;
+  v_user_id uuid;
+  v_rule private.velocity_rules;
+  v_key text;
+  v_hit jsonb;
+  v_page record;
+begin
+  if o.velocity_mode = 'off' then
+    return;
+  end if;
+  select max(a.created_at) into v_at from public.payment_attempts a where a.order_id = o.id and a.outcome in ('failed', 'blocked');
+  if v_at is null then
+    return;
+  end if;
+  select c.user_id into v_user_id from public.customers c where c.id = o.customer_id;
+
+  for v_rule in
+    select * from private.velocity_rules r
+    where r.enabled and r.action = 'block' and r.measure in ('declines', 'declined_orders', 'cards')
+      and r.subject in ('user', 'email', 'order', 'address', 'shop')
+    order by r.name
+  loop
+    v_key := private.velocity_key(v_rule, v_user_id, o.email, o.purchase_ip, o.id);
+    continue when v_key is null or exists (
+      select 1 from public.fraud_signals f where f.order_id = o.id and f.kind = 'velocity' and f.data ->> 'rule' = v_rule.name
+    );
+    v_hit := private.measure_velocity(v_rule, v_key, o.amount_subtotal, o.currency, o.livemode, v_at);
+    continue when v_hit is null;
+    v_hit := v_hit || jsonb_build_object('mode', o.velocity_mode, 'action', case o.velocity_mode when 'enforce' then 'block' else 'allow' end);
+    perform private.record_velocity_hits(jsonb_build_object('hits', jsonb_build_array(v_hit)), o.id);
+    perform private.raise_attack_alert(jsonb_build_array(v_hit));
+    continue when o.velocity_mode <> 'enforce';
+    for v_page in
+      select s.id, s.order_id from public.checkout_sessions s
+      where s.status = 'open' and (s.order_id = o.id or (
+        -- The shop is everybody: pages where nothing was refused stay.
+        v_rule.subject <> 'shop' and s.order_id in (
+          select other.id from private.subject_orders(v_rule.subject, v_key, o.livemode, v_at - c_page_life) other where other.paid_at is null
+        )
+      ))
+      order by s.id
+    loop
+      perform private.enqueue_job(
+        'expire_checkout_session', 'expire_checkout_session:velocity:' || v_page.id,
+        jsonb_build_object('session_id', v_page.id, 'order_id', v_page.order_id), now(), 10
+      );
+    end loop;
+  end loop;
+end;
+$$;
+comment on function private.check_declined_velocity(public.orders) is
+  'Measures the blocking rules over refused attempts when one of an unpaid order is refused: a page that is open needs no new checkout to try the next card. A hit raises the alert and queues the end of the open pages of its subject. Called by settle_order() only.';
+revoke execute on function private.check_declined_velocity(public.orders) from public, anon, authenticated;

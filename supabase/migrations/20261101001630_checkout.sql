@@ -99,9 +99,7 @@ create function private.find_checkout(
   p_idempotency_key text,
   p_lines jsonb,
   p_email text,
-  p_superseded jsonb,
-  p_session_seconds integer,
-  p_hold_seconds integer
+  p_superseded jsonb
 ) returns jsonb
 language plpgsql
 security definer
@@ -126,14 +124,14 @@ begin
     if p_superseded is not null then
       return jsonb_build_object('outcome', 'superseded', 'session_ids', p_superseded);
     end if;
-    perform private.reopen_checkout(o.id, p_session_seconds, p_hold_seconds);
+    return jsonb_build_object('outcome', 'ended', 'order_id', o.id, 'amount', o.amount_subtotal, 'currency', o.currency);
   end if;
   return private.checkout_snapshot(o.id, 'existing');
 end;
 $$;
-comment on function private.find_checkout(text, jsonb, text, jsonb, integer, integer) is
-  'The order that an Idempotency-Key made before, or null. An expired one gets a new attempt, unless other pages of the shopper (p_superseded) are to be closed first. p_lines as of asked_lines(). KCIDC: the key belongs to another cart. KCSTA: staff have cancelled the order.';
-revoke execute on function private.find_checkout(text, jsonb, text, jsonb, integer, integer) from public, anon, authenticated;
+comment on function private.find_checkout(text, jsonb, text, jsonb) is
+  'The order that an Idempotency-Key made before, or null. ended: it has expired or failed and can be opened again. superseded: it can, once other pages of the shopper (p_superseded) are closed. p_lines as of asked_lines(). KCIDC: the key belongs to another cart. KCSTA: staff have cancelled the order.';
+revoke execute on function private.find_checkout(text, jsonb, text, jsonb) from public, anon, authenticated;
 
 create function private.open_checkouts(p_user_id uuid, p_session_id text, p_livemode boolean) returns setof public.orders
 language sql
@@ -237,8 +235,21 @@ begin
     v_superseded := private.superseded_sessions(v_key, p_user_id, p_previous_session_id, p_livemode);
   end if;
   if v_key is not null then
-    v_found := private.find_checkout(v_key, v_lines, p_email, v_superseded, p_session_seconds, p_hold_seconds);
-    if v_found is not null then
+    v_found := private.find_checkout(v_key, v_lines, p_email, v_superseded);
+    if v_found ->> 'outcome' = 'ended' then
+      v_order_id := (v_found ->> 'order_id')::uuid;
+      v_risk := private.check_velocity(
+        p_velocity_mode, p_user_id, p_email, p_client_ip::inet, (v_found ->> 'amount')::bigint, v_found ->> 'currency', p_livemode, v_order_id
+      );
+      if v_risk ->> 'action' = 'block' then
+        return jsonb_build_object('outcome', 'velocity_exceeded', 'retry_after_seconds', v_risk -> 'retry_after_seconds');
+      end if;
+      perform private.record_velocity_hits(v_risk, v_order_id);
+      update public.orders set three_d_secure = v_risk ->> 'three_d_secure'
+      where id = v_order_id and three_d_secure is null and v_risk ->> 'three_d_secure' is not null;
+      perform private.reopen_checkout(v_order_id, p_session_seconds, p_hold_seconds);
+      return private.checkout_snapshot(v_order_id, 'existing');
+    elsif v_found is not null then
       return v_found;
     end if;
   end if;

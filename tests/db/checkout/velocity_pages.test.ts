@@ -1,0 +1,41 @@
+import assert from "node:assert/strict";
+import { applyFacts, attachSession, beginCheckout, type Begun, sessionFact } from "./cart_support.ts";
+import { alerts, checkout, closing, decline, items, signals, world } from "./velocity_support.ts";
+
+Deno.test("a payment page that tries card after card is closed within ten, with one alert, and its key opens no other", async () => {
+  await using database = await world();
+  const { sql } = database;
+  const open = async (key: string) => await beginCheckout(sql, { items, key, velocityMode: "enforce" });
+  const begun = await open("tester");
+  const session = await attachSession(sql, begun);
+  for (let at = 0; at < 7; at++) await decline(sql, begun, `card-${at}`);
+  assert.deepEqual(await closing(sql), [], "seven refusals are a shopper in trouble");
+  for (let at = 7; at < 20; at++) await decline(sql, begun, `card-${at}`);
+  assert.deepEqual(await closing(sql), [session.id]);
+  assert.deepEqual((await alerts(sql)).map(({ severity, count }) => [severity, count]), [["critical", 1]]);
+  assert.deepEqual(
+    (await signals(sql)).map(({ order_id, data }) => [order_id, data["rule"], data["action"]]),
+    [[begun.order_id, "order_declines", "block"]],
+  );
+  await applyFacts(sql, [sessionFact(begun, { id: session.id, status: "expired" })]);
+  assert.equal((await open("tester")).outcome, "velocity_exceeded");
+  assert.equal((await open("somebody else")).outcome, "created");
+});
+
+Deno.test("payment pages opened beforehand do not help card testers: at the sixth refused order all of their address are closed", async () => {
+  await using database = await world();
+  const { sql } = database;
+  const honest = await attachSession(sql, await checkout(sql, { ip: "192.0.2.1" }));
+  const pages: { begun: Begun; id: string }[] = [];
+  for (let at = 0; at < 30; at++) {
+    const begun = await checkout(sql, { ip: "198.51.100.9", email: `x${at}@example.com` });
+    assert.equal(begun.outcome, "created");
+    pages.push({ begun, id: (await attachSession(sql, begun)).id });
+  }
+  for (const [at, { begun }] of pages.slice(0, 5).entries()) await decline(sql, begun, `card-${at}`);
+  assert.deepEqual(await closing(sql), []);
+  for (const { begun } of pages.slice(5, 6)) await decline(sql, begun, "card-5");
+  assert.deepEqual(await closing(sql), pages.map(({ id }) => id).sort());
+  assert.ok(!(await closing(sql)).includes(honest.id));
+  assert.equal((await alerts(sql)).length, 1);
+});
