@@ -122,7 +122,7 @@ Deno.test("create-checkout-session answers a repeat with 200 and no call to Stri
     id: "cs_test_old",
     url: "https://checkout.stripe.com/old",
     status: "open",
-    expires_at: 7,
+    expires_at: Math.floor(Date.now() / 1000) + 60,
   };
   const here = world({ begin: () => Promise.resolve(checkoutOf({ outcome: "existing", session })) });
   const response = await handle(requestOf(), here.deps);

@@ -4,7 +4,7 @@
  */
 import type { CheckoutAnswer } from "../_shared/api/answers.ts";
 import { requireApiKey, type User } from "../_shared/auth.ts";
-import { expireSuperseded } from "../_shared/checkout/supersede.ts";
+import { expireSuperseded, overdueSession } from "../_shared/checkout/supersede.ts";
 import { type Deadline, startDeadline } from "../_shared/checkout/deadline.ts";
 import { checkoutDurations, openSession } from "../_shared/checkout/open_session.ts";
 import { cancelUrl, successUrl, successUrlFor } from "../_shared/checkout/return_urls.ts";
@@ -87,9 +87,14 @@ function emailOf(given: string | null, user: User | null): string | null {
   return given ?? user?.email ?? null;
 }
 
-/** Begins the checkout, after ending the payment pages that it takes the place of. */
+/** Begins the checkout, after ending the payment pages that have run out or that it takes the place of. */
 async function begin(request: CheckoutRequest, deps: Deps, deadline: Deadline): Promise<Checkout> {
   let begun = await deps.rpc.beginCheckout(request);
+  const overdue = "session" in begun ? overdueSession(begun.session, deps.now()) : null;
+  if (overdue !== null) {
+    await expireSuperseded([overdue], deps, deadline);
+    begun = await deps.rpc.beginCheckout(request);
+  }
   if (begun.outcome === "superseded") {
     await expireSuperseded(begun.session_ids, deps, deadline);
     begun = await deps.rpc.beginCheckout({ ...request, p_supersede: false });

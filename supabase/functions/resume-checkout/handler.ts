@@ -7,6 +7,7 @@ import { startDeadline } from "../_shared/checkout/deadline.ts";
 import { checkoutDurations, openSession, type OpenSessionDeps } from "../_shared/checkout/open_session.ts";
 import { readResumeToken } from "../_shared/checkout/resume_link.ts";
 import { cancelUrl, successUrl, successUrlFor } from "../_shared/checkout/return_urls.ts";
+import { expireSuperseded, overdueSession } from "../_shared/checkout/supersede.ts";
 import { addressBucket, clientAddress } from "../_shared/client_ip.ts";
 import type { Env } from "../_shared/env.ts";
 import { AppError } from "../_shared/errors.ts";
@@ -50,7 +51,13 @@ async function destination(orderId: string, deps: Deps): Promise<string> {
   const urls = { success: successUrl(null, deps.env), cancel: cancelUrl(null, deps.env) };
   const deadline = startDeadline();
   const { p_session_seconds, p_hold_seconds } = checkoutDurations(deps.env);
-  const resumed = await deps.rpc.resumeCheckout(orderId, p_session_seconds, p_hold_seconds);
+  const resume = () => deps.rpc.resumeCheckout(orderId, p_session_seconds, p_hold_seconds);
+  let resumed = await resume();
+  const overdue = "session" in resumed ? overdueSession(resumed.session, deps.now()) : null;
+  if (overdue !== null) {
+    await expireSuperseded([overdue], deps, deadline);
+    resumed = await resume();
+  }
   switch (resumed.outcome) {
     case "paid":
       return successUrlFor(resumed.session_id, urls.success);

@@ -5,6 +5,7 @@ import {
   assertInvariants,
   checkout,
   control,
+  endUnheard,
   flush,
   sessionsOf,
   setAvailable,
@@ -167,6 +168,16 @@ Deno.test("checkout over HTTP happens once, whatever goes wrong on the way", asy
     const repeat = await checkout(stack, { items }, { key: "paid" });
     assert.equal(repeat.status, 200);
     assert.ok(repeat.body.url.includes(`/success?session_id=${first.body.session_id}`));
+  });
+
+  await test.step("a key whose page has run out unheard leads to a new page, not to a dead end", async () => {
+    const first = await checkout(stack, { items }, { key: "run-out" });
+    await endUnheard(stack, first.body.session_id, async () => {
+      const repeat = await checkout(stack, { items }, { key: "run-out" });
+      assert.deepEqual([repeat.status, repeat.body.order_id], [200, first.body.order_id]);
+      assert.notEqual(repeat.body.session_id, first.body.session_id);
+      assert.ok(repeat.body.expires_at > Date.now() / 1000);
+    });
   });
 
   await test.step("a key whose order staff have cancelled: 409, so that the shop takes a new key", async () => {

@@ -2,7 +2,16 @@ import assert from "node:assert/strict";
 import { resumeLink, resumeToken } from "../../../supabase/functions/_shared/checkout/resume_link.ts";
 import { eventually } from "../../support/poll.ts";
 import { testStack } from "../../support/stack.ts";
-import { assertInvariants, checkout, control, flush, sessionsOf, setAvailable, stripeApi } from "./shop.ts";
+import {
+  assertInvariants,
+  checkout,
+  control,
+  endUnheard,
+  flush,
+  sessionsOf,
+  setAvailable,
+  stripeApi,
+} from "./shop.ts";
 
 const linkSigningSecret = `resume-${crypto.randomUUID()}`;
 const env = { linkSigningSecret };
@@ -72,6 +81,16 @@ Deno.test("resume-checkout leads a link's order on", async (test) => {
     const success = await open(token);
     assert.equal(success.status, 303);
     assert.ok(success.location?.endsWith(`/store/success?session_id=${fresh?.id}`), success.location ?? "");
+  });
+
+  await test.step("to a new page when the last has run out, although Stripe's event has not come", async () => {
+    const { order_id, session_id } = await order();
+    await endUnheard(stack, session_id, async () => {
+      const answer = await open(await resumeToken(order_id, later(), env));
+      assert.equal(answer.status, 303, answer.text);
+      const fresh = (await sessionsOf(stack, order_id)).find(({ status }) => status === "open");
+      assert.ok(fresh !== undefined && answer.location?.includes(fresh.id), answer.location ?? "");
+    });
   });
 
   await test.step("nowhere when it is sold out: 409 with what is left, or a page to read", async () => {

@@ -138,6 +138,23 @@ export async function flush(stack: TestStack): Promise<void> {
   assert.ok(response.ok, await response.text());
 }
 
+/** A session's time runs out at Stripe; the event that says so does not come before `meanwhile` is over. */
+export async function endUnheard(
+  stack: TestStack,
+  sessionId: string,
+  meanwhile: () => Promise<void>,
+): Promise<void> {
+  await control(stack, "faults", { deliver: { drop: 1 } });
+  try {
+    await stripeApi(stack, "POST", `checkout/sessions/${sessionId}/expire`);
+    await stack
+      .sql`update public.checkout_sessions set expires_at = now() - interval '1 second' where id = ${sessionId}`;
+    await meanwhile();
+  } finally {
+    await fetch(`${stack.stripe_url}/_control/faults`, { method: "DELETE" });
+  }
+}
+
 /** Stock of one SKU. */
 export async function stockOf(stack: TestStack, sku: string): Promise<{ on_hand: number; reserved: number }> {
   const [row] = await stack.sql<{ on_hand: number; reserved: number }[]>`

@@ -3,7 +3,7 @@
  * order is made: its stock is free only once nobody can pay for it any more, and may be what the new cart needs.
  */
 import type Stripe from "stripe";
-import type { Rpc } from "../rpc.ts";
+import type { Checkout, Rpc } from "../rpc.ts";
 import { stripeErrorOf } from "../stripe.ts";
 import { checkoutSessionFacts } from "../stripe_events/checkout_session.ts";
 import type { Fact } from "../stripe_events/facts.ts";
@@ -30,6 +30,11 @@ export async function expireSuperseded(
   const observedAt = new Date(now());
   const sessions = await Promise.all(sessionIds.map((id) => end(id, stripe, deadline)));
   await rpc.applyStripeFacts(sessions.flatMap(factsOf), "checkout", observedAt);
+}
+
+/** The session whose time has run out, although nobody has told us of its end: its page would be a dead end. */
+export function overdueSession(session: Checkout["session"], now: number): string | null {
+  return session?.status === "open" && session.expires_at * 1000 <= now ? session.id : null;
 }
 
 async function end(
