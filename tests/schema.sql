@@ -548,6 +548,7 @@ table public.orders (
   user_agent text,
   three_d_secure text,
   velocity_mode text default 'off'::text not null,
+  declined_attempts integer default 0 not null,
   session_id text,
   payment_id text,
   review_reasons text[] default '{}'::text[] not null,
@@ -579,6 +580,7 @@ comment on column public.orders.idempotency_key is 'Who asked (user or guest) an
 comment on column public.orders.attempt is 'Number of the checkout attempt: a new one after an expired or failed session. Part of Stripe''s idempotency key.';
 comment on column public.orders.three_d_secure is 'What the velocity rules ask of the card: any, or null for Stripe''s own judgement. Frozen, so that a repeat sends the same parameters.';
 comment on column public.orders.velocity_mode is 'VELOCITY_MODE at checkout: enforce, report or off.';
+comment on column public.orders.declined_attempts is 'How many refused attempts the order had when it was last settled: a further one is a case for the velocity rules, once.';
 comment on column public.orders.session_id is 'The settled session whose payment this order keeps: see private.kept_session().';
 comment on column public.orders.payment_id is 'The payment this order keeps; null for a free order. Any other payment of the order is refunded.';
 comment on column public.orders.abandoned_at is 'Set when an attempt ended without any session at Stripe, which frees its stock.';
@@ -1218,7 +1220,7 @@ comment on function private.call_retry_jobs() is 'Run by pg_cron: posts to retry
 
 
 CREATE OR REPLACE FUNCTION private.check_declined_velocity(o orders)
- RETURNS void
+ RETURNS integer
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO ''
@@ -1226,6 +1228,7 @@ AS $function$
 declare
   -- Stripe keeps no payment page open for longer.
   c_page_life constant interval := '1 day';
+  v_declines integer;
   v_at timestamptz;
   v_user_id uuid;
   v_rule private.velocity_rules;
@@ -1233,12 +1236,10 @@ declare
   v_hit jsonb;
   v_page record;
 begin
-  if o.velocity_mode = 'off' then
-    return;
-  end if;
-  select max(a.created_at) into v_at from public.payment_attempts a where a.order_id = o.id and a.outcome in ('failed', 'blocked');
-  if v_at is null then
-    return;
+  select count(*), max(a.created_at) into v_declines, v_at
+  from public.payment_attempts a where a.order_id = o.id and a.outcome in ('failed', 'blocked');
+  if o.velocity_mode = 'off' or o.session_id is not null or v_declines = o.declined_attempts then
+    return v_declines;
   end if;
   select c.user_id into v_user_id from public.customers c where c.id = o.customer_id;
 
@@ -1274,9 +1275,10 @@ begin
       );
     end loop;
   end loop;
+  return v_declines;
 end;
 $function$;
-comment on function private.check_declined_velocity(o orders) is 'Measures the blocking rules over refused attempts when one of an unpaid order is refused: a page that is open needs no new checkout to try the next card. A hit raises the alert and queues the end of the open pages of its subject. Called by settle_order() only.';
+comment on function private.check_declined_velocity(o orders) is 'Measures the blocking rules over refused attempts when one of an unpaid order is refused: a page that is open needs no new checkout to try the next card. A hit raises the alert and queues the end of the open pages of its subject. Returns how many refusals the order has, which is what it has been measured by. Called by settle_order() only.';
 
 
 CREATE OR REPLACE FUNCTION private.check_money()
@@ -4069,9 +4071,7 @@ begin
     from public.refunds r
     where r.payment_id = o.payment_id and r.status = 'succeeded';
   end if;
-  if not v_paid then
-    perform private.check_declined_velocity(o);
-  end if;
+  o.declined_attempts := private.check_declined_velocity(o);
   v_restock := private.restock_wanted(o);
 
   v_target := case
@@ -4126,7 +4126,8 @@ begin
       fulfillment_status = o.fulfillment_status, amount_discount = o.amount_discount,
       amount_shipping = o.amount_shipping, amount_tax = o.amount_tax, amount_total = o.amount_total,
       amount_paid = o.amount_paid, amount_refunded = o.amount_refunded, review_reasons = o.review_reasons,
-      oversold_at = o.oversold_at, paid_at = o.paid_at, updated_at = o.updated_at
+      oversold_at = o.oversold_at, paid_at = o.paid_at, declined_attempts = o.declined_attempts,
+      updated_at = o.updated_at
     where id = o.id;
   end if;
   if o.status <> v_before.status then

@@ -45,6 +45,7 @@ create table public.orders (
   user_agent text,
   three_d_secure text,
   velocity_mode text not null default 'off',
+  declined_attempts integer not null default 0,
 
   session_id text,
   payment_id text,
@@ -83,6 +84,7 @@ comment on column public.orders.idempotency_key is 'Who asked (user or guest) an
 comment on column public.orders.attempt is 'Number of the checkout attempt: a new one after an expired or failed session. Part of Stripe''s idempotency key.';
 comment on column public.orders.three_d_secure is 'What the velocity rules ask of the card: any, or null for Stripe''s own judgement. Frozen, so that a repeat sends the same parameters.';
 comment on column public.orders.velocity_mode is 'VELOCITY_MODE at checkout: enforce, report or off.';
+comment on column public.orders.declined_attempts is 'How many refused attempts the order had when it was last settled: a further one is a case for the velocity rules, once.';
 comment on column public.orders.session_id is 'The settled session whose payment this order keeps: see private.kept_session().';
 comment on column public.orders.payment_id is 'The payment this order keeps; null for a free order. Any other payment of the order is refunded.';
 comment on column public.orders.abandoned_at is 'Set when an attempt ended without any session at Stripe, which frees its stock.';

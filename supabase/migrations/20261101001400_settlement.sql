@@ -242,9 +242,7 @@ begin
     from public.refunds r
     where r.payment_id = o.payment_id and r.status = 'succeeded';
   end if;
-  if not v_paid then
-    perform private.check_declined_velocity(o);
-  end if;
+  o.declined_attempts := private.check_declined_velocity(o);
   v_restock := private.restock_wanted(o);
 
   v_target := case
@@ -299,7 +297,8 @@ begin
       fulfillment_status = o.fulfillment_status, amount_discount = o.amount_discount,
       amount_shipping = o.amount_shipping, amount_tax = o.amount_tax, amount_total = o.amount_total,
       amount_paid = o.amount_paid, amount_refunded = o.amount_refunded, review_reasons = o.review_reasons,
-      oversold_at = o.oversold_at, paid_at = o.paid_at, updated_at = o.updated_at
+      oversold_at = o.oversold_at, paid_at = o.paid_at, declined_attempts = o.declined_attempts,
+      updated_at = o.updated_at
     where id = o.id;
   end if;
   if o.status <> v_before.status then

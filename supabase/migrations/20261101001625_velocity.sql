@@ -320,7 +320,7 @@ comment on function private.check_paid_velocity(public.orders) is
   'Measures the rules on card and delivery address once an order is paid, by what had happened until then, so that settling again finds the same. Called by settle_order() only.';
 revoke execute on function private.check_paid_velocity(public.orders) from public, anon, authenticated;
 
-create function private.check_declined_velocity(o public.orders) returns void
+create function private.check_declined_velocity(o public.orders) returns integer
 language plpgsql
 security definer
 set search_path = ''
@@ -328,6 +328,7 @@ as $$
 declare
   -- Stripe keeps no payment page open for longer.
   c_page_life constant interval := '1 day';
+  v_declines integer;
   v_at timestamptz;
   v_user_id uuid;
   v_rule private.velocity_rules;
@@ -335,12 +336,10 @@ declare
   v_hit jsonb;
   v_page record;
 begin
-  if o.velocity_mode = 'off' then
-    return;
-  end if;
-  select max(a.created_at) into v_at from public.payment_attempts a where a.order_id = o.id and a.outcome in ('failed', 'blocked');
-  if v_at is null then
-    return;
+  select count(*), max(a.created_at) into v_declines, v_at
+  from public.payment_attempts a where a.order_id = o.id and a.outcome in ('failed', 'blocked');
+  if o.velocity_mode = 'off' or o.session_id is not null or v_declines = o.declined_attempts then
+    return v_declines;
   end if;
   select c.user_id into v_user_id from public.customers c where c.id = o.customer_id;
 
@@ -376,8 +375,9 @@ begin
       );
     end loop;
   end loop;
+  return v_declines;
 end;
 $$;
 comment on function private.check_declined_velocity(public.orders) is
-  'Measures the blocking rules over refused attempts when one of an unpaid order is refused: a page that is open needs no new checkout to try the next card. A hit raises the alert and queues the end of the open pages of its subject. Called by settle_order() only.';
+  'Measures the blocking rules over refused attempts when one of an unpaid order is refused: a page that is open needs no new checkout to try the next card. A hit raises the alert and queues the end of the open pages of its subject. Returns how many refusals the order has, which is what it has been measured by. Called by settle_order() only.';
 revoke execute on function private.check_declined_velocity(public.orders) from public, anon, authenticated;
