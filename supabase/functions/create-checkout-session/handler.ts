@@ -57,7 +57,7 @@ export function handle(request: Request, deps: Deps): Promise<Response> {
     };
     const address = clientAddress(request.headers);
     const deadline = startDeadline();
-    const shopper = { address, userId: user?.id ?? null, email: emailOf(cart.customerEmail, user) };
+    const shopper = { address, user, email: emailOf(cart.customerEmail, user) };
     await takeLimits(shopper, deps);
     await checkTurnstile(cart.turnstileToken, address, idempotencyKey, { ...deps, log: context.log });
 
@@ -65,7 +65,7 @@ export function handle(request: Request, deps: Deps): Promise<Response> {
       {
         p_items: cart.items,
         p_idempotency_key: idempotencyKey,
-        p_user_id: shopper.userId,
+        p_user_id: user?.id ?? null,
         p_email: shopper.email,
         p_client_ip: address,
         p_user_agent: request.headers.get("user-agent"),

@@ -1,4 +1,5 @@
 /** Requests per minute: by address, by account and by e-mail address, counted in one round trip. */
+import type { User } from "../_shared/auth.ts";
 import { shortHash } from "../_shared/checkout/session_params.ts";
 import { addressBucket } from "../_shared/client_ip.ts";
 import type { Env } from "../_shared/env.ts";
@@ -8,7 +9,8 @@ import type { Bucket, RateLimiter } from "../_shared/rate_limit.ts";
 /** Who asks, as far as it can be counted. */
 export interface Shopper {
   address: string | null;
-  userId: string | null;
+  user: User | null;
+  /** What the order goes under: typed into the cart, or the account's own. */
   email: string | null;
 }
 
@@ -23,6 +25,9 @@ export async function takeLimits(
   { env, limiter }: { env: Pick<Env, "checkout">; limiter: RateLimiter },
 ): Promise<void> {
   const limit = env.checkout.rateLimitPerMinute;
+  const typed = shopper.email?.toLowerCase() ?? null;
+  // Anybody can type anybody's address: what strangers ask under it must not lock its own account out.
+  const email = typed === shopper.user?.email?.toLowerCase() ? null : typed;
   const bucket = (name: string, most = limit): Bucket => ({
     key: `checkout:${name}`,
     limit: most,
@@ -32,9 +37,9 @@ export async function takeLimits(
     shopper.address === null
       ? bucket("unknown", Math.max(1, Math.floor(limit / 3)))
       : bucket(addressBucket(shopper.address)),
-    ...(shopper.userId === null ? [] : [bucket(`user:${shopper.userId}`)]),
+    ...(shopper.user === null ? [] : [bucket(`user:${shopper.user.id}`)]),
     // Hashed: keys may lie in a third party's Redis, and an address is personal data.
-    ...(shopper.email === null ? [] : [bucket(`email:${await shortHash(shopper.email.toLowerCase())}`)]),
+    ...(email === null ? [] : [bucket(`email:${await shortHash(email)}`)]),
   ]);
   if (!decision.allowed) {
     throw new AppError("rate_limited", { retryAfterSeconds: decision.retry_after_seconds });
