@@ -211,7 +211,7 @@ table private.velocity_rules (
 );
 comment on table private.velocity_rules is 'Velocity rules. A rule hits when its measure over its subject and window reaches the threshold; each hit is a row in fraud_signals. Rules with action block over refused attempts are measured again at each refusal, where they close the payment pages of their subject. Rules on card and shipping_address look at paid orders, because checkout does not know these yet; there block means review.';
 comment on column private.velocity_rules.measure is 'unpaid_checkouts: orders not paid. declines: refused payment attempts. declined_orders: orders with refused attempts and no success. cards, emails: how many different ones. amount: what the subject orders, this cart included, in currency. disposable_email: 1 for a throw-away address.';
-comment on column private.velocity_rules.min_share is 'Of declined_orders among all orders with attempts: tells an attack from a busy day.';
+comment on column private.velocity_rules.min_share is 'Of declined_orders among the latest orders with attempts, threshold / min_share of them: tells an attack from a busy day.';
 comment on column private.velocity_rules.action is 'allow: only record. require_3ds: the bank asks the buyer. review: a paid order waits for staff. block: no checkout for now, open payment pages closed, and an alert.';
 row level security on private.velocity_rules;
 
@@ -2185,6 +2185,8 @@ begin
         from private.subject_attempts(p_rule.subject, p_key, p_livemode, v_since) a
         where a.order_id is not null and a.created_at <= v_until
         group by a.order_id
+        -- A share is one of the latest orders, or a good morning would hide an attack at noon.
+        order by at desc, a.order_id limit ceil(p_rule.threshold / p_rule.min_share)
       ) d;
   end case;
   if coalesce(v_value, 0) < p_rule.threshold or v_share < p_rule.min_share then

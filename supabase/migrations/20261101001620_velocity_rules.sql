@@ -25,7 +25,7 @@ comment on table private.velocity_rules is
   'Velocity rules. A rule hits when its measure over its subject and window reaches the threshold; each hit is a row in fraud_signals. Rules with action block over refused attempts are measured again at each refusal, where they close the payment pages of their subject. Rules on card and shipping_address look at paid orders, because checkout does not know these yet; there block means review.';
 comment on column private.velocity_rules.measure is
   'unpaid_checkouts: orders not paid. declines: refused payment attempts. declined_orders: orders with refused attempts and no success. cards, emails: how many different ones. amount: what the subject orders, this cart included, in currency. disposable_email: 1 for a throw-away address.';
-comment on column private.velocity_rules.min_share is 'Of declined_orders among all orders with attempts: tells an attack from a busy day.';
+comment on column private.velocity_rules.min_share is 'Of declined_orders among the latest orders with attempts, threshold / min_share of them: tells an attack from a busy day.';
 comment on column private.velocity_rules.action is 'allow: only record. require_3ds: the bank asks the buyer. review: a paid order waits for staff. block: no checkout for now, open payment pages closed, and an alert.';
 alter table private.velocity_rules enable row level security;
 
@@ -41,7 +41,7 @@ insert into private.velocity_rules (name, subject, measure, window_seconds, thre
   ('email_amount', 'email', 'amount', 86400, 1000000, null, 'usd', 'review', 'More than 10 000 dollars a day under one guest address.'),
   ('email_disposable', 'email', 'disposable_email', 60, 1, null, null, 'require_3ds', 'A throw-away e-mail domain.'),
   ('address_unpaid_checkouts', 'address', 'unpaid_checkouts', 600, 40, null, null, 'require_3ds', 'One network address starts many checkouts. Offices share an address, so nobody is refused.'),
-  ('address_declined_orders', 'address', 'declined_orders', 3600, 6, 0.6, null, 'block', 'Six orders of one network address refused and never paid, and few others paid: no family does that, and no office on a busy day.'),
+  ('address_declined_orders', 'address', 'declined_orders', 3600, 6, 0.6, null, 'block', 'Six of the last ten orders of one network address refused and never paid: no family does that, and no office on a busy day.'),
   ('address_emails', 'address', 'emails', 3600, 10, null, null, 'require_3ds', 'One network address under many names.'),
   ('address_amount', 'address', 'amount', 86400, 2500000, null, 'usd', 'review', 'More than 25 000 dollars a day from one network address.'),
   ('shop_declined_orders', 'shop', 'declined_orders', 600, 6, 0.8, null, 'block', 'Nearly all payments of the shop are refused: somebody tests cards from rotating addresses. Accounts that have paid before still get through.'),

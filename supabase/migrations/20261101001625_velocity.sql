@@ -124,6 +124,8 @@ begin
         from private.subject_attempts(p_rule.subject, p_key, p_livemode, v_since) a
         where a.order_id is not null and a.created_at <= v_until
         group by a.order_id
+        -- A share is one of the latest orders, or a good morning would hide an attack at noon.
+        order by at desc, a.order_id limit ceil(p_rule.threshold / p_rule.min_share)
       ) d;
   end case;
   if coalesce(v_value, 0) < p_rule.threshold or v_share < p_rule.min_share then

@@ -68,7 +68,7 @@ Deno.test("velocity rules stop card testing on one account within ten", async ()
   assert.ok(passed <= 10, `${passed} got through`);
 });
 
-Deno.test("velocity rules leave an office with many orders and a few refusals alone", async () => {
+Deno.test("velocity rules leave an office with many orders and a few refusals alone, and still see a tester in it", async () => {
   await using database = await world();
   const { sql } = database;
   for (let at = 0; at < 12; at++) {
@@ -84,6 +84,10 @@ Deno.test("velocity rules leave an office with many orders and a few refusals al
   }
   assert.deepEqual([...(await alerts(sql))], []);
   assert.deepEqual(await closing(sql), []);
+
+  const { passed } = await attack(sql, 100, (at) => ({ email: `x${at}@example.net` }), failed);
+  assert.ok(passed <= 10, `${passed} cards were tried behind their backs`);
+  assert.equal((await alerts(sql)).length, 1);
 });
 
 Deno.test("velocity rules leave a family at one address alone", async () => {
