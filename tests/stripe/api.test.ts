@@ -124,6 +124,26 @@ test("what Stripe has and the stand-in has not is answered 501 by name, and not 
   assert.equal(invoices.status, 501);
   assert.equal(invoices.headers.get("stripe-should-retry"), "false");
   assert.match((await invoices.json()).error.message, /`POST \/v1\/invoices`/);
+  for (
+    const [path, body, named] of [
+      ["/v1/customers/cus_1/sources", "", "/v1/customers/:id/sources"],
+      ["/v1/payment_intents/pi_1/increment_authorization", "amount=1", "increment_authorization"],
+      ["/v1/mandates/mandate_1", "", "/v1/mandates"],
+      [
+        "/v1/payment_intents",
+        "amount=100&currency=usd&payment_method_data[type]=card&payment_method_data[klarna]=",
+        "payment_method_data[klarna]",
+      ],
+      ["/v1/checkout/sessions", `${SESSION}&payment_method_options[alma][capture_method]=manual`, "[alma]"],
+    ] as const
+  ) {
+    const answer = await post(stand.url, path, body);
+    assert.equal(answer.status, 501, path);
+    assert.ok((await answer.json()).error.message.includes(named), path);
+  }
+  const nonsense = await post(stand.url, "/v1/customers/cus_1/nonsense", "");
+  assert.equal(nonsense.status, 404);
+  await nonsense.body?.cancel();
 });
 
 test("amounts too small to charge, the search API and Connect are refused as such", async () => {
@@ -188,6 +208,54 @@ test("idempotency keys: a declined payment is replayed, not tried again", async 
   assert.equal((await stand.stripe.paymentIntents.list()).data.length, 2);
 });
 
+test("idempotency keys: a refusal that began to run is replayed, whatever has changed since", async () => {
+  await using stand = await standIn();
+  const intent = await payIntent(stand.stripe, "pm_card_visa", {});
+  const tooMuch = () =>
+    post(stand.url, "/v1/refunds", `payment_intent=${intent.id}&amount=999999`, {
+      "idempotency-key": "over",
+    });
+  const first = await tooMuch();
+  assert.equal(first.headers.get("idempotent-replayed"), null);
+  const { error } = await first.json();
+  assert.equal(error.code, "amount_too_large");
+  await stand.stripe.refunds.create({ payment_intent: intent.id });
+  const again = await tooMuch();
+  assert.deepEqual([again.status, again.headers.get("idempotent-replayed")], [400, "true"]);
+  assert.deepEqual((await again.json()).error, error);
+  const missing = () => stand.stripe.customers.update("cus_none", { name: "x" }, { idempotencyKey: "gone" });
+  assert.equal((await refusal(missing())).code, "resource_missing");
+  assert.equal((await refusal(missing())).headers?.["idempotent-replayed"], "true");
+  const unsupported = () => post(stand.url, "/v1/charges", "", { "idempotency-key": "later" });
+  await (await unsupported()).body?.cancel();
+  const asked = await unsupported();
+  assert.deepEqual([asked.status, asked.headers.get("idempotent-replayed")], [501, null]);
+  await asked.body?.cancel();
+});
+
+test("idempotency keys: the order of the parameters does not matter, that of a list does", async () => {
+  await using stand = await standIn();
+  const create = (body: string) => post(stand.url, "/v1/products", body, { "idempotency-key": "order" });
+  const first = await (await create("name=A&images[]=http://a.test&images[]=http://b.test")).json();
+  const same = await (await create("images[]=http://a.test&images[]=http://b.test&name=A")).json();
+  assert.equal(same.id, first.id);
+  const other = await (await create("name=A&images[]=http://b.test&images[]=http://a.test")).json();
+  assert.equal(other.error.type, "idempotency_error");
+});
+
+test("metadata: emptied as a whole, never more than 50 keys, and no brackets in a key", async () => {
+  await using stand = await standIn();
+  const { stripe } = stand;
+  const fifty = Object.fromEntries(Array.from({ length: 50 }, (_, n) => [`k${n}`, "v"]));
+  const { id } = await stripe.customers.create({ metadata: fifty });
+  assert.equal((await refusal(stripe.customers.update(id, { metadata: { more: "1" } }))).param, "metadata");
+  const swapped = await stripe.customers.update(id, { metadata: { k0: "", more: "1" } });
+  assert.equal(Object.keys(swapped.metadata).length, 50);
+  assert.deepEqual((await stripe.customers.update(id, { metadata: "" })).metadata, {});
+  const brackets = await refusal(stripe.customers.update(id, { metadata: { "a[b]": "1" } }));
+  assert.match(brackets.message, /square brackets/);
+});
+
 test("idempotency keys: the second of two simultaneous requests answers 409", async () => {
   await using stand = await standIn();
   await stand.control("POST", "faults", { api: [{ match: "POST /v1/customers", delay_ms: 60, times: 2 }] });
@@ -227,6 +295,8 @@ test("lists: limit, both cursors, has_more, created ranges and automatic paging"
     "resource_missing",
   );
   assert.equal((await refusal(stripe.products.list({ limit: 101 }))).param, "limit");
+  const both = await refusal(stripe.products.list({ starting_after: "a", ending_before: "b" }));
+  assert.match(both.message, /only specify one of these parameters/);
 });
 
 test("expand: ids become objects at every level, in lists too, and a wrong path is refused", async () => {

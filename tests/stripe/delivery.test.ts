@@ -193,6 +193,26 @@ test("delivery faults: duplicates, losses and disorder, and still every event ar
   assert.equal(body.deliver.duplicate, 1);
 });
 
+test("faults that make no sense, or could never happen, are refused by name", async () => {
+  await using stand = await standIn();
+  const refused: [object, RegExp][] = [
+    [{ deliver: { drop: {} } }, /deliver\[drop\] must be between 0 and 1/],
+    [{ deliver: { drop: "" } }, /deliver\[drop\] must be between 0 and 1/],
+    [{ deliver: { drop: [0.3] } }, /deliver\[drop\] must be between 0 and 1/],
+    [{ deliver: { delay_ms: [500, 0] } }, /deliver\[delay_ms\] must be \[from, to\]/],
+    [{ api: [{ match: "/v1/charges", status: 500 }] }, /api\[0\]\[match\] must be the beginning of/],
+    [{ api: [{ match: "post /v1/charges", status: 500 }] }, /api\[0\]\[match\] must be the beginning of/],
+    [[], /must be a JSON object/],
+  ];
+  for (const [body, message] of refused) {
+    const answer = await stand.control<{ error: { message: string } }>("POST", "faults", body);
+    assert.equal(answer.status, 400, JSON.stringify(body));
+    assert.match(answer.body.error.message, message);
+  }
+  const { body } = await stand.control<{ api: unknown[] }>("GET", "faults");
+  assert.deepEqual(body.api, []);
+});
+
 test("events: a request's id and idempotency key, previous attributes, type filters and resending", async () => {
   await using stand = await standIn();
   await using hook = new Receiver();

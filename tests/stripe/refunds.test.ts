@@ -90,3 +90,17 @@ test("refunds: every cent is in the balance, fees included", async () => {
   ]);
   assert.equal(lines[0]?.id, refund.balance_transaction);
 });
+
+test("refunds: the list below a charge pages by its own address", async () => {
+  await using stand = await standIn();
+  const intent = await payIntent(stand.stripe, "pm_card_visa", {});
+  for (let n = 0; n < 12; n++) await stand.stripe.refunds.create({ payment_intent: intent.id, amount: 10 });
+  const { latest_charge: charge } = await stand.stripe.paymentIntents.retrieve(intent.id, {
+    expand: ["latest_charge.refunds"],
+  });
+  assert.ok(typeof charge === "object" && charge !== null);
+  const first = charge.refunds;
+  assert.deepEqual([first?.data.length, first?.has_more], [10, true]);
+  const rest = await stand.stripe.rawRequest("GET", `${first?.url}?starting_after=${first?.data.at(-1)?.id}`);
+  assert.equal((rest as unknown as { data: unknown[] }).data.length, 2);
+});

@@ -76,6 +76,43 @@ test("disputes: losing_evidence loses, and so does closing it", async () => {
   );
 });
 
+test("disputes: unanswered at its deadline a chargeback is lost, an inquiry ends as a warning", async () => {
+  await using stand = await standIn();
+  const ids: string[] = [];
+  for (const method of ["pm_card_createDispute", "pm_card_createDisputeInquiry"]) {
+    const intent = await payIntent(stand.stripe, method, {});
+    ids.push((await stand.stripe.disputes.list({ payment_intent: intent.id })).data[0]?.id ?? "");
+  }
+  const [chargeback = "", inquiry = ""] = ids;
+  await stand.control("POST", "advance", { seconds: 8 * 24 * 3600 });
+  assert.equal((await stand.stripe.disputes.retrieve(chargeback)).status, "needs_response");
+  await stand.control("POST", "advance", { seconds: 21 * 24 * 3600 });
+  const lost = await stand.stripe.disputes.retrieve(chargeback);
+  assert.deepEqual([lost.status, lost.evidence_details.past_due], ["lost", true]);
+  assert.equal((await stand.stripe.disputes.retrieve(inquiry)).status, "warning_closed");
+});
+
+test("disputes: a lost one goes to appeal, and can be won there", async () => {
+  await using stand = await standIn();
+  const intent = await payIntent(stand.stripe, "pm_card_createDispute", {});
+  const [dispute] = (await stand.stripe.disputes.list({ payment_intent: intent.id })).data;
+  const id = dispute?.id ?? "";
+  assert.equal((await stand.control("POST", "appeal", { dispute: id })).status, 400);
+  await stand.stripe.disputes.close(id);
+  await stand.control("POST", "appeal", { dispute: id });
+  const appealed = await stand.stripe.disputes.retrieve(id);
+  assert.equal(appealed.status, "appeal_needs_response");
+  const answered = await stand.stripe.disputes.update(id, {
+    evidence: { uncategorized_text: "winning_evidence" },
+  });
+  assert.equal(answered.status, "appeal_under_review");
+  const won = await eventually("the appeal won", async () => {
+    const now = await stand.stripe.disputes.retrieve(id);
+    return now.status === "won" ? now : null;
+  });
+  assert.equal(won.balance_transactions.reduce((sum, { net }) => sum + net, 0), 0);
+});
+
 test("disputes: an inquiry moves no money until it is escalated", async () => {
   const { stand, dispute } = await disputed("pm_card_createDisputeInquiry");
   await using _ = stand;

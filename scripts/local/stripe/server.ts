@@ -10,7 +10,7 @@ import { type EventType, recordEvent, type StoredEvent } from "./delivery/events
 import { Faults } from "./delivery/faults.ts";
 import { DeliveryQueue } from "./delivery/queue.ts";
 import { HostedPages } from "./page/hosted_pages.ts";
-import { decideDispute } from "./payments/disputes.ts";
+import { decideDispute, lapseDispute } from "./payments/disputes.ts";
 import { settleBankDebit } from "./payments/confirm.ts";
 import { failRefund, succeedRefund } from "./payments/refunds.ts";
 import { concludeAsync } from "./checkout/pay_session.ts";
@@ -198,6 +198,7 @@ const taskHandlers: Record<TaskKind, (context: Context, subject: string) => void
   decide_dispute: decideDispute,
   expire_session: expireOnTime,
   fail_refund: failRefund,
+  lapse_dispute: lapseDispute,
   succeed_refund: succeedRefund,
   settle_bank_debit: (context, id) => {
     const intent = context.store.get("payment_intent", id);

@@ -1,6 +1,6 @@
 import type Stripe from "stripe";
 import type { FullShipping } from "../core/address_fields.ts";
-import type { MetadataChange } from "../core/fields.ts";
+import { MAX_METADATA_KEYS, type MetadataChange, tooManyKeys } from "../core/fields.ts";
 
 /** A line as the session keeps it: what was asked for; amounts are computed from it. */
 export interface SessionLine {
@@ -43,15 +43,17 @@ export interface SessionInternals {
   savesMethod: boolean;
 }
 
-/** Applies a change to metadata: null removes a key. */
+/** Applies a change to metadata: null for a key removes it, null removes all. */
 export function changedMetadata(
   current: Record<string, string>,
   change: MetadataChange | undefined,
 ): Record<string, string> {
+  if (change === null) return {};
   const next = { ...current };
   for (const [key, value] of Object.entries(change ?? {})) {
     if (value === null) delete next[key];
     else next[key] = value;
   }
+  if (Object.keys(next).length > MAX_METADATA_KEYS) throw tooManyKeys("metadata");
   return next;
 }

@@ -21,6 +21,7 @@ import {
   whole,
 } from "../core/fields.ts";
 import { datedListParams, listParams } from "../core/router.ts";
+import { BANK_METHODS, FOREIGN_METHODS } from "../payments/foreign_methods.ts";
 
 export const productData = map({
   name: required(text(250)),
@@ -72,9 +73,6 @@ const LOCALES =
     .split(",");
 
 const methodTypes: Field<string[]> = list(text(), 50);
-const OTHER_METHOD_OPTIONS =
-  "acss_debit,affirm,afterpay_clearpay,alipay,amazon_pay,au_becs_debit,bacs_debit,bancontact,boleto,cashapp,customer_balance,demo_pay,eps,fpx,giropay,grabpay,ideal,kakao_pay,klarna,konbini,kr_card,link,mobilepay,multibanco,naver_pay,oxxo,p24,payco,paynow,paypal,payto,pix,revolut_pay,samsung_pay,satispay,sepa_debit,sofort,swish,twint,upi,us_bank_account,wechat_pay"
-    .split(",");
 
 /** `POST /v1/checkout/sessions`, for one-off payments of goods. */
 export const sessionCreateParams = paramsOf<Stripe.Checkout.SessionCreateParams>()({
@@ -138,7 +136,7 @@ export const sessionCreateParams = paramsOf<Stripe.Checkout.SessionCreateParams>
         "request_overcapture",
       ],
     }),
-  }, { unsupported: OTHER_METHOD_OPTIONS }),
+  }, { unsupported: [...FOREIGN_METHODS, ...BANK_METHODS] }),
   phone_number_collection: map({ enabled: required(truth) }),
   saved_payment_method_options: map({
     allow_redisplay_filters: list(oneOf("always", "limited", "unspecified"), 3),

@@ -26,7 +26,7 @@ import type { ApiFault, Faults } from "../delivery/faults.ts";
 import type { DeliveryQueue } from "../delivery/queue.ts";
 import { concludeAsync, endChallenge, paySession } from "../checkout/pay_session.ts";
 import { settleBankDebit } from "../payments/confirm.ts";
-import { openDispute } from "../payments/disputes.ts";
+import { appealDispute, openDispute } from "../payments/disputes.ts";
 import { warnOfFraud } from "../payments/early_fraud_warnings.ts";
 import { createPaymentMethod, type MethodInput } from "../payments/payment_methods.ts";
 import { openReview } from "../payments/reviews.ts";
@@ -51,7 +51,7 @@ const MAX_ATTEMPTS_SHOWN = 1000;
 
 const share: Field<number> = {
   read(node, context) {
-    const value = Number(node);
+    const value = typeof node === "string" && node.trim() !== "" ? Number(node) : NaN;
     if (!(value >= 0 && value <= 1)) {
       throw invalidRequest(`${context.path} must be between 0 and 1`, context.path);
     }
@@ -59,9 +59,34 @@ const share: Field<number> = {
   },
 };
 
+/** `METHOD /path`: anything else would match no request, and the fault would silently never happen. */
+const match: Field<string> = {
+  read(node, context) {
+    const value = text().read(node, context);
+    if (!/^([A-Z]+|\*) \//.test(value)) {
+      throw invalidRequest(
+        `${context.path} must be the beginning of "METHOD /path", such as "POST /v1/checkout/sessions"`,
+        context.path,
+      );
+    }
+    return value;
+  },
+};
+
+/** A span of milliseconds, `[from, to]`, or one number for an exact wait. */
+const delaySpan: Field<[number, number]> = {
+  read(node, context) {
+    const [from = 0, to = from] = list(whole(0, 120_000), 2).read(node, context);
+    if (to < from) {
+      throw invalidRequest(`${context.path} must be [from, to] with from <= to`, context.path);
+    }
+    return [from, to];
+  },
+};
+
 const faultParams = paramsOf<{ api: unknown; deliver: unknown; rate_limit: unknown }>()({
   api: list(map({
-    match: required(text()),
+    match: required(match),
     status: whole(400, 599),
     times: whole(1),
     delay_ms: whole(0, 120_000),
@@ -71,7 +96,7 @@ const faultParams = paramsOf<{ api: unknown; deliver: unknown; rate_limit: unkno
     duplicate: whole(1, 100),
     drop: share,
     shuffle: truth,
-    delay_ms: list(whole(0, 120_000), 2),
+    delay_ms: delaySpan,
   }),
   rate_limit: whole(1, 1_000_000),
 });
@@ -150,6 +175,13 @@ export class ControlApi {
       this.#chargeCall("/_control/dispute", {
         kind: oneOf("fraudulent", "inquiry", "product_not_received"),
       }, (context, charge, params) => openDispute(context, charge, params.kind ?? "fraudulent")),
+      this.#call(
+        "POST",
+        "/_control/appeal",
+        paramsOf<{ dispute: string }>()({ dispute: required(text()) }),
+        (params) =>
+          host.inContext((context) => appealDispute(context, need(context, "dispute", params.dispute))),
+      ),
       this.#chargeCall(
         "/_control/early_fraud_warning",
         { fraud_type: text() },
@@ -219,6 +251,9 @@ export class ControlApi {
     return this.#call("POST", path, params, (value) =>
       this.#host.inContext((context) => {
         const { charge, payment_intent } = value as { charge?: string; payment_intent?: string };
+        if (charge === undefined && payment_intent === undefined) {
+          throw invalidRequest("Missing required param: charge or payment_intent.", "charge");
+        }
         const id = charge ?? idOf(need(context, "payment_intent", payment_intent ?? "").latest_charge) ?? "";
         return run(context, need(context, "charge", id), value as ShapeValue<S>);
       }));
@@ -232,7 +267,9 @@ export class ControlApi {
       : { type: "card", card: { number: params.card ?? "4242424242424242", cvc: cvcFor(params.card) } };
     const name = params.name ?? "Jenny Rosen";
     const shopper = params.email ?? "jenny.rosen@example.com";
-    const place = { ...DEFAULT_ADDRESS, ...params.address };
+    // Only an address in the default's country can be completed from it.
+    const abroad = (params.address?.country ?? DEFAULT_ADDRESS.country) !== DEFAULT_ADDRESS.country;
+    const place = abroad ? { ...params.address } : { ...DEFAULT_ADDRESS, ...params.address };
     const outcome = this.#host.inContext((context) => {
       const attempt = paySession(
         context,
@@ -267,12 +304,11 @@ export class ControlApi {
     const { faults } = this.#host;
     const { deliver } = params;
     if (deliver !== undefined) {
-      const [from = 0, to = from] = deliver.delay_ms ?? [];
       faults.deliver = {
         duplicate: deliver.duplicate ?? 1,
         drop: deliver.drop ?? 0,
         shuffle: deliver.shuffle ?? false,
-        delayMs: [from, to],
+        delayMs: deliver.delay_ms ?? [0, 0],
       };
     }
     faults.addApi((params.api ?? []).map((fault): ApiFault => ({
@@ -318,9 +354,8 @@ async function readForm(request: Request, url: URL): Promise<FormMap> {
       throw invalidRequest("The body must be JSON.");
     }
   }
-  const form = formFromJson({ ...query, ...(typeof json === "object" && json !== null ? json : {}) });
-  if (typeof form === "string" || Array.isArray(form)) {
+  if (typeof json !== "object" || json === null || Array.isArray(json)) {
     throw invalidRequest("The body must be a JSON object.");
   }
-  return form;
+  return formFromJson({ ...query, ...json }) as FormMap;
 }

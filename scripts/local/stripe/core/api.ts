@@ -1,6 +1,6 @@
 import { API_VERSION, CLI_FIXTURE_VERSION, isOlderVersion, isVersion } from "./api_version.ts";
 import type { Context } from "./context.ts";
-import { ApiError, invalidRequest, unsupported } from "./errors.ts";
+import { ApiError, invalidRequest, UNSUPPORTED, unsupported } from "./errors.ts";
 import { expand, expandPaths, type Includable } from "./expand.ts";
 import { decodeForm, type FormMap } from "./form.ts";
 import { Idempotency } from "./idempotency.ts";
@@ -28,6 +28,18 @@ interface Answer {
   status: number;
   body: string;
   headers: Record<string, string>;
+}
+
+/** A request being carried out. */
+interface Work {
+  readonly method: string;
+  readonly url: URL;
+  readonly form: FormMap;
+  readonly requestId: string;
+  readonly older: boolean;
+  key: string | null;
+  /** Its parameters were well formed, so Stripe began to act on it. */
+  began: boolean;
 }
 
 /** Serves `/v1/…` the way Stripe does: key, version, rate limit, idempotency, parameters, errors. */
@@ -137,15 +149,17 @@ export class Api {
   ): Promise<Answer> {
     const form = decodeForm([url.search.slice(1), body].filter((part) => part !== "").join("&"));
     const older = speaksOlderVersion(request.headers);
-    const key = request.method === "POST" ? request.headers.get("idempotency-key") : null;
+    const work: Work = { method: request.method, url, form, requestId, older, key: null, began: false };
+    const key = request.method === "POST" ? request.headers.get("idempotency-key") || null : null;
     if (key === null) {
       await waitFor(fault);
-      return this.#execute(request.method, url, form, requestId, null, older);
+      return this.#execute(work);
     }
+    work.key = key;
 
     const replay = this.#idempotency.begin(
       key,
-      await fingerprint(`${url.pathname}?${url.search}#${body}`),
+      await fingerprint(url, body),
       requestId,
     );
     if (replay !== null) {
@@ -161,42 +175,39 @@ export class Api {
     }
     try {
       await waitFor(fault);
-      const answer = this.#execute(request.method, url, form, requestId, key, older);
+      const answer = this.#execute(work);
       return {
         ...answer,
         headers: { ...answer.headers, "idempotency-key": key, "original-request": requestId },
       };
     } catch (error) {
       const answer = errorAnswer(error);
-      // Stripe keeps only what began to run: a refused parameter may be corrected and sent again.
-      if (error instanceof ApiError) this.#idempotency.release(key);
-      else this.#idempotency.finish(key, answer.status, answer.body);
+      // Stripe keeps what began to run, refusals too: only a malformed request may be corrected and sent again.
+      if (work.began && answer.status !== UNSUPPORTED) {
+        this.#idempotency.finish(key, answer.status, answer.body);
+      } else this.#idempotency.release(key);
       return { ...answer, headers: { ...answer.headers, "idempotency-key": key } };
     }
   }
 
-  #execute(
-    method: string,
-    url: URL,
-    form: FormMap,
-    requestId: string,
-    idempotencyKey: string | null,
-    older: boolean,
-  ): Answer {
-    const { route, ids } = this.#host.router.find(method, url.pathname);
+  #execute(work: Work): Answer {
+    const { form, key, older } = work;
+    const { route, ids } = this.#host.router.find(work.method, work.url.pathname);
     const paths = expandPaths(form);
-    const request = { id: requestId, idempotencyKey };
+    const request = { id: work.requestId, idempotencyKey: key };
     return this.#host.inContext(
       (context) => {
+        const run = route.prepare(context, form, ids);
+        work.began = true;
         const answer = runRoute(() => {
-          const object = route.run(context, form, ids);
+          const object = run();
           if (paths.length === 0) return object;
           const copy = structuredClone(object);
           expand(copy, paths, context.store, this.#host.includable(context));
           return copy;
         });
         // In the same transaction as the changes: after a crash the key and its effects are there, or neither is.
-        if (idempotencyKey !== null) this.#idempotency.finish(idempotencyKey, answer.status, answer.body);
+        if (key !== null) this.#idempotency.finish(key, answer.status, answer.body);
         return answer;
       },
       request,
@@ -290,7 +301,11 @@ function speaksOlderVersion(headers: Headers): boolean {
   return isOlderVersion(version);
 }
 
-async function fingerprint(text: string): Promise<string> {
+/** The same for the same parameters, whatever order they come in. */
+async function fingerprint(url: URL, body: string): Promise<string> {
+  const parameters = [...url.searchParams, ...new URLSearchParams(body)];
+  parameters.sort(([a], [b]) => a < b ? -1 : a > b ? 1 : 0);
+  const text = JSON.stringify([url.pathname, parameters]);
   const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
   return btoa(String.fromCharCode(...new Uint8Array(digest)));
 }

@@ -43,6 +43,7 @@ export type TaskKind =
   | "decide_dispute"
   | "expire_session"
   | "fail_refund"
+  | "lapse_dispute"
   | "settle_bank_debit"
   | "succeed_refund";
 

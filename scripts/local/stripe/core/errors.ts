@@ -48,10 +48,13 @@ export function resourceMissing(label: string, id: string, param = "id", status 
   });
 }
 
+/** The status of what Stripe has and the stand-in has not. */
+export const UNSUPPORTED = 501;
+
 /** 501 for something Stripe has and the stand-in has not; clients must not retry it. */
 export function unsupported(feature: string): ApiError {
   return new ApiError(
-    501,
+    UNSUPPORTED,
     {
       type: "api_error",
       code: "standin_unsupported",

@@ -1,4 +1,4 @@
-import { invalidRequest, unsupported } from "./errors.ts";
+import { type ApiError, invalidRequest, unsupported } from "./errors.ts";
 import type { FormMap, FormNode } from "./form.ts";
 
 /** What a field knows while reading: where it stands, and whether an older API version is spoken. */
@@ -218,24 +218,28 @@ export function list<T>(item: Field<T>, max = 100): Field<T[]> {
   };
 }
 
-/** A change of metadata: a null value removes the key. */
-export type MetadataChange = Record<string, string | null>;
+/** A change of metadata: a null value removes the key, null all of them. */
+export type MetadataChange = Record<string, string | null> | null;
 
-/** Metadata: at most 50 keys of 40 characters, values of 500; an empty value removes the key. */
+/** How many keys an object's metadata may have. */
+export const MAX_METADATA_KEYS = 50;
+
+/** Metadata: at most 50 keys of 40 characters, values of 500; an empty value removes the key, or all keys. */
 export const metadata: Field<MetadataChange> = {
   read(node, context) {
-    if (node === "") return {};
+    if (node === "") return null;
     if (typeof node === "string" || Array.isArray(node)) {
       throw invalidRequest("Invalid metadata: metadata must be a set of key-value pairs", context.path);
     }
-    const change: MetadataChange = {};
+    const change: Record<string, string | null> = {};
     const entries = Object.entries(node);
-    if (entries.length > 50) {
-      throw invalidRequest("Invalid metadata: You can have up to 50 keys in metadata", context.path);
-    }
+    if (entries.length > MAX_METADATA_KEYS) throw tooManyKeys(context.path);
     for (const [key, value] of entries) {
       if (typeof value !== "string") {
         throw invalidRequest("Metadata values must be strings", `${context.path}[${key}]`);
+      }
+      if (/[[\]]/.test(key)) {
+        throw invalidRequest(`Metadata keys can't contain square brackets: ${key}`, context.path);
       }
       if (key.length > 40) {
         throw invalidRequest(`Metadata keys can be up to 40 characters long: ${key}`, context.path);
@@ -253,6 +257,14 @@ export const metadata: Field<MetadataChange> = {
     return change;
   },
 };
+
+/** Stripe's refusal of one key too many. */
+export function tooManyKeys(param: string): ApiError {
+  return invalidRequest(
+    `Invalid metadata: You can have up to ${MAX_METADATA_KEYS} keys in metadata`,
+    param,
+  );
+}
 
 /** Members that Stripe has beyond the ones read. */
 export interface ShapeNotes {

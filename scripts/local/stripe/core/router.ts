@@ -21,7 +21,8 @@ export type Method = "DELETE" | "GET" | "POST";
 export interface Route {
   method: Method;
   path: string;
-  run(context: Context, form: FormMap, ids: readonly string[]): object;
+  /** Checks the parameters; what it returns carries the request out. */
+  prepare(context: Context, form: FormMap, ids: readonly string[]): () => object;
 }
 
 /** Declares an operation: `handler` gets the checked parameters and the ids in the path. */
@@ -35,9 +36,9 @@ export function route<S extends Shape>(
   return {
     method,
     path,
-    run(context, form, ids) {
+    prepare(context, form, ids) {
       const value = readParams(params, form, { path: "", older: context.older, operation });
-      return handler(context, value, ids[0] ?? "", ids[1] ?? "");
+      return () => handler(context, value, ids[0] ?? "", ids[1] ?? "");
     },
   };
 }
@@ -101,7 +102,8 @@ export function listOf<K extends Kind>(
   input: PageInput,
   filters: readonly Filter[] = [],
 ): { object: "list"; data: Records[K][]; has_more: boolean; url: string } {
-  const cursor = input.starting_after ?? input.ending_before;
+  const query = pageQuery(input);
+  const cursor = query.startingAfter ?? query.endingBefore;
   if (cursor !== undefined && context.store.get(kind, cursor) === undefined) {
     throw invalidRequest(
       `No such ${kind}: '${cursor}'`,
@@ -109,7 +111,7 @@ export function listOf<K extends Kind>(
       "resource_missing",
     );
   }
-  const { data, hasMore } = context.store.list(kind, { ...pageQuery(input), filters });
+  const { data, hasMore } = context.store.list(kind, { ...query, filters });
   return listObject(url, data, hasMore);
 }
 
@@ -151,8 +153,24 @@ interface Node {
 
 /** Resources Stripe has and a shop that sells goods does not need; they are named in the refusal. */
 const FOREIGN =
-  "account_links,account_sessions,accounts,apple_pay,application_fees,apps,billing,billing_portal,climate,confirmation_tokens,country_specs,credit_notes,crypto,customer_sessions,entitlements,ephemeral_keys,exchange_rates,external_accounts,file_links,files,financial_connections,forwarding,identity,invoiceitems,invoice_payments,invoice_rendering_templates,invoices,issuing,linked_accounts,payment_attempt_records,payment_links,payment_method_configurations,payment_method_domains,payment_records,payouts,plans,quotes,reporting,setup_attempts,setup_intents,sigma,sources,subscription_items,subscription_schedules,subscriptions,tax,tax_codes,tax_ids,tax_rates,terminal,test_helpers,tokens,topups,transfers,treasury"
+  "account_links,account_sessions,accounts,apple_pay,application_fees,apps,balance,balance_settings,billing,billing_portal,climate,confirmation_tokens,country_specs,credit_notes,crypto,customer_sessions,entitlements,ephemeral_keys,exchange_rates,external_accounts,file_links,files,financial_connections,forwarding,identity,invoiceitems,invoice_payments,invoice_rendering_templates,invoices,issuing,link_account_sessions,linked_accounts,mandates,payment_attempt_records,payment_links,payment_method_configurations,payment_method_domains,payment_records,payouts,plans,quotes,reporting,setup_attempts,setup_intents,sigma,sources,subscription_items,subscription_schedules,subscriptions,tax,tax_codes,tax_ids,tax_rates,terminal,test_helpers,tokens,topups,transfers,treasury"
     .split(",");
+
+/** What hangs below an object of a resource that the stand-in has, and is left out all the same. */
+const FOREIGN_BELOW: Record<string, readonly string[]> = {
+  charges: ["capture", "dispute", "refund", "refunds"],
+  customers:
+    "balance_transactions,bank_accounts,cards,cash_balance,cash_balance_transactions,discount,funding_instructions,payment_methods,sources,subscriptions,tax_ids"
+      .split(","),
+  payment_intents: [
+    "amount_details_line_items",
+    "apply_customer_balance",
+    "increment_authorization",
+    "verify_microdeposits",
+  ],
+  products: ["features"],
+  radar: ["payment_evaluations", "value_lists"],
+};
 
 /** Finds the operation of a request. */
 export class Router {
@@ -191,11 +209,14 @@ export class Router {
     }
     const found = node?.routes[method as Method];
     if (found !== undefined) return { route: found, ids };
-    const [, version, resource] = path.split("/");
+    const [, version, resource, id, below] = path.split("/");
     if (version === "v2") throw unsupported("API v2");
     if (version === "v1" && resource !== undefined && FOREIGN.includes(resource)) {
       throw unsupported(`\`${method} /v1/${resource}\``);
     }
+    const known = version === "v1" && resource !== undefined ? FOREIGN_BELOW[resource] ?? [] : [];
+    if (known.includes(below ?? "")) throw unsupported(`\`${method} /v1/${resource}/:id/${below}\``);
+    if (known.includes(id ?? "")) throw unsupported(`\`${method} /v1/${resource}/${id}\``);
     throw new ApiError(404, {
       type: "invalid_request_error",
       message:

@@ -115,6 +115,7 @@ export function openDispute(context: Context, charge: Stripe.Charge, kind: Dispu
   if (!inquiry) dispute.balance_transactions = [withdraw(context, dispute)];
   context.store.put("dispute", dispute);
   context.store.put("charge", { ...need(context, "charge", charge.id), disputed: true });
+  awaitDeadline(context, dispute);
   context.emit("charge.dispute.created", dispute);
   if (!inquiry) context.emit("charge.dispute.funds_withdrawn", dispute);
   settleWarningsOf(context, charge.id);
@@ -154,8 +155,13 @@ function save(context: Context, dispute: Stripe.Dispute, change: Partial<Stripe.
   return saved;
 }
 
-const OPEN = ["needs_response", "warning_needs_response"];
-const UNDER_REVIEW = ["under_review", "warning_under_review"];
+const OPEN = ["needs_response", "warning_needs_response", "appeal_needs_response"];
+const UNDER_REVIEW = ["under_review", "warning_under_review", "appeal_under_review"];
+const REVIEW_OF: Record<string, Stripe.Dispute.Status> = {
+  appeal_needs_response: "appeal_under_review",
+  needs_response: "under_review",
+  warning_needs_response: "warning_under_review",
+};
 
 function isInquiry(dispute: Stripe.Dispute): boolean {
   return dispute.status.startsWith("warning_");
@@ -188,7 +194,7 @@ export function submitEvidence(
       submission_count: staged.evidence_details.submission_count + 1,
       submission_method: "manual",
     },
-    status: isInquiry(dispute) ? "warning_under_review" : "under_review",
+    status: REVIEW_OF[dispute.status] ?? "under_review",
   });
   context.emit("charge.dispute.updated", submitted, { status: dispute.status });
   const verdict = submitted.evidence.uncategorized_text;
@@ -207,6 +213,48 @@ export function decideDispute(context: Context, id: string): void {
   else closeDispute(context, dispute, verdict === WINNING ? "won" : "lost");
 }
 
+/** Names a dispute and the deadline it has now. */
+function alarmOf(dispute: Stripe.Dispute): string {
+  return `${dispute.id} ${dispute.evidence_details.due_by}`;
+}
+
+function awaitDeadline(context: Context, dispute: Stripe.Dispute): void {
+  const due = dispute.evidence_details.due_by ?? context.now;
+  context.schedule("lapse_dispute", alarmOf(dispute), (due - context.now) * 1000);
+}
+
+/** Nobody answered in time: a chargeback is lost, an inquiry ends as a warning. */
+export function lapseDispute(context: Context, alarm: string): void {
+  const dispute = context.store.get("dispute", alarm.split(" ")[0] ?? "");
+  // A deadline that was moved since (an inquiry escalated, an appeal) has an alarm of its own.
+  if (dispute === undefined || !OPEN.includes(dispute.status) || alarmOf(dispute) !== alarm) return;
+  const late = { ...dispute, evidence_details: { ...dispute.evidence_details, past_due: true } };
+  closeDispute(context, late, "lost");
+}
+
+/** A lost dispute is appealed: it can be answered once more, and a second time be won. */
+export function appealDispute(context: Context, dispute: Stripe.Dispute): Stripe.Dispute {
+  if (dispute.status !== "lost") {
+    throw invalidRequest(
+      `Only a lost dispute can be appealed; this one is ${dispute.status}.`,
+      "dispute",
+    );
+  }
+  const appealed = save(context, dispute, {
+    evidence: { ...dispute.evidence, uncategorized_text: null },
+    evidence_details: {
+      ...dispute.evidence_details,
+      due_by: context.now + RESPONSE_S,
+      has_evidence: false,
+      past_due: false,
+    },
+    status: "appeal_needs_response",
+  });
+  awaitDeadline(context, appealed);
+  context.emit("charge.dispute.updated", appealed, { status: dispute.status });
+  return appealed;
+}
+
 /** An inquiry becomes a chargeback: the money is withdrawn now, and a new deadline runs. */
 function escalate(context: Context, dispute: Stripe.Dispute): void {
   const escalated = save(context, dispute, {
@@ -215,6 +263,7 @@ function escalate(context: Context, dispute: Stripe.Dispute): void {
     is_charge_refundable: false,
     status: "needs_response",
   });
+  awaitDeadline(context, escalated);
   context.emit("charge.dispute.updated", escalated, { status: dispute.status });
   context.emit("charge.dispute.funds_withdrawn", escalated);
 }

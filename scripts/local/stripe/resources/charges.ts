@@ -3,7 +3,15 @@ import { fullShipping, shipping } from "../core/address_fields.ts";
 import { type Context, need } from "../core/context.ts";
 import { unsupported } from "../core/errors.ts";
 import { email, map, metadata, oneOf, paramsOf, required, text } from "../core/fields.ts";
-import { datedListParams, listOf, listRoute, type Route, route } from "../core/router.ts";
+import {
+  datedListParams,
+  listOf,
+  listParams,
+  listRoute,
+  type PageInput,
+  type Route,
+  route,
+} from "../core/router.ts";
 import { changedMetadata } from "../checkout/session_internals.ts";
 import { closeReviewOf } from "../payments/reviews.ts";
 import { previousOf } from "./products.ts";
@@ -11,8 +19,8 @@ import { previousOf } from "./products.ts";
 const noParams = paramsOf<unknown>()({});
 
 /** The refunds of a charge, as the property that appears when expanded. */
-export function chargeRefunds(context: Context, id: string) {
-  return listOf(context, "refund", `/v1/charges/${id}/refunds`, {}, [["charge", id]]);
+export function chargeRefunds(context: Context, id: string, page: PageInput = {}) {
+  return listOf(context, "refund", `/v1/charges/${id}/refunds`, page, [["charge", id]]);
 }
 
 /** `/v1/charges` */
@@ -49,9 +57,9 @@ export const chargeRoutes: Route[] = [
       return need(context, "charge", id);
     },
   ),
-  route("GET", "/v1/charges/:id/refunds", paramsOf<unknown>()({}), (context, _params, id) => {
+  route("GET", "/v1/charges/:id/refunds", paramsOf<PageInput>()(listParams), (context, params, id) => {
     need(context, "charge", id);
-    return chargeRefunds(context, id);
+    return chargeRefunds(context, id, params);
   }),
   listRoute(
     "/v1/charges",

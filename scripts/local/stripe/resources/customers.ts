@@ -160,7 +160,9 @@ export const customerRoutes: Route[] = [
   route(
     "GET",
     "/v1/customers/:id/payment_methods",
-    paramsOf<Stripe.CustomerListPaymentMethodsParams>()({ ...listParams, type: text() }),
+    paramsOf<Stripe.CustomerListPaymentMethodsParams>()({ ...listParams, type: text() }, {
+      unsupported: ["allow_redisplay"],
+    }),
     (context, params, id) => {
       needPresent(context, id);
       const type = params.type === undefined ? [] : [["type", params.type] as const];

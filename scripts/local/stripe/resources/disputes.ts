@@ -7,6 +7,7 @@ import { closeDispute, EVIDENCE_TEXTS, submitEvidence } from "../payments/disput
 
 const MAX_TEXT = 20_000;
 const EVIDENCE_FILES = [
+  "appeal",
   "cancellation_policy",
   "customer_communication",
   "customer_signature",

@@ -20,7 +20,8 @@ export function eventRoutes(resend: Resend): Route[] {
         types: list(text(), 20),
       }),
       (context, params) => {
-        const cursor = params.starting_after ?? params.ending_before;
+        const query = pageQuery(params);
+        const cursor = query.startingAfter ?? query.endingBefore;
         if (cursor !== undefined && findEvent(context.store, cursor) === undefined) {
           throw resourceMissing(
             "event",
@@ -34,7 +35,7 @@ export function eventRoutes(resend: Resend): Route[] {
         }
         const types = params.types ?? (params.type === undefined ? undefined : [params.type]);
         const { data, hasMore } = listEvents(context.store, {
-          ...pageQuery(params),
+          ...query,
           ...(types === undefined ? {} : { types }),
           ...(params.delivery_success === undefined ? {} : { deliverySuccess: params.delivery_success }),
         });

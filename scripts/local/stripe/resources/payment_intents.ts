@@ -24,6 +24,7 @@ import { recordChargeBalance } from "../payments/charges.ts";
 import { checkSmallest } from "../core/money.ts";
 import { type Attempt, confirmIntent } from "../payments/confirm.ts";
 import { createIntent, saveIntent } from "../payments/intents.ts";
+import { BANK_METHODS, FOREIGN_METHODS } from "../payments/foreign_methods.ts";
 import { createPaymentMethod, usePaymentMethod } from "../payments/payment_methods.ts";
 import { methodInputShape } from "./payment_methods.ts";
 
@@ -31,19 +32,29 @@ const methodOptions = map({
   card: map({ request_three_d_secure: oneOf("any", "automatic", "challenge") }, {
     unsupported: [
       "capture_method",
+      "cvc_token",
       "installments",
       "mandate_options",
+      "moto",
+      "network",
+      "request_extended_authorization",
+      "request_incremental_authorization",
+      "request_multicapture",
+      "request_overcapture",
+      "require_cvc_recollection",
       "setup_future_usage",
+      "statement_descriptor_suffix_kana",
+      "statement_descriptor_suffix_kanji",
       "three_d_secure",
     ],
   }),
-});
+}, { unsupported: [...FOREIGN_METHODS, ...BANK_METHODS] });
 const mandateData = map({
   customer_acceptance: required(map({ accepted_at: timestamp, type: required(oneOf("offline", "online")) }, {
     inert: ["offline", "online"],
   })),
 });
-const methodData = map(methodInputShape);
+const methodData = map(methodInputShape, { unsupported: FOREIGN_METHODS, inert: ["radar_options"] });
 
 const createParams = paramsOf<Stripe.PaymentIntentCreateParams>()({
   amount: required(whole(1, 99_999_999)),
@@ -100,11 +111,20 @@ const updateParams = paramsOf<Stripe.PaymentIntentUpdateParams>()({
   statement_descriptor_suffix: text(22),
 }, {
   unsupported: [
+    "allowed_payment_method_types",
     "amount_details",
+    "application_fee_amount",
     "capture_method",
+    "customer_account",
+    "excluded_payment_method_types",
+    "hooks",
+    "payment_details",
+    "payment_method_configuration",
     "payment_method_data",
     "payment_method_options",
     "setup_future_usage",
+    "transfer_data",
+    "transfer_group",
   ],
 });
 
@@ -119,9 +139,16 @@ const confirmParams = paramsOf<Stripe.PaymentIntentConfirmParams>()({
   shipping: clearable(shipping),
 }, {
   unsupported: [
+    "allowed_payment_method_types",
     "amount_details",
+    "amount_to_confirm",
     "capture_method",
+    "client_secret",
     "confirmation_token",
+    "excluded_payment_method_types",
+    "hooks",
+    "mandate",
+    "payment_details",
     "payment_method_options",
     "setup_future_usage",
   ],
@@ -330,7 +357,16 @@ export const paymentIntentRoutes: Route[] = [
     "POST",
     "/v1/payment_intents/:id/capture",
     paramsOf<Stripe.PaymentIntentCaptureParams>()({ amount_to_capture: whole(1), metadata }, {
-      unsupported: ["amount_details", "application_fee_amount", "final_capture", "transfer_data"],
+      unsupported: [
+        "amount_details",
+        "application_fee_amount",
+        "final_capture",
+        "hooks",
+        "payment_details",
+        "statement_descriptor",
+        "statement_descriptor_suffix",
+        "transfer_data",
+      ],
     }),
     (context, params, id) => capture(context, need(context, "payment_intent", id), params.amount_to_capture),
   ),

@@ -17,6 +17,7 @@ import {
 } from "../core/fields.ts";
 import { listParams, listRoute, type Route, route } from "../core/router.ts";
 import { changedMetadata } from "../checkout/session_internals.ts";
+import { FOREIGN_METHODS } from "../payments/foreign_methods.ts";
 import { attachToCustomer, createPaymentMethod, usePaymentMethod } from "../payments/payment_methods.ts";
 
 const billingDetails = map({
@@ -70,7 +71,7 @@ export const paymentMethodRoutes: Route[] = [
     "POST",
     "/v1/payment_methods",
     paramsOf<Stripe.PaymentMethodCreateParams>()(methodInputShape, {
-      unsupported: ["customer", "payment_method"],
+      unsupported: ["customer", "payment_method", ...FOREIGN_METHODS],
       inert: ["radar_options"],
     }),
     (context, params) => createPaymentMethod(context, params),
@@ -87,9 +88,9 @@ export const paymentMethodRoutes: Route[] = [
     paramsOf<Stripe.PaymentMethodUpdateParams>()({
       allow_redisplay: oneOf("always", "limited", "unspecified"),
       billing_details: billingDetails,
-      card: map({ exp_month: whole(1, 12), exp_year: whole(0, 9999) }),
+      card: map({ exp_month: whole(1, 12), exp_year: whole(0, 9999) }, { unsupported: ["networks"] }),
       metadata,
-    }),
+    }, { unsupported: ["payto", "us_bank_account"] }),
     (context, params, id) => {
       const method = need(context, "payment_method", id);
       const billing = params.billing_details;

@@ -127,7 +127,9 @@ export const productRoutes: Route[] = [
   listRoute(
     "/v1/products",
     "product",
-    paramsOf<Stripe.ProductListParams>()({ ...datedListParams, active: truth, shippable: truth, url }),
+    paramsOf<Stripe.ProductListParams>()({ ...datedListParams, active: truth, shippable: truth, url }, {
+      unsupported: ["ids"],
+    }),
   ),
 ];
 
