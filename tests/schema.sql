@@ -196,6 +196,7 @@ table private.velocity_rules (
   window_seconds integer not null,
   threshold bigint not null,
   min_share numeric,
+  latest integer,
   currency text,
   action text not null,
   enabled boolean default true not null,
@@ -203,6 +204,7 @@ table private.velocity_rules (
   updated_at timestamp with time zone default now() not null,
   constraint velocity_rules_pkey PRIMARY KEY (name),
   constraint velocity_rules_action_known CHECK ((action = ANY (ARRAY['allow'::text, 'require_3ds'::text, 'review'::text, 'block'::text]))),
+  constraint velocity_rules_latest_positive CHECK ((latest > 0)),
   constraint velocity_rules_measure_known CHECK ((measure = ANY (ARRAY['unpaid_checkouts'::text, 'declines'::text, 'declined_orders'::text, 'cards'::text, 'emails'::text, 'amount'::text, 'disposable_email'::text]))),
   constraint velocity_rules_min_share_range CHECK (((min_share > (0)::numeric) AND (min_share <= (1)::numeric))),
   constraint velocity_rules_subject_known CHECK ((subject = ANY (ARRAY['address'::text, 'email'::text, 'user'::text, 'order'::text, 'card'::text, 'shipping_address'::text, 'shop'::text]))),
@@ -211,7 +213,8 @@ table private.velocity_rules (
 );
 comment on table private.velocity_rules is 'Velocity rules. A rule hits when its measure over its subject and window reaches the threshold; each hit is a row in fraud_signals. Rules with action block over refused attempts are measured again at each refusal, where they close the payment pages of their subject. Rules on card and shipping_address look at paid orders, because checkout does not know these yet; there block means review.';
 comment on column private.velocity_rules.measure is 'unpaid_checkouts: orders not paid. declines: refused payment attempts. declined_orders: orders with refused attempts and no success. cards, emails: how many different ones. amount: what the subject orders, this cart included, in currency. disposable_email: 1 for a throw-away address.';
-comment on column private.velocity_rules.min_share is 'Of declined_orders among the latest orders with attempts, threshold / min_share of them: tells an attack from a busy day.';
+comment on column private.velocity_rules.min_share is 'Of declined_orders among all orders with attempts: tells an attack from a busy day.';
+comment on column private.velocity_rules.latest is 'How many of the latest orders with attempts declined_orders looks at: good orders before them do not hide an attack. Null: all of the window.';
 comment on column private.velocity_rules.action is 'allow: only record. require_3ds: the bank asks the buyer. review: a paid order waits for staff. block: no checkout for now, open payment pages closed, and an alert.';
 row level security on private.velocity_rules;
 
@@ -2183,10 +2186,11 @@ begin
       from (
         select max(a.created_at) as at, not bool_or(a.outcome = 'succeeded') and bool_or(a.outcome in ('failed', 'blocked')) as declined
         from private.subject_attempts(p_rule.subject, p_key, p_livemode, v_since) a
-        where a.order_id is not null and a.created_at <= v_until
-        group by a.order_id
-        -- A share is one of the latest orders, or a good morning would hide an attack at noon.
-        order by at desc, a.order_id limit ceil(p_rule.threshold / p_rule.min_share)
+        join public.orders o on o.id = a.order_id
+        where a.created_at <= v_until
+        group by o.id
+        -- Stripe's clock counts seconds; which order is the later one decides ties.
+        order by at desc, o.created_at desc limit p_rule.latest
       ) d;
   end case;
   if coalesce(v_value, 0) < p_rule.threshold or v_share < p_rule.min_share then

@@ -122,10 +122,11 @@ begin
       from (
         select max(a.created_at) as at, not bool_or(a.outcome = 'succeeded') and bool_or(a.outcome in ('failed', 'blocked')) as declined
         from private.subject_attempts(p_rule.subject, p_key, p_livemode, v_since) a
-        where a.order_id is not null and a.created_at <= v_until
-        group by a.order_id
-        -- A share is one of the latest orders, or a good morning would hide an attack at noon.
-        order by at desc, a.order_id limit ceil(p_rule.threshold / p_rule.min_share)
+        join public.orders o on o.id = a.order_id
+        where a.created_at <= v_until
+        group by o.id
+        -- Stripe's clock counts seconds; which order is the later one decides ties.
+        order by at desc, o.created_at desc limit p_rule.latest
       ) d;
   end case;
   if coalesce(v_value, 0) < p_rule.threshold or v_share < p_rule.min_share then
