@@ -271,3 +271,16 @@ test("metadata of a session changes by key, and an empty value removes one", asy
   const changed = await stand.stripe.checkout.sessions.update(session.id, { metadata: { a: "", c: "3" } });
   assert.deepEqual(changed.metadata, { b: "2", c: "3" });
 });
+
+test("the control API completes a partial address at home, and leaves one abroad as it was given", async () => {
+  await using stand = await standIn();
+  const paidAt = async (address: object) => {
+    const { id } = await stand.stripe.checkout.sessions.create(shirt());
+    assert.equal((await stand.control("POST", "pay", { session: id, address })).status, 200);
+    return (await stand.stripe.checkout.sessions.retrieve(id)).customer_details?.address;
+  };
+  const home = await paidAt({ postal_code: "78701", state: "TX" });
+  assert.deepEqual([home?.country, home?.state, home?.city], ["US", "TX", "San Francisco"]);
+  const abroad = await paidAt({ line1: "1 High St", city: "Leeds", postal_code: "LS1 1AA", country: "GB" });
+  assert.deepEqual([abroad?.country, abroad?.state, abroad?.city], ["GB", null, "Leeds"]);
+});

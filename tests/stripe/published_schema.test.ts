@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { eventually } from "../support/poll.ts";
 import { SchemaCheck } from "./schema_check.ts";
-import { idOf, payIntent, shirt, type StandIn, standIn } from "./stand_in.ts";
+import { idOf, payIntent, shirt, type StandIn, standIn, TEST_KEY } from "./stand_in.ts";
 import { specification } from "./stripe_mock.ts";
 
 const { test } = Deno;
@@ -168,4 +168,26 @@ test("every object the stand-in returns fits Stripe's published schema", async (
     !NEWER_THAN_THE_SPECIFICATION.some((known) => difference.endsWith(known))
   );
   assert.deepEqual(unexplained, []);
+});
+
+test("every address of Stripe's published specification is served, or refused by name", async () => {
+  const spec = await specification();
+  if (spec === null) return;
+  await using stand = await standIn();
+  const unrecognized: string[] = [];
+  let asked = 0;
+  for (const [path, operations] of Object.entries(spec.paths)) {
+    for (const method of Object.keys(operations as object).map((name) => name.toUpperCase())) {
+      const response = await fetch(stand.url + path.replace(/\{\w+\}/g, "x_none"), {
+        method,
+        headers: { authorization: `Bearer ${TEST_KEY}` },
+      });
+      const { error } = await response.json() as { error?: { message: string } };
+      asked++;
+      if (error?.message.startsWith("Unrecognized request URL")) unrecognized.push(`${method} ${path}`);
+      assert.ok(response.status < 500 || response.status === 501, `${method} ${path}: ${response.status}`);
+    }
+  }
+  assert.ok(asked > 400, `only ${asked} operations were asked for`);
+  assert.deepEqual(unrecognized, []);
 });
