@@ -209,6 +209,10 @@ test("faults that make no sense, or could never happen, are refused by name", as
     assert.equal(answer.status, 400, JSON.stringify(body));
     assert.match(answer.body.error.message, message);
   }
+  const bare = await stand.control("POST", "faults", { api: [{ match: "POST", status: 503 }] });
+  assert.equal(bare.status, 200);
+  assert.equal((await refusal(stand.stripe.customers.create({}))).statusCode, 503);
+  await stand.control("DELETE", "faults");
   const { body } = await stand.control<{ api: unknown[] }>("GET", "faults");
   assert.deepEqual(body.api, []);
 });

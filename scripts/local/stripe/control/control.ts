@@ -63,7 +63,7 @@ const share: Field<number> = {
 const match: Field<string> = {
   read(node, context) {
     const value = text().read(node, context);
-    if (!/^([A-Z]+|\*) \//.test(value)) {
+    if (!/^(GET|POST|DELETE|\*)( \/|$)/.test(value)) {
       throw invalidRequest(
         `${context.path} must be the beginning of "METHOD /path", such as "POST /v1/checkout/sessions"`,
         context.path,
