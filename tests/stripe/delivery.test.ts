@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import type Stripe from "stripe";
 import { eventually } from "../support/poll.ts";
 import { Receiver } from "./receiver.ts";
 import { payIntent, refusal, shirt, standIn } from "./stand_in.ts";
@@ -242,6 +243,41 @@ test("events: a request's id and idempotency key, previous attributes, type filt
   await control("POST", "flush");
   assert.equal(hook.received.length, before + 1);
   assert.equal(hook.received.at(-1)?.id, created?.id);
+});
+
+test("events: previous_attributes names what changed, unset values as null, and no change makes no event", async () => {
+  await using stand = await standIn();
+  const { stripe } = stand;
+  const previous = async (type: Stripe.Event["type"]) =>
+    (await stripe.events.list({ type })).data.map(({ data }) => data.previous_attributes);
+  const { id } = await stripe.customers.create({ name: "A", metadata: { kept: "1", old: "2" } });
+  await stripe.customers.update(id, { email: "a@shop.test", address: { line1: "1 High St" } });
+  await stripe.customers.update(id, { metadata: { old: "", new: "3" } });
+  await stripe.customers.update(id, { name: "A" });
+  assert.deepEqual(await previous("customer.updated"), [
+    { metadata: { new: null, old: "2" } },
+    { address: null, email: null },
+  ]);
+  const intent = await payIntent(stripe, "pm_card_createDispute");
+  const [dispute] = (await stripe.disputes.list({ payment_intent: intent.id })).data;
+  await stripe.disputes.update(dispute?.id ?? "", { evidence: { uncategorized_text: "mine" } });
+  assert.deepEqual(await previous("charge.dispute.updated"), [{
+    evidence: { uncategorized_text: null },
+    evidence_details: { has_evidence: false, submission_count: 0, submission_method: "not_submitted" },
+    status: "needs_response",
+  }]);
+});
+
+test("the control API shows every delivery attempt, or as many as asked for", async () => {
+  await using stand = await standIn();
+  await using hook = new Receiver();
+  const { stripe, control } = stand;
+  await stripe.webhookEndpoints.create({ url: hook.url, enabled_events: ["customer.created"] });
+  await control("POST", "faults", { deliver: { duplicate: 100 } });
+  for (let customer = 0; customer < 11; customer++) await stripe.customers.create({});
+  await control("POST", "flush");
+  assert.equal((await control<Shown>("GET", "deliveries")).body.deliveries.length, 1100);
+  assert.equal((await control<Shown>("GET", "deliveries?limit=3")).body.deliveries.length, 3);
 });
 
 test("flush answers 504 while something cannot be delivered", async () => {

@@ -1,5 +1,6 @@
 import { Api } from "./core/api.ts";
 import type { Context, Pace, TaskKind } from "./core/context.ts";
+import { previousOf } from "./core/previous.ts";
 import { RequestLog } from "./core/request_log.ts";
 import { Router } from "./core/router.ts";
 import { Store } from "./core/store.ts";
@@ -148,7 +149,11 @@ class StandIn {
       now,
       request,
       older,
-      emit: (type, object, previous) => emitted.push(this.#emit(type, object, previous, now, request)),
+      emit: (type, object, before) => {
+        const previous = before === undefined ? undefined : previousOf(before, object);
+        if (before !== undefined && previous === undefined) return;
+        emitted.push(this.#emit(type, object, previous, now, request));
+      },
       schedule: (kind, subject, afterMs) => {
         scheduled = true;
         this.#tasks.add(kind, subject, afterMs);

@@ -45,7 +45,7 @@ curl -s "${options.apiUrl}/functions/v1/order-status?session_id=cs_…" -H "apik
 export async function indexPage(options: WebOptions, mails: MailStore): Promise<Html> {
   const [api, stripe] = await Promise.all([
     answers(`${options.apiUrl}/functions/v1/health`),
-    answers(`${options.stripeUrl}/_control/deliveries`),
+    answers(`${options.stripeUrl}/_control/deliveries?limit=1`),
   ]);
   const body = html`
     <p

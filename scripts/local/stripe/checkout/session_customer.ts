@@ -2,7 +2,6 @@ import type Stripe from "stripe";
 import { type Context, idOf, need } from "../core/context.ts";
 import { attachToCustomer } from "../payments/payment_methods.ts";
 import { createCustomer } from "../resources/customers.ts";
-import { previousOf } from "../resources/products.ts";
 import type { SessionInternals } from "./session_internals.ts";
 
 /** Where the parcel goes, as a customer keeps it. */
@@ -58,10 +57,8 @@ function updateCustomer(
     ...(customerUpdate.name && name !== null ? { name } : {}),
     ...(customerUpdate.shipping && shipping !== null ? { shipping } : {}),
   };
-  const previous = previousOf(customer, changed);
-  if (Object.keys(previous).length === 0) return;
   context.store.put("customer", changed);
-  context.emit("customer.updated", changed, previous);
+  context.emit("customer.updated", changed, customer);
 }
 
 /** The payment becomes the customer's, and its method too when it is to be used again. */

@@ -47,8 +47,6 @@ interface Call {
   run(form: FormMap, url: URL): object | Promise<object>;
 }
 
-const MAX_ATTEMPTS_SHOWN = 1000;
-
 const share: Field<number> = {
   read(node, context) {
     const value = typeof node === "string" && node.trim() !== "" ? Number(node) : NaN;
@@ -160,7 +158,7 @@ export class ControlApi {
         "/_control/deliveries",
         paramsOf<{ event: string; limit: number }>()({ event: text(), limit: whole(1, 100_000) }),
         (params) => ({
-          deliveries: host.queue.attempts(params.limit ?? MAX_ATTEMPTS_SHOWN, params.event),
+          deliveries: host.queue.attempts(params.limit ?? null, params.event),
           pending: host.queue.pending(),
         }),
       ),

@@ -33,8 +33,11 @@ export interface Context {
   readonly request: { id: string; idempotencyKey: string | null } | null;
   /** True when the request speaks an API version before the stand-in's own. */
   readonly older: boolean;
-  /** Records an event and queues its deliveries. */
-  emit(type: EventType, object: object, previous?: object): void;
+  /**
+   * Records an event and queues its deliveries. `before` is the object as it was, for `previous_attributes`:
+   * where nothing differs nothing happened, and there is no event.
+   */
+  emit(type: EventType, object: object, before?: object): void;
   /** Runs `kind` for `subject` later, also after a restart. */
   schedule(kind: TaskKind, subject: string, afterMs: number): void;
 }

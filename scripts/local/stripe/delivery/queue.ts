@@ -230,14 +230,14 @@ export class DeliveryQueue {
     this.forgetEndpoints();
   }
 
-  /** The newest attempts first. */
-  attempts(limit: number, eventId?: string): Attempt[] {
+  /** The newest attempts first; `limit` null shows all. */
+  attempts(limit: number | null, eventId?: string): Attempt[] {
     const rows = this.#store.rows<Omit<Attempt, "at"> & { at: number }>(
       `select event_id, type, endpoint_id, url, attempt, status, error, response, at, duration_ms from attempts
        where (? is null or event_id = ?) order by id desc limit ?`,
       eventId ?? null,
       eventId ?? null,
-      limit,
+      limit ?? -1,
     );
     return rows.map((row) => ({ ...row, at: new Date(row.at).toISOString() }));
   }

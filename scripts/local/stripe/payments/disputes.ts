@@ -185,7 +185,7 @@ export function submitEvidence(
     evidence_details: { ...dispute.evidence_details, has_evidence: true },
   });
   if (!submit) {
-    context.emit("charge.dispute.updated", staged, { evidence: dispute.evidence });
+    context.emit("charge.dispute.updated", staged, dispute);
     return staged;
   }
   const submitted = save(context, staged, {
@@ -196,7 +196,7 @@ export function submitEvidence(
     },
     status: REVIEW_OF[dispute.status] ?? "under_review",
   });
-  context.emit("charge.dispute.updated", submitted, { status: dispute.status });
+  context.emit("charge.dispute.updated", submitted, dispute);
   const verdict = submitted.evidence.uncategorized_text;
   if (verdict === WINNING || verdict === LOSING || verdict === ESCALATING) {
     context.schedule("decide_dispute", dispute.id, context.pace.disputeMs);
@@ -251,7 +251,7 @@ export function appealDispute(context: Context, dispute: Stripe.Dispute): Stripe
     status: "appeal_needs_response",
   });
   awaitDeadline(context, appealed);
-  context.emit("charge.dispute.updated", appealed, { status: dispute.status });
+  context.emit("charge.dispute.updated", appealed, dispute);
   return appealed;
 }
 
@@ -264,7 +264,7 @@ function escalate(context: Context, dispute: Stripe.Dispute): void {
     status: "needs_response",
   });
   awaitDeadline(context, escalated);
-  context.emit("charge.dispute.updated", escalated, { status: dispute.status });
+  context.emit("charge.dispute.updated", escalated, dispute);
   context.emit("charge.dispute.funds_withdrawn", escalated);
 }
 
@@ -293,7 +293,7 @@ export function closeDispute(
     balance_transactions: [...dispute.balance_transactions, ...reinstated],
     status: inquiry ? "warning_closed" : outcome,
   });
-  context.emit("charge.dispute.closed", closed, { status: dispute.status });
+  context.emit("charge.dispute.closed", closed, dispute);
   if (reinstated.length > 0) context.emit("charge.dispute.funds_reinstated", closed);
   return closed;
 }

@@ -29,6 +29,6 @@ export function settleWarningsOf(context: Context, charge: string): void {
     if (!warning.actionable) continue;
     const settled = { ...warning, actionable: false };
     context.store.put("radar.early_fraud_warning", settled);
-    context.emit("radar.early_fraud_warning.updated", settled, { actionable: true });
+    context.emit("radar.early_fraud_warning.updated", settled, warning);
   }
 }

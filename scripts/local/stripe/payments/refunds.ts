@@ -126,10 +126,7 @@ export function createRefund(context: Context, input: RefundInput): Stripe.Refun
   context.store.put("refund", refund);
   const changed = returned(context, charge, amount);
   context.emit("refund.created", refund);
-  context.emit("charge.refunded", changed, {
-    amount_refunded: charge.amount_refunded,
-    refunded: charge.refunded,
-  });
+  context.emit("charge.refunded", changed, charge);
   if (pending) context.schedule("succeed_refund", id, context.pace.refundMs);
   if (card?.refund === "fails") context.schedule("fail_refund", id, context.pace.refundMs);
   if (changed.refunded) {
@@ -139,9 +136,9 @@ export function createRefund(context: Context, input: RefundInput): Stripe.Refun
   return refund;
 }
 
-function announce(context: Context, refund: Stripe.Refund, previous: object): void {
-  context.emit("refund.updated", refund, previous);
-  context.emit("charge.refund.updated", refund, previous);
+function announce(context: Context, refund: Stripe.Refund, before: Stripe.Refund): void {
+  context.emit("refund.updated", refund, before);
+  context.emit("charge.refund.updated", refund, before);
 }
 
 /** A pending refund arrives. */
@@ -151,7 +148,7 @@ export function succeedRefund(context: Context, id: string): void {
   const { pending_reason: _reason, ...rest } = refund;
   const succeeded: Stripe.Refund = { ...rest, status: "succeeded" };
   context.store.put("refund", succeeded);
-  announce(context, succeeded, { status: refund.status });
+  announce(context, succeeded, refund);
 }
 
 /** A refund bounces: the bank sends it back, and the charge counts it no more. */
@@ -176,12 +173,9 @@ export function failRefund(context: Context, id: string): void {
   const charge = context.store.get("charge", idOf(refund.charge) ?? "");
   if (charge !== undefined) {
     const changed = returned(context, charge, -refund.amount);
-    context.emit("charge.updated", changed, {
-      amount_refunded: charge.amount_refunded,
-      refunded: charge.refunded,
-    });
+    context.emit("charge.updated", changed, charge);
   }
-  announce(context, failed, { status: refund.status });
+  announce(context, failed, refund);
   context.emit("refund.failed", failed);
 }
 
@@ -193,6 +187,6 @@ export function updateRefund(
 ): Stripe.Refund {
   const changed: Stripe.Refund = { ...refund, metadata };
   context.store.put("refund", changed);
-  announce(context, changed, { metadata: refund.metadata });
+  announce(context, changed, refund);
   return changed;
 }

@@ -14,7 +14,6 @@ import {
 } from "../core/router.ts";
 import { changedMetadata } from "../checkout/session_internals.ts";
 import { closeReviewOf } from "../payments/reviews.ts";
-import { previousOf } from "./products.ts";
 
 const noParams = paramsOf<unknown>()({});
 
@@ -52,7 +51,7 @@ export const chargeRoutes: Route[] = [
         shipping: params.shipping === undefined ? charge.shipping : fullShipping(params.shipping),
       };
       context.store.put("charge", changed);
-      context.emit("charge.updated", changed, previousOf(charge, changed));
+      context.emit("charge.updated", changed, charge);
       if (params.fraud_details?.user_report === "fraudulent") closeReviewOf(context, id, "refunded_as_fraud");
       return need(context, "charge", id);
     },

@@ -17,7 +17,6 @@ import {
 import { newId } from "../core/ids.ts";
 import { datedListParams, listRoute, type Route, route } from "../core/router.ts";
 import { changedMetadata } from "../checkout/session_internals.ts";
-import { previousOf } from "./products.ts";
 
 const noParams = paramsOf<unknown>()({});
 
@@ -90,7 +89,7 @@ export const couponRoutes: Route[] = [
         name: params.name ?? coupon.name,
       };
       context.store.put("coupon", changed);
-      context.emit("coupon.updated", changed, previousOf(coupon, changed));
+      context.emit("coupon.updated", changed, coupon);
       return changed;
     },
   ),
@@ -177,7 +176,7 @@ export const couponRoutes: Route[] = [
         metadata: changedMetadata(code.metadata ?? {}, params.metadata),
       };
       context.store.put("promotion_code", changed);
-      context.emit("promotion_code.updated", changed, previousOf(code, changed));
+      context.emit("promotion_code.updated", changed, code);
       return changed;
     },
   ),

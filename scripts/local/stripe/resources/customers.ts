@@ -6,7 +6,6 @@ import { newId } from "../core/ids.ts";
 import { resourceMissing } from "../core/errors.ts";
 import { datedListParams, listOf, listParams, type Route, route } from "../core/router.ts";
 import { changedMetadata } from "../checkout/session_internals.ts";
-import { previousOf } from "./products.ts";
 
 export interface CustomerInput {
   email: string | null;
@@ -144,7 +143,7 @@ export const customerRoutes: Route[] = [
         : fullShipping(newShipping),
     };
     context.store.put("customer", changed);
-    context.emit("customer.updated", changed, previousOf(customer, changed));
+    context.emit("customer.updated", changed, customer);
     return changed;
   }),
   route("DELETE", "/v1/customers/:id", paramsOf<unknown>()({}), (context, _params, id) => {

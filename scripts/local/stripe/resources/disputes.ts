@@ -45,7 +45,7 @@ export const disputeRoutes: Route[] = [
       if (params.metadata !== undefined) {
         current = { ...dispute, metadata: changedMetadata(dispute.metadata, params.metadata) };
         context.store.put("dispute", current);
-        context.emit("charge.dispute.updated", current, { metadata: dispute.metadata });
+        context.emit("charge.dispute.updated", current, dispute);
       }
       const given = Object.fromEntries(
         Object.entries(params.evidence ?? {}).filter((entry): entry is [string, string] =>

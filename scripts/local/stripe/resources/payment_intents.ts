@@ -249,7 +249,7 @@ function capture(
     amount_received: amount,
     status: "succeeded",
   });
-  context.emit("charge.captured", captured, { captured: false });
+  context.emit("charge.captured", captured, charge);
   context.emit("payment_intent.succeeded", paid);
   return paid;
 }
@@ -271,7 +271,7 @@ function cancel(
   if (charge !== undefined && intent.status === "requires_capture") {
     const released: Stripe.Charge = { ...charge, amount_refunded: charge.amount, refunded: true };
     context.store.put("charge", released);
-    context.emit("charge.refunded", released);
+    context.emit("charge.refunded", released, charge);
   }
   const canceled = saveIntent(context, intent, {
     amount_capturable: 0,

@@ -139,7 +139,7 @@ export const paymentMethodRoutes: Route[] = [
     }
     const detached: Stripe.PaymentMethod = { ...method, customer: null };
     context.store.put("payment_method", detached);
-    context.emit("payment_method.detached", detached, { customer: method.customer });
+    context.emit("payment_method.detached", detached, method);
     return detached;
   }),
   listRoute(

@@ -18,7 +18,7 @@ import { newId } from "../core/ids.ts";
 import { datedListParams, listRoute, type Route, route } from "../core/router.ts";
 import { changedMetadata } from "../checkout/session_internals.ts";
 import { productData } from "../checkout/session_params.ts";
-import { createProduct, previousOf } from "./products.ts";
+import { createProduct } from "./products.ts";
 
 export interface PriceInput {
   active: boolean;
@@ -155,7 +155,7 @@ export const priceRoutes: Route[] = [
       tax_behavior: params.tax_behavior ?? price.tax_behavior,
     };
     context.store.put("price", changed);
-    context.emit("price.updated", changed, previousOf(price, changed));
+    context.emit("price.updated", changed, price);
     return changed;
   }),
   listRoute(

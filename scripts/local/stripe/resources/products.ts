@@ -112,7 +112,7 @@ export const productRoutes: Route[] = [
       updated: context.now,
     };
     context.store.put("product", changed);
-    context.emit("product.updated", changed, previousOf(product, changed));
+    context.emit("product.updated", changed, product);
     return changed;
   }),
   route("DELETE", "/v1/products/:id", paramsOf<unknown>()({}), (context, _params, id) => {
@@ -132,14 +132,3 @@ export const productRoutes: Route[] = [
     }),
   ),
 ];
-
-/** The members that a change altered, as they were before: an event's `previous_attributes`. */
-export function previousOf<T extends object>(before: T, after: T): Partial<T> {
-  const previous: Partial<T> = {};
-  for (const name of Object.keys(after) as (keyof T)[]) {
-    if (JSON.stringify(before[name]) !== JSON.stringify(after[name])) {
-      previous[name] = before[name] ?? undefined;
-    }
-  }
-  return previous;
-}

@@ -10,10 +10,12 @@ function listOf(body: unknown): Row[] {
   return Array.isArray(list) ? list.filter(isRow) : [];
 }
 
-/** Every webhook delivery the Stripe stand-in tried, newest first. */
+/** The last thousand webhook deliveries the Stripe stand-in tried, newest first. */
 export async function readDeliveries(stripeUrl: string): Promise<Row[]> {
   try {
-    const response = await fetch(`${stripeUrl}/_control/deliveries`, { signal: AbortSignal.timeout(3000) });
+    const response = await fetch(`${stripeUrl}/_control/deliveries?limit=1000`, {
+      signal: AbortSignal.timeout(3000),
+    });
     if (!response.ok) {
       await response.body?.cancel();
       throw new ConsoleError(`The Stripe stand-in answered ${response.status}.`);
