@@ -146,10 +146,17 @@ test("what Stripe has and the stand-in has not is answered 501 by name, and not 
   await nonsense.body?.cancel();
 });
 
-test("amounts too small to charge, the search API and Connect are refused as such", async () => {
+test("amounts too small or too large to charge, the search API and Connect are refused as such", async () => {
   await using stand = await standIn();
   const small = await refusal(stand.stripe.paymentIntents.create({ amount: 49, currency: "usd" }));
   assert.equal(small.code, "amount_too_small");
+  const intent = await stand.stripe.paymentIntents.create({ amount: 99_999_999, currency: "usd" });
+  assert.equal(
+    (await refusal(stand.stripe.paymentIntents.update(intent.id, { amount: 49 }))).code,
+    "amount_too_small",
+  );
+  const large = await refusal(stand.stripe.paymentIntents.create({ amount: 100_000_000, currency: "usd" }));
+  assert.deepEqual([large.code, large.param], ["amount_too_large", "amount"]);
   const cheap = await post(
     stand.url,
     "/v1/checkout/sessions",
@@ -316,8 +323,16 @@ test("expand: ids become objects at every level, in lists too, and a wrong path 
   assert.deepEqual(session.total_details?.breakdown, { discounts: [], taxes: [] });
   const list = await stripe.checkout.sessions.list({ expand: ["data.payment_intent"] });
   assert.equal(typeof list.data[0]?.payment_intent, "object");
-  const wrong = await refusal(stripe.checkout.sessions.retrieve(id, { expand: ["nonsense"] }));
-  assert.match(wrong.message, /cannot be expanded \(nonsense\)/);
+  for (const path of ["nonsense", "nonsense.deeper", "payment_intent.nonsense.deeper"]) {
+    const wrong = await refusal(stripe.checkout.sessions.retrieve(id, { expand: [path] }));
+    assert.ok(wrong.message.includes(`cannot be expanded (${path})`), wrong.message);
+  }
+  await refusal(stripe.checkout.sessions.list({ expand: ["payment_intent.latest_charge"] }));
+  const refund = await stripe.refunds.create({
+    payment_intent: session.payment_intent.id,
+    expand: ["failure_balance_transaction", "charge.payment_method_details.card.nothing.deeper"],
+  });
+  assert.equal(typeof refund.charge, "object");
 });
 
 test("rate limit: requests over it answer 429, which Stripe's library reports as such", async () => {

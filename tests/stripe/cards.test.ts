@@ -208,6 +208,9 @@ test("a bank debit is processing until it settles, then paid or failed, with the
     const after = await stripe.checkout.sessions.retrieve(session.id);
     assert.equal(after.payment_status, outcome === "succeeded" ? "paid" : "unpaid");
     assert.equal((await control("POST", "settle", { payment_intent: intent, outcome })).status, 400);
+    const [charge] = (await stripe.charges.list({ payment_intent: intent })).data;
+    const told = outcome === "succeeded" ? "approved_by_network" : "declined_by_network";
+    assert.equal(charge?.outcome?.network_status, told);
   }
   const types = await eventTypes(stripe);
   assert.deepEqual(types.slice(0, 7), [

@@ -95,7 +95,8 @@ test("promotion codes: applied once, in any case, spread over the lines, removed
   assert.equal((await stripe.checkout.sessions.retrieve(session.id)).amount_total, 5433);
   await (await page(session.url, "update", { promotion_code: "SPRING15" })).body?.cancel();
   await stand.control("POST", "pay", { session: session.id });
-  assert.equal((await stripe.promotionCodes.retrieve(code.id)).times_redeemed, 1);
+  const redeemed = await stripe.promotionCodes.retrieve(code.id);
+  assert.deepEqual([redeemed.times_redeemed, redeemed.active], [1, false]);
   const next = await stripe.checkout.sessions.create(shirt({ allow_promotion_codes: true }));
   const used = await page(next.url, "update", { promotion_code: "SPRING15" });
   assert.equal((await used.json()).error.message, "This code has expired.");
@@ -263,6 +264,51 @@ test("lists of sessions filter by status, payment intent, customer e-mail; line 
     "N3",
     900,
   ]]);
+  const third = rest.data[0]?.id ?? "";
+  const before = await stripe.checkout.sessions.listLineItems(open.id, { ending_before: third, limit: 1 });
+  assert.deepEqual([before.data[0]?.description, before.has_more], ["N2", true]);
+  const unknown = stripe.checkout.sessions.listLineItems(open.id, { starting_after: "li_unknown" });
+  assert.equal((await refusal(unknown)).param, "starting_after");
+});
+
+test("promotion codes: not below their minimum, in no other currency, and not for those who bought before", async () => {
+  await using stand = await standIn();
+  const { stripe } = stand;
+  const { id: coupon } = await stripe.coupons.create({ percent_off: 15 });
+  const customer = (await stripe.customers.create({})).id;
+  const checkOut = async (
+    restrictions: Stripe.PromotionCodeCreateParams.Restrictions,
+    change: Partial<Stripe.Checkout.SessionCreateParams> = {},
+  ) => {
+    const { id } = await stripe.promotionCodes.create({
+      promotion: { type: "coupon", coupon },
+      restrictions,
+    });
+    return await stripe.checkout.sessions.create(shirt({ discounts: [{ promotion_code: id }], ...change }));
+  };
+  const usd = (minimum_amount: number) => ({ minimum_amount, minimum_amount_currency: "usd" });
+  assert.equal((await checkOut(usd(12_900))).total_details?.amount_discount, 1935);
+  await refusal(checkOut(usd(12_901)));
+  await refusal(checkOut({ minimum_amount: 1, minimum_amount_currency: "eur" }));
+  const first = await checkOut({ first_time_transaction: true }, { customer });
+  await stand.control("POST", "pay", { session: first.id });
+  await refusal(checkOut({ first_time_transaction: true }, { customer }));
+});
+
+test("a session ships only to countries that Stripe ships to, and its statement descriptor is one", async () => {
+  await using stand = await standIn();
+  const { sessions } = stand.stripe.checkout;
+  for (const code of ["XX", "UK", "us"]) {
+    const allowed_countries = [code as "US"];
+    const error = await refusal(
+      sessions.create(shirt({ shipping_address_collection: { allowed_countries } })),
+    );
+    assert.equal(error.param, "shipping_address_collection[allowed_countries][0]", code);
+  }
+  for (const statement_descriptor_suffix of ["SHIRT*1", "1234", "<b>"]) {
+    await refusal(sessions.create(shirt({ payment_intent_data: { statement_descriptor_suffix } })));
+  }
+  await sessions.create(shirt({ payment_intent_data: { statement_descriptor_suffix: "ORDER 1001" } }));
 });
 
 test("metadata of a session changes by key, and an empty value removes one", async () => {

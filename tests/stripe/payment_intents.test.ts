@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { eventTypes, payIntent, refusal, standIn } from "./stand_in.ts";
+import { eventTypes, idOf, payIntent, refusal, shirt, standIn } from "./stand_in.ts";
 
 const { test } = Deno;
 
@@ -35,6 +35,14 @@ test("manual capture holds the money, captures part of it, and cancelling releas
   assert.equal(tooMuch.code, "amount_too_large");
   const captured = await stripe.paymentIntents.capture(held.id, { amount_to_capture: 1500 });
   assert.equal(captured.amount_received, 1500);
+  const [charge] = (await stripe.charges.list({ payment_intent: held.id })).data;
+  assert.deepEqual([charge?.amount_captured, charge?.amount_refunded, charge?.refunded], [1500, 500, false]);
+  assert.equal(
+    (await refusal(stripe.refunds.create({ payment_intent: held.id, amount: 1501 }))).code,
+    "amount_too_large",
+  );
+  await stripe.refunds.create({ payment_intent: held.id });
+  assert.equal((await stripe.charges.retrieve(charge?.id ?? "")).refunded, true);
   const other = await payIntent(stripe, "pm_card_visa", { capture_method: "manual" });
   const canceled = await stripe.paymentIntents.cancel(other.id, { cancellation_reason: "abandoned" });
   assert.equal(canceled.status, "canceled");
@@ -46,6 +54,33 @@ test("manual capture holds the money, captures part of it, and cancelling releas
   assert.ok(types.includes("payment_intent.amount_capturable_updated"));
   assert.ok(types.includes("charge.captured"));
   assert.ok(types.includes("payment_intent.canceled"));
+});
+
+test("manual capture of a session: captured it is paid, and once complete its hold can be released", async () => {
+  await using stand = await standIn();
+  const { stripe } = stand;
+  const hold = async () => {
+    const { id } = await stripe.checkout.sessions.create(
+      shirt({ payment_intent_data: { capture_method: "manual" } }),
+    );
+    assert.equal((await stand.control("POST", "pay", { session: id, card: "4000000000000002" })).status, 402);
+    const declined = idOf((await stripe.checkout.sessions.retrieve(id)).payment_intent);
+    assert.match(
+      (await refusal(stripe.paymentIntents.cancel(declined))).message,
+      /Expire the Checkout Session/,
+    );
+    await stand.control("POST", "pay", { session: id });
+    return await stripe.checkout.sessions.retrieve(id);
+  };
+  const taken = await hold();
+  assert.deepEqual([taken.status, taken.payment_status], ["complete", "unpaid"]);
+  await stripe.paymentIntents.capture(idOf(taken.payment_intent));
+  assert.equal((await stripe.checkout.sessions.retrieve(taken.id)).payment_status, "paid");
+  const released = await stripe.paymentIntents.cancel(idOf((await hold()).payment_intent), {
+    expand: ["latest_charge"],
+  });
+  assert.equal(released.status, "canceled");
+  assert.ok(typeof released.latest_charge === "object" && released.latest_charge?.refunded);
 });
 
 test("off session, a card that wants authentication is declined; on session it waits for the challenge", async () => {
@@ -86,6 +121,11 @@ test("saved customers: a payment method is attached, listed, charged and detache
   const paid = await payIntent(stripe, method.id, { customer: customer.id, off_session: true });
   assert.equal(paid.customer, customer.id);
   assert.equal((await stripe.charges.list({ customer: customer.id })).data.length, 1);
+  const other = await stripe.customers.create({});
+  const foreign = await refusal(payIntent(stripe, method.id, { customer: other.id }));
+  assert.match(foreign.message, /does not belong to the Customer/);
+  assert.match((await refusal(payIntent(stripe, method.id))).message, /belongs to a Customer/);
+  await stripe.customers.del(other.id);
   await stripe.paymentMethods.detach(method.id);
   assert.equal((await stripe.customers.listPaymentMethods(customer.id)).data.length, 0);
   assert.equal((await stripe.customers.del(customer.id)).deleted, true);
@@ -93,6 +133,19 @@ test("saved customers: a payment method is attached, listed, charged and detache
   assert.equal(gone.deleted, true);
   assert.deepEqual((await stripe.customers.list()).data, []);
   assert.equal((await refusal(stripe.customers.update(customer.id, { name: "x" }))).code, "resource_missing");
+});
+
+test("saved customers: a card that its bank declines is not attached; one that declines later is", async () => {
+  await using stand = await standIn();
+  const { stripe } = stand;
+  const customer = (await stripe.customers.create({})).id;
+  const declined = await refusal(stripe.paymentMethods.attach("pm_card_chargeDeclined", { customer }));
+  assert.deepEqual([declined.statusCode, declined.code], [402, "card_declined"]);
+  const method = await stripe.paymentMethods.attach("pm_card_chargeCustomerFail", { customer });
+  const later = await refusal(payIntent(stripe, method.id, { customer, off_session: true }));
+  assert.equal(later.code, "card_declined");
+  const unknown = await refusal(stripe.paymentMethods.retrieve("pm_unknown"));
+  assert.equal(unknown.statusCode, 404);
 });
 
 test("automatic payment methods need a return_url on confirmation, as Stripe's do", async () => {

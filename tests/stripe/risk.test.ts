@@ -134,6 +134,17 @@ test("disputes: an inquiry answered well is closed as a warning", async () => {
   await until(stand.stripe, dispute.id, "warning_closed");
 });
 
+test("disputes: an inquiry ends when the payment is given back in full, not before", async () => {
+  const { stand, dispute } = await disputed("pm_card_createDisputeInquiry");
+  await using _ = stand;
+  const payment_intent = idOf(dispute.payment_intent);
+  await stand.stripe.refunds.create({ payment_intent, amount: 1 });
+  assert.equal((await stand.stripe.disputes.retrieve(dispute.id)).status, "warning_needs_response");
+  await stand.stripe.refunds.create({ payment_intent });
+  assert.equal((await stand.stripe.disputes.retrieve(dispute.id)).status, "warning_closed");
+  assert.equal((await eventTypes(stand.stripe)).at(-1), "charge.dispute.closed");
+});
+
 test("early-fraud warnings are actionable until the charge is refunded", async () => {
   await using stand = await standIn();
   const { stripe } = stand;

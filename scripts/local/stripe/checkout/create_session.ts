@@ -3,7 +3,7 @@ import { type Context, need } from "../core/context.ts";
 import { fullShipping } from "../core/address_fields.ts";
 import { invalidRequest, resourceMissing, unsupported } from "../core/errors.ts";
 import { newId } from "../core/ids.ts";
-import { checkSmallest } from "../core/money.ts";
+import { checkAmount } from "../core/money.ts";
 import { readLines, readShippingOptions } from "./cart_input.ts";
 import { applyDiscount } from "./discounts.ts";
 import type { SessionCreate } from "./session_params.ts";
@@ -234,7 +234,7 @@ export function createSession(context: Context, params: SessionCreate): Stripe.C
   };
   const discounted = applyDiscount(context, withTotals(context, base, internals), params.discounts?.[0]);
   const session = withTotals(context, discounted, internals);
-  if (session.amount_total !== 0) checkSmallest(session.amount_total ?? 0, currency);
+  if (session.amount_total !== 0) checkAmount(session.amount_total ?? 0, currency);
   context.store.put("checkout.session", session);
   context.store.setInternals("session", id, internals);
   context.schedule("expire_session", id, (session.expires_at - context.now) * 1000);

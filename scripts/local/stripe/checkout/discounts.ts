@@ -8,16 +8,19 @@ export function codeProblem(
   code: Stripe.PromotionCode | undefined,
   session: Stripe.Checkout.Session,
 ): string | null {
-  if (code === undefined || !code.active) return "This code is invalid.";
+  if (code === undefined) return "This code is invalid.";
+  if (usedUp(code.times_redeemed, code.max_redemptions)) return "This code has expired.";
+  if (!code.active) return "This code is invalid.";
   if (code.expires_at !== null && code.expires_at <= context.now) return "This code has expired.";
-  if (code.max_redemptions !== null && code.times_redeemed >= code.max_redemptions) {
-    return "This code has expired.";
-  }
   if (idOf(code.customer) !== null && idOf(code.customer) !== idOf(session.customer)) {
     return "This code is invalid.";
   }
-  const minimum = code.restrictions.minimum_amount;
-  if (minimum !== null && (session.amount_subtotal ?? 0) < minimum) {
+  const { first_time_transaction, minimum_amount, minimum_amount_currency } = code.restrictions;
+  if (first_time_transaction && hasPaidBefore(context, idOf(session.customer))) {
+    return "This code is invalid.";
+  }
+  if (minimum_amount !== null && minimum_amount_currency !== session.currency) return "This code is invalid.";
+  if (minimum_amount !== null && (session.amount_subtotal ?? 0) < minimum_amount) {
     return "Your order does not reach the minimum amount for this code.";
   }
   const coupon = context.store.get("coupon", idOf(code.promotion.coupon) ?? "");
@@ -27,10 +30,14 @@ export function codeProblem(
   return null;
 }
 
+function hasPaidBefore(context: Context, customer: string | null): boolean {
+  return customer !== null &&
+    context.store.all("payment_intent", ["customer", customer]).some(({ status }) => status === "succeeded");
+}
+
 function couponApplies(context: Context, coupon: Stripe.Coupon, currency: string): boolean {
   const expired = coupon.redeem_by !== null && coupon.redeem_by <= context.now;
-  const usedUp = coupon.max_redemptions !== null && coupon.times_redeemed >= coupon.max_redemptions;
-  return coupon.valid && !expired && !usedUp && (coupon.currency === null || coupon.currency === currency);
+  return coupon.valid && !expired && (coupon.currency === null || coupon.currency === currency);
 }
 
 /** The session with this discount, or none. Totals are the caller's. */
@@ -63,16 +70,24 @@ export function applyDiscount(
   return { ...session, discounts: [{ coupon: coupon.id, promotion_code: null }] };
 }
 
+function usedUp(timesRedeemed: number, maxRedemptions: number | null): boolean {
+  return maxRedemptions !== null && timesRedeemed >= maxRedemptions;
+}
+
 /** Counts a redemption once the order is placed. */
 export function redeem(context: Context, session: Stripe.Checkout.Session): void {
   for (const applied of session.discounts ?? []) {
     const coupon = context.store.get("coupon", idOf(applied.coupon) ?? "");
     if (coupon !== undefined) {
-      context.store.put("coupon", { ...coupon, times_redeemed: coupon.times_redeemed + 1 });
+      const times_redeemed = coupon.times_redeemed + 1;
+      const valid = coupon.valid && !usedUp(times_redeemed, coupon.max_redemptions);
+      context.store.put("coupon", { ...coupon, times_redeemed, valid });
     }
     const code = context.store.get("promotion_code", idOf(applied.promotion_code) ?? "");
     if (code !== undefined) {
-      context.store.put("promotion_code", { ...code, times_redeemed: code.times_redeemed + 1 });
+      const times_redeemed = code.times_redeemed + 1;
+      const active = code.active && !usedUp(times_redeemed, code.max_redemptions);
+      context.store.put("promotion_code", { ...code, times_redeemed, active });
     }
   }
 }

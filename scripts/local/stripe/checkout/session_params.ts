@@ -2,7 +2,6 @@ import type Stripe from "stripe";
 import { address, shipping } from "../core/address_fields.ts";
 import {
   clearable,
-  country,
   currency,
   decimalText,
   email,
@@ -14,12 +13,14 @@ import {
   paramsOf,
   required,
   type ShapeValue,
+  statementDescriptor,
   text,
   timestamp,
   truth,
   url,
   whole,
 } from "../core/fields.ts";
+import { SHIPPING_COUNTRIES } from "../core/places.ts";
 import { datedListParams, listParams } from "../core/router.ts";
 import { BANK_METHODS, FOREIGN_METHODS } from "../payments/foreign_methods.ts";
 
@@ -72,7 +73,7 @@ const LOCALES =
   "auto,bg,cs,da,de,el,en,en-GB,es,es-419,et,fi,fil,fr,fr-CA,hi-IN,hr,hu,id,it,ja,ko,lt,lv,ms,mt,nb,nl,pl,pt,pt-BR,ro,ru,sk,sl,sv,th,tr,vi,zh,zh-HK,zh-TW"
     .split(",");
 
-const methodTypes: Field<string[]> = list(text(), 50);
+const methodTypes: Field<string[]> = list(oneOf("card", ...BANK_METHODS, ...FOREIGN_METHODS), 50);
 
 /** `POST /v1/checkout/sessions`, for one-off payments of goods. */
 export const sessionCreateParams = paramsOf<Stripe.Checkout.SessionCreateParams>()({
@@ -118,8 +119,8 @@ export const sessionCreateParams = paramsOf<Stripe.Checkout.SessionCreateParams>
     receipt_email: email,
     setup_future_usage: oneOf("off_session", "on_session"),
     shipping,
-    statement_descriptor: text(22),
-    statement_descriptor_suffix: text(22),
+    statement_descriptor: statementDescriptor,
+    statement_descriptor_suffix: statementDescriptor,
     transfer_group: text(),
   }, { unsupported: ["application_fee_amount", "on_behalf_of", "transfer_data"] }),
   payment_method_options: map({
@@ -143,7 +144,7 @@ export const sessionCreateParams = paramsOf<Stripe.Checkout.SessionCreateParams>
     payment_method_remove: oneOf("disabled", "enabled"),
     payment_method_save: oneOf("disabled", "enabled"),
   }),
-  shipping_address_collection: map({ allowed_countries: required(list(country, 250)) }),
+  shipping_address_collection: map({ allowed_countries: required(list(oneOf(...SHIPPING_COUNTRIES), 250)) }),
   shipping_options: list(map({ shipping_rate: text(), shipping_rate_data: map(shippingRateShape) }), 5),
   submit_type: oneOf("auto", "book", "donate", "pay", "subscribe"),
   success_url: url,

@@ -1,6 +1,5 @@
 import type Stripe from "stripe";
 import type { Context } from "../core/context.ts";
-import { invalidRequest } from "../core/errors.ts";
 import { newId } from "../core/ids.ts";
 import type { SessionInternals, SessionLine } from "./session_internals.ts";
 
@@ -124,9 +123,6 @@ export function withTotals(
   internals: SessionInternals,
 ): Stripe.Checkout.Session {
   const totals = totalsOf(context, session, internals);
-  if (totals.total > 99_999_999) {
-    throw invalidRequest("The Checkout Session's total amount due is too large.", "line_items");
-  }
   return {
     ...session,
     amount_subtotal: totals.subtotal,

@@ -1,3 +1,4 @@
+import { BANK_METHODS, FOREIGN_METHODS } from "../payments/foreign_methods.ts";
 import { invalidRequest } from "./errors.ts";
 import type { FormMap } from "./form.ts";
 import type { Store } from "./store.ts";
@@ -6,6 +7,7 @@ import type { Store } from "./store.ts";
 export type Includable = Record<string, (id: string) => unknown>;
 
 const DEEPEST = 4;
+const METHOD_TYPES = ["card", ...BANK_METHODS, ...FOREIGN_METHODS];
 
 /** The `expand[]` paths of a request. */
 export function expandPaths(form: FormMap): string[] {
@@ -36,6 +38,14 @@ export function expand(
   includable: Includable,
 ): void {
   for (const path of paths) new Walk(path, store, includable).step(target, path.split("."), null, "");
+}
+
+/** What only some objects of a kind have (a card's details on a charge) is no error where it is missing. */
+function mayBeMissing(owner: Record<string, unknown>, way: string, goesOn: boolean): boolean {
+  if (owner.deleted === true || `${owner.object}.${way}` === "refund.failure_balance_transaction") {
+    return true;
+  }
+  return goesOn && (way.includes(".") || METHOD_TYPES.includes(way));
 }
 
 /** One path being followed through an object. */
@@ -72,8 +82,7 @@ class Walk {
     }
     const value = target[name];
     if (value === undefined) {
-      // What only some objects of a kind have (a card's details on a charge) is no error where it is missing.
-      if (rest.length > 0) return;
+      if (nearest !== null && mayBeMissing(nearest, way, rest.length > 0)) return;
       throw this.#cannot();
     }
     if (typeof value === "string") {

@@ -1,5 +1,6 @@
 import { type ApiError, invalidRequest, unsupported } from "./errors.ts";
 import type { FormMap, FormNode } from "./form.ts";
+import { COUNTRIES, CURRENCIES } from "./places.ts";
 
 /** What a field knows while reading: where it stands, and whether an older API version is spoken. */
 export interface ReadContext {
@@ -99,6 +100,20 @@ export const decimalText: Field<string> = {
   },
 };
 
+/** What a card statement shows: letters, and none of the characters that banks refuse. */
+export const statementDescriptor: Field<string> = {
+  read(node, context) {
+    const value = text(22).read(node, context);
+    if (/[<>\\'"*]/.test(value) || !/[A-Za-z]/.test(value)) {
+      throw invalidRequest(
+        "Statement descriptors must contain at least one letter, and none of the characters < > \\ ' \" *.",
+        context.path,
+      );
+    }
+    return value;
+  },
+};
+
 /** A percentage between 0 and 100. */
 export const percentage: Field<number> = {
   read(node, context) {
@@ -159,10 +174,6 @@ export const email: Field<string> = {
   },
 };
 
-const CURRENCIES =
-  "aed,ars,aud,bgn,brl,cad,chf,clp,cny,cop,czk,dkk,egp,eur,gbp,hkd,huf,idr,ils,inr,isk,jpy,krw,mxn,myr,nok,nzd,pen,php,pln,ron,sar,sek,sgd,thb,try,twd,uah,usd,vnd,zar"
-    .split(",");
-
 /** A three-letter currency code, lower-cased. */
 export const currency: Field<string> = {
   read(node, context) {
@@ -181,7 +192,7 @@ export const currency: Field<string> = {
 export const country: Field<string> = {
   read(node, context) {
     const value = textOf(node, context);
-    if (!/^[A-Za-z]{2}$/.test(value)) {
+    if (!COUNTRIES.includes(value.toUpperCase())) {
       throw invalidRequest(
         `Country '${value}' is unknown. Try using a 2-character alphanumeric country code instead, such as 'US', 'EG', or 'GB'.`,
         context.path,
@@ -283,6 +294,7 @@ function readShape<S extends Shape>(
   context: ReadContext,
 ): ShapeValue<S> {
   const value: Record<string, unknown> = {};
+  const unknown: string[] = [];
   for (const [name, member] of Object.entries(node)) {
     const inner = child(context, name);
     const field = Object.hasOwn(shape, name) ? shape[name] : context.older ? notes.older?.[name] : undefined;
@@ -291,8 +303,12 @@ function readShape<S extends Shape>(
     } else if (notes.unsupported?.includes(name)) {
       throw unsupported(`the parameter \`${inner.path}\` of ${context.operation}`);
     } else if (!notes.inert?.includes(name)) {
-      throw invalidRequest(`Received unknown parameter: ${inner.path}`, inner.path, "parameter_unknown");
+      unknown.push(inner.path);
     }
+  }
+  if (unknown.length > 0) {
+    const word = unknown.length === 1 ? "parameter" : "parameters";
+    throw invalidRequest(`Received unknown ${word}: ${unknown.join(", ")}`, unknown[0], "parameter_unknown");
   }
   for (const [name, field] of Object.entries(shape)) {
     if (field.isRequired === true && (value[name] === undefined || value[name] === "")) {

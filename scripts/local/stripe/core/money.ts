@@ -30,13 +30,24 @@ const SMALLEST: Record<string, number> = {
   usd: 50,
 };
 
-/** Refuses an amount that is too small to charge. */
-export function checkSmallest(amount: number, currency: string, param?: string): void {
+/** Eight digits, whatever the currency. */
+const LARGEST = 99_999_999;
+
+/** Refuses an amount that is too small or too large to charge. */
+export function checkAmount(amount: number, currency: string, param?: string): void {
   const smallest = SMALLEST[currency] ?? 1;
-  if (amount >= smallest) return;
-  throw invalidRequest(
-    `Amount must be at least ${formatMoney(smallest, currency)} ${currency}`,
-    param,
-    "amount_too_small",
-  );
+  if (amount < smallest) {
+    throw invalidRequest(
+      `Amount must be at least ${formatMoney(smallest, currency)} ${currency}`,
+      param,
+      "amount_too_small",
+    );
+  }
+  if (amount > LARGEST) {
+    throw invalidRequest(
+      `Amount must be no more than ${formatMoney(LARGEST, currency)} ${currency}`,
+      param,
+      "amount_too_large",
+    );
+  }
 }

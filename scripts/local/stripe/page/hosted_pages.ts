@@ -183,8 +183,9 @@ function withPromotion(
   if (session.allow_promotion_codes !== true) {
     throw invalidRequest("This shop takes no promotion codes here.");
   }
-  const found = context.store.all("promotion_code", ["code", code.trim()]).find(({ active }) => active) ??
-    context.store.all("promotion_code", ["code", code.trim().toUpperCase()]).find(({ active }) => active);
+  const typed = code.trim().toLowerCase();
+  const matching = context.store.all("promotion_code").filter((one) => one.code.toLowerCase() === typed);
+  const found = matching.find(({ active }) => active) ?? matching[0];
   const problem = codeProblem(context, found, session);
   if (problem !== null || found === undefined) {
     throw invalidRequest(problem ?? "This code is invalid.", "promotion_code");

@@ -250,6 +250,13 @@ export function settleBankDebit(
       captured: false,
       failure_code: code,
       failure_message: message,
+      outcome: charge.outcome === null ? null : {
+        ...charge.outcome,
+        network_status: "declined_by_network",
+        reason: code,
+        seller_message: `The bank returned the decline code \`${code}\`.`,
+        type: "issuer_declined",
+      },
       paid: false,
       status: "failed",
     };

@@ -268,6 +268,15 @@ function escalate(context: Context, dispute: Stripe.Dispute): void {
   context.emit("charge.dispute.funds_withdrawn", escalated);
 }
 
+/** A payment given back in full leaves nothing to inquire about. */
+export function endInquiriesOf(context: Context, charge: string): void {
+  for (const dispute of context.store.all("dispute", ["charge", charge])) {
+    if (dispute.status === "warning_needs_response" || dispute.status === "warning_under_review") {
+      closeDispute(context, dispute, "lost");
+    }
+  }
+}
+
 /** Ends a dispute. Winning returns what was withdrawn. */
 export function closeDispute(
   context: Context,

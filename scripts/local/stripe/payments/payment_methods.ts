@@ -1,10 +1,11 @@
 import type Stripe from "stripe";
 import { createHash } from "node:crypto";
 import { type AddressInput, fullAddress } from "../core/address_fields.ts";
-import { behaviourOf, type Context, need } from "../core/context.ts";
+import { behaviourOf, type Context } from "../core/context.ts";
 import { ApiError, invalidRequest, resourceMissing } from "../core/errors.ts";
 import { newId } from "../core/ids.ts";
 import type { Behaviour } from "../core/records.ts";
+import { DECLINES } from "./declines.ts";
 import { type BankBehaviour, sepaDebit, usBankAccount } from "./test_bank_accounts.ts";
 import { type CardBehaviour, cardBehaviour, namedCard } from "./test_cards.ts";
 
@@ -196,16 +197,30 @@ export function createPaymentMethod(context: Context, input: MethodInput): Strip
   return method;
 }
 
-/** The payment method with this id; Stripe's ready-made `pm_card_…` become a fresh one. */
-export function usePaymentMethod(context: Context, id: string): Stripe.PaymentMethod {
-  if (id.startsWith("pm_card_")) {
-    if (namedCard(id) === undefined) throw resourceMissing("PaymentMethod", id, "payment_method", 400);
+/**
+ * The payment method with this id; Stripe's ready-made `pm_card_…` become a fresh one. `status` is that of an
+ * unknown one: 404 where the address names it.
+ */
+export function usePaymentMethod(context: Context, id: string, status = 400): Stripe.PaymentMethod {
+  if (id.startsWith("pm_card_") && namedCard(id) !== undefined) {
     return createPaymentMethod(context, { type: "card", card: { token: id } });
   }
   if (id === "pm_usBankAccount_success" || id === "pm_usBankAccount") {
     return createPaymentMethod(context, { type: "us_bank_account" });
   }
-  return need(context, "payment_method", id, "payment_method");
+  const method = context.store.get("payment_method", id);
+  if (method === undefined) throw resourceMissing("PaymentMethod", id, "payment_method", status);
+  return method;
+}
+
+/** Refuses a card that its bank declines; the bank is asked when a card is saved without a payment. */
+export function checkAttachable(context: Context, method: Stripe.PaymentMethod): void {
+  const behaviour = behaviourOf(context, method.id);
+  if (behaviour.type !== "card") return;
+  const { decline, threeDSecure, declinesOnlyPayments } = behaviour.card;
+  if (decline === undefined || declinesOnlyPayments === true || threeDSecure === "always") return;
+  const { code, decline_code, message } = DECLINES[decline];
+  throw new ApiError(402, { type: "card_error", code, decline_code, message });
 }
 
 /** Binds a payment method to a customer. */
@@ -214,7 +229,6 @@ export function attachToCustomer(
   method: Stripe.PaymentMethod,
   customer: string,
 ): Stripe.PaymentMethod {
-  behaviourOf(context, method.id);
   const attached: Stripe.PaymentMethod = { ...method, customer };
   context.store.put("payment_method", attached);
   context.emit("payment_method.attached", attached);

@@ -4,6 +4,7 @@ import { invalidRequest } from "../core/errors.ts";
 import { newId } from "../core/ids.ts";
 import { formatMoney } from "../core/money.ts";
 import { recordBalance } from "./charges.ts";
+import { endInquiriesOf } from "./disputes.ts";
 import { settleWarningsOf } from "./early_fraud_warnings.ts";
 import { closeReviewOf } from "./reviews.ts";
 
@@ -48,7 +49,7 @@ function refundableAmount(context: Context, charge: Stripe.Charge, wanted: numbe
       "charge_disputed",
     );
   }
-  const left = charge.amount_captured - charge.amount_refunded;
+  const left = charge.amount - charge.amount_refunded;
   if (left <= 0) {
     throw invalidRequest(
       `Charge ${charge.id} has already been refunded.`,
@@ -74,7 +75,7 @@ function returned(context: Context, charge: Stripe.Charge, change: number): Stri
   const saved: Stripe.Charge = {
     ...charge,
     amount_refunded: amountRefunded,
-    refunded: amountRefunded >= charge.amount_captured,
+    refunded: amountRefunded >= charge.amount,
   };
   context.store.put("charge", saved);
   return saved;
@@ -131,6 +132,7 @@ export function createRefund(context: Context, input: RefundInput): Stripe.Refun
   if (card?.refund === "fails") context.schedule("fail_refund", id, context.pace.refundMs);
   if (changed.refunded) {
     settleWarningsOf(context, charge.id);
+    endInquiriesOf(context, charge.id);
     closeReviewOf(context, charge.id, input.reason === "fraudulent" ? "refunded_as_fraud" : "refunded");
   }
   return refund;

@@ -9,6 +9,8 @@ export interface CardBehaviour {
   country: string;
   funding: "credit" | "debit" | "prepaid";
   decline?: DeclineName;
+  /** It can be saved, and declines when it is charged. */
+  declinesOnlyPayments?: boolean;
   /** `always`: authentication at each payment; `required`: unless set up before; `unsupported`: never. */
   threeDSecure: "always" | "optional" | "required" | "unsupported";
   risk: "elevated" | "highest" | "normal";
@@ -54,6 +56,7 @@ const CARDS: Record<string, Rest> = {
   "4000000360000006": { country: "AU" },
   "4000003920000003": { country: "JP" },
   "4000000000000002": { decline: "generic_decline" },
+  "4000000000000341": { decline: "generic_decline", declinesOnlyPayments: true },
   "4000000000009995": { decline: "insufficient_funds" },
   "4000000000009987": { decline: "lost_card" },
   "4000000000009979": { decline: "stolen_card" },
@@ -98,6 +101,7 @@ const NAMED_CARDS: Record<string, string> = {
   de: "4000002760000016",
   fr: "4000002500000003",
   bypassPending: "4000000000000077",
+  chargeCustomerFail: "4000000000000341",
   chargeDeclined: "4000000000000002",
   visa_chargeDeclined: "4000000000000002",
   visa_chargeDeclinedInsufficientFunds: "4000000000009995",

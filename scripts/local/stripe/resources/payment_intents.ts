@@ -12,6 +12,7 @@ import {
   oneOf,
   paramsOf,
   required,
+  statementDescriptor,
   text,
   timestamp,
   truth,
@@ -21,9 +22,9 @@ import {
 import { datedListParams, listRoute, type Route, route } from "../core/router.ts";
 import { changedMetadata } from "../checkout/session_internals.ts";
 import { recordChargeBalance } from "../payments/charges.ts";
-import { checkSmallest } from "../core/money.ts";
+import { checkAmount } from "../core/money.ts";
 import { type Attempt, confirmIntent } from "../payments/confirm.ts";
-import { createIntent, saveIntent } from "../payments/intents.ts";
+import { createIntent, saveIntent, sessionOfIntent } from "../payments/intents.ts";
 import { BANK_METHODS, FOREIGN_METHODS } from "../payments/foreign_methods.ts";
 import { createPaymentMethod, usePaymentMethod } from "../payments/payment_methods.ts";
 import { methodInputShape } from "./payment_methods.ts";
@@ -57,7 +58,7 @@ const mandateData = map({
 const methodData = map(methodInputShape, { unsupported: FOREIGN_METHODS, inert: ["radar_options"] });
 
 const createParams = paramsOf<Stripe.PaymentIntentCreateParams>()({
-  amount: required(whole(1, 99_999_999)),
+  amount: required(whole(1)),
   currency: required(currency),
   allowed_payment_method_types: list(text()),
   automatic_payment_methods: map({ enabled: required(truth), allow_redirects: oneOf("always", "never") }),
@@ -78,8 +79,8 @@ const createParams = paramsOf<Stripe.PaymentIntentCreateParams>()({
   return_url: url,
   setup_future_usage: oneOf("off_session", "on_session"),
   shipping,
-  statement_descriptor: text(22),
-  statement_descriptor_suffix: text(22),
+  statement_descriptor: statementDescriptor,
+  statement_descriptor_suffix: statementDescriptor,
   transfer_group: text(),
 }, {
   unsupported: [
@@ -99,7 +100,7 @@ const createParams = paramsOf<Stripe.PaymentIntentCreateParams>()({
 });
 
 const updateParams = paramsOf<Stripe.PaymentIntentUpdateParams>()({
-  amount: whole(1, 99_999_999),
+  amount: whole(1),
   currency,
   customer: text(),
   description: text(1000),
@@ -107,8 +108,8 @@ const updateParams = paramsOf<Stripe.PaymentIntentUpdateParams>()({
   payment_method: text(),
   receipt_email: clearable(email),
   shipping: clearable(shipping),
-  statement_descriptor: text(22),
-  statement_descriptor_suffix: text(22),
+  statement_descriptor: statementDescriptor,
+  statement_descriptor_suffix: statementDescriptor,
 }, {
   unsupported: [
     "allowed_payment_method_types",
@@ -181,7 +182,7 @@ function confirm(context: Context, intent: Stripe.PaymentIntent, input: ConfirmI
     ? createPaymentMethod(context, input.payment_method_data)
     : chosen === null
     ? missingMethod(intent)
-    : usePaymentMethod(context, chosen);
+    : methodOf(context, intent.customer, chosen);
   if (
     intent.automatic_payment_methods?.enabled === true &&
     intent.automatic_payment_methods.allow_redirects !== "never" && input.return_url === undefined &&
@@ -197,6 +198,22 @@ function confirm(context: Context, intent: Stripe.PaymentIntent, input: ConfirmI
     offSession: input.off_session ?? false,
   });
   return answered(attempt, input.error_on_requires_action === true);
+}
+
+/** The payment method with this id; a saved one is charged for its own customer only. */
+function methodOf(
+  context: Context,
+  customer: Stripe.PaymentIntent["customer"],
+  id: string,
+): Stripe.PaymentMethod {
+  const method = usePaymentMethod(context, id);
+  if (method.customer === null || idOf(method.customer) === idOf(customer)) return method;
+  throw invalidRequest(
+    customer === null
+      ? `The PaymentMethod ${id} belongs to a Customer. Please include the Customer in the \`customer\` parameter on the PaymentIntent.`
+      : `The PaymentMethod ${id} does not belong to the Customer you supplied. Please use this PaymentMethod with the Customer that it belongs to instead.`,
+    "payment_method",
+  );
 }
 
 function missingMethod(intent: Stripe.PaymentIntent): never {
@@ -239,6 +256,8 @@ function capture(
   const captured: Stripe.Charge = {
     ...charge,
     amount_captured: amount,
+    // What is not captured goes back to the card, and is counted so.
+    amount_refunded: charge.amount - amount,
     captured: true,
   };
   captured.balance_transaction =
@@ -249,6 +268,8 @@ function capture(
     amount_received: amount,
     status: "succeeded",
   });
+  const session = sessionOfIntent(context, intent.id);
+  if (session !== undefined) context.store.put("checkout.session", { ...session, payment_status: "paid" });
   context.emit("charge.captured", captured, charge);
   context.emit("payment_intent.succeeded", paid);
   return paid;
@@ -260,7 +281,7 @@ function cancel(
   reason: Stripe.PaymentIntent.CancellationReason | null,
 ): Stripe.PaymentIntent {
   if (["canceled", "processing", "succeeded"].includes(intent.status)) throw unexpected(intent, "cancel");
-  if (context.store.internals("payment_intent", intent.id)?.session !== null) {
+  if (sessionOfIntent(context, intent.id)?.status === "open") {
     throw invalidRequest(
       "You cannot cancel this PaymentIntent because it is part of a Checkout Session. Expire the Checkout Session instead.",
       undefined,
@@ -289,7 +310,7 @@ export const paymentIntentRoutes: Route[] = [
   route("POST", "/v1/payment_intents", createParams, (context, params) => {
     const older = (params as { payment_method_types?: string[] }).payment_method_types;
     const types = older ?? params.allowed_payment_method_types ?? ["card"];
-    checkSmallest(params.amount, params.currency, "amount");
+    checkAmount(params.amount, params.currency, "amount");
     const foreign = types.find((type) => !["card", "sepa_debit", "us_bank_account", "link"].includes(type));
     if (foreign !== undefined) throw unsupported(`the payment method type \`${foreign}\``);
     if (params.customer !== undefined) need(context, "customer", params.customer, "customer");
@@ -319,7 +340,7 @@ export const paymentIntentRoutes: Route[] = [
       ? createPaymentMethod(context, params.payment_method_data)
       : params.payment_method === undefined
       ? null
-      : usePaymentMethod(context, params.payment_method);
+      : methodOf(context, intent.customer, params.payment_method);
     return method === null
       ? intent
       : saveIntent(context, intent, { payment_method: method.id, status: "requires_confirmation" });
@@ -339,7 +360,12 @@ export const paymentIntentRoutes: Route[] = [
     ) {
       throw unexpected(intent, "change the amount of");
     }
-    const method = payment_method === undefined ? null : usePaymentMethod(context, payment_method);
+    if (params.amount !== undefined) {
+      checkAmount(params.amount, params.currency ?? intent.currency, "amount");
+    }
+    const method = payment_method === undefined
+      ? null
+      : methodOf(context, params.customer ?? intent.customer, payment_method);
     return saveIntent(context, intent, {
       ...rest,
       metadata: changedMetadata(intent.metadata, change),

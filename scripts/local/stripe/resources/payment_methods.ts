@@ -18,7 +18,12 @@ import {
 import { listParams, listRoute, type Route, route } from "../core/router.ts";
 import { changedMetadata } from "../checkout/session_internals.ts";
 import { FOREIGN_METHODS } from "../payments/foreign_methods.ts";
-import { attachToCustomer, createPaymentMethod, usePaymentMethod } from "../payments/payment_methods.ts";
+import {
+  attachToCustomer,
+  checkAttachable,
+  createPaymentMethod,
+  usePaymentMethod,
+} from "../payments/payment_methods.ts";
 
 const billingDetails = map({
   address: clearable(address),
@@ -80,7 +85,7 @@ export const paymentMethodRoutes: Route[] = [
     "GET",
     "/v1/payment_methods/:id",
     paramsOf<unknown>()({}),
-    (context, _params, id) => usePaymentMethod(context, id),
+    (context, _params, id) => usePaymentMethod(context, id, 404),
   ),
   route(
     "POST",
@@ -111,7 +116,7 @@ export const paymentMethodRoutes: Route[] = [
         metadata: changedMetadata(method.metadata ?? {}, params.metadata),
       };
       context.store.put("payment_method", changed);
-      context.emit("payment_method.updated", changed);
+      context.emit("payment_method.updated", changed, method);
       return changed;
     },
   ),
@@ -123,10 +128,11 @@ export const paymentMethodRoutes: Route[] = [
     }),
     (context, params, id) => {
       need(context, "customer", params.customer, "customer");
-      const method = usePaymentMethod(context, id);
+      const method = usePaymentMethod(context, id, 404);
       if (method.customer !== null && method.customer !== params.customer) {
         throw invalidRequest("The payment method you provided has already been attached to a customer.");
       }
+      checkAttachable(context, method);
       return attachToCustomer(context, method, params.customer);
     },
   ),
