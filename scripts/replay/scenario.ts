@@ -73,7 +73,8 @@ export class Scenario {
       const { ok, stdout, stderr } = await this.#target.cli.run("trigger", type);
       const worked = ok && stdout.includes("Trigger succeeded");
       if (!worked) {
-        const why = `${stdout}${stderr}`.trim().split("\n").at(-1) ?? "";
+        const said = `${stdout}${stderr}`.trim();
+        const why = /"message": "(.*)"/.exec(said)?.[1] ?? said.split("\n").at(-1) ?? "";
         this.#report.add(`trigger ${type}`, "recorded", `the CLI failed: ${why}`);
         continue;
       }

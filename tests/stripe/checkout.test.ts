@@ -206,7 +206,6 @@ test("customers: created when asked for, kept when given, and the shopper's deta
   await using stand = await standIn();
   const { stripe, control } = stand;
   const session = await stripe.checkout.sessions.create(shirt({
-    customer_creation: "always",
     shipping_address_collection: { allowed_countries: ["US"] },
     payment_intent_data: { metadata: { order_id: "o-2" }, setup_future_usage: "off_session" },
   }));
@@ -227,6 +226,10 @@ test("customers: created when asked for, kept when given, and the shopper's deta
   assert.deepEqual(paid.payment_intent.metadata, { order_id: "o-2" });
   assert.equal(paid.payment_intent.shipping?.name, "Sam");
   assert.equal((await stripe.customers.listPaymentMethods(paid.customer.id)).data.length, 1);
+  for (const type of ["payment_intent.created", "charge.succeeded"] as const) {
+    const [event] = (await stripe.events.list({ type })).data;
+    assert.equal((event?.data.object as { customer?: unknown }).customer, paid.customer.id, type);
+  }
   const kept = await stripe.checkout.sessions.create(shirt({ customer: paid.customer.id }));
   assert.equal(kept.customer_details?.email, "sam@example.com");
   const abroad = await stripe.checkout.sessions.create(shirt({
@@ -235,6 +238,19 @@ test("customers: created when asked for, kept when given, and the shopper's deta
   const refused = await control<{ error: { message: string } }>("POST", "pay", { session: abroad.id });
   assert.equal(refused.status, 400);
   assert.match(refused.body.error.message, /does not ship to US/);
+});
+
+test("customers: made by the first attempt, once, also when that is declined", async () => {
+  await using stand = await standIn();
+  const { stripe, control } = stand;
+  const { id } = await stripe.checkout.sessions.create(shirt({ customer_creation: "always" }));
+  assert.equal((await control("POST", "pay", { session: id, card: "4000000000000002" })).status, 402);
+  const [customer] = (await stripe.customers.list()).data;
+  await control("POST", "pay", { session: id });
+  const paid = await stripe.checkout.sessions.retrieve(id, { expand: ["payment_intent"] });
+  assert.equal(paid.customer, customer?.id);
+  assert.ok(typeof paid.payment_intent === "object" && paid.payment_intent?.customer === customer?.id);
+  assert.equal((await stripe.customers.list()).data.length, 1);
 });
 
 test("lists of sessions filter by status, payment intent, customer e-mail; line items page", async () => {

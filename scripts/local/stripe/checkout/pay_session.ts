@@ -5,7 +5,7 @@ import { invalidRequest } from "../core/errors.ts";
 import { type Attempt, completeChallenge, confirmIntent } from "../payments/confirm.ts";
 import { createIntent, saveIntent, sessionOfIntent } from "../payments/intents.ts";
 import { redeem } from "./discounts.ts";
-import { giveToCustomer, withCustomer } from "./session_customer.ts";
+import { keepMethod, withCustomer } from "./session_customer.ts";
 import type { SessionInternals } from "./session_internals.ts";
 import { withTotals } from "./totals.ts";
 
@@ -158,7 +158,7 @@ function checkConsent(session: Stripe.Checkout.Session, details: ShopperDetails)
 /** A free order needs no payment. */
 function completeWithoutPayment(context: Context, prepared: Prepared): Stripe.Checkout.Session {
   const session: Stripe.Checkout.Session = {
-    ...withCustomer(context, prepared.session, prepared.internals),
+    ...prepared.session,
     payment_status: "no_payment_required",
     status: "complete",
     url: null,
@@ -183,7 +183,12 @@ export function paySession(
 ): SessionAttempt {
   const open = needOpenSession(context, id);
   checkConsent(open.session, details);
-  const prepared = writeDetails(context, open, details);
+  const detailed = writeDetails(context, open, details);
+  // Stripe makes the customer when payment is attempted, so that the payment is the customer's from the start.
+  const prepared = {
+    ...detailed,
+    session: withCustomer(context, detailed.session, detailed.internals),
+  };
   if (prepared.session.amount_total === 0) {
     return { kind: "free", session: completeWithoutPayment(context, prepared) };
   }
@@ -221,11 +226,10 @@ function concludeAttempt(
 ): Stripe.Checkout.Session {
   if (attempt.kind === "declined" || attempt.kind === "action_required") return session;
   const internals = needInternals(context, session.id);
-  const owned = withCustomer(context, session, internals);
-  const customer = idOf(owned.customer);
-  if (customer !== null) giveToCustomer(context, attempt.intent, customer, internals.savesMethod);
+  const customer = idOf(session.customer);
+  if (customer !== null) keepMethod(context, attempt.intent, customer, internals.savesMethod);
   const completed: Stripe.Checkout.Session = {
-    ...owned,
+    ...session,
     payment_status: attempt.kind === "succeeded" ? "paid" : "unpaid",
     status: "complete",
     url: null,

@@ -27,7 +27,9 @@ export function withCustomer(
     updateCustomer(context, session, id, internals);
     return session;
   }
-  if (session.customer_creation !== "always") return session;
+  const required = session.customer_creation === "always" ||
+    internals.paymentIntentData.setup_future_usage !== null;
+  if (!required) return session;
   const customer = createCustomer(context, {
     email: details?.email ?? null,
     name: details?.name ?? null,
@@ -61,21 +63,17 @@ function updateCustomer(
   context.emit("customer.updated", changed, customer);
 }
 
-/** The payment becomes the customer's, and its method too when it is to be used again. */
-export function giveToCustomer(
+/** The payment method becomes the customer's when it is to be used again. */
+export function keepMethod(
   context: Context,
   intent: Stripe.PaymentIntent,
   customer: string,
   savesMethod: boolean,
 ): void {
-  const current = need(context, "payment_intent", intent.id);
-  context.store.put("payment_intent", { ...current, customer });
-  const charge = context.store.get("charge", idOf(current.latest_charge) ?? "");
-  if (charge !== undefined) context.store.put("charge", { ...charge, customer });
-  const method = context.store.get("payment_method", idOf(current.payment_method) ?? "");
+  const method = context.store.get("payment_method", idOf(intent.payment_method) ?? "");
   if (method === undefined || method.customer !== null) return;
   if (savesMethod) attachToCustomer(context, { ...method, allow_redisplay: "always" }, customer);
-  else if (current.setup_future_usage !== null) {
+  else if (intent.setup_future_usage !== null) {
     attachToCustomer(context, { ...method, allow_redisplay: "limited" }, customer);
   }
 }
