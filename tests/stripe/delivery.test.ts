@@ -73,6 +73,18 @@ test("webhooks: each endpoint gets only the events it enabled, and a disabled or
   assert.equal(wrong.code, "url_invalid");
 });
 
+test("webhooks: an endpoint cannot enable what is no type of event", async () => {
+  await using stand = await standIn();
+  const enabled_events = ["charge.failed", "charge.exploded" as "charge.failed"] as const;
+  const error = await refusal(
+    stand.stripe.webhookEndpoints.create({
+      url: "http://shop.test/hook",
+      enabled_events: [...enabled_events],
+    }),
+  );
+  assert.deepEqual([error.statusCode, error.param], [400, "enabled_events[1]"]);
+});
+
 test("webhooks: a failure and a redirect are retried with growing delays, each time freshly signed", async () => {
   await using stand = await standIn({ pace: { retryDelaysMs: [1100, 30] } });
   await using hook = new Receiver();

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import type Stripe from "stripe";
 import { eventually } from "../support/poll.ts";
 import { SchemaCheck } from "./schema_check.ts";
 import { idOf, payIntent, shirt, type StandIn, standIn, TEST_KEY } from "./stand_in.ts";
@@ -168,6 +169,17 @@ test("every object the stand-in returns fits Stripe's published schema", async (
     !NEWER_THAN_THE_SPECIFICATION.some((known) => difference.endsWith(known))
   );
   assert.deepEqual(unexplained, []);
+});
+
+test("every type of event in Stripe's published specification can be enabled", async () => {
+  const spec = await specification();
+  if (spec === null) return;
+  const written = JSON.stringify(spec.paths["/v1/webhook_endpoints"]);
+  const types = /"items":\{"enum":(\["\*",[^\]]*\])/.exec(written)?.[1] ?? "[]";
+  const enabled_events = JSON.parse(types) as Stripe.WebhookEndpointCreateParams.EnabledEvent[];
+  assert.ok(enabled_events.length > 200, `only ${enabled_events.length} types were found`);
+  await using stand = await standIn();
+  await stand.stripe.webhookEndpoints.create({ url: "http://shop.test/hook", enabled_events });
 });
 
 test("every address of Stripe's published specification is served, or refused by name", async () => {

@@ -2,6 +2,7 @@ import type Stripe from "stripe";
 import { API_VERSION } from "../core/api_version.ts";
 import type { Context } from "../core/context.ts";
 import { need } from "../core/context.ts";
+import { isEventType } from "../delivery/event_types.ts";
 import { invalidRequest, unsupported } from "../core/errors.ts";
 import { clearable, list, metadata, paramsOf, required, text, truth, url } from "../core/fields.ts";
 import { newId } from "../core/ids.ts";
@@ -20,9 +21,10 @@ const ROLL_MS = 24 * 3600 * 1000;
 
 function checkEvents(events: readonly string[]): void {
   if (events.length === 0) throw invalidRequest("enabled_events must not be empty.", "enabled_events");
-  const wrong = events.find((type) => type !== "*" && !/^[a-z_]+(\.[a-z0-9_]+)+$/.test(type));
-  if (wrong !== undefined) {
-    throw invalidRequest(`Invalid enabled_events: ${wrong} is not an event type.`, "enabled_events");
+  const wrong = events.findIndex((type) => !isEventType(type));
+  if (wrong >= 0) {
+    const param = `enabled_events[${wrong}]`;
+    throw invalidRequest(`Invalid ${param}: ${events[wrong]} is not an event type.`, param);
   }
 }
 
