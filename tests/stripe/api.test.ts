@@ -169,7 +169,7 @@ test("amounts too small or too large to charge, the search API and Connect are r
   assert.match(connect.message, /Connect/);
 });
 
-test("an older Stripe-Version may still send payment_method_types", async () => {
+test("an older Stripe-Version may still send payment_method_types, one not published yet is refused", async () => {
   await using stand = await standIn();
   const answer = await post(
     stand.url,
@@ -182,9 +182,20 @@ test("an older Stripe-Version may still send payment_method_types", async () => 
   assert.equal(answer.status, 200);
   assert.equal(answer.headers.get("stripe-version"), "2025-03-31.basil");
   await answer.body?.cancel();
-  const wrong = await post(stand.url, "/v1/customers", "", { "stripe-version": "yesterday" });
-  assert.equal(wrong.status, 400);
-  await wrong.body?.cancel();
+  for (const version of ["yesterday", "2099-01-01.zenith"]) {
+    const wrong = await post(stand.url, "/v1/customers", "", { "stripe-version": version });
+    assert.equal(wrong.status, 400, version);
+    await wrong.body?.cancel();
+  }
+});
+
+test("a JSON body is told that a form is wanted", async () => {
+  await using stand = await standIn();
+  const answer = await post(stand.url, "/v1/customers", '{"name":"x"}', {
+    "content-type": "application/json",
+  });
+  assert.equal(answer.status, 400);
+  assert.match((await answer.json()).error.message, /application\/x-www-form-urlencoded/);
 });
 
 test("idempotency keys: the same request replays, other parameters are an error, a refused one may be mended", async () => {

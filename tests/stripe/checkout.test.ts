@@ -114,6 +114,18 @@ test("a coupon of the whole amount makes the order free: complete without a paym
   assert.equal(paid.body.payment_intent, null);
 });
 
+test("a code that leaves less than can be charged is refused at payment, and the session stays open", async () => {
+  await using stand = await standIn();
+  const { stripe } = stand;
+  const { id: coupon } = await stripe.coupons.create({ amount_off: 12_870, currency: "usd" });
+  await stripe.promotionCodes.create({ promotion: { type: "coupon", coupon }, code: "ALMOST" });
+  const session = await stripe.checkout.sessions.create(shirt({ allow_promotion_codes: true }));
+  await (await page(session.url, "update", { promotion_code: "ALMOST" })).body?.cancel();
+  const refused = await stand.control<{ error: { code: string } }>("POST", "pay", { session: session.id });
+  assert.deepEqual([refused.status, refused.body.error.code], [400, "amount_too_small"]);
+  assert.equal((await stripe.checkout.sessions.retrieve(session.id)).status, "open");
+});
+
 test("automatic tax: unknown until there is an address, then the flat test rate", async () => {
   await using stand = await standIn();
   const session = await stand.stripe.checkout.sessions.create(shirt({ automatic_tax: { enabled: true } }));

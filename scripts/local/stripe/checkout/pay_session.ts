@@ -2,6 +2,7 @@ import type Stripe from "stripe";
 import { type AddressInput, fullAddress } from "../core/address_fields.ts";
 import { type Context, idOf, need } from "../core/context.ts";
 import { invalidRequest } from "../core/errors.ts";
+import { checkAmount } from "../core/money.ts";
 import { type Attempt, completeChallenge, confirmIntent } from "../payments/confirm.ts";
 import { createIntent, saveIntent, sessionOfIntent } from "../payments/intents.ts";
 import { redeem } from "./discounts.ts";
@@ -192,6 +193,8 @@ export function paySession(
   if (prepared.session.amount_total === 0) {
     return { kind: "free", session: completeWithoutPayment(context, prepared) };
   }
+  // The page's choices (code, shipping, tax) may have moved the total since the session was made.
+  checkAmount(prepared.session.amount_total ?? 0, prepared.session.currency ?? "usd");
   const method = makeMethod();
   if (!prepared.session.payment_method_types.includes(method.type)) {
     throw invalidRequest(`This Checkout Session does not take \`${method.type}\`.`, "payment_method");

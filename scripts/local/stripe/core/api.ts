@@ -147,6 +147,11 @@ export class Api {
     requestId: string,
     fault: ApiFault | undefined,
   ): Promise<Answer> {
+    if (body !== "" && request.headers.get("content-type")?.includes("json") === true) {
+      throw invalidRequest(
+        "Invalid request (check that your POST content type is application/x-www-form-urlencoded). If you have any questions, we can help at https://support.stripe.com/.",
+      );
+    }
     const form = decodeForm([url.search.slice(1), body].filter((part) => part !== "").join("&"));
     const older = speaksOlderVersion(request.headers);
     const work: Work = { method: request.method, url, form, requestId, older, key: null, began: false };

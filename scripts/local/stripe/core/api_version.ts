@@ -12,7 +12,7 @@ export function isOlderVersion(version: string): boolean {
   return version.slice(0, 10) < API_VERSION.slice(0, 10);
 }
 
-/** A version Stripe could have published: a date, and a release name since late 2024. */
+/** A version Stripe could have published by now: a date, and a release name since late 2024. */
 export function isVersion(text: string): boolean {
-  return /^\d{4}-\d{2}-\d{2}(\.[a-z]+)?$/.test(text);
+  return /^\d{4}-\d{2}-\d{2}(\.[a-z]+)?$/.test(text) && text.slice(0, 10) <= API_VERSION.slice(0, 10);
 }
