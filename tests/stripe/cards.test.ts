@@ -144,6 +144,22 @@ test("a wrong card number, expiry or code is refused before anything is charged"
     card: { number: "4242424242424242", exp_month: 1, exp_year: 2040, cvc: "12" },
   }));
   assert.equal(code.code, "invalid_cvc");
+  const month = await refusal(stand.stripe.paymentMethods.create({
+    type: "card",
+    card: { number: "4242424242424242", exp_month: 13, exp_year: 2040 },
+  }));
+  assert.deepEqual([month.statusCode, month.code], [402, "invalid_expiry_month"]);
+});
+
+test("a payment method that Stripe has not is a mistake, one that only the stand-in has not is named", async () => {
+  await using stand = await standIn();
+  const create = (type: string) => stand.stripe.paymentMethods.create({ type: type as "card" });
+  const mistake = await refusal(create("barter"));
+  assert.deepEqual([mistake.statusCode, mistake.param], [400, "type"]);
+  const allowed_payment_method_types = ["barter" as "card"];
+  const session = stand.stripe.checkout.sessions.create(shirt({ allowed_payment_method_types }));
+  assert.equal((await refusal(session)).param, "allowed_payment_method_types[0]");
+  assert.equal((await refusal(create("klarna"))).statusCode, 501);
 });
 
 for (const card of ["4000002760003184", "4000000000003220"]) {

@@ -60,6 +60,15 @@ test("disputes: staged evidence waits; winning_evidence submitted wins and retur
   ]);
 });
 
+test("disputes: an empty text takes staged evidence back", async () => {
+  const { stand, dispute } = await disputed("pm_card_createDispute");
+  await using _ = stand;
+  const stage = (uncategorized_text: string) =>
+    stand.stripe.disputes.update(dispute.id, { evidence: { uncategorized_text }, submit: false });
+  assert.equal((await stage("draft")).evidence.uncategorized_text, "draft");
+  assert.equal((await stage("")).evidence.uncategorized_text, null);
+});
+
 test("disputes: losing_evidence loses, and so does closing it", async () => {
   const { stand, dispute } = await disputed("pm_card_createDisputeProductNotReceived");
   await using _ = stand;

@@ -22,7 +22,7 @@ import {
 } from "../core/fields.ts";
 import { SHIPPING_COUNTRIES } from "../core/places.ts";
 import { datedListParams, listParams } from "../core/router.ts";
-import { BANK_METHODS, FOREIGN_METHODS } from "../payments/foreign_methods.ts";
+import { BANK_METHODS, FOREIGN_METHODS, METHOD_TYPES } from "../payments/foreign_methods.ts";
 
 export const productData = map({
   name: required(text(250)),
@@ -73,7 +73,7 @@ const LOCALES =
   "auto,bg,cs,da,de,el,en,en-GB,es,es-419,et,fi,fil,fr,fr-CA,hi-IN,hr,hu,id,it,ja,ko,lt,lv,ms,mt,nb,nl,pl,pt,pt-BR,ro,ru,sk,sl,sv,th,tr,vi,zh,zh-HK,zh-TW"
     .split(",");
 
-const methodTypes: Field<string[]> = list(oneOf("card", ...BANK_METHODS, ...FOREIGN_METHODS), 50);
+const methodTypes: Field<string[]> = list(oneOf(...METHOD_TYPES), 50);
 
 /** `POST /v1/checkout/sessions`, for one-off payments of goods. */
 export const sessionCreateParams = paramsOf<Stripe.Checkout.SessionCreateParams>()({

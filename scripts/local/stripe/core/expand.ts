@@ -1,4 +1,4 @@
-import { BANK_METHODS, FOREIGN_METHODS } from "../payments/foreign_methods.ts";
+import { METHOD_TYPES } from "../payments/foreign_methods.ts";
 import { invalidRequest } from "./errors.ts";
 import type { FormMap } from "./form.ts";
 import type { Store } from "./store.ts";
@@ -7,7 +7,6 @@ import type { Store } from "./store.ts";
 export type Includable = Record<string, (id: string) => unknown>;
 
 const DEEPEST = 4;
-const METHOD_TYPES = ["card", ...BANK_METHODS, ...FOREIGN_METHODS];
 
 /** The `expand[]` paths of a request. */
 export function expandPaths(form: FormMap): string[] {

@@ -171,7 +171,7 @@ function isInquiry(dispute: Stripe.Dispute): boolean {
 export function submitEvidence(
   context: Context,
   dispute: Stripe.Dispute,
-  evidence: Record<string, string>,
+  evidence: Record<string, string | null>,
   submit: boolean,
 ): Stripe.Dispute {
   if (!OPEN.includes(dispute.status)) {

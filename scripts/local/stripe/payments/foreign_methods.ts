@@ -5,3 +5,6 @@ export const FOREIGN_METHODS: readonly string[] =
 
 /** The bank debits that can be paid with, but have no options of their own here. */
 export const BANK_METHODS: readonly string[] = ["sepa_debit", "us_bank_account"];
+
+/** Every type of payment method that Stripe has. */
+export const METHOD_TYPES: readonly string[] = ["card", ...BANK_METHODS, ...FOREIGN_METHODS];

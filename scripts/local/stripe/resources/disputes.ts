@@ -1,6 +1,6 @@
 import type Stripe from "stripe";
 import { need } from "../core/context.ts";
-import { type Field, map, metadata, paramsOf, text, truth } from "../core/fields.ts";
+import { clearable, type Field, map, metadata, paramsOf, text, truth } from "../core/fields.ts";
 import { datedListParams, listRoute, type Route, route } from "../core/router.ts";
 import { changedMetadata } from "../checkout/session_internals.ts";
 import { closeDispute, EVIDENCE_TEXTS, submitEvidence } from "../payments/disputes.ts";
@@ -21,7 +21,9 @@ const EVIDENCE_FILES = [
 ];
 
 const evidence = map(
-  Object.fromEntries(EVIDENCE_TEXTS.map((name): [string, Field<string>] => [name, text(MAX_TEXT)])),
+  Object.fromEntries(
+    EVIDENCE_TEXTS.map((name): [string, Field<string | null>] => [name, clearable(text(MAX_TEXT))]),
+  ),
   { unsupported: EVIDENCE_FILES },
 );
 
@@ -48,7 +50,7 @@ export const disputeRoutes: Route[] = [
         context.emit("charge.dispute.updated", current, dispute);
       }
       const given = Object.fromEntries(
-        Object.entries(params.evidence ?? {}).filter((entry): entry is [string, string] =>
+        Object.entries(params.evidence ?? {}).filter((entry): entry is [string, string | null] =>
           entry[1] !== undefined
         ),
       );

@@ -25,7 +25,7 @@ import { recordChargeBalance } from "../payments/charges.ts";
 import { checkAmount } from "../core/money.ts";
 import { type Attempt, confirmIntent } from "../payments/confirm.ts";
 import { createIntent, saveIntent, sessionOfIntent } from "../payments/intents.ts";
-import { BANK_METHODS, FOREIGN_METHODS } from "../payments/foreign_methods.ts";
+import { BANK_METHODS, FOREIGN_METHODS, METHOD_TYPES } from "../payments/foreign_methods.ts";
 import { createPaymentMethod, usePaymentMethod } from "../payments/payment_methods.ts";
 import { methodInputShape } from "./payment_methods.ts";
 
@@ -60,7 +60,7 @@ const methodData = map(methodInputShape, { unsupported: FOREIGN_METHODS, inert: 
 const createParams = paramsOf<Stripe.PaymentIntentCreateParams>()({
   amount: required(whole(1)),
   currency: required(currency),
-  allowed_payment_method_types: list(text()),
+  allowed_payment_method_types: list(oneOf(...METHOD_TYPES)),
   automatic_payment_methods: map({ enabled: required(truth), allow_redirects: oneOf("always", "never") }),
   capture_method: oneOf("automatic", "automatic_async", "manual"),
   confirm: truth,
@@ -68,7 +68,7 @@ const createParams = paramsOf<Stripe.PaymentIntentCreateParams>()({
   customer: text(),
   description: text(1000),
   error_on_requires_action: truth,
-  excluded_payment_method_types: list(text()),
+  excluded_payment_method_types: list(oneOf(...METHOD_TYPES)),
   mandate_data: clearable(mandateData),
   metadata,
   off_session: truth,
@@ -96,7 +96,7 @@ const createParams = paramsOf<Stripe.PaymentIntentCreateParams>()({
     "transfer_data",
   ],
   inert: ["radar_options", "use_stripe_sdk"],
-  older: { payment_method_types: list(text()) },
+  older: { payment_method_types: list(oneOf(...METHOD_TYPES)) },
 });
 
 const updateParams = paramsOf<Stripe.PaymentIntentUpdateParams>()({

@@ -17,7 +17,7 @@ import {
 } from "../core/fields.ts";
 import { listParams, listRoute, type Route, route } from "../core/router.ts";
 import { changedMetadata } from "../checkout/session_internals.ts";
-import { FOREIGN_METHODS } from "../payments/foreign_methods.ts";
+import { FOREIGN_METHODS, METHOD_TYPES } from "../payments/foreign_methods.ts";
 import {
   attachToCustomer,
   checkAttachable,
@@ -34,7 +34,7 @@ const billingDetails = map({
 
 const methodType: Field<"card" | "sepa_debit" | "us_bank_account"> = {
   read(node, context) {
-    const value = text().read(node, context);
+    const value = oneOf(...METHOD_TYPES).read(node, context);
     if (value === "card" || value === "sepa_debit" || value === "us_bank_account") return value;
     throw unsupported(`the payment method type \`${value}\``);
   },
@@ -52,8 +52,8 @@ export const methodInputShape = {
   } satisfies Field<object>,
   card: map({
     cvc: text(4),
-    exp_month: whole(1, 12),
-    exp_year: whole(0, 9999),
+    exp_month: whole(),
+    exp_year: whole(),
     number: text(23),
     token: text(),
   }, { inert: ["networks"] }),
