@@ -8,7 +8,7 @@ import { StackError } from "./local/ports.ts";
 import { findStripeCli } from "./local/stripe/cli.ts";
 import { Report } from "./replay/report.ts";
 import { Scenario } from "./replay/scenario.ts";
-import { openTarget } from "./replay/target.ts";
+import { checkFunctions, openTarget } from "./replay/target.ts";
 
 /** Runs the whole replay; returns the number of differences. */
 async function replay(): Promise<number> {
@@ -19,6 +19,7 @@ async function replay(): Promise<number> {
   console.log("Opening the stack …");
   const target = await openTarget(cliPath);
   try {
+    await checkFunctions(target.stack);
     console.log(`Replaying through ${target.description}\n`);
     const listener = await target.cli.listen(`${target.stack.functions_url}/stripe-webhook`);
     const sql = connect(target.stack.db_url);

@@ -24,15 +24,44 @@ async function replay(env: Record<string, string>): Promise<{ code: number; outp
   return { code, output: decoder.decode(stdout) + decoder.decode(stderr) };
 }
 
-test({ name: "deno task replay joins a running stack and finds no difference", ignore }, async () => {
-  await using stack = await testStack();
-  const { code, output } = await replay({ LOCAL_DIR: stack.dir });
-  assert.equal(code, 0, output);
-  assert.match(output, new RegExp(`the stack of process ${stack.pid}`));
-  assert.match(output, /\n\d\d checks, 0 differences\n/);
-  const [row] = await stack.sql`select count(*)::int as paid from public.orders where status = 'paid'`;
-  assert.ok(row?.paid >= 2);
-});
+test(
+  { name: "deno task replay starts a stack where none runs, and finds no difference", ignore },
+  async () => {
+    const nothing = await Deno.makeTempDir();
+    try {
+      const { code, output } = await replay({ LOCAL_DIR: nothing });
+      assert.equal(code, 0, output);
+      assert.match(output, /through a stack of its own, with the Stripe stand-in/);
+      assert.match(output, /\n\d\d checks, 0 differences\n/);
+      assert.deepEqual([...Deno.readDirSync(nothing)], []);
+    } finally {
+      await Deno.remove(nothing, { recursive: true });
+    }
+  },
+);
+
+test(
+  { name: "deno task replay joins a running stack, names each difference and exits 1", ignore },
+  async () => {
+    await using stack = await testStack();
+    const faults = { api: [{ match: "POST /v1/products", status: 400 }] };
+    const set = await fetch(`${stack.stripe_url}/_control/faults`, {
+      method: "POST",
+      body: JSON.stringify(faults),
+    });
+    await set.body?.cancel();
+    const { code, output } = await replay({ LOCAL_DIR: stack.dir });
+    assert.equal(code, 1, output);
+    assert.match(output, new RegExp(`the stack of process ${stack.pid}`));
+    const broken = output.split("\n").filter((line) => line.startsWith("DIFFERS"));
+    assert.equal(broken.length, 4, output);
+    for (const line of broken) {
+      assert.match(line, /trigger checkout\.session\.\w+ .*the CLI failed: .*\(fault injection\)/);
+    }
+    const [row] = await stack.sql`select count(*)::int as paid from public.orders where status = 'paid'`;
+    assert.ok(row?.paid >= 2);
+  },
+);
 
 test("deno task replay refuses a live key without printing it", async () => {
   const key = ["sk", "live", "0".repeat(24)].join("_");
