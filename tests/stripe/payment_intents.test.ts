@@ -88,6 +88,13 @@ test("off session, a card that wants authentication is declined; on session it w
   const { stripe } = stand;
   const off = await refusal(payIntent(stripe, "pm_card_authenticationRequired", { off_session: true }));
   assert.equal(off.code, "authentication_required");
+  const refused = await refusal(
+    payIntent(stripe, "pm_card_authenticationRequired", { error_on_requires_action: true }),
+  );
+  assert.deepEqual(
+    [refused.code, refused.payment_intent?.status],
+    ["authentication_required", "requires_payment_method"],
+  );
   const waiting = await payIntent(stripe, "pm_card_authenticationRequired", {
     return_url: "http://shop.test/back",
   });
@@ -133,6 +140,19 @@ test("saved customers: a payment method is attached, listed, charged and detache
   assert.equal(gone.deleted, true);
   assert.deepEqual((await stripe.customers.list()).data, []);
   assert.equal((await refusal(stripe.customers.update(customer.id, { name: "x" }))).code, "resource_missing");
+});
+
+test("saved customers: a card authenticated when it was saved is charged without the customer", async () => {
+  await using stand = await standIn();
+  const { stripe } = stand;
+  const customer = (await stripe.customers.create({})).id;
+  const setUp = { customer, payment_intent_data: { setup_future_usage: "off_session" } } as const;
+  const { id } = await stripe.checkout.sessions.create(shirt(setUp));
+  await stand.control("POST", "pay", { session: id, card: "4000002500003155" });
+  const [charge] = (await stripe.charges.list({ customer })).data;
+  assert.equal(charge?.payment_method_details?.card?.three_d_secure?.result, "authenticated");
+  const later = await payIntent(stripe, charge?.payment_method ?? "", { customer, off_session: true });
+  assert.equal(later.status, "succeeded");
 });
 
 test("saved customers: a card that its bank declines is not attached; one that declines later is", async () => {

@@ -204,7 +204,7 @@ export function paySession(
   save(context, { ...prepared, session });
   const attempt = confirmIntent(context, intent, method, {
     returnUrl: `${context.baseUrl}/c/pay/${id}`,
-    offSession: false,
+    unattended: false,
   });
   return { ...attempt, session: concludeAttempt(context, session, attempt) };
 }

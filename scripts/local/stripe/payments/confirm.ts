@@ -20,7 +20,8 @@ export type Attempt =
 
 export interface ConfirmOptions {
   returnUrl: string | null;
-  offSession: boolean;
+  /** Nobody is there to be challenged: a card that wants it is declined. */
+  unattended: boolean;
 }
 
 /** How long a bank takes that answers "soon". */
@@ -45,9 +46,10 @@ export function confirmIntent(
 
   const asked = intent.payment_method_options?.card?.request_three_d_secure;
   const { card } = behaviour;
-  const challenged = card.threeDSecure === "always" || card.threeDSecure === "required" ||
+  const challenged = card.threeDSecure === "always" ||
+    (card.threeDSecure === "required" && method.customer === null) ||
     ((asked === "any" || asked === "challenge") && card.threeDSecure !== "unsupported");
-  if (challenged && options.offSession) {
+  if (challenged && options.unattended) {
     return decline(context, ready, method, "none", DECLINES.authentication_required);
   }
   if (challenged) {

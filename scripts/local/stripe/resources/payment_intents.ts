@@ -23,7 +23,7 @@ import { datedListParams, listRoute, type Route, route } from "../core/router.ts
 import { changedMetadata } from "../checkout/session_internals.ts";
 import { recordChargeBalance } from "../payments/charges.ts";
 import { checkAmount } from "../core/money.ts";
-import { type Attempt, confirmIntent } from "../payments/confirm.ts";
+import { confirmIntent } from "../payments/confirm.ts";
 import { createIntent, saveIntent, sessionOfIntent } from "../payments/intents.ts";
 import { BANK_METHODS, FOREIGN_METHODS, METHOD_TYPES } from "../payments/foreign_methods.ts";
 import { createPaymentMethod, usePaymentMethod } from "../payments/payment_methods.ts";
@@ -195,9 +195,10 @@ function confirm(context: Context, intent: Stripe.PaymentIntent, input: ConfirmI
   }
   const attempt = confirmIntent(context, intent, method, {
     returnUrl: input.return_url ?? null,
-    offSession: input.off_session ?? false,
+    unattended: input.off_session === true || input.error_on_requires_action === true,
   });
-  return answered(attempt, input.error_on_requires_action === true);
+  if (attempt.kind === "declined") throw attempt.error;
+  return attempt.intent;
 }
 
 /** The payment method with this id; a saved one is charged for its own customer only. */
@@ -222,20 +223,6 @@ function missingMethod(intent: Stripe.PaymentIntent): never {
     intent.id,
     "payment_intent_unexpected_state",
   );
-}
-
-function answered(attempt: Attempt, refusesAction: boolean): Stripe.PaymentIntent {
-  if (attempt.kind === "declined") throw attempt.error;
-  if (attempt.kind === "action_required" && refusesAction) {
-    throw new ApiError(402, {
-      type: "card_error",
-      code: "authentication_required",
-      decline_code: "authentication_required",
-      message: "Your card was declined. This transaction requires authentication.",
-      payment_intent: attempt.intent,
-    }, true);
-  }
-  return attempt.intent;
 }
 
 function capture(
