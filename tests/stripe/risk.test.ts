@@ -1,12 +1,13 @@
 import assert from "node:assert/strict";
 import type Stripe from "stripe";
+import type { StripeOptions } from "../../scripts/local/stripe/server.ts";
 import { eventually } from "../support/poll.ts";
-import { eventTypes, idOf, payIntent, refusal, standIn } from "./stand_in.ts";
+import { eventTypes, FAST, idOf, payIntent, refusal, standIn } from "./stand_in.ts";
 
 const { test } = Deno;
 
-async function disputed(method = "pm_card_createDispute") {
-  const stand = await standIn();
+async function disputed(method = "pm_card_createDispute", pace: StripeOptions["pace"] = FAST) {
+  const stand = await standIn({ pace });
   const intent = await payIntent(stand.stripe, method);
   const [dispute] = (await stand.stripe.disputes.list({ payment_intent: intent.id })).data;
   assert.ok(dispute !== undefined);
@@ -33,7 +34,7 @@ test("disputes: money and fee are withdrawn, evidence is due, and the charge can
 });
 
 test("disputes: staged evidence waits; winning_evidence submitted wins and returns the money", async () => {
-  const { stand, dispute } = await disputed();
+  const { stand, dispute } = await disputed("pm_card_createDispute", { ...FAST, disputeMs: 60_000 });
   await using _ = stand;
   const { stripe } = stand;
   const staged = await stripe.disputes.update(dispute.id, {
@@ -50,6 +51,7 @@ test("disputes: staged evidence waits; winning_evidence submitted wins and retur
   assert.equal(submitted.evidence.product_description, "A shirt");
   const late = await refusal(stripe.disputes.update(dispute.id, { evidence: { service_date: "x" } }));
   assert.match(late.message, /already under_review/);
+  await stand.control("POST", "advance", { seconds: 60 });
   const won = await until(stripe, dispute.id, "won");
   assert.equal(won.balance_transactions.reduce((sum, { net }) => sum + net, 0), 0);
   assert.deepEqual((await eventTypes(stripe)).slice(-4), [
