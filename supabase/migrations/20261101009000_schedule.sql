@@ -11,7 +11,8 @@ begin
     foreach v_extension in array array['pg_cron', 'pg_net', 'supabase_vault'] loop
       begin
         execute format('create extension if not exists %I', v_extension);
-      exception when insufficient_privilege or object_not_in_prerequisite_state or feature_not_supported then
+      -- Not allowed, not preloaded, or not in this database (pg_cron lives in one of a cluster): the shop runs without.
+      exception when others then
         raise warning 'extension % could not be created (%): enable it in the dashboard, then run select private.schedule_jobs()', v_extension, sqlerrm;
       end;
     end loop;
@@ -25,7 +26,7 @@ stable
 set search_path = ''
 as $$
   select to_regprocedure('cron.schedule(text,text,text)') is not null
-    and to_regclass('net.http_request_queue') is not null
+    and exists (select 1 from pg_catalog.pg_proc p where p.pronamespace = to_regnamespace('net') and p.proname = 'http_post')
     and to_regclass('vault.decrypted_secrets') is not null
 $$;
 comment on function private.has_scheduler() is 'True where pg_cron, pg_net and Vault are installed.';

@@ -38,6 +38,10 @@ Deno.test({
     assert.deepEqual(entries.map((entry) => ({ ...entry })), [
       { jobname: "retry-jobs", schedule: "* * * * *", command: "select private.call_retry_jobs()" },
     ]);
+    // What pg_net keeps its requests in is its own affair: only net.http_post is called.
+    await sql`alter table net.http_request_queue rename to queue`;
+    assert.equal((await sql`select private.schedule_jobs() as scheduled`)[0]?.scheduled, true);
+    await sql`alter table net.queue rename to http_request_queue`;
     await sql.unsafe(String(entries[0]?.command));
     const [request] = await sql`select url, headers, body, timeout_milliseconds from net.http_request_queue`;
     assert.equal(request?.url, url);
