@@ -5,6 +5,7 @@
 import { parseArgs } from "node:util";
 import { type Drift, reconcileEvents } from "../supabase/functions/_shared/jobs/reconcile_events.ts";
 import { reconcileObjects } from "../supabase/functions/_shared/jobs/reconcile_objects.ts";
+import type { Problem } from "../supabase/functions/_shared/jobs/problems.ts";
 import { type Backend, NoBackendError, openBackend, quietLog } from "./backend.ts";
 
 const usage = `deno task reconcile [--since 7d] [--dry-run]
@@ -32,9 +33,11 @@ async function main(args: string[]): Promise<number> {
       return 0;
     }
     const sinceMs = values.since === undefined ? null : parseDuration(values.since);
-    const drift = await reconcile(await openBackend(), { sinceMs, dryRun: values["dry-run"] ?? false });
-    printDrift(drift, values["dry-run"] ?? false);
-    return 0;
+    const dryRun = values["dry-run"] ?? false;
+    const { drift, problems } = await reconcile(await openBackend(), { sinceMs, dryRun });
+    printDrift(drift, dryRun);
+    for (const { id, error } of problems) console.error(`${id} was left out: ${reasonOf(error)}`);
+    return problems.length === 0 ? 0 : 1;
   } catch (error) {
     const expected = error instanceof NoBackendError || error instanceof TypeError ||
       error instanceof RangeError;
@@ -43,11 +46,11 @@ async function main(args: string[]): Promise<number> {
   }
 }
 
-/** Runs both halves and returns what differed. */
+/** Runs both halves and returns what differed, and what could not be compared or repaired. */
 export async function reconcile(
   { rpc, stripe }: Pick<Backend, "rpc" | "stripe">,
   options: { sinceMs: number | null; dryRun: boolean },
-): Promise<Drift[]> {
+): Promise<{ drift: Drift[]; problems: Problem[] }> {
   const context = { rpc, stripe, now: Date.now, log: quietLog };
   const runId = crypto.randomUUID();
   const { dryRun, sinceMs } = options;
@@ -61,7 +64,16 @@ export async function reconcile(
   });
   const since = new Date(Date.now() - (sinceMs ?? objectsMs));
   const objects = await reconcileObjects(context, { runId, since, budgetMs, dryRun });
-  return [...events.drift, ...objects.drift];
+  return {
+    drift: [...events.drift, ...objects.drift],
+    problems: [...events.problems, ...objects.problems],
+  };
+}
+
+/** What an error says, and what is behind it. */
+function reasonOf(error: unknown): string {
+  const cause = error instanceof Error ? error.cause ?? error : error;
+  return cause instanceof Error ? cause.message : String(cause);
 }
 
 /**

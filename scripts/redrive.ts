@@ -1,6 +1,6 @@
 /**
  * `deno task redrive [evt_… | job id]… [--type TYPE] [--all] [--dry-run]`: queues dead or failed webhook events and
- * dead jobs again. Running something twice is harmless: facts merge, and outward calls carry idempotency keys.
+ * jobs again. Running something twice is harmless: facts merge, and outward calls carry idempotency keys.
  */
 import { parseArgs } from "node:util";
 import type { RedrivenItem, RedriveSelection } from "../supabase/functions/_shared/rpc.ts";
@@ -9,8 +9,9 @@ import { NoBackendError, openBackend } from "./backend.ts";
 const usage = `deno task redrive [evt_… | job id]… [--type TYPE] [--all] [--dry-run]
 
   evt_…, 123   these events and jobs
-  --type       all failed or dead events of a type (charge.refunded), or dead jobs of a kind (send_mail)
-  --all        every failed or dead event and every dead job
+  --type       all failed or dead events of a type (charge.refunded), or jobs of a kind (send_mail)
+  --all        every failed or dead event and job
+               (failed: waiting for the next try, which then comes at once)
   --dry-run    list them and change nothing`;
 
 if (import.meta.main) Deno.exit(await main(Deno.args));

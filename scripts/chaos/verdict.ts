@@ -69,8 +69,13 @@ export async function judge(world: World): Promise<Violation[]> {
     stripeSecretKey: world.keys.stripe_secret_key,
     stripeApiBase: new URL(world.stripeUrl),
   });
-  const drift = await reconcile({ rpc: createRpc(env), stripe }, { sinceMs: 3_600_000, dryRun: true });
-  for (const item of drift) found.push({ rule: "the database agrees with Stripe", detail: item });
+  const { drift, problems } = await reconcile({ rpc: createRpc(env), stripe }, {
+    sinceMs: 3_600_000,
+    dryRun: true,
+  });
+  for (const item of [...drift, ...problems]) {
+    found.push({ rule: "the database agrees with Stripe", detail: item });
+  }
   return found;
 }
 

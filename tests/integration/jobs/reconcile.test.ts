@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { reconcile } from "../../../scripts/reconcile.ts";
+import { work } from "../../../supabase/functions/retry-jobs/worker.ts";
 import { inLanes } from "../../../supabase/functions/_shared/jobs/lanes.ts";
 import { type TestStack, testStack } from "../../support/stack.ts";
 import {
@@ -8,6 +9,7 @@ import {
   checkout,
   drain,
   flush,
+  holdOf,
   jobContext,
   orderRow,
   pay,
@@ -109,7 +111,7 @@ Deno.test("reconcile: orders whose webhooks never came end like orders whose web
   assert.ok(pending.every(({ status }) => status === "pending"), "the webhooks must not have come");
 
   await test.step("a dry run says what it would repair, and changes nothing", async () => {
-    const drift = await reconcile(context, { sinceMs: 3_600_000, dryRun: true });
+    const { drift } = await reconcile(context, { sinceMs: 3_600_000, dryRun: true });
     assert.ok(drift.length > orders);
     assert.deepEqual(await Promise.all(unheard.map(({ order_id }) => orderRow(stack, order_id))), pending);
     const [after] = await stack.sql`
@@ -157,7 +159,10 @@ Deno.test("reconcile: orders whose webhooks never came end like orders whose web
   });
 
   await test.step("a second run repairs nothing", async () => {
-    assert.deepEqual(await reconcile(context, { sinceMs: 3_600_000, dryRun: false }), []);
+    assert.deepEqual(await reconcile(context, { sinceMs: 3_600_000, dryRun: false }), {
+      drift: [],
+      problems: [],
+    });
   });
 
   await test.step("an event that was stored and lost its effect is found by comparing objects", async () => {
@@ -166,12 +171,122 @@ Deno.test("reconcile: orders whose webhooks never came end like orders whose web
     await stack.sql`delete from public.refunds where order_id = ${partial.order_id}`;
     await stack.sql`select private.settle_order(${partial.order_id}, 'test')`;
     assert.equal((await orderRow(stack, partial.order_id)).amount_refunded, 0);
-    const drift = await reconcile(context, { sinceMs: 3_600_000, dryRun: false });
+    const { drift } = await reconcile(context, { sinceMs: 3_600_000, dryRun: false });
     assert.deepEqual(drift.map(({ kind }) => kind), ["refund"]);
     assert.equal((await orderRow(stack, partial.order_id)).amount_refunded, 500);
   });
 
   assert.deepEqual(await violations(stack), []);
+});
+
+Deno.test("reconcile: an object that cannot be handled keeps no other waiting, and is named", async (test) => {
+  await using stack = await testStack();
+  const context = jobContext(stack);
+  const silent = { list: () => Promise.resolve({ data: [], has_more: false }) };
+  const objectsOnly = {
+    ...context,
+    stripe: Object.assign(Object.create(context.stripe), { events: silent }),
+  };
+
+  /** Under this id Stripe knows the order's session, or does not: as after a change of account. */
+  const renameSession = async (orderId: string, from: string, to: string) => {
+    await stack
+      .sql`update public.checkout_sessions set id = ${to}, expires_at = now() - interval '10 minutes' where id = ${from}`;
+    await stack.sql`update public.orders set session_id = ${to} where id = ${orderId}`;
+  };
+
+  await test.step("a session that Stripe does not know", async () => {
+    const [lost, refunded] = [await checkout(stack), await checkout(stack)];
+    await pay(stack, refunded.session_id);
+    await flush(stack);
+    await blockWebhooks(stack);
+    await renameSession(lost.order_id, lost.session_id, "cs_test_gone");
+    const { payment_id } = await orderRow(stack, refunded.order_id);
+    await context.stripe.refunds.create({ payment_intent: payment_id, amount: 300 });
+    const { drift, problems } = await reconcile(objectsOnly, { sinceMs: 3_600_000, dryRun: false });
+    assert.deepEqual(problems.map(({ id }) => id), ["cs_test_gone"]);
+    assert.deepEqual(drift.map(({ kind }) => kind), ["refund"]);
+    assert.equal((await orderRow(stack, refunded.order_id)).amount_refunded, 300);
+    assert.equal(await holdOf(stack, lost.order_id), "active", "stock goes back on Stripe's word only");
+
+    await stack.sql`select private.enqueue_job('reconcile_objects', 'reconcile_objects:1', '{}')`;
+    await drain(stack, objectsOnly);
+    const [job] = await stack
+      .sql`select status, last_error from private.jobs where kind = 'reconcile_objects'`;
+    assert.equal(job?.status, "discarded");
+    assert.match(job?.last_error, /cs_test_gone/);
+    await renameSession(lost.order_id, "cs_test_gone", lost.session_id);
+  });
+
+  await test.step("an attempt that cannot be given up", async () => {
+    const [stuck, free] = [await checkout(stack), await checkout(stack)];
+    await stack.sql`delete from public.checkout_sessions where order_id in ${
+      stack.sql([stuck.order_id, free.order_id])
+    }`;
+    // Neither reached Stripe; the first of them in the list is one that the database refuses to change.
+    await stack.sql`
+      update public.orders set attempt = 2, session_expires_at = now() + interval '20 minutes'
+      where id in ${stack.sql([stuck.order_id, free.order_id])}`;
+    await stack.sql`update public.orders set session_expires_at = now() where id = ${stuck.order_id}`;
+    await stack.sql.unsafe(`
+      create function private.refuse() returns trigger language plpgsql as $$ begin raise exception 'stuck'; end $$;
+      create trigger refuse before update on public.orders for each row when (old.id = '${stuck.order_id}') execute function private.refuse()`);
+    await stack.sql`select public.enqueue_periodic_jobs()`;
+    await work(100, context);
+    assert.equal(await holdOf(stack, free.order_id), "released");
+    const [job] = await stack
+      .sql`select status, last_error from private.jobs where kind = 'find_lost_sessions'`;
+    assert.equal(job?.status, "queued");
+    await stack.sql`drop trigger refuse on public.orders`;
+    await drain(stack, context);
+    assert.equal(await holdOf(stack, stuck.order_id), "released");
+  });
+});
+
+Deno.test("reconcile: an event that cannot be received lets the others in, and the cursor waits for it", async () => {
+  const { reconcileEvents } = await import("../../../supabase/functions/_shared/jobs/reconcile_events.ts");
+  const now = 1_800_000_000_000;
+  const events = [1, 2, 3].map((n) => ({
+    id: `evt_${n}`,
+    created: now / 1000 - 5_000 * n,
+    type: "charge.failed",
+  }));
+  const received: string[] = [];
+  let position = new Date(now - 6 * 3_600_000);
+  const context = {
+    now: () => now,
+    log: { info() {}, warn() {}, error() {}, with: () => context.log },
+    stripe: {
+      events: {
+        list: (
+          { created: { gte, lte }, types }: { created: { gte: number; lte: number }; types: string[] },
+        ) =>
+          Promise.resolve({
+            data: events.filter(({ created, type }) =>
+              types.includes(type) && created >= gte && created <= lte
+            ),
+            has_more: false,
+          }),
+      },
+    },
+    rpc: {
+      getReconciliationCursor: () => Promise.resolve({ position: position.toISOString() }),
+      advanceReconciliationCursor: (_: string, to: Date) => Promise.resolve({ position: position = to }),
+      listUnknownEvents: (ids: string[]) => Promise.resolve({ event_ids: ids }),
+      reconcileStripeEvent: (_: string, { id }: { id: string }) => {
+        if (id === "evt_2") return Promise.reject(new Error("refused"));
+        received.push(id);
+        return Promise.resolve({ outcome: "applied", changed: true, before: null, after: null });
+      },
+    },
+  };
+  type Context = Parameters<typeof reconcileEvents>[0];
+  const options = { runId: "run", graceMs: 1_000, budgetMs: 60_000, dryRun: false };
+  const report = await reconcileEvents(context as unknown as Context, options);
+  assert.deepEqual(received, ["evt_3", "evt_1"]);
+  assert.deepEqual(report.problems.map(({ id }) => id), ["evt_2"]);
+  assert.ok(position.getTime() <= now - 10_000_000, "what is not in must be read again");
+  assert.ok(position.getTime() > now - 6 * 3_600_000, "what is in need not be");
 });
 
 Deno.test("reconcile: the cursor goes forward over windows that are too full, and never jumps a gap", async () => {

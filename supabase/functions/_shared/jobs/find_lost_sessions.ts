@@ -10,6 +10,7 @@ import { checkoutSessionFact } from "../stripe_events/checkout_session.ts";
 import { orderIdOf } from "../stripe_events/references.ts";
 import { readSession, sessionFacts } from "./expire_checkout_session.ts";
 import { done, type JobContext, type JobHandler } from "./outcome.ts";
+import { attempt, type Problem, throwFirst } from "./problems.ts";
 
 const checkoutsPerRun = 100;
 const pageSize = 100;
@@ -21,15 +22,19 @@ export const findLostSessions: JobHandler = async (_job, context) => {
   const { checkouts } = await context.rpc.getLostCheckouts(checkoutsPerRun);
   if (checkouts.length === 0) return done;
   const sessions = await sessionsOf(checkouts, context);
+  const problems: Problem[] = [];
   for (const checkout of checkouts) {
-    const session = sessions.get(keyOf(checkout.order_id, String(checkout.attempt)));
-    if (session === undefined) await context.rpc.abandonCheckout(checkout.order_id, checkout.attempt);
-    else await attach(checkout, session, context);
+    await attempt(checkout.order_id, { problems, log: context.log }, async () => {
+      const session = sessions.get(keyOf(checkout.order_id, String(checkout.attempt)));
+      if (session === undefined) await context.rpc.abandonCheckout(checkout.order_id, checkout.attempt);
+      else await attach(checkout, session, context);
+    });
   }
   context.log.info("lost_checkouts_resolved", {
     abandoned: checkouts.length - sessions.size,
     attached: sessions.size,
   });
+  throwFirst(problems);
   return done;
 };
 

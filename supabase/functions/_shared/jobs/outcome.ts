@@ -11,8 +11,11 @@ type Severity = "warning" | "critical";
 export type Outcome =
   /** The effect is in place. */
   | { kind: "done" }
-  /** The effect is not needed any more, or can never be had; `alert` when staff have to do something instead. */
-  | { kind: "discard"; reason: string; alert?: Severity }
+  /**
+   * The effect is not needed any more, or can never be had; `alert` when staff have to do something instead.
+   * `provider`: it was the provider who said so, which is thus at home.
+   */
+  | { kind: "discard"; reason: string; alert?: Severity; provider?: "up" }
   /**
    * Not yet; `after` overrides the backoff. Costs an attempt, unless `provider` says that nobody is at home and
    * that has been going on for a while.
@@ -48,7 +51,7 @@ export function outcomeOf(error: unknown, now: number): Outcome {
   }
   switch (classifyStripeFailure(error)) {
     case "discard":
-      return { kind: "discard", reason: message, alert: "critical" };
+      return { kind: "discard", reason: message, alert: "critical", provider: "up" };
     case "authentication":
       return failure.statusCode === 403
         ? { kind: "snooze", until: new Date(now + permissionSnoozeMs), reason: message, alert: "critical" }
@@ -71,7 +74,13 @@ export function resultOf(job: Pick<Job, "id" | "lease_id">, outcome: Outcome): J
     case "done":
       return { ...nothing, ...result, provider_state: "up" };
     case "discard":
-      return { ...nothing, ...result, reason: outcome.reason, alert: outcome.alert ?? null };
+      return {
+        ...nothing,
+        ...result,
+        reason: outcome.reason,
+        alert: outcome.alert ?? null,
+        provider_state: outcome.provider ?? null,
+      };
     case "retry":
       return {
         ...nothing,

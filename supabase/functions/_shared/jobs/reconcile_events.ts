@@ -8,6 +8,7 @@ import { callStripe } from "../stripe.ts";
 import { enabledEvents } from "../stripe_events/mod.ts";
 import { done, type JobContext, type JobHandler } from "./outcome.ts";
 import { inLanes } from "./lanes.ts";
+import { attempt, type Problem, throwFirst } from "./problems.ts";
 import { judge } from "./retry_event.ts";
 
 /** Something that Stripe knew and we did not. */
@@ -34,6 +35,8 @@ export interface EventsReport {
   /** Events that Stripe listed. */
   seen: number;
   drift: Drift[];
+  /** Events that could not be received; the cursor stays before them. */
+  problems: Problem[];
   /** False: time ran out before now was reached. */
   complete: boolean;
 }
@@ -64,6 +67,7 @@ export const reconcileEventsJob: JobHandler = async (_job, context) => {
   if (report.drift.length > 0) {
     context.log.warn("missed_events_ingested", { seen: report.seen, missed: report.drift.length });
   }
+  throwFirst(report.problems);
   if (report.complete) return done;
   return { kind: "snooze", until: new Date(context.now()), reason: "there are more events to read" };
 };
@@ -75,7 +79,7 @@ export async function reconcileEvents(context: Context, options: EventsOptions):
   const position = Date.parse((await rpc.getReconciliationCursor(cursor)).position);
   const end = startedAt - options.graceMs;
   const start = Math.max(options.from?.getTime() ?? position - overlapMs, startedAt - keptMs);
-  const report: EventsReport = { seen: 0, drift: [], complete: true };
+  const report: EventsReport = { seen: 0, drift: [], problems: [], complete: true };
   let widthMs = firstWindowMs;
   for (let from = start; from < end;) {
     if (now() - startedAt > options.budgetMs) return { ...report, complete: false };
@@ -86,9 +90,10 @@ export async function reconcileEvents(context: Context, options: EventsOptions):
       continue;
     }
     report.seen += events.length;
-    report.drift.push(...await ingest(events, context, options));
-    // Reading from later than the cursor leaves a gap, which the cursor must not jump.
-    if (!options.dryRun && start <= position) await rpc.advanceReconciliationCursor(cursor, new Date(to));
+    await ingest(events, context, options, report);
+    // Reading from later than the cursor leaves a gap, which the cursor must not jump; nor what could not be received.
+    const whole = start <= position && report.problems.length === 0;
+    if (!options.dryRun && whole) await rpc.advanceReconciliationCursor(cursor, new Date(to));
     from = to;
     widthMs = Math.min(windowMaxMs, widthMs * 2);
   }
@@ -121,12 +126,16 @@ async function listWindow(from: number, to: number, pagesMax: number, { stripe }
   return found.sort((a, b) => a.created - b.created);
 }
 
-async function ingest(events: Stripe.Event[], context: Context, options: EventsOptions): Promise<Drift[]> {
-  if (events.length === 0) return [];
+async function ingest(
+  events: Stripe.Event[],
+  context: Context,
+  options: EventsOptions,
+  { drift, problems }: EventsReport,
+): Promise<void> {
+  if (events.length === 0) return;
   const { event_ids } = await context.rpc.listUnknownEvents(events.map((event) => event.id));
   const unknown = new Set(event_ids);
-  const drift: Drift[] = [];
-  await inLanes(events.filter((event) => unknown.has(event.id)), lanes, async (event) => {
+  const receive = async (event: Stripe.Event) => {
     const result = await context.rpc.reconcileStripeEvent(options.runId, event, judge(event), options.dryRun);
     // Somebody else's objects are stored as the webhook would have done, and repair nothing.
     if (result.outcome === "duplicate" || result.outcome === "ignored") return;
@@ -137,6 +146,10 @@ async function ingest(events: Stripe.Event[], context: Context, options: EventsO
       before: result.before,
       after: result.after,
     });
-  });
-  return drift;
+  };
+  await inLanes(
+    events.filter((event) => unknown.has(event.id)),
+    lanes,
+    (event) => attempt(event.id, { problems, log: context.log }, () => receive(event)),
+  );
 }

@@ -11,6 +11,7 @@ import { refundFacts } from "../stripe_events/refund.ts";
 import type { ObjectState } from "../rpc.ts";
 import { readSession, sessionFacts } from "./expire_checkout_session.ts";
 import { done, type JobContext, type JobHandler } from "./outcome.ts";
+import { attempt, type Problem, throwFirst } from "./problems.ts";
 import type { Drift } from "./reconcile_events.ts";
 
 export interface ObjectsOptions {
@@ -24,6 +25,8 @@ export interface ObjectsOptions {
 export interface ObjectsReport {
   seen: number;
   drift: Drift[];
+  /** Objects that could not be compared or repaired. */
+  problems: Problem[];
   complete: boolean;
 }
 
@@ -57,13 +60,14 @@ export const reconcileObjectsJob: JobHandler = async (_job, context) => {
     repaired: report.drift.length,
     complete: report.complete,
   });
+  throwFirst(report.problems);
   return done;
 };
 
 /** Compares and repairs; newest first, so that a run that is out of time has seen what matters most. */
 export async function reconcileObjects(context: Context, options: ObjectsOptions): Promise<ObjectsReport> {
   const { stripe } = context;
-  const report: ObjectsReport = { seen: 0, drift: [], complete: true };
+  const report: ObjectsReport = { seen: 0, drift: [], problems: [], complete: true };
   const created = { gte: Math.floor(options.since.getTime() / 1000) };
   const late = deadline(context, options);
   await checkOpenCheckouts(context, options, report);
@@ -137,15 +141,11 @@ async function checkOpenCheckouts(
 ): Promise<void> {
   const { session_ids } = await context.rpc.listOpenCheckouts(checkoutsPerRun);
   for (const id of session_ids) {
-    const { session, observedAt } = await readSession(id, context);
-    await repair(
-      { kind: "checkout_session", id },
-      sessionFacts(session),
-      observedAt,
-      context,
-      options,
-      report,
-    );
+    await attempt(id, { problems: report.problems, log: context.log }, async () => {
+      const { session, observedAt } = await readSession(id, context);
+      const facts = sessionFacts(session);
+      await repair({ kind: "checkout_session", id }, facts, observedAt, context, options, report);
+    });
   }
   report.seen += session_ids.length;
 }
@@ -181,8 +181,10 @@ async function compare(
   const states = candidates.map(({ kind, id, status, amount }) => ({ kind, id, status, amount }));
   const differing = new Set((await context.rpc.listDifferingObjects(states)).ids);
   for (const candidate of candidates.filter(({ id }) => differing.has(id))) {
-    const observedAt = new Date(context.now());
-    await repair(candidate, await candidate.facts(), observedAt, context, options, report);
+    await attempt(candidate.id, { problems: report.problems, log: context.log }, async () => {
+      const observedAt = new Date(context.now());
+      await repair(candidate, await candidate.facts(), observedAt, context, options, report);
+    });
   }
 }
 

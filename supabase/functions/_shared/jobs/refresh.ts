@@ -7,31 +7,44 @@ import { disputeFacts } from "../stripe_events/dispute.ts";
 import type { Fact } from "../stripe_events/facts.ts";
 import { reviewFacts } from "../stripe_events/radar.ts";
 import { refundFacts } from "../stripe_events/refund.ts";
-import { done, type JobContext, type JobHandler, textField } from "./outcome.ts";
+import { done, type JobContext, type JobHandler, type Outcome, textField } from "./outcome.ts";
 
 /** Payload: { dispute_id }. */
-export const refreshDispute: JobHandler = (job, context) =>
-  refresh(
+export const refreshDispute: JobHandler = async (job, context) =>
+  await refresh(
     context,
-    async () => disputeFacts(await context.stripe.disputes.retrieve(textField(job, "dispute_id"))),
+    textField(job, "dispute_id"),
+    (id) => context.stripe.disputes.retrieve(id),
+    disputeFacts,
   );
 
 /** Payload: { refund_id }. */
-export const refreshRefund: JobHandler = (job, context) =>
-  refresh(
+export const refreshRefund: JobHandler = async (job, context) =>
+  await refresh(
     context,
-    async () => refundFacts(await context.stripe.refunds.retrieve(textField(job, "refund_id"))),
+    textField(job, "refund_id"),
+    (id) => context.stripe.refunds.retrieve(id),
+    refundFacts,
   );
 
 /** Payload: { review_id }. */
-export const refreshReview: JobHandler = (job, context) =>
-  refresh(
+export const refreshReview: JobHandler = async (job, context) =>
+  await refresh(
     context,
-    async () => reviewFacts(await context.stripe.reviews.retrieve(textField(job, "review_id"))),
+    textField(job, "review_id"),
+    (id) => context.stripe.reviews.retrieve(id),
+    reviewFacts,
   );
 
-async function refresh({ rpc, now }: JobContext, read: () => Promise<Fact[]>) {
+async function refresh<T>(
+  { rpc, now }: JobContext,
+  id: string,
+  read: (id: string) => Promise<T>,
+  factsOf: (object: T) => Fact[],
+): Promise<Outcome> {
   const observedAt = new Date(now());
-  await rpc.applyStripeFacts(await callStripe(read), "job", observedAt);
+  // Only the call is Stripe's to answer for: an object that we cannot read is no outage.
+  const object = await callStripe(() => read(id));
+  await rpc.applyStripeFacts(factsOf(object), "job", observedAt);
   return done;
 }

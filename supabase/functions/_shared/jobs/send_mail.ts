@@ -30,7 +30,7 @@ export const sendMail: JobHandler = async (job, { env, rpc, fetch, now }) => {
       return done;
     case "refused":
       await fail(answer.error);
-      return { kind: "discard", reason: answer.error, alert: "warning" };
+      return { kind: "discard", reason: answer.error, alert: "warning", provider: "up" };
     case "later":
       return answer.outcome;
   }
