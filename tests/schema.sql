@@ -1182,7 +1182,7 @@ begin
   -- A message that cannot be delivered must not ask for another message; health shows it.
   if v_job.kind <> 'send_alert' then
     perform private.raise_alert(
-      'job_dead', 'critical', 'job_dead:' || v_job.dedupe_key,
+      'job_dead', 'critical', 'job_dead:' || private.effect_name(v_job.dedupe_key),
       jsonb_build_object('job_id', v_job.id, 'kind', v_job.kind, 'attempts', v_job.attempts, 'error', p_reason)
     );
   end if;
@@ -1764,6 +1764,17 @@ $function$;
 comment on function private.earlier_orders(p_order_id uuid) is 'Orders that the buyer of an order (by account or e-mail address) paid before it, kept, and did not dispute; what they have in common with it is marked.';
 
 
+CREATE OR REPLACE FUNCTION private.effect_name(p_dedupe_key text)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO ''
+AS $function$
+  select regexp_replace(p_dedupe_key, ':\d+$', '')
+$function$;
+comment on function private.effect_name(p_dedupe_key text) is 'What a job is for: its dedupe_key without the time that makes each round of a recurring job one of its own. Staff are told once of what fails round after round.';
+
+
 CREATE OR REPLACE FUNCTION private.email_key(p_email text)
  RETURNS text
  LANGUAGE sql
@@ -1841,6 +1852,7 @@ CREATE OR REPLACE FUNCTION private.finish_job(p_job_id bigint, p_lease_id uuid, 
 AS $function$
 declare
   v_job private.jobs;
+  v_name text;
   v_run_at timestamptz;
 begin
   select * into v_job from private.jobs
@@ -1849,14 +1861,18 @@ begin
   if not found then
     return null;
   end if;
+  v_name := private.effect_name(v_job.dedupe_key);
   if p_outcome in ('done', 'discard') then
     update private.jobs
     set status = case p_outcome when 'done' then 'done' else 'discarded' end, lost_leases = 0,
         lease_id = null, leased_until = null, finished_at = now(), last_error = p_reason
     where id = p_job_id
     returning * into v_job;
-    -- Brought back from the dead, and well: staff need not look any more.
-    update public.alerts set status = 'resolved' where dedupe_key = 'job_dead:' || v_job.dedupe_key and status <> 'resolved';
+    -- Brought back from the dead, or the next round of it, and well: staff need not look any more.
+    update public.alerts set status = 'resolved'
+    where dedupe_key in ('job_dead:' || v_name, case when p_alert is null then 'job_discarded:' || v_name end) and status <> 'resolved';
+    update private.jobs set status = 'discarded'
+    where status = 'dead' and kind = v_job.kind and private.effect_name(dedupe_key) = v_name;
   elsif p_outcome = 'retry' and v_job.attempts >= v_job.max_attempts then
     perform private.bury_job(p_job_id, p_reason);
     v_job.status := 'dead';
@@ -1882,7 +1898,7 @@ begin
     );
   elsif p_alert is not null and v_job.status <> 'dead' then
     perform private.raise_alert(
-      'job_discarded', p_alert, 'job_discarded:' || v_job.dedupe_key,
+      'job_discarded', p_alert, 'job_discarded:' || v_name,
       jsonb_build_object('job_id', v_job.id, 'kind', v_job.kind, 'reason', p_reason)
     );
   end if;
@@ -1920,7 +1936,7 @@ CREATE OR REPLACE FUNCTION private.has_scheduler()
  SET search_path TO ''
 AS $function$
   select to_regprocedure('cron.schedule(text,text,text)') is not null
-    and to_regclass('net.http_request_queue') is not null
+    and exists (select 1 from pg_catalog.pg_proc p where p.pronamespace = to_regnamespace('net') and p.proname = 'http_post')
     and to_regclass('vault.decrypted_secrets') is not null
 $function$;
 comment on function private.has_scheduler() is 'True where pg_cron, pg_net and Vault are installed.';
@@ -2539,7 +2555,11 @@ declare
   c_wait_max_seconds constant integer := 600;
   b private.circuit_breakers;
 begin
-  if p_answers > 0 then
+  if p_answers = 0 and p_outages = 0 then
+    -- The one that was to find out never asked: the next one may.
+    update private.circuit_breakers set open_until = now() where provider = p_provider and open_until > now();
+    return false;
+  elsif p_answers > 0 then
     update private.circuit_breakers set failures = 0, opened_at = null, open_until = null, reason = null
     where provider = p_provider and (failures > 0 or open_until is not null)
     returning * into b;
@@ -2558,10 +2578,9 @@ begin
   end if;
   update private.circuit_breakers set
     opened_at = coalesce(opened_at, now()),
-    open_until = now() + make_interval(secs => case
-      when p_unauthorized then c_wait_max_seconds
-      else least(c_wait_max_seconds, c_wait_base_seconds * power(2, least(greatest(b.failures - c_failures_max, 0), 20)))
-    end)
+    open_until = now() + make_interval(
+      secs => least(c_wait_max_seconds, c_wait_base_seconds * power(2, least(greatest(b.failures - c_failures_max, 0), 20)))
+    )
   where provider = p_provider;
   if p_unauthorized then
     perform private.raise_alert(
@@ -2577,7 +2596,7 @@ begin
   return true;
 end;
 $function$;
-comment on function private.note_provider(p_provider text, p_answers integer, p_outages integer, p_unauthorized boolean, p_reason text) is 'Counts how a provider did. Five outages in a row, or a refused key, open its breaker for 15 s, doubling to 10 min; an answer closes it. Returns whether it is open.';
+comment on function private.note_provider(p_provider text, p_answers integer, p_outages integer, p_unauthorized boolean, p_reason text) is 'Counts how a provider did. Five outages in a row, or a refused key, open its breaker for 15 s, doubling to 10 min; an answer closes it. Neither (0, 0): whoever was let through to see did not get that far, so the next job is. Returns whether it is open.';
 
 
 CREATE OR REPLACE FUNCTION private.offered_shipping_rates(p_currency text)
@@ -3432,6 +3451,10 @@ CREATE OR REPLACE FUNCTION private.requeue_job(p_job_id bigint)
  SECURITY DEFINER
  SET search_path TO ''
 AS $function$
+  -- Who asks for another try believes that the cause is gone: the provider is asked at once.
+  update private.circuit_breakers b set open_until = now()
+  from private.jobs j join private.job_kinds k on k.kind = j.kind
+  where j.id = p_job_id and b.provider = k.provider and b.open_until > now();
   update private.jobs
   set status = 'queued', run_at = now(), attempts = 0, lost_leases = 0, finished_at = null, lease_id = null, leased_until = null
   where id = p_job_id and status in ('queued', 'dead', 'discarded')
@@ -4900,7 +4923,7 @@ begin
     from jsonb_to_recordset(p_results) as r (id bigint, reason text, provider_state text)
     join private.jobs j on j.id = r.id
     join private.job_kinds k on k.kind = j.kind
-    where k.provider is not null and r.provider_state is not null
+    where k.provider is not null
     group by k.provider
     order by k.provider
   loop
@@ -4922,7 +4945,7 @@ begin
     v_held := v_result.outcome = 'retry' and v_result.provider_state in ('down', 'unauthorized') and v_result.provider = any (v_down);
     v_status := private.finish_job(
       v_result.id, v_result.lease_id, case when v_held then 'snooze' else v_result.outcome end, v_result.reason,
-      case when v_held then now() else v_result.run_at end, v_result.alert
+      case when v_held then coalesce(v_result.run_at, now()) else v_result.run_at end, v_result.alert
     );
     v_answer := v_answer || jsonb_build_object('id', v_result.id, 'finished', v_status is not null, 'status', v_status);
   end loop;
@@ -5288,6 +5311,9 @@ begin
     from jsonb_to_recordset(coalesce(p_alerts, '[]')) as a (kind text, severity text, dedupe_key text, data jsonb);
   elsif v_event.status in ('processed', 'ignored') then
     return jsonb_build_object('outcome', 'duplicate', 'delivery_count', v_event.delivery_count);
+  elsif v_event.status = 'dead' then
+    -- Delivered anew, it lives again: its job goes on trying if this fails too, and ends well (with its alert) if not.
+    perform private.redrive_event(p_event_id);
   end if;
 
   v_result := private.process_stripe_event(p_event_id, p_stripe_created_at, p_facts, p_ignored_reason, p_error);
@@ -5444,7 +5470,7 @@ begin
     select 'job', j.id::text, j.kind, j.status, j.last_error, true
     from private.jobs j
     -- The job of an event comes back with its event.
-    where j.status = 'dead' and j.kind <> 'retry_event' and (p_all or j.kind = p_type) and not j.id = any (coalesce(p_job_ids, '{}'))
+    where (j.status = 'dead' or (j.status = 'queued' and j.attempts > 0)) and j.kind <> 'retry_event' and (p_all or j.kind = p_type) and not j.id = any (coalesce(p_job_ids, '{}'))
     order by 1, 2
   loop
     v_problem := case when not r.possible then 'is ' || r.status end;
@@ -5467,7 +5493,7 @@ begin
   return jsonb_build_object('items', v_items);
 end;
 $function$;
-comment on function public.redrive(p_event_ids text[], p_job_ids bigint[], p_type text, p_all boolean, p_dry_run boolean, p_actor text) is 'Queues failed or dead events and dead jobs again: the named ones, all of a type (event type or job kind), or all. p_dry_run: only lists them. Each is logged in staff_commands under p_actor. Returns { items: [{ what, id, type, status, error, redriven, problem }] }.';
+comment on function public.redrive(p_event_ids text[], p_job_ids bigint[], p_type text, p_all boolean, p_dry_run boolean, p_actor text) is 'Queues failed or dead events and jobs again (a failed job waits for its next try): the named ones, all of a type (event type or job kind), or all. p_dry_run: only lists them. Each is logged in staff_commands under p_actor. Returns { items: [{ what, id, type, status, error, redriven, problem }] }.';
 grant execute on function public.redrive(p_event_ids text[], p_job_ids bigint[], p_type text, p_all boolean, p_dry_run boolean, p_actor text) to service_role;
 
 

@@ -33,8 +33,8 @@ insert into private.job_kinds (kind, provider, max_attempts, retention, descript
   ('remind_dispute', null, 12, null, 'Reminds staff of a deadline.'),
   ('send_mail', 'resend', 12, '30 days', 'Mails a customer.'),
   ('send_alert', null, 12, '30 days', 'Tells staff.'),
-  ('reconcile_events', 'stripe', 3, '1 day', 'Ingests events that never arrived.'),
-  ('reconcile_objects', 'stripe', 3, '7 days', 'Compares payments, refunds, disputes and open checkouts with Stripe.'),
+  ('reconcile_events', 'stripe', 12, '1 day', 'Ingests events that never arrived.'),
+  ('reconcile_objects', 'stripe', 12, '7 days', 'Compares payments, refunds, disputes and open checkouts with Stripe.'),
   ('refresh_webhook_addresses', 'stripe_files', 6, '7 days', 'Takes over the addresses that Stripe posts webhooks from.'),
   ('purge', null, 3, '7 days', 'Removes what retention settings say is old.');
 

@@ -1,6 +1,17 @@
 -- Ending jobs: a closed set of outcomes, guarded by the lease. What the outcomes say of a provider drives its
 -- circuit breaker.
 
+create function private.effect_name(p_dedupe_key text) returns text
+language sql
+immutable
+set search_path = ''
+as $$
+  select regexp_replace(p_dedupe_key, ':\d+$', '')
+$$;
+comment on function private.effect_name(text) is
+  'What a job is for: its dedupe_key without the time that makes each round of a recurring job one of its own. Staff are told once of what fails round after round.';
+revoke execute on function private.effect_name(text) from public, anon, authenticated;
+
 create function private.bury_job(p_job_id bigint, p_reason text) returns void
 language plpgsql
 security definer
@@ -21,7 +32,7 @@ begin
   -- A message that cannot be delivered must not ask for another message; health shows it.
   if v_job.kind <> 'send_alert' then
     perform private.raise_alert(
-      'job_dead', 'critical', 'job_dead:' || v_job.dedupe_key,
+      'job_dead', 'critical', 'job_dead:' || private.effect_name(v_job.dedupe_key),
       jsonb_build_object('job_id', v_job.id, 'kind', v_job.kind, 'attempts', v_job.attempts, 'error', p_reason)
     );
   end if;
@@ -42,7 +53,11 @@ declare
   c_wait_max_seconds constant integer := 600;
   b private.circuit_breakers;
 begin
-  if p_answers > 0 then
+  if p_answers = 0 and p_outages = 0 then
+    -- The one that was to find out never asked: the next one may.
+    update private.circuit_breakers set open_until = now() where provider = p_provider and open_until > now();
+    return false;
+  elsif p_answers > 0 then
     update private.circuit_breakers set failures = 0, opened_at = null, open_until = null, reason = null
     where provider = p_provider and (failures > 0 or open_until is not null)
     returning * into b;
@@ -61,10 +76,9 @@ begin
   end if;
   update private.circuit_breakers set
     opened_at = coalesce(opened_at, now()),
-    open_until = now() + make_interval(secs => case
-      when p_unauthorized then c_wait_max_seconds
-      else least(c_wait_max_seconds, c_wait_base_seconds * power(2, least(greatest(b.failures - c_failures_max, 0), 20)))
-    end)
+    open_until = now() + make_interval(
+      secs => least(c_wait_max_seconds, c_wait_base_seconds * power(2, least(greatest(b.failures - c_failures_max, 0), 20)))
+    )
   where provider = p_provider;
   if p_unauthorized then
     perform private.raise_alert(
@@ -81,7 +95,7 @@ begin
 end;
 $$;
 comment on function private.note_provider(text, integer, integer, boolean, text) is
-  'Counts how a provider did. Five outages in a row, or a refused key, open its breaker for 15 s, doubling to 10 min; an answer closes it. Returns whether it is open.';
+  'Counts how a provider did. Five outages in a row, or a refused key, open its breaker for 15 s, doubling to 10 min; an answer closes it. Neither (0, 0): whoever was let through to see did not get that far, so the next job is. Returns whether it is open.';
 revoke execute on function private.note_provider(text, integer, integer, boolean, text) from public, anon, authenticated;
 
 create function private.finish_job(
@@ -98,6 +112,7 @@ set search_path = ''
 as $$
 declare
   v_job private.jobs;
+  v_name text;
   v_run_at timestamptz;
 begin
   select * into v_job from private.jobs
@@ -106,14 +121,18 @@ begin
   if not found then
     return null;
   end if;
+  v_name := private.effect_name(v_job.dedupe_key);
   if p_outcome in ('done', 'discard') then
     update private.jobs
     set status = case p_outcome when 'done' then 'done' else 'discarded' end, lost_leases = 0,
         lease_id = null, leased_until = null, finished_at = now(), last_error = p_reason
     where id = p_job_id
     returning * into v_job;
-    -- Brought back from the dead, and well: staff need not look any more.
-    update public.alerts set status = 'resolved' where dedupe_key = 'job_dead:' || v_job.dedupe_key and status <> 'resolved';
+    -- Brought back from the dead, or the next round of it, and well: staff need not look any more.
+    update public.alerts set status = 'resolved'
+    where dedupe_key in ('job_dead:' || v_name, case when p_alert is null then 'job_discarded:' || v_name end) and status <> 'resolved';
+    update private.jobs set status = 'discarded'
+    where status = 'dead' and kind = v_job.kind and private.effect_name(dedupe_key) = v_name;
   elsif p_outcome = 'retry' and v_job.attempts >= v_job.max_attempts then
     perform private.bury_job(p_job_id, p_reason);
     v_job.status := 'dead';
@@ -139,7 +158,7 @@ begin
     );
   elsif p_alert is not null and v_job.status <> 'dead' then
     perform private.raise_alert(
-      'job_discarded', p_alert, 'job_discarded:' || v_job.dedupe_key,
+      'job_discarded', p_alert, 'job_discarded:' || v_name,
       jsonb_build_object('job_id', v_job.id, 'kind', v_job.kind, 'reason', p_reason)
     );
   end if;
@@ -173,7 +192,7 @@ begin
     from jsonb_to_recordset(p_results) as r (id bigint, reason text, provider_state text)
     join private.jobs j on j.id = r.id
     join private.job_kinds k on k.kind = j.kind
-    where k.provider is not null and r.provider_state is not null
+    where k.provider is not null
     group by k.provider
     order by k.provider
   loop
@@ -195,7 +214,7 @@ begin
     v_held := v_result.outcome = 'retry' and v_result.provider_state in ('down', 'unauthorized') and v_result.provider = any (v_down);
     v_status := private.finish_job(
       v_result.id, v_result.lease_id, case when v_held then 'snooze' else v_result.outcome end, v_result.reason,
-      case when v_held then now() else v_result.run_at end, v_result.alert
+      case when v_held then coalesce(v_result.run_at, now()) else v_result.run_at end, v_result.alert
     );
     v_answer := v_answer || jsonb_build_object('id', v_result.id, 'finished', v_status is not null, 'status', v_status);
   end loop;

@@ -282,6 +282,9 @@ begin
     from jsonb_to_recordset(coalesce(p_alerts, '[]')) as a (kind text, severity text, dedupe_key text, data jsonb);
   elsif v_event.status in ('processed', 'ignored') then
     return jsonb_build_object('outcome', 'duplicate', 'delivery_count', v_event.delivery_count);
+  elsif v_event.status = 'dead' then
+    -- Delivered anew, it lives again: its job goes on trying if this fails too, and ends well (with its alert) if not.
+    perform private.redrive_event(p_event_id);
   end if;
 
   v_result := private.process_stripe_event(p_event_id, p_stripe_created_at, p_facts, p_ignored_reason, p_error);

@@ -1,4 +1,4 @@
--- Bringing back what died: webhook events and jobs, by id, by type, or all. Each is a staff command, so that who
+-- Bringing back what died, and hurrying what waits for its next try: webhook events and jobs, by id, by type, or all. Each is a staff command, so that who
 -- did it stands in the log; running one again is harmless, because facts merge and outward calls carry keys.
 
 create function private.requeue_job(p_job_id bigint) returns void
@@ -6,6 +6,10 @@ language sql
 security definer
 set search_path = ''
 as $$
+  -- Who asks for another try believes that the cause is gone: the provider is asked at once.
+  update private.circuit_breakers b set open_until = now()
+  from private.jobs j join private.job_kinds k on k.kind = j.kind
+  where j.id = p_job_id and b.provider = k.provider and b.open_until > now();
   update private.jobs
   set status = 'queued', run_at = now(), attempts = 0, lost_leases = 0, finished_at = null, lease_id = null, leased_until = null
   where id = p_job_id and status in ('queued', 'dead', 'discarded')
@@ -90,7 +94,7 @@ begin
     select 'job', j.id::text, j.kind, j.status, j.last_error, true
     from private.jobs j
     -- The job of an event comes back with its event.
-    where j.status = 'dead' and j.kind <> 'retry_event' and (p_all or j.kind = p_type) and not j.id = any (coalesce(p_job_ids, '{}'))
+    where (j.status = 'dead' or (j.status = 'queued' and j.attempts > 0)) and j.kind <> 'retry_event' and (p_all or j.kind = p_type) and not j.id = any (coalesce(p_job_ids, '{}'))
     order by 1, 2
   loop
     v_problem := case when not r.possible then 'is ' || r.status end;
@@ -114,6 +118,6 @@ begin
 end;
 $$;
 comment on function public.redrive(text[], bigint[], text, boolean, boolean, text) is
-  'Queues failed or dead events and dead jobs again: the named ones, all of a type (event type or job kind), or all. p_dry_run: only lists them. Each is logged in staff_commands under p_actor. Returns { items: [{ what, id, type, status, error, redriven, problem }] }.';
+  'Queues failed or dead events and jobs again (a failed job waits for its next try): the named ones, all of a type (event type or job kind), or all. p_dry_run: only lists them. Each is logged in staff_commands under p_actor. Returns { items: [{ what, id, type, status, error, redriven, problem }] }.';
 revoke execute on function public.redrive(text[], bigint[], text, boolean, boolean, text) from public, anon, authenticated;
 grant execute on function public.redrive(text[], bigint[], text, boolean, boolean, text) to service_role;

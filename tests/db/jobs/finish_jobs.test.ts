@@ -121,6 +121,29 @@ test("finish_jobs() tells staff about a job that can never be done", async () =>
   assert.deepEqual([alert?.severity, alert?.data["reason"]], ["critical", "no such payment"]);
 });
 
+test("finish_jobs() tells staff once of what fails round after round, and takes it back when a round succeeds", async () => {
+  const round = async (number: number, result: Parameters<typeof finish>[2]) => {
+    await sql`
+      insert into private.jobs (kind, dedupe_key, max_attempts)
+      values ('reconcile_objects', 'reconcile_objects:' || ${number}::integer, 1)`;
+    await finish(sql, await claim(sql, 1, { kinds: ["reconcile_objects"] }), result);
+  };
+  const refused = { outcome: "discard", reason: "404", alert: "critical" };
+  for (const number of [1, 2]) await round(number, { outcome: "retry", reason: "bug" });
+  for (const number of [3, 4]) await round(number, refused);
+  const told = async () =>
+    (await sql`select kind, status, count from public.alerts order by kind`).map((row) => Object.values(row));
+  assert.deepEqual(await told(), [["job_dead", "resolved", 2], ["job_discarded", "open", 2]]);
+  const [messages] = await sql`select count(*)::integer as count from private.jobs where kind = 'send_alert'`;
+  assert.equal(messages?.count, 2);
+
+  await round(5, { outcome: "retry", reason: "bug" });
+  await round(6, { outcome: "done" });
+  assert.deepEqual(await told(), [["job_dead", "resolved", 3], ["job_discarded", "resolved", 2]]);
+  const [dead] = await sql`select count(*)::integer as count from private.jobs where status = 'dead'`;
+  assert.equal(dead?.count, 0, "what a later round has done needs nobody any more");
+});
+
 test("circuit breaker: five outages in a row stop a provider's jobs, and only those, without burning attempts", async () => {
   await enqueue(sql, "refund_payment", 8);
   await enqueue(sql, "send_mail", 2, { priority: 200 });
@@ -156,6 +179,31 @@ test("circuit breaker: after the wait one job at a time tries, waits longer each
   assert.equal((await claim(sql, 10)).length, 9);
 });
 
+test("circuit breaker: a probe that never asked the provider lets the next job find out at once", async () => {
+  const [poison = 0] = await enqueue(sql, "refund_payment", 1, { priority: 1 });
+  const [sound = 0] = await enqueue(sql, "refund_payment");
+  await sql`insert into private.circuit_breakers (provider, failures, opened_at, open_until) values ('stripe', 5, now(), now() - interval '1 second')`;
+  const probe = await claim(sql, 10);
+  assert.deepEqual(probe.map(({ id }) => id), [poison]);
+  await finish(sql, probe, { outcome: "retry", reason: "the job has no payment_id" });
+  const next = await claim(sql, 10);
+  assert.deepEqual(next.map(({ id }) => id), [sound]);
+  await finish(sql, next, { outcome: "discard", reason: "400", provider_state: "up" });
+  const [breaker] = await sql`select failures, open_until from private.circuit_breakers`;
+  assert.deepEqual({ ...breaker }, { failures: 0, open_until: null });
+});
+
+test("circuit breaker: a job that the provider asked to wait is not the next probe", async () => {
+  const [id = 0] = await enqueue(sql, "refund_payment");
+  await sql`insert into private.circuit_breakers (provider, failures, opened_at, open_until) values ('stripe', 5, now(), now() - interval '1 second')`;
+  const runAt = new Date(Date.now() + 90_000).toISOString();
+  const result = { outcome: "retry", reason: "429", run_at: runAt, provider_state: "down" };
+  await finish(sql, await claim(sql, 10), result);
+  const job = await jobRow(sql, id);
+  assert.ok(job.wait_seconds > 80, "Retry-After outlives the breaker's wait");
+  assert.equal(job.attempts, 0);
+});
+
 test("circuit breaker: a probe whose worker dies does not keep the gate shut", async () => {
   await enqueue(sql, "refund_payment", 3);
   await sql`insert into private.circuit_breakers (provider, failures, opened_at, open_until) values ('stripe', 5, now(), now() - interval '1 second')`;
@@ -180,6 +228,9 @@ test("circuit breaker: a refused key stops all of the provider's jobs at once, w
   }
   const alerts = await alertsOf(sql, "provider_unauthorized");
   assert.deepEqual(alerts.map(({ severity }) => severity), ["critical"]);
+  const [breaker] = await sql<{ seconds: number }[]>`
+    select extract(epoch from open_until - now())::double precision as seconds from private.circuit_breakers`;
+  assert.ok((breaker?.seconds ?? 0) <= 15, "a new key is noticed as soon as an outage's end");
   const [messages] = await sql`select count(*)::integer as count from private.jobs where kind = 'send_alert'`;
   assert.equal(messages?.count, 1);
   const [spent] =

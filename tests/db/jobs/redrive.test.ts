@@ -81,6 +81,21 @@ test("redrive() by type and for all takes what is dead and nothing else", async 
   assert.equal((await jobRow(sql, done)).status, "done");
 });
 
+test("redrive() hurries what has failed and waits for its next try, and asks its provider at once", async () => {
+  const [failed = 0] = await enqueue(sql, "refund_payment");
+  const failure = { outcome: "retry", reason: "503", provider_state: "down", run_at: "2100-01-01T00:00:00Z" };
+  await finish(sql, await claim(sql, 1), failure);
+  await enqueue(sql, "refund_payment");
+  await sql`
+    insert into private.circuit_breakers (provider, failures, opened_at, open_until)
+    values ('stripe', 9, now(), now() + interval '1 hour')
+    on conflict (provider) do update set failures = 9, opened_at = now(), open_until = excluded.open_until`;
+  const items = await redrive({ all: true });
+  assert.deepEqual(items.map(({ id, redriven }) => [id, redriven]), [[String(failed), true]]);
+  assert.ok((await jobRow(sql, failed)).wait_seconds <= 0);
+  assert.equal((await claim(sql, 10)).length, 1, "one job finds out whether the provider is back");
+});
+
 test("redrive() in a dry run lists and changes nothing", async () => {
   await deadEvent("evt_5");
   const job = await deadJob("send_mail");
@@ -96,6 +111,26 @@ test("redrive() says why it leaves something alone", async () => {
   await finish(sql, await claim(sql, 1), { outcome: "done" });
   const items = await redrive({ events: ["evt_unknown"], jobs: [done, 999_999] });
   assert.deepEqual(items.map(({ problem }) => problem), ["is unknown", "is done", "is unknown"]);
+});
+
+test("a dead event that is delivered again and fails again is tried again", async () => {
+  const job = await deadEvent("evt_6");
+  const deliver = async (error: string | null) => {
+    const [row] = await sql`
+      select public.receive_stripe_event('evt_6', 'charge.failed', false, null, now(), null, '{}', '[]',
+        ${error === null ? "not ours" : null}, ${error}, '[]') ->> 'outcome' as outcome`;
+    return row?.outcome;
+  };
+  assert.equal(await deliver("the same bug"), "queued");
+  const [event] = await sql`select status from public.webhook_events where id = 'evt_6'`;
+  assert.equal(event?.status, "failed");
+  assert.deepEqual([(await jobRow(sql, job)).status, (await jobRow(sql, job)).attempts], ["queued", 0]);
+
+  await finish(sql, await claim(sql, 1, { kinds: ["retry_event"] }), { outcome: "discard", reason: "" });
+  await sql`update public.webhook_events set status = 'dead' where id = 'evt_6'`;
+  await sql`update private.jobs set status = 'dead' where id = ${job}`;
+  assert.equal(await deliver(null), "ignored");
+  assert.equal((await jobRow(sql, job)).status, "queued", "its job comes to an end, and its alert with it");
 });
 
 test("redrive(): a job that gets done after all resolves its alert", async () => {
