@@ -116,6 +116,24 @@ Deno.test("jobs: every outward effect happens once, whatever the worker dies of"
     assert.equal(mail?.status, "sent");
   });
 
+  await test.step("mail: a customer who was erased is given up quietly", async () => {
+    const order = await checkout(stack);
+    await pay(stack, order.session_id);
+    await flush(stack);
+    await drain(stack);
+    const [known] = await stack.sql`select email from public.orders where id = ${order.order_id}`;
+    await stack.sql`select public.request_refund(${order.order_number}, 100, 'requested_by_customer')`;
+    await stack.sql`select public.erase_customer(${known?.email})`;
+    await drain(stack);
+    assert.equal((await orderRow(stack, order.order_id)).amount_refunded, 100);
+    const [mail] = await stack.sql`
+      select status, recipient, last_error from public.notifications
+      where order_id = ${order.order_id} and template = 'refund_issued'`;
+    assert.deepEqual({ ...mail }, { status: "failed", recipient: null, last_error: "no address is known" });
+    assert.deepEqual([...await stack.sql`select kind from private.jobs where status = 'dead'`], []);
+    assert.deepEqual([...await stack.sql`select kind from public.alerts where kind like 'job_%'`], []);
+  });
+
   await test.step("mail: the provider's 429 and 500 delay a mail and lose none", async () => {
     for (const status of [429, 500]) {
       const order = await checkout(stack);

@@ -15,7 +15,12 @@ export const sendMail: JobHandler = async (job, { env, rpc, fetch, now }) => {
     await fail("mail is not set up");
     return { kind: "discard", reason: "RESEND_API_KEY is not set: mail is switched off" };
   }
-  if (recipient === null) return { kind: "retry", error: "no address is known yet" };
+  if (recipient === null) {
+    if (job.attempts < job.max_attempts) return { kind: "retry", error: "no address is known yet" };
+    // None has come in hours: the customer was erased. Nobody can deliver this, so nobody is told.
+    await fail("no address is known");
+    return { kind: "discard", reason: "no address is known" };
+  }
 
   // Counted from the job's birth: a repeat must be the same mail, or the provider refuses its key.
   const resumeUrl = notification.order_id === null
