@@ -121,6 +121,40 @@ test("a decline is told in Stripe's words, a wrong number at its field", async (
   });
   const wrong = await confirm(session.url, { ...SHOPPER, card: { ...CARD, number: "4242424242424241" } });
   assert.equal(wrong.body.error.field, "card_number");
+  for (const [number, field] of [["4000000000000127", "card_cvc"], ["4000000000000069", "card_expiry"]]) {
+    const pointed = await confirm(session.url, { ...SHOPPER, card: { ...CARD, number } });
+    assert.equal(pointed.status, 402);
+    assert.equal(pointed.body.error.field, field);
+  }
+});
+
+test("delivery times read as people say them", async () => {
+  await using stand = await standIn();
+  const days = (minimum: number | null, maximum: number | null) => ({
+    shipping_rate_data: {
+      type: "fixed_amount" as const,
+      display_name: "Post",
+      fixed_amount: { amount: 900, currency: "usd" },
+      delivery_estimate: {
+        ...(minimum === null ? {} : { minimum: { unit: "business_day" as const, value: minimum } }),
+        ...(maximum === null ? {} : { maximum: { unit: "business_day" as const, value: maximum } }),
+      },
+    },
+  });
+  const session = await open(stand, {
+    shipping_options: [days(2, 5), days(1, 1), days(null, 3), days(1, null)],
+  });
+  const { text } = await html(session.url);
+  for (
+    const words of [
+      "2–5 business days",
+      "1 business day<",
+      "Up to 3 business days",
+      "At least 1 business day<",
+    ]
+  ) {
+    assert.ok(text.includes(words), `the page lacks ${words}`);
+  }
 });
 
 test("required terms are held on the server too", async () => {
@@ -289,6 +323,9 @@ test("formatExpiry() makes MM / YY of what people and browsers enter", () => {
     ["12/2034", false, "12 / 34"],
     ["1/34", false, "01 / 34"],
     ["12 / 34", false, "12 / 34"],
+    ["12 / 203", false, "12 / 203"],
+    ["12 / 2034", false, "12 / 34"],
+    ["12 / 345", false, "12 / 34"],
   ];
   for (const [typed, deleting, shown] of cases) assert.equal(formatExpiry(typed, deleting), shown);
 });
@@ -302,5 +339,6 @@ test("expiryProblem() and codeProblem() know the past, the impossible and the in
   assert.match(expiryProblem("12 / ", now) ?? "", /incomplete/);
   assert.equal(codeProblem("123", "visa"), null);
   assert.equal(codeProblem("1234", "amex"), null);
-  assert.notEqual(codeProblem("123", "amex"), null);
+  assert.match(codeProblem("123", "amex") ?? "", /incomplete/);
+  assert.match(codeProblem("1234", "visa") ?? "", /invalid/);
 });

@@ -54,11 +54,14 @@ ${note === undefined ? null : html`<p class="custom-text">${note}</p>`}
 
 function estimateText(rate: Stripe.ShippingRate): string {
   const { minimum, maximum } = rate.delivery_estimate ?? { minimum: null, maximum: null };
-  const unit = (maximum ?? minimum)?.unit.replace("_", " ") ?? "";
-  if (minimum !== null && maximum !== null) return `${minimum.value}–${maximum.value} ${unit}s`;
-  if (maximum !== null) return `Up to ${maximum.value} ${unit}s`;
-  if (minimum !== null) return `At least ${minimum.value} ${unit}s`;
-  return "";
+  const most = maximum ?? minimum;
+  if (most === null) return "";
+  const unit = `${most.unit.replace("_", " ")}${most.value === 1 ? "" : "s"}`;
+  if (minimum === null) return `Up to ${most.value} ${unit}`;
+  if (maximum === null) return `At least ${most.value} ${unit}`;
+  return minimum.value === maximum.value
+    ? `${most.value} ${unit}`
+    : `${minimum.value}–${maximum.value} ${unit}`;
 }
 
 function shippingSection(
@@ -141,8 +144,10 @@ export function checkoutView(
 <div class="columns">
 <aside class="side" aria-label="Order">
 <header class="head">${back}<span class="badge">Test mode</span></header>
-<p class="pay-caption">Pay ${MERCHANT.name}</p>
-<p class="pay-total" data-total>${formatMoney(session.amount_total ?? 0, session.currency ?? "usd")}</p>
+<h1 class="pay-caption">Pay ${MERCHANT.name}</h1>
+<p class="pay-total" data-total aria-live="polite">${
+      formatMoney(session.amount_total ?? 0, session.currency ?? "usd")
+    }</p>
 <div id="summary">${summaryView(context, session, internals)}</div>
 </aside>
 <main class="form-side">
@@ -162,7 +167,8 @@ ${note === undefined ? null : html`<p class="custom-text">${note}</p>`}
 <noscript><p class="message">This page needs JavaScript.</p></noscript>
 </main>
 </div>
-<dialog id="challenge" aria-label="Verify your payment"><iframe title="Your bank's verification page"></iframe></dialog>
+<dialog id="challenge" aria-label="Verify your payment"><iframe title="Your bank's verification page"></iframe><form
+  method="dialog"><button class="close" aria-label="Cancel the verification">×</button></form></dialog>
 ${footer()}
 </body>`,
     "checkout.js",

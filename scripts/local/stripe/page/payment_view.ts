@@ -16,7 +16,7 @@ function cardFields(session: Stripe.Checkout.Session): Html {
 <div class="field">
 <label for="card_number">Card number</label>
 <span class="card-input"><input id="card_number" name="card_number" inputmode="numeric" autocomplete="cc-number"
-  placeholder="1234 1234 1234 1234" maxlength="23" required aria-describedby="card_number-error"><span
+  placeholder="1234 1234 1234 1234" required aria-describedby="card_number-error"><span
   class="brand" data-brand="unknown" aria-hidden="true"></span></span>
 <p class="field-error" id="card_number-error" aria-live="polite"></p>
 </div>

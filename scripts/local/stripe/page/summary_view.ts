@@ -57,14 +57,16 @@ function promotion(context: Context, session: Stripe.Checkout.Session, off: numb
   if (session.allow_promotion_codes !== true) return null;
   return html`
     <div class="row promotion">
-      <form data-promotion novalidate>
-        <label for="promotion">Promotion code</label>
-        <span
-          class="promotion-field"><input id="promotion" name="promotion" autocomplete="off" autocapitalize="characters"
+      <dt><label for="promotion">Promotion code</label></dt>
+      <dd>
+        <form data-promotion novalidate>
+          <span
+            class="promotion-field"><input id="promotion" name="promotion" autocomplete="off" autocapitalize="characters"
       spellcheck="false" placeholder="Add promotion code" aria-describedby="promotion-error"><button
       type="submit">Apply</button></span>
-        <p class="field-error" id="promotion-error" aria-live="polite"></p>
-      </form>
+          <p class="field-error" id="promotion-error" aria-live="polite"></p>
+        </form>
+      </dd>
     </div>
   `;
 }

@@ -173,6 +173,7 @@ function decline(
       decline_code: reason.decline_code,
       message: reason.message,
       ...(reason.network_decline_code === null ? {} : { network_decline_code: reason.network_decline_code }),
+      ...(reason.param === undefined ? {} : { param: reason.param }),
       payment_method: method,
       type: "card_error",
     },
@@ -199,6 +200,7 @@ function declinedError(intent: Stripe.PaymentIntent): ApiError {
         ? {}
         : { network_decline_code: cause.network_decline_code }),
       ...(cause?.charge === undefined ? {} : { charge: cause.charge }),
+      ...(cause?.param === undefined ? {} : { param: cause.param }),
       message: cause?.message ?? "Your card was declined.",
       payment_intent: intent,
       ...(cause?.payment_method === undefined ? {} : { payment_method: cause.payment_method }),

@@ -6,6 +6,8 @@ export interface Decline {
   advice_code: "confirm_card_data" | "do_not_try_again" | "try_again_later" | null;
   network_decline_code: string | null;
   seller_message: string;
+  /** What the shopper should look at again, as Stripe names it. */
+  param?: "cvc" | "exp_month";
 }
 
 const DECLINED = "Your card was declined.";
@@ -49,22 +51,28 @@ export const DECLINES = {
     "43",
     "The bank returned the decline code `stolen_card`.",
   ),
-  expired_card: decline(
-    "expired_card",
-    "expired_card",
-    "Your card has expired.",
-    "confirm_card_data",
-    "54",
-    "The bank returned the decline code `expired_card`.",
-  ),
-  incorrect_cvc: decline(
-    "incorrect_cvc",
-    "incorrect_cvc",
-    "Your card's security code is incorrect.",
-    "confirm_card_data",
-    "N7",
-    "The bank returned the decline code `incorrect_cvc`.",
-  ),
+  expired_card: {
+    ...decline(
+      "expired_card",
+      "expired_card",
+      "Your card has expired.",
+      "confirm_card_data",
+      "54",
+      "The bank returned the decline code `expired_card`.",
+    ),
+    param: "exp_month",
+  },
+  incorrect_cvc: {
+    ...decline(
+      "incorrect_cvc",
+      "incorrect_cvc",
+      "Your card's security code is incorrect.",
+      "confirm_card_data",
+      "N7",
+      "The bank returned the decline code `incorrect_cvc`.",
+    ),
+    param: "cvc",
+  },
   processing_error: decline(
     "processing_error",
     "processing_error",

@@ -74,7 +74,8 @@ export function formatExpiry(typed, deleting) {
     : (monthPart.length === 1 ? `0${monthPart}` : monthPart) + yearPart;
   if (digits.length === 1 && digits > "1") digits = `0${digits}`;
   if (digits.length === 6 && digits.slice(2, 4) === "20") digits = digits.slice(0, 2) + digits.slice(4);
-  digits = digits.slice(0, 4);
+  // "20" is the beginning of a year that is typed in full.
+  digits = digits.slice(0, digits.slice(2, 4) === "20" ? 5 : 4);
   if (digits.length < 2 || (digits.length === 2 && deleting)) return digits;
   return `${digits.slice(0, 2)} / ${digits.slice(2)}`;
 }
@@ -100,10 +101,17 @@ export function expiryProblem(text, now) {
   return null;
 }
 
+/** How many digits the security code of a brand has.
+ * @param {Brand} brand */
+export function codeLengthOf(brand) {
+  return brand === "amex" ? 4 : 3;
+}
+
 /** What is wrong with a security code, or null.
  * @param {string} code
  * @param {Brand} brand */
 export function codeProblem(code, brand) {
-  const wanted = brand === "amex" ? 4 : 3;
-  return code.length === wanted ? null : "Your card's security code is incomplete.";
+  const wanted = codeLengthOf(brand);
+  if (code.length < wanted) return "Your card's security code is incomplete.";
+  return code.length === wanted ? null : "Your card's security code is invalid.";
 }

@@ -9,6 +9,14 @@ const form = /** @type {HTMLFormElement} */ (document.getElementById("checkout")
 const button = /** @type {HTMLButtonElement} */ (form.querySelector("button.pay"));
 const message = /** @type {HTMLElement} */ (document.getElementById("message"));
 const challenge = /** @type {HTMLDialogElement} */ (document.getElementById("challenge"));
+const challengeFrame = /** @type {HTMLIFrameElement} */ (challenge.querySelector("iframe"));
+
+/** The session has been paid or has expired meanwhile. */
+const NOT_OPEN = "checkout_session_not_open";
+const UNREACHABLE = "We could not reach the payment server. Please try again: you will not be charged twice.";
+
+/** Settles when every change of the cart has been answered. */
+let changes = Promise.resolve();
 
 /** @param {"busy" | "done" | "idle"} state */
 function setState(state) {
@@ -137,64 +145,122 @@ async function submit() {
     return;
   }
   setState("busy");
+  // What is charged is what the page shows: a change that is still under way comes first.
+  await changes;
+  if (message.textContent !== "") return setState("idle");
   try {
     const { ok, answer } = await post("confirm", confirmation());
     // An answer that got lost on its way here may have paid: the session knows.
-    if (answer.error?.code === "checkout_session_not_open") await followState(answer.error);
+    if (answer.error?.code === NOT_OPEN) await followState(answer.error);
     else if (!ok) refuse(answer.error);
     else if (answer.status === "requires_action") openChallenge(answer.challenge_url);
     else finish(answer.redirect);
   } catch {
-    refuse({
-      message: "We could not reach the payment server. Please try again: you will not be charged twice.",
-      field: null,
-    });
+    refuse({ message: UNREACHABLE, field: null });
   }
 }
 
 /** @param {string} url */
 function openChallenge(url) {
-  const frame = challenge.querySelector("iframe");
-  if (frame !== null) frame.src = url;
+  challengeFrame.src = url;
+  challenge.returnValue = "";
   challenge.showModal();
 }
 
+/** Said by the bank's page in the frame when it is done. */
+const ENDED = "challenge-ended";
+
 globalThis.addEventListener("message", (event) => {
-  if (event.origin !== globalThis.location.origin || event.data !== "challenge-ended") return;
-  challenge.close();
-  void followState({ message: "Your payment could not be verified. Please try again.", field: null });
+  if (event.origin === globalThis.location.origin && event.data === ENDED) challenge.close(ENDED);
 });
 
-challenge.addEventListener("cancel", () => {
-  refuse({ message: "The verification was cancelled. You have not been charged.", field: null });
+// Keys pressed inside the frame do not reach this page by themselves.
+challengeFrame.addEventListener("load", () => {
+  challengeFrame.contentWindow?.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") challenge.close();
+  });
 });
 
-/** Goes where the session stands by now; `otherwise` is said when it was not paid.
+challenge.addEventListener("close", () => {
+  if (challenge.returnValue === ENDED) {
+    void followState({ message: "Your payment could not be verified. Please try again.", field: null });
+  } else {
+    refuse({ message: "The verification was cancelled. You have not been charged.", field: null });
+  }
+});
+
+/** Goes where the session stands by now; `otherwise` is said when it can still be paid.
  * @param {{ message: string, field: string | null }} otherwise */
 async function followState(otherwise) {
-  const response = await fetch(`${base}/state`);
-  const state = await response.json();
-  if (state.status === "complete") finish(state.redirect);
-  else refuse(state.error ?? otherwise);
+  try {
+    const response = await fetch(`${base}/state`);
+    const state = await response.json();
+    if (state.status === "complete") finish(state.redirect);
+    else if (state.status === "expired") globalThis.location.reload();
+    else refuse(state.error ?? otherwise);
+  } catch {
+    refuse({ message: UNREACHABLE, field: null });
+  }
 }
 
-/** Sends a change of the cart and shows what it made of the order.
+/** Sends a change of the cart after those before it and shows what it made of the order; answers what was wrong.
  * @param {object} change
  * @returns {Promise<{ message: string } | null>} */
-async function update(change) {
-  const { ok, answer } = await post("update", change);
-  if (!ok) return answer.error;
+function update(change) {
+  const answered = changes.then(() => send(change));
+  changes = answered.then(() => {});
+  return answered;
+}
+
+/** @param {object} change
+ * @returns {Promise<{ message: string } | null>} */
+async function send(change) {
+  try {
+    const { ok, answer } = await post("update", change);
+    if (ok) showOrder(answer);
+    else if (answer.error.code === NOT_OPEN) await followState(answer.error);
+    return ok ? null : answer.error;
+  } catch {
+    return { message: UNREACHABLE };
+  }
+}
+
+/** @param {{ summary: string, total: string, pay_label: string, free: boolean }} answer */
+function showOrder(answer) {
   const summary = document.getElementById("summary");
   const open = document.querySelector("[data-summary]")?.hasAttribute("open");
+  const typed = valueOf("promotion");
   if (summary !== null) summary.innerHTML = answer.summary;
   if (open === true) document.querySelector("[data-summary]")?.setAttribute("open", "");
   fitSummary();
+  const promotion = inputOf("promotion");
+  if (promotion !== null) promotion.value = typed;
   const total = document.querySelector("[data-total]");
   if (total !== null) total.textContent = answer.total;
   const label = button.querySelector(".pay-label");
   if (label !== null) label.textContent = answer.pay_label;
   form.querySelector("[data-payment]")?.toggleAttribute("hidden", answer.free);
-  return null;
+}
+
+/** The shipping rate that the order has, which is not the one on the page while a change is refused. */
+let rate = chosenRate();
+
+function chosenRate() {
+  const chosen = form.querySelector('input[name="shipping_rate"]:checked');
+  return chosen instanceof HTMLInputElement ? chosen : null;
+}
+
+async function changeRate() {
+  const chosen = chosenRate();
+  if (chosen === null) return;
+  const problem = await update({ shipping_rate: chosen.value });
+  if (problem === null) {
+    rate = chosen;
+    message.textContent = "";
+    return;
+  }
+  message.textContent = problem.message;
+  if (rate !== null) rate.checked = true;
 }
 
 function bindCart() {
@@ -202,22 +268,24 @@ function bindCart() {
   summary?.addEventListener("submit", async (event) => {
     event.preventDefault();
     const problem = await update({ promotion_code: valueOf("promotion") || "?" });
-    if (problem !== null) showProblem("promotion", problem.message);
-    else summary.querySelector("[data-remove-promotion]")?.setAttribute("autofocus", "");
+    if (problem === null) summary.querySelector("button")?.focus();
+    else showProblem("promotion", problem.message);
   });
-  summary?.addEventListener("click", (event) => {
-    if (event.target instanceof Element && event.target.closest("[data-remove-promotion]") !== null) {
-      void update({ remove_promotion: true });
+  summary?.addEventListener("click", async (event) => {
+    if (!(event.target instanceof Element) || event.target.closest("[data-remove-promotion]") === null) {
+      return;
     }
+    const problem = await update({ remove_promotion: true });
+    if (problem === null) inputOf("promotion")?.focus();
+    else message.textContent = problem.message;
   });
-  for (const rate of form.querySelectorAll('input[name="shipping_rate"]')) {
-    rate.addEventListener("change", () => {
-      if (rate instanceof HTMLInputElement) void update({ shipping_rate: rate.value });
-    });
+  for (const choice of form.querySelectorAll('input[name="shipping_rate"]')) {
+    choice.addEventListener("change", () => void changeRate());
   }
   for (const name of ["shipping_country", "shipping_postal_code", "shipping_state"]) {
-    document.getElementById(name)?.addEventListener("change", () => {
-      void update({ shipping_address: addressOf("shipping") });
+    document.getElementById(name)?.addEventListener("change", async () => {
+      const problem = await update({ shipping_address: addressOf("shipping") });
+      message.textContent = problem?.message ?? "";
     });
   }
 }

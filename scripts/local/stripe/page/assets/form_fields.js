@@ -2,6 +2,7 @@
 /// <reference lib="dom" />
 import {
   brandOf,
+  codeLengthOf,
   codeProblem,
   expiryProblem,
   formatExpiry,
@@ -39,15 +40,31 @@ export function showProblem(name, problem) {
   else input?.setAttribute("aria-invalid", "true");
 }
 
-/** @param {HTMLInputElement} input
+/** @param {string} text */
+function digitsOf(text) {
+  return text.replace(/\D/g, "");
+}
+
+/** Keeps an input in the form it is printed in, with the caret behind the digit it was behind.
+ * @param {HTMLInputElement} input
  * @param {(value: string, deleting: boolean) => string} format */
 function formatAsTyped(input, format) {
+  let digits = digitsOf(input.value);
   input.addEventListener("input", (event) => {
-    const deleting = event instanceof InputEvent && event.inputType.startsWith("delete");
+    const deletion = event instanceof InputEvent && event.inputType.startsWith("delete")
+      ? event.inputType
+      : null;
     const caret = input.selectionStart ?? input.value.length;
-    const before = input.value.slice(0, caret).replace(/\D/g, "").length;
     const atEnd = caret === input.value.length;
-    input.value = format(input.value, deleting);
+    let before = digitsOf(input.value.slice(0, caret)).length;
+    let typed = input.value;
+    // Only the space between two groups went: what was meant is the digit beside it.
+    if (deletion !== null && digitsOf(typed) === digits) {
+      if (deletion.endsWith("Backward")) before = Math.max(0, before - 1);
+      typed = digits.slice(0, before) + digits.slice(before + 1);
+    }
+    input.value = format(typed, deletion !== null);
+    digits = digitsOf(input.value);
     if (atEnd) return;
     // Put the caret back behind the digit it stood behind.
     let position = 0;
@@ -64,7 +81,7 @@ export function problemWith(input) {
   const value = input.value.trim();
   if (input.id === "card_number") return numberProblem(value);
   if (input.id === "card_expiry") return expiryProblem(value, new Date());
-  if (input.id === "card_cvc") return codeProblem(value, brandOf(valueOf("card_number").replace(/\D/g, "")));
+  if (input.id === "card_cvc") return codeProblem(value, brandOf(digitsOf(valueOf("card_number"))));
   if (input.id === "terms") return input.checked ? null : "You must accept the terms of service to continue.";
   if (!input.required) return null;
   if (value === "") return "Required";
@@ -88,13 +105,18 @@ export function bindFields() {
     formatAsTyped(number, formatNumber);
     number.addEventListener("input", () => {
       const brand = document.querySelector(".brand");
-      if (brand instanceof HTMLElement) brand.dataset.brand = brandOf(number.value.replace(/\D/g, ""));
+      if (brand instanceof HTMLElement) brand.dataset.brand = brandOf(digitsOf(number.value));
     });
   }
   const expiry = inputOf("card_expiry");
   if (expiry !== null) formatAsTyped(expiry, formatExpiry);
   const code = inputOf("card_cvc");
-  if (code !== null) formatAsTyped(code, (value) => value.replace(/\D/g, "").slice(0, 4));
+  if (code !== null) {
+    formatAsTyped(code, (value) => {
+      const brand = brandOf(digitsOf(valueOf("card_number")));
+      return digitsOf(value).slice(0, brand === "unknown" ? 4 : codeLengthOf(brand));
+    });
+  }
 
   for (const input of document.querySelectorAll("#checkout input[id]")) {
     if (!(input instanceof HTMLInputElement)) continue;
