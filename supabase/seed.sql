@@ -95,8 +95,8 @@ with variants (slug, sku, size, color, price_amount) as (
     ('silk-tie', 'TIE-SILK-NVY', 'One size', 'Navy', 5900),
     ('silk-tie', 'TIE-SILK-GRN', 'One size', 'Forest', 5900)
 )
-insert into public.product_variants (product_id, sku, size, color, price_amount, currency, active)
-select p.id, v.sku, v.size, v.color, v.price_amount, 'usd', true
+insert into public.product_variants (product_id, sku, size, color, price_amount, currency, image_url, active)
+select p.id, v.sku, v.size, v.color, v.price_amount, 'usd', p.image_url || '?color=' || replace(v.color, ' ', '%20'), true
 from variants v
 join public.products p on p.slug = v.slug
 on conflict (sku) do nothing;

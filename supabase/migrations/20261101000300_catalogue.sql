@@ -25,6 +25,7 @@ create table public.product_variants (
   price_amount bigint not null,
   currency text not null default 'usd',
   stripe_price_id text,
+  image_url text,
   active boolean not null default true,
   created_at timestamptz not null default now(),
   constraint product_variants_sku_key unique (sku),
@@ -33,6 +34,7 @@ create table public.product_variants (
   constraint product_variants_currency_format check (currency ~ '^[a-z]{3}$')
 );
 comment on table public.product_variants is 'One sellable size and colour. price_amount is in minor units of currency.';
+comment on column public.product_variants.image_url is 'The picture of this colour, in the form of products.image_url; null for that of the product.';
 create index product_variants_product_id_idx on public.product_variants (product_id);
 
 alter table public.products enable row level security;

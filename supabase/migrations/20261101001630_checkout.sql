@@ -28,7 +28,7 @@ as $$
     'shipping_rates', private.offered_shipping_rates(o.currency),
     'items', (
       select jsonb_agg(jsonb_build_object(
-        'sku', i.sku, 'name', i.name, 'description', p.description, 'image_url', p.image_url,
+        'sku', i.sku, 'name', i.name, 'description', p.description, 'image_url', coalesce(v.image_url, p.image_url),
         'quantity', i.quantity, 'unit_amount', i.unit_amount, 'stripe_price_id', v.stripe_price_id
       ) order by i.sku collate "C")
       from public.order_items i

@@ -8,7 +8,7 @@ Deno.test("seed fills the demo catalogue, and applied again it changes nothing, 
   const { sql } = database;
   const content = async () => ({
     variants: await sql`
-      select v.sku, v.size, v.color, v.price_amount, v.currency, p.slug, l.on_hand, l.reserved
+      select v.sku, v.size, v.color, v.price_amount, v.currency, v.image_url, p.slug, l.on_hand, l.reserved
       from public.product_variants v
       join public.products p on p.id = v.product_id
       join public.inventory_levels l on l.variant_id = v.id

@@ -287,14 +287,14 @@ isOneToOne: false
                   ]
                 },"product_variants": {
                   Row: {
-                    "active": boolean,"color": string | null,"created_at": string,"currency": string,"id": string,"price_amount": number,"product_id": string,"size": string | null,"sku": string,"stripe_price_id": string | null
+                    "active": boolean,"color": string | null,"created_at": string,"currency": string,"id": string,"image_url": string | null,"price_amount": number,"product_id": string,"size": string | null,"sku": string,"stripe_price_id": string | null
                   }
                   ComputedFields: never
                   Insert: {
-                    "active"?: boolean,"color"?: string | null,"created_at"?: string,"currency"?: string,"id"?: string,"price_amount": number,"product_id": string,"size"?: string | null,"sku": string,"stripe_price_id"?: string | null
+                    "active"?: boolean,"color"?: string | null,"created_at"?: string,"currency"?: string,"id"?: string,"image_url"?: string | null,"price_amount": number,"product_id": string,"size"?: string | null,"sku": string,"stripe_price_id"?: string | null
                   }
                   Update: {
-                    "active"?: boolean,"color"?: string | null,"created_at"?: string,"currency"?: string,"id"?: string,"price_amount"?: number,"product_id"?: string,"size"?: string | null,"sku"?: string,"stripe_price_id"?: string | null
+                    "active"?: boolean,"color"?: string | null,"created_at"?: string,"currency"?: string,"id"?: string,"image_url"?: string | null,"price_amount"?: number,"product_id"?: string,"size"?: string | null,"sku"?: string,"stripe_price_id"?: string | null
                   }
                   Relationships: [
                     {

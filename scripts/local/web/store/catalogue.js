@@ -41,7 +41,7 @@ export async function loadCatalogue(slug = null) {
   if (products.length === 0) return [];
   const of = slug === null ? "" : `&product_id=eq.${products[0].id}`;
   const variants = await request(
-    `/rest/v1/product_variants?select=id,product_id,sku,size,color,price_amount,currency&active=eq.true&order=sku${of}`,
+    `/rest/v1/product_variants?select=id,product_id,sku,size,color,price_amount,currency,image_url&active=eq.true&order=sku${of}`,
   );
   const levels = await availability(slug === null ? null : variants.map((variant) => variant.id));
   return products
@@ -56,10 +56,10 @@ async function availability(ids) {
   return new Map(rows.map((row) => [row.variant_id, row.available]));
 }
 
-/** The picture of a product in one colour. Our own drawings take the colour as a parameter; other pictures are left alone. */
+/** The picture of a product in one colour, or of the product when the colour has none of its own. */
 export function imageOf(product, color) {
-  const url = product.image_url ?? "";
-  return url.startsWith("/store/images/") && color ? `${url}?color=${encodeURIComponent(color)}` : url;
+  const own = product.variants.find((variant) => variant.color === color && variant.image_url !== null);
+  return own?.image_url ?? product.image_url ?? "";
 }
 
 /** The lowest price of a product and whether its variants differ. */
