@@ -30,6 +30,57 @@ test("bag: the last piece goes to who checks out first; the other is told, and c
   assert.deepEqual(await floor().stockOf("TIE-SILK-BUR"), { on_hand: 0, reserved: 0, available: 0 });
 });
 
+test("bag: one click takes what is left when that is less than was asked for", async () => {
+  const { shopper } = await floor().visitor(360);
+  const { page } = shopper;
+  await shopper.addToBag({ slug: "wool-suit", color: "Charcoal", size: "38R" }, 2);
+  await shopper.addToBag({ slug: "flannel-trousers", color: "Grey", size: "32" });
+  await shopper.addToBag({ slug: "oxford-shirt", color: "White", size: "L" });
+  await shopper.openBag();
+  await floor().stack.sql`
+    update public.inventory_levels l set on_hand = case v.sku when 'SUIT-CHR-38R' then 1 else 0 end
+    from public.product_variants v where v.id = l.variant_id and v.sku in ('SUIT-CHR-38R', 'TRS-FLN-GRY-32')`;
+  await shopper.checkoutButton.click();
+  await page.getByText("Somebody was faster").waitFor();
+  assert.match(
+    await shopper.notice(),
+    /Suit, Charcoal, 38R: only 1 left.*Trousers, Grey, 32 has just sold out/,
+  );
+  assert.equal(
+    await page.evaluate("document.querySelector('.notice').getBoundingClientRect().bottom <= innerHeight"),
+    true,
+    "the message is off the screen of who has just pressed the button",
+  );
+  assert.equal(await page.evaluate("document.activeElement.id"), "fit");
+  await page.keyboard.press("Enter");
+  assert.equal(
+    await page.locator("#announcement").innerText(),
+    "Your bag has been changed, subtotal $778.00",
+  );
+  await page.keyboard.press("Enter");
+  assert.deepEqual(await floor().linesOf(await shopper.onPaymentPage()), [["SHIRT-OXF-WHT-L", 1], [
+    "SUIT-CHR-38R",
+    1,
+  ]]);
+});
+
+test("bag: a bag whose order was refunded can be bought again", async () => {
+  const { shopper } = await floor().visitor();
+  await shopper.addToBag({ ...BLUE_SHIRT, size: "L" });
+  const session = await shopper.checkOut();
+  await floor().control("pay", { session });
+  const { number } = await floor().untilOrder(session, "paid");
+  await floor().stack.sql`select public.request_refund(${number}, null, 'requested_by_customer', true)`;
+  await floor().untilOrder(session, "refunded");
+
+  await shopper.openBag();
+  await shopper.checkoutButton.click();
+  await shopper.followUntil("refunded");
+  await shopper.page.getByRole("link", { name: "Back to the bag" }).click();
+  await shopper.checkoutButton.click();
+  assert.notEqual(await shopper.onPaymentPage(), session);
+});
+
 test("bag: a double click makes one order with one session", async () => {
   const { shopper } = await floor().visitor();
   await shopper.addToBag(WHITE_SHIRT);
@@ -142,13 +193,11 @@ test(
     assert.equal(await shopper.page.locator("#cart-count").innerText(), "3");
     await shopper.checkoutButton.click();
     const session = await shopper.onPaymentPage();
-    const lines = await floor().stack.sql`
-    select i.sku, i.quantity from public.order_items i
-    join public.checkout_sessions s on s.order_id = i.order_id where s.id = ${session} order by i.sku`;
-    assert.deepEqual(lines.map((line) => [line.sku, line.quantity]), [["TIE-SILK-NVY", 2], [
-      "TRS-FLN-NVY-34",
-      1,
-    ]]);
+    assert.deepEqual(await floor().linesOf(session), [["TIE-SILK-NVY", 2], ["TRS-FLN-NVY-34", 1]]);
+    const pictures = await shopper.page.locator("img.line-picture").evaluateAll((all) =>
+      all.map((picture) => picture.getAttribute("src")?.split("/").at(-1))
+    );
+    assert.deepEqual(pictures, ["silk-tie.svg?color=Navy", "flannel-trousers.svg?color=Navy"]);
   },
 );
 
@@ -179,11 +228,14 @@ test("demo store can be used with the keyboard alone", async () => {
   await page.getByRole("radio", { name: "S", exact: true }).focus();
   await page.keyboard.press("ArrowRight");
   await page.getByText("Size: M").waitFor();
+  const announcement = page.locator("#announcement");
+  assert.equal(await announcement.innerText(), "In stock, ships within two days.");
   assert.equal(await page.getByRole("radio", { name: "M", exact: true }).isChecked(), true);
   await page.keyboard.press("Tab");
   await page.keyboard.press("Enter");
   await page.getByText("Added to your bag").waitFor();
   assert.equal(await page.evaluate("document.activeElement.id"), "add");
+  assert.match(await announcement.innerText(), /^Oxford .*, M is in your bag$/);
   await page.keyboard.press("Tab");
   await page.keyboard.press("Enter");
   await page.waitForURL(/\/store\/cart/);

@@ -98,6 +98,42 @@ test("demo store: the success page settles the order when no webhook arrives", a
   }
 });
 
+test("success page follows a bank debit live to its end, and the bag does not ask for the money again", async () => {
+  const { shopper } = await floor().visitor();
+  await shopper.addToBag({ ...WHITE_SHIRT, size: "S" });
+  const session = await shopper.checkOut();
+  const debit = await floor().control("pay", { session, account_number: "000123456789" });
+  await shopper.openSuccessPage(session);
+  await shopper.followUntil("processing");
+  assert.equal(await shopper.page.getByText("Being packed").isVisible(), false);
+  assert.equal(await shopper.page.locator("#cart-count").isVisible(), false);
+
+  await floor().control("settle", { payment_intent: debit.payment_intent, outcome: "failed" });
+  await shopper.followUntil("payment_failed");
+  assert.match(
+    await shopper.page.locator("#announcement").innerText(),
+    /did not go through.*not been charged.*e-mail with a link/,
+  );
+  await shopper.page.getByRole("link", { name: "Continue shopping" }).waitFor();
+});
+
+test("success page shows a receipt that adds up", async () => {
+  const { sql } = floor().stack;
+  await sql`insert into public.shipping_rates (name, amount, currency) values ('Standard', 900, 'usd')`;
+  try {
+    const { shopper } = await floor().visitor(360);
+    await shopper.addToBag(BLUE_SHIRT, 2);
+    const session = await shopper.checkOut();
+    await floor().control("pay", { session });
+    await shopper.openSuccessPage(session);
+    await shopper.followUntil("paid");
+    assert.equal(await shopper.page.locator("#extras").innerText(), "$9.00");
+    assert.equal(await shopper.page.locator("#total").innerText(), "$267.00");
+  } finally {
+    await sql`update public.shipping_rates set active = false`;
+  }
+});
+
 test("console shows a new order without a reload, and the inbox its confirmation", async () => {
   const { shopper, payment } = await floor().visitor();
   const staff = (await floor().visitor()).shopper.page;
@@ -178,6 +214,43 @@ test(
     await tab.close();
   },
 );
+
+test("demo store: a link back to an order leads to where the order stands", async () => {
+  const { shopper, payment } = await floor().visitor();
+  const { page } = shopper;
+  await shopper.addToBag({ slug: "merino-crewneck", color: "Oatmeal", size: "L" });
+  const first = await shopper.checkOut();
+  const { id, number } = await floor().orderOf(first);
+  const link = await floor().linkBackTo(id);
+
+  await page.goto(link);
+  assert.equal(await shopper.onPaymentPage(), first, "an open page is opened again");
+
+  await floor().expire(first);
+  await floor().untilOrder(first, "expired");
+  await page.goto(link);
+  const second = await shopper.onPaymentPage();
+  assert.notEqual(second, first);
+  assert.equal((await floor().orderOf(second)).number, number, "an expired order gets another page");
+
+  await payment.pay(CARD_THAT_PAYS);
+  await shopper.followUntil("paid");
+  await page.goto(link);
+  await shopper.followUntil("paid");
+  assert.equal(await page.locator("#order-number").innerText(), number);
+});
+
+test("demo store: a link back to a cancelled order says so, and charges nothing", async () => {
+  const { shopper } = await floor().visitor();
+  await shopper.addToBag({ slug: "merino-crewneck", color: "Oatmeal", size: "S" });
+  const session = await shopper.checkOut();
+  const { id, number } = await floor().orderOf(session);
+  await floor().stack.sql`select public.cancel_order(${number}, 'asked for by phone')`;
+  await floor().untilOrder(session, "cancelled");
+  const answer = await shopper.page.goto(await floor().linkBackTo(id));
+  assert.equal(answer?.status(), 409);
+  assert.match(await shopper.page.innerText("body"), /cancelled/);
+});
 
 test("demo store: a link back to an order that has sold out says so, and charges nothing", async () => {
   const { shopper } = await floor().visitor();

@@ -60,6 +60,15 @@ export class ShopFloor implements AsyncDisposable {
     return rows[0];
   }
 
+  /** The pieces of a session's order: sku and quantity, by sku. */
+  async linesOf(sessionId: string): Promise<[string, number][]> {
+    const lines = await this.stack.sql<{ sku: string; quantity: number }[]>`
+      select i.sku, i.quantity from public.order_items i
+      join public.checkout_sessions s on s.order_id = i.order_id
+      where s.id = ${sessionId} order by i.sku collate "C"`;
+    return lines.map(({ sku, quantity }) => [sku, quantity]);
+  }
+
   /** Types and outcomes of the stored events that speak of this session, oldest first. */
   async eventsOf(sessionId: string): Promise<{ type: string; status: string }[]> {
     return await this.stack.sql<{ type: string; status: string }[]>`
@@ -144,8 +153,12 @@ export function shopFloor(): { floor(): ShopFloor; test(name: string, fn: () => 
   }
   const test = (name: string, fn: () => Promise<void>) => {
     const checked = async () => {
-      await fn();
-      assert.deepEqual(floor().browser.problems.splice(0), []);
+      try {
+        await fn();
+        assert.deepEqual(floor().browser.problems.splice(0), []);
+      } finally {
+        await floor().browser.closePages();
+      }
     };
     // The stack and the browser outlive each test on purpose.
     Deno.test({ name, fn: checked, ignore, sanitizeOps: false, sanitizeResources: false });

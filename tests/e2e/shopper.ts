@@ -64,7 +64,11 @@ export class Shopper {
     return await this.page.locator(".notice").first().innerText();
   }
 
-  /** The status that the success page shows, as the API names it. */
+  async openSuccessPage(session: string): Promise<void> {
+    await this.page.goto(`${this.webUrl}/store/success?session_id=${session}`);
+  }
+
+  /** Waits until the success page shows this status, as the API names it. */
   async followUntil(status: string): Promise<void> {
     await this.page.waitForURL(/\/store\/success\?session_id=cs_/);
     await this.page.locator(`[data-status="${status}"]`).waitFor();

@@ -57,7 +57,7 @@ export async function indexPage(options: WebOptions, mails: MailStore): Promise<
         </ul>
     <section aria-labelledby="where">
       <h2 id="where">Where is what</h2>
-      <div class="scroll">
+      <div class="scroll" tabindex="0" role="region" aria-label="Addresses and keys">
         <table>
           <tbody>
           ${endpoint("Functions", `${options.apiUrl}/functions/v1`, api)}

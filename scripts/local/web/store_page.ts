@@ -30,7 +30,8 @@ export function storePage(
       </head>
       <body>
         <a class="skip" href="#main">Skip to content</a>
-        <p class="ribbon">Demo store. Nothing is shipped and no money moves.</p>
+        <aside class="ribbon"
+          aria-label="About this store">Demo store. Nothing is shipped and no money moves.</aside>
         <header class="masthead">
           <a class="logo" href="/store"><b>KCT</b> Menswear</a>
           <nav aria-label="Shop">
@@ -42,10 +43,12 @@ export function storePage(
         <main id="main" tabindex="-1" aria-busy="true">
           <p class="loading">Loading…</p>
         </main>
+        <p id="announcement" class="visually-hidden" role="status"></p>
         <noscript><p class="notice">The store needs JavaScript to read the catalogue and to start a checkout.</p></noscript>
         <footer class="foot">
           <p>KCT Menswear</p>
-          <p>Card payment by Stripe · Returns within 30 days</p>
+          <p>Card payment by Stripe</p>
+          <p>Returns within 30 days</p>
         </footer>
       </body>
     </html>

@@ -31,7 +31,7 @@ function keyFor(fingerprint) {
 }
 
 /** Forgets the checkout: the next one, of whatever bag, is a new order. */
-export function forgetCheckout() {
+function forgetCheckout() {
   write(NAME, null);
 }
 
@@ -77,7 +77,7 @@ export async function startCheckout() {
   }
 }
 
-/** The payment page this browser was last sent to, `{ url, endsAt, held }`, while it can still be paid. */
+/** The payment page this browser was last sent to, `{ url, endsAt, held }`, while it can still be paid, or null. */
 export function openCheckout() {
   const session = read(NAME, null)?.session;
   const endsAt = Number(session?.expires_at) * 1000;
@@ -96,16 +96,17 @@ export function heldPieces(sku) {
 }
 
 /**
- * To be called when the order of a session has been paid: takes its pieces out of the bag and forgets the checkout.
- * The link to an older order leaves the bag alone, and so do pieces that were added while paying.
+ * To be called when a session has led to its end: forgets the checkout, and takes the pieces that were `bought` out of
+ * the bag. The link to an older order leaves the bag alone, and so do pieces that were added while paying.
  */
-export function finishCheckout(sessionId) {
+export function finishCheckout(sessionId, { bought }) {
   const session = read(NAME, null)?.session;
   if (session?.id !== sessionId) return;
   forgetCheckout();
+  if (!bought) return;
   for (const { sku, quantity } of cartLines()) {
-    const bought = session.held?.[sku] ?? 0;
-    if (bought > 0) setQuantity(sku, quantity - bought);
+    const pieces = session.held?.[sku] ?? 0;
+    if (pieces > 0) setQuantity(sku, quantity - pieces);
   }
 }
 

@@ -22,14 +22,23 @@ export function show(title, ...content) {
   const main = document.querySelector("#main");
   document.title = `${title} · KCT Menswear`;
   main.replaceChildren(...content.flat().filter((child) => child !== null && child !== undefined));
+  if (main.querySelector("h1") === null) main.prepend(el("h1", { class: "visually-hidden" }, title));
   main.removeAttribute("aria-busy");
 }
 
-/** A message box; `tone` is "error" (announced at once) or "info" (announced when the reader pauses). */
+/**
+ * Has a screen reader say what has changed. Pages are drawn anew at each change, and only an element that was there
+ * before is listened to.
+ */
+export function announce(text) {
+  document.querySelector("#announcement").textContent = text;
+}
+
+/** A message box; `tone` is "error" (announced at once) or "info". */
 export function notice(tone, title, text = null, ...actions) {
   return el(
     "div",
-    { class: `notice ${tone}`, role: tone === "error" ? "alert" : "status" },
+    { class: `notice ${tone}`, role: tone === "error" ? "alert" : null },
     el("p", { class: "notice-title" }, title),
     text === null ? null : el("p", {}, text),
     actions.length > 0 ? el("p", { class: "notice-actions" }, ...actions) : null,

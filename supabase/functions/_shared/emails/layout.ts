@@ -31,9 +31,11 @@ export function renderBlocks(subject: string, blocks: Block[]): Rendered {
     subject: subject.replace(/\s+/g, " ").trim(),
     text: `${all.map(asText).join("\n\n")}\n`,
     html: `<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>${escapeHtml(subject)}</title></head>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>${
+      escapeHtml(subject)
+    }</title></head>
 <body style="margin:0;padding:24px;background:#f6f5f2;color:#1f2430;font:16px/1.5 Georgia,serif">
-<div style="max-width:560px;margin:auto;padding:24px;background:#fff">
+<div style="max-width:560px;margin:auto;padding:24px;background:#fff;overflow-wrap:anywhere">
 ${all.map(asHtml).join("\n")}
 </div></body></html>
 `,

@@ -1,5 +1,17 @@
 import { cartCount } from "../cart.js";
+import { openCheckout } from "../checkout.js";
 import { el, show } from "../dom.js";
+import { formatTime } from "../time.js";
+
+function leftText(count) {
+  if (count === 0) return "You left the payment page.";
+  const open = openCheckout();
+  return open === null
+    ? "You left the payment page. Your bag is as it was."
+    : `You left the payment page. Your bag is as it was, and we hold its pieces for you until ${
+      formatTime(open.endsAt)
+    }.`;
+}
 
 /** Where the payment page's back link leads. The session stays open, so checking out again continues it. */
 export function cancelledPage() {
@@ -13,9 +25,7 @@ export function cancelledPage() {
       el(
         "p",
         { class: "description" },
-        count > 0
-          ? "You left the payment page. Your bag is as it was, and we hold its pieces for you for half an hour."
-          : "You left the payment page.",
+        leftText(count),
       ),
       el(
         "p",

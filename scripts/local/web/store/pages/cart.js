@@ -1,9 +1,10 @@
 import { cartLines, MAX_QUANTITY, setQuantity } from "../cart.js";
 import { imageOf, loadCatalogue } from "../catalogue.js";
 import { openCheckout, startCheckout } from "../checkout.js";
-import { el, notice, show } from "../dom.js";
+import { announce, el, notice, show } from "../dom.js";
 import { messageFor } from "../messages.js";
 import { formatMoney } from "../money.js";
+import { formatTime } from "../time.js";
 
 function describe(line) {
   return [line.name ?? line.sku, line.color, line.size].filter(Boolean).join(", ");
@@ -18,6 +19,11 @@ function join(lines, products) {
     }
     return { line, product: null, variant: null };
   });
+}
+
+/** How many pieces of a line can be bought. */
+function left({ line, variant }) {
+  return Math.min(line.quantity, variant?.available ?? 0);
 }
 
 function problemOf({ line, variant }) {
@@ -100,10 +106,26 @@ function lineItem(entry, update) {
   );
 }
 
-function summary(entries, state, checkout) {
+function subtotal(entries) {
   const sold = entries.filter(({ variant }) => variant !== null);
-  const currency = sold[0]?.variant.currency ?? "usd";
   const total = sold.reduce((sum, { line, variant }) => sum + variant.price_amount * line.quantity, 0);
+  return formatMoney(total, sold[0]?.variant.currency ?? "usd");
+}
+
+/** What to do about marked lines: one click takes what there is and leaves the rest. */
+function offer(entries, takeWhatIsLeft) {
+  const anything = entries.some((entry) => left(entry) > 0);
+  return [
+    el("p", { class: "soft small" }, "Please change the marked lines first."),
+    el(
+      "button",
+      { type: "button", id: "fit", class: "wide", onclick: takeWhatIsLeft },
+      anything ? "Take what is left" : "Remove them",
+    ),
+  ];
+}
+
+function summary(entries, view) {
   const blocked = entries.some((entry) => problemOf(entry) !== null);
   return el(
     "aside",
@@ -113,18 +135,20 @@ function summary(entries, state, checkout) {
       "p",
       { class: "row" },
       el("span", {}, "Subtotal"),
-      el("b", { id: "subtotal" }, formatMoney(total, currency)),
+      el("b", { id: "subtotal" }, subtotal(entries)),
     ),
     el("p", { class: "row soft" }, el("span", {}, "Shipping and tax"), el("span", {}, "at checkout")),
+    // Beside the button, so that it is seen by who has just pressed it.
+    el("div", { id: "message" }, view.message),
+    blocked ? offer(entries, () => view.takeWhatIsLeft()) : null,
     el("button", {
       type: "button",
       id: "checkout",
       class: "primary wide",
       disabled: blocked,
-      "aria-disabled": state.busy ? "true" : null,
-      onclick: checkout,
-    }, state.busy ? "Opening the payment page…" : "Checkout"),
-    blocked ? el("p", { class: "soft small" }, "Please mend the marked lines first.") : null,
+      "aria-disabled": view.state.busy ? "true" : null,
+      onclick: () => view.checkout(),
+    }, view.state.busy ? "Opening the payment page…" : "Checkout"),
     el("p", { class: "soft small" }, "You pay on Stripe’s page. We never see your card number."),
   );
 }
@@ -142,11 +166,12 @@ function heldElsewhere(error) {
   const open = openCheckout();
   const missing = error.code === "insufficient_stock" && Array.isArray(error.details) ? error.details : [];
   if (open === null || !missing.some(({ sku }) => open.held[sku] > 0)) return null;
-  const time = open.endsAt.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
   return notice(
     "error",
     "You already hold these pieces",
-    `A payment page that you opened before holds them until ${time}. Finish there, or change your bag after that.`,
+    `A payment page that you opened before holds them until ${
+      formatTime(open.endsAt)
+    }. Finish there, or change your bag after that.`,
     el("a", { class: "button", href: open.url }, "Back to that payment page"),
   );
 }
@@ -161,14 +186,13 @@ class CartView {
 
   draw(focus = null) {
     const lines = cartLines();
-    if (lines.length === 0 && this.message === null) return emptyBag();
-    const entries = join(lines, this.products);
+    if (lines.length === 0) return emptyBag();
+    const entries = this.entries();
     const update = (sku, quantity, next) => this.update(sku, quantity, next);
     show(
       "Bag",
       el("h1", { id: "bag-title", tabindex: -1 }, "Your bag"),
-      el("div", { id: "message" }, this.message),
-      lines.length === 0 ? null : el(
+      el(
         "div",
         { class: "bag" },
         el(
@@ -176,13 +200,17 @@ class CartView {
           { class: "lines", "aria-label": "Pieces in your bag" },
           ...entries.map((entry) => lineItem(entry, update)),
         ),
-        summary(entries, this.state, () => this.checkout()),
+        summary(entries, this),
       ),
     );
     if (focus !== null) {
-      const target = document.getElementById(focus);
-      (target?.disabled ? document.getElementById("bag-title") : target)?.focus();
+      const targets = focus === "checkout" ? ["checkout", "fit"] : [focus, "bag-title"];
+      targets.map((id) => document.getElementById(id)).find((target) => target && !target.disabled)?.focus();
     }
+  }
+
+  entries() {
+    return join(cartLines(), this.products);
   }
 
   /** Not while the payment page is being opened: it would ask for another bag than the one on the screen. */
@@ -191,6 +219,14 @@ class CartView {
     setQuantity(sku, quantity);
     this.message = null;
     this.draw(focus);
+    announce(`Quantity ${quantity}, subtotal ${subtotal(this.entries())}`);
+  }
+
+  takeWhatIsLeft() {
+    for (const entry of this.entries()) setQuantity(entry.line.sku, left(entry));
+    this.message = null;
+    this.draw("checkout");
+    announce(`Your bag has been changed, subtotal ${subtotal(this.entries())}`);
   }
 
   async checkout() {
@@ -212,12 +248,22 @@ class CartView {
     return notice("error", title, text);
   }
 
+  /** What checkout says is left counts more than the catalogue, which may not have been read anew. */
+  believe(details) {
+    for (const { variant } of this.entries()) {
+      const said = details?.find?.(({ sku }) => sku === variant?.sku);
+      if (said !== undefined) variant.available = said.available;
+    }
+  }
+
   async failed(error) {
     this.state.busy = false;
     if (error.code === "insufficient_stock" || error.code === "unknown_sku") {
       this.products = await loadCatalogue().catch(() => this.products);
     }
-    this.message = heldElsewhere(error) ?? this.failure(error);
+    const held = heldElsewhere(error);
+    if (held === null && error.code === "insufficient_stock") this.believe(error.details);
+    this.message = held ?? this.failure(error);
     this.draw("checkout");
     if (error.code === undefined) throw error;
   }

@@ -1,6 +1,6 @@
 import { addToCart, cartLines } from "../cart.js";
 import { imageOf, loadCatalogue } from "../catalogue.js";
-import { el, notice, show } from "../dom.js";
+import { announce, el, notice, show } from "../dom.js";
 import { formatMoney } from "../money.js";
 import { swatch } from "../swatches.js";
 
@@ -40,16 +40,17 @@ function picker(name, legend, choices, chosen, onChoose) {
   );
 }
 
-function stockLine(variant) {
-  if (variant === undefined) return el("p", { class: "stock soft" }, "Choose a size.");
-  if (variant.available === 0) return el("p", { class: "stock none" }, "Sold out in this size.");
-  if (variant.available <= LOW_STOCK) {
-    return el("p", { class: "stock low" }, `Only ${variant.available} left.`);
-  }
-  return el("p", { class: "stock" }, "In stock, ships within two days.");
+/** How it stands with a variant: `[tone, text]`. */
+function stockOf(product, variant) {
+  if (product.soldOut) return ["none", "Sold out."];
+  if (variant === undefined) return ["soft", "Choose a size."];
+  if (variant.available === 0) return ["none", "Sold out in this size."];
+  if (variant.available <= LOW_STOCK) return ["low", `Only ${variant.available} left.`];
+  return ["", "In stock, ships within two days."];
 }
 
 function added(name) {
+  announce(`${name} is in your bag`);
   return notice(
     "info",
     "Added to your bag",
@@ -89,6 +90,7 @@ class ProductView {
     this.draw();
     const name = Object.keys(change)[0];
     document.querySelector(`input[name="${name}"]:checked`)?.focus();
+    announce(stockOf(this.product, this.variant())[1]);
   }
 
   add() {
@@ -134,6 +136,7 @@ class ProductView {
   draw() {
     const { product, color } = this;
     const variant = this.variant();
+    const [tone, stock] = stockOf(product, variant);
     const shown = variant ?? product.variants.find((other) => other.color === color) ?? product.variants[0];
     show(
       product.name,
@@ -177,11 +180,7 @@ class ProductView {
             this.size,
             (value) => this.choose({ size: value }),
           ),
-          el(
-            "div",
-            { "aria-live": "polite" },
-            product.soldOut ? el("p", { class: "stock none" }, "Sold out.") : stockLine(variant),
-          ),
+          el("p", { class: `stock ${tone}` }, stock),
           el(
             "button",
             {

@@ -1,12 +1,14 @@
+import { cartCount } from "../cart.js";
 import { finishCheckout, orderStatus } from "../checkout.js";
-import { el, notice, show } from "../dom.js";
+import { announce, el, notice, show } from "../dom.js";
 import { FULFILLMENT_WORDS, messageFor, STATUS_WORDS } from "../messages.js";
 import { formatMoney } from "../money.js";
 
 /** Asked again after these times, the last one over and over: quick while the payment settles, then gentle. */
 const DELAYS_MS = [500, 1000, 1000, 2000, 2000, 3000, 5000, 10_000];
 const OPEN = new Set(["pending", "processing"]);
-const GOOD = new Set(["paid", "needs_review", "processing", "partially_refunded"]);
+const PAID = new Set(["paid", "needs_review", "partially_refunded"]);
+const BOUGHT = new Set([...PAID, "processing"]);
 
 /** A payment that has not shown up by then was probably never made. */
 const PATIENCE_MS = 20_000;
@@ -30,12 +32,29 @@ const HEADLINES = {
     "Thank you",
     "Your payment has arrived. We check the order by hand and will write to you shortly.",
   ],
-  payment_failed: ["The payment did not go through", "You have not been charged. Your bag is still here."],
-  expired: ["The checkout has expired", "You have not been charged. Your bag is still here."],
+  payment_failed: [
+    "The payment did not go through",
+    "You have not been charged. We have sent you an e-mail with a link to pay in another way.",
+  ],
+  expired: ["The checkout has expired", "You have not been charged."],
   cancelled: ["This order was cancelled", "You have not been charged, or your money is on its way back."],
-  refunded: ["This order was refunded", "The money is on its way back to your card."],
+  refunded: ["This order was refunded", "The money is on its way back to you."],
   partially_refunded: ["Thank you", "A part of this order was refunded."],
 };
+
+/** What the total has beside the pieces, when it has anything. */
+function extras(order) {
+  const amount = order.items.reduce(
+    (rest, item) => rest - item.unit_amount * item.quantity,
+    order.amount_total,
+  );
+  return amount === 0 ? null : el(
+    "li",
+    { class: "row" },
+    el("span", {}, "Shipping, tax and discounts"),
+    el("span", { id: "extras" }, formatMoney(amount, order.currency)),
+  );
+}
 
 function items(order) {
   return el(
@@ -49,6 +68,7 @@ function items(order) {
         el("span", {}, formatMoney(item.unit_amount * item.quantity, order.currency)),
       )
     ),
+    extras(order),
     el(
       "li",
       { class: "row total" },
@@ -56,6 +76,18 @@ function items(order) {
       el("b", { id: "total" }, formatMoney(order.amount_total, order.currency)),
     ),
   );
+}
+
+/** The way on: to the bag as long as there is something to pay for in it. */
+function wayOn(order) {
+  const again = !BOUGHT.has(order.status) && cartCount() > 0;
+  return again
+    ? el("a", { class: "button", href: "/store/cart" }, "Back to the bag")
+    : el("a", { class: "button", href: "/store" }, "Continue shopping");
+}
+
+function paidAt(order) {
+  return new Date(order.paid_at).toLocaleString(undefined, { dateStyle: "long", timeStyle: "short" });
 }
 
 function draw(order, note) {
@@ -67,7 +99,7 @@ function draw(order, note) {
       { class: "order", "data-status": order.status },
       el(
         "div",
-        { "aria-live": "polite", "aria-busy": order.status === "pending" ? "true" : null },
+        { "aria-busy": order.status === "pending" ? "true" : null },
         el("p", { class: `state state-${order.status}` }, STATUS_WORDS[order.status] ?? order.status),
         el("h1", {}, headline),
         el("p", { class: "description" }, text),
@@ -76,7 +108,7 @@ function draw(order, note) {
         "dl",
         { class: "facts" },
         el("div", {}, el("dt", {}, "Order"), el("dd", { id: "order-number" }, String(order.order_number))),
-        GOOD.has(order.status)
+        PAID.has(order.status)
           ? el(
             "div",
             {},
@@ -84,21 +116,22 @@ function draw(order, note) {
             el("dd", {}, FULFILLMENT_WORDS[order.fulfillment_status] ?? order.fulfillment_status),
           )
           : null,
-        order.paid_at
-          ? el("div", {}, el("dt", {}, "Paid"), el("dd", {}, new Date(order.paid_at).toLocaleString()))
-          : null,
+        order.paid_at ? el("div", {}, el("dt", {}, "Paid"), el("dd", {}, paidAt(order))) : null,
       ),
       items(order),
       note,
       el(
         "p",
         { class: "notice-actions" },
-        GOOD.has(order.status) || OPEN.has(order.status)
-          ? el("a", { class: "button", href: "/store" }, "Continue shopping")
-          : el("a", { class: "button", href: "/store/cart" }, "Back to the bag"),
+        wayOn(order),
       ),
     ),
   );
+  announce(`${headline}. ${text}`);
+}
+
+function toTheShop() {
+  return el("a", { class: "button", href: "/store" }, "Go to the shop");
 }
 
 function pause(milliseconds) {
@@ -115,7 +148,7 @@ export async function successPage() {
         "error",
         "This link is incomplete",
         "Please use the link in your e-mail.",
-        el("a", { class: "button", href: "/store" }, "Go to the shop"),
+        toTheShop(),
       ),
     );
     return;
@@ -127,14 +160,15 @@ export async function successPage() {
     const state = JSON.stringify([next, note]);
     if (state === shown) return;
     shown = state;
-    const box = note === null ? null : notice(note.tone, note.title, note.text);
-    if (next === null) show("Order", box);
-    else draw(next, box);
+    if (next === null) show("Order", notice(note.tone, note.title, note.text, toTheShop()));
+    else draw(next, note === null ? null : notice(note.tone, note.title, note.text));
   };
   for (let round = 0;; round++) {
     try {
       const next = await orderStatus(sessionId);
-      if (GOOD.has(next.status)) finishCheckout(sessionId);
+      if (BOUGHT.has(next.status)) finishCheckout(sessionId, { bought: true });
+      // The same bag may be bought again, as another order.
+      else if (next.status === "refunded") finishCheckout(sessionId, { bought: false });
       order = next;
       update(order, order.status === "pending" && Date.now() - started > PATIENCE_MS ? NO_PAYMENT_YET : null);
       if (!OPEN.has(order.status)) return;
