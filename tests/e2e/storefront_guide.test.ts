@@ -41,6 +41,21 @@ async function pay(stack: TestStack, session: string): Promise<void> {
   assert.equal(response.status, 200, await response.text());
 }
 
+/** Passes requests on, but for those that `instead` answers. */
+function proxyTo(
+  target: string,
+  instead: (path: string) => Response | null,
+): AsyncDisposable & { url: string } {
+  const server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen() {} }, (request) => {
+    const { pathname, search } = new URL(request.url);
+    return instead(pathname) ?? fetch(target + pathname + search, { headers: request.headers });
+  });
+  return {
+    url: `http://127.0.0.1:${server.addr.port}`,
+    [Symbol.asyncDispose]: () => server.shutdown(),
+  };
+}
+
 Deno.test("storefront guide: its code reads the catalogue, checks out, follows the order and lists it", async () => {
   await using stack = await testStack();
   const guide = await loadGuide();
@@ -62,9 +77,22 @@ Deno.test("storefront guide: its code reads the catalogue, checks out, follows t
   const repeat = await guide.startCheckout(shop, order);
   assert.equal(repeat.session_id, session.session_id);
 
+  // What fails for a moment is asked again.
+  let asked = 0;
+  await using flaky = proxyTo(
+    stack.api_url,
+    (path) =>
+      path.startsWith("/functions/v1/order-status") && ++asked === 1
+        ? new Response("upstream", { status: 502 })
+        : null,
+  );
   const seen: Order[] = [];
   const following = (async () => {
-    for await (const state of guide.followOrder(shop, session.session_id, { pause: 20 })) seen.push(state);
+    for await (
+      const state of guide.followOrder({ ...shop, url: flaky.url }, session.session_id, { pause: 20 })
+    ) {
+      seen.push(state);
+    }
   })();
   await eventually("the order to be seen before it is paid", () => seen.length > 0);
   await pay(stack, session.session_id);

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { messageFor } from "../../scripts/local/web/store/messages.js";
+import { messageFor, shownStatus } from "../../scripts/local/web/store/messages.js";
 
 interface StoreError {
   code: string;
@@ -55,4 +55,11 @@ Deno.test("store says when to try again, in the unit a person would use", () => 
 
 Deno.test("store gives the reference of a failure it has no words for", () => {
   assert.match(messageFor(error({ code: "internal_error", requestId: "req_1" })).text, /req_1/);
+});
+
+Deno.test("shownStatus() says that the money comes back when a paid order will not be sent", () => {
+  assert.equal(shownStatus({ status: "needs_review", fulfillment_status: "on_hold" }), "needs_review");
+  assert.equal(shownStatus({ status: "needs_review", fulfillment_status: "cancelled" }), "refunding");
+  assert.equal(shownStatus({ status: "paid", fulfillment_status: "cancelled" }), "refunding");
+  assert.equal(shownStatus({ status: "refunded", fulfillment_status: "cancelled" }), "refunded");
 });

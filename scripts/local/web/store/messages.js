@@ -113,12 +113,22 @@ export function messageFor(error, nameOf = (sku) => sku) {
   };
 }
 
-/** An order's status in the shopper's words. */
+/**
+ * The status to show. A paid order that will not be sent (cancelled, or sold out while it was paid) is `refunding`: its
+ * money is on the way back.
+ */
+export function shownStatus({ status, fulfillment_status }) {
+  const paid = status === "paid" || status === "needs_review";
+  return paid && fulfillment_status === "cancelled" ? "refunding" : status;
+}
+
+/** What `shownStatus` answers in the shopper's words. */
 export const STATUS_WORDS = {
   pending: "Waiting for payment",
   processing: "Payment is being processed",
   paid: "Paid",
   needs_review: "Paid, being checked",
+  refunding: "Being refunded",
   payment_failed: "Payment failed",
   expired: "Expired",
   cancelled: "Cancelled",

@@ -1,6 +1,6 @@
 import { request } from "../api.js";
 import { el, notice, show } from "../dom.js";
-import { FULFILLMENT_WORDS, messageFor, STATUS_WORDS } from "../messages.js";
+import { FULFILLMENT_WORDS, messageFor, shownStatus, STATUS_WORDS } from "../messages.js";
 import { formatMoney } from "../money.js";
 import { accessToken, currentSession, signIn, signOut } from "../session.js";
 
@@ -74,6 +74,7 @@ async function loadOrders(token) {
 }
 
 function orderCard(order) {
+  const status = shownStatus(order);
   const shipped = order.status === "paid" || order.status === "partially_refunded";
   return el(
     "li",
@@ -82,7 +83,7 @@ function orderCard(order) {
       "p",
       { class: "row" },
       el("b", {}, `Order ${order.number}`),
-      el("span", { class: `state state-${order.status}` }, STATUS_WORDS[order.status] ?? order.status),
+      el("span", { class: `state state-${status}` }, STATUS_WORDS[status] ?? status),
     ),
     el(
       "ul",

@@ -1,12 +1,12 @@
 import { cartCount } from "../cart.js";
 import { finishCheckout, orderStatus } from "../checkout.js";
 import { announce, el, notice, show } from "../dom.js";
-import { FULFILLMENT_WORDS, messageFor, STATUS_WORDS } from "../messages.js";
+import { FULFILLMENT_WORDS, messageFor, shownStatus, STATUS_WORDS } from "../messages.js";
 import { formatMoney } from "../money.js";
 
 /** Asked again after these times, the last one over and over: quick while the payment settles, then gentle. */
 const DELAYS_MS = [500, 1000, 1000, 2000, 2000, 3000, 5000, 10_000];
-const OPEN = new Set(["pending", "processing"]);
+const OPEN = new Set(["pending", "processing", "needs_review"]);
 const PAID = new Set(["paid", "needs_review", "partially_refunded"]);
 const BOUGHT = new Set([...PAID, "processing"]);
 
@@ -31,6 +31,10 @@ const HEADLINES = {
   needs_review: [
     "Thank you",
     "Your payment has arrived. We check the order by hand and will write to you shortly.",
+  ],
+  refunding: [
+    "We cannot send this order",
+    "It was cancelled, or a piece sold out while you were paying. Your money is on its way back, and we will write to you.",
   ],
   payment_failed: [
     "The payment did not go through",
@@ -80,7 +84,7 @@ function items(order) {
 
 /** The way on: to the bag as long as there is something to pay for in it. */
 function wayOn(order) {
-  const again = !BOUGHT.has(order.status) && cartCount() > 0;
+  const again = !BOUGHT.has(shownStatus(order)) && cartCount() > 0;
   return again
     ? el("a", { class: "button", href: "/store/cart" }, "Back to the bag")
     : el("a", { class: "button", href: "/store" }, "Continue shopping");
@@ -91,7 +95,8 @@ function paidAt(order) {
 }
 
 function draw(order, note) {
-  const [headline, text] = HEADLINES[order.status] ?? ["Your order", ""];
+  const status = shownStatus(order);
+  const [headline, text] = HEADLINES[status] ?? ["Your order", ""];
   show(
     headline,
     el(
@@ -100,7 +105,7 @@ function draw(order, note) {
       el(
         "div",
         { "aria-busy": order.status === "pending" ? "true" : null },
-        el("p", { class: `state state-${order.status}` }, STATUS_WORDS[order.status] ?? order.status),
+        el("p", { class: `state state-${status}` }, STATUS_WORDS[status] ?? status),
         el("h1", {}, headline),
         el("p", { class: "description" }, text),
       ),
@@ -108,7 +113,7 @@ function draw(order, note) {
         "dl",
         { class: "facts" },
         el("div", {}, el("dt", {}, "Order"), el("dd", { id: "order-number" }, String(order.order_number))),
-        PAID.has(order.status)
+        PAID.has(status)
           ? el(
             "div",
             {},
@@ -166,9 +171,10 @@ export async function successPage() {
   for (let round = 0;; round++) {
     try {
       const next = await orderStatus(sessionId);
-      if (BOUGHT.has(next.status)) finishCheckout(sessionId, { bought: true });
+      const status = shownStatus(next);
+      if (BOUGHT.has(status)) finishCheckout(sessionId, { bought: true });
       // The same bag may be bought again, as another order.
-      else if (next.status === "refunded") finishCheckout(sessionId, { bought: false });
+      else if (status === "refunding" || status === "refunded") finishCheckout(sessionId, { bought: false });
       order = next;
       update(order, order.status === "pending" && Date.now() - started > PATIENCE_MS ? NO_PAYMENT_YET : null);
       if (!OPEN.has(order.status)) return;
