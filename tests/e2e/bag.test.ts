@@ -81,6 +81,54 @@ test("bag: a bag whose order was refunded can be bought again", async () => {
   assert.notEqual(await shopper.onPaymentPage(), session);
 });
 
+test("bag: who pays for a piece that has sold out meanwhile is told, and gets the money back", async () => {
+  const first = await floor().visitor();
+  const second = await floor().visitor();
+  const green = { slug: "merino-crewneck", color: "Bottle Green", size: "M" };
+  await floor().stack.sql`
+    update public.inventory_levels set on_hand = 1
+    where variant_id = (select id from public.product_variants where sku = 'KNIT-CRW-GRN-M')`;
+  await first.shopper.addToBag(green);
+  const lapsed = await first.shopper.checkOut();
+  await floor().expire(lapsed);
+  await floor().untilOrder(lapsed, "expired");
+  await second.shopper.addToBag(green);
+  const bought = await second.shopper.checkOut();
+  await floor().control("pay", { session: bought });
+  await floor().untilOrder(bought, "paid");
+
+  // Stripe's own link to a new page for an expired session asks nobody for stock.
+  await first.shopper.page.reload();
+  await first.shopper.page.getByRole("link", { name: "Check out again" }).click();
+  const late = await first.shopper.onPaymentPage();
+  await first.payment.pay(CARD_THAT_PAYS);
+  await first.shopper.followUntil("refunded");
+  assert.match(await first.shopper.page.locator("main").innerText(), /money is on its way back/);
+  const { id, amount_paid } = await floor().orderOf(late);
+  const refunds = await floor().stack
+    .sql`select amount::int, status from public.refunds where order_id = ${id}`;
+  assert.deepEqual([...refunds], [{ amount: amount_paid, status: "succeeded" }]);
+  assert.deepEqual(await floor().stockOf("KNIT-CRW-GRN-M"), { on_hand: 0, reserved: 0, available: 0 });
+  await second.shopper.openSuccessPage(bought);
+  await second.shopper.followUntil("paid");
+});
+
+test("bag: who has been signed out meanwhile is told, and the next click checks out as a guest", async () => {
+  const { shopper } = await floor().visitor();
+  await shopper.addToBag(WHITE_SHIRT);
+  await shopper.page.evaluate(`localStorage.setItem("kct.session", JSON.stringify({
+    access_token: "a.b.c", refresh_token: "gone", expires_at: Date.now() + 3_600_000, email: "gone@example.com",
+  }))`);
+  await shopper.openBag();
+  const account = shopper.page.locator("#account-link");
+  assert.equal(await account.innerText(), "My orders");
+  await shopper.checkoutButton.click();
+  await shopper.page.getByText("You have been signed out").waitFor();
+  assert.equal(await account.innerText(), "Sign in");
+  await shopper.checkoutButton.click();
+  await shopper.onPaymentPage();
+});
+
 test("bag: a double click makes one order with one session", async () => {
   const { shopper } = await floor().visitor();
   await shopper.addToBag(WHITE_SHIRT);

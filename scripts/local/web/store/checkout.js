@@ -1,6 +1,6 @@
 import { request } from "./api.js";
 import { cartLines, setQuantity } from "./cart.js";
-import { accessToken, currentSession } from "./session.js";
+import { accessToken, currentSession, forgetSession } from "./session.js";
 import { read, write } from "./storage.js";
 
 /**
@@ -71,6 +71,8 @@ export async function startCheckout() {
   try {
     return await attempt(lines, token, fingerprint);
   } catch (error) {
+    // Refused once, refused for ever: the next click goes on as a guest.
+    if (error.code === "unauthorized") forgetSession();
     if (!NEEDS_NEW_KEY.has(error.code)) throw error;
     forgetCheckout();
     return await attempt(lines, token, fingerprint);

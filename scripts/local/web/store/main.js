@@ -1,5 +1,5 @@
 import { cartCount, onCartChange } from "./cart.js";
-import { notice, show } from "./dom.js";
+import { el, notice, show } from "./dom.js";
 import { messageFor } from "./messages.js";
 import { accountPage } from "./pages/account.js";
 import { cancelledPage } from "./pages/cancelled.js";
@@ -7,7 +7,7 @@ import { cartPage } from "./pages/cart.js";
 import { listPage } from "./pages/list.js";
 import { productPage } from "./pages/product.js";
 import { successPage } from "./pages/success.js";
-import { currentSession } from "./session.js";
+import { currentSession, onSessionChange } from "./session.js";
 
 const PAGES = [
   [/^\/store\/?$/, listPage],
@@ -37,8 +37,9 @@ async function route() {
     try {
       await page(...match.slice(1));
     } catch (error) {
-      const { title, text } = messageFor(error);
-      show(title, notice("error", title, text));
+      const { title, text, retry } = messageFor(error);
+      const again = el("button", { type: "button", onclick: () => location.reload() }, "Try again");
+      show(title, notice("error", title, text, ...(retry ? [again] : [])));
       if (error.code === undefined) throw error;
     }
     return;
@@ -46,6 +47,7 @@ async function route() {
 }
 
 onCartChange(showHeader);
+onSessionChange(showHeader);
 showHeader();
 await route();
 

@@ -5,6 +5,21 @@ const NAME = "kct.session";
 /** An access token is renewed when it has less than this left. */
 const RENEW_BEFORE_MS = 30_000;
 
+let listeners = [];
+
+function save(session) {
+  write(NAME, session);
+  for (const listener of listeners) listener();
+}
+
+/** Calls `listener` when somebody signs in or out, in this tab or another. */
+export function onSessionChange(listener) {
+  listeners = [...listeners, listener];
+  addEventListener("storage", (event) => {
+    if (event.key === NAME || event.key === null) listener();
+  });
+}
+
 function keep(answer) {
   const session = {
     access_token: answer.access_token,
@@ -12,7 +27,7 @@ function keep(answer) {
     expires_at: Date.now() + Number(answer.expires_in ?? 3600) * 1000,
     email: answer.user?.email ?? "",
   };
-  write(NAME, session);
+  save(session);
   return session;
 }
 
@@ -28,10 +43,15 @@ export async function signIn(email, password) {
   );
 }
 
+/** Forgets the session here: its token is good for nothing any more. */
+export function forgetSession() {
+  save(null);
+}
+
 /** Forgets the session here and at the server; an unreachable server does not keep anybody signed in. */
 export async function signOut() {
   const session = currentSession();
-  write(NAME, null);
+  forgetSession();
   if (session === null) return;
   try {
     await request("/auth/v1/logout", { method: "POST", token: session.access_token });
@@ -49,7 +69,7 @@ export async function accessToken() {
       .access_token;
   } catch (error) {
     if (error.code === "network" || error.code === "timeout") throw error;
-    write(NAME, null);
+    forgetSession();
     return null;
   }
 }
