@@ -264,7 +264,11 @@ test("saved cards: kept when the shopper ticks the box, offered next time, and t
   assert.equal(updated.shipping?.address?.line1, "9 Elm St");
 
   const second = await open(stand, options);
-  assert.match((await html(second.url)).text, /Visa •••• 4242/);
+  const offer = (await html(second.url)).text;
+  assert.match(offer, /Visa •••• 4242/);
+  const chosen = offer.match(/<input type="radio" name="method"[^>]*checked[^>]*>/g) ?? [];
+  assert.equal(chosen.length, 1, "one way to pay is chosen beforehand");
+  assert.match(chosen[0] ?? "", new RegExp(`data-saved="${card?.id}"`));
   const { card: _card, ...rest } = SHOPPER;
   const saved = { ...rest, shipping_address: home, saved_method: card?.id };
   assert.equal((await confirm(second.url, saved)).body.status, "complete");

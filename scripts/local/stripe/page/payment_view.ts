@@ -151,7 +151,7 @@ ${
     types.map((type, index) =>
       html`
         <label
-          class="choice"><input type="radio" name="method" value="${type}" ${index === 0
+          class="choice"><input type="radio" name="method" value="${type}" ${saved.length === 0 && index === 0
             ? html`checked`
             : null}><span class="choice-text"><span>${METHOD_NAMES[type] ?? type}</span></span></label>
       `
