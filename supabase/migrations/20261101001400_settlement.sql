@@ -189,6 +189,7 @@ declare
   v_before public.orders;
   s public.checkout_sessions;
   p public.payments;
+  v_under_way public.checkout_sessions;
   v_sessions record;
   v_paid boolean;
   v_restock boolean;
@@ -241,6 +242,17 @@ begin
     select coalesce(sum(r.amount), 0) into o.amount_refunded
     from public.refunds r
     where r.payment_id = o.payment_id and r.status = 'succeeded';
+  else
+    -- A debit under way shows what was confirmed, any other unpaid order its cart.
+    select cs.* into v_under_way
+    from public.checkout_sessions cs
+    where cs.order_id = o.id and cs.status = 'complete' and not cs.async_payment_failed
+    order by cs.attempt desc nulls last, cs.id collate "C"
+    limit 1;
+    o.amount_discount := coalesce(v_under_way.amount_discount, 0);
+    o.amount_shipping := coalesce(v_under_way.amount_shipping, 0);
+    o.amount_tax := coalesce(v_under_way.amount_tax, 0);
+    o.amount_total := coalesce(v_under_way.amount_total, o.amount_subtotal);
   end if;
   o.declined_attempts := private.check_declined_velocity(o);
   v_restock := private.restock_wanted(o);

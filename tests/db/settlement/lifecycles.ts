@@ -117,6 +117,11 @@ export const lifecycles: (Lifecycle & { end: Ending })[] = [
     end: { ...unpaid, status: "payment_failed", mails: ["payment_failed"] },
   },
   {
+    name: "slow payment with shipping bounces",
+    tell: (story) => story.bounced(story.processing("a", { shipping: 900 }), { shipping: 900 }),
+    end: { ...unpaid, status: "payment_failed", mails: ["payment_failed"] },
+  },
+  {
     name: "expired",
     tell: (story) => story.expired("a"),
     end: unpaid,

@@ -194,12 +194,13 @@ export class Story {
   }
 
   /** A slow payment method: the session completes, the money is under way. */
-  processing(session: string): Payment {
+  processing(session: string, extras: Extras = {}): Payment {
     this.wait();
-    const payment = this.payment(session);
+    const fields = this.session(session, extras);
+    const payment = this.payment(session, Number(fields["amount_total"]));
     this.tell("payment_intent.processing", { ...this.#intent(payment), latest_charge: payment.chargeId });
     this.tell("checkout.session.completed", {
-      ...this.session(session),
+      ...fields,
       payment_intent: payment.id,
       payment_status: "unpaid",
     });
@@ -207,17 +208,17 @@ export class Story {
   }
 
   /** The slow payment arrives. */
-  arrived(payment: Payment): void {
+  arrived(payment: Payment, extras: Extras = {}): void {
     this.wait();
     this.#succeeded(payment);
     this.tell("checkout.session.async_payment_succeeded", {
-      ...this.session(payment.session),
+      ...this.session(payment.session, extras),
       payment_intent: payment.id,
     });
   }
 
   /** The slow payment does not arrive. */
-  bounced(payment: Payment): void {
+  bounced(payment: Payment, extras: Extras = {}): void {
     this.wait();
     this.tell("charge.failed", this.#charge(payment));
     this.tell("payment_intent.payment_failed", {
@@ -226,7 +227,7 @@ export class Story {
       last_payment_error: { charge: payment.chargeId },
     });
     this.tell("checkout.session.async_payment_failed", {
-      ...this.session(payment.session),
+      ...this.session(payment.session, extras),
       payment_intent: payment.id,
     });
   }
