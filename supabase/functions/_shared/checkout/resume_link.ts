@@ -41,7 +41,9 @@ export async function resumeToken(orderId: string, expiresAt: number, env: LinkE
  */
 export async function readResumeToken(token: string | null, env: LinkEnv, now: number): Promise<string> {
   const [, orderId, expiresAt, signature] =
-    /^([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.(\d{1,12})\.([\w-]{43})$/.exec(token ?? "") ?? [];
+    /^([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.(\d{1,12})\.([\w-]{42}[048AEIMQUYcgkosw])$/.exec(
+      token ?? "",
+    ) ?? [];
   const bytes = signature === undefined ? null : fromBase64Url(signature);
   if (orderId === undefined || bytes === null) throw invalid();
   const valid = await crypto.subtle.verify(
