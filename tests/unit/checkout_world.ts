@@ -1,7 +1,7 @@
 /** A checkout function whose dependencies are plain objects, and what they were asked. */
 import Stripe from "stripe";
 import type { Deps } from "../../supabase/functions/create-checkout-session/handler.ts";
-import type { Checkout, CheckoutRequest } from "../../supabase/functions/_shared/rpc.ts";
+import type { BegunCheckout, Checkout, CheckoutRequest } from "../../supabase/functions/_shared/rpc.ts";
 import { AppError } from "../../supabase/functions/_shared/errors.ts";
 import { keptLog, publishableKey, testEnv } from "./fakes.ts";
 
@@ -53,7 +53,7 @@ export interface World {
 }
 
 export function world(changes: {
-  begin?: () => Promise<Awaited<ReturnType<Deps["rpc"]["beginCheckout"]>>>;
+  begin?: () => Promise<BegunCheckout>;
   create?: (attempt: number) => Promise<unknown>;
   replayed?: boolean;
   retrieve?: () => Promise<unknown>;
@@ -77,7 +77,7 @@ export function world(changes: {
   };
   here.deps = {
     env: testEnv(changes.env),
-    rpc: {
+    rpc: () => ({
       beginCheckout: (request) => {
         here.begun.push(request);
         return changes.begin?.() ?? Promise.resolve(checkoutOf());
@@ -107,7 +107,7 @@ export function world(changes: {
         here.applied.push(...facts);
         return Promise.resolve({ applied: true, order_ids: [] });
       },
-    },
+    }),
     limiter: {
       take: (buckets) => {
         here.limited.push(buckets);

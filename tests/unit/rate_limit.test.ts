@@ -62,7 +62,11 @@ Deno.test("createRateLimiter() uses Postgres without Upstash, and memory when Po
   let up = true;
   const limiter = createRateLimiter({
     env: { upstash: null },
-    rpc: { takeRateLimits: () => up ? Promise.resolve(allowed) : Promise.reject(new Error("down")) },
+    rpc: {
+      within: () => ({
+        takeRateLimits: () => up ? Promise.resolve(allowed) : Promise.reject(new Error("down")),
+      }),
+    },
     log: keptLog().log,
   });
   assert.deepEqual(await limiter.take([bucket("a", 1)]), allowed);

@@ -22,10 +22,12 @@ interface Tier {
 }
 
 const restMs = 10_000;
+/** A database that takes longer to count leaves no time for what the caller came for. */
+const postgresTimeoutMs = 3_000;
 
 export interface RateLimiterDeps {
   env: Pick<Env, "upstash">;
-  rpc: Pick<Rpc, "takeRateLimits">;
+  rpc: { within(limitMs: () => number): Pick<Rpc, "takeRateLimits"> };
   log: Logger;
   now?: () => number;
 }
@@ -35,7 +37,8 @@ export function createRateLimiter({ env, rpc, log, now = Date.now }: RateLimiter
   const upstash: Tier[] = env.upstash === null
     ? []
     : [{ name: "upstash", limiter: createUpstashLimiter(env.upstash), restingUntil: 0 }];
-  const postgres: Tier = { name: "postgres", limiter: { take: rpc.takeRateLimits }, restingUntil: 0 };
+  const limiter = { take: rpc.within(() => postgresTimeoutMs).takeRateLimits };
+  const postgres: Tier = { name: "postgres", limiter, restingUntil: 0 };
   return createTieredLimiter([...upstash, postgres], createMemoryLimiter({ now }), log, now);
 }
 

@@ -37,19 +37,28 @@ const timeoutMs = 10_000;
 const repeatLimit = 3;
 
 type RpcEnv = Pick<Env, "supabaseUrl" | "secretKeys">;
-export type Rpc = ReturnType<typeof createRpc>;
+type RpcCalls = ReturnType<typeof rpcCalls>;
+export interface Rpc extends RpcCalls {
+  /** The same calls for a caller with a deadline: each gives up after what `limitMs` says as it begins. */
+  within(limitMs: () => number): RpcCalls;
+}
 
 /** Wrappers around the SQL functions, called with the project's secret key. */
-export function createRpc(env: RpcEnv, fetcher: typeof fetch = fetch) {
+export function createRpc(env: RpcEnv, fetcher: typeof fetch = fetch): Rpc {
   const client = new PostgrestClient(`${env.supabaseUrl}/rest/v1`, {
     headers: { apikey: env.secretKeys["default"] ?? Object.values(env.secretKeys)[0] ?? "" },
-    fetch: (input, init) => fetcher(input, { ...init, signal: AbortSignal.timeout(timeoutMs) }),
+    fetch: fetcher,
     retry: false,
   });
+  const within = (limitMs: () => number) => rpcCalls(client, limitMs);
+  return { ...within(() => timeoutMs), within };
+}
 
+function rpcCalls(client: PostgrestClient, limitMs: () => number) {
   async function call<T>(name: string, args: object = {}): Promise<T> {
+    const signal = AbortSignal.timeout(limitMs());
     for (let round = 1;; round++) {
-      const { data, error, status } = await client.rpc(name, storable(args));
+      const { data, error, status } = await client.rpc(name, storable(args)).abortSignal(signal);
       if (error === null) return data as T;
       const failure: DatabaseFailure = {
         code: error.code ?? "",

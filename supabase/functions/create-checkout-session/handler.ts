@@ -6,14 +6,14 @@ import type { CheckoutAnswer } from "../_shared/api/answers.ts";
 import { requireApiKey, type User } from "../_shared/auth.ts";
 import { expireSuperseded, overdueSession } from "../_shared/checkout/supersede.ts";
 import { type Deadline, startDeadline } from "../_shared/checkout/deadline.ts";
-import { checkoutDurations, openSession } from "../_shared/checkout/open_session.ts";
+import { checkoutDurations, openSession, type OpenSessionDeps } from "../_shared/checkout/open_session.ts";
 import { cancelUrl, successUrl, successUrlFor } from "../_shared/checkout/return_urls.ts";
 import type { ReturnUrls } from "../_shared/checkout/session_params.ts";
 import type { StripeCalls } from "../_shared/checkout/stripe_calls.ts";
 import { clientAddress } from "../_shared/client_ip.ts";
 import type { Env } from "../_shared/env.ts";
 import { AppError } from "../_shared/errors.ts";
-import { json, readJson, type RequestContext, respond } from "../_shared/http.ts";
+import { json, readJson, respond } from "../_shared/http.ts";
 import type { Logger } from "../_shared/log.ts";
 import type { RateLimiter } from "../_shared/rate_limit.ts";
 import type { Checkout, CheckoutRequest, Rpc } from "../_shared/rpc.ts";
@@ -23,15 +23,8 @@ import { checkTurnstile } from "./turnstile.ts";
 
 export interface Deps {
   env: Env;
-  rpc: Pick<
-    Rpc,
-    | "beginCheckout"
-    | "restartCheckoutAttempt"
-    | "attachCheckoutSession"
-    | "forgetStripeCustomer"
-    | "abandonCheckout"
-    | "applyStripeFacts"
-  >;
+  /** The database under a deadline. */
+  rpc: (limitMs: () => number) => OpenSessionDeps["rpc"] & Pick<Rpc, "beginCheckout">;
   limiter: RateLimiter;
   stripe: StripeCalls;
   /** Asks Turnstile; Cloudflare's address is the only one it is called with. */
@@ -40,6 +33,8 @@ export interface Deps {
   /** Epoch milliseconds. */
   now: () => number;
 }
+
+type BoundDeps = Omit<Deps, "rpc"> & { rpc: ReturnType<Deps["rpc"]> };
 
 /** 50 lines and four URLs fit many times over. */
 const bodyLimitBytes = 64 * 1024;
@@ -55,12 +50,13 @@ export function handle(request: Request, deps: Deps): Promise<Response> {
       success: successUrl(cart.successUrl, deps.env),
       cancel: cancelUrl(cart.cancelUrl, deps.env),
     };
+    const deadline = startDeadline(deps.now);
     const address = clientAddress(request.headers);
-    const deadline = startDeadline();
     const shopper = { address, user, email: emailOf(cart.customerEmail, user) };
     await takeLimits(shopper, deps);
     await checkTurnstile(cart.turnstileToken, address, idempotencyKey, { ...deps, log: context.log });
 
+    const bound = { ...deps, rpc: deps.rpc(deadline.databaseMs) };
     const checkout = await begin(
       {
         p_items: cart.items,
@@ -76,10 +72,10 @@ export function handle(request: Request, deps: Deps): Promise<Response> {
         p_previous_session_id: cart.previousSessionId,
         p_supersede: true,
       },
-      deps,
+      bound,
       deadline,
     );
-    return await answer(checkout, urls, deps, deadline, context);
+    return await answer(checkout, urls, { ...bound, log: context.log }, deadline);
   });
 }
 
@@ -88,7 +84,7 @@ function emailOf(given: string | null, user: User | null): string | null {
 }
 
 /** Begins the checkout, after ending the payment pages that have run out or that it takes the place of. */
-async function begin(request: CheckoutRequest, deps: Deps, deadline: Deadline): Promise<Checkout> {
+async function begin(request: CheckoutRequest, deps: BoundDeps, deadline: Deadline): Promise<Checkout> {
   let begun = await deps.rpc.beginCheckout(request);
   const overdue = "session" in begun ? overdueSession(begun.session, deps.now()) : null;
   if (overdue !== null) {
@@ -112,13 +108,12 @@ async function begin(request: CheckoutRequest, deps: Deps, deadline: Deadline): 
 async function answer(
   checkout: Checkout,
   urls: ReturnUrls,
-  deps: Deps,
+  deps: BoundDeps,
   deadline: Deadline,
-  { log }: RequestContext,
 ): Promise<Response> {
   if (checkout.session !== null) return knownSession(checkout, checkout.session, urls);
-  const opened = await openSession(checkout, urls, { ...deps, log }, deadline);
-  log.info("checkout_session_created", {
+  const opened = await openSession(checkout, urls, deps, deadline);
+  deps.log.info("checkout_session_created", {
     order_id: opened.checkout.order_id,
     session_id: opened.session.id,
     outcome: checkout.outcome,

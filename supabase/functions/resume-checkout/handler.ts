@@ -3,7 +3,7 @@
  * failed, or to the success page when it has been paid meanwhile. It is opened by a person, so a refusal is a
  * short page to read; programs that ask for JSON get the usual error body.
  */
-import { startDeadline } from "../_shared/checkout/deadline.ts";
+import { type Deadline, startDeadline } from "../_shared/checkout/deadline.ts";
 import { checkoutDurations, openSession, type OpenSessionDeps } from "../_shared/checkout/open_session.ts";
 import { readResumeToken } from "../_shared/checkout/resume_link.ts";
 import { cancelUrl, successUrl, successUrlFor } from "../_shared/checkout/return_urls.ts";
@@ -16,12 +16,13 @@ import type { RateLimiter } from "../_shared/rate_limit.ts";
 import type { Rpc } from "../_shared/rpc.ts";
 import { readable } from "./refusal_page.ts";
 
-export interface Deps extends OpenSessionDeps {
-  rpc: OpenSessionDeps["rpc"] & Pick<Rpc, "resumeCheckout">;
+export interface Deps extends Omit<OpenSessionDeps, "rpc"> {
+  /** The database under a deadline. */
+  rpc: (limitMs: () => number) => OpenSessionDeps["rpc"] & Pick<Rpc, "resumeCheckout">;
   limiter: RateLimiter;
-  /** Epoch milliseconds. */
-  now: () => number;
 }
+
+type BoundDeps = Omit<Deps, "rpc"> & { rpc: ReturnType<Deps["rpc"]> };
 
 /** Answers `GET ?token=…`. */
 export async function handle(request: Request, deps: Deps): Promise<Response> {
@@ -29,8 +30,10 @@ export async function handle(request: Request, deps: Deps): Promise<Response> {
   const answer = await respond(request, endpoint, async ({ log }) => {
     const token = new URL(request.url).searchParams.get("token");
     const orderId = await readResumeToken(token, deps.env, deps.now());
+    const deadline = startDeadline(deps.now);
     await limit(request, deps);
-    return redirect(await destination(orderId, { ...deps, log }));
+    const bound = { ...deps, rpc: deps.rpc(deadline.databaseMs), log };
+    return redirect(await destination(orderId, bound, deadline));
   });
   return await readable(request, answer, deps.env.siteUrl);
 }
@@ -47,9 +50,8 @@ async function limit(request: Request, { env, limiter }: { env: Env; limiter: Ra
   }
 }
 
-async function destination(orderId: string, deps: Deps): Promise<string> {
+async function destination(orderId: string, deps: BoundDeps, deadline: Deadline): Promise<string> {
   const urls = { success: successUrl(null, deps.env), cancel: cancelUrl(null, deps.env) };
-  const deadline = startDeadline();
   const { p_session_seconds, p_hold_seconds } = checkoutDurations(deps.env);
   const resume = () => deps.rpc.resumeCheckout(orderId, p_session_seconds, p_hold_seconds);
   let resumed = await resume();

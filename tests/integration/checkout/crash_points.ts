@@ -57,11 +57,11 @@ export async function crashedCheckout(
   const stripe = stripeCalls(createStripe(env));
   const answered = handle(new Request("http://shop.example/create-checkout-session", request), {
     env,
-    rpc: {
+    rpc: () => ({
       ...rpc,
       beginCheckout: dies("begin", rpc.beginCheckout),
       attachCheckoutSession: dies("attach", rpc.attachCheckoutSession),
-    },
+    }),
     limiter: { take: () => Promise.resolve({ allowed: true, retry_after_seconds: 0, key: null }) },
     stripe: {
       ...stripe,

@@ -87,6 +87,30 @@ export async function checkout(
   };
 }
 
+/** How long a shopper waits in figures is held by tests/unit/checkout_deadline.test.ts; this only ends a test that hangs. */
+const stuckMs = 60_000;
+
+/**
+ * The answer to `request` while a server says nothing at all: `hang` never answers before the shopper has been
+ * answered.
+ */
+export async function answeredMeanwhile<T>(
+  request: (hang: () => Promise<Response>) => Promise<T>,
+): Promise<T> {
+  const released = Promise.withResolvers<void>();
+  const stuck = Promise.withResolvers<never>();
+  const timer = setTimeout(() => stuck.reject(new Error("no answer while the other side hangs")), stuckMs);
+  try {
+    return await Promise.race([
+      request(() => released.promise.then(() => new Response(null, { status: 502 }))),
+      stuck.promise,
+    ]);
+  } finally {
+    clearTimeout(timer);
+    released.resolve();
+  }
+}
+
 /** Signs a new user up and returns their access token. */
 export async function signUp(
   stack: TestStack,

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { testStack } from "../../support/stack.ts";
-import { checkout } from "./shop.ts";
+import { answeredMeanwhile, checkout } from "./shop.ts";
 
 interface Turnstile extends AsyncDisposable {
   url: string;
@@ -68,19 +68,17 @@ Deno.test("with CHECKOUT_TURNSTILE_SECRET a checkout needs the token of a solved
     const [trouble, answer] of [
       ["is down", () => new Response("", { status: 500 })],
       ["answers a page", () => new Response("<html>")],
-      [
-        "is slow",
-        () => new Promise<Response>((resolve) => setTimeout(() => resolve(new Response("")), 2_500)),
-      ],
+      ["hangs", null],
     ] as const
   ) {
     await test.step(`while Cloudflare ${trouble}, shoppers pass`, async () => {
       const usual = turnstile.answer;
-      turnstile.answer = answer;
-      const passed = await checkout(stack, { turnstile_token: "anything" });
+      const passed = await answeredMeanwhile((hang) => {
+        turnstile.answer = answer ?? hang;
+        return checkout(stack, { turnstile_token: "anything" });
+      });
       turnstile.answer = usual;
       assert.equal(passed.status, 201, JSON.stringify(passed.body));
-      assert.ok(passed.ms < 10_000);
     });
   }
 });

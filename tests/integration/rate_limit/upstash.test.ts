@@ -23,10 +23,12 @@ function limiterWith(url: string, token: string) {
   const limiter = createRateLimiter({
     env: { upstash: { url, token } },
     rpc: {
-      takeRateLimits: () => {
-        asked += 1;
-        return Promise.resolve(fromPostgres);
-      },
+      within: () => ({
+        takeRateLimits: () => {
+          asked += 1;
+          return Promise.resolve(fromPostgres);
+        },
+      }),
     },
     log: silent,
   });

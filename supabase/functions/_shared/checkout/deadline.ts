@@ -1,21 +1,48 @@
-/** How long a shopper waits for Stripe in all, over every call and retry that a request makes. */
+/**
+ * How long a shopper waits in all. Storefronts give up after ten seconds, so every call of a request that can hang,
+ * to Stripe and to the database, takes its limit from one deadline.
+ */
+import { AppError } from "../errors.ts";
+
 export interface Deadline {
-  /** Milliseconds left, at least `leastMs`. */
-  remainingMs(leastMs?: number): number;
+  /** Milliseconds for the next call to Stripe, retries included; never less than `leastMs`. */
+  stripeMs(leastMs?: number): number;
+  /** Milliseconds for the next call to the database. */
+  databaseMs(): number;
+  /** Stripe's share is used up: a failure of Stripe's is not worth another try. */
   passed(): boolean;
+  /**
+   * To be asked before each step that can be left for a repeat of the request.
+   * @throws AppError `database_unavailable` when there is no time for another step.
+   */
+  check(): void;
 }
 
-/** With the database's share this stays under the ten seconds after which storefronts give up. */
-const checkoutLimitMs = 8_000;
+/** Ends well before the whole, so that a busy machine still answers in time when Stripe does not. */
+const stripeShareMs = 6_000;
+/** What is under way then (at worst a session that has to be noted, or ended again) takes up to two seconds more. */
+const limitMs = 8_000;
+/** What an answer takes when all is well: cut shorter, a call could only fail. */
+const shortestMs = 250;
 
-/** A deadline that starts now. */
-export function startDeadline(
-  limitMs = checkoutLimitMs,
-  now: () => number = () => performance.now(),
-): Deadline {
-  const end = now() + limitMs;
+/**
+ * A deadline that starts now.
+ * @param now epoch milliseconds.
+ */
+export function startDeadline(now: () => number): Deadline {
+  const start = now();
+  // A clock that is set back must not lengthen the wait.
+  const left = (endMs: number) => Math.min(endMs, start + endMs - now());
   return {
-    remainingMs: (leastMs = 0) => Math.max(leastMs, end - now()),
-    passed: () => now() >= end,
+    stripeMs: (leastMs = shortestMs) => Math.max(leastMs, left(stripeShareMs)),
+    databaseMs: () => Math.max(shortestMs, left(limitMs)),
+    passed: () => left(stripeShareMs) <= 0,
+    check() {
+      if (left(limitMs) > 0) return;
+      throw new AppError("database_unavailable", {
+        retryAfterSeconds: 5,
+        cause: new Error(`no time left after ${now() - start} ms`),
+      });
+    },
   };
 }

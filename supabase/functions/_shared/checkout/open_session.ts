@@ -25,6 +25,7 @@ export interface OpenSessionDeps {
     | "applyStripeFacts"
   >;
   stripe: StripeCalls;
+  /** Epoch milliseconds. */
   now: () => number;
   log: Logger;
 }
@@ -51,6 +52,7 @@ export async function openSession(
 ): Promise<OpenedSession> {
   let current = checkout;
   for (let round = 1;; round++) {
+    deadline.check();
     try {
       const session = await askStripe(current, urls, deps, deadline);
       await attach(current, session, deps, deadline);
@@ -92,10 +94,10 @@ async function askStripe(
   const customerId = checkout.stripe_customer_id ?? await createCustomer(checkout, deps, deadline);
   const params = sessionParams({ ...checkout, stripe_customer_id: customerId }, urls, deps.env);
   const key = await sessionIdempotencyKey(checkout, params);
-  const { session, replayed } = await deps.stripe.createSession(params, key, deadline.remainingMs(250));
+  const { session, replayed } = await deps.stripe.createSession(params, key, deadline.stripeMs());
   checkSession(session);
   // A repeated answer tells how the session was born; meanwhile it may have been paid or expired.
-  return replayed ? await deps.stripe.retrieveSession(session.id, deadline.remainingMs(250)) : session;
+  return replayed ? await deps.stripe.retrieveSession(session.id, deadline.stripeMs()) : session;
 }
 
 /**
@@ -113,7 +115,7 @@ async function createCustomer(
     ...(customer.email === null ? {} : { email: customer.email }),
   };
   const key = `customer_${customer.id}_${customer.generation}_${await shortHash(JSON.stringify(params))}`;
-  const created = await stripe.createCustomer(params, key, deadline.remainingMs(250));
+  const created = await stripe.createCustomer(params, key, deadline.stripeMs());
   if (typeof created?.id !== "string") throw noAnswer("no customer in answer");
   return created.id;
 }
@@ -130,7 +132,7 @@ async function attach(
   } catch (error) {
     const observedAt = new Date(now());
     // The sweep finds what could not be expired: it looks for attempts without a session.
-    const ended = await stripe.expireSession(session.id, deadline.remainingMs(1_000)).catch(() => null);
+    const ended = await stripe.expireSession(session.id, deadline.stripeMs(500)).catch(() => null);
     // Where the session was noted and only the answer got lost, a repeat must not be given the ended page; if this
     // fails as well, Stripe's event tells.
     const noted = ended !== null &&

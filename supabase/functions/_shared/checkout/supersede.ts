@@ -20,13 +20,14 @@ export interface SupersedeDeps {
 
 /**
  * Expires sessions at Stripe and settles their orders. One that turns out paid stays a paid order.
- * @throws AppError `stripe_unavailable`: then nothing has changed for the new cart.
+ * @throws AppError `stripe_unavailable`, `database_unavailable`: then nothing has changed for the new cart.
  */
 export async function expireSuperseded(
   sessionIds: string[],
   { rpc, stripe, now }: SupersedeDeps,
   deadline: Deadline,
 ): Promise<void> {
+  deadline.check();
   const observedAt = new Date(now());
   const sessions = await Promise.all(sessionIds.map((id) => end(id, stripe, deadline)));
   await rpc.applyStripeFacts(sessions.flatMap(factsOf), "checkout", observedAt);
@@ -43,11 +44,11 @@ async function end(
   deadline: Deadline,
 ): Promise<Stripe.Checkout.Session> {
   try {
-    return await stripe.expireSession(id, deadline.remainingMs(250));
+    return await stripe.expireSession(id, deadline.stripeMs());
   } catch (error) {
     // Only open sessions can be expired: this one has been paid, or ended by itself.
     if (stripeErrorOf(error)?.statusCode !== 400) throw error;
-    return await stripe.retrieveSession(id, deadline.remainingMs(250));
+    return await stripe.retrieveSession(id, deadline.stripeMs());
   }
 }
 

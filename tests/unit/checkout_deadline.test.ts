@@ -1,0 +1,146 @@
+import assert from "node:assert/strict";
+import type Stripe from "stripe";
+import { startDeadline } from "../../supabase/functions/_shared/checkout/deadline.ts";
+import { resumeToken } from "../../supabase/functions/_shared/checkout/resume_link.ts";
+import { AppError } from "../../supabase/functions/_shared/errors.ts";
+import { createRateLimiter } from "../../supabase/functions/_shared/rate_limit.ts";
+import { handle as handleCheckout } from "../../supabase/functions/create-checkout-session/handler.ts";
+import { handle as handleResume } from "../../supabase/functions/resume-checkout/handler.ts";
+import { checkoutOf, orderId, requestOf, sessionOf, world } from "./checkout_world.ts";
+import { errorOf, fixedClock, keptLog } from "./fakes.ts";
+
+/** What storefronts wait (the issue's "bounded time"). */
+const patienceMs = 10_000;
+
+/** How a call goes: at once; with its answer at the last moment; or with none at all. */
+const paces = ["quick", "late", "never"] as const;
+type Pace = typeof paces[number];
+const steps = ["begin", "customer", "session", "retrieve", "attach", "expire", "apply"] as const;
+type Paces = Record<typeof steps[number], Pace>;
+
+function* everyPace(): Generator<Paces> {
+  for (let number = 0; number < paces.length ** steps.length; number++) {
+    const entries = steps.map((step, at) => [step, paces[Math.floor(number / paces.length ** at) % 3]]);
+    yield Object.fromEntries(entries);
+  }
+}
+
+/** Both functions in a time of their own: a call costs its limit and no more, and nothing really waits. */
+function slowWorld(pace: Paces, begun: "new" | "overdue" | "superseded") {
+  const clock = fixedClock();
+  const pass = async <T>(step: keyof Paces, limitMs: number, answer: () => T): Promise<T> => {
+    await Promise.resolve();
+    clock.advance(pace[step] === "quick" ? 5 : pace[step] === "late" ? limitMs - 1 : limitMs);
+    if (pace[step] !== "never") return answer();
+    const database = step === "begin" || step === "attach" || step === "apply";
+    throw new AppError(database ? "database_unavailable" : "stripe_unavailable", { retryAfterSeconds: 5 });
+  };
+  const here = world();
+  const customer = { id: "c0ffee00-0000-4000-8000-000000000001", email: null, generation: 0 };
+  const session = (params: Partial<Stripe.Checkout.SessionCreateParams>) =>
+    sessionOf(params as Stripe.Checkout.SessionCreateParams) as unknown as Stripe.Checkout.Session;
+  const overdue = { id: "cs_old", url: "https://pay.example", status: "open", expires_at: 1 };
+  let begins = 0;
+  const begin = () => {
+    const first = begins++ === 0;
+    if (first && begun === "superseded") return { outcome: "superseded" as const, session_ids: ["cs_old"] };
+    return checkoutOf({
+      outcome: "existing",
+      customer,
+      session: first && begun === "overdue" ? overdue : null,
+    });
+  };
+  const rpc = (limitMs: () => number) => ({
+    ...here.deps.rpc(limitMs),
+    beginCheckout: () => pass("begin", limitMs(), begin),
+    resumeCheckout: () =>
+      pass(
+        "begin",
+        limitMs(),
+        () => ({ ...begin(), outcome: "existing" as const }) as ReturnType<typeof checkoutOf>,
+      ),
+    attachCheckoutSession: () => pass("attach", limitMs(), () => ({ created: true, status: "pending" })),
+    applyStripeFacts: () => pass("apply", limitMs(), () => ({ applied: true, order_ids: [] })),
+  });
+  const deps = {
+    ...here.deps,
+    rpc,
+    // Both limiters that can hang do.
+    limiter: createRateLimiter({
+      env: { upstash: null },
+      rpc: {
+        within: (limitMs) => ({
+          takeRateLimits: () => {
+            clock.advance(1_000 + limitMs());
+            return Promise.reject(new Error("no answer"));
+          },
+        }),
+      },
+      log: keptLog().log,
+      now: clock.now,
+    }),
+    stripe: {
+      createSession: (params: Stripe.Checkout.SessionCreateParams, _key: string, limitMs: number) =>
+        pass("session", limitMs, () => ({ session: session(params), replayed: true })),
+      retrieveSession: (_id: string, limitMs: number) => pass("retrieve", limitMs, () => session({})),
+      expireSession: (_id: string, limitMs: number) =>
+        pass("expire", limitMs, () => ({ ...session({}), status: "expired" as const })),
+      createCustomer: (_params: unknown, _key: string, limitMs: number) =>
+        pass("customer", limitMs, () => ({ id: "cus_1" }) as Stripe.Customer),
+    },
+    now: clock.now,
+  };
+  return { deps, clock };
+}
+
+for (const name of ["create-checkout-session", "resume-checkout"] as const) {
+  Deno.test(`${name} answers within ten seconds, whatever hangs or answers at the last moment`, async () => {
+    for (const begun of ["new", "overdue", "superseded"] as const) {
+      if (name === "resume-checkout" && begun === "superseded") continue;
+      for (const pace of everyPace()) {
+        const { deps, clock } = slowWorld(pace, begun);
+        const request = name === "create-checkout-session" ? requestOf() : new Request(
+          `http://shop.example/resume-checkout?token=${await resumeToken(
+            orderId,
+            clock.now() / 1000 + 60,
+            deps.env,
+          )}`,
+        );
+        const began = clock.now();
+        const response = await (name === "create-checkout-session" ? handleCheckout : handleResume)(
+          request,
+          deps,
+        );
+        const ms = clock.now() - began;
+        const what = `${begun} ${JSON.stringify(pace)}: ${response.status} after ${ms} ms`;
+        assert.ok(ms <= patienceMs, what);
+        if (response.status < 400) continue;
+        assert.equal(response.status, 503, what);
+        assert.match((await errorOf(response)).code, /^(stripe|database)_unavailable$/, what);
+        assert.ok(Number(response.headers.get("retry-after")) >= 1, what);
+      }
+    }
+  });
+}
+
+Deno.test("create-checkout-session leaves seconds to spare when only Stripe hangs", async () => {
+  for (const step of ["customer", "session", "retrieve"] as const) {
+    const all = Object.fromEntries(steps.map((each) => [each, "quick"])) as Paces;
+    const { deps, clock } = slowWorld({ ...all, [step]: "never" }, "new");
+    const began = clock.now();
+    const response = await handleCheckout(requestOf(), {
+      ...deps,
+      limiter: { take: () => Promise.resolve({ allowed: true, retry_after_seconds: 0, key: null }) },
+    });
+    assert.equal(response.status, 503);
+    assert.ok(clock.now() - began <= 0.65 * patienceMs, `${step}: ${clock.now() - began} ms`);
+  }
+});
+
+Deno.test("startDeadline() does not wait longer when the clock is set back", () => {
+  const clock = fixedClock();
+  const deadline = startDeadline(clock.now);
+  const [stripe, database] = [deadline.stripeMs(), deadline.databaseMs()];
+  clock.advance(-3_600_000);
+  assert.deepEqual([deadline.stripeMs(), deadline.databaseMs()], [stripe, database]);
+});
