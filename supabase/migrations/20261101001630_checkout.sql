@@ -1,12 +1,14 @@
 -- Checkout: from a cart to a frozen order that waits for its session.
 
 create function private.checkout_snapshot(p_order_id uuid, p_outcome text) returns jsonb
-language sql
+language plpgsql
 stable
 security definer
 set search_path = ''
 as $$
-  select jsonb_build_object(
+begin
+  -- In plpgsql for its kept plan: planning this takes longer than running it, for every checkout.
+  return (select jsonb_build_object(
     'outcome', p_outcome,
     'order_id', o.id,
     'order_number', o.number,
@@ -46,7 +48,8 @@ as $$
   )
   from public.orders o
   left join public.customers c on c.id = o.customer_id
-  where o.id = p_order_id
+  where o.id = p_order_id);
+end;
 $$;
 comment on function private.checkout_snapshot(uuid, text) is
   'All that the checkout function needs to create, repeat or return the session of an order''s current attempt. session null: Stripe has not been asked, or its answer was lost.';
@@ -134,21 +137,25 @@ comment on function private.find_checkout(text, jsonb, text, jsonb) is
 revoke execute on function private.find_checkout(text, jsonb, text, jsonb) from public, anon, authenticated;
 
 create function private.open_checkouts(p_user_id uuid, p_session_id text, p_livemode boolean) returns setof public.orders
-language sql
+language plpgsql
 stable
 security definer
 set search_path = ''
 as $$
-  select o.* from public.orders o
-  join public.customers c on c.id = o.customer_id
-  where c.user_id = p_user_id and o.livemode = p_livemode and o.status = 'pending'
-  union
-  -- Whoever knows the id of a session has been to its payment page.
-  select o.* from public.checkout_sessions s
-  join public.orders o on o.id = s.order_id
-  left join public.customers c on c.id = o.customer_id
-  where s.id = p_session_id and o.livemode = p_livemode and o.status = 'pending'
-    and (c.user_id is null or c.user_id = p_user_id)
+begin
+  if p_user_id is not null then
+    return query select o.* from public.orders o
+      join public.customers c on c.id = o.customer_id
+      where c.user_id = p_user_id and o.livemode = p_livemode and o.status = 'pending';
+  end if;
+  -- Whoever knows the id of a session has been to its payment page. That of another account is none of theirs.
+  if p_session_id is not null then
+    return query select o.* from public.checkout_sessions s
+      join public.orders o on o.id = s.order_id
+      left join public.customers c on c.id = o.customer_id
+      where s.id = p_session_id and o.livemode = p_livemode and o.status = 'pending' and c.user_id is null;
+  end if;
+end;
 $$;
 comment on function private.open_checkouts(uuid, text, boolean) is
   'The unpaid checkouts of a shopper: those of the account, and for guests the one whose session id they present. An e-mail address is no proof of anything and is not looked at.';
