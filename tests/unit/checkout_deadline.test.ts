@@ -50,8 +50,8 @@ function slowWorld(pace: Paces, begun: "new" | "overdue" | "superseded") {
       session: first && begun === "overdue" ? overdue : null,
     });
   };
-  const rpc = (limitMs: () => number) => ({
-    ...here.deps.rpc(limitMs),
+  const rpcWithin = (limitMs: () => number) => ({
+    ...here.deps.rpcWithin(limitMs),
     beginCheckout: () => pass("begin", limitMs(), begin),
     resumeCheckout: () =>
       pass(
@@ -64,7 +64,7 @@ function slowWorld(pace: Paces, begun: "new" | "overdue" | "superseded") {
   });
   const deps = {
     ...here.deps,
-    rpc,
+    rpcWithin,
     // Both limiters that can hang do.
     limiter: createRateLimiter({
       env: { upstash: null },

@@ -77,7 +77,7 @@ export function world(changes: {
   };
   here.deps = {
     env: testEnv(changes.env),
-    rpc: () => ({
+    rpcWithin: () => ({
       beginCheckout: (request) => {
         here.begun.push(request);
         return changes.begin?.() ?? Promise.resolve(checkoutOf());

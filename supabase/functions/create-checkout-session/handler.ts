@@ -24,7 +24,7 @@ import { checkTurnstile } from "./turnstile.ts";
 export interface Deps {
   env: Env;
   /** The database under a deadline. */
-  rpc: (limitMs: () => number) => OpenSessionDeps["rpc"] & Pick<Rpc, "beginCheckout">;
+  rpcWithin: (limitMs: () => number) => OpenSessionDeps["rpc"] & Pick<Rpc, "beginCheckout">;
   limiter: RateLimiter;
   stripe: StripeCalls;
   /** Asks Turnstile; Cloudflare's address is the only one it is called with. */
@@ -34,7 +34,7 @@ export interface Deps {
   now: () => number;
 }
 
-type BoundDeps = Omit<Deps, "rpc"> & { rpc: ReturnType<Deps["rpc"]> };
+type BoundDeps = Omit<Deps, "rpcWithin"> & { rpc: ReturnType<Deps["rpcWithin"]> };
 
 /** 50 lines and four URLs fit many times over. */
 const bodyLimitBytes = 64 * 1024;
@@ -56,7 +56,7 @@ export function handle(request: Request, deps: Deps): Promise<Response> {
     await takeLimits(shopper, deps);
     await checkTurnstile(cart.turnstileToken, address, idempotencyKey, { ...deps, log: context.log });
 
-    const bound = { ...deps, rpc: deps.rpc(deadline.databaseMs) };
+    const bound = { ...deps, rpc: deps.rpcWithin(deadline.databaseMs) };
     const checkout = await begin(
       {
         p_items: cart.items,

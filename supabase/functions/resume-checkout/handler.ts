@@ -18,11 +18,11 @@ import { readable } from "./refusal_page.ts";
 
 export interface Deps extends Omit<OpenSessionDeps, "rpc"> {
   /** The database under a deadline. */
-  rpc: (limitMs: () => number) => OpenSessionDeps["rpc"] & Pick<Rpc, "resumeCheckout">;
+  rpcWithin: (limitMs: () => number) => OpenSessionDeps["rpc"] & Pick<Rpc, "resumeCheckout">;
   limiter: RateLimiter;
 }
 
-type BoundDeps = Omit<Deps, "rpc"> & { rpc: ReturnType<Deps["rpc"]> };
+type BoundDeps = Omit<Deps, "rpcWithin"> & { rpc: ReturnType<Deps["rpcWithin"]> };
 
 /** Answers `GET ?token=…`. */
 export async function handle(request: Request, deps: Deps): Promise<Response> {
@@ -32,7 +32,7 @@ export async function handle(request: Request, deps: Deps): Promise<Response> {
     const orderId = await readResumeToken(token, deps.env, deps.now());
     const deadline = startDeadline(deps.now);
     await limit(request, deps);
-    const bound = { ...deps, rpc: deps.rpc(deadline.databaseMs), log };
+    const bound = { ...deps, rpc: deps.rpcWithin(deadline.databaseMs), log };
     return redirect(await destination(orderId, bound, deadline));
   });
   return await readable(request, answer, deps.env.siteUrl);

@@ -12,7 +12,7 @@ const rpc = createRpc(env);
 
 const deps: Deps = {
   env,
-  rpc: rpc.within,
+  rpcWithin: rpc.within,
   limiter: createRateLimiter({ env, rpc, log }),
   stripe: stripeCalls(createStripe(env)),
   log,

@@ -57,7 +57,7 @@ export async function crashedCheckout(
   const stripe = stripeCalls(createStripe(env));
   const answered = handle(new Request("http://shop.example/create-checkout-session", request), {
     env,
-    rpc: () => ({
+    rpcWithin: () => ({
       ...rpc,
       beginCheckout: dies("begin", rpc.beginCheckout),
       attachCheckoutSession: dies("attach", rpc.attachCheckoutSession),
