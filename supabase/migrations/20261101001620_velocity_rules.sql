@@ -7,7 +7,6 @@ create table private.velocity_rules (
   window_seconds integer not null,
   threshold bigint not null,
   min_share numeric,
-  latest integer,
   currency text,
   action text not null,
   enabled boolean not null default true,
@@ -20,38 +19,36 @@ create table private.velocity_rules (
   constraint velocity_rules_action_known check (action in ('allow', 'require_3ds', 'review', 'block')),
   constraint velocity_rules_window_range check (window_seconds between 1 and 31 * 86400),
   constraint velocity_rules_threshold_positive check (threshold > 0),
-  constraint velocity_rules_min_share_range check (min_share > 0 and min_share <= 1),
-  constraint velocity_rules_latest_positive check (latest > 0)
+  constraint velocity_rules_min_share_range check (min_share > 0 and min_share < 1)
 );
 comment on table private.velocity_rules is
   'Velocity rules. A rule hits when its measure over its subject and window reaches the threshold; each hit is a row in fraud_signals. Rules with action block over refused attempts are measured again at each refusal, where they close the payment pages of their subject. Rules on card and shipping_address look at paid orders, because checkout does not know these yet; there block means review.';
 comment on column private.velocity_rules.measure is
-  'unpaid_checkouts: orders not paid. declines: refused payment attempts. declined_orders: orders with refused attempts and no success. cards, emails: how many different ones. amount: what the subject orders, this cart included, in currency. disposable_email: 1 for a throw-away address.';
-comment on column private.velocity_rules.min_share is 'Of declined_orders among all orders with attempts: tells an attack from a busy day.';
-comment on column private.velocity_rules.latest is 'How many of the latest orders with attempts declined_orders looks at: good orders before them do not hide an attack. Null: all of the window.';
+  'unpaid_checkouts: orders not paid. declines: refused payment attempts. declined_orders: orders whose card was refused and that nothing has paid; each card of such an order counts, but of one buyer three at most (and, for the shop, of one network): their own rules see to the rest. cards, emails: how many different ones. amount: what the subject orders, this cart included, in currency. disposable_email: 1 for a throw-away address.';
+comment on column private.velocity_rules.min_share is 'The share of refused orders that is ordinary. The rule hits when, counted back from now, there are as many refusals beyond that share as threshold refusals in a row have: neither good orders before an attack nor some among it hide it, and a busy day does not look like one.';
 comment on column private.velocity_rules.action is 'allow: only record. require_3ds: the bank asks the buyer. review: a paid order waits for staff. block: no checkout for now, open payment pages closed, and an alert.';
 alter table private.velocity_rules enable row level security;
 
-insert into private.velocity_rules (name, subject, measure, window_seconds, threshold, min_share, latest, currency, action, description) values
-  ('user_unpaid_checkouts', 'user', 'unpaid_checkouts', 3600, 10, null, null, null, 'block', 'One account starts checkouts and pays none.'),
-  ('user_declines', 'user', 'declines', 3600, 8, null, null, null, 'block', 'One account tries cards that banks refuse.'),
-  ('user_cards', 'user', 'cards', 86400, 4, null, null, null, 'review', 'Many cards on one account.'),
-  ('user_many_cards', 'user', 'cards', 86400, 8, null, null, null, 'block', 'Far too many cards on one account.'),
-  ('user_amount', 'user', 'amount', 86400, 1000000, null, null, 'usd', 'review', 'More than 10 000 dollars a day on one account.'),
-  ('email_unpaid_checkouts', 'email', 'unpaid_checkouts', 3600, 10, null, null, null, 'block', 'One guest address starts checkouts and pays none.'),
-  ('email_declines', 'email', 'declines', 3600, 8, null, null, null, 'block', 'One guest address tries cards that banks refuse.'),
-  ('email_cards', 'email', 'cards', 86400, 4, null, null, null, 'review', 'Many cards under one guest address.'),
-  ('email_amount', 'email', 'amount', 86400, 1000000, null, null, 'usd', 'review', 'More than 10 000 dollars a day under one guest address.'),
-  ('email_disposable', 'email', 'disposable_email', 60, 1, null, null, null, 'require_3ds', 'A throw-away e-mail domain.'),
-  ('address_unpaid_checkouts', 'address', 'unpaid_checkouts', 600, 40, null, null, null, 'require_3ds', 'One network address starts many checkouts. Offices share an address, so nobody is refused.'),
-  ('address_declined_orders', 'address', 'declined_orders', 3600, 6, null, 10, null, 'block', 'Six of the last ten orders of one network address refused and never paid: no family does that, and no office on a busy day.'),
-  ('address_emails', 'address', 'emails', 3600, 10, null, null, null, 'require_3ds', 'One network address under many names.'),
-  ('address_amount', 'address', 'amount', 86400, 2500000, null, null, 'usd', 'review', 'More than 25 000 dollars a day from one network address.'),
-  ('shop_declined_orders', 'shop', 'declined_orders', 600, 6, 0.8, null, null, 'block', 'Nearly all payments of the shop are refused: somebody tests cards from rotating addresses. Accounts that have paid before still get through.'),
-  ('order_declines', 'order', 'declines', 3600, 8, null, null, null, 'block', 'One payment page tries cards that banks refuse.'),
-  ('card_declines', 'card', 'declines', 86400, 5, null, null, null, 'review', 'A card that was refused many times before it worked.'),
-  ('card_emails', 'card', 'emails', 86400, 10, null, null, null, 'allow', 'One card under many e-mail addresses. Only recorded: all of Stripe''s test orders share a few cards.'),
-  ('shipping_address_emails', 'shipping_address', 'emails', 86400, 10, null, null, null, 'allow', 'One delivery address under many e-mail addresses. Only recorded: offices and parcel shops look like this.');
+insert into private.velocity_rules (name, subject, measure, window_seconds, threshold, min_share, currency, action, description) values
+  ('user_unpaid_checkouts', 'user', 'unpaid_checkouts', 3600, 10, null, null, 'block', 'One account starts checkouts and pays none.'),
+  ('user_declines', 'user', 'declines', 3600, 8, null, null, 'block', 'One account tries cards that banks refuse.'),
+  ('user_cards', 'user', 'cards', 86400, 4, null, null, 'review', 'Many cards on one account.'),
+  ('user_many_cards', 'user', 'cards', 86400, 8, null, null, 'block', 'Far too many cards on one account.'),
+  ('user_amount', 'user', 'amount', 86400, 1000000, null, 'usd', 'review', 'More than 10 000 dollars a day on one account.'),
+  ('email_unpaid_checkouts', 'email', 'unpaid_checkouts', 3600, 10, null, null, 'block', 'One guest address starts checkouts and pays none.'),
+  ('email_declines', 'email', 'declines', 3600, 8, null, null, 'block', 'One guest address tries cards that banks refuse.'),
+  ('email_cards', 'email', 'cards', 86400, 4, null, null, 'review', 'Many cards under one guest address.'),
+  ('email_amount', 'email', 'amount', 86400, 1000000, null, 'usd', 'review', 'More than 10 000 dollars a day under one guest address.'),
+  ('email_disposable', 'email', 'disposable_email', 60, 1, null, null, 'require_3ds', 'A throw-away e-mail domain.'),
+  ('address_unpaid_checkouts', 'address', 'unpaid_checkouts', 600, 40, null, null, 'require_3ds', 'One network address starts many checkouts. Offices share an address, so nobody is refused.'),
+  ('address_declined_orders', 'address', 'declined_orders', 3600, 8, 0.4, null, 'block', 'Order after order of one network address is refused and never paid: no family does that, and no office on a busy day.'),
+  ('address_emails', 'address', 'emails', 3600, 10, null, null, 'require_3ds', 'One network address under many names.'),
+  ('address_amount', 'address', 'amount', 86400, 2500000, null, 'usd', 'review', 'More than 25 000 dollars a day from one network address.'),
+  ('shop_declined_orders', 'shop', 'declined_orders', 600, 6, 0.4, null, 'block', 'Order after order of the shop is refused: somebody tests cards from rotating addresses. Accounts that have paid before still get through.'),
+  ('order_declines', 'order', 'declines', 3600, 8, null, null, 'block', 'One payment page tries cards that banks refuse.'),
+  ('card_declines', 'card', 'declines', 86400, 5, null, null, 'review', 'A card that was refused many times before it worked.'),
+  ('card_emails', 'card', 'emails', 86400, 10, null, null, 'allow', 'One card under many e-mail addresses. Only recorded: all of Stripe''s test orders share a few cards.'),
+  ('shipping_address_emails', 'shipping_address', 'emails', 86400, 10, null, null, 'allow', 'One delivery address under many e-mail addresses. Only recorded: offices and parcel shops look like this.');
 
 create table private.disposable_email_domains (
   domain text primary key,

@@ -78,7 +78,10 @@ declare
   v_until timestamptz := p_at + interval '1 minute';
   v_value bigint;
   v_times timestamptz[];
-  v_share numeric;
+  -- What the rule lets go with, once it has left the window.
+  v_oldest timestamptz;
+  -- Who has more is seen by the rules on themselves.
+  c_of_one_max constant integer := 3;
 begin
   case p_rule.measure
     when 'disposable_email' then
@@ -116,20 +119,38 @@ begin
         group by a.card_fingerprint
       ) c;
     when 'declined_orders' then
-      select count(*) filter (where d.declined), array_agg(d.at order by d.at) filter (where d.declined),
-        (count(*) filter (where d.declined))::numeric / greatest(count(*), 1)
-      into v_value, v_times, v_share
-      from (
-        select max(a.created_at) as at, not bool_or(a.outcome = 'succeeded') and bool_or(a.outcome in ('failed', 'blocked')) as declined
-        from private.subject_attempts(p_rule.subject, p_key, p_livemode, v_since) a
-        join public.orders o on o.id = a.order_id
-        where a.created_at <= v_until
-        group by o.id
+      with used as (
+        -- Each refused card of an order that nothing has paid, and each paid order once.
+        select a.order_id, max(a.created_at) as at, not a.paid as declined
+        from (
+          select x.*, bool_or(x.outcome in ('succeeded', 'pending')) over (partition by x.order_id) as paid
+          from private.subject_attempts(p_rule.subject, p_key, p_livemode, v_since) x
+          where x.order_id is not null and x.created_at <= v_until
+        ) a
+        group by a.order_id, a.paid, case when not a.paid then coalesce(a.card_fingerprint, a.id) end
+      ), counted as (
+        select u.*, o.created_at as ordered_at,
+          row_number() over (
+            partition by u.declined, coalesce(o.customer_id::text, private.email_key(o.email), o.id::text) order by u.at, o.created_at, o.id
+          ) as of_buyer,
+          row_number() over (partition by u.declined, private.address_key(o.purchase_ip) order by u.at, o.created_at, o.id) as of_network
+        from used u
+        join public.orders o on o.id = u.order_id
+      ), scored as (
+        -- From now backwards: how far the refusals exceed the ordinary share.
+        select c.at, row_number() over back as back, count(*) filter (where c.declined) over back as declines,
+          sum(c.declined::integer - coalesce(p_rule.min_share, 0)) over back as excess
+        from counted c
+        where not c.declined or (
+          (c.of_buyer <= c_of_one_max or p_rule.subject in ('user', 'email', 'order')) and (c.of_network <= c_of_one_max or p_rule.subject <> 'shop')
+        )
         -- Stripe's clock counts seconds; which order is the later one decides ties.
-        order by at desc, o.created_at desc limit p_rule.latest
-      ) d;
+        window back as (order by c.at desc, c.ordered_at desc, c.order_id rows unbounded preceding)
+      )
+      select max(s.declines), (array_agg(s.at order by s.back))[1] into v_value, v_oldest
+      from scored s where s.excess >= p_rule.threshold * (1 - coalesce(p_rule.min_share, 0));
   end case;
-  if coalesce(v_value, 0) < p_rule.threshold or v_share < p_rule.min_share then
+  if coalesce(v_value, 0) < p_rule.threshold then
     return null;
   end if;
   return jsonb_build_object(
@@ -137,9 +158,8 @@ begin
     'value', v_value, 'threshold', p_rule.threshold, 'window_seconds', p_rule.window_seconds,
     -- The subject itself is personal data: a digest is enough to see that two hits are of one.
     'subject_digest', left(encode(sha256(convert_to(p_key, 'UTF8')), 'hex'), 16),
-    -- When enough of them have left the window for the rule to let go.
     'retry_after_seconds', coalesce(greatest(1, ceil(extract(epoch from
-      v_times[v_value - p_rule.threshold + 1] + make_interval(secs => p_rule.window_seconds) - p_at
+      coalesce(v_oldest, v_times[v_value - p_rule.threshold + 1]) + make_interval(secs => p_rule.window_seconds) - p_at
     )))::integer, p_rule.window_seconds)
   );
 end;

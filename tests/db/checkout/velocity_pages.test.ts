@@ -22,7 +22,7 @@ Deno.test("a payment page that tries card after card is closed within ten, with 
   assert.equal((await open("somebody else")).outcome, "created");
 });
 
-Deno.test("payment pages opened beforehand do not help card testers: at the sixth refused order all of their address are closed", async () => {
+Deno.test("payment pages opened beforehand do not help card testers: at the eighth refused order all of their address are closed", async () => {
   await using database = await world();
   const { sql } = database;
   const honest = await attachSession(sql, await checkout(sql, { ip: "192.0.2.1" }));
@@ -32,9 +32,9 @@ Deno.test("payment pages opened beforehand do not help card testers: at the sixt
     assert.equal(begun.outcome, "created");
     pages.push({ begun, id: (await attachSession(sql, begun)).id });
   }
-  for (const [at, { begun }] of pages.slice(0, 5).entries()) await decline(sql, begun, `card-${at}`);
+  for (const [at, { begun }] of pages.slice(0, 7).entries()) await decline(sql, begun, `card-${at}`);
   assert.deepEqual(await closing(sql), []);
-  for (const { begun } of pages.slice(5, 6)) await decline(sql, begun, "card-5");
+  for (const { begun } of pages.slice(7, 8)) await decline(sql, begun, "card-7");
   assert.deepEqual(await closing(sql), pages.map(({ id }) => id).sort());
   assert.ok(!(await closing(sql)).includes(honest.id));
   assert.equal((await alerts(sql)).length, 1);

@@ -1,0 +1,88 @@
+/** Testers among honest shoppers, and honest shoppers who look a little like testers. */
+import assert from "node:assert/strict";
+import type postgres from "postgres";
+import { attachSession, type Begun } from "./cart_support.ts";
+import { alerts, attack, checkout, closing, decline, pay, type Try, world } from "./velocity_support.ts";
+
+const failed = () => "failed" as const;
+const tester = (at: number): Try => ({ ip: `198.51.100.${at}`, email: `x${at}@example.com` });
+
+async function honestOrder(sql: postgres.Sql, at: number, outcome: "succeeded" | "failed" = "succeeded") {
+  const begun = await checkout(sql, { ip: `192.0.2.${at}`, email: `buyer${at}@example.com` });
+  assert.equal(begun.outcome, "created", `buyer ${at}`);
+  await pay(sql, begun, `good-${at}`, outcome);
+}
+
+Deno.test("good orders right before card testing from rotating addresses do not hide it", async () => {
+  await using database = await world();
+  const { sql } = database;
+  for (let at = 0; at < 40; at++) await honestOrder(sql, at);
+  const { passed } = await attack(sql, 100, tester, failed);
+  assert.ok(passed <= 10, `${passed} got through`);
+  assert.equal((await alerts(sql)).length, 1);
+});
+
+Deno.test("card testing from rotating addresses is stopped within ten while one order in three is an honest one", async () => {
+  await using database = await world();
+  const { sql } = database;
+  const { passed } = await attack(
+    sql,
+    150,
+    (at) => at % 3 === 0 ? { ip: `192.0.2.${at}`, email: `buyer${at}@example.com` } : tester(at),
+    (at) => at % 3 === 0 ? "succeeded" : "failed",
+  );
+  assert.ok(passed <= 15, `${passed} orders, two thirds of them of testers`);
+});
+
+Deno.test("three cards on each page from rotating addresses are counted as cards, not as pages", async () => {
+  await using database = await world();
+  const { sql } = database;
+  let cards = 0;
+  for (let at = 0; at < 30; at++) {
+    const begun = await checkout(sql, tester(at));
+    if (begun.outcome === "velocity_exceeded") break;
+    await attachSession(sql, begun);
+    for (let card = 0; card < 3; card++) await decline(sql, begun, `card-${cards++}`);
+  }
+  assert.ok(cards <= 10, `${cards} got through`);
+});
+
+for (
+  const [name, one] of [
+    ["one network address", (at: number): Try => ({ ip: "198.51.100.9", email: `x${at}@example.com` })],
+    ["one guest address", (at: number): Try => ({ ip: `198.51.100.${at}`, email: "x@example.com" })],
+  ] as const
+) {
+  Deno.test(`card testing from ${name} in a quiet shop closes the shop to nobody else`, async () => {
+    await using database = await world();
+    const { sql } = database;
+    const { passed } = await attack(sql, 100, one, failed);
+    assert.ok(passed <= 10, `${passed} got through`);
+    await honestOrder(sql, 1);
+    assert.equal((await alerts(sql)).length, 1);
+  });
+}
+
+Deno.test("a family of six whose banks all refuse the first card, before anybody pays, is left alone", async () => {
+  await using database = await world();
+  const { sql } = database;
+  const pages: Begun[] = [];
+  for (let at = 0; at < 6; at++) {
+    const begun = await checkout(sql, { email: `relative${at}@example.com` });
+    assert.equal(begun.outcome, "created", `relative ${at}`);
+    await attachSession(sql, begun);
+    await decline(sql, begun, `refused-${at}`);
+    pages.push(begun);
+  }
+  assert.deepEqual(await closing(sql), []);
+  for (const [at, begun] of pages.entries()) await pay(sql, begun, `card-${at}`, "succeeded");
+  assert.deepEqual([...(await alerts(sql))], []);
+});
+
+Deno.test("a flash sale in which every tenth order is refused and never paid turns nobody away", async () => {
+  await using database = await world();
+  const { sql } = database;
+  for (let at = 0; at < 200; at++) await honestOrder(sql, at, at % 10 === 9 ? "failed" : "succeeded");
+  assert.deepEqual([...(await alerts(sql))], []);
+  assert.deepEqual(await closing(sql), []);
+});
