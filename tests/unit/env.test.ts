@@ -126,6 +126,16 @@ Deno.test("loadEnv() refuses a wildcard origin and plain http in production", ()
   assert.deepEqual(problemOf(production).variables, ["ALLOWED_ORIGINS"]);
 });
 
+Deno.test("loadEnv() refuses countries that Stripe takes no delivery address for", () => {
+  for (const countries of ["UK", "US,CU", "us", "XX", ","]) {
+    assert.deepEqual(
+      problemOf({ SHIPPING_COUNTRIES: countries }).variables,
+      ["SHIPPING_COUNTRIES"],
+      countries,
+    );
+  }
+});
+
 Deno.test("loadEnv() wants both halves of a pair", () => {
   assert.deepEqual(problemOf({ UPSTASH_REDIS_REST_URL: "https://u.example" }).variables, [
     "UPSTASH_REDIS_REST_TOKEN",

@@ -5,6 +5,7 @@
  * Messages name the variable and the mend, never the value: they end up in logs.
  */
 import { z } from "zod";
+import { shippingCountries } from "./checkout/shipping_countries.ts";
 import { normalizeAddress } from "./client_ip.ts";
 
 type Source = Record<string, string | undefined>;
@@ -127,7 +128,8 @@ const jwksMend = `set Supabase's JSON key set, {"keys":[…]}, or leave it out`;
 const secretsMend = "set one or more signing secrets (whsec_…), comma separated";
 const originsMend =
   "set exact origins (https://shop.example), comma separated, no path, no slash at the end, no *";
-const shippingMend = "set two-letter country codes (US,CA,GB), comma separated";
+const shippingMend =
+  "set two-letter codes of countries that Stripe takes delivery addresses for (US,CA,GB), comma separated";
 const descriptorMend = "set 2 to 22 letters, digits, spaces, dots or dashes, or leave it out";
 
 /** The contract's order; `.env.example` follows it. */
@@ -163,7 +165,7 @@ const schema = z.object({
     error: originsMend,
   }),
   SITE_URL: webAddress("set the storefront's address, https://shop.example"),
-  SHIPPING_COUNTRIES: commaList(shippingMend, (item) => /^[A-Z]{2}$/.test(item))
+  SHIPPING_COUNTRIES: commaList(shippingMend, (item) => shippingCountries.has(item))
     .refine((items) => items.length > 0, { error: shippingMend }),
   CHECKOUT_AUTOMATIC_TAX: flag("false"),
   CHECKOUT_PROMOTION_CODES: flag("false"),

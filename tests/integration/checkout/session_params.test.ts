@@ -2,12 +2,14 @@
 import assert from "node:assert/strict";
 import Stripe from "stripe";
 import {
+  locales,
   type SessionEnv,
   sessionParams,
 } from "../../../supabase/functions/_shared/checkout/session_params.ts";
+import { shippingCountries } from "../../../supabase/functions/_shared/checkout/shipping_countries.ts";
 import { loadEnv } from "../../../supabase/functions/_shared/env.ts";
 import type { Checkout, ShippingRate } from "../../../supabase/functions/_shared/rpc.ts";
-import { startMock } from "../../stripe/stripe_mock.ts";
+import { type Schema, specification, startMock } from "../../stripe/stripe_mock.ts";
 import { environment } from "../../unit/fakes.ts";
 
 const rate: ShippingRate = {
@@ -167,5 +169,32 @@ Deno.test("sessionParams() says of every amount whether tax is inside, once tax 
     const params = sessionParams({ ...order, prices_include_tax, shipping_rates: [rate] }, urls, env);
     assert.equal(params.line_items?.[0]?.price_data?.tax_behavior, behavior);
     assert.equal(params.shipping_options?.[0]?.shipping_rate_data?.tax_behavior, behavior);
+  }
+});
+
+Deno.test("the countries that SHIPPING_COUNTRIES may name and the page's languages are those of Stripe's published specification", async () => {
+  const spec = await specification();
+  if (spec === null) return;
+  const operation = spec.paths["/v1/checkout/sessions"] as {
+    post: { requestBody: { content: Record<string, { schema: Schema }> } };
+  };
+  const params = operation.post.requestBody.content["application/x-www-form-urlencoded"]?.schema.properties;
+  const sorted = (values: Iterable<unknown> | undefined) => [...values ?? []].map(String).sort();
+  assert.deepEqual(
+    sorted(shippingCountries),
+    sorted(params?.["shipping_address_collection"]?.properties?.["allowed_countries"]?.items?.enum),
+  );
+  assert.deepEqual(sorted(["auto", ...locales]), sorted(params?.["locale"]?.enum));
+});
+
+Deno.test("sessionParams() cuts a long name between characters and leaves out a picture that Stripe would refuse", () => {
+  const product = (changes: Partial<Checkout["items"][number]>) =>
+    sessionParams({ ...order, items: [{ ...item, ...changes }] }, urls, envOf({})).line_items?.[0]?.price_data
+      ?.product_data;
+  const name = product({ name: `x${"🎩".repeat(300)}` })?.name ?? "";
+  assert.ok(name.isWellFormed());
+  assert.equal([...name].length, 250);
+  for (const image_url of ["", " ", `https://cdn.example/${"a".repeat(2_048)}`, "http://cdn.example/a.png"]) {
+    assert.equal(product({ image_url })?.images, undefined, image_url.slice(0, 30));
   }
 });

@@ -25,8 +25,11 @@ const shippingRatesMax = 5;
 /** Stripe's limit for a product's name; ours is shorter, but colour and size come on top. */
 const nameLength = 250;
 
+/** Stripe refuses longer addresses of images. */
+const imageUrlLength = 2_048;
+
 /** Stripe's page languages (https://docs.stripe.com/js/appendix/supported_locales). */
-const locales = [
+export const locales: readonly string[] = [
   ..."bg cs da de el en en-GB es es-419 et fi fil fr fr-CA hr hu id it ja ko lt lv ms mt nb nl pl"
     .split(" "),
   ..."pt pt-BR ro ru sk sl sv th tr vi zh zh-HK zh-TW".split(" "),
@@ -96,7 +99,8 @@ function lineItem(item: CheckoutItem, checkout: Checkout, env: SessionEnv): Line
       unit_amount: item.unit_amount,
       ...(env.checkout.automaticTax ? { tax_behavior: taxBehavior(checkout) } : {}),
       product_data: {
-        name: item.name.slice(0, nameLength),
+        // By characters: half of one cannot be sent.
+        name: [...item.name].slice(0, nameLength).join(""),
         metadata: { sku: item.sku },
         ...(item.description === null || item.description.trim() === ""
           ? {}
@@ -177,9 +181,13 @@ function threeDSecure(checkout: Checkout, env: SessionEnv): Partial<Params> {
   return asked === null ? {} : { payment_method_options: { card: { request_three_d_secure: asked } } };
 }
 
-/** Address of an image for Stripe's page: absolute, or a path of our own site. Only a site on http shows http images. */
+/**
+ * Address of an image for Stripe's page: absolute, or a path of our own site. Only a site on http shows http images.
+ * What Stripe would refuse is left out: a picture is no reason not to sell.
+ */
 function imageUrl(value: string | null, siteUrl: string): string | null {
-  if (value === null || !URL.canParse(value, siteUrl)) return null;
+  if (value === null || value.trim() === "" || !URL.canParse(value, siteUrl)) return null;
   const url = new URL(value, siteUrl);
-  return url.protocol === "https:" || url.origin === new URL(siteUrl).origin ? url.href : null;
+  const fit = url.protocol === "https:" || url.origin === new URL(siteUrl).origin;
+  return fit && url.href.length <= imageUrlLength ? url.href : null;
 }
