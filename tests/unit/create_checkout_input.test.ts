@@ -87,6 +87,10 @@ const successUrls: [string, string][] = [
     "https://shop.example/done?session_id=cs_forged#top",
     "https://shop.example/done?session_id={CHECKOUT_SESSION_ID}#top",
   ],
+  [
+    "https://shop.example/orders/{CHECKOUT_SESSION_ID}/done",
+    "https://shop.example/orders/{CHECKOUT_SESSION_ID}/done?session_id={CHECKOUT_SESSION_ID}",
+  ],
 ];
 
 for (const [given, expected] of successUrls) {
@@ -96,6 +100,19 @@ for (const [given, expected] of successUrls) {
     assert.equal(here.asked[0]?.params.success_url, expected);
   });
 }
+
+Deno.test("create-checkout-session answers 400 to a return URL that is too long for Stripe once it is encoded", async () => {
+  for (const field of ["success_url", "cancel_url"]) {
+    const here = world();
+    const response = await handle(
+      requestOf({ ...cart, [field]: `https://shop.example/${"é".repeat(1_900)}` }),
+      here.deps,
+    );
+    assert.equal(response.status, 400);
+    assert.equal(((await errorOf(response)).details as { path: string }[])[0]?.path, field);
+    assert.equal(here.begun.length, 0);
+  }
+});
 
 const locales: [string, string][] = [
   ["en-GB", "en-GB"],

@@ -4,6 +4,8 @@ import { AppError } from "../errors.ts";
 
 /** Stripe replaces this with the session's id. */
 const placeholder = "{CHECKOUT_SESSION_ID}";
+/** Stripe takes 5 000 characters; the session id comes on top. */
+const urlLength = 4_900;
 
 export type ReturnUrlEnv = Pick<Env, "allowedOrigins" | "siteUrl">;
 
@@ -13,14 +15,15 @@ export type ReturnUrlEnv = Pick<Env, "allowedOrigins" | "siteUrl">;
  */
 export function successUrl(given: string | null, env: ReturnUrlEnv): string {
   const url = checkedUrl(given ?? `${env.siteUrl}/success`, given === null ? null : "success_url", env);
-  // Written by hand: URLSearchParams would encode the braces, and Stripe would not find its placeholder.
+  // Written by hand: with encoded braces, Stripe would not find its placeholder.
   const others = url.search.slice(1).split("&").filter((pair) =>
     pair !== "" && !pair.startsWith("session_id=")
   );
   url.search = "";
   const { hash } = url;
   url.hash = "";
-  return `${url.href}?${[...others, `session_id=${placeholder}`].join("&")}${hash}`;
+  const page = url.href.replaceAll(encodeURI(placeholder), placeholder);
+  return `${page}?${[...others, `session_id=${placeholder}`].join("&")}${hash}`;
 }
 
 /**
@@ -42,6 +45,10 @@ function checkedUrl(value: string, field: string | null, env: ReturnUrlEnv): URL
     throw new AppError("invalid_request", {
       details: [{ path: field, message: "must be an absolute web address" }],
     });
+  }
+  // What is not ASCII has become three or more characters each.
+  if (url.href.length > urlLength) {
+    throw new AppError("invalid_request", { details: [{ path: field, message: "is too long" }] });
   }
   // SITE_URL is the shop's own setting; only what a caller names is held against the list.
   if (field !== null && !env.allowedOrigins.includes(url.origin)) {
