@@ -1,5 +1,15 @@
 -- A cart becomes frozen lines with reserved stock.
 
+create function private.problem_of_items(p_message text) returns text
+language sql
+immutable
+set search_path = ''
+as $$
+  select jsonb_build_array(jsonb_build_object('path', 'items', 'message', p_message))::text
+$$;
+comment on function private.problem_of_items(text) is 'What an invalid request says of its lines, in the form of details.';
+revoke execute on function private.problem_of_items(text) from public, anon, authenticated;
+
 create function private.price_cart(p_items jsonb) returns jsonb
 language plpgsql
 stable
@@ -44,11 +54,13 @@ begin
     group by v.id, p.id
   ) c;
   if v_cart.lines is null or v_cart.quantity_min is null or v_cart.quantity_min < 1 or v_cart.quantity_max > c_quantity_max then
-    raise exception 'a line must have a quantity from 1 to %, counting repeated SKUs together', c_quantity_max using errcode = 'KCINV';
+    raise exception 'the cart is not valid' using errcode = 'KCINV', detail = private.problem_of_items(
+      format('must have quantities from 1 to %s, counting repeated SKUs together', c_quantity_max)
+    );
   elsif cardinality(v_cart.currencies) > 1 then
-    raise exception 'all items of a cart must have the same currency' using errcode = 'KCCUR', detail = to_jsonb(v_cart.currencies)::text;
+    raise exception 'the cart is not valid' using errcode = 'KCCUR', detail = private.problem_of_items('must all have the same currency');
   elsif v_cart.amount > c_amount_max then
-    raise exception 'the total of the cart is too large' using errcode = 'KCINV';
+    raise exception 'the cart is not valid' using errcode = 'KCINV', detail = private.problem_of_items('come to a total that is too large');
   end if;
   return jsonb_build_object(
     'lines', v_cart.lines,

@@ -311,6 +311,27 @@ Deno.test("bad input is refused with the contract's status and code, and changes
     ]);
   });
 
+  await test.step("what is wrong with the lines together is said of the lines", async () => {
+    for (
+      const items of [
+        [{ sku, quantity: 60 }, { sku, quantity: 60 }],
+        [{ sku, quantity: 1 }, { sku: "EURO-SOCK", quantity: 1 }],
+      ]
+    ) {
+      const response = await fetch(`${stack.functions_url}/${checkout}`, {
+        method: "POST",
+        headers: { "apikey": stack.publishable_key, "content-type": "application/json" },
+        body: JSON.stringify({ items }),
+      });
+      const { error } = await response.json();
+      assert.deepEqual([response.status, error.code, error.details[0].path], [
+        400,
+        "invalid_request",
+        "items",
+      ]);
+    }
+  });
+
   await test.step("duplicate lines of one SKU are summed", async () => {
     const response = await fetch(`${stack.functions_url}/${checkout}`, {
       method: "POST",

@@ -34,6 +34,8 @@ const badCarts: [string, unknown, string][] = [
   ["a list", [line], ""],
   ["null", null, ""],
   ["a line break in a SKU", { items: [{ sku: "A\r\nB", quantity: 1 }] }, "items.0.sku"],
+  ["text turned round in a SKU", { items: [{ sku: "A\u202eB", quantity: 1 }] }, "items.0.sku"],
+  ["a C1 line break in a SKU", { items: [{ sku: "A\u0085B", quantity: 1 }] }, "items.0.sku"],
   ["an address that is none", { items: [line], customer_email: "ada" }, "customer_email"],
   ["a relative URL", { items: [line], success_url: "/success" }, "success_url"],
   ["a script URL", { items: [line], cancel_url: "javascript:alert(1)" }, "cancel_url"],

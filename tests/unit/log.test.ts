@@ -61,3 +61,10 @@ Deno.test("a log line stays below Supabase's 10 000 characters and valid JSON", 
 Deno.test("maskText() shortens long texts", () => {
   assert(maskText("x".repeat(5_000)).length < 1_100);
 });
+
+Deno.test("log lines carry nothing that breaks, turns or hides a line, and still say what it was", () => {
+  const text = "a\n\u0085\u2028\u202e\u200b\ufeff\u009bb";
+  const line = lineOf({ sku: text });
+  assert.doesNotMatch(line, /[^\x20-\x7e…]/);
+  assert.equal(JSON.parse(line).sku, text);
+});

@@ -64,10 +64,18 @@ function toConsole(level: Level, line: string): void {
 
 function formatLine(level: Level, message: string, fields: Fields): string {
   const head = { level, message, time: new Date().toISOString() };
-  const line = JSON.stringify({ ...head, ...maskFields(fields, 0) });
+  const line = oneLine({ ...head, ...maskFields(fields, 0) });
   return line.length <= lineLimit
     ? line
-    : JSON.stringify({ ...head, truncated: true, head: line.slice(0, stringLimit) });
+    : oneLine({ ...head, truncated: true, head: line.slice(0, stringLimit) });
+}
+
+/** JSON without what log viewers break lines at, turn round or hide: C1 controls, separators, bidi and zero-width marks. */
+function oneLine(value: unknown): string {
+  return JSON.stringify(value).replace(
+    /[\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g,
+    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
 }
 
 function maskFields(fields: Fields, depth: number): Fields {
