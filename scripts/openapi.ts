@@ -27,10 +27,14 @@ interface Operation {
   body?: Json;
   answers: Record<string, Json>;
   errors: ErrorCode[];
+  /** Refusals come as text to read as well. */
+  readable?: true;
 }
 
 /** What any endpoint may answer. */
 const COMMON_ERRORS: ErrorCode[] = ["method_not_allowed", "internal_error"];
+
+const TEXT: Json = { schema: { type: "string" } };
 
 /** With Retry-After. */
 const RETRY_STATUSES = ["429", "503"];
@@ -112,6 +116,7 @@ const OPERATIONS: Record<string, Operation> = {
       "stripe_unavailable",
       "database_unavailable",
     ],
+    readable: true,
   },
   "stripe-webhook": {
     method: "post",
@@ -158,8 +163,8 @@ const OPERATIONS: Record<string, Operation> = {
       schema: { type: "string", enum: ["openmetrics"] },
     }],
     answers: {
-      "200": answer("Orders can be taken", jsonSchema(healthAnswer, "output")),
-      "503": answer("Orders cannot be taken", jsonSchema(healthAnswer, "output")),
+      "200": healthOf("Orders can be taken"),
+      "503": healthOf("Orders cannot be taken"),
     },
     errors: ["origin_not_allowed"],
   },
@@ -178,6 +183,7 @@ export function openapi(): string {
       title: "KCT Menswear payments",
       version: "1",
       description: "Every answer carries x-request-id. Browsers may call from ALLOWED_ORIGINS only.",
+      license: { name: "MIT", identifier: "MIT" },
     },
     servers: [{ url: "https://{project}.supabase.co", variables: { project: { default: "project-ref" } } }],
     paths,
@@ -215,7 +221,7 @@ function operationOf(name: string, operation: Operation): Json {
     ...(body === undefined
       ? {}
       : { requestBody: { required: true, content: { "application/json": { schema: body } } } }),
-    responses: { ...errorAnswers(operation.errors), ...operation.answers },
+    responses: { ...errorAnswers(operation), ...operation.answers },
   };
 }
 
@@ -232,7 +238,7 @@ function securityOf(access: Access): Json[] {
 }
 
 /** One response per status, naming the codes that it can carry. */
-function errorAnswers(codes: ErrorCode[]): Record<string, Json> {
+function errorAnswers({ errors: codes, readable }: Operation): Record<string, Json> {
   const byStatus = new Map<string, AppError[]>();
   for (const code of [...codes, ...COMMON_ERRORS]) {
     const error = new AppError(code);
@@ -257,6 +263,7 @@ function errorAnswers(codes: ErrorCode[]): Record<string, Json> {
             ],
           },
         },
+        ...(readable ? { "text/plain": TEXT } : {}),
       },
     }]),
   );
@@ -264,6 +271,14 @@ function errorAnswers(codes: ErrorCode[]): Record<string, Json> {
 
 function answer(description: string, schema: Json): Json {
   return { description, content: { "application/json": { schema } } };
+}
+
+function healthOf(description: string): Json {
+  const schema = jsonSchema(healthAnswer, "output");
+  return {
+    description,
+    content: { "application/json": { schema }, "application/openmetrics-text": TEXT },
+  };
 }
 
 function query(name: string, description: string, pattern?: string): Json {
