@@ -101,10 +101,14 @@ begin
       ) e;
     when 'amount' then
       if p_currency is not distinct from coalesce(p_rule.currency, p_currency) then
-        select coalesce(sum(o.amount_subtotal), 0) + p_amount into v_value
-        from private.subject_orders(p_rule.subject, p_key, p_livemode, v_since) o
-        where o.currency = p_currency and o.created_at <= p_at and o.id is distinct from p_order_id
-          and (o.paid_at is not null or o.status in ('pending', 'processing'));
+        select coalesce(max(spent.amount), 0) + p_amount, max(spent.at) filter (where spent.amount + p_amount >= p_rule.threshold and p_amount < p_rule.threshold)
+        into v_value, v_oldest
+        from (
+          select o.created_at as at, sum(o.amount_subtotal) over (order by o.created_at desc, o.id) as amount
+          from private.subject_orders(p_rule.subject, p_key, p_livemode, v_since) o
+          where o.currency = p_currency and o.created_at <= p_at and o.id is distinct from p_order_id
+            and (o.paid_at is not null or o.status in ('pending', 'processing'))
+        ) spent;
       end if;
     when 'declines' then
       select count(*), array_agg(a.created_at order by a.created_at) into v_value, v_times
@@ -158,9 +162,10 @@ begin
     'value', v_value, 'threshold', p_rule.threshold, 'window_seconds', p_rule.window_seconds,
     -- The subject itself is personal data: a digest is enough to see that two hits are of one.
     'subject_digest', left(encode(sha256(convert_to(p_key, 'UTF8')), 'hex'), 16),
-    'retry_after_seconds', coalesce(greatest(1, ceil(extract(epoch from
+    -- When enough has left the window for the rule to let go; all of the window where this cart is enough by itself.
+    'retry_after_seconds', greatest(1, coalesce(ceil(extract(epoch from
       coalesce(v_oldest, v_times[v_value - p_rule.threshold + 1]) + make_interval(secs => p_rule.window_seconds) - p_at
-    )))::integer, p_rule.window_seconds)
+    ))::integer, p_rule.window_seconds))
   );
 end;
 $$;

@@ -207,6 +207,26 @@ Deno.test("an order that hits a rule with action review is held once it is paid,
   assert.equal((await status())?.["status"], "paid");
 });
 
+Deno.test("a refusal by amount or mailbox says when the rule lets go", async () => {
+  await using database = await world();
+  const { sql } = database;
+  const email = "big@example.com";
+  await sql`update private.velocity_rules set action = 'block', threshold = 1200 where name = 'email_amount'`;
+  await sql`update private.velocity_rules set action = 'block' where name = 'email_disposable'`;
+  for (const hours of [20, 10]) {
+    const begun = await checkout(sql, { email });
+    assert.equal(begun.outcome, "created");
+    await sql`
+      update public.orders set created_at = now() - make_interval(hours => ${hours}) where id = ${begun.order_id}`;
+  }
+  // 500 three times: the order of 20 hours ago has to leave the day, which it does in four.
+  const wait = (await checkout(sql, { email })).retry_after_seconds ?? 0;
+  assert.ok(Math.abs(wait - 4 * 3600) < 60, `${wait} s`);
+  const alone = await checkout(sql, { email, cart: [{ sku: "TIE", quantity: 3 }] });
+  assert.equal(alone.retry_after_seconds, 86_400);
+  assert.equal((await checkout(sql, { email: "a@mailinator.com" })).retry_after_seconds, 60);
+});
+
 Deno.test("a throw-away mailbox asks the bank, subdomains as well", async () => {
   await using database = await world();
   const { sql } = database;
