@@ -362,6 +362,7 @@ declare
   v_rule private.velocity_rules;
   v_key text;
   v_hit jsonb;
+  v_testers_cart boolean;
   v_page record;
 begin
   select count(*), max(a.created_at) into v_declines, v_at
@@ -387,14 +388,23 @@ begin
     perform private.record_velocity_hits(jsonb_build_object('hits', jsonb_build_array(v_hit)), o.id);
     perform private.raise_attack_alert(jsonb_build_array(v_hit));
     continue when o.velocity_mode <> 'enforce';
+    -- The shop is everybody: there, only pages with the testers' cart go, which many were refused with and nobody has paid.
+    v_testers_cart := v_rule.subject = 'shop' and (
+      select count(distinct t.id) >= v_rule.threshold and not bool_or(a.outcome in ('succeeded', 'pending'))
+      from private.subject_attempts('shop', v_key, o.livemode, v_at - make_interval(secs => v_rule.window_seconds)) a
+      join public.orders t on t.id = a.order_id
+      where t.cart_hash = o.cart_hash
+    );
     for v_page in
       select s.id, s.order_id from public.checkout_sessions s
-      where s.status = 'open' and (s.order_id = o.id or (
-        -- The shop is everybody: pages where nothing was refused stay.
-        v_rule.subject <> 'shop' and s.order_id in (
-          select other.id from private.subject_orders(v_rule.subject, v_key, o.livemode, v_at - c_page_life) other where other.paid_at is null
-        )
-      ))
+      join public.orders other on other.id = s.order_id
+      where s.status = 'open' and (
+        s.order_id = o.id
+        or (v_testers_cart and other.cart_hash = o.cart_hash and other.customer_id is null and other.livemode = o.livemode)
+        or (v_rule.subject <> 'shop' and other.paid_at is null and other.id in (
+          select x.id from private.subject_orders(v_rule.subject, v_key, o.livemode, v_at - c_page_life) x
+        ))
+      )
       order by s.id
     loop
       perform private.enqueue_job(
