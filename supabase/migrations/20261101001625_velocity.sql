@@ -82,6 +82,8 @@ declare
   v_oldest timestamptz;
   -- Who has more is seen by the rules on themselves.
   c_of_one_max constant integer := 3;
+  -- Far more than an attack needs to be seen, and no more work in a busy shop than in a quiet one.
+  c_attempts_max constant integer := 300;
 begin
   case p_rule.measure
     when 'disposable_email' then
@@ -128,8 +130,11 @@ begin
         select a.order_id, max(a.created_at) as at, not a.paid as declined
         from (
           select x.*, bool_or(x.outcome in ('succeeded', 'pending')) over (partition by x.order_id) as paid
-          from private.subject_attempts(p_rule.subject, p_key, p_livemode, v_since) x
-          where x.order_id is not null and x.created_at <= v_until
+          from (
+            select * from private.subject_attempts(p_rule.subject, p_key, p_livemode, v_since) y
+            where y.order_id is not null and y.created_at <= v_until
+            order by y.created_at desc limit c_attempts_max
+          ) x
         ) a
         group by a.order_id, a.paid, case when not a.paid then coalesce(a.card_fingerprint, a.id) end
       ), counted as (
