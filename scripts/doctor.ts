@@ -9,6 +9,7 @@ import { checkDeployedSecrets } from "./doctor/deployed_secrets.ts";
 import { checkEnvironment, checkWhitespace } from "./doctor/environment.ts";
 import type { Finding } from "./doctor/finding.ts";
 import { checkHealth } from "./doctor/health.ts";
+import { checkShipping } from "./doctor/shipping.ts";
 import { checkStripe } from "./doctor/stripe.ts";
 import { findSource, openSubject, type Source } from "./doctor/subject.ts";
 import { masked, SetupError } from "./setup/project.ts";
@@ -55,6 +56,7 @@ export async function diagnose(source: Source): Promise<Finding[]> {
     checkStripe(subject),
     checkAllowlist(subject),
     checkDeployedSecrets(subject),
+    checkShipping(subject),
   ]);
   return [...checkEnvironment(subject), ...whitespace, ...rest.flat()];
 }

@@ -3,6 +3,7 @@ import Stripe from "stripe";
 import { diagnose } from "../../scripts/doctor.ts";
 import type { Finding } from "../../scripts/doctor/finding.ts";
 import { judgeJobs } from "../../scripts/doctor/health.ts";
+import { judgeShipping } from "../../scripts/doctor/shipping.ts";
 import { judgeEndpoint } from "../../scripts/doctor/stripe.ts";
 import { findSource } from "../../scripts/doctor/subject.ts";
 import { resolve } from "node:path";
@@ -222,6 +223,26 @@ Deno.test("doctor: each missing or malformed variable is named, and mode and APP
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
+});
+
+Deno.test("doctor: shipping rates that leave delivery free, or that nobody sees, are named", () => {
+  const rate = (name: string, countries: string[] | null, currency = "usd") => ({
+    name,
+    currency,
+    countries,
+  });
+  const judged = (...rates: ReturnType<typeof rate>[]) =>
+    judgeShipping(rates, ["US", "CA"]).map(({ level, what }) => `${level} ${what}`).join("; ");
+  assert.match(judged(rate("World", null), rate("Both", ["CA", "MX", "US"])), /^ok /);
+  assert.match(judged(), /^ok /);
+  assert.match(
+    judged(rate("World", null), rate("US only", ["US"])),
+    /^warning .*nobody is offered: US only$/,
+  );
+  assert.match(
+    judged(rate("US only", ["US"]), rate("CA only", ["CA"]), rate("World", null, "eur")),
+    /^warning delivery is free in usd: .*US only, CA only/,
+  );
 });
 
 Deno.test("doctor: a silent heartbeat and an old queue are errors", () => {

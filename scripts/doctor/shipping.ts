@@ -1,0 +1,47 @@
+import { secretKeyOf } from "../setup/project.ts";
+import { type Finding, ok, warning } from "./finding.ts";
+import type { Subject } from "./subject.ts";
+
+/** An active row of `public.shipping_rates`. */
+export interface ActiveRate {
+  name: string;
+  currency: string;
+  countries: string[] | null;
+}
+
+const timeoutMs = 10_000;
+
+/** Whether delivery costs what the shop thinks it does. */
+export async function checkShipping({ env }: Subject): Promise<Finding[]> {
+  const url = `${env.supabaseUrl}/rest/v1/shipping_rates?select=name,currency,countries&active=eq.true`;
+  try {
+    const response = await fetch(url, {
+      headers: { apikey: secretKeyOf(env) },
+      signal: AbortSignal.timeout(timeoutMs),
+    });
+    if (!response.ok) throw new Error(`status ${response.status}`);
+    return judgeShipping(await response.json(), env.shippingCountries);
+  } catch {
+    return [warning("the shipping rates could not be read", "mend the API first")];
+  }
+}
+
+/** Rates that are never offered, since they do not cover every country; with no other, delivery is free. */
+export function judgeShipping(rates: ActiveRate[], countries: string[]): Finding[] {
+  const currencies = [...new Set(rates.map(({ currency }) => currency))];
+  const findings = currencies.flatMap((currency): Finding[] => {
+    const own = rates.filter((rate) => rate.currency === currency);
+    const hidden = own.filter((rate) =>
+      !countries.every((country) => rate.countries?.includes(country) ?? true)
+    );
+    if (hidden.length === 0) return [];
+    const names = hidden.map(({ name }) => name).join(", ");
+    return [warning(
+      hidden.length < own.length
+        ? `shipping rates that nobody is offered: ${names}`
+        : `delivery is free in ${currency}: no rate covers all of SHIPPING_COUNTRIES (${names})`,
+      "widen their countries, or narrow SHIPPING_COUNTRIES: Stripe's page ties no rate to an address",
+    )];
+  });
+  return findings.length > 0 ? findings : [ok("every active shipping rate is offered")];
+}
