@@ -34,6 +34,26 @@ Deno.test("card testing from rotating addresses is stopped within ten while one 
   assert.ok(passed <= 15, `${passed} orders, two thirds of them of testers`);
 });
 
+Deno.test("who is refused while cards are tested is told when that ends, good orders between them or not", async () => {
+  for (const honestEach of [100, 3]) {
+    await using database = await world();
+    const { sql } = database;
+    const later = async (seconds: number) => {
+      await sql`update public.payment_attempts set created_at = created_at - make_interval(secs => ${seconds})`;
+      return await checkout(sql, { ip: "192.0.2.99", email: "late@example.com" });
+    };
+    const { refusal } = await attack(
+      sql,
+      100,
+      tester,
+      (at) => at % honestEach === honestEach - 1 ? "succeeded" : "failed",
+    );
+    const wait = refusal?.retry_after_seconds ?? 0;
+    assert.equal((await later(wait - 10)).outcome, "velocity_exceeded", `${wait} s is too long`);
+    assert.equal((await later(10)).outcome, "created", `${wait} s is too short`);
+  }
+});
+
 Deno.test("three cards on each page from rotating addresses are counted as cards, not as pages", async () => {
   await using database = await world();
   const { sql } = database;
