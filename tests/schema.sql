@@ -196,7 +196,6 @@ table private.velocity_rules (
   window_seconds integer not null,
   threshold bigint not null,
   min_share numeric,
-  latest integer,
   currency text,
   action text not null,
   enabled boolean default true not null,
@@ -204,17 +203,15 @@ table private.velocity_rules (
   updated_at timestamp with time zone default now() not null,
   constraint velocity_rules_pkey PRIMARY KEY (name),
   constraint velocity_rules_action_known CHECK ((action = ANY (ARRAY['allow'::text, 'require_3ds'::text, 'review'::text, 'block'::text]))),
-  constraint velocity_rules_latest_positive CHECK ((latest > 0)),
   constraint velocity_rules_measure_known CHECK ((measure = ANY (ARRAY['unpaid_checkouts'::text, 'declines'::text, 'declined_orders'::text, 'cards'::text, 'emails'::text, 'amount'::text, 'disposable_email'::text]))),
-  constraint velocity_rules_min_share_range CHECK (((min_share > (0)::numeric) AND (min_share <= (1)::numeric))),
+  constraint velocity_rules_min_share_range CHECK (((min_share > (0)::numeric) AND (min_share < (1)::numeric))),
   constraint velocity_rules_subject_known CHECK ((subject = ANY (ARRAY['address'::text, 'email'::text, 'user'::text, 'order'::text, 'card'::text, 'shipping_address'::text, 'shop'::text]))),
   constraint velocity_rules_threshold_positive CHECK ((threshold > 0)),
   constraint velocity_rules_window_range CHECK (((window_seconds >= 1) AND (window_seconds <= (31 * 86400))))
 );
 comment on table private.velocity_rules is 'Velocity rules. A rule hits when its measure over its subject and window reaches the threshold; each hit is a row in fraud_signals. Rules with action block over refused attempts are measured again at each refusal, where they close the payment pages of their subject. Rules on card and shipping_address look at paid orders, because checkout does not know these yet; there block means review.';
-comment on column private.velocity_rules.measure is 'unpaid_checkouts: orders not paid. declines: refused payment attempts. declined_orders: orders with refused attempts and no success. cards, emails: how many different ones. amount: what the subject orders, this cart included, in currency. disposable_email: 1 for a throw-away address.';
-comment on column private.velocity_rules.min_share is 'Of declined_orders among all orders with attempts: tells an attack from a busy day.';
-comment on column private.velocity_rules.latest is 'How many of the latest orders with attempts declined_orders looks at: good orders before them do not hide an attack. Null: all of the window.';
+comment on column private.velocity_rules.measure is 'unpaid_checkouts: orders not paid. declines: refused payment attempts. declined_orders: orders whose card was refused and that nothing has paid; each card of such an order counts, but of one buyer three at most (and, for the shop, of one network): their own rules see to the rest. cards, emails: how many different ones. amount: what the subject orders, this cart included, in currency. disposable_email: 1 for a throw-away address.';
+comment on column private.velocity_rules.min_share is 'The share of refused orders that is ordinary. The rule hits when, counted back from now, there are as many refusals beyond that share as threshold refusals in a row have: neither good orders before an attack nor some among it hide it, and a busy day does not look like one.';
 comment on column private.velocity_rules.action is 'allow: only record. require_3ds: the bank asks the buyer. review: a paid order waits for staff. block: no checkout for now, open payment pages closed, and an alert.';
 row level security on private.velocity_rules;
 
@@ -685,6 +682,7 @@ table public.product_variants (
   price_amount bigint not null,
   currency text default 'usd'::text not null,
   stripe_price_id text,
+  image_url text,
   active boolean default true not null,
   created_at timestamp with time zone default now() not null,
   constraint product_variants_sku_key UNIQUE (sku),
@@ -695,6 +693,7 @@ table public.product_variants (
   constraint product_variants_sku_format CHECK ((sku ~ '^[A-Za-z0-9._-]{1,64}$'::text))
 );
 comment on table public.product_variants is 'One sellable size and colour. price_amount is in minor units of currency.';
+comment on column public.product_variants.image_url is 'The picture of this colour, in the form of products.image_url; null for that of the product.';
 CREATE INDEX product_variants_product_id_idx ON public.product_variants USING btree (product_id);
 row level security on public.product_variants;
 policy product_variants_read on public.product_variants as permissive for select to anon, authenticated using (((active AND (EXISTS ( SELECT 1
@@ -1237,6 +1236,7 @@ declare
   v_rule private.velocity_rules;
   v_key text;
   v_hit jsonb;
+  v_testers_cart boolean;
   v_page record;
 begin
   select count(*), max(a.created_at) into v_declines, v_at
@@ -1262,14 +1262,23 @@ begin
     perform private.record_velocity_hits(jsonb_build_object('hits', jsonb_build_array(v_hit)), o.id);
     perform private.raise_attack_alert(jsonb_build_array(v_hit));
     continue when o.velocity_mode <> 'enforce';
+    -- The shop is everybody: there, only pages with the testers' cart go, which many were refused with and nobody has paid.
+    v_testers_cart := v_rule.subject = 'shop' and (
+      select count(distinct t.id) >= v_rule.threshold and not bool_or(a.outcome in ('succeeded', 'pending'))
+      from private.subject_attempts('shop', v_key, o.livemode, v_at - make_interval(secs => v_rule.window_seconds)) a
+      join public.orders t on t.id = a.order_id
+      where t.cart_hash = o.cart_hash
+    );
     for v_page in
       select s.id, s.order_id from public.checkout_sessions s
-      where s.status = 'open' and (s.order_id = o.id or (
-        -- The shop is everybody: pages where nothing was refused stay.
-        v_rule.subject <> 'shop' and s.order_id in (
-          select other.id from private.subject_orders(v_rule.subject, v_key, o.livemode, v_at - c_page_life) other where other.paid_at is null
-        )
-      ))
+      join public.orders other on other.id = s.order_id
+      where s.status = 'open' and (
+        s.order_id = o.id
+        or (v_testers_cart and other.cart_hash = o.cart_hash and other.customer_id is null and other.livemode = o.livemode)
+        or (v_rule.subject <> 'shop' and other.paid_at is null and other.id in (
+          select x.id from private.subject_orders(v_rule.subject, v_key, o.livemode, v_at - c_page_life) x
+        ))
+      )
       order by s.id
     loop
       perform private.enqueue_job(
@@ -1600,11 +1609,13 @@ comment on function private.check_velocity(p_mode text, p_user_id uuid, p_email 
 
 CREATE OR REPLACE FUNCTION private.checkout_snapshot(p_order_id uuid, p_outcome text)
  RETURNS jsonb
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE SECURITY DEFINER
  SET search_path TO ''
 AS $function$
-  select jsonb_build_object(
+begin
+  -- In plpgsql for its kept plan: planning this takes longer than running it, for every checkout.
+  return (select jsonb_build_object(
     'outcome', p_outcome,
     'order_id', o.id,
     'order_number', o.number,
@@ -1626,7 +1637,7 @@ AS $function$
     'shipping_rates', private.offered_shipping_rates(o.currency),
     'items', (
       select jsonb_agg(jsonb_build_object(
-        'sku', i.sku, 'name', i.name, 'description', p.description, 'image_url', p.image_url,
+        'sku', i.sku, 'name', i.name, 'description', p.description, 'image_url', coalesce(v.image_url, p.image_url),
         'quantity', i.quantity, 'unit_amount', i.unit_amount, 'stripe_price_id', v.stripe_price_id
       ) order by i.sku collate "C")
       from public.order_items i
@@ -1644,7 +1655,8 @@ AS $function$
   )
   from public.orders o
   left join public.customers c on c.id = o.customer_id
-  where o.id = p_order_id
+  where o.id = p_order_id);
+end;
 $function$;
 comment on function private.checkout_snapshot(p_order_id uuid, p_outcome text) is 'All that the checkout function needs to create, repeat or return the session of an order''s current attempt. session null: Stripe has not been asked, or its answer was lost.';
 
@@ -2158,7 +2170,12 @@ declare
   v_until timestamptz := p_at + interval '1 minute';
   v_value bigint;
   v_times timestamptz[];
-  v_share numeric;
+  -- What the rule lets go with, once it has left the window.
+  v_oldest timestamptz;
+  -- Who has more is seen by the rules on themselves.
+  c_of_one_max constant integer := 3;
+  -- Far more than an attack needs to be seen, and no more work in a busy shop than in a quiet one.
+  c_attempts_max constant integer := 300;
 begin
   case p_rule.measure
     when 'disposable_email' then
@@ -2178,10 +2195,14 @@ begin
       ) e;
     when 'amount' then
       if p_currency is not distinct from coalesce(p_rule.currency, p_currency) then
-        select coalesce(sum(o.amount_subtotal), 0) + p_amount into v_value
-        from private.subject_orders(p_rule.subject, p_key, p_livemode, v_since) o
-        where o.currency = p_currency and o.created_at <= p_at and o.id is distinct from p_order_id
-          and (o.paid_at is not null or o.status in ('pending', 'processing'));
+        select coalesce(max(spent.amount), 0) + p_amount, max(spent.at) filter (where spent.amount + p_amount >= p_rule.threshold and p_amount < p_rule.threshold)
+        into v_value, v_oldest
+        from (
+          select o.created_at as at, sum(o.amount_subtotal) over (order by o.created_at desc, o.id) as amount
+          from private.subject_orders(p_rule.subject, p_key, p_livemode, v_since) o
+          where o.currency = p_currency and o.created_at <= p_at and o.id is distinct from p_order_id
+            and (o.paid_at is not null or o.status in ('pending', 'processing'))
+        ) spent;
       end if;
     when 'declines' then
       select count(*), array_agg(a.created_at order by a.created_at) into v_value, v_times
@@ -2196,20 +2217,41 @@ begin
         group by a.card_fingerprint
       ) c;
     when 'declined_orders' then
-      select count(*) filter (where d.declined), array_agg(d.at order by d.at) filter (where d.declined),
-        (count(*) filter (where d.declined))::numeric / greatest(count(*), 1)
-      into v_value, v_times, v_share
-      from (
-        select max(a.created_at) as at, not bool_or(a.outcome = 'succeeded') and bool_or(a.outcome in ('failed', 'blocked')) as declined
-        from private.subject_attempts(p_rule.subject, p_key, p_livemode, v_since) a
-        join public.orders o on o.id = a.order_id
-        where a.created_at <= v_until
-        group by o.id
+      with used as (
+        -- Each refused card of an order that nothing has paid, and each paid order once.
+        select a.order_id, max(a.created_at) as at, not a.paid as declined
+        from (
+          select x.*, bool_or(x.outcome in ('succeeded', 'pending')) over (partition by x.order_id) as paid
+          from (
+            select * from private.subject_attempts(p_rule.subject, p_key, p_livemode, v_since) y
+            where y.order_id is not null and y.created_at <= v_until
+            order by y.created_at desc limit c_attempts_max
+          ) x
+        ) a
+        group by a.order_id, a.paid, case when not a.paid then coalesce(a.card_fingerprint, a.id) end
+      ), counted as (
+        select u.*, o.created_at as ordered_at,
+          row_number() over (
+            partition by u.declined, coalesce(o.customer_id::text, private.email_key(o.email), o.id::text) order by u.at, o.created_at, o.id
+          ) as of_buyer,
+          row_number() over (partition by u.declined, private.address_key(o.purchase_ip) order by u.at, o.created_at, o.id) as of_network
+        from used u
+        join public.orders o on o.id = u.order_id
+      ), scored as (
+        -- From now backwards: how far the refusals exceed the ordinary share.
+        select c.at, row_number() over back as back, count(*) filter (where c.declined) over back as declines,
+          sum(c.declined::integer - coalesce(p_rule.min_share, 0)) over back as excess
+        from counted c
+        where not c.declined or (
+          (c.of_buyer <= c_of_one_max or p_rule.subject in ('user', 'email', 'order')) and (c.of_network <= c_of_one_max or p_rule.subject <> 'shop')
+        )
         -- Stripe's clock counts seconds; which order is the later one decides ties.
-        order by at desc, o.created_at desc limit p_rule.latest
-      ) d;
+        window back as (order by c.at desc, c.ordered_at desc, c.order_id rows unbounded preceding)
+      )
+      select max(s.declines), (array_agg(s.at order by s.back))[1] into v_value, v_oldest
+      from scored s where s.excess >= p_rule.threshold * (1 - coalesce(p_rule.min_share, 0));
   end case;
-  if coalesce(v_value, 0) < p_rule.threshold or v_share < p_rule.min_share then
+  if coalesce(v_value, 0) < p_rule.threshold then
     return null;
   end if;
   return jsonb_build_object(
@@ -2217,10 +2259,10 @@ begin
     'value', v_value, 'threshold', p_rule.threshold, 'window_seconds', p_rule.window_seconds,
     -- The subject itself is personal data: a digest is enough to see that two hits are of one.
     'subject_digest', left(encode(sha256(convert_to(p_key, 'UTF8')), 'hex'), 16),
-    -- When enough of them have left the window for the rule to let go.
-    'retry_after_seconds', coalesce(greatest(1, ceil(extract(epoch from
-      v_times[v_value - p_rule.threshold + 1] + make_interval(secs => p_rule.window_seconds) - p_at
-    )))::integer, p_rule.window_seconds)
+    -- When enough has left the window for the rule to let go; all of the window where this cart is enough by itself.
+    'retry_after_seconds', greatest(1, coalesce(ceil(extract(epoch from
+      coalesce(v_oldest, v_times[v_value - p_rule.threshold + 1]) + make_interval(secs => p_rule.window_seconds) - p_at
+    ))::integer, p_rule.window_seconds))
   );
 end;
 $function$;
@@ -2639,20 +2681,24 @@ comment on function private.on_email_confirmed() is 'Trigger of auth.users: an a
 
 CREATE OR REPLACE FUNCTION private.open_checkouts(p_user_id uuid, p_session_id text, p_livemode boolean)
  RETURNS SETOF orders
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE SECURITY DEFINER
  SET search_path TO ''
 AS $function$
-  select o.* from public.orders o
-  join public.customers c on c.id = o.customer_id
-  where c.user_id = p_user_id and o.livemode = p_livemode and o.status = 'pending'
-  union
-  -- Whoever knows the id of a session has been to its payment page.
-  select o.* from public.checkout_sessions s
-  join public.orders o on o.id = s.order_id
-  left join public.customers c on c.id = o.customer_id
-  where s.id = p_session_id and o.livemode = p_livemode and o.status = 'pending'
-    and (c.user_id is null or c.user_id = p_user_id)
+begin
+  if p_user_id is not null then
+    return query select o.* from public.orders o
+      join public.customers c on c.id = o.customer_id
+      where c.user_id = p_user_id and o.livemode = p_livemode and o.status = 'pending';
+  end if;
+  -- Whoever knows the id of a session has been to its payment page. That of another account is none of theirs.
+  if p_session_id is not null then
+    return query select o.* from public.checkout_sessions s
+      join public.orders o on o.id = s.order_id
+      left join public.customers c on c.id = o.customer_id
+      where s.id = p_session_id and o.livemode = p_livemode and o.status = 'pending' and c.user_id is null;
+  end if;
+end;
 $function$;
 comment on function private.open_checkouts(p_user_id uuid, p_session_id text, p_livemode boolean) is 'The unpaid checkouts of a shopper: those of the account, and for guests the one whose session id they present. An e-mail address is no proof of anything and is not looked at.';
 
@@ -2846,11 +2892,13 @@ begin
     group by v.id, p.id
   ) c;
   if v_cart.lines is null or v_cart.quantity_min is null or v_cart.quantity_min < 1 or v_cart.quantity_max > c_quantity_max then
-    raise exception 'a line must have a quantity from 1 to %, counting repeated SKUs together', c_quantity_max using errcode = 'KCINV';
+    raise exception 'the cart is not valid' using errcode = 'KCINV', detail = private.problem_of_items(
+      format('must have quantities from 1 to %s, counting repeated SKUs together', c_quantity_max)
+    );
   elsif cardinality(v_cart.currencies) > 1 then
-    raise exception 'all items of a cart must have the same currency' using errcode = 'KCCUR', detail = to_jsonb(v_cart.currencies)::text;
+    raise exception 'the cart is not valid' using errcode = 'KCCUR', detail = private.problem_of_items('must all have the same currency');
   elsif v_cart.amount > c_amount_max then
-    raise exception 'the total of the cart is too large' using errcode = 'KCINV';
+    raise exception 'the cart is not valid' using errcode = 'KCINV', detail = private.problem_of_items('come to a total that is too large');
   end if;
   return jsonb_build_object(
     'lines', v_cart.lines,
@@ -2861,6 +2909,17 @@ begin
 end;
 $function$;
 comment on function private.price_cart(p_items jsonb) is 'Today''s cart: { lines: [{ variant_id, sku, name, quantity, unit_amount }] summed per SKU and sorted by it, currency, amount, hash }. KCSKU with the list: unknown or inactive SKUs (the two look alike on purpose). KCINV, KCCUR.';
+
+
+CREATE OR REPLACE FUNCTION private.problem_of_items(p_message text)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO ''
+AS $function$
+  select jsonb_build_array(jsonb_build_object('path', 'items', 'message', p_message))::text
+$function$;
+comment on function private.problem_of_items(p_message text) is 'What an invalid request says of its lines, in the form of details.';
 
 
 CREATE OR REPLACE FUNCTION private.process_stripe_event(p_event_id text, p_stripe_created_at timestamp with time zone, p_facts jsonb, p_ignored_reason text, p_error text)
@@ -4047,6 +4106,7 @@ declare
   v_before public.orders;
   s public.checkout_sessions;
   p public.payments;
+  v_under_way public.checkout_sessions;
   v_sessions record;
   v_paid boolean;
   v_restock boolean;
@@ -4099,6 +4159,17 @@ begin
     select coalesce(sum(r.amount), 0) into o.amount_refunded
     from public.refunds r
     where r.payment_id = o.payment_id and r.status = 'succeeded';
+  else
+    -- A debit under way shows what was confirmed, any other unpaid order its cart.
+    select cs.* into v_under_way
+    from public.checkout_sessions cs
+    where cs.order_id = o.id and cs.status = 'complete' and not cs.async_payment_failed
+    order by cs.attempt desc nulls last, cs.id collate "C"
+    limit 1;
+    o.amount_discount := coalesce(v_under_way.amount_discount, 0);
+    o.amount_shipping := coalesce(v_under_way.amount_shipping, 0);
+    o.amount_tax := coalesce(v_under_way.amount_tax, 0);
+    o.amount_total := coalesce(v_under_way.amount_total, o.amount_subtotal);
   end if;
   o.declined_attempts := private.check_declined_velocity(o);
   v_restock := private.restock_wanted(o);
