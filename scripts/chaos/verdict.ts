@@ -124,13 +124,13 @@ async function doubledEffects(world: World): Promise<Violation[]> {
   const sessions = await listAll<Session>(world, "checkout/sessions");
   const requests = refunds.flatMap(({ metadata }) => metadata["refund_request_id"] ?? []);
   const attempts = sessions.map(({ metadata }) => `${metadata["order_id"]}/${metadata["attempt"]}`);
-  const [asked] = await world.sql<{ ids: string[] }[]>`
-    select coalesce(array_agg(payload ->> 'refund_request_id'), '{}') as ids from private.jobs where kind = 'refund_payment' and status = 'done'`;
+  const asked = await world.sql<{ id: string }[]>`
+    select payload ->> 'refund_request_id' as id from private.jobs where kind = 'refund_payment' and status = 'done'`;
   return [
     ...repeated(requests).map((detail) => ({ rule: "one refund per request", detail })),
     ...repeated(attempts).map((detail) => ({ rule: "one session per attempt of an order", detail })),
-    ...(asked?.ids ?? []).filter((id) => !requests.includes(id))
-      .map((detail) => ({ rule: "every refund that is done is at Stripe", detail })),
+    ...asked.filter(({ id }) => !requests.includes(id))
+      .map(({ id: detail }) => ({ rule: "every refund that is done is at Stripe", detail })),
   ];
 }
 

@@ -196,13 +196,7 @@ async function restart(dir: string, port: number) {
 }
 
 function openPool(dbUrl: string): postgres.Sql {
-  return postgres(dbUrl, {
-    max: 4,
-    onnotice: () => {},
-    connect_timeout: 5,
-    max_lifetime: null,
-    backoff: () => 0.1,
-  });
+  return connect(dbUrl, { max: 4, connect_timeout: 5, max_lifetime: null, backoff: () => 0.1 });
 }
 
 /**
