@@ -128,6 +128,10 @@ test(
 
     await page.keyboard.press("Enter");
     await bank.getByRole("heading").waitFor();
+    // The page listens to the frame's keys from its load event on, which is after its text can be seen.
+    const frame = page.frame({ url: /\/3ds\// });
+    assert.ok(frame !== null);
+    await frame.waitForLoadState("load");
     await page.keyboard.press("Tab");
     await page.keyboard.press("Escape");
     await message.getByText("The verification was cancelled").waitFor();
