@@ -253,3 +253,25 @@ test("circuit breaker: an outage that comes back after it was over is told again
   const [messages] = await sql`select count(*)::integer as count from private.jobs where kind = 'send_alert'`;
   assert.equal(messages?.count, 2);
 });
+
+test("a refund that works leaves another refund that is dead as it is: they are not rounds of one effect", async () => {
+  const dead = "refund_payment:request:00000000-0000-4000-8000-000000000001";
+  for (
+    const key of [
+      dead,
+      "refund_payment:request:00000000-0000-4000-8000-000000000002",
+      "refund_payment:duplicate:pi_1",
+      "refund_payment:oversold:pi_2",
+    ]
+  ) {
+    await sql`select private.enqueue_job('refund_payment', ${key}, '{}')`;
+  }
+  await sql`
+    update private.jobs set status = 'dead', finished_at = now(), last_error = 'no answer' where dedupe_key = ${dead}`;
+  await sql`select private.raise_alert('job_dead', 'critical', ${`job_dead:${dead}`}, '{}')`;
+  await finish(sql, await claim(sql, 10, { kinds: ["refund_payment"] }), { outcome: "done" });
+  const rows = await sql<{ dedupe_key: string }[]>`
+    select dedupe_key from private.jobs where kind = 'refund_payment' and status = 'dead'`;
+  assert.deepEqual(rows.map((row) => row.dedupe_key), [dead]);
+  assert.deepEqual((await alertsOf(sql, "job_dead")).map(({ status }) => status), ["open"]);
+});
