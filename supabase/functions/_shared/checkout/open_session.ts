@@ -7,7 +7,7 @@ import type { Env } from "../env.ts";
 import { AppError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import type { Checkout, Rpc } from "../rpc.ts";
-import { stripeErrorOf } from "../stripe.ts";
+import { isReplayedFailure, stripeErrorOf } from "../stripe.ts";
 import { checkoutSessionFact, checkoutSessionFacts } from "../stripe_events/checkout_session.ts";
 import type { Deadline } from "./deadline.ts";
 import { successUrlFor } from "./return_urls.ts";
@@ -156,9 +156,7 @@ async function mend(error: unknown, current: Checkout, deps: OpenSessionDeps): P
   const failure = stripeErrorOf(error);
   if (failure === null) throw error;
   // Stripe repeats the outcome of a key, failures included: only another attempt gets another answer.
-  if ((failure.statusCode ?? 0) >= 500 && failure.headers?.["idempotent-replayed"] === "true") {
-    return await restart(current, deps);
-  }
+  if (isReplayedFailure(error)) return await restart(current, deps);
   // A parallel repeat of this request is being carried out; its answer will be ours as well.
   if (failure.statusCode === 409) {
     await new Promise((resolve) => setTimeout(resolve, busyPauseMs));

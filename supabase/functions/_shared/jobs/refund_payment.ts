@@ -4,7 +4,7 @@
  * there is.
  */
 import type Stripe from "stripe";
-import { callStripe, stripeErrorOf } from "../stripe.ts";
+import { callStripe, isReplayedFailure, stripeErrorOf } from "../stripe.ts";
 import { refundFacts } from "../stripe_events/refund.ts";
 import { done, type JobContext, type JobHandler, textField } from "./outcome.ts";
 
@@ -58,13 +58,6 @@ async function create(params: Stripe.RefundCreateParams, requestId: string, cont
       if (await applyExisting(textOf(params.payment_intent), requestId, context)) return null;
     }
   }
-}
-
-/** A 5xx that Stripe did not produce now but repeats from the first request with this key. */
-function isReplayedFailure(error: unknown): boolean {
-  const failure = stripeErrorOf(error);
-  return failure !== null && (failure.statusCode ?? 0) >= 500 &&
-    failure.headers?.["idempotent-replayed"] === "true";
 }
 
 /** Applies all refunds of the payment; true when the one for this request is among them. */
