@@ -89,6 +89,8 @@ const OPERATIONS: Record<string, Operation> = {
       "unauthorized",
       "origin_not_allowed",
       "order_not_found",
+      "rate_limited",
+      "stripe_unavailable",
       "database_unavailable",
     ],
   },

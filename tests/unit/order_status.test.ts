@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
-import type Stripe from "stripe";
+import Stripe from "stripe";
 import { AppError } from "../../supabase/functions/_shared/errors.ts";
+import type { Bucket, LimitDecision } from "../../supabase/functions/_shared/rate_limit.ts";
 import type { OrderStatus } from "../../supabase/functions/_shared/rpc.ts";
 import type { Fact } from "../../supabase/functions/_shared/stripe_events/facts.ts";
 import { type Deps, handle } from "../../supabase/functions/order-status/handler.ts";
@@ -18,10 +19,15 @@ const pending: OrderStatus = {
 };
 const paid: OrderStatus = { ...pending, status: "paid", paid_at: "2026-11-07T13:00:44Z", settled: true };
 
-function world(statuses: (OrderStatus | null)[], retrieve?: () => Promise<Stripe.Checkout.Session>) {
+function world(
+  statuses: (OrderStatus | null)[],
+  retrieve?: () => Promise<Stripe.Checkout.Session>,
+  room: LimitDecision = { allowed: true, retry_after_seconds: 0, key: null },
+) {
   const applied: { facts: Fact[]; source: string; at: Date }[] = [];
   let reads = 0;
   let retrieved = 0;
+  const taken: Bucket[] = [];
   const clock = fixedClock();
   const deps: Deps = {
     env: testEnv(),
@@ -36,10 +42,16 @@ function world(statuses: (OrderStatus | null)[], retrieve?: () => Promise<Stripe
       retrieved += 1;
       return retrieve?.() ?? Promise.reject(new Error("not expected"));
     },
+    limiter: {
+      take: (buckets) => {
+        taken.push(...buckets);
+        return Promise.resolve(room);
+      },
+    },
     log: keptLog().log,
     now: clock.now,
   };
-  return { deps, applied, clock, reads: () => reads, retrieved: () => retrieved };
+  return { deps, applied, taken, clock, reads: () => reads, retrieved: () => retrieved };
 }
 
 function requestOf(
@@ -103,8 +115,56 @@ Deno.test("order-status shows exactly the contract's fields, whatever SQL adds",
   ]);
 });
 
-Deno.test("order-status answers 404 for sessions it does not know", async () => {
-  const { deps, reads } = world([null]);
+/** How stripe-node says that Stripe refused. */
+function refusal(statusCode: number): AppError {
+  return new AppError("stripe_unavailable", {
+    cause: new Stripe.errors.StripeInvalidRequestError({
+      type: "invalid_request_error",
+      statusCode,
+      message: "",
+    }),
+  });
+}
+
+Deno.test("order-status settles a paid session that only Stripe knows yet", async () => {
+  const { deps, applied, taken, retrieved } = world([null, paid], sessionWithPayment);
+  const response = await handle(requestOf(), deps);
+  assert.equal(response.status, 200);
+  assert.equal((await response.json()).status, "paid");
+  assert.deepEqual([applied.length, taken.length, retrieved()], [1, 1, 1]);
+});
+
+Deno.test("order-status leaves alone what only Stripe knows and is none of ours, or open", async () => {
+  const session = await sessionWithPayment();
+  for (const other of [{ metadata: {}, recovered_from: null }, { status: "open" as const }]) {
+    const { deps, applied } = world([null], () => Promise.resolve({ ...session, ...other }));
+    assert.equal((await errorOf(await handle(requestOf(), deps))).code, "order_not_found");
+    assert.deepEqual(applied, []);
+  }
+});
+
+Deno.test("order-status of an unknown session, while Stripe cannot say, is worth another try", async () => {
+  for (const failure of [new AppError("stripe_unavailable"), refusal(429), refusal(401)]) {
+    const { deps } = world([null], () => Promise.reject(failure));
+    const response = await handle(requestOf(), deps);
+    assert.equal(response.status, 503);
+    assert.equal((await errorOf(response)).code, "stripe_unavailable");
+  }
+});
+
+Deno.test("order-status asks Stripe for made-up sessions only so many times a minute", async () => {
+  const { deps, retrieved } = world([null], undefined, {
+    allowed: false,
+    retry_after_seconds: 17,
+    key: "order-status:unknown",
+  });
+  const response = await handle(requestOf(), deps);
+  assert.deepEqual([response.status, response.headers.get("retry-after")], [429, "17"]);
+  assert.equal(retrieved(), 0);
+});
+
+Deno.test("order-status answers 404 for sessions that nobody knows", async () => {
+  const { deps, reads } = world([null], () => Promise.reject(refusal(404)));
   const unknown = await handle(requestOf(), deps);
   assert.equal(unknown.status, 404);
   assert.equal((await errorOf(unknown)).code, "order_not_found");

@@ -3,22 +3,23 @@
  * answer goes through the same settlement, and the order is read again. Nobody waits for the other one.
  */
 import type Stripe from "stripe";
+import { takeAddressLimit } from "../_shared/address_limit.ts";
 import { requireApiKey } from "../_shared/auth.ts";
 import type { Env } from "../_shared/env.ts";
 import { AppError } from "../_shared/errors.ts";
 import { json, respond } from "../_shared/http.ts";
 import type { Logger } from "../_shared/log.ts";
+import type { RateLimiter } from "../_shared/rate_limit.ts";
 import type { OrderStatus, Rpc } from "../_shared/rpc.ts";
-import { checkoutSessionFacts } from "../_shared/stripe_events/checkout_session.ts";
-import type { Fact } from "../_shared/stripe_events/facts.ts";
-import { paymentIntentFacts } from "../_shared/stripe_events/payment_intent.ts";
-import { expandedOf } from "../_shared/stripe_events/references.ts";
+import { classifyStripeFailure } from "../_shared/stripe.ts";
+import { checkoutSessionFacts, isForeignSession } from "../_shared/stripe_events/checkout_session.ts";
 
 export interface Deps {
   env: Env;
   rpc: Pick<Rpc, "getOrderStatus" | "applyStripeFacts">;
   /** With `payment_intent.latest_charge` expanded. */
   retrieveSession(id: string): Promise<Stripe.Checkout.Session>;
+  limiter: RateLimiter;
   log: Logger;
   now: () => number;
 }
@@ -30,7 +31,7 @@ export function handle(request: Request, deps: Deps): Promise<Response> {
     await requireApiKey(request, deps.env);
     const sessionId = sessionIdOf(request);
     const known = await deps.rpc.getOrderStatus(sessionId);
-    if (known === null) throw new AppError("order_not_found");
+    if (known === null) return json(publicStatus(await find(sessionId, request, deps)));
     return json(publicStatus(known.settled ? known : await settle(sessionId, known, deps, log)));
   });
 }
@@ -48,20 +49,41 @@ function sessionIdOf(request: Request): string {
 /** Settles from Stripe; when that fails, what the database knows is the answer and the webhook will follow. */
 async function settle(sessionId: string, known: OrderStatus, deps: Deps, log: Logger): Promise<OrderStatus> {
   try {
-    // Taken before the request: what happens at Stripe while it answers is newer than this reading.
-    const observedAt = new Date(deps.now());
-    const session = await deps.retrieveSession(sessionId);
-    await deps.rpc.applyStripeFacts(sessionFacts(session), "order_status", observedAt);
-    return await deps.rpc.getOrderStatus(sessionId) ?? known;
+    return await settleFromStripe(sessionId, known, deps) ?? known;
   } catch (error) {
     log.warn("order_not_settled", { session_id: sessionId, error });
     return known;
   }
 }
 
-function sessionFacts(session: Stripe.Checkout.Session): Fact[] {
-  const intent = expandedOf(session.payment_intent);
-  return [...checkoutSessionFacts(session), ...(intent === null ? [] : paymentIntentFacts(intent))];
+/**
+ * The order of a session that only Stripe knows yet: its own link to a new page for an expired session was paid, or
+ * we died before we wrote down the session that we had made, and the browser is here before the webhook.
+ * @throws AppError `order_not_found`; `rate_limited`, since anybody can make up ids; `stripe_unavailable`.
+ */
+async function find(sessionId: string, request: Request, deps: Deps): Promise<OrderStatus> {
+  await takeAddressLimit("order-status", request, deps);
+  try {
+    const found = await settleFromStripe(sessionId, null, deps);
+    if (found !== null) return found;
+  } catch (error) {
+    if (classifyStripeFailure(error) !== "discard") throw error;
+  }
+  throw new AppError("order_not_found");
+}
+
+async function settleFromStripe(
+  sessionId: string,
+  known: OrderStatus | null,
+  deps: Deps,
+): Promise<OrderStatus | null> {
+  // Taken before the request: what happens at Stripe while it answers is newer than this reading.
+  const observedAt = new Date(deps.now());
+  const session = await deps.retrieveSession(sessionId);
+  // Of an open page that we did not record, the search for lost sessions decides.
+  if (known === null && (isForeignSession(session) || session.status === "open")) return null;
+  await deps.rpc.applyStripeFacts(checkoutSessionFacts(session), "order_status", observedAt);
+  return await deps.rpc.getOrderStatus(sessionId);
 }
 
 /** Exactly the contract's fields: what SQL adds for us is not for the public. */

@@ -1,18 +1,22 @@
 import { loadEnv } from "../_shared/env.ts";
 import { createLogger } from "../_shared/log.ts";
+import { createRateLimiter } from "../_shared/rate_limit.ts";
 import { createRpc } from "../_shared/rpc.ts";
 import { callStripe, createStripe } from "../_shared/stripe.ts";
 import { type Deps, handle } from "./handler.ts";
 
 const env = loadEnv();
 const stripe = createStripe(env);
+const log = createLogger({ function: "order-status" });
+const rpc = createRpc(env);
 
 const deps: Deps = {
   env,
-  rpc: createRpc(env),
+  rpc,
   retrieveSession: (id) =>
     callStripe(() => stripe.checkout.sessions.retrieve(id, { expand: ["payment_intent.latest_charge"] })),
-  log: createLogger({ function: "order-status" }),
+  limiter: createRateLimiter({ env, rpc, log }),
+  log,
   now: Date.now,
 };
 

@@ -3,13 +3,12 @@
  * failed, or to the success page when it has been paid meanwhile. It is opened by a person, so a refusal is a
  * short page to read; programs that ask for JSON get the usual error body.
  */
+import { takeAddressLimit } from "../_shared/address_limit.ts";
 import { type Deadline, startDeadline } from "../_shared/checkout/deadline.ts";
 import { checkoutDurations, openSession, type OpenSessionDeps } from "../_shared/checkout/open_session.ts";
 import { readResumeToken } from "../_shared/checkout/resume_link.ts";
 import { cancelUrl, successUrl, successUrlFor } from "../_shared/checkout/return_urls.ts";
 import { expireSuperseded, overdueSession } from "../_shared/checkout/supersede.ts";
-import { addressBucket, clientAddress } from "../_shared/client_ip.ts";
-import type { Env } from "../_shared/env.ts";
 import { AppError } from "../_shared/errors.ts";
 import { respond } from "../_shared/http.ts";
 import type { RateLimiter } from "../_shared/rate_limit.ts";
@@ -31,23 +30,11 @@ export async function handle(request: Request, deps: Deps): Promise<Response> {
     const token = new URL(request.url).searchParams.get("token");
     const orderId = await readResumeToken(token, deps.env, deps.now());
     const deadline = startDeadline(deps.now);
-    await limit(request, deps);
+    await takeAddressLimit("resume", request, deps);
     const bound = { ...deps, rpc: deps.rpcWithin(deadline.databaseMs), log };
     return redirect(await destination(orderId, bound, deadline));
   });
   return await readable(request, answer, deps.env.siteUrl);
-}
-
-/** Each opening may cost a call to Stripe, and a link is easily shared. */
-async function limit(request: Request, { env, limiter }: { env: Env; limiter: RateLimiter }): Promise<void> {
-  const decision = await limiter.take([{
-    key: `resume:${addressBucket(clientAddress(request.headers))}`,
-    limit: env.checkout.rateLimitPerMinute,
-    window_seconds: 60,
-  }]);
-  if (!decision.allowed) {
-    throw new AppError("rate_limited", { retryAfterSeconds: decision.retry_after_seconds });
-  }
 }
 
 async function destination(orderId: string, deps: BoundDeps, deadline: Deadline): Promise<string> {

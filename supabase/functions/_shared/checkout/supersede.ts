@@ -6,9 +6,6 @@ import type Stripe from "stripe";
 import type { Checkout, Rpc } from "../rpc.ts";
 import { stripeErrorOf } from "../stripe.ts";
 import { checkoutSessionFacts } from "../stripe_events/checkout_session.ts";
-import type { Fact } from "../stripe_events/facts.ts";
-import { paymentIntentFacts } from "../stripe_events/payment_intent.ts";
-import { expandedOf } from "../stripe_events/references.ts";
 import type { Deadline } from "./deadline.ts";
 import type { StripeCalls } from "./stripe_calls.ts";
 
@@ -30,7 +27,11 @@ export async function expireSuperseded(
   deadline.check();
   const observedAt = new Date(now());
   const sessions = await Promise.all(sessionIds.map((id) => end(id, stripe, deadline)));
-  await rpc.applyStripeFacts(sessions.flatMap(factsOf), "checkout", observedAt);
+  await rpc.applyStripeFacts(
+    sessions.flatMap((session) => checkoutSessionFacts(session)),
+    "checkout",
+    observedAt,
+  );
 }
 
 /** The session whose time has run out, although nobody has told us of its end: its page would be a dead end. */
@@ -50,9 +51,4 @@ async function end(
     if (stripeErrorOf(error)?.statusCode !== 400) throw error;
     return await stripe.retrieveSession(id, deadline.stripeMs());
   }
-}
-
-function factsOf(session: Stripe.Checkout.Session): Fact[] {
-  const intent = expandedOf(session.payment_intent);
-  return [...checkoutSessionFacts(session), ...(intent === null ? [] : paymentIntentFacts(intent))];
 }

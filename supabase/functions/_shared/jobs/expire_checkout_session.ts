@@ -3,12 +3,8 @@
  * only on Stripe's word: a session that turns out paid is settled instead, and while Stripe cannot be asked the
  * hold stays.
  */
-import type Stripe from "stripe";
 import { callStripe, stripeErrorOf } from "../stripe.ts";
-import type { Fact } from "../stripe_events/facts.ts";
 import { checkoutSessionFacts } from "../stripe_events/checkout_session.ts";
-import { paymentIntentFacts } from "../stripe_events/payment_intent.ts";
-import { expandedOf } from "../stripe_events/references.ts";
 import { done, type JobContext, type JobHandler, textField } from "./outcome.ts";
 
 const expand = ["payment_intent.latest_charge"];
@@ -20,7 +16,7 @@ export const expireCheckoutSession: JobHandler = async (job, context) => {
   if (reading.session.status === "open") {
     reading = await expire(id, `expire_${id}_job_${job.id}_${job.attempts}`, context);
   }
-  await context.rpc.applyStripeFacts(sessionFacts(reading.session), "job", reading.observedAt);
+  await context.rpc.applyStripeFacts(checkoutSessionFacts(reading.session), "job", reading.observedAt);
   return done;
 };
 
@@ -29,12 +25,6 @@ export async function readSession(id: string, { stripe, now }: Pick<JobContext, 
   const observedAt = new Date(now());
   const session = await callStripe(() => stripe.checkout.sessions.retrieve(id, { expand }));
   return { session, observedAt };
-}
-
-/** Everything that a session with its expanded payment says. */
-export function sessionFacts(session: Stripe.Checkout.Session): Fact[] {
-  const intent = expandedOf(session.payment_intent);
-  return [...checkoutSessionFacts(session), ...(intent === null ? [] : paymentIntentFacts(intent))];
 }
 
 async function expire(id: string, idempotencyKey: string, context: JobContext) {

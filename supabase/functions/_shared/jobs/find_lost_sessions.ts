@@ -6,9 +6,9 @@
 import type Stripe from "stripe";
 import type { LostCheckout } from "../rpc.ts";
 import { callStripe } from "../stripe.ts";
-import { checkoutSessionFact } from "../stripe_events/checkout_session.ts";
+import { checkoutSessionFact, checkoutSessionFacts } from "../stripe_events/checkout_session.ts";
 import { orderIdOf } from "../stripe_events/references.ts";
-import { readSession, sessionFacts } from "./expire_checkout_session.ts";
+import { readSession } from "./expire_checkout_session.ts";
 import { done, type JobContext, type JobHandler } from "./outcome.ts";
 import { attempt, type Problem, throwFirst } from "./problems.ts";
 
@@ -73,7 +73,7 @@ async function attach(
   await context.rpc.attachCheckoutSession(order_id, attempt, checkoutSessionFact(session));
   if (session.status === "open") return;
   const reading = await readSession(session.id, context);
-  await context.rpc.applyStripeFacts(sessionFacts(reading.session), "job", reading.observedAt);
+  await context.rpc.applyStripeFacts(checkoutSessionFacts(reading.session), "job", reading.observedAt);
 }
 
 function keyOf(orderId: string, attempt: string): string {

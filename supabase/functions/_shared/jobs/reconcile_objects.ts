@@ -9,7 +9,8 @@ import { paymentIntentFacts } from "../stripe_events/payment_intent.ts";
 import { orderIdOf } from "../stripe_events/references.ts";
 import { refundFacts } from "../stripe_events/refund.ts";
 import type { ObjectState } from "../rpc.ts";
-import { readSession, sessionFacts } from "./expire_checkout_session.ts";
+import { checkoutSessionFacts } from "../stripe_events/checkout_session.ts";
+import { readSession } from "./expire_checkout_session.ts";
 import { done, type JobContext, type JobHandler } from "./outcome.ts";
 import { attempt, type Problem, throwFirst } from "./problems.ts";
 import type { Drift } from "./reconcile_events.ts";
@@ -143,7 +144,7 @@ async function checkOpenCheckouts(
   for (const id of session_ids) {
     await attempt(id, { problems: report.problems, log: context.log }, async () => {
       const { session, observedAt } = await readSession(id, context);
-      const facts = sessionFacts(session);
+      const facts = checkoutSessionFacts(session);
       await repair({ kind: "checkout_session", id }, facts, observedAt, context, options, report);
     });
   }

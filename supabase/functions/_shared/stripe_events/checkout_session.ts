@@ -2,7 +2,8 @@
 import type Stripe from "stripe";
 import type { Address, CheckoutSessionFact, Fact, Translation } from "./facts.ts";
 import { unknownValues } from "./known_values.ts";
-import { idOf, orderIdOf } from "./references.ts";
+import { paymentIntentFacts } from "./payment_intent.ts";
+import { expandedOf, idOf, orderIdOf } from "./references.ts";
 
 type SessionEvent =
   | Stripe.CheckoutSessionCompletedEvent
@@ -13,22 +14,26 @@ type SessionEvent =
 /** All `checkout.session.*` events. Whether the money is there follows from `payment_status` in SQL. */
 export function translateCheckoutSession(event: SessionEvent): Translation {
   const session = event.data.object;
-  // A recovered session belongs to the order of the one it comes from, also without metadata of its own.
-  if (orderIdOf(session.metadata) === null && (session.recovered_from ?? null) === null) {
-    return { kind: "ignored", reason: "foreign_object" };
-  }
+  if (isForeignSession(session)) return { kind: "ignored", reason: "foreign_object" };
   const failed = event.type === "checkout.session.async_payment_failed";
   return { kind: "facts", facts: checkoutSessionFacts(session, failed) };
 }
 
-/** The facts in a session, from an event or from the API. */
+/** Whether a session is none of an order's: one that was recovered is its order's also without metadata of its own. */
+export function isForeignSession(session: Stripe.Checkout.Session): boolean {
+  return orderIdOf(session.metadata) === null && (session.recovered_from ?? null) === null;
+}
+
+/** The facts in a session, from an event or from the API, and in its payment where that is expanded. */
 export function checkoutSessionFacts(session: Stripe.Checkout.Session, asyncPaymentFailed = false): Fact[] {
+  const intent = expandedOf(session.payment_intent);
   return [
     checkoutSessionFact(session, asyncPaymentFailed),
     ...unknownValues(session.id, {
       "checkout_session.status": session.status,
       "checkout_session.payment_status": session.payment_status,
     }),
+    ...(intent === null ? [] : paymentIntentFacts(intent)),
   ];
 }
 

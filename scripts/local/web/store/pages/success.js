@@ -6,7 +6,7 @@ import { formatMoney } from "../money.js";
 
 /** Asked again after these times, the last one over and over: quick while the payment settles, then gentle. */
 const DELAYS_MS = [500, 1000, 1000, 2000, 2000, 3000, 5000, 10_000];
-const OPEN = new Set(["pending", "processing", "needs_review"]);
+const OPEN = new Set(["pending", "processing", "needs_review", "refunding"]);
 const PAID = new Set(["paid", "needs_review", "partially_refunded"]);
 const BOUGHT = new Set([...PAID, "processing"]);
 
@@ -177,7 +177,7 @@ export async function successPage() {
       else if (status === "refunding" || status === "refunded") finishCheckout(sessionId, { bought: false });
       order = next;
       update(order, order.status === "pending" && Date.now() - started > PATIENCE_MS ? NO_PAYMENT_YET : null);
-      if (!OPEN.has(order.status)) return;
+      if (!OPEN.has(status)) return;
     } catch (error) {
       if (error.code === undefined) throw error;
       const { title, text, retry } = messageFor(error);
