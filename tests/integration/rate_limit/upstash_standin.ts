@@ -2,7 +2,8 @@
  * Upstash's REST protocol in front of a real Redis: `POST /` with one command, `POST /pipeline` with several;
  * strings in base64 when the client asks for it.
  */
-import { freePort, LOCAL_HOST } from "../../../scripts/local/ports.ts";
+import { LOCAL_HOST } from "../../../scripts/local/ports.ts";
+import { eventually } from "../../support/poll.ts";
 
 type Reply = string | number | null | Reply[] | Error;
 
@@ -11,6 +12,8 @@ export interface UpstashStandIn extends AsyncDisposable {
   token: string;
   /** Commands seen so far. */
   commands: string[][];
+  /** Requests seen so far, with those that got no answer. */
+  requests: number;
   /** `hang`: requests get no answer; `serve`: they do. */
   mode: "serve" | "hang";
 }
@@ -24,19 +27,21 @@ export async function hasRedis(): Promise<boolean> {
   }
 }
 
-/** Starts a Redis without persistence on a free port, and the protocol in front of it. */
+/** Starts a Redis without persistence on a socket of its own, which nobody else can take, and the protocol in front of it. */
 export async function startUpstash(): Promise<UpstashStandIn> {
-  const port = freePort();
+  const dir = await Deno.makeTempDir({ prefix: "kct-redis-" });
+  const socket = `${dir}/redis.sock`;
   const redis = new Deno.Command("redis-server", {
-    args: ["--port", `${port}`, "--bind", LOCAL_HOST, "--save", "", "--appendonly", "no"],
+    args: ["--port", "0", "--unixsocket", socket, "--dir", dir, "--save", "", "--appendonly", "no"],
     stdout: "null",
     stderr: "null",
   }).spawn();
-  const connection = await connectWhenReady(port);
+  const connection = await eventually("Redis", () => Deno.connect({ transport: "unix", path: socket }));
   const client = createRedisClient(connection);
   const token = crypto.randomUUID();
   const hanging = new Set<(response: Response) => void>();
   const server = Deno.serve({ hostname: LOCAL_HOST, port: 0, onListen: () => {} }, async (request) => {
+    standIn.requests += 1;
     if (standIn.mode === "hang") return await new Promise<Response>((resolve) => hanging.add(resolve));
     if (request.headers.get("authorization") !== `Bearer ${token}`) {
       return Response.json({ error: "WRONGPASS invalid or missing auth token" }, { status: 401 });
@@ -57,6 +62,7 @@ export async function startUpstash(): Promise<UpstashStandIn> {
     url: `http://${LOCAL_HOST}:${server.addr.port}`,
     token,
     commands: [],
+    requests: 0,
     mode: "serve",
     async [Symbol.asyncDispose]() {
       for (const resolve of hanging) resolve(new Response(null, { status: 503 }));
@@ -64,20 +70,10 @@ export async function startUpstash(): Promise<UpstashStandIn> {
       connection.close();
       redis.kill();
       await redis.status;
+      await Deno.remove(dir, { recursive: true });
     },
   };
   return standIn;
-}
-
-async function connectWhenReady(port: number): Promise<Deno.TcpConn> {
-  for (const deadline = Date.now() + 10_000;;) {
-    try {
-      return await Deno.connect({ hostname: LOCAL_HOST, port });
-    } catch (error) {
-      if (Date.now() > deadline) throw error;
-      await new Promise((wake) => setTimeout(wake, 20));
-    }
-  }
 }
 
 /** Upstash marks its scripts with flags that plain Redis does not know. */
@@ -91,7 +87,7 @@ function toBase64(reply: Reply): Reply {
 }
 
 /** Sends one command at a time and reads its RESP2 reply. */
-function createRedisClient(connection: Deno.TcpConn): (command: string[]) => Promise<Reply> {
+function createRedisClient(connection: Deno.UnixConn): (command: string[]) => Promise<Reply> {
   const reader = connection.readable.getReader();
   const encoder = new TextEncoder();
   const decoder = new TextDecoder("latin1");
