@@ -103,20 +103,26 @@ test("sweep: a session past its time is looked up once, and its stock stays held
   await attach(orderId, "cs_test_past", -5);
   const fresh = await pendingOrder(30);
   await attach(fresh, "cs_test_open", 30);
-  await sql`select public.enqueue_periodic_jobs()`;
-  await sql`select public.enqueue_periodic_jobs()`;
-  const jobs = await claim(sql, 10);
-  assert.deepEqual(jobs.map(({ kind, payload }) => [kind, payload["session_id"]]), [[
-    "expire_checkout_session",
-    "cs_test_past",
-  ]]);
-  const [hold] = await sql`select status from public.inventory_reservations where order_id = ${orderId}`;
-  assert.equal(hold?.status, "active");
+  // One transaction, one moment: no hour turns in between.
+  await sql.begin(async (tx) => {
+    await tx`select public.enqueue_periodic_jobs()`;
+    await tx`select public.enqueue_periodic_jobs()`;
+    const jobs = await claim(tx, 10);
+    assert.deepEqual(jobs.map(({ kind, payload }) => [kind, payload["session_id"]]), [[
+      "expire_checkout_session",
+      "cs_test_past",
+    ]]);
+    const [hold] = await tx`select status from public.inventory_reservations where order_id = ${orderId}`;
+    assert.equal(hold?.status, "active");
 
-  // The job ran, and Stripe still said open: the next look comes with the next hour, not with the next heartbeat.
-  await finish(sql, jobs, { outcome: "done" });
-  await sql`select public.enqueue_periodic_jobs()`;
+    // The job ran, and Stripe still said open: the next look comes with the next hour, not with the next heartbeat.
+    await finish(tx, jobs, { outcome: "done" });
+    await tx`select public.enqueue_periodic_jobs()`;
+  });
   assert.equal(await queued("expire_checkout_session"), 0);
+  await sql`update private.jobs set dedupe_key = dedupe_key || ' of another hour'`;
+  await sql`select public.enqueue_periodic_jobs()`;
+  assert.equal(await queued("expire_checkout_session"), 1);
 });
 
 test("sweep: an attempt without a session is looked for only once Stripe can make none any more", async () => {

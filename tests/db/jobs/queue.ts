@@ -1,6 +1,8 @@
 /** The queue's SQL functions as tests call them. */
 import type postgres from "postgres";
 
+type Db = postgres.Sql | postgres.TransactionSql;
+
 export interface ClaimedJob {
   id: number;
   kind: string;
@@ -39,7 +41,7 @@ export async function enqueue(
 }
 
 export async function claim(
-  sql: postgres.Sql,
+  sql: Db,
   limit: number,
   options: { worker?: string; leaseSeconds?: number; kinds?: string[] } = {},
 ): Promise<ClaimedJob[]> {
@@ -51,7 +53,7 @@ export async function claim(
 
 /** Ends jobs, each with the same result; returns whether and how. */
 export async function finish(
-  sql: postgres.Sql,
+  sql: Db,
   jobs: Pick<ClaimedJob, "id" | "lease_id">[],
   result: Result,
 ): Promise<{ id: number; finished: boolean; status: string | null }[]> {
@@ -68,12 +70,13 @@ export interface JobRow {
   attempts: number;
   lost_leases: number;
   last_error: string | null;
+  run_at: Date;
   wait_seconds: number;
 }
 
 export async function jobRow(sql: postgres.Sql, id: number): Promise<JobRow> {
   const [row] = await sql<JobRow[]>`
-    select id::integer, status, attempts, lost_leases, last_error,
+    select id::integer, status, attempts, lost_leases, last_error, run_at,
       extract(epoch from run_at - now())::double precision as wait_seconds
     from private.jobs where id = ${id}`;
   if (row === undefined) throw new Error(`no job ${id}`);
