@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { inLanes } from "../../../supabase/functions/_shared/jobs/lanes.ts";
 import { testStack } from "../../support/stack.ts";
 import { eventOf, holdDeliveries, payOrder } from "./paid_order.ts";
 import {
@@ -139,16 +140,19 @@ Deno.test("stripe-webhook on a running stack", async (test) => {
     assert.deepEqual({ ...counts }, { transitions: 1, mails: 1, committed: 1 });
   });
 
-  await test.step("takes 200 different events of one order in parallel without deadlock or error", async () => {
+  await test.step("takes 200 different events of one order, on all connections at once, without deadlock or error", async () => {
     const order = await payOrder(stack);
     const copies = Array.from({ length: 200 }, (_, index) => {
       const event = order.events[index % order.events.length];
       return { ...event, id: newEventId() };
     });
-    const responses = await Promise.all(copies.map((event) => overHttp(event)));
-    assert.deepEqual([...new Set(responses.map((response) => response.status))], [200]);
-    const outcomes = await Promise.all(responses.map(async (response) => (await response.json()).outcome));
-    assert.deepEqual([...new Set(outcomes)], ["applied"]);
+    // More than the API has connections to the database: what waits beyond them races against nothing but its time limit.
+    const answers = new Set<string>();
+    await inLanes(copies, 24, async (event) => {
+      const response = await overHttp(event);
+      answers.add(`${response.status} ${(await response.json()).outcome}`);
+    });
+    assert.deepEqual([...answers], ["200 applied"]);
     const [row] = await sql`select status from orders where id = ${order.orderId}`;
     assert.equal(row?.["status"], "paid");
   });
