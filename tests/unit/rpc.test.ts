@@ -104,6 +104,28 @@ Deno.test("createRpc() repeats nothing else: the call may have been carried out"
   assert.equal(sent.length, 1);
 });
 
+Deno.test("createRpc() gives up after ten seconds, before Stripe does, or when its caller's time is over", async () => {
+  const { timeout } = AbortSignal;
+  const waits: number[] = [];
+  // Nothing really waits: whoever asks for a signal gets one that has fired.
+  AbortSignal.timeout = (ms) => {
+    waits.push(ms);
+    return AbortSignal.abort(new DOMException("Signal timed out.", "TimeoutError"));
+  };
+  try {
+    const rpc = createRpc(env, (_input, init) => {
+      init?.signal?.throwIfAborted();
+      return Promise.resolve(failure("40P01", 500));
+    });
+    const late = { code: "database_unavailable", status: 503, retryable: true };
+    await assert.rejects(rpc.countJobs(), late);
+    await assert.rejects(rpc.within(() => 1_234).takeRateLimits([]), late);
+  } finally {
+    AbortSignal.timeout = timeout;
+  }
+  assert.deepEqual(waits, [10_000, 1_234]);
+});
+
 Deno.test("createRpc() sends only text that Postgres can store", async () => {
   const { rpc, sent } = rpcAnswering(Response.json(null));
   await rpc.recordWebhookRejection("a\u0000b\ud800", null, 1);
