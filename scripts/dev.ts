@@ -22,7 +22,7 @@ const port = (variable: string, usual: number): number => {
 
 try {
   const started = performance.now();
-  const stack = await startStack({
+  const starting = startStack({
     dir: Deno.env.get("LOCAL_DIR") ?? ".local",
     fresh: Deno.args.includes("--fresh"),
     ports: {
@@ -32,6 +32,12 @@ try {
       stripe: port("LOCAL_STRIPE_PORT", 12111),
     },
   });
+  if (await Promise.race([interrupted, starting.then(() => null, () => null)]) !== null) {
+    console.log(`\nStopping (${await interrupted})`);
+    await starting.then((stack) => stack.stop(), () => {});
+    Deno.exit(0);
+  }
+  const stack = await starting;
   console.log(table(stack, performance.now() - started));
   const broken = stack.broken.then((part) => `${part} ended unexpectedly`);
   const reason = await Promise.race([interrupted, broken]);

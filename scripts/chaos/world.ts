@@ -40,8 +40,8 @@ const restartDeadlineMs = 30_000;
 /** Starts everything on free ports, with a fresh database. */
 export async function startWorld(dir: string): Promise<World> {
   const keys = await loadKeys(dir);
-  const dbPort = freePort();
-  let server = await startPostgres({ dir: join(dir, "postgres"), port: dbPort });
+  let server = await startPostgres({ dir: join(dir, "postgres"), port: 0 });
+  const dbPort = server.port;
   const dbUrl = server.url;
   await preparePlatform(dbUrl);
   await migrate(dbUrl);
@@ -99,7 +99,7 @@ export async function startWorld(dir: string): Promise<World> {
     postgres: async () => {
       Deno.kill(await postmasterPid(dir), "SIGKILL");
       await server.stop();
-      server = await restart(dir, dbPort);
+      server = await startPostgres({ dir: join(dir, "postgres"), port: dbPort });
       await reconnect();
     },
     backend: async () => {
@@ -180,19 +180,6 @@ function functionEnv(
 async function postmasterPid(dir: string): Promise<number> {
   const text = await Deno.readTextFile(join(dir, "postgres", "data", "postmaster.pid"));
   return Number(text.split("\n")[0]);
-}
-
-/** The dead server's connections need a moment to notice that they have no parent any more. */
-async function restart(dir: string, port: number) {
-  const deadline = Date.now() + restartDeadlineMs;
-  while (true) {
-    try {
-      return await startPostgres({ dir: join(dir, "postgres"), port });
-    } catch (error) {
-      if (Date.now() > deadline) throw error;
-      await new Promise((wake) => setTimeout(wake, 50));
-    }
-  }
 }
 
 function openPool(dbUrl: string): postgres.Sql {

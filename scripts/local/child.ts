@@ -50,6 +50,8 @@ export async function startChild(options: ChildOptions): Promise<Child> {
   const child = new Deno.Command(Deno.execPath(), {
     args: ["run", "-A", "--quiet", options.script],
     clearEnv: true,
+    // Ctrl-C in a terminal goes to this process alone, which then ends its children in order.
+    detached: true,
     env: { ...base, ...options.env },
     stdin: "piped",
     stdout: "piped",

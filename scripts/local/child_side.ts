@@ -1,8 +1,14 @@
+import { join } from "node:path";
+
+/** File in `LOCAL_DIR` that every part of a stack holds a shared lock on: whoever gets it alone knows that all are gone. */
+export const PARTS_LOCK = "parts.lock";
+
 /**
- * For processes of the offline stack: ends this one when stdin closes, which happens however the parent dies, and
- * at SIGTERM. SIGINT is left to the parent, which stops its children in order after Ctrl-C.
+ * For processes of the offline stack: ends this one when stdin closes, which happens however the parent dies, and at
+ * SIGTERM or SIGINT.
  */
 export function exitWithParent(stop: () => Promise<void>): void {
+  holdFolder();
   let stopping = false;
   const end = async () => {
     if (stopping) return;
@@ -13,6 +19,13 @@ export function exitWithParent(stop: () => Promise<void>): void {
     Deno.exit(0);
   };
   Deno.addSignalListener("SIGTERM", end);
-  Deno.addSignalListener("SIGINT", () => {});
+  Deno.addSignalListener("SIGINT", end);
   Deno.stdin.readable.pipeTo(new WritableStream()).then(end, end);
+}
+
+/** Until this process is gone, however it ends. */
+function holdFolder(): void {
+  const dir = Deno.env.get("LOCAL_DIR") ?? ".local";
+  Deno.mkdirSync(dir, { recursive: true });
+  Deno.openSync(join(dir, PARTS_LOCK), { create: true, write: true }).lockSync(false);
 }

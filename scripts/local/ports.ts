@@ -9,20 +9,46 @@ export function freePort(): number {
   return port;
 }
 
-/** Throws a message that names the mend when `port` is taken; `variable` is the environment variable that moves it. */
+/** More than enough: each attempt takes other ports. */
+const ATTEMPTS = 5;
+
+/**
+ * Runs `start` again when it throws a {@linkcode PortTakenError}: somebody else may take a free port between its
+ * choice and its use. Not for the ports in `given`, which `start` cannot choose anew.
+ */
+export async function despitePortRaces<T>(given: number[], start: () => Promise<T>): Promise<T> {
+  for (let attempt = 1;; attempt++) {
+    try {
+      return await start();
+    } catch (error) {
+      if (!(error instanceof PortTakenError) || given.includes(error.port) || attempt === ATTEMPTS) {
+        throw error;
+      }
+    }
+  }
+}
+
+/** Throws a {@linkcode PortTakenError} when `port` is taken; `variable` is the environment variable that moves it. */
 export function requireFreePort(port: number, part: string, variable: string): void {
   try {
     Deno.listen({ hostname: LOCAL_HOST, port }).close();
   } catch (cause) {
     if (!(cause instanceof Deno.errors.AddrInUse)) throw cause;
-    throw new StackError(
-      `Port ${port} for ${part} is in use: stop what listens there, or choose another with ${variable}=<port>`,
-      { cause },
-    );
+    throw new PortTakenError(port, part, variable, { cause });
   }
 }
 
 /** A failure of the offline stack whose message tells the developer what to do; printed without a stack trace. */
 export class StackError extends Error {
   override name = "StackError";
+}
+
+/** Somebody else listens on a port; `variable` is the environment variable that moves it. */
+export class PortTakenError extends StackError {
+  constructor(readonly port: number, part: string, variable: string, options?: ErrorOptions) {
+    super(
+      `Port ${port} for ${part} is in use: stop what listens there, or choose another with ${variable}=<port>`,
+      options,
+    );
+  }
 }

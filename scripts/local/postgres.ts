@@ -6,7 +6,14 @@ import {
   giveToServerAccount,
   type PostgresPrograms,
 } from "./postgres_process.ts";
-import { freePort, LOCAL_HOST, requireFreePort, StackError } from "./ports.ts";
+import {
+  despitePortRaces,
+  freePort,
+  LOCAL_HOST,
+  PortTakenError,
+  requireFreePort,
+  StackError,
+} from "./ports.ts";
 
 /** Options of {@linkcode startPostgres}. */
 export interface PostgresOptions {
@@ -29,6 +36,7 @@ export interface Postgres {
 
 const MAJOR_VERSION = "17";
 const START_DEADLINE_MS = 60_000;
+const PORT_OF_SERVER = ["PostgreSQL", "LOCAL_DB_PORT"] as const;
 
 /**
  * Stops the server when the process that started it dies, however it dies: the shell holds the other end of
@@ -52,11 +60,13 @@ export async function startPostgres(options: PostgresOptions): Promise<Postgres>
   const state = await dataState(data);
   if (state !== "complete" && state !== "missing") throw brokenData(data, state);
   if (state === "complete") await stopLeftover(data);
-  const port = options.port === 0 ? freePort() : options.port;
-  if (options.port !== 0) requireFreePort(port, "PostgreSQL", "LOCAL_DB_PORT");
+  if (options.port !== 0) requireFreePort(options.port, ...PORT_OF_SERVER);
   if (state === "missing") await createCluster(programs, dir, data);
 
-  const stop = await startServer(programs, dir, data, port);
+  const { port, stop } = await despitePortRaces(
+    [options.port],
+    () => startServer(programs, dir, data, options.port || freePort()),
+  );
   return {
     url: `postgresql://postgres:postgres@${LOCAL_HOST}:${port}/postgres`,
     port,
@@ -144,12 +154,39 @@ log_min_messages = warning
 logging_collector = off
 `;
 
+interface Server {
+  port: number;
+  stop(): Promise<void>;
+}
+
 async function startServer(
   programs: PostgresPrograms,
   dir: string,
   data: string,
   port: number,
-): Promise<() => Promise<void>> {
+): Promise<Server> {
+  const deadline = Date.now() + START_DEADLINE_MS;
+  for (;;) {
+    const started = await tryServer(programs, dir, data, port, deadline);
+    if (typeof started !== "string") return started;
+    if (/Address already in use/.test(started)) throw new PortTakenError(port, ...PORT_OF_SERVER);
+    // What a killed server was doing ends by itself, but a moment later than it; until then its data is not free.
+    if (!/pre-existing shared memory block/.test(started) || Date.now() > deadline) {
+      const lines = started.trim().split("\n").slice(-8).join("\n  ");
+      throw brokenData(data, `does not start (log: ${join(dir, "log")})`, new Error(lines));
+    }
+    await new Promise((wake) => setTimeout(wake, 50));
+  }
+}
+
+/** Starts the server once; returns what it wrote to its log when it does not come up. */
+async function tryServer(
+  programs: PostgresPrograms,
+  dir: string,
+  data: string,
+  port: number,
+  deadline: number,
+): Promise<Server | string> {
   const logFile = join(dir, "log");
   const log = await Deno.open(logFile, { create: true, append: true });
   const logStart = (await log.stat()).size;
@@ -178,18 +215,14 @@ async function startServer(
     await copied.catch(() => {});
   };
 
-  const deadline = Date.now() + START_DEADLINE_MS;
   while (!(await accepts(data, port))) {
     if (ended || Date.now() > deadline) {
       await stop();
-      const lines = (await Deno.readTextFile(logFile)).slice(logStart).trim().split("\n").slice(-8).join(
-        "\n  ",
-      );
-      throw brokenData(data, `does not start (log: ${logFile})`, new Error(lines));
+      return new TextDecoder().decode((await Deno.readFile(logFile)).subarray(logStart));
     }
     await new Promise((wake) => setTimeout(wake, 15));
   }
-  return stop;
+  return { port, stop };
 }
 
 /** The server writes `ready` into line 8 of its pid file as soon as it accepts connections on line 4's port. */

@@ -61,6 +61,8 @@ export function asServerAccount(
   const [program, ...rest] = [...programs.prefix, ...args];
   return new Deno.Command(program ?? "", {
     ...options,
+    // Ctrl-C in a terminal is for the process that started the server, and stops it in its turn.
+    detached: true,
     args: rest,
     cwd: "/",
     env: { LC_ALL: "C", ...options.env },

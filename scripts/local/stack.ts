@@ -1,12 +1,20 @@
 /** The whole offline stack: PostgreSQL, API gateway with the functions, Stripe stand-in, web pages. */
 import { join, resolve } from "node:path";
 import { type Child, startChild } from "./child.ts";
+import { PARTS_LOCK } from "./child_side.ts";
 import { defaultFunctionEnv, functionVariables } from "./function_env.ts";
 import { startJobTicker } from "./job_ticker.ts";
 import { WARM_UP_PATH } from "./gateway/warm_up.ts";
 import { loadKeys, type StackKeys } from "./keys.ts";
 import { connect, migrate, type MigrationReport, preparePlatform } from "./migrate.ts";
-import { freePort, LOCAL_HOST, requireFreePort, StackError } from "./ports.ts";
+import {
+  despitePortRaces,
+  freePort,
+  LOCAL_HOST,
+  PortTakenError,
+  requireFreePort,
+  StackError,
+} from "./ports.ts";
 import { startPostgres } from "./postgres.ts";
 import { ensureWebhookEndpoint } from "./webhook_endpoint.ts";
 
@@ -67,22 +75,33 @@ export interface Stack extends StackFile {
 
 const LOCAL = import.meta.dirname ?? "";
 
+const LEFTOVERS_DEADLINE_MS = 60_000;
+
 /** What `--fresh` removes: only what a stack itself writes. */
 const OWN_ENTRIES = ["postgres", "stripe", "mails", "logs", "web", "keys.json", "stack.json"];
 
 /** Starts the stack and returns when every part answers; throws a `StackError` that names the mend. */
 export async function startStack(options: StackOptions): Promise<Stack> {
   const dir = resolve(options.dir);
-  await Deno.mkdir(join(dir, "logs"), { recursive: true });
-  const parts = new RunningParts();
+  await Deno.mkdir(dir, { recursive: true });
+  const unlock = await lockFolder(dir);
   try {
-    parts.hold(await lockFolder(dir));
+    await awaitLeftovers(dir);
     if (options.fresh) await forget(dir);
     await Deno.mkdir(join(dir, "logs"), { recursive: true });
     await Deno.remove(join(dir, "stack.json")).catch(() => {});
-    return await startParts(dir, options, parts);
+    return await despitePortRaces(Object.values(options.ports ?? {}), async () => {
+      const parts = new RunningParts();
+      try {
+        const stack = await startParts(dir, options, parts);
+        return { ...stack, stop: () => parts.stop().finally(unlock) };
+      } catch (error) {
+        await parts.stop();
+        throw error;
+      }
+    });
   } catch (error) {
-    await parts.stop();
+    unlock();
     throw error;
   }
 }
@@ -114,7 +133,7 @@ async function startParts(
   dir: string,
   options: StackOptions,
   parts: RunningParts,
-): Promise<Stack> {
+): Promise<Omit<Stack, "stop">> {
   const timings: Record<string, number> = {};
   const timed = async <T>(name: string, work: Promise<T>): Promise<T> => {
     const start = performance.now();
@@ -131,17 +150,23 @@ async function startParts(
   const shown = effectiveKeys(keys, env);
   const { promise: broken, resolve: breakDown } = Promise.withResolvers<string>();
 
-  const child = async (name: string, childEnv: Record<string, string>): Promise<Child> => {
+  const child = async (
+    name: string,
+    part: keyof typeof PORTS,
+    childEnv: Record<string, string>,
+  ): Promise<Child> => {
     const log = await openLog(dir, name, options.quiet ?? false);
-    const started = await timed(
+    const starting = startChild({
       name,
-      startChild({
-        name,
-        script: join(LOCAL, name, "main.ts"),
-        env: { LOCAL_DIR: dir, ...childEnv },
-        onLine: log.line,
-      }),
-    );
+      script: join(LOCAL, name, "main.ts"),
+      env: { LOCAL_DIR: dir, [PORTS[part][1]]: `${ports[part]}`, ...childEnv },
+      onLine: log.line,
+    });
+    const started = await timed(name, starting).catch((cause) => {
+      log.close();
+      const taken = cause instanceof StackError && /\bin use\b/.test(cause.message);
+      throw taken ? new PortTakenError(ports[part], ...PORTS[part], { cause }) : cause;
+    });
     started.exited.then(() => parts.stopping || breakDown(name));
     parts.add(() => started.stop().finally(log.close));
     return started;
@@ -159,14 +184,12 @@ async function startParts(
   const dbUrl = options.databaseUrl ?? `postgresql://postgres:postgres@${LOCAL_HOST}:${ports.db}/postgres`;
   const [{ report }] = await allOrNothing([
     database(),
-    child("gateway", { ...env, LOCAL_API_PORT: `${ports.api}`, LOCAL_DB_URL: dbUrl }),
-    child("stripe", {
-      LOCAL_STRIPE_PORT: `${ports.stripe}`,
+    child("gateway", "api", { ...env, LOCAL_DB_URL: dbUrl }),
+    child("stripe", "stripe", {
       STRIPE_STANDIN_SECRET_KEY: shown.stripe_secret_key,
       STRIPE_STANDIN_WEBHOOK_SECRET: shown.stripe_webhook_secret,
     }),
-    ...(options.web === false ? [] : [child("web", {
-      LOCAL_WEB_PORT: `${ports.web}`,
+    ...(options.web === false ? [] : [child("web", "web", {
       API_URL: urls.api,
       STRIPE_URL: urls.stripe,
       DB_URL: dbUrl,
@@ -194,7 +217,7 @@ async function startParts(
   };
   await writeStackFile(dir, file);
   parts.add(() => Deno.remove(join(dir, "stack.json")).catch(() => {}));
-  return { ...file, dir, timings, migrations: report, broken, stop: () => parts.stop() };
+  return { ...file, dir, timings, migrations: report, broken };
 }
 
 /** Waits for all even when one fails, so that what has started can be stopped. */
@@ -221,18 +244,20 @@ async function loadFunctions(apiUrl: string, secretKey: string): Promise<void> {
   await response.body?.cancel();
 }
 
+/** What listens on each port, and the variable that moves it; PostgreSQL speaks for itself. */
+const PORTS: Record<Exclude<keyof StackPorts, "db">, readonly [string, string]> = {
+  api: ["the API gateway", "LOCAL_API_PORT"],
+  web: ["the web pages", "LOCAL_WEB_PORT"],
+  stripe: ["the Stripe stand-in", "LOCAL_STRIPE_PORT"],
+};
+
 function choosePorts(asked: Partial<StackPorts>): StackPorts {
-  const port = (number: number | undefined, part: string, variable: string) => {
-    if (number === undefined || number === 0) return freePort();
-    requireFreePort(number, part, variable);
+  const port = (part: keyof typeof PORTS) => {
+    const number = asked[part] || freePort();
+    if (asked[part]) requireFreePort(number, ...PORTS[part]);
     return number;
   };
-  return {
-    api: port(asked.api, "the API gateway", "LOCAL_API_PORT"),
-    db: asked.db || freePort(),
-    web: port(asked.web, "the web pages", "LOCAL_WEB_PORT"),
-    stripe: port(asked.stripe, "the Stripe stand-in", "LOCAL_STRIPE_PORT"),
-  };
+  return { api: port("api"), db: asked.db || freePort(), web: port("web"), stripe: port("stripe") };
 }
 
 /** Keys that the developer handed to the functions are the stack's own as well. */
@@ -255,7 +280,7 @@ function firstKey(dictionary: string | undefined): string | null {
 }
 
 /** Two stacks in one folder would write over each other; the lock ends with the process that holds it. */
-async function lockFolder(dir: string): Promise<() => Promise<void>> {
+async function lockFolder(dir: string): Promise<() => void> {
   const file = await Deno.open(join(dir, "lock"), { create: true, write: true });
   if (!(await file.tryLock(true))) {
     file.close();
@@ -263,10 +288,30 @@ async function lockFolder(dir: string): Promise<() => Promise<void>> {
       `Another stack runs in ${dir}: stop it, or start this one with LOCAL_DIR=<folder> and other ports`,
     );
   }
+  let locked = true;
   return () => {
-    file.close();
-    return Promise.resolve();
+    if (locked) file.close();
+    locked = false;
   };
+}
+
+/**
+ * The parts of a stack that was killed end by themselves, but a moment later than it: until then they hold its ports
+ * and files.
+ */
+async function awaitLeftovers(dir: string): Promise<void> {
+  using file = await Deno.open(join(dir, PARTS_LOCK), { create: true, write: true });
+  if (await file.tryLock(true)) return;
+  console.log(`Waiting for the parts of a stack in ${dir} that was killed`);
+  const deadline = Date.now() + LEFTOVERS_DEADLINE_MS;
+  while (!(await file.tryLock(true))) {
+    if (Date.now() > deadline) {
+      throw new StackError(
+        `Parts of a stack that was killed still run in ${dir}: end the processes that have ${PARTS_LOCK} there open`,
+      );
+    }
+    await new Promise((wake) => setTimeout(wake, 25));
+  }
 }
 
 async function forget(dir: string): Promise<void> {

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { connect } from "../../scripts/local/migrate.ts";
 import type { StackFile } from "../../scripts/local/stack.ts";
-import { DevProcess, processesOf } from "../support/dev_process.ts";
+import { DevProcess, partOf, processesOf } from "../support/dev_process.ts";
 import { eventually } from "../support/poll.ts";
 
 const FILE_KEYS = [
@@ -86,9 +86,9 @@ Deno.test({
     for (const [at, dev] of [first, second].entries()) {
       const stack = stacks[at];
       for (const url of [stack?.web_url, stack?.api_url, stack?.db_url]) {
-        assert.ok(dev.output.includes(url ?? "?"), url);
+        await eventually(`${url} to be printed`, () => dev.output.includes(url ?? "?"));
       }
-      dev.signal("SIGINT");
+      dev.pressCtrlC();
       assert.equal(await dev.ended, 0, dev.output);
       assert.deepEqual(await processesOf(dev.dir), []);
       await assert.rejects(Deno.stat(`${dev.dir}/stack.json`), Deno.errors.NotFound);
@@ -125,6 +125,51 @@ Deno.test({
       "the order to be paid",
       async () => (await orderStatus(stack, order.order_id)) === "paid",
     );
+  },
+});
+
+Deno.test({
+  name:
+    "killed with -9 and started again at once on the same ports, it waits for the parts that are still ending",
+  ignore: Deno.build.os !== "linux",
+  async fn() {
+    await using dir = await temporaryFolder();
+    const killed = new DevProcess(dir.path);
+    const before = await killed.ready();
+    const gateway = await partOf(dir.path, "/gateway/main.ts");
+    Deno.kill(gateway, "SIGSTOP");
+    killed.signal("SIGKILL");
+    await killed.ended;
+    await using again = new DevProcess(dir.path, {
+      LOCAL_API_PORT: new URL(before.api_url).port,
+      LOCAL_STRIPE_PORT: new URL(before.stripe_url).port,
+    });
+    try {
+      await eventually("it to wait", () => {
+        assert.equal(again.code, null, again.output);
+        return /^Waiting for the parts of a stack/m.test(again.output);
+      });
+    } finally {
+      Deno.kill(gateway, "SIGCONT");
+    }
+    const stack = await again.ready();
+    assert.equal(stack.api_url, before.api_url);
+    assert.deepEqual(await askAll(stack), [200, 200, 200, 200, 200]);
+  },
+});
+
+Deno.test({
+  name: "Ctrl-C while it starts ends it without an error, and nothing stays behind",
+  ignore: Deno.build.os !== "linux",
+  async fn() {
+    await using dir = await temporaryFolder();
+    const dev = new DevProcess(dir.path);
+    await eventually("it to start its parts", async () => (await processesOf(dir.path)).length > 2);
+    dev.pressCtrlC();
+    assert.equal(await dev.ended, 0, dev.output);
+    assert.match(dev.output, /^Stopping \(SIGINT\)$/m);
+    assert.deepEqual(await processesOf(dir.path), []);
+    await assert.rejects(Deno.stat(`${dir.path}/stack.json`), Deno.errors.NotFound);
   },
 });
 

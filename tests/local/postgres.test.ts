@@ -56,6 +56,34 @@ Deno.test("startPostgres() comes back with committed data after its parent and i
   await server.stop();
 });
 
+Deno.test({
+  name: "startPostgres() waits for what a server that was killed with -9 had still to do",
+  ignore: Deno.build.os === "windows",
+  async fn() {
+    await using dir = await temporaryFolder();
+    const parent = startParent(dir.path);
+    const sql = connect(await firstLine(parent.stdout));
+    const [backend] = await sql<{ pid: number }[]>`select pg_backend_pid() as pid`;
+    assert.ok(backend);
+    Deno.kill(backend.pid, "SIGSTOP");
+    const pid = Number((await Deno.readTextFile(`${dir.path}/data/postmaster.pid`)).split("\n")[0]);
+    Deno.kill(pid, "SIGKILL");
+    parent.kill("SIGKILL");
+    await parent.status;
+    const starting = startPostgres({ dir: dir.path, port: 0 });
+    try {
+      await eventually(
+        "the new server to find the data in use",
+        async () => (await Deno.readTextFile(`${dir.path}/log`)).includes("still in use"),
+      );
+    } finally {
+      Deno.kill(backend.pid, "SIGCONT");
+    }
+    await (await starting).stop();
+    await sql.end({ timeout: 0 }).catch(() => {});
+  },
+});
+
 Deno.test("startPostgres() leaves no server behind when its parent is killed with -9", async () => {
   await using dir = await temporaryFolder();
   const parent = startParent(dir.path);

@@ -27,6 +27,8 @@ export class DevProcess {
         NO_COLOR: "1",
         ...env,
       },
+      // A process group of its own, as a terminal gives to each command.
+      detached: true,
       stdin: "null",
       stdout: "piped",
       stderr: "piped",
@@ -63,24 +65,43 @@ export class DevProcess {
     if (this.code === null) this.#child.kill(signal);
   }
 
+  /** Ctrl-C: a terminal sends it to the whole process group. */
+  pressCtrlC(): void {
+    if (this.code === null) Deno.kill(-this.#child.pid, "SIGINT");
+  }
+
   /** Ends it the ordinary way. */
   async [Symbol.asyncDispose](): Promise<void> {
-    this.signal("SIGINT");
+    this.pressCtrlC();
     await this.ended;
   }
 }
 
 /** Ids of the processes that belong to the stack in `dir` (Linux). */
-export async function processesOf(dir: string): Promise<number[]> {
+export function processesOf(dir: string): Promise<number[]> {
+  return processesWhere((environment, command) =>
+    environment.includes(`LOCAL_DIR=${dir}`) || command.includes(`${dir}/postgres`)
+  );
+}
+
+/** Id of the part of the stack in `dir` whose command line contains `script` (Linux). */
+export async function partOf(dir: string, script: string): Promise<number> {
+  const [pid] = await processesWhere((environment, command) =>
+    environment.includes(`LOCAL_DIR=${dir}`) && command.includes(script)
+  );
+  if (pid === undefined) throw new Error(`${script} does not run in ${dir}`);
+  return pid;
+}
+
+async function processesWhere(
+  wanted: (environment: string[], command: string) => boolean,
+): Promise<number[]> {
   const found: number[] = [];
   for await (const entry of Deno.readDir("/proc")) {
     if (!/^\d+$/.test(entry.name) || Number(entry.name) === Deno.pid) continue;
     const read = (file: string) => Deno.readTextFile(`/proc/${entry.name}/${file}`).catch(() => "");
     const environment = (await read("environ")).split("\0");
-    const command = await read("cmdline");
-    if (environment.includes(`LOCAL_DIR=${dir}`) || command.includes(`${dir}/postgres`)) {
-      found.push(Number(entry.name));
-    }
+    if (wanted(environment, await read("cmdline"))) found.push(Number(entry.name));
   }
   return found;
 }

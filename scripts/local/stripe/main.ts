@@ -1,3 +1,4 @@
+import { exitWithParent } from "../child_side.ts";
 import { StateVersionError } from "./core/store.ts";
 import { startStripe } from "./server.ts";
 
@@ -30,21 +31,8 @@ async function main(): Promise<void> {
     throw error;
   });
 
-  const stopped = Promise.withResolvers<void>();
-  const stop = () => stopped.resolve();
-  Deno.addSignalListener("SIGTERM", stop);
-  Deno.addSignalListener("SIGINT", stop);
-  void stdinClosed().then(stop);
+  exitWithParent(() => stripe.stop());
   console.log(`ready ${stripe.url}`);
-  await stopped.promise;
-  await stripe.stop();
-  Deno.exit(0);
-}
-
-async function stdinClosed(): Promise<void> {
-  for await (const _chunk of Deno.stdin.readable) {
-    // Nobody says anything here: only the end counts.
-  }
 }
 
 if (import.meta.main) await main();
