@@ -1,5 +1,6 @@
 /** What the official Supabase CLI says about the migrations. */
 import { connect, withDatabaseName } from "../local/migrate.ts";
+import { npmProgram } from "../npm_program.ts";
 import {
   type CommandOutput,
   comparedWithFile,
@@ -15,16 +16,18 @@ export const SUPABASE_CLI = "supabase@3.1.0";
 /** File that the CLI generates from the schema. */
 export const TYPES_PATH = "supabase/functions/_shared/database_types.ts";
 
-/** Runs the CLI by npx in the project folder. */
+/** Runs the CLI that npx fetches. */
 export async function runSupabase(
   args: string[],
   cwd: string,
   env: Record<string, string> = {},
 ): Promise<CommandOutput> {
-  return await runCommand("npx", ["-y", SUPABASE_CLI, ...args], {
-    cwd,
-    env: { SUPABASE_TELEMETRY_DISABLED: "1", NPM_CONFIG_UPDATE_NOTIFIER: "false", ...env },
-  });
+  try {
+    const program = await npmProgram(SUPABASE_CLI, "supabase");
+    return await runCommand(program, args, { cwd, env: { SUPABASE_TELEMETRY_DISABLED: "1", ...env } });
+  } catch (error) {
+    return { success: false, stdout: "", stderr: error instanceof Error ? error.message : String(error) };
+  }
 }
 
 /** Why the CLI cannot be used here, or null when it can. */

@@ -1,7 +1,7 @@
 /** The official Supabase CLI, for one project. */
 import { resolve } from "node:path";
-import { type CommandOutput, runCommand } from "../ok/step.ts";
-import { SUPABASE_CLI } from "../ok/supabase_cli.ts";
+import type { CommandOutput } from "../ok/step.ts";
+import { runSupabase } from "../ok/supabase_cli.ts";
 import { masked, type Project, SetupError } from "./project.ts";
 
 /** Runs the CLI to its end and returns what it wrote: data goes to stdout, all it says of itself to stderr. */
@@ -9,24 +9,14 @@ export type SupabaseCli = (args: string[]) => Promise<CommandOutput>;
 
 const root = resolve(import.meta.dirname ?? "", "../..");
 
-/**
- * The CLI for this project; `program` is how it is started. It throws a SetupError with the CLI's own last words.
- */
-export function supabaseCli(
-  project: Pick<Project, "values">,
-  program: readonly [string, ...string[]] = ["npx", "-y", SUPABASE_CLI],
-): SupabaseCli {
-  const { values } = project;
-  const env: Record<string, string> = {
-    SUPABASE_TELEMETRY_DISABLED: "1",
-    NPM_CONFIG_UPDATE_NOTIFIER: "false",
-  };
+/** The CLI for this project. It throws a SetupError with the CLI's own last words. */
+export function supabaseCli({ values }: Pick<Project, "values">): SupabaseCli {
+  const env: Record<string, string> = {};
   for (const name of ["SUPABASE_ACCESS_TOKEN", "SUPABASE_DB_PASSWORD", "SUPABASE_PROFILE"]) {
     if (values[name] !== undefined) env[name] = values[name];
   }
   return async (args) => {
-    const [command, ...first] = program;
-    const output = await runCommand(command, [...first, ...args], { cwd: root, env });
+    const output = await runSupabase(args, root, env);
     if (output.success) return output;
     const shown = args.filter((arg) => !arg.startsWith("-")).slice(0, 2).join(" ");
     throw new SetupError(`supabase ${shown} failed: ${masked(lastWords(output), values)}${mendOf(output)}`);

@@ -4,21 +4,20 @@ import { dirname, join } from "node:path";
 import { defaultFunctionEnv } from "../../scripts/local/function_env.ts";
 import { makeKeys } from "../../scripts/local/keys.ts";
 import { SUPABASE_DIR } from "../../scripts/local/migrate.ts";
-import { freePort } from "../../scripts/local/ports.ts";
-import { runSupabase, SUPABASE_CLI } from "../../scripts/ok/supabase_cli.ts";
+import { TextLineStream } from "../../scripts/local/lines.ts";
+import { npmProgram } from "../../scripts/npm_program.ts";
+import { runSupabase, supabaseCliMissing } from "../../scripts/ok/supabase_cli.ts";
 import { startManagementApi, type Upload } from "../support/management_api.ts";
-import { commandMissing, skipWithout } from "../support/optional_tool.ts";
-import { eventually } from "../support/poll.ts";
+import { skipWithout } from "../support/optional_tool.ts";
 
 /** The level of Deno that the hosted runtime is compatible with. */
 const HOSTED_DENO = "deno@2.1.14";
 
 const root = dirname(SUPABASE_DIR);
-const ignore =
-  skipWithout("the Supabase CLI", await commandMissing("npx", ["-y", SUPABASE_CLI, "--version"])) ||
+const ignore = skipWithout("the Supabase CLI", await supabaseCliMissing(root)) ||
   skipWithout(
     `Deno of the hosted runtime (npx ${HOSTED_DENO})`,
-    await commandMissing("npx", ["-y", HOSTED_DENO, "--version"]),
+    await npmProgram(HOSTED_DENO, "deno").then(() => null, (error) => error.message),
   );
 
 const uploads: Upload[] = [];
@@ -136,9 +135,9 @@ async function check(program: string, cwd: string, slugs: string[]): Promise<voi
 
 /** Serves the upload with an environment as a project sets it; any answer with our request id comes from our code. */
 async function bootAndAsk(program: string, { slug, metadata }: Upload): Promise<void> {
-  const port = freePort(), nowhere = "http://127.0.0.1:9";
+  const nowhere = "http://127.0.0.1:9";
   const env = defaultFunctionEnv(await makeKeys(), { api: nowhere, web: nowhere, stripe: nowhere });
-  const args = ["serve", "-A", "--quiet", "--no-lock", "--host", "127.0.0.1", "--port", `${port}`];
+  const args = ["serve", "-A", "--no-lock", "--host", "127.0.0.1", "--port", "0"];
   const server = new Deno.Command(program, {
     args: [...args, "--config", metadata.import_map_path, metadata.entrypoint_path],
     cwd: join(folder, slug),
@@ -147,21 +146,31 @@ async function bootAndAsk(program: string, { slug, metadata }: Upload): Promise<
     stdout: "piped",
     stderr: "piped",
   }).spawn();
-  const output = Promise.all([new Response(server.stdout).text(), new Response(server.stderr).text()]);
+  const { promise: address, resolve: listens } = Promise.withResolvers<string | null>();
+  const lines: string[] = [];
+  const follow = async (stream: ReadableStream<Uint8Array<ArrayBuffer>>) => {
+    for await (const line of stream.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream())) {
+      lines.push(line);
+      const url = /Listening on (http\S+)/.exec(line)?.[1];
+      if (url !== undefined) listens(url);
+    }
+  };
   let ended = false;
-  const exit = server.status.then(() => ended = true);
+  const exit = Promise.all([
+    server.status.then(() => ended = true),
+    follow(server.stdout),
+    follow(server.stderr),
+  ])
+    .then(() => listens(null));
   try {
-    const answer = await eventually(`${slug} to answer`, async () => {
-      if (ended) return "the process ended";
-      return await fetch(`http://127.0.0.1:${port}/${slug}`).catch(() => null);
-    });
-    if (typeof answer === "string") throw new Error(`${slug}: ${answer}: ${(await output).join("\n")}`);
+    const url = await address;
+    if (url === null) throw new Error(`${slug} ended: ${lines.join("\n")}`);
+    const answer = await fetch(new URL(slug, url));
     await answer.body?.cancel();
     assert.ok(answer.headers.has("x-request-id"), `${slug} answered ${answer.status} without x-request-id`);
   } finally {
     if (!ended) server.kill("SIGKILL");
     await exit;
-    await output;
   }
 }
 
@@ -181,11 +190,11 @@ async function functionNames(): Promise<string[]> {
   return names.sort();
 }
 
-/** Path of that version's program: asked for once, since npx is slower than what it starts. */
+/** Path of that version's program itself: the package's launcher would outlive it, or the other way round. */
 async function denoProgram(version: string): Promise<string> {
   if (version === `deno@${Deno.version.deno}`) return Deno.execPath();
-  const output = await new Deno.Command("npx", {
-    args: ["-y", version, "eval", "console.log(Deno.execPath())"],
+  const output = await new Deno.Command(await npmProgram(version, "deno"), {
+    args: ["eval", "console.log(Deno.execPath())"],
     cwd: folder,
   }).output();
   assert.ok(output.success, new TextDecoder().decode(output.stderr));

@@ -4,8 +4,7 @@ import { checkDeployedSecrets } from "../../scripts/doctor/deployed_secrets.ts";
 import { openSubject } from "../../scripts/doctor/subject.ts";
 import { defaultFunctionEnv } from "../../scripts/local/function_env.ts";
 import { loadKeys } from "../../scripts/local/keys.ts";
-import { runCommand } from "../../scripts/ok/step.ts";
-import { SUPABASE_CLI } from "../../scripts/ok/supabase_cli.ts";
+import { supabaseCliMissing } from "../../scripts/ok/supabase_cli.ts";
 import { setUp } from "../../scripts/setup.ts";
 import { webhookUrl } from "../../scripts/setup/endpoint_state.ts";
 import { envLine, setInEnvFile } from "../../scripts/setup/env_file.ts";
@@ -17,19 +16,16 @@ import { createStripe } from "../../supabase/functions/_shared/stripe.ts";
 import { stripeApiVersion } from "../../supabase/functions/_shared/stripe_api_version.ts";
 import { enabledEvents } from "../../supabase/functions/_shared/stripe_events/mod.ts";
 import { type ManagementApi, startManagementApi } from "../support/management_api.ts";
-import { commandMissing, skipWithout } from "../support/optional_tool.ts";
+import { skipWithout } from "../support/optional_tool.ts";
 import { scheduler } from "../support/scheduler.ts";
 import { type TestStack, testStack } from "../support/stack.ts";
 
 const ref = "a".repeat(20);
-const missingCli = await commandMissing("npx", ["-y", SUPABASE_CLI, "--version"]);
 const options = {
-  ignore: skipWithout("the Supabase CLI", missingCli),
+  ignore: skipWithout("the Supabase CLI", await supabaseCliMissing(".")),
   sanitizeOps: false,
   sanitizeResources: false,
 };
-/** npx takes longer to start than what it starts. */
-const program = missingCli === null ? await cliProgram() : "supabase";
 const folder = await Deno.makeTempDir({ prefix: "kct-setup-test-" });
 const envFile = `${folder}/.env`;
 
@@ -63,12 +59,6 @@ Deno.test.afterAll(async () => {
   await Deno.remove(folder, { recursive: true });
 });
 
-/** Path of the CLI that npx has fetched. */
-async function cliProgram(): Promise<string> {
-  const found = await runCommand("npx", ["-y", "-p", SUPABASE_CLI, "-c", "command -v supabase"]);
-  return found.stdout.trim();
-}
-
 /** Runs setup as the command does; returns its exit code and output. */
 async function run(dryRun: boolean, change: Record<string, string | undefined> = {}) {
   const project = await readProject(envFile);
@@ -80,7 +70,7 @@ async function run(dryRun: boolean, change: Record<string, string | undefined> =
   const context = {
     project,
     stripe,
-    supabase: supabaseCli(project, [program]),
+    supabase: supabaseCli(project),
     say: (line: string) => lines.push(line),
   };
   const code = await setUp(context, { dryRun });
@@ -216,7 +206,7 @@ Deno.test({
     const plan = await schedule.plan({
       project,
       stripe,
-      supabase: supabaseCli(project, [program]),
+      supabase: supabaseCli(project),
       say: () => {},
     });
     await plan.apply();
@@ -247,7 +237,7 @@ Deno.test({
     const values = await readEnvFile(envFile);
     const subject = openSubject({ kind: "project", name: envFile, values });
     assert.ok(!Array.isArray(subject));
-    const cli = supabaseCli(subject, [program]);
+    const cli = supabaseCli(subject);
     assert.deepEqual((await checkDeployedSecrets(subject, cli)).map(({ level }) => level), ["ok"]);
     api.secrets.delete("SITE_URL");
     api.secrets.set("APP_ENV", "staging");

@@ -1,3 +1,5 @@
+import { npmProgram } from "../../npm_program.ts";
+
 /** The official Stripe CLI, unmodified, from npm; this version is what the stand-in was checked with. */
 const PACKAGE = "@stripe/cli@1.52.0";
 
@@ -29,23 +31,12 @@ export interface Listener {
 export async function findStripeCli(): Promise<string | null> {
   const given = Deno.env.get("STRIPE_CLI_PATH");
   if (given !== undefined && given !== "") return given;
-  try {
-    const { success, stdout } = await new Deno.Command("npx", {
-      args: ["-y", "-p", PACKAGE, "-c", "command -v stripe"],
-      stdin: "null",
-      stdout: "piped",
-      stderr: "null",
-    }).output();
-    const launcher = new TextDecoder().decode(stdout).trim();
-    if (!success || launcher === "") return null;
-    // The launcher is a script that would outlive its program's end or the other way round: run the program itself.
-    const program = PLATFORMS[`${Deno.build.os}-${Deno.build.arch}`];
-    const path = launcher.replace(/[/\\]\.bin[/\\]stripe$/, `/${program}`);
-    return program !== undefined && await Deno.stat(path).then(() => true, () => false) ? path : launcher;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return null;
-    throw error;
-  }
+  const launcher = await npmProgram(PACKAGE, "stripe").catch(() => null);
+  if (launcher === null) return null;
+  // The launcher is a script that would outlive its program's end or the other way round: run the program itself.
+  const program = PLATFORMS[`${Deno.build.os}-${Deno.build.arch}`];
+  const path = launcher.replace(/[/\\]\.bin[/\\]stripe$/, `/${program}`);
+  return program !== undefined && await Deno.stat(path).then(() => true, () => false) ? path : launcher;
 }
 
 /** Runs the Stripe CLI against one Stripe (or the stand-in), with a configuration of its own. */
