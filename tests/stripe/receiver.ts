@@ -9,7 +9,7 @@ export interface Received {
 /** A webhook endpoint that keeps what it gets and answers what the test says. */
 export class Receiver implements AsyncDisposable {
   readonly received: Received[] = [];
-  answer: (seen: Received, nth: number) => Response = () => new Response("ok");
+  answer: (seen: Received, nth: number) => Response | Promise<Response> = () => new Response("ok");
   readonly #server: Deno.HttpServer<Deno.NetAddr>;
 
   constructor(port = 0) {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
+import { TextLineStream } from "../../scripts/local/lines.ts";
 import { eventually } from "../support/poll.ts";
 import { Receiver } from "./receiver.ts";
 import { clientOf, shirt, TEST_KEY } from "./stand_in.ts";
@@ -24,12 +25,14 @@ class StandInProcess {
       stderr: "inherit",
     }).spawn();
     this.#stdin = this.#child.stdin.getWriter();
-    this.#output = this.#child.stdout.pipeThrough(new TextDecoderStream()).getReader();
+    this.#output = this.#child.stdout.pipeThrough(new TextDecoderStream()).pipeThrough(
+      new TextLineStream(),
+    ).getReader();
   }
 
   async ready(): Promise<void> {
     const { value = "" } = await this.#output.read();
-    const match = /^ready (http:\/\/127\.0\.0\.1:\d+)\n$/.exec(value);
+    const match = /^ready (http:\/\/127\.0\.0\.1:\d+)$/.exec(value);
     assert.ok(match?.[1] !== undefined, `it printed ${JSON.stringify(value)}`);
     this.url = match[1];
   }

@@ -1,3 +1,5 @@
+import { TextLineStream } from "../../scripts/local/lines.ts";
+
 /** Stripe's own OpenAPI mock, at the version whose specification is nearest to the API version spoken here. */
 const MODULE = "github.com/stripe/stripe-mock";
 const VERSION = "v0.203.0";
@@ -59,25 +61,22 @@ export async function startMock(): Promise<RunningMock | null> {
   if (path === undefined) return missing("stripe-mock");
   const bin = `${path}/bin`;
   if (await go(["install", `${MODULE}@${VERSION}`], { GOBIN: bin }) === null) return missing("stripe-mock");
-  const port = freePort();
   const child = new Deno.Command(`${bin}/stripe-mock`, {
     // Left alone, it takes a fixed port for HTTPS as well, and a second mock beside it dies.
-    args: [
-      "-http-addr",
-      `127.0.0.1:${port}`,
-      "-https-addr",
-      `127.0.0.1:${freePort()}`,
-      "-strict-version-check=false",
-    ],
+    args: ["-http-addr", "127.0.0.1:0", "-https-addr", "127.0.0.1:0", "-strict-version-check=false"],
     stdout: "piped",
     stderr: "null",
   }).spawn();
-  const url = `http://127.0.0.1:${port}`;
-  const output = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
-  for (let text = ""; !text.includes("Listening for HTTP at address");) {
+  const output = child.stdout.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream())
+    .getReader();
+  const said: string[] = [];
+  let url: string | undefined;
+  while (url === undefined) {
     const { value, done } = await output.read();
-    if (done) throw new Error(`stripe-mock ended: ${text}`);
-    text += value;
+    if (done) throw new Error(`stripe-mock ended: ${said.join("\n")}`);
+    said.push(value);
+    const address = /^Listening for HTTP at address: (\S+)$/.exec(value)?.[1];
+    if (address !== undefined) url = `http://${address}`;
   }
   const drained = (async () => {
     while (!(await output.read()).done);
@@ -90,11 +89,4 @@ export async function startMock(): Promise<RunningMock | null> {
       await drained;
     },
   };
-}
-
-function freePort(): number {
-  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const { port } = listener.addr;
-  listener.close();
-  return port;
 }

@@ -222,7 +222,9 @@ export class DeliveryQueue {
     const failingSinceMs = internals.failingSinceMs ?? Date.now();
     this.#store.setInternals("webhook_endpoint", endpoint.id, { ...internals, failingSinceMs });
     if (Date.now() - failingSinceMs < this.#pace.disableAfterMs) return;
-    this.#store.put("webhook_endpoint", { ...endpoint, status: "disabled" });
+    // Read again: it may have been changed or deleted while the attempt was under way.
+    const current = this.#store.get("webhook_endpoint", endpoint.id);
+    if (current !== undefined) this.#store.put("webhook_endpoint", { ...current, status: "disabled" });
     this.#store.run(
       "update deliveries set state = 'given_up' where endpoint_id = ? and state = 'pending'",
       endpoint.id,
