@@ -138,6 +138,8 @@ export class Scenario {
     }
     const before = await this.#shop.order(placed);
     const answered = () => listener.answers.filter((answer) => answer.event === event.id).length;
+    // The stack's own endpoint gets the event as well, and may have it before the CLI does.
+    await this.#shop.until(() => Promise.resolve(answered() > 0));
     const first = answered();
     await this.#target.cli.run("events", "resend", event.id);
     const arrived = await this.#shop.until(() => Promise.resolve(answered() > first));
