@@ -189,11 +189,12 @@ Deno.test("checkout over HTTP happens once, whatever goes wrong on the way", asy
 
   await test.step("150 shoppers at once buy exactly the 20 units there are; the others get a clean 409", async () => {
     await setAvailable(stack, sku, 20);
-    const buy = async (at: number): ReturnType<typeof checkout> => {
+    const buy = async (at: number, repeats = 10): ReturnType<typeof checkout> => {
       const body = { items: [{ sku, quantity: 1 }], customer_email: `s${at}@example.com` };
       const answer = await checkout(stack, body, { key: `sale-${at}` });
       // Where there is no time for all of them: as told, the same key again. What it had begun goes on as one order.
-      return answer.status === 503 ? await buy(at) : { ...answer, status: Math.max(answer.status, 201) };
+      if (answer.status === 503 && repeats > 0) return await buy(at, repeats - 1);
+      return { ...answer, status: Math.max(answer.status, 201) };
     };
     const answers = await Promise.all(Array.from({ length: 150 }, (_, at) => buy(at)));
     const tally = Object.groupBy(answers, ({ status }) => String(status));
