@@ -12,7 +12,8 @@ import { expireSuperseded, overdueSession } from "../_shared/checkout/supersede.
 import { AppError } from "../_shared/errors.ts";
 import { respond } from "../_shared/http.ts";
 import type { RateLimiter } from "../_shared/rate_limit.ts";
-import type { Rpc } from "../_shared/rpc.ts";
+import type { Checkout, Rpc } from "../_shared/rpc.ts";
+import { checkoutSessionFacts } from "../_shared/stripe_events/checkout_session.ts";
 import { readable } from "./refusal_page.ts";
 
 export interface Deps extends Omit<OpenSessionDeps, "rpc"> {
@@ -42,11 +43,7 @@ async function destination(orderId: string, deps: BoundDeps, deadline: Deadline)
   const { p_session_seconds, p_hold_seconds } = checkoutDurations(deps.env);
   const resume = () => deps.rpc.resumeCheckout(orderId, p_session_seconds, p_hold_seconds);
   let resumed = await resume();
-  const overdue = "session" in resumed ? overdueSession(resumed.session, deps.now()) : null;
-  if (overdue !== null) {
-    await expireSuperseded([overdue], deps, deadline);
-    resumed = await resume();
-  }
+  if ("session" in resumed && await hasEnded(resumed.session, deps, deadline)) resumed = await resume();
   switch (resumed.outcome) {
     case "paid":
       return successUrlFor(resumed.session_id, urls.success);
@@ -57,6 +54,29 @@ async function destination(orderId: string, deps: BoundDeps, deadline: Deadline)
       if (session?.status === "open" && session.url !== null) return session.url;
       return (await openSession(resumed, urls, deps, deadline)).session.url;
     }
+  }
+}
+
+/**
+ * Whether a session that we think open is over by now, settled then as Stripe says: its event may not have come yet,
+ * and its page would be a dead end. While Stripe cannot be asked, what the database knows is the answer.
+ */
+async function hasEnded(session: Checkout["session"], deps: BoundDeps, deadline: Deadline): Promise<boolean> {
+  const overdue = overdueSession(session, deps.now());
+  if (overdue !== null) {
+    await expireSuperseded([overdue], deps, deadline);
+    return true;
+  }
+  if (session?.status !== "open") return false;
+  const observedAt = new Date(deps.now());
+  try {
+    const now = await deps.stripe.retrieveSession(session.id, deadline.stripeMs());
+    if (now.status === "open") return false;
+    await deps.rpc.applyStripeFacts(checkoutSessionFacts(now), "checkout", observedAt);
+    return true;
+  } catch (error) {
+    deps.log.warn("session_not_asked", { session_id: session.id, error });
+    return false;
   }
 }
 

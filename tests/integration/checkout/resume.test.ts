@@ -94,6 +94,38 @@ Deno.test("resume-checkout leads a link's order on", async (test) => {
     });
   });
 
+  await test.step("past a page that was paid or closed, although Stripe's event has not come", async () => {
+    const [bought, closed] = [await order(), await order()];
+    await control(stack, "faults", { deliver: { drop: 1 } });
+    try {
+      assert.ok((await control(stack, "pay", { session: bought.session_id })).ok);
+      const success = await open(await resumeToken(bought.order_id, later(), env));
+      assert.ok(
+        success.location?.endsWith(`/store/success?session_id=${bought.session_id}`),
+        success.location ?? "",
+      );
+      await stripeApi(stack, "POST", `checkout/sessions/${closed.session_id}/expire`);
+      const again = await open(await resumeToken(closed.order_id, later(), env));
+      assert.equal(again.status, 303, again.text);
+      const fresh = (await sessionsOf(stack, closed.order_id)).find(({ status }) => status === "open");
+      assert.ok(fresh !== undefined && again.location?.includes(fresh.id), again.location ?? "");
+    } finally {
+      await fetch(`${stack.stripe_url}/_control/faults`, { method: "DELETE" });
+    }
+  });
+
+  await test.step("to the page that the database knows while Stripe cannot be asked", async () => {
+    const { order_id, session_id, url } = await order();
+    const match = `GET /v1/checkout/sessions/${session_id}`;
+    await control(stack, "faults", { api: [{ match, status: 500 }] });
+    try {
+      const answer = await open(await resumeToken(order_id, later(), env));
+      assert.deepEqual([answer.status, answer.location], [303, url]);
+    } finally {
+      await fetch(`${stack.stripe_url}/_control/faults`, { method: "DELETE" });
+    }
+  });
+
   await test.step("nowhere when it is sold out: 409 with what is left, or a page to read", async () => {
     const { order_id, session_id } = await order();
     await expire(session_id);
