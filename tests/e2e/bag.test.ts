@@ -100,17 +100,15 @@ test("bag: who pays for a piece that has sold out meanwhile is told, and gets th
   // Stripe's own link to a new page for an expired session asks nobody for stock.
   await first.shopper.page.reload();
   await first.shopper.page.getByRole("link", { name: "Check out again" }).click();
+  await first.shopper.page.waitForURL((url) => !url.pathname.includes(lapsed));
   const late = await first.shopper.onPaymentPage();
   // The browser is back before the event that tells us of this page, and the page shows what the refund's job waits for.
-  await floor().faults({ deliver: { delay_ms: [5_000, 5_000] } });
-  await floor().stack.sql`
-    insert into private.circuit_breakers (provider, opened_at, open_until)
-    values ('stripe', now(), now() + interval '1 hour')
-    on conflict (provider) do update set opened_at = excluded.opened_at, open_until = excluded.open_until`;
-  await first.payment.pay(CARD_THAT_PAYS);
-  await first.shopper.page.locator(".state-refunding").waitFor();
-  await floor().faults(null);
-  await floor().stack.sql`delete from private.circuit_breakers where provider = 'stripe'`;
+  await floor().whileJobsWait(() =>
+    floor().whileUnheard(async () => {
+      await first.payment.pay(CARD_THAT_PAYS);
+      await first.shopper.page.locator(".state-refunding").waitFor();
+    })
+  );
   await first.shopper.followUntil("refunded");
   assert.match(await first.shopper.page.locator("main").innerText(), /money is on its way back/);
   const { id, amount_paid } = await floor().orderOf(late);

@@ -87,15 +87,27 @@ test("demo store: the success page settles the order when no webhook arrives", a
   const { shopper, payment } = await floor().visitor();
   await shopper.addToBag(WHITE_SHIRT);
   const session = await shopper.checkOut();
-  await floor().faults({ deliver: { drop: 1 } });
-  try {
+  await floor().whileUnheard(async () => {
     await payment.pay(CARD_THAT_PAYS);
     await shopper.followUntil("paid");
     assert.equal((await floor().orderOf(session)).status, "paid");
     assert.equal((await floor().eventsOf(session)).length, 0);
-  } finally {
-    await floor().faults(null);
-  }
+  });
+});
+
+test("success page of an order that was cancelled while it was paid follows the refund, before any event", async () => {
+  const { shopper, payment } = await floor().visitor();
+  await shopper.addToBag({ slug: "merino-crewneck", color: "Oatmeal", size: "M" });
+  const session = await shopper.checkOut();
+  const { number } = await floor().orderOf(session);
+  await floor().whileJobsWait(() =>
+    floor().whileUnheard(async () => {
+      await floor().stack.sql`select public.cancel_order(${number}, 'asked for by phone')`;
+      await payment.pay(CARD_THAT_PAYS);
+      await shopper.page.locator(".state-refunding").waitFor();
+    })
+  );
+  await shopper.followUntil("refunded");
 });
 
 test("success page follows a bank debit live to its end, and the bag does not ask for the money again", async () => {

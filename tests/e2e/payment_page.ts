@@ -51,5 +51,6 @@ export class PaymentPage {
   /** Stripe's page has a link back to the shop. */
   async goBack(): Promise<void> {
     await this.page.locator('a[href*="/store/cancelled"]').first().click();
+    await this.page.waitForURL(/\/store\/cancelled/);
   }
 }
