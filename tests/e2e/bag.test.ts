@@ -162,6 +162,22 @@ test("bag: the same bag checked out in two tabs at once leads to one session", a
   await tab.close();
 });
 
+test("bag: what another tab keeps of its checkout does not take the button from under a press", async () => {
+  const { shopper } = await floor().visitor();
+  const { page } = shopper;
+  await shopper.addToBag(BLUE_SHIRT);
+  await shopper.openBag();
+  const tab = await page.context().newPage();
+  await tab.goto(`${floor().stack.web_url}/store/cancelled`);
+  await page.evaluate("addEventListener('storage', () => document.body.dataset.heard = 'yes')");
+  await shopper.checkoutButton.hover();
+  await page.mouse.down();
+  await tab.evaluate("localStorage.setItem('kct.checkout', JSON.stringify({ fingerprint: '', key: '' }))");
+  await page.locator("body[data-heard]").waitFor();
+  await page.mouse.up();
+  await shopper.onPaymentPage();
+});
+
 test(
   "bag: the back button leaves the payment page, and checkout returns to the same session",
   async () => {

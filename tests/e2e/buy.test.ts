@@ -247,6 +247,7 @@ test("demo store: a link back to an order leads to where the order stands", asyn
 
   await payment.pay(CARD_THAT_PAYS);
   await shopper.followUntil("paid");
+  assert.equal(await page.locator("#cart-count").isVisible(), false, "what was bought is still in the bag");
   await page.goto(link);
   await shopper.followUntil("paid");
   assert.equal(await page.locator("#order-number").innerText(), number);

@@ -48,10 +48,15 @@ export function setQuantity(sku, quantity) {
   save(cartLines().map((line) => line.sku === sku ? { ...line, quantity: bounded } : line).filter(isLine));
 }
 
-/** Calls `listener` when the bag changes, in this tab or another. */
-export function onCartChange(listener) {
-  listeners = [...listeners, listener];
+/** Calls `listener` when the bag changes in another tab. */
+export function onCartChangeElsewhere(listener) {
   addEventListener("storage", (event) => {
     if (event.key === NAME || event.key === null) listener();
   });
+}
+
+/** Calls `listener` when the bag changes, in this tab or another. */
+export function onCartChange(listener) {
+  listeners = [...listeners, listener];
+  onCartChangeElsewhere(listener);
 }

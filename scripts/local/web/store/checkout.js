@@ -5,7 +5,7 @@ import { read, write } from "./storage.js";
 
 /**
  * What this browser remembers of its checkout: `{ fingerprint, key, session }`, where `session` is
- * `{ id, url, expires_at, held }` once the API has made one, and the one of an earlier bag until then.
+ * `{ id, order, url, expires_at, held }` once the API has made one, and the one of an earlier bag until then.
  */
 const NAME = "kct.checkout";
 
@@ -55,7 +55,13 @@ async function attempt(lines, token, fingerprint) {
   write(NAME, {
     fingerprint,
     key,
-    session: { id: session.session_id, url: session.url, expires_at: session.expires_at, held },
+    session: {
+      id: session.session_id,
+      order: session.order_number,
+      url: session.url,
+      expires_at: session.expires_at,
+      held,
+    },
   });
   return session;
 }
@@ -98,12 +104,13 @@ export function heldPieces(sku) {
 }
 
 /**
- * To be called when a session has led to its end: forgets the checkout, and takes the pieces that were `bought` out of
- * the bag. The link to an older order leaves the bag alone, and so do pieces that were added while paying.
+ * To be called when an order has come to its end: forgets the checkout, and takes the pieces that were `bought` out of
+ * the bag. The page it was paid on need not be the one this browser was sent to: a mail and Stripe's own page lead to
+ * others. The link to an older order leaves the bag alone, and so do pieces that were added while paying.
  */
-export function finishCheckout(sessionId, { bought }) {
+export function finishCheckout(orderNumber, { bought }) {
   const session = read(NAME, null)?.session;
-  if (session?.id !== sessionId) return;
+  if (session?.order !== orderNumber) return;
   forgetCheckout();
   if (!bought) return;
   for (const { sku, quantity } of cartLines()) {

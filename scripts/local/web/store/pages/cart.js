@@ -1,4 +1,4 @@
-import { cartLines, MAX_QUANTITY, setQuantity } from "../cart.js";
+import { cartLines, MAX_QUANTITY, onCartChangeElsewhere, setQuantity } from "../cart.js";
 import { imageOf, loadCatalogue } from "../catalogue.js";
 import { openCheckout, startCheckout } from "../checkout.js";
 import { announce, el, notice, show } from "../dom.js";
@@ -271,8 +271,8 @@ class CartView {
 
 let shown = null;
 
-// The bag may change in another tab.
-addEventListener("storage", () => {
+// Only then: what else another tab keeps changes nothing here, and drawing anew takes the button from under a press.
+onCartChangeElsewhere(() => {
   if (shown !== null && !shown.state.busy) shown.draw();
 });
 

@@ -172,9 +172,11 @@ export async function successPage() {
     try {
       const next = await orderStatus(sessionId);
       const status = shownStatus(next);
-      if (BOUGHT.has(status)) finishCheckout(sessionId, { bought: true });
+      if (BOUGHT.has(status)) finishCheckout(next.order_number, { bought: true });
       // The same bag may be bought again, as another order.
-      else if (status === "refunding" || status === "refunded") finishCheckout(sessionId, { bought: false });
+      else if (status === "refunding" || status === "refunded") {
+        finishCheckout(next.order_number, { bought: false });
+      }
       order = next;
       update(order, order.status === "pending" && Date.now() - started > PATIENCE_MS ? NO_PAYMENT_YET : null);
       if (!OPEN.has(status)) return;
