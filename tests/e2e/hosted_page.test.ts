@@ -37,10 +37,14 @@ function test(
     const { stand, browser } = here();
     const session = await stand.stripe.checkout.sessions.create(shirt({ ...params, ...shopAt(stand.url) }));
     const page = await browser.newShopper(360);
-    await page.goto(session.url ?? "");
-    await fn({ page, stand, session, payment: new PaymentPage(page) });
-    assert.deepEqual(browser.problems.splice(0), []);
-    await page.context().close();
+    try {
+      await page.goto(session.url ?? "");
+      await fn({ page, stand, session, payment: new PaymentPage(page) });
+      assert.deepEqual(browser.problems, []);
+    } finally {
+      await page.context().close();
+      browser.problems.length = 0;
+    }
   };
   Deno.test({ name, fn: run, ignore, sanitizeOps: false, sanitizeResources: false });
 }
@@ -128,10 +132,6 @@ test(
 
     await page.keyboard.press("Enter");
     await bank.getByRole("heading").waitFor();
-    // The page listens to the frame's keys from its load event on, which is after its text can be seen.
-    const frame = page.frame({ url: /\/3ds\// });
-    assert.ok(frame !== null);
-    await frame.waitForLoadState("load");
     await page.keyboard.press("Tab");
     await page.keyboard.press("Escape");
     await message.getByText("The verification was cancelled").waitFor();
@@ -151,6 +151,73 @@ test(
     await page.keyboard.press("Enter");
     await bank.getByRole("button", { name: "Complete authentication" }).press("Enter");
     await page.waitForURL(new RegExp(`paid=${session.id}`));
+  },
+);
+
+test(
+  "payment page: a bank's page that is slow to come is not stood in for by that of an earlier attempt",
+  {},
+  async ({ page, payment, session }) => {
+    const bank = page.frameLocator("dialog iframe");
+    await payment.fillIn(CARD_WITH_CHALLENGE);
+    await payment.payButton.click();
+    await bank.getByRole("heading").waitFor();
+    await page.getByRole("button", { name: "Cancel the verification" }).click();
+    await page.getByText("The verification was cancelled").waitFor();
+
+    const { promise: asked, resolve: seen } = Promise.withResolvers<void>();
+    const { promise: comes, resolve: come } = Promise.withResolvers<void>();
+    await page.route("**/3ds/*", async (route) => {
+      seen();
+      await comes;
+      await route.continue();
+    }, { times: 1 });
+    await payment.payButton.click();
+    await asked;
+    assert.equal(await bank.getByRole("heading").isVisible(), false);
+    come();
+    await bank.getByRole("button", { name: "Complete authentication" }).click();
+    await page.waitForURL(new RegExp(`paid=${session.id}`));
+  },
+);
+
+test(
+  "payment page: a verification that the bank had passed before it was cancelled leads to the shop",
+  {},
+  async ({ page, payment, session }) => {
+    const bank = page.frameLocator("dialog iframe");
+    await payment.fillIn(CARD_WITH_CHALLENGE);
+    await payment.payButton.click();
+    await bank.getByRole("heading").waitFor();
+    // The bank hears of it, and the shopper's page does not.
+    const { promise: passed, resolve: pass } = Promise.withResolvers<void>();
+    await page.route("**/3ds/*", async (route) => {
+      await route.fetch();
+      pass();
+    });
+    await bank.getByRole("button", { name: "Complete authentication" }).click();
+    await passed;
+    await page.getByRole("button", { name: "Cancel the verification" }).click();
+    await page.waitForURL(new RegExp(`paid=${session.id}`));
+  },
+);
+
+test(
+  "payment page: a change that is answered while a promotion code is typed leaves the shopper in that field",
+  { allow_promotion_codes: true, shipping_options: RATES },
+  async ({ page }) => {
+    const { promise: typed, resolve: typing } = Promise.withResolvers<void>();
+    await page.route("**/update", async (route) => {
+      await typed;
+      await route.continue();
+    });
+    await page.getByText("Order summary").click();
+    await page.getByRole("radio", { name: /Express/ }).click();
+    await page.getByLabel("Promotion code").pressSequentially("TEN");
+    await page.keyboard.press("ArrowLeft");
+    typing();
+    await page.getByRole("button", { name: "Pay $153.00" }).waitFor();
+    assert.equal(await withCaret(page), "TE|N");
   },
 );
 

@@ -151,7 +151,7 @@ async function submit() {
   try {
     const { ok, answer } = await post("confirm", confirmation());
     // An answer that got lost on its way here may have paid: the session knows.
-    if (answer.error?.code === NOT_OPEN) await followState(answer.error);
+    if (answer.error?.code === NOT_OPEN) await followState(() => answer.error);
     else if (!ok) refuse(answer.error);
     else if (answer.status === "requires_action") openChallenge(answer.challenge_url);
     else finish(answer.redirect);
@@ -160,11 +160,15 @@ async function submit() {
   }
 }
 
-/** @param {string} url */
+/** Shows the bank's page once it is there: until then the frame holds that of an earlier attempt, whose buttons
+ * would vanish under the shopper's hand.
+ * @param {string} url */
 function openChallenge(url) {
+  challengeFrame.addEventListener("load", () => {
+    challenge.returnValue = "";
+    challenge.showModal();
+  }, { once: true });
   challengeFrame.src = url;
-  challenge.returnValue = "";
-  challenge.showModal();
 }
 
 /** Said by the bank's page in the frame when it is done. */
@@ -181,23 +185,27 @@ challengeFrame.addEventListener("load", () => {
   });
 });
 
+// Also when it was cancelled: the bank may have had its answer just before.
 challenge.addEventListener("close", () => {
-  if (challenge.returnValue === ENDED) {
-    void followState({ message: "Your payment could not be verified. Please try again.", field: null });
-  } else {
-    refuse({ message: "The verification was cancelled. You have not been charged.", field: null });
-  }
+  const ended = challenge.returnValue === ENDED;
+  void followState(({ error }) =>
+    ended
+      ? error ?? { message: "Your payment could not be verified. Please try again.", field: null }
+      : { message: "The verification was cancelled. You have not been charged.", field: null }
+  );
 });
 
+/** @typedef {{ message: string, field: string | null }} Problem */
+
 /** Goes where the session stands by now; `otherwise` is said when it can still be paid.
- * @param {{ message: string, field: string | null }} otherwise */
+ * @param {(state: { error: Problem | null }) => Problem} otherwise */
 async function followState(otherwise) {
   try {
     const response = await fetch(`${base}/state`);
     const state = await response.json();
     if (state.status === "complete") finish(state.redirect);
     else if (state.status === "expired") globalThis.location.reload();
-    else refuse(state.error ?? otherwise);
+    else refuse(otherwise(state));
   } catch {
     refuse({ message: UNREACHABLE, field: null });
   }
@@ -218,7 +226,7 @@ async function send(change) {
   try {
     const { ok, answer } = await post("update", change);
     if (ok) showOrder(answer);
-    else if (answer.error.code === NOT_OPEN) await followState(answer.error);
+    else if (answer.error.code === NOT_OPEN) await followState(() => answer.error);
     return ok ? null : answer.error;
   } catch {
     return { message: UNREACHABLE };
@@ -229,12 +237,21 @@ async function send(change) {
 function showOrder(answer) {
   const summary = document.getElementById("summary");
   const open = document.querySelector("[data-summary]")?.hasAttribute("open");
-  const typed = valueOf("promotion");
+  const before = inputOf("promotion");
+  // Asked before the input goes: who is typing into it goes on where they are.
+  const typing = before !== null && before === document.activeElement;
+  const caret = before?.selectionStart ?? null;
   if (summary !== null) summary.innerHTML = answer.summary;
   if (open === true) document.querySelector("[data-summary]")?.setAttribute("open", "");
   fitSummary();
   const promotion = inputOf("promotion");
-  if (promotion !== null) promotion.value = typed;
+  if (promotion !== null) {
+    promotion.value = before?.value ?? "";
+    if (typing) {
+      promotion.focus({ preventScroll: true });
+      promotion.setSelectionRange(caret, caret);
+    }
+  }
   const total = document.querySelector("[data-total]");
   if (total !== null) total.textContent = answer.total;
   const label = button.querySelector(".pay-label");
