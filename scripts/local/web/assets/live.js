@@ -1,5 +1,6 @@
 /** Keeps a tool page current: fetches the same page and swaps its main part, unless the reader paused it. */
 const INTERVAL_MS = 3000;
+const TIMEOUT_MS = 20_000;
 
 const main = document.querySelector("main[data-live]");
 const pause = document.querySelector("#pause");
@@ -8,7 +9,7 @@ let paused = false;
 
 function busyReading() {
   const selection = getSelection();
-  return document.hidden || (selection !== null && !selection.isCollapsed) ||
+  return paused || document.hidden || (selection !== null && !selection.isCollapsed) ||
     main.querySelector("details[open], iframe") !== null ||
     document.activeElement?.matches("main a, main summary");
 }
@@ -24,9 +25,12 @@ function swap(next) {
 }
 
 async function refresh() {
-  if (paused || busyReading()) return;
+  if (busyReading()) return;
   try {
-    const response = await fetch(location.href, { headers: { accept: "text/html" } });
+    const response = await fetch(location.href, {
+      headers: { accept: "text/html" },
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+    });
     const next = new DOMParser().parseFromString(await response.text(), "text/html").querySelector("main");
     if (next !== null && next.innerHTML !== main.innerHTML && !busyReading()) {
       swap(next);
@@ -43,4 +47,10 @@ pause?.addEventListener("click", () => {
   pause.textContent = paused ? "Paused" : "Pause";
 });
 
-setInterval(refresh, INTERVAL_MS);
+/** One after the other: an answer that was overtaken would put the page back to what it was. */
+async function keepCurrent() {
+  await refresh();
+  setTimeout(keepCurrent, INTERVAL_MS);
+}
+
+setTimeout(keepCurrent, INTERVAL_MS);
