@@ -277,7 +277,6 @@ table public.checkout_sessions (
   url text,
   expires_at timestamp with time zone not null,
   recovered_from text,
-  observed_at timestamp with time zone,
   completed_at timestamp with time zone,
   version text not null,
   created_at timestamp with time zone default now() not null,
@@ -286,7 +285,6 @@ table public.checkout_sessions (
 );
 comment on table public.checkout_sessions is 'Checkout Sessions of our orders, as last seen. An order may have several: resumed, recovered.';
 comment on column public.checkout_sessions.metadata_order_id is 'The order its metadata names. Anything but order_id means that somebody changed the metadata: the order is reviewed.';
-comment on column public.checkout_sessions.observed_at is 'When the session was last read from Stripe''s API; keeps a polling success page from asking Stripe each time.';
 CREATE INDEX checkout_sessions_open_idx ON public.checkout_sessions USING btree (expires_at) WHERE (status = 'open'::text);
 CREATE INDEX checkout_sessions_order_id_idx ON public.checkout_sessions USING btree (order_id);
 CREATE INDEX checkout_sessions_payment_id_idx ON public.checkout_sessions USING btree (payment_id);
@@ -4691,9 +4689,6 @@ declare
   v_result jsonb;
 begin
   v_result := private.apply_facts(p_facts, p_observed_at, p_source);
-  update public.checkout_sessions s set observed_at = p_observed_at
-  from jsonb_array_elements(p_facts) f
-  where f ->> 'fact' = 'checkout_session' and s.id = f ->> 'id' and (s.observed_at is null or s.observed_at < p_observed_at);
   return jsonb_build_object('applied', (v_result ->> 'applied')::integer > 0, 'order_ids', v_result -> 'order_ids');
 end;
 $function$;
@@ -5187,10 +5182,9 @@ AS $function$
       from public.order_items i where i.order_id = o.id
     ),
     'paid_at', o.paid_at,
-    -- Settled, or asked a moment ago: a polling page must not become a load on Stripe. An order that is cancelled, or paid
-    -- through another page, says nothing of a page that is open for all we know: it may just have been paid.
+    -- An order that is cancelled, or paid through another page, says nothing of a page that is open for all we know: it
+    -- may just have been paid.
     'settled', (o.status not in ('pending', 'processing') and s.status <> 'open') or s.status = 'expired'
-      or coalesce(s.observed_at > now() - interval '2 seconds', false)
   )
   from public.checkout_sessions s join public.orders o on o.id = s.order_id
   where s.id = p_session_id

@@ -29,14 +29,12 @@ create table public.checkout_sessions (
   url text,
   expires_at timestamptz not null,
   recovered_from text,
-  observed_at timestamptz,
   completed_at timestamptz,
   version text collate "C" not null,
   created_at timestamptz not null default now()
 );
 comment on table public.checkout_sessions is 'Checkout Sessions of our orders, as last seen. An order may have several: resumed, recovered.';
 comment on column public.checkout_sessions.metadata_order_id is 'The order its metadata names. Anything but order_id means that somebody changed the metadata: the order is reviewed.';
-comment on column public.checkout_sessions.observed_at is 'When the session was last read from Stripe''s API; keeps a polling success page from asking Stripe each time.';
 create index checkout_sessions_order_id_idx on public.checkout_sessions (order_id);
 create index checkout_sessions_payment_id_idx on public.checkout_sessions (payment_id);
 create index checkout_sessions_stripe_customer_id_idx on public.checkout_sessions (stripe_customer_id);

@@ -344,9 +344,6 @@ declare
   v_result jsonb;
 begin
   v_result := private.apply_facts(p_facts, p_observed_at, p_source);
-  update public.checkout_sessions s set observed_at = p_observed_at
-  from jsonb_array_elements(p_facts) f
-  where f ->> 'fact' = 'checkout_session' and s.id = f ->> 'id' and (s.observed_at is null or s.observed_at < p_observed_at);
   return jsonb_build_object('applied', (v_result ->> 'applied')::integer > 0, 'order_ids', v_result -> 'order_ids');
 end;
 $$;

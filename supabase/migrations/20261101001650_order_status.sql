@@ -17,10 +17,9 @@ as $$
       from public.order_items i where i.order_id = o.id
     ),
     'paid_at', o.paid_at,
-    -- Settled, or asked a moment ago: a polling page must not become a load on Stripe. An order that is cancelled, or paid
-    -- through another page, says nothing of a page that is open for all we know: it may just have been paid.
+    -- An order that is cancelled, or paid through another page, says nothing of a page that is open for all we know: it
+    -- may just have been paid.
     'settled', (o.status not in ('pending', 'processing') and s.status <> 'open') or s.status = 'expired'
-      or coalesce(s.observed_at > now() - interval '2 seconds', false)
   )
   from public.checkout_sessions s join public.orders o on o.id = s.order_id
   where s.id = p_session_id

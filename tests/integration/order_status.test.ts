@@ -20,8 +20,9 @@ Deno.test("order-status settles from Stripe what the webhook has not told yet, a
     assert.ok(response.ok, await response.text());
   };
 
-  await test.step("one that waits for its money", async () => {
+  await test.step("one that waits for its money, asked for a moment before it is paid", async () => {
     const { body } = await checkout(stack, {});
+    assert.deepEqual(await statusOf(body.session_id), ["pending", "unfulfilled", false]);
     await pay(body.session_id);
     assert.deepEqual(await statusOf(body.session_id), ["paid", "unfulfilled", true]);
   });

@@ -1,7 +1,11 @@
 import assert from "node:assert/strict";
 import Stripe from "stripe";
 import { AppError } from "../../supabase/functions/_shared/errors.ts";
-import type { Bucket, LimitDecision } from "../../supabase/functions/_shared/rate_limit.ts";
+import {
+  type Bucket,
+  createMemoryLimiter,
+  type LimitDecision,
+} from "../../supabase/functions/_shared/rate_limit.ts";
 import type { OrderStatus } from "../../supabase/functions/_shared/rpc.ts";
 import type { Fact } from "../../supabase/functions/_shared/stripe_events/facts.ts";
 import { type Deps, handle } from "../../supabase/functions/order-status/handler.ts";
@@ -48,6 +52,7 @@ function world(
         return Promise.resolve(room);
       },
     },
+    polls: createMemoryLimiter(clock),
     log: keptLog().log,
     now: clock.now,
   };
@@ -113,6 +118,21 @@ Deno.test("order-status shows exactly the contract's fields, whatever SQL adds",
     "paid_at",
     "status",
   ]);
+});
+
+Deno.test("order-status asks Stripe each time, and every two seconds for a page that polls without need", async () => {
+  const { deps, clock, retrieved } = world([pending], sessionWithPayment);
+  for (let poll = 1; poll <= 20; poll++) {
+    assert.equal((await handle(requestOf(), deps)).status, 200);
+    assert.equal(retrieved(), poll);
+  }
+  for (let second = 0; second < 10; second++) {
+    for (let poll = 0; poll < 5; poll++) await handle(requestOf(), deps);
+    clock.advance(1000);
+  }
+  assert.equal(retrieved(), 25);
+  await handle(requestOf("?session_id=cs_test_another"), deps);
+  assert.equal(retrieved(), 26, "another page has its own count");
 });
 
 /** How stripe-node says that Stripe refused. */

@@ -20,9 +20,17 @@ export interface Deps {
   /** With `payment_intent.latest_charge` expanded. */
   retrieveSession(id: string): Promise<Stripe.Checkout.Session>;
   limiter: RateLimiter;
+  /** Counts in this worker's memory: a poll must not cost a round trip more. */
+  polls: RateLimiter;
   log: Logger;
   now: () => number;
 }
+
+/**
+ * How often Stripe is asked about a session, so that no page becomes a load on it: a gentle page every time, one that
+ * polls faster than it has reason to every two seconds.
+ */
+const pollLimits = [{ limit: 20, window_seconds: 60 }, { limit: 1, window_seconds: 2 }];
 
 /** Answers `GET ?session_id=cs_…`. */
 export function handle(request: Request, deps: Deps): Promise<Response> {
@@ -48,12 +56,20 @@ function sessionIdOf(request: Request): string {
 
 /** Settles from Stripe; when that fails, what the database knows is the answer and the webhook will follow. */
 async function settle(sessionId: string, known: OrderStatus, deps: Deps, log: Logger): Promise<OrderStatus> {
+  if (!(await mayAsk(sessionId, deps))) return known;
   try {
     return await settleFromStripe(sessionId, known, deps) ?? known;
   } catch (error) {
     log.warn("order_not_settled", { session_id: sessionId, error });
     return known;
   }
+}
+
+async function mayAsk(sessionId: string, { polls }: Deps): Promise<boolean> {
+  for (const limit of pollLimits) {
+    if ((await polls.take([{ key: sessionId, ...limit }])).allowed) return true;
+  }
+  return false;
 }
 
 /**

@@ -1,6 +1,6 @@
 import { loadEnv } from "../_shared/env.ts";
 import { createLogger } from "../_shared/log.ts";
-import { createRateLimiter } from "../_shared/rate_limit.ts";
+import { createMemoryLimiter, createRateLimiter } from "../_shared/rate_limit.ts";
 import { createRpc } from "../_shared/rpc.ts";
 import { callStripe, createStripe } from "../_shared/stripe.ts";
 import { type Deps, handle } from "./handler.ts";
@@ -16,6 +16,7 @@ const deps: Deps = {
   retrieveSession: (id) =>
     callStripe(() => stripe.checkout.sessions.retrieve(id, { expand: ["payment_intent.latest_charge"] })),
   limiter: createRateLimiter({ env, rpc, log }),
+  polls: createMemoryLimiter(),
   log,
   now: Date.now,
 };
