@@ -64,6 +64,24 @@ test("bag: one click takes what is left when that is less than was asked for", a
   ]]);
 });
 
+test("bag: a page that was closed for a larger bag is not named as what holds the missing pieces", async () => {
+  const { shopper } = await floor().visitor();
+  const { page } = shopper;
+  await shopper.addToBag({ slug: "flannel-trousers", color: "Navy", size: "32" });
+  const closed = await shopper.checkOut();
+  await shopper.openBag();
+  await page.getByRole("button", { name: "One more" }).click();
+  await floor().stack.sql`
+    update public.inventory_levels set on_hand = 1
+    where variant_id = (select id from public.product_variants where sku = 'TRS-FLN-NVY-32')`;
+  await shopper.checkoutButton.click();
+  await page.getByText("Somebody was faster").waitFor();
+  assert.match(await shopper.notice(), /Navy, 32: only 1 left/);
+  await page.locator("#fit").click();
+  await shopper.checkoutButton.click();
+  assert.notEqual(await shopper.onPaymentPage(), closed);
+});
+
 test("bag: a bag whose order was refunded can be bought again", async () => {
   const { shopper } = await floor().visitor();
   await shopper.addToBag({ ...BLUE_SHIRT, size: "L" });

@@ -67,6 +67,17 @@ async function attempt(lines, token, fingerprint) {
 }
 
 /**
+ * The page of an earlier bag is closed for a new one before its stock is counted, but for a page of an account that
+ * has signed out since. A closed one holds nothing.
+ */
+async function forgetClosedPage() {
+  const kept = read(NAME, null);
+  if (typeof kept?.session?.id !== "string") return;
+  const order = await orderStatus(kept.session.id).catch(() => null);
+  if (order !== null && order.status !== "pending") write(NAME, { ...kept, session: null });
+}
+
+/**
  * Turns the bag into a checkout session and returns `{ url, session_id, order_number, … }`: the shopper pays at
  * `url`. For a bag that has been paid already, `url` is the page of that order.
  */
@@ -79,6 +90,7 @@ export async function startCheckout() {
   } catch (error) {
     // Refused once, refused for ever: the next click goes on as a guest.
     if (error.code === "unauthorized") forgetSession();
+    if (error.code === "insufficient_stock") await forgetClosedPage();
     if (!NEEDS_NEW_KEY.has(error.code)) throw error;
     forgetCheckout();
     return await attempt(lines, token, fingerprint);
