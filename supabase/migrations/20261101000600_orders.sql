@@ -45,6 +45,8 @@ create table public.orders (
   user_agent text,
   three_d_secure text,
   velocity_mode text not null default 'off',
+  prices_include_tax boolean not null default false,
+  shipping_rates jsonb not null default '[]',
   declined_attempts integer not null default 0,
 
   session_id text,
@@ -52,6 +54,7 @@ create table public.orders (
   review_reasons text[] not null default '{}',
   review_released_at timestamptz,
   oversold_at timestamptz,
+  restocked_at timestamptz,
   abandoned_at timestamptz,
   cancelled_at timestamptz,
   cancel_reason text,
@@ -73,6 +76,7 @@ create table public.orders (
   ),
   constraint orders_three_d_secure_known check (three_d_secure in ('any', 'challenge')),
   constraint orders_velocity_mode_known check (velocity_mode in ('enforce', 'report', 'off')),
+  constraint orders_shipped_is_not_oversold check (fulfilled_at is null or oversold_at is null),
   constraint orders_amounts_not_negative check (
     least(amount_subtotal, amount_discount, amount_shipping, amount_tax, amount_total, amount_paid, amount_refunded) >= 0
   )
@@ -84,6 +88,9 @@ comment on column public.orders.idempotency_key is 'Who asked (user or guest) an
 comment on column public.orders.attempt is 'Number of the checkout attempt: a new one after an expired or failed session. Part of Stripe''s idempotency key.';
 comment on column public.orders.three_d_secure is 'What the velocity rules ask of the card: any, or null for Stripe''s own judgement. Frozen, so that a repeat sends the same parameters.';
 comment on column public.orders.velocity_mode is 'VELOCITY_MODE at checkout: enforce, report or off.';
+comment on column public.orders.prices_include_tax is 'The setting of that name when the attempt began: how its tax is computed and its sum is checked.';
+comment on column public.orders.shipping_rates is 'The delivery prices that the attempt offers, as they were when it began.';
+comment on column public.orders.restocked_at is 'Set once, when the goods went back on the shelf: with a refund that asked for it, or by receive_return(). They are not taken again.';
 comment on column public.orders.declined_attempts is 'How many refused attempts the order had when it was last settled: a further one is a case for the velocity rules, once.';
 comment on column public.orders.session_id is 'The settled session whose payment this order keeps: see private.kept_session().';
 comment on column public.orders.payment_id is 'The payment this order keeps; null for a free order. Any other payment of the order is refunded.';

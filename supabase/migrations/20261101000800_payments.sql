@@ -110,13 +110,17 @@ create table public.refunds (
   reason text,
   failure_reason text,
   request_id text,
+  succeeded_at timestamptz,
   version text collate "C" not null,
   created_at timestamptz not null
 );
+comment on column public.refunds.request_id is 'The refund_requests row that asked for it; null for one made in Stripe''s dashboard.';
+comment on column public.refunds.succeeded_at is 'When it was first seen succeeded; stays when it fails afterwards.';
 comment on table public.refunds is 'Refund ledger, keyed by Stripe''s id, whoever asked for it. Only succeeded ones count as money given back.';
 create index refunds_order_id_idx on public.refunds (order_id);
 create index refunds_payment_id_idx on public.refunds (payment_id);
 create index refunds_charge_id_idx on public.refunds (charge_id);
+create index refunds_request_id_idx on public.refunds (request_id);
 
 alter table public.checkout_sessions enable row level security;
 alter table public.payments enable row level security;

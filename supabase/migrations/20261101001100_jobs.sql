@@ -25,7 +25,6 @@ insert into private.job_kinds (kind, provider, max_attempts, retention, descript
   ('retry_event', null, 24, '30 days', 'Applies a stored webhook event whose facts could not be applied.'),
   ('expire_checkout_session', 'stripe', 24, '30 days', 'Ends an open session at Stripe and takes over what Stripe says of it.'),
   ('find_lost_sessions', 'stripe', 12, '2 days', 'Looks at Stripe for sessions of attempts that never heard back; abandons those that have none.'),
-  ('refund_payment', 'stripe', 24, null, 'Gives money back.'),
   ('refresh_dispute', 'stripe', 12, '7 days', 'Reads a dispute again.'),
   ('refresh_refund', 'stripe', 12, '7 days', 'Reads a refund again.'),
   ('refresh_review', 'stripe', 12, '7 days', 'Reads a review again.'),
@@ -37,6 +36,9 @@ insert into private.job_kinds (kind, provider, max_attempts, retention, descript
   ('reconcile_objects', 'stripe', 12, '7 days', 'Compares payments, refunds, disputes and open checkouts with Stripe.'),
   ('refresh_webhook_addresses', 'stripe_files', 6, '7 days', 'Takes over the addresses that Stripe posts webhooks from.'),
   ('purge', null, 3, '7 days', 'Removes what retention settings say is old.');
+-- Up to six hours between two tries, about a week in all: an empty balance fills up with the next sales.
+insert into private.job_kinds (kind, provider, max_attempts, backoff_max_seconds, retention, description) values
+  ('refund_payment', 'stripe', 64, 21600, null, 'Gives money back.');
 
 create table private.jobs (
   id bigint generated always as identity primary key,

@@ -24,6 +24,10 @@ declare
   c_error constant text := 'worker died: lease ran out';
   v_job private.jobs;
 begin
+  perform private.lock_orders_of_refunds(array(
+    select j.id from private.jobs j
+    where j.kind = 'refund_payment' and j.status = 'running' and j.leased_until < now() and j.attempts >= j.max_attempts
+  ));
   for v_job in
     select j.* from private.jobs j
     where j.status = 'running' and j.leased_until < now()

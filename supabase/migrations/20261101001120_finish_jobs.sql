@@ -29,6 +29,9 @@ begin
     set status = 'dead', next_attempt_at = null
     where id = v_job.payload ->> 'event_id' and status = 'failed';
   end if;
+  if v_job.kind = 'refund_payment' and private.note_refund_outcome(v_job, p_reason, 'critical') then
+    return;
+  end if;
   -- A message that cannot be delivered must not ask for another message; health shows it.
   if v_job.kind <> 'send_alert' then
     perform private.raise_alert(
@@ -151,6 +154,9 @@ begin
   else
     raise exception 'unknown job outcome %', p_outcome using errcode = 'KCINV';
   end if;
+  if v_job.kind = 'refund_payment' and v_job.status <> 'dead' and private.note_refund_outcome(v_job, p_reason, p_alert) then
+    return v_job.status;
+  end if;
   if p_alert is not null and v_job.status = 'queued' then
     perform private.raise_alert(
       'job_blocked', p_alert, 'job_blocked:' || v_job.kind,
@@ -182,6 +188,9 @@ declare
   v_status text;
   v_answer jsonb := '[]';
 begin
+  perform private.lock_orders_of_refunds(
+    array(select (r ->> 'id')::bigint from jsonb_array_elements(p_results) r)
+  );
   -- Providers in one order, jobs in one order: two workers cannot wait for each other.
   for v_note in
     select k.provider,

@@ -30,9 +30,9 @@ create table public.notifications (
   data jsonb not null default '{}',
   created_at timestamptz not null default now(),
   constraint notifications_once unique (order_id, template, dedupe_key),
-  constraint notifications_status_known check (status in ('queued', 'sent', 'failed'))
+  constraint notifications_status_known check (status in ('queued', 'sent', 'failed', 'skipped'))
 );
-comment on table public.notifications is 'Mails to customers: at most one per order, template and dedupe_key. recipient is filled in when the mail is sent.';
+comment on table public.notifications is 'Mails to customers: at most one per order, template and dedupe_key. recipient is filled in when the mail is sent. skipped: what it says had stopped being true before it was sent; last_error says why.';
 
 alter table public.alerts enable row level security;
 alter table public.notifications enable row level security;
@@ -123,6 +123,36 @@ comment on function public.get_alert(uuid) is 'An alert as the send_alert job ne
 revoke execute on function public.get_alert(uuid) from public, anon, authenticated;
 grant execute on function public.get_alert(uuid) to service_role;
 
+create function private.notification_problem(n public.notifications, o public.orders) returns text
+language plpgsql
+stable
+security definer
+set search_path = ''
+as $$
+begin
+  return case
+    when n.template = 'order_confirmation' and o.fulfillment_status = 'cancelled' then 'the order will not be sent'
+    when n.template = 'payment_failed' and o.session_id is not null then 'the order has been paid'
+    when n.template = 'payment_failed' and o.cancelled_at is not null then 'the order has been cancelled'
+    when n.template = 'refund_issued' and exists (
+      select 1 from public.refunds r
+      where r.id = coalesce(n.data ->> 'refund_id', n.dedupe_key) and r.status in ('failed', 'canceled')
+    ) then 'the refund did not go through'
+    when n.template = 'duplicate_payment_refunded' and not exists (
+      select 1 from public.refunds r where r.payment_id = n.dedupe_key and r.status not in ('failed', 'canceled')
+    ) and n.dedupe_key like 'pi\_%' then 'the refund did not go through'
+    when n.status = 'failed' and exists (
+      select 1 from public.notifications later
+      where later.order_id = n.order_id and later.template = n.template and later.status = 'sent'
+        and later.created_at > n.created_at and later.dedupe_key like 'resend:%'
+    ) then 'it was sent again meanwhile'
+  end;
+end;
+$$;
+comment on function private.notification_problem(public.notifications, public.orders) is
+  'Why a mail must not be sent any more, or null: a mail is judged when it is sent, and what it says must be true then.';
+revoke execute on function private.notification_problem(public.notifications, public.orders) from public, anon, authenticated;
+
 create function public.get_notification(p_notification_id uuid) returns jsonb
 language sql
 stable
@@ -136,10 +166,12 @@ as $$
     'status', n.status,
     'recipient', coalesce(n.recipient, o.email),
     'data', n.data,
+    'problem', private.notification_problem(n, o),
     'order', jsonb_build_object(
       'number', o.number, 'status', o.status, 'fulfillment_status', o.fulfillment_status, 'currency', o.currency,
       'amount_subtotal', o.amount_subtotal, 'amount_discount', o.amount_discount, 'amount_shipping', o.amount_shipping,
       'amount_tax', o.amount_tax, 'amount_total', o.amount_total, 'amount_refunded', o.amount_refunded,
+      'amount_paid', o.amount_paid,
       'customer_name', o.customer_name, 'shipping_name', o.shipping_name, 'shipping_address', o.shipping_address,
       'carrier', o.carrier, 'tracking_number', o.tracking_number, 'locale', o.locale, 'paid_at', o.paid_at,
       'items', (
@@ -169,6 +201,6 @@ begin
 end;
 $$;
 comment on function public.record_notification_result(uuid, text, text, text, text) is
-  'Notes that a mail was sent (with the provider''s id) or failed for good. A sent mail stays sent.';
+  'Notes that a mail was sent (with the provider''s id), was skipped because it is not true any more, or failed for good. A sent mail stays sent.';
 revoke execute on function public.record_notification_result(uuid, text, text, text, text) from public, anon, authenticated;
 grant execute on function public.record_notification_result(uuid, text, text, text, text) to service_role;

@@ -21,7 +21,7 @@ begin
     case when s.amount_subtotal is distinct from o.amount_subtotal
       or s.amount_total is distinct from
         s.amount_subtotal - s.amount_discount + s.amount_shipping
-        + case when (private.setting('prices_include_tax'))::boolean then 0 else s.amount_tax end
+        + case when o.prices_include_tax then 0 else s.amount_tax end
       or (s.payment_id is null and s.amount_total <> 0)
       or (s.payment_status = 'no_payment_required' and (s.amount_total <> 0 or s.payment_id is not null))
       or p.amount <> s.amount_total
@@ -192,7 +192,7 @@ declare
   v_under_way public.checkout_sessions;
   v_sessions record;
   v_paid boolean;
-  v_restock boolean;
+  v_nothing_to_ship boolean;
   v_target text;
   v_mismatches text[] := '{}';
 begin
@@ -255,10 +255,12 @@ begin
     o.amount_total := coalesce(v_under_way.amount_total, o.amount_subtotal);
   end if;
   o.declined_attempts := private.check_declined_velocity(o);
-  v_restock := private.restock_wanted(o);
+  if o.restocked_at is null and private.restock_due(o) then
+    o.restocked_at := now();
+  end if;
 
   v_target := case
-    when v_paid and o.cancelled_at is null and o.oversold_at is null and not v_restock then 'committed'
+    when v_paid and o.cancelled_at is null and o.oversold_at is null and o.restocked_at is null then 'committed'
     when v_paid then 'released'
     -- Stock of an attempt in flight, of an open session and of a payment under way stays held.
     when v_sessions.open = 0 and v_sessions.processing = 0 and (v_sessions.attempt_known or o.abandoned_at is not null)
@@ -271,9 +273,11 @@ begin
   if v_paid then
     perform private.check_paid_velocity(o);
   end if;
+  -- Where nothing was paid there is nothing to give back.
+  v_nothing_to_ship := v_paid and o.amount_paid = 0 and (o.cancelled_at is not null or o.oversold_at is not null);
   -- A refund in full closes every open question.
   o.review_reasons := case
-    when not v_paid or (o.amount_paid > 0 and o.amount_refunded >= o.amount_paid) then '{}'
+    when not v_paid or v_nothing_to_ship or (o.amount_paid > 0 and o.amount_refunded >= o.amount_paid) then '{}'
     else case when o.review_released_at is null then v_mismatches else '{}' end
       || case when o.oversold_at is not null then array['oversold'] else '{}' end
       || private.fraud_reasons(o.id, o.review_released_at is not null)
@@ -284,19 +288,19 @@ begin
     when v_paid and cardinality(o.review_reasons) > 0 then 'needs_review'
     when o.amount_refunded >= o.amount_paid and o.amount_paid > 0 then 'refunded'
     when o.amount_refunded > 0 then 'partially_refunded'
+    when v_nothing_to_ship then 'cancelled'
     when v_paid then 'paid'
     when v_sessions.processing > 0 then 'processing'
-    when v_sessions.failed > 0 and v_sessions.open = 0 and (v_sessions.attempt_known or o.abandoned_at is not null) then 'payment_failed'
     when o.cancelled_at is not null then 'cancelled'
+    when v_sessions.failed > 0 and v_sessions.open = 0 and (v_sessions.attempt_known or o.abandoned_at is not null) then 'payment_failed'
     when v_sessions.open = 0 and (v_sessions.attempt_known or o.abandoned_at is not null) then 'expired'
     else 'pending'
   end;
   o.fulfillment_status := case
     when o.fulfilled_at is not null then 'fulfilled'
-    when o.cancelled_at is not null or o.oversold_at is not null or o.status = 'refunded' then 'cancelled'
-    when o.status = 'needs_review' or exists (
-      select 1 from public.disputes d where d.order_id = o.id and d.status not in ('won', 'warning_closed', 'prevented')
-    ) then 'on_hold'
+    when o.cancelled_at is not null or o.oversold_at is not null or o.restocked_at is not null or o.status = 'refunded'
+      then 'cancelled'
+    when cardinality(private.hold_reasons(o)) > 0 then 'on_hold'
     else 'unfulfilled'
   end;
 
@@ -309,7 +313,7 @@ begin
       fulfillment_status = o.fulfillment_status, amount_discount = o.amount_discount,
       amount_shipping = o.amount_shipping, amount_tax = o.amount_tax, amount_total = o.amount_total,
       amount_paid = o.amount_paid, amount_refunded = o.amount_refunded, review_reasons = o.review_reasons,
-      oversold_at = o.oversold_at, paid_at = o.paid_at, declined_attempts = o.declined_attempts,
+      oversold_at = o.oversold_at, restocked_at = o.restocked_at, paid_at = o.paid_at, declined_attempts = o.declined_attempts,
       updated_at = o.updated_at
     where id = o.id;
   end if;

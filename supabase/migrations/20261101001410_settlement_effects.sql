@@ -1,35 +1,6 @@
 -- Side effects of settling. Each condition here only ever goes from false to true while facts come in, and
 -- each effect has a key, so that any order of events ends in the same set of jobs, mails and alerts.
 
-create function private.queue_refund(p_payment_id text, p_order_id uuid, p_why text, p_source text) returns boolean
-language plpgsql
-security definer
-set search_path = ''
-as $$
-begin
-  -- Asked of the audit trail too: finished jobs are deleted after a while.
-  if exists (
-    select 1 from public.order_events e
-    where e.order_id = p_order_id and e.kind = 'refund_queued' and e.data @> jsonb_build_object('payment_id', p_payment_id, 'why', p_why)
-  ) then
-    return false;
-  end if;
-  -- No amount: all that is left. The job finds out at Stripe, and is content when nothing is.
-  if not private.enqueue_job(
-    'refund_payment', 'refund_payment:' || p_why || ':' || p_payment_id,
-    jsonb_build_object('payment_id', p_payment_id, 'order_id', p_order_id, 'amount', null, 'reason', p_why, 'refund_request_id', p_why || ':' || p_payment_id),
-    now(), 20
-  ) then
-    return false;
-  end if;
-  perform private.record_order_event(p_order_id, 'refund_queued', p_source, jsonb_build_object('payment_id', p_payment_id, 'why', p_why));
-  return true;
-end;
-$$;
-comment on function private.queue_refund(text, uuid, text, text) is
-  'Queues the refund of all that is left of a payment, once per payment and cause. Returns whether it is new.';
-revoke execute on function private.queue_refund(text, uuid, text, text) from public, anon, authenticated;
-
 create function private.settle_effects(o public.orders, p_mismatches text[], p_source text) returns void
 language plpgsql
 security definer
@@ -67,20 +38,47 @@ begin
     perform private.queue_notification(o.id, 'payment_failed', r.id);
   end loop;
 
-  for r in select f.id, f.amount, f.status from public.refunds f where f.order_id = o.id loop
-    perform private.queue_notification(o.id, 'refund_issued', r.id, jsonb_build_object('amount', r.amount));
-    if r.status = 'failed' and private.raise_alert_once(
-      'refund_failed', 'critical', 'refund_failed:' || r.id, jsonb_build_object('order_number', o.number, 'refund_id', r.id, 'amount', r.amount)
-    ) then
-      perform private.record_order_event(o.id, 'refund_failed', p_source, jsonb_build_object('refund_id', r.id));
-    end if;
-  end loop;
-
+  perform private.settle_refund_effects(o, p_source);
   perform private.settle_risk_effects(o, p_source);
 end;
 $$;
 comment on function private.settle_effects(public.orders, text[], text) is 'Side effects of a settled order: jobs, mails, alerts. Called by settle_order() only.';
 revoke execute on function private.settle_effects(public.orders, text[], text) from public, anon, authenticated;
+
+create function private.settle_refund_effects(o public.orders, p_source text) returns void
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  r record;
+  v_data jsonb;
+begin
+  for r in select f.id, f.amount, f.currency, f.status, f.failure_reason from public.refunds f where f.order_id = o.id loop
+    v_data := jsonb_build_object('amount', r.amount, 'refund_id', r.id);
+    -- Queued also when it is first heard of as failed, so that every order of events queues the same mails. What has
+    -- stopped being true is not sent: see notification_problem().
+    perform private.queue_notification(o.id, 'refund_issued', r.id, v_data);
+    if r.status in ('failed', 'canceled') then
+      perform private.queue_notification(o.id, 'refund_failed', r.id, v_data);
+      if private.raise_alert_once(
+        'refund_failed', 'critical', 'refund_failed:' || r.id,
+        jsonb_build_object(
+          'order_number', o.number, 'refund_id', r.id, 'amount', r.amount, 'currency', r.currency,
+          'status', r.status, 'cause', r.failure_reason,
+          'action', 'The customer has not got this money: ask for it anew with request_refund(), or pay it in another way.'
+        )
+      ) then
+        perform private.record_order_event(o.id, 'refund_failed', p_source, jsonb_build_object('refund_id', r.id));
+      end if;
+    end if;
+  end loop;
+  perform private.close_refund_alerts(o.id);
+end;
+$$;
+comment on function private.settle_refund_effects(public.orders, text) is
+  'What customer and staff hear of refunds that exist, and the alerts that they close. Called by settle_order() only.';
+revoke execute on function private.settle_refund_effects(public.orders, text) from public, anon, authenticated;
 
 create function private.settle_paid_effects(o public.orders, p_mismatches text[], p_source text) returns void
 language plpgsql
@@ -117,14 +115,18 @@ begin
     perform private.queue_notification(o.id, 'order_confirmation');
   end if;
 
-  if o.oversold_at is not null and o.payment_id is not null and private.queue_refund(o.payment_id, o.id, 'oversold', p_source) then
+  if o.oversold_at is not null then
     perform private.queue_notification(o.id, 'order_unfulfillable');
     perform private.raise_alert_once('oversold', 'critical', 'oversold:' || o.id, jsonb_build_object('order_number', o.number));
+    if o.payment_id is not null then
+      perform private.queue_refund(o.payment_id, o.id, 'oversold', p_source);
+    end if;
   end if;
-  if o.cancelled_at is not null and o.fulfilled_at is null and o.payment_id is not null
-    and private.queue_refund(o.payment_id, o.id, 'cancelled', p_source) then
+  if o.cancelled_at is not null and o.fulfilled_at is null then
     perform private.queue_notification(o.id, 'order_cancelled');
-    perform private.raise_alert_once('cancelled_order_paid', 'warning', 'cancelled_order_paid:' || o.id, jsonb_build_object('order_number', o.number));
+    if o.payment_id is not null and private.queue_refund(o.payment_id, o.id, 'cancelled', p_source) then
+      perform private.raise_alert_once('cancelled_order_paid', 'warning', 'cancelled_order_paid:' || o.id, jsonb_build_object('order_number', o.number));
+    end if;
   end if;
 
   for r in
@@ -137,10 +139,13 @@ begin
     group by pi.id
   loop
     if private.queue_refund(r.id, o.id, 'duplicate', p_source) then
-      perform private.queue_notification(o.id, 'duplicate_payment_refunded', r.id);
       perform private.raise_alert_once(
         'duplicate_payment', 'warning', 'duplicate_payment:' || r.id, jsonb_build_object('order_number', o.number, 'payment_id', r.id)
       );
+    end if;
+    -- Not before Stripe has taken the refund: until then nothing is on its way.
+    if exists (select 1 from public.refunds f where f.payment_id = r.id) then
+      perform private.queue_notification(o.id, 'duplicate_payment_refunded', r.id);
     end if;
   end loop;
 

@@ -26,8 +26,8 @@ begin
     ) end,
     'cart_hash', o.cart_hash,
     'three_d_secure', o.three_d_secure,
-    'prices_include_tax', coalesce((private.setting('prices_include_tax'))::boolean, false),
-    'shipping_rates', private.offered_shipping_rates(o.currency),
+    'prices_include_tax', o.prices_include_tax,
+    'shipping_rates', o.shipping_rates,
     'items', (
       select jsonb_agg(jsonb_build_object(
         'sku', i.sku, 'name', i.name, 'description', p.description, 'image_url', coalesce(v.image_url, p.image_url),
@@ -85,6 +85,8 @@ begin
   update public.orders set
     attempt = attempt + 1,
     session_expires_at = now() + make_interval(secs => p_session_seconds),
+    prices_include_tax = coalesce((private.setting('prices_include_tax'))::boolean, false),
+    shipping_rates = private.offered_shipping_rates(currency),
     abandoned_at = null,
     cart_hash = v_cart ->> 'hash',
     amount_subtotal = (v_cart ->> 'amount')::bigint,
@@ -284,12 +286,13 @@ begin
 
   insert into public.orders (
     customer_id, email, locale, currency, amount_subtotal, amount_total, livemode, cart_hash, idempotency_key,
-    session_expires_at, purchase_ip, user_agent, three_d_secure, velocity_mode
+    session_expires_at, purchase_ip, user_agent, three_d_secure, velocity_mode, prices_include_tax, shipping_rates
   ) values (
     case when p_user_id is not null then private.account_customer(p_user_id, p_email, p_livemode) end,
     p_email, p_locale, v_cart ->> 'currency', (v_cart ->> 'amount')::bigint, (v_cart ->> 'amount')::bigint, p_livemode,
     v_cart ->> 'hash', v_key, now() + make_interval(secs => p_session_seconds), p_client_ip::inet, left(p_user_agent, 500),
-    v_risk ->> 'three_d_secure', p_velocity_mode
+    v_risk ->> 'three_d_secure', p_velocity_mode,
+    coalesce((private.setting('prices_include_tax'))::boolean, false), private.offered_shipping_rates(v_cart ->> 'currency')
   ) returning id into v_order_id;
   insert into public.order_items (order_id, variant_id, sku, name, quantity, unit_amount)
   select v_order_id, l.variant_id, l.sku, l.name, l.quantity, l.unit_amount

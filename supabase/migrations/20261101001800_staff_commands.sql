@@ -12,7 +12,7 @@ create table public.staff_commands (
   created_at timestamptz not null default now(),
   constraint staff_commands_command_known check (command in (
     'request_refund', 'cancel_order', 'release_review', 'mark_fulfilled', 'submit_dispute_evidence',
-    'resend_notification', 'redrive_webhook_event', 'redrive_job', 'erase_customer', 'adjust_inventory'
+    'resend_notification', 'redrive_webhook_event', 'redrive_job', 'erase_customer', 'adjust_inventory', 'receive_return'
   ))
 );
 comment on table public.staff_commands is 'Insert-only log of what staff asked for. Inserting a row carries it out; a refused command leaves no row.';
@@ -26,27 +26,6 @@ grant insert (id, command, args) on public.staff_commands to authenticated, serv
 
 create trigger refuse_delete before delete on public.staff_commands
   for each row execute function private.refuse_change();
-
-create function private.restock_wanted(o public.orders) returns boolean
-language sql
-stable
-security definer
-set search_path = ''
-as $$
-  select o.amount_paid > 0 and o.amount_refunded >= o.amount_paid and (
-    exists (
-      select 1 from public.staff_commands c
-      where c.order_id = o.id and c.command = 'request_refund' and (c.args ->> 'restock')::boolean
-    )
-    -- Refunded before it shipped and without a person who could have chosen.
-    or (
-      private.refunds_on_warning(o)
-      and exists (select 1 from public.fraud_signals f where f.order_id = o.id and f.kind = 'early_fraud_warning' and f.was_actionable)
-    )
-  )
-$$;
-comment on function private.restock_wanted(public.orders) is 'True when an order is refunded in full and its goods go back on the shelf: staff asked for it, or an early fraud warning stopped it before it shipped.';
-revoke execute on function private.restock_wanted(public.orders) from public, anon, authenticated;
 
 create function private.lock_order_by_number(p_order_number text) returns public.orders
 language plpgsql
@@ -66,34 +45,6 @@ $$;
 comment on function private.lock_order_by_number(text) is 'The order of a number, locked. KCORD: no such order.';
 revoke execute on function private.lock_order_by_number(text) from public, anon, authenticated;
 
-create function private.refundable_amount(p_payment_id text) returns bigint
-language sql
-stable
-security definer
-set search_path = ''
-as $$
-  select case when exists (
-    -- All that is left is on its way back already.
-    select 1 from private.jobs j
-    where j.kind = 'refund_payment' and j.payload ->> 'payment_id' = p_payment_id and j.payload ->> 'amount' is null
-      and j.status in ('queued', 'running', 'done')
-      and not exists (select 1 from public.refunds r where r.request_id = j.payload ->> 'refund_request_id')
-  ) then 0 else coalesce((select p.amount_received from public.payments p where p.id = p_payment_id and p.status = 'succeeded'), 0)
-    - coalesce((
-      select sum(r.amount) from public.refunds r
-      where r.payment_id = p_payment_id and r.status not in ('failed', 'canceled')
-    ), 0)
-    - coalesce((
-      -- Asked for, and not yet visible as a refund.
-      select sum((j.payload ->> 'amount')::bigint) from private.jobs j
-      where j.kind = 'refund_payment' and j.payload ->> 'payment_id' = p_payment_id
-        and j.status in ('queued', 'running', 'done')
-        and not exists (select 1 from public.refunds r where r.request_id = j.payload ->> 'refund_request_id')
-    ), 0) end
-$$;
-comment on function private.refundable_amount(text) is 'Minor units of a payment that can still be refunded, requests under way counted as given back. Call with the order locked.';
-revoke execute on function private.refundable_amount(text) from public, anon, authenticated;
-
 create function private.run_request_refund(p_command_id uuid, p_args jsonb) returns uuid
 language plpgsql
 security definer
@@ -103,23 +54,22 @@ declare
   o public.orders := private.lock_order_by_number(p_args ->> 'order_number');
   v_refundable bigint := private.refundable_amount(o.payment_id);
   v_amount bigint := coalesce((p_args ->> 'amount')::bigint, v_refundable);
+  v_full boolean := v_amount = v_refundable;
 begin
   if v_amount < 1 or v_amount > v_refundable then
     raise exception 'order % can be refunded by 1 to % (minor units of %), not %', o.number, v_refundable, o.currency, v_amount
       using errcode = 'KCREF', hint = 'Refunds under way count as given back.';
   end if;
-  perform private.enqueue_job(
-    'refund_payment', 'refund_payment:request:' || p_command_id,
-    jsonb_build_object(
-      'payment_id', o.payment_id, 'order_id', o.id, 'amount', v_amount, 'reason', coalesce(p_args ->> 'reason', 'requested_by_customer'),
-      'refund_request_id', p_command_id
-    ),
-    now(), 20
+  perform private.ask_refund(
+    p_command_id::text, o.id, o.payment_id, case when not v_full then v_amount end, 'requested',
+    coalesce(p_args ->> 'reason', 'requested_by_customer'),
+    v_full and coalesce((p_args ->> 'restock')::boolean, false)
   );
   return o.id;
 end;
 $$;
-comment on function private.run_request_refund(uuid, jsonb) is 'Carries out request_refund: queues one refund. KCREF: more than is left, or nothing is.';
+comment on function private.run_request_refund(uuid, jsonb) is
+  'Carries out request_refund: queues one refund. Asked for all that is left, it gives back the rest, whatever is refunded by hand meanwhile. KCREF: more than is left, or nothing is.';
 revoke execute on function private.run_request_refund(uuid, jsonb) from public, anon, authenticated;
 
 create function private.run_cancel_order(p_args jsonb) returns uuid
@@ -132,6 +82,11 @@ declare
 begin
   if o.fulfilled_at is not null then
     raise exception 'order % has been shipped; refund it instead', o.number using errcode = 'KCINV';
+  elsif o.status = 'refunded' and o.cancelled_at is null then
+    -- The money is back already, and the customer knows: what is left to do is the goods.
+    update public.orders set restocked_at = coalesce(restocked_at, now()) where id = o.id;
+    perform private.settle_order(o.id, 'staff');
+    return o.id;
   end if;
   update public.orders
   set cancelled_at = coalesce(cancelled_at, now()), cancel_reason = coalesce(cancel_reason, p_args ->> 'reason')
@@ -140,8 +95,32 @@ begin
   return o.id;
 end;
 $$;
-comment on function private.run_cancel_order(jsonb) is 'Carries out cancel_order: settling expires open sessions and refunds what was paid. KCINV: already shipped.';
+comment on function private.run_cancel_order(jsonb) is 'Carries out cancel_order: settling expires open sessions and refunds what was paid. Of an order that is refunded already only the goods go back. KCINV: already shipped.';
 revoke execute on function private.run_cancel_order(jsonb) from public, anon, authenticated;
+
+create function private.run_receive_return(p_args jsonb) returns uuid
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  o public.orders := private.lock_order_by_number(p_args ->> 'order_number');
+begin
+  if jsonb_typeof(p_args -> 'lines') <> 'null' then
+    raise exception 'goods come back all together; single lines are not supported' using errcode = 'KCINV';
+  elsif o.restocked_at is not null then
+    raise exception 'the goods of order % are back on the shelf already', o.number using errcode = 'KCINV';
+  elsif o.fulfilled_at is null and o.status <> 'refunded' then
+    raise exception 'order % has not shipped (status %); cancel it instead', o.number, o.status using errcode = 'KCINV';
+  end if;
+  update public.orders set restocked_at = now() where id = o.id;
+  perform private.settle_order(o.id, 'staff');
+  return o.id;
+end;
+$$;
+comment on function private.run_receive_return(jsonb) is
+  'Carries out receive_return: the goods of a shipped or refunded order go back on the shelf, once, whatever became of its money. KCINV: back already, or never sent.';
+revoke execute on function private.run_receive_return(jsonb) from public, anon, authenticated;
 
 create function private.run_release_review(p_args jsonb) returns uuid
 language plpgsql
@@ -300,6 +279,29 @@ comment on function private.run_erase_customer(jsonb) is
   'Carries out erase_customer: removes names, addresses and stored payloads of everything bought under an e-mail address; amounts and ids stay, as bookkeeping law wants.';
 revoke execute on function private.run_erase_customer(jsonb) from public, anon, authenticated;
 
+create function private.restock_answer(p_command_id uuid, p_command text, p_args jsonb) returns jsonb
+language plpgsql
+stable
+security definer
+set search_path = ''
+as $$
+begin
+  if p_command <> 'request_refund' or p_args -> 'restock' is distinct from 'true' then
+    return '{}';
+  elsif (select q.restock from public.refund_requests q where q.id = p_command_id::text) then
+    return jsonb_build_object('restock', true);
+  end if;
+  return jsonb_build_object(
+    'restock', false,
+    'notice', 'Nothing was put back on the shelf: only a refund of all that is left does that. '
+      || 'When the goods of the whole order have come back, call receive_return().'
+  );
+end;
+$$;
+comment on function private.restock_answer(uuid, text, jsonb) is
+  'What request_refund with p_restock answers about the goods: whether they go back with this refund, and if not, why and what does.';
+revoke execute on function private.restock_answer(uuid, text, jsonb) from public, anon, authenticated;
+
 create function private.run_staff_command() returns trigger
 language plpgsql
 security definer
@@ -323,14 +325,15 @@ begin
       -- The log of an erasure must not keep the address.
       update public.staff_commands set args = '{}' where id = new.id;
     when 'adjust_inventory' then perform private.run_adjust_inventory(new.args);
+    when 'receive_return' then v_order_id := private.run_receive_return(new.args);
   end case;
   update public.staff_commands c
   set order_id = v_order_id,
       result = jsonb_build_object('ok', true, 'status', (select o.status from public.orders o where o.id = v_order_id))
+        || private.restock_answer(new.id, new.command, new.args)
   where c.id = new.id;
   if v_order_id is not null then
     perform private.record_order_event(v_order_id, new.command, 'staff', jsonb_build_object('command_id', new.id, 'actor', new.actor));
-    -- request_refund is read from this table when the order settles.
     perform private.settle_order(v_order_id, 'staff');
   end if;
   return null;
@@ -366,7 +369,17 @@ as $$
   select private.submit_command('request_refund', jsonb_build_object('order_number', p_order_number, 'amount', p_amount, 'reason', p_reason, 'restock', coalesce(p_restock, false)))
 $$;
 comment on function public.request_refund(text, bigint, text, boolean) is
-  'Refunds an order: p_amount in minor units, or all that is left. p_restock: put the goods back on the shelf once it is refunded in full. Staff only.';
+  'Refunds an order: p_amount in minor units, or all that is left. p_restock: with all that is left, the goods go back on the shelf once that refund has succeeded; with a part nothing does, and the answer says so ({ restock: false, notice }). Staff only.';
+
+create function public.receive_return(p_order_number text, p_lines jsonb default null, p_note text default null) returns jsonb
+language sql
+security invoker
+set search_path = ''
+as $$
+  select private.submit_command('receive_return', jsonb_build_object('order_number', p_order_number, 'lines', p_lines, 'note', p_note))
+$$;
+comment on function public.receive_return(text, jsonb, text) is
+  'Puts the goods of a shipped or refunded order back on the shelf, without moving money. p_lines must be null: all of them. Staff only.';
 
 create function public.cancel_order(p_order_number text, p_reason text default null) returns jsonb
 language sql
@@ -447,7 +460,8 @@ begin
   foreach v_function in array array[
     'public.request_refund(text, bigint, text, boolean)', 'public.cancel_order(text, text)', 'public.release_review(text, text)',
     'public.mark_fulfilled(text, text, text)', 'public.submit_dispute_evidence(text, text)', 'public.resend_notification(text, text)',
-    'public.redrive_webhook_event(text)', 'public.erase_customer(text)', 'public.adjust_inventory(text, integer, text)'
+    'public.redrive_webhook_event(text)', 'public.erase_customer(text)', 'public.adjust_inventory(text, integer, text)',
+    'public.receive_return(text, jsonb, text)'
   ]::regprocedure[] loop
     execute format('revoke execute on function %s from public, anon', v_function);
     execute format('grant execute on function %s to authenticated, service_role', v_function);

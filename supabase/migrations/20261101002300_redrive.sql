@@ -44,11 +44,16 @@ as $$
 declare
   v_job private.jobs;
 begin
+  perform private.lock_orders_of_refunds(array[p_job_id]);
   select * into v_job from private.jobs where id = p_job_id for update;
   if not found or v_job.status not in ('queued', 'dead', 'discarded') then
     raise exception 'job % is not waiting, dead or discarded (status %)', p_job_id, coalesce(v_job.status, 'unknown') using errcode = 'KCINV';
   elsif v_job.kind = 'retry_event' then
     perform private.redrive_event(v_job.payload ->> 'event_id');
+  elsif v_job.kind = 'refund_payment' then
+    perform private.check_refund_redrive(v_job);
+    perform private.requeue_job(p_job_id);
+    perform private.resume_refund(v_job);
   else
     -- What the mail's last refusal said of it no longer holds.
     if v_job.kind = 'send_mail' then
@@ -58,7 +63,7 @@ begin
   end if;
 end;
 $$;
-comment on function private.redrive_job(bigint) is 'Queues a waiting, dead or discarded job again. KCINV: it is done, running or unknown.';
+comment on function private.redrive_job(bigint) is 'Queues a waiting, dead or discarded job again. KCINV: it is done, running or unknown. KCREF: a refund that another one may stand in for, or that is more than is left.';
 revoke execute on function private.redrive_job(bigint) from public, anon, authenticated;
 
 create function public.redrive(

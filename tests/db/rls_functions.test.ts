@@ -14,9 +14,19 @@ const staffCommands = [
   "redrive_webhook_event",
   "erase_customer",
   "adjust_inventory",
+  "receive_return",
 ];
-/** Functions outside the API that signed-in callers may run: policies and commands call them. */
-const privateForAuthenticated = ["is_admin", "submit_command"];
+/**
+ * Functions outside the API that signed-in callers may run: policies, commands and the views of schema reporting call
+ * them. All but is_admin() run with the caller's own rights.
+ */
+const privateForAuthenticated = [
+  "is_admin",
+  "submit_command",
+  "hold_reasons",
+  "refund_overtaken_by",
+  "refund_is_owed",
+];
 const privateForAnonymous = ["is_admin"];
 
 const database = await createTestDatabase();

@@ -23,6 +23,7 @@ import type {
   ReceivedEvent,
   RedrivenItem,
   RedriveSelection,
+  RefundJudgement,
   Repair,
   ResumedCheckout,
   StoredAlert,
@@ -175,19 +176,22 @@ function rpcCalls(client: PostgrestClient, limitMs: () => number) {
 
     countJobs: () => call<{ remaining: number }>("count_jobs"),
 
+    /** Whether a refund may be made now; apply what Stripe lists first. */
+    judgeRefund: (requestId: string) => call<RefundJudgement>("judge_refund", { p_request_id: requestId }),
+
     getNotification: (id: string) => call<Notification | null>("get_notification", { p_notification_id: id }),
 
     recordNotificationResult: (
       id: string,
       recipient: string | null,
-      result: { status: "sent"; providerId: string | null } | { status: "failed"; error: string },
+      result: { status: "sent"; providerId: string | null } | { status: "failed" | "skipped"; error: string },
     ) =>
       call<{ recorded: boolean }>("record_notification_result", {
         p_notification_id: id,
         p_status: result.status,
         p_recipient: recipient,
         p_provider_id: result.status === "sent" ? result.providerId : null,
-        p_error: result.status === "failed" ? result.error : null,
+        p_error: result.status === "sent" ? null : result.error,
       }),
 
     /** What a dispute can be answered with; null for a dispute that is not stored. */

@@ -217,8 +217,10 @@ export interface Notification {
   template: string;
   /** Null: no address is known yet. */
   recipient: string | null;
-  status: "queued" | "sent" | "failed";
+  status: "queued" | "sent" | "failed" | "skipped";
   data: Record<string, unknown>;
+  /** Why it must not be sent any more; null when what it says is true. */
+  problem: string | null;
   order: NotificationOrder;
 }
 
@@ -234,6 +236,7 @@ export interface NotificationOrder {
   amount_tax: number;
   amount_total: number;
   amount_refunded: number;
+  amount_paid: number;
   customer_name: string | null;
   shipping_name: string | null;
   shipping_address: Address | null;
@@ -251,6 +254,12 @@ export interface StoredAlert extends Alert {
   first_at: string;
   last_at: string;
 }
+
+/** Whether a refund may be made now; `by` names the refund or request that may stand in for it. */
+export type RefundJudgement =
+  | { outcome: "go"; by: null; refusals: number }
+  | { outcome: "overtaken"; by: string; refusals: number }
+  | { outcome: "made" };
 
 /** A mail that has been sent to the buyer. */
 export interface SentMail {

@@ -36,7 +36,7 @@ Deno.test("policy refund: an actionable warning on an unshipped order is refunde
     assert.deepEqual(held.jobs, [refundJob]);
     assert.deepEqual(held.alerts, ["early_fraud_warning"]);
 
-    story.refunded(payment, "1", 25_800);
+    story.refunded(payment, "1", 25_800, "succeeded", `fraudulent:${payment.id}`);
     warning.spent();
     await tellAll(tx, story);
     const end = await endingOf(tx, story);

@@ -52,11 +52,28 @@ const damages: Record<string, Damage> = {
     tx`update public.inventory_reservations set status = 'released' where order_id = ${pending.frame.orderId}`,
   "an order that is not to ship owns no stock": (tx) =>
     tx`update public.inventory_reservations set status = 'committed' where order_id = ${cancelled.frame.orderId}`,
+  "goods go back because a refund asked for it, staff received them, or nothing was sent": (tx) =>
+    tx`update public.orders set restocked_at = now() where id = ${paidId}`,
+  "an order that staff cancelled and nobody pays reads cancelled": (tx) =>
+    tx`update public.orders set cancelled_at = now() where id = ${expired.frame.orderId}`,
+  "an order that is not to ship does not wait for shipment": (tx) =>
+    tx`update public.orders set fulfillment_status = 'unfulfilled' where id = ${cancelled.frame.orderId}`,
+  "nothing ships while all of its money is on its way back": (tx) =>
+    tx`with asked as (
+        insert into public.refund_requests (id, order_id, payment_id, cause)
+        values ('x', ${paidId}, ${payment.id}, 'requested')
+      )
+      update public.orders set fulfillment_status = 'unfulfilled', amount_refunded = 0 where id = ${paidId}`,
+  "a refund that is asked for has a job that can run, and one that was given up has none": (tx) =>
+    tx`delete from private.jobs where kind = 'refund_payment'`,
+  "staff know of a refund that was given up and is still owed": (tx) =>
+    tx`insert into public.refund_requests (id, order_id, payment_id, amount, cause, status, given_up_at)
+      values ('y', ${paidId}, ${payment.id}, 1, 'requested', 'given_up', clock_timestamp())`,
   "lines add up to the subtotal": (tx) => tx`update public.order_items set unit_amount = unit_amount + 1`,
   "refunded is the sum of succeeded refunds": (tx) =>
     tx`update public.orders set amount_refunded = amount_refunded + 1`,
   "no payment is refunded by more than it brought": (tx) => tx`update public.refunds set amount = 99999`,
-  "what is on its way back is no more than the payment brought": (tx) =>
+  "what is given back and what can still run is no more than the payment brought": (tx) =>
     tx`update public.refunds set amount = 99999, status = 'pending'`,
   "a paid order has a settled session, and a succeeded payment unless it was free": (tx) =>
     tx`update public.payments set status = 'canceled' where id = ${payment.id}`,
@@ -66,9 +83,9 @@ const damages: Record<string, Damage> = {
   "an order keeps the first of its settled sessions": (tx) =>
     tx`update public.orders set session_id = ${paid.id("cs_test", "b")} where id = ${paidId}`,
   "a second payment is on its way back": (tx) =>
-    tx`delete from public.order_events where order_id = ${paidId} and kind = 'refund_queued'`,
+    tx`delete from public.refund_requests where order_id = ${paidId}`,
   "money of an order that is not to ship is on its way back": (tx) =>
-    tx`delete from public.order_events where order_id = ${cancelled.frame.orderId} and kind = 'refund_queued'`,
+    tx`delete from public.refund_requests where order_id = ${cancelled.frame.orderId}`,
   "money of an order came through one of its sessions": (tx) =>
     tx`insert into public.payments (id, order_id, status, amount, currency, livemode, succeeded_at, version)
       values ('pi_stray', ${paidId}, 'succeeded', 1, 'usd', false, now() - interval '2 hours', '')`,

@@ -60,7 +60,6 @@ const disputed: Ending = {
 };
 const duplicate: Ending = {
   ...paid,
-  mails: ["duplicate_payment_refunded", "order_confirmation"],
   jobs: ["expire_checkout_session:a", "expire_checkout_session:b", "refund_payment:duplicate:b"],
   alerts: ["duplicate_payment"],
 };
@@ -223,7 +222,21 @@ export const lifecycles: (Lifecycle & { end: Ending })[] = [
   {
     name: "refund that fails after it had succeeded",
     tell: (story) => story.refunded(story.paid("a"), "1", amount).settled("failed"),
-    end: { ...paid, mails: ["order_confirmation", "refund_issued"], alerts: ["refund_failed"] },
+    end: {
+      ...paid,
+      fulfillment: "on_hold",
+      mails: ["order_confirmation", "refund_failed", "refund_issued"],
+      alerts: ["refund_failed"],
+    },
+  },
+  {
+    name: "pending refund that is cancelled in the dashboard",
+    tell: (story) => story.refunded(story.paid("a"), "1", 5_000, "pending").settled("canceled"),
+    end: {
+      ...paid,
+      mails: ["order_confirmation", "refund_failed", "refund_issued"],
+      alerts: ["refund_failed"],
+    },
   },
   {
     name: "dispute won",
@@ -266,7 +279,7 @@ export const lifecycles: (Lifecycle & { end: Ending })[] = [
     tell(story) {
       const payment = story.paid("a");
       const warning = story.warned(payment, "1");
-      story.refunded(payment, "1", amount);
+      story.refunded(payment, "1", amount, "succeeded", `fraudulent:${payment.id}`);
       warning.spent();
     },
     end: {
@@ -278,6 +291,63 @@ export const lifecycles: (Lifecycle & { end: Ending })[] = [
       mails: ["order_confirmation", "refund_issued"],
       jobs: ["refund_payment:fraudulent:a"],
       alerts: ["early_fraud_warning"],
+    },
+  },
+  {
+    name: "early fraud warning, refund that restocks, and bounces",
+    tell(story) {
+      const payment = story.paid("a");
+      story.warned(payment, "1");
+      story.refunded(payment, "1", amount, "succeeded", `fraudulent:${payment.id}`).settled("failed");
+    },
+    end: {
+      ...paid,
+      status: "needs_review",
+      fulfillment: "cancelled",
+      stock: shelf,
+      mails: ["order_confirmation", "refund_failed", "refund_issued"],
+      jobs: ["refund_payment:fraudulent:a"],
+      alerts: ["early_fraud_warning", "refund_failed"],
+    },
+  },
+  {
+    name: "free of charge, then cancelled",
+    cancelAfter: ["checkout.session.completed"],
+    tell: (story) => story.free("a"),
+    end: {
+      ...paid,
+      status: "cancelled",
+      fulfillment: "cancelled",
+      stock: shelf,
+      paid: 0,
+      mails: ["order_cancelled", "order_confirmation"],
+      jobs: ["expire_checkout_session:a"],
+    },
+  },
+  {
+    name: "cancelled, then completed free of charge",
+    cancelAfter: [],
+    tell: (story) => story.free("a"),
+    end: {
+      ...paid,
+      status: "cancelled",
+      fulfillment: "cancelled",
+      stock: shelf,
+      paid: 0,
+      mails: ["order_cancelled"],
+      jobs: ["expire_checkout_session:a"],
+    },
+  },
+  {
+    name: "cancelled, and the slow payment bounces",
+    cancelAfter: [],
+    tell: (story) => story.bounced(story.processing("a")),
+    end: {
+      ...unpaid,
+      status: "cancelled",
+      fulfillment: "cancelled",
+      mails: ["payment_failed"],
+      jobs: ["expire_checkout_session:a"],
     },
   },
   {

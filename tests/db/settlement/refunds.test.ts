@@ -80,6 +80,7 @@ Deno.test("request_refund() queues one refund job with its amount, and is audite
       order_id: orderId,
       amount: 5_000,
       reason: "requested_by_customer",
+      cause: "requested",
       refund_request_id: command?.["id"],
     }]);
     assert.equal(command?.["order_id"], orderId);
@@ -129,32 +130,211 @@ Deno.test("request_refund() refuses an order without money", async () => {
   });
 });
 
-Deno.test("a full refund with restock puts the goods back on the shelf once it has succeeded", async () => {
+/** Asks as staff would, and returns the request's id, which Stripe hands back in the refund's metadata. */
+async function ask(db: Db, story: Story, amount: number | null, restock = false): Promise<string> {
+  const [row] =
+    await db`select public.request_refund(${story.frame.orderNumber}, ${amount}, 'returned', ${restock})
+    as answer`;
+  return row?.["answer"]["command_id"];
+}
+
+/** The job of a request ends as given. */
+async function endJob(
+  db: Db,
+  requestId: string,
+  outcome: string,
+  alert: string | null = null,
+): Promise<void> {
+  const lease = crypto.randomUUID();
+  await db`update private.jobs set status = 'running', lease_id = ${lease}, leased_until = now() + interval '1 minute',
+      attempts = attempts + 1
+    where payload ->> 'refund_request_id' = ${requestId}`;
+  await db`select private.finish_job(j.id, ${lease}, ${outcome}, 'stripe says no', null, ${alert})
+    from private.jobs j where payload ->> 'refund_request_id' = ${requestId}`;
+}
+
+async function redrive(db: Db, requestId: string): Promise<string | null> {
+  const [job] = await db`select id from private.jobs where payload ->> 'refund_request_id' = ${requestId}`;
+  await db`savepoint attempt`;
+  const state = await sqlstateOf(
+    db`insert into public.staff_commands (command, args) values ('redrive_job', ${
+      db.json({ job_id: job?.["id"] })
+    })`,
+  );
+  if (state !== null) await db`rollback to savepoint attempt`;
+  return state;
+}
+
+async function openAlerts(db: Db): Promise<string[]> {
+  const rows = await db`select kind from public.alerts where status = 'open' order by kind`;
+  return rows.map((row) => row["kind"]);
+}
+
+async function assertSound(db: Db): Promise<void> {
+  assert.deepEqual([...await db`select * from public.check_invariants()`], []);
+}
+
+Deno.test("a full refund with restock puts the goods back on the shelf once it has succeeded, and for good", async () => {
   await undone(sql, async (tx) => {
     const { story, payment } = await paidOrder(tx);
-    await tx`select public.request_refund(${story.frame.orderNumber}, null, null, true)`;
+    const request = await ask(tx, story, null, true);
     assert.deepEqual(await stockOf(tx), [8, 0, 2]);
-    const refund = story.refunded(payment, "1", total, "pending");
+    const refund = story.refunded(payment, "1", total, "pending", request);
     await tellAll(tx, story);
     assert.deepEqual(await stockOf(tx), [8, 0, 2], "not before the money has left");
+    assert.equal((await endingOf(tx, story)).fulfillment, "on_hold", "and nothing ships meanwhile");
     refund.settled("succeeded");
     await tellAll(tx, story);
     assert.deepEqual(await stockOf(tx), [10, 0, 0]);
-    assert.deepEqual([...await tx`select * from public.check_invariants()`], []);
+    await assertSound(tx);
+
+    await tx`update public.inventory_levels set on_hand = 0`;
+    refund.settled("failed");
+    await tellAll(tx, story);
+    const end = await endingOf(tx, story);
+    assert.deepEqual([end.status, end.fulfillment, end.stock], ["paid", "cancelled", [0, 0, 0]]);
+    assert.deepEqual(end.mails, ["order_confirmation", "refund_failed", "refund_issued"]);
+    assert.deepEqual(end.alerts, ["refund_failed"], "staff hear of it, and not of an oversold order");
+    await assertSound(tx);
   });
 });
 
-Deno.test("goods that went back on the shelf are taken again when their refund fails after all", async () => {
+Deno.test("restock belongs to the refund that asked for it: not to a part, not to a later refund", async () => {
   await undone(sql, async (tx) => {
     const { story, payment } = await paidOrder(tx);
-    await tx`select public.request_refund(${story.frame.orderNumber}, null, null, true)`;
-    const refund = story.refunded(payment, "1", total);
+    const [row] =
+      await tx`select public.request_refund(${story.frame.orderNumber}, 12900, 'returned', true) as answer`;
+    assert.equal(row?.["answer"]["restock"], false);
+    assert.match(row?.["answer"]["notice"], /^Nothing was put back on the shelf/);
+    story.refunded(payment, "1", 12_900, "succeeded", row?.["answer"]["command_id"]);
     await tellAll(tx, story);
-    assert.deepEqual(await stockOf(tx), [10, 0, 0]);
-    refund.settled("failed");
+    const given = await ask(tx, story, null, true);
+    await endJob(tx, given, "discard", "critical");
+    const goodwill = await ask(tx, story, null, false);
+    story.refunded(payment, "2", 12_900, "succeeded", goodwill);
     await tellAll(tx, story);
-    assert.equal((await endingOf(tx, story)).status, "paid");
-    assert.deepEqual(await stockOf(tx), [8, 0, 2]);
+    const end = await endingOf(tx, story);
+    assert.deepEqual([end.status, end.stock], ["refunded", [8, 0, 2]]);
+    await tx`select public.receive_return(${story.frame.orderNumber})`;
+    assert.deepEqual(await stockOf(tx), [10, 0, 0], "until staff say that the goods have come back");
+    await tx`savepoint again`;
+    assert.equal(
+      await sqlstateOf(tx`select public.receive_return(${story.frame.orderNumber})`),
+      "KCINV",
+      "once",
+    );
+    await tx`rollback to savepoint again`;
+    await assertSound(tx);
+  });
+});
+
+Deno.test("cancel_order() of an order that was refunded in the dashboard puts its goods back, and promises nothing", async () => {
+  await undone(sql, async (tx) => {
+    const { story, payment } = await paidOrder(tx);
+    story.refunded(payment, "1", total);
+    await tellAll(tx, story);
+    await tx`select public.cancel_order(${story.frame.orderNumber})`;
+    const end = await endingOf(tx, story);
+    assert.deepEqual([end.status, end.fulfillment, end.stock], ["refunded", "cancelled", [10, 0, 0]]);
+    assert.deepEqual(end.mails, ["order_confirmation", "refund_issued"]);
+    await assertSound(tx);
+  });
+});
+
+Deno.test("a refund that was given up and asked for anew never comes back", async () => {
+  for (const stands of ["another request", "a refund in the dashboard"]) {
+    await undone(sql, async (tx) => {
+      const { story, payment } = await paidOrder(tx);
+      const first = await ask(tx, story, 3_000);
+      await endJob(tx, first, "discard", "critical");
+      assert.deepEqual(await openAlerts(tx), ["refund_refused"]);
+      await assertSound(tx);
+      if (stands === "another request") {
+        const second = await ask(tx, story, 3_000);
+        story.refunded(payment, "1", 3_000, "succeeded", second);
+        await tellAll(tx, story);
+        await endJob(tx, second, "done");
+      } else {
+        story.wait();
+        story.refunded(payment, "1", 3_000);
+        const [event] = story.moves;
+        assert(event?.call === "event");
+        for (const fact of event.facts) {
+          if (fact.fact === "refund") fact.created = Math.ceil(Date.now() / 1000);
+        }
+        await deliver(tx, [event]);
+        story.events.length = 0;
+      }
+      assert.deepEqual(await openAlerts(tx), [], "the alert closes itself");
+      assert.equal(await redrive(tx, first), "KCREF", stands);
+      await assertSound(tx);
+    });
+  }
+});
+
+Deno.test("a refund that was given up comes back while nothing stands in for it and enough is left", async () => {
+  await undone(sql, async (tx) => {
+    const { story, payment } = await paidOrder(tx);
+    const request = await ask(tx, story, 3_000);
+    await endJob(tx, request, "discard", "critical");
+    assert.equal(await redrive(tx, request), null);
+    assert.deepEqual(await openAlerts(tx), []);
+    const [left] = await tx`select private.refundable_amount(${payment.id})::int as left`;
+    assert.equal(left?.["left"], total - 3_000, "it counts as given back again");
+    await assertSound(tx);
+  });
+});
+
+Deno.test("a full refund that was given up gives back the rest, whatever happened meanwhile", async () => {
+  await undone(sql, async (tx) => {
+    const { story, payment } = await paidOrder(tx);
+    const request = await ask(tx, story, null);
+    const [job] =
+      await tx`select payload -> 'amount' as amount from private.jobs where kind = 'refund_payment'`;
+    assert.equal(job?.["amount"], null, "all that is left then, not what is left now");
+    await endJob(tx, request, "discard", "critical");
+    story.refunded(payment, "1", 5_000);
+    await tellAll(tx, story);
+    assert.equal(await redrive(tx, request), null);
+    await assertSound(tx);
+  });
+});
+
+Deno.test("nothing ships while all of the money is on its way back", async () => {
+  await undone(sql, async (tx) => {
+    const { story } = await paidOrder(tx);
+    const request = await ask(tx, story, null);
+    assert.equal((await endingOf(tx, story)).fulfillment, "on_hold");
+    await tx`savepoint attempt`;
+    assert.equal(await sqlstateOf(tx`select public.mark_fulfilled(${story.frame.orderNumber})`), "KCINV");
+    await tx`rollback to savepoint attempt`;
+    await endJob(tx, request, "discard", "critical");
+    assert.equal(
+      (await endingOf(tx, story)).fulfillment,
+      "unfulfilled",
+      "a refund that will not be made holds nothing",
+    );
+    await assertSound(tx);
+  });
+});
+
+Deno.test("a refund that Stripe refuses for now is told to staff, who hear when it is made", async () => {
+  await undone(sql, async (tx) => {
+    const { story, payment } = await paidOrder(tx);
+    const request = await ask(tx, story, 3_000);
+    await endJob(tx, request, "retry", "warning");
+    const [alert] = await tx`select kind, data from public.alerts`;
+    assert.equal(alert?.["kind"], "refund_delayed");
+    assert.equal(alert?.["data"]["order_number"], story.frame.orderNumber);
+    assert.equal(alert?.["data"]["amount"], 3_000);
+    assert.equal(alert?.["data"]["cause"], "stripe says no");
+    const [asked] = await tx`select status, refusals from public.refund_requests`;
+    assert.deepEqual({ ...asked }, { status: "queued", refusals: 1 });
+    story.refunded(payment, "1", 3_000, "succeeded", request);
+    await tellAll(tx, story);
+    await endJob(tx, request, "done");
+    assert.deepEqual(await openAlerts(tx), []);
+    await assertSound(tx);
   });
 });
 
@@ -177,6 +357,9 @@ Deno.test("a refund that comes before its payment is known waits for it", async 
 });
 
 Deno.test("twenty people refunding one order at once never ask for more than it brought", async () => {
+  // A database of its own: what is committed here would show in the other tests, in whatever order they run.
+  await using ours = await searchDatabase();
+  const { sql } = ours;
   const { story } = await paidOrder(sql, "C");
   const clients = Array.from(
     { length: 20 },

@@ -9,9 +9,9 @@ begin
   return jsonb_build_object(
     'orders', (
       select jsonb_agg(
-        to_jsonb(o) - '{customer_id,oversold_at,cancelled_at,abandoned_at,review_released_at,fulfilled_at,created_at,updated_at,session_expires_at}'::text[]
+        to_jsonb(o) - '{customer_id,oversold_at,restocked_at,cancelled_at,abandoned_at,review_released_at,fulfilled_at,created_at,updated_at,session_expires_at}'::text[]
           || jsonb_build_object(
-            'oversold', o.oversold_at is not null, 'cancelled', o.cancelled_at is not null,
+            'oversold', o.oversold_at is not null, 'restocked', o.restocked_at is not null, 'cancelled', o.cancelled_at is not null,
             'customer', (select to_jsonb(c) - '{id,created_at}'::text[] from public.customers c where c.id = o.customer_id)
           )
         order by o.id
@@ -21,6 +21,9 @@ begin
     'payments', (select jsonb_agg(to_jsonb(p) - 'created_at' order by p.id) from public.payments p),
     'attempts', (select jsonb_agg(to_jsonb(a) order by a.id) from public.payment_attempts a),
     'refunds', (select jsonb_agg(to_jsonb(r) order by r.id) from public.refunds r),
+    'refund_requests', (
+      select jsonb_agg(to_jsonb(q) - '{created_at,given_up_at}'::text[] order by q.id) from public.refund_requests q
+    ),
     'disputes', (select jsonb_agg(to_jsonb(d) order by d.id) from public.disputes d),
     'signals', (select jsonb_agg(to_jsonb(f) - 'id' order by f.source_id) from public.fraud_signals f),
     'stripe_customers', (select jsonb_agg(to_jsonb(c) order by c.id) from private.stripe_customers c),

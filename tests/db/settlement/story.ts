@@ -255,15 +255,25 @@ export class Story {
   }
 
   /** Money goes back, at once or slowly. Returns a function that tells what became of it. */
-  refunded(payment: Payment, name: string, amount: number, status: "succeeded" | "pending" = "succeeded") {
+  refunded(
+    payment: Payment,
+    name: string,
+    amount: number,
+    status: "succeeded" | "pending" = "succeeded",
+    requestId?: string,
+  ) {
     this.wait();
     const created = this.#at;
-    this.tell("refund.created", { ...this.#refund(payment, name, amount, created), status });
+    const refund = {
+      ...this.#refund(payment, name, amount, created),
+      ...(requestId === undefined ? {} : { metadata: { refund_request_id: requestId } }),
+    };
+    this.tell("refund.created", { ...refund, status });
     this.tell("charge.refunded", { ...this.#charge(payment), created, amount_refunded: amount });
     return {
-      settled: (end: "succeeded" | "failed") => {
+      settled: (end: "succeeded" | "failed" | "canceled") => {
         this.wait();
-        const changes = { ...this.#refund(payment, name, amount, created), status: end };
+        const changes = { ...refund, status: end };
         this.tell(end === "failed" ? "refund.failed" : "refund.updated", changes);
       },
     };

@@ -79,6 +79,8 @@ const cases: Case[] = [
     tell: (story) => void story.refunded(paid(story), "1", 25_800),
     stored: (tx) => tx`select 1 from public.refunds where status = ${newest}`,
     ...sold,
+    // All of the money may be on its way back: nothing ships until that is known.
+    fulfillment: "on_hold",
   },
   {
     field: "dispute.status",

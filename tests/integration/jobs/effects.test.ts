@@ -176,15 +176,82 @@ Deno.test("jobs: every outward effect happens once, whatever the worker dies of"
   });
 
   await test.step("refund: a payment that Stripe does not know is given up, and staff are told", async () => {
+    const order = await checkout(stack);
     await stack.sql`
-      select private.enqueue_job('refund_payment', 'refund_payment:test:unknown', jsonb_build_object(
-        'payment_id', 'pi_unknown', 'order_id', gen_random_uuid(), 'amount', 100, 'refund_request_id', 'r1'))`;
+      select private.ask_refund('test-unknown', ${order.order_id}, 'pi_unknown', 100, 'requested', 'test', false)`;
     await runDue(stack, jobContext(stack));
     const [job] = await stack
-      .sql`select status, last_error from private.jobs where dedupe_key = 'refund_payment:test:unknown'`;
+      .sql`select status, last_error from private.jobs where dedupe_key = 'refund_payment:test-unknown'`;
     assert.equal(job?.status, "discarded");
-    const [alert] = await stack.sql`select severity from public.alerts where kind = 'job_discarded'`;
+    const [alert] = await stack
+      .sql`select severity from public.alerts where dedupe_key = 'refund_refused:test-unknown'`;
     assert.equal(alert?.severity, "critical");
+    await stack.sql`delete from public.refund_requests where id = 'test-unknown'`;
+    await stack.sql`delete from private.jobs where dedupe_key = 'refund_payment:test-unknown'`;
+    await stack
+      .sql`update public.alerts set status = 'resolved' where dedupe_key = 'refund_refused:test-unknown'`;
+  });
+
+  await test.step("refund: what the shop owes is tried again after a refusal, under another key, and mailed when it is made", async () => {
+    const order = await checkout(stack);
+    await pay(stack, order.session_id);
+    await flush(stack);
+    await drain(stack);
+    await setFaults(stack, { api: [{ match: "POST /v1/refunds", status: 400, times: 2 }] });
+    await stack.sql`select public.cancel_order(${order.order_number}, 'sold out at the supplier')`;
+    await runDue(stack, jobContext(stack));
+    await runDue(stack, jobContext(stack));
+    const [request] = await stack.sql`
+      select status, refusals, problem is not null as has_problem from public.refund_requests where order_id = ${order.order_id}`;
+    assert.deepEqual({ ...request }, { status: "queued", refusals: 2, has_problem: true });
+    const told = (await mailsOf(stack, order.order_number)).filter((subject) => subject.startsWith("Refund"));
+    assert.deepEqual(told, [], "nothing is on its way yet");
+    const open = await stack.sql`select kind from public.alerts
+      where data ->> 'order_number' = ${order.order_number} and status = 'open' and kind like 'refund%'`;
+    assert.deepEqual(open.map(({ kind }) => kind), ["refund_delayed"]);
+    await clearFaults(stack);
+    await drain(stack);
+    const { payment_id, amount_refunded, amount_paid } = await orderRow(stack, order.order_id);
+    assert.equal(amount_refunded, amount_paid);
+    assert.equal((await refundsAtStripe(stack, payment_id)).length, 1);
+    const left = await stack.sql`select kind from public.alerts
+      where data ->> 'order_number' = ${order.order_number} and status = 'open' and kind like 'refund%'`;
+    assert.deepEqual(left.map(({ kind }) => kind), []);
+  });
+
+  await test.step("refund: a charge that the bank has taken back is given up at once, with an alert that names it", async () => {
+    const order = await checkout(stack);
+    await pay(stack, order.session_id, "4000000000000259");
+    await flush(stack);
+    await drain(stack);
+    await stack.sql`select public.cancel_order(${order.order_number}, 'charged back')`;
+    await runDue(stack, jobContext(stack));
+    const [request] = await stack
+      .sql`select status from public.refund_requests where order_id = ${order.order_id}`;
+    assert.equal(request?.status, "given_up");
+    const [alert] = await stack.sql`select severity, data from public.alerts
+      where data ->> 'order_number' = ${order.order_number} and kind = 'refund_refused'`;
+    const total = (await orderRow(stack, order.order_id)).amount_paid;
+    assert.deepEqual([alert?.severity, alert?.data.amount], ["critical", total]);
+    assert.match(alert?.data.cause, /charge_disputed/);
+  });
+
+  await test.step("refund: one that waits is not made when somebody has refunded by hand meanwhile", async () => {
+    const order = await checkout(stack);
+    await pay(stack, order.session_id);
+    await flush(stack);
+    await drain(stack);
+    await setFaults(stack, { api: [{ match: "POST /v1/refunds", status: 500, times: 2 }] });
+    await stack.sql`select public.request_refund(${order.order_number}, 700, 'scratch')`;
+    await runDue(stack, jobContext(stack));
+    await clearFaults(stack);
+    const { payment_id } = await orderRow(stack, order.order_id);
+    await jobContext(stack).stripe.refunds.create({ payment_intent: payment_id, amount: 700 });
+    await drain(stack);
+    assert.deepEqual((await refundsAtStripe(stack, payment_id)).map(({ amount }) => amount), [700]);
+    const [alert] = await stack.sql`select data from public.alerts
+      where kind = 'refund_overtaken' and data ->> 'order_number' = ${order.order_number}`;
+    assert.match(alert?.data.action, /request_refund/);
   });
 
   await test.step("a wrong Stripe key stops Stripe's jobs with one alert and no attempt lost; the right one resumes them", async () => {

@@ -7,6 +7,7 @@ import { orderConfirmation } from "./order_confirmation.ts";
 import { orderShipped } from "./order_shipped.ts";
 import { orderUnfulfillable } from "./order_unfulfillable.ts";
 import { paymentFailed } from "./payment_failed.ts";
+import { refundFailed } from "./refund_failed.ts";
 import { refundIssued } from "./refund_issued.ts";
 
 type Template = (notification: Notification, links: Links) => Rendered;
@@ -18,6 +19,7 @@ const templates: Record<string, Template> = {
   order_unfulfillable: orderUnfulfillable,
   payment_failed: paymentFailed,
   refund_issued: refundIssued,
+  refund_failed: refundFailed,
   duplicate_payment_refunded: duplicatePaymentRefunded,
 };
 

@@ -1,13 +1,18 @@
 import type { Notification } from "../rpc.ts";
 import { greeting, itemLines, type Links, renderBlocks, type Rendered } from "./layout.ts";
 
-/** The payment came when the stock was gone; its refund is queued. */
+/** The order was completed when its goods were gone. Money is promised by `refund_issued` only. */
 export function orderUnfulfillable({ order }: Notification, { siteUrl }: Links): Rendered {
+  const paid = order.amount_paid > 0;
   return renderBlocks(`We cannot fulfil your order ${order.number}`, [
     greeting(order),
-    `we are sorry: when your payment for order ${order.number} arrived, the last piece had been sold.`,
+    `We are sorry: when your ${
+      paid ? "payment for " : ""
+    }order ${order.number} arrived, the last piece had been sold.`,
     itemLines(order),
-    "You get all your money back, to the payment method that you paid with. Banks usually show it within 5 to 10 days.",
+    ...(paid
+      ? ["You do not have to do anything: we will write to you as soon as your refund is on its way."]
+      : []),
     `Perhaps something else suits you: ${siteUrl}`,
   ]);
 }

@@ -18,9 +18,15 @@ export type Outcome =
   | { kind: "discard"; reason: string; alert?: Severity; provider?: "up" }
   /**
    * Not yet; `after` overrides the backoff. Costs an attempt, unless `provider` says that nobody is at home and
-   * that has been going on for a while.
+   * that has been going on for a while. `alert`: staff should know already.
    */
-  | { kind: "retry"; error: string; after?: Date; provider?: "up" | "down" | "unauthorized" }
+  | {
+    kind: "retry";
+    error: string;
+    after?: Date;
+    provider?: "up" | "down" | "unauthorized";
+    alert?: Severity;
+  }
   /** Not this job's fault; costs no attempt. */
   | { kind: "snooze"; until: Date; reason: string; alert?: Severity };
 
@@ -87,6 +93,7 @@ export function resultOf(job: Pick<Job, "id" | "lease_id">, outcome: Outcome): J
         ...result,
         reason: outcome.error,
         run_at: outcome.after?.toISOString() ?? null,
+        alert: outcome.alert ?? null,
         provider_state: outcome.provider ?? null,
       };
     case "snooze":

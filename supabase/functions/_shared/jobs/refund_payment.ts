@@ -1,27 +1,43 @@
 /**
- * Gives money back, once. Three things stand in the way of a second refund: the idempotency key is the request's;
- * any try but the first looks for a refund that carries the request's id; and Stripe gives back no more than
- * there is.
+ * Gives money back, once. What stands in the way of a second refund: Stripe's list of the payment's refunds is read
+ * before every try, and the database judges the request against it; the idempotency key is the request's; and Stripe
+ * gives back no more than there is.
  */
 import type Stripe from "stripe";
-import { callStripe, isReplayedFailure, stripeErrorOf } from "../stripe.ts";
+import { callStripe, classifyStripeFailure, isReplayedFailure, stripeErrorOf } from "../stripe.ts";
 import { refundFacts } from "../stripe_events/refund.ts";
-import { done, type JobContext, type JobHandler, textField } from "./outcome.ts";
+import { done, type JobContext, type JobHandler, type Outcome, outcomeOf, textField } from "./outcome.ts";
 
 const stripeReasons: readonly string[] = ["duplicate", "fraudulent", "requested_by_customer"];
 
-/** Stripe forgets idempotency keys after a day; a job brought back later must look first. */
-const keyLifetimeMs = 20 * 3_600_000;
 /** A refused key is tried under this many names: Stripe replays a stored 500 for as long as it knows the key. */
 const keysMax = 3;
 
-/** Payload: { payment_id, order_id, amount (null: all that is left), reason, refund_request_id }. */
+/**
+ * Refusals that stay refusals (https://docs.stripe.com/error-codes): the bank has taken the money, there is no such
+ * payment, or it has less left.
+ */
+const finalCodes: readonly string[] = [
+  "charge_disputed",
+  "charge_not_refundable",
+  "resource_missing",
+  "amount_too_large",
+  "amount_too_small",
+  "parameter_invalid_integer",
+];
+/** The next sales fill the balance again. */
+const emptyBalanceCodes: readonly string[] = ["balance_insufficient", "insufficient_balance_for_refund"];
+
+/** Payload: { payment_id, order_id, amount (null: all that is left), reason, cause, refund_request_id }. */
 export const refundPayment: JobHandler = async (job, context) => {
   const paymentId = textField(job, "payment_id");
   const requestId = textField(job, "refund_request_id");
   const { amount, reason } = job.payload;
-  if (job.attempts > 1 || context.now() - Date.parse(job.created_at) > keyLifetimeMs) {
-    if (await applyExisting(paymentId, requestId, context)) return done;
+  await applyExisting(paymentId, context);
+  const judgement = await context.rpc.judgeRefund(requestId);
+  if (judgement.outcome === "made") return done;
+  if (judgement.outcome === "overtaken") {
+    return { kind: "discard", reason: `${judgement.by} was made or asked for meanwhile`, alert: "warning" };
   }
   const params: Stripe.RefundCreateParams = {
     payment_intent: paymentId,
@@ -33,29 +49,53 @@ export const refundPayment: JobHandler = async (job, context) => {
       ...(typeof reason === "string" ? { reason: reason.slice(0, 500) } : {}),
     },
   };
+  const refusals = judgement.refusals === 0 ? "" : `_after_${judgement.refusals}`;
   try {
     const observedAt = new Date(context.now());
-    const refund = await create(params, requestId, context);
+    const refund = await create(params, requestId, `refund_${requestId}${refusals}`, context);
     if (refund !== null) await context.rpc.applyStripeFacts(refundFacts(refund), "job", observedAt);
     return done;
   } catch (error) {
-    if (stripeErrorOf(error)?.code !== "charge_already_refunded") throw error;
-    // Somebody refunded by hand in the meantime: what was wanted is true.
-    await applyExisting(paymentId, requestId, context);
-    return { kind: "discard", reason: "the payment is refunded already" };
+    if (stripeErrorOf(error)?.code === "charge_already_refunded") {
+      // Somebody refunded by hand in the meantime: what was wanted is true.
+      await applyExisting(paymentId, context);
+      return { kind: "discard", reason: "the payment is refunded already", provider: "up" };
+    }
+    return refusalOutcome(error, job.payload["cause"], context.now());
   }
 };
 
+/**
+ * What to make of a failure. What passes by nature is tried again for days; so is a refusal nobody knows, when the
+ * shop owes the money by its own decision. A person who asked can ask again, and hears of it at once.
+ */
+function refusalOutcome(error: unknown, cause: unknown, now: number): Outcome {
+  const failure = stripeErrorOf(error);
+  if (failure === null || classifyStripeFailure(error) !== "discard") return outcomeOf(error, now);
+  const code = failure.code ?? "";
+  const passes = emptyBalanceCodes.includes(code) ||
+    /insufficient (available )?(funds|balance)/i.test(failure.message);
+  if (!passes && (finalCodes.includes(code) || cause === "requested")) return outcomeOf(error, now);
+  const refused = outcomeOf(error, now);
+  const reason = refused.kind === "discard" ? refused.reason : failure.message;
+  return { kind: "retry", error: reason, alert: "warning", provider: "up" };
+}
+
 /** Creates the refund; null when one of an earlier try came to light. */
-async function create(params: Stripe.RefundCreateParams, requestId: string, context: JobContext) {
+async function create(
+  params: Stripe.RefundCreateParams,
+  requestId: string,
+  key: string,
+  context: JobContext,
+): Promise<Stripe.Refund | null> {
   for (let number = 1;; number++) {
-    const idempotencyKey = number === 1 ? `refund_${requestId}` : `refund_${requestId}_${number}`;
+    const idempotencyKey = number === 1 ? key : `${key}_${number}`;
     try {
       return await callStripe(() => context.stripe.refunds.create(params, { idempotencyKey }));
     } catch (error) {
       if (!isReplayedFailure(error) || number === keysMax) throw error;
       // That request is over and failed for good under its key. If it made a refund all the same, it shows.
-      if (await applyExisting(textOf(params.payment_intent), requestId, context)) return null;
+      if (await applyExisting(params.payment_intent ?? "", context, requestId)) return null;
     }
   }
 }
@@ -63,18 +103,19 @@ async function create(params: Stripe.RefundCreateParams, requestId: string, cont
 /** Applies all refunds of the payment; true when the one for this request is among them. */
 async function applyExisting(
   paymentId: string,
-  requestId: string,
   { stripe, rpc, now }: JobContext,
+  requestId?: string,
 ): Promise<boolean> {
   const observedAt = new Date(now());
-  const refunds = await callStripe(() => stripe.refunds.list({ payment_intent: paymentId, limit: 100 }));
-  if (refunds.data.length === 0) return false;
-  await rpc.applyStripeFacts(refunds.data.flatMap(refundFacts), "job", observedAt);
-  return refunds.data.some((refund) => refund.metadata?.["refund_request_id"] === requestId);
-}
-
-function textOf(value: string | undefined): string {
-  return value ?? "";
+  const refunds: Stripe.Refund[] = [];
+  await callStripe(async () => {
+    for await (const refund of stripe.refunds.list({ payment_intent: paymentId, limit: 100 })) {
+      refunds.push(refund);
+    }
+  });
+  if (refunds.length === 0) return false;
+  await rpc.applyStripeFacts(refunds.flatMap(refundFacts), "job", observedAt);
+  return refunds.some((refund) => refund.metadata?.["refund_request_id"] === requestId);
 }
 
 function isStripeReason(reason: unknown): reason is Stripe.RefundCreateParams.Reason {

@@ -10,6 +10,7 @@ const timeoutMs = 10_000;
 export const sendAlert: JobHandler = async (job, context) => {
   const alert = await context.rpc.getAlert(textField(job, "alert_id"));
   if (alert === null) return { kind: "discard", reason: "the alert does not exist any more" };
+  if (alert.status === "resolved") return { kind: "discard", reason: "the alert has been resolved" };
   // An alert that was resolved and came back is another message.
   const key = `alert_${alert.id}_${job.id}`;
   const outcomes = await Promise.all([postAlert(alert, key, context), mailAlert(alert, key, context)]);

@@ -10,6 +10,10 @@ export const sendMail: JobHandler = async (job, { env, rpc, fetch, now }) => {
   if (notification === null) return { kind: "discard", reason: "the notification does not exist any more" };
   if (notification.status === "sent") return done;
   const { id, recipient } = notification;
+  if (notification.problem !== null) {
+    await rpc.recordNotificationResult(id, null, { status: "skipped", error: notification.problem });
+    return { kind: "discard", reason: notification.problem };
+  }
   const fail = (error: string) => rpc.recordNotificationResult(id, recipient, { status: "failed", error });
   if (env.resend === null || env.emailFrom === null) {
     await fail("mail is not set up");
