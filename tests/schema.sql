@@ -463,9 +463,9 @@ table public.notifications (
   constraint notifications_once UNIQUE (order_id, template, dedupe_key),
   constraint notifications_pkey PRIMARY KEY (id),
   constraint notifications_order_id_fkey FOREIGN KEY (order_id) REFERENCES orders(id) ON DELETE CASCADE,
-  constraint notifications_status_known CHECK ((status = ANY (ARRAY['queued'::text, 'sent'::text, 'failed'::text])))
+  constraint notifications_status_known CHECK ((status = ANY (ARRAY['queued'::text, 'sent'::text, 'failed'::text, 'skipped'::text])))
 );
-comment on table public.notifications is 'Mails to customers: at most one per order, template and dedupe_key. recipient is filled in when the mail is sent.';
+comment on table public.notifications is 'Mails to customers: at most one per order, template and dedupe_key. recipient is filled in when the mail is sent. skipped: what it says had stopped being true before it was sent; last_error says why.';
 row level security on public.notifications;
 policy notifications_read on public.notifications as permissive for select to authenticated using (( SELECT private.is_admin() AS is_admin));
 grant select on table public.notifications to authenticated;
@@ -546,12 +546,15 @@ table public.orders (
   user_agent text,
   three_d_secure text,
   velocity_mode text default 'off'::text not null,
+  prices_include_tax boolean default false not null,
+  shipping_rates jsonb default '[]'::jsonb not null,
   declined_attempts integer default 0 not null,
   session_id text,
   payment_id text,
   review_reasons text[] default '{}'::text[] not null,
   review_released_at timestamp with time zone,
   oversold_at timestamp with time zone,
+  restocked_at timestamp with time zone,
   abandoned_at timestamp with time zone,
   cancelled_at timestamp with time zone,
   cancel_reason text,
@@ -567,6 +570,7 @@ table public.orders (
   constraint orders_customer_id_fkey FOREIGN KEY (customer_id) REFERENCES customers(id) ON DELETE SET NULL,
   constraint orders_amounts_not_negative CHECK ((LEAST(amount_subtotal, amount_discount, amount_shipping, amount_tax, amount_total, amount_paid, amount_refunded) >= 0)),
   constraint orders_fulfillment_status_known CHECK ((fulfillment_status = ANY (ARRAY['unfulfilled'::text, 'on_hold'::text, 'fulfilled'::text, 'cancelled'::text]))),
+  constraint orders_shipped_is_not_oversold CHECK (((fulfilled_at IS NULL) OR (oversold_at IS NULL))),
   constraint orders_status_known CHECK ((status = ANY (ARRAY['pending'::text, 'processing'::text, 'paid'::text, 'needs_review'::text, 'payment_failed'::text, 'expired'::text, 'cancelled'::text, 'partially_refunded'::text, 'refunded'::text]))),
   constraint orders_three_d_secure_known CHECK ((three_d_secure = ANY (ARRAY['any'::text, 'challenge'::text]))),
   constraint orders_velocity_mode_known CHECK ((velocity_mode = ANY (ARRAY['enforce'::text, 'report'::text, 'off'::text])))
@@ -578,9 +582,12 @@ comment on column public.orders.idempotency_key is 'Who asked (user or guest) an
 comment on column public.orders.attempt is 'Number of the checkout attempt: a new one after an expired or failed session. Part of Stripe''s idempotency key.';
 comment on column public.orders.three_d_secure is 'What the velocity rules ask of the card: any, or null for Stripe''s own judgement. Frozen, so that a repeat sends the same parameters.';
 comment on column public.orders.velocity_mode is 'VELOCITY_MODE at checkout: enforce, report or off.';
+comment on column public.orders.prices_include_tax is 'The setting of that name when the attempt began: how its tax is computed and its sum is checked.';
+comment on column public.orders.shipping_rates is 'The delivery prices that the attempt offers, as they were when it began.';
 comment on column public.orders.declined_attempts is 'How many refused attempts the order had when it was last settled: a further one is a case for the velocity rules, once.';
 comment on column public.orders.session_id is 'The settled session whose payment this order keeps: see private.kept_session().';
 comment on column public.orders.payment_id is 'The payment this order keeps; null for a free order. Any other payment of the order is refunded.';
+comment on column public.orders.restocked_at is 'Set once, when the goods went back on the shelf: with a refund that asked for it, or by receive_return(). They are not taken again.';
 comment on column public.orders.abandoned_at is 'Set when an attempt ended without any session at Stripe, which frees its stock.';
 CREATE INDEX orders_address_key_idx ON public.orders USING btree (private.address_key(purchase_ip), created_at);
 CREATE INDEX orders_created_at_idx ON public.orders USING btree (created_at DESC);
@@ -748,6 +755,40 @@ grant select on table public.reconciliation_drift to authenticated;
 grant select on table public.reconciliation_drift to service_role;
 
 
+table public.refund_requests (
+  id text not null,
+  order_id uuid not null,
+  payment_id text not null,
+  amount bigint,
+  cause text not null,
+  restock boolean default false not null,
+  status text default 'queued'::text not null,
+  problem text,
+  refusals integer default 0 not null,
+  created_at timestamp with time zone default clock_timestamp() not null,
+  given_up_at timestamp with time zone,
+  constraint refund_requests_pkey PRIMARY KEY (id),
+  constraint refund_requests_order_id_fkey FOREIGN KEY (order_id) REFERENCES orders(id) ON DELETE CASCADE,
+  constraint refund_requests_amount_positive CHECK ((amount > 0)),
+  constraint refund_requests_cause_known CHECK ((cause = ANY (ARRAY['requested'::text, 'cancelled'::text, 'oversold'::text, 'duplicate'::text, 'fraudulent'::text]))),
+  constraint refund_requests_given_up_has_time CHECK (((status = 'given_up'::text) = (given_up_at IS NOT NULL))),
+  constraint refund_requests_restock_is_full CHECK (((NOT restock) OR (amount IS NULL))),
+  constraint refund_requests_status_known CHECK ((status = ANY (ARRAY['queued'::text, 'done'::text, 'not_needed'::text, 'given_up'::text])))
+);
+comment on table public.refund_requests is 'Refunds asked for, once each. While one is queued its money counts as given back. Carries no personal data.';
+comment on column public.refund_requests.id is 'The staff command that asked, or cause and payment, e.g. oversold:pi_…. Travels in the refund''s metadata.';
+comment on column public.refund_requests.amount is 'Minor units; null: all that is left when the job runs.';
+comment on column public.refund_requests.restock is 'Whether the goods go back on the shelf with this refund.';
+comment on column public.refund_requests.problem is 'What Stripe said when it last refused, or why it was given up.';
+comment on column public.refund_requests.refusals is 'How often Stripe has refused. Stripe repeats a refusal for a day under the same idempotency key, so each refusal makes another key; an answer that was lost does not.';
+CREATE INDEX refund_requests_order_id_idx ON public.refund_requests USING btree (order_id);
+CREATE INDEX refund_requests_payment_id_idx ON public.refund_requests USING btree (payment_id);
+row level security on public.refund_requests;
+policy refund_requests_read on public.refund_requests as permissive for select to authenticated using (( SELECT private.is_admin() AS is_admin));
+grant select on table public.refund_requests to authenticated;
+grant select on table public.refund_requests to service_role;
+
+
 table public.refunds (
   id text not null,
   order_id uuid,
@@ -759,15 +800,19 @@ table public.refunds (
   reason text,
   failure_reason text,
   request_id text,
+  succeeded_at timestamp with time zone,
   version text not null,
   created_at timestamp with time zone not null,
   constraint refunds_pkey PRIMARY KEY (id),
   constraint refunds_order_id_fkey FOREIGN KEY (order_id) REFERENCES orders(id) ON DELETE CASCADE
 );
 comment on table public.refunds is 'Refund ledger, keyed by Stripe''s id, whoever asked for it. Only succeeded ones count as money given back.';
+comment on column public.refunds.request_id is 'The refund_requests row that asked for it; null for one made in Stripe''s dashboard.';
+comment on column public.refunds.succeeded_at is 'When it was first seen succeeded; stays when it fails afterwards.';
 CREATE INDEX refunds_charge_id_idx ON public.refunds USING btree (charge_id);
 CREATE INDEX refunds_order_id_idx ON public.refunds USING btree (order_id);
 CREATE INDEX refunds_payment_id_idx ON public.refunds USING btree (payment_id);
+CREATE INDEX refunds_request_id_idx ON public.refunds USING btree (request_id);
 row level security on public.refunds;
 policy refunds_read on public.refunds as permissive for select to authenticated using (((EXISTS ( SELECT 1
    FROM orders o
@@ -814,7 +859,7 @@ table public.staff_commands (
   created_at timestamp with time zone default now() not null,
   constraint staff_commands_pkey PRIMARY KEY (id),
   constraint staff_commands_order_id_fkey FOREIGN KEY (order_id) REFERENCES orders(id) ON DELETE SET NULL,
-  constraint staff_commands_command_known CHECK ((command = ANY (ARRAY['request_refund'::text, 'cancel_order'::text, 'release_review'::text, 'mark_fulfilled'::text, 'submit_dispute_evidence'::text, 'resend_notification'::text, 'redrive_webhook_event'::text, 'redrive_job'::text, 'erase_customer'::text, 'adjust_inventory'::text])))
+  constraint staff_commands_command_known CHECK ((command = ANY (ARRAY['request_refund'::text, 'cancel_order'::text, 'release_review'::text, 'mark_fulfilled'::text, 'submit_dispute_evidence'::text, 'resend_notification'::text, 'redrive_webhook_event'::text, 'redrive_job'::text, 'erase_customer'::text, 'adjust_inventory'::text, 'receive_return'::text])))
 );
 comment on table public.staff_commands is 'Insert-only log of what staff asked for. Inserting a row carries it out; a refused command leaves no row.';
 CREATE INDEX staff_commands_order_id_idx ON public.staff_commands USING btree (order_id);
@@ -1102,6 +1147,33 @@ $function$;
 comment on function private.apply_facts(p_facts jsonb, p_at timestamp with time zone, p_source text, p_livemode boolean) is 'Merges facts seen at p_at and settles the orders they touch. p_livemode: mode of the event that brought them; facts about an order of the other mode are passed over. Returns { applied, order_ids }; applied 0: nothing here is ours.';
 
 
+CREATE OR REPLACE FUNCTION private.ask_refund(p_id text, p_order_id uuid, p_payment_id text, p_amount bigint, p_cause text, p_reason text, p_restock boolean)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+  insert into public.refund_requests (id, order_id, payment_id, amount, cause, restock)
+  values (p_id, p_order_id, p_payment_id, p_amount, p_cause, p_restock)
+  on conflict (id) do nothing;
+  if not found then
+    return false;
+  end if;
+  perform private.enqueue_job(
+    'refund_payment', 'refund_payment:' || p_id,
+    jsonb_build_object(
+      'payment_id', p_payment_id, 'order_id', p_order_id, 'amount', p_amount, 'reason', p_reason,
+      'cause', p_cause, 'refund_request_id', p_id
+    ),
+    now(), 20
+  );
+  return true;
+end;
+$function$;
+comment on function private.ask_refund(p_id text, p_order_id uuid, p_payment_id text, p_amount bigint, p_cause text, p_reason text, p_restock boolean) is 'Asks for a refund, once per p_id: the request and its job. p_amount null: all that is left. Returns whether it is new.';
+
+
 CREATE OR REPLACE FUNCTION private.asked_lines(p_items jsonb)
  RETURNS jsonb
  LANGUAGE sql
@@ -1175,6 +1247,9 @@ begin
     update public.webhook_events
     set status = 'dead', next_attempt_at = null
     where id = v_job.payload ->> 'event_id' and status = 'failed';
+  end if;
+  if v_job.kind = 'refund_payment' and private.note_refund_outcome(v_job, p_reason, 'critical') then
+    return;
   end if;
   -- A message that cannot be delivered must not ask for another message; health shows it.
   if v_job.kind <> 'send_alert' then
@@ -1319,17 +1394,23 @@ AS $function$
   where o.status in ('paid', 'needs_review', 'partially_refunded', 'refunded')
     and (o.session_id is null or (o.payment_id is null and o.amount_total > 0) or (o.payment_id is not null and p.status is distinct from 'succeeded'))
   union all
-  select 'what is on its way back is no more than the payment brought', jsonb_build_object('payment_id', p.id, 'amount_received', p.amount_received)
+  select 'what is given back and what can still run is no more than the payment brought', jsonb_build_object('payment_id', p.id, 'amount_received', p.amount_received)
   from public.payments p
   where p.status = 'succeeded' and p.amount_received < (
-    select coalesce(sum(r.amount), 0) from public.refunds r where r.payment_id = p.id and r.status in ('pending', 'requires_action', 'succeeded')
+    select coalesce(sum(r.amount), 0) from public.refunds r where r.payment_id = p.id and r.status not in ('failed', 'canceled')
+  ) + (
+    select coalesce(sum(q.amount), 0) from public.refund_requests q
+    where q.payment_id = p.id and q.status = 'queued'
+      -- Two that waited together before one was made by hand: each is judged again before it runs.
+      and private.refund_overtaken_by(q) is null
+      and not exists (select 1 from public.refunds r where r.request_id = q.id)
   )
   union all
   select 'subtotal, discount, shipping and tax add up to the total', jsonb_build_object('order', o.number, 'amount_total', o.amount_total)
   from public.orders o
   where o.session_id is not null and cardinality(o.review_reasons) = 0 and o.review_released_at is null
     and o.amount_total <> o.amount_subtotal - o.amount_discount + o.amount_shipping
-      + case when (private.setting('prices_include_tax'))::boolean then 0 else o.amount_tax end
+      + case when o.prices_include_tax then 0 else o.amount_tax end
     and o.status <> 'refunded'
   union all
   select 'a paid order was paid in full', jsonb_build_object('order', o.number, 'amount_paid', o.amount_paid, 'amount_total', o.amount_total)
@@ -1345,16 +1426,14 @@ AS $function$
   join public.checkout_sessions s on s.order_id = o.id and s.status = 'complete'
   join public.payments p on p.id = s.payment_id and p.order_id = o.id and p.status = 'succeeded' and p.id is distinct from o.payment_id
   where not exists (
-    select 1 from public.order_events e
-    where e.order_id = o.id and e.kind = 'refund_queued' and e.data @> jsonb_build_object('payment_id', p.id, 'why', 'duplicate')
+    select 1 from public.refund_requests q where q.id = 'duplicate:' || p.id
   )
   union all
   select 'money of an order that is not to ship is on its way back', jsonb_build_object('order', o.number, 'payment_id', o.payment_id)
   from public.orders o
   where o.payment_id is not null and o.fulfilled_at is null and (o.cancelled_at is not null or o.oversold_at is not null)
     and not exists (
-      select 1 from public.order_events e
-      where e.order_id = o.id and e.kind = 'refund_queued' and e.data ->> 'payment_id' = o.payment_id
+      select 1 from public.refund_requests q where q.id in ('cancelled:' || o.payment_id, 'oversold:' || o.payment_id)
     )
   union all
   select 'money of an order came through one of its sessions', jsonb_build_object('order', o.number, 'payment_id', p.id)
@@ -1392,6 +1471,20 @@ AS $function$
   select 'the money of an order shows in its status', jsonb_build_object('order', o.number, 'status', o.status)
   from public.orders o
   where (o.session_id is not null) <> (o.status in ('paid', 'needs_review', 'partially_refunded', 'refunded'))
+    and not (o.status = 'cancelled' and o.amount_paid = 0 and (o.cancelled_at is not null or o.oversold_at is not null))
+  union all
+  select 'an order that staff cancelled and nobody pays reads cancelled', jsonb_build_object('order', o.number, 'status', o.status)
+  from public.orders o
+  where o.cancelled_at is not null and o.amount_paid = 0 and o.status not in ('cancelled', 'processing')
+  union all
+  select 'an order that is not to ship does not wait for shipment', jsonb_build_object('order', o.number, 'fulfillment_status', o.fulfillment_status)
+  from public.orders o
+  where o.fulfilled_at is null and o.fulfillment_status <> 'cancelled'
+    and (o.cancelled_at is not null or o.oversold_at is not null or o.restocked_at is not null)
+  union all
+  select 'nothing ships while all of its money is on its way back', jsonb_build_object('order', o.number)
+  from public.orders o
+  where o.fulfillment_status = 'unfulfilled' and cardinality(private.hold_reasons(o)) > 0
   union all
   select 'a disputed order is on hold until it has shipped', jsonb_build_object('order', o.number, 'dispute_id', d.id)
   from public.disputes d
@@ -1426,6 +1519,19 @@ AS $function$
   from public.webhook_events e
   where e.status = 'failed' and not exists (
     select 1 from private.jobs j where j.dedupe_key = 'retry_event:' || e.id and j.status in ('queued', 'running')
+  )
+  union all
+  select 'a refund that is asked for has a job that can run, and one that was given up has none', jsonb_build_object('request_id', q.id, 'status', q.status)
+  from public.refund_requests q
+  where q.status in ('queued', 'given_up') and (q.status = 'queued') <> exists (
+    select 1 from private.jobs j
+    where j.kind = 'refund_payment' and j.dedupe_key = 'refund_payment:' || q.id and j.status in ('queued', 'running')
+  )
+  union all
+  select 'staff know of a refund that was given up and is still owed', jsonb_build_object('request_id', q.id)
+  from public.refund_requests q
+  where private.refund_is_owed(q) and not exists (
+    select 1 from public.alerts a where a.dedupe_key = 'refund_refused:' || q.id and a.status <> 'resolved'
   )
   union all
   select 'a queued mail has a job', jsonb_build_object('notification_id', n.id)
@@ -1479,6 +1585,36 @@ $function$;
 comment on function private.check_paid_velocity(o orders) is 'Measures the rules on card and delivery address once an order is paid, by what had happened until then, so that settling again finds the same. Called by settle_order() only.';
 
 
+CREATE OR REPLACE FUNCTION private.check_refund_redrive(p_job private.jobs)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  q public.refund_requests;
+  v_by text;
+  v_left bigint;
+begin
+  select * into q from public.refund_requests where id = p_job.payload ->> 'refund_request_id';
+  if not found or exists (select 1 from public.refunds r where r.request_id = q.id) then
+    -- The job finds the refund and is content.
+    return;
+  end if;
+  v_by := private.refund_overtaken_by(q);
+  v_left := private.refundable_amount(q.payment_id, q.id);
+  if v_by is not null then
+    raise exception 'refund % was given up, and % came in its stead', q.id, v_by
+      using errcode = 'KCREF', hint = 'Should the customer get both, ask for it anew with request_refund().';
+  elsif q.amount > v_left then
+    raise exception 'refund % is about % (minor units), and % can still be refunded', q.id, q.amount, v_left
+      using errcode = 'KCREF', hint = 'Refunds under way count as given back.';
+  end if;
+end;
+$function$;
+comment on function private.check_refund_redrive(p_job private.jobs) is 'Raises KCREF when a refund that was given up must not run again: another one may stand in for it, or less is left. Call with the order locked.';
+
+
 CREATE OR REPLACE FUNCTION private.check_stock()
  RETURNS TABLE(invariant text, detail jsonb)
  LANGUAGE sql
@@ -1508,7 +1644,8 @@ AS $function$
   union all
   select 'a paid order owns its stock', jsonb_build_object('order', o.number, 'status', o.status)
   from public.orders o
-  where o.status in ('paid', 'partially_refunded') and o.cancelled_at is null and o.oversold_at is null and exists (
+  where o.status in ('paid', 'partially_refunded') and o.cancelled_at is null and o.oversold_at is null
+    and o.restocked_at is null and exists (
     select 1 from public.order_items i
     where i.order_id = o.id and not exists (
       select 1 from public.inventory_reservations r
@@ -1538,8 +1675,15 @@ AS $function$
   union all
   select 'an order that is not to ship owns no stock', jsonb_build_object('order', o.number, 'status', o.status)
   from public.orders o
-  where o.fulfilled_at is null and (o.cancelled_at is not null or o.oversold_at is not null) and exists (
-    select 1 from public.inventory_reservations r where r.order_id = o.id and r.status = 'committed'
+  where (o.restocked_at is not null or (o.fulfilled_at is null and (o.cancelled_at is not null or o.oversold_at is not null)))
+    and exists (
+      select 1 from public.inventory_reservations r where r.order_id = o.id and r.status = 'committed'
+    )
+  union all
+  select 'goods go back because a refund asked for it, staff received them, or nothing was sent', jsonb_build_object('order', o.number)
+  from public.orders o
+  where o.restocked_at is not null and not private.restock_due(o) and not exists (
+    select 1 from public.staff_commands c where c.order_id = o.id and c.command in ('receive_return', 'cancel_order')
   )
 $function$;
 comment on function private.check_stock() is 'Rules about stock: see check_invariants().';
@@ -1631,8 +1775,8 @@ begin
     ) end,
     'cart_hash', o.cart_hash,
     'three_d_secure', o.three_d_secure,
-    'prices_include_tax', coalesce((private.setting('prices_include_tax'))::boolean, false),
-    'shipping_rates', private.offered_shipping_rates(o.currency),
+    'prices_include_tax', o.prices_include_tax,
+    'shipping_rates', o.shipping_rates,
     'items', (
       select jsonb_agg(jsonb_build_object(
         'sku', i.sku, 'name', i.name, 'description', p.description, 'image_url', coalesce(v.image_url, p.image_url),
@@ -1657,6 +1801,22 @@ begin
 end;
 $function$;
 comment on function private.checkout_snapshot(p_order_id uuid, p_outcome text) is 'All that the checkout function needs to create, repeat or return the session of an order''s current attempt. session null: Stripe has not been asked, or its answer was lost.';
+
+
+CREATE OR REPLACE FUNCTION private.close_refund_alerts(p_order_id uuid)
+ RETURNS void
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  update public.alerts a set status = 'resolved'
+  from public.refund_requests q
+  where q.order_id = p_order_id and a.status <> 'resolved' and (
+    (a.dedupe_key = 'refund_refused:' || q.id and not private.refund_is_owed(q))
+    or (a.dedupe_key = 'refund_delayed:' || q.id and (q.status <> 'queued' or q.problem is null))
+  )
+$function$;
+comment on function private.close_refund_alerts(p_order_id uuid) is 'Resolves the alerts about refunds of an order that were made, asked for anew, or are not owed any more. Called by settle_order() only.';
 
 
 CREATE OR REPLACE FUNCTION private.delivery_key(p_address jsonb)
@@ -1901,6 +2061,9 @@ begin
   else
     raise exception 'unknown job outcome %', p_outcome using errcode = 'KCINV';
   end if;
+  if v_job.kind = 'refund_payment' and v_job.status <> 'dead' and private.note_refund_outcome(v_job, p_reason, p_alert) then
+    return v_job.status;
+  end if;
   if p_alert is not null and v_job.status = 'queued' then
     perform private.raise_alert(
       'job_blocked', p_alert, 'job_blocked:' || v_job.kind,
@@ -1964,6 +2127,48 @@ AS $function$
   from jsonb_to_recordset(p_lines) as l (sku text, quantity integer, unit_amount bigint)
 $function$;
 comment on function private.hash_lines(p_lines jsonb, p_currency text) is 'Hash of lines (sku, quantity, price) and currency. It goes into the session''s metadata and must come back unchanged.';
+
+
+CREATE OR REPLACE FUNCTION private.hold_reasons(o orders)
+ RETURNS text[]
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$
+  select array_remove(array[
+    case when o.status = 'needs_review' then 'review' end,
+    case when exists (
+      select 1 from public.disputes d
+      where d.order_id = o.id and d.status not in ('won', 'warning_closed', 'prevented')
+    ) then 'dispute' end,
+    case when o.amount_paid > o.amount_refunded and (
+      exists (
+        select 1 from public.refund_requests q
+        where q.payment_id = o.payment_id and q.status = 'queued' and q.amount is null
+      )
+      or o.amount_paid <= (
+        select coalesce(sum(r.amount), 0) from public.refunds r
+        where r.payment_id = o.payment_id and r.status not in ('failed', 'canceled')
+      )
+    ) then 'refund_under_way' end,
+    case when exists (
+      select 1 from public.refunds r
+      where r.payment_id = o.payment_id and r.status in ('failed', 'canceled')
+        and o.amount_paid <= r.amount + (
+          select coalesce(sum(live.amount), 0) from public.refunds live
+          where live.payment_id = o.payment_id and live.status not in ('failed', 'canceled')
+        )
+        and not exists (
+          select 1 from public.refunds later
+          where later.payment_id = o.payment_id and later.status not in ('failed', 'canceled')
+            and later.created_at > r.created_at
+        )
+    ) then 'refund_failed' end
+  ], null)
+$function$;
+comment on function private.hold_reasons(o orders) is 'What keeps an order that has not shipped from shipping: review; dispute (open or lost); refund_under_way (all of its money); refund_failed (all of its money was to go back, bounced, and nobody has tried again).';
+grant execute on function private.hold_reasons(o orders) to authenticated;
+grant execute on function private.hold_reasons(o orders) to service_role;
 
 
 CREATE OR REPLACE FUNCTION private.is_admin()
@@ -2129,6 +2334,24 @@ begin
 end;
 $function$;
 comment on function private.lock_order_by_number(p_order_number text) is 'The order of a number, locked. KCORD: no such order.';
+
+
+CREATE OR REPLACE FUNCTION private.lock_orders_of_refunds(p_job_ids bigint[])
+ RETURNS void
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select 1 from public.orders o
+  where o.id in (
+    select q.order_id
+    from private.jobs j join public.refund_requests q on q.id = j.payload ->> 'refund_request_id'
+    where j.id = any (p_job_ids) and j.kind = 'refund_payment'
+  )
+  order by o.id
+  for no key update
+$function$;
+comment on function private.lock_orders_of_refunds(p_job_ids bigint[]) is 'Locks the orders of refund jobs that are about to end, before the jobs: orders come first everywhere.';
 
 
 CREATE OR REPLACE FUNCTION private.lost_checkouts(p_limit integer)
@@ -2554,15 +2777,17 @@ begin
     md5((p_fact - 'payment_id' - 'charge_id' - 'request_id')::text)
   );
   insert into public.refunds as r (
-    id, order_id, payment_id, charge_id, amount, currency, status, reason, failure_reason, request_id, version, created_at
+    id, order_id, payment_id, charge_id, amount, currency, status, reason, failure_reason, request_id, succeeded_at,
+    version, created_at
   ) values (
     f.id, p_order_id, f.payment_id, f.charge_id, f.amount, f.currency, f.status, f.reason, f.failure_reason, f.request_id,
-    v_version, to_timestamp(f.created)
+    case f.status when 'succeeded' then p_at end, v_version, to_timestamp(f.created)
   )
   on conflict (id) do update set
     order_id = coalesce(r.order_id, excluded.order_id),
     payment_id = least(r.payment_id, excluded.payment_id), charge_id = least(r.charge_id, excluded.charge_id),
-    request_id = least(r.request_id, excluded.request_id), created_at = least(r.created_at, excluded.created_at);
+    request_id = least(r.request_id, excluded.request_id), created_at = least(r.created_at, excluded.created_at),
+    succeeded_at = least(r.succeeded_at, excluded.succeeded_at);
   update public.refunds r set
     amount = f.amount, currency = f.currency, status = f.status, reason = f.reason, failure_reason = f.failure_reason, version = v_version
   where r.id = f.id and r.version < v_version;
@@ -2637,6 +2862,71 @@ begin
 end;
 $function$;
 comment on function private.note_provider(p_provider text, p_answers integer, p_outages integer, p_unauthorized boolean, p_reason text) is 'Counts how a provider did. Five outages in a row, or a refused key, open its breaker for 15 s, doubling to 10 min; an answer closes it. Neither (0, 0): whoever was let through to see did not get that far, so the next job is. Returns whether it is open.';
+
+
+CREATE OR REPLACE FUNCTION private.note_refund_outcome(p_job private.jobs, p_reason text, p_alert text)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  -- Stripe has refused for good, or its answer was never had: either way nobody tries again by itself.
+  v_given_up constant boolean := p_job.status = 'dead' or (p_job.status = 'discarded' and p_alert is not null);
+  q public.refund_requests;
+begin
+  update public.refund_requests x set
+    status = case
+      when v_given_up then 'given_up'
+      when p_job.status = 'discarded' then 'not_needed'
+      when p_job.status = 'done' then 'done'
+      else 'queued'
+    end,
+    problem = case p_job.status when 'done' then null else p_reason end,
+    refusals = x.refusals + case when p_alert is not null then 1 else 0 end,
+    given_up_at = case when v_given_up then clock_timestamp() end
+  where x.id = p_job.payload ->> 'refund_request_id'
+  returning * into q;
+  if not found then
+    return false;
+  end if;
+  if p_alert is not null or v_given_up then
+    perform private.tell_of_refund(q, p_job.id, p_reason);
+  end if;
+  perform private.settle_order(q.order_id, 'job');
+  return true;
+end;
+$function$;
+comment on function private.note_refund_outcome(p_job private.jobs, p_reason text, p_alert text) is 'Books how a refund job ended (or that it waits for another try) on its request, tells staff, and settles the order. False: the job has no request. The order is locked.';
+
+
+CREATE OR REPLACE FUNCTION private.notification_problem(n notifications, o orders)
+ RETURNS text
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+  return case
+    when n.template = 'order_confirmation' and o.fulfillment_status = 'cancelled' then 'the order will not be sent'
+    when n.template = 'payment_failed' and o.session_id is not null then 'the order has been paid'
+    when n.template = 'payment_failed' and o.cancelled_at is not null then 'the order has been cancelled'
+    when n.template = 'refund_issued' and exists (
+      select 1 from public.refunds r
+      where r.id = coalesce(n.data ->> 'refund_id', n.dedupe_key) and r.status in ('failed', 'canceled')
+    ) then 'the refund did not go through'
+    when n.template = 'duplicate_payment_refunded' and not exists (
+      select 1 from public.refunds r where r.payment_id = n.dedupe_key and r.status not in ('failed', 'canceled')
+    ) and n.dedupe_key like 'pi\_%' then 'the refund did not go through'
+    when n.status = 'failed' and exists (
+      select 1 from public.notifications later
+      where later.order_id = n.order_id and later.template = n.template and later.status = 'sent'
+        and later.created_at > n.created_at and later.dedupe_key like 'resend:%'
+    ) then 'it was sent again meanwhile'
+  end;
+end;
+$function$;
+comment on function private.notification_problem(n notifications, o orders) is 'Why a mail must not be sent any more, or null: a mail is judged when it is sent, and what it says must be true then.';
 
 
 CREATE OR REPLACE FUNCTION private.offered_shipping_rates(p_currency text)
@@ -3125,33 +3415,25 @@ $function$;
 comment on function private.queue_refreshes(p_facts jsonb, p_at timestamp with time zone) is 'Two events of one second cannot be told apart by time: each dispute, refund and review is read again from Stripe, once per object and second.';
 
 
-CREATE OR REPLACE FUNCTION private.queue_refund(p_payment_id text, p_order_id uuid, p_why text, p_source text)
+CREATE OR REPLACE FUNCTION private.queue_refund(p_payment_id text, p_order_id uuid, p_cause text, p_source text)
  RETURNS boolean
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 begin
-  -- Asked of the audit trail too: finished jobs are deleted after a while.
-  if exists (
-    select 1 from public.order_events e
-    where e.order_id = p_order_id and e.kind = 'refund_queued' and e.data @> jsonb_build_object('payment_id', p_payment_id, 'why', p_why)
+  if not private.ask_refund(
+    p_cause || ':' || p_payment_id, p_order_id, p_payment_id, null, p_cause, p_cause, false
   ) then
     return false;
   end if;
-  -- No amount: all that is left. The job finds out at Stripe, and is content when nothing is.
-  if not private.enqueue_job(
-    'refund_payment', 'refund_payment:' || p_why || ':' || p_payment_id,
-    jsonb_build_object('payment_id', p_payment_id, 'order_id', p_order_id, 'amount', null, 'reason', p_why, 'refund_request_id', p_why || ':' || p_payment_id),
-    now(), 20
-  ) then
-    return false;
-  end if;
-  perform private.record_order_event(p_order_id, 'refund_queued', p_source, jsonb_build_object('payment_id', p_payment_id, 'why', p_why));
+  perform private.record_order_event(
+    p_order_id, 'refund_queued', p_source, jsonb_build_object('payment_id', p_payment_id, 'why', p_cause)
+  );
   return true;
 end;
 $function$;
-comment on function private.queue_refund(p_payment_id text, p_order_id uuid, p_why text, p_source text) is 'Queues the refund of all that is left of a payment, once per payment and cause. Returns whether it is new.';
+comment on function private.queue_refund(p_payment_id text, p_order_id uuid, p_cause text, p_source text) is 'Queues the refund of all that is left of a payment, once per payment and cause. Returns whether it is new.';
 
 
 CREATE OR REPLACE FUNCTION private.raise_alert(p_kind text, p_severity text, p_dedupe_key text, p_data jsonb DEFAULT '{}'::jsonb)
@@ -3317,6 +3599,10 @@ declare
   c_error constant text := 'worker died: lease ran out';
   v_job private.jobs;
 begin
+  perform private.lock_orders_of_refunds(array(
+    select j.id from private.jobs j
+    where j.kind = 'refund_payment' and j.status = 'running' and j.leased_until < now() and j.attempts >= j.max_attempts
+  ));
   for v_job in
     select j.* from private.jobs j
     where j.status = 'running' and j.leased_until < now()
@@ -3366,11 +3652,16 @@ AS $function$
 declare
   v_job private.jobs;
 begin
+  perform private.lock_orders_of_refunds(array[p_job_id]);
   select * into v_job from private.jobs where id = p_job_id for update;
   if not found or v_job.status not in ('queued', 'dead', 'discarded') then
     raise exception 'job % is not waiting, dead or discarded (status %)', p_job_id, coalesce(v_job.status, 'unknown') using errcode = 'KCINV';
   elsif v_job.kind = 'retry_event' then
     perform private.redrive_event(v_job.payload ->> 'event_id');
+  elsif v_job.kind = 'refund_payment' then
+    perform private.check_refund_redrive(v_job);
+    perform private.requeue_job(p_job_id);
+    perform private.resume_refund(v_job);
   else
     -- What the mail's last refusal said of it no longer holds.
     if v_job.kind = 'send_mail' then
@@ -3380,35 +3671,87 @@ begin
   end if;
 end;
 $function$;
-comment on function private.redrive_job(p_job_id bigint) is 'Queues a waiting, dead or discarded job again. KCINV: it is done, running or unknown.';
+comment on function private.redrive_job(p_job_id bigint) is 'Queues a waiting, dead or discarded job again. KCINV: it is done, running or unknown. KCREF: a refund that another one may stand in for, or that is more than is left.';
 
 
-CREATE OR REPLACE FUNCTION private.refundable_amount(p_payment_id text)
- RETURNS bigint
+CREATE OR REPLACE FUNCTION private.refund_is_owed(q refund_requests)
+ RETURNS boolean
  LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$
+  select q.status = 'given_up' and private.refund_overtaken_by(q) is null
+    and exists (
+      select 1 from public.payments p
+      where p.id = q.payment_id and p.amount_received > coalesce((
+        select sum(r.amount) from public.refunds r
+        where r.payment_id = p.id and r.status not in ('failed', 'canceled')
+      ), 0)
+    )
+    -- The bank has taken the money and given it to the customer.
+    and not exists (select 1 from public.disputes d where d.payment_id = q.payment_id and d.status = 'lost')
+$function$;
+comment on function private.refund_is_owed(q refund_requests) is 'Whether a refund that was given up still waits for a person: nothing stands in for it, the payment has money left, and no dispute took it.';
+grant execute on function private.refund_is_owed(q refund_requests) to authenticated;
+grant execute on function private.refund_is_owed(q refund_requests) to service_role;
+
+
+CREATE OR REPLACE FUNCTION private.refund_overtaken_by(q refund_requests)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$
+  -- Two requests that wait side by side are two refunds. One that was made by hand, or asked for after this one had
+  -- been given up, may be meant in its stead: nobody can know, and the customer must not get it twice.
+  select case when q.amount is not null then coalesce(
+    (
+      select r.id from public.refunds r
+      where r.payment_id = q.payment_id and r.status not in ('failed', 'canceled')
+        and r.created_at >= date_trunc('second', q.created_at)
+        and not exists (select 1 from public.refund_requests known where known.id = r.request_id)
+      order by r.created_at, r.id
+      limit 1
+    ),
+    (
+      select later.id from public.refund_requests later
+      where later.payment_id = q.payment_id and later.created_at > q.given_up_at
+      order by later.created_at
+      limit 1
+    )
+  ) end
+$function$;
+comment on function private.refund_overtaken_by(q refund_requests) is 'The refund made in Stripe''s dashboard since a request, or the request made after it was given up, that may stand in for it; null when there is none. A request for all that is left is never overtaken: it gives back the rest.';
+grant execute on function private.refund_overtaken_by(q refund_requests) to authenticated;
+grant execute on function private.refund_overtaken_by(q refund_requests) to service_role;
+
+
+CREATE OR REPLACE FUNCTION private.refundable_amount(p_payment_id text, p_except text DEFAULT NULL::text)
+ RETURNS bigint
+ LANGUAGE plpgsql
  STABLE SECURITY DEFINER
  SET search_path TO ''
 AS $function$
-  select case when exists (
-    -- All that is left is on its way back already.
-    select 1 from private.jobs j
-    where j.kind = 'refund_payment' and j.payload ->> 'payment_id' = p_payment_id and j.payload ->> 'amount' is null
-      and j.status in ('queued', 'running', 'done')
-      and not exists (select 1 from public.refunds r where r.request_id = j.payload ->> 'refund_request_id')
-  ) then 0 else coalesce((select p.amount_received from public.payments p where p.id = p_payment_id and p.status = 'succeeded'), 0)
-    - coalesce((
-      select sum(r.amount) from public.refunds r
-      where r.payment_id = p_payment_id and r.status not in ('failed', 'canceled')
-    ), 0)
-    - coalesce((
-      -- Asked for, and not yet visible as a refund.
-      select sum((j.payload ->> 'amount')::bigint) from private.jobs j
-      where j.kind = 'refund_payment' and j.payload ->> 'payment_id' = p_payment_id
-        and j.status in ('queued', 'running', 'done')
-        and not exists (select 1 from public.refunds r where r.request_id = j.payload ->> 'refund_request_id')
-    ), 0) end
+declare
+  v_received bigint := (
+    select p.amount_received from public.payments p where p.id = p_payment_id and p.status = 'succeeded'
+  );
+  v_live bigint;
+  v_queued bigint;
+  v_all_queued boolean;
+begin
+  select coalesce(sum(r.amount), 0) into v_live
+  from public.refunds r
+  where r.payment_id = p_payment_id and r.status not in ('failed', 'canceled');
+
+  select coalesce(sum(q.amount), 0), coalesce(bool_or(q.amount is null), false) into v_queued, v_all_queued
+  from public.refund_requests q
+  where q.payment_id = p_payment_id and q.status = 'queued' and q.id is distinct from p_except
+    and not exists (select 1 from public.refunds r where r.request_id = q.id);
+  return case when v_all_queued then 0 else coalesce(v_received, 0) - v_live - v_queued end;
+end;
 $function$;
-comment on function private.refundable_amount(p_payment_id text) is 'Minor units of a payment that can still be refunded, requests under way counted as given back. Call with the order locked.';
+comment on function private.refundable_amount(p_payment_id text, p_except text) is 'Minor units of a payment that can still be refunded; what is asked for and can still run counts as given back, except the request p_except. Call with the order locked.';
 
 
 CREATE OR REPLACE FUNCTION private.refunds_on_warning(o orders)
@@ -3490,6 +3833,8 @@ begin
   update public.orders set
     attempt = attempt + 1,
     session_expires_at = now() + make_interval(secs => p_session_seconds),
+    prices_include_tax = coalesce((private.setting('prices_include_tax'))::boolean, false),
+    shipping_rates = private.offered_shipping_rates(currency),
     abandoned_at = null,
     cart_hash = v_cart ->> 'hash',
     amount_subtotal = (v_cart ->> 'amount')::bigint,
@@ -3559,25 +3904,67 @@ $function$;
 comment on function private.reserve_stock(p_order_id uuid, p_expires_at timestamp with time zone) is 'Holds stock for all lines of an order or, raising KCSTK, for none. Lines already held keep their hold; p_expires_at extends it.';
 
 
-CREATE OR REPLACE FUNCTION private.restock_wanted(o orders)
+CREATE OR REPLACE FUNCTION private.restock_answer(p_command_id uuid, p_command text, p_args jsonb)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+  if p_command <> 'request_refund' or p_args -> 'restock' is distinct from 'true' then
+    return '{}';
+  elsif (select q.restock from public.refund_requests q where q.id = p_command_id::text) then
+    return jsonb_build_object('restock', true);
+  end if;
+  return jsonb_build_object(
+    'restock', false,
+    'notice', 'Nothing was put back on the shelf: only a refund of all that is left does that. '
+      || 'When the goods of the whole order have come back, call receive_return().'
+  );
+end;
+$function$;
+comment on function private.restock_answer(p_command_id uuid, p_command text, p_args jsonb) is 'What request_refund with p_restock answers about the goods: whether they go back with this refund, and if not, why and what does.';
+
+
+CREATE OR REPLACE FUNCTION private.restock_due(o orders)
  RETURNS boolean
  LANGUAGE sql
  STABLE SECURITY DEFINER
  SET search_path TO ''
 AS $function$
-  select o.amount_paid > 0 and o.amount_refunded >= o.amount_paid and (
-    exists (
-      select 1 from public.staff_commands c
-      where c.order_id = o.id and c.command = 'request_refund' and (c.args ->> 'restock')::boolean
+  select exists (
+    select 1
+    from public.refunds r left join public.refund_requests q on q.id = r.request_id
+    where r.payment_id = o.payment_id and r.succeeded_at is not null and (
+      q.restock
+      -- A warning stops parcels that have not left. By its name: the refund may be heard of before the warning.
+      or (r.request_id = 'fraudulent:' || r.payment_id and o.fulfilled_at is null)
     )
-    -- Refunded before it shipped and without a person who could have chosen.
-    or (
-      private.refunds_on_warning(o)
-      and exists (select 1 from public.fraud_signals f where f.order_id = o.id and f.kind = 'early_fraud_warning' and f.was_actionable)
-    )
+  ) or exists (
+    -- Somebody had given back all of it by hand before the job ran: what was asked for is true.
+    select 1 from public.refund_requests q
+    where q.order_id = o.id and q.payment_id = o.payment_id and q.status = 'not_needed'
+      and (q.restock or (q.cause = 'fraudulent' and o.fulfilled_at is null))
   )
 $function$;
-comment on function private.restock_wanted(o orders) is 'True when an order is refunded in full and its goods go back on the shelf: staff asked for it, or an early fraud warning stopped it before it shipped.';
+comment on function private.restock_due(o orders) is 'Whether a refund that asked for it has put the goods of an order back on the shelf. Once true it stays so: a refund that bounces afterwards moves no goods.';
+
+
+CREATE OR REPLACE FUNCTION private.resume_refund(p_job private.jobs)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+  update public.refund_requests set status = 'queued', given_up_at = null
+  where id = p_job.payload ->> 'refund_request_id' and status <> 'done';
+  if found then
+    perform private.settle_order((p_job.payload ->> 'order_id')::uuid, 'staff');
+  end if;
+end;
+$function$;
+comment on function private.resume_refund(p_job private.jobs) is 'A refund that was given up runs again: its money counts as given back once more.';
 
 
 CREATE OR REPLACE FUNCTION private.retention(p_setting text)
@@ -3608,7 +3995,7 @@ begin
     case when s.amount_subtotal is distinct from o.amount_subtotal
       or s.amount_total is distinct from
         s.amount_subtotal - s.amount_discount + s.amount_shipping
-        + case when (private.setting('prices_include_tax'))::boolean then 0 else s.amount_tax end
+        + case when o.prices_include_tax then 0 else s.amount_tax end
       or (s.payment_id is null and s.amount_total <> 0)
       or (s.payment_status = 'no_payment_required' and (s.amount_total <> 0 or s.payment_id is not null))
       or p.amount <> s.amount_total
@@ -3673,6 +4060,11 @@ declare
 begin
   if o.fulfilled_at is not null then
     raise exception 'order % has been shipped; refund it instead', o.number using errcode = 'KCINV';
+  elsif o.status = 'refunded' and o.cancelled_at is null then
+    -- The money is back already, and the customer knows: what is left to do is the goods.
+    update public.orders set restocked_at = coalesce(restocked_at, now()) where id = o.id;
+    perform private.settle_order(o.id, 'staff');
+    return o.id;
   end if;
   update public.orders
   set cancelled_at = coalesce(cancelled_at, now()), cancel_reason = coalesce(cancel_reason, p_args ->> 'reason')
@@ -3681,7 +4073,7 @@ begin
   return o.id;
 end;
 $function$;
-comment on function private.run_cancel_order(p_args jsonb) is 'Carries out cancel_order: settling expires open sessions and refunds what was paid. KCINV: already shipped.';
+comment on function private.run_cancel_order(p_args jsonb) is 'Carries out cancel_order: settling expires open sessions and refunds what was paid. Of an order that is refunded already only the goods go back. KCINV: already shipped.';
 
 
 CREATE OR REPLACE FUNCTION private.run_erase_customer(p_args jsonb)
@@ -3746,6 +4138,30 @@ $function$;
 comment on function private.run_mark_fulfilled(p_args jsonb) is 'Carries out mark_fulfilled: notes carrier and tracking number, queues the mail. KCINV: unpaid, held, cancelled or shipped already.';
 
 
+CREATE OR REPLACE FUNCTION private.run_receive_return(p_args jsonb)
+ RETURNS uuid
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  o public.orders := private.lock_order_by_number(p_args ->> 'order_number');
+begin
+  if jsonb_typeof(p_args -> 'lines') <> 'null' then
+    raise exception 'goods come back all together; single lines are not supported' using errcode = 'KCINV';
+  elsif o.restocked_at is not null then
+    raise exception 'the goods of order % are back on the shelf already', o.number using errcode = 'KCINV';
+  elsif o.fulfilled_at is null and o.status <> 'refunded' then
+    raise exception 'order % has not shipped (status %); cancel it instead', o.number, o.status using errcode = 'KCINV';
+  end if;
+  update public.orders set restocked_at = now() where id = o.id;
+  perform private.settle_order(o.id, 'staff');
+  return o.id;
+end;
+$function$;
+comment on function private.run_receive_return(p_args jsonb) is 'Carries out receive_return: the goods of a shipped or refunded order go back on the shelf, once, whatever became of its money. KCINV: back already, or never sent.';
+
+
 CREATE OR REPLACE FUNCTION private.run_release_review(p_args jsonb)
  RETURNS uuid
  LANGUAGE plpgsql
@@ -3777,23 +4193,21 @@ declare
   o public.orders := private.lock_order_by_number(p_args ->> 'order_number');
   v_refundable bigint := private.refundable_amount(o.payment_id);
   v_amount bigint := coalesce((p_args ->> 'amount')::bigint, v_refundable);
+  v_full boolean := v_amount = v_refundable;
 begin
   if v_amount < 1 or v_amount > v_refundable then
     raise exception 'order % can be refunded by 1 to % (minor units of %), not %', o.number, v_refundable, o.currency, v_amount
       using errcode = 'KCREF', hint = 'Refunds under way count as given back.';
   end if;
-  perform private.enqueue_job(
-    'refund_payment', 'refund_payment:request:' || p_command_id,
-    jsonb_build_object(
-      'payment_id', o.payment_id, 'order_id', o.id, 'amount', v_amount, 'reason', coalesce(p_args ->> 'reason', 'requested_by_customer'),
-      'refund_request_id', p_command_id
-    ),
-    now(), 20
+  perform private.ask_refund(
+    p_command_id::text, o.id, o.payment_id, case when not v_full then v_amount end, 'requested',
+    coalesce(p_args ->> 'reason', 'requested_by_customer'),
+    v_full and coalesce((p_args ->> 'restock')::boolean, false)
   );
   return o.id;
 end;
 $function$;
-comment on function private.run_request_refund(p_command_id uuid, p_args jsonb) is 'Carries out request_refund: queues one refund. KCREF: more than is left, or nothing is.';
+comment on function private.run_request_refund(p_command_id uuid, p_args jsonb) is 'Carries out request_refund: queues one refund. Asked for all that is left, it gives back the rest, whatever is refunded by hand meanwhile. KCREF: more than is left, or nothing is.';
 
 
 CREATE OR REPLACE FUNCTION private.run_resend_notification(p_command_id uuid, p_args jsonb)
@@ -3843,14 +4257,15 @@ begin
       -- The log of an erasure must not keep the address.
       update public.staff_commands set args = '{}' where id = new.id;
     when 'adjust_inventory' then perform private.run_adjust_inventory(new.args);
+    when 'receive_return' then v_order_id := private.run_receive_return(new.args);
   end case;
   update public.staff_commands c
   set order_id = v_order_id,
       result = jsonb_build_object('ok', true, 'status', (select o.status from public.orders o where o.id = v_order_id))
+        || private.restock_answer(new.id, new.command, new.args)
   where c.id = new.id;
   if v_order_id is not null then
     perform private.record_order_event(v_order_id, new.command, 'staff', jsonb_build_object('command_id', new.id, 'actor', new.actor));
-    -- request_refund is read from this table when the order settles.
     perform private.settle_order(v_order_id, 'staff');
   end if;
   return null;
@@ -4078,15 +4493,7 @@ begin
     perform private.queue_notification(o.id, 'payment_failed', r.id);
   end loop;
 
-  for r in select f.id, f.amount, f.status from public.refunds f where f.order_id = o.id loop
-    perform private.queue_notification(o.id, 'refund_issued', r.id, jsonb_build_object('amount', r.amount));
-    if r.status = 'failed' and private.raise_alert_once(
-      'refund_failed', 'critical', 'refund_failed:' || r.id, jsonb_build_object('order_number', o.number, 'refund_id', r.id, 'amount', r.amount)
-    ) then
-      perform private.record_order_event(o.id, 'refund_failed', p_source, jsonb_build_object('refund_id', r.id));
-    end if;
-  end loop;
-
+  perform private.settle_refund_effects(o, p_source);
   perform private.settle_risk_effects(o, p_source);
 end;
 $function$;
@@ -4107,7 +4514,7 @@ declare
   v_under_way public.checkout_sessions;
   v_sessions record;
   v_paid boolean;
-  v_restock boolean;
+  v_nothing_to_ship boolean;
   v_target text;
   v_mismatches text[] := '{}';
 begin
@@ -4170,10 +4577,12 @@ begin
     o.amount_total := coalesce(v_under_way.amount_total, o.amount_subtotal);
   end if;
   o.declined_attempts := private.check_declined_velocity(o);
-  v_restock := private.restock_wanted(o);
+  if o.restocked_at is null and private.restock_due(o) then
+    o.restocked_at := now();
+  end if;
 
   v_target := case
-    when v_paid and o.cancelled_at is null and o.oversold_at is null and not v_restock then 'committed'
+    when v_paid and o.cancelled_at is null and o.oversold_at is null and o.restocked_at is null then 'committed'
     when v_paid then 'released'
     -- Stock of an attempt in flight, of an open session and of a payment under way stays held.
     when v_sessions.open = 0 and v_sessions.processing = 0 and (v_sessions.attempt_known or o.abandoned_at is not null)
@@ -4186,9 +4595,11 @@ begin
   if v_paid then
     perform private.check_paid_velocity(o);
   end if;
+  -- Where nothing was paid there is nothing to give back.
+  v_nothing_to_ship := v_paid and o.amount_paid = 0 and (o.cancelled_at is not null or o.oversold_at is not null);
   -- A refund in full closes every open question.
   o.review_reasons := case
-    when not v_paid or (o.amount_paid > 0 and o.amount_refunded >= o.amount_paid) then '{}'
+    when not v_paid or v_nothing_to_ship or (o.amount_paid > 0 and o.amount_refunded >= o.amount_paid) then '{}'
     else case when o.review_released_at is null then v_mismatches else '{}' end
       || case when o.oversold_at is not null then array['oversold'] else '{}' end
       || private.fraud_reasons(o.id, o.review_released_at is not null)
@@ -4199,19 +4610,19 @@ begin
     when v_paid and cardinality(o.review_reasons) > 0 then 'needs_review'
     when o.amount_refunded >= o.amount_paid and o.amount_paid > 0 then 'refunded'
     when o.amount_refunded > 0 then 'partially_refunded'
+    when v_nothing_to_ship then 'cancelled'
     when v_paid then 'paid'
     when v_sessions.processing > 0 then 'processing'
-    when v_sessions.failed > 0 and v_sessions.open = 0 and (v_sessions.attempt_known or o.abandoned_at is not null) then 'payment_failed'
     when o.cancelled_at is not null then 'cancelled'
+    when v_sessions.failed > 0 and v_sessions.open = 0 and (v_sessions.attempt_known or o.abandoned_at is not null) then 'payment_failed'
     when v_sessions.open = 0 and (v_sessions.attempt_known or o.abandoned_at is not null) then 'expired'
     else 'pending'
   end;
   o.fulfillment_status := case
     when o.fulfilled_at is not null then 'fulfilled'
-    when o.cancelled_at is not null or o.oversold_at is not null or o.status = 'refunded' then 'cancelled'
-    when o.status = 'needs_review' or exists (
-      select 1 from public.disputes d where d.order_id = o.id and d.status not in ('won', 'warning_closed', 'prevented')
-    ) then 'on_hold'
+    when o.cancelled_at is not null or o.oversold_at is not null or o.restocked_at is not null or o.status = 'refunded'
+      then 'cancelled'
+    when cardinality(private.hold_reasons(o)) > 0 then 'on_hold'
     else 'unfulfilled'
   end;
 
@@ -4224,7 +4635,7 @@ begin
       fulfillment_status = o.fulfillment_status, amount_discount = o.amount_discount,
       amount_shipping = o.amount_shipping, amount_tax = o.amount_tax, amount_total = o.amount_total,
       amount_paid = o.amount_paid, amount_refunded = o.amount_refunded, review_reasons = o.review_reasons,
-      oversold_at = o.oversold_at, paid_at = o.paid_at, declined_attempts = o.declined_attempts,
+      oversold_at = o.oversold_at, restocked_at = o.restocked_at, paid_at = o.paid_at, declined_attempts = o.declined_attempts,
       updated_at = o.updated_at
     where id = o.id;
   end if;
@@ -4274,14 +4685,18 @@ begin
     perform private.queue_notification(o.id, 'order_confirmation');
   end if;
 
-  if o.oversold_at is not null and o.payment_id is not null and private.queue_refund(o.payment_id, o.id, 'oversold', p_source) then
+  if o.oversold_at is not null then
     perform private.queue_notification(o.id, 'order_unfulfillable');
     perform private.raise_alert_once('oversold', 'critical', 'oversold:' || o.id, jsonb_build_object('order_number', o.number));
+    if o.payment_id is not null then
+      perform private.queue_refund(o.payment_id, o.id, 'oversold', p_source);
+    end if;
   end if;
-  if o.cancelled_at is not null and o.fulfilled_at is null and o.payment_id is not null
-    and private.queue_refund(o.payment_id, o.id, 'cancelled', p_source) then
+  if o.cancelled_at is not null and o.fulfilled_at is null then
     perform private.queue_notification(o.id, 'order_cancelled');
-    perform private.raise_alert_once('cancelled_order_paid', 'warning', 'cancelled_order_paid:' || o.id, jsonb_build_object('order_number', o.number));
+    if o.payment_id is not null and private.queue_refund(o.payment_id, o.id, 'cancelled', p_source) then
+      perform private.raise_alert_once('cancelled_order_paid', 'warning', 'cancelled_order_paid:' || o.id, jsonb_build_object('order_number', o.number));
+    end if;
   end if;
 
   for r in
@@ -4294,10 +4709,13 @@ begin
     group by pi.id
   loop
     if private.queue_refund(r.id, o.id, 'duplicate', p_source) then
-      perform private.queue_notification(o.id, 'duplicate_payment_refunded', r.id);
       perform private.raise_alert_once(
         'duplicate_payment', 'warning', 'duplicate_payment:' || r.id, jsonb_build_object('order_number', o.number, 'payment_id', r.id)
       );
+    end if;
+    -- Not before Stripe has taken the refund: until then nothing is on its way.
+    if exists (select 1 from public.refunds f where f.payment_id = r.id) then
+      perform private.queue_notification(o.id, 'duplicate_payment_refunded', r.id);
     end if;
   end loop;
 
@@ -4319,6 +4737,41 @@ begin
 end;
 $function$;
 comment on function private.settle_paid_effects(o orders, p_mismatches text[], p_source text) is 'Side effects of an order that has money: confirmation, refunds of money it cannot keep, alerts, card details. Called by settle_order() only.';
+
+
+CREATE OR REPLACE FUNCTION private.settle_refund_effects(o orders, p_source text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  r record;
+  v_data jsonb;
+begin
+  for r in select f.id, f.amount, f.currency, f.status, f.failure_reason from public.refunds f where f.order_id = o.id loop
+    v_data := jsonb_build_object('amount', r.amount, 'refund_id', r.id);
+    -- Queued also when it is first heard of as failed, so that every order of events queues the same mails. What has
+    -- stopped being true is not sent: see notification_problem().
+    perform private.queue_notification(o.id, 'refund_issued', r.id, v_data);
+    if r.status in ('failed', 'canceled') then
+      perform private.queue_notification(o.id, 'refund_failed', r.id, v_data);
+      if private.raise_alert_once(
+        'refund_failed', 'critical', 'refund_failed:' || r.id,
+        jsonb_build_object(
+          'order_number', o.number, 'refund_id', r.id, 'amount', r.amount, 'currency', r.currency,
+          'status', r.status, 'cause', r.failure_reason,
+          'action', 'The customer has not got this money: ask for it anew with request_refund(), or pay it in another way.'
+        )
+      ) then
+        perform private.record_order_event(o.id, 'refund_failed', p_source, jsonb_build_object('refund_id', r.id));
+      end if;
+    end if;
+  end loop;
+  perform private.close_refund_alerts(o.id);
+end;
+$function$;
+comment on function private.settle_refund_effects(o orders, p_source text) is 'What customer and staff hear of refunds that exist, and the alerts that they close. Called by settle_order() only.';
 
 
 CREATE OR REPLACE FUNCTION private.settle_risk_effects(o orders, p_source text)
@@ -4562,6 +5015,37 @@ $function$;
 comment on function private.superseded_sessions(p_key text, p_user_id uuid, p_session_id text, p_livemode boolean) is 'Open payment pages of a shopper that a checkout with this key takes the place of, or null.';
 
 
+CREATE OR REPLACE FUNCTION private.tell_of_refund(q refund_requests, p_job_id bigint, p_cause text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  v_kind constant text := case
+    when q.status = 'queued' then 'refund_delayed'
+    when private.refund_overtaken_by(q) is not null then 'refund_overtaken'
+    else 'refund_refused'
+  end;
+begin
+  perform private.raise_alert(
+    v_kind, case v_kind when 'refund_refused' then 'critical' else 'warning' end, v_kind || ':' || q.id,
+    jsonb_build_object(
+      'order_number', o.number, 'amount', coalesce(q.amount, private.refundable_amount(q.payment_id, q.id)),
+      'currency', o.currency, 'cause', p_cause, 'payment_id', q.payment_id, 'request_id', q.id, 'job_id', p_job_id,
+      'action', case v_kind
+        when 'refund_delayed' then 'It is tried again for days. If the Stripe balance is empty, add funds.'
+        when 'refund_overtaken' then 'Should the customer get both, ask for it anew with request_refund().'
+        else 'Remove the cause and redrive the job, or give the money back in another way.'
+      end
+    )
+  )
+  from public.orders o where o.id = q.order_id;
+end;
+$function$;
+comment on function private.tell_of_refund(q refund_requests, p_job_id bigint, p_cause text) is 'Alerts staff about a refund that Stripe does not take: order, amount, cause and what to do now. Kinds refund_delayed, refund_overtaken, refund_refused.';
+
+
 CREATE OR REPLACE FUNCTION private.velocity_key(p_rule private.velocity_rules, p_user_id uuid, p_email text, p_ip inet, p_order_id uuid)
  RETURNS text
  LANGUAGE sql
@@ -4803,12 +5287,13 @@ begin
 
   insert into public.orders (
     customer_id, email, locale, currency, amount_subtotal, amount_total, livemode, cart_hash, idempotency_key,
-    session_expires_at, purchase_ip, user_agent, three_d_secure, velocity_mode
+    session_expires_at, purchase_ip, user_agent, three_d_secure, velocity_mode, prices_include_tax, shipping_rates
   ) values (
     case when p_user_id is not null then private.account_customer(p_user_id, p_email, p_livemode) end,
     p_email, p_locale, v_cart ->> 'currency', (v_cart ->> 'amount')::bigint, (v_cart ->> 'amount')::bigint, p_livemode,
     v_cart ->> 'hash', v_key, now() + make_interval(secs => p_session_seconds), p_client_ip::inet, left(p_user_agent, 500),
-    v_risk ->> 'three_d_secure', p_velocity_mode
+    v_risk ->> 'three_d_secure', p_velocity_mode,
+    coalesce((private.setting('prices_include_tax'))::boolean, false), private.offered_shipping_rates(v_cart ->> 'currency')
   ) returning id into v_order_id;
   insert into public.order_items (order_id, variant_id, sku, name, quantity, unit_amount)
   select v_order_id, l.variant_id, l.sku, l.name, l.quantity, l.unit_amount
@@ -4979,6 +5464,9 @@ declare
   v_status text;
   v_answer jsonb := '[]';
 begin
+  perform private.lock_orders_of_refunds(
+    array(select (r ->> 'id')::bigint from jsonb_array_elements(p_results) r)
+  );
   -- Providers in one order, jobs in one order: two workers cannot wait for each other.
   for v_note in
     select k.provider,
@@ -5146,10 +5634,12 @@ AS $function$
     'status', n.status,
     'recipient', coalesce(n.recipient, o.email),
     'data', n.data,
+    'problem', private.notification_problem(n, o),
     'order', jsonb_build_object(
       'number', o.number, 'status', o.status, 'fulfillment_status', o.fulfillment_status, 'currency', o.currency,
       'amount_subtotal', o.amount_subtotal, 'amount_discount', o.amount_discount, 'amount_shipping', o.amount_shipping,
       'amount_tax', o.amount_tax, 'amount_total', o.amount_total, 'amount_refunded', o.amount_refunded,
+      'amount_paid', o.amount_paid,
       'customer_name', o.customer_name, 'shipping_name', o.shipping_name, 'shipping_address', o.shipping_address,
       'carrier', o.carrier, 'tracking_number', o.tracking_number, 'locale', o.locale, 'paid_at', o.paid_at,
       'items', (
@@ -5240,6 +5730,35 @@ AS $function$
 $function$;
 comment on function public.get_webhook_allowlist() is 'The addresses Stripe posts from, as text. The webhook function caches them.';
 grant execute on function public.get_webhook_allowlist() to service_role;
+
+
+CREATE OR REPLACE FUNCTION public.judge_refund(p_request_id text)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  q public.refund_requests;
+  v_by text;
+begin
+  perform 1 from public.orders o join public.refund_requests x on x.order_id = o.id
+  where x.id = p_request_id for no key update of o;
+  select * into q from public.refund_requests where id = p_request_id;
+  if not found then
+    raise exception 'there is no refund request %', p_request_id using errcode = 'KCINV';
+  end if;
+  if exists (select 1 from public.refunds r where r.request_id = q.id) then
+    return jsonb_build_object('outcome', 'made');
+  end if;
+  v_by := private.refund_overtaken_by(q);
+  return jsonb_build_object(
+    'outcome', case when v_by is null then 'go' else 'overtaken' end, 'by', v_by, 'refusals', q.refusals
+  );
+end;
+$function$;
+comment on function public.judge_refund(p_request_id text) is 'Whether a refund may be made now, with all that is known of its payment: { outcome: go (with refusals) | made | overtaken (with by) }. Apply what Stripe lists first. KCINV: no such request.';
+grant execute on function public.judge_refund(p_request_id text) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.list_differing_objects(p_objects jsonb)
@@ -5355,6 +5874,18 @@ end;
 $function$;
 comment on function public.purge_old_data(p_limit integer) is 'Removes up to p_limit rows of each kind that retention settings call old. Returns { purged: { … }, more }: more true, call again.';
 grant execute on function public.purge_old_data(p_limit integer) to service_role;
+
+
+CREATE OR REPLACE FUNCTION public.receive_return(p_order_number text, p_lines jsonb DEFAULT NULL::jsonb, p_note text DEFAULT NULL::text)
+ RETURNS jsonb
+ LANGUAGE sql
+ SET search_path TO ''
+AS $function$
+  select private.submit_command('receive_return', jsonb_build_object('order_number', p_order_number, 'lines', p_lines, 'note', p_note))
+$function$;
+comment on function public.receive_return(p_order_number text, p_lines jsonb, p_note text) is 'Puts the goods of a shipped or refunded order back on the shelf, without moving money. p_lines must be null: all of them. Staff only.';
+grant execute on function public.receive_return(p_order_number text, p_lines jsonb, p_note text) to authenticated;
+grant execute on function public.receive_return(p_order_number text, p_lines jsonb, p_note text) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.receive_stripe_event(p_event_id text, p_type text, p_livemode boolean, p_api_version text, p_stripe_created_at timestamp with time zone, p_source_ip text, p_payload jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_alerts jsonb)
@@ -5477,7 +6008,7 @@ begin
   return jsonb_build_object('recorded', found);
 end;
 $function$;
-comment on function public.record_notification_result(p_notification_id uuid, p_status text, p_recipient text, p_provider_id text, p_error text) is 'Notes that a mail was sent (with the provider''s id) or failed for good. A sent mail stays sent.';
+comment on function public.record_notification_result(p_notification_id uuid, p_status text, p_recipient text, p_provider_id text, p_error text) is 'Notes that a mail was sent (with the provider''s id), was skipped because it is not true any more, or failed for good. A sent mail stays sent.';
 grant execute on function public.record_notification_result(p_notification_id uuid, p_status text, p_recipient text, p_provider_id text, p_error text) to service_role;
 
 
@@ -5666,7 +6197,7 @@ CREATE OR REPLACE FUNCTION public.request_refund(p_order_number text, p_amount b
 AS $function$
   select private.submit_command('request_refund', jsonb_build_object('order_number', p_order_number, 'amount', p_amount, 'reason', p_reason, 'restock', coalesce(p_restock, false)))
 $function$;
-comment on function public.request_refund(p_order_number text, p_amount bigint, p_reason text, p_restock boolean) is 'Refunds an order: p_amount in minor units, or all that is left. p_restock: put the goods back on the shelf once it is refunded in full. Staff only.';
+comment on function public.request_refund(p_order_number text, p_amount bigint, p_reason text, p_restock boolean) is 'Refunds an order: p_amount in minor units, or all that is left. p_restock: with all that is left, the goods go back on the shelf once that refund has succeeded; with a part nothing does, and the answer says so ({ restock: false, notice }). Staff only.';
 grant execute on function public.request_refund(p_order_number text, p_amount bigint, p_reason text, p_restock boolean) to authenticated;
 grant execute on function public.request_refund(p_order_number text, p_amount bigint, p_reason text, p_restock boolean) to service_role;
 

@@ -227,14 +227,14 @@ isOneToOne: false
                   ]
                 },"orders": {
                   Row: {
-                    "abandoned_at": string | null,"amount_discount": number,"amount_paid": number,"amount_refunded": number,"amount_shipping": number,"amount_subtotal": number,"amount_tax": number,"amount_total": number,"attempt": number,"billing_address": Json | null,"cancel_reason": string | null,"cancelled_at": string | null,"carrier": string | null,"cart_hash": string,"created_at": string,"currency": string,"customer_id": string | null,"customer_name": string | null,"declined_attempts": number,"email": string | null,"fulfilled_at": string | null,"fulfillment_status": string,"id": string,"idempotency_key": string | null,"livemode": boolean,"locale": string | null,"number": string,"oversold_at": string | null,"paid_at": string | null,"payment_id": string | null,"phone": string | null,"purchase_ip": unknown,"review_reasons": (string)[],"review_released_at": string | null,"session_expires_at": string,"session_id": string | null,"shipping_address": Json | null,"shipping_name": string | null,"status": string,"three_d_secure": string | null,"tracking_number": string | null,"updated_at": string,"user_agent": string | null,"velocity_mode": string
+                    "abandoned_at": string | null,"amount_discount": number,"amount_paid": number,"amount_refunded": number,"amount_shipping": number,"amount_subtotal": number,"amount_tax": number,"amount_total": number,"attempt": number,"billing_address": Json | null,"cancel_reason": string | null,"cancelled_at": string | null,"carrier": string | null,"cart_hash": string,"created_at": string,"currency": string,"customer_id": string | null,"customer_name": string | null,"declined_attempts": number,"email": string | null,"fulfilled_at": string | null,"fulfillment_status": string,"id": string,"idempotency_key": string | null,"livemode": boolean,"locale": string | null,"number": string,"oversold_at": string | null,"paid_at": string | null,"payment_id": string | null,"phone": string | null,"prices_include_tax": boolean,"purchase_ip": unknown,"restocked_at": string | null,"review_reasons": (string)[],"review_released_at": string | null,"session_expires_at": string,"session_id": string | null,"shipping_address": Json | null,"shipping_name": string | null,"shipping_rates": NonNullable<Json>,"status": string,"three_d_secure": string | null,"tracking_number": string | null,"updated_at": string,"user_agent": string | null,"velocity_mode": string
                   }
                   ComputedFields: never
                   Insert: {
-                    "abandoned_at"?: string | null,"amount_discount"?: number,"amount_paid"?: number,"amount_refunded"?: number,"amount_shipping"?: number,"amount_subtotal": number,"amount_tax"?: number,"amount_total": number,"attempt"?: number,"billing_address"?: Json | null,"cancel_reason"?: string | null,"cancelled_at"?: string | null,"carrier"?: string | null,"cart_hash": string,"created_at"?: string,"currency": string,"customer_id"?: string | null,"customer_name"?: string | null,"declined_attempts"?: number,"email"?: string | null,"fulfilled_at"?: string | null,"fulfillment_status"?: string,"id"?: string,"idempotency_key"?: string | null,"livemode": boolean,"locale"?: string | null,"number"?: string,"oversold_at"?: string | null,"paid_at"?: string | null,"payment_id"?: string | null,"phone"?: string | null,"purchase_ip"?: unknown,"review_reasons"?: (string)[],"review_released_at"?: string | null,"session_expires_at": string,"session_id"?: string | null,"shipping_address"?: Json | null,"shipping_name"?: string | null,"status"?: string,"three_d_secure"?: string | null,"tracking_number"?: string | null,"updated_at"?: string,"user_agent"?: string | null,"velocity_mode"?: string
+                    "abandoned_at"?: string | null,"amount_discount"?: number,"amount_paid"?: number,"amount_refunded"?: number,"amount_shipping"?: number,"amount_subtotal": number,"amount_tax"?: number,"amount_total": number,"attempt"?: number,"billing_address"?: Json | null,"cancel_reason"?: string | null,"cancelled_at"?: string | null,"carrier"?: string | null,"cart_hash": string,"created_at"?: string,"currency": string,"customer_id"?: string | null,"customer_name"?: string | null,"declined_attempts"?: number,"email"?: string | null,"fulfilled_at"?: string | null,"fulfillment_status"?: string,"id"?: string,"idempotency_key"?: string | null,"livemode": boolean,"locale"?: string | null,"number"?: string,"oversold_at"?: string | null,"paid_at"?: string | null,"payment_id"?: string | null,"phone"?: string | null,"prices_include_tax"?: boolean,"purchase_ip"?: unknown,"restocked_at"?: string | null,"review_reasons"?: (string)[],"review_released_at"?: string | null,"session_expires_at": string,"session_id"?: string | null,"shipping_address"?: Json | null,"shipping_name"?: string | null,"shipping_rates"?: NonNullable<Json>,"status"?: string,"three_d_secure"?: string | null,"tracking_number"?: string | null,"updated_at"?: string,"user_agent"?: string | null,"velocity_mode"?: string
                   }
                   Update: {
-                    "abandoned_at"?: string | null,"amount_discount"?: number,"amount_paid"?: number,"amount_refunded"?: number,"amount_shipping"?: number,"amount_subtotal"?: number,"amount_tax"?: number,"amount_total"?: number,"attempt"?: number,"billing_address"?: Json | null,"cancel_reason"?: string | null,"cancelled_at"?: string | null,"carrier"?: string | null,"cart_hash"?: string,"created_at"?: string,"currency"?: string,"customer_id"?: string | null,"customer_name"?: string | null,"declined_attempts"?: number,"email"?: string | null,"fulfilled_at"?: string | null,"fulfillment_status"?: string,"id"?: string,"idempotency_key"?: string | null,"livemode"?: boolean,"locale"?: string | null,"number"?: string,"oversold_at"?: string | null,"paid_at"?: string | null,"payment_id"?: string | null,"phone"?: string | null,"purchase_ip"?: unknown,"review_reasons"?: (string)[],"review_released_at"?: string | null,"session_expires_at"?: string,"session_id"?: string | null,"shipping_address"?: Json | null,"shipping_name"?: string | null,"status"?: string,"three_d_secure"?: string | null,"tracking_number"?: string | null,"updated_at"?: string,"user_agent"?: string | null,"velocity_mode"?: string
+                    "abandoned_at"?: string | null,"amount_discount"?: number,"amount_paid"?: number,"amount_refunded"?: number,"amount_shipping"?: number,"amount_subtotal"?: number,"amount_tax"?: number,"amount_total"?: number,"attempt"?: number,"billing_address"?: Json | null,"cancel_reason"?: string | null,"cancelled_at"?: string | null,"carrier"?: string | null,"cart_hash"?: string,"created_at"?: string,"currency"?: string,"customer_id"?: string | null,"customer_name"?: string | null,"declined_attempts"?: number,"email"?: string | null,"fulfilled_at"?: string | null,"fulfillment_status"?: string,"id"?: string,"idempotency_key"?: string | null,"livemode"?: boolean,"locale"?: string | null,"number"?: string,"oversold_at"?: string | null,"paid_at"?: string | null,"payment_id"?: string | null,"phone"?: string | null,"prices_include_tax"?: boolean,"purchase_ip"?: unknown,"restocked_at"?: string | null,"review_reasons"?: (string)[],"review_released_at"?: string | null,"session_expires_at"?: string,"session_id"?: string | null,"shipping_address"?: Json | null,"shipping_name"?: string | null,"shipping_rates"?: NonNullable<Json>,"status"?: string,"three_d_secure"?: string | null,"tracking_number"?: string | null,"updated_at"?: string,"user_agent"?: string | null,"velocity_mode"?: string
                   }
                   Relationships: [
                     {
@@ -339,16 +339,36 @@ isOneToOne: false
       referencedColumns: ["id"]
     }
                   ]
-                },"refunds": {
+                },"refund_requests": {
                   Row: {
-                    "amount": number,"charge_id": string | null,"created_at": string,"currency": string,"failure_reason": string | null,"id": string,"order_id": string | null,"payment_id": string | null,"reason": string | null,"request_id": string | null,"status": string,"version": string
+                    "amount": number | null,"cause": string,"created_at": string,"given_up_at": string | null,"id": string,"order_id": string,"payment_id": string,"problem": string | null,"refusals": number,"restock": boolean,"status": string
                   }
                   ComputedFields: never
                   Insert: {
-                    "amount": number,"charge_id"?: string | null,"created_at": string,"currency": string,"failure_reason"?: string | null,"id": string,"order_id"?: string | null,"payment_id"?: string | null,"reason"?: string | null,"request_id"?: string | null,"status": string,"version": string
+                    "amount"?: number | null,"cause": string,"created_at"?: string,"given_up_at"?: string | null,"id": string,"order_id": string,"payment_id": string,"problem"?: string | null,"refusals"?: number,"restock"?: boolean,"status"?: string
                   }
                   Update: {
-                    "amount"?: number,"charge_id"?: string | null,"created_at"?: string,"currency"?: string,"failure_reason"?: string | null,"id"?: string,"order_id"?: string | null,"payment_id"?: string | null,"reason"?: string | null,"request_id"?: string | null,"status"?: string,"version"?: string
+                    "amount"?: number | null,"cause"?: string,"created_at"?: string,"given_up_at"?: string | null,"id"?: string,"order_id"?: string,"payment_id"?: string,"problem"?: string | null,"refusals"?: number,"restock"?: boolean,"status"?: string
+                  }
+                  Relationships: [
+                    {
+      foreignKeyName: "refund_requests_order_id_fkey"
+      columns: ["order_id"]
+isOneToOne: false
+      referencedRelation: "orders"
+      referencedColumns: ["id"]
+    }
+                  ]
+                },"refunds": {
+                  Row: {
+                    "amount": number,"charge_id": string | null,"created_at": string,"currency": string,"failure_reason": string | null,"id": string,"order_id": string | null,"payment_id": string | null,"reason": string | null,"request_id": string | null,"status": string,"succeeded_at": string | null,"version": string
+                  }
+                  ComputedFields: never
+                  Insert: {
+                    "amount": number,"charge_id"?: string | null,"created_at": string,"currency": string,"failure_reason"?: string | null,"id": string,"order_id"?: string | null,"payment_id"?: string | null,"reason"?: string | null,"request_id"?: string | null,"status": string,"succeeded_at"?: string | null,"version": string
+                  }
+                  Update: {
+                    "amount"?: number,"charge_id"?: string | null,"created_at"?: string,"currency"?: string,"failure_reason"?: string | null,"id"?: string,"order_id"?: string | null,"payment_id"?: string | null,"reason"?: string | null,"request_id"?: string | null,"status"?: string,"succeeded_at"?: string | null,"version"?: string
                   }
                   Relationships: [
                     {
@@ -512,6 +532,9 @@ isOneToOne: false
 "get_webhook_allowlist":
 { Args: Record<PropertyKey, never>; Returns: Json
                            },
+"judge_refund":
+{ Args: { "p_request_id": string }; Returns: Json
+                           },
 "list_differing_objects":
 { Args: { "p_objects": Json }; Returns: Json
                            },
@@ -526,6 +549,9 @@ isOneToOne: false
                            },
 "purge_old_data":
 { Args: { "p_limit": number }; Returns: Json
+                           },
+"receive_return":
+{ Args: { "p_lines"?: Json,"p_note"?: string,"p_order_number": string }; Returns: Json
                            },
 "receive_stripe_event":
 { Args: { "p_alerts": Json,"p_api_version": string,"p_error": string,"p_event_id": string,"p_facts": Json,"p_ignored_reason": string,"p_livemode": boolean,"p_payload": Json,"p_source_ip": string,"p_stripe_created_at": string,"p_type": string }; Returns: Json
