@@ -215,7 +215,7 @@ Deno.test("doctor: each missing or malformed variable is named, and mode and APP
       envFile,
       `SUPABASE_URL=ftp://x\nSTRIPE_SECRET_KEY="sk_test_abcdefgh "\nAPP_ENV=development\n`,
     );
-    const { code, output } = await runDoctor(["--env-file", envFile]);
+    const { code, output } = await runDoctor(["--env", envFile]);
     assert.equal(code, 1);
     assert.match(output, /^error +SUPABASE_URL is not usable {2}→ {2}malformed; /m);
     assert.match(output, /^error +LINK_SIGNING_SECRET is not usable {2}→ {2}missing; /m);
