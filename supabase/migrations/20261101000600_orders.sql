@@ -112,7 +112,8 @@ create table public.order_items (
   constraint order_items_quantity_positive check (quantity > 0),
   constraint order_items_unit_amount_not_negative check (unit_amount >= 0)
 );
-comment on table public.order_items is 'Frozen lines of an order: one per SKU, name and price as they were at checkout.';
+comment on table public.order_items is 'Frozen lines of an order: one per variant, name and price as they were when the attempt began.';
+comment on column public.order_items.sku is 'What the shopper asked for, for good: the variant may be called otherwise by now. Goods are known by variant_id.';
 create index order_items_variant_id_idx on public.order_items (variant_id);
 
 create table public.order_events (

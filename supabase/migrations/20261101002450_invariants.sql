@@ -84,6 +84,10 @@ as $$
   from public.orders o
   where o.amount_subtotal <> (select coalesce(sum(i.unit_amount * i.quantity), 0) from public.order_items i where i.order_id = o.id)
   union all
+  select 'the hash of an order is that of its lines', jsonb_build_object('order', o.number, 'cart_hash', o.cart_hash)
+  from public.orders o
+  where o.cart_hash is distinct from private.hash_of_order(o.id)
+  union all
   select 'refunded is the sum of succeeded refunds', jsonb_build_object('order', o.number, 'amount_refunded', o.amount_refunded)
   from public.orders o
   where o.amount_refunded <> (

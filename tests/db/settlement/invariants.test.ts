@@ -70,6 +70,8 @@ const damages: Record<string, Damage> = {
     tx`insert into public.refund_requests (id, order_id, payment_id, amount, cause, status, given_up_at)
       values ('y', ${paidId}, ${payment.id}, 1, 'requested', 'given_up', clock_timestamp())`,
   "lines add up to the subtotal": (tx) => tx`update public.order_items set unit_amount = unit_amount + 1`,
+  "the hash of an order is that of its lines": (tx) =>
+    tx`update public.order_items set unit_amount = unit_amount + 1 where order_id = ${paidId}`,
   "refunded is the sum of succeeded refunds": (tx) =>
     tx`update public.orders set amount_refunded = amount_refunded + 1`,
   "no payment is refunded by more than it brought": (tx) => tx`update public.refunds set amount = 99999`,
