@@ -133,13 +133,24 @@ begin
   if o.status <> 'needs_review' or 'oversold' = any (o.review_reasons) then
     raise exception 'order % is not held for review (status %, %)', o.number, o.status, array_to_string(o.review_reasons, ', ')
       using errcode = 'KCINV', hint = 'An oversold order is refunded by itself and cannot be released.';
+  elsif 'refund_under_way' = any (private.hold_reasons(o)) then
+    raise exception 'all the money of order % is on its way back', o.number using errcode = 'KCINV';
   end if;
+  -- What is known now, and no more: what comes later, staff have not looked at.
+  insert into private.released_mismatches (order_id, session_id, reason)
+  select o.id, cs.id, reason
+  from public.checkout_sessions cs
+  left join public.payments p on p.id = cs.payment_id
+  cross join unnest(private.unreleased_mismatches(o.id, cs.id, private.review_reasons(o, cs, p))) reason
+  where cs.id = o.session_id;
+  update public.fraud_signals f set released_at = now() where f.order_id = o.id and private.holds_order(f);
   update public.orders set review_released_at = now() where id = o.id;
   perform private.settle_order(o.id, 'staff');
   return o.id;
 end;
 $$;
-comment on function private.run_release_review(jsonb) is 'Carries out release_review: a person has looked, the order may ship. KCINV: nothing to release.';
+comment on function private.run_release_review(jsonb) is
+  'Carries out release_review: a person has looked at what holds the order now, and it may ship. A sign of fraud or a mismatch that turns up later holds it again. KCINV: nothing to release, or its money is on its way back.';
 revoke execute on function private.run_release_review(jsonb) from public, anon, authenticated;
 
 create function private.run_mark_fulfilled(p_args jsonb) returns uuid
@@ -397,7 +408,7 @@ set search_path = ''
 as $$
   select private.submit_command('release_review', jsonb_build_object('order_number', p_order_number, 'note', p_note))
 $$;
-comment on function public.release_review(text, text) is 'Lets an order that is held for review ship. Staff only.';
+comment on function public.release_review(text, text) is 'Lets an order that is held for review ship. Releases what is known now; what turns up later holds it again. Staff only.';
 
 create function public.mark_fulfilled(p_order_number text, p_carrier text default null, p_tracking_number text default null) returns jsonb
 language sql

@@ -97,6 +97,8 @@ const damages: Record<string, Damage> = {
     tx`update public.payments set livemode = true where id = ${payment.id}`,
   "the money of an order shows in its status": (tx) =>
     tx`update public.orders set status = 'pending' where id = ${paidId}`,
+  "what holds an order and nobody has released stands in its review reasons": (tx) =>
+    tx`insert into public.fraud_signals (order_id, kind, severity, was_actionable) values (${paidId}, 'early_fraud_warning', 'critical', true)`,
   "a disputed order is on hold until it has shipped": (tx) =>
     tx`update public.orders set fulfillment_status = 'unfulfilled' where id = ${paidId}`,
   "an order that is held for review is on hold until it has shipped": (tx) =>
