@@ -5,7 +5,7 @@
 create table public.inventory_reservations (
   id uuid primary key default gen_random_uuid(),
   order_id uuid not null references public.orders (id) on delete cascade,
-  variant_id uuid not null references public.product_variants (id) on delete restrict,
+  variant_id uuid not null references public.inventory_levels (variant_id) on delete restrict,
   quantity integer not null,
   status text not null default 'active',
   expires_at timestamptz not null,

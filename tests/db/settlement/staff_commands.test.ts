@@ -108,6 +108,34 @@ Deno.test("adjust_inventory() books goods with a reason and never goes below wha
   });
 });
 
+Deno.test("a stock row with reservations or history, its variant and its product cannot be deleted, moved or emptied away", async () => {
+  await undone(sql, async (tx) => {
+    const { frame: { orderId } } = await paidOrder(tx);
+    const statements = [
+      "delete from public.inventory_levels",
+      "update public.inventory_levels set variant_id = gen_random_uuid()",
+      "truncate public.inventory_levels",
+      "delete from public.product_variants",
+      "delete from public.products",
+    ];
+    for (const statement of statements) {
+      const state = await refusal(tx, tx.unsafe(statement));
+      assert(["23503", "23001", "0A000"].includes(`${state}`), `${statement}: ${state}`);
+    }
+    // Of goods received and never sold the ledger remains.
+    await tx`delete from public.orders where id = ${orderId}`;
+    assert.match(`${await refusal(tx, tx`delete from public.inventory_levels`)}`, /^23/);
+    // What never had stock may go.
+    const [variant] = await tx`insert into public.product_variants (product_id, sku, price_amount)
+      select id, 'NEVER-STOCKED', 1 from public.products returning id`;
+    await tx`insert into public.inventory_levels (variant_id) values (${variant?.["id"]})`;
+    const gone = await tx`delete from public.inventory_levels where variant_id = ${
+      variant?.["id"]
+    } returning 1`;
+    assert.equal(gone.length, 1);
+  });
+});
+
 Deno.test("erase_customer() leaves no name, address or network address of the buyer anywhere", async () => {
   await undone(sql, async (tx) => {
     const story = new Story(await beginOrder(tx), 60, "T");
