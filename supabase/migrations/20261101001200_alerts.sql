@@ -34,6 +34,13 @@ create table public.notifications (
 );
 comment on table public.notifications is 'Mails to customers: at most one per order, template and dedupe_key. recipient is filled in when the mail is sent. skipped: what it says had stopped being true before it was sent; last_error says why.';
 
+create table private.raised_alerts (
+  dedupe_key text primary key,
+  raised_at timestamptz not null default now()
+);
+comment on table private.raised_alerts is 'Alerts about states, which settling finds again for ever: raised once. Outlives the alert itself, which retention deletes.';
+alter table private.raised_alerts enable row level security;
+
 alter table public.alerts enable row level security;
 alter table public.notifications enable row level security;
 create policy alerts_read on public.alerts for select to authenticated using ((select private.is_admin()));
@@ -74,7 +81,10 @@ security definer
 set search_path = ''
 as $$
 begin
-  if exists (select 1 from public.alerts where dedupe_key = p_dedupe_key) then
+  -- Not asked of the alerts: an old one may have been deleted, and what it said is no news.
+  insert into private.raised_alerts (dedupe_key) values (p_dedupe_key)
+  on conflict (dedupe_key) do nothing;
+  if not found then
     return false;
   end if;
   perform private.raise_alert(p_kind, p_severity, p_dedupe_key, p_data);

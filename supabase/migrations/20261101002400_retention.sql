@@ -90,7 +90,11 @@ begin
   );
   get diagnostics v_rejections = row_count;
   delete from public.alerts where id in (
-    select a.id from public.alerts a where a.status = 'resolved' and a.last_at < now() - private.retention('alert') limit p_limit
+    select a.id from public.alerts a
+    where a.status = 'resolved' and a.last_at < now() - private.retention('alert')
+      -- Its message's job would be found by the next alert of this cause, which then told nobody.
+      and not exists (select 1 from private.jobs j where j.dedupe_key = 'send_alert:' || a.dedupe_key)
+    limit p_limit
   );
   get diagnostics v_alerts = row_count;
   delete from public.reconciliation_drift where id in (

@@ -153,3 +153,29 @@ for (const base of [0, 1]) {
     }
   });
 }
+
+Deno.test("what retention deleted is no news: old alerts and finished jobs go, and settling everything again tells nobody anything", async () => {
+  const tx = await sql.reserve();
+  try {
+    await tx`begin`;
+    await fillShop(tx);
+    await settleAll(tx);
+    await tx`update public.alerts set status = 'resolved', last_at = now() - interval '400 days'`;
+    await tx`update private.jobs set status = 'done', finished_at = now() - interval '400 days',
+      lease_id = null, leased_until = null`;
+    await tx`update public.notifications set status = 'sent'`;
+    await tx`update public.refund_requests set status = 'done' where status = 'queued'`;
+    await settleAll(tx);
+    await tx`update private.jobs set status = 'done', finished_at = now() - interval '400 days'`;
+    for (let round = 0; round < 2; round++) await tx`select public.purge_old_data(100000)`;
+    assert.equal((await tx`select 1 from public.alerts`).length, 0);
+    await settleAll(tx);
+    assert.deepEqual([...await tx`select kind, dedupe_key from public.alerts`], []);
+    const told = await tx`select distinct kind from private.jobs where status = 'queued' order by 1`;
+    // Content with a page that has ended: the one thing that is cheaper to ask twice than to remember.
+    assert.deepEqual(told.map(({ kind }) => kind), ["expire_checkout_session"]);
+  } finally {
+    await tx`rollback`;
+    tx.release();
+  }
+});
