@@ -142,6 +142,11 @@ as $$
 begin
   return case
     when n.template = 'order_confirmation' and o.fulfillment_status = 'cancelled' then 'the order will not be sent'
+    when n.template = 'order_confirmation' and o.status = 'refunded' then 'the order has been refunded'
+    when n.template = 'order_shipped' and o.restocked_at is not null then 'the goods have come back'
+    when n.template = 'order_shipped' and n.data ? 'tracking_number'
+      and (n.data ->> 'carrier', n.data ->> 'tracking_number') is distinct from (o.carrier, o.tracking_number)
+      then 'the tracking number has been corrected since'
     when n.template = 'payment_failed' and o.session_id is not null then 'the order has been paid'
     when n.template = 'payment_failed' and o.cancelled_at is not null then 'the order has been cancelled'
     when n.template = 'refund_issued' and exists (

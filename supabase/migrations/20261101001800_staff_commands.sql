@@ -153,27 +153,45 @@ comment on function private.run_release_review(jsonb) is
   'Carries out release_review: a person has looked at what holds the order now, and it may ship. A sign of fraud or a mismatch that turns up later holds it again. KCINV: nothing to release, or its money is on its way back.';
 revoke execute on function private.run_release_review(jsonb) from public, anon, authenticated;
 
-create function private.run_mark_fulfilled(p_args jsonb) returns uuid
+create function private.run_mark_fulfilled(p_command_id uuid, p_args jsonb) returns uuid
 language plpgsql
 security definer
 set search_path = ''
 as $$
 declare
   o public.orders := private.lock_order_by_number(p_args ->> 'order_number');
+  v_carrier text := coalesce(p_args ->> 'carrier', o.carrier);
+  v_tracking text := coalesce(p_args ->> 'tracking_number', o.tracking_number);
+  v_data jsonb := jsonb_build_object('carrier', v_carrier, 'tracking_number', v_tracking);
 begin
-  if o.fulfillment_status <> 'unfulfilled' or o.status not in ('paid', 'partially_refunded') then
+  if o.fulfilled_at is not null then
+    if (v_carrier, v_tracking) is not distinct from (o.carrier, o.tracking_number) then
+      raise exception 'order % has shipped already', o.number
+        using errcode = 'KCINV', hint = 'To correct the parcel, give another carrier or tracking number.';
+    end if;
+    update public.orders set carrier = v_carrier, tracking_number = v_tracking where id = o.id;
+    -- A number that nobody has been told yet needs no correction: the mail that waits is not sent, this one is.
+    perform private.queue_notification(o.id, 'order_shipped', 'corrected:' || p_command_id, v_data || jsonb_build_object(
+      'corrected', exists (
+        select 1 from public.notifications n where n.order_id = o.id and n.template = 'order_shipped' and n.status = 'sent'
+      )
+    ));
+    return o.id;
+  elsif o.fulfillment_status <> 'unfulfilled' or o.status not in ('paid', 'partially_refunded') then
     raise exception 'order % must not ship (status %, fulfilment %)', o.number, o.status, o.fulfillment_status using errcode = 'KCINV';
   end if;
   update public.orders
-  set fulfilled_at = now(), carrier = p_args ->> 'carrier', tracking_number = p_args ->> 'tracking_number'
+  set fulfilled_at = now(), carrier = v_carrier, tracking_number = v_tracking
   where id = o.id;
   perform private.settle_order(o.id, 'staff');
-  perform private.queue_notification(o.id, 'order_shipped');
+  -- The number goes with the mail: tried again, it must be the same mail.
+  perform private.queue_notification(o.id, 'order_shipped', '', v_data);
   return o.id;
 end;
 $$;
-comment on function private.run_mark_fulfilled(jsonb) is 'Carries out mark_fulfilled: notes carrier and tracking number, queues the mail. KCINV: unpaid, held, cancelled or shipped already.';
-revoke execute on function private.run_mark_fulfilled(jsonb) from public, anon, authenticated;
+comment on function private.run_mark_fulfilled(uuid, jsonb) is
+  'Carries out mark_fulfilled: notes carrier and tracking number, queues the mail. Of an order that has shipped it corrects them, and mails each correction once. KCINV: unpaid, held or cancelled; shipped already and nothing to correct.';
+revoke execute on function private.run_mark_fulfilled(uuid, jsonb) from public, anon, authenticated;
 
 create function private.run_submit_dispute_evidence(p_command_id uuid, p_args jsonb) returns uuid
 language plpgsql
@@ -205,19 +223,29 @@ set search_path = ''
 as $$
 declare
   o public.orders := private.lock_order_by_number(p_args ->> 'order_number');
-  v_data jsonb;
+  n public.notifications;
+  v_problem text;
 begin
-  select n.data into v_data from public.notifications n
-  where n.order_id = o.id and n.template = p_args ->> 'template'
-  order by n.created_at desc limit 1;
+  select * into n from public.notifications x
+  where x.order_id = o.id and x.template = p_args ->> 'template'
+  order by x.created_at desc, x.id limit 1;
   if not found then
     raise exception 'order % has had no mail %', o.number, p_args ->> 'template' using errcode = 'KCINV';
   end if;
-  perform private.queue_notification(o.id, p_args ->> 'template', 'resend:' || p_command_id, v_data);
+  n.status := 'queued';
+  if n.template = 'order_shipped' then
+    n.data := (n.data - 'corrected') || jsonb_build_object('carrier', o.carrier, 'tracking_number', o.tracking_number);
+  end if;
+  v_problem := private.notification_problem(n, o);
+  if v_problem is not null then
+    raise exception 'mail % of order % must not be sent again: %', n.template, o.number, v_problem using errcode = 'KCINV';
+  end if;
+  perform private.queue_notification(o.id, n.template, 'resend:' || p_command_id, n.data);
   return o.id;
 end;
 $$;
-comment on function private.run_resend_notification(uuid, jsonb) is 'Carries out resend_notification: queues a mail that the order has had before once more. KCINV: it never had it.';
+comment on function private.run_resend_notification(uuid, jsonb) is
+  'Carries out resend_notification: queues a mail that the order has had before once more. KCINV: it never had it, or what it says is not true any more.';
 revoke execute on function private.run_resend_notification(uuid, jsonb) from public, anon, authenticated;
 
 create function private.run_adjust_inventory(p_args jsonb) returns void
@@ -326,7 +354,7 @@ begin
     when 'request_refund' then v_order_id := private.run_request_refund(new.id, new.args);
     when 'cancel_order' then v_order_id := private.run_cancel_order(new.args);
     when 'release_review' then v_order_id := private.run_release_review(new.args);
-    when 'mark_fulfilled' then v_order_id := private.run_mark_fulfilled(new.args);
+    when 'mark_fulfilled' then v_order_id := private.run_mark_fulfilled(new.id, new.args);
     when 'submit_dispute_evidence' then v_order_id := private.run_submit_dispute_evidence(new.id, new.args);
     when 'resend_notification' then v_order_id := private.run_resend_notification(new.id, new.args);
     when 'redrive_webhook_event' then perform private.redrive_event(new.args ->> 'event_id');
@@ -417,7 +445,7 @@ set search_path = ''
 as $$
   select private.submit_command('mark_fulfilled', jsonb_build_object('order_number', p_order_number, 'carrier', p_carrier, 'tracking_number', p_tracking_number))
 $$;
-comment on function public.mark_fulfilled(text, text, text) is 'Notes that an order has shipped and mails the customer. Staff only.';
+comment on function public.mark_fulfilled(text, text, text) is 'Notes that an order has shipped and mails the customer. Called again with another carrier or tracking number it corrects them, and mails the correction. Staff only.';
 
 create function public.submit_dispute_evidence(p_dispute_id text, p_note text default null) returns jsonb
 language sql
@@ -435,7 +463,7 @@ set search_path = ''
 as $$
   select private.submit_command('resend_notification', jsonb_build_object('order_number', p_order_number, 'template', p_template))
 $$;
-comment on function public.resend_notification(text, text) is 'Mails a template that the order has had before once more. Staff only.';
+comment on function public.resend_notification(text, text) is 'Mails a template that the order has had before once more, if what it says is still true. Staff only.';
 
 create function public.redrive_webhook_event(p_event_id text) returns jsonb
 language sql
