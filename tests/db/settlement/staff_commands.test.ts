@@ -135,6 +135,128 @@ Deno.test("cancel_order() on a pending order frees its stock only when Stripe sa
   });
 });
 
+/** A command with arguments that it takes, and what must be refused of each type. */
+const commands: Record<string, Record<string, unknown>> = {
+  request_refund: { order_number: "KCT-0", amount: 1, reason: "x", restock: true },
+  cancel_order: { order_number: "KCT-0", reason: "x" },
+  receive_return: { order_number: "KCT-0", lines: [], note: "x" },
+  release_review: { order_number: "KCT-0", note: "x" },
+  mark_fulfilled: { order_number: "KCT-0", carrier: "UPS", tracking_number: "1Z" },
+  submit_dispute_evidence: { dispute_id: "dp_0", note: "x" },
+  resend_notification: { order_number: "KCT-0", template: "order_confirmation" },
+  redrive_webhook_event: { event_id: "evt_0" },
+  redrive_job: { job_id: 1 },
+  erase_customer: { email: "nobody@example.com" },
+  adjust_inventory: { sku: "NONE", delta: 1, reason: "x" },
+};
+const wrong: Record<string, string[]> = {
+  string: ["1", "true", "{}", "[]", `"${"x".repeat(20_001)}"`, '"a\\u0001b"'],
+  number: ['"1"', '"1e3"', '"NaN"', "1.5", "1e30", "-1e30", "1e400", "true", "{}", "[1]"],
+  boolean: ['"banana"', '"true"', "1", "{}", "[true]"],
+  object: ['"x"', "1", "{}"],
+};
+
+/** Inserts a command past the functions, as an admin's REST call may. */
+function insert(tx: Tx, command: string, args: string): PromiseLike<unknown> {
+  return tx.unsafe("insert into public.staff_commands (command, args) values ($1, $2::text::jsonb)", [
+    command,
+    args,
+  ]);
+}
+
+Deno.test("every staff command has its arguments in this file", async () => {
+  const [check] = await sql`select pg_get_constraintdef(oid) as text from pg_constraint
+    where conname = 'staff_commands_command_known'`;
+  const known = [...String(check?.["text"]).matchAll(/'(\w+)'/g)].map((match) => match[1]).sort();
+  assert.deepEqual(known, Object.keys(commands).sort());
+  for (const [command, args] of Object.entries(commands)) {
+    const fields = await sql`select field from private.staff_command_fields(${command})`;
+    assert.deepEqual(fields.map(({ field }) => field).sort(), Object.keys(args).sort(), command);
+  }
+});
+
+Deno.test("arguments of a command are judged when they are written: no odd one gets in, and the order settles on", async () => {
+  await undone(sql, async (tx) => {
+    const { frame: { orderId, orderNumber } } = await paidOrder(tx);
+    for (const [command, valid] of Object.entries(commands)) {
+      const args = "order_number" in valid ? { ...valid, order_number: orderNumber } : valid;
+      const text = (changes: Record<string, string>) => {
+        const fields = Object.entries(args).map(([key, value]) =>
+          `${JSON.stringify(key)}: ${changes[key] ?? JSON.stringify(value)}`
+        );
+        return `{${
+          [
+            ...fields,
+            ...Object.entries(changes).filter(([key]) => !(key in args)).map(([key, value]) =>
+              `${JSON.stringify(key)}: ${value}`
+            ),
+          ].join(", ")
+        }}`;
+      };
+      for (const bad of ["null", "[]", '"x"', "1", text({ unknown: "1" }), text({ __proto: "{}" })]) {
+        assert.equal(await refusal(tx, insert(tx, command, bad)), "KCINV", `${command} ${bad}`);
+      }
+      for (const [field, value] of Object.entries(args)) {
+        for (const bad of wrong[typeof value] ?? []) {
+          const odd = text({ [field]: bad });
+          assert.equal(
+            await refusal(tx, insert(tx, command, odd)),
+            "KCINV",
+            `${command} ${odd.slice(0, 99)}`,
+          );
+        }
+      }
+    }
+    assert.equal(await refusal(tx, insert(tx, "nonsense", "{}")), "23514");
+    assert.equal((await tx`select 1 from public.staff_commands`).length, 0);
+    const [settled] = await tx`select private.settle_order(${orderId}, 'test') as status`;
+    assert.equal(settled?.["status"], "paid");
+  });
+});
+
+Deno.test("arguments left empty are as good as none, and a whole number may be written 1.0", async () => {
+  await undone(sql, async (tx) => {
+    const { frame: { orderNumber } } = await paidOrder(tx);
+    await insert(
+      tx,
+      "request_refund",
+      `{"order_number": "${orderNumber}", "amount": 1000.0, "reason": " ", "restock": null}`,
+    );
+    const [command] = await tx`select args from public.staff_commands`;
+    assert.deepEqual(command?.["args"], { order_number: orderNumber, amount: 1_000 });
+  });
+});
+
+Deno.test("nobody writes the log under another name or time, nor an answer or order of their own", async () => {
+  await undone(sql, async (tx) => {
+    const { frame: { orderNumber, orderId } } = await paidOrder(tx);
+    const other = await beginOrder(tx);
+    const write = async (claims: Record<string, unknown>) => {
+      await tx`select set_config('request.jwt.claims', ${JSON.stringify(claims)}, true)`;
+      const [row] =
+        await tx`insert into public.staff_commands (command, args, actor, created_at, order_id, result)
+        values ('cancel_order', ${tx.json({ order_number: orderNumber })}, 'somebody else', '2020-01-01',
+          ${other.orderId}, '{"ok": false}')
+        returning id`;
+      const [command] =
+        await tx`select actor, created_at > now() - interval '1 hour' as today, order_id, result
+        from public.staff_commands where id = ${row?.["id"]}`;
+      const [event] = await tx`select data ->> 'actor' as actor from public.order_events
+        where order_id = ${orderId} and data ->> 'command_id' = ${row?.["id"]}`;
+      assert.deepEqual([command?.["today"], command?.["order_id"], command?.["result"].ok], [
+        true,
+        orderId,
+        true,
+      ]);
+      assert.equal(event?.["actor"], command?.["actor"]);
+      return command?.["actor"];
+    };
+    const user = crypto.randomUUID();
+    assert.equal(await write({ sub: user, app_metadata: { role: "admin" } }), user);
+    assert.equal(await write({}), "postgres (somebody else)");
+  });
+});
+
 Deno.test("a refused command leaves no row in the log", async () => {
   await undone(sql, async (tx) => {
     assert.equal(await refusal(tx, tx`select public.cancel_order('KCT-0')`), "KCORD");
