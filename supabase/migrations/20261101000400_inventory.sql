@@ -69,5 +69,8 @@ create policy inventory_levels_read on public.inventory_levels for select to ano
 create policy inventory_adjustments_read on public.inventory_adjustments for select to authenticated
   using ((select private.is_admin()));
 
+revoke all on public.inventory_levels from public, anon, authenticated, service_role;
 grant select on public.inventory_levels to anon, authenticated, service_role;
+revoke all on public.inventory_adjustments from public, anon, authenticated, service_role;
+revoke all on sequence public.inventory_adjustments_id_seq from public, anon, authenticated, service_role;
 grant select on public.inventory_adjustments to authenticated, service_role;

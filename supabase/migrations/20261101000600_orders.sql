@@ -168,4 +168,7 @@ create policy order_items_read on public.order_items for select to authenticated
 create policy order_events_read on public.order_events for select to authenticated
   using ((select private.is_admin()));
 
+revoke all on public.orders, public.order_items, public.order_events
+  from public, anon, authenticated, service_role;
+revoke all on sequence public.order_events_id_seq from public, anon, authenticated, service_role;
 grant select on public.orders, public.order_items, public.order_events to authenticated, service_role;

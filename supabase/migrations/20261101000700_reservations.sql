@@ -21,4 +21,5 @@ create index inventory_reservations_due_idx on public.inventory_reservations (ex
 alter table public.inventory_reservations enable row level security;
 create policy inventory_reservations_read on public.inventory_reservations for select to authenticated
   using ((select private.is_admin()));
+revoke all on public.inventory_reservations from public, anon, authenticated, service_role;
 grant select on public.inventory_reservations to authenticated, service_role;

@@ -69,4 +69,5 @@ alter table public.disputes enable row level security;
 alter table public.fraud_signals enable row level security;
 create policy disputes_read on public.disputes for select to authenticated using ((select private.is_admin()));
 create policy fraud_signals_read on public.fraud_signals for select to authenticated using ((select private.is_admin()));
+revoke all on public.disputes, public.fraud_signals from public, anon, authenticated, service_role;
 grant select on public.disputes, public.fraud_signals to authenticated, service_role;

@@ -45,6 +45,7 @@ alter table public.alerts enable row level security;
 alter table public.notifications enable row level security;
 create policy alerts_read on public.alerts for select to authenticated using ((select private.is_admin()));
 create policy notifications_read on public.notifications for select to authenticated using ((select private.is_admin()));
+revoke all on public.alerts, public.notifications from public, anon, authenticated, service_role;
 grant select on public.alerts, public.notifications to authenticated, service_role;
 
 create function private.raise_alert(p_kind text, p_severity text, p_dedupe_key text, p_data jsonb default '{}') returns void

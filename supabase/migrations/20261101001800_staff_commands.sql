@@ -21,6 +21,7 @@ create index staff_commands_order_id_idx on public.staff_commands (order_id);
 alter table public.staff_commands enable row level security;
 create policy staff_commands_read on public.staff_commands for select to authenticated using ((select private.is_admin()));
 create policy staff_commands_insert on public.staff_commands for insert to authenticated with check ((select private.is_admin()));
+revoke all on public.staff_commands from public, anon, authenticated, service_role;
 grant select on public.staff_commands to authenticated, service_role;
 grant insert (id, command, args) on public.staff_commands to authenticated, service_role;
 
