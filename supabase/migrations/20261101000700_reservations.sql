@@ -5,7 +5,7 @@
 create table public.inventory_reservations (
   id uuid primary key default gen_random_uuid(),
   order_id uuid not null references public.orders (id) on delete cascade,
-  variant_id uuid not null references public.product_variants (id) on delete restrict,
+  variant_id uuid not null references public.inventory_levels (variant_id) on delete restrict,
   quantity integer not null,
   status text not null default 'active',
   expires_at timestamptz not null,
@@ -21,4 +21,5 @@ create index inventory_reservations_due_idx on public.inventory_reservations (ex
 alter table public.inventory_reservations enable row level security;
 create policy inventory_reservations_read on public.inventory_reservations for select to authenticated
   using ((select private.is_admin()));
+revoke all on public.inventory_reservations from public, anon, authenticated, service_role;
 grant select on public.inventory_reservations to authenticated, service_role;

@@ -137,4 +137,6 @@ create policy payment_attempts_read on public.payment_attempts for select to aut
 create policy refunds_read on public.refunds for select to authenticated
   using (exists (select 1 from public.orders o where o.id = order_id) or (select private.is_admin()));
 
+revoke all on public.checkout_sessions, public.payments, public.payment_attempts, public.refunds
+  from public, anon, authenticated, service_role;
 grant select on public.checkout_sessions, public.payments, public.payment_attempts, public.refunds to authenticated, service_role;

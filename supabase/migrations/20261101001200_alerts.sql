@@ -34,10 +34,18 @@ create table public.notifications (
 );
 comment on table public.notifications is 'Mails to customers: at most one per order, template and dedupe_key. recipient is filled in when the mail is sent. skipped: what it says had stopped being true before it was sent; last_error says why.';
 
+create table private.raised_alerts (
+  dedupe_key text primary key,
+  raised_at timestamptz not null default now()
+);
+comment on table private.raised_alerts is 'Alerts about states, which settling finds again for ever: raised once. Outlives the alert itself, which retention deletes.';
+alter table private.raised_alerts enable row level security;
+
 alter table public.alerts enable row level security;
 alter table public.notifications enable row level security;
 create policy alerts_read on public.alerts for select to authenticated using ((select private.is_admin()));
 create policy notifications_read on public.notifications for select to authenticated using ((select private.is_admin()));
+revoke all on public.alerts, public.notifications from public, anon, authenticated, service_role;
 grant select on public.alerts, public.notifications to authenticated, service_role;
 
 create function private.raise_alert(p_kind text, p_severity text, p_dedupe_key text, p_data jsonb default '{}') returns void
@@ -74,7 +82,10 @@ security definer
 set search_path = ''
 as $$
 begin
-  if exists (select 1 from public.alerts where dedupe_key = p_dedupe_key) then
+  -- Not asked of the alerts: an old one may have been deleted, and what it said is no news.
+  insert into private.raised_alerts (dedupe_key) values (p_dedupe_key)
+  on conflict (dedupe_key) do nothing;
+  if not found then
     return false;
   end if;
   perform private.raise_alert(p_kind, p_severity, p_dedupe_key, p_data);
@@ -132,6 +143,11 @@ as $$
 begin
   return case
     when n.template = 'order_confirmation' and o.fulfillment_status = 'cancelled' then 'the order will not be sent'
+    when n.template = 'order_confirmation' and o.status = 'refunded' then 'the order has been refunded'
+    when n.template = 'order_shipped' and o.restocked_at is not null then 'the goods have come back'
+    when n.template = 'order_shipped' and n.data ? 'tracking_number'
+      and (n.data ->> 'carrier', n.data ->> 'tracking_number') is distinct from (o.carrier, o.tracking_number)
+      then 'the tracking number has been corrected since'
     when n.template = 'payment_failed' and o.session_id is not null then 'the order has been paid'
     when n.template = 'payment_failed' and o.cancelled_at is not null then 'the order has been cancelled'
     when n.template = 'refund_issued' and exists (

@@ -76,12 +76,14 @@ begin
   end if;
 
   perform private.reserve_stock(p_order_id, now() + make_interval(secs => p_hold_seconds));
-  -- Today's prices: the shopper sees them on the new payment page, and an old order is no way to an old price.
-  select private.price_cart(jsonb_agg(jsonb_build_object('sku', i.sku, 'quantity', i.quantity))) into v_cart
+  -- Today's prices and names: the shopper sees them on the new payment page, and an old order is no way to an old
+  -- price. The lines stay its own: their goods are known by variant, and their SKU is the one that was asked for.
+  select private.price_lines(jsonb_agg(jsonb_build_object('variant_id', i.variant_id, 'sku', i.sku, 'quantity', i.quantity)))
+  into v_cart
   from public.order_items i where i.order_id = p_order_id;
   update public.order_items i set unit_amount = l.unit_amount, name = l.name
   from jsonb_to_recordset(v_cart -> 'lines') as l (variant_id uuid, name text, unit_amount bigint)
-  where i.order_id = p_order_id and i.variant_id = l.variant_id and i.unit_amount <> l.unit_amount;
+  where i.order_id = p_order_id and i.variant_id = l.variant_id and (i.unit_amount, i.name) is distinct from (l.unit_amount, l.name);
   update public.orders set
     attempt = attempt + 1,
     session_expires_at = now() + make_interval(secs => p_session_seconds),
@@ -267,7 +269,7 @@ begin
   if p_idempotency_key is null then
     select o.id into v_again
     from private.open_checkouts(p_user_id, p_previous_session_id, p_livemode) o
-    where o.created_at > now() - c_repeat_window and o.cart_hash = v_cart ->> 'hash' and private.order_lines(o.id) = v_lines
+    where o.created_at > now() - c_repeat_window and o.cart_hash = v_cart ->> 'hash'
     order by o.created_at desc limit 1;
     if v_again is not null then
       return private.checkout_snapshot(v_again, 'existing');

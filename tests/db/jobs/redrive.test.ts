@@ -62,7 +62,11 @@ test("redrive() brings a dead event back with its job, and leaves an audit row",
   assert.deepEqual([row.status, row.attempts], ["queued", 0]);
   const [command] =
     await sql`select command, args, actor from public.staff_commands order by created_at desc limit 1`;
-  assert.deepEqual(command, { command: "redrive_webhook_event", args: { event_id: "evt_1" }, actor: "test" });
+  assert.deepEqual(command, {
+    command: "redrive_webhook_event",
+    args: { event_id: "evt_1" },
+    actor: "postgres (test)",
+  });
 });
 
 test("redrive() by type and for all takes what is dead and nothing else", async () => {

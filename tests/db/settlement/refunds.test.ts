@@ -143,7 +143,7 @@ async function redrive(db: Db, requestId: string): Promise<string | null> {
   await db`savepoint attempt`;
   const state = await sqlstateOf(
     db`insert into public.staff_commands (command, args) values ('redrive_job', ${
-      db.json({ job_id: job?.["id"] })
+      db.json({ job_id: Number(job?.["id"]) })
     })`,
   );
   if (state !== null) await db`rollback to savepoint attempt`;

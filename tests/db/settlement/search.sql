@@ -25,7 +25,7 @@ begin
       select jsonb_agg(to_jsonb(q) - '{created_at,given_up_at}'::text[] order by q.id) from public.refund_requests q
     ),
     'disputes', (select jsonb_agg(to_jsonb(d) order by d.id) from public.disputes d),
-    'signals', (select jsonb_agg(to_jsonb(f) - 'id' order by f.source_id) from public.fraud_signals f),
+    'signals', (select jsonb_agg(to_jsonb(f) - '{id,released_at}'::text[] || jsonb_build_object('released', f.released_at is not null) order by f.source_id) from public.fraud_signals f),
     'stripe_customers', (select jsonb_agg(to_jsonb(c) order by c.id) from private.stripe_customers c),
     'reservations', (
       select jsonb_agg(jsonb_build_array(r.order_id, r.variant_id, r.quantity, r.status) order by r.order_id, r.variant_id)

@@ -99,7 +99,7 @@ Deno.test("retry-jobs over HTTP, and the commands around it", async (test) => {
     assert.match(real.out, /1 queued again/);
     assert.equal((await stack.sql`select status from private.jobs`)[0]?.status, "queued");
     const [audit] = await stack.sql`select actor from public.staff_commands where command = 'redrive_job'`;
-    assert.equal(audit?.actor, "redrive");
+    assert.equal(audit?.actor, "authenticator (redrive)");
     assert.equal((await command(stack, "redrive.ts", [])).code, 1);
     assert.match((await command(stack, "redrive.ts", ["nonsense"])).out, /neither an event/);
   });
