@@ -75,14 +75,14 @@ isOneToOne: false
                   ]
                 },"fraud_signals": {
                   Row: {
-                    "charge_id": string | null,"created_at": string,"data": NonNullable<Json>,"id": string,"kind": string,"open": boolean,"order_id": string | null,"payment_id": string | null,"severity": string,"source_id": string | null,"version": string,"was_actionable": boolean
+                    "answer": string | null,"charge_id": string | null,"created_at": string,"data": NonNullable<Json>,"id": string,"kind": string,"open": boolean,"order_id": string | null,"payment_id": string | null,"released_at": string | null,"severity": string,"source_id": string | null,"version": string,"was_actionable": boolean
                   }
                   ComputedFields: never
                   Insert: {
-                    "charge_id"?: string | null,"created_at"?: string,"data"?: NonNullable<Json>,"id"?: string,"kind": string,"open"?: boolean,"order_id"?: string | null,"payment_id"?: string | null,"severity": string,"source_id"?: string | null,"version"?: string,"was_actionable"?: boolean
+                    "answer"?: string | null,"charge_id"?: string | null,"created_at"?: string,"data"?: NonNullable<Json>,"id"?: string,"kind": string,"open"?: boolean,"order_id"?: string | null,"payment_id"?: string | null,"released_at"?: string | null,"severity": string,"source_id"?: string | null,"version"?: string,"was_actionable"?: boolean
                   }
                   Update: {
-                    "charge_id"?: string | null,"created_at"?: string,"data"?: NonNullable<Json>,"id"?: string,"kind"?: string,"open"?: boolean,"order_id"?: string | null,"payment_id"?: string | null,"severity"?: string,"source_id"?: string | null,"version"?: string,"was_actionable"?: boolean
+                    "answer"?: string | null,"charge_id"?: string | null,"created_at"?: string,"data"?: NonNullable<Json>,"id"?: string,"kind"?: string,"open"?: boolean,"order_id"?: string | null,"payment_id"?: string | null,"released_at"?: string | null,"severity"?: string,"source_id"?: string | null,"version"?: string,"was_actionable"?: boolean
                   }
                   Relationships: [
                     {
@@ -109,8 +109,8 @@ isOneToOne: false
       foreignKeyName: "inventory_adjustments_variant_id_fkey"
       columns: ["variant_id"]
 isOneToOne: false
-      referencedRelation: "product_variants"
-      referencedColumns: ["id"]
+      referencedRelation: "inventory_levels"
+      referencedColumns: ["variant_id"]
     }
                   ]
                 },"inventory_levels": {
@@ -155,8 +155,8 @@ isOneToOne: false
       foreignKeyName: "inventory_reservations_variant_id_fkey"
       columns: ["variant_id"]
 isOneToOne: false
-      referencedRelation: "product_variants"
-      referencedColumns: ["id"]
+      referencedRelation: "inventory_levels"
+      referencedColumns: ["variant_id"]
     }
                   ]
                 },"notifications": {
@@ -227,14 +227,14 @@ isOneToOne: false
                   ]
                 },"orders": {
                   Row: {
-                    "abandoned_at": string | null,"amount_discount": number,"amount_paid": number,"amount_refunded": number,"amount_shipping": number,"amount_subtotal": number,"amount_tax": number,"amount_total": number,"attempt": number,"billing_address": Json | null,"cancel_reason": string | null,"cancelled_at": string | null,"carrier": string | null,"cart_hash": string,"created_at": string,"currency": string,"customer_id": string | null,"customer_name": string | null,"declined_attempts": number,"email": string | null,"fulfilled_at": string | null,"fulfillment_status": string,"id": string,"idempotency_key": string | null,"livemode": boolean,"locale": string | null,"number": string,"oversold_at": string | null,"paid_at": string | null,"payment_id": string | null,"phone": string | null,"prices_include_tax": boolean,"purchase_ip": unknown,"restocked_at": string | null,"review_reasons": (string)[],"review_released_at": string | null,"session_expires_at": string,"session_id": string | null,"shipping_address": Json | null,"shipping_name": string | null,"shipping_rates": NonNullable<Json>,"status": string,"three_d_secure": string | null,"tracking_number": string | null,"updated_at": string,"user_agent": string | null,"velocity_mode": string
+                    "abandoned_at": string | null,"amount_discount": number,"amount_paid": number,"amount_refunded": number,"amount_shipping": number,"amount_subtotal": number,"amount_tax": number,"amount_total": number,"attempt": number,"billing_address": Json | null,"cancel_reason": string | null,"cancelled_at": string | null,"carrier": string | null,"cart_hash": string,"created_at": string,"currency": string,"customer_id": string | null,"customer_name": string | null,"declined_attempts": number,"email": string | null,"fulfilled_at": string | null,"fulfillment_status": string,"id": string,"idempotency_key": string | null,"livemode": boolean,"locale": string | null,"number": string,"oversold_at": string | null,"paid_at": string | null,"payment_id": string | null,"phone": string | null,"prices_include_tax": boolean,"purchase_ip": unknown,"restocked_at": string | null,"review_reasons": (string)[],"review_released_at": string | null,"session_expires_at": string,"session_id": string | null,"shipping_address": Json | null,"shipping_name": string | null,"shipping_rates": NonNullable<Json>,"status": string,"three_d_secure": string | null,"tracking_number": string | null,"updated_at": string,"user_agent": string | null,"velocity_mode": string,"velocity_rule_set": number | null
                   }
                   ComputedFields: never
                   Insert: {
-                    "abandoned_at"?: string | null,"amount_discount"?: number,"amount_paid"?: number,"amount_refunded"?: number,"amount_shipping"?: number,"amount_subtotal": number,"amount_tax"?: number,"amount_total": number,"attempt"?: number,"billing_address"?: Json | null,"cancel_reason"?: string | null,"cancelled_at"?: string | null,"carrier"?: string | null,"cart_hash": string,"created_at"?: string,"currency": string,"customer_id"?: string | null,"customer_name"?: string | null,"declined_attempts"?: number,"email"?: string | null,"fulfilled_at"?: string | null,"fulfillment_status"?: string,"id"?: string,"idempotency_key"?: string | null,"livemode": boolean,"locale"?: string | null,"number"?: string,"oversold_at"?: string | null,"paid_at"?: string | null,"payment_id"?: string | null,"phone"?: string | null,"prices_include_tax"?: boolean,"purchase_ip"?: unknown,"restocked_at"?: string | null,"review_reasons"?: (string)[],"review_released_at"?: string | null,"session_expires_at": string,"session_id"?: string | null,"shipping_address"?: Json | null,"shipping_name"?: string | null,"shipping_rates"?: NonNullable<Json>,"status"?: string,"three_d_secure"?: string | null,"tracking_number"?: string | null,"updated_at"?: string,"user_agent"?: string | null,"velocity_mode"?: string
+                    "abandoned_at"?: string | null,"amount_discount"?: number,"amount_paid"?: number,"amount_refunded"?: number,"amount_shipping"?: number,"amount_subtotal": number,"amount_tax"?: number,"amount_total": number,"attempt"?: number,"billing_address"?: Json | null,"cancel_reason"?: string | null,"cancelled_at"?: string | null,"carrier"?: string | null,"cart_hash": string,"created_at"?: string,"currency": string,"customer_id"?: string | null,"customer_name"?: string | null,"declined_attempts"?: number,"email"?: string | null,"fulfilled_at"?: string | null,"fulfillment_status"?: string,"id"?: string,"idempotency_key"?: string | null,"livemode": boolean,"locale"?: string | null,"number"?: string,"oversold_at"?: string | null,"paid_at"?: string | null,"payment_id"?: string | null,"phone"?: string | null,"prices_include_tax"?: boolean,"purchase_ip"?: unknown,"restocked_at"?: string | null,"review_reasons"?: (string)[],"review_released_at"?: string | null,"session_expires_at": string,"session_id"?: string | null,"shipping_address"?: Json | null,"shipping_name"?: string | null,"shipping_rates"?: NonNullable<Json>,"status"?: string,"three_d_secure"?: string | null,"tracking_number"?: string | null,"updated_at"?: string,"user_agent"?: string | null,"velocity_mode"?: string,"velocity_rule_set"?: number | null
                   }
                   Update: {
-                    "abandoned_at"?: string | null,"amount_discount"?: number,"amount_paid"?: number,"amount_refunded"?: number,"amount_shipping"?: number,"amount_subtotal"?: number,"amount_tax"?: number,"amount_total"?: number,"attempt"?: number,"billing_address"?: Json | null,"cancel_reason"?: string | null,"cancelled_at"?: string | null,"carrier"?: string | null,"cart_hash"?: string,"created_at"?: string,"currency"?: string,"customer_id"?: string | null,"customer_name"?: string | null,"declined_attempts"?: number,"email"?: string | null,"fulfilled_at"?: string | null,"fulfillment_status"?: string,"id"?: string,"idempotency_key"?: string | null,"livemode"?: boolean,"locale"?: string | null,"number"?: string,"oversold_at"?: string | null,"paid_at"?: string | null,"payment_id"?: string | null,"phone"?: string | null,"prices_include_tax"?: boolean,"purchase_ip"?: unknown,"restocked_at"?: string | null,"review_reasons"?: (string)[],"review_released_at"?: string | null,"session_expires_at"?: string,"session_id"?: string | null,"shipping_address"?: Json | null,"shipping_name"?: string | null,"shipping_rates"?: NonNullable<Json>,"status"?: string,"three_d_secure"?: string | null,"tracking_number"?: string | null,"updated_at"?: string,"user_agent"?: string | null,"velocity_mode"?: string
+                    "abandoned_at"?: string | null,"amount_discount"?: number,"amount_paid"?: number,"amount_refunded"?: number,"amount_shipping"?: number,"amount_subtotal"?: number,"amount_tax"?: number,"amount_total"?: number,"attempt"?: number,"billing_address"?: Json | null,"cancel_reason"?: string | null,"cancelled_at"?: string | null,"carrier"?: string | null,"cart_hash"?: string,"created_at"?: string,"currency"?: string,"customer_id"?: string | null,"customer_name"?: string | null,"declined_attempts"?: number,"email"?: string | null,"fulfilled_at"?: string | null,"fulfillment_status"?: string,"id"?: string,"idempotency_key"?: string | null,"livemode"?: boolean,"locale"?: string | null,"number"?: string,"oversold_at"?: string | null,"paid_at"?: string | null,"payment_id"?: string | null,"phone"?: string | null,"prices_include_tax"?: boolean,"purchase_ip"?: unknown,"restocked_at"?: string | null,"review_reasons"?: (string)[],"review_released_at"?: string | null,"session_expires_at"?: string,"session_id"?: string | null,"shipping_address"?: Json | null,"shipping_name"?: string | null,"shipping_rates"?: NonNullable<Json>,"status"?: string,"three_d_secure"?: string | null,"tracking_number"?: string | null,"updated_at"?: string,"user_agent"?: string | null,"velocity_mode"?: string,"velocity_rule_set"?: number | null
                   }
                   Relationships: [
                     {
