@@ -363,14 +363,14 @@ begin
   select * into v_event from public.webhook_events where id = p_event_id for no key update;
   if not found then
     raise exception 'event % is not stored', p_event_id using errcode = 'KCEVT';
-  elsif v_event.status in ('processed', 'ignored') then
+  elsif v_event.status in ('processed', 'ignored') and v_event.next_attempt_at is null then
     return jsonb_build_object('outcome', 'duplicate');
   end if;
   return private.process_stripe_event(p_event_id, v_event.stripe_created_at, p_facts, p_ignored_reason, p_error);
 end;
 $$;
 comment on function public.retry_stripe_event(text, jsonb, text, text) is
-  'Tries a stored event again with a fresh translation of its payload. duplicate: it has been applied meanwhile. KCEVT: no such event.';
+  'Tries a stored event again with a fresh translation of its payload. duplicate: it has been applied meanwhile, and nobody asked for it to be applied anew. KCEVT: no such event.';
 revoke execute on function public.retry_stripe_event(text, jsonb, text, text) from public, anon, authenticated;
 grant execute on function public.retry_stripe_event(text, jsonb, text, text) to service_role;
 

@@ -193,6 +193,8 @@ export interface RedriveSelection {
   p_job_ids: number[];
   p_type: string | null;
   p_all: boolean;
+  /** With p_type: also events that were processed or ignored. */
+  p_again: boolean;
   p_dry_run: boolean;
   p_actor: string;
 }
