@@ -98,6 +98,8 @@ export interface Checkout {
   outcome: "created" | "existing";
   order_id: string;
   order_number: string;
+  /** The account that was signed in, frozen with the order; null for a guest. */
+  account_id: string | null;
   attempt: number;
   currency: string;
   amount_subtotal: number;
