@@ -49,13 +49,17 @@ comment on function private.stamp(timestamptz) is 'A time in milliseconds, fifte
 revoke execute on function private.stamp(timestamptz) from public, anon, authenticated;
 
 create function private.knowledge(p_fact jsonb) returns text
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
-  select lpad(count(*)::text, 3, '0')
-  from jsonb_path_query(p_fact, 'strict $.**') as x (value)
-  where jsonb_typeof(x.value) not in ('null', 'object', 'array')
+begin
+  return (
+    select lpad(count(*)::text, 3, '0')
+    from jsonb_path_query(p_fact, 'strict $.**') as x (value)
+    where jsonb_typeof(x.value) not in ('null', 'object', 'array')
+  );
+end;
 $$;
 comment on function private.knowledge(jsonb) is 'How many fields of a fact say something, as three digits: of two translations of one event the fuller one wins.';
 revoke execute on function private.knowledge(jsonb) from public, anon, authenticated;
@@ -112,10 +116,11 @@ comment on function private.merge_checkout_session(jsonb, uuid, timestamptz) is
 revoke execute on function private.merge_checkout_session(jsonb, uuid, timestamptz) from public, anon, authenticated;
 
 create function private.merge_session_contact(p_session_id text, p_fact jsonb, p_version text) returns void
-language sql
+language plpgsql
 security definer
 set search_path = ''
 as $$
+begin
   -- Stripe never takes an address back: a snapshot without one is told by an event that cannot carry it.
   update public.checkout_sessions s set
     email = f.email, name = f.name, phone = f.phone, shipping_name = f.shipping_name,
@@ -126,7 +131,8 @@ as $$
       email text, name text, phone text, shipping_name text, shipping_address jsonb, billing_address jsonb
     )
   ) f
-  where s.id = p_session_id and s.contact_version <= f.version
+  where s.id = p_session_id and s.contact_version <= f.version;
+end;
 $$;
 comment on function private.merge_session_contact(text, jsonb, text) is
   'Who bought, and where the parcel goes: the newest snapshot that has a delivery address, or else the newest.';

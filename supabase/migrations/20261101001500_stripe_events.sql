@@ -11,15 +11,17 @@ comment on function private.payment_of_fact(jsonb) is 'The payment a fact is abo
 revoke execute on function private.payment_of_fact(jsonb) from public, anon, authenticated;
 
 create function private.payment_of_charge(p_charge_id text) returns text
-language sql
+language plpgsql
 stable
 security definer
 set search_path = ''
 as $$
-  select coalesce(
+begin
+  return coalesce(
     (select a.payment_id from public.payment_attempts a where a.id = p_charge_id),
     (select p.id from public.payments p where p.charge_id = p_charge_id order by p.id limit 1)
-  )
+  );
+end;
 $$;
 comment on function private.payment_of_charge(text) is
   'The payment that a charge belongs to, for facts that name only the charge; null while neither has been heard of.';

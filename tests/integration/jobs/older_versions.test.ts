@@ -127,6 +127,19 @@ Deno.test("events of other API versions over the wire", async (test) => {
     assert.deepEqual({ ...row }, { status: "processed", next_attempt_at: null });
   });
 
+  await test.step("an event that is erased before its turn comes stays as it was", async () => {
+    const order = await payOrder(stack);
+    const event = eventOf(order, "checkout.session.completed");
+    await deliver(event);
+    const id = String(event["id"]);
+    await stack.sql`insert into staff_commands (command, args, actor)
+      values ('redrive_webhook_event', ${stack.sql.json({ event_id: id })}, 'test')`;
+    await stack.sql`update webhook_events set payload = '{"erased": true}' where id = ${id}`;
+    await drain(stack, context);
+    const [row] = await stack.sql`select status, ignored_reason from webhook_events where id = ${id}`;
+    assert.deepEqual({ ...row }, { status: "processed", ignored_reason: null });
+  });
+
   await test.step("events of a connected account touch nothing", async () => {
     const order = await payOrder(stack);
     for (const event of order.events) {

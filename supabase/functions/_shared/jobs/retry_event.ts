@@ -7,7 +7,10 @@ export const retryEvent: JobHandler = async (job, { rpc, env }) => {
   const eventId = textField(job, "event_id");
   const event = await rpc.getStripeEvent(eventId);
   if (event === null) return { kind: "discard", reason: "the event is not stored" };
-  const { outcome, reason } = await rpc.retryStripeEvent(eventId, judge(event.payload, env));
+  const payload = event.payload as { object?: unknown } | null;
+  // Purged or erased since it was asked for again: nothing can be made of it.
+  if (payload?.object === undefined) return { kind: "discard", reason: "the event's payload is gone" };
+  const { outcome, reason } = await rpc.retryStripeEvent(eventId, judge(payload, env));
   if (outcome !== "queued") return done;
   return { kind: "retry", error: reason ?? "the facts could not be applied" };
 };

@@ -63,7 +63,7 @@ export function isForeignSession(session: Pick<AnySession, "metadata" | "recover
 /** The facts in a session, from an event or from the API, and in its payment where that is expanded. */
 export function checkoutSessionFacts(session: AnySession, asyncPaymentFailed = false): Fact[] {
   const intent = expandedOf(session.payment_intent);
-  const fact = checkoutSessionFact(session, asyncPaymentFailed);
+  const fact = checkoutSessionFact(session, asyncPaymentFailed || hasBounced(session, intent));
   return [
     fact,
     ...unknownValues(session.id, {
@@ -72,6 +72,15 @@ export function checkoutSessionFacts(session: AnySession, asyncPaymentFailed = f
     }),
     ...(intent === null ? [] : paymentIntentFacts(intent)),
   ];
+}
+
+/**
+ * Whether a slow payment did not deliver, read off session and payment together: only one event says so, and that one
+ * may never come. An event carries the session without its payment, so this is for what is read from the API.
+ */
+function hasBounced(session: AnySession, intent: Stripe.PaymentIntent | null): boolean {
+  return session.status === "complete" && session.payment_status === "unpaid" && intent !== null &&
+    ["requires_payment_method", "canceled"].includes(intent.status);
 }
 
 /** The one fact that a session itself is. */
