@@ -63,6 +63,40 @@ Deno.test("events of other API versions over the wire", async (test) => {
     assert.deepEqual([...alerts], []);
   });
 
+  await test.step("a session told in the shopper's currency is compared in the shop's own", async () => {
+    const order = await payOrder(stack);
+    const event = told(order, "2024-06-20");
+    const session = objectOf(event);
+    const total = Number(session["amount_total"]);
+    session["currency_conversion"] = {
+      amount_subtotal: total,
+      amount_total: total,
+      fx_rate: "0.91",
+      source_currency: session["currency"],
+    };
+    Object.assign(session, { currency: "eur", amount_subtotal: total - 900, amount_total: total - 900 });
+    assert.equal(await deliver(event), "applied");
+    for (const one of order.events.filter(({ type }) => type !== "checkout.session.completed")) {
+      await deliver(one);
+    }
+    assert.deepEqual(await addressOf(stack, order.orderId), ["paid", true, true]);
+  });
+
+  await test.step("a row that was damaged is mended by its event", async () => {
+    const order = await payOrder(stack);
+    for (const event of order.events) await deliver(event);
+    await stack
+      .sql`update checkout_sessions set shipping_address = null, shipping_name = null where order_id = ${order.orderId}`;
+    await stack
+      .sql`update orders set shipping_address = null, shipping_name = null where id = ${order.orderId}`;
+    const id = String(eventOf(order, "checkout.session.completed")["id"]);
+    const [row] = await stack
+      .sql`select public.redrive(array[${id}], '{}', null, false, false, 'test') as answer`;
+    assert.deepEqual(row?.["answer"].items.map((item: Json) => item["redriven"]), [true]);
+    await drain(stack, context);
+    assert.deepEqual(await addressOf(stack, order.orderId), ["paid", true, true]);
+  });
+
   await test.step("a payment that names no charge is read, and its card is known", async () => {
     const order = await payOrder(stack);
     const event = structuredClone(eventOf(order, "payment_intent.succeeded"));
