@@ -31,7 +31,7 @@ insert into private.job_kinds (kind, provider, max_attempts, retention, descript
   ('refresh_review', 'stripe', 12, '7 days', 'Reads a review again.'),
   ('refresh_checkout_session', 'stripe', 24, '7 days', 'Reads a session that an event did not tell in full.'),
   ('refresh_payment', 'stripe', 24, '7 days', 'Reads a payment that an event did not tell in full.'),
-  ('refresh_charge', 'stripe', 24, '7 days', 'Reads a charge with its refunds that an event did not tell in full.'),
+  ('refresh_charge', 'stripe', 24, '7 days', 'Reads a charge and its refunds where an event did not tell all.'),
   ('submit_dispute_evidence', 'stripe', 24, null, 'Stages or submits evidence.'),
   ('remind_dispute', null, 12, null, 'Reminds staff of a deadline.'),
   ('send_mail', 'resend', 12, '30 days', 'Mails a customer.'),

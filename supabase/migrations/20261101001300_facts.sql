@@ -2,16 +2,16 @@
 -- stays. A version is a fixed-width text compared in the C collation, built so that it orders the states of
 -- one object the way Stripe's lifecycle does, whatever order they arrive in:
 --
---   sessions   status rank, payment status rank, event time, knowledge, content hash  (states never go back)
---   payments   terminal rank, source, event time, status rank, knowledge, hash        (processing may fall back)
---   attempts   outcome rank, event time, knowledge, hash
---   refunds    status rank, event time, knowledge, hash                               (succeeded may become failed)
---   disputes   event time, status rank, knowledge, hash                               (lost may become won on appeal)
---   signals    event time, closed after open, knowledge, hash
+--   sessions   status rank, payment status rank, time, knowledge, hash    (states never go back)
+--   payments   terminal rank, source, time, status rank, knowledge, hash  (processing may fall back)
+--   attempts   outcome rank, time, knowledge, hash
+--   refunds    status rank, time, knowledge, hash                         (succeeded may become failed)
+--   disputes   time, status rank, knowledge, hash                         (lost may become won on appeal)
+--   signals    time, closed after open, knowledge, hash
 --
--- Knowledge is how many fields a fact fills: the same event in an older API version, or translated by an older
--- release, may know less, and yields to the translation that knows more. The same fact merged again writes its
--- row again, so that a redriven event mends what was damaged.
+-- Knowledge is how many fields a fact fills: the same event in an older API version, or translated by an
+-- older release, may know less, and yields to the translation that knows more. The same fact merged again
+-- writes its row again, so that a redriven event mends what was damaged.
 --
 -- max() over a total order is commutative, associative and idempotent, hence so is the merge. Flags that an
 -- event states and the object does not (async failure, funds withdrawn) merge by OR, first times by least(),
@@ -87,8 +87,8 @@ begin
   );
 
   insert into public.checkout_sessions as s (
-    id, order_id, attempt, status, payment_status, async_payment_failed, livemode, url, expires_at, recovered_from,
-    completed_at, version, contact_version
+    id, order_id, attempt, status, payment_status, async_payment_failed, livemode, url, expires_at,
+    recovered_from, completed_at, version, contact_version
   ) values (
     f.id, p_order_id, f.attempt, f.status, f.payment_status, f.async_payment_failed, f.livemode, f.url,
     to_timestamp(f.expires_at), f.recovered_from, case when f.status = 'complete' then p_at end, '', ''
@@ -126,7 +126,8 @@ begin
     email = f.email, name = f.name, phone = f.phone, shipping_name = f.shipping_name,
     shipping_address = f.shipping_address, billing_address = f.billing_address, contact_version = f.version
   from (
-    select x.*, private.version(case when x.shipping_address is null then '0' else '1' end, p_version) as version
+    select x.*,
+      private.version(case when x.shipping_address is null then '0' else '1' end, p_version) as version
     from jsonb_to_record(p_fact) as x (
       email text, name text, phone text, shipping_name text, shipping_address jsonb, billing_address jsonb
     )
@@ -145,13 +146,15 @@ set search_path = ''
 as $$
 begin
   -- A paid session proves that its payment succeeded, also when the payment's own events are still under way.
-  if p_fact ->> 'status' = 'complete' and p_fact ->> 'payment_status' = 'paid' and p_fact ->> 'payment_id' is not null then
+  if p_fact ->> 'status' = 'complete' and p_fact ->> 'payment_status' = 'paid'
+    and p_fact ->> 'payment_id' is not null then
     perform private.merge_payment(
       jsonb_build_object(
         'id', p_fact -> 'payment_id', 'livemode', p_fact -> 'livemode', 'status', 'succeeded',
         'amount', coalesce((p_fact ->> 'amount_total')::bigint, 0),
         'amount_received', coalesce((p_fact ->> 'amount_total')::bigint, 0),
-        'currency', coalesce(p_fact ->> 'currency', ''), 'customer_id', p_fact -> 'customer_id', 'order_id', p_fact -> 'order_id'
+        'currency', coalesce(p_fact ->> 'currency', ''), 'customer_id', p_fact -> 'customer_id',
+        'order_id', p_fact -> 'order_id'
       ),
       p_order_id, p_at, 'session'
     );

@@ -103,7 +103,8 @@ begin
     id text, kind text, payment_id text, charge_id text, open boolean, reason text, created bigint
   );
   v_version := private.version(
-    private.stamp(p_at), private.rank(array['true', 'false'], f.open::text), private.knowledge(v_snapshot), md5(v_snapshot::text)
+    private.stamp(p_at), private.rank(array['true', 'false'], f.open::text),
+    private.knowledge(v_snapshot), md5(v_snapshot::text)
   );
   insert into public.fraud_signals as s (
     source_id, order_id, payment_id, charge_id, kind, severity, open, was_actionable, data, version, created_at
@@ -138,7 +139,9 @@ begin
   values (
     f.id, f.livemode, f.email, f.name, case when f.deleted then p_at end,
     -- What it said before its deletion stays what we know of it.
-    private.version(case when f.deleted then '0' else '1' end, private.stamp(p_at), private.knowledge(p_fact), md5(p_fact::text))
+    private.version(
+      case when f.deleted then '0' else '1' end, private.stamp(p_at), private.knowledge(p_fact), md5(p_fact::text)
+    )
   )
   on conflict (id) do update set
     email = case when c.version <= excluded.version then excluded.email else c.email end,

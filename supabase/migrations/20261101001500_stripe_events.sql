@@ -168,7 +168,8 @@ begin
   for p in
     select pi.id, pi.order_id as before,
       -- Failed attempts too: what names only a charge may name any of them.
-      array(select a.id from public.payment_attempts a where a.payment_id = pi.id) || pi.charge_id as charge_ids, coalesce(
+      array(select a.id from public.payment_attempts a where a.payment_id = pi.id) || pi.charge_id as charge_ids,
+      coalesce(
       (select s.order_id from public.checkout_sessions s where s.payment_id = pi.id order by s.id limit 1),
       (select o.id from public.orders o where o.id = pi.metadata_order_id),
       pi.order_id
@@ -223,8 +224,8 @@ begin
         -- The session itself does not say that its payment failed: what the event said goes along.
         jsonb_build_object(v_object || '_id', v_fact ->> 'id')
           || case when v_failed then '{"async_payment_failed": true}' else '{}' end::jsonb,
-        -- A few seconds later, so that one reading serves all events of the same second; at once, and before the
-        -- mails, where the event did not tell it all.
+        -- A few seconds later, so that one reading serves all events of the same second; at once, and before
+        -- the mails, where the event did not tell it all.
         now() + case when v_unread then interval '0' else interval '5 seconds' end,
         case when v_unread then 20 else 150 end
       );
@@ -333,7 +334,8 @@ begin
     perform private.raise_alert(a.kind, a.severity, a.dedupe_key, coalesce(a.data, '{}'))
     from jsonb_to_recordset(coalesce(p_alerts, '[]')) as a (kind text, severity text, dedupe_key text, data jsonb);
   elsif v_event.status in ('processed', 'ignored') and (
-    p_facts is null or v_event.payload ? 'erased' or not private.is_newer_version(p_api_version, v_event.api_version)
+    p_facts is null or v_event.payload ? 'erased'
+    or not private.is_newer_version(p_api_version, v_event.api_version)
   ) then
     return jsonb_build_object('outcome', 'duplicate', 'delivery_count', v_event.delivery_count);
   elsif v_event.status = 'dead' then
@@ -341,7 +343,7 @@ begin
     perform private.redrive_event(p_event_id);
   end if;
   if private.is_newer_version(p_api_version, v_event.api_version) then
-    -- While an endpoint's version is changed, two endpoints deliver each event: the newer shape may know more.
+    -- While an endpoint's version is changed, two endpoints deliver each event: the newer may know more.
     update public.webhook_events set api_version = p_api_version, payload = p_payload where id = p_event_id;
   end if;
 

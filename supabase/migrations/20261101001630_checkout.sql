@@ -288,10 +288,12 @@ begin
     v_customer_id := private.account_customer(p_user_id, p_email, p_livemode);
   end if;
   insert into public.orders (
-    customer_id, account_id, email, locale, currency, amount_subtotal, amount_total, livemode, cart_hash, idempotency_key,
+    customer_id, account_id, email, locale, currency, amount_subtotal, amount_total, livemode, cart_hash,
+    idempotency_key,
     session_expires_at, purchase_ip, user_agent, three_d_secure, velocity_mode
   ) values (
-    v_customer_id, case when v_customer_id is not null then p_user_id end, p_email, p_locale, v_cart ->> 'currency', (v_cart ->> 'amount')::bigint, (v_cart ->> 'amount')::bigint, p_livemode,
+    v_customer_id, case when v_customer_id is not null then p_user_id end,
+    p_email, p_locale, v_cart ->> 'currency', (v_cart ->> 'amount')::bigint, (v_cart ->> 'amount')::bigint, p_livemode,
     v_cart ->> 'hash', v_key, now() + make_interval(secs => p_session_seconds), p_client_ip::inet, left(p_user_agent, 500),
     v_risk ->> 'three_d_secure', p_velocity_mode
   ) returning id into v_order_id;

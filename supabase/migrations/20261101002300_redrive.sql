@@ -1,7 +1,7 @@
--- Bringing back what died, and hurrying what waits for its next try: webhook events and jobs, by id, by type, or
--- all. An event that was processed or ignored can be translated anew, for what an older release made less of it. Each
--- is a staff command, so that who did it stands in the log; running one again is harmless, because facts merge and
--- outward calls carry keys.
+-- Bringing back what died, and hurrying what waits for its next try: webhook events and jobs, by id, by type,
+-- or all. An event that was processed or ignored can be translated anew, should an older release have made less
+-- of it. Each is a staff command, so that who did it stands in the log; running one again is harmless, because
+-- facts merge and outward calls carry keys.
 
 create function private.requeue_job(p_job_id bigint) returns void
 language sql
@@ -14,7 +14,8 @@ as $$
   where j.id = p_job_id and b.provider = k.provider and b.open_until > now();
   update private.jobs
   set status = 'queued', run_at = now(), attempts = 0, lost_leases = 0, finished_at = null, lease_id = null, leased_until = null
-  where id = p_job_id and (status in ('queued', 'dead', 'discarded') or (status = 'done' and kind = 'retry_event'))
+  where id = p_job_id
+    and (status in ('queued', 'dead', 'discarded') or (status = 'done' and kind = 'retry_event'))
 $$;
 comment on function private.requeue_job(bigint) is 'Makes a waiting, dead or discarded job due now, with all its attempts; that of an event also when it is done.';
 revoke execute on function private.requeue_job(bigint) from public, anon, authenticated;
@@ -92,7 +93,7 @@ begin
     from unnest(p_event_ids) as i (id) left join public.webhook_events e on e.id = i.id
     union all
     select 'job', i.id::text, j.kind, coalesce(j.status, 'unknown'), j.last_error,
-      case when coalesce(j.status, 'unknown') not in ('queued', 'dead', 'discarded') then 'is ' || coalesce(j.status, 'unknown') end
+      case when j.id is null then 'is unknown' when j.status not in ('queued', 'dead', 'discarded') then 'is ' || j.status end
     from unnest(p_job_ids) as i (id) left join private.jobs j on j.id = i.id
     union all
     select 'event', e.id, e.type, e.status, e.last_error, null
