@@ -53,19 +53,22 @@ for (const [lifecycle, gap] of lifecycles.flatMap((one) => gaps.map((gap) => [on
   });
 }
 
-/** The moves that deliver the events in other versions; without those that the versions did not send. */
+/** The moves that deliver the events in other versions; without those that the versions did not send, and with what is read instead. */
 function inVersions(events: Stripe.Event[], moves: Move[], versionsOf: (index: number) => string[]): Move[] {
   return events.flatMap((event, index) => {
     // What was delivered while the life was arranged is not delivered again.
     if (!moves.some((move) => move.call === "event" && move.id === event.id)) return [];
     return versionsOf(index).flatMap((version) => {
-      const told = toldIn(event, version, events.slice(0, index));
-      return told === null ? [] : [{ ...delivery(told), version }];
+      const before = events.slice(0, index);
+      const told = toldIn(event, version, before);
+      if (told === null) return [];
+      const move = delivery(told);
+      return [{ ...move, version }, ...reading(event, move, before)];
     });
   });
 }
 
-/** Delivers in a random order, has the jobs read what was asked for, and describes the rows that come of it. */
+/** Delivers in a random order and describes the rows that come of it. */
 async function played(
   tx: Tx,
   moves: Move[],
@@ -77,7 +80,6 @@ async function played(
   const sequence = shuffledWithDuplicates(moves.length, random);
   const outcomes = await deliver(tx, sequence.flatMap((index) => moves[index] ?? []));
   assert(!outcomes.includes("queued"), "every event can be applied");
-  await deliver(tx, await readings(tx, story));
   assert.deepEqual(await endingOf(tx, story), lifecycle.end);
   assert.deepEqual([...await tx`select * from public.check_invariants()`], []);
   const [row] = await tx`select jsonb_pretty(search.rows(search.state(${[
@@ -87,19 +89,19 @@ async function played(
   return String(row?.["rows"]);
 }
 
-/** What Stripe answers to the jobs that read refunds: each as it was told of last. */
-async function readings(tx: Tx, story: Story): Promise<Move[]> {
-  const jobs = await tx`select payload ->> 'charge_id' as id from private.jobs where kind = 'refresh_charge'`;
-  const last = new Map(
-    story.events.filter(({ type }) => type.startsWith("refund."))
-      .map((event) => [(event.data.object as Stripe.Refund).id, event.data.object as Stripe.Refund]),
-  );
-  const at = Math.max(...story.events.map(({ created }) => created)) + 60;
-  return jobs.map(({ id }) => ({
-    call: "read",
-    at,
-    facts: [...last.values()].filter((refund) => refund.charge === id).flatMap(refundFacts),
-  }));
+/**
+ * What Stripe answers to the job that such an event asks for: the refunds of a charge as they were then. Facts merge
+ * in any order, so it may come anywhere too.
+ */
+function reading(event: Stripe.Event, told: Move, before: Stripe.Event[]): Move[] {
+  const asked = told.call === "event" &&
+    told.facts.some((fact) => fact.fact === "unread" && fact.object === "charge");
+  if (!asked) return [];
+  const refunds = before.filter(({ type }) => type === "refund.created").map(({ data }) =>
+    data.object as Stripe.Refund
+  )
+    .filter(({ charge }) => charge === (event.data.object as Stripe.Charge).id);
+  return [{ call: "read", at: event.created, facts: refunds.flatMap(refundFacts) }];
 }
 
 function pick<T>(random: () => number, values: readonly T[]): T {
