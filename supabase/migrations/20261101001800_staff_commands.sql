@@ -591,7 +591,7 @@ set search_path = ''
 as $$
   select private.submit_command('redrive_webhook_event', jsonb_build_object('event_id', p_event_id))
 $$;
-comment on function public.redrive_webhook_event(text) is 'Queues a failed or dead webhook event again. Staff only.';
+comment on function public.redrive_webhook_event(text) is 'Queues a webhook event again, whatever became of it: it is translated anew and its facts merged. Staff only.';
 
 create function public.erase_customer(p_email text) returns jsonb
 language sql
