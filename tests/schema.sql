@@ -314,12 +314,14 @@ table public.checkout_sessions (
   recovered_from text,
   completed_at timestamp with time zone,
   version text not null,
+  contact_version text not null,
   created_at timestamp with time zone default now() not null,
   constraint checkout_sessions_pkey PRIMARY KEY (id),
   constraint checkout_sessions_order_id_fkey FOREIGN KEY (order_id) REFERENCES orders(id) ON DELETE CASCADE
 );
 comment on table public.checkout_sessions is 'Checkout Sessions of our orders, as last seen. An order may have several: resumed, recovered.';
 comment on column public.checkout_sessions.metadata_order_id is 'The order its metadata names. Anything but order_id means that somebody changed the metadata: the order is reviewed.';
+comment on column public.checkout_sessions.contact_version is 'Which snapshot wrote e-mail address, name, phone and addresses: an address that is known is not lost to a later event without it.';
 CREATE INDEX checkout_sessions_open_idx ON public.checkout_sessions USING btree (expires_at) WHERE (status = 'open'::text);
 CREATE INDEX checkout_sessions_order_id_idx ON public.checkout_sessions USING btree (order_id);
 CREATE INDEX checkout_sessions_payment_id_idx ON public.checkout_sessions USING btree (payment_id);
@@ -561,6 +563,7 @@ table public.orders (
   id uuid default gen_random_uuid() not null,
   number text default private.next_order_number() not null,
   customer_id uuid,
+  account_id uuid,
   email text,
   customer_name text,
   phone text,
@@ -618,6 +621,7 @@ table public.orders (
   constraint orders_velocity_mode_known CHECK ((velocity_mode = ANY (ARRAY['enforce'::text, 'report'::text, 'off'::text])))
 );
 comment on table public.orders is 'One order. status, fulfillment_status, amounts and session_id/payment_id are derived by settle_order(); nothing else writes them.';
+comment on column public.orders.account_id is 'The account that was signed in at checkout, frozen: it travels in the metadata at Stripe, which a repeat must not change. Whose the order is now, customer_id says.';
 comment on column public.orders.amount_subtotal is 'Frozen at checkout: sum of unit_amount * quantity. A payment is compared with it before the order becomes paid.';
 comment on column public.orders.cart_hash is 'Hash of the frozen lines and currency; travels in the session''s metadata and must come back unchanged.';
 comment on column public.orders.idempotency_key is 'Who asked (user or guest) and their Idempotency-Key; the same key finds the same order again.';
@@ -1239,6 +1243,10 @@ begin
     elsif exists (select 1 from public.orders o where o.id = v_order_id and o.livemode <> p_livemode) then
       -- Test and live mode are two worlds: the same id means another object there.
       continue;
+    elsif v_kind = 'unread' then
+      -- Nothing to merge: queue_refreshes() has it read. What is of no order of ours is not.
+      v_applied := v_applied + (v_order_id is not null)::integer;
+      continue;
     end if;
     case v_kind
       when 'checkout_session' then perform private.merge_checkout_session(v_fact, v_order_id, p_at);
@@ -1252,7 +1260,8 @@ begin
     end case;
     v_applied := v_applied + 1;
     v_order_ids := v_order_ids || v_order_id;
-    v_payment_ids := v_payment_ids || private.payment_of_fact(v_fact);
+    v_payment_ids := v_payment_ids
+      || coalesce(private.payment_of_fact(v_fact), private.payment_of_charge(v_fact ->> 'charge_id'));
   end loop;
 
   v_order_ids := v_order_ids || private.link_payments(v_payment_ids);
@@ -1901,6 +1910,7 @@ begin
     'outcome', p_outcome,
     'order_id', o.id,
     'order_number', o.number,
+    'account_id', o.account_id,
     'attempt', o.attempt,
     'currency', o.currency,
     'amount_subtotal', o.amount_subtotal,
@@ -2459,6 +2469,19 @@ grant execute on function private.is_admin() to authenticated;
 grant execute on function private.is_admin() to service_role;
 
 
+CREATE OR REPLACE FUNCTION private.is_newer_version(p_version text, p_than text)
+ RETURNS boolean
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO ''
+AS $function$
+  -- Versions begin with their date; what has none (thin events, none) is older than all.
+  select coalesce(substring(p_version from '^\d{4}-\d{2}-\d{2}'), '') collate "C"
+    > coalesce(substring(p_than from '^\d{4}-\d{2}-\d{2}'), '') collate "C"
+$function$;
+comment on function private.is_newer_version(p_version text, p_than text) is 'Whether an API version is newer than another.';
+
+
 CREATE OR REPLACE FUNCTION private.is_released(o orders, p_reason text)
  RETURNS boolean
  LANGUAGE sql
@@ -2516,6 +2539,23 @@ $function$;
 comment on function private.kept_session(p_order_id uuid) is 'The settled session whose payment an order keeps, or null. Any other settled payment of the order is refunded.';
 
 
+CREATE OR REPLACE FUNCTION private.knowledge(p_fact jsonb)
+ RETURNS text
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO ''
+AS $function$
+begin
+  return (
+    select lpad(count(*)::text, 3, '0')
+    from jsonb_path_query(p_fact, 'strict $.**') as x (value)
+    where jsonb_typeof(x.value) not in ('null', 'object', 'array')
+  );
+end;
+$function$;
+comment on function private.knowledge(p_fact jsonb) is 'How many fields of a fact say something, as three digits: of two translations of one event the fuller one wins.';
+
+
 CREATE OR REPLACE FUNCTION private.limit_wait(p_limit integer, p_window_seconds integer, p_current integer, p_previous integer, p_elapsed numeric)
  RETURNS numeric
  LANGUAGE sql
@@ -2543,7 +2583,10 @@ declare
   v_order_ids uuid[] := '{}';
 begin
   for p in
-    select pi.id, pi.charge_id, pi.order_id as before, coalesce(
+    select pi.id, pi.order_id as before,
+      -- Failed attempts too: what names only a charge may name any of them.
+      array(select a.id from public.payment_attempts a where a.payment_id = pi.id) || pi.charge_id as charge_ids,
+      coalesce(
       (select s.order_id from public.checkout_sessions s where s.payment_id = pi.id order by s.id limit 1),
       (select o.id from public.orders o where o.id = pi.metadata_order_id),
       pi.order_id
@@ -2554,11 +2597,14 @@ begin
     update public.payments x set order_id = p.order_id where x.id = p.id and x.order_id is distinct from p.order_id;
     update public.payment_attempts x set order_id = p.order_id where x.payment_id = p.id and x.order_id is distinct from p.order_id;
     update public.refunds x set order_id = p.order_id, payment_id = p.id
-    where (x.payment_id = p.id or (x.payment_id is null and x.charge_id = p.charge_id)) and (x.order_id is distinct from p.order_id or x.payment_id is null);
+    where (x.payment_id = p.id or (x.payment_id is null and x.charge_id = any (p.charge_ids)))
+      and (x.order_id is distinct from p.order_id or x.payment_id is null);
     update public.disputes x set order_id = p.order_id, payment_id = p.id
-    where (x.payment_id = p.id or (x.payment_id is null and x.charge_id = p.charge_id)) and (x.order_id is distinct from p.order_id or x.payment_id is null);
+    where (x.payment_id = p.id or (x.payment_id is null and x.charge_id = any (p.charge_ids)))
+      and (x.order_id is distinct from p.order_id or x.payment_id is null);
     update public.fraud_signals x set order_id = p.order_id, payment_id = p.id
-    where (x.payment_id = p.id or (x.payment_id is null and x.charge_id = p.charge_id)) and (x.order_id is distinct from p.order_id or x.payment_id is null);
+    where (x.payment_id = p.id or (x.payment_id is null and x.charge_id = any (p.charge_ids)))
+      and (x.order_id is distinct from p.order_id or x.payment_id is null);
     v_order_ids := v_order_ids || p.order_id || p.before;
   end loop;
   return v_order_ids;
@@ -2782,6 +2828,7 @@ CREATE OR REPLACE FUNCTION private.merge_checkout_session(p_fact jsonb, p_order_
 AS $function$
 declare
   f record;
+  v_snapshot jsonb := p_fact - '{async_payment_failed,attempt,url,recovered_from}'::text[];
   v_version text;
 begin
   select * into f from jsonb_to_record(p_fact) as x (
@@ -2793,19 +2840,15 @@ begin
   v_version := private.version(
     private.rank(array['open', 'expired', 'complete'], f.status),
     private.rank(array['unpaid', 'no_payment_required', 'paid'], f.payment_status),
-    private.stamp(p_at),
-    md5((p_fact - 'async_payment_failed' - 'attempt' - 'url' - 'recovered_from')::text)
+    private.stamp(p_at), private.knowledge(v_snapshot), md5(v_snapshot::text)
   );
 
   insert into public.checkout_sessions as s (
-    id, order_id, attempt, status, payment_status, async_payment_failed, payment_id, stripe_customer_id, currency,
-    amount_subtotal, amount_total, amount_discount, amount_shipping, amount_tax, livemode, metadata_order_id, cart_hash, email, name,
-    phone, shipping_name, shipping_address, billing_address, url, expires_at, recovered_from, completed_at, version
+    id, order_id, attempt, status, payment_status, async_payment_failed, livemode, url, expires_at,
+    recovered_from, completed_at, version, contact_version
   ) values (
-    f.id, p_order_id, f.attempt, f.status, f.payment_status, f.async_payment_failed, f.payment_id, f.customer_id, f.currency,
-    f.amount_subtotal, f.amount_total, f.amount_discount, f.amount_shipping, f.amount_tax, f.livemode, f.order_id, f.cart_hash, f.email, f.name,
-    f.phone, f.shipping_name, f.shipping_address, f.billing_address, f.url, to_timestamp(f.expires_at), f.recovered_from,
-    case when f.status = 'complete' then p_at end, v_version
+    f.id, p_order_id, f.attempt, f.status, f.payment_status, f.async_payment_failed, f.livemode, f.url,
+    to_timestamp(f.expires_at), f.recovered_from, case when f.status = 'complete' then p_at end, '', ''
   )
   on conflict (id) do update set
     attempt = least(s.attempt, excluded.attempt),
@@ -2818,21 +2861,11 @@ begin
     status = f.status, payment_status = f.payment_status, payment_id = f.payment_id, stripe_customer_id = f.customer_id,
     currency = f.currency, amount_subtotal = f.amount_subtotal, amount_total = f.amount_total,
     amount_discount = f.amount_discount, amount_shipping = f.amount_shipping, amount_tax = f.amount_tax,
-    livemode = f.livemode, metadata_order_id = f.order_id, cart_hash = f.cart_hash, email = f.email, name = f.name, phone = f.phone,
-    shipping_name = f.shipping_name, shipping_address = f.shipping_address, billing_address = f.billing_address,
+    livemode = f.livemode, metadata_order_id = f.order_id, cart_hash = f.cart_hash,
     expires_at = to_timestamp(f.expires_at), version = v_version
-  where s.id = f.id and s.version < v_version;
-
-  -- A paid session proves that its payment succeeded, also when the payment's own events are still under way.
-  if f.status = 'complete' and f.payment_status = 'paid' and f.payment_id is not null then
-    perform private.merge_payment(
-      jsonb_build_object(
-        'id', f.payment_id, 'livemode', f.livemode, 'status', 'succeeded', 'amount', coalesce(f.amount_total, 0),
-        'amount_received', coalesce(f.amount_total, 0), 'currency', coalesce(f.currency, ''), 'customer_id', f.customer_id, 'order_id', f.order_id
-      ),
-      p_order_id, p_at, 'session'
-    );
-  end if;
+  where s.id = f.id and s.version <= v_version;
+  perform private.merge_session_contact(f.id, v_snapshot, v_version);
+  perform private.merge_session_payment(p_fact, p_order_id, p_at);
 end;
 $function$;
 comment on function private.merge_checkout_session(p_fact jsonb, p_order_id uuid, p_at timestamp with time zone) is 'Merges a checkout_session fact seen at p_at into checkout_sessions. The order of a known session never changes.';
@@ -2852,11 +2885,13 @@ begin
   values (
     f.id, f.livemode, f.email, f.name, case when f.deleted then p_at end,
     -- What it said before its deletion stays what we know of it.
-    private.version(case when f.deleted then '0' else '1' end, private.stamp(p_at), md5(p_fact::text))
+    private.version(
+      case when f.deleted then '0' else '1' end, private.stamp(p_at), private.knowledge(p_fact), md5(p_fact::text)
+    )
   )
   on conflict (id) do update set
-    email = case when c.version < excluded.version then excluded.email else c.email end,
-    name = case when c.version < excluded.version then excluded.name else c.name end,
+    email = case when c.version <= excluded.version then excluded.email else c.email end,
+    name = case when c.version <= excluded.version then excluded.name else c.name end,
     deleted_at = least(c.deleted_at, excluded.deleted_at),
     version = greatest(c.version, excluded.version)
   where c.livemode = excluded.livemode;
@@ -2874,6 +2909,7 @@ CREATE OR REPLACE FUNCTION private.merge_dispute(p_fact jsonb, p_order_id uuid, 
 AS $function$
 declare
   f record;
+  v_snapshot jsonb := p_fact - '{payment_id,charge_id,funds_withdrawn,funds_reinstated}'::text[];
   v_version text;
 begin
   select * into f from jsonb_to_record(p_fact) as x (
@@ -2890,7 +2926,7 @@ begin
       ],
       f.status
     ),
-    md5((p_fact - 'payment_id' - 'charge_id' - 'funds_withdrawn' - 'funds_reinstated')::text)
+    private.knowledge(v_snapshot), md5(v_snapshot::text)
   );
   insert into public.disputes as d (
     id, order_id, payment_id, charge_id, livemode, amount, currency, reason, status, statuses_seen,
@@ -2913,7 +2949,7 @@ begin
     livemode = f.livemode, amount = f.amount, currency = f.currency, reason = f.reason, status = f.status, evidence_due_by = to_timestamp(f.evidence_due_by),
     evidence_submission_count = f.evidence_submission_count, has_evidence = f.has_evidence,
     network_reason_code = f.network_reason_code, version = v_version
-  where d.id = f.id and d.version < v_version;
+  where d.id = f.id and d.version <= v_version;
 end;
 $function$;
 comment on function private.merge_dispute(p_fact jsonb, p_order_id uuid, p_at timestamp with time zone) is 'Merges a dispute fact seen at p_at into disputes.';
@@ -2927,12 +2963,16 @@ CREATE OR REPLACE FUNCTION private.merge_fraud_signal(p_fact jsonb, p_order_id u
 AS $function$
 declare
   f record;
+  v_snapshot jsonb := p_fact - '{payment_id,charge_id}'::text[];
   v_version text;
 begin
   select * into f from jsonb_to_record(p_fact) as x (
     id text, kind text, payment_id text, charge_id text, open boolean, reason text, created bigint
   );
-  v_version := private.version(private.stamp(p_at), private.rank(array['true', 'false'], f.open::text), md5((p_fact - 'payment_id' - 'charge_id')::text));
+  v_version := private.version(
+    private.stamp(p_at), private.rank(array['true', 'false'], f.open::text),
+    private.knowledge(v_snapshot), md5(v_snapshot::text)
+  );
   insert into public.fraud_signals as s (
     source_id, order_id, payment_id, charge_id, kind, severity, open, was_actionable, data, version, created_at
   ) values (
@@ -2947,7 +2987,7 @@ begin
     was_actionable = s.was_actionable or excluded.was_actionable;
   update public.fraud_signals s set
     open = f.open, data = jsonb_build_object('reason', f.reason), version = v_version
-  where s.source_id = f.id and s.version < v_version;
+  where s.source_id = f.id and s.version <= v_version;
 end;
 $function$;
 comment on function private.merge_fraud_signal(p_fact jsonb, p_order_id uuid, p_at timestamp with time zone) is 'Merges an early fraud warning or a review seen at p_at into fraud_signals.';
@@ -2976,7 +3016,7 @@ begin
       array['requires_confirmation', 'requires_action', 'processing', 'requires_payment_method', 'requires_capture', 'canceled', 'succeeded'],
       f.status
     ),
-    md5(p_fact::text)
+    private.knowledge(p_fact), md5(p_fact::text)
   );
 
   insert into public.payments as p (
@@ -2994,7 +3034,7 @@ begin
     status = f.status, amount = f.amount, amount_received = f.amount_received, currency = f.currency,
     livemode = f.livemode, metadata_order_id = f.order_id, stripe_customer_id = f.customer_id, charge_id = f.charge_id,
     failure_code = f.failure_code, decline_code = f.decline_code, version = v_version
-  where p.id = f.id and p.version < v_version;
+  where p.id = f.id and p.version <= v_version;
 end;
 $function$;
 comment on function private.merge_payment(p_fact jsonb, p_order_id uuid, p_at timestamp with time zone, p_source text) is 'Merges a payment fact seen at p_at into payments. p_source: intent (the payment itself) or session (what a paid session says of it). link_payments() has the last word on its order.';
@@ -3017,7 +3057,8 @@ begin
     seller_message text, receipt_url text, created bigint
   );
   v_version := private.version(
-    private.rank(array['pending', 'failed', 'blocked', 'succeeded'], f.outcome), private.stamp(p_at), md5(p_fact::text)
+    private.rank(array['pending', 'failed', 'blocked', 'succeeded'], f.outcome), private.stamp(p_at),
+    private.knowledge(p_fact), md5(p_fact::text)
   );
   insert into public.payment_attempts as a (
     id, payment_id, order_id, livemode, outcome, amount, currency, failure_code, decline_code, advice_code,
@@ -3036,7 +3077,7 @@ begin
     card_funding = excluded.card_funding, card_country = excluded.card_country, card_fingerprint = excluded.card_fingerprint,
     three_d_secure_result = excluded.three_d_secure_result, risk_level = excluded.risk_level, risk_score = excluded.risk_score,
     seller_message = excluded.seller_message, receipt_url = excluded.receipt_url, version = excluded.version
-  where a.version < excluded.version;
+  where a.version <= excluded.version;
 end;
 $function$;
 comment on function private.merge_payment_attempt(p_fact jsonb, p_order_id uuid, p_at timestamp with time zone) is 'Merges a payment_attempt fact seen at p_at into payment_attempts.';
@@ -3050,6 +3091,7 @@ CREATE OR REPLACE FUNCTION private.merge_refund(p_fact jsonb, p_order_id uuid, p
 AS $function$
 declare
   f record;
+  v_snapshot jsonb := p_fact - '{payment_id,charge_id,request_id}'::text[];
   v_version text;
 begin
   select * into f from jsonb_to_record(p_fact) as x (
@@ -3058,7 +3100,7 @@ begin
   );
   v_version := private.version(
     private.rank(array['pending', 'requires_action', 'succeeded', 'canceled', 'failed'], f.status), private.stamp(p_at),
-    md5((p_fact - 'payment_id' - 'charge_id' - 'request_id')::text)
+    private.knowledge(v_snapshot), md5(v_snapshot::text)
   );
   insert into public.refunds as r (
     id, order_id, payment_id, charge_id, amount, currency, status, reason, failure_reason, request_id, succeeded_at,
@@ -3074,10 +3116,60 @@ begin
     succeeded_at = least(r.succeeded_at, excluded.succeeded_at);
   update public.refunds r set
     amount = f.amount, currency = f.currency, status = f.status, reason = f.reason, failure_reason = f.failure_reason, version = v_version
-  where r.id = f.id and r.version < v_version;
+  where r.id = f.id and r.version <= v_version;
 end;
 $function$;
 comment on function private.merge_refund(p_fact jsonb, p_order_id uuid, p_at timestamp with time zone) is 'Merges a refund fact seen at p_at into refunds.';
+
+
+CREATE OR REPLACE FUNCTION private.merge_session_contact(p_session_id text, p_fact jsonb, p_version text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+  -- Stripe never takes an address back: a snapshot without one is told by an event that cannot carry it.
+  update public.checkout_sessions s set
+    email = f.email, name = f.name, phone = f.phone, shipping_name = f.shipping_name,
+    shipping_address = f.shipping_address, billing_address = f.billing_address, contact_version = f.version
+  from (
+    select x.*,
+      private.version(case when x.shipping_address is null then '0' else '1' end, p_version) as version
+    from jsonb_to_record(p_fact) as x (
+      email text, name text, phone text, shipping_name text, shipping_address jsonb, billing_address jsonb
+    )
+  ) f
+  where s.id = p_session_id and s.contact_version <= f.version;
+end;
+$function$;
+comment on function private.merge_session_contact(p_session_id text, p_fact jsonb, p_version text) is 'Who bought, and where the parcel goes: the newest snapshot that has a delivery address, or else the newest.';
+
+
+CREATE OR REPLACE FUNCTION private.merge_session_payment(p_fact jsonb, p_order_id uuid, p_at timestamp with time zone)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+  -- A paid session proves that its payment succeeded, also when the payment's own events are still under way.
+  if p_fact ->> 'status' = 'complete' and p_fact ->> 'payment_status' = 'paid'
+    and p_fact ->> 'payment_id' is not null then
+    perform private.merge_payment(
+      jsonb_build_object(
+        'id', p_fact -> 'payment_id', 'livemode', p_fact -> 'livemode', 'status', 'succeeded',
+        'amount', coalesce((p_fact ->> 'amount_total')::bigint, 0),
+        'amount_received', coalesce((p_fact ->> 'amount_total')::bigint, 0),
+        'currency', coalesce(p_fact ->> 'currency', ''), 'customer_id', p_fact -> 'customer_id',
+        'order_id', p_fact -> 'order_id'
+      ),
+      p_order_id, p_at, 'session'
+    );
+  end if;
+end;
+$function$;
+comment on function private.merge_session_payment(p_fact jsonb, p_order_id uuid, p_at timestamp with time zone) is 'Merges what a paid session says of its payment.';
 
 
 CREATE OR REPLACE FUNCTION private.next_order_number()
@@ -3301,7 +3393,7 @@ declare
   v_order_id uuid;
 begin
   -- What we linked ourselves comes before what metadata says.
-  if p_fact ->> 'fact' = 'checkout_session' then
+  if coalesce(p_fact ->> 'object', p_fact ->> 'fact') = 'checkout_session' then
     select s.order_id into v_order_id from public.checkout_sessions s where s.id = p_fact ->> 'id';
     if v_order_id is null and p_fact ->> 'recovered_from' is not null then
       select s.order_id into v_order_id from public.checkout_sessions s where s.id = p_fact ->> 'recovered_from';
@@ -3314,7 +3406,8 @@ begin
     select o.id into v_order_id from public.orders o where o.id = (p_fact ->> 'order_id')::uuid;
   end if;
   if v_order_id is null and p_fact ->> 'charge_id' is not null then
-    select p.order_id into v_order_id from public.payments p where p.charge_id = p_fact ->> 'charge_id' limit 1;
+    select p.order_id into v_order_id
+    from public.payments p where p.id = private.payment_of_charge(p_fact ->> 'charge_id');
   end if;
   return v_order_id;
 end;
@@ -3333,6 +3426,22 @@ AS $function$
   where found.order_id is not null
 $function$;
 comment on function private.orders_of_facts(p_facts jsonb) is 'The orders that facts belong to, as far as they are known.';
+
+
+CREATE OR REPLACE FUNCTION private.payment_of_charge(p_charge_id text)
+ RETURNS text
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+  return coalesce(
+    (select a.payment_id from public.payment_attempts a where a.id = p_charge_id),
+    (select p.id from public.payments p where p.charge_id = p_charge_id order by p.id limit 1)
+  );
+end;
+$function$;
+comment on function private.payment_of_charge(p_charge_id text) is 'The payment that a charge belongs to, for facts that name only the charge; null while neither has been heard of.';
 
 
 CREATE OR REPLACE FUNCTION private.payment_of_fact(p_fact jsonb)
@@ -3723,24 +3832,36 @@ CREATE OR REPLACE FUNCTION private.queue_refreshes(p_facts jsonb, p_at timestamp
 AS $function$
 declare
   v_fact jsonb;
-  v_kind text;
+  v_object text;
+  v_unread boolean;
+  v_failed boolean;
 begin
   for v_fact in select f from jsonb_array_elements(p_facts) f loop
-    v_kind := case
-      when v_fact ->> 'fact' in ('dispute', 'refund') then 'refresh_' || (v_fact ->> 'fact')
-      when v_fact ->> 'kind' = 'review' then 'refresh_review'
+    v_unread := v_fact ->> 'fact' = 'unread';
+    v_failed := v_unread and coalesce((v_fact ->> 'async_payment_failed')::boolean, false);
+    v_object := case
+      when v_fact ->> 'fact' in ('dispute', 'refund') then v_fact ->> 'fact'
+      when v_fact ->> 'kind' = 'review' then 'review'
+      when v_unread and private.order_of_fact(v_fact) is not null then v_fact ->> 'object'
     end;
-    if v_kind is not null then
-      -- A few seconds later, so that one reading serves all events of the same second.
+    if v_object is not null then
       perform private.enqueue_job(
-        v_kind, format('%s:%s:%s', v_kind, v_fact ->> 'id', floor(extract(epoch from p_at))::bigint),
-        jsonb_build_object(replace(v_kind, 'refresh_', '') || '_id', v_fact ->> 'id'), now() + interval '5 seconds', 150
+        'refresh_' || v_object,
+        format('refresh_%s:%s:%s', v_object, v_fact ->> 'id', floor(extract(epoch from p_at))::bigint)
+          || case when v_failed then ':failed' else '' end,
+        -- The session itself does not say that its payment failed: what the event said goes along.
+        jsonb_build_object(v_object || '_id', v_fact ->> 'id')
+          || case when v_failed then '{"async_payment_failed": true}' else '{}' end::jsonb,
+        -- A few seconds later, so that one reading serves all events of the same second; at once, and before
+        -- the mails, where the event did not tell it all.
+        now() + case when v_unread then interval '0' else interval '5 seconds' end,
+        case when v_unread then 20 else 150 end
       );
     end if;
   end loop;
 end;
 $function$;
-comment on function private.queue_refreshes(p_facts jsonb, p_at timestamp with time zone) is 'Two events of one second cannot be told apart by time: each dispute, refund and review is read again from Stripe, once per object and second.';
+comment on function private.queue_refreshes(p_facts jsonb, p_at timestamp with time zone) is 'Reads again from Stripe, once per object and second: each dispute, refund and review, because two events of one second cannot be told apart by time; and what an event''s API version does not tell in full (unread).';
 
 
 CREATE OR REPLACE FUNCTION private.queue_refund(p_payment_id text, p_order_id uuid, p_cause text, p_source text)
@@ -3961,17 +4082,19 @@ CREATE OR REPLACE FUNCTION private.redrive_event(p_event_id text)
  SET search_path TO ''
 AS $function$
 begin
-  update public.webhook_events set status = 'failed', next_attempt_at = now()
-  where id = p_event_id and status in ('failed', 'dead');
+  -- What was processed stays so until it has been tried: next_attempt_at says that it is to be.
+  update public.webhook_events
+  set status = case status when 'dead' then 'failed' else status end, next_attempt_at = now()
+  where id = p_event_id and not payload ?| array['erased', 'purged'];
   if not found then
-    raise exception 'event % is not failed or dead', p_event_id using errcode = 'KCEVT';
+    raise exception 'event % is not stored, or its payload is gone', p_event_id using errcode = 'KCEVT';
   end if;
   if not private.enqueue_job('retry_event', 'retry_event:' || p_event_id, jsonb_build_object('event_id', p_event_id), now(), 10) then
     perform private.requeue_job(j.id) from private.jobs j where j.dedupe_key = 'retry_event:' || p_event_id;
   end if;
 end;
 $function$;
-comment on function private.redrive_event(p_event_id text) is 'Queues a failed or dead webhook event again. KCEVT: it is neither.';
+comment on function private.redrive_event(p_event_id text) is 'Queues a webhook event again: it is translated anew and its facts merged. KCEVT: it is not stored, or its payload was purged or erased.';
 
 
 CREATE OR REPLACE FUNCTION private.redrive_job(p_job_id bigint)
@@ -4204,9 +4327,10 @@ AS $function$
   where j.id = p_job_id and b.provider = k.provider and b.open_until > now();
   update private.jobs
   set status = 'queued', run_at = now(), attempts = 0, lost_leases = 0, finished_at = null, lease_id = null, leased_until = null
-  where id = p_job_id and status in ('queued', 'dead', 'discarded')
+  where id = p_job_id
+    and (status in ('queued', 'dead', 'discarded') or (status = 'done' and kind = 'retry_event'))
 $function$;
-comment on function private.requeue_job(p_job_id bigint) is 'Makes a waiting, dead or discarded job due now, with all its attempts.';
+comment on function private.requeue_job(p_job_id bigint) is 'Makes a waiting, dead or discarded job due now, with all its attempts; that of an event also when it is done.';
 
 
 CREATE OR REPLACE FUNCTION private.reserve_stock(p_order_id uuid, p_expires_at timestamp with time zone)
@@ -5698,6 +5822,7 @@ declare
   v_again uuid;
   v_superseded jsonb;
   v_risk jsonb;
+  v_customer_id uuid;
   v_order_id uuid;
 begin
   -- Parallel repeats queue up here and find the order that the first one made.
@@ -5751,11 +5876,15 @@ begin
     return jsonb_build_object('outcome', 'velocity_exceeded', 'retry_after_seconds', v_risk -> 'retry_after_seconds');
   end if;
 
+  if p_user_id is not null then
+    v_customer_id := private.account_customer(p_user_id, p_email, p_livemode);
+  end if;
   insert into public.orders (
-    customer_id, email, locale, currency, amount_subtotal, amount_total, livemode, cart_hash, idempotency_key,
+    customer_id, account_id, email, locale, currency, amount_subtotal, amount_total, livemode, cart_hash,
+    idempotency_key,
     session_expires_at, purchase_ip, user_agent, three_d_secure, velocity_mode, prices_include_tax, shipping_rates
   ) values (
-    case when p_user_id is not null then private.account_customer(p_user_id, p_email, p_livemode) end,
+    v_customer_id, case when v_customer_id is not null then p_user_id end,
     p_email, p_locale, v_cart ->> 'currency', (v_cart ->> 'amount')::bigint, (v_cart ->> 'amount')::bigint, p_livemode,
     v_cart ->> 'hash', v_key, now() + make_interval(secs => p_session_seconds), p_client_ip::inet, left(p_user_agent, 500),
     v_risk ->> 'three_d_secure', p_velocity_mode,
@@ -6370,18 +6499,25 @@ begin
   if v_event.delivery_count = 1 then
     perform private.raise_alert(a.kind, a.severity, a.dedupe_key, coalesce(a.data, '{}'))
     from jsonb_to_recordset(coalesce(p_alerts, '[]')) as a (kind text, severity text, dedupe_key text, data jsonb);
-  elsif v_event.status in ('processed', 'ignored') then
+  elsif v_event.status in ('processed', 'ignored') and (
+    p_facts is null or v_event.payload ? 'erased'
+    or not private.is_newer_version(p_api_version, v_event.api_version)
+  ) then
     return jsonb_build_object('outcome', 'duplicate', 'delivery_count', v_event.delivery_count);
   elsif v_event.status = 'dead' then
     -- Delivered anew, it lives again: its job goes on trying if this fails too, and ends well (with its alert) if not.
     perform private.redrive_event(p_event_id);
+  end if;
+  if private.is_newer_version(p_api_version, v_event.api_version) then
+    -- While an endpoint's version is changed, two endpoints deliver each event: the newer may know more.
+    update public.webhook_events set api_version = p_api_version, payload = p_payload where id = p_event_id;
   end if;
 
   v_result := private.process_stripe_event(p_event_id, p_stripe_created_at, p_facts, p_ignored_reason, p_error);
   return v_result || jsonb_build_object('delivery_count', v_event.delivery_count);
 end;
 $function$;
-comment on function public.receive_stripe_event(p_event_id text, p_type text, p_livemode boolean, p_api_version text, p_stripe_created_at timestamp with time zone, p_source_ip text, p_payload jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_alerts jsonb) is 'Stores an authentic event and applies it, in one transaction. Exactly one of p_facts, p_ignored_reason and p_error (the translator threw) is given; p_alerts: [{ kind, severity, dedupe_key, data }]. Returns { outcome: applied | duplicate | ignored | queued, delivery_count, reason? }. An error means that nothing was stored.';
+comment on function public.receive_stripe_event(p_event_id text, p_type text, p_livemode boolean, p_api_version text, p_stripe_created_at timestamp with time zone, p_source_ip text, p_payload jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_alerts jsonb) is 'Stores an authentic event and applies it, in one transaction. Exactly one of p_facts, p_ignored_reason and p_error (the translator threw) is given; p_alerts: [{ kind, severity, dedupe_key, data }]. A further delivery in a newer API version is merged as well. Returns { outcome: applied | duplicate | ignored | queued, delivery_count, reason? }. An error means that nothing was stored.';
 grant execute on function public.receive_stripe_event(p_event_id text, p_type text, p_livemode boolean, p_api_version text, p_stripe_created_at timestamp with time zone, p_source_ip text, p_payload jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_alerts jsonb) to service_role;
 
 
@@ -6515,7 +6651,7 @@ comment on function public.record_webhook_rejection(p_reason text, p_source_ip t
 grant execute on function public.record_webhook_rejection(p_reason text, p_source_ip text, p_count integer) to service_role;
 
 
-CREATE OR REPLACE FUNCTION public.redrive(p_event_ids text[], p_job_ids bigint[], p_type text, p_all boolean, p_dry_run boolean, p_actor text)
+CREATE OR REPLACE FUNCTION public.redrive(p_event_ids text[], p_job_ids bigint[], p_type text, p_all boolean, p_dry_run boolean, p_actor text, p_again boolean DEFAULT false)
  RETURNS jsonb
  LANGUAGE plpgsql
  SECURITY DEFINER
@@ -6528,25 +6664,31 @@ declare
 begin
   for r in
     select 'event' as what, i.id, e.type, coalesce(e.status, 'unknown') as status, e.last_error,
-      coalesce(e.status, 'unknown') in ('failed', 'dead') as possible
+      case
+        when e.id is null then 'is unknown'
+        when e.payload ?| array['erased', 'purged'] then 'has no payload any more'
+      end as problem
     from unnest(p_event_ids) as i (id) left join public.webhook_events e on e.id = i.id
     union all
     select 'job', i.id::text, j.kind, coalesce(j.status, 'unknown'), j.last_error,
-      coalesce(j.status, 'unknown') in ('queued', 'dead', 'discarded')
+      case when j.id is null then 'is unknown' when j.status not in ('queued', 'dead', 'discarded') then 'is ' || j.status end
     from unnest(p_job_ids) as i (id) left join private.jobs j on j.id = i.id
     union all
-    select 'event', e.id, e.type, e.status, e.last_error, true
+    select 'event', e.id, e.type, e.status, e.last_error, null
     from public.webhook_events e
-    where e.status in ('failed', 'dead') and (p_all or e.type = p_type) and not e.id = any (coalesce(p_event_ids, '{}'))
+    where (
+        (e.status in ('failed', 'dead') and (p_all or e.type = p_type))
+        or (p_again and e.type = p_type and not e.payload ?| array['erased', 'purged'])
+      ) and not e.id = any (coalesce(p_event_ids, '{}'))
     union all
-    select 'job', j.id::text, j.kind, j.status, j.last_error, true
+    select 'job', j.id::text, j.kind, j.status, j.last_error, null
     from private.jobs j
     -- The job of an event comes back with its event.
     where (j.status = 'dead' or (j.status = 'queued' and j.attempts > 0)) and j.kind <> 'retry_event' and (p_all or j.kind = p_type) and not j.id = any (coalesce(p_job_ids, '{}'))
     order by 1, 2
   loop
-    v_problem := case when not r.possible then 'is ' || r.status end;
-    if r.possible and not p_dry_run then
+    v_problem := r.problem;
+    if v_problem is null and not p_dry_run then
       begin
         insert into public.staff_commands (command, args, actor) values (
           case r.what when 'event' then 'redrive_webhook_event' else 'redrive_job' end,
@@ -6565,8 +6707,8 @@ begin
   return jsonb_build_object('items', v_items);
 end;
 $function$;
-comment on function public.redrive(p_event_ids text[], p_job_ids bigint[], p_type text, p_all boolean, p_dry_run boolean, p_actor text) is 'Queues failed or dead events and jobs again (a failed job waits for its next try): the named ones, all of a type (event type or job kind), or all. p_dry_run: only lists them. Each is logged in staff_commands; p_actor names the tool, beside who is really connected. Returns { items: [{ what, id, type, status, error, redriven, problem }] }.';
-grant execute on function public.redrive(p_event_ids text[], p_job_ids bigint[], p_type text, p_all boolean, p_dry_run boolean, p_actor text) to service_role;
+comment on function public.redrive(p_event_ids text[], p_job_ids bigint[], p_type text, p_all boolean, p_dry_run boolean, p_actor text, p_again boolean) is 'Queues failed or dead events and jobs again (a failed job waits for its next try): the named ones, all of a type (event type or job kind), or all. Named events, and with p_again all events of the type, also when they were processed or ignored. p_dry_run: only lists them. Each is logged in staff_commands; p_actor names the tool, beside who is really connected. Returns { items: [{ what, id, type, status, error, redriven, problem }] }.';
+grant execute on function public.redrive(p_event_ids text[], p_job_ids bigint[], p_type text, p_all boolean, p_dry_run boolean, p_actor text, p_again boolean) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.redrive_webhook_event(p_event_id text)
@@ -6576,7 +6718,7 @@ CREATE OR REPLACE FUNCTION public.redrive_webhook_event(p_event_id text)
 AS $function$
   select private.submit_command('redrive_webhook_event', jsonb_build_object('event_id', p_event_id))
 $function$;
-comment on function public.redrive_webhook_event(p_event_id text) is 'Queues a failed or dead webhook event again. Staff only.';
+comment on function public.redrive_webhook_event(p_event_id text) is 'Queues a webhook event again, whatever became of it: it is translated anew and its facts merged. Staff only.';
 grant execute on function public.redrive_webhook_event(p_event_id text) to authenticated;
 grant execute on function public.redrive_webhook_event(p_event_id text) to service_role;
 
@@ -6754,13 +6896,13 @@ begin
   select * into v_event from public.webhook_events where id = p_event_id for no key update;
   if not found then
     raise exception 'event % is not stored', p_event_id using errcode = 'KCEVT';
-  elsif v_event.status in ('processed', 'ignored') then
+  elsif v_event.status in ('processed', 'ignored') and v_event.next_attempt_at is null then
     return jsonb_build_object('outcome', 'duplicate');
   end if;
   return private.process_stripe_event(p_event_id, v_event.stripe_created_at, p_facts, p_ignored_reason, p_error);
 end;
 $function$;
-comment on function public.retry_stripe_event(p_event_id text, p_facts jsonb, p_ignored_reason text, p_error text) is 'Tries a stored event again with a fresh translation of its payload. duplicate: it has been applied meanwhile. KCEVT: no such event.';
+comment on function public.retry_stripe_event(p_event_id text, p_facts jsonb, p_ignored_reason text, p_error text) is 'Tries a stored event again with a fresh translation of its payload. duplicate: it has been applied meanwhile, and nobody asked for it to be applied anew. KCEVT: no such event.';
 grant execute on function public.retry_stripe_event(p_event_id text, p_facts jsonb, p_ignored_reason text, p_error text) to service_role;
 
 
