@@ -1,5 +1,4 @@
 /** `deno task demo`: starts a stack of its own, buys one order through the public API, prints what happened when. */
-import { formatAmount } from "../supabase/functions/_shared/minor_units.ts";
 import { StackError } from "./local/ports.ts";
 import { type Stack, startStack } from "./local/stack.ts";
 import { connect } from "./local/migrate.ts";
@@ -62,7 +61,8 @@ async function buy(stack: Stack): Promise<void> {
       { at: settled, what: "order status", detail: `${status.order_number} is ${status.status}` },
     ];
     print(moments, requested);
-    const total = formatAmount(status.amount_total, status.currency, "en");
+    const total = new Intl.NumberFormat("en", { style: "currency", currency: status.currency })
+      .format(status.amount_total / 100);
     console.log(`\nOrder ${status.order_number}: ${status.status}, ${total}`);
   } finally {
     await sql.end();

@@ -172,9 +172,6 @@ begin
   if v_amount < 1 or v_amount > v_refundable then
     raise exception 'order % can be refunded by 1 to % (minor units of %), not %', o.number, v_refundable, o.currency, v_amount
       using errcode = 'KCREF', hint = 'Refunds under way count as given back.';
-  elsif not v_full and private.amount_problem(v_amount, o.currency) is not null then
-    raise exception 'the refund of order % in % %', o.number, o.currency, private.amount_problem(v_amount, o.currency)
-      using errcode = 'KCREF';
   end if;
   perform private.ask_refund(
     p_command_id::text, o.id, o.payment_id, case when not v_full then v_amount end, 'requested',

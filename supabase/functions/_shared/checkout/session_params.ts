@@ -106,34 +106,12 @@ export async function shortHash(text: string): Promise<string> {
   return [...digest.slice(0, 8)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-/**
- * The page language nearest to a language tag, by language, script and region; `auto` lets Stripe look at the
- * browser. Latin American Spanish is es-419, Chinese goes by its script, and only North America writes English as `en`.
- */
+/** The page language nearest to a language tag; `auto` lets Stripe look at the browser. */
 export function stripeLocale(tag: string | null): string {
   const wanted = (tag ?? "auto").toLowerCase();
   const exact = locales.find((locale) => locale.toLowerCase() === wanted);
-  if (exact !== undefined || wanted === "auto") return exact ?? "auto";
-  let known: Intl.Locale;
-  try {
-    known = new Intl.Locale(wanted).maximize();
-  } catch {
-    return "auto";
-  }
-  const { language, region = "", script } = known;
-  const near = regional[language]?.(region, script ?? "") ?? language;
-  return locales.includes(near) ? near : "auto";
+  return exact ?? locales.find((locale) => locale === wanted.split("-")[0]) ?? "auto";
 }
-
-const regional: Record<string, (region: string, script: string) => string> = {
-  en: (region) => ["US", "CA", "PR", "PH"].includes(region) ? "en" : "en-GB",
-  es: (region) => ["ES", "GQ", "EA", "IC"].includes(region) ? "es" : "es-419",
-  fr: (region) => region === "CA" ? "fr-CA" : "fr",
-  pt: (region) => region === "BR" ? "pt-BR" : "pt",
-  zh: (region, script) => script !== "Hant" ? "zh" : ["HK", "MO"].includes(region) ? "zh-HK" : "zh-TW",
-  no: () => "nb",
-  nn: () => "nb",
-};
 
 function lineItem(item: CheckoutItem, checkout: Checkout, env: SessionEnv): LineItem {
   const image = imageUrl(item.image_url, env.siteUrl);
