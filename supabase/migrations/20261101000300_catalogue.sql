@@ -1,5 +1,39 @@
 -- What is sold. Anybody reads what is active; staff read all; written in the dashboard.
 
+create function private.amount_problem(p_amount bigint, p_currency text) returns text
+language plpgsql
+immutable
+set search_path = ''
+as $$
+declare
+  c_currencies constant text := 'aed afn all amd ang aoa ars aud awg azn bam bbd bdt bgn bhd bif bmd bnd bob brl bsd bwp '
+    'byn bzd cad cdf chf clp cny cop crc cve czk djf dkk dop dzd egp etb eur fjd fkp gbp gel gip gmd gnf gtq gyd hkd '
+    'hnl htg huf idr ils inr isk jmd jod jpy kes kgs khr kmf krw kwd kyd kzt lak lbp lkr lrd lsl mad mdl mga mkd mmk '
+    'mnt mop mur mvr mwk mxn myr mzn nad ngn nio nok npr nzd omr pab pen pgk php pkr pln pyg qar ron rsd rub rwf sar '
+    'sbd scr sek sgd shp sle sos srd std szl thb tjs tnd top try ttd twd tzs uah ugx usd uyu uzs vnd vuv wst xaf xcd '
+    'xcg xof xpf yer zar zmw';
+  -- Three decimals, of which the last must be 0; two decimals that a currency has lost, which must be 00.
+  v_step constant integer := case
+    when p_currency in ('bhd', 'jod', 'kwd', 'omr', 'tnd') then 10
+    when p_currency in ('isk', 'ugx') then 100
+    else 1
+  end;
+  v_max constant bigint := case p_currency when 'idr' then 999999999999 else 99999999 end;
+begin
+  if p_currency is null or p_currency <> all (string_to_array(c_currencies, ' ')) then
+    return 'must be in a currency that Stripe takes';
+  elsif p_amount is null or p_amount < 0 or p_amount > v_max then
+    return format('must be from 0 to %s (minor units of %s)', v_max, p_currency);
+  elsif p_amount % v_step <> 0 then
+    return format('must end in %s (minor units of %s)', substr(v_step::text, 2), p_currency);
+  end if;
+  return null;
+end;
+$$;
+comment on function private.amount_problem(bigint, text) is
+  'Why Stripe would refuse an amount in minor units, or null. The twin of _shared/money.ts, which says where the rules come from.';
+revoke execute on function private.amount_problem(bigint, text) from public, anon, authenticated;
+
 create table public.products (
   id uuid primary key default gen_random_uuid(),
   slug text not null,
@@ -30,8 +64,8 @@ create table public.product_variants (
   created_at timestamptz not null default now(),
   constraint product_variants_sku_key unique (sku),
   constraint product_variants_sku_format check (sku ~ '^[A-Za-z0-9._-]{1,64}$'),
-  constraint product_variants_price_amount_range check (price_amount between 0 and 99999999),
-  constraint product_variants_currency_format check (currency ~ '^[a-z]{3}$')
+  constraint product_variants_currency_format check (currency ~ '^[a-z]{3}$'),
+  constraint product_variants_price_amount_at_stripe check (private.amount_problem(price_amount, currency) is null)
 );
 comment on table public.product_variants is 'One sellable size and colour. price_amount is in minor units of currency.';
 comment on column public.product_variants.image_url is 'The picture of this colour, in the form of products.image_url; null for that of the product.';
