@@ -78,3 +78,32 @@ Deno.test("a cart may come to twelve digits of rupiah, and to no more than Strip
     assert.equal(answer.sqlstate, "KCINV");
   }
 });
+
+Deno.test("a size or colour that is not there leaves no trace in a name, however it is not there", async () => {
+  const [product] =
+    await sql`insert into public.products (slug, name) values ('belt', ' Belt ') returning id`;
+  const cases: [string | null, string | null, string][] = [
+    [null, null, "Belt"],
+    ["", "", "Belt"],
+    [" \t", "\u00a0\u200b", "Belt"],
+    ["", "M", "Belt – M"],
+    ["Black", " ", "Belt – Black"],
+    [" Dark\n Blue", "M ", "Belt – Dark Blue, M"],
+  ];
+  for (const [index, [color, size, expected]] of cases.entries()) {
+    const sku = `BELT-${index}`;
+    const [variant] = await sql<{ id: string; color: string | null; size: string | null }[]>`
+      insert into public.product_variants (product_id, sku, color, size, price_amount)
+      values (${product?.["id"]}, ${sku}, ${color}, ${size}, 100) returning id, color, size`;
+    assert.notEqual(variant?.color, "");
+    assert.notEqual(variant?.size, "");
+    await sql`insert into public.inventory_levels (variant_id, on_hand) values (${variant?.id ?? null}, 9)`;
+    const { order_id } = await beginCheckout(sql, { items: [{ sku, quantity: 1 }] });
+    const [item] = await sql`select name from public.order_items where order_id = ${order_id}`;
+    assert.equal(item?.["name"], expected);
+    await sql`update public.product_variants set color = '' where id = ${variant?.id ?? null}`;
+    const [cleared] = await sql`select color from public.product_variants where id = ${variant?.id ?? null}`;
+    assert.equal(cleared?.["color"], null);
+  }
+  assert.equal(await sqlstateOf(sql`insert into public.products (slug, name) values ('none', ' ')`), "23514");
+});
