@@ -168,3 +168,13 @@ Deno.test("billLines() adds up for amounts that nobody foresaw", () => {
     assert.equal(tax, amounts.amount_tax);
   }
 });
+
+Deno.test("a mail writes amounts in the buyer's way, whatever way the language was asked for", () => {
+  const total = (locale: string | null) => {
+    const { text } = orderConfirmation(notification({ currency: "eur", amount_total: 129_000, locale }));
+    return text.split("\n").find((line) => line.startsWith("Total: "))?.replace(/\s/g, " ");
+  };
+  assert.equal(total("de-AT"), total("de_AT"));
+  assert.equal(total("de-DE-u-nu-thai"), "Total: 1.290,00 €");
+  for (const none of [null, "auto", "xx", "posix", "-", "en-u"]) assert.equal(total(none), "Total: €1,290.00");
+});

@@ -1,4 +1,5 @@
 /** What all mails share: escaping, money, the list of items, and one plain frame. Nothing is loaded from afar. */
+import { readLocale } from "../locale.ts";
 import { type BillLine, billLines, formatMoney } from "../money.ts";
 import type { NotificationOrder } from "../rpc.ts";
 import type { Address } from "../stripe_events/facts.ts";
@@ -58,7 +59,8 @@ function asHtml(block: Block): string {
 
 /** An amount of an order in minor units, as its buyer writes it. */
 export function money(amount: number, { currency, locale }: NotificationOrder): string {
-  return formatMoney(amount, currency, locale);
+  const tag = readLocale(locale)?.baseName ?? "en";
+  return formatMoney(amount, currency, Intl.NumberFormat.supportedLocalesOf(tag)[0] ?? null);
 }
 
 /** "Dear Ada," or "Hello,". */
