@@ -33,7 +33,7 @@ begin
   into v_cart
   from (
     select v.id as variant_id, w.sku, v.price_amount as unit_amount, v.currency,
-      concat_ws(' – ', p.name, nullif(concat_ws(', ', v.color, v.size), '')) as name,
+      private.variant_name(p.name, v.color, v.size) as name,
       sum(w.quantity) as quantity, min(w.quantity) as quantity_min
     from jsonb_to_recordset(p_wanted) as w (variant_id uuid, sku text, quantity integer)
     join public.product_variants v on v.id = w.variant_id

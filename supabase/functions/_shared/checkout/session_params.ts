@@ -5,6 +5,7 @@
  */
 import type Stripe from "stripe";
 import type { Env } from "../env.ts";
+import { bestLocale } from "../locale.ts";
 import type { Checkout, CheckoutItem, ShippingRate } from "../rpc.ts";
 
 /** Where Stripe's page leads to; `success` carries Stripe's placeholder for the session id. */
@@ -30,7 +31,7 @@ const imageUrlLength = 2_048;
 
 /** Stripe's page languages (https://docs.stripe.com/js/appendix/supported_locales). */
 export const locales: readonly string[] = [
-  ..."bg cs da de el en en-GB es es-419 et fi fil fr fr-CA hr hu id it ja ko lt lv ms mt nb nl pl"
+  ..."bg cs da de el en en-GB es es-419 et fi fil fr fr-CA hi-IN hr hu id it ja ko lt lv ms mt nb nl pl"
     .split(" "),
   ..."pt pt-BR ro ru sk sl sv th tr vi zh zh-HK zh-TW".split(" "),
 ];
@@ -108,9 +109,7 @@ export async function shortHash(text: string): Promise<string> {
 
 /** The page language nearest to a language tag; `auto` lets Stripe look at the browser. */
 export function stripeLocale(tag: string | null): string {
-  const wanted = (tag ?? "auto").toLowerCase();
-  const exact = locales.find((locale) => locale.toLowerCase() === wanted);
-  return exact ?? locales.find((locale) => locale === wanted.split("-")[0]) ?? "auto";
+  return bestLocale(tag, locales) ?? "auto";
 }
 
 function lineItem(item: CheckoutItem, checkout: Checkout, env: SessionEnv): LineItem {
