@@ -742,13 +742,15 @@ table public.product_variants (
   constraint product_variants_pkey PRIMARY KEY (id),
   constraint product_variants_product_id_fkey FOREIGN KEY (product_id) REFERENCES products(id) ON DELETE RESTRICT,
   constraint product_variants_currency_format CHECK ((currency ~ '^[a-z]{3}$'::text)),
-  constraint product_variants_price_amount_chargeable CHECK ((private.amount_problem(price_amount, currency) IS NULL)),
+  constraint product_variants_price_amount_at_stripe CHECK ((private.amount_problem(price_amount, currency) IS NULL)),
   constraint product_variants_sku_format CHECK ((sku ~ '^[A-Za-z0-9._-]{1,64}$'::text))
 );
-comment on table public.product_variants is 'One sellable size and colour. price_amount is in Stripe''s minor units of currency.';
+comment on table public.product_variants is 'One sellable size and colour. price_amount is in minor units of currency.';
+comment on column public.product_variants.size is 'Null when the thing has none; an empty text becomes null.';
+comment on column public.product_variants.color is 'Null when the thing has none; an empty text becomes null.';
 comment on column public.product_variants.image_url is 'The picture of this colour, in the form of products.image_url; null for that of the product.';
 CREATE INDEX product_variants_product_id_idx ON public.product_variants USING btree (product_id);
-CREATE TRIGGER clear_blank_options BEFORE INSERT OR UPDATE ON public.product_variants FOR EACH ROW EXECUTE FUNCTION private.clear_blank_options();
+CREATE TRIGGER tidy_options BEFORE INSERT OR UPDATE OF size, color ON public.product_variants FOR EACH ROW EXECUTE FUNCTION private.tidy_options();
 row level security on public.product_variants;
 policy product_variants_read on public.product_variants as permissive for select to anon, authenticated using (((active AND (EXISTS ( SELECT 1
    FROM products p
@@ -770,11 +772,11 @@ table public.products (
   constraint products_pkey PRIMARY KEY (id),
   constraint products_description_length CHECK ((char_length(description) <= 2000)),
   constraint products_name_length CHECK (((char_length(name) >= 1) AND (char_length(name) <= 200))),
+  constraint products_name_visible CHECK ((private.one_line(name) IS NOT NULL)),
   constraint products_slug_format CHECK ((slug ~ '^[a-z0-9]+(-[a-z0-9]+)*$'::text))
 );
 comment on table public.products is 'A thing on sale; its sizes and colours are product_variants.';
 comment on column public.products.image_url is 'Absolute https URL, or a path on the site of SITE_URL; either is shown on Stripe''s page too.';
-CREATE TRIGGER clear_blank_texts BEFORE INSERT OR UPDATE ON public.products FOR EACH ROW EXECUTE FUNCTION private.clear_blank_texts();
 row level security on public.products;
 policy products_read on public.products as permissive for select to anon, authenticated using ((active OR ( SELECT private.is_admin() AS is_admin)));
 grant select on table public.products to anon;
@@ -883,7 +885,7 @@ table public.shipping_rates (
   active boolean default true not null,
   created_at timestamp with time zone default now() not null,
   constraint shipping_rates_pkey PRIMARY KEY (id),
-  constraint shipping_rates_amount_chargeable CHECK ((private.amount_problem(amount, currency) IS NULL)),
+  constraint shipping_rates_amount_at_stripe CHECK ((private.amount_problem(amount, currency) IS NULL)),
   constraint shipping_rates_countries_format CHECK ((array_to_string(countries, ','::text) ~ '^[A-Z]{2}(,[A-Z]{2})*$'::text)),
   constraint shipping_rates_currency_format CHECK ((currency ~ '^[a-z]{3}$'::text)),
   constraint shipping_rates_delivery_days_ordered CHECK (((delivery_days_min > 0) AND (delivery_days_max > 0) AND (delivery_days_min <= delivery_days_max))),
@@ -1195,21 +1197,36 @@ comment on function private.address_key(p_ip inet) is 'The network that one hous
 
 CREATE OR REPLACE FUNCTION private.amount_problem(p_amount bigint, p_currency text)
  RETURNS text
- LANGUAGE sql
+ LANGUAGE plpgsql
  IMMUTABLE
  SET search_path TO ''
 AS $function$
-  select case
-    when p_amount < 0 then 'must not be negative'
-    when p_amount > case p_currency when 'idr' then 999999999999 else 99999999 end then 'is more than Stripe charges'
-    when p_currency in ('isk', 'ugx') and p_amount % 100 <> 0 then 'must be a multiple of 100: the currency has no decimals'
-    when p_currency in ('bhd', 'jod', 'kwd', 'omr', 'tnd') and p_amount % 10 <> 0
-      then 'must be a multiple of 10: the third decimal must be 0'
-  end
+declare
+  c_currencies constant text := 'aed afn all amd ang aoa ars aud awg azn bam bbd bdt bgn bhd bif bmd bnd bob brl bsd bwp '
+    'byn bzd cad cdf chf clp cny cop crc cve czk djf dkk dop dzd egp etb eur fjd fkp gbp gel gip gmd gnf gtq gyd hkd '
+    'hnl htg huf idr ils inr isk jmd jod jpy kes kgs khr kmf krw kwd kyd kzt lak lbp lkr lrd lsl mad mdl mga mkd mmk '
+    'mnt mop mur mvr mwk mxn myr mzn nad ngn nio nok npr nzd omr pab pen pgk php pkr pln pyg qar ron rsd rub rwf sar '
+    'sbd scr sek sgd shp sle sos srd std szl thb tjs tnd top try ttd twd tzs uah ugx usd uyu uzs vnd vuv wst xaf xcd '
+    'xcg xof xpf yer zar zmw';
+  -- Three decimals, of which the last must be 0; two decimals that a currency has lost, which must be 00.
+  v_step constant integer := case
+    when p_currency in ('bhd', 'jod', 'kwd', 'omr', 'tnd') then 10
+    when p_currency in ('isk', 'ugx') then 100
+    else 1
+  end;
+  v_max constant bigint := case p_currency when 'idr' then 999999999999 else 99999999 end;
+begin
+  if p_currency is null or p_currency <> all (string_to_array(c_currencies, ' ')) then
+    return 'must be in a currency that Stripe takes';
+  elsif p_amount is null or p_amount < 0 or p_amount > v_max then
+    return format('must be from 0 to %s (minor units of %s)', v_max, p_currency);
+  elsif p_amount % v_step <> 0 then
+    return format('must end in %s (minor units of %s)', substr(v_step::text, 2), p_currency);
+  end if;
+  return null;
+end;
 $function$;
-comment on function private.amount_problem(p_amount bigint, p_currency text) is 'Why Stripe would refuse an amount in minor units of a currency, or null. minor_units.ts is the same rule in TypeScript (https://docs.stripe.com/currencies#minor-units).';
-grant execute on function private.amount_problem(p_amount bigint, p_currency text) to authenticated;
-grant execute on function private.amount_problem(p_amount bigint, p_currency text) to service_role;
+comment on function private.amount_problem(p_amount bigint, p_currency text) is 'Why Stripe would refuse an amount in minor units, or null. The twin of _shared/money.ts, which says where the rules come from.';
 
 
 CREATE OR REPLACE FUNCTION private.apply_facts(p_facts jsonb, p_at timestamp with time zone, p_source text, p_livemode boolean DEFAULT NULL::boolean)
@@ -2000,35 +2017,6 @@ begin
 end;
 $function$;
 comment on function private.clean_staff_args(p_command text, p_args jsonb) is 'The arguments of a staff command, without those left empty. KCINV: unknown, of the wrong type, too large, or missing.';
-
-
-CREATE OR REPLACE FUNCTION private.clear_blank_options()
- RETURNS trigger
- LANGUAGE plpgsql
- SET search_path TO ''
-AS $function$
-begin
-  new.size := nullif(btrim(new.size), '');
-  new.color := nullif(btrim(new.color), '');
-  new.image_url := nullif(btrim(new.image_url), '');
-  return new;
-end;
-$function$;
-comment on function private.clear_blank_options() is 'Trigger of product_variants: an option that somebody emptied in the table editor is none.';
-
-
-CREATE OR REPLACE FUNCTION private.clear_blank_texts()
- RETURNS trigger
- LANGUAGE plpgsql
- SET search_path TO ''
-AS $function$
-begin
-  new.description := nullif(btrim(new.description), '');
-  new.image_url := nullif(btrim(new.image_url), '');
-  return new;
-end;
-$function$;
-comment on function private.clear_blank_texts() is 'Trigger of products: a text that somebody emptied in the table editor is none. Stripe refuses empty ones.';
 
 
 CREATE OR REPLACE FUNCTION private.close_refund_alerts(p_order_id uuid)
@@ -3348,6 +3336,19 @@ $function$;
 comment on function private.on_email_confirmed() is 'Trigger of auth.users: an address was confirmed, or a confirmed one changed.';
 
 
+CREATE OR REPLACE FUNCTION private.one_line(p_text text)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO ''
+AS $function$
+  select nullif(btrim(regexp_replace(
+    p_text, '[[:space:][:cntrl:]\u00a0\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3000\ufeff]+', ' ', 'g'
+  )), '')
+$function$;
+comment on function private.one_line(p_text text) is 'A text on one line, without what hides or turns it; null when nothing is left to see.';
+
+
 CREATE OR REPLACE FUNCTION private.open_checkouts(p_user_id uuid, p_session_id text, p_livemode boolean)
  RETURNS SETOF orders
  LANGUAGE plpgsql
@@ -3583,7 +3584,7 @@ begin
   into v_cart
   from (
     select v.id as variant_id, w.sku, v.price_amount as unit_amount, v.currency,
-      concat_ws(' – ', p.name, nullif(concat_ws(', ', v.color, v.size), '')) as name,
+      private.variant_name(p.name, v.color, v.size) as name,
       sum(w.quantity) as quantity, min(w.quantity) as quantity_min
     from jsonb_to_recordset(p_wanted) as w (variant_id uuid, sku text, quantity integer)
     join public.product_variants v on v.id = w.variant_id
@@ -4244,6 +4245,22 @@ $function$;
 comment on function private.refuse_change() is 'Trigger of append-only tables: refuses update and delete with SQLSTATE KCAPP.';
 
 
+CREATE OR REPLACE FUNCTION private.refuse_refund_amount(p_amount bigint, p_currency text)
+ RETURNS void
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO ''
+AS $function$
+begin
+  if p_amount is not null and private.amount_problem(p_amount, p_currency) is not null then
+    raise exception 'a refund of % is not one that Stripe takes: %', p_amount, private.amount_problem(p_amount, p_currency)
+      using errcode = 'KCREF';
+  end if;
+end;
+$function$;
+comment on function private.refuse_refund_amount(p_amount bigint, p_currency text) is 'Raises KCREF for an amount that Stripe does not refund in this currency. Null, all that is left, is Stripe''s own figure.';
+
+
 CREATE OR REPLACE FUNCTION private.refuse_shortage(p_wanted jsonb)
  RETURNS void
  LANGUAGE plpgsql
@@ -4694,10 +4711,8 @@ begin
   if v_amount < 1 or v_amount > v_refundable then
     raise exception 'order % can be refunded by 1 to % (minor units of %), not %', o.number, v_refundable, o.currency, v_amount
       using errcode = 'KCREF', hint = 'Refunds under way count as given back.';
-  elsif not v_full and private.amount_problem(v_amount, o.currency) is not null then
-    raise exception 'the refund of order % in % %', o.number, o.currency, private.amount_problem(v_amount, o.currency)
-      using errcode = 'KCREF';
   end if;
+  perform private.refuse_refund_amount(case when not v_full then v_amount end, o.currency);
   perform private.ask_refund(
     p_command_id::text, o.id, o.payment_id, case when not v_full then v_amount end, 'requested',
     coalesce(p_args ->> 'reason', 'requested_by_customer'),
@@ -5620,6 +5635,20 @@ $function$;
 comment on function private.tell_of_refund(q refund_requests, p_job_id bigint, p_cause text) is 'Alerts staff about a refund that Stripe does not take: order, amount, cause and what to do now. Kinds refund_delayed, refund_overtaken, refund_refused.';
 
 
+CREATE OR REPLACE FUNCTION private.tidy_options()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+begin
+  new.size := private.one_line(new.size);
+  new.color := private.one_line(new.color);
+  return new;
+end;
+$function$;
+comment on function private.tidy_options() is 'Trigger of product_variants: a size or colour that somebody cleared is none, not an empty one.';
+
+
 CREATE OR REPLACE FUNCTION private.unreleased_mismatches(p_order_id uuid, p_session_id text, p_reasons text[])
  RETURNS text[]
  LANGUAGE sql
@@ -5634,6 +5663,17 @@ AS $function$
   )
 $function$;
 comment on function private.unreleased_mismatches(p_order_id uuid, p_session_id text, p_reasons text[]) is 'What of review_reasons() nobody has released: another reason, or the same one in the money of another session, is news.';
+
+
+CREATE OR REPLACE FUNCTION private.variant_name(p_product text, p_color text, p_size text)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO ''
+AS $function$
+  select concat_ws(' – ', private.one_line(p_product), nullif(concat_ws(', ', p_color, p_size), ''))
+$function$;
+comment on function private.variant_name(p_product text, p_color text, p_size text) is 'A variant as buyers know it: Wool Suit – Navy, 40R, or Belt when it comes in one way only.';
 
 
 CREATE OR REPLACE FUNCTION private.velocity_key(p_rule private.velocity_rules, p_user_id uuid, p_email text, p_ip inet, p_order_id uuid)

@@ -144,7 +144,7 @@ Deno.test("the lines of a mail add up to its total, whatever is included in what
 
 function combinations<T>(choices: readonly [T, T]): [T, T, T, T][] {
   return choices.flatMap((a) =>
-    choices.flatMap((b) => choices.flatMap((c) => choices.map((d) => [a, b, c, d])))
+    choices.flatMap((b) => choices.flatMap((c) => choices.map((d): [T, T, T, T] => [a, b, c, d])))
   );
 }
 
@@ -176,5 +176,7 @@ Deno.test("a mail writes amounts in the buyer's way, whatever way the language w
   };
   assert.equal(total("de-AT"), total("de_AT"));
   assert.equal(total("de-DE-u-nu-thai"), "Total: 1.290,00 €");
-  for (const none of [null, "auto", "xx", "posix", "-", "en-u"]) assert.equal(total(none), "Total: €1,290.00");
+  for (const none of [null, "auto", "xx", "posix", "-", "en-u"]) {
+    assert.equal(total(none), "Total: €1,290.00");
+  }
 });
