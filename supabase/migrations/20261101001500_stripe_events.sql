@@ -206,11 +206,9 @@ declare
   v_fact jsonb;
   v_object text;
   v_unread boolean;
-  v_failed boolean;
 begin
   for v_fact in select f from jsonb_array_elements(p_facts) f loop
     v_unread := v_fact ->> 'fact' = 'unread';
-    v_failed := v_unread and coalesce((v_fact ->> 'async_payment_failed')::boolean, false);
     v_object := case
       when v_fact ->> 'fact' in ('dispute', 'refund') then v_fact ->> 'fact'
       when v_fact ->> 'kind' = 'review' then 'review'
@@ -219,11 +217,8 @@ begin
     if v_object is not null then
       perform private.enqueue_job(
         'refresh_' || v_object,
-        format('refresh_%s:%s:%s', v_object, v_fact ->> 'id', floor(extract(epoch from p_at))::bigint)
-          || case when v_failed then ':failed' else '' end,
-        -- The session itself does not say that its payment failed: what the event said goes along.
-        jsonb_build_object(v_object || '_id', v_fact ->> 'id')
-          || case when v_failed then '{"async_payment_failed": true}' else '{}' end::jsonb,
+        format('refresh_%s:%s:%s', v_object, v_fact ->> 'id', floor(extract(epoch from p_at))::bigint),
+        jsonb_build_object(v_object || '_id', v_fact ->> 'id'),
         -- A few seconds later, so that one reading serves all events of the same second; at once, and before
         -- the mails, where the event did not tell it all.
         now() + case when v_unread then interval '0' else interval '5 seconds' end,

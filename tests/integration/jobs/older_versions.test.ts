@@ -5,7 +5,7 @@ import { toldIn } from "../../support/older_versions.ts";
 import { type TestStack, testStack } from "../../support/stack.ts";
 import { eventOf, holdDeliveries, type PaidOrder, payOrder, stripeEvents } from "../webhook/paid_order.ts";
 import { webhookFunction } from "../webhook/webhook_function.ts";
-import { drain, jobContext, orderRow, violations } from "./shop.ts";
+import { checkout, control, drain, jobContext, orderRow, violations } from "./shop.ts";
 
 type Json = Record<string, unknown>;
 
@@ -95,6 +95,25 @@ Deno.test("events of other API versions over the wire", async (test) => {
     assert.deepEqual(row?.["answer"].items.map((item: Json) => item["redriven"]), [true]);
     await drain(stack, context);
     assert.deepEqual(await addressOf(stack, order.orderId), ["paid", true, true]);
+  });
+
+  await test.step("a slow payment that bounced is so also when its session has to be read", async () => {
+    const order = await checkout(stack);
+    const paid = await fetch(`${stack.stripe_url}/_control/pay`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ session: order.session_id, account_number: "000123456789" }),
+    });
+    const { payment_intent } = await paid.json();
+    await control(stack, "settle", { payment_intent, outcome: "failed" });
+    const bounced = (await stripeEvents(stack)).find((event) =>
+      event["type"] === "checkout.session.async_payment_failed" && objectOf(event)["id"] === order.session_id
+    );
+    assert(bounced !== undefined);
+    delete objectOf(bounced)["total_details"];
+    assert.equal(await deliver({ ...bounced, api_version: "2024-06-20" }), "applied");
+    await drain(stack, context);
+    assert.equal((await orderRow(stack, order.order_id)).status, "payment_failed");
   });
 
   await test.step("a payment that names no charge is read, and its card is known", async () => {

@@ -158,11 +158,6 @@ Deno.test("a session without its amounts is not compared with the order before S
   const given = await event("checkout.session.completed", "2024-06-20");
   objectOf(given)["total_details"] = null;
   assert.deepEqual(factsOf(given).map(({ fact }) => fact), ["unread"]);
-  const failed = await event("checkout.session.async_payment_failed", "2024-06-20");
-  objectOf(failed)["total_details"] = null;
-  const [unread] = factsOf(failed);
-  assert(unread?.fact === "unread");
-  assert.equal(unread.async_payment_failed, true, "only this event says so");
 });
 
 Deno.test("a session told in the shopper's currency is read in the shop's own, or not at all", async () => {

@@ -41,13 +41,13 @@ export const refreshReview: JobHandler = async (job, context) =>
     reviewFacts,
   );
 
-/** Payload: { checkout_session_id, async_payment_failed? }. */
+/** Payload: { checkout_session_id }. */
 export const refreshCheckoutSession: JobHandler = async (job, context) =>
   await refresh(
     context,
     textField(job, "checkout_session_id"),
     (id) => context.stripe.checkout.sessions.retrieve(id, { expand: sessionExpansion }),
-    (session) => checkoutSessionFacts(session, job.payload["async_payment_failed"] === true),
+    (session) => checkoutSessionFacts(session),
   );
 
 /** Payload: { payment_id }. */

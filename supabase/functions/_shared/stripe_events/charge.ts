@@ -38,7 +38,6 @@ function unreadCharge(charge: AnyCharge): UnreadFact[] {
     order_id: orderIdOf(charge.metadata),
     payment_id: idOf(charge.payment_intent),
     recovered_from: null,
-    async_payment_failed: false,
   }];
 }
 

@@ -19,7 +19,7 @@ export function translateCheckoutSession(event: SessionEvent): Translation {
   const failed = event.type === "checkout.session.async_payment_failed";
   const told = { ...session, status: session.status ?? statusAfter[event.type] };
   if (event.type === "checkout.session.async_payment_succeeded") told.payment_status ??= "paid";
-  const unread = isOtherVersion(event) ? unreadSession(told, failed) : [];
+  const unread = isOtherVersion(event) ? unreadSession(told) : [];
   // A paid session that does not say what was paid must not be compared with its order: Stripe is asked first.
   const facts = unread.length > 0 && !isMoneyKnown(told) ? [] : checkoutSessionFacts(told, failed);
   return { kind: "facts", facts: [...facts, ...unread] };
@@ -34,7 +34,7 @@ const statusAfter = {
 } as const;
 
 /** Asks for a session whose version leaves out what a complete one must have. */
-function unreadSession(session: AnySession, asyncPaymentFailed: boolean): UnreadFact[] {
+function unreadSession(session: AnySession): UnreadFact[] {
   const told = session.status !== "complete" ||
     (isMoneyKnown(session) && session.payment_status !== undefined &&
       (session.customer_details ?? null) !== null &&
@@ -47,7 +47,6 @@ function unreadSession(session: AnySession, asyncPaymentFailed: boolean): Unread
     order_id: orderIdOf(session.metadata),
     payment_id: idOf(session.payment_intent),
     recovered_from: session.recovered_from ?? null,
-    async_payment_failed: asyncPaymentFailed,
   }];
 }
 

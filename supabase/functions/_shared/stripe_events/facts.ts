@@ -26,7 +26,7 @@ export interface CheckoutSessionFact {
   livemode: boolean;
   status: string;
   payment_status: string;
-  /** True only in `checkout.session.async_payment_failed`: the session object itself does not say so. */
+  /** Said by `checkout.session.async_payment_failed`, or by the payment that was read with it: the session does not. */
   async_payment_failed: boolean;
   payment_id: string | null;
   customer_id: string | null;
@@ -175,8 +175,6 @@ export interface UnreadFact {
   order_id: string | null;
   payment_id: string | null;
   recovered_from: string | null;
-  /** What only this event says of a session. */
-  async_payment_failed: boolean;
 }
 
 export type Fact =

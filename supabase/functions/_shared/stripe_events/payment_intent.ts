@@ -37,7 +37,6 @@ function unreadPayment(intent: AnyIntent): UnreadFact[] {
     order_id: orderIdOf(intent.metadata),
     payment_id: intent.id,
     recovered_from: null,
-    async_payment_failed: false,
   }];
 }
 
