@@ -7,17 +7,19 @@ import type { Story } from "./story.ts";
 
 type Db = postgres.ReservedSql | postgres.Sql;
 
-/** Attaches the sessions, tells the story, cancels where the lifecycle wants it; returns the moves that are left. */
+/** Attaches the sessions, tells the story, has staff act where the lifecycle wants it; returns the moves that are left. */
 export async function arrange(sql: Db, lifecycle: Lifecycle, story: Story): Promise<Move[]> {
   for (const [index, name] of (lifecycle.sessions ?? ["a"]).entries()) {
     await attachSession(sql, story, name, index + 1);
   }
   lifecycle.tell(story);
-  const { cancelAfter } = lifecycle;
-  if (cancelAfter === undefined) return story.moves;
-  const isFirst = (move: Move) => move.call === "event" && cancelAfter.includes(move.type);
+  const { cancelAfter, releaseAfter } = lifecycle;
+  const first = cancelAfter ?? releaseAfter;
+  if (first === undefined) return story.moves;
+  const isFirst = (move: Move) => move.call === "event" && first.includes(move.type);
   await deliver(sql, story.moves.filter(isFirst));
-  await sql`select public.cancel_order(${story.frame.orderNumber})`;
+  if (cancelAfter !== undefined) await sql`select public.cancel_order(${story.frame.orderNumber})`;
+  else await sql`select public.release_review(${story.frame.orderNumber})`;
   return story.moves.filter((move) => !isFirst(move));
 }
 
