@@ -257,6 +257,18 @@ Deno.test("nobody writes the log under another name or time, nor an answer or or
   });
 });
 
+Deno.test("facts are applied in the name of what reads them, never in that of staff or of an event", async () => {
+  await undone(sql, async (tx) => {
+    for (const source of ["staff", "evt_1", crypto.randomUUID(), "", null]) {
+      const apply = tx`select public.apply_stripe_facts('[]', ${source}, now())`;
+      assert.equal(await refusal(tx, apply), "KCINV", `${source}`);
+    }
+    for (const source of ["order_status", "reconcile", "job", "checkout"]) {
+      assert.equal(await refusal(tx, tx`select public.apply_stripe_facts('[]', ${source}, now())`), null);
+    }
+  });
+});
+
 Deno.test("a refused command leaves no row in the log", async () => {
   await undone(sql, async (tx) => {
     assert.equal(await refusal(tx, tx`select public.cancel_order('KCT-0')`), "KCORD");
