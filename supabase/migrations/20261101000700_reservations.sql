@@ -23,11 +23,13 @@ language plpgsql
 set search_path = ''
 as $$
 begin
-  raise exception 'this order holds or owns goods: cancel it, its stock goes back by itself' using errcode = 'KCSTK';
+  raise exception 'this order holds or owns goods: cancel it, its stock goes back by itself'
+    using errcode = 'KCSTK';
 end;
 $$;
 comment on function private.refuse_lost_hold() is
-  'Trigger of inventory_reservations: a hold that is deleted, alone or with its order, would leave goods that nobody has and nobody can sell.';
+  'Trigger of inventory_reservations: a hold that is deleted, alone or with its order, would leave goods '
+  'that nobody has and nobody can sell.';
 revoke execute on function private.refuse_lost_hold() from public, anon, authenticated;
 
 create trigger refuse_lost_hold before delete on public.inventory_reservations

@@ -352,6 +352,7 @@ begin
 end;
 $$;
 comment on function public.apply_stripe_facts(jsonb, text, timestamptz) is
-  'Merges facts read from Stripe''s API at p_observed_at (before the request was sent) and settles. p_source: order_status, reconcile, job or checkout. KCINV: anything else.';
+  'Merges facts read from Stripe''s API at p_observed_at (before the request was sent) and settles. '
+  'p_source: order_status, reconcile, job or checkout. KCINV: anything else.';
 revoke execute on function public.apply_stripe_facts(jsonb, text, timestamptz) from public, anon, authenticated;
 grant execute on function public.apply_stripe_facts(jsonb, text, timestamptz) to service_role;

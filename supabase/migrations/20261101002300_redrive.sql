@@ -123,6 +123,9 @@ begin
 end;
 $$;
 comment on function public.redrive(text[], bigint[], text, boolean, boolean, text) is
-  'Queues failed or dead events and jobs again (a failed job waits for its next try): the named ones, all of a type (event type or job kind), or all. p_dry_run: only lists them. Each is logged in staff_commands; p_actor names the tool, beside who is really connected. Returns { items: [{ what, id, type, status, error, redriven, problem }] }.';
+  'Queues failed or dead events and jobs again (a failed job waits for its next try): the named ones, all '
+  'of a type (event type or job kind), or all. p_dry_run: only lists them. Each is logged in '
+  'staff_commands; p_actor names the tool, beside who is really connected. Returns { items: [{ what, id, '
+  'type, status, error, redriven, problem }] }.';
 revoke execute on function public.redrive(text[], bigint[], text, boolean, boolean, text) from public, anon, authenticated;
 grant execute on function public.redrive(text[], bigint[], text, boolean, boolean, text) to service_role;
