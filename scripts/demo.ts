@@ -1,4 +1,5 @@
 /** `deno task demo`: starts a stack of its own, buys one order through the public API, prints what happened when. */
+import { formatAmount } from "../supabase/functions/_shared/minor_units.ts";
 import { StackError } from "./local/ports.ts";
 import { type Stack, startStack } from "./local/stack.ts";
 import { connect } from "./local/migrate.ts";
@@ -61,8 +62,7 @@ async function buy(stack: Stack): Promise<void> {
       { at: settled, what: "order status", detail: `${status.order_number} is ${status.status}` },
     ];
     print(moments, requested);
-    const total = new Intl.NumberFormat("en", { style: "currency", currency: status.currency })
-      .format(status.amount_total / 100);
+    const total = formatAmount(status.amount_total, status.currency, "en");
     console.log(`\nOrder ${status.order_number}: ${status.status}, ${total}`);
   } finally {
     await sql.end();

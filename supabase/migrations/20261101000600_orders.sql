@@ -17,6 +17,7 @@ create table public.orders (
   id uuid primary key default gen_random_uuid(),
   number text not null default private.next_order_number(),
   customer_id uuid references public.customers (id) on delete set null,
+  account_id uuid,
   email text,
   customer_name text,
   phone text,
@@ -83,6 +84,7 @@ create table public.orders (
   )
 );
 comment on table public.orders is 'One order. status, fulfillment_status, amounts and session_id/payment_id are derived by settle_order(); nothing else writes them.';
+comment on column public.orders.account_id is 'The account that was signed in at checkout, frozen: it travels in the metadata at Stripe, which a repeat must not change. Whose the order is now, customer_id says.';
 comment on column public.orders.amount_subtotal is 'Frozen at checkout: sum of unit_amount * quantity. A payment is compared with it before the order becomes paid.';
 comment on column public.orders.cart_hash is 'Hash of the frozen lines and currency; travels in the session''s metadata and must come back unchanged.';
 comment on column public.orders.idempotency_key is 'Who asked (user or guest) and their Idempotency-Key; the same key finds the same order again.';

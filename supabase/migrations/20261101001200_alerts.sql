@@ -159,7 +159,7 @@ begin
     when n.template = 'duplicate_payment_refunded' and not exists (
       select 1 from public.refunds r where r.payment_id = n.dedupe_key and r.status not in ('failed', 'canceled')
     ) and n.dedupe_key like 'pi\_%' then 'the refund did not go through'
-    when n.status = 'failed' and exists (
+    when exists (
       select 1 from public.notifications later
       where later.order_id = n.order_id and later.template = n.template and later.status = 'sent'
         and later.created_at > n.created_at and later.dedupe_key like 'resend:%'
@@ -210,12 +210,23 @@ language plpgsql
 security definer
 set search_path = ''
 as $$
+declare
+  n public.notifications;
+  v_recorded boolean;
 begin
   update public.notifications
   set status = p_status, recipient = coalesce(p_recipient, recipient), provider_id = p_provider_id, last_error = p_error,
       sent_at = case p_status when 'sent' then coalesce(sent_at, now()) end
-  where id = p_notification_id and status <> 'sent';
-  return jsonb_build_object('recorded', found);
+  where id = p_notification_id and status <> 'sent'
+  returning * into n;
+  v_recorded := found;
+  if p_status = 'sent' then
+    -- Sent after all, perhaps as a repeat that staff asked for: nobody need look at the one that was not.
+    update public.alerts a set status = 'resolved'
+    where a.status <> 'resolved' and a.kind in ('job_dead', 'job_discarded')
+      and starts_with(a.dedupe_key, concat_ws(':', a.kind, 'send_mail', n.order_id, n.template));
+  end if;
+  return jsonb_build_object('recorded', v_recorded);
 end;
 $$;
 comment on function public.record_notification_result(uuid, text, text, text, text) is

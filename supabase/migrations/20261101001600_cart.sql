@@ -17,10 +17,8 @@ security definer
 set search_path = ''
 as $$
 declare
-  -- Also keeps a sum of lines far below what bigint and Stripe's 99 999 999 hold.
+  -- Also keeps a sum of lines far below what bigint holds.
   c_quantity_max constant integer := 99;
-  -- Stripe takes amounts of at most eight digits.
-  c_amount_max constant bigint := 99999999;
   v_cart record;
 begin
   -- One statement, so that names, prices and their sum are those of one moment.
@@ -48,7 +46,7 @@ begin
     );
   elsif cardinality(v_cart.currencies) > 1 then
     raise exception 'the cart is not valid' using errcode = 'KCCUR', detail = private.problem_of_items('must all have the same currency');
-  elsif v_cart.amount > c_amount_max then
+  elsif private.amount_problem(v_cart.amount::bigint, v_cart.currencies[1]) is not null then
     raise exception 'the cart is not valid' using errcode = 'KCINV', detail = private.problem_of_items('come to a total that is too large');
   end if;
   return jsonb_build_object(

@@ -179,6 +179,9 @@ begin
   if v_amount < 1 or v_amount > v_refundable then
     raise exception 'order % can be refunded by 1 to % (minor units of %), not %', o.number, v_refundable, o.currency, v_amount
       using errcode = 'KCREF', hint = 'Refunds under way count as given back.';
+  elsif not v_full and private.amount_problem(v_amount, o.currency) is not null then
+    raise exception 'the refund of order % in % %', o.number, o.currency, private.amount_problem(v_amount, o.currency)
+      using errcode = 'KCREF';
   end if;
   perform private.ask_refund(
     p_command_id::text, o.id, o.payment_id, case when not v_full then v_amount end, 'requested',
@@ -608,7 +611,7 @@ set search_path = ''
 as $$
   select private.submit_command('redrive_webhook_event', jsonb_build_object('event_id', p_event_id))
 $$;
-comment on function public.redrive_webhook_event(text) is 'Queues a failed or dead webhook event again. Staff only.';
+comment on function public.redrive_webhook_event(text) is 'Queues a webhook event again, whatever became of it: it is translated anew and its facts merged. Staff only.';
 
 create function public.erase_customer(p_email text) returns jsonb
 language sql

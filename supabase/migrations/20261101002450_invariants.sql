@@ -123,12 +123,14 @@ as $$
   union all
   select 'what is given back and what can still run is no more than the payment brought', jsonb_build_object('payment_id', p.id, 'amount_received', p.amount_received)
   from public.payments p
-  where p.status = 'succeeded' and p.amount_received < (
-    select coalesce(sum(r.amount), 0) from public.refunds r where r.payment_id = p.id and r.status not in ('failed', 'canceled')
-  ) + (
+  cross join lateral (
+    select coalesce(sum(r.amount), 0) as live from public.refunds r
+    where r.payment_id = p.id and r.status not in ('failed', 'canceled')
+  ) given
+  where p.status = 'succeeded' and p.amount_received < given.live + (
     select coalesce(sum(q.amount), 0) from public.refund_requests q
-    where q.payment_id = p.id and q.status = 'queued'
-      -- Two that waited together before one was made by hand: each is judged again before it runs.
+    -- Where all is given back nothing can run, and one that another may stand in for will be judged so.
+    where q.payment_id = p.id and q.status = 'queued' and given.live < p.amount_received
       and private.refund_overtaken_by(q) is null
       and not exists (select 1 from public.refunds r where r.request_id = q.id)
   )

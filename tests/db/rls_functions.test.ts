@@ -23,6 +23,7 @@ const staffCommands = [
 const privateForAuthenticated = [
   "is_admin",
   "submit_command",
+  "amount_problem",
   "hold_reasons",
   "refund_overtaken_by",
   "refund_is_owed",

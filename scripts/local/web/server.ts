@@ -8,6 +8,7 @@ import { openMailStore } from "./mail_store.ts";
 import { resendStandIn } from "./resend.ts";
 import { fileResponse, htmlResponse } from "./responses.ts";
 import { staticFile } from "./static_files.ts";
+import { storeMoney } from "./store_money.ts";
 import { storePage } from "./store_page.ts";
 
 /** What the site needs to know about the rest of the stack. */
@@ -43,6 +44,9 @@ function storePages(options: WebOptions): Pages {
     if (image?.[1] !== undefined) {
       const picture = illustration(image[1], url.searchParams.get("color") ?? "");
       return picture === null ? null : fileResponse(picture, "image/svg+xml; charset=utf-8");
+    }
+    if (path === "money.js") {
+      return fileResponse(new TextEncoder().encode(storeMoney()), "text/javascript; charset=utf-8");
     }
     return path.includes(".") ? await staticFile(STORE, path) : storePage(path, options);
   };

@@ -1,4 +1,6 @@
 /** The lives an order can have, each with the end that every order of its events must lead to. */
+import type postgres from "postgres";
+import { askRefund, endRefundJob, redriveRefund, release } from "./arrange.ts";
 import type { Story } from "./story.ts";
 
 /** What must be true at the end, whatever came first. */
@@ -24,8 +26,8 @@ export interface Lifecycle {
   tell(story: Story): void;
   /** Staff cancel: at once, or after the events of these types; the others come in any order. */
   cancelAfter?: string[];
-  /** Staff release the order after the events of these types; the others come in any order. */
-  releaseAfter?: string[];
+  /** What staff and jobs do after the events of these types; the others come in any order. */
+  act?: { after: string[]; by(sql: postgres.ReservedSql | postgres.Sql, story: Story): Promise<void> };
   end: Partial<Ending>;
 }
 
@@ -248,6 +250,81 @@ export const lifecycles: (Lifecycle & { end: Ending })[] = [
     },
   },
   {
+    name: "refund that was given up, and redriven",
+    tell: (story) => void story.refunded(story.paid("a"), "1", 3_000, "succeeded", story.id("req", "1")),
+    act: {
+      after: ["checkout.session.completed"],
+      async by(sql, story) {
+        await askRefund(sql, story, "1", 3_000);
+        await endRefundJob(sql, story.id("req", "1"), "discard", "critical");
+        await redriveRefund(sql, story.id("req", "1"));
+      },
+    },
+    end: {
+      ...paid,
+      status: "partially_refunded",
+      refunded: 3_000,
+      mails: ["order_confirmation", "refund_issued"],
+      jobs: ["refund_payment:1"],
+      alerts: ["refund_refused"],
+    },
+  },
+  {
+    name: "refund that was given up, and asked for anew",
+    tell: (story) => void story.refunded(story.paid("a"), "1", 3_000, "succeeded", story.id("req", "2")),
+    act: {
+      after: ["checkout.session.completed"],
+      async by(sql, story) {
+        await askRefund(sql, story, "1", 3_000);
+        await endRefundJob(sql, story.id("req", "1"), "discard", "critical");
+        await askRefund(sql, story, "2", 3_000);
+      },
+    },
+    end: {
+      ...paid,
+      status: "partially_refunded",
+      refunded: 3_000,
+      mails: ["order_confirmation", "refund_issued"],
+      jobs: ["refund_payment:1", "refund_payment:2"],
+      alerts: ["refund_refused"],
+    },
+  },
+  {
+    name: "full refund that restocks, then bounces",
+    tell: (story) =>
+      story.refunded(story.paid("a"), "1", amount, "pending", story.id("req", "1")).settled("failed"),
+    act: {
+      after: ["checkout.session.completed"],
+      by: (sql, story) => askRefund(sql, story, "1", null, true),
+    },
+    end: {
+      ...paid,
+      fulfillment: "on_hold",
+      mails: ["order_confirmation", "refund_failed", "refund_issued"],
+      jobs: ["refund_payment:1"],
+      alerts: ["refund_failed"],
+    },
+  },
+  {
+    name: "full refund that restocks, and bounces after it had succeeded",
+    tell(story) {
+      const refund = story.refunded(story.paid("a"), "1", amount, "succeeded", story.id("req", "1"));
+      refund.settled("failed");
+    },
+    act: {
+      after: ["checkout.session.completed"],
+      by: (sql, story) => askRefund(sql, story, "1", null, true),
+    },
+    end: {
+      ...paid,
+      fulfillment: "cancelled",
+      stock: shelf,
+      mails: ["order_confirmation", "refund_failed", "refund_issued"],
+      jobs: ["refund_payment:1"],
+      alerts: ["refund_failed"],
+    },
+  },
+  {
     name: "dispute won",
     tell(story) {
       const dispute = story.disputed(story.paid("a"), "d", "needs_response");
@@ -366,7 +443,7 @@ export const lifecycles: (Lifecycle & { end: Ending })[] = [
   },
   {
     name: "review released, then a warning and its refund",
-    releaseAfter: reviewed,
+    act: { after: reviewed, by: release },
     tell(story) {
       const payment = story.paid("a");
       story.reviewed(payment, "1").approved();
@@ -386,7 +463,7 @@ export const lifecycles: (Lifecycle & { end: Ending })[] = [
   },
   {
     name: "review released, then a warning and an inquiry",
-    releaseAfter: reviewed,
+    act: { after: reviewed, by: release },
     tell(story) {
       const payment = story.paid("a");
       story.reviewed(payment, "1");

@@ -292,16 +292,22 @@ Deno.test("resend_notification() repeats a mail that the order has had, and no o
   });
 });
 
-Deno.test("redrive_webhook_event() queues a dead event again, and refuses one that was applied", async () => {
+Deno.test("redrive_webhook_event() queues a dead event again, and has an applied one translated anew", async () => {
   await undone(sql, async (tx) => {
     const story = await paidOrder(tx);
     const [event] = story.events;
     assert(event !== undefined);
-    assert.equal(await refusal(tx, tx`select public.redrive_webhook_event(${event.id})`), "KCEVT");
+    const states = () =>
+      tx`select e.status as event, j.status as job, e.next_attempt_at is not null as due
+      from public.webhook_events e join private.jobs j on j.dedupe_key = 'retry_event:' || e.id where e.id = ${event.id}`;
+    await tx`select public.redrive_webhook_event(${event.id})`;
+    assert.deepEqual([...await states()], [{ event: "processed", job: "queued", due: true }]);
     await tx`update public.webhook_events set status = 'dead' where id = ${event.id}`;
     await tx`select public.redrive_webhook_event(${event.id})`;
-    const jobs = await tx`select status from private.jobs where dedupe_key = ${`retry_event:${event.id}`}`;
-    assert.deepEqual([...jobs], [{ status: "queued" }]);
+    assert.deepEqual([...await states()], [{ event: "failed", job: "queued", due: true }]);
+    await tx`update public.webhook_events set payload = '{"purged": true}' where id = ${event.id}`;
+    assert.equal(await refusal(tx, tx`select public.redrive_webhook_event(${event.id})`), "KCEVT");
+    assert.equal(await refusal(tx, tx`select public.redrive_webhook_event('evt_of_nobody')`), "KCEVT");
   });
 });
 

@@ -1,17 +1,19 @@
+import {
+  formatAmount,
+  largestAmount,
+  minorUnitStep,
+} from "../../../../supabase/functions/_shared/minor_units.ts";
 import { invalidRequest } from "./errors.ts";
-
-const formats = new Map<string, Intl.NumberFormat>();
 
 /** An amount in minor units as people read it: `12900, "usd"` is "$129.00". */
 export function formatMoney(amount: number, currency: string, locale = "en-US"): string {
-  const key = `${locale}/${currency}`;
-  let format = formats.get(key);
-  if (format === undefined) {
-    format = new Intl.NumberFormat(locale, { style: "currency", currency });
-    formats.set(key, format);
-  }
-  const digits = format.resolvedOptions().maximumFractionDigits ?? 2;
-  return format.format(amount / 10 ** digits);
+  return formatAmount(amount, currency, locale);
+}
+
+/** Rounds a share of an amount to what can be charged in the currency. */
+export function roundAmount(amount: number, currency: string): number {
+  const step = minorUnitStep(currency);
+  return Math.round(amount / step) * step;
 }
 
 /** The least that can be charged, in minor units; currencies not named here have no limit in the stand-in. */
@@ -30,10 +32,7 @@ const SMALLEST: Record<string, number> = {
   usd: 50,
 };
 
-/** Eight digits, whatever the currency. */
-const LARGEST = 99_999_999;
-
-/** Refuses an amount that is too small or too large to charge. */
+/** Refuses an amount that is too small or too large to charge, or not a multiple of what the currency has. */
 export function checkAmount(amount: number, currency: string, param?: string): void {
   const smallest = SMALLEST[currency] ?? 1;
   if (amount < smallest) {
@@ -43,11 +42,21 @@ export function checkAmount(amount: number, currency: string, param?: string): v
       "amount_too_small",
     );
   }
-  if (amount > LARGEST) {
+  const largest = largestAmount(currency);
+  if (amount > largest) {
     throw invalidRequest(
-      `Amount must be no more than ${formatMoney(LARGEST, currency)} ${currency}`,
+      `Amount must be no more than ${formatMoney(largest, currency)} ${currency}`,
       param,
       "amount_too_large",
     );
+  }
+  checkStep(amount, currency, param);
+}
+
+/** Refuses an amount with decimals that the currency does not have: 12990.50 in ISK, 12.995 in KWD. */
+export function checkStep(amount: number, currency: string, param?: string): void {
+  const step = minorUnitStep(currency);
+  if (amount % step !== 0) {
+    throw invalidRequest(`Invalid amount: ${currency} amounts must be divisible by ${step}.`, param);
   }
 }

@@ -96,7 +96,7 @@ const createParams = paramsOf<Stripe.PriceCreateParams>()({
     interval_count: whole(1, 1095),
   }, { unsupported: ["meter", "trial_period_days", "usage_type"] }),
   tax_behavior: taxBehavior,
-  unit_amount: whole(0, 99_999_999),
+  unit_amount: whole(0, 999_999_999_999),
   unit_amount_decimal: decimalText,
 }, {
   unsupported: ["currency_options", "custom_unit_amount", "tiers", "tiers_mode", "transform_quantity"],

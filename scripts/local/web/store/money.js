@@ -1,5 +1,2 @@
-/** An amount in minor units as the shopper reads it: 12900, "usd" gives $129.00. */
-export function formatMoney(amount, currency) {
-  const format = new Intl.NumberFormat(undefined, { style: "currency", currency: currency.toUpperCase() });
-  return format.format(amount / 10 ** format.resolvedOptions().maximumFractionDigits);
-}
+/** The product's own code about amounts. Browsers get it as store_money.ts writes it, without types and imports. */
+export { formatAmount as formatMoney } from "../../../../supabase/functions/_shared/minor_units.ts";

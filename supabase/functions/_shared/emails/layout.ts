@@ -1,5 +1,6 @@
 /** What all mails share: escaping, money, the list of items, and one plain frame. Nothing is loaded from afar. */
 import type { NotificationOrder } from "../rpc.ts";
+import { formatAmount } from "../minor_units.ts";
 import type { Address } from "../stripe_events/facts.ts";
 
 /** A mail without its sender and recipient. */
@@ -55,11 +56,9 @@ function asHtml(block: Block): string {
   return `<p>${lines.map(escapeHtml).join("<br>")}</p>`;
 }
 
-/** An amount in minor units as people write it; currencies without cents are known to Intl. */
+/** An amount in minor units as people write it, in the order's language. */
 export function money(amount: number, currency: string, locale: string | null): string {
-  const format = numberFormat(currency, locale);
-  const digits = format.resolvedOptions().maximumFractionDigits ?? 2;
-  return format.format(amount / 10 ** digits);
+  return formatAmount(amount, currency, locale === null || locale === "auto" ? "en" : locale);
 }
 
 /** "Dear Ada," or "Hello,". */
@@ -68,19 +67,25 @@ export function greeting(order: NotificationOrder): string {
   return name === null || name.trim() === "" ? "Hello," : `Dear ${name.trim()},`;
 }
 
-/** One line per item, then the sums that are not zero. */
+/**
+ * One line per item, then the sums that are not zero. Every line above the total adds to it: tax that is inside the
+ * prices is said below.
+ */
 export function itemLines(order: NotificationOrder): Block {
   const amount = (value: number) => money(value, order.currency, order.locale);
   const items = order.items.map(({ quantity, name, unit_amount }) =>
     `${quantity} × ${name}: ${amount(quantity * unit_amount)}`
   );
+  const before = order.amount_subtotal - order.amount_discount + order.amount_shipping;
+  const included = order.amount_tax > 0 && order.amount_total === before;
   const sums: [string, number][] = [
     ["Discount", -order.amount_discount],
     ["Shipping", order.amount_shipping],
-    ["Tax", order.amount_tax],
+    ["Tax", included ? 0 : order.amount_tax],
   ];
   const extra = sums.filter(([, value]) => value !== 0).map(([label, value]) => `${label}: ${amount(value)}`);
-  return { lines: [...items, ...extra, `Total: ${amount(order.amount_total)}`] };
+  const below = included ? [`Includes tax: ${amount(order.amount_tax)}`] : [];
+  return { lines: [...items, ...extra, `Total: ${amount(order.amount_total)}`, ...below] };
 }
 
 /** Name and address, one part per line; null when there is none. */
@@ -91,15 +96,6 @@ export function addressLines(name: string | null, address: Address | null): Bloc
     !!line
   );
   return lines.length === 0 ? null : { lines };
-}
-
-function numberFormat(currency: string, locale: string | null): Intl.NumberFormat {
-  const style = { style: "currency", currency: currency.toUpperCase() } as const;
-  try {
-    return new Intl.NumberFormat(locale === null || locale === "auto" ? "en" : locale, style);
-  } catch {
-    return new Intl.NumberFormat("en", style);
-  }
 }
 
 function escapeHtml(text: string): string {

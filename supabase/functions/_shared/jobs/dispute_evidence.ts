@@ -1,4 +1,5 @@
 /** Turns what the shop knows of an order into the fields of Stripe's dispute evidence. */
+import { formatAmount } from "../minor_units.ts";
 import type Stripe from "stripe";
 import type { DisputedOrder, EarlierOrder, SentMail } from "../rpc_shapes.ts";
 import type { Address } from "../stripe_events/facts.ts";
@@ -104,9 +105,7 @@ function day(time: string | null): string {
 }
 
 function money(amount: number, currency: string): string {
-  const format = new Intl.NumberFormat("en", { style: "currency", currency: currency.toUpperCase() });
-  const digits = format.resolvedOptions().maximumFractionDigits ?? 2;
-  return format.format(amount / 10 ** digits);
+  return formatAmount(amount, currency, "en");
 }
 
 /**

@@ -166,6 +166,19 @@ export interface UnknownValueFact {
   object_id: string;
 }
 
+/** Something that the event's API version does not tell in full: a job reads it from Stripe. */
+export interface UnreadFact {
+  fact: "unread";
+  object: "checkout_session" | "payment" | "charge";
+  id: string;
+  /** What it belongs to, as far as the event says. */
+  order_id: string | null;
+  payment_id: string | null;
+  recovered_from: string | null;
+  /** What only this event says of a session. */
+  async_payment_failed: boolean;
+}
+
 export type Fact =
   | CheckoutSessionFact
   | PaymentFact
@@ -174,7 +187,8 @@ export type Fact =
   | DisputeFact
   | FraudSignalFact
   | CustomerFact
-  | UnknownValueFact;
+  | UnknownValueFact
+  | UnreadFact;
 
 /** What a translator makes of an event: facts to merge, or the reason why there is nothing to do. */
 export type Translation =
