@@ -91,10 +91,14 @@ comment on column public.orders.idempotency_key is 'Who asked (user or guest) an
 comment on column public.orders.attempt is 'Number of the checkout attempt: a new one after an expired or failed session. Part of Stripe''s idempotency key.';
 comment on column public.orders.three_d_secure is 'What the velocity rules ask of the card: any, or null for Stripe''s own judgement. Frozen, so that a repeat sends the same parameters.';
 comment on column public.orders.velocity_mode is 'VELOCITY_MODE at checkout: enforce, report or off.';
-comment on column public.orders.velocity_rule_set is 'The velocity rules on card and delivery address as they stood when the order was first seen paid: a row of private.velocity_rule_sets.';
+comment on column public.orders.velocity_rule_set is
+  'The velocity rules on card and delivery address as they stood when the order was first seen paid: a row '
+  'of private.velocity_rule_sets.';
 comment on column public.orders.prices_include_tax is 'The setting of that name when the attempt began: how its tax is computed and its sum is checked.';
 comment on column public.orders.shipping_rates is 'The delivery prices that the attempt offers, as they were when it began.';
-comment on column public.orders.review_released_at is 'When staff last released it. What they released stands in private.released_mismatches and in fraud_signals.released_at: news holds the order again.';
+comment on column public.orders.review_released_at is
+  'When staff last released it. What they released stands in private.released_mismatches and in '
+  'fraud_signals.released_at: news holds the order again.';
 comment on column public.orders.restocked_at is 'Set once, when the goods went back on the shelf: with a refund that asked for it, or by receive_return(). They are not taken again.';
 comment on column public.orders.declined_attempts is 'How many refused attempts the order had when it was last settled: a further one is a case for the velocity rules, once.';
 comment on column public.orders.session_id is 'The settled session whose payment this order keeps: see private.kept_session().';
@@ -117,8 +121,11 @@ create table public.order_items (
   constraint order_items_quantity_positive check (quantity > 0),
   constraint order_items_unit_amount_not_negative check (unit_amount >= 0)
 );
-comment on table public.order_items is 'Frozen lines of an order: one per variant, name and price as they were when the attempt began.';
-comment on column public.order_items.sku is 'What the shopper asked for, for good: the variant may be called otherwise by now. Goods are known by variant_id.';
+comment on table public.order_items is
+  'Frozen lines of an order: one per variant, name and price as they were when the attempt began.';
+comment on column public.order_items.sku is
+  'What the shopper asked for, for good: the variant may be called otherwise by now. Goods are known by '
+  'variant_id.';
 create index order_items_variant_id_idx on public.order_items (variant_id);
 
 create table public.order_events (

@@ -398,11 +398,16 @@ as $$
 declare
   v_result jsonb;
 begin
+  -- It stands in the audit trail: nobody passes for staff or for an event there.
+  if p_source is null or p_source not in ('order_status', 'reconcile', 'job', 'checkout') then
+    raise exception 'facts do not come from %', p_source using errcode = 'KCINV';
+  end if;
   v_result := private.apply_facts(p_facts, p_observed_at, p_source);
   return jsonb_build_object('applied', (v_result ->> 'applied')::integer > 0, 'order_ids', v_result -> 'order_ids');
 end;
 $$;
 comment on function public.apply_stripe_facts(jsonb, text, timestamptz) is
-  'Merges facts read from Stripe''s API at p_observed_at (before the request was sent) and settles. p_source: order_status, reconcile or job.';
+  'Merges facts read from Stripe''s API at p_observed_at (before the request was sent) and settles. '
+  'p_source: order_status, reconcile, job or checkout. KCINV: anything else.';
 revoke execute on function public.apply_stripe_facts(jsonb, text, timestamptz) from public, anon, authenticated;
 grant execute on function public.apply_stripe_facts(jsonb, text, timestamptz) to service_role;

@@ -79,12 +79,15 @@ begin
   perform private.reserve_stock(p_order_id, now() + make_interval(secs => p_hold_seconds));
   -- Today's prices and names: the shopper sees them on the new payment page, and an old order is no way to an old
   -- price. The lines stay its own: their goods are known by variant, and their SKU is the one that was asked for.
-  select private.price_lines(jsonb_agg(jsonb_build_object('variant_id', i.variant_id, 'sku', i.sku, 'quantity', i.quantity)))
+  select private.price_lines(jsonb_agg(
+    jsonb_build_object('variant_id', i.variant_id, 'sku', i.sku, 'quantity', i.quantity)
+  ))
   into v_cart
   from public.order_items i where i.order_id = p_order_id;
   update public.order_items i set unit_amount = l.unit_amount, name = l.name
   from jsonb_to_recordset(v_cart -> 'lines') as l (variant_id uuid, name text, unit_amount bigint)
-  where i.order_id = p_order_id and i.variant_id = l.variant_id and (i.unit_amount, i.name) is distinct from (l.unit_amount, l.name);
+  where i.order_id = p_order_id and i.variant_id = l.variant_id
+    and (i.unit_amount, i.name) is distinct from (l.unit_amount, l.name);
   update public.orders set
     attempt = attempt + 1,
     session_expires_at = now() + make_interval(secs => p_session_seconds),

@@ -21,6 +21,10 @@ begin
     'payments', (select jsonb_agg(to_jsonb(p) - 'created_at' order by p.id) from public.payments p),
     'attempts', (select jsonb_agg(to_jsonb(a) order by a.id) from public.payment_attempts a),
     'refunds', (select jsonb_agg(to_jsonb(r) order by r.id) from public.refunds r),
+    'released', (
+      select jsonb_agg(jsonb_build_array(m.order_id, m.session_id, m.reason) order by m.order_id, m.session_id, m.reason)
+      from private.released_mismatches m
+    ),
     'refund_requests', (
       select jsonb_agg(to_jsonb(q) - '{created_at,given_up_at}'::text[] order by q.id) from public.refund_requests q
     ),
