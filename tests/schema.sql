@@ -484,6 +484,7 @@ table public.inventory_reservations (
 comment on table public.inventory_reservations is 'Stock held by an order. expires_at only tells the sweeper when to ask Stripe; time alone releases nothing.';
 CREATE INDEX inventory_reservations_due_idx ON public.inventory_reservations USING btree (expires_at) WHERE (status = 'active'::text);
 CREATE INDEX inventory_reservations_variant_id_idx ON public.inventory_reservations USING btree (variant_id) WHERE (status <> 'released'::text);
+CREATE TRIGGER refuse_lost_hold BEFORE DELETE ON public.inventory_reservations FOR EACH ROW WHEN ((old.status <> 'released'::text)) EXECUTE FUNCTION private.refuse_lost_hold();
 row level security on public.inventory_reservations;
 policy inventory_reservations_read on public.inventory_reservations as permissive for select to authenticated using (( SELECT private.is_admin() AS is_admin));
 grant select on table public.inventory_reservations to authenticated;
@@ -1559,7 +1560,8 @@ AS $function$
   union all
   select 'subtotal, discount, shipping and tax add up to the total', jsonb_build_object('order', o.number, 'amount_total', o.amount_total)
   from public.orders o
-  where o.session_id is not null and cardinality(o.review_reasons) = 0 and not private.is_released(o, 'amount_mismatch')
+  where o.session_id is not null and cardinality(o.review_reasons) = 0
+    and not private.is_released(o, 'amount_mismatch')
     and o.amount_total <> o.amount_subtotal - o.amount_discount + o.amount_shipping
       + case when o.prices_include_tax then 0 else o.amount_tax end
     and o.status <> 'refunded'
@@ -1719,7 +1721,8 @@ begin
   -- Facts may come late, and are measured then; by the rules of the day it was paid.
   v_set_id := coalesce(v_set_id, private.freeze_velocity_rules());
   for v_rule in
-    select r.* from private.velocity_rule_sets s, jsonb_populate_recordset(null::private.velocity_rules, s.rules) r
+    select r.*
+    from private.velocity_rule_sets s, jsonb_populate_recordset(null::private.velocity_rules, s.rules) r
     where s.id = v_set_id order by r.name
   loop
     v_key := case v_rule.subject
@@ -1992,18 +1995,23 @@ begin
     v_value := a.value;
     if a.type is null then
       raise exception '% has no argument %', p_command, left(a.key, 40) using errcode = 'KCINV';
-    elsif jsonb_typeof(a.value) = 'null' or (a.type = 'text' and jsonb_typeof(a.value) = 'string' and btrim(a.text) = '') then
+    elsif jsonb_typeof(a.value) = 'null'
+      or (a.type = 'text' and jsonb_typeof(a.value) = 'string' and btrim(a.text) = '') then
       continue;
-    elsif jsonb_typeof(a.value) <> (case a.type when 'text' then 'string' when 'integer' then 'number' else a.type end) then
+    elsif jsonb_typeof(a.value) <> (
+      case a.type when 'text' then 'string' when 'integer' then 'number' else a.type end
+    ) then
       raise exception '% of % must be of type %', a.key, p_command, a.type using errcode = 'KCINV';
     elsif a.type = 'integer' then
       if a.text::numeric <> trunc(a.text::numeric) or abs(a.text::numeric) > a.size then
-        raise exception '% of % must be a whole number of at most %', a.key, p_command, a.size using errcode = 'KCINV';
+        raise exception '% of % must be a whole number of at most %', a.key, p_command, a.size
+          using errcode = 'KCINV';
       end if;
       -- 1.0 is whole, and no integer in the eyes of a cast.
       v_value := to_jsonb(a.text::numeric::bigint);
     elsif char_length(a.text) > a.size or a.text ~ '[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]' then
-      raise exception '% of % must have at most % characters and no control characters', a.key, p_command, a.size using errcode = 'KCINV';
+      raise exception '% of % must have at most % characters and no control characters', a.key, p_command, a.size
+        using errcode = 'KCINV';
     end if;
     v_args := v_args || jsonb_build_object(a.key, v_value);
   end loop;
@@ -2359,7 +2367,9 @@ CREATE OR REPLACE FUNCTION private.hash_lines(p_lines jsonb, p_currency text)
  SET search_path TO ''
 AS $function$
   select left(encode(sha256(convert_to(
-    p_currency || ';' || string_agg(l.variant_id || 'x' || l.quantity || '@' || l.unit_amount, ';' order by l.variant_id), 'UTF8'
+    p_currency || ';'
+      || string_agg(l.variant_id || 'x' || l.quantity || '@' || l.unit_amount, ';' order by l.variant_id),
+    'UTF8'
   )), 'hex'), 32)
   from jsonb_to_recordset(p_lines) as l (variant_id uuid, quantity integer, unit_amount bigint)
 $function$;
@@ -2373,7 +2383,10 @@ CREATE OR REPLACE FUNCTION private.hash_of_order(p_order_id uuid)
  SET search_path TO ''
 AS $function$
   select private.hash_lines(
-    jsonb_agg(jsonb_build_object('variant_id', i.variant_id, 'quantity', i.quantity, 'unit_amount', i.unit_amount)), o.currency
+    jsonb_agg(jsonb_build_object(
+      'variant_id', i.variant_id, 'quantity', i.quantity, 'unit_amount', i.unit_amount
+    )),
+    o.currency
   )
   from public.orders o join public.order_items i on i.order_id = o.id
   where o.id = p_order_id
@@ -3835,11 +3848,9 @@ declare
   v_fact jsonb;
   v_object text;
   v_unread boolean;
-  v_failed boolean;
 begin
   for v_fact in select f from jsonb_array_elements(p_facts) f loop
     v_unread := v_fact ->> 'fact' = 'unread';
-    v_failed := v_unread and coalesce((v_fact ->> 'async_payment_failed')::boolean, false);
     v_object := case
       when v_fact ->> 'fact' in ('dispute', 'refund') then v_fact ->> 'fact'
       when v_fact ->> 'kind' = 'review' then 'review'
@@ -3848,11 +3859,8 @@ begin
     if v_object is not null then
       perform private.enqueue_job(
         'refresh_' || v_object,
-        format('refresh_%s:%s:%s', v_object, v_fact ->> 'id', floor(extract(epoch from p_at))::bigint)
-          || case when v_failed then ':failed' else '' end,
-        -- The session itself does not say that its payment failed: what the event said goes along.
-        jsonb_build_object(v_object || '_id', v_fact ->> 'id')
-          || case when v_failed then '{"async_payment_failed": true}' else '{}' end::jsonb,
+        format('refresh_%s:%s:%s', v_object, v_fact ->> 'id', floor(extract(epoch from p_at))::bigint),
+        jsonb_build_object(v_object || '_id', v_fact ->> 'id'),
         -- A few seconds later, so that one reading serves all events of the same second; at once, and before
         -- the mails, where the event did not tell it all.
         now() + case when v_unread then interval '0' else interval '5 seconds' end,
@@ -4245,6 +4253,19 @@ $function$;
 comment on function private.refuse_change() is 'Trigger of append-only tables: refuses update and delete with SQLSTATE KCAPP.';
 
 
+CREATE OR REPLACE FUNCTION private.refuse_lost_hold()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+begin
+  raise exception 'this order holds or owns goods: cancel it, its stock goes back by itself'
+    using errcode = 'KCSTK';
+end;
+$function$;
+comment on function private.refuse_lost_hold() is 'Trigger of inventory_reservations: a hold that is deleted, alone or with its order, would leave goods that nobody has and nobody can sell.';
+
+
 CREATE OR REPLACE FUNCTION private.refuse_refund_amount(p_amount bigint, p_currency text)
  RETURNS void
  LANGUAGE plpgsql
@@ -4309,12 +4330,15 @@ begin
   perform private.reserve_stock(p_order_id, now() + make_interval(secs => p_hold_seconds));
   -- Today's prices and names: the shopper sees them on the new payment page, and an old order is no way to an old
   -- price. The lines stay its own: their goods are known by variant, and their SKU is the one that was asked for.
-  select private.price_lines(jsonb_agg(jsonb_build_object('variant_id', i.variant_id, 'sku', i.sku, 'quantity', i.quantity)))
+  select private.price_lines(jsonb_agg(
+    jsonb_build_object('variant_id', i.variant_id, 'sku', i.sku, 'quantity', i.quantity)
+  ))
   into v_cart
   from public.order_items i where i.order_id = p_order_id;
   update public.order_items i set unit_amount = l.unit_amount, name = l.name
   from jsonb_to_recordset(v_cart -> 'lines') as l (variant_id uuid, name text, unit_amount bigint)
-  where i.order_id = p_order_id and i.variant_id = l.variant_id and (i.unit_amount, i.name) is distinct from (l.unit_amount, l.name);
+  where i.order_id = p_order_id and i.variant_id = l.variant_id
+    and (i.unit_amount, i.name) is distinct from (l.unit_amount, l.name);
   update public.orders set
     attempt = attempt + 1,
     session_expires_at = now() + make_interval(secs => p_session_seconds),
@@ -4366,7 +4390,9 @@ begin
   order by l.variant_id
   for no key update;
 
-  select coalesce(jsonb_agg(jsonb_build_object('variant_id', i.variant_id, 'sku', i.sku, 'quantity', i.quantity)), '[]')
+  select coalesce(
+    jsonb_agg(jsonb_build_object('variant_id', i.variant_id, 'sku', i.sku, 'quantity', i.quantity)), '[]'
+  )
   into v_wanted
   from public.order_items i
   left join public.inventory_reservations r on r.order_id = i.order_id and r.variant_id = i.variant_id
@@ -4622,7 +4648,8 @@ begin
     -- A number that nobody has been told yet needs no correction: the mail that waits is not sent, this one is.
     perform private.queue_notification(o.id, 'order_shipped', 'corrected:' || p_command_id, v_data || jsonb_build_object(
       'corrected', exists (
-        select 1 from public.notifications n where n.order_id = o.id and n.template = 'order_shipped' and n.status = 'sent'
+        select 1 from public.notifications n
+        where n.order_id = o.id and n.template = 'order_shipped' and n.status = 'sent'
       )
     ));
     return o.id;
@@ -4743,11 +4770,13 @@ begin
   end if;
   n.status := 'queued';
   if n.template = 'order_shipped' then
-    n.data := (n.data - 'corrected') || jsonb_build_object('carrier', o.carrier, 'tracking_number', o.tracking_number);
+    n.data := (n.data - 'corrected')
+      || jsonb_build_object('carrier', o.carrier, 'tracking_number', o.tracking_number);
   end if;
   v_problem := private.notification_problem(n, o);
   if v_problem is not null then
-    raise exception 'mail % of order % must not be sent again: %', n.template, o.number, v_problem using errcode = 'KCINV';
+    raise exception 'mail % of order % must not be sent again: %', n.template, o.number, v_problem
+      using errcode = 'KCINV';
   end if;
   perform private.queue_notification(o.id, n.template, 'resend:' || p_command_id, n.data);
   return o.id;
@@ -5359,7 +5388,9 @@ begin
     );
     -- The payment that was warned of, which need not be the one that the order keeps.
     if v_signal.kind = 'early_fraud_warning' and private.refunds_on_warning(v_signal, o)
-      and exists (select 1 from public.payments p where p.id = v_signal.payment_id and p.status = 'succeeded') then
+      and exists (
+        select 1 from public.payments p where p.id = v_signal.payment_id and p.status = 'succeeded'
+      ) then
       perform private.queue_refund(v_signal.payment_id, o.id, 'fraudulent', p_source);
     end if;
   end loop;
@@ -5802,11 +5833,15 @@ AS $function$
 declare
   v_result jsonb;
 begin
+  -- It stands in the audit trail: nobody passes for staff or for an event there.
+  if p_source is null or p_source not in ('order_status', 'reconcile', 'job', 'checkout') then
+    raise exception 'facts do not come from %', p_source using errcode = 'KCINV';
+  end if;
   v_result := private.apply_facts(p_facts, p_observed_at, p_source);
   return jsonb_build_object('applied', (v_result ->> 'applied')::integer > 0, 'order_ids', v_result -> 'order_ids');
 end;
 $function$;
-comment on function public.apply_stripe_facts(p_facts jsonb, p_source text, p_observed_at timestamp with time zone) is 'Merges facts read from Stripe''s API at p_observed_at (before the request was sent) and settles. p_source: order_status, reconcile or job.';
+comment on function public.apply_stripe_facts(p_facts jsonb, p_source text, p_observed_at timestamp with time zone) is 'Merges facts read from Stripe''s API at p_observed_at (before the request was sent) and settles. p_source: order_status, reconcile, job or checkout. KCINV: anything else.';
 grant execute on function public.apply_stripe_facts(p_facts jsonb, p_source text, p_observed_at timestamp with time zone) to service_role;
 
 
