@@ -19,7 +19,10 @@ interface Refusal {
 
 /** Turns a JSON refusal into a page when a browser navigates; anything else stays as it is. */
 export async function readable(request: Request, answer: Response, siteUrl: string): Promise<Response> {
-  if (answer.status < 400 || request.headers.get("accept")?.includes("text/html") !== true) return answer;
+  if (
+    answer.status < 400 || request.method === "HEAD" ||
+    request.headers.get("accept")?.includes("text/html") !== true
+  ) return answer;
   const { error } = await answer.json() as { error: Refusal };
   const headers = new Headers(answer.headers);
   headers.set("content-type", "text/plain; charset=utf-8");
