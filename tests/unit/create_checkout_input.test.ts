@@ -19,6 +19,18 @@ Deno.test("create-checkout-session takes the repeated API key as bearer for a gu
   assert.equal(forged.status, 401);
 });
 
+Deno.test("create-checkout-session counts and notes the address that a server passes with the secret key", async () => {
+  const passed = { "x-shopper-ip": "198.51.100.77" };
+  for (const [apikey, address] of [[secretKey, "198.51.100.77"], [publishableKey, "203.0.113.7"]] as const) {
+    const here = world();
+    assert.equal((await handle(requestOf(cart, { ...passed, apikey }), here.deps)).status, 201);
+    assert.equal(here.begun[0]?.p_client_ip, address);
+    assert.ok(JSON.stringify(here.limited).includes(`checkout:${address}`), JSON.stringify(here.limited));
+  }
+  const junk = await handle(requestOf(cart, { apikey: secretKey, "x-shopper-ip": "me" }), world().deps);
+  assert.equal((await errorOf(junk)).code, "invalid_request");
+});
+
 const line = { sku: "A", quantity: 1 };
 const badCarts: [string, unknown, string][] = [
   ["no items", {}, "items"],

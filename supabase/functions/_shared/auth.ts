@@ -14,6 +14,13 @@ export interface User {
 
 export type KeyKind = "publishable" | "secret";
 
+/** Who asks: with which key, and for which account. */
+export interface Caller {
+  key: KeyKind;
+  /** Null for a guest. */
+  user: User | null;
+}
+
 /** What the endpoints need of the configuration. */
 export type AuthEnv = Pick<Env, "supabaseUrl" | "publishableKeys" | "secretKeys" | "jwks">;
 
@@ -27,12 +34,12 @@ export async function requireSecretKey(request: Request, env: AuthEnv): Promise<
 
 /**
  * Requires a publishable or secret key in `apikey`, and reads the optional user token in `Authorization`.
- * @returns the signed-in user, or null for a guest.
  * @throws AppError `unauthorized` without a known key, or with a token that is there but not valid.
  */
-export async function requireApiKey(request: Request, env: AuthEnv): Promise<User | null> {
-  if (await keyKind(request, env) === null) throw new AppError("unauthorized");
-  return await signedInUser(request, env);
+export async function requireApiKey(request: Request, env: AuthEnv): Promise<Caller> {
+  const key = await keyKind(request, env);
+  if (key === null) throw new AppError("unauthorized");
+  return { key, user: await signedInUser(request, env) };
 }
 
 /** The kind of key that the caller presents, or null when it presents none that is known. */

@@ -10,7 +10,7 @@ import { checkoutDurations, openSession, type OpenSessionDeps } from "../_shared
 import { cancelUrl, successUrl, successUrlFor } from "../_shared/checkout/return_urls.ts";
 import type { ReturnUrls } from "../_shared/checkout/session_params.ts";
 import type { StripeCalls } from "../_shared/checkout/stripe_calls.ts";
-import { clientAddress } from "../_shared/client_ip.ts";
+import { shopperAddress } from "../_shared/client_ip.ts";
 import type { Env } from "../_shared/env.ts";
 import { AppError } from "../_shared/errors.ts";
 import { json, readJson, respond } from "../_shared/http.ts";
@@ -43,7 +43,7 @@ const bodyLimitBytes = 64 * 1024;
 export function handle(request: Request, deps: Deps): Promise<Response> {
   const endpoint = { methods: ["POST"] as const, allowedOrigins: deps.env.allowedOrigins, log: deps.log };
   return respond(request, endpoint, async (context) => {
-    const user = await requireApiKey(request, deps.env);
+    const { key, user } = await requireApiKey(request, deps.env);
     const cart = parseCart(await readJson(request, bodyLimitBytes));
     const idempotencyKey = parseIdempotencyKey(request.headers);
     const urls = {
@@ -51,7 +51,7 @@ export function handle(request: Request, deps: Deps): Promise<Response> {
       cancel: cancelUrl(cart.cancelUrl, deps.env),
     };
     const deadline = startDeadline(deps.now);
-    const address = clientAddress(request.headers);
+    const address = shopperAddress(request.headers, key === "secret");
     const shopper = { address, user, email: emailOf(cart.customerEmail, user) };
     await takeLimits(shopper, deps);
     await checkTurnstile(cart.turnstileToken, address, idempotencyKey, { ...deps, log: context.log });
