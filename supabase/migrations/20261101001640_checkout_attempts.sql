@@ -62,7 +62,30 @@ comment on function public.restart_checkout_attempt(uuid, integer, integer, inte
 revoke execute on function public.restart_checkout_attempt(uuid, integer, integer, integer) from public, anon, authenticated;
 grant execute on function public.restart_checkout_attempt(uuid, integer, integer, integer) to service_role;
 
-create function public.abandon_checkout(p_order_id uuid, p_attempt integer) returns jsonb
+create function private.alert_refused_checkout(p_order_id uuid, p_refusal jsonb) returns void
+language sql
+security definer
+set search_path = ''
+as $$
+  select private.raise_alert(
+    'checkout_refused', 'critical',
+    -- One cause, one alert: which line of the cart it was says nothing.
+    concat_ws(
+      ':', 'checkout_refused', p_refusal ->> 'status', p_refusal ->> 'code',
+      regexp_replace(p_refusal ->> 'param', '\[\d+\]', '[]', 'g')
+    ),
+    p_refusal || jsonb_build_object(
+      'order_number', o.number, 'amount', o.amount_subtotal, 'currency', o.currency,
+      'skus', (select jsonb_agg(i.sku order by i.sku collate "C") from public.order_items i where i.order_id = o.id)
+    )
+  )
+  from public.orders o where o.id = p_order_id
+$$;
+comment on function private.alert_refused_checkout(uuid, jsonb) is
+  'Tells staff that Stripe refuses to sell an order, and why: { code, param, status, message }. One alert per cause, counted up.';
+revoke execute on function private.alert_refused_checkout(uuid, jsonb) from public, anon, authenticated;
+
+create function public.abandon_checkout(p_order_id uuid, p_attempt integer, p_refusal jsonb default null) returns jsonb
 language plpgsql
 security definer
 set search_path = ''
@@ -82,13 +105,16 @@ begin
     perform private.record_order_event(o.id, 'checkout_abandoned', 'checkout', jsonb_build_object('attempt', p_attempt));
     perform private.settle_order(o.id, 'checkout');
   end if;
+  if p_refusal is not null then
+    perform private.alert_refused_checkout(o.id, p_refusal);
+  end if;
   return jsonb_build_object('abandoned', v_abandoned, 'status', (select status from public.orders where id = o.id));
 end;
 $$;
-comment on function public.abandon_checkout(uuid, integer) is
-  'Ends an attempt that has no session, which frees its stock. Call it only when Stripe has refused the attempt, or has been asked and knows no session of it that could still be paid. abandoned false: the attempt has a session, or is not the current one. KCORD: no such order.';
-revoke execute on function public.abandon_checkout(uuid, integer) from public, anon, authenticated;
-grant execute on function public.abandon_checkout(uuid, integer) to service_role;
+comment on function public.abandon_checkout(uuid, integer, jsonb) is
+  'Ends an attempt that has no session, which frees its stock. Call it only when Stripe has refused the attempt, or has been asked and knows no session of it that could still be paid. p_refusal: what Stripe said, for an alert. abandoned false: the attempt has a session, or is not the current one. KCORD: no such order.';
+revoke execute on function public.abandon_checkout(uuid, integer, jsonb) from public, anon, authenticated;
+grant execute on function public.abandon_checkout(uuid, integer, jsonb) to service_role;
 
 create function public.resume_checkout(p_order_id uuid, p_session_seconds integer, p_hold_seconds integer) returns jsonb
 language plpgsql

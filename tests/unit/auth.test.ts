@@ -117,3 +117,26 @@ for (const [name, claims] of strangers) {
     await assert.rejects(requireApiKey(request, env), { code: "unauthorized" });
   });
 }
+
+const claimed: [unknown, string | null][] = [
+  ["", null],
+  ["  ", null],
+  [undefined, null],
+  [null, null],
+  [7, null],
+  ["Ada@Example.com ", "ada@example.com"],
+  ["ada@localhost", null],
+  ["ada@example.com\0", null],
+  ["a da@example.com", null],
+  ["j\u00f6rg@example.com", null],
+  [`${"a".repeat(250)}@example.com`, null],
+];
+
+Deno.test("an account's address is one that Stripe takes, in one form, or none", async () => {
+  const key = await signer("key");
+  const env = testEnv({ SUPABASE_JWKS: JSON.stringify({ keys: [key.jwk] }) });
+  for (const [email, expected] of claimed) {
+    const { user } = await requireApiKey(requestWith(await key.token({ email })), env);
+    assert.deepEqual(user, { id: userId, email: expected }, JSON.stringify(email));
+  }
+});

@@ -1,7 +1,12 @@
 /** A checkout function whose dependencies are plain objects, and what they were asked. */
 import Stripe from "stripe";
 import type { Deps } from "../../supabase/functions/create-checkout-session/handler.ts";
-import type { BegunCheckout, Checkout, CheckoutRequest } from "../../supabase/functions/_shared/rpc.ts";
+import type {
+  BegunCheckout,
+  Checkout,
+  CheckoutRefusal,
+  CheckoutRequest,
+} from "../../supabase/functions/_shared/rpc.ts";
 import { AppError } from "../../supabase/functions/_shared/errors.ts";
 import { keptLog, publishableKey, testEnv } from "./fakes.ts";
 
@@ -46,8 +51,11 @@ export interface World {
   limited: unknown[];
   restarted: number;
   forgotten: string[];
-  abandoned: number;
+  /** What staff were told of each attempt that was given up. */
+  abandoned: (CheckoutRefusal | null)[];
   expired: string[];
+  /** Refusals of Stripe's customer call, in turn; the rest is accepted. */
+  customerRefusals: AppError[];
   customers: { params: Stripe.CustomerCreateParams; key: string }[];
   applied: unknown[];
 }
@@ -70,8 +78,9 @@ export function world(changes: {
     limited: [],
     restarted: 0,
     forgotten: [],
-    abandoned: 0,
+    abandoned: [],
     expired: [],
+    customerRefusals: [],
     customers: [],
     applied: [],
   };
@@ -99,8 +108,8 @@ export function world(changes: {
         };
         return Promise.resolve(checkoutOf({ customer }));
       },
-      abandonCheckout: () => {
-        here.abandoned += 1;
+      abandonCheckout: (_orderId, _attempt, refusal = null) => {
+        here.abandoned.push(refusal);
         return Promise.resolve({});
       },
       applyStripeFacts: (facts) => {
@@ -129,6 +138,8 @@ export function world(changes: {
       },
       createCustomer: (params, key) => {
         here.customers.push({ params, key });
+        const refusal = here.customerRefusals.shift();
+        if (refusal !== undefined) return Promise.reject(refusal);
         return Promise.resolve({ id: "cus_new" } as Stripe.Customer);
       },
     },
@@ -190,5 +201,6 @@ export function stripeRefusal(
       message: "refused",
     } as unknown as Parameters<typeof Stripe.errors.StripeError.generate>[0],
   );
-  return new AppError("stripe_unavailable", { cause });
+  const passes = statusCode >= 500 || statusCode === 429 || statusCode === 409;
+  return new AppError(passes ? "stripe_unavailable" : "internal_error", { cause });
 }

@@ -76,6 +76,31 @@ for (const [name, body, path] of badCarts) {
   });
 }
 
+Deno.test("create-checkout-session takes fields that say nothing for fields that are not there", async () => {
+  const names = [
+    "customer_email",
+    "success_url",
+    "cancel_url",
+    "locale",
+    "previous_session_id",
+    "turnstile_token",
+  ];
+  for (const nothing of ["", "  ", null]) {
+    const here = world();
+    const body = { items: [line], ...Object.fromEntries(names.map((name) => [name, nothing])) };
+    const response = await handle(requestOf(body), here.deps);
+    assert.equal(response.status, 201, await response.text());
+    const [begun] = here.begun;
+    assert.deepEqual([begun?.p_email, begun?.p_locale, begun?.p_previous_session_id], [null, null, null]);
+  }
+});
+
+Deno.test("create-checkout-session knows an e-mail address in one form", async () => {
+  const here = world();
+  await handle(requestOf({ ...cart, customer_email: " Ada.L@Example.COM\n" }), here.deps);
+  assert.equal(here.begun[0]?.p_email, "ada.l@example.com");
+});
+
 for (const field of ["success_url", "cancel_url"]) {
   Deno.test(`create-checkout-session refuses a foreign ${field}`, async () => {
     for (

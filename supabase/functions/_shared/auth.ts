@@ -4,12 +4,14 @@
  */
 import { extractCredentials, verifyCredentials } from "@supabase/server/core";
 import { type AuthKeys, createAuthKeys, type Jwk, keyIdOf } from "./auth_keys.ts";
+import { emailOfAccount } from "./email_address.ts";
 import type { Env } from "./env.ts";
 import { AppError } from "./errors.ts";
 
 /** A signed-in shopper. */
 export interface User {
   id: string;
+  /** In its one form; null for accounts that have none that Stripe would take. */
   email: string | null;
 }
 
@@ -78,7 +80,7 @@ async function signedInUser(request: Request, env: AuthEnv, keysOf: AuthKeys): P
   if (!claims || claims.role !== signedInRole || !isUuid(claims.id)) {
     throw new AppError("unauthorized", { message: "The session has expired; sign in again." });
   }
-  return { id: claims.id, email: claims.email ?? null };
+  return { id: claims.id, email: emailOfAccount(claims.email) };
 }
 
 function isUuid(text: string): boolean {

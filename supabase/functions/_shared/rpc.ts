@@ -9,6 +9,7 @@ import type {
   BegunCheckout,
   Bucket,
   Checkout,
+  CheckoutRefusal,
   CheckoutRequest,
   DisputeEvidence,
   EventOutcome,
@@ -207,9 +208,12 @@ function rpcCalls(client: PostgrestClient, limitMs: () => number) {
     getLostCheckouts: (limit: number) =>
       call<{ checkouts: LostCheckout[] }>("get_lost_checkouts", { p_limit: limit }),
 
-    /** Gives up an attempt that has no session at Stripe; its stock becomes free. */
-    abandonCheckout: (orderId: string, attempt: number) =>
-      call<unknown>("abandon_checkout", { p_order_id: orderId, p_attempt: attempt }),
+    /**
+     * Gives up an attempt that has no session at Stripe; its stock becomes free. With `refusal` staff are told why
+     * Stripe does not take the order.
+     */
+    abandonCheckout: (orderId: string, attempt: number, refusal: CheckoutRefusal | null = null) =>
+      call<unknown>("abandon_checkout", { p_order_id: orderId, p_attempt: attempt, p_refusal: refusal }),
 
     replaceWebhookAddresses: (addresses: string[]) =>
       call<{ added: string[]; removed: string[] }>("replace_webhook_addresses", { p_addresses: addresses }),

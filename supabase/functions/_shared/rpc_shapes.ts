@@ -73,6 +73,15 @@ export interface CheckoutRequest {
   p_supersede: boolean;
 }
 
+/** Why Stripe refused to make a session, for staff. */
+export interface CheckoutRefusal {
+  /** Stripe's code, or the type of its error. */
+  code: string;
+  param: string | null;
+  status: number | null;
+  message: string;
+}
+
 export interface CheckoutItem {
   sku: string;
   name: string;

@@ -340,6 +340,33 @@ Deno.test("abandon_checkout() frees the stock of an attempt without a session, a
   assert.deepEqual(await violations(sql), []);
 });
 
+Deno.test("abandon_checkout() tells staff what Stripe refuses to sell, once per cause", async () => {
+  await using database = await world(5);
+  const { sql } = database;
+  const refuse = async (begun: Begun, param: string) => {
+    const refusal = { code: "parameter_invalid_integer", param, status: 400, message: "Invalid integer" };
+    await sql`select public.abandon_checkout(${begun.order_id}, ${begun.attempt}, ${sql.json(refusal)})`;
+  };
+  for (const [at, line] of [0, 1, 0].entries()) {
+    const begun = await beginCheckout(sql, { items, key: `key-${at}` });
+    await refuse(begun, `line_items[${line}][price_data][unit_amount]`);
+    // A repeat of it that staff hear of too.
+    if (at === 2) await refuse(begun, `line_items[${line}][price_data][unit_amount]`);
+  }
+  await refuse(await beginCheckout(sql, { items, key: "other" }), "shipping_options");
+  const alerts = await sql`
+    select severity, count, data -> 'skus' as skus, data ->> 'order_number' is not null as numbered
+    from public.alerts where kind = 'checkout_refused' order by count desc`;
+  assert.deepEqual(
+    alerts.map((alert) => [alert["severity"], alert["count"], alert["skus"], alert["numbered"]]),
+    [
+      ["critical", 4, ["SUIT"], true],
+      ["critical", 1, ["SUIT"], true],
+    ],
+  );
+  assert.deepEqual(await violations(sql), []);
+});
+
 Deno.test("resume_checkout() leads to the open page, a new attempt, the success page, or says why not", async () => {
   await using database = await world(2);
   const { sql } = database;

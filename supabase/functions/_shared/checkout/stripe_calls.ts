@@ -8,7 +8,7 @@ export interface CreatedSession {
   replayed: boolean;
 }
 
-/** Each rejects with AppError `stripe_unavailable`; the cause is Stripe's error. */
+/** Each rejects with an AppError as `callStripe` does; the cause is Stripe's error. */
 export interface StripeCalls {
   createSession(
     params: Stripe.Checkout.SessionCreateParams,
