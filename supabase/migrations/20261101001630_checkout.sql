@@ -24,6 +24,10 @@ begin
     'customer', case when c.user_id is not null and c.stripe_customer_id is null then jsonb_build_object(
       'id', c.id, 'email', c.email, 'generation', coalesce(floor(extract(epoch from c.stripe_deleted_at) * 1000)::bigint, 0)
     ) end,
+    -- An address that has changed since Stripe's customer was last given one.
+    'customer_email', case when c.user_id is not null and c.stripe_customer_id is not null
+      and c.email_changes > c.email_changes_told then c.email end,
+    'customer_email_change', case when c.user_id is not null then c.email_changes end,
     'cart_hash', o.cart_hash,
     'three_d_secure', o.three_d_secure,
     'prices_include_tax', coalesce((private.setting('prices_include_tax'))::boolean, false),
@@ -283,11 +287,11 @@ begin
   end if;
 
   insert into public.orders (
-    customer_id, email, locale, currency, amount_subtotal, amount_total, livemode, cart_hash, idempotency_key,
+    customer_id, email, mail_to_account, locale, currency, amount_subtotal, amount_total, livemode, cart_hash, idempotency_key,
     session_expires_at, purchase_ip, user_agent, three_d_secure, velocity_mode
   ) values (
-    case when p_user_id is not null then private.account_customer(p_user_id, p_email, p_livemode) end,
-    p_email, p_locale, v_cart ->> 'currency', (v_cart ->> 'amount')::bigint, (v_cart ->> 'amount')::bigint, p_livemode,
+    case when p_user_id is not null then private.account_customer(p_user_id, p_email, p_livemode) end, p_email,
+    coalesce((select lower(u.email) = lower(p_email) from auth.users u where u.id = p_user_id), false), p_locale, v_cart ->> 'currency', (v_cart ->> 'amount')::bigint, (v_cart ->> 'amount')::bigint, p_livemode,
     v_cart ->> 'hash', v_key, now() + make_interval(secs => p_session_seconds), p_client_ip::inet, left(p_user_agent, 500),
     v_risk ->> 'three_d_secure', p_velocity_mode
   ) returning id into v_order_id;

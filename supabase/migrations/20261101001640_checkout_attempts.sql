@@ -1,6 +1,11 @@
 -- The life of an attempt after the order exists: its session, a new attempt, or none at all.
 
-create function public.attach_checkout_session(p_order_id uuid, p_attempt integer, p_fact jsonb) returns jsonb
+create function public.attach_checkout_session(
+  p_order_id uuid,
+  p_attempt integer,
+  p_fact jsonb,
+  p_email_change integer default null
+) returns jsonb
 language plpgsql
 security definer
 set search_path = ''
@@ -24,6 +29,10 @@ begin
   where o.id = p_order_id and c.id = o.customer_id and c.stripe_customer_id is null and c.livemode = (p_fact ->> 'livemode')::boolean
     and not exists (select 1 from public.customers other where other.stripe_customer_id = p_fact ->> 'customer_id')
     and not exists (select 1 from private.stripe_customers gone where gone.id = p_fact ->> 'customer_id' and gone.deleted_at is not null);
+  -- Only of the customer that the session is for: another one was given another address.
+  update public.customers c set email_changes_told = greatest(c.email_changes_told, p_email_change)
+  from public.orders o
+  where o.id = p_order_id and c.id = o.customer_id and c.stripe_customer_id = p_fact ->> 'customer_id' and p_email_change is not null;
   if v_created then
     perform private.record_order_event(p_order_id, 'checkout_session_created', 'checkout', jsonb_build_object('session_id', p_fact ->> 'id', 'attempt', p_attempt));
   end if;
@@ -31,10 +40,10 @@ begin
   return jsonb_build_object('created', v_created, 'status', v_status);
 end;
 $$;
-comment on function public.attach_checkout_session(uuid, integer, jsonb) is
-  'Notes the session that Stripe made for an attempt. Idempotent: created is true for the first call only. KCORD: no such order.';
-revoke execute on function public.attach_checkout_session(uuid, integer, jsonb) from public, anon, authenticated;
-grant execute on function public.attach_checkout_session(uuid, integer, jsonb) to service_role;
+comment on function public.attach_checkout_session(uuid, integer, jsonb, integer) is
+  'Notes the session that Stripe made for an attempt. p_email_change: which address of the account Stripe''s customer has now, as customer_email_change of the snapshot. Idempotent: created is true for the first call only. KCORD: no such order.';
+revoke execute on function public.attach_checkout_session(uuid, integer, jsonb, integer) from public, anon, authenticated;
+grant execute on function public.attach_checkout_session(uuid, integer, jsonb, integer) to service_role;
 
 create function public.restart_checkout_attempt(p_order_id uuid, p_attempt integer, p_session_seconds integer, p_hold_seconds integer) returns jsonb
 language plpgsql

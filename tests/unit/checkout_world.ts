@@ -25,6 +25,8 @@ export function checkoutOf(changes: Partial<Checkout> = {}): Checkout {
     locale: null,
     stripe_customer_id: null,
     customer: null,
+    customer_email: null,
+    customer_email_change: null,
     cart_hash: "9b1f",
     three_d_secure: null,
     prices_include_tax: false,
@@ -47,7 +49,7 @@ export interface World {
   deps: Deps;
   begun: CheckoutRequest[];
   asked: { params: Stripe.Checkout.SessionCreateParams; key: string }[];
-  attached: [string, number, unknown][];
+  attached: [string, number, unknown, number | null | undefined][];
   limited: unknown[];
   restarted: number;
   forgotten: string[];
@@ -56,6 +58,7 @@ export interface World {
   expired: string[];
   /** Refusals of Stripe's customer call, in turn; the rest is accepted. */
   customerRefusals: AppError[];
+  updatedCustomers: [string, Stripe.CustomerUpdateParams][];
   customers: { params: Stripe.CustomerCreateParams; key: string }[];
   applied: unknown[];
 }
@@ -81,6 +84,7 @@ export function world(changes: {
     abandoned: [],
     expired: [],
     customerRefusals: [],
+    updatedCustomers: [],
     customers: [],
     applied: [],
   };
@@ -95,8 +99,8 @@ export function world(changes: {
         here.restarted += 1;
         return Promise.resolve(checkoutOf({ outcome: "existing", attempt: 2 }));
       },
-      attachCheckoutSession: (id, attempt, fact) => {
-        here.attached.push([id, attempt, fact]);
+      attachCheckoutSession: (id, attempt, fact, emailChange) => {
+        here.attached.push([id, attempt, fact, emailChange]);
         return changes.attach?.() ?? Promise.resolve({ created: true, status: "pending" });
       },
       forgetStripeCustomer: (_orderId, customerId) => {
@@ -135,6 +139,11 @@ export function world(changes: {
       expireSession: async (id) => {
         here.expired.push(id);
         return await (changes.expire?.(id) ?? Promise.reject(down())) as Stripe.Checkout.Session;
+      },
+      updateCustomer: (id, params) => {
+        here.updatedCustomers.push([id, params]);
+        const refusal = here.customerRefusals.shift();
+        return refusal === undefined ? Promise.resolve({ id } as Stripe.Customer) : Promise.reject(refusal);
       },
       createCustomer: (params, key) => {
         here.customers.push({ params, key });

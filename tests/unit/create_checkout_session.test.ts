@@ -373,3 +373,26 @@ Deno.test("create-checkout-session passes the database's refusals on", async () 
   assert.equal(response.status, 409);
   assert.deepEqual((await errorOf(response)).details, details);
 });
+
+Deno.test("create-checkout-session gives Stripe's customer the account's new address before the session", async () => {
+  const checkout = checkoutOf({
+    stripe_customer_id: "cus_1",
+    email: "new@example.com",
+    customer_email: "new@example.com",
+    customer_email_change: 3,
+  });
+  const here = world({ begin: () => Promise.resolve(checkout) });
+  assert.equal((await handle(requestOf(), here.deps)).status, 201);
+  assert.deepEqual(here.updatedCustomers, [["cus_1", { email: "new@example.com" }]]);
+  assert.equal(here.asked[0]?.params.customer, "cus_1");
+  assert.equal(here.attached[0]?.[3], 3, "so that Stripe is told once");
+
+  const refused = world({ begin: () => Promise.resolve(checkout) });
+  refused.customerRefusals.push(stripeRefusal("email"));
+  assert.equal((await handle(requestOf(), refused.deps)).status, 201);
+  assert.equal(refused.asked[0]?.params.customer, "cus_1", "with the address that it has");
+
+  const same = world({ begin: () => Promise.resolve(checkoutOf({ stripe_customer_id: "cus_1" })) });
+  await handle(requestOf(), same.deps);
+  assert.deepEqual(same.updatedCustomers, []);
+});

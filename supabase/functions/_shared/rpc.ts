@@ -118,11 +118,18 @@ function rpcCalls(client: PostgrestClient, limitMs: () => number) {
         p_hold_seconds: holdSeconds,
       }),
 
-    attachCheckoutSession: (orderId: string, attempt: number, fact: CheckoutSessionFact) =>
+    /** `emailChange`: the snapshot's `customer_email_change`; null when Stripe's customer was not touched. */
+    attachCheckoutSession: (
+      orderId: string,
+      attempt: number,
+      fact: CheckoutSessionFact,
+      emailChange: number | null = null,
+    ) =>
       call<{ created: boolean; status: string }>("attach_checkout_session", {
         p_order_id: orderId,
         p_attempt: attempt,
         p_fact: fact,
+        p_email_change: emailChange,
       }),
 
     /** @throws AppError `order_not_found`, `insufficient_stock`. */

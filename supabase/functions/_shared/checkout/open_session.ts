@@ -96,13 +96,25 @@ async function askStripe(
   deps: OpenSessionDeps,
   deadline: Deadline,
 ): Promise<Stripe.Checkout.Session> {
-  const customerId = checkout.stripe_customer_id ?? await createCustomer(checkout, deps, deadline);
+  const customerId = await currentCustomer(checkout, deps, deadline);
   const params = sessionParams({ ...checkout, stripe_customer_id: customerId }, urls, deps.env);
   const key = await sessionIdempotencyKey(checkout, params);
   const { session, replayed } = await deps.stripe.createSession(params, key, deadline.stripeMs());
   checkSession(session);
   // A repeated answer tells how the session was born; meanwhile it may have been paid or expired.
   return replayed ? await deps.stripe.retrieveSession(session.id, deadline.stripeMs()) : session;
+}
+
+/** The account's Stripe customer, with the account's present address: its page shows it and lets nobody change it. */
+async function currentCustomer(
+  checkout: Checkout,
+  deps: OpenSessionDeps,
+  deadline: Deadline,
+): Promise<string | null> {
+  const { stripe_customer_id: id, customer_email: email } = checkout;
+  if (id === null) return await createCustomer(checkout, deps, deadline);
+  if (email !== null) await deps.stripe.updateCustomer(id, { email }, deadline.stripeMs());
+  return id;
 }
 
 /**
@@ -127,13 +139,13 @@ async function createCustomer(
 
 /** Notes the session; if that fails, nobody may pay what the database does not know. */
 async function attach(
-  { order_id, attempt }: Checkout,
+  { order_id, attempt, customer_email_change }: Checkout,
   session: Stripe.Checkout.Session,
   { rpc, stripe, log, now }: OpenSessionDeps,
   deadline: Deadline,
 ): Promise<void> {
   try {
-    await rpc.attachCheckoutSession(order_id, attempt, checkoutSessionFact(session));
+    await rpc.attachCheckoutSession(order_id, attempt, checkoutSessionFact(session), customer_email_change);
   } catch (error) {
     const observedAt = new Date(now());
     // The sweep finds what could not be expired: it looks for attempts without a session.
@@ -170,7 +182,9 @@ async function mend(error: unknown, current: Checkout, deps: OpenSessionDeps): P
   // The attempt was never carried out and its end has come too near: Stripe wants 30 minutes from now.
   if (failure.param === "expires_at") return await restart(current, deps);
   // Deleted in the dashboard, and its event has not arrived yet.
-  if (failure.param === "customer" && current.stripe_customer_id !== null) {
+  const missing = failure.param === "customer" ||
+    (failure.param === "id" && failure.code === "resource_missing");
+  if (missing && current.stripe_customer_id !== null) {
     return await deps.rpc.forgetStripeCustomer(current.order_id, current.stripe_customer_id);
   }
   // An account's address that Stripe does not take is no reason not to sell: the page asks for one.
@@ -190,13 +204,18 @@ function isAccount({ customer, stripe_customer_id }: Checkout): boolean {
   return customer !== null || stripe_customer_id !== null;
 }
 
-function hasAddress({ email, customer }: Checkout): boolean {
-  return email !== null || (customer !== null && customer.email !== null);
+function hasAddress({ email, customer, customer_email }: Checkout): boolean {
+  return email !== null || customer_email !== null || (customer !== null && customer.email !== null);
 }
 
 function withoutAddress(checkout: Checkout): Checkout {
   const { customer } = checkout;
-  return { ...checkout, email: null, customer: customer === null ? null : { ...customer, email: null } };
+  return {
+    ...checkout,
+    email: null,
+    customer_email: null,
+    customer: customer === null ? null : { ...customer, email: null },
+  };
 }
 
 async function restart(current: Checkout, { env, rpc }: OpenSessionDeps): Promise<Checkout> {
