@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import Stripe from "stripe";
 import { diagnose } from "../../scripts/doctor.ts";
 import type { Finding } from "../../scripts/doctor/finding.ts";
+import { judgeAuth } from "../../scripts/doctor/auth.ts";
 import { judgeJobs } from "../../scripts/doctor/health.ts";
 import { judgeShipping } from "../../scripts/doctor/shipping.ts";
 import { judgeEndpoint } from "../../scripts/doctor/stripe.ts";
@@ -281,4 +282,11 @@ Deno.test("doctor: of several endpoints the enabled one with our API version cou
     ["warning", "webhook endpoint we_on also sends invoice.paid"],
     ["warning", "webhook endpoint we_old delivers to the same address"],
   ]);
+});
+
+Deno.test("doctor names the Auth setting under which an address is believed without proof", () => {
+  const [off] = judgeAuth({ mailer_autoconfirm: true });
+  assert.equal(off?.level, "warning");
+  assert.match(`${off?.what} ${off?.mend}`, /Confirm email.*guest order/);
+  assert.deepEqual(judgeAuth({ mailer_autoconfirm: false }).map(({ level }) => level), ["ok"]);
 });
