@@ -61,7 +61,8 @@ const OPERATIONS: Record<string, Operation> = {
         name: "Idempotency-Key",
         in: "header",
         required: false,
-        description: "One per cart. With another cart it is refused.",
+        description:
+          "One per cart, random; a guest's has two characters at least. With another cart it is refused.",
         schema: { type: "string", minLength: 1, maxLength: 255 },
       },
       SHOPPER_ADDRESS,

@@ -106,13 +106,16 @@ create function private.find_checkout(
   p_idempotency_key text,
   p_lines jsonb,
   p_email text,
-  p_superseded jsonb
+  p_superseded jsonb,
+  p_client_ip inet
 ) returns jsonb
 language plpgsql
 security definer
 set search_path = ''
 as $$
 declare
+  -- 'guest:' and what can still be guessed: a UUID has 36 characters.
+  c_guessable constant integer := 6 + 16;
   o public.orders;
 begin
   select * into o from public.orders where idempotency_key = p_idempotency_key for no key update;
@@ -120,9 +123,12 @@ begin
     return null;
   end if;
   -- Compared as asked for, not as priced: a price change meanwhile is not another cart. A guest's address is
-  -- part of it, so that a key that two guests happen to share does not show one the other's payment page.
+  -- part of it (none, too), and of a key that can be guessed the network: a key that two guests happen to share, or
+  -- that somebody tries, does not show one the other's payment page.
   if p_lines is distinct from private.order_lines(o.id)
-    or (p_idempotency_key like 'guest:%' and o.session_id is null and lower(o.email) <> lower(p_email)) then
+    or (p_idempotency_key like 'guest:%' and o.session_id is null and lower(o.email) is distinct from lower(p_email))
+    or (p_idempotency_key like 'guest:%' and length(p_idempotency_key) < c_guessable
+      and private.address_key(o.purchase_ip) is distinct from private.address_key(p_client_ip)) then
     raise exception 'this Idempotency-Key was used for another cart' using errcode = 'KCIDC';
   end if;
   if o.cancelled_at is not null then
@@ -136,9 +142,9 @@ begin
   return private.checkout_snapshot(o.id, 'existing');
 end;
 $$;
-comment on function private.find_checkout(text, jsonb, text, jsonb) is
+comment on function private.find_checkout(text, jsonb, text, jsonb, inet) is
   'The order that an Idempotency-Key made before, or null. ended: it has expired or failed and can be opened again. superseded: it can, once other pages of the shopper (p_superseded) are closed. p_lines as of asked_lines(). KCIDC: the key belongs to another cart. KCSTA: staff have cancelled the order.';
-revoke execute on function private.find_checkout(text, jsonb, text, jsonb) from public, anon, authenticated;
+revoke execute on function private.find_checkout(text, jsonb, text, jsonb, inet) from public, anon, authenticated;
 
 create function private.open_checkouts(p_user_id uuid, p_session_id text, p_livemode boolean) returns setof public.orders
 language plpgsql
@@ -246,7 +252,7 @@ begin
     v_superseded := private.superseded_sessions(v_key, p_user_id, p_previous_session_id, p_livemode);
   end if;
   if v_key is not null then
-    v_found := private.find_checkout(v_key, v_lines, p_email, v_superseded);
+    v_found := private.find_checkout(v_key, v_lines, p_email, v_superseded, p_client_ip::inet);
     if v_found ->> 'outcome' = 'ended' then
       v_order_id := (v_found ->> 'order_id')::uuid;
       v_risk := private.check_velocity(

@@ -89,14 +89,19 @@ function normalized(body: unknown): unknown {
 
 /**
  * The `Idempotency-Key` header, or null.
+ * @param ofGuest whether the key is all that tells this shopper from others: a single character cannot.
  * @throws AppError `invalid_request` when it is empty, too long or not printable ASCII.
  */
-export function parseIdempotencyKey(headers: Headers): string | null {
+export function parseIdempotencyKey(headers: Headers, ofGuest: boolean): string | null {
   const key = headers.get("idempotency-key");
   if (key === null) return null;
-  if (/^[\x20-\x7e]{1,255}$/.test(key)) return key;
+  const shortest = ofGuest ? 2 : 1;
+  if (/^[\x20-\x7e]{1,255}$/.test(key) && key.length >= shortest) return key;
   throw new AppError("invalid_request", {
-    details: [{ path: "Idempotency-Key", message: "must be 1 to 255 printable characters" }],
+    details: [{
+      path: "Idempotency-Key",
+      message: `must be ${shortest} to 255 printable characters${ofGuest ? "; make it random" : ""}`,
+    }],
   });
 }
 

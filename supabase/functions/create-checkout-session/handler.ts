@@ -45,7 +45,7 @@ export function handle(request: Request, deps: Deps): Promise<Response> {
   return respond(request, endpoint, async (context) => {
     const { key, user } = await requireApiKey(request, deps.env);
     const cart = parseCart(await readJson(request, bodyLimitBytes));
-    const idempotencyKey = parseIdempotencyKey(request.headers);
+    const idempotencyKey = parseIdempotencyKey(request.headers, user === null);
     const urls = {
       success: successUrl(cart.successUrl, deps.env),
       cancel: cancelUrl(cart.cancelUrl, deps.env),

@@ -110,12 +110,30 @@ Deno.test("begin_checkout() refuses a key with another cart, and with another gu
       { items: [{ sku: "SUIT", quantity: 2 }], email: "ada@example.com" },
       { items: [{ sku: "TIE", quantity: 1 }], email: "ada@example.com" },
       { items, email: "eve@example.com" },
+      { items },
     ]
   ) {
     const answer = await tryCheckout(sql, { ...other, key: "k" });
     assert.ok(isRefusal(answer) && answer.sqlstate === "KCIDC", JSON.stringify(answer));
   }
   assert.equal(await countOrders(sql), 1);
+});
+
+Deno.test("begin_checkout() shows nobody a stranger's page for a key that can be guessed", async () => {
+  await using database = await world(5);
+  const { sql } = database;
+  const random = crypto.randomUUID();
+  for (const key of ["my-cart-1", random]) {
+    await beginCheckout(sql, { items, key, ip: "203.0.113.7" });
+    assert.equal((await beginCheckout(sql, { items, key, ip: "203.0.113.7" })).outcome, "existing");
+    const elsewhere = await tryCheckout(sql, { items, key, ip: "198.51.100.1" });
+    if (key === random) assert.equal(isRefusal(elsewhere), false, "a phone that changes its network goes on");
+    else assert.ok(isRefusal(elsewhere) && elsewhere.sqlstate === "KCIDC", JSON.stringify(elsewhere));
+  }
+  const account = await addUser(sql);
+  await beginCheckout(sql, { items, key: "1", userId: account, ip: "203.0.113.7" });
+  const moved = await beginCheckout(sql, { items, key: "1", userId: account, ip: "198.51.100.1" });
+  assert.equal(moved.outcome, "existing", "an account is known by its token");
 });
 
 Deno.test("begin_checkout() keeps the keys of a guest and of each account apart", async () => {
