@@ -54,7 +54,10 @@ export function handle(request: Request, deps: Deps): Promise<Response> {
     const address = shopperAddress(request.headers, key === "secret");
     const shopper = { address, user, email: emailOf(cart.customerEmail, user) };
     await takeLimits(shopper, deps);
-    await checkTurnstile(cart.turnstileToken, address, idempotencyKey, { ...deps, log: context.log });
+    await checkTurnstile(
+      { token: cart.turnstileToken, address, userId: user?.id ?? null, idempotencyKey },
+      { ...deps, log: context.log },
+    );
 
     const bound = { ...deps, rpc: deps.rpcWithin(deadline.databaseMs) };
     const checkout = await begin(
