@@ -88,10 +88,10 @@ language sql
 immutable
 set search_path = ''
 as $$
-  -- One customer of a provider owns a whole /64 of IPv6.
-  select case family(p_ip) when 6 then network(set_masklen(p_ip, 64))::inet else set_masklen(p_ip, 32) end
+  -- Providers commonly give a /56 of IPv6 to one home, which may rotate through its 256 networks.
+  select case family(p_ip) when 6 then network(set_masklen(p_ip, 56))::inet else set_masklen(p_ip, 32) end
 $$;
-comment on function private.address_key(inet) is 'The network that one household holds: an IPv4 address, or the /64 of an IPv6 address.';
+comment on function private.address_key(inet) is 'The network that one household holds: an IPv4 address, or the /56 of an IPv6 address.';
 revoke execute on function private.address_key(inet) from public, anon, authenticated;
 
 create function private.delivery_key(p_address jsonb) returns text

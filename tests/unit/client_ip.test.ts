@@ -56,9 +56,11 @@ Deno.test("clientAddress() is null without a usable header", () => {
 });
 
 Deno.test("addressBucket() joins an IPv6 /64 and keeps IPv4 addresses apart", () => {
-  assert.equal(addressBucket("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::/64");
+  assert.equal(addressBucket("2001:db8:1:2:3:4:5:6"), "2001:db8:1:0::/56");
+  assert.equal(addressBucket("2001:db8:1:a2ff::1"), addressBucket("2001:db8:1:a201:3:4:5:6"));
+  assert.notEqual(addressBucket("2001:db8:1:a2ff::1"), addressBucket("2001:db8:1:a3ff::1"));
   assert.equal(addressBucket("2001:db8::1"), addressBucket("2001:db8::ffff:1"));
-  assert.notEqual(addressBucket("2001:db8:0:1::1"), addressBucket("2001:db8::1"));
+  assert.notEqual(addressBucket("2001:db8:0:100::1"), addressBucket("2001:db8::1"));
   assert.notEqual(addressBucket("203.0.113.7"), addressBucket("203.0.113.8"));
   assert.equal(addressBucket(null), "unknown");
 });

@@ -51,8 +51,8 @@ export function normalizeAddress(input: string): string | null {
 }
 
 /**
- * What a limit counts for one caller: an IPv4 address, or the /64 of an IPv6 address, because one customer of
- * a provider owns at least a whole /64. `unknown` is one bucket for all callers without an address.
+ * What a limit counts for one caller: an IPv4 address, or the /56 of an IPv6 address, which is what providers
+ * commonly give to one home: it holds 256 networks to rotate through. `unknown` is one bucket for all callers without an address.
  */
 export function addressBucket(address: string | null): string {
   if (address === null) return "unknown";
@@ -63,7 +63,9 @@ export function addressBucket(address: string | null): string {
   const groups = tail === undefined
     ? left
     : [...left, ...Array<string>(8 - left.length - right.length).fill("0"), ...right];
-  return `${groups.slice(0, 4).join(":")}::/64`;
+  const [first, second, third, fourth = "0"] = groups;
+  const home = (parseInt(fourth, 16) & 0xff00).toString(16);
+  return `${[first, second, third, home].join(":")}::/56`;
 }
 
 function parseIpv4(value: string): string | null {
