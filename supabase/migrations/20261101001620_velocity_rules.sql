@@ -35,7 +35,7 @@ insert into private.velocity_rules (name, subject, measure, window_seconds, thre
   ('user_cards', 'user', 'cards', 86400, 4, null, null, 'review', 'Many cards on one account.'),
   ('user_many_cards', 'user', 'cards', 86400, 8, null, null, 'block', 'Far too many cards on one account.'),
   ('user_amount', 'user', 'amount', 86400, 1000000, null, 'usd', 'review', 'More than 10 000 dollars a day on one account.'),
-  ('email_unpaid_checkouts', 'email', 'unpaid_checkouts', 3600, 10, null, null, 'block', 'One guest address starts checkouts and pays none.'),
+  ('email_unpaid_checkouts', 'email', 'unpaid_checkouts', 3600, 10, null, null, 'require_3ds', 'One guest address starts checkouts and pays none. Anybody can type it, so nobody is refused.'),
   ('email_declines', 'email', 'declines', 3600, 8, null, null, 'block', 'One guest address tries cards that banks refuse.'),
   ('email_cards', 'email', 'cards', 86400, 4, null, null, 'review', 'Many cards under one guest address.'),
   ('email_amount', 'email', 'amount', 86400, 1000000, null, 'usd', 'review', 'More than 10 000 dollars a day under one guest address.'),

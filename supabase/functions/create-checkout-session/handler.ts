@@ -52,8 +52,7 @@ export function handle(request: Request, deps: Deps): Promise<Response> {
     };
     const deadline = startDeadline(deps.now);
     const address = shopperAddress(request.headers, key === "secret");
-    const shopper = { address, user, email: emailOf(cart.customerEmail, user) };
-    await takeLimits(shopper, deps);
+    await takeLimits({ address, user }, deps);
     await checkTurnstile(
       { token: cart.turnstileToken, address, userId: user?.id ?? null, idempotencyKey },
       { ...deps, log: context.log },
@@ -65,7 +64,7 @@ export function handle(request: Request, deps: Deps): Promise<Response> {
         p_items: cart.items,
         p_idempotency_key: idempotencyKey,
         p_user_id: user?.id ?? null,
-        p_email: shopper.email,
+        p_email: emailOf(cart.customerEmail, user),
         p_client_ip: address,
         p_user_agent: request.headers.get("user-agent"),
         p_locale: cart.locale,
