@@ -28,7 +28,7 @@ begin
       confirmation_sent_at timestamptz,
       email_change text,
       email_change_sent_at timestamptz,
-      last_sign_in_at timestamptz
+      is_sso_user boolean not null default false
     );
     alter table auth.users enable row level security;
     create table auth.identities (
