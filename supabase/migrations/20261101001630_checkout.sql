@@ -293,11 +293,12 @@ begin
   end if;
 
   insert into public.orders (
-    customer_id, email, mail_to_account, locale, currency, amount_subtotal, amount_total, livemode, cart_hash, idempotency_key,
-    session_expires_at, purchase_ip, user_agent, three_d_secure, velocity_mode
+    customer_id, email, mail_to_account, locale, currency, amount_subtotal, amount_total, livemode, cart_hash,
+    idempotency_key, session_expires_at, purchase_ip, user_agent, three_d_secure, velocity_mode
   ) values (
     case when p_user_id is not null then private.account_customer(p_user_id, p_email, p_livemode) end, p_email,
-    coalesce((select lower(u.email) = lower(p_email) from auth.users u where u.id = p_user_id), false), p_locale, v_cart ->> 'currency', (v_cart ->> 'amount')::bigint, (v_cart ->> 'amount')::bigint, p_livemode,
+    coalesce((select lower(u.email) = lower(p_email) from auth.users u where u.id = p_user_id), false),
+    p_locale, v_cart ->> 'currency', (v_cart ->> 'amount')::bigint, (v_cart ->> 'amount')::bigint, p_livemode,
     v_cart ->> 'hash', v_key, now() + make_interval(secs => p_session_seconds), p_client_ip::inet, left(p_user_agent, 500),
     v_risk ->> 'three_d_secure', p_velocity_mode
   ) returning id into v_order_id;

@@ -32,7 +32,8 @@ begin
   -- Only of the customer that the session is for: another one was given another address.
   update public.customers c set email_changes_told = greatest(c.email_changes_told, p_email_change)
   from public.orders o
-  where o.id = p_order_id and c.id = o.customer_id and c.stripe_customer_id = p_fact ->> 'customer_id' and p_email_change is not null;
+  where o.id = p_order_id and c.id = o.customer_id and c.stripe_customer_id = p_fact ->> 'customer_id'
+    and p_email_change is not null;
   if v_created then
     perform private.record_order_event(p_order_id, 'checkout_session_created', 'checkout', jsonb_build_object('session_id', p_fact ->> 'id', 'attempt', p_attempt));
   end if;

@@ -50,7 +50,8 @@ begin
     order by o.id
     for no key update of o
   loop
-    update public.orders set customer_id = private.account_customer(p_user_id, p_email, r.livemode), mail_to_account = true
+    update public.orders
+    set customer_id = private.account_customer(p_user_id, p_email, r.livemode), mail_to_account = true
     where id = r.id;
     perform private.record_order_event(r.id, 'attached_to_account', 'auth');
     v_attached := v_attached + 1;
@@ -99,7 +100,8 @@ begin
   if nullif(new.email, '') is null or new.email_confirmed_at is null then
     return new;
   end if;
-  update public.customers set email = lower(new.email) where user_id = new.id and email is distinct from lower(new.email);
+  update public.customers set email = lower(new.email)
+  where user_id = new.id and email is distinct from lower(new.email);
   if exists (select 1 from private.proven_accounts p where p.user_id = new.id) then
     perform private.attach_guest_orders(new.id, new.email);
   end if;
