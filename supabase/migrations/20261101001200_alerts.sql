@@ -131,7 +131,9 @@ set search_path = ''
 as $$
   select case
     when o.email is null then null
-    when o.mail_to_account then coalesce((select c.email from public.customers c where c.id = o.customer_id), o.email)
+    when o.mail_to_account then coalesce(
+      (select c.email from public.customers c where c.id = o.customer_id), o.email
+    )
     -- A guest's address as corrected at Stripe. An account's Stripe customer follows the account instead.
     else coalesce((
       select s.email from public.customers c join private.stripe_customers s on s.id = c.stripe_customer_id

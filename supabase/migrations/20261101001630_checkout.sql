@@ -123,10 +123,11 @@ begin
     return null;
   end if;
   -- Compared as asked for, not as priced: a price change meanwhile is not another cart. A guest's address is
-  -- part of it (none, too), and of a key that can be guessed the network: a key that two guests happen to share, or
-  -- that somebody tries, does not show one the other's payment page.
+  -- part of it (none, too), and of a key that can be guessed the network: a key that two guests happen to
+  -- share, or that somebody tries, does not show one the other's payment page.
   if p_lines is distinct from private.order_lines(o.id)
-    or (p_idempotency_key like 'guest:%' and o.session_id is null and lower(o.email) is distinct from lower(p_email))
+    or (p_idempotency_key like 'guest:%' and o.session_id is null
+      and lower(o.email) is distinct from lower(p_email))
     or (p_idempotency_key like 'guest:%' and length(p_idempotency_key) < c_guessable
       and private.address_key(o.purchase_ip) is distinct from private.address_key(p_client_ip)) then
     raise exception 'this Idempotency-Key was used for another cart' using errcode = 'KCIDC';
@@ -196,7 +197,8 @@ declare
   v_id uuid;
 begin
   -- The account's own address, not the one that this cart names.
-  select coalesce(nullif(lower(trim(u.email)), ''), p_email) into v_email from auth.users u where u.id = p_user_id;
+  select coalesce(nullif(lower(trim(u.email)), ''), p_email) into v_email
+  from auth.users u where u.id = p_user_id;
   if not found then
     -- Deleted while their token still runs: they go on as a guest.
     return null;

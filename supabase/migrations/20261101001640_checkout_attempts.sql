@@ -86,7 +86,9 @@ as $$
     ),
     p_refusal || jsonb_build_object(
       'order_number', o.number, 'amount', o.amount_subtotal, 'currency', o.currency,
-      'skus', (select jsonb_agg(i.sku order by i.sku collate "C") from public.order_items i where i.order_id = o.id)
+      'skus', (
+        select jsonb_agg(i.sku order by i.sku collate "C") from public.order_items i where i.order_id = o.id
+      )
     )
   )
   from public.orders o where o.id = p_order_id
@@ -95,7 +97,11 @@ comment on function private.alert_refused_checkout(uuid, jsonb) is
   'Tells staff that Stripe refuses to sell an order, and why: { code, param, status, message }. One alert per cause, counted up.';
 revoke execute on function private.alert_refused_checkout(uuid, jsonb) from public, anon, authenticated;
 
-create function public.abandon_checkout(p_order_id uuid, p_attempt integer, p_refusal jsonb default null) returns jsonb
+create function public.abandon_checkout(
+  p_order_id uuid,
+  p_attempt integer,
+  p_refusal jsonb default null
+) returns jsonb
 language plpgsql
 security definer
 set search_path = ''

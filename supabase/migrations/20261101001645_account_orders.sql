@@ -1,9 +1,9 @@
 -- Orders that somebody made as a guest appear in the account that has proven the same e-mail address.
 --
--- Auth's email_confirmed_at alone proves nothing: where "Confirm email" is off, it is set at sign-up, for any address.
--- Proof is a mail that Auth really sent to the address before it was confirmed, or a sign-in provider (OAuth) that
--- vouches for it. What the columns say at the moment of the change is kept here, since later they do not say it any
--- more: an address that was changed without a mail looks like the one before it.
+-- Auth's email_confirmed_at alone proves nothing: where "Confirm email" is off, it is set at sign-up, for any
+-- address. Proof is a mail that Auth really sent to the address before it was confirmed, or a sign-in provider
+-- (OAuth) that vouches for it. What the columns say at the moment of the change is kept here, since later they do
+-- not say it any more: an address that was changed without a mail looks like the one before it.
 
 create table private.proven_accounts (
   user_id uuid primary key references auth.users (id) on delete cascade,
@@ -30,7 +30,11 @@ $$;
 comment on function private.is_vouched_for(uuid, text) is 'Whether a sign-in provider of this account has verified the address.';
 revoke execute on function private.is_vouched_for(uuid, text) from public, anon, authenticated;
 
-create function private.attach_guest_orders(p_user_id uuid, p_email text, p_order_id uuid default null) returns integer
+create function private.attach_guest_orders(
+  p_user_id uuid,
+  p_email text,
+  p_order_id uuid default null
+) returns integer
 language plpgsql
 security definer
 set search_path = ''
@@ -86,10 +90,11 @@ set search_path = ''
 as $$
 begin
   if tg_op = 'UPDATE' and old.email is distinct from new.email then
-    -- Auth mailed a link to the new address and the link was opened. Without confirmations it changes the address at
-    -- once, and email_change was never written.
+    -- Auth mailed a link to the new address and the link was opened. Without confirmations it changes the
+    -- address at once, and email_change was never written.
     perform private.note_email_proof(
-      new.id, coalesce(lower(old.email_change) = lower(new.email) and old.email_change_sent_at is not null, false)
+      new.id,
+      coalesce(lower(old.email_change) = lower(new.email) and old.email_change_sent_at is not null, false)
     );
   end if;
   if new.email_confirmed_at is not null and (tg_op = 'INSERT' or old.email_confirmed_at is null) and (
@@ -145,7 +150,8 @@ begin
     execute function private.on_email_changed();
   create trigger kct_email_confirmed_on_update after update of email, email_confirmed_at on auth.users
     for each row when (
-      old.email is distinct from new.email or (old.email_confirmed_at is null and new.email_confirmed_at is not null)
+      old.email is distinct from new.email
+      or (old.email_confirmed_at is null and new.email_confirmed_at is not null)
     )
     execute function private.on_email_changed();
 exception
@@ -157,4 +163,5 @@ $$;
 
 -- Who had confirmed a mail before these migrations came.
 insert into private.proven_accounts (user_id)
-select u.id from auth.users u where u.email_confirmed_at is not null and u.confirmation_sent_at <= u.email_confirmed_at;
+select u.id from auth.users u
+where u.email_confirmed_at is not null and u.confirmation_sent_at <= u.email_confirmed_at;
