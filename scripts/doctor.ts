@@ -4,6 +4,7 @@
  */
 import { parseArgs } from "node:util";
 import { checkAllowlist } from "./doctor/allowlist.ts";
+import { checkAuth } from "./doctor/auth.ts";
 import { checkDatabase } from "./doctor/database.ts";
 import { checkDeployedSecrets } from "./doctor/deployed_secrets.ts";
 import { checkEnvironment, checkWhitespace } from "./doctor/environment.ts";
@@ -52,6 +53,7 @@ export async function diagnose(source: Source): Promise<Finding[]> {
   if (Array.isArray(subject)) return [...subject, ...whitespace];
   const rest = await Promise.all([
     checkDatabase(subject),
+    checkAuth(subject),
     checkHealth(subject),
     checkStripe(subject),
     checkAllowlist(subject),

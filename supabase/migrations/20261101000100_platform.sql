@@ -17,7 +17,7 @@ revoke all on schema reporting from public;
 grant usage on schema private to anon, authenticated, service_role;
 grant usage on schema reporting to service_role;
 
--- Supabase owns schema auth. A plain Postgres (CI, a scratch database) has none: give it the three names
+-- Supabase owns schema auth. A plain Postgres (CI, a scratch database) has none: give it the few names
 -- that these migrations mention, with the meaning that Supabase gives them. On Supabase nothing happens here.
 do $$
 begin
@@ -27,9 +27,21 @@ begin
     create table auth.users (
       id uuid primary key default gen_random_uuid(),
       email text,
-      email_confirmed_at timestamptz
+      email_confirmed_at timestamptz,
+      confirmation_sent_at timestamptz,
+      email_change text,
+      email_change_sent_at timestamptz,
+      is_sso_user boolean not null default false
     );
     alter table auth.users enable row level security;
+    create table auth.identities (
+      id uuid primary key default gen_random_uuid(),
+      provider_id text not null,
+      user_id uuid not null references auth.users (id) on delete cascade,
+      identity_data jsonb not null,
+      provider text not null
+    );
+    alter table auth.identities enable row level security;
   end if;
   if to_regprocedure('auth.jwt()') is null then
     create function auth.jwt() returns jsonb language sql stable set search_path = '' as

@@ -19,6 +19,7 @@ create table public.orders (
   customer_id uuid references public.customers (id) on delete set null,
   account_id uuid,
   email text,
+  mail_to_account boolean not null default false,
   customer_name text,
   phone text,
   shipping_name text,
@@ -86,6 +87,7 @@ create table public.orders (
 comment on table public.orders is 'One order. status, fulfillment_status, amounts and session_id/payment_id are derived by settle_order(); nothing else writes them.';
 comment on column public.orders.account_id is 'The account that was signed in at checkout, frozen: it travels in the metadata at Stripe, which a repeat must not change. Whose the order is now, customer_id says.';
 comment on column public.orders.amount_subtotal is 'Frozen at checkout: sum of unit_amount * quantity. A payment is compared with it before the order becomes paid.';
+comment on column public.orders.mail_to_account is 'The order went under its account''s own address: mails follow the account when that changes.';
 comment on column public.orders.cart_hash is 'Hash of the frozen lines and currency; travels in the session''s metadata and must come back unchanged.';
 comment on column public.orders.idempotency_key is 'Who asked (user or guest) and their Idempotency-Key; the same key finds the same order again.';
 comment on column public.orders.attempt is 'Number of the checkout attempt: a new one after an expired or failed session. Part of Stripe''s idempotency key.';

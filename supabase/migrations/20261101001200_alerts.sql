@@ -171,6 +171,28 @@ comment on function private.notification_problem(public.notifications, public.or
   'Why a mail must not be sent any more, or null: a mail is judged when it is sent, and what it says must be true then.';
 revoke execute on function private.notification_problem(public.notifications, public.orders) from public, anon, authenticated;
 
+create function private.mail_recipient(o public.orders) returns text
+language sql
+stable
+security definer
+set search_path = ''
+as $$
+  select case
+    when o.email is null then null
+    when o.mail_to_account then coalesce(
+      (select c.email from public.customers c where c.id = o.customer_id), o.email
+    )
+    -- A guest's address as corrected at Stripe. An account's Stripe customer follows the account instead.
+    else coalesce((
+      select s.email from public.customers c join private.stripe_customers s on s.id = c.stripe_customer_id
+      where c.id = o.customer_id and c.user_id is null
+    ), o.email)
+  end
+$$;
+comment on function private.mail_recipient(public.orders) is
+  'Whom a mail of this order goes to now: the account''s present address where the order went under the account''s own, a guest''s as corrected at Stripe, else the address typed on the payment page. Null: none is known, or the customer was erased.';
+revoke execute on function private.mail_recipient(public.orders) from public, anon, authenticated;
+
 create function public.get_notification(p_notification_id uuid) returns jsonb
 language sql
 stable
@@ -182,7 +204,8 @@ as $$
     'order_id', n.order_id,
     'template', n.template,
     'status', n.status,
-    'recipient', coalesce(n.recipient, o.email),
+    -- Decided as it is sent: a try that failed does not hold an address that has been corrected since.
+    'recipient', case n.status when 'sent' then n.recipient else private.mail_recipient(o) end,
     'data', n.data,
     'problem', private.notification_problem(n, o),
     'order', jsonb_build_object(

@@ -35,7 +35,7 @@ insert into private.velocity_rules (name, subject, measure, window_seconds, thre
   ('user_cards', 'user', 'cards', 86400, 4, null, null, 'review', 'Many cards on one account.'),
   ('user_many_cards', 'user', 'cards', 86400, 8, null, null, 'block', 'Far too many cards on one account.'),
   ('user_amount', 'user', 'amount', 86400, 1000000, null, 'usd', 'review', 'More than 10 000 dollars a day on one account.'),
-  ('email_unpaid_checkouts', 'email', 'unpaid_checkouts', 3600, 10, null, null, 'block', 'One guest address starts checkouts and pays none.'),
+  ('email_unpaid_checkouts', 'email', 'unpaid_checkouts', 3600, 10, null, null, 'require_3ds', 'One guest address starts checkouts and pays none. Anybody can type it, so nobody is refused.'),
   ('email_declines', 'email', 'declines', 3600, 8, null, null, 'block', 'One guest address tries cards that banks refuse.'),
   ('email_cards', 'email', 'cards', 86400, 4, null, null, 'review', 'Many cards under one guest address.'),
   ('email_amount', 'email', 'amount', 86400, 1000000, null, 'usd', 'review', 'More than 10 000 dollars a day under one guest address.'),
@@ -99,10 +99,10 @@ language sql
 immutable
 set search_path = ''
 as $$
-  -- One customer of a provider owns a whole /64 of IPv6.
-  select case family(p_ip) when 6 then network(set_masklen(p_ip, 64))::inet else set_masklen(p_ip, 32) end
+  -- Providers commonly give a /56 of IPv6 to one home, which may rotate through its 256 networks.
+  select case family(p_ip) when 6 then network(set_masklen(p_ip, 56))::inet else set_masklen(p_ip, 32) end
 $$;
-comment on function private.address_key(inet) is 'The network that one household holds: an IPv4 address, or the /64 of an IPv6 address.';
+comment on function private.address_key(inet) is 'The network that one household holds: an IPv4 address, or the /56 of an IPv6 address.';
 revoke execute on function private.address_key(inet) from public, anon, authenticated;
 
 create function private.delivery_key(p_address jsonb) returns text

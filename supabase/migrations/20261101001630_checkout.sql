@@ -25,6 +25,10 @@ begin
     'customer', case when c.user_id is not null and c.stripe_customer_id is null then jsonb_build_object(
       'id', c.id, 'email', c.email, 'generation', coalesce(floor(extract(epoch from c.stripe_deleted_at) * 1000)::bigint, 0)
     ) end,
+    -- An address that has changed since Stripe's customer was last given one.
+    'customer_email', case when c.user_id is not null and c.stripe_customer_id is not null
+      and c.email_changes > c.email_changes_told then c.email end,
+    'customer_email_change', case when c.user_id is not null then c.email_changes end,
     'cart_hash', o.cart_hash,
     'three_d_secure', o.three_d_secure,
     'prices_include_tax', o.prices_include_tax,
@@ -110,13 +114,16 @@ create function private.find_checkout(
   p_idempotency_key text,
   p_lines jsonb,
   p_email text,
-  p_superseded jsonb
+  p_superseded jsonb,
+  p_client_ip inet
 ) returns jsonb
 language plpgsql
 security definer
 set search_path = ''
 as $$
 declare
+  -- 'guest:' and what can still be guessed: a UUID has 36 characters.
+  c_guessable constant integer := 6 + 16;
   o public.orders;
 begin
   select * into o from public.orders where idempotency_key = p_idempotency_key for no key update;
@@ -124,9 +131,13 @@ begin
     return null;
   end if;
   -- Compared as asked for, not as priced: a price change meanwhile is not another cart. A guest's address is
-  -- part of it, so that a key that two guests happen to share does not show one the other's payment page.
+  -- part of it (none, too), and of a key that can be guessed the network: a key that two guests happen to
+  -- share, or that somebody tries, does not show one the other's payment page.
   if p_lines is distinct from private.order_lines(o.id)
-    or (p_idempotency_key like 'guest:%' and o.session_id is null and lower(o.email) <> lower(p_email)) then
+    or (p_idempotency_key like 'guest:%' and o.session_id is null
+      and lower(o.email) is distinct from lower(p_email))
+    or (p_idempotency_key like 'guest:%' and length(p_idempotency_key) < c_guessable
+      and private.address_key(o.purchase_ip) is distinct from private.address_key(p_client_ip)) then
     raise exception 'this Idempotency-Key was used for another cart' using errcode = 'KCIDC';
   end if;
   if o.cancelled_at is not null then
@@ -140,9 +151,9 @@ begin
   return private.checkout_snapshot(o.id, 'existing');
 end;
 $$;
-comment on function private.find_checkout(text, jsonb, text, jsonb) is
+comment on function private.find_checkout(text, jsonb, text, jsonb, inet) is
   'The order that an Idempotency-Key made before, or null. ended: it has expired or failed and can be opened again. superseded: it can, once other pages of the shopper (p_superseded) are closed. p_lines as of asked_lines(). KCIDC: the key belongs to another cart. KCSTA: staff have cancelled the order.';
-revoke execute on function private.find_checkout(text, jsonb, text, jsonb) from public, anon, authenticated;
+revoke execute on function private.find_checkout(text, jsonb, text, jsonb, inet) from public, anon, authenticated;
 
 create function private.open_checkouts(p_user_id uuid, p_session_id text, p_livemode boolean) returns setof public.orders
 language plpgsql
@@ -194,7 +205,8 @@ declare
   v_id uuid;
 begin
   -- The account's own address, not the one that this cart names.
-  select coalesce(u.email, p_email) into v_email from auth.users u where u.id = p_user_id;
+  select coalesce(nullif(lower(trim(u.email)), ''), p_email) into v_email
+  from auth.users u where u.id = p_user_id;
   if not found then
     -- Deleted while their token still runs: they go on as a guest.
     return null;
@@ -251,7 +263,7 @@ begin
     v_superseded := private.superseded_sessions(v_key, p_user_id, p_previous_session_id, p_livemode);
   end if;
   if v_key is not null then
-    v_found := private.find_checkout(v_key, v_lines, p_email, v_superseded);
+    v_found := private.find_checkout(v_key, v_lines, p_email, v_superseded, p_client_ip::inet);
     if v_found ->> 'outcome' = 'ended' then
       v_order_id := (v_found ->> 'order_id')::uuid;
       v_risk := private.check_velocity(
@@ -295,12 +307,13 @@ begin
     v_customer_id := private.account_customer(p_user_id, p_email, p_livemode);
   end if;
   insert into public.orders (
-    customer_id, account_id, email, locale, currency, amount_subtotal, amount_total, livemode, cart_hash,
+    customer_id, account_id, email, mail_to_account, locale, currency, amount_subtotal, amount_total, livemode, cart_hash,
     idempotency_key,
     session_expires_at, purchase_ip, user_agent, three_d_secure, velocity_mode, prices_include_tax, shipping_rates
   ) values (
-    v_customer_id, case when v_customer_id is not null then p_user_id end,
-    p_email, p_locale, v_cart ->> 'currency', (v_cart ->> 'amount')::bigint, (v_cart ->> 'amount')::bigint, p_livemode,
+    v_customer_id, case when v_customer_id is not null then p_user_id end, p_email,
+    coalesce((select lower(u.email) = lower(p_email) from auth.users u where u.id = p_user_id), false),
+    p_locale, v_cart ->> 'currency', (v_cart ->> 'amount')::bigint, (v_cart ->> 'amount')::bigint, p_livemode,
     v_cart ->> 'hash', v_key, now() + make_interval(secs => p_session_seconds), p_client_ip::inet, left(p_user_agent, 500),
     v_risk ->> 'three_d_secure', p_velocity_mode,
     coalesce((private.setting('prices_include_tax'))::boolean, false), private.offered_shipping_rates(v_cart ->> 'currency')

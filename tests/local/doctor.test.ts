@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import Stripe from "stripe";
 import { diagnose } from "../../scripts/doctor.ts";
 import type { Finding } from "../../scripts/doctor/finding.ts";
+import { judgeAuth } from "../../scripts/doctor/auth.ts";
 import { judgeJobs } from "../../scripts/doctor/health.ts";
 import { judgeShipping } from "../../scripts/doctor/shipping.ts";
 import { howFarBehind, judgeEndpoint } from "../../scripts/doctor/stripe.ts";
@@ -318,4 +319,11 @@ Deno.test("doctor: how far behind a version is, in words", () => {
   assert.equal(behind("2026-10-28.endive"), null);
   assert.equal(behind("2031-01-01"), null);
   assert.equal(behind("none"), null);
+});
+
+Deno.test("doctor names the Auth setting under which an address is believed without proof", () => {
+  const [off] = judgeAuth({ mailer_autoconfirm: true });
+  assert.equal(off?.level, "warning");
+  assert.match(`${off?.what} ${off?.mend}`, /Confirm email.*guest order/);
+  assert.deepEqual(judgeAuth({ mailer_autoconfirm: false }).map(({ level }) => level), ["ok"]);
 });

@@ -1,23 +1,27 @@
 /** Requests per minute and address, for endpoints that can cost a call to Stripe and that anybody can ask. */
-import { addressBucket, clientAddress } from "./client_ip.ts";
+import { addressBucket } from "./client_ip.ts";
 import type { Env } from "./env.ts";
 import { AppError } from "./errors.ts";
 import type { RateLimiter } from "./rate_limit.ts";
 
+/** How many addresses may use up their share in one minute before an endpoint has had enough of all of them. */
+const addressesMax = 10;
+
 /**
- * Counts a request to `endpoint` from its address; callers without an address share one bucket.
+ * Counts a request to `endpoint` for an address; callers without an address share one bucket. All addresses together
+ * have a limit as well: who rotates through networks must not use up what the shop may ask Stripe.
  * @throws AppError `rate_limited` with the seconds after which there is room again.
  */
 export async function takeAddressLimit(
   endpoint: string,
-  request: Request,
+  address: string | null,
   { env, limiter }: { env: Pick<Env, "checkout">; limiter: RateLimiter },
 ): Promise<void> {
-  const decision = await limiter.take([{
-    key: `${endpoint}:${addressBucket(clientAddress(request.headers))}`,
-    limit: env.checkout.rateLimitPerMinute,
-    window_seconds: 60,
-  }]);
+  const { rateLimitPerMinute: limit } = env.checkout;
+  const decision = await limiter.take([
+    { key: `${endpoint}:${addressBucket(address)}`, limit, window_seconds: 60 },
+    { key: `${endpoint}:all`, limit: limit * addressesMax, window_seconds: 60 },
+  ]);
   if (!decision.allowed) {
     throw new AppError("rate_limited", { retryAfterSeconds: decision.retry_after_seconds });
   }

@@ -4,6 +4,7 @@
  * Cloudflare stands in front and overwrites `cf-connecting-ip`. Without it the rightmost valid entry of
  * `x-forwarded-for` counts: each proxy appends, so the leftmost entry is whatever the caller wrote.
  */
+import { AppError } from "./errors.ts";
 
 /** The caller's address in canonical form, or null when no header names one. */
 export function clientAddress(headers: Headers): string | null {
@@ -15,6 +16,27 @@ export function clientAddress(headers: Headers): string | null {
     if (address !== null) return address;
   }
   return null;
+}
+
+/** What a server calls the shopper's address in: ours, and the name that Supabase's own libraries send it under. */
+const shopperHeaders = ["x-shopper-ip", "sb-forwarded-for"] as const;
+
+/**
+ * The shopper's address: the caller's, or the one that a storefront's server passes along. Anybody can write a
+ * header, so it counts only from a caller who has shown the secret key.
+ * @param bySecretKey whether the caller has.
+ * @throws AppError `invalid_request` when such a caller passes what is no address.
+ */
+export function shopperAddress(headers: Headers, bySecretKey: boolean): string | null {
+  if (!bySecretKey) return clientAddress(headers);
+  for (const name of shopperHeaders) {
+    const given = headers.get(name)?.trim() ?? "";
+    if (given === "") continue;
+    const address = normalizeAddress(given);
+    if (address !== null) return address;
+    throw new AppError("invalid_request", { details: [{ path: name, message: "must be one IP address" }] });
+  }
+  return clientAddress(headers);
 }
 
 /**
@@ -29,8 +51,8 @@ export function normalizeAddress(input: string): string | null {
 }
 
 /**
- * What a limit counts for one caller: an IPv4 address, or the /64 of an IPv6 address, because one customer of
- * a provider owns at least a whole /64. `unknown` is one bucket for all callers without an address.
+ * What a limit counts for one caller: an IPv4 address, or the /56 of an IPv6 address, which is what providers
+ * commonly give to one home: it holds 256 networks to rotate through. `unknown` is one bucket for all callers without an address.
  */
 export function addressBucket(address: string | null): string {
   if (address === null) return "unknown";
@@ -41,7 +63,9 @@ export function addressBucket(address: string | null): string {
   const groups = tail === undefined
     ? left
     : [...left, ...Array<string>(8 - left.length - right.length).fill("0"), ...right];
-  return `${groups.slice(0, 4).join(":")}::/64`;
+  const [first, second, third, fourth = "0"] = groups;
+  const home = (parseInt(fourth, 16) & 0xff00).toString(16);
+  return `${[first, second, third, home].join(":")}::/56`;
 }
 
 function parseIpv4(value: string): string | null {

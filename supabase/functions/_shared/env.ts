@@ -17,8 +17,10 @@ export interface Env {
   /** Name → key. Keys go into the `apikey` header, never into `Authorization`. */
   publishableKeys: Record<string, string>;
   secretKeys: Record<string, string>;
-  /** Inline key set, or null: then Supabase Auth's well-known address is asked. */
+  /** Inline key set, or null. Keys that it lacks are asked for at Supabase Auth's well-known address. */
   jwks: { keys: JsonWebKey[] } | null;
+  /** What Auth's tokens must name as their issuer. */
+  authIssuer: string;
   stripeSecretKey: string;
   /** True when the key is a live one: events and objects of the other mode are not ours. */
   livemode: boolean;
@@ -146,6 +148,7 @@ const schema = z.object({
     }))
     .transform((value) => (Array.isArray(value) ? { keys: value } : value) as { keys: JsonWebKey[] })
     .optional(),
+  AUTH_ISSUER: webAddress("set the issuer that Auth writes into its tokens, or leave it out").optional(),
   STRIPE_SECRET_KEY: text("set Stripe's secret or restricted key (sk_… or rk_…)")
     .regex(/^[sr]k_(test|live)_[A-Za-z0-9_]{4,}$/, {
       error: "set Stripe's secret or restricted key (sk_… or rk_…)",
@@ -279,6 +282,7 @@ function toEnv(values: Values): Env {
     publishableKeys: values.SUPABASE_PUBLISHABLE_KEYS,
     secretKeys: values.SUPABASE_SECRET_KEYS,
     jwks: values.SUPABASE_JWKS ?? null,
+    authIssuer: values.AUTH_ISSUER ?? `${withoutSlash(values.SUPABASE_URL)}/auth/v1`,
     stripeSecretKey: values.STRIPE_SECRET_KEY,
     livemode: isLive(values.STRIPE_SECRET_KEY),
     stripeAccountId: values.STRIPE_ACCOUNT_ID ?? null,

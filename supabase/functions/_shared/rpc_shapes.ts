@@ -73,6 +73,15 @@ export interface CheckoutRequest {
   p_supersede: boolean;
 }
 
+/** Why Stripe refused to make a session, for staff. */
+export interface CheckoutRefusal {
+  /** Stripe's code, or the type of its error. */
+  code: string;
+  param: string | null;
+  status: number | null;
+  message: string;
+}
+
 export interface CheckoutItem {
   sku: string;
   name: string;
@@ -110,6 +119,10 @@ export interface Checkout {
   stripe_customer_id: string | null;
   /** The account's row while Stripe does not know the account; `generation` changes when Stripe's customer is deleted. */
   customer: { id: string; email: string | null; generation: number } | null;
+  /** The account's address where Stripe's customer still has an older one. */
+  customer_email: string | null;
+  /** Which of its addresses the account has now; null for guests. */
+  customer_email_change: number | null;
   cart_hash: string;
   /** What the velocity rules ask of the card; null: Stripe decides. */
   three_d_secure: "any" | "challenge" | null;

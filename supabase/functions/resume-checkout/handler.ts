@@ -4,11 +4,13 @@
  * short page to read; programs that ask for JSON get the usual error body.
  */
 import { takeAddressLimit } from "../_shared/address_limit.ts";
+import { keyKind } from "../_shared/auth.ts";
 import { type Deadline, startDeadline } from "../_shared/checkout/deadline.ts";
 import { checkoutDurations, openSession, type OpenSessionDeps } from "../_shared/checkout/open_session.ts";
 import { readResumeToken } from "../_shared/checkout/resume_link.ts";
 import { cancelUrl, successUrl, successUrlFor } from "../_shared/checkout/return_urls.ts";
 import { expireSuperseded, overdueSession } from "../_shared/checkout/supersede.ts";
+import { shopperAddress } from "../_shared/client_ip.ts";
 import { AppError } from "../_shared/errors.ts";
 import { respond } from "../_shared/http.ts";
 import type { RateLimiter } from "../_shared/rate_limit.ts";
@@ -31,7 +33,8 @@ export async function handle(request: Request, deps: Deps): Promise<Response> {
     const token = new URL(request.url).searchParams.get("token");
     const orderId = await readResumeToken(token, deps.env, deps.now());
     const deadline = startDeadline(deps.now);
-    await takeAddressLimit("resume", request, deps);
+    const bySecretKey = await keyKind(request, deps.env) === "secret";
+    await takeAddressLimit("resume", shopperAddress(request.headers, bySecretKey), deps);
     const bound = { ...deps, rpc: deps.rpcWithin(deadline.databaseMs), log };
     return redirect(await destination(orderId, bound, deadline));
   });

@@ -110,12 +110,30 @@ Deno.test("begin_checkout() refuses a key with another cart, and with another gu
       { items: [{ sku: "SUIT", quantity: 2 }], email: "ada@example.com" },
       { items: [{ sku: "TIE", quantity: 1 }], email: "ada@example.com" },
       { items, email: "eve@example.com" },
+      { items },
     ]
   ) {
     const answer = await tryCheckout(sql, { ...other, key: "k" });
     assert.ok(isRefusal(answer) && answer.sqlstate === "KCIDC", JSON.stringify(answer));
   }
   assert.equal(await countOrders(sql), 1);
+});
+
+Deno.test("begin_checkout() shows nobody a stranger's page for a key that can be guessed", async () => {
+  await using database = await world(5);
+  const { sql } = database;
+  const random = crypto.randomUUID();
+  for (const key of ["my-cart-1", random]) {
+    await beginCheckout(sql, { items, key, ip: "203.0.113.7" });
+    assert.equal((await beginCheckout(sql, { items, key, ip: "203.0.113.7" })).outcome, "existing");
+    const elsewhere = await tryCheckout(sql, { items, key, ip: "198.51.100.1" });
+    if (key === random) assert.equal(isRefusal(elsewhere), false, "a phone that changes its network goes on");
+    else assert.ok(isRefusal(elsewhere) && elsewhere.sqlstate === "KCIDC", JSON.stringify(elsewhere));
+  }
+  const account = await addUser(sql);
+  await beginCheckout(sql, { items, key: "1", userId: account, ip: "203.0.113.7" });
+  const moved = await beginCheckout(sql, { items, key: "1", userId: account, ip: "198.51.100.1" });
+  assert.equal(moved.outcome, "existing", "an account is known by its token");
 });
 
 Deno.test("begin_checkout() keeps the keys of a guest and of each account apart", async () => {
@@ -337,6 +355,33 @@ Deno.test("abandon_checkout() frees the stock of an attempt without a session, a
   assert.equal(again.attempt, 2);
   await attachSession(sql, again);
   assert.deepEqual(await abandon(again), { abandoned: false, status: "pending" });
+  assert.deepEqual(await violations(sql), []);
+});
+
+Deno.test("abandon_checkout() tells staff what Stripe refuses to sell, once per cause", async () => {
+  await using database = await world(5);
+  const { sql } = database;
+  const refuse = async (begun: Begun, param: string) => {
+    const refusal = { code: "parameter_invalid_integer", param, status: 400, message: "Invalid integer" };
+    await sql`select public.abandon_checkout(${begun.order_id}, ${begun.attempt}, ${sql.json(refusal)})`;
+  };
+  for (const [at, line] of [0, 1, 0].entries()) {
+    const begun = await beginCheckout(sql, { items, key: `key-${at}` });
+    await refuse(begun, `line_items[${line}][price_data][unit_amount]`);
+    // A repeat of it that staff hear of too.
+    if (at === 2) await refuse(begun, `line_items[${line}][price_data][unit_amount]`);
+  }
+  await refuse(await beginCheckout(sql, { items, key: "other" }), "shipping_options");
+  const alerts = await sql`
+    select severity, count, data -> 'skus' as skus, data ->> 'order_number' is not null as numbered
+    from public.alerts where kind = 'checkout_refused' order by count desc`;
+  assert.deepEqual(
+    alerts.map((alert) => [alert["severity"], alert["count"], alert["skus"], alert["numbered"]]),
+    [
+      ["critical", 4, ["SUIT"], true],
+      ["critical", 1, ["SUIT"], true],
+    ],
+  );
   assert.deepEqual(await violations(sql), []);
 });
 

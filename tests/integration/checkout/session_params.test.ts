@@ -35,6 +35,8 @@ const order: Checkout = {
   locale: "en-GB",
   stripe_customer_id: null,
   customer: null,
+  customer_email: null,
+  customer_email_change: null,
   cart_hash: "9b1f",
   three_d_secure: null,
   prices_include_tax: false,
