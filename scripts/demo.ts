@@ -1,5 +1,5 @@
 /** `deno task demo`: starts a stack of its own, buys one order through the public API, prints what happened when. */
-import { formatAmount } from "../supabase/functions/_shared/minor_units.ts";
+import { formatMoney } from "../supabase/functions/_shared/money.ts";
 import { StackError } from "./local/ports.ts";
 import { type Stack, startStack } from "./local/stack.ts";
 import { connect } from "./local/migrate.ts";
@@ -66,7 +66,7 @@ async function buy(stack: Stack): Promise<void> {
       { at: settled, what: "order status", detail: `${status.order_number} is ${status.status}` },
     ];
     print(moments, requested);
-    const total = formatAmount(status.amount_total, status.currency, "en");
+    const total = formatMoney(status.amount_total, status.currency);
     console.log(`\nOrder ${status.order_number}: ${status.status}, ${total}`);
   } finally {
     await sql.end();

@@ -1,21 +1,24 @@
 /**
- * `deno task redrive`: queues dead or failed webhook events and
- * jobs again. Running something twice is harmless: facts merge, and outward calls carry idempotency keys.
+ * `deno task redrive`: queues dead or failed webhook events and jobs again, and events that were processed when they
+ * are named or asked for: they are translated anew. Running something twice is harmless: facts merge, and outward calls
+ * carry idempotency keys.
  */
 import type { RedrivenItem, RedriveSelection } from "../supabase/functions/_shared/rpc.ts";
 import { openBackend } from "./backend.ts";
 import { type Given, runTask, UsageError } from "./task.ts";
 
-const usage = `deno task redrive [evt_… | job id]… [--type TYPE] [--all] [--dry-run]
+const usage = `deno task redrive [evt_… | job id]… [--type TYPE [--again]] [--all] [--dry-run]
 
-  evt_…, 123   these events and jobs
+  evt_…, 123   these events and jobs; an event that was processed or ignored is translated anew
   --type       all failed or dead events of a type (charge.refunded), or jobs of a kind (send_mail)
+  --again      with --type: also events of the type that were processed or ignored
   --all        every failed or dead event and job
                (failed: waiting for the next try, which then comes at once)
   --dry-run    list them and change nothing`;
 
 const flags = {
   type: { type: "string" },
+  again: { type: "boolean", default: false },
   all: { type: "boolean", default: false },
   "dry-run": { type: "boolean", default: false },
 } as const;
@@ -40,11 +43,13 @@ function selectionOf({ values, positionals }: Given<typeof flags>): RedriveSelec
   if (positionals.length === 0 && values.type === undefined && !values.all) {
     throw new UsageError("Say what to redrive: ids, --type or --all");
   }
+  if (values.again && values.type === undefined) throw new UsageError("--again needs --type");
   return {
     p_event_ids: positionals.filter((id) => id.startsWith("evt_")),
     p_job_ids: positionals.filter((id) => !id.startsWith("evt_")).map(Number),
     p_type: values.type ?? null,
     p_all: values.all,
+    p_again: values.again,
     p_dry_run: values["dry-run"],
     p_actor: "redrive",
   };

@@ -314,12 +314,14 @@ table public.checkout_sessions (
   recovered_from text,
   completed_at timestamp with time zone,
   version text not null,
+  contact_version text not null,
   created_at timestamp with time zone default now() not null,
   constraint checkout_sessions_pkey PRIMARY KEY (id),
   constraint checkout_sessions_order_id_fkey FOREIGN KEY (order_id) REFERENCES orders(id) ON DELETE CASCADE
 );
 comment on table public.checkout_sessions is 'Checkout Sessions of our orders, as last seen. An order may have several: resumed, recovered.';
 comment on column public.checkout_sessions.metadata_order_id is 'The order its metadata names. Anything but order_id means that somebody changed the metadata: the order is reviewed.';
+comment on column public.checkout_sessions.contact_version is 'Which snapshot wrote e-mail address, name, phone and addresses: an address that is known is not lost to a later event without it.';
 CREATE INDEX checkout_sessions_open_idx ON public.checkout_sessions USING btree (expires_at) WHERE (status = 'open'::text);
 CREATE INDEX checkout_sessions_order_id_idx ON public.checkout_sessions USING btree (order_id);
 CREATE INDEX checkout_sessions_payment_id_idx ON public.checkout_sessions USING btree (payment_id);
@@ -482,6 +484,7 @@ table public.inventory_reservations (
 comment on table public.inventory_reservations is 'Stock held by an order. expires_at only tells the sweeper when to ask Stripe; time alone releases nothing.';
 CREATE INDEX inventory_reservations_due_idx ON public.inventory_reservations USING btree (expires_at) WHERE (status = 'active'::text);
 CREATE INDEX inventory_reservations_variant_id_idx ON public.inventory_reservations USING btree (variant_id) WHERE (status <> 'released'::text);
+CREATE TRIGGER refuse_lost_hold BEFORE DELETE ON public.inventory_reservations FOR EACH ROW WHEN ((old.status <> 'released'::text)) EXECUTE FUNCTION private.refuse_lost_hold();
 row level security on public.inventory_reservations;
 policy inventory_reservations_read on public.inventory_reservations as permissive for select to authenticated using (( SELECT private.is_admin() AS is_admin));
 grant select on table public.inventory_reservations to authenticated;
@@ -561,6 +564,7 @@ table public.orders (
   id uuid default gen_random_uuid() not null,
   number text default private.next_order_number() not null,
   customer_id uuid,
+  account_id uuid,
   email text,
   customer_name text,
   phone text,
@@ -618,6 +622,7 @@ table public.orders (
   constraint orders_velocity_mode_known CHECK ((velocity_mode = ANY (ARRAY['enforce'::text, 'report'::text, 'off'::text])))
 );
 comment on table public.orders is 'One order. status, fulfillment_status, amounts and session_id/payment_id are derived by settle_order(); nothing else writes them.';
+comment on column public.orders.account_id is 'The account that was signed in at checkout, frozen: it travels in the metadata at Stripe, which a repeat must not change. Whose the order is now, customer_id says.';
 comment on column public.orders.amount_subtotal is 'Frozen at checkout: sum of unit_amount * quantity. A payment is compared with it before the order becomes paid.';
 comment on column public.orders.cart_hash is 'Hash of the frozen lines and currency; travels in the session''s metadata and must come back unchanged.';
 comment on column public.orders.idempotency_key is 'Who asked (user or guest) and their Idempotency-Key; the same key finds the same order again.';
@@ -738,13 +743,15 @@ table public.product_variants (
   constraint product_variants_pkey PRIMARY KEY (id),
   constraint product_variants_product_id_fkey FOREIGN KEY (product_id) REFERENCES products(id) ON DELETE RESTRICT,
   constraint product_variants_currency_format CHECK ((currency ~ '^[a-z]{3}$'::text)),
-  constraint product_variants_price_amount_chargeable CHECK ((private.amount_problem(price_amount, currency) IS NULL)),
+  constraint product_variants_price_amount_at_stripe CHECK ((private.amount_problem(price_amount, currency) IS NULL)),
   constraint product_variants_sku_format CHECK ((sku ~ '^[A-Za-z0-9._-]{1,64}$'::text))
 );
-comment on table public.product_variants is 'One sellable size and colour. price_amount is in Stripe''s minor units of currency.';
+comment on table public.product_variants is 'One sellable size and colour. price_amount is in minor units of currency.';
+comment on column public.product_variants.size is 'Null when the thing has none; an empty text becomes null.';
+comment on column public.product_variants.color is 'Null when the thing has none; an empty text becomes null.';
 comment on column public.product_variants.image_url is 'The picture of this colour, in the form of products.image_url; null for that of the product.';
 CREATE INDEX product_variants_product_id_idx ON public.product_variants USING btree (product_id);
-CREATE TRIGGER clear_blank_options BEFORE INSERT OR UPDATE ON public.product_variants FOR EACH ROW EXECUTE FUNCTION private.clear_blank_options();
+CREATE TRIGGER tidy_options BEFORE INSERT OR UPDATE OF size, color ON public.product_variants FOR EACH ROW EXECUTE FUNCTION private.tidy_options();
 row level security on public.product_variants;
 policy product_variants_read on public.product_variants as permissive for select to anon, authenticated using (((active AND (EXISTS ( SELECT 1
    FROM products p
@@ -766,11 +773,11 @@ table public.products (
   constraint products_pkey PRIMARY KEY (id),
   constraint products_description_length CHECK ((char_length(description) <= 2000)),
   constraint products_name_length CHECK (((char_length(name) >= 1) AND (char_length(name) <= 200))),
+  constraint products_name_visible CHECK ((private.one_line(name) IS NOT NULL)),
   constraint products_slug_format CHECK ((slug ~ '^[a-z0-9]+(-[a-z0-9]+)*$'::text))
 );
 comment on table public.products is 'A thing on sale; its sizes and colours are product_variants.';
 comment on column public.products.image_url is 'Absolute https URL, or a path on the site of SITE_URL; either is shown on Stripe''s page too.';
-CREATE TRIGGER clear_blank_texts BEFORE INSERT OR UPDATE ON public.products FOR EACH ROW EXECUTE FUNCTION private.clear_blank_texts();
 row level security on public.products;
 policy products_read on public.products as permissive for select to anon, authenticated using ((active OR ( SELECT private.is_admin() AS is_admin)));
 grant select on table public.products to anon;
@@ -879,7 +886,7 @@ table public.shipping_rates (
   active boolean default true not null,
   created_at timestamp with time zone default now() not null,
   constraint shipping_rates_pkey PRIMARY KEY (id),
-  constraint shipping_rates_amount_chargeable CHECK ((private.amount_problem(amount, currency) IS NULL)),
+  constraint shipping_rates_amount_at_stripe CHECK ((private.amount_problem(amount, currency) IS NULL)),
   constraint shipping_rates_countries_format CHECK ((array_to_string(countries, ','::text) ~ '^[A-Z]{2}(,[A-Z]{2})*$'::text)),
   constraint shipping_rates_currency_format CHECK ((currency ~ '^[a-z]{3}$'::text)),
   constraint shipping_rates_delivery_days_ordered CHECK (((delivery_days_min > 0) AND (delivery_days_max > 0) AND (delivery_days_min <= delivery_days_max))),
@@ -1191,21 +1198,36 @@ comment on function private.address_key(p_ip inet) is 'The network that one hous
 
 CREATE OR REPLACE FUNCTION private.amount_problem(p_amount bigint, p_currency text)
  RETURNS text
- LANGUAGE sql
+ LANGUAGE plpgsql
  IMMUTABLE
  SET search_path TO ''
 AS $function$
-  select case
-    when p_amount < 0 then 'must not be negative'
-    when p_amount > case p_currency when 'idr' then 999999999999 else 99999999 end then 'is more than Stripe charges'
-    when p_currency in ('isk', 'ugx') and p_amount % 100 <> 0 then 'must be a multiple of 100: the currency has no decimals'
-    when p_currency in ('bhd', 'jod', 'kwd', 'omr', 'tnd') and p_amount % 10 <> 0
-      then 'must be a multiple of 10: the third decimal must be 0'
-  end
+declare
+  c_currencies constant text := 'aed afn all amd ang aoa ars aud awg azn bam bbd bdt bgn bhd bif bmd bnd bob brl bsd bwp '
+    'byn bzd cad cdf chf clp cny cop crc cve czk djf dkk dop dzd egp etb eur fjd fkp gbp gel gip gmd gnf gtq gyd hkd '
+    'hnl htg huf idr ils inr isk jmd jod jpy kes kgs khr kmf krw kwd kyd kzt lak lbp lkr lrd lsl mad mdl mga mkd mmk '
+    'mnt mop mur mvr mwk mxn myr mzn nad ngn nio nok npr nzd omr pab pen pgk php pkr pln pyg qar ron rsd rub rwf sar '
+    'sbd scr sek sgd shp sle sos srd std szl thb tjs tnd top try ttd twd tzs uah ugx usd uyu uzs vnd vuv wst xaf xcd '
+    'xcg xof xpf yer zar zmw';
+  -- Three decimals, of which the last must be 0; two decimals that a currency has lost, which must be 00.
+  v_step constant integer := case
+    when p_currency in ('bhd', 'jod', 'kwd', 'omr', 'tnd') then 10
+    when p_currency in ('isk', 'ugx') then 100
+    else 1
+  end;
+  v_max constant bigint := case p_currency when 'idr' then 999999999999 else 99999999 end;
+begin
+  if p_currency is null or p_currency <> all (string_to_array(c_currencies, ' ')) then
+    return 'must be in a currency that Stripe takes';
+  elsif p_amount is null or p_amount < 0 or p_amount > v_max then
+    return format('must be from 0 to %s (minor units of %s)', v_max, p_currency);
+  elsif p_amount % v_step <> 0 then
+    return format('must end in %s (minor units of %s)', substr(v_step::text, 2), p_currency);
+  end if;
+  return null;
+end;
 $function$;
-comment on function private.amount_problem(p_amount bigint, p_currency text) is 'Why Stripe would refuse an amount in minor units of a currency, or null. minor_units.ts is the same rule in TypeScript (https://docs.stripe.com/currencies#minor-units).';
-grant execute on function private.amount_problem(p_amount bigint, p_currency text) to authenticated;
-grant execute on function private.amount_problem(p_amount bigint, p_currency text) to service_role;
+comment on function private.amount_problem(p_amount bigint, p_currency text) is 'Why Stripe would refuse an amount in minor units, or null. The twin of _shared/money.ts, which says where the rules come from.';
 
 
 CREATE OR REPLACE FUNCTION private.apply_facts(p_facts jsonb, p_at timestamp with time zone, p_source text, p_livemode boolean DEFAULT NULL::boolean)
@@ -1239,6 +1261,10 @@ begin
     elsif exists (select 1 from public.orders o where o.id = v_order_id and o.livemode <> p_livemode) then
       -- Test and live mode are two worlds: the same id means another object there.
       continue;
+    elsif v_kind = 'unread' then
+      -- Nothing to merge: queue_refreshes() has it read. What is of no order of ours is not.
+      v_applied := v_applied + (v_order_id is not null)::integer;
+      continue;
     end if;
     case v_kind
       when 'checkout_session' then perform private.merge_checkout_session(v_fact, v_order_id, p_at);
@@ -1252,7 +1278,8 @@ begin
     end case;
     v_applied := v_applied + 1;
     v_order_ids := v_order_ids || v_order_id;
-    v_payment_ids := v_payment_ids || private.payment_of_fact(v_fact);
+    v_payment_ids := v_payment_ids
+      || coalesce(private.payment_of_fact(v_fact), private.payment_of_charge(v_fact ->> 'charge_id'));
   end loop;
 
   v_order_ids := v_order_ids || private.link_payments(v_payment_ids);
@@ -1533,7 +1560,8 @@ AS $function$
   union all
   select 'subtotal, discount, shipping and tax add up to the total', jsonb_build_object('order', o.number, 'amount_total', o.amount_total)
   from public.orders o
-  where o.session_id is not null and cardinality(o.review_reasons) = 0 and not private.is_released(o, 'amount_mismatch')
+  where o.session_id is not null and cardinality(o.review_reasons) = 0
+    and not private.is_released(o, 'amount_mismatch')
     and o.amount_total <> o.amount_subtotal - o.amount_discount + o.amount_shipping
       + case when o.prices_include_tax then 0 else o.amount_tax end
     and o.status <> 'refunded'
@@ -1693,7 +1721,8 @@ begin
   -- Facts may come late, and are measured then; by the rules of the day it was paid.
   v_set_id := coalesce(v_set_id, private.freeze_velocity_rules());
   for v_rule in
-    select r.* from private.velocity_rule_sets s, jsonb_populate_recordset(null::private.velocity_rules, s.rules) r
+    select r.*
+    from private.velocity_rule_sets s, jsonb_populate_recordset(null::private.velocity_rules, s.rules) r
     where s.id = v_set_id order by r.name
   loop
     v_key := case v_rule.subject
@@ -1901,6 +1930,7 @@ begin
     'outcome', p_outcome,
     'order_id', o.id,
     'order_number', o.number,
+    'account_id', o.account_id,
     'attempt', o.attempt,
     'currency', o.currency,
     'amount_subtotal', o.amount_subtotal,
@@ -1965,18 +1995,23 @@ begin
     v_value := a.value;
     if a.type is null then
       raise exception '% has no argument %', p_command, left(a.key, 40) using errcode = 'KCINV';
-    elsif jsonb_typeof(a.value) = 'null' or (a.type = 'text' and jsonb_typeof(a.value) = 'string' and btrim(a.text) = '') then
+    elsif jsonb_typeof(a.value) = 'null'
+      or (a.type = 'text' and jsonb_typeof(a.value) = 'string' and btrim(a.text) = '') then
       continue;
-    elsif jsonb_typeof(a.value) <> (case a.type when 'text' then 'string' when 'integer' then 'number' else a.type end) then
+    elsif jsonb_typeof(a.value) <> (
+      case a.type when 'text' then 'string' when 'integer' then 'number' else a.type end
+    ) then
       raise exception '% of % must be of type %', a.key, p_command, a.type using errcode = 'KCINV';
     elsif a.type = 'integer' then
       if a.text::numeric <> trunc(a.text::numeric) or abs(a.text::numeric) > a.size then
-        raise exception '% of % must be a whole number of at most %', a.key, p_command, a.size using errcode = 'KCINV';
+        raise exception '% of % must be a whole number of at most %', a.key, p_command, a.size
+          using errcode = 'KCINV';
       end if;
       -- 1.0 is whole, and no integer in the eyes of a cast.
       v_value := to_jsonb(a.text::numeric::bigint);
     elsif char_length(a.text) > a.size or a.text ~ '[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]' then
-      raise exception '% of % must have at most % characters and no control characters', a.key, p_command, a.size using errcode = 'KCINV';
+      raise exception '% of % must have at most % characters and no control characters', a.key, p_command, a.size
+        using errcode = 'KCINV';
     end if;
     v_args := v_args || jsonb_build_object(a.key, v_value);
   end loop;
@@ -1990,35 +2025,6 @@ begin
 end;
 $function$;
 comment on function private.clean_staff_args(p_command text, p_args jsonb) is 'The arguments of a staff command, without those left empty. KCINV: unknown, of the wrong type, too large, or missing.';
-
-
-CREATE OR REPLACE FUNCTION private.clear_blank_options()
- RETURNS trigger
- LANGUAGE plpgsql
- SET search_path TO ''
-AS $function$
-begin
-  new.size := nullif(btrim(new.size), '');
-  new.color := nullif(btrim(new.color), '');
-  new.image_url := nullif(btrim(new.image_url), '');
-  return new;
-end;
-$function$;
-comment on function private.clear_blank_options() is 'Trigger of product_variants: an option that somebody emptied in the table editor is none.';
-
-
-CREATE OR REPLACE FUNCTION private.clear_blank_texts()
- RETURNS trigger
- LANGUAGE plpgsql
- SET search_path TO ''
-AS $function$
-begin
-  new.description := nullif(btrim(new.description), '');
-  new.image_url := nullif(btrim(new.image_url), '');
-  return new;
-end;
-$function$;
-comment on function private.clear_blank_texts() is 'Trigger of products: a text that somebody emptied in the table editor is none. Stripe refuses empty ones.';
 
 
 CREATE OR REPLACE FUNCTION private.close_refund_alerts(p_order_id uuid)
@@ -2361,7 +2367,9 @@ CREATE OR REPLACE FUNCTION private.hash_lines(p_lines jsonb, p_currency text)
  SET search_path TO ''
 AS $function$
   select left(encode(sha256(convert_to(
-    p_currency || ';' || string_agg(l.variant_id || 'x' || l.quantity || '@' || l.unit_amount, ';' order by l.variant_id), 'UTF8'
+    p_currency || ';'
+      || string_agg(l.variant_id || 'x' || l.quantity || '@' || l.unit_amount, ';' order by l.variant_id),
+    'UTF8'
   )), 'hex'), 32)
   from jsonb_to_recordset(p_lines) as l (variant_id uuid, quantity integer, unit_amount bigint)
 $function$;
@@ -2375,7 +2383,10 @@ CREATE OR REPLACE FUNCTION private.hash_of_order(p_order_id uuid)
  SET search_path TO ''
 AS $function$
   select private.hash_lines(
-    jsonb_agg(jsonb_build_object('variant_id', i.variant_id, 'quantity', i.quantity, 'unit_amount', i.unit_amount)), o.currency
+    jsonb_agg(jsonb_build_object(
+      'variant_id', i.variant_id, 'quantity', i.quantity, 'unit_amount', i.unit_amount
+    )),
+    o.currency
   )
   from public.orders o join public.order_items i on i.order_id = o.id
   where o.id = p_order_id
@@ -2459,6 +2470,19 @@ grant execute on function private.is_admin() to authenticated;
 grant execute on function private.is_admin() to service_role;
 
 
+CREATE OR REPLACE FUNCTION private.is_newer_version(p_version text, p_than text)
+ RETURNS boolean
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO ''
+AS $function$
+  -- Versions begin with their date; what has none (thin events, none) is older than all.
+  select coalesce(substring(p_version from '^\d{4}-\d{2}-\d{2}'), '') collate "C"
+    > coalesce(substring(p_than from '^\d{4}-\d{2}-\d{2}'), '') collate "C"
+$function$;
+comment on function private.is_newer_version(p_version text, p_than text) is 'Whether an API version is newer than another.';
+
+
 CREATE OR REPLACE FUNCTION private.is_released(o orders, p_reason text)
  RETURNS boolean
  LANGUAGE sql
@@ -2516,6 +2540,23 @@ $function$;
 comment on function private.kept_session(p_order_id uuid) is 'The settled session whose payment an order keeps, or null. Any other settled payment of the order is refunded.';
 
 
+CREATE OR REPLACE FUNCTION private.knowledge(p_fact jsonb)
+ RETURNS text
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO ''
+AS $function$
+begin
+  return (
+    select lpad(count(*)::text, 3, '0')
+    from jsonb_path_query(p_fact, 'strict $.**') as x (value)
+    where jsonb_typeof(x.value) not in ('null', 'object', 'array')
+  );
+end;
+$function$;
+comment on function private.knowledge(p_fact jsonb) is 'How many fields of a fact say something, as three digits: of two translations of one event the fuller one wins.';
+
+
 CREATE OR REPLACE FUNCTION private.limit_wait(p_limit integer, p_window_seconds integer, p_current integer, p_previous integer, p_elapsed numeric)
  RETURNS numeric
  LANGUAGE sql
@@ -2543,7 +2584,10 @@ declare
   v_order_ids uuid[] := '{}';
 begin
   for p in
-    select pi.id, pi.charge_id, pi.order_id as before, coalesce(
+    select pi.id, pi.order_id as before,
+      -- Failed attempts too: what names only a charge may name any of them.
+      array(select a.id from public.payment_attempts a where a.payment_id = pi.id) || pi.charge_id as charge_ids,
+      coalesce(
       (select s.order_id from public.checkout_sessions s where s.payment_id = pi.id order by s.id limit 1),
       (select o.id from public.orders o where o.id = pi.metadata_order_id),
       pi.order_id
@@ -2554,11 +2598,14 @@ begin
     update public.payments x set order_id = p.order_id where x.id = p.id and x.order_id is distinct from p.order_id;
     update public.payment_attempts x set order_id = p.order_id where x.payment_id = p.id and x.order_id is distinct from p.order_id;
     update public.refunds x set order_id = p.order_id, payment_id = p.id
-    where (x.payment_id = p.id or (x.payment_id is null and x.charge_id = p.charge_id)) and (x.order_id is distinct from p.order_id or x.payment_id is null);
+    where (x.payment_id = p.id or (x.payment_id is null and x.charge_id = any (p.charge_ids)))
+      and (x.order_id is distinct from p.order_id or x.payment_id is null);
     update public.disputes x set order_id = p.order_id, payment_id = p.id
-    where (x.payment_id = p.id or (x.payment_id is null and x.charge_id = p.charge_id)) and (x.order_id is distinct from p.order_id or x.payment_id is null);
+    where (x.payment_id = p.id or (x.payment_id is null and x.charge_id = any (p.charge_ids)))
+      and (x.order_id is distinct from p.order_id or x.payment_id is null);
     update public.fraud_signals x set order_id = p.order_id, payment_id = p.id
-    where (x.payment_id = p.id or (x.payment_id is null and x.charge_id = p.charge_id)) and (x.order_id is distinct from p.order_id or x.payment_id is null);
+    where (x.payment_id = p.id or (x.payment_id is null and x.charge_id = any (p.charge_ids)))
+      and (x.order_id is distinct from p.order_id or x.payment_id is null);
     v_order_ids := v_order_ids || p.order_id || p.before;
   end loop;
   return v_order_ids;
@@ -2782,6 +2829,7 @@ CREATE OR REPLACE FUNCTION private.merge_checkout_session(p_fact jsonb, p_order_
 AS $function$
 declare
   f record;
+  v_snapshot jsonb := p_fact - '{async_payment_failed,attempt,url,recovered_from}'::text[];
   v_version text;
 begin
   select * into f from jsonb_to_record(p_fact) as x (
@@ -2793,19 +2841,15 @@ begin
   v_version := private.version(
     private.rank(array['open', 'expired', 'complete'], f.status),
     private.rank(array['unpaid', 'no_payment_required', 'paid'], f.payment_status),
-    private.stamp(p_at),
-    md5((p_fact - 'async_payment_failed' - 'attempt' - 'url' - 'recovered_from')::text)
+    private.stamp(p_at), private.knowledge(v_snapshot), md5(v_snapshot::text)
   );
 
   insert into public.checkout_sessions as s (
-    id, order_id, attempt, status, payment_status, async_payment_failed, payment_id, stripe_customer_id, currency,
-    amount_subtotal, amount_total, amount_discount, amount_shipping, amount_tax, livemode, metadata_order_id, cart_hash, email, name,
-    phone, shipping_name, shipping_address, billing_address, url, expires_at, recovered_from, completed_at, version
+    id, order_id, attempt, status, payment_status, async_payment_failed, livemode, url, expires_at,
+    recovered_from, completed_at, version, contact_version
   ) values (
-    f.id, p_order_id, f.attempt, f.status, f.payment_status, f.async_payment_failed, f.payment_id, f.customer_id, f.currency,
-    f.amount_subtotal, f.amount_total, f.amount_discount, f.amount_shipping, f.amount_tax, f.livemode, f.order_id, f.cart_hash, f.email, f.name,
-    f.phone, f.shipping_name, f.shipping_address, f.billing_address, f.url, to_timestamp(f.expires_at), f.recovered_from,
-    case when f.status = 'complete' then p_at end, v_version
+    f.id, p_order_id, f.attempt, f.status, f.payment_status, f.async_payment_failed, f.livemode, f.url,
+    to_timestamp(f.expires_at), f.recovered_from, case when f.status = 'complete' then p_at end, '', ''
   )
   on conflict (id) do update set
     attempt = least(s.attempt, excluded.attempt),
@@ -2818,21 +2862,11 @@ begin
     status = f.status, payment_status = f.payment_status, payment_id = f.payment_id, stripe_customer_id = f.customer_id,
     currency = f.currency, amount_subtotal = f.amount_subtotal, amount_total = f.amount_total,
     amount_discount = f.amount_discount, amount_shipping = f.amount_shipping, amount_tax = f.amount_tax,
-    livemode = f.livemode, metadata_order_id = f.order_id, cart_hash = f.cart_hash, email = f.email, name = f.name, phone = f.phone,
-    shipping_name = f.shipping_name, shipping_address = f.shipping_address, billing_address = f.billing_address,
+    livemode = f.livemode, metadata_order_id = f.order_id, cart_hash = f.cart_hash,
     expires_at = to_timestamp(f.expires_at), version = v_version
-  where s.id = f.id and s.version < v_version;
-
-  -- A paid session proves that its payment succeeded, also when the payment's own events are still under way.
-  if f.status = 'complete' and f.payment_status = 'paid' and f.payment_id is not null then
-    perform private.merge_payment(
-      jsonb_build_object(
-        'id', f.payment_id, 'livemode', f.livemode, 'status', 'succeeded', 'amount', coalesce(f.amount_total, 0),
-        'amount_received', coalesce(f.amount_total, 0), 'currency', coalesce(f.currency, ''), 'customer_id', f.customer_id, 'order_id', f.order_id
-      ),
-      p_order_id, p_at, 'session'
-    );
-  end if;
+  where s.id = f.id and s.version <= v_version;
+  perform private.merge_session_contact(f.id, v_snapshot, v_version);
+  perform private.merge_session_payment(p_fact, p_order_id, p_at);
 end;
 $function$;
 comment on function private.merge_checkout_session(p_fact jsonb, p_order_id uuid, p_at timestamp with time zone) is 'Merges a checkout_session fact seen at p_at into checkout_sessions. The order of a known session never changes.';
@@ -2852,11 +2886,13 @@ begin
   values (
     f.id, f.livemode, f.email, f.name, case when f.deleted then p_at end,
     -- What it said before its deletion stays what we know of it.
-    private.version(case when f.deleted then '0' else '1' end, private.stamp(p_at), md5(p_fact::text))
+    private.version(
+      case when f.deleted then '0' else '1' end, private.stamp(p_at), private.knowledge(p_fact), md5(p_fact::text)
+    )
   )
   on conflict (id) do update set
-    email = case when c.version < excluded.version then excluded.email else c.email end,
-    name = case when c.version < excluded.version then excluded.name else c.name end,
+    email = case when c.version <= excluded.version then excluded.email else c.email end,
+    name = case when c.version <= excluded.version then excluded.name else c.name end,
     deleted_at = least(c.deleted_at, excluded.deleted_at),
     version = greatest(c.version, excluded.version)
   where c.livemode = excluded.livemode;
@@ -2874,6 +2910,7 @@ CREATE OR REPLACE FUNCTION private.merge_dispute(p_fact jsonb, p_order_id uuid, 
 AS $function$
 declare
   f record;
+  v_snapshot jsonb := p_fact - '{payment_id,charge_id,funds_withdrawn,funds_reinstated}'::text[];
   v_version text;
 begin
   select * into f from jsonb_to_record(p_fact) as x (
@@ -2890,7 +2927,7 @@ begin
       ],
       f.status
     ),
-    md5((p_fact - 'payment_id' - 'charge_id' - 'funds_withdrawn' - 'funds_reinstated')::text)
+    private.knowledge(v_snapshot), md5(v_snapshot::text)
   );
   insert into public.disputes as d (
     id, order_id, payment_id, charge_id, livemode, amount, currency, reason, status, statuses_seen,
@@ -2913,7 +2950,7 @@ begin
     livemode = f.livemode, amount = f.amount, currency = f.currency, reason = f.reason, status = f.status, evidence_due_by = to_timestamp(f.evidence_due_by),
     evidence_submission_count = f.evidence_submission_count, has_evidence = f.has_evidence,
     network_reason_code = f.network_reason_code, version = v_version
-  where d.id = f.id and d.version < v_version;
+  where d.id = f.id and d.version <= v_version;
 end;
 $function$;
 comment on function private.merge_dispute(p_fact jsonb, p_order_id uuid, p_at timestamp with time zone) is 'Merges a dispute fact seen at p_at into disputes.';
@@ -2927,12 +2964,16 @@ CREATE OR REPLACE FUNCTION private.merge_fraud_signal(p_fact jsonb, p_order_id u
 AS $function$
 declare
   f record;
+  v_snapshot jsonb := p_fact - '{payment_id,charge_id}'::text[];
   v_version text;
 begin
   select * into f from jsonb_to_record(p_fact) as x (
     id text, kind text, payment_id text, charge_id text, open boolean, reason text, created bigint
   );
-  v_version := private.version(private.stamp(p_at), private.rank(array['true', 'false'], f.open::text), md5((p_fact - 'payment_id' - 'charge_id')::text));
+  v_version := private.version(
+    private.stamp(p_at), private.rank(array['true', 'false'], f.open::text),
+    private.knowledge(v_snapshot), md5(v_snapshot::text)
+  );
   insert into public.fraud_signals as s (
     source_id, order_id, payment_id, charge_id, kind, severity, open, was_actionable, data, version, created_at
   ) values (
@@ -2947,7 +2988,7 @@ begin
     was_actionable = s.was_actionable or excluded.was_actionable;
   update public.fraud_signals s set
     open = f.open, data = jsonb_build_object('reason', f.reason), version = v_version
-  where s.source_id = f.id and s.version < v_version;
+  where s.source_id = f.id and s.version <= v_version;
 end;
 $function$;
 comment on function private.merge_fraud_signal(p_fact jsonb, p_order_id uuid, p_at timestamp with time zone) is 'Merges an early fraud warning or a review seen at p_at into fraud_signals.';
@@ -2976,7 +3017,7 @@ begin
       array['requires_confirmation', 'requires_action', 'processing', 'requires_payment_method', 'requires_capture', 'canceled', 'succeeded'],
       f.status
     ),
-    md5(p_fact::text)
+    private.knowledge(p_fact), md5(p_fact::text)
   );
 
   insert into public.payments as p (
@@ -2994,7 +3035,7 @@ begin
     status = f.status, amount = f.amount, amount_received = f.amount_received, currency = f.currency,
     livemode = f.livemode, metadata_order_id = f.order_id, stripe_customer_id = f.customer_id, charge_id = f.charge_id,
     failure_code = f.failure_code, decline_code = f.decline_code, version = v_version
-  where p.id = f.id and p.version < v_version;
+  where p.id = f.id and p.version <= v_version;
 end;
 $function$;
 comment on function private.merge_payment(p_fact jsonb, p_order_id uuid, p_at timestamp with time zone, p_source text) is 'Merges a payment fact seen at p_at into payments. p_source: intent (the payment itself) or session (what a paid session says of it). link_payments() has the last word on its order.';
@@ -3017,7 +3058,8 @@ begin
     seller_message text, receipt_url text, created bigint
   );
   v_version := private.version(
-    private.rank(array['pending', 'failed', 'blocked', 'succeeded'], f.outcome), private.stamp(p_at), md5(p_fact::text)
+    private.rank(array['pending', 'failed', 'blocked', 'succeeded'], f.outcome), private.stamp(p_at),
+    private.knowledge(p_fact), md5(p_fact::text)
   );
   insert into public.payment_attempts as a (
     id, payment_id, order_id, livemode, outcome, amount, currency, failure_code, decline_code, advice_code,
@@ -3036,7 +3078,7 @@ begin
     card_funding = excluded.card_funding, card_country = excluded.card_country, card_fingerprint = excluded.card_fingerprint,
     three_d_secure_result = excluded.three_d_secure_result, risk_level = excluded.risk_level, risk_score = excluded.risk_score,
     seller_message = excluded.seller_message, receipt_url = excluded.receipt_url, version = excluded.version
-  where a.version < excluded.version;
+  where a.version <= excluded.version;
 end;
 $function$;
 comment on function private.merge_payment_attempt(p_fact jsonb, p_order_id uuid, p_at timestamp with time zone) is 'Merges a payment_attempt fact seen at p_at into payment_attempts.';
@@ -3050,6 +3092,7 @@ CREATE OR REPLACE FUNCTION private.merge_refund(p_fact jsonb, p_order_id uuid, p
 AS $function$
 declare
   f record;
+  v_snapshot jsonb := p_fact - '{payment_id,charge_id,request_id}'::text[];
   v_version text;
 begin
   select * into f from jsonb_to_record(p_fact) as x (
@@ -3058,7 +3101,7 @@ begin
   );
   v_version := private.version(
     private.rank(array['pending', 'requires_action', 'succeeded', 'canceled', 'failed'], f.status), private.stamp(p_at),
-    md5((p_fact - 'payment_id' - 'charge_id' - 'request_id')::text)
+    private.knowledge(v_snapshot), md5(v_snapshot::text)
   );
   insert into public.refunds as r (
     id, order_id, payment_id, charge_id, amount, currency, status, reason, failure_reason, request_id, succeeded_at,
@@ -3074,10 +3117,60 @@ begin
     succeeded_at = least(r.succeeded_at, excluded.succeeded_at);
   update public.refunds r set
     amount = f.amount, currency = f.currency, status = f.status, reason = f.reason, failure_reason = f.failure_reason, version = v_version
-  where r.id = f.id and r.version < v_version;
+  where r.id = f.id and r.version <= v_version;
 end;
 $function$;
 comment on function private.merge_refund(p_fact jsonb, p_order_id uuid, p_at timestamp with time zone) is 'Merges a refund fact seen at p_at into refunds.';
+
+
+CREATE OR REPLACE FUNCTION private.merge_session_contact(p_session_id text, p_fact jsonb, p_version text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+  -- Stripe never takes an address back: a snapshot without one is told by an event that cannot carry it.
+  update public.checkout_sessions s set
+    email = f.email, name = f.name, phone = f.phone, shipping_name = f.shipping_name,
+    shipping_address = f.shipping_address, billing_address = f.billing_address, contact_version = f.version
+  from (
+    select x.*,
+      private.version(case when x.shipping_address is null then '0' else '1' end, p_version) as version
+    from jsonb_to_record(p_fact) as x (
+      email text, name text, phone text, shipping_name text, shipping_address jsonb, billing_address jsonb
+    )
+  ) f
+  where s.id = p_session_id and s.contact_version <= f.version;
+end;
+$function$;
+comment on function private.merge_session_contact(p_session_id text, p_fact jsonb, p_version text) is 'Who bought, and where the parcel goes: the newest snapshot that has a delivery address, or else the newest.';
+
+
+CREATE OR REPLACE FUNCTION private.merge_session_payment(p_fact jsonb, p_order_id uuid, p_at timestamp with time zone)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+  -- A paid session proves that its payment succeeded, also when the payment's own events are still under way.
+  if p_fact ->> 'status' = 'complete' and p_fact ->> 'payment_status' = 'paid'
+    and p_fact ->> 'payment_id' is not null then
+    perform private.merge_payment(
+      jsonb_build_object(
+        'id', p_fact -> 'payment_id', 'livemode', p_fact -> 'livemode', 'status', 'succeeded',
+        'amount', coalesce((p_fact ->> 'amount_total')::bigint, 0),
+        'amount_received', coalesce((p_fact ->> 'amount_total')::bigint, 0),
+        'currency', coalesce(p_fact ->> 'currency', ''), 'customer_id', p_fact -> 'customer_id',
+        'order_id', p_fact -> 'order_id'
+      ),
+      p_order_id, p_at, 'session'
+    );
+  end if;
+end;
+$function$;
+comment on function private.merge_session_payment(p_fact jsonb, p_order_id uuid, p_at timestamp with time zone) is 'Merges what a paid session says of its payment.';
 
 
 CREATE OR REPLACE FUNCTION private.next_order_number()
@@ -3256,6 +3349,19 @@ $function$;
 comment on function private.on_email_confirmed() is 'Trigger of auth.users: an address was confirmed, or a confirmed one changed.';
 
 
+CREATE OR REPLACE FUNCTION private.one_line(p_text text)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO ''
+AS $function$
+  select nullif(btrim(regexp_replace(
+    p_text, '[[:space:][:cntrl:]\u00a0\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3000\ufeff]+', ' ', 'g'
+  )), '')
+$function$;
+comment on function private.one_line(p_text text) is 'A text on one line, without what hides or turns it; null when nothing is left to see.';
+
+
 CREATE OR REPLACE FUNCTION private.open_checkouts(p_user_id uuid, p_session_id text, p_livemode boolean)
  RETURNS SETOF orders
  LANGUAGE plpgsql
@@ -3301,7 +3407,7 @@ declare
   v_order_id uuid;
 begin
   -- What we linked ourselves comes before what metadata says.
-  if p_fact ->> 'fact' = 'checkout_session' then
+  if coalesce(p_fact ->> 'object', p_fact ->> 'fact') = 'checkout_session' then
     select s.order_id into v_order_id from public.checkout_sessions s where s.id = p_fact ->> 'id';
     if v_order_id is null and p_fact ->> 'recovered_from' is not null then
       select s.order_id into v_order_id from public.checkout_sessions s where s.id = p_fact ->> 'recovered_from';
@@ -3314,7 +3420,8 @@ begin
     select o.id into v_order_id from public.orders o where o.id = (p_fact ->> 'order_id')::uuid;
   end if;
   if v_order_id is null and p_fact ->> 'charge_id' is not null then
-    select p.order_id into v_order_id from public.payments p where p.charge_id = p_fact ->> 'charge_id' limit 1;
+    select p.order_id into v_order_id
+    from public.payments p where p.id = private.payment_of_charge(p_fact ->> 'charge_id');
   end if;
   return v_order_id;
 end;
@@ -3333,6 +3440,22 @@ AS $function$
   where found.order_id is not null
 $function$;
 comment on function private.orders_of_facts(p_facts jsonb) is 'The orders that facts belong to, as far as they are known.';
+
+
+CREATE OR REPLACE FUNCTION private.payment_of_charge(p_charge_id text)
+ RETURNS text
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+  return coalesce(
+    (select a.payment_id from public.payment_attempts a where a.id = p_charge_id),
+    (select p.id from public.payments p where p.charge_id = p_charge_id order by p.id limit 1)
+  );
+end;
+$function$;
+comment on function private.payment_of_charge(p_charge_id text) is 'The payment that a charge belongs to, for facts that name only the charge; null while neither has been heard of.';
 
 
 CREATE OR REPLACE FUNCTION private.payment_of_fact(p_fact jsonb)
@@ -3474,7 +3597,7 @@ begin
   into v_cart
   from (
     select v.id as variant_id, w.sku, v.price_amount as unit_amount, v.currency,
-      concat_ws(' – ', p.name, nullif(concat_ws(', ', v.color, v.size), '')) as name,
+      private.variant_name(p.name, v.color, v.size) as name,
       sum(w.quantity) as quantity, min(w.quantity) as quantity_min
     from jsonb_to_recordset(p_wanted) as w (variant_id uuid, sku text, quantity integer)
     join public.product_variants v on v.id = w.variant_id
@@ -3723,24 +3846,31 @@ CREATE OR REPLACE FUNCTION private.queue_refreshes(p_facts jsonb, p_at timestamp
 AS $function$
 declare
   v_fact jsonb;
-  v_kind text;
+  v_object text;
+  v_unread boolean;
 begin
   for v_fact in select f from jsonb_array_elements(p_facts) f loop
-    v_kind := case
-      when v_fact ->> 'fact' in ('dispute', 'refund') then 'refresh_' || (v_fact ->> 'fact')
-      when v_fact ->> 'kind' = 'review' then 'refresh_review'
+    v_unread := v_fact ->> 'fact' = 'unread';
+    v_object := case
+      when v_fact ->> 'fact' in ('dispute', 'refund') then v_fact ->> 'fact'
+      when v_fact ->> 'kind' = 'review' then 'review'
+      when v_unread and private.order_of_fact(v_fact) is not null then v_fact ->> 'object'
     end;
-    if v_kind is not null then
-      -- A few seconds later, so that one reading serves all events of the same second.
+    if v_object is not null then
       perform private.enqueue_job(
-        v_kind, format('%s:%s:%s', v_kind, v_fact ->> 'id', floor(extract(epoch from p_at))::bigint),
-        jsonb_build_object(replace(v_kind, 'refresh_', '') || '_id', v_fact ->> 'id'), now() + interval '5 seconds', 150
+        'refresh_' || v_object,
+        format('refresh_%s:%s:%s', v_object, v_fact ->> 'id', floor(extract(epoch from p_at))::bigint),
+        jsonb_build_object(v_object || '_id', v_fact ->> 'id'),
+        -- A few seconds later, so that one reading serves all events of the same second; at once, and before
+        -- the mails, where the event did not tell it all.
+        now() + case when v_unread then interval '0' else interval '5 seconds' end,
+        case when v_unread then 20 else 150 end
       );
     end if;
   end loop;
 end;
 $function$;
-comment on function private.queue_refreshes(p_facts jsonb, p_at timestamp with time zone) is 'Two events of one second cannot be told apart by time: each dispute, refund and review is read again from Stripe, once per object and second.';
+comment on function private.queue_refreshes(p_facts jsonb, p_at timestamp with time zone) is 'Reads again from Stripe, once per object and second: each dispute, refund and review, because two events of one second cannot be told apart by time; and what an event''s API version does not tell in full (unread).';
 
 
 CREATE OR REPLACE FUNCTION private.queue_refund(p_payment_id text, p_order_id uuid, p_cause text, p_source text)
@@ -3961,17 +4091,19 @@ CREATE OR REPLACE FUNCTION private.redrive_event(p_event_id text)
  SET search_path TO ''
 AS $function$
 begin
-  update public.webhook_events set status = 'failed', next_attempt_at = now()
-  where id = p_event_id and status in ('failed', 'dead');
+  -- What was processed stays so until it has been tried: next_attempt_at says that it is to be.
+  update public.webhook_events
+  set status = case status when 'dead' then 'failed' else status end, next_attempt_at = now()
+  where id = p_event_id and not payload ?| array['erased', 'purged'];
   if not found then
-    raise exception 'event % is not failed or dead', p_event_id using errcode = 'KCEVT';
+    raise exception 'event % is not stored, or its payload is gone', p_event_id using errcode = 'KCEVT';
   end if;
   if not private.enqueue_job('retry_event', 'retry_event:' || p_event_id, jsonb_build_object('event_id', p_event_id), now(), 10) then
     perform private.requeue_job(j.id) from private.jobs j where j.dedupe_key = 'retry_event:' || p_event_id;
   end if;
 end;
 $function$;
-comment on function private.redrive_event(p_event_id text) is 'Queues a failed or dead webhook event again. KCEVT: it is neither.';
+comment on function private.redrive_event(p_event_id text) is 'Queues a webhook event again: it is translated anew and its facts merged. KCEVT: it is not stored, or its payload was purged or erased.';
 
 
 CREATE OR REPLACE FUNCTION private.redrive_job(p_job_id bigint)
@@ -4121,6 +4253,35 @@ $function$;
 comment on function private.refuse_change() is 'Trigger of append-only tables: refuses update and delete with SQLSTATE KCAPP.';
 
 
+CREATE OR REPLACE FUNCTION private.refuse_lost_hold()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+begin
+  raise exception 'this order holds or owns goods: cancel it, its stock goes back by itself'
+    using errcode = 'KCSTK';
+end;
+$function$;
+comment on function private.refuse_lost_hold() is 'Trigger of inventory_reservations: a hold that is deleted, alone or with its order, would leave goods that nobody has and nobody can sell.';
+
+
+CREATE OR REPLACE FUNCTION private.refuse_refund_amount(p_amount bigint, p_currency text)
+ RETURNS void
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO ''
+AS $function$
+begin
+  if p_amount is not null and private.amount_problem(p_amount, p_currency) is not null then
+    raise exception 'a refund of % is not one that Stripe takes: %', p_amount, private.amount_problem(p_amount, p_currency)
+      using errcode = 'KCREF';
+  end if;
+end;
+$function$;
+comment on function private.refuse_refund_amount(p_amount bigint, p_currency text) is 'Raises KCREF for an amount that Stripe does not refund in this currency. Null, all that is left, is Stripe''s own figure.';
+
+
 CREATE OR REPLACE FUNCTION private.refuse_shortage(p_wanted jsonb)
  RETURNS void
  LANGUAGE plpgsql
@@ -4169,12 +4330,15 @@ begin
   perform private.reserve_stock(p_order_id, now() + make_interval(secs => p_hold_seconds));
   -- Today's prices and names: the shopper sees them on the new payment page, and an old order is no way to an old
   -- price. The lines stay its own: their goods are known by variant, and their SKU is the one that was asked for.
-  select private.price_lines(jsonb_agg(jsonb_build_object('variant_id', i.variant_id, 'sku', i.sku, 'quantity', i.quantity)))
+  select private.price_lines(jsonb_agg(
+    jsonb_build_object('variant_id', i.variant_id, 'sku', i.sku, 'quantity', i.quantity)
+  ))
   into v_cart
   from public.order_items i where i.order_id = p_order_id;
   update public.order_items i set unit_amount = l.unit_amount, name = l.name
   from jsonb_to_recordset(v_cart -> 'lines') as l (variant_id uuid, name text, unit_amount bigint)
-  where i.order_id = p_order_id and i.variant_id = l.variant_id and (i.unit_amount, i.name) is distinct from (l.unit_amount, l.name);
+  where i.order_id = p_order_id and i.variant_id = l.variant_id
+    and (i.unit_amount, i.name) is distinct from (l.unit_amount, l.name);
   update public.orders set
     attempt = attempt + 1,
     session_expires_at = now() + make_interval(secs => p_session_seconds),
@@ -4204,9 +4368,10 @@ AS $function$
   where j.id = p_job_id and b.provider = k.provider and b.open_until > now();
   update private.jobs
   set status = 'queued', run_at = now(), attempts = 0, lost_leases = 0, finished_at = null, lease_id = null, leased_until = null
-  where id = p_job_id and status in ('queued', 'dead', 'discarded')
+  where id = p_job_id
+    and (status in ('queued', 'dead', 'discarded') or (status = 'done' and kind = 'retry_event'))
 $function$;
-comment on function private.requeue_job(p_job_id bigint) is 'Makes a waiting, dead or discarded job due now, with all its attempts.';
+comment on function private.requeue_job(p_job_id bigint) is 'Makes a waiting, dead or discarded job due now, with all its attempts; that of an event also when it is done.';
 
 
 CREATE OR REPLACE FUNCTION private.reserve_stock(p_order_id uuid, p_expires_at timestamp with time zone)
@@ -4225,7 +4390,9 @@ begin
   order by l.variant_id
   for no key update;
 
-  select coalesce(jsonb_agg(jsonb_build_object('variant_id', i.variant_id, 'sku', i.sku, 'quantity', i.quantity)), '[]')
+  select coalesce(
+    jsonb_agg(jsonb_build_object('variant_id', i.variant_id, 'sku', i.sku, 'quantity', i.quantity)), '[]'
+  )
   into v_wanted
   from public.order_items i
   left join public.inventory_reservations r on r.order_id = i.order_id and r.variant_id = i.variant_id
@@ -4481,7 +4648,8 @@ begin
     -- A number that nobody has been told yet needs no correction: the mail that waits is not sent, this one is.
     perform private.queue_notification(o.id, 'order_shipped', 'corrected:' || p_command_id, v_data || jsonb_build_object(
       'corrected', exists (
-        select 1 from public.notifications n where n.order_id = o.id and n.template = 'order_shipped' and n.status = 'sent'
+        select 1 from public.notifications n
+        where n.order_id = o.id and n.template = 'order_shipped' and n.status = 'sent'
       )
     ));
     return o.id;
@@ -4570,10 +4738,8 @@ begin
   if v_amount < 1 or v_amount > v_refundable then
     raise exception 'order % can be refunded by 1 to % (minor units of %), not %', o.number, v_refundable, o.currency, v_amount
       using errcode = 'KCREF', hint = 'Refunds under way count as given back.';
-  elsif not v_full and private.amount_problem(v_amount, o.currency) is not null then
-    raise exception 'the refund of order % in % %', o.number, o.currency, private.amount_problem(v_amount, o.currency)
-      using errcode = 'KCREF';
   end if;
+  perform private.refuse_refund_amount(case when not v_full then v_amount end, o.currency);
   perform private.ask_refund(
     p_command_id::text, o.id, o.payment_id, case when not v_full then v_amount end, 'requested',
     coalesce(p_args ->> 'reason', 'requested_by_customer'),
@@ -4604,11 +4770,13 @@ begin
   end if;
   n.status := 'queued';
   if n.template = 'order_shipped' then
-    n.data := (n.data - 'corrected') || jsonb_build_object('carrier', o.carrier, 'tracking_number', o.tracking_number);
+    n.data := (n.data - 'corrected')
+      || jsonb_build_object('carrier', o.carrier, 'tracking_number', o.tracking_number);
   end if;
   v_problem := private.notification_problem(n, o);
   if v_problem is not null then
-    raise exception 'mail % of order % must not be sent again: %', n.template, o.number, v_problem using errcode = 'KCINV';
+    raise exception 'mail % of order % must not be sent again: %', n.template, o.number, v_problem
+      using errcode = 'KCINV';
   end if;
   perform private.queue_notification(o.id, n.template, 'resend:' || p_command_id, n.data);
   return o.id;
@@ -5220,7 +5388,9 @@ begin
     );
     -- The payment that was warned of, which need not be the one that the order keeps.
     if v_signal.kind = 'early_fraud_warning' and private.refunds_on_warning(v_signal, o)
-      and exists (select 1 from public.payments p where p.id = v_signal.payment_id and p.status = 'succeeded') then
+      and exists (
+        select 1 from public.payments p where p.id = v_signal.payment_id and p.status = 'succeeded'
+      ) then
       perform private.queue_refund(v_signal.payment_id, o.id, 'fraudulent', p_source);
     end if;
   end loop;
@@ -5496,6 +5666,20 @@ $function$;
 comment on function private.tell_of_refund(q refund_requests, p_job_id bigint, p_cause text) is 'Alerts staff about a refund that Stripe does not take: order, amount, cause and what to do now. Kinds refund_delayed, refund_overtaken, refund_refused.';
 
 
+CREATE OR REPLACE FUNCTION private.tidy_options()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+begin
+  new.size := private.one_line(new.size);
+  new.color := private.one_line(new.color);
+  return new;
+end;
+$function$;
+comment on function private.tidy_options() is 'Trigger of product_variants: a size or colour that somebody cleared is none, not an empty one.';
+
+
 CREATE OR REPLACE FUNCTION private.unreleased_mismatches(p_order_id uuid, p_session_id text, p_reasons text[])
  RETURNS text[]
  LANGUAGE sql
@@ -5510,6 +5694,17 @@ AS $function$
   )
 $function$;
 comment on function private.unreleased_mismatches(p_order_id uuid, p_session_id text, p_reasons text[]) is 'What of review_reasons() nobody has released: another reason, or the same one in the money of another session, is news.';
+
+
+CREATE OR REPLACE FUNCTION private.variant_name(p_product text, p_color text, p_size text)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO ''
+AS $function$
+  select concat_ws(' – ', private.one_line(p_product), nullif(concat_ws(', ', p_color, p_size), ''))
+$function$;
+comment on function private.variant_name(p_product text, p_color text, p_size text) is 'A variant as buyers know it: Wool Suit – Navy, 40R, or Belt when it comes in one way only.';
 
 
 CREATE OR REPLACE FUNCTION private.velocity_key(p_rule private.velocity_rules, p_user_id uuid, p_email text, p_ip inet, p_order_id uuid)
@@ -5638,11 +5833,15 @@ AS $function$
 declare
   v_result jsonb;
 begin
+  -- It stands in the audit trail: nobody passes for staff or for an event there.
+  if p_source is null or p_source not in ('order_status', 'reconcile', 'job', 'checkout') then
+    raise exception 'facts do not come from %', p_source using errcode = 'KCINV';
+  end if;
   v_result := private.apply_facts(p_facts, p_observed_at, p_source);
   return jsonb_build_object('applied', (v_result ->> 'applied')::integer > 0, 'order_ids', v_result -> 'order_ids');
 end;
 $function$;
-comment on function public.apply_stripe_facts(p_facts jsonb, p_source text, p_observed_at timestamp with time zone) is 'Merges facts read from Stripe''s API at p_observed_at (before the request was sent) and settles. p_source: order_status, reconcile or job.';
+comment on function public.apply_stripe_facts(p_facts jsonb, p_source text, p_observed_at timestamp with time zone) is 'Merges facts read from Stripe''s API at p_observed_at (before the request was sent) and settles. p_source: order_status, reconcile, job or checkout. KCINV: anything else.';
 grant execute on function public.apply_stripe_facts(p_facts jsonb, p_source text, p_observed_at timestamp with time zone) to service_role;
 
 
@@ -5698,6 +5897,7 @@ declare
   v_again uuid;
   v_superseded jsonb;
   v_risk jsonb;
+  v_customer_id uuid;
   v_order_id uuid;
 begin
   -- Parallel repeats queue up here and find the order that the first one made.
@@ -5751,11 +5951,15 @@ begin
     return jsonb_build_object('outcome', 'velocity_exceeded', 'retry_after_seconds', v_risk -> 'retry_after_seconds');
   end if;
 
+  if p_user_id is not null then
+    v_customer_id := private.account_customer(p_user_id, p_email, p_livemode);
+  end if;
   insert into public.orders (
-    customer_id, email, locale, currency, amount_subtotal, amount_total, livemode, cart_hash, idempotency_key,
+    customer_id, account_id, email, locale, currency, amount_subtotal, amount_total, livemode, cart_hash,
+    idempotency_key,
     session_expires_at, purchase_ip, user_agent, three_d_secure, velocity_mode, prices_include_tax, shipping_rates
   ) values (
-    case when p_user_id is not null then private.account_customer(p_user_id, p_email, p_livemode) end,
+    v_customer_id, case when v_customer_id is not null then p_user_id end,
     p_email, p_locale, v_cart ->> 'currency', (v_cart ->> 'amount')::bigint, (v_cart ->> 'amount')::bigint, p_livemode,
     v_cart ->> 'hash', v_key, now() + make_interval(secs => p_session_seconds), p_client_ip::inet, left(p_user_agent, 500),
     v_risk ->> 'three_d_secure', p_velocity_mode,
@@ -6370,18 +6574,25 @@ begin
   if v_event.delivery_count = 1 then
     perform private.raise_alert(a.kind, a.severity, a.dedupe_key, coalesce(a.data, '{}'))
     from jsonb_to_recordset(coalesce(p_alerts, '[]')) as a (kind text, severity text, dedupe_key text, data jsonb);
-  elsif v_event.status in ('processed', 'ignored') then
+  elsif v_event.status in ('processed', 'ignored') and (
+    p_facts is null or v_event.payload ? 'erased'
+    or not private.is_newer_version(p_api_version, v_event.api_version)
+  ) then
     return jsonb_build_object('outcome', 'duplicate', 'delivery_count', v_event.delivery_count);
   elsif v_event.status = 'dead' then
     -- Delivered anew, it lives again: its job goes on trying if this fails too, and ends well (with its alert) if not.
     perform private.redrive_event(p_event_id);
+  end if;
+  if private.is_newer_version(p_api_version, v_event.api_version) then
+    -- While an endpoint's version is changed, two endpoints deliver each event: the newer may know more.
+    update public.webhook_events set api_version = p_api_version, payload = p_payload where id = p_event_id;
   end if;
 
   v_result := private.process_stripe_event(p_event_id, p_stripe_created_at, p_facts, p_ignored_reason, p_error);
   return v_result || jsonb_build_object('delivery_count', v_event.delivery_count);
 end;
 $function$;
-comment on function public.receive_stripe_event(p_event_id text, p_type text, p_livemode boolean, p_api_version text, p_stripe_created_at timestamp with time zone, p_source_ip text, p_payload jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_alerts jsonb) is 'Stores an authentic event and applies it, in one transaction. Exactly one of p_facts, p_ignored_reason and p_error (the translator threw) is given; p_alerts: [{ kind, severity, dedupe_key, data }]. Returns { outcome: applied | duplicate | ignored | queued, delivery_count, reason? }. An error means that nothing was stored.';
+comment on function public.receive_stripe_event(p_event_id text, p_type text, p_livemode boolean, p_api_version text, p_stripe_created_at timestamp with time zone, p_source_ip text, p_payload jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_alerts jsonb) is 'Stores an authentic event and applies it, in one transaction. Exactly one of p_facts, p_ignored_reason and p_error (the translator threw) is given; p_alerts: [{ kind, severity, dedupe_key, data }]. A further delivery in a newer API version is merged as well. Returns { outcome: applied | duplicate | ignored | queued, delivery_count, reason? }. An error means that nothing was stored.';
 grant execute on function public.receive_stripe_event(p_event_id text, p_type text, p_livemode boolean, p_api_version text, p_stripe_created_at timestamp with time zone, p_source_ip text, p_payload jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_alerts jsonb) to service_role;
 
 
@@ -6515,7 +6726,7 @@ comment on function public.record_webhook_rejection(p_reason text, p_source_ip t
 grant execute on function public.record_webhook_rejection(p_reason text, p_source_ip text, p_count integer) to service_role;
 
 
-CREATE OR REPLACE FUNCTION public.redrive(p_event_ids text[], p_job_ids bigint[], p_type text, p_all boolean, p_dry_run boolean, p_actor text)
+CREATE OR REPLACE FUNCTION public.redrive(p_event_ids text[], p_job_ids bigint[], p_type text, p_all boolean, p_dry_run boolean, p_actor text, p_again boolean DEFAULT false)
  RETURNS jsonb
  LANGUAGE plpgsql
  SECURITY DEFINER
@@ -6528,25 +6739,31 @@ declare
 begin
   for r in
     select 'event' as what, i.id, e.type, coalesce(e.status, 'unknown') as status, e.last_error,
-      coalesce(e.status, 'unknown') in ('failed', 'dead') as possible
+      case
+        when e.id is null then 'is unknown'
+        when e.payload ?| array['erased', 'purged'] then 'has no payload any more'
+      end as problem
     from unnest(p_event_ids) as i (id) left join public.webhook_events e on e.id = i.id
     union all
     select 'job', i.id::text, j.kind, coalesce(j.status, 'unknown'), j.last_error,
-      coalesce(j.status, 'unknown') in ('queued', 'dead', 'discarded')
+      case when j.id is null then 'is unknown' when j.status not in ('queued', 'dead', 'discarded') then 'is ' || j.status end
     from unnest(p_job_ids) as i (id) left join private.jobs j on j.id = i.id
     union all
-    select 'event', e.id, e.type, e.status, e.last_error, true
+    select 'event', e.id, e.type, e.status, e.last_error, null
     from public.webhook_events e
-    where e.status in ('failed', 'dead') and (p_all or e.type = p_type) and not e.id = any (coalesce(p_event_ids, '{}'))
+    where (
+        (e.status in ('failed', 'dead') and (p_all or e.type = p_type))
+        or (p_again and e.type = p_type and not e.payload ?| array['erased', 'purged'])
+      ) and not e.id = any (coalesce(p_event_ids, '{}'))
     union all
-    select 'job', j.id::text, j.kind, j.status, j.last_error, true
+    select 'job', j.id::text, j.kind, j.status, j.last_error, null
     from private.jobs j
     -- The job of an event comes back with its event.
     where (j.status = 'dead' or (j.status = 'queued' and j.attempts > 0)) and j.kind <> 'retry_event' and (p_all or j.kind = p_type) and not j.id = any (coalesce(p_job_ids, '{}'))
     order by 1, 2
   loop
-    v_problem := case when not r.possible then 'is ' || r.status end;
-    if r.possible and not p_dry_run then
+    v_problem := r.problem;
+    if v_problem is null and not p_dry_run then
       begin
         insert into public.staff_commands (command, args, actor) values (
           case r.what when 'event' then 'redrive_webhook_event' else 'redrive_job' end,
@@ -6565,8 +6782,8 @@ begin
   return jsonb_build_object('items', v_items);
 end;
 $function$;
-comment on function public.redrive(p_event_ids text[], p_job_ids bigint[], p_type text, p_all boolean, p_dry_run boolean, p_actor text) is 'Queues failed or dead events and jobs again (a failed job waits for its next try): the named ones, all of a type (event type or job kind), or all. p_dry_run: only lists them. Each is logged in staff_commands; p_actor names the tool, beside who is really connected. Returns { items: [{ what, id, type, status, error, redriven, problem }] }.';
-grant execute on function public.redrive(p_event_ids text[], p_job_ids bigint[], p_type text, p_all boolean, p_dry_run boolean, p_actor text) to service_role;
+comment on function public.redrive(p_event_ids text[], p_job_ids bigint[], p_type text, p_all boolean, p_dry_run boolean, p_actor text, p_again boolean) is 'Queues failed or dead events and jobs again (a failed job waits for its next try): the named ones, all of a type (event type or job kind), or all. Named events, and with p_again all events of the type, also when they were processed or ignored. p_dry_run: only lists them. Each is logged in staff_commands; p_actor names the tool, beside who is really connected. Returns { items: [{ what, id, type, status, error, redriven, problem }] }.';
+grant execute on function public.redrive(p_event_ids text[], p_job_ids bigint[], p_type text, p_all boolean, p_dry_run boolean, p_actor text, p_again boolean) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.redrive_webhook_event(p_event_id text)
@@ -6576,7 +6793,7 @@ CREATE OR REPLACE FUNCTION public.redrive_webhook_event(p_event_id text)
 AS $function$
   select private.submit_command('redrive_webhook_event', jsonb_build_object('event_id', p_event_id))
 $function$;
-comment on function public.redrive_webhook_event(p_event_id text) is 'Queues a failed or dead webhook event again. Staff only.';
+comment on function public.redrive_webhook_event(p_event_id text) is 'Queues a webhook event again, whatever became of it: it is translated anew and its facts merged. Staff only.';
 grant execute on function public.redrive_webhook_event(p_event_id text) to authenticated;
 grant execute on function public.redrive_webhook_event(p_event_id text) to service_role;
 
@@ -6754,13 +6971,13 @@ begin
   select * into v_event from public.webhook_events where id = p_event_id for no key update;
   if not found then
     raise exception 'event % is not stored', p_event_id using errcode = 'KCEVT';
-  elsif v_event.status in ('processed', 'ignored') then
+  elsif v_event.status in ('processed', 'ignored') and v_event.next_attempt_at is null then
     return jsonb_build_object('outcome', 'duplicate');
   end if;
   return private.process_stripe_event(p_event_id, v_event.stripe_created_at, p_facts, p_ignored_reason, p_error);
 end;
 $function$;
-comment on function public.retry_stripe_event(p_event_id text, p_facts jsonb, p_ignored_reason text, p_error text) is 'Tries a stored event again with a fresh translation of its payload. duplicate: it has been applied meanwhile. KCEVT: no such event.';
+comment on function public.retry_stripe_event(p_event_id text, p_facts jsonb, p_ignored_reason text, p_error text) is 'Tries a stored event again with a fresh translation of its payload. duplicate: it has been applied meanwhile, and nobody asked for it to be applied anew. KCEVT: no such event.';
 grant execute on function public.retry_stripe_event(p_event_id text, p_facts jsonb, p_ignored_reason text, p_error text) to service_role;
 
 

@@ -16,7 +16,9 @@ create table public.inventory_levels (
   constraint inventory_levels_reserved_within_on_hand check (0 <= reserved and reserved <= on_hand),
   constraint inventory_levels_committed_not_negative check (committed >= 0)
 );
-comment on table public.inventory_levels is 'Stock per variant. A row that has had stock or a reservation cannot be deleted: its ledger and its orders refer to it. reserved is the sum of active reservations, committed that of committed ones.';
+comment on table public.inventory_levels is
+  'Stock per variant. A row that has had stock or a reservation cannot be deleted: its ledger and its '
+  'orders refer to it. reserved is the sum of active reservations, committed that of committed ones.';
 
 create table public.inventory_adjustments (
   id bigint generated always as identity primary key,

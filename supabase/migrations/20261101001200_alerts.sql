@@ -38,7 +38,9 @@ create table private.raised_alerts (
   dedupe_key text primary key,
   raised_at timestamptz not null default now()
 );
-comment on table private.raised_alerts is 'Alerts about states, which settling finds again for ever: raised once. Outlives the alert itself, which retention deletes.';
+comment on table private.raised_alerts is
+  'Alerts about states, which settling finds again for ever: raised once. Outlives the alert itself, which '
+  'retention deletes.';
 alter table private.raised_alerts enable row level security;
 
 alter table public.alerts enable row level security;

@@ -44,7 +44,8 @@ comment on function private.review_reasons(public.orders, public.checkout_sessio
   'Compares the kept session and payment with the frozen order. Empty: the money is right. Shipping, tax and discount are accepted as Stripe computed them, as long as the sum holds.';
 revoke execute on function private.review_reasons(public.orders, public.checkout_sessions, public.payments) from public, anon, authenticated;
 
-create function private.unreleased_mismatches(p_order_id uuid, p_session_id text, p_reasons text[]) returns text[]
+create function private.unreleased_mismatches(p_order_id uuid, p_session_id text, p_reasons text[])
+returns text[]
 language sql
 stable
 security definer
@@ -58,7 +59,8 @@ as $$
   )
 $$;
 comment on function private.unreleased_mismatches(uuid, text, text[]) is
-  'What of review_reasons() nobody has released: another reason, or the same one in the money of another session, is news.';
+  'What of review_reasons() nobody has released: another reason, or the same one in the money of another '
+  'session, is news.';
 revoke execute on function private.unreleased_mismatches(uuid, text, text[]) from public, anon, authenticated;
 
 create function private.holds_order(f public.fraud_signals) returns boolean
@@ -73,7 +75,8 @@ as $$
   end
 $$;
 comment on function private.holds_order(public.fraud_signals) is
-  'Whether a sign of fraud holds its order: an early fraud warning, an open Radar review, a velocity rule with action review, that staff have not released.';
+  'Whether a sign of fraud holds its order: an early fraud warning, an open Radar review, a velocity rule '
+  'with action review, that staff have not released.';
 revoke execute on function private.holds_order(public.fraud_signals) from public, anon, authenticated;
 
 create function private.fraud_reasons(p_order_id uuid) returns text[]

@@ -123,6 +123,22 @@ comment on function private.ask_refund(text, uuid, text, bigint, text, text, boo
 revoke execute on function private.ask_refund(text, uuid, text, bigint, text, text, boolean)
   from public, anon, authenticated;
 
+create function private.refuse_refund_amount(p_amount bigint, p_currency text) returns void
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+  if p_amount is not null and private.amount_problem(p_amount, p_currency) is not null then
+    raise exception 'a refund of % is not one that Stripe takes: %', p_amount, private.amount_problem(p_amount, p_currency)
+      using errcode = 'KCREF';
+  end if;
+end;
+$$;
+comment on function private.refuse_refund_amount(bigint, text) is
+  'Raises KCREF for an amount that Stripe does not refund in this currency. Null, all that is left, is Stripe''s own figure.';
+revoke execute on function private.refuse_refund_amount(bigint, text) from public, anon, authenticated;
+
 create function private.queue_refund(
   p_payment_id text,
   p_order_id uuid,

@@ -191,8 +191,11 @@ begin
 end;
 $$;
 comment on function private.refunds_on_warning(public.fraud_signals, public.orders) is
-  'Whether an actionable early fraud warning gives the money back by itself: nothing has shipped, nobody has released it, and the policy said so when the warning was first seen actionable, which is noted here. Otherwise a person decides.';
-revoke execute on function private.refunds_on_warning(public.fraud_signals, public.orders) from public, anon, authenticated;
+  'Whether an actionable early fraud warning gives the money back by itself: nothing has shipped, nobody '
+  'has released it, and the policy said so when the warning was first seen actionable, which is noted '
+  'here. Otherwise a person decides.';
+revoke execute on function private.refunds_on_warning(public.fraud_signals, public.orders)
+  from public, anon, authenticated;
 
 create function private.settle_risk_effects(o public.orders, p_source text) returns void
 language plpgsql
@@ -249,7 +252,9 @@ begin
     );
     -- The payment that was warned of, which need not be the one that the order keeps.
     if v_signal.kind = 'early_fraud_warning' and private.refunds_on_warning(v_signal, o)
-      and exists (select 1 from public.payments p where p.id = v_signal.payment_id and p.status = 'succeeded') then
+      and exists (
+        select 1 from public.payments p where p.id = v_signal.payment_id and p.status = 'succeeded'
+      ) then
       perform private.queue_refund(v_signal.payment_id, o.id, 'fraudulent', p_source);
     end if;
   end loop;

@@ -33,7 +33,7 @@ begin
   into v_cart
   from (
     select v.id as variant_id, w.sku, v.price_amount as unit_amount, v.currency,
-      concat_ws(' – ', p.name, nullif(concat_ws(', ', v.color, v.size), '')) as name,
+      private.variant_name(p.name, v.color, v.size) as name,
       sum(w.quantity) as quantity, min(w.quantity) as quantity_min
     from jsonb_to_recordset(p_wanted) as w (variant_id uuid, sku text, quantity integer)
     join public.product_variants v on v.id = w.variant_id
@@ -58,7 +58,9 @@ begin
 end;
 $$;
 comment on function private.price_lines(jsonb) is
-  'Today''s names and prices of [{ variant_id, sku, quantity }], the SKU as the caller calls it: { lines: [{ variant_id, sku, name, quantity, unit_amount }] summed and sorted by SKU, currency, amount, hash }. KCINV, KCCUR.';
+  'Today''s names and prices of [{ variant_id, sku, quantity }], the SKU as the caller calls it: { lines: '
+  '[{ variant_id, sku, name, quantity, unit_amount }] summed and sorted by SKU, currency, amount, hash }. '
+  'KCINV, KCCUR.';
 revoke execute on function private.price_lines(jsonb) from public, anon, authenticated;
 
 create function private.price_cart(p_items jsonb) returns jsonb
@@ -85,7 +87,8 @@ begin
 end;
 $$;
 comment on function private.price_cart(jsonb) is
-  'Today''s cart from [{ sku, quantity }], as of price_lines(). KCSKU with the list: unknown or inactive SKUs (the two look alike on purpose). KCINV, KCCUR.';
+  'Today''s cart from [{ sku, quantity }], as of price_lines(). KCSKU with the list: unknown or inactive '
+  'SKUs (the two look alike on purpose). KCINV, KCCUR.';
 revoke execute on function private.price_cart(jsonb) from public, anon, authenticated;
 
 create function private.hash_lines(p_lines jsonb, p_currency text) returns text
@@ -94,12 +97,15 @@ immutable
 set search_path = ''
 as $$
   select left(encode(sha256(convert_to(
-    p_currency || ';' || string_agg(l.variant_id || 'x' || l.quantity || '@' || l.unit_amount, ';' order by l.variant_id), 'UTF8'
+    p_currency || ';'
+      || string_agg(l.variant_id || 'x' || l.quantity || '@' || l.unit_amount, ';' order by l.variant_id),
+    'UTF8'
   )), 'hex'), 32)
   from jsonb_to_recordset(p_lines) as l (variant_id uuid, quantity integer, unit_amount bigint)
 $$;
 comment on function private.hash_lines(jsonb, text) is
-  'Hash of lines (variant, quantity, price) and currency. It goes into the session''s metadata and must come back unchanged. By variant: two SKUs may be swapped while an order waits.';
+  'Hash of lines (variant, quantity, price) and currency. It goes into the session''s metadata and must '
+  'come back unchanged. By variant: two SKUs may be swapped while an order waits.';
 revoke execute on function private.hash_lines(jsonb, text) from public, anon, authenticated;
 
 create function private.hash_of_order(p_order_id uuid) returns text
@@ -109,7 +115,10 @@ security definer
 set search_path = ''
 as $$
   select private.hash_lines(
-    jsonb_agg(jsonb_build_object('variant_id', i.variant_id, 'quantity', i.quantity, 'unit_amount', i.unit_amount)), o.currency
+    jsonb_agg(jsonb_build_object(
+      'variant_id', i.variant_id, 'quantity', i.quantity, 'unit_amount', i.unit_amount
+    )),
+    o.currency
   )
   from public.orders o join public.order_items i on i.order_id = o.id
   where o.id = p_order_id
@@ -161,7 +170,9 @@ begin
   end if;
 end;
 $$;
-comment on function private.refuse_shortage(jsonb) is 'Raises KCSTK with [{ sku, requested, available }] when stock does not cover [{ variant_id, sku, quantity }]. Call with the rows locked.';
+comment on function private.refuse_shortage(jsonb) is
+  'Raises KCSTK with [{ sku, requested, available }] when stock does not cover [{ variant_id, sku, '
+  'quantity }]. Call with the rows locked.';
 revoke execute on function private.refuse_shortage(jsonb) from public, anon, authenticated;
 
 create function private.reserve_stock(p_order_id uuid, p_expires_at timestamptz) returns void
@@ -179,7 +190,9 @@ begin
   order by l.variant_id
   for no key update;
 
-  select coalesce(jsonb_agg(jsonb_build_object('variant_id', i.variant_id, 'sku', i.sku, 'quantity', i.quantity)), '[]')
+  select coalesce(
+    jsonb_agg(jsonb_build_object('variant_id', i.variant_id, 'sku', i.sku, 'quantity', i.quantity)), '[]'
+  )
   into v_wanted
   from public.order_items i
   left join public.inventory_reservations r on r.order_id = i.order_id and r.variant_id = i.variant_id

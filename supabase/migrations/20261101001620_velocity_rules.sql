@@ -56,7 +56,9 @@ create table private.velocity_rule_sets (
   rules jsonb not null,
   constraint velocity_rule_sets_digest_key unique (digest)
 );
-comment on table private.velocity_rule_sets is 'Rules on card and delivery address as they stood when orders were paid, each set once: a paid order is measured by these, however the rules change.';
+comment on table private.velocity_rule_sets is
+  'Rules on card and delivery address as they stood when orders were paid, each set once: a paid order is '
+  'measured by these, however the rules change.';
 alter table private.velocity_rule_sets enable row level security;
 
 create table private.disposable_email_domains (

@@ -334,7 +334,8 @@ begin
   return v_id;
 end;
 $$;
-comment on function private.freeze_velocity_rules() is 'The row of velocity_rule_sets with today''s rules on card and delivery address.';
+comment on function private.freeze_velocity_rules() is
+  'The row of velocity_rule_sets with today''s rules on card and delivery address.';
 revoke execute on function private.freeze_velocity_rules() from public, anon, authenticated;
 
 create function private.check_paid_velocity(o public.orders) returns bigint
@@ -354,7 +355,8 @@ begin
   -- Facts may come late, and are measured then; by the rules of the day it was paid.
   v_set_id := coalesce(v_set_id, private.freeze_velocity_rules());
   for v_rule in
-    select r.* from private.velocity_rule_sets s, jsonb_populate_recordset(null::private.velocity_rules, s.rules) r
+    select r.*
+    from private.velocity_rule_sets s, jsonb_populate_recordset(null::private.velocity_rules, s.rules) r
     where s.id = v_set_id order by r.name
   loop
     v_key := case v_rule.subject
@@ -381,7 +383,9 @@ begin
 end;
 $$;
 comment on function private.check_paid_velocity(public.orders) is
-  'Measures the rules on card and delivery address once an order is paid, by what had happened until then and by the rules as they stood, so that settling again finds the same. Returns the set of rules, for velocity_rule_set. Called by settle_order() only.';
+  'Measures the rules on card and delivery address once an order is paid, by what had happened until then '
+  'and by the rules as they stood, so that settling again finds the same. Returns the set of rules, for '
+  'velocity_rule_set. Called by settle_order() only.';
 revoke execute on function private.check_paid_velocity(public.orders) from public, anon, authenticated;
 
 create function private.check_declined_velocity(o public.orders) returns integer

@@ -65,7 +65,8 @@ as $$
   where f.command = p_command
 $$;
 comment on function private.staff_command_fields(text) is
-  'Arguments of a staff command: their JSON type, and size: the length of a text or array (as text), the greatest amount of an integer, either sign. No rows: there is no such command.';
+  'Arguments of a staff command: their JSON type, and size: the length of a text or array (as text), the '
+  'greatest amount of an integer, either sign. No rows: there is no such command.';
 revoke execute on function private.staff_command_fields(text) from public, anon, authenticated;
 
 create function private.clean_staff_args(p_command text, p_args jsonb) returns jsonb
@@ -89,18 +90,23 @@ begin
     v_value := a.value;
     if a.type is null then
       raise exception '% has no argument %', p_command, left(a.key, 40) using errcode = 'KCINV';
-    elsif jsonb_typeof(a.value) = 'null' or (a.type = 'text' and jsonb_typeof(a.value) = 'string' and btrim(a.text) = '') then
+    elsif jsonb_typeof(a.value) = 'null'
+      or (a.type = 'text' and jsonb_typeof(a.value) = 'string' and btrim(a.text) = '') then
       continue;
-    elsif jsonb_typeof(a.value) <> (case a.type when 'text' then 'string' when 'integer' then 'number' else a.type end) then
+    elsif jsonb_typeof(a.value) <> (
+      case a.type when 'text' then 'string' when 'integer' then 'number' else a.type end
+    ) then
       raise exception '% of % must be of type %', a.key, p_command, a.type using errcode = 'KCINV';
     elsif a.type = 'integer' then
       if a.text::numeric <> trunc(a.text::numeric) or abs(a.text::numeric) > a.size then
-        raise exception '% of % must be a whole number of at most %', a.key, p_command, a.size using errcode = 'KCINV';
+        raise exception '% of % must be a whole number of at most %', a.key, p_command, a.size
+          using errcode = 'KCINV';
       end if;
       -- 1.0 is whole, and no integer in the eyes of a cast.
       v_value := to_jsonb(a.text::numeric::bigint);
     elsif char_length(a.text) > a.size or a.text ~ '[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]' then
-      raise exception '% of % must have at most % characters and no control characters', a.key, p_command, a.size using errcode = 'KCINV';
+      raise exception '% of % must have at most % characters and no control characters', a.key, p_command, a.size
+        using errcode = 'KCINV';
     end if;
     v_args := v_args || jsonb_build_object(a.key, v_value);
   end loop;
@@ -114,7 +120,8 @@ begin
 end;
 $$;
 comment on function private.clean_staff_args(text, jsonb) is
-  'The arguments of a staff command, without those left empty. KCINV: unknown, of the wrong type, too large, or missing.';
+  'The arguments of a staff command, without those left empty. KCINV: unknown, of the wrong type, too '
+  'large, or missing.';
 revoke execute on function private.clean_staff_args(text, jsonb) from public, anon, authenticated;
 
 create function private.sign_staff_command() returns trigger
@@ -172,10 +179,8 @@ begin
   if v_amount < 1 or v_amount > v_refundable then
     raise exception 'order % can be refunded by 1 to % (minor units of %), not %', o.number, v_refundable, o.currency, v_amount
       using errcode = 'KCREF', hint = 'Refunds under way count as given back.';
-  elsif not v_full and private.amount_problem(v_amount, o.currency) is not null then
-    raise exception 'the refund of order % in % %', o.number, o.currency, private.amount_problem(v_amount, o.currency)
-      using errcode = 'KCREF';
   end if;
+  perform private.refuse_refund_amount(case when not v_full then v_amount end, o.currency);
   perform private.ask_refund(
     p_command_id::text, o.id, o.payment_id, case when not v_full then v_amount end, 'requested',
     coalesce(p_args ->> 'reason', 'requested_by_customer'),
@@ -266,7 +271,9 @@ begin
 end;
 $$;
 comment on function private.run_release_review(jsonb) is
-  'Carries out release_review: a person has looked at what holds the order now, and it may ship. A sign of fraud or a mismatch that turns up later holds it again. KCINV: nothing to release, or its money is on its way back.';
+  'Carries out release_review: a person has looked at what holds the order now, and it may ship. A sign of '
+  'fraud or a mismatch that turns up later holds it again. KCINV: nothing to release, or its money is on '
+  'its way back.';
 revoke execute on function private.run_release_review(jsonb) from public, anon, authenticated;
 
 create function private.run_mark_fulfilled(p_command_id uuid, p_args jsonb) returns uuid
@@ -289,7 +296,8 @@ begin
     -- A number that nobody has been told yet needs no correction: the mail that waits is not sent, this one is.
     perform private.queue_notification(o.id, 'order_shipped', 'corrected:' || p_command_id, v_data || jsonb_build_object(
       'corrected', exists (
-        select 1 from public.notifications n where n.order_id = o.id and n.template = 'order_shipped' and n.status = 'sent'
+        select 1 from public.notifications n
+        where n.order_id = o.id and n.template = 'order_shipped' and n.status = 'sent'
       )
     ));
     return o.id;
@@ -306,7 +314,9 @@ begin
 end;
 $$;
 comment on function private.run_mark_fulfilled(uuid, jsonb) is
-  'Carries out mark_fulfilled: notes carrier and tracking number, queues the mail. Of an order that has shipped it corrects them, and mails each correction once. KCINV: unpaid, held or cancelled; shipped already and nothing to correct.';
+  'Carries out mark_fulfilled: notes carrier and tracking number, queues the mail. Of an order that has '
+  'shipped it corrects them, and mails each correction once. KCINV: unpaid, held or cancelled; shipped '
+  'already and nothing to correct.';
 revoke execute on function private.run_mark_fulfilled(uuid, jsonb) from public, anon, authenticated;
 
 create function private.run_submit_dispute_evidence(p_command_id uuid, p_args jsonb) returns uuid
@@ -350,18 +360,21 @@ begin
   end if;
   n.status := 'queued';
   if n.template = 'order_shipped' then
-    n.data := (n.data - 'corrected') || jsonb_build_object('carrier', o.carrier, 'tracking_number', o.tracking_number);
+    n.data := (n.data - 'corrected')
+      || jsonb_build_object('carrier', o.carrier, 'tracking_number', o.tracking_number);
   end if;
   v_problem := private.notification_problem(n, o);
   if v_problem is not null then
-    raise exception 'mail % of order % must not be sent again: %', n.template, o.number, v_problem using errcode = 'KCINV';
+    raise exception 'mail % of order % must not be sent again: %', n.template, o.number, v_problem
+      using errcode = 'KCINV';
   end if;
   perform private.queue_notification(o.id, n.template, 'resend:' || p_command_id, n.data);
   return o.id;
 end;
 $$;
 comment on function private.run_resend_notification(uuid, jsonb) is
-  'Carries out resend_notification: queues a mail that the order has had before once more. KCINV: it never had it, or what it says is not true any more.';
+  'Carries out resend_notification: queues a mail that the order has had before once more. KCINV: it never '
+  'had it, or what it says is not true any more.';
 revoke execute on function private.run_resend_notification(uuid, jsonb) from public, anon, authenticated;
 
 create function private.run_adjust_inventory(p_args jsonb) returns void
@@ -555,7 +568,9 @@ set search_path = ''
 as $$
   select private.submit_command('release_review', jsonb_build_object('order_number', p_order_number, 'note', p_note))
 $$;
-comment on function public.release_review(text, text) is 'Lets an order that is held for review ship. Releases what is known now; what turns up later holds it again. Staff only.';
+comment on function public.release_review(text, text) is
+  'Lets an order that is held for review ship. Releases what is known now; what turns up later holds it '
+  'again. Staff only.';
 
 create function public.mark_fulfilled(p_order_number text, p_carrier text default null, p_tracking_number text default null) returns jsonb
 language sql
@@ -564,7 +579,9 @@ set search_path = ''
 as $$
   select private.submit_command('mark_fulfilled', jsonb_build_object('order_number', p_order_number, 'carrier', p_carrier, 'tracking_number', p_tracking_number))
 $$;
-comment on function public.mark_fulfilled(text, text, text) is 'Notes that an order has shipped and mails the customer. Called again with another carrier or tracking number it corrects them, and mails the correction. Staff only.';
+comment on function public.mark_fulfilled(text, text, text) is
+  'Notes that an order has shipped and mails the customer. Called again with another carrier or tracking '
+  'number it corrects them, and mails the correction. Staff only.';
 
 create function public.submit_dispute_evidence(p_dispute_id text, p_note text default null) returns jsonb
 language sql
@@ -582,7 +599,8 @@ set search_path = ''
 as $$
   select private.submit_command('resend_notification', jsonb_build_object('order_number', p_order_number, 'template', p_template))
 $$;
-comment on function public.resend_notification(text, text) is 'Mails a template that the order has had before once more, if what it says is still true. Staff only.';
+comment on function public.resend_notification(text, text) is
+  'Mails a template that the order has had before once more, if what it says is still true. Staff only.';
 
 create function public.redrive_webhook_event(p_event_id text) returns jsonb
 language sql
@@ -591,7 +609,7 @@ set search_path = ''
 as $$
   select private.submit_command('redrive_webhook_event', jsonb_build_object('event_id', p_event_id))
 $$;
-comment on function public.redrive_webhook_event(text) is 'Queues a failed or dead webhook event again. Staff only.';
+comment on function public.redrive_webhook_event(text) is 'Queues a webhook event again, whatever became of it: it is translated anew and its facts merged. Staff only.';
 
 create function public.erase_customer(p_email text) returns jsonb
 language sql

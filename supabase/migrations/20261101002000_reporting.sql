@@ -25,20 +25,25 @@ with found (order_id, reason) as (
   union all
   select q.order_id, 'refund_refused' from public.refund_requests q where private.refund_is_owed(q)
   union all
-  select q.order_id, 'refund_delayed' from public.refund_requests q where q.status = 'queued' and q.problem is not null
+  select q.order_id, 'refund_delayed' from public.refund_requests q
+  where q.status = 'queued' and q.problem is not null
   union all
   select r.order_id, 'refund_failed'
   from public.refunds r join public.payments p on p.id = r.payment_id
   where r.status in ('failed', 'canceled')
     and p.amount_received > coalesce((
-      select sum(live.amount) from public.refunds live where live.payment_id = p.id and live.status not in ('failed', 'canceled')
+      select sum(live.amount) from public.refunds live
+      where live.payment_id = p.id and live.status not in ('failed', 'canceled')
     ), 0)
     and not exists (
       select 1 from public.refunds later
-      where later.payment_id = p.id and later.status not in ('failed', 'canceled') and later.created_at > r.created_at
+      where later.payment_id = p.id and later.status not in ('failed', 'canceled')
+        and later.created_at > r.created_at
     )
     -- Paid in another way: staff have resolved its alert.
-    and exists (select 1 from public.alerts a where a.dedupe_key = 'refund_failed:' || r.id and a.status <> 'resolved')
+    and exists (
+      select 1 from public.alerts a where a.dedupe_key = 'refund_failed:' || r.id and a.status <> 'resolved'
+    )
   union all
   select o.id, 'checkout_not_ended'
   from public.orders o
@@ -51,10 +56,15 @@ with found (order_id, reason) as (
   where o.status = 'processing' and o.session_expires_at < now() - interval '21 days'
 )
 select o.number, r.reasons, o.status, o.fulfillment_status, o.amount_total, o.currency, o.created_at
-from (select f.order_id, array_agg(distinct f.reason order by f.reason) as reasons from found f group by f.order_id) r
+from (
+  select f.order_id, array_agg(distinct f.reason order by f.reason) as reasons from found f group by f.order_id
+) r
 join public.orders o on o.id = r.order_id;
 comment on view reporting.orders_needing_attention is
-  'Orders that wait for a person, one row each, with every reason: the review reasons; dispute_open; dispute_lost (and the goods are still here); refund_refused, refund_delayed, refund_failed; checkout_not_ended (should have an hour ago, and holds stock); payment_not_ended (under way for three weeks). docs/operations.md says what to do.';
+  'Orders that wait for a person, one row each, with every reason: the review reasons; dispute_open; '
+  'dispute_lost (and the goods are still here); refund_refused, refund_delayed, refund_failed; '
+  'checkout_not_ended (should have an hour ago, and holds stock); payment_not_ended (under way for three '
+  'weeks). docs/operations.md says what to do.';
 
 create view reporting.disputes_due with (security_invoker = true) as
 select d.id, o.number as order_number, d.reason, d.status, d.amount, d.currency, d.evidence_due_by,

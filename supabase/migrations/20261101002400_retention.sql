@@ -85,7 +85,9 @@ as $$
   )
   select count(*)::integer from purged
 $$;
-comment on function private.purge_alerts(integer) is 'Deletes up to p_limit resolved alerts that are older than retention_alert_days, with the jobs that told of them. raised_alerts stay.';
+comment on function private.purge_alerts(integer) is
+  'Deletes up to p_limit resolved alerts that are older than retention_alert_days, with the jobs that told '
+  'of them. raised_alerts stay.';
 revoke execute on function private.purge_alerts(integer) from public, anon, authenticated;
 
 create function public.purge_old_data(p_limit integer) returns jsonb

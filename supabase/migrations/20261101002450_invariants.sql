@@ -85,7 +85,8 @@ as $$
     where m.order_id = o.id and m.session_id = o.session_id and m.reason = p_reason
   )
 $$;
-comment on function private.is_released(public.orders, text) is 'Whether staff have released this mismatch of the money that the order keeps.';
+comment on function private.is_released(public.orders, text) is
+  'Whether staff have released this mismatch of the money that the order keeps.';
 revoke execute on function private.is_released(public.orders, text) from public, anon, authenticated;
 
 create function private.check_money() returns table (invariant text, detail jsonb)
@@ -136,7 +137,8 @@ as $$
   union all
   select 'subtotal, discount, shipping and tax add up to the total', jsonb_build_object('order', o.number, 'amount_total', o.amount_total)
   from public.orders o
-  where o.session_id is not null and cardinality(o.review_reasons) = 0 and not private.is_released(o, 'amount_mismatch')
+  where o.session_id is not null and cardinality(o.review_reasons) = 0
+    and not private.is_released(o, 'amount_mismatch')
     and o.amount_total <> o.amount_subtotal - o.amount_discount + o.amount_shipping
       + case when o.prices_include_tax then 0 else o.amount_tax end
     and o.status <> 'refunded'

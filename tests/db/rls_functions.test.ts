@@ -23,7 +23,6 @@ const staffCommands = [
 const privateForAuthenticated = [
   "is_admin",
   "submit_command",
-  "amount_problem",
   "hold_reasons",
   "refund_overtaken_by",
   "refund_is_owed",

@@ -23,7 +23,7 @@ const EXPECTED: Record<string, Expected> = {
   ok: { offline: true, wrong: [["--skip-test"]] },
   types: { offline: false, wrong: [["surplus"]] },
   replay: { offline: true, wrong: [["surplus"]] },
-  redrive: { offline: false, wrong: [[], ["nonsense"], ["--type"]] },
+  redrive: { offline: false, wrong: [[], ["nonsense"], ["--type"], ["--again", "--all"]] },
   reconcile: { offline: false, wrong: [["--since"], ["--since", "60d"], ["--since", "soon"]] },
   setup: { offline: false, wrong: [["--env"], ["--dry-run=no"]] },
   doctor: { offline: false, wrong: [["surplus"]] },

@@ -157,11 +157,6 @@ test("amounts too small or too large to charge, the search API and Connect are r
   );
   const large = await refusal(stand.stripe.paymentIntents.create({ amount: 100_000_000, currency: "usd" }));
   assert.deepEqual([large.code, large.param], ["amount_too_large", "amount"]);
-  for (const [amount, currency] of [[1_299_050, "isk"], [12_995, "kwd"]] as const) {
-    const odd = await refusal(stand.stripe.paymentIntents.create({ amount, currency }));
-    assert.deepEqual([odd.statusCode, odd.param], [400, "amount"], currency);
-  }
-  await stand.stripe.paymentIntents.create({ amount: 250_000_000, currency: "idr" });
   const cheap = await post(
     stand.url,
     "/v1/checkout/sessions",

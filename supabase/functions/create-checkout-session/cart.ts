@@ -29,7 +29,7 @@ export const cartSchema = z.strictObject({
   success_url: webUrl.optional(),
   cancel_url: webUrl.optional(),
   // Written out for both cases: the flag of a pattern does not reach docs/openapi.json.
-  locale: z.string().max(35).regex(/^(auto|[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*)$/, {
+  locale: z.string().max(35).regex(/^(auto|[A-Za-z]{2,3}([-_][A-Za-z0-9]{1,8})*)$/, {
     error: "must be a language tag",
   }).optional(),
   previous_session_id: z.string().max(255).regex(/^cs_\w+$/, { error: "must be a session id" }).optional(),

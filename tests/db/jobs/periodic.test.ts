@@ -14,7 +14,7 @@ function test(name: string, work: () => Promise<void>): void {
     fn: async () => {
       await clearQueue(sql);
       await sql`update private.periodic_jobs set next_at = null`;
-      await sql`delete from public.orders`;
+      await sql`truncate public.orders cascade`;
       await work();
     },
   });

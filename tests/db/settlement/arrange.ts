@@ -98,3 +98,8 @@ function shortKey(kind: string, key: string, story: Story): string {
   const [, ...parts] = key.split(":");
   return [kind, ...parts].join(":").replaceAll(new RegExp(`[a-z_]+_${story.tag}_`, "g"), "");
 }
+
+/** Staff release the order. */
+export async function release(sql: Db, story: Story): Promise<void> {
+  await sql`select public.release_review(${story.frame.orderNumber})`;
+}

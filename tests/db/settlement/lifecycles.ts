@@ -1,6 +1,6 @@
 /** The lives an order can have, each with the end that every order of its events must lead to. */
 import type postgres from "postgres";
-import { askRefund, endRefundJob, redriveRefund } from "./arrange.ts";
+import { askRefund, endRefundJob, redriveRefund, release } from "./arrange.ts";
 import type { Story } from "./story.ts";
 
 /** What must be true at the end, whatever came first. */
@@ -67,6 +67,13 @@ const duplicate: Ending = {
   jobs: ["expire_checkout_session:a", "expire_checkout_session:b", "refund_payment:duplicate:b"],
   alerts: ["duplicate_payment"],
 };
+
+const reviewed = [
+  "charge.succeeded",
+  "payment_intent.succeeded",
+  "checkout.session.completed",
+  "review.opened",
+];
 
 /** The lifecycles that point 3 of the settlement contract names, and a few more. */
 export const lifecycles: (Lifecycle & { end: Ending })[] = [
@@ -433,6 +440,49 @@ export const lifecycles: (Lifecycle & { end: Ending })[] = [
     name: "review opened and approved",
     tell: (story) => story.reviewed(story.paid("a"), "1").approved(),
     end: { ...paid, alerts: ["review"] },
+  },
+  {
+    name: "review released, then a warning and its refund",
+    act: { after: reviewed, by: release },
+    tell(story) {
+      const payment = story.paid("a");
+      story.reviewed(payment, "1").approved();
+      const warning = story.warned(payment, "1");
+      story.refunded(payment, "1", amount);
+      warning.spent();
+    },
+    end: {
+      ...paid,
+      status: "refunded",
+      fulfillment: "cancelled",
+      refunded: amount,
+      mails: ["order_confirmation", "refund_issued"],
+      jobs: ["refund_payment:fraudulent:a"],
+      alerts: ["early_fraud_warning", "review"],
+    },
+  },
+  {
+    name: "review released, then a warning and an inquiry",
+    act: { after: reviewed, by: release },
+    tell(story) {
+      const payment = story.paid("a");
+      story.reviewed(payment, "1");
+      story.warned(payment, "1");
+      story.disputed(payment, "d", "warning_needs_response");
+    },
+    end: {
+      ...disputed,
+      status: "needs_review",
+      fulfillment: "on_hold",
+      jobs: [
+        "refund_payment:fraudulent:a",
+        "remind_dispute:d:1",
+        "remind_dispute:d:3",
+        "remind_dispute:d:7",
+        "submit_dispute_evidence:d",
+      ],
+      alerts: ["dispute_opened", "early_fraud_warning", "review"],
+    },
   },
   {
     name: "cancelled, then paid",

@@ -127,7 +127,7 @@ class World {
     await this
       .tx`select public.apply_stripe_facts(jsonb_build_array(jsonb_build_object('fact', 'refund', 'id', r.id,
         'payment_id', r.payment_id, 'amount', r.amount, 'currency', r.currency, 'status', 'failed', 'request_id', r.request_id,
-        'created', extract(epoch from r.created_at)::bigint)), 'test', now())
+        'created', extract(epoch from r.created_at)::bigint)), 'job', now())
       from public.refunds r where r.id = ${this.story.id("re", refund.name)}`;
   }
 }

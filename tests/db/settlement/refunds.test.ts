@@ -112,6 +112,22 @@ Deno.test("request_refund() refuses nothing, less than nothing and more than is 
   });
 });
 
+Deno.test("request_refund() refuses a part that Stripe does not refund in the order's currency", async () => {
+  await undone(database.sql, async (tx) => {
+    const story = new Story(await beginOrder(tx), 60, "T");
+    await attachSession(tx, story, "a");
+    story.paid("a");
+    await deliver(tx, story.moves);
+    const { orderNumber, orderId } = story.frame;
+    await tx`update public.orders set currency = 'isk' where id = ${orderId}`;
+    await tx`savepoint asked`;
+    assert.equal(await sqlstateOf(tx`select public.request_refund(${orderNumber}, 1250)`), "KCREF");
+    await tx`rollback to savepoint asked`;
+    const [row] = await tx`select public.request_refund(${orderNumber}, 1300)`;
+    assert.equal(row?.["request_refund"]["ok"], true);
+  });
+});
+
 Deno.test("request_refund() refuses when all that is left is on its way back already", async () => {
   await undone(sql, async (tx) => {
     const { story } = await paidOrder(tx);

@@ -257,6 +257,18 @@ Deno.test("nobody writes the log under another name or time, nor an answer or or
   });
 });
 
+Deno.test("facts are applied in the name of what reads them, never in that of staff or of an event", async () => {
+  await undone(sql, async (tx) => {
+    for (const source of ["staff", "evt_1", crypto.randomUUID(), "", null]) {
+      const apply = tx`select public.apply_stripe_facts('[]', ${source}, now())`;
+      assert.equal(await refusal(tx, apply), "KCINV", `${source}`);
+    }
+    for (const source of ["order_status", "reconcile", "job", "checkout"]) {
+      assert.equal(await refusal(tx, tx`select public.apply_stripe_facts('[]', ${source}, now())`), null);
+    }
+  });
+});
+
 Deno.test("a refused command leaves no row in the log", async () => {
   await undone(sql, async (tx) => {
     assert.equal(await refusal(tx, tx`select public.cancel_order('KCT-0')`), "KCORD");
@@ -280,16 +292,22 @@ Deno.test("resend_notification() repeats a mail that the order has had, and no o
   });
 });
 
-Deno.test("redrive_webhook_event() queues a dead event again, and refuses one that was applied", async () => {
+Deno.test("redrive_webhook_event() queues a dead event again, and has an applied one translated anew", async () => {
   await undone(sql, async (tx) => {
     const story = await paidOrder(tx);
     const [event] = story.events;
     assert(event !== undefined);
-    assert.equal(await refusal(tx, tx`select public.redrive_webhook_event(${event.id})`), "KCEVT");
+    const states = () =>
+      tx`select e.status as event, j.status as job, e.next_attempt_at is not null as due
+      from public.webhook_events e join private.jobs j on j.dedupe_key = 'retry_event:' || e.id where e.id = ${event.id}`;
+    await tx`select public.redrive_webhook_event(${event.id})`;
+    assert.deepEqual([...await states()], [{ event: "processed", job: "queued", due: true }]);
     await tx`update public.webhook_events set status = 'dead' where id = ${event.id}`;
     await tx`select public.redrive_webhook_event(${event.id})`;
-    const jobs = await tx`select status from private.jobs where dedupe_key = ${`retry_event:${event.id}`}`;
-    assert.deepEqual([...jobs], [{ status: "queued" }]);
+    assert.deepEqual([...await states()], [{ event: "failed", job: "queued", due: true }]);
+    await tx`update public.webhook_events set payload = '{"purged": true}' where id = ${event.id}`;
+    assert.equal(await refusal(tx, tx`select public.redrive_webhook_event(${event.id})`), "KCEVT");
+    assert.equal(await refusal(tx, tx`select public.redrive_webhook_event('evt_of_nobody')`), "KCEVT");
   });
 });
 
@@ -305,31 +323,32 @@ Deno.test("adjust_inventory() books goods with a reason and never goes below wha
   });
 });
 
-Deno.test("a stock row with reservations or history, its variant and its product cannot be deleted, moved or emptied away", async () => {
+Deno.test("a stock row with reservations or history, its variant, its product and its orders cannot be deleted, moved or emptied away", async () => {
   await undone(sql, async (tx) => {
-    const { frame: { orderId } } = await paidOrder(tx);
+    await paidOrder(tx);
     const statements = [
       "delete from public.inventory_levels",
       "update public.inventory_levels set variant_id = gen_random_uuid()",
       "truncate public.inventory_levels",
       "delete from public.product_variants",
       "delete from public.products",
+      "delete from public.inventory_reservations",
+      "delete from public.orders",
     ];
     for (const statement of statements) {
       const state = await refusal(tx, tx.unsafe(statement));
-      assert(["23503", "23001", "0A000"].includes(`${state}`), `${statement}: ${state}`);
+      assert(["23503", "23001", "0A000", "KCSTK"].includes(`${state}`), `${statement}: ${state}`);
     }
-    // Of goods received and never sold the ledger remains.
-    await tx`delete from public.orders where id = ${orderId}`;
-    assert.match(`${await refusal(tx, tx`delete from public.inventory_levels`)}`, /^23/);
-    // What never had stock may go.
-    const [variant] = await tx`insert into public.product_variants (product_id, sku, price_amount)
-      select id, 'NEVER-STOCKED', 1 from public.products returning id`;
-    await tx`insert into public.inventory_levels (variant_id) values (${variant?.["id"]})`;
-    const gone = await tx`delete from public.inventory_levels where variant_id = ${
-      variant?.["id"]
-    } returning 1`;
-    assert.equal(gone.length, 1);
+    const addVariant = async (sku: string, onHand: number) => {
+      const [variant] = await tx`insert into public.product_variants (product_id, sku, price_amount)
+        select id, ${sku}, 1 from public.products returning id`;
+      await tx`insert into public.inventory_levels (variant_id, on_hand) values (${
+        variant?.["id"]
+      }, ${onHand})`;
+      return tx`delete from public.inventory_levels where variant_id = ${variant?.["id"]} returning 1`;
+    };
+    assert.match(`${await refusal(tx, addVariant("RECEIVED", 1))}`, /^23/, "the ledger remains");
+    assert.equal((await addVariant("NEVER-STOCKED", 0)).length, 1);
   });
 });
 

@@ -102,6 +102,17 @@ Deno.test("retry-jobs over HTTP, and the commands around it", async (test) => {
     assert.equal(audit?.actor, "authenticator (redrive)");
     assert.equal((await command(stack, "redrive.ts", [])).code, 2);
     assert.match((await command(stack, "redrive.ts", ["nonsense"])).out, /neither an event/);
+    assert.match((await command(stack, "redrive.ts", ["--all", "--again"])).out, /--again needs --type/);
+    await stack.sql`insert into public.webhook_events (id, type, status, livemode, stripe_created_at, payload)
+      values ('evt_again', 'review.closed', 'processed', false, now(), '{"id": "evt_again"}')`;
+    assert.match(
+      (await command(stack, "redrive.ts", ["--type", "review.closed"])).out,
+      /Nothing is failed or dead/,
+    );
+    assert.match(
+      (await command(stack, "redrive.ts", ["--type", "review.closed", "--again"])).out,
+      /evt_again.*\n1 queued/,
+    );
   });
 
   await test.step("deno task reconcile finds nothing where nothing is missing", async () => {

@@ -1,7 +1,7 @@
 import type Stripe from "stripe";
 import type { Context } from "../core/context.ts";
 import { newId } from "../core/ids.ts";
-import { roundAmount } from "../core/money.ts";
+import { stepOf } from "../core/money.ts";
 import type { SessionInternals, SessionLine } from "./session_internals.ts";
 
 /** The one tax rate of the stand-in, in percent: real rates depend on place and goods. */
@@ -30,23 +30,26 @@ export interface Totals {
   total: number;
 }
 
-function taxOf(amount: number, inclusive: boolean, currency: string): number {
-  const tax = inclusive ? amount - amount / (1 + TEST_TAX_PERCENT / 100) : amount * TEST_TAX_PERCENT / 100;
-  return roundAmount(tax, currency);
+/** To whole units of the currency's smallest step: no total may have decimals where the currency has none. */
+function round(amount: number, step: number): number {
+  return Math.round(amount / step) * step;
+}
+
+function taxOf(amount: number, inclusive: boolean, step: number): number {
+  return round(
+    inclusive ? amount - amount / (1 + TEST_TAX_PERCENT / 100) : amount * TEST_TAX_PERCENT / 100,
+    step,
+  );
 }
 
 /** Spreads a discount over lines by weight, to the cent: the shares add up to the whole. */
-function spread(discount: number, weights: readonly number[], currency: string): number[] {
+function spread(discount: number, weights: readonly number[], step: number): number[] {
   const whole = weights.reduce((sum, weight) => sum + weight, 0);
   let given = 0;
   let seen = 0;
   return weights.map((weight) => {
     seen += weight;
-    const upToHere = whole === 0
-      ? 0
-      : seen === whole
-      ? discount
-      : roundAmount(discount * seen / whole, currency);
+    const upToHere = whole === 0 ? 0 : round(discount * seen / whole, step);
     const share = upToHere - given;
     given = upToHere;
     return share;
@@ -59,19 +62,18 @@ export function addUp(
   discount: DiscountRule | null,
   shippingRate: Stripe.ShippingRate | null,
   taxed: boolean,
-  currency: string,
 ): Totals {
+  const step = stepOf(lines[0]?.price.currency ?? "");
   const subtotals = lines.map((line) => (line.price.unit_amount ?? 0) * line.quantity);
   const subtotal = subtotals.reduce((sum, amount) => sum + amount, 0);
-  const off = discount === null ? 0 : Math.min(
-    subtotal,
-    discount.amountOff ?? roundAmount(subtotal * (discount.percentOff ?? 0) / 100, currency),
-  );
-  const discounts = spread(off, subtotals, currency);
+  const off = discount === null
+    ? 0
+    : Math.min(subtotal, discount.amountOff ?? round(subtotal * (discount.percentOff ?? 0) / 100, step));
+  const discounts = spread(off, subtotals, step);
   const totals = lines.map((line, index): LineTotals => {
     const before = subtotals[index] ?? 0;
     const less = discounts[index] ?? 0;
-    const tax = taxed ? taxOf(before - less, line.taxInclusive, currency) : 0;
+    const tax = taxed ? taxOf(before - less, line.taxInclusive, step) : 0;
     return {
       line,
       subtotal: before,
@@ -80,7 +82,7 @@ export function addUp(
       total: before - less + (line.taxInclusive ? 0 : tax),
     };
   });
-  const shipping = shippingRate === null ? null : shippingTotals(shippingRate, taxed, currency);
+  const shipping = shippingRate === null ? null : shippingTotals(shippingRate, taxed, step);
   return {
     lines: totals,
     subtotal,
@@ -92,9 +94,9 @@ export function addUp(
   };
 }
 
-function shippingTotals(rate: Stripe.ShippingRate, taxed: boolean, currency: string) {
+function shippingTotals(rate: Stripe.ShippingRate, taxed: boolean, step: number) {
   const amount = rate.fixed_amount?.amount ?? 0;
-  return { rate, amount, tax: taxed ? taxOf(amount, rate.tax_behavior === "inclusive", currency) : 0 };
+  return { rate, amount, tax: taxed ? taxOf(amount, rate.tax_behavior === "inclusive", step) : 0 };
 }
 
 function shippingTotal(shipping: { rate: Stripe.ShippingRate; amount: number; tax: number }): number {
@@ -119,7 +121,7 @@ export function totalsOf(
     ? null
     : context.store.get("shipping_rate", internals.shippingRate) ?? null;
   const taxed = session.automatic_tax.enabled && internals.taxAddress !== null;
-  return addUp(internals.lines, discountOf(context, session), rate, taxed, session.currency ?? "usd");
+  return addUp(internals.lines, discountOf(context, session), rate, taxed);
 }
 
 /** The session with its amounts brought up to date. */

@@ -1,38 +1,64 @@
-import {
-  formatAmount,
-  largestAmount,
-  minorUnitStep,
-} from "../../../../supabase/functions/_shared/minor_units.ts";
+import { amountProblem, currencyRules, formatMoney } from "../../../../supabase/functions/_shared/money.ts";
 import { invalidRequest } from "./errors.ts";
 
-/** An amount in minor units as people read it: `12900, "usd"` is "$129.00". */
-export function formatMoney(amount: number, currency: string, locale = "en-US"): string {
-  return formatAmount(amount, currency, locale);
-}
-
-/** Rounds a share of an amount to what can be charged in the currency. */
-export function roundAmount(amount: number, currency: string): number {
-  const step = minorUnitStep(currency);
-  return Math.round(amount / step) * step;
-}
+export { formatMoney };
 
 /** The least that can be charged, in minor units; currencies not named here have no limit in the stand-in. */
 const SMALLEST: Record<string, number> = {
+  aed: 200,
   aud: 50,
+  bgn: 100,
+  brl: 50,
   cad: 50,
   chf: 50,
+  czk: 1500,
   dkk: 250,
   eur: 50,
   gbp: 30,
+  hkd: 400,
+  huf: 17_500,
+  inr: 50,
   jpy: 50,
+  mxn: 1000,
+  myr: 200,
   nok: 300,
   nzd: 50,
   pln: 200,
+  ron: 200,
   sek: 300,
+  sgd: 50,
+  thb: 1000,
   usd: 50,
 };
 
-/** Refuses an amount that is too small or too large to charge, or not a multiple of what the currency has. */
+/** The smallest step of a currency, in minor units. */
+export function stepOf(currency: string): number {
+  return currencyRules(currency)?.step ?? 1;
+}
+
+/** Refuses an amount that is larger than Stripe takes, or that has decimals where the currency has none. */
+export function checkUnits(amount: number, currency: string, param?: string): void {
+  if (amountProblem(amount, currency) === null) return;
+  const max = currencyRules(currency)?.max ?? 0;
+  if (amount > max) {
+    throw invalidRequest(
+      `Amount must be no more than ${formatMoney(max, currency)} ${currency}`,
+      param,
+      "amount_too_large",
+    );
+  }
+  const code = currency.toUpperCase();
+  throw invalidRequest(
+    stepOf(currency) === 100
+      ? `Invalid amount. Currency ${code} has become effectively zero-decimal and charged amounts must be evenly ` +
+        "divisible by 100. See https://stripe.com/docs/currencies#zero-decimal for more information."
+      : `Invalid amount. The last digit of an amount in ${code} must be 0. ` +
+        "See https://stripe.com/docs/currencies#three-decimal for more information.",
+    param,
+  );
+}
+
+/** Refuses an amount that cannot be charged: see {@link checkUnits}, or it is too small. */
 export function checkAmount(amount: number, currency: string, param?: string): void {
   const smallest = SMALLEST[currency] ?? 1;
   if (amount < smallest) {
@@ -42,21 +68,5 @@ export function checkAmount(amount: number, currency: string, param?: string): v
       "amount_too_small",
     );
   }
-  const largest = largestAmount(currency);
-  if (amount > largest) {
-    throw invalidRequest(
-      `Amount must be no more than ${formatMoney(largest, currency)} ${currency}`,
-      param,
-      "amount_too_large",
-    );
-  }
-  checkStep(amount, currency, param);
-}
-
-/** Refuses an amount with decimals that the currency does not have: 12990.50 in ISK, 12.995 in KWD. */
-export function checkStep(amount: number, currency: string, param?: string): void {
-  const step = minorUnitStep(currency);
-  if (amount % step !== 0) {
-    throw invalidRequest(`Invalid amount: ${currency} amounts must be divisible by ${step}.`, param);
-  }
+  checkUnits(amount, currency, param);
 }

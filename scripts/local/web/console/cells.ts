@@ -1,4 +1,4 @@
-import { formatAmount } from "../../../../supabase/functions/_shared/minor_units.ts";
+import { formatMoney } from "../../../../supabase/functions/_shared/money.ts";
 import { type Html, html, type Part } from "../html.ts";
 import { timeOf } from "../time.ts";
 import { ConsoleError, type Row } from "./database.ts";
@@ -65,7 +65,7 @@ export function money(amount: unknown, currency: unknown): string {
   if (amount === null || amount === undefined) return "–";
   const code = typeof currency === "string" && /^[a-z]{3}$/i.test(currency) ? currency.toUpperCase() : null;
   if (code === null) return String(amount);
-  return formatAmount(Number(amount), code, "en-US");
+  return formatMoney(Number(amount), code);
 }
 
 export const text = (title: string, name: string): Column => ({ title, cell: (row) => plain(row[name]) });

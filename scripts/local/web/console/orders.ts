@@ -65,9 +65,7 @@ function facts(order: Row): Part {
     ${fact("Status", badge(order.status))}${fact("Fulfilment", badge(order.fulfillment_status))}
     ${fact("E-mail", plain(order.email))}
     ${fact("Subtotal", sum("amount_subtotal"))}${fact("Discount", sum("amount_discount"))}
-    ${fact("Shipping", sum("amount_shipping"))}${
-    fact(order.prices_include_tax === true ? "Tax, included" : "Tax", sum("amount_tax"))
-  }
+    ${fact("Shipping", sum("amount_shipping"))}${fact("Tax", sum("amount_tax"))}
     ${fact("Total", sum("amount_total"))}${fact("Paid", sum("amount_paid"))}${
     fact("Refunded", sum("amount_refunded"))
   }

@@ -1,2 +1,7 @@
-/** The product's own code about amounts. Browsers get it as store_money.ts writes it, without types and imports. */
-export { formatAmount as formatMoney } from "../../../../supabase/functions/_shared/minor_units.ts";
+// The shop's one module about amounts, in the form that browsers run.
+import { formatMoney as format } from "./shared/money.js";
+
+/** An amount in minor units as the shopper reads it: 12900, "usd" gives $129.00. */
+export function formatMoney(amount, currency) {
+  return format(amount, currency, navigator.language);
+}

@@ -1,6 +1,7 @@
 /** What all mails share: escaping, money, the list of items, and one plain frame. Nothing is loaded from afar. */
+import { readLocale } from "../locale.ts";
+import { type BillLine, billLines, formatMoney } from "../money.ts";
 import type { NotificationOrder } from "../rpc.ts";
-import { formatAmount } from "../minor_units.ts";
 import type { Address } from "../stripe_events/facts.ts";
 
 /** A mail without its sender and recipient. */
@@ -56,9 +57,10 @@ function asHtml(block: Block): string {
   return `<p>${lines.map(escapeHtml).join("<br>")}</p>`;
 }
 
-/** An amount in minor units as people write it, in the order's language. */
-export function money(amount: number, currency: string, locale: string | null): string {
-  return formatAmount(amount, currency, locale === null || locale === "auto" ? "en" : locale);
+/** An amount of an order in minor units, as its buyer writes it. */
+export function money(amount: number, { currency, locale }: NotificationOrder): string {
+  const tag = readLocale(locale)?.baseName ?? "en";
+  return formatMoney(amount, currency, Intl.NumberFormat.supportedLocalesOf(tag)[0] ?? null);
 }
 
 /** "Dear Ada," or "Hello,". */
@@ -67,25 +69,21 @@ export function greeting(order: NotificationOrder): string {
   return name === null || name.trim() === "" ? "Hello," : `Dear ${name.trim()},`;
 }
 
-/**
- * One line per item, then the sums that are not zero. Every line above the total adds to it: tax that is inside the
- * prices is said below.
- */
+/** One line per item, then what makes the total of them. */
 export function itemLines(order: NotificationOrder): Block {
-  const amount = (value: number) => money(value, order.currency, order.locale);
   const items = order.items.map(({ quantity, name, unit_amount }) =>
-    `${quantity} × ${name}: ${amount(quantity * unit_amount)}`
+    `${quantity} × ${name}: ${money(quantity * unit_amount, order)}`
   );
-  const before = order.amount_subtotal - order.amount_discount + order.amount_shipping;
-  const included = order.amount_tax > 0 && order.amount_total === before;
-  const sums: [string, number][] = [
-    ["Discount", -order.amount_discount],
-    ["Shipping", order.amount_shipping],
-    ["Tax", included ? 0 : order.amount_tax],
-  ];
-  const extra = sums.filter(([, value]) => value !== 0).map(([label, value]) => `${label}: ${amount(value)}`);
-  const below = included ? [`Includes tax: ${amount(order.amount_tax)}`] : [];
-  return { lines: [...items, ...extra, `Total: ${amount(order.amount_total)}`, ...below] };
+  const bill = billLines(order);
+  const line = ({ label, amount }: BillLine) => `${label}: ${money(amount, order)}`;
+  return {
+    lines: [
+      ...items,
+      ...bill.filter(({ included }) => !included).map(line),
+      `Total: ${money(order.amount_total, order)}`,
+      ...bill.filter(({ included }) => included).map(line),
+    ],
+  };
 }
 
 /** Name and address, one part per line; null when there is none. */

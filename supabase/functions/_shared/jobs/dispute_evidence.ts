@@ -1,6 +1,6 @@
 /** Turns what the shop knows of an order into the fields of Stripe's dispute evidence. */
-import { formatAmount } from "../minor_units.ts";
 import type Stripe from "stripe";
+import { formatMoney } from "../money.ts";
 import type { DisputedOrder, EarlierOrder, SentMail } from "../rpc_shapes.ts";
 import type { Address } from "../stripe_events/facts.ts";
 
@@ -62,7 +62,7 @@ function narrative(order: DisputedOrder, note: string | null): string {
   const lines = [
     note,
     `Order ${order.number} was placed on ${day(order.created_at)} and paid on ${day(order.paid_at)}: ` +
-    `${money(order.amount_total, order.currency)}.`,
+    `${formatMoney(order.amount_total, order.currency)}.`,
     order.payment?.three_d_secure_result === "authenticated"
       ? "The cardholder authenticated the payment with 3-D Secure."
       : null,
@@ -72,7 +72,9 @@ function narrative(order: DisputedOrder, note: string | null): string {
         order.carrier === null ? "" : ` with ${order.carrier}`
       }` +
         `${order.tracking_number === null ? "" : `, tracking number ${order.tracking_number}`}.`,
-    order.amount_refunded > 0 ? `${money(order.amount_refunded, order.currency)} have been refunded.` : null,
+    order.amount_refunded > 0
+      ? `${formatMoney(order.amount_refunded, order.currency)} have been refunded.`
+      : null,
     order.user_agent === null ? null : `Browser at checkout: ${order.user_agent}`,
     ...list("Mails sent to the customer:", order.mails.map(mailText)),
     ...list("Earlier orders of this customer, none of them disputed:", order.earlier_orders.map(earlierText)),
@@ -102,10 +104,6 @@ function earlierText(order: EarlierOrder): string {
 
 function day(time: string | null): string {
   return time?.slice(0, 10) ?? "an unknown day";
-}
-
-function money(amount: number, currency: string): string {
-  return formatAmount(amount, currency, "en");
 }
 
 /**

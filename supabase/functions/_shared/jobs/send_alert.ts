@@ -1,5 +1,5 @@
 /** Tells staff: posts the alert to ALERT_WEBHOOK_URL, mails it to ALERT_EMAIL. With neither, the row is enough. */
-import { alertMail } from "../emails/alert.ts";
+import { alertFields, alertMail } from "../emails/alert.ts";
 import type { StoredAlert } from "../rpc.ts";
 import { done, type JobContext, type JobHandler, type Outcome, textField } from "./outcome.ts";
 import { postMail } from "./resend.ts";
@@ -30,7 +30,7 @@ async function postAlert(
       // The receiver can tell repeats by it; `text` is what Slack and its kind show.
       headers: { "content-type": "application/json", "idempotency-key": key },
       body: JSON.stringify({
-        text: `[${alert.severity}] ${alert.kind}: ${JSON.stringify(alert.data)}`,
+        text: `[${alert.severity}] ${alert.kind}: ${alertFields(alert).join(", ")}`,
         alert: {
           id: alert.id,
           kind: alert.kind,
