@@ -5,7 +5,9 @@ import { createLogger } from "../supabase/functions/_shared/log.ts";
 import { createRpc, type Rpc } from "../supabase/functions/_shared/rpc.ts";
 import { createStripe } from "../supabase/functions/_shared/stripe.ts";
 import type { Ours } from "../supabase/functions/_shared/stripe_events/judge.ts";
+import { isLoopback } from "./local/real_project.ts";
 import type { StackFile } from "./local/stack.ts";
+import { TaskError } from "./task.ts";
 
 /** A backend that a command can talk to. */
 export interface Backend {
@@ -18,14 +20,14 @@ export interface Backend {
 }
 
 /** Thrown when there is nothing to talk to; the message names the mend. */
-export class NoBackendError extends Error {
+export class NoBackendError extends TaskError {
   override name = "NoBackendError";
 }
 
 /**
  * The project of SUPABASE_URL, SUPABASE_SECRET_KEYS and STRIPE_SECRET_KEY when all three are set, else the stack
  * that runs in LOCAL_DIR.
- * @throws NoBackendError when there is neither.
+ * @throws NoBackendError when there is neither, or a real project is named without its keys.
  */
 export async function openBackend(
   env: (name: string) => string | undefined = Deno.env.get,
@@ -39,6 +41,16 @@ export async function openBackend(
       stripeKey,
       base === undefined || base === "" ? null : new URL(base),
       env("STRIPE_ACCOUNT_ID") || null,
+    );
+  }
+  if (url && !isLoopback(url)) {
+    const missing = [keys ? "" : "SUPABASE_SECRET_KEYS", stripeKey ? "" : "STRIPE_SECRET_KEY"].filter(
+      Boolean,
+    );
+    throw new NoBackendError(
+      `SUPABASE_URL names a real project, but ${missing.join(" and ")} ${
+        missing.length > 1 ? "are" : "is"
+      } not set: set all three, or none for the stack in LOCAL_DIR`,
     );
   }
   const dir = env("LOCAL_DIR") ?? ".local";

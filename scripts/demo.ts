@@ -3,6 +3,11 @@ import { formatMoney } from "../supabase/functions/_shared/money.ts";
 import { StackError } from "./local/ports.ts";
 import { type Stack, startStack } from "./local/stack.ts";
 import { connect } from "./local/migrate.ts";
+import { runTask } from "./task.ts";
+
+const usage = `deno task demo
+
+  Starts an offline stack of its own, buys one order, prints the timeline, and leaves nothing behind.`;
 
 const SETTLED_DEADLINE_MS = 30_000;
 
@@ -13,24 +18,23 @@ interface Moment {
   detail: string;
 }
 
-const dir = await Deno.makeTempDir({ prefix: "kct-demo-" });
-let code = 0;
-try {
-  console.log("Starting the offline stack …");
-  const stack = await startStack({ dir, quiet: true });
+if (import.meta.main) Deno.exit(await runTask({ usage, flags: {}, offline: true, run: demo }, Deno.args));
+
+async function demo(): Promise<number> {
+  const dir = await Deno.makeTempDir({ prefix: "kct-demo-" });
   try {
-    await buy(stack);
+    console.log("Starting the offline stack …");
+    const stack = await startStack({ dir, quiet: true });
+    try {
+      await buy(stack);
+    } finally {
+      await stack.stop();
+    }
+    return 0;
   } finally {
-    await stack.stop();
+    await Deno.remove(dir, { recursive: true });
   }
-} catch (error) {
-  if (!(error instanceof StackError)) throw error;
-  console.error(`\n${error.message}`);
-  code = 1;
-} finally {
-  await Deno.remove(dir, { recursive: true });
 }
-Deno.exit(code);
 
 async function buy(stack: Stack): Promise<void> {
   const sql = connect(stack.db_url);

@@ -52,7 +52,7 @@ begin
 end;
 $$;
 
--- One row per switch that SQL needs to know. `deno task setup` writes what also stands in the environment.
+-- One row per switch that SQL needs to know.
 create table private.settings (
   key text primary key,
   value jsonb not null,
@@ -64,7 +64,7 @@ alter table private.settings enable row level security;
 
 insert into private.settings (key, value, description) values
   ('order_number_prefix', '"KCT-"', 'What order numbers start with.'),
-  ('admin_require_mfa', 'false', 'true: staff need a second factor (aal2) before they can read. Mirrors ADMIN_REQUIRE_MFA.'),
+  ('admin_require_mfa', 'false', 'true: staff need a second factor (aal2) before they can read. ADMIN_REQUIRE_MFA=true turns it on; only an update turns it off.'),
   ('early_fraud_warning_policy', '"refund"', '"refund": give the money back while the warning is actionable and nothing has shipped, otherwise review. "review": always a person decides.'),
   ('event_retry_base_seconds', '10', 'First delay before a failed webhook event or job runs again; doubles with full jitter.'),
   ('event_retry_max_seconds', '3600', 'Longest delay between two tries.');

@@ -3,7 +3,8 @@ import Stripe from "stripe";
 import { diagnose } from "../../scripts/doctor.ts";
 import type { Finding } from "../../scripts/doctor/finding.ts";
 import { judgeAuth } from "../../scripts/doctor/auth.ts";
-import { judgeJobs } from "../../scripts/doctor/health.ts";
+
+import { judgeJobs, judgeStaff } from "../../scripts/doctor/health.ts";
 import { judgeShipping } from "../../scripts/doctor/shipping.ts";
 import { howFarBehind, judgeEndpoint } from "../../scripts/doctor/stripe.ts";
 import { findSource } from "../../scripts/doctor/subject.ts";
@@ -294,6 +295,16 @@ Deno.test("doctor: of several endpoints the enabled one with our API version cou
     ["warning", "webhook endpoint we_on also sends invoice.paid"],
     ["warning", "webhook endpoint we_old delivers to the same address"],
   ]);
+});
+
+Deno.test("doctor: says when the database and ADMIN_REQUIRE_MFA disagree about the second factor of staff", () => {
+  const said = (required: boolean, wanted: boolean) =>
+    judgeStaff({ status: "ok", second_factor: required }, wanted)
+      .map(({ level, what, mend }) => `${level} ${what} ${mend}`).join("; ");
+  assert.match(said(true, true), /^ok staff need a second factor/);
+  assert.match(said(false, false), /^ok staff need no second factor/);
+  assert.match(said(true, false), /^warning .*ADMIN_REQUIRE_MFA is not true.*update private\.settings/);
+  assert.match(said(false, true), /^warning .*ADMIN_REQUIRE_MFA is true.*deno task setup/);
 });
 
 Deno.test("doctor: an endpoint of an older version works and is named with how far it is behind, a newer one is an error", () => {

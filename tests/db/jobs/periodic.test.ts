@@ -39,16 +39,24 @@ test("enqueue_periodic_jobs() queues each kind once per period under ten heartbe
   }
 });
 
-test("enqueue_periodic_jobs() mirrors admin_require_mfa, and no other setting", async () => {
+test("enqueue_periodic_jobs() turns admin_require_mfa on and never off, and touches no other setting", async () => {
   const read = () =>
     sql`select key, value from private.settings where key in ('admin_require_mfa', 'prices_include_tax') order by key`;
-  const before = await read();
-  assert.deepEqual(before.map(({ value }) => value), [false, false]);
+  assert.deepEqual((await read()).map(({ value }) => value), [false, false]);
+  for (const given of [{}, { admin_require_mfa: false }, { admin_require_mfa: "true" }]) {
+    await sql`select public.enqueue_periodic_jobs(${sql.json(given)})`;
+    assert.deepEqual((await read()).map(({ value }) => value), [false, false]);
+  }
   const given = { admin_require_mfa: true, prices_include_tax: true, invented: 1 };
   await sql`select public.enqueue_periodic_jobs(${sql.json(given)})`;
   assert.deepEqual((await read()).map(({ value }) => value), [true, false]);
-  await sql`select public.enqueue_periodic_jobs(${sql.json({ admin_require_mfa: false })})`;
-  assert.deepEqual(await read(), before);
+  for (const lower of [{ admin_require_mfa: false }, { admin_require_mfa: null }, {}]) {
+    await sql`select public.enqueue_periodic_jobs(${sql.json(lower)})`;
+    assert.deepEqual((await read()).map(({ value }) => value), [true, false]);
+  }
+  const [health] = await sql`select public.get_health() #> '{checks,staff}' as staff`;
+  assert.deepEqual(health?.staff, { status: "ok", second_factor: true });
+  await sql`update private.settings set value = 'false' where key = 'admin_require_mfa'`;
 });
 
 test("enqueue_periodic_jobs() queues no second of a kind while one waits", async () => {

@@ -100,7 +100,7 @@ Deno.test("retry-jobs over HTTP, and the commands around it", async (test) => {
     assert.equal((await stack.sql`select status from private.jobs`)[0]?.status, "queued");
     const [audit] = await stack.sql`select actor from public.staff_commands where command = 'redrive_job'`;
     assert.equal(audit?.actor, "authenticator (redrive)");
-    assert.equal((await command(stack, "redrive.ts", [])).code, 1);
+    assert.equal((await command(stack, "redrive.ts", [])).code, 2);
     assert.match((await command(stack, "redrive.ts", ["nonsense"])).out, /neither an event/);
     assert.match((await command(stack, "redrive.ts", ["--all", "--again"])).out, /--again needs --type/);
     await stack.sql`insert into public.webhook_events (id, type, status, livemode, stripe_created_at, payload)
@@ -119,7 +119,7 @@ Deno.test("retry-jobs over HTTP, and the commands around it", async (test) => {
     const { code, out } = await command(stack, "reconcile.ts", ["--since", "7d", "--dry-run"]);
     assert.equal(code, 0, out);
     assert.match(out, /No drift/);
-    assert.equal((await command(stack, "reconcile.ts", ["--since", "60d"])).code, 1);
+    assert.equal((await command(stack, "reconcile.ts", ["--since", "60d"])).code, 2);
   });
 
   await test.step("the list of webhook addresses is taken over, and a page that is none changes nothing", async () => {
