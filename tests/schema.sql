@@ -146,6 +146,16 @@ comment on table private.periodic_jobs is 'Kinds of job that are queued again an
 row level security on private.periodic_jobs;
 
 
+table private.proven_accounts (
+  user_id uuid not null,
+  proven_at timestamp with time zone default now() not null,
+  constraint proven_accounts_pkey PRIMARY KEY (user_id),
+  constraint proven_accounts_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE
+);
+comment on table private.proven_accounts is 'Accounts whose present e-mail address is proven to be theirs. Gone as soon as the address changes without proof.';
+row level security on private.proven_accounts;
+
+
 table private.raised_alerts (
   dedupe_key text not null,
   raised_at timestamp with time zone default now() not null,
@@ -340,6 +350,8 @@ table public.customers (
   stripe_customer_id text,
   livemode boolean default false not null,
   stripe_deleted_at timestamp with time zone,
+  email_changes integer default 0 not null,
+  email_changes_told integer default 0 not null,
   created_at timestamp with time zone default now() not null,
   constraint customers_stripe_customer_id_key UNIQUE (stripe_customer_id),
   constraint customers_user_id_key UNIQUE (user_id, livemode),
@@ -348,7 +360,9 @@ table public.customers (
   constraint customers_email_length CHECK ((char_length(email) <= 320))
 );
 comment on table public.customers is 'A buyer. user_id is set for accounts, stripe_customer_id once Stripe knows them; guests have only the latter.';
+comment on column public.customers.email_changes is 'How often an account''s address has changed; Stripe''s customer has the address of change number email_changes_told.';
 CREATE INDEX customers_email_idx ON public.customers USING btree (lower(email));
+CREATE TRIGGER count_email_change BEFORE UPDATE OF email ON public.customers FOR EACH ROW WHEN (((new.user_id IS NOT NULL) AND (old.email IS DISTINCT FROM new.email))) EXECUTE FUNCTION private.count_email_change();
 row level security on public.customers;
 policy customers_read on public.customers as permissive for select to authenticated using (((user_id = ( SELECT auth.uid() AS uid)) OR ( SELECT private.is_admin() AS is_admin)));
 grant select on table public.customers to authenticated;
@@ -566,6 +580,7 @@ table public.orders (
   customer_id uuid,
   account_id uuid,
   email text,
+  mail_to_account boolean default false not null,
   customer_name text,
   phone text,
   shipping_name text,
@@ -623,6 +638,7 @@ table public.orders (
 );
 comment on table public.orders is 'One order. status, fulfillment_status, amounts and session_id/payment_id are derived by settle_order(); nothing else writes them.';
 comment on column public.orders.account_id is 'The account that was signed in at checkout, frozen: it travels in the metadata at Stripe, which a repeat must not change. Whose the order is now, customer_id says.';
+comment on column public.orders.mail_to_account is 'The order went under its account''s own address: mails follow the account when that changes.';
 comment on column public.orders.amount_subtotal is 'Frozen at checkout: sum of unit_amount * quantity. A payment is compared with it before the order becomes paid.';
 comment on column public.orders.cart_hash is 'Hash of the frozen lines and currency; travels in the session''s metadata and must come back unchanged.';
 comment on column public.orders.idempotency_key is 'Who asked (user or guest) and their Idempotency-Key; the same key finds the same order again.';
@@ -645,6 +661,7 @@ CREATE INDEX orders_delivery_key_idx ON public.orders USING btree (private.deliv
 CREATE INDEX orders_email_key_idx ON public.orders USING btree (private.email_key(email), created_at);
 CREATE INDEX orders_open_idx ON public.orders USING btree (session_expires_at) WHERE (status = ANY (ARRAY['pending'::text, 'processing'::text, 'cancelled'::text]));
 CREATE INDEX orders_payment_id_idx ON public.orders USING btree (payment_id);
+CREATE TRIGGER attach_to_account AFTER UPDATE OF paid_at, email ON public.orders FOR EACH ROW WHEN (((new.paid_at IS NOT NULL) AND ((old.paid_at IS NULL) OR (old.email IS DISTINCT FROM new.email)))) EXECUTE FUNCTION private.on_order_paid();
 row level security on public.orders;
 policy orders_read on public.orders as permissive for select to authenticated using (((customer_id IN ( SELECT c.id
    FROM customers c
@@ -1170,7 +1187,8 @@ declare
   v_id uuid;
 begin
   -- The account's own address, not the one that this cart names.
-  select coalesce(u.email, p_email) into v_email from auth.users u where u.id = p_user_id;
+  select coalesce(nullif(lower(trim(u.email)), ''), p_email) into v_email
+  from auth.users u where u.id = p_user_id;
   if not found then
     -- Deleted while their token still runs: they go on as a guest.
     return null;
@@ -1190,10 +1208,35 @@ CREATE OR REPLACE FUNCTION private.address_key(p_ip inet)
  IMMUTABLE
  SET search_path TO ''
 AS $function$
-  -- One customer of a provider owns a whole /64 of IPv6.
-  select case family(p_ip) when 6 then network(set_masklen(p_ip, 64))::inet else set_masklen(p_ip, 32) end
+  -- Providers commonly give a /56 of IPv6 to one home, which may rotate through its 256 networks.
+  select case family(p_ip) when 6 then network(set_masklen(p_ip, 56))::inet else set_masklen(p_ip, 32) end
 $function$;
-comment on function private.address_key(p_ip inet) is 'The network that one household holds: an IPv4 address, or the /64 of an IPv6 address.';
+comment on function private.address_key(p_ip inet) is 'The network that one household holds: an IPv4 address, or the /56 of an IPv6 address.';
+
+
+CREATE OR REPLACE FUNCTION private.alert_refused_checkout(p_order_id uuid, p_refusal jsonb)
+ RETURNS void
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select private.raise_alert(
+    'checkout_refused', 'critical',
+    -- One cause, one alert: which line of the cart it was says nothing.
+    concat_ws(
+      ':', 'checkout_refused', p_refusal ->> 'status', p_refusal ->> 'code',
+      regexp_replace(p_refusal ->> 'param', '\[\d+\]', '[]', 'g')
+    ),
+    p_refusal || jsonb_build_object(
+      'order_number', o.number, 'amount', o.amount_subtotal, 'currency', o.currency,
+      'skus', (
+        select jsonb_agg(i.sku order by i.sku collate "C") from public.order_items i where i.order_id = o.id
+      )
+    )
+  )
+  from public.orders o where o.id = p_order_id
+$function$;
+comment on function private.alert_refused_checkout(p_order_id uuid, p_refusal jsonb) is 'Tells staff that Stripe refuses to sell an order, and why: { code, param, status, message }. One alert per cause, counted up.';
 
 
 CREATE OR REPLACE FUNCTION private.amount_problem(p_amount bigint, p_currency text)
@@ -1332,7 +1375,7 @@ $function$;
 comment on function private.asked_lines(p_items jsonb) is 'A cart as asked for: [[sku, quantity]…], summed and sorted. Two carts are the same cart when this is equal; prices do not matter.';
 
 
-CREATE OR REPLACE FUNCTION private.attach_guest_orders(p_user_id uuid, p_email text)
+CREATE OR REPLACE FUNCTION private.attach_guest_orders(p_user_id uuid, p_email text, p_order_id uuid DEFAULT NULL::uuid)
  RETURNS integer
  LANGUAGE plpgsql
  SECURITY DEFINER
@@ -1347,17 +1390,22 @@ begin
     select o.id, o.livemode
     from public.orders o left join public.customers c on c.id = o.customer_id
     where lower(o.email) = lower(p_email) and o.paid_at is not null and c.user_id is null
+      -- Says nothing new, and has an index.
+      and private.email_key(o.email) = private.email_key(p_email)
+      and (p_order_id is null or o.id = p_order_id)
     order by o.id
     for no key update of o
   loop
-    update public.orders set customer_id = private.account_customer(p_user_id, p_email, r.livemode) where id = r.id;
+    update public.orders
+    set customer_id = private.account_customer(p_user_id, p_email, r.livemode), mail_to_account = true
+    where id = r.id;
     perform private.record_order_event(r.id, 'attached_to_account', 'auth');
     v_attached := v_attached + 1;
   end loop;
   return v_attached;
 end;
 $function$;
-comment on function private.attach_guest_orders(p_user_id uuid, p_email text) is 'Gives an account the paid guest orders under its confirmed address, and returns how many. The guest''s row and its Stripe customer stay as they are.';
+comment on function private.attach_guest_orders(p_user_id uuid, p_email text, p_order_id uuid) is 'Gives an account the paid guest orders under its proven address (all, or p_order_id alone), and returns how many. The guest''s row and its Stripe customer stay as they are.';
 
 
 CREATE OR REPLACE FUNCTION private.backoff(p_attempts integer, p_kind text DEFAULT NULL::text)
@@ -1943,6 +1991,10 @@ begin
     'customer', case when c.user_id is not null and c.stripe_customer_id is null then jsonb_build_object(
       'id', c.id, 'email', c.email, 'generation', coalesce(floor(extract(epoch from c.stripe_deleted_at) * 1000)::bigint, 0)
     ) end,
+    -- An address that has changed since Stripe's customer was last given one.
+    'customer_email', case when c.user_id is not null and c.stripe_customer_id is not null
+      and c.email_changes > c.email_changes_told then c.email end,
+    'customer_email_change', case when c.user_id is not null then c.email_changes end,
     'cart_hash', o.cart_hash,
     'three_d_secure', o.three_d_secure,
     'prices_include_tax', o.prices_include_tax,
@@ -2041,6 +2093,19 @@ AS $function$
   )
 $function$;
 comment on function private.close_refund_alerts(p_order_id uuid) is 'Resolves the alerts about refunds of an order that were made, asked for anew, or are not owed any more. Called by settle_order() only.';
+
+
+CREATE OR REPLACE FUNCTION private.count_email_change()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+begin
+  new.email_changes := old.email_changes + 1;
+  return new;
+end;
+$function$;
+comment on function private.count_email_change() is 'Trigger of customers: an account''s address has changed, and Stripe''s customer does not know yet.';
 
 
 CREATE OR REPLACE FUNCTION private.delivery_key(p_address jsonb)
@@ -2205,13 +2270,15 @@ $function$;
 comment on function private.enqueue_job(p_kind text, p_dedupe_key text, p_payload jsonb, p_run_at timestamp with time zone, p_priority integer, p_max_attempts integer) is 'Queues an effect unless one with this dedupe_key was ever queued. Returns whether it is new. Lower p_priority runs first; p_max_attempts null: the kind''s limit.';
 
 
-CREATE OR REPLACE FUNCTION private.find_checkout(p_idempotency_key text, p_lines jsonb, p_email text, p_superseded jsonb)
+CREATE OR REPLACE FUNCTION private.find_checkout(p_idempotency_key text, p_lines jsonb, p_email text, p_superseded jsonb, p_client_ip inet)
  RETURNS jsonb
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 declare
+  -- 'guest:' and what can still be guessed: a UUID has 36 characters.
+  c_guessable constant integer := 6 + 16;
   o public.orders;
 begin
   select * into o from public.orders where idempotency_key = p_idempotency_key for no key update;
@@ -2219,9 +2286,13 @@ begin
     return null;
   end if;
   -- Compared as asked for, not as priced: a price change meanwhile is not another cart. A guest's address is
-  -- part of it, so that a key that two guests happen to share does not show one the other's payment page.
+  -- part of it (none, too), and of a key that can be guessed the network: a key that two guests happen to
+  -- share, or that somebody tries, does not show one the other's payment page.
   if p_lines is distinct from private.order_lines(o.id)
-    or (p_idempotency_key like 'guest:%' and o.session_id is null and lower(o.email) <> lower(p_email)) then
+    or (p_idempotency_key like 'guest:%' and o.session_id is null
+      and lower(o.email) is distinct from lower(p_email))
+    or (p_idempotency_key like 'guest:%' and length(p_idempotency_key) < c_guessable
+      and private.address_key(o.purchase_ip) is distinct from private.address_key(p_client_ip)) then
     raise exception 'this Idempotency-Key was used for another cart' using errcode = 'KCIDC';
   end if;
   if o.cancelled_at is not null then
@@ -2235,7 +2306,7 @@ begin
   return private.checkout_snapshot(o.id, 'existing');
 end;
 $function$;
-comment on function private.find_checkout(p_idempotency_key text, p_lines jsonb, p_email text, p_superseded jsonb) is 'The order that an Idempotency-Key made before, or null. ended: it has expired or failed and can be opened again. superseded: it can, once other pages of the shopper (p_superseded) are closed. p_lines as of asked_lines(). KCIDC: the key belongs to another cart. KCSTA: staff have cancelled the order.';
+comment on function private.find_checkout(p_idempotency_key text, p_lines jsonb, p_email text, p_superseded jsonb, p_client_ip inet) is 'The order that an Idempotency-Key made before, or null. ended: it has expired or failed and can be opened again. superseded: it can, once other pages of the shopper (p_superseded) are closed. p_lines as of asked_lines(). KCIDC: the key belongs to another cart. KCSTA: staff have cancelled the order.';
 
 
 CREATE OR REPLACE FUNCTION private.finish_job(p_job_id bigint, p_lease_id uuid, p_outcome text, p_reason text, p_run_at timestamp with time zone, p_alert text)
@@ -2264,7 +2335,12 @@ begin
     returning * into v_job;
     -- Brought back from the dead, or the next round of it, and well: staff need not look any more.
     update public.alerts set status = 'resolved'
-    where dedupe_key in ('job_dead:' || v_name, case when p_alert is null then 'job_discarded:' || v_name end) and status <> 'resolved';
+    where status <> 'resolved' and dedupe_key in (
+      'job_dead:' || v_name,
+      case when p_alert is null then 'job_discarded:' || v_name end,
+      -- One of the kind got through: what held them is gone.
+      case when p_outcome = 'done' then 'job_blocked:' || v_job.kind end
+    );
     update private.jobs set status = 'discarded'
     where status = 'dead' and kind = v_job.kind and private.effect_name(dedupe_key) = v_name;
   elsif p_outcome = 'retry' and v_job.attempts >= v_job.max_attempts then
@@ -2497,6 +2573,24 @@ $function$;
 comment on function private.is_released(o orders, p_reason text) is 'Whether staff have released this mismatch of the money that the order keeps.';
 
 
+CREATE OR REPLACE FUNCTION private.is_vouched_for(p_user_id uuid, p_email text)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select exists (
+    select 1 from auth.identities i
+    where i.user_id = p_user_id
+      -- Auth's own two say what Auth was told, and a company's directory (sso:) says what its owner likes.
+      and i.provider not in ('email', 'phone') and i.provider not like 'sso:%'
+      and lower(i.identity_data ->> 'email') = lower(p_email)
+      and lower(i.identity_data ->> 'email_verified') = 'true'
+  )
+$function$;
+comment on function private.is_vouched_for(p_user_id uuid, p_email text) is 'Whether a sign-in provider of this account has verified the address.';
+
+
 CREATE OR REPLACE FUNCTION private.jobs_health()
  RETURNS jsonb
  LANGUAGE sql
@@ -2708,6 +2802,27 @@ AS $function$
   limit p_limit
 $function$;
 comment on function private.lost_checkouts(p_limit integer) is 'Orders whose current attempt has no session although none can be made any more: the answer was lost, or the call never happened. started_at and ended_at: when Stripe can have made it.';
+
+
+CREATE OR REPLACE FUNCTION private.mail_recipient(o orders)
+ RETURNS text
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select case
+    when o.email is null then null
+    when o.mail_to_account then coalesce(
+      (select c.email from public.customers c where c.id = o.customer_id), o.email
+    )
+    -- A guest's address as corrected at Stripe. An account's Stripe customer follows the account instead.
+    else coalesce((
+      select s.email from public.customers c join private.stripe_customers s on s.id = c.stripe_customer_id
+      where c.id = o.customer_id and c.user_id is null
+    ), o.email)
+  end
+$function$;
+comment on function private.mail_recipient(o orders) is 'Whom a mail of this order goes to now: the account''s present address where the order went under the account''s own, a guest''s as corrected at Stripe, else the address typed on the payment page. Null: none is known, or the customer was erased.';
 
 
 CREATE OR REPLACE FUNCTION private.measure_velocity(p_rule private.velocity_rules, p_key text, p_amount bigint, p_currency text, p_livemode boolean, p_at timestamp with time zone, p_order_id uuid DEFAULT NULL::uuid)
@@ -3184,6 +3299,23 @@ $function$;
 comment on function private.next_order_number() is 'Next order number, e.g. KCT-100001. Numbers may have gaps: a refused checkout uses one up.';
 
 
+CREATE OR REPLACE FUNCTION private.note_email_proof(p_user_id uuid, p_proven boolean)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+  if p_proven then
+    insert into private.proven_accounts (user_id) values (p_user_id) on conflict (user_id) do nothing;
+  else
+    delete from private.proven_accounts where user_id = p_user_id;
+  end if;
+end;
+$function$;
+comment on function private.note_email_proof(p_user_id uuid, p_proven boolean) is 'Notes whether an account''s address, which has just changed or been confirmed, is proven.';
+
+
 CREATE OR REPLACE FUNCTION private.note_provider(p_provider text, p_answers integer, p_outages integer, p_unauthorized boolean, p_reason text)
  RETURNS boolean
  LANGUAGE plpgsql
@@ -3327,15 +3459,32 @@ $function$;
 comment on function private.offered_shipping_rates(p_currency text) is 'The active rates of a currency in the order in which a shopper sees them.';
 
 
-CREATE OR REPLACE FUNCTION private.on_email_confirmed()
+CREATE OR REPLACE FUNCTION private.on_email_changed()
  RETURNS trigger
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 begin
-  if new.email is not null and new.email_confirmed_at is not null then
-    update public.customers set email = new.email where user_id = new.id and email is distinct from new.email;
+  if tg_op = 'UPDATE' and old.email is distinct from new.email then
+    -- Auth mailed a link to the new address and the link was opened. Without confirmations it changes the
+    -- address at once, and email_change was never written.
+    perform private.note_email_proof(
+      new.id,
+      coalesce(lower(old.email_change) = lower(new.email) and old.email_change_sent_at is not null, false)
+    );
+  end if;
+  if new.email_confirmed_at is not null and (tg_op = 'INSERT' or old.email_confirmed_at is null) and (
+    new.confirmation_sent_at <= new.email_confirmed_at or private.is_vouched_for(new.id, new.email)
+  ) then
+    perform private.note_email_proof(new.id, true);
+  end if;
+  if nullif(new.email, '') is null or new.email_confirmed_at is null then
+    return new;
+  end if;
+  update public.customers set email = lower(new.email)
+  where user_id = new.id and email is distinct from lower(new.email);
+  if exists (select 1 from private.proven_accounts p where p.user_id = new.id) then
     perform private.attach_guest_orders(new.id, new.email);
   end if;
   return new;
@@ -3346,7 +3495,24 @@ exception
     return new;
 end;
 $function$;
-comment on function private.on_email_confirmed() is 'Trigger of auth.users: an address was confirmed, or a confirmed one changed.';
+comment on function private.on_email_changed() is 'Trigger of auth.users: an address was confirmed or changed. Keeps private.proven_accounts, tells the customers row, and attaches guest orders to what is proven.';
+
+
+CREATE OR REPLACE FUNCTION private.on_order_paid()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+  perform private.attach_guest_orders(u.id, u.email, new.id)
+  from auth.users u join private.proven_accounts p on p.user_id = u.id
+  -- As in Auth's own unique index: lower case, and nobody from a company's directory.
+  where u.email = lower(new.email) and u.is_sso_user = false and u.email_confirmed_at is not null;
+  return null;
+end;
+$function$;
+comment on function private.on_order_paid() is 'Trigger of orders: one that a member made while signed out reaches the account, if its address is proven.';
 
 
 CREATE OR REPLACE FUNCTION private.one_line(p_text text)
@@ -5770,7 +5936,7 @@ $function$;
 comment on function private.worst_status(VARIADIC p_conditions boolean[]) is 'degraded when any condition holds, else ok.';
 
 
-CREATE OR REPLACE FUNCTION public.abandon_checkout(p_order_id uuid, p_attempt integer)
+CREATE OR REPLACE FUNCTION public.abandon_checkout(p_order_id uuid, p_attempt integer, p_refusal jsonb DEFAULT NULL::jsonb)
  RETURNS jsonb
  LANGUAGE plpgsql
  SECURITY DEFINER
@@ -5791,11 +5957,14 @@ begin
     perform private.record_order_event(o.id, 'checkout_abandoned', 'checkout', jsonb_build_object('attempt', p_attempt));
     perform private.settle_order(o.id, 'checkout');
   end if;
+  if p_refusal is not null then
+    perform private.alert_refused_checkout(o.id, p_refusal);
+  end if;
   return jsonb_build_object('abandoned', v_abandoned, 'status', (select status from public.orders where id = o.id));
 end;
 $function$;
-comment on function public.abandon_checkout(p_order_id uuid, p_attempt integer) is 'Ends an attempt that has no session, which frees its stock. Call it only when Stripe has refused the attempt, or has been asked and knows no session of it that could still be paid. abandoned false: the attempt has a session, or is not the current one. KCORD: no such order.';
-grant execute on function public.abandon_checkout(p_order_id uuid, p_attempt integer) to service_role;
+comment on function public.abandon_checkout(p_order_id uuid, p_attempt integer, p_refusal jsonb) is 'Ends an attempt that has no session, which frees its stock. Call it only when Stripe has refused the attempt, or has been asked and knows no session of it that could still be paid. p_refusal: what Stripe said, for an alert. abandoned false: the attempt has a session, or is not the current one. KCORD: no such order.';
+grant execute on function public.abandon_checkout(p_order_id uuid, p_attempt integer, p_refusal jsonb) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.adjust_inventory(p_sku text, p_delta integer, p_reason text)
@@ -5845,7 +6014,7 @@ comment on function public.apply_stripe_facts(p_facts jsonb, p_source text, p_ob
 grant execute on function public.apply_stripe_facts(p_facts jsonb, p_source text, p_observed_at timestamp with time zone) to service_role;
 
 
-CREATE OR REPLACE FUNCTION public.attach_checkout_session(p_order_id uuid, p_attempt integer, p_fact jsonb)
+CREATE OR REPLACE FUNCTION public.attach_checkout_session(p_order_id uuid, p_attempt integer, p_fact jsonb, p_email_change integer DEFAULT NULL::integer)
  RETURNS jsonb
  LANGUAGE plpgsql
  SECURITY DEFINER
@@ -5870,6 +6039,11 @@ begin
   where o.id = p_order_id and c.id = o.customer_id and c.stripe_customer_id is null and c.livemode = (p_fact ->> 'livemode')::boolean
     and not exists (select 1 from public.customers other where other.stripe_customer_id = p_fact ->> 'customer_id')
     and not exists (select 1 from private.stripe_customers gone where gone.id = p_fact ->> 'customer_id' and gone.deleted_at is not null);
+  -- Only of the customer that the session is for: another one was given another address.
+  update public.customers c set email_changes_told = greatest(c.email_changes_told, p_email_change)
+  from public.orders o
+  where o.id = p_order_id and c.id = o.customer_id and c.stripe_customer_id = p_fact ->> 'customer_id'
+    and p_email_change is not null;
   if v_created then
     perform private.record_order_event(p_order_id, 'checkout_session_created', 'checkout', jsonb_build_object('session_id', p_fact ->> 'id', 'attempt', p_attempt));
   end if;
@@ -5877,8 +6051,8 @@ begin
   return jsonb_build_object('created', v_created, 'status', v_status);
 end;
 $function$;
-comment on function public.attach_checkout_session(p_order_id uuid, p_attempt integer, p_fact jsonb) is 'Notes the session that Stripe made for an attempt. Idempotent: created is true for the first call only. KCORD: no such order.';
-grant execute on function public.attach_checkout_session(p_order_id uuid, p_attempt integer, p_fact jsonb) to service_role;
+comment on function public.attach_checkout_session(p_order_id uuid, p_attempt integer, p_fact jsonb, p_email_change integer) is 'Notes the session that Stripe made for an attempt. p_email_change: which address of the account Stripe''s customer has now, as customer_email_change of the snapshot. Idempotent: created is true for the first call only. KCORD: no such order.';
+grant execute on function public.attach_checkout_session(p_order_id uuid, p_attempt integer, p_fact jsonb, p_email_change integer) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.begin_checkout(p_items jsonb, p_idempotency_key text, p_user_id uuid, p_email text, p_client_ip text, p_user_agent text, p_locale text, p_livemode boolean, p_session_seconds integer, p_hold_seconds integer, p_velocity_mode text DEFAULT 'off'::text, p_previous_session_id text DEFAULT NULL::text, p_supersede boolean DEFAULT true)
@@ -5911,7 +6085,7 @@ begin
     v_superseded := private.superseded_sessions(v_key, p_user_id, p_previous_session_id, p_livemode);
   end if;
   if v_key is not null then
-    v_found := private.find_checkout(v_key, v_lines, p_email, v_superseded);
+    v_found := private.find_checkout(v_key, v_lines, p_email, v_superseded, p_client_ip::inet);
     if v_found ->> 'outcome' = 'ended' then
       v_order_id := (v_found ->> 'order_id')::uuid;
       v_risk := private.check_velocity(
@@ -5955,12 +6129,13 @@ begin
     v_customer_id := private.account_customer(p_user_id, p_email, p_livemode);
   end if;
   insert into public.orders (
-    customer_id, account_id, email, locale, currency, amount_subtotal, amount_total, livemode, cart_hash,
+    customer_id, account_id, email, mail_to_account, locale, currency, amount_subtotal, amount_total, livemode, cart_hash,
     idempotency_key,
     session_expires_at, purchase_ip, user_agent, three_d_secure, velocity_mode, prices_include_tax, shipping_rates
   ) values (
-    v_customer_id, case when v_customer_id is not null then p_user_id end,
-    p_email, p_locale, v_cart ->> 'currency', (v_cart ->> 'amount')::bigint, (v_cart ->> 'amount')::bigint, p_livemode,
+    v_customer_id, case when v_customer_id is not null then p_user_id end, p_email,
+    coalesce((select lower(u.email) = lower(p_email) from auth.users u where u.id = p_user_id), false),
+    p_locale, v_cart ->> 'currency', (v_cart ->> 'amount')::bigint, (v_cart ->> 'amount')::bigint, p_livemode,
     v_cart ->> 'hash', v_key, now() + make_interval(secs => p_session_seconds), p_client_ip::inet, left(p_user_agent, 500),
     v_risk ->> 'three_d_secure', p_velocity_mode,
     coalesce((private.setting('prices_include_tax'))::boolean, false), private.offered_shipping_rates(v_cart ->> 'currency')
@@ -6077,11 +6252,11 @@ declare
   r private.periodic_jobs;
   v_queued integer := 0;
 begin
-  -- Policies cannot read the environment, so the heartbeat carries what they need of it.
-  update private.settings s
-  set value = given.value, updated_at = now()
-  from jsonb_each(p_settings) given
-  where s.key = given.key and s.key = 'admin_require_mfa' and s.value <> given.value;
+  -- Policies cannot read the environment, so the heartbeat carries what they need of it. It never lowers: a worker
+  -- that works on the project with another environment must not open to everybody what staff alone may read.
+  update private.settings
+  set value = 'true', updated_at = now()
+  where key = 'admin_require_mfa' and p_settings -> key = 'true' and value <> 'true';
 
   insert into private.heartbeats as h (name) values ('retry_jobs')
   on conflict (name) do update set last_at = now() where h.last_at < now() - interval '5 seconds';
@@ -6104,7 +6279,9 @@ begin
   return jsonb_build_object('queued', v_queued + private.queue_expiries());
 end;
 $function$;
-comment on function public.enqueue_periodic_jobs(p_settings jsonb) is 'The heartbeat: mirrors p_settings { admin_require_mfa } into private.settings, and queues whatever is due by the clock, each once per period however often this is called, and never a second of a kind while one waits. Returns { queued }.';
+comment on function public.enqueue_periodic_jobs(p_settings jsonb) is 'The heartbeat: p_settings { admin_require_mfa: true } turns that on in private.settings, nothing here turns it off.
+Queues whatever is due by the clock, each once per period however often this is called, and never a second of a kind
+while one waits. Returns { queued }.';
 grant execute on function public.enqueue_periodic_jobs(p_settings jsonb) to service_role;
 
 
@@ -6269,6 +6446,7 @@ AS $function$
     'providers', private.providers_health(),
     'reconciliation', private.reconciliation_health(),
     'schedule', private.schedule_health(),
+    'staff', jsonb_build_object('status', 'ok', 'second_factor', private.setting('admin_require_mfa')),
     'alerts', (
       select jsonb_build_object('status', 'ok', 'open', count(*), 'critical', count(*) filter (where a.severity = 'critical'))
       from public.alerts a where a.status = 'open'
@@ -6302,7 +6480,8 @@ AS $function$
     'order_id', n.order_id,
     'template', n.template,
     'status', n.status,
-    'recipient', coalesce(n.recipient, o.email),
+    -- Decided as it is sent: a try that failed does not hold an address that has been corrected since.
+    'recipient', case n.status when 'sent' then n.recipient else private.mail_recipient(o) end,
     'data', n.data,
     'problem', private.notification_problem(n, o),
     'order', jsonb_build_object(
