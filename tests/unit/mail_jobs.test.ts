@@ -26,6 +26,7 @@ const notification: Notification = {
     amount_tax: 0,
     amount_total: 100,
     amount_refunded: 0,
+    amount_paid: 0,
     customer_name: null,
     shipping_name: null,
     shipping_address: null,
