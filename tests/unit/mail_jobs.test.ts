@@ -15,6 +15,7 @@ const notification: Notification = {
   status: "queued",
   recipient: "ada@example.com",
   data: {},
+  problem: null,
   order: {
     number: "KCT-1",
     status: "cancelled",
