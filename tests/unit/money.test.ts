@@ -176,5 +176,7 @@ Deno.test("a mail writes amounts in the buyer's way, whatever way the language w
   };
   assert.equal(total("de-AT"), total("de_AT"));
   assert.equal(total("de-DE-u-nu-thai"), "Total: 1.290,00 €");
-  for (const none of [null, "auto", "xx", "posix", "-", "en-u"]) assert.equal(total(none), "Total: €1,290.00");
+  for (const none of [null, "auto", "xx", "posix", "-", "en-u"]) {
+    assert.equal(total(none), "Total: €1,290.00");
+  }
 });

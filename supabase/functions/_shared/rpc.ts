@@ -3,6 +3,7 @@
  * Each call is one transaction and one round trip.
  */
 import { PostgrestClient } from "@supabase/postgrest-js";
+import { holdsId, maskCardNumbers } from "./card_numbers.ts";
 import type { Env } from "./env.ts";
 import { AppError, type DatabaseFailure, fromDatabaseFailure, isRepeatable } from "./errors.ts";
 import type {
@@ -278,14 +279,24 @@ function rpcCalls(client: PostgrestClient, limitMs: () => number) {
 }
 
 /**
- * A JSON value that `jsonb` accepts: NUL characters and lone surrogates, legal in JSON, are refused by
- * Postgres, and an event that cannot be stored would be delivered again for days.
+ * A JSON value that may be stored. NUL characters and lone surrogates, legal in JSON, are refused by Postgres, and an
+ * event that cannot be stored would be delivered again for days. A card number that somebody has typed into a name, an
+ * address or whatever else is masked: the shop must not keep one.
  */
 export function storable<T>(value: T): T {
-  if (typeof value === "string") return value.toWellFormed().replaceAll("\0", "\uFFFD") as T;
+  if (typeof value === "string") return maskCardNumbers(wellFormed(value)) as T;
   if (typeof value !== "object" || value === null) return value;
   if (Array.isArray(value)) return value.map(storable) as T;
-  return Object.fromEntries(Object.entries(value).map(([key, item]) => [storable(key), storable(item)])) as T;
+  return Object.fromEntries(
+    Object.entries(value).map(([key, item]) => [
+      storable(key),
+      typeof item === "string" && holdsId(key) ? wellFormed(item) : storable(item),
+    ]),
+  ) as T;
+}
+
+function wellFormed(text: string): string {
+  return text.toWellFormed().replaceAll("\0", "\uFFFD");
 }
 
 /** True for failures of the database that a later call may not meet. */
