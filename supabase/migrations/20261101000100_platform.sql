@@ -153,3 +153,17 @@ $$;
 comment on function private.mask_cards_in(jsonb) is
   'mask_cards() for every text in a JSON value, other than those under the name of an id.';
 revoke execute on function private.mask_cards_in(jsonb) from public, anon, authenticated;
+
+create function private.error_text(p_sqlstate text, p_message text) returns text
+language sql
+immutable
+set search_path = ''
+as $$
+  select p_sqlstate || ' ' || case
+    when p_sqlstate like 'KC%' then p_message
+    else regexp_replace(p_message, '(: |\mvalue )".*"', '\1"***"')
+  end
+$$;
+comment on function private.error_text(text, text) is
+  'An error of the database as it may be stored and logged: without the value that it was about. Twin of valueless() in _shared/errors.ts.';
+revoke execute on function private.error_text(text, text) from public, anon, authenticated;

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { maskCardNumbers } from "../../supabase/functions/_shared/card_numbers.ts";
+import { fromDatabaseFailure, valueless } from "../../supabase/functions/_shared/errors.ts";
 import { storable } from "../../supabase/functions/_shared/rpc.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { cardNumber, digits, phoneNumber, randomBelow, spaced, trackingNumber } from "../support/numbers.ts";
@@ -57,4 +58,37 @@ Deno.test("SQL and TypeScript reach the same texts of a JSON value", async () =>
   };
   const [row] = await sql`select private.mask_cards_in(${sql.json(value)}) as masked`;
   assert.deepEqual(row?.["masked"], storable(value));
+});
+
+/** What PostgreSQL says, and what of it is somebody's value. */
+const failures: [string, string][] = [
+  ["select ${1}::uuid", "22P02"],
+  ["select ${1}::bigint", "22P02"],
+  ["select ${1}::jsonb", "22P02"],
+  ["select ${1}::timestamptz", "22007"],
+  ["select ${1}::inet", "22P02"],
+  ["select '99999999999999999999'::bigint", "22003"],
+  ["insert into public.products (slug, name) values (${1}, 'x')", "23514"],
+];
+
+Deno.test("no text of a database error carries the value that it was about", async () => {
+  const value = 'Ada "Countess" Turner, 48 Alder Street';
+  for (const [statement, expected] of failures) {
+    const text = statement.replace("${1}", `'${value.replaceAll("'", "''")}'`);
+    const failure = await sql.unsafe(text).then(
+      () => null,
+      (error) => error as { code: string; message: string },
+    );
+    assert.equal(failure?.code, expected, statement);
+    const { code = "", message = "" } = failure ?? {};
+    const { cause } = fromDatabaseFailure({ code, message, details: null, status: 400 });
+    assert(cause instanceof Error);
+    const [row] = await sql`select private.error_text(${code}, ${message}) as kept`;
+    assert.equal(row?.["kept"], `${code} ${cause.message}`);
+    for (const said of [cause.message, String(row?.["kept"])]) {
+      assert.doesNotMatch(said, /Ada|Alder|9999999/, said);
+      assert.match(said, /invalid|range|violates|syntax/, said);
+    }
+  }
+  assert.equal(valueless('violates check constraint "orders_x"'), 'violates check constraint "orders_x"');
 });

@@ -6,6 +6,7 @@ import { PostgrestClient } from "@supabase/postgrest-js";
 import { holdsId, maskCardNumbers } from "./card_numbers.ts";
 import type { Env } from "./env.ts";
 import { AppError, type DatabaseFailure, fromDatabaseFailure, isRepeatable } from "./errors.ts";
+import { maskText } from "./log.ts";
 import type {
   BegunCheckout,
   Bucket,
@@ -75,7 +76,8 @@ function rpcCalls(client: PostgrestClient, limitMs: () => number) {
 
   return {
     /** Stores a verified event, merges its facts and settles, in one transaction. */
-    receiveStripeEvent: (event: ReceivedEvent) => call<EventOutcome>("receive_stripe_event", event),
+    receiveStripeEvent: (event: ReceivedEvent) =>
+      call<EventOutcome>("receive_stripe_event", { ...event, p_error: maskedOrNull(event.p_error) }),
 
     /** Applies a stored event again after a failure. */
     retryStripeEvent: (
@@ -86,7 +88,7 @@ function rpcCalls(client: PostgrestClient, limitMs: () => number) {
         p_event_id: eventId,
         p_facts: "facts" in result ? result.facts : null,
         p_ignored_reason: "ignoredReason" in result ? result.ignoredReason : null,
-        p_error: "error" in result ? result.error : null,
+        p_error: "error" in result ? maskText(result.error) : null,
       }),
 
     getStripeEvent: (eventId: string) =>
@@ -168,7 +170,7 @@ function rpcCalls(client: PostgrestClient, limitMs: () => number) {
     /** Ends leases. `finished` is false where the lease was lost: someone else owns that job now. */
     finishJobs: (results: JobResult[]) =>
       call<{ jobs: { id: number; finished: boolean; status: string | null }[] }>("finish_jobs", {
-        p_results: storable(results),
+        p_results: storable(results.map((result) => ({ ...result, reason: maskedOrNull(result.reason) }))),
       }),
 
     /** Queues what is due by the clock, and notes that somebody works. */
@@ -192,7 +194,7 @@ function rpcCalls(client: PostgrestClient, limitMs: () => number) {
         p_status: result.status,
         p_recipient: recipient,
         p_provider_id: result.status === "sent" ? result.providerId : null,
-        p_error: result.status === "sent" ? null : result.error,
+        p_error: result.status === "sent" ? null : maskText(result.error),
       }),
 
     /** What a dispute can be answered with; null for a dispute that is not stored. */
@@ -246,7 +248,7 @@ function rpcCalls(client: PostgrestClient, limitMs: () => number) {
         p_event: storable(event),
         p_facts: "facts" in judgement ? storable(judgement.facts) : null,
         p_ignored_reason: "ignoredReason" in judgement ? judgement.ignoredReason : null,
-        p_error: "error" in judgement ? judgement.error : null,
+        p_error: "error" in judgement ? maskText(judgement.error) : null,
         p_dry_run: dryRun,
       }),
 
@@ -293,6 +295,11 @@ export function storable<T>(value: T): T {
       typeof item === "string" && holdsId(key) ? wellFormed(item) : storable(item),
     ]),
   ) as T;
+}
+
+/** What a provider or the database said, as it may be kept and shown to staff. */
+function maskedOrNull(text: string | null): string | null {
+  return text === null ? null : maskText(text);
 }
 
 function wellFormed(text: string): string {
