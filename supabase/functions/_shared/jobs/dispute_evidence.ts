@@ -1,6 +1,7 @@
 /** Turns what the shop knows of an order into the fields of Stripe's dispute evidence. */
 import type Stripe from "stripe";
 import { formatMoney } from "../money.ts";
+import { oneLine } from "../outside_text.ts";
 import type { DisputedOrder, EarlierOrder, SentMail } from "../rpc_shapes.ts";
 import type { Address } from "../stripe_events/facts.ts";
 
@@ -54,7 +55,7 @@ function addressText(address: Address | null, name: string | null = null): strin
   if (address === null) return null;
   const { line1, line2, postal_code, city, state, country } = address;
   const place = [postal_code, city, state].filter(Boolean).join(" ");
-  return [name, line1, line2, place, country].filter(Boolean).join("\n");
+  return [name, line1, line2, place, country].map((line) => oneLine(line ?? "")).filter(Boolean).join("\n");
 }
 
 /** The story of the order in plain sentences, for the person at the bank who reads it. */
@@ -69,9 +70,9 @@ function narrative(order: DisputedOrder, note: string | null): string {
     order.fulfilled_at === null
       ? null
       : `It was shipped on ${day(order.fulfilled_at)}${
-        order.carrier === null ? "" : ` with ${order.carrier}`
+        order.carrier === null ? "" : ` with ${oneLine(order.carrier)}`
       }` +
-        `${order.tracking_number === null ? "" : `, tracking number ${order.tracking_number}`}.`,
+        `${order.tracking_number === null ? "" : `, tracking number ${oneLine(order.tracking_number)}`}.`,
     order.amount_refunded > 0
       ? `${formatMoney(order.amount_refunded, order.currency)} have been refunded.`
       : null,
