@@ -80,6 +80,19 @@ Deno.test("no mail carries a link, a line or an essay that a customer put into a
   }
 });
 
+Deno.test("a mail greets by the name that is there", () => {
+  const links = { siteUrl: "https://shop.example", resumeUrl: null };
+  const greeted = (customer_name: string | null, shipping_name: string | null) => {
+    const { order, ...rest } = notification("order_cancelled", "");
+    return renderMail({ ...rest, order: { ...order, customer_name, shipping_name } }, links).text.split(
+      "\n",
+    )[0];
+  };
+  assert.equal(greeted("Ada", "Bea"), "Dear Ada,");
+  assert.equal(greeted(" ", "Bea"), "Dear Bea,");
+  assert.equal(greeted(null, "\u200b"), "Hello,");
+});
+
 Deno.test("names and addresses that are meant to be read stay readable", () => {
   const read: [string, string][] = [
     ["Ada Turner", "Ada Turner"],

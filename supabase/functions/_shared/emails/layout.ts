@@ -66,8 +66,9 @@ export function money(amount: number, { currency, locale }: NotificationOrder): 
 
 /** "Dear Ada," or "Hello,". */
 export function greeting(order: NotificationOrder): string {
-  const name = withoutLinks(order.customer_name ?? order.shipping_name ?? "", 60);
-  return name === "" ? "Hello," : `Dear ${name},`;
+  const names = [order.customer_name, order.shipping_name].map((name) => withoutLinks(name ?? "", 60));
+  const name = names.find((name) => name !== "");
+  return name === undefined ? "Hello," : `Dear ${name},`;
 }
 
 /** One line per item, then what makes the total of them. */

@@ -22,13 +22,13 @@ export function evidenceParams(
 ): Stripe.DisputeUpdateParams.Evidence {
   const visa = eligibility.includes("visa_compelling_evidence_3") ? visaEvidence(order) : null;
   return {
-    ...known("customer_name", order.customer_name ?? order.shipping_name),
+    ...known("customer_name", given(order.customer_name) ?? given(order.shipping_name)),
     ...known("customer_email_address", order.email),
     ...known("customer_purchase_ip", order.purchase_ip),
     ...known("billing_address", addressText(order.billing_address)),
     ...known("shipping_address", addressText(order.shipping_address, order.shipping_name)),
-    ...known("shipping_carrier", order.carrier),
-    ...known("shipping_tracking_number", order.tracking_number),
+    ...known("shipping_carrier", given(order.carrier)),
+    ...known("shipping_tracking_number", given(order.tracking_number)),
     ...known("shipping_date", order.fulfilled_at?.slice(0, 10) ?? null),
     ...known("product_description", description(order.items)),
     ...known("uncategorized_text", narrative(order, note)),
@@ -67,12 +67,7 @@ function narrative(order: DisputedOrder, note: string | null): string {
     order.payment?.three_d_secure_result === "authenticated"
       ? "The cardholder authenticated the payment with 3-D Secure."
       : null,
-    order.fulfilled_at === null
-      ? null
-      : `It was shipped on ${day(order.fulfilled_at)}${
-        order.carrier === null ? "" : ` with ${oneLine(order.carrier)}`
-      }` +
-        `${order.tracking_number === null ? "" : `, tracking number ${oneLine(order.tracking_number)}`}.`,
+    parcel(order),
     order.amount_refunded > 0
       ? `${formatMoney(order.amount_refunded, order.currency)} have been refunded.`
       : null,
@@ -81,6 +76,20 @@ function narrative(order: DisputedOrder, note: string | null): string {
     ...list("Earlier orders of this customer, none of them disputed:", order.earlier_orders.map(earlierText)),
   ];
   return lines.filter((line) => line !== null && line !== "").join("\n");
+}
+
+function parcel(order: DisputedOrder): string | null {
+  if (order.fulfilled_at === null) return null;
+  const carrier = given(order.carrier);
+  const number = given(order.tracking_number);
+  return `It was shipped on ${day(order.fulfilled_at)}${carrier === null ? "" : ` with ${carrier}`}` +
+    `${number === null ? "" : `, tracking number ${number}`}.`;
+}
+
+/** What somebody typed, on one line; null when they typed nothing to be seen. */
+function given(text: string | null): string | null {
+  const line = oneLine(text ?? "");
+  return line === "" ? null : line;
 }
 
 function list(heading: string, lines: string[]): string[] {
