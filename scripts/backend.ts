@@ -4,6 +4,7 @@ import Stripe from "stripe";
 import { createLogger } from "../supabase/functions/_shared/log.ts";
 import { createRpc, type Rpc } from "../supabase/functions/_shared/rpc.ts";
 import { createStripe } from "../supabase/functions/_shared/stripe.ts";
+import type { Ours } from "../supabase/functions/_shared/stripe_events/judge.ts";
 import type { StackFile } from "./local/stack.ts";
 
 /** A backend that a command can talk to. */
@@ -12,6 +13,8 @@ export interface Backend {
   name: string;
   rpc: Rpc;
   stripe: Stripe;
+  /** Whose events are to be taken. */
+  env: Ours;
 }
 
 /** Thrown when there is nothing to talk to; the message names the mend. */
@@ -30,7 +33,13 @@ export async function openBackend(
   const [url, keys, stripeKey] = [env("SUPABASE_URL"), env("SUPABASE_SECRET_KEYS"), env("STRIPE_SECRET_KEY")];
   if (url && keys && stripeKey) {
     const base = env("STRIPE_API_BASE");
-    return backend(url, parseKeys(keys), stripeKey, base === undefined || base === "" ? null : new URL(base));
+    return backend(
+      url,
+      parseKeys(keys),
+      stripeKey,
+      base === undefined || base === "" ? null : new URL(base),
+      env("STRIPE_ACCOUNT_ID") || null,
+    );
   }
   const dir = env("LOCAL_DIR") ?? ".local";
   const file = await readStackFile(join(dir, "stack.json"));
@@ -45,6 +54,7 @@ export async function openBackend(
     { default: file.secret_key },
     file.stripe_secret_key,
     new URL(file.stripe_url),
+    env("STRIPE_ACCOUNT_ID") || null,
   );
 }
 
@@ -53,11 +63,13 @@ function backend(
   secretKeys: Record<string, string>,
   stripeKey: string,
   base: URL | null,
+  stripeAccountId: string | null,
 ): Backend {
   return {
     name: url,
     rpc: createRpc({ supabaseUrl: url.replace(/\/+$/, ""), secretKeys }),
     stripe: createStripe({ stripeSecretKey: stripeKey, stripeApiBase: base }),
+    env: { livemode: /^[sr]k_live_/.test(stripeKey), stripeAccountId },
   };
 }
 

@@ -1,5 +1,5 @@
 /**
- * `deno task doctor [--env-file .env]`: looks at a running stack or a project and names each cause with its mend.
+ * `deno task doctor [--env .env]`: looks at a running stack or a project and names each cause with its mend.
  * Changes nothing; exit code 1 when there is an error.
  */
 import { parseArgs } from "node:util";
@@ -14,9 +14,9 @@ import { checkStripe } from "./doctor/stripe.ts";
 import { findSource, openSubject, type Source } from "./doctor/subject.ts";
 import { masked, SetupError } from "./setup/project.ts";
 
-const usage = `deno task doctor [--env-file .env]
+const usage = `deno task doctor [--env .env]
 
-  --env-file  look at the project of this file; else at the stack that runs in LOCAL_DIR, the project of the
+  --env       look at the project of this file; else at the stack that runs in LOCAL_DIR, the project of the
               environment, or the project of .env`;
 
 if (import.meta.main) Deno.exit(await main(Deno.args));
@@ -25,13 +25,13 @@ async function main(args: string[]): Promise<number> {
   try {
     const { values } = parseArgs({
       args,
-      options: { "env-file": { type: "string" }, help: { type: "boolean" } },
+      options: { env: { type: "string" }, help: { type: "boolean" } },
     });
     if (values.help) {
       console.log(usage);
       return 0;
     }
-    const source = await findSource(values["env-file"] ?? null, Deno.env.toObject());
+    const source = await findSource(values.env ?? null, Deno.env.toObject());
     console.log(`Looking at ${source.name}`);
     const findings = await diagnose(source);
     for (const finding of findings) console.log(masked(formatFinding(finding), source.values));

@@ -48,10 +48,10 @@ async function main(args: string[]): Promise<number> {
 
 /** Runs both halves and returns what differed, and what could not be compared or repaired. */
 export async function reconcile(
-  { rpc, stripe }: Pick<Backend, "rpc" | "stripe">,
+  { rpc, stripe, env }: Pick<Backend, "rpc" | "stripe" | "env">,
   options: { sinceMs: number | null; dryRun: boolean },
 ): Promise<{ drift: Drift[]; problems: Problem[] }> {
-  const context = { rpc, stripe, now: Date.now, log: quietLog };
+  const context = { rpc, stripe, env, now: Date.now, log: quietLog };
   const runId = crypto.randomUUID();
   const { dryRun, sinceMs } = options;
   const events = await reconcileEvents(context, {

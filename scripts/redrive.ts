@@ -1,15 +1,17 @@
 /**
- * `deno task redrive [evt_… | job id]… [--type TYPE] [--all] [--dry-run]`: queues dead or failed webhook events and
- * jobs again. Running something twice is harmless: facts merge, and outward calls carry idempotency keys.
+ * `deno task redrive [evt_… | job id]… [--type TYPE [--again]] [--all] [--dry-run]`: queues dead or failed webhook
+ * events and jobs again, and events that were processed when they are named or asked for: they are translated anew.
+ * Running something twice is harmless: facts merge, and outward calls carry idempotency keys.
  */
 import { parseArgs } from "node:util";
 import type { RedrivenItem, RedriveSelection } from "../supabase/functions/_shared/rpc.ts";
 import { NoBackendError, openBackend } from "./backend.ts";
 
-const usage = `deno task redrive [evt_… | job id]… [--type TYPE] [--all] [--dry-run]
+const usage = `deno task redrive [evt_… | job id]… [--type TYPE [--again]] [--all] [--dry-run]
 
-  evt_…, 123   these events and jobs
+  evt_…, 123   these events and jobs; an event that was processed or ignored is translated anew
   --type       all failed or dead events of a type (charge.refunded), or jobs of a kind (send_mail)
+  --again      with --type: also events of the type that were processed or ignored
   --all        every failed or dead event and job
                (failed: waiting for the next try, which then comes at once)
   --dry-run    list them and change nothing`;
@@ -46,6 +48,7 @@ export function parseSelection(args: string[]): RedriveSelection | null {
     options: {
       type: { type: "string" },
       all: { type: "boolean" },
+      again: { type: "boolean" },
       "dry-run": { type: "boolean" },
       help: { type: "boolean" },
     },
@@ -56,11 +59,13 @@ export function parseSelection(args: string[]): RedriveSelection | null {
   if (positionals.length === 0 && values.type === undefined && !values.all) {
     throw new RangeError("Say what to redrive: ids, --type or --all");
   }
+  if (values.again && values.type === undefined) throw new RangeError("--again needs --type");
   return {
     p_event_ids: positionals.filter((id) => id.startsWith("evt_")),
     p_job_ids: positionals.filter((id) => !id.startsWith("evt_")).map(Number),
     p_type: values.type ?? null,
     p_all: values.all ?? false,
+    p_again: values.again ?? false,
     p_dry_run: values["dry-run"] ?? false,
     p_actor: "redrive",
   };

@@ -1,5 +1,5 @@
 /**
- * `deno task setup [--dry-run] [--env-file .env]`: brings a Supabase project and its Stripe account to what this
+ * `deno task setup [--dry-run] [--env .env]`: brings a Supabase project and its Stripe account to what this
  * repository says. Prints its plan first; running it again changes nothing.
  */
 import { parseArgs } from "node:util";
@@ -13,10 +13,10 @@ import type { Plan, SetupContext, SetupStep } from "./setup/step.ts";
 import { supabaseCli } from "./setup/supabase.ts";
 import { surplusEndpoints, webhookEndpoint } from "./setup/webhook_endpoint.ts";
 
-const usage = `deno task setup [--dry-run] [--env-file .env]
+const usage = `deno task setup [--dry-run] [--env .env]
 
   --dry-run   print what would change and change nothing
-  --env-file  the functions' environment, and SUPABASE_ACCESS_TOKEN, SUPABASE_DB_URL or SUPABASE_DB_PASSWORD`;
+  --env       the functions' environment, and SUPABASE_ACCESS_TOKEN, SUPABASE_DB_URL or SUPABASE_DB_PASSWORD`;
 
 /** Tables before functions, the signing secret before the secrets, everything before somebody calls. */
 const steps: SetupStep[] = [migrations, webhookEndpoint, secrets, functions, surplusEndpoints, schedule];
@@ -29,7 +29,7 @@ async function main(args: string[]): Promise<number> {
       args,
       options: {
         "dry-run": { type: "boolean" },
-        "env-file": { type: "string" },
+        env: { type: "string" },
         help: { type: "boolean" },
       },
     });
@@ -37,7 +37,7 @@ async function main(args: string[]): Promise<number> {
       console.log(usage);
       return 0;
     }
-    const project = await readProject(values["env-file"] ?? ".env");
+    const project = await readProject(values.env ?? ".env");
     const say = (line: string) => console.log(masked(line, project.values));
     const context = { project, stripe: createStripe(project.env), supabase: supabaseCli(project), say };
     return await setUp(context, { dryRun: values["dry-run"] ?? false });
@@ -81,7 +81,7 @@ export async function setUp(context: SetupContext, { dryRun }: { dryRun: boolean
     }
     if (plan.changes.length > 0) say(`${step.name}: done`);
   }
-  say("Set up. 'deno task doctor --env-file .env' checks it.");
+  say("Set up. 'deno task doctor --env .env' checks it.");
   return 0;
 }
 

@@ -83,7 +83,7 @@ const OWN_ENTRIES = ["postgres", "stripe", "mails", "logs", "web", "keys.json", 
 /** Starts the stack and returns when every part answers; throws a `StackError` that names the mend. */
 export async function startStack(options: StackOptions): Promise<Stack> {
   const dir = resolve(options.dir);
-  await Deno.mkdir(dir, { recursive: true });
+  await requireWritable(dir);
   const unlock = await lockFolder(dir);
   try {
     await awaitLeftovers(dir);
@@ -103,6 +103,19 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   } catch (error) {
     unlock();
     throw error;
+  }
+}
+
+/** A read-only checkout can be used all the same: everything that a stack writes is in its folder. */
+async function requireWritable(dir: string): Promise<void> {
+  try {
+    await Deno.mkdir(dir, { recursive: true });
+    await Deno.remove(await Deno.makeTempDir({ dir }));
+  } catch (cause) {
+    throw new StackError(
+      `The folder ${dir} cannot be written: choose another with LOCAL_DIR=<folder>`,
+      { cause },
+    );
   }
 }
 

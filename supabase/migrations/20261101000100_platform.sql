@@ -3,6 +3,9 @@
 -- `public` is the API (PostgREST). `private` holds the queue, limits and internal functions and is never
 -- exposed; API roles may pass through it only to run the few functions that policies call.
 -- `reporting` holds views for the dashboard and is not exposed either.
+--
+-- Projects made before 2026 grant everything in `public` to the API roles by default. So every grant there comes
+-- after a revoke; a test applies the migrations to such a database and compares.
 
 create schema if not exists private;
 comment on schema private is 'Internal: queue, rate limits, settings and the functions that decide. Not exposed over the API.';

@@ -127,4 +127,5 @@ create policy product_variants_read on public.product_variants for select to ano
     or (select private.is_admin())
   );
 
+revoke all on public.products, public.product_variants from public, anon, authenticated, service_role;
 grant select on public.products, public.product_variants to anon, authenticated, service_role;

@@ -19,6 +19,7 @@ create index customers_email_idx on public.customers (lower(email));
 alter table public.customers enable row level security;
 create policy customers_read on public.customers for select to authenticated
   using (user_id = (select auth.uid()) or (select private.is_admin()));
+revoke all on public.customers from public, anon, authenticated, service_role;
 grant select on public.customers to authenticated, service_role;
 
 -- What Stripe says of its customers, ours or not: an update may come before the order that makes one ours.

@@ -30,6 +30,7 @@ create index shipping_rates_offer_idx on public.shipping_rates (currency, sort_o
 alter table public.shipping_rates enable row level security;
 create policy shipping_rates_read on public.shipping_rates for select to anon, authenticated
   using (active or (select private.is_admin()));
+revoke all on public.shipping_rates from public, anon, authenticated, service_role;
 grant select on public.shipping_rates to anon, authenticated, service_role;
 
 create function private.offered_shipping_rates(p_currency text) returns jsonb

@@ -50,6 +50,17 @@ insert into private.velocity_rules (name, subject, measure, window_seconds, thre
   ('card_emails', 'card', 'emails', 86400, 10, null, null, 'allow', 'One card under many e-mail addresses. Only recorded: all of Stripe''s test orders share a few cards.'),
   ('shipping_address_emails', 'shipping_address', 'emails', 86400, 10, null, null, 'allow', 'One delivery address under many e-mail addresses. Only recorded: offices and parcel shops look like this.');
 
+create table private.velocity_rule_sets (
+  id bigint generated always as identity primary key,
+  digest text not null,
+  rules jsonb not null,
+  constraint velocity_rule_sets_digest_key unique (digest)
+);
+comment on table private.velocity_rule_sets is
+  'Rules on card and delivery address as they stood when orders were paid, each set once: a paid order is '
+  'measured by these, however the rules change.';
+alter table private.velocity_rule_sets enable row level security;
+
 create table private.disposable_email_domains (
   domain text primary key,
   constraint disposable_email_domains_lower check (domain = lower(domain))

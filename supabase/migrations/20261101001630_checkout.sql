@@ -12,6 +12,7 @@ begin
     'outcome', p_outcome,
     'order_id', o.id,
     'order_number', o.number,
+    'account_id', o.account_id,
     'attempt', o.attempt,
     'currency', o.currency,
     'amount_subtotal', o.amount_subtotal,
@@ -76,12 +77,17 @@ begin
   end if;
 
   perform private.reserve_stock(p_order_id, now() + make_interval(secs => p_hold_seconds));
-  -- Today's prices: the shopper sees them on the new payment page, and an old order is no way to an old price.
-  select private.price_cart(jsonb_agg(jsonb_build_object('sku', i.sku, 'quantity', i.quantity))) into v_cart
+  -- Today's prices and names: the shopper sees them on the new payment page, and an old order is no way to an old
+  -- price. The lines stay its own: their goods are known by variant, and their SKU is the one that was asked for.
+  select private.price_lines(jsonb_agg(
+    jsonb_build_object('variant_id', i.variant_id, 'sku', i.sku, 'quantity', i.quantity)
+  ))
+  into v_cart
   from public.order_items i where i.order_id = p_order_id;
   update public.order_items i set unit_amount = l.unit_amount, name = l.name
   from jsonb_to_recordset(v_cart -> 'lines') as l (variant_id uuid, name text, unit_amount bigint)
-  where i.order_id = p_order_id and i.variant_id = l.variant_id and i.unit_amount <> l.unit_amount;
+  where i.order_id = p_order_id and i.variant_id = l.variant_id
+    and (i.unit_amount, i.name) is distinct from (l.unit_amount, l.name);
   update public.orders set
     attempt = attempt + 1,
     session_expires_at = now() + make_interval(secs => p_session_seconds),
@@ -231,6 +237,7 @@ declare
   v_again uuid;
   v_superseded jsonb;
   v_risk jsonb;
+  v_customer_id uuid;
   v_order_id uuid;
 begin
   -- Parallel repeats queue up here and find the order that the first one made.
@@ -267,7 +274,7 @@ begin
   if p_idempotency_key is null then
     select o.id into v_again
     from private.open_checkouts(p_user_id, p_previous_session_id, p_livemode) o
-    where o.created_at > now() - c_repeat_window and o.cart_hash = v_cart ->> 'hash' and private.order_lines(o.id) = v_lines
+    where o.created_at > now() - c_repeat_window and o.cart_hash = v_cart ->> 'hash'
     order by o.created_at desc limit 1;
     if v_again is not null then
       return private.checkout_snapshot(v_again, 'existing');
@@ -284,11 +291,15 @@ begin
     return jsonb_build_object('outcome', 'velocity_exceeded', 'retry_after_seconds', v_risk -> 'retry_after_seconds');
   end if;
 
+  if p_user_id is not null then
+    v_customer_id := private.account_customer(p_user_id, p_email, p_livemode);
+  end if;
   insert into public.orders (
-    customer_id, email, locale, currency, amount_subtotal, amount_total, livemode, cart_hash, idempotency_key,
+    customer_id, account_id, email, locale, currency, amount_subtotal, amount_total, livemode, cart_hash,
+    idempotency_key,
     session_expires_at, purchase_ip, user_agent, three_d_secure, velocity_mode, prices_include_tax, shipping_rates
   ) values (
-    case when p_user_id is not null then private.account_customer(p_user_id, p_email, p_livemode) end,
+    v_customer_id, case when v_customer_id is not null then p_user_id end,
     p_email, p_locale, v_cart ->> 'currency', (v_cart ->> 'amount')::bigint, (v_cart ->> 'amount')::bigint, p_livemode,
     v_cart ->> 'hash', v_key, now() + make_interval(secs => p_session_seconds), p_client_ip::inet, left(p_user_agent, 500),
     v_risk ->> 'three_d_secure', p_velocity_mode,

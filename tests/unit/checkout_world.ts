@@ -12,6 +12,7 @@ export function checkoutOf(changes: Partial<Checkout> = {}): Checkout {
     outcome: "created",
     order_id: orderId,
     order_number: "KCT-1042",
+    account_id: null,
     attempt: 1,
     currency: "usd",
     amount_subtotal: 25_800,

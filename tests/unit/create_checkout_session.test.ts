@@ -34,7 +34,13 @@ Deno.test("create-checkout-session sends Stripe prices and metadata from the dat
   const here = world();
   await handle(requestOf(), here.deps);
   const params = here.asked[0]?.params;
-  const metadata = { order_id: orderId, attempt: "1", cart_hash: "9b1f" };
+  const metadata = {
+    order_id: orderId,
+    order_number: "KCT-1042",
+    attempt: "1",
+    cart_hash: "9b1f",
+    lines_1: "SHIRT-OXF-WHT-M*2@12900",
+  };
   assert.equal(params?.mode, "payment");
   assert.deepEqual(params?.metadata, metadata);
   assert.deepEqual(params?.payment_intent_data, { metadata, receipt_email: "ada@example.com" });

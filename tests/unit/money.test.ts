@@ -144,7 +144,7 @@ Deno.test("the lines of a mail add up to its total, whatever is included in what
 
 function combinations<T>(choices: readonly [T, T]): [T, T, T, T][] {
   return choices.flatMap((a) =>
-    choices.flatMap((b) => choices.flatMap((c) => choices.map((d) => [a, b, c, d])))
+    choices.flatMap((b) => choices.flatMap((c) => choices.map((d): [T, T, T, T] => [a, b, c, d])))
   );
 }
 

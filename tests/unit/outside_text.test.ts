@@ -34,7 +34,7 @@ function notification(template: string, text: string): Notification {
     template,
     recipient: null,
     status: "queued",
-    data: { amount: 100 },
+    data: { amount: 100, carrier: text, tracking_number: text },
     problem: null,
     order: {
       number: "KCT-100001",

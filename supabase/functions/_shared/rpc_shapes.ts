@@ -98,6 +98,8 @@ export interface Checkout {
   outcome: "created" | "existing";
   order_id: string;
   order_number: string;
+  /** The account that was signed in, frozen with the order; null for a guest. */
+  account_id: string | null;
   attempt: number;
   currency: string;
   amount_subtotal: number;
@@ -193,6 +195,8 @@ export interface RedriveSelection {
   p_job_ids: number[];
   p_type: string | null;
   p_all: boolean;
+  /** With p_type: also events that were processed or ignored. */
+  p_again: boolean;
   p_dry_run: boolean;
   p_actor: string;
 }

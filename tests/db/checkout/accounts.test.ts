@@ -176,3 +176,19 @@ Deno.test("signing up goes through although attaching orders fails", async () =>
   const [user] = await sql`select email from auth.users where id = ${userId}`;
   assert.equal(user?.["email"], "ada@example.com");
 });
+
+Deno.test("begin_checkout() freezes the account that ordered, so that a repeat sends Stripe the same", async () => {
+  await using database = await createTestDatabase();
+  const { sql } = database;
+  await addVariants(sql, [{ sku: "TIE", onHand: 50 }]);
+  const userId = await addUser(sql, "ada@example.com", true);
+  const first = await beginCheckout(sql, { items, userId, key: "k" });
+  assert.equal(first.account_id, userId);
+  await sql`delete from auth.users where id = ${userId}`;
+  const again = await beginCheckout(sql, { items, userId, key: "k" });
+  assert.deepEqual([again.order_id, again.account_id], [first.order_id, userId]);
+  // Whose token still runs goes on as a guest.
+  const guest = await beginCheckout(sql, { items, userId, key: "another" });
+  assert.equal(guest.account_id, null);
+  assert.equal((await beginCheckout(sql, { items, key: "guest" })).account_id, null);
+});

@@ -23,6 +23,7 @@ export interface Begun {
   outcome: "created" | "existing" | "velocity_exceeded" | "superseded";
   order_id: string;
   order_number: string;
+  account_id: string | null;
   attempt: number;
   amount_subtotal: number;
   session_expires_at: number;

@@ -14,7 +14,7 @@ function test(name: string, work: () => Promise<void>): void {
     fn: async () => {
       await clearQueue(sql);
       await sql`update private.periodic_jobs set next_at = null`;
-      await sql`delete from public.orders`;
+      await sql`truncate public.orders cascade`;
       await work();
     },
   });
@@ -174,6 +174,28 @@ test("purge_old_data() removes finished jobs and payloads by their retention, an
   ]);
   const events = await sql`select id from public.webhook_events where payload ? 'email' order by id`;
   assert.deepEqual(events.map(({ id }) => id), ["evt_failed", "evt_new"]);
+});
+
+test("purge_old_data() deletes an old alert with its message's job, so that the next one of its cause is told", async () => {
+  const raise = () => sql`select private.raise_alert('flood', 'warning', 'flood')`;
+  const told = async () =>
+    (await sql`select 1 from private.jobs where kind = 'send_alert' and status = 'queued'`).length;
+  const alerts = async () => (await sql`select 1 from public.alerts where dedupe_key = 'flood'`).length;
+  await sql`update private.settings set value = '1' where key = 'retention_alert_days'`;
+  try {
+    await raise();
+    await sql`update public.alerts set status = 'resolved', last_at = now() - interval '2 days'`;
+    await sql`select public.purge_old_data(10)`;
+    assert.equal(await alerts(), 1, "its message is still under way");
+    await sql`update private.jobs set status = 'done', finished_at = now() - interval '2 days'`;
+    await sql`select public.purge_old_data(10)`;
+    assert.equal(await alerts(), 0);
+    await raise();
+    assert.equal(await told(), 1);
+  } finally {
+    await sql`update private.settings set value = '365' where key = 'retention_alert_days'`;
+    await sql`delete from public.alerts where dedupe_key = 'flood'`;
+  }
 });
 
 test("replace_webhook_addresses() takes over a list, writes down what changed, and tells staff", async () => {

@@ -65,6 +65,7 @@ Deno.test("a card number that somebody types is nowhere: not in a table, not in 
 
   // Staff, wherever a command takes a text.
   await sql`select public.mark_fulfilled(${order.order_number}, ${spaced}, ${number})`;
+  await drain(stack);
   await sql`select public.request_refund(${order.order_number}, 100, ${`card ${spaced}`})`;
   await sql`select public.receive_return(${order.order_number}, null, ${number})`;
   await sql`select public.adjust_inventory(${plentySku}, 1, ${number})`;

@@ -38,11 +38,7 @@ export const locales: readonly string[] = [
 
 /** Parameters of the session that pays for a checkout's current attempt. */
 export function sessionParams(checkout: Checkout, urls: ReturnUrls, env: SessionEnv): Params {
-  const metadata = {
-    order_id: checkout.order_id,
-    attempt: String(checkout.attempt),
-    cart_hash: checkout.cart_hash,
-  };
+  const metadata = sessionMetadata(checkout);
   const { automaticTax, promotionCodes, termsConsent } = env.checkout;
   return {
     mode: "payment",
@@ -64,6 +60,33 @@ export function sessionParams(checkout: Checkout, urls: ReturnUrls, env: Session
     ...(promotionCodes ? { allow_promotion_codes: true } : {}),
     ...(termsConsent ? { consent_collection: { terms_of_service: "required" } } : {}),
     ...threeDSecure(checkout, env),
+  };
+}
+
+/** Stripe's limit for a value of metadata; of keys it takes 50. */
+const metadataValueLength = 500;
+
+/**
+ * What session and payment carry of their order, enough to rebuild it from Stripe alone: whose it is and, in
+ * `lines_1`, `lines_2`, …, each line as `SKU*quantity@unit_amount` (minor units), a space between two. Frozen with
+ * the attempt, so that a repeat sends the same; nothing personal, as metadata is seen by everybody at Stripe's
+ * dashboard and in exports. (https://docs.stripe.com/metadata)
+ */
+export function sessionMetadata(checkout: Checkout): Record<string, string> {
+  const lines: string[] = [];
+  for (const { sku, quantity, unit_amount } of checkout.items) {
+    const line = `${sku}*${quantity}@${unit_amount}`;
+    const last = lines.at(-1);
+    if (last === undefined || last.length + 1 + line.length > metadataValueLength) lines.push(line);
+    else lines[lines.length - 1] = `${last} ${line}`;
+  }
+  return {
+    order_id: checkout.order_id,
+    order_number: checkout.order_number,
+    attempt: String(checkout.attempt),
+    cart_hash: checkout.cart_hash,
+    ...(checkout.account_id === null ? {} : { account_id: checkout.account_id }),
+    ...Object.fromEntries(lines.map((value, index) => [`lines_${index + 1}`, value])),
   };
 }
 
