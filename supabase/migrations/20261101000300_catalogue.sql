@@ -85,6 +85,8 @@ comment on table public.product_variants is 'One sellable size and colour. price
 comment on column public.product_variants.image_url is 'The picture of this colour, in the form of products.image_url; null for that of the product.';
 comment on column public.product_variants.size is 'Null when the thing has none; an empty text becomes null.';
 comment on column public.product_variants.color is 'Null when the thing has none; an empty text becomes null.';
+comment on constraint product_variants_price_amount_at_stripe on public.product_variants is
+  'A price that Stripe takes in this currency: private.amount_problem() says why it is not.';
 create index product_variants_product_id_idx on public.product_variants (product_id);
 
 create function private.tidy_options() returns trigger

@@ -513,6 +513,22 @@ $$;
 comment on function private.run_staff_command() is 'Trigger of staff_commands: carries the command out, notes the result and the audit row. An error undoes the insert as well.';
 revoke execute on function private.run_staff_command() from public, anon, authenticated;
 
+create function private.mask_command() returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as $$
+begin
+  new.args := private.mask_cards_in(new.args);
+  return new;
+end;
+$$;
+comment on function private.mask_command() is
+  'Trigger of staff_commands: a card number in a note, a reason or a tracking number is masked before anything is stored.';
+revoke execute on function private.mask_command() from public, anon, authenticated;
+create trigger mask_command before insert on public.staff_commands
+  for each row execute function private.mask_command();
+
 create trigger run_staff_command after insert on public.staff_commands
   for each row execute function private.run_staff_command();
 

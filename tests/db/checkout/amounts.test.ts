@@ -106,4 +106,8 @@ Deno.test("a size or colour that is not there leaves no trace in a name, however
     assert.equal(cleared?.["color"], null);
   }
   assert.equal(await sqlstateOf(sql`insert into public.products (slug, name) values ('none', ' ')`), "23514");
+  assert.equal(
+    await sqlstateOf(sql`insert into public.shipping_rates (name, amount, currency) values (' ', 1, 'usd')`),
+    "23514",
+  );
 });
