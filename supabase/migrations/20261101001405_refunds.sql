@@ -394,7 +394,7 @@ as $$
     ) then 'refund_under_way' end,
     case when exists (
       select 1 from public.refunds r
-      where r.payment_id = o.payment_id and r.status in ('failed', 'canceled')
+      where r.payment_id = o.payment_id and r.status in ('failed', 'canceled') and r.released_at is null
         and o.amount_paid <= r.amount + (
           select coalesce(sum(live.amount), 0) from public.refunds live
           where live.payment_id = o.payment_id and live.status not in ('failed', 'canceled')
@@ -408,6 +408,6 @@ as $$
   ], null)
 $$;
 comment on function private.hold_reasons(public.orders) is
-  'What keeps an order that has not shipped from shipping: review; dispute (open or lost); refund_under_way (all of its money); refund_failed (all of its money was to go back, bounced, and nobody has tried again).';
+  'What keeps an order that has not shipped from shipping: review; dispute (open or lost); refund_under_way (all of its money); refund_failed (all of its money was to go back, bounced, and nobody has tried again or released the order).';
 revoke execute on function private.hold_reasons(public.orders) from public, anon;
 grant execute on function private.hold_reasons(public.orders) to authenticated, service_role;
