@@ -1,5 +1,5 @@
 /** Requests per minute and address, for endpoints that can cost a call to Stripe and that anybody can ask. */
-import { addressBucket, clientAddress } from "./client_ip.ts";
+import { addressBuckets, clientAddress } from "./client_ip.ts";
 import type { Env } from "./env.ts";
 import { AppError } from "./errors.ts";
 import type { RateLimiter } from "./rate_limit.ts";
@@ -13,11 +13,13 @@ export async function takeAddressLimit(
   request: Request,
   { env, limiter }: { env: Pick<Env, "checkout">; limiter: RateLimiter },
 ): Promise<void> {
-  const decision = await limiter.take([{
-    key: `${endpoint}:${addressBucket(clientAddress(request.headers))}`,
-    limit: env.checkout.rateLimitPerMinute,
-    window_seconds: 60,
-  }]);
+  const decision = await limiter.take(
+    addressBuckets(clientAddress(request.headers)).map(({ key, factor }) => ({
+      key: `${endpoint}:${key}`,
+      limit: Math.ceil(env.checkout.rateLimitPerMinute * factor),
+      window_seconds: 60,
+    })),
+  );
   if (!decision.allowed) {
     throw new AppError("rate_limited", { retryAfterSeconds: decision.retry_after_seconds });
   }
