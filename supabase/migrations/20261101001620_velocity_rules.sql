@@ -7,6 +7,7 @@ create table private.velocity_rules (
   window_seconds integer not null,
   threshold bigint not null,
   min_share numeric,
+  min_pieces integer,
   currency text,
   action text not null,
   alert text,
@@ -16,13 +17,15 @@ create table private.velocity_rules (
   constraint velocity_rules_subject_known check (subject in ('address', 'email', 'user', 'order', 'card', 'shipping_address', 'shop')),
   constraint velocity_rules_measure_known check (
     measure in (
-      'unpaid_checkouts', 'declines', 'declined_orders', 'cards', 'emails', 'amount', 'disposable_email', 'outages'
+      'unpaid_checkouts', 'declines', 'declined_orders', 'cards', 'emails', 'amount', 'disposable_email', 'outages',
+      'held_pieces', 'held_share'
     )
   ),
   constraint velocity_rules_action_known check (action in ('allow', 'require_3ds', 'require_challenge', 'review', 'block')),
   constraint velocity_rules_alert_known check (alert in ('warning', 'critical')),
   -- What strangers did is no reason to refuse anybody.
   constraint velocity_rules_shop_refuses_nobody check (subject <> 'shop' or action <> 'block'),
+  constraint velocity_rules_min_pieces_positive check (min_pieces > 0),
   constraint velocity_rules_window_range check (window_seconds between 1 and 31 * 86400),
   constraint velocity_rules_threshold_positive check (threshold > 0),
   constraint velocity_rules_min_share_range check (min_share > 0 and min_share < 1)
@@ -30,8 +33,9 @@ create table private.velocity_rules (
 comment on table private.velocity_rules is
   'Velocity rules. A rule hits when its measure over its subject and window reaches the threshold; each hit is a row in fraud_signals. Rules over refused attempts are measured again at each refusal, where block closes the payment pages of its subject, and require_3ds and require_challenge those of the refused orders that ask for less. Rules on an address look at each IPv6 network that holds it, with 1, 1.5 and 3 times the threshold for /64, /56 and /48. Rules on card and shipping_address look at paid orders, because checkout does not know these yet; there block means review.';
 comment on column private.velocity_rules.measure is
-  'unpaid_checkouts: orders not paid. declines: refused payment attempts. declined_orders: orders whose card was refused and that nothing has paid; each card of such an order counts, but with min_share of one buyer three at most (and, for the shop, of one network): their own rules see to the rest. cards, emails: how many different ones. amount: what the subject orders, this cart included, in currency. disposable_email: 1 for a throw-away address. outages: orders whose payment failed because the bank, the network or the processor was away; these refusals count in no other measure.';
+  'unpaid_checkouts: orders not paid. declines: refused payment attempts. declined_orders: orders whose card was refused and that nothing has paid; each card of such an order counts, but with min_share of one buyer three at most (and, for the shop, of one network): their own rules see to the rest. cards, emails: how many different ones. amount: what the subject orders, this cart included, in currency. disposable_email: 1 for a throw-away address. outages: orders whose payment failed because the bank, the network or the processor was away; these refusals count in no other measure. held_pieces: pieces that unpaid orders hold, this cart included. held_share: how much of each article in stock they hold, in percent, averaged over all articles.';
 comment on column private.velocity_rules.min_share is 'The share of refused orders that is ordinary. The rule hits when, counted back from now, there are as many refusals beyond that share as threshold refusals in a row have: neither good orders before an attack nor some among it hide it, and a busy day does not look like one.';
+comment on column private.velocity_rules.min_pieces is 'held_share: fewer pieces than this are no hit, however small the stock is.';
 comment on column private.velocity_rules.alert is 'A hit tells staff. Rules with action block do so by themselves, as critical.';
 comment on column private.velocity_rules.action is 'allow: only record. require_3ds: the bank is asked, and decides whether it asks the buyer. require_challenge: the bank is to ask the buyer. review: a paid order waits for staff. block: no checkout for now, open payment pages closed, and an alert.';
 alter table private.velocity_rules enable row level security;
@@ -64,6 +68,15 @@ insert into private.velocity_rules (name, subject, measure, window_seconds, thre
     'Cards of orders that nobody has paid, whatever sold in between: testers who are slow, or hide in a busy hour or an outage.'),
   ('shop_outages', 'shop', 'outages', 600, 5, 0.2, 'allow', 'critical',
     'Payments of many orders fail because a bank, a network or the processor is away. No fraud: only staff are told.');
+
+insert into private.velocity_rules (name, subject, measure, window_seconds, threshold, min_pieces, action, alert, description) values
+  ('user_held_pieces', 'user', 'held_pieces', 3600, 200, null, 'block', null, 'Unpaid orders of one account hold 200 pieces.'),
+  ('user_held_share', 'user', 'held_share', 3600, 25, 60, 'block', null, 'Unpaid orders of one account hold a quarter of the stock.'),
+  ('email_held_pieces', 'email', 'held_pieces', 3600, 200, null, 'block', null, 'Unpaid orders under one guest address hold 200 pieces.'),
+  ('email_held_share', 'email', 'held_share', 3600, 25, 60, 'block', null, 'Unpaid orders under one guest address hold a quarter of the stock.'),
+  ('address_held_pieces', 'address', 'held_pieces', 3600, 400, null, 'block', null, 'Unpaid orders of one network address hold 400 pieces.'),
+  ('address_held_share', 'address', 'held_share', 3600, 25, 60, 'block', null, 'Unpaid orders of one network address hold a quarter of the stock.'),
+  ('shop_held_share', 'shop', 'held_share', 3600, 40, 60, 'allow', 'warning', 'Unpaid orders hold two fifths of the stock: a rush, or somebody keeps it from others. Only staff are told.');
 
 create table private.disposable_email_domains (
   domain text primary key,
@@ -152,3 +165,7 @@ create index orders_address_key_idx on public.orders (private.address_key(purcha
 create index orders_delivery_key_idx on public.orders (private.delivery_key(shipping_address), created_at);
 create index payment_attempts_created_at_idx on public.payment_attempts (created_at);
 create index fraud_signals_velocity_idx on public.fraud_signals (created_at) where kind = 'velocity';
+-- Who holds stock right now: a small part of the table, however long the shop has been open.
+create index orders_holding_email_idx on public.orders (private.email_key(email)) where status in ('pending', 'processing');
+create index orders_holding_address_idx on public.orders (private.address_key(purchase_ip, 48)) where status in ('pending', 'processing');
+create index inventory_reservations_active_idx on public.inventory_reservations (order_id) where status = 'active';

@@ -132,6 +132,79 @@ comment on function private.weigh_refusals(private.velocity_rules, text, numeric
   'Measure declined_orders: how many refusals weigh against the good orders of a subject, when they exceed the ordinary share by as much as p_threshold; o_oldest: the refusal that the rule lets go with.';
 revoke execute on function private.weigh_refusals(private.velocity_rules, text, numeric, boolean, timestamptz, timestamptz) from public, anon, authenticated;
 
+create function private.holding_orders(p_subject text, p_key text) returns setof uuid
+language plpgsql
+stable
+security definer
+set search_path = ''
+as $$
+begin
+  case p_subject
+    when 'address' then
+      return query select o.id from public.orders o
+        where o.status in ('pending', 'processing') and private.address_key(o.purchase_ip, 48) = private.address_key(p_key::inet, 48)
+          and o.purchase_ip <<= p_key::inet;
+    when 'email' then
+      return query select o.id from public.orders o
+        where o.status in ('pending', 'processing') and private.email_key(o.email) = p_key;
+    when 'user' then
+      return query select o.id from public.orders o join public.customers c on c.id = o.customer_id
+        where o.status in ('pending', 'processing') and c.user_id = p_key::uuid;
+  end case;
+end;
+$$;
+comment on function private.holding_orders(text, text) is 'Unpaid orders of a subject of the velocity rules that may hold stock.';
+revoke execute on function private.holding_orders(text, text) from public, anon, authenticated;
+
+create function private.measure_holds(
+  p_rule private.velocity_rules,
+  p_key text,
+  p_lines jsonb,
+  p_order_id uuid,
+  out o_value bigint,
+  out o_until timestamptz
+)
+language plpgsql
+stable
+security definer
+set search_path = ''
+as $$
+declare
+  v_held record;
+begin
+  -- The stock is one, whoever asks in which mode.
+  select sum(h.quantity) as pieces, max(h.expires_at) as until,
+    sum(h.quantity::numeric / greatest(coalesce(l.on_hand, 0), h.quantity)) as articles
+  into v_held
+  from (
+    select x.variant_id, sum(x.quantity) as quantity, max(x.expires_at) as expires_at
+    from (
+      select r.variant_id, r.quantity, r.expires_at
+      from private.holding_orders(p_rule.subject, p_key) o (id)
+      join public.inventory_reservations r on r.order_id = o.id and r.status = 'active'
+      where p_rule.subject <> 'shop' and o.id is distinct from p_order_id
+      union all
+      select v.variant_id, v.reserved, null from public.inventory_levels v where p_rule.subject = 'shop' and v.reserved > 0
+      union all
+      select w.variant_id, w.quantity, null from jsonb_to_recordset(p_lines) as w (variant_id uuid, quantity integer)
+      where p_rule.subject <> 'shop'
+    ) x
+    group by x.variant_id
+  ) h
+  left join public.inventory_levels l on l.variant_id = h.variant_id;
+  o_value := v_held.pieces;
+  o_until := v_held.until;
+  if p_rule.measure = 'held_share' and o_value is not null then
+    o_value := case when o_value >= coalesce(p_rule.min_pieces, 1) then floor(100 * v_held.articles / (
+      select greatest(count(*), 1) from public.inventory_levels l where l.on_hand > 0
+    )) end;
+  end if;
+end;
+$$;
+comment on function private.measure_holds(private.velocity_rules, text, jsonb, uuid) is
+  'Measures held_pieces and held_share: what unpaid orders of a subject hold together with p_lines, [{ variant_id, quantity }] of the cart that asks; for the shop, what all of them hold. o_until: when the last hold runs out.';
+revoke execute on function private.measure_holds(private.velocity_rules, text, jsonb, uuid) from public, anon, authenticated;
+
 create function private.measure_velocity(
   p_rule private.velocity_rules,
   p_key text,
@@ -211,6 +284,8 @@ begin
         group by a.order_id
       ) t
       having count(*) filter (where t.outage) >= coalesce(p_rule.min_share, 0) * count(*);
+    when 'held_pieces', 'held_share' then
+      select h.o_value, h.o_until into v_value, v_free_at from private.measure_holds(p_rule, p_key, p_lines, p_order_id) h;
   end case;
   if coalesce(v_value, 0) < v_threshold then
     return null;
@@ -395,6 +470,7 @@ begin
     from (
       select h ->> 'rule' as rule, h -> 'value' as value, h ->> 'alert' as severity, case
         when h ->> 'measure' = 'outages' then 'payment_outage'
+        when h ->> 'measure' like 'held%' and h ->> 'subject' = 'shop' then 'stock_held'
         else 'velocity'
       end as kind
       from jsonb_array_elements(p_hits) h where h ->> 'alert' is not null
@@ -417,7 +493,7 @@ begin
 end;
 $$;
 comment on function private.raise_velocity_alerts(jsonb) is
-  'Tells staff of hits: one alert per attack (velocity), outage (payment_outage), counted up while it goes on, whichever rules it runs into.';
+  'Tells staff of hits: one alert per attack (velocity), outage (payment_outage) or rush on the stock (stock_held), counted up while it goes on, whichever rules it runs into.';
 revoke execute on function private.raise_velocity_alerts(jsonb) from public, anon, authenticated;
 
 create function private.check_paid_velocity(o public.orders) returns void
