@@ -115,6 +115,7 @@ const OPERATIONS: Record<string, Operation> = {
       "conflict",
       "link_expired",
       "rate_limited",
+      "velocity_exceeded",
       "stripe_unavailable",
       "database_unavailable",
     ],

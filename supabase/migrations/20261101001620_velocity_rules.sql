@@ -66,7 +66,7 @@ insert into private.velocity_rules (name, subject, measure, window_seconds, thre
     'Order after order of the shop is refused: somebody tests cards from rotating addresses.'),
   ('shop_declined_cards', 'shop', 'declined_orders', 3600, 12, null, 'require_challenge', 'warning',
     'Cards of orders that nobody has paid, whatever sold in between: testers who are slow, or hide in a busy hour or an outage.'),
-  ('shop_outages', 'shop', 'outages', 600, 5, 0.2, 'allow', 'critical',
+  ('shop_outages', 'shop', 'outages', 600, 5, 0.1, 'allow', 'critical',
     'Payments of many orders fail because a bank, a network or the processor is away. No fraud: only staff are told.');
 
 insert into private.velocity_rules (name, subject, measure, window_seconds, threshold, min_pieces, action, alert, description) values

@@ -7,6 +7,7 @@ const texts: Record<string, string> = {
   insufficient_stock: "Sorry, something in this order is sold out by now, so nothing was charged.",
   conflict: "This order has been cancelled, so nothing was charged.",
   rate_limited: "That was a bit fast. Please wait a minute and open the link again.",
+  velocity_exceeded: "This order cannot be paid right now. Please open the link again in an hour or so.",
   stripe_unavailable: "The payment page cannot be opened right now. Please open the link again in a minute.",
   database_unavailable: "The shop cannot be reached right now. Please open the link again in a minute.",
 };

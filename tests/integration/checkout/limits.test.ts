@@ -89,7 +89,8 @@ Deno.test("who comes back to a page that asks for less than the rules do gets an
   await using stack = await testStack({
     env: { VELOCITY_MODE: "enforce", LINK_SIGNING_SECRET: linkSigningSecret },
   });
-  await stack.sql`update private.velocity_rules set threshold = 2 where name = 'shop_declined_cards'`;
+  await stack.sql`
+    update private.velocity_rules set threshold = 2 where name in ('shop_declined_cards', 'order_declines')`;
   const key = crypto.randomUUID();
   const cart = { customer_email: "ada@example.com" };
   const byKey = (await checkout(stack, cart, { key })).body;
@@ -119,6 +120,17 @@ Deno.test("who comes back to a page that asks for less than the rules do gets an
   }
   const repeat = await checkout(stack, cart, { key });
   assert.equal(repeat.body.url, again.body.url, "which asks enough and stays");
+
+  const testers = await resumeToken(tester.order_id, Math.floor(Date.now() / 1000) + 60, {
+    linkSigningSecret,
+  });
+  const refused = await fetch(`${stack.functions_url}/resume-checkout?token=${testers}`, {
+    redirect: "manual",
+    headers: { accept: "text/html" },
+  });
+  assert.equal(refused.status, 429);
+  assert.ok(Number(refused.headers.get("retry-after")) > 0);
+  assert.match(await refused.text(), /cannot be paid right now/);
   await assertInvariants(stack);
 });
 
