@@ -64,7 +64,7 @@ insert into private.velocity_rules (name, subject, measure, window_seconds, thre
 insert into private.velocity_rules (name, subject, measure, window_seconds, threshold, min_share, action, alert, description) values
   ('shop_declined_orders', 'shop', 'declined_orders', 600, 6, 0.4, 'require_challenge', 'critical',
     'Order after order of the shop is refused: somebody tests cards from rotating addresses.'),
-  ('shop_declined_cards', 'shop', 'declined_orders', 3600, 12, null, 'require_challenge', 'warning',
+  ('shop_declined_cards', 'shop', 'declined_orders', 3600, 10, null, 'require_challenge', 'warning',
     'Cards of orders that nobody has paid, whatever sold in between: testers who are slow, or hide in a busy hour or an outage.'),
   ('shop_outages', 'shop', 'outages', 600, 5, 0.1, 'allow', 'critical',
     'Payments of many orders fail because a bank, a network or the processor is away. No fraud: only staff are told.');

@@ -49,6 +49,7 @@ Deno.test("a network that is refused is told when that ends, good orders between
     await using database = await world();
     const { sql } = database;
     const ip = "198.51.100.9";
+    await sql`update private.velocity_rules set enabled = false where subject = 'shop'`;
     const later = async (seconds: number) => {
       await sql`update public.payment_attempts set created_at = created_at - make_interval(secs => ${seconds})`;
       return await checkout(sql, { ip, email: "late@example.com" });

@@ -74,39 +74,37 @@ async function honestGuest(sql: postgres.Sql, random: Random, at: number): Promi
   return "given up";
 }
 
-/** Testers with many addresses and mailboxes, and a few cards for each page. */
+/** Testers with many addresses and mailboxes, some pages open at a time, and a few cards for each. */
 class Testers {
-  page: Page | null = null;
   taken = 0;
-  unchallenged = 0;
-  #onPage = 0;
+  #pages: { page: Page; cards: number }[] = [];
   #opened = 0;
 
-  constructor(readonly sql: postgres.Sql, readonly random: Random, readonly cardsPerPage: number) {}
+  constructor(
+    readonly sql: postgres.Sql,
+    readonly random: Random,
+    readonly pagesAtOnce: number,
+    readonly cardsPerPage: number,
+  ) {}
 
+  /** One card on the page that has been open for longest, if any page takes one without a challenge. */
   async tryCard(): Promise<void> {
-    if (this.page !== null && (this.#onPage >= this.cardsPerPage || await isEnded(this.sql, this.page))) {
-      this.page = null;
-    }
-    if (this.page === null) {
-      const at = 5_000 + this.#opened++;
-      this.page = await open(this.sql, ownAddress(this.random, at), `t${at}@example.net`);
-      this.#onPage = 0;
-    }
-    if (this.page === null) return;
-    if (this.page.begun.three_d_secure === "challenge") {
-      // No challenge is passed with a stolen number, so nothing is learned of the card.
-      return;
-    }
-    this.#onPage += 1;
-    this.taken += 1;
-    this.unchallenged += 1;
-    await decline(
-      this.sql,
-      this.page.begun,
-      `stolen-${this.taken}`,
-      pick(this.random, ["generic_decline", "incorrect_cvc"]),
-    );
+    while (this.#pages.length < this.pagesAtOnce && await this.#open());
+    const next = this.#pages.shift();
+    if (next === undefined) return;
+    if (await isEnded(this.sql, next.page)) return await this.tryCard();
+    const code = pick(this.random, ["generic_decline", "incorrect_cvc"]);
+    await decline(this.sql, next.page.begun, `stolen-${this.taken++}`, code);
+    if (next.cards + 1 < this.cardsPerPage) this.#pages.push({ ...next, cards: next.cards + 1 });
+  }
+
+  /** No challenge is passed with a stolen number: a page that asks for one is of no use. */
+  async #open(): Promise<boolean> {
+    const at = 5_000 + this.#opened++;
+    const page = await open(this.sql, ownAddress(this.random, at), `t${at}@example.net`);
+    if (page === null || page.begun.three_d_secure === "challenge") return false;
+    this.#pages.push({ page, cards: 0 });
+    return true;
   }
 }
 
@@ -123,7 +121,7 @@ for (let seed = 1; seed <= 10; seed++) {
     const random = seeded(seed * 7919);
     const attackFrom = 3 + Math.floor(random() * 10);
     const perMinute = 1 + Math.floor(random() * 3);
-    const testers = new Testers(sql, random, 1 + Math.floor(random() * 6));
+    const testers = new Testers(sql, random, 1 + seed % 3, 1 + Math.floor(random() * 6));
     const ends: string[] = [];
     let guests = 0;
     for (let minute = 0; minute < outageMinutes; minute++) {
@@ -148,7 +146,7 @@ for (let seed = 1; seed <= 10; seed++) {
     assert.equal(ends.length, guestsPerOutage);
     assert.deepEqual(ends.filter((end) => end === "refused" || end === "page ended"), []);
     assert.ok(ends.filter((end) => end === "paid").length > guestsPerOutage / 4);
-    assert.ok(testers.unchallenged <= cardsMax, `${testers.unchallenged} cards without a challenge`);
+    assert.ok(testers.taken > 0 && testers.taken <= cardsMax, `${testers.taken} cards without a challenge`);
     assert.equal((await open(sql, "192.0.2.1", "last@example.com"))?.begun.three_d_secure, "challenge");
     const alerts = await sql<{ kind: string }[]>`select distinct kind from public.alerts order by kind`;
     assert.deepEqual(alerts.map(({ kind }) => kind), ["payment_outage", "velocity"]);
