@@ -4,7 +4,10 @@ import Stripe from "stripe";
 import { createLogger } from "../supabase/functions/_shared/log.ts";
 import { createRpc, type Rpc } from "../supabase/functions/_shared/rpc.ts";
 import { createStripe } from "../supabase/functions/_shared/stripe.ts";
+import type { Ours } from "../supabase/functions/_shared/stripe_events/judge.ts";
+import { isLoopback } from "./local/real_project.ts";
 import type { StackFile } from "./local/stack.ts";
+import { TaskError } from "./task.ts";
 
 /** A backend that a command can talk to. */
 export interface Backend {
@@ -12,17 +15,19 @@ export interface Backend {
   name: string;
   rpc: Rpc;
   stripe: Stripe;
+  /** Whose events are to be taken. */
+  env: Ours;
 }
 
 /** Thrown when there is nothing to talk to; the message names the mend. */
-export class NoBackendError extends Error {
+export class NoBackendError extends TaskError {
   override name = "NoBackendError";
 }
 
 /**
  * The project of SUPABASE_URL, SUPABASE_SECRET_KEYS and STRIPE_SECRET_KEY when all three are set, else the stack
  * that runs in LOCAL_DIR.
- * @throws NoBackendError when there is neither.
+ * @throws NoBackendError when there is neither, or a real project is named without its keys.
  */
 export async function openBackend(
   env: (name: string) => string | undefined = Deno.env.get,
@@ -30,7 +35,23 @@ export async function openBackend(
   const [url, keys, stripeKey] = [env("SUPABASE_URL"), env("SUPABASE_SECRET_KEYS"), env("STRIPE_SECRET_KEY")];
   if (url && keys && stripeKey) {
     const base = env("STRIPE_API_BASE");
-    return backend(url, parseKeys(keys), stripeKey, base === undefined || base === "" ? null : new URL(base));
+    return backend(
+      url,
+      parseKeys(keys),
+      stripeKey,
+      base === undefined || base === "" ? null : new URL(base),
+      env("STRIPE_ACCOUNT_ID") || null,
+    );
+  }
+  if (url && !isLoopback(url)) {
+    const missing = [keys ? "" : "SUPABASE_SECRET_KEYS", stripeKey ? "" : "STRIPE_SECRET_KEY"].filter(
+      Boolean,
+    );
+    throw new NoBackendError(
+      `SUPABASE_URL names a real project, but ${missing.join(" and ")} ${
+        missing.length > 1 ? "are" : "is"
+      } not set: set all three, or none for the stack in LOCAL_DIR`,
+    );
   }
   const dir = env("LOCAL_DIR") ?? ".local";
   const file = await readStackFile(join(dir, "stack.json"));
@@ -45,6 +66,7 @@ export async function openBackend(
     { default: file.secret_key },
     file.stripe_secret_key,
     new URL(file.stripe_url),
+    env("STRIPE_ACCOUNT_ID") || null,
   );
 }
 
@@ -53,11 +75,13 @@ function backend(
   secretKeys: Record<string, string>,
   stripeKey: string,
   base: URL | null,
+  stripeAccountId: string | null,
 ): Backend {
   return {
     name: url,
     rpc: createRpc({ supabaseUrl: url.replace(/\/+$/, ""), secretKeys }),
     stripe: createStripe({ stripeSecretKey: stripeKey, stripeApiBase: base }),
+    env: { livemode: /^[sr]k_live_/.test(stripeKey), stripeAccountId },
   };
 }
 

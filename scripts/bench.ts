@@ -1,12 +1,16 @@
 /**
  * `deno task bench`: how close the paths that carry the load come to what they cannot do without, as a ratio (1.00 is
  * the limit itself), measured side by side in one run. Exit code 1 when a ratio is below its goal.
- *
- *   deno task bench [--orders 200] [--jobs 5000] [--finished 100000]
  */
-import { parseArgs } from "node:util";
 import { benchJobs } from "./bench/jobs.ts";
 import { benchPayments, type PathBench } from "./bench/payments.ts";
+import { runTask, wholeNumber } from "./task.ts";
+
+const usage = `deno task bench [--orders 200] [--jobs 5000] [--finished 100000]
+
+  --orders     checkouts and webhook deliveries that are measured
+  --jobs       jobs that the queue drains
+  --finished   finished jobs that lie beside those that are claimed`;
 
 interface Line {
   path: string;
@@ -38,45 +42,53 @@ function printLines(lines: Line[]): void {
   }
 }
 
-const { values } = parseArgs({
-  options: {
-    orders: { type: "string", default: "200" },
-    jobs: { type: "string", default: "5000" },
-    finished: { type: "string", default: "100000" },
-  },
-});
-const [orders, jobs, finished] = [values.orders, values.jobs, values.finished].map((text) => {
-  const count = Number(text);
-  if (!Number.isInteger(count) || count < 1) {
-    console.error(`${text} is not a number of rounds: give a whole number above 0`);
-    Deno.exit(2);
-  }
-  return count;
-}) as [number, number, number];
+const flags = {
+  orders: { type: "string", default: "200" },
+  jobs: { type: "string", default: "5000" },
+  finished: { type: "string", default: "100000" },
+} as const;
 
-console.log(
-  `Measuring ${orders} checkouts and ${orders} webhook deliveries against their SQL and Stripe calls …`,
-);
-const payments = await benchPayments(orders);
-console.log(`Measuring ${jobs} jobs against their SQL, and claiming beside ${finished} finished jobs …\n`);
-const queue = await benchJobs(jobs, finished);
+if (import.meta.main) {
+  Deno.exit(
+    await runTask({
+      usage,
+      flags,
+      offline: true,
+      run: ({ values }) =>
+        bench(
+          wholeNumber("--orders", values.orders, 1),
+          wholeNumber("--jobs", values.jobs, 1),
+          wholeNumber("--finished", values.finished, 1),
+        ),
+    }, Deno.args),
+  );
+}
 
-const lines: Line[] = [
-  pathLine("checkout, to the payment page", payments.checkout),
-  pathLine("webhook, to the paid order", payments.webhook),
-  {
-    path: "jobs drained",
-    ours: `${queue.workerPerSecond} /s`,
-    limit: `${queue.rawPerSecond} /s`,
-    ratio: queue.ratio,
-    goal: 0.5,
-  },
-  {
-    path: `claim beside ${finished} finished`,
-    ours: `${queue.claimFullMs} ms`,
-    limit: `${queue.claimEmptyMs} ms`,
-    ratio: queue.claimEmptyMs / queue.claimFullMs,
-  },
-];
-printLines(lines);
-Deno.exit(lines.some(({ ratio, goal }) => goal !== undefined && ratio < goal) ? 1 : 0);
+async function bench(orders: number, jobs: number, finished: number): Promise<number> {
+  console.log(
+    `Measuring ${orders} checkouts and ${orders} webhook deliveries against their SQL and Stripe calls …`,
+  );
+  const payments = await benchPayments(orders);
+  console.log(`Measuring ${jobs} jobs against their SQL, and claiming beside ${finished} finished jobs …\n`);
+  const queue = await benchJobs(jobs, finished);
+
+  const lines: Line[] = [
+    pathLine("checkout, to the payment page", payments.checkout),
+    pathLine("webhook, to the paid order", payments.webhook),
+    {
+      path: "jobs drained",
+      ours: `${queue.workerPerSecond} /s`,
+      limit: `${queue.rawPerSecond} /s`,
+      ratio: queue.ratio,
+      goal: 0.5,
+    },
+    {
+      path: `claim beside ${finished} finished`,
+      ours: `${queue.claimFullMs} ms`,
+      limit: `${queue.claimEmptyMs} ms`,
+      ratio: queue.claimEmptyMs / queue.claimFullMs,
+    },
+  ];
+  printLines(lines);
+  return lines.some(({ ratio, goal }) => goal !== undefined && ratio < goal) ? 1 : 0;
+}

@@ -1,31 +1,37 @@
 /**
- * `deno task chaos [--runs N] [--seed S] [--verbose]`: kills the functions, the worker and the database with SIGKILL,
+ * `deno task chaos`: kills the functions, the worker and the database with SIGKILL,
  * at random and at named points, while orders are placed, paid, refunded and cancelled. Afterwards nothing may be
  * lost, doubled or in disagreement with Stripe. The seed of a failed run repeats its plan.
  */
-import { parseArgs } from "node:util";
 import { runOnce, type RunReport } from "./chaos/run.ts";
 import { startWorld } from "./chaos/world.ts";
+import { runTask, wholeNumber } from "./task.ts";
 
-const usage = "deno task chaos [--runs 10] [--seed 1] [--verbose]";
+const usage = `deno task chaos [--runs 10] [--seed 1] [--verbose]
 
-if (import.meta.main) Deno.exit(await main(Deno.args));
+  --runs      how many; the first that finds something ends them
+  --seed      the plan of the first run; each further run takes the next
+  --verbose   print every run`;
 
-async function main(args: string[]): Promise<number> {
-  const { values } = parseArgs({
-    args,
-    options: {
-      runs: { type: "string", default: "10" },
-      seed: { type: "string", default: "1" },
-      verbose: { type: "boolean", default: false },
-      help: { type: "boolean", default: false },
-    },
-  });
-  const [runs, seed] = [Number(values.runs), Number(values.seed)];
-  if (values.help || !Number.isInteger(runs) || runs < 1 || !Number.isInteger(seed)) {
-    console.log(usage);
-    return values.help ? 0 : 2;
-  }
+const flags = {
+  runs: { type: "string", default: "10" },
+  seed: { type: "string", default: "1" },
+  verbose: { type: "boolean", default: false },
+} as const;
+
+if (import.meta.main) {
+  Deno.exit(
+    await runTask({
+      usage,
+      flags,
+      offline: true,
+      run: ({ values }) =>
+        main(wholeNumber("--runs", values.runs, 1), wholeNumber("--seed", values.seed, 0), values.verbose),
+    }, Deno.args),
+  );
+}
+
+async function main(runs: number, seed: number, verbose: boolean): Promise<number> {
   surviveLostConnections();
   const dir = await Deno.makeTempDir({ prefix: "kct-chaos-" });
   const world = await startWorld(dir);
@@ -34,7 +40,7 @@ async function main(args: string[]): Promise<number> {
     for (let run = 0; run < runs; run++) {
       const report = await runOnce(world, seed + run);
       reports.push(report);
-      if (values.verbose || report.violations.length > 0 || (run + 1) % 10 === 0) {
+      if (verbose || report.violations.length > 0 || (run + 1) % 10 === 0) {
         print(report, run + 1, runs);
       }
       // What is broken stays broken: later runs would only find it again.

@@ -1,7 +1,13 @@
 /** `deno task demo`: starts a stack of its own, buys one order through the public API, prints what happened when. */
+import { formatMoney } from "../supabase/functions/_shared/money.ts";
 import { StackError } from "./local/ports.ts";
 import { type Stack, startStack } from "./local/stack.ts";
 import { connect } from "./local/migrate.ts";
+import { runTask } from "./task.ts";
+
+const usage = `deno task demo
+
+  Starts an offline stack of its own, buys one order, prints the timeline, and leaves nothing behind.`;
 
 const SETTLED_DEADLINE_MS = 30_000;
 
@@ -12,24 +18,23 @@ interface Moment {
   detail: string;
 }
 
-const dir = await Deno.makeTempDir({ prefix: "kct-demo-" });
-let code = 0;
-try {
-  console.log("Starting the offline stack …");
-  const stack = await startStack({ dir, quiet: true });
+if (import.meta.main) Deno.exit(await runTask({ usage, flags: {}, offline: true, run: demo }, Deno.args));
+
+async function demo(): Promise<number> {
+  const dir = await Deno.makeTempDir({ prefix: "kct-demo-" });
   try {
-    await buy(stack);
+    console.log("Starting the offline stack …");
+    const stack = await startStack({ dir, quiet: true });
+    try {
+      await buy(stack);
+    } finally {
+      await stack.stop();
+    }
+    return 0;
   } finally {
-    await stack.stop();
+    await Deno.remove(dir, { recursive: true });
   }
-} catch (error) {
-  if (!(error instanceof StackError)) throw error;
-  console.error(`\n${error.message}`);
-  code = 1;
-} finally {
-  await Deno.remove(dir, { recursive: true });
 }
-Deno.exit(code);
 
 async function buy(stack: Stack): Promise<void> {
   const sql = connect(stack.db_url);
@@ -61,8 +66,7 @@ async function buy(stack: Stack): Promise<void> {
       { at: settled, what: "order status", detail: `${status.order_number} is ${status.status}` },
     ];
     print(moments, requested);
-    const total = new Intl.NumberFormat("en", { style: "currency", currency: status.currency })
-      .format(status.amount_total / 100);
+    const total = formatMoney(status.amount_total, status.currency);
     console.log(`\nOrder ${status.order_number}: ${status.status}, ${total}`);
   } finally {
     await sql.end();

@@ -1,30 +1,37 @@
-/** `deno task dev`: the offline stack until Ctrl-C. `--fresh` drops its data first. */
+/** `deno task dev`: the offline stack until Ctrl-C. */
 import { StackError } from "./local/ports.ts";
 import { type Stack, startStack } from "./local/stack.ts";
+import { runTask } from "./task.ts";
 
-const unknown = Deno.args.filter((arg) => arg !== "--fresh");
-if (unknown.length > 0) {
-  console.error(`Unknown argument ${unknown.join(" ")}; 'deno task dev' takes --fresh`);
-  Deno.exit(2);
+const usage = `deno task dev [--fresh]
+
+  --fresh   drop the data of the stack first
+  LOCAL_DIR, LOCAL_API_PORT, LOCAL_DB_PORT, LOCAL_WEB_PORT and LOCAL_STRIPE_PORT move it.`;
+
+const flags = { fresh: { type: "boolean", default: false } } as const;
+
+if (import.meta.main) {
+  Deno.exit(
+    await runTask({ usage, flags, offline: true, run: ({ values }) => dev(values.fresh) }, Deno.args),
+  );
 }
 
-const { promise: interrupted, resolve: interrupt } = Promise.withResolvers<string>();
-for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-  Deno.addSignalListener(signal, () => interrupt(signal));
-}
-
-const port = (variable: string, usual: number): number => {
+function port(variable: string, usual: number): number {
   const text = Deno.env.get(variable) ?? `${usual}`;
   const number = Number(text);
   if (Number.isInteger(number) && number >= 0 && number < 65536) return number;
   throw new StackError(`${variable}=${text} is not a port: give a number from 0 (any free one) to 65535`);
-};
+}
 
-try {
+async function dev(fresh: boolean): Promise<number> {
+  const { promise: interrupted, resolve: interrupt } = Promise.withResolvers<string>();
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    Deno.addSignalListener(signal, () => interrupt(signal));
+  }
   const started = performance.now();
   const starting = startStack({
     dir: Deno.env.get("LOCAL_DIR") ?? ".local",
-    fresh: Deno.args.includes("--fresh"),
+    fresh,
     ports: {
       api: port("LOCAL_API_PORT", 54321),
       db: port("LOCAL_DB_PORT", 54322),
@@ -35,7 +42,7 @@ try {
   if (await Promise.race([interrupted, starting.then(() => null, () => null)]) !== null) {
     console.log(`\nStopping (${await interrupted})`);
     await starting.then((stack) => stack.stop(), () => {});
-    Deno.exit(0);
+    return 0;
   }
   const stack = await starting;
   console.log(table(stack, performance.now() - started));
@@ -43,12 +50,7 @@ try {
   const reason = await Promise.race([interrupted, broken]);
   console.log(`\nStopping (${reason})`);
   await stack.stop();
-  Deno.exit(reason.includes("unexpectedly") ? 1 : 0);
-} catch (error) {
-  if (!(error instanceof StackError)) throw error;
-  console.error(`\n${error.message}`);
-  if (error.cause instanceof Error && error.cause.message !== "") console.error(`  ${error.cause.message}`);
-  Deno.exit(1);
+  return reason.includes("unexpectedly") ? 1 : 0;
 }
 
 function table(stack: Stack, elapsedMs: number): string {

@@ -1,9 +1,9 @@
 /**
- * `deno task doctor [--env-file .env]`: looks at a running stack or a project and names each cause with its mend.
+ * `deno task doctor [--env .env]`: looks at a running stack or a project and names each cause with its mend.
  * Changes nothing; exit code 1 when there is an error.
  */
-import { parseArgs } from "node:util";
 import { checkAllowlist } from "./doctor/allowlist.ts";
+import { checkAuth } from "./doctor/auth.ts";
 import { checkDatabase } from "./doctor/database.ts";
 import { checkDeployedSecrets } from "./doctor/deployed_secrets.ts";
 import { checkEnvironment, checkWhitespace } from "./doctor/environment.ts";
@@ -12,37 +12,28 @@ import { checkHealth } from "./doctor/health.ts";
 import { checkShipping } from "./doctor/shipping.ts";
 import { checkStripe } from "./doctor/stripe.ts";
 import { findSource, openSubject, type Source } from "./doctor/subject.ts";
-import { masked, SetupError } from "./setup/project.ts";
+import { masked } from "./setup/project.ts";
+import { runTask } from "./task.ts";
 
-const usage = `deno task doctor [--env-file .env]
+const usage = `deno task doctor [--env .env]
 
-  --env-file  look at the project of this file; else at the stack that runs in LOCAL_DIR, the project of the
+  --env       look at the project of this file; else at the stack that runs in LOCAL_DIR, the project of the
               environment, or the project of .env`;
 
-if (import.meta.main) Deno.exit(await main(Deno.args));
+const flags = { env: { type: "string" } } as const;
 
-async function main(args: string[]): Promise<number> {
-  try {
-    const { values } = parseArgs({
-      args,
-      options: { "env-file": { type: "string" }, help: { type: "boolean" } },
-    });
-    if (values.help) {
-      console.log(usage);
-      return 0;
-    }
-    const source = await findSource(values["env-file"] ?? null, Deno.env.toObject());
-    console.log(`Looking at ${source.name}`);
-    const findings = await diagnose(source);
-    for (const finding of findings) console.log(masked(formatFinding(finding), source.values));
-    const count = (level: Finding["level"]) => findings.filter((finding) => finding.level === level).length;
-    console.log(`${count("ok")} ok, ${count("warning")} warnings, ${count("error")} errors`);
-    return count("error") > 0 ? 1 : 0;
-  } catch (error) {
-    const expected = error instanceof SetupError || error instanceof TypeError;
-    console.error(expected ? error.message : error);
-    return 1;
-  }
+if (import.meta.main) {
+  Deno.exit(await runTask({ usage, flags, run: ({ values }) => main(values.env ?? null) }, Deno.args));
+}
+
+async function main(envFile: string | null): Promise<number> {
+  const source = await findSource(envFile, Deno.env.toObject());
+  console.log(`Looking at ${source.name}`);
+  const findings = await diagnose(source);
+  for (const finding of findings) console.log(masked(formatFinding(finding), source.values));
+  const count = (level: Finding["level"]) => findings.filter((finding) => finding.level === level).length;
+  console.log(`${count("ok")} ok, ${count("warning")} warnings, ${count("error")} errors`);
+  return count("error") > 0 ? 1 : 0;
 }
 
 /** Runs every check; with an incomplete environment only those that can do without. */
@@ -52,6 +43,7 @@ export async function diagnose(source: Source): Promise<Finding[]> {
   if (Array.isArray(subject)) return [...subject, ...whitespace];
   const rest = await Promise.all([
     checkDatabase(subject),
+    checkAuth(subject),
     checkHealth(subject),
     checkStripe(subject),
     checkAllowlist(subject),

@@ -21,7 +21,8 @@ async function find(spec: string, name: string): Promise<string> {
   await lock.lock(true);
   const { success, stdout, stderr } = await runCommand(
     "npx",
-    ["-y", "-p", spec, "-c", `command -v ${name}`],
+    // The version is exact, so what is in the cache is what the registry has: ask it only for what is missing.
+    ["--prefer-offline", "-y", "-p", spec, "-c", `command -v ${name}`],
     {
       env: { NPM_CONFIG_UPDATE_NOTIFIER: "false" },
     },

@@ -1,6 +1,6 @@
 /**
- * `deno task ok`: everything that must hold before a change is merged. `--write` rewrites the generated files,
- * `--skip-tests` leaves the tests out. A developer's machine may lack optional tools; with CI=true nothing is skipped.
+ * `deno task ok`: everything that must hold before a change is merged. A developer's machine may lack optional tools;
+ * with CI=true nothing is skipped.
  */
 import { resolve } from "node:path";
 import { ADMIN_URL_VARIABLE, startRunServer } from "../tests/support/database.ts";
@@ -11,6 +11,17 @@ import { schemaSnapshot } from "./ok/schema_snapshot.ts";
 import { secretScan } from "./ok/secret_scan.ts";
 import { judged, runCommand, type Step, type StepContext, type StepResult } from "./ok/step.ts";
 import { advisors, cliPush, typesDrift } from "./ok/supabase_cli.ts";
+import { runTask } from "./task.ts";
+
+const usage = `deno task ok [--write] [--skip-tests]
+
+  --write        rewrite the generated files instead of comparing them
+  --skip-tests   leave the tests out`;
+
+const flags = {
+  write: { type: "boolean", default: false },
+  "skip-tests": { type: "boolean", default: false },
+} as const;
 
 const ci = Deno.env.get("CI") === "true";
 const root = resolve(import.meta.dirname ?? "", "..");
@@ -28,29 +39,37 @@ const STEPS: Step[] = [
   advisors,
 ];
 
-const unknown = Deno.args.filter((arg) => arg !== "--write" && arg !== "--skip-tests");
-if (unknown.length > 0) {
-  console.error(`Unknown argument ${unknown.join(" ")}; 'deno task ok' takes --write and --skip-tests`);
-  Deno.exit(2);
+const failed: string[] = [];
+
+if (import.meta.main) {
+  Deno.exit(
+    await runTask({
+      usage,
+      flags,
+      offline: true,
+      run: ({ values }) => main(values.write, !values["skip-tests"]),
+    }, Deno.args),
+  );
 }
 
-const failed: string[] = [];
-let server: Awaited<ReturnType<typeof startRunServer>>;
-try {
-  server = await startRunServer();
-} catch (error) {
-  if (!(error instanceof StackError)) throw error;
-  console.error(`The migrations do not apply:\n${error.message}\n\n0 passed, 1 failed`);
-  Deno.exit(1);
+async function main(write: boolean, withTests: boolean): Promise<number> {
+  let server: Awaited<ReturnType<typeof startRunServer>>;
+  try {
+    server = await startRunServer();
+  } catch (error) {
+    if (!(error instanceof StackError)) throw error;
+    console.error(`The migrations do not apply:\n${error.message}\n\n0 passed, 1 failed`);
+    return 1;
+  }
+  try {
+    const context: StepContext = { root, write, adminUrl: server.adminUrl };
+    for (const step of STEPS) await runStep(step, context);
+    if (withTests) await runTests(server.adminUrl);
+  } finally {
+    await server.stop();
+  }
+  return failed.length === 0 ? 0 : 1;
 }
-try {
-  const context: StepContext = { root, write: Deno.args.includes("--write"), adminUrl: server.adminUrl };
-  for (const step of STEPS) await runStep(step, context);
-  if (!Deno.args.includes("--skip-tests")) await runTests(server.adminUrl);
-} finally {
-  await server.stop();
-}
-Deno.exit(failed.length === 0 ? 0 : 1);
 
 async function runStep(step: Step, context: StepContext): Promise<void> {
   const start = performance.now();

@@ -39,6 +39,15 @@ const TEXT: Json = { schema: { type: "string" } };
 /** With Retry-After. */
 const RETRY_STATUSES = ["429", "503"];
 
+const SHOPPER_ADDRESS: Json = {
+  name: "x-shopper-ip",
+  in: "header",
+  required: false,
+  description:
+    "The shopper's IP address, from a server that shows the secret key; from anybody else it is ignored.",
+  schema: { type: "string" },
+};
+
 const OPERATIONS: Record<string, Operation> = {
   "create-checkout-session": {
     method: "post",
@@ -52,9 +61,11 @@ const OPERATIONS: Record<string, Operation> = {
         name: "Idempotency-Key",
         in: "header",
         required: false,
-        description: "One per cart. With another cart it is refused.",
+        description:
+          "One per cart, random; a guest's has two characters at least. With another cart it is refused.",
         schema: { type: "string", minLength: 1, maxLength: 255 },
       },
+      SHOPPER_ADDRESS,
     ],
     body: jsonSchema(cartSchema, "input"),
     answers: {
@@ -70,6 +81,7 @@ const OPERATIONS: Record<string, Operation> = {
       "insufficient_stock",
       "idempotency_conflict",
       "conflict",
+      "checkout_refused",
       "body_too_large",
       "unsupported_media_type",
       "rate_limited",
@@ -82,7 +94,10 @@ const OPERATIONS: Record<string, Operation> = {
     method: "get",
     summary: "Follow an order on the success page",
     access: "publishable",
-    parameters: [query("session_id", "The id that Stripe put into the success URL.", "^cs_\\w+$")],
+    parameters: [
+      query("session_id", "The id that Stripe put into the success URL.", "^cs_\\w+$"),
+      SHOPPER_ADDRESS,
+    ],
     answers: { "200": answer("The order, without personal data", jsonSchema(orderStatusAnswer, "output")) },
     errors: [
       "invalid_request",
@@ -100,7 +115,7 @@ const OPERATIONS: Record<string, Operation> = {
     description:
       "The link in a mail. Asked for text/html, refusals are plain text to read; otherwise they are JSON.",
     access: "none",
-    parameters: [query("token", "Signed, and good for some days.")],
+    parameters: [query("token", "Signed, and good for some days."), SHOPPER_ADDRESS],
     answers: {
       "303": {
         description: "To the payment page; to the success page when the order has been paid",
@@ -113,6 +128,7 @@ const OPERATIONS: Record<string, Operation> = {
       "order_not_found",
       "insufficient_stock",
       "conflict",
+      "checkout_refused",
       "link_expired",
       "rate_limited",
       "velocity_exceeded",

@@ -1,12 +1,12 @@
 /**
- * `deno task reconcile [--since 7d] [--dry-run]`: ingests the events that never arrived, compares payments, refunds,
+ * `deno task reconcile`: ingests the events that never arrived, compares payments, refunds,
  * disputes and open checkouts with Stripe, and prints what was (or would be) repaired.
  */
-import { parseArgs } from "node:util";
 import { type Drift, reconcileEvents } from "../supabase/functions/_shared/jobs/reconcile_events.ts";
 import { reconcileObjects } from "../supabase/functions/_shared/jobs/reconcile_objects.ts";
 import type { Problem } from "../supabase/functions/_shared/jobs/problems.ts";
-import { type Backend, NoBackendError, openBackend, quietLog } from "./backend.ts";
+import { type Backend, openBackend, quietLog } from "./backend.ts";
+import { runTask, UsageError } from "./task.ts";
 
 const usage = `deno task reconcile [--since 7d] [--dry-run]
 
@@ -20,38 +20,32 @@ const objectsMs = 3 * 86_400_000;
 /** Nobody waits with a stopwatch: a command may take as long as it needs. */
 const budgetMs = 60 * 60_000;
 
-if (import.meta.main) Deno.exit(await main(Deno.args));
+const flags = { since: { type: "string" }, "dry-run": { type: "boolean", default: false } } as const;
 
-async function main(args: string[]): Promise<number> {
-  try {
-    const { values } = parseArgs({
-      args,
-      options: { since: { type: "string" }, "dry-run": { type: "boolean" }, help: { type: "boolean" } },
-    });
-    if (values.help) {
-      console.log(usage);
-      return 0;
-    }
-    const sinceMs = values.since === undefined ? null : parseDuration(values.since);
-    const dryRun = values["dry-run"] ?? false;
-    const { drift, problems } = await reconcile(await openBackend(), { sinceMs, dryRun });
-    printDrift(drift, dryRun);
-    for (const { id, error } of problems) console.error(`${id} was left out: ${reasonOf(error)}`);
-    return problems.length === 0 ? 0 : 1;
-  } catch (error) {
-    const expected = error instanceof NoBackendError || error instanceof TypeError ||
-      error instanceof RangeError;
-    console.error(expected ? `${error.message}\n\n${usage}` : error);
-    return 1;
-  }
+if (import.meta.main) {
+  Deno.exit(
+    await runTask({
+      usage,
+      flags,
+      run: ({ values }) =>
+        main(values.since === undefined ? null : parseDuration(values.since), values["dry-run"]),
+    }, Deno.args),
+  );
+}
+
+async function main(sinceMs: number | null, dryRun: boolean): Promise<number> {
+  const { drift, problems } = await reconcile(await openBackend(), { sinceMs, dryRun });
+  printDrift(drift, dryRun);
+  for (const { id, error } of problems) console.error(`${id} was left out: ${reasonOf(error)}`);
+  return problems.length === 0 ? 0 : 1;
 }
 
 /** Runs both halves and returns what differed, and what could not be compared or repaired. */
 export async function reconcile(
-  { rpc, stripe }: Pick<Backend, "rpc" | "stripe">,
+  { rpc, stripe, env }: Pick<Backend, "rpc" | "stripe" | "env">,
   options: { sinceMs: number | null; dryRun: boolean },
 ): Promise<{ drift: Drift[]; problems: Problem[] }> {
-  const context = { rpc, stripe, now: Date.now, log: quietLog };
+  const context = { rpc, stripe, env, now: Date.now, log: quietLog };
   const runId = crypto.randomUUID();
   const { dryRun, sinceMs } = options;
   const events = await reconcileEvents(context, {
@@ -78,13 +72,13 @@ function reasonOf(error: unknown): string {
 
 /**
  * `7d` in milliseconds.
- * @throws RangeError when it is not a duration, or longer than Stripe keeps events.
+ * @throws UsageError when it is not a duration, or longer than Stripe keeps events.
  */
 export function parseDuration(text: string): number {
   const match = /^(\d{1,6})([mhd])$/.exec(text);
   const ms = Number(match?.[1]) * (unitMs[match?.[2] ?? ""] ?? NaN);
   if (!(ms > 0 && ms <= sinceMaxMs)) {
-    throw new RangeError(
+    throw new UsageError(
       `--since ${text}: give a duration up to 30d, which is as long as Stripe keeps events`,
     );
   }

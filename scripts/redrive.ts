@@ -1,67 +1,56 @@
 /**
- * `deno task redrive [evt_… | job id]… [--type TYPE] [--all] [--dry-run]`: queues dead or failed webhook events and
- * jobs again. Running something twice is harmless: facts merge, and outward calls carry idempotency keys.
+ * `deno task redrive`: queues dead or failed webhook events and jobs again, and events that were processed when they
+ * are named or asked for: they are translated anew. Running something twice is harmless: facts merge, and outward calls
+ * carry idempotency keys.
  */
-import { parseArgs } from "node:util";
 import type { RedrivenItem, RedriveSelection } from "../supabase/functions/_shared/rpc.ts";
-import { NoBackendError, openBackend } from "./backend.ts";
+import { openBackend } from "./backend.ts";
+import { type Given, runTask, UsageError } from "./task.ts";
 
-const usage = `deno task redrive [evt_… | job id]… [--type TYPE] [--all] [--dry-run]
+const usage = `deno task redrive [evt_… | job id]… [--type TYPE [--again]] [--all] [--dry-run]
 
-  evt_…, 123   these events and jobs
+  evt_…, 123   these events and jobs; an event that was processed or ignored is translated anew
   --type       all failed or dead events of a type (charge.refunded), or jobs of a kind (send_mail)
+  --again      with --type: also events of the type that were processed or ignored
   --all        every failed or dead event and job
                (failed: waiting for the next try, which then comes at once)
   --dry-run    list them and change nothing`;
 
-if (import.meta.main) Deno.exit(await main(Deno.args));
+const flags = {
+  type: { type: "string" },
+  again: { type: "boolean", default: false },
+  all: { type: "boolean", default: false },
+  "dry-run": { type: "boolean", default: false },
+} as const;
 
-async function main(args: string[]): Promise<number> {
-  try {
-    const selection = parseSelection(args);
-    if (selection === null) {
-      console.log(usage);
-      return 0;
-    }
-    const { rpc } = await openBackend();
-    const { items } = await rpc.redrive(selection);
-    print(items, selection.p_dry_run);
-    return items.some(({ problem }) => problem !== null) ? 1 : 0;
-  } catch (error) {
-    const expected = error instanceof NoBackendError || error instanceof TypeError ||
-      error instanceof RangeError;
-    console.error(expected ? `${error.message}\n\n${usage}` : error);
-    return 1;
-  }
+if (import.meta.main) {
+  Deno.exit(
+    await runTask({ usage, flags, positionals: true, run: (given) => main(selectionOf(given)) }, Deno.args),
+  );
 }
 
-/**
- * What the arguments select; null for `--help`.
- * @throws RangeError when they select nothing, or name something that is neither an event nor a job.
- */
-export function parseSelection(args: string[]): RedriveSelection | null {
-  const { values, positionals } = parseArgs({
-    args,
-    allowPositionals: true,
-    options: {
-      type: { type: "string" },
-      all: { type: "boolean" },
-      "dry-run": { type: "boolean" },
-      help: { type: "boolean" },
-    },
-  });
-  if (values.help) return null;
+async function main(selection: RedriveSelection): Promise<number> {
+  const { rpc } = await openBackend();
+  const { items } = await rpc.redrive(selection);
+  print(items, selection.p_dry_run);
+  return items.some(({ problem }) => problem !== null) ? 1 : 0;
+}
+
+/** @throws UsageError when the arguments select nothing, or name something that is neither an event nor a job. */
+function selectionOf({ values, positionals }: Given<typeof flags>): RedriveSelection {
   const unknown = positionals.find((id) => !/^(evt_\w+|\d{1,15})$/.test(id));
-  if (unknown !== undefined) throw new RangeError(`${unknown} is neither an event (evt_…) nor a job id`);
+  if (unknown !== undefined) throw new UsageError(`${unknown} is neither an event (evt_…) nor a job id`);
   if (positionals.length === 0 && values.type === undefined && !values.all) {
-    throw new RangeError("Say what to redrive: ids, --type or --all");
+    throw new UsageError("Say what to redrive: ids, --type or --all");
   }
+  if (values.again && values.type === undefined) throw new UsageError("--again needs --type");
   return {
     p_event_ids: positionals.filter((id) => id.startsWith("evt_")),
     p_job_ids: positionals.filter((id) => !id.startsWith("evt_")).map(Number),
     p_type: values.type ?? null,
-    p_all: values.all ?? false,
-    p_dry_run: values["dry-run"] ?? false,
+    p_all: values.all,
+    p_again: values.again,
+    p_dry_run: values["dry-run"],
     p_actor: "redrive",
   };
 }

@@ -8,7 +8,25 @@ import { StackError } from "./local/ports.ts";
 import { findStripeCli } from "./local/stripe/cli.ts";
 import { Report } from "./replay/report.ts";
 import { Scenario } from "./replay/scenario.ts";
-import { checkFunctions, openTarget } from "./replay/target.ts";
+import { checkFunctions, isTestKey, openTarget } from "./replay/target.ts";
+import { runTask } from "./task.ts";
+
+const usage = `deno task replay
+
+  The official Stripe CLI drives webhooks through the stack that runs in LOCAL_DIR, or through one of its own; with
+  STRIPE_SECRET_KEY=sk_test_… through that test account. Exit code 1 when the database does not say what it should.`;
+
+if (import.meta.main) {
+  Deno.exit(
+    await runTask({
+      usage,
+      flags: {},
+      // With a test key the payments are made there, by a stack of its own all the same.
+      offline: !isTestKey(Deno.env.get("STRIPE_SECRET_KEY")),
+      run: async () => await replay() === 0 ? 0 : 1,
+    }, Deno.args),
+  );
+}
 
 /** Runs the whole replay; returns the number of differences. */
 async function replay(): Promise<number> {
@@ -40,12 +58,4 @@ async function replay(): Promise<number> {
   } finally {
     await target.close();
   }
-}
-
-try {
-  Deno.exit(await replay() === 0 ? 0 : 1);
-} catch (error) {
-  if (!(error instanceof StackError)) throw error;
-  console.error(error.message);
-  Deno.exit(1);
 }

@@ -1,8 +1,7 @@
 /**
- * `deno task setup [--dry-run] [--env-file .env]`: brings a Supabase project and its Stripe account to what this
+ * `deno task setup`: brings a Supabase project and its Stripe account to what this
  * repository says. Prints its plan first; running it again changes nothing.
  */
-import { parseArgs } from "node:util";
 import { createStripe, stripeErrorOf } from "../supabase/functions/_shared/stripe.ts";
 import { functions } from "./setup/functions.ts";
 import { migrations } from "./setup/migrations.ts";
@@ -12,40 +11,32 @@ import { secrets } from "./setup/secrets.ts";
 import type { Plan, SetupContext, SetupStep } from "./setup/step.ts";
 import { supabaseCli } from "./setup/supabase.ts";
 import { surplusEndpoints, webhookEndpoint } from "./setup/webhook_endpoint.ts";
+import { runTask } from "./task.ts";
 
-const usage = `deno task setup [--dry-run] [--env-file .env]
+const usage = `deno task setup [--dry-run] [--env .env]
 
   --dry-run   print what would change and change nothing
-  --env-file  the functions' environment, and SUPABASE_ACCESS_TOKEN, SUPABASE_DB_URL or SUPABASE_DB_PASSWORD`;
+  --env       the functions' environment, and SUPABASE_ACCESS_TOKEN, SUPABASE_DB_URL or SUPABASE_DB_PASSWORD`;
 
 /** Tables before functions, the signing secret before the secrets, everything before somebody calls. */
 const steps: SetupStep[] = [migrations, webhookEndpoint, secrets, functions, surplusEndpoints, schedule];
 
-if (import.meta.main) Deno.exit(await main(Deno.args));
+const flags = {
+  "dry-run": { type: "boolean", default: false },
+  env: { type: "string", default: ".env" },
+} as const;
 
-async function main(args: string[]): Promise<number> {
-  try {
-    const { values } = parseArgs({
-      args,
-      options: {
-        "dry-run": { type: "boolean" },
-        "env-file": { type: "string" },
-        help: { type: "boolean" },
-      },
-    });
-    if (values.help) {
-      console.log(usage);
-      return 0;
-    }
-    const project = await readProject(values["env-file"] ?? ".env");
-    const say = (line: string) => console.log(masked(line, project.values));
-    const context = { project, stripe: createStripe(project.env), supabase: supabaseCli(project), say };
-    return await setUp(context, { dryRun: values["dry-run"] ?? false });
-  } catch (error) {
-    const expected = error instanceof SetupError || error instanceof TypeError;
-    console.error(expected ? error.message : error);
-    return 1;
-  }
+if (import.meta.main) {
+  Deno.exit(
+    await runTask({ usage, flags, run: ({ values }) => main(values.env, values["dry-run"]) }, Deno.args),
+  );
+}
+
+async function main(envFile: string, dryRun: boolean): Promise<number> {
+  const project = await readProject(envFile);
+  const say = (line: string) => console.log(masked(line, project.values));
+  const context = { project, stripe: createStripe(project.env), supabase: supabaseCli(project), say };
+  return await setUp(context, { dryRun });
 }
 
 /** Plans, prints the plan, and applies it unless it is a dry run. Returns the exit code. */
@@ -81,7 +72,7 @@ export async function setUp(context: SetupContext, { dryRun }: { dryRun: boolean
     }
     if (plan.changes.length > 0) say(`${step.name}: done`);
   }
-  say("Set up. 'deno task doctor --env-file .env' checks it.");
+  say("Set up. 'deno task doctor --env .env' checks it.");
   return 0;
 }
 

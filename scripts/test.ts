@@ -1,11 +1,24 @@
 /**
- * `deno task test`: all tests, three groups at a time. Arguments are paths (`tests/db`, `tests/unit/http.test.ts`) and
- * options for `deno test` (`--filter name`). The last line says `N passed, N failed`.
+ * `deno task test`: all tests, three groups at a time. The last line says `N passed, N failed`.
  */
 import { relative, resolve } from "node:path";
 import { ADMIN_URL_VARIABLE, startRunServer } from "../tests/support/database.ts";
 import { StackError } from "./local/ports.ts";
 import { TextLineStream } from "./local/lines.ts";
+import { runTask } from "./task.ts";
+
+const usage = `deno task test [PATH]… [--filter NAME] [--fail-fast] [--trace-leaks]
+
+  PATH            files and folders (tests/db, tests/unit/http.test.ts); without any: all tests
+  --filter        only tests whose name contains this, or matches it where it is a /pattern/
+  --fail-fast     stop a group at its first failure
+  --trace-leaks   say where what a test left behind came from`;
+
+const flags = {
+  filter: { type: "string" },
+  "fail-fast": { type: "boolean", default: false },
+  "trace-leaks": { type: "boolean", default: false },
+} as const;
 
 interface Group {
   /** Folder under tests/. */
@@ -41,46 +54,63 @@ interface Tally {
 }
 
 const root = resolve(import.meta.dirname ?? "", "..");
-const flags = Deno.args.filter((arg, at) => arg.startsWith("-") || Deno.args[at - 1] === "--filter");
-const paths = Deno.args.filter((arg) => !flags.includes(arg)).map((path) => relative(root, resolve(path)));
 
-const total: Tally = { passed: 0, failed: 0, skipped: 0 };
-const started = performance.now();
-const given = Deno.env.get(ADMIN_URL_VARIABLE);
-let server: Awaited<ReturnType<typeof startRunServer>> | null = null;
-try {
-  const runs: { group: Group; files: string[] }[] = [];
-  for (const group of await groupsToRun()) {
-    const files = await filesOf(group);
-    if (files.length > 0) runs.push({ group, files });
-  }
-  if (given === undefined && runs.some(({ group }) => group.database)) server = await startRunServer();
-  const adminUrl = given ?? server?.adminUrl ?? null;
-  const queue = runs.values();
-  await Promise.all(Array.from({ length: LANES }, async () => {
-    for (const { group, files } of queue) {
-      const tally = await runGroup(group, files, adminUrl, runs.length === 1);
-      total.passed += tally.passed;
-      total.failed += tally.failed;
-      total.skipped += tally.skipped;
+if (import.meta.main) {
+  Deno.exit(
+    await runTask({
+      usage,
+      flags,
+      positionals: true,
+      offline: true,
+      run: ({ values, positionals }) =>
+        main(positionals.map((path) => relative(root, resolve(path))), [
+          ...(values.filter === undefined ? [] : [`--filter=${values.filter}`]),
+          ...(values["fail-fast"] ? ["--fail-fast"] : []),
+          ...(values["trace-leaks"] ? ["--trace-leaks"] : []),
+        ]),
+    }, Deno.args),
+  );
+}
+
+async function main(paths: string[], options: string[]): Promise<number> {
+  const total: Tally = { passed: 0, failed: 0, skipped: 0 };
+  const started = performance.now();
+  const given = Deno.env.get(ADMIN_URL_VARIABLE);
+  let server: Awaited<ReturnType<typeof startRunServer>> | null = null;
+  try {
+    const runs: { group: Group; files: string[] }[] = [];
+    for (const group of await groupsToRun()) {
+      const files = await filesOf(group, paths);
+      if (files.length > 0) runs.push({ group, files });
     }
-  }));
-} catch (error) {
-  if (!(error instanceof StackError)) throw error;
-  console.error(`\nThe tests' database could not be made ready:\n${error.message}`);
-  total.failed++;
-} finally {
-  await server?.stop();
-}
+    if (given === undefined && runs.some(({ group }) => group.database)) server = await startRunServer();
+    const adminUrl = given ?? server?.adminUrl ?? null;
+    const queue = runs.values();
+    await Promise.all(Array.from({ length: LANES }, async () => {
+      for (const { group, files } of queue) {
+        const tally = await runGroup(group, options, files, adminUrl, runs.length === 1);
+        total.passed += tally.passed;
+        total.failed += tally.failed;
+        total.skipped += tally.skipped;
+      }
+    }));
+  } catch (error) {
+    if (!(error instanceof StackError)) throw error;
+    console.error(`\nThe tests' database could not be made ready:\n${error.message}`);
+    total.failed++;
+  } finally {
+    await server?.stop();
+  }
 
-if (total.passed + total.failed + total.skipped === 0) {
-  console.error(`\nNo tests found${paths.length === 0 ? "" : ` at ${paths.join(", ")}`}`);
-  total.failed++;
+  if (total.passed + total.failed + total.skipped === 0) {
+    console.error(`\nNo tests found${paths.length === 0 ? "" : ` at ${paths.join(", ")}`}`);
+    total.failed++;
+  }
+  console.log(`\nTests took ${((performance.now() - started) / 1000).toFixed(1)} s`);
+  const skipped = total.skipped === 0 ? "" : `, ${total.skipped} skipped`;
+  console.log(`${total.passed} passed, ${total.failed} failed${skipped}`);
+  return total.failed === 0 ? 0 : 1;
 }
-console.log(`\nTests took ${((performance.now() - started) / 1000).toFixed(1)} s`);
-const skipped = total.skipped === 0 ? "" : `, ${total.skipped} skipped`;
-console.log(`${total.passed} passed, ${total.failed} failed${skipped}`);
-Deno.exit(total.failed === 0 ? 0 : 1);
 
 /** The known groups, and any other folder with tests, so that none is forgotten. */
 async function groupsToRun(): Promise<Group[]> {
@@ -93,7 +123,7 @@ async function groupsToRun(): Promise<Group[]> {
   return [...GROUPS, ...others.sort((a, b) => a.name < b.name ? -1 : 1)];
 }
 
-async function filesOf(group: Group): Promise<string[]> {
+async function filesOf(group: Group, paths: string[]): Promise<string[]> {
   const folder = `tests/${group.name}`;
   const all = await testFiles(folder);
   if (paths.length === 0) return all;
@@ -119,6 +149,7 @@ async function testFiles(folder: string): Promise<string[]> {
 /** Runs the files of a group. Beside others its output is held back until it ends, so that it stays in one piece. */
 async function runGroup(
   group: Group,
+  options: string[],
   files: string[],
   adminUrl: string | null,
   alone: boolean,
@@ -134,7 +165,7 @@ async function runGroup(
   if (group.shuffled) args.push("--shuffle");
   const color = Deno.stdout.isTerminal() ? {} : { NO_COLOR: "1" };
   const child = new Deno.Command(Deno.execPath(), {
-    args: [...args, ...flags, ...files],
+    args: [...args, ...options, ...files],
     cwd: root,
     env: { ...color, ...(adminUrl === null ? {} : { [ADMIN_URL_VARIABLE]: adminUrl }) },
     stdin: "null",

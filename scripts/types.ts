@@ -8,13 +8,19 @@ import { withDatabaseName } from "./local/migrate.ts";
 import { StackError } from "./local/ports.ts";
 import { openapi, OPENAPI_PATH } from "./openapi.ts";
 import { generateTypes, supabaseCliMissing, TYPES_PATH } from "./ok/supabase_cli.ts";
+import { runTask } from "./task.ts";
+
+const usage = `deno task types
+
+  Writes ${OPENAPI_PATH} and ${TYPES_PATH} anew.`;
 
 const root = resolve(import.meta.dirname ?? "", "..");
 
-await Deno.writeTextFile(`${root}/${OPENAPI_PATH}`, openapi());
-console.log(`Wrote ${OPENAPI_PATH}`);
+if (import.meta.main) Deno.exit(await runTask({ usage, flags: {}, run: types }, Deno.args));
 
-try {
+async function types(): Promise<number> {
+  await Deno.writeTextFile(`${root}/${OPENAPI_PATH}`, openapi());
+  console.log(`Wrote ${OPENAPI_PATH}`);
   const missing = await supabaseCliMissing(root);
   if (missing !== null) throw new StackError(missing);
   const server = await startRunServer();
@@ -25,8 +31,5 @@ try {
   } finally {
     await server.stop();
   }
-} catch (error) {
-  if (!(error instanceof StackError)) throw error;
-  console.error(error.message);
-  Deno.exit(1);
+  return 0;
 }

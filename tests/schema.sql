@@ -28,6 +28,9 @@ sequence private.jobs_id_seq as bigint start 1 increment 1;
 sequence private.order_number_seq as bigint start 100001 increment 1;
 
 
+sequence private.velocity_rule_sets_id_seq as bigint start 1 increment 1;
+
+
 sequence private.webhook_address_changes_id_seq as bigint start 1 increment 1;
 
 
@@ -143,6 +146,25 @@ comment on table private.periodic_jobs is 'Kinds of job that are queued again an
 row level security on private.periodic_jobs;
 
 
+table private.proven_accounts (
+  user_id uuid not null,
+  proven_at timestamp with time zone default now() not null,
+  constraint proven_accounts_pkey PRIMARY KEY (user_id),
+  constraint proven_accounts_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE
+);
+comment on table private.proven_accounts is 'Accounts whose present e-mail address is proven to be theirs. Gone as soon as the address changes without proof.';
+row level security on private.proven_accounts;
+
+
+table private.raised_alerts (
+  dedupe_key text not null,
+  raised_at timestamp with time zone default now() not null,
+  constraint raised_alerts_pkey PRIMARY KEY (dedupe_key)
+);
+comment on table private.raised_alerts is 'Alerts about states, which settling finds again for ever: raised once. Outlives the alert itself, which retention deletes.';
+row level security on private.raised_alerts;
+
+
 unlogged table private.rate_limits (
   key text not null,
   window_start timestamp with time zone not null,
@@ -162,6 +184,18 @@ table private.reconciliation_cursors (
 );
 comment on table private.reconciliation_cursors is 'How far a stream of Stripe has been read: everything created before position is in.';
 row level security on private.reconciliation_cursors;
+
+
+table private.released_mismatches (
+  order_id uuid not null,
+  session_id text not null,
+  reason text not null,
+  released_at timestamp with time zone default now() not null,
+  constraint released_mismatches_pkey PRIMARY KEY (order_id, session_id, reason),
+  constraint released_mismatches_order_id_fkey FOREIGN KEY (order_id) REFERENCES orders(id) ON DELETE CASCADE
+);
+comment on table private.released_mismatches is 'What staff released of an order''s money: the reasons that were open, and the session whose money they looked at.';
+row level security on private.released_mismatches;
 
 
 table private.settings (
@@ -187,6 +221,17 @@ table private.stripe_customers (
 comment on table private.stripe_customers is 'Stripe customers as last seen in events. deleted_at is set once and stays: deletion is final at Stripe.';
 CREATE INDEX stripe_customers_email_idx ON private.stripe_customers USING btree (lower(email));
 row level security on private.stripe_customers;
+
+
+table private.velocity_rule_sets (
+  id bigint generated always as identity not null,
+  digest text not null,
+  rules jsonb not null,
+  constraint velocity_rule_sets_digest_key UNIQUE (digest),
+  constraint velocity_rule_sets_pkey PRIMARY KEY (id)
+);
+comment on table private.velocity_rule_sets is 'Rules on card and delivery address as they stood when orders were paid, each set once: a paid order is measured by these, however the rules change.';
+row level security on private.velocity_rule_sets;
 
 
 table private.velocity_rules (
@@ -279,12 +324,14 @@ table public.checkout_sessions (
   recovered_from text,
   completed_at timestamp with time zone,
   version text not null,
+  contact_version text not null,
   created_at timestamp with time zone default now() not null,
   constraint checkout_sessions_pkey PRIMARY KEY (id),
   constraint checkout_sessions_order_id_fkey FOREIGN KEY (order_id) REFERENCES orders(id) ON DELETE CASCADE
 );
 comment on table public.checkout_sessions is 'Checkout Sessions of our orders, as last seen. An order may have several: resumed, recovered.';
 comment on column public.checkout_sessions.metadata_order_id is 'The order its metadata names. Anything but order_id means that somebody changed the metadata: the order is reviewed.';
+comment on column public.checkout_sessions.contact_version is 'Which snapshot wrote e-mail address, name, phone and addresses: an address that is known is not lost to a later event without it.';
 CREATE INDEX checkout_sessions_open_idx ON public.checkout_sessions USING btree (expires_at) WHERE (status = 'open'::text);
 CREATE INDEX checkout_sessions_order_id_idx ON public.checkout_sessions USING btree (order_id);
 CREATE INDEX checkout_sessions_payment_id_idx ON public.checkout_sessions USING btree (payment_id);
@@ -303,6 +350,8 @@ table public.customers (
   stripe_customer_id text,
   livemode boolean default false not null,
   stripe_deleted_at timestamp with time zone,
+  email_changes integer default 0 not null,
+  email_changes_told integer default 0 not null,
   created_at timestamp with time zone default now() not null,
   constraint customers_stripe_customer_id_key UNIQUE (stripe_customer_id),
   constraint customers_user_id_key UNIQUE (user_id, livemode),
@@ -311,7 +360,9 @@ table public.customers (
   constraint customers_email_length CHECK ((char_length(email) <= 320))
 );
 comment on table public.customers is 'A buyer. user_id is set for accounts, stripe_customer_id once Stripe knows them; guests have only the latter.';
+comment on column public.customers.email_changes is 'How often an account''s address has changed; Stripe''s customer has the address of change number email_changes_told.';
 CREATE INDEX customers_email_idx ON public.customers USING btree (lower(email));
+CREATE TRIGGER count_email_change BEFORE UPDATE OF email ON public.customers FOR EACH ROW WHEN (((new.user_id IS NOT NULL) AND (old.email IS DISTINCT FROM new.email))) EXECUTE FUNCTION private.count_email_change();
 row level security on public.customers;
 policy customers_read on public.customers as permissive for select to authenticated using (((user_id = ( SELECT auth.uid() AS uid)) OR ( SELECT private.is_admin() AS is_admin)));
 grant select on table public.customers to authenticated;
@@ -363,16 +414,21 @@ table public.fraud_signals (
   severity text not null,
   open boolean default true not null,
   was_actionable boolean default false not null,
+  answer text,
+  released_at timestamp with time zone,
   data jsonb default '{}'::jsonb not null,
   version text default ''::text not null,
   created_at timestamp with time zone default now() not null,
   constraint fraud_signals_source_id_key UNIQUE (source_id),
   constraint fraud_signals_pkey PRIMARY KEY (id),
   constraint fraud_signals_order_id_fkey FOREIGN KEY (order_id) REFERENCES orders(id) ON DELETE CASCADE,
+  constraint fraud_signals_answer_known CHECK ((answer = ANY (ARRAY['refund'::text, 'review'::text]))),
   constraint fraud_signals_severity_known CHECK ((severity = ANY (ARRAY['info'::text, 'warning'::text, 'critical'::text])))
 );
 comment on table public.fraud_signals is 'Early fraud warnings, Radar reviews (source_id = Stripe''s id) and velocity hits (no source_id).';
 comment on column public.fraud_signals.was_actionable is 'True once any version of the signal was actionable; does not go back, so that the refund decision does not depend on the order of events.';
+comment on column public.fraud_signals.answer is 'What early_fraud_warning_policy said of a warning when it was first seen actionable: refund, or review (also when the parcel had left). Frozen: the setting may change.';
+comment on column public.fraud_signals.released_at is 'When staff released the order knowing this sign: it holds the order no more. What comes later does.';
 CREATE INDEX fraud_signals_charge_id_idx ON public.fraud_signals USING btree (charge_id);
 CREATE INDEX fraud_signals_order_id_idx ON public.fraud_signals USING btree (order_id);
 CREATE INDEX fraud_signals_payment_id_idx ON public.fraud_signals USING btree (payment_id);
@@ -391,7 +447,7 @@ table public.inventory_adjustments (
   actor text not null,
   created_at timestamp with time zone default now() not null,
   constraint inventory_adjustments_pkey PRIMARY KEY (id),
-  constraint inventory_adjustments_variant_id_fkey FOREIGN KEY (variant_id) REFERENCES product_variants(id) ON DELETE RESTRICT,
+  constraint inventory_adjustments_variant_id_fkey FOREIGN KEY (variant_id) REFERENCES inventory_levels(variant_id) ON DELETE RESTRICT,
   constraint inventory_adjustments_delta_not_zero CHECK ((delta <> 0))
 );
 comment on table public.inventory_adjustments is 'Ledger of goods received (delta > 0) and lost or corrected (delta < 0). Written by a trigger, never changed.';
@@ -413,7 +469,7 @@ table public.inventory_levels (
   constraint inventory_levels_committed_not_negative CHECK ((committed >= 0)),
   constraint inventory_levels_reserved_within_on_hand CHECK (((0 <= reserved) AND (reserved <= on_hand)))
 );
-comment on table public.inventory_levels is 'Stock per variant. reserved is the sum of active reservations, committed that of committed ones.';
+comment on table public.inventory_levels is 'Stock per variant. A row that has had stock or a reservation cannot be deleted: its ledger and its orders refer to it. reserved is the sum of active reservations, committed that of committed ones.';
 CREATE TRIGGER record_inventory_adjustment AFTER INSERT OR UPDATE OF on_hand, committed ON public.inventory_levels FOR EACH ROW EXECUTE FUNCTION private.record_inventory_adjustment();
 row level security on public.inventory_levels;
 policy inventory_levels_read on public.inventory_levels as permissive for select to anon, authenticated using ((EXISTS ( SELECT 1
@@ -435,13 +491,14 @@ table public.inventory_reservations (
   constraint inventory_reservations_order_variant_key UNIQUE (order_id, variant_id),
   constraint inventory_reservations_pkey PRIMARY KEY (id),
   constraint inventory_reservations_order_id_fkey FOREIGN KEY (order_id) REFERENCES orders(id) ON DELETE CASCADE,
-  constraint inventory_reservations_variant_id_fkey FOREIGN KEY (variant_id) REFERENCES product_variants(id) ON DELETE RESTRICT,
+  constraint inventory_reservations_variant_id_fkey FOREIGN KEY (variant_id) REFERENCES inventory_levels(variant_id) ON DELETE RESTRICT,
   constraint inventory_reservations_quantity_positive CHECK ((quantity > 0)),
   constraint inventory_reservations_status_known CHECK ((status = ANY (ARRAY['active'::text, 'committed'::text, 'released'::text])))
 );
 comment on table public.inventory_reservations is 'Stock held by an order. expires_at only tells the sweeper when to ask Stripe; time alone releases nothing.';
 CREATE INDEX inventory_reservations_due_idx ON public.inventory_reservations USING btree (expires_at) WHERE (status = 'active'::text);
 CREATE INDEX inventory_reservations_variant_id_idx ON public.inventory_reservations USING btree (variant_id) WHERE (status <> 'released'::text);
+CREATE TRIGGER refuse_lost_hold BEFORE DELETE ON public.inventory_reservations FOR EACH ROW WHEN ((old.status <> 'released'::text)) EXECUTE FUNCTION private.refuse_lost_hold();
 row level security on public.inventory_reservations;
 policy inventory_reservations_read on public.inventory_reservations as permissive for select to authenticated using (( SELECT private.is_admin() AS is_admin));
 grant select on table public.inventory_reservations to authenticated;
@@ -506,7 +563,8 @@ table public.order_items (
   constraint order_items_quantity_positive CHECK ((quantity > 0)),
   constraint order_items_unit_amount_not_negative CHECK ((unit_amount >= 0))
 );
-comment on table public.order_items is 'Frozen lines of an order: one per SKU, name and price as they were at checkout.';
+comment on table public.order_items is 'Frozen lines of an order: one per variant, name and price as they were when the attempt began.';
+comment on column public.order_items.sku is 'What the shopper asked for, for good: the variant may be called otherwise by now. Goods are known by variant_id.';
 CREATE INDEX order_items_variant_id_idx ON public.order_items USING btree (variant_id);
 row level security on public.order_items;
 policy order_items_read on public.order_items as permissive for select to authenticated using ((EXISTS ( SELECT 1
@@ -520,7 +578,9 @@ table public.orders (
   id uuid default gen_random_uuid() not null,
   number text default private.next_order_number() not null,
   customer_id uuid,
+  account_id uuid,
   email text,
+  mail_to_account boolean default false not null,
   customer_name text,
   phone text,
   shipping_name text,
@@ -546,6 +606,7 @@ table public.orders (
   user_agent text,
   three_d_secure text,
   velocity_mode text default 'off'::text not null,
+  velocity_rule_set bigint,
   prices_include_tax boolean default false not null,
   shipping_rates jsonb default '[]'::jsonb not null,
   declined_attempts integer default 0 not null,
@@ -576,17 +637,21 @@ table public.orders (
   constraint orders_velocity_mode_known CHECK ((velocity_mode = ANY (ARRAY['enforce'::text, 'report'::text, 'off'::text])))
 );
 comment on table public.orders is 'One order. status, fulfillment_status, amounts and session_id/payment_id are derived by settle_order(); nothing else writes them.';
+comment on column public.orders.account_id is 'The account that was signed in at checkout, frozen: it travels in the metadata at Stripe, which a repeat must not change. Whose the order is now, customer_id says.';
+comment on column public.orders.mail_to_account is 'The order went under its account''s own address: mails follow the account when that changes.';
 comment on column public.orders.amount_subtotal is 'Frozen at checkout: sum of unit_amount * quantity. A payment is compared with it before the order becomes paid.';
 comment on column public.orders.cart_hash is 'Hash of the frozen lines and currency; travels in the session''s metadata and must come back unchanged.';
 comment on column public.orders.idempotency_key is 'Who asked (user or guest) and their Idempotency-Key; the same key finds the same order again.';
 comment on column public.orders.attempt is 'Number of the checkout attempt: a new one after an expired or failed session. Part of Stripe''s idempotency key.';
 comment on column public.orders.three_d_secure is 'What the velocity rules ask of the card: any, or null for Stripe''s own judgement. Frozen, so that a repeat sends the same parameters.';
 comment on column public.orders.velocity_mode is 'VELOCITY_MODE at checkout: enforce, report or off.';
+comment on column public.orders.velocity_rule_set is 'The velocity rules on card and delivery address as they stood when the order was first seen paid: a row of private.velocity_rule_sets.';
 comment on column public.orders.prices_include_tax is 'The setting of that name when the attempt began: how its tax is computed and its sum is checked.';
 comment on column public.orders.shipping_rates is 'The delivery prices that the attempt offers, as they were when it began.';
 comment on column public.orders.declined_attempts is 'How many refused attempts the order had when it was last settled: a further one is a case for the velocity rules, once.';
 comment on column public.orders.session_id is 'The settled session whose payment this order keeps: see private.kept_session().';
 comment on column public.orders.payment_id is 'The payment this order keeps; null for a free order. Any other payment of the order is refunded.';
+comment on column public.orders.review_released_at is 'When staff last released it. What they released stands in private.released_mismatches and in fraud_signals.released_at: news holds the order again.';
 comment on column public.orders.restocked_at is 'Set once, when the goods went back on the shelf: with a refund that asked for it, or by receive_return(). They are not taken again.';
 comment on column public.orders.abandoned_at is 'Set when an attempt ended without any session at Stripe, which frees its stock.';
 CREATE INDEX orders_address_key_idx ON public.orders USING btree (private.address_key(purchase_ip), created_at);
@@ -596,6 +661,7 @@ CREATE INDEX orders_delivery_key_idx ON public.orders USING btree (private.deliv
 CREATE INDEX orders_email_key_idx ON public.orders USING btree (private.email_key(email), created_at);
 CREATE INDEX orders_open_idx ON public.orders USING btree (session_expires_at) WHERE (status = ANY (ARRAY['pending'::text, 'processing'::text, 'cancelled'::text]));
 CREATE INDEX orders_payment_id_idx ON public.orders USING btree (payment_id);
+CREATE TRIGGER attach_to_account AFTER UPDATE OF paid_at, email ON public.orders FOR EACH ROW WHEN (((new.paid_at IS NOT NULL) AND ((old.paid_at IS NULL) OR (old.email IS DISTINCT FROM new.email)))) EXECUTE FUNCTION private.on_order_paid();
 row level security on public.orders;
 policy orders_read on public.orders as permissive for select to authenticated using (((customer_id IN ( SELECT c.id
    FROM customers c
@@ -694,12 +760,15 @@ table public.product_variants (
   constraint product_variants_pkey PRIMARY KEY (id),
   constraint product_variants_product_id_fkey FOREIGN KEY (product_id) REFERENCES products(id) ON DELETE RESTRICT,
   constraint product_variants_currency_format CHECK ((currency ~ '^[a-z]{3}$'::text)),
-  constraint product_variants_price_amount_range CHECK (((price_amount >= 0) AND (price_amount <= 99999999))),
+  constraint product_variants_price_amount_at_stripe CHECK ((private.amount_problem(price_amount, currency) IS NULL)),
   constraint product_variants_sku_format CHECK ((sku ~ '^[A-Za-z0-9._-]{1,64}$'::text))
 );
 comment on table public.product_variants is 'One sellable size and colour. price_amount is in minor units of currency.';
+comment on column public.product_variants.size is 'Null when the thing has none; an empty text becomes null.';
+comment on column public.product_variants.color is 'Null when the thing has none; an empty text becomes null.';
 comment on column public.product_variants.image_url is 'The picture of this colour, in the form of products.image_url; null for that of the product.';
 CREATE INDEX product_variants_product_id_idx ON public.product_variants USING btree (product_id);
+CREATE TRIGGER tidy_options BEFORE INSERT OR UPDATE OF size, color ON public.product_variants FOR EACH ROW EXECUTE FUNCTION private.tidy_options();
 row level security on public.product_variants;
 policy product_variants_read on public.product_variants as permissive for select to anon, authenticated using (((active AND (EXISTS ( SELECT 1
    FROM products p
@@ -721,6 +790,7 @@ table public.products (
   constraint products_pkey PRIMARY KEY (id),
   constraint products_description_length CHECK ((char_length(description) <= 2000)),
   constraint products_name_length CHECK (((char_length(name) >= 1) AND (char_length(name) <= 200))),
+  constraint products_name_visible CHECK ((private.one_line(name) IS NOT NULL)),
   constraint products_slug_format CHECK ((slug ~ '^[a-z0-9]+(-[a-z0-9]+)*$'::text))
 );
 comment on table public.products is 'A thing on sale; its sizes and colours are product_variants.';
@@ -833,7 +903,7 @@ table public.shipping_rates (
   active boolean default true not null,
   created_at timestamp with time zone default now() not null,
   constraint shipping_rates_pkey PRIMARY KEY (id),
-  constraint shipping_rates_amount_range CHECK (((amount >= 0) AND (amount <= 99999999))),
+  constraint shipping_rates_amount_at_stripe CHECK ((private.amount_problem(amount, currency) IS NULL)),
   constraint shipping_rates_countries_format CHECK ((array_to_string(countries, ','::text) ~ '^[A-Z]{2}(,[A-Z]{2})*$'::text)),
   constraint shipping_rates_currency_format CHECK ((currency ~ '^[a-z]{3}$'::text)),
   constraint shipping_rates_delivery_days_ordered CHECK (((delivery_days_min > 0) AND (delivery_days_max > 0) AND (delivery_days_min <= delivery_days_max))),
@@ -865,6 +935,7 @@ comment on table public.staff_commands is 'Insert-only log of what staff asked f
 CREATE INDEX staff_commands_order_id_idx ON public.staff_commands USING btree (order_id);
 CREATE TRIGGER refuse_delete BEFORE DELETE ON public.staff_commands FOR EACH ROW EXECUTE FUNCTION private.refuse_change();
 CREATE TRIGGER run_staff_command AFTER INSERT ON public.staff_commands FOR EACH ROW EXECUTE FUNCTION private.run_staff_command();
+CREATE TRIGGER sign_staff_command BEFORE INSERT ON public.staff_commands FOR EACH ROW EXECUTE FUNCTION private.sign_staff_command();
 row level security on public.staff_commands;
 policy staff_commands_insert on public.staff_commands as permissive for insert to authenticated with check (( SELECT private.is_admin() AS is_admin));
 policy staff_commands_read on public.staff_commands as permissive for select to authenticated using (( SELECT private.is_admin() AS is_admin));
@@ -966,16 +1037,69 @@ grant select on view reporting.inventory_position to service_role;
 
 
 view reporting.orders_needing_attention with (security_invoker=true) as
- SELECT number,
-    status,
-    fulfillment_status,
-    review_reasons,
-    amount_total,
-    currency,
-    created_at
-   FROM orders o
-  WHERE ((status = 'needs_review'::text) OR (fulfillment_status = 'on_hold'::text) OR ((status = ANY (ARRAY['pending'::text, 'processing'::text])) AND (session_expires_at < (now() - '01:00:00'::interval)) AND (status = 'pending'::text)));
-comment on view reporting.orders_needing_attention is 'Held orders, and open ones that should have ended an hour ago.';
+ WITH found(order_id, reason) AS (
+         SELECT o_1.id,
+            reason.reason
+           FROM orders o_1,
+            LATERAL unnest(o_1.review_reasons) reason(reason)
+          WHERE (o_1.status = 'needs_review'::text)
+        UNION ALL
+         SELECT d.order_id,
+                CASE d.status
+                    WHEN 'lost'::text THEN 'dispute_lost'::text
+                    ELSE 'dispute_open'::text
+                END AS "case"
+           FROM (disputes d
+             JOIN orders o_1 ON ((o_1.id = d.order_id)))
+          WHERE ((d.status <> ALL (ARRAY['won'::text, 'warning_closed'::text, 'prevented'::text])) AND ((d.status <> 'lost'::text) OR (o_1.fulfillment_status = 'on_hold'::text)))
+        UNION ALL
+         SELECT q.order_id,
+            'refund_refused'::text
+           FROM refund_requests q
+          WHERE private.refund_is_owed(q.*)
+        UNION ALL
+         SELECT q.order_id,
+            'refund_delayed'::text
+           FROM refund_requests q
+          WHERE ((q.status = 'queued'::text) AND (q.problem IS NOT NULL))
+        UNION ALL
+         SELECT r_1.order_id,
+            'refund_failed'::text
+           FROM (refunds r_1
+             JOIN payments p ON ((p.id = r_1.payment_id)))
+          WHERE ((r_1.status = ANY (ARRAY['failed'::text, 'canceled'::text])) AND ((p.amount_received)::numeric > COALESCE(( SELECT sum(live.amount) AS sum
+                   FROM refunds live
+                  WHERE ((live.payment_id = p.id) AND (live.status <> ALL (ARRAY['failed'::text, 'canceled'::text])))), (0)::numeric)) AND (NOT (EXISTS ( SELECT 1
+                   FROM refunds later
+                  WHERE ((later.payment_id = p.id) AND (later.status <> ALL (ARRAY['failed'::text, 'canceled'::text])) AND (later.created_at > r_1.created_at))))) AND (EXISTS ( SELECT 1
+                   FROM alerts a
+                  WHERE ((a.dedupe_key = ('refund_failed:'::text || r_1.id)) AND (a.status <> 'resolved'::text)))))
+        UNION ALL
+         SELECT o_1.id,
+            'checkout_not_ended'::text
+           FROM orders o_1
+          WHERE ((o_1.status = ANY (ARRAY['pending'::text, 'cancelled'::text])) AND (o_1.session_expires_at < (now() - '01:00:00'::interval)) AND (EXISTS ( SELECT 1
+                   FROM inventory_reservations r_1
+                  WHERE ((r_1.order_id = o_1.id) AND (r_1.status = 'active'::text)))))
+        UNION ALL
+         SELECT o_1.id,
+            'payment_not_ended'::text
+           FROM orders o_1
+          WHERE ((o_1.status = 'processing'::text) AND (o_1.session_expires_at < (now() - '21 days'::interval)))
+        )
+ SELECT o.number,
+    r.reasons,
+    o.status,
+    o.fulfillment_status,
+    o.amount_total,
+    o.currency,
+    o.created_at
+   FROM (( SELECT f.order_id,
+            array_agg(DISTINCT f.reason ORDER BY f.reason) AS reasons
+           FROM found f
+          GROUP BY f.order_id) r
+     JOIN orders o ON ((o.id = r.order_id)));
+comment on view reporting.orders_needing_attention is 'Orders that wait for a person, one row each, with every reason: the review reasons; dispute_open; dispute_lost (and the goods are still here); refund_refused, refund_delayed, refund_failed; checkout_not_ended (should have an hour ago, and holds stock); payment_not_ended (under way for three weeks). docs/operations.md says what to do.';
 grant select on view reporting.orders_needing_attention to service_role;
 
 
@@ -1063,7 +1187,8 @@ declare
   v_id uuid;
 begin
   -- The account's own address, not the one that this cart names.
-  select coalesce(u.email, p_email) into v_email from auth.users u where u.id = p_user_id;
+  select coalesce(nullif(lower(trim(u.email)), ''), p_email) into v_email
+  from auth.users u where u.id = p_user_id;
   if not found then
     -- Deleted while their token still runs: they go on as a guest.
     return null;
@@ -1083,10 +1208,69 @@ CREATE OR REPLACE FUNCTION private.address_key(p_ip inet)
  IMMUTABLE
  SET search_path TO ''
 AS $function$
-  -- One customer of a provider owns a whole /64 of IPv6.
-  select case family(p_ip) when 6 then network(set_masklen(p_ip, 64))::inet else set_masklen(p_ip, 32) end
+  -- Providers commonly give a /56 of IPv6 to one home, which may rotate through its 256 networks.
+  select case family(p_ip) when 6 then network(set_masklen(p_ip, 56))::inet else set_masklen(p_ip, 32) end
 $function$;
-comment on function private.address_key(p_ip inet) is 'The network that one household holds: an IPv4 address, or the /64 of an IPv6 address.';
+comment on function private.address_key(p_ip inet) is 'The network that one household holds: an IPv4 address, or the /56 of an IPv6 address.';
+
+
+CREATE OR REPLACE FUNCTION private.alert_refused_checkout(p_order_id uuid, p_refusal jsonb)
+ RETURNS void
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select private.raise_alert(
+    'checkout_refused', 'critical',
+    -- One cause, one alert: which line of the cart it was says nothing.
+    concat_ws(
+      ':', 'checkout_refused', p_refusal ->> 'status', p_refusal ->> 'code',
+      regexp_replace(p_refusal ->> 'param', '\[\d+\]', '[]', 'g')
+    ),
+    p_refusal || jsonb_build_object(
+      'order_number', o.number, 'amount', o.amount_subtotal, 'currency', o.currency,
+      'skus', (
+        select jsonb_agg(i.sku order by i.sku collate "C") from public.order_items i where i.order_id = o.id
+      )
+    )
+  )
+  from public.orders o where o.id = p_order_id
+$function$;
+comment on function private.alert_refused_checkout(p_order_id uuid, p_refusal jsonb) is 'Tells staff that Stripe refuses to sell an order, and why: { code, param, status, message }. One alert per cause, counted up.';
+
+
+CREATE OR REPLACE FUNCTION private.amount_problem(p_amount bigint, p_currency text)
+ RETURNS text
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO ''
+AS $function$
+declare
+  c_currencies constant text := 'aed afn all amd ang aoa ars aud awg azn bam bbd bdt bgn bhd bif bmd bnd bob brl bsd bwp '
+    'byn bzd cad cdf chf clp cny cop crc cve czk djf dkk dop dzd egp etb eur fjd fkp gbp gel gip gmd gnf gtq gyd hkd '
+    'hnl htg huf idr ils inr isk jmd jod jpy kes kgs khr kmf krw kwd kyd kzt lak lbp lkr lrd lsl mad mdl mga mkd mmk '
+    'mnt mop mur mvr mwk mxn myr mzn nad ngn nio nok npr nzd omr pab pen pgk php pkr pln pyg qar ron rsd rub rwf sar '
+    'sbd scr sek sgd shp sle sos srd std szl thb tjs tnd top try ttd twd tzs uah ugx usd uyu uzs vnd vuv wst xaf xcd '
+    'xcg xof xpf yer zar zmw';
+  -- Three decimals, of which the last must be 0; two decimals that a currency has lost, which must be 00.
+  v_step constant integer := case
+    when p_currency in ('bhd', 'jod', 'kwd', 'omr', 'tnd') then 10
+    when p_currency in ('isk', 'ugx') then 100
+    else 1
+  end;
+  v_max constant bigint := case p_currency when 'idr' then 999999999999 else 99999999 end;
+begin
+  if p_currency is null or p_currency <> all (string_to_array(c_currencies, ' ')) then
+    return 'must be in a currency that Stripe takes';
+  elsif p_amount is null or p_amount < 0 or p_amount > v_max then
+    return format('must be from 0 to %s (minor units of %s)', v_max, p_currency);
+  elsif p_amount % v_step <> 0 then
+    return format('must end in %s (minor units of %s)', substr(v_step::text, 2), p_currency);
+  end if;
+  return null;
+end;
+$function$;
+comment on function private.amount_problem(p_amount bigint, p_currency text) is 'Why Stripe would refuse an amount in minor units, or null. The twin of _shared/money.ts, which says where the rules come from.';
 
 
 CREATE OR REPLACE FUNCTION private.apply_facts(p_facts jsonb, p_at timestamp with time zone, p_source text, p_livemode boolean DEFAULT NULL::boolean)
@@ -1120,6 +1304,10 @@ begin
     elsif exists (select 1 from public.orders o where o.id = v_order_id and o.livemode <> p_livemode) then
       -- Test and live mode are two worlds: the same id means another object there.
       continue;
+    elsif v_kind = 'unread' then
+      -- Nothing to merge: queue_refreshes() has it read. What is of no order of ours is not.
+      v_applied := v_applied + (v_order_id is not null)::integer;
+      continue;
     end if;
     case v_kind
       when 'checkout_session' then perform private.merge_checkout_session(v_fact, v_order_id, p_at);
@@ -1133,7 +1321,8 @@ begin
     end case;
     v_applied := v_applied + 1;
     v_order_ids := v_order_ids || v_order_id;
-    v_payment_ids := v_payment_ids || private.payment_of_fact(v_fact);
+    v_payment_ids := v_payment_ids
+      || coalesce(private.payment_of_fact(v_fact), private.payment_of_charge(v_fact ->> 'charge_id'));
   end loop;
 
   v_order_ids := v_order_ids || private.link_payments(v_payment_ids);
@@ -1186,7 +1375,7 @@ $function$;
 comment on function private.asked_lines(p_items jsonb) is 'A cart as asked for: [[sku, quantity]…], summed and sorted. Two carts are the same cart when this is equal; prices do not matter.';
 
 
-CREATE OR REPLACE FUNCTION private.attach_guest_orders(p_user_id uuid, p_email text)
+CREATE OR REPLACE FUNCTION private.attach_guest_orders(p_user_id uuid, p_email text, p_order_id uuid DEFAULT NULL::uuid)
  RETURNS integer
  LANGUAGE plpgsql
  SECURITY DEFINER
@@ -1201,17 +1390,22 @@ begin
     select o.id, o.livemode
     from public.orders o left join public.customers c on c.id = o.customer_id
     where lower(o.email) = lower(p_email) and o.paid_at is not null and c.user_id is null
+      -- Says nothing new, and has an index.
+      and private.email_key(o.email) = private.email_key(p_email)
+      and (p_order_id is null or o.id = p_order_id)
     order by o.id
     for no key update of o
   loop
-    update public.orders set customer_id = private.account_customer(p_user_id, p_email, r.livemode) where id = r.id;
+    update public.orders
+    set customer_id = private.account_customer(p_user_id, p_email, r.livemode), mail_to_account = true
+    where id = r.id;
     perform private.record_order_event(r.id, 'attached_to_account', 'auth');
     v_attached := v_attached + 1;
   end loop;
   return v_attached;
 end;
 $function$;
-comment on function private.attach_guest_orders(p_user_id uuid, p_email text) is 'Gives an account the paid guest orders under its confirmed address, and returns how many. The guest''s row and its Stripe customer stay as they are.';
+comment on function private.attach_guest_orders(p_user_id uuid, p_email text, p_order_id uuid) is 'Gives an account the paid guest orders under its proven address (all, or p_order_id alone), and returns how many. The guest''s row and its Stripe customer stay as they are.';
 
 
 CREATE OR REPLACE FUNCTION private.backoff(p_attempts integer, p_kind text DEFAULT NULL::text)
@@ -1376,6 +1570,10 @@ AS $function$
   from public.orders o
   where o.amount_subtotal <> (select coalesce(sum(i.unit_amount * i.quantity), 0) from public.order_items i where i.order_id = o.id)
   union all
+  select 'the hash of an order is that of its lines', jsonb_build_object('order', o.number, 'cart_hash', o.cart_hash)
+  from public.orders o
+  where o.cart_hash is distinct from private.hash_of_order(o.id)
+  union all
   select 'refunded is the sum of succeeded refunds', jsonb_build_object('order', o.number, 'amount_refunded', o.amount_refunded)
   from public.orders o
   where o.amount_refunded <> (
@@ -1396,26 +1594,30 @@ AS $function$
   union all
   select 'what is given back and what can still run is no more than the payment brought', jsonb_build_object('payment_id', p.id, 'amount_received', p.amount_received)
   from public.payments p
-  where p.status = 'succeeded' and p.amount_received < (
-    select coalesce(sum(r.amount), 0) from public.refunds r where r.payment_id = p.id and r.status not in ('failed', 'canceled')
-  ) + (
+  cross join lateral (
+    select coalesce(sum(r.amount), 0) as live from public.refunds r
+    where r.payment_id = p.id and r.status not in ('failed', 'canceled')
+  ) given
+  where p.status = 'succeeded' and p.amount_received < given.live + (
     select coalesce(sum(q.amount), 0) from public.refund_requests q
-    where q.payment_id = p.id and q.status = 'queued'
-      -- Two that waited together before one was made by hand: each is judged again before it runs.
+    -- Where all is given back nothing can run, and one that another may stand in for will be judged so.
+    where q.payment_id = p.id and q.status = 'queued' and given.live < p.amount_received
       and private.refund_overtaken_by(q) is null
       and not exists (select 1 from public.refunds r where r.request_id = q.id)
   )
   union all
   select 'subtotal, discount, shipping and tax add up to the total', jsonb_build_object('order', o.number, 'amount_total', o.amount_total)
   from public.orders o
-  where o.session_id is not null and cardinality(o.review_reasons) = 0 and o.review_released_at is null
+  where o.session_id is not null and cardinality(o.review_reasons) = 0
+    and not private.is_released(o, 'amount_mismatch')
     and o.amount_total <> o.amount_subtotal - o.amount_discount + o.amount_shipping
       + case when o.prices_include_tax then 0 else o.amount_tax end
     and o.status <> 'refunded'
   union all
   select 'a paid order was paid in full', jsonb_build_object('order', o.number, 'amount_paid', o.amount_paid, 'amount_total', o.amount_total)
   from public.orders o
-  where o.status in ('paid', 'partially_refunded') and o.amount_paid <> o.amount_total and o.review_released_at is null
+  where o.status in ('paid', 'partially_refunded') and o.amount_paid <> o.amount_total
+    and not private.is_released(o, 'amount_mismatch')
   union all
   select 'an order keeps the first of its settled sessions', jsonb_build_object('order', o.number, 'session_id', o.session_id)
   from public.orders o
@@ -1457,7 +1659,8 @@ AS $function$
   from public.orders o
   join public.checkout_sessions s on s.id = o.session_id
   left join public.payments p on p.id = o.payment_id
-  where (s.livemode <> o.livemode or p.livemode <> o.livemode) and o.status in ('paid', 'partially_refunded') and o.review_released_at is null
+  where (s.livemode <> o.livemode or p.livemode <> o.livemode) and o.status in ('paid', 'partially_refunded')
+    and not private.is_released(o, 'livemode_mismatch')
 $function$;
 comment on function private.check_money() is 'Rules about money: see check_invariants().';
 
@@ -1485,6 +1688,11 @@ AS $function$
   select 'nothing ships while all of its money is on its way back', jsonb_build_object('order', o.number)
   from public.orders o
   where o.fulfillment_status = 'unfulfilled' and cardinality(private.hold_reasons(o)) > 0
+  union all
+  select 'what holds an order and nobody has released stands in its review reasons', jsonb_build_object('order', o.number, 'signal', f.id)
+  from public.fraud_signals f
+  join public.orders o on o.id = f.order_id
+  where private.holds_order(f) and o.session_id is not null and o.status in ('paid', 'partially_refunded')
   union all
   select 'a disputed order is on hold until it has shipped', jsonb_build_object('order', o.number, 'dispute_id', d.id)
   from public.disputes d
@@ -1544,7 +1752,7 @@ comment on function private.check_outbox() is 'Rules about effects that are owed
 
 
 CREATE OR REPLACE FUNCTION private.check_paid_velocity(o orders)
- RETURNS void
+ RETURNS bigint
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO ''
@@ -1553,12 +1761,17 @@ declare
   v_rule private.velocity_rules;
   v_key text;
   v_hit jsonb;
+  v_set_id bigint := o.velocity_rule_set;
 begin
   if o.velocity_mode = 'off' then
-    return;
+    return v_set_id;
   end if;
+  -- Facts may come late, and are measured then; by the rules of the day it was paid.
+  v_set_id := coalesce(v_set_id, private.freeze_velocity_rules());
   for v_rule in
-    select * from private.velocity_rules r where r.enabled and r.subject in ('card', 'shipping_address') order by r.name
+    select r.*
+    from private.velocity_rule_sets s, jsonb_populate_recordset(null::private.velocity_rules, s.rules) r
+    where s.id = v_set_id order by r.name
   loop
     v_key := case v_rule.subject
       when 'shipping_address' then private.delivery_key(o.shipping_address)
@@ -1580,9 +1793,10 @@ begin
       ))), o.id);
     end if;
   end loop;
+  return v_set_id;
 end;
 $function$;
-comment on function private.check_paid_velocity(o orders) is 'Measures the rules on card and delivery address once an order is paid, by what had happened until then, so that settling again finds the same. Called by settle_order() only.';
+comment on function private.check_paid_velocity(o orders) is 'Measures the rules on card and delivery address once an order is paid, by what had happened until then and by the rules as they stood, so that settling again finds the same. Returns the set of rules, for velocity_rule_set. Called by settle_order() only.';
 
 
 CREATE OR REPLACE FUNCTION private.check_refund_redrive(p_job private.jobs)
@@ -1603,7 +1817,10 @@ begin
   end if;
   v_by := private.refund_overtaken_by(q);
   v_left := private.refundable_amount(q.payment_id, q.id);
-  if v_by is not null then
+  if q.status = 'not_needed' then
+    raise exception 'refund % was not needed: the payment had been refunded', q.id
+      using errcode = 'KCREF', hint = 'Should the customer get more, ask for it anew with request_refund().';
+  elsif v_by is not null then
     raise exception 'refund % was given up, and % came in its stead', q.id, v_by
       using errcode = 'KCREF', hint = 'Should the customer get both, ask for it anew with request_refund().';
   elsif q.amount > v_left then
@@ -1612,7 +1829,7 @@ begin
   end if;
 end;
 $function$;
-comment on function private.check_refund_redrive(p_job private.jobs) is 'Raises KCREF when a refund that was given up must not run again: another one may stand in for it, or less is left. Call with the order locked.';
+comment on function private.check_refund_redrive(p_job private.jobs) is 'Raises KCREF when a refund that was given up must not run again: it was not needed, another one may stand in for it, or less is left. Call with the order locked.';
 
 
 CREATE OR REPLACE FUNCTION private.check_stock()
@@ -1761,6 +1978,7 @@ begin
     'outcome', p_outcome,
     'order_id', o.id,
     'order_number', o.number,
+    'account_id', o.account_id,
     'attempt', o.attempt,
     'currency', o.currency,
     'amount_subtotal', o.amount_subtotal,
@@ -1773,6 +1991,10 @@ begin
     'customer', case when c.user_id is not null and c.stripe_customer_id is null then jsonb_build_object(
       'id', c.id, 'email', c.email, 'generation', coalesce(floor(extract(epoch from c.stripe_deleted_at) * 1000)::bigint, 0)
     ) end,
+    -- An address that has changed since Stripe's customer was last given one.
+    'customer_email', case when c.user_id is not null and c.stripe_customer_id is not null
+      and c.email_changes > c.email_changes_told then c.email end,
+    'customer_email_change', case when c.user_id is not null then c.email_changes end,
     'cart_hash', o.cart_hash,
     'three_d_secure', o.three_d_secure,
     'prices_include_tax', o.prices_include_tax,
@@ -1803,6 +2025,60 @@ $function$;
 comment on function private.checkout_snapshot(p_order_id uuid, p_outcome text) is 'All that the checkout function needs to create, repeat or return the session of an order''s current attempt. session null: Stripe has not been asked, or its answer was lost.';
 
 
+CREATE OR REPLACE FUNCTION private.clean_staff_args(p_command text, p_args jsonb)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO ''
+AS $function$
+declare
+  a record;
+  v_args jsonb := '{}';
+  v_value jsonb;
+  v_missing text;
+begin
+  if jsonb_typeof(p_args) <> 'object' then
+    raise exception 'arguments of % must be an object', p_command using errcode = 'KCINV';
+  end if;
+  for a in
+    select g.key, g.value, g.value #>> '{}' as text, f.type, f.size
+    from jsonb_each(p_args) g left join private.staff_command_fields(p_command) f on f.field = g.key
+  loop
+    v_value := a.value;
+    if a.type is null then
+      raise exception '% has no argument %', p_command, left(a.key, 40) using errcode = 'KCINV';
+    elsif jsonb_typeof(a.value) = 'null'
+      or (a.type = 'text' and jsonb_typeof(a.value) = 'string' and btrim(a.text) = '') then
+      continue;
+    elsif jsonb_typeof(a.value) <> (
+      case a.type when 'text' then 'string' when 'integer' then 'number' else a.type end
+    ) then
+      raise exception '% of % must be of type %', a.key, p_command, a.type using errcode = 'KCINV';
+    elsif a.type = 'integer' then
+      if a.text::numeric <> trunc(a.text::numeric) or abs(a.text::numeric) > a.size then
+        raise exception '% of % must be a whole number of at most %', a.key, p_command, a.size
+          using errcode = 'KCINV';
+      end if;
+      -- 1.0 is whole, and no integer in the eyes of a cast.
+      v_value := to_jsonb(a.text::numeric::bigint);
+    elsif char_length(a.text) > a.size or a.text ~ '[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]' then
+      raise exception '% of % must have at most % characters and no control characters', a.key, p_command, a.size
+        using errcode = 'KCINV';
+    end if;
+    v_args := v_args || jsonb_build_object(a.key, v_value);
+  end loop;
+
+  select string_agg(f.field, ', ') into v_missing
+  from private.staff_command_fields(p_command) f where f.required and not v_args ? f.field;
+  if v_missing is not null then
+    raise exception '% needs %', p_command, v_missing using errcode = 'KCINV';
+  end if;
+  return v_args;
+end;
+$function$;
+comment on function private.clean_staff_args(p_command text, p_args jsonb) is 'The arguments of a staff command, without those left empty. KCINV: unknown, of the wrong type, too large, or missing.';
+
+
 CREATE OR REPLACE FUNCTION private.close_refund_alerts(p_order_id uuid)
  RETURNS void
  LANGUAGE sql
@@ -1817,6 +2093,19 @@ AS $function$
   )
 $function$;
 comment on function private.close_refund_alerts(p_order_id uuid) is 'Resolves the alerts about refunds of an order that were made, asked for anew, or are not owed any more. Called by settle_order() only.';
+
+
+CREATE OR REPLACE FUNCTION private.count_email_change()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+begin
+  new.email_changes := old.email_changes + 1;
+  return new;
+end;
+$function$;
+comment on function private.count_email_change() is 'Trigger of customers: an account''s address has changed, and Stripe''s customer does not know yet.';
 
 
 CREATE OR REPLACE FUNCTION private.delivery_key(p_address jsonb)
@@ -1981,13 +2270,15 @@ $function$;
 comment on function private.enqueue_job(p_kind text, p_dedupe_key text, p_payload jsonb, p_run_at timestamp with time zone, p_priority integer, p_max_attempts integer) is 'Queues an effect unless one with this dedupe_key was ever queued. Returns whether it is new. Lower p_priority runs first; p_max_attempts null: the kind''s limit.';
 
 
-CREATE OR REPLACE FUNCTION private.find_checkout(p_idempotency_key text, p_lines jsonb, p_email text, p_superseded jsonb)
+CREATE OR REPLACE FUNCTION private.find_checkout(p_idempotency_key text, p_lines jsonb, p_email text, p_superseded jsonb, p_client_ip inet)
  RETURNS jsonb
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 declare
+  -- 'guest:' and what can still be guessed: a UUID has 36 characters.
+  c_guessable constant integer := 6 + 16;
   o public.orders;
 begin
   select * into o from public.orders where idempotency_key = p_idempotency_key for no key update;
@@ -1995,9 +2286,13 @@ begin
     return null;
   end if;
   -- Compared as asked for, not as priced: a price change meanwhile is not another cart. A guest's address is
-  -- part of it, so that a key that two guests happen to share does not show one the other's payment page.
+  -- part of it (none, too), and of a key that can be guessed the network: a key that two guests happen to
+  -- share, or that somebody tries, does not show one the other's payment page.
   if p_lines is distinct from private.order_lines(o.id)
-    or (p_idempotency_key like 'guest:%' and o.session_id is null and lower(o.email) <> lower(p_email)) then
+    or (p_idempotency_key like 'guest:%' and o.session_id is null
+      and lower(o.email) is distinct from lower(p_email))
+    or (p_idempotency_key like 'guest:%' and length(p_idempotency_key) < c_guessable
+      and private.address_key(o.purchase_ip) is distinct from private.address_key(p_client_ip)) then
     raise exception 'this Idempotency-Key was used for another cart' using errcode = 'KCIDC';
   end if;
   if o.cancelled_at is not null then
@@ -2011,7 +2306,7 @@ begin
   return private.checkout_snapshot(o.id, 'existing');
 end;
 $function$;
-comment on function private.find_checkout(p_idempotency_key text, p_lines jsonb, p_email text, p_superseded jsonb) is 'The order that an Idempotency-Key made before, or null. ended: it has expired or failed and can be opened again. superseded: it can, once other pages of the shopper (p_superseded) are closed. p_lines as of asked_lines(). KCIDC: the key belongs to another cart. KCSTA: staff have cancelled the order.';
+comment on function private.find_checkout(p_idempotency_key text, p_lines jsonb, p_email text, p_superseded jsonb, p_client_ip inet) is 'The order that an Idempotency-Key made before, or null. ended: it has expired or failed and can be opened again. superseded: it can, once other pages of the shopper (p_superseded) are closed. p_lines as of asked_lines(). KCIDC: the key belongs to another cart. KCSTA: staff have cancelled the order.';
 
 
 CREATE OR REPLACE FUNCTION private.finish_job(p_job_id bigint, p_lease_id uuid, p_outcome text, p_reason text, p_run_at timestamp with time zone, p_alert text)
@@ -2040,7 +2335,12 @@ begin
     returning * into v_job;
     -- Brought back from the dead, or the next round of it, and well: staff need not look any more.
     update public.alerts set status = 'resolved'
-    where dedupe_key in ('job_dead:' || v_name, case when p_alert is null then 'job_discarded:' || v_name end) and status <> 'resolved';
+    where status <> 'resolved' and dedupe_key in (
+      'job_dead:' || v_name,
+      case when p_alert is null then 'job_discarded:' || v_name end,
+      -- One of the kind got through: what held them is gone.
+      case when p_outcome = 'done' then 'job_blocked:' || v_job.kind end
+    );
     update private.jobs set status = 'discarded'
     where status = 'dead' and kind = v_job.kind and private.effect_name(dedupe_key) = v_name;
   elsif p_outcome = 'retry' and v_job.attempts >= v_job.max_attempts then
@@ -2081,7 +2381,7 @@ $function$;
 comment on function private.finish_job(p_job_id bigint, p_lease_id uuid, p_outcome text, p_reason text, p_run_at timestamp with time zone, p_alert text) is 'Ends the lease of a job: done, discard, retry (backoff unless p_run_at is given; dead after the last attempt) or snooze (no attempt used). p_alert: severity with which staff are told. Returns the new status; null: the lease was lost and nothing changed. KCINV: unknown outcome.';
 
 
-CREATE OR REPLACE FUNCTION private.fraud_reasons(p_order_id uuid, p_released boolean)
+CREATE OR REPLACE FUNCTION private.fraud_reasons(p_order_id uuid)
  RETURNS text[]
  LANGUAGE sql
  STABLE SECURITY DEFINER
@@ -2091,15 +2391,36 @@ AS $function$
     case f.kind when 'early_fraud_warning' then 'early_fraud_warning' when 'review' then 'radar_review' else 'velocity_review' end
   ), '{}')
   from public.fraud_signals f
-  where f.order_id = p_order_id
-    and not p_released
-    and case f.kind
-      when 'early_fraud_warning' then f.was_actionable
-      when 'review' then f.open
-      else f.open and f.data ->> 'action' = 'review'
-    end
+  where f.order_id = p_order_id and private.holds_order(f)
 $function$;
-comment on function private.fraud_reasons(p_order_id uuid, p_released boolean) is 'Fraud holds of an order: an early fraud warning, an open Radar review, a velocity rule with action review. p_released: staff have released the order.';
+comment on function private.fraud_reasons(p_order_id uuid) is 'Fraud holds of an order: see holds_order().';
+
+
+CREATE OR REPLACE FUNCTION private.freeze_velocity_rules()
+ RETURNS bigint
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  v_rules jsonb := (
+    select coalesce(jsonb_agg(to_jsonb(r) - '{description,updated_at}'::text[] order by r.name), '[]')
+    from private.velocity_rules r
+    where r.enabled and r.subject in ('card', 'shipping_address')
+  );
+  v_digest text := md5(v_rules::text);
+  v_id bigint;
+begin
+  select id into v_id from private.velocity_rule_sets where digest = v_digest;
+  if v_id is null then
+    insert into private.velocity_rule_sets (digest, rules) values (v_digest, v_rules)
+    on conflict on constraint velocity_rule_sets_digest_key do update set digest = excluded.digest
+    returning id into v_id;
+  end if;
+  return v_id;
+end;
+$function$;
+comment on function private.freeze_velocity_rules() is 'The row of velocity_rule_sets with today''s rules on card and delivery address.';
 
 
 CREATE OR REPLACE FUNCTION private.has_scheduler()
@@ -2122,11 +2443,32 @@ CREATE OR REPLACE FUNCTION private.hash_lines(p_lines jsonb, p_currency text)
  SET search_path TO ''
 AS $function$
   select left(encode(sha256(convert_to(
-    p_currency || ';' || string_agg(l.sku || 'x' || l.quantity || '@' || l.unit_amount, ';' order by l.sku collate "C"), 'UTF8'
+    p_currency || ';'
+      || string_agg(l.variant_id || 'x' || l.quantity || '@' || l.unit_amount, ';' order by l.variant_id),
+    'UTF8'
   )), 'hex'), 32)
-  from jsonb_to_recordset(p_lines) as l (sku text, quantity integer, unit_amount bigint)
+  from jsonb_to_recordset(p_lines) as l (variant_id uuid, quantity integer, unit_amount bigint)
 $function$;
-comment on function private.hash_lines(p_lines jsonb, p_currency text) is 'Hash of lines (sku, quantity, price) and currency. It goes into the session''s metadata and must come back unchanged.';
+comment on function private.hash_lines(p_lines jsonb, p_currency text) is 'Hash of lines (variant, quantity, price) and currency. It goes into the session''s metadata and must come back unchanged. By variant: two SKUs may be swapped while an order waits.';
+
+
+CREATE OR REPLACE FUNCTION private.hash_of_order(p_order_id uuid)
+ RETURNS text
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select private.hash_lines(
+    jsonb_agg(jsonb_build_object(
+      'variant_id', i.variant_id, 'quantity', i.quantity, 'unit_amount', i.unit_amount
+    )),
+    o.currency
+  )
+  from public.orders o join public.order_items i on i.order_id = o.id
+  where o.id = p_order_id
+  group by o.id
+$function$;
+comment on function private.hash_of_order(p_order_id uuid) is 'hash_lines() of the lines that an order has now.';
 
 
 CREATE OR REPLACE FUNCTION private.hold_reasons(o orders)
@@ -2171,6 +2513,21 @@ grant execute on function private.hold_reasons(o orders) to authenticated;
 grant execute on function private.hold_reasons(o orders) to service_role;
 
 
+CREATE OR REPLACE FUNCTION private.holds_order(f fraud_signals)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$
+  select f.released_at is null and case f.kind
+    when 'early_fraud_warning' then f.was_actionable
+    when 'review' then f.open
+    else f.open and f.data ->> 'action' = 'review'
+  end
+$function$;
+comment on function private.holds_order(f fraud_signals) is 'Whether a sign of fraud holds its order: an early fraud warning, an open Radar review, a velocity rule with action review, that staff have not released.';
+
+
 CREATE OR REPLACE FUNCTION private.is_admin()
  RETURNS boolean
  LANGUAGE sql
@@ -2187,6 +2544,51 @@ comment on function private.is_admin() is 'True when the caller''s JWT carries a
 grant execute on function private.is_admin() to anon;
 grant execute on function private.is_admin() to authenticated;
 grant execute on function private.is_admin() to service_role;
+
+
+CREATE OR REPLACE FUNCTION private.is_newer_version(p_version text, p_than text)
+ RETURNS boolean
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO ''
+AS $function$
+  -- Versions begin with their date; what has none (thin events, none) is older than all.
+  select coalesce(substring(p_version from '^\d{4}-\d{2}-\d{2}'), '') collate "C"
+    > coalesce(substring(p_than from '^\d{4}-\d{2}-\d{2}'), '') collate "C"
+$function$;
+comment on function private.is_newer_version(p_version text, p_than text) is 'Whether an API version is newer than another.';
+
+
+CREATE OR REPLACE FUNCTION private.is_released(o orders, p_reason text)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select exists (
+    select 1 from private.released_mismatches m
+    where m.order_id = o.id and m.session_id = o.session_id and m.reason = p_reason
+  )
+$function$;
+comment on function private.is_released(o orders, p_reason text) is 'Whether staff have released this mismatch of the money that the order keeps.';
+
+
+CREATE OR REPLACE FUNCTION private.is_vouched_for(p_user_id uuid, p_email text)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select exists (
+    select 1 from auth.identities i
+    where i.user_id = p_user_id
+      -- Auth's own two say what Auth was told, and a company's directory (sso:) says what its owner likes.
+      and i.provider not in ('email', 'phone') and i.provider not like 'sso:%'
+      and lower(i.identity_data ->> 'email') = lower(p_email)
+      and lower(i.identity_data ->> 'email_verified') = 'true'
+  )
+$function$;
+comment on function private.is_vouched_for(p_user_id uuid, p_email text) is 'Whether a sign-in provider of this account has verified the address.';
 
 
 CREATE OR REPLACE FUNCTION private.jobs_health()
@@ -2232,6 +2634,23 @@ $function$;
 comment on function private.kept_session(p_order_id uuid) is 'The settled session whose payment an order keeps, or null. Any other settled payment of the order is refunded.';
 
 
+CREATE OR REPLACE FUNCTION private.knowledge(p_fact jsonb)
+ RETURNS text
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO ''
+AS $function$
+begin
+  return (
+    select lpad(count(*)::text, 3, '0')
+    from jsonb_path_query(p_fact, 'strict $.**') as x (value)
+    where jsonb_typeof(x.value) not in ('null', 'object', 'array')
+  );
+end;
+$function$;
+comment on function private.knowledge(p_fact jsonb) is 'How many fields of a fact say something, as three digits: of two translations of one event the fuller one wins.';
+
+
 CREATE OR REPLACE FUNCTION private.limit_wait(p_limit integer, p_window_seconds integer, p_current integer, p_previous integer, p_elapsed numeric)
  RETURNS numeric
  LANGUAGE sql
@@ -2259,7 +2678,10 @@ declare
   v_order_ids uuid[] := '{}';
 begin
   for p in
-    select pi.id, pi.charge_id, pi.order_id as before, coalesce(
+    select pi.id, pi.order_id as before,
+      -- Failed attempts too: what names only a charge may name any of them.
+      array(select a.id from public.payment_attempts a where a.payment_id = pi.id) || pi.charge_id as charge_ids,
+      coalesce(
       (select s.order_id from public.checkout_sessions s where s.payment_id = pi.id order by s.id limit 1),
       (select o.id from public.orders o where o.id = pi.metadata_order_id),
       pi.order_id
@@ -2270,11 +2692,14 @@ begin
     update public.payments x set order_id = p.order_id where x.id = p.id and x.order_id is distinct from p.order_id;
     update public.payment_attempts x set order_id = p.order_id where x.payment_id = p.id and x.order_id is distinct from p.order_id;
     update public.refunds x set order_id = p.order_id, payment_id = p.id
-    where (x.payment_id = p.id or (x.payment_id is null and x.charge_id = p.charge_id)) and (x.order_id is distinct from p.order_id or x.payment_id is null);
+    where (x.payment_id = p.id or (x.payment_id is null and x.charge_id = any (p.charge_ids)))
+      and (x.order_id is distinct from p.order_id or x.payment_id is null);
     update public.disputes x set order_id = p.order_id, payment_id = p.id
-    where (x.payment_id = p.id or (x.payment_id is null and x.charge_id = p.charge_id)) and (x.order_id is distinct from p.order_id or x.payment_id is null);
+    where (x.payment_id = p.id or (x.payment_id is null and x.charge_id = any (p.charge_ids)))
+      and (x.order_id is distinct from p.order_id or x.payment_id is null);
     update public.fraud_signals x set order_id = p.order_id, payment_id = p.id
-    where (x.payment_id = p.id or (x.payment_id is null and x.charge_id = p.charge_id)) and (x.order_id is distinct from p.order_id or x.payment_id is null);
+    where (x.payment_id = p.id or (x.payment_id is null and x.charge_id = any (p.charge_ids)))
+      and (x.order_id is distinct from p.order_id or x.payment_id is null);
     v_order_ids := v_order_ids || p.order_id || p.before;
   end loop;
   return v_order_ids;
@@ -2377,6 +2802,27 @@ AS $function$
   limit p_limit
 $function$;
 comment on function private.lost_checkouts(p_limit integer) is 'Orders whose current attempt has no session although none can be made any more: the answer was lost, or the call never happened. started_at and ended_at: when Stripe can have made it.';
+
+
+CREATE OR REPLACE FUNCTION private.mail_recipient(o orders)
+ RETURNS text
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select case
+    when o.email is null then null
+    when o.mail_to_account then coalesce(
+      (select c.email from public.customers c where c.id = o.customer_id), o.email
+    )
+    -- A guest's address as corrected at Stripe. An account's Stripe customer follows the account instead.
+    else coalesce((
+      select s.email from public.customers c join private.stripe_customers s on s.id = c.stripe_customer_id
+      where c.id = o.customer_id and c.user_id is null
+    ), o.email)
+  end
+$function$;
+comment on function private.mail_recipient(o orders) is 'Whom a mail of this order goes to now: the account''s present address where the order went under the account''s own, a guest''s as corrected at Stripe, else the address typed on the payment page. Null: none is known, or the customer was erased.';
 
 
 CREATE OR REPLACE FUNCTION private.measure_velocity(p_rule private.velocity_rules, p_key text, p_amount bigint, p_currency text, p_livemode boolean, p_at timestamp with time zone, p_order_id uuid DEFAULT NULL::uuid)
@@ -2498,6 +2944,7 @@ CREATE OR REPLACE FUNCTION private.merge_checkout_session(p_fact jsonb, p_order_
 AS $function$
 declare
   f record;
+  v_snapshot jsonb := p_fact - '{async_payment_failed,attempt,url,recovered_from}'::text[];
   v_version text;
 begin
   select * into f from jsonb_to_record(p_fact) as x (
@@ -2509,19 +2956,15 @@ begin
   v_version := private.version(
     private.rank(array['open', 'expired', 'complete'], f.status),
     private.rank(array['unpaid', 'no_payment_required', 'paid'], f.payment_status),
-    private.stamp(p_at),
-    md5((p_fact - 'async_payment_failed' - 'attempt' - 'url' - 'recovered_from')::text)
+    private.stamp(p_at), private.knowledge(v_snapshot), md5(v_snapshot::text)
   );
 
   insert into public.checkout_sessions as s (
-    id, order_id, attempt, status, payment_status, async_payment_failed, payment_id, stripe_customer_id, currency,
-    amount_subtotal, amount_total, amount_discount, amount_shipping, amount_tax, livemode, metadata_order_id, cart_hash, email, name,
-    phone, shipping_name, shipping_address, billing_address, url, expires_at, recovered_from, completed_at, version
+    id, order_id, attempt, status, payment_status, async_payment_failed, livemode, url, expires_at,
+    recovered_from, completed_at, version, contact_version
   ) values (
-    f.id, p_order_id, f.attempt, f.status, f.payment_status, f.async_payment_failed, f.payment_id, f.customer_id, f.currency,
-    f.amount_subtotal, f.amount_total, f.amount_discount, f.amount_shipping, f.amount_tax, f.livemode, f.order_id, f.cart_hash, f.email, f.name,
-    f.phone, f.shipping_name, f.shipping_address, f.billing_address, f.url, to_timestamp(f.expires_at), f.recovered_from,
-    case when f.status = 'complete' then p_at end, v_version
+    f.id, p_order_id, f.attempt, f.status, f.payment_status, f.async_payment_failed, f.livemode, f.url,
+    to_timestamp(f.expires_at), f.recovered_from, case when f.status = 'complete' then p_at end, '', ''
   )
   on conflict (id) do update set
     attempt = least(s.attempt, excluded.attempt),
@@ -2534,21 +2977,11 @@ begin
     status = f.status, payment_status = f.payment_status, payment_id = f.payment_id, stripe_customer_id = f.customer_id,
     currency = f.currency, amount_subtotal = f.amount_subtotal, amount_total = f.amount_total,
     amount_discount = f.amount_discount, amount_shipping = f.amount_shipping, amount_tax = f.amount_tax,
-    livemode = f.livemode, metadata_order_id = f.order_id, cart_hash = f.cart_hash, email = f.email, name = f.name, phone = f.phone,
-    shipping_name = f.shipping_name, shipping_address = f.shipping_address, billing_address = f.billing_address,
+    livemode = f.livemode, metadata_order_id = f.order_id, cart_hash = f.cart_hash,
     expires_at = to_timestamp(f.expires_at), version = v_version
-  where s.id = f.id and s.version < v_version;
-
-  -- A paid session proves that its payment succeeded, also when the payment's own events are still under way.
-  if f.status = 'complete' and f.payment_status = 'paid' and f.payment_id is not null then
-    perform private.merge_payment(
-      jsonb_build_object(
-        'id', f.payment_id, 'livemode', f.livemode, 'status', 'succeeded', 'amount', coalesce(f.amount_total, 0),
-        'amount_received', coalesce(f.amount_total, 0), 'currency', coalesce(f.currency, ''), 'customer_id', f.customer_id, 'order_id', f.order_id
-      ),
-      p_order_id, p_at, 'session'
-    );
-  end if;
+  where s.id = f.id and s.version <= v_version;
+  perform private.merge_session_contact(f.id, v_snapshot, v_version);
+  perform private.merge_session_payment(p_fact, p_order_id, p_at);
 end;
 $function$;
 comment on function private.merge_checkout_session(p_fact jsonb, p_order_id uuid, p_at timestamp with time zone) is 'Merges a checkout_session fact seen at p_at into checkout_sessions. The order of a known session never changes.';
@@ -2568,11 +3001,13 @@ begin
   values (
     f.id, f.livemode, f.email, f.name, case when f.deleted then p_at end,
     -- What it said before its deletion stays what we know of it.
-    private.version(case when f.deleted then '0' else '1' end, private.stamp(p_at), md5(p_fact::text))
+    private.version(
+      case when f.deleted then '0' else '1' end, private.stamp(p_at), private.knowledge(p_fact), md5(p_fact::text)
+    )
   )
   on conflict (id) do update set
-    email = case when c.version < excluded.version then excluded.email else c.email end,
-    name = case when c.version < excluded.version then excluded.name else c.name end,
+    email = case when c.version <= excluded.version then excluded.email else c.email end,
+    name = case when c.version <= excluded.version then excluded.name else c.name end,
     deleted_at = least(c.deleted_at, excluded.deleted_at),
     version = greatest(c.version, excluded.version)
   where c.livemode = excluded.livemode;
@@ -2590,6 +3025,7 @@ CREATE OR REPLACE FUNCTION private.merge_dispute(p_fact jsonb, p_order_id uuid, 
 AS $function$
 declare
   f record;
+  v_snapshot jsonb := p_fact - '{payment_id,charge_id,funds_withdrawn,funds_reinstated}'::text[];
   v_version text;
 begin
   select * into f from jsonb_to_record(p_fact) as x (
@@ -2606,7 +3042,7 @@ begin
       ],
       f.status
     ),
-    md5((p_fact - 'payment_id' - 'charge_id' - 'funds_withdrawn' - 'funds_reinstated')::text)
+    private.knowledge(v_snapshot), md5(v_snapshot::text)
   );
   insert into public.disputes as d (
     id, order_id, payment_id, charge_id, livemode, amount, currency, reason, status, statuses_seen,
@@ -2629,7 +3065,7 @@ begin
     livemode = f.livemode, amount = f.amount, currency = f.currency, reason = f.reason, status = f.status, evidence_due_by = to_timestamp(f.evidence_due_by),
     evidence_submission_count = f.evidence_submission_count, has_evidence = f.has_evidence,
     network_reason_code = f.network_reason_code, version = v_version
-  where d.id = f.id and d.version < v_version;
+  where d.id = f.id and d.version <= v_version;
 end;
 $function$;
 comment on function private.merge_dispute(p_fact jsonb, p_order_id uuid, p_at timestamp with time zone) is 'Merges a dispute fact seen at p_at into disputes.';
@@ -2643,12 +3079,16 @@ CREATE OR REPLACE FUNCTION private.merge_fraud_signal(p_fact jsonb, p_order_id u
 AS $function$
 declare
   f record;
+  v_snapshot jsonb := p_fact - '{payment_id,charge_id}'::text[];
   v_version text;
 begin
   select * into f from jsonb_to_record(p_fact) as x (
     id text, kind text, payment_id text, charge_id text, open boolean, reason text, created bigint
   );
-  v_version := private.version(private.stamp(p_at), private.rank(array['true', 'false'], f.open::text), md5((p_fact - 'payment_id' - 'charge_id')::text));
+  v_version := private.version(
+    private.stamp(p_at), private.rank(array['true', 'false'], f.open::text),
+    private.knowledge(v_snapshot), md5(v_snapshot::text)
+  );
   insert into public.fraud_signals as s (
     source_id, order_id, payment_id, charge_id, kind, severity, open, was_actionable, data, version, created_at
   ) values (
@@ -2663,7 +3103,7 @@ begin
     was_actionable = s.was_actionable or excluded.was_actionable;
   update public.fraud_signals s set
     open = f.open, data = jsonb_build_object('reason', f.reason), version = v_version
-  where s.source_id = f.id and s.version < v_version;
+  where s.source_id = f.id and s.version <= v_version;
 end;
 $function$;
 comment on function private.merge_fraud_signal(p_fact jsonb, p_order_id uuid, p_at timestamp with time zone) is 'Merges an early fraud warning or a review seen at p_at into fraud_signals.';
@@ -2692,7 +3132,7 @@ begin
       array['requires_confirmation', 'requires_action', 'processing', 'requires_payment_method', 'requires_capture', 'canceled', 'succeeded'],
       f.status
     ),
-    md5(p_fact::text)
+    private.knowledge(p_fact), md5(p_fact::text)
   );
 
   insert into public.payments as p (
@@ -2710,7 +3150,7 @@ begin
     status = f.status, amount = f.amount, amount_received = f.amount_received, currency = f.currency,
     livemode = f.livemode, metadata_order_id = f.order_id, stripe_customer_id = f.customer_id, charge_id = f.charge_id,
     failure_code = f.failure_code, decline_code = f.decline_code, version = v_version
-  where p.id = f.id and p.version < v_version;
+  where p.id = f.id and p.version <= v_version;
 end;
 $function$;
 comment on function private.merge_payment(p_fact jsonb, p_order_id uuid, p_at timestamp with time zone, p_source text) is 'Merges a payment fact seen at p_at into payments. p_source: intent (the payment itself) or session (what a paid session says of it). link_payments() has the last word on its order.';
@@ -2733,7 +3173,8 @@ begin
     seller_message text, receipt_url text, created bigint
   );
   v_version := private.version(
-    private.rank(array['pending', 'failed', 'blocked', 'succeeded'], f.outcome), private.stamp(p_at), md5(p_fact::text)
+    private.rank(array['pending', 'failed', 'blocked', 'succeeded'], f.outcome), private.stamp(p_at),
+    private.knowledge(p_fact), md5(p_fact::text)
   );
   insert into public.payment_attempts as a (
     id, payment_id, order_id, livemode, outcome, amount, currency, failure_code, decline_code, advice_code,
@@ -2752,7 +3193,7 @@ begin
     card_funding = excluded.card_funding, card_country = excluded.card_country, card_fingerprint = excluded.card_fingerprint,
     three_d_secure_result = excluded.three_d_secure_result, risk_level = excluded.risk_level, risk_score = excluded.risk_score,
     seller_message = excluded.seller_message, receipt_url = excluded.receipt_url, version = excluded.version
-  where a.version < excluded.version;
+  where a.version <= excluded.version;
 end;
 $function$;
 comment on function private.merge_payment_attempt(p_fact jsonb, p_order_id uuid, p_at timestamp with time zone) is 'Merges a payment_attempt fact seen at p_at into payment_attempts.';
@@ -2766,6 +3207,7 @@ CREATE OR REPLACE FUNCTION private.merge_refund(p_fact jsonb, p_order_id uuid, p
 AS $function$
 declare
   f record;
+  v_snapshot jsonb := p_fact - '{payment_id,charge_id,request_id}'::text[];
   v_version text;
 begin
   select * into f from jsonb_to_record(p_fact) as x (
@@ -2774,7 +3216,7 @@ begin
   );
   v_version := private.version(
     private.rank(array['pending', 'requires_action', 'succeeded', 'canceled', 'failed'], f.status), private.stamp(p_at),
-    md5((p_fact - 'payment_id' - 'charge_id' - 'request_id')::text)
+    private.knowledge(v_snapshot), md5(v_snapshot::text)
   );
   insert into public.refunds as r (
     id, order_id, payment_id, charge_id, amount, currency, status, reason, failure_reason, request_id, succeeded_at,
@@ -2790,10 +3232,60 @@ begin
     succeeded_at = least(r.succeeded_at, excluded.succeeded_at);
   update public.refunds r set
     amount = f.amount, currency = f.currency, status = f.status, reason = f.reason, failure_reason = f.failure_reason, version = v_version
-  where r.id = f.id and r.version < v_version;
+  where r.id = f.id and r.version <= v_version;
 end;
 $function$;
 comment on function private.merge_refund(p_fact jsonb, p_order_id uuid, p_at timestamp with time zone) is 'Merges a refund fact seen at p_at into refunds.';
+
+
+CREATE OR REPLACE FUNCTION private.merge_session_contact(p_session_id text, p_fact jsonb, p_version text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+  -- Stripe never takes an address back: a snapshot without one is told by an event that cannot carry it.
+  update public.checkout_sessions s set
+    email = f.email, name = f.name, phone = f.phone, shipping_name = f.shipping_name,
+    shipping_address = f.shipping_address, billing_address = f.billing_address, contact_version = f.version
+  from (
+    select x.*,
+      private.version(case when x.shipping_address is null then '0' else '1' end, p_version) as version
+    from jsonb_to_record(p_fact) as x (
+      email text, name text, phone text, shipping_name text, shipping_address jsonb, billing_address jsonb
+    )
+  ) f
+  where s.id = p_session_id and s.contact_version <= f.version;
+end;
+$function$;
+comment on function private.merge_session_contact(p_session_id text, p_fact jsonb, p_version text) is 'Who bought, and where the parcel goes: the newest snapshot that has a delivery address, or else the newest.';
+
+
+CREATE OR REPLACE FUNCTION private.merge_session_payment(p_fact jsonb, p_order_id uuid, p_at timestamp with time zone)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+  -- A paid session proves that its payment succeeded, also when the payment's own events are still under way.
+  if p_fact ->> 'status' = 'complete' and p_fact ->> 'payment_status' = 'paid'
+    and p_fact ->> 'payment_id' is not null then
+    perform private.merge_payment(
+      jsonb_build_object(
+        'id', p_fact -> 'payment_id', 'livemode', p_fact -> 'livemode', 'status', 'succeeded',
+        'amount', coalesce((p_fact ->> 'amount_total')::bigint, 0),
+        'amount_received', coalesce((p_fact ->> 'amount_total')::bigint, 0),
+        'currency', coalesce(p_fact ->> 'currency', ''), 'customer_id', p_fact -> 'customer_id',
+        'order_id', p_fact -> 'order_id'
+      ),
+      p_order_id, p_at, 'session'
+    );
+  end if;
+end;
+$function$;
+comment on function private.merge_session_payment(p_fact jsonb, p_order_id uuid, p_at timestamp with time zone) is 'Merges what a paid session says of its payment.';
 
 
 CREATE OR REPLACE FUNCTION private.next_order_number()
@@ -2805,6 +3297,23 @@ AS $function$
   select coalesce(private.setting('order_number_prefix') #>> '{}', '') || nextval('private.order_number_seq')::text
 $function$;
 comment on function private.next_order_number() is 'Next order number, e.g. KCT-100001. Numbers may have gaps: a refused checkout uses one up.';
+
+
+CREATE OR REPLACE FUNCTION private.note_email_proof(p_user_id uuid, p_proven boolean)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+  if p_proven then
+    insert into private.proven_accounts (user_id) values (p_user_id) on conflict (user_id) do nothing;
+  else
+    delete from private.proven_accounts where user_id = p_user_id;
+  end if;
+end;
+$function$;
+comment on function private.note_email_proof(p_user_id uuid, p_proven boolean) is 'Notes whether an account''s address, which has just changed or been confirmed, is proven.';
 
 
 CREATE OR REPLACE FUNCTION private.note_provider(p_provider text, p_answers integer, p_outages integer, p_unauthorized boolean, p_reason text)
@@ -2909,6 +3418,11 @@ AS $function$
 begin
   return case
     when n.template = 'order_confirmation' and o.fulfillment_status = 'cancelled' then 'the order will not be sent'
+    when n.template = 'order_confirmation' and o.status = 'refunded' then 'the order has been refunded'
+    when n.template = 'order_shipped' and o.restocked_at is not null then 'the goods have come back'
+    when n.template = 'order_shipped' and n.data ? 'tracking_number'
+      and (n.data ->> 'carrier', n.data ->> 'tracking_number') is distinct from (o.carrier, o.tracking_number)
+      then 'the tracking number has been corrected since'
     when n.template = 'payment_failed' and o.session_id is not null then 'the order has been paid'
     when n.template = 'payment_failed' and o.cancelled_at is not null then 'the order has been cancelled'
     when n.template = 'refund_issued' and exists (
@@ -2918,7 +3432,7 @@ begin
     when n.template = 'duplicate_payment_refunded' and not exists (
       select 1 from public.refunds r where r.payment_id = n.dedupe_key and r.status not in ('failed', 'canceled')
     ) and n.dedupe_key like 'pi\_%' then 'the refund did not go through'
-    when n.status = 'failed' and exists (
+    when exists (
       select 1 from public.notifications later
       where later.order_id = n.order_id and later.template = n.template and later.status = 'sent'
         and later.created_at > n.created_at and later.dedupe_key like 'resend:%'
@@ -2945,15 +3459,32 @@ $function$;
 comment on function private.offered_shipping_rates(p_currency text) is 'The active rates of a currency in the order in which a shopper sees them.';
 
 
-CREATE OR REPLACE FUNCTION private.on_email_confirmed()
+CREATE OR REPLACE FUNCTION private.on_email_changed()
  RETURNS trigger
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 begin
-  if new.email is not null and new.email_confirmed_at is not null then
-    update public.customers set email = new.email where user_id = new.id and email is distinct from new.email;
+  if tg_op = 'UPDATE' and old.email is distinct from new.email then
+    -- Auth mailed a link to the new address and the link was opened. Without confirmations it changes the
+    -- address at once, and email_change was never written.
+    perform private.note_email_proof(
+      new.id,
+      coalesce(lower(old.email_change) = lower(new.email) and old.email_change_sent_at is not null, false)
+    );
+  end if;
+  if new.email_confirmed_at is not null and (tg_op = 'INSERT' or old.email_confirmed_at is null) and (
+    new.confirmation_sent_at <= new.email_confirmed_at or private.is_vouched_for(new.id, new.email)
+  ) then
+    perform private.note_email_proof(new.id, true);
+  end if;
+  if nullif(new.email, '') is null or new.email_confirmed_at is null then
+    return new;
+  end if;
+  update public.customers set email = lower(new.email)
+  where user_id = new.id and email is distinct from lower(new.email);
+  if exists (select 1 from private.proven_accounts p where p.user_id = new.id) then
     perform private.attach_guest_orders(new.id, new.email);
   end if;
   return new;
@@ -2964,7 +3495,37 @@ exception
     return new;
 end;
 $function$;
-comment on function private.on_email_confirmed() is 'Trigger of auth.users: an address was confirmed, or a confirmed one changed.';
+comment on function private.on_email_changed() is 'Trigger of auth.users: an address was confirmed or changed. Keeps private.proven_accounts, tells the customers row, and attaches guest orders to what is proven.';
+
+
+CREATE OR REPLACE FUNCTION private.on_order_paid()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+  perform private.attach_guest_orders(u.id, u.email, new.id)
+  from auth.users u join private.proven_accounts p on p.user_id = u.id
+  -- As in Auth's own unique index: lower case, and nobody from a company's directory.
+  where u.email = lower(new.email) and u.is_sso_user = false and u.email_confirmed_at is not null;
+  return null;
+end;
+$function$;
+comment on function private.on_order_paid() is 'Trigger of orders: one that a member made while signed out reaches the account, if its address is proven.';
+
+
+CREATE OR REPLACE FUNCTION private.one_line(p_text text)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO ''
+AS $function$
+  select nullif(btrim(regexp_replace(
+    p_text, '[[:space:][:cntrl:]\u00a0\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3000\ufeff]+', ' ', 'g'
+  )), '')
+$function$;
+comment on function private.one_line(p_text text) is 'A text on one line, without what hides or turns it; null when nothing is left to see.';
 
 
 CREATE OR REPLACE FUNCTION private.open_checkouts(p_user_id uuid, p_session_id text, p_livemode boolean)
@@ -3012,7 +3573,7 @@ declare
   v_order_id uuid;
 begin
   -- What we linked ourselves comes before what metadata says.
-  if p_fact ->> 'fact' = 'checkout_session' then
+  if coalesce(p_fact ->> 'object', p_fact ->> 'fact') = 'checkout_session' then
     select s.order_id into v_order_id from public.checkout_sessions s where s.id = p_fact ->> 'id';
     if v_order_id is null and p_fact ->> 'recovered_from' is not null then
       select s.order_id into v_order_id from public.checkout_sessions s where s.id = p_fact ->> 'recovered_from';
@@ -3025,7 +3586,8 @@ begin
     select o.id into v_order_id from public.orders o where o.id = (p_fact ->> 'order_id')::uuid;
   end if;
   if v_order_id is null and p_fact ->> 'charge_id' is not null then
-    select p.order_id into v_order_id from public.payments p where p.charge_id = p_fact ->> 'charge_id' limit 1;
+    select p.order_id into v_order_id
+    from public.payments p where p.id = private.payment_of_charge(p_fact ->> 'charge_id');
   end if;
   return v_order_id;
 end;
@@ -3044,6 +3606,22 @@ AS $function$
   where found.order_id is not null
 $function$;
 comment on function private.orders_of_facts(p_facts jsonb) is 'The orders that facts belong to, as far as they are known.';
+
+
+CREATE OR REPLACE FUNCTION private.payment_of_charge(p_charge_id text)
+ RETURNS text
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+  return coalesce(
+    (select a.payment_id from public.payment_attempts a where a.id = p_charge_id),
+    (select p.id from public.payments p where p.charge_id = p_charge_id order by p.id limit 1)
+  );
+end;
+$function$;
+comment on function private.payment_of_charge(p_charge_id text) is 'The payment that a charge belongs to, for facts that name only the charge; null while neither has been heard of.';
 
 
 CREATE OR REPLACE FUNCTION private.payment_of_fact(p_fact jsonb)
@@ -3143,23 +3721,36 @@ CREATE OR REPLACE FUNCTION private.price_cart(p_items jsonb)
  SET search_path TO ''
 AS $function$
 declare
-  -- Also keeps a sum of lines far below what bigint and Stripe's 99 999 999 hold.
-  c_quantity_max constant integer := 99;
-  -- Stripe takes amounts of at most eight digits.
-  c_amount_max constant bigint := 99999999;
+  v_wanted jsonb;
   v_unknown jsonb;
-  v_cart record;
 begin
-  select jsonb_agg(distinct w.sku) into v_unknown
-  from jsonb_to_recordset(p_items) as w (sku text)
-  where not exists (
-    select 1 from public.product_variants v join public.products p on p.id = v.product_id
-    where v.sku = w.sku and v.active and p.active
-  );
+  -- The one place where a SKU becomes a variant: from here on a line is known by variant_id, whatever it is called.
+  select jsonb_agg(jsonb_build_object('variant_id', v.id, 'sku', w.sku, 'quantity', w.quantity)),
+    jsonb_agg(distinct w.sku) filter (where v.id is null)
+  into v_wanted, v_unknown
+  from jsonb_to_recordset(p_items) as w (sku text, quantity integer)
+  left join public.product_variants v on v.sku = w.sku and v.active
+    and exists (select 1 from public.products p where p.id = v.product_id and p.active);
   if v_unknown is not null then
     raise exception 'unknown sku' using errcode = 'KCSKU', detail = v_unknown::text;
   end if;
+  return private.price_lines(coalesce(v_wanted, '[]'));
+end;
+$function$;
+comment on function private.price_cart(p_items jsonb) is 'Today''s cart from [{ sku, quantity }], as of price_lines(). KCSKU with the list: unknown or inactive SKUs (the two look alike on purpose). KCINV, KCCUR.';
 
+
+CREATE OR REPLACE FUNCTION private.price_lines(p_wanted jsonb)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  -- Also keeps a sum of lines far below what bigint holds.
+  c_quantity_max constant integer := 99;
+  v_cart record;
+begin
   -- One statement, so that names, prices and their sum are those of one moment.
   select
     jsonb_agg(jsonb_build_object(
@@ -3171,13 +3762,13 @@ begin
     sum(c.unit_amount * c.quantity) as amount
   into v_cart
   from (
-    select v.id as variant_id, v.sku, v.price_amount as unit_amount, v.currency,
-      concat_ws(' – ', p.name, nullif(concat_ws(', ', v.color, v.size), '')) as name,
+    select v.id as variant_id, w.sku, v.price_amount as unit_amount, v.currency,
+      private.variant_name(p.name, v.color, v.size) as name,
       sum(w.quantity) as quantity, min(w.quantity) as quantity_min
-    from jsonb_to_recordset(p_items) as w (sku text, quantity integer)
-    join public.product_variants v on v.sku = w.sku
+    from jsonb_to_recordset(p_wanted) as w (variant_id uuid, sku text, quantity integer)
+    join public.product_variants v on v.id = w.variant_id
     join public.products p on p.id = v.product_id
-    group by v.id, p.id
+    group by v.id, p.id, w.sku
   ) c;
   if v_cart.lines is null or v_cart.quantity_min is null or v_cart.quantity_min < 1 or v_cart.quantity_max > c_quantity_max then
     raise exception 'the cart is not valid' using errcode = 'KCINV', detail = private.problem_of_items(
@@ -3185,7 +3776,7 @@ begin
     );
   elsif cardinality(v_cart.currencies) > 1 then
     raise exception 'the cart is not valid' using errcode = 'KCCUR', detail = private.problem_of_items('must all have the same currency');
-  elsif v_cart.amount > c_amount_max then
+  elsif private.amount_problem(v_cart.amount::bigint, v_cart.currencies[1]) is not null then
     raise exception 'the cart is not valid' using errcode = 'KCINV', detail = private.problem_of_items('come to a total that is too large');
   end if;
   return jsonb_build_object(
@@ -3196,7 +3787,7 @@ begin
   );
 end;
 $function$;
-comment on function private.price_cart(p_items jsonb) is 'Today''s cart: { lines: [{ variant_id, sku, name, quantity, unit_amount }] summed per SKU and sorted by it, currency, amount, hash }. KCSKU with the list: unknown or inactive SKUs (the two look alike on purpose). KCINV, KCCUR.';
+comment on function private.price_lines(p_wanted jsonb) is 'Today''s names and prices of [{ variant_id, sku, quantity }], the SKU as the caller calls it: { lines: [{ variant_id, sku, name, quantity, unit_amount }] summed and sorted by SKU, currency, amount, hash }. KCINV, KCCUR.';
 
 
 CREATE OR REPLACE FUNCTION private.problem_of_items(p_message text)
@@ -3269,6 +3860,32 @@ AS $function$
   from private.circuit_breakers b
 $function$;
 comment on function private.providers_health() is 'Health check providers: whose circuit breaker is open.';
+
+
+CREATE OR REPLACE FUNCTION private.purge_alerts(p_limit integer)
+ RETURNS integer
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  with old as (
+    select a.id, a.dedupe_key
+    from public.alerts a
+    where a.status = 'resolved' and a.last_at < now() - private.retention('alert')
+      and not exists (
+        select 1 from private.jobs j
+        where j.dedupe_key = 'send_alert:' || a.dedupe_key and j.status not in ('done', 'discarded')
+      )
+    limit p_limit
+  ), told as (
+    -- With its message's job: left behind, it would keep the next alert of this cause from being told.
+    delete from private.jobs j using old where j.dedupe_key = 'send_alert:' || old.dedupe_key
+  ), purged as (
+    delete from public.alerts a using old where a.id = old.id returning 1
+  )
+  select count(*)::integer from purged
+$function$;
+comment on function private.purge_alerts(p_limit integer) is 'Deletes up to p_limit resolved alerts that are older than retention_alert_days, with the jobs that told of them. raised_alerts stay.';
 
 
 CREATE OR REPLACE FUNCTION private.purge_jobs(p_limit integer)
@@ -3395,24 +4012,31 @@ CREATE OR REPLACE FUNCTION private.queue_refreshes(p_facts jsonb, p_at timestamp
 AS $function$
 declare
   v_fact jsonb;
-  v_kind text;
+  v_object text;
+  v_unread boolean;
 begin
   for v_fact in select f from jsonb_array_elements(p_facts) f loop
-    v_kind := case
-      when v_fact ->> 'fact' in ('dispute', 'refund') then 'refresh_' || (v_fact ->> 'fact')
-      when v_fact ->> 'kind' = 'review' then 'refresh_review'
+    v_unread := v_fact ->> 'fact' = 'unread';
+    v_object := case
+      when v_fact ->> 'fact' in ('dispute', 'refund') then v_fact ->> 'fact'
+      when v_fact ->> 'kind' = 'review' then 'review'
+      when v_unread and private.order_of_fact(v_fact) is not null then v_fact ->> 'object'
     end;
-    if v_kind is not null then
-      -- A few seconds later, so that one reading serves all events of the same second.
+    if v_object is not null then
       perform private.enqueue_job(
-        v_kind, format('%s:%s:%s', v_kind, v_fact ->> 'id', floor(extract(epoch from p_at))::bigint),
-        jsonb_build_object(replace(v_kind, 'refresh_', '') || '_id', v_fact ->> 'id'), now() + interval '5 seconds', 150
+        'refresh_' || v_object,
+        format('refresh_%s:%s:%s', v_object, v_fact ->> 'id', floor(extract(epoch from p_at))::bigint),
+        jsonb_build_object(v_object || '_id', v_fact ->> 'id'),
+        -- A few seconds later, so that one reading serves all events of the same second; at once, and before
+        -- the mails, where the event did not tell it all.
+        now() + case when v_unread then interval '0' else interval '5 seconds' end,
+        case when v_unread then 20 else 150 end
       );
     end if;
   end loop;
 end;
 $function$;
-comment on function private.queue_refreshes(p_facts jsonb, p_at timestamp with time zone) is 'Two events of one second cannot be told apart by time: each dispute, refund and review is read again from Stripe, once per object and second.';
+comment on function private.queue_refreshes(p_facts jsonb, p_at timestamp with time zone) is 'Reads again from Stripe, once per object and second: each dispute, refund and review, because two events of one second cannot be told apart by time; and what an event''s API version does not tell in full (unread).';
 
 
 CREATE OR REPLACE FUNCTION private.queue_refund(p_payment_id text, p_order_id uuid, p_cause text, p_source text)
@@ -3471,7 +4095,10 @@ CREATE OR REPLACE FUNCTION private.raise_alert_once(p_kind text, p_severity text
  SET search_path TO ''
 AS $function$
 begin
-  if exists (select 1 from public.alerts where dedupe_key = p_dedupe_key) then
+  -- Not asked of the alerts: an old one may have been deleted, and what it said is no news.
+  insert into private.raised_alerts (dedupe_key) values (p_dedupe_key)
+  on conflict (dedupe_key) do nothing;
+  if not found then
     return false;
   end if;
   perform private.raise_alert(p_kind, p_severity, p_dedupe_key, p_data);
@@ -3630,17 +4257,19 @@ CREATE OR REPLACE FUNCTION private.redrive_event(p_event_id text)
  SET search_path TO ''
 AS $function$
 begin
-  update public.webhook_events set status = 'failed', next_attempt_at = now()
-  where id = p_event_id and status in ('failed', 'dead');
+  -- What was processed stays so until it has been tried: next_attempt_at says that it is to be.
+  update public.webhook_events
+  set status = case status when 'dead' then 'failed' else status end, next_attempt_at = now()
+  where id = p_event_id and not payload ?| array['erased', 'purged'];
   if not found then
-    raise exception 'event % is not failed or dead', p_event_id using errcode = 'KCEVT';
+    raise exception 'event % is not stored, or its payload is gone', p_event_id using errcode = 'KCEVT';
   end if;
   if not private.enqueue_job('retry_event', 'retry_event:' || p_event_id, jsonb_build_object('event_id', p_event_id), now(), 10) then
     perform private.requeue_job(j.id) from private.jobs j where j.dedupe_key = 'retry_event:' || p_event_id;
   end if;
 end;
 $function$;
-comment on function private.redrive_event(p_event_id text) is 'Queues a failed or dead webhook event again. KCEVT: it is neither.';
+comment on function private.redrive_event(p_event_id text) is 'Queues a webhook event again: it is translated anew and its facts merged. KCEVT: it is not stored, or its payload was purged or erased.';
 
 
 CREATE OR REPLACE FUNCTION private.redrive_job(p_job_id bigint)
@@ -3684,8 +4313,10 @@ AS $function$
     and exists (
       select 1 from public.payments p
       where p.id = q.payment_id and p.amount_received > coalesce((
+        -- One made since that failed has an alert of its own.
         select sum(r.amount) from public.refunds r
-        where r.payment_id = p.id and r.status not in ('failed', 'canceled')
+        where r.payment_id = p.id
+          and (r.status not in ('failed', 'canceled') or r.created_at >= date_trunc('second', q.created_at))
       ), 0)
     )
     -- The bank has taken the money and given it to the customer.
@@ -3707,8 +4338,8 @@ AS $function$
   select case when q.amount is not null then coalesce(
     (
       select r.id from public.refunds r
-      where r.payment_id = q.payment_id and r.status not in ('failed', 'canceled')
-        and r.created_at >= date_trunc('second', q.created_at)
+      -- One that failed stands in as well: staff have an alert of its own about that money.
+      where r.payment_id = q.payment_id and r.created_at >= date_trunc('second', q.created_at)
         and not exists (select 1 from public.refund_requests known where known.id = r.request_id)
       order by r.created_at, r.id
       limit 1
@@ -3754,15 +4385,26 @@ $function$;
 comment on function private.refundable_amount(p_payment_id text, p_except text) is 'Minor units of a payment that can still be refunded; what is asked for and can still run counts as given back, except the request p_except. Call with the order locked.';
 
 
-CREATE OR REPLACE FUNCTION private.refunds_on_warning(o orders)
+CREATE OR REPLACE FUNCTION private.refunds_on_warning(f fraud_signals, o orders)
  RETURNS boolean
- LANGUAGE sql
- STABLE SECURITY DEFINER
+ LANGUAGE plpgsql
+ SECURITY DEFINER
  SET search_path TO ''
 AS $function$
-  select o.fulfilled_at is null and o.review_released_at is null and private.setting('early_fraud_warning_policy') = '"refund"'
+declare
+  v_answer text := f.answer;
+begin
+  if v_answer is null then
+    v_answer := case
+      when o.fulfilled_at is null and private.setting('early_fraud_warning_policy') = '"refund"' then 'refund'
+      else 'review'
+    end;
+    update public.fraud_signals set answer = v_answer where id = f.id;
+  end if;
+  return v_answer = 'refund' and f.released_at is null and o.fulfilled_at is null;
+end;
 $function$;
-comment on function private.refunds_on_warning(o orders) is 'Whether an early fraud warning gives the money back by itself: nothing has shipped, nobody has released the order, and the policy says so. Otherwise a person decides.';
+comment on function private.refunds_on_warning(f fraud_signals, o orders) is 'Whether an actionable early fraud warning gives the money back by itself: nothing has shipped, nobody has released it, and the policy said so when the warning was first seen actionable, which is noted here. Otherwise a person decides.';
 
 
 CREATE OR REPLACE FUNCTION private.refuse_change()
@@ -3777,6 +4419,35 @@ $function$;
 comment on function private.refuse_change() is 'Trigger of append-only tables: refuses update and delete with SQLSTATE KCAPP.';
 
 
+CREATE OR REPLACE FUNCTION private.refuse_lost_hold()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+begin
+  raise exception 'this order holds or owns goods: cancel it, its stock goes back by itself'
+    using errcode = 'KCSTK';
+end;
+$function$;
+comment on function private.refuse_lost_hold() is 'Trigger of inventory_reservations: a hold that is deleted, alone or with its order, would leave goods that nobody has and nobody can sell.';
+
+
+CREATE OR REPLACE FUNCTION private.refuse_refund_amount(p_amount bigint, p_currency text)
+ RETURNS void
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO ''
+AS $function$
+begin
+  if p_amount is not null and private.amount_problem(p_amount, p_currency) is not null then
+    raise exception 'a refund of % is not one that Stripe takes: %', p_amount, private.amount_problem(p_amount, p_currency)
+      using errcode = 'KCREF';
+  end if;
+end;
+$function$;
+comment on function private.refuse_refund_amount(p_amount bigint, p_currency text) is 'Raises KCREF for an amount that Stripe does not refund in this currency. Null, all that is left, is Stripe''s own figure.';
+
+
 CREATE OR REPLACE FUNCTION private.refuse_shortage(p_wanted jsonb)
  RETURNS void
  LANGUAGE plpgsql
@@ -3787,11 +4458,10 @@ declare
   v_short jsonb;
 begin
   select jsonb_agg(jsonb_build_object(
-    'sku', v.sku, 'requested', w.quantity, 'available', greatest(coalesce(l.on_hand - l.reserved, 0), 0)
-  ) order by v.sku collate "C")
+    'sku', w.sku, 'requested', w.quantity, 'available', greatest(coalesce(l.on_hand - l.reserved, 0), 0)
+  ) order by w.sku collate "C")
   into v_short
-  from jsonb_to_recordset(p_wanted) as w (variant_id uuid, quantity integer)
-  join public.product_variants v on v.id = w.variant_id
+  from jsonb_to_recordset(p_wanted) as w (variant_id uuid, sku text, quantity integer)
   left join public.inventory_levels l on l.variant_id = w.variant_id
   where coalesce(l.on_hand - l.reserved, 0) < w.quantity;
   if v_short is not null then
@@ -3799,7 +4469,7 @@ begin
   end if;
 end;
 $function$;
-comment on function private.refuse_shortage(p_wanted jsonb) is 'Raises KCSTK with [{ sku, requested, available }] when stock does not cover [{ variant_id, quantity }]. Call with the rows locked.';
+comment on function private.refuse_shortage(p_wanted jsonb) is 'Raises KCSTK with [{ sku, requested, available }] when stock does not cover [{ variant_id, sku, quantity }]. Call with the rows locked.';
 
 
 CREATE OR REPLACE FUNCTION private.reopen_checkout(p_order_id uuid, p_session_seconds integer, p_hold_seconds integer)
@@ -3824,12 +4494,17 @@ begin
   end if;
 
   perform private.reserve_stock(p_order_id, now() + make_interval(secs => p_hold_seconds));
-  -- Today's prices: the shopper sees them on the new payment page, and an old order is no way to an old price.
-  select private.price_cart(jsonb_agg(jsonb_build_object('sku', i.sku, 'quantity', i.quantity))) into v_cart
+  -- Today's prices and names: the shopper sees them on the new payment page, and an old order is no way to an old
+  -- price. The lines stay its own: their goods are known by variant, and their SKU is the one that was asked for.
+  select private.price_lines(jsonb_agg(
+    jsonb_build_object('variant_id', i.variant_id, 'sku', i.sku, 'quantity', i.quantity)
+  ))
+  into v_cart
   from public.order_items i where i.order_id = p_order_id;
   update public.order_items i set unit_amount = l.unit_amount, name = l.name
   from jsonb_to_recordset(v_cart -> 'lines') as l (variant_id uuid, name text, unit_amount bigint)
-  where i.order_id = p_order_id and i.variant_id = l.variant_id and i.unit_amount <> l.unit_amount;
+  where i.order_id = p_order_id and i.variant_id = l.variant_id
+    and (i.unit_amount, i.name) is distinct from (l.unit_amount, l.name);
   update public.orders set
     attempt = attempt + 1,
     session_expires_at = now() + make_interval(secs => p_session_seconds),
@@ -3859,9 +4534,10 @@ AS $function$
   where j.id = p_job_id and b.provider = k.provider and b.open_until > now();
   update private.jobs
   set status = 'queued', run_at = now(), attempts = 0, lost_leases = 0, finished_at = null, lease_id = null, leased_until = null
-  where id = p_job_id and status in ('queued', 'dead', 'discarded')
+  where id = p_job_id
+    and (status in ('queued', 'dead', 'discarded') or (status = 'done' and kind = 'retry_event'))
 $function$;
-comment on function private.requeue_job(p_job_id bigint) is 'Makes a waiting, dead or discarded job due now, with all its attempts.';
+comment on function private.requeue_job(p_job_id bigint) is 'Makes a waiting, dead or discarded job due now, with all its attempts; that of an event also when it is done.';
 
 
 CREATE OR REPLACE FUNCTION private.reserve_stock(p_order_id uuid, p_expires_at timestamp with time zone)
@@ -3880,7 +4556,9 @@ begin
   order by l.variant_id
   for no key update;
 
-  select coalesce(jsonb_agg(jsonb_build_object('variant_id', i.variant_id, 'quantity', i.quantity)), '[]')
+  select coalesce(
+    jsonb_agg(jsonb_build_object('variant_id', i.variant_id, 'sku', i.sku, 'quantity', i.quantity)), '[]'
+  )
   into v_wanted
   from public.order_items i
   left join public.inventory_reservations r on r.order_id = i.order_id and r.variant_id = i.variant_id
@@ -4115,7 +4793,7 @@ $function$;
 comment on function private.run_erase_customer(p_args jsonb) is 'Carries out erase_customer: removes names, addresses and stored payloads of everything bought under an e-mail address; amounts and ids stay, as bookkeeping law wants.';
 
 
-CREATE OR REPLACE FUNCTION private.run_mark_fulfilled(p_args jsonb)
+CREATE OR REPLACE FUNCTION private.run_mark_fulfilled(p_command_id uuid, p_args jsonb)
  RETURNS uuid
  LANGUAGE plpgsql
  SECURITY DEFINER
@@ -4123,19 +4801,37 @@ CREATE OR REPLACE FUNCTION private.run_mark_fulfilled(p_args jsonb)
 AS $function$
 declare
   o public.orders := private.lock_order_by_number(p_args ->> 'order_number');
+  v_carrier text := coalesce(p_args ->> 'carrier', o.carrier);
+  v_tracking text := coalesce(p_args ->> 'tracking_number', o.tracking_number);
+  v_data jsonb := jsonb_build_object('carrier', v_carrier, 'tracking_number', v_tracking);
 begin
-  if o.fulfillment_status <> 'unfulfilled' or o.status not in ('paid', 'partially_refunded') then
+  if o.fulfilled_at is not null then
+    if (v_carrier, v_tracking) is not distinct from (o.carrier, o.tracking_number) then
+      raise exception 'order % has shipped already', o.number
+        using errcode = 'KCINV', hint = 'To correct the parcel, give another carrier or tracking number.';
+    end if;
+    update public.orders set carrier = v_carrier, tracking_number = v_tracking where id = o.id;
+    -- A number that nobody has been told yet needs no correction: the mail that waits is not sent, this one is.
+    perform private.queue_notification(o.id, 'order_shipped', 'corrected:' || p_command_id, v_data || jsonb_build_object(
+      'corrected', exists (
+        select 1 from public.notifications n
+        where n.order_id = o.id and n.template = 'order_shipped' and n.status = 'sent'
+      )
+    ));
+    return o.id;
+  elsif o.fulfillment_status <> 'unfulfilled' or o.status not in ('paid', 'partially_refunded') then
     raise exception 'order % must not ship (status %, fulfilment %)', o.number, o.status, o.fulfillment_status using errcode = 'KCINV';
   end if;
   update public.orders
-  set fulfilled_at = now(), carrier = p_args ->> 'carrier', tracking_number = p_args ->> 'tracking_number'
+  set fulfilled_at = now(), carrier = v_carrier, tracking_number = v_tracking
   where id = o.id;
   perform private.settle_order(o.id, 'staff');
-  perform private.queue_notification(o.id, 'order_shipped');
+  -- The number goes with the mail: tried again, it must be the same mail.
+  perform private.queue_notification(o.id, 'order_shipped', '', v_data);
   return o.id;
 end;
 $function$;
-comment on function private.run_mark_fulfilled(p_args jsonb) is 'Carries out mark_fulfilled: notes carrier and tracking number, queues the mail. KCINV: unpaid, held, cancelled or shipped already.';
+comment on function private.run_mark_fulfilled(p_command_id uuid, p_args jsonb) is 'Carries out mark_fulfilled: notes carrier and tracking number, queues the mail. Of an order that has shipped it corrects them, and mails each correction once. KCINV: unpaid, held or cancelled; shipped already and nothing to correct.';
 
 
 CREATE OR REPLACE FUNCTION private.run_receive_return(p_args jsonb)
@@ -4174,13 +4870,23 @@ begin
   if o.status <> 'needs_review' or 'oversold' = any (o.review_reasons) then
     raise exception 'order % is not held for review (status %, %)', o.number, o.status, array_to_string(o.review_reasons, ', ')
       using errcode = 'KCINV', hint = 'An oversold order is refunded by itself and cannot be released.';
+  elsif 'refund_under_way' = any (private.hold_reasons(o)) then
+    raise exception 'all the money of order % is on its way back', o.number using errcode = 'KCINV';
   end if;
+  -- What is known now, and no more: what comes later, staff have not looked at.
+  insert into private.released_mismatches (order_id, session_id, reason)
+  select o.id, cs.id, reason
+  from public.checkout_sessions cs
+  left join public.payments p on p.id = cs.payment_id
+  cross join unnest(private.unreleased_mismatches(o.id, cs.id, private.review_reasons(o, cs, p))) reason
+  where cs.id = o.session_id;
+  update public.fraud_signals f set released_at = now() where f.order_id = o.id and private.holds_order(f);
   update public.orders set review_released_at = now() where id = o.id;
   perform private.settle_order(o.id, 'staff');
   return o.id;
 end;
 $function$;
-comment on function private.run_release_review(p_args jsonb) is 'Carries out release_review: a person has looked, the order may ship. KCINV: nothing to release.';
+comment on function private.run_release_review(p_args jsonb) is 'Carries out release_review: a person has looked at what holds the order now, and it may ship. A sign of fraud or a mismatch that turns up later holds it again. KCINV: nothing to release, or its money is on its way back.';
 
 
 CREATE OR REPLACE FUNCTION private.run_request_refund(p_command_id uuid, p_args jsonb)
@@ -4199,6 +4905,7 @@ begin
     raise exception 'order % can be refunded by 1 to % (minor units of %), not %', o.number, v_refundable, o.currency, v_amount
       using errcode = 'KCREF', hint = 'Refunds under way count as given back.';
   end if;
+  perform private.refuse_refund_amount(case when not v_full then v_amount end, o.currency);
   perform private.ask_refund(
     p_command_id::text, o.id, o.payment_id, case when not v_full then v_amount end, 'requested',
     coalesce(p_args ->> 'reason', 'requested_by_customer'),
@@ -4218,19 +4925,30 @@ CREATE OR REPLACE FUNCTION private.run_resend_notification(p_command_id uuid, p_
 AS $function$
 declare
   o public.orders := private.lock_order_by_number(p_args ->> 'order_number');
-  v_data jsonb;
+  n public.notifications;
+  v_problem text;
 begin
-  select n.data into v_data from public.notifications n
-  where n.order_id = o.id and n.template = p_args ->> 'template'
-  order by n.created_at desc limit 1;
+  select * into n from public.notifications x
+  where x.order_id = o.id and x.template = p_args ->> 'template'
+  order by x.created_at desc, x.id limit 1;
   if not found then
     raise exception 'order % has had no mail %', o.number, p_args ->> 'template' using errcode = 'KCINV';
   end if;
-  perform private.queue_notification(o.id, p_args ->> 'template', 'resend:' || p_command_id, v_data);
+  n.status := 'queued';
+  if n.template = 'order_shipped' then
+    n.data := (n.data - 'corrected')
+      || jsonb_build_object('carrier', o.carrier, 'tracking_number', o.tracking_number);
+  end if;
+  v_problem := private.notification_problem(n, o);
+  if v_problem is not null then
+    raise exception 'mail % of order % must not be sent again: %', n.template, o.number, v_problem
+      using errcode = 'KCINV';
+  end if;
+  perform private.queue_notification(o.id, n.template, 'resend:' || p_command_id, n.data);
   return o.id;
 end;
 $function$;
-comment on function private.run_resend_notification(p_command_id uuid, p_args jsonb) is 'Carries out resend_notification: queues a mail that the order has had before once more. KCINV: it never had it.';
+comment on function private.run_resend_notification(p_command_id uuid, p_args jsonb) is 'Carries out resend_notification: queues a mail that the order has had before once more. KCINV: it never had it, or what it says is not true any more.';
 
 
 CREATE OR REPLACE FUNCTION private.run_staff_command()
@@ -4242,12 +4960,15 @@ AS $function$
 declare
   v_order_id uuid;
 begin
+  -- Not before the insert: what the policies refuse is not told what a command understands.
+  new.args := private.clean_staff_args(new.command, new.args);
+  update public.staff_commands c set args = new.args where c.id = new.id and c.args <> new.args;
   perform set_config('kct.actor', new.actor, true);
   case new.command
     when 'request_refund' then v_order_id := private.run_request_refund(new.id, new.args);
     when 'cancel_order' then v_order_id := private.run_cancel_order(new.args);
     when 'release_review' then v_order_id := private.run_release_review(new.args);
-    when 'mark_fulfilled' then v_order_id := private.run_mark_fulfilled(new.args);
+    when 'mark_fulfilled' then v_order_id := private.run_mark_fulfilled(new.id, new.args);
     when 'submit_dispute_evidence' then v_order_id := private.run_submit_dispute_evidence(new.id, new.args);
     when 'resend_notification' then v_order_id := private.run_resend_notification(new.id, new.args);
     when 'redrive_webhook_event' then perform private.redrive_event(new.args ->> 'event_id');
@@ -4548,7 +5269,7 @@ begin
   o.email := coalesce(s.email, v_sessions.email, o.email);
   if v_paid then
     select * into p from public.payments where id = o.payment_id;
-    v_mismatches := private.review_reasons(o, s, p);
+    v_mismatches := private.unreleased_mismatches(o.id, s.id, private.review_reasons(o, s, p));
     o.paid_at := coalesce(p.succeeded_at, s.completed_at);
     o.amount_paid := coalesce(p.amount_received, 0);
     o.amount_discount := coalesce(s.amount_discount, 0);
@@ -4593,16 +5314,16 @@ begin
   end if;
 
   if v_paid then
-    perform private.check_paid_velocity(o);
+    o.velocity_rule_set := private.check_paid_velocity(o);
   end if;
   -- Where nothing was paid there is nothing to give back.
   v_nothing_to_ship := v_paid and o.amount_paid = 0 and (o.cancelled_at is not null or o.oversold_at is not null);
   -- A refund in full closes every open question.
   o.review_reasons := case
     when not v_paid or v_nothing_to_ship or (o.amount_paid > 0 and o.amount_refunded >= o.amount_paid) then '{}'
-    else case when o.review_released_at is null then v_mismatches else '{}' end
+    else v_mismatches
       || case when o.oversold_at is not null then array['oversold'] else '{}' end
-      || private.fraud_reasons(o.id, o.review_released_at is not null)
+      || private.fraud_reasons(o.id)
   end;
 
   -- The table of docs/settlement.md, first rule that holds.
@@ -4636,6 +5357,7 @@ begin
       amount_shipping = o.amount_shipping, amount_tax = o.amount_tax, amount_total = o.amount_total,
       amount_paid = o.amount_paid, amount_refunded = o.amount_refunded, review_reasons = o.review_reasons,
       oversold_at = o.oversold_at, restocked_at = o.restocked_at, paid_at = o.paid_at, declined_attempts = o.declined_attempts,
+      velocity_rule_set = o.velocity_rule_set,
       updated_at = o.updated_at
     where id = o.id;
   end if;
@@ -4677,11 +5399,13 @@ begin
 
   if cardinality(p_mismatches) > 0 then
     perform private.raise_alert_once(
-      'payment_mismatch', 'critical', 'payment_mismatch:' || o.id,
+      'payment_mismatch', 'critical',
+      -- What turns up after a release is news.
+      concat_ws(':', 'payment_mismatch', o.id, extract(epoch from o.review_released_at)),
       jsonb_build_object('order_number', o.number, 'reasons', to_jsonb(p_mismatches))
     );
   end if;
-  if (cardinality(p_mismatches) = 0 or o.review_released_at is not null) and o.oversold_at is null and o.cancelled_at is null then
+  if cardinality(p_mismatches) = 0 and o.oversold_at is null and o.cancelled_at is null then
     perform private.queue_notification(o.id, 'order_confirmation');
   end if;
 
@@ -4784,6 +5508,7 @@ declare
   -- Days before the evidence deadline on which staff are reminded.
   c_reminders constant integer[] := array[7, 3, 1];
   r record;
+  v_signal public.fraud_signals;
   v_days integer;
   v_status text;
 begin
@@ -4819,18 +5544,20 @@ begin
     end if;
   end loop;
 
-  for r in
+  for v_signal in
     select f.* from public.fraud_signals f
     where f.order_id = o.id and f.kind in ('early_fraud_warning', 'review') and f.was_actionable
   loop
     perform private.raise_alert_once(
-      r.kind, r.severity, r.kind || ':' || r.source_id,
-      jsonb_build_object('order_number', o.number, 'signal_id', r.source_id)
+      v_signal.kind, v_signal.severity, v_signal.kind || ':' || v_signal.source_id,
+      jsonb_build_object('order_number', o.number, 'signal_id', v_signal.source_id)
     );
     -- The payment that was warned of, which need not be the one that the order keeps.
-    if r.kind = 'early_fraud_warning' and private.refunds_on_warning(o)
-      and exists (select 1 from public.payments p where p.id = r.payment_id and p.status = 'succeeded') then
-      perform private.queue_refund(r.payment_id, o.id, 'fraudulent', p_source);
+    if v_signal.kind = 'early_fraud_warning' and private.refunds_on_warning(v_signal, o)
+      and exists (
+        select 1 from public.payments p where p.id = v_signal.payment_id and p.status = 'succeeded'
+      ) then
+      perform private.queue_refund(v_signal.payment_id, o.id, 'fraudulent', p_source);
     end if;
   end loop;
 end;
@@ -4913,6 +5640,65 @@ AS $function$
   )
 $function$;
 comment on function private.settle_stripe_customer(p_stripe_customer_id text) is 'Brings the customers row of a Stripe customer up to what Stripe last said of it: a guest''s address and name, a deletion.';
+
+
+CREATE OR REPLACE FUNCTION private.sign_staff_command()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+  -- Whatever the row claims: who is signed in, or else the session, with the tool that it says it is.
+  new.actor := coalesce(
+    auth.uid()::text, concat_ws(' ', session_user, '(' || nullif(left(new.actor, 100), session_user) || ')')
+  );
+  new.created_at := now();
+  new.order_id := null;
+  new.result := null;
+  return new;
+end;
+$function$;
+comment on function private.sign_staff_command() is 'Trigger of staff_commands: a row carries the name of who really wrote it, and the time.';
+
+
+CREATE OR REPLACE FUNCTION private.staff_command_fields(p_command text)
+ RETURNS TABLE(field text, type text, required boolean, size bigint)
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO ''
+AS $function$
+  select f.field, f.type, f.required, f.size
+  from (values
+    ('request_refund', 'order_number', 'text', true, 64),
+    ('request_refund', 'amount', 'integer', false, 999999999999),
+    ('request_refund', 'reason', 'text', false, 500),
+    ('request_refund', 'restock', 'boolean', false, null),
+    ('cancel_order', 'order_number', 'text', true, 64),
+    ('cancel_order', 'reason', 'text', false, 500),
+    ('receive_return', 'order_number', 'text', true, 64),
+    ('receive_return', 'lines', 'array', false, 10000),
+    ('receive_return', 'note', 'text', false, 2000),
+    ('release_review', 'order_number', 'text', true, 64),
+    ('release_review', 'note', 'text', false, 2000),
+    ('mark_fulfilled', 'order_number', 'text', true, 64),
+    ('mark_fulfilled', 'carrier', 'text', false, 100),
+    ('mark_fulfilled', 'tracking_number', 'text', false, 100),
+    ('submit_dispute_evidence', 'dispute_id', 'text', true, 100),
+    -- Stripe takes 20 000 characters of text in one field of evidence.
+    ('submit_dispute_evidence', 'note', 'text', false, 20000),
+    ('resend_notification', 'order_number', 'text', true, 64),
+    ('resend_notification', 'template', 'text', true, 64),
+    ('redrive_webhook_event', 'event_id', 'text', true, 255),
+    ('redrive_job', 'job_id', 'integer', true, 9007199254740991),
+    ('erase_customer', 'email', 'text', true, 320),
+    ('adjust_inventory', 'sku', 'text', true, 64),
+    ('adjust_inventory', 'delta', 'integer', true, 1000000),
+    ('adjust_inventory', 'reason', 'text', false, 500)
+  ) as f (command, field, type, required, size)
+  where f.command = p_command
+$function$;
+comment on function private.staff_command_fields(p_command text) is 'Arguments of a staff command: their JSON type, and size: the length of a text or array (as text), the greatest amount of an integer, either sign. No rows: there is no such command.';
 
 
 CREATE OR REPLACE FUNCTION private.stamp(p_at timestamp with time zone)
@@ -5046,6 +5832,47 @@ $function$;
 comment on function private.tell_of_refund(q refund_requests, p_job_id bigint, p_cause text) is 'Alerts staff about a refund that Stripe does not take: order, amount, cause and what to do now. Kinds refund_delayed, refund_overtaken, refund_refused.';
 
 
+CREATE OR REPLACE FUNCTION private.tidy_options()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+begin
+  new.size := private.one_line(new.size);
+  new.color := private.one_line(new.color);
+  return new;
+end;
+$function$;
+comment on function private.tidy_options() is 'Trigger of product_variants: a size or colour that somebody cleared is none, not an empty one.';
+
+
+CREATE OR REPLACE FUNCTION private.unreleased_mismatches(p_order_id uuid, p_session_id text, p_reasons text[])
+ RETURNS text[]
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select coalesce(array_agg(x.reason order by x.position), '{}')
+  from unnest(p_reasons) with ordinality as x (reason, position)
+  where not exists (
+    select 1 from private.released_mismatches m
+    where m.order_id = p_order_id and m.session_id = p_session_id and m.reason = x.reason
+  )
+$function$;
+comment on function private.unreleased_mismatches(p_order_id uuid, p_session_id text, p_reasons text[]) is 'What of review_reasons() nobody has released: another reason, or the same one in the money of another session, is news.';
+
+
+CREATE OR REPLACE FUNCTION private.variant_name(p_product text, p_color text, p_size text)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO ''
+AS $function$
+  select concat_ws(' – ', private.one_line(p_product), nullif(concat_ws(', ', p_color, p_size), ''))
+$function$;
+comment on function private.variant_name(p_product text, p_color text, p_size text) is 'A variant as buyers know it: Wool Suit – Navy, 40R, or Belt when it comes in one way only.';
+
+
 CREATE OR REPLACE FUNCTION private.velocity_key(p_rule private.velocity_rules, p_user_id uuid, p_email text, p_ip inet, p_order_id uuid)
  RETURNS text
  LANGUAGE sql
@@ -5109,7 +5936,7 @@ $function$;
 comment on function private.worst_status(VARIADIC p_conditions boolean[]) is 'degraded when any condition holds, else ok.';
 
 
-CREATE OR REPLACE FUNCTION public.abandon_checkout(p_order_id uuid, p_attempt integer)
+CREATE OR REPLACE FUNCTION public.abandon_checkout(p_order_id uuid, p_attempt integer, p_refusal jsonb DEFAULT NULL::jsonb)
  RETURNS jsonb
  LANGUAGE plpgsql
  SECURITY DEFINER
@@ -5130,11 +5957,14 @@ begin
     perform private.record_order_event(o.id, 'checkout_abandoned', 'checkout', jsonb_build_object('attempt', p_attempt));
     perform private.settle_order(o.id, 'checkout');
   end if;
+  if p_refusal is not null then
+    perform private.alert_refused_checkout(o.id, p_refusal);
+  end if;
   return jsonb_build_object('abandoned', v_abandoned, 'status', (select status from public.orders where id = o.id));
 end;
 $function$;
-comment on function public.abandon_checkout(p_order_id uuid, p_attempt integer) is 'Ends an attempt that has no session, which frees its stock. Call it only when Stripe has refused the attempt, or has been asked and knows no session of it that could still be paid. abandoned false: the attempt has a session, or is not the current one. KCORD: no such order.';
-grant execute on function public.abandon_checkout(p_order_id uuid, p_attempt integer) to service_role;
+comment on function public.abandon_checkout(p_order_id uuid, p_attempt integer, p_refusal jsonb) is 'Ends an attempt that has no session, which frees its stock. Call it only when Stripe has refused the attempt, or has been asked and knows no session of it that could still be paid. p_refusal: what Stripe said, for an alert. abandoned false: the attempt has a session, or is not the current one. KCORD: no such order.';
+grant execute on function public.abandon_checkout(p_order_id uuid, p_attempt integer, p_refusal jsonb) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.adjust_inventory(p_sku text, p_delta integer, p_reason text)
@@ -5172,15 +6002,19 @@ AS $function$
 declare
   v_result jsonb;
 begin
+  -- It stands in the audit trail: nobody passes for staff or for an event there.
+  if p_source is null or p_source not in ('order_status', 'reconcile', 'job', 'checkout') then
+    raise exception 'facts do not come from %', p_source using errcode = 'KCINV';
+  end if;
   v_result := private.apply_facts(p_facts, p_observed_at, p_source);
   return jsonb_build_object('applied', (v_result ->> 'applied')::integer > 0, 'order_ids', v_result -> 'order_ids');
 end;
 $function$;
-comment on function public.apply_stripe_facts(p_facts jsonb, p_source text, p_observed_at timestamp with time zone) is 'Merges facts read from Stripe''s API at p_observed_at (before the request was sent) and settles. p_source: order_status, reconcile or job.';
+comment on function public.apply_stripe_facts(p_facts jsonb, p_source text, p_observed_at timestamp with time zone) is 'Merges facts read from Stripe''s API at p_observed_at (before the request was sent) and settles. p_source: order_status, reconcile, job or checkout. KCINV: anything else.';
 grant execute on function public.apply_stripe_facts(p_facts jsonb, p_source text, p_observed_at timestamp with time zone) to service_role;
 
 
-CREATE OR REPLACE FUNCTION public.attach_checkout_session(p_order_id uuid, p_attempt integer, p_fact jsonb)
+CREATE OR REPLACE FUNCTION public.attach_checkout_session(p_order_id uuid, p_attempt integer, p_fact jsonb, p_email_change integer DEFAULT NULL::integer)
  RETURNS jsonb
  LANGUAGE plpgsql
  SECURITY DEFINER
@@ -5205,6 +6039,11 @@ begin
   where o.id = p_order_id and c.id = o.customer_id and c.stripe_customer_id is null and c.livemode = (p_fact ->> 'livemode')::boolean
     and not exists (select 1 from public.customers other where other.stripe_customer_id = p_fact ->> 'customer_id')
     and not exists (select 1 from private.stripe_customers gone where gone.id = p_fact ->> 'customer_id' and gone.deleted_at is not null);
+  -- Only of the customer that the session is for: another one was given another address.
+  update public.customers c set email_changes_told = greatest(c.email_changes_told, p_email_change)
+  from public.orders o
+  where o.id = p_order_id and c.id = o.customer_id and c.stripe_customer_id = p_fact ->> 'customer_id'
+    and p_email_change is not null;
   if v_created then
     perform private.record_order_event(p_order_id, 'checkout_session_created', 'checkout', jsonb_build_object('session_id', p_fact ->> 'id', 'attempt', p_attempt));
   end if;
@@ -5212,8 +6051,8 @@ begin
   return jsonb_build_object('created', v_created, 'status', v_status);
 end;
 $function$;
-comment on function public.attach_checkout_session(p_order_id uuid, p_attempt integer, p_fact jsonb) is 'Notes the session that Stripe made for an attempt. Idempotent: created is true for the first call only. KCORD: no such order.';
-grant execute on function public.attach_checkout_session(p_order_id uuid, p_attempt integer, p_fact jsonb) to service_role;
+comment on function public.attach_checkout_session(p_order_id uuid, p_attempt integer, p_fact jsonb, p_email_change integer) is 'Notes the session that Stripe made for an attempt. p_email_change: which address of the account Stripe''s customer has now, as customer_email_change of the snapshot. Idempotent: created is true for the first call only. KCORD: no such order.';
+grant execute on function public.attach_checkout_session(p_order_id uuid, p_attempt integer, p_fact jsonb, p_email_change integer) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.begin_checkout(p_items jsonb, p_idempotency_key text, p_user_id uuid, p_email text, p_client_ip text, p_user_agent text, p_locale text, p_livemode boolean, p_session_seconds integer, p_hold_seconds integer, p_velocity_mode text DEFAULT 'off'::text, p_previous_session_id text DEFAULT NULL::text, p_supersede boolean DEFAULT true)
@@ -5232,6 +6071,7 @@ declare
   v_again uuid;
   v_superseded jsonb;
   v_risk jsonb;
+  v_customer_id uuid;
   v_order_id uuid;
 begin
   -- Parallel repeats queue up here and find the order that the first one made.
@@ -5245,7 +6085,7 @@ begin
     v_superseded := private.superseded_sessions(v_key, p_user_id, p_previous_session_id, p_livemode);
   end if;
   if v_key is not null then
-    v_found := private.find_checkout(v_key, v_lines, p_email, v_superseded);
+    v_found := private.find_checkout(v_key, v_lines, p_email, v_superseded, p_client_ip::inet);
     if v_found ->> 'outcome' = 'ended' then
       v_order_id := (v_found ->> 'order_id')::uuid;
       v_risk := private.check_velocity(
@@ -5268,7 +6108,7 @@ begin
   if p_idempotency_key is null then
     select o.id into v_again
     from private.open_checkouts(p_user_id, p_previous_session_id, p_livemode) o
-    where o.created_at > now() - c_repeat_window and o.cart_hash = v_cart ->> 'hash' and private.order_lines(o.id) = v_lines
+    where o.created_at > now() - c_repeat_window and o.cart_hash = v_cart ->> 'hash'
     order by o.created_at desc limit 1;
     if v_again is not null then
       return private.checkout_snapshot(v_again, 'existing');
@@ -5285,12 +6125,17 @@ begin
     return jsonb_build_object('outcome', 'velocity_exceeded', 'retry_after_seconds', v_risk -> 'retry_after_seconds');
   end if;
 
+  if p_user_id is not null then
+    v_customer_id := private.account_customer(p_user_id, p_email, p_livemode);
+  end if;
   insert into public.orders (
-    customer_id, email, locale, currency, amount_subtotal, amount_total, livemode, cart_hash, idempotency_key,
+    customer_id, account_id, email, mail_to_account, locale, currency, amount_subtotal, amount_total, livemode, cart_hash,
+    idempotency_key,
     session_expires_at, purchase_ip, user_agent, three_d_secure, velocity_mode, prices_include_tax, shipping_rates
   ) values (
-    case when p_user_id is not null then private.account_customer(p_user_id, p_email, p_livemode) end,
-    p_email, p_locale, v_cart ->> 'currency', (v_cart ->> 'amount')::bigint, (v_cart ->> 'amount')::bigint, p_livemode,
+    v_customer_id, case when v_customer_id is not null then p_user_id end, p_email,
+    coalesce((select lower(u.email) = lower(p_email) from auth.users u where u.id = p_user_id), false),
+    p_locale, v_cart ->> 'currency', (v_cart ->> 'amount')::bigint, (v_cart ->> 'amount')::bigint, p_livemode,
     v_cart ->> 'hash', v_key, now() + make_interval(secs => p_session_seconds), p_client_ip::inet, left(p_user_agent, 500),
     v_risk ->> 'three_d_secure', p_velocity_mode,
     coalesce((private.setting('prices_include_tax'))::boolean, false), private.offered_shipping_rates(v_cart ->> 'currency')
@@ -5407,11 +6252,11 @@ declare
   r private.periodic_jobs;
   v_queued integer := 0;
 begin
-  -- Policies cannot read the environment, so the heartbeat carries what they need of it.
-  update private.settings s
-  set value = given.value, updated_at = now()
-  from jsonb_each(p_settings) given
-  where s.key = given.key and s.key = 'admin_require_mfa' and s.value <> given.value;
+  -- Policies cannot read the environment, so the heartbeat carries what they need of it. It never lowers: a worker
+  -- that works on the project with another environment must not open to everybody what staff alone may read.
+  update private.settings
+  set value = 'true', updated_at = now()
+  where key = 'admin_require_mfa' and p_settings -> key = 'true' and value <> 'true';
 
   insert into private.heartbeats as h (name) values ('retry_jobs')
   on conflict (name) do update set last_at = now() where h.last_at < now() - interval '5 seconds';
@@ -5434,7 +6279,9 @@ begin
   return jsonb_build_object('queued', v_queued + private.queue_expiries());
 end;
 $function$;
-comment on function public.enqueue_periodic_jobs(p_settings jsonb) is 'The heartbeat: mirrors p_settings { admin_require_mfa } into private.settings, and queues whatever is due by the clock, each once per period however often this is called, and never a second of a kind while one waits. Returns { queued }.';
+comment on function public.enqueue_periodic_jobs(p_settings jsonb) is 'The heartbeat: p_settings { admin_require_mfa: true } turns that on in private.settings, nothing here turns it off.
+Queues whatever is due by the clock, each once per period however often this is called, and never a second of a kind
+while one waits. Returns { queued }.';
 grant execute on function public.enqueue_periodic_jobs(p_settings jsonb) to service_role;
 
 
@@ -5599,6 +6446,7 @@ AS $function$
     'providers', private.providers_health(),
     'reconciliation', private.reconciliation_health(),
     'schedule', private.schedule_health(),
+    'staff', jsonb_build_object('status', 'ok', 'second_factor', private.setting('admin_require_mfa')),
     'alerts', (
       select jsonb_build_object('status', 'ok', 'open', count(*), 'critical', count(*) filter (where a.severity = 'critical'))
       from public.alerts a where a.status = 'open'
@@ -5632,7 +6480,8 @@ AS $function$
     'order_id', n.order_id,
     'template', n.template,
     'status', n.status,
-    'recipient', coalesce(n.recipient, o.email),
+    -- Decided as it is sent: a try that failed does not hold an address that has been corrected since.
+    'recipient', case n.status when 'sent' then n.recipient else private.mail_recipient(o) end,
     'data', n.data,
     'problem', private.notification_problem(n, o),
     'order', jsonb_build_object(
@@ -5824,7 +6673,7 @@ CREATE OR REPLACE FUNCTION public.mark_fulfilled(p_order_number text, p_carrier 
 AS $function$
   select private.submit_command('mark_fulfilled', jsonb_build_object('order_number', p_order_number, 'carrier', p_carrier, 'tracking_number', p_tracking_number))
 $function$;
-comment on function public.mark_fulfilled(p_order_number text, p_carrier text, p_tracking_number text) is 'Notes that an order has shipped and mails the customer. Staff only.';
+comment on function public.mark_fulfilled(p_order_number text, p_carrier text, p_tracking_number text) is 'Notes that an order has shipped and mails the customer. Called again with another carrier or tracking number it corrects them, and mails the correction. Staff only.';
 grant execute on function public.mark_fulfilled(p_order_number text, p_carrier text, p_tracking_number text) to authenticated;
 grant execute on function public.mark_fulfilled(p_order_number text, p_carrier text, p_tracking_number text) to service_role;
 
@@ -5856,10 +6705,7 @@ begin
     select r.id from public.webhook_rejections r where r.last_at < now() - private.retention('log') limit p_limit
   );
   get diagnostics v_rejections = row_count;
-  delete from public.alerts where id in (
-    select a.id from public.alerts a where a.status = 'resolved' and a.last_at < now() - private.retention('alert') limit p_limit
-  );
-  get diagnostics v_alerts = row_count;
+  v_alerts := private.purge_alerts(p_limit);
   delete from public.reconciliation_drift where id in (
     select d.id from public.reconciliation_drift d where d.found_at < now() - private.retention('alert') limit p_limit
   );
@@ -5907,18 +6753,25 @@ begin
   if v_event.delivery_count = 1 then
     perform private.raise_alert(a.kind, a.severity, a.dedupe_key, coalesce(a.data, '{}'))
     from jsonb_to_recordset(coalesce(p_alerts, '[]')) as a (kind text, severity text, dedupe_key text, data jsonb);
-  elsif v_event.status in ('processed', 'ignored') then
+  elsif v_event.status in ('processed', 'ignored') and (
+    p_facts is null or v_event.payload ? 'erased'
+    or not private.is_newer_version(p_api_version, v_event.api_version)
+  ) then
     return jsonb_build_object('outcome', 'duplicate', 'delivery_count', v_event.delivery_count);
   elsif v_event.status = 'dead' then
     -- Delivered anew, it lives again: its job goes on trying if this fails too, and ends well (with its alert) if not.
     perform private.redrive_event(p_event_id);
+  end if;
+  if private.is_newer_version(p_api_version, v_event.api_version) then
+    -- While an endpoint's version is changed, two endpoints deliver each event: the newer may know more.
+    update public.webhook_events set api_version = p_api_version, payload = p_payload where id = p_event_id;
   end if;
 
   v_result := private.process_stripe_event(p_event_id, p_stripe_created_at, p_facts, p_ignored_reason, p_error);
   return v_result || jsonb_build_object('delivery_count', v_event.delivery_count);
 end;
 $function$;
-comment on function public.receive_stripe_event(p_event_id text, p_type text, p_livemode boolean, p_api_version text, p_stripe_created_at timestamp with time zone, p_source_ip text, p_payload jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_alerts jsonb) is 'Stores an authentic event and applies it, in one transaction. Exactly one of p_facts, p_ignored_reason and p_error (the translator threw) is given; p_alerts: [{ kind, severity, dedupe_key, data }]. Returns { outcome: applied | duplicate | ignored | queued, delivery_count, reason? }. An error means that nothing was stored.';
+comment on function public.receive_stripe_event(p_event_id text, p_type text, p_livemode boolean, p_api_version text, p_stripe_created_at timestamp with time zone, p_source_ip text, p_payload jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_alerts jsonb) is 'Stores an authentic event and applies it, in one transaction. Exactly one of p_facts, p_ignored_reason and p_error (the translator threw) is given; p_alerts: [{ kind, severity, dedupe_key, data }]. A further delivery in a newer API version is merged as well. Returns { outcome: applied | duplicate | ignored | queued, delivery_count, reason? }. An error means that nothing was stored.';
 grant execute on function public.receive_stripe_event(p_event_id text, p_type text, p_livemode boolean, p_api_version text, p_stripe_created_at timestamp with time zone, p_source_ip text, p_payload jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_alerts jsonb) to service_role;
 
 
@@ -6000,12 +6853,23 @@ CREATE OR REPLACE FUNCTION public.record_notification_result(p_notification_id u
  SECURITY DEFINER
  SET search_path TO ''
 AS $function$
+declare
+  n public.notifications;
+  v_recorded boolean;
 begin
   update public.notifications
   set status = p_status, recipient = coalesce(p_recipient, recipient), provider_id = p_provider_id, last_error = p_error,
       sent_at = case p_status when 'sent' then coalesce(sent_at, now()) end
-  where id = p_notification_id and status <> 'sent';
-  return jsonb_build_object('recorded', found);
+  where id = p_notification_id and status <> 'sent'
+  returning * into n;
+  v_recorded := found;
+  if p_status = 'sent' then
+    -- Sent after all, perhaps as a repeat that staff asked for: nobody need look at the one that was not.
+    update public.alerts a set status = 'resolved'
+    where a.status <> 'resolved' and a.kind in ('job_dead', 'job_discarded')
+      and starts_with(a.dedupe_key, concat_ws(':', a.kind, 'send_mail', n.order_id, n.template));
+  end if;
+  return jsonb_build_object('recorded', v_recorded);
 end;
 $function$;
 comment on function public.record_notification_result(p_notification_id uuid, p_status text, p_recipient text, p_provider_id text, p_error text) is 'Notes that a mail was sent (with the provider''s id), was skipped because it is not true any more, or failed for good. A sent mail stays sent.';
@@ -6041,7 +6905,7 @@ comment on function public.record_webhook_rejection(p_reason text, p_source_ip t
 grant execute on function public.record_webhook_rejection(p_reason text, p_source_ip text, p_count integer) to service_role;
 
 
-CREATE OR REPLACE FUNCTION public.redrive(p_event_ids text[], p_job_ids bigint[], p_type text, p_all boolean, p_dry_run boolean, p_actor text)
+CREATE OR REPLACE FUNCTION public.redrive(p_event_ids text[], p_job_ids bigint[], p_type text, p_all boolean, p_dry_run boolean, p_actor text, p_again boolean DEFAULT false)
  RETURNS jsonb
  LANGUAGE plpgsql
  SECURITY DEFINER
@@ -6054,25 +6918,31 @@ declare
 begin
   for r in
     select 'event' as what, i.id, e.type, coalesce(e.status, 'unknown') as status, e.last_error,
-      coalesce(e.status, 'unknown') in ('failed', 'dead') as possible
+      case
+        when e.id is null then 'is unknown'
+        when e.payload ?| array['erased', 'purged'] then 'has no payload any more'
+      end as problem
     from unnest(p_event_ids) as i (id) left join public.webhook_events e on e.id = i.id
     union all
     select 'job', i.id::text, j.kind, coalesce(j.status, 'unknown'), j.last_error,
-      coalesce(j.status, 'unknown') in ('queued', 'dead', 'discarded')
+      case when j.id is null then 'is unknown' when j.status not in ('queued', 'dead', 'discarded') then 'is ' || j.status end
     from unnest(p_job_ids) as i (id) left join private.jobs j on j.id = i.id
     union all
-    select 'event', e.id, e.type, e.status, e.last_error, true
+    select 'event', e.id, e.type, e.status, e.last_error, null
     from public.webhook_events e
-    where e.status in ('failed', 'dead') and (p_all or e.type = p_type) and not e.id = any (coalesce(p_event_ids, '{}'))
+    where (
+        (e.status in ('failed', 'dead') and (p_all or e.type = p_type))
+        or (p_again and e.type = p_type and not e.payload ?| array['erased', 'purged'])
+      ) and not e.id = any (coalesce(p_event_ids, '{}'))
     union all
-    select 'job', j.id::text, j.kind, j.status, j.last_error, true
+    select 'job', j.id::text, j.kind, j.status, j.last_error, null
     from private.jobs j
     -- The job of an event comes back with its event.
     where (j.status = 'dead' or (j.status = 'queued' and j.attempts > 0)) and j.kind <> 'retry_event' and (p_all or j.kind = p_type) and not j.id = any (coalesce(p_job_ids, '{}'))
     order by 1, 2
   loop
-    v_problem := case when not r.possible then 'is ' || r.status end;
-    if r.possible and not p_dry_run then
+    v_problem := r.problem;
+    if v_problem is null and not p_dry_run then
       begin
         insert into public.staff_commands (command, args, actor) values (
           case r.what when 'event' then 'redrive_webhook_event' else 'redrive_job' end,
@@ -6091,8 +6961,8 @@ begin
   return jsonb_build_object('items', v_items);
 end;
 $function$;
-comment on function public.redrive(p_event_ids text[], p_job_ids bigint[], p_type text, p_all boolean, p_dry_run boolean, p_actor text) is 'Queues failed or dead events and jobs again (a failed job waits for its next try): the named ones, all of a type (event type or job kind), or all. p_dry_run: only lists them. Each is logged in staff_commands under p_actor. Returns { items: [{ what, id, type, status, error, redriven, problem }] }.';
-grant execute on function public.redrive(p_event_ids text[], p_job_ids bigint[], p_type text, p_all boolean, p_dry_run boolean, p_actor text) to service_role;
+comment on function public.redrive(p_event_ids text[], p_job_ids bigint[], p_type text, p_all boolean, p_dry_run boolean, p_actor text, p_again boolean) is 'Queues failed or dead events and jobs again (a failed job waits for its next try): the named ones, all of a type (event type or job kind), or all. Named events, and with p_again all events of the type, also when they were processed or ignored. p_dry_run: only lists them. Each is logged in staff_commands; p_actor names the tool, beside who is really connected. Returns { items: [{ what, id, type, status, error, redriven, problem }] }.';
+grant execute on function public.redrive(p_event_ids text[], p_job_ids bigint[], p_type text, p_all boolean, p_dry_run boolean, p_actor text, p_again boolean) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.redrive_webhook_event(p_event_id text)
@@ -6102,7 +6972,7 @@ CREATE OR REPLACE FUNCTION public.redrive_webhook_event(p_event_id text)
 AS $function$
   select private.submit_command('redrive_webhook_event', jsonb_build_object('event_id', p_event_id))
 $function$;
-comment on function public.redrive_webhook_event(p_event_id text) is 'Queues a failed or dead webhook event again. Staff only.';
+comment on function public.redrive_webhook_event(p_event_id text) is 'Queues a webhook event again, whatever became of it: it is translated anew and its facts merged. Staff only.';
 grant execute on function public.redrive_webhook_event(p_event_id text) to authenticated;
 grant execute on function public.redrive_webhook_event(p_event_id text) to service_role;
 
@@ -6114,7 +6984,7 @@ CREATE OR REPLACE FUNCTION public.release_review(p_order_number text, p_note tex
 AS $function$
   select private.submit_command('release_review', jsonb_build_object('order_number', p_order_number, 'note', p_note))
 $function$;
-comment on function public.release_review(p_order_number text, p_note text) is 'Lets an order that is held for review ship. Staff only.';
+comment on function public.release_review(p_order_number text, p_note text) is 'Lets an order that is held for review ship. Releases what is known now; what turns up later holds it again. Staff only.';
 grant execute on function public.release_review(p_order_number text, p_note text) to authenticated;
 grant execute on function public.release_review(p_order_number text, p_note text) to service_role;
 
@@ -6209,7 +7079,7 @@ CREATE OR REPLACE FUNCTION public.resend_notification(p_order_number text, p_tem
 AS $function$
   select private.submit_command('resend_notification', jsonb_build_object('order_number', p_order_number, 'template', p_template))
 $function$;
-comment on function public.resend_notification(p_order_number text, p_template text) is 'Mails a template that the order has had before once more. Staff only.';
+comment on function public.resend_notification(p_order_number text, p_template text) is 'Mails a template that the order has had before once more, if what it says is still true. Staff only.';
 grant execute on function public.resend_notification(p_order_number text, p_template text) to authenticated;
 grant execute on function public.resend_notification(p_order_number text, p_template text) to service_role;
 
@@ -6280,13 +7150,13 @@ begin
   select * into v_event from public.webhook_events where id = p_event_id for no key update;
   if not found then
     raise exception 'event % is not stored', p_event_id using errcode = 'KCEVT';
-  elsif v_event.status in ('processed', 'ignored') then
+  elsif v_event.status in ('processed', 'ignored') and v_event.next_attempt_at is null then
     return jsonb_build_object('outcome', 'duplicate');
   end if;
   return private.process_stripe_event(p_event_id, v_event.stripe_created_at, p_facts, p_ignored_reason, p_error);
 end;
 $function$;
-comment on function public.retry_stripe_event(p_event_id text, p_facts jsonb, p_ignored_reason text, p_error text) is 'Tries a stored event again with a fresh translation of its payload. duplicate: it has been applied meanwhile. KCEVT: no such event.';
+comment on function public.retry_stripe_event(p_event_id text, p_facts jsonb, p_ignored_reason text, p_error text) is 'Tries a stored event again with a fresh translation of its payload. duplicate: it has been applied meanwhile, and nobody asked for it to be applied anew. KCEVT: no such event.';
 grant execute on function public.retry_stripe_event(p_event_id text, p_facts jsonb, p_ignored_reason text, p_error text) to service_role;
 
 

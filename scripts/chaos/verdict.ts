@@ -71,7 +71,11 @@ export async function judge(world: World): Promise<Violation[]> {
     stripeSecretKey: world.keys.stripe_secret_key,
     stripeApiBase: new URL(world.stripeUrl),
   });
-  const { drift, problems } = await reconcile({ rpc: createRpc(env), stripe }, {
+  const { drift, problems } = await reconcile({
+    rpc: createRpc(env),
+    stripe,
+    env: { livemode: false, stripeAccountId: null },
+  }, {
     sinceMs: 3_600_000,
     dryRun: true,
   });

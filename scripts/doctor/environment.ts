@@ -24,6 +24,14 @@ export function checkEnvironment({ env, kind }: Subject): Finding[] {
   if (env.alertEmail === null && env.alertWebhookUrl === null) {
     findings.push(warning("alerts reach nobody", "set ALERT_EMAIL or ALERT_WEBHOOK_URL"));
   }
+  if (kind === "project" && env.resend !== null && env.alertWebhookUrl === null) {
+    findings.push(
+      warning(
+        "staff hear by mail alone, also that mail is broken",
+        "set ALERT_WEBHOOK_URL: another way than mail",
+      ),
+    );
+  }
   if (kind === "project" && env.stripeWebhookIpMode !== "enforce") {
     findings.push(
       warning(

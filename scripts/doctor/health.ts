@@ -41,6 +41,24 @@ export async function checkHealth(subject: Subject): Promise<Finding[]> {
     ...judgeJobs(checks["jobs"] ?? {}, kind, Date.now()),
     ...judgeWebhooks(checks["webhooks"] ?? {}),
     ...judgeRest(checks),
+    ...judgeStaff(checks["staff"] ?? {}, env.adminRequireMfa),
+  ];
+}
+
+/** The second factor that the database asks of staff, beside what the environment says. */
+export function judgeStaff(staff: Check, wanted: boolean): Finding[] {
+  const required = staff["second_factor"] === true;
+  if (required === wanted) return [ok(`staff need ${required ? "a" : "no"} second factor`)];
+  return [
+    required
+      ? warning(
+        "staff need a second factor although ADMIN_REQUIRE_MFA is not true, which alone never lowers it",
+        "set it to true, or run in the SQL editor: update private.settings set value = 'false' where key = 'admin_require_mfa'",
+      )
+      : warning(
+        "staff get in without a second factor although ADMIN_REQUIRE_MFA is true",
+        "run 'deno task setup'; the next call of retry-jobs turns it on",
+      ),
   ];
 }
 

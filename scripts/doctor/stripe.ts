@@ -1,7 +1,8 @@
+import type Stripe from "stripe";
 import { enabledEvents } from "../../supabase/functions/_shared/stripe_events/mod.ts";
 import { stripeApiVersion } from "../../supabase/functions/_shared/stripe_api_version.ts";
 import { stripeErrorOf } from "../../supabase/functions/_shared/stripe.ts";
-import { type EndpointState, readEndpoints, webhookUrl } from "../setup/endpoint_state.ts";
+import { type EndpointState, missing, readEndpoints, webhookUrl } from "../setup/endpoint_state.ts";
 import { error, type Finding, ok, warning } from "./finding.ts";
 import type { Subject } from "./subject.ts";
 
@@ -21,6 +22,7 @@ export async function checkStripe(subject: Subject): Promise<Finding[]> {
   const mend = kind === "local" ? "restart 'deno task dev'" : "run 'deno task setup'";
   return [
     ok("Stripe accepts the key"),
+    ...await checkAccount(subject),
     ...judgeEndpoint(state, url, mend),
     await checkDeliveries(subject),
   ];
@@ -47,14 +49,11 @@ function unreadable(failure: unknown): Finding {
 export function judgeEndpoint(state: EndpointState, url: string, mend: string): Finding[] {
   const { current, surplus, missingEvents, extraEvents } = state;
   if (current === null) {
-    const [other] = surplus;
-    return [
-      other === undefined ? error(`Stripe has no webhook endpoint for ${url}`, mend) : error(
-        `webhook endpoint ${other.id} sends API version ${other.api_version ?? "of the account"}, ` +
-          `not ${stripeApiVersion}`,
-        `${mend}: a version is fixed at creation, so a new one takes its place`,
-      ),
-    ];
+    if (surplus.length === 0) return [error(`Stripe has no webhook endpoint for ${url}`, mend)];
+    return surplus.flatMap((endpoint) => [
+      otherVersion(endpoint, mend),
+      ...lackingEvents(endpoint.id, missing(enabledEvents, endpoint.enabled_events), mend),
+    ]);
   }
   const findings: Finding[] = [];
   if (current.status !== "enabled") {
@@ -63,9 +62,7 @@ export function judgeEndpoint(state: EndpointState, url: string, mend: string): 
       `${mend}, then 'deno task reconcile --since 7d' fetches what was missed`,
     ));
   }
-  if (missingEvents.length > 0) {
-    findings.push(error(`webhook endpoint ${current.id} lacks ${missingEvents.join(", ")}`, mend));
-  }
+  findings.push(...lackingEvents(current.id, missingEvents, mend));
   if (extraEvents.length > 0) {
     findings.push(warning(`webhook endpoint ${current.id} also sends ${extraEvents.join(", ")}`, mend));
   }
@@ -75,6 +72,63 @@ export function judgeEndpoint(state: EndpointState, url: string, mend: string): 
   return findings.length > 0
     ? findings
     : [ok(`webhook endpoint ${current.id} is enabled, ${enabledEvents.length} events, ${stripeApiVersion}`)];
+}
+
+function lackingEvents(id: string, events: string[], mend: string): Finding[] {
+  return events.length === 0 ? [] : [error(`webhook endpoint ${id} lacks ${events.join(", ")}`, mend)];
+}
+
+/**
+ * An endpoint of another version: events of an older one are read all the same, but each that leaves something out
+ * costs a call to Stripe, and Stripe ends versions some day. Of a newer one, or one that moves, nobody knows.
+ */
+function otherVersion({ id, api_version: version }: Stripe.WebhookEndpoint, mend: string): Finding {
+  const renewal = `${mend}: a version is fixed at creation, so a new one takes its place`;
+  const behind = version === null ? null : howFarBehind(version, stripeApiVersion);
+  if (behind !== null) {
+    return warning(
+      `webhook endpoint ${id} sends API version ${version}, ${behind} behind ${stripeApiVersion}`,
+      renewal,
+    );
+  }
+  return error(
+    `webhook endpoint ${id} sends API version ${version ?? "of the account"}, not ${stripeApiVersion}`,
+    renewal,
+  );
+}
+
+const dayMs = 86_400_000;
+
+/** How much older a version is than another, in words; null when it is not older. Versions begin with their date. */
+export function howFarBehind(version: string, than: string): string | null {
+  const days = (Date.parse(than.slice(0, 10)) - Date.parse(version.slice(0, 10))) / dayMs;
+  if (!(days > 0)) return null;
+  const [count, unit] = days < 60
+    ? [days, "day"]
+    : days < 730
+    ? [Math.floor(days / 30.4), "month"]
+    : [Math.floor(days / 365.25), "year"];
+  return `${count} ${unit}${count === 1 ? "" : "s"}`;
+}
+
+/** Events of another account than the one named are ignored: it had better be the key's. */
+async function checkAccount({ stripe, env }: Subject): Promise<Finding[]> {
+  const named = env.stripeAccountId;
+  if (named === null) return [];
+  try {
+    const { id } = await stripe.accounts.retrieveCurrent();
+    if (id === named) return [ok(`STRIPE_ACCOUNT_ID is the account of the key`)];
+    return [
+      error(
+        `STRIPE_ACCOUNT_ID is ${named}, the key belongs to ${id}`,
+        "set the one that belongs to the other",
+      ),
+    ];
+  } catch {
+    return [
+      warning("the account of the key could not be read", "give the key the permission to read its account"),
+    ];
+  }
 }
 
 /** Failed deliveries show a wrong signing secret and a closed allowlist better than any probe, and leave no trace. */

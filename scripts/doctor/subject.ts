@@ -44,7 +44,7 @@ function nothingFound(dir: string): (error: unknown) => never {
     if (!(error instanceof SetupError)) throw error;
     throw new SetupError(
       `Nothing to look at: no stack runs in ${dir} (deno task dev starts one), and there is no .env of a project ` +
-        "(copy .env.example, or name the file with --env-file)",
+        "(copy .env.example, or name the file with --env)",
     );
   };
 }

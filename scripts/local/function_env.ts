@@ -1,5 +1,6 @@
 import { environmentVariables } from "../../supabase/functions/_shared/env.ts";
 import { publicJwks, type StackKeys } from "./keys.ts";
+import { PROJECT_VARIABLES } from "./real_project.ts";
 
 /** Where the parts of a stack answer. */
 export interface PartUrls {
@@ -8,9 +9,13 @@ export interface PartUrls {
   stripe: string;
 }
 
-/** Returns the variables of `given` that are meant for the functions: those that `env.ts` reads. */
+/** Returns the variables of `given` that a stack hands on: those that `env.ts` reads, but for the project's own. */
 export function functionVariables(given: Record<string, string>): Record<string, string> {
-  return Object.fromEntries(Object.entries(given).filter(([name]) => environmentVariables.includes(name)));
+  return Object.fromEntries(
+    Object.entries(given).filter(([name]) =>
+      environmentVariables.includes(name) && !PROJECT_VARIABLES.includes(name)
+    ),
+  );
 }
 
 /** Returns what the offline stack sets for the functions where the developer sets nothing. */
@@ -21,6 +26,7 @@ export function defaultFunctionEnv(keys: StackKeys, urls: PartUrls): Record<stri
     SUPABASE_PUBLISHABLE_KEYS: JSON.stringify({ default: keys.publishable_key }),
     SUPABASE_SECRET_KEYS: JSON.stringify({ default: keys.secret_key }),
     SUPABASE_JWKS: JSON.stringify(publicJwks(keys)),
+    AUTH_ISSUER: `${urls.api}/auth/v1`,
     STRIPE_SECRET_KEY: keys.stripe_secret_key,
     STRIPE_WEBHOOK_SECRETS: keys.stripe_webhook_secret,
     STRIPE_API_BASE: urls.stripe,

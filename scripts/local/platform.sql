@@ -77,9 +77,36 @@ create table if not exists auth.users (
   deleted_at timestamptz,
   is_anonymous boolean not null default false
 );
+alter table auth.users
+  add column if not exists invited_at timestamptz,
+  add column if not exists confirmation_token varchar(255),
+  add column if not exists confirmation_sent_at timestamptz,
+  add column if not exists recovery_token varchar(255),
+  add column if not exists recovery_sent_at timestamptz,
+  add column if not exists email_change varchar(255),
+  add column if not exists email_change_token_new varchar(255),
+  add column if not exists email_change_sent_at timestamptz,
+  add column if not exists email_change_confirm_status smallint default 0,
+  add column if not exists phone_confirmed_at timestamptz;
 create unique index if not exists users_email_partial_key on auth.users (email) where is_sso_user = false;
 alter table auth.users enable row level security;
 comment on table auth.users is 'Auth: stores user login data within a secure schema.';
+
+create table if not exists auth.identities (
+  id uuid primary key default gen_random_uuid(),
+  provider_id text not null,
+  user_id uuid not null references auth.users (id) on delete cascade,
+  identity_data jsonb not null,
+  provider text not null,
+  last_sign_in_at timestamptz,
+  created_at timestamptz,
+  updated_at timestamptz,
+  email text generated always as (lower(identity_data ->> 'email')) stored,
+  constraint identities_provider_id_provider_unique unique (provider_id, provider)
+);
+create index if not exists identities_user_id_idx on auth.identities (user_id);
+alter table auth.identities enable row level security;
+comment on table auth.identities is 'Auth: Stores identities associated to a user.';
 
 create table if not exists auth.sessions (
   id uuid primary key default gen_random_uuid(),
@@ -132,6 +159,7 @@ $$;
 
 grant execute on function auth.jwt(), auth.uid(), auth.role(), auth.email() to public;
 alter table auth.users owner to supabase_auth_admin;
+alter table auth.identities owner to supabase_auth_admin;
 alter table auth.sessions owner to supabase_auth_admin;
 alter table auth.refresh_tokens owner to supabase_auth_admin;
 grant all on all tables in schema auth to dashboard_user, postgres;
@@ -154,12 +182,13 @@ end
 $$;
 
 -- Who may sign in offline. The password is in the README; nothing but this machine reaches the server.
-insert into auth.users (id, aud, role, email, encrypted_password, email_confirmed_at, raw_app_meta_data, raw_user_meta_data)
+insert into auth.users
+  (id, aud, role, email, encrypted_password, confirmation_sent_at, email_confirmed_at, raw_app_meta_data, raw_user_meta_data)
 values
   ('00000000-0000-4000-8000-000000000001', 'authenticated', 'authenticated', 'shopper@example.com',
-   extensions.crypt('demo-password', extensions.gen_salt('bf', 4)), now(),
+   extensions.crypt('demo-password', extensions.gen_salt('bf', 4)), now(), now(),
    '{"provider": "email", "providers": ["email"]}', '{}'),
   ('00000000-0000-4000-8000-000000000002', 'authenticated', 'authenticated', 'admin@example.com',
-   extensions.crypt('demo-password', extensions.gen_salt('bf', 4)), now(),
+   extensions.crypt('demo-password', extensions.gen_salt('bf', 4)), now(), now(),
    '{"provider": "email", "providers": ["email"], "role": "admin"}', '{}')
 on conflict do nothing;

@@ -16,6 +16,7 @@ import {
   StackError,
 } from "./ports.ts";
 import { startPostgres } from "./postgres.ts";
+import { refuseRealProject } from "./real_project.ts";
 import { ensureWebhookEndpoint } from "./webhook_endpoint.ts";
 
 /** The ports of a stack; 0 takes any free one. */
@@ -32,7 +33,10 @@ export interface StackOptions {
   dir: string;
   /** Any free port where none is given. */
   ports?: Partial<StackPorts>;
-  /** Variables for the functions, before the process's own and the defaults. */
+  /**
+   * Variables for the functions, before the process's own (but for those that name a Supabase project) and the
+   * defaults.
+   */
   env?: Record<string, string>;
   /** Forget all data first. */
   fresh?: boolean;
@@ -82,8 +86,9 @@ const OWN_ENTRIES = ["postgres", "stripe", "mails", "logs", "web", "keys.json", 
 
 /** Starts the stack and returns when every part answers; throws a `StackError` that names the mend. */
 export async function startStack(options: StackOptions): Promise<Stack> {
+  refuseRealProject(Deno.env.toObject());
   const dir = resolve(options.dir);
-  await Deno.mkdir(dir, { recursive: true });
+  await requireWritable(dir);
   const unlock = await lockFolder(dir);
   try {
     await awaitLeftovers(dir);
@@ -103,6 +108,19 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   } catch (error) {
     unlock();
     throw error;
+  }
+}
+
+/** A read-only checkout can be used all the same: everything that a stack writes is in its folder. */
+async function requireWritable(dir: string): Promise<void> {
+  try {
+    await Deno.mkdir(dir, { recursive: true });
+    await Deno.remove(await Deno.makeTempDir({ dir }));
+  } catch (cause) {
+    throw new StackError(
+      `The folder ${dir} cannot be written: choose another with LOCAL_DIR=<folder>`,
+      { cause },
+    );
   }
 }
 
@@ -260,23 +278,14 @@ function choosePorts(asked: Partial<StackPorts>): StackPorts {
   return { api: port("api"), db: asked.db || freePort(), web: port("web"), stripe: port("stripe") };
 }
 
-/** Keys that the developer handed to the functions are the stack's own as well. */
+/** Stripe's keys that the developer handed to the functions are the stack's own as well. */
 function effectiveKeys(keys: StackKeys, env: Record<string, string>) {
   return {
-    publishable_key: firstKey(env.SUPABASE_PUBLISHABLE_KEYS) ?? keys.publishable_key,
-    secret_key: firstKey(env.SUPABASE_SECRET_KEYS) ?? keys.secret_key,
+    publishable_key: keys.publishable_key,
+    secret_key: keys.secret_key,
     stripe_secret_key: env.STRIPE_SECRET_KEY?.trim() || keys.stripe_secret_key,
     stripe_webhook_secret: env.STRIPE_WEBHOOK_SECRETS?.split(",")[0]?.trim() || keys.stripe_webhook_secret,
   };
-}
-
-function firstKey(dictionary: string | undefined): string | null {
-  try {
-    const keys = JSON.parse(dictionary ?? "{}");
-    return keys.default ?? Object.values(keys)[0] ?? null;
-  } catch {
-    return null;
-  }
 }
 
 /** Two stacks in one folder would write over each other; the lock ends with the process that holds it. */

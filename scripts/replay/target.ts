@@ -1,4 +1,5 @@
 import { StackError } from "../local/ports.ts";
+import { PROJECT_VARIABLES } from "../local/real_project.ts";
 import { type Stack, type StackFile, startStack } from "../local/stack.ts";
 import { StripeCli } from "../local/stripe/cli.ts";
 
@@ -13,6 +14,11 @@ export interface Target {
   close(): Promise<void>;
 }
 
+/** True for a key of a real account's test mode. */
+export function isTestKey(key: string | undefined): boolean {
+  return /^(sk|rk)_test_/.test(key?.trim() ?? "");
+}
+
 /** The key of a real test account, if one is given; a live key is refused. */
 function realKey(): string | null {
   const key = Deno.env.get("STRIPE_SECRET_KEY")?.trim() ?? "";
@@ -21,7 +27,7 @@ function realKey(): string | null {
     Deno.env.delete("STRIPE_SECRET_KEY");
     return null;
   }
-  if (/^(sk|rk)_test_/.test(key)) return key;
+  if (isTestKey(key)) return key;
   throw new StackError("STRIPE_SECRET_KEY must be a test key (sk_test_…): replay makes and refunds payments");
 }
 
@@ -50,6 +56,8 @@ export async function openTarget(cliPath: string): Promise<Target> {
 }
 
 async function withRealStripe(cliPath: string, key: string): Promise<Target> {
+  // Whoever exports a test key may export its project as well. That one has no part in this.
+  for (const name of PROJECT_VARIABLES) Deno.env.delete(name);
   const cli = await StripeCli.open(cliPath, null, key);
   const secret = await cli.secret();
   const own = await ownStack({

@@ -37,6 +37,7 @@ export function sortEndpoints(own: Stripe.WebhookEndpoint[]): EndpointState {
   };
 }
 
-function missing(wanted: string[], given: string[]): string[] {
+/** The events of `wanted` that an endpoint is not subscribed to. */
+export function missing(wanted: string[], given: string[]): string[] {
   return given.includes("*") ? [] : wanted.filter((event) => !given.includes(event));
 }

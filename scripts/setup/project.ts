@@ -1,9 +1,10 @@
 /** The project that setup and doctor work on, as `.env` describes it. */
 import { parseEnv } from "node:util";
 import { type Env, EnvError, loadEnv } from "../../supabase/functions/_shared/env.ts";
+import { TaskError } from "../task.ts";
 
 /** Thrown for what a person must mend; the message says how. */
-export class SetupError extends Error {
+export class SetupError extends TaskError {
   override name = "SetupError";
 }
 

@@ -3,6 +3,9 @@
 -- `public` is the API (PostgREST). `private` holds the queue, limits and internal functions and is never
 -- exposed; API roles may pass through it only to run the few functions that policies call.
 -- `reporting` holds views for the dashboard and is not exposed either.
+--
+-- Projects made before 2026 grant everything in `public` to the API roles by default. So every grant there comes
+-- after a revoke; a test applies the migrations to such a database and compares.
 
 create schema if not exists private;
 comment on schema private is 'Internal: queue, rate limits, settings and the functions that decide. Not exposed over the API.';
@@ -14,7 +17,7 @@ revoke all on schema reporting from public;
 grant usage on schema private to anon, authenticated, service_role;
 grant usage on schema reporting to service_role;
 
--- Supabase owns schema auth. A plain Postgres (CI, a scratch database) has none: give it the three names
+-- Supabase owns schema auth. A plain Postgres (CI, a scratch database) has none: give it the few names
 -- that these migrations mention, with the meaning that Supabase gives them. On Supabase nothing happens here.
 do $$
 begin
@@ -24,9 +27,21 @@ begin
     create table auth.users (
       id uuid primary key default gen_random_uuid(),
       email text,
-      email_confirmed_at timestamptz
+      email_confirmed_at timestamptz,
+      confirmation_sent_at timestamptz,
+      email_change text,
+      email_change_sent_at timestamptz,
+      is_sso_user boolean not null default false
     );
     alter table auth.users enable row level security;
+    create table auth.identities (
+      id uuid primary key default gen_random_uuid(),
+      provider_id text not null,
+      user_id uuid not null references auth.users (id) on delete cascade,
+      identity_data jsonb not null,
+      provider text not null
+    );
+    alter table auth.identities enable row level security;
   end if;
   if to_regprocedure('auth.jwt()') is null then
     create function auth.jwt() returns jsonb language sql stable set search_path = '' as
@@ -37,7 +52,7 @@ begin
 end;
 $$;
 
--- One row per switch that SQL needs to know. `deno task setup` writes what also stands in the environment.
+-- One row per switch that SQL needs to know.
 create table private.settings (
   key text primary key,
   value jsonb not null,
@@ -49,7 +64,7 @@ alter table private.settings enable row level security;
 
 insert into private.settings (key, value, description) values
   ('order_number_prefix', '"KCT-"', 'What order numbers start with.'),
-  ('admin_require_mfa', 'false', 'true: staff need a second factor (aal2) before they can read. Mirrors ADMIN_REQUIRE_MFA.'),
+  ('admin_require_mfa', 'false', 'true: staff need a second factor (aal2) before they can read. ADMIN_REQUIRE_MFA=true turns it on; only an update turns it off.'),
   ('early_fraud_warning_policy', '"refund"', '"refund": give the money back while the warning is actionable and nothing has shipped, otherwise review. "review": always a person decides.'),
   ('event_retry_base_seconds', '10', 'First delay before a failed webhook event or job runs again; doubles with full jitter.'),
   ('event_retry_max_seconds', '3600', 'Longest delay between two tries.');

@@ -16,11 +16,13 @@ create table public.inventory_levels (
   constraint inventory_levels_reserved_within_on_hand check (0 <= reserved and reserved <= on_hand),
   constraint inventory_levels_committed_not_negative check (committed >= 0)
 );
-comment on table public.inventory_levels is 'Stock per variant. reserved is the sum of active reservations, committed that of committed ones.';
+comment on table public.inventory_levels is
+  'Stock per variant. A row that has had stock or a reservation cannot be deleted: its ledger and its '
+  'orders refer to it. reserved is the sum of active reservations, committed that of committed ones.';
 
 create table public.inventory_adjustments (
   id bigint generated always as identity primary key,
-  variant_id uuid not null references public.product_variants (id) on delete restrict,
+  variant_id uuid not null references public.inventory_levels (variant_id) on delete restrict,
   delta integer not null,
   reason text not null,
   actor text not null,
@@ -69,5 +71,8 @@ create policy inventory_levels_read on public.inventory_levels for select to ano
 create policy inventory_adjustments_read on public.inventory_adjustments for select to authenticated
   using ((select private.is_admin()));
 
+revoke all on public.inventory_levels from public, anon, authenticated, service_role;
 grant select on public.inventory_levels to anon, authenticated, service_role;
+revoke all on public.inventory_adjustments from public, anon, authenticated, service_role;
+revoke all on sequence public.inventory_adjustments_id_seq from public, anon, authenticated, service_role;
 grant select on public.inventory_adjustments to authenticated, service_role;

@@ -8,17 +8,37 @@ create table public.customers (
   stripe_customer_id text,
   livemode boolean not null default false,
   stripe_deleted_at timestamptz,
+  email_changes integer not null default 0,
+  email_changes_told integer not null default 0,
   created_at timestamptz not null default now(),
   constraint customers_user_id_key unique (user_id, livemode),
   constraint customers_stripe_customer_id_key unique (stripe_customer_id),
   constraint customers_email_length check (char_length(email) <= 320)
 );
 comment on table public.customers is 'A buyer. user_id is set for accounts, stripe_customer_id once Stripe knows them; guests have only the latter.';
+comment on column public.customers.email_changes is 'How often an account''s address has changed; Stripe''s customer has the address of change number email_changes_told.';
 create index customers_email_idx on public.customers (lower(email));
+
+create function private.count_email_change() returns trigger
+language plpgsql
+set search_path = ''
+as $$
+begin
+  new.email_changes := old.email_changes + 1;
+  return new;
+end;
+$$;
+comment on function private.count_email_change() is 'Trigger of customers: an account''s address has changed, and Stripe''s customer does not know yet.';
+revoke execute on function private.count_email_change() from public, anon, authenticated;
+
+create trigger count_email_change before update of email on public.customers
+  for each row when (new.user_id is not null and old.email is distinct from new.email)
+  execute function private.count_email_change();
 
 alter table public.customers enable row level security;
 create policy customers_read on public.customers for select to authenticated
   using (user_id = (select auth.uid()) or (select private.is_admin()));
+revoke all on public.customers from public, anon, authenticated, service_role;
 grant select on public.customers to authenticated, service_role;
 
 -- What Stripe says of its customers, ours or not: an update may come before the order that makes one ours.

@@ -17,7 +17,9 @@ create table public.orders (
   id uuid primary key default gen_random_uuid(),
   number text not null default private.next_order_number(),
   customer_id uuid references public.customers (id) on delete set null,
+  account_id uuid,
   email text,
+  mail_to_account boolean not null default false,
   customer_name text,
   phone text,
   shipping_name text,
@@ -45,6 +47,7 @@ create table public.orders (
   user_agent text,
   three_d_secure text,
   velocity_mode text not null default 'off',
+  velocity_rule_set bigint,
   prices_include_tax boolean not null default false,
   shipping_rates jsonb not null default '[]',
   declined_attempts integer not null default 0,
@@ -83,14 +86,22 @@ create table public.orders (
   )
 );
 comment on table public.orders is 'One order. status, fulfillment_status, amounts and session_id/payment_id are derived by settle_order(); nothing else writes them.';
+comment on column public.orders.account_id is 'The account that was signed in at checkout, frozen: it travels in the metadata at Stripe, which a repeat must not change. Whose the order is now, customer_id says.';
 comment on column public.orders.amount_subtotal is 'Frozen at checkout: sum of unit_amount * quantity. A payment is compared with it before the order becomes paid.';
+comment on column public.orders.mail_to_account is 'The order went under its account''s own address: mails follow the account when that changes.';
 comment on column public.orders.cart_hash is 'Hash of the frozen lines and currency; travels in the session''s metadata and must come back unchanged.';
 comment on column public.orders.idempotency_key is 'Who asked (user or guest) and their Idempotency-Key; the same key finds the same order again.';
 comment on column public.orders.attempt is 'Number of the checkout attempt: a new one after an expired or failed session. Part of Stripe''s idempotency key.';
 comment on column public.orders.three_d_secure is 'What the velocity rules ask of the card: challenge, any, or null for Stripe''s own judgement. Frozen for the attempt, so that a repeat sends the same parameters; only raised within it.';
 comment on column public.orders.velocity_mode is 'VELOCITY_MODE when the attempt began: enforce, report or off.';
+comment on column public.orders.velocity_rule_set is
+  'The velocity rules on card and delivery address as they stood when the order was first seen paid: a row '
+  'of private.velocity_rule_sets.';
 comment on column public.orders.prices_include_tax is 'The setting of that name when the attempt began: how its tax is computed and its sum is checked.';
 comment on column public.orders.shipping_rates is 'The delivery prices that the attempt offers, as they were when it began.';
+comment on column public.orders.review_released_at is
+  'When staff last released it. What they released stands in private.released_mismatches and in '
+  'fraud_signals.released_at: news holds the order again.';
 comment on column public.orders.restocked_at is 'Set once, when the goods went back on the shelf: with a refund that asked for it, or by receive_return(). They are not taken again.';
 comment on column public.orders.declined_attempts is 'How many refused attempts the order had when it was last settled, outages apart: each further one is a case for the velocity rules, once.';
 comment on column public.orders.outage_attempts is 'How many attempts met an outage of the bank, the network or the processor: private.is_outage().';
@@ -114,7 +125,11 @@ create table public.order_items (
   constraint order_items_quantity_positive check (quantity > 0),
   constraint order_items_unit_amount_not_negative check (unit_amount >= 0)
 );
-comment on table public.order_items is 'Frozen lines of an order: one per SKU, name and price as they were at checkout.';
+comment on table public.order_items is
+  'Frozen lines of an order: one per variant, name and price as they were when the attempt began.';
+comment on column public.order_items.sku is
+  'What the shopper asked for, for good: the variant may be called otherwise by now. Goods are known by '
+  'variant_id.';
 create index order_items_variant_id_idx on public.order_items (variant_id);
 
 create table public.order_events (
@@ -166,4 +181,7 @@ create policy order_items_read on public.order_items for select to authenticated
 create policy order_events_read on public.order_events for select to authenticated
   using ((select private.is_admin()));
 
+revoke all on public.orders, public.order_items, public.order_events
+  from public, anon, authenticated, service_role;
+revoke all on sequence public.order_events_id_seq from public, anon, authenticated, service_role;
 grant select on public.orders, public.order_items, public.order_events to authenticated, service_role;

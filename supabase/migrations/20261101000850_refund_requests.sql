@@ -39,4 +39,5 @@ create index refund_requests_payment_id_idx on public.refund_requests (payment_i
 alter table public.refund_requests enable row level security;
 create policy refund_requests_read on public.refund_requests for select to authenticated
   using ((select private.is_admin()));
+revoke all on public.refund_requests from public, anon, authenticated, service_role;
 grant select on public.refund_requests to authenticated, service_role;

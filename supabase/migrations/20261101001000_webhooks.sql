@@ -52,6 +52,9 @@ alter table public.stripe_webhook_ips enable row level security;
 create policy webhook_events_read on public.webhook_events for select to authenticated using ((select private.is_admin()));
 create policy webhook_rejections_read on public.webhook_rejections for select to authenticated using ((select private.is_admin()));
 create policy stripe_webhook_ips_read on public.stripe_webhook_ips for select to authenticated using ((select private.is_admin()));
+revoke all on public.webhook_events, public.webhook_rejections, public.stripe_webhook_ips
+  from public, anon, authenticated, service_role;
+revoke all on sequence public.webhook_rejections_id_seq from public, anon, authenticated, service_role;
 grant select on public.webhook_events, public.webhook_rejections, public.stripe_webhook_ips to authenticated, service_role;
 
 create function public.record_webhook_rejection(p_reason text, p_source_ip text, p_count integer default 1) returns jsonb

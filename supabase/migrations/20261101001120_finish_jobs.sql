@@ -133,7 +133,12 @@ begin
     returning * into v_job;
     -- Brought back from the dead, or the next round of it, and well: staff need not look any more.
     update public.alerts set status = 'resolved'
-    where dedupe_key in ('job_dead:' || v_name, case when p_alert is null then 'job_discarded:' || v_name end) and status <> 'resolved';
+    where status <> 'resolved' and dedupe_key in (
+      'job_dead:' || v_name,
+      case when p_alert is null then 'job_discarded:' || v_name end,
+      -- One of the kind got through: what held them is gone.
+      case when p_outcome = 'done' then 'job_blocked:' || v_job.kind end
+    );
     update private.jobs set status = 'discarded'
     where status = 'dead' and kind = v_job.kind and private.effect_name(dedupe_key) = v_name;
   elsif p_outcome = 'retry' and v_job.attempts >= v_job.max_attempts then

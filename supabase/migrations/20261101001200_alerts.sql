@@ -34,10 +34,20 @@ create table public.notifications (
 );
 comment on table public.notifications is 'Mails to customers: at most one per order, template and dedupe_key. recipient is filled in when the mail is sent. skipped: what it says had stopped being true before it was sent; last_error says why.';
 
+create table private.raised_alerts (
+  dedupe_key text primary key,
+  raised_at timestamptz not null default now()
+);
+comment on table private.raised_alerts is
+  'Alerts about states, which settling finds again for ever: raised once. Outlives the alert itself, which '
+  'retention deletes.';
+alter table private.raised_alerts enable row level security;
+
 alter table public.alerts enable row level security;
 alter table public.notifications enable row level security;
 create policy alerts_read on public.alerts for select to authenticated using ((select private.is_admin()));
 create policy notifications_read on public.notifications for select to authenticated using ((select private.is_admin()));
+revoke all on public.alerts, public.notifications from public, anon, authenticated, service_role;
 grant select on public.alerts, public.notifications to authenticated, service_role;
 
 create function private.raise_alert(p_kind text, p_severity text, p_dedupe_key text, p_data jsonb default '{}') returns void
@@ -74,7 +84,10 @@ security definer
 set search_path = ''
 as $$
 begin
-  if exists (select 1 from public.alerts where dedupe_key = p_dedupe_key) then
+  -- Not asked of the alerts: an old one may have been deleted, and what it said is no news.
+  insert into private.raised_alerts (dedupe_key) values (p_dedupe_key)
+  on conflict (dedupe_key) do nothing;
+  if not found then
     return false;
   end if;
   perform private.raise_alert(p_kind, p_severity, p_dedupe_key, p_data);
@@ -132,6 +145,11 @@ as $$
 begin
   return case
     when n.template = 'order_confirmation' and o.fulfillment_status = 'cancelled' then 'the order will not be sent'
+    when n.template = 'order_confirmation' and o.status = 'refunded' then 'the order has been refunded'
+    when n.template = 'order_shipped' and o.restocked_at is not null then 'the goods have come back'
+    when n.template = 'order_shipped' and n.data ? 'tracking_number'
+      and (n.data ->> 'carrier', n.data ->> 'tracking_number') is distinct from (o.carrier, o.tracking_number)
+      then 'the tracking number has been corrected since'
     when n.template = 'payment_failed' and o.session_id is not null then 'the order has been paid'
     when n.template = 'payment_failed' and o.cancelled_at is not null then 'the order has been cancelled'
     when n.template = 'refund_issued' and exists (
@@ -141,7 +159,7 @@ begin
     when n.template = 'duplicate_payment_refunded' and not exists (
       select 1 from public.refunds r where r.payment_id = n.dedupe_key and r.status not in ('failed', 'canceled')
     ) and n.dedupe_key like 'pi\_%' then 'the refund did not go through'
-    when n.status = 'failed' and exists (
+    when exists (
       select 1 from public.notifications later
       where later.order_id = n.order_id and later.template = n.template and later.status = 'sent'
         and later.created_at > n.created_at and later.dedupe_key like 'resend:%'
@@ -152,6 +170,28 @@ $$;
 comment on function private.notification_problem(public.notifications, public.orders) is
   'Why a mail must not be sent any more, or null: a mail is judged when it is sent, and what it says must be true then.';
 revoke execute on function private.notification_problem(public.notifications, public.orders) from public, anon, authenticated;
+
+create function private.mail_recipient(o public.orders) returns text
+language sql
+stable
+security definer
+set search_path = ''
+as $$
+  select case
+    when o.email is null then null
+    when o.mail_to_account then coalesce(
+      (select c.email from public.customers c where c.id = o.customer_id), o.email
+    )
+    -- A guest's address as corrected at Stripe. An account's Stripe customer follows the account instead.
+    else coalesce((
+      select s.email from public.customers c join private.stripe_customers s on s.id = c.stripe_customer_id
+      where c.id = o.customer_id and c.user_id is null
+    ), o.email)
+  end
+$$;
+comment on function private.mail_recipient(public.orders) is
+  'Whom a mail of this order goes to now: the account''s present address where the order went under the account''s own, a guest''s as corrected at Stripe, else the address typed on the payment page. Null: none is known, or the customer was erased.';
+revoke execute on function private.mail_recipient(public.orders) from public, anon, authenticated;
 
 create function public.get_notification(p_notification_id uuid) returns jsonb
 language sql
@@ -164,7 +204,8 @@ as $$
     'order_id', n.order_id,
     'template', n.template,
     'status', n.status,
-    'recipient', coalesce(n.recipient, o.email),
+    -- Decided as it is sent: a try that failed does not hold an address that has been corrected since.
+    'recipient', case n.status when 'sent' then n.recipient else private.mail_recipient(o) end,
     'data', n.data,
     'problem', private.notification_problem(n, o),
     'order', jsonb_build_object(
@@ -192,12 +233,23 @@ language plpgsql
 security definer
 set search_path = ''
 as $$
+declare
+  n public.notifications;
+  v_recorded boolean;
 begin
   update public.notifications
   set status = p_status, recipient = coalesce(p_recipient, recipient), provider_id = p_provider_id, last_error = p_error,
       sent_at = case p_status when 'sent' then coalesce(sent_at, now()) end
-  where id = p_notification_id and status <> 'sent';
-  return jsonb_build_object('recorded', found);
+  where id = p_notification_id and status <> 'sent'
+  returning * into n;
+  v_recorded := found;
+  if p_status = 'sent' then
+    -- Sent after all, perhaps as a repeat that staff asked for: nobody need look at the one that was not.
+    update public.alerts a set status = 'resolved'
+    where a.status <> 'resolved' and a.kind in ('job_dead', 'job_discarded')
+      and starts_with(a.dedupe_key, concat_ws(':', a.kind, 'send_mail', n.order_id, n.template));
+  end if;
+  return jsonb_build_object('recorded', v_recorded);
 end;
 $$;
 comment on function public.record_notification_result(uuid, text, text, text, text) is

@@ -2,12 +2,16 @@
 -- stays. A version is a fixed-width text compared in the C collation, built so that it orders the states of
 -- one object the way Stripe's lifecycle does, whatever order they arrive in:
 --
---   sessions   status rank, payment status rank, event time, content hash    (states never go back)
---   payments   terminal rank, source, event time, status rank, hash          (processing may fall back)
---   attempts   outcome rank, event time, hash
---   refunds    status rank, event time, hash                                 (succeeded may become failed)
---   disputes   event time, status rank, hash                                 (lost may become won on appeal)
---   signals    event time, closed after open, hash
+--   sessions   status rank, payment status rank, time, knowledge, hash    (states never go back)
+--   payments   terminal rank, source, time, status rank, knowledge, hash  (processing may fall back)
+--   attempts   outcome rank, time, knowledge, hash
+--   refunds    status rank, time, knowledge, hash                         (succeeded may become failed)
+--   disputes   time, status rank, knowledge, hash                         (lost may become won on appeal)
+--   signals    time, closed after open, knowledge, hash
+--
+-- Knowledge is how many fields a fact fills: the same event in an older API version, or translated by an
+-- older release, may know less, and yields to the translation that knows more. The same fact merged again
+-- writes its row again, so that a redriven event mends what was damaged.
 --
 -- max() over a total order is commutative, associative and idempotent, hence so is the merge. Flags that an
 -- event states and the object does not (async failure, funds withdrawn) merge by OR, first times by least(),
@@ -44,6 +48,22 @@ $$;
 comment on function private.stamp(timestamptz) is 'A time in milliseconds, fifteen digits. Stripe stamps events with whole seconds, so what was read within that second counts as newer; should it not be, the refresh a few seconds later mends it.';
 revoke execute on function private.stamp(timestamptz) from public, anon, authenticated;
 
+create function private.knowledge(p_fact jsonb) returns text
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+  return (
+    select lpad(count(*)::text, 3, '0')
+    from jsonb_path_query(p_fact, 'strict $.**') as x (value)
+    where jsonb_typeof(x.value) not in ('null', 'object', 'array')
+  );
+end;
+$$;
+comment on function private.knowledge(jsonb) is 'How many fields of a fact say something, as three digits: of two translations of one event the fuller one wins.';
+revoke execute on function private.knowledge(jsonb) from public, anon, authenticated;
+
 create function private.merge_checkout_session(p_fact jsonb, p_order_id uuid, p_at timestamptz) returns void
 language plpgsql
 security definer
@@ -51,6 +71,7 @@ set search_path = ''
 as $$
 declare
   f record;
+  v_snapshot jsonb := p_fact - '{async_payment_failed,attempt,url,recovered_from}'::text[];
   v_version text;
 begin
   select * into f from jsonb_to_record(p_fact) as x (
@@ -62,19 +83,15 @@ begin
   v_version := private.version(
     private.rank(array['open', 'expired', 'complete'], f.status),
     private.rank(array['unpaid', 'no_payment_required', 'paid'], f.payment_status),
-    private.stamp(p_at),
-    md5((p_fact - 'async_payment_failed' - 'attempt' - 'url' - 'recovered_from')::text)
+    private.stamp(p_at), private.knowledge(v_snapshot), md5(v_snapshot::text)
   );
 
   insert into public.checkout_sessions as s (
-    id, order_id, attempt, status, payment_status, async_payment_failed, payment_id, stripe_customer_id, currency,
-    amount_subtotal, amount_total, amount_discount, amount_shipping, amount_tax, livemode, metadata_order_id, cart_hash, email, name,
-    phone, shipping_name, shipping_address, billing_address, url, expires_at, recovered_from, completed_at, version
+    id, order_id, attempt, status, payment_status, async_payment_failed, livemode, url, expires_at,
+    recovered_from, completed_at, version, contact_version
   ) values (
-    f.id, p_order_id, f.attempt, f.status, f.payment_status, f.async_payment_failed, f.payment_id, f.customer_id, f.currency,
-    f.amount_subtotal, f.amount_total, f.amount_discount, f.amount_shipping, f.amount_tax, f.livemode, f.order_id, f.cart_hash, f.email, f.name,
-    f.phone, f.shipping_name, f.shipping_address, f.billing_address, f.url, to_timestamp(f.expires_at), f.recovered_from,
-    case when f.status = 'complete' then p_at end, v_version
+    f.id, p_order_id, f.attempt, f.status, f.payment_status, f.async_payment_failed, f.livemode, f.url,
+    to_timestamp(f.expires_at), f.recovered_from, case when f.status = 'complete' then p_at end, '', ''
   )
   on conflict (id) do update set
     attempt = least(s.attempt, excluded.attempt),
@@ -87,26 +104,65 @@ begin
     status = f.status, payment_status = f.payment_status, payment_id = f.payment_id, stripe_customer_id = f.customer_id,
     currency = f.currency, amount_subtotal = f.amount_subtotal, amount_total = f.amount_total,
     amount_discount = f.amount_discount, amount_shipping = f.amount_shipping, amount_tax = f.amount_tax,
-    livemode = f.livemode, metadata_order_id = f.order_id, cart_hash = f.cart_hash, email = f.email, name = f.name, phone = f.phone,
-    shipping_name = f.shipping_name, shipping_address = f.shipping_address, billing_address = f.billing_address,
+    livemode = f.livemode, metadata_order_id = f.order_id, cart_hash = f.cart_hash,
     expires_at = to_timestamp(f.expires_at), version = v_version
-  where s.id = f.id and s.version < v_version;
+  where s.id = f.id and s.version <= v_version;
+  perform private.merge_session_contact(f.id, v_snapshot, v_version);
+  perform private.merge_session_payment(p_fact, p_order_id, p_at);
+end;
+$$;
+comment on function private.merge_checkout_session(jsonb, uuid, timestamptz) is
+  'Merges a checkout_session fact seen at p_at into checkout_sessions. The order of a known session never changes.';
+revoke execute on function private.merge_checkout_session(jsonb, uuid, timestamptz) from public, anon, authenticated;
 
+create function private.merge_session_contact(p_session_id text, p_fact jsonb, p_version text) returns void
+language plpgsql
+security definer
+set search_path = ''
+as $$
+begin
+  -- Stripe never takes an address back: a snapshot without one is told by an event that cannot carry it.
+  update public.checkout_sessions s set
+    email = f.email, name = f.name, phone = f.phone, shipping_name = f.shipping_name,
+    shipping_address = f.shipping_address, billing_address = f.billing_address, contact_version = f.version
+  from (
+    select x.*,
+      private.version(case when x.shipping_address is null then '0' else '1' end, p_version) as version
+    from jsonb_to_record(p_fact) as x (
+      email text, name text, phone text, shipping_name text, shipping_address jsonb, billing_address jsonb
+    )
+  ) f
+  where s.id = p_session_id and s.contact_version <= f.version;
+end;
+$$;
+comment on function private.merge_session_contact(text, jsonb, text) is
+  'Who bought, and where the parcel goes: the newest snapshot that has a delivery address, or else the newest.';
+revoke execute on function private.merge_session_contact(text, jsonb, text) from public, anon, authenticated;
+
+create function private.merge_session_payment(p_fact jsonb, p_order_id uuid, p_at timestamptz) returns void
+language plpgsql
+security definer
+set search_path = ''
+as $$
+begin
   -- A paid session proves that its payment succeeded, also when the payment's own events are still under way.
-  if f.status = 'complete' and f.payment_status = 'paid' and f.payment_id is not null then
+  if p_fact ->> 'status' = 'complete' and p_fact ->> 'payment_status' = 'paid'
+    and p_fact ->> 'payment_id' is not null then
     perform private.merge_payment(
       jsonb_build_object(
-        'id', f.payment_id, 'livemode', f.livemode, 'status', 'succeeded', 'amount', coalesce(f.amount_total, 0),
-        'amount_received', coalesce(f.amount_total, 0), 'currency', coalesce(f.currency, ''), 'customer_id', f.customer_id, 'order_id', f.order_id
+        'id', p_fact -> 'payment_id', 'livemode', p_fact -> 'livemode', 'status', 'succeeded',
+        'amount', coalesce((p_fact ->> 'amount_total')::bigint, 0),
+        'amount_received', coalesce((p_fact ->> 'amount_total')::bigint, 0),
+        'currency', coalesce(p_fact ->> 'currency', ''), 'customer_id', p_fact -> 'customer_id',
+        'order_id', p_fact -> 'order_id'
       ),
       p_order_id, p_at, 'session'
     );
   end if;
 end;
 $$;
-comment on function private.merge_checkout_session(jsonb, uuid, timestamptz) is
-  'Merges a checkout_session fact seen at p_at into checkout_sessions. The order of a known session never changes.';
-revoke execute on function private.merge_checkout_session(jsonb, uuid, timestamptz) from public, anon, authenticated;
+comment on function private.merge_session_payment(jsonb, uuid, timestamptz) is 'Merges what a paid session says of its payment.';
+revoke execute on function private.merge_session_payment(jsonb, uuid, timestamptz) from public, anon, authenticated;
 
 create function private.merge_payment(p_fact jsonb, p_order_id uuid, p_at timestamptz, p_source text default 'intent') returns void
 language plpgsql
@@ -130,7 +186,7 @@ begin
       array['requires_confirmation', 'requires_action', 'processing', 'requires_payment_method', 'requires_capture', 'canceled', 'succeeded'],
       f.status
     ),
-    md5(p_fact::text)
+    private.knowledge(p_fact), md5(p_fact::text)
   );
 
   insert into public.payments as p (
@@ -148,7 +204,7 @@ begin
     status = f.status, amount = f.amount, amount_received = f.amount_received, currency = f.currency,
     livemode = f.livemode, metadata_order_id = f.order_id, stripe_customer_id = f.customer_id, charge_id = f.charge_id,
     failure_code = f.failure_code, decline_code = f.decline_code, version = v_version
-  where p.id = f.id and p.version < v_version;
+  where p.id = f.id and p.version <= v_version;
 end;
 $$;
 comment on function private.merge_payment(jsonb, uuid, timestamptz, text) is
@@ -171,7 +227,8 @@ begin
     seller_message text, receipt_url text, created bigint
   );
   v_version := private.version(
-    private.rank(array['pending', 'failed', 'blocked', 'succeeded'], f.outcome), private.stamp(p_at), md5(p_fact::text)
+    private.rank(array['pending', 'failed', 'blocked', 'succeeded'], f.outcome), private.stamp(p_at),
+    private.knowledge(p_fact), md5(p_fact::text)
   );
   insert into public.payment_attempts as a (
     id, payment_id, order_id, livemode, outcome, amount, currency, failure_code, decline_code, advice_code,
@@ -190,7 +247,7 @@ begin
     card_funding = excluded.card_funding, card_country = excluded.card_country, card_fingerprint = excluded.card_fingerprint,
     three_d_secure_result = excluded.three_d_secure_result, risk_level = excluded.risk_level, risk_score = excluded.risk_score,
     seller_message = excluded.seller_message, receipt_url = excluded.receipt_url, version = excluded.version
-  where a.version < excluded.version;
+  where a.version <= excluded.version;
 end;
 $$;
 comment on function private.merge_payment_attempt(jsonb, uuid, timestamptz) is 'Merges a payment_attempt fact seen at p_at into payment_attempts.';

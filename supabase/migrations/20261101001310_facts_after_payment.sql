@@ -7,6 +7,7 @@ set search_path = ''
 as $$
 declare
   f record;
+  v_snapshot jsonb := p_fact - '{payment_id,charge_id,request_id}'::text[];
   v_version text;
 begin
   select * into f from jsonb_to_record(p_fact) as x (
@@ -15,7 +16,7 @@ begin
   );
   v_version := private.version(
     private.rank(array['pending', 'requires_action', 'succeeded', 'canceled', 'failed'], f.status), private.stamp(p_at),
-    md5((p_fact - 'payment_id' - 'charge_id' - 'request_id')::text)
+    private.knowledge(v_snapshot), md5(v_snapshot::text)
   );
   insert into public.refunds as r (
     id, order_id, payment_id, charge_id, amount, currency, status, reason, failure_reason, request_id, succeeded_at,
@@ -31,7 +32,7 @@ begin
     succeeded_at = least(r.succeeded_at, excluded.succeeded_at);
   update public.refunds r set
     amount = f.amount, currency = f.currency, status = f.status, reason = f.reason, failure_reason = f.failure_reason, version = v_version
-  where r.id = f.id and r.version < v_version;
+  where r.id = f.id and r.version <= v_version;
 end;
 $$;
 comment on function private.merge_refund(jsonb, uuid, timestamptz) is 'Merges a refund fact seen at p_at into refunds.';
@@ -44,6 +45,7 @@ set search_path = ''
 as $$
 declare
   f record;
+  v_snapshot jsonb := p_fact - '{payment_id,charge_id,funds_withdrawn,funds_reinstated}'::text[];
   v_version text;
 begin
   select * into f from jsonb_to_record(p_fact) as x (
@@ -60,7 +62,7 @@ begin
       ],
       f.status
     ),
-    md5((p_fact - 'payment_id' - 'charge_id' - 'funds_withdrawn' - 'funds_reinstated')::text)
+    private.knowledge(v_snapshot), md5(v_snapshot::text)
   );
   insert into public.disputes as d (
     id, order_id, payment_id, charge_id, livemode, amount, currency, reason, status, statuses_seen,
@@ -83,7 +85,7 @@ begin
     livemode = f.livemode, amount = f.amount, currency = f.currency, reason = f.reason, status = f.status, evidence_due_by = to_timestamp(f.evidence_due_by),
     evidence_submission_count = f.evidence_submission_count, has_evidence = f.has_evidence,
     network_reason_code = f.network_reason_code, version = v_version
-  where d.id = f.id and d.version < v_version;
+  where d.id = f.id and d.version <= v_version;
 end;
 $$;
 comment on function private.merge_dispute(jsonb, uuid, timestamptz) is 'Merges a dispute fact seen at p_at into disputes.';
@@ -96,12 +98,16 @@ set search_path = ''
 as $$
 declare
   f record;
+  v_snapshot jsonb := p_fact - '{payment_id,charge_id}'::text[];
   v_version text;
 begin
   select * into f from jsonb_to_record(p_fact) as x (
     id text, kind text, payment_id text, charge_id text, open boolean, reason text, created bigint
   );
-  v_version := private.version(private.stamp(p_at), private.rank(array['true', 'false'], f.open::text), md5((p_fact - 'payment_id' - 'charge_id')::text));
+  v_version := private.version(
+    private.stamp(p_at), private.rank(array['true', 'false'], f.open::text),
+    private.knowledge(v_snapshot), md5(v_snapshot::text)
+  );
   insert into public.fraud_signals as s (
     source_id, order_id, payment_id, charge_id, kind, severity, open, was_actionable, data, version, created_at
   ) values (
@@ -116,7 +122,7 @@ begin
     was_actionable = s.was_actionable or excluded.was_actionable;
   update public.fraud_signals s set
     open = f.open, data = jsonb_build_object('reason', f.reason), version = v_version
-  where s.source_id = f.id and s.version < v_version;
+  where s.source_id = f.id and s.version <= v_version;
 end;
 $$;
 comment on function private.merge_fraud_signal(jsonb, uuid, timestamptz) is 'Merges an early fraud warning or a review seen at p_at into fraud_signals.';
@@ -135,11 +141,13 @@ begin
   values (
     f.id, f.livemode, f.email, f.name, case when f.deleted then p_at end,
     -- What it said before its deletion stays what we know of it.
-    private.version(case when f.deleted then '0' else '1' end, private.stamp(p_at), md5(p_fact::text))
+    private.version(
+      case when f.deleted then '0' else '1' end, private.stamp(p_at), private.knowledge(p_fact), md5(p_fact::text)
+    )
   )
   on conflict (id) do update set
-    email = case when c.version < excluded.version then excluded.email else c.email end,
-    name = case when c.version < excluded.version then excluded.name else c.name end,
+    email = case when c.version <= excluded.version then excluded.email else c.email end,
+    name = case when c.version <= excluded.version then excluded.name else c.name end,
     deleted_at = least(c.deleted_at, excluded.deleted_at),
     version = greatest(c.version, excluded.version)
   where c.livemode = excluded.livemode;

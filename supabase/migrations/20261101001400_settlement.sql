@@ -44,7 +44,42 @@ comment on function private.review_reasons(public.orders, public.checkout_sessio
   'Compares the kept session and payment with the frozen order. Empty: the money is right. Shipping, tax and discount are accepted as Stripe computed them, as long as the sum holds.';
 revoke execute on function private.review_reasons(public.orders, public.checkout_sessions, public.payments) from public, anon, authenticated;
 
-create function private.fraud_reasons(p_order_id uuid, p_released boolean) returns text[]
+create function private.unreleased_mismatches(p_order_id uuid, p_session_id text, p_reasons text[])
+returns text[]
+language sql
+stable
+security definer
+set search_path = ''
+as $$
+  select coalesce(array_agg(x.reason order by x.position), '{}')
+  from unnest(p_reasons) with ordinality as x (reason, position)
+  where not exists (
+    select 1 from private.released_mismatches m
+    where m.order_id = p_order_id and m.session_id = p_session_id and m.reason = x.reason
+  )
+$$;
+comment on function private.unreleased_mismatches(uuid, text, text[]) is
+  'What of review_reasons() nobody has released: another reason, or the same one in the money of another '
+  'session, is news.';
+revoke execute on function private.unreleased_mismatches(uuid, text, text[]) from public, anon, authenticated;
+
+create function private.holds_order(f public.fraud_signals) returns boolean
+language sql
+stable
+set search_path = ''
+as $$
+  select f.released_at is null and case f.kind
+    when 'early_fraud_warning' then f.was_actionable
+    when 'review' then f.open
+    else f.open and f.data ->> 'action' = 'review'
+  end
+$$;
+comment on function private.holds_order(public.fraud_signals) is
+  'Whether a sign of fraud holds its order: an early fraud warning, an open Radar review, a velocity rule '
+  'with action review, that staff have not released.';
+revoke execute on function private.holds_order(public.fraud_signals) from public, anon, authenticated;
+
+create function private.fraud_reasons(p_order_id uuid) returns text[]
 language sql
 stable
 security definer
@@ -54,17 +89,10 @@ as $$
     case f.kind when 'early_fraud_warning' then 'early_fraud_warning' when 'review' then 'radar_review' else 'velocity_review' end
   ), '{}')
   from public.fraud_signals f
-  where f.order_id = p_order_id
-    and not p_released
-    and case f.kind
-      when 'early_fraud_warning' then f.was_actionable
-      when 'review' then f.open
-      else f.open and f.data ->> 'action' = 'review'
-    end
+  where f.order_id = p_order_id and private.holds_order(f)
 $$;
-comment on function private.fraud_reasons(uuid, boolean) is
-  'Fraud holds of an order: an early fraud warning, an open Radar review, a velocity rule with action review. p_released: staff have released the order.';
-revoke execute on function private.fraud_reasons(uuid, boolean) from public, anon, authenticated;
+comment on function private.fraud_reasons(uuid) is 'Fraud holds of an order: see holds_order().';
+revoke execute on function private.fraud_reasons(uuid) from public, anon, authenticated;
 
 create function private.settle_stock(p_order_id uuid, p_target text, p_source text) returns boolean
 language plpgsql
@@ -226,7 +254,7 @@ begin
   o.email := coalesce(s.email, v_sessions.email, o.email);
   if v_paid then
     select * into p from public.payments where id = o.payment_id;
-    v_mismatches := private.review_reasons(o, s, p);
+    v_mismatches := private.unreleased_mismatches(o.id, s.id, private.review_reasons(o, s, p));
     o.paid_at := coalesce(p.succeeded_at, s.completed_at);
     o.amount_paid := coalesce(p.amount_received, 0);
     o.amount_discount := coalesce(s.amount_discount, 0);
@@ -272,16 +300,16 @@ begin
   end if;
 
   if v_paid then
-    perform private.check_paid_velocity(o);
+    o.velocity_rule_set := private.check_paid_velocity(o);
   end if;
   -- Where nothing was paid there is nothing to give back.
   v_nothing_to_ship := v_paid and o.amount_paid = 0 and (o.cancelled_at is not null or o.oversold_at is not null);
   -- A refund in full closes every open question.
   o.review_reasons := case
     when not v_paid or v_nothing_to_ship or (o.amount_paid > 0 and o.amount_refunded >= o.amount_paid) then '{}'
-    else case when o.review_released_at is null then v_mismatches else '{}' end
+    else v_mismatches
       || case when o.oversold_at is not null then array['oversold'] else '{}' end
-      || private.fraud_reasons(o.id, o.review_released_at is not null)
+      || private.fraud_reasons(o.id)
   end;
 
   -- The table of docs/settlement.md, first rule that holds.
@@ -315,7 +343,8 @@ begin
       amount_shipping = o.amount_shipping, amount_tax = o.amount_tax, amount_total = o.amount_total,
       amount_paid = o.amount_paid, amount_refunded = o.amount_refunded, review_reasons = o.review_reasons,
       oversold_at = o.oversold_at, restocked_at = o.restocked_at, paid_at = o.paid_at, declined_attempts = o.declined_attempts,
-      outage_attempts = o.outage_attempts, updated_at = o.updated_at
+      velocity_rule_set = o.velocity_rule_set, outage_attempts = o.outage_attempts,
+      updated_at = o.updated_at
     where id = o.id;
   end if;
   if o.status <> v_before.status then

@@ -44,8 +44,8 @@ as $$
   select case when q.amount is not null then coalesce(
     (
       select r.id from public.refunds r
-      where r.payment_id = q.payment_id and r.status not in ('failed', 'canceled')
-        and r.created_at >= date_trunc('second', q.created_at)
+      -- One that failed stands in as well: staff have an alert of its own about that money.
+      where r.payment_id = q.payment_id and r.created_at >= date_trunc('second', q.created_at)
         and not exists (select 1 from public.refund_requests known where known.id = r.request_id)
       order by r.created_at, r.id
       limit 1
@@ -73,8 +73,10 @@ as $$
     and exists (
       select 1 from public.payments p
       where p.id = q.payment_id and p.amount_received > coalesce((
+        -- One made since that failed has an alert of its own.
         select sum(r.amount) from public.refunds r
-        where r.payment_id = p.id and r.status not in ('failed', 'canceled')
+        where r.payment_id = p.id
+          and (r.status not in ('failed', 'canceled') or r.created_at >= date_trunc('second', q.created_at))
       ), 0)
     )
     -- The bank has taken the money and given it to the customer.
@@ -120,6 +122,22 @@ comment on function private.ask_refund(text, uuid, text, bigint, text, text, boo
   'Asks for a refund, once per p_id: the request and its job. p_amount null: all that is left. Returns whether it is new.';
 revoke execute on function private.ask_refund(text, uuid, text, bigint, text, text, boolean)
   from public, anon, authenticated;
+
+create function private.refuse_refund_amount(p_amount bigint, p_currency text) returns void
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+  if p_amount is not null and private.amount_problem(p_amount, p_currency) is not null then
+    raise exception 'a refund of % is not one that Stripe takes: %', p_amount, private.amount_problem(p_amount, p_currency)
+      using errcode = 'KCREF';
+  end if;
+end;
+$$;
+comment on function private.refuse_refund_amount(bigint, text) is
+  'Raises KCREF for an amount that Stripe does not refund in this currency. Null, all that is left, is Stripe''s own figure.';
+revoke execute on function private.refuse_refund_amount(bigint, text) from public, anon, authenticated;
 
 create function private.queue_refund(
   p_payment_id text,
@@ -193,7 +211,10 @@ begin
   end if;
   v_by := private.refund_overtaken_by(q);
   v_left := private.refundable_amount(q.payment_id, q.id);
-  if v_by is not null then
+  if q.status = 'not_needed' then
+    raise exception 'refund % was not needed: the payment had been refunded', q.id
+      using errcode = 'KCREF', hint = 'Should the customer get more, ask for it anew with request_refund().';
+  elsif v_by is not null then
     raise exception 'refund % was given up, and % came in its stead', q.id, v_by
       using errcode = 'KCREF', hint = 'Should the customer get both, ask for it anew with request_refund().';
   elsif q.amount > v_left then
@@ -203,7 +224,7 @@ begin
 end;
 $$;
 comment on function private.check_refund_redrive(private.jobs) is
-  'Raises KCREF when a refund that was given up must not run again: another one may stand in for it, or less is left. Call with the order locked.';
+  'Raises KCREF when a refund that was given up must not run again: it was not needed, another one may stand in for it, or less is left. Call with the order locked.';
 revoke execute on function private.check_refund_redrive(private.jobs) from public, anon, authenticated;
 
 create function private.resume_refund(p_job private.jobs) returns void

@@ -107,11 +107,13 @@ begin
 
   if cardinality(p_mismatches) > 0 then
     perform private.raise_alert_once(
-      'payment_mismatch', 'critical', 'payment_mismatch:' || o.id,
+      'payment_mismatch', 'critical',
+      -- What turns up after a release is news.
+      concat_ws(':', 'payment_mismatch', o.id, extract(epoch from o.review_released_at)),
       jsonb_build_object('order_number', o.number, 'reasons', to_jsonb(p_mismatches))
     );
   end if;
-  if (cardinality(p_mismatches) = 0 or o.review_released_at is not null) and o.oversold_at is null and o.cancelled_at is null then
+  if cardinality(p_mismatches) = 0 and o.oversold_at is null and o.cancelled_at is null then
     perform private.queue_notification(o.id, 'order_confirmation');
   end if;
 
@@ -170,17 +172,30 @@ comment on function private.settle_paid_effects(public.orders, text[], text) is
   'Side effects of an order that has money: confirmation, refunds of money it cannot keep, alerts, card details. Called by settle_order() only.';
 revoke execute on function private.settle_paid_effects(public.orders, text[], text) from public, anon, authenticated;
 
-create function private.refunds_on_warning(o public.orders) returns boolean
-language sql
-stable
+create function private.refunds_on_warning(f public.fraud_signals, o public.orders) returns boolean
+language plpgsql
 security definer
 set search_path = ''
 as $$
-  select o.fulfilled_at is null and o.review_released_at is null and private.setting('early_fraud_warning_policy') = '"refund"'
+declare
+  v_answer text := f.answer;
+begin
+  if v_answer is null then
+    v_answer := case
+      when o.fulfilled_at is null and private.setting('early_fraud_warning_policy') = '"refund"' then 'refund'
+      else 'review'
+    end;
+    update public.fraud_signals set answer = v_answer where id = f.id;
+  end if;
+  return v_answer = 'refund' and f.released_at is null and o.fulfilled_at is null;
+end;
 $$;
-comment on function private.refunds_on_warning(public.orders) is
-  'Whether an early fraud warning gives the money back by itself: nothing has shipped, nobody has released the order, and the policy says so. Otherwise a person decides.';
-revoke execute on function private.refunds_on_warning(public.orders) from public, anon, authenticated;
+comment on function private.refunds_on_warning(public.fraud_signals, public.orders) is
+  'Whether an actionable early fraud warning gives the money back by itself: nothing has shipped, nobody '
+  'has released it, and the policy said so when the warning was first seen actionable, which is noted '
+  'here. Otherwise a person decides.';
+revoke execute on function private.refunds_on_warning(public.fraud_signals, public.orders)
+  from public, anon, authenticated;
 
 create function private.settle_risk_effects(o public.orders, p_source text) returns void
 language plpgsql
@@ -191,6 +206,7 @@ declare
   -- Days before the evidence deadline on which staff are reminded.
   c_reminders constant integer[] := array[7, 3, 1];
   r record;
+  v_signal public.fraud_signals;
   v_days integer;
   v_status text;
 begin
@@ -226,18 +242,20 @@ begin
     end if;
   end loop;
 
-  for r in
+  for v_signal in
     select f.* from public.fraud_signals f
     where f.order_id = o.id and f.kind in ('early_fraud_warning', 'review') and f.was_actionable
   loop
     perform private.raise_alert_once(
-      r.kind, r.severity, r.kind || ':' || r.source_id,
-      jsonb_build_object('order_number', o.number, 'signal_id', r.source_id)
+      v_signal.kind, v_signal.severity, v_signal.kind || ':' || v_signal.source_id,
+      jsonb_build_object('order_number', o.number, 'signal_id', v_signal.source_id)
     );
     -- The payment that was warned of, which need not be the one that the order keeps.
-    if r.kind = 'early_fraud_warning' and private.refunds_on_warning(o)
-      and exists (select 1 from public.payments p where p.id = r.payment_id and p.status = 'succeeded') then
-      perform private.queue_refund(r.payment_id, o.id, 'fraudulent', p_source);
+    if v_signal.kind = 'early_fraud_warning' and private.refunds_on_warning(v_signal, o)
+      and exists (
+        select 1 from public.payments p where p.id = v_signal.payment_id and p.status = 'succeeded'
+      ) then
+      perform private.queue_refund(v_signal.payment_id, o.id, 'fraudulent', p_source);
     end if;
   end loop;
 end;

@@ -10,6 +10,23 @@ $$;
 comment on function private.payment_of_fact(jsonb) is 'The payment a fact is about, or null.';
 revoke execute on function private.payment_of_fact(jsonb) from public, anon, authenticated;
 
+create function private.payment_of_charge(p_charge_id text) returns text
+language plpgsql
+stable
+security definer
+set search_path = ''
+as $$
+begin
+  return coalesce(
+    (select a.payment_id from public.payment_attempts a where a.id = p_charge_id),
+    (select p.id from public.payments p where p.charge_id = p_charge_id order by p.id limit 1)
+  );
+end;
+$$;
+comment on function private.payment_of_charge(text) is
+  'The payment that a charge belongs to, for facts that name only the charge; null while neither has been heard of.';
+revoke execute on function private.payment_of_charge(text) from public, anon, authenticated;
+
 create function private.order_of_fact(p_fact jsonb) returns uuid
 language plpgsql
 stable
@@ -20,7 +37,7 @@ declare
   v_order_id uuid;
 begin
   -- What we linked ourselves comes before what metadata says.
-  if p_fact ->> 'fact' = 'checkout_session' then
+  if coalesce(p_fact ->> 'object', p_fact ->> 'fact') = 'checkout_session' then
     select s.order_id into v_order_id from public.checkout_sessions s where s.id = p_fact ->> 'id';
     if v_order_id is null and p_fact ->> 'recovered_from' is not null then
       select s.order_id into v_order_id from public.checkout_sessions s where s.id = p_fact ->> 'recovered_from';
@@ -33,7 +50,8 @@ begin
     select o.id into v_order_id from public.orders o where o.id = (p_fact ->> 'order_id')::uuid;
   end if;
   if v_order_id is null and p_fact ->> 'charge_id' is not null then
-    select p.order_id into v_order_id from public.payments p where p.charge_id = p_fact ->> 'charge_id' limit 1;
+    select p.order_id into v_order_id
+    from public.payments p where p.id = private.payment_of_charge(p_fact ->> 'charge_id');
   end if;
   return v_order_id;
 end;
@@ -105,6 +123,10 @@ begin
     elsif exists (select 1 from public.orders o where o.id = v_order_id and o.livemode <> p_livemode) then
       -- Test and live mode are two worlds: the same id means another object there.
       continue;
+    elsif v_kind = 'unread' then
+      -- Nothing to merge: queue_refreshes() has it read. What is of no order of ours is not.
+      v_applied := v_applied + (v_order_id is not null)::integer;
+      continue;
     end if;
     case v_kind
       when 'checkout_session' then perform private.merge_checkout_session(v_fact, v_order_id, p_at);
@@ -118,7 +140,8 @@ begin
     end case;
     v_applied := v_applied + 1;
     v_order_ids := v_order_ids || v_order_id;
-    v_payment_ids := v_payment_ids || private.payment_of_fact(v_fact);
+    v_payment_ids := v_payment_ids
+      || coalesce(private.payment_of_fact(v_fact), private.payment_of_charge(v_fact ->> 'charge_id'));
   end loop;
 
   v_order_ids := v_order_ids || private.link_payments(v_payment_ids);
@@ -143,7 +166,10 @@ declare
   v_order_ids uuid[] := '{}';
 begin
   for p in
-    select pi.id, pi.charge_id, pi.order_id as before, coalesce(
+    select pi.id, pi.order_id as before,
+      -- Failed attempts too: what names only a charge may name any of them.
+      array(select a.id from public.payment_attempts a where a.payment_id = pi.id) || pi.charge_id as charge_ids,
+      coalesce(
       (select s.order_id from public.checkout_sessions s where s.payment_id = pi.id order by s.id limit 1),
       (select o.id from public.orders o where o.id = pi.metadata_order_id),
       pi.order_id
@@ -154,11 +180,14 @@ begin
     update public.payments x set order_id = p.order_id where x.id = p.id and x.order_id is distinct from p.order_id;
     update public.payment_attempts x set order_id = p.order_id where x.payment_id = p.id and x.order_id is distinct from p.order_id;
     update public.refunds x set order_id = p.order_id, payment_id = p.id
-    where (x.payment_id = p.id or (x.payment_id is null and x.charge_id = p.charge_id)) and (x.order_id is distinct from p.order_id or x.payment_id is null);
+    where (x.payment_id = p.id or (x.payment_id is null and x.charge_id = any (p.charge_ids)))
+      and (x.order_id is distinct from p.order_id or x.payment_id is null);
     update public.disputes x set order_id = p.order_id, payment_id = p.id
-    where (x.payment_id = p.id or (x.payment_id is null and x.charge_id = p.charge_id)) and (x.order_id is distinct from p.order_id or x.payment_id is null);
+    where (x.payment_id = p.id or (x.payment_id is null and x.charge_id = any (p.charge_ids)))
+      and (x.order_id is distinct from p.order_id or x.payment_id is null);
     update public.fraud_signals x set order_id = p.order_id, payment_id = p.id
-    where (x.payment_id = p.id or (x.payment_id is null and x.charge_id = p.charge_id)) and (x.order_id is distinct from p.order_id or x.payment_id is null);
+    where (x.payment_id = p.id or (x.payment_id is null and x.charge_id = any (p.charge_ids)))
+      and (x.order_id is distinct from p.order_id or x.payment_id is null);
     v_order_ids := v_order_ids || p.order_id || p.before;
   end loop;
   return v_order_ids;
@@ -175,25 +204,32 @@ set search_path = ''
 as $$
 declare
   v_fact jsonb;
-  v_kind text;
+  v_object text;
+  v_unread boolean;
 begin
   for v_fact in select f from jsonb_array_elements(p_facts) f loop
-    v_kind := case
-      when v_fact ->> 'fact' in ('dispute', 'refund') then 'refresh_' || (v_fact ->> 'fact')
-      when v_fact ->> 'kind' = 'review' then 'refresh_review'
+    v_unread := v_fact ->> 'fact' = 'unread';
+    v_object := case
+      when v_fact ->> 'fact' in ('dispute', 'refund') then v_fact ->> 'fact'
+      when v_fact ->> 'kind' = 'review' then 'review'
+      when v_unread and private.order_of_fact(v_fact) is not null then v_fact ->> 'object'
     end;
-    if v_kind is not null then
-      -- A few seconds later, so that one reading serves all events of the same second.
+    if v_object is not null then
       perform private.enqueue_job(
-        v_kind, format('%s:%s:%s', v_kind, v_fact ->> 'id', floor(extract(epoch from p_at))::bigint),
-        jsonb_build_object(replace(v_kind, 'refresh_', '') || '_id', v_fact ->> 'id'), now() + interval '5 seconds', 150
+        'refresh_' || v_object,
+        format('refresh_%s:%s:%s', v_object, v_fact ->> 'id', floor(extract(epoch from p_at))::bigint),
+        jsonb_build_object(v_object || '_id', v_fact ->> 'id'),
+        -- A few seconds later, so that one reading serves all events of the same second; at once, and before
+        -- the mails, where the event did not tell it all.
+        now() + case when v_unread then interval '0' else interval '5 seconds' end,
+        case when v_unread then 20 else 150 end
       );
     end if;
   end loop;
 end;
 $$;
 comment on function private.queue_refreshes(jsonb, timestamptz) is
-  'Two events of one second cannot be told apart by time: each dispute, refund and review is read again from Stripe, once per object and second.';
+  'Reads again from Stripe, once per object and second: each dispute, refund and review, because two events of one second cannot be told apart by time; and what an event''s API version does not tell in full (unread).';
 revoke execute on function private.queue_refreshes(jsonb, timestamptz) from public, anon, authenticated;
 
 create function private.process_stripe_event(
@@ -255,6 +291,18 @@ comment on function private.process_stripe_event(text, timestamptz, jsonb, text,
   'Applies the facts of a stored event, or notes why it is ignored. When that fails the event stays stored as failed with a retry_event job, and the failure leaves no other trace. closing_sessions: payment pages that it had ended; their jobs are queued, and who can ends them at once.';
 revoke execute on function private.process_stripe_event(text, timestamptz, jsonb, text, text) from public, anon, authenticated;
 
+create function private.is_newer_version(p_version text, p_than text) returns boolean
+language sql
+immutable
+set search_path = ''
+as $$
+  -- Versions begin with their date; what has none (thin events, none) is older than all.
+  select coalesce(substring(p_version from '^\d{4}-\d{2}-\d{2}'), '') collate "C"
+    > coalesce(substring(p_than from '^\d{4}-\d{2}-\d{2}'), '') collate "C"
+$$;
+comment on function private.is_newer_version(text, text) is 'Whether an API version is newer than another.';
+revoke execute on function private.is_newer_version(text, text) from public, anon, authenticated;
+
 create function public.receive_stripe_event(
   p_event_id text,
   p_type text,
@@ -285,11 +333,18 @@ begin
   if v_event.delivery_count = 1 then
     perform private.raise_alert(a.kind, a.severity, a.dedupe_key, coalesce(a.data, '{}'))
     from jsonb_to_recordset(coalesce(p_alerts, '[]')) as a (kind text, severity text, dedupe_key text, data jsonb);
-  elsif v_event.status in ('processed', 'ignored') then
+  elsif v_event.status in ('processed', 'ignored') and (
+    p_facts is null or v_event.payload ? 'erased'
+    or not private.is_newer_version(p_api_version, v_event.api_version)
+  ) then
     return jsonb_build_object('outcome', 'duplicate', 'delivery_count', v_event.delivery_count);
   elsif v_event.status = 'dead' then
     -- Delivered anew, it lives again: its job goes on trying if this fails too, and ends well (with its alert) if not.
     perform private.redrive_event(p_event_id);
+  end if;
+  if private.is_newer_version(p_api_version, v_event.api_version) then
+    -- While an endpoint's version is changed, two endpoints deliver each event: the newer may know more.
+    update public.webhook_events set api_version = p_api_version, payload = p_payload where id = p_event_id;
   end if;
 
   v_result := private.process_stripe_event(p_event_id, p_stripe_created_at, p_facts, p_ignored_reason, p_error);
@@ -297,7 +352,7 @@ begin
 end;
 $$;
 comment on function public.receive_stripe_event(text, text, boolean, text, timestamptz, text, jsonb, jsonb, text, text, jsonb) is
-  'Stores an authentic event and applies it, in one transaction. Exactly one of p_facts, p_ignored_reason and p_error (the translator threw) is given; p_alerts: [{ kind, severity, dedupe_key, data }]. Returns { outcome: applied | duplicate | ignored | queued, delivery_count, reason?, closing_sessions? }. An error means that nothing was stored.';
+  'Stores an authentic event and applies it, in one transaction. Exactly one of p_facts, p_ignored_reason and p_error (the translator threw) is given; p_alerts: [{ kind, severity, dedupe_key, data }]. A further delivery in a newer API version is merged as well. Returns { outcome: applied | duplicate | ignored | queued, delivery_count, reason?, closing_sessions? }. An error means that nothing was stored.';
 revoke execute on function public.receive_stripe_event(text, text, boolean, text, timestamptz, text, jsonb, jsonb, text, text, jsonb) from public, anon, authenticated;
 grant execute on function public.receive_stripe_event(text, text, boolean, text, timestamptz, text, jsonb, jsonb, text, text, jsonb) to service_role;
 
@@ -312,14 +367,14 @@ begin
   select * into v_event from public.webhook_events where id = p_event_id for no key update;
   if not found then
     raise exception 'event % is not stored', p_event_id using errcode = 'KCEVT';
-  elsif v_event.status in ('processed', 'ignored') then
+  elsif v_event.status in ('processed', 'ignored') and v_event.next_attempt_at is null then
     return jsonb_build_object('outcome', 'duplicate');
   end if;
   return private.process_stripe_event(p_event_id, v_event.stripe_created_at, p_facts, p_ignored_reason, p_error);
 end;
 $$;
 comment on function public.retry_stripe_event(text, jsonb, text, text) is
-  'Tries a stored event again with a fresh translation of its payload. duplicate: it has been applied meanwhile. KCEVT: no such event.';
+  'Tries a stored event again with a fresh translation of its payload. duplicate: it has been applied meanwhile, and nobody asked for it to be applied anew. KCEVT: no such event.';
 revoke execute on function public.retry_stripe_event(text, jsonb, text, text) from public, anon, authenticated;
 grant execute on function public.retry_stripe_event(text, jsonb, text, text) to service_role;
 
@@ -348,11 +403,16 @@ as $$
 declare
   v_result jsonb;
 begin
+  -- It stands in the audit trail: nobody passes for staff or for an event there.
+  if p_source is null or p_source not in ('order_status', 'reconcile', 'job', 'checkout') then
+    raise exception 'facts do not come from %', p_source using errcode = 'KCINV';
+  end if;
   v_result := private.apply_facts(p_facts, p_observed_at, p_source);
   return jsonb_build_object('applied', (v_result ->> 'applied')::integer > 0, 'order_ids', v_result -> 'order_ids');
 end;
 $$;
 comment on function public.apply_stripe_facts(jsonb, text, timestamptz) is
-  'Merges facts read from Stripe''s API at p_observed_at (before the request was sent) and settles. p_source: order_status, reconcile or job.';
+  'Merges facts read from Stripe''s API at p_observed_at (before the request was sent) and settles. '
+  'p_source: order_status, reconcile, job or checkout. KCINV: anything else.';
 revoke execute on function public.apply_stripe_facts(jsonb, text, timestamptz) from public, anon, authenticated;
 grant execute on function public.apply_stripe_facts(jsonb, text, timestamptz) to service_role;

@@ -10,30 +10,17 @@ $$;
 comment on function private.problem_of_items(text) is 'What an invalid request says of its lines, in the form of details.';
 revoke execute on function private.problem_of_items(text) from public, anon, authenticated;
 
-create function private.price_cart(p_items jsonb) returns jsonb
+create function private.price_lines(p_wanted jsonb) returns jsonb
 language plpgsql
 stable
 security definer
 set search_path = ''
 as $$
 declare
-  -- Also keeps a sum of lines far below what bigint and Stripe's 99 999 999 hold.
+  -- Also keeps a sum of lines far below what bigint holds.
   c_quantity_max constant integer := 99;
-  -- Stripe takes amounts of at most eight digits.
-  c_amount_max constant bigint := 99999999;
-  v_unknown jsonb;
   v_cart record;
 begin
-  select jsonb_agg(distinct w.sku) into v_unknown
-  from jsonb_to_recordset(p_items) as w (sku text)
-  where not exists (
-    select 1 from public.product_variants v join public.products p on p.id = v.product_id
-    where v.sku = w.sku and v.active and p.active
-  );
-  if v_unknown is not null then
-    raise exception 'unknown sku' using errcode = 'KCSKU', detail = v_unknown::text;
-  end if;
-
   -- One statement, so that names, prices and their sum are those of one moment.
   select
     jsonb_agg(jsonb_build_object(
@@ -45,13 +32,13 @@ begin
     sum(c.unit_amount * c.quantity) as amount
   into v_cart
   from (
-    select v.id as variant_id, v.sku, v.price_amount as unit_amount, v.currency,
-      concat_ws(' – ', p.name, nullif(concat_ws(', ', v.color, v.size), '')) as name,
+    select v.id as variant_id, w.sku, v.price_amount as unit_amount, v.currency,
+      private.variant_name(p.name, v.color, v.size) as name,
       sum(w.quantity) as quantity, min(w.quantity) as quantity_min
-    from jsonb_to_recordset(p_items) as w (sku text, quantity integer)
-    join public.product_variants v on v.sku = w.sku
+    from jsonb_to_recordset(p_wanted) as w (variant_id uuid, sku text, quantity integer)
+    join public.product_variants v on v.id = w.variant_id
     join public.products p on p.id = v.product_id
-    group by v.id, p.id
+    group by v.id, p.id, w.sku
   ) c;
   if v_cart.lines is null or v_cart.quantity_min is null or v_cart.quantity_min < 1 or v_cart.quantity_max > c_quantity_max then
     raise exception 'the cart is not valid' using errcode = 'KCINV', detail = private.problem_of_items(
@@ -59,7 +46,7 @@ begin
     );
   elsif cardinality(v_cart.currencies) > 1 then
     raise exception 'the cart is not valid' using errcode = 'KCCUR', detail = private.problem_of_items('must all have the same currency');
-  elsif v_cart.amount > c_amount_max then
+  elsif private.amount_problem(v_cart.amount::bigint, v_cart.currencies[1]) is not null then
     raise exception 'the cart is not valid' using errcode = 'KCINV', detail = private.problem_of_items('come to a total that is too large');
   end if;
   return jsonb_build_object(
@@ -70,8 +57,38 @@ begin
   );
 end;
 $$;
+comment on function private.price_lines(jsonb) is
+  'Today''s names and prices of [{ variant_id, sku, quantity }], the SKU as the caller calls it: { lines: '
+  '[{ variant_id, sku, name, quantity, unit_amount }] summed and sorted by SKU, currency, amount, hash }. '
+  'KCINV, KCCUR.';
+revoke execute on function private.price_lines(jsonb) from public, anon, authenticated;
+
+create function private.price_cart(p_items jsonb) returns jsonb
+language plpgsql
+stable
+security definer
+set search_path = ''
+as $$
+declare
+  v_wanted jsonb;
+  v_unknown jsonb;
+begin
+  -- The one place where a SKU becomes a variant: from here on a line is known by variant_id, whatever it is called.
+  select jsonb_agg(jsonb_build_object('variant_id', v.id, 'sku', w.sku, 'quantity', w.quantity)),
+    jsonb_agg(distinct w.sku) filter (where v.id is null)
+  into v_wanted, v_unknown
+  from jsonb_to_recordset(p_items) as w (sku text, quantity integer)
+  left join public.product_variants v on v.sku = w.sku and v.active
+    and exists (select 1 from public.products p where p.id = v.product_id and p.active);
+  if v_unknown is not null then
+    raise exception 'unknown sku' using errcode = 'KCSKU', detail = v_unknown::text;
+  end if;
+  return private.price_lines(coalesce(v_wanted, '[]'));
+end;
+$$;
 comment on function private.price_cart(jsonb) is
-  'Today''s cart: { lines: [{ variant_id, sku, name, quantity, unit_amount }] summed per SKU and sorted by it, currency, amount, hash }. KCSKU with the list: unknown or inactive SKUs (the two look alike on purpose). KCINV, KCCUR.';
+  'Today''s cart from [{ sku, quantity }], as of price_lines(). KCSKU with the list: unknown or inactive '
+  'SKUs (the two look alike on purpose). KCINV, KCCUR.';
 revoke execute on function private.price_cart(jsonb) from public, anon, authenticated;
 
 create function private.hash_lines(p_lines jsonb, p_currency text) returns text
@@ -80,12 +97,35 @@ immutable
 set search_path = ''
 as $$
   select left(encode(sha256(convert_to(
-    p_currency || ';' || string_agg(l.sku || 'x' || l.quantity || '@' || l.unit_amount, ';' order by l.sku collate "C"), 'UTF8'
+    p_currency || ';'
+      || string_agg(l.variant_id || 'x' || l.quantity || '@' || l.unit_amount, ';' order by l.variant_id),
+    'UTF8'
   )), 'hex'), 32)
-  from jsonb_to_recordset(p_lines) as l (sku text, quantity integer, unit_amount bigint)
+  from jsonb_to_recordset(p_lines) as l (variant_id uuid, quantity integer, unit_amount bigint)
 $$;
-comment on function private.hash_lines(jsonb, text) is 'Hash of lines (sku, quantity, price) and currency. It goes into the session''s metadata and must come back unchanged.';
+comment on function private.hash_lines(jsonb, text) is
+  'Hash of lines (variant, quantity, price) and currency. It goes into the session''s metadata and must '
+  'come back unchanged. By variant: two SKUs may be swapped while an order waits.';
 revoke execute on function private.hash_lines(jsonb, text) from public, anon, authenticated;
+
+create function private.hash_of_order(p_order_id uuid) returns text
+language sql
+stable
+security definer
+set search_path = ''
+as $$
+  select private.hash_lines(
+    jsonb_agg(jsonb_build_object(
+      'variant_id', i.variant_id, 'quantity', i.quantity, 'unit_amount', i.unit_amount
+    )),
+    o.currency
+  )
+  from public.orders o join public.order_items i on i.order_id = o.id
+  where o.id = p_order_id
+  group by o.id
+$$;
+comment on function private.hash_of_order(uuid) is 'hash_lines() of the lines that an order has now.';
+revoke execute on function private.hash_of_order(uuid) from public, anon, authenticated;
 
 create function private.asked_lines(p_items jsonb) returns jsonb
 language sql
@@ -119,11 +159,10 @@ declare
   v_short jsonb;
 begin
   select jsonb_agg(jsonb_build_object(
-    'sku', v.sku, 'requested', w.quantity, 'available', greatest(coalesce(l.on_hand - l.reserved, 0), 0)
-  ) order by v.sku collate "C")
+    'sku', w.sku, 'requested', w.quantity, 'available', greatest(coalesce(l.on_hand - l.reserved, 0), 0)
+  ) order by w.sku collate "C")
   into v_short
-  from jsonb_to_recordset(p_wanted) as w (variant_id uuid, quantity integer)
-  join public.product_variants v on v.id = w.variant_id
+  from jsonb_to_recordset(p_wanted) as w (variant_id uuid, sku text, quantity integer)
   left join public.inventory_levels l on l.variant_id = w.variant_id
   where coalesce(l.on_hand - l.reserved, 0) < w.quantity;
   if v_short is not null then
@@ -131,7 +170,9 @@ begin
   end if;
 end;
 $$;
-comment on function private.refuse_shortage(jsonb) is 'Raises KCSTK with [{ sku, requested, available }] when stock does not cover [{ variant_id, quantity }]. Call with the rows locked.';
+comment on function private.refuse_shortage(jsonb) is
+  'Raises KCSTK with [{ sku, requested, available }] when stock does not cover [{ variant_id, sku, '
+  'quantity }]. Call with the rows locked.';
 revoke execute on function private.refuse_shortage(jsonb) from public, anon, authenticated;
 
 create function private.reserve_stock(p_order_id uuid, p_expires_at timestamptz) returns void
@@ -149,7 +190,9 @@ begin
   order by l.variant_id
   for no key update;
 
-  select coalesce(jsonb_agg(jsonb_build_object('variant_id', i.variant_id, 'quantity', i.quantity)), '[]')
+  select coalesce(
+    jsonb_agg(jsonb_build_object('variant_id', i.variant_id, 'sku', i.sku, 'quantity', i.quantity)), '[]'
+  )
   into v_wanted
   from public.order_items i
   left join public.inventory_reservations r on r.order_id = i.order_id and r.variant_id = i.variant_id

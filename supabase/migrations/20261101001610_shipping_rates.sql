@@ -12,8 +12,8 @@ create table public.shipping_rates (
   active boolean not null default true,
   created_at timestamptz not null default now(),
   constraint shipping_rates_name_length check (char_length(name) between 1 and 100),
-  constraint shipping_rates_amount_range check (amount between 0 and 99999999),
   constraint shipping_rates_currency_format check (currency ~ '^[a-z]{3}$'),
+  constraint shipping_rates_amount_at_stripe check (private.amount_problem(amount, currency) is null),
   constraint shipping_rates_countries_format check (array_to_string(countries, ',') ~ '^[A-Z]{2}(,[A-Z]{2})*$'),
   constraint shipping_rates_delivery_days_ordered check (
     delivery_days_min > 0 and delivery_days_max > 0 and delivery_days_min <= delivery_days_max
@@ -27,6 +27,7 @@ create index shipping_rates_offer_idx on public.shipping_rates (currency, sort_o
 alter table public.shipping_rates enable row level security;
 create policy shipping_rates_read on public.shipping_rates for select to anon, authenticated
   using (active or (select private.is_admin()));
+revoke all on public.shipping_rates from public, anon, authenticated, service_role;
 grant select on public.shipping_rates to anon, authenticated, service_role;
 
 create function private.offered_shipping_rates(p_currency text) returns jsonb

@@ -46,7 +46,7 @@ insert into private.velocity_rules (name, subject, measure, window_seconds, thre
   ('user_cards', 'user', 'cards', 86400, 4, null, null, 'review', 'Many cards on one account.'),
   ('user_many_cards', 'user', 'cards', 86400, 8, null, null, 'block', 'Far too many cards on one account.'),
   ('user_amount', 'user', 'amount', 86400, 1000000, null, 'usd', 'review', 'More than 10 000 dollars a day on one account.'),
-  ('email_unpaid_checkouts', 'email', 'unpaid_checkouts', 3600, 10, null, null, 'block', 'One guest address starts checkouts and pays none.'),
+  ('email_unpaid_checkouts', 'email', 'unpaid_checkouts', 3600, 10, null, null, 'require_3ds', 'One guest address starts checkouts and pays none. Anybody can type it, so nobody is refused.'),
   ('email_declines', 'email', 'declines', 3600, 8, null, null, 'block', 'One guest address tries cards that banks refuse.'),
   ('email_cards', 'email', 'cards', 86400, 4, null, null, 'review', 'Many cards under one guest address.'),
   ('email_amount', 'email', 'amount', 86400, 1000000, null, 'usd', 'review', 'More than 10 000 dollars a day under one guest address.'),
@@ -72,11 +72,22 @@ insert into private.velocity_rules (name, subject, measure, window_seconds, thre
 insert into private.velocity_rules (name, subject, measure, window_seconds, threshold, min_pieces, action, alert, description) values
   ('user_held_pieces', 'user', 'held_pieces', 3600, 200, null, 'block', null, 'Unpaid orders of one account hold 200 pieces.'),
   ('user_held_share', 'user', 'held_share', 3600, 25, 60, 'block', null, 'Unpaid orders of one account hold a quarter of the stock.'),
-  ('email_held_pieces', 'email', 'held_pieces', 3600, 200, null, 'block', null, 'Unpaid orders under one guest address hold 200 pieces.'),
-  ('email_held_share', 'email', 'held_share', 3600, 25, 60, 'block', null, 'Unpaid orders under one guest address hold a quarter of the stock.'),
+  ('email_held_pieces', 'email', 'held_pieces', 3600, 200, null, 'require_3ds', 'warning', 'Unpaid orders under one guest address hold 200 pieces. Anybody can type it, so nobody is refused.'),
+  ('email_held_share', 'email', 'held_share', 3600, 25, 60, 'require_3ds', 'warning', 'Unpaid orders under one guest address hold a quarter of the stock. Anybody can type it, so nobody is refused.'),
   ('address_held_pieces', 'address', 'held_pieces', 3600, 400, null, 'block', null, 'Unpaid orders of one network address hold 400 pieces.'),
   ('address_held_share', 'address', 'held_share', 3600, 25, 60, 'block', null, 'Unpaid orders of one network address hold a quarter of the stock.'),
   ('shop_held_share', 'shop', 'held_share', 3600, 40, 60, 'allow', 'warning', 'Unpaid orders hold two fifths of the stock: a rush, or somebody keeps it from others. Only staff are told.');
+
+create table private.velocity_rule_sets (
+  id bigint generated always as identity primary key,
+  digest text not null,
+  rules jsonb not null,
+  constraint velocity_rule_sets_digest_key unique (digest)
+);
+comment on table private.velocity_rule_sets is
+  'Rules on card and delivery address as they stood when orders were paid, each set once: a paid order is '
+  'measured by these, however the rules change.';
+alter table private.velocity_rule_sets enable row level security;
 
 create table private.disposable_email_domains (
   domain text primary key,

@@ -496,7 +496,34 @@ comment on function private.raise_velocity_alerts(jsonb) is
   'Tells staff of hits: one alert per attack (velocity), outage (payment_outage) or rush on the stock (stock_held), counted up while it goes on, whichever rules it runs into.';
 revoke execute on function private.raise_velocity_alerts(jsonb) from public, anon, authenticated;
 
-create function private.check_paid_velocity(o public.orders) returns void
+create function private.freeze_velocity_rules() returns bigint
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  v_rules jsonb := (
+    select coalesce(jsonb_agg(to_jsonb(r) - '{description,updated_at}'::text[] order by r.name), '[]')
+    from private.velocity_rules r
+    where r.enabled and r.subject in ('card', 'shipping_address')
+  );
+  v_digest text := md5(v_rules::text);
+  v_id bigint;
+begin
+  select id into v_id from private.velocity_rule_sets where digest = v_digest;
+  if v_id is null then
+    insert into private.velocity_rule_sets (digest, rules) values (v_digest, v_rules)
+    on conflict on constraint velocity_rule_sets_digest_key do update set digest = excluded.digest
+    returning id into v_id;
+  end if;
+  return v_id;
+end;
+$$;
+comment on function private.freeze_velocity_rules() is
+  'The row of velocity_rule_sets with today''s rules on card and delivery address.';
+revoke execute on function private.freeze_velocity_rules() from public, anon, authenticated;
+
+create function private.check_paid_velocity(o public.orders) returns bigint
 language plpgsql
 security definer
 set search_path = ''
@@ -505,12 +532,17 @@ declare
   v_rule private.velocity_rules;
   v_key text;
   v_hit jsonb;
+  v_set_id bigint := o.velocity_rule_set;
 begin
   if o.velocity_mode = 'off' then
-    return;
+    return v_set_id;
   end if;
+  -- Facts may come late, and are measured then; by the rules of the day it was paid.
+  v_set_id := coalesce(v_set_id, private.freeze_velocity_rules());
   for v_rule in
-    select * from private.velocity_rules r where r.enabled and r.subject in ('card', 'shipping_address') order by r.name
+    select r.*
+    from private.velocity_rule_sets s, jsonb_populate_recordset(null::private.velocity_rules, s.rules) r
+    where s.id = v_set_id order by r.name
   loop
     v_key := case v_rule.subject
       when 'shipping_address' then private.delivery_key(o.shipping_address)
@@ -532,10 +564,13 @@ begin
       ))), o.id);
     end if;
   end loop;
+  return v_set_id;
 end;
 $$;
 comment on function private.check_paid_velocity(public.orders) is
-  'Measures the rules on card and delivery address once an order is paid, by what had happened until then, so that settling again finds the same. Called by settle_order() only.';
+  'Measures the rules on card and delivery address once an order is paid, by what had happened until then '
+  'and by the rules as they stood, so that settling again finds the same. Returns the set of rules, for '
+  'velocity_rule_set. Called by settle_order() only.';
 revoke execute on function private.check_paid_velocity(public.orders) from public, anon, authenticated;
 
 create function private.end_pages(p_rule private.velocity_rules, p_key text, o public.orders, p_at timestamptz) returns void

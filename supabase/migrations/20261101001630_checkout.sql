@@ -12,6 +12,7 @@ begin
     'outcome', p_outcome,
     'order_id', o.id,
     'order_number', o.number,
+    'account_id', o.account_id,
     'attempt', o.attempt,
     'currency', o.currency,
     'amount_subtotal', o.amount_subtotal,
@@ -24,6 +25,10 @@ begin
     'customer', case when c.user_id is not null and c.stripe_customer_id is null then jsonb_build_object(
       'id', c.id, 'email', c.email, 'generation', coalesce(floor(extract(epoch from c.stripe_deleted_at) * 1000)::bigint, 0)
     ) end,
+    -- An address that has changed since Stripe's customer was last given one.
+    'customer_email', case when c.user_id is not null and c.stripe_customer_id is not null
+      and c.email_changes > c.email_changes_told then c.email end,
+    'customer_email_change', case when c.user_id is not null then c.email_changes end,
     'cart_hash', o.cart_hash,
     'three_d_secure', o.three_d_secure,
     'prices_include_tax', o.prices_include_tax,
@@ -76,12 +81,17 @@ begin
   end if;
 
   perform private.reserve_stock(p_order_id, now() + make_interval(secs => p_hold_seconds));
-  -- Today's prices: the shopper sees them on the new payment page, and an old order is no way to an old price.
-  select private.price_cart(jsonb_agg(jsonb_build_object('sku', i.sku, 'quantity', i.quantity))) into v_cart
+  -- Today's prices and names: the shopper sees them on the new payment page, and an old order is no way to an old
+  -- price. The lines stay its own: their goods are known by variant, and their SKU is the one that was asked for.
+  select private.price_lines(jsonb_agg(
+    jsonb_build_object('variant_id', i.variant_id, 'sku', i.sku, 'quantity', i.quantity)
+  ))
+  into v_cart
   from public.order_items i where i.order_id = p_order_id;
   update public.order_items i set unit_amount = l.unit_amount, name = l.name
   from jsonb_to_recordset(v_cart -> 'lines') as l (variant_id uuid, name text, unit_amount bigint)
-  where i.order_id = p_order_id and i.variant_id = l.variant_id and i.unit_amount <> l.unit_amount;
+  where i.order_id = p_order_id and i.variant_id = l.variant_id
+    and (i.unit_amount, i.name) is distinct from (l.unit_amount, l.name);
   update public.orders set
     attempt = attempt + 1,
     session_expires_at = now() + make_interval(secs => p_session_seconds),
@@ -104,13 +114,16 @@ create function private.find_checkout(
   p_idempotency_key text,
   p_lines jsonb,
   p_email text,
-  p_superseded jsonb
+  p_superseded jsonb,
+  p_client_ip inet
 ) returns jsonb
 language plpgsql
 security definer
 set search_path = ''
 as $$
 declare
+  -- 'guest:' and what can still be guessed: a UUID has 36 characters.
+  c_guessable constant integer := 6 + 16;
   o public.orders;
 begin
   select * into o from public.orders where idempotency_key = p_idempotency_key for no key update;
@@ -118,9 +131,13 @@ begin
     return null;
   end if;
   -- Compared as asked for, not as priced: a price change meanwhile is not another cart. A guest's address is
-  -- part of it, so that a key that two guests happen to share does not show one the other's payment page.
+  -- part of it (none, too), and of a key that can be guessed the network: a key that two guests happen to
+  -- share, or that somebody tries, does not show one the other's payment page.
   if p_lines is distinct from private.order_lines(o.id)
-    or (p_idempotency_key like 'guest:%' and o.session_id is null and lower(o.email) <> lower(p_email)) then
+    or (p_idempotency_key like 'guest:%' and o.session_id is null
+      and lower(o.email) is distinct from lower(p_email))
+    or (p_idempotency_key like 'guest:%' and length(p_idempotency_key) < c_guessable
+      and private.address_key(o.purchase_ip) is distinct from private.address_key(p_client_ip)) then
     raise exception 'this Idempotency-Key was used for another cart' using errcode = 'KCIDC';
   end if;
   if o.cancelled_at is not null then
@@ -134,9 +151,9 @@ begin
   return private.checkout_snapshot(o.id, 'existing');
 end;
 $$;
-comment on function private.find_checkout(text, jsonb, text, jsonb) is
+comment on function private.find_checkout(text, jsonb, text, jsonb, inet) is
   'The order that an Idempotency-Key made before, or null. ended: it has expired or failed and can be opened again. superseded: it can, once other pages of the shopper (p_superseded) are closed. p_lines as of asked_lines(). KCIDC: the key belongs to another cart. KCSTA: staff have cancelled the order.';
-revoke execute on function private.find_checkout(text, jsonb, text, jsonb) from public, anon, authenticated;
+revoke execute on function private.find_checkout(text, jsonb, text, jsonb, inet) from public, anon, authenticated;
 
 create function private.admit_checkout(o public.orders, p_velocity_mode text, p_client_ip text, p_supersede boolean) returns jsonb
 language plpgsql
@@ -272,7 +289,8 @@ declare
   v_id uuid;
 begin
   -- The account's own address, not the one that this cart names.
-  select coalesce(u.email, p_email) into v_email from auth.users u where u.id = p_user_id;
+  select coalesce(nullif(lower(trim(u.email)), ''), p_email) into v_email
+  from auth.users u where u.id = p_user_id;
   if not found then
     -- Deleted while their token still runs: they go on as a guest.
     return null;
@@ -315,6 +333,7 @@ declare
   v_again uuid;
   v_superseded jsonb;
   v_risk jsonb;
+  v_customer_id uuid;
   v_order_id uuid;
 begin
   -- Parallel repeats queue up here and find the order that the first one made.
@@ -328,7 +347,7 @@ begin
     v_superseded := private.superseded_sessions(v_key, p_user_id, p_previous_session_id, p_livemode);
   end if;
   if v_key is not null then
-    v_found := private.find_checkout(v_key, v_lines, p_email, v_superseded);
+    v_found := private.find_checkout(v_key, v_lines, p_email, v_superseded, p_client_ip::inet);
     if v_found ->> 'outcome' in ('ended', 'existing') then
       return private.enter_checkout(
         (v_found ->> 'order_id')::uuid, p_velocity_mode, p_client_ip, p_supersede, v_found ->> 'outcome' = 'ended',
@@ -343,7 +362,7 @@ begin
   if p_idempotency_key is null then
     select o.id into v_again
     from private.open_checkouts(p_user_id, p_previous_session_id, p_livemode) o
-    where o.created_at > now() - c_repeat_window and o.cart_hash = v_cart ->> 'hash' and private.order_lines(o.id) = v_lines
+    where o.created_at > now() - c_repeat_window and o.cart_hash = v_cart ->> 'hash'
     order by o.created_at desc limit 1;
     if v_again is not null then
       return private.enter_checkout(v_again, p_velocity_mode, p_client_ip, p_supersede, false, p_session_seconds, p_hold_seconds);
@@ -358,12 +377,17 @@ begin
     return jsonb_build_object('outcome', 'velocity_exceeded', 'retry_after_seconds', v_risk -> 'retry_after_seconds');
   end if;
 
+  if p_user_id is not null then
+    v_customer_id := private.account_customer(p_user_id, p_email, p_livemode);
+  end if;
   insert into public.orders (
-    customer_id, email, locale, currency, amount_subtotal, amount_total, livemode, cart_hash, idempotency_key,
+    customer_id, account_id, email, mail_to_account, locale, currency, amount_subtotal, amount_total, livemode, cart_hash,
+    idempotency_key,
     session_expires_at, purchase_ip, user_agent, three_d_secure, velocity_mode, prices_include_tax, shipping_rates
   ) values (
-    case when p_user_id is not null then private.account_customer(p_user_id, p_email, p_livemode) end,
-    p_email, p_locale, v_cart ->> 'currency', (v_cart ->> 'amount')::bigint, (v_cart ->> 'amount')::bigint, p_livemode,
+    v_customer_id, case when v_customer_id is not null then p_user_id end, p_email,
+    coalesce((select lower(u.email) = lower(p_email) from auth.users u where u.id = p_user_id), false),
+    p_locale, v_cart ->> 'currency', (v_cart ->> 'amount')::bigint, (v_cart ->> 'amount')::bigint, p_livemode,
     v_cart ->> 'hash', v_key, now() + make_interval(secs => p_session_seconds), p_client_ip::inet, left(p_user_agent, 500),
     v_risk ->> 'three_d_secure', p_velocity_mode,
     coalesce((private.setting('prices_include_tax'))::boolean, false), private.offered_shipping_rates(v_cart ->> 'currency')

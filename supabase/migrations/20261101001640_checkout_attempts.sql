@@ -1,6 +1,11 @@
 -- The life of an attempt after the order exists: its session, a new attempt, or none at all.
 
-create function public.attach_checkout_session(p_order_id uuid, p_attempt integer, p_fact jsonb) returns jsonb
+create function public.attach_checkout_session(
+  p_order_id uuid,
+  p_attempt integer,
+  p_fact jsonb,
+  p_email_change integer default null
+) returns jsonb
 language plpgsql
 security definer
 set search_path = ''
@@ -24,6 +29,11 @@ begin
   where o.id = p_order_id and c.id = o.customer_id and c.stripe_customer_id is null and c.livemode = (p_fact ->> 'livemode')::boolean
     and not exists (select 1 from public.customers other where other.stripe_customer_id = p_fact ->> 'customer_id')
     and not exists (select 1 from private.stripe_customers gone where gone.id = p_fact ->> 'customer_id' and gone.deleted_at is not null);
+  -- Only of the customer that the session is for: another one was given another address.
+  update public.customers c set email_changes_told = greatest(c.email_changes_told, p_email_change)
+  from public.orders o
+  where o.id = p_order_id and c.id = o.customer_id and c.stripe_customer_id = p_fact ->> 'customer_id'
+    and p_email_change is not null;
   if v_created then
     perform private.record_order_event(p_order_id, 'checkout_session_created', 'checkout', jsonb_build_object('session_id', p_fact ->> 'id', 'attempt', p_attempt));
   end if;
@@ -31,10 +41,10 @@ begin
   return jsonb_build_object('created', v_created, 'status', v_status);
 end;
 $$;
-comment on function public.attach_checkout_session(uuid, integer, jsonb) is
-  'Notes the session that Stripe made for an attempt. Idempotent: created is true for the first call only. KCORD: no such order.';
-revoke execute on function public.attach_checkout_session(uuid, integer, jsonb) from public, anon, authenticated;
-grant execute on function public.attach_checkout_session(uuid, integer, jsonb) to service_role;
+comment on function public.attach_checkout_session(uuid, integer, jsonb, integer) is
+  'Notes the session that Stripe made for an attempt. p_email_change: which address of the account Stripe''s customer has now, as customer_email_change of the snapshot. Idempotent: created is true for the first call only. KCORD: no such order.';
+revoke execute on function public.attach_checkout_session(uuid, integer, jsonb, integer) from public, anon, authenticated;
+grant execute on function public.attach_checkout_session(uuid, integer, jsonb, integer) to service_role;
 
 create function public.restart_checkout_attempt(p_order_id uuid, p_attempt integer, p_session_seconds integer, p_hold_seconds integer) returns jsonb
 language plpgsql
@@ -62,7 +72,36 @@ comment on function public.restart_checkout_attempt(uuid, integer, integer, inte
 revoke execute on function public.restart_checkout_attempt(uuid, integer, integer, integer) from public, anon, authenticated;
 grant execute on function public.restart_checkout_attempt(uuid, integer, integer, integer) to service_role;
 
-create function public.abandon_checkout(p_order_id uuid, p_attempt integer) returns jsonb
+create function private.alert_refused_checkout(p_order_id uuid, p_refusal jsonb) returns void
+language sql
+security definer
+set search_path = ''
+as $$
+  select private.raise_alert(
+    'checkout_refused', 'critical',
+    -- One cause, one alert: which line of the cart it was says nothing.
+    concat_ws(
+      ':', 'checkout_refused', p_refusal ->> 'status', p_refusal ->> 'code',
+      regexp_replace(p_refusal ->> 'param', '\[\d+\]', '[]', 'g')
+    ),
+    p_refusal || jsonb_build_object(
+      'order_number', o.number, 'amount', o.amount_subtotal, 'currency', o.currency,
+      'skus', (
+        select jsonb_agg(i.sku order by i.sku collate "C") from public.order_items i where i.order_id = o.id
+      )
+    )
+  )
+  from public.orders o where o.id = p_order_id
+$$;
+comment on function private.alert_refused_checkout(uuid, jsonb) is
+  'Tells staff that Stripe refuses to sell an order, and why: { code, param, status, message }. One alert per cause, counted up.';
+revoke execute on function private.alert_refused_checkout(uuid, jsonb) from public, anon, authenticated;
+
+create function public.abandon_checkout(
+  p_order_id uuid,
+  p_attempt integer,
+  p_refusal jsonb default null
+) returns jsonb
 language plpgsql
 security definer
 set search_path = ''
@@ -82,13 +121,16 @@ begin
     perform private.record_order_event(o.id, 'checkout_abandoned', 'checkout', jsonb_build_object('attempt', p_attempt));
     perform private.settle_order(o.id, 'checkout');
   end if;
+  if p_refusal is not null then
+    perform private.alert_refused_checkout(o.id, p_refusal);
+  end if;
   return jsonb_build_object('abandoned', v_abandoned, 'status', (select status from public.orders where id = o.id));
 end;
 $$;
-comment on function public.abandon_checkout(uuid, integer) is
-  'Ends an attempt that has no session, which frees its stock. Call it only when Stripe has refused the attempt, or has been asked and knows no session of it that could still be paid. abandoned false: the attempt has a session, or is not the current one. KCORD: no such order.';
-revoke execute on function public.abandon_checkout(uuid, integer) from public, anon, authenticated;
-grant execute on function public.abandon_checkout(uuid, integer) to service_role;
+comment on function public.abandon_checkout(uuid, integer, jsonb) is
+  'Ends an attempt that has no session, which frees its stock. Call it only when Stripe has refused the attempt, or has been asked and knows no session of it that could still be paid. p_refusal: what Stripe said, for an alert. abandoned false: the attempt has a session, or is not the current one. KCORD: no such order.';
+revoke execute on function public.abandon_checkout(uuid, integer, jsonb) from public, anon, authenticated;
+grant execute on function public.abandon_checkout(uuid, integer, jsonb) to service_role;
 
 create function public.resume_checkout(
   p_order_id uuid,

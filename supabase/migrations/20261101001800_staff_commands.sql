@@ -21,11 +21,131 @@ create index staff_commands_order_id_idx on public.staff_commands (order_id);
 alter table public.staff_commands enable row level security;
 create policy staff_commands_read on public.staff_commands for select to authenticated using ((select private.is_admin()));
 create policy staff_commands_insert on public.staff_commands for insert to authenticated with check ((select private.is_admin()));
+revoke all on public.staff_commands from public, anon, authenticated, service_role;
 grant select on public.staff_commands to authenticated, service_role;
 grant insert (id, command, args) on public.staff_commands to authenticated, service_role;
 
 create trigger refuse_delete before delete on public.staff_commands
   for each row execute function private.refuse_change();
+
+create function private.staff_command_fields(p_command text)
+returns table (field text, type text, required boolean, size bigint)
+language sql
+immutable
+set search_path = ''
+as $$
+  select f.field, f.type, f.required, f.size
+  from (values
+    ('request_refund', 'order_number', 'text', true, 64),
+    ('request_refund', 'amount', 'integer', false, 999999999999),
+    ('request_refund', 'reason', 'text', false, 500),
+    ('request_refund', 'restock', 'boolean', false, null),
+    ('cancel_order', 'order_number', 'text', true, 64),
+    ('cancel_order', 'reason', 'text', false, 500),
+    ('receive_return', 'order_number', 'text', true, 64),
+    ('receive_return', 'lines', 'array', false, 10000),
+    ('receive_return', 'note', 'text', false, 2000),
+    ('release_review', 'order_number', 'text', true, 64),
+    ('release_review', 'note', 'text', false, 2000),
+    ('mark_fulfilled', 'order_number', 'text', true, 64),
+    ('mark_fulfilled', 'carrier', 'text', false, 100),
+    ('mark_fulfilled', 'tracking_number', 'text', false, 100),
+    ('submit_dispute_evidence', 'dispute_id', 'text', true, 100),
+    -- Stripe takes 20 000 characters of text in one field of evidence.
+    ('submit_dispute_evidence', 'note', 'text', false, 20000),
+    ('resend_notification', 'order_number', 'text', true, 64),
+    ('resend_notification', 'template', 'text', true, 64),
+    ('redrive_webhook_event', 'event_id', 'text', true, 255),
+    ('redrive_job', 'job_id', 'integer', true, 9007199254740991),
+    ('erase_customer', 'email', 'text', true, 320),
+    ('adjust_inventory', 'sku', 'text', true, 64),
+    ('adjust_inventory', 'delta', 'integer', true, 1000000),
+    ('adjust_inventory', 'reason', 'text', false, 500)
+  ) as f (command, field, type, required, size)
+  where f.command = p_command
+$$;
+comment on function private.staff_command_fields(text) is
+  'Arguments of a staff command: their JSON type, and size: the length of a text or array (as text), the '
+  'greatest amount of an integer, either sign. No rows: there is no such command.';
+revoke execute on function private.staff_command_fields(text) from public, anon, authenticated;
+
+create function private.clean_staff_args(p_command text, p_args jsonb) returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  a record;
+  v_args jsonb := '{}';
+  v_value jsonb;
+  v_missing text;
+begin
+  if jsonb_typeof(p_args) <> 'object' then
+    raise exception 'arguments of % must be an object', p_command using errcode = 'KCINV';
+  end if;
+  for a in
+    select g.key, g.value, g.value #>> '{}' as text, f.type, f.size
+    from jsonb_each(p_args) g left join private.staff_command_fields(p_command) f on f.field = g.key
+  loop
+    v_value := a.value;
+    if a.type is null then
+      raise exception '% has no argument %', p_command, left(a.key, 40) using errcode = 'KCINV';
+    elsif jsonb_typeof(a.value) = 'null'
+      or (a.type = 'text' and jsonb_typeof(a.value) = 'string' and btrim(a.text) = '') then
+      continue;
+    elsif jsonb_typeof(a.value) <> (
+      case a.type when 'text' then 'string' when 'integer' then 'number' else a.type end
+    ) then
+      raise exception '% of % must be of type %', a.key, p_command, a.type using errcode = 'KCINV';
+    elsif a.type = 'integer' then
+      if a.text::numeric <> trunc(a.text::numeric) or abs(a.text::numeric) > a.size then
+        raise exception '% of % must be a whole number of at most %', a.key, p_command, a.size
+          using errcode = 'KCINV';
+      end if;
+      -- 1.0 is whole, and no integer in the eyes of a cast.
+      v_value := to_jsonb(a.text::numeric::bigint);
+    elsif char_length(a.text) > a.size or a.text ~ '[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]' then
+      raise exception '% of % must have at most % characters and no control characters', a.key, p_command, a.size
+        using errcode = 'KCINV';
+    end if;
+    v_args := v_args || jsonb_build_object(a.key, v_value);
+  end loop;
+
+  select string_agg(f.field, ', ') into v_missing
+  from private.staff_command_fields(p_command) f where f.required and not v_args ? f.field;
+  if v_missing is not null then
+    raise exception '% needs %', p_command, v_missing using errcode = 'KCINV';
+  end if;
+  return v_args;
+end;
+$$;
+comment on function private.clean_staff_args(text, jsonb) is
+  'The arguments of a staff command, without those left empty. KCINV: unknown, of the wrong type, too '
+  'large, or missing.';
+revoke execute on function private.clean_staff_args(text, jsonb) from public, anon, authenticated;
+
+create function private.sign_staff_command() returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as $$
+begin
+  -- Whatever the row claims: who is signed in, or else the session, with the tool that it says it is.
+  new.actor := coalesce(
+    auth.uid()::text, concat_ws(' ', session_user, '(' || nullif(left(new.actor, 100), session_user) || ')')
+  );
+  new.created_at := now();
+  new.order_id := null;
+  new.result := null;
+  return new;
+end;
+$$;
+comment on function private.sign_staff_command() is
+  'Trigger of staff_commands: a row carries the name of who really wrote it, and the time.';
+revoke execute on function private.sign_staff_command() from public, anon, authenticated;
+
+create trigger sign_staff_command before insert on public.staff_commands
+  for each row execute function private.sign_staff_command();
 
 create function private.lock_order_by_number(p_order_number text) returns public.orders
 language plpgsql
@@ -60,6 +180,7 @@ begin
     raise exception 'order % can be refunded by 1 to % (minor units of %), not %', o.number, v_refundable, o.currency, v_amount
       using errcode = 'KCREF', hint = 'Refunds under way count as given back.';
   end if;
+  perform private.refuse_refund_amount(case when not v_full then v_amount end, o.currency);
   perform private.ask_refund(
     p_command_id::text, o.id, o.payment_id, case when not v_full then v_amount end, 'requested',
     coalesce(p_args ->> 'reason', 'requested_by_customer'),
@@ -133,36 +254,70 @@ begin
   if o.status <> 'needs_review' or 'oversold' = any (o.review_reasons) then
     raise exception 'order % is not held for review (status %, %)', o.number, o.status, array_to_string(o.review_reasons, ', ')
       using errcode = 'KCINV', hint = 'An oversold order is refunded by itself and cannot be released.';
+  elsif 'refund_under_way' = any (private.hold_reasons(o)) then
+    raise exception 'all the money of order % is on its way back', o.number using errcode = 'KCINV';
   end if;
+  -- What is known now, and no more: what comes later, staff have not looked at.
+  insert into private.released_mismatches (order_id, session_id, reason)
+  select o.id, cs.id, reason
+  from public.checkout_sessions cs
+  left join public.payments p on p.id = cs.payment_id
+  cross join unnest(private.unreleased_mismatches(o.id, cs.id, private.review_reasons(o, cs, p))) reason
+  where cs.id = o.session_id;
+  update public.fraud_signals f set released_at = now() where f.order_id = o.id and private.holds_order(f);
   update public.orders set review_released_at = now() where id = o.id;
   perform private.settle_order(o.id, 'staff');
   return o.id;
 end;
 $$;
-comment on function private.run_release_review(jsonb) is 'Carries out release_review: a person has looked, the order may ship. KCINV: nothing to release.';
+comment on function private.run_release_review(jsonb) is
+  'Carries out release_review: a person has looked at what holds the order now, and it may ship. A sign of '
+  'fraud or a mismatch that turns up later holds it again. KCINV: nothing to release, or its money is on '
+  'its way back.';
 revoke execute on function private.run_release_review(jsonb) from public, anon, authenticated;
 
-create function private.run_mark_fulfilled(p_args jsonb) returns uuid
+create function private.run_mark_fulfilled(p_command_id uuid, p_args jsonb) returns uuid
 language plpgsql
 security definer
 set search_path = ''
 as $$
 declare
   o public.orders := private.lock_order_by_number(p_args ->> 'order_number');
+  v_carrier text := coalesce(p_args ->> 'carrier', o.carrier);
+  v_tracking text := coalesce(p_args ->> 'tracking_number', o.tracking_number);
+  v_data jsonb := jsonb_build_object('carrier', v_carrier, 'tracking_number', v_tracking);
 begin
-  if o.fulfillment_status <> 'unfulfilled' or o.status not in ('paid', 'partially_refunded') then
+  if o.fulfilled_at is not null then
+    if (v_carrier, v_tracking) is not distinct from (o.carrier, o.tracking_number) then
+      raise exception 'order % has shipped already', o.number
+        using errcode = 'KCINV', hint = 'To correct the parcel, give another carrier or tracking number.';
+    end if;
+    update public.orders set carrier = v_carrier, tracking_number = v_tracking where id = o.id;
+    -- A number that nobody has been told yet needs no correction: the mail that waits is not sent, this one is.
+    perform private.queue_notification(o.id, 'order_shipped', 'corrected:' || p_command_id, v_data || jsonb_build_object(
+      'corrected', exists (
+        select 1 from public.notifications n
+        where n.order_id = o.id and n.template = 'order_shipped' and n.status = 'sent'
+      )
+    ));
+    return o.id;
+  elsif o.fulfillment_status <> 'unfulfilled' or o.status not in ('paid', 'partially_refunded') then
     raise exception 'order % must not ship (status %, fulfilment %)', o.number, o.status, o.fulfillment_status using errcode = 'KCINV';
   end if;
   update public.orders
-  set fulfilled_at = now(), carrier = p_args ->> 'carrier', tracking_number = p_args ->> 'tracking_number'
+  set fulfilled_at = now(), carrier = v_carrier, tracking_number = v_tracking
   where id = o.id;
   perform private.settle_order(o.id, 'staff');
-  perform private.queue_notification(o.id, 'order_shipped');
+  -- The number goes with the mail: tried again, it must be the same mail.
+  perform private.queue_notification(o.id, 'order_shipped', '', v_data);
   return o.id;
 end;
 $$;
-comment on function private.run_mark_fulfilled(jsonb) is 'Carries out mark_fulfilled: notes carrier and tracking number, queues the mail. KCINV: unpaid, held, cancelled or shipped already.';
-revoke execute on function private.run_mark_fulfilled(jsonb) from public, anon, authenticated;
+comment on function private.run_mark_fulfilled(uuid, jsonb) is
+  'Carries out mark_fulfilled: notes carrier and tracking number, queues the mail. Of an order that has '
+  'shipped it corrects them, and mails each correction once. KCINV: unpaid, held or cancelled; shipped '
+  'already and nothing to correct.';
+revoke execute on function private.run_mark_fulfilled(uuid, jsonb) from public, anon, authenticated;
 
 create function private.run_submit_dispute_evidence(p_command_id uuid, p_args jsonb) returns uuid
 language plpgsql
@@ -194,19 +349,32 @@ set search_path = ''
 as $$
 declare
   o public.orders := private.lock_order_by_number(p_args ->> 'order_number');
-  v_data jsonb;
+  n public.notifications;
+  v_problem text;
 begin
-  select n.data into v_data from public.notifications n
-  where n.order_id = o.id and n.template = p_args ->> 'template'
-  order by n.created_at desc limit 1;
+  select * into n from public.notifications x
+  where x.order_id = o.id and x.template = p_args ->> 'template'
+  order by x.created_at desc, x.id limit 1;
   if not found then
     raise exception 'order % has had no mail %', o.number, p_args ->> 'template' using errcode = 'KCINV';
   end if;
-  perform private.queue_notification(o.id, p_args ->> 'template', 'resend:' || p_command_id, v_data);
+  n.status := 'queued';
+  if n.template = 'order_shipped' then
+    n.data := (n.data - 'corrected')
+      || jsonb_build_object('carrier', o.carrier, 'tracking_number', o.tracking_number);
+  end if;
+  v_problem := private.notification_problem(n, o);
+  if v_problem is not null then
+    raise exception 'mail % of order % must not be sent again: %', n.template, o.number, v_problem
+      using errcode = 'KCINV';
+  end if;
+  perform private.queue_notification(o.id, n.template, 'resend:' || p_command_id, n.data);
   return o.id;
 end;
 $$;
-comment on function private.run_resend_notification(uuid, jsonb) is 'Carries out resend_notification: queues a mail that the order has had before once more. KCINV: it never had it.';
+comment on function private.run_resend_notification(uuid, jsonb) is
+  'Carries out resend_notification: queues a mail that the order has had before once more. KCINV: it never '
+  'had it, or what it says is not true any more.';
 revoke execute on function private.run_resend_notification(uuid, jsonb) from public, anon, authenticated;
 
 create function private.run_adjust_inventory(p_args jsonb) returns void
@@ -310,12 +478,15 @@ as $$
 declare
   v_order_id uuid;
 begin
+  -- Not before the insert: what the policies refuse is not told what a command understands.
+  new.args := private.clean_staff_args(new.command, new.args);
+  update public.staff_commands c set args = new.args where c.id = new.id and c.args <> new.args;
   perform set_config('kct.actor', new.actor, true);
   case new.command
     when 'request_refund' then v_order_id := private.run_request_refund(new.id, new.args);
     when 'cancel_order' then v_order_id := private.run_cancel_order(new.args);
     when 'release_review' then v_order_id := private.run_release_review(new.args);
-    when 'mark_fulfilled' then v_order_id := private.run_mark_fulfilled(new.args);
+    when 'mark_fulfilled' then v_order_id := private.run_mark_fulfilled(new.id, new.args);
     when 'submit_dispute_evidence' then v_order_id := private.run_submit_dispute_evidence(new.id, new.args);
     when 'resend_notification' then v_order_id := private.run_resend_notification(new.id, new.args);
     when 'redrive_webhook_event' then perform private.redrive_event(new.args ->> 'event_id');
@@ -397,7 +568,9 @@ set search_path = ''
 as $$
   select private.submit_command('release_review', jsonb_build_object('order_number', p_order_number, 'note', p_note))
 $$;
-comment on function public.release_review(text, text) is 'Lets an order that is held for review ship. Staff only.';
+comment on function public.release_review(text, text) is
+  'Lets an order that is held for review ship. Releases what is known now; what turns up later holds it '
+  'again. Staff only.';
 
 create function public.mark_fulfilled(p_order_number text, p_carrier text default null, p_tracking_number text default null) returns jsonb
 language sql
@@ -406,7 +579,9 @@ set search_path = ''
 as $$
   select private.submit_command('mark_fulfilled', jsonb_build_object('order_number', p_order_number, 'carrier', p_carrier, 'tracking_number', p_tracking_number))
 $$;
-comment on function public.mark_fulfilled(text, text, text) is 'Notes that an order has shipped and mails the customer. Staff only.';
+comment on function public.mark_fulfilled(text, text, text) is
+  'Notes that an order has shipped and mails the customer. Called again with another carrier or tracking '
+  'number it corrects them, and mails the correction. Staff only.';
 
 create function public.submit_dispute_evidence(p_dispute_id text, p_note text default null) returns jsonb
 language sql
@@ -424,7 +599,8 @@ set search_path = ''
 as $$
   select private.submit_command('resend_notification', jsonb_build_object('order_number', p_order_number, 'template', p_template))
 $$;
-comment on function public.resend_notification(text, text) is 'Mails a template that the order has had before once more. Staff only.';
+comment on function public.resend_notification(text, text) is
+  'Mails a template that the order has had before once more, if what it says is still true. Staff only.';
 
 create function public.redrive_webhook_event(p_event_id text) returns jsonb
 language sql
@@ -433,7 +609,7 @@ set search_path = ''
 as $$
   select private.submit_command('redrive_webhook_event', jsonb_build_object('event_id', p_event_id))
 $$;
-comment on function public.redrive_webhook_event(text) is 'Queues a failed or dead webhook event again. Staff only.';
+comment on function public.redrive_webhook_event(text) is 'Queues a webhook event again, whatever became of it: it is translated anew and its facts merged. Staff only.';
 
 create function public.erase_customer(p_email text) returns jsonb
 language sql

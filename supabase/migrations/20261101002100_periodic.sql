@@ -119,11 +119,11 @@ declare
   r private.periodic_jobs;
   v_queued integer := 0;
 begin
-  -- Policies cannot read the environment, so the heartbeat carries what they need of it.
-  update private.settings s
-  set value = given.value, updated_at = now()
-  from jsonb_each(p_settings) given
-  where s.key = given.key and s.key = 'admin_require_mfa' and s.value <> given.value;
+  -- Policies cannot read the environment, so the heartbeat carries what they need of it. It never lowers: a worker
+  -- that works on the project with another environment must not open to everybody what staff alone may read.
+  update private.settings
+  set value = 'true', updated_at = now()
+  where key = 'admin_require_mfa' and p_settings -> key = 'true' and value <> 'true';
 
   insert into private.heartbeats as h (name) values ('retry_jobs')
   on conflict (name) do update set last_at = now() where h.last_at < now() - interval '5 seconds';
@@ -147,6 +147,8 @@ begin
 end;
 $$;
 comment on function public.enqueue_periodic_jobs(jsonb) is
-  'The heartbeat: mirrors p_settings { admin_require_mfa } into private.settings, and queues whatever is due by the clock, each once per period however often this is called, and never a second of a kind while one waits. Returns { queued }.';
+  'The heartbeat: p_settings { admin_require_mfa: true } turns that on in private.settings, nothing here turns it off.
+Queues whatever is due by the clock, each once per period however often this is called, and never a second of a kind
+while one waits. Returns { queued }.';
 revoke execute on function public.enqueue_periodic_jobs(jsonb) from public, anon, authenticated;
 grant execute on function public.enqueue_periodic_jobs(jsonb) to service_role;

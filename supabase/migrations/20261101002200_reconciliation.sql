@@ -21,6 +21,8 @@ create trigger refuse_change before update on public.reconciliation_drift
 
 alter table public.reconciliation_drift enable row level security;
 create policy reconciliation_drift_read on public.reconciliation_drift for select to authenticated using ((select private.is_admin()));
+revoke all on public.reconciliation_drift from public, anon, authenticated, service_role;
+revoke all on sequence public.reconciliation_drift_id_seq from public, anon, authenticated, service_role;
 grant select on public.reconciliation_drift to authenticated, service_role;
 
 create view reporting.reconciliation_drift with (security_invoker = true) as

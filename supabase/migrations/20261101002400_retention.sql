@@ -63,6 +63,33 @@ $$;
 comment on function private.purge_schedule(integer) is 'Deletes old rows of pg_cron''s log, where there is one; it never does so itself.';
 revoke execute on function private.purge_schedule(integer) from public, anon, authenticated;
 
+create function private.purge_alerts(p_limit integer) returns integer
+language sql
+security definer
+set search_path = ''
+as $$
+  with old as (
+    select a.id, a.dedupe_key
+    from public.alerts a
+    where a.status = 'resolved' and a.last_at < now() - private.retention('alert')
+      and not exists (
+        select 1 from private.jobs j
+        where j.dedupe_key = 'send_alert:' || a.dedupe_key and j.status not in ('done', 'discarded')
+      )
+    limit p_limit
+  ), told as (
+    -- With its message's job: left behind, it would keep the next alert of this cause from being told.
+    delete from private.jobs j using old where j.dedupe_key = 'send_alert:' || old.dedupe_key
+  ), purged as (
+    delete from public.alerts a using old where a.id = old.id returning 1
+  )
+  select count(*)::integer from purged
+$$;
+comment on function private.purge_alerts(integer) is
+  'Deletes up to p_limit resolved alerts that are older than retention_alert_days, with the jobs that told '
+  'of them. raised_alerts stay.';
+revoke execute on function private.purge_alerts(integer) from public, anon, authenticated;
+
 create function public.purge_old_data(p_limit integer) returns jsonb
 language plpgsql
 security definer
@@ -89,10 +116,7 @@ begin
     select r.id from public.webhook_rejections r where r.last_at < now() - private.retention('log') limit p_limit
   );
   get diagnostics v_rejections = row_count;
-  delete from public.alerts where id in (
-    select a.id from public.alerts a where a.status = 'resolved' and a.last_at < now() - private.retention('alert') limit p_limit
-  );
-  get diagnostics v_alerts = row_count;
+  v_alerts := private.purge_alerts(p_limit);
   delete from public.reconciliation_drift where id in (
     select d.id from public.reconciliation_drift d where d.found_at < now() - private.retention('alert') limit p_limit
   );

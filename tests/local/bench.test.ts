@@ -24,5 +24,5 @@ Deno.test("bench measures every path and prints its ratio", async () => {
 Deno.test("bench refuses a number of rounds that is none", async () => {
   const { code, err } = await bench("--orders", "many");
   assert.equal(code, 2);
-  assert.match(err, /many is not a number of rounds/);
+  assert.match(err, /--orders many is not a whole number/);
 });

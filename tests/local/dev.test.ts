@@ -235,6 +235,39 @@ Deno.test("a malformed variable stops the functions with its name in the log, ne
   await rest.body?.cancel();
 });
 
+Deno.test("a Supabase project of the environment is left alone, wherever it is: the stack works on its own", async () => {
+  await using dir = await temporaryFolder();
+  const calls: string[] = [];
+  await using other = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, (request) => {
+    calls.push(`${request.method} ${new URL(request.url).pathname}`);
+    return Response.json({}, { status: 500 });
+  });
+  await using dev = new DevProcess(dir.path, {
+    SUPABASE_URL: `http://127.0.0.1:${other.addr.port}`,
+    SUPABASE_PUBLISHABLE_KEYS: '{"default":"sb_publishable_of_another_project"}',
+    SUPABASE_SECRET_KEYS: '{"default":"sb_secret_of_another_project"}',
+  });
+  const stack = await dev.ready();
+  const order = await buyOne(stack);
+  assert.equal(await orderStatus(stack, order.order_id), "pending");
+  const sql = connect(stack.db_url);
+  try {
+    await eventually("retry-jobs to have worked here", async () => {
+      const [beat] = await sql`select from private.heartbeats where name = 'retry_jobs'`;
+      return beat !== undefined;
+    });
+  } finally {
+    await sql.end();
+  }
+  assert.deepEqual(calls, []);
+  assert.ok(!JSON.stringify(stack).includes("another_project"));
+  const foreign = await fetch(`${stack.api_url}/rest/v1/products`, {
+    headers: { apikey: "sb_secret_of_another_project" },
+  });
+  await foreign.body?.cancel();
+  assert.equal(foreign.status, 401);
+});
+
 Deno.test("unknown arguments are refused", async () => {
   await using dir = await temporaryFolder();
   await using dev = new DevProcess(dir.path, {}, ["--frehs"]);

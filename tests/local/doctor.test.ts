@@ -2,9 +2,11 @@ import assert from "node:assert/strict";
 import Stripe from "stripe";
 import { diagnose } from "../../scripts/doctor.ts";
 import type { Finding } from "../../scripts/doctor/finding.ts";
-import { judgeJobs } from "../../scripts/doctor/health.ts";
+import { judgeAuth } from "../../scripts/doctor/auth.ts";
+
+import { judgeJobs, judgeStaff } from "../../scripts/doctor/health.ts";
 import { judgeShipping } from "../../scripts/doctor/shipping.ts";
-import { judgeEndpoint } from "../../scripts/doctor/stripe.ts";
+import { howFarBehind, judgeEndpoint } from "../../scripts/doctor/stripe.ts";
 import { findSource } from "../../scripts/doctor/subject.ts";
 import { resolve } from "node:path";
 import { sortEndpoints, webhookUrl } from "../../scripts/setup/endpoint_state.ts";
@@ -130,6 +132,18 @@ Deno.test({
 
 Deno.test({
   ...options,
+  name: "doctor: an account that is not the key's is named",
+  fn: async () => {
+    assert.match(
+      await onlyError({ STRIPE_ACCOUNT_ID: "acct_1SomebodyElse" }),
+      /^STRIPE_ACCOUNT_ID is acct_1SomebodyElse, the key belongs to acct_1StandInAccount00 → /,
+    );
+    assert.deepEqual(await errors({ STRIPE_ACCOUNT_ID: "acct_1StandInAccount00" }), []);
+  },
+});
+
+Deno.test({
+  ...options,
   name: "doctor: a broken invariant is named with what it concerns",
   fn: async () => {
     const [level] = await stack.sql`
@@ -215,7 +229,7 @@ Deno.test("doctor: each missing or malformed variable is named, and mode and APP
       envFile,
       `SUPABASE_URL=ftp://x\nSTRIPE_SECRET_KEY="sk_test_abcdefgh "\nAPP_ENV=development\n`,
     );
-    const { code, output } = await runDoctor(["--env-file", envFile]);
+    const { code, output } = await runDoctor(["--env", envFile]);
     assert.equal(code, 1);
     assert.match(output, /^error +SUPABASE_URL is not usable {2}→ {2}malformed; /m);
     assert.match(output, /^error +LINK_SIGNING_SECRET is not usable {2}→ {2}missing; /m);
@@ -281,4 +295,46 @@ Deno.test("doctor: of several endpoints the enabled one with our API version cou
     ["warning", "webhook endpoint we_on also sends invoice.paid"],
     ["warning", "webhook endpoint we_old delivers to the same address"],
   ]);
+});
+
+Deno.test("doctor: says when the database and ADMIN_REQUIRE_MFA disagree about the second factor of staff", () => {
+  const said = (required: boolean, wanted: boolean) =>
+    judgeStaff({ status: "ok", second_factor: required }, wanted)
+      .map(({ level, what, mend }) => `${level} ${what} ${mend}`).join("; ");
+  assert.match(said(true, true), /^ok staff need a second factor/);
+  assert.match(said(false, false), /^ok staff need no second factor/);
+  assert.match(said(true, false), /^warning .*ADMIN_REQUIRE_MFA is not true.*update private\.settings/);
+  assert.match(said(false, true), /^warning .*ADMIN_REQUIRE_MFA is true.*deno task setup/);
+});
+
+Deno.test("doctor: an endpoint of an older version works and is named with how far it is behind, a newer one is an error", () => {
+  const judged = (api_version: string) => {
+    const endpoint = { id: "we_1", status: "enabled", api_version, enabled_events: ["*"], created: 1 };
+    return judgeEndpoint(sortEndpoints([endpoint as Stripe.WebhookEndpoint]), "https://x", "mend")
+      .map(({ level, what }) => [level, what]);
+  };
+  assert.deepEqual(judged("2024-06-20"), [
+    ["warning", `webhook endpoint we_1 sends API version 2024-06-20, 2 years behind ${stripeApiVersion}`],
+  ]);
+  assert.deepEqual(judged("2031-01-01.later"), [
+    ["error", `webhook endpoint we_1 sends API version 2031-01-01.later, not ${stripeApiVersion}`],
+  ]);
+});
+
+Deno.test("doctor: how far behind a version is, in words", () => {
+  const behind = (version: string) => howFarBehind(version, "2026-10-28.endive");
+  assert.equal(behind("2026-10-27.endive"), "1 day");
+  assert.equal(behind("2026-08-26.dahlia"), "2 months");
+  assert.equal(behind("2025-03-31.basil"), "18 months");
+  assert.equal(behind("2018-11-08"), "7 years");
+  assert.equal(behind("2026-10-28.endive"), null);
+  assert.equal(behind("2031-01-01"), null);
+  assert.equal(behind("none"), null);
+});
+
+Deno.test("doctor names the Auth setting under which an address is believed without proof", () => {
+  const [off] = judgeAuth({ mailer_autoconfirm: true });
+  assert.equal(off?.level, "warning");
+  assert.match(`${off?.what} ${off?.mend}`, /Confirm email.*guest order/);
+  assert.deepEqual(judgeAuth({ mailer_autoconfirm: false }).map(({ level }) => level), ["ok"]);
 });

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { connect } from "../../scripts/local/migrate.ts";
 import { freePort, StackError } from "../../scripts/local/ports.ts";
 import { type Postgres, startPostgres } from "../../scripts/local/postgres.ts";
+import { startStack } from "../../scripts/local/stack.ts";
 import { eventually } from "../support/poll.ts";
 
 const PARENT = new URL("../support/postgres_parent.ts", import.meta.url).pathname;
@@ -131,6 +132,64 @@ Deno.test("startPostgres() starts over where creating the data was interrupted",
   const names = [];
   for await (const entry of Deno.readDir(dir.path)) names.push(entry.name);
   assert.deepEqual(names.sort(), ["data", "log"]);
+});
+
+/** What a start of the server needs of a checkout. */
+const NEEDED = ["deno.json", "deno.lock", "supabase/functions/deno.json", "scripts/local", "tests/support"];
+
+for (const umask of ["022", "077"]) {
+  Deno.test({
+    name: `startPostgres() works for root in a checkout that nobody else may enter, umask ${umask}`,
+    ignore: Deno.build.os !== "linux" || Deno.uid() !== 0,
+    async fn() {
+      // makeTempDir() makes folders that only root may enter; spaces and letters beyond ASCII come with it.
+      await using dir = await temporaryFolder();
+      const checkout = `${dir.path}/Geschäft für Anzüge`;
+      const root = new URL("../..", import.meta.url).pathname;
+      const script = `umask ${umask} && mkdir -p "$1" && cd "$2" && cp -r --parents ${
+        NEEDED.join(" ")
+      } "$1" && cd "$1" &&
+        "$DENO" install --quiet && exec "$DENO" run -A --quiet --no-check tests/support/postgres_parent.ts .local/postgres`;
+      const parent = new Deno.Command("sh", {
+        args: ["-c", script, "sh", checkout, root],
+        env: { DENO: Deno.execPath() },
+        stdout: "piped",
+        stderr: "piped",
+      }).spawn();
+      const said = new Response(parent.stderr).text();
+      try {
+        const url = await firstLine(parent.stdout).catch(async (error) => {
+          throw new Error(`${error.message} ${await said}`);
+        });
+        const sql = connect(url);
+        assert.deepEqual([...await sql`select 42 as n`], [{ n: 42 }]);
+        await sql.end({ timeout: 1 });
+        assert.equal(
+          (await Deno.stat(`${checkout}/.local/postgres/data`)).isDirectory,
+          true,
+          "the data is in its folder",
+        );
+      } finally {
+        parent.kill("SIGKILL");
+        await parent.status;
+        await eventually("the server to remove its pid file", async () => {
+          return await Deno.stat(`${checkout}/.local/postgres/data/postmaster.pid`).then(
+            () => false,
+            () => true,
+          );
+        });
+      }
+    },
+  });
+}
+
+Deno.test("startStack() names LOCAL_DIR when its folder cannot be written", async () => {
+  await using dir = await temporaryFolder();
+  // A file where a folder should be: root writes into any folder that is not mounted read-only.
+  await Deno.writeTextFile(`${dir.path}/file`, "");
+  const error = await startStack({ dir: `${dir.path}/file/.local` }).catch((error) => error);
+  assert.ok(error instanceof StackError);
+  assert.match(error.message, /cannot be written: choose another with LOCAL_DIR=<folder>/);
 });
 
 async function firstLine(stream: ReadableStream<Uint8Array<ArrayBuffer>>): Promise<string> {

@@ -103,6 +103,8 @@ function slowWorld(paceOf: PaceOf, begun: "new" | "overdue" | "paid" | "supersed
         pass("expire", limitMs, () => ({ ...session({}), status: "expired" as const })),
       createCustomer: (_params: unknown, _key: string, limitMs: number) =>
         pass("customer", limitMs, () => ({ id: "cus_1" }) as Stripe.Customer),
+      updateCustomer: (id: string, _params: unknown, limitMs: number) =>
+        pass("customer", limitMs, () => ({ id }) as Stripe.Customer),
     },
     now: clock.now,
   };

@@ -1,7 +1,12 @@
 /** A checkout function whose dependencies are plain objects, and what they were asked. */
 import Stripe from "stripe";
 import type { Deps } from "../../supabase/functions/create-checkout-session/handler.ts";
-import type { BegunCheckout, Checkout, CheckoutRequest } from "../../supabase/functions/_shared/rpc.ts";
+import type {
+  BegunCheckout,
+  Checkout,
+  CheckoutRefusal,
+  CheckoutRequest,
+} from "../../supabase/functions/_shared/rpc.ts";
 import { AppError } from "../../supabase/functions/_shared/errors.ts";
 import { keptLog, publishableKey, testEnv } from "./fakes.ts";
 
@@ -12,6 +17,7 @@ export function checkoutOf(changes: Partial<Checkout> = {}): Checkout {
     outcome: "created",
     order_id: orderId,
     order_number: "KCT-1042",
+    account_id: null,
     attempt: 1,
     currency: "usd",
     amount_subtotal: 25_800,
@@ -20,6 +26,8 @@ export function checkoutOf(changes: Partial<Checkout> = {}): Checkout {
     locale: null,
     stripe_customer_id: null,
     customer: null,
+    customer_email: null,
+    customer_email_change: null,
     cart_hash: "9b1f",
     three_d_secure: null,
     prices_include_tax: false,
@@ -42,12 +50,16 @@ export interface World {
   deps: Deps;
   begun: CheckoutRequest[];
   asked: { params: Stripe.Checkout.SessionCreateParams; key: string }[];
-  attached: [string, number, unknown][];
+  attached: [string, number, unknown, number | null | undefined][];
   limited: unknown[];
   restarted: number;
   forgotten: string[];
-  abandoned: number;
+  /** What staff were told of each attempt that was given up. */
+  abandoned: (CheckoutRefusal | null)[];
   expired: string[];
+  /** Refusals of Stripe's customer call, in turn; the rest is accepted. */
+  customerRefusals: AppError[];
+  updatedCustomers: [string, Stripe.CustomerUpdateParams][];
   customers: { params: Stripe.CustomerCreateParams; key: string }[];
   applied: unknown[];
 }
@@ -70,8 +82,10 @@ export function world(changes: {
     limited: [],
     restarted: 0,
     forgotten: [],
-    abandoned: 0,
+    abandoned: [],
     expired: [],
+    customerRefusals: [],
+    updatedCustomers: [],
     customers: [],
     applied: [],
   };
@@ -86,8 +100,8 @@ export function world(changes: {
         here.restarted += 1;
         return Promise.resolve(checkoutOf({ outcome: "existing", attempt: 2 }));
       },
-      attachCheckoutSession: (id, attempt, fact) => {
-        here.attached.push([id, attempt, fact]);
+      attachCheckoutSession: (id, attempt, fact, emailChange) => {
+        here.attached.push([id, attempt, fact, emailChange]);
         return changes.attach?.() ?? Promise.resolve({ created: true, status: "pending" });
       },
       forgetStripeCustomer: (_orderId, customerId) => {
@@ -99,8 +113,8 @@ export function world(changes: {
         };
         return Promise.resolve(checkoutOf({ customer }));
       },
-      abandonCheckout: () => {
-        here.abandoned += 1;
+      abandonCheckout: (_orderId, _attempt, refusal = null) => {
+        here.abandoned.push(refusal);
         return Promise.resolve({});
       },
       applyStripeFacts: (facts) => {
@@ -127,8 +141,15 @@ export function world(changes: {
         here.expired.push(id);
         return await (changes.expire?.(id) ?? Promise.reject(down())) as Stripe.Checkout.Session;
       },
+      updateCustomer: (id, params) => {
+        here.updatedCustomers.push([id, params]);
+        const refusal = here.customerRefusals.shift();
+        return refusal === undefined ? Promise.resolve({ id } as Stripe.Customer) : Promise.reject(refusal);
+      },
       createCustomer: (params, key) => {
         here.customers.push({ params, key });
+        const refusal = here.customerRefusals.shift();
+        if (refusal !== undefined) return Promise.reject(refusal);
         return Promise.resolve({ id: "cus_new" } as Stripe.Customer);
       },
     },
@@ -190,5 +211,6 @@ export function stripeRefusal(
       message: "refused",
     } as unknown as Parameters<typeof Stripe.errors.StripeError.generate>[0],
   );
-  return new AppError("stripe_unavailable", { cause });
+  const passes = statusCode >= 500 || statusCode === 429 || statusCode === 409;
+  return new AppError(passes ? "stripe_unavailable" : "internal_error", { cause });
 }

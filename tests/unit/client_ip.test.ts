@@ -4,6 +4,7 @@ import {
   addressBuckets,
   clientAddress,
   normalizeAddress,
+  shopperAddress,
 } from "../../supabase/functions/_shared/client_ip.ts";
 
 const spellings: [string, string | null][] = [
@@ -79,7 +80,29 @@ Deno.test("addressBucket() joins an IPv6 /56 and keeps IPv4 addresses apart", ()
   assert.equal(addressBucket("2001:db8:1:2:3:4:5:6"), "2001:db8:1:0::/56");
   assert.equal(addressBucket("2001:db8::1"), addressBucket("2001:db8::ffff:1"));
   assert.equal(addressBucket("2001:db8:0:1::1"), addressBucket("2001:db8::1"));
+  assert.equal(addressBucket("2001:db8:1:a2ff::1"), addressBucket("2001:db8:1:a201:3:4:5:6"));
+  assert.notEqual(addressBucket("2001:db8:1:a2ff::1"), addressBucket("2001:db8:1:a3ff::1"));
   assert.notEqual(addressBucket("2001:db8:0:100::1"), addressBucket("2001:db8::1"));
   assert.notEqual(addressBucket("203.0.113.7"), addressBucket("203.0.113.8"));
   assert.equal(addressBucket(null), "unknown");
+});
+
+Deno.test("shopperAddress() believes a passed address only with the secret key", () => {
+  for (const name of ["x-shopper-ip", "sb-forwarded-for"]) {
+    const headers = new Headers({ "cf-connecting-ip": "203.0.113.7", [name]: " 2001:DB8::1 " });
+    assert.equal(shopperAddress(headers, true), "2001:db8::1");
+    assert.equal(shopperAddress(headers, false), "203.0.113.7");
+  }
+});
+
+Deno.test("shopperAddress() is the server's own where it passes none, and refuses what is no address", () => {
+  assert.equal(
+    shopperAddress(new Headers({ "cf-connecting-ip": "203.0.113.7", "x-shopper-ip": " " }), true),
+    "203.0.113.7",
+  );
+  for (const junk of ["unknown", "203.0.113.7, 198.51.100.1", "203.0.113.256"]) {
+    const headers = new Headers({ "cf-connecting-ip": "203.0.113.7", "x-shopper-ip": junk });
+    assert.throws(() => shopperAddress(headers, true), { code: "invalid_request" });
+    assert.equal(shopperAddress(headers, false), "203.0.113.7");
+  }
 });

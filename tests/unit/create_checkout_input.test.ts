@@ -19,6 +19,18 @@ Deno.test("create-checkout-session takes the repeated API key as bearer for a gu
   assert.equal(forged.status, 401);
 });
 
+Deno.test("create-checkout-session counts and notes the address that a server passes with the secret key", async () => {
+  const passed = { "x-shopper-ip": "198.51.100.77" };
+  for (const [apikey, address] of [[secretKey, "198.51.100.77"], [publishableKey, "203.0.113.7"]] as const) {
+    const here = world();
+    assert.equal((await handle(requestOf(cart, { ...passed, apikey }), here.deps)).status, 201);
+    assert.equal(here.begun[0]?.p_client_ip, address);
+    assert.ok(JSON.stringify(here.limited).includes(`checkout:${address}`), JSON.stringify(here.limited));
+  }
+  const junk = await handle(requestOf(cart, { apikey: secretKey, "x-shopper-ip": "me" }), world().deps);
+  assert.equal((await errorOf(junk)).code, "invalid_request");
+});
+
 const line = { sku: "A", quantity: 1 };
 const badCarts: [string, unknown, string][] = [
   ["no items", {}, "items"],
@@ -63,6 +75,31 @@ for (const [name, body, path] of badCarts) {
     assert.deepEqual([here.limited.length, here.begun.length], [0, 0]);
   });
 }
+
+Deno.test("create-checkout-session takes fields that say nothing for fields that are not there", async () => {
+  const names = [
+    "customer_email",
+    "success_url",
+    "cancel_url",
+    "locale",
+    "previous_session_id",
+    "turnstile_token",
+  ];
+  for (const nothing of ["", "  ", null]) {
+    const here = world();
+    const body = { items: [line], ...Object.fromEntries(names.map((name) => [name, nothing])) };
+    const response = await handle(requestOf(body), here.deps);
+    assert.equal(response.status, 201, await response.text());
+    const [begun] = here.begun;
+    assert.deepEqual([begun?.p_email, begun?.p_locale, begun?.p_previous_session_id], [null, null, null]);
+  }
+});
+
+Deno.test("create-checkout-session knows an e-mail address in one form", async () => {
+  const here = world();
+  await handle(requestOf({ ...cart, customer_email: " Ada.L@Example.COM\n" }), here.deps);
+  assert.equal(here.begun[0]?.p_email, "ada.l@example.com");
+});
 
 for (const field of ["success_url", "cancel_url"]) {
   Deno.test(`create-checkout-session refuses a foreign ${field}`, async () => {
@@ -120,6 +157,40 @@ const locales: [string, string][] = [
   ["en-GB", "en-GB"],
   ["EN-gb", "en-GB"],
   ["de-AT", "de"],
+  ["zh", "zh"],
+  ["zh-CN", "zh"],
+  ["zh-SG", "zh"],
+  ["zh-Hans-HK", "zh"],
+  ["zh-Hant", "zh-TW"],
+  ["zh-Hant-US", "zh-TW"],
+  ["zh-TW", "zh-TW"],
+  ["zh-Hant-HK", "zh-HK"],
+  ["zh-HK", "zh-HK"],
+  ["zh-MO", "zh-HK"],
+  ["no", "nb"],
+  ["no-NO", "nb"],
+  ["nn-NO", "nb"],
+  ["nb-NO", "nb"],
+  ["es", "es"],
+  ["es-ES", "es"],
+  ["es-MX", "es-419"],
+  ["es-US", "es-419"],
+  ["es-419", "es-419"],
+  ["pt", "pt"],
+  ["pt-PT", "pt"],
+  ["pt-AO", "pt"],
+  ["pt-Latn-BR", "pt-BR"],
+  ["en-AU", "en"],
+  ["en_US", "en"],
+  ["en_GB", "en-GB"],
+  ["fr-CA", "fr-CA"],
+  ["fr-CH", "fr"],
+  ["de-DE-u-co-phonebk", "de"],
+  ["tl", "fil"],
+  ["hi", "hi-IN"],
+  ["sr-Latn", "auto"],
+  ["ms-Arab", "auto"],
+  ["en-u", "auto"],
   ["xx", "auto"],
   ["auto", "auto"],
 ];
@@ -134,7 +205,7 @@ for (const [given, expected] of locales) {
 }
 
 Deno.test("create-checkout-session bounds the Idempotency-Key", async () => {
-  for (const key of ["", "k".repeat(256)]) {
+  for (const key of ["", "1", "k".repeat(256)]) {
     const response = await handle(requestOf(cart, { "idempotency-key": key }), world().deps);
     assert.equal(response.status, 400);
   }

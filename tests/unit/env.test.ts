@@ -50,6 +50,7 @@ const malformed: Record<string, string> = {
   SUPABASE_PUBLISHABLE_KEYS: "value-under-test",
   SUPABASE_SECRET_KEYS: '{"default":7,"x":"value-under-test"}',
   SUPABASE_JWKS: "value-under-test",
+  AUTH_ISSUER: "value-under-test",
   STRIPE_SECRET_KEY: "pk_test_value-under-test",
   STRIPE_WEBHOOK_SECRETS: "whsec_fine_enough,value-under-test",
   STRIPE_API_BASE: "value-under-test",
@@ -148,4 +149,12 @@ Deno.test(".env.example lists each variable once, in the order of env.ts", async
   const example = await Deno.readTextFile(new URL("../../.env.example", import.meta.url));
   const names = [...example.matchAll(/^([A-Z_]+)=/gm)].map(([, name]) => name);
   assert.deepEqual(names, [...environmentVariables]);
+});
+
+Deno.test("loadEnv() takes addresses with slashes at their end", () => {
+  const env = loadEnv(environment({ SUPABASE_URL: " https://ref.supabase.co// " }));
+  assert.equal(env.supabaseUrl, "https://ref.supabase.co");
+  assert.equal(env.authIssuer, "https://ref.supabase.co/auth/v1");
+  const custom = loadEnv(environment({ AUTH_ISSUER: "https://api.shop.example/auth/v1" }));
+  assert.equal(custom.authIssuer, "https://api.shop.example/auth/v1");
 });

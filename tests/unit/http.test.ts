@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { AppError } from "../../supabase/functions/_shared/errors.ts";
-import { json, readBody, readJson, respond } from "../../supabase/functions/_shared/http.ts";
+import { corsHeaders as libraryHeaders } from "@supabase/supabase-js/cors";
+import { corsHeaders, json, readBody, readJson, respond } from "../../supabase/functions/_shared/http.ts";
 import { errorOf, keptLog } from "./fakes.ts";
 
 const url = "http://functions.example/unit";
@@ -118,4 +119,31 @@ for (const [name, request, code] of badBodies) {
 Deno.test("readJson() takes the given value for an empty body", async () => {
   assert.deepEqual(await readJson(post(null, {}), 1_024, {}), {});
   await assert.rejects(readJson(post("{}", {}), 1_024, {}), { code: "unsupported_media_type" });
+});
+
+Deno.test("a preflight allows every header that supabase-js sends by its own list", () => {
+  const sent = (libraryHeaders["Access-Control-Allow-Headers"] ?? "").split(",").map((name) =>
+    name.trim().toLowerCase()
+  );
+  assert.ok(sent.length >= 4, "the library has a list");
+  assert.deepEqual(sent.filter((name) => !corsHeaders.includes(name)), []);
+});
+
+Deno.test("respond() answers HEAD where GET works, with GET's headers and no body", async () => {
+  const endpoint = { methods: ["GET"] as const, allowedOrigins: origins, log: keptLog().log };
+  const run = () => Promise.resolve(json({ fine: true }, 201));
+  const head = await respond(new Request(url, { method: "HEAD" }), endpoint, run);
+  assert.deepEqual([head.status, head.body], [201, null]);
+  assert.equal(head.headers.get("content-type"), "application/json; charset=utf-8");
+  assert.ok(head.headers.has("x-request-id"));
+
+  const refused = await respond(new Request(url, { method: "DELETE" }), endpoint, run);
+  assert.equal(refused.headers.get("allow"), "GET, HEAD");
+  const preflight = await respond(
+    new Request(url, { method: "OPTIONS", headers: { origin: "https://shop.example" } }),
+    endpoint,
+    run,
+  );
+  assert.equal(preflight.headers.get("access-control-allow-methods"), "GET, HEAD, OPTIONS");
+  assert.equal((await answer(new Request(url, { method: "HEAD" }))).status, 405, "where only POST works");
 });

@@ -11,6 +11,7 @@ import type { Fact } from "../../supabase/functions/_shared/stripe_events/facts.
 import { type Deps, handle } from "../../supabase/functions/order-status/handler.ts";
 import { errorOf, fixedClock, fixture, keptLog, publishableKey, testEnv } from "./fakes.ts";
 
+const someSession = "cs_test_a1MadeUpButOfTheRightShapeForUnitTests";
 const pending: OrderStatus = {
   order_number: "KCT-1042",
   status: "pending",
@@ -60,7 +61,7 @@ function world(
 }
 
 function requestOf(
-  query = "?session_id=cs_test_unit",
+  query = `?session_id=${someSession}`,
   headers: Record<string, string> = { apikey: publishableKey },
 ) {
   return new Request(`http://functions.example/order-status${query}`, { headers });
@@ -151,7 +152,11 @@ Deno.test("order-status settles a paid session that only Stripe knows yet", asyn
   const response = await handle(requestOf(), deps);
   assert.equal(response.status, 200);
   assert.equal((await response.json()).status, "paid");
-  assert.deepEqual([applied.length, taken.length, retrieved()], [1, 1, 1]);
+  assert.deepEqual([applied.length, retrieved()], [1, 1]);
+  assert.deepEqual(taken.map(({ key, limit }) => [key.replace(/:.*/, ""), limit]), [
+    ["order-status", 30],
+    ["order-status", 300],
+  ]);
 });
 
 Deno.test("order-status leaves alone what only Stripe knows and is none of ours, or open", async () => {
@@ -164,7 +169,7 @@ Deno.test("order-status leaves alone what only Stripe knows and is none of ours,
 });
 
 Deno.test("order-status of an unknown session, while Stripe cannot say, is worth another try", async () => {
-  for (const failure of [new AppError("stripe_unavailable"), refusal(429), refusal(401)]) {
+  for (const failure of [new AppError("stripe_unavailable"), refusal(429)]) {
     const { deps } = world([null], () => Promise.reject(failure));
     const response = await handle(requestOf(), deps);
     assert.equal(response.status, 503);
@@ -192,6 +197,15 @@ Deno.test("order-status answers 404 for sessions that nobody knows", async () =>
     assert.equal((await handle(requestOf(`?session_id=${encodeURIComponent(id)}`), deps)).status, 404);
   }
   assert.equal(reads(), 1, "what cannot be a session costs no round trip");
+});
+
+Deno.test("order-status asks nobody about an id that cannot be one of this shop's sessions", async () => {
+  const { deps, retrieved, taken } = world([null], sessionWithPayment);
+  for (const id of ["cs_x1", "cs_test_short", "cs_live_a1MadeUpButOfTheRightShapeForUnitTests"]) {
+    const response = await handle(requestOf(`?session_id=${id}`), deps);
+    assert.equal((await errorOf(response)).code, "order_not_found");
+  }
+  assert.deepEqual([retrieved(), taken], [0, []]);
 });
 
 Deno.test("order-status needs a session id, a key and GET", async () => {

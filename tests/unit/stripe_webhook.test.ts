@@ -28,6 +28,7 @@ function world(changes: {
   mode?: "enforce" | "report" | "off";
   secrets?: string[];
   livemode?: boolean;
+  accountId?: string;
   membership?: "listed" | "unlisted" | "unknown";
   receive?: () => Promise<EventOutcome>;
 } = {}): World {
@@ -50,6 +51,7 @@ function world(changes: {
   const deps: Deps = {
     env: {
       livemode: changes.livemode ?? false,
+      stripeAccountId: changes.accountId ?? null,
       stripeWebhookSecrets: changes.secrets ?? [secret],
       stripeWebhookIpMode: changes.mode ?? "enforce",
     },
@@ -190,7 +192,8 @@ Deno.test("stripe-webhook writes one log line per delivery, with nothing persona
   for (const field of ["event_id", "type", "outcome", "duration_ms", "delivery_count", "request_id"]) {
     assert(line !== undefined && field in line, field);
   }
-  assert(!/ada|portland|shop\.example/i.test(JSON.stringify(line)));
+  // Words that no random id can spell: ids are letters and digits.
+  assert(!/ada turner|ada@|portland|shop\.example/i.test(JSON.stringify(line)));
 });
 
 Deno.test("stripe-webhook answers 405 to other methods", async () => {
@@ -290,6 +293,38 @@ Deno.test("stripe-webhook stores an event of the other livemode as ignored, with
   assert.equal(here.received[0]?.p_ignored_reason, "other_livemode");
   assert.equal(here.received[0]?.p_facts, null);
   assert.equal(here.received[0]?.p_alerts[0]?.kind, "webhook_other_livemode");
+});
+
+Deno.test("stripe-webhook stores an event of a connected account as ignored, with one alert for all", async () => {
+  const here = world();
+  const event = { ...await fixture("checkout.session.completed"), account: "acct_1ConnectedOther" };
+  assert.equal((await deliver(here, event)).status, 200);
+  const [received] = here.received;
+  assert.deepEqual([received?.p_ignored_reason, received?.p_facts], ["connected_account", null]);
+  const [alert] = received?.p_alerts ?? [];
+  assert.deepEqual([alert?.dedupe_key, alert?.data["account"]], [
+    "webhook_connected_account:any",
+    "acct_1ConnectedOther",
+  ]);
+});
+
+Deno.test("stripe-webhook of a connected account takes its own events, and no others", async () => {
+  const reasonOf = async (outside: Record<string, unknown>, accountId?: string) => {
+    const here = world(accountId === undefined ? {} : { accountId });
+    await deliver(here, { ...await fixture("checkout.session.completed"), ...outside });
+    return here.received[0]?.p_ignored_reason;
+  };
+  const own = "acct_1OurOwnAccount";
+  assert.equal(await reasonOf({ account: own }, own), null);
+  assert.equal(await reasonOf({ account: "acct_1ConnectedOther" }, own), "connected_account");
+  // An endpoint of the account itself names none.
+  assert.equal(await reasonOf({}, own), null);
+  // An organisation's endpoint names it in context; without a name of our own nothing can be said about it.
+  assert.equal(await reasonOf({ context: own }, own), null);
+  assert.equal(await reasonOf({ context: `org_1/${own}` }, own), null);
+  assert.equal(await reasonOf({ context: "acct_1ConnectedOther" }, own), "connected_account");
+  assert.equal(await reasonOf({ context: "acct_1ConnectedOther" }), null);
+  assert.equal(await reasonOf({ account: null, context: null }), null);
 });
 
 Deno.test("stripe-webhook stores a thin payload as ignored, with an alert", async () => {

@@ -25,6 +25,8 @@ Deno.test("table() of the console escapes whatever the database holds", () => {
 Deno.test("money() reads minor units as the currency has them", () => {
   assert.equal(money(12900, "usd"), "$129.00");
   assert.equal(money("12900", "jpy"), "¥12,900");
+  assert.equal(money(1299000, "isk").replace(/\s/, " "), "ISK 12,990");
+  assert.equal(money(1299000, "rsd").replace(/\s/, " "), "RSD 12,990.00");
   assert.equal(money(1, null), "1");
   assert.equal(money(null, "usd"), "–");
 });

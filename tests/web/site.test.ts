@@ -102,6 +102,17 @@ Deno.test("local site serves its files and nothing outside of them", async () =>
   }
 });
 
+Deno.test("local site hands the store the shop's own module about amounts, in the browser's language", async () => {
+  await using web = await site();
+  const script = await get(`${web.url}/store/shared/money.js`);
+  assert.equal(script.headers.get("content-type"), "text/javascript; charset=utf-8");
+  const { formatMoney }: typeof import("../../supabase/functions/_shared/money.ts") = await import(
+    `data:text/javascript,${encodeURIComponent(script.text)}`
+  );
+  assert.equal(formatMoney(1_299_000, "isk").replace(/\s/, " "), "ISK 12,990");
+  assert.equal((await get(`${web.url}/store/shared/env.js`)).status, 404);
+});
+
 Deno.test("local site draws each product of the seed, in its colours", async () => {
   await using web = await site();
   const seed = await Deno.readTextFile(new URL("../../supabase/seed.sql", import.meta.url));

@@ -20,6 +20,7 @@ const CODES = [
   "insufficient_stock",
   "idempotency_conflict",
   "conflict",
+  "checkout_refused",
   "body_too_large",
   "rate_limited",
   "velocity_exceeded",

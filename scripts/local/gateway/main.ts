@@ -26,8 +26,8 @@ const gateway = startGateway({
   dbUrl: Deno.env.get("LOCAL_DB_URL") ?? "",
   functionsDir: join(SUPABASE_DIR, "functions"),
   keys: new LocalKeys(
-    [stored.publishable_key, ...given("SUPABASE_PUBLISHABLE_KEYS")],
-    [stored.secret_key, ...given("SUPABASE_SECRET_KEYS")],
+    [stored.publishable_key],
+    [stored.secret_key],
     stored.jwt_private_key,
     `http://127.0.0.1:${port}/auth/v1`,
   ),
@@ -45,16 +45,4 @@ async function forgetStackFile(): Promise<void> {
   const path = join(dir, "stack.json");
   const text = await Deno.readTextFile(path).catch(() => null);
   if (text !== null && JSON.parse(text).pid === stack) await Deno.remove(path).catch(() => {});
-}
-
-/** Keys that a developer handed to the functions are keys of the gateway too. */
-function given(variable: string): string[] {
-  try {
-    const keys: unknown = JSON.parse(Deno.env.get(variable) ?? "{}");
-    return typeof keys === "object" && keys !== null
-      ? Object.values(keys).filter((key): key is string => typeof key === "string")
-      : [];
-  } catch {
-    return [];
-  }
 }

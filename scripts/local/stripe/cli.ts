@@ -1,4 +1,5 @@
 import { npmProgram } from "../../npm_program.ts";
+import { StackError } from "../ports.ts";
 
 /** The official Stripe CLI, unmodified, from npm; this version is what the stand-in was checked with. */
 const PACKAGE = "@stripe/cli@1.52.0";
@@ -93,7 +94,9 @@ export class StripeCli {
   async secret(): Promise<string> {
     const { stdout, stderr } = await this.run("listen", "--print-secret", "--skip-update");
     const secret = stdout.trim();
-    if (!secret.startsWith("whsec_")) throw new Error(`stripe listen printed no secret: ${stderr}`);
+    if (!secret.startsWith("whsec_")) {
+      throw new StackError(`stripe listen gives no signing secret for this key: ${stderr.trim()}`);
+    }
     return secret;
   }
 

@@ -7,7 +7,7 @@ import { errorPage } from "./layout.ts";
 import { openMailStore } from "./mail_store.ts";
 import { resendStandIn } from "./resend.ts";
 import { fileResponse, htmlResponse } from "./responses.ts";
-import { staticFile } from "./static_files.ts";
+import { browserModule, staticFile } from "./static_files.ts";
 import { storePage } from "./store_page.ts";
 
 /** What the site needs to know about the rest of the stack. */
@@ -35,6 +35,8 @@ export type Pages = (request: Request, url: URL) => Promise<Response | null> | R
 
 const ASSETS = new URL("./assets/", import.meta.url);
 const STORE = new URL("./store/", import.meta.url);
+/** What the store shares with the functions. */
+const MONEY = new URL("../../../supabase/functions/_shared/money.ts", import.meta.url);
 
 function storePages(options: WebOptions): Pages {
   return async (_request, url) => {
@@ -44,6 +46,7 @@ function storePages(options: WebOptions): Pages {
       const picture = illustration(image[1], url.searchParams.get("color") ?? "");
       return picture === null ? null : fileResponse(picture, "image/svg+xml; charset=utf-8");
     }
+    if (path === "shared/money.js") return await browserModule(MONEY);
     return path.includes(".") ? await staticFile(STORE, path) : storePage(path, options);
   };
 }

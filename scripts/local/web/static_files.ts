@@ -1,3 +1,4 @@
+import { stripTypeScriptTypes } from "node:module";
 import { fileResponse } from "./responses.ts";
 
 const MEDIA_TYPES: Readonly<Record<string, string>> = {
@@ -20,4 +21,9 @@ export async function staticFile(folder: URL, name: string): Promise<Response | 
     if (error instanceof Deno.errors.NotFound) return null;
     throw error;
   }
+}
+
+/** A TypeScript module without imports, as browsers run it. */
+export async function browserModule(file: URL): Promise<Response> {
+  return fileResponse(stripTypeScriptTypes(await Deno.readTextFile(file)), "text/javascript; charset=utf-8");
 }

@@ -4,6 +4,7 @@
  * Cloudflare stands in front and overwrites `cf-connecting-ip`. Without it the rightmost valid entry of
  * `x-forwarded-for` counts: each proxy appends, so the leftmost entry is whatever the caller wrote.
  */
+import { AppError } from "./errors.ts";
 
 /** The caller's address in canonical form, or null when no header names one. */
 export function clientAddress(headers: Headers): string | null {
@@ -15,6 +16,27 @@ export function clientAddress(headers: Headers): string | null {
     if (address !== null) return address;
   }
   return null;
+}
+
+/** What a server calls the shopper's address in: ours, and the name that Supabase's own libraries send it under. */
+const shopperHeaders = ["x-shopper-ip", "sb-forwarded-for"] as const;
+
+/**
+ * The shopper's address: the caller's, or the one that a storefront's server passes along. Anybody can write a
+ * header, so it counts only from a caller who has shown the secret key.
+ * @param bySecretKey whether the caller has.
+ * @throws AppError `invalid_request` when such a caller passes what is no address.
+ */
+export function shopperAddress(headers: Headers, bySecretKey: boolean): string | null {
+  if (!bySecretKey) return clientAddress(headers);
+  for (const name of shopperHeaders) {
+    const given = headers.get(name)?.trim() ?? "";
+    if (given === "") continue;
+    const address = normalizeAddress(given);
+    if (address !== null) return address;
+    throw new AppError("invalid_request", { details: [{ path: name, message: "must be one IP address" }] });
+  }
+  return clientAddress(headers);
 }
 
 /**

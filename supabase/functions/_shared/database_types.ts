@@ -21,14 +21,14 @@ export type Database = {
                   ]
                 },"checkout_sessions": {
                   Row: {
-                    "amount_discount": number | null,"amount_shipping": number | null,"amount_subtotal": number | null,"amount_tax": number | null,"amount_total": number | null,"async_payment_failed": boolean,"attempt": number | null,"billing_address": Json | null,"cart_hash": string | null,"completed_at": string | null,"created_at": string,"currency": string | null,"email": string | null,"expires_at": string,"id": string,"livemode": boolean,"metadata_order_id": string | null,"name": string | null,"order_id": string,"payment_id": string | null,"payment_status": string,"phone": string | null,"recovered_from": string | null,"shipping_address": Json | null,"shipping_name": string | null,"status": string,"stripe_customer_id": string | null,"url": string | null,"version": string
+                    "amount_discount": number | null,"amount_shipping": number | null,"amount_subtotal": number | null,"amount_tax": number | null,"amount_total": number | null,"async_payment_failed": boolean,"attempt": number | null,"billing_address": Json | null,"cart_hash": string | null,"completed_at": string | null,"contact_version": string,"created_at": string,"currency": string | null,"email": string | null,"expires_at": string,"id": string,"livemode": boolean,"metadata_order_id": string | null,"name": string | null,"order_id": string,"payment_id": string | null,"payment_status": string,"phone": string | null,"recovered_from": string | null,"shipping_address": Json | null,"shipping_name": string | null,"status": string,"stripe_customer_id": string | null,"url": string | null,"version": string
                   }
                   ComputedFields: never
                   Insert: {
-                    "amount_discount"?: number | null,"amount_shipping"?: number | null,"amount_subtotal"?: number | null,"amount_tax"?: number | null,"amount_total"?: number | null,"async_payment_failed"?: boolean,"attempt"?: number | null,"billing_address"?: Json | null,"cart_hash"?: string | null,"completed_at"?: string | null,"created_at"?: string,"currency"?: string | null,"email"?: string | null,"expires_at": string,"id": string,"livemode": boolean,"metadata_order_id"?: string | null,"name"?: string | null,"order_id": string,"payment_id"?: string | null,"payment_status": string,"phone"?: string | null,"recovered_from"?: string | null,"shipping_address"?: Json | null,"shipping_name"?: string | null,"status": string,"stripe_customer_id"?: string | null,"url"?: string | null,"version": string
+                    "amount_discount"?: number | null,"amount_shipping"?: number | null,"amount_subtotal"?: number | null,"amount_tax"?: number | null,"amount_total"?: number | null,"async_payment_failed"?: boolean,"attempt"?: number | null,"billing_address"?: Json | null,"cart_hash"?: string | null,"completed_at"?: string | null,"contact_version": string,"created_at"?: string,"currency"?: string | null,"email"?: string | null,"expires_at": string,"id": string,"livemode": boolean,"metadata_order_id"?: string | null,"name"?: string | null,"order_id": string,"payment_id"?: string | null,"payment_status": string,"phone"?: string | null,"recovered_from"?: string | null,"shipping_address"?: Json | null,"shipping_name"?: string | null,"status": string,"stripe_customer_id"?: string | null,"url"?: string | null,"version": string
                   }
                   Update: {
-                    "amount_discount"?: number | null,"amount_shipping"?: number | null,"amount_subtotal"?: number | null,"amount_tax"?: number | null,"amount_total"?: number | null,"async_payment_failed"?: boolean,"attempt"?: number | null,"billing_address"?: Json | null,"cart_hash"?: string | null,"completed_at"?: string | null,"created_at"?: string,"currency"?: string | null,"email"?: string | null,"expires_at"?: string,"id"?: string,"livemode"?: boolean,"metadata_order_id"?: string | null,"name"?: string | null,"order_id"?: string,"payment_id"?: string | null,"payment_status"?: string,"phone"?: string | null,"recovered_from"?: string | null,"shipping_address"?: Json | null,"shipping_name"?: string | null,"status"?: string,"stripe_customer_id"?: string | null,"url"?: string | null,"version"?: string
+                    "amount_discount"?: number | null,"amount_shipping"?: number | null,"amount_subtotal"?: number | null,"amount_tax"?: number | null,"amount_total"?: number | null,"async_payment_failed"?: boolean,"attempt"?: number | null,"billing_address"?: Json | null,"cart_hash"?: string | null,"completed_at"?: string | null,"contact_version"?: string,"created_at"?: string,"currency"?: string | null,"email"?: string | null,"expires_at"?: string,"id"?: string,"livemode"?: boolean,"metadata_order_id"?: string | null,"name"?: string | null,"order_id"?: string,"payment_id"?: string | null,"payment_status"?: string,"phone"?: string | null,"recovered_from"?: string | null,"shipping_address"?: Json | null,"shipping_name"?: string | null,"status"?: string,"stripe_customer_id"?: string | null,"url"?: string | null,"version"?: string
                   }
                   Relationships: [
                     {
@@ -41,14 +41,14 @@ isOneToOne: false
                   ]
                 },"customers": {
                   Row: {
-                    "created_at": string,"email": string | null,"id": string,"livemode": boolean,"name": string | null,"stripe_customer_id": string | null,"stripe_deleted_at": string | null,"user_id": string | null
+                    "created_at": string,"email": string | null,"email_changes": number,"email_changes_told": number,"id": string,"livemode": boolean,"name": string | null,"stripe_customer_id": string | null,"stripe_deleted_at": string | null,"user_id": string | null
                   }
                   ComputedFields: never
                   Insert: {
-                    "created_at"?: string,"email"?: string | null,"id"?: string,"livemode"?: boolean,"name"?: string | null,"stripe_customer_id"?: string | null,"stripe_deleted_at"?: string | null,"user_id"?: string | null
+                    "created_at"?: string,"email"?: string | null,"email_changes"?: number,"email_changes_told"?: number,"id"?: string,"livemode"?: boolean,"name"?: string | null,"stripe_customer_id"?: string | null,"stripe_deleted_at"?: string | null,"user_id"?: string | null
                   }
                   Update: {
-                    "created_at"?: string,"email"?: string | null,"id"?: string,"livemode"?: boolean,"name"?: string | null,"stripe_customer_id"?: string | null,"stripe_deleted_at"?: string | null,"user_id"?: string | null
+                    "created_at"?: string,"email"?: string | null,"email_changes"?: number,"email_changes_told"?: number,"id"?: string,"livemode"?: boolean,"name"?: string | null,"stripe_customer_id"?: string | null,"stripe_deleted_at"?: string | null,"user_id"?: string | null
                   }
                   Relationships: [
                     
@@ -75,14 +75,14 @@ isOneToOne: false
                   ]
                 },"fraud_signals": {
                   Row: {
-                    "charge_id": string | null,"created_at": string,"data": NonNullable<Json>,"id": string,"kind": string,"open": boolean,"order_id": string | null,"payment_id": string | null,"severity": string,"source_id": string | null,"version": string,"was_actionable": boolean
+                    "answer": string | null,"charge_id": string | null,"created_at": string,"data": NonNullable<Json>,"id": string,"kind": string,"open": boolean,"order_id": string | null,"payment_id": string | null,"released_at": string | null,"severity": string,"source_id": string | null,"version": string,"was_actionable": boolean
                   }
                   ComputedFields: never
                   Insert: {
-                    "charge_id"?: string | null,"created_at"?: string,"data"?: NonNullable<Json>,"id"?: string,"kind": string,"open"?: boolean,"order_id"?: string | null,"payment_id"?: string | null,"severity": string,"source_id"?: string | null,"version"?: string,"was_actionable"?: boolean
+                    "answer"?: string | null,"charge_id"?: string | null,"created_at"?: string,"data"?: NonNullable<Json>,"id"?: string,"kind": string,"open"?: boolean,"order_id"?: string | null,"payment_id"?: string | null,"released_at"?: string | null,"severity": string,"source_id"?: string | null,"version"?: string,"was_actionable"?: boolean
                   }
                   Update: {
-                    "charge_id"?: string | null,"created_at"?: string,"data"?: NonNullable<Json>,"id"?: string,"kind"?: string,"open"?: boolean,"order_id"?: string | null,"payment_id"?: string | null,"severity"?: string,"source_id"?: string | null,"version"?: string,"was_actionable"?: boolean
+                    "answer"?: string | null,"charge_id"?: string | null,"created_at"?: string,"data"?: NonNullable<Json>,"id"?: string,"kind"?: string,"open"?: boolean,"order_id"?: string | null,"payment_id"?: string | null,"released_at"?: string | null,"severity"?: string,"source_id"?: string | null,"version"?: string,"was_actionable"?: boolean
                   }
                   Relationships: [
                     {
@@ -109,8 +109,8 @@ isOneToOne: false
       foreignKeyName: "inventory_adjustments_variant_id_fkey"
       columns: ["variant_id"]
 isOneToOne: false
-      referencedRelation: "product_variants"
-      referencedColumns: ["id"]
+      referencedRelation: "inventory_levels"
+      referencedColumns: ["variant_id"]
     }
                   ]
                 },"inventory_levels": {
@@ -155,8 +155,8 @@ isOneToOne: false
       foreignKeyName: "inventory_reservations_variant_id_fkey"
       columns: ["variant_id"]
 isOneToOne: false
-      referencedRelation: "product_variants"
-      referencedColumns: ["id"]
+      referencedRelation: "inventory_levels"
+      referencedColumns: ["variant_id"]
     }
                   ]
                 },"notifications": {
@@ -227,14 +227,14 @@ isOneToOne: false
                   ]
                 },"orders": {
                   Row: {
-                    "abandoned_at": string | null,"amount_discount": number,"amount_paid": number,"amount_refunded": number,"amount_shipping": number,"amount_subtotal": number,"amount_tax": number,"amount_total": number,"attempt": number,"billing_address": Json | null,"cancel_reason": string | null,"cancelled_at": string | null,"carrier": string | null,"cart_hash": string,"created_at": string,"currency": string,"customer_id": string | null,"customer_name": string | null,"declined_attempts": number,"email": string | null,"fulfilled_at": string | null,"fulfillment_status": string,"id": string,"idempotency_key": string | null,"livemode": boolean,"locale": string | null,"number": string,"oversold_at": string | null,"paid_at": string | null,"payment_id": string | null,"phone": string | null,"prices_include_tax": boolean,"purchase_ip": unknown,"restocked_at": string | null,"review_reasons": (string)[],"review_released_at": string | null,"session_expires_at": string,"session_id": string | null,"shipping_address": Json | null,"shipping_name": string | null,"shipping_rates": NonNullable<Json>,"status": string,"three_d_secure": string | null,"tracking_number": string | null,"updated_at": string,"user_agent": string | null,"velocity_mode": string
+                    "abandoned_at": string | null,"account_id": string | null,"amount_discount": number,"amount_paid": number,"amount_refunded": number,"amount_shipping": number,"amount_subtotal": number,"amount_tax": number,"amount_total": number,"attempt": number,"billing_address": Json | null,"cancel_reason": string | null,"cancelled_at": string | null,"carrier": string | null,"cart_hash": string,"created_at": string,"currency": string,"customer_id": string | null,"customer_name": string | null,"declined_attempts": number,"email": string | null,"fulfilled_at": string | null,"fulfillment_status": string,"id": string,"idempotency_key": string | null,"livemode": boolean,"locale": string | null,"mail_to_account": boolean,"number": string,"oversold_at": string | null,"paid_at": string | null,"payment_id": string | null,"phone": string | null,"prices_include_tax": boolean,"purchase_ip": unknown,"restocked_at": string | null,"review_reasons": (string)[],"review_released_at": string | null,"session_expires_at": string,"session_id": string | null,"shipping_address": Json | null,"shipping_name": string | null,"shipping_rates": NonNullable<Json>,"status": string,"three_d_secure": string | null,"tracking_number": string | null,"updated_at": string,"user_agent": string | null,"velocity_mode": string,"velocity_rule_set": number | null
                   }
                   ComputedFields: never
                   Insert: {
-                    "abandoned_at"?: string | null,"amount_discount"?: number,"amount_paid"?: number,"amount_refunded"?: number,"amount_shipping"?: number,"amount_subtotal": number,"amount_tax"?: number,"amount_total": number,"attempt"?: number,"billing_address"?: Json | null,"cancel_reason"?: string | null,"cancelled_at"?: string | null,"carrier"?: string | null,"cart_hash": string,"created_at"?: string,"currency": string,"customer_id"?: string | null,"customer_name"?: string | null,"declined_attempts"?: number,"email"?: string | null,"fulfilled_at"?: string | null,"fulfillment_status"?: string,"id"?: string,"idempotency_key"?: string | null,"livemode": boolean,"locale"?: string | null,"number"?: string,"oversold_at"?: string | null,"paid_at"?: string | null,"payment_id"?: string | null,"phone"?: string | null,"prices_include_tax"?: boolean,"purchase_ip"?: unknown,"restocked_at"?: string | null,"review_reasons"?: (string)[],"review_released_at"?: string | null,"session_expires_at": string,"session_id"?: string | null,"shipping_address"?: Json | null,"shipping_name"?: string | null,"shipping_rates"?: NonNullable<Json>,"status"?: string,"three_d_secure"?: string | null,"tracking_number"?: string | null,"updated_at"?: string,"user_agent"?: string | null,"velocity_mode"?: string
+                    "abandoned_at"?: string | null,"account_id"?: string | null,"amount_discount"?: number,"amount_paid"?: number,"amount_refunded"?: number,"amount_shipping"?: number,"amount_subtotal": number,"amount_tax"?: number,"amount_total": number,"attempt"?: number,"billing_address"?: Json | null,"cancel_reason"?: string | null,"cancelled_at"?: string | null,"carrier"?: string | null,"cart_hash": string,"created_at"?: string,"currency": string,"customer_id"?: string | null,"customer_name"?: string | null,"declined_attempts"?: number,"email"?: string | null,"fulfilled_at"?: string | null,"fulfillment_status"?: string,"id"?: string,"idempotency_key"?: string | null,"livemode": boolean,"locale"?: string | null,"mail_to_account"?: boolean,"number"?: string,"oversold_at"?: string | null,"paid_at"?: string | null,"payment_id"?: string | null,"phone"?: string | null,"prices_include_tax"?: boolean,"purchase_ip"?: unknown,"restocked_at"?: string | null,"review_reasons"?: (string)[],"review_released_at"?: string | null,"session_expires_at": string,"session_id"?: string | null,"shipping_address"?: Json | null,"shipping_name"?: string | null,"shipping_rates"?: NonNullable<Json>,"status"?: string,"three_d_secure"?: string | null,"tracking_number"?: string | null,"updated_at"?: string,"user_agent"?: string | null,"velocity_mode"?: string,"velocity_rule_set"?: number | null
                   }
                   Update: {
-                    "abandoned_at"?: string | null,"amount_discount"?: number,"amount_paid"?: number,"amount_refunded"?: number,"amount_shipping"?: number,"amount_subtotal"?: number,"amount_tax"?: number,"amount_total"?: number,"attempt"?: number,"billing_address"?: Json | null,"cancel_reason"?: string | null,"cancelled_at"?: string | null,"carrier"?: string | null,"cart_hash"?: string,"created_at"?: string,"currency"?: string,"customer_id"?: string | null,"customer_name"?: string | null,"declined_attempts"?: number,"email"?: string | null,"fulfilled_at"?: string | null,"fulfillment_status"?: string,"id"?: string,"idempotency_key"?: string | null,"livemode"?: boolean,"locale"?: string | null,"number"?: string,"oversold_at"?: string | null,"paid_at"?: string | null,"payment_id"?: string | null,"phone"?: string | null,"prices_include_tax"?: boolean,"purchase_ip"?: unknown,"restocked_at"?: string | null,"review_reasons"?: (string)[],"review_released_at"?: string | null,"session_expires_at"?: string,"session_id"?: string | null,"shipping_address"?: Json | null,"shipping_name"?: string | null,"shipping_rates"?: NonNullable<Json>,"status"?: string,"three_d_secure"?: string | null,"tracking_number"?: string | null,"updated_at"?: string,"user_agent"?: string | null,"velocity_mode"?: string
+                    "abandoned_at"?: string | null,"account_id"?: string | null,"amount_discount"?: number,"amount_paid"?: number,"amount_refunded"?: number,"amount_shipping"?: number,"amount_subtotal"?: number,"amount_tax"?: number,"amount_total"?: number,"attempt"?: number,"billing_address"?: Json | null,"cancel_reason"?: string | null,"cancelled_at"?: string | null,"carrier"?: string | null,"cart_hash"?: string,"created_at"?: string,"currency"?: string,"customer_id"?: string | null,"customer_name"?: string | null,"declined_attempts"?: number,"email"?: string | null,"fulfilled_at"?: string | null,"fulfillment_status"?: string,"id"?: string,"idempotency_key"?: string | null,"livemode"?: boolean,"locale"?: string | null,"mail_to_account"?: boolean,"number"?: string,"oversold_at"?: string | null,"paid_at"?: string | null,"payment_id"?: string | null,"phone"?: string | null,"prices_include_tax"?: boolean,"purchase_ip"?: unknown,"restocked_at"?: string | null,"review_reasons"?: (string)[],"review_released_at"?: string | null,"session_expires_at"?: string,"session_id"?: string | null,"shipping_address"?: Json | null,"shipping_name"?: string | null,"shipping_rates"?: NonNullable<Json>,"status"?: string,"three_d_secure"?: string | null,"tracking_number"?: string | null,"updated_at"?: string,"user_agent"?: string | null,"velocity_mode"?: string,"velocity_rule_set"?: number | null
                   }
                   Relationships: [
                     {
@@ -462,7 +462,7 @@ isOneToOne: false
           }
           Functions: {
             "abandon_checkout":
-{ Args: { "p_attempt": number,"p_order_id": string }; Returns: Json
+{ Args: { "p_attempt": number,"p_order_id": string,"p_refusal"?: Json }; Returns: Json
                            },
 "adjust_inventory":
 { Args: { "p_delta": number,"p_reason": string,"p_sku": string }; Returns: Json
@@ -474,7 +474,7 @@ isOneToOne: false
 { Args: { "p_facts": Json,"p_observed_at": string,"p_source": string }; Returns: Json
                            },
 "attach_checkout_session":
-{ Args: { "p_attempt": number,"p_fact": Json,"p_order_id": string }; Returns: Json
+{ Args: { "p_attempt": number,"p_email_change"?: number,"p_fact": Json,"p_order_id": string }; Returns: Json
                            },
 "begin_checkout":
 { Args: { "p_client_ip": string,"p_email": string,"p_hold_seconds": number,"p_idempotency_key": string,"p_items": Json,"p_livemode": boolean,"p_locale": string,"p_previous_session_id"?: string,"p_session_seconds": number,"p_supersede"?: boolean,"p_user_agent": string,"p_user_id": string,"p_velocity_mode"?: string }; Returns: Json
@@ -569,7 +569,7 @@ isOneToOne: false
 { Args: { "p_count"?: number,"p_reason": string,"p_source_ip": string }; Returns: Json
                            },
 "redrive":
-{ Args: { "p_actor": string,"p_all": boolean,"p_dry_run": boolean,"p_event_ids": (string)[],"p_job_ids": (number)[],"p_type": string }; Returns: Json
+{ Args: { "p_actor": string,"p_again"?: boolean,"p_all": boolean,"p_dry_run": boolean,"p_event_ids": (string)[],"p_job_ids": (number)[],"p_type": string }; Returns: Json
                            },
 "redrive_webhook_event":
 { Args: { "p_event_id": string }; Returns: Json

@@ -17,11 +17,15 @@ export interface Env {
   /** Name → key. Keys go into the `apikey` header, never into `Authorization`. */
   publishableKeys: Record<string, string>;
   secretKeys: Record<string, string>;
-  /** Inline key set, or null: then Supabase Auth's well-known address is asked. */
+  /** Inline key set, or null. Keys that it lacks are asked for at Supabase Auth's well-known address. */
   jwks: { keys: JsonWebKey[] } | null;
+  /** What Auth's tokens must name as their issuer. */
+  authIssuer: string;
   stripeSecretKey: string;
   /** True when the key is a live one: events and objects of the other mode are not ours. */
   livemode: boolean;
+  /** Our own account (`acct_…`), where events name it: the shop is a platform's connected account. */
+  stripeAccountId: string | null;
   stripeWebhookSecrets: string[];
   stripeApiBase: URL | null;
   stripeWebhookIpMode: Mode;
@@ -125,6 +129,7 @@ function parseJson(value: string): unknown {
 
 const keysMend = (kind: string) => `set Supabase's JSON dictionary, {"default":"sb_${kind}_…"}`;
 const jwksMend = `set Supabase's JSON key set, {"keys":[…]}, or leave it out`;
+const accountMend = "set the id of your own Stripe account (acct_…), or leave it out";
 const secretsMend = "set one or more signing secrets (whsec_…), comma separated";
 const originsMend =
   "set exact origins (https://shop.example), comma separated, no path, no slash at the end, no *";
@@ -143,10 +148,12 @@ const schema = z.object({
     }))
     .transform((value) => (Array.isArray(value) ? { keys: value } : value) as { keys: JsonWebKey[] })
     .optional(),
+  AUTH_ISSUER: webAddress("set the issuer that Auth writes into its tokens, or leave it out").optional(),
   STRIPE_SECRET_KEY: text("set Stripe's secret or restricted key (sk_… or rk_…)")
     .regex(/^[sr]k_(test|live)_[A-Za-z0-9_]{4,}$/, {
       error: "set Stripe's secret or restricted key (sk_… or rk_…)",
     }),
+  STRIPE_ACCOUNT_ID: text(accountMend).regex(/^acct_[A-Za-z0-9]{8,}$/, { error: accountMend }).optional(),
   STRIPE_WEBHOOK_SECRETS: commaList(secretsMend, (item) => /^whsec_\S{8,}$/.test(item))
     .refine((items) => items.length > 0, { error: secretsMend }),
   STRIPE_API_BASE: webAddress("set an http(s) address without a path, or leave it out").optional(),
@@ -275,8 +282,10 @@ function toEnv(values: Values): Env {
     publishableKeys: values.SUPABASE_PUBLISHABLE_KEYS,
     secretKeys: values.SUPABASE_SECRET_KEYS,
     jwks: values.SUPABASE_JWKS ?? null,
+    authIssuer: values.AUTH_ISSUER ?? `${withoutSlash(values.SUPABASE_URL)}/auth/v1`,
     stripeSecretKey: values.STRIPE_SECRET_KEY,
     livemode: isLive(values.STRIPE_SECRET_KEY),
+    stripeAccountId: values.STRIPE_ACCOUNT_ID ?? null,
     stripeWebhookSecrets: values.STRIPE_WEBHOOK_SECRETS,
     stripeApiBase: values.STRIPE_API_BASE === undefined ? null : new URL(values.STRIPE_API_BASE),
     stripeWebhookIpMode: values.STRIPE_WEBHOOK_IP_MODE,

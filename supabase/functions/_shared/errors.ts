@@ -18,6 +18,7 @@ const codes = {
   insufficient_stock: [409, "One or more articles are not available in this quantity."],
   idempotency_conflict: [409, "This Idempotency-Key was used with another cart."],
   conflict: [409, "The state of the order does not allow this."],
+  checkout_refused: [409, "The payment provider does not take this order as it is; the shop has been told."],
   link_expired: [410, "This link has expired."],
   body_too_large: [413, "The request body is too large."],
   unsupported_media_type: [415, "Send JSON with Content-Type: application/json."],

@@ -15,7 +15,15 @@ export interface RequestContext {
   log: Logger;
 }
 
-const corsHeaders = "authorization, apikey, content-type, idempotency-key, x-client-info, x-request-id";
+/**
+ * What browsers may send: our own two, and all that supabase-js sends by its own list (a test compares): a header
+ * that is missing here fails every call of a storefront that uses the library.
+ */
+export const corsHeaders: readonly string[] = [
+  ..."authorization apikey content-type idempotency-key x-request-id".split(" "),
+  ..."x-client-info x-supabase-api-version x-region traceparent tracestate baggage x-retry-count".split(" "),
+  ..."prefer accept-profile content-profile range".split(" "),
+];
 const exposedHeaders = "x-request-id, retry-after";
 
 /** Bodies that trickle in hold a worker; nobody honest needs longer for a few kilobytes. */
@@ -37,7 +45,12 @@ export async function respond(
   if (!answer.headers.has("cache-control")) answer.headers.set("cache-control", "no-store");
   answer.headers.set("x-content-type-options", "nosniff");
   addCorsHeaders(answer.headers, request, endpoint);
-  return answer;
+  return request.method === "HEAD" ? await withoutBody(answer) : answer;
+}
+
+async function withoutBody(answer: Response): Promise<Response> {
+  await answer.body?.cancel();
+  return new Response(null, { status: answer.status, headers: answer.headers });
 }
 
 async function answerOrFailure(
@@ -130,9 +143,12 @@ function checkMediaType(headers: Headers): void {
 }
 
 function checkMethod(request: Request, endpoint: Endpoint): void {
-  if (!(endpoint.methods as readonly string[]).includes(request.method)) {
-    throw new AppError("method_not_allowed");
-  }
+  if (!methodsOf(endpoint).includes(request.method)) throw new AppError("method_not_allowed");
+}
+
+/** `HEAD` asks for what `GET` would answer, without the body (RFC 9110, 9.3.2). */
+function methodsOf({ methods }: Endpoint): string[] {
+  return methods.flatMap((method) => method === "GET" ? ["GET", "HEAD"] : [method]);
 }
 
 /** A browser names its page's origin; servers and command lines send none and are judged by their key. */
@@ -150,8 +166,8 @@ function addCorsHeaders(headers: Headers, request: Request, endpoint: Endpoint):
   headers.set("access-control-allow-origin", origin);
   headers.set("access-control-expose-headers", exposedHeaders);
   if (request.method !== "OPTIONS") return;
-  headers.set("access-control-allow-methods", [...endpoint.methods, "OPTIONS"].join(", "));
-  headers.set("access-control-allow-headers", corsHeaders);
+  headers.set("access-control-allow-methods", [...methodsOf(endpoint), "OPTIONS"].join(", "));
+  headers.set("access-control-allow-headers", corsHeaders.join(", "));
   headers.set("access-control-max-age", "600");
 }
 
@@ -176,7 +192,7 @@ function failureResponse(error: unknown, endpoint: Endpoint, { requestId, log }:
   if (failure.retryAfterSeconds !== undefined) {
     answer.headers.set("retry-after", String(Math.max(1, Math.ceil(failure.retryAfterSeconds))));
   }
-  if (failure.status === 405) answer.headers.set("allow", endpoint.methods.join(", "));
+  if (failure.status === 405) answer.headers.set("allow", methodsOf(endpoint).join(", "));
   return answer;
 }
 

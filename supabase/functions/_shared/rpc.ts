@@ -9,6 +9,7 @@ import type {
   BegunCheckout,
   Bucket,
   Checkout,
+  CheckoutRefusal,
   CheckoutRequest,
   DisputeEvidence,
   EventOutcome,
@@ -120,11 +121,18 @@ function rpcCalls(client: PostgrestClient, limitMs: () => number) {
         p_hold_seconds: holdSeconds,
       }),
 
-    attachCheckoutSession: (orderId: string, attempt: number, fact: CheckoutSessionFact) =>
+    /** `emailChange`: the snapshot's `customer_email_change`; null when Stripe's customer was not touched. */
+    attachCheckoutSession: (
+      orderId: string,
+      attempt: number,
+      fact: CheckoutSessionFact,
+      emailChange: number | null = null,
+    ) =>
       call<{ created: boolean; status: string }>("attach_checkout_session", {
         p_order_id: orderId,
         p_attempt: attempt,
         p_fact: fact,
+        p_email_change: emailChange,
       }),
 
     /** @throws AppError `order_not_found`, `insufficient_stock`. */
@@ -208,9 +216,12 @@ function rpcCalls(client: PostgrestClient, limitMs: () => number) {
     getLostCheckouts: (limit: number) =>
       call<{ checkouts: LostCheckout[] }>("get_lost_checkouts", { p_limit: limit }),
 
-    /** Gives up an attempt that has no session at Stripe; its stock becomes free. */
-    abandonCheckout: (orderId: string, attempt: number) =>
-      call<unknown>("abandon_checkout", { p_order_id: orderId, p_attempt: attempt }),
+    /**
+     * Gives up an attempt that has no session at Stripe; its stock becomes free. With `refusal` staff are told why
+     * Stripe does not take the order.
+     */
+    abandonCheckout: (orderId: string, attempt: number, refusal: CheckoutRefusal | null = null) =>
+      call<unknown>("abandon_checkout", { p_order_id: orderId, p_attempt: attempt, p_refusal: refusal }),
 
     replaceWebhookAddresses: (addresses: string[]) =>
       call<{ added: string[]; removed: string[] }>("replace_webhook_addresses", { p_addresses: addresses }),

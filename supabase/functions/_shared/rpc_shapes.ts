@@ -75,6 +75,15 @@ export interface CheckoutRequest {
   p_supersede: boolean;
 }
 
+/** Why Stripe refused to make a session, for staff. */
+export interface CheckoutRefusal {
+  /** Stripe's code, or the type of its error. */
+  code: string;
+  param: string | null;
+  status: number | null;
+  message: string;
+}
+
 export interface CheckoutItem {
   sku: string;
   name: string;
@@ -100,6 +109,8 @@ export interface Checkout {
   outcome: "created" | "existing";
   order_id: string;
   order_number: string;
+  /** The account that was signed in, frozen with the order; null for a guest. */
+  account_id: string | null;
   attempt: number;
   currency: string;
   amount_subtotal: number;
@@ -110,6 +121,10 @@ export interface Checkout {
   stripe_customer_id: string | null;
   /** The account's row while Stripe does not know the account; `generation` changes when Stripe's customer is deleted. */
   customer: { id: string; email: string | null; generation: number } | null;
+  /** The account's address where Stripe's customer still has an older one. */
+  customer_email: string | null;
+  /** Which of its addresses the account has now; null for guests. */
+  customer_email_change: number | null;
   cart_hash: string;
   /** What the velocity rules ask of the card; null: Stripe decides. */
   three_d_secure: "any" | "challenge" | null;
@@ -217,6 +232,8 @@ export interface RedriveSelection {
   p_job_ids: number[];
   p_type: string | null;
   p_all: boolean;
+  /** With p_type: also events that were processed or ignored. */
+  p_again: boolean;
   p_dry_run: boolean;
   p_actor: string;
 }

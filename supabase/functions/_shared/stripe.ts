@@ -39,8 +39,9 @@ function baseOf(base: URL | null) {
 
 /**
  * Runs one call to Stripe under a deadline.
- * @throws AppError `stripe_unavailable` when Stripe is down, slow, busy or answers nonsense; the cause is
- * Stripe's error, and `stripeErrorOf` finds it again.
+ * @throws AppError `stripe_unavailable` when Stripe is down, slow, busy or answers nonsense, `internal_error` when it
+ * has understood and refuses: that is no outage, and waiting does not help. The cause is Stripe's error, and
+ * `stripeErrorOf` finds it again.
  */
 export async function callStripe<T>(call: () => Promise<T>, limitMs = deadlineMs): Promise<T> {
   const late = Promise.withResolvers<never>();
@@ -48,6 +49,7 @@ export async function callStripe<T>(call: () => Promise<T>, limitMs = deadlineMs
   try {
     return await Promise.race([call(), late.promise]);
   } catch (error) {
+    if (classifyStripeFailure(error) !== "retry") throw new AppError("internal_error", { cause: error });
     throw new AppError("stripe_unavailable", { cause: error, retryAfterSeconds: waitOf(error) });
   } finally {
     clearTimeout(timer);

@@ -1,5 +1,6 @@
 /** What a storefront may ask for, checked field by field; nothing here is trusted for prices. */
 import { z } from "zod";
+import { emailAddress, normalizeEmail } from "../_shared/email_address.ts";
 import { AppError } from "../_shared/errors.ts";
 
 export interface Cart {
@@ -25,11 +26,11 @@ export const cartSchema = z.strictObject({
     sku: z.string().min(1).max(100).regex(printable, { error: "must not contain control characters" }),
     quantity: z.int().min(1).max(99),
   })).min(1).max(50),
-  customer_email: z.email().max(254).optional(),
+  customer_email: emailAddress.optional(),
   success_url: webUrl.optional(),
   cancel_url: webUrl.optional(),
   // Written out for both cases: the flag of a pattern does not reach docs/openapi.json.
-  locale: z.string().max(35).regex(/^(auto|[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*)$/, {
+  locale: z.string().max(35).regex(/^(auto|[A-Za-z]{2,3}([-_][A-Za-z0-9]{1,8})*)$/, {
     error: "must be a language tag",
   }).optional(),
   previous_session_id: z.string().max(255).regex(/^cs_\w+$/, { error: "must be a session id" }).optional(),
@@ -41,7 +42,7 @@ export const cartSchema = z.strictObject({
  * @throws AppError `invalid_request` with `details: [{ path, message }]`.
  */
 export function parseCart(body: unknown): Cart {
-  const parsed = cartSchema.safeParse(body);
+  const parsed = cartSchema.safeParse(normalized(body));
   if (!parsed.success) {
     const details = parsed.error.issues.slice(0, 20).map((issue) => ({
       path: [...issue.path, ...(issue.code === "unrecognized_keys" ? issue.keys.slice(0, 1) : [])].join("."),
@@ -62,16 +63,45 @@ export function parseCart(body: unknown): Cart {
   };
 }
 
+/** Fields that a storefront may leave empty, as the inputs of a form do, where it has nothing to say. */
+const optionalFields = [
+  "customer_email",
+  "success_url",
+  "cancel_url",
+  "locale",
+  "previous_session_id",
+  "turnstile_token",
+];
+
+/** The body in its one form: no space around texts, and what is empty or null is not there. */
+function normalized(body: unknown): unknown {
+  if (typeof body !== "object" || body === null || Array.isArray(body)) return body;
+  return Object.fromEntries(
+    Object.entries(body).flatMap(([name, value]) => {
+      if (!optionalFields.includes(name)) return [[name, value]];
+      const trimmed: unknown = typeof value === "string" ? value.trim() : value;
+      if (trimmed === null || trimmed === "") return [];
+      const email = name === "customer_email" && typeof trimmed === "string";
+      return [[name, email ? normalizeEmail(trimmed) : trimmed]];
+    }),
+  );
+}
+
 /**
  * The `Idempotency-Key` header, or null.
+ * @param ofGuest whether the key is all that tells this shopper from others: a single character cannot.
  * @throws AppError `invalid_request` when it is empty, too long or not printable ASCII.
  */
-export function parseIdempotencyKey(headers: Headers): string | null {
+export function parseIdempotencyKey(headers: Headers, ofGuest: boolean): string | null {
   const key = headers.get("idempotency-key");
   if (key === null) return null;
-  if (/^[\x20-\x7e]{1,255}$/.test(key)) return key;
+  const shortest = ofGuest ? 2 : 1;
+  if (/^[\x20-\x7e]{1,255}$/.test(key) && key.length >= shortest) return key;
   throw new AppError("invalid_request", {
-    details: [{ path: "Idempotency-Key", message: "must be 1 to 255 printable characters" }],
+    details: [{
+      path: "Idempotency-Key",
+      message: `must be ${shortest} to 255 printable characters${ofGuest ? "; make it random" : ""}`,
+    }],
   });
 }
 

@@ -15,7 +15,7 @@ import {
 import { cancelUrl, successUrl, successUrlFor } from "../_shared/checkout/return_urls.ts";
 import type { ReturnUrls } from "../_shared/checkout/session_params.ts";
 import type { StripeCalls } from "../_shared/checkout/stripe_calls.ts";
-import { clientAddress } from "../_shared/client_ip.ts";
+import { shopperAddress } from "../_shared/client_ip.ts";
 import type { Env } from "../_shared/env.ts";
 import { AppError } from "../_shared/errors.ts";
 import { json, readJson, respond } from "../_shared/http.ts";
@@ -48,18 +48,20 @@ const bodyLimitBytes = 64 * 1024;
 export function handle(request: Request, deps: Deps): Promise<Response> {
   const endpoint = { methods: ["POST"] as const, allowedOrigins: deps.env.allowedOrigins, log: deps.log };
   return respond(request, endpoint, async (context) => {
-    const user = await requireApiKey(request, deps.env);
+    const { key, user } = await requireApiKey(request, deps.env);
     const cart = parseCart(await readJson(request, bodyLimitBytes));
-    const idempotencyKey = parseIdempotencyKey(request.headers);
+    const idempotencyKey = parseIdempotencyKey(request.headers, user === null);
     const urls = {
       success: successUrl(cart.successUrl, deps.env),
       cancel: cancelUrl(cart.cancelUrl, deps.env),
     };
     const deadline = startDeadline(deps.now);
-    const address = clientAddress(request.headers);
-    const shopper = { address, user, email: emailOf(cart.customerEmail, user) };
-    await takeLimits(shopper, deps);
-    await checkTurnstile(cart.turnstileToken, address, idempotencyKey, { ...deps, log: context.log });
+    const address = shopperAddress(request.headers, key === "secret");
+    await takeLimits({ address, user }, deps);
+    await checkTurnstile(
+      { token: cart.turnstileToken, address, userId: user?.id ?? null, idempotencyKey },
+      { ...deps, log: context.log },
+    );
 
     const bound = { ...deps, rpc: deps.rpcWithin(deadline.databaseMs) };
     const checkout = await begin(
@@ -67,7 +69,7 @@ export function handle(request: Request, deps: Deps): Promise<Response> {
         p_items: cart.items,
         p_idempotency_key: idempotencyKey,
         p_user_id: user?.id ?? null,
-        p_email: shopper.email,
+        p_email: emailOf(cart.customerEmail, user),
         p_client_ip: address,
         p_user_agent: request.headers.get("user-agent"),
         p_locale: cart.locale,

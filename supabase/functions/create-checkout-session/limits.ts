@@ -1,17 +1,17 @@
-/** Requests per minute: by address, by account and by e-mail address, counted in one round trip. */
+/** Requests per minute: by address and by account, counted in one round trip. */
 import type { User } from "../_shared/auth.ts";
-import { shortHash } from "../_shared/checkout/session_params.ts";
 import { addressBuckets } from "../_shared/client_ip.ts";
 import type { Env } from "../_shared/env.ts";
 import { AppError } from "../_shared/errors.ts";
 import type { Bucket, RateLimiter } from "../_shared/rate_limit.ts";
 
-/** Who asks, as far as it can be counted. */
+/**
+ * Who asks, as far as it can be counted. An e-mail address is not among it: anybody can type anybody's, and what
+ * strangers ask under it must lock nobody out.
+ */
 export interface Shopper {
   address: string | null;
   user: User | null;
-  /** What the order goes under: typed into the cart, or the account's own. */
-  email: string | null;
 }
 
 const windowSeconds = 60;
@@ -25,9 +25,6 @@ export async function takeLimits(
   { env, limiter }: { env: Pick<Env, "checkout">; limiter: RateLimiter },
 ): Promise<void> {
   const limit = env.checkout.rateLimitPerMinute;
-  const typed = shopper.email?.toLowerCase() ?? null;
-  // Anybody can type anybody's address: what strangers ask under it must not lock its own account out.
-  const email = typed === shopper.user?.email?.toLowerCase() ? null : typed;
   const bucket = (name: string, most = limit): Bucket => ({
     key: `checkout:${name}`,
     limit: most,
@@ -38,8 +35,6 @@ export async function takeLimits(
       ? [bucket("unknown", Math.max(1, Math.floor(limit / 3)))]
       : addressBuckets(shopper.address).map(({ key, factor }) => bucket(key, Math.ceil(limit * factor)))),
     ...(shopper.user === null ? [] : [bucket(`user:${shopper.user.id}`)]),
-    // Hashed: keys may lie in a third party's Redis, and an address is personal data.
-    ...(email === null ? [] : [bucket(`email:${await shortHash(email)}`)]),
   ]);
   if (!decision.allowed) {
     throw new AppError("rate_limited", { retryAfterSeconds: decision.retry_after_seconds });

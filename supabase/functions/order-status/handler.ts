@@ -5,6 +5,7 @@
 import type Stripe from "stripe";
 import { takeAddressLimit } from "../_shared/address_limit.ts";
 import { requireApiKey } from "../_shared/auth.ts";
+import { shopperAddress } from "../_shared/client_ip.ts";
 import type { Env } from "../_shared/env.ts";
 import { AppError } from "../_shared/errors.ts";
 import { json, respond } from "../_shared/http.ts";
@@ -36,10 +37,11 @@ const pollLimits = [{ limit: 20, window_seconds: 60 }, { limit: 1, window_second
 export function handle(request: Request, deps: Deps): Promise<Response> {
   const endpoint = { methods: ["GET"] as const, allowedOrigins: deps.env.allowedOrigins, log: deps.log };
   return respond(request, endpoint, async ({ log }) => {
-    await requireApiKey(request, deps.env);
+    const { key } = await requireApiKey(request, deps.env);
+    const address = shopperAddress(request.headers, key === "secret");
     const sessionId = sessionIdOf(request);
     const known = await deps.rpc.getOrderStatus(sessionId);
-    if (known === null) return json(publicStatus(await find(sessionId, request, deps)));
+    if (known === null) return json(publicStatus(await find(sessionId, address, deps)));
     return json(publicStatus(known.settled ? known : await settle(sessionId, known, deps, log)));
   });
 }
@@ -77,8 +79,9 @@ async function mayAsk(sessionId: string, { polls }: Deps): Promise<boolean> {
  * we died before we wrote down the session that we had made, and the browser is here before the webhook.
  * @throws AppError `order_not_found`; `rate_limited`, since anybody can make up ids; `stripe_unavailable`.
  */
-async function find(sessionId: string, request: Request, deps: Deps): Promise<OrderStatus> {
-  await takeAddressLimit("order-status", request, deps);
+async function find(sessionId: string, address: string | null, deps: Deps): Promise<OrderStatus> {
+  if (!isOfStripe(sessionId, deps.env)) throw new AppError("order_not_found");
+  await takeAddressLimit("order-status", address, deps);
   try {
     const found = await settleFromStripe(sessionId, null, deps);
     if (found !== null) return found;
@@ -86,6 +89,14 @@ async function find(sessionId: string, request: Request, deps: Deps): Promise<Or
     if (classifyStripeFailure(error) !== "discard") throw error;
   }
   throw new AppError("order_not_found");
+}
+
+/** Stripe names its mode in the id and makes it long: anything else is made up, and asking about it costs our quota. */
+function isOfStripe(sessionId: string, { livemode }: Pick<Env, "livemode">): boolean {
+  const random = sessionId.startsWith(livemode ? "cs_live_" : "cs_test_")
+    ? sessionId.slice("cs_live_".length)
+    : "";
+  return /^[A-Za-z0-9]{20,}$/.test(random);
 }
 
 async function settleFromStripe(

@@ -4,6 +4,7 @@
  * short page to read; programs that ask for JSON get the usual error body.
  */
 import { takeAddressLimit } from "../_shared/address_limit.ts";
+import { keyKind } from "../_shared/auth.ts";
 import { type Deadline, startDeadline } from "../_shared/checkout/deadline.ts";
 import {
   checkoutDurations,
@@ -14,7 +15,7 @@ import {
 import { readResumeToken } from "../_shared/checkout/resume_link.ts";
 import { cancelUrl, successUrl, successUrlFor } from "../_shared/checkout/return_urls.ts";
 import { expireSuperseded, overdueSession } from "../_shared/checkout/supersede.ts";
-import { clientAddress } from "../_shared/client_ip.ts";
+import { shopperAddress } from "../_shared/client_ip.ts";
 import { AppError } from "../_shared/errors.ts";
 import { respond } from "../_shared/http.ts";
 import type { RateLimiter } from "../_shared/rate_limit.ts";
@@ -37,9 +38,11 @@ export async function handle(request: Request, deps: Deps): Promise<Response> {
     const token = new URL(request.url).searchParams.get("token");
     const orderId = await readResumeToken(token, deps.env, deps.now());
     const deadline = startDeadline(deps.now);
-    await takeAddressLimit("resume", request, deps);
+    const bySecretKey = await keyKind(request, deps.env) === "secret";
+    const address = shopperAddress(request.headers, bySecretKey);
+    await takeAddressLimit("resume", address, deps);
     const bound = { ...deps, rpc: deps.rpcWithin(deadline.databaseMs), log };
-    return redirect(await destination(orderId, clientAddress(request.headers), bound, deadline));
+    return redirect(await destination(orderId, address, bound, deadline));
   });
   return await readable(request, answer, deps.env.siteUrl);
 }

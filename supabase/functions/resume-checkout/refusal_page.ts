@@ -6,6 +6,8 @@ const texts: Record<string, string> = {
   order_not_found: "We do not know this order any more. You are welcome to order again in the shop.",
   insufficient_stock: "Sorry, something in this order is sold out by now, so nothing was charged.",
   conflict: "This order has been cancelled, so nothing was charged.",
+  checkout_refused:
+    "Sorry, this order cannot be paid online right now; nothing was charged, and we have been told.",
   rate_limited: "That was a bit fast. Please wait a minute and open the link again.",
   velocity_exceeded: "This order cannot be paid right now. Please open the link again in an hour or so.",
   stripe_unavailable: "The payment page cannot be opened right now. Please open the link again in a minute.",
@@ -20,7 +22,10 @@ interface Refusal {
 
 /** Turns a JSON refusal into a page when a browser navigates; anything else stays as it is. */
 export async function readable(request: Request, answer: Response, siteUrl: string): Promise<Response> {
-  if (answer.status < 400 || request.headers.get("accept")?.includes("text/html") !== true) return answer;
+  if (
+    answer.status < 400 || request.method === "HEAD" ||
+    request.headers.get("accept")?.includes("text/html") !== true
+  ) return answer;
   const { error } = await answer.json() as { error: Refusal };
   const headers = new Headers(answer.headers);
   headers.set("content-type", "text/plain; charset=utf-8");

@@ -2,7 +2,6 @@
  * The front door of the money. Checks in this order, each its own function: method, size, address, allowlist,
  * signature and time, payload. Then one round trip stores the event, merges its facts and settles.
  */
-import type Stripe from "stripe";
 import { clientAddress } from "../_shared/client_ip.ts";
 import type { Env } from "../_shared/env.ts";
 import { AppError, type ErrorCode } from "../_shared/errors.ts";
@@ -10,14 +9,14 @@ import { json, readBody, type RequestContext, respond } from "../_shared/http.ts
 import type { Logger } from "../_shared/log.ts";
 import type { Alert, ReceivedEvent, Rpc } from "../_shared/rpc.ts";
 import { stripeApiVersion } from "../_shared/stripe_api_version.ts";
-import { translate } from "../_shared/stripe_events/mod.ts";
+import { judge, type Judgement } from "../_shared/stripe_events/judge.ts";
 import { verifySignature } from "../_shared/stripe_signature.ts";
 import type { Allowlist } from "./allowlist.ts";
 import { type Envelope, parseEnvelope } from "./envelope.ts";
 import type { Rejections } from "./rejections.ts";
 
 export interface Deps {
-  env: Pick<Env, "livemode" | "stripeWebhookSecrets" | "stripeWebhookIpMode">;
+  env: Pick<Env, "livemode" | "stripeAccountId" | "stripeWebhookSecrets" | "stripeWebhookIpMode">;
   rpc: Pick<Rpc, "receiveStripeEvent">;
   allowlist: Pick<Allowlist, "check">;
   rejections: Rejections;
@@ -102,7 +101,7 @@ async function receive(
   { log }: RequestContext,
 ): Promise<Response> {
   const startedAt = deps.now();
-  const stored = await store(event, caller, deps);
+  const stored = await store(event, caller, judge(event.payload, deps.env), deps);
   log.info("webhook_received", {
     event_id: event.id,
     type: event.type,
@@ -115,7 +114,7 @@ async function receive(
   return json({ received: true, event_id: event.id, outcome: stored.outcome });
 }
 
-async function store(event: Envelope, caller: Caller, deps: Deps) {
+async function store(event: Envelope, caller: Caller, judgement: Judgement, deps: Deps) {
   try {
     return await deps.rpc.receiveStripeEvent({
       p_event_id: event.id,
@@ -125,8 +124,8 @@ async function store(event: Envelope, caller: Caller, deps: Deps) {
       p_stripe_created_at: event.created.toISOString(),
       p_source_ip: caller.address,
       p_payload: event.payload,
-      p_alerts: alertsFor(event, caller, deps),
-      ...judge(event, deps.env.livemode),
+      p_alerts: alertsFor(event, caller, judgement, deps),
+      ...columnsOf(judgement),
     });
   } catch (error) {
     // Not stored, so not acknowledged: Stripe delivers it again.
@@ -134,29 +133,18 @@ async function store(event: Envelope, caller: Caller, deps: Deps) {
   }
 }
 
-type Judgement = Pick<ReceivedEvent, "p_facts" | "p_ignored_reason" | "p_error">;
-
-const nothing: Judgement = { p_facts: null, p_ignored_reason: null, p_error: null };
-
-/** Facts, a reason to ignore the event, or what went wrong while translating it. */
-function judge(event: Envelope, livemode: boolean): Judgement {
-  if (event.thin) return { ...nothing, p_ignored_reason: "thin_payload" };
-  if (event.livemode !== livemode) return { ...nothing, p_ignored_reason: "other_livemode" };
-  try {
-    const translation = translate(event.payload as unknown as Stripe.Event);
-    return translation.kind === "facts"
-      ? { ...nothing, p_facts: translation.facts }
-      : { ...nothing, p_ignored_reason: translation.reason };
-  } catch (error) {
-    return {
-      ...nothing,
-      p_error: `translation failed: ${error instanceof Error ? error.message : "unknown error"}`,
-    };
-  }
+/** A judgement as the SQL function takes it: exactly one of three is given. */
+function columnsOf(judgement: Judgement): Pick<ReceivedEvent, "p_facts" | "p_ignored_reason" | "p_error"> {
+  return {
+    p_facts: "facts" in judgement ? judgement.facts : null,
+    p_ignored_reason: "ignoredReason" in judgement ? judgement.ignoredReason : null,
+    p_error: "error" in judgement ? judgement.error : null,
+  };
 }
 
 /** What staff should know about a delivery that is authentic and odd. */
-function alertsFor(event: Envelope, caller: Caller, { env, log }: Deps): Alert[] {
+function alertsFor(event: Envelope, caller: Caller, judgement: Judgement, { env, log }: Deps): Alert[] {
+  const ignored = "ignoredReason" in judgement ? judgement.ignoredReason : null;
   const alerts: Alert[] = [];
   const raise = (kind: string, dedupe: string, data: Record<string, unknown>) => {
     alerts.push({
@@ -168,7 +156,11 @@ function alertsFor(event: Envelope, caller: Caller, { env, log }: Deps): Alert[]
     log.warn(kind, { event_id: event.id, type: event.type });
   };
   if (event.thin) raise("webhook_thin_payload", event.type, { type: event.type });
-  else if (event.livemode !== env.livemode) {
+  else if (ignored === "connected_account") {
+    raise("webhook_connected_account", "any", {
+      account: event.payload["account"] ?? event.payload["context"],
+    });
+  } else if (ignored === "other_livemode") {
     raise("webhook_other_livemode", "any", { livemode: event.livemode });
   } else if (event.apiVersion !== stripeApiVersion) {
     raise("webhook_api_version", event.apiVersion, {

@@ -23,6 +23,7 @@ export interface Begun {
   outcome: "created" | "existing" | "velocity_exceeded" | "superseded";
   order_id: string;
   order_number: string;
+  account_id: string | null;
   attempt: number;
   amount_subtotal: number;
   session_expires_at: number;
@@ -30,7 +31,9 @@ export interface Begun {
   three_d_secure: string | null;
   items: { sku: string; quantity: number; unit_amount: number }[];
   session: { id: string; url: string | null; status: string } | null;
-  customer: { id: string; generation: number } | null;
+  customer: { id: string; email: string | null; generation: number } | null;
+  customer_email: string | null;
+  customer_email_change: number | null;
   stripe_customer_id: string | null;
   retry_after_seconds?: number;
   session_ids?: string[];
@@ -168,7 +171,7 @@ export async function attachSession(
   const fact = sessionFact(begun, overrides);
   await sql`select public.attach_checkout_session(${begun.order_id}, ${begun.attempt}, ${
     sql.json(fact as postgres.JSONValue)
-  })`;
+  }, ${begun.customer_email_change ?? null}::integer)`;
   return fact as Record<string, unknown> & { id: string };
 }
 

@@ -121,6 +121,21 @@ test("finish_jobs() does not ask for a message about a message that cannot be de
   assert.equal(row?.count, 0);
 });
 
+test("finish_jobs() closes the alert about a kind that was held, when one of it gets through", async () => {
+  await enqueue(sql, "send_mail", 2);
+  const run_at = new Date(Date.now() + 3_600_000).toISOString();
+  await finish(sql, await claim(sql, 1), {
+    outcome: "snooze",
+    reason: "not set up",
+    alert: "warning",
+    run_at,
+  });
+  assert.equal((await alertsOf(sql, "job_blocked"))[0]?.status, "open");
+  // The alert's own message among them.
+  await finish(sql, await claim(sql, 5), { outcome: "done" });
+  assert.equal((await alertsOf(sql, "job_blocked"))[0]?.status, "resolved");
+});
+
 test("finish_jobs() tells staff about a job that can never be done", async () => {
   await enqueue(sql, "refund_payment");
   await finish(sql, await claim(sql, 1), {

@@ -14,7 +14,7 @@ function test(name: string, work: () => Promise<void>): void {
     fn: async () => {
       await clearQueue(sql);
       await sql`update private.periodic_jobs set next_at = null`;
-      await sql`delete from public.orders`;
+      await sql`truncate public.orders cascade`;
       await work();
     },
   });
@@ -39,16 +39,24 @@ test("enqueue_periodic_jobs() queues each kind once per period under ten heartbe
   }
 });
 
-test("enqueue_periodic_jobs() mirrors admin_require_mfa, and no other setting", async () => {
+test("enqueue_periodic_jobs() turns admin_require_mfa on and never off, and touches no other setting", async () => {
   const read = () =>
     sql`select key, value from private.settings where key in ('admin_require_mfa', 'prices_include_tax') order by key`;
-  const before = await read();
-  assert.deepEqual(before.map(({ value }) => value), [false, false]);
+  assert.deepEqual((await read()).map(({ value }) => value), [false, false]);
+  for (const given of [{}, { admin_require_mfa: false }, { admin_require_mfa: "true" }]) {
+    await sql`select public.enqueue_periodic_jobs(${sql.json(given)})`;
+    assert.deepEqual((await read()).map(({ value }) => value), [false, false]);
+  }
   const given = { admin_require_mfa: true, prices_include_tax: true, invented: 1 };
   await sql`select public.enqueue_periodic_jobs(${sql.json(given)})`;
   assert.deepEqual((await read()).map(({ value }) => value), [true, false]);
-  await sql`select public.enqueue_periodic_jobs(${sql.json({ admin_require_mfa: false })})`;
-  assert.deepEqual(await read(), before);
+  for (const lower of [{ admin_require_mfa: false }, { admin_require_mfa: null }, {}]) {
+    await sql`select public.enqueue_periodic_jobs(${sql.json(lower)})`;
+    assert.deepEqual((await read()).map(({ value }) => value), [true, false]);
+  }
+  const [health] = await sql`select public.get_health() #> '{checks,staff}' as staff`;
+  assert.deepEqual(health?.staff, { status: "ok", second_factor: true });
+  await sql`update private.settings set value = 'false' where key = 'admin_require_mfa'`;
 });
 
 test("enqueue_periodic_jobs() queues no second of a kind while one waits", async () => {
@@ -174,6 +182,28 @@ test("purge_old_data() removes finished jobs and payloads by their retention, an
   ]);
   const events = await sql`select id from public.webhook_events where payload ? 'email' order by id`;
   assert.deepEqual(events.map(({ id }) => id), ["evt_failed", "evt_new"]);
+});
+
+test("purge_old_data() deletes an old alert with its message's job, so that the next one of its cause is told", async () => {
+  const raise = () => sql`select private.raise_alert('flood', 'warning', 'flood')`;
+  const told = async () =>
+    (await sql`select 1 from private.jobs where kind = 'send_alert' and status = 'queued'`).length;
+  const alerts = async () => (await sql`select 1 from public.alerts where dedupe_key = 'flood'`).length;
+  await sql`update private.settings set value = '1' where key = 'retention_alert_days'`;
+  try {
+    await raise();
+    await sql`update public.alerts set status = 'resolved', last_at = now() - interval '2 days'`;
+    await sql`select public.purge_old_data(10)`;
+    assert.equal(await alerts(), 1, "its message is still under way");
+    await sql`update private.jobs set status = 'done', finished_at = now() - interval '2 days'`;
+    await sql`select public.purge_old_data(10)`;
+    assert.equal(await alerts(), 0);
+    await raise();
+    assert.equal(await told(), 1);
+  } finally {
+    await sql`update private.settings set value = '365' where key = 'retention_alert_days'`;
+    await sql`delete from public.alerts where dedupe_key = 'flood'`;
+  }
 });
 
 test("replace_webhook_addresses() takes over a list, writes down what changed, and tells staff", async () => {

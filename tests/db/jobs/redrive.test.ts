@@ -35,19 +35,29 @@ async function deadJob(kind: string): Promise<number> {
   return job;
 }
 
+async function settledEvent(id: string, type: string, payload: Record<string, unknown>): Promise<void> {
+  await sql`
+    insert into public.webhook_events (id, type, status, livemode, stripe_created_at, processed_at, payload)
+    values (${id}, ${type}, 'processed', false, now(), now(), ${sql.json(payload as Json)})`;
+}
+type Json = Parameters<typeof sql.json>[0];
+
 interface Selection {
   events?: string[];
   jobs?: number[];
   type?: string;
   all?: boolean;
+  again?: boolean;
   dryRun?: boolean;
 }
 
-async function redrive({ events = [], jobs = [], type, all = false, dryRun = false }: Selection) {
+async function redrive(
+  { events = [], jobs = [], type, all = false, again = false, dryRun = false }: Selection,
+) {
   const [row] = await sql`
     select public.redrive(${events}, ${jobs}::bigint[], ${
     type ?? null
-  }, ${all}, ${dryRun}, 'test') as answer`;
+  }, ${all}, ${dryRun}, 'test', ${again}) as answer`;
   return row?.answer.items as { what: string; id: string; redriven: boolean; problem: string | null }[];
 }
 
@@ -62,7 +72,11 @@ test("redrive() brings a dead event back with its job, and leaves an audit row",
   assert.deepEqual([row.status, row.attempts], ["queued", 0]);
   const [command] =
     await sql`select command, args, actor from public.staff_commands order by created_at desc limit 1`;
-  assert.deepEqual(command, { command: "redrive_webhook_event", args: { event_id: "evt_1" }, actor: "test" });
+  assert.deepEqual(command, {
+    command: "redrive_webhook_event",
+    args: { event_id: "evt_1" },
+    actor: "postgres (test)",
+  });
 });
 
 test("redrive() by type and for all takes what is dead and nothing else", async () => {
@@ -139,4 +153,48 @@ test("redrive(): a job that gets done after all resolves its alert", async () =>
   await finish(sql, await claim(sql, 1, { kinds: ["send_mail"] }), { outcome: "done" });
   const [alert] = await sql`select status from public.alerts where kind = 'job_dead'`;
   assert.equal(alert?.status, "resolved");
+});
+
+test("redrive() has a named event translated anew that was processed; by type only when asked for", async () => {
+  await settledEvent("evt_7", "charge.updated", { id: "evt_7" });
+  await settledEvent("evt_8", "charge.updated", { id: "evt_8" });
+  assert.deepEqual(await redrive({ type: "charge.updated" }), []);
+  assert.deepEqual((await redrive({ events: ["evt_7"] })).map(({ problem }) => problem), [null]);
+  const dueAgain = async () =>
+    (await sql`select id, status from public.webhook_events where next_attempt_at is not null and type = 'charge.updated' order by id`)
+      .map(({ id, status }) => `${id} ${status}`);
+  assert.deepEqual(await dueAgain(), ["evt_7 processed"], "it stays processed until it has been tried");
+  assert.deepEqual((await redrive({ type: "charge.updated", again: true })).map(({ id }) => id), [
+    "evt_7",
+    "evt_8",
+  ]);
+  assert.deepEqual(await dueAgain(), ["evt_7 processed", "evt_8 processed"]);
+
+  const retry = async (id: string) => {
+    const [row] =
+      await sql`select public.retry_stripe_event(${id}, '[]', 'not ours', null) ->> 'outcome' as outcome`;
+    return row?.outcome;
+  };
+  assert.equal(await retry("evt_7"), "ignored", "the new translation has the last word");
+  assert.equal(await retry("evt_7"), "duplicate", "once");
+  const [job] = await sql`select id from private.jobs where dedupe_key = 'retry_event:evt_7'`;
+  await finish(sql, await claim(sql, 9, { kinds: ["retry_event"] }), { outcome: "done" });
+  await redrive({ events: ["evt_7"] });
+  assert.equal((await jobRow(sql, Number(job?.id))).status, "queued", "again, after its job was done");
+});
+
+test("redrive() leaves alone what has no payload any more", async () => {
+  await settledEvent("evt_9", "charge.updated", { erased: true });
+  await settledEvent("evt_10", "charge.updated", { purged: true });
+  const items = await redrive({ events: ["evt_9", "evt_10"] });
+  assert.deepEqual(items.map(({ problem }) => problem), [
+    "has no payload any more",
+    "has no payload any more",
+  ]);
+  assert.deepEqual(
+    await redrive({ type: "charge.updated", again: true, dryRun: true }).then((all) =>
+      all.filter(({ id }) => id === "evt_9" || id === "evt_10")
+    ),
+    [],
+  );
 });

@@ -13,12 +13,49 @@ export async function arrange(sql: Db, lifecycle: Lifecycle, story: Story): Prom
     await attachSession(sql, story, name, index + 1);
   }
   lifecycle.tell(story);
-  const { cancelAfter } = lifecycle;
-  if (cancelAfter === undefined) return story.moves;
-  const isFirst = (move: Move) => move.call === "event" && cancelAfter.includes(move.type);
+  const { cancelAfter, act } = lifecycle;
+  const after = act?.after ?? cancelAfter;
+  if (after === undefined) return story.moves;
+  const isFirst = (move: Move) => move.call === "event" && after.includes(move.type);
   await deliver(sql, story.moves.filter(isFirst));
-  await sql`select public.cancel_order(${story.frame.orderNumber})`;
+  await act?.by(sql, story);
+  if (cancelAfter !== undefined) await sql`select public.cancel_order(${story.frame.orderNumber})`;
   return story.moves.filter((move) => !isFirst(move));
+}
+
+/** Staff ask for a refund of the payment of session `a`; `name` tells several requests apart. */
+export async function askRefund(
+  sql: Db,
+  story: Story,
+  name: string,
+  amount: number | null,
+  restock = false,
+): Promise<void> {
+  await sql`select private.ask_refund(${story.id("req", name)}, ${story.frame.orderId}, ${
+    story.id("pi", "a")
+  },
+    ${amount}, 'requested', 'test', ${restock})`;
+  await sql`select private.settle_order(${story.frame.orderId}, 'staff')`;
+}
+
+/** The job of a refund request ends as given. */
+export async function endRefundJob(
+  sql: Db,
+  requestId: string,
+  outcome: "done" | "discard" | "retry",
+  alert: string | null = null,
+): Promise<void> {
+  const lease = crypto.randomUUID();
+  await sql`update private.jobs set status = 'running', lease_id = ${lease}, leased_until = now() + interval '1 minute',
+      attempts = attempts + 1
+    where payload ->> 'refund_request_id' = ${requestId}`;
+  await sql`select private.finish_job(j.id, ${lease}, ${outcome}, 'stripe says no', null, ${alert})
+    from private.jobs j where payload ->> 'refund_request_id' = ${requestId}`;
+}
+
+/** The job of a refund request that was given up is brought back. */
+export async function redriveRefund(sql: Db, requestId: string): Promise<void> {
+  await sql`select private.redrive_job(j.id) from private.jobs j where payload ->> 'refund_request_id' = ${requestId}`;
 }
 
 /** Delivers moves one after the other and returns the outcomes. */
@@ -60,4 +97,9 @@ export async function endingOf(sql: Db, story: Story): Promise<Ending> {
 function shortKey(kind: string, key: string, story: Story): string {
   const [, ...parts] = key.split(":");
   return [kind, ...parts].join(":").replaceAll(new RegExp(`[a-z_]+_${story.tag}_`, "g"), "");
+}
+
+/** Staff release the order. */
+export async function release(sql: Db, story: Story): Promise<void> {
+  await sql`select public.release_review(${story.frame.orderNumber})`;
 }

@@ -111,3 +111,93 @@ Deno.test("a Radar review holds the order until it is closed", async () => {
     assert.deepEqual([end.status, end.fulfillment, end.jobs], ["paid", "unfulfilled", []]);
   });
 });
+
+async function kept(tx: Tx, story: Story): Promise<[status: string, fulfillment: string, reasons: string[]]> {
+  const [row] = await tx`select status, fulfillment_status, review_reasons from public.orders
+    where id = ${story.frame.orderId}`;
+  return [row?.["status"], row?.["fulfillment_status"], row?.["review_reasons"]];
+}
+
+Deno.test("release_review() releases what was known: a warning, a review or a velocity hit that turns up later holds the order again", async () => {
+  const news: Record<string, (tx: Tx, story: Story, payment: Payment) => Promise<unknown>> = {
+    early_fraud_warning: async (tx, story, payment) => {
+      await tx`update private.settings set value = '"review"' where key = 'early_fraud_warning_policy'`;
+      story.warned(payment, "2");
+    },
+    radar_review: (_, story, payment) => Promise.resolve(story.reviewed(payment, "2")),
+    velocity_review: (tx, story) =>
+      tx`insert into public.fraud_signals (order_id, kind, severity, data)
+        values (${story.frame.orderId}, 'velocity', 'warning', '{"action":"review","rule":"x"}')`,
+  };
+  for (const [reason, arrive] of Object.entries(news)) {
+    await undone(sql, async (tx) => {
+      const { story, payment } = await paidOrder(tx);
+      story.reviewed(payment, "1");
+      await tellAll(tx, story);
+      await tx`select public.release_review(${story.frame.orderNumber})`;
+      assert.deepEqual(await kept(tx, story), ["paid", "unfulfilled", []]);
+      await arrive(tx, story, payment);
+      await tellAll(tx, story);
+      await tx`select private.settle_order(${story.frame.orderId}, 'test')`;
+      assert.deepEqual(await kept(tx, story), ["needs_review", "on_hold", [reason]]);
+      assert.deepEqual([...await tx`select * from public.check_invariants()`], []);
+      await tx`select public.release_review(${story.frame.orderNumber})`;
+      assert.deepEqual(await kept(tx, story), ["paid", "unfulfilled", []]);
+    });
+  }
+});
+
+Deno.test("a warning that Stripe made before the release and told of after it holds the order: staff could not know", async () => {
+  for (const order of [[0, 1], [1, 0]]) {
+    await undone(sql, async (tx) => {
+      await tx`update private.settings set value = '"review"' where key = 'early_fraud_warning_policy'`;
+      const { story, payment } = await paidOrder(tx);
+      story.warned(payment, "late").spent();
+      const late = story.moves;
+      story.events.length = 0;
+      story.reviewed(payment, "1");
+      await tellAll(tx, story);
+      await tx`select public.release_review(${story.frame.orderNumber})`;
+      for (const index of order) await deliver(tx, late.slice(index, index + 1));
+      assert.deepEqual(await kept(tx, story), ["needs_review", "on_hold", ["early_fraud_warning"]]);
+    });
+  }
+});
+
+Deno.test("policy refund: a warning after a release is answered by the policy as any other", async () => {
+  await undone(sql, async (tx) => {
+    const { story, payment } = await paidOrder(tx);
+    story.reviewed(payment, "1");
+    await tellAll(tx, story);
+    await tx`select public.release_review(${story.frame.orderNumber})`;
+    story.warned(payment, "2");
+    await tellAll(tx, story);
+    assert.deepEqual((await endingOf(tx, story)).jobs, [refundJob]);
+    await tx`savepoint refused`;
+    await assert.rejects(
+      tx`select public.release_review(${story.frame.orderNumber})`.execute(),
+      /on its way back/,
+    );
+    await tx`rollback to savepoint refused`;
+  });
+});
+
+Deno.test("the policy is asked when a warning is first seen actionable; a later change refunds nothing and stops nothing", async () => {
+  for (const [then, now, jobs] of [["review", "refund", []], ["refund", "review", [refundJob]]] as const) {
+    await undone(sql, async (tx) => {
+      const set = (policy: string) =>
+        tx`update private.settings set value = ${tx.json(policy)} where key = 'early_fraud_warning_policy'`;
+      const { story, payment } = await paidOrder(tx);
+      await set(then);
+      story.warned(payment, "1");
+      await tellAll(tx, story);
+      await set(now);
+      await tx`select private.settle_order(${story.frame.orderId}, 'test')`;
+      assert.deepEqual((await endingOf(tx, story)).jobs, jobs);
+      if (then === "review") {
+        await tx`select public.release_review(${story.frame.orderNumber})`;
+        assert.deepEqual((await endingOf(tx, story)).jobs, []);
+      }
+    });
+  }
+});

@@ -70,6 +70,8 @@ const damages: Record<string, Damage> = {
     tx`insert into public.refund_requests (id, order_id, payment_id, amount, cause, status, given_up_at)
       values ('y', ${paidId}, ${payment.id}, 1, 'requested', 'given_up', clock_timestamp())`,
   "lines add up to the subtotal": (tx) => tx`update public.order_items set unit_amount = unit_amount + 1`,
+  "the hash of an order is that of its lines": (tx) =>
+    tx`update public.order_items set unit_amount = unit_amount + 1 where order_id = ${paidId}`,
   "refunded is the sum of succeeded refunds": (tx) =>
     tx`update public.orders set amount_refunded = amount_refunded + 1`,
   "no payment is refunded by more than it brought": (tx) => tx`update public.refunds set amount = 99999`,
@@ -95,6 +97,8 @@ const damages: Record<string, Damage> = {
     tx`update public.payments set livemode = true where id = ${payment.id}`,
   "the money of an order shows in its status": (tx) =>
     tx`update public.orders set status = 'pending' where id = ${paidId}`,
+  "what holds an order and nobody has released stands in its review reasons": (tx) =>
+    tx`insert into public.fraud_signals (order_id, kind, severity, was_actionable) values (${paidId}, 'early_fraud_warning', 'critical', true)`,
   "a disputed order is on hold until it has shipped": (tx) =>
     tx`update public.orders set fulfillment_status = 'unfulfilled' where id = ${paidId}`,
   "an order that is held for review is on hold until it has shipped": (tx) =>

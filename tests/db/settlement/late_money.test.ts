@@ -174,6 +174,43 @@ Deno.test("release_review lets a reviewed order ship, once, and mails the confir
   });
 });
 
+Deno.test("release_review releases the mismatch of the money that staff looked at: another one holds the order again, with an alert", async () => {
+  const news: Record<string, (tx: postgres.ReservedSql, story: Story) => Promise<unknown>> = {
+    // A payment with a lower id becomes the one to keep; its amount is wrong as well.
+    amount_mismatch: (tx, story) => {
+      story.events.length = 0;
+      story.paid("a");
+      return deliver(tx, story.moves);
+    },
+    livemode_mismatch: (tx, story) =>
+      tx`update public.payment_attempts set livemode = true where order_id = ${story.frame.orderId}`
+        .execute(),
+  };
+  for (const [reason, arrive] of Object.entries(news)) {
+    await undone(sql, async (tx) => {
+      const story = new Story(await beginOrder(tx), 1, "T");
+      await attachSession(tx, story, "a");
+      await attachSession(tx, story, "b", 2);
+      await tx`update public.orders set amount_subtotal = amount_subtotal + 1 where id = ${story.frame.orderId}`;
+      story.paid("b");
+      await deliver(tx, story.moves);
+      await tx`select public.release_review(${story.frame.orderNumber})`;
+      assert.equal((await endingOf(tx, story)).status, "paid");
+      await arrive(tx, story);
+      await tx`select private.settle_order(${story.frame.orderId}, 'test')`;
+      const [order] = await tx`select status, fulfillment_status, review_reasons from public.orders
+        where id = ${story.frame.orderId}`;
+      assert.deepEqual({ ...order }, {
+        status: "needs_review",
+        fulfillment_status: "on_hold",
+        review_reasons: [reason],
+      });
+      const alerts = (await endingOf(tx, story)).alerts.filter((kind) => kind === "payment_mismatch");
+      assert.equal(alerts.length, 2, "staff hear of the second one as well");
+    });
+  }
+});
+
 Deno.test("a recovered session without metadata belongs to the order of the session it comes from", async () => {
   await undone(sql, async (tx) => {
     const story = await expiredOrder(tx);

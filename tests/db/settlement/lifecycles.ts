@@ -1,4 +1,6 @@
 /** The lives an order can have, each with the end that every order of its events must lead to. */
+import type postgres from "postgres";
+import { askRefund, endRefundJob, redriveRefund, release } from "./arrange.ts";
 import type { Story } from "./story.ts";
 
 /** What must be true at the end, whatever came first. */
@@ -24,6 +26,8 @@ export interface Lifecycle {
   tell(story: Story): void;
   /** Staff cancel: at once, or after the events of these types; the others come in any order. */
   cancelAfter?: string[];
+  /** What staff and jobs do after the events of these types; the others come in any order. */
+  act?: { after: string[]; by(sql: postgres.ReservedSql | postgres.Sql, story: Story): Promise<void> };
   end: Partial<Ending>;
 }
 
@@ -63,6 +67,13 @@ const duplicate: Ending = {
   jobs: ["expire_checkout_session:a", "expire_checkout_session:b", "refund_payment:duplicate:b"],
   alerts: ["duplicate_payment"],
 };
+
+const reviewed = [
+  "charge.succeeded",
+  "payment_intent.succeeded",
+  "checkout.session.completed",
+  "review.opened",
+];
 
 /** The lifecycles that point 3 of the settlement contract names, and a few more. */
 export const lifecycles: (Lifecycle & { end: Ending })[] = [
@@ -239,6 +250,81 @@ export const lifecycles: (Lifecycle & { end: Ending })[] = [
     },
   },
   {
+    name: "refund that was given up, and redriven",
+    tell: (story) => void story.refunded(story.paid("a"), "1", 3_000, "succeeded", story.id("req", "1")),
+    act: {
+      after: ["checkout.session.completed"],
+      async by(sql, story) {
+        await askRefund(sql, story, "1", 3_000);
+        await endRefundJob(sql, story.id("req", "1"), "discard", "critical");
+        await redriveRefund(sql, story.id("req", "1"));
+      },
+    },
+    end: {
+      ...paid,
+      status: "partially_refunded",
+      refunded: 3_000,
+      mails: ["order_confirmation", "refund_issued"],
+      jobs: ["refund_payment:1"],
+      alerts: ["refund_refused"],
+    },
+  },
+  {
+    name: "refund that was given up, and asked for anew",
+    tell: (story) => void story.refunded(story.paid("a"), "1", 3_000, "succeeded", story.id("req", "2")),
+    act: {
+      after: ["checkout.session.completed"],
+      async by(sql, story) {
+        await askRefund(sql, story, "1", 3_000);
+        await endRefundJob(sql, story.id("req", "1"), "discard", "critical");
+        await askRefund(sql, story, "2", 3_000);
+      },
+    },
+    end: {
+      ...paid,
+      status: "partially_refunded",
+      refunded: 3_000,
+      mails: ["order_confirmation", "refund_issued"],
+      jobs: ["refund_payment:1", "refund_payment:2"],
+      alerts: ["refund_refused"],
+    },
+  },
+  {
+    name: "full refund that restocks, then bounces",
+    tell: (story) =>
+      story.refunded(story.paid("a"), "1", amount, "pending", story.id("req", "1")).settled("failed"),
+    act: {
+      after: ["checkout.session.completed"],
+      by: (sql, story) => askRefund(sql, story, "1", null, true),
+    },
+    end: {
+      ...paid,
+      fulfillment: "on_hold",
+      mails: ["order_confirmation", "refund_failed", "refund_issued"],
+      jobs: ["refund_payment:1"],
+      alerts: ["refund_failed"],
+    },
+  },
+  {
+    name: "full refund that restocks, and bounces after it had succeeded",
+    tell(story) {
+      const refund = story.refunded(story.paid("a"), "1", amount, "succeeded", story.id("req", "1"));
+      refund.settled("failed");
+    },
+    act: {
+      after: ["checkout.session.completed"],
+      by: (sql, story) => askRefund(sql, story, "1", null, true),
+    },
+    end: {
+      ...paid,
+      fulfillment: "cancelled",
+      stock: shelf,
+      mails: ["order_confirmation", "refund_failed", "refund_issued"],
+      jobs: ["refund_payment:1"],
+      alerts: ["refund_failed"],
+    },
+  },
+  {
     name: "dispute won",
     tell(story) {
       const dispute = story.disputed(story.paid("a"), "d", "needs_response");
@@ -354,6 +440,49 @@ export const lifecycles: (Lifecycle & { end: Ending })[] = [
     name: "review opened and approved",
     tell: (story) => story.reviewed(story.paid("a"), "1").approved(),
     end: { ...paid, alerts: ["review"] },
+  },
+  {
+    name: "review released, then a warning and its refund",
+    act: { after: reviewed, by: release },
+    tell(story) {
+      const payment = story.paid("a");
+      story.reviewed(payment, "1").approved();
+      const warning = story.warned(payment, "1");
+      story.refunded(payment, "1", amount);
+      warning.spent();
+    },
+    end: {
+      ...paid,
+      status: "refunded",
+      fulfillment: "cancelled",
+      refunded: amount,
+      mails: ["order_confirmation", "refund_issued"],
+      jobs: ["refund_payment:fraudulent:a"],
+      alerts: ["early_fraud_warning", "review"],
+    },
+  },
+  {
+    name: "review released, then a warning and an inquiry",
+    act: { after: reviewed, by: release },
+    tell(story) {
+      const payment = story.paid("a");
+      story.reviewed(payment, "1");
+      story.warned(payment, "1");
+      story.disputed(payment, "d", "warning_needs_response");
+    },
+    end: {
+      ...disputed,
+      status: "needs_review",
+      fulfillment: "on_hold",
+      jobs: [
+        "refund_payment:fraudulent:a",
+        "remind_dispute:d:1",
+        "remind_dispute:d:3",
+        "remind_dispute:d:7",
+        "submit_dispute_evidence:d",
+      ],
+      alerts: ["dispute_opened", "early_fraud_warning", "review"],
+    },
   },
   {
     name: "cancelled, then paid",

@@ -180,3 +180,77 @@ for (const { name, table, fact } of kinds) {
     });
   });
 }
+
+const session = {
+  fact: "checkout_session",
+  id: "cs_1",
+  attempt: 1,
+  status: "complete",
+  payment_status: "unpaid",
+  async_payment_failed: false,
+  livemode: false,
+  currency: "usd",
+  amount_subtotal: 100,
+  amount_total: 100,
+  email: "ada@example.com",
+  shipping_name: "Ada Turner",
+  shipping_address: { city: "Portland", country: "US" },
+  expires_at: base,
+};
+/** The same event as an older release, or an older API version, told it. */
+const poorer = { ...session, shipping_name: null, shipping_address: null };
+
+async function sessionAfter(facts: { fact: Fact; at: number }[]) {
+  return await undone(sql, async (tx) => {
+    const { orderId } = await beginOrder(tx);
+    for (const { fact, at } of facts) {
+      await tx`select private.merge_checkout_session(${
+        tx.json(JSON.parse(JSON.stringify(fact)))
+      }, ${orderId}, to_timestamp(${at}))`;
+    }
+    const [row] = await tx<
+      { status: string; payment_status: string; city: string | null; name: string | null; email: string }[]
+    >`
+      select status, payment_status, shipping_address ->> 'city' as city, shipping_name as name, email
+      from public.checkout_sessions where id = 'cs_1'`;
+    assert(row !== undefined);
+    return row;
+  });
+}
+
+Deno.test("of two translations of one event the fuller one stays, in either order", async () => {
+  const [full, poor] = [{ fact: session, at: base }, { fact: poorer, at: base }];
+  for (const facts of [[poor, full], [full, poor], [poor, full, poor]]) {
+    assert.deepEqual(await sessionAfter(facts).then(({ city, name }) => [city, name]), [
+      "Portland",
+      "Ada Turner",
+    ]);
+  }
+});
+
+Deno.test("an address that is known is not lost to a later event that cannot carry it", async () => {
+  const later = { fact: { ...poorer, payment_status: "paid", email: "later@example.com" }, at: base + 60 };
+  for (const facts of [[{ fact: session, at: base }, later], [later, { fact: session, at: base }]]) {
+    const row = await sessionAfter(facts);
+    assert.deepEqual([row.payment_status, row.city], ["paid", "Portland"]);
+  }
+  const moved = { ...session, payment_status: "paid", shipping_address: { city: "Salem", country: "US" } };
+  const corrected = await sessionAfter([{ fact: moved, at: base + 60 }, { fact: session, at: base }]);
+  assert.equal(corrected.city, "Salem", "a later address takes its place");
+});
+
+Deno.test("a fact that is merged again mends its row", async () => {
+  await undone(sql, async (tx) => {
+    const { orderId } = await beginOrder(tx);
+    const merge = () =>
+      tx`select private.merge_checkout_session(${
+        tx.json(session as Parameters<typeof tx.json>[0])
+      }, ${orderId}, to_timestamp(${base}))`;
+    await merge();
+    const [before] = await tx`select * from public.checkout_sessions where id = 'cs_1'`;
+    await tx`update public.checkout_sessions set shipping_address = null, amount_total = 1 where id = 'cs_1'`;
+    await merge();
+    const [after] = await tx`select * from public.checkout_sessions where id = 'cs_1'`;
+    assert.deepEqual({ ...after }, { ...before });
+  });
+});

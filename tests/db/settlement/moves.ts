@@ -5,7 +5,15 @@ import { translate } from "../../../supabase/functions/_shared/stripe_events/mod
 
 /** One call into the database that a search may put anywhere. */
 export type Move =
-  | { call: "event"; id: string; type: string; livemode: boolean; at: number; facts: Fact[] }
+  | {
+    call: "event";
+    id: string;
+    type: string;
+    livemode: boolean;
+    at: number;
+    facts: Fact[];
+    version?: string;
+  }
   | { call: "read"; at: number; facts: Fact[] }
   | { call: "attach"; order_id: string; attempt: number; fact: CheckoutSessionFact }
   | { call: "settle"; order_id: string }

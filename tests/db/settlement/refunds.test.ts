@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type postgres from "postgres";
 import { sqlstateOf } from "../../support/role.ts";
-import { deliver, endingOf } from "./arrange.ts";
+import { deliver, endingOf, endRefundJob } from "./arrange.ts";
 import { searchDatabase, undone } from "./search.ts";
 import { attachSession, beginOrder, stockOf } from "./shop.ts";
 import { type Payment, Story } from "./story.ts";
@@ -112,6 +112,22 @@ Deno.test("request_refund() refuses nothing, less than nothing and more than is 
   });
 });
 
+Deno.test("request_refund() refuses a part that Stripe does not refund in the order's currency", async () => {
+  await undone(database.sql, async (tx) => {
+    const story = new Story(await beginOrder(tx), 60, "T");
+    await attachSession(tx, story, "a");
+    story.paid("a");
+    await deliver(tx, story.moves);
+    const { orderNumber, orderId } = story.frame;
+    await tx`update public.orders set currency = 'isk' where id = ${orderId}`;
+    await tx`savepoint asked`;
+    assert.equal(await sqlstateOf(tx`select public.request_refund(${orderNumber}, 1250)`), "KCREF");
+    await tx`rollback to savepoint asked`;
+    const [row] = await tx`select public.request_refund(${orderNumber}, 1300)`;
+    assert.equal(row?.["request_refund"]["ok"], true);
+  });
+});
+
 Deno.test("request_refund() refuses when all that is left is on its way back already", async () => {
   await undone(sql, async (tx) => {
     const { story } = await paidOrder(tx);
@@ -138,27 +154,12 @@ async function ask(db: Db, story: Story, amount: number | null, restock = false)
   return row?.["answer"]["command_id"];
 }
 
-/** The job of a request ends as given. */
-async function endJob(
-  db: Db,
-  requestId: string,
-  outcome: string,
-  alert: string | null = null,
-): Promise<void> {
-  const lease = crypto.randomUUID();
-  await db`update private.jobs set status = 'running', lease_id = ${lease}, leased_until = now() + interval '1 minute',
-      attempts = attempts + 1
-    where payload ->> 'refund_request_id' = ${requestId}`;
-  await db`select private.finish_job(j.id, ${lease}, ${outcome}, 'stripe says no', null, ${alert})
-    from private.jobs j where payload ->> 'refund_request_id' = ${requestId}`;
-}
-
 async function redrive(db: Db, requestId: string): Promise<string | null> {
   const [job] = await db`select id from private.jobs where payload ->> 'refund_request_id' = ${requestId}`;
   await db`savepoint attempt`;
   const state = await sqlstateOf(
     db`insert into public.staff_commands (command, args) values ('redrive_job', ${
-      db.json({ job_id: job?.["id"] })
+      db.json({ job_id: Number(job?.["id"]) })
     })`,
   );
   if (state !== null) await db`rollback to savepoint attempt`;
@@ -209,7 +210,7 @@ Deno.test("restock belongs to the refund that asked for it: not to a part, not t
     story.refunded(payment, "1", 12_900, "succeeded", row?.["answer"]["command_id"]);
     await tellAll(tx, story);
     const given = await ask(tx, story, null, true);
-    await endJob(tx, given, "discard", "critical");
+    await endRefundJob(tx, given, "discard", "critical");
     const goodwill = await ask(tx, story, null, false);
     story.refunded(payment, "2", 12_900, "succeeded", goodwill);
     await tellAll(tx, story);
@@ -246,14 +247,14 @@ Deno.test("a refund that was given up and asked for anew never comes back", asyn
     await undone(sql, async (tx) => {
       const { story, payment } = await paidOrder(tx);
       const first = await ask(tx, story, 3_000);
-      await endJob(tx, first, "discard", "critical");
+      await endRefundJob(tx, first, "discard", "critical");
       assert.deepEqual(await openAlerts(tx), ["refund_refused"]);
       await assertSound(tx);
       if (stands === "another request") {
         const second = await ask(tx, story, 3_000);
         story.refunded(payment, "1", 3_000, "succeeded", second);
         await tellAll(tx, story);
-        await endJob(tx, second, "done");
+        await endRefundJob(tx, second, "done");
       } else {
         story.wait();
         story.refunded(payment, "1", 3_000);
@@ -276,7 +277,7 @@ Deno.test("a refund that was given up comes back while nothing stands in for it 
   await undone(sql, async (tx) => {
     const { story, payment } = await paidOrder(tx);
     const request = await ask(tx, story, 3_000);
-    await endJob(tx, request, "discard", "critical");
+    await endRefundJob(tx, request, "discard", "critical");
     assert.equal(await redrive(tx, request), null);
     assert.deepEqual(await openAlerts(tx), []);
     const [left] = await tx`select private.refundable_amount(${payment.id})::int as left`;
@@ -292,7 +293,7 @@ Deno.test("a full refund that was given up gives back the rest, whatever happene
     const [job] =
       await tx`select payload -> 'amount' as amount from private.jobs where kind = 'refund_payment'`;
     assert.equal(job?.["amount"], null, "all that is left then, not what is left now");
-    await endJob(tx, request, "discard", "critical");
+    await endRefundJob(tx, request, "discard", "critical");
     story.refunded(payment, "1", 5_000);
     await tellAll(tx, story);
     assert.equal(await redrive(tx, request), null);
@@ -308,7 +309,7 @@ Deno.test("nothing ships while all of the money is on its way back", async () =>
     await tx`savepoint attempt`;
     assert.equal(await sqlstateOf(tx`select public.mark_fulfilled(${story.frame.orderNumber})`), "KCINV");
     await tx`rollback to savepoint attempt`;
-    await endJob(tx, request, "discard", "critical");
+    await endRefundJob(tx, request, "discard", "critical");
     assert.equal(
       (await endingOf(tx, story)).fulfillment,
       "unfulfilled",
@@ -322,7 +323,7 @@ Deno.test("a refund that Stripe refuses for now is told to staff, who hear when 
   await undone(sql, async (tx) => {
     const { story, payment } = await paidOrder(tx);
     const request = await ask(tx, story, 3_000);
-    await endJob(tx, request, "retry", "warning");
+    await endRefundJob(tx, request, "retry", "warning");
     const [alert] = await tx`select kind, data from public.alerts`;
     assert.equal(alert?.["kind"], "refund_delayed");
     assert.equal(alert?.["data"]["order_number"], story.frame.orderNumber);
@@ -332,7 +333,7 @@ Deno.test("a refund that Stripe refuses for now is told to staff, who hear when 
     assert.deepEqual({ ...asked }, { status: "queued", refusals: 1 });
     story.refunded(payment, "1", 3_000, "succeeded", request);
     await tellAll(tx, story);
-    await endJob(tx, request, "done");
+    await endRefundJob(tx, request, "done");
     assert.deepEqual(await openAlerts(tx), []);
     await assertSound(tx);
   });

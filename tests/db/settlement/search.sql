@@ -21,11 +21,15 @@ begin
     'payments', (select jsonb_agg(to_jsonb(p) - 'created_at' order by p.id) from public.payments p),
     'attempts', (select jsonb_agg(to_jsonb(a) order by a.id) from public.payment_attempts a),
     'refunds', (select jsonb_agg(to_jsonb(r) order by r.id) from public.refunds r),
+    'released', (
+      select jsonb_agg(jsonb_build_array(m.order_id, m.session_id, m.reason) order by m.order_id, m.session_id, m.reason)
+      from private.released_mismatches m
+    ),
     'refund_requests', (
       select jsonb_agg(to_jsonb(q) - '{created_at,given_up_at}'::text[] order by q.id) from public.refund_requests q
     ),
     'disputes', (select jsonb_agg(to_jsonb(d) order by d.id) from public.disputes d),
-    'signals', (select jsonb_agg(to_jsonb(f) - 'id' order by f.source_id) from public.fraud_signals f),
+    'signals', (select jsonb_agg(to_jsonb(f) - '{id,released_at}'::text[] || jsonb_build_object('released', f.released_at is not null) order by f.source_id) from public.fraud_signals f),
     'stripe_customers', (select jsonb_agg(to_jsonb(c) order by c.id) from private.stripe_customers c),
     'reservations', (
       select jsonb_agg(jsonb_build_array(r.order_id, r.variant_id, r.quantity, r.status) order by r.order_id, r.variant_id)
@@ -53,13 +57,29 @@ begin
 end;
 $$;
 
+create function search.rows(p_state jsonb) returns jsonb
+language sql
+immutable
+as $$
+  -- Which snapshot won, and what was read again for it, differs with the telling: the rows shall not.
+  select jsonb_object_agg(s.key, coalesce(
+    (
+      select jsonb_agg(case jsonb_typeof(x.value) when 'object' then x.value - '{version,contact_version}'::text[] else x.value end order by x.position)
+      from jsonb_array_elements(nullif(s.value, 'null')) with ordinality as x (value, position)
+      where s.key <> 'jobs' or x.value ->> 1 not like 'refresh%'
+    ),
+    '[]'
+  ))
+  from jsonb_each(p_state - 'events') s
+$$;
+
 create function search.move(p_move jsonb) returns text
 language plpgsql
 as $$
 begin
   return case p_move ->> 'call'
     when 'event' then public.receive_stripe_event(
-      p_move ->> 'id', p_move ->> 'type', (p_move ->> 'livemode')::boolean, '2026-10-28.endive',
+      p_move ->> 'id', p_move ->> 'type', (p_move ->> 'livemode')::boolean, coalesce(p_move ->> 'version', '2026-10-28.endive'),
       to_timestamp((p_move ->> 'at')::bigint), null, '{}', p_move -> 'facts', p_move ->> 'ignored', null, '[]'
     ) ->> 'outcome'
     when 'read' then public.apply_stripe_facts(p_move -> 'facts', 'order_status', to_timestamp((p_move ->> 'at')::bigint)) ->> 'applied'

@@ -35,8 +35,10 @@ export async function beginOrder(sql: Db, quantity = 2, livemode = false): Promi
   const [row] = await sql`with o as (
       insert into public.orders (locale, currency, amount_subtotal, amount_total, livemode, cart_hash,
         session_expires_at, purchase_ip, user_agent)
-      values ('en', 'usd', ${amount}, ${amount}, ${livemode}, ${`hash-${crypto.randomUUID()}`},
-        now() + interval '30 minutes', '203.0.113.24', 'Mozilla/5.0')
+      select 'en', 'usd', ${amount}, ${amount}, ${livemode}, private.hash_lines(jsonb_agg(jsonb_build_object(
+          'variant_id', v.id, 'quantity', ${quantity}::integer, 'unit_amount', ${PRICE}::integer)), 'usd'),
+        now() + interval '30 minutes', '203.0.113.24', 'Mozilla/5.0'
+      from public.product_variants v
       returning id, number, cart_hash
     ), i as (
       insert into public.order_items (order_id, variant_id, sku, name, quantity, unit_amount)

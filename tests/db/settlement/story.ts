@@ -240,7 +240,11 @@ export class Story {
 
   /** Somebody cancels a PaymentIntent, as Stripe does when a session with a declined card expires. */
   intentCanceled(session: string): void {
-    this.tell("payment_intent.canceled", this.#intent(this.payment(session)));
+    const payment = this.payment(session);
+    this.tell("payment_intent.canceled", {
+      ...this.#intent(payment),
+      latest_charge: `${payment.chargeId}_declined`,
+    });
   }
 
   #refund(payment: Payment, name: string, amount: number, created: number): Json {

@@ -43,12 +43,31 @@ Deno.test("an account has one Stripe customer", async (test) => {
     });
   }
 
-  await test.step("and sees the orders that it made as a guest, once its address is confirmed", async () => {
+  await test.step("that has the account's present address, before the next page shows it", async () => {
+    const [old, fresh] = ["moves-from@example.com", "moves-to@example.com"];
+    const token = await signUp(stack, old);
+    const first = await checkout(stack, {}, { token, key: "moving-1" });
+    const customer = await sessionCustomer(first.body.session_id);
+    await stack.sql`update auth.users set email = ${fresh} where email = ${old}`;
+    const second = await checkout(stack, { items: [{ sku: "SHIRT-OXF-BLU-M", quantity: 1 }] }, {
+      token,
+      key: "moving-2",
+    });
+    assert.equal(second.status, 201, JSON.stringify(second.body));
+    assert.equal(await sessionCustomer(second.body.session_id), customer);
+    assert.equal((await stripeApi(stack, "GET", `customers/${customer}`)).email, fresh);
+  });
+
+  await test.step("and sees the orders that it made as a guest, once its address is proven", async () => {
     const email = "guest-first@example.com";
     const guest = await checkout(stack, { customer_email: email });
     assert.ok((await control(stack, "pay", { session: guest.body.session_id, email })).ok);
     await flush(stack);
     const token = await signUp(stack, email);
+    // A link that was mailed and opened, in Auth's columns.
+    await stack
+      .sql`update auth.users set confirmation_sent_at = now(), email_confirmed_at = null where email = ${email}`;
+    await stack.sql`update auth.users set email_confirmed_at = now() where email = ${email}`;
     const response = await fetch(`${stack.api_url}/rest/v1/orders?select=number,status`, {
       headers: { apikey: stack.publishable_key, authorization: `Bearer ${token}` },
     });

@@ -42,13 +42,10 @@ const stripeTroubles: [string, Interceptor][] = [
   ],
   ["answers another object", insteadOfSession(() => Response.json({ id: "pi_1", object: "payment_intent" }))],
   ["answers null", insteadOfSession(() => Response.json(null))],
-  [
-    "refuses our key",
-    insteadOfSession(() =>
-      Response.json({ error: { type: "invalid_request_error", message: "no" } }, { status: 401 })
-    ),
-  ],
 ];
+
+/** What Stripe understands and refuses: the answer that the shopper gets, and Stripe's status. */
+const refusals = [[401, 500, "internal_error"], [400, 409, "checkout_refused"]] as const;
 
 Deno.test("checkout survives the outages of others", async (test) => {
   await using database = startProxy();
@@ -79,6 +76,28 @@ Deno.test("checkout survives the outages of others", async (test) => {
         id: worked.body.session_id,
         status: "open",
       }]);
+    });
+  }
+
+  for (const [stripeStatus, status, code] of refusals) {
+    await test.step(`Stripe refuses with ${stripeStatus}: ${status} ${code}, staff are told, and the same key completes later`, async () => {
+      const before = await stockOf(stack, sku);
+      const key = crypto.randomUUID();
+      const error = { type: "invalid_request_error", message: `no, mail ada@example.com of ${stripeStatus}` };
+      stripe.intercept = insteadOfSession(() => Response.json({ error }, { status: stripeStatus }));
+      const failed = await checkout(stack, {}, { key });
+      stripe.intercept = forwardAll;
+      assert.deepEqual([failed.status, failed.body.error.code, failed.retryAfter], [status, code, null]);
+      assert.deepEqual(await stockOf(stack, sku), before, "nothing stays held for what cannot be paid");
+      const [alert] = await stack
+        .sql`select severity, data from public.alerts
+        where kind = 'checkout_refused' and data ->> 'status' = ${String(stripeStatus)}`;
+      assert.equal(alert?.severity, "critical");
+      assert.deepEqual([alert?.data.skus, alert?.data.status], [[sku], stripeStatus]);
+      assert.equal(alert?.data.message, `no, mail … of ${stripeStatus}`);
+
+      const worked = await checkout(stack, {}, { key });
+      assert.equal(worked.status, 200, JSON.stringify(worked.body));
     });
   }
 

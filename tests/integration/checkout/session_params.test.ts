@@ -4,6 +4,7 @@ import Stripe from "stripe";
 import {
   locales,
   type SessionEnv,
+  sessionMetadata,
   sessionParams,
 } from "../../../supabase/functions/_shared/checkout/session_params.ts";
 import { shippingCountries } from "../../../supabase/functions/_shared/checkout/shipping_countries.ts";
@@ -25,6 +26,7 @@ const order: Checkout = {
   outcome: "created",
   order_id: "6f1c2b9e-4c57-4c0f-9d6e-0a5d3a1b7c42",
   order_number: "KCT-100001",
+  account_id: null,
   attempt: 1,
   currency: "usd",
   amount_subtotal: 25_800,
@@ -33,6 +35,8 @@ const order: Checkout = {
   locale: "en-GB",
   stripe_customer_id: null,
   customer: null,
+  customer_email: null,
+  customer_email_change: null,
   cart_hash: "9b1f",
   three_d_secure: null,
   prices_include_tax: false,
@@ -50,6 +54,22 @@ const order: Checkout = {
 };
 
 const item = order.items[0] as Checkout["items"][number];
+
+/** As long as a SKU may be. */
+const longSku = (at: number) => `${"S".repeat(62)}${String(at).padStart(2, "0")}`;
+
+/** The largest order there can be: Stripe's limits for metadata must hold it. */
+const largest: Partial<Checkout> = {
+  account_id: "5f1c2b9e-4c57-4c0f-9d6e-0a5d3a1b7c42",
+  order_number: "A-PREFIX-THAT-IS-LONG-9223372036854775807",
+  attempt: 999_999,
+  items: Array.from({ length: 50 }, (_, at) => ({
+    ...item,
+    sku: longSku(at),
+    quantity: 99,
+    unit_amount: 999_999_999_999,
+  })),
+};
 
 const switches: Record<string, string[]> = {
   CHECKOUT_AUTOMATIC_TAX: ["false", "true"],
@@ -76,7 +96,7 @@ const orders: Record<string, Partial<Checkout>> = {
   "fifty plain lines": {
     items: Array.from(
       { length: 50 },
-      (_, at) => ({ ...item, sku: `SKU-${at}`, description: null, image_url: "/images/a.svg" }),
+      (_, at) => ({ ...item, sku: longSku(at), description: null, image_url: "/images/a.svg" }),
     ),
   },
   "a free line and a long name": {
@@ -191,7 +211,9 @@ Deno.test("the countries that SHIPPING_COUNTRIES may name and the page's languag
     sorted(shippingCountries),
     sorted(params?.["shipping_address_collection"]?.properties?.["allowed_countries"]?.items?.enum),
   );
-  assert.deepEqual(sorted(["auto", ...locales]), sorted(params?.["locale"]?.enum));
+  // Hindi is younger than the published specification: the installed library has it.
+  const published = sorted([...params?.["locale"]?.enum ?? [], "hi-IN"]);
+  assert.deepEqual(sorted(["auto", ...locales]), [...new Set(published)]);
 });
 
 Deno.test("sessionParams() cuts a long name between characters and leaves out a picture that Stripe would refuse", () => {
@@ -204,4 +226,33 @@ Deno.test("sessionParams() cuts a long name between characters and leaves out a 
   for (const image_url of ["", " ", `https://cdn.example/${"a".repeat(2_048)}`, "http://cdn.example/a.png"]) {
     assert.equal(product({ image_url })?.images, undefined, image_url.slice(0, 30));
   }
+});
+
+Deno.test("metadata tells the whole order within Stripe's limits, the same at every repeat, and nothing personal", () => {
+  const given = { ...order, ...largest, email: "ada@example.com" };
+  const metadata = sessionMetadata(given);
+  assert.ok(Object.keys(metadata).length <= 50);
+  for (const [key, value] of Object.entries(metadata)) {
+    assert.ok(key.length <= 40 && value.length <= 500 && value !== "", `${key}: ${value.length}`);
+  }
+  assert.deepEqual(
+    [
+      metadata["order_id"],
+      metadata["order_number"],
+      metadata["account_id"],
+      metadata["attempt"],
+      metadata["cart_hash"],
+    ],
+    [given.order_id, given.order_number, given.account_id, "999999", given.cart_hash],
+  );
+  const lines = Object.keys(metadata).filter((key) => key.startsWith("lines_"))
+    .flatMap((_, index) => (metadata[`lines_${index + 1}`] ?? "").split(" "))
+    .map((line) => /^([A-Za-z0-9._-]+)\*(\d+)@(\d+)$/.exec(line)?.slice(1));
+  assert.deepEqual(
+    lines,
+    given.items.map(({ sku, quantity, unit_amount }) => [sku, String(quantity), String(unit_amount)]),
+  );
+  assert.ok(!JSON.stringify(metadata).includes("ada@"));
+  assert.equal(JSON.stringify(sessionMetadata(structuredClone(given))), JSON.stringify(metadata));
+  assert.equal("account_id" in sessionMetadata({ ...given, account_id: null }), false, "a guest has none");
 });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { testStack } from "../../support/stack.ts";
-import { answeredMeanwhile, checkout } from "./shop.ts";
+import { answeredMeanwhile, checkout, signUp } from "./shop.ts";
 
 interface Turnstile extends AsyncDisposable {
   url: string;
@@ -52,7 +52,7 @@ Deno.test("with CHECKOUT_TURNSTILE_SECRET a checkout needs the token of a solved
   });
 
   await test.step("a good one passes with the secret and the caller's address; a repeat of the request may bring it again", async () => {
-    const first = await checkout(stack, { turnstile_token: "human-1" }, { key: "k" });
+    const first = await checkout(stack, { turnstile_token: "human-1" }, { key: "cart-1" });
     assert.equal(first.status, 201, JSON.stringify(first.body));
     const form = turnstile.forms.at(-1);
     assert.deepEqual([form?.["secret"], form?.["remoteip"]], [secret, "127.0.0.1"]);
@@ -60,8 +60,47 @@ Deno.test("with CHECKOUT_TURNSTILE_SECRET a checkout needs the token of a solved
       form?.["idempotency_key"] ?? "",
       /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-8[0-9a-f]{3}-[0-9a-f]{12}$/,
     );
-    assert.equal((await checkout(stack, { turnstile_token: "human-1" }, { key: "k" })).status, 200);
+    assert.equal((await checkout(stack, { turnstile_token: "human-1" }, { key: "cart-1" })).status, 200);
     assert.equal((await checkout(stack, { turnstile_token: "human-1" }, { key: "other" })).status, 400);
+  });
+
+  const verdicts: [string, number, Record<string, unknown>, number][] = [
+    ["no, as a bad request", 400, { success: false, "error-codes": ["invalid-input-response"] }, 400],
+    ["no, as forbidden", 403, { success: false, "error-codes": ["invalid-input-response"] }, 400],
+    ["no, as a server's error", 500, { success: false, "error-codes": ["timeout-or-duplicate"] }, 400],
+    ["yes, as a text", 200, { success: "true" }, 400],
+    ["nothing, and does not like the request", 422, {}, 400],
+    ["yes for another site", 200, { success: true, hostname: "evil.example" }, 400],
+    ["yes for a sign-in", 200, { success: true, hostname: "127.0.0.1", action: "login" }, 400],
+    ["yes for this checkout", 200, { success: true, hostname: "127.0.0.1", action: "checkout" }, 201],
+    ["yes without a purpose", 200, { success: true, hostname: "localhost", action: "" }, 201],
+    ["yes with its test keys", 200, {
+      success: true,
+      hostname: "example.com",
+      metadata: { result_with_testing_key: true },
+    }, 201],
+    ["that our secret is wrong", 200, { success: false, "error-codes": ["invalid-input-secret"] }, 201],
+    ["that it has trouble", 200, { success: false, "error-codes": ["internal-error"] }, 201],
+  ];
+  for (const [said, status, verdict, expected] of verdicts) {
+    await test.step(`Cloudflare says ${said}: ${expected}`, async () => {
+      const usual = turnstile.answer;
+      turnstile.answer = () => Response.json(verdict, { status });
+      const answer = await checkout(stack, { turnstile_token: "some-token" });
+      turnstile.answer = usual;
+      assert.equal(answer.status, expected, JSON.stringify(answer.body));
+      if (expected === 400) assert.equal(answer.body.error.details[0].path, "turnstile_token");
+    });
+  }
+
+  await test.step("one solved check pays for one shopper, also where several come with one key", async () => {
+    const members = [await signUp(stack), await signUp(stack)];
+    const statuses: number[] = [];
+    for (const token of [members[0], members[1], undefined]) {
+      const options = { key: "shared-key", ...(token === undefined ? {} : { token }) };
+      statuses.push((await checkout(stack, { turnstile_token: "human-shared" }, options)).status);
+    }
+    assert.deepEqual(statuses, [201, 400, 400]);
   });
 
   for (

@@ -259,6 +259,7 @@ Deno.test("reconcile: an event that cannot be received lets the others in, and t
   const received: string[] = [];
   let position = new Date(now - 6 * 3_600_000);
   const context = {
+    env: { livemode: false, stripeAccountId: null },
     now: () => now,
     log: { info() {}, warn() {}, error() {}, with: () => context.log },
     stripe: {
@@ -320,6 +321,7 @@ Deno.test("reconcile: the cursor goes forward over windows that are too full, an
     return Promise.resolve({ data: found.slice(from, from + limit), has_more: from + limit < found.length });
   };
   const context = {
+    env: { livemode: false, stripeAccountId: null },
     now: () => now,
     log: { info() {}, warn() {}, error() {}, with: () => context.log },
     stripe: { events: { list } },

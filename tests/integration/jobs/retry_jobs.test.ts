@@ -99,16 +99,27 @@ Deno.test("retry-jobs over HTTP, and the commands around it", async (test) => {
     assert.match(real.out, /1 queued again/);
     assert.equal((await stack.sql`select status from private.jobs`)[0]?.status, "queued");
     const [audit] = await stack.sql`select actor from public.staff_commands where command = 'redrive_job'`;
-    assert.equal(audit?.actor, "redrive");
-    assert.equal((await command(stack, "redrive.ts", [])).code, 1);
+    assert.equal(audit?.actor, "authenticator (redrive)");
+    assert.equal((await command(stack, "redrive.ts", [])).code, 2);
     assert.match((await command(stack, "redrive.ts", ["nonsense"])).out, /neither an event/);
+    assert.match((await command(stack, "redrive.ts", ["--all", "--again"])).out, /--again needs --type/);
+    await stack.sql`insert into public.webhook_events (id, type, status, livemode, stripe_created_at, payload)
+      values ('evt_again', 'review.closed', 'processed', false, now(), '{"id": "evt_again"}')`;
+    assert.match(
+      (await command(stack, "redrive.ts", ["--type", "review.closed"])).out,
+      /Nothing is failed or dead/,
+    );
+    assert.match(
+      (await command(stack, "redrive.ts", ["--type", "review.closed", "--again"])).out,
+      /evt_again.*\n1 queued/,
+    );
   });
 
   await test.step("deno task reconcile finds nothing where nothing is missing", async () => {
     const { code, out } = await command(stack, "reconcile.ts", ["--since", "7d", "--dry-run"]);
     assert.equal(code, 0, out);
     assert.match(out, /No drift/);
-    assert.equal((await command(stack, "reconcile.ts", ["--since", "60d"])).code, 1);
+    assert.equal((await command(stack, "reconcile.ts", ["--since", "60d"])).code, 2);
   });
 
   await test.step("the list of webhook addresses is taken over, and a page that is none changes nothing", async () => {

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { reconcileObjects } from "../../../supabase/functions/_shared/jobs/reconcile_objects.ts";
 import { checkoutSessionFact } from "../../../supabase/functions/_shared/stripe_events/checkout_session.ts";
 import { work } from "../../../supabase/functions/retry-jobs/worker.ts";
 import { testStack } from "../../support/stack.ts";
@@ -6,6 +7,7 @@ import {
   blockWebhooks,
   checkout,
   clearFaults,
+  control,
   drain,
   holdOf,
   jobContext,
@@ -48,6 +50,32 @@ Deno.test("sweep: stock is released on Stripe's word only", async (test) => {
     await sweep();
     assert.equal((await orderRow(stack, order.order_id)).status, "paid");
     assert.equal(await holdOf(stack, order.order_id), "committed");
+  });
+
+  await test.step("a slow payment that did not deliver is settled, though the only event that says so never came", async () => {
+    const order = await checkout(stack);
+    const paid = await fetch(`${stack.stripe_url}/_control/pay`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ session: order.session_id, account_number: "000123456789" }),
+    });
+    const { payment_intent } = await paid.json();
+    const reconcileOpen = async () => {
+      const report = await reconcileObjects(context, {
+        runId: crypto.randomUUID(),
+        since: new Date(),
+        budgetMs: 60_000,
+        dryRun: false,
+      });
+      assert.deepEqual(report.problems, []);
+    };
+    await runOut(order.session_id);
+    await reconcileOpen();
+    assert.equal((await orderRow(stack, order.order_id)).status, "processing");
+    await control(stack, "settle", { payment_intent, outcome: "failed" });
+    await reconcileOpen();
+    assert.equal((await orderRow(stack, order.order_id)).status, "payment_failed");
+    assert.equal(await holdOf(stack, order.order_id), "released");
   });
 
   const unreachable = {

@@ -193,6 +193,22 @@ Deno.test("dispute events carry the deadline, and only the funds events say that
   assert.equal((await fact("charge.dispute.funds_reinstated", "dispute")).funds_reinstated, true);
 });
 
+Deno.test("a dispute whose movements are told says that money moved, also when the funds event never came", async () => {
+  const movedBy = async (amounts: number[]) => {
+    const closed = await event("charge.dispute.closed");
+    objectOf(closed)["balance_transactions"] = amounts.map((amount) => ({
+      amount,
+      object: "balance_transaction",
+    }));
+    const [dispute] = factsOf(closed);
+    assert(dispute?.fact === "dispute");
+    return [dispute.funds_withdrawn, dispute.funds_reinstated];
+  };
+  assert.deepEqual(await movedBy([]), [false, false]);
+  assert.deepEqual(await movedBy([-25_800]), [true, false]);
+  assert.deepEqual(await movedBy([-25_800, 25_800]), [true, true]);
+});
+
 Deno.test("early fraud warnings are open while actionable, reviews while undecided", async () => {
   assert.equal((await fact("radar.early_fraud_warning.created", "fraud_signal")).open, true);
   assert.equal((await fact("radar.early_fraud_warning.updated", "fraud_signal")).open, false);

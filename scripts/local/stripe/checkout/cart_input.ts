@@ -113,7 +113,7 @@ export function readShippingOptions(
     if (option.shipping_rate !== undefined) {
       rate = need(context, "shipping_rate", option.shipping_rate, `${path}[shipping_rate]`);
     } else if (option.shipping_rate_data !== undefined) {
-      rate = createShippingRate(context, option.shipping_rate_data);
+      rate = createShippingRate(context, option.shipping_rate_data, `${path}[shipping_rate_data]`);
     } else {
       throw invalidRequest(
         "You must specify either `shipping_rate` or `shipping_rate_data`.",

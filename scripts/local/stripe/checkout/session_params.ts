@@ -38,7 +38,7 @@ const priceData = map({
   product: text(),
   product_data: productData,
   tax_behavior: oneOf("exclusive", "inclusive", "unspecified"),
-  unit_amount: whole(0, 99_999_999),
+  unit_amount: whole(0),
   unit_amount_decimal: decimalText,
 }, { unsupported: ["recurring"] });
 
@@ -58,7 +58,7 @@ export const shippingRateShape = {
   display_name: required(text(100)),
   delivery_estimate: map({ maximum: estimate, minimum: estimate }),
   fixed_amount: map({
-    amount: required(whole(0, 99_999_999)),
+    amount: required(whole(0)),
     currency: required(currency),
   }, { unsupported: ["currency_options"] }),
   metadata,

@@ -1,6 +1,7 @@
 import type Stripe from "stripe";
 import type { Context } from "../core/context.ts";
 import { newId } from "../core/ids.ts";
+import { stepOf } from "../core/money.ts";
 import type { SessionInternals, SessionLine } from "./session_internals.ts";
 
 /** The one tax rate of the stand-in, in percent: real rates depend on place and goods. */
@@ -29,20 +30,26 @@ export interface Totals {
   total: number;
 }
 
-function taxOf(amount: number, inclusive: boolean): number {
-  return inclusive
-    ? Math.round(amount - amount / (1 + TEST_TAX_PERCENT / 100))
-    : Math.round(amount * TEST_TAX_PERCENT / 100);
+/** To whole units of the currency's smallest step: no total may have decimals where the currency has none. */
+function round(amount: number, step: number): number {
+  return Math.round(amount / step) * step;
+}
+
+function taxOf(amount: number, inclusive: boolean, step: number): number {
+  return round(
+    inclusive ? amount - amount / (1 + TEST_TAX_PERCENT / 100) : amount * TEST_TAX_PERCENT / 100,
+    step,
+  );
 }
 
 /** Spreads a discount over lines by weight, to the cent: the shares add up to the whole. */
-function spread(discount: number, weights: readonly number[]): number[] {
+function spread(discount: number, weights: readonly number[], step: number): number[] {
   const whole = weights.reduce((sum, weight) => sum + weight, 0);
   let given = 0;
   let seen = 0;
   return weights.map((weight) => {
     seen += weight;
-    const upToHere = whole === 0 ? 0 : Math.round(discount * seen / whole);
+    const upToHere = whole === 0 ? 0 : round(discount * seen / whole, step);
     const share = upToHere - given;
     given = upToHere;
     return share;
@@ -56,16 +63,17 @@ export function addUp(
   shippingRate: Stripe.ShippingRate | null,
   taxed: boolean,
 ): Totals {
+  const step = stepOf(lines[0]?.price.currency ?? "");
   const subtotals = lines.map((line) => (line.price.unit_amount ?? 0) * line.quantity);
   const subtotal = subtotals.reduce((sum, amount) => sum + amount, 0);
   const off = discount === null
     ? 0
-    : Math.min(subtotal, discount.amountOff ?? Math.round(subtotal * (discount.percentOff ?? 0) / 100));
-  const discounts = spread(off, subtotals);
+    : Math.min(subtotal, discount.amountOff ?? round(subtotal * (discount.percentOff ?? 0) / 100, step));
+  const discounts = spread(off, subtotals, step);
   const totals = lines.map((line, index): LineTotals => {
     const before = subtotals[index] ?? 0;
     const less = discounts[index] ?? 0;
-    const tax = taxed ? taxOf(before - less, line.taxInclusive) : 0;
+    const tax = taxed ? taxOf(before - less, line.taxInclusive, step) : 0;
     return {
       line,
       subtotal: before,
@@ -74,7 +82,7 @@ export function addUp(
       total: before - less + (line.taxInclusive ? 0 : tax),
     };
   });
-  const shipping = shippingRate === null ? null : shippingTotals(shippingRate, taxed);
+  const shipping = shippingRate === null ? null : shippingTotals(shippingRate, taxed, step);
   return {
     lines: totals,
     subtotal,
@@ -86,9 +94,9 @@ export function addUp(
   };
 }
 
-function shippingTotals(rate: Stripe.ShippingRate, taxed: boolean) {
+function shippingTotals(rate: Stripe.ShippingRate, taxed: boolean, step: number) {
   const amount = rate.fixed_amount?.amount ?? 0;
-  return { rate, amount, tax: taxed ? taxOf(amount, rate.tax_behavior === "inclusive") : 0 };
+  return { rate, amount, tax: taxed ? taxOf(amount, rate.tax_behavior === "inclusive", step) : 0 };
 }
 
 function shippingTotal(shipping: { rate: Stripe.ShippingRate; amount: number; tax: number }): number {

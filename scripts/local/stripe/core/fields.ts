@@ -1,6 +1,7 @@
 import { type ApiError, invalidRequest, unsupported } from "./errors.ts";
 import type { FormMap, FormNode } from "./form.ts";
-import { COUNTRIES, CURRENCIES } from "./places.ts";
+import { currencies } from "../../../../supabase/functions/_shared/money.ts";
+import { COUNTRIES } from "./places.ts";
 
 /** What a field knows while reading: where it stands, and whether an older API version is spoken. */
 export interface ReadContext {
@@ -62,7 +63,7 @@ export function text(max = 5000): Field<string> {
 }
 
 /** A whole number within bounds, both inclusive. */
-export function whole(min = 0, max = 99_999_999_999): Field<number> {
+export function whole(min = 0, max = 999_999_999_999): Field<number> {
   return {
     read(node, context) {
       const value = textOf(node, context);
@@ -178,9 +179,9 @@ export const email: Field<string> = {
 export const currency: Field<string> = {
   read(node, context) {
     const value = textOf(node, context).toLowerCase();
-    if (!CURRENCIES.includes(value)) {
+    if (!currencies.includes(value)) {
       throw invalidRequest(
-        `Invalid currency: ${value}. Stripe currently supports these currencies: ${CURRENCIES.join(", ")}`,
+        `Invalid currency: ${value}. Stripe currently supports these currencies: ${currencies.join(", ")}`,
         context.path,
       );
     }

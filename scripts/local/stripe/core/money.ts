@@ -1,39 +1,64 @@
+import { amountProblem, currencyRules, formatMoney } from "../../../../supabase/functions/_shared/money.ts";
 import { invalidRequest } from "./errors.ts";
 
-const formats = new Map<string, Intl.NumberFormat>();
-
-/** An amount in minor units as people read it: `12900, "usd"` is "$129.00". */
-export function formatMoney(amount: number, currency: string, locale = "en-US"): string {
-  const key = `${locale}/${currency}`;
-  let format = formats.get(key);
-  if (format === undefined) {
-    format = new Intl.NumberFormat(locale, { style: "currency", currency });
-    formats.set(key, format);
-  }
-  const digits = format.resolvedOptions().maximumFractionDigits ?? 2;
-  return format.format(amount / 10 ** digits);
-}
+export { formatMoney };
 
 /** The least that can be charged, in minor units; currencies not named here have no limit in the stand-in. */
 const SMALLEST: Record<string, number> = {
+  aed: 200,
   aud: 50,
+  bgn: 100,
+  brl: 50,
   cad: 50,
   chf: 50,
+  czk: 1500,
   dkk: 250,
   eur: 50,
   gbp: 30,
+  hkd: 400,
+  huf: 17_500,
+  inr: 50,
   jpy: 50,
+  mxn: 1000,
+  myr: 200,
   nok: 300,
   nzd: 50,
   pln: 200,
+  ron: 200,
   sek: 300,
+  sgd: 50,
+  thb: 1000,
   usd: 50,
 };
 
-/** Eight digits, whatever the currency. */
-const LARGEST = 99_999_999;
+/** The smallest step of a currency, in minor units. */
+export function stepOf(currency: string): number {
+  return currencyRules(currency)?.step ?? 1;
+}
 
-/** Refuses an amount that is too small or too large to charge. */
+/** Refuses an amount that is larger than Stripe takes, or that has decimals where the currency has none. */
+export function checkUnits(amount: number, currency: string, param?: string): void {
+  if (amountProblem(amount, currency) === null) return;
+  const max = currencyRules(currency)?.max ?? 0;
+  if (amount > max) {
+    throw invalidRequest(
+      `Amount must be no more than ${formatMoney(max, currency)} ${currency}`,
+      param,
+      "amount_too_large",
+    );
+  }
+  const code = currency.toUpperCase();
+  throw invalidRequest(
+    stepOf(currency) === 100
+      ? `Invalid amount. Currency ${code} has become effectively zero-decimal and charged amounts must be evenly ` +
+        "divisible by 100. See https://stripe.com/docs/currencies#zero-decimal for more information."
+      : `Invalid amount. The last digit of an amount in ${code} must be 0. ` +
+        "See https://stripe.com/docs/currencies#three-decimal for more information.",
+    param,
+  );
+}
+
+/** Refuses an amount that cannot be charged: see {@link checkUnits}, or it is too small. */
 export function checkAmount(amount: number, currency: string, param?: string): void {
   const smallest = SMALLEST[currency] ?? 1;
   if (amount < smallest) {
@@ -43,11 +68,5 @@ export function checkAmount(amount: number, currency: string, param?: string): v
       "amount_too_small",
     );
   }
-  if (amount > LARGEST) {
-    throw invalidRequest(
-      `Amount must be no more than ${formatMoney(LARGEST, currency)} ${currency}`,
-      param,
-      "amount_too_large",
-    );
-  }
+  checkUnits(amount, currency, param);
 }

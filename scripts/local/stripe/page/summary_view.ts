@@ -84,6 +84,7 @@ export function summaryView(
     ? internals.taxAddress === null ? "Enter address to calculate" : formatMoney(totals.tax, currency)
     : null;
   const shipping = totals.shipping;
+  const untaxed = totals.subtotal - totals.discount + (shipping?.amount ?? 0);
   return html`
     <details class="summary-details" data-summary>
       <summary><span class="summary-toggle">Order summary</span><span class="summary-total">${total}</span></summary>
@@ -95,9 +96,12 @@ export function summaryView(
       html`Shipping <span class="line-note">${shipping.rate.display_name ?? ""}</span>`,
       shipping.amount === 0 ? "Free" : formatMoney(shipping.amount, currency),
     )}
-    ${taxText === null
-      ? null
-      : row(html`Tax <span class="line-note">${TEST_TAX_PERCENT}% test rate</span>`, taxText)}
+    ${taxText === null ? null : row(
+      html`Tax <span class="line-note">${TEST_TAX_PERCENT}% test rate${
+        totals.tax > 0 && totals.total === untaxed ? ", included" : ""
+      }</span>`,
+      taxText,
+    )}
     ${row("Total due", total, "total")}
       </dl>
     </details>

@@ -2,7 +2,7 @@ import type Stripe from "stripe";
 import { type Context, idOf, need } from "../core/context.ts";
 import { invalidRequest } from "../core/errors.ts";
 import { newId } from "../core/ids.ts";
-import { formatMoney } from "../core/money.ts";
+import { checkUnits, formatMoney } from "../core/money.ts";
 import { recordBalance } from "./charges.ts";
 import { endInquiriesOf } from "./disputes.ts";
 import { settleWarningsOf } from "./early_fraud_warnings.ts";
@@ -67,6 +67,7 @@ function refundableAmount(context: Context, charge: Stripe.Charge, wanted: numbe
       "amount_too_large",
     );
   }
+  checkUnits(amount, charge.currency, "amount");
   return amount;
 }
 

@@ -15,6 +15,7 @@ import {
   whole,
 } from "../core/fields.ts";
 import { newId } from "../core/ids.ts";
+import { checkUnits } from "../core/money.ts";
 import { datedListParams, listRoute, type Route, route } from "../core/router.ts";
 import { changedMetadata } from "../checkout/session_internals.ts";
 
@@ -47,6 +48,9 @@ export const couponRoutes: Route[] = [
           "currency",
           "parameter_missing",
         );
+      }
+      if (params.amount_off !== undefined) {
+        checkUnits(params.amount_off, params.currency ?? "usd", "amount_off");
       }
       const id = params.id ?? newId("coupon");
       if (context.store.get("coupon", id) !== undefined) {

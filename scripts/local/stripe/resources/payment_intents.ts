@@ -22,7 +22,7 @@ import {
 import { datedListParams, listRoute, type Route, route } from "../core/router.ts";
 import { changedMetadata } from "../checkout/session_internals.ts";
 import { recordChargeBalance } from "../payments/charges.ts";
-import { checkAmount } from "../core/money.ts";
+import { checkAmount, checkUnits } from "../core/money.ts";
 import { confirmIntent } from "../payments/confirm.ts";
 import { createIntent, saveIntent, sessionOfIntent } from "../payments/intents.ts";
 import { BANK_METHODS, FOREIGN_METHODS, METHOD_TYPES } from "../payments/foreign_methods.ts";
@@ -239,6 +239,7 @@ function capture(
       "amount_too_large",
     );
   }
+  checkUnits(amount, intent.currency, "amount_to_capture");
   const charge = need(context, "charge", idOf(intent.latest_charge) ?? "");
   const captured: Stripe.Charge = {
     ...charge,

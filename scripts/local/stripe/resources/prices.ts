@@ -15,6 +15,7 @@ import {
   whole,
 } from "../core/fields.ts";
 import { newId } from "../core/ids.ts";
+import { checkUnits } from "../core/money.ts";
 import { datedListParams, listRoute, type Route, route } from "../core/router.ts";
 import { changedMetadata } from "../checkout/session_internals.ts";
 import { productData } from "../checkout/session_params.ts";
@@ -33,13 +34,22 @@ export interface PriceInput {
 }
 
 /** The amount of a price, whichever way it was given. */
-export function unitAmount(input: { unit_amount?: number; unit_amount_decimal?: string }, path = ""): number {
+export function unitAmount(
+  input: { currency: string; unit_amount?: number; unit_amount_decimal?: string },
+  path = "",
+): number {
   const name = path === "" ? "unit_amount" : `${path}[unit_amount]`;
-  if (input.unit_amount !== undefined) return input.unit_amount;
+  if (input.unit_amount !== undefined) {
+    checkUnits(input.unit_amount, input.currency, name);
+    return input.unit_amount;
+  }
   if (input.unit_amount_decimal !== undefined) {
     const amount = Number(input.unit_amount_decimal);
-    if (Number.isInteger(amount) && amount >= 0) return amount;
-    throw invalidRequest("The stand-in takes whole minor units only.", `${name}_decimal`);
+    if (!Number.isInteger(amount) || amount < 0) {
+      throw invalidRequest("The stand-in takes whole minor units only.", `${name}_decimal`);
+    }
+    checkUnits(amount, input.currency, `${name}_decimal`);
+    return amount;
   }
   throw invalidRequest(
     `Missing required param: ${name}.`,
@@ -96,7 +106,7 @@ const createParams = paramsOf<Stripe.PriceCreateParams>()({
     interval_count: whole(1, 1095),
   }, { unsupported: ["meter", "trial_period_days", "usage_type"] }),
   tax_behavior: taxBehavior,
-  unit_amount: whole(0, 99_999_999),
+  unit_amount: whole(0),
   unit_amount_decimal: decimalText,
 }, {
   unsupported: ["currency_options", "custom_unit_amount", "tiers", "tiers_mode", "transform_quantity"],

@@ -3,15 +3,22 @@ import { type Context, need } from "../core/context.ts";
 import { invalidRequest } from "../core/errors.ts";
 import { currency, metadata, oneOf, paramsOf, truth } from "../core/fields.ts";
 import { newId } from "../core/ids.ts";
+import { checkUnits } from "../core/money.ts";
 import { datedListParams, listRoute, type Route, route } from "../core/router.ts";
 import { changedMetadata } from "../checkout/session_internals.ts";
 import { type ShippingRateInput, shippingRateShape } from "../checkout/session_params.ts";
 
 /** Creates a shipping rate, from its own call or inside a session. */
-export function createShippingRate(context: Context, input: ShippingRateInput): Stripe.ShippingRate {
+export function createShippingRate(
+  context: Context,
+  input: ShippingRateInput,
+  path = "",
+): Stripe.ShippingRate {
   if (input.fixed_amount === undefined) {
     throw invalidRequest("Missing required param: fixed_amount.", "fixed_amount", "parameter_missing");
   }
+  const name = path === "" ? "fixed_amount" : `${path}[fixed_amount]`;
+  checkUnits(input.fixed_amount.amount, input.fixed_amount.currency, `${name}[amount]`);
   const rate: Stripe.ShippingRate = {
     id: newId("shipping_rate"),
     object: "shipping_rate",

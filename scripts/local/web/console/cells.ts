@@ -1,3 +1,4 @@
+import { formatMoney } from "../../../../supabase/functions/_shared/money.ts";
 import { type Html, html, type Part } from "../html.ts";
 import { timeOf } from "../time.ts";
 import { ConsoleError, type Row } from "./database.ts";
@@ -64,8 +65,7 @@ export function money(amount: unknown, currency: unknown): string {
   if (amount === null || amount === undefined) return "–";
   const code = typeof currency === "string" && /^[a-z]{3}$/i.test(currency) ? currency.toUpperCase() : null;
   if (code === null) return String(amount);
-  const format = new Intl.NumberFormat("en-US", { style: "currency", currency: code });
-  return format.format(Number(amount) / 10 ** (format.resolvedOptions().maximumFractionDigits ?? 2));
+  return formatMoney(Number(amount), code);
 }
 
 export const text = (title: string, name: string): Column => ({ title, cell: (row) => plain(row[name]) });

@@ -54,6 +54,12 @@ const MESSAGES = {
     text: `Your bag is safe. Please try again ${wait(error)}.`,
     retry: true,
   }),
+  checkout_refused: () => ({
+    title: "This bag cannot be paid online right now",
+    text:
+      "You have not been charged. We have been told and will look into it; please write to us if it is urgent.",
+    retry: false,
+  }),
   conflict: () => ({
     title: "This checkout has ended",
     text: "Please go to checkout again.",

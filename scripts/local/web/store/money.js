@@ -1,5 +1,7 @@
+// The shop's one module about amounts, in the form that browsers run.
+import { formatMoney as format } from "./shared/money.js";
+
 /** An amount in minor units as the shopper reads it: 12900, "usd" gives $129.00. */
 export function formatMoney(amount, currency) {
-  const format = new Intl.NumberFormat(undefined, { style: "currency", currency: currency.toUpperCase() });
-  return format.format(amount / 10 ** format.resolvedOptions().maximumFractionDigits);
+  return format(amount, currency, navigator.language);
 }

@@ -6,8 +6,8 @@ import type Stripe from "stripe";
 import type { Env } from "../env.ts";
 import { AppError } from "../errors.ts";
 import type { Logger } from "../log.ts";
-import type { Checkout, Rpc, VelocityExceeded } from "../rpc.ts";
-import { isReplayedFailure, stripeErrorOf } from "../stripe.ts";
+import type { Checkout, CheckoutRefusal, Rpc, VelocityExceeded } from "../rpc.ts";
+import { classifyStripeFailure, isReplayedFailure, stripeErrorOf } from "../stripe.ts";
 import { checkoutSessionFact, checkoutSessionFacts } from "../stripe_events/checkout_session.ts";
 import type { Deadline } from "./deadline.ts";
 import { successUrlFor } from "./return_urls.ts";
@@ -36,6 +36,10 @@ export interface OpenedSession {
   session: { id: string; url: string; expires_at: number };
 }
 
+type StripeFailure = NonNullable<ReturnType<typeof stripeErrorOf>>;
+
+/** Enough for Stripe's longest sentences. */
+const refusalLength = 300;
 /** Each mend moves things on, so nothing honest needs more. */
 const roundsMax = 5;
 const busyPauseMs = 300;
@@ -43,7 +47,7 @@ const busyPauseMs = 300;
 /**
  * Creates the Stripe session of a checkout's attempt and notes it.
  * @throws AppError `stripe_unavailable`, `database_unavailable`, `invalid_request`, `insufficient_stock`,
- * `velocity_exceeded`.
+ * `checkout_refused`, `velocity_exceeded`.
  */
 export async function openSession(
   checkout: Checkout,
@@ -92,13 +96,25 @@ async function askStripe(
   deps: OpenSessionDeps,
   deadline: Deadline,
 ): Promise<Stripe.Checkout.Session> {
-  const customerId = checkout.stripe_customer_id ?? await createCustomer(checkout, deps, deadline);
+  const customerId = await currentCustomer(checkout, deps, deadline);
   const params = sessionParams({ ...checkout, stripe_customer_id: customerId }, urls, deps.env);
   const key = await sessionIdempotencyKey(checkout, params);
   const { session, replayed } = await deps.stripe.createSession(params, key, deadline.stripeMs());
   checkSession(session);
   // A repeated answer tells how the session was born; meanwhile it may have been paid or expired.
   return replayed ? await deps.stripe.retrieveSession(session.id, deadline.stripeMs()) : session;
+}
+
+/** The account's Stripe customer, with the account's present address: its page shows it and lets nobody change it. */
+async function currentCustomer(
+  checkout: Checkout,
+  deps: OpenSessionDeps,
+  deadline: Deadline,
+): Promise<string | null> {
+  const { stripe_customer_id: id, customer_email: email } = checkout;
+  if (id === null) return await createCustomer(checkout, deps, deadline);
+  if (email !== null) await deps.stripe.updateCustomer(id, { email }, deadline.stripeMs());
+  return id;
 }
 
 /**
@@ -123,13 +139,13 @@ async function createCustomer(
 
 /** Notes the session; if that fails, nobody may pay what the database does not know. */
 async function attach(
-  { order_id, attempt }: Checkout,
+  { order_id, attempt, customer_email_change }: Checkout,
   session: Stripe.Checkout.Session,
   { rpc, stripe, log, now }: OpenSessionDeps,
   deadline: Deadline,
 ): Promise<void> {
   try {
-    await rpc.attachCheckoutSession(order_id, attempt, checkoutSessionFact(session));
+    await rpc.attachCheckoutSession(order_id, attempt, checkoutSessionFact(session), customer_email_change);
   } catch (error) {
     const observedAt = new Date(now());
     // The sweep finds what could not be expired: it looks for attempts without a session.
@@ -166,12 +182,40 @@ async function mend(error: unknown, current: Checkout, deps: OpenSessionDeps): P
   // The attempt was never carried out and its end has come too near: Stripe wants 30 minutes from now.
   if (failure.param === "expires_at") return await restart(current, deps);
   // Deleted in the dashboard, and its event has not arrived yet.
-  if (failure.param === "customer" && current.stripe_customer_id !== null) {
+  const missing = failure.param === "customer" ||
+    (failure.param === "id" && failure.code === "resource_missing");
+  if (missing && current.stripe_customer_id !== null) {
     return await deps.rpc.forgetStripeCustomer(current.order_id, current.stripe_customer_id);
   }
+  // An account's address that Stripe does not take is no reason not to sell: the page asks for one.
+  const refusesAddress = isAboutAddress(failure);
+  if (refusesAddress && isAccount(current) && hasAddress(current)) return withoutAddress(current);
   if (!isRefusal(failure.statusCode)) throw error;
-  await giveUp(current, deps);
+  await giveUp(current, deps, refusesAddress ? null : failure);
   throw refusal(error, failure);
+}
+
+function isAboutAddress({ param, code }: StripeFailure): boolean {
+  return code === "email_invalid" ||
+    ["email", "customer_email", "payment_intent_data[receipt_email]"].includes(param ?? "");
+}
+
+function isAccount({ customer, stripe_customer_id }: Checkout): boolean {
+  return customer !== null || stripe_customer_id !== null;
+}
+
+function hasAddress({ email, customer, customer_email }: Checkout): boolean {
+  return email !== null || customer_email !== null || (customer !== null && customer.email !== null);
+}
+
+function withoutAddress(checkout: Checkout): Checkout {
+  const { customer } = checkout;
+  return {
+    ...checkout,
+    email: null,
+    customer_email: null,
+    customer: customer === null ? null : { ...customer, email: null },
+  };
 }
 
 async function restart(current: Checkout, { env, rpc }: OpenSessionDeps): Promise<Checkout> {
@@ -196,20 +240,34 @@ function isRefusal(status: number | undefined): boolean {
   return status !== undefined && status >= 400 && status < 500 && status !== 429;
 }
 
-/** Frees the stock of an attempt that Stripe refused. If that fails, the sweep does it. */
-async function giveUp({ order_id, attempt }: Checkout, { rpc, log }: OpenSessionDeps): Promise<void> {
+/**
+ * Frees the stock of an attempt that Stripe refused, and tells staff of the refusal unless it is the shopper's to mend
+ * (null). If that fails, the sweep frees the stock.
+ */
+async function giveUp(
+  { order_id, attempt }: Checkout,
+  { rpc, log }: OpenSessionDeps,
+  failure: StripeFailure | null,
+): Promise<void> {
   try {
-    await rpc.abandonCheckout(order_id, attempt);
+    await rpc.abandonCheckout(order_id, attempt, failure === null ? null : told(failure));
   } catch (error) {
     log.warn("checkout_not_abandoned", { order_id, attempt, error });
   }
 }
 
-function refusal(
-  error: unknown,
-  failure: { param?: string | undefined; code?: string | undefined },
-): unknown {
-  if (failure.param === "customer_email" || failure.param === "payment_intent_data[receipt_email]") {
+/** What staff are told of a refusal: no address in it, and of bounded length. */
+function told({ type, rawType, code, param, statusCode, message }: StripeFailure): CheckoutRefusal {
+  return {
+    code: code ?? rawType ?? type,
+    param: param ?? null,
+    status: statusCode ?? null,
+    message: message.replaceAll(/\S+@\S+/g, "…").slice(0, refusalLength),
+  };
+}
+
+function refusal(error: unknown, failure: StripeFailure): unknown {
+  if (isAboutAddress(failure)) {
     return new AppError("invalid_request", {
       details: [{ path: "customer_email", message: "is not accepted by the payment provider" }],
       cause: error,
@@ -221,7 +279,10 @@ function refusal(
       cause: error,
     });
   }
-  return error;
+  // A wrong or revoked key is our fault and not this order's.
+  return classifyStripeFailure(error) === "discard"
+    ? new AppError("checkout_refused", { cause: error })
+    : error;
 }
 
 /** A 200 that is no session (a proxy's page, a cut body) is as good as no answer. */

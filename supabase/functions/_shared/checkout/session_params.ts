@@ -5,6 +5,7 @@
  */
 import type Stripe from "stripe";
 import type { Env } from "../env.ts";
+import { bestLocale } from "../locale.ts";
 import type { Checkout, CheckoutItem, ShippingRate } from "../rpc.ts";
 
 /** Where Stripe's page leads to; `success` carries Stripe's placeholder for the session id. */
@@ -30,18 +31,14 @@ const imageUrlLength = 2_048;
 
 /** Stripe's page languages (https://docs.stripe.com/js/appendix/supported_locales). */
 export const locales: readonly string[] = [
-  ..."bg cs da de el en en-GB es es-419 et fi fil fr fr-CA hr hu id it ja ko lt lv ms mt nb nl pl"
+  ..."bg cs da de el en en-GB es es-419 et fi fil fr fr-CA hi-IN hr hu id it ja ko lt lv ms mt nb nl pl"
     .split(" "),
   ..."pt pt-BR ro ru sk sl sv th tr vi zh zh-HK zh-TW".split(" "),
 ];
 
 /** Parameters of the session that pays for a checkout's current attempt. */
 export function sessionParams(checkout: Checkout, urls: ReturnUrls, env: SessionEnv): Params {
-  const metadata = {
-    order_id: checkout.order_id,
-    attempt: String(checkout.attempt),
-    cart_hash: checkout.cart_hash,
-  };
+  const metadata = sessionMetadata(checkout);
   const { automaticTax, promotionCodes, termsConsent } = env.checkout;
   return {
     mode: "payment",
@@ -65,6 +62,33 @@ export function sessionParams(checkout: Checkout, urls: ReturnUrls, env: Session
   };
 }
 
+/** Stripe's limit for a value of metadata; of keys it takes 50. */
+const metadataValueLength = 500;
+
+/**
+ * What session and payment carry of their order, enough to rebuild it from Stripe alone: whose it is and, in
+ * `lines_1`, `lines_2`, …, each line as `SKU*quantity@unit_amount` (minor units), a space between two. Frozen with
+ * the attempt, so that a repeat sends the same; nothing personal, as metadata is seen by everybody at Stripe's
+ * dashboard and in exports. (https://docs.stripe.com/metadata)
+ */
+export function sessionMetadata(checkout: Checkout): Record<string, string> {
+  const lines: string[] = [];
+  for (const { sku, quantity, unit_amount } of checkout.items) {
+    const line = `${sku}*${quantity}@${unit_amount}`;
+    const last = lines.at(-1);
+    if (last === undefined || last.length + 1 + line.length > metadataValueLength) lines.push(line);
+    else lines[lines.length - 1] = `${last} ${line}`;
+  }
+  return {
+    order_id: checkout.order_id,
+    order_number: checkout.order_number,
+    attempt: String(checkout.attempt),
+    cart_hash: checkout.cart_hash,
+    ...(checkout.account_id === null ? {} : { account_id: checkout.account_id }),
+    ...Object.fromEntries(lines.map((value, index) => [`lines_${index + 1}`, value])),
+  };
+}
+
 /**
  * Stripe's idempotency key: one per order, attempt and content. With the parameters in it, a changed setting
  * makes a new session instead of an error about other parameters.
@@ -84,9 +108,7 @@ export async function shortHash(text: string): Promise<string> {
 
 /** The page language nearest to a language tag; `auto` lets Stripe look at the browser. */
 export function stripeLocale(tag: string | null): string {
-  const wanted = (tag ?? "auto").toLowerCase();
-  const exact = locales.find((locale) => locale.toLowerCase() === wanted);
-  return exact ?? locales.find((locale) => locale === wanted.split("-")[0]) ?? "auto";
+  return bestLocale(tag, locales) ?? "auto";
 }
 
 function lineItem(item: CheckoutItem, checkout: Checkout, env: SessionEnv): LineItem {

@@ -8,7 +8,7 @@ export interface CreatedSession {
   replayed: boolean;
 }
 
-/** Each rejects with AppError `stripe_unavailable`; the cause is Stripe's error. */
+/** Each rejects with an AppError as `callStripe` does; the cause is Stripe's error. */
 export interface StripeCalls {
   createSession(
     params: Stripe.Checkout.SessionCreateParams,
@@ -22,6 +22,7 @@ export interface StripeCalls {
     idempotencyKey: string,
     limitMs: number,
   ): Promise<Stripe.Customer>;
+  updateCustomer(id: string, params: Stripe.CustomerUpdateParams, limitMs: number): Promise<Stripe.Customer>;
 }
 
 /** The calls through Stripe's SDK. */
@@ -40,6 +41,8 @@ export function stripeCalls(stripe: Stripe): StripeCalls {
       callStripe(() => stripe.checkout.sessions.expire(id, {}, attempt(limitMs)), limitMs),
     createCustomer: (params, idempotencyKey, limitMs) =>
       callStripe(() => stripe.customers.create(params, { idempotencyKey, ...attempt(limitMs) }), limitMs),
+    updateCustomer: (id, params, limitMs) =>
+      callStripe(() => stripe.customers.update(id, params, attempt(limitMs)), limitMs),
   };
 }
 

@@ -1,15 +1,23 @@
 import { maskText } from "../log.ts";
+import { formatMoney } from "../money.ts";
 import type { StoredAlert } from "../rpc.ts";
 import { renderBlocks, type Rendered } from "./layout.ts";
 
+/** What an alert says, one `name: value` each; amounts as money, texts masked. */
+export function alertFields({ data }: StoredAlert): string[] {
+  const currency = typeof data["currency"] === "string" ? data["currency"] : null;
+  return Object.entries(data).map(([key, value]) => {
+    const money = /^amount(_|$)/.test(key) && typeof value === "number" && currency !== null;
+    const text = typeof value === "string" ? value : JSON.stringify(value);
+    return `${key}: ${money ? formatMoney(value, currency) : maskText(text)}`;
+  });
+}
+
 /** An alert for staff: what, how bad, since when, with the ids to look it up by. */
 export function alertMail(alert: StoredAlert): Rendered {
-  const fields = Object.entries(alert.data).map(([key, value]) =>
-    `${key}: ${typeof value === "string" ? maskText(value) : JSON.stringify(value)}`
-  );
   return renderBlocks(`[${alert.severity}] ${alert.kind}`, [
     `${alert.kind} (${alert.severity}), first seen ${alert.first_at}, seen ${alert.count} times.`,
-    { lines: fields },
+    { lines: alertFields(alert) },
     "The runbook in docs/operations.md says what to do.",
   ]);
 }

@@ -1,4 +1,6 @@
 /** What all mails share: escaping, money, the list of items, and one plain frame. Nothing is loaded from afar. */
+import { readLocale } from "../locale.ts";
+import { type BillLine, billLines, formatMoney } from "../money.ts";
 import type { NotificationOrder } from "../rpc.ts";
 import type { Address } from "../stripe_events/facts.ts";
 
@@ -55,11 +57,10 @@ function asHtml(block: Block): string {
   return `<p>${lines.map(escapeHtml).join("<br>")}</p>`;
 }
 
-/** An amount in minor units as people write it; currencies without cents are known to Intl. */
-export function money(amount: number, currency: string, locale: string | null): string {
-  const format = numberFormat(currency, locale);
-  const digits = format.resolvedOptions().maximumFractionDigits ?? 2;
-  return format.format(amount / 10 ** digits);
+/** An amount of an order in minor units, as its buyer writes it. */
+export function money(amount: number, { currency, locale }: NotificationOrder): string {
+  const tag = readLocale(locale)?.baseName ?? "en";
+  return formatMoney(amount, currency, Intl.NumberFormat.supportedLocalesOf(tag)[0] ?? null);
 }
 
 /** "Dear Ada," or "Hello,". */
@@ -68,19 +69,21 @@ export function greeting(order: NotificationOrder): string {
   return name === null || name.trim() === "" ? "Hello," : `Dear ${name.trim()},`;
 }
 
-/** One line per item, then the sums that are not zero. */
+/** One line per item, then what makes the total of them. */
 export function itemLines(order: NotificationOrder): Block {
-  const amount = (value: number) => money(value, order.currency, order.locale);
   const items = order.items.map(({ quantity, name, unit_amount }) =>
-    `${quantity} × ${name}: ${amount(quantity * unit_amount)}`
+    `${quantity} × ${name}: ${money(quantity * unit_amount, order)}`
   );
-  const sums: [string, number][] = [
-    ["Discount", -order.amount_discount],
-    ["Shipping", order.amount_shipping],
-    ["Tax", order.amount_tax],
-  ];
-  const extra = sums.filter(([, value]) => value !== 0).map(([label, value]) => `${label}: ${amount(value)}`);
-  return { lines: [...items, ...extra, `Total: ${amount(order.amount_total)}`] };
+  const bill = billLines(order);
+  const line = ({ label, amount }: BillLine) => `${label}: ${money(amount, order)}`;
+  return {
+    lines: [
+      ...items,
+      ...bill.filter(({ included }) => !included).map(line),
+      `Total: ${money(order.amount_total, order)}`,
+      ...bill.filter(({ included }) => included).map(line),
+    ],
+  };
 }
 
 /** Name and address, one part per line; null when there is none. */
@@ -91,15 +94,6 @@ export function addressLines(name: string | null, address: Address | null): Bloc
     !!line
   );
   return lines.length === 0 ? null : { lines };
-}
-
-function numberFormat(currency: string, locale: string | null): Intl.NumberFormat {
-  const style = { style: "currency", currency: currency.toUpperCase() } as const;
-  try {
-    return new Intl.NumberFormat(locale === null || locale === "auto" ? "en" : locale, style);
-  } catch {
-    return new Intl.NumberFormat("en", style);
-  }
 }
 
 function escapeHtml(text: string): string {

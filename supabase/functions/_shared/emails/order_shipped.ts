@@ -1,14 +1,21 @@
 import type { Notification } from "../rpc.ts";
 import { addressLines, type Block, greeting, renderBlocks, type Rendered } from "./layout.ts";
 
-/** The parcel has left. */
-export function orderShipped({ order }: Notification): Rendered {
+/** The parcel has left, or goes by another number than the customer was told. */
+export function orderShipped({ order, data }: Notification): Rendered {
   const address = addressLines(order.shipping_name, order.shipping_address);
-  const tracking = [order.carrier, order.tracking_number].filter((part) => part).join(" ");
+  const tracking = [data["carrier"], data["tracking_number"]].filter((part) => part).join(" ");
   const details: Block[] = [
     ...(tracking === "" ? [] : [`Tracking: ${tracking}`]),
     ...(address === null ? [] : ["It goes to:", address]),
   ];
+  if (data["corrected"] === true) {
+    return renderBlocks(`Corrected tracking of your order ${order.number}`, [
+      greeting(order),
+      `the tracking that we sent you for your order ${order.number} was wrong. This is the right one:`,
+      ...details,
+    ]);
+  }
   return renderBlocks(`Your order ${order.number} is on its way`, [
     greeting(order),
     `your order ${order.number} has left our house.`,

@@ -1,5 +1,6 @@
 /** Turns what the shop knows of an order into the fields of Stripe's dispute evidence. */
 import type Stripe from "stripe";
+import { formatMoney } from "../money.ts";
 import type { DisputedOrder, EarlierOrder, SentMail } from "../rpc_shapes.ts";
 import type { Address } from "../stripe_events/facts.ts";
 
@@ -61,7 +62,7 @@ function narrative(order: DisputedOrder, note: string | null): string {
   const lines = [
     note,
     `Order ${order.number} was placed on ${day(order.created_at)} and paid on ${day(order.paid_at)}: ` +
-    `${money(order.amount_total, order.currency)}.`,
+    `${formatMoney(order.amount_total, order.currency)}.`,
     order.payment?.three_d_secure_result === "authenticated"
       ? "The cardholder authenticated the payment with 3-D Secure."
       : null,
@@ -71,7 +72,9 @@ function narrative(order: DisputedOrder, note: string | null): string {
         order.carrier === null ? "" : ` with ${order.carrier}`
       }` +
         `${order.tracking_number === null ? "" : `, tracking number ${order.tracking_number}`}.`,
-    order.amount_refunded > 0 ? `${money(order.amount_refunded, order.currency)} have been refunded.` : null,
+    order.amount_refunded > 0
+      ? `${formatMoney(order.amount_refunded, order.currency)} have been refunded.`
+      : null,
     order.user_agent === null ? null : `Browser at checkout: ${order.user_agent}`,
     ...list("Mails sent to the customer:", order.mails.map(mailText)),
     ...list("Earlier orders of this customer, none of them disputed:", order.earlier_orders.map(earlierText)),
@@ -101,12 +104,6 @@ function earlierText(order: EarlierOrder): string {
 
 function day(time: string | null): string {
   return time?.slice(0, 10) ?? "an unknown day";
-}
-
-function money(amount: number, currency: string): string {
-  const format = new Intl.NumberFormat("en", { style: "currency", currency: currency.toUpperCase() });
-  const digits = format.resolvedOptions().maximumFractionDigits ?? 2;
-  return format.format(amount / 10 ** digits);
 }
 
 /**

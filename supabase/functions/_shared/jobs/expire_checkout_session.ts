@@ -7,7 +7,8 @@ import { callStripe, stripeErrorOf } from "../stripe.ts";
 import { checkoutSessionFacts } from "../stripe_events/checkout_session.ts";
 import { done, type JobContext, type JobHandler, textField } from "./outcome.ts";
 
-const expand = ["payment_intent.latest_charge"];
+/** A session is read with its payment and that one's latest charge. */
+export const sessionExpansion = ["payment_intent.latest_charge"];
 
 /** Payload: { session_id, order_id }. */
 export const expireCheckoutSession: JobHandler = async (job, context) => {
@@ -23,7 +24,7 @@ export const expireCheckoutSession: JobHandler = async (job, context) => {
 /** A session with its payment, and when it was asked for: what happens meanwhile is newer. */
 export async function readSession(id: string, { stripe, now }: Pick<JobContext, "stripe" | "now">) {
   const observedAt = new Date(now());
-  const session = await callStripe(() => stripe.checkout.sessions.retrieve(id, { expand }));
+  const session = await callStripe(() => stripe.checkout.sessions.retrieve(id, { expand: sessionExpansion }));
   return { session, observedAt };
 }
 
@@ -31,7 +32,7 @@ async function expire(id: string, idempotencyKey: string, context: JobContext) {
   const observedAt = new Date(context.now());
   try {
     const session = await callStripe(() =>
-      context.stripe.checkout.sessions.expire(id, { expand }, { idempotencyKey })
+      context.stripe.checkout.sessions.expire(id, { expand: sessionExpansion }, { idempotencyKey })
     );
     return { session, observedAt };
   } catch (error) {

@@ -6,7 +6,14 @@ import { type JobContext, type JobHandler, type Outcome, outcomeOf } from "./out
 import { purge } from "./purge.ts";
 import { reconcileEventsJob } from "./reconcile_events.ts";
 import { reconcileObjectsJob } from "./reconcile_objects.ts";
-import { refreshDispute, refreshRefund, refreshReview } from "./refresh.ts";
+import {
+  refreshCharge,
+  refreshCheckoutSession,
+  refreshDispute,
+  refreshPayment,
+  refreshRefund,
+  refreshReview,
+} from "./refresh.ts";
 import { refreshWebhookAddresses } from "./refresh_webhook_addresses.ts";
 import { refundPayment } from "./refund_payment.ts";
 import { remindDispute } from "./remind_dispute.ts";
@@ -25,6 +32,9 @@ const registry: Record<string, JobHandler> = {
   refresh_dispute: refreshDispute,
   refresh_refund: refreshRefund,
   refresh_review: refreshReview,
+  refresh_checkout_session: refreshCheckoutSession,
+  refresh_payment: refreshPayment,
+  refresh_charge: refreshCharge,
   submit_dispute_evidence: submitDisputeEvidence,
   remind_dispute: remindDispute,
   send_mail: sendMail,

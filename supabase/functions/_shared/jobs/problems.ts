@@ -4,7 +4,7 @@
  */
 import { AppError } from "../errors.ts";
 import type { Logger } from "../log.ts";
-import { classifyStripeFailure } from "../stripe.ts";
+import { classifyStripeFailure, stripeErrorOf } from "../stripe.ts";
 
 /** What stood in the way of one object. */
 export interface Problem {
@@ -38,6 +38,6 @@ export function throwFirst([first]: Problem[]): void {
 
 function isAboutOne(error: unknown): boolean {
   if (!(error instanceof AppError)) return true;
-  if (error.code === "stripe_unavailable") return classifyStripeFailure(error) === "discard";
-  return error.code !== "database_unavailable";
+  if (stripeErrorOf(error) !== null) return classifyStripeFailure(error) === "discard";
+  return error.code !== "database_unavailable" && error.code !== "stripe_unavailable";
 }

@@ -5,11 +5,11 @@
  */
 import type Stripe from "stripe";
 import { callStripe } from "../stripe.ts";
+import { judge, type Ours } from "../stripe_events/judge.ts";
 import { enabledEvents } from "../stripe_events/mod.ts";
 import { done, type JobContext, type JobHandler } from "./outcome.ts";
 import { inLanes } from "./lanes.ts";
 import { attempt, type Problem, throwFirst } from "./problems.ts";
-import { judge } from "./retry_event.ts";
 
 /** Something that Stripe knew and we did not. */
 export interface Drift {
@@ -41,7 +41,7 @@ export interface EventsReport {
   complete: boolean;
 }
 
-type Context = Pick<JobContext, "rpc" | "stripe" | "now" | "log">;
+type Context = Pick<JobContext, "rpc" | "stripe" | "now" | "log"> & { env: Ours };
 
 const cursor = "events";
 /** Stripe's list may show an event a little after its time; what is read twice is only compared. */
@@ -136,7 +136,8 @@ async function ingest(
   const { event_ids } = await context.rpc.listUnknownEvents(events.map((event) => event.id));
   const unknown = new Set(event_ids);
   const receive = async (event: Stripe.Event) => {
-    const result = await context.rpc.reconcileStripeEvent(options.runId, event, judge(event), options.dryRun);
+    const judgement = judge(event, context.env);
+    const result = await context.rpc.reconcileStripeEvent(options.runId, event, judgement, options.dryRun);
     // Somebody else's objects are stored as the webhook would have done, and repair nothing.
     if (result.outcome === "duplicate" || result.outcome === "ignored") return;
     drift.push({

@@ -1,12 +1,17 @@
 /**
- * Reads an object again whose events cannot be put in order: two of them may carry the same second. What Stripe
- * says now is later than both.
+ * Reads an object again whose events cannot be put in order (two of them may carry the same second: what Stripe says
+ * now is later than both), or which an event of another API version did not tell in full.
  */
+import type Stripe from "stripe";
 import { callStripe } from "../stripe.ts";
+import { chargeFacts } from "../stripe_events/charge.ts";
+import { checkoutSessionFacts } from "../stripe_events/checkout_session.ts";
 import { disputeFacts } from "../stripe_events/dispute.ts";
 import type { Fact } from "../stripe_events/facts.ts";
+import { paymentIntentFacts } from "../stripe_events/payment_intent.ts";
 import { reviewFacts } from "../stripe_events/radar.ts";
 import { refundFacts } from "../stripe_events/refund.ts";
+import { sessionExpansion } from "./expire_checkout_session.ts";
 import { done, type JobContext, type JobHandler, type Outcome, textField } from "./outcome.ts";
 
 /** Payload: { dispute_id }. */
@@ -35,6 +40,42 @@ export const refreshReview: JobHandler = async (job, context) =>
     (id) => context.stripe.reviews.retrieve(id),
     reviewFacts,
   );
+
+/** Payload: { checkout_session_id }. */
+export const refreshCheckoutSession: JobHandler = async (job, context) =>
+  await refresh(
+    context,
+    textField(job, "checkout_session_id"),
+    (id) => context.stripe.checkout.sessions.retrieve(id, { expand: sessionExpansion }),
+    (session) => checkoutSessionFacts(session),
+  );
+
+/** Payload: { payment_id }. */
+export const refreshPayment: JobHandler = async (job, context) =>
+  await refresh(
+    context,
+    textField(job, "payment_id"),
+    (id) => context.stripe.paymentIntents.retrieve(id, { expand: ["latest_charge"] }),
+    paymentIntentFacts,
+  );
+
+/** Payload: { charge_id }. */
+export const refreshCharge: JobHandler = async (job, context) =>
+  await refresh(
+    context,
+    textField(job, "charge_id"),
+    (id) => readCharge(id, context),
+    (charge) => charge,
+  );
+
+/** The facts of a charge and of all its refunds; expanded, it carries the newest ten only. */
+async function readCharge(id: string, { stripe }: JobContext): Promise<Fact[]> {
+  const charge = await stripe.charges.retrieve(id, { expand: ["refunds"] });
+  if (charge.refunds?.has_more !== true) return chargeFacts(charge);
+  const refunds: Stripe.Refund[] = [];
+  for await (const refund of stripe.refunds.list({ charge: id, limit: 100 })) refunds.push(refund);
+  return [...chargeFacts(charge), ...refunds.flatMap(refundFacts)];
+}
 
 async function refresh<T>(
   { rpc, now }: JobContext,

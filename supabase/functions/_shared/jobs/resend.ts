@@ -12,7 +12,7 @@ export interface Mail {
 export type MailAnswer =
   /** `id` null: an earlier request with this key was accepted, and its answer was lost. */
   | { kind: "sent"; id: string | null }
-  /** Asking again is no use: an address or a sender that Resend does not take. */
+  /** Asking again is no use: Resend does not take this recipient. */
   | { kind: "refused"; error: string }
   | { kind: "later"; outcome: Outcome };
 
@@ -60,13 +60,15 @@ function failure(response: Response, body: ResendBody | null, now: number): Mail
   const error = `resend ${response.status}: ${
     typeof body?.message === "string" ? body.message : "no message"
   }`;
+  if (isConfiguration(response.status, body)) {
+    return { kind: "later", outcome: { kind: "retry", error, provider: "unauthorized" } };
+  }
   switch (response.status) {
     case 400:
     case 422:
-      return { kind: "refused", error };
-    case 401:
-    case 403:
-      return { kind: "later", outcome: { kind: "retry", error, provider: "unauthorized" } };
+      return isAboutRecipient(body)
+        ? { kind: "refused", error }
+        : { kind: "later", outcome: { kind: "retry", error, provider: "up" } };
     case 409:
       // Another body under this key: the order changed since a request whose answer we never saw.
       return body?.name === "invalid_idempotent_request"
@@ -80,6 +82,34 @@ function failure(response: Response, body: ResendBody | null, now: number): Mail
     default:
       return outage(error);
   }
+}
+
+/**
+ * Whether it is the shop that Resend refuses and not this mail: its key, a domain that is not verified, a sender that
+ * is none, a plan that is used up. Every mail would meet the same, so all of them wait until a person has mended it.
+ */
+function isConfiguration(status: number, body: ResendBody | null): boolean {
+  const name = textOf(body?.name), message = textOf(body?.message);
+  switch (status) {
+    case 401:
+    case 403:
+      return true;
+    case 400:
+    case 422:
+      return name === "invalid_from_address" || /[`'"]from[`'"]|\bfrom (field|address)\b/i.test(message);
+    case 429:
+      return name.endsWith("_quota_exceeded");
+    default:
+      return false;
+  }
+}
+
+function isAboutRecipient(body: ResendBody | null): boolean {
+  return textOf(body?.name) === "invalid_to_address" || /[`'"]to[`'"]/i.test(textOf(body?.message));
+}
+
+function textOf(value: unknown): string {
+  return typeof value === "string" ? value : "";
 }
 
 function outage(error: string): MailAnswer {

@@ -1,5 +1,10 @@
-/** Tells staff: posts the alert to ALERT_WEBHOOK_URL, mails it to ALERT_EMAIL. With neither, the row is enough. */
-import { alertMail } from "../emails/alert.ts";
+/**
+ * Tells staff: posts the alert to ALERT_WEBHOOK_URL, mails it to ALERT_EMAIL. With neither, the row is enough.
+ *
+ * That mail is broken is what an alert may be about, so mail is never the only way where there is another: what was
+ * posted counts as told although the mail fails, and the mail of an alert waits for a provider that refuses us.
+ */
+import { alertFields, alertMail } from "../emails/alert.ts";
 import type { StoredAlert } from "../rpc.ts";
 import { done, type JobContext, type JobHandler, type Outcome, textField } from "./outcome.ts";
 import { postMail } from "./resend.ts";
@@ -13,9 +18,18 @@ export const sendAlert: JobHandler = async (job, context) => {
   if (alert.status === "resolved") return { kind: "discard", reason: "the alert has been resolved" };
   // An alert that was resolved and came back is another message.
   const key = `alert_${alert.id}_${job.id}`;
-  const outcomes = await Promise.all([postAlert(alert, key, context), mailAlert(alert, key, context)]);
-  return outcomes.find((outcome) => outcome !== null) ?? done;
+  const [posted, mailed] = await Promise.all([
+    postAlert(alert, key, context),
+    mailAlert(alert, key, context),
+  ]);
+  if (posted !== null) return posted;
+  if (mailed === null) return done;
+  if (context.env.alertWebhookUrl === null) return mailed;
+  context.log.warn("alert_not_mailed", { alert_id: alert.id, kind: alert.kind, outcome: mailed });
+  return done;
 };
+
+const lookAgainMs = 10 * 60_000;
 
 /** Null when there is nothing (more) to do. */
 async function postAlert(
@@ -30,7 +44,7 @@ async function postAlert(
       // The receiver can tell repeats by it; `text` is what Slack and its kind show.
       headers: { "content-type": "application/json", "idempotency-key": key },
       body: JSON.stringify({
-        text: `[${alert.severity}] ${alert.kind}: ${JSON.stringify(alert.data)}`,
+        text: `[${alert.severity}] ${alert.kind}: ${alertFields(alert).join(", ")}`,
         alert: {
           id: alert.id,
           kind: alert.kind,
@@ -60,8 +74,13 @@ async function mailAlert(alert: StoredAlert, key: string, context: JobContext): 
   const mail = { from: env.emailFrom, to: env.alertEmail, ...alertMail(alert) };
   const answer = await postMail(mail, key, { resend: env.resend, fetch, now });
   if (answer.kind === "later") {
+    const { outcome } = answer;
+    if (outcome.kind !== "retry") return outcome;
+    if (outcome.provider === "unauthorized") {
+      return { kind: "snooze", until: new Date(now() + lookAgainMs), reason: outcome.error };
+    }
     // The breaker of mail is not that of alerts.
-    return answer.outcome.kind === "retry" ? { kind: "retry", error: answer.outcome.error } : answer.outcome;
+    return { kind: "retry", error: outcome.error };
   }
   return answer.kind === "refused" ? { kind: "retry", error: answer.error } : null;
 }

@@ -1,8 +1,16 @@
-/** Mails a customer through Resend, once: the provider replays the answer of a key it has seen. */
+/**
+ * Mails a customer through Resend, once: the provider replays the answer of a key it has seen.
+ *
+ * While mail is not set up, mails wait: a key that got lost must not cost a confirmation. A shop that has no mail at
+ * all does not pile them up either: after some days a mail would say what is no longer so.
+ */
 import { resumeLink } from "../checkout/resume_link.ts";
 import { renderMail } from "../emails/mod.ts";
 import { done, type JobHandler, textField } from "./outcome.ts";
 import { postMail } from "./resend.ts";
+
+const waitMaxMs = 3 * 24 * 3_600_000;
+const lookAgainMs = 3_600_000;
 
 /** Payload: { notification_id }. */
 export const sendMail: JobHandler = async (job, { env, rpc, fetch, now }) => {
@@ -16,8 +24,12 @@ export const sendMail: JobHandler = async (job, { env, rpc, fetch, now }) => {
   }
   const fail = (error: string) => rpc.recordNotificationResult(id, recipient, { status: "failed", error });
   if (env.resend === null || env.emailFrom === null) {
-    await fail("mail is not set up");
-    return { kind: "discard", reason: "RESEND_API_KEY is not set: mail is switched off" };
+    const reason = "mail is not set up: RESEND_API_KEY and EMAIL_FROM are missing";
+    if (now() < Date.parse(job.created_at) + waitMaxMs) {
+      return { kind: "snooze", until: new Date(now() + lookAgainMs), reason, alert: "warning" };
+    }
+    await fail(reason);
+    return { kind: "discard", reason };
   }
   if (recipient === null) {
     if (job.attempts < job.max_attempts) return { kind: "retry", error: "no address is known yet" };

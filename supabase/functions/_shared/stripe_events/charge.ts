@@ -1,7 +1,8 @@
 /** Charges: single attempts to collect money, with what Radar and the issuer said about them. */
 import type Stripe from "stripe";
-import type { Fact, PaymentAttemptFact, Translation } from "./facts.ts";
+import type { Fact, PaymentAttemptFact, Translation, UnreadFact } from "./facts.ts";
 import { unknownValues } from "./known_values.ts";
+import { type AnyCharge, type CardFacts, cardOfSource, threeDSecureOf } from "./older_shapes.ts";
 import { idOf, orderIdOf } from "./references.ts";
 import { refundFacts } from "./refund.ts";
 
@@ -15,7 +16,29 @@ type ChargeEvent =
 export function translateCharge(event: ChargeEvent): Translation {
   const charge = event.data.object;
   if (orderIdOf(charge.metadata) === null) return { kind: "ignored", reason: "foreign_object" };
-  return { kind: "facts", facts: chargeFacts(charge) };
+  return { kind: "facts", facts: [...chargeFacts(charge), ...unreadCharge(charge)] };
+}
+
+/**
+ * Since 2022-11-15 a charge says that money went back and not by which refund, and for years no other event told of
+ * a refund made in the dashboard. What the list does not account for is read from Stripe; so is a charge whose
+ * version does not tell how it was paid.
+ */
+function unreadCharge(charge: AnyCharge): UnreadFact[] {
+  const refunds = charge.refunds?.data ?? [];
+  const told = refunds.filter(({ status }) => status !== "failed" && status !== "canceled")
+    .reduce((sum, { amount }) => sum + amount, 0);
+  const given = charge.amount_refunded ?? 0;
+  const methodTold = (charge.payment_method_details ?? charge.source ?? null) !== null;
+  if (given <= told && methodTold) return [];
+  return [{
+    fact: "unread",
+    object: "charge",
+    id: charge.id,
+    order_id: orderIdOf(charge.metadata),
+    payment_id: idOf(charge.payment_intent),
+    recovered_from: null,
+  }];
 }
 
 /** The facts in a charge, with its refunds when they are included. */
@@ -35,8 +58,8 @@ function paymentAttemptFact(charge: Stripe.Charge): PaymentAttemptFact | null {
   const paymentId = idOf(charge.payment_intent);
   // Only very old integrations charge without a PaymentIntent; ours never does.
   if (paymentId === null) return null;
-  const { outcome, payment_method_details: method } = charge;
-  const card = method?.card;
+  const { outcome } = charge;
+  const method = methodOf(charge);
   return {
     fact: "payment_attempt",
     id: charge.id,
@@ -51,16 +74,31 @@ function paymentAttemptFact(charge: Stripe.Charge): PaymentAttemptFact | null {
     decline_code: charge.status === "failed" ? outcome?.reason ?? null : null,
     advice_code: outcome?.advice_code ?? null,
     payment_method_type: method?.type ?? null,
-    card_brand: card?.brand ?? null,
-    card_last4: card?.last4 ?? null,
-    card_funding: card?.funding ?? null,
-    card_country: card?.country ?? null,
-    card_fingerprint: card?.fingerprint ?? null,
-    three_d_secure_result: card?.three_d_secure?.result ?? null,
+    card_brand: method?.brand ?? null,
+    card_last4: method?.last4 ?? null,
+    card_funding: method?.funding ?? null,
+    card_country: method?.country ?? null,
+    card_fingerprint: method?.fingerprint ?? null,
+    three_d_secure_result: method?.threeDSecure ?? null,
     risk_level: outcome?.risk_level ?? null,
     risk_score: outcome?.risk_score ?? null,
     seller_message: outcome?.seller_message ?? null,
     receipt_url: charge.receipt_url ?? null,
     created: charge.created,
+  };
+}
+
+function methodOf(charge: AnyCharge): CardFacts | null {
+  const method = charge.payment_method_details;
+  if (method === null || method === undefined) return cardOfSource(charge.source);
+  const card = method.card;
+  return {
+    type: method.type,
+    brand: card?.brand ?? null,
+    last4: card?.last4 ?? null,
+    funding: card?.funding ?? null,
+    country: card?.country ?? null,
+    fingerprint: card?.fingerprint ?? null,
+    threeDSecure: threeDSecureOf(card?.three_d_secure),
   };
 }

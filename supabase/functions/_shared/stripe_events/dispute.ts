@@ -22,12 +22,13 @@ export function translateDispute(event: DisputeEvent): Translation {
   };
 }
 
-/** The facts in a dispute; only the two funds events say that money moved. */
+/** The facts in a dispute. That money moved is said by the two funds events, and by the movements where they are told. */
 export function disputeFacts(
   dispute: Stripe.Dispute,
   funds: { withdrawn: boolean; reinstated: boolean } = { withdrawn: false, reinstated: false },
 ): Fact[] {
   const evidence = dispute.evidence_details;
+  const movements = dispute.balance_transactions ?? [];
   return [{
     fact: "dispute",
     id: dispute.id,
@@ -42,8 +43,8 @@ export function disputeFacts(
     evidence_submission_count: evidence?.submission_count ?? 0,
     has_evidence: evidence?.has_evidence ?? false,
     network_reason_code: dispute.network_reason_code ?? null,
-    funds_withdrawn: funds.withdrawn,
-    funds_reinstated: funds.reinstated,
+    funds_withdrawn: funds.withdrawn || movements.some(({ amount }) => amount < 0),
+    funds_reinstated: funds.reinstated || movements.some(({ amount }) => amount > 0),
     created: dispute.created,
   }, ...unknownValues(dispute.id, { "dispute.status": dispute.status })];
 }

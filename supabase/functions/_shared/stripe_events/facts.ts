@@ -26,7 +26,7 @@ export interface CheckoutSessionFact {
   livemode: boolean;
   status: string;
   payment_status: string;
-  /** True only in `checkout.session.async_payment_failed`: the session object itself does not say so. */
+  /** Said by `checkout.session.async_payment_failed`, or by the payment that was read with it: the session does not. */
   async_payment_failed: boolean;
   payment_id: string | null;
   customer_id: string | null;
@@ -166,6 +166,17 @@ export interface UnknownValueFact {
   object_id: string;
 }
 
+/** Something that the event's API version does not tell in full: a job reads it from Stripe. */
+export interface UnreadFact {
+  fact: "unread";
+  object: "checkout_session" | "payment" | "charge";
+  id: string;
+  /** What it belongs to, as far as the event says. */
+  order_id: string | null;
+  payment_id: string | null;
+  recovered_from: string | null;
+}
+
 export type Fact =
   | CheckoutSessionFact
   | PaymentFact
@@ -174,7 +185,8 @@ export type Fact =
   | DisputeFact
   | FraudSignalFact
   | CustomerFact
-  | UnknownValueFact;
+  | UnknownValueFact
+  | UnreadFact;
 
 /** What a translator makes of an event: facts to merge, or the reason why there is nothing to do. */
 export type Translation =

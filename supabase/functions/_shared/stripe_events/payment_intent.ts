@@ -1,9 +1,10 @@
 /** PaymentIntents: whether the money for an order is on its way, here, or not coming. */
 import type Stripe from "stripe";
 import { chargeFacts } from "./charge.ts";
-import type { Fact, PaymentAttemptFact, PaymentFact, Translation } from "./facts.ts";
+import type { Fact, PaymentAttemptFact, PaymentFact, Translation, UnreadFact } from "./facts.ts";
 import { unknownValues } from "./known_values.ts";
-import { expandedOf, idOf, orderIdOf } from "./references.ts";
+import { type AnyIntent, cardOfSource, chargesOf, intentStatusOf } from "./older_shapes.ts";
+import { idOf, orderIdOf } from "./references.ts";
 
 type PaymentIntentEvent =
   | Stripe.PaymentIntentSucceededEvent
@@ -18,43 +19,63 @@ export function translatePaymentIntent(event: PaymentIntentEvent): Translation {
   const failed = event.type === "payment_intent.payment_failed";
   return {
     kind: "facts",
-    facts: [...paymentIntentFacts(intent), ...(failed ? chargelessAttempt(intent, event.created) : [])],
+    facts: [
+      ...paymentIntentFacts(intent),
+      ...(failed ? chargelessAttempt(intent, event.created) : []),
+      ...unreadPayment(intent),
+    ],
   };
 }
 
-/** The facts in a PaymentIntent, from an event or from the API, with its latest charge when that is expanded. */
-export function paymentIntentFacts(intent: Stripe.PaymentIntent): Fact[] {
-  const charge = expandedOf(intent.latest_charge);
+/** Money that came by no charge we know of: then neither its card nor, later, its refunds find their way. */
+function unreadPayment(intent: AnyIntent): UnreadFact[] {
+  if (intent.status !== "succeeded" || latestChargeOf(intent) !== null) return [];
+  return [{
+    fact: "unread",
+    object: "payment",
+    id: intent.id,
+    order_id: orderIdOf(intent.metadata),
+    payment_id: intent.id,
+    recovered_from: null,
+  }];
+}
+
+/** The facts in a PaymentIntent, from an event or from the API, with the charges that it carries. */
+export function paymentIntentFacts(intent: AnyIntent): Fact[] {
   return [
     paymentFact(intent),
-    ...unknownValues(intent.id, { "payment_intent.status": intent.status }),
-    ...(charge === null ? [] : chargeFacts(charge)),
+    ...unknownValues(intent.id, { "payment_intent.status": intentStatusOf(intent) }),
+    ...chargesOf(intent).flatMap(chargeFacts),
   ];
 }
 
-function paymentFact(intent: Stripe.PaymentIntent): PaymentFact {
+function latestChargeOf(intent: AnyIntent): string | null {
+  return idOf(intent.latest_charge) ?? chargesOf(intent)[0]?.id ?? null;
+}
+
+function paymentFact(intent: AnyIntent): PaymentFact {
   return {
     fact: "payment",
     id: intent.id,
     order_id: orderIdOf(intent.metadata),
     livemode: intent.livemode,
-    status: intent.status,
+    status: intentStatusOf(intent),
     amount: intent.amount,
     amount_received: intent.amount_received ?? 0,
     currency: intent.currency.toLowerCase(),
     customer_id: idOf(intent.customer),
-    charge_id: idOf(intent.latest_charge),
+    charge_id: latestChargeOf(intent),
     failure_code: intent.last_payment_error?.code ?? null,
     decline_code: intent.last_payment_error?.decline_code ?? null,
   };
 }
 
 /** A confirmation that failed before there was a charge (authentication, validation). */
-function chargelessAttempt(intent: Stripe.PaymentIntent, at: number): PaymentAttemptFact[] {
+function chargelessAttempt(intent: AnyIntent, at: number): PaymentAttemptFact[] {
   const error = intent.last_payment_error;
   // With a charge, `charge.failed` tells the same attempt in full.
   if (error === null || error === undefined || error.charge !== undefined) return [];
-  const card = error.payment_method?.card;
+  const card = error.payment_method?.card ?? cardOfSource(error.source);
   return [{
     fact: "payment_attempt",
     id: `${intent.id}:${at}`,
@@ -67,7 +88,8 @@ function chargelessAttempt(intent: Stripe.PaymentIntent, at: number): PaymentAtt
     failure_code: error.code ?? null,
     decline_code: error.decline_code ?? null,
     advice_code: error.advice_code ?? null,
-    payment_method_type: error.payment_method?.type ?? error.payment_method_type ?? null,
+    payment_method_type: error.payment_method?.type ?? error.payment_method_type ??
+      (error.source?.object === "card" ? "card" : null),
     card_brand: card?.brand ?? null,
     card_last4: card?.last4 ?? null,
     card_funding: card?.funding ?? null,

@@ -108,7 +108,7 @@ class ProductView {
     } else {
       const { sku, size, color } = variant;
       this.message = addToCart({ sku, size, color, name: product.name, slug: product.slug })
-        ? added(`${product.name}, ${color}, ${size}`)
+        ? added([product.name, color, size].filter(Boolean).join(", "))
         : notice("error", "Your bag is full", "Please order what is in it first.");
     }
     this.draw();

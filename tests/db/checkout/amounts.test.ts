@@ -1,0 +1,109 @@
+import assert from "node:assert/strict";
+import { amountProblem, currencies, currencyRules } from "../../../supabase/functions/_shared/money.ts";
+import { createTestDatabase } from "../../support/database.ts";
+import { sqlstateOf } from "../../support/role.ts";
+import { addVariants, beginCheckout, isRefusal, tryCheckout } from "./cart_support.ts";
+
+const database = await createTestDatabase();
+const { sql } = database;
+Deno.test.afterAll(() => database.drop());
+
+Deno.test("SQL and TypeScript know the same of every currency's amounts", async () => {
+  const asked = [...currencies, "xts", "usdc", "USD", "", "hrk"].flatMap((currency) => {
+    const max = currencyRules(currency)?.max ?? 99_999_999;
+    return [-1, 0, 1, 5, 10, 50, 99, 100, 101, 110, 1_000, max - 99, max - 9, max, max + 1].map((amount) => ({
+      currency,
+      amount,
+    }));
+  });
+  const rows = await sql<{ currency: string; amount: number; problem: string | null }[]>`
+    select a.currency, a.amount::float8 as amount, private.amount_problem(a.amount, a.currency) as problem
+    from jsonb_to_recordset(${sql.json(asked)}) as a (currency text, amount bigint)`;
+  assert.equal(rows.length, asked.length);
+  for (const { currency, amount, problem } of rows) {
+    // Codes in capitals are a caller's to lower: no column holds them.
+    const expected = currency === "USD"
+      ? "must be in a currency that Stripe takes"
+      : amountProblem(amount, currency);
+    assert.equal(problem, expected, `${amount} ${currency}`);
+  }
+});
+
+Deno.test("neither a price nor a delivery price that Stripe would refuse can be stored", async () => {
+  const [product] =
+    await sql`insert into public.products (slug, name) values ('amounts', 'Suit') returning id`;
+  const price = (amount: number, currency: string) =>
+    sqlstateOf(sql`
+      insert into public.product_variants (product_id, sku, price_amount, currency)
+      values (${product?.["id"]}, ${`A-${crypto.randomUUID()}`}, ${amount}, ${currency})`);
+  const rate = (amount: number, currency: string) =>
+    sqlstateOf(sql`
+      insert into public.shipping_rates (name, amount, currency) values ('Post', ${amount}, ${currency})`);
+  for (const write of [price, rate]) {
+    for (
+      const [amount, currency] of [
+        [12_345, "kwd"],
+        [150, "isk"],
+        [150, "ugx"],
+        [100_000_000, "usd"],
+        [1_000_000_000_000, "idr"],
+        [100, "xts"],
+      ] as const
+    ) assert.equal(await write(amount, currency), "23514", `${amount} ${currency}`);
+    for (
+      const [amount, currency] of [
+        [12_350, "kwd"],
+        [1_299_000, "isk"],
+        [1, "jpy"],
+        [250_000_000, "idr"],
+        [999_999_999_999, "idr"],
+        [99_999_999, "usd"],
+        [1_299_050, "huf"],
+      ] as const
+    ) assert.equal(await write(amount, currency), null, `${amount} ${currency}`);
+  }
+});
+
+Deno.test("a cart may come to twelve digits of rupiah, and to no more than Stripe takes of its currency", async () => {
+  await addVariants(sql, [
+    { sku: "R-SUIT", onHand: 99, price: 250_000_000, currency: "idr" },
+    { sku: "R-VAST", onHand: 99, price: 999_999_999_999, currency: "idr" },
+    { sku: "D-SUIT", onHand: 99, price: 60_000_000 },
+  ]);
+  const rupiah = await beginCheckout(sql, { items: [{ sku: "R-SUIT", quantity: 3 }] });
+  assert.equal(Number(rupiah.amount_subtotal), 750_000_000);
+  for (const [sku, quantity] of [["R-VAST", 99], ["R-VAST", 2], ["D-SUIT", 2]] as const) {
+    const answer = await tryCheckout(sql, { items: [{ sku, quantity }] });
+    assert(isRefusal(answer), sku);
+    assert.equal(answer.sqlstate, "KCINV");
+  }
+});
+
+Deno.test("a size or colour that is not there leaves no trace in a name, however it is not there", async () => {
+  const [product] =
+    await sql`insert into public.products (slug, name) values ('belt', ' Belt ') returning id`;
+  const cases: [string | null, string | null, string][] = [
+    [null, null, "Belt"],
+    ["", "", "Belt"],
+    [" \t", "\u00a0\u200b", "Belt"],
+    ["", "M", "Belt – M"],
+    ["Black", " ", "Belt – Black"],
+    [" Dark\n Blue", "M ", "Belt – Dark Blue, M"],
+  ];
+  for (const [index, [color, size, expected]] of cases.entries()) {
+    const sku = `BELT-${index}`;
+    const [variant] = await sql<{ id: string; color: string | null; size: string | null }[]>`
+      insert into public.product_variants (product_id, sku, color, size, price_amount)
+      values (${product?.["id"]}, ${sku}, ${color}, ${size}, 100) returning id, color, size`;
+    assert.notEqual(variant?.color, "");
+    assert.notEqual(variant?.size, "");
+    await sql`insert into public.inventory_levels (variant_id, on_hand) values (${variant?.id ?? null}, 9)`;
+    const { order_id } = await beginCheckout(sql, { items: [{ sku, quantity: 1 }] });
+    const [item] = await sql`select name from public.order_items where order_id = ${order_id}`;
+    assert.equal(item?.["name"], expected);
+    await sql`update public.product_variants set color = '' where id = ${variant?.id ?? null}`;
+    const [cleared] = await sql`select color from public.product_variants where id = ${variant?.id ?? null}`;
+    assert.equal(cleared?.["color"], null);
+  }
+  assert.equal(await sqlstateOf(sql`insert into public.products (slug, name) values ('none', ' ')`), "23514");
+});

@@ -1,0 +1,34 @@
+import assert from "node:assert/strict";
+import { alertFields, alertMail } from "../../supabase/functions/_shared/emails/alert.ts";
+import type { StoredAlert } from "../../supabase/functions/_shared/rpc_shapes.ts";
+
+function alert(data: Record<string, unknown>): StoredAlert {
+  return {
+    id: "a",
+    kind: "refund_refused",
+    severity: "critical",
+    dedupe_key: "refund_refused:1",
+    status: "open",
+    count: 1,
+    first_at: "2026-11-01T10:00:00Z",
+    last_at: "2026-11-01T10:00:00Z",
+    data,
+  };
+}
+
+Deno.test("an alert says amounts as money, and leaves other numbers as they are", () => {
+  assert.deepEqual(alertFields(alert({ amount: 1_299_000, currency: "isk", days: 3, job_id: 12 })), [
+    "amount: ISK\u00a012,990",
+    "currency: isk",
+    "days: 3",
+    "job_id: 12",
+  ]);
+  assert.deepEqual(alertFields(alert({ amount: 100 })), ["amount: 100"]);
+});
+
+Deno.test("an alert carries no e-mail address and no key, however deep it lies", () => {
+  const address = ["ada", "example.com"].join("@");
+  const key = ["sk", "test", "1234567890abcdef"].join("_");
+  const { text, html } = alertMail(alert({ cause: `told ${address}`, items: [{ note: `key ${key}` }] }));
+  for (const body of [text, html]) assert(!body.includes(address) && !body.includes(key));
+});

@@ -1,0 +1,168 @@
+import assert from "node:assert/strict";
+import type { JobContext, Outcome } from "../../supabase/functions/_shared/jobs/outcome.ts";
+import { sendAlert } from "../../supabase/functions/_shared/jobs/send_alert.ts";
+import { sendMail } from "../../supabase/functions/_shared/jobs/send_mail.ts";
+import type { Job, Notification, Rpc, StoredAlert } from "../../supabase/functions/_shared/rpc.ts";
+import { fixedClock, keptLog, testEnv } from "./fakes.ts";
+
+const mailEnv = { RESEND_API_KEY: "re_unit_tests", EMAIL_FROM: "Shop <orders@example.com>" };
+const clock = fixedClock();
+
+const notification: Notification = {
+  id: "n1",
+  order_id: "6f1c2b9e-4c57-4c0f-9d6e-0a5d3a1b7c42",
+  template: "order_cancelled",
+  status: "queued",
+  recipient: "ada@example.com",
+  data: {},
+  order: {
+    number: "KCT-1",
+    status: "cancelled",
+    fulfillment_status: "cancelled",
+    currency: "usd",
+    amount_subtotal: 100,
+    amount_discount: 0,
+    amount_shipping: 0,
+    amount_tax: 0,
+    amount_total: 100,
+    amount_refunded: 0,
+    customer_name: null,
+    shipping_name: null,
+    shipping_address: null,
+    carrier: null,
+    tracking_number: null,
+    locale: null,
+    paid_at: null,
+    items: [],
+  },
+};
+const alert: StoredAlert = {
+  id: "a1",
+  kind: "provider_unauthorized",
+  severity: "critical",
+  dedupe_key: "provider_unauthorized:resend",
+  status: "open",
+  count: 1,
+  first_at: "2026-11-08T12:00:00Z",
+  last_at: "2026-11-08T12:00:00Z",
+  data: { provider: "resend" },
+};
+
+type Answer = [status: number, body: unknown];
+
+/** A worker whose mail provider and alert webhook answer as told. */
+function worker(env: Record<string, string>, resend: Answer, webhook: Answer = [200, {}]) {
+  const failed: string[] = [];
+  const asked: string[] = [];
+  const rpc = {
+    getNotification: () => Promise.resolve(notification),
+    getAlert: () => Promise.resolve(alert),
+    recordNotificationResult: (
+      _id: string,
+      _to: string | null,
+      result: { status: string; error?: string },
+    ) => {
+      if (result.status === "failed") failed.push(result.error ?? "");
+      return Promise.resolve({ recorded: true });
+    },
+  };
+  const context: JobContext = {
+    env: testEnv(env),
+    rpc: rpc as unknown as Rpc,
+    stripe: {} as JobContext["stripe"],
+    fetch: (url) => {
+      asked.push(String(url));
+      const [status, body] = String(url).startsWith("https://alerts.example") ? webhook : resend;
+      return Promise.resolve(Response.json(body, { status }));
+    },
+    now: clock.now,
+    log: keptLog().log,
+  };
+  const job = (ageMs: number) =>
+    ({
+      id: 7,
+      kind: "send_mail",
+      payload: { notification_id: "n1", alert_id: "a1" },
+      attempts: 1,
+      max_attempts: 12,
+      created_at: new Date(clock.now() - ageMs).toISOString(),
+    }) as unknown as Job;
+  return {
+    failed,
+    asked,
+    mail: (ageMs = 0): Promise<Outcome> => sendMail(job(ageMs), context),
+    alert: (): Promise<Outcome> => sendAlert(job(0), context),
+  };
+}
+
+const ofTheShop: [string, Answer][] = [
+  ["no key", [401, { name: "missing_api_key", message: "Missing API Key" }]],
+  ["a revoked key", [403, { name: "invalid_api_key", message: "API key is invalid" }]],
+  ["a domain that is not verified", [403, {
+    name: "validation_error",
+    message: "The x.example domain is not verified.",
+  }]],
+  ["a sender that is none", [422, { name: "invalid_from_address", message: "Invalid `from` field." }]],
+  ["a sender under a general name", [422, {
+    name: "validation_error",
+    message: "Invalid `from` field. Use a@b.c",
+  }]],
+  ["a used-up plan", [429, { name: "monthly_quota_exceeded", message: "You have reached your quota" }]],
+];
+
+for (const [name, answer] of ofTheShop) {
+  Deno.test(`send_mail waits, without an attempt lost, while the provider refuses the shop: ${name}`, async () => {
+    const here = worker(mailEnv, answer);
+    const outcome = await here.mail();
+    assert.equal(outcome.kind, "retry");
+    assert.equal(
+      "provider" in outcome && outcome.provider,
+      "unauthorized",
+      "which opens the breaker and alerts",
+    );
+    assert.deepEqual(here.failed, []);
+  });
+}
+
+Deno.test("send_mail ends for good only where the recipient is refused", async () => {
+  const refused = worker(mailEnv, [422, {
+    name: "validation_error",
+    message: "Invalid `to` field. The email …",
+  }]);
+  assert.equal((await refused.mail()).kind, "discard");
+  assert.equal(refused.failed.length, 1);
+  const other = worker(mailEnv, [422, { name: "validation_error", message: "The `subject` is too long." }]);
+  const outcome = await other.mail();
+  assert.deepEqual([outcome.kind, "provider" in outcome && outcome.provider], ["retry", "up"]);
+  assert.deepEqual(other.failed, []);
+});
+
+Deno.test("send_mail waits three days for mail to be set up, and then gives up", async () => {
+  const days = (count: number) => count * 24 * 3_600_000;
+  const here = worker({}, [200, { id: "m1" }]);
+  const waiting = await here.mail(days(3) - 1);
+  assert.deepEqual([waiting.kind, "alert" in waiting && waiting.alert], ["snooze", "warning"]);
+  assert.deepEqual(here.failed, []);
+  assert.equal((await here.mail(days(3))).kind, "discard");
+  assert.equal(here.failed.length, 1);
+  assert.deepEqual(here.asked, []);
+});
+
+const alertEnv = { ...mailEnv, ALERT_EMAIL: "staff@example.com" };
+const posted = { ...alertEnv, ALERT_WEBHOOK_URL: "https://alerts.example/hook" };
+const invalidKey: Answer = [403, { name: "invalid_api_key", message: "API key is invalid" }];
+
+Deno.test("send_alert needs no mail to tell staff that mail is broken", async () => {
+  for (const answer of [invalidKey, [500, {}], [422, { message: "Invalid `to` field." }]] as Answer[]) {
+    const here = worker(posted, answer);
+    assert.equal((await here.alert()).kind, "done");
+    assert.ok(here.asked.some((url) => url.startsWith("https://alerts.example")));
+  }
+  assert.equal((await worker(posted, [200, { id: "m1" }], [500, {}]).alert()).kind, "retry");
+});
+
+Deno.test("send_alert waits for the provider where mail is the only way", async () => {
+  assert.equal((await worker(alertEnv, invalidKey).alert()).kind, "snooze");
+  assert.equal((await worker(alertEnv, [500, {}]).alert()).kind, "retry");
+  assert.equal((await worker(alertEnv, [200, { id: "m1" }]).alert()).kind, "done");
+});

@@ -1,0 +1,53 @@
+import assert from "node:assert/strict";
+import { renderMail } from "../../supabase/functions/_shared/emails/mod.ts";
+import type { Notification } from "../../supabase/functions/_shared/rpc.ts";
+
+function shipped(data: Record<string, unknown>): Notification {
+  return {
+    id: crypto.randomUUID(),
+    order_id: crypto.randomUUID(),
+    template: "order_shipped",
+    recipient: "ada@example.com",
+    status: "queued",
+    data,
+    problem: null,
+    order: {
+      number: "KCT-100001",
+      status: "paid",
+      fulfillment_status: "fulfilled",
+      currency: "usd",
+      amount_subtotal: 1_000,
+      amount_discount: 0,
+      amount_shipping: 0,
+      amount_tax: 0,
+      amount_total: 1_000,
+      amount_refunded: 0,
+      amount_paid: 1_000,
+      customer_name: "Ada",
+      shipping_name: "Ada",
+      shipping_address: null,
+      carrier: "DHL",
+      tracking_number: "NEWER",
+      locale: "en",
+      paid_at: null,
+      items: [],
+    },
+  };
+}
+
+const render = (data: Record<string, unknown>) =>
+  renderMail(shipped(data), { siteUrl: "https://shop.example", resumeUrl: null });
+
+Deno.test("a shipping mail shows the tracking number that it was queued with: tried again, it is the same mail", () => {
+  const mail = render({ carrier: "UPS", tracking_number: "1Z999" });
+  assert.match(mail.subject, /is on its way/);
+  assert.match(mail.text, /Tracking: UPS 1Z999/);
+  assert.doesNotMatch(mail.text, /NEWER/);
+  assert.doesNotMatch(render({ carrier: null, tracking_number: null }).text, /Tracking/);
+});
+
+Deno.test("a correction says that the number before it was wrong", () => {
+  const mail = render({ carrier: "UPS", tracking_number: "1Z999", corrected: true });
+  assert.match(mail.subject, /Corrected tracking/);
+  assert.match(mail.text, /was wrong[\s\S]*Tracking: UPS 1Z999/);
+});
