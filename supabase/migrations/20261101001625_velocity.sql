@@ -60,7 +60,9 @@ begin
   end if;
 end;
 $$;
-comment on function private.subject_attempts(text, text, boolean, timestamptz) is 'Payment attempts of one subject of the velocity rules since a time, without those that met an outage: these say nothing about the shopper.';
+comment on function private.subject_attempts(text, text, boolean, timestamptz) is
+  'Payment attempts of one subject of the velocity rules since a time, without those that met an outage: '
+  'these say nothing about the shopper.';
 revoke execute on function private.subject_attempts(text, text, boolean, timestamptz) from public, anon, authenticated;
 
 create function private.weigh_refusals(
@@ -89,7 +91,8 @@ begin
     select a.order_id, max(a.created_at) as at, not a.paid as declined
     from (
       select x.*, exists (
-        select 1 from public.payment_attempts g where g.order_id = x.order_id and g.outcome in ('succeeded', 'pending')
+        select 1 from public.payment_attempts g
+        where g.order_id = x.order_id and g.outcome in ('succeeded', 'pending')
       ) as paid
       from (
         select * from private.subject_attempts(p_rule.subject, p_key, p_livemode, p_since) y
@@ -97,7 +100,10 @@ begin
           -- Without a share only refusals weigh.
           and (p_rule.min_share is not null or y.outcome in ('failed', 'blocked'))
           -- Who fails the challenge that the shop itself asks for must not be why it goes on asking.
-          and (p_rule.subject <> 'shop' or y.failure_code is distinct from 'payment_intent_authentication_failure')
+          and (
+            p_rule.subject <> 'shop'
+            or y.failure_code is distinct from 'payment_intent_authentication_failure'
+          )
         order by y.created_at desc limit c_attempts_max
       ) x
     ) a
@@ -105,9 +111,12 @@ begin
   ), counted as (
     select u.*, o.created_at as ordered_at,
       row_number() over (
-        partition by u.declined, coalesce(o.customer_id::text, private.email_key(o.email), o.id::text) order by u.at, o.created_at, o.id
+        partition by u.declined, coalesce(o.customer_id::text, private.email_key(o.email), o.id::text)
+        order by u.at, o.created_at, o.id
       ) as of_buyer,
-      row_number() over (partition by u.declined, private.address_key(o.purchase_ip) order by u.at, o.created_at, o.id) as of_network
+      row_number() over (
+        partition by u.declined, private.address_key(o.purchase_ip) order by u.at, o.created_at, o.id
+      ) as of_network
     from used u
     -- One by one: the few that were tried, and never the table as a whole.
     cross join lateral (select * from public.orders x where x.id = u.order_id limit 1) o
@@ -128,9 +137,14 @@ begin
   from scored s where s.excess >= p_threshold * (1 - coalesce(p_rule.min_share, 0));
 end;
 $$;
-comment on function private.weigh_refusals(private.velocity_rules, text, numeric, boolean, timestamptz, timestamptz) is
-  'Measure declined_orders: how many refusals weigh against the good orders of a subject, when they exceed the ordinary share by as much as p_threshold; o_oldest: the refusal that the rule lets go with.';
-revoke execute on function private.weigh_refusals(private.velocity_rules, text, numeric, boolean, timestamptz, timestamptz) from public, anon, authenticated;
+comment on function private.weigh_refusals(
+  private.velocity_rules, text, numeric, boolean, timestamptz, timestamptz
+) is
+  'Measure declined_orders: how many refusals weigh against the good orders of a subject, when they exceed '
+  'the ordinary share by as much as p_threshold; o_oldest: the refusal that the rule lets go with.';
+revoke execute on function private.weigh_refusals(
+  private.velocity_rules, text, numeric, boolean, timestamptz, timestamptz
+) from public, anon, authenticated;
 
 create function private.holding_orders(p_subject text, p_key text) returns setof uuid
 language plpgsql
@@ -142,7 +156,8 @@ begin
   case p_subject
     when 'address' then
       return query select o.id from public.orders o
-        where o.status in ('pending', 'processing') and private.address_key(o.purchase_ip, 48) = private.address_key(p_key::inet, 48)
+        where o.status in ('pending', 'processing')
+          and private.address_key(o.purchase_ip, 48) = private.address_key(p_key::inet, 48)
           and o.purchase_ip <<= p_key::inet;
     when 'email' then
       return query select o.id from public.orders o
@@ -153,7 +168,8 @@ begin
   end case;
 end;
 $$;
-comment on function private.holding_orders(text, text) is 'Unpaid orders of a subject of the velocity rules that may hold stock.';
+comment on function private.holding_orders(text, text) is
+  'Unpaid orders of a subject of the velocity rules that may hold stock.';
 revoke execute on function private.holding_orders(text, text) from public, anon, authenticated;
 
 create function private.measure_holds(
@@ -184,9 +200,11 @@ begin
       join public.inventory_reservations r on r.order_id = o.id and r.status = 'active'
       where p_rule.subject <> 'shop' and o.id is distinct from p_order_id
       union all
-      select v.variant_id, v.reserved, null from public.inventory_levels v where p_rule.subject = 'shop' and v.reserved > 0
+      select v.variant_id, v.reserved, null from public.inventory_levels v
+      where p_rule.subject = 'shop' and v.reserved > 0
       union all
-      select w.variant_id, w.quantity, null from jsonb_to_recordset(p_lines) as w (variant_id uuid, quantity integer)
+      select w.variant_id, w.quantity, null
+      from jsonb_to_recordset(p_lines) as w (variant_id uuid, quantity integer)
       where p_rule.subject <> 'shop'
     ) x
     group by x.variant_id
@@ -202,8 +220,11 @@ begin
 end;
 $$;
 comment on function private.measure_holds(private.velocity_rules, text, jsonb, uuid) is
-  'Measures held_pieces and held_share: what unpaid orders of a subject hold together with p_lines, [{ variant_id, quantity }] of the cart that asks; for the shop, what all of them hold. o_until: when the last hold runs out.';
-revoke execute on function private.measure_holds(private.velocity_rules, text, jsonb, uuid) from public, anon, authenticated;
+  'Measures held_pieces and held_share: what unpaid orders of a subject hold together with p_lines, [{ '
+  'variant_id, quantity }] of the cart that asks; for the shop, what all of them hold. o_until: when the '
+  'last hold runs out.';
+revoke execute on function private.measure_holds(private.velocity_rules, text, jsonb, uuid)
+  from public, anon, authenticated;
 
 create function private.measure_velocity(
   p_rule private.velocity_rules,
@@ -251,7 +272,9 @@ begin
       ) e;
     when 'amount' then
       if p_currency is not distinct from coalesce(p_rule.currency, p_currency) then
-        select coalesce(max(spent.amount), 0) + p_amount, max(spent.at) filter (where spent.amount + p_amount >= v_threshold and p_amount < v_threshold)
+        select coalesce(max(spent.amount), 0) + p_amount, max(spent.at) filter (
+          where spent.amount + p_amount >= v_threshold and p_amount < v_threshold
+        )
         into v_value, v_oldest
         from (
           select o.created_at as at, sum(o.amount_subtotal) over (order by o.created_at desc, o.id) as amount
@@ -278,18 +301,23 @@ begin
     when 'outages' then
       select count(*) filter (where t.outage) into v_value
       from (
-        select bool_or(a.outcome in ('failed', 'blocked') and private.is_outage(a.failure_code, a.decline_code)) as outage
+        select bool_or(
+          a.outcome in ('failed', 'blocked') and private.is_outage(a.failure_code, a.decline_code)
+        ) as outage
         from public.payment_attempts a
         where a.created_at between v_since and v_until and a.livemode = p_livemode
         group by a.order_id
       ) t
       having count(*) filter (where t.outage) >= coalesce(p_rule.min_share, 0) * count(*);
     when 'held_pieces', 'held_share' then
-      select h.o_value, h.o_until into v_value, v_free_at from private.measure_holds(p_rule, p_key, p_lines, p_order_id) h;
+      select h.o_value, h.o_until into v_value, v_free_at
+      from private.measure_holds(p_rule, p_key, p_lines, p_order_id) h;
   end case;
   if coalesce(v_value, 0) < v_threshold then
     return null;
   end if;
+  v_oldest := coalesce(v_oldest, v_times[v_value - v_threshold + 1], p_at);
+  v_free_at := coalesce(v_free_at, v_oldest + make_interval(secs => p_rule.window_seconds));
   return jsonb_build_object(
     'rule', p_rule.name, 'rule_action', p_rule.action, 'subject', p_rule.subject, 'measure', p_rule.measure,
     'value', v_value, 'threshold', v_threshold, 'window_seconds', p_rule.window_seconds,
@@ -297,18 +325,27 @@ begin
     -- The subject itself is personal data: a digest is enough to see that two hits are of one.
     'subject_digest', left(encode(sha256(convert_to(p_key, 'UTF8')), 'hex'), 16),
     -- When enough has left the window for the rule to let go; all of the window where this cart is enough by itself.
-    'retry_after_seconds', greatest(1, ceil(extract(epoch from coalesce(
-      v_free_at, coalesce(v_oldest, v_times[v_value - v_threshold + 1]) + make_interval(secs => p_rule.window_seconds)
-    ) - p_at))::integer, case when coalesce(v_free_at, v_oldest, v_times[v_value - v_threshold + 1]) is null then p_rule.window_seconds end)
+    'retry_after_seconds', greatest(1, ceil(extract(epoch from v_free_at - p_at))::integer)
   );
 end;
 $$;
-comment on function private.measure_velocity(private.velocity_rules, text, bigint, text, boolean, timestamptz, uuid, jsonb, numeric) is
-  'A hit of a rule by a subject up to p_at, or null. p_amount, p_currency and p_lines: the cart that asks; p_order_id: the order that asks, which does not count against itself; p_factor: what the threshold is multiplied with. retry_after_seconds: until the rule lets go.';
-revoke execute on function private.measure_velocity(private.velocity_rules, text, bigint, text, boolean, timestamptz, uuid, jsonb, numeric) from public, anon, authenticated;
+comment on function private.measure_velocity(
+  private.velocity_rules, text, bigint, text, boolean, timestamptz, uuid, jsonb, numeric
+) is
+  'A hit of a rule by a subject up to p_at, or null. p_amount, p_currency and p_lines: the cart that asks; '
+  'p_order_id: the order that asks, which does not count against itself; p_factor: what the threshold is '
+  'multiplied with. retry_after_seconds: until the rule lets go.';
+revoke execute on function private.measure_velocity(
+  private.velocity_rules, text, bigint, text, boolean, timestamptz, uuid, jsonb, numeric
+) from public, anon, authenticated;
 
-create function private.velocity_keys(p_rule private.velocity_rules, p_user_id uuid, p_email text, p_ip inet, p_order_id uuid)
-returns table (key text, factor numeric)
+create function private.velocity_keys(
+  p_rule private.velocity_rules,
+  p_user_id uuid,
+  p_email text,
+  p_ip inet,
+  p_order_id uuid
+) returns table (key text, factor numeric)
 language sql
 stable
 security definer
@@ -320,7 +357,9 @@ as $$
       when 'user' then p_user_id::text
       when 'order' then p_order_id::text
       -- Anybody can type anybody's address: what was done under it must not lock an account out.
-      when 'email' then case when p_user_id is null or p_rule.measure = 'disposable_email' then private.email_key(p_email) end
+      when 'email' then case
+        when p_user_id is null or p_rule.measure = 'disposable_email' then private.email_key(p_email)
+      end
       when 'shop' then case when not exists (
         select 1 from public.customers c join public.orders o on o.customer_id = c.id
         where c.user_id = p_user_id and o.paid_at is not null
@@ -333,8 +372,10 @@ as $$
   where k.key is not null
 $$;
 comment on function private.velocity_keys(private.velocity_rules, uuid, text, inet, uuid) is
-  'Whom a rule measures when this shopper orders or pays, and what its threshold is multiplied with. No row: the rule does not look at them. p_order_id null: the order does not exist yet.';
-revoke execute on function private.velocity_keys(private.velocity_rules, uuid, text, inet, uuid) from public, anon, authenticated;
+  'Whom a rule measures when this shopper orders or pays, and what its threshold is multiplied with. No '
+  'row: the rule does not look at them. p_order_id null: the order does not exist yet.';
+revoke execute on function private.velocity_keys(private.velocity_rules, uuid, text, inet, uuid)
+  from public, anon, authenticated;
 
 create function private.three_d_secure_rank(p_asked text) returns integer
 language sql
@@ -343,7 +384,8 @@ set search_path = ''
 as $$
   select case p_asked when 'challenge' then 2 when 'any' then 1 else 0 end
 $$;
-comment on function private.three_d_secure_rank(text) is 'What a page asks of the card, as a number: more is stronger. Null, Stripe''s own judgement, is 0.';
+comment on function private.three_d_secure_rank(text) is
+  'What a page asks of the card, as a number: more is stronger. Null, Stripe''s own judgement, is 0.';
 revoke execute on function private.three_d_secure_rank(text) from public, anon, authenticated;
 
 create function private.check_velocity(
@@ -371,7 +413,7 @@ begin
   if p_mode = 'off' then
     return jsonb_build_object('action', 'allow', 'hits', '[]'::jsonb);
   end if;
-  -- A burst under one mailbox or from one network must not slip through because none of it can see the others yet.
+  -- A burst under one mailbox or from one network must not slip through because none of it sees the others.
   if v_mailbox is not null then
     perform pg_advisory_xact_lock(hashtextextended('velocity:' || v_mailbox, 0));
   end if;
@@ -386,8 +428,8 @@ begin
   loop
     for v_key in select * from private.velocity_keys(v_rule, p_user_id, p_email, p_ip, p_order_id) loop
       v_hit := private.measure_velocity(
-        v_rule, v_key.key, (p_cart ->> 'amount')::bigint, p_cart ->> 'currency', p_livemode, clock_timestamp(), p_order_id,
-        p_cart -> 'lines', v_key.factor
+        v_rule, v_key.key, (p_cart ->> 'amount')::bigint, p_cart ->> 'currency', p_livemode,
+        clock_timestamp(), p_order_id, p_cart -> 'lines', v_key.factor
       );
       if v_hit is not null then
         v_hits := v_hits || (v_hit || jsonb_build_object(
@@ -408,7 +450,10 @@ begin
       when 'require_3ds' = any (v_actions) then 'require_3ds'
       else 'allow'
     end,
-    'three_d_secure', case when 'require_challenge' = any (v_actions) then 'challenge' when 'require_3ds' = any (v_actions) then 'any' end,
+    'three_d_secure', case
+      when 'require_challenge' = any (v_actions) then 'challenge'
+      when 'require_3ds' = any (v_actions) then 'any'
+    end,
     'retry_after_seconds', (select max((h ->> 'retry_after_seconds')::integer) from jsonb_array_elements(v_hits) h where h ->> 'action' = 'block'),
     'hits', v_hits
   );
@@ -420,8 +465,12 @@ begin
 end;
 $$;
 comment on function private.check_velocity(text, uuid, text, inet, jsonb, boolean, uuid) is
-  'Measures the rules for a door to a payment page: { action, three_d_secure, retry_after_seconds, hits }, the strongest action of all hits. p_cart: { amount, currency, lines: [{ variant_id, quantity }] }; p_order_id: the order that the page is for, once it exists. Mode report: every action is allow, and the hits tell what would have been. Records the hits of a block itself, since nothing will carry them.';
-revoke execute on function private.check_velocity(text, uuid, text, inet, jsonb, boolean, uuid) from public, anon, authenticated;
+  'Measures the rules for a door to a payment page: { action, three_d_secure, retry_after_seconds, hits }, '
+  'the strongest action of all hits. p_cart: { amount, currency, lines: [{ variant_id, quantity }] }; '
+  'p_order_id: the order that the page is for, once it exists. Mode report: every action is allow, and the '
+  'hits tell what would have been. Records the hits of a block itself, since nothing will carry them.';
+revoke execute on function private.check_velocity(text, uuid, text, inet, jsonb, boolean, uuid)
+  from public, anon, authenticated;
 
 create function private.record_velocity_hits(p_risk jsonb, p_order_id uuid) returns integer
 language plpgsql
@@ -440,17 +489,21 @@ begin
       else 'info'
     end,
     h ->> 'action' = 'review',
-    (h - array['retry_after_seconds', 'alert']) || case when v_attempt is null then '{}'::jsonb else jsonb_build_object('attempt', v_attempt) end
+    (h - array['retry_after_seconds', 'alert'])
+      || jsonb_strip_nulls(jsonb_build_object('attempt', v_attempt))
   from jsonb_array_elements(p_risk -> 'hits') h
   where p_order_id is null or not exists (
     select 1 from public.fraud_signals f
-    where f.order_id = p_order_id and f.kind = 'velocity' and f.data ->> 'rule' = h ->> 'rule' and f.data ->> 'attempt' = v_attempt::text
+    where f.order_id = p_order_id and f.kind = 'velocity' and f.data ->> 'rule' = h ->> 'rule'
+      and f.data ->> 'attempt' = v_attempt::text
   );
   get diagnostics v_recorded = row_count;
   return v_recorded;
 end;
 $$;
-comment on function private.record_velocity_hits(jsonb, uuid) is 'One fraud_signals row per hit, of an order one per rule and attempt. An open one with action review holds its order once it is paid. Returns how many are new.';
+comment on function private.record_velocity_hits(jsonb, uuid) is
+  'One fraud_signals row per hit, of an order one per rule and attempt. An open one with action review '
+  'holds its order once it is paid. Returns how many are new.';
 revoke execute on function private.record_velocity_hits(jsonb, uuid) from public, anon, authenticated;
 
 create function private.raise_velocity_alerts(p_hits jsonb) returns void
@@ -465,8 +518,8 @@ declare
   v_key text;
 begin
   for v_alert in
-    select x.kind, case when bool_or(x.severity = 'critical') then 'critical' else 'warning' end as severity, jsonb_agg(distinct x.rule) as rules,
-      jsonb_object_agg(x.rule, x.value) as figures
+    select x.kind, case when bool_or(x.severity = 'critical') then 'critical' else 'warning' end as severity,
+      jsonb_agg(distinct x.rule) as rules, jsonb_object_agg(x.rule, x.value) as figures
     from (
       select h ->> 'rule' as rule, h -> 'value' as value, h ->> 'alert' as severity, case
         when h ->> 'measure' = 'outages' then 'payment_outage'
@@ -480,12 +533,14 @@ begin
     -- Somebody is raising it at this moment: nobody has to wait with stock in hand to raise it again.
     continue when not pg_try_advisory_xact_lock(hashtextextended('velocity alert ' || v_alert.kind, 0));
     select a.dedupe_key into v_key from public.alerts a
-    where a.kind = v_alert.kind and a.last_at > clock_timestamp() - c_lull and (a.severity = 'critical' or v_alert.severity = 'warning')
+    where a.kind = v_alert.kind and a.last_at > clock_timestamp() - c_lull
+      and (a.severity = 'critical' or v_alert.severity = 'warning')
     order by a.last_at desc limit 1;
     perform private.raise_alert(
       v_alert.kind, v_alert.severity,
       coalesce(v_key, concat_ws(
-        ':', v_alert.kind, nullif(v_alert.severity, 'critical'), to_char(clock_timestamp() at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS')
+        ':', v_alert.kind, nullif(v_alert.severity, 'critical'),
+        to_char(clock_timestamp() at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS')
       )),
       jsonb_build_object('rules', v_alert.rules, 'figures', v_alert.figures)
     );
@@ -493,7 +548,8 @@ begin
 end;
 $$;
 comment on function private.raise_velocity_alerts(jsonb) is
-  'Tells staff of hits: one alert per attack (velocity), outage (payment_outage) or rush on the stock (stock_held), counted up while it goes on, whichever rules it runs into.';
+  'Tells staff of hits: one alert per attack (velocity), outage (payment_outage) or rush on the stock '
+  '(stock_held), counted up while it goes on, whichever rules it runs into.';
 revoke execute on function private.raise_velocity_alerts(jsonb) from public, anon, authenticated;
 
 create function private.freeze_velocity_rules() returns bigint
@@ -573,7 +629,12 @@ comment on function private.check_paid_velocity(public.orders) is
   'velocity_rule_set. Called by settle_order() only.';
 revoke execute on function private.check_paid_velocity(public.orders) from public, anon, authenticated;
 
-create function private.end_pages(p_rule private.velocity_rules, p_key text, o public.orders, p_at timestamptz) returns void
+create function private.end_pages(
+  p_rule private.velocity_rules,
+  p_key text,
+  o public.orders,
+  p_at timestamptz
+) returns void
 language plpgsql
 security definer
 set search_path = ''
@@ -586,19 +647,25 @@ declare
 begin
   for v_page in
     with refused as materialized (
-      -- Of a rule that asks for more, only pages whose own buyer was refused: the rest of its subject has done nothing.
+      -- Of a rule that asks for more, only pages whose own buyer was refused: the rest has done nothing.
       select distinct r.id, r.customer_id
-      from private.subject_attempts(p_rule.subject, p_key, o.livemode, p_at - make_interval(secs => p_rule.window_seconds)) a
+      from private.subject_attempts(
+        p_rule.subject, p_key, o.livemode, p_at - make_interval(secs => p_rule.window_seconds)
+      ) a
       join public.orders r on r.id = a.order_id
       where p_rule.action <> 'block' and a.outcome in ('failed', 'blocked')
-        and not exists (select 1 from public.orders p where p.customer_id = r.customer_id and p.paid_at is not null)
+        and not exists (
+          select 1 from public.orders p where p.customer_id = r.customer_id and p.paid_at is not null
+        )
     ), theirs as materialized (
-      select x.id from private.subject_orders(p_rule.subject, p_key, o.livemode, p_at - c_page_life) x where p_rule.action = 'block'
+      select x.id from private.subject_orders(p_rule.subject, p_key, o.livemode, p_at - c_page_life) x
+      where p_rule.action = 'block'
     )
     select s.id, s.order_id
     from public.checkout_sessions s
     join public.orders other on other.id = s.order_id
-    where s.status = 'open' and other.paid_at is null and private.three_d_secure_rank(other.three_d_secure) < v_asked and (
+    where s.status = 'open' and other.paid_at is null
+      and private.three_d_secure_rank(other.three_d_secure) < v_asked and (
       other.id = o.id
       or other.id in (select t.id from theirs t)
       or exists (select 1 from refused r where r.id = other.id or r.customer_id = other.customer_id)
@@ -614,8 +681,11 @@ begin
 end;
 $$;
 comment on function private.end_pages(private.velocity_rules, text, public.orders, timestamptz) is
-  'Has the payment pages of a hit ended: with action block all of the subject, else those of refused buyers that ask less of the card than the rule does, the page of o among them. No door leads to them from now on.';
-revoke execute on function private.end_pages(private.velocity_rules, text, public.orders, timestamptz) from public, anon, authenticated;
+  'Has the payment pages of a hit ended: with action block all of the subject, else those of refused buyers '
+  'that ask less of the card than the rule does, the page of o among them. No door leads to them from now '
+  'on.';
+revoke execute on function private.end_pages(private.velocity_rules, text, public.orders, timestamptz)
+  from public, anon, authenticated;
 
 create function private.check_declined_velocity(o public.orders) returns integer
 language plpgsql
@@ -632,7 +702,8 @@ declare
 begin
   select count(*), max(a.created_at) into v_declines, v_at
   from public.payment_attempts a
-  where a.order_id = o.id and a.outcome in ('failed', 'blocked') and not private.is_outage(a.failure_code, a.decline_code);
+  where a.order_id = o.id and a.outcome in ('failed', 'blocked')
+    and not private.is_outage(a.failure_code, a.decline_code);
   if o.velocity_mode = 'off' or o.session_id is not null or v_declines <= o.declined_attempts then
     return v_declines;
   end if;
@@ -640,7 +711,8 @@ begin
 
   for v_rule in
     select * from private.velocity_rules r
-    where r.enabled and r.action in ('require_3ds', 'require_challenge', 'block') and r.measure in ('declines', 'declined_orders', 'cards')
+    where r.enabled and r.action in ('require_3ds', 'require_challenge', 'block')
+      and r.measure in ('declines', 'declined_orders', 'cards')
       and r.subject in ('user', 'email', 'order', 'address', 'shop')
     order by r.name
   loop
@@ -650,7 +722,8 @@ begin
       );
       continue when v_hit is null;
       v_hit := v_hit || jsonb_build_object(
-        'mode', o.velocity_mode, 'action', case o.velocity_mode when 'enforce' then v_rule.action else 'allow' end
+        'mode', o.velocity_mode,
+        'action', case o.velocity_mode when 'enforce' then v_rule.action else 'allow' end
       );
       if private.record_velocity_hits(jsonb_build_object('hits', jsonb_build_array(v_hit)), o.id) > 0 then
         perform private.raise_velocity_alerts(jsonb_build_array(v_hit));
@@ -664,7 +737,10 @@ begin
 end;
 $$;
 comment on function private.check_declined_velocity(public.orders) is
-  'Measures the rules over refused attempts at each refusal of an unpaid order: a page that is open needs no new checkout to try the next card. A hit is recorded and raises the alert once per attempt of the order, and ends pages each time. Returns how many refusals the order has, which is what it has been measured by. Called by settle_order() only.';
+  'Measures the rules over refused attempts at each refusal of an unpaid order: a page that is open needs '
+  'no new checkout to try the next card. A hit is recorded and raises the alert once per attempt of the '
+  'order, and ends pages each time. Returns how many refusals the order has, which is what it has been '
+  'measured by. Called by settle_order() only.';
 revoke execute on function private.check_declined_velocity(public.orders) from public, anon, authenticated;
 
 create function private.check_outages(o public.orders) returns integer
@@ -680,12 +756,14 @@ declare
 begin
   select count(*), max(a.created_at) into v_outages, v_at
   from public.payment_attempts a
-  where a.order_id = o.id and a.outcome in ('failed', 'blocked') and private.is_outage(a.failure_code, a.decline_code);
+  where a.order_id = o.id and a.outcome in ('failed', 'blocked')
+    and private.is_outage(a.failure_code, a.decline_code);
   if o.velocity_mode = 'off' or v_outages <= o.outage_attempts then
     return v_outages;
   end if;
   for v_rule in
-    select * from private.velocity_rules r where r.enabled and r.subject = 'shop' and r.measure = 'outages' order by r.name
+    select * from private.velocity_rules r
+    where r.enabled and r.subject = 'shop' and r.measure = 'outages' order by r.name
   loop
     v_hit := private.measure_velocity(v_rule, 'shop', o.amount_subtotal, o.currency, o.livemode, v_at);
     if v_hit is not null then
@@ -696,5 +774,6 @@ begin
 end;
 $$;
 comment on function private.check_outages(public.orders) is
-  'Tells staff when a bank, a network or the processor is away for many at once, at each such refusal of an order. Nobody is refused for it. Returns how many the order has had. Called by settle_order() only.';
+  'Tells staff when a bank, a network or the processor is away for many at once, at each such refusal of an '
+  'order. Nobody is refused for it. Returns how many the order has had. Called by settle_order() only.';
 revoke execute on function private.check_outages(public.orders) from public, anon, authenticated;

@@ -155,7 +155,12 @@ comment on function private.find_checkout(text, jsonb, text, jsonb, inet) is
   'The order that an Idempotency-Key made before, or null. ended: it has expired or failed and can be opened again. superseded: it can, once other pages of the shopper (p_superseded) are closed. p_lines as of asked_lines(). KCIDC: the key belongs to another cart. KCSTA: staff have cancelled the order.';
 revoke execute on function private.find_checkout(text, jsonb, text, jsonb, inet) from public, anon, authenticated;
 
-create function private.admit_checkout(o public.orders, p_velocity_mode text, p_client_ip text, p_supersede boolean) returns jsonb
+create function private.admit_checkout(
+  o public.orders,
+  p_velocity_mode text,
+  p_client_ip text,
+  p_supersede boolean
+) returns jsonb
 language plpgsql
 security definer
 set search_path = ''
@@ -174,14 +179,17 @@ begin
     p_velocity_mode, v_user_id, o.email, coalesce(p_client_ip::inet, o.purchase_ip), v_cart, o.livemode, o.id
   );
   if v_risk ->> 'action' = 'block' then
-    return jsonb_build_object('outcome', 'velocity_exceeded', 'retry_after_seconds', v_risk -> 'retry_after_seconds');
+    return jsonb_build_object(
+      'outcome', 'velocity_exceeded', 'retry_after_seconds', v_risk -> 'retry_after_seconds'
+    );
   end if;
   -- Stripe cannot make an open page ask for more: its own buyer, who is here, gets another one instead.
   select jsonb_agg(s.id order by s.id) into v_pages
   from public.checkout_sessions s
   where s.order_id = o.id and s.status = 'open' and p_supersede and (
     s.closing_at is not null
-    or private.three_d_secure_rank(v_risk ->> 'three_d_secure') > private.three_d_secure_rank(o.three_d_secure)
+    or private.three_d_secure_rank(v_risk ->> 'three_d_secure')
+      > private.three_d_secure_rank(o.three_d_secure)
   );
   if v_pages is not null then
     return jsonb_build_object('outcome', 'superseded', 'session_ids', v_pages);
@@ -190,8 +198,11 @@ begin
 end;
 $$;
 comment on function private.admit_checkout(public.orders, text, text, boolean) is
-  'The velocity rules at every door to the payment page of an order that exists: velocity_exceeded, superseded (its open page asks for less than the rules do now, or is being ended), or the risk to go in with. p_client_ip null: where the order came from.';
-revoke execute on function private.admit_checkout(public.orders, text, text, boolean) from public, anon, authenticated;
+  'The velocity rules at every door to the payment page of an order that exists: velocity_exceeded, '
+  'superseded (its open page asks for less than the rules do now, or is being ended), or the risk to go in '
+  'with. p_client_ip null: where the order came from.';
+revoke execute on function private.admit_checkout(public.orders, text, text, boolean)
+  from public, anon, authenticated;
 
 create function private.enter_checkout(
   p_order_id uuid,
@@ -209,6 +220,7 @@ as $$
 declare
   o public.orders;
   v_risk jsonb;
+  v_raised boolean;
 begin
   select * into o from public.orders where id = p_order_id for no key update;
   if o.session_id is not null or o.status = 'processing' or o.cancelled_at is not null then
@@ -219,15 +231,12 @@ begin
   if v_risk ? 'outcome' then
     return v_risk;
   end if;
+  v_raised := private.three_d_secure_rank(v_risk ->> 'three_d_secure')
+    > private.three_d_secure_rank(o.three_d_secure);
   update public.orders set
     velocity_mode = case when p_reopen then p_velocity_mode else velocity_mode end,
-    three_d_secure = case
-      when p_reopen or private.three_d_secure_rank(v_risk ->> 'three_d_secure') > private.three_d_secure_rank(three_d_secure)
-        then v_risk ->> 'three_d_secure'
-      else three_d_secure
-    end
-  where id = o.id
-    and (p_reopen or private.three_d_secure_rank(v_risk ->> 'three_d_secure') > private.three_d_secure_rank(three_d_secure));
+    three_d_secure = v_risk ->> 'three_d_secure'
+  where id = o.id and (p_reopen or v_raised);
   if p_reopen then
     perform private.reopen_checkout(o.id, p_session_seconds, p_hold_seconds);
   end if;
@@ -236,8 +245,11 @@ begin
 end;
 $$;
 comment on function private.enter_checkout(uuid, text, text, boolean, boolean, integer, integer) is
-  'The one way to the payment page of an order that exists: repeats, resumed and restarted attempts all pass the velocity rules here. p_reopen: begin a new attempt. Outcomes: existing, superseded, velocity_exceeded.';
-revoke execute on function private.enter_checkout(uuid, text, text, boolean, boolean, integer, integer) from public, anon, authenticated;
+  'The one way to the payment page of an order that exists: repeats, resumed and restarted attempts all '
+  'pass the velocity rules here. p_reopen: begin a new attempt. Outcomes: existing, superseded, '
+  'velocity_exceeded.';
+revoke execute on function private.enter_checkout(uuid, text, text, boolean, boolean, integer, integer)
+  from public, anon, authenticated;
 
 create function private.open_checkouts(p_user_id uuid, p_session_id text, p_livemode boolean) returns setof public.orders
 language plpgsql
@@ -350,8 +362,8 @@ begin
     v_found := private.find_checkout(v_key, v_lines, p_email, v_superseded, p_client_ip::inet);
     if v_found ->> 'outcome' in ('ended', 'existing') then
       return private.enter_checkout(
-        (v_found ->> 'order_id')::uuid, p_velocity_mode, p_client_ip, p_supersede, v_found ->> 'outcome' = 'ended',
-        p_session_seconds, p_hold_seconds
+        (v_found ->> 'order_id')::uuid, p_velocity_mode, p_client_ip, p_supersede,
+        v_found ->> 'outcome' = 'ended', p_session_seconds, p_hold_seconds
       );
     elsif v_found is not null then
       return v_found;
@@ -365,14 +377,18 @@ begin
     where o.created_at > now() - c_repeat_window and o.cart_hash = v_cart ->> 'hash'
     order by o.created_at desc limit 1;
     if v_again is not null then
-      return private.enter_checkout(v_again, p_velocity_mode, p_client_ip, p_supersede, false, p_session_seconds, p_hold_seconds);
+      return private.enter_checkout(
+        v_again, p_velocity_mode, p_client_ip, p_supersede, false, p_session_seconds, p_hold_seconds
+      );
     end if;
   end if;
   if v_superseded is not null then
     return jsonb_build_object('outcome', 'superseded', 'session_ids', v_superseded);
   end if;
 
-  v_risk := private.check_velocity(p_velocity_mode, p_user_id, p_email, p_client_ip::inet, v_cart, p_livemode);
+  v_risk := private.check_velocity(
+    p_velocity_mode, p_user_id, p_email, p_client_ip::inet, v_cart, p_livemode
+  );
   if v_risk ->> 'action' = 'block' then
     return jsonb_build_object('outcome', 'velocity_exceeded', 'retry_after_seconds', v_risk -> 'retry_after_seconds');
   end if;
