@@ -69,11 +69,8 @@ create function private.weigh_refusals(
   p_rule private.velocity_rules,
   p_key text,
   p_threshold numeric,
-  p_livemode boolean,
-  p_since timestamptz,
-  p_until timestamptz,
-  out o_value bigint,
-  out o_oldest timestamptz
+  p_livemode boolean, p_since timestamptz, p_until timestamptz,
+  out o_value bigint, out o_oldest timestamptz
 )
 language plpgsql
 stable
@@ -85,6 +82,7 @@ declare
   c_of_one_max constant integer := 3;
   -- Far more than an attack needs to be seen, and no more work in a busy shop than in a quiet one.
   c_attempts_max constant integer := 300;
+  c_failed_challenge constant text := 'payment_intent_authentication_failure';
 begin
   with used as (
     -- Each refused card of an order that nothing has paid, and each paid order once.
@@ -100,10 +98,7 @@ begin
           -- Without a share only refusals weigh.
           and (p_rule.min_share is not null or y.outcome in ('failed', 'blocked'))
           -- Who fails the challenge that the shop itself asks for must not be why it goes on asking.
-          and (
-            p_rule.subject <> 'shop'
-            or y.failure_code is distinct from 'payment_intent_authentication_failure'
-          )
+          and (p_rule.subject <> 'shop' or y.failure_code is distinct from c_failed_challenge)
         order by y.created_at desc limit c_attempts_max
       ) x
     ) a
@@ -111,11 +106,14 @@ begin
   ), counted as (
     select u.*, o.created_at as ordered_at,
       row_number() over (
-        partition by u.declined, coalesce(o.customer_id::text, private.email_key(o.email), o.id::text)
+        partition by u.declined, case when u.declined and p_rule.min_share is not null
+          then coalesce(o.customer_id::text, private.email_key(o.email), o.id::text) end
         order by u.at, o.created_at, o.id
       ) as of_buyer,
       row_number() over (
-        partition by u.declined, private.address_key(o.purchase_ip) order by u.at, o.created_at, o.id
+        partition by u.declined, case when u.declined and p_rule.min_share is not null
+          then private.address_key(o.purchase_ip) end
+        order by u.at, o.created_at, o.id
       ) as of_network
     from used u
     -- One by one: the few that were tried, and never the table as a whole.
@@ -388,6 +386,37 @@ comment on function private.three_d_secure_rank(text) is
   'What a page asks of the card, as a number: more is stronger. Null, Stripe''s own judgement, is 0.';
 revoke execute on function private.three_d_secure_rank(text) from public, anon, authenticated;
 
+create function private.answer_of_hits(p_hits jsonb) returns jsonb
+language sql
+immutable
+set search_path = ''
+as $$
+  select jsonb_build_object(
+    'action', case
+      when 'block' = any (a.actions) then 'block'
+      when 'review' = any (a.actions) then 'review'
+      when 'require_challenge' = any (a.actions) then 'require_challenge'
+      when 'require_3ds' = any (a.actions) then 'require_3ds'
+      else 'allow'
+    end,
+    'three_d_secure', case
+      when 'require_challenge' = any (a.actions) then 'challenge'
+      when 'require_3ds' = any (a.actions) then 'any'
+    end,
+    'retry_after_seconds', a.retry_after_seconds,
+    'hits', p_hits
+  )
+  from (
+    select coalesce(array_agg(h ->> 'action'), '{}') as actions,
+      max((h ->> 'retry_after_seconds')::integer) filter (where h ->> 'action' = 'block')
+        as retry_after_seconds
+    from jsonb_array_elements(p_hits) h
+  ) a
+$$;
+comment on function private.answer_of_hits(jsonb) is
+  'What hits come to together: { action (the strongest), three_d_secure, retry_after_seconds, hits }.';
+revoke execute on function private.answer_of_hits(jsonb) from public, anon, authenticated;
+
 create function private.check_velocity(
   p_mode text,
   p_user_id uuid,
@@ -407,7 +436,6 @@ declare
   v_key record;
   v_hit jsonb;
   v_hits jsonb := '[]';
-  v_actions text[];
   v_result jsonb;
 begin
   if p_mode = 'off' then
@@ -441,22 +469,7 @@ begin
     end loop;
   end loop;
 
-  select coalesce(array_agg(h ->> 'action'), '{}') into v_actions from jsonb_array_elements(v_hits) h;
-  v_result := jsonb_build_object(
-    'action', case
-      when 'block' = any (v_actions) then 'block'
-      when 'review' = any (v_actions) then 'review'
-      when 'require_challenge' = any (v_actions) then 'require_challenge'
-      when 'require_3ds' = any (v_actions) then 'require_3ds'
-      else 'allow'
-    end,
-    'three_d_secure', case
-      when 'require_challenge' = any (v_actions) then 'challenge'
-      when 'require_3ds' = any (v_actions) then 'any'
-    end,
-    'retry_after_seconds', (select max((h ->> 'retry_after_seconds')::integer) from jsonb_array_elements(v_hits) h where h ->> 'action' = 'block'),
-    'hits', v_hits
-  );
+  v_result := private.answer_of_hits(v_hits);
   perform private.raise_velocity_alerts(v_hits);
   if v_result ->> 'action' = 'block' then
     perform private.record_velocity_hits(v_result, p_order_id);
