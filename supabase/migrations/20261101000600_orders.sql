@@ -51,6 +51,7 @@ create table public.orders (
   prices_include_tax boolean not null default false,
   shipping_rates jsonb not null default '[]',
   declined_attempts integer not null default 0,
+  outage_attempts integer not null default 0,
 
   session_id text,
   payment_id text,
@@ -91,8 +92,11 @@ comment on column public.orders.mail_to_account is 'The order went under its acc
 comment on column public.orders.cart_hash is 'Hash of the frozen lines and currency; travels in the session''s metadata and must come back unchanged.';
 comment on column public.orders.idempotency_key is 'Who asked (user or guest) and their Idempotency-Key; the same key finds the same order again.';
 comment on column public.orders.attempt is 'Number of the checkout attempt: a new one after an expired or failed session. Part of Stripe''s idempotency key.';
-comment on column public.orders.three_d_secure is 'What the velocity rules ask of the card: any, or null for Stripe''s own judgement. Frozen, so that a repeat sends the same parameters.';
-comment on column public.orders.velocity_mode is 'VELOCITY_MODE at checkout: enforce, report or off.';
+comment on column public.orders.three_d_secure is
+  'What the velocity rules ask of the card: challenge, any, or null for Stripe''s own judgement. Frozen for '
+  'the attempt, so that a repeat sends the same parameters; only raised within it.';
+comment on column public.orders.velocity_mode is
+  'VELOCITY_MODE when the attempt began: enforce, report or off.';
 comment on column public.orders.velocity_rule_set is
   'The velocity rules on card and delivery address as they stood when the order was first seen paid: a row '
   'of private.velocity_rule_sets.';
@@ -102,7 +106,11 @@ comment on column public.orders.review_released_at is
   'When staff last released it. What they released stands in private.released_mismatches and in '
   'fraud_signals.released_at: news holds the order again.';
 comment on column public.orders.restocked_at is 'Set once, when the goods went back on the shelf: with a refund that asked for it, or by receive_return(). They are not taken again.';
-comment on column public.orders.declined_attempts is 'How many refused attempts the order had when it was last settled: a further one is a case for the velocity rules, once.';
+comment on column public.orders.declined_attempts is
+  'How many refused attempts the order had when it was last settled, outages apart: each further one is a '
+  'case for the velocity rules, once.';
+comment on column public.orders.outage_attempts is
+  'How many attempts met an outage of the bank, the network or the processor: private.is_outage().';
 comment on column public.orders.session_id is 'The settled session whose payment this order keeps: see private.kept_session().';
 comment on column public.orders.payment_id is 'The payment this order keeps; null for a free order. Any other payment of the order is refunded.';
 comment on column public.orders.abandoned_at is 'Set when an attempt ended without any session at Stripe, which frees its stock.';

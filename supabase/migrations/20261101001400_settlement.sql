@@ -283,6 +283,7 @@ begin
     o.amount_total := coalesce(v_under_way.amount_total, o.amount_subtotal);
   end if;
   o.declined_attempts := private.check_declined_velocity(o);
+  o.outage_attempts := private.check_outages(o);
   if o.restocked_at is null and private.restock_due(o) then
     o.restocked_at := now();
   end if;
@@ -342,7 +343,7 @@ begin
       amount_shipping = o.amount_shipping, amount_tax = o.amount_tax, amount_total = o.amount_total,
       amount_paid = o.amount_paid, amount_refunded = o.amount_refunded, review_reasons = o.review_reasons,
       oversold_at = o.oversold_at, restocked_at = o.restocked_at, paid_at = o.paid_at, declined_attempts = o.declined_attempts,
-      velocity_rule_set = o.velocity_rule_set,
+      velocity_rule_set = o.velocity_rule_set, outage_attempts = o.outage_attempts,
       updated_at = o.updated_at
     where id = o.id;
   end if;
