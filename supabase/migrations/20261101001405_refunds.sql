@@ -339,10 +339,23 @@ as $$
   where q.order_id = p_order_id and a.status <> 'resolved' and (
     (a.dedupe_key = 'refund_refused:' || q.id and not private.refund_is_owed(q))
     or (a.dedupe_key = 'refund_delayed:' || q.id and (q.status <> 'queued' or q.problem is null))
-  )
+    or (a.dedupe_key = 'refund_overtaken:' || q.id and exists (
+      select 1 from public.refund_requests later
+      where later.payment_id = q.payment_id and later.created_at > q.given_up_at
+    ))
+  );
+  -- Tried again, whatever becomes of it: should it fail too, it has an alert of its own.
+  update public.alerts a set status = 'resolved'
+  from public.refunds r
+  where r.order_id = p_order_id and r.status in ('failed', 'canceled') and a.dedupe_key = 'refund_failed:' || r.id
+    and a.status <> 'resolved' and exists (
+      select 1 from public.refunds later
+      where later.payment_id = r.payment_id and later.amount >= r.amount
+        and (later.created_at, later.id) > (r.created_at, r.id)
+    )
 $$;
 comment on function private.close_refund_alerts(uuid) is
-  'Resolves the alerts about refunds of an order that were made, asked for anew, or are not owed any more. Called by settle_order() only.';
+  'Resolves the alerts about refunds of an order that were made, asked for anew or tried again, or are not owed any more. Called by settle_order() only.';
 revoke execute on function private.close_refund_alerts(uuid) from public, anon, authenticated;
 
 create function private.restock_due(o public.orders) returns boolean

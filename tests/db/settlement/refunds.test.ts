@@ -84,6 +84,21 @@ Deno.test("an order whose full refund bounced waits for a person, who may let it
   });
 });
 
+Deno.test("the alert of a refund that failed closes once as much has been refunded anew", async () => {
+  await undone(sql, async (tx) => {
+    const { story, payment } = await paidOrder(tx);
+    story.refunded(payment, "1", 5_000).settled("failed");
+    await tellAll(tx, story);
+    assert.deepEqual(await openAlerts(tx), ["refund_failed"]);
+    story.refunded(payment, "2", 500);
+    await tellAll(tx, story);
+    assert.deepEqual(await openAlerts(tx), ["refund_failed"], "a small sum is another matter");
+    story.refunded(payment, "3", 5_000);
+    await tellAll(tx, story);
+    assert.deepEqual(await openAlerts(tx), []);
+  });
+});
+
 Deno.test("request_refund() queues one refund job with its amount, and is audited", async () => {
   await undone(sql, async (tx) => {
     const { story, payment } = await paidOrder(tx);
