@@ -211,9 +211,13 @@ begin
   o_value := v_held.pieces;
   o_until := v_held.until;
   if p_rule.measure = 'held_share' and o_value is not null then
-    o_value := case when o_value >= coalesce(p_rule.min_pieces, 1) then floor(100 * v_held.articles / (
-      select greatest(count(*), 1) from public.inventory_levels l where l.on_hand > 0
-    )) end;
+    -- By pieces or by articles: neither a pile of socks nor an empty rail of suits hides the other.
+    o_value := case when o_value >= coalesce(p_rule.min_pieces, 1) then (
+      select floor(100 * greatest(
+        v_held.articles / greatest(count(*), 1), v_held.pieces / greatest(sum(l.on_hand), v_held.pieces)
+      ))
+      from public.inventory_levels l where l.on_hand > 0
+    ) end;
   end if;
 end;
 $$;
