@@ -46,8 +46,8 @@ comment on column private.velocity_rules.measure is
   'how many different ones. amount: what the subject orders, this cart included, in currency. '
   'disposable_email: 1 for a throw-away address. outages: orders whose payment failed because the bank, the '
   'network or the processor was away; these refusals count in no other measure. held_pieces: pieces that '
-  'unpaid orders hold, this cart included. held_share: how much of each article in stock they hold, in '
-  'percent, averaged over all articles.';
+  'unpaid orders hold, this cart included. held_share: how much of the stock that is, in percent: of all '
+  'pieces, or of each article in stock, averaged over all articles, whichever is more.';
 comment on column private.velocity_rules.min_share is 'The share of refused orders that is ordinary. The rule hits when, counted back from now, there are as many refusals beyond that share as threshold refusals in a row have: neither good orders before an attack nor some among it hide it, and a busy day does not look like one.';
 comment on column private.velocity_rules.min_pieces is
   'held_share: fewer pieces than this are no hit, however small the stock is.';

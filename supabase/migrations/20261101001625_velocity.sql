@@ -211,9 +211,13 @@ begin
   o_value := v_held.pieces;
   o_until := v_held.until;
   if p_rule.measure = 'held_share' and o_value is not null then
-    o_value := case when o_value >= coalesce(p_rule.min_pieces, 1) then floor(100 * v_held.articles / (
-      select greatest(count(*), 1) from public.inventory_levels l where l.on_hand > 0
-    )) end;
+    -- By pieces or by articles: neither a pile of socks nor an empty rail of suits hides the other.
+    o_value := case when o_value >= coalesce(p_rule.min_pieces, 1) then (
+      select floor(100 * greatest(
+        v_held.articles / greatest(count(*), 1), v_held.pieces / greatest(sum(l.on_hand), v_held.pieces)
+      ))
+      from public.inventory_levels l where l.on_hand > 0
+    ) end;
   end if;
 end;
 $$;
@@ -224,13 +228,96 @@ comment on function private.measure_holds(private.velocity_rules, text, jsonb, u
 revoke execute on function private.measure_holds(private.velocity_rules, text, jsonb, uuid)
   from public, anon, authenticated;
 
+create function private.measured_times(
+  p_rule private.velocity_rules,
+  p_key text,
+  p_livemode boolean,
+  p_since timestamptz,
+  p_at timestamptz,
+  p_order_id uuid
+) returns timestamptz[]
+language plpgsql
+stable
+security definer
+set search_path = ''
+as $$
+declare
+  -- Attempts carry Stripe's clock, which is not quite ours.
+  v_until timestamptz := p_at + interval '1 minute';
+begin
+  return case p_rule.measure
+    when 'unpaid_checkouts' then array(
+      select o.created_at from private.subject_orders(p_rule.subject, p_key, p_livemode, p_since) o
+      where o.paid_at is null and o.created_at <= p_at and o.id is distinct from p_order_id
+      order by 1
+    )
+    when 'emails' then array(
+      select max(o.created_at) from private.subject_orders(p_rule.subject, p_key, p_livemode, p_since) o
+      where o.email is not null and o.created_at <= p_at and o.id is distinct from p_order_id
+      group by private.email_key(o.email)
+      order by 1
+    )
+    when 'declines' then array(
+      select a.created_at from private.subject_attempts(p_rule.subject, p_key, p_livemode, p_since) a
+      where a.outcome in ('failed', 'blocked') and a.created_at <= v_until
+      order by 1
+    )
+    when 'cards' then array(
+      select max(a.created_at) from private.subject_attempts(p_rule.subject, p_key, p_livemode, p_since) a
+      where a.card_fingerprint is not null and a.created_at <= v_until
+      group by a.card_fingerprint
+      order by 1
+    )
+  end;
+end;
+$$;
+comment on function private.measured_times(
+  private.velocity_rules, text, boolean, timestamptz, timestamptz, uuid
+) is
+  'When each of the things happened that a rule counts (orders, mailboxes, refusals, cards), oldest first: '
+  'as many as the measure says. p_order_id: an order that does not count.';
+revoke execute on function private.measured_times(
+  private.velocity_rules, text, boolean, timestamptz, timestamptz, uuid
+) from public, anon, authenticated;
+
+create function private.count_outages(
+  p_rule private.velocity_rules,
+  p_livemode boolean,
+  p_since timestamptz,
+  p_until timestamptz
+) returns bigint
+language plpgsql
+stable
+security definer
+set search_path = ''
+as $$
+begin
+  return (
+    select count(*) filter (where t.outage)
+    from (
+      select bool_or(
+        a.outcome in ('failed', 'blocked') and private.is_outage(a.failure_code, a.decline_code)
+      ) as outage
+      from public.payment_attempts a
+      where a.created_at between p_since and p_until and a.livemode = p_livemode
+      group by a.order_id
+    ) t
+    having count(*) filter (where t.outage) >= coalesce(p_rule.min_share, 0) * count(*)
+  );
+end;
+$$;
+comment on function private.count_outages(private.velocity_rules, boolean, timestamptz, timestamptz) is
+  'Measure outages: how many orders met one, or null when they are less than min_share of those tried.';
+revoke execute on function private.count_outages(
+  private.velocity_rules, boolean, timestamptz, timestamptz
+) from public, anon, authenticated;
+
 create function private.measure_velocity(
   p_rule private.velocity_rules,
   p_key text,
   p_amount bigint,
   p_currency text,
-  p_livemode boolean,
-  p_at timestamptz,
+  p_livemode boolean, p_at timestamptz,
   p_order_id uuid default null,
   p_lines jsonb default '[]',
   p_factor numeric default 1
@@ -249,64 +336,32 @@ declare
   v_times timestamptz[];
   -- What the rule lets go with, once it has left the window.
   v_oldest timestamptz;
-  -- When the rule lets go, where no window says so.
   v_free_at timestamptz;
 begin
   case p_rule.measure
     when 'disposable_email' then
       select count(*) into v_value from private.disposable_email_domains d
       where lower(split_part(p_key, '@', 2)) = d.domain or lower(split_part(p_key, '@', 2)) like '%.' || d.domain;
-    when 'unpaid_checkouts' then
-      select count(*), array_agg(o.created_at order by o.created_at) into v_value, v_times
-      from private.subject_orders(p_rule.subject, p_key, p_livemode, v_since) o
-      where o.paid_at is null and o.created_at <= p_at and o.id is distinct from p_order_id;
-    when 'emails' then
-      select count(*), array_agg(e.at order by e.at) into v_value, v_times
-      from (
-        select max(o.created_at) as at
-        from private.subject_orders(p_rule.subject, p_key, p_livemode, v_since) o
-        where o.email is not null and o.created_at <= p_at and o.id is distinct from p_order_id
-        group by private.email_key(o.email)
-      ) e;
     when 'amount' then
       if p_currency is not distinct from coalesce(p_rule.currency, p_currency) then
-        select coalesce(max(spent.amount), 0) + p_amount, max(spent.at) filter (
-          where spent.amount + p_amount >= v_threshold and p_amount < v_threshold
-        )
+        select coalesce(max(s.amount), 0) + p_amount,
+          max(s.at) filter (where s.amount + p_amount >= v_threshold and p_amount < v_threshold)
         into v_value, v_oldest
         from (
           select o.created_at as at, sum(o.amount_subtotal) over (order by o.created_at desc, o.id) as amount
           from private.subject_orders(p_rule.subject, p_key, p_livemode, v_since) o
           where o.currency = p_currency and o.created_at <= p_at and o.id is distinct from p_order_id
             and (o.paid_at is not null or o.status in ('pending', 'processing'))
-        ) spent;
+        ) s;
       end if;
-    when 'declines' then
-      select count(*), array_agg(a.created_at order by a.created_at) into v_value, v_times
-      from private.subject_attempts(p_rule.subject, p_key, p_livemode, v_since) a
-      where a.outcome in ('failed', 'blocked') and a.created_at <= v_until;
-    when 'cards' then
-      select count(*), array_agg(c.at order by c.at) into v_value, v_times
-      from (
-        select max(a.created_at) as at
-        from private.subject_attempts(p_rule.subject, p_key, p_livemode, v_since) a
-        where a.card_fingerprint is not null and a.created_at <= v_until
-        group by a.card_fingerprint
-      ) c;
+    when 'unpaid_checkouts', 'emails', 'declines', 'cards' then
+      v_times := private.measured_times(p_rule, p_key, p_livemode, v_since, p_at, p_order_id);
+      v_value := cardinality(v_times);
     when 'declined_orders' then
       select w.o_value, w.o_oldest into v_value, v_oldest
       from private.weigh_refusals(p_rule, p_key, v_threshold, p_livemode, v_since, v_until) w;
     when 'outages' then
-      select count(*) filter (where t.outage) into v_value
-      from (
-        select bool_or(
-          a.outcome in ('failed', 'blocked') and private.is_outage(a.failure_code, a.decline_code)
-        ) as outage
-        from public.payment_attempts a
-        where a.created_at between v_since and v_until and a.livemode = p_livemode
-        group by a.order_id
-      ) t
-      having count(*) filter (where t.outage) >= coalesce(p_rule.min_share, 0) * count(*);
+      v_value := private.count_outages(p_rule, p_livemode, v_since, v_until);
     when 'held_pieces', 'held_share' then
       select h.o_value, h.o_until into v_value, v_free_at
       from private.measure_holds(p_rule, p_key, p_lines, p_order_id) h;

@@ -129,6 +129,19 @@ Deno.test("a wedding party is not hit: twelve suits of one colour by one buyer, 
   assert.deepEqual(await heldAlerts(sql), []);
 });
 
+Deno.test("a heap of one article is a share of the stock as well", async () => {
+  await using world = await shop();
+  const { sql } = world;
+  await addVariants(sql, [{ sku: "SOCKS", onHand: 400, price: 500 }]);
+  const cart = [{ sku: "SOCKS", quantity: 99 }];
+  const outcomes: string[] = [];
+  for (let at = 0; at < 4; at++) {
+    outcomes.push((await checkout(sql, { ip: "198.51.100.9", email: `h${at}@example.com`, cart })).outcome);
+  }
+  // 832 pieces: a quarter are 208.
+  assert.deepEqual(outcomes, ["created", "created", "velocity_exceeded", "velocity_exceeded"]);
+});
+
 Deno.test("many who hold two fifths of the stock together are let in, and staff are told once", async () => {
   await using world = await shop();
   const { sql, skus } = world;
