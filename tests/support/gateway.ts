@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { LocalKeys } from "../../scripts/local/gateway/keys.ts";
+import { type ProjectConfig, readProjectConfig } from "../../scripts/local/gateway/project_config.ts";
 import { type Gateway, startGateway } from "../../scripts/local/gateway/server.ts";
 import { makeKeys, type StackKeys } from "../../scripts/local/keys.ts";
 import { SUPABASE_DIR } from "../../scripts/local/migrate.ts";
@@ -10,10 +11,11 @@ export interface TestGateway extends Gateway {
   logged: string[];
 }
 
-/** Starts the API gateway alone on a free port; `functionsDir` defaults to the project's functions. */
+/** Starts the API gateway alone on a free port; the project's functions and configuration are the defaults. */
 export async function localGateway(
   dbUrl: string,
   functionsDir = join(SUPABASE_DIR, "functions"),
+  config: Partial<ProjectConfig> = {},
 ): Promise<TestGateway> {
   const keys = await makeKeys();
   const logged: string[] = [];
@@ -27,6 +29,7 @@ export async function localGateway(
       keys.jwt_private_key,
       "http://127.0.0.1/auth/v1",
     ),
+    config: { ...await readProjectConfig(join(SUPABASE_DIR, "config.toml")), ...config },
     log: (line) => logged.push(line),
   });
   return { ...gateway, keys, logged };

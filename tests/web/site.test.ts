@@ -174,3 +174,28 @@ Deno.test("local site says how to free a port that is taken", async () => {
     /Port \d+ is in use.*LOCAL_WEB_PORT/,
   );
 });
+
+Deno.test("inbox shows every mail, page by page", async () => {
+  await using web = await site();
+  for (let number = 1; number <= 201; number++) {
+    const sent = await get(`${web.url}/resend/emails`, {
+      method: "POST",
+      headers: { authorization: "Bearer re_local" },
+      body: JSON.stringify({
+        from: "a@example.com",
+        to: "b@example.com",
+        subject: `Mail ${number}.`,
+        text: "-",
+      }),
+    });
+    assert.equal(sent.status, 200);
+  }
+  const first = (await get(`${web.url}/inbox`)).text;
+  assert.match(first, /Mail 201\./);
+  assert.doesNotMatch(first, /Mail 1\./);
+  const more = /href="([^"]+)" rel="next"/.exec(first)?.[1] ?? "";
+  const second = (await get(web.url + more)).text;
+  assert.match(second, /Mail 1\./);
+  assert.doesNotMatch(second, /rel="next"/);
+  assert.match(second, /201 to 201/);
+});

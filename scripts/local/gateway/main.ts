@@ -3,6 +3,7 @@ import { SUPABASE_DIR } from "../migrate.ts";
 import { exitWithParent } from "../child_side.ts";
 import { loadKeys } from "../keys.ts";
 import { LocalKeys } from "./keys.ts";
+import { readProjectConfig } from "./project_config.ts";
 import { startGateway } from "./server.ts";
 import { join } from "node:path";
 
@@ -31,6 +32,7 @@ const gateway = startGateway({
     stored.jwt_private_key,
     `http://127.0.0.1:${port}/auth/v1`,
   ),
+  config: await readProjectConfig(join(SUPABASE_DIR, "config.toml")),
   log: (line) => console.error(line),
 });
 const stack = Deno.ppid;

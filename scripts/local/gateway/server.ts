@@ -5,6 +5,7 @@ import { createAuth, isOpenAuthPath } from "./auth/handler.ts";
 import { identify, Unidentified } from "./caller.ts";
 import { createFunctionsHost } from "./functions_host.ts";
 import type { LocalKeys } from "./keys.ts";
+import type { ProjectConfig } from "./project_config.ts";
 import { createRest } from "./rest/handler.ts";
 import { WARM_UP_PATH } from "./warm_up.ts";
 
@@ -16,6 +17,7 @@ export interface GatewayOptions {
   dbUrl: string;
   functionsDir: string;
   keys: LocalKeys;
+  config: ProjectConfig;
   log: (line: string) => void;
 }
 
@@ -41,7 +43,7 @@ export function startGateway(options: GatewayOptions): Gateway {
   const { keys, log } = options;
   const restPool = pool(options.dbUrl, "authenticator", REST_CONNECTIONS);
   const authPool = pool(options.dbUrl, "supabase_auth_admin", 4);
-  const rest = createRest(restPool);
+  const rest = createRest(restPool, options.config.maxRows);
   const auth = createAuth(authPool, keys);
   const functions = createFunctionsHost(options.functionsDir, log);
 

@@ -1,4 +1,4 @@
-import { request } from "./api.js";
+import { readAll } from "./api.js";
 import { heldPieces } from "./checkout.js";
 
 const SIZE_ORDER = ["XXS", "XS", "S", "M", "L", "XL", "XXL", "3XL"];
@@ -9,17 +9,19 @@ function compareSizes(a, b) {
   return a.localeCompare(b, "en", { numeric: true });
 }
 
+function byText(column) {
+  return (a, b) => a[column].localeCompare(b[column], "en");
+}
+
 function unique(values) {
   return [...new Set(values)];
 }
 
-function toProduct(product, variants, available) {
-  const own = variants
-    .filter((variant) => variant.product_id === product.id)
-    .map((variant) => ({
-      ...variant,
-      available: Math.max(0, available.get(variant.id) ?? 0) + heldPieces(variant.sku),
-    }));
+function toProduct(product, variants) {
+  const own = variants.map(({ stock, ...variant }) => ({
+    ...variant,
+    available: Math.max(0, stock?.available ?? 0) + heldPieces(variant.sku),
+  }));
   return {
     ...product,
     variants: own,
@@ -35,25 +37,21 @@ function toProduct(product, variants, available) {
  */
 export async function loadCatalogue(slug = null) {
   const filter = slug === null ? "" : `&slug=eq.${encodeURIComponent(slug)}`;
-  const products = await request(
-    `/rest/v1/products?select=id,slug,name,description,image_url&active=eq.true&order=name${filter}`,
+  const products = await readAll(
+    `/rest/v1/products?select=id,slug,name,description,image_url&active=eq.true${filter}`,
   );
   if (products.length === 0) return [];
   const of = slug === null ? "" : `&product_id=eq.${products[0].id}`;
-  const variants = await request(
-    `/rest/v1/product_variants?select=id,product_id,sku,size,color,price_amount,currency,image_url&active=eq.true&order=sku${of}`,
+  const variants = await readAll(
+    "/rest/v1/product_variants?select=id,product_id,sku,size,color,price_amount,currency,image_url," +
+      `stock:inventory_levels(available)&active=eq.true${of}`,
   );
-  const levels = await availability(slug === null ? null : variants.map((variant) => variant.id));
+  const byProduct = Map.groupBy(variants.sort(byText("sku")), (variant) => variant.product_id);
   return products
-    .map((product) => toProduct(product, variants, levels))
-    .filter(({ variants }) => variants.length > 0)
+    .filter((product) => byProduct.has(product.id))
+    .sort(byText("name"))
+    .map((product) => toProduct(product, byProduct.get(product.id)))
     .sort((a, b) => priceOf(b).amount - priceOf(a).amount);
-}
-
-async function availability(ids) {
-  const of = ids === null ? "" : `&variant_id=in.(${ids.join(",")})`;
-  const rows = await request(`/rest/v1/inventory_levels?select=variant_id,available${of}`);
-  return new Map(rows.map((row) => [row.variant_id, row.available]));
 }
 
 /** The picture of a product in one colour, or of the product when the colour has none of its own. */

@@ -1,4 +1,4 @@
-import { request } from "../api.js";
+import { readAll } from "../api.js";
 import { el, notice, show } from "../dom.js";
 import { FULFILLMENT_WORDS, messageFor, shownStatus, STATUS_WORDS } from "../messages.js";
 import { formatMoney } from "../money.js";
@@ -61,16 +61,12 @@ function signInForm(message = null) {
 }
 
 async function loadOrders(token) {
-  const orders = await request(
-    "/rest/v1/orders?select=id,number,status,fulfillment_status,currency,amount_total,amount_refunded,created_at&order=created_at.desc&limit=50",
+  const orders = await readAll(
+    "/rest/v1/orders?select=id,number,status,fulfillment_status,currency,amount_total,amount_refunded,created_at," +
+      "items:order_items(sku,name,quantity)",
     { token },
   );
-  if (orders.length === 0) return [];
-  const ids = orders.map((order) => order.id).join(",");
-  const items = await request(`/rest/v1/order_items?select=order_id,sku,name,quantity&order_id=in.(${ids})`, {
-    token,
-  });
-  return orders.map((order) => ({ ...order, items: items.filter((item) => item.order_id === order.id) }));
+  return orders.sort((a, b) => new Date(b.created_at) - new Date(a.created_at));
 }
 
 function orderCard(order) {
