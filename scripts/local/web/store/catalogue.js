@@ -3,7 +3,9 @@ import { heldPieces } from "./checkout.js";
 
 const SIZE_ORDER = ["XXS", "XS", "S", "M", "L", "XL", "XXL", "3XL"];
 
+/** In the order of the rail; what has no size comes first. */
 function compareSizes(a, b) {
+  if (a === null || b === null) return (a === null ? 0 : 1) - (b === null ? 0 : 1);
   const [left, right] = [SIZE_ORDER.indexOf(a), SIZE_ORDER.indexOf(b)];
   if (left !== -1 && right !== -1) return left - right;
   return a.localeCompare(b, "en", { numeric: true });
@@ -33,7 +35,7 @@ function toProduct(product, variants) {
 
 /**
  * The active catalogue with its availability: products, each with `variants` (sku, size, color, price_amount,
- * currency, available: also what this shopper already holds), `colors` and `sizes`. `slug` narrows it to one product.
+ * currency, available: also what this shopper already holds), `colors` and `sizes` (null stands for none). `slug` narrows it to one product.
  */
 export async function loadCatalogue(slug = null) {
   const filter = slug === null ? "" : `&slug=eq.${encodeURIComponent(slug)}`;
@@ -54,15 +56,18 @@ export async function loadCatalogue(slug = null) {
     .sort((a, b) => priceOf(b).amount - priceOf(a).amount);
 }
 
-/** The picture of a product in one colour, or of the product when the colour has none of its own. */
+/** The picture of a product in one colour, or of the product when the colour has none of its own; null without any. */
 export function imageOf(product, color) {
   const own = product.variants.find((variant) => variant.color === color && variant.image_url !== null);
-  return own?.image_url ?? product.image_url ?? "";
+  return own?.image_url ?? product.image_url;
 }
 
-/** The lowest price of a product and whether its variants differ. */
-export function priceOf(product) {
-  const amounts = product.variants.map((variant) => variant.price_amount);
-  const lowest = Math.min(...amounts);
-  return { amount: lowest, currency: product.variants[0].currency, from: Math.max(...amounts) > lowest };
+/** The lowest price of a product, in the currency of its first variant, and whether its variants differ. */
+export function priceOf({ variants }) {
+  const [{ currency }] = variants;
+  const amounts = variants.filter((variant) => variant.currency === currency)
+    .map((variant) => variant.price_amount);
+  const amount = Math.min(...amounts);
+  const from = variants.some((variant) => variant.currency !== currency || variant.price_amount !== amount);
+  return { amount, currency, from };
 }
