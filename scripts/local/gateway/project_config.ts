@@ -2,6 +2,8 @@
 export interface ProjectConfig {
   /** Rows that one answer of the REST layer holds at most; the rest is cut without an error. */
   maxRows: number;
+  /** Whether Auth believes an address only after its mail was opened. */
+  confirmations: boolean;
 }
 
 type Settings = Map<string, string | number | boolean>;
@@ -13,7 +15,7 @@ export async function readProjectConfig(path: string): Promise<ProjectConfig> {
   if (typeof maxRows !== "number" || maxRows < 1) {
     throw new Error(`${path} must say max_rows in [api], a number of rows`);
   }
-  return { maxRows };
+  return { maxRows, confirmations: settings.get("auth.email.enable_confirmations") === true };
 }
 
 /** The strings, numbers and booleans of a TOML file by their full names, `api.max_rows`; other values are left out. */

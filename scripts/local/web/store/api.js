@@ -33,10 +33,10 @@ async function bodyOf(response) {
 }
 
 function errorFrom(response, body) {
-  // Functions answer { error: { code, message, … } }; REST and Auth put code and message at the top.
+  // Functions answer { error: { code, message, … } }; REST puts code and message at the top, Auth error_code and msg.
   const error = typeof body?.error === "object" && body.error !== null ? body.error : body ?? {};
   return new ApiError({
-    code: String(error.code ?? error.error_code ?? "unexpected"),
+    code: String(error.error_code ?? error.code ?? "unexpected"),
     message: String(error.message ?? error.msg ?? response.statusText),
     status: response.status,
     details: error.details ?? null,
