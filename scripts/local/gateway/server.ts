@@ -1,6 +1,7 @@
 /** The API gateway of the offline stack: functions, REST and Auth behind one port, as on a Supabase project. */
 import postgres from "postgres";
 import { LOCAL_HOST } from "../ports.ts";
+import { namesThisMachine } from "../strangers.ts";
 import { createAuth, isOpenAuthPath } from "./auth/handler.ts";
 import type { SendMail } from "./auth/mails.ts";
 import { identify, Unidentified } from "./caller.ts";
@@ -59,6 +60,12 @@ export function startGateway(options: GatewayOptions): Gateway {
   const functions = createFunctionsHost(options.functionsDir, log);
 
   const route = async (request: Request, peer: string): Promise<Response> => {
+    // Pages of any origin may call, as on a hosted project: what they may do is a matter of keys and ALLOWED_ORIGINS.
+    if (!namesThisMachine(request)) {
+      return Response.json({ message: "Only on this machine: ask for 127.0.0.1 or localhost" }, {
+        status: 403,
+      });
+    }
     const path = new URL(request.url).pathname;
     const [, service = "", version, ...tail] = path.split("/");
     if (version === "v1" && service === "functions") {
