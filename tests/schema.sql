@@ -260,7 +260,7 @@ table private.velocity_rules (
   constraint velocity_rules_window_range CHECK (((window_seconds >= 1) AND (window_seconds <= (31 * 86400))))
 );
 comment on table private.velocity_rules is 'Velocity rules. A rule hits when its measure over its subject and window reaches the threshold; each hit is a row in fraud_signals. Rules over refused attempts are measured again at each refusal, where block closes the payment pages of its subject, and require_3ds and require_challenge those of the refused orders that ask for less. Rules on an address look at each IPv6 network that holds it, with 1, 1.5 and 3 times the threshold for /64, /56 and /48. Rules on card and shipping_address look at paid orders, because checkout does not know these yet; there block means review.';
-comment on column private.velocity_rules.measure is 'unpaid_checkouts: orders not paid. declines: refused payment attempts. declined_orders: orders whose card was refused and that nothing has paid; each card of such an order counts, but with min_share of one buyer three at most (and, for the shop, of one network): their own rules see to the rest. cards, emails: how many different ones. amount: what the subject orders, this cart included, in currency. disposable_email: 1 for a throw-away address. outages: orders whose payment failed because the bank, the network or the processor was away; these refusals count in no other measure. held_pieces: pieces that unpaid orders hold, this cart included. held_share: how much of each article in stock they hold, in percent, averaged over all articles.';
+comment on column private.velocity_rules.measure is 'unpaid_checkouts: orders not paid. declines: refused payment attempts. declined_orders: orders whose card was refused and that nothing has paid; each card of such an order counts, but with min_share of one buyer three at most (and, for the shop, of one network): their own rules see to the rest. cards, emails: how many different ones. amount: what the subject orders, this cart included, in currency. disposable_email: 1 for a throw-away address. outages: orders whose payment failed because the bank, the network or the processor was away; these refusals count in no other measure. held_pieces: pieces that unpaid orders hold, this cart included. held_share: how much of the stock that is, in percent: of all pieces, or of each article in stock, averaged over all articles, whichever is more.';
 comment on column private.velocity_rules.min_share is 'The share of refused orders that is ordinary. The rule hits when, counted back from now, there are as many refusals beyond that share as threshold refusals in a row have: neither good orders before an attack nor some among it hide it, and a busy day does not look like one.';
 comment on column private.velocity_rules.min_pieces is 'held_share: fewer pieces than this are no hit, however small the stock is.';
 comment on column private.velocity_rules.action is 'allow: only record. require_3ds: the bank is asked, and decides whether it asks the buyer. require_challenge: the bank is to ask the buyer. review: a paid order waits for staff. block: no checkout for now, open payment pages closed, and an alert.';
@@ -2210,9 +2210,22 @@ AS $function$
   where q.order_id = p_order_id and a.status <> 'resolved' and (
     (a.dedupe_key = 'refund_refused:' || q.id and not private.refund_is_owed(q))
     or (a.dedupe_key = 'refund_delayed:' || q.id and (q.status <> 'queued' or q.problem is null))
-  )
+    or (a.dedupe_key = 'refund_overtaken:' || q.id and exists (
+      select 1 from public.refund_requests later
+      where later.payment_id = q.payment_id and later.created_at > q.given_up_at
+    ))
+  );
+  -- Tried again, whatever becomes of it: should it fail too, it has an alert of its own.
+  update public.alerts a set status = 'resolved'
+  from public.refunds r
+  where r.order_id = p_order_id and r.status in ('failed', 'canceled') and a.dedupe_key = 'refund_failed:' || r.id
+    and a.status <> 'resolved' and exists (
+      select 1 from public.refunds later
+      where later.payment_id = r.payment_id and later.amount >= r.amount
+        and (later.created_at, later.id) > (r.created_at, r.id)
+    )
 $function$;
-comment on function private.close_refund_alerts(p_order_id uuid) is 'Resolves the alerts about refunds of an order that were made, asked for anew, or are not owed any more. Called by settle_order() only.';
+comment on function private.close_refund_alerts(p_order_id uuid) is 'Resolves the alerts about refunds of an order that were made, asked for anew or tried again, or are not owed any more. Called by settle_order() only.';
 
 
 CREATE OR REPLACE FUNCTION private.count_email_change()
@@ -2226,6 +2239,30 @@ begin
 end;
 $function$;
 comment on function private.count_email_change() is 'Trigger of customers: an account''s address has changed, and Stripe''s customer does not know yet.';
+
+
+CREATE OR REPLACE FUNCTION private.count_outages(p_rule private.velocity_rules, p_livemode boolean, p_since timestamp with time zone, p_until timestamp with time zone)
+ RETURNS bigint
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+  return (
+    select count(*) filter (where t.outage)
+    from (
+      select bool_or(
+        a.outcome in ('failed', 'blocked') and private.is_outage(a.failure_code, a.decline_code)
+      ) as outage
+      from public.payment_attempts a
+      where a.created_at between p_since and p_until and a.livemode = p_livemode
+      group by a.order_id
+    ) t
+    having count(*) filter (where t.outage) >= coalesce(p_rule.min_share, 0) * count(*)
+  );
+end;
+$function$;
+comment on function private.count_outages(p_rule private.velocity_rules, p_livemode boolean, p_since timestamp with time zone, p_until timestamp with time zone) is 'Measure outages: how many orders met one, or null when they are less than min_share of those tried.';
 
 
 CREATE OR REPLACE FUNCTION private.delivery_key(p_address jsonb)
@@ -3257,9 +3294,13 @@ begin
   o_value := v_held.pieces;
   o_until := v_held.until;
   if p_rule.measure = 'held_share' and o_value is not null then
-    o_value := case when o_value >= coalesce(p_rule.min_pieces, 1) then floor(100 * v_held.articles / (
-      select greatest(count(*), 1) from public.inventory_levels l where l.on_hand > 0
-    )) end;
+    -- By pieces or by articles: neither a pile of socks nor an empty rail of suits hides the other.
+    o_value := case when o_value >= coalesce(p_rule.min_pieces, 1) then (
+      select floor(100 * greatest(
+        v_held.articles / greatest(count(*), 1), v_held.pieces / greatest(sum(l.on_hand), v_held.pieces)
+      ))
+      from public.inventory_levels l where l.on_hand > 0
+    ) end;
   end if;
 end;
 $function$;
@@ -3281,64 +3322,32 @@ declare
   v_times timestamptz[];
   -- What the rule lets go with, once it has left the window.
   v_oldest timestamptz;
-  -- When the rule lets go, where no window says so.
   v_free_at timestamptz;
 begin
   case p_rule.measure
     when 'disposable_email' then
       select count(*) into v_value from private.disposable_email_domains d
       where lower(split_part(p_key, '@', 2)) = d.domain or lower(split_part(p_key, '@', 2)) like '%.' || d.domain;
-    when 'unpaid_checkouts' then
-      select count(*), array_agg(o.created_at order by o.created_at) into v_value, v_times
-      from private.subject_orders(p_rule.subject, p_key, p_livemode, v_since) o
-      where o.paid_at is null and o.created_at <= p_at and o.id is distinct from p_order_id;
-    when 'emails' then
-      select count(*), array_agg(e.at order by e.at) into v_value, v_times
-      from (
-        select max(o.created_at) as at
-        from private.subject_orders(p_rule.subject, p_key, p_livemode, v_since) o
-        where o.email is not null and o.created_at <= p_at and o.id is distinct from p_order_id
-        group by private.email_key(o.email)
-      ) e;
     when 'amount' then
       if p_currency is not distinct from coalesce(p_rule.currency, p_currency) then
-        select coalesce(max(spent.amount), 0) + p_amount, max(spent.at) filter (
-          where spent.amount + p_amount >= v_threshold and p_amount < v_threshold
-        )
+        select coalesce(max(s.amount), 0) + p_amount,
+          max(s.at) filter (where s.amount + p_amount >= v_threshold and p_amount < v_threshold)
         into v_value, v_oldest
         from (
           select o.created_at as at, sum(o.amount_subtotal) over (order by o.created_at desc, o.id) as amount
           from private.subject_orders(p_rule.subject, p_key, p_livemode, v_since) o
           where o.currency = p_currency and o.created_at <= p_at and o.id is distinct from p_order_id
             and (o.paid_at is not null or o.status in ('pending', 'processing'))
-        ) spent;
+        ) s;
       end if;
-    when 'declines' then
-      select count(*), array_agg(a.created_at order by a.created_at) into v_value, v_times
-      from private.subject_attempts(p_rule.subject, p_key, p_livemode, v_since) a
-      where a.outcome in ('failed', 'blocked') and a.created_at <= v_until;
-    when 'cards' then
-      select count(*), array_agg(c.at order by c.at) into v_value, v_times
-      from (
-        select max(a.created_at) as at
-        from private.subject_attempts(p_rule.subject, p_key, p_livemode, v_since) a
-        where a.card_fingerprint is not null and a.created_at <= v_until
-        group by a.card_fingerprint
-      ) c;
+    when 'unpaid_checkouts', 'emails', 'declines', 'cards' then
+      v_times := private.measured_times(p_rule, p_key, p_livemode, v_since, p_at, p_order_id);
+      v_value := cardinality(v_times);
     when 'declined_orders' then
       select w.o_value, w.o_oldest into v_value, v_oldest
       from private.weigh_refusals(p_rule, p_key, v_threshold, p_livemode, v_since, v_until) w;
     when 'outages' then
-      select count(*) filter (where t.outage) into v_value
-      from (
-        select bool_or(
-          a.outcome in ('failed', 'blocked') and private.is_outage(a.failure_code, a.decline_code)
-        ) as outage
-        from public.payment_attempts a
-        where a.created_at between v_since and v_until and a.livemode = p_livemode
-        group by a.order_id
-      ) t
-      having count(*) filter (where t.outage) >= coalesce(p_rule.min_share, 0) * count(*);
+      v_value := private.count_outages(p_rule, p_livemode, v_since, v_until);
     when 'held_pieces', 'held_share' then
       select h.o_value, h.o_until into v_value, v_free_at
       from private.measure_holds(p_rule, p_key, p_lines, p_order_id) h;
@@ -3360,6 +3369,45 @@ begin
 end;
 $function$;
 comment on function private.measure_velocity(p_rule private.velocity_rules, p_key text, p_amount bigint, p_currency text, p_livemode boolean, p_at timestamp with time zone, p_order_id uuid, p_lines jsonb, p_factor numeric) is 'A hit of a rule by a subject up to p_at, or null. p_amount, p_currency and p_lines: the cart that asks; p_order_id: the order that asks, which does not count against itself; p_factor: what the threshold is multiplied with. retry_after_seconds: until the rule lets go.';
+
+
+CREATE OR REPLACE FUNCTION private.measured_times(p_rule private.velocity_rules, p_key text, p_livemode boolean, p_since timestamp with time zone, p_at timestamp with time zone, p_order_id uuid)
+ RETURNS timestamp with time zone[]
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  -- Attempts carry Stripe's clock, which is not quite ours.
+  v_until timestamptz := p_at + interval '1 minute';
+begin
+  return case p_rule.measure
+    when 'unpaid_checkouts' then array(
+      select o.created_at from private.subject_orders(p_rule.subject, p_key, p_livemode, p_since) o
+      where o.paid_at is null and o.created_at <= p_at and o.id is distinct from p_order_id
+      order by 1
+    )
+    when 'emails' then array(
+      select max(o.created_at) from private.subject_orders(p_rule.subject, p_key, p_livemode, p_since) o
+      where o.email is not null and o.created_at <= p_at and o.id is distinct from p_order_id
+      group by private.email_key(o.email)
+      order by 1
+    )
+    when 'declines' then array(
+      select a.created_at from private.subject_attempts(p_rule.subject, p_key, p_livemode, p_since) a
+      where a.outcome in ('failed', 'blocked') and a.created_at <= v_until
+      order by 1
+    )
+    when 'cards' then array(
+      select max(a.created_at) from private.subject_attempts(p_rule.subject, p_key, p_livemode, p_since) a
+      where a.card_fingerprint is not null and a.created_at <= v_until
+      group by a.card_fingerprint
+      order by 1
+    )
+  end;
+end;
+$function$;
+comment on function private.measured_times(p_rule private.velocity_rules, p_key text, p_livemode boolean, p_since timestamp with time zone, p_at timestamp with time zone, p_order_id uuid) is 'When each of the things happened that a rule counts (orders, mailboxes, refusals, cards), oldest first: as many as the measure says. p_order_id: an order that does not count.';
 
 
 CREATE OR REPLACE FUNCTION private.merge_checkout_session(p_fact jsonb, p_order_id uuid, p_at timestamp with time zone)
