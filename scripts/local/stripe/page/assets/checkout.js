@@ -364,6 +364,7 @@ if (valueOf("email") === "") inputOf("email")?.focus({ preventScroll: true });
 
 /** A picture that cannot be loaded gives way to what stands for a product without one. */
 for (const picture of document.querySelectorAll("img[data-initials]")) {
+  if (!(picture instanceof HTMLImageElement)) continue;
   picture.decode().catch(() => {
     const letters = document.createElement("span");
     letters.className = picture.className;
