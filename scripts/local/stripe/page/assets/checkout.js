@@ -369,7 +369,7 @@ for (const picture of document.querySelectorAll("img[data-initials]")) {
     const letters = document.createElement("span");
     letters.className = picture.className;
     letters.ariaHidden = "true";
-    letters.textContent = picture.dataset.initials;
+    letters.textContent = picture.dataset.initials ?? "";
     picture.replaceWith(letters);
   });
 }
