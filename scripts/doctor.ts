@@ -20,10 +20,17 @@ const usage = `deno task doctor [--env .env]
   --env       look at the project of this file; else at the stack that runs in LOCAL_DIR, the project of the
               environment, or the project of .env`;
 
-const flags = { env: { type: "string" } } as const;
+// The second is the same where Deno runs by itself; started with npx, Node 20 takes this name for its own.
+const flags = { env: { type: "string" }, "env-file": { type: "string" } } as const;
 
 if (import.meta.main) {
-  Deno.exit(await runTask({ usage, flags, run: ({ values }) => main(values.env ?? null) }, Deno.args));
+  Deno.exit(
+    await runTask({
+      usage,
+      flags,
+      run: ({ values }) => main(values.env ?? values["env-file"] ?? null),
+    }, Deno.args),
+  );
 }
 
 async function main(envFile: string | null): Promise<number> {

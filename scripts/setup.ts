@@ -23,12 +23,18 @@ const steps: SetupStep[] = [migrations, webhookEndpoint, secrets, functions, sur
 
 const flags = {
   "dry-run": { type: "boolean", default: false },
-  env: { type: "string", default: ".env" },
+  env: { type: "string" },
+  // The same where Deno runs by itself; started with npx, Node 20 takes this name for its own.
+  "env-file": { type: "string" },
 } as const;
 
 if (import.meta.main) {
   Deno.exit(
-    await runTask({ usage, flags, run: ({ values }) => main(values.env, values["dry-run"]) }, Deno.args),
+    await runTask({
+      usage,
+      flags,
+      run: ({ values }) => main(values.env ?? values["env-file"] ?? ".env", values["dry-run"]),
+    }, Deno.args),
   );
 }
 

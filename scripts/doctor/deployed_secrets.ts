@@ -1,4 +1,4 @@
-import { differingSecrets, readDeployedSecrets } from "../setup/secrets.ts";
+import { differingSecrets, emptiedSecrets, readDeployedSecrets, unnamedSecrets } from "../setup/secrets.ts";
 import { supabaseCli } from "../setup/supabase.ts";
 import { error, type Finding, ok, warning } from "./finding.ts";
 import type { Subject } from "./subject.ts";
@@ -18,14 +18,24 @@ export async function checkDeployedSecrets(
       warning("the project's secrets could not be read", failure instanceof Error ? failure.message : ""),
     ];
   }
-  const differing = await differingSecrets(values, deployed);
-  if (differing.length === 0) return [ok("the project's secrets are those of the env file")];
-  return differing.map((name) =>
-    deployed.has(name)
-      ? warning(
-        `${name} has another value in the project than here`,
-        "run 'deno task setup', or correct it here",
+  const findings = [
+    ...(await differingSecrets(values, deployed)).map((name) =>
+      deployed.has(name)
+        ? warning(
+          `${name} has another value in the project than here`,
+          "run 'deno task setup', or correct it here",
+        )
+        : error(`${name} is not set in the project`, "run 'deno task setup'")
+    ),
+    ...emptiedSecrets(values, deployed).map((name) =>
+      warning(`${name} is empty here and set in the project`, "run 'deno task setup', which unsets it")
+    ),
+    ...unnamedSecrets(values, deployed).filter((name) => !name.startsWith("SUPABASE_")).map((name) =>
+      warning(
+        `${name} is set in the project and not named here`,
+        "write it here, or empty it here to unset it",
       )
-      : error(`${name} is not set in the project`, "run 'deno task setup'")
-  );
+    ),
+  ];
+  return findings.length === 0 ? [ok("the project's secrets are those of the env file")] : findings;
 }

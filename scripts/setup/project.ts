@@ -1,6 +1,6 @@
 /** The project that setup and doctor work on, as `.env` describes it. */
 import { parseEnv } from "node:util";
-import { type Env, EnvError, loadEnv } from "../../supabase/functions/_shared/env.ts";
+import { type Env, EnvError, environmentVariables, loadEnv } from "../../supabase/functions/_shared/env.ts";
 import { TaskError } from "../task.ts";
 
 /** Thrown for what a person must mend; the message says how. */
@@ -34,7 +34,8 @@ const notThereYet = {
 };
 
 /**
- * Reads an env file. Variables for the tools alone may come from the process's environment as well.
+ * Reads an env file. Variables for the tools alone may come from the process's environment as well. A variable of the
+ * functions that the file empties is an empty text: the project must not have it.
  * @throws SetupError when there is no such file.
  */
 export async function readEnvFile(path: string): Promise<Record<string, string>> {
@@ -48,9 +49,14 @@ export async function readEnvFile(path: string): Promise<Record<string, string>>
     if (value !== undefined && value !== "") values[name] = value;
   }
   for (const [name, value] of Object.entries(parseEnv(text))) {
-    if (value !== undefined && value !== "") values[name] = value;
+    if (value !== undefined && (value !== "" || canBeUnset(name))) values[name] = value;
   }
   return values;
+}
+
+/** A signing secret that is not there yet is none, and Supabase sets its own variables. */
+function canBeUnset(name: string): boolean {
+  return environmentVariables.includes(name) && !(name in notThereYet) && !name.startsWith("SUPABASE_");
 }
 
 /**

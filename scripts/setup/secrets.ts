@@ -5,7 +5,7 @@ import type { Project } from "./project.ts";
 import type { SetupStep } from "./step.ts";
 import { projectTarget, type SupabaseCli } from "./supabase.ts";
 
-/** Sets what is new or different. What the env file does not mention is left alone. */
+/** Sets what is new or different, and unsets what the env file empties. What it does not mention is left alone. */
 export const secrets: SetupStep = {
   name: "secrets",
   async plan({ project, supabase }) {
@@ -13,8 +13,12 @@ export const secrets: SetupStep = {
     return {
       changes: (await differingSecrets(project.values, deployed)).map((name) =>
         `${deployed.has(name) ? "change" : "set"} ${name}`
-      ),
+      ).concat(emptiedSecrets(project.values, deployed).map((name) => `unset ${name}`)),
       apply: async () => {
+        const emptied = emptiedSecrets(project.values, deployed);
+        if (emptied.length > 0) {
+          await supabase(["secrets", "unset", ...emptied, "--yes", projectTarget(project)]);
+        }
         // Asked again: a new endpoint has brought its signing secret meanwhile.
         const names = await differingSecrets(project.values, deployed);
         if (names.length === 0) return;
@@ -51,6 +55,16 @@ export async function differingSecrets(
     if (value !== "" && deployed.get(name) !== await digest(value)) differing.push(name);
   }
   return differing;
+}
+
+/** The variables that the env file empties and the project has. */
+export function emptiedSecrets(values: Record<string, string>, deployed: Map<string, string>): string[] {
+  return environmentVariables.filter((name) => values[name]?.trim() === "" && deployed.has(name));
+}
+
+/** The variables that the project has and the env file says nothing of. */
+export function unnamedSecrets(values: Record<string, string>, deployed: Map<string, string>): string[] {
+  return environmentVariables.filter((name) => values[name] === undefined && deployed.has(name));
 }
 
 async function digest(value: string): Promise<string> {

@@ -15,6 +15,9 @@ export function supabaseCli({ values }: Pick<Project, "values">): SupabaseCli {
   for (const name of ["SUPABASE_ACCESS_TOKEN", "SUPABASE_DB_PASSWORD", "SUPABASE_PROFILE"]) {
     if (values[name] !== undefined) env[name] = values[name];
   }
+  // Arguments are read by every account of the machine, the environment by this one alone.
+  const password = databasePassword(values);
+  if (password !== null) env["PGPASSWORD"] = password;
   return async (args) => {
     const output = await runSupabase(args, root, env);
     if (output.success) return output;
@@ -40,10 +43,22 @@ function mendOf({ stdout, stderr }: CommandOutput): string {
   return "";
 }
 
-/** Where `--remote` points for commands on the database. */
+/** Where `--remote` points for commands on the database; its password goes another way. */
 export function databaseTarget({ values, ref }: Pick<Project, "values" | "ref">): string {
   const url = values["SUPABASE_DB_URL"];
-  return url === undefined ? projectTarget({ ref }) : `--remote=${url}`;
+  return url === undefined ? projectTarget({ ref }) : `--remote=${withoutPassword(url)}`;
+}
+
+function databasePassword(values: Record<string, string>): string | null {
+  const url = URL.parse(values["SUPABASE_DB_URL"] ?? "");
+  return url === null || url.password === "" ? null : decodeURIComponent(url.password);
+}
+
+function withoutPassword(text: string): string {
+  const url = URL.parse(text);
+  if (url === null) throw new SetupError("SUPABASE_DB_URL is not a connection string: postgresql://…");
+  url.password = "";
+  return url.href;
 }
 
 /** Where `--remote` points for everything else. */

@@ -11,7 +11,7 @@ import { envLine, setInEnvFile } from "../../scripts/setup/env_file.ts";
 import { functionNames } from "../../scripts/setup/functions.ts";
 import { masked, readEnvFile, readProject } from "../../scripts/setup/project.ts";
 import { schedule } from "../../scripts/setup/schedule.ts";
-import { supabaseCli } from "../../scripts/setup/supabase.ts";
+import { databaseTarget, supabaseCli } from "../../scripts/setup/supabase.ts";
 import { createStripe } from "../../supabase/functions/_shared/stripe.ts";
 import { stripeApiVersion } from "../../supabase/functions/_shared/stripe_api_version.ts";
 import { enabledEvents } from "../../supabase/functions/_shared/stripe_events/mod.ts";
@@ -246,6 +246,55 @@ Deno.test({
       ["error", "SITE_URL is not set in the project"],
     ]);
   },
+});
+
+Deno.test({
+  ...options,
+  name: "setup unsets what the env file empties, and doctor vouches for nothing that differs",
+  fn: async () => {
+    const file = await Deno.readTextFile(envFile);
+    api.secrets.set("RESEND_API_KEY", "re_old_and_revoked");
+    api.secrets.set("CHECKOUT_TURNSTILE_SECRET", "0x4AAAAAAA");
+    await Deno.writeTextFile(envFile, `${file}RESEND_API_KEY=\n`);
+    try {
+      const values = await readEnvFile(envFile);
+      const subject = openSubject({ kind: "project", name: envFile, values });
+      assert.ok(!Array.isArray(subject));
+      const found = (await checkDeployedSecrets(subject, supabaseCli(subject))).map((
+        { level, what },
+      ) => [level, what]);
+      const differing = [
+        ["warning", "RESEND_API_KEY is empty here and set in the project"],
+        ["warning", "CHECKOUT_TURNSTILE_SECRET is set in the project and not named here"],
+      ];
+      for (const finding of differing) {
+        assert.deepEqual(found.filter(([, what]) => what === finding[1]), [finding]);
+      }
+
+      const plan = await run(true);
+      assert.match(plan.output, /\n {2}unset RESEND_API_KEY\n/);
+      assert.ok(api.secrets.has("RESEND_API_KEY"), "a dry run changes nothing");
+      assert.equal((await run(false)).code, 0);
+      assert.ok(!api.secrets.has("RESEND_API_KEY"));
+      assert.ok(api.secrets.has("CHECKOUT_TURNSTILE_SECRET"), "what the file does not mention is left alone");
+    } finally {
+      api.secrets.delete("CHECKOUT_TURNSTILE_SECRET");
+      await Deno.writeTextFile(envFile, file);
+    }
+  },
+});
+
+Deno.test("the database's password is in no argument of the CLI", async () => {
+  const seen: string[] = [];
+  const values = {
+    SUPABASE_DB_URL: "postgresql://owner:p%40ss-w0rd@db.example:5432/postgres?sslmode=require",
+  };
+  seen.push(databaseTarget({ values, ref: null }));
+  assert.deepEqual(seen, ["--remote=postgresql://owner@db.example:5432/postgres?sslmode=require"]);
+  await assert.rejects(
+    async () => await Promise.resolve(databaseTarget({ values: { SUPABASE_DB_URL: "nonsense" }, ref: null })),
+    /SUPABASE_DB_URL is not a connection string/,
+  );
 });
 
 Deno.test("envLine() and setInEnvFile() keep a value as it is, and the rest of the file", async () => {

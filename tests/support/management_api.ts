@@ -45,7 +45,8 @@ export async function startManagementApi(): Promise<ManagementApi> {
     }
     if (url.pathname.endsWith("/secrets")) {
       if (request.method === "GET") return Response.json(await digests(secrets));
-      for (const { name, value } of await request.json()) secrets.set(name, value);
+      if (request.method === "DELETE") { for (const name of await request.json()) secrets.delete(name); }
+      else for (const { name, value } of await request.json()) secrets.set(name, value);
       return new Response(null, { status: 201 });
     }
     if (request.method === "POST" && url.pathname.endsWith("/database/query")) {

@@ -154,6 +154,27 @@ Deno.test("loadEnv() refuses a wildcard origin and plain http in production", ()
   assert.deepEqual(problemOf(production).variables, ["ALLOWED_ORIGINS"]);
 });
 
+Deno.test("loadEnv() refuses plain http for every address in production, whichever way it leads", () => {
+  const production = {
+    APP_ENV: "production",
+    STRIPE_SECRET_KEY: liveKey,
+    STRIPE_API_BASE: undefined,
+    ALLOWED_ORIGINS: "https://shop.example",
+    UPSTASH_REDIS_REST_TOKEN: "token",
+    UPSTASH_REDIS_REST_URL: "https://u.example",
+  };
+  // Every variable whose name says that it is an address, so that a new one cannot be forgotten.
+  const addresses = environmentVariables.filter((name) => /(_URL|_BASE|_ISSUER|_ORIGINS)$/.test(name));
+  assert(addresses.length >= 9, `${addresses}`);
+  for (const name of addresses.filter((name) => name !== "STRIPE_API_BASE")) {
+    assert.deepEqual(problemOf({ ...production, [name]: "http://plain.example" }).variables, [name]);
+  }
+  assert.equal(
+    loadEnv(environment({ ...production, SUPABASE_URL: "http://127.0.0.1:54321" })).livemode,
+    true,
+  );
+});
+
 Deno.test("loadEnv() refuses countries that Stripe takes no delivery address for", () => {
   for (const countries of ["UK", "US,CU", "us", "XX", ","]) {
     assert.deepEqual(

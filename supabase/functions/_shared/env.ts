@@ -255,11 +255,13 @@ function checkTogether(values: Values): { variable: string; mend: string }[] {
   if (live && values.STRIPE_API_BASE !== undefined) {
     add("STRIPE_API_BASE", "refused; it is for offline use, remove it where the key is live");
   }
-  if (production && !values.SITE_URL.startsWith("https:")) {
-    add("SITE_URL", "malformed; production needs https");
-  }
-  if (production && values.ALLOWED_ORIGINS.some((origin) => !origin.startsWith("https:"))) {
-    add("ALLOWED_ORIGINS", "malformed; production needs https origins");
+  for (const [variable, value] of Object.entries(values)) {
+    const addresses = [value].flat().filter((item) => typeof item === "string");
+    // The gateway may be on this very machine; a Stripe address has been refused above.
+    const local = variable === "SUPABASE_URL" || variable === "STRIPE_API_BASE";
+    if (production && addresses.some((address) => isPlainHttp(address) && !(local && isLoopback(address)))) {
+      add(variable, "malformed; production needs https");
+    }
   }
   if (values.UPSTASH_REDIS_REST_URL !== undefined && values.UPSTASH_REDIS_REST_TOKEN === undefined) {
     add("UPSTASH_REDIS_REST_TOKEN", "missing; set it beside UPSTASH_REDIS_REST_URL");
@@ -271,6 +273,14 @@ function checkTogether(values: Values): { variable: string; mend: string }[] {
     add("EMAIL_FROM", 'missing; mail needs a sender, "Shop <orders@shop.example>"');
   }
   return problems;
+}
+
+function isPlainHttp(address: string): boolean {
+  return parseWebAddress(address)?.protocol === "http:";
+}
+
+function isLoopback(address: string): boolean {
+  return ["127.0.0.1", "[::1]", "localhost"].includes(new URL(address).hostname);
 }
 
 function isLive(key: string): boolean {
