@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { boundaries, withoutComments } from "../../scripts/ok/boundaries.ts";
 import { envExampleProblems } from "../../scripts/ok/env_example.ts";
 import { describeSchema } from "../../scripts/ok/schema_snapshot.ts";
-import { findSecrets } from "../../scripts/ok/secret_scan.ts";
+import { findSecrets, secretScan } from "../../scripts/ok/secret_scan.ts";
 import { runCommand } from "../../scripts/ok/step.ts";
 import { createTestDatabase } from "../support/database.ts";
 
@@ -90,7 +90,59 @@ for (
   });
 }
 
+for (
+  const [what, text] of [
+    ["a variable's value by its name", `LINK_SIGNING_SECRET=${"k3Jq9".repeat(8)}`],
+    ["a value by its name in JSON", `{"UPSTASH_REDIS_REST_TOKEN": "${"k3Jq9".repeat(8)}"}`],
+    [
+      "a database's address with its password",
+      `postgresql://postgres.ref:${"k3Jq9".repeat(3)}@db.supabase.com:5432/x`,
+    ],
+    [
+      "an alert address",
+      `https://hooks.slack.com/services/T0${LETTERS.slice(0, 8)}/B0${LETTERS.slice(0, 30)}`,
+    ],
+    ["a key in two pieces", `const key = "sk_live_" + "${LETTERS}";`],
+    ["a token over two lines", `eyJ${LETTERS}\n.eyJ${LETTERS}.${LETTERS}`],
+    ["a key in base64", btoa(`sk_live_${LETTERS}`)],
+    ["a file in UTF-16", [...`sk_live_${LETTERS}`].join("\0")],
+    ["a private JSON web key", `{"kty":"EC","crv":"P-256","x":"a","y":"b","d":"${LETTERS.slice(0, 43)}"}`],
+    ["a Turnstile secret", `0x4AAAAAAA${LETTERS.slice(0, 25)}`],
+    ["a fine-grained GitHub token", `github_pat_${LETTERS}_${LETTERS}`],
+  ] as const
+) {
+  Deno.test(`the secret scan finds ${what}`, () => {
+    assert.equal(findSecrets(`first line\n${text}\n`)[0]?.line, 2);
+  });
+}
+
+Deno.test("the secret scan reads what any commit has added, also when it is gone", async () => {
+  const root = await Deno.makeTempDir();
+  const git = (...args: string[]) =>
+    runCommand("git", ["-c", "user.name=t", "-c", "user.email=t@shop.example", ...args], { cwd: root });
+  try {
+    await git("init", "-q");
+    await Deno.writeTextFile(join(root, "a.txt"), `key sk_live_${LETTERS}\n`);
+    await git("add", "-A");
+    await git("commit", "-qm", "one");
+    await Deno.writeTextFile(join(root, "a.txt"), "key\n");
+    await git("commit", "-qam", "two");
+    const result = await secretScan.run({ root, write: false, adminUrl: "" });
+    assert.ok(result.kind === "failed");
+    assert.equal(result.problems.length, 1);
+    assert.match(result.problems[0] ?? "", /^the history has a live Stripe key/);
+    assert.ok(!result.problems[0]?.includes(LETTERS), "and does not print it");
+  } finally {
+    await Deno.remove(root, { recursive: true });
+  }
+});
+
 Deno.test("the secret scan lets placeholders be", () => {
+  assert.deepEqual(findSecrets("postgresql://postgres:postgres@127.0.0.1:54322/postgres"), []);
+  assert.deepEqual(
+    findSecrets('STRIPE_SECRET_KEY: stack.stripe_secret_key, LINK_SIGNING_SECRET="x".repeat(40)'),
+    [],
+  );
   assert.deepEqual(findSecrets("sk_test_… whsec_… sk_live_... sb_secret_… whsec_test"), []);
 });
 
