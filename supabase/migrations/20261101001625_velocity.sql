@@ -165,8 +165,8 @@ begin
   return jsonb_build_object(
     'rule', p_rule.name, 'rule_action', p_rule.action, 'subject', p_rule.subject, 'measure', p_rule.measure,
     'value', v_value, 'threshold', p_rule.threshold, 'window_seconds', p_rule.window_seconds,
-    -- The subject itself is personal data: a digest is enough to see that two hits are of one.
-    'subject_digest', left(encode(sha256(convert_to(p_key, 'UTF8')), 'hex'), 16),
+    -- The subject itself is personal data: a keyed digest is enough to see that two hits are of one.
+    'subject_digest', left(private.keyed_digest(p_key), 16),
     -- When enough has left the window for the rule to let go; all of the window where this cart is enough by itself.
     'retry_after_seconds', greatest(1, coalesce(ceil(extract(epoch from
       coalesce(v_oldest, v_times[v_value - p_rule.threshold + 1]) + make_interval(secs => p_rule.window_seconds) - p_at
@@ -274,13 +274,22 @@ language sql
 security definer
 set search_path = ''
 as $$
-  insert into public.fraud_signals (order_id, kind, severity, open, data)
-  select p_order_id, 'velocity',
+  insert into public.fraud_signals as f (source_id, order_id, kind, severity, open, data)
+  select
+    -- Refused checkouts make no order. Anybody can send them, so they are counted, per subject, rule and window.
+    case when p_order_id is null then concat_ws(
+      ':', 'velocity', h ->> 'rule', h ->> 'subject_digest',
+      floor(extract(epoch from now()) / (h ->> 'window_seconds')::integer)
+    ) end,
+    p_order_id, 'velocity',
     case h ->> 'rule_action' when 'block' then 'critical' when 'review' then 'warning' else 'info' end,
-    h ->> 'action' = 'review', h - 'retry_after_seconds'
+    h ->> 'action' = 'review', h - 'retry_after_seconds' || case when p_order_id is null then '{"count": 1}' else '{}' end::jsonb
   from jsonb_array_elements(p_risk -> 'hits') h
+  on conflict on constraint fraud_signals_source_id_key do update
+  set data = excluded.data || jsonb_build_object('count', coalesce((f.data ->> 'count')::integer, 0) + 1)
 $$;
-comment on function private.record_velocity_hits(jsonb, uuid) is 'One fraud_signals row per hit. An open one with action review holds its order once it is paid.';
+comment on function private.record_velocity_hits(jsonb, uuid) is
+  'One fraud_signals row per hit of an order; of refused checkouts one per subject, rule and window, counted up. An open one with action review holds its order once it is paid.';
 revoke execute on function private.record_velocity_hits(jsonb, uuid) from public, anon, authenticated;
 
 create function private.raise_attack_alert(p_hits jsonb) returns void
