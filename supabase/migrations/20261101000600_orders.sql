@@ -65,6 +65,7 @@ create table public.orders (
   tracking_number text,
   fulfilled_at timestamptz,
   paid_at timestamptz,
+  erased_at timestamptz,
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
 
@@ -106,6 +107,9 @@ comment on column public.orders.declined_attempts is 'How many refused attempts 
 comment on column public.orders.session_id is 'The settled session whose payment this order keeps: see private.kept_session().';
 comment on column public.orders.payment_id is 'The payment this order keeps; null for a free order. Any other payment of the order is refunded.';
 comment on column public.orders.abandoned_at is 'Set when an attempt ended without any session at Stripe, which frees its stock.';
+comment on column public.orders.erased_at is
+  'When its personal data was removed, by erase_customer() or because it was never paid and is old. What comes later is stored without.';
+create index orders_erasable_idx on public.orders (created_at) where paid_at is null and erased_at is null;
 create index orders_customer_id_idx on public.orders (customer_id);
 create index orders_payment_id_idx on public.orders (payment_id);
 create index orders_created_at_idx on public.orders (created_at desc);
@@ -146,10 +150,15 @@ language plpgsql
 set search_path = ''
 as $$
 begin
+  -- An erasure takes a person's words out of a row, and changes nothing else. No API role may update at all.
+  if tg_op = 'UPDATE' and current_setting('kct.erasing', true) = 'on' then
+    return new;
+  end if;
   raise exception '% is append-only', tg_table_name using errcode = 'KCAPP';
 end;
 $$;
-comment on function private.refuse_change() is 'Trigger of append-only tables: refuses update and delete with SQLSTATE KCAPP.';
+comment on function private.refuse_change() is
+  'Trigger of append-only tables: refuses update and delete with SQLSTATE KCAPP, but for what erase_person() removes.';
 revoke execute on function private.refuse_change() from public, anon, authenticated;
 
 create trigger refuse_change before update on public.order_events

@@ -154,8 +154,85 @@ begin
   perform private.settle_stripe_customer(f.id);
 end;
 $$;
-comment on function private.merge_customer(jsonb, timestamptz) is 'Merges a customer fact seen at p_at, of a customer of ours or not, into private.stripe_customers.';
+comment on function private.merge_customer(jsonb, timestamptz) is
+  'Merges a customer fact seen at p_at into private.stripe_customers. apply_facts() passes over customers who never bought here.';
 revoke execute on function private.merge_customer(jsonb, timestamptz) from public, anon, authenticated;
+
+create function private.know_customer(p_id text, p_livemode boolean) returns void
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  e record;
+begin
+  insert into private.stripe_customers (id, livemode, version)
+  select p_id, p_livemode, '' where p_id is not null
+  on conflict (id) do nothing;
+  if not found then
+    return;
+  end if;
+  -- What came before we knew that this is a customer of ours was not kept, except in the event that brought it.
+  for e in
+    select w.type = 'customer.deleted' as deleted, w.payload #> '{data,object}' as customer, w.stripe_created_at
+    from public.webhook_events w
+    where w.type in ('customer.updated', 'customer.deleted') and w.payload #>> '{data,object,id}' = p_id
+      and w.livemode = p_livemode
+  loop
+    perform private.merge_customer(
+      jsonb_build_object(
+        'fact', 'customer', 'id', p_id, 'livemode', p_livemode, 'deleted', e.deleted,
+        'email', case when not e.deleted then e.customer -> 'email' end,
+        'name', case when not e.deleted then e.customer -> 'name' end
+      ),
+      e.stripe_created_at
+    );
+  end loop;
+end;
+$$;
+comment on function private.know_customer(text, boolean) is
+  'A session of ours names a Stripe customer: from now on its events are merged, and so are those that came before and are still stored.';
+revoke execute on function private.know_customer(text, boolean) from public, anon, authenticated;
+
+create function private.without_person(p_fact jsonb, p_order_id uuid) returns jsonb
+language plpgsql
+stable
+security definer
+set search_path = ''
+as $$
+declare
+  -- Everything in a fact that says who somebody is.
+  c_personal constant text[] := array[
+    'email', 'name', 'phone', 'shipping_name', 'shipping_address', 'billing_address', 'card_fingerprint', 'receipt_url'
+  ];
+begin
+  if not private.is_erased(p_fact, p_order_id) then
+    return p_fact;
+  end if;
+  return p_fact || (
+    select coalesce(jsonb_object_agg(k, null), '{}') from unnest(c_personal) k where p_fact ? k
+  );
+end;
+$$;
+comment on function private.without_person(jsonb, uuid) is
+  'A fact as it may be merged: of an erased order or customer without personal data, any other as it is.';
+revoke execute on function private.without_person(jsonb, uuid) from public, anon, authenticated;
+
+create function private.is_erased(p_fact jsonb, p_order_id uuid) returns boolean
+language plpgsql
+stable
+security definer
+set search_path = ''
+as $$
+begin
+  return exists (select 1 from public.orders o where o.id = p_order_id and o.erased_at is not null)
+    or (p_fact ->> 'fact' = 'customer' and exists (
+      select 1 from private.stripe_customers c where c.id = p_fact ->> 'id' and c.erased_at is not null
+    ));
+end;
+$$;
+comment on function private.is_erased(jsonb, uuid) is 'Whether a fact is about an order or a Stripe customer that has been erased.';
+revoke execute on function private.is_erased(jsonb, uuid) from public, anon, authenticated;
 
 create function private.settle_stripe_customer(p_stripe_customer_id text) returns void
 language sql

@@ -80,7 +80,7 @@ begin
   return case p_move ->> 'call'
     when 'event' then public.receive_stripe_event(
       p_move ->> 'id', p_move ->> 'type', (p_move ->> 'livemode')::boolean, coalesce(p_move ->> 'version', '2026-10-28.endive'),
-      to_timestamp((p_move ->> 'at')::bigint), null, '{}', p_move -> 'facts', p_move ->> 'ignored', null, '[]'
+      to_timestamp((p_move ->> 'at')::bigint), null, coalesce(p_move -> 'payload', '{}'), p_move -> 'facts', p_move ->> 'ignored', null, '[]'
     ) ->> 'outcome'
     when 'read' then public.apply_stripe_facts(p_move -> 'facts', 'order_status', to_timestamp((p_move ->> 'at')::bigint)) ->> 'applied'
     when 'attach' then public.attach_checkout_session((p_move ->> 'order_id')::uuid, (p_move ->> 'attempt')::integer, p_move -> 'fact') ->> 'status'
