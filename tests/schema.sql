@@ -907,7 +907,8 @@ table public.shipping_rates (
   constraint shipping_rates_countries_format CHECK ((array_to_string(countries, ','::text) ~ '^[A-Z]{2}(,[A-Z]{2})*$'::text)),
   constraint shipping_rates_currency_format CHECK ((currency ~ '^[a-z]{3}$'::text)),
   constraint shipping_rates_delivery_days_ordered CHECK (((delivery_days_min > 0) AND (delivery_days_max > 0) AND (delivery_days_min <= delivery_days_max))),
-  constraint shipping_rates_name_length CHECK (((char_length(name) >= 1) AND (char_length(name) <= 100)))
+  constraint shipping_rates_name_length CHECK (((char_length(name) >= 1) AND (char_length(name) <= 100))),
+  constraint shipping_rates_name_visible CHECK ((private.one_line(name) IS NOT NULL))
 );
 comment on table public.shipping_rates is 'Delivery prices offered at checkout, cheapest sort_order first, five at most (Stripe''s limit). amount is in minor units. Without an active rate delivery is free.';
 comment on column public.shipping_rates.countries is 'Null: for every country. Otherwise the rate is offered only when it covers all of SHIPPING_COUNTRIES: Stripe''s hosted page cannot tie a rate to the address that is entered there.';
@@ -933,6 +934,7 @@ table public.staff_commands (
 );
 comment on table public.staff_commands is 'Insert-only log of what staff asked for. Inserting a row carries it out; a refused command leaves no row.';
 CREATE INDEX staff_commands_order_id_idx ON public.staff_commands USING btree (order_id);
+CREATE TRIGGER mask_command BEFORE INSERT ON public.staff_commands FOR EACH ROW EXECUTE FUNCTION private.mask_command();
 CREATE TRIGGER refuse_delete BEFORE DELETE ON public.staff_commands FOR EACH ROW EXECUTE FUNCTION private.refuse_change();
 CREATE TRIGGER run_staff_command AFTER INSERT ON public.staff_commands FOR EACH ROW EXECUTE FUNCTION private.run_staff_command();
 CREATE TRIGGER sign_staff_command BEFORE INSERT ON public.staff_commands FOR EACH ROW EXECUTE FUNCTION private.sign_staff_command();
@@ -2270,6 +2272,20 @@ $function$;
 comment on function private.enqueue_job(p_kind text, p_dedupe_key text, p_payload jsonb, p_run_at timestamp with time zone, p_priority integer, p_max_attempts integer) is 'Queues an effect unless one with this dedupe_key was ever queued. Returns whether it is new. Lower p_priority runs first; p_max_attempts null: the kind''s limit.';
 
 
+CREATE OR REPLACE FUNCTION private.error_text(p_sqlstate text, p_message text)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO ''
+AS $function$
+  select p_sqlstate || ' ' || case
+    when p_sqlstate like 'KC%' then p_message
+    else regexp_replace(p_message, '(: |\mvalue )".*"', '\1"***"')
+  end
+$function$;
+comment on function private.error_text(p_sqlstate text, p_message text) is 'An error of the database as it may be stored and logged: without the value that it was about. Twin of valueless() in _shared/errors.ts.';
+
+
 CREATE OR REPLACE FUNCTION private.find_checkout(p_idempotency_key text, p_lines jsonb, p_email text, p_superseded jsonb, p_client_ip inet)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -2544,6 +2560,29 @@ comment on function private.is_admin() is 'True when the caller''s JWT carries a
 grant execute on function private.is_admin() to anon;
 grant execute on function private.is_admin() to authenticated;
 grant execute on function private.is_admin() to service_role;
+
+
+CREATE OR REPLACE FUNCTION private.is_card_number(p_digits text)
+ RETURNS boolean
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO ''
+AS $function$
+  select p_digits ~ (
+    '^(?:4(?:[0-9]{15}|[0-9]{18})'
+    '|(?:5[1-5][0-9]{2}|222[1-9]|22[3-9][0-9]|2[3-6][0-9]{2}|27[01][0-9]|2720)[0-9]{12}'
+    '|3[47][0-9]{13}'
+    '|(?:30[0-5]|309|36[0-9]|3[89][0-9])[0-9]{11}'
+    '|35(?:2[89]|[3-8][0-9])[0-9]{12}'
+    '|(?:6011|64[4-9][0-9]|65[0-9]{2})[0-9]{12}'
+    '|62[0-9]{14,17}'
+    '|(?:220[0-4]|50(?:18|20|38)|5893|6304|6759|676[1-3])[0-9]{12,15})$'
+  ) and (
+    select sum(case when n % 2 = 0 then d when d > 4 then 2 * d - 9 else 2 * d end) % 10 = 0
+    from generate_series(0, length(p_digits) - 1) n, cast(substr(reverse(p_digits), n + 1, 1) as integer) d
+  )
+$function$;
+comment on function private.is_card_number(p_digits text) is 'Whether digits are a card number by issuer prefix, length and check digit. The twin of isCardNumber() in _shared/card_numbers.ts.';
 
 
 CREATE OR REPLACE FUNCTION private.is_newer_version(p_version text, p_than text)
@@ -2823,6 +2862,83 @@ AS $function$
   end
 $function$;
 comment on function private.mail_recipient(o orders) is 'Whom a mail of this order goes to now: the account''s present address where the order went under the account''s own, a guest''s as corrected at Stripe, else the address typed on the payment page. Null: none is known, or the customer was erased.';
+
+
+CREATE OR REPLACE FUNCTION private.mask_cards(p_text text)
+ RETURNS text
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO ''
+AS $function$
+declare
+  c_gap constant text := '[ \u00a0\u2009\u202f./\u2010-\u2015-]{1,2}';
+  c_first constant text := '(?<!(?:^|[^0-9*])[0-9]{4}' || c_gap || ')(?<![A-Z]{2}[0-9]{2}' || c_gap || ')';
+  c_fours constant text := replace('[0-9]{4}-[0-9]{4}-[0-9]{4}-[0-9]{4}', '-[', c_gap || '[');
+  v_layout text;
+  v_found text;
+  v_digits text;
+begin
+  foreach v_layout in array array[
+    c_first || c_fours || c_gap || '[0-9]{1,3}',
+    c_first || c_fours || '(?!' || c_gap || '[0-9]{4}' || c_gap || '[0-9]{4})',
+    c_first || '[0-9]{4}' || c_gap || '[0-9]{6}' || c_gap || '[0-9]{4,5}',
+    '[0-9]{14,19}'
+  ] loop
+    for v_found in
+      select m[1] from regexp_matches(p_text, '(?<![A-Za-z0-9_+])(' || v_layout || ')(?![A-Za-z0-9_])', 'g') m
+    loop
+      v_digits := regexp_replace(v_found, '[^0-9]', '', 'g');
+      if private.is_card_number(v_digits) then
+        p_text := regexp_replace(
+          p_text, '(?<![A-Za-z0-9_+])' || replace(v_found, '.', '\.') || '(?![A-Za-z0-9_])', 'card_***' || right(v_digits, 4)
+        );
+      end if;
+    end loop;
+  end loop;
+  return p_text;
+end;
+$function$;
+comment on function private.mask_cards(p_text text) is 'A text with every card number reduced to its last four digits. The twin of maskCardNumbers() in _shared/card_numbers.ts.';
+
+
+CREATE OR REPLACE FUNCTION private.mask_cards_in(p_value jsonb)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO ''
+AS $function$
+begin
+  return case jsonb_typeof(p_value)
+    when 'string' then to_jsonb(private.mask_cards(p_value #>> '{}'))
+    when 'array' then (
+      select coalesce(jsonb_agg(private.mask_cards_in(e.value) order by e.ordinality), '[]')
+      from jsonb_array_elements(p_value) with ordinality e
+    )
+    when 'object' then (
+      select coalesce(jsonb_object_agg(
+        e.key, case when e.key ~ '(^|_)(id|sku|order_number)$' then e.value else private.mask_cards_in(e.value) end
+      ), '{}')
+      from jsonb_each(p_value) e
+    )
+    else p_value
+  end;
+end;
+$function$;
+comment on function private.mask_cards_in(p_value jsonb) is 'mask_cards() for every text in a JSON value, other than those under the name of an id.';
+
+
+CREATE OR REPLACE FUNCTION private.mask_command()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+  new.args := private.mask_cards_in(new.args);
+  return new;
+end;
+$function$;
+comment on function private.mask_command() is 'Trigger of staff_commands: a card number in a note, a reason or a tracking number is masked before anything is stored.';
 
 
 CREATE OR REPLACE FUNCTION private.measure_velocity(p_rule private.velocity_rules, p_key text, p_amount bigint, p_currency text, p_livemode boolean, p_at timestamp with time zone, p_order_id uuid DEFAULT NULL::uuid)
@@ -3491,7 +3607,7 @@ begin
 exception
   -- Nobody may be kept from signing in by what becomes of old orders.
   when others then
-    raise warning 'guest orders not attached: %', sqlerrm;
+    raise warning 'guest orders not attached: %', private.error_text(sqlstate, sqlerrm);
     return new;
 end;
 $function$;
@@ -3824,7 +3940,7 @@ begin
       end if;
     exception when others then
       -- Stored all the same: from here on our queue owns the retry.
-      v_error := sqlstate || ' ' || sqlerrm;
+      v_error := private.error_text(sqlstate, sqlerrm);
     end;
   end if;
 

@@ -81,6 +81,108 @@ comment on function private.setting(text) is 'Value of a switch in private.setti
 revoke execute on function private.setting(text) from public, anon, authenticated;
 grant execute on function private.setting(text) to service_role;
 
+-- Texts from outside. What the functions write is masked by them; staff write without them.
+
+create function private.is_card_number(p_digits text) returns boolean
+language sql
+immutable
+set search_path = ''
+as $$
+  select p_digits ~ (
+    '^(?:4(?:[0-9]{15}|[0-9]{18})'
+    '|(?:5[1-5][0-9]{2}|222[1-9]|22[3-9][0-9]|2[3-6][0-9]{2}|27[01][0-9]|2720)[0-9]{12}'
+    '|3[47][0-9]{13}'
+    '|(?:30[0-5]|309|36[0-9]|3[89][0-9])[0-9]{11}'
+    '|35(?:2[89]|[3-8][0-9])[0-9]{12}'
+    '|(?:6011|64[4-9][0-9]|65[0-9]{2})[0-9]{12}'
+    '|62[0-9]{14,17}'
+    '|(?:220[0-4]|50(?:18|20|38)|5893|6304|6759|676[1-3])[0-9]{12,15})$'
+  ) and (
+    select sum(case when n % 2 = 0 then d when d > 4 then 2 * d - 9 else 2 * d end) % 10 = 0
+    from generate_series(0, length(p_digits) - 1) n, cast(substr(reverse(p_digits), n + 1, 1) as integer) d
+  )
+$$;
+comment on function private.is_card_number(text) is
+  'Whether digits are a card number by issuer prefix, length and check digit. The twin of isCardNumber() in _shared/card_numbers.ts.';
+revoke execute on function private.is_card_number(text) from public, anon, authenticated;
+
+create function private.mask_cards(p_text text) returns text
+language plpgsql
+immutable
+set search_path = ''
+as $$
+declare
+  c_gap constant text := '[ \u00a0\u2009\u202f./\u2010-\u2015-]{1,2}';
+  c_first constant text := '(?<!(?:^|[^0-9*])[0-9]{4}' || c_gap || ')(?<![A-Z]{2}[0-9]{2}' || c_gap || ')';
+  c_fours constant text := replace('[0-9]{4}-[0-9]{4}-[0-9]{4}-[0-9]{4}', '-[', c_gap || '[');
+  v_layout text;
+  v_found text;
+  v_digits text;
+begin
+  foreach v_layout in array array[
+    c_first || c_fours || c_gap || '[0-9]{1,3}',
+    c_first || c_fours || '(?!' || c_gap || '[0-9]{4}' || c_gap || '[0-9]{4})',
+    c_first || '[0-9]{4}' || c_gap || '[0-9]{6}' || c_gap || '[0-9]{4,5}',
+    '[0-9]{14,19}'
+  ] loop
+    for v_found in
+      select m[1] from regexp_matches(p_text, '(?<![A-Za-z0-9_+])(' || v_layout || ')(?![A-Za-z0-9_])', 'g') m
+    loop
+      v_digits := regexp_replace(v_found, '[^0-9]', '', 'g');
+      if private.is_card_number(v_digits) then
+        p_text := regexp_replace(
+          p_text, '(?<![A-Za-z0-9_+])' || replace(v_found, '.', '\.') || '(?![A-Za-z0-9_])', 'card_***' || right(v_digits, 4)
+        );
+      end if;
+    end loop;
+  end loop;
+  return p_text;
+end;
+$$;
+comment on function private.mask_cards(text) is
+  'A text with every card number reduced to its last four digits. The twin of maskCardNumbers() in _shared/card_numbers.ts.';
+revoke execute on function private.mask_cards(text) from public, anon, authenticated;
+
+create function private.mask_cards_in(p_value jsonb) returns jsonb
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+  return case jsonb_typeof(p_value)
+    when 'string' then to_jsonb(private.mask_cards(p_value #>> '{}'))
+    when 'array' then (
+      select coalesce(jsonb_agg(private.mask_cards_in(e.value) order by e.ordinality), '[]')
+      from jsonb_array_elements(p_value) with ordinality e
+    )
+    when 'object' then (
+      select coalesce(jsonb_object_agg(
+        e.key, case when e.key ~ '(^|_)(id|sku|order_number)$' then e.value else private.mask_cards_in(e.value) end
+      ), '{}')
+      from jsonb_each(p_value) e
+    )
+    else p_value
+  end;
+end;
+$$;
+comment on function private.mask_cards_in(jsonb) is
+  'mask_cards() for every text in a JSON value, other than those under the name of an id.';
+revoke execute on function private.mask_cards_in(jsonb) from public, anon, authenticated;
+
+create function private.error_text(p_sqlstate text, p_message text) returns text
+language sql
+immutable
+set search_path = ''
+as $$
+  select p_sqlstate || ' ' || case
+    when p_sqlstate like 'KC%' then p_message
+    else regexp_replace(p_message, '(: |\mvalue )".*"', '\1"***"')
+  end
+$$;
+comment on function private.error_text(text, text) is
+  'An error of the database as it may be stored and logged: without the value that it was about. Twin of valueless() in _shared/errors.ts.';
+revoke execute on function private.error_text(text, text) from public, anon, authenticated;
+
 -- Digests of personal data are keyed, so that nobody who sees one can find out whose it is by trying addresses.
 create table private.digest_keys (
   id boolean primary key default true,

@@ -1,5 +1,15 @@
 -- What is sold. Anybody reads what is active; staff read all; written in the dashboard.
 
+create function private.largest_amount(p_currency text) returns bigint
+language sql
+immutable
+set search_path = ''
+as $$
+  select case p_currency when 'idr' then 999999999999 else 99999999 end
+$$;
+comment on function private.largest_amount(text) is 'The most that Stripe charges at once, in minor units: eight digits, twelve of rupiah.';
+revoke execute on function private.largest_amount(text) from public, anon, authenticated;
+
 create function private.amount_problem(p_amount bigint, p_currency text) returns text
 language plpgsql
 immutable
@@ -18,7 +28,7 @@ declare
     when p_currency in ('isk', 'ugx') then 100
     else 1
   end;
-  v_max constant bigint := case p_currency when 'idr' then 999999999999 else 99999999 end;
+  v_max constant bigint := private.largest_amount(p_currency);
 begin
   if p_currency is null or p_currency <> all (string_to_array(c_currencies, ' ')) then
     return 'must be in a currency that Stripe takes';
@@ -79,13 +89,44 @@ create table public.product_variants (
   constraint product_variants_sku_key unique (sku),
   constraint product_variants_sku_format check (sku ~ '^[A-Za-z0-9._-]{1,64}$'),
   constraint product_variants_currency_format check (currency ~ '^[a-z]{3}$'),
-  constraint product_variants_price_amount_at_stripe check (private.amount_problem(price_amount, currency) is null)
+  constraint product_variants_price_amount_range check (price_amount between 0 and 999999999999)
 );
 comment on table public.product_variants is 'One sellable size and colour. price_amount is in minor units of currency.';
 comment on column public.product_variants.image_url is 'The picture of this colour, in the form of products.image_url; null for that of the product.';
 comment on column public.product_variants.size is 'Null when the thing has none; an empty text becomes null.';
 comment on column public.product_variants.color is 'Null when the thing has none; an empty text becomes null.';
+comment on column public.product_variants.price_amount is
+  'In Stripe''s minor units. A price that Stripe refuses (KWD 12.345) is stored and raises the alert unsellable_price; add_variant() refuses it.';
 create index product_variants_product_id_idx on public.product_variants (product_id);
+
+create function private.judge_price() returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  v_problem text := private.amount_problem(new.price_amount, new.currency);
+begin
+  if new.active and v_problem is not null then
+    raise warning 'the price of % %: Stripe will refuse to sell it', new.sku, v_problem;
+    perform private.raise_alert(
+      'unsellable_price', 'critical', 'unsellable_price:' || new.id,
+      jsonb_build_object(
+        'sku', new.sku, 'price_amount', new.price_amount, 'currency', new.currency, 'problem', 'the price ' || v_problem
+      )
+    );
+  else
+    update public.alerts set status = 'resolved'
+    where dedupe_key = 'unsellable_price:' || new.id and status <> 'resolved';
+  end if;
+  return null;
+end;
+$$;
+comment on function private.judge_price() is
+  'Trigger of product_variants: staff hear at once of a price that Stripe refuses, whichever way it came in; mended or retired, the alert closes.';
+revoke execute on function private.judge_price() from public, anon, authenticated;
+create trigger judge_price after insert or update of price_amount, currency, active on public.product_variants
+  for each row execute function private.judge_price();
 
 create function private.tidy_options() returns trigger
 language plpgsql

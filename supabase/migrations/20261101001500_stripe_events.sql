@@ -300,7 +300,7 @@ begin
       end if;
     exception when others then
       -- Stored all the same: from here on our queue owns the retry.
-      v_error := sqlstate || ' ' || sqlerrm;
+      v_error := private.error_text(sqlstate, sqlerrm);
     end;
   end if;
 

@@ -46,7 +46,7 @@ begin
     );
   elsif cardinality(v_cart.currencies) > 1 then
     raise exception 'the cart is not valid' using errcode = 'KCCUR', detail = private.problem_of_items('must all have the same currency');
-  elsif private.amount_problem(v_cart.amount::bigint, v_cart.currencies[1]) is not null then
+  elsif v_cart.amount > private.largest_amount(v_cart.currencies[1]) then
     raise exception 'the cart is not valid' using errcode = 'KCINV', detail = private.problem_of_items('come to a total that is too large');
   end if;
   return jsonb_build_object(

@@ -12,6 +12,7 @@ create table public.shipping_rates (
   active boolean not null default true,
   created_at timestamptz not null default now(),
   constraint shipping_rates_name_length check (char_length(name) between 1 and 100),
+  constraint shipping_rates_name_visible check (private.one_line(name) is not null),
   constraint shipping_rates_currency_format check (currency ~ '^[a-z]{3}$'),
   constraint shipping_rates_amount_at_stripe check (private.amount_problem(amount, currency) is null),
   constraint shipping_rates_countries_format check (array_to_string(countries, ',') ~ '^[A-Z]{2}(,[A-Z]{2})*$'),
@@ -22,6 +23,8 @@ create table public.shipping_rates (
 comment on table public.shipping_rates is 'Delivery prices offered at checkout, cheapest sort_order first, five at most (Stripe''s limit). amount is in minor units. Without an active rate delivery is free.';
 comment on column public.shipping_rates.countries is
   'Null: for every country. Otherwise the rate is offered only when it covers all of SHIPPING_COUNTRIES: Stripe''s hosted page cannot tie a rate to the address that is entered there.';
+comment on constraint shipping_rates_amount_at_stripe on public.shipping_rates is
+  'An amount that Stripe takes in this currency: private.amount_problem() says why it is not.';
 create index shipping_rates_offer_idx on public.shipping_rates (currency, sort_order) where active;
 
 alter table public.shipping_rates enable row level security;

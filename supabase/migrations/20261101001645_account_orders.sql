@@ -114,7 +114,7 @@ begin
 exception
   -- Nobody may be kept from signing in by what becomes of old orders.
   when others then
-    raise warning 'guest orders not attached: %', sqlerrm;
+    raise warning 'guest orders not attached: %', private.error_text(sqlstate, sqlerrm);
     return new;
 end;
 $$;

@@ -12,7 +12,8 @@ create table public.staff_commands (
   created_at timestamptz not null default now(),
   constraint staff_commands_command_known check (command in (
     'request_refund', 'cancel_order', 'release_review', 'mark_fulfilled', 'submit_dispute_evidence',
-    'resend_notification', 'redrive_webhook_event', 'redrive_job', 'erase_customer', 'adjust_inventory', 'receive_return'
+    'resend_notification', 'redrive_webhook_event', 'redrive_job', 'erase_customer', 'adjust_inventory', 'receive_return',
+    'add_variant'
   ))
 );
 comment on table public.staff_commands is 'Insert-only log of what staff asked for. Inserting a row carries it out; a refused command leaves no row.';
@@ -60,7 +61,14 @@ as $$
     ('erase_customer', 'email', 'text', true, 320),
     ('adjust_inventory', 'sku', 'text', true, 64),
     ('adjust_inventory', 'delta', 'integer', true, 1000000),
-    ('adjust_inventory', 'reason', 'text', false, 500)
+    ('adjust_inventory', 'reason', 'text', false, 500),
+    ('add_variant', 'product_slug', 'text', true, 200),
+    ('add_variant', 'sku', 'text', true, 64),
+    ('add_variant', 'price_amount', 'integer', true, 999999999999),
+    ('add_variant', 'currency', 'text', true, 3),
+    ('add_variant', 'size', 'text', false, 100),
+    ('add_variant', 'color', 'text', false, 100),
+    ('add_variant', 'on_hand', 'integer', false, 1000000)
   ) as f (command, field, type, required, size)
   where f.command = p_command
 $$;
@@ -377,6 +385,38 @@ comment on function private.run_resend_notification(uuid, jsonb) is
   'had it, or what it says is not true any more.';
 revoke execute on function private.run_resend_notification(uuid, jsonb) from public, anon, authenticated;
 
+create function private.run_add_variant(p_args jsonb) returns void
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  v_product_id uuid;
+  v_variant_id uuid;
+  v_price_amount bigint := (p_args ->> 'price_amount')::bigint;
+  v_currency text := lower(p_args ->> 'currency');
+  v_on_hand integer := coalesce((p_args ->> 'on_hand')::integer, 0);
+begin
+  select id into v_product_id from public.products where slug = p_args ->> 'product_slug';
+  if not found then
+    raise exception 'there is no product %', p_args ->> 'product_slug' using errcode = 'KCINV';
+  elsif private.amount_problem(v_price_amount, v_currency) is not null then
+    raise exception 'price_amount %', private.amount_problem(v_price_amount, v_currency) using errcode = 'KCINV';
+  elsif v_on_hand < 0 then
+    raise exception 'on_hand must not be negative' using errcode = 'KCINV';
+  elsif exists (select 1 from public.product_variants where sku = p_args ->> 'sku') then
+    raise exception 'sku % exists already', p_args ->> 'sku' using errcode = 'KCINV';
+  end if;
+  insert into public.product_variants (product_id, sku, size, color, price_amount, currency)
+  values (v_product_id, p_args ->> 'sku', p_args ->> 'size', p_args ->> 'color', v_price_amount, v_currency)
+  returning id into v_variant_id;
+  insert into public.inventory_levels (variant_id, on_hand) values (v_variant_id, v_on_hand);
+end;
+$$;
+comment on function private.run_add_variant(jsonb) is
+  'Carries out add_variant: the variant and its stock row. KCINV: no such product, the SKU exists, or a price that Stripe refuses.';
+revoke execute on function private.run_add_variant(jsonb) from public, anon, authenticated;
+
 create function private.run_adjust_inventory(p_args jsonb) returns void
 language plpgsql
 security definer
@@ -479,6 +519,7 @@ begin
     when 'erase_customer' then v_answer := private.run_erase_customer(new.id, new.args);
     when 'adjust_inventory' then perform private.run_adjust_inventory(new.args);
     when 'receive_return' then v_order_id := private.run_receive_return(new.args);
+    when 'add_variant' then perform private.run_add_variant(new.args);
   end case;
   update public.staff_commands c
   set order_id = v_order_id,
@@ -494,6 +535,22 @@ end;
 $$;
 comment on function private.run_staff_command() is 'Trigger of staff_commands: carries the command out, notes the result and the audit row. An error undoes the insert as well.';
 revoke execute on function private.run_staff_command() from public, anon, authenticated;
+
+create function private.mask_command() returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as $$
+begin
+  new.args := private.mask_cards_in(new.args);
+  return new;
+end;
+$$;
+comment on function private.mask_command() is
+  'Trigger of staff_commands: a card number in a note, a reason or a tracking number is masked before anything is stored.';
+revoke execute on function private.mask_command() from public, anon, authenticated;
+create trigger mask_command before insert on public.staff_commands
+  for each row execute function private.mask_command();
 
 create trigger run_staff_command after insert on public.staff_commands
   for each row execute function private.run_staff_command();
@@ -523,6 +580,27 @@ as $$
 $$;
 comment on function public.request_refund(text, bigint, text, boolean) is
   'Refunds an order: p_amount in minor units, or all that is left. p_restock: with all that is left, the goods go back on the shelf once that refund has succeeded; with a part nothing does, and the answer says so ({ restock: false, notice }). Staff only.';
+
+create function public.add_variant(
+  p_product_slug text,
+  p_sku text,
+  p_price_amount bigint,
+  p_currency text,
+  p_size text default null,
+  p_color text default null,
+  p_on_hand integer default 0
+) returns jsonb
+language sql
+security invoker
+set search_path = ''
+as $$
+  select private.submit_command('add_variant', jsonb_build_object(
+    'product_slug', p_product_slug, 'sku', p_sku, 'price_amount', p_price_amount, 'currency', p_currency,
+    'size', p_size, 'color', p_color, 'on_hand', p_on_hand
+  ))
+$$;
+comment on function public.add_variant(text, text, bigint, text, text, text, integer) is
+  'Puts a size and colour of a product on sale, with its stock. p_price_amount in Stripe''s minor units; a price that Stripe refuses is refused. Staff only.';
 
 create function public.receive_return(p_order_number text, p_lines jsonb default null, p_note text default null) returns jsonb
 language sql
@@ -620,7 +698,8 @@ begin
     'public.request_refund(text, bigint, text, boolean)', 'public.cancel_order(text, text)', 'public.release_review(text, text)',
     'public.mark_fulfilled(text, text, text)', 'public.submit_dispute_evidence(text, text)', 'public.resend_notification(text, text)',
     'public.redrive_webhook_event(text)', 'public.erase_customer(text)', 'public.adjust_inventory(text, integer, text)',
-    'public.receive_return(text, jsonb, text)'
+    'public.receive_return(text, jsonb, text)',
+    'public.add_variant(text, text, bigint, text, text, text, integer)'
   ]::regprocedure[] loop
     execute format('revoke execute on function %s from public, anon', v_function);
     execute format('grant execute on function %s to authenticated, service_role', v_function);

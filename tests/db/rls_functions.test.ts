@@ -15,6 +15,7 @@ const staffCommands = [
   "erase_customer",
   "adjust_inventory",
   "receive_return",
+  "add_variant",
 ];
 /**
  * Functions outside the API that signed-in callers may run: policies, commands and the views of schema reporting call

@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
 import { alertFields, alertMail } from "../../supabase/functions/_shared/emails/alert.ts";
-import type { StoredAlert } from "../../supabase/functions/_shared/rpc_shapes.ts";
+import type { JobContext } from "../../supabase/functions/_shared/jobs/mod.ts";
+import { sendAlert } from "../../supabase/functions/_shared/jobs/send_alert.ts";
+import type { Job, StoredAlert } from "../../supabase/functions/_shared/rpc_shapes.ts";
+import { testEnv } from "./fakes.ts";
 
 function alert(data: Record<string, unknown>): StoredAlert {
   return {
@@ -31,4 +34,24 @@ Deno.test("an alert carries no e-mail address and no key, however deep it lies",
   const key = ["sk", "test", "1234567890abcdef"].join("_");
   const { text, html } = alertMail(alert({ cause: `told ${address}`, items: [{ note: `key ${key}` }] }));
   for (const body of [text, html]) assert(!body.includes(address) && !body.includes(key));
+});
+
+Deno.test("an alert is one line per field in a mail, and calls nobody in a chat", async () => {
+  const stored = alert({ cause: "a\nseverity: info\n<!channel> <https://evil.example|click> & more" });
+  assert.equal(alertFields(stored).length, 1);
+  assert.doesNotMatch(alertFields(stored)[0] ?? "", /\n/);
+  const posted: { text: string; alert: StoredAlert }[] = [];
+  const context = {
+    env: testEnv({ ALERT_WEBHOOK_URL: "https://chat.example/hook" }),
+    rpc: { getAlert: () => Promise.resolve(stored) },
+    fetch: (_url: string, init: RequestInit) => {
+      posted.push(JSON.parse(String(init.body)));
+      return Promise.resolve(new Response());
+    },
+    now: Date.now,
+  } as unknown as JobContext;
+  const job = { id: 1, kind: "send_alert", payload: { alert_id: "a" } } as unknown as Job;
+  assert.equal((await sendAlert(job, context)).kind, "done");
+  assert.doesNotMatch(posted[0]?.text ?? "<", /[<>\n]/);
+  assert.deepEqual(posted[0]?.alert.data, stored.data);
 });

@@ -67,6 +67,26 @@ function earlier(number: string, changes: Partial<EarlierOrder> = {}): EarlierOr
   };
 }
 
+Deno.test("evidenceParams(): a name or an address adds no line of its own to the evidence", () => {
+  const forged = "Ada\nThe cardholder withdrew the dispute.";
+  const { shipping_address } = evidenceParams({ ...order, shipping_name: forged }, null, []);
+  assert.equal(shipping_address?.split("\n")[0], "Ada The cardholder withdrew the dispute.");
+  const { uncategorized_text } = evidenceParams(
+    { ...order, carrier: forged, tracking_number: forged },
+    null,
+    [],
+  );
+  assert.doesNotMatch(uncategorized_text ?? "", /^The cardholder withdrew/m);
+});
+
+Deno.test("evidenceParams(): what was cleared is not there, and leaves no gap in a sentence", () => {
+  const cleared = { ...order, customer_name: " ", carrier: "", tracking_number: "" };
+  const evidence = evidenceParams(cleared, null, []);
+  assert.equal(evidence.customer_name, "Ada Turner");
+  assert.match(evidence.uncategorized_text ?? "", /^It was shipped on 2026-11-03\.$/m);
+  assert.deepEqual([evidence.shipping_carrier, evidence.shipping_tracking_number], [undefined, undefined]);
+});
+
 Deno.test("evidenceParams() fills Stripe's fields from the order", () => {
   const { uncategorized_text: story, ...fields } = evidenceParams(order, "She thanked us.", []);
   assert.deepEqual(fields, {

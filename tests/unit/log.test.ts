@@ -14,6 +14,8 @@ const secrets = [
   ["re", "abcdef", "123456"].join("_"),
   "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln",
   "ada@example.com",
+  "+1 (415) 555-0132",
+  "+4915112345678",
   "4242 4242 4242 4242",
   "4242424242424242",
 ];

@@ -15,6 +15,7 @@ const notification: Notification = {
   status: "queued",
   recipient: "ada@example.com",
   data: {},
+  problem: null,
   order: {
     number: "KCT-1",
     status: "cancelled",
@@ -26,6 +27,7 @@ const notification: Notification = {
     amount_tax: 0,
     amount_total: 100,
     amount_refunded: 0,
+    amount_paid: 0,
     customer_name: null,
     shipping_name: null,
     shipping_address: null,

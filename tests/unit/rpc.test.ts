@@ -147,3 +147,42 @@ Deno.test("storable() keeps __proto__ as the plain key that JSON makes of it", (
   assert.equal(JSON.stringify(storable(parsed)), '{"__proto__":{"admin":true}}');
   assert.equal(({} as { admin?: boolean }).admin, undefined);
 });
+
+Deno.test("createRpc() keeps what a provider said without addresses and keys, wherever it is noted", async () => {
+  const address = ["ada", "example.com"].join("@");
+  const key = ["re", "abcdef", "123456"].join("_");
+  const said = `resend 422: ${address} is refused for ${key}`;
+  const { rpc, sent } = rpcAnswering(Response.json(null));
+  const result = {
+    id: 1,
+    lease_id: "lease",
+    outcome: "discard" as const,
+    reason: said,
+    run_at: null,
+    alert: "critical" as const,
+    provider_state: null,
+  };
+  await rpc.finishJobs([result]);
+  await rpc.recordNotificationResult("id", null, { status: "failed", error: said });
+  await rpc.retryStripeEvent("evt_1", { error: said });
+  await rpc.reconcileStripeEvent("run", {}, { error: said }, false);
+  await rpc.receiveStripeEvent({
+    p_event_id: "evt_1",
+    p_type: "refund.created",
+    p_livemode: false,
+    p_api_version: "2026-10-28.endive",
+    p_stripe_created_at: "2026-11-01T10:00:00Z",
+    p_source_ip: null,
+    p_payload: {},
+    p_facts: null,
+    p_ignored_reason: null,
+    p_error: said,
+    p_alerts: [],
+  });
+  assert.equal(sent.length, 5);
+  for (const { url, body } of sent) {
+    const text = JSON.stringify(body);
+    assert(text.includes("resend 422: ***@*** is refused for re_***"), `${url}: ${text}`);
+    assert(!text.includes(address) && !text.includes(key), url);
+  }
+});

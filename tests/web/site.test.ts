@@ -113,6 +113,21 @@ Deno.test("local site hands the store the shop's own module about amounts, in th
   assert.equal((await get(`${web.url}/store/shared/env.js`)).status, 404);
 });
 
+Deno.test("local site serves every module that the store imports", async () => {
+  await using web = await site();
+  const seen = new Set<string>();
+  const follow = async (url: string): Promise<void> => {
+    if (seen.has(url)) return;
+    seen.add(url);
+    const script = await get(url);
+    assert.equal(script.status, 200, url);
+    const imports = [...script.text.matchAll(/^(?:import|export)\b[^;]*?from "(\.[^"]+)";/gm)];
+    for (const [, name] of imports) await follow(new URL(name ?? "", url).href);
+  };
+  await follow(`${web.url}/store/main.js`);
+  assert(seen.has(`${web.url}/store/shared/money.js`));
+});
+
 Deno.test("local site draws each product of the seed, in its colours", async () => {
   await using web = await site();
   const seed = await Deno.readTextFile(new URL("../../supabase/seed.sql", import.meta.url));

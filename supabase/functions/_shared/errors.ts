@@ -92,7 +92,8 @@ export function isRepeatable(failure: DatabaseFailure): boolean {
 
 /** Maps a database failure once, for all callers. */
 export function fromDatabaseFailure(failure: DatabaseFailure): AppError {
-  const cause = Object.assign(new Error(failure.message), { name: "DatabaseError", code: failure.code });
+  const message = failure.code.startsWith("KC") ? failure.message : valueless(failure.message);
+  const cause = Object.assign(new Error(message), { name: "DatabaseError", code: failure.code });
   if (failure.code.startsWith("KC")) {
     const code = sqlStates[failure.code];
     if (code === undefined) return new AppError("internal_error", { cause });
@@ -113,6 +114,11 @@ export function fromDatabaseFailure(failure: DatabaseFailure): AppError {
 function isOutage({ code, status }: DatabaseFailure): boolean {
   return status === 0 || status === 429 || status >= 502 || /^(08|53|57|40|55P03|25006)/.test(code) ||
     /^PGRST00[0-3]$/.test(code);
+}
+
+/** An error of the database without the value that it was about: `invalid input syntax for type uuid: "…"`. */
+export function valueless(message: string): string {
+  return message.replace(/(: |\bvalue )".*"/s, '$1"***"');
 }
 
 function parseDetails(details: string | null): unknown {

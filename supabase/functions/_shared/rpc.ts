@@ -3,8 +3,10 @@
  * Each call is one transaction and one round trip.
  */
 import { PostgrestClient } from "@supabase/postgrest-js";
+import { holdsId, maskCardNumbers } from "./card_numbers.ts";
 import type { Env } from "./env.ts";
 import { AppError, type DatabaseFailure, fromDatabaseFailure, isRepeatable } from "./errors.ts";
+import { maskText } from "./log.ts";
 import type {
   BegunCheckout,
   Bucket,
@@ -75,7 +77,8 @@ function rpcCalls(client: PostgrestClient, limitMs: () => number) {
 
   return {
     /** Stores a verified event, merges its facts and settles, in one transaction. */
-    receiveStripeEvent: (event: ReceivedEvent) => call<EventOutcome>("receive_stripe_event", event),
+    receiveStripeEvent: (event: ReceivedEvent) =>
+      call<EventOutcome>("receive_stripe_event", { ...event, p_error: maskedOrNull(event.p_error) }),
 
     /** Applies a stored event again after a failure. */
     retryStripeEvent: (
@@ -86,7 +89,7 @@ function rpcCalls(client: PostgrestClient, limitMs: () => number) {
         p_event_id: eventId,
         p_facts: "facts" in result ? result.facts : null,
         p_ignored_reason: "ignoredReason" in result ? result.ignoredReason : null,
-        p_error: "error" in result ? result.error : null,
+        p_error: "error" in result ? maskText(result.error) : null,
       }),
 
     getStripeEvent: (eventId: string) =>
@@ -175,7 +178,7 @@ function rpcCalls(client: PostgrestClient, limitMs: () => number) {
     /** Ends leases. `finished` is false where the lease was lost: someone else owns that job now. */
     finishJobs: (results: JobResult[]) =>
       call<{ jobs: { id: number; finished: boolean; status: string | null }[] }>("finish_jobs", {
-        p_results: storable(results),
+        p_results: storable(results.map((result) => ({ ...result, reason: maskedOrNull(result.reason) }))),
       }),
 
     /** Queues what is due by the clock, and notes that somebody works. */
@@ -199,7 +202,7 @@ function rpcCalls(client: PostgrestClient, limitMs: () => number) {
         p_status: result.status,
         p_recipient: recipient,
         p_provider_id: result.status === "sent" ? result.providerId : null,
-        p_error: result.status === "sent" ? null : result.error,
+        p_error: result.status === "sent" ? null : maskText(result.error),
       }),
 
     /** What a dispute can be answered with; null for a dispute that is not stored. */
@@ -256,7 +259,7 @@ function rpcCalls(client: PostgrestClient, limitMs: () => number) {
         p_event: storable(event),
         p_facts: "facts" in judgement ? storable(judgement.facts) : null,
         p_ignored_reason: "ignoredReason" in judgement ? judgement.ignoredReason : null,
-        p_error: "error" in judgement ? judgement.error : null,
+        p_error: "error" in judgement ? maskText(judgement.error) : null,
         p_dry_run: dryRun,
       }),
 
@@ -289,14 +292,29 @@ function rpcCalls(client: PostgrestClient, limitMs: () => number) {
 }
 
 /**
- * A JSON value that `jsonb` accepts: NUL characters and lone surrogates, legal in JSON, are refused by
- * Postgres, and an event that cannot be stored would be delivered again for days.
+ * A JSON value that may be stored. NUL characters and lone surrogates, legal in JSON, are refused by Postgres, and an
+ * event that cannot be stored would be delivered again for days. A card number that somebody has typed into a name, an
+ * address or whatever else is masked: the shop must not keep one.
  */
 export function storable<T>(value: T): T {
-  if (typeof value === "string") return value.toWellFormed().replaceAll("\0", "\uFFFD") as T;
+  if (typeof value === "string") return maskCardNumbers(wellFormed(value)) as T;
   if (typeof value !== "object" || value === null) return value;
   if (Array.isArray(value)) return value.map(storable) as T;
-  return Object.fromEntries(Object.entries(value).map(([key, item]) => [storable(key), storable(item)])) as T;
+  return Object.fromEntries(
+    Object.entries(value).map(([key, item]) => [
+      storable(key),
+      typeof item === "string" && holdsId(key) ? wellFormed(item) : storable(item),
+    ]),
+  ) as T;
+}
+
+/** What a provider or the database said, as it may be kept and shown to staff. */
+function maskedOrNull(text: string | null): string | null {
+  return text === null ? null : maskText(text);
+}
+
+function wellFormed(text: string): string {
+  return text.toWellFormed().replaceAll("\0", "\uFFFD");
 }
 
 /** True for failures of the database that a later call may not meet. */

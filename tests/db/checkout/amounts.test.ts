@@ -29,39 +29,75 @@ Deno.test("SQL and TypeScript know the same of every currency's amounts", async 
   }
 });
 
-Deno.test("neither a price nor a delivery price that Stripe would refuse can be stored", async () => {
-  const [product] =
-    await sql`insert into public.products (slug, name) values ('amounts', 'Suit') returning id`;
+const refused = [
+  [12_345, "kwd"],
+  [150, "isk"],
+  [150, "ugx"],
+  [100_000_000, "usd"],
+  [100, "xts"],
+] as const;
+const taken = [
+  [12_350, "kwd"],
+  [1_299_000, "isk"],
+  [1, "jpy"],
+  [250_000_000, "idr"],
+  [999_999_999_999, "idr"],
+  [99_999_999, "usd"],
+  [1_299_050, "huf"],
+] as const;
+
+Deno.test("add_variant() and delivery prices refuse what Stripe would refuse", async () => {
+  await sql`insert into public.products (slug, name) values ('amounts', 'Suit')`;
   const price = (amount: number, currency: string) =>
-    sqlstateOf(sql`
-      insert into public.product_variants (product_id, sku, price_amount, currency)
-      values (${product?.["id"]}, ${`A-${crypto.randomUUID()}`}, ${amount}, ${currency})`);
+    sqlstateOf(
+      sql`select public.add_variant('amounts', ${`A-${crypto.randomUUID()}`}, ${amount}, ${currency})`,
+    );
   const rate = (amount: number, currency: string) =>
     sqlstateOf(sql`
       insert into public.shipping_rates (name, amount, currency) values ('Post', ${amount}, ${currency})`);
-  for (const write of [price, rate]) {
-    for (
-      const [amount, currency] of [
-        [12_345, "kwd"],
-        [150, "isk"],
-        [150, "ugx"],
-        [100_000_000, "usd"],
-        [1_000_000_000_000, "idr"],
-        [100, "xts"],
-      ] as const
-    ) assert.equal(await write(amount, currency), "23514", `${amount} ${currency}`);
-    for (
-      const [amount, currency] of [
-        [12_350, "kwd"],
-        [1_299_000, "isk"],
-        [1, "jpy"],
-        [250_000_000, "idr"],
-        [999_999_999_999, "idr"],
-        [99_999_999, "usd"],
-        [1_299_050, "huf"],
-      ] as const
-    ) assert.equal(await write(amount, currency), null, `${amount} ${currency}`);
+  for (const [amount, currency] of refused) {
+    assert.equal(await price(amount, currency), "KCINV", `${amount} ${currency}`);
+    assert.equal(await rate(amount, currency), "23514", `${amount} ${currency}`);
   }
+  for (const [amount, currency] of taken) {
+    assert.equal(await price(amount, currency), null, `${amount} ${currency}`);
+    assert.equal(await rate(amount, currency), null, `${amount} ${currency}`);
+  }
+  const alerts = await sql`select 1 from public.alerts where kind = 'unsellable_price'`;
+  assert.equal(alerts.length, 0);
+});
+
+Deno.test("a price that Stripe would refuse, typed into the table, is told to staff until it is mended", async () => {
+  const [product] = await sql`insert into public.products (slug, name) values ('typed', 'Suit') returning id`;
+  for (const [amount, currency] of refused) {
+    const [variant] = await sql`
+      insert into public.product_variants (product_id, sku, price_amount, currency)
+      values (${product?.["id"]}, ${`T-${amount}-${currency}`}, ${amount}, ${currency}) returning id`;
+    const alert = async () => {
+      const [row] = await sql`select status, data ->> 'sku' as sku from public.alerts
+        where dedupe_key = ${`unsellable_price:${variant?.["id"]}`}`;
+      return row;
+    };
+    assert.deepEqual({ ...await alert() }, { status: "open", sku: `T-${amount}-${currency}` });
+    await sql`update public.product_variants set price_amount = 10000, currency = 'usd' where id = ${
+      variant?.["id"]
+    }`;
+    assert.equal((await alert())?.["status"], "resolved");
+  }
+});
+
+Deno.test("add_variant() puts a variant on sale with its stock, and refuses what cannot be one", async () => {
+  await sql`insert into public.products (slug, name) values ('belt-2', 'Belt')`;
+  await sql`select public.add_variant('belt-2', 'BELT-2-M', 4900, 'USD', 'M', '', 5)`;
+  const [row] = await sql`select v.size, v.color, v.currency, l.on_hand, l.available
+    from public.product_variants v join public.inventory_levels l on l.variant_id = v.id where v.sku = 'BELT-2-M'`;
+  assert.deepEqual({ ...row }, { size: "M", color: null, currency: "usd", on_hand: 5, available: 5 });
+  const refusals = [
+    sql`select public.add_variant('belt-2', 'BELT-2-M', 4900, 'usd')`,
+    sql`select public.add_variant('no-such', 'BELT-3', 4900, 'usd')`,
+    sql`select public.add_variant('belt-2', 'BELT-4', 4900, 'usd', null, null, -1)`,
+  ];
+  for (const refusal of refusals) assert.equal(await sqlstateOf(refusal), "KCINV");
 });
 
 Deno.test("a cart may come to twelve digits of rupiah, and to no more than Stripe takes of its currency", async () => {
@@ -106,4 +142,8 @@ Deno.test("a size or colour that is not there leaves no trace in a name, however
     assert.equal(cleared?.["color"], null);
   }
   assert.equal(await sqlstateOf(sql`insert into public.products (slug, name) values ('none', ' ')`), "23514");
+  assert.equal(
+    await sqlstateOf(sql`insert into public.shipping_rates (name, amount, currency) values (' ', 1, 'usd')`),
+    "23514",
+  );
 });

@@ -148,6 +148,15 @@ const commands: Record<string, Record<string, unknown>> = {
   redrive_job: { job_id: 1 },
   erase_customer: { email: "nobody@example.com" },
   adjust_inventory: { sku: "NONE", delta: 1, reason: "x" },
+  add_variant: {
+    product_slug: "none",
+    sku: "X",
+    price_amount: 1,
+    currency: "usd",
+    size: "M",
+    color: "Blue",
+    on_hand: 1,
+  },
 };
 const wrong: Record<string, string[]> = {
   string: ["1", "true", "{}", "[]", `"${"x".repeat(20_001)}"`, '"a\\u0001b"'],

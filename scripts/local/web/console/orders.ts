@@ -1,3 +1,4 @@
+import { type BillLine, billLines } from "../../../../supabase/functions/_shared/money.ts";
 import { html, type Part } from "../html.ts";
 import {
   amount,
@@ -61,14 +62,20 @@ function fact(name: string, value: Part) {
 
 function facts(order: Row): Part {
   const sum = (name: string) => money(order[name], order.currency);
+  const bill = billLines({
+    amount_discount: Number(order.amount_discount),
+    amount_shipping: Number(order.amount_shipping),
+    amount_tax: Number(order.amount_tax),
+    amount_total: Number(order.amount_total),
+    items: [{ quantity: 1, unit_amount: Number(order.amount_subtotal) }],
+  });
+  const line = ({ label, amount }: BillLine) => fact(label, money(amount, order.currency));
   return html`<dl class="facts">
     ${fact("Status", badge(order.status))}${fact("Fulfilment", badge(order.fulfillment_status))}
     ${fact("E-mail", plain(order.email))}
-    ${fact("Subtotal", sum("amount_subtotal"))}${fact("Discount", sum("amount_discount"))}
-    ${fact("Shipping", sum("amount_shipping"))}${fact("Tax", sum("amount_tax"))}
-    ${fact("Total", sum("amount_total"))}${fact("Paid", sum("amount_paid"))}${
-    fact("Refunded", sum("amount_refunded"))
-  }
+    ${fact("Subtotal", sum("amount_subtotal"))}${bill.filter(({ included }) => !included).map(line)}
+    ${fact("Total", sum("amount_total"))}${bill.filter(({ included }) => included).map(line)}
+    ${fact("Paid", sum("amount_paid"))}${fact("Refunded", sum("amount_refunded"))}
     ${fact("Created", plain(order.created_at))}${fact("Paid at", plain(order.paid_at))}
     ${fact("Id", html`<code>${String(order.id)}</code>`)}
   </dl>`;

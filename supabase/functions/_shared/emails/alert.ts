@@ -1,7 +1,11 @@
 import { maskText } from "../log.ts";
 import { formatMoney } from "../money.ts";
+import { oneLine } from "../outside_text.ts";
 import type { StoredAlert } from "../rpc.ts";
 import { renderBlocks, type Rendered } from "./layout.ts";
+
+/** Longer texts are read where the alert points to. */
+const fieldMax = 1_000;
 
 /** What an alert says, one `name: value` each; amounts as money, texts masked. */
 export function alertFields({ data }: StoredAlert): string[] {
@@ -9,7 +13,7 @@ export function alertFields({ data }: StoredAlert): string[] {
   return Object.entries(data).map(([key, value]) => {
     const money = /^amount(_|$)/.test(key) && typeof value === "number" && currency !== null;
     const text = typeof value === "string" ? value : JSON.stringify(value);
-    return `${key}: ${money ? formatMoney(value, currency) : maskText(text)}`;
+    return `${oneLine(key)}: ${money ? formatMoney(value, currency) : oneLine(maskText(text), fieldMax)}`;
   });
 }
 

@@ -1,6 +1,7 @@
 /** What all mails share: escaping, money, the list of items, and one plain frame. Nothing is loaded from afar. */
 import { readLocale } from "../locale.ts";
 import { type BillLine, billLines, formatMoney } from "../money.ts";
+import { withoutLinks } from "../outside_text.ts";
 import type { NotificationOrder } from "../rpc.ts";
 import type { Address } from "../stripe_events/facts.ts";
 
@@ -65,8 +66,9 @@ export function money(amount: number, { currency, locale }: NotificationOrder): 
 
 /** "Dear Ada," or "Hello,". */
 export function greeting(order: NotificationOrder): string {
-  const name = order.customer_name ?? order.shipping_name;
-  return name === null || name.trim() === "" ? "Hello," : `Dear ${name.trim()},`;
+  const names = [order.customer_name, order.shipping_name].map((name) => withoutLinks(name ?? "", 60));
+  const name = names.find((name) => name !== "");
+  return name === undefined ? "Hello," : `Dear ${name},`;
 }
 
 /** One line per item, then what makes the total of them. */
@@ -90,9 +92,9 @@ export function itemLines(order: NotificationOrder): Block {
 export function addressLines(name: string | null, address: Address | null): Block | null {
   if (address === null) return null;
   const town = [address.postal_code, address.city, address.state].filter((part) => part).join(" ");
-  const lines = [name, address.line1, address.line2, town, address.country].filter((line): line is string =>
-    !!line
-  );
+  const lines = [name, address.line1, address.line2, town, address.country]
+    .map((line) => withoutLinks(line ?? ""))
+    .filter((line) => line !== "");
   return lines.length === 0 ? null : { lines };
 }
 

@@ -1,10 +1,12 @@
 import type { Notification } from "../rpc.ts";
+import { withoutLinks } from "../outside_text.ts";
 import { addressLines, type Block, greeting, renderBlocks, type Rendered } from "./layout.ts";
 
 /** The parcel has left, or goes by another number than the customer was told. */
 export function orderShipped({ order, data }: Notification): Rendered {
   const address = addressLines(order.shipping_name, order.shipping_address);
-  const tracking = [data["carrier"], data["tracking_number"]].filter((part) => part).join(" ");
+  const tracking = [data["carrier"], data["tracking_number"]]
+    .map((part) => typeof part === "string" ? withoutLinks(part) : "").join(" ").trim();
   const details: Block[] = [
     ...(tracking === "" ? [] : [`Tracking: ${tracking}`]),
     ...(address === null ? [] : ["It goes to:", address]),

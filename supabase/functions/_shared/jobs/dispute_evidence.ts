@@ -1,6 +1,7 @@
 /** Turns what the shop knows of an order into the fields of Stripe's dispute evidence. */
 import type Stripe from "stripe";
 import { formatMoney } from "../money.ts";
+import { oneLine } from "../outside_text.ts";
 import type { DisputedOrder, EarlierOrder, SentMail } from "../rpc_shapes.ts";
 import type { Address } from "../stripe_events/facts.ts";
 
@@ -21,13 +22,13 @@ export function evidenceParams(
 ): Stripe.DisputeUpdateParams.Evidence {
   const visa = eligibility.includes("visa_compelling_evidence_3") ? visaEvidence(order) : null;
   return {
-    ...known("customer_name", order.customer_name ?? order.shipping_name),
+    ...known("customer_name", given(order.customer_name) ?? given(order.shipping_name)),
     ...known("customer_email_address", order.email),
     ...known("customer_purchase_ip", order.purchase_ip),
     ...known("billing_address", addressText(order.billing_address)),
     ...known("shipping_address", addressText(order.shipping_address, order.shipping_name)),
-    ...known("shipping_carrier", order.carrier),
-    ...known("shipping_tracking_number", order.tracking_number),
+    ...known("shipping_carrier", given(order.carrier)),
+    ...known("shipping_tracking_number", given(order.tracking_number)),
     ...known("shipping_date", order.fulfilled_at?.slice(0, 10) ?? null),
     ...known("product_description", description(order.items)),
     ...known("uncategorized_text", narrative(order, note)),
@@ -54,7 +55,7 @@ function addressText(address: Address | null, name: string | null = null): strin
   if (address === null) return null;
   const { line1, line2, postal_code, city, state, country } = address;
   const place = [postal_code, city, state].filter(Boolean).join(" ");
-  return [name, line1, line2, place, country].filter(Boolean).join("\n");
+  return [name, line1, line2, place, country].map((line) => oneLine(line ?? "")).filter(Boolean).join("\n");
 }
 
 /** The story of the order in plain sentences, for the person at the bank who reads it. */
@@ -66,12 +67,7 @@ function narrative(order: DisputedOrder, note: string | null): string {
     order.payment?.three_d_secure_result === "authenticated"
       ? "The cardholder authenticated the payment with 3-D Secure."
       : null,
-    order.fulfilled_at === null
-      ? null
-      : `It was shipped on ${day(order.fulfilled_at)}${
-        order.carrier === null ? "" : ` with ${order.carrier}`
-      }` +
-        `${order.tracking_number === null ? "" : `, tracking number ${order.tracking_number}`}.`,
+    parcel(order),
     order.amount_refunded > 0
       ? `${formatMoney(order.amount_refunded, order.currency)} have been refunded.`
       : null,
@@ -80,6 +76,20 @@ function narrative(order: DisputedOrder, note: string | null): string {
     ...list("Earlier orders of this customer, none of them disputed:", order.earlier_orders.map(earlierText)),
   ];
   return lines.filter((line) => line !== null && line !== "").join("\n");
+}
+
+function parcel(order: DisputedOrder): string | null {
+  if (order.fulfilled_at === null) return null;
+  const carrier = given(order.carrier);
+  const number = given(order.tracking_number);
+  return `It was shipped on ${day(order.fulfilled_at)}${carrier === null ? "" : ` with ${carrier}`}` +
+    `${number === null ? "" : `, tracking number ${number}`}.`;
+}
+
+/** What somebody typed, on one line; null when they typed nothing to be seen. */
+function given(text: string | null): string | null {
+  const line = oneLine(text ?? "");
+  return line === "" ? null : line;
 }
 
 function list(heading: string, lines: string[]): string[] {

@@ -44,7 +44,7 @@ async function postAlert(
       // The receiver can tell repeats by it; `text` is what Slack and its kind show.
       headers: { "content-type": "application/json", "idempotency-key": key },
       body: JSON.stringify({
-        text: `[${alert.severity}] ${alert.kind}: ${alertFields(alert).join(", ")}`,
+        text: chatText(`[${alert.severity}] ${alert.kind}: ${alertFields(alert).join(", ")}`),
         alert: {
           id: alert.id,
           kind: alert.kind,
@@ -66,6 +66,11 @@ async function postAlert(
       error: `the alert webhook: ${error instanceof Error ? error.message : "no answer"}`,
     };
   }
+}
+
+/** Slack and its kind read what stands in angle brackets as a link or a call to everybody. */
+function chatText(text: string): string {
+  return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 }
 
 async function mailAlert(alert: StoredAlert, key: string, context: JobContext): Promise<Outcome | null> {
