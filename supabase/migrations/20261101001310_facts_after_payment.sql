@@ -22,7 +22,7 @@ begin
     id, order_id, payment_id, charge_id, amount, currency, status, reason, failure_reason, request_id, succeeded_at,
     version, created_at
   ) values (
-    f.id, p_order_id, f.payment_id, f.charge_id, f.amount, f.currency, f.status, f.reason, f.failure_reason, f.request_id,
+    f.id, p_order_id, f.payment_id, f.charge_id, f.amount, f.currency, f.status, nullif(f.reason, 'fraudulent'), f.failure_reason, f.request_id,
     case f.status when 'succeeded' then p_at end, v_version, to_timestamp(f.created)
   )
   on conflict (id) do update set
@@ -31,8 +31,13 @@ begin
     request_id = least(r.request_id, excluded.request_id), created_at = least(r.created_at, excluded.created_at),
     succeeded_at = least(r.succeeded_at, excluded.succeeded_at);
   update public.refunds r set
-    amount = f.amount, currency = f.currency, status = f.status, reason = f.reason, failure_reason = f.failure_reason, version = v_version
+    amount = f.amount, currency = f.currency, status = f.status, reason = nullif(f.reason, 'fraudulent'),
+    failure_reason = f.failure_reason, version = v_version
   where r.id = f.id and r.version <= v_version;
+  if found then
+    insert into public.refund_reasons (refund_id, reason) values (f.id, f.reason)
+    on conflict (refund_id) do update set reason = excluded.reason;
+  end if;
 end;
 $$;
 comment on function private.merge_refund(jsonb, uuid, timestamptz) is 'Merges a refund fact seen at p_at into refunds.';

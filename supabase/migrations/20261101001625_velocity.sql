@@ -356,9 +356,12 @@ declare
   v_rule private.velocity_rules;
   v_key text;
   v_hit jsonb;
-  v_set_id bigint := o.velocity_rule_set;
+  v_set_id bigint;
+  k public.order_risk;
 begin
-  if o.velocity_mode = 'off' then
+  select * into k from public.order_risk where order_id = o.id;
+  v_set_id := k.velocity_rule_set;
+  if k.velocity_mode = 'off' then
     return v_set_id;
   end if;
   -- Facts may come late, and are measured then; by the rules of the day it was paid.
@@ -382,9 +385,9 @@ begin
     v_hit := private.measure_velocity(v_rule, v_key, o.amount_subtotal, o.currency, o.livemode, greatest(o.paid_at, o.created_at), o.id);
     if v_hit is not null then
       perform private.record_velocity_hits(jsonb_build_object('hits', jsonb_build_array(v_hit || jsonb_build_object(
-        'mode', o.velocity_mode,
+        'mode', k.velocity_mode,
         -- The money is there already: to block means to hold the goods.
-        'action', case when o.velocity_mode <> 'enforce' then 'allow' when v_rule.action = 'block' then 'review' else v_rule.action end
+        'action', case when k.velocity_mode <> 'enforce' then 'allow' when v_rule.action = 'block' then 'review' else v_rule.action end
       ))), o.id);
     end if;
   end loop;
@@ -413,10 +416,12 @@ declare
   v_hit jsonb;
   v_testers_cart boolean;
   v_page record;
+  k public.order_risk;
 begin
+  select * into k from public.order_risk where order_id = o.id;
   select count(*), max(a.created_at) into v_declines, v_at
   from public.payment_attempts a where a.order_id = o.id and a.outcome in ('failed', 'blocked');
-  if o.velocity_mode = 'off' or o.session_id is not null or v_declines = o.declined_attempts then
+  if k.velocity_mode = 'off' or o.session_id is not null or v_declines = k.declined_attempts then
     return v_declines;
   end if;
   select c.user_id into v_user_id from public.customers c where c.id = o.customer_id;
@@ -433,10 +438,10 @@ begin
     );
     v_hit := private.measure_velocity(v_rule, v_key, o.amount_subtotal, o.currency, o.livemode, v_at);
     continue when v_hit is null;
-    v_hit := v_hit || jsonb_build_object('mode', o.velocity_mode, 'action', case o.velocity_mode when 'enforce' then 'block' else 'allow' end);
+    v_hit := v_hit || jsonb_build_object('mode', k.velocity_mode, 'action', case k.velocity_mode when 'enforce' then 'block' else 'allow' end);
     perform private.record_velocity_hits(jsonb_build_object('hits', jsonb_build_array(v_hit)), o.id);
     perform private.raise_attack_alert(jsonb_build_array(v_hit));
-    continue when o.velocity_mode <> 'enforce';
+    continue when k.velocity_mode <> 'enforce';
     -- The shop is everybody: there, only pages with the testers' cart go, which many were refused with and nobody has paid.
     v_testers_cart := v_rule.subject = 'shop' and (
       select count(distinct t.id) >= v_rule.threshold and not bool_or(a.outcome in ('succeeded', 'pending'))

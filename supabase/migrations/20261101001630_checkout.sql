@@ -30,7 +30,7 @@ begin
       and c.email_changes > c.email_changes_told then c.email end,
     'customer_email_change', case when c.user_id is not null then c.email_changes end,
     'cart_hash', o.cart_hash,
-    'three_d_secure', o.three_d_secure,
+    'three_d_secure', (select k.three_d_secure from public.order_risk k where k.order_id = o.id),
     'prices_include_tax', o.prices_include_tax,
     'shipping_rates', o.shipping_rates,
     'items', (
@@ -273,8 +273,8 @@ begin
         return jsonb_build_object('outcome', 'velocity_exceeded', 'retry_after_seconds', v_risk -> 'retry_after_seconds');
       end if;
       perform private.record_velocity_hits(v_risk, v_order_id);
-      update public.orders set three_d_secure = v_risk ->> 'three_d_secure'
-      where id = v_order_id and three_d_secure is null and v_risk ->> 'three_d_secure' is not null;
+      update public.order_risk set three_d_secure = v_risk ->> 'three_d_secure'
+      where order_id = v_order_id and three_d_secure is null and v_risk ->> 'three_d_secure' is not null;
       perform private.reopen_checkout(v_order_id, p_session_seconds, p_hold_seconds);
       return private.checkout_snapshot(v_order_id, 'existing');
     elsif v_found is not null then
@@ -309,15 +309,16 @@ begin
   insert into public.orders (
     customer_id, account_id, email, mail_to_account, locale, currency, amount_subtotal, amount_total, livemode, cart_hash,
     idempotency_key,
-    session_expires_at, purchase_ip, user_agent, three_d_secure, velocity_mode, prices_include_tax, shipping_rates
+    session_expires_at, purchase_ip, user_agent, prices_include_tax, shipping_rates
   ) values (
     v_customer_id, case when v_customer_id is not null then p_user_id end, p_email,
     coalesce((select lower(u.email) = lower(p_email) from auth.users u where u.id = p_user_id), false),
     p_locale, v_cart ->> 'currency', (v_cart ->> 'amount')::bigint, (v_cart ->> 'amount')::bigint, p_livemode,
     v_cart ->> 'hash', v_key, now() + make_interval(secs => p_session_seconds), p_client_ip::inet, left(p_user_agent, 500),
-    v_risk ->> 'three_d_secure', p_velocity_mode,
     coalesce((private.setting('prices_include_tax'))::boolean, false), private.offered_shipping_rates(v_cart ->> 'currency')
   ) returning id into v_order_id;
+  update public.order_risk set velocity_mode = p_velocity_mode, three_d_secure = v_risk ->> 'three_d_secure'
+  where order_id = v_order_id;
   insert into public.order_items (order_id, variant_id, sku, name, quantity, unit_amount)
   select v_order_id, l.variant_id, l.sku, l.name, l.quantity, l.unit_amount
   from jsonb_to_recordset(v_cart -> 'lines') as l (variant_id uuid, sku text, name text, quantity integer, unit_amount bigint);

@@ -217,9 +217,7 @@ begin
     perform private.settle_order(o.id, 'staff');
     return o.id;
   end if;
-  update public.orders
-  set cancelled_at = coalesce(cancelled_at, now()), cancel_reason = coalesce(cancel_reason, p_args ->> 'reason')
-  where id = o.id;
+  update public.orders set cancelled_at = coalesce(cancelled_at, now()) where id = o.id;
   perform private.settle_order(o.id, 'staff');
   return o.id;
 end;
@@ -258,9 +256,10 @@ set search_path = ''
 as $$
 declare
   o public.orders := private.lock_order_by_number(p_args ->> 'order_number');
+  v_reasons text[] := (select k.review_reasons from public.order_risk k where k.order_id = o.id);
 begin
-  if o.status <> 'needs_review' or 'oversold' = any (o.review_reasons) then
-    raise exception 'order % is not held for review (status %, %)', o.number, o.status, array_to_string(o.review_reasons, ', ')
+  if o.status <> 'needs_review' or 'oversold' = any (v_reasons) then
+    raise exception 'order % is not held for review (status %, %)', o.number, o.status, array_to_string(v_reasons, ', ')
       using errcode = 'KCINV', hint = 'An oversold order is refunded by itself and cannot be released.';
   elsif 'refund_under_way' = any (private.hold_reasons(o)) then
     raise exception 'all the money of order % is on its way back', o.number using errcode = 'KCINV';
@@ -273,7 +272,7 @@ begin
   cross join unnest(private.unreleased_mismatches(o.id, cs.id, private.review_reasons(o, cs, p))) reason
   where cs.id = o.session_id;
   update public.fraud_signals f set released_at = now() where f.order_id = o.id and private.holds_order(f);
-  update public.orders set review_released_at = now() where id = o.id;
+  update public.order_risk set review_released_at = now() where order_id = o.id;
   perform private.settle_order(o.id, 'staff');
   return o.id;
 end;

@@ -21,8 +21,9 @@ alter table private.retention_rules enable row level security;
 insert into private.retention_rules (table_name, columns, holds, kept, ended_by) values
   ('public.orders', '{email,customer_name,phone,shipping_name,shipping_address,billing_address,purchase_ip,user_agent,idempotency_key}', 'person',
     'paid: as bookkeeping law wants, until erased; never paid: retention_unpaid_days', 'erase_person(), forget_unpaid_orders()'),
-  ('public.orders', '{cancel_reason,carrier,tracking_number}', 'text', 'with the order', 'erase_person()'),
-  ('public.orders', '{number,locale,status,fulfillment_status,currency,cart_hash,three_d_secure,velocity_mode,shipping_rates,session_id,payment_id,review_reasons}', 'nothing', 'for good', ''),
+  ('public.orders', '{carrier,tracking_number}', 'text', 'with the order', 'erase_person()'),
+  ('public.orders', '{number,locale,status,fulfillment_status,currency,cart_hash,shipping_rates,session_id,payment_id}', 'nothing', 'for good', ''),
+  ('public.order_risk', '{velocity_mode,three_d_secure,review_reasons}', 'nothing', 'with the order', ''),
   ('public.checkout_sessions', '{email,name,phone,shipping_name,shipping_address,billing_address,url,version,contact_version}', 'person', 'with the order', 'erase_orders()'),
   ('public.checkout_sessions', '{id,status,payment_status,payment_id,stripe_customer_id,currency,cart_hash,recovered_from}', 'nothing', 'for good', ''),
   ('public.customers', '{email,name}', 'person', 'until erased', 'erase_person()'),
@@ -54,6 +55,7 @@ insert into private.retention_rules (table_name, columns, holds, kept, ended_by)
   ('public.refund_requests', '{problem}', 'text', 'with the order', 'erase_person()'),
   ('public.refund_requests', '{id,payment_id,cause,status}', 'nothing', 'for good', ''),
   ('public.refunds', '{id,payment_id,charge_id,currency,status,reason,failure_reason,request_id,version}', 'nothing', 'for good', ''),
+  ('public.refund_reasons', '{refund_id,reason}', 'nothing', 'for good', ''),
   ('public.disputes', '{id,payment_id,charge_id,currency,reason,status,statuses_seen,network_reason_code,version}', 'nothing', 'for good', ''),
   ('public.reconciliation_drift', '{before,after}', 'text', 'retention_alert_days', 'purge_old_data()'),
   ('public.reconciliation_drift', '{kind,object_id}', 'nothing', 'retention_alert_days', 'purge_old_data()'),
@@ -212,7 +214,6 @@ as $$
 begin
   update public.staff_commands c set args = c.args - '{reason,note}'::text[]
   where c.order_id = any (p_order_ids) and c.args ?| array['reason', 'note'];
-  update public.orders o set cancel_reason = null where o.id = any (p_order_ids);
   update private.jobs j set
     payload = j.payload || jsonb_build_object('note', null)
       || case when j.payload ->> 'reason' in ('duplicate', 'fraudulent', 'requested_by_customer')

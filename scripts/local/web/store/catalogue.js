@@ -1,4 +1,5 @@
 import { request } from "./api.js";
+import { MAX_QUANTITY } from "./cart.js";
 import { heldPieces } from "./checkout.js";
 
 const SIZE_ORDER = ["XXS", "XS", "S", "M", "L", "XL", "XXL", "3XL"];
@@ -52,8 +53,8 @@ export async function loadCatalogue(slug = null) {
 
 async function availability(ids) {
   const of = ids === null ? "" : `&variant_id=in.(${ids.join(",")})`;
-  const rows = await request(`/rest/v1/inventory_levels?select=variant_id,available${of}`);
-  return new Map(rows.map((row) => [row.variant_id, row.available]));
+  const rows = await request(`/rest/v1/availability?select=variant_id,available,or_more${of}`);
+  return new Map(rows.map((row) => [row.variant_id, row.or_more ? MAX_QUANTITY : row.available]));
 }
 
 /** The picture of a product in one colour, or of the product when the colour has none of its own. */
