@@ -22,15 +22,21 @@ if (import.meta.main) Deno.exit(await runTask({ usage, flags: {}, offline: true,
 
 async function demo(): Promise<number> {
   const dir = await Deno.makeTempDir({ prefix: "kct-demo-" });
+  const { promise: interrupted, resolve } = Promise.withResolvers<number>();
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    Deno.addSignalListener(signal, () => resolve(130));
+  }
   try {
     console.log("Starting the offline stack …");
-    const stack = await startStack({ dir, quiet: true });
+    const starting = startStack({ dir, quiet: true });
+    const bought = starting.then(buy).then(() => 0);
     try {
-      await buy(stack);
+      return await Promise.race([bought, interrupted]);
     } finally {
-      await stack.stop();
+      await starting.then((stack) => stack.stop(), () => {});
+      // Interrupted, it fails on the stack that has gone; that is no news.
+      await bought.catch(() => {});
     }
-    return 0;
   } finally {
     await Deno.remove(dir, { recursive: true });
   }

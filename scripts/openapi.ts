@@ -131,6 +131,7 @@ const OPERATIONS: Record<string, Operation> = {
       "checkout_refused",
       "link_expired",
       "rate_limited",
+      "velocity_exceeded",
       "stripe_unavailable",
       "database_unavailable",
     ],

@@ -241,23 +241,30 @@ table private.velocity_rules (
   window_seconds integer not null,
   threshold bigint not null,
   min_share numeric,
+  min_pieces integer,
   currency text,
   action text not null,
+  alert text,
   enabled boolean default true not null,
   description text not null,
   updated_at timestamp with time zone default now() not null,
   constraint velocity_rules_pkey PRIMARY KEY (name),
-  constraint velocity_rules_action_known CHECK ((action = ANY (ARRAY['allow'::text, 'require_3ds'::text, 'review'::text, 'block'::text]))),
-  constraint velocity_rules_measure_known CHECK ((measure = ANY (ARRAY['unpaid_checkouts'::text, 'declines'::text, 'declined_orders'::text, 'cards'::text, 'emails'::text, 'amount'::text, 'disposable_email'::text]))),
+  constraint velocity_rules_action_known CHECK ((action = ANY (ARRAY['allow'::text, 'require_3ds'::text, 'require_challenge'::text, 'review'::text, 'block'::text]))),
+  constraint velocity_rules_alert_known CHECK ((alert = ANY (ARRAY['warning'::text, 'critical'::text]))),
+  constraint velocity_rules_measure_known CHECK ((measure = ANY (ARRAY['unpaid_checkouts'::text, 'declines'::text, 'declined_orders'::text, 'cards'::text, 'emails'::text, 'amount'::text, 'disposable_email'::text, 'outages'::text, 'held_pieces'::text, 'held_share'::text]))),
+  constraint velocity_rules_min_pieces_positive CHECK ((min_pieces > 0)),
   constraint velocity_rules_min_share_range CHECK (((min_share > (0)::numeric) AND (min_share < (1)::numeric))),
+  constraint velocity_rules_shop_refuses_nobody CHECK (((subject <> 'shop'::text) OR (action <> 'block'::text))),
   constraint velocity_rules_subject_known CHECK ((subject = ANY (ARRAY['address'::text, 'email'::text, 'user'::text, 'order'::text, 'card'::text, 'shipping_address'::text, 'shop'::text]))),
   constraint velocity_rules_threshold_positive CHECK ((threshold > 0)),
   constraint velocity_rules_window_range CHECK (((window_seconds >= 1) AND (window_seconds <= (31 * 86400))))
 );
-comment on table private.velocity_rules is 'Velocity rules. A rule hits when its measure over its subject and window reaches the threshold; each hit is a row in fraud_signals. Rules with action block over refused attempts are measured again at each refusal, where they close the payment pages of their subject. Rules on card and shipping_address look at paid orders, because checkout does not know these yet; there block means review.';
-comment on column private.velocity_rules.measure is 'unpaid_checkouts: orders not paid. declines: refused payment attempts. declined_orders: orders whose card was refused and that nothing has paid; each card of such an order counts, but of one buyer three at most (and, for the shop, of one network): their own rules see to the rest. cards, emails: how many different ones. amount: what the subject orders, this cart included, in currency. disposable_email: 1 for a throw-away address.';
+comment on table private.velocity_rules is 'Velocity rules. A rule hits when its measure over its subject and window reaches the threshold; each hit is a row in fraud_signals. Rules over refused attempts are measured again at each refusal, where block closes the payment pages of its subject, and require_3ds and require_challenge those of the refused orders that ask for less. Rules on an address look at each IPv6 network that holds it, with 1, 1.5 and 3 times the threshold for /64, /56 and /48. Rules on card and shipping_address look at paid orders, because checkout does not know these yet; there block means review.';
+comment on column private.velocity_rules.measure is 'unpaid_checkouts: orders not paid. declines: refused payment attempts. declined_orders: orders whose card was refused and that nothing has paid; each card of such an order counts, but with min_share of one buyer three at most (and, for the shop, of one network): their own rules see to the rest. cards, emails: how many different ones. amount: what the subject orders, this cart included, in currency. disposable_email: 1 for a throw-away address. outages: orders whose payment failed because the bank, the network or the processor was away; these refusals count in no other measure. held_pieces: pieces that unpaid orders hold, this cart included. held_share: how much of the stock that is, in percent: of all pieces, or of each article in stock, averaged over all articles, whichever is more.';
 comment on column private.velocity_rules.min_share is 'The share of refused orders that is ordinary. The rule hits when, counted back from now, there are as many refusals beyond that share as threshold refusals in a row have: neither good orders before an attack nor some among it hide it, and a busy day does not look like one.';
-comment on column private.velocity_rules.action is 'allow: only record. require_3ds: the bank asks the buyer. review: a paid order waits for staff. block: no checkout for now, open payment pages closed, and an alert.';
+comment on column private.velocity_rules.min_pieces is 'held_share: fewer pieces than this are no hit, however small the stock is.';
+comment on column private.velocity_rules.action is 'allow: only record. require_3ds: the bank is asked, and decides whether it asks the buyer. require_challenge: the bank is to ask the buyer. review: a paid order waits for staff. block: no checkout for now, open payment pages closed, and an alert.';
+comment on column private.velocity_rules.alert is 'A hit tells staff. Rules with action block do so by themselves, as critical.';
 row level security on private.velocity_rules;
 
 
@@ -323,6 +330,7 @@ table public.checkout_sessions (
   expires_at timestamp with time zone not null,
   recovered_from text,
   completed_at timestamp with time zone,
+  closing_at timestamp with time zone,
   version text not null,
   contact_version text not null,
   created_at timestamp with time zone default now() not null,
@@ -331,7 +339,9 @@ table public.checkout_sessions (
 );
 comment on table public.checkout_sessions is 'Checkout Sessions of our orders, as last seen. An order may have several: resumed, recovered.';
 comment on column public.checkout_sessions.metadata_order_id is 'The order its metadata names. Anything but order_id means that somebody changed the metadata: the order is reviewed.';
+comment on column public.checkout_sessions.closing_at is 'When a velocity rule had it ended: no door leads to it any more, although Stripe may not have closed it yet. No fact of Stripe''s.';
 comment on column public.checkout_sessions.contact_version is 'Which snapshot wrote e-mail address, name, phone and addresses: an address that is known is not lost to a later event without it.';
+CREATE INDEX checkout_sessions_closing_idx ON public.checkout_sessions USING btree (closing_at) WHERE ((status = 'open'::text) AND (closing_at IS NOT NULL));
 CREATE INDEX checkout_sessions_open_idx ON public.checkout_sessions USING btree (expires_at) WHERE (status = 'open'::text);
 CREATE INDEX checkout_sessions_order_id_idx ON public.checkout_sessions USING btree (order_id);
 CREATE INDEX checkout_sessions_payment_id_idx ON public.checkout_sessions USING btree (payment_id);
@@ -496,6 +506,7 @@ table public.inventory_reservations (
   constraint inventory_reservations_status_known CHECK ((status = ANY (ARRAY['active'::text, 'committed'::text, 'released'::text])))
 );
 comment on table public.inventory_reservations is 'Stock held by an order. expires_at only tells the sweeper when to ask Stripe; time alone releases nothing.';
+CREATE INDEX inventory_reservations_active_idx ON public.inventory_reservations USING btree (order_id) WHERE (status = 'active'::text);
 CREATE INDEX inventory_reservations_due_idx ON public.inventory_reservations USING btree (expires_at) WHERE (status = 'active'::text);
 CREATE INDEX inventory_reservations_variant_id_idx ON public.inventory_reservations USING btree (variant_id) WHERE (status <> 'released'::text);
 CREATE TRIGGER refuse_lost_hold BEFORE DELETE ON public.inventory_reservations FOR EACH ROW WHEN ((old.status <> 'released'::text)) EXECUTE FUNCTION private.refuse_lost_hold();
@@ -610,6 +621,7 @@ table public.orders (
   prices_include_tax boolean default false not null,
   shipping_rates jsonb default '[]'::jsonb not null,
   declined_attempts integer default 0 not null,
+  outage_attempts integer default 0 not null,
   session_id text,
   payment_id text,
   review_reasons text[] default '{}'::text[] not null,
@@ -643,22 +655,25 @@ comment on column public.orders.amount_subtotal is 'Frozen at checkout: sum of u
 comment on column public.orders.cart_hash is 'Hash of the frozen lines and currency; travels in the session''s metadata and must come back unchanged.';
 comment on column public.orders.idempotency_key is 'Who asked (user or guest) and their Idempotency-Key; the same key finds the same order again.';
 comment on column public.orders.attempt is 'Number of the checkout attempt: a new one after an expired or failed session. Part of Stripe''s idempotency key.';
-comment on column public.orders.three_d_secure is 'What the velocity rules ask of the card: any, or null for Stripe''s own judgement. Frozen, so that a repeat sends the same parameters.';
-comment on column public.orders.velocity_mode is 'VELOCITY_MODE at checkout: enforce, report or off.';
+comment on column public.orders.three_d_secure is 'What the velocity rules ask of the card: challenge, any, or null for Stripe''s own judgement. Frozen for the attempt, so that a repeat sends the same parameters; only raised within it.';
+comment on column public.orders.velocity_mode is 'VELOCITY_MODE when the attempt began: enforce, report or off.';
 comment on column public.orders.velocity_rule_set is 'The velocity rules on card and delivery address as they stood when the order was first seen paid: a row of private.velocity_rule_sets.';
 comment on column public.orders.prices_include_tax is 'The setting of that name when the attempt began: how its tax is computed and its sum is checked.';
 comment on column public.orders.shipping_rates is 'The delivery prices that the attempt offers, as they were when it began.';
-comment on column public.orders.declined_attempts is 'How many refused attempts the order had when it was last settled: a further one is a case for the velocity rules, once.';
+comment on column public.orders.declined_attempts is 'How many refused attempts the order had when it was last settled, outages apart: each further one is a case for the velocity rules, once.';
+comment on column public.orders.outage_attempts is 'How many attempts met an outage of the bank, the network or the processor: private.is_outage().';
 comment on column public.orders.session_id is 'The settled session whose payment this order keeps: see private.kept_session().';
 comment on column public.orders.payment_id is 'The payment this order keeps; null for a free order. Any other payment of the order is refunded.';
 comment on column public.orders.review_released_at is 'When staff last released it. What they released stands in private.released_mismatches and in fraud_signals.released_at: news holds the order again.';
 comment on column public.orders.restocked_at is 'Set once, when the goods went back on the shelf: with a refund that asked for it, or by receive_return(). They are not taken again.';
 comment on column public.orders.abandoned_at is 'Set when an attempt ended without any session at Stripe, which frees its stock.';
-CREATE INDEX orders_address_key_idx ON public.orders USING btree (private.address_key(purchase_ip), created_at);
+CREATE INDEX orders_address_key_idx ON public.orders USING btree (private.address_key(purchase_ip, 48), created_at);
 CREATE INDEX orders_created_at_idx ON public.orders USING btree (created_at DESC);
 CREATE INDEX orders_customer_id_idx ON public.orders USING btree (customer_id);
 CREATE INDEX orders_delivery_key_idx ON public.orders USING btree (private.delivery_key(shipping_address), created_at);
 CREATE INDEX orders_email_key_idx ON public.orders USING btree (private.email_key(email), created_at);
+CREATE INDEX orders_holding_address_idx ON public.orders USING btree (private.address_key(purchase_ip, 48)) WHERE (status = ANY (ARRAY['pending'::text, 'processing'::text]));
+CREATE INDEX orders_holding_email_idx ON public.orders USING btree (private.email_key(email)) WHERE (status = ANY (ARRAY['pending'::text, 'processing'::text]));
 CREATE INDEX orders_open_idx ON public.orders USING btree (session_expires_at) WHERE (status = ANY (ARRAY['pending'::text, 'processing'::text, 'cancelled'::text]));
 CREATE INDEX orders_payment_id_idx ON public.orders USING btree (payment_id);
 CREATE TRIGGER attach_to_account AFTER UPDATE OF paid_at, email ON public.orders FOR EACH ROW WHEN (((new.paid_at IS NOT NULL) AND ((old.paid_at IS NULL) OR (old.email IS DISTINCT FROM new.email)))) EXECUTE FUNCTION private.on_order_paid();
@@ -760,14 +775,16 @@ table public.product_variants (
   constraint product_variants_pkey PRIMARY KEY (id),
   constraint product_variants_product_id_fkey FOREIGN KEY (product_id) REFERENCES products(id) ON DELETE RESTRICT,
   constraint product_variants_currency_format CHECK ((currency ~ '^[a-z]{3}$'::text)),
-  constraint product_variants_price_amount_at_stripe CHECK ((private.amount_problem(price_amount, currency) IS NULL)),
+  constraint product_variants_price_amount_range CHECK (((price_amount >= 0) AND (price_amount <= '999999999999'::bigint))),
   constraint product_variants_sku_format CHECK ((sku ~ '^[A-Za-z0-9._-]{1,64}$'::text))
 );
 comment on table public.product_variants is 'One sellable size and colour. price_amount is in minor units of currency.';
 comment on column public.product_variants.size is 'Null when the thing has none; an empty text becomes null.';
 comment on column public.product_variants.color is 'Null when the thing has none; an empty text becomes null.';
+comment on column public.product_variants.price_amount is 'In Stripe''s minor units. A price that Stripe refuses (KWD 12.345) is stored and raises the alert unsellable_price; add_variant() refuses it.';
 comment on column public.product_variants.image_url is 'The picture of this colour, in the form of products.image_url; null for that of the product.';
 CREATE INDEX product_variants_product_id_idx ON public.product_variants USING btree (product_id);
+CREATE TRIGGER judge_price AFTER INSERT OR UPDATE OF price_amount, currency, active ON public.product_variants FOR EACH ROW EXECUTE FUNCTION private.judge_price();
 CREATE TRIGGER tidy_options BEFORE INSERT OR UPDATE OF size, color ON public.product_variants FOR EACH ROW EXECUTE FUNCTION private.tidy_options();
 row level security on public.product_variants;
 policy product_variants_read on public.product_variants as permissive for select to anon, authenticated using (((active AND (EXISTS ( SELECT 1
@@ -871,6 +888,7 @@ table public.refunds (
   failure_reason text,
   request_id text,
   succeeded_at timestamp with time zone,
+  released_at timestamp with time zone,
   version text not null,
   created_at timestamp with time zone not null,
   constraint refunds_pkey PRIMARY KEY (id),
@@ -879,6 +897,7 @@ table public.refunds (
 comment on table public.refunds is 'Refund ledger, keyed by Stripe''s id, whoever asked for it. Only succeeded ones count as money given back.';
 comment on column public.refunds.request_id is 'The refund_requests row that asked for it; null for one made in Stripe''s dashboard.';
 comment on column public.refunds.succeeded_at is 'When it was first seen succeeded; stays when it fails afterwards.';
+comment on column public.refunds.released_at is 'When staff let the order ship although this refund of all its money had failed.';
 CREATE INDEX refunds_charge_id_idx ON public.refunds USING btree (charge_id);
 CREATE INDEX refunds_order_id_idx ON public.refunds USING btree (order_id);
 CREATE INDEX refunds_payment_id_idx ON public.refunds USING btree (payment_id);
@@ -930,7 +949,7 @@ table public.staff_commands (
   created_at timestamp with time zone default now() not null,
   constraint staff_commands_pkey PRIMARY KEY (id),
   constraint staff_commands_order_id_fkey FOREIGN KEY (order_id) REFERENCES orders(id) ON DELETE SET NULL,
-  constraint staff_commands_command_known CHECK ((command = ANY (ARRAY['request_refund'::text, 'cancel_order'::text, 'release_review'::text, 'mark_fulfilled'::text, 'submit_dispute_evidence'::text, 'resend_notification'::text, 'redrive_webhook_event'::text, 'redrive_job'::text, 'erase_customer'::text, 'adjust_inventory'::text, 'receive_return'::text])))
+  constraint staff_commands_command_known CHECK ((command = ANY (ARRAY['request_refund'::text, 'cancel_order'::text, 'release_review'::text, 'mark_fulfilled'::text, 'submit_dispute_evidence'::text, 'resend_notification'::text, 'redrive_webhook_event'::text, 'redrive_job'::text, 'erase_customer'::text, 'adjust_inventory'::text, 'receive_return'::text, 'add_variant'::text])))
 );
 comment on table public.staff_commands is 'Insert-only log of what staff asked for. Inserting a row carries it out; a refused command leaves no row.';
 CREATE INDEX staff_commands_order_id_idx ON public.staff_commands USING btree (order_id);
@@ -1204,16 +1223,73 @@ $function$;
 comment on function private.account_customer(p_user_id uuid, p_email text, p_livemode boolean) is 'The customers row of an account, made at its first checkout. Null when the account is gone.';
 
 
-CREATE OR REPLACE FUNCTION private.address_key(p_ip inet)
+CREATE OR REPLACE FUNCTION private.address_key(p_ip inet, p_prefix integer DEFAULT 56)
  RETURNS inet
  LANGUAGE sql
  IMMUTABLE
  SET search_path TO ''
 AS $function$
-  -- Providers commonly give a /56 of IPv6 to one home, which may rotate through its 256 networks.
-  select case family(p_ip) when 6 then network(set_masklen(p_ip, 56))::inet else set_masklen(p_ip, 32) end
+  select case family(p_ip)
+    when 6 then network(set_masklen(p_ip, p_prefix))::inet
+    else set_masklen(p_ip, 32)
+  end
 $function$;
-comment on function private.address_key(p_ip inet) is 'The network that one household holds: an IPv4 address, or the /56 of an IPv6 address.';
+comment on function private.address_key(p_ip inet, p_prefix integer) is 'The network that an address belongs to: an IPv4 address alone, the /p_prefix of an IPv6 address. 56 is what one connection has as a rule.';
+
+
+CREATE OR REPLACE FUNCTION private.address_keys(p_ip inet)
+ RETURNS TABLE(network inet, factor numeric)
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO ''
+AS $function$
+  -- A phone has a /64, a home a /56, a company a /48; what each may do grows less than its addresses do.
+  select private.address_key(p_ip, w.prefix), w.factor
+  from (values (64, 1), (56, 1.5), (48, 3)) w (prefix, factor)
+  where family(p_ip) = 6 or w.factor = 1
+$function$;
+comment on function private.address_keys(p_ip inet) is 'The networks that limits count for an address, narrow to wide, and what their thresholds are multiplied with.';
+
+
+CREATE OR REPLACE FUNCTION private.admit_checkout(o orders, p_velocity_mode text, p_client_ip text, p_supersede boolean)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  v_user_id uuid := (select c.user_id from public.customers c where c.id = o.customer_id);
+  v_cart jsonb;
+  v_risk jsonb;
+  v_pages jsonb;
+begin
+  select jsonb_build_object('amount', o.amount_subtotal, 'currency', o.currency, 'lines', jsonb_agg(
+    jsonb_build_object('variant_id', i.variant_id, 'quantity', i.quantity)
+  )) into v_cart
+  from public.order_items i where i.order_id = o.id;
+  v_risk := private.check_velocity(
+    p_velocity_mode, v_user_id, o.email, coalesce(p_client_ip::inet, o.purchase_ip), v_cart, o.livemode, o.id
+  );
+  if v_risk ->> 'action' = 'block' then
+    return jsonb_build_object(
+      'outcome', 'velocity_exceeded', 'retry_after_seconds', v_risk -> 'retry_after_seconds'
+    );
+  end if;
+  -- Stripe cannot make an open page ask for more: its own buyer, who is here, gets another one instead.
+  select jsonb_agg(s.id order by s.id) into v_pages
+  from public.checkout_sessions s
+  where s.order_id = o.id and s.status = 'open' and p_supersede and (
+    s.closing_at is not null
+    or private.three_d_secure_rank(v_risk ->> 'three_d_secure')
+      > private.three_d_secure_rank(o.three_d_secure)
+  );
+  if v_pages is not null then
+    return jsonb_build_object('outcome', 'superseded', 'session_ids', v_pages);
+  end if;
+  return v_risk;
+end;
+$function$;
+comment on function private.admit_checkout(o orders, p_velocity_mode text, p_client_ip text, p_supersede boolean) is 'The velocity rules at every door to the payment page of an order that exists: velocity_exceeded, superseded (its open page asks for less than the rules do now, or is being ended), or the risk to go in with. p_client_ip null: where the order came from.';
 
 
 CREATE OR REPLACE FUNCTION private.alert_refused_checkout(p_order_id uuid, p_refusal jsonb)
@@ -1260,7 +1336,7 @@ declare
     when p_currency in ('isk', 'ugx') then 100
     else 1
   end;
-  v_max constant bigint := case p_currency when 'idr' then 999999999999 else 99999999 end;
+  v_max constant bigint := private.largest_amount(p_currency);
 begin
   if p_currency is null or p_currency <> all (string_to_array(c_currencies, ' ')) then
     return 'must be in a currency that Stripe takes';
@@ -1273,6 +1349,37 @@ begin
 end;
 $function$;
 comment on function private.amount_problem(p_amount bigint, p_currency text) is 'Why Stripe would refuse an amount in minor units, or null. The twin of _shared/money.ts, which says where the rules come from.';
+
+
+CREATE OR REPLACE FUNCTION private.answer_of_hits(p_hits jsonb)
+ RETURNS jsonb
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO ''
+AS $function$
+  select jsonb_build_object(
+    'action', case
+      when 'block' = any (a.actions) then 'block'
+      when 'review' = any (a.actions) then 'review'
+      when 'require_challenge' = any (a.actions) then 'require_challenge'
+      when 'require_3ds' = any (a.actions) then 'require_3ds'
+      else 'allow'
+    end,
+    'three_d_secure', case
+      when 'require_challenge' = any (a.actions) then 'challenge'
+      when 'require_3ds' = any (a.actions) then 'any'
+    end,
+    'retry_after_seconds', a.retry_after_seconds,
+    'hits', p_hits
+  )
+  from (
+    select coalesce(array_agg(h ->> 'action'), '{}') as actions,
+      max((h ->> 'retry_after_seconds')::integer) filter (where h ->> 'action' = 'block')
+        as retry_after_seconds
+    from jsonb_array_elements(p_hits) h
+  ) a
+$function$;
+comment on function private.answer_of_hits(p_hits jsonb) is 'What hits come to together: { action (the strongest), three_d_secure, retry_after_seconds, hits }.';
 
 
 CREATE OR REPLACE FUNCTION private.apply_facts(p_facts jsonb, p_at timestamp with time zone, p_source text, p_livemode boolean DEFAULT NULL::boolean)
@@ -1497,69 +1604,50 @@ CREATE OR REPLACE FUNCTION private.check_declined_velocity(o orders)
  SET search_path TO ''
 AS $function$
 declare
-  -- Stripe keeps no payment page open for longer.
-  c_page_life constant interval := '1 day';
   v_declines integer;
   v_at timestamptz;
   v_user_id uuid;
   v_rule private.velocity_rules;
-  v_key text;
+  v_key record;
   v_hit jsonb;
-  v_testers_cart boolean;
-  v_page record;
 begin
   select count(*), max(a.created_at) into v_declines, v_at
-  from public.payment_attempts a where a.order_id = o.id and a.outcome in ('failed', 'blocked');
-  if o.velocity_mode = 'off' or o.session_id is not null or v_declines = o.declined_attempts then
+  from public.payment_attempts a
+  where a.order_id = o.id and a.outcome in ('failed', 'blocked')
+    and not private.is_outage(a.failure_code, a.decline_code);
+  if o.velocity_mode = 'off' or o.session_id is not null or v_declines <= o.declined_attempts then
     return v_declines;
   end if;
   select c.user_id into v_user_id from public.customers c where c.id = o.customer_id;
 
   for v_rule in
     select * from private.velocity_rules r
-    where r.enabled and r.action = 'block' and r.measure in ('declines', 'declined_orders', 'cards')
+    where r.enabled and r.action in ('require_3ds', 'require_challenge', 'block')
+      and r.measure in ('declines', 'declined_orders', 'cards')
       and r.subject in ('user', 'email', 'order', 'address', 'shop')
     order by r.name
   loop
-    v_key := private.velocity_key(v_rule, v_user_id, o.email, o.purchase_ip, o.id);
-    continue when v_key is null or exists (
-      select 1 from public.fraud_signals f where f.order_id = o.id and f.kind = 'velocity' and f.data ->> 'rule' = v_rule.name
-    );
-    v_hit := private.measure_velocity(v_rule, v_key, o.amount_subtotal, o.currency, o.livemode, v_at);
-    continue when v_hit is null;
-    v_hit := v_hit || jsonb_build_object('mode', o.velocity_mode, 'action', case o.velocity_mode when 'enforce' then 'block' else 'allow' end);
-    perform private.record_velocity_hits(jsonb_build_object('hits', jsonb_build_array(v_hit)), o.id);
-    perform private.raise_attack_alert(jsonb_build_array(v_hit));
-    continue when o.velocity_mode <> 'enforce';
-    -- The shop is everybody: there, only pages with the testers' cart go, which many were refused with and nobody has paid.
-    v_testers_cart := v_rule.subject = 'shop' and (
-      select count(distinct t.id) >= v_rule.threshold and not bool_or(a.outcome in ('succeeded', 'pending'))
-      from private.subject_attempts('shop', v_key, o.livemode, v_at - make_interval(secs => v_rule.window_seconds)) a
-      join public.orders t on t.id = a.order_id
-      where t.cart_hash = o.cart_hash
-    );
-    for v_page in
-      select s.id, s.order_id from public.checkout_sessions s
-      join public.orders other on other.id = s.order_id
-      where s.status = 'open' and (
-        s.order_id = o.id
-        or (v_testers_cart and other.cart_hash = o.cart_hash and other.customer_id is null and other.livemode = o.livemode)
-        or (v_rule.subject <> 'shop' and other.paid_at is null and other.id in (
-          select x.id from private.subject_orders(v_rule.subject, v_key, o.livemode, v_at - c_page_life) x
-        ))
-      )
-      order by s.id
-    loop
-      perform private.enqueue_job(
-        'expire_checkout_session', 'expire_checkout_session:velocity:' || v_page.id,
-        jsonb_build_object('session_id', v_page.id, 'order_id', v_page.order_id), now(), 10
+    for v_key in select * from private.velocity_keys(v_rule, v_user_id, o.email, o.purchase_ip, o.id) loop
+      v_hit := private.measure_velocity(
+        v_rule, v_key.key, o.amount_subtotal, o.currency, o.livemode, v_at, p_factor => v_key.factor
       );
+      continue when v_hit is null;
+      v_hit := v_hit || jsonb_build_object(
+        'mode', o.velocity_mode,
+        'action', case o.velocity_mode when 'enforce' then v_rule.action else 'allow' end
+      );
+      if private.record_velocity_hits(jsonb_build_object('hits', jsonb_build_array(v_hit)), o.id) > 0 then
+        perform private.raise_velocity_alerts(jsonb_build_array(v_hit));
+      end if;
+      if o.velocity_mode = 'enforce' then
+        perform private.end_pages(v_rule, v_key.key, o, v_at);
+      end if;
     end loop;
   end loop;
   return v_declines;
 end;
 $function$;
-comment on function private.check_declined_velocity(o orders) is 'Measures the blocking rules over refused attempts when one of an unpaid order is refused: a page that is open needs no new checkout to try the next card. A hit raises the alert and queues the end of the open pages of its subject. Returns how many refusals the order has, which is what it has been measured by. Called by settle_order() only.';
+comment on function private.check_declined_velocity(o orders) is 'Measures the rules over refused attempts at each refusal of an unpaid order: a page that is open needs no new checkout to try the next card. A hit is recorded and raises the alert once per attempt of the order, and ends pages each time. Returns how many refusals the order has, which is what it has been measured by. Called by settle_order() only.';
 
 
 CREATE OR REPLACE FUNCTION private.check_money()
@@ -1717,6 +1805,40 @@ AS $function$
     and not exists (select 1 from public.notifications n where n.order_id = o.id and n.template = 'order_confirmation')
 $function$;
 comment on function private.check_order_state() is 'Rules about the state of orders: see check_invariants().';
+
+
+CREATE OR REPLACE FUNCTION private.check_outages(o orders)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  v_outages integer;
+  v_at timestamptz;
+  v_rule private.velocity_rules;
+  v_hit jsonb;
+begin
+  select count(*), max(a.created_at) into v_outages, v_at
+  from public.payment_attempts a
+  where a.order_id = o.id and a.outcome in ('failed', 'blocked')
+    and private.is_outage(a.failure_code, a.decline_code);
+  if o.velocity_mode = 'off' or v_outages <= o.outage_attempts then
+    return v_outages;
+  end if;
+  for v_rule in
+    select * from private.velocity_rules r
+    where r.enabled and r.subject = 'shop' and r.measure = 'outages' order by r.name
+  loop
+    v_hit := private.measure_velocity(v_rule, 'shop', o.amount_subtotal, o.currency, o.livemode, v_at);
+    if v_hit is not null then
+      perform private.raise_velocity_alerts(jsonb_build_array(v_hit));
+    end if;
+  end loop;
+  return v_outages;
+end;
+$function$;
+comment on function private.check_outages(o orders) is 'Tells staff when a bank, a network or the processor is away for many at once, at each such refusal of an order. Nobody is refused for it. Returns how many the order has had. Called by settle_order() only.';
 
 
 CREATE OR REPLACE FUNCTION private.check_outbox()
@@ -1908,7 +2030,7 @@ $function$;
 comment on function private.check_stock() is 'Rules about stock: see check_invariants().';
 
 
-CREATE OR REPLACE FUNCTION private.check_velocity(p_mode text, p_user_id uuid, p_email text, p_ip inet, p_amount bigint, p_currency text, p_livemode boolean, p_order_id uuid DEFAULT NULL::uuid)
+CREATE OR REPLACE FUNCTION private.check_velocity(p_mode text, p_user_id uuid, p_email text, p_ip inet, p_cart jsonb, p_livemode boolean, p_order_id uuid DEFAULT NULL::uuid)
  RETURNS jsonb
  LANGUAGE plpgsql
  SECURITY DEFINER
@@ -1917,55 +2039,51 @@ AS $function$
 declare
   v_mailbox text := private.email_key(p_email);
   v_rule private.velocity_rules;
-  v_key text;
+  v_key record;
   v_hit jsonb;
   v_hits jsonb := '[]';
-  v_action text := 'allow';
-  v_actions text[];
   v_result jsonb;
 begin
   if p_mode = 'off' then
     return jsonb_build_object('action', 'allow', 'hits', '[]'::jsonb);
   end if;
+  -- A burst under one mailbox or from one network must not slip through because none of it sees the others.
   if v_mailbox is not null then
-    -- A burst under one address must not slip through because none of it can see the others yet.
     perform pg_advisory_xact_lock(hashtextextended('velocity:' || v_mailbox, 0));
+  end if;
+  if p_ip is not null then
+    perform pg_advisory_xact_lock(hashtextextended('velocity:' || text(private.address_key(p_ip)), 0));
   end if;
 
   for v_rule in
-    select * from private.velocity_rules r where r.enabled and r.subject in ('user', 'email', 'order', 'address', 'shop') order by r.name
+    select * from private.velocity_rules r
+    where r.enabled and r.subject in ('user', 'email', 'order', 'address', 'shop') and r.measure <> 'outages'
+    order by r.name
   loop
-    v_key := private.velocity_key(v_rule, p_user_id, p_email, p_ip, p_order_id);
-    continue when v_key is null;
-    v_hit := private.measure_velocity(v_rule, v_key, p_amount, p_currency, p_livemode, clock_timestamp(), p_order_id);
-    if v_hit is not null then
-      v_hits := v_hits || (v_hit || jsonb_build_object(
-        'mode', p_mode, 'action', case p_mode when 'enforce' then v_rule.action else 'allow' end
-      ));
-    end if;
+    for v_key in select * from private.velocity_keys(v_rule, p_user_id, p_email, p_ip, p_order_id) loop
+      v_hit := private.measure_velocity(
+        v_rule, v_key.key, (p_cart ->> 'amount')::bigint, p_cart ->> 'currency', p_livemode,
+        clock_timestamp(), p_order_id, p_cart -> 'lines', v_key.factor
+      );
+      if v_hit is not null then
+        v_hits := v_hits || (v_hit || jsonb_build_object(
+          'mode', p_mode, 'action', case p_mode when 'enforce' then v_rule.action else 'allow' end
+        ));
+        -- A network within a network is no second hit.
+        exit;
+      end if;
+    end loop;
   end loop;
 
-  select array_agg(h ->> 'action') into v_actions from jsonb_array_elements(v_hits) h;
-  v_action := case
-    when 'block' = any (v_actions) then 'block'
-    when 'review' = any (v_actions) then 'review'
-    when 'require_3ds' = any (v_actions) then 'require_3ds'
-    else 'allow'
-  end;
-  v_result := jsonb_build_object(
-    'action', v_action,
-    'three_d_secure', case when 'require_3ds' = any (v_actions) then 'any' end,
-    'retry_after_seconds', (select max((h ->> 'retry_after_seconds')::integer) from jsonb_array_elements(v_hits) h where h ->> 'action' = 'block'),
-    'hits', v_hits
-  );
-  perform private.raise_attack_alert(v_hits);
-  if v_action = 'block' then
+  v_result := private.answer_of_hits(v_hits);
+  perform private.raise_velocity_alerts(v_hits);
+  if v_result ->> 'action' = 'block' then
     perform private.record_velocity_hits(v_result, p_order_id);
   end if;
   return v_result;
 end;
 $function$;
-comment on function private.check_velocity(p_mode text, p_user_id uuid, p_email text, p_ip inet, p_amount bigint, p_currency text, p_livemode boolean, p_order_id uuid) is 'Measures the rules for a checkout: { action, three_d_secure, retry_after_seconds, hits }, the strongest action of all hits. p_order_id: an order that is to be opened again. Mode report: every action is allow, and the hits tell what would have been. Records the hits of a block itself, since no order will carry them.';
+comment on function private.check_velocity(p_mode text, p_user_id uuid, p_email text, p_ip inet, p_cart jsonb, p_livemode boolean, p_order_id uuid) is 'Measures the rules for a door to a payment page: { action, three_d_secure, retry_after_seconds, hits }, the strongest action of all hits. p_cart: { amount, currency, lines: [{ variant_id, quantity }] }; p_order_id: the order that the page is for, once it exists. Mode report: every action is allow, and the hits tell what would have been. Records the hits of a block itself, since nothing will carry them.';
 
 
 CREATE OR REPLACE FUNCTION private.checkout_snapshot(p_order_id uuid, p_outcome text)
@@ -2092,9 +2210,22 @@ AS $function$
   where q.order_id = p_order_id and a.status <> 'resolved' and (
     (a.dedupe_key = 'refund_refused:' || q.id and not private.refund_is_owed(q))
     or (a.dedupe_key = 'refund_delayed:' || q.id and (q.status <> 'queued' or q.problem is null))
-  )
+    or (a.dedupe_key = 'refund_overtaken:' || q.id and exists (
+      select 1 from public.refund_requests later
+      where later.payment_id = q.payment_id and later.created_at > q.given_up_at
+    ))
+  );
+  -- Tried again, whatever becomes of it: should it fail too, it has an alert of its own.
+  update public.alerts a set status = 'resolved'
+  from public.refunds r
+  where r.order_id = p_order_id and r.status in ('failed', 'canceled') and a.dedupe_key = 'refund_failed:' || r.id
+    and a.status <> 'resolved' and exists (
+      select 1 from public.refunds later
+      where later.payment_id = r.payment_id and later.amount >= r.amount
+        and (later.created_at, later.id) > (r.created_at, r.id)
+    )
 $function$;
-comment on function private.close_refund_alerts(p_order_id uuid) is 'Resolves the alerts about refunds of an order that were made, asked for anew, or are not owed any more. Called by settle_order() only.';
+comment on function private.close_refund_alerts(p_order_id uuid) is 'Resolves the alerts about refunds of an order that were made, asked for anew or tried again, or are not owed any more. Called by settle_order() only.';
 
 
 CREATE OR REPLACE FUNCTION private.count_email_change()
@@ -2108,6 +2239,30 @@ begin
 end;
 $function$;
 comment on function private.count_email_change() is 'Trigger of customers: an account''s address has changed, and Stripe''s customer does not know yet.';
+
+
+CREATE OR REPLACE FUNCTION private.count_outages(p_rule private.velocity_rules, p_livemode boolean, p_since timestamp with time zone, p_until timestamp with time zone)
+ RETURNS bigint
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+  return (
+    select count(*) filter (where t.outage)
+    from (
+      select bool_or(
+        a.outcome in ('failed', 'blocked') and private.is_outage(a.failure_code, a.decline_code)
+      ) as outage
+      from public.payment_attempts a
+      where a.created_at between p_since and p_until and a.livemode = p_livemode
+      group by a.order_id
+    ) t
+    having count(*) filter (where t.outage) >= coalesce(p_rule.min_share, 0) * count(*)
+  );
+end;
+$function$;
+comment on function private.count_outages(p_rule private.velocity_rules, p_livemode boolean, p_since timestamp with time zone, p_until timestamp with time zone) is 'Measure outages: how many orders met one, or null when they are less than min_share of those tried.';
 
 
 CREATE OR REPLACE FUNCTION private.delivery_key(p_address jsonb)
@@ -2253,6 +2408,56 @@ $function$;
 comment on function private.email_key(p_email text) is 'The mailbox behind an address: lower case, without +tags, without Gmail''s dots. Null for what is no address.';
 
 
+CREATE OR REPLACE FUNCTION private.end_pages(p_rule private.velocity_rules, p_key text, o orders, p_at timestamp with time zone)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  -- Stripe keeps no payment page open for longer.
+  c_page_life constant interval := '1 day';
+  v_asked integer := case p_rule.action when 'block' then 3 when 'require_challenge' then 2 else 1 end;
+  v_page record;
+begin
+  for v_page in
+    with refused as materialized (
+      -- Of a rule that asks for more, only pages whose own buyer was refused: the rest has done nothing.
+      select distinct r.id, r.customer_id
+      from private.subject_attempts(
+        p_rule.subject, p_key, o.livemode, p_at - make_interval(secs => p_rule.window_seconds)
+      ) a
+      join public.orders r on r.id = a.order_id
+      where p_rule.action <> 'block' and a.outcome in ('failed', 'blocked')
+        and not exists (
+          select 1 from public.orders p where p.customer_id = r.customer_id and p.paid_at is not null
+        )
+    ), theirs as materialized (
+      select x.id from private.subject_orders(p_rule.subject, p_key, o.livemode, p_at - c_page_life) x
+      where p_rule.action = 'block'
+    )
+    select s.id, s.order_id
+    from public.checkout_sessions s
+    join public.orders other on other.id = s.order_id
+    where s.status = 'open' and other.paid_at is null
+      and private.three_d_secure_rank(other.three_d_secure) < v_asked and (
+      other.id = o.id
+      or other.id in (select t.id from theirs t)
+      or exists (select 1 from refused r where r.id = other.id or r.customer_id = other.customer_id)
+    )
+    order by s.id
+  loop
+    update public.checkout_sessions set closing_at = now() where id = v_page.id and closing_at is null;
+    perform private.enqueue_job(
+      'expire_checkout_session', 'expire_checkout_session:velocity:' || v_page.id,
+      jsonb_build_object('session_id', v_page.id, 'order_id', v_page.order_id), now(), 10
+    );
+  end loop;
+end;
+$function$;
+comment on function private.end_pages(p_rule private.velocity_rules, p_key text, o orders, p_at timestamp with time zone) is 'Has the payment pages of a hit ended: with action block all of the subject, else those of refused buyers that ask less of the card than the rule does, the page of o among them. No door leads to them from now on.';
+
+
 CREATE OR REPLACE FUNCTION private.enqueue_job(p_kind text, p_dedupe_key text, p_payload jsonb, p_run_at timestamp with time zone DEFAULT now(), p_priority integer DEFAULT 100, p_max_attempts integer DEFAULT NULL::integer)
  RETURNS boolean
  LANGUAGE plpgsql
@@ -2270,6 +2475,42 @@ begin
 end;
 $function$;
 comment on function private.enqueue_job(p_kind text, p_dedupe_key text, p_payload jsonb, p_run_at timestamp with time zone, p_priority integer, p_max_attempts integer) is 'Queues an effect unless one with this dedupe_key was ever queued. Returns whether it is new. Lower p_priority runs first; p_max_attempts null: the kind''s limit.';
+
+
+CREATE OR REPLACE FUNCTION private.enter_checkout(p_order_id uuid, p_velocity_mode text, p_client_ip text, p_supersede boolean, p_reopen boolean, p_session_seconds integer, p_hold_seconds integer)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  o public.orders;
+  v_risk jsonb;
+  v_raised boolean;
+begin
+  select * into o from public.orders where id = p_order_id for no key update;
+  if o.session_id is not null or o.status = 'processing' or o.cancelled_at is not null then
+    -- Leads to no payment page.
+    return private.checkout_snapshot(o.id, 'existing');
+  end if;
+  v_risk := private.admit_checkout(o, p_velocity_mode, p_client_ip, p_supersede);
+  if v_risk ? 'outcome' then
+    return v_risk;
+  end if;
+  v_raised := private.three_d_secure_rank(v_risk ->> 'three_d_secure')
+    > private.three_d_secure_rank(o.three_d_secure);
+  update public.orders set
+    velocity_mode = case when p_reopen then p_velocity_mode else velocity_mode end,
+    three_d_secure = v_risk ->> 'three_d_secure'
+  where id = o.id and (p_reopen or v_raised);
+  if p_reopen then
+    perform private.reopen_checkout(o.id, p_session_seconds, p_hold_seconds);
+  end if;
+  perform private.record_velocity_hits(v_risk, o.id);
+  return private.checkout_snapshot(o.id, 'existing');
+end;
+$function$;
+comment on function private.enter_checkout(p_order_id uuid, p_velocity_mode text, p_client_ip text, p_supersede boolean, p_reopen boolean, p_session_seconds integer, p_hold_seconds integer) is 'The one way to the payment page of an order that exists: repeats, resumed and restarted attempts all pass the velocity rules here. p_reopen: begin a new attempt. Outcomes: existing, superseded, velocity_exceeded.';
 
 
 CREATE OR REPLACE FUNCTION private.error_text(p_sqlstate text, p_message text)
@@ -2317,7 +2558,7 @@ begin
     if p_superseded is not null then
       return jsonb_build_object('outcome', 'superseded', 'session_ids', p_superseded);
     end if;
-    return jsonb_build_object('outcome', 'ended', 'order_id', o.id, 'amount', o.amount_subtotal, 'currency', o.currency);
+    return jsonb_build_object('outcome', 'ended', 'order_id', o.id);
   end if;
   return private.checkout_snapshot(o.id, 'existing');
 end;
@@ -2511,7 +2752,7 @@ AS $function$
     ) then 'refund_under_way' end,
     case when exists (
       select 1 from public.refunds r
-      where r.payment_id = o.payment_id and r.status in ('failed', 'canceled')
+      where r.payment_id = o.payment_id and r.status in ('failed', 'canceled') and r.released_at is null
         and o.amount_paid <= r.amount + (
           select coalesce(sum(live.amount), 0) from public.refunds live
           where live.payment_id = o.payment_id and live.status not in ('failed', 'canceled')
@@ -2524,9 +2765,34 @@ AS $function$
     ) then 'refund_failed' end
   ], null)
 $function$;
-comment on function private.hold_reasons(o orders) is 'What keeps an order that has not shipped from shipping: review; dispute (open or lost); refund_under_way (all of its money); refund_failed (all of its money was to go back, bounced, and nobody has tried again).';
+comment on function private.hold_reasons(o orders) is 'What keeps an order that has not shipped from shipping: review; dispute (open or lost); refund_under_way (all of its money); refund_failed (all of its money was to go back, bounced, and nobody has tried again or released the order).';
 grant execute on function private.hold_reasons(o orders) to authenticated;
 grant execute on function private.hold_reasons(o orders) to service_role;
+
+
+CREATE OR REPLACE FUNCTION private.holding_orders(p_subject text, p_key text)
+ RETURNS SETOF uuid
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+  case p_subject
+    when 'address' then
+      return query select o.id from public.orders o
+        where o.status in ('pending', 'processing')
+          and private.address_key(o.purchase_ip, 48) = private.address_key(p_key::inet, 48)
+          and o.purchase_ip <<= p_key::inet;
+    when 'email' then
+      return query select o.id from public.orders o
+        where o.status in ('pending', 'processing') and private.email_key(o.email) = p_key;
+    when 'user' then
+      return query select o.id from public.orders o join public.customers c on c.id = o.customer_id
+        where o.status in ('pending', 'processing') and c.user_id = p_key::uuid;
+  end case;
+end;
+$function$;
+comment on function private.holding_orders(p_subject text, p_key text) is 'Unpaid orders of a subject of the velocity rules that may hold stock.';
 
 
 CREATE OR REPLACE FUNCTION private.holds_order(f fraud_signals)
@@ -2598,6 +2864,21 @@ $function$;
 comment on function private.is_newer_version(p_version text, p_than text) is 'Whether an API version is newer than another.';
 
 
+CREATE OR REPLACE FUNCTION private.is_outage(p_failure_code text, p_decline_code text)
+ RETURNS boolean
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO ''
+AS $function$
+  select coalesce(c.codes && array[
+    'processing_error', 'issuer_not_available', 'try_again_later', 'reenter_transaction',
+    'payment_method_provider_timeout'
+  ], false)
+  from (select array_remove(array[lower(p_failure_code), lower(p_decline_code)], null) as codes) c
+$function$;
+comment on function private.is_outage(p_failure_code text, p_decline_code text) is 'Whether a refusal says that the bank, the network or the processor was away, and nothing about the shopper or the card.';
+
+
 CREATE OR REPLACE FUNCTION private.is_released(o orders, p_reason text)
  RETURNS boolean
  LANGUAGE sql
@@ -2654,6 +2935,33 @@ $function$;
 comment on function private.jobs_health() is 'Health check jobs: the backlog, the dead, and whether anybody works at all.';
 
 
+CREATE OR REPLACE FUNCTION private.judge_price()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  v_problem text := private.amount_problem(new.price_amount, new.currency);
+begin
+  if new.active and v_problem is not null then
+    raise warning 'the price of % %: Stripe will refuse to sell it', new.sku, v_problem;
+    perform private.raise_alert(
+      'unsellable_price', 'critical', 'unsellable_price:' || new.id,
+      jsonb_build_object(
+        'sku', new.sku, 'price_amount', new.price_amount, 'currency', new.currency, 'problem', 'the price ' || v_problem
+      )
+    );
+  else
+    update public.alerts set status = 'resolved'
+    where dedupe_key = 'unsellable_price:' || new.id and status <> 'resolved';
+  end if;
+  return null;
+end;
+$function$;
+comment on function private.judge_price() is 'Trigger of product_variants: staff hear at once of a price that Stripe refuses, whichever way it came in; mended or retired, the alert closes.';
+
+
 CREATE OR REPLACE FUNCTION private.kept_session(p_order_id uuid)
  RETURNS checkout_sessions
  LANGUAGE sql
@@ -2688,6 +2996,17 @@ begin
 end;
 $function$;
 comment on function private.knowledge(p_fact jsonb) is 'How many fields of a fact say something, as three digits: of two translations of one event the fuller one wins.';
+
+
+CREATE OR REPLACE FUNCTION private.largest_amount(p_currency text)
+ RETURNS bigint
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO ''
+AS $function$
+  select case p_currency when 'idr' then 999999999999 else 99999999 end
+$function$;
+comment on function private.largest_amount(p_currency text) is 'The most that Stripe charges at once, in minor units: eight digits, twelve of rupiah.';
 
 
 CREATE OR REPLACE FUNCTION private.limit_wait(p_limit integer, p_window_seconds integer, p_current integer, p_previous integer, p_elapsed numeric)
@@ -2941,7 +3260,54 @@ $function$;
 comment on function private.mask_command() is 'Trigger of staff_commands: a card number in a note, a reason or a tracking number is masked before anything is stored.';
 
 
-CREATE OR REPLACE FUNCTION private.measure_velocity(p_rule private.velocity_rules, p_key text, p_amount bigint, p_currency text, p_livemode boolean, p_at timestamp with time zone, p_order_id uuid DEFAULT NULL::uuid)
+CREATE OR REPLACE FUNCTION private.measure_holds(p_rule private.velocity_rules, p_key text, p_lines jsonb, p_order_id uuid, OUT o_value bigint, OUT o_until timestamp with time zone)
+ RETURNS record
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  v_held record;
+begin
+  -- The stock is one, whoever asks in which mode.
+  select sum(h.quantity) as pieces, max(h.expires_at) as until,
+    sum(h.quantity::numeric / greatest(coalesce(l.on_hand, 0), h.quantity)) as articles
+  into v_held
+  from (
+    select x.variant_id, sum(x.quantity) as quantity, max(x.expires_at) as expires_at
+    from (
+      select r.variant_id, r.quantity, r.expires_at
+      from private.holding_orders(p_rule.subject, p_key) o (id)
+      join public.inventory_reservations r on r.order_id = o.id and r.status = 'active'
+      where p_rule.subject <> 'shop' and o.id is distinct from p_order_id
+      union all
+      select v.variant_id, v.reserved, null from public.inventory_levels v
+      where p_rule.subject = 'shop' and v.reserved > 0
+      union all
+      select w.variant_id, w.quantity, null
+      from jsonb_to_recordset(p_lines) as w (variant_id uuid, quantity integer)
+      where p_rule.subject <> 'shop'
+    ) x
+    group by x.variant_id
+  ) h
+  left join public.inventory_levels l on l.variant_id = h.variant_id;
+  o_value := v_held.pieces;
+  o_until := v_held.until;
+  if p_rule.measure = 'held_share' and o_value is not null then
+    -- By pieces or by articles: neither a pile of socks nor an empty rail of suits hides the other.
+    o_value := case when o_value >= coalesce(p_rule.min_pieces, 1) then (
+      select floor(100 * greatest(
+        v_held.articles / greatest(count(*), 1), v_held.pieces / greatest(sum(l.on_hand), v_held.pieces)
+      ))
+      from public.inventory_levels l where l.on_hand > 0
+    ) end;
+  end if;
+end;
+$function$;
+comment on function private.measure_holds(p_rule private.velocity_rules, p_key text, p_lines jsonb, p_order_id uuid, OUT o_value bigint, OUT o_until timestamp with time zone) is 'Measures held_pieces and held_share: what unpaid orders of a subject hold together with p_lines, [{ variant_id, quantity }] of the cart that asks; for the shop, what all of them hold. o_until: when the last hold runs out.';
+
+
+CREATE OR REPLACE FUNCTION private.measure_velocity(p_rule private.velocity_rules, p_key text, p_amount bigint, p_currency text, p_livemode boolean, p_at timestamp with time zone, p_order_id uuid DEFAULT NULL::uuid, p_lines jsonb DEFAULT '[]'::jsonb, p_factor numeric DEFAULT 1)
  RETURNS jsonb
  LANGUAGE plpgsql
  STABLE SECURITY DEFINER
@@ -2951,105 +3317,97 @@ declare
   v_since timestamptz := p_at - make_interval(secs => p_rule.window_seconds);
   -- Attempts carry Stripe's clock, which is not quite ours.
   v_until timestamptz := p_at + interval '1 minute';
+  v_threshold bigint := ceil(p_rule.threshold * p_factor);
   v_value bigint;
   v_times timestamptz[];
   -- What the rule lets go with, once it has left the window.
   v_oldest timestamptz;
-  -- Who has more is seen by the rules on themselves.
-  c_of_one_max constant integer := 3;
-  -- Far more than an attack needs to be seen, and no more work in a busy shop than in a quiet one.
-  c_attempts_max constant integer := 300;
+  v_free_at timestamptz;
 begin
   case p_rule.measure
     when 'disposable_email' then
       select count(*) into v_value from private.disposable_email_domains d
       where lower(split_part(p_key, '@', 2)) = d.domain or lower(split_part(p_key, '@', 2)) like '%.' || d.domain;
-    when 'unpaid_checkouts' then
-      select count(*), array_agg(o.created_at order by o.created_at) into v_value, v_times
-      from private.subject_orders(p_rule.subject, p_key, p_livemode, v_since) o
-      where o.paid_at is null and o.created_at <= p_at and o.id is distinct from p_order_id;
-    when 'emails' then
-      select count(*), array_agg(e.at order by e.at) into v_value, v_times
-      from (
-        select max(o.created_at) as at
-        from private.subject_orders(p_rule.subject, p_key, p_livemode, v_since) o
-        where o.email is not null and o.created_at <= p_at and o.id is distinct from p_order_id
-        group by private.email_key(o.email)
-      ) e;
     when 'amount' then
       if p_currency is not distinct from coalesce(p_rule.currency, p_currency) then
-        select coalesce(max(spent.amount), 0) + p_amount, max(spent.at) filter (where spent.amount + p_amount >= p_rule.threshold and p_amount < p_rule.threshold)
+        select coalesce(max(s.amount), 0) + p_amount,
+          max(s.at) filter (where s.amount + p_amount >= v_threshold and p_amount < v_threshold)
         into v_value, v_oldest
         from (
           select o.created_at as at, sum(o.amount_subtotal) over (order by o.created_at desc, o.id) as amount
           from private.subject_orders(p_rule.subject, p_key, p_livemode, v_since) o
           where o.currency = p_currency and o.created_at <= p_at and o.id is distinct from p_order_id
             and (o.paid_at is not null or o.status in ('pending', 'processing'))
-        ) spent;
+        ) s;
       end if;
-    when 'declines' then
-      select count(*), array_agg(a.created_at order by a.created_at) into v_value, v_times
-      from private.subject_attempts(p_rule.subject, p_key, p_livemode, v_since) a
-      where a.outcome in ('failed', 'blocked') and a.created_at <= v_until;
-    when 'cards' then
-      select count(*), array_agg(c.at order by c.at) into v_value, v_times
-      from (
-        select max(a.created_at) as at
-        from private.subject_attempts(p_rule.subject, p_key, p_livemode, v_since) a
-        where a.card_fingerprint is not null and a.created_at <= v_until
-        group by a.card_fingerprint
-      ) c;
+    when 'unpaid_checkouts', 'emails', 'declines', 'cards' then
+      v_times := private.measured_times(p_rule, p_key, p_livemode, v_since, p_at, p_order_id);
+      v_value := cardinality(v_times);
     when 'declined_orders' then
-      with used as (
-        -- Each refused card of an order that nothing has paid, and each paid order once.
-        select a.order_id, max(a.created_at) as at, not a.paid as declined
-        from (
-          select x.*, bool_or(x.outcome in ('succeeded', 'pending')) over (partition by x.order_id) as paid
-          from (
-            select * from private.subject_attempts(p_rule.subject, p_key, p_livemode, v_since) y
-            where y.order_id is not null and y.created_at <= v_until
-            order by y.created_at desc limit c_attempts_max
-          ) x
-        ) a
-        group by a.order_id, a.paid, case when not a.paid then coalesce(a.card_fingerprint, a.id) end
-      ), counted as (
-        select u.*, o.created_at as ordered_at,
-          row_number() over (
-            partition by u.declined, coalesce(o.customer_id::text, private.email_key(o.email), o.id::text) order by u.at, o.created_at, o.id
-          ) as of_buyer,
-          row_number() over (partition by u.declined, private.address_key(o.purchase_ip) order by u.at, o.created_at, o.id) as of_network
-        from used u
-        join public.orders o on o.id = u.order_id
-      ), scored as (
-        -- From now backwards: how far the refusals exceed the ordinary share.
-        select c.at, row_number() over back as back, count(*) filter (where c.declined) over back as declines,
-          sum(c.declined::integer - coalesce(p_rule.min_share, 0)) over back as excess
-        from counted c
-        where not c.declined or (
-          (c.of_buyer <= c_of_one_max or p_rule.subject in ('user', 'email', 'order')) and (c.of_network <= c_of_one_max or p_rule.subject <> 'shop')
-        )
-        -- Stripe's clock counts seconds; which order is the later one decides ties.
-        window back as (order by c.at desc, c.ordered_at desc, c.order_id rows unbounded preceding)
-      )
-      select max(s.declines), (array_agg(s.at order by s.back))[1] into v_value, v_oldest
-      from scored s where s.excess >= p_rule.threshold * (1 - coalesce(p_rule.min_share, 0));
+      select w.o_value, w.o_oldest into v_value, v_oldest
+      from private.weigh_refusals(p_rule, p_key, v_threshold, p_livemode, v_since, v_until) w;
+    when 'outages' then
+      v_value := private.count_outages(p_rule, p_livemode, v_since, v_until);
+    when 'held_pieces', 'held_share' then
+      select h.o_value, h.o_until into v_value, v_free_at
+      from private.measure_holds(p_rule, p_key, p_lines, p_order_id) h;
   end case;
-  if coalesce(v_value, 0) < p_rule.threshold then
+  if coalesce(v_value, 0) < v_threshold then
     return null;
   end if;
+  v_oldest := coalesce(v_oldest, v_times[v_value - v_threshold + 1], p_at);
+  v_free_at := coalesce(v_free_at, v_oldest + make_interval(secs => p_rule.window_seconds));
   return jsonb_build_object(
     'rule', p_rule.name, 'rule_action', p_rule.action, 'subject', p_rule.subject, 'measure', p_rule.measure,
-    'value', v_value, 'threshold', p_rule.threshold, 'window_seconds', p_rule.window_seconds,
+    'value', v_value, 'threshold', v_threshold, 'window_seconds', p_rule.window_seconds,
+    'alert', coalesce(p_rule.alert, case p_rule.action when 'block' then 'critical' end),
     -- The subject itself is personal data: a digest is enough to see that two hits are of one.
     'subject_digest', left(encode(sha256(convert_to(p_key, 'UTF8')), 'hex'), 16),
     -- When enough has left the window for the rule to let go; all of the window where this cart is enough by itself.
-    'retry_after_seconds', greatest(1, coalesce(ceil(extract(epoch from
-      coalesce(v_oldest, v_times[v_value - p_rule.threshold + 1]) + make_interval(secs => p_rule.window_seconds) - p_at
-    ))::integer, p_rule.window_seconds))
+    'retry_after_seconds', greatest(1, ceil(extract(epoch from v_free_at - p_at))::integer)
   );
 end;
 $function$;
-comment on function private.measure_velocity(p_rule private.velocity_rules, p_key text, p_amount bigint, p_currency text, p_livemode boolean, p_at timestamp with time zone, p_order_id uuid) is 'A hit of a rule by a subject up to p_at, or null. p_amount and p_currency: the cart that asks; p_order_id: the order that asks, which does not count against itself. retry_after_seconds: until the rule lets go.';
+comment on function private.measure_velocity(p_rule private.velocity_rules, p_key text, p_amount bigint, p_currency text, p_livemode boolean, p_at timestamp with time zone, p_order_id uuid, p_lines jsonb, p_factor numeric) is 'A hit of a rule by a subject up to p_at, or null. p_amount, p_currency and p_lines: the cart that asks; p_order_id: the order that asks, which does not count against itself; p_factor: what the threshold is multiplied with. retry_after_seconds: until the rule lets go.';
+
+
+CREATE OR REPLACE FUNCTION private.measured_times(p_rule private.velocity_rules, p_key text, p_livemode boolean, p_since timestamp with time zone, p_at timestamp with time zone, p_order_id uuid)
+ RETURNS timestamp with time zone[]
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  -- Attempts carry Stripe's clock, which is not quite ours.
+  v_until timestamptz := p_at + interval '1 minute';
+begin
+  return case p_rule.measure
+    when 'unpaid_checkouts' then array(
+      select o.created_at from private.subject_orders(p_rule.subject, p_key, p_livemode, p_since) o
+      where o.paid_at is null and o.created_at <= p_at and o.id is distinct from p_order_id
+      order by 1
+    )
+    when 'emails' then array(
+      select max(o.created_at) from private.subject_orders(p_rule.subject, p_key, p_livemode, p_since) o
+      where o.email is not null and o.created_at <= p_at and o.id is distinct from p_order_id
+      group by private.email_key(o.email)
+      order by 1
+    )
+    when 'declines' then array(
+      select a.created_at from private.subject_attempts(p_rule.subject, p_key, p_livemode, p_since) a
+      where a.outcome in ('failed', 'blocked') and a.created_at <= v_until
+      order by 1
+    )
+    when 'cards' then array(
+      select max(a.created_at) from private.subject_attempts(p_rule.subject, p_key, p_livemode, p_since) a
+      where a.card_fingerprint is not null and a.created_at <= v_until
+      group by a.card_fingerprint
+      order by 1
+    )
+  end;
+end;
+$function$;
+comment on function private.measured_times(p_rule private.velocity_rules, p_key text, p_livemode boolean, p_since timestamp with time zone, p_at timestamp with time zone, p_order_id uuid) is 'When each of the things happened that a rule counts (orders, mailboxes, refusals, cards), oldest first: as many as the measure says. p_order_id: an order that does not count.';
 
 
 CREATE OR REPLACE FUNCTION private.merge_checkout_session(p_fact jsonb, p_order_id uuid, p_at timestamp with time zone)
@@ -3892,7 +4250,7 @@ begin
     );
   elsif cardinality(v_cart.currencies) > 1 then
     raise exception 'the cart is not valid' using errcode = 'KCCUR', detail = private.problem_of_items('must all have the same currency');
-  elsif private.amount_problem(v_cart.amount::bigint, v_cart.currencies[1]) is not null then
+  elsif v_cart.amount > private.largest_amount(v_cart.currencies[1]) then
     raise exception 'the cart is not valid' using errcode = 'KCINV', detail = private.problem_of_items('come to a total that is too large');
   end if;
   return jsonb_build_object(
@@ -3929,6 +4287,7 @@ declare
   v_result jsonb;
   v_run_at timestamptz := now() + private.backoff(1);
   v_livemode boolean := (select e.livemode from public.webhook_events e where e.id = p_event_id);
+  v_closing jsonb;
 begin
   if v_reason is null and v_error is null then
     begin
@@ -3959,10 +4318,14 @@ begin
   elsif v_reason is not null then
     return jsonb_build_object('outcome', 'ignored', 'reason', v_reason);
   end if;
-  return jsonb_build_object('outcome', 'applied', 'order_ids', v_result -> 'order_ids');
+  select jsonb_agg(s.id order by s.id) into v_closing
+  from public.checkout_sessions s where s.status = 'open' and s.closing_at = now();
+  return jsonb_strip_nulls(jsonb_build_object(
+    'outcome', 'applied', 'order_ids', v_result -> 'order_ids', 'closing_sessions', v_closing
+  ));
 end;
 $function$;
-comment on function private.process_stripe_event(p_event_id text, p_stripe_created_at timestamp with time zone, p_facts jsonb, p_ignored_reason text, p_error text) is 'Applies the facts of a stored event, or notes why it is ignored. When that fails the event stays stored as failed with a retry_event job, and the failure leaves no other trace.';
+comment on function private.process_stripe_event(p_event_id text, p_stripe_created_at timestamp with time zone, p_facts jsonb, p_ignored_reason text, p_error text) is 'Applies the facts of a stored event, or notes why it is ignored. When that fails the event stays stored as failed with a retry_event job, and the failure leaves no other trace. closing_sessions: payment pages that it had ended; their jobs are queued, and who can ends them at once.';
 
 
 CREATE OR REPLACE FUNCTION private.providers_health()
@@ -4224,33 +4587,49 @@ $function$;
 comment on function private.raise_alert_once(p_kind text, p_severity text, p_dedupe_key text, p_data jsonb) is 'Raises an alert about a state, which settling again finds again: it is raised once and not counted up. Returns whether it is new.';
 
 
-CREATE OR REPLACE FUNCTION private.raise_attack_alert(p_hits jsonb)
+CREATE OR REPLACE FUNCTION private.raise_velocity_alerts(p_hits jsonb)
  RETURNS void
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 declare
-  -- Refusals closer together than this belong to one attack.
+  -- Hits closer together than this belong to one attack, or to one outage.
   c_lull constant interval := '1 hour';
-  v_rules jsonb;
+  v_alert record;
   v_key text;
 begin
-  select jsonb_agg(distinct h ->> 'rule') into v_rules from jsonb_array_elements(p_hits) h where h ->> 'rule_action' = 'block';
-  if v_rules is null then
-    return;
-  end if;
-  perform pg_advisory_xact_lock(hashtextextended('velocity alert', 0));
-  select a.dedupe_key into v_key from public.alerts a
-  where a.kind = 'velocity' and a.last_at > clock_timestamp() - c_lull
-  order by a.last_at desc limit 1;
-  perform private.raise_alert(
-    'velocity', 'critical', coalesce(v_key, 'velocity:' || to_char(clock_timestamp() at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS')),
-    jsonb_build_object('rules', v_rules)
-  );
+  for v_alert in
+    select x.kind, case when bool_or(x.severity = 'critical') then 'critical' else 'warning' end as severity,
+      jsonb_agg(distinct x.rule) as rules, jsonb_object_agg(x.rule, x.value) as figures
+    from (
+      select h ->> 'rule' as rule, h -> 'value' as value, h ->> 'alert' as severity, case
+        when h ->> 'measure' = 'outages' then 'payment_outage'
+        when h ->> 'measure' like 'held%' and h ->> 'subject' = 'shop' then 'stock_held'
+        else 'velocity'
+      end as kind
+      from jsonb_array_elements(p_hits) h where h ->> 'alert' is not null
+    ) x
+    group by x.kind order by x.kind
+  loop
+    -- Somebody is raising it at this moment: nobody has to wait with stock in hand to raise it again.
+    continue when not pg_try_advisory_xact_lock(hashtextextended('velocity alert ' || v_alert.kind, 0));
+    select a.dedupe_key into v_key from public.alerts a
+    where a.kind = v_alert.kind and a.last_at > clock_timestamp() - c_lull
+      and (a.severity = 'critical' or v_alert.severity = 'warning')
+    order by a.last_at desc limit 1;
+    perform private.raise_alert(
+      v_alert.kind, v_alert.severity,
+      coalesce(v_key, concat_ws(
+        ':', v_alert.kind, nullif(v_alert.severity, 'critical'),
+        to_char(clock_timestamp() at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS')
+      )),
+      jsonb_build_object('rules', v_alert.rules, 'figures', v_alert.figures)
+    );
+  end loop;
 end;
 $function$;
-comment on function private.raise_attack_alert(p_hits jsonb) is 'One alert per attack, counted up while it goes on, whichever rules it runs into.';
+comment on function private.raise_velocity_alerts(p_hits jsonb) is 'Tells staff of hits: one alert per attack (velocity), outage (payment_outage) or rush on the stock (stock_held), counted up while it goes on, whichever rules it runs into.';
 
 
 CREATE OR REPLACE FUNCTION private.rank(p_ladder text[], p_value text)
@@ -4318,18 +4697,36 @@ comment on function private.record_order_event(p_order_id uuid, p_kind text, p_s
 
 
 CREATE OR REPLACE FUNCTION private.record_velocity_hits(p_risk jsonb, p_order_id uuid)
- RETURNS void
- LANGUAGE sql
+ RETURNS integer
+ LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO ''
 AS $function$
+declare
+  v_attempt integer := (select o.attempt from public.orders o where o.id = p_order_id);
+  v_recorded integer;
+begin
   insert into public.fraud_signals (order_id, kind, severity, open, data)
   select p_order_id, 'velocity',
-    case h ->> 'rule_action' when 'block' then 'critical' when 'review' then 'warning' else 'info' end,
-    h ->> 'action' = 'review', h - 'retry_after_seconds'
+    case
+      when h ->> 'rule_action' = 'block' or h ->> 'alert' = 'critical' then 'critical'
+      when h ->> 'rule_action' = 'review' or h ->> 'alert' = 'warning' then 'warning'
+      else 'info'
+    end,
+    h ->> 'action' = 'review',
+    (h - array['retry_after_seconds', 'alert'])
+      || jsonb_strip_nulls(jsonb_build_object('attempt', v_attempt))
   from jsonb_array_elements(p_risk -> 'hits') h
+  where p_order_id is null or not exists (
+    select 1 from public.fraud_signals f
+    where f.order_id = p_order_id and f.kind = 'velocity' and f.data ->> 'rule' = h ->> 'rule'
+      and f.data ->> 'attempt' = v_attempt::text
+  );
+  get diagnostics v_recorded = row_count;
+  return v_recorded;
+end;
 $function$;
-comment on function private.record_velocity_hits(p_risk jsonb, p_order_id uuid) is 'One fraud_signals row per hit. An open one with action review holds its order once it is paid.';
+comment on function private.record_velocity_hits(p_risk jsonb, p_order_id uuid) is 'One fraud_signals row per hit, of an order one per rule and attempt. An open one with action review holds its order once it is paid. Returns how many are new.';
 
 
 CREATE OR REPLACE FUNCTION private.recover_jobs()
@@ -4811,6 +5208,38 @@ $function$;
 comment on function private.review_reasons(o orders, s checkout_sessions, p payments) is 'Compares the kept session and payment with the frozen order. Empty: the money is right. Shipping, tax and discount are accepted as Stripe computed them, as long as the sum holds.';
 
 
+CREATE OR REPLACE FUNCTION private.run_add_variant(p_args jsonb)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  v_product_id uuid;
+  v_variant_id uuid;
+  v_price_amount bigint := (p_args ->> 'price_amount')::bigint;
+  v_currency text := lower(p_args ->> 'currency');
+  v_on_hand integer := coalesce((p_args ->> 'on_hand')::integer, 0);
+begin
+  select id into v_product_id from public.products where slug = p_args ->> 'product_slug';
+  if not found then
+    raise exception 'there is no product %', p_args ->> 'product_slug' using errcode = 'KCINV';
+  elsif private.amount_problem(v_price_amount, v_currency) is not null then
+    raise exception 'price_amount %', private.amount_problem(v_price_amount, v_currency) using errcode = 'KCINV';
+  elsif v_on_hand < 0 then
+    raise exception 'on_hand must not be negative' using errcode = 'KCINV';
+  elsif exists (select 1 from public.product_variants where sku = p_args ->> 'sku') then
+    raise exception 'sku % exists already', p_args ->> 'sku' using errcode = 'KCINV';
+  end if;
+  insert into public.product_variants (product_id, sku, size, color, price_amount, currency)
+  values (v_product_id, p_args ->> 'sku', p_args ->> 'size', p_args ->> 'color', v_price_amount, v_currency)
+  returning id into v_variant_id;
+  insert into public.inventory_levels (variant_id, on_hand) values (v_variant_id, v_on_hand);
+end;
+$function$;
+comment on function private.run_add_variant(p_args jsonb) is 'Carries out add_variant: the variant and its stock row. KCINV: no such product, the SKU exists, or a price that Stripe refuses.';
+
+
 CREATE OR REPLACE FUNCTION private.run_adjust_inventory(p_args jsonb)
  RETURNS void
  LANGUAGE plpgsql
@@ -4982,11 +5411,13 @@ CREATE OR REPLACE FUNCTION private.run_release_review(p_args jsonb)
 AS $function$
 declare
   o public.orders := private.lock_order_by_number(p_args ->> 'order_number');
+  v_held text[] := private.hold_reasons(o);
 begin
-  if o.status <> 'needs_review' or 'oversold' = any (o.review_reasons) then
+  if not (o.status = 'needs_review' or (o.fulfillment_status = 'on_hold' and 'refund_failed' = any (v_held)))
+    or 'oversold' = any (o.review_reasons) then
     raise exception 'order % is not held for review (status %, %)', o.number, o.status, array_to_string(o.review_reasons, ', ')
       using errcode = 'KCINV', hint = 'An oversold order is refunded by itself and cannot be released.';
-  elsif 'refund_under_way' = any (private.hold_reasons(o)) then
+  elsif 'refund_under_way' = any (v_held) then
     raise exception 'all the money of order % is on its way back', o.number using errcode = 'KCINV';
   end if;
   -- What is known now, and no more: what comes later, staff have not looked at.
@@ -4997,6 +5428,8 @@ begin
   cross join unnest(private.unreleased_mismatches(o.id, cs.id, private.review_reasons(o, cs, p))) reason
   where cs.id = o.session_id;
   update public.fraud_signals f set released_at = now() where f.order_id = o.id and private.holds_order(f);
+  update public.refunds r set released_at = now()
+  where r.payment_id = o.payment_id and r.status in ('failed', 'canceled') and r.released_at is null;
   update public.orders set review_released_at = now() where id = o.id;
   perform private.settle_order(o.id, 'staff');
   return o.id;
@@ -5095,6 +5528,7 @@ begin
       update public.staff_commands set args = '{}' where id = new.id;
     when 'adjust_inventory' then perform private.run_adjust_inventory(new.args);
     when 'receive_return' then v_order_id := private.run_receive_return(new.args);
+    when 'add_variant' then perform private.run_add_variant(new.args);
   end case;
   update public.staff_commands c
   set order_id = v_order_id,
@@ -5414,6 +5848,7 @@ begin
     o.amount_total := coalesce(v_under_way.amount_total, o.amount_subtotal);
   end if;
   o.declined_attempts := private.check_declined_velocity(o);
+  o.outage_attempts := private.check_outages(o);
   if o.restocked_at is null and private.restock_due(o) then
     o.restocked_at := now();
   end if;
@@ -5473,7 +5908,7 @@ begin
       amount_shipping = o.amount_shipping, amount_tax = o.amount_tax, amount_total = o.amount_total,
       amount_paid = o.amount_paid, amount_refunded = o.amount_refunded, review_reasons = o.review_reasons,
       oversold_at = o.oversold_at, restocked_at = o.restocked_at, paid_at = o.paid_at, declined_attempts = o.declined_attempts,
-      velocity_rule_set = o.velocity_rule_set,
+      velocity_rule_set = o.velocity_rule_set, outage_attempts = o.outage_attempts,
       updated_at = o.updated_at
     where id = o.id;
   end if;
@@ -5810,7 +6245,14 @@ AS $function$
     ('erase_customer', 'email', 'text', true, 320),
     ('adjust_inventory', 'sku', 'text', true, 64),
     ('adjust_inventory', 'delta', 'integer', true, 1000000),
-    ('adjust_inventory', 'reason', 'text', false, 500)
+    ('adjust_inventory', 'reason', 'text', false, 500),
+    ('add_variant', 'product_slug', 'text', true, 200),
+    ('add_variant', 'sku', 'text', true, 64),
+    ('add_variant', 'price_amount', 'integer', true, 999999999999),
+    ('add_variant', 'currency', 'text', true, 3),
+    ('add_variant', 'size', 'text', false, 100),
+    ('add_variant', 'color', 'text', false, 100),
+    ('add_variant', 'on_hand', 'integer', false, 1000000)
   ) as f (command, field, type, required, size)
   where f.command = p_command
 $function$;
@@ -5836,19 +6278,23 @@ CREATE OR REPLACE FUNCTION private.subject_attempts(p_subject text, p_key text, 
 AS $function$
 begin
   if p_subject = 'shop' then
-    return query select * from public.payment_attempts a where a.created_at >= p_since and a.livemode = p_livemode;
+    return query select * from public.payment_attempts a
+      where a.created_at >= p_since and a.livemode = p_livemode
+        and (a.outcome not in ('failed', 'blocked') or not private.is_outage(a.failure_code, a.decline_code));
   elsif p_subject = 'card' then
     return query select * from public.payment_attempts a
-      where a.card_fingerprint = p_key and a.created_at >= p_since and a.livemode = p_livemode;
+      where a.card_fingerprint = p_key and a.created_at >= p_since and a.livemode = p_livemode
+        and (a.outcome not in ('failed', 'blocked') or not private.is_outage(a.failure_code, a.decline_code));
   else
     -- A payment page stays open for a day at most, so an order may be that much older than its attempts.
     return query select a.* from public.payment_attempts a
       where a.created_at >= p_since
+        and (a.outcome not in ('failed', 'blocked') or not private.is_outage(a.failure_code, a.decline_code))
         and a.order_id in (select o.id from private.subject_orders(p_subject, p_key, p_livemode, p_since - interval '1 day') o);
   end if;
 end;
 $function$;
-comment on function private.subject_attempts(p_subject text, p_key text, p_livemode boolean, p_since timestamp with time zone) is 'Payment attempts of one subject of the velocity rules since a time.';
+comment on function private.subject_attempts(p_subject text, p_key text, p_livemode boolean, p_since timestamp with time zone) is 'Payment attempts of one subject of the velocity rules since a time, without those that met an outage: these say nothing about the shopper.';
 
 
 CREATE OR REPLACE FUNCTION private.subject_orders(p_subject text, p_key text, p_livemode boolean, p_since timestamp with time zone)
@@ -5861,7 +6307,8 @@ begin
   case p_subject
     when 'address' then
       return query select * from public.orders o
-        where private.address_key(o.purchase_ip) = p_key::inet and o.created_at >= p_since and o.livemode = p_livemode;
+        where private.address_key(o.purchase_ip, 48) = private.address_key(p_key::inet, 48)
+          and o.purchase_ip <<= p_key::inet and o.created_at >= p_since and o.livemode = p_livemode;
     when 'email' then
       return query select * from public.orders o
         where private.email_key(o.email) = p_key and o.created_at >= p_since and o.livemode = p_livemode;
@@ -5948,6 +6395,17 @@ $function$;
 comment on function private.tell_of_refund(q refund_requests, p_job_id bigint, p_cause text) is 'Alerts staff about a refund that Stripe does not take: order, amount, cause and what to do now. Kinds refund_delayed, refund_overtaken, refund_refused.';
 
 
+CREATE OR REPLACE FUNCTION private.three_d_secure_rank(p_asked text)
+ RETURNS integer
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO ''
+AS $function$
+  select case p_asked when 'challenge' then 2 when 'any' then 1 else 0 end
+$function$;
+comment on function private.three_d_secure_rank(p_asked text) is 'What a page asks of the card, as a number: more is stronger. Null, Stripe''s own judgement, is 0.';
+
+
 CREATE OR REPLACE FUNCTION private.tidy_options()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -5989,25 +6447,33 @@ $function$;
 comment on function private.variant_name(p_product text, p_color text, p_size text) is 'A variant as buyers know it: Wool Suit – Navy, 40R, or Belt when it comes in one way only.';
 
 
-CREATE OR REPLACE FUNCTION private.velocity_key(p_rule private.velocity_rules, p_user_id uuid, p_email text, p_ip inet, p_order_id uuid)
- RETURNS text
+CREATE OR REPLACE FUNCTION private.velocity_keys(p_rule private.velocity_rules, p_user_id uuid, p_email text, p_ip inet, p_order_id uuid)
+ RETURNS TABLE(key text, factor numeric)
  LANGUAGE sql
  STABLE SECURITY DEFINER
  SET search_path TO ''
 AS $function$
-  select case p_rule.subject
-    when 'user' then p_user_id::text
-    when 'order' then p_order_id::text
-    when 'address' then host(private.address_key(p_ip)) || '/' || masklen(private.address_key(p_ip))
-    -- Anybody can type anybody's address: what was done under it must not lock an account out.
-    when 'email' then case when p_user_id is null or p_rule.measure = 'disposable_email' then private.email_key(p_email) end
-    when 'shop' then case when not exists (
-      select 1 from public.customers c join public.orders o on o.customer_id = c.id
-      where c.user_id = p_user_id and o.paid_at is not null
-    ) then 'shop' end
-  end
+  select k.key, k.factor
+  from (
+    select case p_rule.subject
+      when 'user' then p_user_id::text
+      when 'order' then p_order_id::text
+      -- Anybody can type anybody's address: what was done under it must not lock an account out.
+      when 'email' then case
+        when p_user_id is null or p_rule.measure = 'disposable_email' then private.email_key(p_email)
+      end
+      when 'shop' then case when not exists (
+        select 1 from public.customers c join public.orders o on o.customer_id = c.id
+        where c.user_id = p_user_id and o.paid_at is not null
+      ) then 'shop' end
+    end as key, 1::numeric as factor
+    where p_rule.subject <> 'address'
+    union all
+    select text(n.network), n.factor from private.address_keys(p_ip) n where p_rule.subject = 'address'
+  ) k
+  where k.key is not null
 $function$;
-comment on function private.velocity_key(p_rule private.velocity_rules, p_user_id uuid, p_email text, p_ip inet, p_order_id uuid) is 'Whom a rule measures when this shopper orders or pays. Null: the rule does not look at them. p_order_id null: the order does not exist yet.';
+comment on function private.velocity_keys(p_rule private.velocity_rules, p_user_id uuid, p_email text, p_ip inet, p_order_id uuid) is 'Whom a rule measures when this shopper orders or pays, and what its threshold is multiplied with. No row: the rule does not look at them. p_order_id null: the order does not exist yet.';
 
 
 CREATE OR REPLACE FUNCTION private.version(VARIADIC p_parts text[])
@@ -6039,6 +6505,73 @@ AS $function$
   from public.webhook_events e where e.status in ('failed', 'dead')
 $function$;
 comment on function private.webhooks_health() is 'Health check webhooks: events that could not be applied.';
+
+
+CREATE OR REPLACE FUNCTION private.weigh_refusals(p_rule private.velocity_rules, p_key text, p_threshold numeric, p_livemode boolean, p_since timestamp with time zone, p_until timestamp with time zone, OUT o_value bigint, OUT o_oldest timestamp with time zone)
+ RETURNS record
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  -- Who has more is seen by the rules on themselves.
+  c_of_one_max constant integer := 3;
+  -- Far more than an attack needs to be seen, and no more work in a busy shop than in a quiet one.
+  c_attempts_max constant integer := 300;
+  c_failed_challenge constant text := 'payment_intent_authentication_failure';
+begin
+  with used as (
+    -- Each refused card of an order that nothing has paid, and each paid order once.
+    select a.order_id, max(a.created_at) as at, not a.paid as declined
+    from (
+      select x.*, exists (
+        select 1 from public.payment_attempts g
+        where g.order_id = x.order_id and g.outcome in ('succeeded', 'pending')
+      ) as paid
+      from (
+        select * from private.subject_attempts(p_rule.subject, p_key, p_livemode, p_since) y
+        where y.order_id is not null and y.created_at <= p_until
+          -- Without a share only refusals weigh.
+          and (p_rule.min_share is not null or y.outcome in ('failed', 'blocked'))
+          -- Who fails the challenge that the shop itself asks for must not be why it goes on asking.
+          and (p_rule.subject <> 'shop' or y.failure_code is distinct from c_failed_challenge)
+        order by y.created_at desc limit c_attempts_max
+      ) x
+    ) a
+    group by a.order_id, a.paid, case when not a.paid then coalesce(a.card_fingerprint, a.id) end
+  ), counted as (
+    select u.*, o.created_at as ordered_at,
+      row_number() over (
+        partition by u.declined, case when u.declined and p_rule.min_share is not null
+          then coalesce(o.customer_id::text, private.email_key(o.email), o.id::text) end
+        order by u.at, o.created_at, o.id
+      ) as of_buyer,
+      row_number() over (
+        partition by u.declined, case when u.declined and p_rule.min_share is not null
+          then private.address_key(o.purchase_ip) end
+        order by u.at, o.created_at, o.id
+      ) as of_network
+    from used u
+    -- One by one: the few that were tried, and never the table as a whole.
+    cross join lateral (select * from public.orders x where x.id = u.order_id limit 1) o
+  ), scored as (
+    -- From now backwards: how far the refusals exceed the ordinary share.
+    select c.at, row_number() over back as back, count(*) filter (where c.declined) over back as declines,
+      sum(c.declined::integer - coalesce(p_rule.min_share, 0)) over back as excess
+    from counted c
+    where (not c.declined and p_rule.min_share is not null) or (c.declined
+      and (p_rule.min_share is null or (
+        (c.of_buyer <= c_of_one_max or p_rule.subject in ('user', 'email', 'order'))
+        and (c.of_network <= c_of_one_max or p_rule.subject <> 'shop')
+      )))
+    -- Stripe's clock counts seconds; which order is the later one decides ties.
+    window back as (order by c.at desc, c.ordered_at desc, c.order_id rows unbounded preceding)
+  )
+  select max(s.declines), (array_agg(s.at order by s.back))[1] into o_value, o_oldest
+  from scored s where s.excess >= p_threshold * (1 - coalesce(p_rule.min_share, 0));
+end;
+$function$;
+comment on function private.weigh_refusals(p_rule private.velocity_rules, p_key text, p_threshold numeric, p_livemode boolean, p_since timestamp with time zone, p_until timestamp with time zone, OUT o_value bigint, OUT o_oldest timestamp with time zone) is 'Measure declined_orders: how many refusals weigh against the good orders of a subject, when they exceed the ordinary share by as much as p_threshold; o_oldest: the refusal that the rule lets go with.';
 
 
 CREATE OR REPLACE FUNCTION private.worst_status(VARIADIC p_conditions boolean[])
@@ -6081,6 +6614,21 @@ end;
 $function$;
 comment on function public.abandon_checkout(p_order_id uuid, p_attempt integer, p_refusal jsonb) is 'Ends an attempt that has no session, which frees its stock. Call it only when Stripe has refused the attempt, or has been asked and knows no session of it that could still be paid. p_refusal: what Stripe said, for an alert. abandoned false: the attempt has a session, or is not the current one. KCORD: no such order.';
 grant execute on function public.abandon_checkout(p_order_id uuid, p_attempt integer, p_refusal jsonb) to service_role;
+
+
+CREATE OR REPLACE FUNCTION public.add_variant(p_product_slug text, p_sku text, p_price_amount bigint, p_currency text, p_size text DEFAULT NULL::text, p_color text DEFAULT NULL::text, p_on_hand integer DEFAULT 0)
+ RETURNS jsonb
+ LANGUAGE sql
+ SET search_path TO ''
+AS $function$
+  select private.submit_command('add_variant', jsonb_build_object(
+    'product_slug', p_product_slug, 'sku', p_sku, 'price_amount', p_price_amount, 'currency', p_currency,
+    'size', p_size, 'color', p_color, 'on_hand', p_on_hand
+  ))
+$function$;
+comment on function public.add_variant(p_product_slug text, p_sku text, p_price_amount bigint, p_currency text, p_size text, p_color text, p_on_hand integer) is 'Puts a size and colour of a product on sale, with its stock. p_price_amount in Stripe''s minor units; a price that Stripe refuses is refused. Staff only.';
+grant execute on function public.add_variant(p_product_slug text, p_sku text, p_price_amount bigint, p_currency text, p_size text, p_color text, p_on_hand integer) to authenticated;
+grant execute on function public.add_variant(p_product_slug text, p_sku text, p_price_amount bigint, p_currency text, p_size text, p_color text, p_on_hand integer) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.adjust_inventory(p_sku text, p_delta integer, p_reason text)
@@ -6202,19 +6750,11 @@ begin
   end if;
   if v_key is not null then
     v_found := private.find_checkout(v_key, v_lines, p_email, v_superseded, p_client_ip::inet);
-    if v_found ->> 'outcome' = 'ended' then
-      v_order_id := (v_found ->> 'order_id')::uuid;
-      v_risk := private.check_velocity(
-        p_velocity_mode, p_user_id, p_email, p_client_ip::inet, (v_found ->> 'amount')::bigint, v_found ->> 'currency', p_livemode, v_order_id
+    if v_found ->> 'outcome' in ('ended', 'existing') then
+      return private.enter_checkout(
+        (v_found ->> 'order_id')::uuid, p_velocity_mode, p_client_ip, p_supersede,
+        v_found ->> 'outcome' = 'ended', p_session_seconds, p_hold_seconds
       );
-      if v_risk ->> 'action' = 'block' then
-        return jsonb_build_object('outcome', 'velocity_exceeded', 'retry_after_seconds', v_risk -> 'retry_after_seconds');
-      end if;
-      perform private.record_velocity_hits(v_risk, v_order_id);
-      update public.orders set three_d_secure = v_risk ->> 'three_d_secure'
-      where id = v_order_id and three_d_secure is null and v_risk ->> 'three_d_secure' is not null;
-      perform private.reopen_checkout(v_order_id, p_session_seconds, p_hold_seconds);
-      return private.checkout_snapshot(v_order_id, 'existing');
     elsif v_found is not null then
       return v_found;
     end if;
@@ -6227,7 +6767,9 @@ begin
     where o.created_at > now() - c_repeat_window and o.cart_hash = v_cart ->> 'hash'
     order by o.created_at desc limit 1;
     if v_again is not null then
-      return private.checkout_snapshot(v_again, 'existing');
+      return private.enter_checkout(
+        v_again, p_velocity_mode, p_client_ip, p_supersede, false, p_session_seconds, p_hold_seconds
+      );
     end if;
   end if;
   if v_superseded is not null then
@@ -6235,7 +6777,7 @@ begin
   end if;
 
   v_risk := private.check_velocity(
-    p_velocity_mode, p_user_id, p_email, p_client_ip::inet, (v_cart ->> 'amount')::bigint, v_cart ->> 'currency', p_livemode
+    p_velocity_mode, p_user_id, p_email, p_client_ip::inet, v_cart, p_livemode
   );
   if v_risk ->> 'action' = 'block' then
     return jsonb_build_object('outcome', 'velocity_exceeded', 'retry_after_seconds', v_risk -> 'retry_after_seconds');
@@ -6887,7 +7429,7 @@ begin
   return v_result || jsonb_build_object('delivery_count', v_event.delivery_count);
 end;
 $function$;
-comment on function public.receive_stripe_event(p_event_id text, p_type text, p_livemode boolean, p_api_version text, p_stripe_created_at timestamp with time zone, p_source_ip text, p_payload jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_alerts jsonb) is 'Stores an authentic event and applies it, in one transaction. Exactly one of p_facts, p_ignored_reason and p_error (the translator threw) is given; p_alerts: [{ kind, severity, dedupe_key, data }]. A further delivery in a newer API version is merged as well. Returns { outcome: applied | duplicate | ignored | queued, delivery_count, reason? }. An error means that nothing was stored.';
+comment on function public.receive_stripe_event(p_event_id text, p_type text, p_livemode boolean, p_api_version text, p_stripe_created_at timestamp with time zone, p_source_ip text, p_payload jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_alerts jsonb) is 'Stores an authentic event and applies it, in one transaction. Exactly one of p_facts, p_ignored_reason and p_error (the translator threw) is given; p_alerts: [{ kind, severity, dedupe_key, data }]. A further delivery in a newer API version is merged as well. Returns { outcome: applied | duplicate | ignored | queued, delivery_count, reason?, closing_sessions? }. An error means that nothing was stored.';
 grant execute on function public.receive_stripe_event(p_event_id text, p_type text, p_livemode boolean, p_api_version text, p_stripe_created_at timestamp with time zone, p_source_ip text, p_payload jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_alerts jsonb) to service_role;
 
 
@@ -7217,16 +7759,18 @@ begin
   if o.attempt = p_attempt and o.session_id is null and o.cancelled_at is null and not exists (
     select 1 from public.checkout_sessions s where s.order_id = o.id and s.attempt = p_attempt and s.status <> 'expired'
   ) then
-    perform private.reopen_checkout(o.id, p_session_seconds, p_hold_seconds);
+    return private.enter_checkout(
+      o.id, o.velocity_mode, null, false, true, p_session_seconds, p_hold_seconds
+    );
   end if;
   return private.checkout_snapshot(o.id, 'existing');
 end;
 $function$;
-comment on function public.restart_checkout_attempt(p_order_id uuid, p_attempt integer, p_session_seconds integer, p_hold_seconds integer) is 'Replaces an attempt that Stripe never carried out (its expires_at had come too near), or whose session has expired, by the next one. Same answer as begin_checkout(). KCORD, KCSTK.';
+comment on function public.restart_checkout_attempt(p_order_id uuid, p_attempt integer, p_session_seconds integer, p_hold_seconds integer) is 'Replaces an attempt that Stripe never carried out (its expires_at had come too near), or whose session has expired, by the next one, if the velocity rules let it. Same answer as begin_checkout(): existing or velocity_exceeded. KCORD, KCSTK.';
 grant execute on function public.restart_checkout_attempt(p_order_id uuid, p_attempt integer, p_session_seconds integer, p_hold_seconds integer) to service_role;
 
 
-CREATE OR REPLACE FUNCTION public.resume_checkout(p_order_id uuid, p_session_seconds integer, p_hold_seconds integer)
+CREATE OR REPLACE FUNCTION public.resume_checkout(p_order_id uuid, p_session_seconds integer, p_hold_seconds integer, p_velocity_mode text DEFAULT NULL::text, p_client_ip text DEFAULT NULL::text, p_supersede boolean DEFAULT true)
  RETURNS jsonb
  LANGUAGE plpgsql
  SECURITY DEFINER
@@ -7244,14 +7788,15 @@ begin
     )));
   elsif o.cancelled_at is not null then
     return jsonb_build_object('outcome', 'cancelled');
-  elsif o.status in ('expired', 'payment_failed') then
-    perform private.reopen_checkout(o.id, p_session_seconds, p_hold_seconds);
   end if;
-  return private.checkout_snapshot(o.id, 'existing');
+  return private.enter_checkout(
+    o.id, coalesce(p_velocity_mode, o.velocity_mode), p_client_ip, p_supersede,
+    o.status in ('expired', 'payment_failed'), p_session_seconds, p_hold_seconds
+  );
 end;
 $function$;
-comment on function public.resume_checkout(p_order_id uuid, p_session_seconds integer, p_hold_seconds integer) is 'What a resume link leads to. existing: the snapshot of an attempt that can be paid, a new one at today''s prices when the last has expired or failed; paid: { session_id } for the success page; cancelled. KCORD: no such order. KCSTK: sold out.';
-grant execute on function public.resume_checkout(p_order_id uuid, p_session_seconds integer, p_hold_seconds integer) to service_role;
+comment on function public.resume_checkout(p_order_id uuid, p_session_seconds integer, p_hold_seconds integer, p_velocity_mode text, p_client_ip text, p_supersede boolean) is 'What a resume link leads to. existing: the snapshot of an attempt that can be paid, a new one at today''s prices when the last has expired or failed; paid: { session_id } for the success page; cancelled; superseded: expire session_ids at Stripe, then ask again with p_supersede false; velocity_exceeded. p_velocity_mode null: that of the last attempt. KCORD: no such order. KCSTK: sold out.';
+grant execute on function public.resume_checkout(p_order_id uuid, p_session_seconds integer, p_hold_seconds integer, p_velocity_mode text, p_client_ip text, p_supersede boolean) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.retry_stripe_event(p_event_id text, p_facts jsonb, p_ignored_reason text, p_error text)

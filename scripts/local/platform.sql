@@ -85,6 +85,7 @@ alter table auth.users
   add column if not exists recovery_sent_at timestamptz,
   add column if not exists email_change varchar(255),
   add column if not exists email_change_token_new varchar(255),
+  add column if not exists email_change_token_current varchar(255),
   add column if not exists email_change_sent_at timestamptz,
   add column if not exists email_change_confirm_status smallint default 0,
   add column if not exists phone_confirmed_at timestamptz;
@@ -125,6 +126,7 @@ create table if not exists auth.refresh_tokens (
   revoked boolean not null default false,
   created_at timestamptz not null default now()
 );
+alter table auth.refresh_tokens add column if not exists updated_at timestamptz not null default now();
 create index if not exists refresh_tokens_session_id_idx on auth.refresh_tokens (session_id);
 alter table auth.refresh_tokens enable row level security;
 comment on table auth.refresh_tokens is 'Auth: store of tokens used to refresh JWT tokens once they expire.';
@@ -191,4 +193,10 @@ values
   ('00000000-0000-4000-8000-000000000002', 'authenticated', 'authenticated', 'admin@example.com',
    extensions.crypt('demo-password', extensions.gen_salt('bf', 4)), now(), now(),
    '{"provider": "email", "providers": ["email"], "role": "admin"}', '{}')
+on conflict do nothing;
+insert into auth.identities (provider_id, user_id, identity_data, provider, last_sign_in_at, created_at, updated_at)
+select id, id, jsonb_build_object('sub', id, 'email', email, 'email_verified', true, 'phone_verified', false),
+  'email', now(), now(), now()
+from auth.users
+where id in ('00000000-0000-4000-8000-000000000001', '00000000-0000-4000-8000-000000000002')
 on conflict do nothing;

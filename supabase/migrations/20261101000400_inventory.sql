@@ -114,7 +114,7 @@ grant execute on function private.shown_available(uuid) to anon, authenticated, 
 
 -- Under the policies of product_variants: stock of a hidden product stays hidden.
 create view public.availability with (security_invoker = true) as
-select v.id as variant_id, s.available, s.or_more
+select v.id as variant_id, v.product_id, s.available, s.or_more
 from public.product_variants v cross join lateral private.shown_available(v.id) s;
 comment on view public.availability is
   'How many pieces of each variant can be bought now, at most stock_shown_max; or_more: there are more than that. A hint: checkout decides again.';

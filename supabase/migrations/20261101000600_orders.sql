@@ -105,6 +105,7 @@ create table public.order_risk (
   velocity_rule_set bigint,
   three_d_secure text,
   declined_attempts integer not null default 0,
+  outage_attempts integer not null default 0,
   review_reasons text[] not null default '{}',
   review_released_at timestamptz,
   constraint order_risk_three_d_secure_known check (three_d_secure in ('any', 'challenge')),
@@ -112,12 +113,19 @@ create table public.order_risk (
 );
 comment on table public.order_risk is
   'What the shop thinks of the risk of an order, one row for each: for staff. review_reasons is derived by settle_order().';
-comment on column public.order_risk.velocity_mode is 'VELOCITY_MODE at checkout: enforce, report or off.';
+comment on column public.order_risk.velocity_mode is
+  'VELOCITY_MODE when the attempt began: enforce, report or off.';
 comment on column public.order_risk.velocity_rule_set is
   'The velocity rules on card and delivery address as they stood when the order was first seen paid: a row '
   'of private.velocity_rule_sets.';
-comment on column public.order_risk.three_d_secure is 'What the velocity rules ask of the card: any, or null for Stripe''s own judgement. Frozen, so that a repeat sends the same parameters.';
-comment on column public.order_risk.declined_attempts is 'How many refused attempts the order had when it was last settled: a further one is a case for the velocity rules, once.';
+comment on column public.order_risk.three_d_secure is
+  'What the velocity rules ask of the card: challenge, any, or null for Stripe''s own judgement. Frozen for '
+  'the attempt, so that a repeat sends the same parameters; only raised within it.';
+comment on column public.order_risk.declined_attempts is
+  'How many refused attempts the order had when it was last settled, outages apart: each further one is a '
+  'case for the velocity rules, once.';
+comment on column public.order_risk.outage_attempts is
+  'How many attempts met an outage of the bank, the network or the processor: private.is_outage().';
 comment on column public.order_risk.review_released_at is
   'When staff last released it. What they released stands in private.released_mismatches and in '
   'fraud_signals.released_at: news holds the order again.';
@@ -137,6 +145,19 @@ revoke execute on function private.add_order_risk() from public, anon, authentic
 
 create trigger add_order_risk after insert on public.orders
   for each row execute function private.add_order_risk();
+
+create function private.risk_of(p_order_id uuid) returns public.order_risk
+language plpgsql
+stable
+security definer
+set search_path = ''
+as $$
+begin
+  return (select k from public.order_risk k where k.order_id = p_order_id);
+end;
+$$;
+comment on function private.risk_of(uuid) is 'The order_risk row of an order.';
+revoke execute on function private.risk_of(uuid) from public, anon, authenticated;
 
 create table public.order_items (
   id uuid primary key default gen_random_uuid(),

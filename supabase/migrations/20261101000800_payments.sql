@@ -30,17 +30,23 @@ create table public.checkout_sessions (
   expires_at timestamptz not null,
   recovered_from text,
   completed_at timestamptz,
+  closing_at timestamptz,
   version text collate "C" not null,
   contact_version text collate "C" not null,
   created_at timestamptz not null default now()
 );
 comment on table public.checkout_sessions is 'Checkout Sessions of our orders, as last seen. An order may have several: resumed, recovered.';
+comment on column public.checkout_sessions.closing_at is
+  'When a velocity rule had it ended: no door leads to it any more, although Stripe may not have closed it '
+  'yet. No fact of Stripe''s.';
 comment on column public.checkout_sessions.metadata_order_id is 'The order its metadata names. Anything but order_id means that somebody changed the metadata: the order is reviewed.';
 comment on column public.checkout_sessions.contact_version is 'Which snapshot wrote e-mail address, name, phone and addresses: an address that is known is not lost to a later event without it.';
 create index checkout_sessions_order_id_idx on public.checkout_sessions (order_id);
 create index checkout_sessions_payment_id_idx on public.checkout_sessions (payment_id);
 create index checkout_sessions_stripe_customer_id_idx on public.checkout_sessions (stripe_customer_id);
 create index checkout_sessions_open_idx on public.checkout_sessions (expires_at) where status = 'open';
+create index checkout_sessions_closing_idx on public.checkout_sessions (closing_at)
+  where status = 'open' and closing_at is not null;
 
 create table public.payments (
   id text primary key,
@@ -113,9 +119,11 @@ create table public.refunds (
   failure_reason text,
   request_id text,
   succeeded_at timestamptz,
+  released_at timestamptz,
   version text collate "C" not null,
   created_at timestamptz not null
 );
+comment on column public.refunds.released_at is 'When staff let the order ship although this refund of all its money had failed.';
 comment on column public.refunds.request_id is 'The refund_requests row that asked for it; null for one made in Stripe''s dashboard.';
 comment on column public.refunds.succeeded_at is 'When it was first seen succeeded; stays when it fails afterwards.';
 comment on table public.refunds is 'Refund ledger, keyed by Stripe''s id, whoever asked for it. Only succeeded ones count as money given back.';

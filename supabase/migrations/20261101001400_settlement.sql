@@ -230,7 +230,7 @@ begin
     raise exception 'order % does not exist', p_order_id using errcode = 'KCORD';
   end if;
   v_before := o;
-  select * into k from public.order_risk where order_id = o.id;
+  k := private.risk_of(o.id);
 
   s := private.kept_session(o.id);
   o.session_id := s.id;
@@ -285,6 +285,7 @@ begin
     o.amount_total := coalesce(v_under_way.amount_total, o.amount_subtotal);
   end if;
   k.declined_attempts := private.check_declined_velocity(o);
+  k.outage_attempts := private.check_outages(o);
   if o.restocked_at is null and private.restock_due(o) then
     o.restocked_at := now();
   end if;
@@ -348,7 +349,8 @@ begin
     where id = o.id;
   end if;
   update public.order_risk x set
-    review_reasons = k.review_reasons, declined_attempts = k.declined_attempts, velocity_rule_set = k.velocity_rule_set
+    review_reasons = k.review_reasons, declined_attempts = k.declined_attempts, outage_attempts = k.outage_attempts,
+    velocity_rule_set = k.velocity_rule_set
   where x.order_id = o.id and x is distinct from k;
   if o.status <> v_before.status then
     perform private.record_order_event(o.id, 'status_changed', p_source, jsonb_build_object('from', v_before.status, 'to', o.status));

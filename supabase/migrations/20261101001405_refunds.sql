@@ -351,10 +351,23 @@ as $$
   where q.order_id = p_order_id and a.status <> 'resolved' and (
     (a.dedupe_key = 'refund_refused:' || q.id and not private.refund_is_owed(q))
     or (a.dedupe_key = 'refund_delayed:' || q.id and (q.status <> 'queued' or q.problem is null))
-  )
+    or (a.dedupe_key = 'refund_overtaken:' || q.id and exists (
+      select 1 from public.refund_requests later
+      where later.payment_id = q.payment_id and later.created_at > q.given_up_at
+    ))
+  );
+  -- Tried again, whatever becomes of it: should it fail too, it has an alert of its own.
+  update public.alerts a set status = 'resolved'
+  from public.refunds r
+  where r.order_id = p_order_id and r.status in ('failed', 'canceled') and a.dedupe_key = 'refund_failed:' || r.id
+    and a.status <> 'resolved' and exists (
+      select 1 from public.refunds later
+      where later.payment_id = r.payment_id and later.amount >= r.amount
+        and (later.created_at, later.id) > (r.created_at, r.id)
+    )
 $$;
 comment on function private.close_refund_alerts(uuid) is
-  'Resolves the alerts about refunds of an order that were made, asked for anew, or are not owed any more. Called by settle_order() only.';
+  'Resolves the alerts about refunds of an order that were made, asked for anew or tried again, or are not owed any more. Called by settle_order() only.';
 revoke execute on function private.close_refund_alerts(uuid) from public, anon, authenticated;
 
 create function private.restock_due(o public.orders) returns boolean
@@ -406,7 +419,7 @@ as $$
     ) then 'refund_under_way' end,
     case when exists (
       select 1 from public.refunds r
-      where r.payment_id = o.payment_id and r.status in ('failed', 'canceled')
+      where r.payment_id = o.payment_id and r.status in ('failed', 'canceled') and r.released_at is null
         and o.amount_paid <= r.amount + (
           select coalesce(sum(live.amount), 0) from public.refunds live
           where live.payment_id = o.payment_id and live.status not in ('failed', 'canceled')
@@ -420,6 +433,6 @@ as $$
   ], null)
 $$;
 comment on function private.hold_reasons(public.orders) is
-  'What keeps an order that has not shipped from shipping: review; dispute (open or lost); refund_under_way (all of its money); refund_failed (all of its money was to go back, bounced, and nobody has tried again).';
+  'What keeps an order that has not shipped from shipping: review; dispute (open or lost); refund_under_way (all of its money); refund_failed (all of its money was to go back, bounced, and nobody has tried again or released the order).';
 revoke execute on function private.hold_reasons(public.orders) from public, anon;
 grant execute on function private.hold_reasons(public.orders) to authenticated, service_role;

@@ -289,6 +289,7 @@ declare
   v_result jsonb;
   v_run_at timestamptz := now() + private.backoff(1);
   v_livemode boolean := (select e.livemode from public.webhook_events e where e.id = p_event_id);
+  v_closing jsonb;
 begin
   if v_reason is null and v_error is null then
     begin
@@ -321,11 +322,17 @@ begin
   elsif v_reason is not null then
     return jsonb_build_object('outcome', 'ignored', 'reason', v_reason);
   end if;
-  return jsonb_build_object('outcome', 'applied', 'order_ids', v_result -> 'order_ids');
+  select jsonb_agg(s.id order by s.id) into v_closing
+  from public.checkout_sessions s where s.status = 'open' and s.closing_at = now();
+  return jsonb_strip_nulls(jsonb_build_object(
+    'outcome', 'applied', 'order_ids', v_result -> 'order_ids', 'closing_sessions', v_closing
+  ));
 end;
 $$;
 comment on function private.process_stripe_event(text, timestamptz, jsonb, text, text) is
-  'Applies the facts of a stored event, or notes why it is ignored. When that fails the event stays stored as failed with a retry_event job, and the failure leaves no other trace.';
+  'Applies the facts of a stored event, or notes why it is ignored. When that fails the event stays stored '
+  'as failed with a retry_event job, and the failure leaves no other trace. closing_sessions: payment pages '
+  'that it had ended; their jobs are queued, and who can ends them at once.';
 revoke execute on function private.process_stripe_event(text, timestamptz, jsonb, text, text) from public, anon, authenticated;
 
 create function private.is_newer_version(p_version text, p_than text) returns boolean
@@ -390,7 +397,10 @@ begin
 end;
 $$;
 comment on function public.receive_stripe_event(text, text, boolean, text, timestamptz, text, jsonb, jsonb, text, text, jsonb) is
-  'Stores an authentic event and applies it, in one transaction. Exactly one of p_facts, p_ignored_reason and p_error (the translator threw) is given; p_alerts: [{ kind, severity, dedupe_key, data }]. A further delivery in a newer API version is merged as well. Returns { outcome: applied | duplicate | ignored | queued, delivery_count, reason? }. An error means that nothing was stored.';
+  'Stores an authentic event and applies it, in one transaction. Exactly one of p_facts, p_ignored_reason '
+  'and p_error (the translator threw) is given; p_alerts: [{ kind, severity, dedupe_key, data }]. A further '
+  'delivery in a newer API version is merged as well. Returns { outcome: applied | duplicate | ignored | '
+  'queued, delivery_count, reason?, closing_sessions? }. An error means that nothing was stored.';
 revoke execute on function public.receive_stripe_event(text, text, boolean, text, timestamptz, text, jsonb, jsonb, text, text, jsonb) from public, anon, authenticated;
 grant execute on function public.receive_stripe_event(text, text, boolean, text, timestamptz, text, jsonb, jsonb, text, text, jsonb) to service_role;
 

@@ -10,7 +10,8 @@ begin
   case p_subject
     when 'address' then
       return query select * from public.orders o
-        where private.address_key(o.purchase_ip) = p_key::inet and o.created_at >= p_since and o.livemode = p_livemode;
+        where private.address_key(o.purchase_ip, 48) = private.address_key(p_key::inet, 48)
+          and o.purchase_ip <<= p_key::inet and o.created_at >= p_since and o.livemode = p_livemode;
     when 'email' then
       return query select * from public.orders o
         where private.email_key(o.email) = p_key and o.created_at >= p_since and o.livemode = p_livemode;
@@ -43,29 +44,283 @@ set search_path = ''
 as $$
 begin
   if p_subject = 'shop' then
-    return query select * from public.payment_attempts a where a.created_at >= p_since and a.livemode = p_livemode;
+    return query select * from public.payment_attempts a
+      where a.created_at >= p_since and a.livemode = p_livemode
+        and (a.outcome not in ('failed', 'blocked') or not private.is_outage(a.failure_code, a.decline_code));
   elsif p_subject = 'card' then
     return query select * from public.payment_attempts a
-      where a.card_fingerprint = p_key and a.created_at >= p_since and a.livemode = p_livemode;
+      where a.card_fingerprint = p_key and a.created_at >= p_since and a.livemode = p_livemode
+        and (a.outcome not in ('failed', 'blocked') or not private.is_outage(a.failure_code, a.decline_code));
   else
     -- A payment page stays open for a day at most, so an order may be that much older than its attempts.
     return query select a.* from public.payment_attempts a
       where a.created_at >= p_since
+        and (a.outcome not in ('failed', 'blocked') or not private.is_outage(a.failure_code, a.decline_code))
         and a.order_id in (select o.id from private.subject_orders(p_subject, p_key, p_livemode, p_since - interval '1 day') o);
   end if;
 end;
 $$;
-comment on function private.subject_attempts(text, text, boolean, timestamptz) is 'Payment attempts of one subject of the velocity rules since a time.';
+comment on function private.subject_attempts(text, text, boolean, timestamptz) is
+  'Payment attempts of one subject of the velocity rules since a time, without those that met an outage: '
+  'these say nothing about the shopper.';
 revoke execute on function private.subject_attempts(text, text, boolean, timestamptz) from public, anon, authenticated;
+
+create function private.weigh_refusals(
+  p_rule private.velocity_rules,
+  p_key text,
+  p_threshold numeric,
+  p_livemode boolean, p_since timestamptz, p_until timestamptz,
+  out o_value bigint, out o_oldest timestamptz
+)
+language plpgsql
+stable
+security definer
+set search_path = ''
+as $$
+declare
+  -- Who has more is seen by the rules on themselves.
+  c_of_one_max constant integer := 3;
+  -- Far more than an attack needs to be seen, and no more work in a busy shop than in a quiet one.
+  c_attempts_max constant integer := 300;
+  c_failed_challenge constant text := 'payment_intent_authentication_failure';
+begin
+  with used as (
+    -- Each refused card of an order that nothing has paid, and each paid order once.
+    select a.order_id, max(a.created_at) as at, not a.paid as declined
+    from (
+      select x.*, exists (
+        select 1 from public.payment_attempts g
+        where g.order_id = x.order_id and g.outcome in ('succeeded', 'pending')
+      ) as paid
+      from (
+        select * from private.subject_attempts(p_rule.subject, p_key, p_livemode, p_since) y
+        where y.order_id is not null and y.created_at <= p_until
+          -- Without a share only refusals weigh.
+          and (p_rule.min_share is not null or y.outcome in ('failed', 'blocked'))
+          -- Who fails the challenge that the shop itself asks for must not be why it goes on asking.
+          and (p_rule.subject <> 'shop' or y.failure_code is distinct from c_failed_challenge)
+        order by y.created_at desc limit c_attempts_max
+      ) x
+    ) a
+    group by a.order_id, a.paid, case when not a.paid then coalesce(a.card_fingerprint, a.id) end
+  ), counted as (
+    select u.*, o.created_at as ordered_at,
+      row_number() over (
+        partition by u.declined, case when u.declined and p_rule.min_share is not null
+          then coalesce(o.customer_id::text, private.email_key(o.email), o.id::text) end
+        order by u.at, o.created_at, o.id
+      ) as of_buyer,
+      row_number() over (
+        partition by u.declined, case when u.declined and p_rule.min_share is not null
+          then private.address_key(o.purchase_ip) end
+        order by u.at, o.created_at, o.id
+      ) as of_network
+    from used u
+    -- One by one: the few that were tried, and never the table as a whole.
+    cross join lateral (select * from public.orders x where x.id = u.order_id limit 1) o
+  ), scored as (
+    -- From now backwards: how far the refusals exceed the ordinary share.
+    select c.at, row_number() over back as back, count(*) filter (where c.declined) over back as declines,
+      sum(c.declined::integer - coalesce(p_rule.min_share, 0)) over back as excess
+    from counted c
+    where (not c.declined and p_rule.min_share is not null) or (c.declined
+      and (p_rule.min_share is null or (
+        (c.of_buyer <= c_of_one_max or p_rule.subject in ('user', 'email', 'order'))
+        and (c.of_network <= c_of_one_max or p_rule.subject <> 'shop')
+      )))
+    -- Stripe's clock counts seconds; which order is the later one decides ties.
+    window back as (order by c.at desc, c.ordered_at desc, c.order_id rows unbounded preceding)
+  )
+  select max(s.declines), (array_agg(s.at order by s.back))[1] into o_value, o_oldest
+  from scored s where s.excess >= p_threshold * (1 - coalesce(p_rule.min_share, 0));
+end;
+$$;
+comment on function private.weigh_refusals(
+  private.velocity_rules, text, numeric, boolean, timestamptz, timestamptz
+) is
+  'Measure declined_orders: how many refusals weigh against the good orders of a subject, when they exceed '
+  'the ordinary share by as much as p_threshold; o_oldest: the refusal that the rule lets go with.';
+revoke execute on function private.weigh_refusals(
+  private.velocity_rules, text, numeric, boolean, timestamptz, timestamptz
+) from public, anon, authenticated;
+
+create function private.holding_orders(p_subject text, p_key text) returns setof uuid
+language plpgsql
+stable
+security definer
+set search_path = ''
+as $$
+begin
+  case p_subject
+    when 'address' then
+      return query select o.id from public.orders o
+        where o.status in ('pending', 'processing')
+          and private.address_key(o.purchase_ip, 48) = private.address_key(p_key::inet, 48)
+          and o.purchase_ip <<= p_key::inet;
+    when 'email' then
+      return query select o.id from public.orders o
+        where o.status in ('pending', 'processing') and private.email_key(o.email) = p_key;
+    when 'user' then
+      return query select o.id from public.orders o join public.customers c on c.id = o.customer_id
+        where o.status in ('pending', 'processing') and c.user_id = p_key::uuid;
+  end case;
+end;
+$$;
+comment on function private.holding_orders(text, text) is
+  'Unpaid orders of a subject of the velocity rules that may hold stock.';
+revoke execute on function private.holding_orders(text, text) from public, anon, authenticated;
+
+create function private.measure_holds(
+  p_rule private.velocity_rules,
+  p_key text,
+  p_lines jsonb,
+  p_order_id uuid,
+  out o_value bigint,
+  out o_until timestamptz
+)
+language plpgsql
+stable
+security definer
+set search_path = ''
+as $$
+declare
+  v_held record;
+begin
+  -- The stock is one, whoever asks in which mode.
+  select sum(h.quantity) as pieces, max(h.expires_at) as until,
+    sum(h.quantity::numeric / greatest(coalesce(l.on_hand, 0), h.quantity)) as articles
+  into v_held
+  from (
+    select x.variant_id, sum(x.quantity) as quantity, max(x.expires_at) as expires_at
+    from (
+      select r.variant_id, r.quantity, r.expires_at
+      from private.holding_orders(p_rule.subject, p_key) o (id)
+      join public.inventory_reservations r on r.order_id = o.id and r.status = 'active'
+      where p_rule.subject <> 'shop' and o.id is distinct from p_order_id
+      union all
+      select v.variant_id, v.reserved, null from public.inventory_levels v
+      where p_rule.subject = 'shop' and v.reserved > 0
+      union all
+      select w.variant_id, w.quantity, null
+      from jsonb_to_recordset(p_lines) as w (variant_id uuid, quantity integer)
+      where p_rule.subject <> 'shop'
+    ) x
+    group by x.variant_id
+  ) h
+  left join public.inventory_levels l on l.variant_id = h.variant_id;
+  o_value := v_held.pieces;
+  o_until := v_held.until;
+  if p_rule.measure = 'held_share' and o_value is not null then
+    -- By pieces or by articles: neither a pile of socks nor an empty rail of suits hides the other.
+    o_value := case when o_value >= coalesce(p_rule.min_pieces, 1) then (
+      select floor(100 * greatest(
+        v_held.articles / greatest(count(*), 1), v_held.pieces / greatest(sum(l.on_hand), v_held.pieces)
+      ))
+      from public.inventory_levels l where l.on_hand > 0
+    ) end;
+  end if;
+end;
+$$;
+comment on function private.measure_holds(private.velocity_rules, text, jsonb, uuid) is
+  'Measures held_pieces and held_share: what unpaid orders of a subject hold together with p_lines, [{ '
+  'variant_id, quantity }] of the cart that asks; for the shop, what all of them hold. o_until: when the '
+  'last hold runs out.';
+revoke execute on function private.measure_holds(private.velocity_rules, text, jsonb, uuid)
+  from public, anon, authenticated;
+
+create function private.measured_times(
+  p_rule private.velocity_rules,
+  p_key text,
+  p_livemode boolean,
+  p_since timestamptz,
+  p_at timestamptz,
+  p_order_id uuid
+) returns timestamptz[]
+language plpgsql
+stable
+security definer
+set search_path = ''
+as $$
+declare
+  -- Attempts carry Stripe's clock, which is not quite ours.
+  v_until timestamptz := p_at + interval '1 minute';
+begin
+  return case p_rule.measure
+    when 'unpaid_checkouts' then array(
+      select o.created_at from private.subject_orders(p_rule.subject, p_key, p_livemode, p_since) o
+      where o.paid_at is null and o.created_at <= p_at and o.id is distinct from p_order_id
+      order by 1
+    )
+    when 'emails' then array(
+      select max(o.created_at) from private.subject_orders(p_rule.subject, p_key, p_livemode, p_since) o
+      where o.email is not null and o.created_at <= p_at and o.id is distinct from p_order_id
+      group by private.email_key(o.email)
+      order by 1
+    )
+    when 'declines' then array(
+      select a.created_at from private.subject_attempts(p_rule.subject, p_key, p_livemode, p_since) a
+      where a.outcome in ('failed', 'blocked') and a.created_at <= v_until
+      order by 1
+    )
+    when 'cards' then array(
+      select max(a.created_at) from private.subject_attempts(p_rule.subject, p_key, p_livemode, p_since) a
+      where a.card_fingerprint is not null and a.created_at <= v_until
+      group by a.card_fingerprint
+      order by 1
+    )
+  end;
+end;
+$$;
+comment on function private.measured_times(
+  private.velocity_rules, text, boolean, timestamptz, timestamptz, uuid
+) is
+  'When each of the things happened that a rule counts (orders, mailboxes, refusals, cards), oldest first: '
+  'as many as the measure says. p_order_id: an order that does not count.';
+revoke execute on function private.measured_times(
+  private.velocity_rules, text, boolean, timestamptz, timestamptz, uuid
+) from public, anon, authenticated;
+
+create function private.count_outages(
+  p_rule private.velocity_rules,
+  p_livemode boolean,
+  p_since timestamptz,
+  p_until timestamptz
+) returns bigint
+language plpgsql
+stable
+security definer
+set search_path = ''
+as $$
+begin
+  return (
+    select count(*) filter (where t.outage)
+    from (
+      select bool_or(
+        a.outcome in ('failed', 'blocked') and private.is_outage(a.failure_code, a.decline_code)
+      ) as outage
+      from public.payment_attempts a
+      where a.created_at between p_since and p_until and a.livemode = p_livemode
+      group by a.order_id
+    ) t
+    having count(*) filter (where t.outage) >= coalesce(p_rule.min_share, 0) * count(*)
+  );
+end;
+$$;
+comment on function private.count_outages(private.velocity_rules, boolean, timestamptz, timestamptz) is
+  'Measure outages: how many orders met one, or null when they are less than min_share of those tried.';
+revoke execute on function private.count_outages(
+  private.velocity_rules, boolean, timestamptz, timestamptz
+) from public, anon, authenticated;
 
 create function private.measure_velocity(
   p_rule private.velocity_rules,
   p_key text,
   p_amount bigint,
   p_currency text,
-  p_livemode boolean,
-  p_at timestamptz,
-  p_order_id uuid default null
+  p_livemode boolean, p_at timestamptz,
+  p_order_id uuid default null,
+  p_lines jsonb default '[]',
+  p_factor numeric default 1
 ) returns jsonb
 language plpgsql
 stable
@@ -76,137 +331,153 @@ declare
   v_since timestamptz := p_at - make_interval(secs => p_rule.window_seconds);
   -- Attempts carry Stripe's clock, which is not quite ours.
   v_until timestamptz := p_at + interval '1 minute';
+  v_threshold bigint := ceil(p_rule.threshold * p_factor);
   v_value bigint;
   v_times timestamptz[];
   -- What the rule lets go with, once it has left the window.
   v_oldest timestamptz;
-  -- Who has more is seen by the rules on themselves.
-  c_of_one_max constant integer := 3;
-  -- Far more than an attack needs to be seen, and no more work in a busy shop than in a quiet one.
-  c_attempts_max constant integer := 300;
+  v_free_at timestamptz;
 begin
   case p_rule.measure
     when 'disposable_email' then
       select count(*) into v_value from private.disposable_email_domains d
       where lower(split_part(p_key, '@', 2)) = d.domain or lower(split_part(p_key, '@', 2)) like '%.' || d.domain;
-    when 'unpaid_checkouts' then
-      select count(*), array_agg(o.created_at order by o.created_at) into v_value, v_times
-      from private.subject_orders(p_rule.subject, p_key, p_livemode, v_since) o
-      where o.paid_at is null and o.created_at <= p_at and o.id is distinct from p_order_id;
-    when 'emails' then
-      select count(*), array_agg(e.at order by e.at) into v_value, v_times
-      from (
-        select max(o.created_at) as at
-        from private.subject_orders(p_rule.subject, p_key, p_livemode, v_since) o
-        where o.email is not null and o.created_at <= p_at and o.id is distinct from p_order_id
-        group by private.email_key(o.email)
-      ) e;
     when 'amount' then
       if p_currency is not distinct from coalesce(p_rule.currency, p_currency) then
-        select coalesce(max(spent.amount), 0) + p_amount, max(spent.at) filter (where spent.amount + p_amount >= p_rule.threshold and p_amount < p_rule.threshold)
+        select coalesce(max(s.amount), 0) + p_amount,
+          max(s.at) filter (where s.amount + p_amount >= v_threshold and p_amount < v_threshold)
         into v_value, v_oldest
         from (
           select o.created_at as at, sum(o.amount_subtotal) over (order by o.created_at desc, o.id) as amount
           from private.subject_orders(p_rule.subject, p_key, p_livemode, v_since) o
           where o.currency = p_currency and o.created_at <= p_at and o.id is distinct from p_order_id
             and (o.paid_at is not null or o.status in ('pending', 'processing'))
-        ) spent;
+        ) s;
       end if;
-    when 'declines' then
-      select count(*), array_agg(a.created_at order by a.created_at) into v_value, v_times
-      from private.subject_attempts(p_rule.subject, p_key, p_livemode, v_since) a
-      where a.outcome in ('failed', 'blocked') and a.created_at <= v_until;
-    when 'cards' then
-      select count(*), array_agg(c.at order by c.at) into v_value, v_times
-      from (
-        select max(a.created_at) as at
-        from private.subject_attempts(p_rule.subject, p_key, p_livemode, v_since) a
-        where a.card_fingerprint is not null and a.created_at <= v_until
-        group by a.card_fingerprint
-      ) c;
+    when 'unpaid_checkouts', 'emails', 'declines', 'cards' then
+      v_times := private.measured_times(p_rule, p_key, p_livemode, v_since, p_at, p_order_id);
+      v_value := cardinality(v_times);
     when 'declined_orders' then
-      with used as (
-        -- Each refused card of an order that nothing has paid, and each paid order once.
-        select a.order_id, max(a.created_at) as at, not a.paid as declined
-        from (
-          select x.*, bool_or(x.outcome in ('succeeded', 'pending')) over (partition by x.order_id) as paid
-          from (
-            select * from private.subject_attempts(p_rule.subject, p_key, p_livemode, v_since) y
-            where y.order_id is not null and y.created_at <= v_until
-            order by y.created_at desc limit c_attempts_max
-          ) x
-        ) a
-        group by a.order_id, a.paid, case when not a.paid then coalesce(a.card_fingerprint, a.id) end
-      ), counted as (
-        select u.*, o.created_at as ordered_at,
-          row_number() over (
-            partition by u.declined, coalesce(o.customer_id::text, private.email_key(o.email), o.id::text) order by u.at, o.created_at, o.id
-          ) as of_buyer,
-          row_number() over (partition by u.declined, private.address_key(o.purchase_ip) order by u.at, o.created_at, o.id) as of_network
-        from used u
-        join public.orders o on o.id = u.order_id
-      ), scored as (
-        -- From now backwards: how far the refusals exceed the ordinary share.
-        select c.at, row_number() over back as back, count(*) filter (where c.declined) over back as declines,
-          sum(c.declined::integer - coalesce(p_rule.min_share, 0)) over back as excess
-        from counted c
-        where not c.declined or (
-          (c.of_buyer <= c_of_one_max or p_rule.subject in ('user', 'email', 'order')) and (c.of_network <= c_of_one_max or p_rule.subject <> 'shop')
-        )
-        -- Stripe's clock counts seconds; which order is the later one decides ties.
-        window back as (order by c.at desc, c.ordered_at desc, c.order_id rows unbounded preceding)
-      )
-      select max(s.declines), (array_agg(s.at order by s.back))[1] into v_value, v_oldest
-      from scored s where s.excess >= p_rule.threshold * (1 - coalesce(p_rule.min_share, 0));
+      select w.o_value, w.o_oldest into v_value, v_oldest
+      from private.weigh_refusals(p_rule, p_key, v_threshold, p_livemode, v_since, v_until) w;
+    when 'outages' then
+      v_value := private.count_outages(p_rule, p_livemode, v_since, v_until);
+    when 'held_pieces', 'held_share' then
+      select h.o_value, h.o_until into v_value, v_free_at
+      from private.measure_holds(p_rule, p_key, p_lines, p_order_id) h;
   end case;
-  if coalesce(v_value, 0) < p_rule.threshold then
+  if coalesce(v_value, 0) < v_threshold then
     return null;
   end if;
+  v_oldest := coalesce(v_oldest, v_times[v_value - v_threshold + 1], p_at);
+  v_free_at := coalesce(v_free_at, v_oldest + make_interval(secs => p_rule.window_seconds));
   return jsonb_build_object(
     'rule', p_rule.name, 'rule_action', p_rule.action, 'subject', p_rule.subject, 'measure', p_rule.measure,
-    'value', v_value, 'threshold', p_rule.threshold, 'window_seconds', p_rule.window_seconds,
+    'value', v_value, 'threshold', v_threshold, 'window_seconds', p_rule.window_seconds,
+    'alert', coalesce(p_rule.alert, case p_rule.action when 'block' then 'critical' end),
     -- The subject itself is personal data: a keyed digest is enough to see that two hits are of one.
     'subject_digest', left(private.keyed_digest(p_key), 16),
     -- When enough has left the window for the rule to let go; all of the window where this cart is enough by itself.
-    'retry_after_seconds', greatest(1, coalesce(ceil(extract(epoch from
-      coalesce(v_oldest, v_times[v_value - p_rule.threshold + 1]) + make_interval(secs => p_rule.window_seconds) - p_at
-    ))::integer, p_rule.window_seconds))
+    'retry_after_seconds', greatest(1, ceil(extract(epoch from v_free_at - p_at))::integer)
   );
 end;
 $$;
-comment on function private.measure_velocity(private.velocity_rules, text, bigint, text, boolean, timestamptz, uuid) is
-  'A hit of a rule by a subject up to p_at, or null. p_amount and p_currency: the cart that asks; p_order_id: the order that asks, which does not count against itself. retry_after_seconds: until the rule lets go.';
-revoke execute on function private.measure_velocity(private.velocity_rules, text, bigint, text, boolean, timestamptz, uuid) from public, anon, authenticated;
+comment on function private.measure_velocity(
+  private.velocity_rules, text, bigint, text, boolean, timestamptz, uuid, jsonb, numeric
+) is
+  'A hit of a rule by a subject up to p_at, or null. p_amount, p_currency and p_lines: the cart that asks; '
+  'p_order_id: the order that asks, which does not count against itself; p_factor: what the threshold is '
+  'multiplied with. retry_after_seconds: until the rule lets go.';
+revoke execute on function private.measure_velocity(
+  private.velocity_rules, text, bigint, text, boolean, timestamptz, uuid, jsonb, numeric
+) from public, anon, authenticated;
 
-create function private.velocity_key(p_rule private.velocity_rules, p_user_id uuid, p_email text, p_ip inet, p_order_id uuid) returns text
+create function private.velocity_keys(
+  p_rule private.velocity_rules,
+  p_user_id uuid,
+  p_email text,
+  p_ip inet,
+  p_order_id uuid
+) returns table (key text, factor numeric)
 language sql
 stable
 security definer
 set search_path = ''
 as $$
-  select case p_rule.subject
-    when 'user' then p_user_id::text
-    when 'order' then p_order_id::text
-    when 'address' then host(private.address_key(p_ip)) || '/' || masklen(private.address_key(p_ip))
-    -- Anybody can type anybody's address: what was done under it must not lock an account out.
-    when 'email' then case when p_user_id is null or p_rule.measure = 'disposable_email' then private.email_key(p_email) end
-    when 'shop' then case when not exists (
-      select 1 from public.customers c join public.orders o on o.customer_id = c.id
-      where c.user_id = p_user_id and o.paid_at is not null
-    ) then 'shop' end
-  end
+  select k.key, k.factor
+  from (
+    select case p_rule.subject
+      when 'user' then p_user_id::text
+      when 'order' then p_order_id::text
+      -- Anybody can type anybody's address: what was done under it must not lock an account out.
+      when 'email' then case
+        when p_user_id is null or p_rule.measure = 'disposable_email' then private.email_key(p_email)
+      end
+      when 'shop' then case when not exists (
+        select 1 from public.customers c join public.orders o on o.customer_id = c.id
+        where c.user_id = p_user_id and o.paid_at is not null
+      ) then 'shop' end
+    end as key, 1::numeric as factor
+    where p_rule.subject <> 'address'
+    union all
+    select text(n.network), n.factor from private.address_keys(p_ip) n where p_rule.subject = 'address'
+  ) k
+  where k.key is not null
 $$;
-comment on function private.velocity_key(private.velocity_rules, uuid, text, inet, uuid) is
-  'Whom a rule measures when this shopper orders or pays. Null: the rule does not look at them. p_order_id null: the order does not exist yet.';
-revoke execute on function private.velocity_key(private.velocity_rules, uuid, text, inet, uuid) from public, anon, authenticated;
+comment on function private.velocity_keys(private.velocity_rules, uuid, text, inet, uuid) is
+  'Whom a rule measures when this shopper orders or pays, and what its threshold is multiplied with. No '
+  'row: the rule does not look at them. p_order_id null: the order does not exist yet.';
+revoke execute on function private.velocity_keys(private.velocity_rules, uuid, text, inet, uuid)
+  from public, anon, authenticated;
+
+create function private.three_d_secure_rank(p_asked text) returns integer
+language sql
+immutable
+set search_path = ''
+as $$
+  select case p_asked when 'challenge' then 2 when 'any' then 1 else 0 end
+$$;
+comment on function private.three_d_secure_rank(text) is
+  'What a page asks of the card, as a number: more is stronger. Null, Stripe''s own judgement, is 0.';
+revoke execute on function private.three_d_secure_rank(text) from public, anon, authenticated;
+
+create function private.answer_of_hits(p_hits jsonb) returns jsonb
+language sql
+immutable
+set search_path = ''
+as $$
+  select jsonb_build_object(
+    'action', case
+      when 'block' = any (a.actions) then 'block'
+      when 'review' = any (a.actions) then 'review'
+      when 'require_challenge' = any (a.actions) then 'require_challenge'
+      when 'require_3ds' = any (a.actions) then 'require_3ds'
+      else 'allow'
+    end,
+    'three_d_secure', case
+      when 'require_challenge' = any (a.actions) then 'challenge'
+      when 'require_3ds' = any (a.actions) then 'any'
+    end,
+    'retry_after_seconds', a.retry_after_seconds,
+    'hits', p_hits
+  )
+  from (
+    select coalesce(array_agg(h ->> 'action'), '{}') as actions,
+      max((h ->> 'retry_after_seconds')::integer) filter (where h ->> 'action' = 'block')
+        as retry_after_seconds
+    from jsonb_array_elements(p_hits) h
+  ) a
+$$;
+comment on function private.answer_of_hits(jsonb) is
+  'What hits come to together: { action (the strongest), three_d_secure, retry_after_seconds, hits }.';
+revoke execute on function private.answer_of_hits(jsonb) from public, anon, authenticated;
 
 create function private.check_velocity(
   p_mode text,
   p_user_id uuid,
   p_email text,
   p_ip inet,
-  p_amount bigint,
-  p_currency text,
+  p_cart jsonb,
   p_livemode boolean,
   p_order_id uuid default null
 ) returns jsonb
@@ -217,63 +488,67 @@ as $$
 declare
   v_mailbox text := private.email_key(p_email);
   v_rule private.velocity_rules;
-  v_key text;
+  v_key record;
   v_hit jsonb;
   v_hits jsonb := '[]';
-  v_action text := 'allow';
-  v_actions text[];
   v_result jsonb;
 begin
   if p_mode = 'off' then
     return jsonb_build_object('action', 'allow', 'hits', '[]'::jsonb);
   end if;
+  -- A burst under one mailbox or from one network must not slip through because none of it sees the others.
   if v_mailbox is not null then
-    -- A burst under one address must not slip through because none of it can see the others yet.
     perform pg_advisory_xact_lock(hashtextextended('velocity:' || v_mailbox, 0));
+  end if;
+  if p_ip is not null then
+    perform pg_advisory_xact_lock(hashtextextended('velocity:' || text(private.address_key(p_ip)), 0));
   end if;
 
   for v_rule in
-    select * from private.velocity_rules r where r.enabled and r.subject in ('user', 'email', 'order', 'address', 'shop') order by r.name
+    select * from private.velocity_rules r
+    where r.enabled and r.subject in ('user', 'email', 'order', 'address', 'shop') and r.measure <> 'outages'
+    order by r.name
   loop
-    v_key := private.velocity_key(v_rule, p_user_id, p_email, p_ip, p_order_id);
-    continue when v_key is null;
-    v_hit := private.measure_velocity(v_rule, v_key, p_amount, p_currency, p_livemode, clock_timestamp(), p_order_id);
-    if v_hit is not null then
-      v_hits := v_hits || (v_hit || jsonb_build_object(
-        'mode', p_mode, 'action', case p_mode when 'enforce' then v_rule.action else 'allow' end
-      ));
-    end if;
+    for v_key in select * from private.velocity_keys(v_rule, p_user_id, p_email, p_ip, p_order_id) loop
+      v_hit := private.measure_velocity(
+        v_rule, v_key.key, (p_cart ->> 'amount')::bigint, p_cart ->> 'currency', p_livemode,
+        clock_timestamp(), p_order_id, p_cart -> 'lines', v_key.factor
+      );
+      if v_hit is not null then
+        v_hits := v_hits || (v_hit || jsonb_build_object(
+          'mode', p_mode, 'action', case p_mode when 'enforce' then v_rule.action else 'allow' end
+        ));
+        -- A network within a network is no second hit.
+        exit;
+      end if;
+    end loop;
   end loop;
 
-  select array_agg(h ->> 'action') into v_actions from jsonb_array_elements(v_hits) h;
-  v_action := case
-    when 'block' = any (v_actions) then 'block'
-    when 'review' = any (v_actions) then 'review'
-    when 'require_3ds' = any (v_actions) then 'require_3ds'
-    else 'allow'
-  end;
-  v_result := jsonb_build_object(
-    'action', v_action,
-    'three_d_secure', case when 'require_3ds' = any (v_actions) then 'any' end,
-    'retry_after_seconds', (select max((h ->> 'retry_after_seconds')::integer) from jsonb_array_elements(v_hits) h where h ->> 'action' = 'block'),
-    'hits', v_hits
-  );
-  perform private.raise_attack_alert(v_hits);
-  if v_action = 'block' then
+  v_result := private.answer_of_hits(v_hits);
+  perform private.raise_velocity_alerts(v_hits);
+  if v_result ->> 'action' = 'block' then
     perform private.record_velocity_hits(v_result, p_order_id);
   end if;
   return v_result;
 end;
 $$;
-comment on function private.check_velocity(text, uuid, text, inet, bigint, text, boolean, uuid) is
-  'Measures the rules for a checkout: { action, three_d_secure, retry_after_seconds, hits }, the strongest action of all hits. p_order_id: an order that is to be opened again. Mode report: every action is allow, and the hits tell what would have been. Records the hits of a block itself, since no order will carry them.';
-revoke execute on function private.check_velocity(text, uuid, text, inet, bigint, text, boolean, uuid) from public, anon, authenticated;
+comment on function private.check_velocity(text, uuid, text, inet, jsonb, boolean, uuid) is
+  'Measures the rules for a door to a payment page: { action, three_d_secure, retry_after_seconds, hits }, '
+  'the strongest action of all hits. p_cart: { amount, currency, lines: [{ variant_id, quantity }] }; '
+  'p_order_id: the order that the page is for, once it exists. Mode report: every action is allow, and the '
+  'hits tell what would have been. Records the hits of a block itself, since nothing will carry them.';
+revoke execute on function private.check_velocity(text, uuid, text, inet, jsonb, boolean, uuid)
+  from public, anon, authenticated;
 
-create function private.record_velocity_hits(p_risk jsonb, p_order_id uuid) returns void
-language sql
+create function private.record_velocity_hits(p_risk jsonb, p_order_id uuid) returns integer
+language plpgsql
 security definer
 set search_path = ''
 as $$
+declare
+  v_attempt integer := (select o.attempt from public.orders o where o.id = p_order_id);
+  v_recorded integer;
+begin
   insert into public.fraud_signals as f (source_id, order_id, kind, severity, open, data)
   select
     -- Refused checkouts make no order. Anybody can send them, so they are counted, per subject, rule and window.
@@ -282,43 +557,76 @@ as $$
       floor(extract(epoch from now()) / (h ->> 'window_seconds')::integer)
     ) end,
     p_order_id, 'velocity',
-    case h ->> 'rule_action' when 'block' then 'critical' when 'review' then 'warning' else 'info' end,
-    h ->> 'action' = 'review', h - 'retry_after_seconds' || case when p_order_id is null then '{"count": 1}' else '{}' end::jsonb
+    case
+      when h ->> 'rule_action' = 'block' or h ->> 'alert' = 'critical' then 'critical'
+      when h ->> 'rule_action' = 'review' or h ->> 'alert' = 'warning' then 'warning'
+      else 'info'
+    end,
+    h ->> 'action' = 'review',
+    (h - array['retry_after_seconds', 'alert'])
+      || jsonb_strip_nulls(jsonb_build_object('attempt', v_attempt, 'count', case when p_order_id is null then 1 end))
   from jsonb_array_elements(p_risk -> 'hits') h
+  where p_order_id is null or not exists (
+    select 1 from public.fraud_signals known
+    where known.order_id = p_order_id and known.kind = 'velocity' and known.data ->> 'rule' = h ->> 'rule'
+      and known.data ->> 'attempt' = v_attempt::text
+  )
   on conflict on constraint fraud_signals_source_id_key do update
-  set data = excluded.data || jsonb_build_object('count', coalesce((f.data ->> 'count')::integer, 0) + 1)
+  set data = excluded.data || jsonb_build_object('count', (f.data ->> 'count')::integer + 1);
+  get diagnostics v_recorded = row_count;
+  return v_recorded;
+end;
 $$;
 comment on function private.record_velocity_hits(jsonb, uuid) is
-  'One fraud_signals row per hit of an order; of refused checkouts one per subject, rule and window, counted up. An open one with action review holds its order once it is paid.';
+  'One fraud_signals row per hit of an order, rule and attempt; of refused checkouts one per subject, rule and '
+  'window, counted up. An open one with action review holds its order once it is paid. Returns how many are new.';
 revoke execute on function private.record_velocity_hits(jsonb, uuid) from public, anon, authenticated;
 
-create function private.raise_attack_alert(p_hits jsonb) returns void
+create function private.raise_velocity_alerts(p_hits jsonb) returns void
 language plpgsql
 security definer
 set search_path = ''
 as $$
 declare
-  -- Refusals closer together than this belong to one attack.
+  -- Hits closer together than this belong to one attack, or to one outage.
   c_lull constant interval := '1 hour';
-  v_rules jsonb;
+  v_alert record;
   v_key text;
 begin
-  select jsonb_agg(distinct h ->> 'rule') into v_rules from jsonb_array_elements(p_hits) h where h ->> 'rule_action' = 'block';
-  if v_rules is null then
-    return;
-  end if;
-  perform pg_advisory_xact_lock(hashtextextended('velocity alert', 0));
-  select a.dedupe_key into v_key from public.alerts a
-  where a.kind = 'velocity' and a.last_at > clock_timestamp() - c_lull
-  order by a.last_at desc limit 1;
-  perform private.raise_alert(
-    'velocity', 'critical', coalesce(v_key, 'velocity:' || to_char(clock_timestamp() at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS')),
-    jsonb_build_object('rules', v_rules)
-  );
+  for v_alert in
+    select x.kind, case when bool_or(x.severity = 'critical') then 'critical' else 'warning' end as severity,
+      jsonb_agg(distinct x.rule) as rules, jsonb_object_agg(x.rule, x.value) as figures
+    from (
+      select h ->> 'rule' as rule, h -> 'value' as value, h ->> 'alert' as severity, case
+        when h ->> 'measure' = 'outages' then 'payment_outage'
+        when h ->> 'measure' like 'held%' and h ->> 'subject' = 'shop' then 'stock_held'
+        else 'velocity'
+      end as kind
+      from jsonb_array_elements(p_hits) h where h ->> 'alert' is not null
+    ) x
+    group by x.kind order by x.kind
+  loop
+    -- Somebody is raising it at this moment: nobody has to wait with stock in hand to raise it again.
+    continue when not pg_try_advisory_xact_lock(hashtextextended('velocity alert ' || v_alert.kind, 0));
+    select a.dedupe_key into v_key from public.alerts a
+    where a.kind = v_alert.kind and a.last_at > clock_timestamp() - c_lull
+      and (a.severity = 'critical' or v_alert.severity = 'warning')
+    order by a.last_at desc limit 1;
+    perform private.raise_alert(
+      v_alert.kind, v_alert.severity,
+      coalesce(v_key, concat_ws(
+        ':', v_alert.kind, nullif(v_alert.severity, 'critical'),
+        to_char(clock_timestamp() at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS')
+      )),
+      jsonb_build_object('rules', v_alert.rules, 'figures', v_alert.figures)
+    );
+  end loop;
 end;
 $$;
-comment on function private.raise_attack_alert(jsonb) is 'One alert per attack, counted up while it goes on, whichever rules it runs into.';
-revoke execute on function private.raise_attack_alert(jsonb) from public, anon, authenticated;
+comment on function private.raise_velocity_alerts(jsonb) is
+  'Tells staff of hits: one alert per attack (velocity), outage (payment_outage) or rush on the stock '
+  '(stock_held), counted up while it goes on, whichever rules it runs into.';
+revoke execute on function private.raise_velocity_alerts(jsonb) from public, anon, authenticated;
 
 create function private.freeze_velocity_rules() returns bigint
 language plpgsql
@@ -356,11 +664,9 @@ declare
   v_rule private.velocity_rules;
   v_key text;
   v_hit jsonb;
-  v_set_id bigint;
-  k public.order_risk;
+  k public.order_risk := private.risk_of(o.id);
+  v_set_id bigint := k.velocity_rule_set;
 begin
-  select * into k from public.order_risk where order_id = o.id;
-  v_set_id := k.velocity_rule_set;
   if k.velocity_mode = 'off' then
     return v_set_id;
   end if;
@@ -400,7 +706,12 @@ comment on function private.check_paid_velocity(public.orders) is
   'velocity_rule_set. Called by settle_order() only.';
 revoke execute on function private.check_paid_velocity(public.orders) from public, anon, authenticated;
 
-create function private.check_declined_velocity(o public.orders) returns integer
+create function private.end_pages(
+  p_rule private.velocity_rules,
+  p_key text,
+  o public.orders,
+  p_at timestamptz
+) returns void
 language plpgsql
 security definer
 set search_path = ''
@@ -408,68 +719,141 @@ as $$
 declare
   -- Stripe keeps no payment page open for longer.
   c_page_life constant interval := '1 day';
+  v_asked integer := case p_rule.action when 'block' then 3 when 'require_challenge' then 2 else 1 end;
+  v_page record;
+begin
+  for v_page in
+    with refused as materialized (
+      -- Of a rule that asks for more, only pages whose own buyer was refused: the rest has done nothing.
+      select distinct r.id, r.customer_id
+      from private.subject_attempts(
+        p_rule.subject, p_key, o.livemode, p_at - make_interval(secs => p_rule.window_seconds)
+      ) a
+      join public.orders r on r.id = a.order_id
+      where p_rule.action <> 'block' and a.outcome in ('failed', 'blocked')
+        and not exists (
+          select 1 from public.orders p where p.customer_id = r.customer_id and p.paid_at is not null
+        )
+    ), theirs as materialized (
+      select x.id from private.subject_orders(p_rule.subject, p_key, o.livemode, p_at - c_page_life) x
+      where p_rule.action = 'block'
+    )
+    select s.id, s.order_id
+    from public.checkout_sessions s
+    join public.orders other on other.id = s.order_id
+    join public.order_risk k on k.order_id = other.id
+    where s.status = 'open' and other.paid_at is null
+      and private.three_d_secure_rank(k.three_d_secure) < v_asked and (
+      other.id = o.id
+      or other.id in (select t.id from theirs t)
+      or exists (select 1 from refused r where r.id = other.id or r.customer_id = other.customer_id)
+    )
+    order by s.id
+  loop
+    update public.checkout_sessions set closing_at = now() where id = v_page.id and closing_at is null;
+    perform private.enqueue_job(
+      'expire_checkout_session', 'expire_checkout_session:velocity:' || v_page.id,
+      jsonb_build_object('session_id', v_page.id, 'order_id', v_page.order_id), now(), 10
+    );
+  end loop;
+end;
+$$;
+comment on function private.end_pages(private.velocity_rules, text, public.orders, timestamptz) is
+  'Has the payment pages of a hit ended: with action block all of the subject, else those of refused buyers '
+  'that ask less of the card than the rule does, the page of o among them. No door leads to them from now '
+  'on.';
+revoke execute on function private.end_pages(private.velocity_rules, text, public.orders, timestamptz)
+  from public, anon, authenticated;
+
+create function private.check_declined_velocity(o public.orders) returns integer
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  k public.order_risk := private.risk_of(o.id);
   v_declines integer;
   v_at timestamptz;
   v_user_id uuid;
   v_rule private.velocity_rules;
-  v_key text;
+  v_key record;
   v_hit jsonb;
-  v_testers_cart boolean;
-  v_page record;
-  k public.order_risk;
 begin
-  select * into k from public.order_risk where order_id = o.id;
   select count(*), max(a.created_at) into v_declines, v_at
-  from public.payment_attempts a where a.order_id = o.id and a.outcome in ('failed', 'blocked');
-  if k.velocity_mode = 'off' or o.session_id is not null or v_declines = k.declined_attempts then
+  from public.payment_attempts a
+  where a.order_id = o.id and a.outcome in ('failed', 'blocked')
+    and not private.is_outage(a.failure_code, a.decline_code);
+  if k.velocity_mode = 'off' or o.session_id is not null or v_declines <= k.declined_attempts then
     return v_declines;
   end if;
   select c.user_id into v_user_id from public.customers c where c.id = o.customer_id;
 
   for v_rule in
     select * from private.velocity_rules r
-    where r.enabled and r.action = 'block' and r.measure in ('declines', 'declined_orders', 'cards')
+    where r.enabled and r.action in ('require_3ds', 'require_challenge', 'block')
+      and r.measure in ('declines', 'declined_orders', 'cards')
       and r.subject in ('user', 'email', 'order', 'address', 'shop')
     order by r.name
   loop
-    v_key := private.velocity_key(v_rule, v_user_id, o.email, o.purchase_ip, o.id);
-    continue when v_key is null or exists (
-      select 1 from public.fraud_signals f where f.order_id = o.id and f.kind = 'velocity' and f.data ->> 'rule' = v_rule.name
-    );
-    v_hit := private.measure_velocity(v_rule, v_key, o.amount_subtotal, o.currency, o.livemode, v_at);
-    continue when v_hit is null;
-    v_hit := v_hit || jsonb_build_object('mode', k.velocity_mode, 'action', case k.velocity_mode when 'enforce' then 'block' else 'allow' end);
-    perform private.record_velocity_hits(jsonb_build_object('hits', jsonb_build_array(v_hit)), o.id);
-    perform private.raise_attack_alert(jsonb_build_array(v_hit));
-    continue when k.velocity_mode <> 'enforce';
-    -- The shop is everybody: there, only pages with the testers' cart go, which many were refused with and nobody has paid.
-    v_testers_cart := v_rule.subject = 'shop' and (
-      select count(distinct t.id) >= v_rule.threshold and not bool_or(a.outcome in ('succeeded', 'pending'))
-      from private.subject_attempts('shop', v_key, o.livemode, v_at - make_interval(secs => v_rule.window_seconds)) a
-      join public.orders t on t.id = a.order_id
-      where t.cart_hash = o.cart_hash
-    );
-    for v_page in
-      select s.id, s.order_id from public.checkout_sessions s
-      join public.orders other on other.id = s.order_id
-      where s.status = 'open' and (
-        s.order_id = o.id
-        or (v_testers_cart and other.cart_hash = o.cart_hash and other.customer_id is null and other.livemode = o.livemode)
-        or (v_rule.subject <> 'shop' and other.paid_at is null and other.id in (
-          select x.id from private.subject_orders(v_rule.subject, v_key, o.livemode, v_at - c_page_life) x
-        ))
-      )
-      order by s.id
-    loop
-      perform private.enqueue_job(
-        'expire_checkout_session', 'expire_checkout_session:velocity:' || v_page.id,
-        jsonb_build_object('session_id', v_page.id, 'order_id', v_page.order_id), now(), 10
+    for v_key in select * from private.velocity_keys(v_rule, v_user_id, o.email, o.purchase_ip, o.id) loop
+      v_hit := private.measure_velocity(
+        v_rule, v_key.key, o.amount_subtotal, o.currency, o.livemode, v_at, p_factor => v_key.factor
       );
+      continue when v_hit is null;
+      v_hit := v_hit || jsonb_build_object(
+        'mode', k.velocity_mode,
+        'action', case k.velocity_mode when 'enforce' then v_rule.action else 'allow' end
+      );
+      if private.record_velocity_hits(jsonb_build_object('hits', jsonb_build_array(v_hit)), o.id) > 0 then
+        perform private.raise_velocity_alerts(jsonb_build_array(v_hit));
+      end if;
+      if k.velocity_mode = 'enforce' then
+        perform private.end_pages(v_rule, v_key.key, o, v_at);
+      end if;
     end loop;
   end loop;
   return v_declines;
 end;
 $$;
 comment on function private.check_declined_velocity(public.orders) is
-  'Measures the blocking rules over refused attempts when one of an unpaid order is refused: a page that is open needs no new checkout to try the next card. A hit raises the alert and queues the end of the open pages of its subject. Returns how many refusals the order has, which is what it has been measured by. Called by settle_order() only.';
+  'Measures the rules over refused attempts at each refusal of an unpaid order: a page that is open needs '
+  'no new checkout to try the next card. A hit is recorded and raises the alert once per attempt of the '
+  'order, and ends pages each time. Returns how many refusals the order has, which is what it has been '
+  'measured by. Called by settle_order() only.';
 revoke execute on function private.check_declined_velocity(public.orders) from public, anon, authenticated;
+
+create function private.check_outages(o public.orders) returns integer
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  k public.order_risk := private.risk_of(o.id);
+  v_outages integer;
+  v_at timestamptz;
+  v_rule private.velocity_rules;
+  v_hit jsonb;
+begin
+  select count(*), max(a.created_at) into v_outages, v_at
+  from public.payment_attempts a
+  where a.order_id = o.id and a.outcome in ('failed', 'blocked')
+    and private.is_outage(a.failure_code, a.decline_code);
+  if k.velocity_mode = 'off' or v_outages <= k.outage_attempts then
+    return v_outages;
+  end if;
+  for v_rule in
+    select * from private.velocity_rules r
+    where r.enabled and r.subject = 'shop' and r.measure = 'outages' order by r.name
+  loop
+    v_hit := private.measure_velocity(v_rule, 'shop', o.amount_subtotal, o.currency, o.livemode, v_at);
+    if v_hit is not null then
+      perform private.raise_velocity_alerts(jsonb_build_array(v_hit));
+    end if;
+  end loop;
+  return v_outages;
+end;
+$$;
+comment on function private.check_outages(public.orders) is
+  'Tells staff when a bank, a network or the processor is away for many at once, at each such refusal of an '
+  'order. Nobody is refused for it. Returns how many the order has had. Called by settle_order() only.';
+revoke execute on function private.check_outages(public.orders) from public, anon, authenticated;

@@ -30,7 +30,7 @@ begin
       and c.email_changes > c.email_changes_told then c.email end,
     'customer_email_change', case when c.user_id is not null then c.email_changes end,
     'cart_hash', o.cart_hash,
-    'three_d_secure', (select k.three_d_secure from public.order_risk k where k.order_id = o.id),
+    'three_d_secure', (private.risk_of(o.id)).three_d_secure,
     'prices_include_tax', o.prices_include_tax,
     'shipping_rates', o.shipping_rates,
     'items', (
@@ -146,7 +146,7 @@ begin
     if p_superseded is not null then
       return jsonb_build_object('outcome', 'superseded', 'session_ids', p_superseded);
     end if;
-    return jsonb_build_object('outcome', 'ended', 'order_id', o.id, 'amount', o.amount_subtotal, 'currency', o.currency);
+    return jsonb_build_object('outcome', 'ended', 'order_id', o.id);
   end if;
   return private.checkout_snapshot(o.id, 'existing');
 end;
@@ -154,6 +154,102 @@ $$;
 comment on function private.find_checkout(text, jsonb, text, jsonb, inet) is
   'The order that an Idempotency-Key made before, or null. ended: it has expired or failed and can be opened again. superseded: it can, once other pages of the shopper (p_superseded) are closed. p_lines as of asked_lines(). KCIDC: the key belongs to another cart. KCSTA: staff have cancelled the order.';
 revoke execute on function private.find_checkout(text, jsonb, text, jsonb, inet) from public, anon, authenticated;
+
+create function private.admit_checkout(
+  o public.orders,
+  p_velocity_mode text,
+  p_client_ip text,
+  p_supersede boolean
+) returns jsonb
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  v_user_id uuid := (select c.user_id from public.customers c where c.id = o.customer_id);
+  v_cart jsonb;
+  v_risk jsonb;
+  v_pages jsonb;
+begin
+  select jsonb_build_object('amount', o.amount_subtotal, 'currency', o.currency, 'lines', jsonb_agg(
+    jsonb_build_object('variant_id', i.variant_id, 'quantity', i.quantity)
+  )) into v_cart
+  from public.order_items i where i.order_id = o.id;
+  v_risk := private.check_velocity(
+    p_velocity_mode, v_user_id, o.email, coalesce(p_client_ip::inet, o.purchase_ip), v_cart, o.livemode, o.id
+  );
+  if v_risk ->> 'action' = 'block' then
+    return jsonb_build_object(
+      'outcome', 'velocity_exceeded', 'retry_after_seconds', v_risk -> 'retry_after_seconds'
+    );
+  end if;
+  -- Stripe cannot make an open page ask for more: its own buyer, who is here, gets another one instead.
+  select jsonb_agg(s.id order by s.id) into v_pages
+  from public.checkout_sessions s
+  where s.order_id = o.id and s.status = 'open' and p_supersede and (
+    s.closing_at is not null
+    or private.three_d_secure_rank(v_risk ->> 'three_d_secure')
+      > private.three_d_secure_rank((private.risk_of(o.id)).three_d_secure)
+  );
+  if v_pages is not null then
+    return jsonb_build_object('outcome', 'superseded', 'session_ids', v_pages);
+  end if;
+  return v_risk;
+end;
+$$;
+comment on function private.admit_checkout(public.orders, text, text, boolean) is
+  'The velocity rules at every door to the payment page of an order that exists: velocity_exceeded, '
+  'superseded (its open page asks for less than the rules do now, or is being ended), or the risk to go in '
+  'with. p_client_ip null: where the order came from.';
+revoke execute on function private.admit_checkout(public.orders, text, text, boolean)
+  from public, anon, authenticated;
+
+create function private.enter_checkout(
+  p_order_id uuid,
+  p_velocity_mode text,
+  p_client_ip text,
+  p_supersede boolean,
+  p_reopen boolean,
+  p_session_seconds integer,
+  p_hold_seconds integer
+) returns jsonb
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  o public.orders;
+  v_risk jsonb;
+  v_raised boolean;
+begin
+  select * into o from public.orders where id = p_order_id for no key update;
+  if o.session_id is not null or o.status = 'processing' or o.cancelled_at is not null or o.erased_at is not null then
+    -- Leads to no payment page.
+    return private.checkout_snapshot(o.id, 'existing');
+  end if;
+  v_risk := private.admit_checkout(o, p_velocity_mode, p_client_ip, p_supersede);
+  if v_risk ? 'outcome' then
+    return v_risk;
+  end if;
+  v_raised := private.three_d_secure_rank(v_risk ->> 'three_d_secure')
+    > private.three_d_secure_rank((private.risk_of(o.id)).three_d_secure);
+  update public.order_risk set
+    velocity_mode = case when p_reopen then p_velocity_mode else velocity_mode end,
+    three_d_secure = v_risk ->> 'three_d_secure'
+  where order_id = o.id and (p_reopen or v_raised);
+  if p_reopen then
+    perform private.reopen_checkout(o.id, p_session_seconds, p_hold_seconds);
+  end if;
+  perform private.record_velocity_hits(v_risk, o.id);
+  return private.checkout_snapshot(o.id, 'existing');
+end;
+$$;
+comment on function private.enter_checkout(uuid, text, text, boolean, boolean, integer, integer) is
+  'The one way to the payment page of an order that exists: repeats, resumed and restarted attempts all '
+  'pass the velocity rules here. p_reopen: begin a new attempt. Outcomes: existing, superseded, '
+  'velocity_exceeded.';
+revoke execute on function private.enter_checkout(uuid, text, text, boolean, boolean, integer, integer)
+  from public, anon, authenticated;
 
 create function private.open_checkouts(p_user_id uuid, p_session_id text, p_livemode boolean) returns setof public.orders
 language plpgsql
@@ -264,19 +360,11 @@ begin
   end if;
   if v_key is not null then
     v_found := private.find_checkout(v_key, v_lines, p_email, v_superseded, p_client_ip::inet);
-    if v_found ->> 'outcome' = 'ended' then
-      v_order_id := (v_found ->> 'order_id')::uuid;
-      v_risk := private.check_velocity(
-        p_velocity_mode, p_user_id, p_email, p_client_ip::inet, (v_found ->> 'amount')::bigint, v_found ->> 'currency', p_livemode, v_order_id
+    if v_found ->> 'outcome' in ('ended', 'existing') then
+      return private.enter_checkout(
+        (v_found ->> 'order_id')::uuid, p_velocity_mode, p_client_ip, p_supersede,
+        v_found ->> 'outcome' = 'ended', p_session_seconds, p_hold_seconds
       );
-      if v_risk ->> 'action' = 'block' then
-        return jsonb_build_object('outcome', 'velocity_exceeded', 'retry_after_seconds', v_risk -> 'retry_after_seconds');
-      end if;
-      perform private.record_velocity_hits(v_risk, v_order_id);
-      update public.order_risk set three_d_secure = v_risk ->> 'three_d_secure'
-      where order_id = v_order_id and three_d_secure is null and v_risk ->> 'three_d_secure' is not null;
-      perform private.reopen_checkout(v_order_id, p_session_seconds, p_hold_seconds);
-      return private.checkout_snapshot(v_order_id, 'existing');
     elsif v_found is not null then
       return v_found;
     end if;
@@ -289,7 +377,9 @@ begin
     where o.created_at > now() - c_repeat_window and o.cart_hash = v_cart ->> 'hash'
     order by o.created_at desc limit 1;
     if v_again is not null then
-      return private.checkout_snapshot(v_again, 'existing');
+      return private.enter_checkout(
+        v_again, p_velocity_mode, p_client_ip, p_supersede, false, p_session_seconds, p_hold_seconds
+      );
     end if;
   end if;
   if v_superseded is not null then
@@ -297,7 +387,7 @@ begin
   end if;
 
   v_risk := private.check_velocity(
-    p_velocity_mode, p_user_id, p_email, p_client_ip::inet, (v_cart ->> 'amount')::bigint, v_cart ->> 'currency', p_livemode
+    p_velocity_mode, p_user_id, p_email, p_client_ip::inet, v_cart, p_livemode
   );
   if v_risk ->> 'action' = 'block' then
     return jsonb_build_object('outcome', 'velocity_exceeded', 'retry_after_seconds', v_risk -> 'retry_after_seconds');

@@ -64,13 +64,17 @@ begin
   if o.attempt = p_attempt and o.session_id is null and o.cancelled_at is null and o.erased_at is null and not exists (
     select 1 from public.checkout_sessions s where s.order_id = o.id and s.attempt = p_attempt and s.status <> 'expired'
   ) then
-    perform private.reopen_checkout(o.id, p_session_seconds, p_hold_seconds);
+    return private.enter_checkout(
+      o.id, (private.risk_of(o.id)).velocity_mode, null, false, true, p_session_seconds, p_hold_seconds
+    );
   end if;
   return private.checkout_snapshot(o.id, 'existing');
 end;
 $$;
 comment on function public.restart_checkout_attempt(uuid, integer, integer, integer) is
-  'Replaces an attempt that Stripe never carried out (its expires_at had come too near), or whose session has expired, by the next one. Same answer as begin_checkout(). KCORD, KCSTK.';
+  'Replaces an attempt that Stripe never carried out (its expires_at had come too near), or whose session '
+  'has expired, by the next one, if the velocity rules let it. Same answer as begin_checkout(): existing or '
+  'velocity_exceeded. KCORD, KCSTK.';
 revoke execute on function public.restart_checkout_attempt(uuid, integer, integer, integer) from public, anon, authenticated;
 grant execute on function public.restart_checkout_attempt(uuid, integer, integer, integer) to service_role;
 
@@ -134,7 +138,14 @@ comment on function public.abandon_checkout(uuid, integer, jsonb) is
 revoke execute on function public.abandon_checkout(uuid, integer, jsonb) from public, anon, authenticated;
 grant execute on function public.abandon_checkout(uuid, integer, jsonb) to service_role;
 
-create function public.resume_checkout(p_order_id uuid, p_session_seconds integer, p_hold_seconds integer) returns jsonb
+create function public.resume_checkout(
+  p_order_id uuid,
+  p_session_seconds integer,
+  p_hold_seconds integer,
+  p_velocity_mode text default null,
+  p_client_ip text default null,
+  p_supersede boolean default true
+) returns jsonb
 language plpgsql
 security definer
 set search_path = ''
@@ -151,16 +162,22 @@ begin
     )));
   elsif o.cancelled_at is not null or o.erased_at is not null then
     return jsonb_build_object('outcome', 'cancelled');
-  elsif o.status in ('expired', 'payment_failed') then
-    perform private.reopen_checkout(o.id, p_session_seconds, p_hold_seconds);
   end if;
-  return private.checkout_snapshot(o.id, 'existing');
+  return private.enter_checkout(
+    o.id, coalesce(p_velocity_mode, (private.risk_of(o.id)).velocity_mode), p_client_ip, p_supersede,
+    o.status in ('expired', 'payment_failed'), p_session_seconds, p_hold_seconds
+  );
 end;
 $$;
-comment on function public.resume_checkout(uuid, integer, integer) is
-  'What a resume link leads to. existing: the snapshot of an attempt that can be paid, a new one at today''s prices when the last has expired or failed; paid: { session_id } for the success page; cancelled. KCORD: no such order. KCSTK: sold out.';
-revoke execute on function public.resume_checkout(uuid, integer, integer) from public, anon, authenticated;
-grant execute on function public.resume_checkout(uuid, integer, integer) to service_role;
+comment on function public.resume_checkout(uuid, integer, integer, text, text, boolean) is
+  'What a resume link leads to. existing: the snapshot of an attempt that can be paid, a new one at '
+  'today''s prices when the last has expired or failed; paid: { session_id } for the success page; '
+  'cancelled; superseded: expire session_ids at Stripe, then ask again with p_supersede false; '
+  'velocity_exceeded. p_velocity_mode null: that of the last attempt. KCORD: no such order. KCSTK: sold '
+  'out.';
+revoke execute on function public.resume_checkout(uuid, integer, integer, text, text, boolean)
+  from public, anon, authenticated;
+grant execute on function public.resume_checkout(uuid, integer, integer, text, text, boolean) to service_role;
 
 create function public.forget_stripe_customer(p_order_id uuid, p_stripe_customer_id text) returns jsonb
 language plpgsql

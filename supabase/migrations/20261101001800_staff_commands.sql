@@ -256,12 +256,14 @@ set search_path = ''
 as $$
 declare
   o public.orders := private.lock_order_by_number(p_args ->> 'order_number');
-  v_reasons text[] := (select k.review_reasons from public.order_risk k where k.order_id = o.id);
+  v_reasons text[] := (private.risk_of(o.id)).review_reasons;
+  v_held text[] := private.hold_reasons(o);
 begin
-  if o.status <> 'needs_review' or 'oversold' = any (v_reasons) then
+  if not (o.status = 'needs_review' or (o.fulfillment_status = 'on_hold' and 'refund_failed' = any (v_held)))
+    or 'oversold' = any (v_reasons) then
     raise exception 'order % is not held for review (status %, %)', o.number, o.status, array_to_string(v_reasons, ', ')
       using errcode = 'KCINV', hint = 'An oversold order is refunded by itself and cannot be released.';
-  elsif 'refund_under_way' = any (private.hold_reasons(o)) then
+  elsif 'refund_under_way' = any (v_held) then
     raise exception 'all the money of order % is on its way back', o.number using errcode = 'KCINV';
   end if;
   -- What is known now, and no more: what comes later, staff have not looked at.
@@ -272,6 +274,8 @@ begin
   cross join unnest(private.unreleased_mismatches(o.id, cs.id, private.review_reasons(o, cs, p))) reason
   where cs.id = o.session_id;
   update public.fraud_signals f set released_at = now() where f.order_id = o.id and private.holds_order(f);
+  update public.refunds r set released_at = now()
+  where r.payment_id = o.payment_id and r.status in ('failed', 'canceled') and r.released_at is null;
   update public.order_risk set review_released_at = now() where order_id = o.id;
   perform private.settle_order(o.id, 'staff');
   return o.id;

@@ -80,7 +80,7 @@ insert into private.retention_rules (table_name, columns, holds, kept, ended_by)
   ('private.retention_rules', '{table_name,columns,holds,kept,ended_by}', 'nothing', 'for good', ''),
   ('private.settings', '{key,value,description}', 'nothing', 'for good', ''),
   ('private.velocity_rule_sets', '{digest,rules}', 'nothing', 'for good', ''),
-  ('private.velocity_rules', '{name,subject,measure,currency,action,description}', 'nothing', 'for good', ''),
+  ('private.velocity_rules', '{name,subject,measure,currency,action,alert,description}', 'nothing', 'for good', ''),
   ('private.webhook_address_changes', '{added,removed}', 'nothing', 'for good: addresses of Stripe''s', '');
 
 create function private.words_pattern(p_words text[]) returns text
@@ -447,8 +447,9 @@ begin
     select left(private.keyed_digest(k), 16)
     from (
       select private.email_key(p_email) as k
-      union select host(private.address_key(o.purchase_ip)) || '/' || masklen(private.address_key(o.purchase_ip))
-      from public.orders o where o.id = any (p_order_ids)
+      union select text(n.network)
+      from public.orders o cross join lateral private.address_keys(o.purchase_ip) n
+      where o.id = any (p_order_ids)
     ) keys
     where k is not null
   );

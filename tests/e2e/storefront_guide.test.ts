@@ -113,3 +113,25 @@ Deno.test("storefront guide: its code reads the catalogue, checks out, follows t
     details: [{ sku: "TIE-SILK-BUR", requested: 1, available: 0 }],
   });
 });
+
+Deno.test("storefront guide: its code reads a catalogue of more than max_rows", async () => {
+  await using stack = await testStack();
+  const guide = await loadGuide();
+  const shop = { url: stack.api_url, key: stack.publishable_key };
+  await stack.sql`
+    with wide as (insert into public.products (slug, name) values ('wide', 'Wide') returning id)
+    insert into public.product_variants (product_id, sku, color, price_amount, currency)
+    select id, 'WIDE-' || lpad(i::text, 4, '0'), 'c' || i, 1000, 'usd' from wide, generate_series(1, 1300) i`;
+  await stack.sql`
+    insert into public.inventory_levels (variant_id, on_hand)
+    select id, 5 from public.product_variants where sku like 'WIDE-%'
+    on conflict (variant_id) do update set on_hand = excluded.on_hand`;
+  const products = await guide.loadCatalogue(shop);
+  const wide = products.find((product) => product.slug === "wide")?.variants ?? [];
+  assert.deepEqual([wide.length, wide.filter((variant) => variant.available !== 5).length], [1300, 0]);
+  assert.deepEqual([wide[0]?.sku, wide.at(-1)?.sku], ["WIDE-0001", "WIDE-1300"]);
+  const [sold] = await stack.sql<{ count: number }[]>`
+    select count(*)::int as count from public.product_variants v join public.products p on p.id = v.product_id
+    where v.active and p.active`;
+  assert.equal(products.flatMap((product) => product.variants).length, sold?.count);
+});

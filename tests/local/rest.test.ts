@@ -295,3 +295,77 @@ function pickError(error: { code: string; message: string; details: string; hint
     ? null
     : { code: error.code, message: error.message, details: error.details, hint: error.hint };
 }
+
+Deno.test("max_rows of config.toml cuts reads, embedded lists and sets as PostgREST does, and no write", async (t) => {
+  const capped = await localGateway(database.url, undefined, { maxRows: 3 });
+  const capping = createClient(capped.url, capped.keys.secret_key, options);
+  const names = ["c1", "c2", "c3", "c4", "c5"];
+  try {
+    await t.step("what is written is answered whole", async () => {
+      const written = await capping.from("shelves").insert(names.map((name) => ({ name }))).select(
+        "id, name",
+      );
+      assert.equal(written.data?.length, 5);
+      const [first] = written.data ?? [];
+      const books = names.map((isbn) => ({ isbn, shelf_id: first?.id }));
+      assert.equal((await capping.from("books").insert(books).select("id")).data?.length, 5);
+    });
+    const ours = () =>
+      capping.from("shelves").select("name", { count: "exact" }).in("name", names).order("name");
+    await t.step("a read is cut, and its count says so", async () => {
+      const { data, count, status } = await ours();
+      assert.deepEqual([data?.map((row) => row.name), count, status], [["c1", "c2", "c3"], 5, 206]);
+      assert.equal((await capping.from("shelves").select("name").in("name", names)).status, 200);
+    });
+    await t.step("a larger limit or range changes nothing, a smaller one counts", async () => {
+      assert.equal((await ours().limit(1000)).data?.length, 3);
+      assert.equal((await ours().range(0, 999)).data?.length, 3);
+      assert.equal((await ours().limit(2)).data?.length, 2);
+      assert.deepEqual((await ours().range(3, 999)).data?.map((row) => row.name), ["c4", "c5"]);
+    });
+    await t.step("a list embedded in a row is cut as well", async () => {
+      const { data } = await capping.from("shelves").select("name, books(isbn)").eq("name", "c1").single();
+      assert.equal(data?.books.length, 3);
+    });
+    await t.step("sets of rows and of values are cut", async () => {
+      const rows = await capping.rpc("count_to", { p_n: 9 }, { count: "exact" });
+      assert.deepEqual([rows.data?.length, rows.count], [3, 9]);
+      const values = await capping.rpc("numbers", { p_n: 9 }, { count: "exact" });
+      assert.deepEqual([values.data, values.count, values.status], [[1, 2, 3], 9, 206]);
+      const [row] = (await capping.rpc("count_to", { p_n: 9 }, { count: "exact" }).gt("number", 7)).data ??
+        [];
+      assert.equal(row?.number, 8);
+    });
+    await t.step(
+      "the Range header counts like limit and offset, together with them, and for GET only",
+      async () => {
+        const ask = async (query: string, range: string, method = "GET") => {
+          const response = await fetch(
+            `${capped.url}/rest/v1/shelves?select=name&name=like.c*&order=name${query}`,
+            {
+              method,
+              headers: { apikey: capped.keys.secret_key, prefer: "count=exact", range },
+            },
+          );
+          const text = await response.text();
+          return [
+            response.status,
+            response.headers.get("content-range"),
+            response.ok ? text : JSON.parse(text).code,
+          ];
+        };
+        assert.deepEqual(await ask("", "1-1"), [206, "1-1/6", '[{"name":"c2"}]']);
+        assert.deepEqual((await ask("", "0-99")).slice(0, 2), [206, "0-2/6"]);
+        assert.deepEqual((await ask("&limit=2", "1-99")).slice(0, 2), [206, "1-1/6"]);
+        assert.deepEqual((await ask("", "4-")).slice(0, 2), [206, "4-5/6"]);
+        assert.deepEqual((await ask("", "4-5", "HEAD")).slice(0, 2), [206, "0-2/6"]);
+        assert.deepEqual(await ask("", "7-9"), [416, null, "PGRST103"]);
+        assert.deepEqual(await ask("", "5-3"), [416, null, "PGRST103"]);
+      },
+    );
+  } finally {
+    await service.from("books").delete().in("isbn", names);
+    await service.from("shelves").delete().in("name", names);
+    await capped.stop();
+  }
+});

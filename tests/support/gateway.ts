@@ -1,5 +1,7 @@
 import { join } from "node:path";
+import type { SendMail } from "../../scripts/local/gateway/auth/mails.ts";
 import { LocalKeys } from "../../scripts/local/gateway/keys.ts";
+import { type ProjectConfig, readProjectConfig } from "../../scripts/local/gateway/project_config.ts";
 import { type Gateway, startGateway } from "../../scripts/local/gateway/server.ts";
 import { makeKeys, type StackKeys } from "../../scripts/local/keys.ts";
 import { SUPABASE_DIR } from "../../scripts/local/migrate.ts";
@@ -8,15 +10,21 @@ import { SUPABASE_DIR } from "../../scripts/local/migrate.ts";
 export interface TestGateway extends Gateway {
   keys: StackKeys;
   logged: string[];
+  /** The mails that Auth sent; a message in `mailFails` refuses them. */
+  mails: Parameters<SendMail>[0][];
+  mailFails: { reason: string | null };
 }
 
-/** Starts the API gateway alone on a free port; `functionsDir` defaults to the project's functions. */
+/** Starts the API gateway alone on a free port; the project's functions and configuration are the defaults. */
 export async function localGateway(
   dbUrl: string,
   functionsDir = join(SUPABASE_DIR, "functions"),
+  config: Partial<ProjectConfig> = {},
 ): Promise<TestGateway> {
   const keys = await makeKeys();
   const logged: string[] = [];
+  const mails: TestGateway["mails"] = [];
+  const mailFails: TestGateway["mailFails"] = { reason: null };
   const gateway = startGateway({
     port: 0,
     dbUrl,
@@ -27,7 +35,17 @@ export async function localGateway(
       keys.jwt_private_key,
       "http://127.0.0.1/auth/v1",
     ),
+    config: { ...await readProjectConfig(join(SUPABASE_DIR, "config.toml")), ...config },
+    mail: {
+      send: (mail) => {
+        if (mailFails.reason !== null) return Promise.reject(new Error(mailFails.reason));
+        mails.push(mail);
+        return Promise.resolve();
+      },
+      siteUrl: "https://shop.example/store",
+      redirectOrigins: ["https://shop.example", "http://localhost:*"],
+    },
     log: (line) => logged.push(line),
   });
-  return { ...gateway, keys, logged };
+  return { ...gateway, keys, logged, mails, mailFails };
 }

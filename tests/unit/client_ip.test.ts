@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import {
   addressBucket,
+  addressBuckets,
   clientAddress,
   normalizeAddress,
   shopperAddress,
@@ -55,11 +56,32 @@ Deno.test("clientAddress() is null without a usable header", () => {
   assert.equal(clientAddress(new Headers({ "x-forwarded-for": "a, b, ," })), null);
 });
 
-Deno.test("addressBucket() joins an IPv6 /64 and keeps IPv4 addresses apart", () => {
+Deno.test("addressBuckets() counts an IPv6 address by /64, /56 and /48, each allowed more than the one before", () => {
+  assert.deepEqual(addressBuckets("2001:db8:1:a23:3:4:5:6"), [
+    { key: "2001:db8:1:a23::/64", factor: 1 },
+    { key: "2001:db8:1:a00::/56", factor: 1.5 },
+    { key: "2001:db8:1::/48", factor: 3 },
+  ]);
+  assert.deepEqual(addressBuckets("::1").map(({ key }) => key), [
+    "0:0:0:0::/64",
+    "0:0:0:0::/56",
+    "0:0:0::/48",
+  ]);
+  assert.deepEqual(addressBuckets("203.0.113.7"), [{ key: "203.0.113.7", factor: 1 }]);
+  assert.deepEqual(addressBuckets(null), [{ key: "unknown", factor: 1 }]);
+  const home = Array.from({ length: 256 }, (_, at) => `2001:db8:77:${(0xa00 + at).toString(16)}::1`);
+  const [narrow, connection, company] = [0, 1, 2].map((width) =>
+    new Set(home.map((address) => addressBuckets(address)[width]?.key)).size
+  );
+  assert.deepEqual([narrow, connection, company], [256, 1, 1]);
+});
+
+Deno.test("addressBucket() joins an IPv6 /56 and keeps IPv4 addresses apart", () => {
   assert.equal(addressBucket("2001:db8:1:2:3:4:5:6"), "2001:db8:1:0::/56");
+  assert.equal(addressBucket("2001:db8::1"), addressBucket("2001:db8::ffff:1"));
+  assert.equal(addressBucket("2001:db8:0:1::1"), addressBucket("2001:db8::1"));
   assert.equal(addressBucket("2001:db8:1:a2ff::1"), addressBucket("2001:db8:1:a201:3:4:5:6"));
   assert.notEqual(addressBucket("2001:db8:1:a2ff::1"), addressBucket("2001:db8:1:a3ff::1"));
-  assert.equal(addressBucket("2001:db8::1"), addressBucket("2001:db8::ffff:1"));
   assert.notEqual(addressBucket("2001:db8:0:100::1"), addressBucket("2001:db8::1"));
   assert.notEqual(addressBucket("203.0.113.7"), addressBucket("203.0.113.8"));
   assert.equal(addressBucket(null), "unknown");

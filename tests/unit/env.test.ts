@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { EnvError, environmentVariables, loadEnv } from "../../supabase/functions/_shared/env.ts";
+import { isListedOrigin } from "../../supabase/functions/_shared/origins.ts";
 import { environment } from "./fakes.ts";
 
 function problemOf(changes: Record<string, string | undefined>): EnvError {
@@ -119,6 +120,32 @@ Deno.test("loadEnv() refuses STRIPE_API_BASE with a live key", () => {
   };
   assert.deepEqual(problemOf(production).variables, ["STRIPE_API_BASE"]);
   assert.equal(loadEnv(environment({ ...production, STRIPE_API_BASE: undefined })).livemode, true);
+});
+
+Deno.test("origins of this machine are allowed in development, and nowhere else", () => {
+  const live = { STRIPE_SECRET_KEY: liveKey, STRIPE_API_BASE: undefined };
+  const allows = (appEnv: string, origin: string) => {
+    const changes = { APP_ENV: appEnv, ALLOWED_ORIGINS: "https://shop.example" };
+    const env = loadEnv(environment(appEnv === "production" ? { ...changes, ...live } : changes));
+    return isListedOrigin(origin, env.allowedOrigins);
+  };
+  const here = ["http://localhost:5173", "http://127.0.0.1:3000", "http://[::1]:8080", "http://localhost"];
+  for (const origin of here) {
+    assert.equal(allows("development", origin), true, origin);
+    assert.equal(allows("staging", origin), false, origin);
+    assert.equal(allows("production", origin), false, origin);
+  }
+  const foreign = [
+    "https://localhost:5173",
+    "http://localhost.evil.example:80",
+    "http://localhost:80.evil.example",
+    "http://localhost:",
+    "http://localhost:80@evil.example",
+    "http://127.0.0.2:80",
+    "http://localhost:*",
+    "null",
+  ];
+  for (const origin of foreign) assert.equal(allows("development", origin), false, origin);
 });
 
 Deno.test("loadEnv() refuses a wildcard origin and plain http in production", () => {

@@ -54,6 +54,14 @@ Deno.test("respond() refuses a foreign origin and lets servers without one pass"
   assert.equal((await answer(post("{}"))).status, 200);
 });
 
+Deno.test("respond() logs the origin that it refuses, and how to allow it", async () => {
+  const { log, lines } = keptLog();
+  const endpoint = { methods: ["POST"] as const, allowedOrigins: origins, log };
+  const request = new Request(url, { method: "OPTIONS", headers: { origin: "https://new-shop.example" } });
+  await respond(request, endpoint, () => Promise.resolve(json({})));
+  assert.match(JSON.stringify(lines), /origin_refused.*https:\/\/new-shop\.example.*ALLOWED_ORIGINS/);
+});
+
 Deno.test("respond() turns an unknown error into 500 without its message", async () => {
   const response = await answer(post("{}"), () => Promise.reject(new Error("select secret from vault")));
   assert.equal(response.status, 500);

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { renderMail } from "../../supabase/functions/_shared/emails/mod.ts";
+import { renderMail, templateNames } from "../../supabase/functions/_shared/emails/mod.ts";
 import type { Notification } from "../../supabase/functions/_shared/rpc.ts";
 
 function shipped(data: Record<string, unknown>): Notification {
@@ -50,4 +50,34 @@ Deno.test("a correction says that the number before it was wrong", () => {
   const mail = render({ carrier: "UPS", tracking_number: "1Z999", corrected: true });
   assert.match(mail.subject, /Corrected tracking/);
   assert.match(mail.text, /was wrong[\s\S]*Tracking: UPS 1Z999/);
+});
+
+Deno.test("every mail is written in sentences that begin with a capital letter", () => {
+  for (const template of templateNames) {
+    for (const amount_paid of [0, 1_000]) {
+      const notification = shipped({});
+      const mail = renderMail(
+        { ...notification, template, order: { ...notification.order, amount_paid } },
+        { siteUrl: "https://shop.example", resumeUrl: "https://shop.example/resume" },
+      );
+      for (const paragraph of mail.text.split("\n\n")) {
+        assert.match(paragraph, /^[\p{Lu}\p{N}]/u, `${template}: ${paragraph}`);
+      }
+    }
+  }
+});
+
+Deno.test("a mail promises neither goods of a cancelled order nor a payment that nobody made", () => {
+  const notification = shipped({});
+  const render = (template: string, changes: Partial<Notification["order"]>) =>
+    renderMail(
+      { ...notification, template, order: { ...notification.order, ...changes } },
+      { siteUrl: "https://shop.example", resumeUrl: null },
+    ).text;
+  assert.doesNotMatch(render("duplicate_payment_refunded", { fulfillment_status: "cancelled" }), /goods/);
+  assert.match(render("duplicate_payment_refunded", { fulfillment_status: "unfulfilled" }), /goods once/);
+  assert.match(render("order_confirmation", { amount_paid: 0 }), /nothing to pay/);
+  assert.doesNotMatch(render("order_confirmation", { amount_paid: 0 }), /received your payment/);
+  assert.doesNotMatch(render("order_cancelled", { amount_paid: 0 }), /money|refund/);
+  assert.doesNotMatch(render("order_unfulfillable", { amount_paid: 0 }), /money|refund|payment/);
 });

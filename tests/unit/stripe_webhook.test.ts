@@ -1,11 +1,15 @@
 import assert from "node:assert/strict";
 import { AppError } from "../../supabase/functions/_shared/errors.ts";
-import type { EventOutcome, ReceivedEvent } from "../../supabase/functions/_shared/rpc.ts";
+import type Stripe from "stripe";
+import type { EventOutcome, ReceivedEvent, Rpc } from "../../supabase/functions/_shared/rpc.ts";
+import type { Fact } from "../../supabase/functions/_shared/stripe_events/facts.ts";
+import { endSessions } from "../../supabase/functions/stripe-webhook/end_sessions.ts";
 import { signPayload } from "../../supabase/functions/_shared/stripe_signature.ts";
 import { type Deps, handle } from "../../supabase/functions/stripe-webhook/handler.ts";
 import { createRejections } from "../../supabase/functions/stripe-webhook/rejections.ts";
 import { createMemoryLimiter } from "../../supabase/functions/_shared/rate_limit.ts";
-import { errorOf, fixedClock, fixture, keptLog } from "./fakes.ts";
+import { down as stripeDown, orderId, stripeRefusal } from "./checkout_world.ts";
+import { errorOf, fixedClock, fixture, keptLog, testEnv } from "./fakes.ts";
 
 const secret = "whsec_unit_tests";
 const stripeAddress = "3.18.12.63";
@@ -15,6 +19,7 @@ interface World {
   deps: Deps;
   received: ReceivedEvent[];
   rejected: [string, string | null, number][];
+  ended: string[];
   lines: Record<string, unknown>[];
   clock: ReturnType<typeof fixedClock>;
 }
@@ -31,6 +36,7 @@ function world(changes: {
   const { log, lines } = keptLog();
   const received: ReceivedEvent[] = [];
   const rejected: World["rejected"] = [];
+  const ended: string[] = [];
   const rpc = {
     receiveStripeEvent: (event: ReceivedEvent) => {
       received.push(event);
@@ -55,10 +61,11 @@ function world(changes: {
         Promise.resolve(changes.membership ?? (address === stripeAddress ? "listed" : "unlisted")),
     },
     rejections: createRejections({ rpc, limiter, limitPerMinute: 10, log, now: clock.now, later: () => {} }),
+    endSessions: (ids) => ended.push(...ids),
     log,
     now: clock.now,
   };
-  return { deps, received, rejected, lines, clock };
+  return { deps, received, rejected, ended, lines, clock };
 }
 
 interface Delivery {
@@ -113,6 +120,68 @@ Deno.test("stripe-webhook stores a genuine event with its facts in one call", as
   assert.equal(stored?.p_source_ip, stripeAddress);
   assert.equal(stored?.p_stripe_created_at, new Date(Number(event["created"]) * 1000).toISOString());
   assert.deepEqual(stored?.p_alerts, []);
+});
+
+Deno.test("stripe-webhook ends the pages that an event gives away, once it is stored, and no others", async () => {
+  const event = await fixture("charge.failed");
+  const here = world({
+    receive: () =>
+      Promise.resolve({
+        outcome: "applied",
+        delivery_count: 1,
+        closing_sessions: ["cs_test_1", "cs_test_2"],
+      }),
+  });
+  assert.equal((await deliver(here, event)).status, 200);
+  assert.deepEqual(here.ended, ["cs_test_1", "cs_test_2"]);
+
+  const quiet = world();
+  await deliver(quiet, event);
+  assert.deepEqual(quiet.ended, []);
+  const down = world({ receive: () => Promise.reject(new AppError("database_unavailable")) });
+  assert.equal((await deliver(down, event)).status, 500);
+  assert.deepEqual(down.ended, []);
+});
+
+Deno.test("endSessions() ends each page for itself: what fails or is paid keeps no other open", async () => {
+  const { log, lines } = keptLog();
+  const applied: string[] = [];
+  const asked: string[] = [];
+  const session = (id: string, status: string) =>
+    ({
+      id,
+      object: "checkout.session",
+      status,
+      payment_status: "unpaid",
+      metadata: { order_id: orderId },
+    }) as unknown as Stripe.Checkout.Session;
+  const calls = {
+    applyStripeFacts: (facts: Fact[]) => {
+      applied.push(
+        ...facts.flatMap((fact) => fact.fact === "checkout_session" ? [`${fact.id} ${fact.status}`] : []),
+      );
+      return Promise.resolve({ applied: true, order_ids: [] });
+    },
+  };
+  await endSessions(["cs_down", "cs_open", "cs_paid", ...Array.from({ length: 30 }, (_, at) => `cs_${at}`)], {
+    env: testEnv(),
+    rpc: { within: () => calls as unknown as ReturnType<Rpc["within"]> },
+    log,
+    now: fixedClock().now,
+    stripe: {
+      expireSession: (id) => {
+        asked.push(id);
+        if (id === "cs_down") return Promise.reject(stripeDown());
+        if (id === "cs_paid") return Promise.reject(stripeRefusal("session"));
+        return Promise.resolve(session(id, "expired"));
+      },
+      retrieveSession: (id) => Promise.resolve(session(id, "complete")),
+    },
+  });
+  assert.equal(asked.length, 20, "the rest is for the queue");
+  assert.ok(applied.includes("cs_open expired") && applied.includes("cs_paid complete"), applied.join());
+  assert.equal(applied.length, 19);
+  assert.equal(lines.filter(({ message }) => message === "session_not_ended").length, 1);
 });
 
 Deno.test("stripe-webhook writes one log line per delivery, with nothing personal in it", async () => {

@@ -64,3 +64,9 @@ Deno.test("shownStatus() says that the money comes back when a paid order will n
   assert.equal(shownStatus({ status: "paid", fulfillment_status: "cancelled" }), "refunding");
   assert.equal(shownStatus({ status: "refunded", fulfillment_status: "cancelled" }), "refunded");
 });
+
+Deno.test("store names no time where a mistake of the page itself has none", () => {
+  const { text } = messageFor(new TypeError("color is null"));
+  assert.match(text, /try again in a moment/);
+  assert.doesNotMatch(text, /NaN|undefined/);
+});

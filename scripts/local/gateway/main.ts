@@ -1,14 +1,18 @@
 /** Process of the API gateway; the stack starts it with the functions' environment and ends it by closing stdin. */
+import { loopbackOrigins } from "../../../supabase/functions/_shared/origins.ts";
 import { SUPABASE_DIR } from "../migrate.ts";
 import { exitWithParent } from "../child_side.ts";
 import { loadKeys } from "../keys.ts";
+import { mailThrough } from "./auth/mails.ts";
 import { LocalKeys } from "./keys.ts";
+import { readProjectConfig } from "./project_config.ts";
 import { startGateway } from "./server.ts";
 import { join } from "node:path";
 
 const port = Number(Deno.env.get("LOCAL_API_PORT") ?? "54321");
 const dir = Deno.env.get("LOCAL_DIR") ?? ".local";
 const stored = await loadKeys(dir);
+const variable = (name: string) => Deno.env.get(name)?.trim() ?? "";
 
 /** Hosted functions keep running after their answer for work handed to this; here the process simply stays. */
 Object.assign(globalThis, { EdgeRuntime: { waitUntil: (promise: Promise<unknown>) => void promise } });
@@ -31,6 +35,19 @@ const gateway = startGateway({
     stored.jwt_private_key,
     `http://127.0.0.1:${port}/auth/v1`,
   ),
+  config: await readProjectConfig(join(SUPABASE_DIR, "config.toml")),
+  mail: {
+    send: mailThrough({
+      url: variable("RESEND_API_BASE"),
+      key: variable("RESEND_API_KEY"),
+      from: variable("EMAIL_FROM"),
+    }),
+    siteUrl: variable("SITE_URL"),
+    redirectOrigins: [
+      ...variable("ALLOWED_ORIGINS").split(",").map((origin) => origin.trim()),
+      ...loopbackOrigins,
+    ],
+  },
   log: (line) => console.error(line),
 });
 const stack = Deno.ppid;

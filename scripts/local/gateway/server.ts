@@ -1,10 +1,14 @@
 /** The API gateway of the offline stack: functions, REST and Auth behind one port, as on a Supabase project. */
 import postgres from "postgres";
 import { LOCAL_HOST } from "../ports.ts";
+import { namesThisMachine } from "../strangers.ts";
 import { createAuth, isOpenAuthPath } from "./auth/handler.ts";
+import type { SendMail } from "./auth/mails.ts";
 import { identify, Unidentified } from "./caller.ts";
+import { preflight, withCors } from "./cors.ts";
 import { createFunctionsHost } from "./functions_host.ts";
 import type { LocalKeys } from "./keys.ts";
+import type { ProjectConfig } from "./project_config.ts";
 import { createRest } from "./rest/handler.ts";
 import { WARM_UP_PATH } from "./warm_up.ts";
 
@@ -16,6 +20,9 @@ export interface GatewayOptions {
   dbUrl: string;
   functionsDir: string;
   keys: LocalKeys;
+  config: ProjectConfig;
+  /** How Auth sends its mails, and where their links may lead. */
+  mail: { send: SendMail; siteUrl: string; redirectOrigins: readonly string[] };
   log: (line: string) => void;
 }
 
@@ -26,12 +33,8 @@ export interface Gateway {
   stop(): Promise<void>;
 }
 
-const CORS = {
-  "access-control-allow-origin": "*",
-  "access-control-allow-methods": "GET,HEAD,POST,PUT,PATCH,DELETE,OPTIONS",
-  "access-control-expose-headers": "content-range,content-location,x-request-id,location",
-  "access-control-max-age": "3600",
-};
+/** Services of a project that the offline stack has not. */
+const UNSUPPORTED = ["storage", "realtime", "graphql"];
 
 /** Connections that PostgREST keeps on a small hosted project. */
 const REST_CONNECTIONS = 20;
@@ -41,38 +44,68 @@ export function startGateway(options: GatewayOptions): Gateway {
   const { keys, log } = options;
   const restPool = pool(options.dbUrl, "authenticator", REST_CONNECTIONS);
   const authPool = pool(options.dbUrl, "supabase_auth_admin", 4);
-  const rest = createRest(restPool);
-  const auth = createAuth(authPool, keys);
+  const rest = createRest(restPool, options.config.maxRows);
+  const { send, siteUrl, redirectOrigins } = options.mail;
+  const auth = createAuth({
+    sql: authPool,
+    keys,
+    sendMail: send,
+    settings: {
+      confirmations: options.config.confirmations,
+      url: () => `http://${LOCAL_HOST}:${server.addr.port}/auth/v1`,
+      siteUrl,
+      redirectOrigins,
+    },
+  });
   const functions = createFunctionsHost(options.functionsDir, log);
 
   const route = async (request: Request, peer: string): Promise<Response> => {
+    // Pages of any origin may call, as on a hosted project: what they may do is a matter of keys and ALLOWED_ORIGINS.
+    if (!namesThisMachine(request)) {
+      return Response.json({ message: "Only on this machine: ask for 127.0.0.1 or localhost" }, {
+        status: 403,
+      });
+    }
     const path = new URL(request.url).pathname;
     const [, service = "", version, ...tail] = path.split("/");
     if (version === "v1" && service === "functions") {
       const [name = "", ...rest] = tail;
       return await functions.call(request, name, rest.length === 0 ? "" : `/${rest.join("/")}`, peer);
     }
-    if (version === "v1" && (service === "rest" || service === "auth")) {
-      if (request.method === "OPTIONS") return preflight(request);
-      const response = service === "rest"
-        ? await rest(request, tail.join("/"), await identify(request, keys))
-        : await signed(request, tail.join("/"));
-      for (const [name, value] of Object.entries(CORS)) response.headers.set(name, value);
-      return response;
-    }
-    if (path === WARM_UP_PATH && request.method === "POST") {
-      const { role } = await identify(request, keys);
-      if (role !== "service_role") {
-        return Response.json({ message: "The secret key is needed" }, { status: 403 });
-      }
-      await functions.warmUp();
-      return new Response(null, { status: 204 });
+    if (request.method === "OPTIONS") return preflight(request, service);
+    return withCors(await answer(request, path, version === "v1" ? service : "", tail.join("/")));
+  };
+
+  /** Answers what a browser may read whatever comes of it. */
+  const answer = async (request: Request, path: string, service: string, tail: string): Promise<Response> => {
+    try {
+      if (service === "rest") return await rest(request, tail, await identify(request, keys));
+      if (service === "auth") return await signed(request, tail);
+      if (path === WARM_UP_PATH && request.method === "POST") return await warmUp(request);
+    } catch (error) {
+      return failed(error, request);
     }
     if (path === "/") return Response.json({ services: ["/functions/v1", "/rest/v1", "/auth/v1"] });
-    if (version === "v1" && ["storage", "realtime", "graphql"].includes(service)) {
+    if (UNSUPPORTED.includes(service)) {
       return Response.json({ message: `The offline stack does not support ${service}` }, { status: 501 });
     }
     return Response.json({ message: "no Route matched with those values" }, { status: 404 });
+  };
+
+  const warmUp = async (request: Request): Promise<Response> => {
+    const { role } = await identify(request, keys);
+    if (role !== "service_role") {
+      return Response.json({ message: "The secret key is needed" }, { status: 403 });
+    }
+    await functions.warmUp();
+    return new Response(null, { status: 204 });
+  };
+
+  const failed = (error: unknown, request: Request): Response => {
+    if (error instanceof Unidentified) return error.response;
+    const text = error instanceof Error ? error.stack : error;
+    log(`${request.method} ${new URL(request.url).pathname}: ${text}`);
+    return Response.json({ message: "An unexpected error occurred" }, { status: 500 });
   };
 
   const signed = async (request: Request, path: string): Promise<Response> => {
@@ -92,13 +125,7 @@ export function startGateway(options: GatewayOptions): Gateway {
       try {
         return await route(request, info.remoteAddr.hostname);
       } catch (error) {
-        if (error instanceof Unidentified) return withCors(error.response);
-        log(
-          `${request.method} ${new URL(request.url).pathname}: ${
-            error instanceof Error ? error.stack : error
-          }`,
-        );
-        return Response.json({ message: "An unexpected error occurred" }, { status: 500 });
+        return withCors(failed(error, request));
       }
     },
   );
@@ -125,15 +152,4 @@ function pool(dbUrl: string, user: string, max: number): postgres.Sql {
     onnotice: () => {},
     connection: { application_name: user, search_path: "public, extensions" },
   });
-}
-
-function preflight(request: Request): Response {
-  const allowed = request.headers.get("access-control-request-headers") ??
-    "authorization, apikey, content-type";
-  return new Response(null, { status: 204, headers: { ...CORS, "access-control-allow-headers": allowed } });
-}
-
-function withCors(response: Response): Response {
-  for (const [name, value] of Object.entries(CORS)) response.headers.set(name, value);
-  return response;
 }

@@ -1,3 +1,4 @@
+import { refusalOf } from "../strangers.ts";
 import { Api } from "./core/api.ts";
 import type { Context, Pace, TaskKind } from "./core/context.ts";
 import { previousOf } from "./core/previous.ts";
@@ -127,6 +128,8 @@ class StandIn {
   }
 
   #handle(request: Request): Response | Promise<Response> {
+    const refusal = refusalOf(request);
+    if (refusal !== null) return Response.json({ error: { message: refusal } }, { status: 403 });
     const url = new URL(request.url);
     const { pathname } = url;
     if (pathname.startsWith("/v1/stripecli/listen/")) {

@@ -2,11 +2,11 @@ import { type Html, html } from "./html.ts";
 import { toolPage } from "./layout.ts";
 import type { Mail, MailStore } from "./mail_store.ts";
 import { htmlResponse, inertHtmlResponse, jsonResponse } from "./responses.ts";
+import { Paging } from "./paging.ts";
 import type { Pages } from "./server.ts";
 import { timeOf } from "./time.ts";
 
 const LINKS = [{ href: "/inbox", text: "All mails" }];
-const SHOWN = 200;
 
 function row(mail: Mail): Html {
   return html`<li><a class="mail" href="/inbox/${mail.id}">
@@ -16,14 +16,15 @@ function row(mail: Mail): Html {
   </a></li>`;
 }
 
-function listPage(mails: MailStore): Html {
+function listPage(mails: MailStore, url: URL): Html {
   const all = mails.list();
   const body = all.length === 0
     ? html`<p class="empty">No mail yet. Buy something in the <a href="/store">store</a>: confirmations arrive here.</p>`
     : html`
-      <ul class="mails">${all.slice(0, SHOWN).map(row)}</ul>
-      <p class="note">${all.length} ${all.length === 1 ? "mail" : "mails"}${all.length > SHOWN &&
-        `, the newest ${SHOWN} shown`}. As JSON: <a href="/inbox.json">/inbox.json</a></p>
+      ${new Paging(url, "page").showOf(all, (mails) => html`<ul class="mails">${mails.map(row)}</ul>`)}
+      <p class="note">${all.length} ${all.length === 1
+        ? "mail"
+        : "mails"}. As JSON: <a href="/inbox.json">/inbox.json</a></p>
     `;
   return toolPage({ title: "Inbox", section: "/inbox", subLinks: LINKS, path: "/inbox", live: true, body });
 }
@@ -71,7 +72,7 @@ function mailPage(mail: Mail): Html {
 /** The mails that the Resend stand-in accepted: `/inbox`, `/inbox/{id}`, and `/inbox.json` for scripts. */
 export function inboxPages(mails: MailStore): Pages {
   return (_request, url) => {
-    if (url.pathname === "/inbox" || url.pathname === "/inbox/") return htmlResponse(listPage(mails));
+    if (url.pathname === "/inbox" || url.pathname === "/inbox/") return htmlResponse(listPage(mails, url));
     if (url.pathname === "/inbox.json") return jsonResponse({ data: mails.list() });
     const match = /^\/inbox\/([0-9a-f-]{36})(\/html)?$/.exec(url.pathname);
     const mail = match?.[1] === undefined ? undefined : mails.get(match[1]);

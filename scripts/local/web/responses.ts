@@ -6,13 +6,21 @@ const BASE_HEADERS: Readonly<Record<string, string>> = {
   "x-content-type-options": "nosniff",
 };
 
+/** What a page may use beside what is its own. */
+export interface PageNeeds {
+  /** Other origins that its scripts may call. */
+  connectTo?: readonly string[];
+  /** Pictures of the catalogue may be anywhere on the web. */
+  webPictures?: boolean;
+}
+
 /** Content Security Policy of our own pages: scripts and styles from this origin only, nothing inline. */
-export function pagePolicy(connectTo: readonly string[] = []): string {
+export function pagePolicy({ connectTo = [], webPictures = false }: PageNeeds = {}): string {
   return [
     "default-src 'none'",
     "script-src 'self'",
     "style-src 'self'",
-    "img-src 'self' data:",
+    `img-src 'self' data:${webPictures ? " https:" : ""}`,
     `connect-src ${["'self'", ...connectTo].join(" ")}`,
     "frame-src 'self'",
     "form-action 'none'",
@@ -25,14 +33,14 @@ export function pagePolicy(connectTo: readonly string[] = []): string {
 export const INERT_POLICY =
   "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'; sandbox allow-popups allow-popups-to-escape-sandbox";
 
-/** A page under {@link pagePolicy}; `connectTo` lists the other origins its scripts may call. */
-export function htmlResponse(body: Html, options: { status?: number; connectTo?: readonly string[] } = {}) {
+/** A page under {@link pagePolicy}. */
+export function htmlResponse(body: Html, options: PageNeeds & { status?: number } = {}) {
   return new Response(body.text, {
     status: options.status ?? 200,
     headers: {
       ...BASE_HEADERS,
       "content-type": "text/html; charset=utf-8",
-      "content-security-policy": pagePolicy(options.connectTo),
+      "content-security-policy": pagePolicy(options),
     },
   });
 }

@@ -1,3 +1,4 @@
+import { refusalOf } from "../strangers.ts";
 import { consolePages } from "./console/pages.ts";
 import { openDatabase } from "./console/database.ts";
 import { illustration } from "./illustrations/mod.ts";
@@ -51,11 +52,6 @@ function storePages(options: WebOptions): Pages {
   };
 }
 
-/** Only loopback names are served: a foreign page cannot reach the console by pointing its own name at us. */
-function isLoopback(hostname: string): boolean {
-  return hostname === "127.0.0.1" || hostname === "localhost" || hostname === "[::1]";
-}
-
 function serve(options: WebOptions, port: number, handle: (request: Request) => Promise<Response>) {
   try {
     return Deno.serve({ hostname: "127.0.0.1", port, onListen: () => {} }, handle);
@@ -83,11 +79,8 @@ export async function startWeb(options: WebOptions): Promise<WebSite> {
 
   async function handle(request: Request): Promise<Response> {
     const url = new URL(request.url);
-    if (!isLoopback(url.hostname)) {
-      return htmlResponse(errorPage("Only on this machine", "Open this site as 127.0.0.1 or localhost."), {
-        status: 403,
-      });
-    }
+    const refusal = refusalOf(request);
+    if (refusal !== null) return htmlResponse(errorPage("Refused", refusal), { status: 403 });
     const route = routes.find(([prefix]) => url.pathname === prefix || url.pathname.startsWith(`${prefix}/`));
     try {
       if (url.pathname === "/") return htmlResponse(await indexPage(options, mails));

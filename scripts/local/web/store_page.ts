@@ -53,5 +53,5 @@ export function storePage(
       </body>
     </html>
   `;
-  return htmlResponse(page, { connectTo: [api] });
+  return htmlResponse(page, { connectTo: [api], webPictures: true });
 }

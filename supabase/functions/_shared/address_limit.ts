@@ -1,5 +1,5 @@
 /** Requests per minute and address, for endpoints that can cost a call to Stripe and that anybody can ask. */
-import { addressBucket } from "./client_ip.ts";
+import { addressBuckets } from "./client_ip.ts";
 import type { Env } from "./env.ts";
 import { AppError } from "./errors.ts";
 import type { RateLimiter } from "./rate_limit.ts";
@@ -17,10 +17,15 @@ export async function takeAddressLimit(
   address: string | null,
   { env, limiter }: { env: Pick<Env, "checkout">; limiter: RateLimiter },
 ): Promise<void> {
-  const { rateLimitPerMinute: limit } = env.checkout;
+  const { rateLimitPerMinute } = env.checkout;
+  const bucket = (name: string, times: number) => ({
+    key: `${endpoint}:${name}`,
+    limit: Math.ceil(rateLimitPerMinute * times),
+    window_seconds: 60,
+  });
   const decision = await limiter.take([
-    { key: `${endpoint}:${addressBucket(address)}`, limit, window_seconds: 60 },
-    { key: `${endpoint}:all`, limit: limit * addressesMax, window_seconds: 60 },
+    ...addressBuckets(address).map(({ key, factor }) => bucket(key, factor)),
+    bucket("all", addressesMax),
   ]);
   if (!decision.allowed) {
     throw new AppError("rate_limited", { retryAfterSeconds: decision.retry_after_seconds });

@@ -50,22 +50,45 @@ export function normalizeAddress(input: string): string | null {
     parseIpv6(value.replace(/^\[([^\]]*)\](?::\d{1,5})?$/, "$1"));
 }
 
+/** A network that an address belongs to, and how many times one caller's limit it may use up. */
+export interface AddressBucket {
+  key: string;
+  factor: number;
+}
+
 /**
- * What a limit counts for one caller: an IPv4 address, or the /56 of an IPv6 address, which is what providers
- * commonly give to one home: it holds 256 networks to rotate through. `unknown` is one bucket for all callers without an address.
+ * What limits count for one caller, narrow to wide: an IPv4 address, or the /64, /56 and /48 of an IPv6 address (what
+ * a phone, a home and a company have), of which each may do more than the one before, but not 256 times as much. The
+ * SQL function private.address_keys() is the same for the velocity rules.
+ */
+export function addressBuckets(address: string | null): AddressBucket[] {
+  if (address === null || !address.includes(":")) return [{ key: address ?? "unknown", factor: 1 }];
+  const groups = groupsOf(address);
+  const home = [...groups.slice(0, 3), (parseInt(groups[3] ?? "0", 16) & 0xff00).toString(16)];
+  return [
+    { key: `${groups.slice(0, 4).join(":")}::/64`, factor: 1 },
+    { key: `${home.join(":")}::/56`, factor: 1.5 },
+    { key: `${groups.slice(0, 3).join(":")}::/48`, factor: 3 },
+  ];
+}
+
+/**
+ * The one bucket of a caller where only one is counted: an IPv4 address, or the /56 of an IPv6 address, which is what
+ * one connection has as a rule. `unknown` is one bucket for all callers without an address.
  */
 export function addressBucket(address: string | null): string {
-  if (address === null) return "unknown";
-  if (!address.includes(":")) return address;
+  const buckets = addressBuckets(address);
+  return (buckets[1] ?? buckets[0])?.key ?? "unknown";
+}
+
+/** The eight groups of a canonical IPv6 address. */
+function groupsOf(address: string): string[] {
   const [head = "", tail] = address.split("::");
   const left = head === "" ? [] : head.split(":");
   const right = tail === undefined || tail === "" ? [] : tail.split(":");
-  const groups = tail === undefined
+  return tail === undefined
     ? left
     : [...left, ...Array<string>(8 - left.length - right.length).fill("0"), ...right];
-  const [first, second, third, fourth = "0"] = groups;
-  const home = (parseInt(fourth, 16) & 0xff00).toString(16);
-  return `${[first, second, third, home].join(":")}::/56`;
 }
 
 function parseIpv4(value: string): string | null {

@@ -7,6 +7,7 @@
 import { z } from "zod";
 import { shippingCountries } from "./checkout/shipping_countries.ts";
 import { normalizeAddress } from "./client_ip.ts";
+import { loopbackOrigins } from "./origins.ts";
 
 type Source = Record<string, string | undefined>;
 type Mode = "enforce" | "report" | "off";
@@ -33,6 +34,7 @@ export interface Env {
   stripeWebhookIpsUrl: string;
   webhookRejectionLimit: number;
   appEnv: "development" | "staging" | "production";
+  /** In development with those of this machine, where `:*` stands for any port; see origins.ts. */
   allowedOrigins: string[];
   /** Without a trailing slash. */
   siteUrl: string;
@@ -293,7 +295,9 @@ function toEnv(values: Values): Env {
     stripeWebhookIpsUrl: values.STRIPE_WEBHOOK_IPS_URL,
     webhookRejectionLimit: values.WEBHOOK_REJECTION_LIMIT,
     appEnv: values.APP_ENV,
-    allowedOrigins: values.ALLOWED_ORIGINS,
+    allowedOrigins: values.APP_ENV === "development"
+      ? [...values.ALLOWED_ORIGINS, ...loopbackOrigins]
+      : values.ALLOWED_ORIGINS,
     siteUrl: withoutSlash(values.SITE_URL),
     shippingCountries: values.SHIPPING_COUNTRIES,
     checkout: {

@@ -1,11 +1,12 @@
 /** What every endpoint shares: request id, CORS, method check, bounded bodies, and failures as one JSON shape. */
 import { AppError } from "./errors.ts";
 import type { Logger } from "./log.ts";
+import { isListedOrigin } from "./origins.ts";
 
 /** How an endpoint presents itself. */
 export interface Endpoint {
   methods: readonly ("GET" | "POST")[];
-  /** Exact origins for browsers; null for endpoints that no browser calls. */
+  /** Origins of browsers, in which `:*` stands for any port; null for endpoints that no browser calls. */
   allowedOrigins: readonly string[] | null;
   log: Logger;
 }
@@ -69,7 +70,7 @@ async function answerOrFailure(
     checkOrigin(request, endpoint);
     return await run(context);
   } catch (error) {
-    return failureResponse(error, endpoint, context);
+    return failureResponse(error, request, endpoint, context);
   }
 }
 
@@ -155,14 +156,14 @@ function methodsOf({ methods }: Endpoint): string[] {
 function checkOrigin(request: Request, endpoint: Endpoint): void {
   const origin = request.headers.get("origin");
   if (origin === null || endpoint.allowedOrigins === null) return;
-  if (!endpoint.allowedOrigins.includes(origin)) throw new AppError("origin_not_allowed");
+  if (!isListedOrigin(origin, endpoint.allowedOrigins)) throw new AppError("origin_not_allowed");
 }
 
 function addCorsHeaders(headers: Headers, request: Request, endpoint: Endpoint): void {
   if (endpoint.allowedOrigins === null) return;
   headers.append("vary", "origin");
   const origin = request.headers.get("origin");
-  if (origin === null || !endpoint.allowedOrigins.includes(origin)) return;
+  if (origin === null || !isListedOrigin(origin, endpoint.allowedOrigins)) return;
   headers.set("access-control-allow-origin", origin);
   headers.set("access-control-expose-headers", exposedHeaders);
   if (request.method !== "OPTIONS") return;
@@ -171,7 +172,18 @@ function addCorsHeaders(headers: Headers, request: Request, endpoint: Endpoint):
   headers.set("access-control-max-age", "600");
 }
 
-function failureResponse(error: unknown, endpoint: Endpoint, { requestId, log }: RequestContext): Response {
+/** A browser tells its page only that something with CORS is wrong: whoever sets up a storefront needs to know more. */
+function logRefusedOrigin({ details }: AppError, request: Request, log: Logger): void {
+  const origin = request.headers.get("origin")?.slice(0, 200);
+  log.warn("origin_refused", { origin, details, mend: "list the storefront's origin in ALLOWED_ORIGINS" });
+}
+
+function failureResponse(
+  error: unknown,
+  request: Request,
+  endpoint: Endpoint,
+  { requestId, log }: RequestContext,
+): Response {
   const failure = error instanceof AppError ? error : new AppError("internal_error", { cause: error });
   const fields = {
     code: failure.code,
@@ -180,6 +192,7 @@ function failureResponse(error: unknown, endpoint: Endpoint, { requestId, log }:
     error: failure.cause,
   };
   if (failure.status >= 500) log.error("request_failed", fields);
+  else if (failure.code === "origin_not_allowed") logRefusedOrigin(failure, request, log);
   else log.info("request_refused", fields);
   const answer = json({
     error: {

@@ -28,7 +28,9 @@ import type {
   RedriveSelection,
   RefundJudgement,
   Repair,
+  RestartedCheckout,
   ResumedCheckout,
+  ResumeRequest,
   StoredAlert,
   StoredEvent,
 } from "./rpc_shapes.ts";
@@ -115,7 +117,7 @@ function rpcCalls(client: PostgrestClient, limitMs: () => number) {
 
     /** A further attempt for an order whose session can no longer be created as it was first asked for. */
     restartCheckoutAttempt: (orderId: string, attempt: number, sessionSeconds: number, holdSeconds: number) =>
-      call<Checkout>("restart_checkout_attempt", {
+      call<RestartedCheckout>("restart_checkout_attempt", {
         p_order_id: orderId,
         p_attempt: attempt,
         p_session_seconds: sessionSeconds,
@@ -137,12 +139,7 @@ function rpcCalls(client: PostgrestClient, limitMs: () => number) {
       }),
 
     /** @throws AppError `order_not_found`, `insufficient_stock`. */
-    resumeCheckout: (orderId: string, sessionSeconds: number, holdSeconds: number) =>
-      call<ResumedCheckout>("resume_checkout", {
-        p_order_id: orderId,
-        p_session_seconds: sessionSeconds,
-        p_hold_seconds: holdSeconds,
-      }),
+    resumeCheckout: (request: ResumeRequest) => call<ResumedCheckout>("resume_checkout", request),
 
     /** Stripe says that this customer is gone; answers the order's checkout without it. */
     forgetStripeCustomer: (orderId: string, stripeCustomerId: string) =>

@@ -6,6 +6,8 @@ export interface EventOutcome {
   outcome: "applied" | "duplicate" | "ignored" | "queued";
   delivery_count: number;
   reason?: string | null;
+  /** Payment pages that a velocity rule has ended: to be expired at Stripe at once. Their jobs are queued as well. */
+  closing_sessions?: string[];
 }
 
 /** Something staff should know; repeated raises with one `dedupe_key` count up instead of piling up. */
@@ -132,15 +134,37 @@ export interface Checkout {
   session: { id: string; url: string | null; status: string; expires_at: number } | null;
 }
 
-export type BegunCheckout =
-  | Checkout
-  /** Expire these sessions at Stripe, then ask again without `p_supersede`. */
-  | { outcome: "superseded"; session_ids: string[] }
-  | { outcome: "velocity_exceeded"; retry_after_seconds: number };
+/** What keeps a shopper from a payment page that exists, or could. */
+export interface VelocityExceeded {
+  outcome: "velocity_exceeded";
+  retry_after_seconds: number;
+}
+
+/** Expire these sessions at Stripe, then ask again without `p_supersede`. */
+export interface Superseded {
+  outcome: "superseded";
+  session_ids: string[];
+}
+
+export type BegunCheckout = Checkout | Superseded | VelocityExceeded;
+
+export type RestartedCheckout = Checkout | VelocityExceeded;
+
+/** How a resume link is opened: the rules count the caller's address as well. */
+export interface ResumeRequest {
+  p_order_id: string;
+  p_session_seconds: number;
+  p_hold_seconds: number;
+  p_velocity_mode: "enforce" | "report" | "off";
+  p_client_ip: string | null;
+  p_supersede: boolean;
+}
 
 /** What a resume link leads to. */
 export type ResumedCheckout =
   | Checkout
+  | Superseded
+  | VelocityExceeded
   | { outcome: "paid"; session_id: string }
   | { outcome: "cancelled" };
 

@@ -6,7 +6,12 @@ import type { CheckoutAnswer } from "../_shared/api/answers.ts";
 import { requireApiKey, type User } from "../_shared/auth.ts";
 import { expireSuperseded, overdueSession } from "../_shared/checkout/supersede.ts";
 import { type Deadline, startDeadline } from "../_shared/checkout/deadline.ts";
-import { checkoutDurations, openSession, type OpenSessionDeps } from "../_shared/checkout/open_session.ts";
+import {
+  checkoutDurations,
+  openSession,
+  type OpenSessionDeps,
+  velocityExceeded,
+} from "../_shared/checkout/open_session.ts";
 import { cancelUrl, successUrl, successUrlFor } from "../_shared/checkout/return_urls.ts";
 import type { ReturnUrls } from "../_shared/checkout/session_params.ts";
 import type { StripeCalls } from "../_shared/checkout/stripe_calls.ts";
@@ -99,7 +104,7 @@ async function begin(request: CheckoutRequest, deps: BoundDeps, deadline: Deadli
   }
   switch (begun.outcome) {
     case "velocity_exceeded":
-      throw new AppError("velocity_exceeded", { retryAfterSeconds: begun.retry_after_seconds });
+      throw velocityExceeded(begun);
     case "superseded":
       throw new AppError("internal_error", { cause: new Error("superseded twice") });
     default:

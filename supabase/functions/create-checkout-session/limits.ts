@@ -1,6 +1,6 @@
 /** Requests per minute: by address and by account, counted in one round trip. */
 import type { User } from "../_shared/auth.ts";
-import { addressBucket } from "../_shared/client_ip.ts";
+import { addressBuckets } from "../_shared/client_ip.ts";
 import type { Env } from "../_shared/env.ts";
 import { AppError } from "../_shared/errors.ts";
 import type { Bucket, RateLimiter } from "../_shared/rate_limit.ts";
@@ -31,9 +31,9 @@ export async function takeLimits(
     window_seconds: windowSeconds,
   });
   const decision = await limiter.take([
-    shopper.address === null
-      ? bucket("unknown", Math.max(1, Math.floor(limit / 3)))
-      : bucket(addressBucket(shopper.address)),
+    ...(shopper.address === null
+      ? [bucket("unknown", Math.max(1, Math.floor(limit / 3)))]
+      : addressBuckets(shopper.address).map(({ key, factor }) => bucket(key, Math.ceil(limit * factor)))),
     ...(shopper.user === null ? [] : [bucket(`user:${shopper.user.id}`)]),
   ]);
   if (!decision.allowed) {

@@ -6,7 +6,12 @@
 import { takeAddressLimit } from "../_shared/address_limit.ts";
 import { keyKind } from "../_shared/auth.ts";
 import { type Deadline, startDeadline } from "../_shared/checkout/deadline.ts";
-import { checkoutDurations, openSession, type OpenSessionDeps } from "../_shared/checkout/open_session.ts";
+import {
+  checkoutDurations,
+  openSession,
+  type OpenSessionDeps,
+  velocityExceeded,
+} from "../_shared/checkout/open_session.ts";
 import { readResumeToken } from "../_shared/checkout/resume_link.ts";
 import { cancelUrl, successUrl, successUrlFor } from "../_shared/checkout/return_urls.ts";
 import { expireSuperseded, overdueSession } from "../_shared/checkout/supersede.ts";
@@ -34,20 +39,40 @@ export async function handle(request: Request, deps: Deps): Promise<Response> {
     const orderId = await readResumeToken(token, deps.env, deps.now());
     const deadline = startDeadline(deps.now);
     const bySecretKey = await keyKind(request, deps.env) === "secret";
-    await takeAddressLimit("resume", shopperAddress(request.headers, bySecretKey), deps);
+    const address = shopperAddress(request.headers, bySecretKey);
+    await takeAddressLimit("resume", address, deps);
     const bound = { ...deps, rpc: deps.rpcWithin(deadline.databaseMs), log };
-    return redirect(await destination(orderId, bound, deadline));
+    return redirect(await destination(orderId, address, bound, deadline));
   });
   return await readable(request, answer, deps.env.siteUrl);
 }
 
-async function destination(orderId: string, deps: BoundDeps, deadline: Deadline): Promise<string> {
+async function destination(
+  orderId: string,
+  address: string | null,
+  deps: BoundDeps,
+  deadline: Deadline,
+): Promise<string> {
   const urls = { success: successUrl(null, deps.env), cancel: cancelUrl(null, deps.env) };
-  const { p_session_seconds, p_hold_seconds } = checkoutDurations(deps.env);
-  const resume = () => deps.rpc.resumeCheckout(orderId, p_session_seconds, p_hold_seconds);
+  const resume = (supersede = true) =>
+    deps.rpc.resumeCheckout({
+      p_order_id: orderId,
+      ...checkoutDurations(deps.env),
+      p_velocity_mode: deps.env.velocityMode,
+      p_client_ip: address,
+      p_supersede: supersede,
+    });
   let resumed = await resume();
   if ("session" in resumed && await hasEnded(resumed.session, deps, deadline)) resumed = await resume();
+  if (resumed.outcome === "superseded") {
+    await expireSuperseded(resumed.session_ids, deps, deadline);
+    resumed = await resume(false);
+  }
   switch (resumed.outcome) {
+    case "velocity_exceeded":
+      throw velocityExceeded(resumed);
+    case "superseded":
+      throw new AppError("internal_error", { cause: new Error("superseded twice") });
     case "paid":
       return successUrlFor(resumed.session_id, urls.success);
     case "cancelled":

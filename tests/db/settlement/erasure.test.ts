@@ -257,3 +257,37 @@ Deno.test("client secrets are not stored with a payload", async () => {
     assert.deepEqual(event?.["payload"], { data: { object: { id: "pi_1" } } });
   });
 });
+
+Deno.test("counters of refused checkouts go with the person whom they were kept about", async () => {
+  await undone(sql, async (tx) => {
+    await paidOrder(tx);
+    for (const key of ["ada@example.com", "203.0.113.24/32", "198.51.100.1/32"]) {
+      await tx`insert into public.fraud_signals (source_id, kind, severity, data)
+        values (${`velocity:${key}`}, 'velocity', 'critical',
+          jsonb_build_object('subject_digest', left(private.keyed_digest(${key}), 16)))`;
+    }
+    await erase(tx, "ada@example.com");
+    const left = await tx`select source_id from public.fraud_signals`;
+    assert.deepEqual(left.map((row) => row["source_id"]), ["velocity:198.51.100.1/32"]);
+  });
+});
+
+Deno.test("refused checkouts of one subject are one row a window, counted up: anybody can be refused", async () => {
+  await undone(sql, async (tx) => {
+    const hit = (digest: string) => ({
+      hits: [{
+        rule: "r",
+        rule_action: "block",
+        action: "block",
+        window_seconds: 86_400,
+        subject_digest: digest,
+      }],
+    });
+    for (const digest of ["a", "a", "b", "a"]) {
+      await tx`select private.record_velocity_hits(${tx.json(hit(digest))}, null)`;
+    }
+    const rows = await tx`select data ->> 'subject_digest' as of, data ->> 'count' as count
+      from public.fraud_signals order by 1`;
+    assert.deepEqual(rows.map((row) => ({ ...row })), [{ of: "a", count: "3" }, { of: "b", count: "1" }]);
+  });
+});

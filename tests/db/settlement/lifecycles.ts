@@ -241,6 +241,22 @@ export const lifecycles: (Lifecycle & { end: Ending })[] = [
     },
   },
   {
+    name: "refund that fails, and is made again",
+    tell(story) {
+      const payment = story.paid("a");
+      story.refunded(payment, "1", amount).settled("failed");
+      story.refunded(payment, "2", amount);
+    },
+    end: {
+      ...paid,
+      status: "refunded",
+      fulfillment: "cancelled",
+      refunded: amount,
+      mails: ["order_confirmation", "refund_failed", "refund_issued", "refund_issued"],
+      alerts: ["refund_failed"],
+    },
+  },
+  {
     name: "pending refund that is cancelled in the dashboard",
     tell: (story) => story.refunded(story.paid("a"), "1", 5_000, "pending").settled("canceled"),
     end: {

@@ -68,6 +68,37 @@ Deno.test("a pending refund gives nothing back yet, and a failed one nothing at 
   });
 });
 
+Deno.test("an order whose full refund bounced waits for a person, who may let it ship after all", async () => {
+  await undone(sql, async (tx) => {
+    const { story, payment } = await paidOrder(tx);
+    story.refunded(payment, "1", total).settled("failed");
+    await tellAll(tx, story);
+    const fulfillment = async () => (await endingOf(tx, story)).fulfillment;
+    assert.equal(await fulfillment(), "on_hold");
+    await tx`select public.release_review(${story.frame.orderNumber}, 'the customer wants the coat')`;
+    assert.equal(await fulfillment(), "unfulfilled");
+    story.refunded(payment, "2", total).settled("failed");
+    await tellAll(tx, story);
+    assert.equal(await fulfillment(), "on_hold", "what bounces later was not released");
+    assert.deepEqual([...await tx`select * from public.check_invariants()`], []);
+  });
+});
+
+Deno.test("the alert of a refund that failed closes once as much has been refunded anew", async () => {
+  await undone(sql, async (tx) => {
+    const { story, payment } = await paidOrder(tx);
+    story.refunded(payment, "1", 5_000).settled("failed");
+    await tellAll(tx, story);
+    assert.deepEqual(await openAlerts(tx), ["refund_failed"]);
+    story.refunded(payment, "2", 500);
+    await tellAll(tx, story);
+    assert.deepEqual(await openAlerts(tx), ["refund_failed"], "a small sum is another matter");
+    story.refunded(payment, "3", 5_000);
+    await tellAll(tx, story);
+    assert.deepEqual(await openAlerts(tx), []);
+  });
+});
+
 Deno.test("request_refund() queues one refund job with its amount, and is audited", async () => {
   await undone(sql, async (tx) => {
     const { story, payment } = await paidOrder(tx);

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { resumeToken } from "../../../supabase/functions/_shared/checkout/resume_link.ts";
+import { eventually } from "../../support/poll.ts";
 import { testStack } from "../../support/stack.ts";
 import { assertInvariants, checkout, control, flush, setAvailable, signUp } from "./shop.ts";
 
@@ -50,6 +51,77 @@ Deno.test("CHECKOUT_RATE_LIMIT is counted per address and account", async (test)
     }
     assert.deepEqual(statuses, [404, 404, 404, 404, 429]);
   });
+});
+
+Deno.test("a payment page that tries card after card is closed at Stripe by the event that tells of it, without the job queue", async () => {
+  await using stack = await testStack({ env: { VELOCITY_MODE: "enforce" } });
+  const { body } = await checkout(stack, { customer_email: "tester@example.com" });
+  const page = async () => {
+    const [session] = await stack.sql<{ status: string }[]>`
+      select status from public.checkout_sessions where id = ${body.session_id}`;
+    return session?.status;
+  };
+  for (let card = 0; card < 8; card++) {
+    const number = card % 2 === 0 ? "4000000000000002" : "4000000000009995";
+    const declined = await control(stack, "pay", { session: body.session_id, card: number });
+    assert.equal(declined.status, 402, await declined.text());
+    await flush(stack);
+  }
+  await eventually("the page to be closed", async () => await page() === "expired");
+  assert.equal(
+    (await control(stack, "pay", { session: body.session_id, card: "4242424242424242" })).status,
+    400,
+  );
+  await assertInvariants(stack);
+});
+
+Deno.test("who comes back to a page that asks for less than the rules do gets another one, by its key and by its link", async () => {
+  await using stack = await testStack({
+    env: { VELOCITY_MODE: "enforce", LINK_SIGNING_SECRET: linkSigningSecret },
+  });
+  await stack.sql`
+    update private.velocity_rules set threshold = 2 where name in ('shop_declined_cards', 'order_declines')`;
+  const key = crypto.randomUUID();
+  const cart = { customer_email: "ada@example.com" };
+  const byKey = (await checkout(stack, cart, { key })).body;
+  const byLink = (await checkout(stack, { customer_email: "grace@example.com" })).body;
+  const tester = (await checkout(stack, { customer_email: "tester@example.com" })).body;
+  for (const card of ["4000000000000002", "4000000000009995"]) {
+    assert.equal((await control(stack, "pay", { session: tester.session_id, card })).status, 402);
+  }
+  await flush(stack);
+
+  const again = await checkout(stack, cart, { key });
+  assert.deepEqual([again.status, again.body.order_id], [200, byKey.order_id]);
+  const token = await resumeToken(byLink.order_id, Math.floor(Date.now() / 1000) + 60, { linkSigningSecret });
+  const response = await fetch(`${stack.functions_url}/resume-checkout?token=${token}`, {
+    redirect: "manual",
+  });
+  await response.body?.cancel();
+  assert.equal(response.status, 303);
+  const pages = await stack.sql<{ id: string; url: string; status: string; asks: string | null }[]>`
+    select s.id, s.url, s.status, (select k.three_d_secure from public.order_risk k where k.order_id = o.id) as asks from public.checkout_sessions s
+    join public.orders o on o.id = s.order_id where o.email <> 'tester@example.com'`;
+  for (const [old, url] of [[byKey, again.body.url], [byLink, response.headers.get("location")]] as const) {
+    assert.notEqual(url, old.url);
+    assert.equal(pages.find(({ id }) => id === old.session_id)?.status, "expired");
+    const page = pages.find((candidate) => candidate.url === url);
+    assert.deepEqual([page?.status, page?.asks], ["open", "challenge"]);
+  }
+  const repeat = await checkout(stack, cart, { key });
+  assert.equal(repeat.body.url, again.body.url, "which asks enough and stays");
+
+  const testers = await resumeToken(tester.order_id, Math.floor(Date.now() / 1000) + 60, {
+    linkSigningSecret,
+  });
+  const refused = await fetch(`${stack.functions_url}/resume-checkout?token=${testers}`, {
+    redirect: "manual",
+    headers: { accept: "text/html" },
+  });
+  assert.equal(refused.status, 429);
+  assert.ok(Number(refused.headers.get("retry-after")) > 0);
+  assert.match(await refused.text(), /cannot be paid right now/);
+  await assertInvariants(stack);
 });
 
 Deno.test("card testing over HTTP ends within ten carts, with 429 velocity_exceeded and one alert; 3D Secure is raised for a throw-away mailbox", async () => {

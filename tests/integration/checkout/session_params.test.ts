@@ -163,6 +163,13 @@ Deno.test("sessionParams() raises 3D Secure by risk and never lowers the shop's 
     [asked("automatic", null), asked("automatic", "any"), asked("any", null), asked("challenge", "any")],
     [undefined, "any", "any", "challenge"],
   );
+  assert.deepEqual([asked("any", "challenge"), asked("automatic", "challenge")], ["challenge", "challenge"]);
+});
+
+Deno.test("sessionParams() leaves Stripe's own recovery links off: nobody could check who opens one", () => {
+  for (const values of combinations()) {
+    assert.equal(sessionParams(order, urls, envOf(values)).after_expiration, undefined);
+  }
 });
 
 Deno.test("sessionParams() offers the first five shipping rates that cover every country the shop ships to", () => {

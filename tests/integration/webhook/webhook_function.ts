@@ -74,6 +74,7 @@ export function webhookFunction(
       log,
       later: () => {},
     }),
+    endSessions: () => {},
     log,
     now: Date.now,
   };

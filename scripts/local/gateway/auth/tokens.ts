@@ -8,6 +8,9 @@ export interface AuthUser {
   created_at: string;
   updated_at: string;
   email_confirmed_at: string | null;
+  confirmation_sent_at: string | null;
+  email_change: string | null;
+  email_change_sent_at: string | null;
   last_sign_in_at: string | null;
   raw_app_meta_data: Record<string, unknown>;
   raw_user_meta_data: Record<string, unknown>;

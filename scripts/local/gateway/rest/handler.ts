@@ -18,39 +18,44 @@ import {
 /** Answers one request; `path` is what follows `/rest/v1/`. */
 export type RestHandler = (request: Request, path: string, caller: Caller) => Promise<Response>;
 
+interface Layer {
+  sql: postgres.Sql;
+  cache: SchemaCache;
+  maxRows: number;
+}
+
 interface Answer {
   body: string;
   rows: number;
   total?: number;
 }
 
-/** Creates the layer over a pool that logs in as `authenticator`. */
-export function createRest(sql: postgres.Sql): RestHandler {
-  const cache = new SchemaCache(sql);
+/** Creates the layer over a pool that logs in as `authenticator`; no read answers more than `maxRows` rows. */
+export function createRest(sql: postgres.Sql, maxRows: number): RestHandler {
+  const layer: Layer = { sql, cache: new SchemaCache(sql), maxRows };
   return async (request, path, caller) => {
     try {
-      return await answer(request, path, caller, sql, cache);
+      return await answer(request, path, caller, layer);
     } catch (error) {
       return errorResponse(error, caller.role !== "anon");
     }
   };
 }
 
-async function answer(request: Request, path: string, caller: Caller, sql: postgres.Sql, cache: SchemaCache) {
+async function answer(request: Request, path: string, caller: Caller, layer: Layer) {
   const prefer = readPreferences(request.headers);
   const name = decodeURIComponent(path.replace(/\/$/, ""));
   if (name === "") throw unsupported("the OpenAPI description at /rest/v1/");
   return name.startsWith("rpc/")
-    ? await call(request, name.slice("rpc/".length), caller, sql, cache, prefer)
-    : await table(request, name, caller, sql, cache, prefer);
+    ? await call(request, name.slice("rpc/".length), caller, layer, prefer)
+    : await table(request, name, caller, layer, prefer);
 }
 
 async function call(
   request: Request,
   name: string,
   caller: Caller,
-  sql: postgres.Sql,
-  cache: SchemaCache,
+  { sql, cache, maxRows }: Layer,
   prefer: Preferences,
 ): Promise<Response> {
   const reading = request.method === "GET" || request.method === "HEAD";
@@ -59,8 +64,9 @@ async function call(
   const body = reading ? null : await request.text();
   const routine = await findRoutine(cache, name, params, body);
   const query = parseRowQuery(routine.remaining);
+  applyRange(request, query);
   const { foreignKeys, roleSettings } = await cache.current();
-  const statement = callStatement(routine.routine, routine.names, routine.body, query, prefer, foreignKeys);
+  const statement = callStatement(routine, query, prefer, foreignKeys, maxRows);
   const settings = roleSettings.get(caller.role) ?? [];
   const readOnly = reading || !routine.routine.volatile;
   const result = await run(sql, statement, caller, request, settings, readOnly, (found) => {
@@ -76,8 +82,7 @@ async function table(
   request: Request,
   name: string,
   caller: Caller,
-  sql: postgres.Sql,
-  cache: SchemaCache,
+  { sql, cache, maxRows }: Layer,
   prefer: Preferences,
 ): Promise<Response> {
   const { relations, foreignKeys, roleSettings } = await cache.current();
@@ -87,10 +92,10 @@ async function table(
   }
   const params = new URL(request.url).searchParams;
   const query = parseRowQuery(params);
-  applyRange(request.headers.get("range"), query);
+  applyRange(request, query);
   const reading = request.method === "GET" || request.method === "HEAD";
   const statement = reading
-    ? readStatement(relation, query, prefer, foreignKeys)
+    ? readStatement(relation, query, prefer, foreignKeys, maxRows)
     : await write(request, relation, params, prefer, foreignKeys);
   const settings = roleSettings.get(caller.role) ?? [];
   const shown = reading || prefer.returned === "representation";
@@ -179,6 +184,10 @@ function rowsResponse(
   offset: number,
   status: number,
 ): Response {
+  if (prefer.count && result.total !== undefined && offset > result.total) {
+    const details = `An offset of ${offset} was requested, but there are only ${result.total} rows.`;
+    throw new RestError(416, "PGRST103", "Requested range not satisfiable", details);
+  }
   const body = one ? firstElement(result) : result.body;
   const partial = status === 200 && result.total !== undefined && prefer.count && result.rows < result.total;
   return new Response(request.method === "HEAD" ? null : body, {
@@ -206,11 +215,19 @@ function contentRange(result: Answer, prefer: Preferences, offset: number): stri
   return `${range}/${prefer.count ? result.total ?? result.rows : "*"}`;
 }
 
-function applyRange(range: string | null, query: { limit: number | null; offset: number }): void {
-  const match = /^(\d+)-(\d*)$/.exec(range ?? "");
-  if (match === null) return;
-  query.offset = Number(match[1]);
-  if (match[2] !== "") query.limit = Number(match[2]) - query.offset + 1;
+/** `Range` counts for GET only, and together with `limit` and `offset`: what both allow is answered. */
+function applyRange(request: Request, query: { limit: number | null; offset: number }): void {
+  const match = /^(\d+)-(\d*)$/.exec(request.headers.get("range") ?? "");
+  if (match === null || request.method !== "GET") return;
+  const first = Number(match[1]), last = match[2] === "" ? Infinity : Number(match[2]);
+  const end = Math.min(last + 1, query.offset + (query.limit ?? Infinity));
+  query.offset = Math.max(first, query.offset);
+  if (end < query.offset || first > last) {
+    const details =
+      "The lower boundary must be lower than or equal to the upper boundary in the Range header.";
+    throw new RestError(416, "PGRST103", "Requested range not satisfiable", details);
+  }
+  query.limit = end === Infinity ? null : end - query.offset;
 }
 
 function wrongMethod(method: string): RestError {

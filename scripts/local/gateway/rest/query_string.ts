@@ -43,7 +43,8 @@ export interface RowQuery {
   embedded: Map<string, RowQuery>;
 }
 
-const RESERVED = new Set(["select", "columns", "on_conflict"]);
+/** What is no filter; the gateway takes the key from the address as well as from its header. */
+const RESERVED = new Set(["select", "columns", "on_conflict", "apikey"]);
 
 /** Parses the whole query string, `select` included. */
 export function parseRowQuery(params: URLSearchParams): RowQuery {

@@ -69,6 +69,7 @@ function fromQuery(params: URLSearchParams, overloads: Routine[]) {
   const values: Record<string, string> = {};
   const remaining = new URLSearchParams();
   for (const [key, value] of params) {
+    if (key === "apikey") continue;
     if (inputs.has(key) || (!ROW_PARAMETERS.has(key) && !/^[\w.]*\w+\./.test(value))) values[key] = value;
     else remaining.append(key, value);
   }

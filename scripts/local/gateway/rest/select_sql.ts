@@ -35,6 +35,22 @@ export function selectSql(
     offset;
 }
 
+/** Lets no answer hold more rows than `maxRows`, nor any list that is embedded in it. Nobody is told of the cut. */
+export function restrictRows(query: RowQuery, maxRows: number): RowQuery {
+  const embedded = new Map<string, RowQuery>();
+  for (const item of query.items) {
+    if (item.kind !== "embed") continue;
+    embedded.set(item.alias, restrictRows({ ...embeddedQuery(query, item), items: item.items }, maxRows));
+  }
+  return { ...query, limit: Math.min(query.limit ?? maxRows, maxRows), embedded };
+}
+
+/** What the request asks of an embedded relation: it may be named by alias or by table. */
+function embeddedQuery(query: RowQuery, item: Embed): Omit<RowQuery, "items"> {
+  return query.embedded.get(item.alias) ?? query.embedded.get(item.relation) ??
+    { conditions: [], order: [], limit: null, offset: 0, embedded: new Map() };
+}
+
 function plainColumn(item: Extract<SelectItem, { kind: "column" }>, alias: string): string {
   const { column, cast } = item;
   const value = columnSql(column, alias) + (cast === null ? "" : `::${castType(cast)}`);
@@ -63,11 +79,7 @@ function embed(
     `${quoteName(source.alias)}.${quoteName(towards ? own : foreign)} = ` +
     `${quoteName(inner)}.${quoteName(towards ? foreign : own)}`
   );
-  const settings = query.embedded.get(item.alias) ?? query.embedded.get(item.relation);
-  const nested: RowQuery = {
-    ...(settings ?? { conditions: [], order: [], limit: null, offset: 0, embedded: new Map() }),
-    items: item.items,
-  };
+  const nested: RowQuery = { ...embeddedQuery(query, item), items: item.items };
   const rows = selectSql(
     nested,
     { sql: `public.${quoteName(target)} ${quoteName(inner)}`, alias: inner, relation: target },

@@ -3,8 +3,9 @@ import { whereSql } from "./conditions_sql.ts";
 import type { Preferences } from "./prefer.ts";
 import { type RowQuery, splitList, unquote } from "./query_string.ts";
 import { quoteName } from "./quote.ts";
-import type { ForeignKey, Relation, Routine } from "./schema_cache.ts";
-import { selectSql } from "./select_sql.ts";
+import type { RoutineCall } from "./routine.ts";
+import type { ForeignKey, Relation } from "./schema_cache.ts";
+import { restrictRows, selectSql } from "./select_sql.ts";
 
 /** One SQL statement that answers a whole request with a row `{ body, rows, total }`. */
 export interface Statement {
@@ -22,13 +23,14 @@ export function readStatement(
   query: RowQuery,
   prefer: Preferences,
   keys: ForeignKey[],
+  maxRows: number,
 ): Statement {
   const source = {
     sql: `public.${quoteName(relation.name)}`,
     alias: relation.name,
     relation: relation.name,
   };
-  const rows = selectSql(query, source, keys);
+  const rows = selectSql(restrictRows(query, maxRows), source, keys);
   const all = selectSql({ ...query, order: [], limit: null, offset: 0 }, source, keys);
   const total = prefer.count ? `, (select count(*) from (${all}) pgrst_all)::int as total` : "";
   return { sql: `select ${ROWS}${total} from (${rows}) pgrst_rows`, parameters: [], reusable: false };
@@ -86,12 +88,11 @@ export function deleteStatement(relation: Relation, query: RowQuery, keys: Forei
 
 /** Calls a function with named arguments taken from a JSON object. */
 export function callStatement(
-  routine: Routine,
-  names: string[],
-  body: string,
+  { routine, names, body }: RoutineCall,
   query: RowQuery,
   prefer: Preferences,
   keys: ForeignKey[],
+  maxRows: number,
 ): Statement {
   const fields = routine.inputs.filter((input) => names.includes(input.name));
   const args = fields.map(({ name }) => `${quoteName(name)} := pgrst_body.${quoteName(name)}`).join(", ");
@@ -104,14 +105,22 @@ export function callStatement(
     const result = routine.returnsSet
       ? "coalesce(json_agg(value), '[]')::text"
       : "coalesce((json_agg(value) -> 0)::text, 'null')";
-    const sql =
-      `select ${result} as body, count(*)::int as rows from (select ${call} as value${from}) pgrst_rows`;
-    return { sql, parameters, reusable: true };
+    const found = `select ${call} as value${from}`;
+    if (!routine.returnsSet) {
+      const sql = `select ${result} as body, count(*)::int as rows from (${found}) pgrst_rows`;
+      return { sql, parameters, reusable: true };
+    }
+    const { limit, offset } = restrictRows(query, maxRows);
+    const total = prefer.count ? ", (select count(*) from pgrst_call)::int as total" : "";
+    const sql = `with pgrst_call as materialized (${found}) select ${result} as body, count(*)::int as rows` +
+      `${total} from (select value from pgrst_call limit ${limit} offset ${offset}) pgrst_rows`;
+    return { sql, parameters, reusable: isPlain(query) };
   }
   const from = record === "" ? call : `${record}, lateral ${call}`;
   const source = { sql: "pgrst_call", alias: "pgrst_call", relation: routine.relation };
-  const rows = selectSql(query, source, keys);
-  const total = prefer.count ? ", (select count(*) from pgrst_call)::int as total" : "";
+  const rows = selectSql(routine.returnsSet ? restrictRows(query, maxRows) : query, source, keys);
+  const all = selectSql({ ...query, order: [], limit: null, offset: 0 }, source, keys);
+  const total = prefer.count ? `, (select count(*) from (${all}) pgrst_all)::int as total` : "";
   const head = `with pgrst_call as materialized (select pgrst_row.* from ${from} as pgrst_row)`;
   return {
     sql: `${head} select ${ROWS}${total} from (${rows}) pgrst_rows`,

@@ -5,7 +5,7 @@ import { formatMoney } from "../core/money.ts";
 import type { SessionInternals } from "../checkout/session_internals.ts";
 import { type LineTotals, TEST_TAX_PERCENT, totalsOf } from "../checkout/totals.ts";
 
-/** Whole letters from a product's name, for products without a picture. */
+/** Whole letters from a product's name, for products without a picture or with one that cannot be loaded. */
 function initials(name: string): string {
   return name.split(/\s+/).slice(0, 2).map((word) => word.slice(0, 1).toUpperCase()).join("");
 }
@@ -18,7 +18,9 @@ function lineView({ line, subtotal }: LineTotals, currency: string): Html {
 ${
     line.image === null
       ? html`<span class="line-picture" aria-hidden="true">${initials(line.name)}</span>`
-      : html`<img class="line-picture" src="${line.image}" alt="" width="48" height="48">`
+      : html`<img class="line-picture" src="${line.image}" alt="" width="48" height="48" data-initials="${
+        initials(line.name)
+      }">`
   }
 <span class="line-text">
 <span class="line-name">${line.name}</span>

@@ -1,7 +1,13 @@
 import postgres from "postgres";
+import type { Paging } from "../paging.ts";
 
 /** One row as the driver gives it; the console renders whatever columns are there. */
 export type Row = Record<string, unknown>;
+
+/** Reads one page of the rows of `text`, which needs an order that no two rows share. */
+export async function queryPage(database: Database, paging: Paging, text: string): Promise<Row[]> {
+  return await database.query(`${text} limit $1 offset $2`, [paging.limit, paging.offset]);
+}
 
 /** Reads rows, or throws a {@link ConsoleError} whose message names the mend. */
 export interface Database {

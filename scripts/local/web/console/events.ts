@@ -1,6 +1,7 @@
 import { html, type Part } from "../html.ts";
 import { badge, type Column, number, plain, section, status, table, text, time } from "./cells.ts";
-import type { Database } from "./database.ts";
+import { Paging } from "../paging.ts";
+import { type Database, queryPage, type Row } from "./database.ts";
 
 const EVENT_COLUMNS: readonly Column[] = [
   {
@@ -19,20 +20,25 @@ const EVENT_COLUMNS: readonly Column[] = [
   text("Last error", "last_error"),
 ];
 
+const EVENTS = `select id, type, status, attempts, delivery_count, received_at, next_attempt_at, last_error
+       from public.webhook_events order by received_at desc, id`;
+
 /** The newest webhook events with their outcome. */
 export async function recentEvents(database: Database, limit: number): Promise<Part> {
-  const rows = await database.query(
-    `select id, type, status, attempts, delivery_count, received_at, next_attempt_at, last_error
-       from public.webhook_events order by received_at desc limit $1`,
-    [limit],
-  );
+  return eventTable(await database.query(`${EVENTS} limit $1`, [limit]));
+}
+
+function eventTable(rows: readonly Row[]): Part {
   return table("Webhook events", EVENT_COLUMNS, rows, "No event has arrived yet.");
 }
 
-async function rejections(database: Database): Promise<Part> {
-  const rows = await database.query(
+async function rejections(database: Database, url: URL): Promise<Part> {
+  const paging = new Paging(url, "rejections");
+  const rows = await queryPage(
+    database,
+    paging,
     `select reason, source_ip, count, first_at, last_at
-       from public.webhook_rejections order by last_at desc limit 100`,
+       from public.webhook_rejections order by last_at desc, reason, source_ip`,
   );
   const columns = [
     text("Reason", "reason"),
@@ -41,14 +47,18 @@ async function rejections(database: Database): Promise<Part> {
     time("First", "first_at"),
     time("Last", "last_at"),
   ];
-  return table("Rejected requests", columns, rows, "Nothing was rejected.");
+  return paging.show(rows, (page) => table("Rejected requests", columns, page, "Nothing was rejected."));
 }
 
 /** Events and the requests that were turned away. */
-export async function eventsBody(database: Database): Promise<Part> {
+export async function eventsBody(database: Database, url: URL): Promise<Part> {
+  const paging = new Paging(url, "page");
   return await Promise.all([
-    section("Newest events", () => recentEvents(database, 200)),
-    section("Rejected requests", () => rejections(database)),
+    section(
+      "Newest events",
+      async () => paging.show(await queryPage(database, paging, EVENTS), eventTable),
+    ),
+    section("Rejected requests", () => rejections(database, url)),
   ]);
 }
 

@@ -13,22 +13,27 @@ import {
   text,
   time,
 } from "./cells.ts";
-import type { Database, Row } from "./database.ts";
+import { Paging } from "../paging.ts";
+import { type Database, queryPage, type Row } from "./database.ts";
 import { readDeliveries } from "./stand_in.ts";
 
 /** What says most about a job. */
 const JOB_COLUMNS = ["id", "kind", "status", "attempts", "run_at", "last_error", "payload"];
 
-async function jobs(database: Database): Promise<Part> {
+async function jobs(database: Database, url: URL): Promise<Part> {
   // The queue is private to the database and not part of the contract: it is shown as it is.
-  const rows = await database.query("select * from private.jobs order by 1 desc limit 200");
-  return anyTable("Jobs", rows, JOB_COLUMNS, "No job was ever queued.");
+  const paging = new Paging(url, "jobs");
+  const rows = await queryPage(database, paging, "select * from private.jobs order by 1 desc");
+  return paging.show(rows, (page) => anyTable("Jobs", page, JOB_COLUMNS, "No job was ever queued."));
 }
 
-async function waitingEvents(database: Database): Promise<Part> {
-  const rows = await database.query(
+async function waitingEvents(database: Database, url: URL): Promise<Part> {
+  const paging = new Paging(url, "events");
+  const rows = await queryPage(
+    database,
+    paging,
     `select id, type, status, attempts, next_attempt_at, last_error
-       from public.webhook_events where status in ('failed', 'dead') order by next_attempt_at nulls last limit 100`,
+       from public.webhook_events where status in ('failed', 'dead') order by next_attempt_at nulls last, id`,
   );
   const columns = [
     code("Event", "id"),
@@ -38,24 +43,31 @@ async function waitingEvents(database: Database): Promise<Part> {
     time("Next attempt", "next_attempt_at"),
     text("Last error", "last_error"),
   ];
-  return table("Events to retry", columns, rows, "No event waits for a retry.");
+  return paging.show(rows, (page) => table("Events to retry", columns, page, "No event waits for a retry."));
 }
 
 /** Events and jobs that still have to run. */
-export async function queueBody(database: Database): Promise<Part> {
+export async function queueBody(database: Database, url: URL): Promise<Part> {
   return await Promise.all([
-    section("Events to retry", () => waitingEvents(database)),
-    section("Jobs", () => jobs(database)),
+    section("Events to retry", () => waitingEvents(database, url)),
+    section("Jobs", () => jobs(database, url)),
   ]);
 }
 
-/** Open alerts, newest first. */
-export async function alertTable(database: Database, limit: number): Promise<Part> {
-  const rows = await database.query(
-    `select kind, severity, status, count, first_at, last_at, data
-       from public.alerts order by (status = 'open') desc, last_at desc limit $1`,
-    [limit],
-  );
+const ALERTS = `select kind, severity, status, count, first_at, last_at, data
+       from public.alerts order by (status = 'open') desc, last_at desc, id`;
+
+/** The alerts that matter most: open ones first, the newest before older ones. */
+export async function newestAlerts(database: Database, limit: number): Promise<Part> {
+  return alertTable(await database.query(`${ALERTS} limit $1`, [limit]));
+}
+
+async function alerts(database: Database, url: URL): Promise<Part> {
+  const paging = new Paging(url, "alerts");
+  return paging.show(await queryPage(database, paging, ALERTS), alertTable);
+}
+
+function alertTable(rows: readonly Row[]): Part {
   const columns = [
     text("Kind", "kind"),
     status("Severity", "severity"),
@@ -68,11 +80,14 @@ export async function alertTable(database: Database, limit: number): Promise<Par
   return table("Alerts", columns, rows, "No alerts.");
 }
 
-async function disputes(database: Database): Promise<Part> {
-  const rows = await database.query(
+async function disputes(database: Database, url: URL): Promise<Part> {
+  const paging = new Paging(url, "disputes");
+  const rows = await queryPage(
+    database,
+    paging,
     `select d.id, o.number, d.amount, d.currency, d.reason, d.status, d.evidence_due_by
        from public.disputes d left join public.orders o on o.id = d.order_id
-      order by d.evidence_due_by nulls last limit 100`,
+      order by d.evidence_due_by nulls last, d.id`,
   );
   const columns = [
     code("Dispute", "id"),
@@ -82,14 +97,17 @@ async function disputes(database: Database): Promise<Part> {
     status("Status", "status"),
     time("Evidence due", "evidence_due_by"),
   ];
-  return table("Disputes", columns, rows, "No disputes.");
+  return paging.show(rows, (page) => table("Disputes", columns, page, "No disputes."));
 }
 
-async function fraudSignals(database: Database): Promise<Part> {
-  const rows = await database.query(
+async function fraudSignals(database: Database, url: URL): Promise<Part> {
+  const paging = new Paging(url, "signals");
+  const rows = await queryPage(
+    database,
+    paging,
     `select s.created_at, o.number, s.kind, s.severity, s.data
        from public.fraud_signals s left join public.orders o on o.id = s.order_id
-      order by s.created_at desc limit 100`,
+      order by s.created_at desc, s.id`,
   );
   const columns = [
     time("At", "created_at"),
@@ -98,15 +116,15 @@ async function fraudSignals(database: Database): Promise<Part> {
     status("Severity", "severity"),
     json("Data", "data"),
   ];
-  return table("Fraud signals", columns, rows, "No signals.");
+  return paging.show(rows, (page) => table("Fraud signals", columns, page, "No signals."));
 }
 
 /** Alerts, disputes and fraud signals. */
-export async function alertsBody(database: Database): Promise<Part> {
+export async function alertsBody(database: Database, url: URL): Promise<Part> {
   return await Promise.all([
-    section("Alerts", () => alertTable(database, 100)),
-    section("Disputes", () => disputes(database)),
-    section("Fraud signals", () => fraudSignals(database)),
+    section("Alerts", () => alerts(database, url)),
+    section("Disputes", () => disputes(database, url)),
+    section("Fraud signals", () => fraudSignals(database, url)),
   ]);
 }
 
@@ -130,21 +148,20 @@ const INVENTORY_COLUMNS: readonly Column[] = [
 ];
 
 /** Stock per variant. */
-export async function inventoryBody(database: Database): Promise<Part> {
+export async function inventoryBody(database: Database, url: URL): Promise<Part> {
   return await section("Stock", async () => {
-    const rows = await database.query(
+    const paging = new Paging(url, "page");
+    const rows = await queryPage(
+      database,
+      paging,
       `select v.sku, p.name, v.color, v.size, v.price_amount, v.currency, l.on_hand, l.reserved
          from public.inventory_levels l
          join public.product_variants v on v.id = l.variant_id
          join public.products p on p.id = v.product_id
         order by p.name, v.color, v.sku`,
     );
-    return table(
-      "Stock",
-      INVENTORY_COLUMNS,
-      rows,
-      "The catalogue is empty. `deno task dev --fresh` loads the demo catalogue.",
-    );
+    const empty = "The catalogue is empty. `deno task dev --fresh` loads the demo catalogue.";
+    return paging.show(rows, (page) => table("Stock", INVENTORY_COLUMNS, page, empty));
   });
 }
 
@@ -167,7 +184,7 @@ function outcome(row: Row): Part {
 }
 
 /** Every delivery attempt of the Stripe stand-in. */
-export async function deliveriesBody(stripeUrl: string): Promise<Part> {
+export async function deliveriesBody(stripeUrl: string, url: URL): Promise<Part> {
   return await section("Attempts", async () => {
     const columns: readonly Column[] = [
       time("At", "at"),
@@ -179,11 +196,8 @@ export async function deliveriesBody(stripeUrl: string): Promise<Part> {
       { title: "Outcome", cell: outcome },
       text("To", "url"),
     ];
-    return table(
-      "Deliveries",
-      columns,
-      (await readDeliveries(stripeUrl)).slice(0, 300),
-      "Nothing was delivered yet.",
-    );
+    const paging = new Paging(url, "page");
+    const all = await readDeliveries(stripeUrl, paging.offset + paging.limit);
+    return paging.showOf(all, (page) => table("Deliveries", columns, page, "Nothing was delivered yet."));
   });
 }

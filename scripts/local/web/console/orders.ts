@@ -15,7 +15,8 @@ import {
   text,
   time,
 } from "./cells.ts";
-import type { Database, Row } from "./database.ts";
+import { Paging } from "../paging.ts";
+import { type Database, queryPage, type Row } from "./database.ts";
 
 const NUMBER: Column = {
   title: "Order",
@@ -34,21 +35,27 @@ const ORDER_COLUMNS: readonly Column[] = [
   time("Created", "created_at"),
 ];
 
-const ORDER_FIELDS =
-  "number, status, fulfillment_status, currency, amount_total, amount_paid, amount_refunded, email, created_at, paid_at";
+const ORDERS =
+  `select number, status, fulfillment_status, currency, amount_total, amount_paid, amount_refunded,
+            email, created_at, paid_at
+       from public.orders order by created_at desc, id`;
 
 /** The newest orders. */
 export async function recentOrders(database: Database, limit: number): Promise<Part> {
-  const rows = await database.query(
-    `select ${ORDER_FIELDS} from public.orders order by created_at desc limit $1`,
-    [limit],
-  );
+  return orderTable(await database.query(`${ORDERS} limit $1`, [limit]));
+}
+
+function orderTable(rows: readonly Row[]): Part {
   return table("Orders", ORDER_COLUMNS, rows, "No orders yet. Buy something in the store.");
 }
 
-/** All orders a person can take in at once. */
-export async function ordersBody(database: Database): Promise<Part> {
-  return await section("Newest orders", () => recentOrders(database, 200));
+/** Orders, the newest first, page by page. */
+export async function ordersBody(database: Database, url: URL): Promise<Part> {
+  const paging = new Paging(url, "page");
+  return await section(
+    "Newest orders",
+    async () => paging.show(await queryPage(database, paging, ORDERS), orderTable),
+  );
 }
 
 function fact(name: string, value: Part) {

@@ -2,7 +2,7 @@ import { type Html, html, type Part } from "../html.ts";
 import { badge, plain, section } from "./cells.ts";
 import type { Database, Row } from "./database.ts";
 import { recentEvents } from "./events.ts";
-import { alertTable } from "./lists.ts";
+import { newestAlerts } from "./lists.ts";
 import { recentOrders } from "./orders.ts";
 import { readHealth } from "./stand_in.ts";
 
@@ -65,7 +65,7 @@ export async function overviewBody(
   const lists = await Promise.all([
     section("Newest orders", () => recentOrders(database, 8)),
     section("Newest events", () => recentEvents(database, 8)),
-    section("Alerts", () => alertTable(database, 5)),
+    section("Alerts", () => newestAlerts(database, 5)),
   ]);
   return html`<div class="tiles">${tiles}</div>${lists}`;
 }

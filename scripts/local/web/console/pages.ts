@@ -42,17 +42,17 @@ export function consolePages(database: Database, options: WebOptions): Pages {
       case "":
         return htmlResponse(page("Console", path, await overviewBody(database, options)));
       case "orders":
-        return htmlResponse(page("Orders", path, await ordersBody(database)));
+        return htmlResponse(page("Orders", path, await ordersBody(database, url)));
       case "events":
-        return htmlResponse(page("Webhook events", path, await eventsBody(database)));
+        return htmlResponse(page("Webhook events", path, await eventsBody(database, url)));
       case "queue":
-        return htmlResponse(page("Queue", path, await queueBody(database)));
+        return htmlResponse(page("Queue", path, await queueBody(database, url)));
       case "alerts":
-        return htmlResponse(page("Alerts", path, await alertsBody(database)));
+        return htmlResponse(page("Alerts", path, await alertsBody(database, url)));
       case "inventory":
-        return htmlResponse(page("Inventory", path, await inventoryBody(database)));
+        return htmlResponse(page("Inventory", path, await inventoryBody(database, url)));
       case "deliveries":
-        return htmlResponse(page("Webhook deliveries", path, await deliveriesBody(options.stripeUrl)));
+        return htmlResponse(page("Webhook deliveries", path, await deliveriesBody(options.stripeUrl, url)));
       default:
         return null;
     }

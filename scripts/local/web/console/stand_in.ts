@@ -10,10 +10,10 @@ function listOf(body: unknown): Row[] {
   return Array.isArray(list) ? list.filter(isRow) : [];
 }
 
-/** The last thousand webhook deliveries the Stripe stand-in tried, newest first. */
-export async function readDeliveries(stripeUrl: string): Promise<Row[]> {
+/** The last `limit` webhook deliveries that the Stripe stand-in tried, newest first. */
+export async function readDeliveries(stripeUrl: string, limit: number): Promise<Row[]> {
   try {
-    const response = await fetch(`${stripeUrl}/_control/deliveries?limit=1000`, {
+    const response = await fetch(`${stripeUrl}/_control/deliveries?limit=${limit}`, {
       signal: AbortSignal.timeout(3000),
     });
     if (!response.ok) {

@@ -33,10 +33,10 @@ async function bodyOf(response) {
 }
 
 function errorFrom(response, body) {
-  // Functions answer { error: { code, message, … } }; REST and Auth put code and message at the top.
+  // Functions answer { error: { code, message, … } }; REST puts code and message at the top, Auth error_code and msg.
   const error = typeof body?.error === "object" && body.error !== null ? body.error : body ?? {};
   return new ApiError({
-    code: String(error.code ?? error.error_code ?? "unexpected"),
+    code: String(error.error_code ?? error.code ?? "unexpected"),
     message: String(error.message ?? error.msg ?? response.statusText),
     status: response.status,
     details: error.details ?? null,
@@ -46,10 +46,30 @@ function errorFrom(response, body) {
 }
 
 /**
+ * Reads all rows of a REST path, which selects the unique column `by` and has no order of its own. One answer holds at
+ * most `max_rows` of supabase/config.toml, and nothing in it says that rows are missing.
+ */
+export async function readAll(path, { token = null, by = "id" } = {}) {
+  const rows = [];
+  for (;;) {
+    const after = rows.length === 0 ? "" : `&${by}=gt.${encodeURIComponent(rows.at(-1)[by])}`;
+    const headers = { prefer: "count=exact" };
+    const { response, parsed } = await send(`${path}&order=${by}${after}`, { headers, token });
+    rows.push(...parsed);
+    const left = Number(response.headers.get("content-range")?.split("/")[1]);
+    if (parsed.length === 0 || parsed.length >= left) return rows;
+  }
+}
+
+/**
  * Calls the API and returns the parsed body; throws an {@link ApiError} for everything that is not a success.
  * `token` is the access token of a signed-in shopper.
  */
-export async function request(path, { method = "GET", body, headers = {}, token = null } = {}) {
+export async function request(path, options) {
+  return (await send(path, options)).parsed;
+}
+
+async function send(path, { method = "GET", body, headers = {}, token = null } = {}) {
   const all = { apikey: PUBLISHABLE_KEY, ...headers };
   if (token !== null) all.authorization = `Bearer ${token}`;
   if (body !== undefined) all["content-type"] = "application/json";
@@ -68,5 +88,5 @@ export async function request(path, { method = "GET", body, headers = {}, token 
     throw new ApiError({ code, message: error.message });
   }
   if (!response.ok) throw errorFrom(response, parsed);
-  return parsed;
+  return { response, parsed };
 }

@@ -1,5 +1,6 @@
 function wait(error) {
-  if (error.retryAfter === null) return "in a moment";
+  // What is no answer of the API, a mistake of the page say, has no such field at all.
+  if (!Number.isFinite(error.retryAfter)) return "in a moment";
   if (error.retryAfter === 1) return "in a second";
   if (error.retryAfter < 90) return `in ${error.retryAfter} seconds`;
   return `in about ${Math.ceil(error.retryAfter / 60)} minutes`;

@@ -43,6 +43,47 @@ export async function signIn(email, password) {
   );
 }
 
+/** Where the link of a mail leads back to. */
+function redirect() {
+  return `redirect_to=${encodeURIComponent(`${location.origin}/store/account`)}`;
+}
+
+/** Asks for an account. True when it is open at once; else its address is to be confirmed by mail first. */
+export async function signUp(email, password) {
+  const answer = await request(`/auth/v1/signup?${redirect()}`, {
+    method: "POST",
+    body: { email, password },
+  });
+  if (!answer.access_token) return false;
+  keep(answer);
+  return true;
+}
+
+/** Has the mail of a sign-up sent once more. */
+export async function sendConfirmationAgain(email) {
+  await request(`/auth/v1/resend?${redirect()}`, { method: "POST", body: { type: "signup", email } });
+}
+
+/**
+ * Takes what the link of a mail has brought along behind the address of this page: a session, or the code of what is
+ * wrong with the link, which is returned.
+ */
+export async function takeLink() {
+  const fields = new URLSearchParams(location.hash.slice(1));
+  const token = fields.get("access_token");
+  if (token === null && !fields.has("error")) return null;
+  history.replaceState(null, "", location.pathname + location.search);
+  if (token === null) return fields.get("error_code") ?? "unexpected";
+  const user = await request("/auth/v1/user", { token });
+  keep({
+    access_token: token,
+    refresh_token: fields.get("refresh_token"),
+    expires_in: fields.get("expires_in"),
+    user,
+  });
+  return null;
+}
+
 /** Forgets the session here: its token is good for nothing any more. */
 export function forgetSession() {
   save(null);

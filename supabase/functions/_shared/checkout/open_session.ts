@@ -6,7 +6,7 @@ import type Stripe from "stripe";
 import type { Env } from "../env.ts";
 import { AppError } from "../errors.ts";
 import type { Logger } from "../log.ts";
-import type { Checkout, CheckoutRefusal, Rpc } from "../rpc.ts";
+import type { Checkout, CheckoutRefusal, Rpc, VelocityExceeded } from "../rpc.ts";
 import { classifyStripeFailure, isReplayedFailure, stripeErrorOf } from "../stripe.ts";
 import { checkoutSessionFact, checkoutSessionFacts } from "../stripe_events/checkout_session.ts";
 import type { Deadline } from "./deadline.ts";
@@ -47,7 +47,7 @@ const busyPauseMs = 300;
 /**
  * Creates the Stripe session of a checkout's attempt and notes it.
  * @throws AppError `stripe_unavailable`, `database_unavailable`, `invalid_request`, `insufficient_stock`,
- * `checkout_refused`.
+ * `checkout_refused`, `velocity_exceeded`.
  */
 export async function openSession(
   checkout: Checkout,
@@ -220,12 +220,19 @@ function withoutAddress(checkout: Checkout): Checkout {
 
 async function restart(current: Checkout, { env, rpc }: OpenSessionDeps): Promise<Checkout> {
   const { p_session_seconds, p_hold_seconds } = checkoutDurations(env);
-  return await rpc.restartCheckoutAttempt(
+  const restarted = await rpc.restartCheckoutAttempt(
     current.order_id,
     current.attempt,
     p_session_seconds,
     p_hold_seconds,
   );
+  if (restarted.outcome === "velocity_exceeded") throw velocityExceeded(restarted);
+  return restarted;
+}
+
+/** The answer to a shopper whom the velocity rules keep from a payment page. */
+export function velocityExceeded({ retry_after_seconds }: VelocityExceeded): AppError {
+  return new AppError("velocity_exceeded", { retryAfterSeconds: retry_after_seconds });
 }
 
 /** Stripe has read the request and made nothing of it, and asking again changes nothing. */

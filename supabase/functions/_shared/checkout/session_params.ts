@@ -52,7 +52,6 @@ export function sessionParams(checkout: Checkout, urls: ReturnUrls, env: Session
     billing_address_collection: "required",
     phone_number_collection: { enabled: true },
     expires_at: checkout.session_expires_at,
-    after_expiration: { recovery: { enabled: true, allow_promotion_codes: promotionCodes } },
     locale: stripeLocale(checkout.locale),
     success_url: urls.success,
     cancel_url: urls.cancel,
@@ -197,10 +196,10 @@ function shippingOption(rate: ShippingRate, checkout: Checkout, env: SessionEnv)
 
 /** The shop's setting, raised by risk: what a velocity rule asks for is never less than the setting. */
 function threeDSecure(checkout: Checkout, env: SessionEnv): Partial<Params> {
-  const asked = env.checkout.threeDSecure === "automatic"
-    ? checkout.three_d_secure
-    : env.checkout.threeDSecure;
-  return asked === null ? {} : { payment_method_options: { card: { request_three_d_secure: asked } } };
+  const asked = (["challenge", "any"] as const).find((level) =>
+    level === checkout.three_d_secure || level === env.checkout.threeDSecure
+  );
+  return asked === undefined ? {} : { payment_method_options: { card: { request_three_d_secure: asked } } };
 }
 
 /**

@@ -7,7 +7,9 @@ export function orderConfirmation({ order }: Notification): Rendered {
   const shipping: Block[] = address === null ? [] : ["We will send it to:", address];
   return renderBlocks(`Your order ${order.number}`, [
     greeting(order),
-    `thank you for your order ${order.number}. We have received your payment.`,
+    `Thank you for your order ${order.number}. ${
+      order.amount_paid > 0 ? "We have received your payment." : "There is nothing to pay."
+    }`,
     itemLines(order),
     ...shipping,
     "We will write again when your parcel is on its way.",

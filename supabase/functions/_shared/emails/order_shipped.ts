@@ -14,13 +14,13 @@ export function orderShipped({ order, data }: Notification): Rendered {
   if (data["corrected"] === true) {
     return renderBlocks(`Corrected tracking of your order ${order.number}`, [
       greeting(order),
-      `the tracking that we sent you for your order ${order.number} was wrong. This is the right one:`,
+      `The tracking number that we sent you for your order ${order.number} was wrong. This is the right one:`,
       ...details,
     ]);
   }
   return renderBlocks(`Your order ${order.number} is on its way`, [
     greeting(order),
-    `your order ${order.number} has left our house.`,
+    `Your order ${order.number} is on its way.`,
     ...details,
   ]);
 }

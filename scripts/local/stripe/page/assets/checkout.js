@@ -361,3 +361,15 @@ bindMethods();
 bindCountries();
 fitSummary();
 if (valueOf("email") === "") inputOf("email")?.focus({ preventScroll: true });
+
+/** A picture that cannot be loaded gives way to what stands for a product without one. */
+for (const picture of document.querySelectorAll("img[data-initials]")) {
+  if (!(picture instanceof HTMLImageElement)) continue;
+  picture.decode().catch(() => {
+    const letters = document.createElement("span");
+    letters.className = picture.className;
+    letters.ariaHidden = "true";
+    letters.textContent = picture.dataset.initials;
+    picture.replaceWith(letters);
+  });
+}

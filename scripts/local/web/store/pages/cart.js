@@ -1,9 +1,10 @@
 import { cartLines, MAX_QUANTITY, onCartChangeElsewhere, setQuantity } from "../cart.js";
-import { imageOf, loadCatalogue } from "../catalogue.js";
+import { loadCatalogue } from "../catalogue.js";
 import { openCheckout, startCheckout } from "../checkout.js";
 import { announce, el, notice, show } from "../dom.js";
 import { messageFor } from "../messages.js";
 import { formatMoney } from "../money.js";
+import { picture } from "../picture.js";
 import { formatTime } from "../time.js";
 
 function describe(line) {
@@ -67,12 +68,7 @@ function lineItem(entry, update) {
     el(
       "span",
       { class: "frame small" },
-      product === null ? null : el("img", {
-        src: imageOf(product, variant.color),
-        alt: "",
-        width: 400,
-        height: 500,
-      }),
+      product === null ? null : picture(product, variant.color),
     ),
     el(
       "div",
@@ -106,10 +102,19 @@ function lineItem(entry, update) {
   );
 }
 
+/** The sum of each currency: amounts of two cannot be added, nor paid together. */
+function subtotals(entries) {
+  const sums = new Map();
+  for (const { line, variant } of entries) {
+    if (variant === null) continue;
+    const before = sums.get(variant.currency) ?? 0;
+    sums.set(variant.currency, before + variant.price_amount * line.quantity);
+  }
+  return [...sums].map(([currency, sum]) => formatMoney(sum, currency));
+}
+
 function subtotal(entries) {
-  const sold = entries.filter(({ variant }) => variant !== null);
-  const total = sold.reduce((sum, { line, variant }) => sum + variant.price_amount * line.quantity, 0);
-  return formatMoney(total, sold[0]?.variant.currency ?? "usd");
+  return subtotals(entries).join(" and ") || "–";
 }
 
 /** What to do about marked lines: one click takes what there is and leaves the rest. */
@@ -126,7 +131,8 @@ function offer(entries, takeWhatIsLeft) {
 }
 
 function summary(entries, view) {
-  const blocked = entries.some((entry) => problemOf(entry) !== null);
+  const marked = entries.some((entry) => problemOf(entry) !== null);
+  const mixed = subtotals(entries).length > 1;
   return el(
     "aside",
     { class: "summary", "aria-label": "Summary" },
@@ -140,12 +146,19 @@ function summary(entries, view) {
     el("p", { class: "row soft" }, el("span", {}, "Shipping and tax"), el("span", {}, "at checkout")),
     // Beside the button, so that it is seen by who has just pressed it.
     el("div", { id: "message" }, view.message),
-    blocked ? offer(entries, () => view.takeWhatIsLeft()) : null,
+    marked ? offer(entries, () => view.takeWhatIsLeft()) : null,
+    mixed
+      ? notice(
+        "info",
+        "Two currencies in one bag",
+        "They cannot be paid together. Please remove the pieces of one, and order them after this.",
+      )
+      : null,
     el("button", {
       type: "button",
       id: "checkout",
       class: "primary wide",
-      disabled: blocked,
+      disabled: marked || mixed,
       "aria-disabled": view.state.busy ? "true" : null,
       onclick: () => view.checkout(),
     }, view.state.busy ? "Opening the payment page…" : "Checkout"),

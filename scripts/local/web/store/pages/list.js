@@ -1,6 +1,7 @@
-import { imageOf, loadCatalogue, priceOf } from "../catalogue.js";
+import { loadCatalogue, priceOf } from "../catalogue.js";
 import { el, notice, show } from "../dom.js";
 import { formatMoney } from "../money.js";
+import { picture } from "../picture.js";
 import { swatch } from "../swatches.js";
 
 function priceText(product) {
@@ -9,7 +10,8 @@ function priceText(product) {
 }
 
 function tile(product) {
-  const color = product.variants.find((variant) => variant.available > 0)?.color ?? product.colors[0];
+  const { color } = product.variants.find((variant) => variant.available > 0) ?? product.variants[0];
+  const colors = product.colors.filter((name) => name !== null);
   return el(
     "li",
     { class: "tile" },
@@ -19,17 +21,17 @@ function tile(product) {
       el(
         "span",
         { class: "frame" },
-        el("img", { src: imageOf(product, color), alt: "", width: 400, height: 500, loading: "lazy" }),
+        picture(product, color, { loading: "lazy" }),
         product.soldOut ? el("span", { class: "tag" }, "Sold out") : null,
       ),
       el("span", { class: "tile-name" }, product.name),
       el("span", { class: "tile-price" }, priceText(product)),
     ),
-    el(
+    colors.length === 0 ? null : el(
       "p",
       { class: "tile-colors" },
-      el("span", { class: "visually-hidden" }, `Colours: ${product.colors.join(", ")}`),
-      ...product.colors.map((name) => swatch(name)),
+      el("span", { class: "visually-hidden" }, `Colours: ${colors.join(", ")}`),
+      ...colors.map((name) => swatch(name)),
     ),
   );
 }

@@ -1,13 +1,18 @@
 import { addToCart, cartLines } from "../cart.js";
-import { imageOf, loadCatalogue } from "../catalogue.js";
+import { loadCatalogue } from "../catalogue.js";
 import { announce, el, notice, show } from "../dom.js";
 import { formatMoney } from "../money.js";
+import { picture } from "../picture.js";
 import { swatch } from "../swatches.js";
 
 const LOW_STOCK = 3;
 
-/** A radio group drawn as buttons. `choices` are { value, label, disabled, note }. */
+/** What is chosen where some variants of a product have a colour or size and others have none. */
+const NONE = "Plain";
+
+/** A radio group drawn as buttons, or nothing where there is none to choose. `choices` are { value, disabled, note }. */
 function picker(name, legend, choices, chosen, onChoose) {
+  if (choices.every(({ value }) => value === null)) return null;
   return el(
     "fieldset",
     { class: `picker picker-${name}` },
@@ -22,7 +27,7 @@ function picker(name, legend, choices, chosen, onChoose) {
           el("input", {
             type: "radio",
             name,
-            value,
+            value: value ?? "",
             checked: value === chosen,
             disabled,
             onchange: () => onChoose(value),
@@ -31,7 +36,7 @@ function picker(name, legend, choices, chosen, onChoose) {
             "span",
             {},
             mark ?? null,
-            value,
+            value ?? NONE,
             note ? el("span", { class: "visually-hidden" }, `, ${note}`) : null,
           ),
         )
@@ -44,7 +49,9 @@ function picker(name, legend, choices, chosen, onChoose) {
 function stockOf(product, variant) {
   if (product.soldOut) return ["none", "Sold out."];
   if (variant === undefined) return ["soft", "Choose a size."];
-  if (variant.available === 0) return ["none", "Sold out in this size."];
+  if (variant.available === 0) {
+    return ["none", `Sold out in this ${product.sizes.length > 1 ? "size" : "colour"}.`];
+  }
   if (variant.available <= LOW_STOCK) return ["low", `Only ${variant.available} left.`];
   return ["", "In stock, ships within two days."];
 }
@@ -60,7 +67,7 @@ function added(name) {
 }
 
 function sizeLegend(size) {
-  return size === null ? "Size" : `Size: ${size}`;
+  return size === undefined ? "Size" : `Size: ${size ?? NONE}`;
 }
 
 /** What the shopper has chosen on a product page, and the page drawn from it. */
@@ -69,7 +76,8 @@ class ProductView {
     this.product = product;
     const first = product.variants.find((variant) => variant.available > 0) ?? product.variants[0];
     this.color = first.color;
-    this.size = product.sizes.length === 1 ? product.sizes[0] : null;
+    // Undefined until one is chosen; null is the size of what has none.
+    this.size = product.sizes.length === 1 ? product.sizes[0] : undefined;
     this.message = null;
   }
 
@@ -83,9 +91,7 @@ class ProductView {
 
   choose(change) {
     Object.assign(this, change);
-    if (this.size !== null && !(this.variant()?.available > 0)) {
-      this.size = this.product.sizes.length === 1 ? this.size : null;
-    }
+    if (this.product.sizes.length > 1 && !(this.variant()?.available > 0)) this.size = undefined;
     this.message = null;
     this.draw();
     const name = Object.keys(change)[0];
@@ -129,7 +135,7 @@ class ProductView {
       const none = this.product.variants.every((variant) =>
         variant.color !== color || variant.available === 0
       );
-      return { value: color, disabled: none, note: none ? "sold out" : null, mark: swatch(color) };
+      return { value: color, disabled: none, note: none ? "sold out" : null, mark: color && swatch(color) };
     });
   }
 
@@ -153,22 +159,17 @@ class ProductView {
         el(
           "div",
           { class: "frame large" },
-          el("img", {
-            src: imageOf(product, color),
-            alt: `${product.name} in ${color}`,
-            width: 400,
-            height: 500,
-          }),
+          picture(product, color, { alt: color === null ? product.name : `${product.name} in ${color}` }),
         ),
         el(
           "div",
           { class: "details" },
           el("h1", {}, product.name),
           el("p", { class: "price" }, formatMoney(shown.price_amount, shown.currency)),
-          el("p", { class: "description" }, product.description ?? ""),
+          product.description ? el("p", { class: "description" }, product.description) : null,
           picker(
             "color",
-            `Colour: ${color}`,
+            `Colour: ${color ?? NONE}`,
             this.colorChoices(),
             color,
             (value) => this.choose({ color: value }),
