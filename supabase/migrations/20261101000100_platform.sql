@@ -182,3 +182,49 @@ $$;
 comment on function private.error_text(text, text) is
   'An error of the database as it may be stored and logged: without the value that it was about. Twin of valueless() in _shared/errors.ts.';
 revoke execute on function private.error_text(text, text) from public, anon, authenticated;
+
+-- Digests of personal data are keyed, so that nobody who sees one can find out whose it is by trying addresses.
+create table private.digest_keys (
+  id boolean primary key default true,
+  key bytea not null,
+  constraint digest_keys_one_row check (id)
+);
+comment on table private.digest_keys is
+  'The key of keyed_digest(), made by this database. A digest says nothing to who does not have it.';
+alter table private.digest_keys enable row level security;
+-- Two random UUIDs have 244 random bits between them.
+insert into private.digest_keys (key)
+select decode(replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', ''), 'hex');
+
+create function private.xor_key(p_key bytea, p_byte integer) returns bytea
+language sql
+immutable
+set search_path = ''
+as $$
+  select string_agg(
+    set_byte('\x00'::bytea, 0, case when i < length(p_key) then get_byte(p_key, i) else 0 end # p_byte), ''::bytea order by i
+  )
+  from generate_series(0, 63) i
+$$;
+comment on function private.xor_key(bytea, integer) is
+  'A key of at most 64 bytes, filled up to a block of SHA-256, each byte combined with p_byte.';
+revoke execute on function private.xor_key(bytea, integer) from public, anon, authenticated;
+
+create function private.keyed_digest(p_text text) returns text
+language plpgsql
+stable
+security definer
+set search_path = ''
+as $$
+declare
+  v_key bytea := (select k.key from private.digest_keys k);
+begin
+  -- HMAC-SHA-256; the extension that has it is not everywhere.
+  return encode(
+    sha256(private.xor_key(v_key, 92) || sha256(private.xor_key(v_key, 54) || convert_to(p_text, 'UTF8'))), 'hex'
+  );
+end;
+$$;
+comment on function private.keyed_digest(text) is
+  'HMAC-SHA-256 of a text under this database''s own key, in hexadecimal.';
+revoke execute on function private.keyed_digest(text) from public, anon, authenticated;

@@ -65,14 +65,58 @@ create trigger record_inventory_adjustment after insert or update of on_hand, co
 alter table public.inventory_levels enable row level security;
 alter table public.inventory_adjustments enable row level security;
 
--- The subselect is itself under RLS: stock of a hidden product stays hidden.
-create policy inventory_levels_read on public.inventory_levels for select to anon, authenticated
-  using (exists (select 1 from public.product_variants v where v.id = variant_id));
+create policy inventory_levels_read on public.inventory_levels for select to authenticated
+  using ((select private.is_admin()));
 create policy inventory_adjustments_read on public.inventory_adjustments for select to authenticated
   using ((select private.is_admin()));
 
 revoke all on public.inventory_levels from public, anon, authenticated, service_role;
-grant select on public.inventory_levels to anon, authenticated, service_role;
+grant select on public.inventory_levels to authenticated, service_role;
 revoke all on public.inventory_adjustments from public, anon, authenticated, service_role;
 revoke all on sequence public.inventory_adjustments_id_seq from public, anon, authenticated, service_role;
 grant select on public.inventory_adjustments to authenticated, service_role;
+
+-- What shoppers see of the stock: enough to buy, and no way to count what the shop has and sells.
+insert into private.settings (key, value, description) values
+  ('stock_shown_max', '20', 'The largest figure that shoppers are shown as available.');
+
+create function private.shown_stock(p_pieces integer) returns integer
+language plpgsql
+stable
+security definer
+set search_path = ''
+as $$
+begin
+  return least(greatest(coalesce(p_pieces, 0), 0), (private.setting('stock_shown_max'))::integer);
+end;
+$$;
+comment on function private.shown_stock(integer) is
+  'As many pieces as shoppers are told of: at most setting stock_shown_max.';
+revoke execute on function private.shown_stock(integer) from public, anon, authenticated;
+
+create function private.shown_available(p_variant_id uuid, out available integer, out or_more boolean)
+language plpgsql
+stable
+security definer
+set search_path = ''
+as $$
+declare
+  v_pieces integer := (select l.available from public.inventory_levels l where l.variant_id = p_variant_id);
+begin
+  available := private.shown_stock(v_pieces);
+  or_more := coalesce(v_pieces > available, false);
+end;
+$$;
+comment on function private.shown_available(uuid) is
+  'What anybody may know of a variant''s stock. Runs with its owner''s rights: only staff read inventory_levels.';
+revoke execute on function private.shown_available(uuid) from public, anon, authenticated;
+grant execute on function private.shown_available(uuid) to anon, authenticated, service_role;
+
+-- Under the policies of product_variants: stock of a hidden product stays hidden.
+create view public.availability with (security_invoker = true) as
+select v.id as variant_id, v.product_id, s.available, s.or_more
+from public.product_variants v cross join lateral private.shown_available(v.id) s;
+comment on view public.availability is
+  'How many pieces of each variant can be bought now, at most stock_shown_max; or_more: there are more than that. A hint: checkout decides again.';
+revoke all on public.availability from public, anon, authenticated, service_role;
+grant select on public.availability to anon, authenticated, service_role;

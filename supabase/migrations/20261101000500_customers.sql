@@ -41,15 +41,20 @@ create policy customers_read on public.customers for select to authenticated
 revoke all on public.customers from public, anon, authenticated, service_role;
 grant select on public.customers to authenticated, service_role;
 
--- What Stripe says of its customers, ours or not: an update may come before the order that makes one ours.
+-- What Stripe says of the customers of our sessions. The account may have others, who never bought here: of them
+-- no row is made. An update may come before the session that makes one ours: see know_customer().
 create table private.stripe_customers (
   id text primary key,
   livemode boolean not null,
   email text,
   name text,
   deleted_at timestamptz,
+  erased_at timestamptz,
   version text collate "C" not null
 );
-comment on table private.stripe_customers is 'Stripe customers as last seen in events. deleted_at is set once and stays: deletion is final at Stripe.';
+comment on table private.stripe_customers is
+  'Stripe customers that a session of ours named, as last seen in events. deleted_at is set once and stays: deletion is final at Stripe.';
+comment on column private.stripe_customers.erased_at is
+  'When staff erased the person: whatever Stripe says of this customer later is stored without personal data.';
 create index stripe_customers_email_idx on private.stripe_customers (lower(email));
 alter table private.stripe_customers enable row level security;

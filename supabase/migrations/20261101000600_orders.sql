@@ -45,27 +45,20 @@ create table public.orders (
   session_expires_at timestamptz not null,
   purchase_ip inet,
   user_agent text,
-  three_d_secure text,
-  velocity_mode text not null default 'off',
-  velocity_rule_set bigint,
   prices_include_tax boolean not null default false,
   shipping_rates jsonb not null default '[]',
-  declined_attempts integer not null default 0,
-  outage_attempts integer not null default 0,
 
   session_id text,
   payment_id text,
-  review_reasons text[] not null default '{}',
-  review_released_at timestamptz,
   oversold_at timestamptz,
   restocked_at timestamptz,
   abandoned_at timestamptz,
   cancelled_at timestamptz,
-  cancel_reason text,
   carrier text,
   tracking_number text,
   fulfilled_at timestamptz,
   paid_at timestamptz,
+  erased_at timestamptz,
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
 
@@ -78,8 +71,6 @@ create table public.orders (
   constraint orders_fulfillment_status_known check (
     fulfillment_status in ('unfulfilled', 'on_hold', 'fulfilled', 'cancelled')
   ),
-  constraint orders_three_d_secure_known check (three_d_secure in ('any', 'challenge')),
-  constraint orders_velocity_mode_known check (velocity_mode in ('enforce', 'report', 'off')),
   constraint orders_shipped_is_not_oversold check (fulfilled_at is null or oversold_at is null),
   constraint orders_amounts_not_negative check (
     least(amount_subtotal, amount_discount, amount_shipping, amount_tax, amount_total, amount_paid, amount_refunded) >= 0
@@ -92,32 +83,81 @@ comment on column public.orders.mail_to_account is 'The order went under its acc
 comment on column public.orders.cart_hash is 'Hash of the frozen lines and currency; travels in the session''s metadata and must come back unchanged.';
 comment on column public.orders.idempotency_key is 'Who asked (user or guest) and their Idempotency-Key; the same key finds the same order again.';
 comment on column public.orders.attempt is 'Number of the checkout attempt: a new one after an expired or failed session. Part of Stripe''s idempotency key.';
-comment on column public.orders.three_d_secure is
-  'What the velocity rules ask of the card: challenge, any, or null for Stripe''s own judgement. Frozen for '
-  'the attempt, so that a repeat sends the same parameters; only raised within it.';
-comment on column public.orders.velocity_mode is
-  'VELOCITY_MODE when the attempt began: enforce, report or off.';
-comment on column public.orders.velocity_rule_set is
-  'The velocity rules on card and delivery address as they stood when the order was first seen paid: a row '
-  'of private.velocity_rule_sets.';
 comment on column public.orders.prices_include_tax is 'The setting of that name when the attempt began: how its tax is computed and its sum is checked.';
 comment on column public.orders.shipping_rates is 'The delivery prices that the attempt offers, as they were when it began.';
-comment on column public.orders.review_released_at is
-  'When staff last released it. What they released stands in private.released_mismatches and in '
-  'fraud_signals.released_at: news holds the order again.';
 comment on column public.orders.restocked_at is 'Set once, when the goods went back on the shelf: with a refund that asked for it, or by receive_return(). They are not taken again.';
-comment on column public.orders.declined_attempts is
-  'How many refused attempts the order had when it was last settled, outages apart: each further one is a '
-  'case for the velocity rules, once.';
-comment on column public.orders.outage_attempts is
-  'How many attempts met an outage of the bank, the network or the processor: private.is_outage().';
 comment on column public.orders.session_id is 'The settled session whose payment this order keeps: see private.kept_session().';
 comment on column public.orders.payment_id is 'The payment this order keeps; null for a free order. Any other payment of the order is refunded.';
 comment on column public.orders.abandoned_at is 'Set when an attempt ended without any session at Stripe, which frees its stock.';
+comment on column public.orders.erased_at is
+  'When its personal data was removed, by erase_customer() or because it was never paid and is old. What comes later is stored without.';
+create index orders_erasable_idx on public.orders (created_at) where paid_at is null and erased_at is null;
 create index orders_customer_id_idx on public.orders (customer_id);
 create index orders_payment_id_idx on public.orders (payment_id);
 create index orders_created_at_idx on public.orders (created_at desc);
 create index orders_open_idx on public.orders (session_expires_at) where status in ('pending', 'processing', 'cancelled');
+
+-- Apart from the orders, because a customer reads their own: staff and customers are one role of the database, and
+-- `select=*` asks for every column. What the shop thinks of an order's risk is for staff.
+create table public.order_risk (
+  order_id uuid primary key references public.orders (id) on delete cascade,
+  velocity_mode text not null default 'off',
+  velocity_rule_set bigint,
+  three_d_secure text,
+  declined_attempts integer not null default 0,
+  outage_attempts integer not null default 0,
+  review_reasons text[] not null default '{}',
+  review_released_at timestamptz,
+  constraint order_risk_three_d_secure_known check (three_d_secure in ('any', 'challenge')),
+  constraint order_risk_velocity_mode_known check (velocity_mode in ('enforce', 'report', 'off'))
+);
+comment on table public.order_risk is
+  'What the shop thinks of the risk of an order, one row for each: for staff. review_reasons is derived by settle_order().';
+comment on column public.order_risk.velocity_mode is
+  'VELOCITY_MODE when the attempt began: enforce, report or off.';
+comment on column public.order_risk.velocity_rule_set is
+  'The velocity rules on card and delivery address as they stood when the order was first seen paid: a row '
+  'of private.velocity_rule_sets.';
+comment on column public.order_risk.three_d_secure is
+  'What the velocity rules ask of the card: challenge, any, or null for Stripe''s own judgement. Frozen for '
+  'the attempt, so that a repeat sends the same parameters; only raised within it.';
+comment on column public.order_risk.declined_attempts is
+  'How many refused attempts the order had when it was last settled, outages apart: each further one is a '
+  'case for the velocity rules, once.';
+comment on column public.order_risk.outage_attempts is
+  'How many attempts met an outage of the bank, the network or the processor: private.is_outage().';
+comment on column public.order_risk.review_released_at is
+  'When staff last released it. What they released stands in private.released_mismatches and in '
+  'fraud_signals.released_at: news holds the order again.';
+
+create function private.add_order_risk() returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as $$
+begin
+  insert into public.order_risk (order_id) values (new.id);
+  return null;
+end;
+$$;
+comment on function private.add_order_risk() is 'Trigger of orders: each has its row of order_risk.';
+revoke execute on function private.add_order_risk() from public, anon, authenticated;
+
+create trigger add_order_risk after insert on public.orders
+  for each row execute function private.add_order_risk();
+
+create function private.risk_of(p_order_id uuid) returns public.order_risk
+language plpgsql
+stable
+security definer
+set search_path = ''
+as $$
+begin
+  return (select k from public.order_risk k where k.order_id = p_order_id);
+end;
+$$;
+comment on function private.risk_of(uuid) is 'The order_risk row of an order.';
+revoke execute on function private.risk_of(uuid) from public, anon, authenticated;
 
 create table public.order_items (
   id uuid primary key default gen_random_uuid(),
@@ -154,10 +194,15 @@ language plpgsql
 set search_path = ''
 as $$
 begin
+  -- An erasure takes a person's words out of a row, and changes nothing else. No API role may update at all.
+  if tg_op = 'UPDATE' and current_setting('kct.erasing', true) = 'on' then
+    return new;
+  end if;
   raise exception '% is append-only', tg_table_name using errcode = 'KCAPP';
 end;
 $$;
-comment on function private.refuse_change() is 'Trigger of append-only tables: refuses update and delete with SQLSTATE KCAPP.';
+comment on function private.refuse_change() is
+  'Trigger of append-only tables: refuses update and delete with SQLSTATE KCAPP, but for what erase_person() removes.';
 revoke execute on function private.refuse_change() from public, anon, authenticated;
 
 create trigger refuse_change before update on public.order_events
@@ -174,6 +219,7 @@ comment on function private.record_order_event(uuid, text, text, jsonb) is 'Adds
 revoke execute on function private.record_order_event(uuid, text, text, jsonb) from public, anon, authenticated;
 
 alter table public.orders enable row level security;
+alter table public.order_risk enable row level security;
 alter table public.order_items enable row level security;
 alter table public.order_events enable row level security;
 
@@ -182,12 +228,13 @@ create policy orders_read on public.orders for select to authenticated
     customer_id in (select c.id from public.customers c where c.user_id = (select auth.uid()))
     or (select private.is_admin())
   );
+create policy order_risk_read on public.order_risk for select to authenticated using ((select private.is_admin()));
 create policy order_items_read on public.order_items for select to authenticated
   using (exists (select 1 from public.orders o where o.id = order_id));
 create policy order_events_read on public.order_events for select to authenticated
   using ((select private.is_admin()));
 
-revoke all on public.orders, public.order_items, public.order_events
+revoke all on public.orders, public.order_risk, public.order_items, public.order_events
   from public, anon, authenticated, service_role;
 revoke all on sequence public.order_events_id_seq from public, anon, authenticated, service_role;
-grant select on public.orders, public.order_items, public.order_events to authenticated, service_role;
+grant select on public.orders, public.order_risk, public.order_items, public.order_events to authenticated, service_role;

@@ -127,6 +127,14 @@ comment on column public.refunds.released_at is 'When staff let the order ship a
 comment on column public.refunds.request_id is 'The refund_requests row that asked for it; null for one made in Stripe''s dashboard.';
 comment on column public.refunds.succeeded_at is 'When it was first seen succeeded; stays when it fails afterwards.';
 comment on table public.refunds is 'Refund ledger, keyed by Stripe''s id, whoever asked for it. Only succeeded ones count as money given back.';
+comment on column public.refunds.reason is
+  'As the customer may read it: null where Stripe was told that the payment was fraudulent. refund_reasons says it all.';
+
+create table public.refund_reasons (
+  refund_id text primary key references public.refunds (id) on delete cascade,
+  reason text
+);
+comment on table public.refund_reasons is 'The reason of each refund as Stripe has it, suspicion of fraud included: for staff.';
 create index refunds_order_id_idx on public.refunds (order_id);
 create index refunds_payment_id_idx on public.refunds (payment_id);
 create index refunds_charge_id_idx on public.refunds (charge_id);
@@ -136,6 +144,7 @@ alter table public.checkout_sessions enable row level security;
 alter table public.payments enable row level security;
 alter table public.payment_attempts enable row level security;
 alter table public.refunds enable row level security;
+alter table public.refund_reasons enable row level security;
 
 create policy checkout_sessions_read on public.checkout_sessions for select to authenticated
   using ((select private.is_admin()));
@@ -143,10 +152,15 @@ create policy payments_read on public.payments for select to authenticated
   using ((select private.is_admin()));
 create policy payment_attempts_read on public.payment_attempts for select to authenticated
   using ((select private.is_admin()));
+create policy refund_reasons_read on public.refund_reasons for select to authenticated
+  using ((select private.is_admin()));
 -- The subselect is under the policies of orders: a customer sees the refunds of their own orders.
 create policy refunds_read on public.refunds for select to authenticated
   using (exists (select 1 from public.orders o where o.id = order_id) or (select private.is_admin()));
 
-revoke all on public.checkout_sessions, public.payments, public.payment_attempts, public.refunds
+revoke all
+  on public.checkout_sessions, public.payments, public.payment_attempts, public.refunds, public.refund_reasons
   from public, anon, authenticated, service_role;
-grant select on public.checkout_sessions, public.payments, public.payment_attempts, public.refunds to authenticated, service_role;
+grant select
+  on public.checkout_sessions, public.payments, public.payment_attempts, public.refunds, public.refund_reasons
+  to authenticated, service_role;

@@ -23,6 +23,9 @@ comment on column public.webhook_events.attempts is 'How often its facts were ap
 create index webhook_events_received_at_idx on public.webhook_events (received_at desc);
 create index webhook_events_unfinished_idx on public.webhook_events (next_attempt_at) where status in ('failed', 'dead');
 
+create index webhook_events_customer_idx on public.webhook_events ((payload #>> '{data,object,id}'))
+  where type in ('customer.updated', 'customer.deleted');
+
 create table public.webhook_rejections (
   id bigint generated always as identity primary key,
   reason text not null,

@@ -38,6 +38,7 @@ insert into private.job_kinds (kind, provider, max_attempts, retention, descript
   ('reconcile_events', 'stripe', 12, '1 day', 'Ingests events that never arrived.'),
   ('reconcile_objects', 'stripe', 12, '7 days', 'Compares payments, refunds, disputes and open checkouts with Stripe.'),
   ('refresh_webhook_addresses', 'stripe_files', 6, '7 days', 'Takes over the addresses that Stripe posts webhooks from.'),
+  ('delete_stripe_customer', 'stripe', 24, '30 days', 'Deletes Stripe''s own copy of a customer who was erased.'),
   ('purge', null, 3, '7 days', 'Removes what retention settings say is old.');
 -- Up to six hours between two tries, about a week in all: an empty balance fills up with the next sales.
 insert into private.job_kinds (kind, provider, max_attempts, backoff_max_seconds, retention, description) values

@@ -144,6 +144,7 @@ set search_path = ''
 as $$
 begin
   return case
+    when o.erased_at is not null then 'the personal data of the order has been erased'
     when n.template = 'order_confirmation' and o.fulfillment_status = 'cancelled' then 'the order will not be sent'
     when n.template = 'order_confirmation' and o.status = 'refunded' then 'the order has been refunded'
     when n.template = 'order_shipped' and o.restocked_at is not null then 'the goods have come back'

@@ -107,6 +107,7 @@ begin
     livemode = f.livemode, metadata_order_id = f.order_id, cart_hash = f.cart_hash,
     expires_at = to_timestamp(f.expires_at), version = v_version
   where s.id = f.id and s.version <= v_version;
+  perform private.know_customer(f.customer_id, f.livemode);
   perform private.merge_session_contact(f.id, v_snapshot, v_version);
   perform private.merge_session_payment(p_fact, p_order_id, p_at);
 end;

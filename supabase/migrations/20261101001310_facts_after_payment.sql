@@ -22,7 +22,7 @@ begin
     id, order_id, payment_id, charge_id, amount, currency, status, reason, failure_reason, request_id, succeeded_at,
     version, created_at
   ) values (
-    f.id, p_order_id, f.payment_id, f.charge_id, f.amount, f.currency, f.status, f.reason, f.failure_reason, f.request_id,
+    f.id, p_order_id, f.payment_id, f.charge_id, f.amount, f.currency, f.status, nullif(f.reason, 'fraudulent'), f.failure_reason, f.request_id,
     case f.status when 'succeeded' then p_at end, v_version, to_timestamp(f.created)
   )
   on conflict (id) do update set
@@ -31,8 +31,13 @@ begin
     request_id = least(r.request_id, excluded.request_id), created_at = least(r.created_at, excluded.created_at),
     succeeded_at = least(r.succeeded_at, excluded.succeeded_at);
   update public.refunds r set
-    amount = f.amount, currency = f.currency, status = f.status, reason = f.reason, failure_reason = f.failure_reason, version = v_version
+    amount = f.amount, currency = f.currency, status = f.status, reason = nullif(f.reason, 'fraudulent'),
+    failure_reason = f.failure_reason, version = v_version
   where r.id = f.id and r.version <= v_version;
+  if found then
+    insert into public.refund_reasons (refund_id, reason) values (f.id, f.reason)
+    on conflict (refund_id) do update set reason = excluded.reason;
+  end if;
 end;
 $$;
 comment on function private.merge_refund(jsonb, uuid, timestamptz) is 'Merges a refund fact seen at p_at into refunds.';
@@ -154,8 +159,85 @@ begin
   perform private.settle_stripe_customer(f.id);
 end;
 $$;
-comment on function private.merge_customer(jsonb, timestamptz) is 'Merges a customer fact seen at p_at, of a customer of ours or not, into private.stripe_customers.';
+comment on function private.merge_customer(jsonb, timestamptz) is
+  'Merges a customer fact seen at p_at into private.stripe_customers. apply_facts() passes over customers who never bought here.';
 revoke execute on function private.merge_customer(jsonb, timestamptz) from public, anon, authenticated;
+
+create function private.know_customer(p_id text, p_livemode boolean) returns void
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  e record;
+begin
+  insert into private.stripe_customers (id, livemode, version)
+  select p_id, p_livemode, '' where p_id is not null
+  on conflict (id) do nothing;
+  if not found then
+    return;
+  end if;
+  -- What came before we knew that this is a customer of ours was not kept, except in the event that brought it.
+  for e in
+    select w.type = 'customer.deleted' as deleted, w.payload #> '{data,object}' as customer, w.stripe_created_at
+    from public.webhook_events w
+    where w.type in ('customer.updated', 'customer.deleted') and w.payload #>> '{data,object,id}' = p_id
+      and w.livemode = p_livemode
+  loop
+    perform private.merge_customer(
+      jsonb_build_object(
+        'fact', 'customer', 'id', p_id, 'livemode', p_livemode, 'deleted', e.deleted,
+        'email', case when not e.deleted then e.customer -> 'email' end,
+        'name', case when not e.deleted then e.customer -> 'name' end
+      ),
+      e.stripe_created_at
+    );
+  end loop;
+end;
+$$;
+comment on function private.know_customer(text, boolean) is
+  'A session of ours names a Stripe customer: from now on its events are merged, and so are those that came before and are still stored.';
+revoke execute on function private.know_customer(text, boolean) from public, anon, authenticated;
+
+create function private.without_person(p_fact jsonb, p_order_id uuid) returns jsonb
+language plpgsql
+stable
+security definer
+set search_path = ''
+as $$
+declare
+  -- Everything in a fact that says who somebody is.
+  c_personal constant text[] := array[
+    'email', 'name', 'phone', 'shipping_name', 'shipping_address', 'billing_address', 'card_fingerprint', 'receipt_url'
+  ];
+begin
+  if not private.is_erased(p_fact, p_order_id) then
+    return p_fact;
+  end if;
+  return p_fact || (
+    select coalesce(jsonb_object_agg(k, null), '{}') from unnest(c_personal) k where p_fact ? k
+  );
+end;
+$$;
+comment on function private.without_person(jsonb, uuid) is
+  'A fact as it may be merged: of an erased order or customer without personal data, any other as it is.';
+revoke execute on function private.without_person(jsonb, uuid) from public, anon, authenticated;
+
+create function private.is_erased(p_fact jsonb, p_order_id uuid) returns boolean
+language plpgsql
+stable
+security definer
+set search_path = ''
+as $$
+begin
+  return exists (select 1 from public.orders o where o.id = p_order_id and o.erased_at is not null)
+    or (p_fact ->> 'fact' = 'customer' and exists (
+      select 1 from private.stripe_customers c where c.id = p_fact ->> 'id' and c.erased_at is not null
+    ));
+end;
+$$;
+comment on function private.is_erased(jsonb, uuid) is 'Whether a fact is about an order or a Stripe customer that has been erased.';
+revoke execute on function private.is_erased(jsonb, uuid) from public, anon, authenticated;
 
 create function private.settle_stripe_customer(p_stripe_customer_id text) returns void
 language sql

@@ -215,6 +215,7 @@ as $$
 declare
   o public.orders;
   v_before public.orders;
+  k public.order_risk;
   s public.checkout_sessions;
   p public.payments;
   v_under_way public.checkout_sessions;
@@ -229,6 +230,7 @@ begin
     raise exception 'order % does not exist', p_order_id using errcode = 'KCORD';
   end if;
   v_before := o;
+  k := private.risk_of(o.id);
 
   s := private.kept_session(o.id);
   o.session_id := s.id;
@@ -282,8 +284,8 @@ begin
     o.amount_tax := coalesce(v_under_way.amount_tax, 0);
     o.amount_total := coalesce(v_under_way.amount_total, o.amount_subtotal);
   end if;
-  o.declined_attempts := private.check_declined_velocity(o);
-  o.outage_attempts := private.check_outages(o);
+  k.declined_attempts := private.check_declined_velocity(o);
+  k.outage_attempts := private.check_outages(o);
   if o.restocked_at is null and private.restock_due(o) then
     o.restocked_at := now();
   end if;
@@ -300,12 +302,12 @@ begin
   end if;
 
   if v_paid then
-    o.velocity_rule_set := private.check_paid_velocity(o);
+    k.velocity_rule_set := private.check_paid_velocity(o);
   end if;
   -- Where nothing was paid there is nothing to give back.
   v_nothing_to_ship := v_paid and o.amount_paid = 0 and (o.cancelled_at is not null or o.oversold_at is not null);
   -- A refund in full closes every open question.
-  o.review_reasons := case
+  k.review_reasons := case
     when not v_paid or v_nothing_to_ship or (o.amount_paid > 0 and o.amount_refunded >= o.amount_paid) then '{}'
     else v_mismatches
       || case when o.oversold_at is not null then array['oversold'] else '{}' end
@@ -314,7 +316,7 @@ begin
 
   -- The table of docs/settlement.md, first rule that holds.
   o.status := case
-    when v_paid and cardinality(o.review_reasons) > 0 then 'needs_review'
+    when v_paid and cardinality(k.review_reasons) > 0 then 'needs_review'
     when o.amount_refunded >= o.amount_paid and o.amount_paid > 0 then 'refunded'
     when o.amount_refunded > 0 then 'partially_refunded'
     when v_nothing_to_ship then 'cancelled'
@@ -341,12 +343,15 @@ begin
       shipping_address = o.shipping_address, billing_address = o.billing_address, status = o.status,
       fulfillment_status = o.fulfillment_status, amount_discount = o.amount_discount,
       amount_shipping = o.amount_shipping, amount_tax = o.amount_tax, amount_total = o.amount_total,
-      amount_paid = o.amount_paid, amount_refunded = o.amount_refunded, review_reasons = o.review_reasons,
-      oversold_at = o.oversold_at, restocked_at = o.restocked_at, paid_at = o.paid_at, declined_attempts = o.declined_attempts,
-      velocity_rule_set = o.velocity_rule_set, outage_attempts = o.outage_attempts,
+      amount_paid = o.amount_paid, amount_refunded = o.amount_refunded,
+      oversold_at = o.oversold_at, restocked_at = o.restocked_at, paid_at = o.paid_at,
       updated_at = o.updated_at
     where id = o.id;
   end if;
+  update public.order_risk x set
+    review_reasons = k.review_reasons, declined_attempts = k.declined_attempts, outage_attempts = k.outage_attempts,
+    velocity_rule_set = k.velocity_rule_set
+  where x.order_id = o.id and x is distinct from k;
   if o.status <> v_before.status then
     perform private.record_order_event(o.id, 'status_changed', p_source, jsonb_build_object('from', v_before.status, 'to', o.status));
   end if;

@@ -139,6 +139,18 @@ comment on function private.refuse_refund_amount(bigint, text) is
   'Raises KCREF for an amount that Stripe does not refund in this currency. Null, all that is left, is Stripe''s own figure.';
 revoke execute on function private.refuse_refund_amount(bigint, text) from public, anon, authenticated;
 
+create function private.refund_request_id(p_cause text, p_payment_id text) returns text
+language sql
+immutable
+set search_path = ''
+as $$
+  -- The customer reads it with their refund, and need not read there that the shop was warned of them.
+  select case p_cause when 'fraudulent' then 'shop' else p_cause end || ':' || p_payment_id
+$$;
+comment on function private.refund_request_id(text, text) is
+  'The id of the refund that settling asks for, once per payment and cause.';
+revoke execute on function private.refund_request_id(text, text) from public, anon, authenticated;
+
 create function private.queue_refund(
   p_payment_id text,
   p_order_id uuid,
@@ -151,7 +163,7 @@ set search_path = ''
 as $$
 begin
   if not private.ask_refund(
-    p_cause || ':' || p_payment_id, p_order_id, p_payment_id, null, p_cause, p_cause, false
+    private.refund_request_id(p_cause, p_payment_id), p_order_id, p_payment_id, null, p_cause, p_cause, false
   ) then
     return false;
   end if;
@@ -370,7 +382,7 @@ as $$
     where r.payment_id = o.payment_id and r.succeeded_at is not null and (
       q.restock
       -- A warning stops parcels that have not left. By its name: the refund may be heard of before the warning.
-      or (r.request_id = 'fraudulent:' || r.payment_id and o.fulfilled_at is null)
+      or (r.request_id = private.refund_request_id('fraudulent', r.payment_id) and o.fulfilled_at is null)
     )
   ) or exists (
     -- Somebody had given back all of it by hand before the job ran: what was asked for is true.

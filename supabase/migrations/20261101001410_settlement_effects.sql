@@ -109,7 +109,9 @@ begin
     perform private.raise_alert_once(
       'payment_mismatch', 'critical',
       -- What turns up after a release is news.
-      concat_ws(':', 'payment_mismatch', o.id, extract(epoch from o.review_released_at)),
+      concat_ws(':', 'payment_mismatch', o.id, (
+        select extract(epoch from k.review_released_at) from public.order_risk k where k.order_id = o.id
+      )),
       jsonb_build_object('order_number', o.number, 'reasons', to_jsonb(p_mismatches))
     );
   end if;

@@ -128,6 +128,12 @@ begin
       v_applied := v_applied + (v_order_id is not null)::integer;
       continue;
     end if;
+    if v_kind = 'customer' and not exists (select 1 from private.stripe_customers c where c.id = v_fact ->> 'id') then
+      -- Nobody who bought here, so nothing of them is kept. Should they buy later, know_customer() looks again.
+      v_applied := v_applied + 1;
+      continue;
+    end if;
+    v_fact := private.without_person(v_fact, v_order_id);
     case v_kind
       when 'checkout_session' then perform private.merge_checkout_session(v_fact, v_order_id, p_at);
       when 'payment' then perform private.merge_payment(v_fact, v_order_id, p_at);
@@ -232,6 +238,40 @@ comment on function private.queue_refreshes(jsonb, timestamptz) is
   'Reads again from Stripe, once per object and second: each dispute, refund and review, because two events of one second cannot be told apart by time; and what an event''s API version does not tell in full (unread).';
 revoke execute on function private.queue_refreshes(jsonb, timestamptz) from public, anon, authenticated;
 
+create function private.concerns_erased(p_facts jsonb, p_order_ids jsonb) returns boolean
+language plpgsql
+stable
+security definer
+set search_path = ''
+as $$
+begin
+  return exists (
+    select 1 from public.orders o
+    where o.erased_at is not null and (
+      o.id in (select x::uuid from jsonb_array_elements_text(p_order_ids) x)
+      or o.id in (select private.order_of_fact(f) from jsonb_array_elements(p_facts) f)
+    )
+  ) or exists (select 1 from jsonb_array_elements(p_facts) f where private.is_erased(f, null));
+end;
+$$;
+comment on function private.concerns_erased(jsonb, jsonb) is
+  'Whether an event with these facts, which touched these orders, is about somebody who has been erased: its payload is not kept.';
+revoke execute on function private.concerns_erased(jsonb, jsonb) from public, anon, authenticated;
+
+create function private.without_secrets(p_payload jsonb) returns jsonb
+language sql
+immutable
+set search_path = ''
+as $$
+  -- With a client secret, whoever reads the log could act on the payment page as the shopper.
+  select p_payload #- '{data,object,client_secret}' #- '{data,object,next_action}'
+    #- '{data,object,payment_intent,client_secret}' #- '{data,object,payment_intent,next_action}'
+    #- '{data,object,setup_intent,client_secret}' #- '{data,previous_attributes,client_secret}'
+    #- '{data,previous_attributes,next_action}'
+$$;
+comment on function private.without_secrets(jsonb) is 'A webhook''s payload as it is stored: without client secrets and the addresses that carry them.';
+revoke execute on function private.without_secrets(jsonb) from public, anon, authenticated;
+
 create function private.process_stripe_event(
   p_event_id text,
   p_stripe_created_at timestamptz,
@@ -271,7 +311,9 @@ begin
     attempts = attempts + 1,
     processed_at = case when v_error is null then now() end,
     next_attempt_at = case when v_error is not null then v_run_at end,
-    last_error = v_error
+    last_error = v_error,
+    payload = case when v_error is null and private.concerns_erased(p_facts, v_result -> 'order_ids')
+      then '{"erased": true}' else payload end
   where id = p_event_id;
 
   if v_error is not null then
@@ -328,7 +370,7 @@ declare
 begin
   -- Concurrent deliveries of one event queue up on its primary key; only the first one gets to apply it.
   insert into public.webhook_events as e (id, type, status, livemode, api_version, stripe_created_at, source_ip, payload)
-  values (p_event_id, p_type, 'failed', p_livemode, p_api_version, p_stripe_created_at, p_source_ip::inet, p_payload)
+  values (p_event_id, p_type, 'failed', p_livemode, p_api_version, p_stripe_created_at, p_source_ip::inet, private.without_secrets(p_payload))
   on conflict (id) do update set delivery_count = e.delivery_count + 1
   returning * into v_event;
 
@@ -346,7 +388,8 @@ begin
   end if;
   if private.is_newer_version(p_api_version, v_event.api_version) then
     -- While an endpoint's version is changed, two endpoints deliver each event: the newer may know more.
-    update public.webhook_events set api_version = p_api_version, payload = p_payload where id = p_event_id;
+    update public.webhook_events set api_version = p_api_version, payload = private.without_secrets(p_payload)
+    where id = p_event_id;
   end if;
 
   v_result := private.process_stripe_event(p_event_id, p_stripe_created_at, p_facts, p_ignored_reason, p_error);

@@ -159,7 +159,7 @@ declare
   v_short jsonb;
 begin
   select jsonb_agg(jsonb_build_object(
-    'sku', w.sku, 'requested', w.quantity, 'available', greatest(coalesce(l.on_hand - l.reserved, 0), 0)
+    'sku', w.sku, 'requested', w.quantity, 'available', private.shown_stock(l.on_hand - l.reserved)
   ) order by w.sku collate "C")
   into v_short
   from jsonb_to_recordset(p_wanted) as w (variant_id uuid, sku text, quantity integer)

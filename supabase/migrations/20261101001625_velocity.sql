@@ -375,8 +375,8 @@ begin
     'rule', p_rule.name, 'rule_action', p_rule.action, 'subject', p_rule.subject, 'measure', p_rule.measure,
     'value', v_value, 'threshold', v_threshold, 'window_seconds', p_rule.window_seconds,
     'alert', coalesce(p_rule.alert, case p_rule.action when 'block' then 'critical' end),
-    -- The subject itself is personal data: a digest is enough to see that two hits are of one.
-    'subject_digest', left(encode(sha256(convert_to(p_key, 'UTF8')), 'hex'), 16),
+    -- The subject itself is personal data: a keyed digest is enough to see that two hits are of one.
+    'subject_digest', left(private.keyed_digest(p_key), 16),
     -- When enough has left the window for the rule to let go; all of the window where this cart is enough by itself.
     'retry_after_seconds', greatest(1, ceil(extract(epoch from v_free_at - p_at))::integer)
   );
@@ -549,8 +549,14 @@ declare
   v_attempt integer := (select o.attempt from public.orders o where o.id = p_order_id);
   v_recorded integer;
 begin
-  insert into public.fraud_signals (order_id, kind, severity, open, data)
-  select p_order_id, 'velocity',
+  insert into public.fraud_signals as f (source_id, order_id, kind, severity, open, data)
+  select
+    -- Refused checkouts make no order. Anybody can send them, so they are counted, per subject, rule and window.
+    case when p_order_id is null then concat_ws(
+      ':', 'velocity', h ->> 'rule', h ->> 'subject_digest',
+      floor(extract(epoch from now()) / (h ->> 'window_seconds')::integer)
+    ) end,
+    p_order_id, 'velocity',
     case
       when h ->> 'rule_action' = 'block' or h ->> 'alert' = 'critical' then 'critical'
       when h ->> 'rule_action' = 'review' or h ->> 'alert' = 'warning' then 'warning'
@@ -558,20 +564,22 @@ begin
     end,
     h ->> 'action' = 'review',
     (h - array['retry_after_seconds', 'alert'])
-      || jsonb_strip_nulls(jsonb_build_object('attempt', v_attempt))
+      || jsonb_strip_nulls(jsonb_build_object('attempt', v_attempt, 'count', case when p_order_id is null then 1 end))
   from jsonb_array_elements(p_risk -> 'hits') h
   where p_order_id is null or not exists (
-    select 1 from public.fraud_signals f
-    where f.order_id = p_order_id and f.kind = 'velocity' and f.data ->> 'rule' = h ->> 'rule'
-      and f.data ->> 'attempt' = v_attempt::text
-  );
+    select 1 from public.fraud_signals known
+    where known.order_id = p_order_id and known.kind = 'velocity' and known.data ->> 'rule' = h ->> 'rule'
+      and known.data ->> 'attempt' = v_attempt::text
+  )
+  on conflict on constraint fraud_signals_source_id_key do update
+  set data = excluded.data || jsonb_build_object('count', (f.data ->> 'count')::integer + 1);
   get diagnostics v_recorded = row_count;
   return v_recorded;
 end;
 $$;
 comment on function private.record_velocity_hits(jsonb, uuid) is
-  'One fraud_signals row per hit, of an order one per rule and attempt. An open one with action review '
-  'holds its order once it is paid. Returns how many are new.';
+  'One fraud_signals row per hit of an order, rule and attempt; of refused checkouts one per subject, rule and '
+  'window, counted up. An open one with action review holds its order once it is paid. Returns how many are new.';
 revoke execute on function private.record_velocity_hits(jsonb, uuid) from public, anon, authenticated;
 
 create function private.raise_velocity_alerts(p_hits jsonb) returns void
@@ -656,9 +664,10 @@ declare
   v_rule private.velocity_rules;
   v_key text;
   v_hit jsonb;
-  v_set_id bigint := o.velocity_rule_set;
+  k public.order_risk := private.risk_of(o.id);
+  v_set_id bigint := k.velocity_rule_set;
 begin
-  if o.velocity_mode = 'off' then
+  if k.velocity_mode = 'off' then
     return v_set_id;
   end if;
   -- Facts may come late, and are measured then; by the rules of the day it was paid.
@@ -682,9 +691,9 @@ begin
     v_hit := private.measure_velocity(v_rule, v_key, o.amount_subtotal, o.currency, o.livemode, greatest(o.paid_at, o.created_at), o.id);
     if v_hit is not null then
       perform private.record_velocity_hits(jsonb_build_object('hits', jsonb_build_array(v_hit || jsonb_build_object(
-        'mode', o.velocity_mode,
+        'mode', k.velocity_mode,
         -- The money is there already: to block means to hold the goods.
-        'action', case when o.velocity_mode <> 'enforce' then 'allow' when v_rule.action = 'block' then 'review' else v_rule.action end
+        'action', case when k.velocity_mode <> 'enforce' then 'allow' when v_rule.action = 'block' then 'review' else v_rule.action end
       ))), o.id);
     end if;
   end loop;
@@ -732,8 +741,9 @@ begin
     select s.id, s.order_id
     from public.checkout_sessions s
     join public.orders other on other.id = s.order_id
+    join public.order_risk k on k.order_id = other.id
     where s.status = 'open' and other.paid_at is null
-      and private.three_d_secure_rank(other.three_d_secure) < v_asked and (
+      and private.three_d_secure_rank(k.three_d_secure) < v_asked and (
       other.id = o.id
       or other.id in (select t.id from theirs t)
       or exists (select 1 from refused r where r.id = other.id or r.customer_id = other.customer_id)
@@ -761,6 +771,7 @@ security definer
 set search_path = ''
 as $$
 declare
+  k public.order_risk := private.risk_of(o.id);
   v_declines integer;
   v_at timestamptz;
   v_user_id uuid;
@@ -772,7 +783,7 @@ begin
   from public.payment_attempts a
   where a.order_id = o.id and a.outcome in ('failed', 'blocked')
     and not private.is_outage(a.failure_code, a.decline_code);
-  if o.velocity_mode = 'off' or o.session_id is not null or v_declines <= o.declined_attempts then
+  if k.velocity_mode = 'off' or o.session_id is not null or v_declines <= k.declined_attempts then
     return v_declines;
   end if;
   select c.user_id into v_user_id from public.customers c where c.id = o.customer_id;
@@ -790,13 +801,13 @@ begin
       );
       continue when v_hit is null;
       v_hit := v_hit || jsonb_build_object(
-        'mode', o.velocity_mode,
-        'action', case o.velocity_mode when 'enforce' then v_rule.action else 'allow' end
+        'mode', k.velocity_mode,
+        'action', case k.velocity_mode when 'enforce' then v_rule.action else 'allow' end
       );
       if private.record_velocity_hits(jsonb_build_object('hits', jsonb_build_array(v_hit)), o.id) > 0 then
         perform private.raise_velocity_alerts(jsonb_build_array(v_hit));
       end if;
-      if o.velocity_mode = 'enforce' then
+      if k.velocity_mode = 'enforce' then
         perform private.end_pages(v_rule, v_key.key, o, v_at);
       end if;
     end loop;
@@ -817,6 +828,7 @@ security definer
 set search_path = ''
 as $$
 declare
+  k public.order_risk := private.risk_of(o.id);
   v_outages integer;
   v_at timestamptz;
   v_rule private.velocity_rules;
@@ -826,7 +838,7 @@ begin
   from public.payment_attempts a
   where a.order_id = o.id and a.outcome in ('failed', 'blocked')
     and private.is_outage(a.failure_code, a.decline_code);
-  if o.velocity_mode = 'off' or v_outages <= o.outage_attempts then
+  if k.velocity_mode = 'off' or v_outages <= k.outage_attempts then
     return v_outages;
   end if;
   for v_rule in

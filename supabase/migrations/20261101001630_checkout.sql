@@ -30,7 +30,7 @@ begin
       and c.email_changes > c.email_changes_told then c.email end,
     'customer_email_change', case when c.user_id is not null then c.email_changes end,
     'cart_hash', o.cart_hash,
-    'three_d_secure', o.three_d_secure,
+    'three_d_secure', (private.risk_of(o.id)).three_d_secure,
     'prices_include_tax', o.prices_include_tax,
     'shipping_rates', o.shipping_rates,
     'items', (
@@ -189,7 +189,7 @@ begin
   where s.order_id = o.id and s.status = 'open' and p_supersede and (
     s.closing_at is not null
     or private.three_d_secure_rank(v_risk ->> 'three_d_secure')
-      > private.three_d_secure_rank(o.three_d_secure)
+      > private.three_d_secure_rank((private.risk_of(o.id)).three_d_secure)
   );
   if v_pages is not null then
     return jsonb_build_object('outcome', 'superseded', 'session_ids', v_pages);
@@ -223,7 +223,7 @@ declare
   v_raised boolean;
 begin
   select * into o from public.orders where id = p_order_id for no key update;
-  if o.session_id is not null or o.status = 'processing' or o.cancelled_at is not null then
+  if o.session_id is not null or o.status = 'processing' or o.cancelled_at is not null or o.erased_at is not null then
     -- Leads to no payment page.
     return private.checkout_snapshot(o.id, 'existing');
   end if;
@@ -232,11 +232,11 @@ begin
     return v_risk;
   end if;
   v_raised := private.three_d_secure_rank(v_risk ->> 'three_d_secure')
-    > private.three_d_secure_rank(o.three_d_secure);
-  update public.orders set
+    > private.three_d_secure_rank((private.risk_of(o.id)).three_d_secure);
+  update public.order_risk set
     velocity_mode = case when p_reopen then p_velocity_mode else velocity_mode end,
     three_d_secure = v_risk ->> 'three_d_secure'
-  where id = o.id and (p_reopen or v_raised);
+  where order_id = o.id and (p_reopen or v_raised);
   if p_reopen then
     perform private.reopen_checkout(o.id, p_session_seconds, p_hold_seconds);
   end if;
@@ -399,15 +399,16 @@ begin
   insert into public.orders (
     customer_id, account_id, email, mail_to_account, locale, currency, amount_subtotal, amount_total, livemode, cart_hash,
     idempotency_key,
-    session_expires_at, purchase_ip, user_agent, three_d_secure, velocity_mode, prices_include_tax, shipping_rates
+    session_expires_at, purchase_ip, user_agent, prices_include_tax, shipping_rates
   ) values (
     v_customer_id, case when v_customer_id is not null then p_user_id end, p_email,
     coalesce((select lower(u.email) = lower(p_email) from auth.users u where u.id = p_user_id), false),
     p_locale, v_cart ->> 'currency', (v_cart ->> 'amount')::bigint, (v_cart ->> 'amount')::bigint, p_livemode,
     v_cart ->> 'hash', v_key, now() + make_interval(secs => p_session_seconds), p_client_ip::inet, left(p_user_agent, 500),
-    v_risk ->> 'three_d_secure', p_velocity_mode,
     coalesce((private.setting('prices_include_tax'))::boolean, false), private.offered_shipping_rates(v_cart ->> 'currency')
   ) returning id into v_order_id;
+  update public.order_risk set velocity_mode = p_velocity_mode, three_d_secure = v_risk ->> 'three_d_secure'
+  where order_id = v_order_id;
   insert into public.order_items (order_id, variant_id, sku, name, quantity, unit_amount)
   select v_order_id, l.variant_id, l.sku, l.name, l.quantity, l.unit_amount
   from jsonb_to_recordset(v_cart -> 'lines') as l (variant_id uuid, sku text, name text, quantity integer, unit_amount bigint);

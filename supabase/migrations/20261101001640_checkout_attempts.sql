@@ -20,7 +20,9 @@ begin
   end if;
   v_created := not exists (select 1 from public.checkout_sessions where id = p_fact ->> 'id');
   -- Time zero: whatever an event says of this session is newer than what its creation said.
-  perform private.merge_checkout_session(p_fact || jsonb_build_object('attempt', p_attempt), p_order_id, to_timestamp(0));
+  perform private.merge_checkout_session(
+    private.without_person(p_fact, p_order_id) || jsonb_build_object('attempt', p_attempt), p_order_id, to_timestamp(0)
+  );
   -- A webhook that came first has merged the session without its link.
   update public.checkout_sessions set url = p_fact ->> 'url' where id = p_fact ->> 'id' and url is null;
   -- An account's first session tells us the customer that Stripe made for it.
@@ -59,11 +61,11 @@ begin
     raise exception 'order % does not exist', p_order_id using errcode = 'KCORD';
   end if;
   -- Only the attempt that the caller saw end moves on; a parallel repeat finds that it already has.
-  if o.attempt = p_attempt and o.session_id is null and o.cancelled_at is null and not exists (
+  if o.attempt = p_attempt and o.session_id is null and o.cancelled_at is null and o.erased_at is null and not exists (
     select 1 from public.checkout_sessions s where s.order_id = o.id and s.attempt = p_attempt and s.status <> 'expired'
   ) then
     return private.enter_checkout(
-      o.id, o.velocity_mode, null, false, true, p_session_seconds, p_hold_seconds
+      o.id, (private.risk_of(o.id)).velocity_mode, null, false, true, p_session_seconds, p_hold_seconds
     );
   end if;
   return private.checkout_snapshot(o.id, 'existing');
@@ -158,11 +160,11 @@ begin
     return jsonb_build_object('outcome', 'paid', 'session_id', coalesce(o.session_id, (
       select s.id from public.checkout_sessions s where s.order_id = o.id and s.status = 'complete' order by s.completed_at desc limit 1
     )));
-  elsif o.cancelled_at is not null then
+  elsif o.cancelled_at is not null or o.erased_at is not null then
     return jsonb_build_object('outcome', 'cancelled');
   end if;
   return private.enter_checkout(
-    o.id, coalesce(p_velocity_mode, o.velocity_mode), p_client_ip, p_supersede,
+    o.id, coalesce(p_velocity_mode, (private.risk_of(o.id)).velocity_mode), p_client_ip, p_supersede,
     o.status in ('expired', 'payment_failed'), p_session_seconds, p_hold_seconds
   );
 end;

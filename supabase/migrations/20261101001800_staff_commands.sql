@@ -217,9 +217,7 @@ begin
     perform private.settle_order(o.id, 'staff');
     return o.id;
   end if;
-  update public.orders
-  set cancelled_at = coalesce(cancelled_at, now()), cancel_reason = coalesce(cancel_reason, p_args ->> 'reason')
-  where id = o.id;
+  update public.orders set cancelled_at = coalesce(cancelled_at, now()) where id = o.id;
   perform private.settle_order(o.id, 'staff');
   return o.id;
 end;
@@ -258,11 +256,12 @@ set search_path = ''
 as $$
 declare
   o public.orders := private.lock_order_by_number(p_args ->> 'order_number');
+  v_reasons text[] := (private.risk_of(o.id)).review_reasons;
   v_held text[] := private.hold_reasons(o);
 begin
   if not (o.status = 'needs_review' or (o.fulfillment_status = 'on_hold' and 'refund_failed' = any (v_held)))
-    or 'oversold' = any (o.review_reasons) then
-    raise exception 'order % is not held for review (status %, %)', o.number, o.status, array_to_string(o.review_reasons, ', ')
+    or 'oversold' = any (v_reasons) then
+    raise exception 'order % is not held for review (status %, %)', o.number, o.status, array_to_string(v_reasons, ', ')
       using errcode = 'KCINV', hint = 'An oversold order is refunded by itself and cannot be released.';
   elsif 'refund_under_way' = any (v_held) then
     raise exception 'all the money of order % is on its way back', o.number using errcode = 'KCINV';
@@ -277,7 +276,7 @@ begin
   update public.fraud_signals f set released_at = now() where f.order_id = o.id and private.holds_order(f);
   update public.refunds r set released_at = now()
   where r.payment_id = o.payment_id and r.status in ('failed', 'canceled') and r.released_at is null;
-  update public.orders set review_released_at = now() where id = o.id;
+  update public.order_risk set review_released_at = now() where order_id = o.id;
   perform private.settle_order(o.id, 'staff');
   return o.id;
 end;
@@ -452,44 +451,28 @@ $$;
 comment on function private.run_adjust_inventory(jsonb) is 'Carries out adjust_inventory; the ledger row comes from the trigger. KCSKU, KCINV, KCSTK: would go below what open checkouts hold.';
 revoke execute on function private.run_adjust_inventory(jsonb) from public, anon, authenticated;
 
-create function private.run_erase_customer(p_args jsonb) returns void
+create function private.run_erase_customer(p_command_id uuid, p_args jsonb) returns jsonb
 language plpgsql
 security definer
 set search_path = ''
 as $$
 declare
-  v_email text := lower(p_args ->> 'email');
-  v_order_ids uuid[];
+  v_count jsonb;
+  v_found boolean;
 begin
-  select coalesce(array_agg(o.id), '{}') into v_order_ids
-  from public.orders o left join public.customers c on c.id = o.customer_id
-  where lower(o.email) = v_email or lower(c.email) = v_email
-    or exists (select 1 from public.checkout_sessions cs where cs.order_id = o.id and lower(cs.email) = v_email);
-
-  update public.webhook_events e set payload = '{"erased": true}'
-  where e.status in ('processed', 'ignored') and (
-    e.payload #>> '{data,object,id}' in (
-      select s.id from public.checkout_sessions s where s.order_id = any (v_order_ids)
-      union all select p.id from public.payments p where p.order_id = any (v_order_ids)
-      union all select a.id from public.payment_attempts a where a.order_id = any (v_order_ids)
-      union all select c.stripe_customer_id from public.customers c where lower(c.email) = v_email
-    )
-    or e.payload #>> '{data,object,payment_intent}' in (select p.id from public.payments p where p.order_id = any (v_order_ids))
-  );
-  update public.checkout_sessions set email = null, name = null, phone = null, shipping_name = null, shipping_address = null, billing_address = null
-  where order_id = any (v_order_ids);
-  update public.orders set email = null, customer_name = null, phone = null, shipping_name = null, shipping_address = null,
-    billing_address = null, purchase_ip = null, user_agent = null
-  where id = any (v_order_ids);
-  update public.notifications set recipient = null where order_id = any (v_order_ids);
-  update private.stripe_customers set email = null, name = null
-  where lower(email) = v_email or id in (select c.stripe_customer_id from public.customers c where lower(c.email) = v_email);
-  update public.customers set email = null, name = null where lower(email) = v_email;
+  -- The log of an erasure must not keep the address.
+  update public.staff_commands set args = '{}' where id = p_command_id;
+  v_count := private.erase_person(p_args ->> 'email');
+  v_found := exists (select 1 from jsonb_each(v_count) c where c.value <> '0');
+  return jsonb_build_object('ok', v_found, 'found', v_found, 'erased', v_count)
+    || case when not v_found then jsonb_build_object(
+      'problem', 'Nobody is known under this address: nothing was erased. Compare the spelling with the order.'
+    ) else '{}' end;
 end;
 $$;
-comment on function private.run_erase_customer(jsonb) is
-  'Carries out erase_customer: removes names, addresses and stored payloads of everything bought under an e-mail address; amounts and ids stay, as bookkeeping law wants.';
-revoke execute on function private.run_erase_customer(jsonb) from public, anon, authenticated;
+comment on function private.run_erase_customer(uuid, jsonb) is
+  'Carries out erase_customer, and answers with counts: { ok, found, erased: { orders, customers, stripe_customers, events, texts }, problem? }; found false: nobody is known, and nothing was changed. KCINV: a dispute still needs the data.';
+revoke execute on function private.run_erase_customer(uuid, jsonb) from public, anon, authenticated;
 
 create function private.restock_answer(p_command_id uuid, p_command text, p_args jsonb) returns jsonb
 language plpgsql
@@ -521,6 +504,7 @@ set search_path = ''
 as $$
 declare
   v_order_id uuid;
+  v_answer jsonb := '{}';
 begin
   -- Not before the insert: what the policies refuse is not told what a command understands.
   new.args := private.clean_staff_args(new.command, new.args);
@@ -535,10 +519,7 @@ begin
     when 'resend_notification' then v_order_id := private.run_resend_notification(new.id, new.args);
     when 'redrive_webhook_event' then perform private.redrive_event(new.args ->> 'event_id');
     when 'redrive_job' then perform private.redrive_job((new.args ->> 'job_id')::bigint);
-    when 'erase_customer' then
-      perform private.run_erase_customer(new.args);
-      -- The log of an erasure must not keep the address.
-      update public.staff_commands set args = '{}' where id = new.id;
+    when 'erase_customer' then v_answer := private.run_erase_customer(new.id, new.args);
     when 'adjust_inventory' then perform private.run_adjust_inventory(new.args);
     when 'receive_return' then v_order_id := private.run_receive_return(new.args);
     when 'add_variant' then perform private.run_add_variant(new.args);
@@ -546,7 +527,7 @@ begin
   update public.staff_commands c
   set order_id = v_order_id,
       result = jsonb_build_object('ok', true, 'status', (select o.status from public.orders o where o.id = v_order_id))
-        || private.restock_answer(new.id, new.command, new.args)
+        || private.restock_answer(new.id, new.command, new.args) || v_answer
   where c.id = new.id;
   if v_order_id is not null then
     perform private.record_order_event(v_order_id, new.command, 'staff', jsonb_build_object('command_id', new.id, 'actor', new.actor));
@@ -700,7 +681,8 @@ set search_path = ''
 as $$
   select private.submit_command('erase_customer', jsonb_build_object('email', p_email))
 $$;
-comment on function public.erase_customer(text) is 'Removes the personal data of everything bought under an e-mail address. Staff only.';
+comment on function public.erase_customer(text) is
+  'Removes a person from everything known under an e-mail address, also at Stripe, and answers with counts; ok and found are false when nobody is known under it. Refused while a dispute waits for evidence. Staff only.';
 
 create function public.adjust_inventory(p_sku text, p_delta integer, p_reason text) returns jsonb
 language sql

@@ -15,7 +15,9 @@ comment on view reporting.payment_health is 'Payment attempts per day, outcome a
 
 create view reporting.orders_needing_attention with (security_invoker = true) as
 with found (order_id, reason) as (
-  select o.id, reason from public.orders o, unnest(o.review_reasons) reason where o.status = 'needs_review'
+  select o.id, reason
+  from public.orders o join public.order_risk k on k.order_id = o.id, unnest(k.review_reasons) reason
+  where o.status = 'needs_review'
   union all
   select d.order_id, case d.status when 'lost' then 'dispute_lost' else 'dispute_open' end
   from public.disputes d join public.orders o on o.id = d.order_id

@@ -3,6 +3,9 @@
 
 insert into private.settings (key, value, description) values
   ('retention_payload_days', '90', 'How long the payloads of processed and ignored webhook events are kept. They carry personal data.'),
+  ('retention_foreign_days', '3', 'How long the payloads of events about customers and objects that are not ours are kept: as long as Stripe may take to deliver what makes them ours.'),
+  ('retention_unpaid_days', '90', 'How long orders that were never paid keep personal data.'),
+  ('retention_signal_days', '365', 'How long velocity hits are kept that belong to no paid order.'),
   ('retention_log_days', '90', 'How long counters of refused webhooks and runs of the scheduler are kept.'),
   ('retention_alert_days', '365', 'How long resolved alerts and the drift log are kept.');
 
@@ -90,6 +93,55 @@ comment on function private.purge_alerts(integer) is
   'of them. raised_alerts stay.';
 revoke execute on function private.purge_alerts(integer) from public, anon, authenticated;
 
+create function private.purge_payloads(p_limit integer) returns integer
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  v_count integer;
+begin
+  update public.webhook_events set payload = '{"purged": true}'
+  where id in (
+    select e.id from public.webhook_events e
+    where e.status in ('processed', 'ignored') and not e.payload ? 'purged' and not e.payload ? 'erased'
+      and e.received_at < now() - least(private.retention('payload'), private.retention('foreign'))
+      and (
+        e.received_at < now() - private.retention('payload') or e.ignored_reason = 'foreign_object'
+        or (e.type in ('customer.updated', 'customer.deleted') and not exists (
+          select 1 from private.stripe_customers c where c.id = e.payload #>> '{data,object,id}'
+        ))
+      )
+    order by e.received_at
+    limit p_limit
+  );
+  get diagnostics v_count = row_count;
+  return v_count;
+end;
+$$;
+comment on function private.purge_payloads(integer) is
+  'Empties up to p_limit payloads of finished events: after retention_payload_days, and after retention_foreign_days where they are about strangers.';
+revoke execute on function private.purge_payloads(integer) from public, anon, authenticated;
+
+create function private.purge_signals(p_limit integer) returns integer
+language sql
+security definer
+set search_path = ''
+as $$
+  with purged as (
+    delete from public.fraud_signals where id in (
+      select f.id from public.fraud_signals f left join public.orders o on o.id = f.order_id
+      -- A paid order is measured again at each settling, and must find what it had found.
+      where f.kind = 'velocity' and o.paid_at is null and f.created_at < now() - private.retention('signal')
+      limit p_limit
+    ) returning 1
+  )
+  select count(*)::integer from purged
+$$;
+comment on function private.purge_signals(integer) is
+  'Deletes up to p_limit velocity hits older than retention_signal_days that belong to no paid order.';
+revoke execute on function private.purge_signals(integer) from public, anon, authenticated;
+
 create function public.purge_old_data(p_limit integer) returns jsonb
 language plpgsql
 security definer
@@ -98,20 +150,13 @@ as $$
 declare
   v_jobs integer := private.purge_jobs(p_limit);
   v_schedule integer := private.purge_schedule(p_limit);
-  v_payloads integer;
+  v_payloads integer := private.purge_payloads(p_limit);
+  v_unpaid integer := private.forget_unpaid_orders(p_limit);
+  v_signals integer := private.purge_signals(p_limit);
   v_rejections integer;
   v_alerts integer;
   v_drift integer;
 begin
-  update public.webhook_events set payload = '{"purged": true}'
-  where id in (
-    select e.id from public.webhook_events e
-    where e.status in ('processed', 'ignored') and not e.payload ? 'purged' and not e.payload ? 'erased'
-      and e.received_at < now() - private.retention('payload')
-    order by e.received_at
-    limit p_limit
-  );
-  get diagnostics v_payloads = row_count;
   delete from public.webhook_rejections where id in (
     select r.id from public.webhook_rejections r where r.last_at < now() - private.retention('log') limit p_limit
   );
@@ -123,9 +168,10 @@ begin
   get diagnostics v_drift = row_count;
   return jsonb_build_object(
     'purged', jsonb_build_object(
-      'jobs', v_jobs, 'payloads', v_payloads, 'rejections', v_rejections, 'alerts', v_alerts, 'drift', v_drift, 'schedule_runs', v_schedule
+      'jobs', v_jobs, 'payloads', v_payloads, 'rejections', v_rejections, 'alerts', v_alerts, 'drift', v_drift, 'schedule_runs', v_schedule,
+      'unpaid_orders', v_unpaid, 'signals', v_signals
     ),
-    'more', greatest(v_jobs, v_payloads, v_rejections, v_alerts, v_drift, v_schedule) >= p_limit
+    'more', greatest(v_jobs, v_payloads, v_rejections, v_alerts, v_drift, v_schedule, v_unpaid, v_signals) >= p_limit
   );
 end;
 $$;

@@ -136,8 +136,8 @@ as $$
   )
   union all
   select 'subtotal, discount, shipping and tax add up to the total', jsonb_build_object('order', o.number, 'amount_total', o.amount_total)
-  from public.orders o
-  where o.session_id is not null and cardinality(o.review_reasons) = 0
+  from public.orders o join public.order_risk k on k.order_id = o.id
+  where o.session_id is not null and cardinality(k.review_reasons) = 0
     and not private.is_released(o, 'amount_mismatch')
     and o.amount_total <> o.amount_subtotal - o.amount_discount + o.amount_shipping
       + case when o.prices_include_tax then 0 else o.amount_tax end

@@ -4,7 +4,7 @@ import { admin, type ApiIdentity, type ApiRole, asRole, customer, sqlstateOf } f
 import { fillTables, type Relation, relations } from "./rls_fixture.ts";
 
 /** What anybody may read, signed in or not: the catalogue and what delivery costs. */
-const forEverybody = ["products", "product_variants", "inventory_levels", "shipping_rates"];
+const forEverybody = ["products", "product_variants", "shipping_rates"];
 /** What customers read of their own. Everything else in public is for staff, new tables included. */
 const ownRows = ["customers", "orders", "order_items", "refunds"];
 /** The one table that API roles may write: a row is a command, and its policy says whose. */
@@ -122,7 +122,7 @@ Deno.test("where a second factor is required, staff without one see no more than
 Deno.test("hidden products, their variants and their stock are hidden from all but staff", async () => {
   await sql`update public.products set active = false`;
   try {
-    for (const name of ["products", "product_variants", "inventory_levels"]) {
+    for (const name of ["products", "product_variants", "availability"]) {
       const table = { schema: "public", name, kind: "r", row_security: true };
       assert.equal(await visible("anon", table), 0, name);
       assert.equal(await visible(shopper, table), 0, name);
@@ -130,6 +130,43 @@ Deno.test("hidden products, their variants and their stock are hidden from all b
     }
   } finally {
     await sql`update public.products set active = true`;
+  }
+});
+
+Deno.test("shoppers see how many pieces they can buy, up to stock_shown_max, and no other figure of the stock", async () => {
+  await sql`update public.inventory_levels set on_hand = 45, reserved = 5`;
+  const seen = (identity: ApiIdentity | ApiRole) =>
+    asRole(
+      sql,
+      identity,
+      async (tx) => [...await tx`select * from public.availability`].map((row) => ({ ...row })),
+    );
+  const [shown] = await sql`select id as variant_id, product_id from public.product_variants`;
+  for (const identity of ["anon" as const, shopper]) {
+    assert.deepEqual(await seen(identity), [{ ...shown, available: 20, or_more: true }]);
+  }
+  await sql`update public.inventory_levels set reserved = 42`;
+  assert.deepEqual((await seen("anon")).map(({ available }) => available), [3]);
+  assert.equal(
+    await sqlstateOf(asRole(sql, "anon", (tx) => tx`select available from public.inventory_levels`)),
+    "42501",
+  );
+});
+
+Deno.test("a customer reads their orders with every column, and finds nothing that the shop thinks of them", async () => {
+  const risk = "three_d_secure|velocity|declined|review|reason|risk|cancel_reason|score|fraud|note";
+  const seen = new Set<string>();
+  for (const name of ownRows) {
+    const [row] = await asRole(sql, shopper, (tx) => tx.unsafe(`select * from public.${name}`));
+    assert(row !== undefined, name);
+    for (const column of Object.keys(row)) if (new RegExp(risk).test(column)) seen.add(`${name}.${column}`);
+  }
+  // What a refund's column says to customers: see merge_refund().
+  assert.deepEqual([...seen].sort(), ["refunds.failure_reason", "refunds.reason"]);
+  for (const name of ["order_risk", "refund_reasons"]) {
+    const table = { schema: "public", name, kind: "r", row_security: true };
+    assert.equal(await visible(shopper, table), 0, name);
+    assert.equal(await visible(admin(), table), 1, name);
   }
 });
 

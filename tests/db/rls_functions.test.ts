@@ -19,16 +19,17 @@ const staffCommands = [
 ];
 /**
  * Functions outside the API that signed-in callers may run: policies, commands and the views of schema reporting call
- * them. All but is_admin() run with the caller's own rights.
+ * them. All but is_admin() and shown_available() run with the caller's own rights.
  */
 const privateForAuthenticated = [
   "is_admin",
+  "shown_available",
   "submit_command",
   "hold_reasons",
   "refund_overtaken_by",
   "refund_is_owed",
 ];
-const privateForAnonymous = ["is_admin"];
+const privateForAnonymous = ["is_admin", "shown_available"];
 
 const database = await createTestDatabase();
 const { sql } = database;

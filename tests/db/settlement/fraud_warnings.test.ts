@@ -24,7 +24,7 @@ async function tellAll(tx: Tx, story: Story): Promise<void> {
   story.events.length = 0;
 }
 
-const refundJob = "refund_payment:fraudulent:a";
+const refundJob = "refund_payment:shop:a";
 
 Deno.test("policy refund: an actionable warning on an unshipped order is refunded once and its goods go back", async () => {
   await undone(sql, async (tx) => {
@@ -36,7 +36,7 @@ Deno.test("policy refund: an actionable warning on an unshipped order is refunde
     assert.deepEqual(held.jobs, [refundJob]);
     assert.deepEqual(held.alerts, ["early_fraud_warning"]);
 
-    story.refunded(payment, "1", 25_800, "succeeded", `fraudulent:${payment.id}`);
+    story.refunded(payment, "1", 25_800, "succeeded", `shop:${payment.id}`);
     warning.spent();
     await tellAll(tx, story);
     const end = await endingOf(tx, story);
@@ -94,7 +94,7 @@ Deno.test("a warning about a second payment gives that one back, not the one tha
     story.warned(second, "1");
     await tellAll(tx, story);
     const jobs = (await endingOf(tx, story)).jobs.filter((job) => job.startsWith("refund"));
-    assert.deepEqual(jobs, ["refund_payment:duplicate:b", "refund_payment:fraudulent:b"]);
+    assert.deepEqual(jobs, ["refund_payment:duplicate:b", "refund_payment:shop:b"]);
   });
 });
 
@@ -113,7 +113,8 @@ Deno.test("a Radar review holds the order until it is closed", async () => {
 });
 
 async function kept(tx: Tx, story: Story): Promise<[status: string, fulfillment: string, reasons: string[]]> {
-  const [row] = await tx`select status, fulfillment_status, review_reasons from public.orders
+  const [row] =
+    await tx`select status, fulfillment_status, review_reasons from public.orders join public.order_risk k on k.order_id = id
     where id = ${story.frame.orderId}`;
   return [row?.["status"], row?.["fulfillment_status"], row?.["review_reasons"]];
 }

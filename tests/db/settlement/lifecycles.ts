@@ -381,7 +381,7 @@ export const lifecycles: (Lifecycle & { end: Ending })[] = [
     tell(story) {
       const payment = story.paid("a");
       const warning = story.warned(payment, "1");
-      story.refunded(payment, "1", amount, "succeeded", `fraudulent:${payment.id}`);
+      story.refunded(payment, "1", amount, "succeeded", `shop:${payment.id}`);
       warning.spent();
     },
     end: {
@@ -391,7 +391,7 @@ export const lifecycles: (Lifecycle & { end: Ending })[] = [
       stock: shelf,
       refunded: amount,
       mails: ["order_confirmation", "refund_issued"],
-      jobs: ["refund_payment:fraudulent:a"],
+      jobs: ["refund_payment:shop:a"],
       alerts: ["early_fraud_warning"],
     },
   },
@@ -400,7 +400,7 @@ export const lifecycles: (Lifecycle & { end: Ending })[] = [
     tell(story) {
       const payment = story.paid("a");
       story.warned(payment, "1");
-      story.refunded(payment, "1", amount, "succeeded", `fraudulent:${payment.id}`).settled("failed");
+      story.refunded(payment, "1", amount, "succeeded", `shop:${payment.id}`).settled("failed");
     },
     end: {
       ...paid,
@@ -408,7 +408,7 @@ export const lifecycles: (Lifecycle & { end: Ending })[] = [
       fulfillment: "cancelled",
       stock: shelf,
       mails: ["order_confirmation", "refund_failed", "refund_issued"],
-      jobs: ["refund_payment:fraudulent:a"],
+      jobs: ["refund_payment:shop:a"],
       alerts: ["early_fraud_warning", "refund_failed"],
     },
   },
@@ -473,7 +473,7 @@ export const lifecycles: (Lifecycle & { end: Ending })[] = [
       fulfillment: "cancelled",
       refunded: amount,
       mails: ["order_confirmation", "refund_issued"],
-      jobs: ["refund_payment:fraudulent:a"],
+      jobs: ["refund_payment:shop:a"],
       alerts: ["early_fraud_warning", "review"],
     },
   },
@@ -491,7 +491,7 @@ export const lifecycles: (Lifecycle & { end: Ending })[] = [
       status: "needs_review",
       fulfillment: "on_hold",
       jobs: [
-        "refund_payment:fraudulent:a",
+        "refund_payment:shop:a",
         "remind_dispute:d:1",
         "remind_dispute:d:3",
         "remind_dispute:d:7",

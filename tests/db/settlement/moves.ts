@@ -13,6 +13,8 @@ export type Move =
     at: number;
     facts: Fact[];
     version?: string;
+    /** What is stored of it, where a later event looks it up. */
+    payload?: Json;
   }
   | { call: "read"; at: number; facts: Fact[] }
   | { call: "attach"; order_id: string; attempt: number; fact: CheckoutSessionFact }
@@ -60,5 +62,6 @@ export function delivery(event: Stripe.Event): Move {
     livemode: event.livemode,
     at: event.created,
     facts: translation.facts,
+    ...(event.type.startsWith("customer.") ? { payload: { data: { object: event.data.object } } } : {}),
   };
 }

@@ -67,13 +67,13 @@ Deno.test("settle_order() is the only function that writes what it derives", asy
       "amount_refunded",
       "session_id",
       "payment_id",
-      "review_reasons",
       "paid_at",
       "oversold_at",
     ]
   ) {
     assert.deepEqual(await writersOf("orders", column), ["private.settle_order"], column);
   }
+  assert.deepEqual(await writersOf("order_risk", "review_reasons"), ["private.settle_order"]);
 });
 
 Deno.test("committed stock is written by settle_stock() only, and settle_stock() is called by settle_order() only", async () => {

@@ -9,7 +9,7 @@ begin
   return jsonb_build_object(
     'orders', (
       select jsonb_agg(
-        to_jsonb(o) - '{customer_id,oversold_at,restocked_at,cancelled_at,abandoned_at,review_released_at,fulfilled_at,created_at,updated_at,session_expires_at}'::text[]
+        to_jsonb(o) - '{customer_id,oversold_at,restocked_at,cancelled_at,abandoned_at,fulfilled_at,created_at,updated_at,session_expires_at}'::text[]
           || jsonb_build_object(
             'oversold', o.oversold_at is not null, 'restocked', o.restocked_at is not null, 'cancelled', o.cancelled_at is not null,
             'customer', (select to_jsonb(c) - '{id,created_at}'::text[] from public.customers c where c.id = o.customer_id)
@@ -17,6 +17,11 @@ begin
         order by o.id
       ) from public.orders o where o.id = any (p_order_ids)
     ),
+    'risk', (
+      select jsonb_agg(to_jsonb(k) - 'review_released_at' order by k.order_id)
+      from public.order_risk k where k.order_id = any (p_order_ids)
+    ),
+    'refund_reasons', (select jsonb_agg(to_jsonb(r) order by r.refund_id) from public.refund_reasons r),
     'sessions', (select jsonb_agg(to_jsonb(s) - '{created_at,observed_at}'::text[] order by s.id) from public.checkout_sessions s where s.order_id = any (p_order_ids)),
     'payments', (select jsonb_agg(to_jsonb(p) - 'created_at' order by p.id) from public.payments p),
     'attempts', (select jsonb_agg(to_jsonb(a) order by a.id) from public.payment_attempts a),
@@ -80,7 +85,7 @@ begin
   return case p_move ->> 'call'
     when 'event' then public.receive_stripe_event(
       p_move ->> 'id', p_move ->> 'type', (p_move ->> 'livemode')::boolean, coalesce(p_move ->> 'version', '2026-10-28.endive'),
-      to_timestamp((p_move ->> 'at')::bigint), null, '{}', p_move -> 'facts', p_move ->> 'ignored', null, '[]'
+      to_timestamp((p_move ->> 'at')::bigint), null, coalesce(p_move -> 'payload', '{}'), p_move -> 'facts', p_move ->> 'ignored', null, '[]'
     ) ->> 'outcome'
     when 'read' then public.apply_stripe_facts(p_move -> 'facts', 'order_status', to_timestamp((p_move ->> 'at')::bigint)) ->> 'applied'
     when 'attach' then public.attach_checkout_session((p_move ->> 'order_id')::uuid, (p_move ->> 'attempt')::integer, p_move -> 'fact') ->> 'status'

@@ -21,6 +21,10 @@ const settingValues: Record<string, [unknown, unknown]> = {
   retention_payload_days: [90, 1],
   retention_log_days: [90, 1],
   retention_alert_days: [365, 1],
+  retention_foreign_days: [3, 1],
+  retention_signal_days: [365, 1],
+  retention_unpaid_days: [90, 1],
+  stock_shown_max: [20, 0],
 };
 
 /** Changes of the tables that are settings too, each to rows that are valid. */
@@ -66,7 +70,7 @@ async function fillShop(tx: Tx): Promise<number> {
     for (let told = 0, all = 1; told <= all; told++, count++) {
       const mode = count % 2 === 0 ? "enforce" : "report";
       const story = new Story(await beginOrder(tx), 60, `T${index}n${told}`);
-      await tx`update public.orders set velocity_mode = ${mode} where id = ${story.frame.orderId}`;
+      await tx`update public.order_risk set velocity_mode = ${mode} where order_id = ${story.frame.orderId}`;
       const moves = await arrange(tx, lifecycle satisfies Lifecycle, story);
       all = moves.length;
       await deliver(tx, moves.slice(0, told));

@@ -406,7 +406,11 @@ Deno.test("erase_customer() leaves no name, address or network address of the bu
     ) {
       assert(before.includes(table), `${table} has something to erase`);
     }
-    await tx`select public.erase_customer('ADA@example.com')`;
+    const erase = () => tx`select public.erase_customer(' ADA@example.com')`;
+    assert.equal(await refusal(tx, erase()), "KCINV", "the bank waits for an answer");
+    assert.deepEqual(await traces(), before, "a refused erasure changes nothing");
+    await tx`update public.disputes set status = 'under_review'`;
+    await erase();
     assert.deepEqual(await traces(), []);
 
     // Settling again brings nothing back, and the books stay.

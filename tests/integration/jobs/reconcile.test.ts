@@ -68,7 +68,8 @@ async function portrait(stack: TestStack, { order_id }: Checkout): Promise<unkno
   const [row] = await stack.sql`
     select jsonb_build_object(
       'order', (select jsonb_build_object('status', o.status, 'fulfillment', o.fulfillment_status, 'paid', o.amount_paid,
-        'refunded', o.amount_refunded, 'total', o.amount_total, 'reasons', o.review_reasons, 'name', o.customer_name,
+        'refunded', o.amount_refunded, 'total', o.amount_total, 'reasons',
+        (select k.review_reasons from public.order_risk k where k.order_id = o.id), 'name', o.customer_name,
         'address', o.shipping_address, 'has_session', o.session_id is not null, 'has_payment', o.payment_id is not null,
         'oversold', o.oversold_at is not null) from public.orders o where o.id = ${order_id}),
       'sessions', (select jsonb_agg(jsonb_build_array(s.status, s.payment_status, s.amount_total)) from public.checkout_sessions s where s.order_id = ${order_id}),

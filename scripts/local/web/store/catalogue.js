@@ -1,4 +1,5 @@
 import { readAll } from "./api.js";
+import { MAX_QUANTITY } from "./cart.js";
 import { heldPieces } from "./checkout.js";
 
 const SIZE_ORDER = ["XXS", "XS", "S", "M", "L", "XL", "XXL", "3XL"];
@@ -19,10 +20,10 @@ function unique(values) {
   return [...new Set(values)];
 }
 
-function toProduct(product, variants) {
-  const own = variants.map(({ stock, ...variant }) => ({
+function toProduct(product, variants, stock) {
+  const own = variants.map((variant) => ({
     ...variant,
-    available: Math.max(0, stock?.available ?? 0) + heldPieces(variant.sku),
+    available: piecesLeft(stock.get(variant.id)) + heldPieces(variant.sku),
   }));
   return {
     ...product,
@@ -31,6 +32,11 @@ function toProduct(product, variants) {
     sizes: unique(own.map((variant) => variant.size)).sort(compareSizes),
     soldOut: own.every((variant) => variant.available === 0),
   };
+}
+
+/** How many pieces there are to buy; the shop does not say how many more than `available` it has. */
+function piecesLeft(stock) {
+  return stock?.or_more ? MAX_QUANTITY : stock?.available ?? 0;
 }
 
 /**
@@ -44,15 +50,18 @@ export async function loadCatalogue(slug = null) {
   );
   if (products.length === 0) return [];
   const of = slug === null ? "" : `&product_id=eq.${products[0].id}`;
-  const variants = await readAll(
-    "/rest/v1/product_variants?select=id,product_id,sku,size,color,price_amount,currency,image_url," +
-      `stock:inventory_levels(available)&active=eq.true${of}`,
-  );
+  const [variants, levels] = await Promise.all([
+    readAll(
+      `/rest/v1/product_variants?select=id,product_id,sku,size,color,price_amount,currency,image_url&active=eq.true${of}`,
+    ),
+    readAll(`/rest/v1/availability?select=variant_id,available,or_more${of}`, { by: "variant_id" }),
+  ]);
+  const stock = new Map(levels.map((level) => [level.variant_id, level]));
   const byProduct = Map.groupBy(variants.sort(byText("sku")), (variant) => variant.product_id);
   return products
     .filter((product) => byProduct.has(product.id))
     .sort(byText("name"))
-    .map((product) => toProduct(product, byProduct.get(product.id)))
+    .map((product) => toProduct(product, byProduct.get(product.id), stock))
     .sort((a, b) => priceOf(b).amount - priceOf(a).amount);
 }
 

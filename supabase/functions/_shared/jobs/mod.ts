@@ -1,5 +1,6 @@
 /** The registry of job kinds: one line per kind. A new kind is a line here, one in private.job_kinds, and a test. */
 import type { Job } from "../rpc.ts";
+import { deleteStripeCustomer } from "./delete_stripe_customer.ts";
 import { expireCheckoutSession } from "./expire_checkout_session.ts";
 import { findLostSessions } from "./find_lost_sessions.ts";
 import { type JobContext, type JobHandler, type Outcome, outcomeOf } from "./outcome.ts";
@@ -42,6 +43,7 @@ const registry: Record<string, JobHandler> = {
   reconcile_events: reconcileEventsJob,
   reconcile_objects: reconcileObjectsJob,
   refresh_webhook_addresses: refreshWebhookAddresses,
+  delete_stripe_customer: deleteStripeCustomer,
   purge,
 };
 

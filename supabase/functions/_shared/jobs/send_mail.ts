@@ -33,7 +33,7 @@ export const sendMail: JobHandler = async (job, { env, rpc, fetch, now }) => {
   }
   if (recipient === null) {
     if (job.attempts < job.max_attempts) return { kind: "retry", error: "no address is known yet" };
-    // None has come in hours: the customer was erased. Nobody can deliver this, so nobody is told.
+    // None has come in hours. Nobody can deliver this, so nobody is told.
     await fail("no address is known");
     return { kind: "discard", reason: "no address is known" };
   }
