@@ -183,3 +183,14 @@ Deno.test("the schema snapshot is the same for the same schema and shows grants,
     earlier = later;
   }
 });
+
+Deno.test("actions of the workflows are pinned by commit", async () => {
+  const folder = new URL("../../.github/workflows/", import.meta.url);
+  const used: string[] = [];
+  for await (const { name } of Deno.readDir(folder)) {
+    const text = await Deno.readTextFile(new URL(name, folder));
+    used.push(...[...text.matchAll(/uses:\s*(\S+)/g)].map(([, action = ""]) => action));
+  }
+  assert.ok(used.length > 0);
+  for (const action of used) assert.match(action, /@[0-9a-f]{40}$/);
+});
