@@ -60,6 +60,16 @@ comment on column private.circuit_breakers.failures is 'In a row, since the prov
 row level security on private.circuit_breakers;
 
 
+table private.digest_keys (
+  id boolean default true not null,
+  key bytea not null,
+  constraint digest_keys_pkey PRIMARY KEY (id),
+  constraint digest_keys_one_row CHECK (id)
+);
+comment on table private.digest_keys is 'The key of keyed_digest(), made by this database. A digest says nothing to who does not have it.';
+row level security on private.digest_keys;
+
+
 table private.disposable_email_domains (
   domain text not null,
   constraint disposable_email_domains_pkey PRIMARY KEY (domain),
@@ -198,6 +208,21 @@ comment on table private.released_mismatches is 'What staff released of an order
 row level security on private.released_mismatches;
 
 
+table private.retention_rules (
+  table_name text not null,
+  columns text[] not null,
+  holds text not null,
+  kept text not null,
+  ended_by text not null,
+  constraint retention_rules_pkey PRIMARY KEY (table_name, holds),
+  constraint retention_rules_holds_known CHECK ((holds = ANY (ARRAY['person'::text, 'text'::text, 'nothing'::text])))
+);
+comment on table private.retention_rules is 'What each table holds of people, and for how long. holds: person (names, addresses, what identifies somebody; emptied by erasure), text (written by people or providers: may mention somebody, so erasure searches it), nothing (ids, closed sets of words, figures, the catalogue).';
+comment on column private.retention_rules.kept is 'How long: a setting, an event, or for good.';
+comment on column private.retention_rules.ended_by is 'The functions that remove it.';
+row level security on private.retention_rules;
+
+
 table private.settings (
   key text not null,
   value jsonb not null,
@@ -215,10 +240,12 @@ table private.stripe_customers (
   email text,
   name text,
   deleted_at timestamp with time zone,
+  erased_at timestamp with time zone,
   version text not null,
   constraint stripe_customers_pkey PRIMARY KEY (id)
 );
-comment on table private.stripe_customers is 'Stripe customers as last seen in events. deleted_at is set once and stays: deletion is final at Stripe.';
+comment on table private.stripe_customers is 'Stripe customers that a session of ours named, as last seen in events. deleted_at is set once and stays: deletion is final at Stripe.';
+comment on column private.stripe_customers.erased_at is 'When staff erased the person: whatever Stripe says of this customer later is stored without personal data.';
 CREATE INDEX stripe_customers_email_idx ON private.stripe_customers USING btree (lower(email));
 row level security on private.stripe_customers;
 
@@ -482,10 +509,7 @@ table public.inventory_levels (
 comment on table public.inventory_levels is 'Stock per variant. A row that has had stock or a reservation cannot be deleted: its ledger and its orders refer to it. reserved is the sum of active reservations, committed that of committed ones.';
 CREATE TRIGGER record_inventory_adjustment AFTER INSERT OR UPDATE OF on_hand, committed ON public.inventory_levels FOR EACH ROW EXECUTE FUNCTION private.record_inventory_adjustment();
 row level security on public.inventory_levels;
-policy inventory_levels_read on public.inventory_levels as permissive for select to anon, authenticated using ((EXISTS ( SELECT 1
-   FROM product_variants v
-  WHERE (v.id = inventory_levels.variant_id))));
-grant select on table public.inventory_levels to anon;
+policy inventory_levels_read on public.inventory_levels as permissive for select to authenticated using (( SELECT private.is_admin() AS is_admin));
 grant select on table public.inventory_levels to authenticated;
 grant select on table public.inventory_levels to service_role;
 
@@ -585,6 +609,33 @@ grant select on table public.order_items to authenticated;
 grant select on table public.order_items to service_role;
 
 
+table public.order_risk (
+  order_id uuid not null,
+  velocity_mode text default 'off'::text not null,
+  velocity_rule_set bigint,
+  three_d_secure text,
+  declined_attempts integer default 0 not null,
+  outage_attempts integer default 0 not null,
+  review_reasons text[] default '{}'::text[] not null,
+  review_released_at timestamp with time zone,
+  constraint order_risk_pkey PRIMARY KEY (order_id),
+  constraint order_risk_order_id_fkey FOREIGN KEY (order_id) REFERENCES orders(id) ON DELETE CASCADE,
+  constraint order_risk_three_d_secure_known CHECK ((three_d_secure = ANY (ARRAY['any'::text, 'challenge'::text]))),
+  constraint order_risk_velocity_mode_known CHECK ((velocity_mode = ANY (ARRAY['enforce'::text, 'report'::text, 'off'::text])))
+);
+comment on table public.order_risk is 'What the shop thinks of the risk of an order, one row for each: for staff. review_reasons is derived by settle_order().';
+comment on column public.order_risk.velocity_mode is 'VELOCITY_MODE when the attempt began: enforce, report or off.';
+comment on column public.order_risk.velocity_rule_set is 'The velocity rules on card and delivery address as they stood when the order was first seen paid: a row of private.velocity_rule_sets.';
+comment on column public.order_risk.three_d_secure is 'What the velocity rules ask of the card: challenge, any, or null for Stripe''s own judgement. Frozen for the attempt, so that a repeat sends the same parameters; only raised within it.';
+comment on column public.order_risk.declined_attempts is 'How many refused attempts the order had when it was last settled, outages apart: each further one is a case for the velocity rules, once.';
+comment on column public.order_risk.outage_attempts is 'How many attempts met an outage of the bank, the network or the processor: private.is_outage().';
+comment on column public.order_risk.review_released_at is 'When staff last released it. What they released stands in private.released_mismatches and in fraud_signals.released_at: news holds the order again.';
+row level security on public.order_risk;
+policy order_risk_read on public.order_risk as permissive for select to authenticated using (( SELECT private.is_admin() AS is_admin));
+grant select on table public.order_risk to authenticated;
+grant select on table public.order_risk to service_role;
+
+
 table public.orders (
   id uuid default gen_random_uuid() not null,
   number text default private.next_order_number() not null,
@@ -615,26 +666,19 @@ table public.orders (
   session_expires_at timestamp with time zone not null,
   purchase_ip inet,
   user_agent text,
-  three_d_secure text,
-  velocity_mode text default 'off'::text not null,
-  velocity_rule_set bigint,
   prices_include_tax boolean default false not null,
   shipping_rates jsonb default '[]'::jsonb not null,
-  declined_attempts integer default 0 not null,
-  outage_attempts integer default 0 not null,
   session_id text,
   payment_id text,
-  review_reasons text[] default '{}'::text[] not null,
-  review_released_at timestamp with time zone,
   oversold_at timestamp with time zone,
   restocked_at timestamp with time zone,
   abandoned_at timestamp with time zone,
   cancelled_at timestamp with time zone,
-  cancel_reason text,
   carrier text,
   tracking_number text,
   fulfilled_at timestamp with time zone,
   paid_at timestamp with time zone,
+  erased_at timestamp with time zone,
   created_at timestamp with time zone default now() not null,
   updated_at timestamp with time zone default now() not null,
   constraint orders_idempotency_key_key UNIQUE (idempotency_key),
@@ -644,9 +688,7 @@ table public.orders (
   constraint orders_amounts_not_negative CHECK ((LEAST(amount_subtotal, amount_discount, amount_shipping, amount_tax, amount_total, amount_paid, amount_refunded) >= 0)),
   constraint orders_fulfillment_status_known CHECK ((fulfillment_status = ANY (ARRAY['unfulfilled'::text, 'on_hold'::text, 'fulfilled'::text, 'cancelled'::text]))),
   constraint orders_shipped_is_not_oversold CHECK (((fulfilled_at IS NULL) OR (oversold_at IS NULL))),
-  constraint orders_status_known CHECK ((status = ANY (ARRAY['pending'::text, 'processing'::text, 'paid'::text, 'needs_review'::text, 'payment_failed'::text, 'expired'::text, 'cancelled'::text, 'partially_refunded'::text, 'refunded'::text]))),
-  constraint orders_three_d_secure_known CHECK ((three_d_secure = ANY (ARRAY['any'::text, 'challenge'::text]))),
-  constraint orders_velocity_mode_known CHECK ((velocity_mode = ANY (ARRAY['enforce'::text, 'report'::text, 'off'::text])))
+  constraint orders_status_known CHECK ((status = ANY (ARRAY['pending'::text, 'processing'::text, 'paid'::text, 'needs_review'::text, 'payment_failed'::text, 'expired'::text, 'cancelled'::text, 'partially_refunded'::text, 'refunded'::text])))
 );
 comment on table public.orders is 'One order. status, fulfillment_status, amounts and session_id/payment_id are derived by settle_order(); nothing else writes them.';
 comment on column public.orders.account_id is 'The account that was signed in at checkout, frozen: it travels in the metadata at Stripe, which a repeat must not change. Whose the order is now, customer_id says.';
@@ -655,27 +697,24 @@ comment on column public.orders.amount_subtotal is 'Frozen at checkout: sum of u
 comment on column public.orders.cart_hash is 'Hash of the frozen lines and currency; travels in the session''s metadata and must come back unchanged.';
 comment on column public.orders.idempotency_key is 'Who asked (user or guest) and their Idempotency-Key; the same key finds the same order again.';
 comment on column public.orders.attempt is 'Number of the checkout attempt: a new one after an expired or failed session. Part of Stripe''s idempotency key.';
-comment on column public.orders.three_d_secure is 'What the velocity rules ask of the card: challenge, any, or null for Stripe''s own judgement. Frozen for the attempt, so that a repeat sends the same parameters; only raised within it.';
-comment on column public.orders.velocity_mode is 'VELOCITY_MODE when the attempt began: enforce, report or off.';
-comment on column public.orders.velocity_rule_set is 'The velocity rules on card and delivery address as they stood when the order was first seen paid: a row of private.velocity_rule_sets.';
 comment on column public.orders.prices_include_tax is 'The setting of that name when the attempt began: how its tax is computed and its sum is checked.';
 comment on column public.orders.shipping_rates is 'The delivery prices that the attempt offers, as they were when it began.';
-comment on column public.orders.declined_attempts is 'How many refused attempts the order had when it was last settled, outages apart: each further one is a case for the velocity rules, once.';
-comment on column public.orders.outage_attempts is 'How many attempts met an outage of the bank, the network or the processor: private.is_outage().';
 comment on column public.orders.session_id is 'The settled session whose payment this order keeps: see private.kept_session().';
 comment on column public.orders.payment_id is 'The payment this order keeps; null for a free order. Any other payment of the order is refunded.';
-comment on column public.orders.review_released_at is 'When staff last released it. What they released stands in private.released_mismatches and in fraud_signals.released_at: news holds the order again.';
 comment on column public.orders.restocked_at is 'Set once, when the goods went back on the shelf: with a refund that asked for it, or by receive_return(). They are not taken again.';
 comment on column public.orders.abandoned_at is 'Set when an attempt ended without any session at Stripe, which frees its stock.';
+comment on column public.orders.erased_at is 'When its personal data was removed, by erase_customer() or because it was never paid and is old. What comes later is stored without.';
 CREATE INDEX orders_address_key_idx ON public.orders USING btree (private.address_key(purchase_ip, 48), created_at);
 CREATE INDEX orders_created_at_idx ON public.orders USING btree (created_at DESC);
 CREATE INDEX orders_customer_id_idx ON public.orders USING btree (customer_id);
 CREATE INDEX orders_delivery_key_idx ON public.orders USING btree (private.delivery_key(shipping_address), created_at);
 CREATE INDEX orders_email_key_idx ON public.orders USING btree (private.email_key(email), created_at);
+CREATE INDEX orders_erasable_idx ON public.orders USING btree (created_at) WHERE ((paid_at IS NULL) AND (erased_at IS NULL));
 CREATE INDEX orders_holding_address_idx ON public.orders USING btree (private.address_key(purchase_ip, 48)) WHERE (status = ANY (ARRAY['pending'::text, 'processing'::text]));
 CREATE INDEX orders_holding_email_idx ON public.orders USING btree (private.email_key(email)) WHERE (status = ANY (ARRAY['pending'::text, 'processing'::text]));
 CREATE INDEX orders_open_idx ON public.orders USING btree (session_expires_at) WHERE (status = ANY (ARRAY['pending'::text, 'processing'::text, 'cancelled'::text]));
 CREATE INDEX orders_payment_id_idx ON public.orders USING btree (payment_id);
+CREATE TRIGGER add_order_risk AFTER INSERT ON public.orders FOR EACH ROW EXECUTE FUNCTION private.add_order_risk();
 CREATE TRIGGER attach_to_account AFTER UPDATE OF paid_at, email ON public.orders FOR EACH ROW WHEN (((new.paid_at IS NOT NULL) AND ((old.paid_at IS NULL) OR (old.email IS DISTINCT FROM new.email)))) EXECUTE FUNCTION private.on_order_paid();
 row level security on public.orders;
 policy orders_read on public.orders as permissive for select to authenticated using (((customer_id IN ( SELECT c.id
@@ -842,6 +881,19 @@ grant select on table public.reconciliation_drift to authenticated;
 grant select on table public.reconciliation_drift to service_role;
 
 
+table public.refund_reasons (
+  refund_id text not null,
+  reason text,
+  constraint refund_reasons_pkey PRIMARY KEY (refund_id),
+  constraint refund_reasons_refund_id_fkey FOREIGN KEY (refund_id) REFERENCES refunds(id) ON DELETE CASCADE
+);
+comment on table public.refund_reasons is 'The reason of each refund as Stripe has it, suspicion of fraud included: for staff.';
+row level security on public.refund_reasons;
+policy refund_reasons_read on public.refund_reasons as permissive for select to authenticated using (( SELECT private.is_admin() AS is_admin));
+grant select on table public.refund_reasons to authenticated;
+grant select on table public.refund_reasons to service_role;
+
+
 table public.refund_requests (
   id text not null,
   order_id uuid not null,
@@ -895,6 +947,7 @@ table public.refunds (
   constraint refunds_order_id_fkey FOREIGN KEY (order_id) REFERENCES orders(id) ON DELETE CASCADE
 );
 comment on table public.refunds is 'Refund ledger, keyed by Stripe''s id, whoever asked for it. Only succeeded ones count as money given back.';
+comment on column public.refunds.reason is 'As the customer may read it: null where Stripe was told that the payment was fraudulent. refund_reasons says it all.';
 comment on column public.refunds.request_id is 'The refund_requests row that asked for it; null for one made in Stripe''s dashboard.';
 comment on column public.refunds.succeeded_at is 'When it was first seen succeeded; stays when it fails afterwards.';
 comment on column public.refunds.released_at is 'When staff let the order ship although this refund of all its money had failed.';
@@ -997,6 +1050,7 @@ table public.webhook_events (
 );
 comment on table public.webhook_events is 'Every authentic event, once. The primary key is Stripe''s event id: a second delivery only counts up.';
 comment on column public.webhook_events.attempts is 'How often its facts were applied or tried.';
+CREATE INDEX webhook_events_customer_idx ON public.webhook_events USING btree (((payload #>> '{data,object,id}'::text[]))) WHERE (type = ANY (ARRAY['customer.updated'::text, 'customer.deleted'::text]));
 CREATE INDEX webhook_events_purgeable_idx ON public.webhook_events USING btree (received_at) WHERE ((status = ANY (ARRAY['processed'::text, 'ignored'::text])) AND (NOT (payload ? 'purged'::text)) AND (NOT (payload ? 'erased'::text)));
 CREATE INDEX webhook_events_received_at_idx ON public.webhook_events USING btree (received_at DESC);
 CREATE INDEX webhook_events_unfinished_idx ON public.webhook_events USING btree (next_attempt_at) WHERE (status = ANY (ARRAY['failed'::text, 'dead'::text]));
@@ -1021,6 +1075,19 @@ row level security on public.webhook_rejections;
 policy webhook_rejections_read on public.webhook_rejections as permissive for select to authenticated using (( SELECT private.is_admin() AS is_admin));
 grant select on table public.webhook_rejections to authenticated;
 grant select on table public.webhook_rejections to service_role;
+
+
+view public.availability with (security_invoker=true) as
+ SELECT v.id AS variant_id,
+    v.product_id,
+    s.available,
+    s.or_more
+   FROM (product_variants v
+     CROSS JOIN LATERAL private.shown_available(v.id) s(available, or_more));
+comment on view public.availability is 'How many pieces of each variant can be bought now, at most stock_shown_max; or_more: there are more than that. A hint: checkout decides again.';
+grant select on view public.availability to anon;
+grant select on view public.availability to authenticated;
+grant select on view public.availability to service_role;
 
 
 view reporting.disputes_due with (security_invoker=true) as
@@ -1061,8 +1128,9 @@ view reporting.orders_needing_attention with (security_invoker=true) as
  WITH found(order_id, reason) AS (
          SELECT o_1.id,
             reason.reason
-           FROM orders o_1,
-            LATERAL unnest(o_1.review_reasons) reason(reason)
+           FROM (orders o_1
+             JOIN order_risk k ON ((k.order_id = o_1.id))),
+            LATERAL unnest(k.review_reasons) reason(reason)
           WHERE (o_1.status = 'needs_review'::text)
         UNION ALL
          SELECT d.order_id,
@@ -1223,6 +1291,20 @@ $function$;
 comment on function private.account_customer(p_user_id uuid, p_email text, p_livemode boolean) is 'The customers row of an account, made at its first checkout. Null when the account is gone.';
 
 
+CREATE OR REPLACE FUNCTION private.add_order_risk()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+  insert into public.order_risk (order_id) values (new.id);
+  return null;
+end;
+$function$;
+comment on function private.add_order_risk() is 'Trigger of orders: each has its row of order_risk.';
+
+
 CREATE OR REPLACE FUNCTION private.address_key(p_ip inet, p_prefix integer DEFAULT 56)
  RETURNS inet
  LANGUAGE sql
@@ -1281,7 +1363,7 @@ begin
   where s.order_id = o.id and s.status = 'open' and p_supersede and (
     s.closing_at is not null
     or private.three_d_secure_rank(v_risk ->> 'three_d_secure')
-      > private.three_d_secure_rank(o.three_d_secure)
+      > private.three_d_secure_rank((private.risk_of(o.id)).three_d_secure)
   );
   if v_pages is not null then
     return jsonb_build_object('outcome', 'superseded', 'session_ids', v_pages);
@@ -1418,6 +1500,12 @@ begin
       v_applied := v_applied + (v_order_id is not null)::integer;
       continue;
     end if;
+    if v_kind = 'customer' and not exists (select 1 from private.stripe_customers c where c.id = v_fact ->> 'id') then
+      -- Nobody who bought here, so nothing of them is kept. Should they buy later, know_customer() looks again.
+      v_applied := v_applied + 1;
+      continue;
+    end if;
+    v_fact := private.without_person(v_fact, v_order_id);
     case v_kind
       when 'checkout_session' then perform private.merge_checkout_session(v_fact, v_order_id, p_at);
       when 'payment' then perform private.merge_payment(v_fact, v_order_id, p_at);
@@ -1604,6 +1692,7 @@ CREATE OR REPLACE FUNCTION private.check_declined_velocity(o orders)
  SET search_path TO ''
 AS $function$
 declare
+  k public.order_risk := private.risk_of(o.id);
   v_declines integer;
   v_at timestamptz;
   v_user_id uuid;
@@ -1615,7 +1704,7 @@ begin
   from public.payment_attempts a
   where a.order_id = o.id and a.outcome in ('failed', 'blocked')
     and not private.is_outage(a.failure_code, a.decline_code);
-  if o.velocity_mode = 'off' or o.session_id is not null or v_declines <= o.declined_attempts then
+  if k.velocity_mode = 'off' or o.session_id is not null or v_declines <= k.declined_attempts then
     return v_declines;
   end if;
   select c.user_id into v_user_id from public.customers c where c.id = o.customer_id;
@@ -1633,13 +1722,13 @@ begin
       );
       continue when v_hit is null;
       v_hit := v_hit || jsonb_build_object(
-        'mode', o.velocity_mode,
-        'action', case o.velocity_mode when 'enforce' then v_rule.action else 'allow' end
+        'mode', k.velocity_mode,
+        'action', case k.velocity_mode when 'enforce' then v_rule.action else 'allow' end
       );
       if private.record_velocity_hits(jsonb_build_object('hits', jsonb_build_array(v_hit)), o.id) > 0 then
         perform private.raise_velocity_alerts(jsonb_build_array(v_hit));
       end if;
-      if o.velocity_mode = 'enforce' then
+      if k.velocity_mode = 'enforce' then
         perform private.end_pages(v_rule, v_key.key, o, v_at);
       end if;
     end loop;
@@ -1697,8 +1786,8 @@ AS $function$
   )
   union all
   select 'subtotal, discount, shipping and tax add up to the total', jsonb_build_object('order', o.number, 'amount_total', o.amount_total)
-  from public.orders o
-  where o.session_id is not null and cardinality(o.review_reasons) = 0
+  from public.orders o join public.order_risk k on k.order_id = o.id
+  where o.session_id is not null and cardinality(k.review_reasons) = 0
     and not private.is_released(o, 'amount_mismatch')
     and o.amount_total <> o.amount_subtotal - o.amount_discount + o.amount_shipping
       + case when o.prices_include_tax then 0 else o.amount_tax end
@@ -1814,6 +1903,7 @@ CREATE OR REPLACE FUNCTION private.check_outages(o orders)
  SET search_path TO ''
 AS $function$
 declare
+  k public.order_risk := private.risk_of(o.id);
   v_outages integer;
   v_at timestamptz;
   v_rule private.velocity_rules;
@@ -1823,7 +1913,7 @@ begin
   from public.payment_attempts a
   where a.order_id = o.id and a.outcome in ('failed', 'blocked')
     and private.is_outage(a.failure_code, a.decline_code);
-  if o.velocity_mode = 'off' or v_outages <= o.outage_attempts then
+  if k.velocity_mode = 'off' or v_outages <= k.outage_attempts then
     return v_outages;
   end if;
   for v_rule in
@@ -1885,9 +1975,10 @@ declare
   v_rule private.velocity_rules;
   v_key text;
   v_hit jsonb;
-  v_set_id bigint := o.velocity_rule_set;
+  k public.order_risk := private.risk_of(o.id);
+  v_set_id bigint := k.velocity_rule_set;
 begin
-  if o.velocity_mode = 'off' then
+  if k.velocity_mode = 'off' then
     return v_set_id;
   end if;
   -- Facts may come late, and are measured then; by the rules of the day it was paid.
@@ -1911,9 +2002,9 @@ begin
     v_hit := private.measure_velocity(v_rule, v_key, o.amount_subtotal, o.currency, o.livemode, greatest(o.paid_at, o.created_at), o.id);
     if v_hit is not null then
       perform private.record_velocity_hits(jsonb_build_object('hits', jsonb_build_array(v_hit || jsonb_build_object(
-        'mode', o.velocity_mode,
+        'mode', k.velocity_mode,
         -- The money is there already: to block means to hold the goods.
-        'action', case when o.velocity_mode <> 'enforce' then 'allow' when v_rule.action = 'block' then 'review' else v_rule.action end
+        'action', case when k.velocity_mode <> 'enforce' then 'allow' when v_rule.action = 'block' then 'review' else v_rule.action end
       ))), o.id);
     end if;
   end loop;
@@ -2116,7 +2207,7 @@ begin
       and c.email_changes > c.email_changes_told then c.email end,
     'customer_email_change', case when c.user_id is not null then c.email_changes end,
     'cart_hash', o.cart_hash,
-    'three_d_secure', o.three_d_secure,
+    'three_d_secure', (private.risk_of(o.id)).three_d_secure,
     'prices_include_tax', o.prices_include_tax,
     'shipping_rates', o.shipping_rates,
     'items', (
@@ -2226,6 +2317,25 @@ AS $function$
     )
 $function$;
 comment on function private.close_refund_alerts(p_order_id uuid) is 'Resolves the alerts about refunds of an order that were made, asked for anew or tried again, or are not owed any more. Called by settle_order() only.';
+
+
+CREATE OR REPLACE FUNCTION private.concerns_erased(p_facts jsonb, p_order_ids jsonb)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+  return exists (
+    select 1 from public.orders o
+    where o.erased_at is not null and (
+      o.id in (select x::uuid from jsonb_array_elements_text(p_order_ids) x)
+      or o.id in (select private.order_of_fact(f) from jsonb_array_elements(p_facts) f)
+    )
+  ) or exists (select 1 from jsonb_array_elements(p_facts) f where private.is_erased(f, null));
+end;
+$function$;
+comment on function private.concerns_erased(p_facts jsonb, p_order_ids jsonb) is 'Whether an event with these facts, which touched these orders, is about somebody who has been erased: its payload is not kept.';
 
 
 CREATE OR REPLACE FUNCTION private.count_email_change()
@@ -2439,8 +2549,9 @@ begin
     select s.id, s.order_id
     from public.checkout_sessions s
     join public.orders other on other.id = s.order_id
+    join public.order_risk k on k.order_id = other.id
     where s.status = 'open' and other.paid_at is null
-      and private.three_d_secure_rank(other.three_d_secure) < v_asked and (
+      and private.three_d_secure_rank(k.three_d_secure) < v_asked and (
       other.id = o.id
       or other.id in (select t.id from theirs t)
       or exists (select 1 from refused r where r.id = other.id or r.customer_id = other.customer_id)
@@ -2489,7 +2600,7 @@ declare
   v_raised boolean;
 begin
   select * into o from public.orders where id = p_order_id for no key update;
-  if o.session_id is not null or o.status = 'processing' or o.cancelled_at is not null then
+  if o.session_id is not null or o.status = 'processing' or o.cancelled_at is not null or o.erased_at is not null then
     -- Leads to no payment page.
     return private.checkout_snapshot(o.id, 'existing');
   end if;
@@ -2498,11 +2609,11 @@ begin
     return v_risk;
   end if;
   v_raised := private.three_d_secure_rank(v_risk ->> 'three_d_secure')
-    > private.three_d_secure_rank(o.three_d_secure);
-  update public.orders set
+    > private.three_d_secure_rank((private.risk_of(o.id)).three_d_secure);
+  update public.order_risk set
     velocity_mode = case when p_reopen then p_velocity_mode else velocity_mode end,
     three_d_secure = v_risk ->> 'three_d_secure'
-  where id = o.id and (p_reopen or v_raised);
+  where order_id = o.id and (p_reopen or v_raised);
   if p_reopen then
     perform private.reopen_checkout(o.id, p_session_seconds, p_hold_seconds);
   end if;
@@ -2511,6 +2622,217 @@ begin
 end;
 $function$;
 comment on function private.enter_checkout(p_order_id uuid, p_velocity_mode text, p_client_ip text, p_supersede boolean, p_reopen boolean, p_session_seconds integer, p_hold_seconds integer) is 'The one way to the payment page of an order that exists: repeats, resumed and restarted attempts all pass the velocity rules here. p_reopen: begin a new attempt. Outcomes: existing, superseded, velocity_exceeded.';
+
+
+CREATE OR REPLACE FUNCTION private.erase_digests(p_email text, p_order_ids uuid[])
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+  -- Hits that stopped a checkout belong to no order: they are known by the digest of whom they stopped.
+  delete from public.fraud_signals f
+  where f.kind = 'velocity' and f.order_id is null and f.data ->> 'subject_digest' in (
+    select left(private.keyed_digest(k), 16)
+    from (
+      select private.email_key(p_email) as k
+      union select text(n.network)
+      from public.orders o cross join lateral private.address_keys(o.purchase_ip) n
+      where o.id = any (p_order_ids)
+    ) keys
+    where k is not null
+  );
+  delete from private.rate_limits l using public.orders o
+  where o.id = any (p_order_ids) and l.key like '%' || host(o.purchase_ip) || '%';
+end;
+$function$;
+comment on function private.erase_digests(p_email text, p_order_ids uuid[]) is 'Removes the counters that are kept under a digest of an e-mail address, or under the network addresses of orders.';
+
+
+CREATE OR REPLACE FUNCTION private.erase_events(p_order_ids uuid[], p_stripe_ids text[], p_email text, p_pattern text)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  v_ids text[] := array(
+    select s.id from public.checkout_sessions s where s.order_id = any (p_order_ids)
+    union all select p.id from public.payments p where p.order_id = any (p_order_ids)
+    union all select a.id from public.payment_attempts a where a.order_id = any (p_order_ids)
+    union all select r.id from public.refunds r where r.order_id = any (p_order_ids)
+    union all select d.id from public.disputes d where d.order_id = any (p_order_ids)
+    union all select f.source_id from public.fraud_signals f where f.order_id = any (p_order_ids)
+  ) || p_stripe_ids;
+  v_count integer;
+begin
+  -- Of one that is still to be applied, what it says of money is needed.
+  update public.webhook_events e set payload = case
+    when e.status in ('processed', 'ignored') and e.next_attempt_at is null then '{"erased": true}'
+    else private.redact(e.payload, p_pattern)
+  end
+  where not e.payload ? 'erased' and (
+    e.payload #>> '{data,object,id}' = any (v_ids)
+    or e.payload #>> '{data,object,payment_intent}' = any (v_ids)
+    or e.payload #>> '{data,object,charge}' = any (v_ids)
+    -- By address alone: a household shares its name, street and phone.
+    or (e.payload::text ilike '%' || p_email || '%' and e.payload::text ~* private.words_pattern(array[p_email]))
+  );
+  get diagnostics v_count = row_count;
+  return v_count;
+end;
+$function$;
+comment on function private.erase_events(p_order_ids uuid[], p_stripe_ids text[], p_email text, p_pattern text) is 'Empties the stored payloads of events about these orders, these Stripe customers, or with this address, ours or not, dead ones too; from one that is still to be applied it takes what the pattern finds. Returns how many.';
+
+
+CREATE OR REPLACE FUNCTION private.erase_orders(p_order_ids uuid[])
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+  update public.checkout_sessions s set
+    email = null, name = null, phone = null, shipping_name = null, shipping_address = null, billing_address = null,
+    url = null, version = private.without_digest(s.version), contact_version = private.without_digest(s.contact_version)
+  where s.order_id = any (p_order_ids);
+  update public.payment_attempts a
+  set card_fingerprint = null, receipt_url = null, version = private.without_digest(a.version)
+  where a.order_id = any (p_order_ids);
+  update public.fraud_signals f set data = f.data - 'subject_digest'
+  where f.order_id = any (p_order_ids) and f.data ? 'subject_digest';
+  update public.notifications n set recipient = null where n.order_id = any (p_order_ids);
+  update public.orders o set
+    email = null, customer_name = null, phone = null, shipping_name = null, shipping_address = null,
+    billing_address = null, purchase_ip = null, user_agent = null, idempotency_key = null,
+    erased_at = coalesce(o.erased_at, now())
+  where o.id = any (p_order_ids);
+end;
+$function$;
+comment on function private.erase_orders(p_order_ids uuid[]) is 'Takes the personal data out of orders and of all that hangs on them. Amounts, ids, card brand and last four digits stay: bookkeeping law wants them. The caller has locked the orders.';
+
+
+CREATE OR REPLACE FUNCTION private.erase_own_texts(p_order_ids uuid[])
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+  update public.staff_commands c set args = c.args - '{reason,note}'::text[]
+  where c.order_id = any (p_order_ids) and c.args ?| array['reason', 'note'];
+  update private.jobs j set
+    payload = j.payload || jsonb_build_object('note', null)
+      || case when j.payload ->> 'reason' in ('duplicate', 'fraudulent', 'requested_by_customer')
+        then '{}' else jsonb_build_object('reason', null) end,
+    last_error = case when j.last_error is not null then '[erased]' end
+  where (j.payload ?| array['note', 'reason'] or j.last_error is not null) and (
+    j.payload ->> 'order_id' = any (p_order_ids::text[])
+    or j.payload ->> 'dispute_id' in (select d.id from public.disputes d where d.order_id = any (p_order_ids))
+    or j.payload ->> 'notification_id' in (
+      select n.id::text from public.notifications n where n.order_id = any (p_order_ids)
+    )
+  );
+end;
+$function$;
+comment on function private.erase_own_texts(p_order_ids uuid[]) is 'Removes what staff wrote about orders, and what providers said of their jobs: it may name the buyer in any way.';
+
+
+CREATE OR REPLACE FUNCTION private.erase_person(p_email text)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  v_email text := lower(btrim(p_email));
+  v_order_ids uuid[];
+  v_customer_ids uuid[];
+  v_stripe_ids text[];
+  v_words record;
+  v_modes boolean[];
+  v_count jsonb;
+  v_order_id uuid;
+begin
+  v_order_ids := array(
+    select o.id from public.orders o where lower(o.email) = v_email
+    union select s.order_id from public.checkout_sessions s where lower(s.email) = v_email
+    union select n.order_id from public.notifications n where lower(n.recipient) = v_email
+  );
+  v_customer_ids := array(
+    select c.id from public.customers c where lower(c.email) = v_email
+    -- The row of a guest is that of their orders, whatever address it has by now.
+    or (c.user_id is null and c.id in (select o.customer_id from public.orders o where o.id = any (v_order_ids)))
+  );
+  v_order_ids := array(
+    select o.id from public.orders o where o.id = any (v_order_ids) or o.customer_id = any (v_customer_ids)
+    order by o.id for no key update
+  );
+  v_stripe_ids := array(
+    select c.stripe_customer_id from public.customers c where c.id = any (v_customer_ids)
+    union select s.stripe_customer_id from public.checkout_sessions s where s.order_id = any (v_order_ids)
+    union select c.id from private.stripe_customers c where lower(c.email) = v_email
+    -- An account that used this address on one order keeps its own customer.
+    except select c.stripe_customer_id from public.customers c where not c.id = any (v_customer_ids)
+    except select null
+  );
+  perform private.refuse_disputed(v_order_ids);
+  v_modes := array(
+    select o.livemode from public.orders o where o.id = any (v_order_ids)
+    union select c.livemode from public.customers c where c.id = any (v_customer_ids)
+  );
+  select w.anywhere, w.own into v_words
+  from private.words_of_person(v_email, v_order_ids, v_customer_ids, v_stripe_ids) w;
+
+  v_count := jsonb_build_object(
+    'orders', cardinality(v_order_ids), 'customers', cardinality(v_customer_ids),
+    'stripe_customers', cardinality(v_stripe_ids),
+    'events', private.erase_events(v_order_ids, v_stripe_ids, v_email, v_words.own)
+  );
+  perform private.erase_own_texts(v_order_ids);
+  v_count := v_count || jsonb_build_object(
+    'texts', private.redact_texts(v_words.anywhere) + private.redact_texts(v_words.own, v_order_ids)
+  );
+  if not exists (select 1 from jsonb_each(v_count) c where c.value <> '0') then
+    return v_count;
+  end if;
+  perform private.erase_digests(v_email, v_order_ids);
+  update public.orders o set cancelled_at = coalesce(o.cancelled_at, now())
+  where o.id = any (v_order_ids) and o.status = 'pending';
+  perform private.erase_orders(v_order_ids);
+  perform private.erase_stripe_customers(v_stripe_ids, coalesce(v_modes[1], false));
+  update public.customers c
+  set email = null, name = null, stripe_customer_id = null, stripe_deleted_at = coalesce(c.stripe_deleted_at, now())
+  where c.id = any (v_customer_ids);
+  foreach v_order_id in array v_order_ids loop
+    perform private.settle_order(v_order_id, 'staff');
+  end loop;
+  return v_count;
+end;
+$function$;
+comment on function private.erase_person(p_email text) is 'Removes a person from everything that is known under an e-mail address, and ends their open payment pages. What comes later about their orders is stored without them. Returns counts; all of them 0: nobody is known, and nothing was changed. KCINV: a dispute needs the data.';
+
+
+CREATE OR REPLACE FUNCTION private.erase_stripe_customers(p_ids text[], p_livemode boolean)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+  insert into private.stripe_customers as c (id, livemode, version, deleted_at, erased_at)
+  select x.id, p_livemode, '', now(), now() from unnest(p_ids) as x (id)
+  on conflict (id) do update set
+    email = null, name = null, version = private.without_digest(c.version),
+    -- It will be: until then no checkout must name it again.
+    deleted_at = coalesce(c.deleted_at, now()), erased_at = coalesce(c.erased_at, now());
+  perform private.enqueue_job(
+    'delete_stripe_customer', 'delete_stripe_customer:' || x.id, jsonb_build_object('stripe_customer_id', x.id)
+  ) from unnest(p_ids) as x (id);
+end;
+$function$;
+comment on function private.erase_stripe_customers(p_ids text[], p_livemode boolean) is 'Notes Stripe customers as erased, and has Stripe''s own copy deleted by a job.';
 
 
 CREATE OR REPLACE FUNCTION private.error_text(p_sqlstate text, p_message text)
@@ -2636,6 +2958,31 @@ begin
 end;
 $function$;
 comment on function private.finish_job(p_job_id bigint, p_lease_id uuid, p_outcome text, p_reason text, p_run_at timestamp with time zone, p_alert text) is 'Ends the lease of a job: done, discard, retry (backoff unless p_run_at is given; dead after the last attempt) or snooze (no attempt used). p_alert: severity with which staff are told. Returns the new status; null: the lease was lost and nothing changed. KCINV: unknown outcome.';
+
+
+CREATE OR REPLACE FUNCTION private.forget_unpaid_orders(p_limit integer)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  v_order_ids uuid[] := array(
+    select o.id from public.orders o
+    where o.paid_at is null and o.erased_at is null and o.status in ('expired', 'payment_failed', 'cancelled')
+      and o.created_at < now() - private.retention('unpaid')
+      and not exists (select 1 from public.payments p where p.order_id = o.id and p.status in ('processing', 'succeeded'))
+    order by o.created_at
+    limit p_limit
+    for no key update skip locked
+  );
+begin
+  perform private.erase_own_texts(v_order_ids);
+  perform private.erase_orders(v_order_ids);
+  return cardinality(v_order_ids);
+end;
+$function$;
+comment on function private.forget_unpaid_orders(p_limit integer) is 'Takes the personal data out of up to p_limit orders that ended unpaid longer than retention_unpaid_days ago: no law wants them kept.';
 
 
 CREATE OR REPLACE FUNCTION private.fraud_reasons(p_order_id uuid)
@@ -2851,6 +3198,22 @@ $function$;
 comment on function private.is_card_number(p_digits text) is 'Whether digits are a card number by issuer prefix, length and check digit. The twin of isCardNumber() in _shared/card_numbers.ts.';
 
 
+CREATE OR REPLACE FUNCTION private.is_erased(p_fact jsonb, p_order_id uuid)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+  return exists (select 1 from public.orders o where o.id = p_order_id and o.erased_at is not null)
+    or (p_fact ->> 'fact' = 'customer' and exists (
+      select 1 from private.stripe_customers c where c.id = p_fact ->> 'id' and c.erased_at is not null
+    ));
+end;
+$function$;
+comment on function private.is_erased(p_fact jsonb, p_order_id uuid) is 'Whether a fact is about an order or a Stripe customer that has been erased.';
+
+
 CREATE OR REPLACE FUNCTION private.is_newer_version(p_version text, p_than text)
  RETURNS boolean
  LANGUAGE sql
@@ -2979,6 +3342,60 @@ AS $function$
   limit 1
 $function$;
 comment on function private.kept_session(p_order_id uuid) is 'The settled session whose payment an order keeps, or null. Any other settled payment of the order is refunded.';
+
+
+CREATE OR REPLACE FUNCTION private.keyed_digest(p_text text)
+ RETURNS text
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  v_key bytea := (select k.key from private.digest_keys k);
+begin
+  -- HMAC-SHA-256; the extension that has it is not everywhere.
+  return encode(
+    sha256(private.xor_key(v_key, 92) || sha256(private.xor_key(v_key, 54) || convert_to(p_text, 'UTF8'))), 'hex'
+  );
+end;
+$function$;
+comment on function private.keyed_digest(p_text text) is 'HMAC-SHA-256 of a text under this database''s own key, in hexadecimal.';
+
+
+CREATE OR REPLACE FUNCTION private.know_customer(p_id text, p_livemode boolean)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  e record;
+begin
+  insert into private.stripe_customers (id, livemode, version)
+  select p_id, p_livemode, '' where p_id is not null
+  on conflict (id) do nothing;
+  if not found then
+    return;
+  end if;
+  -- What came before we knew that this is a customer of ours was not kept, except in the event that brought it.
+  for e in
+    select w.type = 'customer.deleted' as deleted, w.payload #> '{data,object}' as customer, w.stripe_created_at
+    from public.webhook_events w
+    where w.type in ('customer.updated', 'customer.deleted') and w.payload #>> '{data,object,id}' = p_id
+      and w.livemode = p_livemode
+  loop
+    perform private.merge_customer(
+      jsonb_build_object(
+        'fact', 'customer', 'id', p_id, 'livemode', p_livemode, 'deleted', e.deleted,
+        'email', case when not e.deleted then e.customer -> 'email' end,
+        'name', case when not e.deleted then e.customer -> 'name' end
+      ),
+      e.stripe_created_at
+    );
+  end loop;
+end;
+$function$;
+comment on function private.know_customer(p_id text, p_livemode boolean) is 'A session of ours names a Stripe customer: from now on its events are merged, and so are those that came before and are still stored.';
 
 
 CREATE OR REPLACE FUNCTION private.knowledge(p_fact jsonb)
@@ -3361,8 +3778,8 @@ begin
     'rule', p_rule.name, 'rule_action', p_rule.action, 'subject', p_rule.subject, 'measure', p_rule.measure,
     'value', v_value, 'threshold', v_threshold, 'window_seconds', p_rule.window_seconds,
     'alert', coalesce(p_rule.alert, case p_rule.action when 'block' then 'critical' end),
-    -- The subject itself is personal data: a digest is enough to see that two hits are of one.
-    'subject_digest', left(encode(sha256(convert_to(p_key, 'UTF8')), 'hex'), 16),
+    -- The subject itself is personal data: a keyed digest is enough to see that two hits are of one.
+    'subject_digest', left(private.keyed_digest(p_key), 16),
     -- When enough has left the window for the rule to let go; all of the window where this cart is enough by itself.
     'retry_after_seconds', greatest(1, ceil(extract(epoch from v_free_at - p_at))::integer)
   );
@@ -3454,6 +3871,7 @@ begin
     livemode = f.livemode, metadata_order_id = f.order_id, cart_hash = f.cart_hash,
     expires_at = to_timestamp(f.expires_at), version = v_version
   where s.id = f.id and s.version <= v_version;
+  perform private.know_customer(f.customer_id, f.livemode);
   perform private.merge_session_contact(f.id, v_snapshot, v_version);
   perform private.merge_session_payment(p_fact, p_order_id, p_at);
 end;
@@ -3488,7 +3906,7 @@ begin
   perform private.settle_stripe_customer(f.id);
 end;
 $function$;
-comment on function private.merge_customer(p_fact jsonb, p_at timestamp with time zone) is 'Merges a customer fact seen at p_at, of a customer of ours or not, into private.stripe_customers.';
+comment on function private.merge_customer(p_fact jsonb, p_at timestamp with time zone) is 'Merges a customer fact seen at p_at into private.stripe_customers. apply_facts() passes over customers who never bought here.';
 
 
 CREATE OR REPLACE FUNCTION private.merge_dispute(p_fact jsonb, p_order_id uuid, p_at timestamp with time zone)
@@ -3696,7 +4114,7 @@ begin
     id, order_id, payment_id, charge_id, amount, currency, status, reason, failure_reason, request_id, succeeded_at,
     version, created_at
   ) values (
-    f.id, p_order_id, f.payment_id, f.charge_id, f.amount, f.currency, f.status, f.reason, f.failure_reason, f.request_id,
+    f.id, p_order_id, f.payment_id, f.charge_id, f.amount, f.currency, f.status, nullif(f.reason, 'fraudulent'), f.failure_reason, f.request_id,
     case f.status when 'succeeded' then p_at end, v_version, to_timestamp(f.created)
   )
   on conflict (id) do update set
@@ -3705,8 +4123,13 @@ begin
     request_id = least(r.request_id, excluded.request_id), created_at = least(r.created_at, excluded.created_at),
     succeeded_at = least(r.succeeded_at, excluded.succeeded_at);
   update public.refunds r set
-    amount = f.amount, currency = f.currency, status = f.status, reason = f.reason, failure_reason = f.failure_reason, version = v_version
+    amount = f.amount, currency = f.currency, status = f.status, reason = nullif(f.reason, 'fraudulent'),
+    failure_reason = f.failure_reason, version = v_version
   where r.id = f.id and r.version <= v_version;
+  if found then
+    insert into public.refund_reasons (refund_id, reason) values (f.id, f.reason)
+    on conflict (refund_id) do update set reason = excluded.reason;
+  end if;
 end;
 $function$;
 comment on function private.merge_refund(p_fact jsonb, p_order_id uuid, p_at timestamp with time zone) is 'Merges a refund fact seen at p_at into refunds.';
@@ -3891,6 +4314,7 @@ CREATE OR REPLACE FUNCTION private.notification_problem(n notifications, o order
 AS $function$
 begin
   return case
+    when o.erased_at is not null then 'the personal data of the order has been erased'
     when n.template = 'order_confirmation' and o.fulfillment_status = 'cancelled' then 'the order will not be sent'
     when n.template = 'order_confirmation' and o.status = 'refunded' then 'the order has been refunded'
     when n.template = 'order_shipped' and o.restocked_at is not null then 'the goods have come back'
@@ -4109,6 +4533,19 @@ $function$;
 comment on function private.payment_of_fact(p_fact jsonb) is 'The payment a fact is about, or null.';
 
 
+CREATE OR REPLACE FUNCTION private.phone_pattern(p_phone text)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO ''
+AS $function$
+  select '\+?(?<![0-9])' || regexp_replace(d.digits, '(.)(?=.)', '\1[ ()./-]*', 'g') || '(?![0-9])'
+  from (select regexp_replace(p_phone, '[^0-9]', '', 'g') as digits) d
+  where length(d.digits) >= 7
+$function$;
+comment on function private.phone_pattern(p_phone text) is 'A regular expression that finds a phone number however it is spaced. Null: too short to be one.';
+
+
 CREATE OR REPLACE FUNCTION private.pick_jobs(p_limit integer, p_kinds text[])
  RETURNS bigint[]
  LANGUAGE plpgsql
@@ -4309,7 +4746,9 @@ begin
     attempts = attempts + 1,
     processed_at = case when v_error is null then now() end,
     next_attempt_at = case when v_error is not null then v_run_at end,
-    last_error = v_error
+    last_error = v_error,
+    payload = case when v_error is null and private.concerns_erased(p_facts, v_result -> 'order_ids')
+      then '{"erased": true}' else payload end
   where id = p_event_id;
 
   if v_error is not null then
@@ -4392,6 +4831,36 @@ $function$;
 comment on function private.purge_jobs(p_limit integer) is 'Deletes up to p_limit jobs that finished longer ago than their kind is kept. Dead jobs stay until somebody has looked.';
 
 
+CREATE OR REPLACE FUNCTION private.purge_payloads(p_limit integer)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  v_count integer;
+begin
+  update public.webhook_events set payload = '{"purged": true}'
+  where id in (
+    select e.id from public.webhook_events e
+    where e.status in ('processed', 'ignored') and not e.payload ? 'purged' and not e.payload ? 'erased'
+      and e.received_at < now() - least(private.retention('payload'), private.retention('foreign'))
+      and (
+        e.received_at < now() - private.retention('payload') or e.ignored_reason = 'foreign_object'
+        or (e.type in ('customer.updated', 'customer.deleted') and not exists (
+          select 1 from private.stripe_customers c where c.id = e.payload #>> '{data,object,id}'
+        ))
+      )
+    order by e.received_at
+    limit p_limit
+  );
+  get diagnostics v_count = row_count;
+  return v_count;
+end;
+$function$;
+comment on function private.purge_payloads(p_limit integer) is 'Empties up to p_limit payloads of finished events: after retention_payload_days, and after retention_foreign_days where they are about strangers.';
+
+
 CREATE OR REPLACE FUNCTION private.purge_schedule(p_limit integer)
  RETURNS integer
  LANGUAGE plpgsql
@@ -4410,6 +4879,25 @@ begin
 end;
 $function$;
 comment on function private.purge_schedule(p_limit integer) is 'Deletes old rows of pg_cron''s log, where there is one; it never does so itself.';
+
+
+CREATE OR REPLACE FUNCTION private.purge_signals(p_limit integer)
+ RETURNS integer
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  with purged as (
+    delete from public.fraud_signals where id in (
+      select f.id from public.fraud_signals f left join public.orders o on o.id = f.order_id
+      -- A paid order is measured again at each settling, and must find what it had found.
+      where f.kind = 'velocity' and o.paid_at is null and f.created_at < now() - private.retention('signal')
+      limit p_limit
+    ) returning 1
+  )
+  select count(*)::integer from purged
+$function$;
+comment on function private.purge_signals(p_limit integer) is 'Deletes up to p_limit velocity hits older than retention_signal_days that belong to no paid order.';
 
 
 CREATE OR REPLACE FUNCTION private.queue_expiries()
@@ -4526,7 +5014,7 @@ CREATE OR REPLACE FUNCTION private.queue_refund(p_payment_id text, p_order_id uu
 AS $function$
 begin
   if not private.ask_refund(
-    p_cause || ':' || p_payment_id, p_order_id, p_payment_id, null, p_cause, p_cause, false
+    private.refund_request_id(p_cause, p_payment_id), p_order_id, p_payment_id, null, p_cause, p_cause, false
   ) then
     return false;
   end if;
@@ -4706,8 +5194,14 @@ declare
   v_attempt integer := (select o.attempt from public.orders o where o.id = p_order_id);
   v_recorded integer;
 begin
-  insert into public.fraud_signals (order_id, kind, severity, open, data)
-  select p_order_id, 'velocity',
+  insert into public.fraud_signals as f (source_id, order_id, kind, severity, open, data)
+  select
+    -- Refused checkouts make no order. Anybody can send them, so they are counted, per subject, rule and window.
+    case when p_order_id is null then concat_ws(
+      ':', 'velocity', h ->> 'rule', h ->> 'subject_digest',
+      floor(extract(epoch from now()) / (h ->> 'window_seconds')::integer)
+    ) end,
+    p_order_id, 'velocity',
     case
       when h ->> 'rule_action' = 'block' or h ->> 'alert' = 'critical' then 'critical'
       when h ->> 'rule_action' = 'review' or h ->> 'alert' = 'warning' then 'warning'
@@ -4715,18 +5209,20 @@ begin
     end,
     h ->> 'action' = 'review',
     (h - array['retry_after_seconds', 'alert'])
-      || jsonb_strip_nulls(jsonb_build_object('attempt', v_attempt))
+      || jsonb_strip_nulls(jsonb_build_object('attempt', v_attempt, 'count', case when p_order_id is null then 1 end))
   from jsonb_array_elements(p_risk -> 'hits') h
   where p_order_id is null or not exists (
-    select 1 from public.fraud_signals f
-    where f.order_id = p_order_id and f.kind = 'velocity' and f.data ->> 'rule' = h ->> 'rule'
-      and f.data ->> 'attempt' = v_attempt::text
-  );
+    select 1 from public.fraud_signals known
+    where known.order_id = p_order_id and known.kind = 'velocity' and known.data ->> 'rule' = h ->> 'rule'
+      and known.data ->> 'attempt' = v_attempt::text
+  )
+  on conflict on constraint fraud_signals_source_id_key do update
+  set data = excluded.data || jsonb_build_object('count', (f.data ->> 'count')::integer + 1);
   get diagnostics v_recorded = row_count;
   return v_recorded;
 end;
 $function$;
-comment on function private.record_velocity_hits(p_risk jsonb, p_order_id uuid) is 'One fraud_signals row per hit, of an order one per rule and attempt. An open one with action review holds its order once it is paid. Returns how many are new.';
+comment on function private.record_velocity_hits(p_risk jsonb, p_order_id uuid) is 'One fraud_signals row per hit of an order, rule and attempt; of refused checkouts one per subject, rule and window, counted up. An open one with action review holds its order once it is paid. Returns how many are new.';
 
 
 CREATE OR REPLACE FUNCTION private.recover_jobs()
@@ -4761,6 +5257,65 @@ begin
 end;
 $function$;
 comment on function private.recover_jobs() is 'A lease that ran out means that its worker died: the job is due again (the first time at once), or dead once its attempts are used up.';
+
+
+CREATE OR REPLACE FUNCTION private.redact(p_value jsonb, p_pattern text)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO ''
+AS $function$
+begin
+  return case jsonb_typeof(p_value)
+    when 'string' then to_jsonb(regexp_replace(p_value #>> '{}', p_pattern, '[erased]', 'gi'))
+    when 'array' then (
+      select coalesce(jsonb_agg(private.redact(x.value, p_pattern) order by x.position), '[]')
+      from jsonb_array_elements(p_value) with ordinality as x (value, position)
+    )
+    when 'object' then (
+      select coalesce(jsonb_object_agg(x.key, private.redact(x.value, p_pattern)), '{}') from jsonb_each(p_value) x
+    )
+    else p_value
+  end;
+end;
+$function$;
+comment on function private.redact(p_value jsonb, p_pattern text) is 'A JSON value with [erased] for whatever its texts have of the pattern.';
+
+
+CREATE OR REPLACE FUNCTION private.redact_texts(p_pattern text, p_order_ids uuid[] DEFAULT NULL::uuid[])
+ RETURNS integer
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  r record;
+  v_count integer;
+  v_total integer := 0;
+begin
+  perform set_config('kct.erasing', 'on', true);
+  for r in
+    select x.table_name, a.attname, a.atttypid = 'jsonb'::regtype as json,
+      exists (select 1 from pg_attribute o where o.attrelid = a.attrelid and o.attname = 'order_id') as of_order
+    from private.retention_rules x
+    join pg_attribute a on a.attrelid = x.table_name::regclass and a.attname = any (x.columns)
+    where x.holds = 'text'
+  loop
+    continue when p_order_ids is not null and not r.of_order;
+    execute format(
+      case when r.json then 'update %1$s set %2$I = private.redact(%2$I, $1) where %2$I::text ~* $1'
+        else 'update %1$s set %2$I = regexp_replace(%2$I, $1, ''[erased]'', ''gi'') where %2$I ~* $1' end
+        || case when p_order_ids is not null then ' and order_id = any ($2)' else '' end,
+      r.table_name, r.attname
+    ) using p_pattern, p_order_ids;
+    get diagnostics v_count = row_count;
+    v_total := v_total + v_count;
+  end loop;
+  perform set_config('kct.erasing', '', true);
+  return v_total;
+end;
+$function$;
+comment on function private.redact_texts(p_pattern text, p_order_ids uuid[]) is 'Removes what the pattern finds from every column that retention_rules calls text; p_order_ids: only in the rows of these orders. Returns how many values changed.';
 
 
 CREATE OR REPLACE FUNCTION private.redrive_event(p_event_id text)
@@ -4870,6 +5425,18 @@ grant execute on function private.refund_overtaken_by(q refund_requests) to auth
 grant execute on function private.refund_overtaken_by(q refund_requests) to service_role;
 
 
+CREATE OR REPLACE FUNCTION private.refund_request_id(p_cause text, p_payment_id text)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO ''
+AS $function$
+  -- The customer reads it with their refund, and need not read there that the shop was warned of them.
+  select case p_cause when 'fraudulent' then 'shop' else p_cause end || ':' || p_payment_id
+$function$;
+comment on function private.refund_request_id(p_cause text, p_payment_id text) is 'The id of the refund that settling asks for, once per payment and cause.';
+
+
 CREATE OR REPLACE FUNCTION private.refundable_amount(p_payment_id text, p_except text DEFAULT NULL::text)
  RETURNS bigint
  LANGUAGE plpgsql
@@ -4926,10 +5493,38 @@ CREATE OR REPLACE FUNCTION private.refuse_change()
  SET search_path TO ''
 AS $function$
 begin
+  -- An erasure takes a person's words out of a row, and changes nothing else. No API role may update at all.
+  if tg_op = 'UPDATE' and current_setting('kct.erasing', true) = 'on' then
+    return new;
+  end if;
   raise exception '% is append-only', tg_table_name using errcode = 'KCAPP';
 end;
 $function$;
-comment on function private.refuse_change() is 'Trigger of append-only tables: refuses update and delete with SQLSTATE KCAPP.';
+comment on function private.refuse_change() is 'Trigger of append-only tables: refuses update and delete with SQLSTATE KCAPP, but for what erase_person() removes.';
+
+
+CREATE OR REPLACE FUNCTION private.refuse_disputed(p_order_ids uuid[])
+ RETURNS void
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  d record;
+begin
+  select x.id, o.number, x.evidence_due_by into d
+  from public.disputes x join public.orders o on o.id = x.order_id
+  where x.order_id = any (p_order_ids)
+    and x.status in ('needs_response', 'warning_needs_response', 'appeal_needs_response')
+  order by x.evidence_due_by limit 1;
+  if found then
+    raise exception 'dispute % of order % still needs this data as evidence (due %)', d.id, d.number, d.evidence_due_by
+      using errcode = 'KCINV',
+        hint = 'Call submit_dispute_evidence(), or accept the dispute in Stripe''s dashboard; then erase again.';
+  end if;
+end;
+$function$;
+comment on function private.refuse_disputed(p_order_ids uuid[]) is 'KCINV while a dispute of one of these orders waits for evidence: defending a claim goes before erasure (GDPR article 17(3)(e)).';
 
 
 CREATE OR REPLACE FUNCTION private.refuse_lost_hold()
@@ -4971,7 +5566,7 @@ declare
   v_short jsonb;
 begin
   select jsonb_agg(jsonb_build_object(
-    'sku', w.sku, 'requested', w.quantity, 'available', greatest(coalesce(l.on_hand - l.reserved, 0), 0)
+    'sku', w.sku, 'requested', w.quantity, 'available', private.shown_stock(l.on_hand - l.reserved)
   ) order by w.sku collate "C")
   into v_short
   from jsonb_to_recordset(p_wanted) as w (variant_id uuid, sku text, quantity integer)
@@ -5129,7 +5724,7 @@ AS $function$
     where r.payment_id = o.payment_id and r.succeeded_at is not null and (
       q.restock
       -- A warning stops parcels that have not left. By its name: the refund may be heard of before the warning.
-      or (r.request_id = 'fraudulent:' || r.payment_id and o.fulfilled_at is null)
+      or (r.request_id = private.refund_request_id('fraudulent', r.payment_id) and o.fulfilled_at is null)
     )
   ) or exists (
     -- Somebody had given back all of it by hand before the job ran: what was asked for is true.
@@ -5206,6 +5801,19 @@ begin
 end;
 $function$;
 comment on function private.review_reasons(o orders, s checkout_sessions, p payments) is 'Compares the kept session and payment with the frozen order. Empty: the money is right. Shipping, tax and discount are accepted as Stripe computed them, as long as the sum holds.';
+
+
+CREATE OR REPLACE FUNCTION private.risk_of(p_order_id uuid)
+ RETURNS order_risk
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+  return (select k from public.order_risk k where k.order_id = p_order_id);
+end;
+$function$;
+comment on function private.risk_of(p_order_id uuid) is 'The order_risk row of an order.';
 
 
 CREATE OR REPLACE FUNCTION private.run_add_variant(p_args jsonb)
@@ -5289,9 +5897,7 @@ begin
     perform private.settle_order(o.id, 'staff');
     return o.id;
   end if;
-  update public.orders
-  set cancelled_at = coalesce(cancelled_at, now()), cancel_reason = coalesce(cancel_reason, p_args ->> 'reason')
-  where id = o.id;
+  update public.orders set cancelled_at = coalesce(cancelled_at, now()) where id = o.id;
   perform private.settle_order(o.id, 'staff');
   return o.id;
 end;
@@ -5299,43 +5905,27 @@ $function$;
 comment on function private.run_cancel_order(p_args jsonb) is 'Carries out cancel_order: settling expires open sessions and refunds what was paid. Of an order that is refunded already only the goods go back. KCINV: already shipped.';
 
 
-CREATE OR REPLACE FUNCTION private.run_erase_customer(p_args jsonb)
- RETURNS void
+CREATE OR REPLACE FUNCTION private.run_erase_customer(p_command_id uuid, p_args jsonb)
+ RETURNS jsonb
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 declare
-  v_email text := lower(p_args ->> 'email');
-  v_order_ids uuid[];
+  v_count jsonb;
+  v_found boolean;
 begin
-  select coalesce(array_agg(o.id), '{}') into v_order_ids
-  from public.orders o left join public.customers c on c.id = o.customer_id
-  where lower(o.email) = v_email or lower(c.email) = v_email
-    or exists (select 1 from public.checkout_sessions cs where cs.order_id = o.id and lower(cs.email) = v_email);
-
-  update public.webhook_events e set payload = '{"erased": true}'
-  where e.status in ('processed', 'ignored') and (
-    e.payload #>> '{data,object,id}' in (
-      select s.id from public.checkout_sessions s where s.order_id = any (v_order_ids)
-      union all select p.id from public.payments p where p.order_id = any (v_order_ids)
-      union all select a.id from public.payment_attempts a where a.order_id = any (v_order_ids)
-      union all select c.stripe_customer_id from public.customers c where lower(c.email) = v_email
-    )
-    or e.payload #>> '{data,object,payment_intent}' in (select p.id from public.payments p where p.order_id = any (v_order_ids))
-  );
-  update public.checkout_sessions set email = null, name = null, phone = null, shipping_name = null, shipping_address = null, billing_address = null
-  where order_id = any (v_order_ids);
-  update public.orders set email = null, customer_name = null, phone = null, shipping_name = null, shipping_address = null,
-    billing_address = null, purchase_ip = null, user_agent = null
-  where id = any (v_order_ids);
-  update public.notifications set recipient = null where order_id = any (v_order_ids);
-  update private.stripe_customers set email = null, name = null
-  where lower(email) = v_email or id in (select c.stripe_customer_id from public.customers c where lower(c.email) = v_email);
-  update public.customers set email = null, name = null where lower(email) = v_email;
+  -- The log of an erasure must not keep the address.
+  update public.staff_commands set args = '{}' where id = p_command_id;
+  v_count := private.erase_person(p_args ->> 'email');
+  v_found := exists (select 1 from jsonb_each(v_count) c where c.value <> '0');
+  return jsonb_build_object('ok', v_found, 'found', v_found, 'erased', v_count)
+    || case when not v_found then jsonb_build_object(
+      'problem', 'Nobody is known under this address: nothing was erased. Compare the spelling with the order.'
+    ) else '{}' end;
 end;
 $function$;
-comment on function private.run_erase_customer(p_args jsonb) is 'Carries out erase_customer: removes names, addresses and stored payloads of everything bought under an e-mail address; amounts and ids stay, as bookkeeping law wants.';
+comment on function private.run_erase_customer(p_command_id uuid, p_args jsonb) is 'Carries out erase_customer, and answers with counts: { ok, found, erased: { orders, customers, stripe_customers, events, texts }, problem? }; found false: nobody is known, and nothing was changed. KCINV: a dispute still needs the data.';
 
 
 CREATE OR REPLACE FUNCTION private.run_mark_fulfilled(p_command_id uuid, p_args jsonb)
@@ -5411,11 +6001,12 @@ CREATE OR REPLACE FUNCTION private.run_release_review(p_args jsonb)
 AS $function$
 declare
   o public.orders := private.lock_order_by_number(p_args ->> 'order_number');
+  v_reasons text[] := (private.risk_of(o.id)).review_reasons;
   v_held text[] := private.hold_reasons(o);
 begin
   if not (o.status = 'needs_review' or (o.fulfillment_status = 'on_hold' and 'refund_failed' = any (v_held)))
-    or 'oversold' = any (o.review_reasons) then
-    raise exception 'order % is not held for review (status %, %)', o.number, o.status, array_to_string(o.review_reasons, ', ')
+    or 'oversold' = any (v_reasons) then
+    raise exception 'order % is not held for review (status %, %)', o.number, o.status, array_to_string(v_reasons, ', ')
       using errcode = 'KCINV', hint = 'An oversold order is refunded by itself and cannot be released.';
   elsif 'refund_under_way' = any (v_held) then
     raise exception 'all the money of order % is on its way back', o.number using errcode = 'KCINV';
@@ -5430,7 +6021,7 @@ begin
   update public.fraud_signals f set released_at = now() where f.order_id = o.id and private.holds_order(f);
   update public.refunds r set released_at = now()
   where r.payment_id = o.payment_id and r.status in ('failed', 'canceled') and r.released_at is null;
-  update public.orders set review_released_at = now() where id = o.id;
+  update public.order_risk set review_released_at = now() where order_id = o.id;
   perform private.settle_order(o.id, 'staff');
   return o.id;
 end;
@@ -5508,6 +6099,7 @@ CREATE OR REPLACE FUNCTION private.run_staff_command()
 AS $function$
 declare
   v_order_id uuid;
+  v_answer jsonb := '{}';
 begin
   -- Not before the insert: what the policies refuse is not told what a command understands.
   new.args := private.clean_staff_args(new.command, new.args);
@@ -5522,10 +6114,7 @@ begin
     when 'resend_notification' then v_order_id := private.run_resend_notification(new.id, new.args);
     when 'redrive_webhook_event' then perform private.redrive_event(new.args ->> 'event_id');
     when 'redrive_job' then perform private.redrive_job((new.args ->> 'job_id')::bigint);
-    when 'erase_customer' then
-      perform private.run_erase_customer(new.args);
-      -- The log of an erasure must not keep the address.
-      update public.staff_commands set args = '{}' where id = new.id;
+    when 'erase_customer' then v_answer := private.run_erase_customer(new.id, new.args);
     when 'adjust_inventory' then perform private.run_adjust_inventory(new.args);
     when 'receive_return' then v_order_id := private.run_receive_return(new.args);
     when 'add_variant' then perform private.run_add_variant(new.args);
@@ -5533,7 +6122,7 @@ begin
   update public.staff_commands c
   set order_id = v_order_id,
       result = jsonb_build_object('ok', true, 'status', (select o.status from public.orders o where o.id = v_order_id))
-        || private.restock_answer(new.id, new.command, new.args)
+        || private.restock_answer(new.id, new.command, new.args) || v_answer
   where c.id = new.id;
   if v_order_id is not null then
     perform private.record_order_event(v_order_id, new.command, 'staff', jsonb_build_object('command_id', new.id, 'actor', new.actor));
@@ -5780,6 +6369,7 @@ AS $function$
 declare
   o public.orders;
   v_before public.orders;
+  k public.order_risk;
   s public.checkout_sessions;
   p public.payments;
   v_under_way public.checkout_sessions;
@@ -5794,6 +6384,7 @@ begin
     raise exception 'order % does not exist', p_order_id using errcode = 'KCORD';
   end if;
   v_before := o;
+  k := private.risk_of(o.id);
 
   s := private.kept_session(o.id);
   o.session_id := s.id;
@@ -5847,8 +6438,8 @@ begin
     o.amount_tax := coalesce(v_under_way.amount_tax, 0);
     o.amount_total := coalesce(v_under_way.amount_total, o.amount_subtotal);
   end if;
-  o.declined_attempts := private.check_declined_velocity(o);
-  o.outage_attempts := private.check_outages(o);
+  k.declined_attempts := private.check_declined_velocity(o);
+  k.outage_attempts := private.check_outages(o);
   if o.restocked_at is null and private.restock_due(o) then
     o.restocked_at := now();
   end if;
@@ -5865,12 +6456,12 @@ begin
   end if;
 
   if v_paid then
-    o.velocity_rule_set := private.check_paid_velocity(o);
+    k.velocity_rule_set := private.check_paid_velocity(o);
   end if;
   -- Where nothing was paid there is nothing to give back.
   v_nothing_to_ship := v_paid and o.amount_paid = 0 and (o.cancelled_at is not null or o.oversold_at is not null);
   -- A refund in full closes every open question.
-  o.review_reasons := case
+  k.review_reasons := case
     when not v_paid or v_nothing_to_ship or (o.amount_paid > 0 and o.amount_refunded >= o.amount_paid) then '{}'
     else v_mismatches
       || case when o.oversold_at is not null then array['oversold'] else '{}' end
@@ -5879,7 +6470,7 @@ begin
 
   -- The table of docs/settlement.md, first rule that holds.
   o.status := case
-    when v_paid and cardinality(o.review_reasons) > 0 then 'needs_review'
+    when v_paid and cardinality(k.review_reasons) > 0 then 'needs_review'
     when o.amount_refunded >= o.amount_paid and o.amount_paid > 0 then 'refunded'
     when o.amount_refunded > 0 then 'partially_refunded'
     when v_nothing_to_ship then 'cancelled'
@@ -5906,12 +6497,15 @@ begin
       shipping_address = o.shipping_address, billing_address = o.billing_address, status = o.status,
       fulfillment_status = o.fulfillment_status, amount_discount = o.amount_discount,
       amount_shipping = o.amount_shipping, amount_tax = o.amount_tax, amount_total = o.amount_total,
-      amount_paid = o.amount_paid, amount_refunded = o.amount_refunded, review_reasons = o.review_reasons,
-      oversold_at = o.oversold_at, restocked_at = o.restocked_at, paid_at = o.paid_at, declined_attempts = o.declined_attempts,
-      velocity_rule_set = o.velocity_rule_set, outage_attempts = o.outage_attempts,
+      amount_paid = o.amount_paid, amount_refunded = o.amount_refunded,
+      oversold_at = o.oversold_at, restocked_at = o.restocked_at, paid_at = o.paid_at,
       updated_at = o.updated_at
     where id = o.id;
   end if;
+  update public.order_risk x set
+    review_reasons = k.review_reasons, declined_attempts = k.declined_attempts, outage_attempts = k.outage_attempts,
+    velocity_rule_set = k.velocity_rule_set
+  where x.order_id = o.id and x is distinct from k;
   if o.status <> v_before.status then
     perform private.record_order_event(o.id, 'status_changed', p_source, jsonb_build_object('from', v_before.status, 'to', o.status));
   end if;
@@ -5952,7 +6546,9 @@ begin
     perform private.raise_alert_once(
       'payment_mismatch', 'critical',
       -- What turns up after a release is news.
-      concat_ws(':', 'payment_mismatch', o.id, extract(epoch from o.review_released_at)),
+      concat_ws(':', 'payment_mismatch', o.id, (
+        select extract(epoch from k.review_released_at) from public.order_risk k where k.order_id = o.id
+      )),
       jsonb_build_object('order_number', o.number, 'reasons', to_jsonb(p_mismatches))
     );
   end if;
@@ -6191,6 +6787,38 @@ AS $function$
   )
 $function$;
 comment on function private.settle_stripe_customer(p_stripe_customer_id text) is 'Brings the customers row of a Stripe customer up to what Stripe last said of it: a guest''s address and name, a deletion.';
+
+
+CREATE OR REPLACE FUNCTION private.shown_available(p_variant_id uuid, OUT available integer, OUT or_more boolean)
+ RETURNS record
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  v_pieces integer := (select l.available from public.inventory_levels l where l.variant_id = p_variant_id);
+begin
+  available := private.shown_stock(v_pieces);
+  or_more := coalesce(v_pieces > available, false);
+end;
+$function$;
+comment on function private.shown_available(p_variant_id uuid, OUT available integer, OUT or_more boolean) is 'What anybody may know of a variant''s stock. Runs with its owner''s rights: only staff read inventory_levels.';
+grant execute on function private.shown_available(p_variant_id uuid, OUT available integer, OUT or_more boolean) to anon;
+grant execute on function private.shown_available(p_variant_id uuid, OUT available integer, OUT or_more boolean) to authenticated;
+grant execute on function private.shown_available(p_variant_id uuid, OUT available integer, OUT or_more boolean) to service_role;
+
+
+CREATE OR REPLACE FUNCTION private.shown_stock(p_pieces integer)
+ RETURNS integer
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+  return least(greatest(coalesce(p_pieces, 0), 0), (private.setting('stock_shown_max'))::integer);
+end;
+$function$;
+comment on function private.shown_stock(p_pieces integer) is 'As many pieces as shoppers are told of: at most setting stock_shown_max.';
 
 
 CREATE OR REPLACE FUNCTION private.sign_staff_command()
@@ -6574,6 +7202,109 @@ $function$;
 comment on function private.weigh_refusals(p_rule private.velocity_rules, p_key text, p_threshold numeric, p_livemode boolean, p_since timestamp with time zone, p_until timestamp with time zone, OUT o_value bigint, OUT o_oldest timestamp with time zone) is 'Measure declined_orders: how many refusals weigh against the good orders of a subject, when they exceed the ordinary share by as much as p_threshold; o_oldest: the refusal that the rule lets go with.';
 
 
+CREATE OR REPLACE FUNCTION private.without_digest(p_version text)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO ''
+AS $function$
+  select regexp_replace(p_version, '[0-9a-f]{32}$', '')
+$function$;
+comment on function private.without_digest(p_version text) is 'A version of a fact without the digest of what it said.';
+
+
+CREATE OR REPLACE FUNCTION private.without_person(p_fact jsonb, p_order_id uuid)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  -- Everything in a fact that says who somebody is.
+  c_personal constant text[] := array[
+    'email', 'name', 'phone', 'shipping_name', 'shipping_address', 'billing_address', 'card_fingerprint', 'receipt_url'
+  ];
+begin
+  if not private.is_erased(p_fact, p_order_id) then
+    return p_fact;
+  end if;
+  return p_fact || (
+    select coalesce(jsonb_object_agg(k, null), '{}') from unnest(c_personal) k where p_fact ? k
+  );
+end;
+$function$;
+comment on function private.without_person(p_fact jsonb, p_order_id uuid) is 'A fact as it may be merged: of an erased order or customer without personal data, any other as it is.';
+
+
+CREATE OR REPLACE FUNCTION private.without_secrets(p_payload jsonb)
+ RETURNS jsonb
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO ''
+AS $function$
+  -- With a client secret, whoever reads the log could act on the payment page as the shopper.
+  select p_payload #- '{data,object,client_secret}' #- '{data,object,next_action}'
+    #- '{data,object,payment_intent,client_secret}' #- '{data,object,payment_intent,next_action}'
+    #- '{data,object,setup_intent,client_secret}' #- '{data,previous_attributes,client_secret}'
+    #- '{data,previous_attributes,next_action}'
+$function$;
+comment on function private.without_secrets(p_payload jsonb) is 'A webhook''s payload as it is stored: without client secrets and the addresses that carry them.';
+
+
+CREATE OR REPLACE FUNCTION private.words_of_person(p_email text, p_order_ids uuid[], p_customer_ids uuid[], p_stripe_ids text[], OUT anywhere text, OUT own text)
+ RETURNS record
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  with known (email, name, phone, line1) as (
+    select p_email, null, null, null
+    union select o.email, x.name, o.phone, x.line1
+    from public.orders o cross join lateral (values
+      (o.customer_name, o.billing_address ->> 'line1'), (o.shipping_name, o.shipping_address ->> 'line1')
+    ) as x (name, line1)
+    where o.id = any (p_order_ids)
+    union select s.email, x.name, s.phone, x.line1
+    from public.checkout_sessions s cross join lateral (values
+      (s.name, s.billing_address ->> 'line1'), (s.shipping_name, s.shipping_address ->> 'line1')
+    ) as x (name, line1)
+    where s.order_id = any (p_order_ids)
+    union select c.email, c.name, null, null from public.customers c where c.id = any (p_customer_ids)
+    union select c.email, c.name, null, null from private.stripe_customers c where c.id = any (p_stripe_ids)
+  ), words (word, own_only) as (
+    select k.email, false from known k
+    -- A single name may be a word, or somebody else's: it is searched for in the rows of the orders only.
+    union select k.name, k.name !~ '\S\s+\S' from known k
+    union select k.line1, length(k.line1) < 8 from known k
+    union select part, true from known k, regexp_split_to_table(k.name, '\s+') part where length(part) >= 3
+  )
+  select
+    concat_ws('|', private.words_pattern(array_agg(w.word) filter (where not w.own_only and btrim(w.word) <> '')), p.phones),
+    concat_ws('|', private.words_pattern(array_agg(w.word) filter (where btrim(w.word) <> '')), p.phones)
+  from words w
+  cross join (select string_agg(distinct private.phone_pattern(k.phone), '|') as phones from known k) p
+  group by p.phones
+$function$;
+comment on function private.words_of_person(p_email text, p_order_ids uuid[], p_customer_ids uuid[], p_stripe_ids text[], OUT anywhere text, OUT own text) is 'Patterns for what identifies a buyer: anywhere (addresses, full names, street, phone), and own: single names as well, for the rows of their orders.';
+
+
+CREATE OR REPLACE FUNCTION private.words_pattern(p_words text[])
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO ''
+AS $function$
+  -- As typed, and as JSON writes it. An address inside a longer one is somebody else's.
+  select '(?<![[:alnum:]._%+-])(?:' || string_agg(
+    distinct regexp_replace(regexp_replace(x.word, '([].*+?^${}()|\\[-])', '\\\1', 'g'), '\s+', '\\s+', 'g'), '|'
+  )
+    || ')(?![[:alnum:]]|[.-][[:alnum:]])'
+  from unnest(p_words) w (word)
+  cross join lateral (values (w.word), (btrim(to_json(w.word)::text, '"'))) as x (word)
+$function$;
+comment on function private.words_pattern(p_words text[]) is 'A regular expression that finds any of these words. Null: there are none.';
+
+
 CREATE OR REPLACE FUNCTION private.worst_status(VARIADIC p_conditions boolean[])
  RETURNS text
  LANGUAGE sql
@@ -6583,6 +7314,20 @@ AS $function$
   select case when true = any (p_conditions) then 'degraded' else 'ok' end
 $function$;
 comment on function private.worst_status(VARIADIC p_conditions boolean[]) is 'degraded when any condition holds, else ok.';
+
+
+CREATE OR REPLACE FUNCTION private.xor_key(p_key bytea, p_byte integer)
+ RETURNS bytea
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO ''
+AS $function$
+  select string_agg(
+    set_byte('\x00'::bytea, 0, case when i < length(p_key) then get_byte(p_key, i) else 0 end # p_byte), ''::bytea order by i
+  )
+  from generate_series(0, 63) i
+$function$;
+comment on function private.xor_key(p_key bytea, p_byte integer) is 'A key of at most 64 bytes, filled up to a block of SHA-256, each byte combined with p_byte.';
 
 
 CREATE OR REPLACE FUNCTION public.abandon_checkout(p_order_id uuid, p_attempt integer, p_refusal jsonb DEFAULT NULL::jsonb)
@@ -6694,7 +7439,9 @@ begin
   end if;
   v_created := not exists (select 1 from public.checkout_sessions where id = p_fact ->> 'id');
   -- Time zero: whatever an event says of this session is newer than what its creation said.
-  perform private.merge_checkout_session(p_fact || jsonb_build_object('attempt', p_attempt), p_order_id, to_timestamp(0));
+  perform private.merge_checkout_session(
+    private.without_person(p_fact, p_order_id) || jsonb_build_object('attempt', p_attempt), p_order_id, to_timestamp(0)
+  );
   -- A webhook that came first has merged the session without its link.
   update public.checkout_sessions set url = p_fact ->> 'url' where id = p_fact ->> 'id' and url is null;
   -- An account's first session tells us the customer that Stripe made for it.
@@ -6789,15 +7536,16 @@ begin
   insert into public.orders (
     customer_id, account_id, email, mail_to_account, locale, currency, amount_subtotal, amount_total, livemode, cart_hash,
     idempotency_key,
-    session_expires_at, purchase_ip, user_agent, three_d_secure, velocity_mode, prices_include_tax, shipping_rates
+    session_expires_at, purchase_ip, user_agent, prices_include_tax, shipping_rates
   ) values (
     v_customer_id, case when v_customer_id is not null then p_user_id end, p_email,
     coalesce((select lower(u.email) = lower(p_email) from auth.users u where u.id = p_user_id), false),
     p_locale, v_cart ->> 'currency', (v_cart ->> 'amount')::bigint, (v_cart ->> 'amount')::bigint, p_livemode,
     v_cart ->> 'hash', v_key, now() + make_interval(secs => p_session_seconds), p_client_ip::inet, left(p_user_agent, 500),
-    v_risk ->> 'three_d_secure', p_velocity_mode,
     coalesce((private.setting('prices_include_tax'))::boolean, false), private.offered_shipping_rates(v_cart ->> 'currency')
   ) returning id into v_order_id;
+  update public.order_risk set velocity_mode = p_velocity_mode, three_d_secure = v_risk ->> 'three_d_secure'
+  where order_id = v_order_id;
   insert into public.order_items (order_id, variant_id, sku, name, quantity, unit_amount)
   select v_order_id, l.variant_id, l.sku, l.name, l.quantity, l.unit_amount
   from jsonb_to_recordset(v_cart -> 'lines') as l (variant_id uuid, sku text, name text, quantity integer, unit_amount bigint);
@@ -6950,7 +7698,7 @@ CREATE OR REPLACE FUNCTION public.erase_customer(p_email text)
 AS $function$
   select private.submit_command('erase_customer', jsonb_build_object('email', p_email))
 $function$;
-comment on function public.erase_customer(p_email text) is 'Removes the personal data of everything bought under an e-mail address. Staff only.';
+comment on function public.erase_customer(p_email text) is 'Removes a person from everything known under an e-mail address, also at Stripe, and answers with counts; ok and found are false when nobody is known under it. Refused while a dispute waits for evidence. Staff only.';
 grant execute on function public.erase_customer(p_email text) to authenticated;
 grant execute on function public.erase_customer(p_email text) to service_role;
 
@@ -7345,20 +8093,13 @@ AS $function$
 declare
   v_jobs integer := private.purge_jobs(p_limit);
   v_schedule integer := private.purge_schedule(p_limit);
-  v_payloads integer;
+  v_payloads integer := private.purge_payloads(p_limit);
+  v_unpaid integer := private.forget_unpaid_orders(p_limit);
+  v_signals integer := private.purge_signals(p_limit);
   v_rejections integer;
   v_alerts integer;
   v_drift integer;
 begin
-  update public.webhook_events set payload = '{"purged": true}'
-  where id in (
-    select e.id from public.webhook_events e
-    where e.status in ('processed', 'ignored') and not e.payload ? 'purged' and not e.payload ? 'erased'
-      and e.received_at < now() - private.retention('payload')
-    order by e.received_at
-    limit p_limit
-  );
-  get diagnostics v_payloads = row_count;
   delete from public.webhook_rejections where id in (
     select r.id from public.webhook_rejections r where r.last_at < now() - private.retention('log') limit p_limit
   );
@@ -7370,9 +8111,10 @@ begin
   get diagnostics v_drift = row_count;
   return jsonb_build_object(
     'purged', jsonb_build_object(
-      'jobs', v_jobs, 'payloads', v_payloads, 'rejections', v_rejections, 'alerts', v_alerts, 'drift', v_drift, 'schedule_runs', v_schedule
+      'jobs', v_jobs, 'payloads', v_payloads, 'rejections', v_rejections, 'alerts', v_alerts, 'drift', v_drift, 'schedule_runs', v_schedule,
+      'unpaid_orders', v_unpaid, 'signals', v_signals
     ),
-    'more', greatest(v_jobs, v_payloads, v_rejections, v_alerts, v_drift, v_schedule) >= p_limit
+    'more', greatest(v_jobs, v_payloads, v_rejections, v_alerts, v_drift, v_schedule, v_unpaid, v_signals) >= p_limit
   );
 end;
 $function$;
@@ -7404,7 +8146,7 @@ declare
 begin
   -- Concurrent deliveries of one event queue up on its primary key; only the first one gets to apply it.
   insert into public.webhook_events as e (id, type, status, livemode, api_version, stripe_created_at, source_ip, payload)
-  values (p_event_id, p_type, 'failed', p_livemode, p_api_version, p_stripe_created_at, p_source_ip::inet, p_payload)
+  values (p_event_id, p_type, 'failed', p_livemode, p_api_version, p_stripe_created_at, p_source_ip::inet, private.without_secrets(p_payload))
   on conflict (id) do update set delivery_count = e.delivery_count + 1
   returning * into v_event;
 
@@ -7422,7 +8164,8 @@ begin
   end if;
   if private.is_newer_version(p_api_version, v_event.api_version) then
     -- While an endpoint's version is changed, two endpoints deliver each event: the newer may know more.
-    update public.webhook_events set api_version = p_api_version, payload = p_payload where id = p_event_id;
+    update public.webhook_events set api_version = p_api_version, payload = private.without_secrets(p_payload)
+    where id = p_event_id;
   end if;
 
   v_result := private.process_stripe_event(p_event_id, p_stripe_created_at, p_facts, p_ignored_reason, p_error);
@@ -7756,11 +8499,11 @@ begin
     raise exception 'order % does not exist', p_order_id using errcode = 'KCORD';
   end if;
   -- Only the attempt that the caller saw end moves on; a parallel repeat finds that it already has.
-  if o.attempt = p_attempt and o.session_id is null and o.cancelled_at is null and not exists (
+  if o.attempt = p_attempt and o.session_id is null and o.cancelled_at is null and o.erased_at is null and not exists (
     select 1 from public.checkout_sessions s where s.order_id = o.id and s.attempt = p_attempt and s.status <> 'expired'
   ) then
     return private.enter_checkout(
-      o.id, o.velocity_mode, null, false, true, p_session_seconds, p_hold_seconds
+      o.id, (private.risk_of(o.id)).velocity_mode, null, false, true, p_session_seconds, p_hold_seconds
     );
   end if;
   return private.checkout_snapshot(o.id, 'existing');
@@ -7786,11 +8529,11 @@ begin
     return jsonb_build_object('outcome', 'paid', 'session_id', coalesce(o.session_id, (
       select s.id from public.checkout_sessions s where s.order_id = o.id and s.status = 'complete' order by s.completed_at desc limit 1
     )));
-  elsif o.cancelled_at is not null then
+  elsif o.cancelled_at is not null or o.erased_at is not null then
     return jsonb_build_object('outcome', 'cancelled');
   end if;
   return private.enter_checkout(
-    o.id, coalesce(p_velocity_mode, o.velocity_mode), p_client_ip, p_supersede,
+    o.id, coalesce(p_velocity_mode, (private.risk_of(o.id)).velocity_mode), p_client_ip, p_supersede,
     o.status in ('expired', 'payment_failed'), p_session_seconds, p_hold_seconds
   );
 end;

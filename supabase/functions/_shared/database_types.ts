@@ -129,6 +129,12 @@ isOneToOne: false
       foreignKeyName: "inventory_levels_variant_id_fkey"
       columns: ["variant_id"]
 isOneToOne: true
+      referencedRelation: "availability"
+      referencedColumns: ["variant_id"]
+    },{
+      foreignKeyName: "inventory_levels_variant_id_fkey"
+      columns: ["variant_id"]
+isOneToOne: true
       referencedRelation: "product_variants"
       referencedColumns: ["id"]
     }
@@ -221,20 +227,46 @@ isOneToOne: false
       foreignKeyName: "order_items_variant_id_fkey"
       columns: ["variant_id"]
 isOneToOne: false
+      referencedRelation: "availability"
+      referencedColumns: ["variant_id"]
+    },{
+      foreignKeyName: "order_items_variant_id_fkey"
+      columns: ["variant_id"]
+isOneToOne: false
       referencedRelation: "product_variants"
+      referencedColumns: ["id"]
+    }
+                  ]
+                },"order_risk": {
+                  Row: {
+                    "declined_attempts": number,"order_id": string,"outage_attempts": number,"review_reasons": (string)[],"review_released_at": string | null,"three_d_secure": string | null,"velocity_mode": string,"velocity_rule_set": number | null
+                  }
+                  ComputedFields: never
+                  Insert: {
+                    "declined_attempts"?: number,"order_id": string,"outage_attempts"?: number,"review_reasons"?: (string)[],"review_released_at"?: string | null,"three_d_secure"?: string | null,"velocity_mode"?: string,"velocity_rule_set"?: number | null
+                  }
+                  Update: {
+                    "declined_attempts"?: number,"order_id"?: string,"outage_attempts"?: number,"review_reasons"?: (string)[],"review_released_at"?: string | null,"three_d_secure"?: string | null,"velocity_mode"?: string,"velocity_rule_set"?: number | null
+                  }
+                  Relationships: [
+                    {
+      foreignKeyName: "order_risk_order_id_fkey"
+      columns: ["order_id"]
+isOneToOne: true
+      referencedRelation: "orders"
       referencedColumns: ["id"]
     }
                   ]
                 },"orders": {
                   Row: {
-                    "abandoned_at": string | null,"account_id": string | null,"amount_discount": number,"amount_paid": number,"amount_refunded": number,"amount_shipping": number,"amount_subtotal": number,"amount_tax": number,"amount_total": number,"attempt": number,"billing_address": Json | null,"cancel_reason": string | null,"cancelled_at": string | null,"carrier": string | null,"cart_hash": string,"created_at": string,"currency": string,"customer_id": string | null,"customer_name": string | null,"declined_attempts": number,"email": string | null,"fulfilled_at": string | null,"fulfillment_status": string,"id": string,"idempotency_key": string | null,"livemode": boolean,"locale": string | null,"mail_to_account": boolean,"number": string,"outage_attempts": number,"oversold_at": string | null,"paid_at": string | null,"payment_id": string | null,"phone": string | null,"prices_include_tax": boolean,"purchase_ip": unknown,"restocked_at": string | null,"review_reasons": (string)[],"review_released_at": string | null,"session_expires_at": string,"session_id": string | null,"shipping_address": Json | null,"shipping_name": string | null,"shipping_rates": NonNullable<Json>,"status": string,"three_d_secure": string | null,"tracking_number": string | null,"updated_at": string,"user_agent": string | null,"velocity_mode": string,"velocity_rule_set": number | null
+                    "abandoned_at": string | null,"account_id": string | null,"amount_discount": number,"amount_paid": number,"amount_refunded": number,"amount_shipping": number,"amount_subtotal": number,"amount_tax": number,"amount_total": number,"attempt": number,"billing_address": Json | null,"cancelled_at": string | null,"carrier": string | null,"cart_hash": string,"created_at": string,"currency": string,"customer_id": string | null,"customer_name": string | null,"email": string | null,"erased_at": string | null,"fulfilled_at": string | null,"fulfillment_status": string,"id": string,"idempotency_key": string | null,"livemode": boolean,"locale": string | null,"mail_to_account": boolean,"number": string,"oversold_at": string | null,"paid_at": string | null,"payment_id": string | null,"phone": string | null,"prices_include_tax": boolean,"purchase_ip": unknown,"restocked_at": string | null,"session_expires_at": string,"session_id": string | null,"shipping_address": Json | null,"shipping_name": string | null,"shipping_rates": NonNullable<Json>,"status": string,"tracking_number": string | null,"updated_at": string,"user_agent": string | null
                   }
                   ComputedFields: never
                   Insert: {
-                    "abandoned_at"?: string | null,"account_id"?: string | null,"amount_discount"?: number,"amount_paid"?: number,"amount_refunded"?: number,"amount_shipping"?: number,"amount_subtotal": number,"amount_tax"?: number,"amount_total": number,"attempt"?: number,"billing_address"?: Json | null,"cancel_reason"?: string | null,"cancelled_at"?: string | null,"carrier"?: string | null,"cart_hash": string,"created_at"?: string,"currency": string,"customer_id"?: string | null,"customer_name"?: string | null,"declined_attempts"?: number,"email"?: string | null,"fulfilled_at"?: string | null,"fulfillment_status"?: string,"id"?: string,"idempotency_key"?: string | null,"livemode": boolean,"locale"?: string | null,"mail_to_account"?: boolean,"number"?: string,"outage_attempts"?: number,"oversold_at"?: string | null,"paid_at"?: string | null,"payment_id"?: string | null,"phone"?: string | null,"prices_include_tax"?: boolean,"purchase_ip"?: unknown,"restocked_at"?: string | null,"review_reasons"?: (string)[],"review_released_at"?: string | null,"session_expires_at": string,"session_id"?: string | null,"shipping_address"?: Json | null,"shipping_name"?: string | null,"shipping_rates"?: NonNullable<Json>,"status"?: string,"three_d_secure"?: string | null,"tracking_number"?: string | null,"updated_at"?: string,"user_agent"?: string | null,"velocity_mode"?: string,"velocity_rule_set"?: number | null
+                    "abandoned_at"?: string | null,"account_id"?: string | null,"amount_discount"?: number,"amount_paid"?: number,"amount_refunded"?: number,"amount_shipping"?: number,"amount_subtotal": number,"amount_tax"?: number,"amount_total": number,"attempt"?: number,"billing_address"?: Json | null,"cancelled_at"?: string | null,"carrier"?: string | null,"cart_hash": string,"created_at"?: string,"currency": string,"customer_id"?: string | null,"customer_name"?: string | null,"email"?: string | null,"erased_at"?: string | null,"fulfilled_at"?: string | null,"fulfillment_status"?: string,"id"?: string,"idempotency_key"?: string | null,"livemode": boolean,"locale"?: string | null,"mail_to_account"?: boolean,"number"?: string,"oversold_at"?: string | null,"paid_at"?: string | null,"payment_id"?: string | null,"phone"?: string | null,"prices_include_tax"?: boolean,"purchase_ip"?: unknown,"restocked_at"?: string | null,"session_expires_at": string,"session_id"?: string | null,"shipping_address"?: Json | null,"shipping_name"?: string | null,"shipping_rates"?: NonNullable<Json>,"status"?: string,"tracking_number"?: string | null,"updated_at"?: string,"user_agent"?: string | null
                   }
                   Update: {
-                    "abandoned_at"?: string | null,"account_id"?: string | null,"amount_discount"?: number,"amount_paid"?: number,"amount_refunded"?: number,"amount_shipping"?: number,"amount_subtotal"?: number,"amount_tax"?: number,"amount_total"?: number,"attempt"?: number,"billing_address"?: Json | null,"cancel_reason"?: string | null,"cancelled_at"?: string | null,"carrier"?: string | null,"cart_hash"?: string,"created_at"?: string,"currency"?: string,"customer_id"?: string | null,"customer_name"?: string | null,"declined_attempts"?: number,"email"?: string | null,"fulfilled_at"?: string | null,"fulfillment_status"?: string,"id"?: string,"idempotency_key"?: string | null,"livemode"?: boolean,"locale"?: string | null,"mail_to_account"?: boolean,"number"?: string,"outage_attempts"?: number,"oversold_at"?: string | null,"paid_at"?: string | null,"payment_id"?: string | null,"phone"?: string | null,"prices_include_tax"?: boolean,"purchase_ip"?: unknown,"restocked_at"?: string | null,"review_reasons"?: (string)[],"review_released_at"?: string | null,"session_expires_at"?: string,"session_id"?: string | null,"shipping_address"?: Json | null,"shipping_name"?: string | null,"shipping_rates"?: NonNullable<Json>,"status"?: string,"three_d_secure"?: string | null,"tracking_number"?: string | null,"updated_at"?: string,"user_agent"?: string | null,"velocity_mode"?: string,"velocity_rule_set"?: number | null
+                    "abandoned_at"?: string | null,"account_id"?: string | null,"amount_discount"?: number,"amount_paid"?: number,"amount_refunded"?: number,"amount_shipping"?: number,"amount_subtotal"?: number,"amount_tax"?: number,"amount_total"?: number,"attempt"?: number,"billing_address"?: Json | null,"cancelled_at"?: string | null,"carrier"?: string | null,"cart_hash"?: string,"created_at"?: string,"currency"?: string,"customer_id"?: string | null,"customer_name"?: string | null,"email"?: string | null,"erased_at"?: string | null,"fulfilled_at"?: string | null,"fulfillment_status"?: string,"id"?: string,"idempotency_key"?: string | null,"livemode"?: boolean,"locale"?: string | null,"mail_to_account"?: boolean,"number"?: string,"oversold_at"?: string | null,"paid_at"?: string | null,"payment_id"?: string | null,"phone"?: string | null,"prices_include_tax"?: boolean,"purchase_ip"?: unknown,"restocked_at"?: string | null,"session_expires_at"?: string,"session_id"?: string | null,"shipping_address"?: Json | null,"shipping_name"?: string | null,"shipping_rates"?: NonNullable<Json>,"status"?: string,"tracking_number"?: string | null,"updated_at"?: string,"user_agent"?: string | null
                   }
                   Relationships: [
                     {
@@ -336,6 +368,26 @@ isOneToOne: false
       columns: ["order_id"]
 isOneToOne: false
       referencedRelation: "orders"
+      referencedColumns: ["id"]
+    }
+                  ]
+                },"refund_reasons": {
+                  Row: {
+                    "reason": string | null,"refund_id": string
+                  }
+                  ComputedFields: never
+                  Insert: {
+                    "reason"?: string | null,"refund_id": string
+                  }
+                  Update: {
+                    "reason"?: string | null,"refund_id"?: string
+                  }
+                  Relationships: [
+                    {
+      foreignKeyName: "refund_reasons_refund_id_fkey"
+      columns: ["refund_id"]
+isOneToOne: true
+      referencedRelation: "refunds"
       referencedColumns: ["id"]
     }
                   ]
@@ -458,7 +510,21 @@ isOneToOne: false
                 }
           }
           Views: {
-            [_ in never]: never
+            "availability": {
+                  Row: {
+                    "available": number | null,"or_more": boolean | null,"product_id": string,"variant_id": string
+                  }
+                  ComputedFields: never
+                  Relationships: [
+                    {
+      foreignKeyName: "product_variants_product_id_fkey"
+      columns: ["product_id"]
+isOneToOne: false
+      referencedRelation: "products"
+      referencedColumns: ["id"]
+    }
+                  ]
+                }
           }
           Functions: {
             "abandon_checkout":
