@@ -165,7 +165,7 @@ Deno.test("an outage in a quiet shop tells staff, refuses nobody, ends no page a
   }
   for (const page of pages) assert.equal(await isEnded(sql, page), false);
   const rows = await sql<{ three_d_secure: string | null; declined: number; outages: number }[]>`
-    select distinct three_d_secure, declined_attempts as declined, outage_attempts as outages from public.orders`;
+    select distinct three_d_secure, declined_attempts as declined, outage_attempts as outages from public.order_risk`;
   assert.deepEqual(rows.map((row) => ({ ...row })), [{ three_d_secure: null, declined: 0, outages: 4 }]);
   const alerts = await sql<{ kind: string; severity: string }[]>`select kind, severity from public.alerts`;
   assert.deepEqual(alerts.map((alert) => ({ ...alert })), [{ kind: "payment_outage", severity: "critical" }]);
