@@ -14,11 +14,13 @@ export function namesThisMachine(request: Request): boolean {
 }
 
 /**
- * Whether a request that changes something may come from a foreign page. Programs (curl, the Stripe CLI, stripe-node)
+ * Whether a request that changes something, or opens a socket, may come from a foreign page. Programs (curl, the Stripe CLI, stripe-node)
  * send neither header; browsers send `Sec-Fetch-Site` to this machine, and older ones `Origin`.
  */
 export function isFromForeignPage(request: Request): boolean {
-  if (request.method === "GET" || request.method === "HEAD") return false;
+  // A browser lets any page open a socket and read it.
+  const socket = request.headers.get("upgrade")?.toLowerCase() === "websocket";
+  if (!socket && (request.method === "GET" || request.method === "HEAD")) return false;
   const site = request.headers.get("sec-fetch-site");
   if (site !== null) return site !== "same-origin" && site !== "none";
   const origin = request.headers.get("origin");

@@ -66,6 +66,11 @@ Deno.test("storefront guide: its code reads the catalogue, checks out, follows t
     .find((variant) => variant.sku === "TIE-SILK-BUR");
   assert.equal(tie?.available, 1);
 
+  await assert.rejects(guide.signIn(shop, "shopper@example.com", "wrong"), {
+    status: 400,
+    code: "invalid_credentials",
+    message: "Invalid login credentials",
+  });
   const token = await guide.signIn(shop, "shopper@example.com", "demo-password");
   const order = {
     items: [{ sku: "TIE-SILK-BUR", quantity: 1 }, { sku: "SHIRT-OXF-BLU-M", quantity: 2 }],

@@ -23,6 +23,17 @@ async function ask(url: string, { method = "GET", headers = {}, body }: Asked): 
   return response.status;
 }
 
+/** What a raw request for a socket is answered; `fetch` may not send one. */
+async function handshake(url: string, headers: Record<string, string>): Promise<number> {
+  const { hostname, port, host, pathname } = new URL(url);
+  using connection = await Deno.connect({ hostname, port: Number(port) });
+  const lines = Object.entries({ host, ...headers }).map(([name, value]) => `${name}: ${value}\r\n`);
+  await connection.write(new TextEncoder().encode(`GET ${pathname} HTTP/1.1\r\n${lines.join("")}\r\n`));
+  const start = new Uint8Array(64);
+  const length = await connection.read(start);
+  return Number(new TextDecoder().decode(start.subarray(0, length ?? 0)).split(" ")[1]);
+}
+
 Deno.test("servers of this machine", async (test) => {
   await using stack: TestStack = await testStack({ web: true });
   const places = [
@@ -55,6 +66,14 @@ Deno.test("servers of this machine", async (test) => {
         assert.notEqual(await ask(place, { headers: { host } }), 403, `${place} as ${host}`);
       }
     }
+  });
+
+  await test.step("open no socket for a page of another site", async () => {
+    const url = `${stack.stripe_url}/v1/stripecli/listen/made-up`;
+    const upgrade = { connection: "upgrade", upgrade: "websocket", "sec-websocket-version": "13" };
+    const asked = { ...upgrade, "sec-websocket-key": btoa("sixteen bytes id") };
+    assert.equal(await handshake(url, { ...asked, origin: "https://evil.example" }), 403);
+    assert.notEqual(await handshake(url, asked), 403);
   });
 
   await test.step("change nothing for a page of another site, and what they should for everybody else", async () => {

@@ -98,7 +98,7 @@ function signInForm(message = null) {
     }),
     el(
       "p",
-      { class: "row" },
+      { class: "other-form" },
       el("span", { class: "soft" }, "New here?"),
       el(
         "button",
@@ -127,7 +127,7 @@ function signUpForm(message = null) {
     }),
     el(
       "p",
-      { class: "row" },
+      { class: "other-form" },
       el("span", { class: "soft" }, "Have an account?"),
       el("button", { type: "button", class: "plain", onclick: () => signInForm() }, "Sign in"),
     ),

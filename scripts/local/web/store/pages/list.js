@@ -4,6 +4,9 @@ import { formatMoney } from "../money.js";
 import { picture } from "../picture.js";
 import { swatch } from "../swatches.js";
 
+/** Colours that have room below a picture. */
+const MOST_SWATCHES = 8;
+
 function priceText(product) {
   const { amount, currency, from } = priceOf(product);
   return `${from ? "From " : ""}${formatMoney(amount, currency)}`;
@@ -31,7 +34,10 @@ function tile(product) {
       "p",
       { class: "tile-colors" },
       el("span", { class: "visually-hidden" }, `Colours: ${colors.join(", ")}`),
-      ...colors.map((name) => swatch(name)),
+      ...colors.slice(0, MOST_SWATCHES).map((name) => swatch(name)),
+      colors.length > MOST_SWATCHES
+        ? el("span", { class: "soft small", "aria-hidden": "true" }, `+${colors.length - MOST_SWATCHES}`)
+        : null,
     ),
   );
 }
