@@ -30,7 +30,11 @@ Deno.test("stripe-webhook on a running stack", async (test) => {
     assert.deepEqual(await response.json(), { received: true, event_id: event["id"], outcome: "applied" });
     const [row] = await sql`select status from orders where id = ${order.orderId}`;
     assert.equal(row?.["status"], "paid");
-    assert.deepEqual((await stored(event["id"]))?.["payload"], event);
+    // Word for word, but for what would let others finish the payment.
+    const kept = JSON.parse(
+      JSON.stringify(event, (key, value) => key === "client_secret" ? undefined : value),
+    );
+    assert.deepEqual((await stored(event["id"]))?.["payload"], kept);
   });
 
   await test.step("answers a replay with duplicate and changes nothing", async () => {
