@@ -2032,7 +2032,10 @@ begin
   end if;
   v_by := private.refund_overtaken_by(q);
   v_left := private.refundable_amount(q.payment_id, q.id);
-  if q.status = 'not_needed' then
+  if v_left <= 0 then
+    raise exception 'refund %: nothing of its payment is left to give back', q.id
+      using errcode = 'KCREF', hint = 'Goods that have come back go on the shelf with receive_return().';
+  elsif q.status = 'not_needed' and q.amount is not null then
     raise exception 'refund % was not needed: the payment had been refunded', q.id
       using errcode = 'KCREF', hint = 'Should the customer get more, ask for it anew with request_refund().';
   elsif v_by is not null then
@@ -2044,7 +2047,7 @@ begin
   end if;
 end;
 $function$;
-comment on function private.check_refund_redrive(p_job private.jobs) is 'Raises KCREF when a refund that was given up must not run again: it was not needed, another one may stand in for it, or less is left. Call with the order locked.';
+comment on function private.check_refund_redrive(p_job private.jobs) is 'Raises KCREF when a refund must not run again: nothing or less is left, a part was not needed, or another one may stand in for it. One of all that is left may: it gives back what a bounced refund has left. Call with the order locked.';
 
 
 CREATE OR REPLACE FUNCTION private.check_stock()
@@ -2116,6 +2119,8 @@ AS $function$
   from public.orders o
   where o.restocked_at is not null and not private.restock_due(o) and not exists (
     select 1 from public.staff_commands c where c.order_id = o.id and c.command in ('receive_return', 'cancel_order')
+  ) and not exists (
+    select 1 from public.refund_requests q where q.order_id = o.id and (q.restock or q.cause = 'fraudulent')
   )
 $function$;
 comment on function private.check_stock() is 'Rules about stock: see check_invariants().';
@@ -5727,10 +5732,14 @@ AS $function$
       or (r.request_id = private.refund_request_id('fraudulent', r.payment_id) and o.fulfilled_at is null)
     )
   ) or exists (
-    -- Somebody had given back all of it by hand before the job ran: what was asked for is true.
+    -- Somebody had given back all of it by hand before the job ran: what was asked for is true, once that money has left.
     select 1 from public.refund_requests q
     where q.order_id = o.id and q.payment_id = o.payment_id and q.status = 'not_needed'
       and (q.restock or (q.cause = 'fraudulent' and o.fulfilled_at is null))
+      and o.amount_paid <= (
+        select coalesce(sum(r.amount), 0) from public.refunds r
+        where r.payment_id = o.payment_id and r.succeeded_at is not null
+      )
   )
 $function$;
 comment on function private.restock_due(o orders) is 'Whether a refund that asked for it has put the goods of an order back on the shelf. Once true it stays so: a refund that bounces afterwards moves no goods.';
@@ -6632,7 +6641,8 @@ begin
         jsonb_build_object(
           'order_number', o.number, 'refund_id', r.id, 'amount', r.amount, 'currency', r.currency,
           'status', r.status, 'cause', r.failure_reason,
-          'action', 'The customer has not got this money: ask for it anew with request_refund(), or pay it in another way.'
+          'action', 'The customer has not got this money: ask for it anew with request_refund() (a second payment of '
+            || 'the order is refunded in Stripe''s dashboard), or pay it in another way.'
         )
       ) then
         perform private.record_order_event(o.id, 'refund_failed', p_source, jsonb_build_object('refund_id', r.id));

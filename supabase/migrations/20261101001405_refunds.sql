@@ -223,7 +223,10 @@ begin
   end if;
   v_by := private.refund_overtaken_by(q);
   v_left := private.refundable_amount(q.payment_id, q.id);
-  if q.status = 'not_needed' then
+  if v_left <= 0 then
+    raise exception 'refund %: nothing of its payment is left to give back', q.id
+      using errcode = 'KCREF', hint = 'Goods that have come back go on the shelf with receive_return().';
+  elsif q.status = 'not_needed' and q.amount is not null then
     raise exception 'refund % was not needed: the payment had been refunded', q.id
       using errcode = 'KCREF', hint = 'Should the customer get more, ask for it anew with request_refund().';
   elsif v_by is not null then
@@ -236,7 +239,7 @@ begin
 end;
 $$;
 comment on function private.check_refund_redrive(private.jobs) is
-  'Raises KCREF when a refund that was given up must not run again: it was not needed, another one may stand in for it, or less is left. Call with the order locked.';
+  'Raises KCREF when a refund must not run again: nothing or less is left, a part was not needed, or another one may stand in for it. One of all that is left may: it gives back what a bounced refund has left. Call with the order locked.';
 revoke execute on function private.check_refund_redrive(private.jobs) from public, anon, authenticated;
 
 create function private.resume_refund(p_job private.jobs) returns void
@@ -385,10 +388,14 @@ as $$
       or (r.request_id = private.refund_request_id('fraudulent', r.payment_id) and o.fulfilled_at is null)
     )
   ) or exists (
-    -- Somebody had given back all of it by hand before the job ran: what was asked for is true.
+    -- Somebody had given back all of it by hand before the job ran: what was asked for is true, once that money has left.
     select 1 from public.refund_requests q
     where q.order_id = o.id and q.payment_id = o.payment_id and q.status = 'not_needed'
       and (q.restock or (q.cause = 'fraudulent' and o.fulfilled_at is null))
+      and o.amount_paid <= (
+        select coalesce(sum(r.amount), 0) from public.refunds r
+        where r.payment_id = o.payment_id and r.succeeded_at is not null
+      )
   )
 $$;
 comment on function private.restock_due(public.orders) is

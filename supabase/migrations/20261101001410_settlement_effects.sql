@@ -66,7 +66,8 @@ begin
         jsonb_build_object(
           'order_number', o.number, 'refund_id', r.id, 'amount', r.amount, 'currency', r.currency,
           'status', r.status, 'cause', r.failure_reason,
-          'action', 'The customer has not got this money: ask for it anew with request_refund(), or pay it in another way.'
+          'action', 'The customer has not got this money: ask for it anew with request_refund() (a second payment of '
+            || 'the order is refunded in Stripe''s dashboard), or pay it in another way.'
         )
       ) then
         perform private.record_order_event(o.id, 'refund_failed', p_source, jsonb_build_object('refund_id', r.id));

@@ -69,6 +69,8 @@ as $$
   from public.orders o
   where o.restocked_at is not null and not private.restock_due(o) and not exists (
     select 1 from public.staff_commands c where c.order_id = o.id and c.command in ('receive_return', 'cancel_order')
+  ) and not exists (
+    select 1 from public.refund_requests q where q.order_id = o.id and (q.restock or q.cause = 'fraudulent')
   )
 $$;
 comment on function private.check_stock() is 'Rules about stock: see check_invariants().';

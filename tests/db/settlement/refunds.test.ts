@@ -332,6 +332,42 @@ Deno.test("a full refund that was given up gives back the rest, whatever happene
   });
 });
 
+Deno.test("a full refund that turned out not to be needed restocks once the money has left, and not before", async () => {
+  await undone(sql, async (tx) => {
+    const { story, payment } = await paidOrder(tx);
+    const request = await ask(tx, story, null, true);
+    const byHand = story.refunded(payment, "1", total, "pending");
+    await tellAll(tx, story);
+    await endRefundJob(tx, request, "discard");
+    assert.deepEqual(await stockOf(tx), [8, 0, 2], "pending money has not left");
+    assert.equal(await redrive(tx, request), "KCREF", "nothing is left to give back");
+    byHand.settled("failed");
+    await tellAll(tx, story);
+    assert.deepEqual(await stockOf(tx), [8, 0, 2]);
+    assert.equal(await redrive(tx, request), null, "what bounced can be given back by the same request");
+    story.refunded(payment, "2", total, "succeeded", request);
+    await tellAll(tx, story);
+    assert.deepEqual(await stockOf(tx), [10, 0, 0]);
+    await endRefundJob(tx, request, "done");
+    await assertSound(tx);
+  });
+});
+
+Deno.test("a refund with restock that was given up moves no goods when another one has given the money back", async () => {
+  await undone(sql, async (tx) => {
+    const { story, payment } = await paidOrder(tx);
+    const first = await ask(tx, story, null, true);
+    await endRefundJob(tx, first, "discard", "critical");
+    const second = await ask(tx, story, null, false);
+    story.refunded(payment, "1", total, "succeeded", second);
+    await tellAll(tx, story);
+    await endRefundJob(tx, second, "done");
+    assert.equal(await redrive(tx, first), "KCREF");
+    assert.deepEqual(await stockOf(tx), [8, 0, 2]);
+    await assertSound(tx);
+  });
+});
+
 Deno.test("nothing ships while all of the money is on its way back", async () => {
   await undone(sql, async (tx) => {
     const { story } = await paidOrder(tx);
