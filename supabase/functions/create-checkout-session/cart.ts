@@ -64,14 +64,9 @@ export function parseCart(body: unknown): Cart {
 }
 
 /** Fields that a storefront may leave empty, as the inputs of a form do, where it has nothing to say. */
-const optionalFields = [
-  "customer_email",
-  "success_url",
-  "cancel_url",
-  "locale",
-  "previous_session_id",
-  "turnstile_token",
-];
+const optionalFields = Object.entries(cartSchema.shape).flatMap(([name, field]) =>
+  field instanceof z.ZodOptional ? [name] : []
+);
 
 /** The body in its one form: no space around texts, and what is empty or null is not there. */
 function normalized(body: unknown): unknown {
