@@ -32,7 +32,7 @@ if (import.meta.main) {
 async function main(selection: RedriveSelection): Promise<number> {
   const { rpc } = await openBackend();
   const { items } = await rpc.redrive(selection);
-  print(items, selection.p_dry_run);
+  print(items, selection);
   return items.some(({ problem }) => problem !== null) ? 1 : 0;
 }
 
@@ -55,7 +55,10 @@ function selectionOf({ values, positionals }: Given<typeof flags>): RedriveSelec
   };
 }
 
-function print(items: RedrivenItem[], dryRun: boolean): void {
+function print(
+  items: RedrivenItem[],
+  { p_type: type, p_again: again, p_dry_run: dryRun }: RedriveSelection,
+): void {
   for (const { what, id, type, status, error, problem } of items) {
     const note = problem === null ? error ?? "" : `left alone: ${problem}`;
     console.log(
@@ -63,6 +66,8 @@ function print(items: RedrivenItem[], dryRun: boolean): void {
     );
   }
   const count = items.filter(({ problem }) => problem === null).length;
-  if (items.length === 0) console.log("Nothing is failed or dead.");
-  else console.log(`${count} ${dryRun ? "would be queued" : "queued"} again.`);
+  if (items.length === 0) {
+    const of = type === null ? "" : ` of type ${type}`;
+    console.log(again ? `No event and no dead job${of} is there.` : `Nothing${of} is failed or dead.`);
+  } else console.log(`${count} ${dryRun ? "would be queued" : "queued"} again.`);
 }

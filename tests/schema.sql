@@ -228,7 +228,8 @@ table private.settings (
   value jsonb not null,
   description text not null,
   updated_at timestamp with time zone default now() not null,
-  constraint settings_pkey PRIMARY KEY (key)
+  constraint settings_pkey PRIMARY KEY (key),
+  constraint settings_early_fraud_warning_policy_known CHECK (((key <> 'early_fraud_warning_policy'::text) OR (value = ANY (ARRAY['"refund"'::jsonb, '"review"'::jsonb]))))
 );
 comment on table private.settings is 'Switches read by SQL functions. Change a value with update; it takes effect at once.';
 row level security on private.settings;
@@ -5964,7 +5965,10 @@ begin
     ));
     return o.id;
   elsif o.fulfillment_status <> 'unfulfilled' or o.status not in ('paid', 'partially_refunded') then
-    raise exception 'order % must not ship (status %, fulfilment %)', o.number, o.status, o.fulfillment_status using errcode = 'KCINV';
+    raise exception 'order % must not ship (status %, fulfilment %)', o.number, o.status, o.fulfillment_status
+      using errcode = 'KCINV', hint = case when o.fulfillment_status = 'on_hold'
+        then format('Held by: %s. See reporting.orders_needing_attention.', array_to_string(private.hold_reasons(o), ', '))
+        else 'Only an order that is paid and neither held, cancelled nor refunded is sent.' end;
   end if;
   update public.orders
   set fulfilled_at = now(), carrier = v_carrier, tracking_number = v_tracking
@@ -6015,8 +6019,10 @@ declare
 begin
   if not (o.status = 'needs_review' or (o.fulfillment_status = 'on_hold' and 'refund_failed' = any (v_held)))
     or 'oversold' = any (v_reasons) then
-    raise exception 'order % is not held for review (status %, %)', o.number, o.status, array_to_string(v_reasons, ', ')
-      using errcode = 'KCINV', hint = 'An oversold order is refunded by itself and cannot be released.';
+    raise exception 'order % is not held for review (status %, fulfilment %)', o.number, o.status, o.fulfillment_status
+      using errcode = 'KCINV', hint = case when 'oversold' = any (v_reasons)
+        then 'An oversold order is refunded by itself and cannot be released.'
+        else 'What waits for a person stands in reporting.orders_needing_attention.' end;
   elsif 'refund_under_way' = any (v_held) then
     raise exception 'all the money of order % is on its way back', o.number using errcode = 'KCINV';
   end if;
@@ -6050,7 +6056,13 @@ declare
   v_amount bigint := coalesce((p_args ->> 'amount')::bigint, v_refundable);
   v_full boolean := v_amount = v_refundable;
 begin
-  if v_amount < 1 or v_amount > v_refundable then
+  if o.paid_at is null or o.amount_paid = 0 then
+    raise exception 'order % has no money to give back (status %)', o.number, o.status
+      using errcode = 'KCREF', hint = 'An order that is not paid is ended by cancel_order().';
+  elsif v_refundable < 1 then
+    raise exception 'all the money of order % has been given back, or is on its way', o.number
+      using errcode = 'KCREF', hint = 'Refunds under way count as given back.';
+  elsif v_amount < 1 or v_amount > v_refundable then
     raise exception 'order % can be refunded by 1 to % (minor units of %), not %', o.number, v_refundable, o.currency, v_amount
       using errcode = 'KCREF', hint = 'Refunds under way count as given back.';
   end if;
@@ -6153,9 +6165,17 @@ declare
   d public.disputes;
 begin
   select * into d from public.disputes where id = p_args ->> 'dispute_id' for no key update;
-  if not found or d.status not in ('needs_response', 'warning_needs_response', 'appeal_needs_response') then
-    raise exception 'dispute % does not wait for evidence (status %)', p_args ->> 'dispute_id', coalesce(d.status, 'unknown')
-      using errcode = 'KCINV';
+  if not found then
+    raise exception 'there is no dispute %', p_args ->> 'dispute_id' using errcode = 'KCINV';
+  elsif d.status not in ('needs_response', 'warning_needs_response', 'appeal_needs_response') then
+    raise exception 'dispute % does not wait for evidence (status %)', d.id, d.status using errcode = 'KCINV';
+  elsif exists (
+    select 1 from private.jobs j
+    where j.kind = 'submit_dispute_evidence' and j.status in ('queued', 'running')
+      and j.payload ->> 'dispute_id' = d.id and j.payload -> 'submit' = 'true'
+  ) then
+    raise exception 'evidence for dispute % is on its way already', d.id
+      using errcode = 'KCINV', hint = 'Stripe takes evidence once; what was submitted cannot be changed.';
   end if;
   perform private.enqueue_job(
     'submit_dispute_evidence', 'submit_dispute_evidence:' || p_command_id,
@@ -6164,7 +6184,7 @@ begin
   return d.order_id;
 end;
 $function$;
-comment on function private.run_submit_dispute_evidence(p_command_id uuid, p_args jsonb) is 'Carries out submit_dispute_evidence: queues the submission. KCINV: the dispute does not wait for a response.';
+comment on function private.run_submit_dispute_evidence(p_command_id uuid, p_args jsonb) is 'Carries out submit_dispute_evidence: queues the submission. KCINV: no such dispute, it does not wait for a response, or evidence is on its way.';
 
 
 CREATE OR REPLACE FUNCTION private.schedule_health()

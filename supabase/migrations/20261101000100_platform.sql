@@ -57,7 +57,9 @@ create table private.settings (
   key text primary key,
   value jsonb not null,
   description text not null,
-  updated_at timestamptz not null default now()
+  updated_at timestamptz not null default now(),
+  constraint settings_early_fraud_warning_policy_known
+    check (key <> 'early_fraud_warning_policy' or value in ('"refund"', '"review"'))
 );
 comment on table private.settings is 'Switches read by SQL functions. Change a value with update; it takes effect at once.';
 alter table private.settings enable row level security;

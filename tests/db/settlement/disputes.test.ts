@@ -145,6 +145,9 @@ Deno.test("submit_dispute_evidence() queues one final submission, and only while
       { dispute_id: id, note: null, submit: false },
       { dispute_id: id, note: "She wrote that she likes it.", submit: true },
     ]);
+    await tx`savepoint again`;
+    assert.equal(await sqlstateOf(tx`select public.submit_dispute_evidence(${id})`), "KCINV", "on its way");
+    await tx`rollback to savepoint again`;
     dispute.answered();
     await tellAll(tx, story);
     assert.equal(await sqlstateOf(tx`select public.submit_dispute_evidence(${id})`), "KCINV");

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type postgres from "postgres";
+import postgres from "postgres";
 import { sqlstateOf } from "../../support/role.ts";
 import { deliver, endingOf } from "./arrange.ts";
 import { delivery } from "./moves.ts";
@@ -19,6 +19,17 @@ async function paidOrder(tx: Tx): Promise<Story> {
   story.paid("a");
   await deliver(tx, story.moves);
   return story;
+}
+
+/** The error of a statement that must fail. */
+async function refusalOf(statement: PromiseLike<unknown>): Promise<postgres.PostgresError> {
+  try {
+    await statement;
+  } catch (error) {
+    if (error instanceof postgres.PostgresError) return error;
+    throw error;
+  }
+  return assert.fail("it was not refused");
 }
 
 async function refusal(tx: Tx, statement: PromiseLike<unknown>): Promise<string | null> {
@@ -275,6 +286,44 @@ Deno.test("facts are applied in the name of what reads them, never in that of st
     for (const source of ["order_status", "reconcile", "job", "checkout"]) {
       assert.equal(await refusal(tx, tx`select public.apply_stripe_facts('[]', ${source}, now())`), null);
     }
+  });
+});
+
+Deno.test("a refusal says why, and what to do", async () => {
+  await undone(sql, async (tx) => {
+    const told = async (statement: PromiseLike<unknown>) => {
+      await tx`savepoint refused`;
+      const { message, hint } = await refusalOf(statement);
+      await tx`rollback to savepoint refused`;
+      return `${message}; ${hint}`;
+    };
+    const { orderNumber: unpaid } = await beginOrder(tx);
+    assert.match(
+      await told(tx`select public.request_refund(${unpaid})`),
+      /has no money to give back \(status pending\).*cancel_order\(\)/,
+    );
+    assert.match(await told(tx`select public.mark_fulfilled(${unpaid})`), /must not ship.*that is paid/);
+    assert.match(
+      await told(tx`select public.release_review(${unpaid})`),
+      /not held for review.*orders_needing/,
+    );
+    assert.match(
+      await told(tx`select public.submit_dispute_evidence('dp_nope')`),
+      /there is no dispute dp_nope/,
+    );
+
+    const story = await paidOrder(tx);
+    const { orderNumber, orderId } = story.frame;
+    await tx`select public.request_refund(${orderNumber})`;
+    assert.match(
+      await told(tx`select public.request_refund(${orderNumber})`),
+      /has been given back, or is on its way/,
+    );
+    await tx`select private.settle_order(${orderId}, 'test')`;
+    assert.match(
+      await told(tx`select public.mark_fulfilled(${orderNumber})`),
+      /fulfilment on_hold.*Held by: refund_under_way/,
+    );
   });
 });
 

@@ -107,11 +107,15 @@ Deno.test("retry-jobs over HTTP, and the commands around it", async (test) => {
       values ('evt_again', 'review.closed', 'processed', false, now(), '{"id": "evt_again"}')`;
     assert.match(
       (await command(stack, "redrive.ts", ["--type", "review.closed"])).out,
-      /Nothing is failed or dead/,
+      /Nothing of type review\.closed is failed or dead/,
     );
     assert.match(
       (await command(stack, "redrive.ts", ["--type", "review.closed", "--again"])).out,
       /evt_again.*\n1 queued/,
+    );
+    assert.match(
+      (await command(stack, "redrive.ts", ["--type", "nope", "--again"])).out,
+      /No event and no dead job of type nope is there/,
     );
   });
 

@@ -57,9 +57,11 @@ export async function loadCatalogue(slug = null) {
     readAll(`/rest/v1/availability?select=variant_id,available,or_more${of}`, { by: "variant_id" }),
   ]);
   const stock = new Map(levels.map((level) => [level.variant_id, level]));
-  const byProduct = Map.groupBy(variants.sort(byText("sku")), (variant) => variant.product_id);
+  // Not Map.groupBy(): phones that are a few years old do not have it.
+  const byProduct = new Map(products.map(({ id }) => [id, []]));
+  for (const variant of variants.sort(byText("sku"))) byProduct.get(variant.product_id)?.push(variant);
   return products
-    .filter((product) => byProduct.has(product.id))
+    .filter((product) => byProduct.get(product.id).length > 0)
     .sort(byText("name"))
     .map((product) => toProduct(product, byProduct.get(product.id), stock))
     .sort((a, b) => priceOf(b).amount - priceOf(a).amount);
