@@ -1431,7 +1431,7 @@ begin
   return null;
 end;
 $function$;
-comment on function private.amount_problem(p_amount bigint, p_currency text) is 'Why Stripe would refuse an amount in minor units, or null. The twin of _shared/money.ts, which says where the rules come from.';
+comment on function private.amount_problem(p_amount bigint, p_currency text) is 'Why Stripe would refuse an amount in minor units, or null. The twin of _shared/stripe/money.ts, which says where the rules come from.';
 
 
 CREATE OR REPLACE FUNCTION private.answer_of_hits(p_hits jsonb)

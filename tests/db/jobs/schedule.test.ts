@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { createTestDatabase, MIGRATIONS_DIR } from "../../support/database.ts";
+import { createTestDatabase, MIGRATIONS_DIR } from "../../../scripts/local/test_database.ts";
 import { asRole, sqlstateOf } from "../../support/role.ts";
 import { scheduler } from "../../support/scheduler.ts";
 
