@@ -318,7 +318,7 @@ table private.webhook_endpoint_states (
   constraint webhook_endpoint_states_state_known CHECK ((state = ANY (ARRAY['ok'::text, 'disabled'::text, 'changed'::text, 'missing'::text, 'not_permitted'::text])))
 );
 comment on table private.webhook_endpoint_states is 'How the webhook endpoint at our address was when Stripe was last asked, in each mode.';
-comment on column private.webhook_endpoint_states.endpoint_id is 'The endpoint last seen at our address; null: there never was one, and events come another way or not at all.';
+comment on column private.webhook_endpoint_states.endpoint_id is 'The endpoint last seen at our address; null: there never was one, and events come another way if at all.';
 comment on column private.webhook_endpoint_states.differences is 'What is not as the registry of events says, in words.';
 comment on column private.webhook_endpoint_states.since is 'When it was first found in this state.';
 row level security on private.webhook_endpoint_states;
@@ -2429,7 +2429,8 @@ CREATE OR REPLACE FUNCTION private.delivery_problems()
 AS $function$
   (
     select 'webhook_silence', 'critical', jsonb_build_object(
-      'livemode', s.livemode, 'last_delivered_at', case when isfinite(s.last_delivered_at) then s.last_delivered_at end
+      'livemode', s.livemode,
+      'last_delivered_at', case when isfinite(s.last_delivered_at) then s.last_delivered_at end
     )
     from private.webhook_silence() s order by s.livemode desc limit 1
   )
@@ -2442,13 +2443,14 @@ AS $function$
     )
   from (select * from private.webhook_endpoint_states order by checked_at desc limit 1) s
   where s.state = 'changed'
-    -- Nobody delivers: unless events go on coming, from the Stripe CLI, a platform's endpoint, or to another address.
+    -- Unless events go on coming: from the Stripe CLI, a platform's endpoint, or by way of another domain.
     or (
       s.state in ('disabled', 'missing') and s.endpoint_id is not null
       and private.last_delivery(s.livemode) < s.since + interval '1 minute'
     )
   union all
-  select 'reconciliation_drift', 'warning', jsonb_build_object('last_hour', count(*), 'last_id', max(d.object_id))
+  select 'reconciliation_drift', 'warning',
+    jsonb_build_object('last_hour', count(*), 'last_id', max(d.object_id))
   from private.recent_drift() d
   where d.found_at < now() - interval '10 minutes'
   having count(*) > 0
@@ -7301,7 +7303,7 @@ CREATE OR REPLACE FUNCTION private.watch_deliveries()
  SET search_path TO ''
 AS $function$
 declare
-  -- While something is wrong the endpoint is looked at this often, else as often as private.periodic_jobs says.
+  -- How often the endpoint is looked at while something is wrong; else as private.periodic_jobs says.
   c_look_again constant interval := '5 minutes';
   r record;
   v_wrong boolean := exists (select 1 from private.recent_drift());
@@ -7313,7 +7315,8 @@ begin
   for r in
     select k.kind, p.severity, p.data, a.data as told
     from (values
-      ('reconciliation_drift'), ('webhook_endpoint_changed'), ('webhook_endpoint_disabled'), ('webhook_silence')
+      ('reconciliation_drift'), ('webhook_endpoint_changed'),
+      ('webhook_endpoint_disabled'), ('webhook_silence')
     ) k (kind)
     left join private.delivery_problems() p on p.kind = k.kind
     left join public.alerts a on a.dedupe_key = k.kind and a.status <> 'resolved'
@@ -7328,7 +7331,8 @@ begin
   end loop;
   if v_wrong then
     update private.periodic_jobs p set next_at = greatest(now(), p.next_at - p.every + c_look_again)
-    where p.kind = 'check_webhook_endpoint' and p.next_at > greatest(now(), p.next_at - p.every + c_look_again);
+    where p.kind = 'check_webhook_endpoint'
+      and p.next_at > greatest(now(), p.next_at - p.every + c_look_again);
   end if;
 end;
 $function$;
@@ -7352,7 +7356,8 @@ AS $function$
     select 1
     from public.reconciliation_drift d join public.webhook_events e on e.id = d.object_id
     where d.kind = 'missed_event' and d.order_id is not null and d.found_at > now() - interval '1 day'
-      and e.livemode = m.livemode and e.delivery_count = 0 and e.stripe_created_at > l.at + interval '1 minute'
+      and e.livemode = m.livemode and e.delivery_count = 0
+      and e.stripe_created_at > l.at + interval '1 minute'
       and e.stripe_created_at between now() - interval '1 day' and now() - interval '10 minutes'
   )
 $function$;
