@@ -307,6 +307,23 @@ comment on table private.webhook_address_changes is 'Append-only: what each upda
 row level security on private.webhook_address_changes;
 
 
+table private.webhook_endpoint_states (
+  livemode boolean not null,
+  state text not null,
+  endpoint_id text,
+  differences jsonb default '[]'::jsonb not null,
+  since timestamp with time zone default now() not null,
+  checked_at timestamp with time zone default now() not null,
+  constraint webhook_endpoint_states_pkey PRIMARY KEY (livemode),
+  constraint webhook_endpoint_states_state_known CHECK ((state = ANY (ARRAY['ok'::text, 'disabled'::text, 'changed'::text, 'missing'::text, 'not_permitted'::text])))
+);
+comment on table private.webhook_endpoint_states is 'How the webhook endpoint at our address was when Stripe was last asked, in each mode.';
+comment on column private.webhook_endpoint_states.endpoint_id is 'The endpoint last seen at our address; null: there never was one, and events come another way if at all.';
+comment on column private.webhook_endpoint_states.differences is 'What is not as the registry of events says, in words.';
+comment on column private.webhook_endpoint_states.since is 'When it was first found in this state.';
+row level security on private.webhook_endpoint_states;
+
+
 table public.alerts (
   id uuid default gen_random_uuid() not null,
   kind text not null,
@@ -714,6 +731,7 @@ CREATE INDEX orders_erasable_idx ON public.orders USING btree (created_at) WHERE
 CREATE INDEX orders_holding_address_idx ON public.orders USING btree (private.address_key(purchase_ip, 48)) WHERE (status = ANY (ARRAY['pending'::text, 'processing'::text]));
 CREATE INDEX orders_holding_email_idx ON public.orders USING btree (private.email_key(email)) WHERE (status = ANY (ARRAY['pending'::text, 'processing'::text]));
 CREATE INDEX orders_open_idx ON public.orders USING btree (session_expires_at) WHERE (status = ANY (ARRAY['pending'::text, 'processing'::text, 'cancelled'::text]));
+CREATE INDEX orders_paid_at_idx ON public.orders USING btree (livemode, paid_at) WHERE (paid_at IS NOT NULL);
 CREATE INDEX orders_payment_id_idx ON public.orders USING btree (payment_id);
 CREATE TRIGGER add_order_risk AFTER INSERT ON public.orders FOR EACH ROW EXECUTE FUNCTION private.add_order_risk();
 CREATE TRIGGER attach_to_account AFTER UPDATE OF paid_at, email ON public.orders FOR EACH ROW WHEN (((new.paid_at IS NOT NULL) AND ((old.paid_at IS NULL) OR (old.email IS DISTINCT FROM new.email)))) EXECUTE FUNCTION private.on_order_paid();
@@ -1035,7 +1053,8 @@ table public.webhook_events (
   type text not null,
   status text not null,
   attempts integer default 0 not null,
-  delivery_count integer default 1 not null,
+  delivery_count integer default 0 not null,
+  delivered_at timestamp with time zone,
   livemode boolean not null,
   api_version text,
   stripe_created_at timestamp with time zone not null,
@@ -1047,11 +1066,16 @@ table public.webhook_events (
   source_ip inet,
   payload jsonb not null,
   constraint webhook_events_pkey PRIMARY KEY (id),
+  constraint webhook_events_delivered_has_time CHECK (((delivery_count > 0) = (delivered_at IS NOT NULL))),
   constraint webhook_events_status_known CHECK ((status = ANY (ARRAY['processed'::text, 'ignored'::text, 'failed'::text, 'dead'::text])))
 );
 comment on table public.webhook_events is 'Every authentic event, once. The primary key is Stripe''s event id: a second delivery only counts up.';
 comment on column public.webhook_events.attempts is 'How often its facts were applied or tried.';
+comment on column public.webhook_events.delivery_count is 'How often Stripe delivered it to stripe-webhook. 0: never; it was fetched by reconciliation.';
+comment on column public.webhook_events.delivered_at is 'When Stripe last delivered it; null: never.';
+comment on column public.webhook_events.received_at is 'When it was stored, delivered or fetched.';
 CREATE INDEX webhook_events_customer_idx ON public.webhook_events USING btree (((payload #>> '{data,object,id}'::text[]))) WHERE (type = ANY (ARRAY['customer.updated'::text, 'customer.deleted'::text]));
+CREATE INDEX webhook_events_delivered_at_idx ON public.webhook_events USING btree (livemode, delivered_at DESC) WHERE (delivered_at IS NOT NULL);
 CREATE INDEX webhook_events_purgeable_idx ON public.webhook_events USING btree (received_at) WHERE ((status = ANY (ARRAY['processed'::text, 'ignored'::text])) AND (NOT (payload ? 'purged'::text)) AND (NOT (payload ? 'erased'::text)));
 CREATE INDEX webhook_events_received_at_idx ON public.webhook_events USING btree (received_at DESC);
 CREATE INDEX webhook_events_unfinished_idx ON public.webhook_events USING btree (next_attempt_at) WHERE (status = ANY (ARRAY['failed'::text, 'dead'::text]));
@@ -1258,11 +1282,13 @@ view reporting.webhook_health with (security_invoker=true) as
     status,
     count(*) AS events,
     sum(delivery_count) AS deliveries,
+    count(*) FILTER (WHERE (delivery_count = 0)) AS fetched,
+    max(delivered_at) AS last_delivered_at,
     max(received_at) AS last_received_at,
     count(*) FILTER (WHERE (received_at > (now() - '1 day'::interval))) AS last_day
    FROM webhook_events e
   GROUP BY type, status;
-comment on view reporting.webhook_health is 'Events per type and outcome.';
+comment on view reporting.webhook_health is 'Events per type and outcome. fetched: Stripe never delivered them, reconciliation read them.';
 grant select on view reporting.webhook_health to service_role;
 
 
@@ -2395,6 +2421,43 @@ $function$;
 comment on function private.delivery_key(p_address jsonb) is 'A delivery address without case, spaces and punctuation. Null without a street.';
 
 
+CREATE OR REPLACE FUNCTION private.delivery_problems()
+ RETURNS TABLE(kind text, severity text, data jsonb)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  (
+    select 'webhook_silence', 'critical', jsonb_build_object(
+      'livemode', s.livemode,
+      'last_delivered_at', case when isfinite(s.last_delivered_at) then s.last_delivered_at end
+    )
+    from private.webhook_silence() s order by s.livemode desc limit 1
+  )
+  union all
+  select
+    case s.state when 'disabled' then 'webhook_endpoint_disabled' else 'webhook_endpoint_changed' end,
+    case s.state when 'changed' then 'warning' else 'critical' end,
+    jsonb_build_object(
+      'endpoint_id', s.endpoint_id, 'livemode', s.livemode, 'since', s.since, 'differences', s.differences
+    )
+  from (select * from private.webhook_endpoint_states order by checked_at desc limit 1) s
+  where s.state = 'changed'
+    -- Unless events go on coming: from the Stripe CLI, a platform's endpoint, or by way of another domain.
+    or (
+      s.state in ('disabled', 'missing') and s.endpoint_id is not null
+      and private.last_delivery(s.livemode) < s.since + interval '1 minute'
+    )
+  union all
+  select 'reconciliation_drift', 'warning',
+    jsonb_build_object('last_hour', count(*), 'last_id', max(d.object_id))
+  from private.recent_drift() d
+  where d.found_at < now() - interval '10 minutes'
+  having count(*) > 0
+$function$;
+comment on function private.delivery_problems() is 'Why deliveries are not to be relied on, at most one row a kind: webhook_silence, webhook_endpoint_disabled, webhook_endpoint_changed, reconciliation_drift. Alerts and health both say what this says.';
+
+
 CREATE OR REPLACE FUNCTION private.digest_facts(p_facts jsonb, p_order_ids uuid[])
  RETURNS jsonb
  LANGUAGE sql
@@ -3430,6 +3493,18 @@ AS $function$
   select case p_currency when 'idr' then 999999999999 else 99999999 end
 $function$;
 comment on function private.largest_amount(p_currency text) is 'The most that Stripe charges at once, in minor units: eight digits, twelve of rupiah.';
+
+
+CREATE OR REPLACE FUNCTION private.last_delivery(p_livemode boolean)
+ RETURNS timestamp with time zone
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select coalesce(max(e.delivered_at), '-infinity') from public.webhook_events e
+  where e.livemode = p_livemode and e.delivered_at is not null
+$function$;
+comment on function private.last_delivery(p_livemode boolean) is 'When Stripe last delivered an event of this mode; -infinity: never.';
 
 
 CREATE OR REPLACE FUNCTION private.limit_wait(p_limit integer, p_window_seconds integer, p_current integer, p_previous integer, p_elapsed numeric)
@@ -5137,6 +5212,27 @@ $function$;
 comment on function private.rank(p_ladder text[], p_value text) is 'Position of a value on a ladder as two digits; 00 for a value this code does not know.';
 
 
+CREATE OR REPLACE FUNCTION private.recent_drift()
+ RETURNS SETOF reconciliation_drift
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select d.*
+  from public.reconciliation_drift d
+  -- What concerns no order of ours may be older than this shop.
+  where d.order_id is not null and d.found_at > now() - interval '1 hour' and not exists (
+    select 1 from public.webhook_events e
+    where d.kind = 'missed_event' and e.id = d.object_id and e.delivery_count > 0
+  ) and not exists (
+    select 1 from public.webhook_events e
+    where d.kind <> 'missed_event' and e.received_at > d.found_at - interval '1 minute'
+      and e.delivered_at > d.found_at and e.payload #>> '{data,object,id}' = d.object_id
+  )
+$function$;
+comment on function private.recent_drift() is 'What reconciliation had to fetch or repair of our orders within the last hour, and Stripe has not delivered since: reading an event or object moments before its delivery is no drift.';
+
+
 CREATE OR REPLACE FUNCTION private.reconciliation_health()
  RETURNS jsonb
  LANGUAGE sql
@@ -5144,8 +5240,14 @@ CREATE OR REPLACE FUNCTION private.reconciliation_health()
  SET search_path TO ''
 AS $function$
   select jsonb_build_object(
-    'status', private.worst_status((select c.position from private.reconciliation_cursors c where c.name = 'events') < now() - interval '3 hours'),
+    'status', private.worst_status(
+      (select c.position from private.reconciliation_cursors c where c.name = 'events') < now() - interval '3 hours',
+      exists (select 1 from private.delivery_problems() p where p.kind = 'reconciliation_drift')
+    ),
     'events_read_to_at', (select c.position from private.reconciliation_cursors c where c.name = 'events'),
+    'drift_last_hour', coalesce((
+      select p.data -> 'last_hour' from private.delivery_problems() p where p.kind = 'reconciliation_drift'
+    ), '0'),
     'repairs_last_day', (select count(*) from public.reconciliation_drift d where d.found_at > now() - interval '1 day')
   )
 $function$;
@@ -6928,6 +7030,55 @@ $function$;
 comment on function private.stamp(p_at timestamp with time zone) is 'A time in milliseconds, fifteen digits. Stripe stamps events with whole seconds, so what was read within that second counts as newer; should it not be, the refresh a few seconds later mends it.';
 
 
+CREATE OR REPLACE FUNCTION private.store_stripe_event(p_event_id text, p_type text, p_livemode boolean, p_api_version text, p_stripe_created_at timestamp with time zone, p_source_ip text, p_payload jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_alerts jsonb, p_delivered boolean)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  v_event public.webhook_events;
+  v_result jsonb;
+begin
+  -- Concurrent deliveries of one event queue up on its primary key; only the first one gets to apply it.
+  insert into public.webhook_events as e (
+    id, type, status, livemode, api_version, stripe_created_at, source_ip, payload, delivery_count, delivered_at
+  ) values (
+    p_event_id, p_type, 'failed', p_livemode, p_api_version, p_stripe_created_at, p_source_ip::inet,
+    private.without_secrets(p_payload), p_delivered::integer, case when p_delivered then now() end
+  )
+  on conflict (id) do update set
+    delivery_count = e.delivery_count + p_delivered::integer,
+    delivered_at = case when p_delivered then now() else e.delivered_at end,
+    source_ip = coalesce(e.source_ip, excluded.source_ip)
+  returning * into v_event;
+
+  if p_delivered and v_event.delivery_count = 1 then
+    perform private.raise_alert(a.kind, a.severity, a.dedupe_key, coalesce(a.data, '{}'))
+    from jsonb_to_recordset(coalesce(p_alerts, '[]')) as a (kind text, severity text, dedupe_key text, data jsonb);
+  end if;
+  if v_event.status in ('processed', 'ignored') and (
+    p_facts is null or v_event.payload ? 'erased'
+    or not private.is_newer_version(p_api_version, v_event.api_version)
+  ) then
+    return jsonb_build_object('outcome', 'duplicate', 'delivery_count', v_event.delivery_count);
+  elsif v_event.status = 'dead' then
+    -- Delivered anew, it lives again: its job goes on trying if this fails too, and ends well (with its alert) if not.
+    perform private.redrive_event(p_event_id);
+  end if;
+  if private.is_newer_version(p_api_version, v_event.api_version) then
+    -- While an endpoint's version is changed, two endpoints deliver each event: the newer may know more.
+    update public.webhook_events set api_version = p_api_version, payload = private.without_secrets(p_payload)
+    where id = p_event_id;
+  end if;
+
+  v_result := private.process_stripe_event(p_event_id, p_stripe_created_at, p_facts, p_ignored_reason, p_error);
+  return v_result || jsonb_build_object('delivery_count', v_event.delivery_count);
+end;
+$function$;
+comment on function private.store_stripe_event(p_event_id text, p_type text, p_livemode boolean, p_api_version text, p_stripe_created_at timestamp with time zone, p_source_ip text, p_payload jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_alerts jsonb, p_delivered boolean) is 'receive_stripe_event() for both ways an event comes: p_delivered tells whether Stripe posted it to us, which delivery_count and delivered_at count, or we fetched it.';
+
+
 CREATE OR REPLACE FUNCTION private.subject_attempts(p_subject text, p_key text, p_livemode boolean, p_since timestamp with time zone)
  RETURNS SETOF payment_attempts
  LANGUAGE plpgsql
@@ -7145,6 +7296,74 @@ $function$;
 comment on function private.version(VARIADIC p_parts text[]) is 'Joins the fixed-width parts of a version.';
 
 
+CREATE OR REPLACE FUNCTION private.watch_deliveries()
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  -- How often the endpoint is looked at while something is wrong; else as private.periodic_jobs says.
+  c_look_again constant interval := '5 minutes';
+  r record;
+  v_wrong boolean := exists (select 1 from private.recent_drift());
+begin
+  -- One at a time, and nobody waits: the next heartbeat looks again.
+  if not pg_try_advisory_xact_lock(hashtextextended('watch_deliveries', 0)) then
+    return;
+  end if;
+  for r in
+    select k.kind, p.severity, p.data, a.data as told
+    from (values
+      ('reconciliation_drift'), ('webhook_endpoint_changed'),
+      ('webhook_endpoint_disabled'), ('webhook_silence')
+    ) k (kind)
+    left join private.delivery_problems() p on p.kind = k.kind
+    left join public.alerts a on a.dedupe_key = k.kind and a.status <> 'resolved'
+    order by k.kind
+  loop
+    v_wrong := v_wrong or r.severity is not null;
+    if r.severity is not null and r.told is distinct from r.data then
+      perform private.raise_alert(r.kind, r.severity, r.kind, r.data);
+    elsif r.severity is null and r.told is not null then
+      update public.alerts set status = 'resolved' where dedupe_key = r.kind;
+    end if;
+  end loop;
+  if v_wrong then
+    update private.periodic_jobs p set next_at = greatest(now(), p.next_at - p.every + c_look_again)
+    where p.kind = 'check_webhook_endpoint'
+      and p.next_at > greatest(now(), p.next_at - p.every + c_look_again);
+  end if;
+end;
+$function$;
+comment on function private.watch_deliveries() is 'Opens an alert for each of delivery_problems() and resolves those that are over. While there is any, or something had to be fetched, the endpoint at Stripe is looked at sooner.';
+
+
+CREATE OR REPLACE FUNCTION private.webhook_silence()
+ RETURNS TABLE(livemode boolean, last_delivered_at timestamp with time zone)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select m.livemode, l.at
+  from (values (true), (false)) m (livemode), private.last_delivery(m.livemode) l (at)
+  where exists (
+    select 1 from public.orders o
+    -- Stripe's events of one payment come within seconds of each other, and its clock is not ours.
+    where o.livemode = m.livemode and o.paid_at > l.at + interval '1 minute'
+      and o.paid_at between now() - interval '1 day' and now() - interval '10 minutes'
+  ) or exists (
+    select 1
+    from public.reconciliation_drift d join public.webhook_events e on e.id = d.object_id
+    where d.kind = 'missed_event' and d.order_id is not null and d.found_at > now() - interval '1 day'
+      and e.livemode = m.livemode and e.delivery_count = 0
+      and e.stripe_created_at > l.at + interval '1 minute'
+      and e.stripe_created_at between now() - interval '1 day' and now() - interval '10 minutes'
+  )
+$function$;
+comment on function private.webhook_silence() is 'Modes in which money moved within the last day, ten minutes ago or more, and Stripe has delivered nothing since. Without money there is no silence, however long nothing comes.';
+
+
 CREATE OR REPLACE FUNCTION private.webhooks_health()
  RETURNS jsonb
  LANGUAGE sql
@@ -7154,15 +7373,26 @@ AS $function$
   select jsonb_build_object(
     'status', private.worst_status(
       count(*) filter (where e.status = 'dead') > 0,
-      min(e.received_at) filter (where e.status = 'failed') < now() - interval '15 minutes'
+      min(e.received_at) filter (where e.status = 'failed') < now() - interval '15 minutes',
+      exists (select 1 from private.delivery_problems() p where p.kind <> 'reconciliation_drift')
+    ),
+    'problems', (
+      select coalesce(jsonb_agg(p.kind order by p.kind), '[]')
+      from private.delivery_problems() p where p.kind <> 'reconciliation_drift'
     ),
     'failed', count(*) filter (where e.status = 'failed'),
     'dead', count(*) filter (where e.status = 'dead'),
-    'last_received_at', (select max(r.received_at) from public.webhook_events r)
-  )
+    'last_delivered_at', (
+      select max(l.at) from (values (true), (false)) m (livemode), private.last_delivery(m.livemode) l (at)
+      where isfinite(l.at)
+    )
+  ) || coalesce((
+    select jsonb_build_object('endpoint', s.state, 'endpoint_checked_at', s.checked_at)
+    from private.webhook_endpoint_states s order by s.checked_at desc limit 1
+  ), '{}')
   from public.webhook_events e where e.status in ('failed', 'dead')
 $function$;
-comment on function private.webhooks_health() is 'Health check webhooks: events that could not be applied.';
+comment on function private.webhooks_health() is 'Health check webhooks: events that could not be applied, deliveries that do not come (problems), and how Stripe''s endpoint was when it was last looked at.';
 
 
 CREATE OR REPLACE FUNCTION private.weigh_refusals(p_rule private.velocity_rules, p_key text, p_threshold numeric, p_livemode boolean, p_since timestamp with time zone, p_until timestamp with time zone, OUT o_value bigint, OUT o_oldest timestamp with time zone)
@@ -7696,6 +7926,7 @@ begin
 
   insert into private.heartbeats as h (name) values ('retry_jobs')
   on conflict (name) do update set last_at = now() where h.last_at < now() - interval '5 seconds';
+  perform private.watch_deliveries();
 
   for r in
     select p.* from private.periodic_jobs p
@@ -7716,7 +7947,7 @@ begin
 end;
 $function$;
 comment on function public.enqueue_periodic_jobs(p_settings jsonb) is 'The heartbeat: p_settings { admin_require_mfa: true } turns that on in private.settings, nothing here turns it off.
-Queues whatever is due by the clock, each once per period however often this is called, and never a second of a kind
+Raises and resolves the alerts about deliveries, then queues whatever is due by the clock, each once per period however often this is called, and never a second of a kind
 while one waits. Returns { queued }.';
 grant execute on function public.enqueue_periodic_jobs(p_settings jsonb) to service_role;
 
@@ -8170,39 +8401,14 @@ CREATE OR REPLACE FUNCTION public.receive_stripe_event(p_event_id text, p_type t
  SECURITY DEFINER
  SET search_path TO ''
 AS $function$
-declare
-  v_event public.webhook_events;
-  v_result jsonb;
 begin
-  -- Concurrent deliveries of one event queue up on its primary key; only the first one gets to apply it.
-  insert into public.webhook_events as e (id, type, status, livemode, api_version, stripe_created_at, source_ip, payload)
-  values (p_event_id, p_type, 'failed', p_livemode, p_api_version, p_stripe_created_at, p_source_ip::inet, private.without_secrets(p_payload))
-  on conflict (id) do update set delivery_count = e.delivery_count + 1
-  returning * into v_event;
-
-  if v_event.delivery_count = 1 then
-    perform private.raise_alert(a.kind, a.severity, a.dedupe_key, coalesce(a.data, '{}'))
-    from jsonb_to_recordset(coalesce(p_alerts, '[]')) as a (kind text, severity text, dedupe_key text, data jsonb);
-  elsif v_event.status in ('processed', 'ignored') and (
-    p_facts is null or v_event.payload ? 'erased'
-    or not private.is_newer_version(p_api_version, v_event.api_version)
-  ) then
-    return jsonb_build_object('outcome', 'duplicate', 'delivery_count', v_event.delivery_count);
-  elsif v_event.status = 'dead' then
-    -- Delivered anew, it lives again: its job goes on trying if this fails too, and ends well (with its alert) if not.
-    perform private.redrive_event(p_event_id);
-  end if;
-  if private.is_newer_version(p_api_version, v_event.api_version) then
-    -- While an endpoint's version is changed, two endpoints deliver each event: the newer may know more.
-    update public.webhook_events set api_version = p_api_version, payload = private.without_secrets(p_payload)
-    where id = p_event_id;
-  end if;
-
-  v_result := private.process_stripe_event(p_event_id, p_stripe_created_at, p_facts, p_ignored_reason, p_error);
-  return v_result || jsonb_build_object('delivery_count', v_event.delivery_count);
+  return private.store_stripe_event(
+    p_event_id, p_type, p_livemode, p_api_version, p_stripe_created_at, p_source_ip, p_payload, p_facts,
+    p_ignored_reason, p_error, p_alerts, true
+  );
 end;
 $function$;
-comment on function public.receive_stripe_event(p_event_id text, p_type text, p_livemode boolean, p_api_version text, p_stripe_created_at timestamp with time zone, p_source_ip text, p_payload jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_alerts jsonb) is 'Stores an authentic event and applies it, in one transaction. Exactly one of p_facts, p_ignored_reason and p_error (the translator threw) is given; p_alerts: [{ kind, severity, dedupe_key, data }]. A further delivery in a newer API version is merged as well. Returns { outcome: applied | duplicate | ignored | queued, delivery_count, reason?, closing_sessions? }. An error means that nothing was stored.';
+comment on function public.receive_stripe_event(p_event_id text, p_type text, p_livemode boolean, p_api_version text, p_stripe_created_at timestamp with time zone, p_source_ip text, p_payload jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_alerts jsonb) is 'Stores an authentic event that Stripe delivered and applies it, in one transaction. Exactly one of p_facts, p_ignored_reason and p_error (the translator threw) is given; p_alerts: [{ kind, severity, dedupe_key, data }]. A further delivery in a newer API version is merged as well. Returns { outcome: applied | duplicate | ignored | queued, delivery_count, reason?, closing_sessions? }. An error means that nothing was stored.';
 grant execute on function public.receive_stripe_event(p_event_id text, p_type text, p_livemode boolean, p_api_version text, p_stripe_created_at timestamp with time zone, p_source_ip text, p_payload jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_alerts jsonb) to service_role;
 
 
@@ -8219,9 +8425,9 @@ declare
   v_result jsonb;
 begin
   begin
-    v_result := public.receive_stripe_event(
+    v_result := private.store_stripe_event(
       p_event ->> 'id', p_event ->> 'type', (p_event ->> 'livemode')::boolean, p_event ->> 'api_version',
-      to_timestamp((p_event ->> 'created')::bigint), null, p_event, p_facts, p_ignored_reason, p_error, '[]'
+      to_timestamp((p_event ->> 'created')::bigint), null, p_event, p_facts, p_ignored_reason, p_error, '[]', false
     );
     v_order_ids := array(
       select distinct x.id
@@ -8241,7 +8447,7 @@ begin
   return jsonb_build_object('outcome', v_result -> 'outcome', 'changed', v_before is distinct from v_after, 'before', v_before, 'after', v_after);
 end;
 $function$;
-comment on function public.reconcile_stripe_event(p_run_id uuid, p_event jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_dry_run boolean) is 'Receives an event that never arrived, as the webhook would have, and writes the drift row. p_dry_run: says what would change and changes nothing. Returns { outcome, changed, before, after }.';
+comment on function public.reconcile_stripe_event(p_run_id uuid, p_event jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_dry_run boolean) is 'Stores and applies an event that was fetched, as the webhook would have done, and writes the drift row. p_dry_run: says what would change and changes nothing. Returns { outcome, changed, before, after }.';
 grant execute on function public.reconcile_stripe_event(p_run_id uuid, p_event jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_dry_run boolean) to service_role;
 
 
@@ -8305,6 +8511,29 @@ end;
 $function$;
 comment on function public.record_notification_result(p_notification_id uuid, p_status text, p_recipient text, p_provider_id text, p_error text) is 'Notes that a mail was sent (with the provider''s id), was skipped because it is not true any more, or failed for good. A sent mail stays sent.';
 grant execute on function public.record_notification_result(p_notification_id uuid, p_status text, p_recipient text, p_provider_id text, p_error text) to service_role;
+
+
+CREATE OR REPLACE FUNCTION public.record_webhook_endpoint(p_livemode boolean, p_state text, p_endpoint_id text, p_differences text[])
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+  insert into private.webhook_endpoint_states as s (livemode, state, endpoint_id, differences)
+  values (p_livemode, p_state, p_endpoint_id, to_jsonb(p_differences))
+  on conflict (livemode) do update set
+    state = excluded.state,
+    endpoint_id = coalesce(excluded.endpoint_id, s.endpoint_id),
+    differences = excluded.differences,
+    since = case when s.state = excluded.state then s.since else now() end,
+    checked_at = now();
+  perform private.watch_deliveries();
+  return jsonb_build_object('recorded', true);
+end;
+$function$;
+comment on function public.record_webhook_endpoint(p_livemode boolean, p_state text, p_endpoint_id text, p_differences text[]) is 'Notes what Stripe says of the webhook endpoint at our address in the mode of the key. p_state: ok, disabled, changed (p_differences says how), missing (p_endpoint_id null), not_permitted (the key may not read endpoints). Alerts follow.';
+grant execute on function public.record_webhook_endpoint(p_livemode boolean, p_state text, p_endpoint_id text, p_differences text[]) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.record_webhook_rejection(p_reason text, p_source_ip text, p_count integer DEFAULT 1)

@@ -1,11 +1,13 @@
 -- Views for the dashboard. They run with the rights of who reads them, and schema reporting is not exposed.
 
 create view reporting.webhook_health with (security_invoker = true) as
-select e.type, e.status, count(*) as events, sum(e.delivery_count) as deliveries, max(e.received_at) as last_received_at,
+select e.type, e.status, count(*) as events, sum(e.delivery_count) as deliveries,
+  count(*) filter (where e.delivery_count = 0) as fetched, max(e.delivered_at) as last_delivered_at,
+  max(e.received_at) as last_received_at,
   count(*) filter (where e.received_at > now() - interval '1 day') as last_day
 from public.webhook_events e
 group by e.type, e.status;
-comment on view reporting.webhook_health is 'Events per type and outcome.';
+comment on view reporting.webhook_health is 'Events per type and outcome. fetched: Stripe never delivered them, reconciliation read them.';
 
 create view reporting.payment_health with (security_invoker = true) as
 select date_trunc('day', a.created_at) as day, a.outcome, coalesce(a.decline_code, a.failure_code) as code, count(*) as attempts

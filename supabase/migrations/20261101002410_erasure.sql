@@ -81,7 +81,8 @@ insert into private.retention_rules (table_name, columns, holds, kept, ended_by)
   ('private.settings', '{key,value,description}', 'nothing', 'for good', ''),
   ('private.velocity_rule_sets', '{digest,rules}', 'nothing', 'for good', ''),
   ('private.velocity_rules', '{name,subject,measure,currency,action,alert,description}', 'nothing', 'for good', ''),
-  ('private.webhook_address_changes', '{added,removed}', 'nothing', 'for good: addresses of Stripe''s', '');
+  ('private.webhook_address_changes', '{added,removed}', 'nothing', 'for good: addresses of Stripe''s', ''),
+  ('private.webhook_endpoint_states', '{state,endpoint_id,differences}', 'nothing', 'until the next look at Stripe', '');
 
 create function private.words_pattern(p_words text[]) returns text
 language sql

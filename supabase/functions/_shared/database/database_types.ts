@@ -481,14 +481,14 @@ isOneToOne: false
                   ]
                 },"webhook_events": {
                   Row: {
-                    "api_version": string | null,"attempts": number,"delivery_count": number,"id": string,"ignored_reason": string | null,"last_error": string | null,"livemode": boolean,"next_attempt_at": string | null,"payload": NonNullable<Json>,"processed_at": string | null,"received_at": string,"source_ip": unknown,"status": string,"stripe_created_at": string,"type": string
+                    "api_version": string | null,"attempts": number,"delivered_at": string | null,"delivery_count": number,"id": string,"ignored_reason": string | null,"last_error": string | null,"livemode": boolean,"next_attempt_at": string | null,"payload": NonNullable<Json>,"processed_at": string | null,"received_at": string,"source_ip": unknown,"status": string,"stripe_created_at": string,"type": string
                   }
                   ComputedFields: never
                   Insert: {
-                    "api_version"?: string | null,"attempts"?: number,"delivery_count"?: number,"id": string,"ignored_reason"?: string | null,"last_error"?: string | null,"livemode": boolean,"next_attempt_at"?: string | null,"payload": NonNullable<Json>,"processed_at"?: string | null,"received_at"?: string,"source_ip"?: unknown,"status": string,"stripe_created_at": string,"type": string
+                    "api_version"?: string | null,"attempts"?: number,"delivered_at"?: string | null,"delivery_count"?: number,"id": string,"ignored_reason"?: string | null,"last_error"?: string | null,"livemode": boolean,"next_attempt_at"?: string | null,"payload": NonNullable<Json>,"processed_at"?: string | null,"received_at"?: string,"source_ip"?: unknown,"status": string,"stripe_created_at": string,"type": string
                   }
                   Update: {
-                    "api_version"?: string | null,"attempts"?: number,"delivery_count"?: number,"id"?: string,"ignored_reason"?: string | null,"last_error"?: string | null,"livemode"?: boolean,"next_attempt_at"?: string | null,"payload"?: NonNullable<Json>,"processed_at"?: string | null,"received_at"?: string,"source_ip"?: unknown,"status"?: string,"stripe_created_at"?: string,"type"?: string
+                    "api_version"?: string | null,"attempts"?: number,"delivered_at"?: string | null,"delivery_count"?: number,"id"?: string,"ignored_reason"?: string | null,"last_error"?: string | null,"livemode"?: boolean,"next_attempt_at"?: string | null,"payload"?: NonNullable<Json>,"processed_at"?: string | null,"received_at"?: string,"source_ip"?: unknown,"status"?: string,"stripe_created_at"?: string,"type"?: string
                   }
                   Relationships: [
                     
@@ -633,6 +633,9 @@ isOneToOne: false
                            },
 "record_notification_result":
 { Args: { "p_error": string,"p_notification_id": string,"p_provider_id": string,"p_recipient": string,"p_status": string }; Returns: Json
+                           },
+"record_webhook_endpoint":
+{ Args: { "p_differences": (string)[],"p_endpoint_id": string,"p_livemode": boolean,"p_state": string }; Returns: Json
                            },
 "record_webhook_rejection":
 { Args: { "p_count"?: number,"p_reason": string,"p_source_ip": string }; Returns: Json

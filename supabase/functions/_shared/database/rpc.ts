@@ -14,6 +14,7 @@ import type {
   CheckoutRefusal,
   CheckoutRequest,
   DisputeEvidence,
+  EndpointLook,
   EventOutcome,
   HealthFigures,
   Job,
@@ -228,6 +229,15 @@ function rpcCalls(client: PostgrestClient, limitMs: () => number) {
 
     replaceWebhookAddresses: (addresses: string[]) =>
       call<{ added: string[]; removed: string[] }>("replace_webhook_addresses", { p_addresses: addresses }),
+
+    /** Notes what Stripe says of the endpoint at our address, in the mode of the key. */
+    recordWebhookEndpoint: (livemode: boolean, look: EndpointLook) =>
+      call<{ recorded: true }>("record_webhook_endpoint", {
+        p_livemode: livemode,
+        p_state: look.state,
+        p_endpoint_id: look.endpointId,
+        p_differences: look.differences,
+      }),
 
     purgeOldData: (limit: number) =>
       call<{ purged: Record<string, number>; more: boolean }>("purge_old_data", { p_limit: limit }),

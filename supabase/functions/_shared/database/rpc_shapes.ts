@@ -34,6 +34,15 @@ export interface ReceivedEvent {
   p_alerts: Alert[];
 }
 
+/** What one look at Stripe's webhook endpoints found at our address. */
+export interface EndpointLook {
+  state: "ok" | "disabled" | "changed" | "missing" | "not_permitted";
+  /** Null where there is none, or the key may not read it. */
+  endpointId: string | null;
+  /** What is not as the registry of events says, in words. */
+  differences: string[];
+}
+
 export interface StoredEvent {
   id: string;
   type: string;
