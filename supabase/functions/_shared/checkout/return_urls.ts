@@ -35,6 +35,13 @@ export function cancelUrl(given: string | null, env: ReturnUrlEnv): string {
   return checkedUrl(given ?? `${env.siteUrl}/cancelled`, given === null ? null : "cancel_url", env).href;
 }
 
+/** The shop's page that offers to go on with the order of a resume link, and posts its `token` when asked to. */
+export function resumeUrl(token: string, { siteUrl }: Pick<Env, "siteUrl">): string {
+  const url = new URL(`${siteUrl}/resume`);
+  url.searchParams.set("token", token);
+  return url.href;
+}
+
 /** The success URL of a session that is known already. */
 export function successUrlFor(sessionId: string, template: string): string {
   return template.replaceAll(placeholder, sessionId);
