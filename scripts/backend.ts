@@ -5,7 +5,7 @@ import { createLogger } from "../supabase/functions/_shared/log.ts";
 import { createRpc, type Rpc } from "../supabase/functions/_shared/rpc.ts";
 import { createStripe } from "../supabase/functions/_shared/stripe.ts";
 import type { Ours } from "../supabase/functions/_shared/stripe_events/judge.ts";
-import { isLoopback } from "./local/real_project.ts";
+import { isLoopback } from "../supabase/functions/_shared/loopback.ts";
 import type { StackFile } from "./local/stack.ts";
 import { TaskError } from "./task.ts";
 
