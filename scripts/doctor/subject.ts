@@ -33,7 +33,7 @@ export async function findSource(envFile: string | null, given: Record<string, s
   const dir = given["LOCAL_DIR"] ?? ".local";
   const stack = await readStackFile(join(dir, "stack.json"));
   if (stack !== null) return await localSource(dir, stack, given);
-  if (given["SUPABASE_URL"] && given["STRIPE_SECRET_KEY"]) {
+  if (given["SUPABASE_URL"]) {
     return { kind: "project", name: "the environment", values: given };
   }
   return { kind: "project", name: ".env", values: await readEnvFile(".env").catch(nothingFound(dir)) };
