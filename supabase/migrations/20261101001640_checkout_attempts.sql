@@ -141,7 +141,6 @@ grant execute on function public.abandon_checkout(uuid, integer, jsonb) to servi
 create function private.checkout_end(o public.orders) returns jsonb
 language plpgsql
 stable
-security definer
 set search_path = ''
 as $$
 begin

@@ -347,11 +347,8 @@ Deno.test("resend_notification() repeats a mail that the order has had, and no o
       await refusal(tx, tx`select public.resend_notification(${orderNumber}, 'order_shipped')`),
       "KCINV",
     );
-    const said = await tx.savepoint((inner) =>
-      inner`select public.resend_notification(${orderNumber}, 'nope')`
-    )
-      .then(() => null, ({ message }) => message);
-    assert.equal(said, `order ${orderNumber} has had no mail nope; it has had: order_confirmation`);
+    const { message } = await refusalOf(tx`select public.resend_notification(${orderNumber}, 'nope')`);
+    assert.equal(message, `order ${orderNumber} has had no mail nope; it has had: order_confirmation`);
   });
 });
 
