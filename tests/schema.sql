@@ -2209,6 +2209,27 @@ $function$;
 comment on function private.check_velocity(p_mode text, p_user_id uuid, p_email text, p_ip inet, p_cart jsonb, p_livemode boolean, p_order_id uuid) is 'Measures the rules for a door to a payment page: { action, three_d_secure, retry_after_seconds, hits }, the strongest action of all hits. p_cart: { amount, currency, lines: [{ variant_id, quantity }] }; p_order_id: the order that the page is for, once it exists. Mode report: every action is allow, and the hits tell what would have been. Records the hits of a block itself, since nothing will carry them.';
 
 
+CREATE OR REPLACE FUNCTION private.checkout_end(o orders)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO ''
+AS $function$
+begin
+  if o.session_id is not null or o.status = 'processing' then
+    return jsonb_build_object('outcome', 'paid', 'session_id', coalesce(o.session_id, (
+      select s.id from public.checkout_sessions s
+      where s.order_id = o.id and s.status = 'complete' order by s.completed_at desc limit 1
+    )));
+  elsif o.cancelled_at is not null or o.erased_at is not null then
+    return jsonb_build_object('outcome', 'cancelled');
+  end if;
+  return null;
+end;
+$function$;
+comment on function private.checkout_end(o orders) is 'Why an order leads to no payment page any more: paid { session_id }, also while the payment is under way, or cancelled. Null while it waits to be paid.';
+
+
 CREATE OR REPLACE FUNCTION private.checkout_snapshot(p_order_id uuid, p_outcome text)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -5438,7 +5459,8 @@ begin
   set status = case status when 'dead' then 'failed' else status end, next_attempt_at = now()
   where id = p_event_id and not payload ?| array['erased', 'purged'];
   if not found then
-    raise exception 'event % is not stored, or its payload is gone', p_event_id using errcode = 'KCEVT';
+    raise exception 'event % is not stored here, or its payload is gone; reconcile fetches what Stripe still has', p_event_id
+      using errcode = 'KCEVT';
   end if;
   if not private.enqueue_job('retry_event', 'retry_event:' || p_event_id, jsonb_build_object('event_id', p_event_id), now(), 10) then
     perform private.requeue_job(j.id) from private.jobs j where j.dedupe_key = 'retry_event:' || p_event_id;
@@ -5459,8 +5481,11 @@ declare
 begin
   perform private.lock_orders_of_refunds(array[p_job_id]);
   select * into v_job from private.jobs where id = p_job_id for update;
-  if not found or v_job.status not in ('queued', 'dead', 'discarded') then
-    raise exception 'job % is not waiting, dead or discarded (status %)', p_job_id, coalesce(v_job.status, 'unknown') using errcode = 'KCINV';
+  if not found then
+    raise exception 'job % is not stored here', p_job_id using errcode = 'KCINV';
+  elsif v_job.status not in ('queued', 'dead', 'discarded') then
+    raise exception 'job % is not waiting, dead or discarded (status %)', p_job_id, v_job.status
+      using errcode = 'KCINV';
   elsif v_job.kind = 'retry_event' then
     perform private.redrive_event(v_job.payload ->> 'event_id');
   elsif v_job.kind = 'refund_payment' then
@@ -6195,7 +6220,9 @@ begin
   where x.order_id = o.id and x.template = p_args ->> 'template'
   order by x.created_at desc, x.id limit 1;
   if not found then
-    raise exception 'order % has had no mail %', o.number, p_args ->> 'template' using errcode = 'KCINV';
+    raise exception 'order % has had no mail %; it has had: %', o.number, p_args ->> 'template', coalesce(
+      (select string_agg(distinct x.template, ', ') from public.notifications x where x.order_id = o.id), 'none'
+    ) using errcode = 'KCINV';
   end if;
   n.status := 'queued';
   if n.template = 'order_shipped' then
@@ -7150,11 +7177,17 @@ AS $function$
 declare
   v_id uuid := gen_random_uuid();
 begin
+  -- The policies say the same, in words that help nobody.
+  if current_user = 'authenticated' and not private.is_admin() then
+    raise exception '% is for staff only', p_command using
+      errcode = '42501',
+      hint = 'Staff have app_metadata.role = admin and, where ADMIN_REQUIRE_MFA is set, have signed in with a second factor.';
+  end if;
   insert into public.staff_commands (id, command, args) values (v_id, p_command, p_args);
   return (select c.result || jsonb_build_object('command_id', c.id) from public.staff_commands c where c.id = v_id);
 end;
 $function$;
-comment on function private.submit_command(p_command text, p_args jsonb) is 'Inserts a staff command as the caller, whose policies decide, and returns its result.';
+comment on function private.submit_command(p_command text, p_args jsonb) is 'Inserts a staff command as the caller, whose policies decide, and returns its result. 42501: the caller is not staff.';
 grant execute on function private.submit_command(p_command text, p_args jsonb) to authenticated;
 grant execute on function private.submit_command(p_command text, p_args jsonb) to service_role;
 
@@ -7964,6 +7997,32 @@ grant execute on function public.erase_customer(p_email text) to authenticated;
 grant execute on function public.erase_customer(p_email text) to service_role;
 
 
+CREATE OR REPLACE FUNCTION public.find_open_checkout(p_order_id uuid)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  o public.orders;
+begin
+  select * into o from public.orders where id = p_order_id;
+  if not found then
+    raise exception 'order % does not exist', p_order_id using errcode = 'KCORD';
+  end if;
+  return coalesce(private.checkout_end(o), jsonb_build_object('outcome', 'unpaid', 'session', (
+    select jsonb_build_object('id', s.id, 'url', s.url)
+    from public.checkout_sessions s
+    where s.order_id = o.id and s.attempt = o.attempt and s.status = 'open' and s.url is not null
+      and s.expires_at > now() and s.closing_at is null
+    order by s.created_at desc limit 1
+  )));
+end;
+$function$;
+comment on function public.find_open_checkout(p_order_id uuid) is 'What a resume link leads to without changing anything: unpaid with the session { id, url } that can still be paid, or null; paid: { session_id } for the success page; cancelled. KCORD: no such order.';
+grant execute on function public.find_open_checkout(p_order_id uuid) to service_role;
+
+
 CREATE OR REPLACE FUNCTION public.finish_jobs(p_results jsonb)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -8577,15 +8636,18 @@ declare
   v_problem text;
 begin
   for r in
-    select 'event' as what, i.id, e.type, coalesce(e.status, 'unknown') as status, e.last_error,
+    select 'event' as what, i.id, e.type, coalesce(e.status, 'missing') as status, e.last_error,
       case
-        when e.id is null then 'is unknown'
+        when e.id is null then 'is not stored here; reconcile fetches it, if Stripe still has it'
         when e.payload ?| array['erased', 'purged'] then 'has no payload any more'
       end as problem
     from unnest(p_event_ids) as i (id) left join public.webhook_events e on e.id = i.id
     union all
-    select 'job', i.id::text, j.kind, coalesce(j.status, 'unknown'), j.last_error,
-      case when j.id is null then 'is unknown' when j.status not in ('queued', 'dead', 'discarded') then 'is ' || j.status end
+    select 'job', i.id::text, j.kind, coalesce(j.status, 'missing'), j.last_error,
+      case
+        when j.id is null then 'is not stored here'
+        when j.status not in ('queued', 'dead', 'discarded') then 'is ' || j.status
+      end
     from unnest(p_job_ids) as i (id) left join private.jobs j on j.id = i.id
     union all
     select 'event', e.id, e.type, e.status, e.last_error, null
@@ -8784,20 +8846,14 @@ begin
   select * into o from public.orders where id = p_order_id for no key update;
   if not found then
     raise exception 'order % does not exist', p_order_id using errcode = 'KCORD';
-  elsif o.session_id is not null or o.status = 'processing' then
-    return jsonb_build_object('outcome', 'paid', 'session_id', coalesce(o.session_id, (
-      select s.id from public.checkout_sessions s where s.order_id = o.id and s.status = 'complete' order by s.completed_at desc limit 1
-    )));
-  elsif o.cancelled_at is not null or o.erased_at is not null then
-    return jsonb_build_object('outcome', 'cancelled');
   end if;
-  return private.enter_checkout(
+  return coalesce(private.checkout_end(o), private.enter_checkout(
     o.id, coalesce(p_velocity_mode, (private.risk_of(o.id)).velocity_mode), p_client_ip, p_supersede,
     o.status in ('expired', 'payment_failed'), p_session_seconds, p_hold_seconds
-  );
+  ));
 end;
 $function$;
-comment on function public.resume_checkout(p_order_id uuid, p_session_seconds integer, p_hold_seconds integer, p_velocity_mode text, p_client_ip text, p_supersede boolean) is 'What a resume link leads to. existing: the snapshot of an attempt that can be paid, a new one at today''s prices when the last has expired or failed; paid: { session_id } for the success page; cancelled; superseded: expire session_ids at Stripe, then ask again with p_supersede false; velocity_exceeded. p_velocity_mode null: that of the last attempt. KCORD: no such order. KCSTK: sold out.';
+comment on function public.resume_checkout(p_order_id uuid, p_session_seconds integer, p_hold_seconds integer, p_velocity_mode text, p_client_ip text, p_supersede boolean) is 'Opens an unpaid order again. existing: the snapshot of an attempt that can be paid, a new one at today''s prices when the last has expired or failed; paid: { session_id } for the success page; cancelled; superseded: expire session_ids at Stripe, then ask again with p_supersede false; velocity_exceeded. p_velocity_mode null: that of the last attempt. KCORD: no such order. KCSTK: sold out.';
 grant execute on function public.resume_checkout(p_order_id uuid, p_session_seconds integer, p_hold_seconds integer, p_velocity_mode text, p_client_ip text, p_supersede boolean) to service_role;
 
 

@@ -231,7 +231,9 @@ begin
   where x.order_id = o.id and x.template = p_args ->> 'template'
   order by x.created_at desc, x.id limit 1;
   if not found then
-    raise exception 'order % has had no mail %', o.number, p_args ->> 'template' using errcode = 'KCINV';
+    raise exception 'order % has had no mail %; it has had: %', o.number, p_args ->> 'template', coalesce(
+      (select string_agg(distinct x.template, ', ') from public.notifications x where x.order_id = o.id), 'none'
+    ) using errcode = 'KCINV';
   end if;
   n.status := 'queued';
   if n.template = 'order_shipped' then

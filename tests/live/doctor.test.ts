@@ -221,6 +221,20 @@ Deno.test({
   },
 });
 
+Deno.test("doctor: with SUPABASE_URL in the environment it looks there, and names what is missing beside it", async () => {
+  const dir = await Deno.makeTempDir();
+  const given = { LOCAL_DIR: dir, SUPABASE_URL: "https://abcdefghijklmnopqrst.supabase.co" };
+  const source = await findSource(null, given);
+  await Deno.remove(dir);
+  assert.equal(source.name, "the environment");
+  const found = (await diagnose(source)).map(({ level, what, mend }) => `${level}: ${what}: ${mend}`);
+  assert.ok(
+    found.some((line) => /^error: STRIPE_SECRET_KEY is not usable: missing/.test(line)),
+    found.join("\n"),
+  );
+  assert.ok(!found.some((line) => line.includes("SUPABASE_URL is not usable")), found.join("\n"));
+});
+
 Deno.test("doctor: each missing or malformed variable is named, and mode and APP_ENV must fit", async () => {
   const folder = await Deno.makeTempDir();
   const envFile = `${folder}/.env`;

@@ -38,7 +38,7 @@ export async function findSource(envFile: string | null, given: Record<string, s
   if (local !== null) {
     return { kind: "local", name: `the stack in ${dir}`, values: { ...local, ...changes(given) } };
   }
-  if (given["SUPABASE_URL"] && given["STRIPE_SECRET_KEY"]) {
+  if (given["SUPABASE_URL"]) {
     return { kind: "project", name: "the environment", values: given };
   }
   return { kind: "project", name: ".env", values: await readEnvFile(".env").catch(nothingFound(dir)) };

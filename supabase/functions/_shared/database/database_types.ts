@@ -568,6 +568,9 @@ isOneToOne: false
 "erase_customer":
 { Args: { "p_email": string }; Returns: Json
                            },
+"find_open_checkout":
+{ Args: { "p_order_id": string }; Returns: Json
+                           },
 "finish_jobs":
 { Args: { "p_results": Json }; Returns: Json
                            },

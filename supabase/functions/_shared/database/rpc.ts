@@ -16,6 +16,7 @@ import type {
   DisputeEvidence,
   EndpointLook,
   EventOutcome,
+  FoundCheckout,
   HealthFigures,
   Job,
   JobResult,
@@ -138,6 +139,9 @@ function rpcCalls(client: PostgrestClient, limitMs: () => number) {
         p_fact: fact,
         p_email_change: emailChange,
       }),
+
+    /** Changes nothing. @throws AppError `order_not_found`. */
+    findOpenCheckout: (orderId: string) => call<FoundCheckout>("find_open_checkout", { p_order_id: orderId }),
 
     /** @throws AppError `order_not_found`, `insufficient_stock`. */
     resumeCheckout: (request: ResumeRequest) => call<ResumedCheckout>("resume_checkout", request),
