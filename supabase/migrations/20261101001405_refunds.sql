@@ -87,6 +87,35 @@ comment on function private.refund_is_owed(public.refund_requests) is
 revoke execute on function private.refund_is_owed(public.refund_requests) from public, anon;
 grant execute on function private.refund_is_owed(public.refund_requests) to authenticated, service_role;
 
+create function private.refund_tried_again(r public.refunds) returns boolean
+language sql
+stable
+security invoker
+set search_path = ''
+as $$
+  -- What failed first is made good first. What waited when r had failed is the greatest sum, over all failures up to
+  -- it, of what failed since less what was given back between.
+  select coalesce((
+    select sum(later.amount) from public.refunds later
+    where later.payment_id = r.payment_id and later.created_at > r.failed_at
+  ), 0) >= (
+    select max((
+      select sum(f.amount) from public.refunds f
+      where f.payment_id = r.payment_id and (f.failed_at, f.id) between (first.failed_at, first.id) and (r.failed_at, r.id)
+    ) - coalesce((
+      select sum(made.amount) from public.refunds made
+      where made.payment_id = r.payment_id and made.created_at > first.failed_at and made.created_at <= r.failed_at
+    ), 0))
+    from public.refunds first
+    where first.payment_id = r.payment_id and (first.failed_at, first.id) <= (r.failed_at, r.id)
+  )
+$$;
+comment on function private.refund_tried_again(public.refunds) is
+  'Whether the money of a refund that failed has been given back anew since, whatever became of that: what failed '
+  'too waits by itself. What was given back before the failure does not count, and one refund makes good one.';
+revoke execute on function private.refund_tried_again(public.refunds) from public, anon;
+grant execute on function private.refund_tried_again(public.refunds) to authenticated, service_role;
+
 create function private.ask_refund(
   p_id text,
   p_order_id uuid,
@@ -363,11 +392,7 @@ as $$
   update public.alerts a set status = 'resolved'
   from public.refunds r
   where r.order_id = p_order_id and r.status in ('failed', 'canceled') and a.dedupe_key = 'refund_failed:' || r.id
-    and a.status <> 'resolved' and exists (
-      select 1 from public.refunds later
-      where later.payment_id = r.payment_id and later.amount >= r.amount
-        and (later.created_at, later.id) > (r.created_at, r.id)
-    )
+    and a.status <> 'resolved' and private.refund_tried_again(r)
 $$;
 comment on function private.close_refund_alerts(uuid) is
   'Resolves the alerts about refunds of an order that were made, asked for anew or tried again, or are not owed any more. Called by settle_order() only.';
@@ -431,11 +456,7 @@ as $$
           select coalesce(sum(live.amount), 0) from public.refunds live
           where live.payment_id = o.payment_id and live.status not in ('failed', 'canceled')
         )
-        and not exists (
-          select 1 from public.refunds later
-          where later.payment_id = o.payment_id and later.status not in ('failed', 'canceled')
-            and later.created_at > r.created_at
-        )
+        and not private.refund_tried_again(r)
     ) then 'refund_failed' end
   ], null)
 $$;

@@ -37,11 +37,7 @@ with found (order_id, reason) as (
       select sum(live.amount) from public.refunds live
       where live.payment_id = p.id and live.status not in ('failed', 'canceled')
     ), 0)
-    and not exists (
-      select 1 from public.refunds later
-      where later.payment_id = p.id and later.status not in ('failed', 'canceled')
-        and later.created_at > r.created_at
-    )
+    and not private.refund_tried_again(r)
     -- Paid in another way: staff have resolved its alert.
     and exists (
       select 1 from public.alerts a where a.dedupe_key = 'refund_failed:' || r.id and a.status <> 'resolved'

@@ -99,6 +99,43 @@ Deno.test("the alert of a refund that failed closes once as much has been refund
   });
 });
 
+Deno.test("a refund that was made before another one failed is not taken for its second try", async () => {
+  await undone(sql, async (tx) => {
+    const { story, payment } = await paidOrder(tx);
+    const first = story.refunded(payment, "1", 5_000);
+    story.refunded(payment, "2", total - 5_000);
+    first.settled("failed");
+    await tellAll(tx, story);
+    assert.deepEqual(await openAlerts(tx), ["refund_failed"]);
+    const [waiting] = await tx`select reasons from reporting.orders_needing_attention`;
+    assert.deepEqual(waiting?.["reasons"], ["refund_failed"]);
+    assert.equal((await endingOf(tx, story)).fulfillment, "on_hold", "all of its money was to go back");
+    story.refunded(payment, "3", 5_000);
+    await tellAll(tx, story);
+    assert.deepEqual(await openAlerts(tx), []);
+  });
+});
+
+Deno.test("one refund makes good one that failed, not two", async () => {
+  await undone(sql, async (tx) => {
+    const { story, payment } = await paidOrder(tx);
+    const refunds = ["1", "2", "3"].map((name) => story.refunded(payment, name, 5_000));
+    refunds[0]?.settled("failed");
+    story.refunded(payment, "4", 5_000);
+    await tellAll(tx, story);
+    assert.deepEqual(await openAlerts(tx), []);
+    refunds[1]?.settled("failed");
+    refunds[2]?.settled("failed");
+    story.refunded(payment, "5", 5_000);
+    await tellAll(tx, story);
+    const open = await tx`select dedupe_key from public.alerts where status = 'open'`;
+    assert.deepEqual(open.map((row) => row["dedupe_key"]), [`refund_failed:${story.id("re", "3")}`]);
+    story.refunded(payment, "6", 5_000);
+    await tellAll(tx, story);
+    assert.deepEqual(await openAlerts(tx), []);
+  });
+});
+
 Deno.test("request_refund() queues one refund job with its amount, and is audited", async () => {
   await undone(sql, async (tx) => {
     const { story, payment } = await paidOrder(tx);
