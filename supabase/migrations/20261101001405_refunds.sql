@@ -63,6 +63,31 @@ comment on function private.refund_overtaken_by(public.refund_requests) is
 revoke execute on function private.refund_overtaken_by(public.refund_requests) from public, anon;
 grant execute on function private.refund_overtaken_by(public.refund_requests) to authenticated, service_role;
 
+create function private.money_left(p_payment_id text) returns bigint
+language sql
+stable
+security invoker
+set search_path = ''
+as $$
+  select p.amount_received
+    - coalesce((
+      select sum(r.amount) from public.refunds r
+      where r.payment_id = p.id and r.status not in ('failed', 'canceled')
+    ), 0)
+    -- The bank has given it to the customer: only what was disputed, which may be a part. In another currency
+    -- nobody can tell, and it counts as all.
+    - coalesce((
+      select sum(case when d.currency = p.currency then d.amount else p.amount_received end)
+      from public.disputes d where d.payment_id = p.id and d.status = 'lost'
+    ), 0)
+  from public.payments p
+  where p.id = p_payment_id
+$$;
+comment on function private.money_left(text) is
+  'Minor units of a payment that the customer has not got back, neither by refunds under way or made nor by lost disputes.';
+revoke execute on function private.money_left(text) from public, anon;
+grant execute on function private.money_left(text) to authenticated, service_role;
+
 create function private.refund_is_owed(q public.refund_requests) returns boolean
 language sql
 stable
@@ -70,20 +95,15 @@ security invoker
 set search_path = ''
 as $$
   select q.status = 'given_up' and private.refund_overtaken_by(q) is null
-    and exists (
-      select 1 from public.payments p
-      where p.id = q.payment_id and p.amount_received > coalesce((
-        -- One made since that failed has an alert of its own.
-        select sum(r.amount) from public.refunds r
-        where r.payment_id = p.id
-          and (r.status not in ('failed', 'canceled') or r.created_at >= date_trunc('second', q.created_at))
-      ), 0)
-    )
-    -- The bank has taken the money and given it to the customer.
-    and not exists (select 1 from public.disputes d where d.payment_id = q.payment_id and d.status = 'lost')
+    and private.money_left(q.payment_id) > coalesce((
+      -- One made since that failed has an alert of its own.
+      select sum(r.amount) from public.refunds r
+      where r.payment_id = q.payment_id and r.status in ('failed', 'canceled')
+        and r.created_at >= date_trunc('second', q.created_at)
+    ), 0)
 $$;
 comment on function private.refund_is_owed(public.refund_requests) is
-  'Whether a refund that was given up still waits for a person: nothing stands in for it, the payment has money left, and no dispute took it.';
+  'Whether a refund that was given up still waits for a person: nothing stands in for it, and the customer has not got all of the payment back.';
 revoke execute on function private.refund_is_owed(public.refund_requests) from public, anon;
 grant execute on function private.refund_is_owed(public.refund_requests) to authenticated, service_role;
 
@@ -373,30 +393,38 @@ comment on function private.note_refund_outcome(private.jobs, text, text) is
   'Books how a refund job ended (or that it waits for another try) on its request, tells staff, and settles the order. False: the job has no request. The order is locked.';
 revoke execute on function private.note_refund_outcome(private.jobs, text, text) from public, anon, authenticated;
 
-create function private.close_refund_alerts(p_order_id uuid) returns void
+create function private.settle_refund_alerts(p_order_id uuid) returns void
 language sql
 security definer
 set search_path = ''
 as $$
-  update public.alerts a set status = 'resolved'
+  update public.alerts a set
+    status = 'resolved',
+    data = a.data || case a.kind when 'refund_refused' then '{"not_owed": true}' else '{}' end::jsonb
   from public.refund_requests q
   where q.order_id = p_order_id and a.status <> 'resolved' and (
     (a.dedupe_key = 'refund_refused:' || q.id and not private.refund_is_owed(q))
     or (a.dedupe_key = 'refund_delayed:' || q.id and (q.status <> 'queued' or q.problem is null))
-    or (a.dedupe_key = 'refund_overtaken:' || q.id and exists (
+    or (a.dedupe_key = 'refund_overtaken:' || q.id and (private.money_left(q.payment_id) <= 0 or exists (
       select 1 from public.refund_requests later
       where later.payment_id = q.payment_id and later.created_at > q.given_up_at
-    ))
+    )))
   );
   -- Tried again, whatever becomes of it: should it fail too, it has an alert of its own.
   update public.alerts a set status = 'resolved'
   from public.refunds r
   where r.order_id = p_order_id and r.status in ('failed', 'canceled') and a.dedupe_key = 'refund_failed:' || r.id
-    and a.status <> 'resolved' and private.refund_tried_again(r)
+    and a.status <> 'resolved' and (private.refund_tried_again(r) or private.money_left(r.payment_id) <= 0);
+  -- What closed by itself opens by itself: a lost dispute was won after all, a refund that stood in for it bounced.
+  select private.tell_of_refund(q, j.id, q.problem)
+  from public.refund_requests q
+  join public.alerts a on a.dedupe_key = 'refund_refused:' || q.id and a.status = 'resolved' and a.data ? 'not_owed'
+  left join private.jobs j on j.dedupe_key = 'refund_payment:' || q.id
+  where q.order_id = p_order_id and private.refund_is_owed(q)
 $$;
-comment on function private.close_refund_alerts(uuid) is
-  'Resolves the alerts about refunds of an order that were made, asked for anew or tried again, or are not owed any more. Called by settle_order() only.';
-revoke execute on function private.close_refund_alerts(uuid) from public, anon, authenticated;
+comment on function private.settle_refund_alerts(uuid) is
+  'Resolves the alerts about refunds of an order that were made, asked for anew or tried again, or are not owed any more; opens again those that are owed once more, except what staff have resolved. Called by settle_order() only.';
+revoke execute on function private.settle_refund_alerts(uuid) from public, anon, authenticated;
 
 create function private.restock_due(o public.orders) returns boolean
 language sql

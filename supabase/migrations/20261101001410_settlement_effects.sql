@@ -74,7 +74,7 @@ begin
       end if;
     end if;
   end loop;
-  perform private.close_refund_alerts(o.id);
+  perform private.settle_refund_alerts(o.id);
 end;
 $$;
 comment on function private.settle_refund_effects(public.orders, text) is

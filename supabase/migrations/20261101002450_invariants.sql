@@ -269,8 +269,10 @@ as $$
   union all
   select 'staff know of a refund that was given up and is still owed', jsonb_build_object('request_id', q.id)
   from public.refund_requests q
-  where private.refund_is_owed(q) and not exists (
-    select 1 from public.alerts a where a.dedupe_key = 'refund_refused:' || q.id and a.status <> 'resolved'
+  -- Resolved by a person is known to a person; an old one may have been purged since.
+  where private.refund_is_owed(q) and q.given_up_at > now() - interval '30 days' and not exists (
+    select 1 from public.alerts a
+    where a.dedupe_key = 'refund_refused:' || q.id and (a.status <> 'resolved' or not a.data ? 'not_owed')
   )
   union all
   select 'a queued mail has a job', jsonb_build_object('notification_id', n.id)

@@ -136,6 +136,56 @@ Deno.test("one refund makes good one that failed, not two", async () => {
   });
 });
 
+/** A cancelled order whose refund Stripe refused because of the dispute that is returned. */
+async function refusedByDispute(tx: Db) {
+  const { story, payment } = await paidOrder(tx);
+  await tx`select public.cancel_order(${story.frame.orderNumber})`;
+  const dispute = story.disputed(payment, "d", "needs_response");
+  await tellAll(tx, story);
+  await endRefundJob(tx, `cancelled:${payment.id}`, "discard", "warning");
+  const refused = async () => {
+    const rows = await tx`select status from public.alerts where kind = 'refund_refused'`;
+    const waiting = await tx`select 1 from reporting.orders_needing_attention where 'refund_refused' = any (reasons)`;
+    assert.deepEqual([...await tx`select * from public.check_invariants()`], []);
+    return [rows[0]?.["status"], waiting.length];
+  };
+  return { story, payment, dispute, refused };
+}
+
+Deno.test("a refund that a lost dispute made needless is asked about again when the dispute is won on appeal", async () => {
+  await undone(sql, async (tx) => {
+    const { story, dispute, refused } = await refusedByDispute(tx);
+    assert.deepEqual(await refused(), ["open", 1]);
+    dispute.closed("lost");
+    await tellAll(tx, story);
+    assert.deepEqual(await refused(), ["resolved", 0]);
+    dispute.closed("won");
+    await tellAll(tx, story);
+    assert.deepEqual(await refused(), ["open", 1]);
+    const messages = await tx`select 1 from private.jobs where kind = 'send_alert' and dedupe_key like '%refund_refused%'`;
+    assert.equal(messages.length, 2, "staff hear of it again");
+  });
+});
+
+Deno.test("a lost dispute about a part leaves the rest owed", async () => {
+  await undone(sql, async (tx) => {
+    const { story, dispute, refused } = await refusedByDispute(tx);
+    dispute.closed("lost");
+    for (const event of story.events) Object.assign(event.data.object, { amount: 5_000 });
+    await tellAll(tx, story);
+    assert.deepEqual(await refused(), ["open", 1]);
+  });
+});
+
+Deno.test("a refund that staff paid in another way, and whose alert they resolved, waits for nobody", async () => {
+  await undone(sql, async (tx) => {
+    const { story, refused } = await refusedByDispute(tx);
+    await tx`update public.alerts set status = 'resolved' where kind = 'refund_refused'`;
+    await tx`select private.settle_order(${story.frame.orderId}, 'reconcile')`;
+    assert.deepEqual(await refused(), ["resolved", 0]);
+  });
+});
+
 Deno.test("request_refund() queues one refund job with its amount, and is audited", async () => {
   await undone(sql, async (tx) => {
     const { story, payment } = await paidOrder(tx);
