@@ -40,6 +40,7 @@ begin
       using errcode = 'KCREF', hint = 'Refunds under way count as given back.';
   end if;
   perform private.refuse_refund_amount(case when not v_full then v_amount end, o.currency);
+  update public.orders set decided_payment_id = coalesce(decided_payment_id, payment_id) where id = o.id;
   perform private.ask_refund(
     p_command_id::text, o.id, o.payment_id, case when not v_full then v_amount end, 'requested',
     coalesce(p_args ->> 'reason', 'requested_by_customer'),

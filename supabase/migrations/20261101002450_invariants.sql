@@ -154,6 +154,10 @@ as $$
   from public.orders o
   where o.session_id is distinct from (private.kept_session(o.id)).id
   union all
+  select 'an order keeps the payment that was decided about', jsonb_build_object('order', o.number, 'payment_id', o.payment_id)
+  from public.orders o
+  where o.decided_payment_id is not null and o.payment_id is distinct from o.decided_payment_id
+  union all
   select 'a second payment is on its way back', jsonb_build_object('order', o.number, 'payment_id', p.id)
   from public.orders o
   join public.checkout_sessions s on s.order_id = o.id and s.status = 'complete'

@@ -186,6 +186,43 @@ Deno.test("a refund that staff paid in another way, and whose alert they resolve
   });
 });
 
+for (const act of ["refunds a part", "refunds all and takes the goods back", "takes back what was refunded"]) {
+  Deno.test(`a second payment with a lower id does not undo what staff decided: the shop ${act}`, async () => {
+    await undone(sql, async (tx) => {
+      const story = new Story(await beginOrder(tx), 60, "T");
+      await attachSession(tx, story, "a");
+      await attachSession(tx, story, "b", 2);
+      const kept = story.paid("b");
+      await tellAll(tx, story);
+      const { orderNumber } = story.frame;
+      const amount = act === "refunds a part" ? 5_000 : total;
+      if (act === "takes back what was refunded") {
+        story.refunded(kept, "1", amount);
+        await tellAll(tx, story);
+        await tx`select public.cancel_order(${orderNumber})`;
+      } else {
+        const [row] = await tx`select public.request_refund(${orderNumber}, ${amount}, 'x', ${amount === total})
+          ->> 'command_id' as id`;
+        story.refunded(kept, "1", amount, "succeeded", row?.["id"]);
+        await tellAll(tx, story);
+        await endRefundJob(tx, row?.["id"], "done");
+      }
+      const second = story.paid("a");
+      await tellAll(tx, story);
+
+      const end = await endingOf(tx, story);
+      assert.deepEqual([end.paid, end.refunded], [total, amount]);
+      assert.deepEqual(end.jobs.filter((job) => job.includes("duplicate")), ["refund_payment:duplicate:a"]);
+      assert.equal(end.status, amount === total ? "refunded" : "partially_refunded");
+      story.refunded(second, "2", total, "succeeded", `duplicate:${second.id}`);
+      await tellAll(tx, story);
+      const [customer] = await tx`select sum(amount)::int as back from public.refunds where status = 'succeeded'`;
+      assert.equal(customer?.["back"], amount + total, "what was promised, and the second payment");
+      assert.deepEqual([...await tx`select * from public.check_invariants()`], []);
+    });
+  });
+}
+
 Deno.test("request_refund() queues one refund job with its amount, and is audited", async () => {
   await undone(sql, async (tx) => {
     const { story, payment } = await paidOrder(tx);
