@@ -485,10 +485,14 @@ as $$
           where live.payment_id = o.payment_id and live.status not in ('failed', 'canceled')
         )
         and not private.refund_tried_again(r)
-    ) then 'refund_failed' end
+    ) then 'refund_failed' end,
+    case when exists (
+      select 1 from public.refund_requests q
+      where q.payment_id = o.payment_id and q.amount is null and private.refund_is_owed(q)
+    ) then 'refund_refused' end
   ], null)
 $$;
 comment on function private.hold_reasons(public.orders) is
-  'What keeps an order that has not shipped from shipping: review; dispute (open or lost); refund_under_way (all of its money); refund_failed (all of its money was to go back, bounced, and nobody has tried again or released the order).';
+  'What keeps an order that has not shipped from shipping: review; dispute (open or lost); refund_under_way (all of its money); refund_failed (all of its money was to go back, bounced, and nobody has tried again or released the order); refund_refused (the same of a refund that Stripe does not take).';
 revoke execute on function private.hold_reasons(public.orders) from public, anon;
 grant execute on function private.hold_reasons(public.orders) to authenticated, service_role;

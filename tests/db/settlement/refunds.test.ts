@@ -223,6 +223,27 @@ for (const act of ["refunds a part", "refunds all and takes the goods back", "ta
   });
 }
 
+Deno.test("an order whose full refund Stripe refused does not ship until a person lets it", async () => {
+  await undone(sql, async (tx) => {
+    const { story, payment } = await paidOrder(tx);
+    const { orderNumber } = story.frame;
+    const [row] = await tx`select public.request_refund(${orderNumber}, null, 'x', true) ->> 'command_id' as id`;
+    await endRefundJob(tx, row?.["id"], "discard", "warning");
+    assert.equal((await endingOf(tx, story)).fulfillment, "on_hold");
+    await tx`savepoint shipping`;
+    assert.equal(await sqlstateOf(tx`select public.mark_fulfilled(${orderNumber})`), "KCINV");
+    await tx`rollback to savepoint shipping`;
+    await tx`select public.release_review(${orderNumber}, 'the customer wants the coat')`;
+    assert.equal((await endingOf(tx, story)).fulfillment, "unfulfilled");
+    assert.deepEqual(await openAlerts(tx), [], "its money is not to go back any more");
+    await tx`select public.mark_fulfilled(${orderNumber}, 'UPS', '1Z')`;
+    story.refunded(payment, "1", total);
+    await tellAll(tx, story);
+    assert.deepEqual((await endingOf(tx, story)).stock, [8, 0, 2], "the goods are with the customer");
+    assert.deepEqual([...await tx`select * from public.check_invariants()`], []);
+  });
+});
+
 Deno.test("request_refund() queues one refund job with its amount, and is audited", async () => {
   await undone(sql, async (tx) => {
     const { story, payment } = await paidOrder(tx);
@@ -500,11 +521,11 @@ Deno.test("nothing ships while all of the money is on its way back", async () =>
     await tx`savepoint attempt`;
     assert.equal(await sqlstateOf(tx`select public.mark_fulfilled(${story.frame.orderNumber})`), "KCINV");
     await tx`rollback to savepoint attempt`;
-    await endRefundJob(tx, request, "discard", "critical");
+    await endRefundJob(tx, request, "discard");
     assert.equal(
       (await endingOf(tx, story)).fulfillment,
       "unfulfilled",
-      "a refund that will not be made holds nothing",
+      "a refund that is not needed holds nothing",
     );
     await assertSound(tx);
   });
