@@ -200,7 +200,7 @@ comment on function private.refunds_on_warning(public.fraud_signals, public.orde
 revoke execute on function private.refunds_on_warning(public.fraud_signals, public.orders)
   from public, anon, authenticated;
 
-create function private.settle_risk_effects(o public.orders, p_source text) returns void
+create function private.queue_dispute_reminders(d public.disputes) returns void
 language plpgsql
 security definer
 set search_path = ''
@@ -208,9 +208,36 @@ as $$
 declare
   -- Days before the evidence deadline on which staff are reminded.
   c_reminders constant integer[] := array[7, 3, 1];
-  r record;
-  v_signal public.fraud_signals;
   v_days integer;
+  v_key text;
+  v_run_at timestamptz;
+begin
+  foreach v_days in array c_reminders loop
+    v_key := format('remind_dispute:%s:%s', d.id, v_days);
+    v_run_at := coalesce(d.evidence_due_by, d.first_due_by) - make_interval(days => v_days);
+    -- The job looks again: the deadline may have moved, the dispute may be over.
+    if not private.enqueue_job(
+      'remind_dispute', v_key, jsonb_build_object('dispute_id', d.id, 'days', v_days), v_run_at
+    ) and private.awaits_evidence(d) and v_run_at > now() then
+      -- Spent for an earlier deadline: an inquiry that was answered has become a chargeback, or there is an appeal.
+      update private.jobs set status = 'queued', run_at = v_run_at, attempts = 0, finished_at = null
+      where dedupe_key = v_key and status in ('done', 'discarded');
+    end if;
+  end loop;
+end;
+$$;
+comment on function private.queue_dispute_reminders(public.disputes) is
+  'Reminders 7, 3 and 1 days before the evidence deadline, one job each for all deadlines that a dispute ever has. Called by settle_order() only.';
+revoke execute on function private.queue_dispute_reminders(public.disputes) from public, anon, authenticated;
+
+create function private.settle_risk_effects(o public.orders, p_source text) returns void
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  r public.disputes;
+  v_signal public.fraud_signals;
   v_status text;
 begin
   for r in select d.* from public.disputes d where d.order_id = o.id loop
@@ -221,7 +248,18 @@ begin
       perform private.record_order_event(o.id, 'dispute_opened', p_source, jsonb_build_object('dispute_id', r.id));
     end if;
     foreach v_status in array r.statuses_seen loop
-      if v_status in ('won', 'lost', 'warning_closed', 'prevented') and private.raise_alert_once(
+      if (v_status = 'appeal_needs_response' or (v_status = 'needs_response' and r.statuses_seen && array[
+        'warning_needs_response', 'warning_under_review', 'warning_closed'
+      ])) and private.raise_alert_once(
+        'dispute_escalated', 'critical', 'dispute_escalated:' || r.id || ':' || v_status,
+        jsonb_build_object(
+          'order_number', o.number, 'dispute_id', r.id, 'status', v_status, 'amount', r.amount, 'currency', r.currency
+        )
+      ) then
+        perform private.record_order_event(
+          o.id, 'dispute_escalated', p_source, jsonb_build_object('dispute_id', r.id, 'status', v_status)
+        );
+      elsif v_status in ('won', 'lost', 'warning_closed', 'prevented') and private.raise_alert_once(
         'dispute_closed', case v_status when 'lost' then 'critical' else 'info' end, 'dispute_closed:' || r.id || ':' || v_status,
         jsonb_build_object('order_number', o.number, 'dispute_id', r.id, 'status', v_status)
       ) then
@@ -234,14 +272,7 @@ begin
       jsonb_build_object('dispute_id', r.id, 'note', null, 'submit', false), now(), 120
     );
     if r.first_due_by is not null then
-      foreach v_days in array c_reminders loop
-        perform private.enqueue_job(
-          'remind_dispute', format('remind_dispute:%s:%s', r.id, v_days),
-          jsonb_build_object('dispute_id', r.id, 'days', v_days),
-          -- The job looks again: the deadline may have moved, the dispute may be over.
-          coalesce(r.evidence_due_by, r.first_due_by) - make_interval(days => v_days)
-        );
-      end loop;
+      perform private.queue_dispute_reminders(r);
     end if;
   end loop;
 
@@ -264,5 +295,5 @@ begin
 end;
 $$;
 comment on function private.settle_risk_effects(public.orders, text) is
-  'Alerts, evidence reminders (7, 3 and 1 days before the deadline) and the refund policy for disputes, early fraud warnings and reviews. Called by settle_order() only.';
+  'Alerts, evidence reminders and the refund policy for disputes, early fraud warnings and reviews. Called by settle_order() only.';
 revoke execute on function private.settle_risk_effects(public.orders, text) from public, anon, authenticated;

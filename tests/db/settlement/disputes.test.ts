@@ -132,6 +132,49 @@ Deno.test("remind_dispute() alerts while evidence is due, waits when the deadlin
   });
 });
 
+Deno.test("an inquiry that was answered and becomes a chargeback alerts staff and reminds them anew", async () => {
+  await undone(sql, async (tx) => {
+    const { story, payment } = await paidOrder(tx);
+    const soon = Math.floor(Date.now() / 1000) + 2 * 86_400;
+    const due = (at: number) => ({ evidence_details: { due_by: at } });
+    const inquiry = story.disputed(payment, "d", "warning_needs_response");
+    for (const event of story.events) Object.assign(event.data.object, due(soon));
+    await tellAll(tx, story);
+    const remind = async (days: number) => {
+      const [row] = await tx`select public.remind_dispute(${
+        story.id("du", "d")
+      }, ${days}) ->> 'outcome' as outcome`;
+      return row?.["outcome"];
+    };
+    assert.equal(await remind(3), "reminded");
+    inquiry.answered();
+    await tellAll(tx, story);
+    await tx`update private.jobs set status = 'discarded', finished_at = now() where kind = 'remind_dispute'`;
+
+    const later = soon + 20 * 86_400;
+    story.disputed(payment, "d", "needs_response");
+    for (const event of story.events) Object.assign(event.data.object, due(later));
+    await tellAll(tx, story);
+    const jobs = await tx`select (payload ->> 'days')::int as days, status,
+      (extract(epoch from run_at)::int - ${later}) / 86400 as day
+      from private.jobs where kind = 'remind_dispute' order by 1`;
+    assert.deepEqual(
+      jobs.map((job) => ({ ...job })),
+      [1, 3, 7].map((days) => ({ days, status: "queued", day: -days })),
+    );
+    const alerts = await tx`select kind from public.alerts order by kind`;
+    assert.deepEqual(alerts.map((row) => row["kind"]), [
+      "dispute_due",
+      "dispute_escalated",
+      "dispute_opened",
+    ]);
+    await tx`update public.disputes set evidence_due_by = now() + interval '2 days'`;
+    assert.equal(await remind(3), "reminded");
+    const [count] = await tx`select count(*)::int as n from public.alerts where kind = 'dispute_due'`;
+    assert.equal(count?.["n"], 2, "another deadline is another reminder");
+  });
+});
+
 Deno.test("submit_dispute_evidence() queues one final submission, and only while the dispute waits for it", async () => {
   await undone(sql, async (tx) => {
     const { story, payment } = await paidOrder(tx);

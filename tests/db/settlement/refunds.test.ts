@@ -145,7 +145,8 @@ async function refusedByDispute(tx: Db) {
   await endRefundJob(tx, `cancelled:${payment.id}`, "discard", "warning");
   const refused = async () => {
     const rows = await tx`select status from public.alerts where kind = 'refund_refused'`;
-    const waiting = await tx`select 1 from reporting.orders_needing_attention where 'refund_refused' = any (reasons)`;
+    const waiting =
+      await tx`select 1 from reporting.orders_needing_attention where 'refund_refused' = any (reasons)`;
     assert.deepEqual([...await tx`select * from public.check_invariants()`], []);
     return [rows[0]?.["status"], waiting.length];
   };
@@ -162,7 +163,8 @@ Deno.test("a refund that a lost dispute made needless is asked about again when 
     dispute.closed("won");
     await tellAll(tx, story);
     assert.deepEqual(await refused(), ["open", 1]);
-    const messages = await tx`select 1 from private.jobs where kind = 'send_alert' and dedupe_key like '%refund_refused%'`;
+    const messages =
+      await tx`select 1 from private.jobs where kind = 'send_alert' and dedupe_key like '%refund_refused%'`;
     assert.equal(messages.length, 2, "staff hear of it again");
   });
 });
@@ -186,7 +188,9 @@ Deno.test("a refund that staff paid in another way, and whose alert they resolve
   });
 });
 
-for (const act of ["refunds a part", "refunds all and takes the goods back", "takes back what was refunded"]) {
+for (
+  const act of ["refunds a part", "refunds all and takes the goods back", "takes back what was refunded"]
+) {
   Deno.test(`a second payment with a lower id does not undo what staff decided: the shop ${act}`, async () => {
     await undone(sql, async (tx) => {
       const story = new Story(await beginOrder(tx), 60, "T");
@@ -201,7 +205,9 @@ for (const act of ["refunds a part", "refunds all and takes the goods back", "ta
         await tellAll(tx, story);
         await tx`select public.cancel_order(${orderNumber})`;
       } else {
-        const [row] = await tx`select public.request_refund(${orderNumber}, ${amount}, 'x', ${amount === total})
+        const [row] = await tx`select public.request_refund(${orderNumber}, ${amount}, 'x', ${
+          amount === total
+        })
           ->> 'command_id' as id`;
         story.refunded(kept, "1", amount, "succeeded", row?.["id"]);
         await tellAll(tx, story);
@@ -216,7 +222,8 @@ for (const act of ["refunds a part", "refunds all and takes the goods back", "ta
       assert.equal(end.status, amount === total ? "refunded" : "partially_refunded");
       story.refunded(second, "2", total, "succeeded", `duplicate:${second.id}`);
       await tellAll(tx, story);
-      const [customer] = await tx`select sum(amount)::int as back from public.refunds where status = 'succeeded'`;
+      const [customer] =
+        await tx`select sum(amount)::int as back from public.refunds where status = 'succeeded'`;
       assert.equal(customer?.["back"], amount + total, "what was promised, and the second payment");
       assert.deepEqual([...await tx`select * from public.check_invariants()`], []);
     });
@@ -227,7 +234,8 @@ Deno.test("an order whose full refund Stripe refused does not ship until a perso
   await undone(sql, async (tx) => {
     const { story, payment } = await paidOrder(tx);
     const { orderNumber } = story.frame;
-    const [row] = await tx`select public.request_refund(${orderNumber}, null, 'x', true) ->> 'command_id' as id`;
+    const [row] =
+      await tx`select public.request_refund(${orderNumber}, null, 'x', true) ->> 'command_id' as id`;
     await endRefundJob(tx, row?.["id"], "discard", "warning");
     assert.equal((await endingOf(tx, story)).fulfillment, "on_hold");
     await tx`savepoint shipping`;
