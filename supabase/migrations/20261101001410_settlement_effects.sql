@@ -40,6 +40,7 @@ begin
 
   perform private.settle_refund_effects(o, p_source);
   perform private.settle_risk_effects(o, p_source);
+  perform private.close_risk_alerts(o);
 end;
 $$;
 comment on function private.settle_effects(public.orders, text[], text) is 'Side effects of a settled order: jobs, mails, alerts. Called by settle_order() only.';
@@ -81,6 +82,47 @@ comment on function private.settle_refund_effects(public.orders, text) is
   'What customer and staff hear of refunds that exist, and the alerts that they close. Called by settle_order() only.';
 revoke execute on function private.settle_refund_effects(public.orders, text) from public, anon, authenticated;
 
+create function private.mismatch_alert(p_order_id uuid) returns text
+language plpgsql
+stable
+security definer
+set search_path = ''
+as $$
+begin
+  -- What turns up after a release is news.
+  return (
+    select concat_ws(':', 'payment_mismatch', p_order_id, extract(epoch from k.review_released_at))
+    from public.order_risk k where k.order_id = p_order_id
+  );
+end;
+$$;
+comment on function private.mismatch_alert(uuid) is
+  'The dedupe_key of the alert payment_mismatch of an order: another one after each release.';
+revoke execute on function private.mismatch_alert(uuid) from public, anon, authenticated;
+
+create function private.close_risk_alerts(o public.orders) returns void
+language plpgsql
+security definer
+set search_path = ''
+as $$
+begin
+  update public.alerts a set status = 'resolved'
+  from public.disputes d
+  where d.order_id = o.id and not private.awaits_evidence(d) and a.status <> 'resolved'
+    and a.kind in ('dispute_opened', 'dispute_escalated', 'dispute_due') and a.data ->> 'dispute_id' = d.id;
+  if o.status <> 'needs_review' then
+    update public.alerts a set status = 'resolved'
+    from public.fraud_signals f
+    where f.order_id = o.id and a.dedupe_key = f.kind || ':' || f.source_id and a.status <> 'resolved';
+    update public.alerts a set status = 'resolved'
+    where o.session_id is not null and a.dedupe_key = private.mismatch_alert(o.id) and a.status <> 'resolved';
+  end if;
+end;
+$$;
+comment on function private.close_risk_alerts(public.orders) is
+  'Resolves the alerts that leave nothing to do: of disputes that wait for no answer, and of signs of fraud and mismatches that hold the order no longer. Called by settle_order() only.';
+revoke execute on function private.close_risk_alerts(public.orders) from public, anon, authenticated;
+
 create function private.settle_paid_effects(o public.orders, p_mismatches text[], p_source text) returns void
 language plpgsql
 security definer
@@ -109,10 +151,7 @@ begin
   if cardinality(p_mismatches) > 0 then
     perform private.raise_alert_once(
       'payment_mismatch', 'critical',
-      -- What turns up after a release is news.
-      concat_ws(':', 'payment_mismatch', o.id, (
-        select extract(epoch from k.review_released_at) from public.order_risk k where k.order_id = o.id
-      )),
+      private.mismatch_alert(o.id),
       jsonb_build_object('order_number', o.number, 'reasons', to_jsonb(p_mismatches))
     );
   end if;

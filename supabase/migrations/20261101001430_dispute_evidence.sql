@@ -86,10 +86,9 @@ language sql
 immutable
 set search_path = ''
 as $$
-  select d.evidence_due_by is not null
-    and d.status in ('needs_response', 'warning_needs_response', 'appeal_needs_response')
+  select d.status in ('needs_response', 'warning_needs_response', 'appeal_needs_response')
 $$;
-comment on function private.awaits_evidence(public.disputes) is 'Whether a dispute waits for the shop''s answer until evidence_due_by.';
+comment on function private.awaits_evidence(public.disputes) is 'Whether a dispute waits for the shop''s answer.';
 revoke execute on function private.awaits_evidence(public.disputes) from public, anon, authenticated;
 
 create function public.remind_dispute(p_dispute_id text, p_days integer) returns jsonb
@@ -102,7 +101,7 @@ declare
   v_run_at timestamptz;
 begin
   select * into d from public.disputes where id = p_dispute_id;
-  if not found or not private.awaits_evidence(d) then
+  if not found or not private.awaits_evidence(d) or d.evidence_due_by is null then
     return jsonb_build_object('outcome', 'over', 'run_at', null);
   end if;
   v_run_at := d.evidence_due_by - make_interval(days => p_days);

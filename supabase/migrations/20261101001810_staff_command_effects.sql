@@ -136,6 +136,8 @@ begin
   -- It may ship: all of its money is not to go back any more.
   update public.refund_requests q set status = 'not_needed', given_up_at = null, restock = false
   where q.payment_id = o.payment_id and q.amount is null and q.status = 'given_up';
+  update public.alerts set status = 'resolved'
+  where dedupe_key = private.mismatch_alert(o.id) and status <> 'resolved';
   update public.order_risk set review_released_at = now() where order_id = o.id;
   perform private.settle_order(o.id, 'staff');
   return o.id;

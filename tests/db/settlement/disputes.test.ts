@@ -168,10 +168,67 @@ Deno.test("an inquiry that was answered and becomes a chargeback alerts staff an
       "dispute_escalated",
       "dispute_opened",
     ]);
-    await tx`update public.disputes set evidence_due_by = now() + interval '2 days'`;
+    await tx`update public.disputes set evidence_due_by = now() + interval '60 hours'`;
     assert.equal(await remind(3), "reminded");
     const [count] = await tx`select count(*)::int as n from public.alerts where kind = 'dispute_due'`;
     assert.equal(count?.["n"], 2, "another deadline is another reminder");
+  });
+});
+
+Deno.test("the alert of a dispute closes when nobody waits for an answer any more", async () => {
+  await undone(sql, async (tx) => {
+    const { story, payment } = await paidOrder(tx);
+    const dispute = story.disputed(payment, "d", "needs_response");
+    await tellAll(tx, story);
+    await tx`update public.disputes set evidence_due_by = now() + interval '20 hours'`;
+    await tx`select public.remind_dispute(${story.id("du", "d")}, 1)`;
+    const open = async () =>
+      (await tx`select kind from public.alerts where status = 'open' order by kind`).map((row) =>
+        row["kind"]
+      );
+    assert.deepEqual(await open(), ["dispute_due", "dispute_opened"]);
+    dispute.answered();
+    await tellAll(tx, story);
+    assert.deepEqual(await open(), []);
+    dispute.closed("lost");
+    await tellAll(tx, story);
+    assert.deepEqual(await open(), ["dispute_closed"], "what to do with the goods is a question of its own");
+  });
+});
+
+for (const end of ["released", "approved", "refunded"] as const) {
+  Deno.test(`the alerts of a review close when the order is ${end}`, async () => {
+    await undone(sql, async (tx) => {
+      const { story, payment } = await paidOrder(tx);
+      const review = story.reviewed(payment, "r");
+      await tellAll(tx, story);
+      const open = async () =>
+        (await tx`select kind from public.alerts where status = 'open'`).map((row) => row["kind"]);
+      assert.deepEqual(await open(), ["review"]);
+      if (end === "released") await tx`select public.release_review(${story.frame.orderNumber})`;
+      else if (end === "approved") review.approved();
+      else story.refunded(payment, "1", payment.amount);
+      await tellAll(tx, story);
+      assert.deepEqual(await open(), []);
+    });
+  });
+}
+
+Deno.test("the alert of a mismatch closes when staff release the order", async () => {
+  await undone(sql, async (tx) => {
+    const story = new Story(await beginOrder(tx), 60, "T");
+    await attachSession(tx, story, "a");
+    story.paid("a");
+    for (const event of story.events) {
+      const { object } = event.data as unknown as { object: Record<string, unknown> };
+      if (object["object"] === "checkout.session") Object.assign(object, { amount_subtotal: 1 });
+    }
+    await tellAll(tx, story);
+    const open = async () =>
+      (await tx`select kind from public.alerts where status = 'open'`).map((row) => row["kind"]);
+    assert.deepEqual(await open(), ["payment_mismatch"]);
+    await tx`select public.release_review(${story.frame.orderNumber})`;
+    assert.deepEqual(await open(), []);
   });
 });
 
