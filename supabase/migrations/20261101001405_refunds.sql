@@ -39,13 +39,14 @@ stable
 security invoker
 set search_path = ''
 as $$
-  -- Two requests that wait side by side are two refunds. One that was made by hand, or asked for after this one had
-  -- been given up, may be meant in its stead: nobody can know, and the customer must not get it twice.
+  -- Two requests that wait side by side are two refunds. One that was made by hand and not heard of before, or asked
+  -- for after this one had been given up, may be meant in its stead: nobody can know, and the customer must not get
+  -- it twice.
   select case when q.amount is not null then coalesce(
     (
       select r.id from public.refunds r
       -- One that failed stands in as well: staff have an alert of its own about that money.
-      where r.payment_id = q.payment_id and r.created_at >= date_trunc('second', q.created_at)
+      where r.payment_id = q.payment_id and r.seen_at > q.created_at
         and not exists (select 1 from public.refund_requests known where known.id = r.request_id)
       order by r.created_at, r.id
       limit 1
@@ -59,7 +60,7 @@ as $$
   ) end
 $$;
 comment on function private.refund_overtaken_by(public.refund_requests) is
-  'The refund made in Stripe''s dashboard since a request, or the request made after it was given up, that may stand in for it; null when there is none. A request for all that is left is never overtaken: it gives back the rest.';
+  'The refund made in Stripe''s dashboard that was first heard of since a request, or the request made after it was given up, that may stand in for it; null when there is none. A request for all that is left is never overtaken: it gives back the rest.';
 revoke execute on function private.refund_overtaken_by(public.refund_requests) from public, anon;
 grant execute on function private.refund_overtaken_by(public.refund_requests) to authenticated, service_role;
 
@@ -99,7 +100,7 @@ as $$
       -- One made since that failed has an alert of its own.
       select sum(r.amount) from public.refunds r
       where r.payment_id = q.payment_id and r.status in ('failed', 'canceled')
-        and r.created_at >= date_trunc('second', q.created_at)
+        and r.seen_at > q.created_at
     ), 0)
 $$;
 comment on function private.refund_is_owed(public.refund_requests) is

@@ -252,6 +252,28 @@ Deno.test("an order whose full refund Stripe refused does not ship until a perso
   });
 });
 
+Deno.test("a refund by hand that nobody had heard of when staff asked for the same is not made twice", async () => {
+  await undone(sql, async (tx) => {
+    const { story, payment } = await paidOrder(tx);
+    // Made hours ago in the dashboard; its event is late, so the order does not show it.
+    story.refunded(payment, "1", 5_000);
+    const known = story.events.splice(0);
+    const request = await ask(tx, story, 5_000);
+    story.events.push(...known);
+    await tellAll(tx, story);
+    const judge = async (id: string) => {
+      const [row] = await tx`select public.judge_refund(${id}) ->> 'outcome' as outcome`;
+      return row?.["outcome"];
+    };
+    assert.equal(await judge(request), "overtaken");
+    assert.equal(
+      await judge(await ask(tx, story, 5_000)),
+      "go",
+      "who asks now knows of it and means another one",
+    );
+  });
+});
+
 Deno.test("request_refund() queues one refund job with its amount, and is audited", async () => {
   await undone(sql, async (tx) => {
     const { story, payment } = await paidOrder(tx);
