@@ -28,6 +28,8 @@ const privateForAuthenticated = [
   "hold_reasons",
   "refund_overtaken_by",
   "refund_is_owed",
+  "refund_tried_again",
+  "money_left",
 ];
 const privateForAnonymous = ["is_admin", "shown_available"];
 
