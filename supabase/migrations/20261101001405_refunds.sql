@@ -456,6 +456,21 @@ comment on function private.restock_due(public.orders) is
   'Whether a refund that asked for it has put the goods of an order back on the shelf. Once true it stays so: a refund that bounces afterwards moves no goods.';
 revoke execute on function private.restock_due(public.orders) from public, anon, authenticated;
 
+create function private.dispute_holds(d public.disputes, p_payment_id text) returns boolean
+language sql
+immutable
+security invoker
+set search_path = ''
+as $$
+  select d.status not in ('won', 'warning_closed', 'prevented', 'lost')
+    -- Of a second payment the customer has got back what was theirs; the one that the order keeps is as good as before.
+    or (d.status = 'lost' and d.payment_id = p_payment_id)
+$$;
+comment on function private.dispute_holds(public.disputes, text) is
+  'Whether a dispute keeps its order from shipping: while it is open, and when the payment that the order keeps (p_payment_id) was lost to it.';
+revoke execute on function private.dispute_holds(public.disputes, text) from public, anon;
+grant execute on function private.dispute_holds(public.disputes, text) to authenticated, service_role;
+
 create function private.hold_reasons(o public.orders) returns text[]
 language sql
 stable
@@ -466,7 +481,7 @@ as $$
     case when o.status = 'needs_review' then 'review' end,
     case when exists (
       select 1 from public.disputes d
-      where d.order_id = o.id and d.status not in ('won', 'warning_closed', 'prevented')
+      where d.order_id = o.id and private.dispute_holds(d, o.payment_id)
     ) then 'dispute' end,
     case when o.amount_paid > o.amount_refunded and (
       exists (
@@ -494,6 +509,6 @@ as $$
   ], null)
 $$;
 comment on function private.hold_reasons(public.orders) is
-  'What keeps an order that has not shipped from shipping: review; dispute (open or lost); refund_under_way (all of its money); refund_failed (all of its money was to go back, bounced, and nobody has tried again or released the order); refund_refused (the same of a refund that Stripe does not take).';
+  'What keeps an order that has not shipped from shipping: review; dispute (see dispute_holds()); refund_under_way (all of its money); refund_failed (all of its money was to go back, bounced, and nobody has tried again or released the order); refund_refused (the same of a refund that Stripe does not take).';
 revoke execute on function private.hold_reasons(public.orders) from public, anon;
 grant execute on function private.hold_reasons(public.orders) to authenticated, service_role;

@@ -21,7 +21,7 @@ with found (order_id, reason) as (
   union all
   select d.order_id, case d.status when 'lost' then 'dispute_lost' else 'dispute_open' end
   from public.disputes d join public.orders o on o.id = d.order_id
-  where d.status not in ('won', 'warning_closed', 'prevented')
+  where private.dispute_holds(d, o.payment_id)
     -- Of a lost one the goods are left to decide on, if they are still here.
     and (d.status <> 'lost' or o.fulfillment_status = 'on_hold')
   union all

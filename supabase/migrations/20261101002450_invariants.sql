@@ -232,7 +232,7 @@ as $$
   select 'a disputed order is on hold until it has shipped', jsonb_build_object('order', o.number, 'dispute_id', d.id)
   from public.disputes d
   join public.orders o on o.id = d.order_id
-  where d.status not in ('won', 'warning_closed', 'prevented') and o.fulfillment_status = 'unfulfilled'
+  where private.dispute_holds(d, o.payment_id) and o.fulfillment_status = 'unfulfilled'
   union all
   select 'an order that is held for review is on hold until it has shipped', jsonb_build_object('order', o.number)
   from public.orders o

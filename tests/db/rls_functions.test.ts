@@ -30,6 +30,7 @@ const privateForAuthenticated = [
   "refund_is_owed",
   "refund_tried_again",
   "money_left",
+  "dispute_holds",
 ];
 const privateForAnonymous = ["is_admin", "shown_available"];
 

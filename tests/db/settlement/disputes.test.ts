@@ -232,6 +232,23 @@ Deno.test("the alert of a mismatch closes when staff release the order", async (
   });
 });
 
+Deno.test("a dispute about a second payment holds the order while it is open, and not when it is lost", async () => {
+  await undone(sql, async (tx) => {
+    const { story } = await paidOrder(tx);
+    await attachSession(tx, story, "b", 2);
+    const dispute = story.disputed(story.paid("b"), "d", "needs_response");
+    await tellAll(tx, story);
+    assert.equal((await endingOf(tx, story)).fulfillment, "on_hold");
+    dispute.closed("lost");
+    await tellAll(tx, story);
+    assert.equal((await endingOf(tx, story)).fulfillment, "unfulfilled", "the payment that is kept is good");
+    const waiting = await tx`select reasons from reporting.orders_needing_attention`;
+    assert.deepEqual([...waiting], []);
+    await tx`select public.mark_fulfilled(${story.frame.orderNumber}, 'UPS', '1Z')`;
+    assert.deepEqual([...await tx`select * from public.check_invariants()`], []);
+  });
+});
+
 Deno.test("submit_dispute_evidence() queues one final submission, and only while the dispute waits for it", async () => {
   await undone(sql, async (tx) => {
     const { story, payment } = await paidOrder(tx);
