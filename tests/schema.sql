@@ -688,6 +688,7 @@ table public.orders (
   shipping_rates jsonb default '[]'::jsonb not null,
   session_id text,
   payment_id text,
+  decided_payment_id text,
   oversold_at timestamp with time zone,
   restocked_at timestamp with time zone,
   abandoned_at timestamp with time zone,
@@ -719,6 +720,7 @@ comment on column public.orders.prices_include_tax is 'The setting of that name 
 comment on column public.orders.shipping_rates is 'The delivery prices that the attempt offers, as they were when it began.';
 comment on column public.orders.session_id is 'The settled session whose payment this order keeps: see private.kept_session().';
 comment on column public.orders.payment_id is 'The payment this order keeps; null for a free order. Any other payment of the order is refunded.';
+comment on column public.orders.decided_payment_id is 'The payment that the order kept when staff first asked for a refund or its goods came back: their decision was about its money, so the order keeps it, whatever is paid later.';
 comment on column public.orders.restocked_at is 'Set once, when the goods went back on the shelf: with a refund that asked for it, or by receive_return(). They are not taken again.';
 comment on column public.orders.abandoned_at is 'Set when an attempt ended without any session at Stripe, which frees its stock.';
 comment on column public.orders.erased_at is 'When its personal data was removed, by erase_customer() or because it was never paid and is old. What comes later is stored without.';
@@ -959,9 +961,11 @@ table public.refunds (
   failure_reason text,
   request_id text,
   succeeded_at timestamp with time zone,
+  failed_at timestamp with time zone,
   released_at timestamp with time zone,
   version text not null,
   created_at timestamp with time zone not null,
+  seen_at timestamp with time zone default clock_timestamp() not null,
   constraint refunds_pkey PRIMARY KEY (id),
   constraint refunds_order_id_fkey FOREIGN KEY (order_id) REFERENCES orders(id) ON DELETE CASCADE
 );
@@ -969,7 +973,9 @@ comment on table public.refunds is 'Refund ledger, keyed by Stripe''s id, whoeve
 comment on column public.refunds.reason is 'As the customer may read it: null where Stripe was told that the payment was fraudulent. refund_reasons says it all.';
 comment on column public.refunds.request_id is 'The refund_requests row that asked for it; null for one made in Stripe''s dashboard.';
 comment on column public.refunds.succeeded_at is 'When it was first seen succeeded; stays when it fails afterwards.';
+comment on column public.refunds.failed_at is 'When it was first seen failed or cancelled: what was given back before then was not meant in its stead.';
 comment on column public.refunds.released_at is 'When staff let the order ship although this refund of all its money had failed.';
+comment on column public.refunds.seen_at is 'When we first heard of it: staff who ask for a refund do not know of one that was made and not heard of.';
 CREATE INDEX refunds_charge_id_idx ON public.refunds USING btree (charge_id);
 CREATE INDEX refunds_order_id_idx ON public.refunds USING btree (order_id);
 CREATE INDEX refunds_payment_id_idx ON public.refunds USING btree (payment_id);
@@ -1170,7 +1176,9 @@ view reporting.orders_needing_attention with (security_invoker=true) as
          SELECT q.order_id,
             'refund_refused'::text
            FROM refund_requests q
-          WHERE private.refund_is_owed(q.*)
+          WHERE (private.refund_is_owed(q.*) AND (EXISTS ( SELECT 1
+                   FROM alerts a
+                  WHERE ((a.dedupe_key = ('refund_refused:'::text || q.id)) AND (a.status <> 'resolved'::text)))))
         UNION ALL
          SELECT q.order_id,
             'refund_delayed'::text
@@ -1179,13 +1187,8 @@ view reporting.orders_needing_attention with (security_invoker=true) as
         UNION ALL
          SELECT r_1.order_id,
             'refund_failed'::text
-           FROM (refunds r_1
-             JOIN payments p ON ((p.id = r_1.payment_id)))
-          WHERE ((r_1.status = ANY (ARRAY['failed'::text, 'canceled'::text])) AND ((p.amount_received)::numeric > COALESCE(( SELECT sum(live.amount) AS sum
-                   FROM refunds live
-                  WHERE ((live.payment_id = p.id) AND (live.status <> ALL (ARRAY['failed'::text, 'canceled'::text])))), (0)::numeric)) AND (NOT (EXISTS ( SELECT 1
-                   FROM refunds later
-                  WHERE ((later.payment_id = p.id) AND (later.status <> ALL (ARRAY['failed'::text, 'canceled'::text])) AND (later.created_at > r_1.created_at))))) AND (EXISTS ( SELECT 1
+           FROM refunds r_1
+          WHERE ((r_1.status = ANY (ARRAY['failed'::text, 'canceled'::text])) AND (private.money_left(r_1.payment_id) > 0) AND (NOT private.refund_tried_again(r_1.*)) AND (EXISTS ( SELECT 1
                    FROM alerts a
                   WHERE ((a.dedupe_key = ('refund_failed:'::text || r_1.id)) AND (a.status <> 'resolved'::text)))))
         UNION ALL
@@ -1632,6 +1635,17 @@ $function$;
 comment on function private.attach_guest_orders(p_user_id uuid, p_email text, p_order_id uuid) is 'Gives an account the paid guest orders under its proven address (all, or p_order_id alone), and returns how many. The guest''s row and its Stripe customer stay as they are.';
 
 
+CREATE OR REPLACE FUNCTION private.awaits_evidence(d disputes)
+ RETURNS boolean
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO ''
+AS $function$
+  select d.status in ('needs_response', 'warning_needs_response', 'appeal_needs_response')
+$function$;
+comment on function private.awaits_evidence(d disputes) is 'Whether a dispute waits for the shop''s answer.';
+
+
 CREATE OR REPLACE FUNCTION private.backoff(p_attempts integer, p_kind text DEFAULT NULL::text)
  RETURNS interval
  LANGUAGE sql
@@ -1829,6 +1843,10 @@ AS $function$
   from public.orders o
   where o.session_id is distinct from (private.kept_session(o.id)).id
   union all
+  select 'an order keeps the payment that was decided about', jsonb_build_object('order', o.number, 'payment_id', o.payment_id)
+  from public.orders o
+  where o.decided_payment_id is not null and o.payment_id is distinct from o.decided_payment_id
+  union all
   select 'a second payment is on its way back', jsonb_build_object('order', o.number, 'payment_id', p.id)
   from public.orders o
   join public.checkout_sessions s on s.order_id = o.id and s.status = 'complete'
@@ -1979,8 +1997,10 @@ AS $function$
   union all
   select 'staff know of a refund that was given up and is still owed', jsonb_build_object('request_id', q.id)
   from public.refund_requests q
-  where private.refund_is_owed(q) and not exists (
-    select 1 from public.alerts a where a.dedupe_key = 'refund_refused:' || q.id and a.status <> 'resolved'
+  -- Resolved by a person is known to a person; an old one may have been purged since.
+  where private.refund_is_owed(q) and q.given_up_at > now() - interval '30 days' and not exists (
+    select 1 from public.alerts a
+    where a.dedupe_key = 'refund_refused:' || q.id and (a.status <> 'resolved' or not a.data ? 'not_owed')
   )
   union all
   select 'a queued mail has a job', jsonb_build_object('notification_id', n.id)
@@ -2343,33 +2363,27 @@ $function$;
 comment on function private.clean_staff_args(p_command text, p_args jsonb) is 'The arguments of a staff command, without those left empty. KCINV: unknown, of the wrong type, too large, or missing.';
 
 
-CREATE OR REPLACE FUNCTION private.close_refund_alerts(p_order_id uuid)
+CREATE OR REPLACE FUNCTION private.close_risk_alerts(o orders)
  RETURNS void
- LANGUAGE sql
+ LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO ''
 AS $function$
+begin
   update public.alerts a set status = 'resolved'
-  from public.refund_requests q
-  where q.order_id = p_order_id and a.status <> 'resolved' and (
-    (a.dedupe_key = 'refund_refused:' || q.id and not private.refund_is_owed(q))
-    or (a.dedupe_key = 'refund_delayed:' || q.id and (q.status <> 'queued' or q.problem is null))
-    or (a.dedupe_key = 'refund_overtaken:' || q.id and exists (
-      select 1 from public.refund_requests later
-      where later.payment_id = q.payment_id and later.created_at > q.given_up_at
-    ))
-  );
-  -- Tried again, whatever becomes of it: should it fail too, it has an alert of its own.
-  update public.alerts a set status = 'resolved'
-  from public.refunds r
-  where r.order_id = p_order_id and r.status in ('failed', 'canceled') and a.dedupe_key = 'refund_failed:' || r.id
-    and a.status <> 'resolved' and exists (
-      select 1 from public.refunds later
-      where later.payment_id = r.payment_id and later.amount >= r.amount
-        and (later.created_at, later.id) > (r.created_at, r.id)
-    )
+  from public.disputes d
+  where d.order_id = o.id and not private.awaits_evidence(d) and a.status <> 'resolved'
+    and a.kind in ('dispute_opened', 'dispute_escalated', 'dispute_due') and a.data ->> 'dispute_id' = d.id;
+  if o.status <> 'needs_review' then
+    update public.alerts a set status = 'resolved'
+    from public.fraud_signals f
+    where f.order_id = o.id and a.dedupe_key = f.kind || ':' || f.source_id and a.status <> 'resolved';
+    update public.alerts a set status = 'resolved'
+    where o.session_id is not null and a.dedupe_key = private.mismatch_alert(o.id) and a.status <> 'resolved';
+  end if;
+end;
 $function$;
-comment on function private.close_refund_alerts(p_order_id uuid) is 'Resolves the alerts about refunds of an order that were made, asked for anew or tried again, or are not owed any more. Called by settle_order() only.';
+comment on function private.close_risk_alerts(o orders) is 'Resolves the alerts that leave nothing to do: of disputes that wait for no answer, and of signs of fraud and mismatches that hold the order no longer. Called by settle_order() only.';
 
 
 CREATE OR REPLACE FUNCTION private.concerns_erased(p_facts jsonb, p_order_ids jsonb)
@@ -3194,15 +3208,15 @@ AS $function$
           select coalesce(sum(live.amount), 0) from public.refunds live
           where live.payment_id = o.payment_id and live.status not in ('failed', 'canceled')
         )
-        and not exists (
-          select 1 from public.refunds later
-          where later.payment_id = o.payment_id and later.status not in ('failed', 'canceled')
-            and later.created_at > r.created_at
-        )
-    ) then 'refund_failed' end
+        and not private.refund_tried_again(r)
+    ) then 'refund_failed' end,
+    case when exists (
+      select 1 from public.refund_requests q
+      where q.payment_id = o.payment_id and q.amount is null and private.refund_is_owed(q)
+    ) then 'refund_refused' end
   ], null)
 $function$;
-comment on function private.hold_reasons(o orders) is 'What keeps an order that has not shipped from shipping: review; dispute (open or lost); refund_under_way (all of its money); refund_failed (all of its money was to go back, bounced, and nobody has tried again or released the order).';
+comment on function private.hold_reasons(o orders) is 'What keeps an order that has not shipped from shipping: review; dispute (open or lost); refund_under_way (all of its money); refund_failed (all of its money was to go back, bounced, and nobody has tried again or released the order); refund_refused (the same of a refund that Stripe does not take).';
 grant execute on function private.hold_reasons(o orders) to authenticated;
 grant execute on function private.hold_reasons(o orders) to service_role;
 
@@ -3421,14 +3435,17 @@ CREATE OR REPLACE FUNCTION private.kept_session(p_order_id uuid)
  STABLE SECURITY DEFINER
  SET search_path TO ''
 AS $function$
-  -- Free ones first, then by payment id: a rule over what every report of a paid session carries. So the choice
-  -- among those known never falls on one that an earlier choice has passed over and refunded.
+  -- The one that was decided about; else free ones first, then by payment id: a rule over what every report of a paid
+  -- session carries. So the choice among those known never falls on one that an earlier choice has passed over and
+  -- refunded; nor does the decision, which is about the one kept then.
   select cs.*
   from public.checkout_sessions cs
+  join public.orders o on o.id = cs.order_id
   left join public.payments p on p.id = cs.payment_id
   where cs.order_id = p_order_id and cs.status = 'complete'
     and (cs.payment_status in ('paid', 'no_payment_required') or p.status = 'succeeded')
-  order by cs.payment_id collate "C" nulls first, cs.id collate "C"
+  order by coalesce(cs.payment_id = o.decided_payment_id, false) desc,
+    cs.payment_id collate "C" nulls first, cs.id collate "C"
   limit 1
 $function$;
 comment on function private.kept_session(p_order_id uuid) is 'The settled session whose payment an order keeps, or null. Any other settled payment of the order is refunded.';
@@ -4214,16 +4231,18 @@ begin
   );
   insert into public.refunds as r (
     id, order_id, payment_id, charge_id, amount, currency, status, reason, failure_reason, request_id, succeeded_at,
-    version, created_at
+    failed_at, version, created_at
   ) values (
     f.id, p_order_id, f.payment_id, f.charge_id, f.amount, f.currency, f.status, nullif(f.reason, 'fraudulent'), f.failure_reason, f.request_id,
-    case f.status when 'succeeded' then p_at end, v_version, to_timestamp(f.created)
+    case f.status when 'succeeded' then p_at end, case when f.status in ('failed', 'canceled') then p_at end,
+    v_version, to_timestamp(f.created)
   )
   on conflict (id) do update set
     order_id = coalesce(r.order_id, excluded.order_id),
     payment_id = least(r.payment_id, excluded.payment_id), charge_id = least(r.charge_id, excluded.charge_id),
     request_id = least(r.request_id, excluded.request_id), created_at = least(r.created_at, excluded.created_at),
-    succeeded_at = least(r.succeeded_at, excluded.succeeded_at);
+    succeeded_at = least(r.succeeded_at, excluded.succeeded_at),
+    failed_at = least(r.failed_at, excluded.failed_at);
   update public.refunds r set
     amount = f.amount, currency = f.currency, status = f.status, reason = nullif(f.reason, 'fraudulent'),
     failure_reason = f.failure_reason, version = v_version
@@ -4285,6 +4304,48 @@ begin
 end;
 $function$;
 comment on function private.merge_session_payment(p_fact jsonb, p_order_id uuid, p_at timestamp with time zone) is 'Merges what a paid session says of its payment.';
+
+
+CREATE OR REPLACE FUNCTION private.mismatch_alert(p_order_id uuid)
+ RETURNS text
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+  -- What turns up after a release is news.
+  return (
+    select concat_ws(':', 'payment_mismatch', p_order_id, extract(epoch from k.review_released_at))
+    from public.order_risk k where k.order_id = p_order_id
+  );
+end;
+$function$;
+comment on function private.mismatch_alert(p_order_id uuid) is 'The dedupe_key of the alert payment_mismatch of an order: another one after each release.';
+
+
+CREATE OR REPLACE FUNCTION private.money_left(p_payment_id text)
+ RETURNS bigint
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$
+  select p.amount_received
+    - coalesce((
+      select sum(r.amount) from public.refunds r
+      where r.payment_id = p.id and r.status not in ('failed', 'canceled')
+    ), 0)
+    -- The bank has given it to the customer: only what was disputed, which may be a part. In another currency
+    -- nobody can tell, and it counts as all.
+    - coalesce((
+      select sum(case when d.currency = p.currency then d.amount else p.amount_received end)
+      from public.disputes d where d.payment_id = p.id and d.status = 'lost'
+    ), 0)
+  from public.payments p
+  where p.id = p_payment_id
+$function$;
+comment on function private.money_left(p_payment_id text) is 'Minor units of a payment that the customer has not got back, neither by refunds under way or made nor by lost disputes.';
+grant execute on function private.money_left(p_payment_id text) to authenticated;
+grant execute on function private.money_left(p_payment_id text) to service_role;
 
 
 CREATE OR REPLACE FUNCTION private.next_order_number()
@@ -5002,6 +5063,36 @@ $function$;
 comment on function private.purge_signals(p_limit integer) is 'Deletes up to p_limit velocity hits older than retention_signal_days that belong to no paid order.';
 
 
+CREATE OR REPLACE FUNCTION private.queue_dispute_reminders(d disputes)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  -- Days before the evidence deadline on which staff are reminded.
+  c_reminders constant integer[] := array[7, 3, 1];
+  v_days integer;
+  v_key text;
+  v_run_at timestamptz;
+begin
+  foreach v_days in array c_reminders loop
+    v_key := format('remind_dispute:%s:%s', d.id, v_days);
+    v_run_at := coalesce(d.evidence_due_by, d.first_due_by) - make_interval(days => v_days);
+    -- The job looks again: the deadline may have moved, the dispute may be over.
+    if not private.enqueue_job(
+      'remind_dispute', v_key, jsonb_build_object('dispute_id', d.id, 'days', v_days), v_run_at
+    ) and private.awaits_evidence(d) and v_run_at > now() then
+      -- Spent for an earlier deadline: an inquiry that was answered has become a chargeback, or there is an appeal.
+      update private.jobs set status = 'queued', run_at = v_run_at, attempts = 0, finished_at = null
+      where dedupe_key = v_key and status in ('done', 'discarded');
+    end if;
+  end loop;
+end;
+$function$;
+comment on function private.queue_dispute_reminders(d disputes) is 'Reminders 7, 3 and 1 days before the evidence deadline, one job each for all deadlines that a dispute ever has. Called by settle_order() only.';
+
+
 CREATE OR REPLACE FUNCTION private.queue_expiries()
  RETURNS integer
  LANGUAGE plpgsql
@@ -5511,19 +5602,14 @@ CREATE OR REPLACE FUNCTION private.refund_is_owed(q refund_requests)
  SET search_path TO ''
 AS $function$
   select q.status = 'given_up' and private.refund_overtaken_by(q) is null
-    and exists (
-      select 1 from public.payments p
-      where p.id = q.payment_id and p.amount_received > coalesce((
-        -- One made since that failed has an alert of its own.
-        select sum(r.amount) from public.refunds r
-        where r.payment_id = p.id
-          and (r.status not in ('failed', 'canceled') or r.created_at >= date_trunc('second', q.created_at))
-      ), 0)
-    )
-    -- The bank has taken the money and given it to the customer.
-    and not exists (select 1 from public.disputes d where d.payment_id = q.payment_id and d.status = 'lost')
+    and private.money_left(q.payment_id) > coalesce((
+      -- One made since that failed has an alert of its own.
+      select sum(r.amount) from public.refunds r
+      where r.payment_id = q.payment_id and r.status in ('failed', 'canceled')
+        and r.seen_at > q.created_at
+    ), 0)
 $function$;
-comment on function private.refund_is_owed(q refund_requests) is 'Whether a refund that was given up still waits for a person: nothing stands in for it, the payment has money left, and no dispute took it.';
+comment on function private.refund_is_owed(q refund_requests) is 'Whether a refund that was given up still waits for a person: nothing stands in for it, and the customer has not got all of the payment back.';
 grant execute on function private.refund_is_owed(q refund_requests) to authenticated;
 grant execute on function private.refund_is_owed(q refund_requests) to service_role;
 
@@ -5534,13 +5620,14 @@ CREATE OR REPLACE FUNCTION private.refund_overtaken_by(q refund_requests)
  STABLE
  SET search_path TO ''
 AS $function$
-  -- Two requests that wait side by side are two refunds. One that was made by hand, or asked for after this one had
-  -- been given up, may be meant in its stead: nobody can know, and the customer must not get it twice.
+  -- Two requests that wait side by side are two refunds. One that was made by hand and not heard of before, or asked
+  -- for after this one had been given up, may be meant in its stead: nobody can know, and the customer must not get
+  -- it twice.
   select case when q.amount is not null then coalesce(
     (
       select r.id from public.refunds r
       -- One that failed stands in as well: staff have an alert of its own about that money.
-      where r.payment_id = q.payment_id and r.created_at >= date_trunc('second', q.created_at)
+      where r.payment_id = q.payment_id and r.seen_at > q.created_at
         and not exists (select 1 from public.refund_requests known where known.id = r.request_id)
       order by r.created_at, r.id
       limit 1
@@ -5553,7 +5640,7 @@ AS $function$
     )
   ) end
 $function$;
-comment on function private.refund_overtaken_by(q refund_requests) is 'The refund made in Stripe''s dashboard since a request, or the request made after it was given up, that may stand in for it; null when there is none. A request for all that is left is never overtaken: it gives back the rest.';
+comment on function private.refund_overtaken_by(q refund_requests) is 'The refund made in Stripe''s dashboard that was first heard of since a request, or the request made after it was given up, that may stand in for it; null when there is none. A request for all that is left is never overtaken: it gives back the rest.';
 grant execute on function private.refund_overtaken_by(q refund_requests) to authenticated;
 grant execute on function private.refund_overtaken_by(q refund_requests) to service_role;
 
@@ -5568,6 +5655,34 @@ AS $function$
   select case p_cause when 'fraudulent' then 'shop' else p_cause end || ':' || p_payment_id
 $function$;
 comment on function private.refund_request_id(p_cause text, p_payment_id text) is 'The id of the refund that settling asks for, once per payment and cause.';
+
+
+CREATE OR REPLACE FUNCTION private.refund_tried_again(r refunds)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$
+  -- What failed first is made good first. What waited when r had failed is the greatest sum, over all failures up to
+  -- it, of what failed since less what was given back between.
+  select coalesce((
+    select sum(later.amount) from public.refunds later
+    where later.payment_id = r.payment_id and later.created_at > r.failed_at
+  ), 0) >= (
+    select max((
+      select sum(f.amount) from public.refunds f
+      where f.payment_id = r.payment_id and (f.failed_at, f.id) between (first.failed_at, first.id) and (r.failed_at, r.id)
+    ) - coalesce((
+      select sum(made.amount) from public.refunds made
+      where made.payment_id = r.payment_id and made.created_at > first.failed_at and made.created_at <= r.failed_at
+    ), 0))
+    from public.refunds first
+    where first.payment_id = r.payment_id and (first.failed_at, first.id) <= (r.failed_at, r.id)
+  )
+$function$;
+comment on function private.refund_tried_again(r refunds) is 'Whether the money of a refund that failed has been given back anew since, whatever became of that: what failed too waits by itself. What was given back before the failure does not count, and one refund makes good one.';
+grant execute on function private.refund_tried_again(r refunds) to authenticated;
+grant execute on function private.refund_tried_again(r refunds) to service_role;
 
 
 CREATE OR REPLACE FUNCTION private.refundable_amount(p_payment_id text, p_except text DEFAULT NULL::text)
@@ -6144,7 +6259,10 @@ declare
   v_reasons text[] := (private.risk_of(o.id)).review_reasons;
   v_held text[] := private.hold_reasons(o);
 begin
-  if not (o.status = 'needs_review' or (o.fulfillment_status = 'on_hold' and 'refund_failed' = any (v_held)))
+  if not (
+    o.status = 'needs_review'
+    or (o.fulfillment_status = 'on_hold' and v_held && array['refund_failed', 'refund_refused'])
+  )
     or 'oversold' = any (v_reasons) then
     raise exception 'order % is not held for review (status %, fulfilment %)', o.number, o.status, o.fulfillment_status
       using errcode = 'KCINV', hint = case when 'oversold' = any (v_reasons)
@@ -6163,6 +6281,11 @@ begin
   update public.fraud_signals f set released_at = now() where f.order_id = o.id and private.holds_order(f);
   update public.refunds r set released_at = now()
   where r.payment_id = o.payment_id and r.status in ('failed', 'canceled') and r.released_at is null;
+  -- It may ship: all of its money is not to go back any more.
+  update public.refund_requests q set status = 'not_needed', given_up_at = null, restock = false
+  where q.payment_id = o.payment_id and q.amount is null and q.status = 'given_up';
+  update public.alerts set status = 'resolved'
+  where dedupe_key = private.mismatch_alert(o.id) and status <> 'resolved';
   update public.order_risk set review_released_at = now() where order_id = o.id;
   perform private.settle_order(o.id, 'staff');
   return o.id;
@@ -6194,6 +6317,7 @@ begin
       using errcode = 'KCREF', hint = 'Refunds under way count as given back.';
   end if;
   perform private.refuse_refund_amount(case when not v_full then v_amount end, o.currency);
+  update public.orders set decided_payment_id = coalesce(decided_payment_id, payment_id) where id = o.id;
   perform private.ask_refund(
     p_command_id::text, o.id, o.payment_id, case when not v_full then v_amount end, 'requested',
     coalesce(p_args ->> 'reason', 'requested_by_customer'),
@@ -6513,6 +6637,7 @@ begin
 
   perform private.settle_refund_effects(o, p_source);
   perform private.settle_risk_effects(o, p_source);
+  perform private.close_risk_alerts(o);
 end;
 $function$;
 comment on function private.settle_effects(o orders, p_mismatches text[], p_source text) is 'Side effects of a settled order: jobs, mails, alerts. Called by settle_order() only.';
@@ -6601,6 +6726,9 @@ begin
   if o.restocked_at is null and private.restock_due(o) then
     o.restocked_at := now();
   end if;
+  if o.restocked_at is not null then
+    o.decided_payment_id := coalesce(o.decided_payment_id, o.payment_id);
+  end if;
 
   v_target := case
     when v_paid and o.cancelled_at is null and o.oversold_at is null and o.restocked_at is null then 'committed'
@@ -6650,7 +6778,8 @@ begin
   if o is distinct from v_before then
     o.updated_at := now();
     update public.orders set
-      session_id = o.session_id, payment_id = o.payment_id, customer_id = o.customer_id, email = o.email,
+      session_id = o.session_id, payment_id = o.payment_id, decided_payment_id = o.decided_payment_id,
+      customer_id = o.customer_id, email = o.email,
       customer_name = o.customer_name, phone = o.phone, shipping_name = o.shipping_name,
       shipping_address = o.shipping_address, billing_address = o.billing_address, status = o.status,
       fulfillment_status = o.fulfillment_status, amount_discount = o.amount_discount,
@@ -6703,10 +6832,7 @@ begin
   if cardinality(p_mismatches) > 0 then
     perform private.raise_alert_once(
       'payment_mismatch', 'critical',
-      -- What turns up after a release is news.
-      concat_ws(':', 'payment_mismatch', o.id, (
-        select extract(epoch from k.review_released_at) from public.order_risk k where k.order_id = o.id
-      )),
+      private.mismatch_alert(o.id),
       jsonb_build_object('order_number', o.number, 'reasons', to_jsonb(p_mismatches))
     );
   end if;
@@ -6768,6 +6894,39 @@ $function$;
 comment on function private.settle_paid_effects(o orders, p_mismatches text[], p_source text) is 'Side effects of an order that has money: confirmation, refunds of money it cannot keep, alerts, card details. Called by settle_order() only.';
 
 
+CREATE OR REPLACE FUNCTION private.settle_refund_alerts(p_order_id uuid)
+ RETURNS void
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  update public.alerts a set
+    status = 'resolved',
+    data = a.data || case a.kind when 'refund_refused' then '{"not_owed": true}' else '{}' end::jsonb
+  from public.refund_requests q
+  where q.order_id = p_order_id and a.status <> 'resolved' and (
+    (a.dedupe_key = 'refund_refused:' || q.id and not private.refund_is_owed(q))
+    or (a.dedupe_key = 'refund_delayed:' || q.id and (q.status <> 'queued' or q.problem is null))
+    or (a.dedupe_key = 'refund_overtaken:' || q.id and (private.money_left(q.payment_id) <= 0 or exists (
+      select 1 from public.refund_requests later
+      where later.payment_id = q.payment_id and later.created_at > q.given_up_at
+    )))
+  );
+  -- Tried again, whatever becomes of it: should it fail too, it has an alert of its own.
+  update public.alerts a set status = 'resolved'
+  from public.refunds r
+  where r.order_id = p_order_id and r.status in ('failed', 'canceled') and a.dedupe_key = 'refund_failed:' || r.id
+    and a.status <> 'resolved' and (private.refund_tried_again(r) or private.money_left(r.payment_id) <= 0);
+  -- What closed by itself opens by itself: a lost dispute was won after all, a refund that stood in for it bounced.
+  select private.tell_of_refund(q, j.id, q.problem)
+  from public.refund_requests q
+  join public.alerts a on a.dedupe_key = 'refund_refused:' || q.id and a.status = 'resolved' and a.data ? 'not_owed'
+  left join private.jobs j on j.dedupe_key = 'refund_payment:' || q.id
+  where q.order_id = p_order_id and private.refund_is_owed(q)
+$function$;
+comment on function private.settle_refund_alerts(p_order_id uuid) is 'Resolves the alerts about refunds of an order that were made, asked for anew or tried again, or are not owed any more; opens again those that are owed once more, except what staff have resolved. Called by settle_order() only.';
+
+
 CREATE OR REPLACE FUNCTION private.settle_refund_effects(o orders, p_source text)
  RETURNS void
  LANGUAGE plpgsql
@@ -6798,7 +6957,7 @@ begin
       end if;
     end if;
   end loop;
-  perform private.close_refund_alerts(o.id);
+  perform private.settle_refund_alerts(o.id);
 end;
 $function$;
 comment on function private.settle_refund_effects(o orders, p_source text) is 'What customer and staff hear of refunds that exist, and the alerts that they close. Called by settle_order() only.';
@@ -6811,11 +6970,8 @@ CREATE OR REPLACE FUNCTION private.settle_risk_effects(o orders, p_source text)
  SET search_path TO ''
 AS $function$
 declare
-  -- Days before the evidence deadline on which staff are reminded.
-  c_reminders constant integer[] := array[7, 3, 1];
-  r record;
+  r public.disputes;
   v_signal public.fraud_signals;
-  v_days integer;
   v_status text;
 begin
   for r in select d.* from public.disputes d where d.order_id = o.id loop
@@ -6826,7 +6982,18 @@ begin
       perform private.record_order_event(o.id, 'dispute_opened', p_source, jsonb_build_object('dispute_id', r.id));
     end if;
     foreach v_status in array r.statuses_seen loop
-      if v_status in ('won', 'lost', 'warning_closed', 'prevented') and private.raise_alert_once(
+      if (v_status = 'appeal_needs_response' or (v_status = 'needs_response' and r.statuses_seen && array[
+        'warning_needs_response', 'warning_under_review', 'warning_closed'
+      ])) and private.raise_alert_once(
+        'dispute_escalated', 'critical', 'dispute_escalated:' || r.id || ':' || v_status,
+        jsonb_build_object(
+          'order_number', o.number, 'dispute_id', r.id, 'status', v_status, 'amount', r.amount, 'currency', r.currency
+        )
+      ) then
+        perform private.record_order_event(
+          o.id, 'dispute_escalated', p_source, jsonb_build_object('dispute_id', r.id, 'status', v_status)
+        );
+      elsif v_status in ('won', 'lost', 'warning_closed', 'prevented') and private.raise_alert_once(
         'dispute_closed', case v_status when 'lost' then 'critical' else 'info' end, 'dispute_closed:' || r.id || ':' || v_status,
         jsonb_build_object('order_number', o.number, 'dispute_id', r.id, 'status', v_status)
       ) then
@@ -6839,14 +7006,7 @@ begin
       jsonb_build_object('dispute_id', r.id, 'note', null, 'submit', false), now(), 120
     );
     if r.first_due_by is not null then
-      foreach v_days in array c_reminders loop
-        perform private.enqueue_job(
-          'remind_dispute', format('remind_dispute:%s:%s', r.id, v_days),
-          jsonb_build_object('dispute_id', r.id, 'days', v_days),
-          -- The job looks again: the deadline may have moved, the dispute may be over.
-          coalesce(r.evidence_due_by, r.first_due_by) - make_interval(days => v_days)
-        );
-      end loop;
+      perform private.queue_dispute_reminders(r);
     end if;
   end loop;
 
@@ -6868,7 +7028,7 @@ begin
   end loop;
 end;
 $function$;
-comment on function private.settle_risk_effects(o orders, p_source text) is 'Alerts, evidence reminders (7, 3 and 1 days before the deadline) and the refund policy for disputes, early fraud warnings and reviews. Called by settle_order() only.';
+comment on function private.settle_risk_effects(o orders, p_source text) is 'Alerts, evidence reminders and the refund policy for disputes, early fraud warnings and reviews. Called by settle_order() only.';
 
 
 CREATE OR REPLACE FUNCTION private.settle_stock(p_order_id uuid, p_target text, p_source text)
@@ -8722,7 +8882,7 @@ declare
   v_run_at timestamptz;
 begin
   select * into d from public.disputes where id = p_dispute_id;
-  if not found or d.status not in ('needs_response', 'warning_needs_response', 'appeal_needs_response') or d.evidence_due_by is null then
+  if not found or not private.awaits_evidence(d) or d.evidence_due_by is null then
     return jsonb_build_object('outcome', 'over', 'run_at', null);
   end if;
   v_run_at := d.evidence_due_by - make_interval(days => p_days);
@@ -8731,7 +8891,8 @@ begin
     return jsonb_build_object('outcome', 'early', 'run_at', v_run_at);
   end if;
   perform private.raise_alert_once(
-    'dispute_due', case when p_days <= 1 then 'critical' else 'warning' end, format('dispute_due:%s:%s', d.id, p_days),
+    'dispute_due', case when p_days <= 1 then 'critical' else 'warning' end,
+    format('dispute_due:%s:%s:%s', d.id, p_days, floor(extract(epoch from d.evidence_due_by))),
     jsonb_build_object(
       'dispute_id', d.id, 'order_number', (select o.number from public.orders o where o.id = d.order_id),
       'days', p_days, 'evidence_due_by', d.evidence_due_by, 'amount', d.amount, 'currency', d.currency
@@ -8740,7 +8901,7 @@ begin
   return jsonb_build_object('outcome', 'reminded', 'run_at', null);
 end;
 $function$;
-comment on function public.remind_dispute(p_dispute_id text, p_days integer) is 'Tells staff that evidence is due in p_days days, once. Answers { outcome: reminded | early (not before run_at: the deadline has moved) | over (nothing to answer any more) }.';
+comment on function public.remind_dispute(p_dispute_id text, p_days integer) is 'Tells staff that evidence is due in p_days days, once for each deadline. Answers { outcome: reminded | early (not before run_at: the deadline has moved) | over (nothing to answer any more) }.';
 grant execute on function public.remind_dispute(p_dispute_id text, p_days integer) to service_role;
 
 

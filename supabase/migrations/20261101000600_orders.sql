@@ -50,6 +50,7 @@ create table public.orders (
 
   session_id text,
   payment_id text,
+  decided_payment_id text,
   oversold_at timestamptz,
   restocked_at timestamptz,
   abandoned_at timestamptz,
@@ -88,6 +89,7 @@ comment on column public.orders.shipping_rates is 'The delivery prices that the 
 comment on column public.orders.restocked_at is 'Set once, when the goods went back on the shelf: with a refund that asked for it, or by receive_return(). They are not taken again.';
 comment on column public.orders.session_id is 'The settled session whose payment this order keeps: see private.kept_session().';
 comment on column public.orders.payment_id is 'The payment this order keeps; null for a free order. Any other payment of the order is refunded.';
+comment on column public.orders.decided_payment_id is 'The payment that the order kept when staff first asked for a refund or its goods came back: their decision was about its money, so the order keeps it, whatever is paid later.';
 comment on column public.orders.abandoned_at is 'Set when an attempt ended without any session at Stripe, which frees its stock.';
 comment on column public.orders.erased_at is
   'When its personal data was removed, by erase_customer() or because it was never paid and is old. What comes later is stored without.';

@@ -22,7 +22,7 @@ insert into private.retention_rules (table_name, columns, holds, kept, ended_by)
   ('public.orders', '{email,customer_name,phone,shipping_name,shipping_address,billing_address,purchase_ip,user_agent,idempotency_key}', 'person',
     'paid: as bookkeeping law wants, until erased; never paid: retention_unpaid_days', 'erase_person(), forget_unpaid_orders()'),
   ('public.orders', '{carrier,tracking_number}', 'text', 'with the order', 'erase_person()'),
-  ('public.orders', '{number,locale,status,fulfillment_status,currency,cart_hash,shipping_rates,session_id,payment_id}', 'nothing', 'for good', ''),
+  ('public.orders', '{number,locale,status,fulfillment_status,currency,cart_hash,shipping_rates,session_id,payment_id,decided_payment_id}', 'nothing', 'for good', ''),
   ('public.order_risk', '{velocity_mode,three_d_secure,review_reasons}', 'nothing', 'with the order', ''),
   ('public.checkout_sessions', '{email,name,phone,shipping_name,shipping_address,billing_address,url,version,contact_version}', 'person', 'with the order', 'erase_orders()'),
   ('public.checkout_sessions', '{id,status,payment_status,payment_id,stripe_customer_id,currency,cart_hash,recovered_from}', 'nothing', 'for good', ''),
