@@ -1,5 +1,5 @@
 -- The schema as all migrations leave it. Generated: 'deno task ok --write' writes it, 'deno task ok' compares it.
--- For reading and reviewing; migrations are the source.
+-- For reading and reviewing; supabase/schemas is the source.
 
 
 schema private;

@@ -3,6 +3,7 @@
  * down in `TEST_DB_ADMIN_URL`; a test file run by itself starts its own, which ends with the process.
  */
 import { statfs } from "node:fs/promises";
+import { join } from "node:path";
 import postgres from "postgres";
 import {
   connect,
@@ -11,7 +12,9 @@ import {
   SUPABASE_DIR,
   withDatabaseName,
 } from "../../scripts/local/migrate.ts";
+import { StackError } from "../../scripts/local/ports.ts";
 import { startPostgres } from "../../scripts/local/postgres.ts";
+import { staleMigrations } from "../../scripts/schemas.ts";
 
 /** Variable with the URL of a server that tests may create databases on. */
 export const ADMIN_URL_VARIABLE = "TEST_DB_ADMIN_URL";
@@ -74,6 +77,10 @@ export async function startRunServer(): Promise<{ adminUrl: string; stop(): Prom
 }
 
 async function createTemplates(adminUrl: string): Promise<void> {
+  const stale = await staleMigrations(join(SUPABASE_DIR, ".."));
+  if (stale.length > 0) {
+    throw new StackError(`The migrations are not what supabase/schemas makes: run 'deno task migrations'`);
+  }
   const admin = connect(adminUrl);
   try {
     await admin.unsafe(`create database migrated`);
@@ -136,6 +143,3 @@ export async function withDatabase<T>(
   await using database = await createTestDatabase(template);
   return await work(database);
 }
-
-/** Folder of the migrations, for tests that read them. */
-export const MIGRATIONS_DIR = `${SUPABASE_DIR}/migrations`;
