@@ -6,11 +6,12 @@
 -- exposed; API roles may pass through it only to run the few functions that policies call.
 -- `reporting` holds views for the dashboard and is not exposed either.
 --
--- Projects made before 2026 grant everything in `public` to the API roles by default. So every grant there comes
--- after a revoke; a test applies the migrations to such a database and compares.
+-- Projects made before 2026 grant everything in `public` to the API roles by default. So every grant on a
+-- table there comes after a revoke; a test applies the migrations to such a database and compares.
 
 create schema if not exists private;
-comment on schema private is 'Internal: queue, rate limits, settings and the functions that decide. Not exposed over the API.';
+comment on schema private is
+  'Internal: queue, rate limits, settings and the functions that decide. Not exposed over the API.';
 create schema if not exists reporting;
 comment on schema reporting is 'Read-only views for the dashboard. Not exposed over the API.';
 
@@ -54,7 +55,12 @@ begin
 end;
 $$;
 
--- One row per switch that SQL needs to know.
+-- One row per switch that SQL needs to know. A function is nobody's until it is granted. That everybody may
+-- call a new one is a default of the whole database (in one schema it cannot be revoked); that the API roles
+-- may, one of schema public in older projects.
+alter default privileges revoke execute on functions from public;
+alter default privileges in schema public revoke execute on functions from anon, authenticated, service_role;
+
 create table private.settings (
   key text primary key,
   value jsonb not null,
@@ -63,27 +69,36 @@ create table private.settings (
   constraint settings_early_fraud_warning_policy_known
     check (key <> 'early_fraud_warning_policy' or value in ('"refund"', '"review"'))
 );
-comment on table private.settings is 'Switches read by SQL functions. Change a value with update; it takes effect at once.';
+comment on table private.settings is
+  'Switches read by SQL functions. Change a value with update; it takes effect at once.';
 alter table private.settings enable row level security;
 
 insert into private.settings (key, value, description) values
   ('order_number_prefix', '"KCT-"', 'What order numbers start with.'),
-  ('admin_require_mfa', 'false', 'true: staff need a second factor (aal2) before they can read. ADMIN_REQUIRE_MFA=true turns it on; only an update turns it off.'),
-  ('early_fraud_warning_policy', '"refund"', '"refund": give the money back while the warning is actionable and nothing has shipped, otherwise review. "review": always a person decides.'),
-  ('event_retry_base_seconds', '10', 'First delay before a failed webhook event or job runs again; doubles with full jitter.'),
+  (
+    'admin_require_mfa', 'false',
+    'true: staff need a second factor (aal2) before they can read. ADMIN_REQUIRE_MFA=true turns it on; '
+    'only an update turns it off.'
+  ),
+  (
+    'early_fraud_warning_policy', '"refund"',
+    '"refund": give the money back while the warning is actionable and nothing has shipped, otherwise '
+    'review. "review": always a person decides.'
+  ),
+  (
+    'event_retry_base_seconds', '10',
+    'First delay before a failed webhook event or job runs again; doubles with full jitter.'
+  ),
   ('event_retry_max_seconds', '3600', 'Longest delay between two tries.');
 
 create function private.setting(p_key text) returns jsonb
 language sql
 stable
-security definer
 set search_path = ''
 as $$
   select value from private.settings where key = p_key
 $$;
 comment on function private.setting(text) is 'Value of a switch in private.settings, or null.';
-revoke execute on function private.setting(text) from public, anon, authenticated;
-grant execute on function private.setting(text) to service_role;
 
 -- Texts from outside. What the functions write is masked by them; staff write without them.
 
@@ -107,8 +122,8 @@ as $$
   )
 $$;
 comment on function private.is_card_number(text) is
-  'Whether digits are a card number by issuer prefix, length and check digit. The twin of isCardNumber() in _shared/card_numbers.ts.';
-revoke execute on function private.is_card_number(text) from public, anon, authenticated;
+  'Whether digits are a card number by issuer prefix, length and check digit. The twin of isCardNumber() in '
+  '_shared/card_numbers.ts.';
 
 create function private.mask_cards(p_text text) returns text
 language plpgsql
@@ -135,7 +150,8 @@ begin
       v_digits := regexp_replace(v_found, '[^0-9]', '', 'g');
       if private.is_card_number(v_digits) then
         p_text := regexp_replace(
-          p_text, '(?<![A-Za-z0-9_+])' || replace(v_found, '.', '\.') || '(?![A-Za-z0-9_])', 'card_***' || right(v_digits, 4)
+          p_text, '(?<![A-Za-z0-9_+])' || replace(v_found, '.', '\.') || '(?![A-Za-z0-9_])',
+          'card_***' || right(v_digits, 4)
         );
       end if;
     end loop;
@@ -144,8 +160,8 @@ begin
 end;
 $$;
 comment on function private.mask_cards(text) is
-  'A text with every card number reduced to its last four digits. The twin of maskCardNumbers() in _shared/card_numbers.ts.';
-revoke execute on function private.mask_cards(text) from public, anon, authenticated;
+  'A text with every card number reduced to its last four digits. The twin of maskCardNumbers() in '
+  '_shared/card_numbers.ts.';
 
 create function private.mask_cards_in(p_value jsonb) returns jsonb
 language plpgsql
@@ -161,7 +177,10 @@ begin
     )
     when 'object' then (
       select coalesce(jsonb_object_agg(
-        e.key, case when e.key ~ '(^|_)(id|sku|order_number)$' then e.value else private.mask_cards_in(e.value) end
+        e.key, case
+          when e.key ~ '(^|_)(id|sku|order_number)$' then e.value
+          else private.mask_cards_in(e.value)
+        end
       ), '{}')
       from jsonb_each(p_value) e
     )
@@ -171,7 +190,6 @@ end;
 $$;
 comment on function private.mask_cards_in(jsonb) is
   'mask_cards() for every text in a JSON value, other than those under the name of an id.';
-revoke execute on function private.mask_cards_in(jsonb) from public, anon, authenticated;
 
 create function private.error_text(p_sqlstate text, p_message text) returns text
 language sql
@@ -184,10 +202,11 @@ as $$
   end
 $$;
 comment on function private.error_text(text, text) is
-  'An error of the database as it may be stored and logged: without the value that it was about. Twin of valueless() in _shared/errors.ts.';
-revoke execute on function private.error_text(text, text) from public, anon, authenticated;
+  'An error of the database as it may be stored and logged: without the value that it was about. Twin of '
+  'valueless() in _shared/errors.ts.';
 
--- Digests of personal data are keyed, so that nobody who sees one can find out whose it is by trying addresses.
+-- Digests of personal data are keyed, so that nobody who sees one can find out whose it is by trying
+-- addresses.
 create table private.digest_keys (
   id boolean primary key default true,
   key bytea not null,
@@ -206,18 +225,17 @@ immutable
 set search_path = ''
 as $$
   select string_agg(
-    set_byte('\x00'::bytea, 0, case when i < length(p_key) then get_byte(p_key, i) else 0 end # p_byte), ''::bytea order by i
+    set_byte('\x00'::bytea, 0, case when i < length(p_key) then get_byte(p_key, i) else 0 end # p_byte),
+    ''::bytea order by i
   )
   from generate_series(0, 63) i
 $$;
 comment on function private.xor_key(bytea, integer) is
   'A key of at most 64 bytes, filled up to a block of SHA-256, each byte combined with p_byte.';
-revoke execute on function private.xor_key(bytea, integer) from public, anon, authenticated;
 
 create function private.keyed_digest(p_text text) returns text
 language plpgsql
 stable
-security definer
 set search_path = ''
 as $$
 declare
@@ -225,13 +243,13 @@ declare
 begin
   -- HMAC-SHA-256; the extension that has it is not everywhere.
   return encode(
-    sha256(private.xor_key(v_key, 92) || sha256(private.xor_key(v_key, 54) || convert_to(p_text, 'UTF8'))), 'hex'
+    sha256(private.xor_key(v_key, 92) || sha256(private.xor_key(v_key, 54) || convert_to(p_text, 'UTF8'))),
+    'hex'
   );
 end;
 $$;
 comment on function private.keyed_digest(text) is
   'HMAC-SHA-256 of a text under this database''s own key, in hexadecimal.';
-revoke execute on function private.keyed_digest(text) from public, anon, authenticated;
 
 -- Who is staff.
 
@@ -248,8 +266,8 @@ as $$
     )
 $$;
 comment on function private.is_admin() is
-  'True when the caller''s JWT carries app_metadata.role = admin (users cannot write app_metadata) and, where admin_require_mfa is set, a second factor (aal2).';
-revoke execute on function private.is_admin() from public, anon;
+  'True when the caller''s JWT carries app_metadata.role = admin (users cannot write app_metadata) and, '
+  'where admin_require_mfa is set, a second factor (aal2).';
 grant execute on function private.is_admin() to anon, authenticated, service_role;
 
 -- The limiter for shops without Upstash, and for when Upstash is down: a sliding window over two fixed ones.
@@ -260,25 +278,34 @@ create unlogged table private.rate_limits (
   count integer not null,
   constraint rate_limits_pkey primary key (key, window_start)
 );
-comment on table private.rate_limits is 'Requests per key and window. Unlogged: losing it in a crash only forgives.';
+comment on table private.rate_limits is
+  'Requests per key and window. Unlogged: losing it in a crash only forgives.';
 create index rate_limits_window_start_idx on private.rate_limits (window_start);
 alter table private.rate_limits enable row level security;
 
-create function private.limit_wait(p_limit integer, p_window_seconds integer, p_current integer, p_previous integer, p_elapsed numeric) returns numeric
+create function private.limit_wait(
+  p_limit integer,
+  p_window_seconds integer,
+  p_current integer,
+  p_previous integer,
+  p_elapsed numeric
+) returns numeric
 language sql
 immutable
 set search_path = ''
 as $$
   select case
     -- There is room in this window as soon as enough of the last one has slid out.
-    when p_current < p_limit then (1 - (p_limit - 1 - p_current)::numeric / p_previous - p_elapsed) * p_window_seconds
+    when p_current < p_limit then (
+      1 - (p_limit - 1 - p_current)::numeric / p_previous - p_elapsed
+    ) * p_window_seconds
     -- Only the next window has room, once enough of this one has slid out.
     else (1 - p_elapsed + greatest(0, 1 - (p_limit - 1)::numeric / p_current)) * p_window_seconds
   end
 $$;
 comment on function private.limit_wait(integer, integer, integer, integer, numeric) is
-  'Seconds until a refused request fits. p_current and p_previous: requests taken in this window and the last; p_elapsed: how far this window has gone, 0 to 1.';
-revoke execute on function private.limit_wait(integer, integer, integer, integer, numeric) from public, anon, authenticated;
+  'Seconds until a refused request fits. p_current and p_previous: requests taken in this window and the '
+  'last; p_elapsed: how far this window has gone, 0 to 1.';
 
 create function public.take_rate_limits(p_buckets jsonb) returns jsonb
 language plpgsql
@@ -297,7 +324,8 @@ declare
 begin
   -- Keys in one order, so that two requests cannot wait for each other.
   for b in
-    select * from jsonb_to_recordset(p_buckets) as x (key text, "limit" integer, window_seconds integer) order by x.key
+    select *
+    from jsonb_to_recordset(p_buckets) as x (key text, "limit" integer, window_seconds integer) order by x.key
   loop
     v_start := to_timestamp(floor(extract(epoch from v_now) / b.window_seconds) * b.window_seconds);
     v_elapsed := extract(epoch from v_now - v_start) / b.window_seconds;
@@ -317,8 +345,13 @@ begin
     -- A refused request takes nothing from any bucket: who waits as told gets in.
     update private.rate_limits r set count = r.count - 1
     from jsonb_to_recordset(p_buckets) as x (key text, window_seconds integer)
-    where r.key = x.key and r.window_start = to_timestamp(floor(extract(epoch from v_now) / x.window_seconds) * x.window_seconds);
-    return jsonb_build_object('allowed', false, 'key', v_full, 'retry_after_seconds', greatest(1, ceil(v_wait))::integer);
+    where r.key = x.key
+      and r.window_start = to_timestamp(
+        floor(extract(epoch from v_now) / x.window_seconds) * x.window_seconds
+      );
+    return jsonb_build_object(
+      'allowed', false, 'key', v_full, 'retry_after_seconds', greatest(1, ceil(v_wait))::integer
+    );
   end if;
   -- Old windows go a few at a time, in about one call of a hundred.
   if random() < 0.01 then
@@ -332,6 +365,6 @@ begin
 end;
 $$;
 comment on function public.take_rate_limits(jsonb) is
-  'Counts one request in each bucket [{ key, limit, window_seconds }] and answers { allowed, key, retry_after_seconds } with the bucket that is full the longest.';
-revoke execute on function public.take_rate_limits(jsonb) from public, anon, authenticated;
+  'Counts one request in each bucket [{ key, limit, window_seconds }] and answers { allowed, key, '
+  'retry_after_seconds } with the bucket that is full the longest.';
 grant execute on function public.take_rate_limits(jsonb) to service_role;

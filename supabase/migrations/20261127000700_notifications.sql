@@ -16,7 +16,8 @@ create table public.alerts (
   constraint alerts_severity_known check (severity in ('info', 'warning', 'critical')),
   constraint alerts_status_known check (status in ('open', 'acknowledged', 'resolved'))
 );
-comment on table public.alerts is 'One row per cause (dedupe_key), counted up while it goes on. Carries ids and figures, no personal data.';
+comment on table public.alerts is
+  'One row per cause (dedupe_key), counted up while it goes on. Carries ids and figures, no personal data.';
 create index alerts_open_idx on public.alerts (last_at desc) where status = 'open';
 
 create table public.notifications (
@@ -34,7 +35,9 @@ create table public.notifications (
   constraint notifications_once unique (order_id, template, dedupe_key),
   constraint notifications_status_known check (status in ('queued', 'sent', 'failed', 'skipped'))
 );
-comment on table public.notifications is 'Mails to customers: at most one per order, template and dedupe_key. recipient is filled in when the mail is sent. skipped: what it says had stopped being true before it was sent; last_error says why.';
+comment on table public.notifications is
+  'Mails to customers: at most one per order, template and dedupe_key. recipient is filled in when the mail '
+  'is sent. skipped: what it says had stopped being true before it was sent; last_error says why.';
 
 create table private.raised_alerts (
   dedupe_key text primary key,
@@ -48,13 +51,18 @@ alter table private.raised_alerts enable row level security;
 alter table public.alerts enable row level security;
 alter table public.notifications enable row level security;
 create policy alerts_read on public.alerts for select to authenticated using ((select private.is_admin()));
-create policy notifications_read on public.notifications for select to authenticated using ((select private.is_admin()));
+create policy notifications_read on public.notifications for select to authenticated
+  using ((select private.is_admin()));
 revoke all on public.alerts, public.notifications from public, anon, authenticated, service_role;
 grant select on public.alerts, public.notifications to authenticated, service_role;
 
-create function private.raise_alert(p_kind text, p_severity text, p_dedupe_key text, p_data jsonb default '{}') returns void
+create function private.raise_alert(
+  p_kind text,
+  p_severity text,
+  p_dedupe_key text,
+  p_data jsonb default '{}'
+) returns void
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -68,21 +76,28 @@ begin
     status = case a.status when 'resolved' then 'open' else a.status end
   returning * into v_alert;
   if v_alert.count = 1 then
-    perform private.enqueue_job('send_alert', 'send_alert:' || p_dedupe_key, jsonb_build_object('alert_id', v_alert.id), now(), 50);
+    perform private.enqueue_job(
+      'send_alert', 'send_alert:' || p_dedupe_key, jsonb_build_object('alert_id', v_alert.id), now(), 50
+    );
   elsif v_known = 'resolved' then
     perform private.enqueue_job(
-      'send_alert', format('send_alert:%s:%s', p_dedupe_key, v_alert.count), jsonb_build_object('alert_id', v_alert.id), now(), 50
+      'send_alert', format('send_alert:%s:%s', p_dedupe_key, v_alert.count),
+      jsonb_build_object('alert_id', v_alert.id), now(), 50
     );
   end if;
 end;
 $$;
 comment on function private.raise_alert(text, text, text, jsonb) is
-  'Something happened (again) that staff must know: opens or counts up the alert of p_dedupe_key and, when it is new or had been resolved, queues its message.';
-revoke execute on function private.raise_alert(text, text, text, jsonb) from public, anon, authenticated;
+  'Something happened (again) that staff must know: opens or counts up the alert of p_dedupe_key and, when '
+  'it is new or had been resolved, queues its message.';
 
-create function private.raise_alert_once(p_kind text, p_severity text, p_dedupe_key text, p_data jsonb default '{}') returns boolean
+create function private.raise_alert_once(
+  p_kind text,
+  p_severity text,
+  p_dedupe_key text,
+  p_data jsonb default '{}'
+) returns boolean
 language plpgsql
-security definer
 set search_path = ''
 as $$
 begin
@@ -97,12 +112,16 @@ begin
 end;
 $$;
 comment on function private.raise_alert_once(text, text, text, jsonb) is
-  'Raises an alert about a state, which settling again finds again: it is raised once and not counted up. Returns whether it is new.';
-revoke execute on function private.raise_alert_once(text, text, text, jsonb) from public, anon, authenticated;
+  'Raises an alert about a state, which settling again finds again: it is raised once and not counted up. '
+  'Returns whether it is new.';
 
-create function private.queue_notification(p_order_id uuid, p_template text, p_dedupe_key text default '', p_data jsonb default '{}') returns boolean
+create function private.queue_notification(
+  p_order_id uuid,
+  p_template text,
+  p_dedupe_key text default '',
+  p_data jsonb default '{}'
+) returns boolean
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -124,7 +143,6 @@ end;
 $$;
 comment on function private.queue_notification(uuid, text, text, jsonb) is
   'Queues one mail per (order, template, dedupe key), with its job. Returns whether it is new.';
-revoke execute on function private.queue_notification(uuid, text, text, jsonb) from public, anon, authenticated;
 
 create function public.get_alert(p_alert_id uuid) returns jsonb
 language sql
@@ -135,19 +153,18 @@ as $$
   select to_jsonb(a) from public.alerts a where a.id = p_alert_id
 $$;
 comment on function public.get_alert(uuid) is 'An alert as the send_alert job needs it, or null.';
-revoke execute on function public.get_alert(uuid) from public, anon, authenticated;
 grant execute on function public.get_alert(uuid) to service_role;
 
 create function private.notification_problem(n public.notifications, o public.orders) returns text
 language plpgsql
 stable
-security definer
 set search_path = ''
 as $$
 begin
   return case
     when o.erased_at is not null then 'the personal data of the order has been erased'
-    when n.template = 'order_confirmation' and o.fulfillment_status = 'cancelled' then 'the order will not be sent'
+    when n.template = 'order_confirmation'
+      and o.fulfillment_status = 'cancelled' then 'the order will not be sent'
     when n.template = 'order_confirmation' and o.status = 'refunded' then 'the order has been refunded'
     when n.template = 'order_shipped' and o.restocked_at is not null then 'the goods have come back'
     when n.template = 'order_shipped' and n.data ? 'tracking_number'
@@ -160,7 +177,8 @@ begin
       where r.id = coalesce(n.data ->> 'refund_id', n.dedupe_key) and r.status in ('failed', 'canceled')
     ) then 'the refund did not go through'
     when n.template = 'duplicate_payment_refunded' and not exists (
-      select 1 from public.refunds r where r.payment_id = n.dedupe_key and r.status not in ('failed', 'canceled')
+      select 1
+      from public.refunds r where r.payment_id = n.dedupe_key and r.status not in ('failed', 'canceled')
     ) and n.dedupe_key like 'pi\_%' then 'the refund did not go through'
     when exists (
       select 1 from public.notifications later
@@ -171,13 +189,12 @@ begin
 end;
 $$;
 comment on function private.notification_problem(public.notifications, public.orders) is
-  'Why a mail must not be sent any more, or null: a mail is judged when it is sent, and what it says must be true then.';
-revoke execute on function private.notification_problem(public.notifications, public.orders) from public, anon, authenticated;
+  'Why a mail must not be sent any more, or null: a mail is judged when it is sent, and what it says must '
+  'be true then.';
 
 create function private.mail_recipient(o public.orders) returns text
 language sql
 stable
-security definer
 set search_path = ''
 as $$
   select case
@@ -193,8 +210,9 @@ as $$
   end
 $$;
 comment on function private.mail_recipient(public.orders) is
-  'Whom a mail of this order goes to now: the account''s present address where the order went under the account''s own, a guest''s as corrected at Stripe, else the address typed on the payment page. Null: none is known, or the customer was erased.';
-revoke execute on function private.mail_recipient(public.orders) from public, anon, authenticated;
+  'Whom a mail of this order goes to now: the account''s present address where the order went under the '
+  'account''s own, a guest''s as corrected at Stripe, else the address typed on the payment page. Null: '
+  'none is known, or the customer was erased.';
 
 create function public.get_notification(p_notification_id uuid) returns jsonb
 language sql
@@ -212,14 +230,21 @@ as $$
     'data', n.data,
     'problem', private.notification_problem(n, o),
     'order', jsonb_build_object(
-      'number', o.number, 'status', o.status, 'fulfillment_status', o.fulfillment_status, 'currency', o.currency,
-      'amount_subtotal', o.amount_subtotal, 'amount_discount', o.amount_discount, 'amount_shipping', o.amount_shipping,
+      'number', o.number, 'status', o.status, 'fulfillment_status', o.fulfillment_status,
+      'currency', o.currency,
+      'amount_subtotal', o.amount_subtotal, 'amount_discount', o.amount_discount,
+      'amount_shipping', o.amount_shipping,
       'amount_tax', o.amount_tax, 'amount_total', o.amount_total, 'amount_refunded', o.amount_refunded,
       'amount_paid', o.amount_paid,
-      'customer_name', o.customer_name, 'shipping_name', o.shipping_name, 'shipping_address', o.shipping_address,
+      'customer_name', o.customer_name, 'shipping_name', o.shipping_name,
+      'shipping_address', o.shipping_address,
       'carrier', o.carrier, 'tracking_number', o.tracking_number, 'locale', o.locale, 'paid_at', o.paid_at,
       'items', (
-        select jsonb_agg(jsonb_build_object('sku', i.sku, 'name', i.name, 'quantity', i.quantity, 'unit_amount', i.unit_amount) order by i.sku)
+        select jsonb_agg(
+          jsonb_build_object(
+            'sku', i.sku, 'name', i.name, 'quantity', i.quantity, 'unit_amount', i.unit_amount
+          ) order by i.sku
+        )
         from public.order_items i where i.order_id = o.id
       )
     )
@@ -227,11 +252,17 @@ as $$
   from public.notifications n join public.orders o on o.id = n.order_id
   where n.id = p_notification_id
 $$;
-comment on function public.get_notification(uuid) is 'A mail with all that its template shows, or null. recipient null: no address is known yet.';
-revoke execute on function public.get_notification(uuid) from public, anon, authenticated;
+comment on function public.get_notification(uuid) is
+  'A mail with all that its template shows, or null. recipient null: no address is known yet.';
 grant execute on function public.get_notification(uuid) to service_role;
 
-create function public.record_notification_result(p_notification_id uuid, p_status text, p_recipient text, p_provider_id text, p_error text) returns jsonb
+create function public.record_notification_result(
+  p_notification_id uuid,
+  p_status text,
+  p_recipient text,
+  p_provider_id text,
+  p_error text
+) returns jsonb
 language plpgsql
 security definer
 set search_path = ''
@@ -241,7 +272,8 @@ declare
   v_recorded boolean;
 begin
   update public.notifications
-  set status = p_status, recipient = coalesce(p_recipient, recipient), provider_id = p_provider_id, last_error = p_error,
+  set status = p_status, recipient = coalesce(p_recipient, recipient), provider_id = p_provider_id,
+    last_error = p_error,
       sent_at = case p_status when 'sent' then coalesce(sent_at, now()) end
   where id = p_notification_id and status <> 'sent'
   returning * into n;
@@ -256,6 +288,6 @@ begin
 end;
 $$;
 comment on function public.record_notification_result(uuid, text, text, text, text) is
-  'Notes that a mail was sent (with the provider''s id), was skipped because it is not true any more, or failed for good. A sent mail stays sent.';
-revoke execute on function public.record_notification_result(uuid, text, text, text, text) from public, anon, authenticated;
+  'Notes that a mail was sent (with the provider''s id), was skipped because it is not true any more, or '
+  'failed for good. A sent mail stays sent.';
 grant execute on function public.record_notification_result(uuid, text, text, text, text) to service_role;

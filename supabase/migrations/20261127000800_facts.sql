@@ -27,8 +27,8 @@ set search_path = ''
 as $$
   select lpad(coalesce(array_position(p_ladder, p_value), 0)::text, 2, '0')
 $$;
-comment on function private.rank(text[], text) is 'Position of a value on a ladder as two digits; 00 for a value this code does not know.';
-revoke execute on function private.rank(text[], text) from public, anon, authenticated;
+comment on function private.rank(text[], text) is
+  'Position of a value on a ladder as two digits; 00 for a value this code does not know.';
 
 create function private.version(variadic p_parts text[]) returns text
 language sql
@@ -38,7 +38,6 @@ as $$
   select array_to_string(p_parts, '|')
 $$;
 comment on function private.version(text[]) is 'Joins the fixed-width parts of a version.';
-revoke execute on function private.version(text[]) from public, anon, authenticated;
 
 create function private.stamp(p_at timestamptz) returns text
 language sql
@@ -47,8 +46,9 @@ set search_path = ''
 as $$
   select lpad(floor(extract(epoch from p_at) * 1000)::bigint::text, 15, '0')
 $$;
-comment on function private.stamp(timestamptz) is 'A time in milliseconds, fifteen digits. Stripe stamps events with whole seconds, so what was read within that second counts as newer; should it not be, the refresh a few seconds later mends it.';
-revoke execute on function private.stamp(timestamptz) from public, anon, authenticated;
+comment on function private.stamp(timestamptz) is
+  'A time in milliseconds, fifteen digits. Stripe stamps events with whole seconds, so what was read within '
+  'that second counts as newer; should it not be, the refresh a few seconds later mends it.';
 
 create function private.knowledge(p_fact jsonb) returns text
 language plpgsql
@@ -63,12 +63,12 @@ begin
   );
 end;
 $$;
-comment on function private.knowledge(jsonb) is 'How many fields of a fact say something, as three digits: of two translations of one event the fuller one wins.';
-revoke execute on function private.knowledge(jsonb) from public, anon, authenticated;
+comment on function private.knowledge(jsonb) is
+  'How many fields of a fact say something, as three digits: of two translations of one event the fuller '
+  'one wins.';
 
 create function private.merge_checkout_session(p_fact jsonb, p_order_id uuid, p_at timestamptz) returns void
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -77,10 +77,11 @@ declare
   v_version text;
 begin
   select * into f from jsonb_to_record(p_fact) as x (
-    id text, attempt integer, status text, payment_status text, async_payment_failed boolean, payment_id text, customer_id text,
-    currency text, amount_subtotal bigint, amount_total bigint, amount_discount bigint, amount_shipping bigint,
-    amount_tax bigint, livemode boolean, cart_hash text, email text, name text, phone text, shipping_name text,
-    shipping_address jsonb, billing_address jsonb, url text, expires_at bigint, recovered_from text, order_id uuid
+    id text, attempt integer, status text, payment_status text, async_payment_failed boolean, payment_id text,
+    customer_id text, currency text, amount_subtotal bigint, amount_total bigint, amount_discount bigint,
+    amount_shipping bigint, amount_tax bigint, livemode boolean, cart_hash text, email text, name text,
+    phone text, shipping_name text, shipping_address jsonb, billing_address jsonb, url text,
+    expires_at bigint, recovered_from text, order_id uuid
   );
   v_version := private.version(
     private.rank(array['open', 'expired', 'complete'], f.status),
@@ -103,10 +104,10 @@ begin
     completed_at = least(s.completed_at, excluded.completed_at);
 
   update public.checkout_sessions s set
-    status = f.status, payment_status = f.payment_status, payment_id = f.payment_id, stripe_customer_id = f.customer_id,
-    currency = f.currency, amount_subtotal = f.amount_subtotal, amount_total = f.amount_total,
-    amount_discount = f.amount_discount, amount_shipping = f.amount_shipping, amount_tax = f.amount_tax,
-    livemode = f.livemode, metadata_order_id = f.order_id, cart_hash = f.cart_hash,
+    status = f.status, payment_status = f.payment_status, payment_id = f.payment_id,
+    stripe_customer_id = f.customer_id, currency = f.currency, amount_subtotal = f.amount_subtotal,
+    amount_total = f.amount_total, amount_discount = f.amount_discount, amount_shipping = f.amount_shipping,
+    amount_tax = f.amount_tax, livemode = f.livemode, metadata_order_id = f.order_id, cart_hash = f.cart_hash,
     expires_at = to_timestamp(f.expires_at), version = v_version
   where s.id = f.id and s.version <= v_version;
   perform private.know_customer(f.customer_id, f.livemode);
@@ -115,12 +116,11 @@ begin
 end;
 $$;
 comment on function private.merge_checkout_session(jsonb, uuid, timestamptz) is
-  'Merges a checkout_session fact seen at p_at into checkout_sessions. The order of a known session never changes.';
-revoke execute on function private.merge_checkout_session(jsonb, uuid, timestamptz) from public, anon, authenticated;
+  'Merges a checkout_session fact seen at p_at into checkout_sessions. The order of a known session never '
+  'changes.';
 
 create function private.merge_session_contact(p_session_id text, p_fact jsonb, p_version text) returns void
 language plpgsql
-security definer
 set search_path = ''
 as $$
 begin
@@ -139,12 +139,11 @@ begin
 end;
 $$;
 comment on function private.merge_session_contact(text, jsonb, text) is
-  'Who bought, and where the parcel goes: the newest snapshot that has a delivery address, or else the newest.';
-revoke execute on function private.merge_session_contact(text, jsonb, text) from public, anon, authenticated;
+  'Who bought, and where the parcel goes: the newest snapshot that has a delivery address, or else the '
+  'newest.';
 
 create function private.merge_session_payment(p_fact jsonb, p_order_id uuid, p_at timestamptz) returns void
 language plpgsql
-security definer
 set search_path = ''
 as $$
 begin
@@ -164,12 +163,16 @@ begin
   end if;
 end;
 $$;
-comment on function private.merge_session_payment(jsonb, uuid, timestamptz) is 'Merges what a paid session says of its payment.';
-revoke execute on function private.merge_session_payment(jsonb, uuid, timestamptz) from public, anon, authenticated;
+comment on function private.merge_session_payment(jsonb, uuid, timestamptz) is
+  'Merges what a paid session says of its payment.';
 
-create function private.merge_payment(p_fact jsonb, p_order_id uuid, p_at timestamptz, p_source text default 'intent') returns void
+create function private.merge_payment(
+  p_fact jsonb,
+  p_order_id uuid,
+  p_at timestamptz,
+  p_source text default 'intent'
+) returns void
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -186,18 +189,22 @@ begin
     private.rank(array['session', 'intent'], p_source),
     private.stamp(p_at),
     private.rank(
-      array['requires_confirmation', 'requires_action', 'processing', 'requires_payment_method', 'requires_capture', 'canceled', 'succeeded'],
+      array[
+        'requires_confirmation', 'requires_action', 'processing', 'requires_payment_method',
+        'requires_capture', 'canceled', 'succeeded'
+      ],
       f.status
     ),
     private.knowledge(p_fact), md5(p_fact::text)
   );
 
   insert into public.payments as p (
-    id, order_id, status, amount, amount_received, currency, livemode, metadata_order_id, stripe_customer_id, charge_id,
-    failure_code, decline_code, succeeded_at, version
+    id, order_id, status, amount, amount_received, currency, livemode, metadata_order_id, stripe_customer_id,
+    charge_id, failure_code, decline_code, succeeded_at, version
   ) values (
-    f.id, p_order_id, f.status, f.amount, f.amount_received, f.currency, f.livemode, f.order_id, f.customer_id, f.charge_id,
-    f.failure_code, f.decline_code, case when f.status = 'succeeded' then p_at end, v_version
+    f.id, p_order_id, f.status, f.amount, f.amount_received, f.currency, f.livemode, f.order_id,
+    f.customer_id, f.charge_id, f.failure_code, f.decline_code,
+    case when f.status = 'succeeded' then p_at end, v_version
   )
   on conflict (id) do update set
     order_id = coalesce(p.order_id, excluded.order_id),
@@ -205,18 +212,17 @@ begin
 
   update public.payments p set
     status = f.status, amount = f.amount, amount_received = f.amount_received, currency = f.currency,
-    livemode = f.livemode, metadata_order_id = f.order_id, stripe_customer_id = f.customer_id, charge_id = f.charge_id,
-    failure_code = f.failure_code, decline_code = f.decline_code, version = v_version
+    livemode = f.livemode, metadata_order_id = f.order_id, stripe_customer_id = f.customer_id,
+    charge_id = f.charge_id, failure_code = f.failure_code, decline_code = f.decline_code, version = v_version
   where p.id = f.id and p.version <= v_version;
 end;
 $$;
 comment on function private.merge_payment(jsonb, uuid, timestamptz, text) is
-  'Merges a payment fact seen at p_at into payments. p_source: intent (the payment itself) or session (what a paid session says of it). link_payments() has the last word on its order.';
-revoke execute on function private.merge_payment(jsonb, uuid, timestamptz, text) from public, anon, authenticated;
+  'Merges a payment fact seen at p_at into payments. p_source: intent (the payment itself) or session (what '
+  'a paid session says of it). link_payments() has the last word on its order.';
 
 create function private.merge_payment_attempt(p_fact jsonb, p_order_id uuid, p_at timestamptz) returns void
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -225,9 +231,9 @@ declare
 begin
   select * into f from jsonb_to_record(p_fact) as x (
     id text, payment_id text, livemode boolean, outcome text, amount bigint, currency text, failure_code text,
-    decline_code text, advice_code text, payment_method_type text, card_brand text, card_last4 text, card_funding text,
-    card_country text, card_fingerprint text, three_d_secure_result text, risk_level text, risk_score integer,
-    seller_message text, receipt_url text, created bigint
+    decline_code text, advice_code text, payment_method_type text, card_brand text, card_last4 text,
+    card_funding text, card_country text, card_fingerprint text, three_d_secure_result text, risk_level text,
+    risk_score integer, seller_message text, receipt_url text, created bigint
   );
   v_version := private.version(
     private.rank(array['pending', 'failed', 'blocked', 'succeeded'], f.outcome), private.stamp(p_at),
@@ -235,32 +241,35 @@ begin
   );
   insert into public.payment_attempts as a (
     id, payment_id, order_id, livemode, outcome, amount, currency, failure_code, decline_code, advice_code,
-    payment_method_type, card_brand, card_last4, card_funding, card_country, card_fingerprint, three_d_secure_result,
-    risk_level, risk_score, seller_message, receipt_url, version, created_at
+    payment_method_type, card_brand, card_last4, card_funding, card_country, card_fingerprint,
+    three_d_secure_result, risk_level, risk_score, seller_message, receipt_url, version, created_at
   ) values (
-    f.id, f.payment_id, p_order_id, f.livemode, f.outcome, f.amount, f.currency, f.failure_code, f.decline_code, f.advice_code,
-    f.payment_method_type, f.card_brand, f.card_last4, f.card_funding, f.card_country, f.card_fingerprint, f.three_d_secure_result,
-    f.risk_level, f.risk_score, f.seller_message, f.receipt_url, v_version, to_timestamp(f.created)
+    f.id, f.payment_id, p_order_id, f.livemode, f.outcome, f.amount, f.currency, f.failure_code,
+    f.decline_code, f.advice_code, f.payment_method_type, f.card_brand, f.card_last4, f.card_funding,
+    f.card_country, f.card_fingerprint, f.three_d_secure_result, f.risk_level, f.risk_score, f.seller_message,
+    f.receipt_url, v_version, to_timestamp(f.created)
   )
   on conflict (id) do update set
     payment_id = excluded.payment_id, created_at = excluded.created_at,
-    outcome = excluded.outcome, amount = excluded.amount, currency = excluded.currency, livemode = excluded.livemode,
-    failure_code = excluded.failure_code, decline_code = excluded.decline_code, advice_code = excluded.advice_code,
-    payment_method_type = excluded.payment_method_type, card_brand = excluded.card_brand, card_last4 = excluded.card_last4,
-    card_funding = excluded.card_funding, card_country = excluded.card_country, card_fingerprint = excluded.card_fingerprint,
-    three_d_secure_result = excluded.three_d_secure_result, risk_level = excluded.risk_level, risk_score = excluded.risk_score,
-    seller_message = excluded.seller_message, receipt_url = excluded.receipt_url, version = excluded.version
+    outcome = excluded.outcome, amount = excluded.amount, currency = excluded.currency,
+    livemode = excluded.livemode, failure_code = excluded.failure_code, decline_code = excluded.decline_code,
+    advice_code = excluded.advice_code, payment_method_type = excluded.payment_method_type,
+    card_brand = excluded.card_brand, card_last4 = excluded.card_last4, card_funding = excluded.card_funding,
+    card_country = excluded.card_country, card_fingerprint = excluded.card_fingerprint,
+    three_d_secure_result = excluded.three_d_secure_result, risk_level = excluded.risk_level,
+    risk_score = excluded.risk_score, seller_message = excluded.seller_message,
+    receipt_url = excluded.receipt_url, version = excluded.version
   where a.version <= excluded.version;
 end;
 $$;
-comment on function private.merge_payment_attempt(jsonb, uuid, timestamptz) is 'Merges a payment_attempt fact seen at p_at into payment_attempts.';
-revoke execute on function private.merge_payment_attempt(jsonb, uuid, timestamptz) from public, anon, authenticated;
+comment on function private.merge_payment_attempt(jsonb, uuid, timestamptz) is
+  'Merges a payment_attempt fact seen at p_at into payment_attempts.';
 
--- Merging facts about refunds, disputes, signs of fraud and customers; the rules are those of the file before.
+-- Merging facts about refunds, disputes, signs of fraud and customers; the rules are those of the file
+-- before.
 
 create function private.merge_refund(p_fact jsonb, p_order_id uuid, p_at timestamptz) returns void
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -273,20 +282,22 @@ begin
     failure_reason text, request_id text, created bigint
   );
   v_version := private.version(
-    private.rank(array['pending', 'requires_action', 'succeeded', 'canceled', 'failed'], f.status), private.stamp(p_at),
-    private.knowledge(v_snapshot), md5(v_snapshot::text)
+    private.rank(array['pending', 'requires_action', 'succeeded', 'canceled', 'failed'], f.status),
+    private.stamp(p_at), private.knowledge(v_snapshot), md5(v_snapshot::text)
   );
   insert into public.refunds as r (
-    id, order_id, payment_id, charge_id, amount, currency, status, reason, failure_reason, request_id, succeeded_at,
-    version, created_at
+    id, order_id, payment_id, charge_id, amount, currency, status, reason, failure_reason, request_id,
+    succeeded_at, version, created_at
   ) values (
-    f.id, p_order_id, f.payment_id, f.charge_id, f.amount, f.currency, f.status, nullif(f.reason, 'fraudulent'), f.failure_reason, f.request_id,
+    f.id, p_order_id, f.payment_id, f.charge_id, f.amount, f.currency, f.status,
+    nullif(f.reason, 'fraudulent'), f.failure_reason, f.request_id,
     case f.status when 'succeeded' then p_at end, v_version, to_timestamp(f.created)
   )
   on conflict (id) do update set
     order_id = coalesce(r.order_id, excluded.order_id),
     payment_id = least(r.payment_id, excluded.payment_id), charge_id = least(r.charge_id, excluded.charge_id),
-    request_id = least(r.request_id, excluded.request_id), created_at = least(r.created_at, excluded.created_at),
+    request_id = least(r.request_id, excluded.request_id),
+    created_at = least(r.created_at, excluded.created_at),
     succeeded_at = least(r.succeeded_at, excluded.succeeded_at);
   update public.refunds r set
     amount = f.amount, currency = f.currency, status = f.status, reason = nullif(f.reason, 'fraudulent'),
@@ -298,12 +309,11 @@ begin
   end if;
 end;
 $$;
-comment on function private.merge_refund(jsonb, uuid, timestamptz) is 'Merges a refund fact seen at p_at into refunds.';
-revoke execute on function private.merge_refund(jsonb, uuid, timestamptz) from public, anon, authenticated;
+comment on function private.merge_refund(jsonb, uuid, timestamptz) is
+  'Merges a refund fact seen at p_at into refunds.';
 
 create function private.merge_dispute(p_fact jsonb, p_order_id uuid, p_at timestamptz) returns void
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -312,9 +322,9 @@ declare
   v_version text;
 begin
   select * into f from jsonb_to_record(p_fact) as x (
-    id text, payment_id text, charge_id text, livemode boolean, amount bigint, currency text, reason text, status text,
-    evidence_due_by bigint, evidence_submission_count integer, has_evidence boolean, network_reason_code text,
-    funds_withdrawn boolean, funds_reinstated boolean, created bigint
+    id text, payment_id text, charge_id text, livemode boolean, amount bigint, currency text, reason text,
+    status text, evidence_due_by bigint, evidence_submission_count integer, has_evidence boolean,
+    network_reason_code text, funds_withdrawn boolean, funds_reinstated boolean, created bigint
   );
   v_version := private.version(
     private.stamp(p_at),
@@ -332,31 +342,35 @@ begin
     evidence_due_by, first_due_by, evidence_submission_count, has_evidence, network_reason_code,
     funds_withdrawn, funds_reinstated, version, created_at
   ) values (
-    f.id, p_order_id, f.payment_id, f.charge_id, f.livemode, f.amount, f.currency, f.reason, f.status, array[f.status],
-    to_timestamp(f.evidence_due_by), to_timestamp(f.evidence_due_by), f.evidence_submission_count, f.has_evidence, f.network_reason_code,
+    f.id, p_order_id, f.payment_id, f.charge_id, f.livemode, f.amount, f.currency, f.reason, f.status,
+    array[f.status], to_timestamp(f.evidence_due_by), to_timestamp(f.evidence_due_by),
+      f.evidence_submission_count, f.has_evidence, f.network_reason_code,
     f.funds_withdrawn, f.funds_reinstated, v_version, to_timestamp(f.created)
   )
   on conflict (id) do update set
     order_id = coalesce(d.order_id, excluded.order_id),
     payment_id = least(d.payment_id, excluded.payment_id), charge_id = least(d.charge_id, excluded.charge_id),
     created_at = least(d.created_at, excluded.created_at),
-    statuses_seen = (select array_agg(distinct x collate "C" order by x collate "C") from unnest(d.statuses_seen || excluded.statuses_seen) x),
+    statuses_seen = (
+      select array_agg(distinct x collate "C" order by x collate "C")
+      from unnest(d.statuses_seen || excluded.statuses_seen) x
+    ),
     first_due_by = least(d.first_due_by, excluded.first_due_by),
     funds_withdrawn = d.funds_withdrawn or excluded.funds_withdrawn,
     funds_reinstated = d.funds_reinstated or excluded.funds_reinstated;
   update public.disputes d set
-    livemode = f.livemode, amount = f.amount, currency = f.currency, reason = f.reason, status = f.status, evidence_due_by = to_timestamp(f.evidence_due_by),
+    livemode = f.livemode, amount = f.amount, currency = f.currency, reason = f.reason, status = f.status,
+    evidence_due_by = to_timestamp(f.evidence_due_by),
     evidence_submission_count = f.evidence_submission_count, has_evidence = f.has_evidence,
     network_reason_code = f.network_reason_code, version = v_version
   where d.id = f.id and d.version <= v_version;
 end;
 $$;
-comment on function private.merge_dispute(jsonb, uuid, timestamptz) is 'Merges a dispute fact seen at p_at into disputes.';
-revoke execute on function private.merge_dispute(jsonb, uuid, timestamptz) from public, anon, authenticated;
+comment on function private.merge_dispute(jsonb, uuid, timestamptz) is
+  'Merges a dispute fact seen at p_at into disputes.';
 
 create function private.merge_fraud_signal(p_fact jsonb, p_order_id uuid, p_at timestamptz) returns void
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -372,7 +386,8 @@ begin
     private.knowledge(v_snapshot), md5(v_snapshot::text)
   );
   insert into public.fraud_signals as s (
-    source_id, order_id, payment_id, charge_id, kind, severity, open, was_actionable, data, version, created_at
+    source_id, order_id, payment_id, charge_id, kind, severity, open, was_actionable, data, version,
+    created_at
   ) values (
     f.id, p_order_id, f.payment_id, f.charge_id, f.kind,
     case f.kind when 'early_fraud_warning' then 'critical' else 'warning' end,
@@ -388,24 +403,25 @@ begin
   where s.source_id = f.id and s.version <= v_version;
 end;
 $$;
-comment on function private.merge_fraud_signal(jsonb, uuid, timestamptz) is 'Merges an early fraud warning or a review seen at p_at into fraud_signals.';
-revoke execute on function private.merge_fraud_signal(jsonb, uuid, timestamptz) from public, anon, authenticated;
+comment on function private.merge_fraud_signal(jsonb, uuid, timestamptz) is
+  'Merges an early fraud warning or a review seen at p_at into fraud_signals.';
 
 create function private.merge_customer(p_fact jsonb, p_at timestamptz) returns void
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
   f record;
 begin
-  select * into f from jsonb_to_record(p_fact) as x (id text, livemode boolean, email text, name text, deleted boolean);
+  select * into f
+  from jsonb_to_record(p_fact) as x (id text, livemode boolean, email text, name text, deleted boolean);
   insert into private.stripe_customers as c (id, livemode, email, name, deleted_at, version)
   values (
     f.id, f.livemode, f.email, f.name, case when f.deleted then p_at end,
     -- What it said before its deletion stays what we know of it.
     private.version(
-      case when f.deleted then '0' else '1' end, private.stamp(p_at), private.knowledge(p_fact), md5(p_fact::text)
+      case when f.deleted then '0' else '1' end, private.stamp(p_at), private.knowledge(p_fact),
+      md5(p_fact::text)
     )
   )
   on conflict (id) do update set
@@ -418,12 +434,11 @@ begin
 end;
 $$;
 comment on function private.merge_customer(jsonb, timestamptz) is
-  'Merges a customer fact seen at p_at into private.stripe_customers. apply_facts() passes over customers who never bought here.';
-revoke execute on function private.merge_customer(jsonb, timestamptz) from public, anon, authenticated;
+  'Merges a customer fact seen at p_at into private.stripe_customers. apply_facts() passes over customers '
+  'who never bought here.';
 
 create function private.know_customer(p_id text, p_livemode boolean) returns void
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -435,9 +450,11 @@ begin
   if not found then
     return;
   end if;
-  -- What came before we knew that this is a customer of ours was not kept, except in the event that brought it.
+  -- What came before we knew that this is a customer of ours was not kept, except in the event that brought
+  -- it.
   for e in
-    select w.type = 'customer.deleted' as deleted, w.payload #> '{data,object}' as customer, w.stripe_created_at
+    select w.type = 'customer.deleted' as deleted, w.payload #> '{data,object}' as customer,
+      w.stripe_created_at
     from public.webhook_events w
     where w.type in ('customer.updated', 'customer.deleted') and w.payload #>> '{data,object,id}' = p_id
       and w.livemode = p_livemode
@@ -454,19 +471,19 @@ begin
 end;
 $$;
 comment on function private.know_customer(text, boolean) is
-  'A session of ours names a Stripe customer: from now on its events are merged, and so are those that came before and are still stored.';
-revoke execute on function private.know_customer(text, boolean) from public, anon, authenticated;
+  'A session of ours names a Stripe customer: from now on its events are merged, and so are those that came '
+  'before and are still stored.';
 
 create function private.without_person(p_fact jsonb, p_order_id uuid) returns jsonb
 language plpgsql
 stable
-security definer
 set search_path = ''
 as $$
 declare
   -- Everything in a fact that says who somebody is.
   c_personal constant text[] := array[
-    'email', 'name', 'phone', 'shipping_name', 'shipping_address', 'billing_address', 'card_fingerprint', 'receipt_url'
+    'email', 'name', 'phone', 'shipping_name', 'shipping_address', 'billing_address',
+    'card_fingerprint', 'receipt_url'
   ];
 begin
   if not private.is_erased(p_fact, p_order_id) then
@@ -479,12 +496,10 @@ end;
 $$;
 comment on function private.without_person(jsonb, uuid) is
   'A fact as it may be merged: of an erased order or customer without personal data, any other as it is.';
-revoke execute on function private.without_person(jsonb, uuid) from public, anon, authenticated;
 
 create function private.is_erased(p_fact jsonb, p_order_id uuid) returns boolean
 language plpgsql
 stable
-security definer
 set search_path = ''
 as $$
 begin
@@ -494,12 +509,11 @@ begin
     ));
 end;
 $$;
-comment on function private.is_erased(jsonb, uuid) is 'Whether a fact is about an order or a Stripe customer that has been erased.';
-revoke execute on function private.is_erased(jsonb, uuid) from public, anon, authenticated;
+comment on function private.is_erased(jsonb, uuid) is
+  'Whether a fact is about an order or a Stripe customer that has been erased.';
 
 create function private.settle_stripe_customer(p_stripe_customer_id text) returns void
 language sql
-security definer
 set search_path = ''
 as $$
   update public.customers c set
@@ -520,8 +534,9 @@ as $$
     ))
   )
 $$;
-comment on function private.settle_stripe_customer(text) is 'Brings the customers row of a Stripe customer up to what Stripe last said of it: a guest''s address and name, a deletion.';
-revoke execute on function private.settle_stripe_customer(text) from public, anon, authenticated;
+comment on function private.settle_stripe_customer(text) is
+  'Brings the customers row of a Stripe customer up to what Stripe last said of it: a guest''s address and '
+  'name, a deletion.';
 
 -- From an event, or an object read from the API, to settled orders: one transaction, one round trip.
 
@@ -533,12 +548,10 @@ as $$
   select case p_fact ->> 'fact' when 'payment' then p_fact ->> 'id' else p_fact ->> 'payment_id' end
 $$;
 comment on function private.payment_of_fact(jsonb) is 'The payment a fact is about, or null.';
-revoke execute on function private.payment_of_fact(jsonb) from public, anon, authenticated;
 
 create function private.payment_of_charge(p_charge_id text) returns text
 language plpgsql
 stable
-security definer
 set search_path = ''
 as $$
 begin
@@ -549,13 +562,12 @@ begin
 end;
 $$;
 comment on function private.payment_of_charge(text) is
-  'The payment that a charge belongs to, for facts that name only the charge; null while neither has been heard of.';
-revoke execute on function private.payment_of_charge(text) from public, anon, authenticated;
+  'The payment that a charge belongs to, for facts that name only the charge; null while neither has been '
+  'heard of.';
 
 create function private.order_of_fact(p_fact jsonb) returns uuid
 language plpgsql
 stable
-security definer
 set search_path = ''
 as $$
 declare
@@ -565,7 +577,8 @@ begin
   if coalesce(p_fact ->> 'object', p_fact ->> 'fact') = 'checkout_session' then
     select s.order_id into v_order_id from public.checkout_sessions s where s.id = p_fact ->> 'id';
     if v_order_id is null and p_fact ->> 'recovered_from' is not null then
-      select s.order_id into v_order_id from public.checkout_sessions s where s.id = p_fact ->> 'recovered_from';
+      select s.order_id into v_order_id
+      from public.checkout_sessions s where s.id = p_fact ->> 'recovered_from';
     end if;
   end if;
   if v_order_id is null then
@@ -581,20 +594,21 @@ begin
   return v_order_id;
 end;
 $$;
-comment on function private.order_of_fact(jsonb) is 'The order a fact belongs to, or null when it is not (yet) known.';
-revoke execute on function private.order_of_fact(jsonb) from public, anon, authenticated;
+comment on function private.order_of_fact(jsonb) is
+  'The order a fact belongs to, or null when it is not (yet) known.';
 
 create function private.lock_facts(p_facts jsonb) returns void
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
   v_payment_id text;
 begin
-  -- A refund and the event that tells whose payment it is may run side by side: whoever comes second sees the first.
+  -- A refund and the event that tells whose payment it is may run side by side: whoever comes second sees the
+  -- first.
   for v_payment_id in
-    select distinct private.payment_of_fact(f) as payment_id from jsonb_array_elements(p_facts) f order by payment_id
+    select distinct private.payment_of_fact(f) as payment_id
+    from jsonb_array_elements(p_facts) f order by payment_id
   loop
     if v_payment_id is not null then
       perform pg_advisory_xact_lock(hashtextextended('payment:' || v_payment_id, 0));
@@ -606,21 +620,27 @@ begin
   where o.id in (
     select private.order_of_fact(f) from jsonb_array_elements(p_facts) f
     union
-    select p.order_id from jsonb_array_elements(p_facts) f join public.payments p on p.id = private.payment_of_fact(f)
+    select p.order_id
+    from jsonb_array_elements(p_facts) f join public.payments p on p.id = private.payment_of_fact(f)
     union
-    select s.order_id from jsonb_array_elements(p_facts) f join public.checkout_sessions s on s.payment_id = private.payment_of_fact(f)
+    select s.order_id from jsonb_array_elements(p_facts) f
+    join public.checkout_sessions s on s.payment_id = private.payment_of_fact(f)
   )
   order by o.id
   for no key update;
 end;
 $$;
 comment on function private.lock_facts(jsonb) is
-  'Locks what facts may touch, in the one order that all use: payments (advisory), orders by id. Stock by variant comes after, in settle_order().';
-revoke execute on function private.lock_facts(jsonb) from public, anon, authenticated;
+  'Locks what facts may touch, in the one order that all use: payments (advisory), orders by id. Stock by '
+  'variant comes after, in settle_order().';
 
-create function private.apply_facts(p_facts jsonb, p_at timestamptz, p_source text, p_livemode boolean default null) returns jsonb
+create function private.apply_facts(
+  p_facts jsonb,
+  p_at timestamptz,
+  p_source text,
+  p_livemode boolean default null
+) returns jsonb
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -638,7 +658,8 @@ begin
     v_order_id := private.order_of_fact(v_fact);
     if v_kind = 'unknown_value' then
       perform private.raise_alert(
-        'unknown_stripe_value', 'warning', format('unknown_stripe_value:%s:%s', v_fact ->> 'field', v_fact ->> 'value'),
+        'unknown_stripe_value', 'warning',
+        format('unknown_stripe_value:%s:%s', v_fact ->> 'field', v_fact ->> 'value'),
         v_fact - 'fact'
       );
       continue;
@@ -653,8 +674,10 @@ begin
       v_applied := v_applied + (v_order_id is not null)::integer;
       continue;
     end if;
-    if v_kind = 'customer' and not exists (select 1 from private.stripe_customers c where c.id = v_fact ->> 'id') then
-      -- Nobody who bought here, so nothing of them is kept. Should they buy later, know_customer() looks again.
+    if v_kind = 'customer'
+      and not exists (select 1 from private.stripe_customers c where c.id = v_fact ->> 'id') then
+      -- Nobody who bought here, so nothing of them is kept. Should they buy later, know_customer() looks
+      -- again.
       v_applied := v_applied + 1;
       continue;
     end if;
@@ -676,7 +699,8 @@ begin
   end loop;
 
   v_order_ids := v_order_ids || private.link_payments(v_payment_ids);
-  select coalesce(array_agg(distinct x.id order by x.id), '{}') into v_order_ids from unnest(v_order_ids) as x (id) where x.id is not null;
+  select coalesce(array_agg(distinct x.id order by x.id), '{}') into v_order_ids
+  from unnest(v_order_ids) as x (id) where x.id is not null;
   foreach v_order_id in array v_order_ids loop
     perform private.settle_order(v_order_id, p_source);
   end loop;
@@ -684,12 +708,12 @@ begin
 end;
 $$;
 comment on function private.apply_facts(jsonb, timestamptz, text, boolean) is
-  'Merges facts seen at p_at and settles the orders they touch. p_livemode: mode of the event that brought them; facts about an order of the other mode are passed over. Returns { applied, order_ids }; applied 0: nothing here is ours.';
-revoke execute on function private.apply_facts(jsonb, timestamptz, text, boolean) from public, anon, authenticated;
+  'Merges facts seen at p_at and settles the orders they touch. p_livemode: mode of the event that brought '
+  'them; facts about an order of the other mode are passed over. Returns { applied, order_ids }; applied 0: '
+  'nothing here is ours.';
 
 create function private.link_payments(p_payment_ids text[]) returns uuid[]
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -699,7 +723,8 @@ begin
   for p in
     select pi.id, pi.order_id as before,
       -- Failed attempts too: what names only a charge may name any of them.
-      array(select a.id from public.payment_attempts a where a.payment_id = pi.id) || pi.charge_id as charge_ids,
+      array(select a.id from public.payment_attempts a where a.payment_id = pi.id)
+        || pi.charge_id as charge_ids,
       coalesce(
       (select s.order_id from public.checkout_sessions s where s.payment_id = pi.id order by s.id limit 1),
       (select o.id from public.orders o where o.id = pi.metadata_order_id),
@@ -708,8 +733,10 @@ begin
     from public.payments pi
     where pi.id = any (p_payment_ids)
   loop
-    update public.payments x set order_id = p.order_id where x.id = p.id and x.order_id is distinct from p.order_id;
-    update public.payment_attempts x set order_id = p.order_id where x.payment_id = p.id and x.order_id is distinct from p.order_id;
+    update public.payments x set order_id = p.order_id
+    where x.id = p.id and x.order_id is distinct from p.order_id;
+    update public.payment_attempts x set order_id = p.order_id
+    where x.payment_id = p.id and x.order_id is distinct from p.order_id;
     update public.refunds x set order_id = p.order_id, payment_id = p.id
     where (x.payment_id = p.id or (x.payment_id is null and x.charge_id = any (p.charge_ids)))
       and (x.order_id is distinct from p.order_id or x.payment_id is null);
@@ -725,12 +752,11 @@ begin
 end;
 $$;
 comment on function private.link_payments(text[]) is
-  'Gives payments their order (the session''s word before that of metadata), and to what hangs on them: attempts, refunds, disputes, signals, whichever came first. Returns the orders to settle.';
-revoke execute on function private.link_payments(text[]) from public, anon, authenticated;
+  'Gives payments their order (the session''s word before that of metadata), and to what hangs on them: '
+  'attempts, refunds, disputes, signals, whichever came first. Returns the orders to settle.';
 
 create function private.queue_refreshes(p_facts jsonb, p_at timestamptz) returns void
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -760,13 +786,13 @@ begin
 end;
 $$;
 comment on function private.queue_refreshes(jsonb, timestamptz) is
-  'Reads again from Stripe, once per object and second: each dispute, refund and review, because two events of one second cannot be told apart by time; and what an event''s API version does not tell in full (unread).';
-revoke execute on function private.queue_refreshes(jsonb, timestamptz) from public, anon, authenticated;
+  'Reads again from Stripe, once per object and second: each dispute, refund and review, because two events '
+  'of one second cannot be told apart by time; and what an event''s API version does not tell in full '
+  '(unread).';
 
 create function private.concerns_erased(p_facts jsonb, p_order_ids jsonb) returns boolean
 language plpgsql
 stable
-security definer
 set search_path = ''
 as $$
 begin
@@ -780,8 +806,8 @@ begin
 end;
 $$;
 comment on function private.concerns_erased(jsonb, jsonb) is
-  'Whether an event with these facts, which touched these orders, is about somebody who has been erased: its payload is not kept.';
-revoke execute on function private.concerns_erased(jsonb, jsonb) from public, anon, authenticated;
+  'Whether an event with these facts, which touched these orders, is about somebody who has been erased: '
+  'its payload is not kept.';
 
 create function private.without_secrets(p_payload jsonb) returns jsonb
 language sql
@@ -794,8 +820,8 @@ as $$
     #- '{data,object,setup_intent,client_secret}' #- '{data,previous_attributes,client_secret}'
     #- '{data,previous_attributes,next_action}'
 $$;
-comment on function private.without_secrets(jsonb) is 'A webhook''s payload as it is stored: without client secrets and the addresses that carry them.';
-revoke execute on function private.without_secrets(jsonb) from public, anon, authenticated;
+comment on function private.without_secrets(jsonb) is
+  'A webhook''s payload as it is stored: without client secrets and the addresses that carry them.';
 
 create function private.process_stripe_event(
   p_event_id text,
@@ -805,7 +831,6 @@ create function private.process_stripe_event(
   p_error text
 ) returns jsonb
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -819,7 +844,8 @@ begin
   if v_reason is null and v_error is null then
     begin
       v_result := private.apply_facts(p_facts, p_stripe_created_at, p_event_id, v_livemode);
-      if (v_result ->> 'applied')::integer = 0 and not jsonb_path_exists(p_facts, '$[*] ? (@.fact == "unknown_value")') then
+      if (v_result ->> 'applied')::integer = 0
+        and not jsonb_path_exists(p_facts, '$[*] ? (@.fact == "unknown_value")') then
         v_reason := 'foreign_object';
       else
         perform private.queue_refreshes(p_facts, p_stripe_created_at);
@@ -831,8 +857,11 @@ begin
   end if;
 
   update public.webhook_events set
-    status = case when v_error is not null then 'failed' when v_reason is not null then 'ignored' else 'processed' end,
-    ignored_reason = v_reason,
+    status = case
+      when v_error is not null then 'failed'
+      when v_reason is not null then 'ignored'
+      else 'processed'
+    end, ignored_reason = v_reason,
     attempts = attempts + 1,
     processed_at = case when v_error is null then now() end,
     next_attempt_at = case when v_error is not null then v_run_at end,
@@ -842,7 +871,9 @@ begin
   where id = p_event_id;
 
   if v_error is not null then
-    perform private.enqueue_job('retry_event', 'retry_event:' || p_event_id, jsonb_build_object('event_id', p_event_id), v_run_at, 10);
+    perform private.enqueue_job(
+      'retry_event', 'retry_event:' || p_event_id, jsonb_build_object('event_id', p_event_id), v_run_at, 10
+    );
     return jsonb_build_object('outcome', 'queued', 'reason', v_error);
   elsif v_reason is not null then
     return jsonb_build_object('outcome', 'ignored', 'reason', v_reason);
@@ -858,7 +889,6 @@ comment on function private.process_stripe_event(text, timestamptz, jsonb, text,
   'Applies the facts of a stored event, or notes why it is ignored. When that fails the event stays stored '
   'as failed with a retry_event job, and the failure leaves no other trace. closing_sessions: payment pages '
   'that it had ended; their jobs are queued, and who can ends them at once.';
-revoke execute on function private.process_stripe_event(text, timestamptz, jsonb, text, text) from public, anon, authenticated;
 
 create function private.is_newer_version(p_version text, p_than text) returns boolean
 language sql
@@ -870,7 +900,6 @@ as $$
     > coalesce(substring(p_than from '^\d{4}-\d{2}-\d{2}'), '') collate "C"
 $$;
 comment on function private.is_newer_version(text, text) is 'Whether an API version is newer than another.';
-revoke execute on function private.is_newer_version(text, text) from public, anon, authenticated;
 
 create function public.receive_stripe_event(
   p_event_id text,
@@ -894,21 +923,29 @@ declare
   v_result jsonb;
 begin
   -- Concurrent deliveries of one event queue up on its primary key; only the first one gets to apply it.
-  insert into public.webhook_events as e (id, type, status, livemode, api_version, stripe_created_at, source_ip, payload)
-  values (p_event_id, p_type, 'failed', p_livemode, p_api_version, p_stripe_created_at, p_source_ip::inet, private.without_secrets(p_payload))
+  insert into public.webhook_events as e (
+    id, type, status, livemode, api_version, stripe_created_at, source_ip, payload
+  )
+  values (
+    p_event_id, p_type, 'failed', p_livemode, p_api_version, p_stripe_created_at, p_source_ip::inet,
+    private.without_secrets(p_payload)
+  )
   on conflict (id) do update set delivery_count = e.delivery_count + 1
   returning * into v_event;
 
   if v_event.delivery_count = 1 then
     perform private.raise_alert(a.kind, a.severity, a.dedupe_key, coalesce(a.data, '{}'))
-    from jsonb_to_recordset(coalesce(p_alerts, '[]')) as a (kind text, severity text, dedupe_key text, data jsonb);
+    from jsonb_to_recordset(coalesce(p_alerts, '[]')) as a (
+      kind text, severity text, dedupe_key text, data jsonb
+    );
   elsif v_event.status in ('processed', 'ignored') and (
     p_facts is null or v_event.payload ? 'erased'
     or not private.is_newer_version(p_api_version, v_event.api_version)
   ) then
     return jsonb_build_object('outcome', 'duplicate', 'delivery_count', v_event.delivery_count);
   elsif v_event.status = 'dead' then
-    -- Delivered anew, it lives again: its job goes on trying if this fails too, and ends well (with its alert) if not.
+    -- Delivered anew, it lives again: its job goes on trying if this fails too, and ends well (with its
+    -- alert) if not.
     perform private.redrive_event(p_event_id);
   end if;
   if private.is_newer_version(p_api_version, v_event.api_version) then
@@ -917,19 +954,25 @@ begin
     where id = p_event_id;
   end if;
 
-  v_result := private.process_stripe_event(p_event_id, p_stripe_created_at, p_facts, p_ignored_reason, p_error);
+  v_result := private.process_stripe_event(
+    p_event_id, p_stripe_created_at, p_facts, p_ignored_reason, p_error
+  );
   return v_result || jsonb_build_object('delivery_count', v_event.delivery_count);
 end;
 $$;
-comment on function public.receive_stripe_event(text, text, boolean, text, timestamptz, text, jsonb, jsonb, text, text, jsonb) is
+comment on function public.receive_stripe_event(
+  text, text, boolean, text, timestamptz, text, jsonb, jsonb, text, text, jsonb
+) is
   'Stores an authentic event and applies it, in one transaction. Exactly one of p_facts, p_ignored_reason '
   'and p_error (the translator threw) is given; p_alerts: [{ kind, severity, dedupe_key, data }]. A further '
   'delivery in a newer API version is merged as well. Returns { outcome: applied | duplicate | ignored | '
   'queued, delivery_count, reason?, closing_sessions? }. An error means that nothing was stored.';
-revoke execute on function public.receive_stripe_event(text, text, boolean, text, timestamptz, text, jsonb, jsonb, text, text, jsonb) from public, anon, authenticated;
-grant execute on function public.receive_stripe_event(text, text, boolean, text, timestamptz, text, jsonb, jsonb, text, text, jsonb) to service_role;
+grant execute on function public.receive_stripe_event(
+  text, text, boolean, text, timestamptz, text, jsonb, jsonb, text, text, jsonb
+) to service_role;
 
-create function public.retry_stripe_event(p_event_id text, p_facts jsonb, p_ignored_reason text, p_error text) returns jsonb
+create function public.retry_stripe_event(p_event_id text, p_facts jsonb, p_ignored_reason text, p_error text)
+returns jsonb
 language plpgsql
 security definer
 set search_path = ''
@@ -943,12 +986,14 @@ begin
   elsif v_event.status in ('processed', 'ignored') and v_event.next_attempt_at is null then
     return jsonb_build_object('outcome', 'duplicate');
   end if;
-  return private.process_stripe_event(p_event_id, v_event.stripe_created_at, p_facts, p_ignored_reason, p_error);
+  return private.process_stripe_event(
+    p_event_id, v_event.stripe_created_at, p_facts, p_ignored_reason, p_error
+  );
 end;
 $$;
 comment on function public.retry_stripe_event(text, jsonb, text, text) is
-  'Tries a stored event again with a fresh translation of its payload. duplicate: it has been applied meanwhile, and nobody asked for it to be applied anew. KCEVT: no such event.';
-revoke execute on function public.retry_stripe_event(text, jsonb, text, text) from public, anon, authenticated;
+  'Tries a stored event again with a fresh translation of its payload. duplicate: it has been applied '
+  'meanwhile, and nobody asked for it to be applied anew. KCEVT: no such event.';
 grant execute on function public.retry_stripe_event(text, jsonb, text, text) to service_role;
 
 create function public.get_stripe_event(p_event_id text) returns jsonb
@@ -965,10 +1010,10 @@ as $$
   where e.id = p_event_id
 $$;
 comment on function public.get_stripe_event(text) is 'A stored event with its payload, or null.';
-revoke execute on function public.get_stripe_event(text) from public, anon, authenticated;
 grant execute on function public.get_stripe_event(text) to service_role;
 
-create function public.apply_stripe_facts(p_facts jsonb, p_source text, p_observed_at timestamptz) returns jsonb
+create function public.apply_stripe_facts(p_facts jsonb, p_source text, p_observed_at timestamptz)
+returns jsonb
 language plpgsql
 security definer
 set search_path = ''
@@ -981,11 +1026,12 @@ begin
     raise exception 'facts do not come from %', p_source using errcode = 'KCINV';
   end if;
   v_result := private.apply_facts(p_facts, p_observed_at, p_source);
-  return jsonb_build_object('applied', (v_result ->> 'applied')::integer > 0, 'order_ids', v_result -> 'order_ids');
+  return jsonb_build_object(
+    'applied', (v_result ->> 'applied')::integer > 0, 'order_ids', v_result -> 'order_ids'
+  );
 end;
 $$;
 comment on function public.apply_stripe_facts(jsonb, text, timestamptz) is
   'Merges facts read from Stripe''s API at p_observed_at (before the request was sent) and settles. '
   'p_source: order_status, reconcile, job or checkout. KCINV: anything else.';
-revoke execute on function public.apply_stripe_facts(jsonb, text, timestamptz) from public, anon, authenticated;
 grant execute on function public.apply_stripe_facts(jsonb, text, timestamptz) to service_role;

@@ -1,15 +1,19 @@
 -- Generated from supabase/schemas/settlement by 'deno task migrations': edit there.
 
--- settle_order(): the one place where an order's state comes from. It locks the order, derives everything from
--- the fact tables, and fires each side effect once. Calling it again, or from somewhere else, changes nothing.
+-- settle_order(): the one place where an order's state comes from. It locks the order, derives everything
+-- from the fact tables, and fires each side effect once. Calling it again, or from somewhere else, changes
+-- nothing.
 
 insert into private.settings (key, value, description) values
-  ('prices_include_tax', 'false', 'true: Stripe''s tax is inside the prices (inclusive), so it does not add to the total.');
+  (
+    'prices_include_tax', 'false',
+    'true: Stripe''s tax is inside the prices (inclusive), so it does not add to the total.'
+  );
 
-create function private.review_reasons(o public.orders, s public.checkout_sessions, p public.payments) returns text[]
+create function private.review_reasons(o public.orders, s public.checkout_sessions, p public.payments)
+returns text[]
 language plpgsql
 stable
-security definer
 set search_path = ''
 as $$
 begin
@@ -18,7 +22,8 @@ begin
     case when s.currency is distinct from o.currency or p.currency <> o.currency
       or exists (
         select 1 from public.payment_attempts a
-        where a.payment_id = s.payment_id and a.outcome = 'succeeded' and a.currency is distinct from o.currency
+        where a.payment_id = s.payment_id and a.outcome = 'succeeded'
+          and a.currency is distinct from o.currency
       ) then 'currency_mismatch' end,
     case when s.amount_subtotal is distinct from o.amount_subtotal
       or s.amount_total is distinct from
@@ -30,7 +35,8 @@ begin
       or p.amount_received <> s.amount_total
       or exists (
         select 1 from public.payment_attempts a
-        where a.payment_id = s.payment_id and a.outcome = 'succeeded' and a.amount is distinct from s.amount_total
+        where a.payment_id = s.payment_id and a.outcome = 'succeeded'
+          and a.amount is distinct from s.amount_total
       ) then 'amount_mismatch' end,
     case when s.livemode <> o.livemode or p.livemode <> o.livemode
       or exists (
@@ -43,14 +49,13 @@ begin
 end;
 $$;
 comment on function private.review_reasons(public.orders, public.checkout_sessions, public.payments) is
-  'Compares the kept session and payment with the frozen order. Empty: the money is right. Shipping, tax and discount are accepted as Stripe computed them, as long as the sum holds.';
-revoke execute on function private.review_reasons(public.orders, public.checkout_sessions, public.payments) from public, anon, authenticated;
+  'Compares the kept session and payment with the frozen order. Empty: the money is right. Shipping, tax '
+  'and discount are accepted as Stripe computed them, as long as the sum holds.';
 
 create function private.unreleased_mismatches(p_order_id uuid, p_session_id text, p_reasons text[])
 returns text[]
 language sql
 stable
-security definer
 set search_path = ''
 as $$
   select coalesce(array_agg(x.reason order by x.position), '{}')
@@ -63,7 +68,6 @@ $$;
 comment on function private.unreleased_mismatches(uuid, text, text[]) is
   'What of review_reasons() nobody has released: another reason, or the same one in the money of another '
   'session, is news.';
-revoke execute on function private.unreleased_mismatches(uuid, text, text[]) from public, anon, authenticated;
 
 create function private.holds_order(f public.fraud_signals) returns boolean
 language sql
@@ -79,38 +83,43 @@ $$;
 comment on function private.holds_order(public.fraud_signals) is
   'Whether a sign of fraud holds its order: an early fraud warning, an open Radar review, a velocity rule '
   'with action review, that staff have not released.';
-revoke execute on function private.holds_order(public.fraud_signals) from public, anon, authenticated;
 
 create function private.fraud_reasons(p_order_id uuid) returns text[]
 language sql
 stable
-security definer
 set search_path = ''
 as $$
   select coalesce(array_agg(distinct
-    case f.kind when 'early_fraud_warning' then 'early_fraud_warning' when 'review' then 'radar_review' else 'velocity_review' end
+    case
+      f.kind
+      when 'early_fraud_warning' then 'early_fraud_warning'
+      when 'review' then 'radar_review'
+      else 'velocity_review'
+    end
   ), '{}')
   from public.fraud_signals f
   where f.order_id = p_order_id and private.holds_order(f)
 $$;
 comment on function private.fraud_reasons(uuid) is 'Fraud holds of an order: see holds_order().';
-revoke execute on function private.fraud_reasons(uuid) from public, anon, authenticated;
 
 create function private.settle_stock(p_order_id uuid, p_target text, p_source text) returns boolean
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
   v_moved integer;
 begin
-  if not exists (select 1 from public.inventory_reservations r where r.order_id = p_order_id and r.status <> p_target) then
+  if not exists (
+    select 1 from public.inventory_reservations r where r.order_id = p_order_id and r.status <> p_target
+  ) then
     return true;
   end if;
   -- One order for all: every writer of inventory_levels locks by variant_id.
   perform 1
   from public.inventory_levels l
-  where l.variant_id in (select r.variant_id from public.inventory_reservations r where r.order_id = p_order_id)
+  where l.variant_id in (
+    select r.variant_id from public.inventory_reservations r where r.order_id = p_order_id
+  )
   order by l.variant_id
   for no key update;
 
@@ -138,17 +147,19 @@ begin
   set status = p_target, updated_at = now()
   where order_id = p_order_id and status <> p_target;
   get diagnostics v_moved = row_count;
-  perform private.record_order_event(p_order_id, 'stock_' || p_target, p_source, jsonb_build_object('lines', v_moved));
+  perform private.record_order_event(
+    p_order_id, 'stock_' || p_target, p_source, jsonb_build_object('lines', v_moved)
+  );
   return true;
 end;
 $$;
 comment on function private.settle_stock(uuid, text, text) is
-  'Moves all reservations of an order to committed (sold) or released (given back; sold goods return to the shelf). Returns false, changing nothing, when released stock is to be committed and is gone. Called by settle_order() only.';
-revoke execute on function private.settle_stock(uuid, text, text) from public, anon, authenticated;
+  'Moves all reservations of an order to committed (sold) or released (given back; sold goods return to the '
+  'shelf). Returns false, changing nothing, when released stock is to be committed and is gone. Called by '
+  'settle_order() only.';
 
 create function private.settle_customer(o public.orders, s public.checkout_sessions) returns uuid
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -163,7 +174,8 @@ begin
       (select c.id from public.customers c where c.stripe_customer_id = s.stripe_customer_id),
       (
         select other.customer_id
-        from public.checkout_sessions cs join public.orders other on other.id = cs.order_id and other.session_id = cs.id
+        from public.checkout_sessions cs
+        join public.orders other on other.id = cs.order_id and other.session_id = cs.id
         where cs.stripe_customer_id = s.stripe_customer_id and other.customer_id is not null
         limit 1
       )
@@ -171,7 +183,8 @@ begin
     if v_id is null then
       insert into public.customers (email, name, stripe_customer_id, livemode)
       values (s.email, s.name, s.stripe_customer_id, s.livemode)
-      on conflict on constraint customers_stripe_customer_id_key do update set email = coalesce(customers.email, excluded.email)
+      on conflict on constraint customers_stripe_customer_id_key do update
+        set email = coalesce(customers.email, excluded.email)
       returning id into v_id;
       perform private.settle_stripe_customer(s.stripe_customer_id);
     end if;
@@ -180,23 +193,27 @@ begin
   update public.customers c
   set stripe_customer_id = s.stripe_customer_id
   where c.id = v_id and c.stripe_customer_id is null and c.livemode = s.livemode
-    and not exists (select 1 from public.customers other where other.stripe_customer_id = s.stripe_customer_id)
-    and not exists (select 1 from private.stripe_customers gone where gone.id = s.stripe_customer_id and gone.deleted_at is not null);
+    and not exists (
+      select 1 from public.customers other where other.stripe_customer_id = s.stripe_customer_id
+    )
+    and not exists (
+      select 1
+      from private.stripe_customers gone where gone.id = s.stripe_customer_id and gone.deleted_at is not null
+    );
   return v_id;
 end;
 $$;
 comment on function private.settle_customer(public.orders, public.checkout_sessions) is
-  'The customer row of a paid order: the account that ordered, or the guest whom Stripe knows. A deleted Stripe customer is not linked again. Called by settle_order() only.';
-revoke execute on function private.settle_customer(public.orders, public.checkout_sessions) from public, anon, authenticated;
+  'The customer row of a paid order: the account that ordered, or the guest whom Stripe knows. A deleted '
+  'Stripe customer is not linked again. Called by settle_order() only.';
 
 create function private.kept_session(p_order_id uuid) returns public.checkout_sessions
 language sql
 stable
-security definer
 set search_path = ''
 as $$
-  -- Free ones first, then by payment id: a rule over what every report of a paid session carries. So the choice
-  -- among those known never falls on one that an earlier choice has passed over and refunded.
+  -- Free ones first, then by payment id: a rule over what every report of a paid session carries. So the
+  -- choice among those known never falls on one that an earlier choice has passed over and refunded.
   select cs.*
   from public.checkout_sessions cs
   left join public.payments p on p.id = cs.payment_id
@@ -206,12 +223,11 @@ as $$
   limit 1
 $$;
 comment on function private.kept_session(uuid) is
-  'The settled session whose payment an order keeps, or null. Any other settled payment of the order is refunded.';
-revoke execute on function private.kept_session(uuid) from public, anon, authenticated;
+  'The settled session whose payment an order keeps, or null. Any other settled payment of the order is '
+  'refunded.';
 
 create function private.settle_order(p_order_id uuid, p_source text) returns text
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -243,12 +259,17 @@ begin
     -- A state that this code does not know holds the stock: it must not be taken for an end.
     count(*) filter (where cs.status not in ('complete', 'expired')) as open,
     count(*) filter (
-      where cs.status = 'complete' and cs.payment_status not in ('paid', 'no_payment_required') and not cs.async_payment_failed
+      where cs.status = 'complete' and cs.payment_status not in ('paid', 'no_payment_required')
+        and not cs.async_payment_failed
         and coalesce(pi.status, '') <> 'succeeded'
     ) as processing,
     count(*) filter (where cs.async_payment_failed) as failed,
     coalesce(bool_or(cs.attempt = o.attempt), false) as attempt_known,
-    (array_agg(cs.email order by cs.attempt desc nulls last, cs.id collate "C") filter (where cs.status = 'complete' and cs.email is not null))[1] as email
+    (
+      array_agg(
+        cs.email order by cs.attempt desc nulls last, cs.id collate "C"
+      ) filter (where cs.status = 'complete' and cs.email is not null)
+    )[1] as email
   into v_sessions
   from public.checkout_sessions cs
   left join public.payments pi on pi.id = cs.payment_id
@@ -293,10 +314,12 @@ begin
   end if;
 
   v_target := case
-    when v_paid and o.cancelled_at is null and o.oversold_at is null and o.restocked_at is null then 'committed'
+    when v_paid and o.cancelled_at is null and o.oversold_at is null
+      and o.restocked_at is null then 'committed'
     when v_paid then 'released'
     -- Stock of an attempt in flight, of an open session and of a payment under way stays held.
-    when v_sessions.open = 0 and v_sessions.processing = 0 and (v_sessions.attempt_known or o.abandoned_at is not null)
+    when v_sessions.open = 0 and v_sessions.processing = 0
+      and (v_sessions.attempt_known or o.abandoned_at is not null)
       then 'released'
   end;
   if v_target is not null and not private.settle_stock(o.id, v_target, p_source) then
@@ -307,10 +330,12 @@ begin
     k.velocity_rule_set := private.check_paid_velocity(o);
   end if;
   -- Where nothing was paid there is nothing to give back.
-  v_nothing_to_ship := v_paid and o.amount_paid = 0 and (o.cancelled_at is not null or o.oversold_at is not null);
+  v_nothing_to_ship := v_paid and o.amount_paid = 0
+    and (o.cancelled_at is not null or o.oversold_at is not null);
   -- A refund in full closes every open question.
   k.review_reasons := case
-    when not v_paid or v_nothing_to_ship or (o.amount_paid > 0 and o.amount_refunded >= o.amount_paid) then '{}'
+    when not v_paid or v_nothing_to_ship
+      or (o.amount_paid > 0 and o.amount_refunded >= o.amount_paid) then '{}'
     else v_mismatches
       || case when o.oversold_at is not null then array['oversold'] else '{}' end
       || private.fraud_reasons(o.id)
@@ -325,13 +350,15 @@ begin
     when v_paid then 'paid'
     when v_sessions.processing > 0 then 'processing'
     when o.cancelled_at is not null then 'cancelled'
-    when v_sessions.failed > 0 and v_sessions.open = 0 and (v_sessions.attempt_known or o.abandoned_at is not null) then 'payment_failed'
+    when v_sessions.failed > 0 and v_sessions.open = 0
+      and (v_sessions.attempt_known or o.abandoned_at is not null) then 'payment_failed'
     when v_sessions.open = 0 and (v_sessions.attempt_known or o.abandoned_at is not null) then 'expired'
     else 'pending'
   end;
   o.fulfillment_status := case
     when o.fulfilled_at is not null then 'fulfilled'
-    when o.cancelled_at is not null or o.oversold_at is not null or o.restocked_at is not null or o.status = 'refunded'
+    when o.cancelled_at is not null or o.oversold_at is not null or o.restocked_at is not null
+      or o.status = 'refunded'
       then 'cancelled'
     when cardinality(private.hold_reasons(o)) > 0 then 'on_hold'
     else 'unfulfilled'
@@ -351,30 +378,32 @@ begin
     where id = o.id;
   end if;
   update public.order_risk x set
-    review_reasons = k.review_reasons, declined_attempts = k.declined_attempts, outage_attempts = k.outage_attempts,
-    velocity_rule_set = k.velocity_rule_set
+    review_reasons = k.review_reasons, declined_attempts = k.declined_attempts,
+    outage_attempts = k.outage_attempts, velocity_rule_set = k.velocity_rule_set
   where x.order_id = o.id and x is distinct from k;
   if o.status <> v_before.status then
-    perform private.record_order_event(o.id, 'status_changed', p_source, jsonb_build_object('from', v_before.status, 'to', o.status));
+    perform private.record_order_event(
+      o.id, 'status_changed', p_source, jsonb_build_object('from', v_before.status, 'to', o.status)
+    );
   end if;
   perform private.settle_effects(o, v_mismatches, p_source);
   return o.status;
 end;
 $$;
 comment on function private.settle_order(uuid, text) is
-  'Derives an order from its facts under a row lock, moves its stock and fires each side effect once. The only writer of order status and committed stock. p_source: who asked (event id, order_status, reconcile, job, staff), for the audit trail. Returns the status. KCORD: no such order.';
-revoke execute on function private.settle_order(uuid, text) from public, anon, authenticated;
+  'Derives an order from its facts under a row lock, moves its stock and fires each side effect once. The '
+  'only writer of order status and committed stock. p_source: who asked (event id, order_status, reconcile, '
+  'job, staff), for the audit trail. Returns the status. KCORD: no such order.';
 
 -- What may be given back, and what becomes of a refund that was asked for.
 --
--- A payment can give back what it brought, less the refunds that have not failed, less what is asked for and can
--- still run. A request that was given up no longer counts, so it may come back only while nothing has happened
--- that stands in for it: see refund_overtaken_by().
+-- A payment can give back what it brought, less the refunds that have not failed, less what is asked for and
+-- can still run. A request that was given up no longer counts, so it may come back only while nothing has
+-- happened that stands in for it: see refund_overtaken_by().
 
 create function private.refundable_amount(p_payment_id text, p_except text default null) returns bigint
 language plpgsql
 stable
-security definer
 set search_path = ''
 as $$
 declare
@@ -397,17 +426,17 @@ begin
 end;
 $$;
 comment on function private.refundable_amount(text, text) is
-  'Minor units of a payment that can still be refunded; what is asked for and can still run counts as given back, except the request p_except. Call with the order locked.';
-revoke execute on function private.refundable_amount(text, text) from public, anon, authenticated;
+  'Minor units of a payment that can still be refunded; what is asked for and can still run counts as given '
+  'back, except the request p_except. Call with the order locked.';
 
 create function private.refund_overtaken_by(q public.refund_requests) returns text
 language sql
 stable
-security invoker
 set search_path = ''
 as $$
-  -- Two requests that wait side by side are two refunds. One that was made by hand, or asked for after this one had
-  -- been given up, may be meant in its stead: nobody can know, and the customer must not get it twice.
+  -- Two requests that wait side by side are two refunds. One that was made by hand, or asked for after this
+  -- one had been given up, may be meant in its stead: nobody can know, and the customer must not get it
+  -- twice.
   select case when q.amount is not null then coalesce(
     (
       select r.id from public.refunds r
@@ -426,14 +455,14 @@ as $$
   ) end
 $$;
 comment on function private.refund_overtaken_by(public.refund_requests) is
-  'The refund made in Stripe''s dashboard since a request, or the request made after it was given up, that may stand in for it; null when there is none. A request for all that is left is never overtaken: it gives back the rest.';
-revoke execute on function private.refund_overtaken_by(public.refund_requests) from public, anon;
+  'The refund made in Stripe''s dashboard since a request, or the request made after it was given up, that '
+  'may stand in for it; null when there is none. A request for all that is left is never overtaken: it '
+  'gives back the rest.';
 grant execute on function private.refund_overtaken_by(public.refund_requests) to authenticated, service_role;
 
 create function private.refund_is_owed(q public.refund_requests) returns boolean
 language sql
 stable
-security invoker
 set search_path = ''
 as $$
   select q.status = 'given_up' and private.refund_overtaken_by(q) is null
@@ -450,8 +479,8 @@ as $$
     and not exists (select 1 from public.disputes d where d.payment_id = q.payment_id and d.status = 'lost')
 $$;
 comment on function private.refund_is_owed(public.refund_requests) is
-  'Whether a refund that was given up still waits for a person: nothing stands in for it, the payment has money left, and no dispute took it.';
-revoke execute on function private.refund_is_owed(public.refund_requests) from public, anon;
+  'Whether a refund that was given up still waits for a person: nothing stands in for it, the payment has '
+  'money left, and no dispute took it.';
 grant execute on function private.refund_is_owed(public.refund_requests) to authenticated, service_role;
 
 create function private.ask_refund(
@@ -464,7 +493,6 @@ create function private.ask_refund(
   p_restock boolean
 ) returns boolean
 language plpgsql
-security definer
 set search_path = ''
 as $$
 begin
@@ -486,9 +514,8 @@ begin
 end;
 $$;
 comment on function private.ask_refund(text, uuid, text, bigint, text, text, boolean) is
-  'Asks for a refund, once per p_id: the request and its job. p_amount null: all that is left. Returns whether it is new.';
-revoke execute on function private.ask_refund(text, uuid, text, bigint, text, text, boolean)
-  from public, anon, authenticated;
+  'Asks for a refund, once per p_id: the request and its job. p_amount null: all that is left. Returns '
+  'whether it is new.';
 
 create function private.refuse_refund_amount(p_amount bigint, p_currency text) returns void
 language plpgsql
@@ -497,14 +524,15 @@ set search_path = ''
 as $$
 begin
   if p_amount is not null and private.amount_problem(p_amount, p_currency) is not null then
-    raise exception 'a refund of % is not one that Stripe takes: %', p_amount, private.amount_problem(p_amount, p_currency)
+    raise exception 'a refund of % is not one that Stripe takes: %', p_amount,
+      private.amount_problem(p_amount, p_currency)
       using errcode = 'KCREF';
   end if;
 end;
 $$;
 comment on function private.refuse_refund_amount(bigint, text) is
-  'Raises KCREF for an amount that Stripe does not refund in this currency. Null, all that is left, is Stripe''s own figure.';
-revoke execute on function private.refuse_refund_amount(bigint, text) from public, anon, authenticated;
+  'Raises KCREF for an amount that Stripe does not refund in this currency. Null, all that is left, is '
+  'Stripe''s own figure.';
 
 create function private.refund_request_id(p_cause text, p_payment_id text) returns text
 language sql
@@ -516,7 +544,6 @@ as $$
 $$;
 comment on function private.refund_request_id(text, text) is
   'The id of the refund that settling asks for, once per payment and cause.';
-revoke execute on function private.refund_request_id(text, text) from public, anon, authenticated;
 
 create function private.queue_refund(
   p_payment_id text,
@@ -525,7 +552,6 @@ create function private.queue_refund(
   p_source text
 ) returns boolean
 language plpgsql
-security definer
 set search_path = ''
 as $$
 begin
@@ -541,8 +567,8 @@ begin
 end;
 $$;
 comment on function private.queue_refund(text, uuid, text, text) is
-  'Queues the refund of all that is left of a payment, once per payment and cause. Returns whether it is new.';
-revoke execute on function private.queue_refund(text, uuid, text, text) from public, anon, authenticated;
+  'Queues the refund of all that is left of a payment, once per payment and cause. Returns whether it is '
+  'new.';
 
 create function public.judge_refund(p_request_id text) returns jsonb
 language plpgsql
@@ -569,13 +595,12 @@ begin
 end;
 $$;
 comment on function public.judge_refund(text) is
-  'Whether a refund may be made now, with all that is known of its payment: { outcome: go (with refusals) | made | overtaken (with by) }. Apply what Stripe lists first. KCINV: no such request.';
-revoke execute on function public.judge_refund(text) from public, anon, authenticated;
+  'Whether a refund may be made now, with all that is known of its payment: { outcome: go (with refusals) | '
+  'made | overtaken (with by) }. Apply what Stripe lists first. KCINV: no such request.';
 grant execute on function public.judge_refund(text) to service_role;
 
 create function private.check_refund_redrive(p_job private.jobs) returns void
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -606,12 +631,12 @@ begin
 end;
 $$;
 comment on function private.check_refund_redrive(private.jobs) is
-  'Raises KCREF when a refund must not run again: nothing or less is left, a part was not needed, or another one may stand in for it. One of all that is left may: it gives back what a bounced refund has left. Call with the order locked.';
-revoke execute on function private.check_refund_redrive(private.jobs) from public, anon, authenticated;
+  'Raises KCREF when a refund must not run again: nothing or less is left, a part was not needed, or '
+  'another one may stand in for it. One of all that is left may: it gives back what a bounced refund has '
+  'left. Call with the order locked.';
 
 create function private.resume_refund(p_job private.jobs) returns void
 language plpgsql
-security definer
 set search_path = ''
 as $$
 begin
@@ -624,11 +649,9 @@ end;
 $$;
 comment on function private.resume_refund(private.jobs) is
   'A refund that was given up runs again: its money counts as given back once more.';
-revoke execute on function private.resume_refund(private.jobs) from public, anon, authenticated;
 
 create function private.lock_orders_of_refunds(p_job_ids bigint[]) returns void
 language sql
-security definer
 set search_path = ''
 as $$
   select 1 from public.orders o
@@ -642,11 +665,9 @@ as $$
 $$;
 comment on function private.lock_orders_of_refunds(bigint[]) is
   'Locks the orders of refund jobs that are about to end, before the jobs: orders come first everywhere.';
-revoke execute on function private.lock_orders_of_refunds(bigint[]) from public, anon, authenticated;
 
 create function private.tell_of_refund(q public.refund_requests, p_job_id bigint, p_cause text) returns void
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -660,7 +681,8 @@ begin
     v_kind, case v_kind when 'refund_refused' then 'critical' else 'warning' end, v_kind || ':' || q.id,
     jsonb_build_object(
       'order_number', o.number, 'amount', coalesce(q.amount, private.refundable_amount(q.payment_id, q.id)),
-      'currency', o.currency, 'cause', p_cause, 'payment_id', q.payment_id, 'request_id', q.id, 'job_id', p_job_id,
+      'currency', o.currency, 'cause', p_cause, 'payment_id', q.payment_id, 'request_id', q.id,
+      'job_id', p_job_id,
       'action', case v_kind
         when 'refund_delayed' then 'It is tried again for days. If the Stripe balance is empty, add funds.'
         when 'refund_overtaken' then 'Should the customer get both, ask for it anew with request_refund().'
@@ -672,17 +694,17 @@ begin
 end;
 $$;
 comment on function private.tell_of_refund(public.refund_requests, bigint, text) is
-  'Alerts staff about a refund that Stripe does not take: order, amount, cause and what to do now. Kinds refund_delayed, refund_overtaken, refund_refused.';
-revoke execute on function private.tell_of_refund(public.refund_requests, bigint, text) from public, anon, authenticated;
+  'Alerts staff about a refund that Stripe does not take: order, amount, cause and what to do now. Kinds '
+  'refund_delayed, refund_overtaken, refund_refused.';
 
 create function private.note_refund_outcome(p_job private.jobs, p_reason text, p_alert text) returns boolean
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
   -- Stripe has refused for good, or its answer was never had: either way nobody tries again by itself.
-  v_given_up constant boolean := p_job.status = 'dead' or (p_job.status = 'discarded' and p_alert is not null);
+  v_given_up constant boolean := p_job.status = 'dead'
+  or (p_job.status = 'discarded' and p_alert is not null);
   q public.refund_requests;
 begin
   update public.refund_requests x set
@@ -708,12 +730,11 @@ begin
 end;
 $$;
 comment on function private.note_refund_outcome(private.jobs, text, text) is
-  'Books how a refund job ended (or that it waits for another try) on its request, tells staff, and settles the order. False: the job has no request. The order is locked.';
-revoke execute on function private.note_refund_outcome(private.jobs, text, text) from public, anon, authenticated;
+  'Books how a refund job ended (or that it waits for another try) on its request, tells staff, and settles '
+  'the order. False: the job has no request. The order is locked.';
 
 create function private.close_refund_alerts(p_order_id uuid) returns void
 language sql
-security definer
 set search_path = ''
 as $$
   update public.alerts a set status = 'resolved'
@@ -729,7 +750,8 @@ as $$
   -- Tried again, whatever becomes of it: should it fail too, it has an alert of its own.
   update public.alerts a set status = 'resolved'
   from public.refunds r
-  where r.order_id = p_order_id and r.status in ('failed', 'canceled') and a.dedupe_key = 'refund_failed:' || r.id
+  where r.order_id = p_order_id and r.status in ('failed', 'canceled')
+    and a.dedupe_key = 'refund_failed:' || r.id
     and a.status <> 'resolved' and exists (
       select 1 from public.refunds later
       where later.payment_id = r.payment_id and later.amount >= r.amount
@@ -737,13 +759,12 @@ as $$
     )
 $$;
 comment on function private.close_refund_alerts(uuid) is
-  'Resolves the alerts about refunds of an order that were made, asked for anew or tried again, or are not owed any more. Called by settle_order() only.';
-revoke execute on function private.close_refund_alerts(uuid) from public, anon, authenticated;
+  'Resolves the alerts about refunds of an order that were made, asked for anew or tried again, or are not '
+  'owed any more. Called by settle_order() only.';
 
 create function private.restock_due(o public.orders) returns boolean
 language sql
 stable
-security definer
 set search_path = ''
 as $$
   select exists (
@@ -751,11 +772,13 @@ as $$
     from public.refunds r left join public.refund_requests q on q.id = r.request_id
     where r.payment_id = o.payment_id and r.succeeded_at is not null and (
       q.restock
-      -- A warning stops parcels that have not left. By its name: the refund may be heard of before the warning.
+      -- A warning stops parcels that have not left. By its name: the refund may be heard of before the
+      -- warning.
       or (r.request_id = private.refund_request_id('fraudulent', r.payment_id) and o.fulfilled_at is null)
     )
   ) or exists (
-    -- Somebody had given back all of it by hand before the job ran: what was asked for is true, once that money has left.
+    -- Somebody had given back all of it by hand before the job ran: what was asked for is true, once that
+    -- money has left.
     select 1 from public.refund_requests q
     where q.order_id = o.id and q.payment_id = o.payment_id and q.status = 'not_needed'
       and (q.restock or (q.cause = 'fraudulent' and o.fulfilled_at is null))
@@ -766,13 +789,12 @@ as $$
   )
 $$;
 comment on function private.restock_due(public.orders) is
-  'Whether a refund that asked for it has put the goods of an order back on the shelf. Once true it stays so: a refund that bounces afterwards moves no goods.';
-revoke execute on function private.restock_due(public.orders) from public, anon, authenticated;
+  'Whether a refund that asked for it has put the goods of an order back on the shelf. Once true it stays '
+  'so: a refund that bounces afterwards moves no goods.';
 
 create function private.hold_reasons(o public.orders) returns text[]
 language sql
 stable
-security invoker
 set search_path = ''
 as $$
   select array_remove(array[
@@ -807,8 +829,9 @@ as $$
   ], null)
 $$;
 comment on function private.hold_reasons(public.orders) is
-  'What keeps an order that has not shipped from shipping: review; dispute (open or lost); refund_under_way (all of its money); refund_failed (all of its money was to go back, bounced, and nobody has tried again or released the order).';
-revoke execute on function private.hold_reasons(public.orders) from public, anon;
+  'What keeps an order that has not shipped from shipping: review; dispute (open or lost); refund_under_way '
+  '(all of its money); refund_failed (all of its money was to go back, bounced, and nobody has tried again '
+  'or released the order).';
 grant execute on function private.hold_reasons(public.orders) to authenticated, service_role;
 
 -- Side effects of settling. Each condition here only ever goes from false to true while facts come in, and
@@ -816,7 +839,6 @@ grant execute on function private.hold_reasons(public.orders) to authenticated, 
 
 create function private.settle_effects(o public.orders, p_mismatches text[], p_source text) returns void
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -826,8 +848,8 @@ begin
     perform private.settle_paid_effects(o, p_mismatches, p_source);
   end if;
 
-  -- A shopper must not be able to pay what was cancelled, or pay twice. Not only sessions that look open: which do
-  -- depends on the order of events, and the job is content with one that has ended.
+  -- A shopper must not be able to pay what was cancelled, or pay twice. Not only sessions that look open:
+  -- which do depends on the order of events, and the job is content with one that has ended.
   for r in
     select cs.id from public.checkout_sessions cs
     where cs.order_id = o.id and (
@@ -847,7 +869,8 @@ begin
     );
   end loop;
 
-  for r in select cs.id from public.checkout_sessions cs where cs.order_id = o.id and cs.async_payment_failed loop
+  for r in select cs.id
+    from public.checkout_sessions cs where cs.order_id = o.id and cs.async_payment_failed loop
     perform private.queue_notification(o.id, 'payment_failed', r.id);
   end loop;
 
@@ -855,22 +878,22 @@ begin
   perform private.settle_risk_effects(o, p_source);
 end;
 $$;
-comment on function private.settle_effects(public.orders, text[], text) is 'Side effects of a settled order: jobs, mails, alerts. Called by settle_order() only.';
-revoke execute on function private.settle_effects(public.orders, text[], text) from public, anon, authenticated;
+comment on function private.settle_effects(public.orders, text[], text) is
+  'Side effects of a settled order: jobs, mails, alerts. Called by settle_order() only.';
 
 create function private.settle_refund_effects(o public.orders, p_source text) returns void
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
   r record;
   v_data jsonb;
 begin
-  for r in select f.id, f.amount, f.currency, f.status, f.failure_reason from public.refunds f where f.order_id = o.id loop
+  for r in select f.id, f.amount, f.currency, f.status, f.failure_reason
+    from public.refunds f where f.order_id = o.id loop
     v_data := jsonb_build_object('amount', r.amount, 'refund_id', r.id);
-    -- Queued also when it is first heard of as failed, so that every order of events queues the same mails. What has
-    -- stopped being true is not sent: see notification_problem().
+    -- Queued also when it is first heard of as failed, so that every order of events queues the same mails.
+    -- What has stopped being true is not sent: see notification_problem().
     perform private.queue_notification(o.id, 'refund_issued', r.id, v_data);
     if r.status in ('failed', 'canceled') then
       perform private.queue_notification(o.id, 'refund_failed', r.id, v_data);
@@ -879,11 +902,14 @@ begin
         jsonb_build_object(
           'order_number', o.number, 'refund_id', r.id, 'amount', r.amount, 'currency', r.currency,
           'status', r.status, 'cause', r.failure_reason,
-          'action', 'The customer has not got this money: ask for it anew with request_refund() (a second payment of '
+          'action',
+          'The customer has not got this money: ask for it anew with request_refund() (a second payment of '
             || 'the order is refunded in Stripe''s dashboard), or pay it in another way.'
         )
       ) then
-        perform private.record_order_event(o.id, 'refund_failed', p_source, jsonb_build_object('refund_id', r.id));
+        perform private.record_order_event(
+          o.id, 'refund_failed', p_source, jsonb_build_object('refund_id', r.id)
+        );
       end if;
     end if;
   end loop;
@@ -891,12 +917,11 @@ begin
 end;
 $$;
 comment on function private.settle_refund_effects(public.orders, text) is
-  'What customer and staff hear of refunds that exist, and the alerts that they close. Called by settle_order() only.';
-revoke execute on function private.settle_refund_effects(public.orders, text) from public, anon, authenticated;
+  'What customer and staff hear of refunds that exist, and the alerts that they close. Called by '
+  'settle_order() only.';
 
 create function private.settle_paid_effects(o public.orders, p_mismatches text[], p_source text) returns void
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -915,7 +940,9 @@ begin
   loop
     perform private.record_order_event(
       o.id, 'payment_received', p_source,
-      jsonb_build_object('session_id', r.id, 'payment_id', r.payment_id, 'amount', r.amount_total, 'currency', r.currency)
+      jsonb_build_object(
+        'session_id', r.id, 'payment_id', r.payment_id, 'amount', r.amount_total, 'currency', r.currency
+      )
     );
   end loop;
 
@@ -935,7 +962,9 @@ begin
 
   if o.oversold_at is not null then
     perform private.queue_notification(o.id, 'order_unfulfillable');
-    perform private.raise_alert_once('oversold', 'critical', 'oversold:' || o.id, jsonb_build_object('order_number', o.number));
+    perform private.raise_alert_once(
+      'oversold', 'critical', 'oversold:' || o.id, jsonb_build_object('order_number', o.number)
+    );
     if o.payment_id is not null then
       perform private.queue_refund(o.payment_id, o.id, 'oversold', p_source);
     end if;
@@ -943,12 +972,16 @@ begin
   if o.cancelled_at is not null and o.fulfilled_at is null then
     perform private.queue_notification(o.id, 'order_cancelled');
     if o.payment_id is not null and private.queue_refund(o.payment_id, o.id, 'cancelled', p_source) then
-      perform private.raise_alert_once('cancelled_order_paid', 'warning', 'cancelled_order_paid:' || o.id, jsonb_build_object('order_number', o.number));
+      perform private.raise_alert_once(
+        'cancelled_order_paid', 'warning',
+        'cancelled_order_paid:' || o.id, jsonb_build_object('order_number', o.number)
+      );
     end if;
   end if;
 
   for r in
-    -- Only money that a session of ours brought in: a payment that is ahead of its session may be the one to keep.
+    -- Only money that a session of ours brought in: a payment that is ahead of its session may be the one to
+    -- keep.
     select pi.id
     from public.checkout_sessions cs
     join public.payments pi on pi.id = cs.payment_id
@@ -958,7 +991,8 @@ begin
   loop
     if private.queue_refund(r.id, o.id, 'duplicate', p_source) then
       perform private.raise_alert_once(
-        'duplicate_payment', 'warning', 'duplicate_payment:' || r.id, jsonb_build_object('order_number', o.number, 'payment_id', r.id)
+        'duplicate_payment', 'warning',
+        'duplicate_payment:' || r.id, jsonb_build_object('order_number', o.number, 'payment_id', r.id)
       );
     end if;
     -- Not before Stripe has taken the refund: until then nothing is on its way.
@@ -979,18 +1013,23 @@ begin
     order by t.payment_id, (t.outcome = 'succeeded') desc, t.created_at desc, t.id
   ) a
   where pi.id = a.payment_id
-    and (pi.payment_method_type, pi.card_brand, pi.card_last4, pi.card_country, pi.risk_level, pi.risk_score, pi.three_d_secure_result)
+    and (
+      pi.payment_method_type, pi.card_brand, pi.card_last4, pi.card_country, pi.risk_level, pi.risk_score,
+      pi.three_d_secure_result
+    )
       is distinct from
-      (a.payment_method_type, a.card_brand, a.card_last4, a.card_country, a.risk_level, a.risk_score, a.three_d_secure_result);
+      (
+        a.payment_method_type, a.card_brand, a.card_last4, a.card_country, a.risk_level, a.risk_score,
+        a.three_d_secure_result
+      );
 end;
 $$;
 comment on function private.settle_paid_effects(public.orders, text[], text) is
-  'Side effects of an order that has money: confirmation, refunds of money it cannot keep, alerts, card details. Called by settle_order() only.';
-revoke execute on function private.settle_paid_effects(public.orders, text[], text) from public, anon, authenticated;
+  'Side effects of an order that has money: confirmation, refunds of money it cannot keep, alerts, card '
+  'details. Called by settle_order() only.';
 
 create function private.refunds_on_warning(f public.fraud_signals, o public.orders) returns boolean
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -1010,12 +1049,9 @@ comment on function private.refunds_on_warning(public.fraud_signals, public.orde
   'Whether an actionable early fraud warning gives the money back by itself: nothing has shipped, nobody '
   'has released it, and the policy said so when the warning was first seen actionable, which is noted '
   'here. Otherwise a person decides.';
-revoke execute on function private.refunds_on_warning(public.fraud_signals, public.orders)
-  from public, anon, authenticated;
 
 create function private.settle_risk_effects(o public.orders, p_source text) returns void
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -1029,16 +1065,24 @@ begin
   for r in select d.* from public.disputes d where d.order_id = o.id loop
     if private.raise_alert_once(
       'dispute_opened', 'critical', 'dispute_opened:' || r.id,
-      jsonb_build_object('order_number', o.number, 'dispute_id', r.id, 'amount', r.amount, 'currency', r.currency, 'reason', r.reason)
+      jsonb_build_object(
+        'order_number', o.number, 'dispute_id', r.id, 'amount', r.amount, 'currency', r.currency,
+        'reason', r.reason
+      )
     ) then
-      perform private.record_order_event(o.id, 'dispute_opened', p_source, jsonb_build_object('dispute_id', r.id));
+      perform private.record_order_event(
+        o.id, 'dispute_opened', p_source, jsonb_build_object('dispute_id', r.id)
+      );
     end if;
     foreach v_status in array r.statuses_seen loop
       if v_status in ('won', 'lost', 'warning_closed', 'prevented') and private.raise_alert_once(
-        'dispute_closed', case v_status when 'lost' then 'critical' else 'info' end, 'dispute_closed:' || r.id || ':' || v_status,
+        'dispute_closed', case v_status when 'lost' then 'critical' else 'info' end,
+        'dispute_closed:' || r.id || ':' || v_status,
         jsonb_build_object('order_number', o.number, 'dispute_id', r.id, 'status', v_status)
       ) then
-        perform private.record_order_event(o.id, 'dispute_closed', p_source, jsonb_build_object('dispute_id', r.id, 'status', v_status));
+        perform private.record_order_event(
+          o.id, 'dispute_closed', p_source, jsonb_build_object('dispute_id', r.id, 'status', v_status)
+        );
       end if;
     end loop;
     -- Staged, so that Stripe has something should nobody find the time; not submitted, which is final.
@@ -1077,28 +1121,30 @@ begin
 end;
 $$;
 comment on function private.settle_risk_effects(public.orders, text) is
-  'Alerts, evidence reminders (7, 3 and 1 days before the deadline) and the refund policy for disputes, early fraud warnings and reviews. Called by settle_order() only.';
-revoke execute on function private.settle_risk_effects(public.orders, text) from public, anon, authenticated;
+  'Alerts, evidence reminders (7, 3 and 1 days before the deadline) and the refund policy for disputes, '
+  'early fraud warnings and reviews. Called by settle_order() only.';
 
 -- What a dispute is answered with: everything the shop knows of the order, and the orders before it that the
--- same buyer did not dispute (Visa Compelling Evidence 3.0 asks for two of them). Settling stages it, staff submit it.
+-- same buyer did not dispute (Visa Compelling Evidence 3.0 asks for two of them). Settling stages it, staff
+-- submit it.
 
 create function private.earlier_orders(p_order_id uuid) returns jsonb
 language sql
 stable
-security definer
 set search_path = ''
 as $$
   select coalesce(jsonb_agg(to_jsonb(e) order by e.paid_at desc), '[]')
   from (
-    select b.number, b.paid_at, b.amount_paid, b.currency, p.charge_id, b.email, host(b.purchase_ip) as purchase_ip, b.shipping_address,
+    select b.number, b.paid_at, b.amount_paid, b.currency, p.charge_id, b.email,
+      host(b.purchase_ip) as purchase_ip, b.shipping_address,
       c.user_id, b.fulfilled_at,
       floor(extract(epoch from o.paid_at - b.paid_at) / 86400)::integer as days_before,
       coalesce(b.purchase_ip = o.purchase_ip, false) as same_ip,
       coalesce(b.shipping_address = o.shipping_address, false) as same_address,
       coalesce(c.user_id is not null and b.customer_id = o.customer_id, false) as same_account,
       (
-        select string_agg(i.quantity || ' × ' || i.name, ', ' order by i.sku collate "C") from public.order_items i where i.order_id = b.id
+        select string_agg(i.quantity || ' × ' || i.name, ', ' order by i.sku collate "C")
+        from public.order_items i where i.order_id = b.id
       ) as description
     from public.orders o
     join public.orders b on b.id <> o.id and b.paid_at < o.paid_at and b.livemode = o.livemode
@@ -1107,14 +1153,16 @@ as $$
     left join public.customers c on c.id = b.customer_id
     where o.id = p_order_id and b.status = 'paid' and p.charge_id is not null
       and not exists (select 1 from public.disputes d where d.order_id = b.id)
-      and not exists (select 1 from public.fraud_signals f where f.order_id = b.id and f.kind = 'early_fraud_warning')
+      and not exists (
+        select 1 from public.fraud_signals f where f.order_id = b.id and f.kind = 'early_fraud_warning'
+      )
     order by b.paid_at desc
     limit 20
   ) e
 $$;
 comment on function private.earlier_orders(uuid) is
-  'Orders that the buyer of an order (by account or e-mail address) paid before it, kept, and did not dispute; what they have in common with it is marked.';
-revoke execute on function private.earlier_orders(uuid) from public, anon, authenticated;
+  'Orders that the buyer of an order (by account or e-mail address) paid before it, kept, and did not '
+  'dispute; what they have in common with it is marked.';
 
 create function public.get_dispute_evidence(p_dispute_id text) returns jsonb
 language sql
@@ -1131,16 +1179,26 @@ as $$
     'order', case when o.id is not null then jsonb_build_object(
       'number', o.number, 'email', o.email, 'customer_name', o.customer_name, 'phone', o.phone,
       'user_id', c.user_id, 'purchase_ip', host(o.purchase_ip), 'user_agent', o.user_agent,
-      'billing_address', o.billing_address, 'shipping_name', o.shipping_name, 'shipping_address', o.shipping_address,
+      'billing_address', o.billing_address, 'shipping_name', o.shipping_name,
+      'shipping_address', o.shipping_address,
       'currency', o.currency, 'amount_total', o.amount_total, 'amount_refunded', o.amount_refunded,
       'created_at', o.created_at, 'paid_at', o.paid_at,
       'carrier', o.carrier, 'tracking_number', o.tracking_number, 'fulfilled_at', o.fulfilled_at,
       'items', (
-        select jsonb_agg(jsonb_build_object('sku', i.sku, 'name', i.name, 'quantity', i.quantity, 'unit_amount', i.unit_amount) order by i.sku collate "C")
+        select jsonb_agg(
+          jsonb_build_object(
+            'sku', i.sku, 'name', i.name, 'quantity', i.quantity, 'unit_amount', i.unit_amount
+          ) order by i.sku collate "C"
+        )
         from public.order_items i where i.order_id = o.id
       ),
       'mails', (
-        select coalesce(jsonb_agg(jsonb_build_object('template', n.template, 'recipient', n.recipient, 'sent_at', n.sent_at) order by n.sent_at), '[]')
+        select coalesce(
+          jsonb_agg(
+            jsonb_build_object('template', n.template, 'recipient', n.recipient, 'sent_at', n.sent_at)
+            order by n.sent_at
+          ), '[]'
+        )
         from public.notifications n where n.order_id = o.id and n.status = 'sent'
       ),
       'payment', (
@@ -1159,8 +1217,8 @@ as $$
   where d.id = p_dispute_id
 $$;
 comment on function public.get_dispute_evidence(text) is
-  'A dispute with what the shop knows of its order: customer, addresses, items, carrier and tracking, mails sent, purchase address, earlier undisputed orders. Null: no such dispute; order null: not one of ours.';
-revoke execute on function public.get_dispute_evidence(text) from public, anon, authenticated;
+  'A dispute with what the shop knows of its order: customer, addresses, items, carrier and tracking, mails '
+  'sent, purchase address, earlier undisputed orders. Null: no such dispute; order null: not one of ours.';
 grant execute on function public.get_dispute_evidence(text) to service_role;
 
 create function public.remind_dispute(p_dispute_id text, p_days integer) returns jsonb
@@ -1173,7 +1231,8 @@ declare
   v_run_at timestamptz;
 begin
   select * into d from public.disputes where id = p_dispute_id;
-  if not found or d.status not in ('needs_response', 'warning_needs_response', 'appeal_needs_response') or d.evidence_due_by is null then
+  if not found or d.status not in ('needs_response', 'warning_needs_response', 'appeal_needs_response')
+    or d.evidence_due_by is null then
     return jsonb_build_object('outcome', 'over', 'run_at', null);
   end if;
   v_run_at := d.evidence_due_by - make_interval(days => p_days);
@@ -1182,7 +1241,8 @@ begin
     return jsonb_build_object('outcome', 'early', 'run_at', v_run_at);
   end if;
   perform private.raise_alert_once(
-    'dispute_due', case when p_days <= 1 then 'critical' else 'warning' end, format('dispute_due:%s:%s', d.id, p_days),
+    'dispute_due', case when p_days <= 1 then 'critical' else 'warning' end,
+    format('dispute_due:%s:%s', d.id, p_days),
     jsonb_build_object(
       'dispute_id', d.id, 'order_number', (select o.number from public.orders o where o.id = d.order_id),
       'days', p_days, 'evidence_due_by', d.evidence_due_by, 'amount', d.amount, 'currency', d.currency
@@ -1192,6 +1252,6 @@ begin
 end;
 $$;
 comment on function public.remind_dispute(text, integer) is
-  'Tells staff that evidence is due in p_days days, once. Answers { outcome: reminded | early (not before run_at: the deadline has moved) | over (nothing to answer any more) }.';
-revoke execute on function public.remind_dispute(text, integer) from public, anon, authenticated;
+  'Tells staff that evidence is due in p_days days, once. Answers { outcome: reminded | early (not before '
+  'run_at: the deadline has moved) | over (nothing to answer any more) }.';
 grant execute on function public.remind_dispute(text, integer) to service_role;

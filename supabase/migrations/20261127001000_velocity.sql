@@ -16,7 +16,8 @@ create table private.velocity_rules (
   enabled boolean not null default true,
   description text not null,
   updated_at timestamptz not null default now(),
-  constraint velocity_rules_subject_known check (subject in ('address', 'email', 'user', 'order', 'card', 'shipping_address', 'shop')),
+  constraint velocity_rules_subject_known
+    check (subject in ('address', 'email', 'user', 'order', 'card', 'shipping_address', 'shop')),
   constraint velocity_rules_measure_known check (
     measure in (
       'unpaid_checkouts', 'declines', 'declined_orders', 'cards', 'emails', 'amount', 'disposable_email',
@@ -50,7 +51,10 @@ comment on column private.velocity_rules.measure is
   'network or the processor was away; these refusals count in no other measure. held_pieces: pieces that '
   'unpaid orders hold, this cart included. held_share: how much of the stock that is, in percent: of all '
   'pieces, or of each article in stock, averaged over all articles, whichever is more.';
-comment on column private.velocity_rules.min_share is 'The share of refused orders that is ordinary. The rule hits when, counted back from now, there are as many refusals beyond that share as threshold refusals in a row have: neither good orders before an attack nor some among it hide it, and a busy day does not look like one.';
+comment on column private.velocity_rules.min_share is
+  'The share of refused orders that is ordinary. The rule hits when, counted back from now, there are as '
+  'many refusals beyond that share as threshold refusals in a row have: neither good orders before an '
+  'attack nor some among it hide it, and a busy day does not look like one.';
 comment on column private.velocity_rules.min_pieces is
   'held_share: fewer pieces than this are no hit, however small the stock is.';
 comment on column private.velocity_rules.alert is
@@ -61,25 +65,74 @@ comment on column private.velocity_rules.action is
   'checkout for now, open payment pages closed, and an alert.';
 alter table private.velocity_rules enable row level security;
 
-insert into private.velocity_rules (name, subject, measure, window_seconds, threshold, min_share, currency, action, description) values
-  ('user_unpaid_checkouts', 'user', 'unpaid_checkouts', 3600, 10, null, null, 'block', 'One account starts checkouts and pays none.'),
-  ('user_declines', 'user', 'declines', 3600, 8, null, null, 'block', 'One account tries cards that banks refuse.'),
+insert into private.velocity_rules (
+  name, subject, measure, window_seconds, threshold, min_share, currency, action, description
+) values
+  (
+    'user_unpaid_checkouts', 'user', 'unpaid_checkouts', 3600, 10, null, null, 'block',
+    'One account starts checkouts and pays none.'
+  ),
+  (
+    'user_declines', 'user', 'declines', 3600, 8, null, null, 'block',
+    'One account tries cards that banks refuse.'
+  ),
   ('user_cards', 'user', 'cards', 86400, 4, null, null, 'review', 'Many cards on one account.'),
   ('user_many_cards', 'user', 'cards', 86400, 8, null, null, 'block', 'Far too many cards on one account.'),
-  ('user_amount', 'user', 'amount', 86400, 1000000, null, 'usd', 'review', 'More than 10 000 dollars a day on one account.'),
-  ('email_unpaid_checkouts', 'email', 'unpaid_checkouts', 3600, 10, null, null, 'require_3ds', 'One guest address starts checkouts and pays none. Anybody can type it, so nobody is refused.'),
-  ('email_declines', 'email', 'declines', 3600, 8, null, null, 'block', 'One guest address tries cards that banks refuse.'),
+  (
+    'user_amount', 'user', 'amount', 86400, 1000000, null, 'usd', 'review',
+    'More than 10 000 dollars a day on one account.'
+  ),
+  (
+    'email_unpaid_checkouts', 'email', 'unpaid_checkouts', 3600, 10, null, null, 'require_3ds',
+    'One guest address starts checkouts and pays none. Anybody can type it, so nobody is refused.'
+  ),
+  (
+    'email_declines', 'email', 'declines', 3600, 8, null, null, 'block',
+    'One guest address tries cards that banks refuse.'
+  ),
   ('email_cards', 'email', 'cards', 86400, 4, null, null, 'review', 'Many cards under one guest address.'),
-  ('email_amount', 'email', 'amount', 86400, 1000000, null, 'usd', 'review', 'More than 10 000 dollars a day under one guest address.'),
-  ('email_disposable', 'email', 'disposable_email', 60, 1, null, null, 'require_3ds', 'A throw-away e-mail domain.'),
-  ('address_unpaid_checkouts', 'address', 'unpaid_checkouts', 600, 40, null, null, 'require_3ds', 'One network address starts many checkouts. Offices share an address, so nobody is refused.'),
-  ('address_declined_orders', 'address', 'declined_orders', 3600, 8, 0.4, null, 'block', 'Order after order of one network address is refused and never paid: no family does that, and no office on a busy day.'),
-  ('address_emails', 'address', 'emails', 3600, 10, null, null, 'require_3ds', 'One network address under many names.'),
-  ('address_amount', 'address', 'amount', 86400, 2500000, null, 'usd', 'review', 'More than 25 000 dollars a day from one network address.'),
-  ('order_declines', 'order', 'declines', 3600, 8, null, null, 'block', 'One payment page tries cards that banks refuse.'),
-  ('card_declines', 'card', 'declines', 86400, 5, null, null, 'review', 'A card that was refused many times before it worked.'),
-  ('card_emails', 'card', 'emails', 86400, 10, null, null, 'allow', 'One card under many e-mail addresses. Only recorded: all of Stripe''s test orders share a few cards.'),
-  ('shipping_address_emails', 'shipping_address', 'emails', 86400, 10, null, null, 'allow', 'One delivery address under many e-mail addresses. Only recorded: offices and parcel shops look like this.');
+  (
+    'email_amount', 'email', 'amount', 86400, 1000000, null, 'usd', 'review',
+    'More than 10 000 dollars a day under one guest address.'
+  ),
+  (
+    'email_disposable', 'email', 'disposable_email', 60, 1, null, null, 'require_3ds',
+    'A throw-away e-mail domain.'
+  ),
+  (
+    'address_unpaid_checkouts', 'address', 'unpaid_checkouts', 600, 40, null, null, 'require_3ds',
+    'One network address starts many checkouts. Offices share an address, so nobody is refused.'
+  ),
+  (
+    'address_declined_orders', 'address', 'declined_orders', 3600, 8, 0.4, null, 'block',
+    'Order after order of one network address is refused and never paid: no family does that, and no '
+    'office on a busy day.'
+  ),
+  (
+    'address_emails', 'address', 'emails', 3600, 10, null, null, 'require_3ds',
+    'One network address under many names.'
+  ),
+  (
+    'address_amount', 'address', 'amount', 86400, 2500000, null, 'usd', 'review',
+    'More than 25 000 dollars a day from one network address.'
+  ),
+  (
+    'order_declines', 'order', 'declines', 3600, 8, null, null, 'block',
+    'One payment page tries cards that banks refuse.'
+  ),
+  (
+    'card_declines', 'card', 'declines', 86400, 5, null, null, 'review',
+    'A card that was refused many times before it worked.'
+  ),
+  (
+    'card_emails', 'card', 'emails', 86400, 10, null, null, 'allow',
+    'One card under many e-mail addresses. Only recorded: all of Stripe''s test orders share a few cards.'
+  ),
+  (
+    'shipping_address_emails', 'shipping_address', 'emails', 86400, 10, null, null, 'allow',
+    'One delivery address under many e-mail addresses. Only recorded: offices and parcel shops look like '
+    'this.'
+  );
 
 -- What the whole shop has seen asks for more, and refuses nobody. Accounts that have paid before are asked
 -- for nothing.
@@ -130,16 +183,18 @@ create table private.disposable_email_domains (
   domain text primary key,
   constraint disposable_email_domains_lower check (domain = lower(domain))
 );
-comment on table private.disposable_email_domains is 'Domains that give anybody a mailbox for minutes. Subdomains count as well.';
+comment on table private.disposable_email_domains is
+  'Domains that give anybody a mailbox for minutes. Subdomains count as well.';
 alter table private.disposable_email_domains enable row level security;
 
 insert into private.disposable_email_domains (domain)
 select unnest(string_to_array(
-  '10minutemail.com,20minutemail.com,33mail.com,anonbox.net,burnermail.io,discard.email,dispostable.com,dropmail.me,'
-  'emailondeck.com,fakeinbox.com,fakemail.net,getairmail.com,getnada.com,grr.la,guerrillamail.biz,guerrillamail.com,'
-  'guerrillamail.de,guerrillamail.net,guerrillamail.org,guerrillamailblock.com,inboxkitten.com,mail-temp.com,maildrop.cc,'
-  'mailcatch.com,mailinator.com,mailnesia.com,mailsac.com,mintemail.com,mohmal.com,mytemp.email,sharklasers.com,'
-  'spam4.me,spamgourmet.com,temp-mail.io,temp-mail.org,tempail.com,tempmail.com,tempmailo.com,tempr.email,'
+  '10minutemail.com,20minutemail.com,33mail.com,anonbox.net,burnermail.io,discard.email,dispostable.com,'
+  'dropmail.me,emailondeck.com,fakeinbox.com,fakemail.net,getairmail.com,getnada.com,grr.la,'
+  'guerrillamail.biz,guerrillamail.com,guerrillamail.de,guerrillamail.net,guerrillamail.org,'
+  'guerrillamailblock.com,inboxkitten.com,mail-temp.com,maildrop.cc,mailcatch.com,mailinator.com,'
+  'mailnesia.com,mailsac.com,mintemail.com,mohmal.com,mytemp.email,sharklasers.com,spam4.me,'
+  'spamgourmet.com,temp-mail.io,temp-mail.org,tempail.com,tempmail.com,tempmailo.com,tempr.email,'
   'throwawaymail.com,trashmail.com,trashmail.de,yopmail.com,yopmail.fr', ','
 ));
 
@@ -156,8 +211,9 @@ as $$
   from (select lower(trim(p_email)) as address) a
   where a.address like '%_@_%'
 $$;
-comment on function private.email_key(text) is 'The mailbox behind an address: lower case, without +tags, without Gmail''s dots. Null for what is no address.';
-revoke execute on function private.email_key(text) from public, anon, authenticated;
+comment on function private.email_key(text) is
+  'The mailbox behind an address: lower case, without +tags, without Gmail''s dots. Null for what is no '
+  'address.';
 
 create function private.address_key(p_ip inet, p_prefix integer default 56) returns inet
 language sql
@@ -172,7 +228,6 @@ $$;
 comment on function private.address_key(inet, integer) is
   'The network that an address belongs to: an IPv4 address alone, the /p_prefix of an IPv6 address. 56 is '
   'what one connection has as a rule.';
-revoke execute on function private.address_key(inet, integer) from public, anon, authenticated;
 
 create function private.address_keys(p_ip inet) returns table (network inet, factor numeric)
 language sql
@@ -187,7 +242,6 @@ $$;
 comment on function private.address_keys(inet) is
   'The networks that limits count for an address, narrow to wide, and what their thresholds are multiplied '
   'with.';
-revoke execute on function private.address_keys(inet) from public, anon, authenticated;
 
 create function private.is_outage(p_failure_code text, p_decline_code text) returns boolean
 language sql
@@ -203,7 +257,6 @@ $$;
 comment on function private.is_outage(text, text) is
   'Whether a refusal says that the bank, the network or the processor was away, and nothing about the '
   'shopper or the card.';
-revoke execute on function private.is_outage(text, text) from public, anon, authenticated;
 
 create function private.delivery_key(p_address jsonb) returns text
 language sql
@@ -211,12 +264,14 @@ immutable
 set search_path = ''
 as $$
   select lower(regexp_replace(
-    concat_ws('|', p_address ->> 'line1', p_address ->> 'line2', p_address ->> 'postal_code', p_address ->> 'country'), '[^[:alnum:]|]', '', 'g'
+    concat_ws(
+      '|', p_address ->> 'line1', p_address ->> 'line2', p_address ->> 'postal_code', p_address ->> 'country'
+    ), '[^[:alnum:]|]', '', 'g'
   ))
   where p_address ->> 'line1' is not null
 $$;
-comment on function private.delivery_key(jsonb) is 'A delivery address without case, spaces and punctuation. Null without a street.';
-revoke execute on function private.delivery_key(jsonb) from public, anon, authenticated;
+comment on function private.delivery_key(jsonb) is
+  'A delivery address without case, spaces and punctuation. Null without a street.';
 
 create index orders_email_key_idx on public.orders (private.email_key(email), created_at);
 create index orders_address_key_idx on public.orders (private.address_key(purchase_ip, 48), created_at);
@@ -233,10 +288,10 @@ create index inventory_reservations_active_idx on public.inventory_reservations 
 
 -- Velocity: whom the rules look at, and what they measure.
 
-create function private.subject_orders(p_subject text, p_key text, p_livemode boolean, p_since timestamptz) returns setof public.orders
+create function private.subject_orders(p_subject text, p_key text, p_livemode boolean, p_since timestamptz)
+returns setof public.orders
 language plpgsql
 stable
-security definer
 set search_path = ''
 as $$
 begin
@@ -255,24 +310,26 @@ begin
       return query select * from public.orders o where o.id = p_key::uuid and o.livemode = p_livemode;
     when 'shipping_address' then
       return query select * from public.orders o
-        where private.delivery_key(o.shipping_address) = p_key and o.created_at >= p_since and o.livemode = p_livemode;
+        where private.delivery_key(o.shipping_address) = p_key and o.created_at >= p_since
+          and o.livemode = p_livemode;
     when 'card' then
       return query select * from public.orders o
         where o.livemode = p_livemode and o.id in (
-          select a.order_id from public.payment_attempts a where a.card_fingerprint = p_key and a.created_at >= p_since
+          select a.order_id
+          from public.payment_attempts a where a.card_fingerprint = p_key and a.created_at >= p_since
         );
     else
       return query select * from public.orders o where o.created_at >= p_since and o.livemode = p_livemode;
   end case;
 end;
 $$;
-comment on function private.subject_orders(text, text, boolean, timestamptz) is 'Orders of one subject of the velocity rules since a time.';
-revoke execute on function private.subject_orders(text, text, boolean, timestamptz) from public, anon, authenticated;
+comment on function private.subject_orders(text, text, boolean, timestamptz) is
+  'Orders of one subject of the velocity rules since a time.';
 
-create function private.subject_attempts(p_subject text, p_key text, p_livemode boolean, p_since timestamptz) returns setof public.payment_attempts
+create function private.subject_attempts(p_subject text, p_key text, p_livemode boolean, p_since timestamptz)
+returns setof public.payment_attempts
 language plpgsql
 stable
-security definer
 set search_path = ''
 as $$
 begin
@@ -289,14 +346,15 @@ begin
     return query select a.* from public.payment_attempts a
       where a.created_at >= p_since
         and (a.outcome not in ('failed', 'blocked') or not private.is_outage(a.failure_code, a.decline_code))
-        and a.order_id in (select o.id from private.subject_orders(p_subject, p_key, p_livemode, p_since - interval '1 day') o);
+        and a.order_id in (
+          select o.id from private.subject_orders(p_subject, p_key, p_livemode, p_since - interval '1 day') o
+        );
   end if;
 end;
 $$;
 comment on function private.subject_attempts(text, text, boolean, timestamptz) is
   'Payment attempts of one subject of the velocity rules since a time, without those that met an outage: '
   'these say nothing about the shopper.';
-revoke execute on function private.subject_attempts(text, text, boolean, timestamptz) from public, anon, authenticated;
 
 create function private.weigh_refusals(
   p_rule private.velocity_rules,
@@ -307,7 +365,6 @@ create function private.weigh_refusals(
 )
 language plpgsql
 stable
-security definer
 set search_path = ''
 as $$
 declare
@@ -373,14 +430,10 @@ comment on function private.weigh_refusals(
 ) is
   'Measure declined_orders: how many refusals weigh against the good orders of a subject, when they exceed '
   'the ordinary share by as much as p_threshold; o_oldest: the refusal that the rule lets go with.';
-revoke execute on function private.weigh_refusals(
-  private.velocity_rules, text, numeric, boolean, timestamptz, timestamptz
-) from public, anon, authenticated;
 
 create function private.holding_orders(p_subject text, p_key text) returns setof uuid
 language plpgsql
 stable
-security definer
 set search_path = ''
 as $$
 begin
@@ -401,7 +454,6 @@ end;
 $$;
 comment on function private.holding_orders(text, text) is
   'Unpaid orders of a subject of the velocity rules that may hold stock.';
-revoke execute on function private.holding_orders(text, text) from public, anon, authenticated;
 
 create function private.measure_holds(
   p_rule private.velocity_rules,
@@ -413,7 +465,6 @@ create function private.measure_holds(
 )
 language plpgsql
 stable
-security definer
 set search_path = ''
 as $$
 declare
@@ -458,8 +509,6 @@ comment on function private.measure_holds(private.velocity_rules, text, jsonb, u
   'Measures held_pieces and held_share: what unpaid orders of a subject hold together with p_lines, [{ '
   'variant_id, quantity }] of the cart that asks; for the shop, what all of them hold. o_until: when the '
   'last hold runs out.';
-revoke execute on function private.measure_holds(private.velocity_rules, text, jsonb, uuid)
-  from public, anon, authenticated;
 
 create function private.measured_times(
   p_rule private.velocity_rules,
@@ -471,7 +520,6 @@ create function private.measured_times(
 ) returns timestamptz[]
 language plpgsql
 stable
-security definer
 set search_path = ''
 as $$
 declare
@@ -509,9 +557,6 @@ comment on function private.measured_times(
 ) is
   'When each of the things happened that a rule counts (orders, mailboxes, refusals, cards), oldest first: '
   'as many as the measure says. p_order_id: an order that does not count.';
-revoke execute on function private.measured_times(
-  private.velocity_rules, text, boolean, timestamptz, timestamptz, uuid
-) from public, anon, authenticated;
 
 create function private.count_outages(
   p_rule private.velocity_rules,
@@ -521,7 +566,6 @@ create function private.count_outages(
 ) returns bigint
 language plpgsql
 stable
-security definer
 set search_path = ''
 as $$
 begin
@@ -541,9 +585,6 @@ end;
 $$;
 comment on function private.count_outages(private.velocity_rules, boolean, timestamptz, timestamptz) is
   'Measure outages: how many orders met one, or null when they are less than min_share of those tried.';
-revoke execute on function private.count_outages(
-  private.velocity_rules, boolean, timestamptz, timestamptz
-) from public, anon, authenticated;
 
 create function private.measure_velocity(
   p_rule private.velocity_rules,
@@ -557,7 +598,6 @@ create function private.measure_velocity(
 ) returns jsonb
 language plpgsql
 stable
-security definer
 set search_path = ''
 as $$
 declare
@@ -574,7 +614,8 @@ begin
   case p_rule.measure
     when 'disposable_email' then
       select count(*) into v_value from private.disposable_email_domains d
-      where lower(split_part(p_key, '@', 2)) = d.domain or lower(split_part(p_key, '@', 2)) like '%.' || d.domain;
+      where lower(split_part(p_key, '@', 2)) = d.domain
+        or lower(split_part(p_key, '@', 2)) like '%.' || d.domain;
     when 'amount' then
       if p_currency is not distinct from coalesce(p_rule.currency, p_currency) then
         select coalesce(max(s.amount), 0) + p_amount,
@@ -610,7 +651,8 @@ begin
     'alert', coalesce(p_rule.alert, case p_rule.action when 'block' then 'critical' end),
     -- The subject itself is personal data: a keyed digest is enough to see that two hits are of one.
     'subject_digest', left(private.keyed_digest(p_key), 16),
-    -- When enough has left the window for the rule to let go; all of the window where this cart is enough by itself.
+    -- When enough has left the window for the rule to let go; all of the window where this cart is enough by
+    -- itself.
     'retry_after_seconds', greatest(1, ceil(extract(epoch from v_free_at - p_at))::integer)
   );
 end;
@@ -621,9 +663,6 @@ comment on function private.measure_velocity(
   'A hit of a rule by a subject up to p_at, or null. p_amount, p_currency and p_lines: the cart that asks; '
   'p_order_id: the order that asks, which does not count against itself; p_factor: what the threshold is '
   'multiplied with. retry_after_seconds: until the rule lets go.';
-revoke execute on function private.measure_velocity(
-  private.velocity_rules, text, bigint, text, boolean, timestamptz, uuid, jsonb, numeric
-) from public, anon, authenticated;
 
 create function private.velocity_keys(
   p_rule private.velocity_rules,
@@ -634,7 +673,6 @@ create function private.velocity_keys(
 ) returns table (key text, factor numeric)
 language sql
 stable
-security definer
 set search_path = ''
 as $$
   select k.key, k.factor
@@ -660,8 +698,6 @@ $$;
 comment on function private.velocity_keys(private.velocity_rules, uuid, text, inet, uuid) is
   'Whom a rule measures when this shopper orders or pays, and what its threshold is multiplied with. No '
   'row: the rule does not look at them. p_order_id null: the order does not exist yet.';
-revoke execute on function private.velocity_keys(private.velocity_rules, uuid, text, inet, uuid)
-  from public, anon, authenticated;
 
 -- Velocity: the rules at checkout, at payment and at each refusal, and what a hit leads to.
 
@@ -674,7 +710,6 @@ as $$
 $$;
 comment on function private.three_d_secure_rank(text) is
   'What a page asks of the card, as a number: more is stronger. Null, Stripe''s own judgement, is 0.';
-revoke execute on function private.three_d_secure_rank(text) from public, anon, authenticated;
 
 create function private.answer_of_hits(p_hits jsonb) returns jsonb
 language sql
@@ -705,7 +740,6 @@ as $$
 $$;
 comment on function private.answer_of_hits(jsonb) is
   'What hits come to together: { action (the strongest), three_d_secure, retry_after_seconds, hits }.';
-revoke execute on function private.answer_of_hits(jsonb) from public, anon, authenticated;
 
 create function private.check_velocity(
   p_mode text,
@@ -717,7 +751,6 @@ create function private.check_velocity(
   p_order_id uuid default null
 ) returns jsonb
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -772,12 +805,9 @@ comment on function private.check_velocity(text, uuid, text, inet, jsonb, boolea
   'the strongest action of all hits. p_cart: { amount, currency, lines: [{ variant_id, quantity }] }; '
   'p_order_id: the order that the page is for, once it exists. Mode report: every action is allow, and the '
   'hits tell what would have been. Records the hits of a block itself, since nothing will carry them.';
-revoke execute on function private.check_velocity(text, uuid, text, inet, jsonb, boolean, uuid)
-  from public, anon, authenticated;
 
 create function private.record_velocity_hits(p_risk jsonb, p_order_id uuid) returns integer
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -786,7 +816,8 @@ declare
 begin
   insert into public.fraud_signals as f (source_id, order_id, kind, severity, open, data)
   select
-    -- Refused checkouts make no order. Anybody can send them, so they are counted, per subject, rule and window.
+    -- Refused checkouts make no order. Anybody can send them, so they are counted, per subject, rule and
+    -- window.
     case when p_order_id is null then concat_ws(
       ':', 'velocity', h ->> 'rule', h ->> 'subject_digest',
       floor(extract(epoch from now()) / (h ->> 'window_seconds')::integer)
@@ -799,7 +830,9 @@ begin
     end,
     h ->> 'action' = 'review',
     (h - array['retry_after_seconds', 'alert'])
-      || jsonb_strip_nulls(jsonb_build_object('attempt', v_attempt, 'count', case when p_order_id is null then 1 end))
+      || jsonb_strip_nulls(
+        jsonb_build_object('attempt', v_attempt, 'count', case when p_order_id is null then 1 end)
+      )
   from jsonb_array_elements(p_risk -> 'hits') h
   where p_order_id is null or not exists (
     select 1 from public.fraud_signals known
@@ -813,13 +846,13 @@ begin
 end;
 $$;
 comment on function private.record_velocity_hits(jsonb, uuid) is
-  'One fraud_signals row per hit of an order, rule and attempt; of refused checkouts one per subject, rule and '
-  'window, counted up. An open one with action review holds its order once it is paid. Returns how many are new.';
-revoke execute on function private.record_velocity_hits(jsonb, uuid) from public, anon, authenticated;
+  'One fraud_signals row per hit of an order, rule and attempt; of refused checkouts one per subject, rule '
+  'and '
+  'window, counted up. An open one with action review holds its order once it is paid. Returns how many '
+  'are new.';
 
 create function private.raise_velocity_alerts(p_hits jsonb) returns void
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -861,11 +894,9 @@ $$;
 comment on function private.raise_velocity_alerts(jsonb) is
   'Tells staff of hits: one alert per attack (velocity), outage (payment_outage) or rush on the stock '
   '(stock_held), counted up while it goes on, whichever rules it runs into.';
-revoke execute on function private.raise_velocity_alerts(jsonb) from public, anon, authenticated;
 
 create function private.freeze_velocity_rules() returns bigint
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -888,11 +919,9 @@ end;
 $$;
 comment on function private.freeze_velocity_rules() is
   'The row of velocity_rule_sets with today''s rules on card and delivery address.';
-revoke execute on function private.freeze_velocity_rules() from public, anon, authenticated;
 
 create function private.check_paid_velocity(o public.orders) returns bigint
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -921,15 +950,23 @@ begin
       )
     end;
     continue when v_key is null or exists (
-      select 1 from public.fraud_signals f where f.order_id = o.id and f.kind = 'velocity' and f.data ->> 'rule' = v_rule.name
+      select 1 from public.fraud_signals f
+      where f.order_id = o.id and f.kind = 'velocity' and f.data ->> 'rule' = v_rule.name
     );
-    v_hit := private.measure_velocity(v_rule, v_key, o.amount_subtotal, o.currency, o.livemode, greatest(o.paid_at, o.created_at), o.id);
+    v_hit := private.measure_velocity(
+      v_rule, v_key, o.amount_subtotal, o.currency, o.livemode, greatest(o.paid_at, o.created_at), o.id
+    );
     if v_hit is not null then
-      perform private.record_velocity_hits(jsonb_build_object('hits', jsonb_build_array(v_hit || jsonb_build_object(
+      v_hit := v_hit || jsonb_build_object(
         'mode', k.velocity_mode,
         -- The money is there already: to block means to hold the goods.
-        'action', case when k.velocity_mode <> 'enforce' then 'allow' when v_rule.action = 'block' then 'review' else v_rule.action end
-      ))), o.id);
+        'action', case
+          when k.velocity_mode <> 'enforce' then 'allow'
+          when v_rule.action = 'block' then 'review'
+          else v_rule.action
+        end
+      );
+      perform private.record_velocity_hits(jsonb_build_object('hits', jsonb_build_array(v_hit)), o.id);
     end if;
   end loop;
   return v_set_id;
@@ -939,7 +976,6 @@ comment on function private.check_paid_velocity(public.orders) is
   'Measures the rules on card and delivery address once an order is paid, by what had happened until then '
   'and by the rules as they stood, so that settling again finds the same. Returns the set of rules, for '
   'velocity_rule_set. Called by settle_order() only.';
-revoke execute on function private.check_paid_velocity(public.orders) from public, anon, authenticated;
 
 create function private.end_pages(
   p_rule private.velocity_rules,
@@ -948,7 +984,6 @@ create function private.end_pages(
   p_at timestamptz
 ) returns void
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -997,12 +1032,9 @@ comment on function private.end_pages(private.velocity_rules, text, public.order
   'Has the payment pages of a hit ended: with action block all of the subject, else those of refused buyers '
   'that ask less of the card than the rule does, the page of o among them. No door leads to them from now '
   'on.';
-revoke execute on function private.end_pages(private.velocity_rules, text, public.orders, timestamptz)
-  from public, anon, authenticated;
 
 create function private.check_declined_velocity(o public.orders) returns integer
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -1055,11 +1087,9 @@ comment on function private.check_declined_velocity(public.orders) is
   'no new checkout to try the next card. A hit is recorded and raises the alert once per attempt of the '
   'order, and ends pages each time. Returns how many refusals the order has, which is what it has been '
   'measured by. Called by settle_order() only.';
-revoke execute on function private.check_declined_velocity(public.orders) from public, anon, authenticated;
 
 create function private.check_outages(o public.orders) returns integer
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -1091,4 +1121,3 @@ $$;
 comment on function private.check_outages(public.orders) is
   'Tells staff when a bank, a network or the processor is away for many at once, at each such refusal of an '
   'order. Nobody is refused for it. Returns how many the order has had. Called by settle_order() only.';
-revoke execute on function private.check_outages(public.orders) from public, anon, authenticated;

@@ -9,13 +9,12 @@ set search_path = ''
 as $$
   select jsonb_build_array(jsonb_build_object('path', 'items', 'message', p_message))::text
 $$;
-comment on function private.problem_of_items(text) is 'What an invalid request says of its lines, in the form of details.';
-revoke execute on function private.problem_of_items(text) from public, anon, authenticated;
+comment on function private.problem_of_items(text) is
+  'What an invalid request says of its lines, in the form of details.';
 
 create function private.price_lines(p_wanted jsonb) returns jsonb
 language plpgsql
 stable
-security definer
 set search_path = ''
 as $$
 declare
@@ -26,7 +25,8 @@ begin
   -- One statement, so that names, prices and their sum are those of one moment.
   select
     jsonb_agg(jsonb_build_object(
-      'variant_id', c.variant_id, 'sku', c.sku, 'name', c.name, 'quantity', c.quantity, 'unit_amount', c.unit_amount
+      'variant_id', c.variant_id, 'sku', c.sku, 'name', c.name, 'quantity', c.quantity,
+      'unit_amount', c.unit_amount
     ) order by c.sku collate "C") as lines,
     array_agg(distinct c.currency) as currencies,
     min(c.quantity_min) as quantity_min,
@@ -42,14 +42,17 @@ begin
     join public.products p on p.id = v.product_id
     group by v.id, p.id, w.sku
   ) c;
-  if v_cart.lines is null or v_cart.quantity_min is null or v_cart.quantity_min < 1 or v_cart.quantity_max > c_quantity_max then
+  if v_cart.lines is null or v_cart.quantity_min is null or v_cart.quantity_min < 1
+    or v_cart.quantity_max > c_quantity_max then
     raise exception 'the cart is not valid' using errcode = 'KCINV', detail = private.problem_of_items(
       format('must have quantities from 1 to %s, counting repeated SKUs together', c_quantity_max)
     );
   elsif cardinality(v_cart.currencies) > 1 then
-    raise exception 'the cart is not valid' using errcode = 'KCCUR', detail = private.problem_of_items('must all have the same currency');
+    raise exception 'the cart is not valid'
+      using errcode = 'KCCUR', detail = private.problem_of_items('must all have the same currency');
   elsif v_cart.amount > private.largest_amount(v_cart.currencies[1]) then
-    raise exception 'the cart is not valid' using errcode = 'KCINV', detail = private.problem_of_items('come to a total that is too large');
+    raise exception 'the cart is not valid'
+      using errcode = 'KCINV', detail = private.problem_of_items('come to a total that is too large');
   end if;
   return jsonb_build_object(
     'lines', v_cart.lines,
@@ -63,19 +66,18 @@ comment on function private.price_lines(jsonb) is
   'Today''s names and prices of [{ variant_id, sku, quantity }], the SKU as the caller calls it: { lines: '
   '[{ variant_id, sku, name, quantity, unit_amount }] summed and sorted by SKU, currency, amount, hash }. '
   'KCINV, KCCUR.';
-revoke execute on function private.price_lines(jsonb) from public, anon, authenticated;
 
 create function private.price_cart(p_items jsonb) returns jsonb
 language plpgsql
 stable
-security definer
 set search_path = ''
 as $$
 declare
   v_wanted jsonb;
   v_unknown jsonb;
 begin
-  -- The one place where a SKU becomes a variant: from here on a line is known by variant_id, whatever it is called.
+  -- The one place where a SKU becomes a variant: from here on a line is known by variant_id, whatever it is
+  -- called.
   select jsonb_agg(jsonb_build_object('variant_id', v.id, 'sku', w.sku, 'quantity', w.quantity)),
     jsonb_agg(distinct w.sku) filter (where v.id is null)
   into v_wanted, v_unknown
@@ -91,7 +93,6 @@ $$;
 comment on function private.price_cart(jsonb) is
   'Today''s cart from [{ sku, quantity }], as of price_lines(). KCSKU with the list: unknown or inactive '
   'SKUs (the two look alike on purpose). KCINV, KCCUR.';
-revoke execute on function private.price_cart(jsonb) from public, anon, authenticated;
 
 create function private.hash_lines(p_lines jsonb, p_currency text) returns text
 language sql
@@ -108,12 +109,10 @@ $$;
 comment on function private.hash_lines(jsonb, text) is
   'Hash of lines (variant, quantity, price) and currency. It goes into the session''s metadata and must '
   'come back unchanged. By variant: two SKUs may be swapped while an order waits.';
-revoke execute on function private.hash_lines(jsonb, text) from public, anon, authenticated;
 
 create function private.hash_of_order(p_order_id uuid) returns text
 language sql
 stable
-security definer
 set search_path = ''
 as $$
   select private.hash_lines(
@@ -127,7 +126,6 @@ as $$
   group by o.id
 $$;
 comment on function private.hash_of_order(uuid) is 'hash_lines() of the lines that an order has now.';
-revoke execute on function private.hash_of_order(uuid) from public, anon, authenticated;
 
 create function private.asked_lines(p_items jsonb) returns jsonb
 language sql
@@ -135,26 +133,28 @@ immutable
 set search_path = ''
 as $$
   select jsonb_agg(jsonb_build_array(w.sku, w.quantity) order by w.sku collate "C")
-  from (select x.sku, sum(x.quantity) as quantity from jsonb_to_recordset(p_items) as x (sku text, quantity integer) group by x.sku) w
+  from (
+    select x.sku, sum(x.quantity) as quantity
+    from jsonb_to_recordset(p_items) as x (sku text, quantity integer) group by x.sku
+  ) w
 $$;
-comment on function private.asked_lines(jsonb) is 'A cart as asked for: [[sku, quantity]…], summed and sorted. Two carts are the same cart when this is equal; prices do not matter.';
-revoke execute on function private.asked_lines(jsonb) from public, anon, authenticated;
+comment on function private.asked_lines(jsonb) is
+  'A cart as asked for: [[sku, quantity]…], summed and sorted. Two carts are the same cart when this is '
+  'equal; prices do not matter.';
 
 create function private.order_lines(p_order_id uuid) returns jsonb
 language sql
 stable
-security definer
 set search_path = ''
 as $$
-  select jsonb_agg(jsonb_build_array(i.sku, i.quantity) order by i.sku collate "C") from public.order_items i where i.order_id = p_order_id
+  select jsonb_agg(jsonb_build_array(i.sku, i.quantity) order by i.sku collate "C")
+  from public.order_items i where i.order_id = p_order_id
 $$;
 comment on function private.order_lines(uuid) is 'The lines of an order in the form of asked_lines().';
-revoke execute on function private.order_lines(uuid) from public, anon, authenticated;
 
 create function private.refuse_shortage(p_wanted jsonb) returns void
 language plpgsql
 stable
-security definer
 set search_path = ''
 as $$
 declare
@@ -175,11 +175,9 @@ $$;
 comment on function private.refuse_shortage(jsonb) is
   'Raises KCSTK with [{ sku, requested, available }] when stock does not cover [{ variant_id, sku, '
   'quantity }]. Call with the rows locked.';
-revoke execute on function private.refuse_shortage(jsonb) from public, anon, authenticated;
 
 create function private.reserve_stock(p_order_id uuid, p_expires_at timestamptz) returns void
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -216,10 +214,11 @@ begin
 end;
 $$;
 comment on function private.reserve_stock(uuid, timestamptz) is
-  'Holds stock for all lines of an order or, raising KCSTK, for none. Lines already held keep their hold; p_expires_at extends it.';
-revoke execute on function private.reserve_stock(uuid, timestamptz) from public, anon, authenticated;
+  'Holds stock for all lines of an order or, raising KCSTK, for none. Lines already held keep their hold; '
+  'p_expires_at extends it.';
 
--- What delivery costs. Stripe's page shows the active rates in the order's currency, and the shopper picks one.
+-- What delivery costs. Stripe's page shows the active rates in the order's currency, and the shopper picks
+-- one.
 
 create table public.shipping_rates (
   id uuid primary key default gen_random_uuid(),
@@ -236,14 +235,18 @@ create table public.shipping_rates (
   constraint shipping_rates_name_visible check (private.one_line(name) is not null),
   constraint shipping_rates_currency_format check (currency ~ '^[a-z]{3}$'),
   constraint shipping_rates_amount_at_stripe check (private.amount_problem(amount, currency) is null),
-  constraint shipping_rates_countries_format check (array_to_string(countries, ',') ~ '^[A-Z]{2}(,[A-Z]{2})*$'),
+  constraint shipping_rates_countries_format
+    check (array_to_string(countries, ',') ~ '^[A-Z]{2}(,[A-Z]{2})*$'),
   constraint shipping_rates_delivery_days_ordered check (
     delivery_days_min > 0 and delivery_days_max > 0 and delivery_days_min <= delivery_days_max
   )
 );
-comment on table public.shipping_rates is 'Delivery prices offered at checkout, cheapest sort_order first, five at most (Stripe''s limit). amount is in minor units. Without an active rate delivery is free.';
+comment on table public.shipping_rates is
+  'Delivery prices offered at checkout, cheapest sort_order first, five at most (Stripe''s limit). amount '
+  'is in minor units. Without an active rate delivery is free.';
 comment on column public.shipping_rates.countries is
-  'Null: for every country. Otherwise the rate is offered only when it covers all of SHIPPING_COUNTRIES: Stripe''s hosted page cannot tie a rate to the address that is entered there.';
+  'Null: for every country. Otherwise the rate is offered only when it covers all of SHIPPING_COUNTRIES: '
+  'Stripe''s hosted page cannot tie a rate to the address that is entered there.';
 comment on constraint shipping_rates_amount_at_stripe on public.shipping_rates is
   'An amount that Stripe takes in this currency: private.amount_problem() says why it is not.';
 create index shipping_rates_offer_idx on public.shipping_rates (currency, sort_order) where active;
@@ -257,7 +260,6 @@ grant select on public.shipping_rates to anon, authenticated, service_role;
 create function private.offered_shipping_rates(p_currency text) returns jsonb
 language sql
 stable
-security definer
 set search_path = ''
 as $$
   select coalesce(jsonb_agg(jsonb_build_object(
@@ -267,15 +269,14 @@ as $$
   from public.shipping_rates r
   where r.active and r.currency = p_currency
 $$;
-comment on function private.offered_shipping_rates(text) is 'The active rates of a currency in the order in which a shopper sees them.';
-revoke execute on function private.offered_shipping_rates(text) from public, anon, authenticated;
+comment on function private.offered_shipping_rates(text) is
+  'The active rates of a currency in the order in which a shopper sees them.';
 
 -- Checkout: from a cart to a frozen order that waits for its session.
 
 create function private.checkout_snapshot(p_order_id uuid, p_outcome text) returns jsonb
 language plpgsql
 stable
-security definer
 set search_path = ''
 as $$
 begin
@@ -295,7 +296,8 @@ begin
     -- An account that Stripe does not know yet. generation counts deletions: Stripe answers a repeated
     -- idempotency key with the customer it made first, also when that one is gone.
     'customer', case when c.user_id is not null and c.stripe_customer_id is null then jsonb_build_object(
-      'id', c.id, 'email', c.email, 'generation', coalesce(floor(extract(epoch from c.stripe_deleted_at) * 1000)::bigint, 0)
+      'id', c.id, 'email', c.email,
+      'generation', coalesce(floor(extract(epoch from c.stripe_deleted_at) * 1000)::bigint, 0)
     ) end,
     -- An address that has changed since Stripe's customer was last given one.
     'customer_email', case when c.user_id is not null and c.stripe_customer_id is not null
@@ -307,7 +309,8 @@ begin
     'shipping_rates', o.shipping_rates,
     'items', (
       select jsonb_agg(jsonb_build_object(
-        'sku', i.sku, 'name', i.name, 'description', p.description, 'image_url', coalesce(v.image_url, p.image_url),
+        'sku', i.sku, 'name', i.name, 'description', p.description,
+        'image_url', coalesce(v.image_url, p.image_url),
         'quantity', i.quantity, 'unit_amount', i.unit_amount, 'stripe_price_id', v.stripe_price_id
       ) order by i.sku collate "C")
       from public.order_items i
@@ -316,7 +319,10 @@ begin
       where i.order_id = o.id
     ),
     'session', (
-      select jsonb_build_object('id', s.id, 'url', s.url, 'status', s.status, 'expires_at', floor(extract(epoch from s.expires_at))::bigint)
+      select jsonb_build_object(
+        'id', s.id, 'url', s.url, 'status', s.status,
+        'expires_at', floor(extract(epoch from s.expires_at))::bigint
+      )
       from public.checkout_sessions s
       where s.order_id = o.id and (s.attempt = o.attempt or s.id = o.session_id)
       order by (s.id = o.session_id) desc nulls last, (s.status = 'open') desc, s.created_at desc
@@ -329,12 +335,12 @@ begin
 end;
 $$;
 comment on function private.checkout_snapshot(uuid, text) is
-  'All that the checkout function needs to create, repeat or return the session of an order''s current attempt. session null: Stripe has not been asked, or its answer was lost.';
-revoke execute on function private.checkout_snapshot(uuid, text) from public, anon, authenticated;
+  'All that the checkout function needs to create, repeat or return the session of an order''s current '
+  'attempt. session null: Stripe has not been asked, or its answer was lost.';
 
-create function private.reopen_checkout(p_order_id uuid, p_session_seconds integer, p_hold_seconds integer) returns void
+create function private.reopen_checkout(p_order_id uuid, p_session_seconds integer, p_hold_seconds integer)
+returns void
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -343,7 +349,9 @@ declare
   v_cart jsonb;
 begin
   select currency into v_currency from public.orders where id = p_order_id;
-  select jsonb_agg(jsonb_build_object('sku', i.sku, 'requested', i.quantity, 'available', 0) order by i.sku collate "C") into v_gone
+  select jsonb_agg(
+    jsonb_build_object('sku', i.sku, 'requested', i.quantity, 'available', 0) order by i.sku collate "C"
+  ) into v_gone
   from public.order_items i
   join public.product_variants v on v.id = i.variant_id
   join public.products p on p.id = v.product_id
@@ -353,8 +361,9 @@ begin
   end if;
 
   perform private.reserve_stock(p_order_id, now() + make_interval(secs => p_hold_seconds));
-  -- Today's prices and names: the shopper sees them on the new payment page, and an old order is no way to an old
-  -- price. The lines stay its own: their goods are known by variant, and their SKU is the one that was asked for.
+  -- Today's prices and names: the shopper sees them on the new payment page, and an old order is no way to an
+  -- old price. The lines stay its own: their goods are known by variant, and their SKU is the one that was
+  -- asked for.
   select private.price_lines(jsonb_agg(
     jsonb_build_object('variant_id', i.variant_id, 'sku', i.sku, 'quantity', i.quantity)
   ))
@@ -374,13 +383,15 @@ begin
     amount_subtotal = (v_cart ->> 'amount')::bigint,
     amount_total = (v_cart ->> 'amount')::bigint
   where id = p_order_id;
-  perform private.record_order_event(p_order_id, 'checkout_reopened', 'checkout', jsonb_build_object('amount_subtotal', v_cart -> 'amount'));
+  perform private.record_order_event(
+    p_order_id, 'checkout_reopened', 'checkout', jsonb_build_object('amount_subtotal', v_cart -> 'amount')
+  );
   perform private.settle_order(p_order_id, 'checkout');
 end;
 $$;
 comment on function private.reopen_checkout(uuid, integer, integer) is
-  'A new attempt of an unpaid order at today''s prices: holds stock again (KCSTK when it is gone or no longer sold) and counts up the attempt. The caller has locked the order.';
-revoke execute on function private.reopen_checkout(uuid, integer, integer) from public, anon, authenticated;
+  'A new attempt of an unpaid order at today''s prices: holds stock again (KCSTK when it is gone or no '
+  'longer sold) and counts up the attempt. The caller has locked the order.';
 
 create function private.find_checkout(
   p_idempotency_key text,
@@ -390,7 +401,6 @@ create function private.find_checkout(
   p_client_ip inet
 ) returns jsonb
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -424,8 +434,9 @@ begin
 end;
 $$;
 comment on function private.find_checkout(text, jsonb, text, jsonb, inet) is
-  'The order that an Idempotency-Key made before, or null. ended: it has expired or failed and can be opened again. superseded: it can, once other pages of the shopper (p_superseded) are closed. p_lines as of asked_lines(). KCIDC: the key belongs to another cart. KCSTA: staff have cancelled the order.';
-revoke execute on function private.find_checkout(text, jsonb, text, jsonb, inet) from public, anon, authenticated;
+  'The order that an Idempotency-Key made before, or null. ended: it has expired or failed and can be '
+  'opened again. superseded: it can, once other pages of the shopper (p_superseded) are closed. p_lines as '
+  'of asked_lines(). KCIDC: the key belongs to another cart. KCSTA: staff have cancelled the order.';
 
 create function private.admit_checkout(
   o public.orders,
@@ -434,7 +445,6 @@ create function private.admit_checkout(
   p_supersede boolean
 ) returns jsonb
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -473,8 +483,6 @@ comment on function private.admit_checkout(public.orders, text, text, boolean) i
   'The velocity rules at every door to the payment page of an order that exists: velocity_exceeded, '
   'superseded (its open page asks for less than the rules do now, or is being ended), or the risk to go in '
   'with. p_client_ip null: where the order came from.';
-revoke execute on function private.admit_checkout(public.orders, text, text, boolean)
-  from public, anon, authenticated;
 
 create function private.enter_checkout(
   p_order_id uuid,
@@ -486,7 +494,6 @@ create function private.enter_checkout(
   p_hold_seconds integer
 ) returns jsonb
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -495,7 +502,8 @@ declare
   v_raised boolean;
 begin
   select * into o from public.orders where id = p_order_id for no key update;
-  if o.session_id is not null or o.status = 'processing' or o.cancelled_at is not null or o.erased_at is not null then
+  if o.session_id is not null or o.status = 'processing' or o.cancelled_at is not null
+    or o.erased_at is not null then
     -- Leads to no payment page.
     return private.checkout_snapshot(o.id, 'existing');
   end if;
@@ -520,13 +528,11 @@ comment on function private.enter_checkout(uuid, text, text, boolean, boolean, i
   'The one way to the payment page of an order that exists: repeats, resumed and restarted attempts all '
   'pass the velocity rules here. p_reopen: begin a new attempt. Outcomes: existing, superseded, '
   'velocity_exceeded.';
-revoke execute on function private.enter_checkout(uuid, text, text, boolean, boolean, integer, integer)
-  from public, anon, authenticated;
 
-create function private.open_checkouts(p_user_id uuid, p_session_id text, p_livemode boolean) returns setof public.orders
+create function private.open_checkouts(p_user_id uuid, p_session_id text, p_livemode boolean)
+returns setof public.orders
 language plpgsql
 stable
-security definer
 set search_path = ''
 as $$
 begin
@@ -535,7 +541,8 @@ begin
       join public.customers c on c.id = o.customer_id
       where c.user_id = p_user_id and o.livemode = p_livemode and o.status = 'pending';
   end if;
-  -- Whoever knows the id of a session has been to its payment page. That of another account is none of theirs.
+  -- Whoever knows the id of a session has been to its payment page. That of another account is none of
+  -- theirs.
   if p_session_id is not null then
     return query select o.* from public.checkout_sessions s
       join public.orders o on o.id = s.order_id
@@ -545,13 +552,13 @@ begin
 end;
 $$;
 comment on function private.open_checkouts(uuid, text, boolean) is
-  'The unpaid checkouts of a shopper: those of the account, and for guests the one whose session id they present. An e-mail address is no proof of anything and is not looked at.';
-revoke execute on function private.open_checkouts(uuid, text, boolean) from public, anon, authenticated;
+  'The unpaid checkouts of a shopper: those of the account, and for guests the one whose session id they '
+  'present. An e-mail address is no proof of anything and is not looked at.';
 
-create function private.superseded_sessions(p_key text, p_user_id uuid, p_session_id text, p_livemode boolean) returns jsonb
+create function private.superseded_sessions(p_key text, p_user_id uuid, p_session_id text, p_livemode boolean)
+returns jsonb
 language sql
 stable
-security definer
 set search_path = ''
 as $$
   select jsonb_agg(s.id order by s.id)
@@ -561,11 +568,9 @@ as $$
 $$;
 comment on function private.superseded_sessions(text, uuid, text, boolean) is
   'Open payment pages of a shopper that a checkout with this key takes the place of, or null.';
-revoke execute on function private.superseded_sessions(text, uuid, text, boolean) from public, anon, authenticated;
 
 create function private.account_customer(p_user_id uuid, p_email text, p_livemode boolean) returns uuid
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -585,8 +590,8 @@ begin
   return v_id;
 end;
 $$;
-comment on function private.account_customer(uuid, text, boolean) is 'The customers row of an account, made at its first checkout. Null when the account is gone.';
-revoke execute on function private.account_customer(uuid, text, boolean) from public, anon, authenticated;
+comment on function private.account_customer(uuid, text, boolean) is
+  'The customers row of an account, made at its first checkout. Null when the account is gone.';
 
 create function public.begin_checkout(
   p_items jsonb,
@@ -662,40 +667,56 @@ begin
     p_velocity_mode, p_user_id, p_email, p_client_ip::inet, v_cart, p_livemode
   );
   if v_risk ->> 'action' = 'block' then
-    return jsonb_build_object('outcome', 'velocity_exceeded', 'retry_after_seconds', v_risk -> 'retry_after_seconds');
+    return jsonb_build_object(
+      'outcome', 'velocity_exceeded', 'retry_after_seconds', v_risk -> 'retry_after_seconds'
+    );
   end if;
 
   if p_user_id is not null then
     v_customer_id := private.account_customer(p_user_id, p_email, p_livemode);
   end if;
   insert into public.orders (
-    customer_id, account_id, email, mail_to_account, locale, currency, amount_subtotal, amount_total, livemode, cart_hash,
-    idempotency_key,
+    customer_id, account_id, email, mail_to_account, locale, currency, amount_subtotal, amount_total,
+    livemode, cart_hash, idempotency_key,
     session_expires_at, purchase_ip, user_agent, prices_include_tax, shipping_rates
   ) values (
     v_customer_id, case when v_customer_id is not null then p_user_id end, p_email,
     coalesce((select lower(u.email) = lower(p_email) from auth.users u where u.id = p_user_id), false),
     p_locale, v_cart ->> 'currency', (v_cart ->> 'amount')::bigint, (v_cart ->> 'amount')::bigint, p_livemode,
-    v_cart ->> 'hash', v_key, now() + make_interval(secs => p_session_seconds), p_client_ip::inet, left(p_user_agent, 500),
-    coalesce((private.setting('prices_include_tax'))::boolean, false), private.offered_shipping_rates(v_cart ->> 'currency')
+    v_cart ->> 'hash', v_key, now() + make_interval(secs => p_session_seconds), p_client_ip::inet,
+    left(p_user_agent, 500),
+    coalesce((private.setting('prices_include_tax'))::boolean, false),
+    private.offered_shipping_rates(v_cart ->> 'currency')
   ) returning id into v_order_id;
   update public.order_risk set velocity_mode = p_velocity_mode, three_d_secure = v_risk ->> 'three_d_secure'
   where order_id = v_order_id;
   insert into public.order_items (order_id, variant_id, sku, name, quantity, unit_amount)
   select v_order_id, l.variant_id, l.sku, l.name, l.quantity, l.unit_amount
-  from jsonb_to_recordset(v_cart -> 'lines') as l (variant_id uuid, sku text, name text, quantity integer, unit_amount bigint);
+  from jsonb_to_recordset(v_cart -> 'lines') as l (
+    variant_id uuid, sku text, name text, quantity integer, unit_amount bigint
+  );
   perform private.record_velocity_hits(v_risk, v_order_id);
 
   perform private.reserve_stock(v_order_id, now() + make_interval(secs => p_hold_seconds));
-  perform private.record_order_event(v_order_id, 'order_created', 'checkout', jsonb_build_object('amount_subtotal', v_cart -> 'amount', 'currency', v_cart ->> 'currency'));
+  perform private.record_order_event(
+    v_order_id, 'order_created', 'checkout',
+    jsonb_build_object('amount_subtotal', v_cart -> 'amount', 'currency', v_cart ->> 'currency')
+  );
   perform private.record_order_event(v_order_id, 'stock_reserved', 'checkout');
   return private.checkout_snapshot(v_order_id, 'created');
 end;
 $$;
-comment on function public.begin_checkout(jsonb, text, uuid, text, text, text, text, boolean, integer, integer, text, text, boolean) is
-  'Makes a pending order with frozen prices and reserved stock from [{ sku, quantity }], or finds the one this Idempotency-Key (or this shopper, seconds ago) made before. Outcomes: created, existing (the snapshot to send to Stripe), superseded (expire session_ids at Stripe, then ask again with p_supersede false), velocity_exceeded. KCSKU unknown_sku, KCSTK insufficient_stock, KCIDC idempotency_conflict, KCCUR mixed currencies, KCINV invalid.';
-revoke execute on function public.begin_checkout(jsonb, text, uuid, text, text, text, text, boolean, integer, integer, text, text, boolean) from public, anon, authenticated;
-grant execute on function public.begin_checkout(jsonb, text, uuid, text, text, text, text, boolean, integer, integer, text, text, boolean) to service_role;
+comment on function public.begin_checkout(
+  jsonb, text, uuid, text, text, text, text, boolean, integer, integer, text, text, boolean
+) is
+  'Makes a pending order with frozen prices and reserved stock from [{ sku, quantity }], or finds the one '
+  'this Idempotency-Key (or this shopper, seconds ago) made before. Outcomes: created, existing (the '
+  'snapshot to send to Stripe), superseded (expire session_ids at Stripe, then ask again with p_supersede '
+  'false), velocity_exceeded. KCSKU unknown_sku, KCSTK insufficient_stock, KCIDC idempotency_conflict, '
+  'KCCUR mixed currencies, KCINV invalid.';
+grant execute on function public.begin_checkout(
+  jsonb, text, uuid, text, text, text, text, boolean, integer, integer, text, text, boolean
+) to service_role;
 
 -- The life of an attempt after the order exists: its session, a new attempt, or none at all.
 
@@ -720,34 +741,50 @@ begin
   v_created := not exists (select 1 from public.checkout_sessions where id = p_fact ->> 'id');
   -- Time zero: whatever an event says of this session is newer than what its creation said.
   perform private.merge_checkout_session(
-    private.without_person(p_fact, p_order_id) || jsonb_build_object('attempt', p_attempt), p_order_id, to_timestamp(0)
+    private.without_person(p_fact, p_order_id) || jsonb_build_object('attempt', p_attempt), p_order_id,
+    to_timestamp(0)
   );
   -- A webhook that came first has merged the session without its link.
   update public.checkout_sessions set url = p_fact ->> 'url' where id = p_fact ->> 'id' and url is null;
   -- An account's first session tells us the customer that Stripe made for it.
   update public.customers c set stripe_customer_id = p_fact ->> 'customer_id'
   from public.orders o
-  where o.id = p_order_id and c.id = o.customer_id and c.stripe_customer_id is null and c.livemode = (p_fact ->> 'livemode')::boolean
-    and not exists (select 1 from public.customers other where other.stripe_customer_id = p_fact ->> 'customer_id')
-    and not exists (select 1 from private.stripe_customers gone where gone.id = p_fact ->> 'customer_id' and gone.deleted_at is not null);
+  where o.id = p_order_id and c.id = o.customer_id and c.stripe_customer_id is null
+    and c.livemode = (p_fact ->> 'livemode')::boolean
+    and not exists (
+      select 1 from public.customers other where other.stripe_customer_id = p_fact ->> 'customer_id'
+    )
+    and not exists (
+      select 1 from private.stripe_customers gone
+      where gone.id = p_fact ->> 'customer_id' and gone.deleted_at is not null
+    );
   -- Only of the customer that the session is for: another one was given another address.
   update public.customers c set email_changes_told = greatest(c.email_changes_told, p_email_change)
   from public.orders o
   where o.id = p_order_id and c.id = o.customer_id and c.stripe_customer_id = p_fact ->> 'customer_id'
     and p_email_change is not null;
   if v_created then
-    perform private.record_order_event(p_order_id, 'checkout_session_created', 'checkout', jsonb_build_object('session_id', p_fact ->> 'id', 'attempt', p_attempt));
+    perform private.record_order_event(
+      p_order_id, 'checkout_session_created', 'checkout',
+      jsonb_build_object('session_id', p_fact ->> 'id', 'attempt', p_attempt)
+    );
   end if;
   v_status := private.settle_order(p_order_id, 'checkout');
   return jsonb_build_object('created', v_created, 'status', v_status);
 end;
 $$;
 comment on function public.attach_checkout_session(uuid, integer, jsonb, integer) is
-  'Notes the session that Stripe made for an attempt. p_email_change: which address of the account Stripe''s customer has now, as customer_email_change of the snapshot. Idempotent: created is true for the first call only. KCORD: no such order.';
-revoke execute on function public.attach_checkout_session(uuid, integer, jsonb, integer) from public, anon, authenticated;
+  'Notes the session that Stripe made for an attempt. p_email_change: which address of the account '
+  'Stripe''s customer has now, as customer_email_change of the snapshot. Idempotent: created is true for '
+  'the first call only. KCORD: no such order.';
 grant execute on function public.attach_checkout_session(uuid, integer, jsonb, integer) to service_role;
 
-create function public.restart_checkout_attempt(p_order_id uuid, p_attempt integer, p_session_seconds integer, p_hold_seconds integer) returns jsonb
+create function public.restart_checkout_attempt(
+  p_order_id uuid,
+  p_attempt integer,
+  p_session_seconds integer,
+  p_hold_seconds integer
+) returns jsonb
 language plpgsql
 security definer
 set search_path = ''
@@ -760,8 +797,10 @@ begin
     raise exception 'order % does not exist', p_order_id using errcode = 'KCORD';
   end if;
   -- Only the attempt that the caller saw end moves on; a parallel repeat finds that it already has.
-  if o.attempt = p_attempt and o.session_id is null and o.cancelled_at is null and o.erased_at is null and not exists (
-    select 1 from public.checkout_sessions s where s.order_id = o.id and s.attempt = p_attempt and s.status <> 'expired'
+  if o.attempt = p_attempt and o.session_id is null and o.cancelled_at is null and o.erased_at is null
+    and not exists (
+    select 1 from public.checkout_sessions s
+    where s.order_id = o.id and s.attempt = p_attempt and s.status <> 'expired'
   ) then
     return private.enter_checkout(
       o.id, (private.risk_of(o.id)).velocity_mode, null, false, true, p_session_seconds, p_hold_seconds
@@ -774,12 +813,10 @@ comment on function public.restart_checkout_attempt(uuid, integer, integer, inte
   'Replaces an attempt that Stripe never carried out (its expires_at had come too near), or whose session '
   'has expired, by the next one, if the velocity rules let it. Same answer as begin_checkout(): existing or '
   'velocity_exceeded. KCORD, KCSTK.';
-revoke execute on function public.restart_checkout_attempt(uuid, integer, integer, integer) from public, anon, authenticated;
 grant execute on function public.restart_checkout_attempt(uuid, integer, integer, integer) to service_role;
 
 create function private.alert_refused_checkout(p_order_id uuid, p_refusal jsonb) returns void
 language sql
-security definer
 set search_path = ''
 as $$
   select private.raise_alert(
@@ -799,8 +836,8 @@ as $$
   from public.orders o where o.id = p_order_id
 $$;
 comment on function private.alert_refused_checkout(uuid, jsonb) is
-  'Tells staff that Stripe refuses to sell an order, and why: { code, param, status, message }. One alert per cause, counted up.';
-revoke execute on function private.alert_refused_checkout(uuid, jsonb) from public, anon, authenticated;
+  'Tells staff that Stripe refuses to sell an order, and why: { code, param, status, message }. One alert '
+  'per cause, counted up.';
 
 create function public.abandon_checkout(
   p_order_id uuid,
@@ -820,21 +857,29 @@ begin
     raise exception 'order % does not exist', p_order_id using errcode = 'KCORD';
   end if;
   v_abandoned := o.attempt = p_attempt and o.abandoned_at is null
-    and not exists (select 1 from public.checkout_sessions s where s.order_id = o.id and s.attempt = p_attempt);
+    and not exists (
+      select 1 from public.checkout_sessions s where s.order_id = o.id and s.attempt = p_attempt
+    );
   if v_abandoned then
     update public.orders set abandoned_at = now() where id = o.id;
-    perform private.record_order_event(o.id, 'checkout_abandoned', 'checkout', jsonb_build_object('attempt', p_attempt));
+    perform private.record_order_event(
+      o.id, 'checkout_abandoned', 'checkout', jsonb_build_object('attempt', p_attempt)
+    );
     perform private.settle_order(o.id, 'checkout');
   end if;
   if p_refusal is not null then
     perform private.alert_refused_checkout(o.id, p_refusal);
   end if;
-  return jsonb_build_object('abandoned', v_abandoned, 'status', (select status from public.orders where id = o.id));
+  return jsonb_build_object(
+    'abandoned', v_abandoned, 'status', (select status from public.orders where id = o.id)
+  );
 end;
 $$;
 comment on function public.abandon_checkout(uuid, integer, jsonb) is
-  'Ends an attempt that has no session, which frees its stock. Call it only when Stripe has refused the attempt, or has been asked and knows no session of it that could still be paid. p_refusal: what Stripe said, for an alert. abandoned false: the attempt has a session, or is not the current one. KCORD: no such order.';
-revoke execute on function public.abandon_checkout(uuid, integer, jsonb) from public, anon, authenticated;
+  'Ends an attempt that has no session, which frees its stock. Call it only when Stripe has refused the '
+  'attempt, or has been asked and knows no session of it that could still be paid. p_refusal: what Stripe '
+  'said, for an alert. abandoned false: the attempt has a session, or is not the current one. KCORD: no '
+  'such order.';
 grant execute on function public.abandon_checkout(uuid, integer, jsonb) to service_role;
 
 create function public.resume_checkout(
@@ -857,7 +902,8 @@ begin
     raise exception 'order % does not exist', p_order_id using errcode = 'KCORD';
   elsif o.session_id is not null or o.status = 'processing' then
     return jsonb_build_object('outcome', 'paid', 'session_id', coalesce(o.session_id, (
-      select s.id from public.checkout_sessions s where s.order_id = o.id and s.status = 'complete' order by s.completed_at desc limit 1
+      select s.id from public.checkout_sessions s where s.order_id = o.id and s.status = 'complete'
+      order by s.completed_at desc limit 1
     )));
   elsif o.cancelled_at is not null or o.erased_at is not null then
     return jsonb_build_object('outcome', 'cancelled');
@@ -874,8 +920,6 @@ comment on function public.resume_checkout(uuid, integer, integer, text, text, b
   'cancelled; superseded: expire session_ids at Stripe, then ask again with p_supersede false; '
   'velocity_exceeded. p_velocity_mode null: that of the last attempt. KCORD: no such order. KCSTK: sold '
   'out.';
-revoke execute on function public.resume_checkout(uuid, integer, integer, text, text, boolean)
-  from public, anon, authenticated;
 grant execute on function public.resume_checkout(uuid, integer, integer, text, text, boolean) to service_role;
 
 create function public.forget_stripe_customer(p_order_id uuid, p_stripe_customer_id text) returns jsonb
@@ -885,15 +929,17 @@ set search_path = ''
 as $$
 begin
   perform private.merge_customer(
-    jsonb_build_object('id', p_stripe_customer_id, 'livemode', o.livemode, 'email', null, 'name', null, 'deleted', true), now()
+    jsonb_build_object(
+      'id', p_stripe_customer_id, 'livemode', o.livemode, 'email', null, 'name', null, 'deleted', true
+    ), now()
   )
   from public.orders o where o.id = p_order_id;
   return private.checkout_snapshot(p_order_id, 'existing');
 end;
 $$;
 comment on function public.forget_stripe_customer(uuid, text) is
-  'Stripe says that this customer is gone, before its event has come. Returns the snapshot of the order, now without it.';
-revoke execute on function public.forget_stripe_customer(uuid, text) from public, anon, authenticated;
+  'Stripe says that this customer is gone, before its event has come. Returns the snapshot of the order, '
+  'now without it.';
 grant execute on function public.forget_stripe_customer(uuid, text) to service_role;
 
 -- What the success page asks.
@@ -911,18 +957,22 @@ as $$
     'currency', o.currency,
     'amount_total', o.amount_total,
     'items', (
-      select jsonb_agg(jsonb_build_object('sku', i.sku, 'name', i.name, 'quantity', i.quantity, 'unit_amount', i.unit_amount) order by i.sku collate "C")
+      select jsonb_agg(
+        jsonb_build_object(
+          'sku', i.sku, 'name', i.name, 'quantity', i.quantity, 'unit_amount', i.unit_amount
+        ) order by i.sku collate "C"
+      )
       from public.order_items i where i.order_id = o.id
     ),
     'paid_at', o.paid_at,
-    -- An order that is cancelled, or paid through another page, says nothing of a page that is open for all we know: it
-    -- may just have been paid.
+    -- An order that is cancelled, or paid through another page, says nothing of a page that is open for all
+    -- we know: it may just have been paid.
     'settled', (o.status not in ('pending', 'processing') and s.status <> 'open') or s.status = 'expired'
   )
   from public.checkout_sessions s join public.orders o on o.id = s.order_id
   where s.id = p_session_id
 $$;
 comment on function public.get_order_status(text) is
-  'What the success page shows, found by session id; no personal data. settled false: Stripe may know more, ask it. Null: no such session.';
-revoke execute on function public.get_order_status(text) from public, anon, authenticated;
+  'What the success page shows, found by session id; no personal data. settled false: Stripe may know more, '
+  'ask it. Null: no such session.';
 grant execute on function public.get_order_status(text) to service_role;

@@ -14,16 +14,21 @@ create table public.staff_commands (
   created_at timestamptz not null default now(),
   constraint staff_commands_command_known check (command in (
     'request_refund', 'cancel_order', 'release_review', 'mark_fulfilled', 'submit_dispute_evidence',
-    'resend_notification', 'redrive_webhook_event', 'redrive_job', 'erase_customer', 'adjust_inventory', 'receive_return',
+    'resend_notification', 'redrive_webhook_event', 'redrive_job', 'erase_customer',
+    'adjust_inventory', 'receive_return',
     'add_variant'
   ))
 );
-comment on table public.staff_commands is 'Insert-only log of what staff asked for. Inserting a row carries it out; a refused command leaves no row.';
+comment on table public.staff_commands is
+  'Insert-only log of what staff asked for. Inserting a row carries it out; a refused command leaves no '
+  'row.';
 create index staff_commands_order_id_idx on public.staff_commands (order_id);
 
 alter table public.staff_commands enable row level security;
-create policy staff_commands_read on public.staff_commands for select to authenticated using ((select private.is_admin()));
-create policy staff_commands_insert on public.staff_commands for insert to authenticated with check ((select private.is_admin()));
+create policy staff_commands_read on public.staff_commands for select to authenticated
+  using ((select private.is_admin()));
+create policy staff_commands_insert on public.staff_commands for insert to authenticated
+  with check ((select private.is_admin()));
 revoke all on public.staff_commands from public, anon, authenticated, service_role;
 grant select on public.staff_commands to authenticated, service_role;
 grant insert (id, command, args) on public.staff_commands to authenticated, service_role;
@@ -77,7 +82,6 @@ $$;
 comment on function private.staff_command_fields(text) is
   'Arguments of a staff command: their JSON type, and size: the length of a text or array (as text), the '
   'greatest amount of an integer, either sign. No rows: there is no such command.';
-revoke execute on function private.staff_command_fields(text) from public, anon, authenticated;
 
 create function private.clean_staff_args(p_command text, p_args jsonb) returns jsonb
 language plpgsql
@@ -115,7 +119,8 @@ begin
       -- 1.0 is whole, and no integer in the eyes of a cast.
       v_value := to_jsonb(a.text::numeric::bigint);
     elsif char_length(a.text) > a.size or a.text ~ '[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]' then
-      raise exception '% of % must have at most % characters and no control characters', a.key, p_command, a.size
+      raise exception '% of % must have at most % characters and no control characters', a.key, p_command,
+        a.size
         using errcode = 'KCINV';
     end if;
     v_args := v_args || jsonb_build_object(a.key, v_value);
@@ -132,7 +137,6 @@ $$;
 comment on function private.clean_staff_args(text, jsonb) is
   'The arguments of a staff command, without those left empty. KCINV: unknown, of the wrong type, too '
   'large, or missing.';
-revoke execute on function private.clean_staff_args(text, jsonb) from public, anon, authenticated;
 
 create function private.sign_staff_command() returns trigger
 language plpgsql
@@ -152,7 +156,6 @@ end;
 $$;
 comment on function private.sign_staff_command() is
   'Trigger of staff_commands: a row carries the name of who really wrote it, and the time.';
-revoke execute on function private.sign_staff_command() from public, anon, authenticated;
 
 create trigger sign_staff_command before insert on public.staff_commands
   for each row execute function private.sign_staff_command();
@@ -161,7 +164,6 @@ create trigger sign_staff_command before insert on public.staff_commands
 
 create function private.lock_order_by_number(p_order_number text) returns public.orders
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -174,12 +176,11 @@ begin
   return o;
 end;
 $$;
-comment on function private.lock_order_by_number(text) is 'The order of a number, locked. KCORD: no such order.';
-revoke execute on function private.lock_order_by_number(text) from public, anon, authenticated;
+comment on function private.lock_order_by_number(text) is
+  'The order of a number, locked. KCORD: no such order.';
 
 create function private.run_request_refund(p_command_id uuid, p_args jsonb) returns uuid
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -195,7 +196,8 @@ begin
     raise exception 'all the money of order % has been given back, or is on its way', o.number
       using errcode = 'KCREF', hint = 'Refunds under way count as given back.';
   elsif v_amount < 1 or v_amount > v_refundable then
-    raise exception 'order % can be refunded by 1 to % (minor units of %), not %', o.number, v_refundable, o.currency, v_amount
+    raise exception 'order % can be refunded by 1 to % (minor units of %), not %', o.number, v_refundable,
+      o.currency, v_amount
       using errcode = 'KCREF', hint = 'Refunds under way count as given back.';
   end if;
   perform private.refuse_refund_amount(case when not v_full then v_amount end, o.currency);
@@ -208,12 +210,11 @@ begin
 end;
 $$;
 comment on function private.run_request_refund(uuid, jsonb) is
-  'Carries out request_refund: queues one refund. Asked for all that is left, it gives back the rest, whatever is refunded by hand meanwhile. KCREF: more than is left, or nothing is.';
-revoke execute on function private.run_request_refund(uuid, jsonb) from public, anon, authenticated;
+  'Carries out request_refund: queues one refund. Asked for all that is left, it gives back the rest, '
+  'whatever is refunded by hand meanwhile. KCREF: more than is left, or nothing is.';
 
 create function private.run_cancel_order(p_args jsonb) returns uuid
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -232,12 +233,12 @@ begin
   return o.id;
 end;
 $$;
-comment on function private.run_cancel_order(jsonb) is 'Carries out cancel_order: settling expires open sessions and refunds what was paid. Of an order that is refunded already only the goods go back. KCINV: already shipped.';
-revoke execute on function private.run_cancel_order(jsonb) from public, anon, authenticated;
+comment on function private.run_cancel_order(jsonb) is
+  'Carries out cancel_order: settling expires open sessions and refunds what was paid. Of an order that is '
+  'refunded already only the goods go back. KCINV: already shipped.';
 
 create function private.run_receive_return(p_args jsonb) returns uuid
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -248,7 +249,8 @@ begin
   elsif o.restocked_at is not null then
     raise exception 'the goods of order % are back on the shelf already', o.number using errcode = 'KCINV';
   elsif o.fulfilled_at is null and o.status <> 'refunded' then
-    raise exception 'order % has not shipped (status %); cancel it instead', o.number, o.status using errcode = 'KCINV';
+    raise exception 'order % has not shipped (status %); cancel it instead', o.number, o.status
+      using errcode = 'KCINV';
   end if;
   update public.orders set restocked_at = now() where id = o.id;
   perform private.settle_order(o.id, 'staff');
@@ -256,12 +258,11 @@ begin
 end;
 $$;
 comment on function private.run_receive_return(jsonb) is
-  'Carries out receive_return: the goods of a shipped or refunded order go back on the shelf, once, whatever became of its money. KCINV: back already, or never sent.';
-revoke execute on function private.run_receive_return(jsonb) from public, anon, authenticated;
+  'Carries out receive_return: the goods of a shipped or refunded order go back on the shelf, once, '
+  'whatever became of its money. KCINV: back already, or never sent.';
 
 create function private.run_release_review(p_args jsonb) returns uuid
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -271,7 +272,8 @@ declare
 begin
   if not (o.status = 'needs_review' or (o.fulfillment_status = 'on_hold' and 'refund_failed' = any (v_held)))
     or 'oversold' = any (v_reasons) then
-    raise exception 'order % is not held for review (status %, fulfilment %)', o.number, o.status, o.fulfillment_status
+    raise exception 'order % is not held for review (status %, fulfilment %)', o.number, o.status,
+      o.fulfillment_status
       using errcode = 'KCINV', hint = case when 'oversold' = any (v_reasons)
         then 'An oversold order is refunded by itself and cannot be released.'
         else 'What waits for a person stands in reporting.orders_needing_attention.' end;
@@ -297,11 +299,9 @@ comment on function private.run_release_review(jsonb) is
   'Carries out release_review: a person has looked at what holds the order now, and it may ship. A sign of '
   'fraud or a mismatch that turns up later holds it again. KCINV: nothing to release, or its money is on '
   'its way back.';
-revoke execute on function private.run_release_review(jsonb) from public, anon, authenticated;
 
 create function private.run_mark_fulfilled(p_command_id uuid, p_args jsonb) returns uuid
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -316,8 +316,10 @@ begin
         using errcode = 'KCINV', hint = 'To correct the parcel, give another carrier or tracking number.';
     end if;
     update public.orders set carrier = v_carrier, tracking_number = v_tracking where id = o.id;
-    -- A number that nobody has been told yet needs no correction: the mail that waits is not sent, this one is.
-    perform private.queue_notification(o.id, 'order_shipped', 'corrected:' || p_command_id, v_data || jsonb_build_object(
+    -- A number that nobody has been told yet needs no correction: the mail that waits is not sent, this one
+    -- is.
+    perform private.queue_notification(o.id, 'order_shipped', 'corrected:' || p_command_id, v_data
+      || jsonb_build_object(
       'corrected', exists (
         select 1 from public.notifications n
         where n.order_id = o.id and n.template = 'order_shipped' and n.status = 'sent'
@@ -327,7 +329,10 @@ begin
   elsif o.fulfillment_status <> 'unfulfilled' or o.status not in ('paid', 'partially_refunded') then
     raise exception 'order % must not ship (status %, fulfilment %)', o.number, o.status, o.fulfillment_status
       using errcode = 'KCINV', hint = case when o.fulfillment_status = 'on_hold'
-        then format('Held by: %s. See reporting.orders_needing_attention.', array_to_string(private.hold_reasons(o), ', '))
+        then format(
+          'Held by: %s. See reporting.orders_needing_attention.',
+          array_to_string(private.hold_reasons(o), ', ')
+        )
         else 'Only an order that is paid and neither held, cancelled nor refunded is sent.' end;
   end if;
   update public.orders
@@ -343,11 +348,9 @@ comment on function private.run_mark_fulfilled(uuid, jsonb) is
   'Carries out mark_fulfilled: notes carrier and tracking number, queues the mail. Of an order that has '
   'shipped it corrects them, and mails each correction once. KCINV: unpaid, held or cancelled; shipped '
   'already and nothing to correct.';
-revoke execute on function private.run_mark_fulfilled(uuid, jsonb) from public, anon, authenticated;
 
 create function private.run_submit_dispute_evidence(p_command_id uuid, p_args jsonb) returns uuid
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -373,12 +376,12 @@ begin
   return d.order_id;
 end;
 $$;
-comment on function private.run_submit_dispute_evidence(uuid, jsonb) is 'Carries out submit_dispute_evidence: queues the submission. KCINV: no such dispute, it does not wait for a response, or evidence is on its way.';
-revoke execute on function private.run_submit_dispute_evidence(uuid, jsonb) from public, anon, authenticated;
+comment on function private.run_submit_dispute_evidence(uuid, jsonb) is
+  'Carries out submit_dispute_evidence: queues the submission. KCINV: no such dispute, it does not wait for '
+  'a response, or evidence is on its way.';
 
 create function private.run_resend_notification(p_command_id uuid, p_args jsonb) returns uuid
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -409,11 +412,9 @@ $$;
 comment on function private.run_resend_notification(uuid, jsonb) is
   'Carries out resend_notification: queues a mail that the order has had before once more. KCINV: it never '
   'had it, or what it says is not true any more.';
-revoke execute on function private.run_resend_notification(uuid, jsonb) from public, anon, authenticated;
 
 create function private.run_add_variant(p_args jsonb) returns void
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -427,7 +428,8 @@ begin
   if not found then
     raise exception 'there is no product %', p_args ->> 'product_slug' using errcode = 'KCINV';
   elsif private.amount_problem(v_price_amount, v_currency) is not null then
-    raise exception 'price_amount %', private.amount_problem(v_price_amount, v_currency) using errcode = 'KCINV';
+    raise exception 'price_amount %', private.amount_problem(v_price_amount, v_currency)
+      using errcode = 'KCINV';
   elsif v_on_hand < 0 then
     raise exception 'on_hand must not be negative' using errcode = 'KCINV';
   elsif exists (select 1 from public.product_variants where sku = p_args ->> 'sku') then
@@ -440,12 +442,11 @@ begin
 end;
 $$;
 comment on function private.run_add_variant(jsonb) is
-  'Carries out add_variant: the variant and its stock row. KCINV: no such product, the SKU exists, or a price that Stripe refuses.';
-revoke execute on function private.run_add_variant(jsonb) from public, anon, authenticated;
+  'Carries out add_variant: the variant and its stock row. KCINV: no such product, the SKU exists, or a '
+  'price that Stripe refuses.';
 
 create function private.run_adjust_inventory(p_args jsonb) returns void
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -454,7 +455,8 @@ declare
 begin
   select id into v_variant_id from public.product_variants where sku = p_args ->> 'sku';
   if not found then
-    raise exception 'unknown sku %', p_args ->> 'sku' using errcode = 'KCSKU', detail = jsonb_build_array(p_args ->> 'sku')::text;
+    raise exception 'unknown sku %', p_args ->> 'sku'
+      using errcode = 'KCSKU', detail = jsonb_build_array(p_args ->> 'sku')::text;
   elsif v_delta is null or v_delta = 0 then
     raise exception 'delta must be a whole number other than 0' using errcode = 'KCINV';
   end if;
@@ -471,12 +473,12 @@ begin
   perform set_config('kct.adjustment_reason', '', true);
 end;
 $$;
-comment on function private.run_adjust_inventory(jsonb) is 'Carries out adjust_inventory; the ledger row comes from the trigger. KCSKU, KCINV, KCSTK: would go below what open checkouts hold.';
-revoke execute on function private.run_adjust_inventory(jsonb) from public, anon, authenticated;
+comment on function private.run_adjust_inventory(jsonb) is
+  'Carries out adjust_inventory; the ledger row comes from the trigger. KCSKU, KCINV, KCSTK: would go below '
+  'what open checkouts hold.';
 
 create function private.run_erase_customer(p_command_id uuid, p_args jsonb) returns jsonb
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -489,18 +491,19 @@ begin
   v_found := exists (select 1 from jsonb_each(v_count) c where c.value <> '0');
   return jsonb_build_object('ok', v_found, 'found', v_found, 'erased', v_count)
     || case when not v_found then jsonb_build_object(
-      'problem', 'Nobody is known under this address: nothing was erased. Compare the spelling with the order.'
+      'problem',
+      'Nobody is known under this address: nothing was erased. Compare the spelling with the order.'
     ) else '{}' end;
 end;
 $$;
 comment on function private.run_erase_customer(uuid, jsonb) is
-  'Carries out erase_customer, and answers with counts: { ok, found, erased: { orders, customers, stripe_customers, events, texts }, problem? }; found false: nobody is known, and nothing was changed. KCINV: a dispute still needs the data.';
-revoke execute on function private.run_erase_customer(uuid, jsonb) from public, anon, authenticated;
+  'Carries out erase_customer, and answers with counts: { ok, found, erased: { orders, customers, '
+  'stripe_customers, events, texts }, problem? }; found false: nobody is known, and nothing was changed. '
+  'KCINV: a dispute still needs the data.';
 
 create function private.restock_answer(p_command_id uuid, p_command text, p_args jsonb) returns jsonb
 language plpgsql
 stable
-security definer
 set search_path = ''
 as $$
 begin
@@ -517,8 +520,8 @@ begin
 end;
 $$;
 comment on function private.restock_answer(uuid, text, jsonb) is
-  'What request_refund with p_restock answers about the goods: whether they go back with this refund, and if not, why and what does.';
-revoke execute on function private.restock_answer(uuid, text, jsonb) from public, anon, authenticated;
+  'What request_refund with p_restock answers about the goods: whether they go back with this refund, and '
+  'if not, why and what does.';
 
 -- Running a command as its row is written, and the functions that staff call.
 
@@ -551,18 +554,23 @@ begin
   end case;
   update public.staff_commands c
   set order_id = v_order_id,
-      result = jsonb_build_object('ok', true, 'status', (select o.status from public.orders o where o.id = v_order_id))
+      result = jsonb_build_object(
+        'ok', true, 'status', (select o.status from public.orders o where o.id = v_order_id)
+      )
         || private.restock_answer(new.id, new.command, new.args) || v_answer
   where c.id = new.id;
   if v_order_id is not null then
-    perform private.record_order_event(v_order_id, new.command, 'staff', jsonb_build_object('command_id', new.id, 'actor', new.actor));
+    perform private.record_order_event(
+      v_order_id, new.command, 'staff', jsonb_build_object('command_id', new.id, 'actor', new.actor)
+    );
     perform private.settle_order(v_order_id, 'staff');
   end if;
   return null;
 end;
 $$;
-comment on function private.run_staff_command() is 'Trigger of staff_commands: carries the command out, notes the result and the audit row. An error undoes the insert as well.';
-revoke execute on function private.run_staff_command() from public, anon, authenticated;
+comment on function private.run_staff_command() is
+  'Trigger of staff_commands: carries the command out, notes the result and the audit row. An error undoes '
+  'the insert as well.';
 
 create function private.mask_command() returns trigger
 language plpgsql
@@ -575,8 +583,8 @@ begin
 end;
 $$;
 comment on function private.mask_command() is
-  'Trigger of staff_commands: a card number in a note, a reason or a tracking number is masked before anything is stored.';
-revoke execute on function private.mask_command() from public, anon, authenticated;
+  'Trigger of staff_commands: a card number in a note, a reason or a tracking number is masked before '
+  'anything is stored.';
 create trigger mask_command before insert on public.staff_commands
   for each row execute function private.mask_command();
 
@@ -585,29 +593,43 @@ create trigger run_staff_command after insert on public.staff_commands
 
 create function private.submit_command(p_command text, p_args jsonb) returns jsonb
 language plpgsql
-security invoker
 set search_path = ''
 as $$
 declare
   v_id uuid := gen_random_uuid();
 begin
   insert into public.staff_commands (id, command, args) values (v_id, p_command, p_args);
-  return (select c.result || jsonb_build_object('command_id', c.id) from public.staff_commands c where c.id = v_id);
+  return (
+    select c.result || jsonb_build_object('command_id', c.id) from public.staff_commands c where c.id = v_id
+  );
 end;
 $$;
-comment on function private.submit_command(text, jsonb) is 'Inserts a staff command as the caller, whose policies decide, and returns its result.';
-revoke execute on function private.submit_command(text, jsonb) from public, anon;
+comment on function private.submit_command(text, jsonb) is
+  'Inserts a staff command as the caller, whose policies decide, and returns its result.';
 grant execute on function private.submit_command(text, jsonb) to authenticated, service_role;
 
-create function public.request_refund(p_order_number text, p_amount bigint default null, p_reason text default null, p_restock boolean default false) returns jsonb
+create function public.request_refund(
+  p_order_number text,
+  p_amount bigint default null,
+  p_reason text default null,
+  p_restock boolean default false
+) returns jsonb
 language sql
 security invoker
 set search_path = ''
 as $$
-  select private.submit_command('request_refund', jsonb_build_object('order_number', p_order_number, 'amount', p_amount, 'reason', p_reason, 'restock', coalesce(p_restock, false)))
+  select private.submit_command(
+    'request_refund',
+    jsonb_build_object(
+      'order_number', p_order_number, 'amount', p_amount, 'reason', p_reason,
+      'restock', coalesce(p_restock, false)
+    )
+  )
 $$;
 comment on function public.request_refund(text, bigint, text, boolean) is
-  'Refunds an order: p_amount in minor units, or all that is left. p_restock: with all that is left, the goods go back on the shelf once that refund has succeeded; with a part nothing does, and the answer says so ({ restock: false, notice }). Staff only.';
+  'Refunds an order: p_amount in minor units, or all that is left. p_restock: with all that is left, the '
+  'goods go back on the shelf once that refund has succeeded; with a part nothing does, and the answer says '
+  'so ({ restock: false, notice }). Staff only.';
 
 create function public.add_variant(
   p_product_slug text,
@@ -628,44 +650,67 @@ as $$
   ))
 $$;
 comment on function public.add_variant(text, text, bigint, text, text, text, integer) is
-  'Puts a size and colour of a product on sale, with its stock. p_price_amount in Stripe''s minor units; a price that Stripe refuses is refused. Staff only.';
+  'Puts a size and colour of a product on sale, with its stock. p_price_amount in Stripe''s minor units; a '
+  'price that Stripe refuses is refused. Staff only.';
 
-create function public.receive_return(p_order_number text, p_lines jsonb default null, p_note text default null) returns jsonb
+create function public.receive_return(
+  p_order_number text,
+  p_lines jsonb default null,
+  p_note text default null
+) returns jsonb
 language sql
 security invoker
 set search_path = ''
 as $$
-  select private.submit_command('receive_return', jsonb_build_object('order_number', p_order_number, 'lines', p_lines, 'note', p_note))
+  select private.submit_command(
+    'receive_return', jsonb_build_object('order_number', p_order_number, 'lines', p_lines, 'note', p_note)
+  )
 $$;
 comment on function public.receive_return(text, jsonb, text) is
-  'Puts the goods of a shipped or refunded order back on the shelf, without moving money. p_lines must be null: all of them. Staff only.';
+  'Puts the goods of a shipped or refunded order back on the shelf, without moving money. p_lines must be '
+  'null: all of them. Staff only.';
 
 create function public.cancel_order(p_order_number text, p_reason text default null) returns jsonb
 language sql
 security invoker
 set search_path = ''
 as $$
-  select private.submit_command('cancel_order', jsonb_build_object('order_number', p_order_number, 'reason', p_reason))
+  select private.submit_command(
+    'cancel_order', jsonb_build_object('order_number', p_order_number, 'reason', p_reason)
+  )
 $$;
-comment on function public.cancel_order(text, text) is 'Cancels an order that has not shipped: closes its checkout, frees its stock, refunds what was paid. Staff only.';
+comment on function public.cancel_order(text, text) is
+  'Cancels an order that has not shipped: closes its checkout, frees its stock, refunds what was paid. '
+  'Staff only.';
 
 create function public.release_review(p_order_number text, p_note text default null) returns jsonb
 language sql
 security invoker
 set search_path = ''
 as $$
-  select private.submit_command('release_review', jsonb_build_object('order_number', p_order_number, 'note', p_note))
+  select private.submit_command(
+    'release_review', jsonb_build_object('order_number', p_order_number, 'note', p_note)
+  )
 $$;
 comment on function public.release_review(text, text) is
   'Lets an order that is held for review ship. Releases what is known now; what turns up later holds it '
   'again. Staff only.';
 
-create function public.mark_fulfilled(p_order_number text, p_carrier text default null, p_tracking_number text default null) returns jsonb
+create function public.mark_fulfilled(
+  p_order_number text,
+  p_carrier text default null,
+  p_tracking_number text default null
+) returns jsonb
 language sql
 security invoker
 set search_path = ''
 as $$
-  select private.submit_command('mark_fulfilled', jsonb_build_object('order_number', p_order_number, 'carrier', p_carrier, 'tracking_number', p_tracking_number))
+  select private.submit_command(
+    'mark_fulfilled',
+    jsonb_build_object(
+      'order_number', p_order_number, 'carrier', p_carrier, 'tracking_number', p_tracking_number
+    )
+  )
 $$;
 comment on function public.mark_fulfilled(text, text, text) is
   'Notes that an order has shipped and mails the customer. Called again with another carrier or tracking '
@@ -676,16 +721,22 @@ language sql
 security invoker
 set search_path = ''
 as $$
-  select private.submit_command('submit_dispute_evidence', jsonb_build_object('dispute_id', p_dispute_id, 'note', p_note))
+  select private.submit_command(
+    'submit_dispute_evidence', jsonb_build_object('dispute_id', p_dispute_id, 'note', p_note)
+  )
 $$;
-comment on function public.submit_dispute_evidence(text, text) is 'Sends the evidence assembled from the order, and the note, to the bank. Final: Stripe takes evidence once. Staff only.';
+comment on function public.submit_dispute_evidence(text, text) is
+  'Sends the evidence assembled from the order, and the note, to the bank. Final: Stripe takes evidence '
+  'once. Staff only.';
 
 create function public.resend_notification(p_order_number text, p_template text) returns jsonb
 language sql
 security invoker
 set search_path = ''
 as $$
-  select private.submit_command('resend_notification', jsonb_build_object('order_number', p_order_number, 'template', p_template))
+  select private.submit_command(
+    'resend_notification', jsonb_build_object('order_number', p_order_number, 'template', p_template)
+  )
 $$;
 comment on function public.resend_notification(text, text) is
   'Mails a template that the order has had before once more, if what it says is still true. Staff only.';
@@ -697,7 +748,9 @@ set search_path = ''
 as $$
   select private.submit_command('redrive_webhook_event', jsonb_build_object('event_id', p_event_id))
 $$;
-comment on function public.redrive_webhook_event(text) is 'Queues a webhook event again, whatever became of it: it is translated anew and its facts merged. Staff only.';
+comment on function public.redrive_webhook_event(text) is
+  'Queues a webhook event again, whatever became of it: it is translated anew and its facts merged. Staff '
+  'only.';
 
 create function public.erase_customer(p_email text) returns jsonb
 language sql
@@ -707,30 +760,27 @@ as $$
   select private.submit_command('erase_customer', jsonb_build_object('email', p_email))
 $$;
 comment on function public.erase_customer(text) is
-  'Removes a person from everything known under an e-mail address, also at Stripe, and answers with counts; ok and found are false when nobody is known under it. Refused while a dispute waits for evidence. Staff only.';
+  'Removes a person from everything known under an e-mail address, also at Stripe, and answers with counts; '
+  'ok and found are false when nobody is known under it. Refused while a dispute waits for evidence. Staff '
+  'only.';
 
 create function public.adjust_inventory(p_sku text, p_delta integer, p_reason text) returns jsonb
 language sql
 security invoker
 set search_path = ''
 as $$
-  select private.submit_command('adjust_inventory', jsonb_build_object('sku', p_sku, 'delta', p_delta, 'reason', p_reason))
+  select private.submit_command(
+    'adjust_inventory', jsonb_build_object('sku', p_sku, 'delta', p_delta, 'reason', p_reason)
+  )
 $$;
-comment on function public.adjust_inventory(text, integer, text) is 'Goods received (p_delta > 0), lost or recounted (p_delta < 0). Staff only.';
+comment on function public.adjust_inventory(text, integer, text) is
+  'Goods received (p_delta > 0), lost or recounted (p_delta < 0). Staff only.';
 
-do $$
-declare
-  v_function regprocedure;
-begin
-  foreach v_function in array array[
-    'public.request_refund(text, bigint, text, boolean)', 'public.cancel_order(text, text)', 'public.release_review(text, text)',
-    'public.mark_fulfilled(text, text, text)', 'public.submit_dispute_evidence(text, text)', 'public.resend_notification(text, text)',
-    'public.redrive_webhook_event(text)', 'public.erase_customer(text)', 'public.adjust_inventory(text, integer, text)',
-    'public.receive_return(text, jsonb, text)',
-    'public.add_variant(text, text, bigint, text, text, text, integer)'
-  ]::regprocedure[] loop
-    execute format('revoke execute on function %s from public, anon', v_function);
-    execute format('grant execute on function %s to authenticated, service_role', v_function);
-  end loop;
-end;
-$$;
+grant execute on function
+  public.request_refund(text, bigint, text, boolean), public.cancel_order(text, text),
+  public.release_review(text, text), public.mark_fulfilled(text, text, text),
+  public.submit_dispute_evidence(text, text), public.resend_notification(text, text),
+  public.redrive_webhook_event(text), public.erase_customer(text),
+  public.adjust_inventory(text, integer, text), public.receive_return(text, jsonb, text),
+  public.add_variant(text, text, bigint, text, text, text, integer)
+to authenticated, service_role;

@@ -1,8 +1,8 @@
 -- Generated from supabase/schemas/reconciliation by 'deno task migrations': edit there.
 
 -- Reconciliation: Stripe is the truth about money, and we may have missed something it said. The reconciler
--- reads Stripe's list of events and its objects, applies what differs through the same facts as a webhook, and
--- writes down every repair with the state before and after.
+-- reads Stripe's list of events and its objects, applies what differs through the same facts as a webhook,
+-- and writes down every repair with the state before and after.
 
 create table public.reconciliation_drift (
   id bigint generated always as identity primary key,
@@ -14,15 +14,19 @@ create table public.reconciliation_drift (
   after jsonb,
   found_at timestamptz not null default clock_timestamp()
 );
-comment on table public.reconciliation_drift is 'Repairs: what Stripe knew and we did not, with the state before and after. Append-only.';
-comment on column public.reconciliation_drift.kind is 'missed_event (object_id is the event), or the kind of the object that differed: checkout_session, payment, refund, dispute.';
+comment on table public.reconciliation_drift is
+  'Repairs: what Stripe knew and we did not, with the state before and after. Append-only.';
+comment on column public.reconciliation_drift.kind is
+  'missed_event (object_id is the event), or the kind of the object that differed: checkout_session, '
+  'payment, refund, dispute.';
 create index reconciliation_drift_found_at_idx on public.reconciliation_drift (found_at desc);
 create index reconciliation_drift_order_id_idx on public.reconciliation_drift (order_id);
 create trigger refuse_change before update on public.reconciliation_drift
   for each row when (old.order_id is not distinct from new.order_id) execute function private.refuse_change();
 
 alter table public.reconciliation_drift enable row level security;
-create policy reconciliation_drift_read on public.reconciliation_drift for select to authenticated using ((select private.is_admin()));
+create policy reconciliation_drift_read on public.reconciliation_drift for select to authenticated
+  using ((select private.is_admin()));
 revoke all on public.reconciliation_drift from public, anon, authenticated, service_role;
 revoke all on sequence public.reconciliation_drift_id_seq from public, anon, authenticated, service_role;
 grant select on public.reconciliation_drift to authenticated, service_role;
@@ -39,7 +43,8 @@ create table private.reconciliation_cursors (
   position timestamptz not null,
   updated_at timestamptz not null default now()
 );
-comment on table private.reconciliation_cursors is 'How far a stream of Stripe has been read: everything created before position is in.';
+comment on table private.reconciliation_cursors is
+  'How far a stream of Stripe has been read: everything created before position is in.';
 alter table private.reconciliation_cursors enable row level security;
 
 create function public.get_reconciliation_cursor(p_name text) returns jsonb
@@ -50,12 +55,14 @@ set search_path = ''
 as $$
   -- A shop that starts today has missed nothing of last week, and Stripe keeps events for 30 days.
   select jsonb_build_object('position', greatest(
-    coalesce((select c.position from private.reconciliation_cursors c where c.name = p_name), now() - interval '1 day'),
+    coalesce(
+      (select c.position from private.reconciliation_cursors c where c.name = p_name),
+      now() - interval '1 day'
+    ),
     now() - interval '30 days'
   ))
 $$;
 comment on function public.get_reconciliation_cursor(text) is 'How far a stream has been read: { position }.';
-revoke execute on function public.get_reconciliation_cursor(text) from public, anon, authenticated;
 grant execute on function public.get_reconciliation_cursor(text) to service_role;
 
 create function public.advance_reconciliation_cursor(p_name text, p_position timestamptz) returns jsonb
@@ -67,8 +74,8 @@ as $$
   on conflict (name) do update set position = greatest(c.position, excluded.position), updated_at = now()
   returning jsonb_build_object('position', position)
 $$;
-comment on function public.advance_reconciliation_cursor(text, timestamptz) is 'Notes how far a stream has been read; never goes back. Returns { position }.';
-revoke execute on function public.advance_reconciliation_cursor(text, timestamptz) from public, anon, authenticated;
+comment on function public.advance_reconciliation_cursor(text, timestamptz) is
+  'Notes how far a stream has been read; never goes back. Returns { position }.';
 grant execute on function public.advance_reconciliation_cursor(text, timestamptz) to service_role;
 
 create function public.list_unknown_events(p_event_ids text[]) returns jsonb
@@ -81,65 +88,70 @@ as $$
   from unnest(p_event_ids) with ordinality as i (id, position)
   where not exists (select 1 from public.webhook_events e where e.id = i.id)
 $$;
-comment on function public.list_unknown_events(text[]) is 'Which of these events were never received, in the given order: { event_ids }.';
-revoke execute on function public.list_unknown_events(text[]) from public, anon, authenticated;
+comment on function public.list_unknown_events(text[]) is
+  'Which of these events were never received, in the given order: { event_ids }.';
 grant execute on function public.list_unknown_events(text[]) to service_role;
 
 create function private.digest_orders(p_order_ids uuid[]) returns jsonb
 language sql
 stable
-security definer
 set search_path = ''
 as $$
   select jsonb_object_agg(o.number, jsonb_build_object(
     'status', o.status, 'fulfillment_status', o.fulfillment_status, 'amount_paid', o.amount_paid,
     'amount_refunded', o.amount_refunded, 'session_id', o.session_id, 'payment_id', o.payment_id,
-    'stock', (select jsonb_agg(distinct r.status) from public.inventory_reservations r where r.order_id = o.id),
+    'stock', (
+      select jsonb_agg(distinct r.status) from public.inventory_reservations r where r.order_id = o.id
+    ),
     'disputes', (select jsonb_object_agg(d.id, d.status) from public.disputes d where d.order_id = o.id),
     'refunds', (select jsonb_object_agg(f.id, f.status) from public.refunds f where f.order_id = o.id)
   ))
   from public.orders o
   where o.id = any (p_order_ids)
 $$;
-comment on function private.digest_orders(uuid[]) is 'What matters of orders, by number, for the drift log. No personal data.';
-revoke execute on function private.digest_orders(uuid[]) from public, anon, authenticated;
+comment on function private.digest_orders(uuid[]) is
+  'What matters of orders, by number, for the drift log. No personal data.';
 
 create function private.digest_object(p_fact jsonb) returns jsonb
 language sql
 stable
-security definer
 set search_path = ''
 as $$
   select case p_fact ->> 'fact'
     when 'checkout_session' then (
-      select jsonb_build_object('status', s.status, 'payment_status', s.payment_status, 'amount_total', s.amount_total)
+      select jsonb_build_object(
+        'status', s.status, 'payment_status', s.payment_status, 'amount_total', s.amount_total
+      )
       from public.checkout_sessions s where s.id = p_fact ->> 'id'
     )
     when 'payment' then (
-      select jsonb_build_object('status', p.status, 'amount_received', p.amount_received) from public.payments p where p.id = p_fact ->> 'id'
+      select jsonb_build_object('status', p.status, 'amount_received', p.amount_received)
+      from public.payments p where p.id = p_fact ->> 'id'
     )
     when 'payment_attempt' then (
-      select jsonb_build_object('outcome', a.outcome) from public.payment_attempts a where a.id = p_fact ->> 'id'
+      select jsonb_build_object('outcome', a.outcome)
+      from public.payment_attempts a where a.id = p_fact ->> 'id'
     )
     when 'refund' then (
-      select jsonb_build_object('status', r.status, 'amount', r.amount) from public.refunds r where r.id = p_fact ->> 'id'
+      select jsonb_build_object('status', r.status, 'amount', r.amount)
+      from public.refunds r where r.id = p_fact ->> 'id'
     )
     when 'dispute' then (
       select jsonb_build_object('status', d.status, 'amount', d.amount, 'evidence_due_by', d.evidence_due_by)
       from public.disputes d where d.id = p_fact ->> 'id'
     )
     when 'fraud_signal' then (
-      select jsonb_build_object('open', f.open) from public.fraud_signals f where f.source_id = p_fact ->> 'id'
+      select jsonb_build_object('open', f.open)
+      from public.fraud_signals f where f.source_id = p_fact ->> 'id'
     )
   end
 $$;
-comment on function private.digest_object(jsonb) is 'What matters of the row of a fact, for the drift log; null when there is none.';
-revoke execute on function private.digest_object(jsonb) from public, anon, authenticated;
+comment on function private.digest_object(jsonb) is
+  'What matters of the row of a fact, for the drift log; null when there is none.';
 
 create function private.digest_facts(p_facts jsonb, p_order_ids uuid[]) returns jsonb
 language sql
 stable
-security definer
 set search_path = ''
 as $$
   select jsonb_build_object(
@@ -151,21 +163,22 @@ as $$
     )
   )
 $$;
-comment on function private.digest_facts(jsonb, uuid[]) is 'State of the rows that facts are about, and of their orders.';
-revoke execute on function private.digest_facts(jsonb, uuid[]) from public, anon, authenticated;
+comment on function private.digest_facts(jsonb, uuid[]) is
+  'State of the rows that facts are about, and of their orders.';
 
 create function private.orders_of_facts(p_facts jsonb) returns uuid[]
 language sql
 stable
-security definer
 set search_path = ''
 as $$
   select coalesce(array_agg(distinct found.order_id), '{}')
-  from (select private.order_of_fact(f) as order_id from jsonb_array_elements(coalesce(p_facts, '[]')) f) found
+  from (
+    select private.order_of_fact(f) as order_id from jsonb_array_elements(coalesce(p_facts, '[]')) f
+  ) found
   where found.order_id is not null
 $$;
-comment on function private.orders_of_facts(jsonb) is 'The orders that facts belong to, as far as they are known.';
-revoke execute on function private.orders_of_facts(jsonb) from public, anon, authenticated;
+comment on function private.orders_of_facts(jsonb) is
+  'The orders that facts belong to, as far as they are known.';
 
 create function public.reconcile_stripe_event(
   p_run_id uuid,
@@ -192,7 +205,9 @@ begin
     );
     v_order_ids := array(
       select distinct x.id
-      from unnest(v_order_ids || array(select (i #>> '{}')::uuid from jsonb_array_elements(v_result -> 'order_ids') i)) as x (id)
+      from unnest(
+        v_order_ids || array(select (i #>> '{}')::uuid from jsonb_array_elements(v_result -> 'order_ids') i)
+      ) as x (id)
     );
     v_after := private.digest_facts(p_facts, v_order_ids);
     if p_dry_run then
@@ -203,15 +218,23 @@ begin
   end;
   if not p_dry_run and v_result ->> 'outcome' in ('applied', 'queued') then
     insert into public.reconciliation_drift (run_id, kind, object_id, order_id, before, after)
-    values (p_run_id, 'missed_event', p_event ->> 'id', (select o.id from public.orders o where o.id = any (v_order_ids) order by o.id limit 1), v_before, v_after);
+    values (
+      p_run_id, 'missed_event', p_event ->> 'id',
+      (select o.id from public.orders o where o.id = any (v_order_ids) order by o.id limit 1), v_before,
+      v_after
+    );
   end if;
-  return jsonb_build_object('outcome', v_result -> 'outcome', 'changed', v_before is distinct from v_after, 'before', v_before, 'after', v_after);
+  return jsonb_build_object(
+    'outcome', v_result -> 'outcome', 'changed', v_before is distinct from v_after, 'before', v_before,
+    'after', v_after
+  );
 end;
 $$;
 comment on function public.reconcile_stripe_event(uuid, jsonb, jsonb, text, text, boolean) is
-  'Receives an event that never arrived, as the webhook would have, and writes the drift row. p_dry_run: says what would change and changes nothing. Returns { outcome, changed, before, after }.';
-revoke execute on function public.reconcile_stripe_event(uuid, jsonb, jsonb, text, text, boolean) from public, anon, authenticated;
-grant execute on function public.reconcile_stripe_event(uuid, jsonb, jsonb, text, text, boolean) to service_role;
+  'Receives an event that never arrived, as the webhook would have, and writes the drift row. p_dry_run: '
+  'says what would change and changes nothing. Returns { outcome, changed, before, after }.';
+grant execute on function public.reconcile_stripe_event(uuid, jsonb, jsonb, text, text, boolean)
+  to service_role;
 
 create function public.reconcile_stripe_object(
   p_run_id uuid,
@@ -249,9 +272,10 @@ begin
 end;
 $$;
 comment on function public.reconcile_stripe_object(uuid, text, text, jsonb, timestamptz, boolean) is
-  'Applies facts read from Stripe''s API at p_observed_at and, when that changed something, writes the drift row. p_dry_run: says what would change and changes nothing. Returns { changed, before, after }.';
-revoke execute on function public.reconcile_stripe_object(uuid, text, text, jsonb, timestamptz, boolean) from public, anon, authenticated;
-grant execute on function public.reconcile_stripe_object(uuid, text, text, jsonb, timestamptz, boolean) to service_role;
+  'Applies facts read from Stripe''s API at p_observed_at and, when that changed something, writes the '
+  'drift row. p_dry_run: says what would change and changes nothing. Returns { changed, before, after }.';
+grant execute on function public.reconcile_stripe_object(uuid, text, text, jsonb, timestamptz, boolean)
+  to service_role;
 
 create function public.list_differing_objects(p_objects jsonb) returns jsonb
 language sql
@@ -265,14 +289,16 @@ as $$
     select 1 from public.payments p
     where x.kind = 'payment' and p.id = x.id and p.status = x.status and p.amount_received = x.amount
     union all
-    select 1 from public.refunds r where x.kind = 'refund' and r.id = x.id and r.status = x.status and r.amount = x.amount
+    select 1 from public.refunds r
+    where x.kind = 'refund' and r.id = x.id and r.status = x.status and r.amount = x.amount
     union all
-    select 1 from public.disputes d where x.kind = 'dispute' and d.id = x.id and d.status = x.status and d.amount = x.amount
+    select 1 from public.disputes d
+    where x.kind = 'dispute' and d.id = x.id and d.status = x.status and d.amount = x.amount
   )
 $$;
 comment on function public.list_differing_objects(jsonb) is
-  'Which of [{ kind: payment | refund | dispute, id, status, amount }] we do not have in this state: { ids }.';
-revoke execute on function public.list_differing_objects(jsonb) from public, anon, authenticated;
+  'Which of [{ kind: payment | refund | dispute, id, status, amount }] we do not have in this state: { ids '
+  '}.';
 grant execute on function public.list_differing_objects(jsonb) to service_role;
 
 create function public.list_open_checkouts(p_limit integer) returns jsonb
@@ -294,5 +320,4 @@ as $$
 $$;
 comment on function public.list_open_checkouts(integer) is
   'Sessions that should have ended by now, or whose money is still on its way: { session_ids }.';
-revoke execute on function public.list_open_checkouts(integer) from public, anon, authenticated;
 grant execute on function public.list_open_checkouts(integer) to service_role;

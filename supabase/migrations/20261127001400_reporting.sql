@@ -3,14 +3,16 @@
 -- Views for the dashboard. They run with the rights of who reads them, and schema reporting is not exposed.
 
 create view reporting.webhook_health with (security_invoker = true) as
-select e.type, e.status, count(*) as events, sum(e.delivery_count) as deliveries, max(e.received_at) as last_received_at,
+select e.type, e.status, count(*) as events, sum(e.delivery_count) as deliveries,
+  max(e.received_at) as last_received_at,
   count(*) filter (where e.received_at > now() - interval '1 day') as last_day
 from public.webhook_events e
 group by e.type, e.status;
 comment on view reporting.webhook_health is 'Events per type and outcome.';
 
 create view reporting.payment_health with (security_invoker = true) as
-select date_trunc('day', a.created_at) as day, a.outcome, coalesce(a.decline_code, a.failure_code) as code, count(*) as attempts
+select date_trunc('day', a.created_at) as day, a.outcome, coalesce(a.decline_code, a.failure_code) as code,
+  count(*) as attempts
 from public.payment_attempts a
 group by 1, 2, 3;
 comment on view reporting.payment_health is 'Payment attempts per day, outcome and decline code.';
@@ -61,7 +63,8 @@ with found (order_id, reason) as (
 )
 select o.number, r.reasons, o.status, o.fulfillment_status, o.amount_total, o.currency, o.created_at
 from (
-  select f.order_id, array_agg(distinct f.reason order by f.reason) as reasons from found f group by f.order_id
+  select f.order_id, array_agg(distinct f.reason order by f.reason) as reasons
+  from found f group by f.order_id
 ) r
 join public.orders o on o.id = r.order_id;
 comment on view reporting.orders_needing_attention is
@@ -79,7 +82,8 @@ order by d.evidence_due_by;
 comment on view reporting.disputes_due is 'Disputes that wait for evidence, most urgent first.';
 
 create view reporting.revenue_daily with (security_invoker = true) as
-select date_trunc('day', o.paid_at) as day, o.currency, o.livemode, count(*) as orders, sum(o.amount_paid) as amount_paid,
+select date_trunc('day', o.paid_at) as day, o.currency, o.livemode, count(*) as orders,
+  sum(o.amount_paid) as amount_paid,
   sum(o.amount_refunded) as amount_refunded, sum(o.amount_paid - o.amount_refunded) as amount_net
 from public.orders o
 where o.paid_at is not null

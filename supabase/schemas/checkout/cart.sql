@@ -7,13 +7,12 @@ set search_path = ''
 as $$
   select jsonb_build_array(jsonb_build_object('path', 'items', 'message', p_message))::text
 $$;
-comment on function private.problem_of_items(text) is 'What an invalid request says of its lines, in the form of details.';
-revoke execute on function private.problem_of_items(text) from public, anon, authenticated;
+comment on function private.problem_of_items(text) is
+  'What an invalid request says of its lines, in the form of details.';
 
 create function private.price_lines(p_wanted jsonb) returns jsonb
 language plpgsql
 stable
-security definer
 set search_path = ''
 as $$
 declare
@@ -24,7 +23,8 @@ begin
   -- One statement, so that names, prices and their sum are those of one moment.
   select
     jsonb_agg(jsonb_build_object(
-      'variant_id', c.variant_id, 'sku', c.sku, 'name', c.name, 'quantity', c.quantity, 'unit_amount', c.unit_amount
+      'variant_id', c.variant_id, 'sku', c.sku, 'name', c.name, 'quantity', c.quantity,
+      'unit_amount', c.unit_amount
     ) order by c.sku collate "C") as lines,
     array_agg(distinct c.currency) as currencies,
     min(c.quantity_min) as quantity_min,
@@ -40,14 +40,17 @@ begin
     join public.products p on p.id = v.product_id
     group by v.id, p.id, w.sku
   ) c;
-  if v_cart.lines is null or v_cart.quantity_min is null or v_cart.quantity_min < 1 or v_cart.quantity_max > c_quantity_max then
+  if v_cart.lines is null or v_cart.quantity_min is null or v_cart.quantity_min < 1
+    or v_cart.quantity_max > c_quantity_max then
     raise exception 'the cart is not valid' using errcode = 'KCINV', detail = private.problem_of_items(
       format('must have quantities from 1 to %s, counting repeated SKUs together', c_quantity_max)
     );
   elsif cardinality(v_cart.currencies) > 1 then
-    raise exception 'the cart is not valid' using errcode = 'KCCUR', detail = private.problem_of_items('must all have the same currency');
+    raise exception 'the cart is not valid'
+      using errcode = 'KCCUR', detail = private.problem_of_items('must all have the same currency');
   elsif v_cart.amount > private.largest_amount(v_cart.currencies[1]) then
-    raise exception 'the cart is not valid' using errcode = 'KCINV', detail = private.problem_of_items('come to a total that is too large');
+    raise exception 'the cart is not valid'
+      using errcode = 'KCINV', detail = private.problem_of_items('come to a total that is too large');
   end if;
   return jsonb_build_object(
     'lines', v_cart.lines,
@@ -61,19 +64,18 @@ comment on function private.price_lines(jsonb) is
   'Today''s names and prices of [{ variant_id, sku, quantity }], the SKU as the caller calls it: { lines: '
   '[{ variant_id, sku, name, quantity, unit_amount }] summed and sorted by SKU, currency, amount, hash }. '
   'KCINV, KCCUR.';
-revoke execute on function private.price_lines(jsonb) from public, anon, authenticated;
 
 create function private.price_cart(p_items jsonb) returns jsonb
 language plpgsql
 stable
-security definer
 set search_path = ''
 as $$
 declare
   v_wanted jsonb;
   v_unknown jsonb;
 begin
-  -- The one place where a SKU becomes a variant: from here on a line is known by variant_id, whatever it is called.
+  -- The one place where a SKU becomes a variant: from here on a line is known by variant_id, whatever it is
+  -- called.
   select jsonb_agg(jsonb_build_object('variant_id', v.id, 'sku', w.sku, 'quantity', w.quantity)),
     jsonb_agg(distinct w.sku) filter (where v.id is null)
   into v_wanted, v_unknown
@@ -89,7 +91,6 @@ $$;
 comment on function private.price_cart(jsonb) is
   'Today''s cart from [{ sku, quantity }], as of price_lines(). KCSKU with the list: unknown or inactive '
   'SKUs (the two look alike on purpose). KCINV, KCCUR.';
-revoke execute on function private.price_cart(jsonb) from public, anon, authenticated;
 
 create function private.hash_lines(p_lines jsonb, p_currency text) returns text
 language sql
@@ -106,12 +107,10 @@ $$;
 comment on function private.hash_lines(jsonb, text) is
   'Hash of lines (variant, quantity, price) and currency. It goes into the session''s metadata and must '
   'come back unchanged. By variant: two SKUs may be swapped while an order waits.';
-revoke execute on function private.hash_lines(jsonb, text) from public, anon, authenticated;
 
 create function private.hash_of_order(p_order_id uuid) returns text
 language sql
 stable
-security definer
 set search_path = ''
 as $$
   select private.hash_lines(
@@ -125,7 +124,6 @@ as $$
   group by o.id
 $$;
 comment on function private.hash_of_order(uuid) is 'hash_lines() of the lines that an order has now.';
-revoke execute on function private.hash_of_order(uuid) from public, anon, authenticated;
 
 create function private.asked_lines(p_items jsonb) returns jsonb
 language sql
@@ -133,26 +131,28 @@ immutable
 set search_path = ''
 as $$
   select jsonb_agg(jsonb_build_array(w.sku, w.quantity) order by w.sku collate "C")
-  from (select x.sku, sum(x.quantity) as quantity from jsonb_to_recordset(p_items) as x (sku text, quantity integer) group by x.sku) w
+  from (
+    select x.sku, sum(x.quantity) as quantity
+    from jsonb_to_recordset(p_items) as x (sku text, quantity integer) group by x.sku
+  ) w
 $$;
-comment on function private.asked_lines(jsonb) is 'A cart as asked for: [[sku, quantity]…], summed and sorted. Two carts are the same cart when this is equal; prices do not matter.';
-revoke execute on function private.asked_lines(jsonb) from public, anon, authenticated;
+comment on function private.asked_lines(jsonb) is
+  'A cart as asked for: [[sku, quantity]…], summed and sorted. Two carts are the same cart when this is '
+  'equal; prices do not matter.';
 
 create function private.order_lines(p_order_id uuid) returns jsonb
 language sql
 stable
-security definer
 set search_path = ''
 as $$
-  select jsonb_agg(jsonb_build_array(i.sku, i.quantity) order by i.sku collate "C") from public.order_items i where i.order_id = p_order_id
+  select jsonb_agg(jsonb_build_array(i.sku, i.quantity) order by i.sku collate "C")
+  from public.order_items i where i.order_id = p_order_id
 $$;
 comment on function private.order_lines(uuid) is 'The lines of an order in the form of asked_lines().';
-revoke execute on function private.order_lines(uuid) from public, anon, authenticated;
 
 create function private.refuse_shortage(p_wanted jsonb) returns void
 language plpgsql
 stable
-security definer
 set search_path = ''
 as $$
 declare
@@ -173,11 +173,9 @@ $$;
 comment on function private.refuse_shortage(jsonb) is
   'Raises KCSTK with [{ sku, requested, available }] when stock does not cover [{ variant_id, sku, '
   'quantity }]. Call with the rows locked.';
-revoke execute on function private.refuse_shortage(jsonb) from public, anon, authenticated;
 
 create function private.reserve_stock(p_order_id uuid, p_expires_at timestamptz) returns void
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -214,5 +212,5 @@ begin
 end;
 $$;
 comment on function private.reserve_stock(uuid, timestamptz) is
-  'Holds stock for all lines of an order or, raising KCSTK, for none. Lines already held keep their hold; p_expires_at extends it.';
-revoke execute on function private.reserve_stock(uuid, timestamptz) from public, anon, authenticated;
+  'Holds stock for all lines of an order or, raising KCSTK, for none. Lines already held keep their hold; '
+  'p_expires_at extends it.';

@@ -3,7 +3,6 @@
 create function private.checkout_snapshot(p_order_id uuid, p_outcome text) returns jsonb
 language plpgsql
 stable
-security definer
 set search_path = ''
 as $$
 begin
@@ -23,7 +22,8 @@ begin
     -- An account that Stripe does not know yet. generation counts deletions: Stripe answers a repeated
     -- idempotency key with the customer it made first, also when that one is gone.
     'customer', case when c.user_id is not null and c.stripe_customer_id is null then jsonb_build_object(
-      'id', c.id, 'email', c.email, 'generation', coalesce(floor(extract(epoch from c.stripe_deleted_at) * 1000)::bigint, 0)
+      'id', c.id, 'email', c.email,
+      'generation', coalesce(floor(extract(epoch from c.stripe_deleted_at) * 1000)::bigint, 0)
     ) end,
     -- An address that has changed since Stripe's customer was last given one.
     'customer_email', case when c.user_id is not null and c.stripe_customer_id is not null
@@ -35,7 +35,8 @@ begin
     'shipping_rates', o.shipping_rates,
     'items', (
       select jsonb_agg(jsonb_build_object(
-        'sku', i.sku, 'name', i.name, 'description', p.description, 'image_url', coalesce(v.image_url, p.image_url),
+        'sku', i.sku, 'name', i.name, 'description', p.description,
+        'image_url', coalesce(v.image_url, p.image_url),
         'quantity', i.quantity, 'unit_amount', i.unit_amount, 'stripe_price_id', v.stripe_price_id
       ) order by i.sku collate "C")
       from public.order_items i
@@ -44,7 +45,10 @@ begin
       where i.order_id = o.id
     ),
     'session', (
-      select jsonb_build_object('id', s.id, 'url', s.url, 'status', s.status, 'expires_at', floor(extract(epoch from s.expires_at))::bigint)
+      select jsonb_build_object(
+        'id', s.id, 'url', s.url, 'status', s.status,
+        'expires_at', floor(extract(epoch from s.expires_at))::bigint
+      )
       from public.checkout_sessions s
       where s.order_id = o.id and (s.attempt = o.attempt or s.id = o.session_id)
       order by (s.id = o.session_id) desc nulls last, (s.status = 'open') desc, s.created_at desc
@@ -57,12 +61,12 @@ begin
 end;
 $$;
 comment on function private.checkout_snapshot(uuid, text) is
-  'All that the checkout function needs to create, repeat or return the session of an order''s current attempt. session null: Stripe has not been asked, or its answer was lost.';
-revoke execute on function private.checkout_snapshot(uuid, text) from public, anon, authenticated;
+  'All that the checkout function needs to create, repeat or return the session of an order''s current '
+  'attempt. session null: Stripe has not been asked, or its answer was lost.';
 
-create function private.reopen_checkout(p_order_id uuid, p_session_seconds integer, p_hold_seconds integer) returns void
+create function private.reopen_checkout(p_order_id uuid, p_session_seconds integer, p_hold_seconds integer)
+returns void
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -71,7 +75,9 @@ declare
   v_cart jsonb;
 begin
   select currency into v_currency from public.orders where id = p_order_id;
-  select jsonb_agg(jsonb_build_object('sku', i.sku, 'requested', i.quantity, 'available', 0) order by i.sku collate "C") into v_gone
+  select jsonb_agg(
+    jsonb_build_object('sku', i.sku, 'requested', i.quantity, 'available', 0) order by i.sku collate "C"
+  ) into v_gone
   from public.order_items i
   join public.product_variants v on v.id = i.variant_id
   join public.products p on p.id = v.product_id
@@ -81,8 +87,9 @@ begin
   end if;
 
   perform private.reserve_stock(p_order_id, now() + make_interval(secs => p_hold_seconds));
-  -- Today's prices and names: the shopper sees them on the new payment page, and an old order is no way to an old
-  -- price. The lines stay its own: their goods are known by variant, and their SKU is the one that was asked for.
+  -- Today's prices and names: the shopper sees them on the new payment page, and an old order is no way to an
+  -- old price. The lines stay its own: their goods are known by variant, and their SKU is the one that was
+  -- asked for.
   select private.price_lines(jsonb_agg(
     jsonb_build_object('variant_id', i.variant_id, 'sku', i.sku, 'quantity', i.quantity)
   ))
@@ -102,13 +109,15 @@ begin
     amount_subtotal = (v_cart ->> 'amount')::bigint,
     amount_total = (v_cart ->> 'amount')::bigint
   where id = p_order_id;
-  perform private.record_order_event(p_order_id, 'checkout_reopened', 'checkout', jsonb_build_object('amount_subtotal', v_cart -> 'amount'));
+  perform private.record_order_event(
+    p_order_id, 'checkout_reopened', 'checkout', jsonb_build_object('amount_subtotal', v_cart -> 'amount')
+  );
   perform private.settle_order(p_order_id, 'checkout');
 end;
 $$;
 comment on function private.reopen_checkout(uuid, integer, integer) is
-  'A new attempt of an unpaid order at today''s prices: holds stock again (KCSTK when it is gone or no longer sold) and counts up the attempt. The caller has locked the order.';
-revoke execute on function private.reopen_checkout(uuid, integer, integer) from public, anon, authenticated;
+  'A new attempt of an unpaid order at today''s prices: holds stock again (KCSTK when it is gone or no '
+  'longer sold) and counts up the attempt. The caller has locked the order.';
 
 create function private.find_checkout(
   p_idempotency_key text,
@@ -118,7 +127,6 @@ create function private.find_checkout(
   p_client_ip inet
 ) returns jsonb
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -152,8 +160,9 @@ begin
 end;
 $$;
 comment on function private.find_checkout(text, jsonb, text, jsonb, inet) is
-  'The order that an Idempotency-Key made before, or null. ended: it has expired or failed and can be opened again. superseded: it can, once other pages of the shopper (p_superseded) are closed. p_lines as of asked_lines(). KCIDC: the key belongs to another cart. KCSTA: staff have cancelled the order.';
-revoke execute on function private.find_checkout(text, jsonb, text, jsonb, inet) from public, anon, authenticated;
+  'The order that an Idempotency-Key made before, or null. ended: it has expired or failed and can be '
+  'opened again. superseded: it can, once other pages of the shopper (p_superseded) are closed. p_lines as '
+  'of asked_lines(). KCIDC: the key belongs to another cart. KCSTA: staff have cancelled the order.';
 
 create function private.admit_checkout(
   o public.orders,
@@ -162,7 +171,6 @@ create function private.admit_checkout(
   p_supersede boolean
 ) returns jsonb
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -201,8 +209,6 @@ comment on function private.admit_checkout(public.orders, text, text, boolean) i
   'The velocity rules at every door to the payment page of an order that exists: velocity_exceeded, '
   'superseded (its open page asks for less than the rules do now, or is being ended), or the risk to go in '
   'with. p_client_ip null: where the order came from.';
-revoke execute on function private.admit_checkout(public.orders, text, text, boolean)
-  from public, anon, authenticated;
 
 create function private.enter_checkout(
   p_order_id uuid,
@@ -214,7 +220,6 @@ create function private.enter_checkout(
   p_hold_seconds integer
 ) returns jsonb
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -223,7 +228,8 @@ declare
   v_raised boolean;
 begin
   select * into o from public.orders where id = p_order_id for no key update;
-  if o.session_id is not null or o.status = 'processing' or o.cancelled_at is not null or o.erased_at is not null then
+  if o.session_id is not null or o.status = 'processing' or o.cancelled_at is not null
+    or o.erased_at is not null then
     -- Leads to no payment page.
     return private.checkout_snapshot(o.id, 'existing');
   end if;
@@ -248,13 +254,11 @@ comment on function private.enter_checkout(uuid, text, text, boolean, boolean, i
   'The one way to the payment page of an order that exists: repeats, resumed and restarted attempts all '
   'pass the velocity rules here. p_reopen: begin a new attempt. Outcomes: existing, superseded, '
   'velocity_exceeded.';
-revoke execute on function private.enter_checkout(uuid, text, text, boolean, boolean, integer, integer)
-  from public, anon, authenticated;
 
-create function private.open_checkouts(p_user_id uuid, p_session_id text, p_livemode boolean) returns setof public.orders
+create function private.open_checkouts(p_user_id uuid, p_session_id text, p_livemode boolean)
+returns setof public.orders
 language plpgsql
 stable
-security definer
 set search_path = ''
 as $$
 begin
@@ -263,7 +267,8 @@ begin
       join public.customers c on c.id = o.customer_id
       where c.user_id = p_user_id and o.livemode = p_livemode and o.status = 'pending';
   end if;
-  -- Whoever knows the id of a session has been to its payment page. That of another account is none of theirs.
+  -- Whoever knows the id of a session has been to its payment page. That of another account is none of
+  -- theirs.
   if p_session_id is not null then
     return query select o.* from public.checkout_sessions s
       join public.orders o on o.id = s.order_id
@@ -273,13 +278,13 @@ begin
 end;
 $$;
 comment on function private.open_checkouts(uuid, text, boolean) is
-  'The unpaid checkouts of a shopper: those of the account, and for guests the one whose session id they present. An e-mail address is no proof of anything and is not looked at.';
-revoke execute on function private.open_checkouts(uuid, text, boolean) from public, anon, authenticated;
+  'The unpaid checkouts of a shopper: those of the account, and for guests the one whose session id they '
+  'present. An e-mail address is no proof of anything and is not looked at.';
 
-create function private.superseded_sessions(p_key text, p_user_id uuid, p_session_id text, p_livemode boolean) returns jsonb
+create function private.superseded_sessions(p_key text, p_user_id uuid, p_session_id text, p_livemode boolean)
+returns jsonb
 language sql
 stable
-security definer
 set search_path = ''
 as $$
   select jsonb_agg(s.id order by s.id)
@@ -289,11 +294,9 @@ as $$
 $$;
 comment on function private.superseded_sessions(text, uuid, text, boolean) is
   'Open payment pages of a shopper that a checkout with this key takes the place of, or null.';
-revoke execute on function private.superseded_sessions(text, uuid, text, boolean) from public, anon, authenticated;
 
 create function private.account_customer(p_user_id uuid, p_email text, p_livemode boolean) returns uuid
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -313,8 +316,8 @@ begin
   return v_id;
 end;
 $$;
-comment on function private.account_customer(uuid, text, boolean) is 'The customers row of an account, made at its first checkout. Null when the account is gone.';
-revoke execute on function private.account_customer(uuid, text, boolean) from public, anon, authenticated;
+comment on function private.account_customer(uuid, text, boolean) is
+  'The customers row of an account, made at its first checkout. Null when the account is gone.';
 
 create function public.begin_checkout(
   p_items jsonb,
@@ -390,37 +393,53 @@ begin
     p_velocity_mode, p_user_id, p_email, p_client_ip::inet, v_cart, p_livemode
   );
   if v_risk ->> 'action' = 'block' then
-    return jsonb_build_object('outcome', 'velocity_exceeded', 'retry_after_seconds', v_risk -> 'retry_after_seconds');
+    return jsonb_build_object(
+      'outcome', 'velocity_exceeded', 'retry_after_seconds', v_risk -> 'retry_after_seconds'
+    );
   end if;
 
   if p_user_id is not null then
     v_customer_id := private.account_customer(p_user_id, p_email, p_livemode);
   end if;
   insert into public.orders (
-    customer_id, account_id, email, mail_to_account, locale, currency, amount_subtotal, amount_total, livemode, cart_hash,
-    idempotency_key,
+    customer_id, account_id, email, mail_to_account, locale, currency, amount_subtotal, amount_total,
+    livemode, cart_hash, idempotency_key,
     session_expires_at, purchase_ip, user_agent, prices_include_tax, shipping_rates
   ) values (
     v_customer_id, case when v_customer_id is not null then p_user_id end, p_email,
     coalesce((select lower(u.email) = lower(p_email) from auth.users u where u.id = p_user_id), false),
     p_locale, v_cart ->> 'currency', (v_cart ->> 'amount')::bigint, (v_cart ->> 'amount')::bigint, p_livemode,
-    v_cart ->> 'hash', v_key, now() + make_interval(secs => p_session_seconds), p_client_ip::inet, left(p_user_agent, 500),
-    coalesce((private.setting('prices_include_tax'))::boolean, false), private.offered_shipping_rates(v_cart ->> 'currency')
+    v_cart ->> 'hash', v_key, now() + make_interval(secs => p_session_seconds), p_client_ip::inet,
+    left(p_user_agent, 500),
+    coalesce((private.setting('prices_include_tax'))::boolean, false),
+    private.offered_shipping_rates(v_cart ->> 'currency')
   ) returning id into v_order_id;
   update public.order_risk set velocity_mode = p_velocity_mode, three_d_secure = v_risk ->> 'three_d_secure'
   where order_id = v_order_id;
   insert into public.order_items (order_id, variant_id, sku, name, quantity, unit_amount)
   select v_order_id, l.variant_id, l.sku, l.name, l.quantity, l.unit_amount
-  from jsonb_to_recordset(v_cart -> 'lines') as l (variant_id uuid, sku text, name text, quantity integer, unit_amount bigint);
+  from jsonb_to_recordset(v_cart -> 'lines') as l (
+    variant_id uuid, sku text, name text, quantity integer, unit_amount bigint
+  );
   perform private.record_velocity_hits(v_risk, v_order_id);
 
   perform private.reserve_stock(v_order_id, now() + make_interval(secs => p_hold_seconds));
-  perform private.record_order_event(v_order_id, 'order_created', 'checkout', jsonb_build_object('amount_subtotal', v_cart -> 'amount', 'currency', v_cart ->> 'currency'));
+  perform private.record_order_event(
+    v_order_id, 'order_created', 'checkout',
+    jsonb_build_object('amount_subtotal', v_cart -> 'amount', 'currency', v_cart ->> 'currency')
+  );
   perform private.record_order_event(v_order_id, 'stock_reserved', 'checkout');
   return private.checkout_snapshot(v_order_id, 'created');
 end;
 $$;
-comment on function public.begin_checkout(jsonb, text, uuid, text, text, text, text, boolean, integer, integer, text, text, boolean) is
-  'Makes a pending order with frozen prices and reserved stock from [{ sku, quantity }], or finds the one this Idempotency-Key (or this shopper, seconds ago) made before. Outcomes: created, existing (the snapshot to send to Stripe), superseded (expire session_ids at Stripe, then ask again with p_supersede false), velocity_exceeded. KCSKU unknown_sku, KCSTK insufficient_stock, KCIDC idempotency_conflict, KCCUR mixed currencies, KCINV invalid.';
-revoke execute on function public.begin_checkout(jsonb, text, uuid, text, text, text, text, boolean, integer, integer, text, text, boolean) from public, anon, authenticated;
-grant execute on function public.begin_checkout(jsonb, text, uuid, text, text, text, text, boolean, integer, integer, text, text, boolean) to service_role;
+comment on function public.begin_checkout(
+  jsonb, text, uuid, text, text, text, text, boolean, integer, integer, text, text, boolean
+) is
+  'Makes a pending order with frozen prices and reserved stock from [{ sku, quantity }], or finds the one '
+  'this Idempotency-Key (or this shopper, seconds ago) made before. Outcomes: created, existing (the '
+  'snapshot to send to Stripe), superseded (expire session_ids at Stripe, then ask again with p_supersede '
+  'false), velocity_exceeded. KCSKU unknown_sku, KCSTK insufficient_stock, KCIDC idempotency_conflict, '
+  'KCCUR mixed currencies, KCINV invalid.';
+grant execute on function public.begin_checkout(
+  jsonb, text, uuid, text, text, text, text, boolean, integer, integer, text, text, boolean
+) to service_role;

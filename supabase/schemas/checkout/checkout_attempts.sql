@@ -21,34 +21,50 @@ begin
   v_created := not exists (select 1 from public.checkout_sessions where id = p_fact ->> 'id');
   -- Time zero: whatever an event says of this session is newer than what its creation said.
   perform private.merge_checkout_session(
-    private.without_person(p_fact, p_order_id) || jsonb_build_object('attempt', p_attempt), p_order_id, to_timestamp(0)
+    private.without_person(p_fact, p_order_id) || jsonb_build_object('attempt', p_attempt), p_order_id,
+    to_timestamp(0)
   );
   -- A webhook that came first has merged the session without its link.
   update public.checkout_sessions set url = p_fact ->> 'url' where id = p_fact ->> 'id' and url is null;
   -- An account's first session tells us the customer that Stripe made for it.
   update public.customers c set stripe_customer_id = p_fact ->> 'customer_id'
   from public.orders o
-  where o.id = p_order_id and c.id = o.customer_id and c.stripe_customer_id is null and c.livemode = (p_fact ->> 'livemode')::boolean
-    and not exists (select 1 from public.customers other where other.stripe_customer_id = p_fact ->> 'customer_id')
-    and not exists (select 1 from private.stripe_customers gone where gone.id = p_fact ->> 'customer_id' and gone.deleted_at is not null);
+  where o.id = p_order_id and c.id = o.customer_id and c.stripe_customer_id is null
+    and c.livemode = (p_fact ->> 'livemode')::boolean
+    and not exists (
+      select 1 from public.customers other where other.stripe_customer_id = p_fact ->> 'customer_id'
+    )
+    and not exists (
+      select 1 from private.stripe_customers gone
+      where gone.id = p_fact ->> 'customer_id' and gone.deleted_at is not null
+    );
   -- Only of the customer that the session is for: another one was given another address.
   update public.customers c set email_changes_told = greatest(c.email_changes_told, p_email_change)
   from public.orders o
   where o.id = p_order_id and c.id = o.customer_id and c.stripe_customer_id = p_fact ->> 'customer_id'
     and p_email_change is not null;
   if v_created then
-    perform private.record_order_event(p_order_id, 'checkout_session_created', 'checkout', jsonb_build_object('session_id', p_fact ->> 'id', 'attempt', p_attempt));
+    perform private.record_order_event(
+      p_order_id, 'checkout_session_created', 'checkout',
+      jsonb_build_object('session_id', p_fact ->> 'id', 'attempt', p_attempt)
+    );
   end if;
   v_status := private.settle_order(p_order_id, 'checkout');
   return jsonb_build_object('created', v_created, 'status', v_status);
 end;
 $$;
 comment on function public.attach_checkout_session(uuid, integer, jsonb, integer) is
-  'Notes the session that Stripe made for an attempt. p_email_change: which address of the account Stripe''s customer has now, as customer_email_change of the snapshot. Idempotent: created is true for the first call only. KCORD: no such order.';
-revoke execute on function public.attach_checkout_session(uuid, integer, jsonb, integer) from public, anon, authenticated;
+  'Notes the session that Stripe made for an attempt. p_email_change: which address of the account '
+  'Stripe''s customer has now, as customer_email_change of the snapshot. Idempotent: created is true for '
+  'the first call only. KCORD: no such order.';
 grant execute on function public.attach_checkout_session(uuid, integer, jsonb, integer) to service_role;
 
-create function public.restart_checkout_attempt(p_order_id uuid, p_attempt integer, p_session_seconds integer, p_hold_seconds integer) returns jsonb
+create function public.restart_checkout_attempt(
+  p_order_id uuid,
+  p_attempt integer,
+  p_session_seconds integer,
+  p_hold_seconds integer
+) returns jsonb
 language plpgsql
 security definer
 set search_path = ''
@@ -61,8 +77,10 @@ begin
     raise exception 'order % does not exist', p_order_id using errcode = 'KCORD';
   end if;
   -- Only the attempt that the caller saw end moves on; a parallel repeat finds that it already has.
-  if o.attempt = p_attempt and o.session_id is null and o.cancelled_at is null and o.erased_at is null and not exists (
-    select 1 from public.checkout_sessions s where s.order_id = o.id and s.attempt = p_attempt and s.status <> 'expired'
+  if o.attempt = p_attempt and o.session_id is null and o.cancelled_at is null and o.erased_at is null
+    and not exists (
+    select 1 from public.checkout_sessions s
+    where s.order_id = o.id and s.attempt = p_attempt and s.status <> 'expired'
   ) then
     return private.enter_checkout(
       o.id, (private.risk_of(o.id)).velocity_mode, null, false, true, p_session_seconds, p_hold_seconds
@@ -75,12 +93,10 @@ comment on function public.restart_checkout_attempt(uuid, integer, integer, inte
   'Replaces an attempt that Stripe never carried out (its expires_at had come too near), or whose session '
   'has expired, by the next one, if the velocity rules let it. Same answer as begin_checkout(): existing or '
   'velocity_exceeded. KCORD, KCSTK.';
-revoke execute on function public.restart_checkout_attempt(uuid, integer, integer, integer) from public, anon, authenticated;
 grant execute on function public.restart_checkout_attempt(uuid, integer, integer, integer) to service_role;
 
 create function private.alert_refused_checkout(p_order_id uuid, p_refusal jsonb) returns void
 language sql
-security definer
 set search_path = ''
 as $$
   select private.raise_alert(
@@ -100,8 +116,8 @@ as $$
   from public.orders o where o.id = p_order_id
 $$;
 comment on function private.alert_refused_checkout(uuid, jsonb) is
-  'Tells staff that Stripe refuses to sell an order, and why: { code, param, status, message }. One alert per cause, counted up.';
-revoke execute on function private.alert_refused_checkout(uuid, jsonb) from public, anon, authenticated;
+  'Tells staff that Stripe refuses to sell an order, and why: { code, param, status, message }. One alert '
+  'per cause, counted up.';
 
 create function public.abandon_checkout(
   p_order_id uuid,
@@ -121,21 +137,29 @@ begin
     raise exception 'order % does not exist', p_order_id using errcode = 'KCORD';
   end if;
   v_abandoned := o.attempt = p_attempt and o.abandoned_at is null
-    and not exists (select 1 from public.checkout_sessions s where s.order_id = o.id and s.attempt = p_attempt);
+    and not exists (
+      select 1 from public.checkout_sessions s where s.order_id = o.id and s.attempt = p_attempt
+    );
   if v_abandoned then
     update public.orders set abandoned_at = now() where id = o.id;
-    perform private.record_order_event(o.id, 'checkout_abandoned', 'checkout', jsonb_build_object('attempt', p_attempt));
+    perform private.record_order_event(
+      o.id, 'checkout_abandoned', 'checkout', jsonb_build_object('attempt', p_attempt)
+    );
     perform private.settle_order(o.id, 'checkout');
   end if;
   if p_refusal is not null then
     perform private.alert_refused_checkout(o.id, p_refusal);
   end if;
-  return jsonb_build_object('abandoned', v_abandoned, 'status', (select status from public.orders where id = o.id));
+  return jsonb_build_object(
+    'abandoned', v_abandoned, 'status', (select status from public.orders where id = o.id)
+  );
 end;
 $$;
 comment on function public.abandon_checkout(uuid, integer, jsonb) is
-  'Ends an attempt that has no session, which frees its stock. Call it only when Stripe has refused the attempt, or has been asked and knows no session of it that could still be paid. p_refusal: what Stripe said, for an alert. abandoned false: the attempt has a session, or is not the current one. KCORD: no such order.';
-revoke execute on function public.abandon_checkout(uuid, integer, jsonb) from public, anon, authenticated;
+  'Ends an attempt that has no session, which frees its stock. Call it only when Stripe has refused the '
+  'attempt, or has been asked and knows no session of it that could still be paid. p_refusal: what Stripe '
+  'said, for an alert. abandoned false: the attempt has a session, or is not the current one. KCORD: no '
+  'such order.';
 grant execute on function public.abandon_checkout(uuid, integer, jsonb) to service_role;
 
 create function public.resume_checkout(
@@ -158,7 +182,8 @@ begin
     raise exception 'order % does not exist', p_order_id using errcode = 'KCORD';
   elsif o.session_id is not null or o.status = 'processing' then
     return jsonb_build_object('outcome', 'paid', 'session_id', coalesce(o.session_id, (
-      select s.id from public.checkout_sessions s where s.order_id = o.id and s.status = 'complete' order by s.completed_at desc limit 1
+      select s.id from public.checkout_sessions s where s.order_id = o.id and s.status = 'complete'
+      order by s.completed_at desc limit 1
     )));
   elsif o.cancelled_at is not null or o.erased_at is not null then
     return jsonb_build_object('outcome', 'cancelled');
@@ -175,8 +200,6 @@ comment on function public.resume_checkout(uuid, integer, integer, text, text, b
   'cancelled; superseded: expire session_ids at Stripe, then ask again with p_supersede false; '
   'velocity_exceeded. p_velocity_mode null: that of the last attempt. KCORD: no such order. KCSTK: sold '
   'out.';
-revoke execute on function public.resume_checkout(uuid, integer, integer, text, text, boolean)
-  from public, anon, authenticated;
 grant execute on function public.resume_checkout(uuid, integer, integer, text, text, boolean) to service_role;
 
 create function public.forget_stripe_customer(p_order_id uuid, p_stripe_customer_id text) returns jsonb
@@ -186,13 +209,15 @@ set search_path = ''
 as $$
 begin
   perform private.merge_customer(
-    jsonb_build_object('id', p_stripe_customer_id, 'livemode', o.livemode, 'email', null, 'name', null, 'deleted', true), now()
+    jsonb_build_object(
+      'id', p_stripe_customer_id, 'livemode', o.livemode, 'email', null, 'name', null, 'deleted', true
+    ), now()
   )
   from public.orders o where o.id = p_order_id;
   return private.checkout_snapshot(p_order_id, 'existing');
 end;
 $$;
 comment on function public.forget_stripe_customer(uuid, text) is
-  'Stripe says that this customer is gone, before its event has come. Returns the snapshot of the order, now without it.';
-revoke execute on function public.forget_stripe_customer(uuid, text) from public, anon, authenticated;
+  'Stripe says that this customer is gone, before its event has come. Returns the snapshot of the order, '
+  'now without it.';
 grant execute on function public.forget_stripe_customer(uuid, text) to service_role;

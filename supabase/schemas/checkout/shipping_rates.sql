@@ -1,4 +1,5 @@
--- What delivery costs. Stripe's page shows the active rates in the order's currency, and the shopper picks one.
+-- What delivery costs. Stripe's page shows the active rates in the order's currency, and the shopper picks
+-- one.
 
 create table public.shipping_rates (
   id uuid primary key default gen_random_uuid(),
@@ -15,14 +16,18 @@ create table public.shipping_rates (
   constraint shipping_rates_name_visible check (private.one_line(name) is not null),
   constraint shipping_rates_currency_format check (currency ~ '^[a-z]{3}$'),
   constraint shipping_rates_amount_at_stripe check (private.amount_problem(amount, currency) is null),
-  constraint shipping_rates_countries_format check (array_to_string(countries, ',') ~ '^[A-Z]{2}(,[A-Z]{2})*$'),
+  constraint shipping_rates_countries_format
+    check (array_to_string(countries, ',') ~ '^[A-Z]{2}(,[A-Z]{2})*$'),
   constraint shipping_rates_delivery_days_ordered check (
     delivery_days_min > 0 and delivery_days_max > 0 and delivery_days_min <= delivery_days_max
   )
 );
-comment on table public.shipping_rates is 'Delivery prices offered at checkout, cheapest sort_order first, five at most (Stripe''s limit). amount is in minor units. Without an active rate delivery is free.';
+comment on table public.shipping_rates is
+  'Delivery prices offered at checkout, cheapest sort_order first, five at most (Stripe''s limit). amount '
+  'is in minor units. Without an active rate delivery is free.';
 comment on column public.shipping_rates.countries is
-  'Null: for every country. Otherwise the rate is offered only when it covers all of SHIPPING_COUNTRIES: Stripe''s hosted page cannot tie a rate to the address that is entered there.';
+  'Null: for every country. Otherwise the rate is offered only when it covers all of SHIPPING_COUNTRIES: '
+  'Stripe''s hosted page cannot tie a rate to the address that is entered there.';
 comment on constraint shipping_rates_amount_at_stripe on public.shipping_rates is
   'An amount that Stripe takes in this currency: private.amount_problem() says why it is not.';
 create index shipping_rates_offer_idx on public.shipping_rates (currency, sort_order) where active;
@@ -36,7 +41,6 @@ grant select on public.shipping_rates to anon, authenticated, service_role;
 create function private.offered_shipping_rates(p_currency text) returns jsonb
 language sql
 stable
-security definer
 set search_path = ''
 as $$
   select coalesce(jsonb_agg(jsonb_build_object(
@@ -46,5 +50,5 @@ as $$
   from public.shipping_rates r
   where r.active and r.currency = p_currency
 $$;
-comment on function private.offered_shipping_rates(text) is 'The active rates of a currency in the order in which a shopper sees them.';
-revoke execute on function private.offered_shipping_rates(text) from public, anon, authenticated;
+comment on function private.offered_shipping_rates(text) is
+  'The active rates of a currency in the order in which a shopper sees them.';

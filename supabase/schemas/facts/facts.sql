@@ -25,8 +25,8 @@ set search_path = ''
 as $$
   select lpad(coalesce(array_position(p_ladder, p_value), 0)::text, 2, '0')
 $$;
-comment on function private.rank(text[], text) is 'Position of a value on a ladder as two digits; 00 for a value this code does not know.';
-revoke execute on function private.rank(text[], text) from public, anon, authenticated;
+comment on function private.rank(text[], text) is
+  'Position of a value on a ladder as two digits; 00 for a value this code does not know.';
 
 create function private.version(variadic p_parts text[]) returns text
 language sql
@@ -36,7 +36,6 @@ as $$
   select array_to_string(p_parts, '|')
 $$;
 comment on function private.version(text[]) is 'Joins the fixed-width parts of a version.';
-revoke execute on function private.version(text[]) from public, anon, authenticated;
 
 create function private.stamp(p_at timestamptz) returns text
 language sql
@@ -45,8 +44,9 @@ set search_path = ''
 as $$
   select lpad(floor(extract(epoch from p_at) * 1000)::bigint::text, 15, '0')
 $$;
-comment on function private.stamp(timestamptz) is 'A time in milliseconds, fifteen digits. Stripe stamps events with whole seconds, so what was read within that second counts as newer; should it not be, the refresh a few seconds later mends it.';
-revoke execute on function private.stamp(timestamptz) from public, anon, authenticated;
+comment on function private.stamp(timestamptz) is
+  'A time in milliseconds, fifteen digits. Stripe stamps events with whole seconds, so what was read within '
+  'that second counts as newer; should it not be, the refresh a few seconds later mends it.';
 
 create function private.knowledge(p_fact jsonb) returns text
 language plpgsql
@@ -61,12 +61,12 @@ begin
   );
 end;
 $$;
-comment on function private.knowledge(jsonb) is 'How many fields of a fact say something, as three digits: of two translations of one event the fuller one wins.';
-revoke execute on function private.knowledge(jsonb) from public, anon, authenticated;
+comment on function private.knowledge(jsonb) is
+  'How many fields of a fact say something, as three digits: of two translations of one event the fuller '
+  'one wins.';
 
 create function private.merge_checkout_session(p_fact jsonb, p_order_id uuid, p_at timestamptz) returns void
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -75,10 +75,11 @@ declare
   v_version text;
 begin
   select * into f from jsonb_to_record(p_fact) as x (
-    id text, attempt integer, status text, payment_status text, async_payment_failed boolean, payment_id text, customer_id text,
-    currency text, amount_subtotal bigint, amount_total bigint, amount_discount bigint, amount_shipping bigint,
-    amount_tax bigint, livemode boolean, cart_hash text, email text, name text, phone text, shipping_name text,
-    shipping_address jsonb, billing_address jsonb, url text, expires_at bigint, recovered_from text, order_id uuid
+    id text, attempt integer, status text, payment_status text, async_payment_failed boolean, payment_id text,
+    customer_id text, currency text, amount_subtotal bigint, amount_total bigint, amount_discount bigint,
+    amount_shipping bigint, amount_tax bigint, livemode boolean, cart_hash text, email text, name text,
+    phone text, shipping_name text, shipping_address jsonb, billing_address jsonb, url text,
+    expires_at bigint, recovered_from text, order_id uuid
   );
   v_version := private.version(
     private.rank(array['open', 'expired', 'complete'], f.status),
@@ -101,10 +102,10 @@ begin
     completed_at = least(s.completed_at, excluded.completed_at);
 
   update public.checkout_sessions s set
-    status = f.status, payment_status = f.payment_status, payment_id = f.payment_id, stripe_customer_id = f.customer_id,
-    currency = f.currency, amount_subtotal = f.amount_subtotal, amount_total = f.amount_total,
-    amount_discount = f.amount_discount, amount_shipping = f.amount_shipping, amount_tax = f.amount_tax,
-    livemode = f.livemode, metadata_order_id = f.order_id, cart_hash = f.cart_hash,
+    status = f.status, payment_status = f.payment_status, payment_id = f.payment_id,
+    stripe_customer_id = f.customer_id, currency = f.currency, amount_subtotal = f.amount_subtotal,
+    amount_total = f.amount_total, amount_discount = f.amount_discount, amount_shipping = f.amount_shipping,
+    amount_tax = f.amount_tax, livemode = f.livemode, metadata_order_id = f.order_id, cart_hash = f.cart_hash,
     expires_at = to_timestamp(f.expires_at), version = v_version
   where s.id = f.id and s.version <= v_version;
   perform private.know_customer(f.customer_id, f.livemode);
@@ -113,12 +114,11 @@ begin
 end;
 $$;
 comment on function private.merge_checkout_session(jsonb, uuid, timestamptz) is
-  'Merges a checkout_session fact seen at p_at into checkout_sessions. The order of a known session never changes.';
-revoke execute on function private.merge_checkout_session(jsonb, uuid, timestamptz) from public, anon, authenticated;
+  'Merges a checkout_session fact seen at p_at into checkout_sessions. The order of a known session never '
+  'changes.';
 
 create function private.merge_session_contact(p_session_id text, p_fact jsonb, p_version text) returns void
 language plpgsql
-security definer
 set search_path = ''
 as $$
 begin
@@ -137,12 +137,11 @@ begin
 end;
 $$;
 comment on function private.merge_session_contact(text, jsonb, text) is
-  'Who bought, and where the parcel goes: the newest snapshot that has a delivery address, or else the newest.';
-revoke execute on function private.merge_session_contact(text, jsonb, text) from public, anon, authenticated;
+  'Who bought, and where the parcel goes: the newest snapshot that has a delivery address, or else the '
+  'newest.';
 
 create function private.merge_session_payment(p_fact jsonb, p_order_id uuid, p_at timestamptz) returns void
 language plpgsql
-security definer
 set search_path = ''
 as $$
 begin
@@ -162,12 +161,16 @@ begin
   end if;
 end;
 $$;
-comment on function private.merge_session_payment(jsonb, uuid, timestamptz) is 'Merges what a paid session says of its payment.';
-revoke execute on function private.merge_session_payment(jsonb, uuid, timestamptz) from public, anon, authenticated;
+comment on function private.merge_session_payment(jsonb, uuid, timestamptz) is
+  'Merges what a paid session says of its payment.';
 
-create function private.merge_payment(p_fact jsonb, p_order_id uuid, p_at timestamptz, p_source text default 'intent') returns void
+create function private.merge_payment(
+  p_fact jsonb,
+  p_order_id uuid,
+  p_at timestamptz,
+  p_source text default 'intent'
+) returns void
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -184,18 +187,22 @@ begin
     private.rank(array['session', 'intent'], p_source),
     private.stamp(p_at),
     private.rank(
-      array['requires_confirmation', 'requires_action', 'processing', 'requires_payment_method', 'requires_capture', 'canceled', 'succeeded'],
+      array[
+        'requires_confirmation', 'requires_action', 'processing', 'requires_payment_method',
+        'requires_capture', 'canceled', 'succeeded'
+      ],
       f.status
     ),
     private.knowledge(p_fact), md5(p_fact::text)
   );
 
   insert into public.payments as p (
-    id, order_id, status, amount, amount_received, currency, livemode, metadata_order_id, stripe_customer_id, charge_id,
-    failure_code, decline_code, succeeded_at, version
+    id, order_id, status, amount, amount_received, currency, livemode, metadata_order_id, stripe_customer_id,
+    charge_id, failure_code, decline_code, succeeded_at, version
   ) values (
-    f.id, p_order_id, f.status, f.amount, f.amount_received, f.currency, f.livemode, f.order_id, f.customer_id, f.charge_id,
-    f.failure_code, f.decline_code, case when f.status = 'succeeded' then p_at end, v_version
+    f.id, p_order_id, f.status, f.amount, f.amount_received, f.currency, f.livemode, f.order_id,
+    f.customer_id, f.charge_id, f.failure_code, f.decline_code,
+    case when f.status = 'succeeded' then p_at end, v_version
   )
   on conflict (id) do update set
     order_id = coalesce(p.order_id, excluded.order_id),
@@ -203,18 +210,17 @@ begin
 
   update public.payments p set
     status = f.status, amount = f.amount, amount_received = f.amount_received, currency = f.currency,
-    livemode = f.livemode, metadata_order_id = f.order_id, stripe_customer_id = f.customer_id, charge_id = f.charge_id,
-    failure_code = f.failure_code, decline_code = f.decline_code, version = v_version
+    livemode = f.livemode, metadata_order_id = f.order_id, stripe_customer_id = f.customer_id,
+    charge_id = f.charge_id, failure_code = f.failure_code, decline_code = f.decline_code, version = v_version
   where p.id = f.id and p.version <= v_version;
 end;
 $$;
 comment on function private.merge_payment(jsonb, uuid, timestamptz, text) is
-  'Merges a payment fact seen at p_at into payments. p_source: intent (the payment itself) or session (what a paid session says of it). link_payments() has the last word on its order.';
-revoke execute on function private.merge_payment(jsonb, uuid, timestamptz, text) from public, anon, authenticated;
+  'Merges a payment fact seen at p_at into payments. p_source: intent (the payment itself) or session (what '
+  'a paid session says of it). link_payments() has the last word on its order.';
 
 create function private.merge_payment_attempt(p_fact jsonb, p_order_id uuid, p_at timestamptz) returns void
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -223,9 +229,9 @@ declare
 begin
   select * into f from jsonb_to_record(p_fact) as x (
     id text, payment_id text, livemode boolean, outcome text, amount bigint, currency text, failure_code text,
-    decline_code text, advice_code text, payment_method_type text, card_brand text, card_last4 text, card_funding text,
-    card_country text, card_fingerprint text, three_d_secure_result text, risk_level text, risk_score integer,
-    seller_message text, receipt_url text, created bigint
+    decline_code text, advice_code text, payment_method_type text, card_brand text, card_last4 text,
+    card_funding text, card_country text, card_fingerprint text, three_d_secure_result text, risk_level text,
+    risk_score integer, seller_message text, receipt_url text, created bigint
   );
   v_version := private.version(
     private.rank(array['pending', 'failed', 'blocked', 'succeeded'], f.outcome), private.stamp(p_at),
@@ -233,23 +239,26 @@ begin
   );
   insert into public.payment_attempts as a (
     id, payment_id, order_id, livemode, outcome, amount, currency, failure_code, decline_code, advice_code,
-    payment_method_type, card_brand, card_last4, card_funding, card_country, card_fingerprint, three_d_secure_result,
-    risk_level, risk_score, seller_message, receipt_url, version, created_at
+    payment_method_type, card_brand, card_last4, card_funding, card_country, card_fingerprint,
+    three_d_secure_result, risk_level, risk_score, seller_message, receipt_url, version, created_at
   ) values (
-    f.id, f.payment_id, p_order_id, f.livemode, f.outcome, f.amount, f.currency, f.failure_code, f.decline_code, f.advice_code,
-    f.payment_method_type, f.card_brand, f.card_last4, f.card_funding, f.card_country, f.card_fingerprint, f.three_d_secure_result,
-    f.risk_level, f.risk_score, f.seller_message, f.receipt_url, v_version, to_timestamp(f.created)
+    f.id, f.payment_id, p_order_id, f.livemode, f.outcome, f.amount, f.currency, f.failure_code,
+    f.decline_code, f.advice_code, f.payment_method_type, f.card_brand, f.card_last4, f.card_funding,
+    f.card_country, f.card_fingerprint, f.three_d_secure_result, f.risk_level, f.risk_score, f.seller_message,
+    f.receipt_url, v_version, to_timestamp(f.created)
   )
   on conflict (id) do update set
     payment_id = excluded.payment_id, created_at = excluded.created_at,
-    outcome = excluded.outcome, amount = excluded.amount, currency = excluded.currency, livemode = excluded.livemode,
-    failure_code = excluded.failure_code, decline_code = excluded.decline_code, advice_code = excluded.advice_code,
-    payment_method_type = excluded.payment_method_type, card_brand = excluded.card_brand, card_last4 = excluded.card_last4,
-    card_funding = excluded.card_funding, card_country = excluded.card_country, card_fingerprint = excluded.card_fingerprint,
-    three_d_secure_result = excluded.three_d_secure_result, risk_level = excluded.risk_level, risk_score = excluded.risk_score,
-    seller_message = excluded.seller_message, receipt_url = excluded.receipt_url, version = excluded.version
+    outcome = excluded.outcome, amount = excluded.amount, currency = excluded.currency,
+    livemode = excluded.livemode, failure_code = excluded.failure_code, decline_code = excluded.decline_code,
+    advice_code = excluded.advice_code, payment_method_type = excluded.payment_method_type,
+    card_brand = excluded.card_brand, card_last4 = excluded.card_last4, card_funding = excluded.card_funding,
+    card_country = excluded.card_country, card_fingerprint = excluded.card_fingerprint,
+    three_d_secure_result = excluded.three_d_secure_result, risk_level = excluded.risk_level,
+    risk_score = excluded.risk_score, seller_message = excluded.seller_message,
+    receipt_url = excluded.receipt_url, version = excluded.version
   where a.version <= excluded.version;
 end;
 $$;
-comment on function private.merge_payment_attempt(jsonb, uuid, timestamptz) is 'Merges a payment_attempt fact seen at p_at into payment_attempts.';
-revoke execute on function private.merge_payment_attempt(jsonb, uuid, timestamptz) from public, anon, authenticated;
+comment on function private.merge_payment_attempt(jsonb, uuid, timestamptz) is
+  'Merges a payment_attempt fact seen at p_at into payment_attempts.';

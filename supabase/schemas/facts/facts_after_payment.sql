@@ -1,8 +1,8 @@
--- Merging facts about refunds, disputes, signs of fraud and customers; the rules are those of the file before.
+-- Merging facts about refunds, disputes, signs of fraud and customers; the rules are those of the file
+-- before.
 
 create function private.merge_refund(p_fact jsonb, p_order_id uuid, p_at timestamptz) returns void
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -15,20 +15,22 @@ begin
     failure_reason text, request_id text, created bigint
   );
   v_version := private.version(
-    private.rank(array['pending', 'requires_action', 'succeeded', 'canceled', 'failed'], f.status), private.stamp(p_at),
-    private.knowledge(v_snapshot), md5(v_snapshot::text)
+    private.rank(array['pending', 'requires_action', 'succeeded', 'canceled', 'failed'], f.status),
+    private.stamp(p_at), private.knowledge(v_snapshot), md5(v_snapshot::text)
   );
   insert into public.refunds as r (
-    id, order_id, payment_id, charge_id, amount, currency, status, reason, failure_reason, request_id, succeeded_at,
-    version, created_at
+    id, order_id, payment_id, charge_id, amount, currency, status, reason, failure_reason, request_id,
+    succeeded_at, version, created_at
   ) values (
-    f.id, p_order_id, f.payment_id, f.charge_id, f.amount, f.currency, f.status, nullif(f.reason, 'fraudulent'), f.failure_reason, f.request_id,
+    f.id, p_order_id, f.payment_id, f.charge_id, f.amount, f.currency, f.status,
+    nullif(f.reason, 'fraudulent'), f.failure_reason, f.request_id,
     case f.status when 'succeeded' then p_at end, v_version, to_timestamp(f.created)
   )
   on conflict (id) do update set
     order_id = coalesce(r.order_id, excluded.order_id),
     payment_id = least(r.payment_id, excluded.payment_id), charge_id = least(r.charge_id, excluded.charge_id),
-    request_id = least(r.request_id, excluded.request_id), created_at = least(r.created_at, excluded.created_at),
+    request_id = least(r.request_id, excluded.request_id),
+    created_at = least(r.created_at, excluded.created_at),
     succeeded_at = least(r.succeeded_at, excluded.succeeded_at);
   update public.refunds r set
     amount = f.amount, currency = f.currency, status = f.status, reason = nullif(f.reason, 'fraudulent'),
@@ -40,12 +42,11 @@ begin
   end if;
 end;
 $$;
-comment on function private.merge_refund(jsonb, uuid, timestamptz) is 'Merges a refund fact seen at p_at into refunds.';
-revoke execute on function private.merge_refund(jsonb, uuid, timestamptz) from public, anon, authenticated;
+comment on function private.merge_refund(jsonb, uuid, timestamptz) is
+  'Merges a refund fact seen at p_at into refunds.';
 
 create function private.merge_dispute(p_fact jsonb, p_order_id uuid, p_at timestamptz) returns void
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -54,9 +55,9 @@ declare
   v_version text;
 begin
   select * into f from jsonb_to_record(p_fact) as x (
-    id text, payment_id text, charge_id text, livemode boolean, amount bigint, currency text, reason text, status text,
-    evidence_due_by bigint, evidence_submission_count integer, has_evidence boolean, network_reason_code text,
-    funds_withdrawn boolean, funds_reinstated boolean, created bigint
+    id text, payment_id text, charge_id text, livemode boolean, amount bigint, currency text, reason text,
+    status text, evidence_due_by bigint, evidence_submission_count integer, has_evidence boolean,
+    network_reason_code text, funds_withdrawn boolean, funds_reinstated boolean, created bigint
   );
   v_version := private.version(
     private.stamp(p_at),
@@ -74,31 +75,35 @@ begin
     evidence_due_by, first_due_by, evidence_submission_count, has_evidence, network_reason_code,
     funds_withdrawn, funds_reinstated, version, created_at
   ) values (
-    f.id, p_order_id, f.payment_id, f.charge_id, f.livemode, f.amount, f.currency, f.reason, f.status, array[f.status],
-    to_timestamp(f.evidence_due_by), to_timestamp(f.evidence_due_by), f.evidence_submission_count, f.has_evidence, f.network_reason_code,
+    f.id, p_order_id, f.payment_id, f.charge_id, f.livemode, f.amount, f.currency, f.reason, f.status,
+    array[f.status], to_timestamp(f.evidence_due_by), to_timestamp(f.evidence_due_by),
+      f.evidence_submission_count, f.has_evidence, f.network_reason_code,
     f.funds_withdrawn, f.funds_reinstated, v_version, to_timestamp(f.created)
   )
   on conflict (id) do update set
     order_id = coalesce(d.order_id, excluded.order_id),
     payment_id = least(d.payment_id, excluded.payment_id), charge_id = least(d.charge_id, excluded.charge_id),
     created_at = least(d.created_at, excluded.created_at),
-    statuses_seen = (select array_agg(distinct x collate "C" order by x collate "C") from unnest(d.statuses_seen || excluded.statuses_seen) x),
+    statuses_seen = (
+      select array_agg(distinct x collate "C" order by x collate "C")
+      from unnest(d.statuses_seen || excluded.statuses_seen) x
+    ),
     first_due_by = least(d.first_due_by, excluded.first_due_by),
     funds_withdrawn = d.funds_withdrawn or excluded.funds_withdrawn,
     funds_reinstated = d.funds_reinstated or excluded.funds_reinstated;
   update public.disputes d set
-    livemode = f.livemode, amount = f.amount, currency = f.currency, reason = f.reason, status = f.status, evidence_due_by = to_timestamp(f.evidence_due_by),
+    livemode = f.livemode, amount = f.amount, currency = f.currency, reason = f.reason, status = f.status,
+    evidence_due_by = to_timestamp(f.evidence_due_by),
     evidence_submission_count = f.evidence_submission_count, has_evidence = f.has_evidence,
     network_reason_code = f.network_reason_code, version = v_version
   where d.id = f.id and d.version <= v_version;
 end;
 $$;
-comment on function private.merge_dispute(jsonb, uuid, timestamptz) is 'Merges a dispute fact seen at p_at into disputes.';
-revoke execute on function private.merge_dispute(jsonb, uuid, timestamptz) from public, anon, authenticated;
+comment on function private.merge_dispute(jsonb, uuid, timestamptz) is
+  'Merges a dispute fact seen at p_at into disputes.';
 
 create function private.merge_fraud_signal(p_fact jsonb, p_order_id uuid, p_at timestamptz) returns void
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -114,7 +119,8 @@ begin
     private.knowledge(v_snapshot), md5(v_snapshot::text)
   );
   insert into public.fraud_signals as s (
-    source_id, order_id, payment_id, charge_id, kind, severity, open, was_actionable, data, version, created_at
+    source_id, order_id, payment_id, charge_id, kind, severity, open, was_actionable, data, version,
+    created_at
   ) values (
     f.id, p_order_id, f.payment_id, f.charge_id, f.kind,
     case f.kind when 'early_fraud_warning' then 'critical' else 'warning' end,
@@ -130,24 +136,25 @@ begin
   where s.source_id = f.id and s.version <= v_version;
 end;
 $$;
-comment on function private.merge_fraud_signal(jsonb, uuid, timestamptz) is 'Merges an early fraud warning or a review seen at p_at into fraud_signals.';
-revoke execute on function private.merge_fraud_signal(jsonb, uuid, timestamptz) from public, anon, authenticated;
+comment on function private.merge_fraud_signal(jsonb, uuid, timestamptz) is
+  'Merges an early fraud warning or a review seen at p_at into fraud_signals.';
 
 create function private.merge_customer(p_fact jsonb, p_at timestamptz) returns void
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
   f record;
 begin
-  select * into f from jsonb_to_record(p_fact) as x (id text, livemode boolean, email text, name text, deleted boolean);
+  select * into f
+  from jsonb_to_record(p_fact) as x (id text, livemode boolean, email text, name text, deleted boolean);
   insert into private.stripe_customers as c (id, livemode, email, name, deleted_at, version)
   values (
     f.id, f.livemode, f.email, f.name, case when f.deleted then p_at end,
     -- What it said before its deletion stays what we know of it.
     private.version(
-      case when f.deleted then '0' else '1' end, private.stamp(p_at), private.knowledge(p_fact), md5(p_fact::text)
+      case when f.deleted then '0' else '1' end, private.stamp(p_at), private.knowledge(p_fact),
+      md5(p_fact::text)
     )
   )
   on conflict (id) do update set
@@ -160,12 +167,11 @@ begin
 end;
 $$;
 comment on function private.merge_customer(jsonb, timestamptz) is
-  'Merges a customer fact seen at p_at into private.stripe_customers. apply_facts() passes over customers who never bought here.';
-revoke execute on function private.merge_customer(jsonb, timestamptz) from public, anon, authenticated;
+  'Merges a customer fact seen at p_at into private.stripe_customers. apply_facts() passes over customers '
+  'who never bought here.';
 
 create function private.know_customer(p_id text, p_livemode boolean) returns void
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -177,9 +183,11 @@ begin
   if not found then
     return;
   end if;
-  -- What came before we knew that this is a customer of ours was not kept, except in the event that brought it.
+  -- What came before we knew that this is a customer of ours was not kept, except in the event that brought
+  -- it.
   for e in
-    select w.type = 'customer.deleted' as deleted, w.payload #> '{data,object}' as customer, w.stripe_created_at
+    select w.type = 'customer.deleted' as deleted, w.payload #> '{data,object}' as customer,
+      w.stripe_created_at
     from public.webhook_events w
     where w.type in ('customer.updated', 'customer.deleted') and w.payload #>> '{data,object,id}' = p_id
       and w.livemode = p_livemode
@@ -196,19 +204,19 @@ begin
 end;
 $$;
 comment on function private.know_customer(text, boolean) is
-  'A session of ours names a Stripe customer: from now on its events are merged, and so are those that came before and are still stored.';
-revoke execute on function private.know_customer(text, boolean) from public, anon, authenticated;
+  'A session of ours names a Stripe customer: from now on its events are merged, and so are those that came '
+  'before and are still stored.';
 
 create function private.without_person(p_fact jsonb, p_order_id uuid) returns jsonb
 language plpgsql
 stable
-security definer
 set search_path = ''
 as $$
 declare
   -- Everything in a fact that says who somebody is.
   c_personal constant text[] := array[
-    'email', 'name', 'phone', 'shipping_name', 'shipping_address', 'billing_address', 'card_fingerprint', 'receipt_url'
+    'email', 'name', 'phone', 'shipping_name', 'shipping_address', 'billing_address',
+    'card_fingerprint', 'receipt_url'
   ];
 begin
   if not private.is_erased(p_fact, p_order_id) then
@@ -221,12 +229,10 @@ end;
 $$;
 comment on function private.without_person(jsonb, uuid) is
   'A fact as it may be merged: of an erased order or customer without personal data, any other as it is.';
-revoke execute on function private.without_person(jsonb, uuid) from public, anon, authenticated;
 
 create function private.is_erased(p_fact jsonb, p_order_id uuid) returns boolean
 language plpgsql
 stable
-security definer
 set search_path = ''
 as $$
 begin
@@ -236,12 +242,11 @@ begin
     ));
 end;
 $$;
-comment on function private.is_erased(jsonb, uuid) is 'Whether a fact is about an order or a Stripe customer that has been erased.';
-revoke execute on function private.is_erased(jsonb, uuid) from public, anon, authenticated;
+comment on function private.is_erased(jsonb, uuid) is
+  'Whether a fact is about an order or a Stripe customer that has been erased.';
 
 create function private.settle_stripe_customer(p_stripe_customer_id text) returns void
 language sql
-security definer
 set search_path = ''
 as $$
   update public.customers c set
@@ -262,5 +267,6 @@ as $$
     ))
   )
 $$;
-comment on function private.settle_stripe_customer(text) is 'Brings the customers row of a Stripe customer up to what Stripe last said of it: a guest''s address and name, a deletion.';
-revoke execute on function private.settle_stripe_customer(text) from public, anon, authenticated;
+comment on function private.settle_stripe_customer(text) is
+  'Brings the customers row of a Stripe customer up to what Stripe last said of it: a guest''s address and '
+  'name, a deletion.';

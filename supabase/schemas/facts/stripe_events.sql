@@ -8,12 +8,10 @@ as $$
   select case p_fact ->> 'fact' when 'payment' then p_fact ->> 'id' else p_fact ->> 'payment_id' end
 $$;
 comment on function private.payment_of_fact(jsonb) is 'The payment a fact is about, or null.';
-revoke execute on function private.payment_of_fact(jsonb) from public, anon, authenticated;
 
 create function private.payment_of_charge(p_charge_id text) returns text
 language plpgsql
 stable
-security definer
 set search_path = ''
 as $$
 begin
@@ -24,13 +22,12 @@ begin
 end;
 $$;
 comment on function private.payment_of_charge(text) is
-  'The payment that a charge belongs to, for facts that name only the charge; null while neither has been heard of.';
-revoke execute on function private.payment_of_charge(text) from public, anon, authenticated;
+  'The payment that a charge belongs to, for facts that name only the charge; null while neither has been '
+  'heard of.';
 
 create function private.order_of_fact(p_fact jsonb) returns uuid
 language plpgsql
 stable
-security definer
 set search_path = ''
 as $$
 declare
@@ -40,7 +37,8 @@ begin
   if coalesce(p_fact ->> 'object', p_fact ->> 'fact') = 'checkout_session' then
     select s.order_id into v_order_id from public.checkout_sessions s where s.id = p_fact ->> 'id';
     if v_order_id is null and p_fact ->> 'recovered_from' is not null then
-      select s.order_id into v_order_id from public.checkout_sessions s where s.id = p_fact ->> 'recovered_from';
+      select s.order_id into v_order_id
+      from public.checkout_sessions s where s.id = p_fact ->> 'recovered_from';
     end if;
   end if;
   if v_order_id is null then
@@ -56,20 +54,21 @@ begin
   return v_order_id;
 end;
 $$;
-comment on function private.order_of_fact(jsonb) is 'The order a fact belongs to, or null when it is not (yet) known.';
-revoke execute on function private.order_of_fact(jsonb) from public, anon, authenticated;
+comment on function private.order_of_fact(jsonb) is
+  'The order a fact belongs to, or null when it is not (yet) known.';
 
 create function private.lock_facts(p_facts jsonb) returns void
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
   v_payment_id text;
 begin
-  -- A refund and the event that tells whose payment it is may run side by side: whoever comes second sees the first.
+  -- A refund and the event that tells whose payment it is may run side by side: whoever comes second sees the
+  -- first.
   for v_payment_id in
-    select distinct private.payment_of_fact(f) as payment_id from jsonb_array_elements(p_facts) f order by payment_id
+    select distinct private.payment_of_fact(f) as payment_id
+    from jsonb_array_elements(p_facts) f order by payment_id
   loop
     if v_payment_id is not null then
       perform pg_advisory_xact_lock(hashtextextended('payment:' || v_payment_id, 0));
@@ -81,21 +80,27 @@ begin
   where o.id in (
     select private.order_of_fact(f) from jsonb_array_elements(p_facts) f
     union
-    select p.order_id from jsonb_array_elements(p_facts) f join public.payments p on p.id = private.payment_of_fact(f)
+    select p.order_id
+    from jsonb_array_elements(p_facts) f join public.payments p on p.id = private.payment_of_fact(f)
     union
-    select s.order_id from jsonb_array_elements(p_facts) f join public.checkout_sessions s on s.payment_id = private.payment_of_fact(f)
+    select s.order_id from jsonb_array_elements(p_facts) f
+    join public.checkout_sessions s on s.payment_id = private.payment_of_fact(f)
   )
   order by o.id
   for no key update;
 end;
 $$;
 comment on function private.lock_facts(jsonb) is
-  'Locks what facts may touch, in the one order that all use: payments (advisory), orders by id. Stock by variant comes after, in settle_order().';
-revoke execute on function private.lock_facts(jsonb) from public, anon, authenticated;
+  'Locks what facts may touch, in the one order that all use: payments (advisory), orders by id. Stock by '
+  'variant comes after, in settle_order().';
 
-create function private.apply_facts(p_facts jsonb, p_at timestamptz, p_source text, p_livemode boolean default null) returns jsonb
+create function private.apply_facts(
+  p_facts jsonb,
+  p_at timestamptz,
+  p_source text,
+  p_livemode boolean default null
+) returns jsonb
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -113,7 +118,8 @@ begin
     v_order_id := private.order_of_fact(v_fact);
     if v_kind = 'unknown_value' then
       perform private.raise_alert(
-        'unknown_stripe_value', 'warning', format('unknown_stripe_value:%s:%s', v_fact ->> 'field', v_fact ->> 'value'),
+        'unknown_stripe_value', 'warning',
+        format('unknown_stripe_value:%s:%s', v_fact ->> 'field', v_fact ->> 'value'),
         v_fact - 'fact'
       );
       continue;
@@ -128,8 +134,10 @@ begin
       v_applied := v_applied + (v_order_id is not null)::integer;
       continue;
     end if;
-    if v_kind = 'customer' and not exists (select 1 from private.stripe_customers c where c.id = v_fact ->> 'id') then
-      -- Nobody who bought here, so nothing of them is kept. Should they buy later, know_customer() looks again.
+    if v_kind = 'customer'
+      and not exists (select 1 from private.stripe_customers c where c.id = v_fact ->> 'id') then
+      -- Nobody who bought here, so nothing of them is kept. Should they buy later, know_customer() looks
+      -- again.
       v_applied := v_applied + 1;
       continue;
     end if;
@@ -151,7 +159,8 @@ begin
   end loop;
 
   v_order_ids := v_order_ids || private.link_payments(v_payment_ids);
-  select coalesce(array_agg(distinct x.id order by x.id), '{}') into v_order_ids from unnest(v_order_ids) as x (id) where x.id is not null;
+  select coalesce(array_agg(distinct x.id order by x.id), '{}') into v_order_ids
+  from unnest(v_order_ids) as x (id) where x.id is not null;
   foreach v_order_id in array v_order_ids loop
     perform private.settle_order(v_order_id, p_source);
   end loop;
@@ -159,12 +168,12 @@ begin
 end;
 $$;
 comment on function private.apply_facts(jsonb, timestamptz, text, boolean) is
-  'Merges facts seen at p_at and settles the orders they touch. p_livemode: mode of the event that brought them; facts about an order of the other mode are passed over. Returns { applied, order_ids }; applied 0: nothing here is ours.';
-revoke execute on function private.apply_facts(jsonb, timestamptz, text, boolean) from public, anon, authenticated;
+  'Merges facts seen at p_at and settles the orders they touch. p_livemode: mode of the event that brought '
+  'them; facts about an order of the other mode are passed over. Returns { applied, order_ids }; applied 0: '
+  'nothing here is ours.';
 
 create function private.link_payments(p_payment_ids text[]) returns uuid[]
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -174,7 +183,8 @@ begin
   for p in
     select pi.id, pi.order_id as before,
       -- Failed attempts too: what names only a charge may name any of them.
-      array(select a.id from public.payment_attempts a where a.payment_id = pi.id) || pi.charge_id as charge_ids,
+      array(select a.id from public.payment_attempts a where a.payment_id = pi.id)
+        || pi.charge_id as charge_ids,
       coalesce(
       (select s.order_id from public.checkout_sessions s where s.payment_id = pi.id order by s.id limit 1),
       (select o.id from public.orders o where o.id = pi.metadata_order_id),
@@ -183,8 +193,10 @@ begin
     from public.payments pi
     where pi.id = any (p_payment_ids)
   loop
-    update public.payments x set order_id = p.order_id where x.id = p.id and x.order_id is distinct from p.order_id;
-    update public.payment_attempts x set order_id = p.order_id where x.payment_id = p.id and x.order_id is distinct from p.order_id;
+    update public.payments x set order_id = p.order_id
+    where x.id = p.id and x.order_id is distinct from p.order_id;
+    update public.payment_attempts x set order_id = p.order_id
+    where x.payment_id = p.id and x.order_id is distinct from p.order_id;
     update public.refunds x set order_id = p.order_id, payment_id = p.id
     where (x.payment_id = p.id or (x.payment_id is null and x.charge_id = any (p.charge_ids)))
       and (x.order_id is distinct from p.order_id or x.payment_id is null);
@@ -200,12 +212,11 @@ begin
 end;
 $$;
 comment on function private.link_payments(text[]) is
-  'Gives payments their order (the session''s word before that of metadata), and to what hangs on them: attempts, refunds, disputes, signals, whichever came first. Returns the orders to settle.';
-revoke execute on function private.link_payments(text[]) from public, anon, authenticated;
+  'Gives payments their order (the session''s word before that of metadata), and to what hangs on them: '
+  'attempts, refunds, disputes, signals, whichever came first. Returns the orders to settle.';
 
 create function private.queue_refreshes(p_facts jsonb, p_at timestamptz) returns void
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -235,13 +246,13 @@ begin
 end;
 $$;
 comment on function private.queue_refreshes(jsonb, timestamptz) is
-  'Reads again from Stripe, once per object and second: each dispute, refund and review, because two events of one second cannot be told apart by time; and what an event''s API version does not tell in full (unread).';
-revoke execute on function private.queue_refreshes(jsonb, timestamptz) from public, anon, authenticated;
+  'Reads again from Stripe, once per object and second: each dispute, refund and review, because two events '
+  'of one second cannot be told apart by time; and what an event''s API version does not tell in full '
+  '(unread).';
 
 create function private.concerns_erased(p_facts jsonb, p_order_ids jsonb) returns boolean
 language plpgsql
 stable
-security definer
 set search_path = ''
 as $$
 begin
@@ -255,8 +266,8 @@ begin
 end;
 $$;
 comment on function private.concerns_erased(jsonb, jsonb) is
-  'Whether an event with these facts, which touched these orders, is about somebody who has been erased: its payload is not kept.';
-revoke execute on function private.concerns_erased(jsonb, jsonb) from public, anon, authenticated;
+  'Whether an event with these facts, which touched these orders, is about somebody who has been erased: '
+  'its payload is not kept.';
 
 create function private.without_secrets(p_payload jsonb) returns jsonb
 language sql
@@ -269,8 +280,8 @@ as $$
     #- '{data,object,setup_intent,client_secret}' #- '{data,previous_attributes,client_secret}'
     #- '{data,previous_attributes,next_action}'
 $$;
-comment on function private.without_secrets(jsonb) is 'A webhook''s payload as it is stored: without client secrets and the addresses that carry them.';
-revoke execute on function private.without_secrets(jsonb) from public, anon, authenticated;
+comment on function private.without_secrets(jsonb) is
+  'A webhook''s payload as it is stored: without client secrets and the addresses that carry them.';
 
 create function private.process_stripe_event(
   p_event_id text,
@@ -280,7 +291,6 @@ create function private.process_stripe_event(
   p_error text
 ) returns jsonb
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -294,7 +304,8 @@ begin
   if v_reason is null and v_error is null then
     begin
       v_result := private.apply_facts(p_facts, p_stripe_created_at, p_event_id, v_livemode);
-      if (v_result ->> 'applied')::integer = 0 and not jsonb_path_exists(p_facts, '$[*] ? (@.fact == "unknown_value")') then
+      if (v_result ->> 'applied')::integer = 0
+        and not jsonb_path_exists(p_facts, '$[*] ? (@.fact == "unknown_value")') then
         v_reason := 'foreign_object';
       else
         perform private.queue_refreshes(p_facts, p_stripe_created_at);
@@ -306,8 +317,11 @@ begin
   end if;
 
   update public.webhook_events set
-    status = case when v_error is not null then 'failed' when v_reason is not null then 'ignored' else 'processed' end,
-    ignored_reason = v_reason,
+    status = case
+      when v_error is not null then 'failed'
+      when v_reason is not null then 'ignored'
+      else 'processed'
+    end, ignored_reason = v_reason,
     attempts = attempts + 1,
     processed_at = case when v_error is null then now() end,
     next_attempt_at = case when v_error is not null then v_run_at end,
@@ -317,7 +331,9 @@ begin
   where id = p_event_id;
 
   if v_error is not null then
-    perform private.enqueue_job('retry_event', 'retry_event:' || p_event_id, jsonb_build_object('event_id', p_event_id), v_run_at, 10);
+    perform private.enqueue_job(
+      'retry_event', 'retry_event:' || p_event_id, jsonb_build_object('event_id', p_event_id), v_run_at, 10
+    );
     return jsonb_build_object('outcome', 'queued', 'reason', v_error);
   elsif v_reason is not null then
     return jsonb_build_object('outcome', 'ignored', 'reason', v_reason);
@@ -333,7 +349,6 @@ comment on function private.process_stripe_event(text, timestamptz, jsonb, text,
   'Applies the facts of a stored event, or notes why it is ignored. When that fails the event stays stored '
   'as failed with a retry_event job, and the failure leaves no other trace. closing_sessions: payment pages '
   'that it had ended; their jobs are queued, and who can ends them at once.';
-revoke execute on function private.process_stripe_event(text, timestamptz, jsonb, text, text) from public, anon, authenticated;
 
 create function private.is_newer_version(p_version text, p_than text) returns boolean
 language sql
@@ -345,7 +360,6 @@ as $$
     > coalesce(substring(p_than from '^\d{4}-\d{2}-\d{2}'), '') collate "C"
 $$;
 comment on function private.is_newer_version(text, text) is 'Whether an API version is newer than another.';
-revoke execute on function private.is_newer_version(text, text) from public, anon, authenticated;
 
 create function public.receive_stripe_event(
   p_event_id text,
@@ -369,21 +383,29 @@ declare
   v_result jsonb;
 begin
   -- Concurrent deliveries of one event queue up on its primary key; only the first one gets to apply it.
-  insert into public.webhook_events as e (id, type, status, livemode, api_version, stripe_created_at, source_ip, payload)
-  values (p_event_id, p_type, 'failed', p_livemode, p_api_version, p_stripe_created_at, p_source_ip::inet, private.without_secrets(p_payload))
+  insert into public.webhook_events as e (
+    id, type, status, livemode, api_version, stripe_created_at, source_ip, payload
+  )
+  values (
+    p_event_id, p_type, 'failed', p_livemode, p_api_version, p_stripe_created_at, p_source_ip::inet,
+    private.without_secrets(p_payload)
+  )
   on conflict (id) do update set delivery_count = e.delivery_count + 1
   returning * into v_event;
 
   if v_event.delivery_count = 1 then
     perform private.raise_alert(a.kind, a.severity, a.dedupe_key, coalesce(a.data, '{}'))
-    from jsonb_to_recordset(coalesce(p_alerts, '[]')) as a (kind text, severity text, dedupe_key text, data jsonb);
+    from jsonb_to_recordset(coalesce(p_alerts, '[]')) as a (
+      kind text, severity text, dedupe_key text, data jsonb
+    );
   elsif v_event.status in ('processed', 'ignored') and (
     p_facts is null or v_event.payload ? 'erased'
     or not private.is_newer_version(p_api_version, v_event.api_version)
   ) then
     return jsonb_build_object('outcome', 'duplicate', 'delivery_count', v_event.delivery_count);
   elsif v_event.status = 'dead' then
-    -- Delivered anew, it lives again: its job goes on trying if this fails too, and ends well (with its alert) if not.
+    -- Delivered anew, it lives again: its job goes on trying if this fails too, and ends well (with its
+    -- alert) if not.
     perform private.redrive_event(p_event_id);
   end if;
   if private.is_newer_version(p_api_version, v_event.api_version) then
@@ -392,19 +414,25 @@ begin
     where id = p_event_id;
   end if;
 
-  v_result := private.process_stripe_event(p_event_id, p_stripe_created_at, p_facts, p_ignored_reason, p_error);
+  v_result := private.process_stripe_event(
+    p_event_id, p_stripe_created_at, p_facts, p_ignored_reason, p_error
+  );
   return v_result || jsonb_build_object('delivery_count', v_event.delivery_count);
 end;
 $$;
-comment on function public.receive_stripe_event(text, text, boolean, text, timestamptz, text, jsonb, jsonb, text, text, jsonb) is
+comment on function public.receive_stripe_event(
+  text, text, boolean, text, timestamptz, text, jsonb, jsonb, text, text, jsonb
+) is
   'Stores an authentic event and applies it, in one transaction. Exactly one of p_facts, p_ignored_reason '
   'and p_error (the translator threw) is given; p_alerts: [{ kind, severity, dedupe_key, data }]. A further '
   'delivery in a newer API version is merged as well. Returns { outcome: applied | duplicate | ignored | '
   'queued, delivery_count, reason?, closing_sessions? }. An error means that nothing was stored.';
-revoke execute on function public.receive_stripe_event(text, text, boolean, text, timestamptz, text, jsonb, jsonb, text, text, jsonb) from public, anon, authenticated;
-grant execute on function public.receive_stripe_event(text, text, boolean, text, timestamptz, text, jsonb, jsonb, text, text, jsonb) to service_role;
+grant execute on function public.receive_stripe_event(
+  text, text, boolean, text, timestamptz, text, jsonb, jsonb, text, text, jsonb
+) to service_role;
 
-create function public.retry_stripe_event(p_event_id text, p_facts jsonb, p_ignored_reason text, p_error text) returns jsonb
+create function public.retry_stripe_event(p_event_id text, p_facts jsonb, p_ignored_reason text, p_error text)
+returns jsonb
 language plpgsql
 security definer
 set search_path = ''
@@ -418,12 +446,14 @@ begin
   elsif v_event.status in ('processed', 'ignored') and v_event.next_attempt_at is null then
     return jsonb_build_object('outcome', 'duplicate');
   end if;
-  return private.process_stripe_event(p_event_id, v_event.stripe_created_at, p_facts, p_ignored_reason, p_error);
+  return private.process_stripe_event(
+    p_event_id, v_event.stripe_created_at, p_facts, p_ignored_reason, p_error
+  );
 end;
 $$;
 comment on function public.retry_stripe_event(text, jsonb, text, text) is
-  'Tries a stored event again with a fresh translation of its payload. duplicate: it has been applied meanwhile, and nobody asked for it to be applied anew. KCEVT: no such event.';
-revoke execute on function public.retry_stripe_event(text, jsonb, text, text) from public, anon, authenticated;
+  'Tries a stored event again with a fresh translation of its payload. duplicate: it has been applied '
+  'meanwhile, and nobody asked for it to be applied anew. KCEVT: no such event.';
 grant execute on function public.retry_stripe_event(text, jsonb, text, text) to service_role;
 
 create function public.get_stripe_event(p_event_id text) returns jsonb
@@ -440,10 +470,10 @@ as $$
   where e.id = p_event_id
 $$;
 comment on function public.get_stripe_event(text) is 'A stored event with its payload, or null.';
-revoke execute on function public.get_stripe_event(text) from public, anon, authenticated;
 grant execute on function public.get_stripe_event(text) to service_role;
 
-create function public.apply_stripe_facts(p_facts jsonb, p_source text, p_observed_at timestamptz) returns jsonb
+create function public.apply_stripe_facts(p_facts jsonb, p_source text, p_observed_at timestamptz)
+returns jsonb
 language plpgsql
 security definer
 set search_path = ''
@@ -456,11 +486,12 @@ begin
     raise exception 'facts do not come from %', p_source using errcode = 'KCINV';
   end if;
   v_result := private.apply_facts(p_facts, p_observed_at, p_source);
-  return jsonb_build_object('applied', (v_result ->> 'applied')::integer > 0, 'order_ids', v_result -> 'order_ids');
+  return jsonb_build_object(
+    'applied', (v_result ->> 'applied')::integer > 0, 'order_ids', v_result -> 'order_ids'
+  );
 end;
 $$;
 comment on function public.apply_stripe_facts(jsonb, text, timestamptz) is
   'Merges facts read from Stripe''s API at p_observed_at (before the request was sent) and settles. '
   'p_source: order_status, reconcile, job or checkout. KCINV: anything else.';
-revoke execute on function public.apply_stripe_facts(jsonb, text, timestamptz) from public, anon, authenticated;
 grant execute on function public.apply_stripe_facts(jsonb, text, timestamptz) to service_role;

@@ -14,9 +14,13 @@ create table public.inventory_reservations (
   constraint inventory_reservations_quantity_positive check (quantity > 0),
   constraint inventory_reservations_status_known check (status in ('active', 'committed', 'released'))
 );
-comment on table public.inventory_reservations is 'Stock held by an order. expires_at only tells the sweeper when to ask Stripe; time alone releases nothing.';
-create index inventory_reservations_variant_id_idx on public.inventory_reservations (variant_id) where status <> 'released';
-create index inventory_reservations_due_idx on public.inventory_reservations (expires_at) where status = 'active';
+comment on table public.inventory_reservations is
+  'Stock held by an order. expires_at only tells the sweeper when to ask Stripe; time alone releases '
+  'nothing.';
+create index inventory_reservations_variant_id_idx on public.inventory_reservations (variant_id)
+  where status <> 'released';
+create index inventory_reservations_due_idx on public.inventory_reservations (expires_at)
+  where status = 'active';
 
 create function private.refuse_lost_hold() returns trigger
 language plpgsql
@@ -30,7 +34,6 @@ $$;
 comment on function private.refuse_lost_hold() is
   'Trigger of inventory_reservations: a hold that is deleted, alone or with its order, would leave goods '
   'that nobody has and nobody can sell.';
-revoke execute on function private.refuse_lost_hold() from public, anon, authenticated;
 
 create trigger refuse_lost_hold before delete on public.inventory_reservations
   for each row when (old.status <> 'released') execute function private.refuse_lost_hold();

@@ -1,7 +1,8 @@
 -- Where personal data is, how long it stays, and how it goes before that.
 --
--- private.retention_rules lists every column that can hold text. A test holds it against the schema, so that a new
--- column is judged the day it appears. Erasing empties what is `person` by hand, below, and searches what is `text`.
+-- private.retention_rules lists every column that can hold text. A test holds it against the schema, so that
+-- a new column is judged the day it appears. Erasing empties what is `person` by hand, below, and searches
+-- what is `text`.
 
 create table private.retention_rules (
   table_name text not null,
@@ -13,27 +14,55 @@ create table private.retention_rules (
   constraint retention_rules_holds_known check (holds in ('person', 'text', 'nothing'))
 );
 comment on table private.retention_rules is
-  'What each table holds of people, and for how long. holds: person (names, addresses, what identifies somebody; emptied by erasure), text (written by people or providers: may mention somebody, so erasure searches it), nothing (ids, closed sets of words, figures, the catalogue).';
+  'What each table holds of people, and for how long. holds: person (names, addresses, what identifies '
+  'somebody; emptied by erasure), text (written by people or providers: may mention somebody, so erasure '
+  'searches it), nothing (ids, closed sets of words, figures, the catalogue).';
 comment on column private.retention_rules.kept is 'How long: a setting, an event, or for good.';
 comment on column private.retention_rules.ended_by is 'The functions that remove it.';
 alter table private.retention_rules enable row level security;
 
 insert into private.retention_rules (table_name, columns, holds, kept, ended_by) values
-  ('public.orders', '{email,customer_name,phone,shipping_name,shipping_address,billing_address,purchase_ip,user_agent,idempotency_key}', 'person',
-    'paid: as bookkeeping law wants, until erased; never paid: retention_unpaid_days', 'erase_person(), forget_unpaid_orders()'),
+  ('public.orders',
+    '{email,customer_name,phone,shipping_name,shipping_address,billing_address,purchase_ip,user_agent,'
+    'idempotency_key}', 'person',
+    'paid: as bookkeeping law wants, until erased; never paid: retention_unpaid_days',
+    'erase_person(), forget_unpaid_orders()'),
   ('public.orders', '{carrier,tracking_number}', 'text', 'with the order', 'erase_person()'),
-  ('public.orders', '{number,locale,status,fulfillment_status,currency,cart_hash,shipping_rates,session_id,payment_id}', 'nothing', 'for good', ''),
+  (
+    'public.orders',
+    '{number,locale,status,fulfillment_status,currency,cart_hash,shipping_rates,session_id,payment_id}',
+    'nothing', 'for good', ''
+  ),
   ('public.order_risk', '{velocity_mode,three_d_secure,review_reasons}', 'nothing', 'with the order', ''),
-  ('public.checkout_sessions', '{email,name,phone,shipping_name,shipping_address,billing_address,url,version,contact_version}', 'person', 'with the order', 'erase_orders()'),
-  ('public.checkout_sessions', '{id,status,payment_status,payment_id,stripe_customer_id,currency,cart_hash,recovered_from}', 'nothing', 'for good', ''),
+  (
+    'public.checkout_sessions',
+    '{email,name,phone,shipping_name,shipping_address,billing_address,url,version,contact_version}', 'person',
+    'with the order', 'erase_orders()'
+  ),
+  (
+    'public.checkout_sessions',
+    '{id,status,payment_status,payment_id,stripe_customer_id,currency,cart_hash,recovered_from}', 'nothing',
+    'for good', ''
+  ),
   ('public.customers', '{email,name}', 'person', 'until erased', 'erase_person()'),
   ('public.customers', '{stripe_customer_id}', 'nothing', 'until erased', 'erase_person()'),
   ('private.stripe_customers', '{email,name,version}', 'person', 'until erased', 'erase_person()'),
   ('private.stripe_customers', '{id}', 'nothing', 'for good: what comes later must be known as erased', ''),
-  ('public.payments', '{id,status,currency,stripe_customer_id,charge_id,failure_code,decline_code,payment_method_type,card_brand,card_last4,card_country,risk_level,three_d_secure_result,version}', 'nothing', 'for good', ''),
-  ('public.payment_attempts', '{card_fingerprint,receipt_url,version}', 'person', 'with the order', 'erase_orders()'),
+  (
+    'public.payments',
+    '{id,status,currency,stripe_customer_id,charge_id,failure_code,decline_code,payment_method_type,'
+    'card_brand,card_last4,card_country,risk_level,three_d_secure_result,version}', 'nothing', 'for good', ''
+  ),
+  (
+    'public.payment_attempts', '{card_fingerprint,receipt_url,version}', 'person', 'with the order',
+    'erase_orders()'
+  ),
   ('public.payment_attempts', '{seller_message}', 'text', 'with the order', 'erase_person()'),
-  ('public.payment_attempts', '{id,payment_id,outcome,currency,failure_code,decline_code,advice_code,payment_method_type,card_brand,card_last4,card_funding,card_country,three_d_secure_result,risk_level}', 'nothing', 'for good', ''),
+  (
+    'public.payment_attempts',
+    '{id,payment_id,outcome,currency,failure_code,decline_code,advice_code,payment_method_type,card_brand,'
+    'card_last4,card_funding,card_country,three_d_secure_result,risk_level}', 'nothing', 'for good', ''
+  ),
   ('public.notifications', '{recipient}', 'person', 'with the order', 'erase_orders()'),
   ('public.notifications', '{last_error,data}', 'text', 'with the order', 'erase_person()'),
   ('public.notifications', '{template,dedupe_key,status,provider_id}', 'nothing', 'for good', ''),
@@ -41,31 +70,60 @@ insert into private.retention_rules (table_name, columns, holds, kept, ended_by)
   ('public.order_events', '{kind,source}', 'nothing', 'for good', ''),
   ('public.staff_commands', '{args,result}', 'text', 'for good, as the audit log', 'erase_person()'),
   ('public.staff_commands', '{command,actor}', 'nothing', 'for good', ''),
-  ('public.webhook_events', '{payload}', 'person', 'retention_payload_days; of strangers retention_foreign_days', 'purge_payloads(), erase_person()'),
+  (
+    'public.webhook_events', '{payload}',
+    'person', 'retention_payload_days; of strangers retention_foreign_days',
+    'purge_payloads(), erase_person()'
+  ),
   ('public.webhook_events', '{last_error}', 'text', 'for good', 'erase_person()'),
-  ('public.webhook_events', '{id,type,status,api_version,ignored_reason,source_ip}', 'nothing', 'for good: a late delivery must be known; source_ip is Stripe''s', ''),
+  (
+    'public.webhook_events', '{id,type,status,api_version,ignored_reason,source_ip}',
+    'nothing', 'for good: a late delivery must be known; source_ip is Stripe''s', ''
+  ),
   ('public.webhook_rejections', '{source_ip}', 'person', 'retention_log_days', 'purge_old_data()'),
   ('public.webhook_rejections', '{reason}', 'nothing', 'retention_log_days', 'purge_old_data()'),
-  ('public.fraud_signals', '{data,source_id}', 'person', 'velocity hits that no paid order has: retention_signal_days', 'purge_signals(), erase_orders()'),
-  ('public.fraud_signals', '{payment_id,charge_id,kind,severity,answer,version}', 'nothing', 'with the order', ''),
-  ('public.alerts', '{data,dedupe_key}', 'text', 'resolved: retention_alert_days', 'purge_alerts(), erase_person()'),
+  (
+    'public.fraud_signals', '{data,source_id}',
+    'person', 'velocity hits that no paid order has: retention_signal_days', 'purge_signals(), erase_orders()'
+  ),
+  (
+    'public.fraud_signals', '{payment_id,charge_id,kind,severity,answer,version}',
+    'nothing', 'with the order', ''
+  ),
+  (
+    'public.alerts', '{data,dedupe_key}', 'text', 'resolved: retention_alert_days',
+    'purge_alerts(), erase_person()'
+  ),
   ('public.alerts', '{kind,severity,status}', 'nothing', 'resolved: retention_alert_days', 'purge_alerts()'),
   ('public.inventory_adjustments', '{reason}', 'text', 'for good, as the ledger', 'erase_person()'),
   ('public.inventory_adjustments', '{actor}', 'nothing', 'for good', ''),
   ('public.refund_requests', '{problem}', 'text', 'with the order', 'erase_person()'),
   ('public.refund_requests', '{id,payment_id,cause,status}', 'nothing', 'for good', ''),
-  ('public.refunds', '{id,payment_id,charge_id,currency,status,reason,failure_reason,request_id,version}', 'nothing', 'for good', ''),
+  (
+    'public.refunds', '{id,payment_id,charge_id,currency,status,reason,failure_reason,request_id,version}',
+    'nothing', 'for good', ''
+  ),
   ('public.refund_reasons', '{refund_id,reason}', 'nothing', 'for good', ''),
-  ('public.disputes', '{id,payment_id,charge_id,currency,reason,status,statuses_seen,network_reason_code,version}', 'nothing', 'for good', ''),
+  (
+    'public.disputes',
+    '{id,payment_id,charge_id,currency,reason,status,statuses_seen,network_reason_code,version}', 'nothing',
+    'for good', ''
+  ),
   ('public.reconciliation_drift', '{before,after}', 'text', 'retention_alert_days', 'purge_old_data()'),
   ('public.reconciliation_drift', '{kind,object_id}', 'nothing', 'retention_alert_days', 'purge_old_data()'),
   ('public.order_items', '{sku,name}', 'nothing', 'for good', ''),
   ('public.products', '{slug,name,description,image_url}', 'nothing', 'for good', ''),
-  ('public.product_variants', '{sku,size,color,currency,stripe_price_id,image_url}', 'nothing', 'for good', ''),
+  (
+    'public.product_variants', '{sku,size,color,currency,stripe_price_id,image_url}', 'nothing', 'for good',
+    ''
+  ),
   ('public.inventory_reservations', '{status}', 'nothing', 'for good', ''),
   ('public.shipping_rates', '{name,currency,countries}', 'nothing', 'for good', ''),
   ('public.stripe_webhook_ips', '{address}', 'nothing', 'as Stripe publishes them', ''),
-  ('private.jobs', '{payload,last_error}', 'text', 'the retention of its kind', 'purge_jobs(), erase_person()'),
+  (
+    'private.jobs', '{payload,last_error}', 'text', 'the retention of its kind',
+    'purge_jobs(), erase_person()'
+  ),
   ('private.jobs', '{kind,dedupe_key,status,worker}', 'nothing', 'the retention of its kind', 'purge_jobs()'),
   ('private.rate_limits', '{key}', 'person', 'an hour', 'take_rate_limits()'),
   ('private.circuit_breakers', '{reason}', 'text', 'until the provider is back', 'erase_person()'),
@@ -80,7 +138,10 @@ insert into private.retention_rules (table_name, columns, holds, kept, ended_by)
   ('private.retention_rules', '{table_name,columns,holds,kept,ended_by}', 'nothing', 'for good', ''),
   ('private.settings', '{key,value,description}', 'nothing', 'for good', ''),
   ('private.velocity_rule_sets', '{digest,rules}', 'nothing', 'for good', ''),
-  ('private.velocity_rules', '{name,subject,measure,currency,action,alert,description}', 'nothing', 'for good', ''),
+  (
+    'private.velocity_rules', '{name,subject,measure,currency,action,alert,description}',
+    'nothing', 'for good', ''
+  ),
   ('private.webhook_address_changes', '{added,removed}', 'nothing', 'for good: addresses of Stripe''s', '');
 
 create function private.words_pattern(p_words text[]) returns text
@@ -90,14 +151,15 @@ set search_path = ''
 as $$
   -- As typed, and as JSON writes it. An address inside a longer one is somebody else's.
   select '(?<![[:alnum:]._%+-])(?:' || string_agg(
-    distinct regexp_replace(regexp_replace(x.word, '([].*+?^${}()|\\[-])', '\\\1', 'g'), '\s+', '\\s+', 'g'), '|'
+    distinct regexp_replace(regexp_replace(x.word, '([].*+?^${}()|\\[-])', '\\\1', 'g'), '\s+', '\\s+', 'g'),
+    '|'
   )
     || ')(?![[:alnum:]]|[.-][[:alnum:]])'
   from unnest(p_words) w (word)
   cross join lateral (values (w.word), (btrim(to_json(w.word)::text, '"'))) as x (word)
 $$;
-comment on function private.words_pattern(text[]) is 'A regular expression that finds any of these words. Null: there are none.';
-revoke execute on function private.words_pattern(text[]) from public, anon, authenticated;
+comment on function private.words_pattern(text[]) is
+  'A regular expression that finds any of these words. Null: there are none.';
 
 create function private.phone_pattern(p_phone text) returns text
 language sql
@@ -108,8 +170,8 @@ as $$
   from (select regexp_replace(p_phone, '[^0-9]', '', 'g') as digits) d
   where length(d.digits) >= 7
 $$;
-comment on function private.phone_pattern(text) is 'A regular expression that finds a phone number however it is spaced. Null: too short to be one.';
-revoke execute on function private.phone_pattern(text) from public, anon, authenticated;
+comment on function private.phone_pattern(text) is
+  'A regular expression that finds a phone number however it is spaced. Null: too short to be one.';
 
 create function private.redact(p_value jsonb, p_pattern text) returns jsonb
 language plpgsql
@@ -124,18 +186,18 @@ begin
       from jsonb_array_elements(p_value) with ordinality as x (value, position)
     )
     when 'object' then (
-      select coalesce(jsonb_object_agg(x.key, private.redact(x.value, p_pattern)), '{}') from jsonb_each(p_value) x
+      select coalesce(jsonb_object_agg(x.key, private.redact(x.value, p_pattern)), '{}')
+      from jsonb_each(p_value) x
     )
     else p_value
   end;
 end;
 $$;
-comment on function private.redact(jsonb, text) is 'A JSON value with [erased] for whatever its texts have of the pattern.';
-revoke execute on function private.redact(jsonb, text) from public, anon, authenticated;
+comment on function private.redact(jsonb, text) is
+  'A JSON value with [erased] for whatever its texts have of the pattern.';
 
 create function private.redact_texts(p_pattern text, p_order_ids uuid[] default null) returns integer
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -146,7 +208,9 @@ begin
   perform set_config('kct.erasing', 'on', true);
   for r in
     select x.table_name, a.attname, a.atttypid = 'jsonb'::regtype as json,
-      exists (select 1 from pg_attribute o where o.attrelid = a.attrelid and o.attname = 'order_id') as of_order
+      exists (
+        select 1 from pg_attribute o where o.attrelid = a.attrelid and o.attname = 'order_id'
+      ) as of_order
     from private.retention_rules x
     join pg_attribute a on a.attrelid = x.table_name::regclass and a.attname = any (x.columns)
     where x.holds = 'text'
@@ -166,8 +230,8 @@ begin
 end;
 $$;
 comment on function private.redact_texts(text, uuid[]) is
-  'Removes what the pattern finds from every column that retention_rules calls text; p_order_ids: only in the rows of these orders. Returns how many values changed.';
-revoke execute on function private.redact_texts(text, uuid[]) from public, anon, authenticated;
+  'Removes what the pattern finds from every column that retention_rules calls text; p_order_ids: only in '
+  'the rows of these orders. Returns how many values changed.';
 
 create function private.without_digest(p_version text) returns text
 language sql
@@ -177,17 +241,16 @@ as $$
   select regexp_replace(p_version, '[0-9a-f]{32}$', '')
 $$;
 comment on function private.without_digest(text) is 'A version of a fact without the digest of what it said.';
-revoke execute on function private.without_digest(text) from public, anon, authenticated;
 
 create function private.erase_orders(p_order_ids uuid[]) returns void
 language plpgsql
-security definer
 set search_path = ''
 as $$
 begin
   update public.checkout_sessions s set
-    email = null, name = null, phone = null, shipping_name = null, shipping_address = null, billing_address = null,
-    url = null, version = private.without_digest(s.version), contact_version = private.without_digest(s.contact_version)
+    email = null, name = null, phone = null, shipping_name = null, shipping_address = null,
+    billing_address = null, url = null, version = private.without_digest(s.version),
+    contact_version = private.without_digest(s.contact_version)
   where s.order_id = any (p_order_ids);
   update public.payment_attempts a
   set card_fingerprint = null, receipt_url = null, version = private.without_digest(a.version)
@@ -203,12 +266,11 @@ begin
 end;
 $$;
 comment on function private.erase_orders(uuid[]) is
-  'Takes the personal data out of orders and of all that hangs on them. Amounts, ids, card brand and last four digits stay: bookkeeping law wants them. The caller has locked the orders.';
-revoke execute on function private.erase_orders(uuid[]) from public, anon, authenticated;
+  'Takes the personal data out of orders and of all that hangs on them. Amounts, ids, card brand and last '
+  'four digits stay: bookkeeping law wants them. The caller has locked the orders.';
 
 create function private.erase_own_texts(p_order_ids uuid[]) returns void
 language plpgsql
-security definer
 set search_path = ''
 as $$
 begin
@@ -229,13 +291,12 @@ begin
 end;
 $$;
 comment on function private.erase_own_texts(uuid[]) is
-  'Removes what staff wrote about orders, and what providers said of their jobs: it may name the buyer in any way.';
-revoke execute on function private.erase_own_texts(uuid[]) from public, anon, authenticated;
+  'Removes what staff wrote about orders, and what providers said of their jobs: it may name the buyer in '
+  'any way.';
 
 create function private.erase_events(p_order_ids uuid[], p_stripe_ids text[], p_email text, p_pattern text)
 returns integer
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -259,19 +320,21 @@ begin
     or e.payload #>> '{data,object,payment_intent}' = any (v_ids)
     or e.payload #>> '{data,object,charge}' = any (v_ids)
     -- By address alone: a household shares its name, street and phone.
-    or (e.payload::text ilike '%' || p_email || '%' and e.payload::text ~* private.words_pattern(array[p_email]))
+    or (
+      e.payload::text ilike '%' || p_email || '%' and e.payload::text ~* private.words_pattern(array[p_email])
+    )
   );
   get diagnostics v_count = row_count;
   return v_count;
 end;
 $$;
 comment on function private.erase_events(uuid[], text[], text, text) is
-  'Empties the stored payloads of events about these orders, these Stripe customers, or with this address, ours or not, dead ones too; from one that is still to be applied it takes what the pattern finds. Returns how many.';
-revoke execute on function private.erase_events(uuid[], text[], text, text) from public, anon, authenticated;
+  'Empties the stored payloads of events about these orders, these Stripe customers, or with this address, '
+  'ours or not, dead ones too; from one that is still to be applied it takes what the pattern finds. '
+  'Returns how many.';
 
 create function private.erase_stripe_customers(p_ids text[], p_livemode boolean) returns void
 language plpgsql
-security definer
 set search_path = ''
 as $$
 begin
@@ -282,18 +345,17 @@ begin
     -- It will be: until then no checkout must name it again.
     deleted_at = coalesce(c.deleted_at, now()), erased_at = coalesce(c.erased_at, now());
   perform private.enqueue_job(
-    'delete_stripe_customer', 'delete_stripe_customer:' || x.id, jsonb_build_object('stripe_customer_id', x.id)
+    'delete_stripe_customer', 'delete_stripe_customer:' || x.id,
+    jsonb_build_object('stripe_customer_id', x.id)
   ) from unnest(p_ids) as x (id);
 end;
 $$;
 comment on function private.erase_stripe_customers(text[], boolean) is
   'Notes Stripe customers as erased, and has Stripe''s own copy deleted by a job.';
-revoke execute on function private.erase_stripe_customers(text[], boolean) from public, anon, authenticated;
 
 create function private.refuse_disputed(p_order_ids uuid[]) returns void
 language plpgsql
 stable
-security definer
 set search_path = ''
 as $$
 declare
@@ -305,15 +367,17 @@ begin
     and x.status in ('needs_response', 'warning_needs_response', 'appeal_needs_response')
   order by x.evidence_due_by limit 1;
   if found then
-    raise exception 'dispute % of order % still needs this data as evidence (due %)', d.id, d.number, d.evidence_due_by
+    raise exception 'dispute % of order % still needs this data as evidence (due %)', d.id, d.number,
+      d.evidence_due_by
       using errcode = 'KCINV',
-        hint = 'Call submit_dispute_evidence(), or accept the dispute in Stripe''s dashboard; then erase again.';
+        hint = 'Call submit_dispute_evidence(), or accept the dispute in Stripe''s dashboard; then erase '
+               'again.';
   end if;
 end;
 $$;
 comment on function private.refuse_disputed(uuid[]) is
-  'KCINV while a dispute of one of these orders waits for evidence: defending a claim goes before erasure (GDPR article 17(3)(e)).';
-revoke execute on function private.refuse_disputed(uuid[]) from public, anon, authenticated;
+  'KCINV while a dispute of one of these orders waits for evidence: defending a claim goes before erasure '
+  '(GDPR article 17(3)(e)).';
 
 create function private.words_of_person(
   p_email text,
@@ -325,7 +389,6 @@ create function private.words_of_person(
 )
 language sql
 stable
-security definer
 set search_path = ''
 as $$
   with known (email, name, phone, line1) as (
@@ -350,19 +413,21 @@ as $$
     union select part, true from known k, regexp_split_to_table(k.name, '\s+') part where length(part) >= 3
   )
   select
-    concat_ws('|', private.words_pattern(array_agg(w.word) filter (where not w.own_only and btrim(w.word) <> '')), p.phones),
+    concat_ws(
+      '|', private.words_pattern(array_agg(w.word) filter (where not w.own_only and btrim(w.word) <> '')),
+      p.phones
+    ),
     concat_ws('|', private.words_pattern(array_agg(w.word) filter (where btrim(w.word) <> '')), p.phones)
   from words w
   cross join (select string_agg(distinct private.phone_pattern(k.phone), '|') as phones from known k) p
   group by p.phones
 $$;
 comment on function private.words_of_person(text, uuid[], uuid[], text[]) is
-  'Patterns for what identifies a buyer: anywhere (addresses, full names, street, phone), and own: single names as well, for the rows of their orders.';
-revoke execute on function private.words_of_person(text, uuid[], uuid[], text[]) from public, anon, authenticated;
+  'Patterns for what identifies a buyer: anywhere (addresses, full names, street, phone), and own: single '
+  'names as well, for the rows of their orders.';
 
 create function private.erase_person(p_email text) returns jsonb
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -383,7 +448,9 @@ begin
   v_customer_ids := array(
     select c.id from public.customers c where lower(c.email) = v_email
     -- The row of a guest is that of their orders, whatever address it has by now.
-    or (c.user_id is null and c.id in (select o.customer_id from public.orders o where o.id = any (v_order_ids)))
+    or (
+      c.user_id is null and c.id in (select o.customer_id from public.orders o where o.id = any (v_order_ids))
+    )
   );
   v_order_ids := array(
     select o.id from public.orders o where o.id = any (v_order_ids) or o.customer_id = any (v_customer_ids)
@@ -423,7 +490,8 @@ begin
   perform private.erase_orders(v_order_ids);
   perform private.erase_stripe_customers(v_stripe_ids, coalesce(v_modes[1], false));
   update public.customers c
-  set email = null, name = null, stripe_customer_id = null, stripe_deleted_at = coalesce(c.stripe_deleted_at, now())
+  set email = null, name = null, stripe_customer_id = null,
+    stripe_deleted_at = coalesce(c.stripe_deleted_at, now())
   where c.id = any (v_customer_ids);
   foreach v_order_id in array v_order_ids loop
     perform private.settle_order(v_order_id, 'staff');
@@ -432,12 +500,12 @@ begin
 end;
 $$;
 comment on function private.erase_person(text) is
-  'Removes a person from everything that is known under an e-mail address, and ends their open payment pages. What comes later about their orders is stored without them. Returns counts; all of them 0: nobody is known, and nothing was changed. KCINV: a dispute needs the data.';
-revoke execute on function private.erase_person(text) from public, anon, authenticated;
+  'Removes a person from everything that is known under an e-mail address, and ends their open payment '
+  'pages. What comes later about their orders is stored without them. Returns counts; all of them 0: nobody '
+  'is known, and nothing was changed. KCINV: a dispute needs the data.';
 
 create function private.erase_digests(p_email text, p_order_ids uuid[]) returns void
 language plpgsql
-security definer
 set search_path = ''
 as $$
 begin
@@ -458,12 +526,11 @@ begin
 end;
 $$;
 comment on function private.erase_digests(text, uuid[]) is
-  'Removes the counters that are kept under a digest of an e-mail address, or under the network addresses of orders.';
-revoke execute on function private.erase_digests(text, uuid[]) from public, anon, authenticated;
+  'Removes the counters that are kept under a digest of an e-mail address, or under the network addresses '
+  'of orders.';
 
 create function private.forget_unpaid_orders(p_limit integer) returns integer
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -471,7 +538,9 @@ declare
     select o.id from public.orders o
     where o.paid_at is null and o.erased_at is null and o.status in ('expired', 'payment_failed', 'cancelled')
       and o.created_at < now() - private.retention('unpaid')
-      and not exists (select 1 from public.payments p where p.order_id = o.id and p.status in ('processing', 'succeeded'))
+      and not exists (
+        select 1 from public.payments p where p.order_id = o.id and p.status in ('processing', 'succeeded')
+      )
     order by o.created_at
     limit p_limit
     for no key update skip locked
@@ -483,5 +552,5 @@ begin
 end;
 $$;
 comment on function private.forget_unpaid_orders(integer) is
-  'Takes the personal data out of up to p_limit orders that ended unpaid longer than retention_unpaid_days ago: no law wants them kept.';
-revoke execute on function private.forget_unpaid_orders(integer) from public, anon, authenticated;
+  'Takes the personal data out of up to p_limit orders that ended unpaid longer than retention_unpaid_days '
+  'ago: no law wants them kept.';

@@ -8,12 +8,10 @@ as $$
   select case when true = any (p_conditions) then 'degraded' else 'ok' end
 $$;
 comment on function private.worst_status(boolean[]) is 'degraded when any condition holds, else ok.';
-revoke execute on function private.worst_status(boolean[]) from public, anon, authenticated;
 
 create function private.webhooks_health() returns jsonb
 language sql
 stable
-security definer
 set search_path = ''
 as $$
   select jsonb_build_object(
@@ -28,12 +26,10 @@ as $$
   from public.webhook_events e where e.status in ('failed', 'dead')
 $$;
 comment on function private.webhooks_health() is 'Health check webhooks: events that could not be applied.';
-revoke execute on function private.webhooks_health() from public, anon, authenticated;
 
 create function private.jobs_health() returns jsonb
 language sql
 stable
-security definer
 set search_path = ''
 as $$
   select jsonb_build_object(
@@ -46,46 +42,56 @@ as $$
     'due', count(*) filter (where j.status = 'queued' and j.run_at <= now()),
     'running', count(*) filter (where j.status = 'running'),
     'dead', count(*) filter (where j.status = 'dead'),
-    'oldest_due_seconds', coalesce(floor(extract(epoch from now() - min(j.run_at) filter (where j.status = 'queued' and j.run_at <= now()))), 0),
+    'oldest_due_seconds',
+    coalesce(
+      floor(
+        extract(epoch from now() - min(j.run_at) filter (where j.status = 'queued' and j.run_at <= now()))
+      ), 0
+    ),
     'last_run_at', (select h.last_at from private.heartbeats h where h.name = 'retry_jobs')
   )
   from private.jobs j where j.status in ('queued', 'running', 'dead')
 $$;
-comment on function private.jobs_health() is 'Health check jobs: the backlog, the dead, and whether anybody works at all.';
-revoke execute on function private.jobs_health() from public, anon, authenticated;
+comment on function private.jobs_health() is
+  'Health check jobs: the backlog, the dead, and whether anybody works at all.';
 
 create function private.providers_health() returns jsonb
 language sql
 stable
-security definer
 set search_path = ''
 as $$
-  select jsonb_build_object('status', private.worst_status(bool_or(b.open_until is not null)), 'down', count(*) filter (where b.open_until is not null))
+  select jsonb_build_object(
+    'status', private.worst_status(bool_or(b.open_until is not null)),
+    'down', count(*) filter (where b.open_until is not null)
+  )
     || coalesce(jsonb_object_agg(b.provider || '_failures', b.failures) filter (where b.failures > 0), '{}')
   from private.circuit_breakers b
 $$;
 comment on function private.providers_health() is 'Health check providers: whose circuit breaker is open.';
-revoke execute on function private.providers_health() from public, anon, authenticated;
 
 create function private.reconciliation_health() returns jsonb
 language sql
 stable
-security definer
 set search_path = ''
 as $$
   select jsonb_build_object(
-    'status', private.worst_status((select c.position from private.reconciliation_cursors c where c.name = 'events') < now() - interval '3 hours'),
+    'status',
+    private.worst_status(
+      (
+        select c.position from private.reconciliation_cursors c where c.name = 'events'
+      ) < now() - interval '3 hours'
+    ),
     'events_read_to_at', (select c.position from private.reconciliation_cursors c where c.name = 'events'),
-    'repairs_last_day', (select count(*) from public.reconciliation_drift d where d.found_at > now() - interval '1 day')
+    'repairs_last_day',
+    (select count(*) from public.reconciliation_drift d where d.found_at > now() - interval '1 day')
   )
 $$;
-comment on function private.reconciliation_health() is 'Health check reconciliation: how far Stripe''s events have been read, and what had to be repaired.';
-revoke execute on function private.reconciliation_health() from public, anon, authenticated;
+comment on function private.reconciliation_health() is
+  'Health check reconciliation: how far Stripe''s events have been read, and what had to be repaired.';
 
 create function private.schedule_health() returns jsonb
 language plpgsql
 stable
-security definer
 set search_path = ''
 as $$
 declare
@@ -106,7 +112,10 @@ begin
   if to_regclass('net._http_response') is not null then
     execute $sql$
       select jsonb_build_object(
-        'calls_failed', count(*) filter (where r.timed_out or r.error_msg is not null or r.status_code not between 200 and 299),
+        'calls_failed',
+        count(*) filter (
+          where r.timed_out or r.error_msg is not null or r.status_code not between 200 and 299
+        ),
         'calls', count(*)
       )
       from net._http_response r where r.created > now() - interval '15 minutes'
@@ -119,8 +128,8 @@ begin
   )) || v_runs || v_answers;
 end;
 $$;
-comment on function private.schedule_health() is 'Health check schedule: failed runs of pg_cron and failed calls of pg_net; ok where there is neither.';
-revoke execute on function private.schedule_health() from public, anon, authenticated;
+comment on function private.schedule_health() is
+  'Health check schedule: failed runs of pg_cron and failed calls of pg_net; ok where there is neither.';
 
 create function public.get_health() returns jsonb
 language sql
@@ -137,11 +146,14 @@ as $$
     'schedule', private.schedule_health(),
     'staff', jsonb_build_object('status', 'ok', 'second_factor', private.setting('admin_require_mfa')),
     'alerts', (
-      select jsonb_build_object('status', 'ok', 'open', count(*), 'critical', count(*) filter (where a.severity = 'critical'))
+      select jsonb_build_object(
+        'status', 'ok', 'open', count(*), 'critical', count(*) filter (where a.severity = 'critical')
+      )
       from public.alerts a where a.status = 'open'
     )
   ))
 $$;
-comment on function public.get_health() is 'Figures for the health endpoint: { checks: { name: { status, … } } }. Counts and times only, no personal data.';
-revoke execute on function public.get_health() from public, anon, authenticated;
+comment on function public.get_health() is
+  'Figures for the health endpoint: { checks: { name: { status, … } } }. Counts and times only, no personal '
+  'data.';
 grant execute on function public.get_health() to service_role;

@@ -7,7 +7,9 @@ create table private.periodic_jobs (
   priority integer not null default 200,
   next_at timestamptz
 );
-comment on table private.periodic_jobs is 'Kinds of job that are queued again and again. next_at null: never yet; the first comes a minute after the first heartbeat.';
+comment on table private.periodic_jobs is
+  'Kinds of job that are queued again and again. next_at null: never yet; the first comes a minute after '
+  'the first heartbeat.';
 alter table private.periodic_jobs enable row level security;
 
 insert into private.periodic_jobs (kind, every) values
@@ -20,7 +22,8 @@ create table private.heartbeats (
   name text primary key,
   last_at timestamptz not null default now()
 );
-comment on table private.heartbeats is 'When something that must keep happening last happened. Health compares it with the clock.';
+comment on table private.heartbeats is
+  'When something that must keep happening last happened. Health compares it with the clock.';
 alter table private.heartbeats enable row level security;
 
 create index jobs_expire_session_idx on private.jobs ((payload ->> 'session_id'))
@@ -28,7 +31,6 @@ create index jobs_expire_session_idx on private.jobs ((payload ->> 'session_id')
 
 create function private.queue_expiries() returns integer
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -44,7 +46,8 @@ begin
     where s.status = 'open' and s.expires_at < now() - c_grace
       and not exists (
         select 1 from private.jobs j
-        where j.kind = 'expire_checkout_session' and j.payload ->> 'session_id' = s.id and j.status in ('queued', 'running')
+        where j.kind = 'expire_checkout_session' and j.payload ->> 'session_id' = s.id
+          and j.status in ('queued', 'running')
       )
     order by s.expires_at
     limit c_sessions_max
@@ -52,7 +55,12 @@ begin
     -- Once an hour on the first day, then once a day, until Stripe has said how the session ended.
     if private.enqueue_job(
       'expire_checkout_session',
-      format('expire_checkout_session:%s:%s', r.id, to_char(now(), case when r.expires_at > now() - interval '1 day' then 'YYYYMMDDHH24' else 'YYYYMMDD' end)),
+      format(
+        'expire_checkout_session:%s:%s', r.id,
+        to_char(
+          now(), case when r.expires_at > now() - interval '1 day' then 'YYYYMMDDHH24' else 'YYYYMMDD' end
+        )
+      ),
       jsonb_build_object('session_id', r.id, 'order_id', r.order_id), now(), 60
     ) then
       v_queued := v_queued + 1;
@@ -61,27 +69,31 @@ begin
 
   if exists (select 1 from private.lost_checkouts(1)) and not exists (
     select 1 from private.jobs j where j.kind = 'find_lost_sessions' and j.status in ('queued', 'running')
-  ) and private.enqueue_job('find_lost_sessions', 'find_lost_sessions:' || to_char(now(), 'YYYYMMDDHH24MI'), '{}', now(), 60) then
+  ) and private.enqueue_job('find_lost_sessions', 'find_lost_sessions:' || to_char(now(), 'YYYYMMDDHH24MI'),
+  '{}', now(), 60) then
     v_queued := v_queued + 1;
   end if;
   return v_queued;
 end;
 $$;
 comment on function private.queue_expiries() is
-  'The expiry sweep: queues a look at Stripe for every session that should have ended and every attempt that never heard back. Releases nothing itself: stock goes back on Stripe''s word only.';
-revoke execute on function private.queue_expiries() from public, anon, authenticated;
+  'The expiry sweep: queues a look at Stripe for every session that should have ended and every attempt '
+  'that never heard back. Releases nothing itself: stock goes back on Stripe''s word only.';
 
-create function private.lost_checkouts(p_limit integer) returns table (order_id uuid, attempt integer, started_at timestamptz, ended_at timestamptz)
+create function private.lost_checkouts(p_limit integer)
+returns table (order_id uuid, attempt integer, started_at timestamptz, ended_at timestamptz)
 language sql
 stable
-security definer
 set search_path = ''
 as $$
-  -- Stripe makes no session that ends in less than 30 minutes. Five minutes after that moment no answer is under way
-  -- any more, so what is not at Stripe then will never be.
+  -- Stripe makes no session that ends in less than 30 minutes. Five minutes after that moment no answer is
+  -- under way any more, so what is not at Stripe then will never be.
   select o.id, o.attempt,
     coalesce(
-      (select max(e.created_at) from public.order_events e where e.order_id = o.id and e.kind = 'checkout_reopened'),
+      (
+        select max(e.created_at)
+        from public.order_events e where e.order_id = o.id and e.kind = 'checkout_reopened'
+      ),
       o.created_at
     ),
     o.session_expires_at - interval '25 minutes'
@@ -89,13 +101,15 @@ as $$
   where o.status in ('pending', 'processing', 'cancelled')
     and o.session_expires_at < now() + interval '25 minutes'
     and o.abandoned_at is null and o.session_id is null
-    and not exists (select 1 from public.checkout_sessions s where s.order_id = o.id and s.attempt = o.attempt)
+    and not exists (
+      select 1 from public.checkout_sessions s where s.order_id = o.id and s.attempt = o.attempt
+    )
   order by o.session_expires_at
   limit p_limit
 $$;
 comment on function private.lost_checkouts(integer) is
-  'Orders whose current attempt has no session although none can be made any more: the answer was lost, or the call never happened. started_at and ended_at: when Stripe can have made it.';
-revoke execute on function private.lost_checkouts(integer) from public, anon, authenticated;
+  'Orders whose current attempt has no session although none can be made any more: the answer was lost, or '
+  'the call never happened. started_at and ended_at: when Stripe can have made it.';
 
 create function public.get_lost_checkouts(p_limit integer) returns jsonb
 language sql
@@ -103,11 +117,12 @@ stable
 security definer
 set search_path = ''
 as $$
-  select jsonb_build_object('checkouts', coalesce(jsonb_agg(to_jsonb(c)), '[]')) from private.lost_checkouts(p_limit) c
+  select jsonb_build_object('checkouts', coalesce(jsonb_agg(to_jsonb(c)), '[]'))
+  from private.lost_checkouts(p_limit) c
 $$;
 comment on function public.get_lost_checkouts(integer) is
-  'Attempts whose session nobody knows: { checkouts: [{ order_id, attempt, started_at, ended_at }] }, oldest first.';
-revoke execute on function public.get_lost_checkouts(integer) from public, anon, authenticated;
+  'Attempts whose session nobody knows: { checkouts: [{ order_id, attempt, started_at, ended_at }] }, '
+  'oldest first.';
 grant execute on function public.get_lost_checkouts(integer) to service_role;
 
 create function public.enqueue_periodic_jobs(p_settings jsonb default '{}') returns jsonb
@@ -119,8 +134,9 @@ declare
   r private.periodic_jobs;
   v_queued integer := 0;
 begin
-  -- Policies cannot read the environment, so the heartbeat carries what they need of it. It never lowers: a worker
-  -- that works on the project with another environment must not open to everybody what staff alone may read.
+  -- Policies cannot read the environment, so the heartbeat carries what they need of it. It never lowers: a
+  -- worker that works on the project with another environment must not open to everybody what staff alone may
+  -- read.
   update private.settings
   set value = 'true', updated_at = now()
   where key = 'admin_require_mfa' and p_settings -> key = 'true' and value <> 'true';
@@ -136,19 +152,24 @@ begin
   loop
     if r.next_at is not null and not exists (
       select 1 from private.jobs j where j.kind = r.kind and j.status in ('queued', 'running')
-    ) and private.enqueue_job(r.kind, format('%s:%s', r.kind, floor(extract(epoch from r.next_at))), '{}', now(), r.priority) then
+    ) and private.enqueue_job(r.kind, format('%s:%s', r.kind, floor(extract(epoch from r.next_at))), '{}',
+    now(), r.priority) then
       v_queued := v_queued + 1;
     end if;
     update private.periodic_jobs
-    set next_at = now() + case when r.next_at is null then least(r.every, interval '1 minute') else r.every end
+    set next_at = now() + case
+      when r.next_at is null then least(r.every, interval '1 minute')
+      else r.every
+    end
     where kind = r.kind;
   end loop;
   return jsonb_build_object('queued', v_queued + private.queue_expiries());
 end;
 $$;
 comment on function public.enqueue_periodic_jobs(jsonb) is
-  'The heartbeat: p_settings { admin_require_mfa: true } turns that on in private.settings, nothing here turns it off.
-Queues whatever is due by the clock, each once per period however often this is called, and never a second of a kind
+  'The heartbeat: p_settings { admin_require_mfa: true } turns that on in private.settings,
+  nothing here turns it off.
+Queues whatever is due by the clock, each once per period however often this is called,
+and never a second of a kind
 while one waits. Returns { queued }.';
-revoke execute on function public.enqueue_periodic_jobs(jsonb) from public, anon, authenticated;
 grant execute on function public.enqueue_periodic_jobs(jsonb) to service_role;

@@ -1,9 +1,16 @@
--- What is old goes: finished jobs, stored payloads, counters, resolved alerts. Ids of events stay for ever, so that
--- a late delivery is still known; so do jobs that settling would queue again if it did not find them.
+-- What is old goes: finished jobs, stored payloads, counters, resolved alerts. Ids of events stay for ever,
+-- so that a late delivery is still known; so do jobs that settling would queue again if it did not find them.
 
 insert into private.settings (key, value, description) values
-  ('retention_payload_days', '90', 'How long the payloads of processed and ignored webhook events are kept. They carry personal data.'),
-  ('retention_foreign_days', '3', 'How long the payloads of events about customers and objects that are not ours are kept: as long as Stripe may take to deliver what makes them ours.'),
+  (
+    'retention_payload_days', '90',
+    'How long the payloads of processed and ignored webhook events are kept. They carry personal data.'
+  ),
+  (
+    'retention_foreign_days', '3',
+    'How long the payloads of events about customers and objects that are not ours are kept: as long as '
+    'Stripe may take to deliver what makes them ours.'
+  ),
   ('retention_unpaid_days', '90', 'How long orders that were never paid keep personal data.'),
   ('retention_signal_days', '365', 'How long velocity hits are kept that belong to no paid order.'),
   ('retention_log_days', '90', 'How long counters of refused webhooks and runs of the scheduler are kept.'),
@@ -15,17 +22,14 @@ create index webhook_events_purgeable_idx on public.webhook_events (received_at)
 create function private.retention(p_setting text) returns interval
 language sql
 stable
-security definer
 set search_path = ''
 as $$
   select make_interval(days => (private.setting('retention_' || p_setting || '_days'))::integer)
 $$;
 comment on function private.retention(text) is 'A retention setting as an interval.';
-revoke execute on function private.retention(text) from public, anon, authenticated;
 
 create function private.purge_jobs(p_limit integer) returns integer
 language sql
-security definer
 set search_path = ''
 as $$
   with old as (
@@ -44,31 +48,31 @@ as $$
   )
   select count(*)::integer from purged
 $$;
-comment on function private.purge_jobs(integer) is 'Deletes up to p_limit jobs that finished longer ago than their kind is kept. Dead jobs stay until somebody has looked.';
-revoke execute on function private.purge_jobs(integer) from public, anon, authenticated;
+comment on function private.purge_jobs(integer) is
+  'Deletes up to p_limit jobs that finished longer ago than their kind is kept. Dead jobs stay until '
+  'somebody has looked.';
 
 create function private.purge_schedule(p_limit integer) returns integer
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
   v_count integer := 0;
 begin
   if to_regclass('cron.job_run_details') is not null then
-    execute 'delete from cron.job_run_details where runid in (select runid from cron.job_run_details where end_time < now() - $1 limit $2)'
+    execute 'delete from cron.job_run_details where runid in (select runid from cron.job_run_details where '
+            'end_time < now() - $1 limit $2)'
       using private.retention('log'), p_limit;
     get diagnostics v_count = row_count;
   end if;
   return v_count;
 end;
 $$;
-comment on function private.purge_schedule(integer) is 'Deletes old rows of pg_cron''s log, where there is one; it never does so itself.';
-revoke execute on function private.purge_schedule(integer) from public, anon, authenticated;
+comment on function private.purge_schedule(integer) is
+  'Deletes old rows of pg_cron''s log, where there is one; it never does so itself.';
 
 create function private.purge_alerts(p_limit integer) returns integer
 language sql
-security definer
 set search_path = ''
 as $$
   with old as (
@@ -91,11 +95,9 @@ $$;
 comment on function private.purge_alerts(integer) is
   'Deletes up to p_limit resolved alerts that are older than retention_alert_days, with the jobs that told '
   'of them. raised_alerts stay.';
-revoke execute on function private.purge_alerts(integer) from public, anon, authenticated;
 
 create function private.purge_payloads(p_limit integer) returns integer
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -120,12 +122,11 @@ begin
 end;
 $$;
 comment on function private.purge_payloads(integer) is
-  'Empties up to p_limit payloads of finished events: after retention_payload_days, and after retention_foreign_days where they are about strangers.';
-revoke execute on function private.purge_payloads(integer) from public, anon, authenticated;
+  'Empties up to p_limit payloads of finished events: after retention_payload_days, and after '
+  'retention_foreign_days where they are about strangers.';
 
 create function private.purge_signals(p_limit integer) returns integer
 language sql
-security definer
 set search_path = ''
 as $$
   with purged as (
@@ -140,7 +141,6 @@ as $$
 $$;
 comment on function private.purge_signals(integer) is
   'Deletes up to p_limit velocity hits older than retention_signal_days that belong to no paid order.';
-revoke execute on function private.purge_signals(integer) from public, anon, authenticated;
 
 create function public.purge_old_data(p_limit integer) returns jsonb
 language plpgsql
@@ -158,24 +158,29 @@ declare
   v_drift integer;
 begin
   delete from public.webhook_rejections where id in (
-    select r.id from public.webhook_rejections r where r.last_at < now() - private.retention('log') limit p_limit
+    select r.id
+    from public.webhook_rejections r where r.last_at < now() - private.retention('log') limit p_limit
   );
   get diagnostics v_rejections = row_count;
   v_alerts := private.purge_alerts(p_limit);
   delete from public.reconciliation_drift where id in (
-    select d.id from public.reconciliation_drift d where d.found_at < now() - private.retention('alert') limit p_limit
+    select d.id
+    from public.reconciliation_drift d where d.found_at < now() - private.retention('alert') limit p_limit
   );
   get diagnostics v_drift = row_count;
   return jsonb_build_object(
     'purged', jsonb_build_object(
-      'jobs', v_jobs, 'payloads', v_payloads, 'rejections', v_rejections, 'alerts', v_alerts, 'drift', v_drift, 'schedule_runs', v_schedule,
+      'jobs', v_jobs, 'payloads', v_payloads, 'rejections', v_rejections, 'alerts', v_alerts,
+      'drift', v_drift, 'schedule_runs', v_schedule,
       'unpaid_orders', v_unpaid, 'signals', v_signals
     ),
-    'more', greatest(v_jobs, v_payloads, v_rejections, v_alerts, v_drift, v_schedule, v_unpaid, v_signals) >= p_limit
+    'more', greatest(
+      v_jobs, v_payloads, v_rejections, v_alerts, v_drift, v_schedule, v_unpaid, v_signals
+    ) >= p_limit
   );
 end;
 $$;
 comment on function public.purge_old_data(integer) is
-  'Removes up to p_limit rows of each kind that retention settings call old. Returns { purged: { … }, more }: more true, call again.';
-revoke execute on function public.purge_old_data(integer) from public, anon, authenticated;
+  'Removes up to p_limit rows of each kind that retention settings call old. Returns { purged: { … }, more '
+  '}: more true, call again.';
 grant execute on function public.purge_old_data(integer) to service_role;

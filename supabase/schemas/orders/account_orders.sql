@@ -1,21 +1,22 @@
 -- Orders that somebody made as a guest appear in the account that has proven the same e-mail address.
 --
 -- Auth's email_confirmed_at alone proves nothing: where "Confirm email" is off, it is set at sign-up, for any
--- address. Proof is a mail that Auth really sent to the address before it was confirmed, or a sign-in provider
--- (OAuth) that vouches for it. What the columns say at the moment of the change is kept here, since later they do
--- not say it any more: an address that was changed without a mail looks like the one before it.
+-- address. Proof is a mail that Auth really sent to the address before it was confirmed, or a sign-in
+-- provider (OAuth) that vouches for it. What the columns say at the moment of the change is kept here, since
+-- later they do not say it any more: an address that was changed without a mail looks like the one before it.
 
 create table private.proven_accounts (
   user_id uuid primary key references auth.users (id) on delete cascade,
   proven_at timestamptz not null default now()
 );
-comment on table private.proven_accounts is 'Accounts whose present e-mail address is proven to be theirs. Gone as soon as the address changes without proof.';
+comment on table private.proven_accounts is
+  'Accounts whose present e-mail address is proven to be theirs. Gone as soon as the address changes '
+  'without proof.';
 alter table private.proven_accounts enable row level security;
 
 create function private.is_vouched_for(p_user_id uuid, p_email text) returns boolean
 language sql
 stable
-security definer
 set search_path = ''
 as $$
   select exists (
@@ -27,8 +28,8 @@ as $$
       and lower(i.identity_data ->> 'email_verified') = 'true'
   )
 $$;
-comment on function private.is_vouched_for(uuid, text) is 'Whether a sign-in provider of this account has verified the address.';
-revoke execute on function private.is_vouched_for(uuid, text) from public, anon, authenticated;
+comment on function private.is_vouched_for(uuid, text) is
+  'Whether a sign-in provider of this account has verified the address.';
 
 create function private.attach_guest_orders(
   p_user_id uuid,
@@ -36,14 +37,14 @@ create function private.attach_guest_orders(
   p_order_id uuid default null
 ) returns integer
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
   r record;
   v_attached integer := 0;
 begin
-  -- Only paid orders: they carry the address that was used on Stripe's page; before that anybody can type any.
+  -- Only paid orders: they carry the address that was used on Stripe's page; before that anybody can type
+  -- any.
   for r in
     select o.id, o.livemode
     from public.orders o left join public.customers c on c.id = o.customer_id
@@ -64,12 +65,11 @@ begin
 end;
 $$;
 comment on function private.attach_guest_orders(uuid, text, uuid) is
-  'Gives an account the paid guest orders under its proven address (all, or p_order_id alone), and returns how many. The guest''s row and its Stripe customer stay as they are.';
-revoke execute on function private.attach_guest_orders(uuid, text, uuid) from public, anon, authenticated;
+  'Gives an account the paid guest orders under its proven address (all, or p_order_id alone), and returns '
+  'how many. The guest''s row and its Stripe customer stay as they are.';
 
 create function private.note_email_proof(p_user_id uuid, p_proven boolean) returns void
 language plpgsql
-security definer
 set search_path = ''
 as $$
 begin
@@ -80,8 +80,8 @@ begin
   end if;
 end;
 $$;
-comment on function private.note_email_proof(uuid, boolean) is 'Notes whether an account''s address, which has just changed or been confirmed, is proven.';
-revoke execute on function private.note_email_proof(uuid, boolean) from public, anon, authenticated;
+comment on function private.note_email_proof(uuid, boolean) is
+  'Notes whether an account''s address, which has just changed or been confirmed, is proven.';
 
 create function private.on_email_changed() returns trigger
 language plpgsql
@@ -119,12 +119,11 @@ exception
 end;
 $$;
 comment on function private.on_email_changed() is
-  'Trigger of auth.users: an address was confirmed or changed. Keeps private.proven_accounts, tells the customers row, and attaches guest orders to what is proven.';
-revoke execute on function private.on_email_changed() from public, anon, authenticated;
+  'Trigger of auth.users: an address was confirmed or changed. Keeps private.proven_accounts, tells the '
+  'customers row, and attaches guest orders to what is proven.';
 
 create function private.on_order_paid() returns trigger
 language plpgsql
-security definer
 set search_path = ''
 as $$
 begin
@@ -137,10 +136,10 @@ end;
 $$;
 comment on function private.on_order_paid() is
   'Trigger of orders: one that a member made while signed out reaches the account, if its address is proven.';
-revoke execute on function private.on_order_paid() from public, anon, authenticated;
 
 create trigger attach_to_account after update of paid_at, email on public.orders
-  for each row when (new.paid_at is not null and (old.paid_at is null or old.email is distinct from new.email))
+  for each row
+    when (new.paid_at is not null and (old.paid_at is null or old.email is distinct from new.email))
   execute function private.on_order_paid();
 
 do $$
@@ -155,7 +154,8 @@ begin
     )
     execute function private.on_email_changed();
 exception
-  -- A platform that keeps auth.users to itself: orders then attach when `attach_guest_orders` is called by hand.
+  -- A platform that keeps auth.users to itself: orders then attach when `attach_guest_orders` is called by
+  -- hand.
   when insufficient_privilege then
     raise warning 'auth.users allows no trigger: guest orders do not attach to accounts by themselves';
 end;

@@ -15,8 +15,12 @@ create table public.customers (
   constraint customers_stripe_customer_id_key unique (stripe_customer_id),
   constraint customers_email_length check (char_length(email) <= 320)
 );
-comment on table public.customers is 'A buyer. user_id is set for accounts, stripe_customer_id once Stripe knows them; guests have only the latter.';
-comment on column public.customers.email_changes is 'How often an account''s address has changed; Stripe''s customer has the address of change number email_changes_told.';
+comment on table public.customers is
+  'A buyer. user_id is set for accounts, stripe_customer_id once Stripe knows them; guests have only the '
+  'latter.';
+comment on column public.customers.email_changes is
+  'How often an account''s address has changed; Stripe''s customer has the address of change number '
+  'email_changes_told.';
 create index customers_email_idx on public.customers (lower(email));
 
 create function private.count_email_change() returns trigger
@@ -28,8 +32,8 @@ begin
   return new;
 end;
 $$;
-comment on function private.count_email_change() is 'Trigger of customers: an account''s address has changed, and Stripe''s customer does not know yet.';
-revoke execute on function private.count_email_change() from public, anon, authenticated;
+comment on function private.count_email_change() is
+  'Trigger of customers: an account''s address has changed, and Stripe''s customer does not know yet.';
 
 create trigger count_email_change before update of email on public.customers
   for each row when (new.user_id is not null and old.email is distinct from new.email)
@@ -41,8 +45,8 @@ create policy customers_read on public.customers for select to authenticated
 revoke all on public.customers from public, anon, authenticated, service_role;
 grant select on public.customers to authenticated, service_role;
 
--- What Stripe says of the customers of our sessions. The account may have others, who never bought here: of them
--- no row is made. An update may come before the session that makes one ours: see know_customer().
+-- What Stripe says of the customers of our sessions. The account may have others, who never bought here: of
+-- them no row is made. An update may come before the session that makes one ours: see know_customer().
 create table private.stripe_customers (
   id text primary key,
   livemode boolean not null,
@@ -53,8 +57,10 @@ create table private.stripe_customers (
   version text collate "C" not null
 );
 comment on table private.stripe_customers is
-  'Stripe customers that a session of ours named, as last seen in events. deleted_at is set once and stays: deletion is final at Stripe.';
+  'Stripe customers that a session of ours named, as last seen in events. deleted_at is set once and stays: '
+  'deletion is final at Stripe.';
 comment on column private.stripe_customers.erased_at is
-  'When staff erased the person: whatever Stripe says of this customer later is stored without personal data.';
+  'When staff erased the person: whatever Stripe says of this customer later is stored without personal '
+  'data.';
 create index stripe_customers_email_idx on private.stripe_customers (lower(email));
 alter table private.stripe_customers enable row level security;

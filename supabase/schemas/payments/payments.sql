@@ -35,12 +35,17 @@ create table public.checkout_sessions (
   contact_version text collate "C" not null,
   created_at timestamptz not null default now()
 );
-comment on table public.checkout_sessions is 'Checkout Sessions of our orders, as last seen. An order may have several: resumed, recovered.';
+comment on table public.checkout_sessions is
+  'Checkout Sessions of our orders, as last seen. An order may have several: resumed, recovered.';
 comment on column public.checkout_sessions.closing_at is
   'When a velocity rule had it ended: no door leads to it any more, although Stripe may not have closed it '
   'yet. No fact of Stripe''s.';
-comment on column public.checkout_sessions.metadata_order_id is 'The order its metadata names. Anything but order_id means that somebody changed the metadata: the order is reviewed.';
-comment on column public.checkout_sessions.contact_version is 'Which snapshot wrote e-mail address, name, phone and addresses: an address that is known is not lost to a later event without it.';
+comment on column public.checkout_sessions.metadata_order_id is
+  'The order its metadata names. Anything but order_id means that somebody changed the metadata: the order '
+  'is reviewed.';
+comment on column public.checkout_sessions.contact_version is
+  'Which snapshot wrote e-mail address, name, phone and addresses: an address that is known is not lost to '
+  'a later event without it.';
 create index checkout_sessions_order_id_idx on public.checkout_sessions (order_id);
 create index checkout_sessions_payment_id_idx on public.checkout_sessions (payment_id);
 create index checkout_sessions_stripe_customer_id_idx on public.checkout_sessions (stripe_customer_id);
@@ -72,8 +77,11 @@ create table public.payments (
   version text collate "C" not null,
   created_at timestamptz not null default now()
 );
-comment on table public.payments is 'PaymentIntents. Card columns are those of the successful (else the latest) attempt; brand and last4 are all that is kept of a card number.';
-comment on column public.payments.order_id is 'The order of the session that it pays for; until that is known, the one its metadata names.';
+comment on table public.payments is
+  'PaymentIntents. Card columns are those of the successful (else the latest) attempt; brand and last4 are '
+  'all that is kept of a card number.';
+comment on column public.payments.order_id is
+  'The order of the session that it pays for; until that is known, the one its metadata names.';
 create index payments_order_id_idx on public.payments (order_id);
 create index payments_charge_id_idx on public.payments (charge_id);
 
@@ -102,7 +110,8 @@ create table public.payment_attempts (
   version text collate "C" not null,
   created_at timestamptz not null
 );
-comment on table public.payment_attempts is 'Every try to pay: charges, and confirmations that failed before a charge. created_at is Stripe''s time.';
+comment on table public.payment_attempts is
+  'Every try to pay: charges, and confirmations that failed before a charge. created_at is Stripe''s time.';
 create index payment_attempts_payment_id_idx on public.payment_attempts (payment_id);
 create index payment_attempts_order_id_idx on public.payment_attempts (order_id);
 create index payment_attempts_card_fingerprint_idx on public.payment_attempts (card_fingerprint, created_at);
@@ -123,18 +132,25 @@ create table public.refunds (
   version text collate "C" not null,
   created_at timestamptz not null
 );
-comment on column public.refunds.released_at is 'When staff let the order ship although this refund of all its money had failed.';
-comment on column public.refunds.request_id is 'The refund_requests row that asked for it; null for one made in Stripe''s dashboard.';
-comment on column public.refunds.succeeded_at is 'When it was first seen succeeded; stays when it fails afterwards.';
-comment on table public.refunds is 'Refund ledger, keyed by Stripe''s id, whoever asked for it. Only succeeded ones count as money given back.';
+comment on column public.refunds.released_at is
+  'When staff let the order ship although this refund of all its money had failed.';
+comment on column public.refunds.request_id is
+  'The refund_requests row that asked for it; null for one made in Stripe''s dashboard.';
+comment on column public.refunds.succeeded_at is
+  'When it was first seen succeeded; stays when it fails afterwards.';
+comment on table public.refunds is
+  'Refund ledger, keyed by Stripe''s id, whoever asked for it. Only succeeded ones count as money given '
+  'back.';
 comment on column public.refunds.reason is
-  'As the customer may read it: null where Stripe was told that the payment was fraudulent. refund_reasons says it all.';
+  'As the customer may read it: null where Stripe was told that the payment was fraudulent. refund_reasons '
+  'says it all.';
 
 create table public.refund_reasons (
   refund_id text primary key references public.refunds (id) on delete cascade,
   reason text
 );
-comment on table public.refund_reasons is 'The reason of each refund as Stripe has it, suspicion of fraud included: for staff.';
+comment on table public.refund_reasons is
+  'The reason of each refund as Stripe has it, suspicion of fraud included: for staff.';
 create index refunds_order_id_idx on public.refunds (order_id);
 create index refunds_payment_id_idx on public.refunds (payment_id);
 create index refunds_charge_id_idx on public.refunds (charge_id);

@@ -1,5 +1,5 @@
--- Refunds that were asked for: by staff, or by settlement because money came that the order cannot keep. The refund
--- itself is Stripe's and stands in public.refunds; its request_id names the row here.
+-- Refunds that were asked for: by staff, or by settlement because money came that the order cannot keep. The
+-- refund itself is Stripe's and stands in public.refunds; its request_id names the row here.
 --
 --   queued -> done | not_needed | given_up, and from given_up back to queued (redrive)
 
@@ -25,14 +25,19 @@ create table public.refund_requests (
   constraint refund_requests_restock_is_full check (not restock or amount is null)
 );
 comment on table public.refund_requests is
-  'Refunds asked for, once each. While one is queued its money counts as given back. Carries no personal data.';
+  'Refunds asked for, once each. While one is queued its money counts as given back. Carries no personal '
+  'data.';
 comment on column public.refund_requests.id is
-  'The staff command that asked, or cause and payment, e.g. oversold:pi_…. Travels in the refund''s metadata.';
+  'The staff command that asked, or cause and payment, e.g. oversold:pi_…. Travels in the refund''s '
+  'metadata.';
 comment on column public.refund_requests.amount is 'Minor units; null: all that is left when the job runs.';
-comment on column public.refund_requests.restock is 'Whether the goods go back on the shelf with this refund.';
-comment on column public.refund_requests.problem is 'What Stripe said when it last refused, or why it was given up.';
+comment on column public.refund_requests.restock is
+  'Whether the goods go back on the shelf with this refund.';
+comment on column public.refund_requests.problem is
+  'What Stripe said when it last refused, or why it was given up.';
 comment on column public.refund_requests.refusals is
-  'How often Stripe has refused. Stripe repeats a refusal for a day under the same idempotency key, so each refusal makes another key; an answer that was lost does not.';
+  'How often Stripe has refused. Stripe repeats a refusal for a day under the same idempotency key, so each '
+  'refusal makes another key; an answer that was lost does not.';
 create index refund_requests_order_id_idx on public.refund_requests (order_id);
 create index refund_requests_payment_id_idx on public.refund_requests (payment_id);
 

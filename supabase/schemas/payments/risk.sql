@@ -21,9 +21,14 @@ create table public.disputes (
   version text collate "C" not null,
   created_at timestamptz not null
 );
-comment on table public.disputes is 'Chargebacks (dp_, du_) and inquiries (status warning_*). funds_* become true once and stay.';
-comment on column public.disputes.statuses_seen is 'Every status it was ever seen in, sorted: each ending is announced, also one that a later ending overtook.';
-comment on column public.disputes.first_due_by is 'The earliest evidence deadline ever seen. Once there is one, staff are reminded; the reminders go by evidence_due_by.';
+comment on table public.disputes is
+  'Chargebacks (dp_, du_) and inquiries (status warning_*). funds_* become true once and stay.';
+comment on column public.disputes.statuses_seen is
+  'Every status it was ever seen in, sorted: each ending is announced, also one that a later ending '
+  'overtook.';
+comment on column public.disputes.first_due_by is
+  'The earliest evidence deadline ever seen. Once there is one, staff are reminded; the reminders go by '
+  'evidence_due_by.';
 create index disputes_order_id_idx on public.disputes (order_id);
 create index disputes_payment_id_idx on public.disputes (payment_id);
 create index disputes_charge_id_idx on public.disputes (charge_id);
@@ -47,8 +52,11 @@ create table public.fraud_signals (
   constraint fraud_signals_severity_known check (severity in ('info', 'warning', 'critical')),
   constraint fraud_signals_answer_known check (answer in ('refund', 'review'))
 );
-comment on table public.fraud_signals is 'Early fraud warnings, Radar reviews (source_id = Stripe''s id) and velocity hits (no source_id).';
-comment on column public.fraud_signals.was_actionable is 'True once any version of the signal was actionable; does not go back, so that the refund decision does not depend on the order of events.';
+comment on table public.fraud_signals is
+  'Early fraud warnings, Radar reviews (source_id = Stripe''s id) and velocity hits (no source_id).';
+comment on column public.fraud_signals.was_actionable is
+  'True once any version of the signal was actionable; does not go back, so that the refund decision does '
+  'not depend on the order of events.';
 comment on column public.fraud_signals.answer is
   'What early_fraud_warning_policy said of a warning when it was first seen actionable: refund, or review '
   '(also when the parcel had left). Frozen: the setting may change.';
@@ -72,7 +80,9 @@ alter table private.released_mismatches enable row level security;
 
 alter table public.disputes enable row level security;
 alter table public.fraud_signals enable row level security;
-create policy disputes_read on public.disputes for select to authenticated using ((select private.is_admin()));
-create policy fraud_signals_read on public.fraud_signals for select to authenticated using ((select private.is_admin()));
+create policy disputes_read on public.disputes for select to authenticated
+  using ((select private.is_admin()));
+create policy fraud_signals_read on public.fraud_signals for select to authenticated
+  using ((select private.is_admin()));
 revoke all on public.disputes, public.fraud_signals from public, anon, authenticated, service_role;
 grant select on public.disputes, public.fraud_signals to authenticated, service_role;

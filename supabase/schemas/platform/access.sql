@@ -13,6 +13,6 @@ as $$
     )
 $$;
 comment on function private.is_admin() is
-  'True when the caller''s JWT carries app_metadata.role = admin (users cannot write app_metadata) and, where admin_require_mfa is set, a second factor (aal2).';
-revoke execute on function private.is_admin() from public, anon;
+  'True when the caller''s JWT carries app_metadata.role = admin (users cannot write app_metadata) and, '
+  'where admin_require_mfa is set, a second factor (aal2).';
 grant execute on function private.is_admin() to anon, authenticated, service_role;

@@ -4,11 +4,12 @@
 -- exposed; API roles may pass through it only to run the few functions that policies call.
 -- `reporting` holds views for the dashboard and is not exposed either.
 --
--- Projects made before 2026 grant everything in `public` to the API roles by default. So every grant there comes
--- after a revoke; a test applies the migrations to such a database and compares.
+-- Projects made before 2026 grant everything in `public` to the API roles by default. So every grant on a
+-- table there comes after a revoke; a test applies the migrations to such a database and compares.
 
 create schema if not exists private;
-comment on schema private is 'Internal: queue, rate limits, settings and the functions that decide. Not exposed over the API.';
+comment on schema private is
+  'Internal: queue, rate limits, settings and the functions that decide. Not exposed over the API.';
 create schema if not exists reporting;
 comment on schema reporting is 'Read-only views for the dashboard. Not exposed over the API.';
 
@@ -52,7 +53,12 @@ begin
 end;
 $$;
 
--- One row per switch that SQL needs to know.
+-- One row per switch that SQL needs to know. A function is nobody's until it is granted. That everybody may
+-- call a new one is a default of the whole database (in one schema it cannot be revoked); that the API roles
+-- may, one of schema public in older projects.
+alter default privileges revoke execute on functions from public;
+alter default privileges in schema public revoke execute on functions from anon, authenticated, service_role;
+
 create table private.settings (
   key text primary key,
   value jsonb not null,
@@ -61,27 +67,36 @@ create table private.settings (
   constraint settings_early_fraud_warning_policy_known
     check (key <> 'early_fraud_warning_policy' or value in ('"refund"', '"review"'))
 );
-comment on table private.settings is 'Switches read by SQL functions. Change a value with update; it takes effect at once.';
+comment on table private.settings is
+  'Switches read by SQL functions. Change a value with update; it takes effect at once.';
 alter table private.settings enable row level security;
 
 insert into private.settings (key, value, description) values
   ('order_number_prefix', '"KCT-"', 'What order numbers start with.'),
-  ('admin_require_mfa', 'false', 'true: staff need a second factor (aal2) before they can read. ADMIN_REQUIRE_MFA=true turns it on; only an update turns it off.'),
-  ('early_fraud_warning_policy', '"refund"', '"refund": give the money back while the warning is actionable and nothing has shipped, otherwise review. "review": always a person decides.'),
-  ('event_retry_base_seconds', '10', 'First delay before a failed webhook event or job runs again; doubles with full jitter.'),
+  (
+    'admin_require_mfa', 'false',
+    'true: staff need a second factor (aal2) before they can read. ADMIN_REQUIRE_MFA=true turns it on; '
+    'only an update turns it off.'
+  ),
+  (
+    'early_fraud_warning_policy', '"refund"',
+    '"refund": give the money back while the warning is actionable and nothing has shipped, otherwise '
+    'review. "review": always a person decides.'
+  ),
+  (
+    'event_retry_base_seconds', '10',
+    'First delay before a failed webhook event or job runs again; doubles with full jitter.'
+  ),
   ('event_retry_max_seconds', '3600', 'Longest delay between two tries.');
 
 create function private.setting(p_key text) returns jsonb
 language sql
 stable
-security definer
 set search_path = ''
 as $$
   select value from private.settings where key = p_key
 $$;
 comment on function private.setting(text) is 'Value of a switch in private.settings, or null.';
-revoke execute on function private.setting(text) from public, anon, authenticated;
-grant execute on function private.setting(text) to service_role;
 
 -- Texts from outside. What the functions write is masked by them; staff write without them.
 
@@ -105,8 +120,8 @@ as $$
   )
 $$;
 comment on function private.is_card_number(text) is
-  'Whether digits are a card number by issuer prefix, length and check digit. The twin of isCardNumber() in _shared/card_numbers.ts.';
-revoke execute on function private.is_card_number(text) from public, anon, authenticated;
+  'Whether digits are a card number by issuer prefix, length and check digit. The twin of isCardNumber() in '
+  '_shared/card_numbers.ts.';
 
 create function private.mask_cards(p_text text) returns text
 language plpgsql
@@ -133,7 +148,8 @@ begin
       v_digits := regexp_replace(v_found, '[^0-9]', '', 'g');
       if private.is_card_number(v_digits) then
         p_text := regexp_replace(
-          p_text, '(?<![A-Za-z0-9_+])' || replace(v_found, '.', '\.') || '(?![A-Za-z0-9_])', 'card_***' || right(v_digits, 4)
+          p_text, '(?<![A-Za-z0-9_+])' || replace(v_found, '.', '\.') || '(?![A-Za-z0-9_])',
+          'card_***' || right(v_digits, 4)
         );
       end if;
     end loop;
@@ -142,8 +158,8 @@ begin
 end;
 $$;
 comment on function private.mask_cards(text) is
-  'A text with every card number reduced to its last four digits. The twin of maskCardNumbers() in _shared/card_numbers.ts.';
-revoke execute on function private.mask_cards(text) from public, anon, authenticated;
+  'A text with every card number reduced to its last four digits. The twin of maskCardNumbers() in '
+  '_shared/card_numbers.ts.';
 
 create function private.mask_cards_in(p_value jsonb) returns jsonb
 language plpgsql
@@ -159,7 +175,10 @@ begin
     )
     when 'object' then (
       select coalesce(jsonb_object_agg(
-        e.key, case when e.key ~ '(^|_)(id|sku|order_number)$' then e.value else private.mask_cards_in(e.value) end
+        e.key, case
+          when e.key ~ '(^|_)(id|sku|order_number)$' then e.value
+          else private.mask_cards_in(e.value)
+        end
       ), '{}')
       from jsonb_each(p_value) e
     )
@@ -169,7 +188,6 @@ end;
 $$;
 comment on function private.mask_cards_in(jsonb) is
   'mask_cards() for every text in a JSON value, other than those under the name of an id.';
-revoke execute on function private.mask_cards_in(jsonb) from public, anon, authenticated;
 
 create function private.error_text(p_sqlstate text, p_message text) returns text
 language sql
@@ -182,10 +200,11 @@ as $$
   end
 $$;
 comment on function private.error_text(text, text) is
-  'An error of the database as it may be stored and logged: without the value that it was about. Twin of valueless() in _shared/errors.ts.';
-revoke execute on function private.error_text(text, text) from public, anon, authenticated;
+  'An error of the database as it may be stored and logged: without the value that it was about. Twin of '
+  'valueless() in _shared/errors.ts.';
 
--- Digests of personal data are keyed, so that nobody who sees one can find out whose it is by trying addresses.
+-- Digests of personal data are keyed, so that nobody who sees one can find out whose it is by trying
+-- addresses.
 create table private.digest_keys (
   id boolean primary key default true,
   key bytea not null,
@@ -204,18 +223,17 @@ immutable
 set search_path = ''
 as $$
   select string_agg(
-    set_byte('\x00'::bytea, 0, case when i < length(p_key) then get_byte(p_key, i) else 0 end # p_byte), ''::bytea order by i
+    set_byte('\x00'::bytea, 0, case when i < length(p_key) then get_byte(p_key, i) else 0 end # p_byte),
+    ''::bytea order by i
   )
   from generate_series(0, 63) i
 $$;
 comment on function private.xor_key(bytea, integer) is
   'A key of at most 64 bytes, filled up to a block of SHA-256, each byte combined with p_byte.';
-revoke execute on function private.xor_key(bytea, integer) from public, anon, authenticated;
 
 create function private.keyed_digest(p_text text) returns text
 language plpgsql
 stable
-security definer
 set search_path = ''
 as $$
 declare
@@ -223,10 +241,10 @@ declare
 begin
   -- HMAC-SHA-256; the extension that has it is not everywhere.
   return encode(
-    sha256(private.xor_key(v_key, 92) || sha256(private.xor_key(v_key, 54) || convert_to(p_text, 'UTF8'))), 'hex'
+    sha256(private.xor_key(v_key, 92) || sha256(private.xor_key(v_key, 54) || convert_to(p_text, 'UTF8'))),
+    'hex'
   );
 end;
 $$;
 comment on function private.keyed_digest(text) is
   'HMAC-SHA-256 of a text under this database''s own key, in hexadecimal.';
-revoke execute on function private.keyed_digest(text) from public, anon, authenticated;

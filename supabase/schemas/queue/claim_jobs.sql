@@ -1,6 +1,6 @@
--- Claiming: who runs which job now. Leases make overlapping workers safe; circuit breakers keep a dead provider
--- from burning attempts; a job that was in hand when its worker died is run alone, so that one that kills
--- workers takes no other with it.
+-- Claiming: who runs which job now. Leases make overlapping workers safe; circuit breakers keep a dead
+-- provider from burning attempts; a job that was in hand when its worker died is run alone, so that one that
+-- kills workers takes no other with it.
 
 create table private.circuit_breakers (
   provider text primary key,
@@ -11,13 +11,13 @@ create table private.circuit_breakers (
   constraint circuit_breakers_open_has_time check ((opened_at is null) = (open_until is null))
 );
 comment on table private.circuit_breakers is
-  'One row per provider that has ever failed. Closed: open_until null. Open: its jobs are not claimed. Past open_until: one job at a time is let through to see.';
+  'One row per provider that has ever failed. Closed: open_until null. Open: its jobs are not claimed. Past '
+  'open_until: one job at a time is let through to see.';
 comment on column private.circuit_breakers.failures is 'In a row, since the provider last answered.';
 alter table private.circuit_breakers enable row level security;
 
 create function private.recover_jobs() returns void
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -26,7 +26,8 @@ declare
 begin
   perform private.lock_orders_of_refunds(array(
     select j.id from private.jobs j
-    where j.kind = 'refund_payment' and j.status = 'running' and j.leased_until < now() and j.attempts >= j.max_attempts
+    where j.kind = 'refund_payment' and j.status = 'running' and j.leased_until < now()
+      and j.attempts >= j.max_attempts
   ));
   for v_job in
     select j.* from private.jobs j
@@ -38,7 +39,8 @@ begin
       perform private.bury_job(v_job.id, c_error);
     else
       update private.jobs
-      set status = 'queued', lease_id = null, leased_until = null, last_error = c_error, lost_leases = lost_leases + 1,
+      set status = 'queued', lease_id = null, leased_until = null, last_error = c_error,
+        lost_leases = lost_leases + 1,
           run_at = case lost_leases when 0 then run_at else now() + private.backoff(attempts, kind) end
       where id = v_job.id;
     end if;
@@ -46,12 +48,11 @@ begin
 end;
 $$;
 comment on function private.recover_jobs() is
-  'A lease that ran out means that its worker died: the job is due again (the first time at once), or dead once its attempts are used up.';
-revoke execute on function private.recover_jobs() from public, anon, authenticated;
+  'A lease that ran out means that its worker died: the job is due again (the first time at once), or dead '
+  'once its attempts are used up.';
 
 create function private.pick_probes(p_lease_seconds integer, p_kinds text[]) returns bigint[]
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -60,7 +61,8 @@ declare
   v_ids bigint[] := '{}';
 begin
   for v_breaker in
-    select b.* from private.circuit_breakers b where b.open_until <= now() order by b.provider for update skip locked
+    select b.*
+    from private.circuit_breakers b where b.open_until <= now() order by b.provider for update skip locked
   loop
     select j.id into v_id
     from private.jobs j join private.job_kinds k on k.kind = j.kind
@@ -80,12 +82,11 @@ begin
 end;
 $$;
 comment on function private.pick_probes(integer, text[]) is
-  'For each provider whose breaker has been open long enough: one due job, locked, to find out whether it answers again.';
-revoke execute on function private.pick_probes(integer, text[]) from public, anon, authenticated;
+  'For each provider whose breaker has been open long enough: one due job, locked, to find out whether it '
+  'answers again.';
 
 create function private.pick_jobs(p_limit integer, p_kinds text[]) returns bigint[]
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -125,8 +126,8 @@ begin
 end;
 $$;
 comment on function private.pick_jobs(integer, text[]) is
-  'Locks up to p_limit due jobs, most urgent first; or the one job that was in hand when its worker died, alone, when nothing else is due or it has waited long enough.';
-revoke execute on function private.pick_jobs(integer, text[]) from public, anon, authenticated;
+  'Locks up to p_limit due jobs, most urgent first; or the one job that was in hand when its worker died, '
+  'alone, when nothing else is due or it has waited long enough.';
 
 create function public.claim_jobs(
   p_worker text,
@@ -156,7 +157,8 @@ begin
         leased_until = now() + make_interval(secs => p_lease_seconds),
         worker = p_worker
     where j.id = any (v_ids)
-    returning j.id, j.kind, j.payload, j.attempts, j.max_attempts, j.lease_id, j.created_at, j.priority, j.run_at
+    returning j.id, j.kind, j.payload, j.attempts, j.max_attempts, j.lease_id, j.created_at, j.priority,
+      j.run_at
   )
   select coalesce(
     jsonb_agg(
@@ -175,6 +177,7 @@ begin
 end;
 $$;
 comment on function public.claim_jobs(text, integer, integer, text[]) is
-  'Leases up to p_limit due jobs to p_worker for p_lease_seconds; fewer does not mean that nothing is left, none does. Rows locked by another worker are skipped, jobs whose lease ran out are due again, jobs of a provider that is down wait.';
-revoke execute on function public.claim_jobs(text, integer, integer, text[]) from public, anon, authenticated;
+  'Leases up to p_limit due jobs to p_worker for p_lease_seconds; fewer does not mean that nothing is left, '
+  'none does. Rows locked by another worker are skipped, jobs whose lease ran out are due again, jobs of a '
+  'provider that is down wait.';
 grant execute on function public.claim_jobs(text, integer, integer, text[]) to service_role;

@@ -9,12 +9,11 @@ as $$
   select regexp_replace(p_dedupe_key, ':\d+$', '')
 $$;
 comment on function private.effect_name(text) is
-  'What a job is for: its dedupe_key without the time that makes each round of a recurring job one of its own. Staff are told once of what fails round after round.';
-revoke execute on function private.effect_name(text) from public, anon, authenticated;
+  'What a job is for: its dedupe_key without the time that makes each round of a recurring job one of its '
+  'own. Staff are told once of what fails round after round.';
 
 create function private.bury_job(p_job_id bigint, p_reason text) returns void
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -36,17 +35,25 @@ begin
   if v_job.kind <> 'send_alert' then
     perform private.raise_alert(
       'job_dead', 'critical', 'job_dead:' || private.effect_name(v_job.dedupe_key),
-      jsonb_build_object('job_id', v_job.id, 'kind', v_job.kind, 'attempts', v_job.attempts, 'error', p_reason)
+      jsonb_build_object(
+        'job_id', v_job.id, 'kind', v_job.kind, 'attempts', v_job.attempts, 'error', p_reason
+      )
     );
   end if;
 end;
 $$;
-comment on function private.bury_job(bigint, text) is 'Marks a job dead after its last attempt, its webhook event too, and raises a critical alert with the cause.';
-revoke execute on function private.bury_job(bigint, text) from public, anon, authenticated;
+comment on function private.bury_job(bigint, text) is
+  'Marks a job dead after its last attempt, its webhook event too, and raises a critical alert with the '
+  'cause.';
 
-create function private.note_provider(p_provider text, p_answers integer, p_outages integer, p_unauthorized boolean, p_reason text) returns boolean
+create function private.note_provider(
+  p_provider text,
+  p_answers integer,
+  p_outages integer,
+  p_unauthorized boolean,
+  p_reason text
+) returns boolean
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -66,12 +73,14 @@ begin
     returning * into b;
     if found then
       update public.alerts set status = 'resolved'
-      where dedupe_key in ('provider_down:' || p_provider, 'provider_unauthorized:' || p_provider) and status <> 'resolved';
+      where dedupe_key in ('provider_down:' || p_provider, 'provider_unauthorized:' || p_provider)
+        and status <> 'resolved';
     end if;
     return false;
   end if;
 
-  insert into private.circuit_breakers as x (provider, failures, reason) values (p_provider, p_outages, p_reason)
+  insert into private.circuit_breakers as x (provider, failures, reason)
+  values (p_provider, p_outages, p_reason)
   on conflict (provider) do update set failures = x.failures + p_outages, reason = p_reason
   returning * into b;
   if b.failures < c_failures_max and not p_unauthorized and b.open_until is null then
@@ -80,7 +89,10 @@ begin
   update private.circuit_breakers set
     opened_at = coalesce(opened_at, now()),
     open_until = now() + make_interval(
-      secs => least(c_wait_max_seconds, c_wait_base_seconds * power(2, least(greatest(b.failures - c_failures_max, 0), 20)))
+      secs => least(
+        c_wait_max_seconds,
+        c_wait_base_seconds * power(2, least(greatest(b.failures - c_failures_max, 0), 20))
+      )
     )
   where provider = p_provider;
   if p_unauthorized then
@@ -98,8 +110,9 @@ begin
 end;
 $$;
 comment on function private.note_provider(text, integer, integer, boolean, text) is
-  'Counts how a provider did. Five outages in a row, or a refused key, open its breaker for 15 s, doubling to 10 min; an answer closes it. Neither (0, 0): whoever was let through to see did not get that far, so the next job is. Returns whether it is open.';
-revoke execute on function private.note_provider(text, integer, integer, boolean, text) from public, anon, authenticated;
+  'Counts how a provider did. Five outages in a row, or a refused key, open its breaker for 15 s, doubling '
+  'to 10 min; an answer closes it. Neither (0, 0): whoever was let through to see did not get that far, so '
+  'the next job is. Returns whether it is open.';
 
 create function private.finish_job(
   p_job_id bigint,
@@ -110,7 +123,6 @@ create function private.finish_job(
   p_alert text
 ) returns text
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -147,7 +159,8 @@ begin
   elsif p_outcome in ('retry', 'snooze') then
     v_run_at := coalesce(p_run_at, now() + private.backoff(v_job.attempts, v_job.kind));
     update private.jobs
-    set status = 'queued', lost_leases = 0, lease_id = null, leased_until = null, run_at = v_run_at, last_error = p_reason,
+    set status = 'queued', lost_leases = 0, lease_id = null, leased_until = null, run_at = v_run_at,
+      last_error = p_reason,
         -- A snooze is not a failure: it costs no attempt.
         attempts = attempts - case p_outcome when 'snooze' then 1 else 0 end
     where id = p_job_id
@@ -159,7 +172,8 @@ begin
   else
     raise exception 'unknown job outcome %', p_outcome using errcode = 'KCINV';
   end if;
-  if v_job.kind = 'refund_payment' and v_job.status <> 'dead' and private.note_refund_outcome(v_job, p_reason, p_alert) then
+  if v_job.kind = 'refund_payment' and v_job.status <> 'dead'
+    and private.note_refund_outcome(v_job, p_reason, p_alert) then
     return v_job.status;
   end if;
   if p_alert is not null and v_job.status = 'queued' then
@@ -177,8 +191,9 @@ begin
 end;
 $$;
 comment on function private.finish_job(bigint, uuid, text, text, timestamptz, text) is
-  'Ends the lease of a job: done, discard, retry (backoff unless p_run_at is given; dead after the last attempt) or snooze (no attempt used). p_alert: severity with which staff are told. Returns the new status; null: the lease was lost and nothing changed. KCINV: unknown outcome.';
-revoke execute on function private.finish_job(bigint, uuid, text, text, timestamptz, text) from public, anon, authenticated;
+  'Ends the lease of a job: done, discard, retry (backoff unless p_run_at is given; dead after the last '
+  'attempt) or snooze (no attempt used). p_alert: severity with which staff are told. Returns the new '
+  'status; null: the lease was lost and nothing changed. KCINV: unknown outcome.';
 
 create function public.finish_jobs(p_results jsonb) returns jsonb
 language plpgsql
@@ -210,7 +225,9 @@ begin
     group by k.provider
     order by k.provider
   loop
-    if private.note_provider(v_note.provider, v_note.answers::integer, v_note.outages::integer, v_note.unauthorized, v_note.reason) then
+    if private.note_provider(
+      v_note.provider, v_note.answers::integer, v_note.outages::integer, v_note.unauthorized, v_note.reason
+    ) then
       v_down := v_down || v_note.provider::text;
     end if;
   end loop;
@@ -224,18 +241,24 @@ begin
     left join private.job_kinds k on k.kind = j.kind
     order by r.id
   loop
-    -- While the breaker is open the provider is to blame, not the job: it waits for its turn and loses no attempt.
-    v_held := v_result.outcome = 'retry' and v_result.provider_state in ('down', 'unauthorized') and v_result.provider = any (v_down);
+    -- While the breaker is open the provider is to blame, not the job: it waits for its turn and loses no
+    -- attempt.
+    v_held := v_result.outcome = 'retry' and v_result.provider_state in ('down', 'unauthorized')
+      and v_result.provider = any (v_down);
     v_status := private.finish_job(
-      v_result.id, v_result.lease_id, case when v_held then 'snooze' else v_result.outcome end, v_result.reason,
-      case when v_held then coalesce(v_result.run_at, now()) else v_result.run_at end, v_result.alert
+      v_result.id, v_result.lease_id, case when v_held then 'snooze' else v_result.outcome end,
+      v_result.reason, case when v_held then coalesce(v_result.run_at, now()) else v_result.run_at end,
+      v_result.alert
     );
-    v_answer := v_answer || jsonb_build_object('id', v_result.id, 'finished', v_status is not null, 'status', v_status);
+    v_answer := v_answer
+      || jsonb_build_object('id', v_result.id, 'finished', v_status is not null, 'status', v_status);
   end loop;
   return jsonb_build_object('jobs', v_answer);
 end;
 $$;
 comment on function public.finish_jobs(jsonb) is
-  'Ends leases: [{ id, lease_id, outcome: done | discard | retry | snooze, reason, run_at, alert: severity, provider_state: up | down | unauthorized }], all but the first three optional. Returns { jobs: [{ id, finished, status }] }; finished false: the lease was lost and nothing changed. KCINV: unknown outcome, nothing changed for any.';
-revoke execute on function public.finish_jobs(jsonb) from public, anon, authenticated;
+  'Ends leases: [{ id, lease_id, outcome: done | discard | retry | snooze, reason, run_at, alert: severity, '
+  'provider_state: up | down | unauthorized }], all but the first three optional. Returns { jobs: [{ id, '
+  'finished, status }] }; finished false: the lease was lost and nothing changed. KCINV: unknown outcome, '
+  'nothing changed for any.';
 grant execute on function public.finish_jobs(jsonb) to service_role;

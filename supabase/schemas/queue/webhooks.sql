@@ -18,10 +18,12 @@ create table public.webhook_events (
   payload jsonb not null,
   constraint webhook_events_status_known check (status in ('processed', 'ignored', 'failed', 'dead'))
 );
-comment on table public.webhook_events is 'Every authentic event, once. The primary key is Stripe''s event id: a second delivery only counts up.';
+comment on table public.webhook_events is
+  'Every authentic event, once. The primary key is Stripe''s event id: a second delivery only counts up.';
 comment on column public.webhook_events.attempts is 'How often its facts were applied or tried.';
 create index webhook_events_received_at_idx on public.webhook_events (received_at desc);
-create index webhook_events_unfinished_idx on public.webhook_events (next_attempt_at) where status in ('failed', 'dead');
+create index webhook_events_unfinished_idx on public.webhook_events (next_attempt_at)
+  where status in ('failed', 'dead');
 
 create index webhook_events_customer_idx on public.webhook_events ((payload #>> '{data,object,id}'))
   where type in ('customer.updated', 'customer.deleted');
@@ -35,13 +37,17 @@ create table public.webhook_rejections (
   last_at timestamptz not null default now(),
   constraint webhook_rejections_reason_source_key unique nulls not distinct (reason, source_ip)
 );
-comment on table public.webhook_rejections is 'Requests refused by stripe-webhook, counted by reason and address. Bounded: past 10 000 addresses new ones are counted under null.';
+comment on table public.webhook_rejections is
+  'Requests refused by stripe-webhook, counted by reason and address. Bounded: past 10 000 addresses new '
+  'ones are counted under null.';
 
 create table public.stripe_webhook_ips (
   address inet primary key,
   added_at timestamptz not null default now()
 );
-comment on table public.stripe_webhook_ips is 'Addresses that Stripe posts webhooks from (stripe.com/files/ips/ips_webhooks.json); refreshed daily by a job.';
+comment on table public.stripe_webhook_ips is
+  'Addresses that Stripe posts webhooks from (stripe.com/files/ips/ips_webhooks.json); refreshed daily by a '
+  'job.';
 
 -- The published list of 2026; the daily job replaces it.
 insert into public.stripe_webhook_ips (address) values
@@ -52,21 +58,27 @@ insert into public.stripe_webhook_ips (address) values
 alter table public.webhook_events enable row level security;
 alter table public.webhook_rejections enable row level security;
 alter table public.stripe_webhook_ips enable row level security;
-create policy webhook_events_read on public.webhook_events for select to authenticated using ((select private.is_admin()));
-create policy webhook_rejections_read on public.webhook_rejections for select to authenticated using ((select private.is_admin()));
-create policy stripe_webhook_ips_read on public.stripe_webhook_ips for select to authenticated using ((select private.is_admin()));
+create policy webhook_events_read on public.webhook_events for select to authenticated
+  using ((select private.is_admin()));
+create policy webhook_rejections_read on public.webhook_rejections for select to authenticated
+  using ((select private.is_admin()));
+create policy stripe_webhook_ips_read on public.stripe_webhook_ips for select to authenticated
+  using ((select private.is_admin()));
 revoke all on public.webhook_events, public.webhook_rejections, public.stripe_webhook_ips
   from public, anon, authenticated, service_role;
 revoke all on sequence public.webhook_rejections_id_seq from public, anon, authenticated, service_role;
-grant select on public.webhook_events, public.webhook_rejections, public.stripe_webhook_ips to authenticated, service_role;
+grant select on public.webhook_events, public.webhook_rejections, public.stripe_webhook_ips
+  to authenticated, service_role;
 
-create function public.record_webhook_rejection(p_reason text, p_source_ip text, p_count integer default 1) returns jsonb
+create function public.record_webhook_rejection(p_reason text, p_source_ip text, p_count integer default 1)
+returns jsonb
 language plpgsql
 security definer
 set search_path = ''
 as $$
 declare
-  -- Room for every honest misconfiguration and a good picture of an attack, while a spoofed flood stays small.
+  -- Room for every honest misconfiguration and a good picture of an attack, while a spoofed flood stays
+  -- small.
   c_addresses_max constant integer := 10000;
   v_source_ip inet := p_source_ip::inet;
 begin
@@ -75,18 +87,21 @@ begin
   if found then
     return jsonb_build_object('recorded', true);
   end if;
-  if (select count(*) from (select 1 from public.webhook_rejections limit c_addresses_max) counted) >= c_addresses_max then
+  if (
+    select count(*) from (select 1 from public.webhook_rejections limit c_addresses_max) counted
+  ) >= c_addresses_max then
     v_source_ip := null;
   end if;
-  insert into public.webhook_rejections as r (reason, source_ip, count) values (p_reason, v_source_ip, p_count)
+  insert into public.webhook_rejections as r (reason, source_ip, count)
+  values (p_reason, v_source_ip, p_count)
   on conflict on constraint webhook_rejections_reason_source_key
   do update set count = r.count + excluded.count, last_at = now();
   return jsonb_build_object('recorded', true);
 end;
 $$;
 comment on function public.record_webhook_rejection(text, text, integer) is
-  'Counts p_count refused webhook requests under (reason, address). p_source_ip null: address unknown. Past 10 000 rows, new addresses are counted under null.';
-revoke execute on function public.record_webhook_rejection(text, text, integer) from public, anon, authenticated;
+  'Counts p_count refused webhook requests under (reason, address). p_source_ip null: address unknown. Past '
+  '10 000 rows, new addresses are counted under null.';
 grant execute on function public.record_webhook_rejection(text, text, integer) to service_role;
 
 create function public.get_webhook_allowlist() returns jsonb
@@ -101,6 +116,6 @@ as $$
   )
   from public.stripe_webhook_ips
 $$;
-comment on function public.get_webhook_allowlist() is 'The addresses Stripe posts from, as text. The webhook function caches them.';
-revoke execute on function public.get_webhook_allowlist() from public, anon, authenticated;
+comment on function public.get_webhook_allowlist() is
+  'The addresses Stripe posts from, as text. The webhook function caches them.';
 grant execute on function public.get_webhook_allowlist() to service_role;

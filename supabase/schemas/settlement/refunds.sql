@@ -1,13 +1,12 @@
 -- What may be given back, and what becomes of a refund that was asked for.
 --
--- A payment can give back what it brought, less the refunds that have not failed, less what is asked for and can
--- still run. A request that was given up no longer counts, so it may come back only while nothing has happened
--- that stands in for it: see refund_overtaken_by().
+-- A payment can give back what it brought, less the refunds that have not failed, less what is asked for and
+-- can still run. A request that was given up no longer counts, so it may come back only while nothing has
+-- happened that stands in for it: see refund_overtaken_by().
 
 create function private.refundable_amount(p_payment_id text, p_except text default null) returns bigint
 language plpgsql
 stable
-security definer
 set search_path = ''
 as $$
 declare
@@ -30,17 +29,17 @@ begin
 end;
 $$;
 comment on function private.refundable_amount(text, text) is
-  'Minor units of a payment that can still be refunded; what is asked for and can still run counts as given back, except the request p_except. Call with the order locked.';
-revoke execute on function private.refundable_amount(text, text) from public, anon, authenticated;
+  'Minor units of a payment that can still be refunded; what is asked for and can still run counts as given '
+  'back, except the request p_except. Call with the order locked.';
 
 create function private.refund_overtaken_by(q public.refund_requests) returns text
 language sql
 stable
-security invoker
 set search_path = ''
 as $$
-  -- Two requests that wait side by side are two refunds. One that was made by hand, or asked for after this one had
-  -- been given up, may be meant in its stead: nobody can know, and the customer must not get it twice.
+  -- Two requests that wait side by side are two refunds. One that was made by hand, or asked for after this
+  -- one had been given up, may be meant in its stead: nobody can know, and the customer must not get it
+  -- twice.
   select case when q.amount is not null then coalesce(
     (
       select r.id from public.refunds r
@@ -59,14 +58,14 @@ as $$
   ) end
 $$;
 comment on function private.refund_overtaken_by(public.refund_requests) is
-  'The refund made in Stripe''s dashboard since a request, or the request made after it was given up, that may stand in for it; null when there is none. A request for all that is left is never overtaken: it gives back the rest.';
-revoke execute on function private.refund_overtaken_by(public.refund_requests) from public, anon;
+  'The refund made in Stripe''s dashboard since a request, or the request made after it was given up, that '
+  'may stand in for it; null when there is none. A request for all that is left is never overtaken: it '
+  'gives back the rest.';
 grant execute on function private.refund_overtaken_by(public.refund_requests) to authenticated, service_role;
 
 create function private.refund_is_owed(q public.refund_requests) returns boolean
 language sql
 stable
-security invoker
 set search_path = ''
 as $$
   select q.status = 'given_up' and private.refund_overtaken_by(q) is null
@@ -83,8 +82,8 @@ as $$
     and not exists (select 1 from public.disputes d where d.payment_id = q.payment_id and d.status = 'lost')
 $$;
 comment on function private.refund_is_owed(public.refund_requests) is
-  'Whether a refund that was given up still waits for a person: nothing stands in for it, the payment has money left, and no dispute took it.';
-revoke execute on function private.refund_is_owed(public.refund_requests) from public, anon;
+  'Whether a refund that was given up still waits for a person: nothing stands in for it, the payment has '
+  'money left, and no dispute took it.';
 grant execute on function private.refund_is_owed(public.refund_requests) to authenticated, service_role;
 
 create function private.ask_refund(
@@ -97,7 +96,6 @@ create function private.ask_refund(
   p_restock boolean
 ) returns boolean
 language plpgsql
-security definer
 set search_path = ''
 as $$
 begin
@@ -119,9 +117,8 @@ begin
 end;
 $$;
 comment on function private.ask_refund(text, uuid, text, bigint, text, text, boolean) is
-  'Asks for a refund, once per p_id: the request and its job. p_amount null: all that is left. Returns whether it is new.';
-revoke execute on function private.ask_refund(text, uuid, text, bigint, text, text, boolean)
-  from public, anon, authenticated;
+  'Asks for a refund, once per p_id: the request and its job. p_amount null: all that is left. Returns '
+  'whether it is new.';
 
 create function private.refuse_refund_amount(p_amount bigint, p_currency text) returns void
 language plpgsql
@@ -130,14 +127,15 @@ set search_path = ''
 as $$
 begin
   if p_amount is not null and private.amount_problem(p_amount, p_currency) is not null then
-    raise exception 'a refund of % is not one that Stripe takes: %', p_amount, private.amount_problem(p_amount, p_currency)
+    raise exception 'a refund of % is not one that Stripe takes: %', p_amount,
+      private.amount_problem(p_amount, p_currency)
       using errcode = 'KCREF';
   end if;
 end;
 $$;
 comment on function private.refuse_refund_amount(bigint, text) is
-  'Raises KCREF for an amount that Stripe does not refund in this currency. Null, all that is left, is Stripe''s own figure.';
-revoke execute on function private.refuse_refund_amount(bigint, text) from public, anon, authenticated;
+  'Raises KCREF for an amount that Stripe does not refund in this currency. Null, all that is left, is '
+  'Stripe''s own figure.';
 
 create function private.refund_request_id(p_cause text, p_payment_id text) returns text
 language sql
@@ -149,7 +147,6 @@ as $$
 $$;
 comment on function private.refund_request_id(text, text) is
   'The id of the refund that settling asks for, once per payment and cause.';
-revoke execute on function private.refund_request_id(text, text) from public, anon, authenticated;
 
 create function private.queue_refund(
   p_payment_id text,
@@ -158,7 +155,6 @@ create function private.queue_refund(
   p_source text
 ) returns boolean
 language plpgsql
-security definer
 set search_path = ''
 as $$
 begin
@@ -174,8 +170,8 @@ begin
 end;
 $$;
 comment on function private.queue_refund(text, uuid, text, text) is
-  'Queues the refund of all that is left of a payment, once per payment and cause. Returns whether it is new.';
-revoke execute on function private.queue_refund(text, uuid, text, text) from public, anon, authenticated;
+  'Queues the refund of all that is left of a payment, once per payment and cause. Returns whether it is '
+  'new.';
 
 create function public.judge_refund(p_request_id text) returns jsonb
 language plpgsql
@@ -202,13 +198,12 @@ begin
 end;
 $$;
 comment on function public.judge_refund(text) is
-  'Whether a refund may be made now, with all that is known of its payment: { outcome: go (with refusals) | made | overtaken (with by) }. Apply what Stripe lists first. KCINV: no such request.';
-revoke execute on function public.judge_refund(text) from public, anon, authenticated;
+  'Whether a refund may be made now, with all that is known of its payment: { outcome: go (with refusals) | '
+  'made | overtaken (with by) }. Apply what Stripe lists first. KCINV: no such request.';
 grant execute on function public.judge_refund(text) to service_role;
 
 create function private.check_refund_redrive(p_job private.jobs) returns void
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -239,12 +234,12 @@ begin
 end;
 $$;
 comment on function private.check_refund_redrive(private.jobs) is
-  'Raises KCREF when a refund must not run again: nothing or less is left, a part was not needed, or another one may stand in for it. One of all that is left may: it gives back what a bounced refund has left. Call with the order locked.';
-revoke execute on function private.check_refund_redrive(private.jobs) from public, anon, authenticated;
+  'Raises KCREF when a refund must not run again: nothing or less is left, a part was not needed, or '
+  'another one may stand in for it. One of all that is left may: it gives back what a bounced refund has '
+  'left. Call with the order locked.';
 
 create function private.resume_refund(p_job private.jobs) returns void
 language plpgsql
-security definer
 set search_path = ''
 as $$
 begin
@@ -257,11 +252,9 @@ end;
 $$;
 comment on function private.resume_refund(private.jobs) is
   'A refund that was given up runs again: its money counts as given back once more.';
-revoke execute on function private.resume_refund(private.jobs) from public, anon, authenticated;
 
 create function private.lock_orders_of_refunds(p_job_ids bigint[]) returns void
 language sql
-security definer
 set search_path = ''
 as $$
   select 1 from public.orders o
@@ -275,11 +268,9 @@ as $$
 $$;
 comment on function private.lock_orders_of_refunds(bigint[]) is
   'Locks the orders of refund jobs that are about to end, before the jobs: orders come first everywhere.';
-revoke execute on function private.lock_orders_of_refunds(bigint[]) from public, anon, authenticated;
 
 create function private.tell_of_refund(q public.refund_requests, p_job_id bigint, p_cause text) returns void
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -293,7 +284,8 @@ begin
     v_kind, case v_kind when 'refund_refused' then 'critical' else 'warning' end, v_kind || ':' || q.id,
     jsonb_build_object(
       'order_number', o.number, 'amount', coalesce(q.amount, private.refundable_amount(q.payment_id, q.id)),
-      'currency', o.currency, 'cause', p_cause, 'payment_id', q.payment_id, 'request_id', q.id, 'job_id', p_job_id,
+      'currency', o.currency, 'cause', p_cause, 'payment_id', q.payment_id, 'request_id', q.id,
+      'job_id', p_job_id,
       'action', case v_kind
         when 'refund_delayed' then 'It is tried again for days. If the Stripe balance is empty, add funds.'
         when 'refund_overtaken' then 'Should the customer get both, ask for it anew with request_refund().'
@@ -305,17 +297,17 @@ begin
 end;
 $$;
 comment on function private.tell_of_refund(public.refund_requests, bigint, text) is
-  'Alerts staff about a refund that Stripe does not take: order, amount, cause and what to do now. Kinds refund_delayed, refund_overtaken, refund_refused.';
-revoke execute on function private.tell_of_refund(public.refund_requests, bigint, text) from public, anon, authenticated;
+  'Alerts staff about a refund that Stripe does not take: order, amount, cause and what to do now. Kinds '
+  'refund_delayed, refund_overtaken, refund_refused.';
 
 create function private.note_refund_outcome(p_job private.jobs, p_reason text, p_alert text) returns boolean
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
   -- Stripe has refused for good, or its answer was never had: either way nobody tries again by itself.
-  v_given_up constant boolean := p_job.status = 'dead' or (p_job.status = 'discarded' and p_alert is not null);
+  v_given_up constant boolean := p_job.status = 'dead'
+  or (p_job.status = 'discarded' and p_alert is not null);
   q public.refund_requests;
 begin
   update public.refund_requests x set
@@ -341,12 +333,11 @@ begin
 end;
 $$;
 comment on function private.note_refund_outcome(private.jobs, text, text) is
-  'Books how a refund job ended (or that it waits for another try) on its request, tells staff, and settles the order. False: the job has no request. The order is locked.';
-revoke execute on function private.note_refund_outcome(private.jobs, text, text) from public, anon, authenticated;
+  'Books how a refund job ended (or that it waits for another try) on its request, tells staff, and settles '
+  'the order. False: the job has no request. The order is locked.';
 
 create function private.close_refund_alerts(p_order_id uuid) returns void
 language sql
-security definer
 set search_path = ''
 as $$
   update public.alerts a set status = 'resolved'
@@ -362,7 +353,8 @@ as $$
   -- Tried again, whatever becomes of it: should it fail too, it has an alert of its own.
   update public.alerts a set status = 'resolved'
   from public.refunds r
-  where r.order_id = p_order_id and r.status in ('failed', 'canceled') and a.dedupe_key = 'refund_failed:' || r.id
+  where r.order_id = p_order_id and r.status in ('failed', 'canceled')
+    and a.dedupe_key = 'refund_failed:' || r.id
     and a.status <> 'resolved' and exists (
       select 1 from public.refunds later
       where later.payment_id = r.payment_id and later.amount >= r.amount
@@ -370,13 +362,12 @@ as $$
     )
 $$;
 comment on function private.close_refund_alerts(uuid) is
-  'Resolves the alerts about refunds of an order that were made, asked for anew or tried again, or are not owed any more. Called by settle_order() only.';
-revoke execute on function private.close_refund_alerts(uuid) from public, anon, authenticated;
+  'Resolves the alerts about refunds of an order that were made, asked for anew or tried again, or are not '
+  'owed any more. Called by settle_order() only.';
 
 create function private.restock_due(o public.orders) returns boolean
 language sql
 stable
-security definer
 set search_path = ''
 as $$
   select exists (
@@ -384,11 +375,13 @@ as $$
     from public.refunds r left join public.refund_requests q on q.id = r.request_id
     where r.payment_id = o.payment_id and r.succeeded_at is not null and (
       q.restock
-      -- A warning stops parcels that have not left. By its name: the refund may be heard of before the warning.
+      -- A warning stops parcels that have not left. By its name: the refund may be heard of before the
+      -- warning.
       or (r.request_id = private.refund_request_id('fraudulent', r.payment_id) and o.fulfilled_at is null)
     )
   ) or exists (
-    -- Somebody had given back all of it by hand before the job ran: what was asked for is true, once that money has left.
+    -- Somebody had given back all of it by hand before the job ran: what was asked for is true, once that
+    -- money has left.
     select 1 from public.refund_requests q
     where q.order_id = o.id and q.payment_id = o.payment_id and q.status = 'not_needed'
       and (q.restock or (q.cause = 'fraudulent' and o.fulfilled_at is null))
@@ -399,13 +392,12 @@ as $$
   )
 $$;
 comment on function private.restock_due(public.orders) is
-  'Whether a refund that asked for it has put the goods of an order back on the shelf. Once true it stays so: a refund that bounces afterwards moves no goods.';
-revoke execute on function private.restock_due(public.orders) from public, anon, authenticated;
+  'Whether a refund that asked for it has put the goods of an order back on the shelf. Once true it stays '
+  'so: a refund that bounces afterwards moves no goods.';
 
 create function private.hold_reasons(o public.orders) returns text[]
 language sql
 stable
-security invoker
 set search_path = ''
 as $$
   select array_remove(array[
@@ -440,6 +432,7 @@ as $$
   ], null)
 $$;
 comment on function private.hold_reasons(public.orders) is
-  'What keeps an order that has not shipped from shipping: review; dispute (open or lost); refund_under_way (all of its money); refund_failed (all of its money was to go back, bounced, and nobody has tried again or released the order).';
-revoke execute on function private.hold_reasons(public.orders) from public, anon;
+  'What keeps an order that has not shipped from shipping: review; dispute (open or lost); refund_under_way '
+  '(all of its money); refund_failed (all of its money was to go back, bounced, and nobody has tried again '
+  'or released the order).';
 grant execute on function private.hold_reasons(public.orders) to authenticated, service_role;

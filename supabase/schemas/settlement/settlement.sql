@@ -1,13 +1,17 @@
--- settle_order(): the one place where an order's state comes from. It locks the order, derives everything from
--- the fact tables, and fires each side effect once. Calling it again, or from somewhere else, changes nothing.
+-- settle_order(): the one place where an order's state comes from. It locks the order, derives everything
+-- from the fact tables, and fires each side effect once. Calling it again, or from somewhere else, changes
+-- nothing.
 
 insert into private.settings (key, value, description) values
-  ('prices_include_tax', 'false', 'true: Stripe''s tax is inside the prices (inclusive), so it does not add to the total.');
+  (
+    'prices_include_tax', 'false',
+    'true: Stripe''s tax is inside the prices (inclusive), so it does not add to the total.'
+  );
 
-create function private.review_reasons(o public.orders, s public.checkout_sessions, p public.payments) returns text[]
+create function private.review_reasons(o public.orders, s public.checkout_sessions, p public.payments)
+returns text[]
 language plpgsql
 stable
-security definer
 set search_path = ''
 as $$
 begin
@@ -16,7 +20,8 @@ begin
     case when s.currency is distinct from o.currency or p.currency <> o.currency
       or exists (
         select 1 from public.payment_attempts a
-        where a.payment_id = s.payment_id and a.outcome = 'succeeded' and a.currency is distinct from o.currency
+        where a.payment_id = s.payment_id and a.outcome = 'succeeded'
+          and a.currency is distinct from o.currency
       ) then 'currency_mismatch' end,
     case when s.amount_subtotal is distinct from o.amount_subtotal
       or s.amount_total is distinct from
@@ -28,7 +33,8 @@ begin
       or p.amount_received <> s.amount_total
       or exists (
         select 1 from public.payment_attempts a
-        where a.payment_id = s.payment_id and a.outcome = 'succeeded' and a.amount is distinct from s.amount_total
+        where a.payment_id = s.payment_id and a.outcome = 'succeeded'
+          and a.amount is distinct from s.amount_total
       ) then 'amount_mismatch' end,
     case when s.livemode <> o.livemode or p.livemode <> o.livemode
       or exists (
@@ -41,14 +47,13 @@ begin
 end;
 $$;
 comment on function private.review_reasons(public.orders, public.checkout_sessions, public.payments) is
-  'Compares the kept session and payment with the frozen order. Empty: the money is right. Shipping, tax and discount are accepted as Stripe computed them, as long as the sum holds.';
-revoke execute on function private.review_reasons(public.orders, public.checkout_sessions, public.payments) from public, anon, authenticated;
+  'Compares the kept session and payment with the frozen order. Empty: the money is right. Shipping, tax '
+  'and discount are accepted as Stripe computed them, as long as the sum holds.';
 
 create function private.unreleased_mismatches(p_order_id uuid, p_session_id text, p_reasons text[])
 returns text[]
 language sql
 stable
-security definer
 set search_path = ''
 as $$
   select coalesce(array_agg(x.reason order by x.position), '{}')
@@ -61,7 +66,6 @@ $$;
 comment on function private.unreleased_mismatches(uuid, text, text[]) is
   'What of review_reasons() nobody has released: another reason, or the same one in the money of another '
   'session, is news.';
-revoke execute on function private.unreleased_mismatches(uuid, text, text[]) from public, anon, authenticated;
 
 create function private.holds_order(f public.fraud_signals) returns boolean
 language sql
@@ -77,38 +81,43 @@ $$;
 comment on function private.holds_order(public.fraud_signals) is
   'Whether a sign of fraud holds its order: an early fraud warning, an open Radar review, a velocity rule '
   'with action review, that staff have not released.';
-revoke execute on function private.holds_order(public.fraud_signals) from public, anon, authenticated;
 
 create function private.fraud_reasons(p_order_id uuid) returns text[]
 language sql
 stable
-security definer
 set search_path = ''
 as $$
   select coalesce(array_agg(distinct
-    case f.kind when 'early_fraud_warning' then 'early_fraud_warning' when 'review' then 'radar_review' else 'velocity_review' end
+    case
+      f.kind
+      when 'early_fraud_warning' then 'early_fraud_warning'
+      when 'review' then 'radar_review'
+      else 'velocity_review'
+    end
   ), '{}')
   from public.fraud_signals f
   where f.order_id = p_order_id and private.holds_order(f)
 $$;
 comment on function private.fraud_reasons(uuid) is 'Fraud holds of an order: see holds_order().';
-revoke execute on function private.fraud_reasons(uuid) from public, anon, authenticated;
 
 create function private.settle_stock(p_order_id uuid, p_target text, p_source text) returns boolean
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
   v_moved integer;
 begin
-  if not exists (select 1 from public.inventory_reservations r where r.order_id = p_order_id and r.status <> p_target) then
+  if not exists (
+    select 1 from public.inventory_reservations r where r.order_id = p_order_id and r.status <> p_target
+  ) then
     return true;
   end if;
   -- One order for all: every writer of inventory_levels locks by variant_id.
   perform 1
   from public.inventory_levels l
-  where l.variant_id in (select r.variant_id from public.inventory_reservations r where r.order_id = p_order_id)
+  where l.variant_id in (
+    select r.variant_id from public.inventory_reservations r where r.order_id = p_order_id
+  )
   order by l.variant_id
   for no key update;
 
@@ -136,17 +145,19 @@ begin
   set status = p_target, updated_at = now()
   where order_id = p_order_id and status <> p_target;
   get diagnostics v_moved = row_count;
-  perform private.record_order_event(p_order_id, 'stock_' || p_target, p_source, jsonb_build_object('lines', v_moved));
+  perform private.record_order_event(
+    p_order_id, 'stock_' || p_target, p_source, jsonb_build_object('lines', v_moved)
+  );
   return true;
 end;
 $$;
 comment on function private.settle_stock(uuid, text, text) is
-  'Moves all reservations of an order to committed (sold) or released (given back; sold goods return to the shelf). Returns false, changing nothing, when released stock is to be committed and is gone. Called by settle_order() only.';
-revoke execute on function private.settle_stock(uuid, text, text) from public, anon, authenticated;
+  'Moves all reservations of an order to committed (sold) or released (given back; sold goods return to the '
+  'shelf). Returns false, changing nothing, when released stock is to be committed and is gone. Called by '
+  'settle_order() only.';
 
 create function private.settle_customer(o public.orders, s public.checkout_sessions) returns uuid
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -161,7 +172,8 @@ begin
       (select c.id from public.customers c where c.stripe_customer_id = s.stripe_customer_id),
       (
         select other.customer_id
-        from public.checkout_sessions cs join public.orders other on other.id = cs.order_id and other.session_id = cs.id
+        from public.checkout_sessions cs
+        join public.orders other on other.id = cs.order_id and other.session_id = cs.id
         where cs.stripe_customer_id = s.stripe_customer_id and other.customer_id is not null
         limit 1
       )
@@ -169,7 +181,8 @@ begin
     if v_id is null then
       insert into public.customers (email, name, stripe_customer_id, livemode)
       values (s.email, s.name, s.stripe_customer_id, s.livemode)
-      on conflict on constraint customers_stripe_customer_id_key do update set email = coalesce(customers.email, excluded.email)
+      on conflict on constraint customers_stripe_customer_id_key do update
+        set email = coalesce(customers.email, excluded.email)
       returning id into v_id;
       perform private.settle_stripe_customer(s.stripe_customer_id);
     end if;
@@ -178,23 +191,27 @@ begin
   update public.customers c
   set stripe_customer_id = s.stripe_customer_id
   where c.id = v_id and c.stripe_customer_id is null and c.livemode = s.livemode
-    and not exists (select 1 from public.customers other where other.stripe_customer_id = s.stripe_customer_id)
-    and not exists (select 1 from private.stripe_customers gone where gone.id = s.stripe_customer_id and gone.deleted_at is not null);
+    and not exists (
+      select 1 from public.customers other where other.stripe_customer_id = s.stripe_customer_id
+    )
+    and not exists (
+      select 1
+      from private.stripe_customers gone where gone.id = s.stripe_customer_id and gone.deleted_at is not null
+    );
   return v_id;
 end;
 $$;
 comment on function private.settle_customer(public.orders, public.checkout_sessions) is
-  'The customer row of a paid order: the account that ordered, or the guest whom Stripe knows. A deleted Stripe customer is not linked again. Called by settle_order() only.';
-revoke execute on function private.settle_customer(public.orders, public.checkout_sessions) from public, anon, authenticated;
+  'The customer row of a paid order: the account that ordered, or the guest whom Stripe knows. A deleted '
+  'Stripe customer is not linked again. Called by settle_order() only.';
 
 create function private.kept_session(p_order_id uuid) returns public.checkout_sessions
 language sql
 stable
-security definer
 set search_path = ''
 as $$
-  -- Free ones first, then by payment id: a rule over what every report of a paid session carries. So the choice
-  -- among those known never falls on one that an earlier choice has passed over and refunded.
+  -- Free ones first, then by payment id: a rule over what every report of a paid session carries. So the
+  -- choice among those known never falls on one that an earlier choice has passed over and refunded.
   select cs.*
   from public.checkout_sessions cs
   left join public.payments p on p.id = cs.payment_id
@@ -204,12 +221,11 @@ as $$
   limit 1
 $$;
 comment on function private.kept_session(uuid) is
-  'The settled session whose payment an order keeps, or null. Any other settled payment of the order is refunded.';
-revoke execute on function private.kept_session(uuid) from public, anon, authenticated;
+  'The settled session whose payment an order keeps, or null. Any other settled payment of the order is '
+  'refunded.';
 
 create function private.settle_order(p_order_id uuid, p_source text) returns text
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -241,12 +257,17 @@ begin
     -- A state that this code does not know holds the stock: it must not be taken for an end.
     count(*) filter (where cs.status not in ('complete', 'expired')) as open,
     count(*) filter (
-      where cs.status = 'complete' and cs.payment_status not in ('paid', 'no_payment_required') and not cs.async_payment_failed
+      where cs.status = 'complete' and cs.payment_status not in ('paid', 'no_payment_required')
+        and not cs.async_payment_failed
         and coalesce(pi.status, '') <> 'succeeded'
     ) as processing,
     count(*) filter (where cs.async_payment_failed) as failed,
     coalesce(bool_or(cs.attempt = o.attempt), false) as attempt_known,
-    (array_agg(cs.email order by cs.attempt desc nulls last, cs.id collate "C") filter (where cs.status = 'complete' and cs.email is not null))[1] as email
+    (
+      array_agg(
+        cs.email order by cs.attempt desc nulls last, cs.id collate "C"
+      ) filter (where cs.status = 'complete' and cs.email is not null)
+    )[1] as email
   into v_sessions
   from public.checkout_sessions cs
   left join public.payments pi on pi.id = cs.payment_id
@@ -291,10 +312,12 @@ begin
   end if;
 
   v_target := case
-    when v_paid and o.cancelled_at is null and o.oversold_at is null and o.restocked_at is null then 'committed'
+    when v_paid and o.cancelled_at is null and o.oversold_at is null
+      and o.restocked_at is null then 'committed'
     when v_paid then 'released'
     -- Stock of an attempt in flight, of an open session and of a payment under way stays held.
-    when v_sessions.open = 0 and v_sessions.processing = 0 and (v_sessions.attempt_known or o.abandoned_at is not null)
+    when v_sessions.open = 0 and v_sessions.processing = 0
+      and (v_sessions.attempt_known or o.abandoned_at is not null)
       then 'released'
   end;
   if v_target is not null and not private.settle_stock(o.id, v_target, p_source) then
@@ -305,10 +328,12 @@ begin
     k.velocity_rule_set := private.check_paid_velocity(o);
   end if;
   -- Where nothing was paid there is nothing to give back.
-  v_nothing_to_ship := v_paid and o.amount_paid = 0 and (o.cancelled_at is not null or o.oversold_at is not null);
+  v_nothing_to_ship := v_paid and o.amount_paid = 0
+    and (o.cancelled_at is not null or o.oversold_at is not null);
   -- A refund in full closes every open question.
   k.review_reasons := case
-    when not v_paid or v_nothing_to_ship or (o.amount_paid > 0 and o.amount_refunded >= o.amount_paid) then '{}'
+    when not v_paid or v_nothing_to_ship
+      or (o.amount_paid > 0 and o.amount_refunded >= o.amount_paid) then '{}'
     else v_mismatches
       || case when o.oversold_at is not null then array['oversold'] else '{}' end
       || private.fraud_reasons(o.id)
@@ -323,13 +348,15 @@ begin
     when v_paid then 'paid'
     when v_sessions.processing > 0 then 'processing'
     when o.cancelled_at is not null then 'cancelled'
-    when v_sessions.failed > 0 and v_sessions.open = 0 and (v_sessions.attempt_known or o.abandoned_at is not null) then 'payment_failed'
+    when v_sessions.failed > 0 and v_sessions.open = 0
+      and (v_sessions.attempt_known or o.abandoned_at is not null) then 'payment_failed'
     when v_sessions.open = 0 and (v_sessions.attempt_known or o.abandoned_at is not null) then 'expired'
     else 'pending'
   end;
   o.fulfillment_status := case
     when o.fulfilled_at is not null then 'fulfilled'
-    when o.cancelled_at is not null or o.oversold_at is not null or o.restocked_at is not null or o.status = 'refunded'
+    when o.cancelled_at is not null or o.oversold_at is not null or o.restocked_at is not null
+      or o.status = 'refunded'
       then 'cancelled'
     when cardinality(private.hold_reasons(o)) > 0 then 'on_hold'
     else 'unfulfilled'
@@ -349,16 +376,19 @@ begin
     where id = o.id;
   end if;
   update public.order_risk x set
-    review_reasons = k.review_reasons, declined_attempts = k.declined_attempts, outage_attempts = k.outage_attempts,
-    velocity_rule_set = k.velocity_rule_set
+    review_reasons = k.review_reasons, declined_attempts = k.declined_attempts,
+    outage_attempts = k.outage_attempts, velocity_rule_set = k.velocity_rule_set
   where x.order_id = o.id and x is distinct from k;
   if o.status <> v_before.status then
-    perform private.record_order_event(o.id, 'status_changed', p_source, jsonb_build_object('from', v_before.status, 'to', o.status));
+    perform private.record_order_event(
+      o.id, 'status_changed', p_source, jsonb_build_object('from', v_before.status, 'to', o.status)
+    );
   end if;
   perform private.settle_effects(o, v_mismatches, p_source);
   return o.status;
 end;
 $$;
 comment on function private.settle_order(uuid, text) is
-  'Derives an order from its facts under a row lock, moves its stock and fires each side effect once. The only writer of order status and committed stock. p_source: who asked (event id, order_status, reconcile, job, staff), for the audit trail. Returns the status. KCORD: no such order.';
-revoke execute on function private.settle_order(uuid, text) from public, anon, authenticated;
+  'Derives an order from its facts under a row lock, moves its stock and fires each side effect once. The '
+  'only writer of order status and committed stock. p_source: who asked (event id, order_status, reconcile, '
+  'job, staff), for the audit trail. Returns the status. KCORD: no such order.';

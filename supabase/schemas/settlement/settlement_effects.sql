@@ -3,7 +3,6 @@
 
 create function private.settle_effects(o public.orders, p_mismatches text[], p_source text) returns void
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -13,8 +12,8 @@ begin
     perform private.settle_paid_effects(o, p_mismatches, p_source);
   end if;
 
-  -- A shopper must not be able to pay what was cancelled, or pay twice. Not only sessions that look open: which do
-  -- depends on the order of events, and the job is content with one that has ended.
+  -- A shopper must not be able to pay what was cancelled, or pay twice. Not only sessions that look open:
+  -- which do depends on the order of events, and the job is content with one that has ended.
   for r in
     select cs.id from public.checkout_sessions cs
     where cs.order_id = o.id and (
@@ -34,7 +33,8 @@ begin
     );
   end loop;
 
-  for r in select cs.id from public.checkout_sessions cs where cs.order_id = o.id and cs.async_payment_failed loop
+  for r in select cs.id
+    from public.checkout_sessions cs where cs.order_id = o.id and cs.async_payment_failed loop
     perform private.queue_notification(o.id, 'payment_failed', r.id);
   end loop;
 
@@ -42,22 +42,22 @@ begin
   perform private.settle_risk_effects(o, p_source);
 end;
 $$;
-comment on function private.settle_effects(public.orders, text[], text) is 'Side effects of a settled order: jobs, mails, alerts. Called by settle_order() only.';
-revoke execute on function private.settle_effects(public.orders, text[], text) from public, anon, authenticated;
+comment on function private.settle_effects(public.orders, text[], text) is
+  'Side effects of a settled order: jobs, mails, alerts. Called by settle_order() only.';
 
 create function private.settle_refund_effects(o public.orders, p_source text) returns void
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
   r record;
   v_data jsonb;
 begin
-  for r in select f.id, f.amount, f.currency, f.status, f.failure_reason from public.refunds f where f.order_id = o.id loop
+  for r in select f.id, f.amount, f.currency, f.status, f.failure_reason
+    from public.refunds f where f.order_id = o.id loop
     v_data := jsonb_build_object('amount', r.amount, 'refund_id', r.id);
-    -- Queued also when it is first heard of as failed, so that every order of events queues the same mails. What has
-    -- stopped being true is not sent: see notification_problem().
+    -- Queued also when it is first heard of as failed, so that every order of events queues the same mails.
+    -- What has stopped being true is not sent: see notification_problem().
     perform private.queue_notification(o.id, 'refund_issued', r.id, v_data);
     if r.status in ('failed', 'canceled') then
       perform private.queue_notification(o.id, 'refund_failed', r.id, v_data);
@@ -66,11 +66,14 @@ begin
         jsonb_build_object(
           'order_number', o.number, 'refund_id', r.id, 'amount', r.amount, 'currency', r.currency,
           'status', r.status, 'cause', r.failure_reason,
-          'action', 'The customer has not got this money: ask for it anew with request_refund() (a second payment of '
+          'action',
+          'The customer has not got this money: ask for it anew with request_refund() (a second payment of '
             || 'the order is refunded in Stripe''s dashboard), or pay it in another way.'
         )
       ) then
-        perform private.record_order_event(o.id, 'refund_failed', p_source, jsonb_build_object('refund_id', r.id));
+        perform private.record_order_event(
+          o.id, 'refund_failed', p_source, jsonb_build_object('refund_id', r.id)
+        );
       end if;
     end if;
   end loop;
@@ -78,12 +81,11 @@ begin
 end;
 $$;
 comment on function private.settle_refund_effects(public.orders, text) is
-  'What customer and staff hear of refunds that exist, and the alerts that they close. Called by settle_order() only.';
-revoke execute on function private.settle_refund_effects(public.orders, text) from public, anon, authenticated;
+  'What customer and staff hear of refunds that exist, and the alerts that they close. Called by '
+  'settle_order() only.';
 
 create function private.settle_paid_effects(o public.orders, p_mismatches text[], p_source text) returns void
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -102,7 +104,9 @@ begin
   loop
     perform private.record_order_event(
       o.id, 'payment_received', p_source,
-      jsonb_build_object('session_id', r.id, 'payment_id', r.payment_id, 'amount', r.amount_total, 'currency', r.currency)
+      jsonb_build_object(
+        'session_id', r.id, 'payment_id', r.payment_id, 'amount', r.amount_total, 'currency', r.currency
+      )
     );
   end loop;
 
@@ -122,7 +126,9 @@ begin
 
   if o.oversold_at is not null then
     perform private.queue_notification(o.id, 'order_unfulfillable');
-    perform private.raise_alert_once('oversold', 'critical', 'oversold:' || o.id, jsonb_build_object('order_number', o.number));
+    perform private.raise_alert_once(
+      'oversold', 'critical', 'oversold:' || o.id, jsonb_build_object('order_number', o.number)
+    );
     if o.payment_id is not null then
       perform private.queue_refund(o.payment_id, o.id, 'oversold', p_source);
     end if;
@@ -130,12 +136,16 @@ begin
   if o.cancelled_at is not null and o.fulfilled_at is null then
     perform private.queue_notification(o.id, 'order_cancelled');
     if o.payment_id is not null and private.queue_refund(o.payment_id, o.id, 'cancelled', p_source) then
-      perform private.raise_alert_once('cancelled_order_paid', 'warning', 'cancelled_order_paid:' || o.id, jsonb_build_object('order_number', o.number));
+      perform private.raise_alert_once(
+        'cancelled_order_paid', 'warning',
+        'cancelled_order_paid:' || o.id, jsonb_build_object('order_number', o.number)
+      );
     end if;
   end if;
 
   for r in
-    -- Only money that a session of ours brought in: a payment that is ahead of its session may be the one to keep.
+    -- Only money that a session of ours brought in: a payment that is ahead of its session may be the one to
+    -- keep.
     select pi.id
     from public.checkout_sessions cs
     join public.payments pi on pi.id = cs.payment_id
@@ -145,7 +155,8 @@ begin
   loop
     if private.queue_refund(r.id, o.id, 'duplicate', p_source) then
       perform private.raise_alert_once(
-        'duplicate_payment', 'warning', 'duplicate_payment:' || r.id, jsonb_build_object('order_number', o.number, 'payment_id', r.id)
+        'duplicate_payment', 'warning',
+        'duplicate_payment:' || r.id, jsonb_build_object('order_number', o.number, 'payment_id', r.id)
       );
     end if;
     -- Not before Stripe has taken the refund: until then nothing is on its way.
@@ -166,18 +177,23 @@ begin
     order by t.payment_id, (t.outcome = 'succeeded') desc, t.created_at desc, t.id
   ) a
   where pi.id = a.payment_id
-    and (pi.payment_method_type, pi.card_brand, pi.card_last4, pi.card_country, pi.risk_level, pi.risk_score, pi.three_d_secure_result)
+    and (
+      pi.payment_method_type, pi.card_brand, pi.card_last4, pi.card_country, pi.risk_level, pi.risk_score,
+      pi.three_d_secure_result
+    )
       is distinct from
-      (a.payment_method_type, a.card_brand, a.card_last4, a.card_country, a.risk_level, a.risk_score, a.three_d_secure_result);
+      (
+        a.payment_method_type, a.card_brand, a.card_last4, a.card_country, a.risk_level, a.risk_score,
+        a.three_d_secure_result
+      );
 end;
 $$;
 comment on function private.settle_paid_effects(public.orders, text[], text) is
-  'Side effects of an order that has money: confirmation, refunds of money it cannot keep, alerts, card details. Called by settle_order() only.';
-revoke execute on function private.settle_paid_effects(public.orders, text[], text) from public, anon, authenticated;
+  'Side effects of an order that has money: confirmation, refunds of money it cannot keep, alerts, card '
+  'details. Called by settle_order() only.';
 
 create function private.refunds_on_warning(f public.fraud_signals, o public.orders) returns boolean
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -197,12 +213,9 @@ comment on function private.refunds_on_warning(public.fraud_signals, public.orde
   'Whether an actionable early fraud warning gives the money back by itself: nothing has shipped, nobody '
   'has released it, and the policy said so when the warning was first seen actionable, which is noted '
   'here. Otherwise a person decides.';
-revoke execute on function private.refunds_on_warning(public.fraud_signals, public.orders)
-  from public, anon, authenticated;
 
 create function private.settle_risk_effects(o public.orders, p_source text) returns void
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -216,16 +229,24 @@ begin
   for r in select d.* from public.disputes d where d.order_id = o.id loop
     if private.raise_alert_once(
       'dispute_opened', 'critical', 'dispute_opened:' || r.id,
-      jsonb_build_object('order_number', o.number, 'dispute_id', r.id, 'amount', r.amount, 'currency', r.currency, 'reason', r.reason)
+      jsonb_build_object(
+        'order_number', o.number, 'dispute_id', r.id, 'amount', r.amount, 'currency', r.currency,
+        'reason', r.reason
+      )
     ) then
-      perform private.record_order_event(o.id, 'dispute_opened', p_source, jsonb_build_object('dispute_id', r.id));
+      perform private.record_order_event(
+        o.id, 'dispute_opened', p_source, jsonb_build_object('dispute_id', r.id)
+      );
     end if;
     foreach v_status in array r.statuses_seen loop
       if v_status in ('won', 'lost', 'warning_closed', 'prevented') and private.raise_alert_once(
-        'dispute_closed', case v_status when 'lost' then 'critical' else 'info' end, 'dispute_closed:' || r.id || ':' || v_status,
+        'dispute_closed', case v_status when 'lost' then 'critical' else 'info' end,
+        'dispute_closed:' || r.id || ':' || v_status,
         jsonb_build_object('order_number', o.number, 'dispute_id', r.id, 'status', v_status)
       ) then
-        perform private.record_order_event(o.id, 'dispute_closed', p_source, jsonb_build_object('dispute_id', r.id, 'status', v_status));
+        perform private.record_order_event(
+          o.id, 'dispute_closed', p_source, jsonb_build_object('dispute_id', r.id, 'status', v_status)
+        );
       end if;
     end loop;
     -- Staged, so that Stripe has something should nobody find the time; not submitted, which is final.
@@ -264,5 +285,5 @@ begin
 end;
 $$;
 comment on function private.settle_risk_effects(public.orders, text) is
-  'Alerts, evidence reminders (7, 3 and 1 days before the deadline) and the refund policy for disputes, early fraud warnings and reviews. Called by settle_order() only.';
-revoke execute on function private.settle_risk_effects(public.orders, text) from public, anon, authenticated;
+  'Alerts, evidence reminders (7, 3 and 1 days before the deadline) and the refund policy for disputes, '
+  'early fraud warnings and reviews. Called by settle_order() only.';

@@ -2,7 +2,6 @@
 
 create function private.lock_order_by_number(p_order_number text) returns public.orders
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -15,12 +14,11 @@ begin
   return o;
 end;
 $$;
-comment on function private.lock_order_by_number(text) is 'The order of a number, locked. KCORD: no such order.';
-revoke execute on function private.lock_order_by_number(text) from public, anon, authenticated;
+comment on function private.lock_order_by_number(text) is
+  'The order of a number, locked. KCORD: no such order.';
 
 create function private.run_request_refund(p_command_id uuid, p_args jsonb) returns uuid
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -36,7 +34,8 @@ begin
     raise exception 'all the money of order % has been given back, or is on its way', o.number
       using errcode = 'KCREF', hint = 'Refunds under way count as given back.';
   elsif v_amount < 1 or v_amount > v_refundable then
-    raise exception 'order % can be refunded by 1 to % (minor units of %), not %', o.number, v_refundable, o.currency, v_amount
+    raise exception 'order % can be refunded by 1 to % (minor units of %), not %', o.number, v_refundable,
+      o.currency, v_amount
       using errcode = 'KCREF', hint = 'Refunds under way count as given back.';
   end if;
   perform private.refuse_refund_amount(case when not v_full then v_amount end, o.currency);
@@ -49,12 +48,11 @@ begin
 end;
 $$;
 comment on function private.run_request_refund(uuid, jsonb) is
-  'Carries out request_refund: queues one refund. Asked for all that is left, it gives back the rest, whatever is refunded by hand meanwhile. KCREF: more than is left, or nothing is.';
-revoke execute on function private.run_request_refund(uuid, jsonb) from public, anon, authenticated;
+  'Carries out request_refund: queues one refund. Asked for all that is left, it gives back the rest, '
+  'whatever is refunded by hand meanwhile. KCREF: more than is left, or nothing is.';
 
 create function private.run_cancel_order(p_args jsonb) returns uuid
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -73,12 +71,12 @@ begin
   return o.id;
 end;
 $$;
-comment on function private.run_cancel_order(jsonb) is 'Carries out cancel_order: settling expires open sessions and refunds what was paid. Of an order that is refunded already only the goods go back. KCINV: already shipped.';
-revoke execute on function private.run_cancel_order(jsonb) from public, anon, authenticated;
+comment on function private.run_cancel_order(jsonb) is
+  'Carries out cancel_order: settling expires open sessions and refunds what was paid. Of an order that is '
+  'refunded already only the goods go back. KCINV: already shipped.';
 
 create function private.run_receive_return(p_args jsonb) returns uuid
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -89,7 +87,8 @@ begin
   elsif o.restocked_at is not null then
     raise exception 'the goods of order % are back on the shelf already', o.number using errcode = 'KCINV';
   elsif o.fulfilled_at is null and o.status <> 'refunded' then
-    raise exception 'order % has not shipped (status %); cancel it instead', o.number, o.status using errcode = 'KCINV';
+    raise exception 'order % has not shipped (status %); cancel it instead', o.number, o.status
+      using errcode = 'KCINV';
   end if;
   update public.orders set restocked_at = now() where id = o.id;
   perform private.settle_order(o.id, 'staff');
@@ -97,12 +96,11 @@ begin
 end;
 $$;
 comment on function private.run_receive_return(jsonb) is
-  'Carries out receive_return: the goods of a shipped or refunded order go back on the shelf, once, whatever became of its money. KCINV: back already, or never sent.';
-revoke execute on function private.run_receive_return(jsonb) from public, anon, authenticated;
+  'Carries out receive_return: the goods of a shipped or refunded order go back on the shelf, once, '
+  'whatever became of its money. KCINV: back already, or never sent.';
 
 create function private.run_release_review(p_args jsonb) returns uuid
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -112,7 +110,8 @@ declare
 begin
   if not (o.status = 'needs_review' or (o.fulfillment_status = 'on_hold' and 'refund_failed' = any (v_held)))
     or 'oversold' = any (v_reasons) then
-    raise exception 'order % is not held for review (status %, fulfilment %)', o.number, o.status, o.fulfillment_status
+    raise exception 'order % is not held for review (status %, fulfilment %)', o.number, o.status,
+      o.fulfillment_status
       using errcode = 'KCINV', hint = case when 'oversold' = any (v_reasons)
         then 'An oversold order is refunded by itself and cannot be released.'
         else 'What waits for a person stands in reporting.orders_needing_attention.' end;
@@ -138,11 +137,9 @@ comment on function private.run_release_review(jsonb) is
   'Carries out release_review: a person has looked at what holds the order now, and it may ship. A sign of '
   'fraud or a mismatch that turns up later holds it again. KCINV: nothing to release, or its money is on '
   'its way back.';
-revoke execute on function private.run_release_review(jsonb) from public, anon, authenticated;
 
 create function private.run_mark_fulfilled(p_command_id uuid, p_args jsonb) returns uuid
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -157,8 +154,10 @@ begin
         using errcode = 'KCINV', hint = 'To correct the parcel, give another carrier or tracking number.';
     end if;
     update public.orders set carrier = v_carrier, tracking_number = v_tracking where id = o.id;
-    -- A number that nobody has been told yet needs no correction: the mail that waits is not sent, this one is.
-    perform private.queue_notification(o.id, 'order_shipped', 'corrected:' || p_command_id, v_data || jsonb_build_object(
+    -- A number that nobody has been told yet needs no correction: the mail that waits is not sent, this one
+    -- is.
+    perform private.queue_notification(o.id, 'order_shipped', 'corrected:' || p_command_id, v_data
+      || jsonb_build_object(
       'corrected', exists (
         select 1 from public.notifications n
         where n.order_id = o.id and n.template = 'order_shipped' and n.status = 'sent'
@@ -168,7 +167,10 @@ begin
   elsif o.fulfillment_status <> 'unfulfilled' or o.status not in ('paid', 'partially_refunded') then
     raise exception 'order % must not ship (status %, fulfilment %)', o.number, o.status, o.fulfillment_status
       using errcode = 'KCINV', hint = case when o.fulfillment_status = 'on_hold'
-        then format('Held by: %s. See reporting.orders_needing_attention.', array_to_string(private.hold_reasons(o), ', '))
+        then format(
+          'Held by: %s. See reporting.orders_needing_attention.',
+          array_to_string(private.hold_reasons(o), ', ')
+        )
         else 'Only an order that is paid and neither held, cancelled nor refunded is sent.' end;
   end if;
   update public.orders
@@ -184,11 +186,9 @@ comment on function private.run_mark_fulfilled(uuid, jsonb) is
   'Carries out mark_fulfilled: notes carrier and tracking number, queues the mail. Of an order that has '
   'shipped it corrects them, and mails each correction once. KCINV: unpaid, held or cancelled; shipped '
   'already and nothing to correct.';
-revoke execute on function private.run_mark_fulfilled(uuid, jsonb) from public, anon, authenticated;
 
 create function private.run_submit_dispute_evidence(p_command_id uuid, p_args jsonb) returns uuid
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -214,12 +214,12 @@ begin
   return d.order_id;
 end;
 $$;
-comment on function private.run_submit_dispute_evidence(uuid, jsonb) is 'Carries out submit_dispute_evidence: queues the submission. KCINV: no such dispute, it does not wait for a response, or evidence is on its way.';
-revoke execute on function private.run_submit_dispute_evidence(uuid, jsonb) from public, anon, authenticated;
+comment on function private.run_submit_dispute_evidence(uuid, jsonb) is
+  'Carries out submit_dispute_evidence: queues the submission. KCINV: no such dispute, it does not wait for '
+  'a response, or evidence is on its way.';
 
 create function private.run_resend_notification(p_command_id uuid, p_args jsonb) returns uuid
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -250,11 +250,9 @@ $$;
 comment on function private.run_resend_notification(uuid, jsonb) is
   'Carries out resend_notification: queues a mail that the order has had before once more. KCINV: it never '
   'had it, or what it says is not true any more.';
-revoke execute on function private.run_resend_notification(uuid, jsonb) from public, anon, authenticated;
 
 create function private.run_add_variant(p_args jsonb) returns void
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -268,7 +266,8 @@ begin
   if not found then
     raise exception 'there is no product %', p_args ->> 'product_slug' using errcode = 'KCINV';
   elsif private.amount_problem(v_price_amount, v_currency) is not null then
-    raise exception 'price_amount %', private.amount_problem(v_price_amount, v_currency) using errcode = 'KCINV';
+    raise exception 'price_amount %', private.amount_problem(v_price_amount, v_currency)
+      using errcode = 'KCINV';
   elsif v_on_hand < 0 then
     raise exception 'on_hand must not be negative' using errcode = 'KCINV';
   elsif exists (select 1 from public.product_variants where sku = p_args ->> 'sku') then
@@ -281,12 +280,11 @@ begin
 end;
 $$;
 comment on function private.run_add_variant(jsonb) is
-  'Carries out add_variant: the variant and its stock row. KCINV: no such product, the SKU exists, or a price that Stripe refuses.';
-revoke execute on function private.run_add_variant(jsonb) from public, anon, authenticated;
+  'Carries out add_variant: the variant and its stock row. KCINV: no such product, the SKU exists, or a '
+  'price that Stripe refuses.';
 
 create function private.run_adjust_inventory(p_args jsonb) returns void
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -295,7 +293,8 @@ declare
 begin
   select id into v_variant_id from public.product_variants where sku = p_args ->> 'sku';
   if not found then
-    raise exception 'unknown sku %', p_args ->> 'sku' using errcode = 'KCSKU', detail = jsonb_build_array(p_args ->> 'sku')::text;
+    raise exception 'unknown sku %', p_args ->> 'sku'
+      using errcode = 'KCSKU', detail = jsonb_build_array(p_args ->> 'sku')::text;
   elsif v_delta is null or v_delta = 0 then
     raise exception 'delta must be a whole number other than 0' using errcode = 'KCINV';
   end if;
@@ -312,12 +311,12 @@ begin
   perform set_config('kct.adjustment_reason', '', true);
 end;
 $$;
-comment on function private.run_adjust_inventory(jsonb) is 'Carries out adjust_inventory; the ledger row comes from the trigger. KCSKU, KCINV, KCSTK: would go below what open checkouts hold.';
-revoke execute on function private.run_adjust_inventory(jsonb) from public, anon, authenticated;
+comment on function private.run_adjust_inventory(jsonb) is
+  'Carries out adjust_inventory; the ledger row comes from the trigger. KCSKU, KCINV, KCSTK: would go below '
+  'what open checkouts hold.';
 
 create function private.run_erase_customer(p_command_id uuid, p_args jsonb) returns jsonb
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -330,18 +329,19 @@ begin
   v_found := exists (select 1 from jsonb_each(v_count) c where c.value <> '0');
   return jsonb_build_object('ok', v_found, 'found', v_found, 'erased', v_count)
     || case when not v_found then jsonb_build_object(
-      'problem', 'Nobody is known under this address: nothing was erased. Compare the spelling with the order.'
+      'problem',
+      'Nobody is known under this address: nothing was erased. Compare the spelling with the order.'
     ) else '{}' end;
 end;
 $$;
 comment on function private.run_erase_customer(uuid, jsonb) is
-  'Carries out erase_customer, and answers with counts: { ok, found, erased: { orders, customers, stripe_customers, events, texts }, problem? }; found false: nobody is known, and nothing was changed. KCINV: a dispute still needs the data.';
-revoke execute on function private.run_erase_customer(uuid, jsonb) from public, anon, authenticated;
+  'Carries out erase_customer, and answers with counts: { ok, found, erased: { orders, customers, '
+  'stripe_customers, events, texts }, problem? }; found false: nobody is known, and nothing was changed. '
+  'KCINV: a dispute still needs the data.';
 
 create function private.restock_answer(p_command_id uuid, p_command text, p_args jsonb) returns jsonb
 language plpgsql
 stable
-security definer
 set search_path = ''
 as $$
 begin
@@ -358,5 +358,5 @@ begin
 end;
 $$;
 comment on function private.restock_answer(uuid, text, jsonb) is
-  'What request_refund with p_restock answers about the goods: whether they go back with this refund, and if not, why and what does.';
-revoke execute on function private.restock_answer(uuid, text, jsonb) from public, anon, authenticated;
+  'What request_refund with p_restock answers about the goods: whether they go back with this refund, and '
+  'if not, why and what does.';

@@ -29,18 +29,23 @@ begin
   end case;
   update public.staff_commands c
   set order_id = v_order_id,
-      result = jsonb_build_object('ok', true, 'status', (select o.status from public.orders o where o.id = v_order_id))
+      result = jsonb_build_object(
+        'ok', true, 'status', (select o.status from public.orders o where o.id = v_order_id)
+      )
         || private.restock_answer(new.id, new.command, new.args) || v_answer
   where c.id = new.id;
   if v_order_id is not null then
-    perform private.record_order_event(v_order_id, new.command, 'staff', jsonb_build_object('command_id', new.id, 'actor', new.actor));
+    perform private.record_order_event(
+      v_order_id, new.command, 'staff', jsonb_build_object('command_id', new.id, 'actor', new.actor)
+    );
     perform private.settle_order(v_order_id, 'staff');
   end if;
   return null;
 end;
 $$;
-comment on function private.run_staff_command() is 'Trigger of staff_commands: carries the command out, notes the result and the audit row. An error undoes the insert as well.';
-revoke execute on function private.run_staff_command() from public, anon, authenticated;
+comment on function private.run_staff_command() is
+  'Trigger of staff_commands: carries the command out, notes the result and the audit row. An error undoes '
+  'the insert as well.';
 
 create function private.mask_command() returns trigger
 language plpgsql
@@ -53,8 +58,8 @@ begin
 end;
 $$;
 comment on function private.mask_command() is
-  'Trigger of staff_commands: a card number in a note, a reason or a tracking number is masked before anything is stored.';
-revoke execute on function private.mask_command() from public, anon, authenticated;
+  'Trigger of staff_commands: a card number in a note, a reason or a tracking number is masked before '
+  'anything is stored.';
 create trigger mask_command before insert on public.staff_commands
   for each row execute function private.mask_command();
 
@@ -63,29 +68,43 @@ create trigger run_staff_command after insert on public.staff_commands
 
 create function private.submit_command(p_command text, p_args jsonb) returns jsonb
 language plpgsql
-security invoker
 set search_path = ''
 as $$
 declare
   v_id uuid := gen_random_uuid();
 begin
   insert into public.staff_commands (id, command, args) values (v_id, p_command, p_args);
-  return (select c.result || jsonb_build_object('command_id', c.id) from public.staff_commands c where c.id = v_id);
+  return (
+    select c.result || jsonb_build_object('command_id', c.id) from public.staff_commands c where c.id = v_id
+  );
 end;
 $$;
-comment on function private.submit_command(text, jsonb) is 'Inserts a staff command as the caller, whose policies decide, and returns its result.';
-revoke execute on function private.submit_command(text, jsonb) from public, anon;
+comment on function private.submit_command(text, jsonb) is
+  'Inserts a staff command as the caller, whose policies decide, and returns its result.';
 grant execute on function private.submit_command(text, jsonb) to authenticated, service_role;
 
-create function public.request_refund(p_order_number text, p_amount bigint default null, p_reason text default null, p_restock boolean default false) returns jsonb
+create function public.request_refund(
+  p_order_number text,
+  p_amount bigint default null,
+  p_reason text default null,
+  p_restock boolean default false
+) returns jsonb
 language sql
 security invoker
 set search_path = ''
 as $$
-  select private.submit_command('request_refund', jsonb_build_object('order_number', p_order_number, 'amount', p_amount, 'reason', p_reason, 'restock', coalesce(p_restock, false)))
+  select private.submit_command(
+    'request_refund',
+    jsonb_build_object(
+      'order_number', p_order_number, 'amount', p_amount, 'reason', p_reason,
+      'restock', coalesce(p_restock, false)
+    )
+  )
 $$;
 comment on function public.request_refund(text, bigint, text, boolean) is
-  'Refunds an order: p_amount in minor units, or all that is left. p_restock: with all that is left, the goods go back on the shelf once that refund has succeeded; with a part nothing does, and the answer says so ({ restock: false, notice }). Staff only.';
+  'Refunds an order: p_amount in minor units, or all that is left. p_restock: with all that is left, the '
+  'goods go back on the shelf once that refund has succeeded; with a part nothing does, and the answer says '
+  'so ({ restock: false, notice }). Staff only.';
 
 create function public.add_variant(
   p_product_slug text,
@@ -106,44 +125,67 @@ as $$
   ))
 $$;
 comment on function public.add_variant(text, text, bigint, text, text, text, integer) is
-  'Puts a size and colour of a product on sale, with its stock. p_price_amount in Stripe''s minor units; a price that Stripe refuses is refused. Staff only.';
+  'Puts a size and colour of a product on sale, with its stock. p_price_amount in Stripe''s minor units; a '
+  'price that Stripe refuses is refused. Staff only.';
 
-create function public.receive_return(p_order_number text, p_lines jsonb default null, p_note text default null) returns jsonb
+create function public.receive_return(
+  p_order_number text,
+  p_lines jsonb default null,
+  p_note text default null
+) returns jsonb
 language sql
 security invoker
 set search_path = ''
 as $$
-  select private.submit_command('receive_return', jsonb_build_object('order_number', p_order_number, 'lines', p_lines, 'note', p_note))
+  select private.submit_command(
+    'receive_return', jsonb_build_object('order_number', p_order_number, 'lines', p_lines, 'note', p_note)
+  )
 $$;
 comment on function public.receive_return(text, jsonb, text) is
-  'Puts the goods of a shipped or refunded order back on the shelf, without moving money. p_lines must be null: all of them. Staff only.';
+  'Puts the goods of a shipped or refunded order back on the shelf, without moving money. p_lines must be '
+  'null: all of them. Staff only.';
 
 create function public.cancel_order(p_order_number text, p_reason text default null) returns jsonb
 language sql
 security invoker
 set search_path = ''
 as $$
-  select private.submit_command('cancel_order', jsonb_build_object('order_number', p_order_number, 'reason', p_reason))
+  select private.submit_command(
+    'cancel_order', jsonb_build_object('order_number', p_order_number, 'reason', p_reason)
+  )
 $$;
-comment on function public.cancel_order(text, text) is 'Cancels an order that has not shipped: closes its checkout, frees its stock, refunds what was paid. Staff only.';
+comment on function public.cancel_order(text, text) is
+  'Cancels an order that has not shipped: closes its checkout, frees its stock, refunds what was paid. '
+  'Staff only.';
 
 create function public.release_review(p_order_number text, p_note text default null) returns jsonb
 language sql
 security invoker
 set search_path = ''
 as $$
-  select private.submit_command('release_review', jsonb_build_object('order_number', p_order_number, 'note', p_note))
+  select private.submit_command(
+    'release_review', jsonb_build_object('order_number', p_order_number, 'note', p_note)
+  )
 $$;
 comment on function public.release_review(text, text) is
   'Lets an order that is held for review ship. Releases what is known now; what turns up later holds it '
   'again. Staff only.';
 
-create function public.mark_fulfilled(p_order_number text, p_carrier text default null, p_tracking_number text default null) returns jsonb
+create function public.mark_fulfilled(
+  p_order_number text,
+  p_carrier text default null,
+  p_tracking_number text default null
+) returns jsonb
 language sql
 security invoker
 set search_path = ''
 as $$
-  select private.submit_command('mark_fulfilled', jsonb_build_object('order_number', p_order_number, 'carrier', p_carrier, 'tracking_number', p_tracking_number))
+  select private.submit_command(
+    'mark_fulfilled',
+    jsonb_build_object(
+      'order_number', p_order_number, 'carrier', p_carrier, 'tracking_number', p_tracking_number
+    )
+  )
 $$;
 comment on function public.mark_fulfilled(text, text, text) is
   'Notes that an order has shipped and mails the customer. Called again with another carrier or tracking '
@@ -154,16 +196,22 @@ language sql
 security invoker
 set search_path = ''
 as $$
-  select private.submit_command('submit_dispute_evidence', jsonb_build_object('dispute_id', p_dispute_id, 'note', p_note))
+  select private.submit_command(
+    'submit_dispute_evidence', jsonb_build_object('dispute_id', p_dispute_id, 'note', p_note)
+  )
 $$;
-comment on function public.submit_dispute_evidence(text, text) is 'Sends the evidence assembled from the order, and the note, to the bank. Final: Stripe takes evidence once. Staff only.';
+comment on function public.submit_dispute_evidence(text, text) is
+  'Sends the evidence assembled from the order, and the note, to the bank. Final: Stripe takes evidence '
+  'once. Staff only.';
 
 create function public.resend_notification(p_order_number text, p_template text) returns jsonb
 language sql
 security invoker
 set search_path = ''
 as $$
-  select private.submit_command('resend_notification', jsonb_build_object('order_number', p_order_number, 'template', p_template))
+  select private.submit_command(
+    'resend_notification', jsonb_build_object('order_number', p_order_number, 'template', p_template)
+  )
 $$;
 comment on function public.resend_notification(text, text) is
   'Mails a template that the order has had before once more, if what it says is still true. Staff only.';
@@ -175,7 +223,9 @@ set search_path = ''
 as $$
   select private.submit_command('redrive_webhook_event', jsonb_build_object('event_id', p_event_id))
 $$;
-comment on function public.redrive_webhook_event(text) is 'Queues a webhook event again, whatever became of it: it is translated anew and its facts merged. Staff only.';
+comment on function public.redrive_webhook_event(text) is
+  'Queues a webhook event again, whatever became of it: it is translated anew and its facts merged. Staff '
+  'only.';
 
 create function public.erase_customer(p_email text) returns jsonb
 language sql
@@ -185,30 +235,27 @@ as $$
   select private.submit_command('erase_customer', jsonb_build_object('email', p_email))
 $$;
 comment on function public.erase_customer(text) is
-  'Removes a person from everything known under an e-mail address, also at Stripe, and answers with counts; ok and found are false when nobody is known under it. Refused while a dispute waits for evidence. Staff only.';
+  'Removes a person from everything known under an e-mail address, also at Stripe, and answers with counts; '
+  'ok and found are false when nobody is known under it. Refused while a dispute waits for evidence. Staff '
+  'only.';
 
 create function public.adjust_inventory(p_sku text, p_delta integer, p_reason text) returns jsonb
 language sql
 security invoker
 set search_path = ''
 as $$
-  select private.submit_command('adjust_inventory', jsonb_build_object('sku', p_sku, 'delta', p_delta, 'reason', p_reason))
+  select private.submit_command(
+    'adjust_inventory', jsonb_build_object('sku', p_sku, 'delta', p_delta, 'reason', p_reason)
+  )
 $$;
-comment on function public.adjust_inventory(text, integer, text) is 'Goods received (p_delta > 0), lost or recounted (p_delta < 0). Staff only.';
+comment on function public.adjust_inventory(text, integer, text) is
+  'Goods received (p_delta > 0), lost or recounted (p_delta < 0). Staff only.';
 
-do $$
-declare
-  v_function regprocedure;
-begin
-  foreach v_function in array array[
-    'public.request_refund(text, bigint, text, boolean)', 'public.cancel_order(text, text)', 'public.release_review(text, text)',
-    'public.mark_fulfilled(text, text, text)', 'public.submit_dispute_evidence(text, text)', 'public.resend_notification(text, text)',
-    'public.redrive_webhook_event(text)', 'public.erase_customer(text)', 'public.adjust_inventory(text, integer, text)',
-    'public.receive_return(text, jsonb, text)',
-    'public.add_variant(text, text, bigint, text, text, text, integer)'
-  ]::regprocedure[] loop
-    execute format('revoke execute on function %s from public, anon', v_function);
-    execute format('grant execute on function %s to authenticated, service_role', v_function);
-  end loop;
-end;
-$$;
+grant execute on function
+  public.request_refund(text, bigint, text, boolean), public.cancel_order(text, text),
+  public.release_review(text, text), public.mark_fulfilled(text, text, text),
+  public.submit_dispute_evidence(text, text), public.resend_notification(text, text),
+  public.redrive_webhook_event(text), public.erase_customer(text),
+  public.adjust_inventory(text, integer, text), public.receive_return(text, jsonb, text),
+  public.add_variant(text, text, bigint, text, text, text, integer)
+to authenticated, service_role;

@@ -12,16 +12,21 @@ create table public.staff_commands (
   created_at timestamptz not null default now(),
   constraint staff_commands_command_known check (command in (
     'request_refund', 'cancel_order', 'release_review', 'mark_fulfilled', 'submit_dispute_evidence',
-    'resend_notification', 'redrive_webhook_event', 'redrive_job', 'erase_customer', 'adjust_inventory', 'receive_return',
+    'resend_notification', 'redrive_webhook_event', 'redrive_job', 'erase_customer',
+    'adjust_inventory', 'receive_return',
     'add_variant'
   ))
 );
-comment on table public.staff_commands is 'Insert-only log of what staff asked for. Inserting a row carries it out; a refused command leaves no row.';
+comment on table public.staff_commands is
+  'Insert-only log of what staff asked for. Inserting a row carries it out; a refused command leaves no '
+  'row.';
 create index staff_commands_order_id_idx on public.staff_commands (order_id);
 
 alter table public.staff_commands enable row level security;
-create policy staff_commands_read on public.staff_commands for select to authenticated using ((select private.is_admin()));
-create policy staff_commands_insert on public.staff_commands for insert to authenticated with check ((select private.is_admin()));
+create policy staff_commands_read on public.staff_commands for select to authenticated
+  using ((select private.is_admin()));
+create policy staff_commands_insert on public.staff_commands for insert to authenticated
+  with check ((select private.is_admin()));
 revoke all on public.staff_commands from public, anon, authenticated, service_role;
 grant select on public.staff_commands to authenticated, service_role;
 grant insert (id, command, args) on public.staff_commands to authenticated, service_role;
@@ -75,7 +80,6 @@ $$;
 comment on function private.staff_command_fields(text) is
   'Arguments of a staff command: their JSON type, and size: the length of a text or array (as text), the '
   'greatest amount of an integer, either sign. No rows: there is no such command.';
-revoke execute on function private.staff_command_fields(text) from public, anon, authenticated;
 
 create function private.clean_staff_args(p_command text, p_args jsonb) returns jsonb
 language plpgsql
@@ -113,7 +117,8 @@ begin
       -- 1.0 is whole, and no integer in the eyes of a cast.
       v_value := to_jsonb(a.text::numeric::bigint);
     elsif char_length(a.text) > a.size or a.text ~ '[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]' then
-      raise exception '% of % must have at most % characters and no control characters', a.key, p_command, a.size
+      raise exception '% of % must have at most % characters and no control characters', a.key, p_command,
+        a.size
         using errcode = 'KCINV';
     end if;
     v_args := v_args || jsonb_build_object(a.key, v_value);
@@ -130,7 +135,6 @@ $$;
 comment on function private.clean_staff_args(text, jsonb) is
   'The arguments of a staff command, without those left empty. KCINV: unknown, of the wrong type, too '
   'large, or missing.';
-revoke execute on function private.clean_staff_args(text, jsonb) from public, anon, authenticated;
 
 create function private.sign_staff_command() returns trigger
 language plpgsql
@@ -150,7 +154,6 @@ end;
 $$;
 comment on function private.sign_staff_command() is
   'Trigger of staff_commands: a row carries the name of who really wrote it, and the time.';
-revoke execute on function private.sign_staff_command() from public, anon, authenticated;
 
 create trigger sign_staff_command before insert on public.staff_commands
   for each row execute function private.sign_staff_command();

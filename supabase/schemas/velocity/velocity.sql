@@ -9,7 +9,6 @@ as $$
 $$;
 comment on function private.three_d_secure_rank(text) is
   'What a page asks of the card, as a number: more is stronger. Null, Stripe''s own judgement, is 0.';
-revoke execute on function private.three_d_secure_rank(text) from public, anon, authenticated;
 
 create function private.answer_of_hits(p_hits jsonb) returns jsonb
 language sql
@@ -40,7 +39,6 @@ as $$
 $$;
 comment on function private.answer_of_hits(jsonb) is
   'What hits come to together: { action (the strongest), three_d_secure, retry_after_seconds, hits }.';
-revoke execute on function private.answer_of_hits(jsonb) from public, anon, authenticated;
 
 create function private.check_velocity(
   p_mode text,
@@ -52,7 +50,6 @@ create function private.check_velocity(
   p_order_id uuid default null
 ) returns jsonb
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -107,12 +104,9 @@ comment on function private.check_velocity(text, uuid, text, inet, jsonb, boolea
   'the strongest action of all hits. p_cart: { amount, currency, lines: [{ variant_id, quantity }] }; '
   'p_order_id: the order that the page is for, once it exists. Mode report: every action is allow, and the '
   'hits tell what would have been. Records the hits of a block itself, since nothing will carry them.';
-revoke execute on function private.check_velocity(text, uuid, text, inet, jsonb, boolean, uuid)
-  from public, anon, authenticated;
 
 create function private.record_velocity_hits(p_risk jsonb, p_order_id uuid) returns integer
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -121,7 +115,8 @@ declare
 begin
   insert into public.fraud_signals as f (source_id, order_id, kind, severity, open, data)
   select
-    -- Refused checkouts make no order. Anybody can send them, so they are counted, per subject, rule and window.
+    -- Refused checkouts make no order. Anybody can send them, so they are counted, per subject, rule and
+    -- window.
     case when p_order_id is null then concat_ws(
       ':', 'velocity', h ->> 'rule', h ->> 'subject_digest',
       floor(extract(epoch from now()) / (h ->> 'window_seconds')::integer)
@@ -134,7 +129,9 @@ begin
     end,
     h ->> 'action' = 'review',
     (h - array['retry_after_seconds', 'alert'])
-      || jsonb_strip_nulls(jsonb_build_object('attempt', v_attempt, 'count', case when p_order_id is null then 1 end))
+      || jsonb_strip_nulls(
+        jsonb_build_object('attempt', v_attempt, 'count', case when p_order_id is null then 1 end)
+      )
   from jsonb_array_elements(p_risk -> 'hits') h
   where p_order_id is null or not exists (
     select 1 from public.fraud_signals known
@@ -148,13 +145,13 @@ begin
 end;
 $$;
 comment on function private.record_velocity_hits(jsonb, uuid) is
-  'One fraud_signals row per hit of an order, rule and attempt; of refused checkouts one per subject, rule and '
-  'window, counted up. An open one with action review holds its order once it is paid. Returns how many are new.';
-revoke execute on function private.record_velocity_hits(jsonb, uuid) from public, anon, authenticated;
+  'One fraud_signals row per hit of an order, rule and attempt; of refused checkouts one per subject, rule '
+  'and '
+  'window, counted up. An open one with action review holds its order once it is paid. Returns how many '
+  'are new.';
 
 create function private.raise_velocity_alerts(p_hits jsonb) returns void
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -196,11 +193,9 @@ $$;
 comment on function private.raise_velocity_alerts(jsonb) is
   'Tells staff of hits: one alert per attack (velocity), outage (payment_outage) or rush on the stock '
   '(stock_held), counted up while it goes on, whichever rules it runs into.';
-revoke execute on function private.raise_velocity_alerts(jsonb) from public, anon, authenticated;
 
 create function private.freeze_velocity_rules() returns bigint
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -223,11 +218,9 @@ end;
 $$;
 comment on function private.freeze_velocity_rules() is
   'The row of velocity_rule_sets with today''s rules on card and delivery address.';
-revoke execute on function private.freeze_velocity_rules() from public, anon, authenticated;
 
 create function private.check_paid_velocity(o public.orders) returns bigint
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -256,15 +249,23 @@ begin
       )
     end;
     continue when v_key is null or exists (
-      select 1 from public.fraud_signals f where f.order_id = o.id and f.kind = 'velocity' and f.data ->> 'rule' = v_rule.name
+      select 1 from public.fraud_signals f
+      where f.order_id = o.id and f.kind = 'velocity' and f.data ->> 'rule' = v_rule.name
     );
-    v_hit := private.measure_velocity(v_rule, v_key, o.amount_subtotal, o.currency, o.livemode, greatest(o.paid_at, o.created_at), o.id);
+    v_hit := private.measure_velocity(
+      v_rule, v_key, o.amount_subtotal, o.currency, o.livemode, greatest(o.paid_at, o.created_at), o.id
+    );
     if v_hit is not null then
-      perform private.record_velocity_hits(jsonb_build_object('hits', jsonb_build_array(v_hit || jsonb_build_object(
+      v_hit := v_hit || jsonb_build_object(
         'mode', k.velocity_mode,
         -- The money is there already: to block means to hold the goods.
-        'action', case when k.velocity_mode <> 'enforce' then 'allow' when v_rule.action = 'block' then 'review' else v_rule.action end
-      ))), o.id);
+        'action', case
+          when k.velocity_mode <> 'enforce' then 'allow'
+          when v_rule.action = 'block' then 'review'
+          else v_rule.action
+        end
+      );
+      perform private.record_velocity_hits(jsonb_build_object('hits', jsonb_build_array(v_hit)), o.id);
     end if;
   end loop;
   return v_set_id;
@@ -274,7 +275,6 @@ comment on function private.check_paid_velocity(public.orders) is
   'Measures the rules on card and delivery address once an order is paid, by what had happened until then '
   'and by the rules as they stood, so that settling again finds the same. Returns the set of rules, for '
   'velocity_rule_set. Called by settle_order() only.';
-revoke execute on function private.check_paid_velocity(public.orders) from public, anon, authenticated;
 
 create function private.end_pages(
   p_rule private.velocity_rules,
@@ -283,7 +283,6 @@ create function private.end_pages(
   p_at timestamptz
 ) returns void
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -332,12 +331,9 @@ comment on function private.end_pages(private.velocity_rules, text, public.order
   'Has the payment pages of a hit ended: with action block all of the subject, else those of refused buyers '
   'that ask less of the card than the rule does, the page of o among them. No door leads to them from now '
   'on.';
-revoke execute on function private.end_pages(private.velocity_rules, text, public.orders, timestamptz)
-  from public, anon, authenticated;
 
 create function private.check_declined_velocity(o public.orders) returns integer
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -390,11 +386,9 @@ comment on function private.check_declined_velocity(public.orders) is
   'no new checkout to try the next card. A hit is recorded and raises the alert once per attempt of the '
   'order, and ends pages each time. Returns how many refusals the order has, which is what it has been '
   'measured by. Called by settle_order() only.';
-revoke execute on function private.check_declined_velocity(public.orders) from public, anon, authenticated;
 
 create function private.check_outages(o public.orders) returns integer
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -426,4 +420,3 @@ $$;
 comment on function private.check_outages(public.orders) is
   'Tells staff when a bank, a network or the processor is away for many at once, at each such refusal of an '
   'order. Nobody is refused for it. Returns how many the order has had. Called by settle_order() only.';
-revoke execute on function private.check_outages(public.orders) from public, anon, authenticated;

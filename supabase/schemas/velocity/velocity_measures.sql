@@ -1,9 +1,9 @@
 -- Velocity: whom the rules look at, and what they measure.
 
-create function private.subject_orders(p_subject text, p_key text, p_livemode boolean, p_since timestamptz) returns setof public.orders
+create function private.subject_orders(p_subject text, p_key text, p_livemode boolean, p_since timestamptz)
+returns setof public.orders
 language plpgsql
 stable
-security definer
 set search_path = ''
 as $$
 begin
@@ -22,24 +22,26 @@ begin
       return query select * from public.orders o where o.id = p_key::uuid and o.livemode = p_livemode;
     when 'shipping_address' then
       return query select * from public.orders o
-        where private.delivery_key(o.shipping_address) = p_key and o.created_at >= p_since and o.livemode = p_livemode;
+        where private.delivery_key(o.shipping_address) = p_key and o.created_at >= p_since
+          and o.livemode = p_livemode;
     when 'card' then
       return query select * from public.orders o
         where o.livemode = p_livemode and o.id in (
-          select a.order_id from public.payment_attempts a where a.card_fingerprint = p_key and a.created_at >= p_since
+          select a.order_id
+          from public.payment_attempts a where a.card_fingerprint = p_key and a.created_at >= p_since
         );
     else
       return query select * from public.orders o where o.created_at >= p_since and o.livemode = p_livemode;
   end case;
 end;
 $$;
-comment on function private.subject_orders(text, text, boolean, timestamptz) is 'Orders of one subject of the velocity rules since a time.';
-revoke execute on function private.subject_orders(text, text, boolean, timestamptz) from public, anon, authenticated;
+comment on function private.subject_orders(text, text, boolean, timestamptz) is
+  'Orders of one subject of the velocity rules since a time.';
 
-create function private.subject_attempts(p_subject text, p_key text, p_livemode boolean, p_since timestamptz) returns setof public.payment_attempts
+create function private.subject_attempts(p_subject text, p_key text, p_livemode boolean, p_since timestamptz)
+returns setof public.payment_attempts
 language plpgsql
 stable
-security definer
 set search_path = ''
 as $$
 begin
@@ -56,14 +58,15 @@ begin
     return query select a.* from public.payment_attempts a
       where a.created_at >= p_since
         and (a.outcome not in ('failed', 'blocked') or not private.is_outage(a.failure_code, a.decline_code))
-        and a.order_id in (select o.id from private.subject_orders(p_subject, p_key, p_livemode, p_since - interval '1 day') o);
+        and a.order_id in (
+          select o.id from private.subject_orders(p_subject, p_key, p_livemode, p_since - interval '1 day') o
+        );
   end if;
 end;
 $$;
 comment on function private.subject_attempts(text, text, boolean, timestamptz) is
   'Payment attempts of one subject of the velocity rules since a time, without those that met an outage: '
   'these say nothing about the shopper.';
-revoke execute on function private.subject_attempts(text, text, boolean, timestamptz) from public, anon, authenticated;
 
 create function private.weigh_refusals(
   p_rule private.velocity_rules,
@@ -74,7 +77,6 @@ create function private.weigh_refusals(
 )
 language plpgsql
 stable
-security definer
 set search_path = ''
 as $$
 declare
@@ -140,14 +142,10 @@ comment on function private.weigh_refusals(
 ) is
   'Measure declined_orders: how many refusals weigh against the good orders of a subject, when they exceed '
   'the ordinary share by as much as p_threshold; o_oldest: the refusal that the rule lets go with.';
-revoke execute on function private.weigh_refusals(
-  private.velocity_rules, text, numeric, boolean, timestamptz, timestamptz
-) from public, anon, authenticated;
 
 create function private.holding_orders(p_subject text, p_key text) returns setof uuid
 language plpgsql
 stable
-security definer
 set search_path = ''
 as $$
 begin
@@ -168,7 +166,6 @@ end;
 $$;
 comment on function private.holding_orders(text, text) is
   'Unpaid orders of a subject of the velocity rules that may hold stock.';
-revoke execute on function private.holding_orders(text, text) from public, anon, authenticated;
 
 create function private.measure_holds(
   p_rule private.velocity_rules,
@@ -180,7 +177,6 @@ create function private.measure_holds(
 )
 language plpgsql
 stable
-security definer
 set search_path = ''
 as $$
 declare
@@ -225,8 +221,6 @@ comment on function private.measure_holds(private.velocity_rules, text, jsonb, u
   'Measures held_pieces and held_share: what unpaid orders of a subject hold together with p_lines, [{ '
   'variant_id, quantity }] of the cart that asks; for the shop, what all of them hold. o_until: when the '
   'last hold runs out.';
-revoke execute on function private.measure_holds(private.velocity_rules, text, jsonb, uuid)
-  from public, anon, authenticated;
 
 create function private.measured_times(
   p_rule private.velocity_rules,
@@ -238,7 +232,6 @@ create function private.measured_times(
 ) returns timestamptz[]
 language plpgsql
 stable
-security definer
 set search_path = ''
 as $$
 declare
@@ -276,9 +269,6 @@ comment on function private.measured_times(
 ) is
   'When each of the things happened that a rule counts (orders, mailboxes, refusals, cards), oldest first: '
   'as many as the measure says. p_order_id: an order that does not count.';
-revoke execute on function private.measured_times(
-  private.velocity_rules, text, boolean, timestamptz, timestamptz, uuid
-) from public, anon, authenticated;
 
 create function private.count_outages(
   p_rule private.velocity_rules,
@@ -288,7 +278,6 @@ create function private.count_outages(
 ) returns bigint
 language plpgsql
 stable
-security definer
 set search_path = ''
 as $$
 begin
@@ -308,9 +297,6 @@ end;
 $$;
 comment on function private.count_outages(private.velocity_rules, boolean, timestamptz, timestamptz) is
   'Measure outages: how many orders met one, or null when they are less than min_share of those tried.';
-revoke execute on function private.count_outages(
-  private.velocity_rules, boolean, timestamptz, timestamptz
-) from public, anon, authenticated;
 
 create function private.measure_velocity(
   p_rule private.velocity_rules,
@@ -324,7 +310,6 @@ create function private.measure_velocity(
 ) returns jsonb
 language plpgsql
 stable
-security definer
 set search_path = ''
 as $$
 declare
@@ -341,7 +326,8 @@ begin
   case p_rule.measure
     when 'disposable_email' then
       select count(*) into v_value from private.disposable_email_domains d
-      where lower(split_part(p_key, '@', 2)) = d.domain or lower(split_part(p_key, '@', 2)) like '%.' || d.domain;
+      where lower(split_part(p_key, '@', 2)) = d.domain
+        or lower(split_part(p_key, '@', 2)) like '%.' || d.domain;
     when 'amount' then
       if p_currency is not distinct from coalesce(p_rule.currency, p_currency) then
         select coalesce(max(s.amount), 0) + p_amount,
@@ -377,7 +363,8 @@ begin
     'alert', coalesce(p_rule.alert, case p_rule.action when 'block' then 'critical' end),
     -- The subject itself is personal data: a keyed digest is enough to see that two hits are of one.
     'subject_digest', left(private.keyed_digest(p_key), 16),
-    -- When enough has left the window for the rule to let go; all of the window where this cart is enough by itself.
+    -- When enough has left the window for the rule to let go; all of the window where this cart is enough by
+    -- itself.
     'retry_after_seconds', greatest(1, ceil(extract(epoch from v_free_at - p_at))::integer)
   );
 end;
@@ -388,9 +375,6 @@ comment on function private.measure_velocity(
   'A hit of a rule by a subject up to p_at, or null. p_amount, p_currency and p_lines: the cart that asks; '
   'p_order_id: the order that asks, which does not count against itself; p_factor: what the threshold is '
   'multiplied with. retry_after_seconds: until the rule lets go.';
-revoke execute on function private.measure_velocity(
-  private.velocity_rules, text, bigint, text, boolean, timestamptz, uuid, jsonb, numeric
-) from public, anon, authenticated;
 
 create function private.velocity_keys(
   p_rule private.velocity_rules,
@@ -401,7 +385,6 @@ create function private.velocity_keys(
 ) returns table (key text, factor numeric)
 language sql
 stable
-security definer
 set search_path = ''
 as $$
   select k.key, k.factor
@@ -427,5 +410,3 @@ $$;
 comment on function private.velocity_keys(private.velocity_rules, uuid, text, inet, uuid) is
   'Whom a rule measures when this shopper orders or pays, and what its threshold is multiplied with. No '
   'row: the rule does not look at them. p_order_id null: the order does not exist yet.';
-revoke execute on function private.velocity_keys(private.velocity_rules, uuid, text, inet, uuid)
-  from public, anon, authenticated;

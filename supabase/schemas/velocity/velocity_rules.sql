@@ -14,7 +14,8 @@ create table private.velocity_rules (
   enabled boolean not null default true,
   description text not null,
   updated_at timestamptz not null default now(),
-  constraint velocity_rules_subject_known check (subject in ('address', 'email', 'user', 'order', 'card', 'shipping_address', 'shop')),
+  constraint velocity_rules_subject_known
+    check (subject in ('address', 'email', 'user', 'order', 'card', 'shipping_address', 'shop')),
   constraint velocity_rules_measure_known check (
     measure in (
       'unpaid_checkouts', 'declines', 'declined_orders', 'cards', 'emails', 'amount', 'disposable_email',
@@ -48,7 +49,10 @@ comment on column private.velocity_rules.measure is
   'network or the processor was away; these refusals count in no other measure. held_pieces: pieces that '
   'unpaid orders hold, this cart included. held_share: how much of the stock that is, in percent: of all '
   'pieces, or of each article in stock, averaged over all articles, whichever is more.';
-comment on column private.velocity_rules.min_share is 'The share of refused orders that is ordinary. The rule hits when, counted back from now, there are as many refusals beyond that share as threshold refusals in a row have: neither good orders before an attack nor some among it hide it, and a busy day does not look like one.';
+comment on column private.velocity_rules.min_share is
+  'The share of refused orders that is ordinary. The rule hits when, counted back from now, there are as '
+  'many refusals beyond that share as threshold refusals in a row have: neither good orders before an '
+  'attack nor some among it hide it, and a busy day does not look like one.';
 comment on column private.velocity_rules.min_pieces is
   'held_share: fewer pieces than this are no hit, however small the stock is.';
 comment on column private.velocity_rules.alert is
@@ -59,25 +63,74 @@ comment on column private.velocity_rules.action is
   'checkout for now, open payment pages closed, and an alert.';
 alter table private.velocity_rules enable row level security;
 
-insert into private.velocity_rules (name, subject, measure, window_seconds, threshold, min_share, currency, action, description) values
-  ('user_unpaid_checkouts', 'user', 'unpaid_checkouts', 3600, 10, null, null, 'block', 'One account starts checkouts and pays none.'),
-  ('user_declines', 'user', 'declines', 3600, 8, null, null, 'block', 'One account tries cards that banks refuse.'),
+insert into private.velocity_rules (
+  name, subject, measure, window_seconds, threshold, min_share, currency, action, description
+) values
+  (
+    'user_unpaid_checkouts', 'user', 'unpaid_checkouts', 3600, 10, null, null, 'block',
+    'One account starts checkouts and pays none.'
+  ),
+  (
+    'user_declines', 'user', 'declines', 3600, 8, null, null, 'block',
+    'One account tries cards that banks refuse.'
+  ),
   ('user_cards', 'user', 'cards', 86400, 4, null, null, 'review', 'Many cards on one account.'),
   ('user_many_cards', 'user', 'cards', 86400, 8, null, null, 'block', 'Far too many cards on one account.'),
-  ('user_amount', 'user', 'amount', 86400, 1000000, null, 'usd', 'review', 'More than 10 000 dollars a day on one account.'),
-  ('email_unpaid_checkouts', 'email', 'unpaid_checkouts', 3600, 10, null, null, 'require_3ds', 'One guest address starts checkouts and pays none. Anybody can type it, so nobody is refused.'),
-  ('email_declines', 'email', 'declines', 3600, 8, null, null, 'block', 'One guest address tries cards that banks refuse.'),
+  (
+    'user_amount', 'user', 'amount', 86400, 1000000, null, 'usd', 'review',
+    'More than 10 000 dollars a day on one account.'
+  ),
+  (
+    'email_unpaid_checkouts', 'email', 'unpaid_checkouts', 3600, 10, null, null, 'require_3ds',
+    'One guest address starts checkouts and pays none. Anybody can type it, so nobody is refused.'
+  ),
+  (
+    'email_declines', 'email', 'declines', 3600, 8, null, null, 'block',
+    'One guest address tries cards that banks refuse.'
+  ),
   ('email_cards', 'email', 'cards', 86400, 4, null, null, 'review', 'Many cards under one guest address.'),
-  ('email_amount', 'email', 'amount', 86400, 1000000, null, 'usd', 'review', 'More than 10 000 dollars a day under one guest address.'),
-  ('email_disposable', 'email', 'disposable_email', 60, 1, null, null, 'require_3ds', 'A throw-away e-mail domain.'),
-  ('address_unpaid_checkouts', 'address', 'unpaid_checkouts', 600, 40, null, null, 'require_3ds', 'One network address starts many checkouts. Offices share an address, so nobody is refused.'),
-  ('address_declined_orders', 'address', 'declined_orders', 3600, 8, 0.4, null, 'block', 'Order after order of one network address is refused and never paid: no family does that, and no office on a busy day.'),
-  ('address_emails', 'address', 'emails', 3600, 10, null, null, 'require_3ds', 'One network address under many names.'),
-  ('address_amount', 'address', 'amount', 86400, 2500000, null, 'usd', 'review', 'More than 25 000 dollars a day from one network address.'),
-  ('order_declines', 'order', 'declines', 3600, 8, null, null, 'block', 'One payment page tries cards that banks refuse.'),
-  ('card_declines', 'card', 'declines', 86400, 5, null, null, 'review', 'A card that was refused many times before it worked.'),
-  ('card_emails', 'card', 'emails', 86400, 10, null, null, 'allow', 'One card under many e-mail addresses. Only recorded: all of Stripe''s test orders share a few cards.'),
-  ('shipping_address_emails', 'shipping_address', 'emails', 86400, 10, null, null, 'allow', 'One delivery address under many e-mail addresses. Only recorded: offices and parcel shops look like this.');
+  (
+    'email_amount', 'email', 'amount', 86400, 1000000, null, 'usd', 'review',
+    'More than 10 000 dollars a day under one guest address.'
+  ),
+  (
+    'email_disposable', 'email', 'disposable_email', 60, 1, null, null, 'require_3ds',
+    'A throw-away e-mail domain.'
+  ),
+  (
+    'address_unpaid_checkouts', 'address', 'unpaid_checkouts', 600, 40, null, null, 'require_3ds',
+    'One network address starts many checkouts. Offices share an address, so nobody is refused.'
+  ),
+  (
+    'address_declined_orders', 'address', 'declined_orders', 3600, 8, 0.4, null, 'block',
+    'Order after order of one network address is refused and never paid: no family does that, and no '
+    'office on a busy day.'
+  ),
+  (
+    'address_emails', 'address', 'emails', 3600, 10, null, null, 'require_3ds',
+    'One network address under many names.'
+  ),
+  (
+    'address_amount', 'address', 'amount', 86400, 2500000, null, 'usd', 'review',
+    'More than 25 000 dollars a day from one network address.'
+  ),
+  (
+    'order_declines', 'order', 'declines', 3600, 8, null, null, 'block',
+    'One payment page tries cards that banks refuse.'
+  ),
+  (
+    'card_declines', 'card', 'declines', 86400, 5, null, null, 'review',
+    'A card that was refused many times before it worked.'
+  ),
+  (
+    'card_emails', 'card', 'emails', 86400, 10, null, null, 'allow',
+    'One card under many e-mail addresses. Only recorded: all of Stripe''s test orders share a few cards.'
+  ),
+  (
+    'shipping_address_emails', 'shipping_address', 'emails', 86400, 10, null, null, 'allow',
+    'One delivery address under many e-mail addresses. Only recorded: offices and parcel shops look like '
+    'this.'
+  );
 
 -- What the whole shop has seen asks for more, and refuses nobody. Accounts that have paid before are asked
 -- for nothing.
@@ -128,16 +181,18 @@ create table private.disposable_email_domains (
   domain text primary key,
   constraint disposable_email_domains_lower check (domain = lower(domain))
 );
-comment on table private.disposable_email_domains is 'Domains that give anybody a mailbox for minutes. Subdomains count as well.';
+comment on table private.disposable_email_domains is
+  'Domains that give anybody a mailbox for minutes. Subdomains count as well.';
 alter table private.disposable_email_domains enable row level security;
 
 insert into private.disposable_email_domains (domain)
 select unnest(string_to_array(
-  '10minutemail.com,20minutemail.com,33mail.com,anonbox.net,burnermail.io,discard.email,dispostable.com,dropmail.me,'
-  'emailondeck.com,fakeinbox.com,fakemail.net,getairmail.com,getnada.com,grr.la,guerrillamail.biz,guerrillamail.com,'
-  'guerrillamail.de,guerrillamail.net,guerrillamail.org,guerrillamailblock.com,inboxkitten.com,mail-temp.com,maildrop.cc,'
-  'mailcatch.com,mailinator.com,mailnesia.com,mailsac.com,mintemail.com,mohmal.com,mytemp.email,sharklasers.com,'
-  'spam4.me,spamgourmet.com,temp-mail.io,temp-mail.org,tempail.com,tempmail.com,tempmailo.com,tempr.email,'
+  '10minutemail.com,20minutemail.com,33mail.com,anonbox.net,burnermail.io,discard.email,dispostable.com,'
+  'dropmail.me,emailondeck.com,fakeinbox.com,fakemail.net,getairmail.com,getnada.com,grr.la,'
+  'guerrillamail.biz,guerrillamail.com,guerrillamail.de,guerrillamail.net,guerrillamail.org,'
+  'guerrillamailblock.com,inboxkitten.com,mail-temp.com,maildrop.cc,mailcatch.com,mailinator.com,'
+  'mailnesia.com,mailsac.com,mintemail.com,mohmal.com,mytemp.email,sharklasers.com,spam4.me,'
+  'spamgourmet.com,temp-mail.io,temp-mail.org,tempail.com,tempmail.com,tempmailo.com,tempr.email,'
   'throwawaymail.com,trashmail.com,trashmail.de,yopmail.com,yopmail.fr', ','
 ));
 
@@ -154,8 +209,9 @@ as $$
   from (select lower(trim(p_email)) as address) a
   where a.address like '%_@_%'
 $$;
-comment on function private.email_key(text) is 'The mailbox behind an address: lower case, without +tags, without Gmail''s dots. Null for what is no address.';
-revoke execute on function private.email_key(text) from public, anon, authenticated;
+comment on function private.email_key(text) is
+  'The mailbox behind an address: lower case, without +tags, without Gmail''s dots. Null for what is no '
+  'address.';
 
 create function private.address_key(p_ip inet, p_prefix integer default 56) returns inet
 language sql
@@ -170,7 +226,6 @@ $$;
 comment on function private.address_key(inet, integer) is
   'The network that an address belongs to: an IPv4 address alone, the /p_prefix of an IPv6 address. 56 is '
   'what one connection has as a rule.';
-revoke execute on function private.address_key(inet, integer) from public, anon, authenticated;
 
 create function private.address_keys(p_ip inet) returns table (network inet, factor numeric)
 language sql
@@ -185,7 +240,6 @@ $$;
 comment on function private.address_keys(inet) is
   'The networks that limits count for an address, narrow to wide, and what their thresholds are multiplied '
   'with.';
-revoke execute on function private.address_keys(inet) from public, anon, authenticated;
 
 create function private.is_outage(p_failure_code text, p_decline_code text) returns boolean
 language sql
@@ -201,7 +255,6 @@ $$;
 comment on function private.is_outage(text, text) is
   'Whether a refusal says that the bank, the network or the processor was away, and nothing about the '
   'shopper or the card.';
-revoke execute on function private.is_outage(text, text) from public, anon, authenticated;
 
 create function private.delivery_key(p_address jsonb) returns text
 language sql
@@ -209,12 +262,14 @@ immutable
 set search_path = ''
 as $$
   select lower(regexp_replace(
-    concat_ws('|', p_address ->> 'line1', p_address ->> 'line2', p_address ->> 'postal_code', p_address ->> 'country'), '[^[:alnum:]|]', '', 'g'
+    concat_ws(
+      '|', p_address ->> 'line1', p_address ->> 'line2', p_address ->> 'postal_code', p_address ->> 'country'
+    ), '[^[:alnum:]|]', '', 'g'
   ))
   where p_address ->> 'line1' is not null
 $$;
-comment on function private.delivery_key(jsonb) is 'A delivery address without case, spaces and punctuation. Null without a street.';
-revoke execute on function private.delivery_key(jsonb) from public, anon, authenticated;
+comment on function private.delivery_key(jsonb) is
+  'A delivery address without case, spaces and punctuation. Null without a street.';
 
 create index orders_email_key_idx on public.orders (private.email_key(email), created_at);
 create index orders_address_key_idx on public.orders (private.address_key(purchase_ip, 48), created_at);
