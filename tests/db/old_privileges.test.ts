@@ -4,9 +4,10 @@
  */
 import assert from "node:assert/strict";
 import postgres from "postgres";
-import { connect, migrate, withDatabaseName } from "../../scripts/local/migrate.ts";
-import { adminUrl, createTestDatabase } from "../support/database.ts";
+import { migrate } from "../../scripts/local/migrate.ts";
+import { adminUrl, createTestDatabase } from "../../scripts/local/test_database.ts";
 import { admin, asRole, sqlstateOf } from "../support/role.ts";
+import { connect, withDatabaseName } from "../../scripts/lib/connection.ts";
 
 /** All that the API roles may do in our schemas: to tables, columns, sequences and functions. */
 async function rights(sql: postgres.Sql): Promise<string[]> {

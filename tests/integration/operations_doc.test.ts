@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { createTestDatabase } from "../support/database.ts";
+import { createTestDatabase } from "../../scripts/local/test_database.ts";
 
 Deno.test("docs/operations.md: every SQL statement runs", async () => {
   const page = await Deno.readTextFile(new URL("../../docs/operations.md", import.meta.url));

@@ -3,7 +3,7 @@ import type Stripe from "stripe";
 import { startDeadline } from "../../supabase/functions/_shared/checkout/deadline.ts";
 import { resumeToken } from "../../supabase/functions/_shared/checkout/resume_link.ts";
 import { AppError } from "../../supabase/functions/_shared/errors.ts";
-import { createRateLimiter } from "../../supabase/functions/_shared/rate_limit.ts";
+import { createRateLimiter } from "../../supabase/functions/_shared/limits/rate_limit.ts";
 import { handle as handleCheckout } from "../../supabase/functions/create-checkout-session/handler.ts";
 import { handle as handleResume } from "../../supabase/functions/resume-checkout/handler.ts";
 import { checkoutOf, orderId, requestOf, sessionOf, world } from "./checkout_world.ts";

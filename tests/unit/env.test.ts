@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { EnvError, environmentVariables, loadEnv } from "../../supabase/functions/_shared/env.ts";
-import { isListedOrigin } from "../../supabase/functions/_shared/origins.ts";
+import { isListedOrigin } from "../../supabase/functions/_shared/http/origins.ts";
 import { environment } from "./fakes.ts";
 
 function problemOf(changes: Record<string, string | undefined>): EnvError {

@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { AppError } from "../../supabase/functions/_shared/errors.ts";
 import type Stripe from "stripe";
-import type { EventOutcome, ReceivedEvent, Rpc } from "../../supabase/functions/_shared/rpc.ts";
+import type { EventOutcome, ReceivedEvent, Rpc } from "../../supabase/functions/_shared/database/rpc.ts";
 import type { Fact } from "../../supabase/functions/_shared/stripe_events/facts.ts";
 import { endSessions } from "../../supabase/functions/stripe-webhook/end_sessions.ts";
-import { signPayload } from "../../supabase/functions/_shared/stripe_signature.ts";
+import { signPayload } from "../../supabase/functions/_shared/stripe/signature.ts";
 import { type Deps, handle } from "../../supabase/functions/stripe-webhook/handler.ts";
 import { createRejections } from "../../supabase/functions/stripe-webhook/rejections.ts";
-import { createMemoryLimiter } from "../../supabase/functions/_shared/rate_limit.ts";
+import { createMemoryLimiter } from "../../supabase/functions/_shared/limits/rate_limit.ts";
 import { down as stripeDown, orderId, stripeRefusal } from "./checkout_world.ts";
 import { errorOf, fixedClock, fixture, keptLog, testEnv } from "./fakes.ts";
 

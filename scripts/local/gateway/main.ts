@@ -1,6 +1,5 @@
 /** Process of the API gateway; the stack starts it with the functions' environment and ends it by closing stdin. */
-import { loopbackOrigins } from "../../../supabase/functions/_shared/origins.ts";
-import { SUPABASE_DIR } from "../migrate.ts";
+import { loopbackOrigins } from "../../../supabase/functions/_shared/http/origins.ts";
 import { exitWithParent } from "../child_side.ts";
 import { loadKeys } from "../keys.ts";
 import { mailThrough } from "./auth/mails.ts";
@@ -8,6 +7,7 @@ import { LocalKeys } from "./keys.ts";
 import { readProjectConfig } from "./project_config.ts";
 import { startGateway } from "./server.ts";
 import { join } from "node:path";
+import { SUPABASE_DIR } from "../../lib/paths.ts";
 
 const port = Number(Deno.env.get("LOCAL_API_PORT") ?? "54321");
 const dir = Deno.env.get("LOCAL_DIR") ?? ".local";

@@ -1,7 +1,7 @@
-import { type Html, html } from "./html.ts";
+import { type Html, html } from "../../stand-in/http/html.ts";
 import { toolPage } from "./layout.ts";
 import type { MailStore } from "./mail_store.ts";
-import type { WebOptions } from "./server.ts";
+import type { WebOptions } from "./site.ts";
 import { TEST_CARDS } from "./test_cards.ts";
 
 function card(href: string, title: string, text: string): Html {

@@ -1,4 +1,4 @@
-import { html } from "./html.ts";
+import { html } from "../../stand-in/http/html.ts";
 import { htmlResponse } from "./responses.ts";
 
 /** Paths under /store that the storefront's router knows; others are answered 404. */

@@ -5,9 +5,9 @@
  * Messages name the variable and the mend, never the value: they end up in logs.
  */
 import { z } from "zod";
-import { shippingCountries } from "./checkout/shipping_countries.ts";
-import { normalizeAddress } from "./client_ip.ts";
-import { loopbackOrigins } from "./origins.ts";
+import { shippingCountries } from "./shipping_countries.ts";
+import { normalizeAddress } from "./http/client_ip.ts";
+import { loopbackOrigins } from "./http/origins.ts";
 
 type Source = Record<string, string | undefined>;
 type Mode = "enforce" | "report" | "off";

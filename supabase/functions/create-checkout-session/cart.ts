@@ -1,6 +1,6 @@
 /** What a storefront may ask for, checked field by field; nothing here is trusted for prices. */
 import { z } from "zod";
-import { emailAddress, normalizeEmail } from "../_shared/email_address.ts";
+import { emailAddress, normalizeEmail } from "../_shared/text/email_address.ts";
 import { AppError } from "../_shared/errors.ts";
 
 export interface Cart {

@@ -5,7 +5,7 @@
 import type { Env } from "../_shared/env.ts";
 import { AppError } from "../_shared/errors.ts";
 import type { Logger } from "../_shared/log.ts";
-import { hostsOf } from "../_shared/origins.ts";
+import { hostsOf } from "../_shared/http/origins.ts";
 
 export interface TurnstileDeps {
   env: Pick<Env, "checkout" | "allowedOrigins" | "siteUrl">;

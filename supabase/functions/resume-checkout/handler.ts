@@ -3,8 +3,8 @@
  * failed, or to the success page when it has been paid meanwhile. It is opened by a person, so a refusal is a
  * short page to read; programs that ask for JSON get the usual error body.
  */
-import { takeAddressLimit } from "../_shared/address_limit.ts";
-import { keyKind } from "../_shared/auth.ts";
+import { takeAddressLimit } from "../_shared/limits/address_limit.ts";
+import { keyKind } from "../_shared/auth/caller.ts";
 import { type Deadline, startDeadline } from "../_shared/checkout/deadline.ts";
 import {
   checkoutDurations,
@@ -15,11 +15,11 @@ import {
 import { readResumeToken } from "../_shared/checkout/resume_link.ts";
 import { cancelUrl, successUrl, successUrlFor } from "../_shared/checkout/return_urls.ts";
 import { expireSuperseded, overdueSession } from "../_shared/checkout/supersede.ts";
-import { shopperAddress } from "../_shared/client_ip.ts";
+import { shopperAddress } from "../_shared/http/client_ip.ts";
 import { AppError } from "../_shared/errors.ts";
-import { respond } from "../_shared/http.ts";
-import type { RateLimiter } from "../_shared/rate_limit.ts";
-import type { Checkout, Rpc } from "../_shared/rpc.ts";
+import { respond } from "../_shared/http/endpoint.ts";
+import type { RateLimiter } from "../_shared/limits/rate_limit.ts";
+import type { Checkout, Rpc } from "../_shared/database/rpc.ts";
 import { checkoutSessionFacts } from "../_shared/stripe_events/checkout_session.ts";
 import { readable } from "./refusal_page.ts";
 

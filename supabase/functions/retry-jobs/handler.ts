@@ -1,8 +1,8 @@
 /** The queue's heartbeat: pg_cron calls it every minute, staff and tests whenever they like. */
 import { z } from "zod";
-import { requireSecretKey } from "../_shared/auth.ts";
+import { requireSecretKey } from "../_shared/auth/caller.ts";
 import { AppError } from "../_shared/errors.ts";
-import { json, readJson, respond } from "../_shared/http.ts";
+import { json, readJson, respond } from "../_shared/http/endpoint.ts";
 import type { JobContext } from "../_shared/jobs/mod.ts";
 import { work } from "./worker.ts";
 

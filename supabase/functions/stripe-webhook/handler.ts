@@ -2,15 +2,15 @@
  * The front door of the money. Checks in this order, each its own function: method, size, address, allowlist,
  * signature and time, payload. Then one round trip stores the event, merges its facts and settles.
  */
-import { clientAddress } from "../_shared/client_ip.ts";
+import { clientAddress } from "../_shared/http/client_ip.ts";
 import type { Env } from "../_shared/env.ts";
 import { AppError, type ErrorCode } from "../_shared/errors.ts";
-import { json, readBody, type RequestContext, respond } from "../_shared/http.ts";
+import { json, readBody, type RequestContext, respond } from "../_shared/http/endpoint.ts";
 import type { Logger } from "../_shared/log.ts";
-import type { Alert, ReceivedEvent, Rpc } from "../_shared/rpc.ts";
-import { stripeApiVersion } from "../_shared/stripe_api_version.ts";
+import type { Alert, ReceivedEvent, Rpc } from "../_shared/database/rpc.ts";
+import { stripeApiVersion } from "../_shared/stripe/api_version.ts";
 import { judge, type Judgement } from "../_shared/stripe_events/judge.ts";
-import { verifySignature } from "../_shared/stripe_signature.ts";
+import { verifySignature } from "../_shared/stripe/signature.ts";
 import type { Allowlist } from "./allowlist.ts";
 import { type Envelope, parseEnvelope } from "./envelope.ts";
 import type { Rejections } from "./rejections.ts";

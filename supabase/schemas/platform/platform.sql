@@ -121,7 +121,7 @@ as $$
 $$;
 comment on function private.is_card_number(text) is
   'Whether digits are a card number by issuer prefix, length and check digit. The twin of isCardNumber() in '
-  '_shared/card_numbers.ts.';
+  '_shared/text/card_numbers.ts.';
 
 create function private.mask_cards(p_text text) returns text
 language plpgsql
@@ -159,7 +159,7 @@ end;
 $$;
 comment on function private.mask_cards(text) is
   'A text with every card number reduced to its last four digits. The twin of maskCardNumbers() in '
-  '_shared/card_numbers.ts.';
+  '_shared/text/card_numbers.ts.';
 
 create function private.mask_cards_in(p_value jsonb) returns jsonb
 language plpgsql

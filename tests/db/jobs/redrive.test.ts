@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { createTestDatabase } from "../../support/database.ts";
+import { createTestDatabase } from "../../../scripts/local/test_database.ts";
 import { claim, clearQueue, enqueue, finish, jobRow } from "./queue.ts";
 
 const database = await createTestDatabase();

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { SUPABASE_DIR } from "../../../scripts/local/migrate.ts";
-import { schemaPaths } from "../../../scripts/schemas.ts";
-import { createTestDatabase } from "../../support/database.ts";
+import { SUPABASE_DIR } from "../../../scripts/lib/paths.ts";
+import { schemaPaths } from "../../../scripts/lib/schemas.ts";
+import { createTestDatabase } from "../../../scripts/local/test_database.ts";
 import { asRole, sqlstateOf } from "../../support/role.ts";
 import { scheduler } from "../../support/scheduler.ts";
 

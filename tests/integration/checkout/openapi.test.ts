@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { openapi, OPENAPI_PATH } from "../../../scripts/openapi.ts";
+import { openapi, OPENAPI_PATH } from "../../../scripts/quality/openapi.ts";
 import { resumeToken } from "../../../supabase/functions/_shared/checkout/resume_link.ts";
 import { testStack } from "../../support/stack.ts";
 import { differences, type Schema } from "./json_schema.ts";

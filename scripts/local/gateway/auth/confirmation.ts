@@ -1,5 +1,5 @@
 /** Proof of addresses: sign-up and change of address send a link, and what it proves counts once it is opened. */
-import { isListedOrigin } from "../../../../supabase/functions/_shared/origins.ts";
+import { isListedOrigin } from "../../../../supabase/functions/_shared/http/origins.ts";
 import type { AuthUser } from "./tokens.ts";
 import type { AuthSettings, Context } from "./context.ts";
 import { AuthError, unsupported } from "./errors.ts";

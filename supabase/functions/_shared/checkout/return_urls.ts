@@ -1,7 +1,7 @@
 /** Where Stripe sends the shopper back to: only ever to our own origins. */
 import type { Env } from "../env.ts";
 import { AppError } from "../errors.ts";
-import { isListedOrigin } from "../origins.ts";
+import { isListedOrigin } from "../http/origins.ts";
 
 /** Stripe replaces this with the session's id. */
 const placeholder = "{CHECKOUT_SESSION_ID}";

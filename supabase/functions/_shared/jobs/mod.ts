@@ -1,5 +1,5 @@
 /** The registry of job kinds: one line per kind. A new kind is a line here, one in private.job_kinds, and a test. */
-import type { Job } from "../rpc.ts";
+import type { Job } from "../database/rpc.ts";
 import { deleteStripeCustomer } from "./delete_stripe_customer.ts";
 import { expireCheckoutSession } from "./expire_checkout_session.ts";
 import { findLostSessions } from "./find_lost_sessions.ts";
@@ -46,9 +46,6 @@ const registry: Record<string, JobHandler> = {
   delete_stripe_customer: deleteStripeCustomer,
   purge,
 };
-
-/** Names of all kinds. */
-export const jobKinds: readonly string[] = Object.keys(registry);
 
 /** Runs one job. Never throws: whatever goes wrong becomes an outcome. */
 export async function runJob(job: Job, context: JobContext): Promise<Outcome> {
