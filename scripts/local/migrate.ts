@@ -49,6 +49,18 @@ export async function migrate(
   }
 }
 
+/** Applies SQL files of `dir` in the given order to an empty database, without a history. */
+export async function applySchemas(url: string, dir: string, paths: string[]): Promise<void> {
+  const sql = connect(url);
+  try {
+    for (const path of paths) {
+      await runFile(sql, join(dir, path), `supabase/${path}`, () => Promise.resolve());
+    }
+  } finally {
+    await sql.end();
+  }
+}
+
 async function createHistory(sql: Sql): Promise<void> {
   await sql.unsafe(`
     create schema if not exists supabase_migrations;

@@ -5,9 +5,11 @@
 import { statfs } from "node:fs/promises";
 import postgres from "postgres";
 import { migrate, preparePlatform } from "./migrate.ts";
+import { StackError } from "../lib/errors.ts";
+import { staleMigrations } from "../lib/schemas.ts";
 import { startPostgres } from "./postgres.ts";
 import { connect, withDatabaseName } from "../lib/connection.ts";
-import { SUPABASE_DIR } from "../lib/paths.ts";
+import { ROOT } from "../lib/paths.ts";
 
 /** Variable with the URL of a server that tests may create databases on. */
 export const ADMIN_URL_VARIABLE = "TEST_DB_ADMIN_URL";
@@ -70,6 +72,10 @@ export async function startRunServer(): Promise<{ adminUrl: string; stop(): Prom
 }
 
 async function createTemplates(adminUrl: string): Promise<void> {
+  const stale = await staleMigrations(ROOT);
+  if (stale.length > 0) {
+    throw new StackError(`The migrations are not what supabase/schemas makes: run 'deno task migrations'`);
+  }
   const admin = connect(adminUrl);
   try {
     await admin.unsafe(`create database migrated`);
@@ -123,6 +129,3 @@ async function cloneDatabase(admin: postgres.Sql, name: string, template: Templa
   await admin`select pg_advisory_lock(hashtext('clone test database'))`;
   await admin.unsafe(`create database ${name} template ${template} strategy file_copy`);
 }
-
-/** Folder of the migrations, for tests that read them. */
-export const MIGRATIONS_DIR = `${SUPABASE_DIR}/migrations`;

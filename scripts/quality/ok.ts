@@ -5,6 +5,7 @@
 import { ADMIN_URL_VARIABLE, startRunServer } from "../local/test_database.ts";
 import { boundaries } from "./ok/boundaries.ts";
 import { envExample } from "./ok/env_example.ts";
+import { migrationFiles, schemasEqualMigrations } from "./ok/schemas.ts";
 import { schemaSnapshot } from "./ok/schema_snapshot.ts";
 import { secretScan } from "./ok/secret_scan.ts";
 import { judged, type Step, type StepContext, type StepResult } from "./ok/step.ts";
@@ -33,6 +34,7 @@ const STEPS: Step[] = [
   boundaries,
   envExample,
   secretScan,
+  schemasEqualMigrations,
   schemaSnapshot,
   typesDrift,
   cliPush,
@@ -53,6 +55,9 @@ if (import.meta.main) {
 }
 
 async function main(write: boolean, withTests: boolean): Promise<number> {
+  // What follows looks at the database that the migrations make.
+  await runStep(migrationFiles, { root: ROOT, write, adminUrl: "" });
+  if (failed.length > 0) return 1;
   let server: Awaited<ReturnType<typeof startRunServer>>;
   try {
     server = await startRunServer();

@@ -56,6 +56,10 @@ Deno.test("the migrations give the API roles the same rights on a project with t
       await migrate(url, { seed: false });
 
       assert.deepEqual(await rights(old), await rights(fresh.sql));
+      await old.unsafe(
+        "create function public.brand_new() returns int language sql set search_path = '' as 'select 1'",
+      );
+      assert.deepEqual((await rights(old)).filter((right) => right.includes("brand_new")), []);
       const forged = asRole(
         old,
         admin("aal2"),

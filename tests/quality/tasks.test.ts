@@ -22,6 +22,7 @@ const EXPECTED: Record<string, Expected> = {
   demo: { offline: true, wrong: [["surplus"]] },
   test: { offline: true, wrong: [["tests/unit", "--filter"]] },
   ok: { offline: true, wrong: [["--skip-test"]] },
+  migrations: { offline: false, wrong: [["surplus"]] },
   types: { offline: false, wrong: [["surplus"]] },
   replay: { offline: true, wrong: [["surplus"]] },
   redrive: { offline: false, wrong: [[], ["nonsense"], ["--type"], ["--again", "--all"]] },

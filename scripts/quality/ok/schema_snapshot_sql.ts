@@ -108,3 +108,12 @@ order by r.rolname, n.nspname, d.defaclobjtype`;
 
 /** One query per kind of object, each returning one text per object in a fixed order. */
 export const SNAPSHOT_PARTS = [SCHEMAS, TYPES, SEQUENCES, TABLES, VIEWS, FUNCTIONS, DEFAULT_GRANTS];
+
+/** One query per table that returns a text per row; times and random keys differ from database to database. */
+export const STORED_ROWS = `
+select format(E'select format(E''\\nrow of %s: %%s'', to_jsonb(t) - array[%s]::text[]) as text from %s t order by 1',
+    ${RELATION}, coalesce(string_agg(quote_literal(a.attname), ', '), ''), ${RELATION}) as query
+from pg_class c join pg_namespace n on n.oid = c.relnamespace
+left join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+  and a.atttypid in ('timestamptz'::regtype, 'uuid'::regtype, 'bytea'::regtype)
+where ${OWN} and c.relkind = 'r' group by n.nspname, c.relname order by n.nspname, c.relname`;
