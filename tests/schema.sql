@@ -2514,7 +2514,7 @@ comment on function private.delivery_key(p_address jsonb) is 'A delivery address
 CREATE OR REPLACE FUNCTION private.delivery_problems()
  RETURNS TABLE(kind text, severity text, data jsonb)
  LANGUAGE sql
- STABLE SECURITY DEFINER
+ STABLE
  SET search_path TO ''
 AS $function$
   (
@@ -3149,7 +3149,6 @@ comment on function private.finish_job(p_job_id bigint, p_lease_id uuid, p_outco
 CREATE OR REPLACE FUNCTION private.follow_alert(p_dedupe_key text, p_wanted boolean)
  RETURNS void
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 begin
@@ -3650,7 +3649,7 @@ comment on function private.largest_amount(p_currency text) is 'The most that St
 CREATE OR REPLACE FUNCTION private.last_delivery(p_livemode boolean)
  RETURNS timestamp with time zone
  LANGUAGE sql
- STABLE SECURITY DEFINER
+ STABLE
  SET search_path TO ''
 AS $function$
   select coalesce(max(e.delivered_at), '-infinity') from public.webhook_events e
@@ -4449,7 +4448,7 @@ comment on function private.merge_session_payment(p_fact jsonb, p_order_id uuid,
 CREATE OR REPLACE FUNCTION private.mismatch_alert(p_order_id uuid)
  RETURNS text
  LANGUAGE plpgsql
- STABLE SECURITY DEFINER
+ STABLE
  SET search_path TO ''
 AS $function$
 begin
@@ -5487,7 +5486,7 @@ comment on function private.rank(p_ladder text[], p_value text) is 'Position of 
 CREATE OR REPLACE FUNCTION private.recent_drift()
  RETURNS SETOF reconciliation_drift
  LANGUAGE sql
- STABLE SECURITY DEFINER
+ STABLE
  SET search_path TO ''
 AS $function$
   select d.*
@@ -7195,7 +7194,6 @@ comment on function private.settle_refund_effects(o orders, p_source text) is 'W
 CREATE OR REPLACE FUNCTION private.settle_risk_alerts(o orders, p_mismatches text[])
  RETURNS void
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 begin
@@ -7228,7 +7226,6 @@ comment on function private.settle_risk_alerts(o orders, p_mismatches text[]) is
 CREATE OR REPLACE FUNCTION private.settle_risk_effects(o orders, p_source text)
  RETURNS void
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 declare
@@ -7497,7 +7494,6 @@ comment on function private.stamp(p_at timestamp with time zone) is 'A time in m
 CREATE OR REPLACE FUNCTION private.store_stripe_event(p_event_id text, p_type text, p_livemode boolean, p_api_version text, p_stripe_created_at timestamp with time zone, p_source_ip text, p_payload jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_alerts jsonb, p_delivered boolean)
  RETURNS jsonb
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 declare
@@ -7781,7 +7777,6 @@ comment on function private.version(VARIADIC p_parts text[]) is 'Joins the fixed
 CREATE OR REPLACE FUNCTION private.watch_deliveries()
  RETURNS void
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 declare
@@ -7824,7 +7819,7 @@ comment on function private.watch_deliveries() is 'Opens an alert for each of de
 CREATE OR REPLACE FUNCTION private.webhook_silence()
  RETURNS TABLE(livemode boolean, last_delivered_at timestamp with time zone)
  LANGUAGE sql
- STABLE SECURITY DEFINER
+ STABLE
  SET search_path TO ''
 AS $function$
   select m.livemode, l.at
@@ -9025,9 +9020,10 @@ declare
   v_result jsonb;
 begin
   begin
-    v_result := public.receive_stripe_event(
+    v_result := private.store_stripe_event(
       p_event ->> 'id', p_event ->> 'type', (p_event ->> 'livemode')::boolean, p_event ->> 'api_version',
-      to_timestamp((p_event ->> 'created')::bigint), null, p_event, p_facts, p_ignored_reason, p_error, '[]'
+      to_timestamp((p_event ->> 'created')::bigint), null, p_event, p_facts, p_ignored_reason, p_error, '[]',
+      false
     );
     v_order_ids := array(
       select distinct x.id
@@ -9056,7 +9052,7 @@ begin
   );
 end;
 $function$;
-comment on function public.reconcile_stripe_event(p_run_id uuid, p_event jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_dry_run boolean) is 'Receives an event that never arrived, as the webhook would have, and writes the drift row. p_dry_run: says what would change and changes nothing. Returns { outcome, changed, before, after }.';
+comment on function public.reconcile_stripe_event(p_run_id uuid, p_event jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_dry_run boolean) is 'Stores and applies an event that was fetched, as the webhook would have done, and writes the drift row. p_dry_run: says what would change and changes nothing. Returns { outcome, changed, before, after }.';
 grant execute on function public.reconcile_stripe_event(p_run_id uuid, p_event jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_dry_run boolean) to service_role;
 
 

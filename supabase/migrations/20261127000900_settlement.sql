@@ -1013,7 +1013,6 @@ comment on function private.settle_refund_effects(public.orders, text) is
 create function private.mismatch_alert(p_order_id uuid) returns text
 language plpgsql
 stable
-security definer
 set search_path = ''
 as $$
 begin
@@ -1029,7 +1028,6 @@ comment on function private.mismatch_alert(uuid) is
 
 create function private.follow_alert(p_dedupe_key text, p_wanted boolean) returns void
 language plpgsql
-security definer
 set search_path = ''
 as $$
 begin
@@ -1046,7 +1044,6 @@ comment on function private.follow_alert(text, boolean) is
 
 create function private.settle_risk_alerts(o public.orders, p_mismatches text[]) returns void
 language plpgsql
-security definer
 set search_path = ''
 as $$
 begin
@@ -1236,7 +1233,6 @@ comment on function private.queue_dispute_reminders(public.disputes) is
 
 create function private.settle_risk_effects(o public.orders, p_source text) returns void
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
