@@ -42,8 +42,8 @@ begin
 end;
 $$;
 comment on function private.amount_problem(bigint, text) is
-  'Why Stripe would refuse an amount in minor units, or null. The twin of _shared/stripe/money.ts, which says '
-  'where the rules come from.';
+  'Why Stripe would refuse an amount in minor units, or null. The twin of _shared/stripe/money.ts, which '
+  'says where the rules come from.';
 
 create function private.one_line(p_text text) returns text
 language sql

@@ -94,6 +94,29 @@ comment on function private.lock_facts(jsonb) is
   'Locks what facts may touch, in the one order that all use: payments (advisory), orders by id. Stock by '
   'variant comes after, in settle_order().';
 
+create function private.merge_fact(p_fact jsonb, p_order_id uuid, p_at timestamptz) returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_fact constant jsonb := private.without_person(p_fact, p_order_id);
+begin
+  case p_fact ->> 'fact'
+    when 'checkout_session' then perform private.merge_checkout_session(v_fact, p_order_id, p_at);
+    when 'payment' then perform private.merge_payment(v_fact, p_order_id, p_at);
+    when 'payment_attempt' then perform private.merge_payment_attempt(v_fact, p_order_id, p_at);
+    when 'refund' then perform private.merge_refund(v_fact, p_order_id, p_at);
+    when 'dispute' then perform private.merge_dispute(v_fact, p_order_id, p_at);
+    when 'fraud_signal' then perform private.merge_fraud_signal(v_fact, p_order_id, p_at);
+    when 'customer' then perform private.merge_customer(v_fact, p_at);
+    else raise exception 'unknown fact %', p_fact ->> 'fact' using errcode = 'KCINV';
+  end case;
+end;
+$$;
+comment on function private.merge_fact(jsonb, uuid, timestamptz) is
+  'Merges one fact of an order, or of none yet, seen at p_at; of an erased order without the person. KCINV: '
+  'a fact that nobody knows.';
+
 create function private.apply_facts(
   p_facts jsonb,
   p_at timestamptz,
@@ -141,17 +164,7 @@ begin
       v_applied := v_applied + 1;
       continue;
     end if;
-    v_fact := private.without_person(v_fact, v_order_id);
-    case v_kind
-      when 'checkout_session' then perform private.merge_checkout_session(v_fact, v_order_id, p_at);
-      when 'payment' then perform private.merge_payment(v_fact, v_order_id, p_at);
-      when 'payment_attempt' then perform private.merge_payment_attempt(v_fact, v_order_id, p_at);
-      when 'refund' then perform private.merge_refund(v_fact, v_order_id, p_at);
-      when 'dispute' then perform private.merge_dispute(v_fact, v_order_id, p_at);
-      when 'fraud_signal' then perform private.merge_fraud_signal(v_fact, v_order_id, p_at);
-      when 'customer' then perform private.merge_customer(v_fact, p_at);
-      else raise exception 'unknown fact %', v_kind using errcode = 'KCINV';
-    end case;
+    perform private.merge_fact(v_fact, v_order_id, p_at);
     v_applied := v_applied + 1;
     v_order_ids := v_order_ids || v_order_id;
     v_payment_ids := v_payment_ids

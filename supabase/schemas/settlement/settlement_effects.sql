@@ -84,7 +84,7 @@ comment on function private.settle_refund_effects(public.orders, text) is
   'What customer and staff hear of refunds that exist, and the alerts that they close. Called by '
   'settle_order() only.';
 
-create function private.settle_paid_effects(o public.orders, p_mismatches text[], p_source text) returns void
+create function private.note_received_money(o public.orders, p_source text) returns void
 language plpgsql
 set search_path = ''
 as $$
@@ -109,21 +109,16 @@ begin
       )
     );
   end loop;
+end;
+$$;
+comment on function private.note_received_money(public.orders, text) is
+  'Notes each settled session of an order once in its audit trail.';
 
-  if cardinality(p_mismatches) > 0 then
-    perform private.raise_alert_once(
-      'payment_mismatch', 'critical',
-      -- What turns up after a release is news.
-      concat_ws(':', 'payment_mismatch', o.id, (
-        select extract(epoch from k.review_released_at) from public.order_risk k where k.order_id = o.id
-      )),
-      jsonb_build_object('order_number', o.number, 'reasons', to_jsonb(p_mismatches))
-    );
-  end if;
-  if cardinality(p_mismatches) = 0 and o.oversold_at is null and o.cancelled_at is null then
-    perform private.queue_notification(o.id, 'order_confirmation');
-  end if;
-
+create function private.settle_unfulfillable(o public.orders, p_source text) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
   if o.oversold_at is not null then
     perform private.queue_notification(o.id, 'order_unfulfillable');
     perform private.raise_alert_once(
@@ -142,7 +137,19 @@ begin
       );
     end if;
   end if;
+end;
+$$;
+comment on function private.settle_unfulfillable(public.orders, text) is
+  'Money of an order that will not ship, because it is oversold or cancelled, goes back; customer and staff '
+  'hear of it.';
 
+create function private.refund_second_payments(o public.orders, p_source text) returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  r record;
+begin
   for r in
     -- Only money that a session of ours brought in: a payment that is ahead of its session may be the one to
     -- keep.
@@ -164,8 +171,16 @@ begin
       perform private.queue_notification(o.id, 'duplicate_payment_refunded', r.id);
     end if;
   end loop;
+end;
+$$;
+comment on function private.refund_second_payments(public.orders, text) is
+  'Gives back what came beside the payment that the order keeps, and tells customer and staff.';
 
-  -- Details of the card, for staff: those of the attempt that succeeded, else of the latest.
+create function private.show_cards(p_order_id uuid) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
   update public.payments pi set
     payment_method_type = a.payment_method_type, card_brand = a.card_brand, card_last4 = a.card_last4,
     card_country = a.card_country, risk_level = a.risk_level, risk_score = a.risk_score,
@@ -173,19 +188,45 @@ begin
   from (
     select distinct on (t.payment_id) t.*
     from public.payment_attempts t
-    where t.order_id = o.id
+    where t.order_id = p_order_id
     order by t.payment_id, (t.outcome = 'succeeded') desc, t.created_at desc, t.id
   ) a
   where pi.id = a.payment_id
     and (
       pi.payment_method_type, pi.card_brand, pi.card_last4, pi.card_country, pi.risk_level, pi.risk_score,
       pi.three_d_secure_result
-    )
-      is distinct from
-      (
-        a.payment_method_type, a.card_brand, a.card_last4, a.card_country, a.risk_level, a.risk_score,
-        a.three_d_secure_result
-      );
+    ) is distinct from (
+      a.payment_method_type, a.card_brand, a.card_last4, a.card_country, a.risk_level, a.risk_score,
+      a.three_d_secure_result
+    );
+end;
+$$;
+comment on function private.show_cards(uuid) is
+  'Details of the card on each payment of an order, for staff: those of the attempt that succeeded, else of '
+  'the latest.';
+
+create function private.settle_paid_effects(o public.orders, p_mismatches text[], p_source text) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  perform private.note_received_money(o, p_source);
+  if cardinality(p_mismatches) > 0 then
+    perform private.raise_alert_once(
+      'payment_mismatch', 'critical',
+      -- What turns up after a release is news.
+      concat_ws(':', 'payment_mismatch', o.id, (
+        select extract(epoch from k.review_released_at) from public.order_risk k where k.order_id = o.id
+      )),
+      jsonb_build_object('order_number', o.number, 'reasons', to_jsonb(p_mismatches))
+    );
+  end if;
+  if cardinality(p_mismatches) = 0 and o.oversold_at is null and o.cancelled_at is null then
+    perform private.queue_notification(o.id, 'order_confirmation');
+  end if;
+  perform private.settle_unfulfillable(o, p_source);
+  perform private.refund_second_payments(o, p_source);
+  perform private.show_cards(o.id);
 end;
 $$;
 comment on function private.settle_paid_effects(public.orders, text[], text) is
