@@ -313,6 +313,23 @@ comment on table private.webhook_address_changes is 'Append-only: what each upda
 row level security on private.webhook_address_changes;
 
 
+table private.webhook_endpoint_states (
+  livemode boolean not null,
+  state text not null,
+  endpoint_id text,
+  differences jsonb default '[]'::jsonb not null,
+  since timestamp with time zone default now() not null,
+  checked_at timestamp with time zone default now() not null,
+  constraint webhook_endpoint_states_pkey PRIMARY KEY (livemode),
+  constraint webhook_endpoint_states_state_known CHECK ((state = ANY (ARRAY['ok'::text, 'disabled'::text, 'changed'::text, 'missing'::text, 'not_permitted'::text])))
+);
+comment on table private.webhook_endpoint_states is 'How the webhook endpoint at our address was when Stripe was last asked, in each mode.';
+comment on column private.webhook_endpoint_states.endpoint_id is 'The endpoint last seen at our address; null: there never was one, and events come another way if at all.';
+comment on column private.webhook_endpoint_states.differences is 'What is not as the registry of events says, in words.';
+comment on column private.webhook_endpoint_states.since is 'When it was first found in this state.';
+row level security on private.webhook_endpoint_states;
+
+
 table public.alerts (
   id uuid default gen_random_uuid() not null,
   kind text not null,
@@ -677,6 +694,7 @@ table public.orders (
   shipping_rates jsonb default '[]'::jsonb not null,
   session_id text,
   payment_id text,
+  decided_payment_id text,
   oversold_at timestamp with time zone,
   restocked_at timestamp with time zone,
   abandoned_at timestamp with time zone,
@@ -708,6 +726,7 @@ comment on column public.orders.prices_include_tax is 'The setting of that name 
 comment on column public.orders.shipping_rates is 'The delivery prices that the attempt offers, as they were when it began.';
 comment on column public.orders.session_id is 'The settled session whose payment this order keeps: see private.kept_session().';
 comment on column public.orders.payment_id is 'The payment this order keeps; null for a free order. Any other payment of the order is refunded.';
+comment on column public.orders.decided_payment_id is 'The payment that the order kept when staff first asked for a refund or its goods came back: their decision was about its money, so the order keeps it, whatever is paid later.';
 comment on column public.orders.restocked_at is 'Set once, when the goods went back on the shelf: with a refund that asked for it, or by receive_return(). They are not taken again.';
 comment on column public.orders.abandoned_at is 'Set when an attempt ended without any session at Stripe, which frees its stock.';
 comment on column public.orders.erased_at is 'When its personal data was removed, by erase_customer() or because it was never paid and is old. What comes later is stored without.';
@@ -720,6 +739,7 @@ CREATE INDEX orders_erasable_idx ON public.orders USING btree (created_at) WHERE
 CREATE INDEX orders_holding_address_idx ON public.orders USING btree (private.address_key(purchase_ip, 48)) WHERE (status = ANY (ARRAY['pending'::text, 'processing'::text]));
 CREATE INDEX orders_holding_email_idx ON public.orders USING btree (private.email_key(email)) WHERE (status = ANY (ARRAY['pending'::text, 'processing'::text]));
 CREATE INDEX orders_open_idx ON public.orders USING btree (session_expires_at) WHERE (status = ANY (ARRAY['pending'::text, 'processing'::text, 'cancelled'::text]));
+CREATE INDEX orders_paid_at_idx ON public.orders USING btree (livemode, paid_at) WHERE (paid_at IS NOT NULL);
 CREATE INDEX orders_payment_id_idx ON public.orders USING btree (payment_id);
 CREATE TRIGGER add_order_risk AFTER INSERT ON public.orders FOR EACH ROW EXECUTE FUNCTION private.add_order_risk();
 CREATE TRIGGER attach_to_account AFTER UPDATE OF paid_at, email ON public.orders FOR EACH ROW WHEN (((new.paid_at IS NOT NULL) AND ((old.paid_at IS NULL) OR (old.email IS DISTINCT FROM new.email)))) EXECUTE FUNCTION private.on_order_paid();
@@ -947,9 +967,11 @@ table public.refunds (
   failure_reason text,
   request_id text,
   succeeded_at timestamp with time zone,
+  failed_at timestamp with time zone,
   released_at timestamp with time zone,
   version text not null,
   created_at timestamp with time zone not null,
+  seen_at timestamp with time zone default clock_timestamp() not null,
   constraint refunds_pkey PRIMARY KEY (id),
   constraint refunds_order_id_fkey FOREIGN KEY (order_id) REFERENCES orders(id) ON DELETE CASCADE
 );
@@ -957,7 +979,9 @@ comment on table public.refunds is 'Refund ledger, keyed by Stripe''s id, whoeve
 comment on column public.refunds.reason is 'As the customer may read it: null where Stripe was told that the payment was fraudulent. refund_reasons says it all.';
 comment on column public.refunds.request_id is 'The refund_requests row that asked for it; null for one made in Stripe''s dashboard.';
 comment on column public.refunds.succeeded_at is 'When it was first seen succeeded; stays when it fails afterwards.';
+comment on column public.refunds.failed_at is 'When it was first seen failed or cancelled: what was given back before then was not meant in its stead.';
 comment on column public.refunds.released_at is 'When staff let the order ship although this refund of all its money had failed.';
+comment on column public.refunds.seen_at is 'When we first heard of it: staff who ask for a refund do not know of one that was made and not heard of.';
 CREATE INDEX refunds_charge_id_idx ON public.refunds USING btree (charge_id);
 CREATE INDEX refunds_order_id_idx ON public.refunds USING btree (order_id);
 CREATE INDEX refunds_payment_id_idx ON public.refunds USING btree (payment_id);
@@ -1041,7 +1065,8 @@ table public.webhook_events (
   type text not null,
   status text not null,
   attempts integer default 0 not null,
-  delivery_count integer default 1 not null,
+  delivery_count integer default 0 not null,
+  delivered_at timestamp with time zone,
   livemode boolean not null,
   api_version text,
   stripe_created_at timestamp with time zone not null,
@@ -1053,11 +1078,16 @@ table public.webhook_events (
   source_ip inet,
   payload jsonb not null,
   constraint webhook_events_pkey PRIMARY KEY (id),
+  constraint webhook_events_delivered_has_time CHECK (((delivery_count > 0) = (delivered_at IS NOT NULL))),
   constraint webhook_events_status_known CHECK ((status = ANY (ARRAY['processed'::text, 'ignored'::text, 'failed'::text, 'dead'::text])))
 );
 comment on table public.webhook_events is 'Every authentic event, once. The primary key is Stripe''s event id: a second delivery only counts up.';
 comment on column public.webhook_events.attempts is 'How often its facts were applied or tried.';
+comment on column public.webhook_events.delivery_count is 'How often Stripe delivered it to stripe-webhook. 0: never; it was fetched by reconciliation.';
+comment on column public.webhook_events.delivered_at is 'When Stripe last delivered it; null: never.';
+comment on column public.webhook_events.received_at is 'When it was stored, delivered or fetched.';
 CREATE INDEX webhook_events_customer_idx ON public.webhook_events USING btree (((payload #>> '{data,object,id}'::text[]))) WHERE (type = ANY (ARRAY['customer.updated'::text, 'customer.deleted'::text]));
+CREATE INDEX webhook_events_delivered_at_idx ON public.webhook_events USING btree (livemode, delivered_at DESC) WHERE (delivered_at IS NOT NULL);
 CREATE INDEX webhook_events_purgeable_idx ON public.webhook_events USING btree (received_at) WHERE ((status = ANY (ARRAY['processed'::text, 'ignored'::text])) AND (NOT (payload ? 'purged'::text)) AND (NOT (payload ? 'erased'::text)));
 CREATE INDEX webhook_events_received_at_idx ON public.webhook_events USING btree (received_at DESC);
 CREATE INDEX webhook_events_unfinished_idx ON public.webhook_events USING btree (next_attempt_at) WHERE (status = ANY (ARRAY['failed'::text, 'dead'::text]));
@@ -1190,10 +1220,12 @@ view reporting.webhook_health with (security_invoker=true) (
   status text,
   events bigint,
   deliveries bigint,
+  fetched bigint,
+  last_delivered_at timestamp with time zone,
   last_received_at timestamp with time zone,
   last_day bigint
 );
-comment on view reporting.webhook_health is 'Events per type and outcome.';
+comment on view reporting.webhook_health is 'Events per type and outcome. fetched: Stripe never delivered them, reconciliation read them.';
 grant select on view reporting.webhook_health to service_role;
 
 
@@ -1284,6 +1316,14 @@ CREATE OR REPLACE FUNCTION private.attach_guest_orders(p_user_id uuid, p_email t
  LANGUAGE plpgsql
  SET search_path TO '';
 comment on function private.attach_guest_orders(p_user_id uuid, p_email text, p_order_id uuid) is 'Gives an account the paid guest orders under its proven address (all, or p_order_id alone), and returns how many. The guest''s row and its Stripe customer stay as they are.';
+
+
+CREATE OR REPLACE FUNCTION private.awaits_evidence(d disputes)
+ RETURNS boolean
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO '';
+comment on function private.awaits_evidence(d disputes) is 'Whether a dispute waits for the shop''s answer.';
 
 
 CREATE OR REPLACE FUNCTION private.backoff(p_attempts integer, p_kind text DEFAULT NULL::text)
@@ -1398,6 +1438,14 @@ CREATE OR REPLACE FUNCTION private.check_velocity(p_mode text, p_user_id uuid, p
 comment on function private.check_velocity(p_mode text, p_user_id uuid, p_email text, p_ip inet, p_cart jsonb, p_livemode boolean, p_order_id uuid) is 'Measures the rules for a door to a payment page: { action, three_d_secure, retry_after_seconds, hits }, the strongest action of all hits. p_cart: { amount, currency, lines: [{ variant_id, quantity }] }; p_order_id: the order that the page is for, once it exists. Mode report: every action is allow, and the hits tell what would have been. Records the hits of a block itself, since nothing will carry them.';
 
 
+CREATE OR REPLACE FUNCTION private.checkout_end(o orders)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.checkout_end(o orders) is 'Why an order leads to no payment page any more: paid { session_id }, also while the payment is under way, or cancelled. Null while it waits to be paid.';
+
+
 CREATE OR REPLACE FUNCTION private.checkout_snapshot(p_order_id uuid, p_outcome text)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -1414,11 +1462,11 @@ CREATE OR REPLACE FUNCTION private.clean_staff_args(p_command text, p_args jsonb
 comment on function private.clean_staff_args(p_command text, p_args jsonb) is 'The arguments of a staff command, without those left empty. KCINV: unknown, of the wrong type, too large, or missing.';
 
 
-CREATE OR REPLACE FUNCTION private.close_refund_alerts(p_order_id uuid)
+CREATE OR REPLACE FUNCTION private.close_risk_alerts(o orders)
  RETURNS void
- LANGUAGE sql
+ LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.close_refund_alerts(p_order_id uuid) is 'Resolves the alerts about refunds of an order that were made, asked for anew or tried again, or are not owed any more. Called by settle_order() only.';
+comment on function private.close_risk_alerts(o orders) is 'Resolves the alerts that leave nothing to do: of disputes that wait for no answer, and of signs of fraud and mismatches that hold the order no longer. Called by settle_order() only.';
 
 
 CREATE OR REPLACE FUNCTION private.concerns_erased(p_facts jsonb, p_order_ids jsonb)
@@ -1467,6 +1515,14 @@ CREATE OR REPLACE FUNCTION private.delivery_key(p_address jsonb)
 comment on function private.delivery_key(p_address jsonb) is 'A delivery address without case, spaces and punctuation. Null without a street.';
 
 
+CREATE OR REPLACE FUNCTION private.delivery_problems()
+ RETURNS TABLE(kind text, severity text, data jsonb)
+ LANGUAGE sql
+ STABLE
+ SET search_path TO '';
+comment on function private.delivery_problems() is 'Why deliveries are not to be relied on, at most one row a kind: webhook_silence, webhook_endpoint_disabled, webhook_endpoint_changed, reconciliation_drift. Alerts and health both say what this says.';
+
+
 CREATE OR REPLACE FUNCTION private.derive_order(f private.order_facts)
  RETURNS private.order_state
  LANGUAGE plpgsql
@@ -1497,6 +1553,16 @@ CREATE OR REPLACE FUNCTION private.digest_orders(p_order_ids uuid[])
  STABLE
  SET search_path TO '';
 comment on function private.digest_orders(p_order_ids uuid[]) is 'What matters of orders, by number, for the drift log. No personal data.';
+
+
+CREATE OR REPLACE FUNCTION private.dispute_holds(d disputes, p_payment_id text)
+ RETURNS boolean
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO '';
+comment on function private.dispute_holds(d disputes, p_payment_id text) is 'Whether a dispute keeps its order from shipping: while it is open, and when the payment that the order keeps (p_payment_id) was lost to it.';
+grant execute on function private.dispute_holds(d disputes, p_payment_id text) to authenticated;
+grant execute on function private.dispute_holds(d disputes, p_payment_id text) to service_role;
 
 
 CREATE OR REPLACE FUNCTION private.earlier_orders(p_order_id uuid)
@@ -1681,7 +1747,7 @@ CREATE OR REPLACE FUNCTION private.hold_reasons(o orders)
  LANGUAGE sql
  STABLE
  SET search_path TO '';
-comment on function private.hold_reasons(o orders) is 'What keeps an order that has not shipped from shipping: review; dispute (open or lost); refund_under_way (all of its money); refund_failed (all of its money was to go back, bounced, and nobody has tried again or released the order).';
+comment on function private.hold_reasons(o orders) is 'What keeps an order that has not shipped from shipping: review; dispute (see dispute_holds()); refund_under_way (all of its money); refund_failed (all of its money was to go back, bounced, and nobody has tried again or released the order); refund_refused (the same of a refund that Stripe does not take).';
 grant execute on function private.hold_reasons(o orders) to authenticated;
 grant execute on function private.hold_reasons(o orders) to service_role;
 
@@ -1820,6 +1886,14 @@ CREATE OR REPLACE FUNCTION private.largest_amount(p_currency text)
  IMMUTABLE
  SET search_path TO '';
 comment on function private.largest_amount(p_currency text) is 'The most that Stripe charges at once, in minor units: eight digits, twelve of rupiah.';
+
+
+CREATE OR REPLACE FUNCTION private.last_delivery(p_livemode boolean)
+ RETURNS timestamp with time zone
+ LANGUAGE sql
+ STABLE
+ SET search_path TO '';
+comment on function private.last_delivery(p_livemode boolean) is 'When Stripe last delivered an event of this mode; -infinity: never.';
 
 
 CREATE OR REPLACE FUNCTION private.limit_wait(p_limit integer, p_window_seconds integer, p_current integer, p_previous integer, p_elapsed numeric)
@@ -1997,6 +2071,24 @@ CREATE OR REPLACE FUNCTION private.merge_session_payment(p_fact jsonb, p_order_i
  LANGUAGE plpgsql
  SET search_path TO '';
 comment on function private.merge_session_payment(p_fact jsonb, p_order_id uuid, p_at timestamp with time zone) is 'Merges what a paid session says of its payment.';
+
+
+CREATE OR REPLACE FUNCTION private.mismatch_alert(p_order_id uuid)
+ RETURNS text
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.mismatch_alert(p_order_id uuid) is 'The dedupe_key of the alert payment_mismatch of an order: another one after each release.';
+
+
+CREATE OR REPLACE FUNCTION private.money_left(p_payment_id text)
+ RETURNS bigint
+ LANGUAGE sql
+ STABLE
+ SET search_path TO '';
+comment on function private.money_left(p_payment_id text) is 'Minor units of a payment that the customer has not got back, neither by refunds under way or made nor by lost disputes.';
+grant execute on function private.money_left(p_payment_id text) to authenticated;
+grant execute on function private.money_left(p_payment_id text) to service_role;
 
 
 CREATE OR REPLACE FUNCTION private.next_order_number()
@@ -2233,6 +2325,13 @@ CREATE OR REPLACE FUNCTION private.purge_signals(p_limit integer)
 comment on function private.purge_signals(p_limit integer) is 'Deletes up to p_limit velocity hits older than retention_signal_days that belong to no paid order.';
 
 
+CREATE OR REPLACE FUNCTION private.queue_dispute_reminders(d disputes)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.queue_dispute_reminders(d disputes) is 'Reminders 7, 3 and 1 days before the evidence deadline, one job each for all deadlines that a dispute ever has. Called by settle_order() only.';
+
+
 CREATE OR REPLACE FUNCTION private.queue_expiries()
  RETURNS integer
  LANGUAGE plpgsql
@@ -2288,6 +2387,14 @@ CREATE OR REPLACE FUNCTION private.rank(p_ladder text[], p_value text)
  IMMUTABLE
  SET search_path TO '';
 comment on function private.rank(p_ladder text[], p_value text) is 'Position of a value on a ladder as two digits; 00 for a value this code does not know.';
+
+
+CREATE OR REPLACE FUNCTION private.recent_drift()
+ RETURNS SETOF reconciliation_drift
+ LANGUAGE sql
+ STABLE
+ SET search_path TO '';
+comment on function private.recent_drift() is 'What reconciliation had to fetch or repair of our orders within the last hour, and Stripe has not delivered since: reading an event or object moments before its delivery is no drift.';
 
 
 CREATE OR REPLACE FUNCTION private.reconciliation_health()
@@ -2368,7 +2475,7 @@ CREATE OR REPLACE FUNCTION private.refund_is_owed(q refund_requests)
  LANGUAGE sql
  STABLE
  SET search_path TO '';
-comment on function private.refund_is_owed(q refund_requests) is 'Whether a refund that was given up still waits for a person: nothing stands in for it, the payment has money left, and no dispute took it.';
+comment on function private.refund_is_owed(q refund_requests) is 'Whether a refund that was given up still waits for a person: nothing stands in for it, and the customer has not got all of the payment back.';
 grant execute on function private.refund_is_owed(q refund_requests) to authenticated;
 grant execute on function private.refund_is_owed(q refund_requests) to service_role;
 
@@ -2378,7 +2485,7 @@ CREATE OR REPLACE FUNCTION private.refund_overtaken_by(q refund_requests)
  LANGUAGE sql
  STABLE
  SET search_path TO '';
-comment on function private.refund_overtaken_by(q refund_requests) is 'The refund made in Stripe''s dashboard since a request, or the request made after it was given up, that may stand in for it; null when there is none. A request for all that is left is never overtaken: it gives back the rest.';
+comment on function private.refund_overtaken_by(q refund_requests) is 'The refund made in Stripe''s dashboard that was first heard of since a request, or the request made after it was given up, that may stand in for it; null when there is none. A request for all that is left is never overtaken: it gives back the rest.';
 grant execute on function private.refund_overtaken_by(q refund_requests) to authenticated;
 grant execute on function private.refund_overtaken_by(q refund_requests) to service_role;
 
@@ -2396,6 +2503,16 @@ CREATE OR REPLACE FUNCTION private.refund_second_payments(o orders, p_source tex
  LANGUAGE plpgsql
  SET search_path TO '';
 comment on function private.refund_second_payments(o orders, p_source text) is 'Gives back what came beside the payment that the order keeps, and tells customer and staff.';
+
+
+CREATE OR REPLACE FUNCTION private.refund_tried_again(r refunds)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE
+ SET search_path TO '';
+comment on function private.refund_tried_again(r refunds) is 'Whether the money of a refund that failed has been given back anew since, whatever became of that: what failed too waits by itself. What was given back before the failure does not count, and one refund makes good one.';
+grant execute on function private.refund_tried_again(r refunds) to authenticated;
+grant execute on function private.refund_tried_again(r refunds) to service_role;
 
 
 CREATE OR REPLACE FUNCTION private.refundable_amount(p_payment_id text, p_except text DEFAULT NULL::text)
@@ -2642,11 +2759,25 @@ CREATE OR REPLACE FUNCTION private.settle_customer(o orders, s checkout_sessions
 comment on function private.settle_customer(o orders, s checkout_sessions) is 'The customer row of a paid order: the account that ordered, or the guest whom Stripe knows. A deleted Stripe customer is not linked again. Called by settle_order() only.';
 
 
+CREATE OR REPLACE FUNCTION private.settle_dispute_effects(o orders, p_source text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.settle_dispute_effects(o orders, p_source text) is 'Alerts, staged evidence and reminders for the disputes of an order. Called by settle_order() only.';
+
+
 CREATE OR REPLACE FUNCTION private.settle_effects(o orders, p_mismatches text[], p_source text)
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO '';
 comment on function private.settle_effects(o orders, p_mismatches text[], p_source text) is 'Side effects of a settled order: jobs, mails, alerts. Called by settle_order() only.';
+
+
+CREATE OR REPLACE FUNCTION private.settle_fraud_effects(o orders, p_source text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.settle_fraud_effects(o orders, p_source text) is 'Alerts and the refund policy for early fraud warnings and reviews. Called by settle_order() only.';
 
 
 CREATE OR REPLACE FUNCTION private.settle_order(p_order_id uuid, p_source text)
@@ -2663,18 +2794,18 @@ CREATE OR REPLACE FUNCTION private.settle_paid_effects(o orders, p_mismatches te
 comment on function private.settle_paid_effects(o orders, p_mismatches text[], p_source text) is 'Side effects of an order that has money: confirmation, refunds of money it cannot keep, alerts, card details. Called by settle_order() only.';
 
 
+CREATE OR REPLACE FUNCTION private.settle_refund_alerts(p_order_id uuid)
+ RETURNS void
+ LANGUAGE sql
+ SET search_path TO '';
+comment on function private.settle_refund_alerts(p_order_id uuid) is 'Resolves the alerts about refunds of an order that were made, asked for anew or tried again, or are not owed any more; opens again those that are owed once more, except what staff have resolved. Called by settle_order() only.';
+
+
 CREATE OR REPLACE FUNCTION private.settle_refund_effects(o orders, p_source text)
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO '';
 comment on function private.settle_refund_effects(o orders, p_source text) is 'What customer and staff hear of refunds that exist, and the alerts that they close. Called by settle_order() only.';
-
-
-CREATE OR REPLACE FUNCTION private.settle_risk_effects(o orders, p_source text)
- RETURNS void
- LANGUAGE plpgsql
- SET search_path TO '';
-comment on function private.settle_risk_effects(o orders, p_source text) is 'Alerts, evidence reminders (7, 3 and 1 days before the deadline) and the refund policy for disputes, early fraud warnings and reviews. Called by settle_order() only.';
 
 
 CREATE OR REPLACE FUNCTION private.settle_stock(p_order_id uuid, p_target text, p_source text)
@@ -2748,6 +2879,13 @@ CREATE OR REPLACE FUNCTION private.stamp(p_at timestamp with time zone)
 comment on function private.stamp(p_at timestamp with time zone) is 'A time in milliseconds, fifteen digits. Stripe stamps events with whole seconds, so what was read within that second counts as newer; should it not be, the refresh a few seconds later mends it.';
 
 
+CREATE OR REPLACE FUNCTION private.store_stripe_event(p_event_id text, p_type text, p_livemode boolean, p_api_version text, p_stripe_created_at timestamp with time zone, p_source_ip text, p_payload jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_alerts jsonb, p_delivered boolean)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.store_stripe_event(p_event_id text, p_type text, p_livemode boolean, p_api_version text, p_stripe_created_at timestamp with time zone, p_source_ip text, p_payload jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_alerts jsonb, p_delivered boolean) is 'receive_stripe_event() for both ways an event comes: p_delivered tells whether Stripe posted it to us, which delivery_count and delivered_at count, or we fetched it.';
+
+
 CREATE OR REPLACE FUNCTION private.subject_attempts(p_subject text, p_key text, p_livemode boolean, p_since timestamp with time zone)
  RETURNS SETOF payment_attempts
  LANGUAGE plpgsql
@@ -2768,7 +2906,7 @@ CREATE OR REPLACE FUNCTION private.submit_command(p_command text, p_args jsonb)
  RETURNS jsonb
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.submit_command(p_command text, p_args jsonb) is 'Inserts a staff command as the caller, whose policies decide, and returns its result.';
+comment on function private.submit_command(p_command text, p_args jsonb) is 'Inserts a staff command as the caller, whose policies decide, and returns its result. 42501: the caller is not staff.';
 grant execute on function private.submit_command(p_command text, p_args jsonb) to authenticated;
 grant execute on function private.submit_command(p_command text, p_args jsonb) to service_role;
 
@@ -2857,12 +2995,27 @@ CREATE OR REPLACE FUNCTION private.wait_with_job(p_job private.jobs, p_outcome t
 comment on function private.wait_with_job(p_job private.jobs, p_outcome text, p_reason text, p_run_at timestamp with time zone) is 'Books outcome retry or snooze of a job in hand: it waits until p_run_at. Returns the job as it is now.';
 
 
+CREATE OR REPLACE FUNCTION private.watch_deliveries()
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.watch_deliveries() is 'Opens an alert for each of delivery_problems() and resolves those that are over. While there is any, or something had to be fetched, the endpoint at Stripe is looked at sooner.';
+
+
+CREATE OR REPLACE FUNCTION private.webhook_silence()
+ RETURNS TABLE(livemode boolean, last_delivered_at timestamp with time zone)
+ LANGUAGE sql
+ STABLE
+ SET search_path TO '';
+comment on function private.webhook_silence() is 'Modes in which money moved within the last day, ten minutes ago or more, and Stripe has delivered nothing since. Without money there is no silence, however long nothing comes.';
+
+
 CREATE OR REPLACE FUNCTION private.webhooks_health()
  RETURNS jsonb
  LANGUAGE sql
  STABLE
  SET search_path TO '';
-comment on function private.webhooks_health() is 'Health check webhooks: events that could not be applied.';
+comment on function private.webhooks_health() is 'Health check webhooks: events that could not be applied, deliveries that do not come (problems), and how Stripe''s endpoint was when it was last looked at.';
 
 
 CREATE OR REPLACE FUNCTION private.weigh_refusals(p_rule private.velocity_rules, p_key text, p_threshold numeric, p_livemode boolean, p_since timestamp with time zone, p_until timestamp with time zone, OUT o_value bigint, OUT o_oldest timestamp with time zone)
@@ -3040,10 +3193,8 @@ CREATE OR REPLACE FUNCTION public.enqueue_periodic_jobs(p_settings jsonb DEFAULT
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.enqueue_periodic_jobs(p_settings jsonb) is 'The heartbeat: p_settings { admin_require_mfa: true } turns that on in private.settings,
-  nothing here turns it off.
-Queues whatever is due by the clock, each once per period however often this is called,
-and never a second of a kind
+comment on function public.enqueue_periodic_jobs(p_settings jsonb) is 'The heartbeat: p_settings { admin_require_mfa: true } turns that on in private.settings, nothing here turns it off.
+Raises and resolves the alerts about deliveries, then queues whatever is due by the clock, each once per period however often this is called, and never a second of a kind
 while one waits. Returns { queued }.';
 grant execute on function public.enqueue_periodic_jobs(p_settings jsonb) to service_role;
 
@@ -3055,6 +3206,15 @@ CREATE OR REPLACE FUNCTION public.erase_customer(p_email text)
 comment on function public.erase_customer(p_email text) is 'Removes a person from everything known under an e-mail address, also at Stripe, and answers with counts; ok and found are false when nobody is known under it. Refused while a dispute waits for evidence. Staff only.';
 grant execute on function public.erase_customer(p_email text) to authenticated;
 grant execute on function public.erase_customer(p_email text) to service_role;
+
+
+CREATE OR REPLACE FUNCTION public.find_open_checkout(p_order_id uuid)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO '';
+comment on function public.find_open_checkout(p_order_id uuid) is 'What a resume link leads to without changing anything: unpaid with the session { id, url } that can still be paid, or null; paid: { session_id } for the success page; cancelled. KCORD: no such order.';
+grant execute on function public.find_open_checkout(p_order_id uuid) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.finish_jobs(p_results jsonb)
@@ -3224,7 +3384,7 @@ CREATE OR REPLACE FUNCTION public.receive_stripe_event(p_event_id text, p_type t
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.receive_stripe_event(p_event_id text, p_type text, p_livemode boolean, p_api_version text, p_stripe_created_at timestamp with time zone, p_source_ip text, p_payload jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_alerts jsonb) is 'Stores an authentic event and applies it, in one transaction. Exactly one of p_facts, p_ignored_reason and p_error (the translator threw) is given; p_alerts: [{ kind, severity, dedupe_key, data }]. A further delivery in a newer API version is merged as well. Returns { outcome: applied | duplicate | ignored | queued, delivery_count, reason?, closing_sessions? }. An error means that nothing was stored.';
+comment on function public.receive_stripe_event(p_event_id text, p_type text, p_livemode boolean, p_api_version text, p_stripe_created_at timestamp with time zone, p_source_ip text, p_payload jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_alerts jsonb) is 'Stores an authentic event that Stripe delivered and applies it, in one transaction. Exactly one of p_facts, p_ignored_reason and p_error (the translator threw) is given; p_alerts: [{ kind, severity, dedupe_key, data }]. A further delivery in a newer API version is merged as well. Returns { outcome: applied | duplicate | ignored | queued, delivery_count, reason?, closing_sessions? }. An error means that nothing was stored.';
 grant execute on function public.receive_stripe_event(p_event_id text, p_type text, p_livemode boolean, p_api_version text, p_stripe_created_at timestamp with time zone, p_source_ip text, p_payload jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_alerts jsonb) to service_role;
 
 
@@ -3253,6 +3413,15 @@ CREATE OR REPLACE FUNCTION public.record_notification_result(p_notification_id u
  SET search_path TO '';
 comment on function public.record_notification_result(p_notification_id uuid, p_status text, p_recipient text, p_provider_id text, p_error text) is 'Notes that a mail was sent (with the provider''s id), was skipped because it is not true any more, or failed for good. A sent mail stays sent.';
 grant execute on function public.record_notification_result(p_notification_id uuid, p_status text, p_recipient text, p_provider_id text, p_error text) to service_role;
+
+
+CREATE OR REPLACE FUNCTION public.record_webhook_endpoint(p_livemode boolean, p_state text, p_endpoint_id text, p_differences text[])
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO '';
+comment on function public.record_webhook_endpoint(p_livemode boolean, p_state text, p_endpoint_id text, p_differences text[]) is 'Notes what Stripe says of the webhook endpoint at our address in the mode of the key. p_state: ok, disabled, changed (p_differences says how), missing (p_endpoint_id null), not_permitted (the key may not read endpoints). Alerts follow.';
+grant execute on function public.record_webhook_endpoint(p_livemode boolean, p_state text, p_endpoint_id text, p_differences text[]) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.record_webhook_rejection(p_reason text, p_source_ip text, p_count integer DEFAULT 1)
@@ -3296,7 +3465,7 @@ CREATE OR REPLACE FUNCTION public.remind_dispute(p_dispute_id text, p_days integ
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.remind_dispute(p_dispute_id text, p_days integer) is 'Tells staff that evidence is due in p_days days, once. Answers { outcome: reminded | early (not before run_at: the deadline has moved) | over (nothing to answer any more) }.';
+comment on function public.remind_dispute(p_dispute_id text, p_days integer) is 'Tells staff that evidence is due in p_days days, once for each deadline. Answers { outcome: reminded | early (not before run_at: the deadline has moved) | over (nothing to answer any more) }.';
 grant execute on function public.remind_dispute(p_dispute_id text, p_days integer) to service_role;
 
 
@@ -3341,7 +3510,7 @@ CREATE OR REPLACE FUNCTION public.resume_checkout(p_order_id uuid, p_session_sec
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.resume_checkout(p_order_id uuid, p_session_seconds integer, p_hold_seconds integer, p_velocity_mode text, p_client_ip text, p_supersede boolean) is 'What a resume link leads to. existing: the snapshot of an attempt that can be paid, a new one at today''s prices when the last has expired or failed; paid: { session_id } for the success page; cancelled; superseded: expire session_ids at Stripe, then ask again with p_supersede false; velocity_exceeded. p_velocity_mode null: that of the last attempt. KCORD: no such order. KCSTK: sold out.';
+comment on function public.resume_checkout(p_order_id uuid, p_session_seconds integer, p_hold_seconds integer, p_velocity_mode text, p_client_ip text, p_supersede boolean) is 'Opens an unpaid order again. existing: the snapshot of an attempt that can be paid, a new one at today''s prices when the last has expired or failed; paid: { session_id } for the success page; cancelled; superseded: expire session_ids at Stripe, then ask again with p_supersede false; velocity_exceeded. p_velocity_mode null: that of the last attempt. KCORD: no such order. KCSTK: sold out.';
 grant execute on function public.resume_checkout(p_order_id uuid, p_session_seconds integer, p_hold_seconds integer, p_velocity_mode text, p_client_ip text, p_supersede boolean) to service_role;
 
 

@@ -1,4 +1,5 @@
 /** What keeps the offline stack and a real project apart. */
+import { isLoopback } from "../../supabase/functions/_shared/http/loopback.ts";
 import { StackError } from "./errors.ts";
 
 /**
@@ -29,12 +30,6 @@ export function refuseRealProject(given: Record<string, string>): void {
   throw new StackError(
     `${found}, and this works offline only: unset SUPABASE_URL and SUPABASE_SECRET_KEYS, or use another shell`,
   );
-}
-
-/** True for an address of this machine itself. */
-export function isLoopback(url: string): boolean {
-  const host = URL.parse(url)?.hostname ?? "";
-  return /^(localhost|.+\.localhost|127(\.\d+){3}|\[::1\])$/.test(host);
 }
 
 function hostOf(url: string): string {

@@ -4,7 +4,7 @@ import { createLogger } from "../../supabase/functions/_shared/log.ts";
 import { createRpc, type Rpc } from "../../supabase/functions/_shared/database/rpc.ts";
 import { createStripe } from "../../supabase/functions/_shared/stripe/client.ts";
 import type { Ours } from "../../supabase/functions/_shared/stripe_events/judge.ts";
-import { isLoopback } from "../lib/real_project.ts";
+import { isLoopback } from "../../supabase/functions/_shared/http/loopback.ts";
 import { readStackFile } from "../lib/stack_file.ts";
 import { TaskError } from "../lib/errors.ts";
 

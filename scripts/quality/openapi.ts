@@ -6,10 +6,12 @@ import {
   jobsAnswer,
   jsonSchema,
   orderStatusAnswer,
+  resumeAnswer,
   webhookAnswer,
 } from "../../supabase/functions/_shared/http/answers.ts";
 import { AppError, type ErrorCode } from "../../supabase/functions/_shared/errors.ts";
 import { cartSchema } from "../../supabase/functions/create-checkout-session/cart.ts";
+import { resumeSchema } from "../../supabase/functions/resume-checkout/handler.ts";
 import { jobsSchema } from "../../supabase/functions/retry-jobs/handler.ts";
 
 /** Where the document is kept, from the project's root. */
@@ -19,6 +21,8 @@ type Json = Record<string, unknown>;
 type Access = "publishable" | "publishable or user" | "secret" | "signature" | "none" | "secret or none";
 
 interface Operation {
+  /** The function, where the operation is not called as it is. */
+  at?: string;
   method: "get" | "post";
   summary: string;
   description?: string;
@@ -111,14 +115,16 @@ const OPERATIONS: Record<string, Operation> = {
   },
   "resume-checkout": {
     method: "get",
-    summary: "Go on with an unpaid order",
+    summary: "Follow the link in a mail to an unpaid order",
     description:
-      "The link in a mail. Asked for text/html, refusals are plain text to read; otherwise they are JSON.",
+      "Changes nothing: mail scanners open links as well. Asked for text/html, refusals are plain text to read; otherwise they are JSON.",
     access: "none",
     parameters: [query("token", "Signed, and good for some days."), SHOPPER_ADDRESS],
     answers: {
       "303": {
-        description: "To the payment page; to the success page when the order has been paid",
+        description:
+          "To the payment page that is still open; to the success page when the order has been paid; otherwise to " +
+          "SITE_URL/resume?token=…, the shop's page that offers to open the order again",
         headers: { location: { schema: { type: "string", format: "uri" } } },
       },
     },
@@ -126,16 +132,40 @@ const OPERATIONS: Record<string, Operation> = {
       "invalid_request",
       "origin_not_allowed",
       "order_not_found",
+      "conflict",
+      "link_expired",
+      "rate_limited",
+      "database_unavailable",
+    ],
+    readable: true,
+  },
+  "reopen-checkout": {
+    at: "resume-checkout",
+    method: "post",
+    summary: "Open an unpaid order again",
+    description:
+      "What the page behind the link calls when the shopper asks for it. Holds stock again, at today's prices, when " +
+      "the last payment page has ended. Repeating it leads to the same page.",
+    access: "none",
+    parameters: [SHOPPER_ADDRESS],
+    body: jsonSchema(resumeSchema, "input"),
+    answers: { "200": answer("Where it is paid", jsonSchema(resumeAnswer, "output")) },
+    errors: [
+      "invalid_request",
+      "origin_not_allowed",
+      "order_not_found",
+      "request_timeout",
       "insufficient_stock",
       "conflict",
       "checkout_refused",
       "link_expired",
+      "body_too_large",
+      "unsupported_media_type",
       "rate_limited",
       "velocity_exceeded",
       "stripe_unavailable",
       "database_unavailable",
     ],
-    readable: true,
   },
   "stripe-webhook": {
     method: "post",
@@ -191,11 +221,11 @@ const OPERATIONS: Record<string, Operation> = {
 
 /** The document as text, as it is kept in the repository. */
 export function openapi(): string {
-  const paths = Object.fromEntries(
-    Object.entries(OPERATIONS).map(([name, operation]) => [`/functions/v1/${name}`, {
-      [operation.method]: operationOf(name, operation),
-    }]),
-  );
+  const paths: Record<string, Json> = {};
+  for (const [name, operation] of Object.entries(OPERATIONS)) {
+    const path = `/functions/v1/${operation.at ?? name}`;
+    paths[path] = { ...paths[path], [operation.method]: operationOf(name, operation) };
+  }
   const document = {
     openapi: "3.1.0",
     info: {

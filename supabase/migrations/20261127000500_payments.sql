@@ -130,16 +130,23 @@ create table public.refunds (
   failure_reason text,
   request_id text,
   succeeded_at timestamptz,
+  failed_at timestamptz,
   released_at timestamptz,
   version text collate "C" not null,
-  created_at timestamptz not null
+  created_at timestamptz not null,
+  seen_at timestamptz not null default clock_timestamp()
 );
+comment on column public.refunds.seen_at is
+  'When we first heard of it: staff who ask for a refund do not know of one that was made and not heard '
+  'of.';
 comment on column public.refunds.released_at is
   'When staff let the order ship although this refund of all its money had failed.';
 comment on column public.refunds.request_id is
   'The refund_requests row that asked for it; null for one made in Stripe''s dashboard.';
 comment on column public.refunds.succeeded_at is
   'When it was first seen succeeded; stays when it fails afterwards.';
+comment on column public.refunds.failed_at is
+  'When it was first seen failed or cancelled: what was given back before then was not meant in its stead.';
 comment on table public.refunds is
   'Refund ledger, keyed by Stripe''s id, whoever asked for it. Only succeeded ones count as money given '
   'back.';

@@ -7,7 +7,8 @@ create table public.webhook_events (
   type text not null,
   status text not null,
   attempts integer not null default 0,
-  delivery_count integer not null default 1,
+  delivery_count integer not null default 0,
+  delivered_at timestamptz,
   livemode boolean not null,
   api_version text,
   stripe_created_at timestamptz not null,
@@ -18,12 +19,19 @@ create table public.webhook_events (
   ignored_reason text,
   source_ip inet,
   payload jsonb not null,
-  constraint webhook_events_status_known check (status in ('processed', 'ignored', 'failed', 'dead'))
+  constraint webhook_events_status_known check (status in ('processed', 'ignored', 'failed', 'dead')),
+  constraint webhook_events_delivered_has_time check ((delivery_count > 0) = (delivered_at is not null))
 );
 comment on table public.webhook_events is
   'Every authentic event, once. The primary key is Stripe''s event id: a second delivery only counts up.';
+comment on column public.webhook_events.delivery_count is
+  'How often Stripe delivered it to stripe-webhook. 0: never; it was fetched by reconciliation.';
+comment on column public.webhook_events.delivered_at is 'When Stripe last delivered it; null: never.';
+comment on column public.webhook_events.received_at is 'When it was stored, delivered or fetched.';
 comment on column public.webhook_events.attempts is 'How often its facts were applied or tried.';
 create index webhook_events_received_at_idx on public.webhook_events (received_at desc);
+create index webhook_events_delivered_at_idx on public.webhook_events (livemode, delivered_at desc)
+  where delivered_at is not null;
 create index webhook_events_unfinished_idx on public.webhook_events (next_attempt_at)
   where status in ('failed', 'dead');
 

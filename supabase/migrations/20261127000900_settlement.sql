@@ -213,14 +213,17 @@ language sql
 stable
 set search_path = ''
 as $$
-  -- Free ones first, then by payment id: a rule over what every report of a paid session carries. So the
-  -- choice among those known never falls on one that an earlier choice has passed over and refunded.
+  -- The one that was decided about; else free ones first, then by payment id: a rule over what every report
+  -- of a paid session carries. So the choice among those known never falls on one that an earlier choice
+  -- has passed over and refunded; nor does the decision, which is about the one kept then.
   select cs.*
   from public.checkout_sessions cs
+  join public.orders o on o.id = cs.order_id
   left join public.payments p on p.id = cs.payment_id
   where cs.order_id = p_order_id and cs.status = 'complete'
     and (cs.payment_status in ('paid', 'no_payment_required') or p.status = 'succeeded')
-  order by cs.payment_id collate "C" nulls first, cs.id collate "C"
+  order by coalesce(cs.payment_id = o.decided_payment_id, false) desc,
+    cs.payment_id collate "C" nulls first, cs.id collate "C"
   limit 1
 $$;
 comment on function private.kept_session(uuid) is
@@ -444,7 +447,8 @@ as $$
 begin
   if o is distinct from p_before then
     update public.orders set
-      session_id = o.session_id, payment_id = o.payment_id, customer_id = o.customer_id, email = o.email,
+      session_id = o.session_id, payment_id = o.payment_id, decided_payment_id = o.decided_payment_id,
+      customer_id = o.customer_id, email = o.email,
       customer_name = o.customer_name, phone = o.phone, shipping_name = o.shipping_name,
       shipping_address = o.shipping_address, billing_address = o.billing_address, status = o.status,
       fulfillment_status = o.fulfillment_status, amount_discount = o.amount_discount,
@@ -494,6 +498,9 @@ begin
   end if;
   if o.restocked_at is null and private.restock_due(o) then
     o.restocked_at := now();
+  end if;
+  if o.restocked_at is not null then
+    o.decided_payment_id := coalesce(o.decided_payment_id, o.payment_id);
   end if;
   k := private.judge_order(o);
 
@@ -557,14 +564,14 @@ language sql
 stable
 set search_path = ''
 as $$
-  -- Two requests that wait side by side are two refunds. One that was made by hand, or asked for after this
-  -- one had been given up, may be meant in its stead: nobody can know, and the customer must not get it
-  -- twice.
+  -- Two requests that wait side by side are two refunds. One that was made by hand and not heard of before,
+  -- or asked for after this one had been given up, may be meant in its stead: nobody can know, and the
+  -- customer must not get it twice.
   select case when q.amount is not null then coalesce(
     (
       select r.id from public.refunds r
       -- One that failed stands in as well: staff have an alert of its own about that money.
-      where r.payment_id = q.payment_id and r.created_at >= date_trunc('second', q.created_at)
+      where r.payment_id = q.payment_id and r.seen_at > q.created_at
         and not exists (select 1 from public.refund_requests known where known.id = r.request_id)
       order by r.created_at, r.id
       limit 1
@@ -578,10 +585,34 @@ as $$
   ) end
 $$;
 comment on function private.refund_overtaken_by(public.refund_requests) is
-  'The refund made in Stripe''s dashboard since a request, or the request made after it was given up, that '
-  'may stand in for it; null when there is none. A request for all that is left is never overtaken: it '
-  'gives back the rest.';
+  'The refund made in Stripe''s dashboard that was first heard of since a request, or the request made '
+  'after it was given up, that may stand in for it; null when there is none. A request for all that is '
+  'left is never overtaken: it gives back the rest.';
 grant execute on function private.refund_overtaken_by(public.refund_requests) to authenticated, service_role;
+
+create function private.money_left(p_payment_id text) returns bigint
+language sql
+stable
+set search_path = ''
+as $$
+  select p.amount_received
+    - coalesce((
+      select sum(r.amount) from public.refunds r
+      where r.payment_id = p.id and r.status not in ('failed', 'canceled')
+    ), 0)
+    -- The bank has given it to the customer: only what was disputed, which may be a part. In another currency
+    -- nobody can tell, and it counts as all.
+    - coalesce((
+      select sum(case when d.currency = p.currency then d.amount else p.amount_received end)
+      from public.disputes d where d.payment_id = p.id and d.status = 'lost'
+    ), 0)
+  from public.payments p
+  where p.id = p_payment_id
+$$;
+comment on function private.money_left(text) is
+  'Minor units of a payment that the customer has not got back, neither by refunds under way or made nor '
+  'by lost disputes.';
+grant execute on function private.money_left(text) to authenticated, service_role;
 
 create function private.refund_is_owed(q public.refund_requests) returns boolean
 language sql
@@ -589,22 +620,47 @@ stable
 set search_path = ''
 as $$
   select q.status = 'given_up' and private.refund_overtaken_by(q) is null
-    and exists (
-      select 1 from public.payments p
-      where p.id = q.payment_id and p.amount_received > coalesce((
-        -- One made since that failed has an alert of its own.
-        select sum(r.amount) from public.refunds r
-        where r.payment_id = p.id
-          and (r.status not in ('failed', 'canceled') or r.created_at >= date_trunc('second', q.created_at))
-      ), 0)
-    )
-    -- The bank has taken the money and given it to the customer.
-    and not exists (select 1 from public.disputes d where d.payment_id = q.payment_id and d.status = 'lost')
+    and private.money_left(q.payment_id) > coalesce((
+      -- One made since that failed has an alert of its own.
+      select sum(r.amount) from public.refunds r
+      where r.payment_id = q.payment_id and r.status in ('failed', 'canceled')
+        and r.seen_at > q.created_at
+    ), 0)
 $$;
 comment on function private.refund_is_owed(public.refund_requests) is
-  'Whether a refund that was given up still waits for a person: nothing stands in for it, the payment has '
-  'money left, and no dispute took it.';
+  'Whether a refund that was given up still waits for a person: nothing stands in for it, and the '
+  'customer has not got all of the payment back.';
 grant execute on function private.refund_is_owed(public.refund_requests) to authenticated, service_role;
+
+create function private.refund_tried_again(r public.refunds) returns boolean
+language sql
+stable
+set search_path = ''
+as $$
+  -- What failed first is made good first. What waited when r had failed is the greatest sum, over all
+  -- failures up to it, of what failed since less what was given back between.
+  select coalesce((
+    select sum(later.amount) from public.refunds later
+    where later.payment_id = r.payment_id and later.created_at > r.failed_at
+  ), 0) >= (
+    select max((
+      select sum(f.amount) from public.refunds f
+      where f.payment_id = r.payment_id and (f.failed_at, f.id) between (first.failed_at, first.id)
+        and (r.failed_at, r.id)
+    ) - coalesce((
+      select sum(made.amount) from public.refunds made
+      where made.payment_id = r.payment_id and made.created_at > first.failed_at
+        and made.created_at <= r.failed_at
+    ), 0))
+    from public.refunds first
+    where first.payment_id = r.payment_id and (first.failed_at, first.id) <= (r.failed_at, r.id)
+  )
+$$;
+comment on function private.refund_tried_again(public.refunds) is
+  'Whether the money of a refund that failed has been given back anew since, whatever became of that: '
+  'what failed too waits by itself. What was given back before the failure does not count, and one refund '
+  'makes good one.';
+grant execute on function private.refund_tried_again(public.refunds) to authenticated, service_role;
 
 create function private.ask_refund(
   p_id text,
@@ -856,34 +912,41 @@ comment on function private.note_refund_outcome(private.jobs, text, text) is
   'Books how a refund job ended (or that it waits for another try) on its request, tells staff, and settles '
   'the order. False: the job has no request. The order is locked.';
 
-create function private.close_refund_alerts(p_order_id uuid) returns void
+create function private.settle_refund_alerts(p_order_id uuid) returns void
 language sql
 set search_path = ''
 as $$
-  update public.alerts a set status = 'resolved'
+  update public.alerts a set
+    status = 'resolved',
+    data = a.data || case a.kind when 'refund_refused' then '{"not_owed": true}' else '{}' end::jsonb
   from public.refund_requests q
   where q.order_id = p_order_id and a.status <> 'resolved' and (
     (a.dedupe_key = 'refund_refused:' || q.id and not private.refund_is_owed(q))
     or (a.dedupe_key = 'refund_delayed:' || q.id and (q.status <> 'queued' or q.problem is null))
-    or (a.dedupe_key = 'refund_overtaken:' || q.id and exists (
+    or (a.dedupe_key = 'refund_overtaken:' || q.id and (private.money_left(q.payment_id) <= 0 or exists (
       select 1 from public.refund_requests later
       where later.payment_id = q.payment_id and later.created_at > q.given_up_at
-    ))
+    )))
   );
   -- Tried again, whatever becomes of it: should it fail too, it has an alert of its own.
   update public.alerts a set status = 'resolved'
   from public.refunds r
   where r.order_id = p_order_id and r.status in ('failed', 'canceled')
     and a.dedupe_key = 'refund_failed:' || r.id
-    and a.status <> 'resolved' and exists (
-      select 1 from public.refunds later
-      where later.payment_id = r.payment_id and later.amount >= r.amount
-        and (later.created_at, later.id) > (r.created_at, r.id)
-    )
+    and a.status <> 'resolved' and (private.refund_tried_again(r) or private.money_left(r.payment_id) <= 0);
+  -- What closed by itself opens by itself: a lost dispute was won after all, a refund that stood in for it
+  -- bounced.
+  select private.tell_of_refund(q, j.id, q.problem)
+  from public.refund_requests q
+  join public.alerts a on a.dedupe_key = 'refund_refused:' || q.id and a.status = 'resolved'
+    and a.data ? 'not_owed'
+  left join private.jobs j on j.dedupe_key = 'refund_payment:' || q.id
+  where q.order_id = p_order_id and private.refund_is_owed(q)
 $$;
-comment on function private.close_refund_alerts(uuid) is
-  'Resolves the alerts about refunds of an order that were made, asked for anew or tried again, or are not '
-  'owed any more. Called by settle_order() only.';
+comment on function private.settle_refund_alerts(uuid) is
+  'Resolves the alerts about refunds of an order that were made, asked for anew or tried again, or are '
+  'not owed any more; opens again those that are owed once more, except what staff have resolved. Called '
+  'by settle_order() only.';
 
 create function private.restock_due(o public.orders) returns boolean
 language sql
@@ -915,6 +978,21 @@ comment on function private.restock_due(public.orders) is
   'Whether a refund that asked for it has put the goods of an order back on the shelf. Once true it stays '
   'so: a refund that bounces afterwards moves no goods.';
 
+create function private.dispute_holds(d public.disputes, p_payment_id text) returns boolean
+language sql
+immutable
+set search_path = ''
+as $$
+  select d.status not in ('won', 'warning_closed', 'prevented', 'lost')
+    -- Of a second payment the customer has got back what was theirs; the one that the order keeps is as
+    -- good as before.
+    or (d.status = 'lost' and d.payment_id = p_payment_id)
+$$;
+comment on function private.dispute_holds(public.disputes, text) is
+  'Whether a dispute keeps its order from shipping: while it is open, and when the payment that the order '
+  'keeps (p_payment_id) was lost to it.';
+grant execute on function private.dispute_holds(public.disputes, text) to authenticated, service_role;
+
 create function private.hold_reasons(o public.orders) returns text[]
 language sql
 stable
@@ -924,7 +1002,7 @@ as $$
     case when o.status = 'needs_review' then 'review' end,
     case when exists (
       select 1 from public.disputes d
-      where d.order_id = o.id and d.status not in ('won', 'warning_closed', 'prevented')
+      where d.order_id = o.id and private.dispute_holds(d, o.payment_id)
     ) then 'dispute' end,
     case when o.amount_paid > o.amount_refunded and (
       exists (
@@ -943,18 +1021,19 @@ as $$
           select coalesce(sum(live.amount), 0) from public.refunds live
           where live.payment_id = o.payment_id and live.status not in ('failed', 'canceled')
         )
-        and not exists (
-          select 1 from public.refunds later
-          where later.payment_id = o.payment_id and later.status not in ('failed', 'canceled')
-            and later.created_at > r.created_at
-        )
-    ) then 'refund_failed' end
+        and not private.refund_tried_again(r)
+    ) then 'refund_failed' end,
+    case when exists (
+      select 1 from public.refund_requests q
+      where q.payment_id = o.payment_id and q.amount is null and private.refund_is_owed(q)
+    ) then 'refund_refused' end
   ], null)
 $$;
 comment on function private.hold_reasons(public.orders) is
-  'What keeps an order that has not shipped from shipping: review; dispute (open or lost); refund_under_way '
-  '(all of its money); refund_failed (all of its money was to go back, bounced, and nobody has tried again '
-  'or released the order).';
+  'What keeps an order that has not shipped from shipping: review; dispute (see dispute_holds()); '
+  'refund_under_way (all of its money); refund_failed (all of its money was to go back, bounced, and '
+  'nobody has tried again or released the order); refund_refused (the same of a refund that Stripe does '
+  'not take).';
 grant execute on function private.hold_reasons(public.orders) to authenticated, service_role;
 
 -- Side effects of settling. Each condition here only ever goes from false to true while facts come in, and
@@ -998,7 +1077,9 @@ begin
   end loop;
 
   perform private.settle_refund_effects(o, p_source);
-  perform private.settle_risk_effects(o, p_source);
+  perform private.settle_dispute_effects(o, p_source);
+  perform private.settle_fraud_effects(o, p_source);
+  perform private.close_risk_alerts(o);
 end;
 $$;
 comment on function private.settle_effects(public.orders, text[], text) is
@@ -1036,12 +1117,50 @@ begin
       end if;
     end if;
   end loop;
-  perform private.close_refund_alerts(o.id);
+  perform private.settle_refund_alerts(o.id);
 end;
 $$;
 comment on function private.settle_refund_effects(public.orders, text) is
   'What customer and staff hear of refunds that exist, and the alerts that they close. Called by '
   'settle_order() only.';
+
+create function private.mismatch_alert(p_order_id uuid) returns text
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  -- What turns up after a release is news.
+  return (
+    select concat_ws(':', 'payment_mismatch', p_order_id, extract(epoch from k.review_released_at))
+    from public.order_risk k where k.order_id = p_order_id
+  );
+end;
+$$;
+comment on function private.mismatch_alert(uuid) is
+  'The dedupe_key of the alert payment_mismatch of an order: another one after each release.';
+
+create function private.close_risk_alerts(o public.orders) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  update public.alerts a set status = 'resolved'
+  from public.disputes d
+  where d.order_id = o.id and not private.awaits_evidence(d) and a.status <> 'resolved'
+    and a.kind in ('dispute_opened', 'dispute_escalated', 'dispute_due') and a.data ->> 'dispute_id' = d.id;
+  if o.status <> 'needs_review' then
+    update public.alerts a set status = 'resolved'
+    from public.fraud_signals f
+    where f.order_id = o.id and a.dedupe_key = f.kind || ':' || f.source_id and a.status <> 'resolved';
+    update public.alerts a set status = 'resolved'
+    where o.session_id is not null and a.dedupe_key = private.mismatch_alert(o.id) and a.status <> 'resolved';
+  end if;
+end;
+$$;
+comment on function private.close_risk_alerts(public.orders) is
+  'Resolves the alerts that leave nothing to do: of disputes that wait for no answer, and of signs of '
+  'fraud and mismatches that hold the order no longer. Called by settle_order() only.';
 
 create function private.note_received_money(o public.orders, p_source text) returns void
 language plpgsql
@@ -1172,11 +1291,7 @@ begin
   perform private.note_received_money(o, p_source);
   if cardinality(p_mismatches) > 0 then
     perform private.raise_alert_once(
-      'payment_mismatch', 'critical',
-      -- What turns up after a release is news.
-      concat_ws(':', 'payment_mismatch', o.id, (
-        select extract(epoch from k.review_released_at) from public.order_risk k where k.order_id = o.id
-      )),
+      'payment_mismatch', 'critical', private.mismatch_alert(o.id),
       jsonb_build_object('order_number', o.number, 'reasons', to_jsonb(p_mismatches))
     );
   end if;
@@ -1214,16 +1329,42 @@ comment on function private.refunds_on_warning(public.fraud_signals, public.orde
   'has released it, and the policy said so when the warning was first seen actionable, which is noted '
   'here. Otherwise a person decides.';
 
-create function private.settle_risk_effects(o public.orders, p_source text) returns void
+create function private.queue_dispute_reminders(d public.disputes) returns void
 language plpgsql
 set search_path = ''
 as $$
 declare
   -- Days before the evidence deadline on which staff are reminded.
   c_reminders constant integer[] := array[7, 3, 1];
-  r record;
-  v_signal public.fraud_signals;
   v_days integer;
+  v_key text;
+  v_run_at timestamptz;
+begin
+  foreach v_days in array c_reminders loop
+    v_key := format('remind_dispute:%s:%s', d.id, v_days);
+    v_run_at := coalesce(d.evidence_due_by, d.first_due_by) - make_interval(days => v_days);
+    -- The job looks again: the deadline may have moved, the dispute may be over.
+    if not private.enqueue_job(
+      'remind_dispute', v_key, jsonb_build_object('dispute_id', d.id, 'days', v_days), v_run_at
+    ) and private.awaits_evidence(d) and v_run_at > now() then
+      -- Spent for an earlier deadline: an inquiry that was answered has become a chargeback, or there is an
+      -- appeal.
+      update private.jobs set status = 'queued', run_at = v_run_at, attempts = 0, finished_at = null
+      where dedupe_key = v_key and status in ('done', 'discarded');
+    end if;
+  end loop;
+end;
+$$;
+comment on function private.queue_dispute_reminders(public.disputes) is
+  'Reminders 7, 3 and 1 days before the evidence deadline, one job each for all deadlines that a dispute '
+  'ever has. Called by settle_order() only.';
+
+create function private.settle_dispute_effects(o public.orders, p_source text) returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  r public.disputes;
   v_status text;
 begin
   for r in select d.* from public.disputes d where d.order_id = o.id loop
@@ -1239,7 +1380,19 @@ begin
       );
     end if;
     foreach v_status in array r.statuses_seen loop
-      if v_status in ('won', 'lost', 'warning_closed', 'prevented') and private.raise_alert_once(
+      if (v_status = 'appeal_needs_response' or (v_status = 'needs_response' and r.statuses_seen && array[
+        'warning_needs_response', 'warning_under_review', 'warning_closed'
+      ])) and private.raise_alert_once(
+        'dispute_escalated', 'critical', 'dispute_escalated:' || r.id || ':' || v_status,
+        jsonb_build_object(
+          'order_number', o.number, 'dispute_id', r.id, 'status', v_status, 'amount', r.amount,
+          'currency', r.currency
+        )
+      ) then
+        perform private.record_order_event(
+          o.id, 'dispute_escalated', p_source, jsonb_build_object('dispute_id', r.id, 'status', v_status)
+        );
+      elsif v_status in ('won', 'lost', 'warning_closed', 'prevented') and private.raise_alert_once(
         'dispute_closed', case v_status when 'lost' then 'critical' else 'info' end,
         'dispute_closed:' || r.id || ':' || v_status,
         jsonb_build_object('order_number', o.number, 'dispute_id', r.id, 'status', v_status)
@@ -1255,17 +1408,21 @@ begin
       jsonb_build_object('dispute_id', r.id, 'note', null, 'submit', false), now(), 120
     );
     if r.first_due_by is not null then
-      foreach v_days in array c_reminders loop
-        perform private.enqueue_job(
-          'remind_dispute', format('remind_dispute:%s:%s', r.id, v_days),
-          jsonb_build_object('dispute_id', r.id, 'days', v_days),
-          -- The job looks again: the deadline may have moved, the dispute may be over.
-          coalesce(r.evidence_due_by, r.first_due_by) - make_interval(days => v_days)
-        );
-      end loop;
+      perform private.queue_dispute_reminders(r);
     end if;
   end loop;
+end;
+$$;
+comment on function private.settle_dispute_effects(public.orders, text) is
+  'Alerts, staged evidence and reminders for the disputes of an order. Called by settle_order() only.';
 
+create function private.settle_fraud_effects(o public.orders, p_source text) returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_signal public.fraud_signals;
+begin
   for v_signal in
     select f.* from public.fraud_signals f
     where f.order_id = o.id and f.kind in ('early_fraud_warning', 'review') and f.was_actionable
@@ -1284,9 +1441,8 @@ begin
   end loop;
 end;
 $$;
-comment on function private.settle_risk_effects(public.orders, text) is
-  'Alerts, evidence reminders (7, 3 and 1 days before the deadline) and the refund policy for disputes, '
-  'early fraud warnings and reviews. Called by settle_order() only.';
+comment on function private.settle_fraud_effects(public.orders, text) is
+  'Alerts and the refund policy for early fraud warnings and reviews. Called by settle_order() only.';
 
 -- What a dispute is answered with: everything the shop knows of the order, and the orders before it that the
 -- same buyer did not dispute (Visa Compelling Evidence 3.0 asks for two of them). Settling stages it, staff
@@ -1385,6 +1541,16 @@ comment on function public.get_dispute_evidence(text) is
   'sent, purchase address, earlier undisputed orders. Null: no such dispute; order null: not one of ours.';
 grant execute on function public.get_dispute_evidence(text) to service_role;
 
+create function private.awaits_evidence(d public.disputes) returns boolean
+language sql
+immutable
+set search_path = ''
+as $$
+  select d.status in ('needs_response', 'warning_needs_response', 'appeal_needs_response')
+$$;
+comment on function private.awaits_evidence(public.disputes) is
+  'Whether a dispute waits for the shop''s answer.';
+
 create function public.remind_dispute(p_dispute_id text, p_days integer) returns jsonb
 language plpgsql
 security definer
@@ -1395,8 +1561,7 @@ declare
   v_run_at timestamptz;
 begin
   select * into d from public.disputes where id = p_dispute_id;
-  if not found or d.status not in ('needs_response', 'warning_needs_response', 'appeal_needs_response')
-    or d.evidence_due_by is null then
+  if not found or not private.awaits_evidence(d) or d.evidence_due_by is null then
     return jsonb_build_object('outcome', 'over', 'run_at', null);
   end if;
   v_run_at := d.evidence_due_by - make_interval(days => p_days);
@@ -1406,7 +1571,7 @@ begin
   end if;
   perform private.raise_alert_once(
     'dispute_due', case when p_days <= 1 then 'critical' else 'warning' end,
-    format('dispute_due:%s:%s', d.id, p_days),
+    format('dispute_due:%s:%s:%s', d.id, p_days, floor(extract(epoch from d.evidence_due_by))),
     jsonb_build_object(
       'dispute_id', d.id, 'order_number', (select o.number from public.orders o where o.id = d.order_id),
       'days', p_days, 'evidence_due_by', d.evidence_due_by, 'amount', d.amount, 'currency', d.currency
@@ -1416,6 +1581,6 @@ begin
 end;
 $$;
 comment on function public.remind_dispute(text, integer) is
-  'Tells staff that evidence is due in p_days days, once. Answers { outcome: reminded | early (not before '
-  'run_at: the deadline has moved) | over (nothing to answer any more) }.';
+  'Tells staff that evidence is due in p_days days, once for each deadline. Answers { outcome: reminded | '
+  'early (not before run_at: the deadline has moved) | over (nothing to answer any more) }.';
 grant execute on function public.remind_dispute(text, integer) to service_role;

@@ -201,6 +201,7 @@ begin
       using errcode = 'KCREF', hint = 'Refunds under way count as given back.';
   end if;
   perform private.refuse_refund_amount(case when not v_full then v_amount end, o.currency);
+  update public.orders set decided_payment_id = coalesce(decided_payment_id, payment_id) where id = o.id;
   perform private.ask_refund(
     p_command_id::text, o.id, o.payment_id, case when not v_full then v_amount end, 'requested',
     coalesce(p_args ->> 'reason', 'requested_by_customer'),
@@ -270,7 +271,10 @@ declare
   v_reasons text[] := (private.risk_of(o.id)).review_reasons;
   v_held text[] := private.hold_reasons(o);
 begin
-  if not (o.status = 'needs_review' or (o.fulfillment_status = 'on_hold' and 'refund_failed' = any (v_held)))
+  if not (
+    o.status = 'needs_review'
+    or (o.fulfillment_status = 'on_hold' and v_held && array['refund_failed', 'refund_refused'])
+  )
     or 'oversold' = any (v_reasons) then
     raise exception 'order % is not held for review (status %, fulfilment %)', o.number, o.status,
       o.fulfillment_status
@@ -290,6 +294,11 @@ begin
   update public.fraud_signals f set released_at = now() where f.order_id = o.id and private.holds_order(f);
   update public.refunds r set released_at = now()
   where r.payment_id = o.payment_id and r.status in ('failed', 'canceled') and r.released_at is null;
+  -- It may ship: all of its money is not to go back any more.
+  update public.refund_requests q set status = 'not_needed', given_up_at = null, restock = false
+  where q.payment_id = o.payment_id and q.amount is null and q.status = 'given_up';
+  update public.alerts set status = 'resolved'
+  where dedupe_key = private.mismatch_alert(o.id) and status <> 'resolved';
   update public.order_risk set review_released_at = now() where order_id = o.id;
   perform private.settle_order(o.id, 'staff');
   return o.id;
@@ -393,7 +402,10 @@ begin
   where x.order_id = o.id and x.template = p_args ->> 'template'
   order by x.created_at desc, x.id limit 1;
   if not found then
-    raise exception 'order % has had no mail %', o.number, p_args ->> 'template' using errcode = 'KCINV';
+    raise exception 'order % has had no mail %; it has had: %', o.number, p_args ->> 'template', coalesce(
+      (select string_agg(distinct x.template, ', ') from public.notifications x where x.order_id = o.id),
+      'none'
+    ) using errcode = 'KCINV';
   end if;
   n.status := 'queued';
   if n.template = 'order_shipped' then
@@ -598,6 +610,13 @@ as $$
 declare
   v_id uuid := gen_random_uuid();
 begin
+  -- The policies say the same, in words that help nobody.
+  if current_user = 'authenticated' and not private.is_admin() then
+    raise exception '% is for staff only', p_command using
+      errcode = '42501',
+      hint = 'Staff have app_metadata.role = admin and, where ADMIN_REQUIRE_MFA is set, have signed in with '
+        'a second factor.';
+  end if;
   insert into public.staff_commands (id, command, args) values (v_id, p_command, p_args);
   return (
     select c.result || jsonb_build_object('command_id', c.id) from public.staff_commands c where c.id = v_id
@@ -605,7 +624,8 @@ begin
 end;
 $$;
 comment on function private.submit_command(text, jsonb) is
-  'Inserts a staff command as the caller, whose policies decide, and returns its result.';
+  'Inserts a staff command as the caller, whose policies decide, and returns its result. 42501: the '
+  'caller is not staff.';
 grant execute on function private.submit_command(text, jsonb) to authenticated, service_role;
 
 create function public.request_refund(

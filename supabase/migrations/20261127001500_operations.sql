@@ -145,6 +145,7 @@ begin
 
   insert into private.heartbeats as h (name) values ('retry_jobs')
   on conflict (name) do update set last_at = now() where h.last_at < now() - interval '5 seconds';
+  perform private.watch_deliveries();
 
   for r in
     select p.* from private.periodic_jobs p
@@ -169,11 +170,12 @@ begin
 end;
 $$;
 comment on function public.enqueue_periodic_jobs(jsonb) is
-  'The heartbeat: p_settings { admin_require_mfa: true } turns that on in private.settings,
-  nothing here turns it off.
-Queues whatever is due by the clock, each once per period however often this is called,
-and never a second of a kind
-while one waits. Returns { queued }.';
+  'The heartbeat: p_settings { admin_require_mfa: true } turns that on in private.settings, nothing here '
+  'turns it off.
+Raises and resolves the alerts about deliveries, then queues whatever is due by the '
+  'clock, each once per period however often this is called, and never a second of a kind
+while one '
+  'waits. Returns { queued }.';
 grant execute on function public.enqueue_periodic_jobs(jsonb) to service_role;
 
 -- The daily update of the addresses that Stripe posts webhooks from.
@@ -264,7 +266,8 @@ begin
   set status = case status when 'dead' then 'failed' else status end, next_attempt_at = now()
   where id = p_event_id and not payload ?| array['erased', 'purged'];
   if not found then
-    raise exception 'event % is not stored, or its payload is gone', p_event_id using errcode = 'KCEVT';
+    raise exception 'event % is not stored here, or its payload is gone; reconcile fetches what Stripe '
+      'still has', p_event_id using errcode = 'KCEVT';
   end if;
   if not private.enqueue_job(
     'retry_event', 'retry_event:' || p_event_id, jsonb_build_object('event_id', p_event_id), now(), 10
@@ -286,9 +289,11 @@ declare
 begin
   perform private.lock_orders_of_refunds(array[p_job_id]);
   select * into v_job from private.jobs where id = p_job_id for update;
-  if not found or v_job.status not in ('queued', 'dead', 'discarded') then
-    raise exception 'job % is not waiting, dead or discarded (status %)', p_job_id,
-      coalesce(v_job.status, 'unknown') using errcode = 'KCINV';
+  if not found then
+    raise exception 'job % is not stored here', p_job_id using errcode = 'KCINV';
+  elsif v_job.status not in ('queued', 'dead', 'discarded') then
+    raise exception 'job % is not waiting, dead or discarded (status %)', p_job_id, v_job.status
+      using errcode = 'KCINV';
   elsif v_job.kind = 'retry_event' then
     perform private.redrive_event(v_job.payload ->> 'event_id');
   elsif v_job.kind = 'refund_payment' then
@@ -320,16 +325,16 @@ language sql
 stable
 set search_path = ''
 as $$
-  select 'event' as what, i.id, e.type, coalesce(e.status, 'unknown') as status, e.last_error,
+  select 'event' as what, i.id, e.type, coalesce(e.status, 'missing') as status, e.last_error,
     case
-      when e.id is null then 'is unknown'
+      when e.id is null then 'is not stored here; reconcile fetches it, if Stripe still has it'
       when e.payload ?| array['erased', 'purged'] then 'has no payload any more'
     end as problem
   from unnest(p_event_ids) as i (id) left join public.webhook_events e on e.id = i.id
   union all
-  select 'job', i.id::text, j.kind, coalesce(j.status, 'unknown'), j.last_error,
+  select 'job', i.id::text, j.kind, coalesce(j.status, 'missing'), j.last_error,
     case
-      when j.id is null then 'is unknown'
+      when j.id is null then 'is not stored here'
       when j.status not in ('queued', 'dead', 'discarded') then 'is ' || j.status
     end
   from unnest(p_job_ids) as i (id) left join private.jobs j on j.id = i.id
@@ -622,7 +627,8 @@ insert into private.retention_rules (table_name, columns, holds, kept, ended_by)
   ('public.orders', '{carrier,tracking_number}', 'text', 'with the order', 'erase_person()'),
   (
     'public.orders',
-    '{number,locale,status,fulfillment_status,currency,cart_hash,shipping_rates,session_id,payment_id}',
+    '{number,locale,status,fulfillment_status,currency,cart_hash,shipping_rates,session_id,payment_id,'
+    'decided_payment_id}',
     'nothing', 'for good', ''
   ),
   ('public.order_risk', '{velocity_mode,three_d_secure,review_reasons}', 'nothing', 'with the order', ''),
@@ -730,11 +736,11 @@ insert into private.retention_rules (table_name, columns, holds, kept, ended_by)
   ('private.retention_rules', '{table_name,columns,holds,kept,ended_by}', 'nothing', 'for good', ''),
   ('private.settings', '{key,value,description}', 'nothing', 'for good', ''),
   ('private.velocity_rule_sets', '{digest,rules}', 'nothing', 'for good', ''),
-  (
-    'private.velocity_rules', '{name,subject,measure,currency,action,alert,description}',
-    'nothing', 'for good', ''
-  ),
-  ('private.webhook_address_changes', '{added,removed}', 'nothing', 'for good: addresses of Stripe''s', '');
+  ('private.velocity_rules', '{name,subject,measure,currency,action,alert,description}', 'nothing',
+    'for good', ''),
+  ('private.webhook_address_changes', '{added,removed}', 'nothing', 'for good: addresses of Stripe''s', ''),
+  ('private.webhook_endpoint_states', '{state,endpoint_id,differences}', 'nothing',
+    'until the next look at Stripe', '');
 
 create function private.words_pattern(p_words text[]) returns text
 language sql
@@ -1156,6 +1162,203 @@ comment on function private.forget_unpaid_orders(integer) is
   'Takes the personal data out of up to p_limit orders that ended unpaid longer than retention_unpaid_days '
   'ago: no law wants them kept.';
 
+-- Do Stripe's deliveries arrive? Events that are fetched keep orders right while the webhook is dead, so that
+-- nobody would notice. Four causes, each with an alert that opens and closes with it, and the same in health.
+
+create table private.webhook_endpoint_states (
+  livemode boolean primary key,
+  state text not null,
+  endpoint_id text,
+  differences jsonb not null default '[]',
+  since timestamptz not null default now(),
+  checked_at timestamptz not null default now(),
+  constraint webhook_endpoint_states_state_known
+    check (state in ('ok', 'disabled', 'changed', 'missing', 'not_permitted'))
+);
+comment on table private.webhook_endpoint_states is
+  'How the webhook endpoint at our address was when Stripe was last asked, in each mode.';
+comment on column private.webhook_endpoint_states.endpoint_id is
+  'The endpoint last seen at our address; null: there never was one, and events come another way if at all.';
+comment on column private.webhook_endpoint_states.differences is
+  'What is not as the registry of events says, in words.';
+comment on column private.webhook_endpoint_states.since is 'When it was first found in this state.';
+alter table private.webhook_endpoint_states enable row level security;
+
+insert into private.job_kinds (kind, provider, max_attempts, retention, description) values
+  (
+    'check_webhook_endpoint', 'stripe', 12, '7 days',
+    'Looks at Stripe whether the webhook endpoint is as it should be.'
+  );
+insert into private.periodic_jobs (kind, every) values ('check_webhook_endpoint', '1 hour');
+
+create index orders_paid_at_idx on public.orders (livemode, paid_at) where paid_at is not null;
+
+create function private.last_delivery(p_livemode boolean) returns timestamptz
+language sql
+stable
+set search_path = ''
+as $$
+  select coalesce(max(e.delivered_at), '-infinity') from public.webhook_events e
+  where e.livemode = p_livemode and e.delivered_at is not null
+$$;
+comment on function private.last_delivery(boolean) is
+  'When Stripe last delivered an event of this mode; -infinity: never.';
+
+create function private.recent_drift() returns setof public.reconciliation_drift
+language sql
+stable
+set search_path = ''
+as $$
+  select d.*
+  from public.reconciliation_drift d
+  -- What concerns no order of ours may be older than this shop.
+  where d.order_id is not null and d.found_at > now() - interval '1 hour' and not exists (
+    select 1 from public.webhook_events e
+    where d.kind = 'missed_event' and e.id = d.object_id and e.delivery_count > 0
+  ) and not exists (
+    select 1 from public.webhook_events e
+    where d.kind <> 'missed_event' and e.received_at > d.found_at - interval '1 minute'
+      and e.delivered_at > d.found_at and e.payload #>> '{data,object,id}' = d.object_id
+  )
+$$;
+comment on function private.recent_drift() is
+  'What reconciliation had to fetch or repair of our orders within the last hour, and Stripe has not '
+  'delivered since: reading an event or object moments before its delivery is no drift.';
+
+create function private.webhook_silence() returns table (livemode boolean, last_delivered_at timestamptz)
+language sql
+stable
+set search_path = ''
+as $$
+  select m.livemode, l.at
+  from (values (true), (false)) m (livemode), private.last_delivery(m.livemode) l (at)
+  where exists (
+    select 1 from public.orders o
+    -- Stripe's events of one payment come within seconds of each other, and its clock is not ours.
+    where o.livemode = m.livemode and o.paid_at > l.at + interval '1 minute'
+      and o.paid_at between now() - interval '1 day' and now() - interval '10 minutes'
+  ) or exists (
+    select 1
+    from public.reconciliation_drift d join public.webhook_events e on e.id = d.object_id
+    where d.kind = 'missed_event' and d.order_id is not null and d.found_at > now() - interval '1 day'
+      and e.livemode = m.livemode and e.delivery_count = 0
+      and e.stripe_created_at > l.at + interval '1 minute'
+      and e.stripe_created_at between now() - interval '1 day' and now() - interval '10 minutes'
+  )
+$$;
+comment on function private.webhook_silence() is
+  'Modes in which money moved within the last day, ten minutes ago or more, and Stripe has delivered '
+  'nothing since. Without money there is no silence, however long nothing comes.';
+
+create function private.delivery_problems() returns table (kind text, severity text, data jsonb)
+language sql
+stable
+set search_path = ''
+as $$
+  (
+    select 'webhook_silence', 'critical', jsonb_build_object(
+      'livemode', s.livemode,
+      'last_delivered_at', case when isfinite(s.last_delivered_at) then s.last_delivered_at end
+    )
+    from private.webhook_silence() s order by s.livemode desc limit 1
+  )
+  union all
+  select
+    case s.state when 'disabled' then 'webhook_endpoint_disabled' else 'webhook_endpoint_changed' end,
+    case s.state when 'changed' then 'warning' else 'critical' end,
+    jsonb_build_object(
+      'endpoint_id', s.endpoint_id, 'livemode', s.livemode, 'since', s.since, 'differences', s.differences
+    )
+  from (select * from private.webhook_endpoint_states order by checked_at desc limit 1) s
+  where s.state = 'changed'
+    -- Unless events go on coming: from the Stripe CLI, a platform's endpoint, or by way of another domain.
+    or (
+      s.state in ('disabled', 'missing') and s.endpoint_id is not null
+      and private.last_delivery(s.livemode) < s.since + interval '1 minute'
+    )
+  union all
+  select 'reconciliation_drift', 'warning',
+    jsonb_build_object('last_hour', count(*), 'last_id', max(d.object_id))
+  from private.recent_drift() d
+  where d.found_at < now() - interval '10 minutes'
+  having count(*) > 0
+$$;
+comment on function private.delivery_problems() is
+  'Why deliveries are not to be relied on, at most one row a kind: webhook_silence, '
+  'webhook_endpoint_disabled, webhook_endpoint_changed, reconciliation_drift. Alerts and health both say '
+  'what this says.';
+
+create function private.watch_deliveries() returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  -- How often the endpoint is looked at while something is wrong; else as private.periodic_jobs says.
+  c_look_again constant interval := '5 minutes';
+  r record;
+  v_wrong boolean := exists (select 1 from private.recent_drift());
+begin
+  -- One at a time, and nobody waits: the next heartbeat looks again.
+  if not pg_try_advisory_xact_lock(hashtextextended('watch_deliveries', 0)) then
+    return;
+  end if;
+  for r in
+    select k.kind, p.severity, p.data, a.data as told
+    from (values
+      ('reconciliation_drift'), ('webhook_endpoint_changed'),
+      ('webhook_endpoint_disabled'), ('webhook_silence')
+    ) k (kind)
+    left join private.delivery_problems() p on p.kind = k.kind
+    left join public.alerts a on a.dedupe_key = k.kind and a.status <> 'resolved'
+    order by k.kind
+  loop
+    v_wrong := v_wrong or r.severity is not null;
+    if r.severity is not null and r.told is distinct from r.data then
+      perform private.raise_alert(r.kind, r.severity, r.kind, r.data);
+    elsif r.severity is null and r.told is not null then
+      update public.alerts set status = 'resolved' where dedupe_key = r.kind;
+    end if;
+  end loop;
+  if v_wrong then
+    update private.periodic_jobs p set next_at = greatest(now(), p.next_at - p.every + c_look_again)
+    where p.kind = 'check_webhook_endpoint'
+      and p.next_at > greatest(now(), p.next_at - p.every + c_look_again);
+  end if;
+end;
+$$;
+comment on function private.watch_deliveries() is
+  'Opens an alert for each of delivery_problems() and resolves those that are over. While there is any, or '
+  'something had to be fetched, the endpoint at Stripe is looked at sooner.';
+
+create function public.record_webhook_endpoint(
+  p_livemode boolean,
+  p_state text,
+  p_endpoint_id text,
+  p_differences text[]
+) returns jsonb
+language plpgsql
+security definer
+set search_path = ''
+as $$
+begin
+  insert into private.webhook_endpoint_states as s (livemode, state, endpoint_id, differences)
+  values (p_livemode, p_state, p_endpoint_id, to_jsonb(p_differences))
+  on conflict (livemode) do update set
+    state = excluded.state,
+    endpoint_id = coalesce(excluded.endpoint_id, s.endpoint_id),
+    differences = excluded.differences,
+    since = case when s.state = excluded.state then s.since else now() end,
+    checked_at = now();
+  perform private.watch_deliveries();
+  return jsonb_build_object('recorded', true);
+end;
+$$;
+comment on function public.record_webhook_endpoint(boolean, text, text, text[]) is
+  'Notes what Stripe says of the webhook endpoint at our address in the mode of the key. p_state: ok, '
+  'disabled, changed (p_differences says how), missing (p_endpoint_id null), not_permitted (the key may '
+  'not read endpoints). Alerts follow.';
+grant execute on function public.record_webhook_endpoint(boolean, text, text, text[]) to service_role;
+
 -- What must always be true. Each rule is a sentence; what is returned breaks it.
 
 create function private.check_stock() returns table (invariant text, detail jsonb)
@@ -1391,6 +1594,11 @@ as $$
   from public.orders o
   where o.session_id is distinct from (private.kept_session(o.id)).id
   union all
+  select 'an order keeps the payment that was decided about',
+    jsonb_build_object('order', o.number, 'payment_id', o.payment_id)
+  from public.orders o
+  where o.decided_payment_id is not null and o.payment_id is distinct from o.decided_payment_id
+  union all
   select 'money of an order came through one of its sessions',
     jsonb_build_object('order', o.number, 'payment_id', p.id)
   from public.payments p
@@ -1447,7 +1655,7 @@ as $$
     jsonb_build_object('order', o.number, 'dispute_id', d.id)
   from public.disputes d
   join public.orders o on o.id = d.order_id
-  where d.status not in ('won', 'warning_closed', 'prevented') and o.fulfillment_status = 'unfulfilled'
+  where private.dispute_holds(d, o.payment_id) and o.fulfillment_status = 'unfulfilled'
   union all
   select 'an order that is held for review is on hold until it has shipped',
     jsonb_build_object('order', o.number)
@@ -1494,8 +1702,10 @@ as $$
   union all
   select 'staff know of a refund that was given up and is still owed', jsonb_build_object('request_id', q.id)
   from public.refund_requests q
-  where private.refund_is_owed(q) and not exists (
-    select 1 from public.alerts a where a.dedupe_key = 'refund_refused:' || q.id and a.status <> 'resolved'
+  -- Resolved by a person is known to a person; an old one may have been purged since.
+  where private.refund_is_owed(q) and q.given_up_at > now() - interval '30 days' and not exists (
+    select 1 from public.alerts a
+    where a.dedupe_key = 'refund_refused:' || q.id and (a.status <> 'resolved' or not a.data ? 'not_owed')
   )
   union all
   select 'a queued mail has a job', jsonb_build_object('notification_id', n.id)
@@ -1546,15 +1756,28 @@ as $$
   select jsonb_build_object(
     'status', private.worst_status(
       count(*) filter (where e.status = 'dead') > 0,
-      min(e.received_at) filter (where e.status = 'failed') < now() - interval '15 minutes'
+      min(e.received_at) filter (where e.status = 'failed') < now() - interval '15 minutes',
+      exists (select 1 from private.delivery_problems() p where p.kind <> 'reconciliation_drift')
+    ),
+    'problems', (
+      select coalesce(jsonb_agg(p.kind order by p.kind), '[]')
+      from private.delivery_problems() p where p.kind <> 'reconciliation_drift'
     ),
     'failed', count(*) filter (where e.status = 'failed'),
     'dead', count(*) filter (where e.status = 'dead'),
-    'last_received_at', (select max(r.received_at) from public.webhook_events r)
-  )
+    'last_delivered_at', (
+      select max(l.at) from (values (true), (false)) m (livemode), private.last_delivery(m.livemode) l (at)
+      where isfinite(l.at)
+    )
+  ) || coalesce((
+    select jsonb_build_object('endpoint', s.state, 'endpoint_checked_at', s.checked_at)
+    from private.webhook_endpoint_states s order by s.checked_at desc limit 1
+  ), '{}')
   from public.webhook_events e where e.status in ('failed', 'dead')
 $$;
-comment on function private.webhooks_health() is 'Health check webhooks: events that could not be applied.';
+comment on function private.webhooks_health() is
+  'Health check webhooks: events that could not be applied, deliveries that do not come (problems), and '
+  'how Stripe''s endpoint was when it was last looked at.';
 
 create function private.jobs_health() returns jsonb
 language sql
@@ -1604,15 +1827,17 @@ stable
 set search_path = ''
 as $$
   select jsonb_build_object(
-    'status',
-    private.worst_status(
-      (
-        select c.position from private.reconciliation_cursors c where c.name = 'events'
-      ) < now() - interval '3 hours'
+    'status', private.worst_status(
+      (select c.position from private.reconciliation_cursors c
+        where c.name = 'events') < now() - interval '3 hours',
+      exists (select 1 from private.delivery_problems() p where p.kind = 'reconciliation_drift')
     ),
     'events_read_to_at', (select c.position from private.reconciliation_cursors c where c.name = 'events'),
-    'repairs_last_day',
-    (select count(*) from public.reconciliation_drift d where d.found_at > now() - interval '1 day')
+    'drift_last_hour', coalesce((
+      select p.data -> 'last_hour' from private.delivery_problems() p where p.kind = 'reconciliation_drift'
+    ), '0'),
+    'repairs_last_day', (select count(*) from public.reconciliation_drift d
+      where d.found_at > now() - interval '1 day')
   )
 $$;
 comment on function private.reconciliation_health() is

@@ -28,6 +28,9 @@ const privateForAuthenticated = [
   "hold_reasons",
   "refund_overtaken_by",
   "refund_is_owed",
+  "refund_tried_again",
+  "money_left",
+  "dispute_holds",
 ];
 const privateForAnonymous = ["is_admin", "shown_available"];
 

@@ -4,12 +4,12 @@ import { diagnose } from "../../scripts/live/doctor.ts";
 import type { Finding } from "../../scripts/live/doctor/finding.ts";
 import { judgeAuth } from "../../scripts/live/doctor/auth.ts";
 
-import { judgeJobs, judgeStaff } from "../../scripts/live/doctor/health.ts";
+import { judgeJobs, judgeStaff, judgeWebhooks } from "../../scripts/live/doctor/health.ts";
 import { judgeShipping } from "../../scripts/live/doctor/shipping.ts";
 import { howFarBehind, judgeEndpoint } from "../../scripts/live/doctor/stripe.ts";
 import { findSource } from "../../scripts/live/doctor/subject.ts";
 import { resolve } from "node:path";
-import { sortEndpoints, webhookUrl } from "../../scripts/live/setup/endpoint_state.ts";
+import { sortEndpoints, webhookUrl } from "../../supabase/functions/_shared/jobs/webhook_endpoints.ts";
 import { createStripe } from "../../supabase/functions/_shared/stripe/client.ts";
 import { stripeApiVersion } from "../../supabase/functions/_shared/stripe/api_version.ts";
 import { enabledEvents } from "../../supabase/functions/_shared/stripe_events/mod.ts";
@@ -221,6 +221,20 @@ Deno.test({
   },
 });
 
+Deno.test("doctor: with SUPABASE_URL in the environment it looks there, and names what is missing beside it", async () => {
+  const dir = await Deno.makeTempDir();
+  const given = { LOCAL_DIR: dir, SUPABASE_URL: "https://abcdefghijklmnopqrst.supabase.co" };
+  const source = await findSource(null, given);
+  await Deno.remove(dir);
+  assert.equal(source.name, "the environment");
+  const found = (await diagnose(source)).map(({ level, what, mend }) => `${level}: ${what}: ${mend}`);
+  assert.ok(
+    found.some((line) => /^error: STRIPE_SECRET_KEY is not usable: missing/.test(line)),
+    found.join("\n"),
+  );
+  assert.ok(!found.some((line) => line.includes("SUPABASE_URL is not usable")), found.join("\n"));
+});
+
 Deno.test("doctor: each missing or malformed variable is named, and mode and APP_ENV must fit", async () => {
   const folder = await Deno.makeTempDir();
   const envFile = `${folder}/.env`;
@@ -319,6 +333,39 @@ Deno.test("doctor: an endpoint of an older version works and is named with how f
   assert.deepEqual(judged("2031-01-01.later"), [
     ["error", `webhook endpoint we_1 sends API version 2031-01-01.later, not ${stripeApiVersion}`],
   ]);
+});
+
+Deno.test("doctor: a disabled endpoint of another version is disabled, not missing", () => {
+  const endpoint = {
+    id: "we_1",
+    status: "disabled",
+    api_version: "2020-08-27",
+    enabled_events: [],
+    created: 1,
+  };
+  const state = sortEndpoints([endpoint as unknown as Stripe.WebhookEndpoint]);
+  assert.deepEqual(judgeEndpoint(state, "https://x", "mend").map(({ what }) => what), [
+    "webhook endpoint we_1 is disabled at Stripe",
+  ]);
+});
+
+Deno.test("doctor says what the shop says of deliveries: silence, the endpoint's alerts, a key that may not look", () => {
+  const said = (figures: Record<string, unknown>) =>
+    judgeWebhooks(figures).map(({ level, what }) => `${level} ${what}`).join("; ");
+  assert.equal(said({ problems: [], endpoint: "missing" }), "ok every webhook event is applied");
+  assert.equal(
+    said({ problems: ["webhook_silence"], last_delivered_at: null }),
+    "error money moves and Stripe delivers nothing (last delivery: never)",
+  );
+  assert.match(
+    said({ problems: ["webhook_endpoint_disabled"] }),
+    /^warning .*webhook_endpoint_disabled is open$/,
+  );
+  assert.match(
+    said({ problems: ["webhook_endpoint_changed"] }),
+    /^warning .*webhook_endpoint_changed is open$/,
+  );
+  assert.match(said({ endpoint: "not_permitted" }), /^warning .*may not read webhook endpoints/);
 });
 
 Deno.test("doctor: how far behind a version is, in words", () => {

@@ -6,7 +6,7 @@ import { defaultFunctionEnv } from "../../scripts/local/function_env.ts";
 import { loadKeys } from "../../scripts/local/keys.ts";
 import { supabaseCliMissing } from "../../scripts/quality/ok/supabase_cli.ts";
 import { setUp } from "../../scripts/live/setup.ts";
-import { webhookUrl } from "../../scripts/live/setup/endpoint_state.ts";
+import { webhookUrl } from "../../supabase/functions/_shared/jobs/webhook_endpoints.ts";
 import { envLine, setInEnvFile } from "../../scripts/live/setup/env_file.ts";
 import { functionNames } from "../../scripts/live/setup/functions.ts";
 import { masked, readEnvFile, readProject } from "../../scripts/live/setup/project.ts";

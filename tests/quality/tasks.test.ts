@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { openBackend } from "../../scripts/live/backend.ts";
 import { functionVariables } from "../../scripts/local/function_env.ts";
-import { isLoopback, refuseRealProject } from "../../scripts/lib/real_project.ts";
+import { refuseRealProject } from "../../scripts/lib/real_project.ts";
+import { isLoopback } from "../../supabase/functions/_shared/http/loopback.ts";
 
 const ROOT = new URL("../../", import.meta.url).pathname;
 const GENERATED = ["docs/openapi.json", "supabase/functions/_shared/database/database_types.ts"];

@@ -43,7 +43,7 @@ export async function localGateway(
         return Promise.resolve();
       },
       siteUrl: "https://shop.example/store",
-      redirectOrigins: ["https://shop.example", "http://localhost:*"],
+      redirectOrigins: ["https://shop.example", "http://localhost:5173"],
     },
     log: (line) => logged.push(line),
   });

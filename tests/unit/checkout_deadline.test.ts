@@ -64,6 +64,7 @@ function slowWorld(paceOf: PaceOf, begun: "new" | "overdue" | "paid" | "supersed
   const rpcWithin = (limitMs: () => number) => ({
     ...here.deps.rpcWithin(limitMs),
     beginCheckout: () => pass("begin", limitMs(), begin),
+    findOpenCheckout: () => Promise.reject(new Error("only POST takes long")),
     resumeCheckout: () =>
       pass(
         "begin",
@@ -119,11 +120,12 @@ for (const name of ["create-checkout-session", "resume-checkout"] as const) {
       const runs = await atEveryPace(async (paceOf, taken) => {
         const { deps, clock } = slowWorld(paceOf, begun);
         const request = name === "create-checkout-session" ? requestOf() : new Request(
-          `http://shop.example/resume-checkout?token=${await resumeToken(
-            orderId,
-            clock.now() / 1000 + 60,
-            deps.env,
-          )}`,
+          "http://shop.example/resume-checkout",
+          {
+            method: "POST",
+            headers: { "content-type": "application/json" },
+            body: JSON.stringify({ token: await resumeToken(orderId, clock.now() / 1000 + 60, deps.env) }),
+          },
         );
         const began = clock.now();
         const response = await (name === "create-checkout-session" ? handleCheckout : handleResume)(

@@ -200,12 +200,9 @@ Deno.test("stripe-webhook answers 405 to other methods", async () => {
   assert.equal((await handle(requestOf({ method: "GET" }), world().deps)).status, 405);
 });
 
-Deno.test("stripe-webhook answers 413 past one MiB, before it looks at anything else", async () => {
+Deno.test("stripe-webhook answers 413 past one MiB, before it looks at the signature", async () => {
   const here = world();
-  const response = await handle(
-    requestOf({ body: new Uint8Array(1024 * 1024 + 1), address: foreignAddress }),
-    here.deps,
-  );
+  const response = await handle(requestOf({ body: new Uint8Array(1024 * 1024 + 1) }), here.deps);
   assert.equal(response.status, 413);
   assert.equal((await errorOf(response)).code, "body_too_large");
 });
@@ -398,6 +395,24 @@ Deno.test("stripe-webhook answers an attacker's 11th bad request in a minute wit
   assert.equal(here.rejected.length, 10);
   here.clock.advance(61_000);
   assert.equal((await bad()).status, 403, "the next minute starts afresh");
+});
+
+Deno.test("stripe-webhook reads no body of an address that is not Stripe's or has failed too often", async () => {
+  for (const [mode, refused] of [["enforce", 403], ["report", 400]] as const) {
+    const here = world({ mode });
+    const from = () => {
+      const request = requestOf({ body: "x".repeat(1000), address: foreignAddress, signature: "t=1,v1=00" });
+      return { request, response: handle(request, here.deps) };
+    };
+    for (let index = 0; index < 10; index++) {
+      const { request, response } = from();
+      assert.equal((await response).status, refused);
+      assert.equal(request.bodyUsed, mode === "report");
+    }
+    const { request, response } = from();
+    assert.equal((await response).status, 429);
+    assert.equal(request.bodyUsed, false);
+  }
 });
 
 Deno.test("stripe-webhook never limits addresses of Stripe's, also after bad requests from them", async () => {

@@ -86,12 +86,38 @@ export function judgeJobs(jobs: Check, kind: Subject["kind"], nowMs: number): Fi
 const redrive =
   "mend the cause (last_error), then 'deno task redrive --all --dry-run' and 'deno task redrive --all'";
 
-function judgeWebhooks(webhooks: Check): Finding[] {
+/** Events that could not be applied, and deliveries that do not come, as the running shop sees them. */
+export function judgeWebhooks(webhooks: Check): Finding[] {
+  const findings: Finding[] = [];
   const dead = figure(webhooks, "dead"), failed = figure(webhooks, "failed");
-  if (dead > 0) return [error(`${dead} dead webhook events`, redrive)];
-  return failed > 0
-    ? [warning(`${failed} webhook events wait for another try`, "see last_error in webhook_events")]
-    : [ok("every webhook event is applied")];
+  if (dead > 0) findings.push(error(`${dead} dead webhook events`, redrive));
+  else if (failed > 0) {
+    findings.push(
+      warning(`${failed} webhook events wait for another try`, "see last_error in webhook_events"),
+    );
+  }
+  const problems = webhooks["problems"];
+  if (Array.isArray(problems) && problems.includes("webhook_silence")) {
+    const last = webhooks["last_delivered_at"];
+    findings.push(error(
+      `money moves and Stripe delivers nothing (last delivery: ${typeof last === "string" ? last : "never"})`,
+      "see webhook_rejections, and the endpoint's event deliveries in Stripe's dashboard",
+    ));
+  }
+  for (const problem of ["webhook_endpoint_disabled", "webhook_endpoint_changed"]) {
+    if (Array.isArray(problems) && problems.includes(problem)) {
+      findings.push(
+        warning(`the alert ${problem} is open`, "run 'deno task setup'; it closes within five minutes"),
+      );
+    }
+  }
+  if (webhooks["endpoint"] === "not_permitted") {
+    findings.push(warning(
+      "the shop's key may not read webhook endpoints: a disabled one shows only once money moves",
+      "give it that permission in Stripe's dashboard (Developers, API keys)",
+    ));
+  }
+  return findings.length > 0 ? findings : [ok("every webhook event is applied")];
 }
 
 function judgeRest(checks: Record<string, Check>): Finding[] {
@@ -110,7 +136,13 @@ function judgeRest(checks: Record<string, Check>): Finding[] {
       "see its status page; calls resume by themselves",
     ));
   }
-  if (degraded("reconciliation")) {
+  const drift = figure(checks["reconciliation"] ?? {}, "drift_last_hour");
+  if (drift > 0) {
+    findings.push(warning(
+      `reconciliation had to fetch or repair ${drift} things within the last hour`,
+      "select * from reporting.reconciliation_drift; as a rule deliveries fail",
+    ));
+  } else if (degraded("reconciliation")) {
     findings.push(warning("Stripe's events have not been compared for hours", "run 'deno task reconcile'"));
   }
   const critical = figure(checks["alerts"] ?? {}, "critical");

@@ -2,7 +2,12 @@ import type Stripe from "stripe";
 import { enabledEvents } from "../../../supabase/functions/_shared/stripe_events/mod.ts";
 import { stripeApiVersion } from "../../../supabase/functions/_shared/stripe/api_version.ts";
 import { stripeErrorOf } from "../../../supabase/functions/_shared/stripe/client.ts";
-import { type EndpointState, missing, readEndpoints, webhookUrl } from "../setup/endpoint_state.ts";
+import {
+  type EndpointState,
+  missing,
+  readEndpoints,
+  webhookUrl,
+} from "../../../supabase/functions/_shared/jobs/webhook_endpoints.ts";
 import { error, type Finding, ok, warning } from "./finding.ts";
 import type { Subject } from "./subject.ts";
 
@@ -47,9 +52,15 @@ function unreadable(failure: unknown): Finding {
 
 /** What is wrong with the endpoint at our address. */
 export function judgeEndpoint(state: EndpointState, url: string, mend: string): Finding[] {
-  const { current, surplus, missingEvents, extraEvents } = state;
+  const { current, surplus, disabled, missingEvents, extraEvents } = state;
   if (current === null) {
-    if (surplus.length === 0) return [error(`Stripe has no webhook endpoint for ${url}`, mend)];
+    if (surplus.length === 0) {
+      return [
+        disabled[0] === undefined
+          ? error(`Stripe has no webhook endpoint for ${url}`, mend)
+          : disabledAt(disabled[0].id, mend),
+      ];
+    }
     return surplus.flatMap((endpoint) => [
       otherVersion(endpoint, mend),
       ...lackingEvents(endpoint.id, missing(enabledEvents, endpoint.enabled_events), mend),
@@ -57,10 +68,7 @@ export function judgeEndpoint(state: EndpointState, url: string, mend: string): 
   }
   const findings: Finding[] = [];
   if (current.status !== "enabled") {
-    findings.push(error(
-      `webhook endpoint ${current.id} is disabled at Stripe`,
-      `${mend}, then 'deno task reconcile --since 7d' fetches what was missed`,
-    ));
+    findings.push(disabledAt(current.id, mend));
   }
   findings.push(...lackingEvents(current.id, missingEvents, mend));
   if (extraEvents.length > 0) {
@@ -72,6 +80,13 @@ export function judgeEndpoint(state: EndpointState, url: string, mend: string): 
   return findings.length > 0
     ? findings
     : [ok(`webhook endpoint ${current.id} is enabled, ${enabledEvents.length} events, ${stripeApiVersion}`)];
+}
+
+function disabledAt(id: string, mend: string): Finding {
+  return error(
+    `webhook endpoint ${id} is disabled at Stripe`,
+    `${mend}, then 'deno task reconcile --since 7d' fetches what was missed`,
+  );
 }
 
 function lackingEvents(id: string, events: string[], mend: string): Finding[] {

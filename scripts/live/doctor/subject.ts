@@ -1,7 +1,13 @@
 /** What the doctor looks at: the stack that runs in LOCAL_DIR, or a project. */
-import { type Env, EnvError, loadEnv } from "../../../supabase/functions/_shared/env.ts";
+import {
+  type Env,
+  EnvError,
+  environmentVariables,
+  loadEnv,
+} from "../../../supabase/functions/_shared/env.ts";
 import { createRpc, type Rpc } from "../../../supabase/functions/_shared/database/rpc.ts";
 import { createStripe } from "../../../supabase/functions/_shared/stripe/client.ts";
+import { PROJECT_VARIABLES } from "../../lib/real_project.ts";
 import { readFunctionEnv } from "../../lib/stack_file.ts";
 import { projectRef, readEnvFile, SetupError } from "../setup/project.ts";
 import { error, type Finding } from "./finding.ts";
@@ -29,11 +35,21 @@ export async function findSource(envFile: string | null, given: Record<string, s
   if (envFile !== null) return { kind: "project", name: envFile, values: await readEnvFile(envFile) };
   const dir = given["LOCAL_DIR"] ?? ".local";
   const local = await readFunctionEnv(dir);
-  if (local !== null) return { kind: "local", name: `the stack in ${dir}`, values: local };
-  if (given["SUPABASE_URL"] && given["STRIPE_SECRET_KEY"]) {
+  if (local !== null) {
+    return { kind: "local", name: `the stack in ${dir}`, values: { ...local, ...changes(given) } };
+  }
+  if (given["SUPABASE_URL"]) {
     return { kind: "project", name: "the environment", values: given };
   }
   return { kind: "project", name: ".env", values: await readEnvFile(".env").catch(nothingFound(dir)) };
+}
+
+/** What the stack would hand on to its functions if it were started now: all but what is always its own. */
+function changes(given: Record<string, string>): Record<string, string> {
+  const own = [...PROJECT_VARIABLES, "STRIPE_SECRET_KEY"];
+  return Object.fromEntries(
+    Object.entries(given).filter(([name]) => environmentVariables.includes(name) && !own.includes(name)),
+  );
 }
 
 function nothingFound(dir: string): (error: unknown) => never {

@@ -2,7 +2,11 @@
 import type Stripe from "stripe";
 import { stripeApiVersion } from "../../../supabase/functions/_shared/stripe/api_version.ts";
 import { enabledEvents } from "../../../supabase/functions/_shared/stripe_events/mod.ts";
-import { type EndpointState, readEndpoints, webhookUrl } from "./endpoint_state.ts";
+import {
+  type EndpointState,
+  readEndpoints,
+  webhookUrl,
+} from "../../../supabase/functions/_shared/jobs/webhook_endpoints.ts";
 import { setInEnvFile } from "./env_file.ts";
 import { SetupError } from "./project.ts";
 import { type Plan, settled, type SetupContext, type SetupStep } from "./step.ts";

@@ -1,5 +1,4 @@
 /** Process of the API gateway; the stack starts it with the functions' environment and ends it by closing stdin. */
-import { loopbackOrigins } from "../../../supabase/functions/_shared/http/origins.ts";
 import { exitWithParent } from "../child_side.ts";
 import { loadKeys } from "../keys.ts";
 import { mailThrough } from "./auth/mails.ts";
@@ -43,10 +42,7 @@ const gateway = startGateway({
       from: variable("EMAIL_FROM"),
     }),
     siteUrl: variable("SITE_URL"),
-    redirectOrigins: [
-      ...variable("ALLOWED_ORIGINS").split(",").map((origin) => origin.trim()),
-      ...loopbackOrigins,
-    ],
+    redirectOrigins: variable("ALLOWED_ORIGINS").split(",").map((origin) => origin.trim()),
   },
   log: (line) => console.error(line),
 });

@@ -33,7 +33,7 @@ function curlExample(options: WebOptions): string {
   return `curl -s ${options.apiUrl}/functions/v1/create-checkout-session \\
   -H "apikey: ${options.publishableKey}" \\
   -H "content-type: application/json" \\
-  -H "idempotency-key: $(uuidgen)" \\
+  -H "idempotency-key: ${crypto.randomUUID()}" \\
   -d '{"items":[{"sku":"SHIRT-OXF-WHT-M","quantity":1}]}'
 
 curl -s ${options.stripeUrl}/_control/pay -d '{"session":"cs_…"}' -H "content-type: application/json"

@@ -10,7 +10,7 @@ const SHARED = `${FUNCTIONS}_shared/`;
 const MAY_IMPORT: Record<string, readonly string[]> = {
   "supabase/": [],
   "scripts/stand-in/": [],
-  "scripts/lib/": [],
+  "scripts/lib/": [FUNCTIONS],
   "scripts/local/": ["scripts/lib/", "scripts/stand-in/", FUNCTIONS],
   "scripts/live/": ["scripts/lib/", FUNCTIONS],
   "scripts/quality/": [

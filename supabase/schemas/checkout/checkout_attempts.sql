@@ -151,6 +151,54 @@ comment on function public.abandon_checkout(uuid, integer, jsonb) is
   'such order.';
 grant execute on function public.abandon_checkout(uuid, integer, jsonb) to service_role;
 
+create function private.checkout_end(o public.orders) returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  if o.session_id is not null or o.status = 'processing' then
+    return jsonb_build_object('outcome', 'paid', 'session_id', coalesce(o.session_id, (
+      select s.id from public.checkout_sessions s
+      where s.order_id = o.id and s.status = 'complete' order by s.completed_at desc limit 1
+    )));
+  elsif o.cancelled_at is not null or o.erased_at is not null then
+    return jsonb_build_object('outcome', 'cancelled');
+  end if;
+  return null;
+end;
+$$;
+comment on function private.checkout_end(public.orders) is
+  'Why an order leads to no payment page any more: paid { session_id }, also while the payment is under '
+  'way, or cancelled. Null while it waits to be paid.';
+
+create function public.find_open_checkout(p_order_id uuid) returns jsonb
+language plpgsql
+stable
+security definer
+set search_path = ''
+as $$
+declare
+  o public.orders;
+begin
+  select * into o from public.orders where id = p_order_id;
+  if not found then
+    raise exception 'order % does not exist', p_order_id using errcode = 'KCORD';
+  end if;
+  return coalesce(private.checkout_end(o), jsonb_build_object('outcome', 'unpaid', 'session', (
+    select jsonb_build_object('id', s.id, 'url', s.url)
+    from public.checkout_sessions s
+    where s.order_id = o.id and s.attempt = o.attempt and s.status = 'open' and s.url is not null
+      and s.expires_at > now() and s.closing_at is null
+    order by s.created_at desc limit 1
+  )));
+end;
+$$;
+comment on function public.find_open_checkout(uuid) is
+  'What a resume link leads to without changing anything: unpaid with the session { id, url } that can '
+  'still be paid, or null; paid: { session_id } for the success page; cancelled. KCORD: no such order.';
+grant execute on function public.find_open_checkout(uuid) to service_role;
+
 create function public.resume_checkout(
   p_order_id uuid,
   p_session_seconds integer,
@@ -166,22 +214,14 @@ as $$
 declare
   o public.orders := private.lock_order(p_order_id);
 begin
-  if o.session_id is not null or o.status = 'processing' then
-    return jsonb_build_object('outcome', 'paid', 'session_id', coalesce(o.session_id, (
-      select s.id from public.checkout_sessions s where s.order_id = o.id and s.status = 'complete'
-      order by s.completed_at desc limit 1
-    )));
-  elsif o.cancelled_at is not null or o.erased_at is not null then
-    return jsonb_build_object('outcome', 'cancelled');
-  end if;
-  return private.enter_checkout(
+  return coalesce(private.checkout_end(o), private.enter_checkout(
     o.id, coalesce(p_velocity_mode, (private.risk_of(o.id)).velocity_mode), p_client_ip, p_supersede,
     o.status in ('expired', 'payment_failed'), p_session_seconds, p_hold_seconds
-  );
+  ));
 end;
 $$;
 comment on function public.resume_checkout(uuid, integer, integer, text, text, boolean) is
-  'What a resume link leads to. existing: the snapshot of an attempt that can be paid, a new one at '
+  'Opens an unpaid order again. existing: the snapshot of an attempt that can be paid, a new one at '
   'today''s prices when the last has expired or failed; paid: { session_id } for the success page; '
   'cancelled; superseded: expire session_ids at Stripe, then ask again with p_supersede false; '
   'velocity_exceeded. p_velocity_mode null: that of the last attempt. KCORD: no such order. KCSTK: sold '

@@ -374,7 +374,7 @@ as $$
 $$;
 comment on function private.is_newer_version(text, text) is 'Whether an API version is newer than another.';
 
-create function public.receive_stripe_event(
+create function private.store_stripe_event(
   p_event_id text,
   p_type text,
   p_livemode boolean,
@@ -385,10 +385,10 @@ create function public.receive_stripe_event(
   p_facts jsonb,
   p_ignored_reason text,
   p_error text,
-  p_alerts jsonb
+  p_alerts jsonb,
+  p_delivered boolean
 ) returns jsonb
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -397,21 +397,25 @@ declare
 begin
   -- Concurrent deliveries of one event queue up on its primary key; only the first one gets to apply it.
   insert into public.webhook_events as e (
-    id, type, status, livemode, api_version, stripe_created_at, source_ip, payload
-  )
-  values (
+    id, type, status, livemode, api_version, stripe_created_at, source_ip, payload,
+    delivery_count, delivered_at
+  ) values (
     p_event_id, p_type, 'failed', p_livemode, p_api_version, p_stripe_created_at, p_source_ip::inet,
-    private.without_secrets(p_payload)
+    private.without_secrets(p_payload), p_delivered::integer, case when p_delivered then now() end
   )
-  on conflict (id) do update set delivery_count = e.delivery_count + 1
+  on conflict (id) do update set
+    delivery_count = e.delivery_count + p_delivered::integer,
+    delivered_at = case when p_delivered then now() else e.delivered_at end,
+    source_ip = coalesce(e.source_ip, excluded.source_ip)
   returning * into v_event;
 
-  if v_event.delivery_count = 1 then
+  if p_delivered and v_event.delivery_count = 1 then
     perform private.raise_alert(a.kind, a.severity, a.dedupe_key, coalesce(a.data, '{}'))
     from jsonb_to_recordset(coalesce(p_alerts, '[]')) as a (
       kind text, severity text, dedupe_key text, data jsonb
     );
-  elsif v_event.status in ('processed', 'ignored') and (
+  end if;
+  if v_event.status in ('processed', 'ignored') and (
     p_facts is null or v_event.payload ? 'erased'
     or not private.is_newer_version(p_api_version, v_event.api_version)
   ) then
@@ -433,13 +437,44 @@ begin
   return v_result || jsonb_build_object('delivery_count', v_event.delivery_count);
 end;
 $$;
+comment on function private.store_stripe_event(
+  text, text, boolean, text, timestamptz, text, jsonb, jsonb, text, text, jsonb, boolean
+) is
+  'receive_stripe_event() for both ways an event comes: p_delivered tells whether Stripe posted it to us, '
+  'which delivery_count and delivered_at count, or we fetched it.';
+
+create function public.receive_stripe_event(
+  p_event_id text,
+  p_type text,
+  p_livemode boolean,
+  p_api_version text,
+  p_stripe_created_at timestamptz,
+  p_source_ip text,
+  p_payload jsonb,
+  p_facts jsonb,
+  p_ignored_reason text,
+  p_error text,
+  p_alerts jsonb
+) returns jsonb
+language plpgsql
+security definer
+set search_path = ''
+as $$
+begin
+  return private.store_stripe_event(
+    p_event_id, p_type, p_livemode, p_api_version, p_stripe_created_at, p_source_ip, p_payload, p_facts,
+    p_ignored_reason, p_error, p_alerts, true
+  );
+end;
+$$;
 comment on function public.receive_stripe_event(
   text, text, boolean, text, timestamptz, text, jsonb, jsonb, text, text, jsonb
 ) is
-  'Stores an authentic event and applies it, in one transaction. Exactly one of p_facts, p_ignored_reason '
-  'and p_error (the translator threw) is given; p_alerts: [{ kind, severity, dedupe_key, data }]. A further '
-  'delivery in a newer API version is merged as well. Returns { outcome: applied | duplicate | ignored | '
-  'queued, delivery_count, reason?, closing_sessions? }. An error means that nothing was stored.';
+  'Stores an authentic event that Stripe delivered and applies it, in one transaction. Exactly one of '
+  'p_facts, p_ignored_reason and p_error (the translator threw) is given; p_alerts: [{ kind, severity, '
+  'dedupe_key, data }]. A further delivery in a newer API version is merged as well. Returns { outcome: '
+  'applied | duplicate | ignored | queued, delivery_count, reason?, closing_sessions? }. An error means '
+  'that nothing was stored.';
 grant execute on function public.receive_stripe_event(
   text, text, boolean, text, timestamptz, text, jsonb, jsonb, text, text, jsonb
 ) to service_role;

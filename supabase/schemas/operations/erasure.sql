@@ -30,7 +30,8 @@ insert into private.retention_rules (table_name, columns, holds, kept, ended_by)
   ('public.orders', '{carrier,tracking_number}', 'text', 'with the order', 'erase_person()'),
   (
     'public.orders',
-    '{number,locale,status,fulfillment_status,currency,cart_hash,shipping_rates,session_id,payment_id}',
+    '{number,locale,status,fulfillment_status,currency,cart_hash,shipping_rates,session_id,payment_id,'
+    'decided_payment_id}',
     'nothing', 'for good', ''
   ),
   ('public.order_risk', '{velocity_mode,three_d_secure,review_reasons}', 'nothing', 'with the order', ''),
@@ -138,11 +139,11 @@ insert into private.retention_rules (table_name, columns, holds, kept, ended_by)
   ('private.retention_rules', '{table_name,columns,holds,kept,ended_by}', 'nothing', 'for good', ''),
   ('private.settings', '{key,value,description}', 'nothing', 'for good', ''),
   ('private.velocity_rule_sets', '{digest,rules}', 'nothing', 'for good', ''),
-  (
-    'private.velocity_rules', '{name,subject,measure,currency,action,alert,description}',
-    'nothing', 'for good', ''
-  ),
-  ('private.webhook_address_changes', '{added,removed}', 'nothing', 'for good: addresses of Stripe''s', '');
+  ('private.velocity_rules', '{name,subject,measure,currency,action,alert,description}', 'nothing',
+    'for good', ''),
+  ('private.webhook_address_changes', '{added,removed}', 'nothing', 'for good: addresses of Stripe''s', ''),
+  ('private.webhook_endpoint_states', '{state,endpoint_id,differences}', 'nothing',
+    'until the next look at Stripe', '');
 
 create function private.words_pattern(p_words text[]) returns text
 language sql

@@ -17,15 +17,28 @@ as $$
   select jsonb_build_object(
     'status', private.worst_status(
       count(*) filter (where e.status = 'dead') > 0,
-      min(e.received_at) filter (where e.status = 'failed') < now() - interval '15 minutes'
+      min(e.received_at) filter (where e.status = 'failed') < now() - interval '15 minutes',
+      exists (select 1 from private.delivery_problems() p where p.kind <> 'reconciliation_drift')
+    ),
+    'problems', (
+      select coalesce(jsonb_agg(p.kind order by p.kind), '[]')
+      from private.delivery_problems() p where p.kind <> 'reconciliation_drift'
     ),
     'failed', count(*) filter (where e.status = 'failed'),
     'dead', count(*) filter (where e.status = 'dead'),
-    'last_received_at', (select max(r.received_at) from public.webhook_events r)
-  )
+    'last_delivered_at', (
+      select max(l.at) from (values (true), (false)) m (livemode), private.last_delivery(m.livemode) l (at)
+      where isfinite(l.at)
+    )
+  ) || coalesce((
+    select jsonb_build_object('endpoint', s.state, 'endpoint_checked_at', s.checked_at)
+    from private.webhook_endpoint_states s order by s.checked_at desc limit 1
+  ), '{}')
   from public.webhook_events e where e.status in ('failed', 'dead')
 $$;
-comment on function private.webhooks_health() is 'Health check webhooks: events that could not be applied.';
+comment on function private.webhooks_health() is
+  'Health check webhooks: events that could not be applied, deliveries that do not come (problems), and '
+  'how Stripe''s endpoint was when it was last looked at.';
 
 create function private.jobs_health() returns jsonb
 language sql
@@ -75,15 +88,17 @@ stable
 set search_path = ''
 as $$
   select jsonb_build_object(
-    'status',
-    private.worst_status(
-      (
-        select c.position from private.reconciliation_cursors c where c.name = 'events'
-      ) < now() - interval '3 hours'
+    'status', private.worst_status(
+      (select c.position from private.reconciliation_cursors c
+        where c.name = 'events') < now() - interval '3 hours',
+      exists (select 1 from private.delivery_problems() p where p.kind = 'reconciliation_drift')
     ),
     'events_read_to_at', (select c.position from private.reconciliation_cursors c where c.name = 'events'),
-    'repairs_last_day',
-    (select count(*) from public.reconciliation_drift d where d.found_at > now() - interval '1 day')
+    'drift_last_hour', coalesce((
+      select p.data -> 'last_hour' from private.delivery_problems() p where p.kind = 'reconciliation_drift'
+    ), '0'),
+    'repairs_last_day', (select count(*) from public.reconciliation_drift d
+      where d.found_at > now() - interval '1 day')
   )
 $$;
 comment on function private.reconciliation_health() is

@@ -233,6 +233,11 @@ as $$
   from public.orders o
   where o.session_id is distinct from (private.kept_session(o.id)).id
   union all
+  select 'an order keeps the payment that was decided about',
+    jsonb_build_object('order', o.number, 'payment_id', o.payment_id)
+  from public.orders o
+  where o.decided_payment_id is not null and o.payment_id is distinct from o.decided_payment_id
+  union all
   select 'money of an order came through one of its sessions',
     jsonb_build_object('order', o.number, 'payment_id', p.id)
   from public.payments p
@@ -289,7 +294,7 @@ as $$
     jsonb_build_object('order', o.number, 'dispute_id', d.id)
   from public.disputes d
   join public.orders o on o.id = d.order_id
-  where d.status not in ('won', 'warning_closed', 'prevented') and o.fulfillment_status = 'unfulfilled'
+  where private.dispute_holds(d, o.payment_id) and o.fulfillment_status = 'unfulfilled'
   union all
   select 'an order that is held for review is on hold until it has shipped',
     jsonb_build_object('order', o.number)
@@ -336,8 +341,10 @@ as $$
   union all
   select 'staff know of a refund that was given up and is still owed', jsonb_build_object('request_id', q.id)
   from public.refund_requests q
-  where private.refund_is_owed(q) and not exists (
-    select 1 from public.alerts a where a.dedupe_key = 'refund_refused:' || q.id and a.status <> 'resolved'
+  -- Resolved by a person is known to a person; an old one may have been purged since.
+  where private.refund_is_owed(q) and q.given_up_at > now() - interval '30 days' and not exists (
+    select 1 from public.alerts a
+    where a.dedupe_key = 'refund_refused:' || q.id and (a.status <> 'resolved' or not a.data ? 'not_owed')
   )
   union all
   select 'a queued mail has a job', jsonb_build_object('notification_id', n.id)

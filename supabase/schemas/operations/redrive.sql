@@ -31,7 +31,8 @@ begin
   set status = case status when 'dead' then 'failed' else status end, next_attempt_at = now()
   where id = p_event_id and not payload ?| array['erased', 'purged'];
   if not found then
-    raise exception 'event % is not stored, or its payload is gone', p_event_id using errcode = 'KCEVT';
+    raise exception 'event % is not stored here, or its payload is gone; reconcile fetches what Stripe '
+      'still has', p_event_id using errcode = 'KCEVT';
   end if;
   if not private.enqueue_job(
     'retry_event', 'retry_event:' || p_event_id, jsonb_build_object('event_id', p_event_id), now(), 10
@@ -53,9 +54,11 @@ declare
 begin
   perform private.lock_orders_of_refunds(array[p_job_id]);
   select * into v_job from private.jobs where id = p_job_id for update;
-  if not found or v_job.status not in ('queued', 'dead', 'discarded') then
-    raise exception 'job % is not waiting, dead or discarded (status %)', p_job_id,
-      coalesce(v_job.status, 'unknown') using errcode = 'KCINV';
+  if not found then
+    raise exception 'job % is not stored here', p_job_id using errcode = 'KCINV';
+  elsif v_job.status not in ('queued', 'dead', 'discarded') then
+    raise exception 'job % is not waiting, dead or discarded (status %)', p_job_id, v_job.status
+      using errcode = 'KCINV';
   elsif v_job.kind = 'retry_event' then
     perform private.redrive_event(v_job.payload ->> 'event_id');
   elsif v_job.kind = 'refund_payment' then
@@ -87,16 +90,16 @@ language sql
 stable
 set search_path = ''
 as $$
-  select 'event' as what, i.id, e.type, coalesce(e.status, 'unknown') as status, e.last_error,
+  select 'event' as what, i.id, e.type, coalesce(e.status, 'missing') as status, e.last_error,
     case
-      when e.id is null then 'is unknown'
+      when e.id is null then 'is not stored here; reconcile fetches it, if Stripe still has it'
       when e.payload ?| array['erased', 'purged'] then 'has no payload any more'
     end as problem
   from unnest(p_event_ids) as i (id) left join public.webhook_events e on e.id = i.id
   union all
-  select 'job', i.id::text, j.kind, coalesce(j.status, 'unknown'), j.last_error,
+  select 'job', i.id::text, j.kind, coalesce(j.status, 'missing'), j.last_error,
     case
-      when j.id is null then 'is unknown'
+      when j.id is null then 'is not stored here'
       when j.status not in ('queued', 'dead', 'discarded') then 'is ' || j.status
     end
   from unnest(p_job_ids) as i (id) left join private.jobs j on j.id = i.id

@@ -50,6 +50,7 @@ create table public.orders (
 
   session_id text,
   payment_id text,
+  decided_payment_id text,
   oversold_at timestamptz,
   restocked_at timestamptz,
   abandoned_at timestamptz,
@@ -80,11 +81,11 @@ create table public.orders (
   )
 );
 comment on table public.orders is
-  'One order. status, fulfillment_status, amounts and session_id/payment_id are derived by settle_order(); '
-  'nothing else writes them.';
+  'One order. status, fulfillment_status, amounts and session_id/payment_id are derived by '
+  'settle_order(); nothing else writes them.';
 comment on column public.orders.account_id is
-  'The account that was signed in at checkout, frozen: it travels in the metadata at Stripe, which a repeat '
-  'must not change. Whose the order is now, customer_id says.';
+  'The account that was signed in at checkout, frozen: it travels in the metadata at Stripe, which a '
+  'repeat must not change. Whose the order is now, customer_id says.';
 comment on column public.orders.amount_subtotal is
   'Frozen at checkout: sum of unit_amount * quantity. A payment is compared with it before the order '
   'becomes paid.';
@@ -108,6 +109,9 @@ comment on column public.orders.session_id is
   'The settled session whose payment this order keeps: see private.kept_session().';
 comment on column public.orders.payment_id is
   'The payment this order keeps; null for a free order. Any other payment of the order is refunded.';
+comment on column public.orders.decided_payment_id is
+  'The payment that the order kept when staff first asked for a refund or its goods came back: their '
+  'decision was about its money, so the order keeps it, whatever is paid later.';
 comment on column public.orders.abandoned_at is
   'Set when an attempt ended without any session at Stripe, which frees its stock.';
 comment on column public.orders.erased_at is

@@ -2,11 +2,13 @@
 
 create view reporting.webhook_health with (security_invoker = true) as
 select e.type, e.status, count(*) as events, sum(e.delivery_count) as deliveries,
+  count(*) filter (where e.delivery_count = 0) as fetched, max(e.delivered_at) as last_delivered_at,
   max(e.received_at) as last_received_at,
   count(*) filter (where e.received_at > now() - interval '1 day') as last_day
 from public.webhook_events e
 group by e.type, e.status;
-comment on view reporting.webhook_health is 'Events per type and outcome.';
+comment on view reporting.webhook_health is
+  'Events per type and outcome. fetched: Stripe never delivered them, reconciliation read them.';
 
 create view reporting.payment_health with (security_invoker = true) as
 select date_trunc('day', a.created_at) as day, a.outcome, coalesce(a.decline_code, a.failure_code) as code,
@@ -23,27 +25,23 @@ with found (order_id, reason) as (
   union all
   select d.order_id, case d.status when 'lost' then 'dispute_lost' else 'dispute_open' end
   from public.disputes d join public.orders o on o.id = d.order_id
-  where d.status not in ('won', 'warning_closed', 'prevented')
+  where private.dispute_holds(d, o.payment_id)
     -- Of a lost one the goods are left to decide on, if they are still here.
     and (d.status <> 'lost' or o.fulfillment_status = 'on_hold')
   union all
-  select q.order_id, 'refund_refused' from public.refund_requests q where private.refund_is_owed(q)
+  select q.order_id, 'refund_refused' from public.refund_requests q
+  -- Paid in another way: staff have resolved its alert.
+  where private.refund_is_owed(q) and exists (
+    select 1 from public.alerts a where a.dedupe_key = 'refund_refused:' || q.id and a.status <> 'resolved'
+  )
   union all
   select q.order_id, 'refund_delayed' from public.refund_requests q
   where q.status = 'queued' and q.problem is not null
   union all
   select r.order_id, 'refund_failed'
-  from public.refunds r join public.payments p on p.id = r.payment_id
-  where r.status in ('failed', 'canceled')
-    and p.amount_received > coalesce((
-      select sum(live.amount) from public.refunds live
-      where live.payment_id = p.id and live.status not in ('failed', 'canceled')
-    ), 0)
-    and not exists (
-      select 1 from public.refunds later
-      where later.payment_id = p.id and later.status not in ('failed', 'canceled')
-        and later.created_at > r.created_at
-    )
+  from public.refunds r
+  where r.status in ('failed', 'canceled') and private.money_left(r.payment_id) > 0
+    and not private.refund_tried_again(r)
     -- Paid in another way: staff have resolved its alert.
     and exists (
       select 1 from public.alerts a where a.dedupe_key = 'refund_failed:' || r.id and a.status <> 'resolved'

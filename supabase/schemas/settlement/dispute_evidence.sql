@@ -95,6 +95,16 @@ comment on function public.get_dispute_evidence(text) is
   'sent, purchase address, earlier undisputed orders. Null: no such dispute; order null: not one of ours.';
 grant execute on function public.get_dispute_evidence(text) to service_role;
 
+create function private.awaits_evidence(d public.disputes) returns boolean
+language sql
+immutable
+set search_path = ''
+as $$
+  select d.status in ('needs_response', 'warning_needs_response', 'appeal_needs_response')
+$$;
+comment on function private.awaits_evidence(public.disputes) is
+  'Whether a dispute waits for the shop''s answer.';
+
 create function public.remind_dispute(p_dispute_id text, p_days integer) returns jsonb
 language plpgsql
 security definer
@@ -105,8 +115,7 @@ declare
   v_run_at timestamptz;
 begin
   select * into d from public.disputes where id = p_dispute_id;
-  if not found or d.status not in ('needs_response', 'warning_needs_response', 'appeal_needs_response')
-    or d.evidence_due_by is null then
+  if not found or not private.awaits_evidence(d) or d.evidence_due_by is null then
     return jsonb_build_object('outcome', 'over', 'run_at', null);
   end if;
   v_run_at := d.evidence_due_by - make_interval(days => p_days);
@@ -116,7 +125,7 @@ begin
   end if;
   perform private.raise_alert_once(
     'dispute_due', case when p_days <= 1 then 'critical' else 'warning' end,
-    format('dispute_due:%s:%s', d.id, p_days),
+    format('dispute_due:%s:%s:%s', d.id, p_days, floor(extract(epoch from d.evidence_due_by))),
     jsonb_build_object(
       'dispute_id', d.id, 'order_number', (select o.number from public.orders o where o.id = d.order_id),
       'days', p_days, 'evidence_due_by', d.evidence_due_by, 'amount', d.amount, 'currency', d.currency
@@ -126,6 +135,6 @@ begin
 end;
 $$;
 comment on function public.remind_dispute(text, integer) is
-  'Tells staff that evidence is due in p_days days, once. Answers { outcome: reminded | early (not before '
-  'run_at: the deadline has moved) | over (nothing to answer any more) }.';
+  'Tells staff that evidence is due in p_days days, once for each deadline. Answers { outcome: reminded | '
+  'early (not before run_at: the deadline has moved) | over (nothing to answer any more) }.';
 grant execute on function public.remind_dispute(text, integer) to service_role;

@@ -37,14 +37,14 @@ language sql
 stable
 set search_path = ''
 as $$
-  -- Two requests that wait side by side are two refunds. One that was made by hand, or asked for after this
-  -- one had been given up, may be meant in its stead: nobody can know, and the customer must not get it
-  -- twice.
+  -- Two requests that wait side by side are two refunds. One that was made by hand and not heard of before,
+  -- or asked for after this one had been given up, may be meant in its stead: nobody can know, and the
+  -- customer must not get it twice.
   select case when q.amount is not null then coalesce(
     (
       select r.id from public.refunds r
       -- One that failed stands in as well: staff have an alert of its own about that money.
-      where r.payment_id = q.payment_id and r.created_at >= date_trunc('second', q.created_at)
+      where r.payment_id = q.payment_id and r.seen_at > q.created_at
         and not exists (select 1 from public.refund_requests known where known.id = r.request_id)
       order by r.created_at, r.id
       limit 1
@@ -58,10 +58,34 @@ as $$
   ) end
 $$;
 comment on function private.refund_overtaken_by(public.refund_requests) is
-  'The refund made in Stripe''s dashboard since a request, or the request made after it was given up, that '
-  'may stand in for it; null when there is none. A request for all that is left is never overtaken: it '
-  'gives back the rest.';
+  'The refund made in Stripe''s dashboard that was first heard of since a request, or the request made '
+  'after it was given up, that may stand in for it; null when there is none. A request for all that is '
+  'left is never overtaken: it gives back the rest.';
 grant execute on function private.refund_overtaken_by(public.refund_requests) to authenticated, service_role;
+
+create function private.money_left(p_payment_id text) returns bigint
+language sql
+stable
+set search_path = ''
+as $$
+  select p.amount_received
+    - coalesce((
+      select sum(r.amount) from public.refunds r
+      where r.payment_id = p.id and r.status not in ('failed', 'canceled')
+    ), 0)
+    -- The bank has given it to the customer: only what was disputed, which may be a part. In another currency
+    -- nobody can tell, and it counts as all.
+    - coalesce((
+      select sum(case when d.currency = p.currency then d.amount else p.amount_received end)
+      from public.disputes d where d.payment_id = p.id and d.status = 'lost'
+    ), 0)
+  from public.payments p
+  where p.id = p_payment_id
+$$;
+comment on function private.money_left(text) is
+  'Minor units of a payment that the customer has not got back, neither by refunds under way or made nor '
+  'by lost disputes.';
+grant execute on function private.money_left(text) to authenticated, service_role;
 
 create function private.refund_is_owed(q public.refund_requests) returns boolean
 language sql
@@ -69,22 +93,47 @@ stable
 set search_path = ''
 as $$
   select q.status = 'given_up' and private.refund_overtaken_by(q) is null
-    and exists (
-      select 1 from public.payments p
-      where p.id = q.payment_id and p.amount_received > coalesce((
-        -- One made since that failed has an alert of its own.
-        select sum(r.amount) from public.refunds r
-        where r.payment_id = p.id
-          and (r.status not in ('failed', 'canceled') or r.created_at >= date_trunc('second', q.created_at))
-      ), 0)
-    )
-    -- The bank has taken the money and given it to the customer.
-    and not exists (select 1 from public.disputes d where d.payment_id = q.payment_id and d.status = 'lost')
+    and private.money_left(q.payment_id) > coalesce((
+      -- One made since that failed has an alert of its own.
+      select sum(r.amount) from public.refunds r
+      where r.payment_id = q.payment_id and r.status in ('failed', 'canceled')
+        and r.seen_at > q.created_at
+    ), 0)
 $$;
 comment on function private.refund_is_owed(public.refund_requests) is
-  'Whether a refund that was given up still waits for a person: nothing stands in for it, the payment has '
-  'money left, and no dispute took it.';
+  'Whether a refund that was given up still waits for a person: nothing stands in for it, and the '
+  'customer has not got all of the payment back.';
 grant execute on function private.refund_is_owed(public.refund_requests) to authenticated, service_role;
+
+create function private.refund_tried_again(r public.refunds) returns boolean
+language sql
+stable
+set search_path = ''
+as $$
+  -- What failed first is made good first. What waited when r had failed is the greatest sum, over all
+  -- failures up to it, of what failed since less what was given back between.
+  select coalesce((
+    select sum(later.amount) from public.refunds later
+    where later.payment_id = r.payment_id and later.created_at > r.failed_at
+  ), 0) >= (
+    select max((
+      select sum(f.amount) from public.refunds f
+      where f.payment_id = r.payment_id and (f.failed_at, f.id) between (first.failed_at, first.id)
+        and (r.failed_at, r.id)
+    ) - coalesce((
+      select sum(made.amount) from public.refunds made
+      where made.payment_id = r.payment_id and made.created_at > first.failed_at
+        and made.created_at <= r.failed_at
+    ), 0))
+    from public.refunds first
+    where first.payment_id = r.payment_id and (first.failed_at, first.id) <= (r.failed_at, r.id)
+  )
+$$;
+comment on function private.refund_tried_again(public.refunds) is
+  'Whether the money of a refund that failed has been given back anew since, whatever became of that: '
+  'what failed too waits by itself. What was given back before the failure does not count, and one refund '
+  'makes good one.';
+grant execute on function private.refund_tried_again(public.refunds) to authenticated, service_role;
 
 create function private.ask_refund(
   p_id text,
@@ -336,34 +385,41 @@ comment on function private.note_refund_outcome(private.jobs, text, text) is
   'Books how a refund job ended (or that it waits for another try) on its request, tells staff, and settles '
   'the order. False: the job has no request. The order is locked.';
 
-create function private.close_refund_alerts(p_order_id uuid) returns void
+create function private.settle_refund_alerts(p_order_id uuid) returns void
 language sql
 set search_path = ''
 as $$
-  update public.alerts a set status = 'resolved'
+  update public.alerts a set
+    status = 'resolved',
+    data = a.data || case a.kind when 'refund_refused' then '{"not_owed": true}' else '{}' end::jsonb
   from public.refund_requests q
   where q.order_id = p_order_id and a.status <> 'resolved' and (
     (a.dedupe_key = 'refund_refused:' || q.id and not private.refund_is_owed(q))
     or (a.dedupe_key = 'refund_delayed:' || q.id and (q.status <> 'queued' or q.problem is null))
-    or (a.dedupe_key = 'refund_overtaken:' || q.id and exists (
+    or (a.dedupe_key = 'refund_overtaken:' || q.id and (private.money_left(q.payment_id) <= 0 or exists (
       select 1 from public.refund_requests later
       where later.payment_id = q.payment_id and later.created_at > q.given_up_at
-    ))
+    )))
   );
   -- Tried again, whatever becomes of it: should it fail too, it has an alert of its own.
   update public.alerts a set status = 'resolved'
   from public.refunds r
   where r.order_id = p_order_id and r.status in ('failed', 'canceled')
     and a.dedupe_key = 'refund_failed:' || r.id
-    and a.status <> 'resolved' and exists (
-      select 1 from public.refunds later
-      where later.payment_id = r.payment_id and later.amount >= r.amount
-        and (later.created_at, later.id) > (r.created_at, r.id)
-    )
+    and a.status <> 'resolved' and (private.refund_tried_again(r) or private.money_left(r.payment_id) <= 0);
+  -- What closed by itself opens by itself: a lost dispute was won after all, a refund that stood in for it
+  -- bounced.
+  select private.tell_of_refund(q, j.id, q.problem)
+  from public.refund_requests q
+  join public.alerts a on a.dedupe_key = 'refund_refused:' || q.id and a.status = 'resolved'
+    and a.data ? 'not_owed'
+  left join private.jobs j on j.dedupe_key = 'refund_payment:' || q.id
+  where q.order_id = p_order_id and private.refund_is_owed(q)
 $$;
-comment on function private.close_refund_alerts(uuid) is
-  'Resolves the alerts about refunds of an order that were made, asked for anew or tried again, or are not '
-  'owed any more. Called by settle_order() only.';
+comment on function private.settle_refund_alerts(uuid) is
+  'Resolves the alerts about refunds of an order that were made, asked for anew or tried again, or are '
+  'not owed any more; opens again those that are owed once more, except what staff have resolved. Called '
+  'by settle_order() only.';
 
 create function private.restock_due(o public.orders) returns boolean
 language sql
@@ -395,6 +451,21 @@ comment on function private.restock_due(public.orders) is
   'Whether a refund that asked for it has put the goods of an order back on the shelf. Once true it stays '
   'so: a refund that bounces afterwards moves no goods.';
 
+create function private.dispute_holds(d public.disputes, p_payment_id text) returns boolean
+language sql
+immutable
+set search_path = ''
+as $$
+  select d.status not in ('won', 'warning_closed', 'prevented', 'lost')
+    -- Of a second payment the customer has got back what was theirs; the one that the order keeps is as
+    -- good as before.
+    or (d.status = 'lost' and d.payment_id = p_payment_id)
+$$;
+comment on function private.dispute_holds(public.disputes, text) is
+  'Whether a dispute keeps its order from shipping: while it is open, and when the payment that the order '
+  'keeps (p_payment_id) was lost to it.';
+grant execute on function private.dispute_holds(public.disputes, text) to authenticated, service_role;
+
 create function private.hold_reasons(o public.orders) returns text[]
 language sql
 stable
@@ -404,7 +475,7 @@ as $$
     case when o.status = 'needs_review' then 'review' end,
     case when exists (
       select 1 from public.disputes d
-      where d.order_id = o.id and d.status not in ('won', 'warning_closed', 'prevented')
+      where d.order_id = o.id and private.dispute_holds(d, o.payment_id)
     ) then 'dispute' end,
     case when o.amount_paid > o.amount_refunded and (
       exists (
@@ -423,16 +494,17 @@ as $$
           select coalesce(sum(live.amount), 0) from public.refunds live
           where live.payment_id = o.payment_id and live.status not in ('failed', 'canceled')
         )
-        and not exists (
-          select 1 from public.refunds later
-          where later.payment_id = o.payment_id and later.status not in ('failed', 'canceled')
-            and later.created_at > r.created_at
-        )
-    ) then 'refund_failed' end
+        and not private.refund_tried_again(r)
+    ) then 'refund_failed' end,
+    case when exists (
+      select 1 from public.refund_requests q
+      where q.payment_id = o.payment_id and q.amount is null and private.refund_is_owed(q)
+    ) then 'refund_refused' end
   ], null)
 $$;
 comment on function private.hold_reasons(public.orders) is
-  'What keeps an order that has not shipped from shipping: review; dispute (open or lost); refund_under_way '
-  '(all of its money); refund_failed (all of its money was to go back, bounced, and nobody has tried again '
-  'or released the order).';
+  'What keeps an order that has not shipped from shipping: review; dispute (see dispute_holds()); '
+  'refund_under_way (all of its money); refund_failed (all of its money was to go back, bounced, and '
+  'nobody has tried again or released the order); refund_refused (the same of a refund that Stripe does '
+  'not take).';
 grant execute on function private.hold_reasons(public.orders) to authenticated, service_role;

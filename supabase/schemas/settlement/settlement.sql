@@ -118,14 +118,17 @@ language sql
 stable
 set search_path = ''
 as $$
-  -- Free ones first, then by payment id: a rule over what every report of a paid session carries. So the
-  -- choice among those known never falls on one that an earlier choice has passed over and refunded.
+  -- The one that was decided about; else free ones first, then by payment id: a rule over what every report
+  -- of a paid session carries. So the choice among those known never falls on one that an earlier choice
+  -- has passed over and refunded; nor does the decision, which is about the one kept then.
   select cs.*
   from public.checkout_sessions cs
+  join public.orders o on o.id = cs.order_id
   left join public.payments p on p.id = cs.payment_id
   where cs.order_id = p_order_id and cs.status = 'complete'
     and (cs.payment_status in ('paid', 'no_payment_required') or p.status = 'succeeded')
-  order by cs.payment_id collate "C" nulls first, cs.id collate "C"
+  order by coalesce(cs.payment_id = o.decided_payment_id, false) desc,
+    cs.payment_id collate "C" nulls first, cs.id collate "C"
   limit 1
 $$;
 comment on function private.kept_session(uuid) is
@@ -349,7 +352,8 @@ as $$
 begin
   if o is distinct from p_before then
     update public.orders set
-      session_id = o.session_id, payment_id = o.payment_id, customer_id = o.customer_id, email = o.email,
+      session_id = o.session_id, payment_id = o.payment_id, decided_payment_id = o.decided_payment_id,
+      customer_id = o.customer_id, email = o.email,
       customer_name = o.customer_name, phone = o.phone, shipping_name = o.shipping_name,
       shipping_address = o.shipping_address, billing_address = o.billing_address, status = o.status,
       fulfillment_status = o.fulfillment_status, amount_discount = o.amount_discount,
@@ -399,6 +403,9 @@ begin
   end if;
   if o.restocked_at is null and private.restock_due(o) then
     o.restocked_at := now();
+  end if;
+  if o.restocked_at is not null then
+    o.decided_payment_id := coalesce(o.decided_payment_id, o.payment_id);
   end if;
   k := private.judge_order(o);
 

@@ -39,7 +39,9 @@ begin
   end loop;
 
   perform private.settle_refund_effects(o, p_source);
-  perform private.settle_risk_effects(o, p_source);
+  perform private.settle_dispute_effects(o, p_source);
+  perform private.settle_fraud_effects(o, p_source);
+  perform private.close_risk_alerts(o);
 end;
 $$;
 comment on function private.settle_effects(public.orders, text[], text) is
@@ -77,12 +79,50 @@ begin
       end if;
     end if;
   end loop;
-  perform private.close_refund_alerts(o.id);
+  perform private.settle_refund_alerts(o.id);
 end;
 $$;
 comment on function private.settle_refund_effects(public.orders, text) is
   'What customer and staff hear of refunds that exist, and the alerts that they close. Called by '
   'settle_order() only.';
+
+create function private.mismatch_alert(p_order_id uuid) returns text
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  -- What turns up after a release is news.
+  return (
+    select concat_ws(':', 'payment_mismatch', p_order_id, extract(epoch from k.review_released_at))
+    from public.order_risk k where k.order_id = p_order_id
+  );
+end;
+$$;
+comment on function private.mismatch_alert(uuid) is
+  'The dedupe_key of the alert payment_mismatch of an order: another one after each release.';
+
+create function private.close_risk_alerts(o public.orders) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  update public.alerts a set status = 'resolved'
+  from public.disputes d
+  where d.order_id = o.id and not private.awaits_evidence(d) and a.status <> 'resolved'
+    and a.kind in ('dispute_opened', 'dispute_escalated', 'dispute_due') and a.data ->> 'dispute_id' = d.id;
+  if o.status <> 'needs_review' then
+    update public.alerts a set status = 'resolved'
+    from public.fraud_signals f
+    where f.order_id = o.id and a.dedupe_key = f.kind || ':' || f.source_id and a.status <> 'resolved';
+    update public.alerts a set status = 'resolved'
+    where o.session_id is not null and a.dedupe_key = private.mismatch_alert(o.id) and a.status <> 'resolved';
+  end if;
+end;
+$$;
+comment on function private.close_risk_alerts(public.orders) is
+  'Resolves the alerts that leave nothing to do: of disputes that wait for no answer, and of signs of '
+  'fraud and mismatches that hold the order no longer. Called by settle_order() only.';
 
 create function private.note_received_money(o public.orders, p_source text) returns void
 language plpgsql
@@ -213,11 +253,7 @@ begin
   perform private.note_received_money(o, p_source);
   if cardinality(p_mismatches) > 0 then
     perform private.raise_alert_once(
-      'payment_mismatch', 'critical',
-      -- What turns up after a release is news.
-      concat_ws(':', 'payment_mismatch', o.id, (
-        select extract(epoch from k.review_released_at) from public.order_risk k where k.order_id = o.id
-      )),
+      'payment_mismatch', 'critical', private.mismatch_alert(o.id),
       jsonb_build_object('order_number', o.number, 'reasons', to_jsonb(p_mismatches))
     );
   end if;
@@ -255,16 +291,42 @@ comment on function private.refunds_on_warning(public.fraud_signals, public.orde
   'has released it, and the policy said so when the warning was first seen actionable, which is noted '
   'here. Otherwise a person decides.';
 
-create function private.settle_risk_effects(o public.orders, p_source text) returns void
+create function private.queue_dispute_reminders(d public.disputes) returns void
 language plpgsql
 set search_path = ''
 as $$
 declare
   -- Days before the evidence deadline on which staff are reminded.
   c_reminders constant integer[] := array[7, 3, 1];
-  r record;
-  v_signal public.fraud_signals;
   v_days integer;
+  v_key text;
+  v_run_at timestamptz;
+begin
+  foreach v_days in array c_reminders loop
+    v_key := format('remind_dispute:%s:%s', d.id, v_days);
+    v_run_at := coalesce(d.evidence_due_by, d.first_due_by) - make_interval(days => v_days);
+    -- The job looks again: the deadline may have moved, the dispute may be over.
+    if not private.enqueue_job(
+      'remind_dispute', v_key, jsonb_build_object('dispute_id', d.id, 'days', v_days), v_run_at
+    ) and private.awaits_evidence(d) and v_run_at > now() then
+      -- Spent for an earlier deadline: an inquiry that was answered has become a chargeback, or there is an
+      -- appeal.
+      update private.jobs set status = 'queued', run_at = v_run_at, attempts = 0, finished_at = null
+      where dedupe_key = v_key and status in ('done', 'discarded');
+    end if;
+  end loop;
+end;
+$$;
+comment on function private.queue_dispute_reminders(public.disputes) is
+  'Reminders 7, 3 and 1 days before the evidence deadline, one job each for all deadlines that a dispute '
+  'ever has. Called by settle_order() only.';
+
+create function private.settle_dispute_effects(o public.orders, p_source text) returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  r public.disputes;
   v_status text;
 begin
   for r in select d.* from public.disputes d where d.order_id = o.id loop
@@ -280,7 +342,19 @@ begin
       );
     end if;
     foreach v_status in array r.statuses_seen loop
-      if v_status in ('won', 'lost', 'warning_closed', 'prevented') and private.raise_alert_once(
+      if (v_status = 'appeal_needs_response' or (v_status = 'needs_response' and r.statuses_seen && array[
+        'warning_needs_response', 'warning_under_review', 'warning_closed'
+      ])) and private.raise_alert_once(
+        'dispute_escalated', 'critical', 'dispute_escalated:' || r.id || ':' || v_status,
+        jsonb_build_object(
+          'order_number', o.number, 'dispute_id', r.id, 'status', v_status, 'amount', r.amount,
+          'currency', r.currency
+        )
+      ) then
+        perform private.record_order_event(
+          o.id, 'dispute_escalated', p_source, jsonb_build_object('dispute_id', r.id, 'status', v_status)
+        );
+      elsif v_status in ('won', 'lost', 'warning_closed', 'prevented') and private.raise_alert_once(
         'dispute_closed', case v_status when 'lost' then 'critical' else 'info' end,
         'dispute_closed:' || r.id || ':' || v_status,
         jsonb_build_object('order_number', o.number, 'dispute_id', r.id, 'status', v_status)
@@ -296,17 +370,21 @@ begin
       jsonb_build_object('dispute_id', r.id, 'note', null, 'submit', false), now(), 120
     );
     if r.first_due_by is not null then
-      foreach v_days in array c_reminders loop
-        perform private.enqueue_job(
-          'remind_dispute', format('remind_dispute:%s:%s', r.id, v_days),
-          jsonb_build_object('dispute_id', r.id, 'days', v_days),
-          -- The job looks again: the deadline may have moved, the dispute may be over.
-          coalesce(r.evidence_due_by, r.first_due_by) - make_interval(days => v_days)
-        );
-      end loop;
+      perform private.queue_dispute_reminders(r);
     end if;
   end loop;
+end;
+$$;
+comment on function private.settle_dispute_effects(public.orders, text) is
+  'Alerts, staged evidence and reminders for the disputes of an order. Called by settle_order() only.';
 
+create function private.settle_fraud_effects(o public.orders, p_source text) returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_signal public.fraud_signals;
+begin
   for v_signal in
     select f.* from public.fraud_signals f
     where f.order_id = o.id and f.kind in ('early_fraud_warning', 'review') and f.was_actionable
@@ -325,6 +403,5 @@ begin
   end loop;
 end;
 $$;
-comment on function private.settle_risk_effects(public.orders, text) is
-  'Alerts, evidence reminders (7, 3 and 1 days before the deadline) and the refund policy for disputes, '
-  'early fraud warnings and reviews. Called by settle_order() only.';
+comment on function private.settle_fraud_effects(public.orders, text) is
+  'Alerts and the refund policy for early fraud warnings and reviews. Called by settle_order() only.';

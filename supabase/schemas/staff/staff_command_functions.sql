@@ -73,6 +73,13 @@ as $$
 declare
   v_id uuid := gen_random_uuid();
 begin
+  -- The policies say the same, in words that help nobody.
+  if current_user = 'authenticated' and not private.is_admin() then
+    raise exception '% is for staff only', p_command using
+      errcode = '42501',
+      hint = 'Staff have app_metadata.role = admin and, where ADMIN_REQUIRE_MFA is set, have signed in with '
+        'a second factor.';
+  end if;
   insert into public.staff_commands (id, command, args) values (v_id, p_command, p_args);
   return (
     select c.result || jsonb_build_object('command_id', c.id) from public.staff_commands c where c.id = v_id
@@ -80,7 +87,8 @@ begin
 end;
 $$;
 comment on function private.submit_command(text, jsonb) is
-  'Inserts a staff command as the caller, whose policies decide, and returns its result.';
+  'Inserts a staff command as the caller, whose policies decide, and returns its result. 42501: the '
+  'caller is not staff.';
 grant execute on function private.submit_command(text, jsonb) to authenticated, service_role;
 
 create function public.request_refund(

@@ -101,7 +101,9 @@ Deno.test("side effects of settling are fired by settle_order() only", async () 
     all.filter((source) => source.body.includes(`${callee}(`)).map((source) => source.name);
   assert.deepEqual(callersOf("private.settle_effects"), ["private.settle_order"]);
   assert.deepEqual(callersOf("private.settle_paid_effects"), ["private.settle_effects"]);
-  assert.deepEqual(callersOf("private.settle_risk_effects"), ["private.settle_effects"]);
+  for (const effects of ["settle_refund_effects", "settle_dispute_effects", "settle_fraud_effects"]) {
+    assert.deepEqual(callersOf(`private.${effects}`), ["private.settle_effects"]);
+  }
 });
 
 Deno.test("no role may write orders or stock past the functions, the service role included", async () => {

@@ -247,6 +247,20 @@ const recipes: Record<string, Recipe> = {
     body: null,
   }),
 
+  resume_bodies: (random) => ({
+    path: "resume-checkout",
+    method: "POST",
+    headers: [json],
+    body: encoder.encode(JSON.stringify(pick<unknown>(random, [
+      { token: noise(random, 80) },
+      { token: strange(random) },
+      { token: "..", [noise(random, 3_000)]: 1 },
+      { token: "a".repeat(5_000) },
+      [noise(random, 8)],
+      strange(random),
+    ]))),
+  }),
+
   job_limits: (random, given) => ({
     path: "retry-jobs",
     method: "POST",

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { messageFor, shownStatus } from "../../../scripts/local/web/store/messages.js";
+import { messageFor, messageForLink, shownStatus } from "../../../scripts/local/web/store/messages.js";
 
 interface StoreError {
   code: string;
@@ -38,6 +38,17 @@ Deno.test("store has words of its own for every error a shopper can meet, withou
     assert.notEqual(title, FALLBACK, code);
     assert.doesNotMatch(`${title} ${text}`, /_|undefined|null|\bSKU\b/, code);
   }
+});
+
+Deno.test("store speaks of the order, not of the bag, where a link from a mail leads nowhere", () => {
+  for (
+    const code of ["invalid_request", "link_expired", "conflict", "insufficient_stock", "checkout_refused"]
+  ) {
+    const { title, text, retry } = messageForLink(error({ code }));
+    assert.doesNotMatch(`${title} ${text}`, /\bbag\b|_|undefined|null/, code);
+    assert.equal(retry, false, code);
+  }
+  assert.equal(messageForLink(error({ code: "rate_limited", retryAfter: 20 })).retry, true);
 });
 
 Deno.test("store names the pieces that ran out, and how many are left", () => {

@@ -259,14 +259,14 @@ isOneToOne: true
                   ]
                 },"orders": {
                   Row: {
-                    "abandoned_at": string | null,"account_id": string | null,"amount_discount": number,"amount_paid": number,"amount_refunded": number,"amount_shipping": number,"amount_subtotal": number,"amount_tax": number,"amount_total": number,"attempt": number,"billing_address": Json | null,"cancelled_at": string | null,"carrier": string | null,"cart_hash": string,"created_at": string,"currency": string,"customer_id": string | null,"customer_name": string | null,"email": string | null,"erased_at": string | null,"fulfilled_at": string | null,"fulfillment_status": string,"id": string,"idempotency_key": string | null,"livemode": boolean,"locale": string | null,"mail_to_account": boolean,"number": string,"oversold_at": string | null,"paid_at": string | null,"payment_id": string | null,"phone": string | null,"prices_include_tax": boolean,"purchase_ip": unknown,"restocked_at": string | null,"session_expires_at": string,"session_id": string | null,"shipping_address": Json | null,"shipping_name": string | null,"shipping_rates": NonNullable<Json>,"status": string,"tracking_number": string | null,"updated_at": string,"user_agent": string | null
+                    "abandoned_at": string | null,"account_id": string | null,"amount_discount": number,"amount_paid": number,"amount_refunded": number,"amount_shipping": number,"amount_subtotal": number,"amount_tax": number,"amount_total": number,"attempt": number,"billing_address": Json | null,"cancelled_at": string | null,"carrier": string | null,"cart_hash": string,"created_at": string,"currency": string,"customer_id": string | null,"customer_name": string | null,"decided_payment_id": string | null,"email": string | null,"erased_at": string | null,"fulfilled_at": string | null,"fulfillment_status": string,"id": string,"idempotency_key": string | null,"livemode": boolean,"locale": string | null,"mail_to_account": boolean,"number": string,"oversold_at": string | null,"paid_at": string | null,"payment_id": string | null,"phone": string | null,"prices_include_tax": boolean,"purchase_ip": unknown,"restocked_at": string | null,"session_expires_at": string,"session_id": string | null,"shipping_address": Json | null,"shipping_name": string | null,"shipping_rates": NonNullable<Json>,"status": string,"tracking_number": string | null,"updated_at": string,"user_agent": string | null
                   }
                   ComputedFields: never
                   Insert: {
-                    "abandoned_at"?: string | null,"account_id"?: string | null,"amount_discount"?: number,"amount_paid"?: number,"amount_refunded"?: number,"amount_shipping"?: number,"amount_subtotal": number,"amount_tax"?: number,"amount_total": number,"attempt"?: number,"billing_address"?: Json | null,"cancelled_at"?: string | null,"carrier"?: string | null,"cart_hash": string,"created_at"?: string,"currency": string,"customer_id"?: string | null,"customer_name"?: string | null,"email"?: string | null,"erased_at"?: string | null,"fulfilled_at"?: string | null,"fulfillment_status"?: string,"id"?: string,"idempotency_key"?: string | null,"livemode": boolean,"locale"?: string | null,"mail_to_account"?: boolean,"number"?: string,"oversold_at"?: string | null,"paid_at"?: string | null,"payment_id"?: string | null,"phone"?: string | null,"prices_include_tax"?: boolean,"purchase_ip"?: unknown,"restocked_at"?: string | null,"session_expires_at": string,"session_id"?: string | null,"shipping_address"?: Json | null,"shipping_name"?: string | null,"shipping_rates"?: NonNullable<Json>,"status"?: string,"tracking_number"?: string | null,"updated_at"?: string,"user_agent"?: string | null
+                    "abandoned_at"?: string | null,"account_id"?: string | null,"amount_discount"?: number,"amount_paid"?: number,"amount_refunded"?: number,"amount_shipping"?: number,"amount_subtotal": number,"amount_tax"?: number,"amount_total": number,"attempt"?: number,"billing_address"?: Json | null,"cancelled_at"?: string | null,"carrier"?: string | null,"cart_hash": string,"created_at"?: string,"currency": string,"customer_id"?: string | null,"customer_name"?: string | null,"decided_payment_id"?: string | null,"email"?: string | null,"erased_at"?: string | null,"fulfilled_at"?: string | null,"fulfillment_status"?: string,"id"?: string,"idempotency_key"?: string | null,"livemode": boolean,"locale"?: string | null,"mail_to_account"?: boolean,"number"?: string,"oversold_at"?: string | null,"paid_at"?: string | null,"payment_id"?: string | null,"phone"?: string | null,"prices_include_tax"?: boolean,"purchase_ip"?: unknown,"restocked_at"?: string | null,"session_expires_at": string,"session_id"?: string | null,"shipping_address"?: Json | null,"shipping_name"?: string | null,"shipping_rates"?: NonNullable<Json>,"status"?: string,"tracking_number"?: string | null,"updated_at"?: string,"user_agent"?: string | null
                   }
                   Update: {
-                    "abandoned_at"?: string | null,"account_id"?: string | null,"amount_discount"?: number,"amount_paid"?: number,"amount_refunded"?: number,"amount_shipping"?: number,"amount_subtotal"?: number,"amount_tax"?: number,"amount_total"?: number,"attempt"?: number,"billing_address"?: Json | null,"cancelled_at"?: string | null,"carrier"?: string | null,"cart_hash"?: string,"created_at"?: string,"currency"?: string,"customer_id"?: string | null,"customer_name"?: string | null,"email"?: string | null,"erased_at"?: string | null,"fulfilled_at"?: string | null,"fulfillment_status"?: string,"id"?: string,"idempotency_key"?: string | null,"livemode"?: boolean,"locale"?: string | null,"mail_to_account"?: boolean,"number"?: string,"oversold_at"?: string | null,"paid_at"?: string | null,"payment_id"?: string | null,"phone"?: string | null,"prices_include_tax"?: boolean,"purchase_ip"?: unknown,"restocked_at"?: string | null,"session_expires_at"?: string,"session_id"?: string | null,"shipping_address"?: Json | null,"shipping_name"?: string | null,"shipping_rates"?: NonNullable<Json>,"status"?: string,"tracking_number"?: string | null,"updated_at"?: string,"user_agent"?: string | null
+                    "abandoned_at"?: string | null,"account_id"?: string | null,"amount_discount"?: number,"amount_paid"?: number,"amount_refunded"?: number,"amount_shipping"?: number,"amount_subtotal"?: number,"amount_tax"?: number,"amount_total"?: number,"attempt"?: number,"billing_address"?: Json | null,"cancelled_at"?: string | null,"carrier"?: string | null,"cart_hash"?: string,"created_at"?: string,"currency"?: string,"customer_id"?: string | null,"customer_name"?: string | null,"decided_payment_id"?: string | null,"email"?: string | null,"erased_at"?: string | null,"fulfilled_at"?: string | null,"fulfillment_status"?: string,"id"?: string,"idempotency_key"?: string | null,"livemode"?: boolean,"locale"?: string | null,"mail_to_account"?: boolean,"number"?: string,"oversold_at"?: string | null,"paid_at"?: string | null,"payment_id"?: string | null,"phone"?: string | null,"prices_include_tax"?: boolean,"purchase_ip"?: unknown,"restocked_at"?: string | null,"session_expires_at"?: string,"session_id"?: string | null,"shipping_address"?: Json | null,"shipping_name"?: string | null,"shipping_rates"?: NonNullable<Json>,"status"?: string,"tracking_number"?: string | null,"updated_at"?: string,"user_agent"?: string | null
                   }
                   Relationships: [
                     {
@@ -413,14 +413,14 @@ isOneToOne: false
                   ]
                 },"refunds": {
                   Row: {
-                    "amount": number,"charge_id": string | null,"created_at": string,"currency": string,"failure_reason": string | null,"id": string,"order_id": string | null,"payment_id": string | null,"reason": string | null,"released_at": string | null,"request_id": string | null,"status": string,"succeeded_at": string | null,"version": string
+                    "amount": number,"charge_id": string | null,"created_at": string,"currency": string,"failed_at": string | null,"failure_reason": string | null,"id": string,"order_id": string | null,"payment_id": string | null,"reason": string | null,"released_at": string | null,"request_id": string | null,"seen_at": string,"status": string,"succeeded_at": string | null,"version": string
                   }
                   ComputedFields: never
                   Insert: {
-                    "amount": number,"charge_id"?: string | null,"created_at": string,"currency": string,"failure_reason"?: string | null,"id": string,"order_id"?: string | null,"payment_id"?: string | null,"reason"?: string | null,"released_at"?: string | null,"request_id"?: string | null,"status": string,"succeeded_at"?: string | null,"version": string
+                    "amount": number,"charge_id"?: string | null,"created_at": string,"currency": string,"failed_at"?: string | null,"failure_reason"?: string | null,"id": string,"order_id"?: string | null,"payment_id"?: string | null,"reason"?: string | null,"released_at"?: string | null,"request_id"?: string | null,"seen_at"?: string,"status": string,"succeeded_at"?: string | null,"version": string
                   }
                   Update: {
-                    "amount"?: number,"charge_id"?: string | null,"created_at"?: string,"currency"?: string,"failure_reason"?: string | null,"id"?: string,"order_id"?: string | null,"payment_id"?: string | null,"reason"?: string | null,"released_at"?: string | null,"request_id"?: string | null,"status"?: string,"succeeded_at"?: string | null,"version"?: string
+                    "amount"?: number,"charge_id"?: string | null,"created_at"?: string,"currency"?: string,"failed_at"?: string | null,"failure_reason"?: string | null,"id"?: string,"order_id"?: string | null,"payment_id"?: string | null,"reason"?: string | null,"released_at"?: string | null,"request_id"?: string | null,"seen_at"?: string,"status"?: string,"succeeded_at"?: string | null,"version"?: string
                   }
                   Relationships: [
                     {
@@ -481,14 +481,14 @@ isOneToOne: false
                   ]
                 },"webhook_events": {
                   Row: {
-                    "api_version": string | null,"attempts": number,"delivery_count": number,"id": string,"ignored_reason": string | null,"last_error": string | null,"livemode": boolean,"next_attempt_at": string | null,"payload": NonNullable<Json>,"processed_at": string | null,"received_at": string,"source_ip": unknown,"status": string,"stripe_created_at": string,"type": string
+                    "api_version": string | null,"attempts": number,"delivered_at": string | null,"delivery_count": number,"id": string,"ignored_reason": string | null,"last_error": string | null,"livemode": boolean,"next_attempt_at": string | null,"payload": NonNullable<Json>,"processed_at": string | null,"received_at": string,"source_ip": unknown,"status": string,"stripe_created_at": string,"type": string
                   }
                   ComputedFields: never
                   Insert: {
-                    "api_version"?: string | null,"attempts"?: number,"delivery_count"?: number,"id": string,"ignored_reason"?: string | null,"last_error"?: string | null,"livemode": boolean,"next_attempt_at"?: string | null,"payload": NonNullable<Json>,"processed_at"?: string | null,"received_at"?: string,"source_ip"?: unknown,"status": string,"stripe_created_at": string,"type": string
+                    "api_version"?: string | null,"attempts"?: number,"delivered_at"?: string | null,"delivery_count"?: number,"id": string,"ignored_reason"?: string | null,"last_error"?: string | null,"livemode": boolean,"next_attempt_at"?: string | null,"payload": NonNullable<Json>,"processed_at"?: string | null,"received_at"?: string,"source_ip"?: unknown,"status": string,"stripe_created_at": string,"type": string
                   }
                   Update: {
-                    "api_version"?: string | null,"attempts"?: number,"delivery_count"?: number,"id"?: string,"ignored_reason"?: string | null,"last_error"?: string | null,"livemode"?: boolean,"next_attempt_at"?: string | null,"payload"?: NonNullable<Json>,"processed_at"?: string | null,"received_at"?: string,"source_ip"?: unknown,"status"?: string,"stripe_created_at"?: string,"type"?: string
+                    "api_version"?: string | null,"attempts"?: number,"delivered_at"?: string | null,"delivery_count"?: number,"id"?: string,"ignored_reason"?: string | null,"last_error"?: string | null,"livemode"?: boolean,"next_attempt_at"?: string | null,"payload"?: NonNullable<Json>,"processed_at"?: string | null,"received_at"?: string,"source_ip"?: unknown,"status"?: string,"stripe_created_at"?: string,"type"?: string
                   }
                   Relationships: [
                     
@@ -568,6 +568,9 @@ isOneToOne: false
 "erase_customer":
 { Args: { "p_email": string }; Returns: Json
                            },
+"find_open_checkout":
+{ Args: { "p_order_id": string }; Returns: Json
+                           },
 "finish_jobs":
 { Args: { "p_results": Json }; Returns: Json
                            },
@@ -633,6 +636,9 @@ isOneToOne: false
                            },
 "record_notification_result":
 { Args: { "p_error": string,"p_notification_id": string,"p_provider_id": string,"p_recipient": string,"p_status": string }; Returns: Json
+                           },
+"record_webhook_endpoint":
+{ Args: { "p_differences": (string)[],"p_endpoint_id": string,"p_livemode": boolean,"p_state": string }; Returns: Json
                            },
 "record_webhook_rejection":
 { Args: { "p_count"?: number,"p_reason": string,"p_source_ip": string }; Returns: Json

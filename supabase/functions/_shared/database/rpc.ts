@@ -14,7 +14,9 @@ import type {
   CheckoutRefusal,
   CheckoutRequest,
   DisputeEvidence,
+  EndpointLook,
   EventOutcome,
+  FoundCheckout,
   HealthFigures,
   Job,
   JobResult,
@@ -138,6 +140,9 @@ function rpcCalls(client: PostgrestClient, limitMs: () => number) {
         p_email_change: emailChange,
       }),
 
+    /** Changes nothing. @throws AppError `order_not_found`. */
+    findOpenCheckout: (orderId: string) => call<FoundCheckout>("find_open_checkout", { p_order_id: orderId }),
+
     /** @throws AppError `order_not_found`, `insufficient_stock`. */
     resumeCheckout: (request: ResumeRequest) => call<ResumedCheckout>("resume_checkout", request),
 
@@ -228,6 +233,15 @@ function rpcCalls(client: PostgrestClient, limitMs: () => number) {
 
     replaceWebhookAddresses: (addresses: string[]) =>
       call<{ added: string[]; removed: string[] }>("replace_webhook_addresses", { p_addresses: addresses }),
+
+    /** Notes what Stripe says of the endpoint at our address, in the mode of the key. */
+    recordWebhookEndpoint: (livemode: boolean, look: EndpointLook) =>
+      call<{ recorded: true }>("record_webhook_endpoint", {
+        p_livemode: livemode,
+        p_state: look.state,
+        p_endpoint_id: look.endpointId,
+        p_differences: look.differences,
+      }),
 
     purgeOldData: (limit: number) =>
       call<{ purged: Record<string, number>; more: boolean }>("purge_old_data", { p_limit: limit }),

@@ -34,6 +34,15 @@ export interface ReceivedEvent {
   p_alerts: Alert[];
 }
 
+/** What one look at Stripe's webhook endpoints found at our address. */
+export interface EndpointLook {
+  state: "ok" | "disabled" | "changed" | "missing" | "not_permitted";
+  /** Null where there is none, or the key may not read it. */
+  endpointId: string | null;
+  /** What is not as the registry of events says, in words. */
+  differences: string[];
+}
+
 export interface StoredEvent {
   id: string;
   type: string;
@@ -160,13 +169,16 @@ export interface ResumeRequest {
   p_supersede: boolean;
 }
 
-/** What a resume link leads to. */
-export type ResumedCheckout =
-  | Checkout
-  | Superseded
-  | VelocityExceeded
-  | { outcome: "paid"; session_id: string }
-  | { outcome: "cancelled" };
+/** The order leads to no payment page any more. */
+export type EndedCheckout = { outcome: "paid"; session_id: string } | { outcome: "cancelled" };
+
+/** What opening an unpaid order again comes to. */
+export type ResumedCheckout = Checkout | Superseded | VelocityExceeded | EndedCheckout;
+
+/** What a resume link leads to as things are; `session` is the one that can still be paid. */
+export type FoundCheckout =
+  | { outcome: "unpaid"; session: { id: string; url: string } | null }
+  | EndedCheckout;
 
 export interface OrderStatus {
   order_number: string;

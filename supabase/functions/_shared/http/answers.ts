@@ -17,6 +17,12 @@ export const checkoutAnswer = z.strictObject({
   amount_subtotal: minorUnits.describe("Minor units, before shipping, tax and discounts."),
 });
 
+export const resumeAnswer = z.strictObject({
+  url: z.url().describe(
+    "Send the shopper there: a payment page, or the success page of an order that is paid.",
+  ),
+});
+
 export const orderStatusAnswer = z.strictObject({
   order_number: z.string(),
   status: z.enum([

@@ -1,12 +1,11 @@
 /** What every endpoint shares: request id, CORS, method check, bounded bodies, and failures as one JSON shape. */
 import { AppError } from "../errors.ts";
 import type { Logger } from "../log.ts";
-import { isListedOrigin } from "./origins.ts";
 
 /** How an endpoint presents itself. */
 export interface Endpoint {
   methods: readonly ("GET" | "POST")[];
-  /** Origins of browsers, in which `:*` stands for any port; null for endpoints that no browser calls. */
+  /** Origins of browsers; null for endpoints that no browser calls. */
   allowedOrigins: readonly string[] | null;
   log: Logger;
 }
@@ -156,14 +155,14 @@ function methodsOf({ methods }: Endpoint): string[] {
 function checkOrigin(request: Request, endpoint: Endpoint): void {
   const origin = request.headers.get("origin");
   if (origin === null || endpoint.allowedOrigins === null) return;
-  if (!isListedOrigin(origin, endpoint.allowedOrigins)) throw new AppError("origin_not_allowed");
+  if (!endpoint.allowedOrigins.includes(origin)) throw new AppError("origin_not_allowed");
 }
 
 function addCorsHeaders(headers: Headers, request: Request, endpoint: Endpoint): void {
   if (endpoint.allowedOrigins === null) return;
   headers.append("vary", "origin");
   const origin = request.headers.get("origin");
-  if (origin === null || !isListedOrigin(origin, endpoint.allowedOrigins)) return;
+  if (origin === null || !endpoint.allowedOrigins.includes(origin)) return;
   headers.set("access-control-allow-origin", origin);
   headers.set("access-control-expose-headers", exposedHeaders);
   if (request.method !== "OPTIONS") return;
