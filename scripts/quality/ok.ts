@@ -8,6 +8,7 @@ import { envExample } from "./ok/env_example.ts";
 import { migrationFiles, schemasEqualMigrations } from "./ok/schemas.ts";
 import { schemaSnapshot } from "./ok/schema_snapshot.ts";
 import { secretScan } from "./ok/secret_scan.ts";
+import { sqlLayout } from "./ok/sql_layout.ts";
 import { judged, type Step, type StepContext, type StepResult } from "./ok/step.ts";
 import { advisors, cliPush, typesDrift } from "./ok/supabase_cli.ts";
 import { runTask } from "../lib/task.ts";
@@ -34,6 +35,7 @@ const STEPS: Step[] = [
   boundaries,
   envExample,
   secretScan,
+  sqlLayout,
   schemasEqualMigrations,
   schemaSnapshot,
   typesDrift,

@@ -404,7 +404,7 @@ begin
   if not found then
     raise exception 'order % has had no mail %; it has had: %', o.number, p_args ->> 'template', coalesce(
       (select string_agg(distinct x.template, ', ') from public.notifications x where x.order_id = o.id),
-        'none'
+      'none'
     ) using errcode = 'KCINV';
   end if;
   n.status := 'queued';
@@ -626,7 +626,6 @@ $$;
 comment on function private.submit_command(text, jsonb) is
   'Inserts a staff command as the caller, whose policies decide, and returns its result. 42501: the '
   'caller is not staff.';
-revoke execute on function private.submit_command(text, jsonb) from public, anon;
 grant execute on function private.submit_command(text, jsonb) to authenticated, service_role;
 
 create function public.request_refund(

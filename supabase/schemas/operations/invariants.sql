@@ -33,7 +33,14 @@ as $$
     from public.inventory_adjustments where variant_id = l.variant_id
   ) a on true
   where l.on_hand + l.committed <> a.received
-  union all
+$$;
+comment on function private.check_stock() is 'Rules about what is on the shelf: see check_invariants().';
+
+create function private.check_reservations() returns table (invariant text, detail jsonb)
+language sql
+stable
+set search_path = ''
+as $$
   select 'a paid order owns its stock', jsonb_build_object('order', o.number, 'status', o.status)
   from public.orders o
   where o.status in ('paid', 'partially_refunded') and o.cancelled_at is null and o.oversold_at is null
@@ -93,7 +100,8 @@ as $$
     select 1 from public.refund_requests q where q.order_id = o.id and (q.restock or q.cause = 'fraudulent')
   )
 $$;
-comment on function private.check_stock() is 'Rules about stock: see check_invariants().';
+comment on function private.check_reservations() is
+  'Rules about the stock of orders: see check_invariants().';
 
 create function private.is_released(o public.orders, p_reason text) returns boolean
 language sql
@@ -108,7 +116,7 @@ $$;
 comment on function private.is_released(public.orders, text) is
   'Whether staff have released this mismatch of the money that the order keeps.';
 
-create function private.check_money() returns table (invariant text, detail jsonb)
+create function private.check_amounts() returns table (invariant text, detail jsonb)
 language sql
 stable
 set search_path = ''
@@ -124,6 +132,28 @@ as $$
   from public.orders o
   where o.cart_hash is distinct from private.hash_of_order(o.id)
   union all
+  select 'subtotal, discount, shipping and tax add up to the total',
+    jsonb_build_object('order', o.number, 'amount_total', o.amount_total)
+  from public.orders o join public.order_risk k on k.order_id = o.id
+  where o.session_id is not null and cardinality(k.review_reasons) = 0
+    and not private.is_released(o, 'amount_mismatch')
+    and o.amount_total <> o.amount_subtotal - o.amount_discount + o.amount_shipping
+      + case when o.prices_include_tax then 0 else o.amount_tax end
+    and o.status <> 'refunded'
+  union all
+  select 'a paid order was paid in full',
+    jsonb_build_object('order', o.number, 'amount_paid', o.amount_paid, 'amount_total', o.amount_total)
+  from public.orders o
+  where o.status in ('paid', 'partially_refunded') and o.amount_paid <> o.amount_total
+    and not private.is_released(o, 'amount_mismatch')
+$$;
+comment on function private.check_amounts() is 'Rules about the figures of orders: see check_invariants().';
+
+create function private.check_refunds() returns table (invariant text, detail jsonb)
+language sql
+stable
+set search_path = ''
+as $$
   select 'refunded is the sum of succeeded refunds',
     jsonb_build_object('order', o.number, 'amount_refunded', o.amount_refunded)
   from public.orders o
@@ -140,16 +170,6 @@ as $$
     from public.refunds r where r.payment_id = p.id and r.status = 'succeeded'
   )
   union all
-  select 'a paid order has a settled session, and a succeeded payment unless it was free',
-    jsonb_build_object('order', o.number, 'status', o.status)
-  from public.orders o
-  left join public.payments p on p.id = o.payment_id
-  where o.status in ('paid', 'needs_review', 'partially_refunded', 'refunded')
-    and (
-      o.session_id is null or (o.payment_id is null and o.amount_total > 0)
-      or (o.payment_id is not null and p.status is distinct from 'succeeded')
-    )
-  union all
   select 'what is given back and what can still run is no more than the payment brought',
     jsonb_build_object('payment_id', p.id, 'amount_received', p.amount_received)
   from public.payments p
@@ -164,31 +184,6 @@ as $$
       and private.refund_overtaken_by(q) is null
       and not exists (select 1 from public.refunds r where r.request_id = q.id)
   )
-  union all
-  select 'subtotal, discount, shipping and tax add up to the total',
-    jsonb_build_object('order', o.number, 'amount_total', o.amount_total)
-  from public.orders o join public.order_risk k on k.order_id = o.id
-  where o.session_id is not null and cardinality(k.review_reasons) = 0
-    and not private.is_released(o, 'amount_mismatch')
-    and o.amount_total <> o.amount_subtotal - o.amount_discount + o.amount_shipping
-      + case when o.prices_include_tax then 0 else o.amount_tax end
-    and o.status <> 'refunded'
-  union all
-  select 'a paid order was paid in full',
-    jsonb_build_object('order', o.number, 'amount_paid', o.amount_paid, 'amount_total', o.amount_total)
-  from public.orders o
-  where o.status in ('paid', 'partially_refunded') and o.amount_paid <> o.amount_total
-    and not private.is_released(o, 'amount_mismatch')
-  union all
-  select 'an order keeps the first of its settled sessions',
-    jsonb_build_object('order', o.number, 'session_id', o.session_id)
-  from public.orders o
-  where o.session_id is distinct from (private.kept_session(o.id)).id
-  union all
-  select 'an order keeps the payment that was decided about', jsonb_build_object('order', o.number,
-    'payment_id', o.payment_id)
-  from public.orders o
-  where o.decided_payment_id is not null and o.payment_id is distinct from o.decided_payment_id
   union all
   select 'a second payment is on its way back', jsonb_build_object('order', o.number, 'payment_id', p.id)
   from public.orders o
@@ -209,14 +204,6 @@ as $$
       from public.refund_requests q where q.id in ('cancelled:' || o.payment_id, 'oversold:' || o.payment_id)
     )
   union all
-  select 'money of an order came through one of its sessions',
-    jsonb_build_object('order', o.number, 'payment_id', p.id)
-  from public.payments p
-  join public.orders o on o.id = p.order_id
-  -- The payment may be an hour ahead of its session's event.
-  where p.status = 'succeeded' and p.succeeded_at < now() - interval '1 hour'
-    and not exists (select 1 from public.checkout_sessions s where s.payment_id = p.id)
-  union all
   select 'attempts, refunds, disputes and signals belong to the order of their payment',
     jsonb_build_object('id', x.id, 'payment_id', x.payment_id)
   from (
@@ -227,6 +214,41 @@ as $$
   ) x
   join public.payments p on p.id = x.payment_id
   where x.order_id is distinct from p.order_id
+$$;
+comment on function private.check_refunds() is 'Rules about money that goes back: see check_invariants().';
+
+create function private.check_payments() returns table (invariant text, detail jsonb)
+language sql
+stable
+set search_path = ''
+as $$
+  select 'a paid order has a settled session, and a succeeded payment unless it was free',
+    jsonb_build_object('order', o.number, 'status', o.status)
+  from public.orders o
+  left join public.payments p on p.id = o.payment_id
+  where o.status in ('paid', 'needs_review', 'partially_refunded', 'refunded')
+    and (
+      o.session_id is null or (o.payment_id is null and o.amount_total > 0)
+      or (o.payment_id is not null and p.status is distinct from 'succeeded')
+    )
+  union all
+  select 'an order keeps the first of its settled sessions',
+    jsonb_build_object('order', o.number, 'session_id', o.session_id)
+  from public.orders o
+  where o.session_id is distinct from (private.kept_session(o.id)).id
+  union all
+  select 'an order keeps the payment that was decided about',
+    jsonb_build_object('order', o.number, 'payment_id', o.payment_id)
+  from public.orders o
+  where o.decided_payment_id is not null and o.payment_id is distinct from o.decided_payment_id
+  union all
+  select 'money of an order came through one of its sessions',
+    jsonb_build_object('order', o.number, 'payment_id', p.id)
+  from public.payments p
+  join public.orders o on o.id = p.order_id
+  -- The payment may be an hour ahead of its session's event.
+  where p.status = 'succeeded' and p.succeeded_at < now() - interval '1 hour'
+    and not exists (select 1 from public.checkout_sessions s where s.payment_id = p.id)
   union all
   select 'test and live mode do not mix', jsonb_build_object('order', o.number, 'session_id', s.id)
   from public.orders o
@@ -235,7 +257,7 @@ as $$
   where (s.livemode <> o.livemode or p.livemode <> o.livemode) and o.status in ('paid', 'partially_refunded')
     and not private.is_released(o, 'livemode_mismatch')
 $$;
-comment on function private.check_money() is 'Rules about money: see check_invariants().';
+comment on function private.check_payments() is 'Rules about money that came: see check_invariants().';
 
 create function private.check_order_state() returns table (invariant text, detail jsonb)
 language sql
@@ -346,7 +368,10 @@ security definer
 set search_path = ''
 as $$
   select * from private.check_stock()
-  union all select * from private.check_money()
+  union all select * from private.check_reservations()
+  union all select * from private.check_amounts()
+  union all select * from private.check_refunds()
+  union all select * from private.check_payments()
   union all select * from private.check_order_state()
   union all select * from private.check_outbox()
 $$;

@@ -61,7 +61,6 @@ comment on function private.refund_overtaken_by(public.refund_requests) is
   'The refund made in Stripe''s dashboard that was first heard of since a request, or the request made '
   'after it was given up, that may stand in for it; null when there is none. A request for all that is '
   'left is never overtaken: it gives back the rest.';
-revoke execute on function private.refund_overtaken_by(public.refund_requests) from public, anon;
 grant execute on function private.refund_overtaken_by(public.refund_requests) to authenticated, service_role;
 
 create function private.money_left(p_payment_id text) returns bigint
@@ -86,7 +85,6 @@ $$;
 comment on function private.money_left(text) is
   'Minor units of a payment that the customer has not got back, neither by refunds under way or made nor '
   'by lost disputes.';
-revoke execute on function private.money_left(text) from public, anon;
 grant execute on function private.money_left(text) to authenticated, service_role;
 
 create function private.refund_is_owed(q public.refund_requests) returns boolean
@@ -105,7 +103,6 @@ $$;
 comment on function private.refund_is_owed(public.refund_requests) is
   'Whether a refund that was given up still waits for a person: nothing stands in for it, and the '
   'customer has not got all of the payment back.';
-revoke execute on function private.refund_is_owed(public.refund_requests) from public, anon;
 grant execute on function private.refund_is_owed(public.refund_requests) to authenticated, service_role;
 
 create function private.refund_tried_again(r public.refunds) returns boolean
@@ -136,7 +133,6 @@ comment on function private.refund_tried_again(public.refunds) is
   'Whether the money of a refund that failed has been given back anew since, whatever became of that: '
   'what failed too waits by itself. What was given back before the failure does not count, and one refund '
   'makes good one.';
-revoke execute on function private.refund_tried_again(public.refunds) from public, anon;
 grant execute on function private.refund_tried_again(public.refunds) to authenticated, service_role;
 
 create function private.ask_refund(
@@ -468,7 +464,6 @@ $$;
 comment on function private.dispute_holds(public.disputes, text) is
   'Whether a dispute keeps its order from shipping: while it is open, and when the payment that the order '
   'keeps (p_payment_id) was lost to it.';
-revoke execute on function private.dispute_holds(public.disputes, text) from public, anon;
 grant execute on function private.dispute_holds(public.disputes, text) to authenticated, service_role;
 
 create function private.hold_reasons(o public.orders) returns text[]
@@ -512,5 +507,4 @@ comment on function private.hold_reasons(public.orders) is
   'refund_under_way (all of its money); refund_failed (all of its money was to go back, bounced, and '
   'nobody has tried again or released the order); refund_refused (the same of a refund that Stripe does '
   'not take).';
-revoke execute on function private.hold_reasons(public.orders) from public, anon;
 grant execute on function private.hold_reasons(public.orders) to authenticated, service_role;

@@ -39,7 +39,8 @@ begin
   end loop;
 
   perform private.settle_refund_effects(o, p_source);
-  perform private.settle_risk_effects(o, p_source);
+  perform private.settle_dispute_effects(o, p_source);
+  perform private.settle_fraud_effects(o, p_source);
   perform private.settle_risk_alerts(o, p_mismatches);
 end;
 $$;
@@ -149,7 +150,7 @@ comment on function private.settle_risk_alerts(public.orders, text[]) is
   'Resolves the alerts that leave nothing to do: of disputes that wait for no answer, and of signs of '
   'fraud and mismatches that hold the order no longer. Called by settle_order() only.';
 
-create function private.settle_paid_effects(o public.orders, p_mismatches text[], p_source text) returns void
+create function private.note_received_money(o public.orders, p_source text) returns void
 language plpgsql
 set search_path = ''
 as $$
@@ -174,18 +175,16 @@ begin
       )
     );
   end loop;
+end;
+$$;
+comment on function private.note_received_money(public.orders, text) is
+  'Notes each settled session of an order once in its audit trail.';
 
-  if cardinality(p_mismatches) > 0 then
-    perform private.raise_alert_once(
-      'payment_mismatch', 'critical',
-      private.mismatch_alert(o.id),
-      jsonb_build_object('order_number', o.number, 'reasons', to_jsonb(p_mismatches))
-    );
-  end if;
-  if cardinality(p_mismatches) = 0 and o.oversold_at is null and o.cancelled_at is null then
-    perform private.queue_notification(o.id, 'order_confirmation');
-  end if;
-
+create function private.settle_unfulfillable(o public.orders, p_source text) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
   if o.oversold_at is not null then
     perform private.queue_notification(o.id, 'order_unfulfillable');
     perform private.raise_alert_once(
@@ -204,7 +203,19 @@ begin
       );
     end if;
   end if;
+end;
+$$;
+comment on function private.settle_unfulfillable(public.orders, text) is
+  'Money of an order that will not ship, because it is oversold or cancelled, goes back; customer and staff '
+  'hear of it.';
 
+create function private.refund_second_payments(o public.orders, p_source text) returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  r record;
+begin
   for r in
     -- Only money that a session of ours brought in: a payment that is ahead of its session may be the one to
     -- keep.
@@ -226,8 +237,16 @@ begin
       perform private.queue_notification(o.id, 'duplicate_payment_refunded', r.id);
     end if;
   end loop;
+end;
+$$;
+comment on function private.refund_second_payments(public.orders, text) is
+  'Gives back what came beside the payment that the order keeps, and tells customer and staff.';
 
-  -- Details of the card, for staff: those of the attempt that succeeded, else of the latest.
+create function private.show_cards(p_order_id uuid) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
   update public.payments pi set
     payment_method_type = a.payment_method_type, card_brand = a.card_brand, card_last4 = a.card_last4,
     card_country = a.card_country, risk_level = a.risk_level, risk_score = a.risk_score,
@@ -235,19 +254,41 @@ begin
   from (
     select distinct on (t.payment_id) t.*
     from public.payment_attempts t
-    where t.order_id = o.id
+    where t.order_id = p_order_id
     order by t.payment_id, (t.outcome = 'succeeded') desc, t.created_at desc, t.id
   ) a
   where pi.id = a.payment_id
     and (
       pi.payment_method_type, pi.card_brand, pi.card_last4, pi.card_country, pi.risk_level, pi.risk_score,
       pi.three_d_secure_result
-    )
-      is distinct from
-      (
-        a.payment_method_type, a.card_brand, a.card_last4, a.card_country, a.risk_level, a.risk_score,
-        a.three_d_secure_result
-      );
+    ) is distinct from (
+      a.payment_method_type, a.card_brand, a.card_last4, a.card_country, a.risk_level, a.risk_score,
+      a.three_d_secure_result
+    );
+end;
+$$;
+comment on function private.show_cards(uuid) is
+  'Details of the card on each payment of an order, for staff: those of the attempt that succeeded, else of '
+  'the latest.';
+
+create function private.settle_paid_effects(o public.orders, p_mismatches text[], p_source text) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  perform private.note_received_money(o, p_source);
+  if cardinality(p_mismatches) > 0 then
+    perform private.raise_alert_once(
+      'payment_mismatch', 'critical', private.mismatch_alert(o.id),
+      jsonb_build_object('order_number', o.number, 'reasons', to_jsonb(p_mismatches))
+    );
+  end if;
+  if cardinality(p_mismatches) = 0 and o.oversold_at is null and o.cancelled_at is null then
+    perform private.queue_notification(o.id, 'order_confirmation');
+  end if;
+  perform private.settle_unfulfillable(o, p_source);
+  perform private.refund_second_payments(o, p_source);
+  perform private.show_cards(o.id);
 end;
 $$;
 comment on function private.settle_paid_effects(public.orders, text[], text) is
@@ -306,13 +347,12 @@ comment on function private.queue_dispute_reminders(public.disputes) is
   'Reminders 7, 3 and 1 days before the evidence deadline, one job each for all deadlines that a dispute '
   'ever has. Called by settle_order() only.';
 
-create function private.settle_risk_effects(o public.orders, p_source text) returns void
+create function private.settle_dispute_effects(o public.orders, p_source text) returns void
 language plpgsql
 set search_path = ''
 as $$
 declare
   r public.disputes;
-  v_signal public.fraud_signals;
   v_status text;
 begin
   for r in select d.* from public.disputes d where d.order_id = o.id loop
@@ -333,8 +373,8 @@ begin
       ])) and private.raise_alert_once(
         'dispute_escalated', 'critical', 'dispute_escalated:' || r.id || ':' || v_status,
         jsonb_build_object(
-          'order_number', o.number, 'dispute_id', r.id, 'status', v_status, 'amount', r.amount, 'currency',
-            r.currency
+          'order_number', o.number, 'dispute_id', r.id, 'status', v_status, 'amount', r.amount,
+          'currency', r.currency
         )
       ) then
         perform private.record_order_event(
@@ -342,7 +382,7 @@ begin
         );
       elsif v_status in ('won', 'lost', 'warning_closed', 'prevented') and private.raise_alert_once(
         'dispute_closed', case v_status when 'lost' then 'critical' else 'info' end,
-          'dispute_closed:' || r.id || ':' || v_status,
+        'dispute_closed:' || r.id || ':' || v_status,
         jsonb_build_object('order_number', o.number, 'dispute_id', r.id, 'status', v_status)
       ) then
         perform private.record_order_event(
@@ -359,7 +399,18 @@ begin
       perform private.queue_dispute_reminders(r);
     end if;
   end loop;
+end;
+$$;
+comment on function private.settle_dispute_effects(public.orders, text) is
+  'Alerts, staged evidence and reminders for the disputes of an order. Called by settle_order() only.';
 
+create function private.settle_fraud_effects(o public.orders, p_source text) returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_signal public.fraud_signals;
+begin
   for v_signal in
     select f.* from public.fraud_signals f
     where f.order_id = o.id and f.kind in ('early_fraud_warning', 'review') and f.was_actionable
@@ -378,6 +429,5 @@ begin
   end loop;
 end;
 $$;
-comment on function private.settle_risk_effects(public.orders, text) is
-  'Alerts, evidence reminders and the refund policy for disputes, early fraud warnings and reviews. '
-  'Called by settle_order() only.';
+comment on function private.settle_fraud_effects(public.orders, text) is
+  'Alerts and the refund policy for early fraud warnings and reviews. Called by settle_order() only.';

@@ -242,7 +242,7 @@ begin
   if not found then
     raise exception 'order % has had no mail %; it has had: %', o.number, p_args ->> 'template', coalesce(
       (select string_agg(distinct x.template, ', ') from public.notifications x where x.order_id = o.id),
-        'none'
+      'none'
     ) using errcode = 'KCINV';
   end if;
   n.status := 'queued';
