@@ -51,7 +51,7 @@ const cases: [string, Partial<Facts>, [string, string, string | null]][] = [
     null,
   ]],
   ["pages that have all expired", closed, ["expired", "unfulfilled", "released"]],
-  ["money under way", { ...closed, sessions_under_way: 1 }, ["processing", "unfulfilled", null]],
+  ["money under way", { ...closed, sessions_under_way: 1 }, ["processing", "unfulfilled", "active"]],
   ["money under way, cancelled", { ...closed, sessions_under_way: 1, cancelled: true }, [
     "processing",
     "cancelled",
