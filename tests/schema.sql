@@ -235,7 +235,8 @@ table private.settings (
   description text not null,
   updated_at timestamp with time zone default now() not null,
   constraint settings_pkey PRIMARY KEY (key),
-  constraint settings_early_fraud_warning_policy_known CHECK (((key <> 'early_fraud_warning_policy'::text) OR (value = ANY (ARRAY['"refund"'::jsonb, '"review"'::jsonb]))))
+  constraint settings_early_fraud_warning_policy_known CHECK (((key <> 'early_fraud_warning_policy'::text) OR (value = ANY (ARRAY['"refund"'::jsonb, '"review"'::jsonb])))),
+  constraint settings_shop_fits CHECK (private.shop_setting_fits(key, value))
 );
 comment on table private.settings is 'Switches read by SQL functions. Change a value with update; it takes effect at once.';
 row level security on private.settings;
@@ -1454,6 +1455,14 @@ CREATE OR REPLACE FUNCTION private.checkout_snapshot(p_order_id uuid, p_outcome 
 comment on function private.checkout_snapshot(p_order_id uuid, p_outcome text) is 'All that the checkout function needs to create, repeat or return the session of an order''s current attempt. session null: Stripe has not been asked, or its answer was lost.';
 
 
+CREATE OR REPLACE FUNCTION private.chosen_shipping(o orders)
+ RETURNS text
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.chosen_shipping(o orders) is 'The name of the delivery price that the order was paid with. Null where none or several offered ones cost as much: Stripe does not say which was chosen.';
+
+
 CREATE OR REPLACE FUNCTION private.clean_staff_args(p_command text, p_args jsonb)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -1947,6 +1956,14 @@ CREATE OR REPLACE FUNCTION private.lost_checkouts(p_limit integer)
 comment on function private.lost_checkouts(p_limit integer) is 'Orders whose current attempt has no session although none can be made any more: the answer was lost, or the call never happened. started_at and ended_at: when Stripe can have made it.';
 
 
+CREATE OR REPLACE FUNCTION private.mail_order(o orders)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.mail_order(o orders) is 'What mails show of an order. Names and prices are those of the order; pictures are the catalogue''s of today.';
+
+
 CREATE OR REPLACE FUNCTION private.mail_recipient(o orders)
  RETURNS text
  LANGUAGE sql
@@ -2095,7 +2112,7 @@ CREATE OR REPLACE FUNCTION private.next_order_number()
  RETURNS text
  LANGUAGE sql
  SET search_path TO '';
-comment on function private.next_order_number() is 'Next order number, e.g. KCT-100001. Numbers may have gaps: a refused checkout uses one up.';
+comment on function private.next_order_number() is 'Next order number: 100001, 100002, … after the setting order_number_prefix. Numbers may have gaps: a refused checkout uses one up.';
 
 
 CREATE OR REPLACE FUNCTION private.note_email_proof(p_user_id uuid, p_proven boolean)
@@ -2836,6 +2853,22 @@ CREATE OR REPLACE FUNCTION private.settle_unfulfillable(o orders, p_source text)
 comment on function private.settle_unfulfillable(o orders, p_source text) is 'Money of an order that will not ship, because it is oversold or cancelled, goes back; customer and staff hear of it.';
 
 
+CREATE OR REPLACE FUNCTION private.shop()
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.shop() is 'The settings that begin with shop_, by their names without it: what every mail is written with.';
+
+
+CREATE OR REPLACE FUNCTION private.shop_setting_fits(p_key text, p_value jsonb)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.shop_setting_fits(p_key text, p_value jsonb) is 'Whether a setting that begins with shop_ has a value that mails can show: a colour #rrggbb, an https address or a path on the site of SITE_URL, a known time zone, one line of text. Others always fit.';
+
+
 CREATE OR REPLACE FUNCTION private.show_cards(p_order_id uuid)
  RETURNS void
  LANGUAGE plpgsql
@@ -3247,7 +3280,7 @@ CREATE OR REPLACE FUNCTION public.get_alert(p_alert_id uuid)
  LANGUAGE sql
  STABLE SECURITY DEFINER
  SET search_path TO '';
-comment on function public.get_alert(p_alert_id uuid) is 'An alert as the send_alert job needs it, or null.';
+comment on function public.get_alert(p_alert_id uuid) is 'An alert as the send_alert job needs it, with the shop''s settings, or null.';
 grant execute on function public.get_alert(p_alert_id uuid) to service_role;
 
 

@@ -80,7 +80,8 @@ as $$
     || nextval('private.order_number_seq')::text
 $$;
 comment on function private.next_order_number() is
-  'Next order number, e.g. KCT-100001. Numbers may have gaps: a refused checkout uses one up.';
+  'Next order number: 100001, 100002, … after the setting order_number_prefix. Numbers may have gaps: a '
+  'refused checkout uses one up.';
 
 create table public.orders (
   id uuid primary key default gen_random_uuid(),

@@ -1,5 +1,77 @@
 -- Generated from supabase/schemas/notifications by 'deno task migrations': edit there.
 
+-- The shop as its customers know it: the settings that mails are written with.
+
+create function private.shop_setting_fits(p_key text, p_value jsonb) returns boolean
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  v_text text := p_value #>> '{}';
+begin
+  if not starts_with(p_key, 'shop_') then
+    return true;
+  elsif p_value = 'null' then
+    return p_key not in ('shop_name', 'shop_accent_color', 'shop_locale', 'shop_time_zone');
+  elsif jsonb_typeof(p_value) <> 'string' then
+    return false;
+  end if;
+  return case
+    when p_key = 'shop_accent_color' then v_text ~ '^#[0-9a-fA-F]{6}$'
+    when p_key = 'shop_locale' then v_text ~ '^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$'
+    when p_key = 'shop_time_zone'
+      then exists (select 1 from pg_catalog.pg_timezone_names z where z.name = v_text)
+    when p_key = 'shop_contact_email' then v_text ~ '^[^[:space:]@<>"]+@[^[:space:]@<>"]+\.[^[:space:]@<>"]+$'
+    when p_key like '%\_url' then v_text ~ '^(https://[^[:space:]/"<>@]+|/)[^[:space:]"<>]*$'
+    when p_key = 'shop_postal_address' then char_length(v_text) between 1 and 500
+    else v_text = private.one_line(v_text) and char_length(v_text) <= 100
+  end;
+end;
+$$;
+comment on function private.shop_setting_fits(text, jsonb) is
+  'Whether a setting that begins with shop_ has a value that mails can show: a colour #rrggbb, an https '
+  'address or a path on the site of SITE_URL, a known time zone, one line of text. Others always fit.';
+
+alter table private.settings
+  add constraint settings_shop_fits check (private.shop_setting_fits(key, value));
+
+insert into private.settings (key, value, description) values
+  ('shop_name', '"Our shop"', 'The shop as its customers know it, in mails.'),
+  ('shop_sender_name', 'null', 'The name in From of mails to customers; null: EMAIL_FROM as it is.'),
+  (
+    'shop_logo_url', 'null',
+    'Picture above every mail: https address, or a path on the site of SITE_URL. PNG or JPEG: mail programs '
+    'show no SVG. null: the name.'
+  ),
+  ('shop_accent_color', '"#1c1c1e"', 'Colour of buttons in mails, #rrggbb.'),
+  ('shop_contact_email', 'null', 'Where customers write to: in the footer of mails, and where answers go.'),
+  (
+    'shop_order_url', 'null',
+    'The page of an order: https address or path on the site; {number} in it is the order''s number.'
+  ),
+  ('shop_returns_url', 'null', 'The page about returns: https address or path on the site.'),
+  ('shop_privacy_url', 'null', 'The page about privacy: https address or path on the site.'),
+  ('shop_postal_address', 'null', 'Footer of every mail: who the shop is, one line after the other.'),
+  ('shop_locale', '"en"', 'Language tag of mails to whom no other language is known for, and to staff.'),
+  ('shop_time_zone', '"UTC"', 'Time zone of the dates in mails, as in pg_timezone_names.'),
+  ('shop_statement_descriptor', 'null', 'What card statements show, as set at Stripe; shown on receipts.');
+
+create function private.shop() returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return (
+    select jsonb_object_agg(substr(s.key, 6), s.value)
+    from private.settings s where starts_with(s.key, 'shop_')
+  );
+end;
+$$;
+comment on function private.shop() is
+  'The settings that begin with shop_, by their names without it: what every mail is written with.';
+
 -- What staff must know, and what customers are told.
 
 create table public.alerts (
@@ -150,9 +222,11 @@ stable
 security definer
 set search_path = ''
 as $$
-  select to_jsonb(a) from public.alerts a where a.id = p_alert_id
+  select to_jsonb(a) || jsonb_build_object('shop', private.shop())
+  from public.alerts a where a.id = p_alert_id
 $$;
-comment on function public.get_alert(uuid) is 'An alert as the send_alert job needs it, or null.';
+comment on function public.get_alert(uuid) is
+  'An alert as the send_alert job needs it, with the shop''s settings, or null.';
 grant execute on function public.get_alert(uuid) to service_role;
 
 create function private.notification_problem(n public.notifications, o public.orders) returns text
@@ -214,48 +288,6 @@ comment on function private.mail_recipient(public.orders) is
   'account''s own, a guest''s as corrected at Stripe, else the address typed on the payment page. Null: '
   'none is known, or the customer was erased.';
 
-create function public.get_notification(p_notification_id uuid) returns jsonb
-language sql
-stable
-security definer
-set search_path = ''
-as $$
-  select jsonb_build_object(
-    'id', n.id,
-    'order_id', n.order_id,
-    'template', n.template,
-    'status', n.status,
-    -- Decided as it is sent: a try that failed does not hold an address that has been corrected since.
-    'recipient', case n.status when 'sent' then n.recipient else private.mail_recipient(o) end,
-    'data', n.data,
-    'problem', private.notification_problem(n, o),
-    'order', jsonb_build_object(
-      'number', o.number, 'status', o.status, 'fulfillment_status', o.fulfillment_status,
-      'currency', o.currency,
-      'amount_subtotal', o.amount_subtotal, 'amount_discount', o.amount_discount,
-      'amount_shipping', o.amount_shipping,
-      'amount_tax', o.amount_tax, 'amount_total', o.amount_total, 'amount_refunded', o.amount_refunded,
-      'amount_paid', o.amount_paid,
-      'customer_name', o.customer_name, 'shipping_name', o.shipping_name,
-      'shipping_address', o.shipping_address,
-      'carrier', o.carrier, 'tracking_number', o.tracking_number, 'locale', o.locale, 'paid_at', o.paid_at,
-      'items', (
-        select jsonb_agg(
-          jsonb_build_object(
-            'sku', i.sku, 'name', i.name, 'quantity', i.quantity, 'unit_amount', i.unit_amount
-          ) order by i.sku
-        )
-        from public.order_items i where i.order_id = o.id
-      )
-    )
-  )
-  from public.notifications n join public.orders o on o.id = n.order_id
-  where n.id = p_notification_id
-$$;
-comment on function public.get_notification(uuid) is
-  'A mail with all that its template shows, or null. recipient null: no address is known yet.';
-grant execute on function public.get_notification(uuid) to service_role;
-
 create function public.record_notification_result(
   p_notification_id uuid,
   p_status text,
@@ -291,3 +323,96 @@ comment on function public.record_notification_result(uuid, text, text, text, te
   'Notes that a mail was sent (with the provider''s id), was skipped because it is not true any more, or '
   'failed for good. A sent mail stays sent.';
 grant execute on function public.record_notification_result(uuid, text, text, text, text) to service_role;
+
+-- What a mail can show of its order.
+
+create function private.chosen_shipping(o public.orders) returns text
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  v_names text[];
+begin
+  select array_agg(distinct r ->> 'name') into v_names
+  from jsonb_array_elements(o.shipping_rates) r where (r ->> 'amount')::bigint = o.amount_shipping;
+  return case when cardinality(v_names) = 1 then v_names[1] end;
+end;
+$$;
+comment on function private.chosen_shipping(public.orders) is
+  'The name of the delivery price that the order was paid with. Null where none or several offered ones cost '
+  'as much: Stripe does not say which was chosen.';
+
+create function private.mail_order(o public.orders) returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return jsonb_build_object(
+    'number', o.number, 'status', o.status, 'fulfillment_status', o.fulfillment_status,
+    'currency', o.currency,
+    'amount_subtotal', o.amount_subtotal, 'amount_discount', o.amount_discount,
+    'amount_shipping', o.amount_shipping,
+    'amount_tax', o.amount_tax, 'amount_total', o.amount_total, 'amount_refunded', o.amount_refunded,
+    'amount_paid', o.amount_paid,
+    'customer_name', o.customer_name, 'shipping_name', o.shipping_name,
+    'shipping_address', o.shipping_address, 'billing_address', o.billing_address,
+    'shipping_method', private.chosen_shipping(o),
+    'carrier', o.carrier, 'tracking_number', o.tracking_number, 'locale', o.locale,
+    'created_at', o.created_at, 'paid_at', o.paid_at,
+    'card', (
+      select jsonb_build_object('brand', p.card_brand, 'last4', p.card_last4)
+      from public.payments p where p.id = o.payment_id
+    ),
+    'decline', (
+      select jsonb_build_object(
+        'failure_code', a.failure_code, 'decline_code', a.decline_code, 'advice_code', a.advice_code
+      )
+      from public.payment_attempts a
+      where a.order_id = o.id and a.outcome in ('failed', 'blocked')
+      order by a.created_at desc, a.id desc limit 1
+    ),
+    'items', coalesce((
+      select jsonb_agg(
+        jsonb_build_object(
+          'sku', i.sku, 'name', i.name, 'quantity', i.quantity, 'unit_amount', i.unit_amount,
+          'image_url', coalesce(v.image_url, p.image_url)
+        ) order by i.sku
+      )
+      from public.order_items i
+      join public.product_variants v on v.id = i.variant_id
+      join public.products p on p.id = v.product_id
+      where i.order_id = o.id
+    ), '[]')
+  );
+end;
+$$;
+comment on function private.mail_order(public.orders) is
+  'What mails show of an order. Names and prices are those of the order; pictures are the catalogue''s of '
+  'today.';
+
+create function public.get_notification(p_notification_id uuid) returns jsonb
+language sql
+stable
+security definer
+set search_path = ''
+as $$
+  select jsonb_build_object(
+    'id', n.id,
+    'order_id', n.order_id,
+    'template', n.template,
+    'status', n.status,
+    -- Decided as it is sent: a try that failed does not hold an address that has been corrected since.
+    'recipient', case n.status when 'sent' then n.recipient else private.mail_recipient(o) end,
+    'data', n.data,
+    'problem', private.notification_problem(n, o),
+    'order', private.mail_order(o),
+    'shop', private.shop()
+  )
+  from public.notifications n join public.orders o on o.id = n.order_id
+  where n.id = p_notification_id
+$$;
+comment on function public.get_notification(uuid) is
+  'A mail with all that its template shows, or null. recipient null: no address is known yet.';
+grant execute on function public.get_notification(uuid) to service_role;

@@ -4,6 +4,7 @@ import type { JobContext } from "../../supabase/functions/_shared/jobs/mod.ts";
 import { sendAlert } from "../../supabase/functions/_shared/jobs/send_alert.ts";
 import type { Job, StoredAlert } from "../../supabase/functions/_shared/database/rpc_shapes.ts";
 import { testEnv } from "./fakes.ts";
+import { shop } from "../support/mail_fixture.ts";
 
 function alert(data: Record<string, unknown>): StoredAlert {
   return {
@@ -16,6 +17,7 @@ function alert(data: Record<string, unknown>): StoredAlert {
     first_at: "2026-11-01T10:00:00Z",
     last_at: "2026-11-01T10:00:00Z",
     data,
+    shop,
   };
 }
 
@@ -32,7 +34,11 @@ Deno.test("an alert says amounts as money, and leaves other numbers as they are"
 Deno.test("an alert carries no e-mail address and no key, however deep it lies", () => {
   const address = ["ada", "example.com"].join("@");
   const key = ["sk", "test", "1234567890abcdef"].join("_");
-  const { text, html } = alertMail(alert({ cause: `told ${address}`, items: [{ note: `key ${key}` }] }));
+  const { text, html } = alertMail(
+    alert({ cause: `told ${address}`, items: [{ note: `key ${key}` }] }),
+    "https://shop.example",
+    false,
+  );
   for (const body of [text, html]) assert(!body.includes(address) && !body.includes(key));
 });
 

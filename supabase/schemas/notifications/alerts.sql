@@ -148,9 +148,11 @@ stable
 security definer
 set search_path = ''
 as $$
-  select to_jsonb(a) from public.alerts a where a.id = p_alert_id
+  select to_jsonb(a) || jsonb_build_object('shop', private.shop())
+  from public.alerts a where a.id = p_alert_id
 $$;
-comment on function public.get_alert(uuid) is 'An alert as the send_alert job needs it, or null.';
+comment on function public.get_alert(uuid) is
+  'An alert as the send_alert job needs it, with the shop''s settings, or null.';
 grant execute on function public.get_alert(uuid) to service_role;
 
 create function private.notification_problem(n public.notifications, o public.orders) returns text
@@ -211,48 +213,6 @@ comment on function private.mail_recipient(public.orders) is
   'Whom a mail of this order goes to now: the account''s present address where the order went under the '
   'account''s own, a guest''s as corrected at Stripe, else the address typed on the payment page. Null: '
   'none is known, or the customer was erased.';
-
-create function public.get_notification(p_notification_id uuid) returns jsonb
-language sql
-stable
-security definer
-set search_path = ''
-as $$
-  select jsonb_build_object(
-    'id', n.id,
-    'order_id', n.order_id,
-    'template', n.template,
-    'status', n.status,
-    -- Decided as it is sent: a try that failed does not hold an address that has been corrected since.
-    'recipient', case n.status when 'sent' then n.recipient else private.mail_recipient(o) end,
-    'data', n.data,
-    'problem', private.notification_problem(n, o),
-    'order', jsonb_build_object(
-      'number', o.number, 'status', o.status, 'fulfillment_status', o.fulfillment_status,
-      'currency', o.currency,
-      'amount_subtotal', o.amount_subtotal, 'amount_discount', o.amount_discount,
-      'amount_shipping', o.amount_shipping,
-      'amount_tax', o.amount_tax, 'amount_total', o.amount_total, 'amount_refunded', o.amount_refunded,
-      'amount_paid', o.amount_paid,
-      'customer_name', o.customer_name, 'shipping_name', o.shipping_name,
-      'shipping_address', o.shipping_address,
-      'carrier', o.carrier, 'tracking_number', o.tracking_number, 'locale', o.locale, 'paid_at', o.paid_at,
-      'items', (
-        select jsonb_agg(
-          jsonb_build_object(
-            'sku', i.sku, 'name', i.name, 'quantity', i.quantity, 'unit_amount', i.unit_amount
-          ) order by i.sku
-        )
-        from public.order_items i where i.order_id = o.id
-      )
-    )
-  )
-  from public.notifications n join public.orders o on o.id = n.order_id
-  where n.id = p_notification_id
-$$;
-comment on function public.get_notification(uuid) is
-  'A mail with all that its template shows, or null. recipient null: no address is known yet.';
-grant execute on function public.get_notification(uuid) to service_role;
 
 create function public.record_notification_result(
   p_notification_id uuid,

@@ -6,6 +6,7 @@
 import type Stripe from "stripe";
 import type { Env } from "../env.ts";
 import { bestLocale } from "../text/locale.ts";
+import { webAddress } from "../text/web_address.ts";
 import type { Checkout, CheckoutItem, ShippingRate } from "../database/rpc.ts";
 
 /** Where Stripe's page leads to; `success` carries Stripe's placeholder for the session id. */
@@ -25,9 +26,6 @@ type ShippingOption = NonNullable<Params["shipping_options"]>[number];
 const shippingRatesMax = 5;
 /** Stripe's limit for a product's name; ours is shorter, but colour and size come on top. */
 const nameLength = 250;
-
-/** Stripe refuses longer addresses of images. */
-const imageUrlLength = 2_048;
 
 /** Stripe's page languages (https://docs.stripe.com/js/appendix/supported_locales). */
 export const locales: readonly string[] = [
@@ -112,7 +110,8 @@ function stripeLocale(tag: string | null): string {
 }
 
 function lineItem(item: CheckoutItem, checkout: Checkout, env: SessionEnv): LineItem {
-  const image = imageUrl(item.image_url, env.siteUrl);
+  // What Stripe would refuse is left out: a picture is no reason not to sell.
+  const image = webAddress(item.image_url, env.siteUrl);
   return {
     quantity: item.quantity,
     price_data: {
@@ -200,15 +199,4 @@ function threeDSecure(checkout: Checkout, env: SessionEnv): Partial<Params> {
     level === checkout.three_d_secure || level === env.checkout.threeDSecure
   );
   return asked === undefined ? {} : { payment_method_options: { card: { request_three_d_secure: asked } } };
-}
-
-/**
- * Address of an image for Stripe's page: absolute, or a path of our own site. Only a site on http shows http images.
- * What Stripe would refuse is left out: a picture is no reason not to sell.
- */
-function imageUrl(value: string | null, siteUrl: string): string | null {
-  if (value === null || value.trim() === "" || !URL.canParse(value, siteUrl)) return null;
-  const url = new URL(value, siteUrl);
-  const fit = url.protocol === "https:" || url.origin === new URL(siteUrl).origin;
-  return fit && url.href.length <= imageUrlLength ? url.href : null;
 }

@@ -275,6 +275,30 @@ export interface Notification {
   /** Why it must not be sent any more; null when what it says is true. */
   problem: string | null;
   order: NotificationOrder;
+  shop: ShopSettings;
+}
+
+/** The shop as its customers know it: the rows of private.settings whose key begins with shop_. */
+export interface ShopSettings {
+  name: string;
+  /** The name in From; null: EMAIL_FROM as it is. */
+  sender_name: string | null;
+  /** These four: an https address, or a path on the site of SITE_URL. `{number}` in order_url is the order's. */
+  logo_url: string | null;
+  order_url: string | null;
+  returns_url: string | null;
+  privacy_url: string | null;
+  /** `#rrggbb`. */
+  accent_color: string;
+  contact_email: string | null;
+  /** Its lines are separated by line breaks. */
+  postal_address: string | null;
+  /** Language tag of mails whose reader's language is not known. */
+  locale: string;
+  /** IANA name. */
+  time_zone: string;
+  /** What a card's statement shows. */
+  statement_descriptor: string | null;
 }
 
 /** What a mail can show of its order. */
@@ -293,11 +317,20 @@ export interface NotificationOrder {
   customer_name: string | null;
   shipping_name: string | null;
   shipping_address: Address | null;
+  billing_address: Address | null;
+  /** Name of the delivery price that was chosen; null where it cannot be told. */
+  shipping_method: string | null;
   carrier: string | null;
   tracking_number: string | null;
   locale: string | null;
+  created_at: string;
   paid_at: string | null;
-  items: { sku: string; name: string; quantity: number; unit_amount: number }[];
+  /** What the kept payment was made with. */
+  card: { brand: string | null; last4: string | null } | null;
+  /** The codes of the latest attempt that failed. */
+  decline: { failure_code: string | null; decline_code: string | null; advice_code: string | null } | null;
+  /** `name` carries colour and size. */
+  items: { sku: string; name: string; quantity: number; unit_amount: number; image_url: string | null }[];
 }
 
 export interface StoredAlert extends Alert {
@@ -306,6 +339,7 @@ export interface StoredAlert extends Alert {
   count: number;
   first_at: string;
   last_at: string;
+  shop: ShopSettings;
 }
 
 /** Whether a refund may be made now; `by` names the refund or request that may stand in for it. */
