@@ -11,7 +11,7 @@ from (
     ('shop_order_url', 'null', '"/store/account"'),
     ('shop_returns_url', 'null', '"/store"'),
     ('shop_privacy_url', 'null', '"/store"'),
-    ('shop_postal_address', 'null', '"KCT Menswear\n12 Example Street, Springfield"'),
+    ('shop_postal_address', 'null', '"12 Example Street, Springfield"'),
     ('shop_statement_descriptor', 'null', '"KCT MENSWEAR"')
 ) x (key, before, value)
 where s.key = x.key and s.value = x.before::jsonb;

@@ -361,6 +361,7 @@ table public.checkout_sessions (
   status text not null,
   payment_status text not null,
   async_payment_failed boolean default false not null,
+  awaited_payment boolean default false not null,
   payment_id text,
   stripe_customer_id text,
   currency text,
@@ -390,6 +391,7 @@ table public.checkout_sessions (
   constraint checkout_sessions_order_id_fkey FOREIGN KEY (order_id) REFERENCES orders(id) ON DELETE CASCADE
 );
 comment on table public.checkout_sessions is 'Checkout Sessions of our orders, as last seen. An order may have several: resumed, recovered.';
+comment on column public.checkout_sessions.awaited_payment is 'It was once seen complete with its payment under way: a slow method.';
 comment on column public.checkout_sessions.metadata_order_id is 'The order its metadata names. Anything but order_id means that somebody changed the metadata: the order is reviewed.';
 comment on column public.checkout_sessions.closing_at is 'When a velocity rule had it ended: no door leads to it any more, although Stripe may not have closed it yet. No fact of Stripe''s.';
 comment on column public.checkout_sessions.contact_version is 'Which snapshot wrote e-mail address, name, phone and addresses: an address that is known is not lost to a later event without it.';
@@ -967,6 +969,7 @@ table public.refunds (
   reason text,
   failure_reason text,
   request_id text,
+  was_pending boolean default false not null,
   succeeded_at timestamp with time zone,
   failed_at timestamp with time zone,
   released_at timestamp with time zone,
@@ -979,6 +982,7 @@ table public.refunds (
 comment on table public.refunds is 'Refund ledger, keyed by Stripe''s id, whoever asked for it. Only succeeded ones count as money given back.';
 comment on column public.refunds.reason is 'As the customer may read it: null where Stripe was told that the payment was fraudulent. refund_reasons says it all.';
 comment on column public.refunds.request_id is 'The refund_requests row that asked for it; null for one made in Stripe''s dashboard.';
+comment on column public.refunds.was_pending is 'It was once seen on its way: most refunds are complete when they are made.';
 comment on column public.refunds.succeeded_at is 'When it was first seen succeeded; stays when it fails afterwards.';
 comment on column public.refunds.failed_at is 'When it was first seen failed or cancelled: what was given back before then was not meant in its stead.';
 comment on column public.refunds.released_at is 'When staff let the order ship although this refund of all its money had failed.';

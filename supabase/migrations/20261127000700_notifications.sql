@@ -23,7 +23,10 @@ begin
     when p_key = 'shop_time_zone'
       then exists (select 1 from pg_catalog.pg_timezone_names z where z.name = v_text)
     when p_key = 'shop_contact_email' then v_text ~ '^[^[:space:]@<>"]+@[^[:space:]@<>"]+\.[^[:space:]@<>"]+$'
-    when p_key like '%\_url' then v_text ~ '^(https://[^[:space:]/"<>@]+|/)[^[:space:]"<>]*$'
+    when p_key like '%\_url' then v_text ~ (
+      '^(https://[^[:space:]/"<>@]+(/[^[:space:]"<>]*)?'
+      '|/([^[:space:]/"<>][^[:space:]"<>]*)?)$'
+    )
     when p_key = 'shop_postal_address' then char_length(v_text) between 1 and 500
     else v_text = private.one_line(v_text) and char_length(v_text) <= 100
   end;
@@ -244,12 +247,24 @@ begin
     when n.template = 'order_shipped' and n.data ? 'tracking_number'
       and (n.data ->> 'carrier', n.data ->> 'tracking_number') is distinct from (o.carrier, o.tracking_number)
       then 'the tracking number has been corrected since'
-    when n.template = 'payment_failed' and o.session_id is not null then 'the order has been paid'
-    when n.template = 'payment_failed' and o.cancelled_at is not null then 'the order has been cancelled'
-    when n.template = 'refund_issued' and exists (
+    when n.template in ('payment_processing', 'payment_failed', 'payment_declined', 'payment_reminder')
+      and o.session_id is not null then 'the order has been paid'
+    when n.template in ('payment_processing', 'payment_failed', 'payment_declined', 'payment_reminder')
+      and o.cancelled_at is not null then 'the order has been cancelled'
+    when n.template = 'payment_processing' and not exists (
+      select 1 from public.checkout_sessions cs
+      where cs.order_id = o.id and cs.status = 'complete' and cs.payment_status = 'unpaid'
+        and not cs.async_payment_failed
+    ) then 'the payment did not go through'
+    when n.template in ('refund_issued', 'refund_settled') and exists (
       select 1 from public.refunds r
       where r.id = coalesce(n.data ->> 'refund_id', n.dedupe_key) and r.status in ('failed', 'canceled')
     ) then 'the refund did not go through'
+    when n.template = 'refund_issued' and exists (
+      select 1 from public.refunds r
+      where r.id = coalesce(n.data ->> 'refund_id', n.dedupe_key) and r.was_pending
+        and r.succeeded_at is not null
+    ) then 'the refund is complete'
     when n.template = 'duplicate_payment_refunded' and not exists (
       select 1
       from public.refunds r where r.payment_id = n.dedupe_key and r.status not in ('failed', 'canceled')

@@ -21,7 +21,10 @@ begin
     when p_key = 'shop_time_zone'
       then exists (select 1 from pg_catalog.pg_timezone_names z where z.name = v_text)
     when p_key = 'shop_contact_email' then v_text ~ '^[^[:space:]@<>"]+@[^[:space:]@<>"]+\.[^[:space:]@<>"]+$'
-    when p_key like '%\_url' then v_text ~ '^(https://[^[:space:]/"<>@]+|/)[^[:space:]"<>]*$'
+    when p_key like '%\_url' then v_text ~ (
+      '^(https://[^[:space:]/"<>@]+(/[^[:space:]"<>]*)?'
+      '|/([^[:space:]/"<>][^[:space:]"<>]*)?)$'
+    )
     when p_key = 'shop_postal_address' then char_length(v_text) between 1 and 500
     else v_text = private.one_line(v_text) and char_length(v_text) <= 100
   end;

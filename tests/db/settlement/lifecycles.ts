@@ -90,17 +90,17 @@ export const lifecycles: (Lifecycle & { end: Ending })[] = [
   {
     name: "slow payment arrives",
     tell: (story) => story.arrived(story.processing("a")),
-    end: paid,
+    end: { ...paid, mails: ["order_confirmation", "payment_processing"] },
   },
   {
     name: "slow payment bounces",
     tell: (story) => story.bounced(story.processing("a")),
-    end: { ...unpaid, status: "payment_failed", mails: ["payment_failed"] },
+    end: { ...unpaid, status: "payment_failed", mails: ["payment_failed", "payment_processing"] },
   },
   {
     name: "slow payment with shipping bounces",
     tell: (story) => story.bounced(story.processing("a", { shipping: 900 }), { shipping: 900 }),
-    end: { ...unpaid, status: "payment_failed", mails: ["payment_failed"] },
+    end: { ...unpaid, status: "payment_failed", mails: ["payment_failed", "payment_processing"] },
   },
   {
     name: "expired",
@@ -131,7 +131,11 @@ export const lifecycles: (Lifecycle & { end: Ending })[] = [
       story.bounced(story.processing("a"));
       story.paid("b");
     },
-    end: { ...paid, mails: ["order_confirmation", "payment_failed"], jobs: ["expire_checkout_session:a"] },
+    end: {
+      ...paid,
+      mails: ["order_confirmation", "payment_failed", "payment_processing"],
+      jobs: ["expire_checkout_session:a"],
+    },
   },
   {
     name: "paid twice by two sessions",
@@ -150,7 +154,7 @@ export const lifecycles: (Lifecycle & { end: Ending })[] = [
       story.paid("b");
       story.arrived(slow);
     },
-    end: duplicate,
+    end: { ...duplicate, mails: ["order_confirmation", "payment_processing"] },
   },
   {
     name: "paid twice, the second one refunded",
@@ -198,7 +202,7 @@ export const lifecycles: (Lifecycle & { end: Ending })[] = [
       status: "refunded",
       fulfillment: "cancelled",
       refunded: amount,
-      mails: ["order_confirmation", "refund_issued"],
+      mails: ["order_confirmation", "refund_issued", "refund_settled"],
     },
   },
   {
@@ -419,7 +423,7 @@ export const lifecycles: (Lifecycle & { end: Ending })[] = [
       ...unpaid,
       status: "cancelled",
       fulfillment: "cancelled",
-      mails: ["payment_failed"],
+      mails: ["payment_failed", "payment_processing"],
       jobs: ["expire_checkout_session:a"],
     },
   },

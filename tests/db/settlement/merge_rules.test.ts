@@ -34,6 +34,7 @@ const kinds: { name: string; table: string; fact: (random: Random) => Fact }[] =
       status: pick(r, "open", "complete", "expired", "a new one"),
       payment_status: pick(r, "unpaid", "paid", "no_payment_required", "a new one"),
       async_payment_failed: pick(r, true, false, false),
+      awaited_payment: pick(r, true, false, null),
       payment_id: null,
       customer_id: text(r),
       currency: pick(r, "usd", "eur"),

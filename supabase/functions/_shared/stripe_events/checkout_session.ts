@@ -101,6 +101,7 @@ export function checkoutSessionFact(
     status: session.status ?? "open",
     payment_status: session.payment_status ?? paymentStatusOf(session),
     async_payment_failed: asyncPaymentFailed,
+    awaited_payment: session.status === "complete" && session.payment_status === "unpaid",
     payment_id: idOf(session.payment_intent),
     customer_id: idOf(session.customer),
     currency: money.currency?.toLowerCase() ?? null,

@@ -28,6 +28,8 @@ export interface CheckoutSessionFact {
   payment_status: string;
   /** Said by `checkout.session.async_payment_failed`, or by the payment that was read with it: the session does not. */
   async_payment_failed: boolean;
+  /** The session says that it is complete and its payment still under way. Versions without a payment status do not. */
+  awaited_payment: boolean;
   payment_id: string | null;
   customer_id: string | null;
   currency: string | null;
