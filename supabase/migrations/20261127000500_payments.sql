@@ -29,6 +29,7 @@ create table public.checkout_sessions (
   shipping_name text,
   shipping_address jsonb,
   billing_address jsonb,
+  business jsonb,
   url text,
   expires_at timestamptz not null,
   recovered_from text,
@@ -40,6 +41,8 @@ create table public.checkout_sessions (
 );
 comment on table public.checkout_sessions is
   'Checkout Sessions of our orders, as last seen. An order may have several: resumed, recovered.';
+comment on column public.checkout_sessions.business is
+  'What a business buyer gave on the payment page: { name, tax_ids: [{ type, value }] }.';
 comment on column public.checkout_sessions.awaited_payment is
   'It was once seen complete with its payment under way: a slow method.';
 comment on column public.checkout_sessions.closing_at is

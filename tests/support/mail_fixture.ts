@@ -45,6 +45,7 @@ export const order: NotificationOrder = {
   created_at: "2026-11-08T22:30:00Z",
   paid_at: "2026-11-08T23:30:00Z",
   card: null,
+  business: null,
   decline: null,
   items: [{ sku: "A", name: "Shirt – White, L", quantity: 1, unit_amount: 1_000, image_url: null }],
 };

@@ -97,12 +97,13 @@ Deno.test("the confirmation is a receipt: number, day in the shop's time zone, c
       },
       card: { brand: "amex", last4: "0005" },
       shipping_method: "Express",
+      business: { name: "Turner Ltd", tax_ids: [{ type: "eu_vat", value: "DE123456789" }] },
     }),
     links,
   );
   for (
     const lines of [
-      "Order: T-100001\nDate: November 9, 2026\nPayment: American Express ending in 0005\nOn your statement: EXAMPLE OUTFITTERS\nShipping method: Express",
+      "Order: T-100001\nDate: November 9, 2026\nPayment: American Express ending in 0005\nOn your statement: EXAMPLE OUTFITTERS\nShipping method: Express\nCompany: Turner Ltd\nTax ID: DE123456789",
       "Shirt – White, L\n1 × $10.00: $10.00\nTotal: $10.00",
       "Delivery address:\nBea Turner\nHauptstr. 5\n10115 Berlin\nGermany",
       "Billing address:\nAda Turner\n48 Alder St.\nApt. 4\nPortland, OR 97205\nUnited States",

@@ -33,6 +33,7 @@ const notification = (template: string, text: string) =>
     shipping_name: text,
     shipping_address: address(text),
     billing_address: address(text),
+    business: { name: text, tax_ids: [{ type: "eu_vat", value: text }] },
     carrier: text,
     tracking_number: text,
     locale: text,

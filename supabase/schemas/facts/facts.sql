@@ -127,12 +127,14 @@ begin
   -- Stripe never takes an address back: a snapshot without one is told by an event that cannot carry it.
   update public.checkout_sessions s set
     email = f.email, name = f.name, phone = f.phone, shipping_name = f.shipping_name,
-    shipping_address = f.shipping_address, billing_address = f.billing_address, contact_version = f.version
+    shipping_address = f.shipping_address, billing_address = f.billing_address, business = f.business,
+    contact_version = f.version
   from (
     select x.*,
       private.version(case when x.shipping_address is null then '0' else '1' end, p_version) as version
     from jsonb_to_record(p_fact) as x (
-      email text, name text, phone text, shipping_name text, shipping_address jsonb, billing_address jsonb
+      email text, name text, phone text, shipping_name text, shipping_address jsonb, billing_address jsonb,
+      business jsonb
     )
   ) f
   where s.id = p_session_id and s.contact_version <= f.version;

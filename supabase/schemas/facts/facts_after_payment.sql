@@ -219,7 +219,7 @@ as $$
 declare
   -- Everything in a fact that says who somebody is.
   c_personal constant text[] := array[
-    'email', 'name', 'phone', 'shipping_name', 'shipping_address', 'billing_address',
+    'email', 'name', 'phone', 'shipping_name', 'shipping_address', 'billing_address', 'business',
     'card_fingerprint', 'receipt_url'
   ];
 begin

@@ -39,6 +39,7 @@ begin
       select jsonb_build_object('brand', p.card_brand, 'last4', p.card_last4)
       from public.payments p where p.id = o.payment_id
     ),
+    'business', (select s.business from public.checkout_sessions s where s.id = o.session_id),
     'decline', (
       select jsonb_build_object(
         'failure_code', a.failure_code, 'decline_code', a.decline_code, 'advice_code', a.advice_code

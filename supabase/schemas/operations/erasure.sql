@@ -37,7 +37,8 @@ insert into private.retention_rules (table_name, columns, holds, kept, ended_by)
   ('public.order_risk', '{velocity_mode,three_d_secure,review_reasons}', 'nothing', 'with the order', ''),
   (
     'public.checkout_sessions',
-    '{email,name,phone,shipping_name,shipping_address,billing_address,url,version,contact_version}', 'person',
+    '{email,name,phone,shipping_name,shipping_address,billing_address,business,url,version,contact_version}',
+    'person',
     'with the order', 'erase_orders()'
   ),
   (
@@ -250,7 +251,7 @@ as $$
 begin
   update public.checkout_sessions s set
     email = null, name = null, phone = null, shipping_name = null, shipping_address = null,
-    billing_address = null, url = null, version = private.without_digest(s.version),
+    billing_address = null, business = null, url = null, version = private.without_digest(s.version),
     contact_version = private.without_digest(s.contact_version)
   where s.order_id = any (p_order_ids);
   update public.payment_attempts a

@@ -52,3 +52,15 @@ Deno.test("a mail names the delivery price that was chosen, unless two offered o
   assert.equal(await named([rate("Express", 900)]), null);
   assert.equal(await named([]), null);
 });
+
+Deno.test("a mail has what a business buyer gave, and nothing of it once the order is erased", async () => {
+  const business = { name: "Turner Ltd", tax_ids: [{ type: "eu_vat", value: "DE123456789" }] };
+  const give = (tx: postgres.ReservedSql, id: string) =>
+    tx`update public.checkout_sessions set business = ${tx.json(business)} where order_id = ${id}`;
+  assert.deepEqual((await confirmation(give)).order.business, business);
+  const erased = await confirmation(async (tx, id) => {
+    await give(tx, id);
+    await tx`select private.erase_orders(array[${id}::uuid])`;
+  });
+  assert.equal(erased.order.business, null);
+});

@@ -44,6 +44,7 @@ const kinds: { name: string; table: string; fact: (random: Random) => Fact }[] =
       cart_hash: text(r),
       email: text(r),
       shipping_address: pick(r, null, { city: "Portland" }),
+      business: pick(r, null, { name: "Turner Ltd", tax_ids: [] }),
       url: fixed(r, "https://pay.example"),
       recovered_from: fixed(r, "cs_0"),
       expires_at: pick(r, base, base + 1),

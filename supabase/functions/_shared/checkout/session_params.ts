@@ -37,7 +37,7 @@ export const locales: readonly string[] = [
 /** Parameters of the session that pays for a checkout's current attempt. */
 export function sessionParams(checkout: Checkout, urls: ReturnUrls, env: SessionEnv): Params {
   const metadata = sessionMetadata(checkout);
-  const { automaticTax, promotionCodes, termsConsent } = env.checkout;
+  const { automaticTax, promotionCodes, termsConsent, taxIds } = env.checkout;
   return {
     mode: "payment",
     line_items: checkout.items.map((item) => lineItem(item, checkout, env)),
@@ -56,6 +56,7 @@ export function sessionParams(checkout: Checkout, urls: ReturnUrls, env: Session
     ...(automaticTax ? { automatic_tax: { enabled: true } } : {}),
     ...(promotionCodes ? { allow_promotion_codes: true } : {}),
     ...(termsConsent ? { consent_collection: { terms_of_service: "required" } } : {}),
+    ...(taxIds ? { tax_id_collection: { enabled: true } } : {}),
     ...threeDSecure(checkout, env),
   };
 }

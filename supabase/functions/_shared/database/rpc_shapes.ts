@@ -1,5 +1,5 @@
 /** What the SQL functions take and answer, for `rpc.ts`. Times are ISO 8601 unless said otherwise. */
-import type { Address, Fact } from "../stripe_events/facts.ts";
+import type { Address, Business, Fact } from "../stripe_events/facts.ts";
 
 /** What the database says about a received event. */
 export interface EventOutcome {
@@ -327,6 +327,8 @@ export interface NotificationOrder {
   paid_at: string | null;
   /** What the kept payment was made with. */
   card: { brand: string | null; last4: string | null } | null;
+  /** What a business buyer gave on the payment page. */
+  business: Business | null;
   /** The codes of the latest attempt that failed. */
   decline: { failure_code: string | null; decline_code: string | null; advice_code: string | null } | null;
   /** `name` carries colour and size. */

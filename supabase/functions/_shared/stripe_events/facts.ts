@@ -16,6 +16,13 @@ export interface Address {
   country: string | null;
 }
 
+/** A buyer who gave a company's name or tax ids. */
+export interface Business {
+  name: string | null;
+  /** `type` is Stripe's: `eu_vat`, `us_ein`, … */
+  tax_ids: { type: string; value: string }[];
+}
+
 /** State of a Checkout Session. `order_id`, `attempt` and `cart_hash` come from its metadata. */
 export interface CheckoutSessionFact {
   fact: "checkout_session";
@@ -44,6 +51,8 @@ export interface CheckoutSessionFact {
   shipping_name: string | null;
   shipping_address: Address | null;
   billing_address: Address | null;
+  /** Null for a buyer who named no business. */
+  business: Business | null;
   recovered_from: string | null;
   url: string | null;
   expires_at: number;

@@ -1,3 +1,4 @@
+import { withoutLinks } from "../../text/outside_text.ts";
 import type { Content } from "../content.ts";
 import { addressesOf, billOf, cardName, factOf, type Mail, orderButton } from "../mail.ts";
 
@@ -20,6 +21,11 @@ export function orderConfirmation(mail: Mail): Content {
       ...factOf(texts.payment, card),
       ...factOf(texts.onStatement, card === null ? null : shop.statement_descriptor),
       ...factOf(texts.shippingMethod, order.shipping_method),
+      ...factOf(texts.company, withoutLinks(order.business?.name ?? "")),
+      ...factOf(
+        texts.taxId,
+        order.business?.tax_ids.map(({ value }) => withoutLinks(value)).join(", ") ?? null,
+      ),
     ],
     bill: billOf(mail),
     addresses: addressesOf(mail),
