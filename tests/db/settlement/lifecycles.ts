@@ -46,7 +46,7 @@ const reviewed = [
   "review.opened",
 ];
 
-/** The lifecycles that point 3 of the settlement contract names, and a few more. */
+/** What can happen to an order, from the plain sale to a dispute that is appealed. */
 export const lifecycles: (Lifecycle & { end: Ending })[] = [
   {
     name: "pay",
