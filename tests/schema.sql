@@ -1114,6 +1114,48 @@ grant select on table public.webhook_rejections to authenticated;
 grant select on table public.webhook_rejections to service_role;
 
 
+view private.refund_states with (security_invoker=true) (
+  id text,
+  order_id uuid,
+  payment_id text,
+  amount bigint,
+  has_bounced boolean,
+  is_made boolean
+);
+comment on view private.refund_states is 'Refunds. has_bounced: the shop has the money still; is_made: the customer has it; neither: under way.';
+grant select on view private.refund_states to authenticated;
+grant select on view private.refund_states to service_role;
+
+
+view private.refunded_amounts with (security_invoker=true) (
+  payment_id text,
+  given bigint,
+  made bigint
+);
+comment on view private.refunded_amounts is 'What has been given back of payments that have refunds, in minor units. given: made or under way.';
+grant select on view private.refunded_amounts to authenticated;
+grant select on view private.refunded_amounts to service_role;
+
+
+view private.settled_payments with (security_invoker=true) (
+  id text,
+  order_id uuid,
+  amount_received bigint,
+  succeeded_at timestamp with time zone
+);
+comment on view private.settled_payments is 'Payments whose money is there.';
+
+
+view private.settled_sessions with (security_invoker=true) (
+  id text,
+  order_id uuid,
+  payment_id text,
+  amount_total bigint,
+  currency text
+);
+comment on view private.settled_sessions is 'Sessions that brought their money, or had nothing to pay: by the word of the session or of its payment, whichever comes first.';
+
+
 view public.availability with (security_invoker=true) (
   variant_id uuid,
   product_id uuid,
@@ -1324,6 +1366,8 @@ CREATE OR REPLACE FUNCTION private.awaits_evidence(d disputes)
  IMMUTABLE
  SET search_path TO '';
 comment on function private.awaits_evidence(d disputes) is 'Whether a dispute waits for the shop''s answer.';
+grant execute on function private.awaits_evidence(d disputes) to authenticated;
+grant execute on function private.awaits_evidence(d disputes) to service_role;
 
 
 CREATE OR REPLACE FUNCTION private.backoff(p_attempts integer, p_kind text DEFAULT NULL::text)

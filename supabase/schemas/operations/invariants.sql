@@ -159,36 +159,30 @@ as $$
   from public.orders o
   where o.amount_refunded <> (
     select coalesce(sum(r.amount), 0)
-    from public.refunds r where r.payment_id = o.payment_id and r.status = 'succeeded'
+    from private.refund_states r where r.payment_id = o.payment_id and r.is_made
   )
   union all
   select 'no payment is refunded by more than it brought',
     jsonb_build_object('payment_id', p.id, 'amount_received', p.amount_received)
-  from public.payments p
-  where p.status = 'succeeded' and p.amount_received < (
-    select coalesce(sum(r.amount), 0)
-    from public.refunds r where r.payment_id = p.id and r.status = 'succeeded'
-  )
+  from private.settled_payments p join private.refunded_amounts back on back.payment_id = p.id
+  where p.amount_received < back.made
   union all
   select 'what is given back and what can still run is no more than the payment brought',
     jsonb_build_object('payment_id', p.id, 'amount_received', p.amount_received)
-  from public.payments p
-  cross join lateral (
-    select coalesce(sum(r.amount), 0) as live from public.refunds r
-    where r.payment_id = p.id and r.status not in ('failed', 'canceled')
-  ) given
-  where p.status = 'succeeded' and p.amount_received < given.live + (
+  from private.settled_payments p
+  left join private.refunded_amounts back on back.payment_id = p.id
+  where p.amount_received < coalesce(back.given, 0) + (
     select coalesce(sum(q.amount), 0) from public.refund_requests q
     -- Where all is given back nothing can run, and one that another may stand in for will be judged so.
-    where q.payment_id = p.id and q.status = 'queued' and given.live < p.amount_received
+    where q.payment_id = p.id and q.status = 'queued' and coalesce(back.given, 0) < p.amount_received
       and private.refund_overtaken_by(q) is null
       and not exists (select 1 from public.refunds r where r.request_id = q.id)
   )
   union all
   select 'a second payment is on its way back', jsonb_build_object('order', o.number, 'payment_id', p.id)
   from public.orders o
-  join public.checkout_sessions s on s.order_id = o.id and s.status = 'complete'
-  join public.payments p on p.id = s.payment_id and p.order_id = o.id and p.status = 'succeeded'
+  join private.settled_sessions s on s.order_id = o.id
+  join private.settled_payments p on p.id = s.payment_id and p.order_id = o.id
     and p.id is distinct from o.payment_id
   where not exists (
     select 1 from public.refund_requests q where q.id = 'duplicate:' || p.id
@@ -225,11 +219,11 @@ as $$
   select 'a paid order has a settled session, and a succeeded payment unless it was free',
     jsonb_build_object('order', o.number, 'status', o.status)
   from public.orders o
-  left join public.payments p on p.id = o.payment_id
+  left join private.settled_payments p on p.id = o.payment_id
   where o.status in ('paid', 'needs_review', 'partially_refunded', 'refunded')
     and (
       o.session_id is null or (o.payment_id is null and o.amount_total > 0)
-      or (o.payment_id is not null and p.status is distinct from 'succeeded')
+      or (o.payment_id is not null and p.id is null)
     )
   union all
   select 'an order keeps the first of its settled sessions',
@@ -244,10 +238,10 @@ as $$
   union all
   select 'money of an order came through one of its sessions',
     jsonb_build_object('order', o.number, 'payment_id', p.id)
-  from public.payments p
+  from private.settled_payments p
   join public.orders o on o.id = p.order_id
   -- The payment may be an hour ahead of its session's event.
-  where p.status = 'succeeded' and p.succeeded_at < now() - interval '1 hour'
+  where p.succeeded_at < now() - interval '1 hour'
     and not exists (select 1 from public.checkout_sessions s where s.payment_id = p.id)
   union all
   select 'test and live mode do not mix', jsonb_build_object('order', o.number, 'session_id', s.id)
