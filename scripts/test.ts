@@ -40,13 +40,14 @@ interface Group {
 const LANES = 3;
 
 const GROUPS: Group[] = [
-  { name: "unit", parallel: true, shuffled: true, database: false },
+  { name: "db", parallel: true, shuffled: true, database: true },
+  { name: "e2e", parallel: false, shuffled: false, database: true },
   { name: "local", parallel: true, shuffled: false, database: true },
   { name: "integration", parallel: true, shuffled: false, database: true },
-  { name: "e2e", parallel: false, shuffled: false, database: true },
-  { name: "db", parallel: true, shuffled: true, database: true },
   { name: "stripe_cli", parallel: false, shuffled: false, database: true },
+  { name: "chaos", parallel: false, shuffled: false, database: true },
   { name: "stripe", parallel: true, shuffled: false, database: false },
+  { name: "unit", parallel: true, shuffled: true, database: false },
   { name: "web", parallel: true, shuffled: false, database: false },
 ];
 

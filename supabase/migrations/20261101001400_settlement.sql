@@ -46,17 +46,21 @@ revoke execute on function private.review_reasons(public.orders, public.checkout
 
 create function private.unreleased_mismatches(p_order_id uuid, p_session_id text, p_reasons text[])
 returns text[]
-language sql
+language plpgsql
 stable
 security definer
 set search_path = ''
 as $$
-  select coalesce(array_agg(x.reason order by x.position), '{}')
-  from unnest(p_reasons) with ordinality as x (reason, position)
-  where not exists (
-    select 1 from private.released_mismatches m
-    where m.order_id = p_order_id and m.session_id = p_session_id and m.reason = x.reason
-  )
+begin
+  return (
+    select coalesce(array_agg(x.reason order by x.position), '{}')
+    from unnest(p_reasons) with ordinality as x (reason, position)
+    where not exists (
+      select 1 from private.released_mismatches m
+      where m.order_id = p_order_id and m.session_id = p_session_id and m.reason = x.reason
+    )
+  );
+end;
 $$;
 comment on function private.unreleased_mismatches(uuid, text, text[]) is
   'What of review_reasons() nobody has released: another reason, or the same one in the money of another '
@@ -188,20 +192,25 @@ comment on function private.settle_customer(public.orders, public.checkout_sessi
 revoke execute on function private.settle_customer(public.orders, public.checkout_sessions) from public, anon, authenticated;
 
 create function private.kept_session(p_order_id uuid) returns public.checkout_sessions
-language sql
+language plpgsql
 stable
 security definer
 set search_path = ''
 as $$
+declare
+  v_session public.checkout_sessions;
+begin
   -- Free ones first, then by payment id: a rule over what every report of a paid session carries. So the choice
   -- among those known never falls on one that an earlier choice has passed over and refunded.
-  select cs.*
-  from public.checkout_sessions cs
-  left join public.payments p on p.id = cs.payment_id
-  where cs.order_id = p_order_id and cs.status = 'complete'
-    and (cs.payment_status in ('paid', 'no_payment_required') or p.status = 'succeeded')
-  order by cs.payment_id collate "C" nulls first, cs.id collate "C"
-  limit 1
+  select x.* into v_session
+  from public.checkout_sessions x
+  left join public.payments p on p.id = x.payment_id
+  where x.order_id = p_order_id and x.status = 'complete'
+    and (x.payment_status in ('paid', 'no_payment_required') or p.status = 'succeeded')
+  order by x.payment_id collate "C" nulls first, x.id collate "C"
+  limit 1;
+  return v_session;
+end;
 $$;
 comment on function private.kept_session(uuid) is
   'The settled session whose payment an order keeps, or null. Any other settled payment of the order is refunded.';

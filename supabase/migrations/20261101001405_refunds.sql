@@ -345,10 +345,11 @@ comment on function private.note_refund_outcome(private.jobs, text, text) is
 revoke execute on function private.note_refund_outcome(private.jobs, text, text) from public, anon, authenticated;
 
 create function private.close_refund_alerts(p_order_id uuid) returns void
-language sql
+language plpgsql
 security definer
 set search_path = ''
 as $$
+begin
   update public.alerts a set status = 'resolved'
   from public.refund_requests q
   where q.order_id = p_order_id and a.status <> 'resolved' and (
@@ -367,19 +368,21 @@ as $$
       select 1 from public.refunds later
       where later.payment_id = r.payment_id and later.amount >= r.amount
         and (later.created_at, later.id) > (r.created_at, r.id)
-    )
+    );
+end;
 $$;
 comment on function private.close_refund_alerts(uuid) is
   'Resolves the alerts about refunds of an order that were made, asked for anew or tried again, or are not owed any more. Called by settle_order() only.';
 revoke execute on function private.close_refund_alerts(uuid) from public, anon, authenticated;
 
 create function private.restock_due(o public.orders) returns boolean
-language sql
+language plpgsql
 stable
 security definer
 set search_path = ''
 as $$
-  select exists (
+begin
+  return exists (
     select 1
     from public.refunds r left join public.refund_requests q on q.id = r.request_id
     where r.payment_id = o.payment_id and r.succeeded_at is not null and (
@@ -396,19 +399,21 @@ as $$
         select coalesce(sum(r.amount), 0) from public.refunds r
         where r.payment_id = o.payment_id and r.succeeded_at is not null
       )
-  )
+  );
+end;
 $$;
 comment on function private.restock_due(public.orders) is
   'Whether a refund that asked for it has put the goods of an order back on the shelf. Once true it stays so: a refund that bounces afterwards moves no goods.';
 revoke execute on function private.restock_due(public.orders) from public, anon, authenticated;
 
 create function private.hold_reasons(o public.orders) returns text[]
-language sql
+language plpgsql
 stable
 security invoker
 set search_path = ''
 as $$
-  select array_remove(array[
+begin
+  return array_remove(array[
     case when o.status = 'needs_review' then 'review' end,
     case when exists (
       select 1 from public.disputes d
@@ -437,7 +442,8 @@ as $$
             and later.created_at > r.created_at
         )
     ) then 'refund_failed' end
-  ], null)
+  ], null);
+end;
 $$;
 comment on function private.hold_reasons(public.orders) is
   'What keeps an order that has not shipped from shipping: review; dispute (open or lost); refund_under_way (all of its money); refund_failed (all of its money was to go back, bounced, and nobody has tried again or released the order).';

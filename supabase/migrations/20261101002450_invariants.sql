@@ -1,12 +1,13 @@
 -- What must always be true. Each rule is a sentence; what is returned breaks it.
 
 create function private.check_stock() returns table (invariant text, detail jsonb)
-language sql
+language plpgsql
 stable
 security definer
 set search_path = ''
 as $$
-  select 'reserved is the sum of active reservations', jsonb_build_object('variant_id', l.variant_id, 'reserved', l.reserved, 'sum', r.active)
+begin
+  return query select 'reserved is the sum of active reservations', jsonb_build_object('variant_id', l.variant_id, 'reserved', l.reserved, 'sum', r.active)
   from public.inventory_levels l
   left join lateral (
     select coalesce(sum(quantity) filter (where status = 'active'), 0) as active
@@ -71,7 +72,8 @@ as $$
     select 1 from public.staff_commands c where c.order_id = o.id and c.command in ('receive_return', 'cancel_order')
   ) and not exists (
     select 1 from public.refund_requests q where q.order_id = o.id and (q.restock or q.cause = 'fraudulent')
-  )
+  );
+end;
 $$;
 comment on function private.check_stock() is 'Rules about stock: see check_invariants().';
 revoke execute on function private.check_stock() from public, anon, authenticated;
@@ -92,12 +94,13 @@ comment on function private.is_released(public.orders, text) is
 revoke execute on function private.is_released(public.orders, text) from public, anon, authenticated;
 
 create function private.check_money() returns table (invariant text, detail jsonb)
-language sql
+language plpgsql
 stable
 security definer
 set search_path = ''
 as $$
-  select 'lines add up to the subtotal', jsonb_build_object('order', o.number, 'subtotal', o.amount_subtotal)
+begin
+  return query select 'lines add up to the subtotal', jsonb_build_object('order', o.number, 'subtotal', o.amount_subtotal)
   from public.orders o
   where o.amount_subtotal <> (select coalesce(sum(i.unit_amount * i.quantity), 0) from public.order_items i where i.order_id = o.id)
   union all
@@ -191,18 +194,20 @@ as $$
   join public.checkout_sessions s on s.id = o.session_id
   left join public.payments p on p.id = o.payment_id
   where (s.livemode <> o.livemode or p.livemode <> o.livemode) and o.status in ('paid', 'partially_refunded')
-    and not private.is_released(o, 'livemode_mismatch')
+    and not private.is_released(o, 'livemode_mismatch');
+end;
 $$;
 comment on function private.check_money() is 'Rules about money: see check_invariants().';
 revoke execute on function private.check_money() from public, anon, authenticated;
 
 create function private.check_order_state() returns table (invariant text, detail jsonb)
-language sql
+language plpgsql
 stable
 security definer
 set search_path = ''
 as $$
-  select 'the money of an order shows in its status', jsonb_build_object('order', o.number, 'status', o.status)
+begin
+  return query select 'the money of an order shows in its status', jsonb_build_object('order', o.number, 'status', o.status)
   from public.orders o
   where (o.session_id is not null) <> (o.status in ('paid', 'needs_review', 'partially_refunded', 'refunded'))
     and not (o.status = 'cancelled' and o.amount_paid = 0 and (o.cancelled_at is not null or o.oversold_at is not null))
@@ -243,18 +248,20 @@ as $$
   select 'an order that is paid and held by nothing has its confirmation', jsonb_build_object('order', o.number)
   from public.orders o
   where o.status = 'paid' and o.cancelled_at is null and o.oversold_at is null
-    and not exists (select 1 from public.notifications n where n.order_id = o.id and n.template = 'order_confirmation')
+    and not exists (select 1 from public.notifications n where n.order_id = o.id and n.template = 'order_confirmation');
+end;
 $$;
 comment on function private.check_order_state() is 'Rules about the state of orders: see check_invariants().';
 revoke execute on function private.check_order_state() from public, anon, authenticated;
 
 create function private.check_outbox() returns table (invariant text, detail jsonb)
-language sql
+language plpgsql
 stable
 security definer
 set search_path = ''
 as $$
-  select 'an unfinished event has a job', jsonb_build_object('event_id', e.id, 'status', e.status)
+begin
+  return query select 'an unfinished event has a job', jsonb_build_object('event_id', e.id, 'status', e.status)
   from public.webhook_events e
   where e.status = 'failed' and not exists (
     select 1 from private.jobs j where j.dedupe_key = 'retry_event:' || e.id and j.status in ('queued', 'running')
@@ -277,7 +284,8 @@ as $$
   from public.notifications n
   where n.status = 'queued' and not exists (
     select 1 from private.jobs j where j.kind = 'send_mail' and j.payload ->> 'notification_id' = n.id::text and j.status in ('queued', 'running', 'dead')
-  )
+  );
+end;
 $$;
 comment on function private.check_outbox() is 'Rules about effects that are owed: see check_invariants().';
 revoke execute on function private.check_outbox() from public, anon, authenticated;
