@@ -1,5 +1,5 @@
 -- The schema as all migrations leave it. Generated: 'deno task ok --write' writes it, 'deno task ok' compares it.
--- For reading and reviewing; migrations are the source.
+-- For reading and reviewing; supabase/schemas is the source.
 
 
 schema private;
@@ -305,6 +305,23 @@ table private.webhook_address_changes (
 );
 comment on table private.webhook_address_changes is 'Append-only: what each update added to and removed from the addresses that may post webhooks.';
 row level security on private.webhook_address_changes;
+
+
+table private.webhook_endpoint_states (
+  livemode boolean not null,
+  state text not null,
+  endpoint_id text,
+  differences jsonb default '[]'::jsonb not null,
+  since timestamp with time zone default now() not null,
+  checked_at timestamp with time zone default now() not null,
+  constraint webhook_endpoint_states_pkey PRIMARY KEY (livemode),
+  constraint webhook_endpoint_states_state_known CHECK ((state = ANY (ARRAY['ok'::text, 'disabled'::text, 'changed'::text, 'missing'::text, 'not_permitted'::text])))
+);
+comment on table private.webhook_endpoint_states is 'How the webhook endpoint at our address was when Stripe was last asked, in each mode.';
+comment on column private.webhook_endpoint_states.endpoint_id is 'The endpoint last seen at our address; null: there never was one, and events come another way if at all.';
+comment on column private.webhook_endpoint_states.differences is 'What is not as the registry of events says, in words.';
+comment on column private.webhook_endpoint_states.since is 'When it was first found in this state.';
+row level security on private.webhook_endpoint_states;
 
 
 table public.alerts (
@@ -671,6 +688,7 @@ table public.orders (
   shipping_rates jsonb default '[]'::jsonb not null,
   session_id text,
   payment_id text,
+  decided_payment_id text,
   oversold_at timestamp with time zone,
   restocked_at timestamp with time zone,
   abandoned_at timestamp with time zone,
@@ -702,6 +720,7 @@ comment on column public.orders.prices_include_tax is 'The setting of that name 
 comment on column public.orders.shipping_rates is 'The delivery prices that the attempt offers, as they were when it began.';
 comment on column public.orders.session_id is 'The settled session whose payment this order keeps: see private.kept_session().';
 comment on column public.orders.payment_id is 'The payment this order keeps; null for a free order. Any other payment of the order is refunded.';
+comment on column public.orders.decided_payment_id is 'The payment that the order kept when staff first asked for a refund or its goods came back: their decision was about its money, so the order keeps it, whatever is paid later.';
 comment on column public.orders.restocked_at is 'Set once, when the goods went back on the shelf: with a refund that asked for it, or by receive_return(). They are not taken again.';
 comment on column public.orders.abandoned_at is 'Set when an attempt ended without any session at Stripe, which frees its stock.';
 comment on column public.orders.erased_at is 'When its personal data was removed, by erase_customer() or because it was never paid and is old. What comes later is stored without.';
@@ -714,6 +733,7 @@ CREATE INDEX orders_erasable_idx ON public.orders USING btree (created_at) WHERE
 CREATE INDEX orders_holding_address_idx ON public.orders USING btree (private.address_key(purchase_ip, 48)) WHERE (status = ANY (ARRAY['pending'::text, 'processing'::text]));
 CREATE INDEX orders_holding_email_idx ON public.orders USING btree (private.email_key(email)) WHERE (status = ANY (ARRAY['pending'::text, 'processing'::text]));
 CREATE INDEX orders_open_idx ON public.orders USING btree (session_expires_at) WHERE (status = ANY (ARRAY['pending'::text, 'processing'::text, 'cancelled'::text]));
+CREATE INDEX orders_paid_at_idx ON public.orders USING btree (livemode, paid_at) WHERE (paid_at IS NOT NULL);
 CREATE INDEX orders_payment_id_idx ON public.orders USING btree (payment_id);
 CREATE TRIGGER add_order_risk AFTER INSERT ON public.orders FOR EACH ROW EXECUTE FUNCTION private.add_order_risk();
 CREATE TRIGGER attach_to_account AFTER UPDATE OF paid_at, email ON public.orders FOR EACH ROW WHEN (((new.paid_at IS NOT NULL) AND ((old.paid_at IS NULL) OR (old.email IS DISTINCT FROM new.email)))) EXECUTE FUNCTION private.on_order_paid();
@@ -941,9 +961,11 @@ table public.refunds (
   failure_reason text,
   request_id text,
   succeeded_at timestamp with time zone,
+  failed_at timestamp with time zone,
   released_at timestamp with time zone,
   version text not null,
   created_at timestamp with time zone not null,
+  seen_at timestamp with time zone default clock_timestamp() not null,
   constraint refunds_pkey PRIMARY KEY (id),
   constraint refunds_order_id_fkey FOREIGN KEY (order_id) REFERENCES orders(id) ON DELETE CASCADE
 );
@@ -951,7 +973,9 @@ comment on table public.refunds is 'Refund ledger, keyed by Stripe''s id, whoeve
 comment on column public.refunds.reason is 'As the customer may read it: null where Stripe was told that the payment was fraudulent. refund_reasons says it all.';
 comment on column public.refunds.request_id is 'The refund_requests row that asked for it; null for one made in Stripe''s dashboard.';
 comment on column public.refunds.succeeded_at is 'When it was first seen succeeded; stays when it fails afterwards.';
+comment on column public.refunds.failed_at is 'When it was first seen failed or cancelled: what was given back before then was not meant in its stead.';
 comment on column public.refunds.released_at is 'When staff let the order ship although this refund of all its money had failed.';
+comment on column public.refunds.seen_at is 'When we first heard of it: staff who ask for a refund do not know of one that was made and not heard of.';
 CREATE INDEX refunds_charge_id_idx ON public.refunds USING btree (charge_id);
 CREATE INDEX refunds_order_id_idx ON public.refunds USING btree (order_id);
 CREATE INDEX refunds_payment_id_idx ON public.refunds USING btree (payment_id);
@@ -1035,7 +1059,8 @@ table public.webhook_events (
   type text not null,
   status text not null,
   attempts integer default 0 not null,
-  delivery_count integer default 1 not null,
+  delivery_count integer default 0 not null,
+  delivered_at timestamp with time zone,
   livemode boolean not null,
   api_version text,
   stripe_created_at timestamp with time zone not null,
@@ -1047,11 +1072,16 @@ table public.webhook_events (
   source_ip inet,
   payload jsonb not null,
   constraint webhook_events_pkey PRIMARY KEY (id),
+  constraint webhook_events_delivered_has_time CHECK (((delivery_count > 0) = (delivered_at IS NOT NULL))),
   constraint webhook_events_status_known CHECK ((status = ANY (ARRAY['processed'::text, 'ignored'::text, 'failed'::text, 'dead'::text])))
 );
 comment on table public.webhook_events is 'Every authentic event, once. The primary key is Stripe''s event id: a second delivery only counts up.';
 comment on column public.webhook_events.attempts is 'How often its facts were applied or tried.';
+comment on column public.webhook_events.delivery_count is 'How often Stripe delivered it to stripe-webhook. 0: never; it was fetched by reconciliation.';
+comment on column public.webhook_events.delivered_at is 'When Stripe last delivered it; null: never.';
+comment on column public.webhook_events.received_at is 'When it was stored, delivered or fetched.';
 CREATE INDEX webhook_events_customer_idx ON public.webhook_events USING btree (((payload #>> '{data,object,id}'::text[]))) WHERE (type = ANY (ARRAY['customer.updated'::text, 'customer.deleted'::text]));
+CREATE INDEX webhook_events_delivered_at_idx ON public.webhook_events USING btree (livemode, delivered_at DESC) WHERE (delivered_at IS NOT NULL);
 CREATE INDEX webhook_events_purgeable_idx ON public.webhook_events USING btree (received_at) WHERE ((status = ANY (ARRAY['processed'::text, 'ignored'::text])) AND (NOT (payload ? 'purged'::text)) AND (NOT (payload ? 'erased'::text)));
 CREATE INDEX webhook_events_received_at_idx ON public.webhook_events USING btree (received_at DESC);
 CREATE INDEX webhook_events_unfinished_idx ON public.webhook_events USING btree (next_attempt_at) WHERE (status = ANY (ARRAY['failed'::text, 'dead'::text]));
@@ -1141,12 +1171,14 @@ view reporting.orders_needing_attention with (security_invoker=true) as
                 END AS "case"
            FROM (disputes d
              JOIN orders o_1 ON ((o_1.id = d.order_id)))
-          WHERE ((d.status <> ALL (ARRAY['won'::text, 'warning_closed'::text, 'prevented'::text])) AND ((d.status <> 'lost'::text) OR (o_1.fulfillment_status = 'on_hold'::text)))
+          WHERE (private.dispute_holds(d.*, o_1.payment_id) AND ((d.status <> 'lost'::text) OR (o_1.fulfillment_status = 'on_hold'::text)))
         UNION ALL
          SELECT q.order_id,
             'refund_refused'::text
            FROM refund_requests q
-          WHERE private.refund_is_owed(q.*)
+          WHERE (private.refund_is_owed(q.*) AND (EXISTS ( SELECT 1
+                   FROM alerts a
+                  WHERE ((a.dedupe_key = ('refund_refused:'::text || q.id)) AND (a.status <> 'resolved'::text)))))
         UNION ALL
          SELECT q.order_id,
             'refund_delayed'::text
@@ -1155,13 +1187,8 @@ view reporting.orders_needing_attention with (security_invoker=true) as
         UNION ALL
          SELECT r_1.order_id,
             'refund_failed'::text
-           FROM (refunds r_1
-             JOIN payments p ON ((p.id = r_1.payment_id)))
-          WHERE ((r_1.status = ANY (ARRAY['failed'::text, 'canceled'::text])) AND ((p.amount_received)::numeric > COALESCE(( SELECT sum(live.amount) AS sum
-                   FROM refunds live
-                  WHERE ((live.payment_id = p.id) AND (live.status <> ALL (ARRAY['failed'::text, 'canceled'::text])))), (0)::numeric)) AND (NOT (EXISTS ( SELECT 1
-                   FROM refunds later
-                  WHERE ((later.payment_id = p.id) AND (later.status <> ALL (ARRAY['failed'::text, 'canceled'::text])) AND (later.created_at > r_1.created_at))))) AND (EXISTS ( SELECT 1
+           FROM refunds r_1
+          WHERE ((r_1.status = ANY (ARRAY['failed'::text, 'canceled'::text])) AND (private.money_left(r_1.payment_id) > 0) AND (NOT private.refund_tried_again(r_1.*)) AND (EXISTS ( SELECT 1
                    FROM alerts a
                   WHERE ((a.dedupe_key = ('refund_failed:'::text || r_1.id)) AND (a.status <> 'resolved'::text)))))
         UNION ALL
@@ -1258,18 +1285,19 @@ view reporting.webhook_health with (security_invoker=true) as
     status,
     count(*) AS events,
     sum(delivery_count) AS deliveries,
+    count(*) FILTER (WHERE (delivery_count = 0)) AS fetched,
+    max(delivered_at) AS last_delivered_at,
     max(received_at) AS last_received_at,
     count(*) FILTER (WHERE (received_at > (now() - '1 day'::interval))) AS last_day
    FROM webhook_events e
   GROUP BY type, status;
-comment on view reporting.webhook_health is 'Events per type and outcome.';
+comment on view reporting.webhook_health is 'Events per type and outcome. fetched: Stripe never delivered them, reconciliation read them.';
 grant select on view reporting.webhook_health to service_role;
 
 
 CREATE OR REPLACE FUNCTION private.account_customer(p_user_id uuid, p_email text, p_livemode boolean)
  RETURNS uuid
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 declare
@@ -1295,7 +1323,6 @@ comment on function private.account_customer(p_user_id uuid, p_email text, p_liv
 CREATE OR REPLACE FUNCTION private.add_order_risk()
  RETURNS trigger
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 begin
@@ -1337,7 +1364,6 @@ comment on function private.address_keys(p_ip inet) is 'The networks that limits
 CREATE OR REPLACE FUNCTION private.admit_checkout(o orders, p_velocity_mode text, p_client_ip text, p_supersede boolean)
  RETURNS jsonb
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 declare
@@ -1378,7 +1404,6 @@ comment on function private.admit_checkout(o orders, p_velocity_mode text, p_cli
 CREATE OR REPLACE FUNCTION private.alert_refused_checkout(p_order_id uuid, p_refusal jsonb)
  RETURNS void
  LANGUAGE sql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
   select private.raise_alert(
@@ -1407,12 +1432,13 @@ CREATE OR REPLACE FUNCTION private.amount_problem(p_amount bigint, p_currency te
  SET search_path TO ''
 AS $function$
 declare
-  c_currencies constant text := 'aed afn all amd ang aoa ars aud awg azn bam bbd bdt bgn bhd bif bmd bnd bob brl bsd bwp '
-    'byn bzd cad cdf chf clp cny cop crc cve czk djf dkk dop dzd egp etb eur fjd fkp gbp gel gip gmd gnf gtq gyd hkd '
-    'hnl htg huf idr ils inr isk jmd jod jpy kes kgs khr kmf krw kwd kyd kzt lak lbp lkr lrd lsl mad mdl mga mkd mmk '
-    'mnt mop mur mvr mwk mxn myr mzn nad ngn nio nok npr nzd omr pab pen pgk php pkr pln pyg qar ron rsd rub rwf sar '
-    'sbd scr sek sgd shp sle sos srd std szl thb tjs tnd top try ttd twd tzs uah ugx usd uyu uzs vnd vuv wst xaf xcd '
-    'xcg xof xpf yer zar zmw';
+  c_currencies constant text :=
+    'aed afn all amd ang aoa ars aud awg azn bam bbd bdt bgn bhd bif bmd bnd bob brl bsd bwp byn bzd cad '
+    'cdf chf clp cny cop crc cve czk djf dkk dop dzd egp etb eur fjd fkp gbp gel gip gmd gnf gtq gyd hkd '
+    'hnl htg huf idr ils inr isk jmd jod jpy kes kgs khr kmf krw kwd kyd kzt lak lbp lkr lrd lsl mad mdl '
+    'mga mkd mmk mnt mop mur mvr mwk mxn myr mzn nad ngn nio nok npr nzd omr pab pen pgk php pkr pln pyg '
+    'qar ron rsd rub rwf sar sbd scr sek sgd shp sle sos srd std szl thb tjs tnd top try ttd twd tzs uah '
+    'ugx usd uyu uzs vnd vuv wst xaf xcd xcg xof xpf yer zar zmw';
   -- Three decimals, of which the last must be 0; two decimals that a currency has lost, which must be 00.
   v_step constant integer := case
     when p_currency in ('bhd', 'jod', 'kwd', 'omr', 'tnd') then 10
@@ -1431,7 +1457,7 @@ begin
   return null;
 end;
 $function$;
-comment on function private.amount_problem(p_amount bigint, p_currency text) is 'Why Stripe would refuse an amount in minor units, or null. The twin of _shared/money.ts, which says where the rules come from.';
+comment on function private.amount_problem(p_amount bigint, p_currency text) is 'Why Stripe would refuse an amount in minor units, or null. The twin of _shared/stripe/money.ts, which says where the rules come from.';
 
 
 CREATE OR REPLACE FUNCTION private.answer_of_hits(p_hits jsonb)
@@ -1468,7 +1494,6 @@ comment on function private.answer_of_hits(p_hits jsonb) is 'What hits come to t
 CREATE OR REPLACE FUNCTION private.apply_facts(p_facts jsonb, p_at timestamp with time zone, p_source text, p_livemode boolean DEFAULT NULL::boolean)
  RETURNS jsonb
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 declare
@@ -1486,7 +1511,8 @@ begin
     v_order_id := private.order_of_fact(v_fact);
     if v_kind = 'unknown_value' then
       perform private.raise_alert(
-        'unknown_stripe_value', 'warning', format('unknown_stripe_value:%s:%s', v_fact ->> 'field', v_fact ->> 'value'),
+        'unknown_stripe_value', 'warning',
+        format('unknown_stripe_value:%s:%s', v_fact ->> 'field', v_fact ->> 'value'),
         v_fact - 'fact'
       );
       continue;
@@ -1501,8 +1527,10 @@ begin
       v_applied := v_applied + (v_order_id is not null)::integer;
       continue;
     end if;
-    if v_kind = 'customer' and not exists (select 1 from private.stripe_customers c where c.id = v_fact ->> 'id') then
-      -- Nobody who bought here, so nothing of them is kept. Should they buy later, know_customer() looks again.
+    if v_kind = 'customer'
+      and not exists (select 1 from private.stripe_customers c where c.id = v_fact ->> 'id') then
+      -- Nobody who bought here, so nothing of them is kept. Should they buy later, know_customer() looks
+      -- again.
       v_applied := v_applied + 1;
       continue;
     end if;
@@ -1524,7 +1552,8 @@ begin
   end loop;
 
   v_order_ids := v_order_ids || private.link_payments(v_payment_ids);
-  select coalesce(array_agg(distinct x.id order by x.id), '{}') into v_order_ids from unnest(v_order_ids) as x (id) where x.id is not null;
+  select coalesce(array_agg(distinct x.id order by x.id), '{}') into v_order_ids
+  from unnest(v_order_ids) as x (id) where x.id is not null;
   foreach v_order_id in array v_order_ids loop
     perform private.settle_order(v_order_id, p_source);
   end loop;
@@ -1537,7 +1566,6 @@ comment on function private.apply_facts(p_facts jsonb, p_at timestamp with time 
 CREATE OR REPLACE FUNCTION private.ask_refund(p_id text, p_order_id uuid, p_payment_id text, p_amount bigint, p_cause text, p_reason text, p_restock boolean)
  RETURNS boolean
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 begin
@@ -1568,7 +1596,10 @@ CREATE OR REPLACE FUNCTION private.asked_lines(p_items jsonb)
  SET search_path TO ''
 AS $function$
   select jsonb_agg(jsonb_build_array(w.sku, w.quantity) order by w.sku collate "C")
-  from (select x.sku, sum(x.quantity) as quantity from jsonb_to_recordset(p_items) as x (sku text, quantity integer) group by x.sku) w
+  from (
+    select x.sku, sum(x.quantity) as quantity
+    from jsonb_to_recordset(p_items) as x (sku text, quantity integer) group by x.sku
+  ) w
 $function$;
 comment on function private.asked_lines(p_items jsonb) is 'A cart as asked for: [[sku, quantity]…], summed and sorted. Two carts are the same cart when this is equal; prices do not matter.';
 
@@ -1576,14 +1607,14 @@ comment on function private.asked_lines(p_items jsonb) is 'A cart as asked for: 
 CREATE OR REPLACE FUNCTION private.attach_guest_orders(p_user_id uuid, p_email text, p_order_id uuid DEFAULT NULL::uuid)
  RETURNS integer
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 declare
   r record;
   v_attached integer := 0;
 begin
-  -- Only paid orders: they carry the address that was used on Stripe's page; before that anybody can type any.
+  -- Only paid orders: they carry the address that was used on Stripe's page; before that anybody can type
+  -- any.
   for r in
     select o.id, o.livemode
     from public.orders o left join public.customers c on c.id = o.customer_id
@@ -1606,16 +1637,28 @@ $function$;
 comment on function private.attach_guest_orders(p_user_id uuid, p_email text, p_order_id uuid) is 'Gives an account the paid guest orders under its proven address (all, or p_order_id alone), and returns how many. The guest''s row and its Stripe customer stay as they are.';
 
 
+CREATE OR REPLACE FUNCTION private.awaits_evidence(d disputes)
+ RETURNS boolean
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO ''
+AS $function$
+  select d.status in ('needs_response', 'warning_needs_response', 'appeal_needs_response')
+$function$;
+comment on function private.awaits_evidence(d disputes) is 'Whether a dispute waits for the shop''s answer.';
+
+
 CREATE OR REPLACE FUNCTION private.backoff(p_attempts integer, p_kind text DEFAULT NULL::text)
  RETURNS interval
  LANGUAGE sql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
   -- Full jitter: uniform in [0, min(max, base * 2^(attempts - 1))], and never less than a second.
   select make_interval(secs => greatest(1, random() * least(
     coalesce(k.backoff_max_seconds, (private.setting('event_retry_max_seconds'))::numeric),
-    coalesce(k.backoff_base_seconds, (private.setting('event_retry_base_seconds'))::numeric) * power(2::numeric, least(greatest(p_attempts, 1), 30) - 1)
+    coalesce(
+      k.backoff_base_seconds, (private.setting('event_retry_base_seconds'))::numeric
+    ) * power(2::numeric, least(greatest(p_attempts, 1), 30) - 1)
   )::double precision))
   from (select p_kind as kind) asked left join private.job_kinds k on k.kind = asked.kind
 $function$;
@@ -1625,7 +1668,6 @@ comment on function private.backoff(p_attempts integer, p_kind text) is 'Delay b
 CREATE OR REPLACE FUNCTION private.bury_job(p_job_id bigint, p_reason text)
  RETURNS void
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 declare
@@ -1647,7 +1689,9 @@ begin
   if v_job.kind <> 'send_alert' then
     perform private.raise_alert(
       'job_dead', 'critical', 'job_dead:' || private.effect_name(v_job.dedupe_key),
-      jsonb_build_object('job_id', v_job.id, 'kind', v_job.kind, 'attempts', v_job.attempts, 'error', p_reason)
+      jsonb_build_object(
+        'job_id', v_job.id, 'kind', v_job.kind, 'attempts', v_job.attempts, 'error', p_reason
+      )
     );
   end if;
 end;
@@ -1658,7 +1702,6 @@ comment on function private.bury_job(p_job_id bigint, p_reason text) is 'Marks a
 CREATE OR REPLACE FUNCTION private.call_retry_jobs()
  RETURNS bigint
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 declare
@@ -1668,8 +1711,10 @@ declare
   v_key text;
   v_request_id bigint;
 begin
-  execute $sql$ select decrypted_secret from vault.decrypted_secrets where name = 'retry_jobs_url' $sql$ into v_url;
-  execute $sql$ select decrypted_secret from vault.decrypted_secrets where name = 'retry_jobs_key' $sql$ into v_key;
+  execute $sql$ select decrypted_secret
+  from vault.decrypted_secrets where name = 'retry_jobs_url' $sql$ into v_url;
+  execute $sql$ select decrypted_secret
+  from vault.decrypted_secrets where name = 'retry_jobs_key' $sql$ into v_key;
   if v_url is null or v_key is null then
     raise exception 'the Vault secrets retry_jobs_url and retry_jobs_key are not set'
       using hint = 'Run deno task setup, or select private.set_schedule_target(url, key).';
@@ -1677,7 +1722,8 @@ begin
   execute $sql$
     select net.http_post(
       url := $1, body := '{}'::jsonb,
-      headers := jsonb_build_object('content-type', 'application/json', 'apikey', $2), timeout_milliseconds := $3
+      headers := jsonb_build_object('content-type', 'application/json', 'apikey', $2),
+      timeout_milliseconds := $3
     )
   $sql$ into v_request_id using v_url, v_key, c_timeout_milliseconds;
   return v_request_id;
@@ -1689,7 +1735,6 @@ comment on function private.call_retry_jobs() is 'Run by pg_cron: posts to retry
 CREATE OR REPLACE FUNCTION private.check_declined_velocity(o orders)
  RETURNS integer
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 declare
@@ -1743,36 +1788,48 @@ comment on function private.check_declined_velocity(o orders) is 'Measures the r
 CREATE OR REPLACE FUNCTION private.check_money()
  RETURNS TABLE(invariant text, detail jsonb)
  LANGUAGE sql
- STABLE SECURITY DEFINER
+ STABLE
  SET search_path TO ''
 AS $function$
   select 'lines add up to the subtotal', jsonb_build_object('order', o.number, 'subtotal', o.amount_subtotal)
   from public.orders o
-  where o.amount_subtotal <> (select coalesce(sum(i.unit_amount * i.quantity), 0) from public.order_items i where i.order_id = o.id)
+  where o.amount_subtotal <> (
+    select coalesce(sum(i.unit_amount * i.quantity), 0) from public.order_items i where i.order_id = o.id
+  )
   union all
-  select 'the hash of an order is that of its lines', jsonb_build_object('order', o.number, 'cart_hash', o.cart_hash)
+  select 'the hash of an order is that of its lines',
+    jsonb_build_object('order', o.number, 'cart_hash', o.cart_hash)
   from public.orders o
   where o.cart_hash is distinct from private.hash_of_order(o.id)
   union all
-  select 'refunded is the sum of succeeded refunds', jsonb_build_object('order', o.number, 'amount_refunded', o.amount_refunded)
+  select 'refunded is the sum of succeeded refunds',
+    jsonb_build_object('order', o.number, 'amount_refunded', o.amount_refunded)
   from public.orders o
   where o.amount_refunded <> (
-    select coalesce(sum(r.amount), 0) from public.refunds r where r.payment_id = o.payment_id and r.status = 'succeeded'
+    select coalesce(sum(r.amount), 0)
+    from public.refunds r where r.payment_id = o.payment_id and r.status = 'succeeded'
   )
   union all
-  select 'no payment is refunded by more than it brought', jsonb_build_object('payment_id', p.id, 'amount_received', p.amount_received)
+  select 'no payment is refunded by more than it brought',
+    jsonb_build_object('payment_id', p.id, 'amount_received', p.amount_received)
   from public.payments p
   where p.status = 'succeeded' and p.amount_received < (
-    select coalesce(sum(r.amount), 0) from public.refunds r where r.payment_id = p.id and r.status = 'succeeded'
+    select coalesce(sum(r.amount), 0)
+    from public.refunds r where r.payment_id = p.id and r.status = 'succeeded'
   )
   union all
-  select 'a paid order has a settled session, and a succeeded payment unless it was free', jsonb_build_object('order', o.number, 'status', o.status)
+  select 'a paid order has a settled session, and a succeeded payment unless it was free',
+    jsonb_build_object('order', o.number, 'status', o.status)
   from public.orders o
   left join public.payments p on p.id = o.payment_id
   where o.status in ('paid', 'needs_review', 'partially_refunded', 'refunded')
-    and (o.session_id is null or (o.payment_id is null and o.amount_total > 0) or (o.payment_id is not null and p.status is distinct from 'succeeded'))
+    and (
+      o.session_id is null or (o.payment_id is null and o.amount_total > 0)
+      or (o.payment_id is not null and p.status is distinct from 'succeeded')
+    )
   union all
-  select 'what is given back and what can still run is no more than the payment brought', jsonb_build_object('payment_id', p.id, 'amount_received', p.amount_received)
+  select 'what is given back and what can still run is no more than the payment brought',
+    jsonb_build_object('payment_id', p.id, 'amount_received', p.amount_received)
   from public.payments p
   cross join lateral (
     select coalesce(sum(r.amount), 0) as live from public.refunds r
@@ -1786,7 +1843,8 @@ AS $function$
       and not exists (select 1 from public.refunds r where r.request_id = q.id)
   )
   union all
-  select 'subtotal, discount, shipping and tax add up to the total', jsonb_build_object('order', o.number, 'amount_total', o.amount_total)
+  select 'subtotal, discount, shipping and tax add up to the total',
+    jsonb_build_object('order', o.number, 'amount_total', o.amount_total)
   from public.orders o join public.order_risk k on k.order_id = o.id
   where o.session_id is not null and cardinality(k.review_reasons) = 0
     and not private.is_released(o, 'amount_mismatch')
@@ -1794,38 +1852,51 @@ AS $function$
       + case when o.prices_include_tax then 0 else o.amount_tax end
     and o.status <> 'refunded'
   union all
-  select 'a paid order was paid in full', jsonb_build_object('order', o.number, 'amount_paid', o.amount_paid, 'amount_total', o.amount_total)
+  select 'a paid order was paid in full',
+    jsonb_build_object('order', o.number, 'amount_paid', o.amount_paid, 'amount_total', o.amount_total)
   from public.orders o
   where o.status in ('paid', 'partially_refunded') and o.amount_paid <> o.amount_total
     and not private.is_released(o, 'amount_mismatch')
   union all
-  select 'an order keeps the first of its settled sessions', jsonb_build_object('order', o.number, 'session_id', o.session_id)
+  select 'an order keeps the first of its settled sessions',
+    jsonb_build_object('order', o.number, 'session_id', o.session_id)
   from public.orders o
   where o.session_id is distinct from (private.kept_session(o.id)).id
+  union all
+  select 'an order keeps the payment that was decided about', jsonb_build_object('order', o.number,
+    'payment_id', o.payment_id)
+  from public.orders o
+  where o.decided_payment_id is not null and o.payment_id is distinct from o.decided_payment_id
   union all
   select 'a second payment is on its way back', jsonb_build_object('order', o.number, 'payment_id', p.id)
   from public.orders o
   join public.checkout_sessions s on s.order_id = o.id and s.status = 'complete'
-  join public.payments p on p.id = s.payment_id and p.order_id = o.id and p.status = 'succeeded' and p.id is distinct from o.payment_id
+  join public.payments p on p.id = s.payment_id and p.order_id = o.id and p.status = 'succeeded'
+    and p.id is distinct from o.payment_id
   where not exists (
     select 1 from public.refund_requests q where q.id = 'duplicate:' || p.id
   )
   union all
-  select 'money of an order that is not to ship is on its way back', jsonb_build_object('order', o.number, 'payment_id', o.payment_id)
+  select 'money of an order that is not to ship is on its way back',
+    jsonb_build_object('order', o.number, 'payment_id', o.payment_id)
   from public.orders o
-  where o.payment_id is not null and o.fulfilled_at is null and (o.cancelled_at is not null or o.oversold_at is not null)
+  where o.payment_id is not null and o.fulfilled_at is null
+    and (o.cancelled_at is not null or o.oversold_at is not null)
     and not exists (
-      select 1 from public.refund_requests q where q.id in ('cancelled:' || o.payment_id, 'oversold:' || o.payment_id)
+      select 1
+      from public.refund_requests q where q.id in ('cancelled:' || o.payment_id, 'oversold:' || o.payment_id)
     )
   union all
-  select 'money of an order came through one of its sessions', jsonb_build_object('order', o.number, 'payment_id', p.id)
+  select 'money of an order came through one of its sessions',
+    jsonb_build_object('order', o.number, 'payment_id', p.id)
   from public.payments p
   join public.orders o on o.id = p.order_id
   -- The payment may be an hour ahead of its session's event.
   where p.status = 'succeeded' and p.succeeded_at < now() - interval '1 hour'
     and not exists (select 1 from public.checkout_sessions s where s.payment_id = p.id)
   union all
-  select 'attempts, refunds, disputes and signals belong to the order of their payment', jsonb_build_object('id', x.id, 'payment_id', x.payment_id)
+  select 'attempts, refunds, disputes and signals belong to the order of their payment',
+    jsonb_build_object('id', x.id, 'payment_id', x.payment_id)
   from (
     select a.id, a.payment_id, a.order_id from public.payment_attempts a
     union all select r.id, r.payment_id, r.order_id from public.refunds r
@@ -1848,19 +1919,25 @@ comment on function private.check_money() is 'Rules about money: see check_invar
 CREATE OR REPLACE FUNCTION private.check_order_state()
  RETURNS TABLE(invariant text, detail jsonb)
  LANGUAGE sql
- STABLE SECURITY DEFINER
+ STABLE
  SET search_path TO ''
 AS $function$
-  select 'the money of an order shows in its status', jsonb_build_object('order', o.number, 'status', o.status)
+  select 'the money of an order shows in its status',
+    jsonb_build_object('order', o.number, 'status', o.status)
   from public.orders o
   where (o.session_id is not null) <> (o.status in ('paid', 'needs_review', 'partially_refunded', 'refunded'))
-    and not (o.status = 'cancelled' and o.amount_paid = 0 and (o.cancelled_at is not null or o.oversold_at is not null))
+    and not (
+      o.status = 'cancelled' and o.amount_paid = 0
+      and (o.cancelled_at is not null or o.oversold_at is not null)
+    )
   union all
-  select 'an order that staff cancelled and nobody pays reads cancelled', jsonb_build_object('order', o.number, 'status', o.status)
+  select 'an order that staff cancelled and nobody pays reads cancelled',
+    jsonb_build_object('order', o.number, 'status', o.status)
   from public.orders o
   where o.cancelled_at is not null and o.amount_paid = 0 and o.status not in ('cancelled', 'processing')
   union all
-  select 'an order that is not to ship does not wait for shipment', jsonb_build_object('order', o.number, 'fulfillment_status', o.fulfillment_status)
+  select 'an order that is not to ship does not wait for shipment',
+    jsonb_build_object('order', o.number, 'fulfillment_status', o.fulfillment_status)
   from public.orders o
   where o.fulfilled_at is null and o.fulfillment_status <> 'cancelled'
     and (o.cancelled_at is not null or o.oversold_at is not null or o.restocked_at is not null)
@@ -1869,30 +1946,37 @@ AS $function$
   from public.orders o
   where o.fulfillment_status = 'unfulfilled' and cardinality(private.hold_reasons(o)) > 0
   union all
-  select 'what holds an order and nobody has released stands in its review reasons', jsonb_build_object('order', o.number, 'signal', f.id)
+  select 'what holds an order and nobody has released stands in its review reasons',
+    jsonb_build_object('order', o.number, 'signal', f.id)
   from public.fraud_signals f
   join public.orders o on o.id = f.order_id
   where private.holds_order(f) and o.session_id is not null and o.status in ('paid', 'partially_refunded')
   union all
-  select 'a disputed order is on hold until it has shipped', jsonb_build_object('order', o.number, 'dispute_id', d.id)
+  select 'a disputed order is on hold until it has shipped',
+    jsonb_build_object('order', o.number, 'dispute_id', d.id)
   from public.disputes d
   join public.orders o on o.id = d.order_id
-  where d.status not in ('won', 'warning_closed', 'prevented') and o.fulfillment_status = 'unfulfilled'
+  where private.dispute_holds(d, o.payment_id) and o.fulfillment_status = 'unfulfilled'
   union all
-  select 'an order that is held for review is on hold until it has shipped', jsonb_build_object('order', o.number)
+  select 'an order that is held for review is on hold until it has shipped',
+    jsonb_build_object('order', o.number)
   from public.orders o
   where o.status = 'needs_review' and o.fulfillment_status = 'unfulfilled'
   union all
   select 'money received is in the audit trail', jsonb_build_object('order', o.number)
   from public.orders o
   where o.session_id is not null and not exists (
-    select 1 from public.order_events e where e.order_id = o.id and e.kind = 'payment_received' and e.data ->> 'session_id' = o.session_id
+    select 1 from public.order_events e
+    where e.order_id = o.id and e.kind = 'payment_received' and e.data ->> 'session_id' = o.session_id
   )
   union all
-  select 'an order that is paid and held by nothing has its confirmation', jsonb_build_object('order', o.number)
+  select 'an order that is paid and held by nothing has its confirmation',
+    jsonb_build_object('order', o.number)
   from public.orders o
   where o.status = 'paid' and o.cancelled_at is null and o.oversold_at is null
-    and not exists (select 1 from public.notifications n where n.order_id = o.id and n.template = 'order_confirmation')
+    and not exists (
+      select 1 from public.notifications n where n.order_id = o.id and n.template = 'order_confirmation'
+    )
 $function$;
 comment on function private.check_order_state() is 'Rules about the state of orders: see check_invariants().';
 
@@ -1900,7 +1984,6 @@ comment on function private.check_order_state() is 'Rules about the state of ord
 CREATE OR REPLACE FUNCTION private.check_outages(o orders)
  RETURNS integer
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 declare
@@ -1935,32 +2018,39 @@ comment on function private.check_outages(o orders) is 'Tells staff when a bank,
 CREATE OR REPLACE FUNCTION private.check_outbox()
  RETURNS TABLE(invariant text, detail jsonb)
  LANGUAGE sql
- STABLE SECURITY DEFINER
+ STABLE
  SET search_path TO ''
 AS $function$
   select 'an unfinished event has a job', jsonb_build_object('event_id', e.id, 'status', e.status)
   from public.webhook_events e
   where e.status = 'failed' and not exists (
-    select 1 from private.jobs j where j.dedupe_key = 'retry_event:' || e.id and j.status in ('queued', 'running')
+    select 1
+    from private.jobs j where j.dedupe_key = 'retry_event:' || e.id and j.status in ('queued', 'running')
   )
   union all
-  select 'a refund that is asked for has a job that can run, and one that was given up has none', jsonb_build_object('request_id', q.id, 'status', q.status)
+  select 'a refund that is asked for has a job that can run, and one that was given up has none',
+    jsonb_build_object('request_id', q.id, 'status', q.status)
   from public.refund_requests q
   where q.status in ('queued', 'given_up') and (q.status = 'queued') <> exists (
     select 1 from private.jobs j
-    where j.kind = 'refund_payment' and j.dedupe_key = 'refund_payment:' || q.id and j.status in ('queued', 'running')
+    where j.kind = 'refund_payment' and j.dedupe_key = 'refund_payment:' || q.id
+      and j.status in ('queued', 'running')
   )
   union all
   select 'staff know of a refund that was given up and is still owed', jsonb_build_object('request_id', q.id)
   from public.refund_requests q
-  where private.refund_is_owed(q) and not exists (
-    select 1 from public.alerts a where a.dedupe_key = 'refund_refused:' || q.id and a.status <> 'resolved'
+  -- Resolved by a person is known to a person; an old one may have been purged since.
+  where private.refund_is_owed(q) and q.given_up_at > now() - interval '30 days' and not exists (
+    select 1 from public.alerts a
+    where a.dedupe_key = 'refund_refused:' || q.id and (a.status <> 'resolved' or not a.data ? 'not_owed')
   )
   union all
   select 'a queued mail has a job', jsonb_build_object('notification_id', n.id)
   from public.notifications n
   where n.status = 'queued' and not exists (
-    select 1 from private.jobs j where j.kind = 'send_mail' and j.payload ->> 'notification_id' = n.id::text and j.status in ('queued', 'running', 'dead')
+    select 1 from private.jobs j
+    where j.kind = 'send_mail' and j.payload ->> 'notification_id' = n.id::text
+      and j.status in ('queued', 'running', 'dead')
   )
 $function$;
 comment on function private.check_outbox() is 'Rules about effects that are owed: see check_invariants().';
@@ -1969,7 +2059,6 @@ comment on function private.check_outbox() is 'Rules about effects that are owed
 CREATE OR REPLACE FUNCTION private.check_paid_velocity(o orders)
  RETURNS bigint
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 declare
@@ -1998,15 +2087,23 @@ begin
       )
     end;
     continue when v_key is null or exists (
-      select 1 from public.fraud_signals f where f.order_id = o.id and f.kind = 'velocity' and f.data ->> 'rule' = v_rule.name
+      select 1 from public.fraud_signals f
+      where f.order_id = o.id and f.kind = 'velocity' and f.data ->> 'rule' = v_rule.name
     );
-    v_hit := private.measure_velocity(v_rule, v_key, o.amount_subtotal, o.currency, o.livemode, greatest(o.paid_at, o.created_at), o.id);
+    v_hit := private.measure_velocity(
+      v_rule, v_key, o.amount_subtotal, o.currency, o.livemode, greatest(o.paid_at, o.created_at), o.id
+    );
     if v_hit is not null then
-      perform private.record_velocity_hits(jsonb_build_object('hits', jsonb_build_array(v_hit || jsonb_build_object(
+      v_hit := v_hit || jsonb_build_object(
         'mode', k.velocity_mode,
         -- The money is there already: to block means to hold the goods.
-        'action', case when k.velocity_mode <> 'enforce' then 'allow' when v_rule.action = 'block' then 'review' else v_rule.action end
-      ))), o.id);
+        'action', case
+          when k.velocity_mode <> 'enforce' then 'allow'
+          when v_rule.action = 'block' then 'review'
+          else v_rule.action
+        end
+      );
+      perform private.record_velocity_hits(jsonb_build_object('hits', jsonb_build_array(v_hit)), o.id);
     end if;
   end loop;
   return v_set_id;
@@ -2018,7 +2115,6 @@ comment on function private.check_paid_velocity(o orders) is 'Measures the rules
 CREATE OR REPLACE FUNCTION private.check_refund_redrive(p_job private.jobs)
  RETURNS void
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 declare
@@ -2054,10 +2150,11 @@ comment on function private.check_refund_redrive(p_job private.jobs) is 'Raises 
 CREATE OR REPLACE FUNCTION private.check_stock()
  RETURNS TABLE(invariant text, detail jsonb)
  LANGUAGE sql
- STABLE SECURITY DEFINER
+ STABLE
  SET search_path TO ''
 AS $function$
-  select 'reserved is the sum of active reservations', jsonb_build_object('variant_id', l.variant_id, 'reserved', l.reserved, 'sum', r.active)
+  select 'reserved is the sum of active reservations',
+    jsonb_build_object('variant_id', l.variant_id, 'reserved', l.reserved, 'sum', r.active)
   from public.inventory_levels l
   left join lateral (
     select coalesce(sum(quantity) filter (where status = 'active'), 0) as active
@@ -2065,7 +2162,8 @@ AS $function$
   ) r on true
   where l.reserved <> r.active
   union all
-  select 'committed is the sum of committed reservations', jsonb_build_object('variant_id', l.variant_id, 'committed', l.committed, 'sum', r.committed)
+  select 'committed is the sum of committed reservations',
+    jsonb_build_object('variant_id', l.variant_id, 'committed', l.committed, 'sum', r.committed)
   from public.inventory_levels l
   left join lateral (
     select coalesce(sum(quantity) filter (where status = 'committed'), 0) as committed
@@ -2073,9 +2171,15 @@ AS $function$
   ) r on true
   where l.committed <> r.committed
   union all
-  select 'on_hand and committed are what was received', jsonb_build_object('variant_id', l.variant_id, 'on_hand', l.on_hand, 'committed', l.committed, 'received', a.received)
+  select 'on_hand and committed are what was received',
+    jsonb_build_object(
+      'variant_id', l.variant_id, 'on_hand', l.on_hand, 'committed', l.committed, 'received', a.received
+    )
   from public.inventory_levels l
-  left join lateral (select coalesce(sum(delta), 0) as received from public.inventory_adjustments where variant_id = l.variant_id) a on true
+  left join lateral (
+    select coalesce(sum(delta), 0) as received
+    from public.inventory_adjustments where variant_id = l.variant_id
+  ) a on true
   where l.on_hand + l.committed <> a.received
   union all
   select 'a paid order owns its stock', jsonb_build_object('order', o.number, 'status', o.status)
@@ -2085,7 +2189,8 @@ AS $function$
     select 1 from public.order_items i
     where i.order_id = o.id and not exists (
       select 1 from public.inventory_reservations r
-      where r.order_id = o.id and r.variant_id = i.variant_id and r.status = 'committed' and r.quantity = i.quantity
+      where r.order_id = o.id and r.variant_id = i.variant_id and r.status = 'committed'
+        and r.quantity = i.quantity
     )
   )
   union all
@@ -2095,7 +2200,8 @@ AS $function$
     select 1 from public.inventory_reservations r where r.order_id = o.id and r.status <> 'released'
   )
   union all
-  select 'a reservation is as large as its line', jsonb_build_object('order_id', r.order_id, 'variant_id', r.variant_id, 'quantity', r.quantity)
+  select 'a reservation is as large as its line',
+    jsonb_build_object('order_id', r.order_id, 'variant_id', r.variant_id, 'quantity', r.quantity)
   from public.inventory_reservations r
   left join public.order_items i on i.order_id = r.order_id and i.variant_id = r.variant_id
   where i.quantity is distinct from r.quantity
@@ -2105,21 +2211,28 @@ AS $function$
   where o.status in ('pending', 'processing') and o.cancelled_at is null and exists (
     select 1 from public.order_items i
     where i.order_id = o.id and not exists (
-      select 1 from public.inventory_reservations r where r.order_id = o.id and r.variant_id = i.variant_id and r.status = 'active'
+      select 1 from public.inventory_reservations r
+      where r.order_id = o.id and r.variant_id = i.variant_id and r.status = 'active'
     )
   )
   union all
-  select 'an order that is not to ship owns no stock', jsonb_build_object('order', o.number, 'status', o.status)
+  select 'an order that is not to ship owns no stock',
+    jsonb_build_object('order', o.number, 'status', o.status)
   from public.orders o
-  where (o.restocked_at is not null or (o.fulfilled_at is null and (o.cancelled_at is not null or o.oversold_at is not null)))
+  where (
+    o.restocked_at is not null
+    or (o.fulfilled_at is null and (o.cancelled_at is not null or o.oversold_at is not null))
+  )
     and exists (
       select 1 from public.inventory_reservations r where r.order_id = o.id and r.status = 'committed'
     )
   union all
-  select 'goods go back because a refund asked for it, staff received them, or nothing was sent', jsonb_build_object('order', o.number)
+  select 'goods go back because a refund asked for it, staff received them, or nothing was sent',
+    jsonb_build_object('order', o.number)
   from public.orders o
   where o.restocked_at is not null and not private.restock_due(o) and not exists (
-    select 1 from public.staff_commands c where c.order_id = o.id and c.command in ('receive_return', 'cancel_order')
+    select 1
+    from public.staff_commands c where c.order_id = o.id and c.command in ('receive_return', 'cancel_order')
   ) and not exists (
     select 1 from public.refund_requests q where q.order_id = o.id and (q.restock or q.cause = 'fraudulent')
   )
@@ -2130,7 +2243,6 @@ comment on function private.check_stock() is 'Rules about stock: see check_invar
 CREATE OR REPLACE FUNCTION private.check_velocity(p_mode text, p_user_id uuid, p_email text, p_ip inet, p_cart jsonb, p_livemode boolean, p_order_id uuid DEFAULT NULL::uuid)
  RETURNS jsonb
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 declare
@@ -2183,10 +2295,31 @@ $function$;
 comment on function private.check_velocity(p_mode text, p_user_id uuid, p_email text, p_ip inet, p_cart jsonb, p_livemode boolean, p_order_id uuid) is 'Measures the rules for a door to a payment page: { action, three_d_secure, retry_after_seconds, hits }, the strongest action of all hits. p_cart: { amount, currency, lines: [{ variant_id, quantity }] }; p_order_id: the order that the page is for, once it exists. Mode report: every action is allow, and the hits tell what would have been. Records the hits of a block itself, since nothing will carry them.';
 
 
+CREATE OR REPLACE FUNCTION private.checkout_end(o orders)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO ''
+AS $function$
+begin
+  if o.session_id is not null or o.status = 'processing' then
+    return jsonb_build_object('outcome', 'paid', 'session_id', coalesce(o.session_id, (
+      select s.id from public.checkout_sessions s
+      where s.order_id = o.id and s.status = 'complete' order by s.completed_at desc limit 1
+    )));
+  elsif o.cancelled_at is not null or o.erased_at is not null then
+    return jsonb_build_object('outcome', 'cancelled');
+  end if;
+  return null;
+end;
+$function$;
+comment on function private.checkout_end(o orders) is 'Why an order leads to no payment page any more: paid { session_id }, also while the payment is under way, or cancelled. Null while it waits to be paid.';
+
+
 CREATE OR REPLACE FUNCTION private.checkout_snapshot(p_order_id uuid, p_outcome text)
  RETURNS jsonb
  LANGUAGE plpgsql
- STABLE SECURITY DEFINER
+ STABLE
  SET search_path TO ''
 AS $function$
 begin
@@ -2206,7 +2339,8 @@ begin
     -- An account that Stripe does not know yet. generation counts deletions: Stripe answers a repeated
     -- idempotency key with the customer it made first, also when that one is gone.
     'customer', case when c.user_id is not null and c.stripe_customer_id is null then jsonb_build_object(
-      'id', c.id, 'email', c.email, 'generation', coalesce(floor(extract(epoch from c.stripe_deleted_at) * 1000)::bigint, 0)
+      'id', c.id, 'email', c.email,
+      'generation', coalesce(floor(extract(epoch from c.stripe_deleted_at) * 1000)::bigint, 0)
     ) end,
     -- An address that has changed since Stripe's customer was last given one.
     'customer_email', case when c.user_id is not null and c.stripe_customer_id is not null
@@ -2218,7 +2352,8 @@ begin
     'shipping_rates', o.shipping_rates,
     'items', (
       select jsonb_agg(jsonb_build_object(
-        'sku', i.sku, 'name', i.name, 'description', p.description, 'image_url', coalesce(v.image_url, p.image_url),
+        'sku', i.sku, 'name', i.name, 'description', p.description,
+        'image_url', coalesce(v.image_url, p.image_url),
         'quantity', i.quantity, 'unit_amount', i.unit_amount, 'stripe_price_id', v.stripe_price_id
       ) order by i.sku collate "C")
       from public.order_items i
@@ -2227,7 +2362,10 @@ begin
       where i.order_id = o.id
     ),
     'session', (
-      select jsonb_build_object('id', s.id, 'url', s.url, 'status', s.status, 'expires_at', floor(extract(epoch from s.expires_at))::bigint)
+      select jsonb_build_object(
+        'id', s.id, 'url', s.url, 'status', s.status,
+        'expires_at', floor(extract(epoch from s.expires_at))::bigint
+      )
       from public.checkout_sessions s
       where s.order_id = o.id and (s.attempt = o.attempt or s.id = o.session_id)
       order by (s.id = o.session_id) desc nulls last, (s.status = 'open') desc, s.created_at desc
@@ -2279,7 +2417,8 @@ begin
       -- 1.0 is whole, and no integer in the eyes of a cast.
       v_value := to_jsonb(a.text::numeric::bigint);
     elsif char_length(a.text) > a.size or a.text ~ '[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]' then
-      raise exception '% of % must have at most % characters and no control characters', a.key, p_command, a.size
+      raise exception '% of % must have at most % characters and no control characters', a.key, p_command,
+        a.size
         using errcode = 'KCINV';
     end if;
     v_args := v_args || jsonb_build_object(a.key, v_value);
@@ -2296,39 +2435,33 @@ $function$;
 comment on function private.clean_staff_args(p_command text, p_args jsonb) is 'The arguments of a staff command, without those left empty. KCINV: unknown, of the wrong type, too large, or missing.';
 
 
-CREATE OR REPLACE FUNCTION private.close_refund_alerts(p_order_id uuid)
+CREATE OR REPLACE FUNCTION private.close_risk_alerts(o orders)
  RETURNS void
- LANGUAGE sql
+ LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO ''
 AS $function$
+begin
   update public.alerts a set status = 'resolved'
-  from public.refund_requests q
-  where q.order_id = p_order_id and a.status <> 'resolved' and (
-    (a.dedupe_key = 'refund_refused:' || q.id and not private.refund_is_owed(q))
-    or (a.dedupe_key = 'refund_delayed:' || q.id and (q.status <> 'queued' or q.problem is null))
-    or (a.dedupe_key = 'refund_overtaken:' || q.id and exists (
-      select 1 from public.refund_requests later
-      where later.payment_id = q.payment_id and later.created_at > q.given_up_at
-    ))
-  );
-  -- Tried again, whatever becomes of it: should it fail too, it has an alert of its own.
-  update public.alerts a set status = 'resolved'
-  from public.refunds r
-  where r.order_id = p_order_id and r.status in ('failed', 'canceled') and a.dedupe_key = 'refund_failed:' || r.id
-    and a.status <> 'resolved' and exists (
-      select 1 from public.refunds later
-      where later.payment_id = r.payment_id and later.amount >= r.amount
-        and (later.created_at, later.id) > (r.created_at, r.id)
-    )
+  from public.disputes d
+  where d.order_id = o.id and not private.awaits_evidence(d) and a.status <> 'resolved'
+    and a.kind in ('dispute_opened', 'dispute_escalated', 'dispute_due') and a.data ->> 'dispute_id' = d.id;
+  if o.status <> 'needs_review' then
+    update public.alerts a set status = 'resolved'
+    from public.fraud_signals f
+    where f.order_id = o.id and a.dedupe_key = f.kind || ':' || f.source_id and a.status <> 'resolved';
+    update public.alerts a set status = 'resolved'
+    where o.session_id is not null and a.dedupe_key = private.mismatch_alert(o.id) and a.status <> 'resolved';
+  end if;
+end;
 $function$;
-comment on function private.close_refund_alerts(p_order_id uuid) is 'Resolves the alerts about refunds of an order that were made, asked for anew or tried again, or are not owed any more. Called by settle_order() only.';
+comment on function private.close_risk_alerts(o orders) is 'Resolves the alerts that leave nothing to do: of disputes that wait for no answer, and of signs of fraud and mismatches that hold the order no longer. Called by settle_order() only.';
 
 
 CREATE OR REPLACE FUNCTION private.concerns_erased(p_facts jsonb, p_order_ids jsonb)
  RETURNS boolean
  LANGUAGE plpgsql
- STABLE SECURITY DEFINER
+ STABLE
  SET search_path TO ''
 AS $function$
 begin
@@ -2360,7 +2493,7 @@ comment on function private.count_email_change() is 'Trigger of customers: an ac
 CREATE OR REPLACE FUNCTION private.count_outages(p_rule private.velocity_rules, p_livemode boolean, p_since timestamp with time zone, p_until timestamp with time zone)
  RETURNS bigint
  LANGUAGE plpgsql
- STABLE SECURITY DEFINER
+ STABLE
  SET search_path TO ''
 AS $function$
 begin
@@ -2388,17 +2521,56 @@ CREATE OR REPLACE FUNCTION private.delivery_key(p_address jsonb)
  SET search_path TO ''
 AS $function$
   select lower(regexp_replace(
-    concat_ws('|', p_address ->> 'line1', p_address ->> 'line2', p_address ->> 'postal_code', p_address ->> 'country'), '[^[:alnum:]|]', '', 'g'
+    concat_ws(
+      '|', p_address ->> 'line1', p_address ->> 'line2', p_address ->> 'postal_code', p_address ->> 'country'
+    ), '[^[:alnum:]|]', '', 'g'
   ))
   where p_address ->> 'line1' is not null
 $function$;
 comment on function private.delivery_key(p_address jsonb) is 'A delivery address without case, spaces and punctuation. Null without a street.';
 
 
+CREATE OR REPLACE FUNCTION private.delivery_problems()
+ RETURNS TABLE(kind text, severity text, data jsonb)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  (
+    select 'webhook_silence', 'critical', jsonb_build_object(
+      'livemode', s.livemode,
+      'last_delivered_at', case when isfinite(s.last_delivered_at) then s.last_delivered_at end
+    )
+    from private.webhook_silence() s order by s.livemode desc limit 1
+  )
+  union all
+  select
+    case s.state when 'disabled' then 'webhook_endpoint_disabled' else 'webhook_endpoint_changed' end,
+    case s.state when 'changed' then 'warning' else 'critical' end,
+    jsonb_build_object(
+      'endpoint_id', s.endpoint_id, 'livemode', s.livemode, 'since', s.since, 'differences', s.differences
+    )
+  from (select * from private.webhook_endpoint_states order by checked_at desc limit 1) s
+  where s.state = 'changed'
+    -- Unless events go on coming: from the Stripe CLI, a platform's endpoint, or by way of another domain.
+    or (
+      s.state in ('disabled', 'missing') and s.endpoint_id is not null
+      and private.last_delivery(s.livemode) < s.since + interval '1 minute'
+    )
+  union all
+  select 'reconciliation_drift', 'warning',
+    jsonb_build_object('last_hour', count(*), 'last_id', max(d.object_id))
+  from private.recent_drift() d
+  where d.found_at < now() - interval '10 minutes'
+  having count(*) > 0
+$function$;
+comment on function private.delivery_problems() is 'Why deliveries are not to be relied on, at most one row a kind: webhook_silence, webhook_endpoint_disabled, webhook_endpoint_changed, reconciliation_drift. Alerts and health both say what this says.';
+
+
 CREATE OR REPLACE FUNCTION private.digest_facts(p_facts jsonb, p_order_ids uuid[])
  RETURNS jsonb
  LANGUAGE sql
- STABLE SECURITY DEFINER
+ STABLE
  SET search_path TO ''
 AS $function$
   select jsonb_build_object(
@@ -2416,29 +2588,35 @@ comment on function private.digest_facts(p_facts jsonb, p_order_ids uuid[]) is '
 CREATE OR REPLACE FUNCTION private.digest_object(p_fact jsonb)
  RETURNS jsonb
  LANGUAGE sql
- STABLE SECURITY DEFINER
+ STABLE
  SET search_path TO ''
 AS $function$
   select case p_fact ->> 'fact'
     when 'checkout_session' then (
-      select jsonb_build_object('status', s.status, 'payment_status', s.payment_status, 'amount_total', s.amount_total)
+      select jsonb_build_object(
+        'status', s.status, 'payment_status', s.payment_status, 'amount_total', s.amount_total
+      )
       from public.checkout_sessions s where s.id = p_fact ->> 'id'
     )
     when 'payment' then (
-      select jsonb_build_object('status', p.status, 'amount_received', p.amount_received) from public.payments p where p.id = p_fact ->> 'id'
+      select jsonb_build_object('status', p.status, 'amount_received', p.amount_received)
+      from public.payments p where p.id = p_fact ->> 'id'
     )
     when 'payment_attempt' then (
-      select jsonb_build_object('outcome', a.outcome) from public.payment_attempts a where a.id = p_fact ->> 'id'
+      select jsonb_build_object('outcome', a.outcome)
+      from public.payment_attempts a where a.id = p_fact ->> 'id'
     )
     when 'refund' then (
-      select jsonb_build_object('status', r.status, 'amount', r.amount) from public.refunds r where r.id = p_fact ->> 'id'
+      select jsonb_build_object('status', r.status, 'amount', r.amount)
+      from public.refunds r where r.id = p_fact ->> 'id'
     )
     when 'dispute' then (
       select jsonb_build_object('status', d.status, 'amount', d.amount, 'evidence_due_by', d.evidence_due_by)
       from public.disputes d where d.id = p_fact ->> 'id'
     )
     when 'fraud_signal' then (
-      select jsonb_build_object('open', f.open) from public.fraud_signals f where f.source_id = p_fact ->> 'id'
+      select jsonb_build_object('open', f.open)
+      from public.fraud_signals f where f.source_id = p_fact ->> 'id'
     )
   end
 $function$;
@@ -2448,13 +2626,15 @@ comment on function private.digest_object(p_fact jsonb) is 'What matters of the 
 CREATE OR REPLACE FUNCTION private.digest_orders(p_order_ids uuid[])
  RETURNS jsonb
  LANGUAGE sql
- STABLE SECURITY DEFINER
+ STABLE
  SET search_path TO ''
 AS $function$
   select jsonb_object_agg(o.number, jsonb_build_object(
     'status', o.status, 'fulfillment_status', o.fulfillment_status, 'amount_paid', o.amount_paid,
     'amount_refunded', o.amount_refunded, 'session_id', o.session_id, 'payment_id', o.payment_id,
-    'stock', (select jsonb_agg(distinct r.status) from public.inventory_reservations r where r.order_id = o.id),
+    'stock', (
+      select jsonb_agg(distinct r.status) from public.inventory_reservations r where r.order_id = o.id
+    ),
     'disputes', (select jsonb_object_agg(d.id, d.status) from public.disputes d where d.order_id = o.id),
     'refunds', (select jsonb_object_agg(f.id, f.status) from public.refunds f where f.order_id = o.id)
   ))
@@ -2464,22 +2644,40 @@ $function$;
 comment on function private.digest_orders(p_order_ids uuid[]) is 'What matters of orders, by number, for the drift log. No personal data.';
 
 
+CREATE OR REPLACE FUNCTION private.dispute_holds(d disputes, p_payment_id text)
+ RETURNS boolean
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO ''
+AS $function$
+  select d.status not in ('won', 'warning_closed', 'prevented', 'lost')
+    -- Of a second payment the customer has got back what was theirs; the one that the order keeps is as
+    -- good as before.
+    or (d.status = 'lost' and d.payment_id = p_payment_id)
+$function$;
+comment on function private.dispute_holds(d disputes, p_payment_id text) is 'Whether a dispute keeps its order from shipping: while it is open, and when the payment that the order keeps (p_payment_id) was lost to it.';
+grant execute on function private.dispute_holds(d disputes, p_payment_id text) to authenticated;
+grant execute on function private.dispute_holds(d disputes, p_payment_id text) to service_role;
+
+
 CREATE OR REPLACE FUNCTION private.earlier_orders(p_order_id uuid)
  RETURNS jsonb
  LANGUAGE sql
- STABLE SECURITY DEFINER
+ STABLE
  SET search_path TO ''
 AS $function$
   select coalesce(jsonb_agg(to_jsonb(e) order by e.paid_at desc), '[]')
   from (
-    select b.number, b.paid_at, b.amount_paid, b.currency, p.charge_id, b.email, host(b.purchase_ip) as purchase_ip, b.shipping_address,
+    select b.number, b.paid_at, b.amount_paid, b.currency, p.charge_id, b.email,
+      host(b.purchase_ip) as purchase_ip, b.shipping_address,
       c.user_id, b.fulfilled_at,
       floor(extract(epoch from o.paid_at - b.paid_at) / 86400)::integer as days_before,
       coalesce(b.purchase_ip = o.purchase_ip, false) as same_ip,
       coalesce(b.shipping_address = o.shipping_address, false) as same_address,
       coalesce(c.user_id is not null and b.customer_id = o.customer_id, false) as same_account,
       (
-        select string_agg(i.quantity || ' × ' || i.name, ', ' order by i.sku collate "C") from public.order_items i where i.order_id = b.id
+        select string_agg(i.quantity || ' × ' || i.name, ', ' order by i.sku collate "C")
+        from public.order_items i where i.order_id = b.id
       ) as description
     from public.orders o
     join public.orders b on b.id <> o.id and b.paid_at < o.paid_at and b.livemode = o.livemode
@@ -2488,7 +2686,9 @@ AS $function$
     left join public.customers c on c.id = b.customer_id
     where o.id = p_order_id and b.status = 'paid' and p.charge_id is not null
       and not exists (select 1 from public.disputes d where d.order_id = b.id)
-      and not exists (select 1 from public.fraud_signals f where f.order_id = b.id and f.kind = 'early_fraud_warning')
+      and not exists (
+        select 1 from public.fraud_signals f where f.order_id = b.id and f.kind = 'early_fraud_warning'
+      )
     order by b.paid_at desc
     limit 20
   ) e
@@ -2527,7 +2727,6 @@ comment on function private.email_key(p_email text) is 'The mailbox behind an ad
 CREATE OR REPLACE FUNCTION private.end_pages(p_rule private.velocity_rules, p_key text, o orders, p_at timestamp with time zone)
  RETURNS void
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 declare
@@ -2578,7 +2777,6 @@ comment on function private.end_pages(p_rule private.velocity_rules, p_key text,
 CREATE OR REPLACE FUNCTION private.enqueue_job(p_kind text, p_dedupe_key text, p_payload jsonb, p_run_at timestamp with time zone DEFAULT now(), p_priority integer DEFAULT 100, p_max_attempts integer DEFAULT NULL::integer)
  RETURNS boolean
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 begin
@@ -2597,7 +2795,6 @@ comment on function private.enqueue_job(p_kind text, p_dedupe_key text, p_payloa
 CREATE OR REPLACE FUNCTION private.enter_checkout(p_order_id uuid, p_velocity_mode text, p_client_ip text, p_supersede boolean, p_reopen boolean, p_session_seconds integer, p_hold_seconds integer)
  RETURNS jsonb
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 declare
@@ -2606,7 +2803,8 @@ declare
   v_raised boolean;
 begin
   select * into o from public.orders where id = p_order_id for no key update;
-  if o.session_id is not null or o.status = 'processing' or o.cancelled_at is not null or o.erased_at is not null then
+  if o.session_id is not null or o.status = 'processing' or o.cancelled_at is not null
+    or o.erased_at is not null then
     -- Leads to no payment page.
     return private.checkout_snapshot(o.id, 'existing');
   end if;
@@ -2633,7 +2831,6 @@ comment on function private.enter_checkout(p_order_id uuid, p_velocity_mode text
 CREATE OR REPLACE FUNCTION private.erase_digests(p_email text, p_order_ids uuid[])
  RETURNS void
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 begin
@@ -2659,7 +2856,6 @@ comment on function private.erase_digests(p_email text, p_order_ids uuid[]) is '
 CREATE OR REPLACE FUNCTION private.erase_events(p_order_ids uuid[], p_stripe_ids text[], p_email text, p_pattern text)
  RETURNS integer
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 declare
@@ -2683,7 +2879,9 @@ begin
     or e.payload #>> '{data,object,payment_intent}' = any (v_ids)
     or e.payload #>> '{data,object,charge}' = any (v_ids)
     -- By address alone: a household shares its name, street and phone.
-    or (e.payload::text ilike '%' || p_email || '%' and e.payload::text ~* private.words_pattern(array[p_email]))
+    or (
+      e.payload::text ilike '%' || p_email || '%' and e.payload::text ~* private.words_pattern(array[p_email])
+    )
   );
   get diagnostics v_count = row_count;
   return v_count;
@@ -2695,13 +2893,13 @@ comment on function private.erase_events(p_order_ids uuid[], p_stripe_ids text[]
 CREATE OR REPLACE FUNCTION private.erase_orders(p_order_ids uuid[])
  RETURNS void
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 begin
   update public.checkout_sessions s set
-    email = null, name = null, phone = null, shipping_name = null, shipping_address = null, billing_address = null,
-    url = null, version = private.without_digest(s.version), contact_version = private.without_digest(s.contact_version)
+    email = null, name = null, phone = null, shipping_name = null, shipping_address = null,
+    billing_address = null, url = null, version = private.without_digest(s.version),
+    contact_version = private.without_digest(s.contact_version)
   where s.order_id = any (p_order_ids);
   update public.payment_attempts a
   set card_fingerprint = null, receipt_url = null, version = private.without_digest(a.version)
@@ -2722,7 +2920,6 @@ comment on function private.erase_orders(p_order_ids uuid[]) is 'Takes the perso
 CREATE OR REPLACE FUNCTION private.erase_own_texts(p_order_ids uuid[])
  RETURNS void
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 begin
@@ -2748,7 +2945,6 @@ comment on function private.erase_own_texts(p_order_ids uuid[]) is 'Removes what
 CREATE OR REPLACE FUNCTION private.erase_person(p_email text)
  RETURNS jsonb
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 declare
@@ -2769,7 +2965,9 @@ begin
   v_customer_ids := array(
     select c.id from public.customers c where lower(c.email) = v_email
     -- The row of a guest is that of their orders, whatever address it has by now.
-    or (c.user_id is null and c.id in (select o.customer_id from public.orders o where o.id = any (v_order_ids)))
+    or (
+      c.user_id is null and c.id in (select o.customer_id from public.orders o where o.id = any (v_order_ids))
+    )
   );
   v_order_ids := array(
     select o.id from public.orders o where o.id = any (v_order_ids) or o.customer_id = any (v_customer_ids)
@@ -2809,7 +3007,8 @@ begin
   perform private.erase_orders(v_order_ids);
   perform private.erase_stripe_customers(v_stripe_ids, coalesce(v_modes[1], false));
   update public.customers c
-  set email = null, name = null, stripe_customer_id = null, stripe_deleted_at = coalesce(c.stripe_deleted_at, now())
+  set email = null, name = null, stripe_customer_id = null,
+    stripe_deleted_at = coalesce(c.stripe_deleted_at, now())
   where c.id = any (v_customer_ids);
   foreach v_order_id in array v_order_ids loop
     perform private.settle_order(v_order_id, 'staff');
@@ -2823,7 +3022,6 @@ comment on function private.erase_person(p_email text) is 'Removes a person from
 CREATE OR REPLACE FUNCTION private.erase_stripe_customers(p_ids text[], p_livemode boolean)
  RETURNS void
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 begin
@@ -2834,7 +3032,8 @@ begin
     -- It will be: until then no checkout must name it again.
     deleted_at = coalesce(c.deleted_at, now()), erased_at = coalesce(c.erased_at, now());
   perform private.enqueue_job(
-    'delete_stripe_customer', 'delete_stripe_customer:' || x.id, jsonb_build_object('stripe_customer_id', x.id)
+    'delete_stripe_customer', 'delete_stripe_customer:' || x.id,
+    jsonb_build_object('stripe_customer_id', x.id)
   ) from unnest(p_ids) as x (id);
 end;
 $function$;
@@ -2858,7 +3057,6 @@ comment on function private.error_text(p_sqlstate text, p_message text) is 'An e
 CREATE OR REPLACE FUNCTION private.find_checkout(p_idempotency_key text, p_lines jsonb, p_email text, p_superseded jsonb, p_client_ip inet)
  RETURNS jsonb
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 declare
@@ -2897,7 +3095,6 @@ comment on function private.find_checkout(p_idempotency_key text, p_lines jsonb,
 CREATE OR REPLACE FUNCTION private.finish_job(p_job_id bigint, p_lease_id uuid, p_outcome text, p_reason text, p_run_at timestamp with time zone, p_alert text)
  RETURNS text
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 declare
@@ -2934,7 +3131,8 @@ begin
   elsif p_outcome in ('retry', 'snooze') then
     v_run_at := coalesce(p_run_at, now() + private.backoff(v_job.attempts, v_job.kind));
     update private.jobs
-    set status = 'queued', lost_leases = 0, lease_id = null, leased_until = null, run_at = v_run_at, last_error = p_reason,
+    set status = 'queued', lost_leases = 0, lease_id = null, leased_until = null, run_at = v_run_at,
+      last_error = p_reason,
         -- A snooze is not a failure: it costs no attempt.
         attempts = attempts - case p_outcome when 'snooze' then 1 else 0 end
     where id = p_job_id
@@ -2946,7 +3144,8 @@ begin
   else
     raise exception 'unknown job outcome %', p_outcome using errcode = 'KCINV';
   end if;
-  if v_job.kind = 'refund_payment' and v_job.status <> 'dead' and private.note_refund_outcome(v_job, p_reason, p_alert) then
+  if v_job.kind = 'refund_payment' and v_job.status <> 'dead'
+    and private.note_refund_outcome(v_job, p_reason, p_alert) then
     return v_job.status;
   end if;
   if p_alert is not null and v_job.status = 'queued' then
@@ -2969,7 +3168,6 @@ comment on function private.finish_job(p_job_id bigint, p_lease_id uuid, p_outco
 CREATE OR REPLACE FUNCTION private.forget_unpaid_orders(p_limit integer)
  RETURNS integer
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 declare
@@ -2977,7 +3175,9 @@ declare
     select o.id from public.orders o
     where o.paid_at is null and o.erased_at is null and o.status in ('expired', 'payment_failed', 'cancelled')
       and o.created_at < now() - private.retention('unpaid')
-      and not exists (select 1 from public.payments p where p.order_id = o.id and p.status in ('processing', 'succeeded'))
+      and not exists (
+        select 1 from public.payments p where p.order_id = o.id and p.status in ('processing', 'succeeded')
+      )
     order by o.created_at
     limit p_limit
     for no key update skip locked
@@ -2994,11 +3194,16 @@ comment on function private.forget_unpaid_orders(p_limit integer) is 'Takes the 
 CREATE OR REPLACE FUNCTION private.fraud_reasons(p_order_id uuid)
  RETURNS text[]
  LANGUAGE sql
- STABLE SECURITY DEFINER
+ STABLE
  SET search_path TO ''
 AS $function$
   select coalesce(array_agg(distinct
-    case f.kind when 'early_fraud_warning' then 'early_fraud_warning' when 'review' then 'radar_review' else 'velocity_review' end
+    case
+      f.kind
+      when 'early_fraud_warning' then 'early_fraud_warning'
+      when 'review' then 'radar_review'
+      else 'velocity_review'
+    end
   ), '{}')
   from public.fraud_signals f
   where f.order_id = p_order_id and private.holds_order(f)
@@ -3009,7 +3214,6 @@ comment on function private.fraud_reasons(p_order_id uuid) is 'Fraud holds of an
 CREATE OR REPLACE FUNCTION private.freeze_velocity_rules()
  RETURNS bigint
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 declare
@@ -3040,7 +3244,10 @@ CREATE OR REPLACE FUNCTION private.has_scheduler()
  SET search_path TO ''
 AS $function$
   select to_regprocedure('cron.schedule(text,text,text)') is not null
-    and exists (select 1 from pg_catalog.pg_proc p where p.pronamespace = to_regnamespace('net') and p.proname = 'http_post')
+    and exists (
+      select 1
+      from pg_catalog.pg_proc p where p.pronamespace = to_regnamespace('net') and p.proname = 'http_post'
+    )
     and to_regclass('vault.decrypted_secrets') is not null
 $function$;
 comment on function private.has_scheduler() is 'True where pg_cron, pg_net and Vault are installed.';
@@ -3065,7 +3272,7 @@ comment on function private.hash_lines(p_lines jsonb, p_currency text) is 'Hash 
 CREATE OR REPLACE FUNCTION private.hash_of_order(p_order_id uuid)
  RETURNS text
  LANGUAGE sql
- STABLE SECURITY DEFINER
+ STABLE
  SET search_path TO ''
 AS $function$
   select private.hash_lines(
@@ -3091,7 +3298,7 @@ AS $function$
     case when o.status = 'needs_review' then 'review' end,
     case when exists (
       select 1 from public.disputes d
-      where d.order_id = o.id and d.status not in ('won', 'warning_closed', 'prevented')
+      where d.order_id = o.id and private.dispute_holds(d, o.payment_id)
     ) then 'dispute' end,
     case when o.amount_paid > o.amount_refunded and (
       exists (
@@ -3110,15 +3317,15 @@ AS $function$
           select coalesce(sum(live.amount), 0) from public.refunds live
           where live.payment_id = o.payment_id and live.status not in ('failed', 'canceled')
         )
-        and not exists (
-          select 1 from public.refunds later
-          where later.payment_id = o.payment_id and later.status not in ('failed', 'canceled')
-            and later.created_at > r.created_at
-        )
-    ) then 'refund_failed' end
+        and not private.refund_tried_again(r)
+    ) then 'refund_failed' end,
+    case when exists (
+      select 1 from public.refund_requests q
+      where q.payment_id = o.payment_id and q.amount is null and private.refund_is_owed(q)
+    ) then 'refund_refused' end
   ], null)
 $function$;
-comment on function private.hold_reasons(o orders) is 'What keeps an order that has not shipped from shipping: review; dispute (open or lost); refund_under_way (all of its money); refund_failed (all of its money was to go back, bounced, and nobody has tried again or released the order).';
+comment on function private.hold_reasons(o orders) is 'What keeps an order that has not shipped from shipping: review; dispute (see dispute_holds()); refund_under_way (all of its money); refund_failed (all of its money was to go back, bounced, and nobody has tried again or released the order); refund_refused (the same of a refund that Stripe does not take).';
 grant execute on function private.hold_reasons(o orders) to authenticated;
 grant execute on function private.hold_reasons(o orders) to service_role;
 
@@ -3126,7 +3333,7 @@ grant execute on function private.hold_reasons(o orders) to service_role;
 CREATE OR REPLACE FUNCTION private.holding_orders(p_subject text, p_key text)
  RETURNS SETOF uuid
  LANGUAGE plpgsql
- STABLE SECURITY DEFINER
+ STABLE
  SET search_path TO ''
 AS $function$
 begin
@@ -3201,13 +3408,13 @@ AS $function$
     from generate_series(0, length(p_digits) - 1) n, cast(substr(reverse(p_digits), n + 1, 1) as integer) d
   )
 $function$;
-comment on function private.is_card_number(p_digits text) is 'Whether digits are a card number by issuer prefix, length and check digit. The twin of isCardNumber() in _shared/card_numbers.ts.';
+comment on function private.is_card_number(p_digits text) is 'Whether digits are a card number by issuer prefix, length and check digit. The twin of isCardNumber() in _shared/text/card_numbers.ts.';
 
 
 CREATE OR REPLACE FUNCTION private.is_erased(p_fact jsonb, p_order_id uuid)
  RETURNS boolean
  LANGUAGE plpgsql
- STABLE SECURITY DEFINER
+ STABLE
  SET search_path TO ''
 AS $function$
 begin
@@ -3251,7 +3458,7 @@ comment on function private.is_outage(p_failure_code text, p_decline_code text) 
 CREATE OR REPLACE FUNCTION private.is_released(o orders, p_reason text)
  RETURNS boolean
  LANGUAGE sql
- STABLE SECURITY DEFINER
+ STABLE
  SET search_path TO ''
 AS $function$
   select exists (
@@ -3265,7 +3472,7 @@ comment on function private.is_released(o orders, p_reason text) is 'Whether sta
 CREATE OR REPLACE FUNCTION private.is_vouched_for(p_user_id uuid, p_email text)
  RETURNS boolean
  LANGUAGE sql
- STABLE SECURITY DEFINER
+ STABLE
  SET search_path TO ''
 AS $function$
   select exists (
@@ -3283,7 +3490,7 @@ comment on function private.is_vouched_for(p_user_id uuid, p_email text) is 'Whe
 CREATE OR REPLACE FUNCTION private.jobs_health()
  RETURNS jsonb
  LANGUAGE sql
- STABLE SECURITY DEFINER
+ STABLE
  SET search_path TO ''
 AS $function$
   select jsonb_build_object(
@@ -3296,7 +3503,12 @@ AS $function$
     'due', count(*) filter (where j.status = 'queued' and j.run_at <= now()),
     'running', count(*) filter (where j.status = 'running'),
     'dead', count(*) filter (where j.status = 'dead'),
-    'oldest_due_seconds', coalesce(floor(extract(epoch from now() - min(j.run_at) filter (where j.status = 'queued' and j.run_at <= now()))), 0),
+    'oldest_due_seconds',
+    coalesce(
+      floor(
+        extract(epoch from now() - min(j.run_at) filter (where j.status = 'queued' and j.run_at <= now()))
+      ), 0
+    ),
     'last_run_at', (select h.last_at from private.heartbeats h where h.name = 'retry_jobs')
   )
   from private.jobs j where j.status in ('queued', 'running', 'dead')
@@ -3307,7 +3519,6 @@ comment on function private.jobs_health() is 'Health check jobs: the backlog, th
 CREATE OR REPLACE FUNCTION private.judge_price()
  RETURNS trigger
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 declare
@@ -3318,7 +3529,8 @@ begin
     perform private.raise_alert(
       'unsellable_price', 'critical', 'unsellable_price:' || new.id,
       jsonb_build_object(
-        'sku', new.sku, 'price_amount', new.price_amount, 'currency', new.currency, 'problem', 'the price ' || v_problem
+        'sku', new.sku, 'price_amount', new.price_amount, 'currency', new.currency,
+        'problem', 'the price ' || v_problem
       )
     );
   else
@@ -3334,17 +3546,20 @@ comment on function private.judge_price() is 'Trigger of product_variants: staff
 CREATE OR REPLACE FUNCTION private.kept_session(p_order_id uuid)
  RETURNS checkout_sessions
  LANGUAGE sql
- STABLE SECURITY DEFINER
+ STABLE
  SET search_path TO ''
 AS $function$
-  -- Free ones first, then by payment id: a rule over what every report of a paid session carries. So the choice
-  -- among those known never falls on one that an earlier choice has passed over and refunded.
+  -- The one that was decided about; else free ones first, then by payment id: a rule over what every report
+  -- of a paid session carries. So the choice among those known never falls on one that an earlier choice
+  -- has passed over and refunded; nor does the decision, which is about the one kept then.
   select cs.*
   from public.checkout_sessions cs
+  join public.orders o on o.id = cs.order_id
   left join public.payments p on p.id = cs.payment_id
   where cs.order_id = p_order_id and cs.status = 'complete'
     and (cs.payment_status in ('paid', 'no_payment_required') or p.status = 'succeeded')
-  order by cs.payment_id collate "C" nulls first, cs.id collate "C"
+  order by coalesce(cs.payment_id = o.decided_payment_id, false) desc,
+    cs.payment_id collate "C" nulls first, cs.id collate "C"
   limit 1
 $function$;
 comment on function private.kept_session(p_order_id uuid) is 'The settled session whose payment an order keeps, or null. Any other settled payment of the order is refunded.';
@@ -3353,7 +3568,7 @@ comment on function private.kept_session(p_order_id uuid) is 'The settled sessio
 CREATE OR REPLACE FUNCTION private.keyed_digest(p_text text)
  RETURNS text
  LANGUAGE plpgsql
- STABLE SECURITY DEFINER
+ STABLE
  SET search_path TO ''
 AS $function$
 declare
@@ -3361,7 +3576,8 @@ declare
 begin
   -- HMAC-SHA-256; the extension that has it is not everywhere.
   return encode(
-    sha256(private.xor_key(v_key, 92) || sha256(private.xor_key(v_key, 54) || convert_to(p_text, 'UTF8'))), 'hex'
+    sha256(private.xor_key(v_key, 92) || sha256(private.xor_key(v_key, 54) || convert_to(p_text, 'UTF8'))),
+    'hex'
   );
 end;
 $function$;
@@ -3371,7 +3587,6 @@ comment on function private.keyed_digest(p_text text) is 'HMAC-SHA-256 of a text
 CREATE OR REPLACE FUNCTION private.know_customer(p_id text, p_livemode boolean)
  RETURNS void
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 declare
@@ -3383,9 +3598,11 @@ begin
   if not found then
     return;
   end if;
-  -- What came before we knew that this is a customer of ours was not kept, except in the event that brought it.
+  -- What came before we knew that this is a customer of ours was not kept, except in the event that brought
+  -- it.
   for e in
-    select w.type = 'customer.deleted' as deleted, w.payload #> '{data,object}' as customer, w.stripe_created_at
+    select w.type = 'customer.deleted' as deleted, w.payload #> '{data,object}' as customer,
+      w.stripe_created_at
     from public.webhook_events w
     where w.type in ('customer.updated', 'customer.deleted') and w.payload #>> '{data,object,id}' = p_id
       and w.livemode = p_livemode
@@ -3432,6 +3649,18 @@ $function$;
 comment on function private.largest_amount(p_currency text) is 'The most that Stripe charges at once, in minor units: eight digits, twelve of rupiah.';
 
 
+CREATE OR REPLACE FUNCTION private.last_delivery(p_livemode boolean)
+ RETURNS timestamp with time zone
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select coalesce(max(e.delivered_at), '-infinity') from public.webhook_events e
+  where e.livemode = p_livemode and e.delivered_at is not null
+$function$;
+comment on function private.last_delivery(p_livemode boolean) is 'When Stripe last delivered an event of this mode; -infinity: never.';
+
+
 CREATE OR REPLACE FUNCTION private.limit_wait(p_limit integer, p_window_seconds integer, p_current integer, p_previous integer, p_elapsed numeric)
  RETURNS numeric
  LANGUAGE sql
@@ -3440,7 +3669,9 @@ CREATE OR REPLACE FUNCTION private.limit_wait(p_limit integer, p_window_seconds 
 AS $function$
   select case
     -- There is room in this window as soon as enough of the last one has slid out.
-    when p_current < p_limit then (1 - (p_limit - 1 - p_current)::numeric / p_previous - p_elapsed) * p_window_seconds
+    when p_current < p_limit then (
+      1 - (p_limit - 1 - p_current)::numeric / p_previous - p_elapsed
+    ) * p_window_seconds
     -- Only the next window has room, once enough of this one has slid out.
     else (1 - p_elapsed + greatest(0, 1 - (p_limit - 1)::numeric / p_current)) * p_window_seconds
   end
@@ -3451,7 +3682,6 @@ comment on function private.limit_wait(p_limit integer, p_window_seconds integer
 CREATE OR REPLACE FUNCTION private.link_payments(p_payment_ids text[])
  RETURNS uuid[]
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 declare
@@ -3461,7 +3691,8 @@ begin
   for p in
     select pi.id, pi.order_id as before,
       -- Failed attempts too: what names only a charge may name any of them.
-      array(select a.id from public.payment_attempts a where a.payment_id = pi.id) || pi.charge_id as charge_ids,
+      array(select a.id from public.payment_attempts a where a.payment_id = pi.id)
+        || pi.charge_id as charge_ids,
       coalesce(
       (select s.order_id from public.checkout_sessions s where s.payment_id = pi.id order by s.id limit 1),
       (select o.id from public.orders o where o.id = pi.metadata_order_id),
@@ -3470,8 +3701,10 @@ begin
     from public.payments pi
     where pi.id = any (p_payment_ids)
   loop
-    update public.payments x set order_id = p.order_id where x.id = p.id and x.order_id is distinct from p.order_id;
-    update public.payment_attempts x set order_id = p.order_id where x.payment_id = p.id and x.order_id is distinct from p.order_id;
+    update public.payments x set order_id = p.order_id
+    where x.id = p.id and x.order_id is distinct from p.order_id;
+    update public.payment_attempts x set order_id = p.order_id
+    where x.payment_id = p.id and x.order_id is distinct from p.order_id;
     update public.refunds x set order_id = p.order_id, payment_id = p.id
     where (x.payment_id = p.id or (x.payment_id is null and x.charge_id = any (p.charge_ids)))
       and (x.order_id is distinct from p.order_id or x.payment_id is null);
@@ -3492,15 +3725,16 @@ comment on function private.link_payments(p_payment_ids text[]) is 'Gives paymen
 CREATE OR REPLACE FUNCTION private.lock_facts(p_facts jsonb)
  RETURNS void
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 declare
   v_payment_id text;
 begin
-  -- A refund and the event that tells whose payment it is may run side by side: whoever comes second sees the first.
+  -- A refund and the event that tells whose payment it is may run side by side: whoever comes second sees the
+  -- first.
   for v_payment_id in
-    select distinct private.payment_of_fact(f) as payment_id from jsonb_array_elements(p_facts) f order by payment_id
+    select distinct private.payment_of_fact(f) as payment_id
+    from jsonb_array_elements(p_facts) f order by payment_id
   loop
     if v_payment_id is not null then
       perform pg_advisory_xact_lock(hashtextextended('payment:' || v_payment_id, 0));
@@ -3512,9 +3746,11 @@ begin
   where o.id in (
     select private.order_of_fact(f) from jsonb_array_elements(p_facts) f
     union
-    select p.order_id from jsonb_array_elements(p_facts) f join public.payments p on p.id = private.payment_of_fact(f)
+    select p.order_id
+    from jsonb_array_elements(p_facts) f join public.payments p on p.id = private.payment_of_fact(f)
     union
-    select s.order_id from jsonb_array_elements(p_facts) f join public.checkout_sessions s on s.payment_id = private.payment_of_fact(f)
+    select s.order_id from jsonb_array_elements(p_facts) f
+    join public.checkout_sessions s on s.payment_id = private.payment_of_fact(f)
   )
   order by o.id
   for no key update;
@@ -3526,7 +3762,6 @@ comment on function private.lock_facts(p_facts jsonb) is 'Locks what facts may t
 CREATE OR REPLACE FUNCTION private.lock_order_by_number(p_order_number text)
  RETURNS orders
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 declare
@@ -3545,7 +3780,6 @@ comment on function private.lock_order_by_number(p_order_number text) is 'The or
 CREATE OR REPLACE FUNCTION private.lock_orders_of_refunds(p_job_ids bigint[])
  RETURNS void
  LANGUAGE sql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
   select 1 from public.orders o
@@ -3563,14 +3797,17 @@ comment on function private.lock_orders_of_refunds(p_job_ids bigint[]) is 'Locks
 CREATE OR REPLACE FUNCTION private.lost_checkouts(p_limit integer)
  RETURNS TABLE(order_id uuid, attempt integer, started_at timestamp with time zone, ended_at timestamp with time zone)
  LANGUAGE sql
- STABLE SECURITY DEFINER
+ STABLE
  SET search_path TO ''
 AS $function$
-  -- Stripe makes no session that ends in less than 30 minutes. Five minutes after that moment no answer is under way
-  -- any more, so what is not at Stripe then will never be.
+  -- Stripe makes no session that ends in less than 30 minutes. Five minutes after that moment no answer is
+  -- under way any more, so what is not at Stripe then will never be.
   select o.id, o.attempt,
     coalesce(
-      (select max(e.created_at) from public.order_events e where e.order_id = o.id and e.kind = 'checkout_reopened'),
+      (
+        select max(e.created_at)
+        from public.order_events e where e.order_id = o.id and e.kind = 'checkout_reopened'
+      ),
       o.created_at
     ),
     o.session_expires_at - interval '25 minutes'
@@ -3578,7 +3815,9 @@ AS $function$
   where o.status in ('pending', 'processing', 'cancelled')
     and o.session_expires_at < now() + interval '25 minutes'
     and o.abandoned_at is null and o.session_id is null
-    and not exists (select 1 from public.checkout_sessions s where s.order_id = o.id and s.attempt = o.attempt)
+    and not exists (
+      select 1 from public.checkout_sessions s where s.order_id = o.id and s.attempt = o.attempt
+    )
   order by o.session_expires_at
   limit p_limit
 $function$;
@@ -3588,7 +3827,7 @@ comment on function private.lost_checkouts(p_limit integer) is 'Orders whose cur
 CREATE OR REPLACE FUNCTION private.mail_recipient(o orders)
  RETURNS text
  LANGUAGE sql
- STABLE SECURITY DEFINER
+ STABLE
  SET search_path TO ''
 AS $function$
   select case
@@ -3632,7 +3871,8 @@ begin
       v_digits := regexp_replace(v_found, '[^0-9]', '', 'g');
       if private.is_card_number(v_digits) then
         p_text := regexp_replace(
-          p_text, '(?<![A-Za-z0-9_+])' || replace(v_found, '.', '\.') || '(?![A-Za-z0-9_])', 'card_***' || right(v_digits, 4)
+          p_text, '(?<![A-Za-z0-9_+])' || replace(v_found, '.', '\.') || '(?![A-Za-z0-9_])',
+          'card_***' || right(v_digits, 4)
         );
       end if;
     end loop;
@@ -3640,7 +3880,7 @@ begin
   return p_text;
 end;
 $function$;
-comment on function private.mask_cards(p_text text) is 'A text with every card number reduced to its last four digits. The twin of maskCardNumbers() in _shared/card_numbers.ts.';
+comment on function private.mask_cards(p_text text) is 'A text with every card number reduced to its last four digits. The twin of maskCardNumbers() in _shared/text/card_numbers.ts.';
 
 
 CREATE OR REPLACE FUNCTION private.mask_cards_in(p_value jsonb)
@@ -3658,7 +3898,10 @@ begin
     )
     when 'object' then (
       select coalesce(jsonb_object_agg(
-        e.key, case when e.key ~ '(^|_)(id|sku|order_number)$' then e.value else private.mask_cards_in(e.value) end
+        e.key, case
+          when e.key ~ '(^|_)(id|sku|order_number)$' then e.value
+          else private.mask_cards_in(e.value)
+        end
       ), '{}')
       from jsonb_each(p_value) e
     )
@@ -3686,7 +3929,7 @@ comment on function private.mask_command() is 'Trigger of staff_commands: a card
 CREATE OR REPLACE FUNCTION private.measure_holds(p_rule private.velocity_rules, p_key text, p_lines jsonb, p_order_id uuid, OUT o_value bigint, OUT o_until timestamp with time zone)
  RETURNS record
  LANGUAGE plpgsql
- STABLE SECURITY DEFINER
+ STABLE
  SET search_path TO ''
 AS $function$
 declare
@@ -3733,7 +3976,7 @@ comment on function private.measure_holds(p_rule private.velocity_rules, p_key t
 CREATE OR REPLACE FUNCTION private.measure_velocity(p_rule private.velocity_rules, p_key text, p_amount bigint, p_currency text, p_livemode boolean, p_at timestamp with time zone, p_order_id uuid DEFAULT NULL::uuid, p_lines jsonb DEFAULT '[]'::jsonb, p_factor numeric DEFAULT 1)
  RETURNS jsonb
  LANGUAGE plpgsql
- STABLE SECURITY DEFINER
+ STABLE
  SET search_path TO ''
 AS $function$
 declare
@@ -3750,7 +3993,8 @@ begin
   case p_rule.measure
     when 'disposable_email' then
       select count(*) into v_value from private.disposable_email_domains d
-      where lower(split_part(p_key, '@', 2)) = d.domain or lower(split_part(p_key, '@', 2)) like '%.' || d.domain;
+      where lower(split_part(p_key, '@', 2)) = d.domain
+        or lower(split_part(p_key, '@', 2)) like '%.' || d.domain;
     when 'amount' then
       if p_currency is not distinct from coalesce(p_rule.currency, p_currency) then
         select coalesce(max(s.amount), 0) + p_amount,
@@ -3786,7 +4030,8 @@ begin
     'alert', coalesce(p_rule.alert, case p_rule.action when 'block' then 'critical' end),
     -- The subject itself is personal data: a keyed digest is enough to see that two hits are of one.
     'subject_digest', left(private.keyed_digest(p_key), 16),
-    -- When enough has left the window for the rule to let go; all of the window where this cart is enough by itself.
+    -- When enough has left the window for the rule to let go; all of the window where this cart is enough by
+    -- itself.
     'retry_after_seconds', greatest(1, ceil(extract(epoch from v_free_at - p_at))::integer)
   );
 end;
@@ -3797,7 +4042,7 @@ comment on function private.measure_velocity(p_rule private.velocity_rules, p_ke
 CREATE OR REPLACE FUNCTION private.measured_times(p_rule private.velocity_rules, p_key text, p_livemode boolean, p_since timestamp with time zone, p_at timestamp with time zone, p_order_id uuid)
  RETURNS timestamp with time zone[]
  LANGUAGE plpgsql
- STABLE SECURITY DEFINER
+ STABLE
  SET search_path TO ''
 AS $function$
 declare
@@ -3836,7 +4081,6 @@ comment on function private.measured_times(p_rule private.velocity_rules, p_key 
 CREATE OR REPLACE FUNCTION private.merge_checkout_session(p_fact jsonb, p_order_id uuid, p_at timestamp with time zone)
  RETURNS void
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 declare
@@ -3845,10 +4089,11 @@ declare
   v_version text;
 begin
   select * into f from jsonb_to_record(p_fact) as x (
-    id text, attempt integer, status text, payment_status text, async_payment_failed boolean, payment_id text, customer_id text,
-    currency text, amount_subtotal bigint, amount_total bigint, amount_discount bigint, amount_shipping bigint,
-    amount_tax bigint, livemode boolean, cart_hash text, email text, name text, phone text, shipping_name text,
-    shipping_address jsonb, billing_address jsonb, url text, expires_at bigint, recovered_from text, order_id uuid
+    id text, attempt integer, status text, payment_status text, async_payment_failed boolean, payment_id text,
+    customer_id text, currency text, amount_subtotal bigint, amount_total bigint, amount_discount bigint,
+    amount_shipping bigint, amount_tax bigint, livemode boolean, cart_hash text, email text, name text,
+    phone text, shipping_name text, shipping_address jsonb, billing_address jsonb, url text,
+    expires_at bigint, recovered_from text, order_id uuid
   );
   v_version := private.version(
     private.rank(array['open', 'expired', 'complete'], f.status),
@@ -3871,10 +4116,10 @@ begin
     completed_at = least(s.completed_at, excluded.completed_at);
 
   update public.checkout_sessions s set
-    status = f.status, payment_status = f.payment_status, payment_id = f.payment_id, stripe_customer_id = f.customer_id,
-    currency = f.currency, amount_subtotal = f.amount_subtotal, amount_total = f.amount_total,
-    amount_discount = f.amount_discount, amount_shipping = f.amount_shipping, amount_tax = f.amount_tax,
-    livemode = f.livemode, metadata_order_id = f.order_id, cart_hash = f.cart_hash,
+    status = f.status, payment_status = f.payment_status, payment_id = f.payment_id,
+    stripe_customer_id = f.customer_id, currency = f.currency, amount_subtotal = f.amount_subtotal,
+    amount_total = f.amount_total, amount_discount = f.amount_discount, amount_shipping = f.amount_shipping,
+    amount_tax = f.amount_tax, livemode = f.livemode, metadata_order_id = f.order_id, cart_hash = f.cart_hash,
     expires_at = to_timestamp(f.expires_at), version = v_version
   where s.id = f.id and s.version <= v_version;
   perform private.know_customer(f.customer_id, f.livemode);
@@ -3888,19 +4133,20 @@ comment on function private.merge_checkout_session(p_fact jsonb, p_order_id uuid
 CREATE OR REPLACE FUNCTION private.merge_customer(p_fact jsonb, p_at timestamp with time zone)
  RETURNS void
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 declare
   f record;
 begin
-  select * into f from jsonb_to_record(p_fact) as x (id text, livemode boolean, email text, name text, deleted boolean);
+  select * into f
+  from jsonb_to_record(p_fact) as x (id text, livemode boolean, email text, name text, deleted boolean);
   insert into private.stripe_customers as c (id, livemode, email, name, deleted_at, version)
   values (
     f.id, f.livemode, f.email, f.name, case when f.deleted then p_at end,
     -- What it said before its deletion stays what we know of it.
     private.version(
-      case when f.deleted then '0' else '1' end, private.stamp(p_at), private.knowledge(p_fact), md5(p_fact::text)
+      case when f.deleted then '0' else '1' end, private.stamp(p_at), private.knowledge(p_fact),
+      md5(p_fact::text)
     )
   )
   on conflict (id) do update set
@@ -3918,7 +4164,6 @@ comment on function private.merge_customer(p_fact jsonb, p_at timestamp with tim
 CREATE OR REPLACE FUNCTION private.merge_dispute(p_fact jsonb, p_order_id uuid, p_at timestamp with time zone)
  RETURNS void
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 declare
@@ -3927,9 +4172,9 @@ declare
   v_version text;
 begin
   select * into f from jsonb_to_record(p_fact) as x (
-    id text, payment_id text, charge_id text, livemode boolean, amount bigint, currency text, reason text, status text,
-    evidence_due_by bigint, evidence_submission_count integer, has_evidence boolean, network_reason_code text,
-    funds_withdrawn boolean, funds_reinstated boolean, created bigint
+    id text, payment_id text, charge_id text, livemode boolean, amount bigint, currency text, reason text,
+    status text, evidence_due_by bigint, evidence_submission_count integer, has_evidence boolean,
+    network_reason_code text, funds_withdrawn boolean, funds_reinstated boolean, created bigint
   );
   v_version := private.version(
     private.stamp(p_at),
@@ -3947,20 +4192,25 @@ begin
     evidence_due_by, first_due_by, evidence_submission_count, has_evidence, network_reason_code,
     funds_withdrawn, funds_reinstated, version, created_at
   ) values (
-    f.id, p_order_id, f.payment_id, f.charge_id, f.livemode, f.amount, f.currency, f.reason, f.status, array[f.status],
-    to_timestamp(f.evidence_due_by), to_timestamp(f.evidence_due_by), f.evidence_submission_count, f.has_evidence, f.network_reason_code,
+    f.id, p_order_id, f.payment_id, f.charge_id, f.livemode, f.amount, f.currency, f.reason, f.status,
+    array[f.status], to_timestamp(f.evidence_due_by), to_timestamp(f.evidence_due_by),
+      f.evidence_submission_count, f.has_evidence, f.network_reason_code,
     f.funds_withdrawn, f.funds_reinstated, v_version, to_timestamp(f.created)
   )
   on conflict (id) do update set
     order_id = coalesce(d.order_id, excluded.order_id),
     payment_id = least(d.payment_id, excluded.payment_id), charge_id = least(d.charge_id, excluded.charge_id),
     created_at = least(d.created_at, excluded.created_at),
-    statuses_seen = (select array_agg(distinct x collate "C" order by x collate "C") from unnest(d.statuses_seen || excluded.statuses_seen) x),
+    statuses_seen = (
+      select array_agg(distinct x collate "C" order by x collate "C")
+      from unnest(d.statuses_seen || excluded.statuses_seen) x
+    ),
     first_due_by = least(d.first_due_by, excluded.first_due_by),
     funds_withdrawn = d.funds_withdrawn or excluded.funds_withdrawn,
     funds_reinstated = d.funds_reinstated or excluded.funds_reinstated;
   update public.disputes d set
-    livemode = f.livemode, amount = f.amount, currency = f.currency, reason = f.reason, status = f.status, evidence_due_by = to_timestamp(f.evidence_due_by),
+    livemode = f.livemode, amount = f.amount, currency = f.currency, reason = f.reason, status = f.status,
+    evidence_due_by = to_timestamp(f.evidence_due_by),
     evidence_submission_count = f.evidence_submission_count, has_evidence = f.has_evidence,
     network_reason_code = f.network_reason_code, version = v_version
   where d.id = f.id and d.version <= v_version;
@@ -3972,7 +4222,6 @@ comment on function private.merge_dispute(p_fact jsonb, p_order_id uuid, p_at ti
 CREATE OR REPLACE FUNCTION private.merge_fraud_signal(p_fact jsonb, p_order_id uuid, p_at timestamp with time zone)
  RETURNS void
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 declare
@@ -3988,7 +4237,8 @@ begin
     private.knowledge(v_snapshot), md5(v_snapshot::text)
   );
   insert into public.fraud_signals as s (
-    source_id, order_id, payment_id, charge_id, kind, severity, open, was_actionable, data, version, created_at
+    source_id, order_id, payment_id, charge_id, kind, severity, open, was_actionable, data, version,
+    created_at
   ) values (
     f.id, p_order_id, f.payment_id, f.charge_id, f.kind,
     case f.kind when 'early_fraud_warning' then 'critical' else 'warning' end,
@@ -4010,7 +4260,6 @@ comment on function private.merge_fraud_signal(p_fact jsonb, p_order_id uuid, p_
 CREATE OR REPLACE FUNCTION private.merge_payment(p_fact jsonb, p_order_id uuid, p_at timestamp with time zone, p_source text DEFAULT 'intent'::text)
  RETURNS void
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 declare
@@ -4027,18 +4276,22 @@ begin
     private.rank(array['session', 'intent'], p_source),
     private.stamp(p_at),
     private.rank(
-      array['requires_confirmation', 'requires_action', 'processing', 'requires_payment_method', 'requires_capture', 'canceled', 'succeeded'],
+      array[
+        'requires_confirmation', 'requires_action', 'processing', 'requires_payment_method',
+        'requires_capture', 'canceled', 'succeeded'
+      ],
       f.status
     ),
     private.knowledge(p_fact), md5(p_fact::text)
   );
 
   insert into public.payments as p (
-    id, order_id, status, amount, amount_received, currency, livemode, metadata_order_id, stripe_customer_id, charge_id,
-    failure_code, decline_code, succeeded_at, version
+    id, order_id, status, amount, amount_received, currency, livemode, metadata_order_id, stripe_customer_id,
+    charge_id, failure_code, decline_code, succeeded_at, version
   ) values (
-    f.id, p_order_id, f.status, f.amount, f.amount_received, f.currency, f.livemode, f.order_id, f.customer_id, f.charge_id,
-    f.failure_code, f.decline_code, case when f.status = 'succeeded' then p_at end, v_version
+    f.id, p_order_id, f.status, f.amount, f.amount_received, f.currency, f.livemode, f.order_id,
+    f.customer_id, f.charge_id, f.failure_code, f.decline_code,
+    case when f.status = 'succeeded' then p_at end, v_version
   )
   on conflict (id) do update set
     order_id = coalesce(p.order_id, excluded.order_id),
@@ -4046,8 +4299,8 @@ begin
 
   update public.payments p set
     status = f.status, amount = f.amount, amount_received = f.amount_received, currency = f.currency,
-    livemode = f.livemode, metadata_order_id = f.order_id, stripe_customer_id = f.customer_id, charge_id = f.charge_id,
-    failure_code = f.failure_code, decline_code = f.decline_code, version = v_version
+    livemode = f.livemode, metadata_order_id = f.order_id, stripe_customer_id = f.customer_id,
+    charge_id = f.charge_id, failure_code = f.failure_code, decline_code = f.decline_code, version = v_version
   where p.id = f.id and p.version <= v_version;
 end;
 $function$;
@@ -4057,7 +4310,6 @@ comment on function private.merge_payment(p_fact jsonb, p_order_id uuid, p_at ti
 CREATE OR REPLACE FUNCTION private.merge_payment_attempt(p_fact jsonb, p_order_id uuid, p_at timestamp with time zone)
  RETURNS void
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 declare
@@ -4066,9 +4318,9 @@ declare
 begin
   select * into f from jsonb_to_record(p_fact) as x (
     id text, payment_id text, livemode boolean, outcome text, amount bigint, currency text, failure_code text,
-    decline_code text, advice_code text, payment_method_type text, card_brand text, card_last4 text, card_funding text,
-    card_country text, card_fingerprint text, three_d_secure_result text, risk_level text, risk_score integer,
-    seller_message text, receipt_url text, created bigint
+    decline_code text, advice_code text, payment_method_type text, card_brand text, card_last4 text,
+    card_funding text, card_country text, card_fingerprint text, three_d_secure_result text, risk_level text,
+    risk_score integer, seller_message text, receipt_url text, created bigint
   );
   v_version := private.version(
     private.rank(array['pending', 'failed', 'blocked', 'succeeded'], f.outcome), private.stamp(p_at),
@@ -4076,21 +4328,24 @@ begin
   );
   insert into public.payment_attempts as a (
     id, payment_id, order_id, livemode, outcome, amount, currency, failure_code, decline_code, advice_code,
-    payment_method_type, card_brand, card_last4, card_funding, card_country, card_fingerprint, three_d_secure_result,
-    risk_level, risk_score, seller_message, receipt_url, version, created_at
+    payment_method_type, card_brand, card_last4, card_funding, card_country, card_fingerprint,
+    three_d_secure_result, risk_level, risk_score, seller_message, receipt_url, version, created_at
   ) values (
-    f.id, f.payment_id, p_order_id, f.livemode, f.outcome, f.amount, f.currency, f.failure_code, f.decline_code, f.advice_code,
-    f.payment_method_type, f.card_brand, f.card_last4, f.card_funding, f.card_country, f.card_fingerprint, f.three_d_secure_result,
-    f.risk_level, f.risk_score, f.seller_message, f.receipt_url, v_version, to_timestamp(f.created)
+    f.id, f.payment_id, p_order_id, f.livemode, f.outcome, f.amount, f.currency, f.failure_code,
+    f.decline_code, f.advice_code, f.payment_method_type, f.card_brand, f.card_last4, f.card_funding,
+    f.card_country, f.card_fingerprint, f.three_d_secure_result, f.risk_level, f.risk_score, f.seller_message,
+    f.receipt_url, v_version, to_timestamp(f.created)
   )
   on conflict (id) do update set
     payment_id = excluded.payment_id, created_at = excluded.created_at,
-    outcome = excluded.outcome, amount = excluded.amount, currency = excluded.currency, livemode = excluded.livemode,
-    failure_code = excluded.failure_code, decline_code = excluded.decline_code, advice_code = excluded.advice_code,
-    payment_method_type = excluded.payment_method_type, card_brand = excluded.card_brand, card_last4 = excluded.card_last4,
-    card_funding = excluded.card_funding, card_country = excluded.card_country, card_fingerprint = excluded.card_fingerprint,
-    three_d_secure_result = excluded.three_d_secure_result, risk_level = excluded.risk_level, risk_score = excluded.risk_score,
-    seller_message = excluded.seller_message, receipt_url = excluded.receipt_url, version = excluded.version
+    outcome = excluded.outcome, amount = excluded.amount, currency = excluded.currency,
+    livemode = excluded.livemode, failure_code = excluded.failure_code, decline_code = excluded.decline_code,
+    advice_code = excluded.advice_code, payment_method_type = excluded.payment_method_type,
+    card_brand = excluded.card_brand, card_last4 = excluded.card_last4, card_funding = excluded.card_funding,
+    card_country = excluded.card_country, card_fingerprint = excluded.card_fingerprint,
+    three_d_secure_result = excluded.three_d_secure_result, risk_level = excluded.risk_level,
+    risk_score = excluded.risk_score, seller_message = excluded.seller_message,
+    receipt_url = excluded.receipt_url, version = excluded.version
   where a.version <= excluded.version;
 end;
 $function$;
@@ -4100,7 +4355,6 @@ comment on function private.merge_payment_attempt(p_fact jsonb, p_order_id uuid,
 CREATE OR REPLACE FUNCTION private.merge_refund(p_fact jsonb, p_order_id uuid, p_at timestamp with time zone)
  RETURNS void
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 declare
@@ -4113,21 +4367,26 @@ begin
     failure_reason text, request_id text, created bigint
   );
   v_version := private.version(
-    private.rank(array['pending', 'requires_action', 'succeeded', 'canceled', 'failed'], f.status), private.stamp(p_at),
-    private.knowledge(v_snapshot), md5(v_snapshot::text)
+    private.rank(array['pending', 'requires_action', 'succeeded', 'canceled', 'failed'], f.status),
+    private.stamp(p_at), private.knowledge(v_snapshot), md5(v_snapshot::text)
   );
   insert into public.refunds as r (
-    id, order_id, payment_id, charge_id, amount, currency, status, reason, failure_reason, request_id, succeeded_at,
-    version, created_at
+    id, order_id, payment_id, charge_id, amount, currency, status, reason, failure_reason, request_id,
+      succeeded_at,
+    failed_at, version, created_at
   ) values (
-    f.id, p_order_id, f.payment_id, f.charge_id, f.amount, f.currency, f.status, nullif(f.reason, 'fraudulent'), f.failure_reason, f.request_id,
-    case f.status when 'succeeded' then p_at end, v_version, to_timestamp(f.created)
+    f.id, p_order_id, f.payment_id, f.charge_id, f.amount, f.currency, f.status, nullif(f.reason,
+      'fraudulent'), f.failure_reason, f.request_id,
+    case f.status when 'succeeded' then p_at end, case when f.status in ('failed', 'canceled') then p_at end,
+    v_version, to_timestamp(f.created)
   )
   on conflict (id) do update set
     order_id = coalesce(r.order_id, excluded.order_id),
     payment_id = least(r.payment_id, excluded.payment_id), charge_id = least(r.charge_id, excluded.charge_id),
-    request_id = least(r.request_id, excluded.request_id), created_at = least(r.created_at, excluded.created_at),
-    succeeded_at = least(r.succeeded_at, excluded.succeeded_at);
+    request_id = least(r.request_id, excluded.request_id), created_at = least(r.created_at,
+      excluded.created_at),
+    succeeded_at = least(r.succeeded_at, excluded.succeeded_at),
+    failed_at = least(r.failed_at, excluded.failed_at);
   update public.refunds r set
     amount = f.amount, currency = f.currency, status = f.status, reason = nullif(f.reason, 'fraudulent'),
     failure_reason = f.failure_reason, version = v_version
@@ -4144,7 +4403,6 @@ comment on function private.merge_refund(p_fact jsonb, p_order_id uuid, p_at tim
 CREATE OR REPLACE FUNCTION private.merge_session_contact(p_session_id text, p_fact jsonb, p_version text)
  RETURNS void
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 begin
@@ -4168,7 +4426,6 @@ comment on function private.merge_session_contact(p_session_id text, p_fact json
 CREATE OR REPLACE FUNCTION private.merge_session_payment(p_fact jsonb, p_order_id uuid, p_at timestamp with time zone)
  RETURNS void
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 begin
@@ -4191,13 +4448,55 @@ $function$;
 comment on function private.merge_session_payment(p_fact jsonb, p_order_id uuid, p_at timestamp with time zone) is 'Merges what a paid session says of its payment.';
 
 
+CREATE OR REPLACE FUNCTION private.mismatch_alert(p_order_id uuid)
+ RETURNS text
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+  -- What turns up after a release is news.
+  return (
+    select concat_ws(':', 'payment_mismatch', p_order_id, extract(epoch from k.review_released_at))
+    from public.order_risk k where k.order_id = p_order_id
+  );
+end;
+$function$;
+comment on function private.mismatch_alert(p_order_id uuid) is 'The dedupe_key of the alert payment_mismatch of an order: another one after each release.';
+
+
+CREATE OR REPLACE FUNCTION private.money_left(p_payment_id text)
+ RETURNS bigint
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$
+  select p.amount_received
+    - coalesce((
+      select sum(r.amount) from public.refunds r
+      where r.payment_id = p.id and r.status not in ('failed', 'canceled')
+    ), 0)
+    -- The bank has given it to the customer: only what was disputed, which may be a part. In another currency
+    -- nobody can tell, and it counts as all.
+    - coalesce((
+      select sum(case when d.currency = p.currency then d.amount else p.amount_received end)
+      from public.disputes d where d.payment_id = p.id and d.status = 'lost'
+    ), 0)
+  from public.payments p
+  where p.id = p_payment_id
+$function$;
+comment on function private.money_left(p_payment_id text) is 'Minor units of a payment that the customer has not got back, neither by refunds under way or made nor by lost disputes.';
+grant execute on function private.money_left(p_payment_id text) to authenticated;
+grant execute on function private.money_left(p_payment_id text) to service_role;
+
+
 CREATE OR REPLACE FUNCTION private.next_order_number()
  RETURNS text
  LANGUAGE sql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
-  select coalesce(private.setting('order_number_prefix') #>> '{}', '') || nextval('private.order_number_seq')::text
+  select coalesce(private.setting('order_number_prefix') #>> '{}', '')
+    || nextval('private.order_number_seq')::text
 $function$;
 comment on function private.next_order_number() is 'Next order number, e.g. KCT-100001. Numbers may have gaps: a refused checkout uses one up.';
 
@@ -4205,7 +4504,6 @@ comment on function private.next_order_number() is 'Next order number, e.g. KCT-
 CREATE OR REPLACE FUNCTION private.note_email_proof(p_user_id uuid, p_proven boolean)
  RETURNS void
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 begin
@@ -4222,7 +4520,6 @@ comment on function private.note_email_proof(p_user_id uuid, p_proven boolean) i
 CREATE OR REPLACE FUNCTION private.note_provider(p_provider text, p_answers integer, p_outages integer, p_unauthorized boolean, p_reason text)
  RETURNS boolean
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 declare
@@ -4242,12 +4539,14 @@ begin
     returning * into b;
     if found then
       update public.alerts set status = 'resolved'
-      where dedupe_key in ('provider_down:' || p_provider, 'provider_unauthorized:' || p_provider) and status <> 'resolved';
+      where dedupe_key in ('provider_down:' || p_provider, 'provider_unauthorized:' || p_provider)
+        and status <> 'resolved';
     end if;
     return false;
   end if;
 
-  insert into private.circuit_breakers as x (provider, failures, reason) values (p_provider, p_outages, p_reason)
+  insert into private.circuit_breakers as x (provider, failures, reason)
+  values (p_provider, p_outages, p_reason)
   on conflict (provider) do update set failures = x.failures + p_outages, reason = p_reason
   returning * into b;
   if b.failures < c_failures_max and not p_unauthorized and b.open_until is null then
@@ -4256,7 +4555,10 @@ begin
   update private.circuit_breakers set
     opened_at = coalesce(opened_at, now()),
     open_until = now() + make_interval(
-      secs => least(c_wait_max_seconds, c_wait_base_seconds * power(2, least(greatest(b.failures - c_failures_max, 0), 20)))
+      secs => least(
+        c_wait_max_seconds,
+        c_wait_base_seconds * power(2, least(greatest(b.failures - c_failures_max, 0), 20))
+      )
     )
   where provider = p_provider;
   if p_unauthorized then
@@ -4279,12 +4581,12 @@ comment on function private.note_provider(p_provider text, p_answers integer, p_
 CREATE OR REPLACE FUNCTION private.note_refund_outcome(p_job private.jobs, p_reason text, p_alert text)
  RETURNS boolean
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 declare
   -- Stripe has refused for good, or its answer was never had: either way nobody tries again by itself.
-  v_given_up constant boolean := p_job.status = 'dead' or (p_job.status = 'discarded' and p_alert is not null);
+  v_given_up constant boolean := p_job.status = 'dead'
+  or (p_job.status = 'discarded' and p_alert is not null);
   q public.refund_requests;
 begin
   update public.refund_requests x set
@@ -4315,13 +4617,14 @@ comment on function private.note_refund_outcome(p_job private.jobs, p_reason tex
 CREATE OR REPLACE FUNCTION private.notification_problem(n notifications, o orders)
  RETURNS text
  LANGUAGE plpgsql
- STABLE SECURITY DEFINER
+ STABLE
  SET search_path TO ''
 AS $function$
 begin
   return case
     when o.erased_at is not null then 'the personal data of the order has been erased'
-    when n.template = 'order_confirmation' and o.fulfillment_status = 'cancelled' then 'the order will not be sent'
+    when n.template = 'order_confirmation'
+      and o.fulfillment_status = 'cancelled' then 'the order will not be sent'
     when n.template = 'order_confirmation' and o.status = 'refunded' then 'the order has been refunded'
     when n.template = 'order_shipped' and o.restocked_at is not null then 'the goods have come back'
     when n.template = 'order_shipped' and n.data ? 'tracking_number'
@@ -4334,7 +4637,8 @@ begin
       where r.id = coalesce(n.data ->> 'refund_id', n.dedupe_key) and r.status in ('failed', 'canceled')
     ) then 'the refund did not go through'
     when n.template = 'duplicate_payment_refunded' and not exists (
-      select 1 from public.refunds r where r.payment_id = n.dedupe_key and r.status not in ('failed', 'canceled')
+      select 1
+      from public.refunds r where r.payment_id = n.dedupe_key and r.status not in ('failed', 'canceled')
     ) and n.dedupe_key like 'pi\_%' then 'the refund did not go through'
     when exists (
       select 1 from public.notifications later
@@ -4350,7 +4654,7 @@ comment on function private.notification_problem(n notifications, o orders) is '
 CREATE OR REPLACE FUNCTION private.offered_shipping_rates(p_currency text)
  RETURNS jsonb
  LANGUAGE sql
- STABLE SECURITY DEFINER
+ STABLE
  SET search_path TO ''
 AS $function$
   select coalesce(jsonb_agg(jsonb_build_object(
@@ -4405,7 +4709,6 @@ comment on function private.on_email_changed() is 'Trigger of auth.users: an add
 CREATE OR REPLACE FUNCTION private.on_order_paid()
  RETURNS trigger
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 begin
@@ -4435,7 +4738,7 @@ comment on function private.one_line(p_text text) is 'A text on one line, withou
 CREATE OR REPLACE FUNCTION private.open_checkouts(p_user_id uuid, p_session_id text, p_livemode boolean)
  RETURNS SETOF orders
  LANGUAGE plpgsql
- STABLE SECURITY DEFINER
+ STABLE
  SET search_path TO ''
 AS $function$
 begin
@@ -4444,7 +4747,8 @@ begin
       join public.customers c on c.id = o.customer_id
       where c.user_id = p_user_id and o.livemode = p_livemode and o.status = 'pending';
   end if;
-  -- Whoever knows the id of a session has been to its payment page. That of another account is none of theirs.
+  -- Whoever knows the id of a session has been to its payment page. That of another account is none of
+  -- theirs.
   if p_session_id is not null then
     return query select o.* from public.checkout_sessions s
       join public.orders o on o.id = s.order_id
@@ -4459,10 +4763,11 @@ comment on function private.open_checkouts(p_user_id uuid, p_session_id text, p_
 CREATE OR REPLACE FUNCTION private.order_lines(p_order_id uuid)
  RETURNS jsonb
  LANGUAGE sql
- STABLE SECURITY DEFINER
+ STABLE
  SET search_path TO ''
 AS $function$
-  select jsonb_agg(jsonb_build_array(i.sku, i.quantity) order by i.sku collate "C") from public.order_items i where i.order_id = p_order_id
+  select jsonb_agg(jsonb_build_array(i.sku, i.quantity) order by i.sku collate "C")
+  from public.order_items i where i.order_id = p_order_id
 $function$;
 comment on function private.order_lines(p_order_id uuid) is 'The lines of an order in the form of asked_lines().';
 
@@ -4470,7 +4775,7 @@ comment on function private.order_lines(p_order_id uuid) is 'The lines of an ord
 CREATE OR REPLACE FUNCTION private.order_of_fact(p_fact jsonb)
  RETURNS uuid
  LANGUAGE plpgsql
- STABLE SECURITY DEFINER
+ STABLE
  SET search_path TO ''
 AS $function$
 declare
@@ -4480,7 +4785,8 @@ begin
   if coalesce(p_fact ->> 'object', p_fact ->> 'fact') = 'checkout_session' then
     select s.order_id into v_order_id from public.checkout_sessions s where s.id = p_fact ->> 'id';
     if v_order_id is null and p_fact ->> 'recovered_from' is not null then
-      select s.order_id into v_order_id from public.checkout_sessions s where s.id = p_fact ->> 'recovered_from';
+      select s.order_id into v_order_id
+      from public.checkout_sessions s where s.id = p_fact ->> 'recovered_from';
     end if;
   end if;
   if v_order_id is null then
@@ -4502,11 +4808,13 @@ comment on function private.order_of_fact(p_fact jsonb) is 'The order a fact bel
 CREATE OR REPLACE FUNCTION private.orders_of_facts(p_facts jsonb)
  RETURNS uuid[]
  LANGUAGE sql
- STABLE SECURITY DEFINER
+ STABLE
  SET search_path TO ''
 AS $function$
   select coalesce(array_agg(distinct found.order_id), '{}')
-  from (select private.order_of_fact(f) as order_id from jsonb_array_elements(coalesce(p_facts, '[]')) f) found
+  from (
+    select private.order_of_fact(f) as order_id from jsonb_array_elements(coalesce(p_facts, '[]')) f
+  ) found
   where found.order_id is not null
 $function$;
 comment on function private.orders_of_facts(p_facts jsonb) is 'The orders that facts belong to, as far as they are known.';
@@ -4515,7 +4823,7 @@ comment on function private.orders_of_facts(p_facts jsonb) is 'The orders that f
 CREATE OR REPLACE FUNCTION private.payment_of_charge(p_charge_id text)
  RETURNS text
  LANGUAGE plpgsql
- STABLE SECURITY DEFINER
+ STABLE
  SET search_path TO ''
 AS $function$
 begin
@@ -4555,7 +4863,6 @@ comment on function private.phone_pattern(p_phone text) is 'A regular expression
 CREATE OR REPLACE FUNCTION private.pick_jobs(p_limit integer, p_kinds text[])
  RETURNS bigint[]
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 declare
@@ -4600,7 +4907,6 @@ comment on function private.pick_jobs(p_limit integer, p_kinds text[]) is 'Locks
 CREATE OR REPLACE FUNCTION private.pick_probes(p_lease_seconds integer, p_kinds text[])
  RETURNS bigint[]
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 declare
@@ -4609,7 +4915,8 @@ declare
   v_ids bigint[] := '{}';
 begin
   for v_breaker in
-    select b.* from private.circuit_breakers b where b.open_until <= now() order by b.provider for update skip locked
+    select b.*
+    from private.circuit_breakers b where b.open_until <= now() order by b.provider for update skip locked
   loop
     select j.id into v_id
     from private.jobs j join private.job_kinds k on k.kind = j.kind
@@ -4634,14 +4941,15 @@ comment on function private.pick_probes(p_lease_seconds integer, p_kinds text[])
 CREATE OR REPLACE FUNCTION private.price_cart(p_items jsonb)
  RETURNS jsonb
  LANGUAGE plpgsql
- STABLE SECURITY DEFINER
+ STABLE
  SET search_path TO ''
 AS $function$
 declare
   v_wanted jsonb;
   v_unknown jsonb;
 begin
-  -- The one place where a SKU becomes a variant: from here on a line is known by variant_id, whatever it is called.
+  -- The one place where a SKU becomes a variant: from here on a line is known by variant_id, whatever it is
+  -- called.
   select jsonb_agg(jsonb_build_object('variant_id', v.id, 'sku', w.sku, 'quantity', w.quantity)),
     jsonb_agg(distinct w.sku) filter (where v.id is null)
   into v_wanted, v_unknown
@@ -4660,7 +4968,7 @@ comment on function private.price_cart(p_items jsonb) is 'Today''s cart from [{ 
 CREATE OR REPLACE FUNCTION private.price_lines(p_wanted jsonb)
  RETURNS jsonb
  LANGUAGE plpgsql
- STABLE SECURITY DEFINER
+ STABLE
  SET search_path TO ''
 AS $function$
 declare
@@ -4671,7 +4979,8 @@ begin
   -- One statement, so that names, prices and their sum are those of one moment.
   select
     jsonb_agg(jsonb_build_object(
-      'variant_id', c.variant_id, 'sku', c.sku, 'name', c.name, 'quantity', c.quantity, 'unit_amount', c.unit_amount
+      'variant_id', c.variant_id, 'sku', c.sku, 'name', c.name, 'quantity', c.quantity,
+      'unit_amount', c.unit_amount
     ) order by c.sku collate "C") as lines,
     array_agg(distinct c.currency) as currencies,
     min(c.quantity_min) as quantity_min,
@@ -4687,14 +4996,17 @@ begin
     join public.products p on p.id = v.product_id
     group by v.id, p.id, w.sku
   ) c;
-  if v_cart.lines is null or v_cart.quantity_min is null or v_cart.quantity_min < 1 or v_cart.quantity_max > c_quantity_max then
+  if v_cart.lines is null or v_cart.quantity_min is null or v_cart.quantity_min < 1
+    or v_cart.quantity_max > c_quantity_max then
     raise exception 'the cart is not valid' using errcode = 'KCINV', detail = private.problem_of_items(
       format('must have quantities from 1 to %s, counting repeated SKUs together', c_quantity_max)
     );
   elsif cardinality(v_cart.currencies) > 1 then
-    raise exception 'the cart is not valid' using errcode = 'KCCUR', detail = private.problem_of_items('must all have the same currency');
+    raise exception 'the cart is not valid'
+      using errcode = 'KCCUR', detail = private.problem_of_items('must all have the same currency');
   elsif v_cart.amount > private.largest_amount(v_cart.currencies[1]) then
-    raise exception 'the cart is not valid' using errcode = 'KCINV', detail = private.problem_of_items('come to a total that is too large');
+    raise exception 'the cart is not valid'
+      using errcode = 'KCINV', detail = private.problem_of_items('come to a total that is too large');
   end if;
   return jsonb_build_object(
     'lines', v_cart.lines,
@@ -4721,7 +5033,6 @@ comment on function private.problem_of_items(p_message text) is 'What an invalid
 CREATE OR REPLACE FUNCTION private.process_stripe_event(p_event_id text, p_stripe_created_at timestamp with time zone, p_facts jsonb, p_ignored_reason text, p_error text)
  RETURNS jsonb
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 declare
@@ -4735,7 +5046,8 @@ begin
   if v_reason is null and v_error is null then
     begin
       v_result := private.apply_facts(p_facts, p_stripe_created_at, p_event_id, v_livemode);
-      if (v_result ->> 'applied')::integer = 0 and not jsonb_path_exists(p_facts, '$[*] ? (@.fact == "unknown_value")') then
+      if (v_result ->> 'applied')::integer = 0
+        and not jsonb_path_exists(p_facts, '$[*] ? (@.fact == "unknown_value")') then
         v_reason := 'foreign_object';
       else
         perform private.queue_refreshes(p_facts, p_stripe_created_at);
@@ -4747,8 +5059,11 @@ begin
   end if;
 
   update public.webhook_events set
-    status = case when v_error is not null then 'failed' when v_reason is not null then 'ignored' else 'processed' end,
-    ignored_reason = v_reason,
+    status = case
+      when v_error is not null then 'failed'
+      when v_reason is not null then 'ignored'
+      else 'processed'
+    end, ignored_reason = v_reason,
     attempts = attempts + 1,
     processed_at = case when v_error is null then now() end,
     next_attempt_at = case when v_error is not null then v_run_at end,
@@ -4758,7 +5073,9 @@ begin
   where id = p_event_id;
 
   if v_error is not null then
-    perform private.enqueue_job('retry_event', 'retry_event:' || p_event_id, jsonb_build_object('event_id', p_event_id), v_run_at, 10);
+    perform private.enqueue_job(
+      'retry_event', 'retry_event:' || p_event_id, jsonb_build_object('event_id', p_event_id), v_run_at, 10
+    );
     return jsonb_build_object('outcome', 'queued', 'reason', v_error);
   elsif v_reason is not null then
     return jsonb_build_object('outcome', 'ignored', 'reason', v_reason);
@@ -4776,10 +5093,13 @@ comment on function private.process_stripe_event(p_event_id text, p_stripe_creat
 CREATE OR REPLACE FUNCTION private.providers_health()
  RETURNS jsonb
  LANGUAGE sql
- STABLE SECURITY DEFINER
+ STABLE
  SET search_path TO ''
 AS $function$
-  select jsonb_build_object('status', private.worst_status(bool_or(b.open_until is not null)), 'down', count(*) filter (where b.open_until is not null))
+  select jsonb_build_object(
+    'status', private.worst_status(bool_or(b.open_until is not null)),
+    'down', count(*) filter (where b.open_until is not null)
+  )
     || coalesce(jsonb_object_agg(b.provider || '_failures', b.failures) filter (where b.failures > 0), '{}')
   from private.circuit_breakers b
 $function$;
@@ -4789,7 +5109,6 @@ comment on function private.providers_health() is 'Health check providers: whose
 CREATE OR REPLACE FUNCTION private.purge_alerts(p_limit integer)
  RETURNS integer
  LANGUAGE sql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
   with old as (
@@ -4815,7 +5134,6 @@ comment on function private.purge_alerts(p_limit integer) is 'Deletes up to p_li
 CREATE OR REPLACE FUNCTION private.purge_jobs(p_limit integer)
  RETURNS integer
  LANGUAGE sql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
   with old as (
@@ -4840,7 +5158,6 @@ comment on function private.purge_jobs(p_limit integer) is 'Deletes up to p_limi
 CREATE OR REPLACE FUNCTION private.purge_payloads(p_limit integer)
  RETURNS integer
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 declare
@@ -4870,14 +5187,14 @@ comment on function private.purge_payloads(p_limit integer) is 'Empties up to p_
 CREATE OR REPLACE FUNCTION private.purge_schedule(p_limit integer)
  RETURNS integer
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 declare
   v_count integer := 0;
 begin
   if to_regclass('cron.job_run_details') is not null then
-    execute 'delete from cron.job_run_details where runid in (select runid from cron.job_run_details where end_time < now() - $1 limit $2)'
+    execute 'delete from cron.job_run_details where runid in (select runid from cron.job_run_details where '
+            'end_time < now() - $1 limit $2)'
       using private.retention('log'), p_limit;
     get diagnostics v_count = row_count;
   end if;
@@ -4890,7 +5207,6 @@ comment on function private.purge_schedule(p_limit integer) is 'Deletes old rows
 CREATE OR REPLACE FUNCTION private.purge_signals(p_limit integer)
  RETURNS integer
  LANGUAGE sql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
   with purged as (
@@ -4906,10 +5222,39 @@ $function$;
 comment on function private.purge_signals(p_limit integer) is 'Deletes up to p_limit velocity hits older than retention_signal_days that belong to no paid order.';
 
 
+CREATE OR REPLACE FUNCTION private.queue_dispute_reminders(d disputes)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+declare
+  -- Days before the evidence deadline on which staff are reminded.
+  c_reminders constant integer[] := array[7, 3, 1];
+  v_days integer;
+  v_key text;
+  v_run_at timestamptz;
+begin
+  foreach v_days in array c_reminders loop
+    v_key := format('remind_dispute:%s:%s', d.id, v_days);
+    v_run_at := coalesce(d.evidence_due_by, d.first_due_by) - make_interval(days => v_days);
+    -- The job looks again: the deadline may have moved, the dispute may be over.
+    if not private.enqueue_job(
+      'remind_dispute', v_key, jsonb_build_object('dispute_id', d.id, 'days', v_days), v_run_at
+    ) and private.awaits_evidence(d) and v_run_at > now() then
+      -- Spent for an earlier deadline: an inquiry that was answered has become a chargeback, or there is an
+      -- appeal.
+      update private.jobs set status = 'queued', run_at = v_run_at, attempts = 0, finished_at = null
+      where dedupe_key = v_key and status in ('done', 'discarded');
+    end if;
+  end loop;
+end;
+$function$;
+comment on function private.queue_dispute_reminders(d disputes) is 'Reminders 7, 3 and 1 days before the evidence deadline, one job each for all deadlines that a dispute ever has. Called by settle_order() only.';
+
+
 CREATE OR REPLACE FUNCTION private.queue_expiries()
  RETURNS integer
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 declare
@@ -4925,7 +5270,8 @@ begin
     where s.status = 'open' and s.expires_at < now() - c_grace
       and not exists (
         select 1 from private.jobs j
-        where j.kind = 'expire_checkout_session' and j.payload ->> 'session_id' = s.id and j.status in ('queued', 'running')
+        where j.kind = 'expire_checkout_session' and j.payload ->> 'session_id' = s.id
+          and j.status in ('queued', 'running')
       )
     order by s.expires_at
     limit c_sessions_max
@@ -4933,7 +5279,12 @@ begin
     -- Once an hour on the first day, then once a day, until Stripe has said how the session ended.
     if private.enqueue_job(
       'expire_checkout_session',
-      format('expire_checkout_session:%s:%s', r.id, to_char(now(), case when r.expires_at > now() - interval '1 day' then 'YYYYMMDDHH24' else 'YYYYMMDD' end)),
+      format(
+        'expire_checkout_session:%s:%s', r.id,
+        to_char(
+          now(), case when r.expires_at > now() - interval '1 day' then 'YYYYMMDDHH24' else 'YYYYMMDD' end
+        )
+      ),
       jsonb_build_object('session_id', r.id, 'order_id', r.order_id), now(), 60
     ) then
       v_queued := v_queued + 1;
@@ -4942,7 +5293,8 @@ begin
 
   if exists (select 1 from private.lost_checkouts(1)) and not exists (
     select 1 from private.jobs j where j.kind = 'find_lost_sessions' and j.status in ('queued', 'running')
-  ) and private.enqueue_job('find_lost_sessions', 'find_lost_sessions:' || to_char(now(), 'YYYYMMDDHH24MI'), '{}', now(), 60) then
+  ) and private.enqueue_job('find_lost_sessions', 'find_lost_sessions:' || to_char(now(), 'YYYYMMDDHH24MI'),
+  '{}', now(), 60) then
     v_queued := v_queued + 1;
   end if;
   return v_queued;
@@ -4954,7 +5306,6 @@ comment on function private.queue_expiries() is 'The expiry sweep: queues a look
 CREATE OR REPLACE FUNCTION private.queue_notification(p_order_id uuid, p_template text, p_dedupe_key text DEFAULT ''::text, p_data jsonb DEFAULT '{}'::jsonb)
  RETURNS boolean
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 declare
@@ -4980,7 +5331,6 @@ comment on function private.queue_notification(p_order_id uuid, p_template text,
 CREATE OR REPLACE FUNCTION private.queue_refreshes(p_facts jsonb, p_at timestamp with time zone)
  RETURNS void
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 declare
@@ -5015,7 +5365,6 @@ comment on function private.queue_refreshes(p_facts jsonb, p_at timestamp with t
 CREATE OR REPLACE FUNCTION private.queue_refund(p_payment_id text, p_order_id uuid, p_cause text, p_source text)
  RETURNS boolean
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 begin
@@ -5036,7 +5385,6 @@ comment on function private.queue_refund(p_payment_id text, p_order_id uuid, p_c
 CREATE OR REPLACE FUNCTION private.raise_alert(p_kind text, p_severity text, p_dedupe_key text, p_data jsonb DEFAULT '{}'::jsonb)
  RETURNS void
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 declare
@@ -5050,10 +5398,13 @@ begin
     status = case a.status when 'resolved' then 'open' else a.status end
   returning * into v_alert;
   if v_alert.count = 1 then
-    perform private.enqueue_job('send_alert', 'send_alert:' || p_dedupe_key, jsonb_build_object('alert_id', v_alert.id), now(), 50);
+    perform private.enqueue_job(
+      'send_alert', 'send_alert:' || p_dedupe_key, jsonb_build_object('alert_id', v_alert.id), now(), 50
+    );
   elsif v_known = 'resolved' then
     perform private.enqueue_job(
-      'send_alert', format('send_alert:%s:%s', p_dedupe_key, v_alert.count), jsonb_build_object('alert_id', v_alert.id), now(), 50
+      'send_alert', format('send_alert:%s:%s', p_dedupe_key, v_alert.count),
+      jsonb_build_object('alert_id', v_alert.id), now(), 50
     );
   end if;
 end;
@@ -5064,7 +5415,6 @@ comment on function private.raise_alert(p_kind text, p_severity text, p_dedupe_k
 CREATE OR REPLACE FUNCTION private.raise_alert_once(p_kind text, p_severity text, p_dedupe_key text, p_data jsonb DEFAULT '{}'::jsonb)
  RETURNS boolean
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 begin
@@ -5084,7 +5434,6 @@ comment on function private.raise_alert_once(p_kind text, p_severity text, p_ded
 CREATE OR REPLACE FUNCTION private.raise_velocity_alerts(p_hits jsonb)
  RETURNS void
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 declare
@@ -5137,16 +5486,45 @@ $function$;
 comment on function private.rank(p_ladder text[], p_value text) is 'Position of a value on a ladder as two digits; 00 for a value this code does not know.';
 
 
-CREATE OR REPLACE FUNCTION private.reconciliation_health()
- RETURNS jsonb
+CREATE OR REPLACE FUNCTION private.recent_drift()
+ RETURNS SETOF reconciliation_drift
  LANGUAGE sql
  STABLE SECURITY DEFINER
  SET search_path TO ''
 AS $function$
+  select d.*
+  from public.reconciliation_drift d
+  -- What concerns no order of ours may be older than this shop.
+  where d.order_id is not null and d.found_at > now() - interval '1 hour' and not exists (
+    select 1 from public.webhook_events e
+    where d.kind = 'missed_event' and e.id = d.object_id and e.delivery_count > 0
+  ) and not exists (
+    select 1 from public.webhook_events e
+    where d.kind <> 'missed_event' and e.received_at > d.found_at - interval '1 minute'
+      and e.delivered_at > d.found_at and e.payload #>> '{data,object,id}' = d.object_id
+  )
+$function$;
+comment on function private.recent_drift() is 'What reconciliation had to fetch or repair of our orders within the last hour, and Stripe has not delivered since: reading an event or object moments before its delivery is no drift.';
+
+
+CREATE OR REPLACE FUNCTION private.reconciliation_health()
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$
   select jsonb_build_object(
-    'status', private.worst_status((select c.position from private.reconciliation_cursors c where c.name = 'events') < now() - interval '3 hours'),
+    'status', private.worst_status(
+      (select c.position from private.reconciliation_cursors c
+        where c.name = 'events') < now() - interval '3 hours',
+      exists (select 1 from private.delivery_problems() p where p.kind = 'reconciliation_drift')
+    ),
     'events_read_to_at', (select c.position from private.reconciliation_cursors c where c.name = 'events'),
-    'repairs_last_day', (select count(*) from public.reconciliation_drift d where d.found_at > now() - interval '1 day')
+    'drift_last_hour', coalesce((
+      select p.data -> 'last_hour' from private.delivery_problems() p where p.kind = 'reconciliation_drift'
+    ), '0'),
+    'repairs_last_day', (select count(*) from public.reconciliation_drift d
+      where d.found_at > now() - interval '1 day')
   )
 $function$;
 comment on function private.reconciliation_health() is 'Health check reconciliation: how far Stripe''s events have been read, and what had to be repaired.';
@@ -5155,7 +5533,6 @@ comment on function private.reconciliation_health() is 'Health check reconciliat
 CREATE OR REPLACE FUNCTION private.record_inventory_adjustment()
  RETURNS trigger
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 declare
@@ -5182,7 +5559,6 @@ comment on function private.record_inventory_adjustment() is 'Trigger of invento
 CREATE OR REPLACE FUNCTION private.record_order_event(p_order_id uuid, p_kind text, p_source text, p_data jsonb DEFAULT '{}'::jsonb)
  RETURNS void
  LANGUAGE sql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
   insert into public.order_events (order_id, kind, source, data) values (p_order_id, p_kind, p_source, p_data)
@@ -5193,7 +5569,6 @@ comment on function private.record_order_event(p_order_id uuid, p_kind text, p_s
 CREATE OR REPLACE FUNCTION private.record_velocity_hits(p_risk jsonb, p_order_id uuid)
  RETURNS integer
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 declare
@@ -5202,7 +5577,8 @@ declare
 begin
   insert into public.fraud_signals as f (source_id, order_id, kind, severity, open, data)
   select
-    -- Refused checkouts make no order. Anybody can send them, so they are counted, per subject, rule and window.
+    -- Refused checkouts make no order. Anybody can send them, so they are counted, per subject, rule and
+    -- window.
     case when p_order_id is null then concat_ws(
       ':', 'velocity', h ->> 'rule', h ->> 'subject_digest',
       floor(extract(epoch from now()) / (h ->> 'window_seconds')::integer)
@@ -5215,7 +5591,9 @@ begin
     end,
     h ->> 'action' = 'review',
     (h - array['retry_after_seconds', 'alert'])
-      || jsonb_strip_nulls(jsonb_build_object('attempt', v_attempt, 'count', case when p_order_id is null then 1 end))
+      || jsonb_strip_nulls(
+        jsonb_build_object('attempt', v_attempt, 'count', case when p_order_id is null then 1 end)
+      )
   from jsonb_array_elements(p_risk -> 'hits') h
   where p_order_id is null or not exists (
     select 1 from public.fraud_signals known
@@ -5234,7 +5612,6 @@ comment on function private.record_velocity_hits(p_risk jsonb, p_order_id uuid) 
 CREATE OR REPLACE FUNCTION private.recover_jobs()
  RETURNS void
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 declare
@@ -5243,7 +5620,8 @@ declare
 begin
   perform private.lock_orders_of_refunds(array(
     select j.id from private.jobs j
-    where j.kind = 'refund_payment' and j.status = 'running' and j.leased_until < now() and j.attempts >= j.max_attempts
+    where j.kind = 'refund_payment' and j.status = 'running' and j.leased_until < now()
+      and j.attempts >= j.max_attempts
   ));
   for v_job in
     select j.* from private.jobs j
@@ -5255,7 +5633,8 @@ begin
       perform private.bury_job(v_job.id, c_error);
     else
       update private.jobs
-      set status = 'queued', lease_id = null, leased_until = null, last_error = c_error, lost_leases = lost_leases + 1,
+      set status = 'queued', lease_id = null, leased_until = null, last_error = c_error,
+        lost_leases = lost_leases + 1,
           run_at = case lost_leases when 0 then run_at else now() + private.backoff(attempts, kind) end
       where id = v_job.id;
     end if;
@@ -5279,7 +5658,8 @@ begin
       from jsonb_array_elements(p_value) with ordinality as x (value, position)
     )
     when 'object' then (
-      select coalesce(jsonb_object_agg(x.key, private.redact(x.value, p_pattern)), '{}') from jsonb_each(p_value) x
+      select coalesce(jsonb_object_agg(x.key, private.redact(x.value, p_pattern)), '{}')
+      from jsonb_each(p_value) x
     )
     else p_value
   end;
@@ -5291,7 +5671,6 @@ comment on function private.redact(p_value jsonb, p_pattern text) is 'A JSON val
 CREATE OR REPLACE FUNCTION private.redact_texts(p_pattern text, p_order_ids uuid[] DEFAULT NULL::uuid[])
  RETURNS integer
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 declare
@@ -5302,7 +5681,9 @@ begin
   perform set_config('kct.erasing', 'on', true);
   for r in
     select x.table_name, a.attname, a.atttypid = 'jsonb'::regtype as json,
-      exists (select 1 from pg_attribute o where o.attrelid = a.attrelid and o.attname = 'order_id') as of_order
+      exists (
+        select 1 from pg_attribute o where o.attrelid = a.attrelid and o.attname = 'order_id'
+      ) as of_order
     from private.retention_rules x
     join pg_attribute a on a.attrelid = x.table_name::regclass and a.attname = any (x.columns)
     where x.holds = 'text'
@@ -5327,7 +5708,6 @@ comment on function private.redact_texts(p_pattern text, p_order_ids uuid[]) is 
 CREATE OR REPLACE FUNCTION private.redrive_event(p_event_id text)
  RETURNS void
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 begin
@@ -5336,9 +5716,13 @@ begin
   set status = case status when 'dead' then 'failed' else status end, next_attempt_at = now()
   where id = p_event_id and not payload ?| array['erased', 'purged'];
   if not found then
-    raise exception 'event % is not stored, or its payload is gone', p_event_id using errcode = 'KCEVT';
+    raise exception
+      'event % is not stored here, or its payload is gone; reconcile fetches what Stripe still has', p_event_id
+      using errcode = 'KCEVT';
   end if;
-  if not private.enqueue_job('retry_event', 'retry_event:' || p_event_id, jsonb_build_object('event_id', p_event_id), now(), 10) then
+  if not private.enqueue_job(
+    'retry_event', 'retry_event:' || p_event_id, jsonb_build_object('event_id', p_event_id), now(), 10
+  ) then
     perform private.requeue_job(j.id) from private.jobs j where j.dedupe_key = 'retry_event:' || p_event_id;
   end if;
 end;
@@ -5349,7 +5733,6 @@ comment on function private.redrive_event(p_event_id text) is 'Queues a webhook 
 CREATE OR REPLACE FUNCTION private.redrive_job(p_job_id bigint)
  RETURNS void
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 declare
@@ -5357,8 +5740,11 @@ declare
 begin
   perform private.lock_orders_of_refunds(array[p_job_id]);
   select * into v_job from private.jobs where id = p_job_id for update;
-  if not found or v_job.status not in ('queued', 'dead', 'discarded') then
-    raise exception 'job % is not waiting, dead or discarded (status %)', p_job_id, coalesce(v_job.status, 'unknown') using errcode = 'KCINV';
+  if not found then
+    raise exception 'job % is not stored here', p_job_id using errcode = 'KCINV';
+  elsif v_job.status not in ('queued', 'dead', 'discarded') then
+    raise exception 'job % is not waiting, dead or discarded (status %)', p_job_id, v_job.status
+      using errcode = 'KCINV';
   elsif v_job.kind = 'retry_event' then
     perform private.redrive_event(v_job.payload ->> 'event_id');
   elsif v_job.kind = 'refund_payment' then
@@ -5368,7 +5754,8 @@ begin
   else
     -- What the mail's last refusal said of it no longer holds.
     if v_job.kind = 'send_mail' then
-      update public.notifications set status = 'queued' where id = (v_job.payload ->> 'notification_id')::uuid and status = 'failed';
+      update public.notifications set status = 'queued'
+      where id = (v_job.payload ->> 'notification_id')::uuid and status = 'failed';
     end if;
     perform private.requeue_job(p_job_id);
   end if;
@@ -5384,19 +5771,14 @@ CREATE OR REPLACE FUNCTION private.refund_is_owed(q refund_requests)
  SET search_path TO ''
 AS $function$
   select q.status = 'given_up' and private.refund_overtaken_by(q) is null
-    and exists (
-      select 1 from public.payments p
-      where p.id = q.payment_id and p.amount_received > coalesce((
-        -- One made since that failed has an alert of its own.
-        select sum(r.amount) from public.refunds r
-        where r.payment_id = p.id
-          and (r.status not in ('failed', 'canceled') or r.created_at >= date_trunc('second', q.created_at))
-      ), 0)
-    )
-    -- The bank has taken the money and given it to the customer.
-    and not exists (select 1 from public.disputes d where d.payment_id = q.payment_id and d.status = 'lost')
+    and private.money_left(q.payment_id) > coalesce((
+      -- One made since that failed has an alert of its own.
+      select sum(r.amount) from public.refunds r
+      where r.payment_id = q.payment_id and r.status in ('failed', 'canceled')
+        and r.seen_at > q.created_at
+    ), 0)
 $function$;
-comment on function private.refund_is_owed(q refund_requests) is 'Whether a refund that was given up still waits for a person: nothing stands in for it, the payment has money left, and no dispute took it.';
+comment on function private.refund_is_owed(q refund_requests) is 'Whether a refund that was given up still waits for a person: nothing stands in for it, and the customer has not got all of the payment back.';
 grant execute on function private.refund_is_owed(q refund_requests) to authenticated;
 grant execute on function private.refund_is_owed(q refund_requests) to service_role;
 
@@ -5407,13 +5789,14 @@ CREATE OR REPLACE FUNCTION private.refund_overtaken_by(q refund_requests)
  STABLE
  SET search_path TO ''
 AS $function$
-  -- Two requests that wait side by side are two refunds. One that was made by hand, or asked for after this one had
-  -- been given up, may be meant in its stead: nobody can know, and the customer must not get it twice.
+  -- Two requests that wait side by side are two refunds. One that was made by hand and not heard of before,
+  -- or asked for after this one had been given up, may be meant in its stead: nobody can know, and the
+  -- customer must not get it twice.
   select case when q.amount is not null then coalesce(
     (
       select r.id from public.refunds r
       -- One that failed stands in as well: staff have an alert of its own about that money.
-      where r.payment_id = q.payment_id and r.created_at >= date_trunc('second', q.created_at)
+      where r.payment_id = q.payment_id and r.seen_at > q.created_at
         and not exists (select 1 from public.refund_requests known where known.id = r.request_id)
       order by r.created_at, r.id
       limit 1
@@ -5426,7 +5809,7 @@ AS $function$
     )
   ) end
 $function$;
-comment on function private.refund_overtaken_by(q refund_requests) is 'The refund made in Stripe''s dashboard since a request, or the request made after it was given up, that may stand in for it; null when there is none. A request for all that is left is never overtaken: it gives back the rest.';
+comment on function private.refund_overtaken_by(q refund_requests) is 'The refund made in Stripe''s dashboard that was first heard of since a request, or the request made after it was given up, that may stand in for it; null when there is none. A request for all that is left is never overtaken: it gives back the rest.';
 grant execute on function private.refund_overtaken_by(q refund_requests) to authenticated;
 grant execute on function private.refund_overtaken_by(q refund_requests) to service_role;
 
@@ -5443,10 +5826,40 @@ $function$;
 comment on function private.refund_request_id(p_cause text, p_payment_id text) is 'The id of the refund that settling asks for, once per payment and cause.';
 
 
+CREATE OR REPLACE FUNCTION private.refund_tried_again(r refunds)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$
+  -- What failed first is made good first. What waited when r had failed is the greatest sum, over all
+  -- failures up to it, of what failed since less what was given back between.
+  select coalesce((
+    select sum(later.amount) from public.refunds later
+    where later.payment_id = r.payment_id and later.created_at > r.failed_at
+  ), 0) >= (
+    select max((
+      select sum(f.amount) from public.refunds f
+      where f.payment_id = r.payment_id and (f.failed_at, f.id) between (first.failed_at, first.id)
+        and (r.failed_at, r.id)
+    ) - coalesce((
+      select sum(made.amount) from public.refunds made
+      where made.payment_id = r.payment_id and made.created_at > first.failed_at
+        and made.created_at <= r.failed_at
+    ), 0))
+    from public.refunds first
+    where first.payment_id = r.payment_id and (first.failed_at, first.id) <= (r.failed_at, r.id)
+  )
+$function$;
+comment on function private.refund_tried_again(r refunds) is 'Whether the money of a refund that failed has been given back anew since, whatever became of that: what failed too waits by itself. What was given back before the failure does not count, and one refund makes good one.';
+grant execute on function private.refund_tried_again(r refunds) to authenticated;
+grant execute on function private.refund_tried_again(r refunds) to service_role;
+
+
 CREATE OR REPLACE FUNCTION private.refundable_amount(p_payment_id text, p_except text DEFAULT NULL::text)
  RETURNS bigint
  LANGUAGE plpgsql
- STABLE SECURITY DEFINER
+ STABLE
  SET search_path TO ''
 AS $function$
 declare
@@ -5474,7 +5887,6 @@ comment on function private.refundable_amount(p_payment_id text, p_except text) 
 CREATE OR REPLACE FUNCTION private.refunds_on_warning(f fraud_signals, o orders)
  RETURNS boolean
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 declare
@@ -5512,7 +5924,7 @@ comment on function private.refuse_change() is 'Trigger of append-only tables: r
 CREATE OR REPLACE FUNCTION private.refuse_disputed(p_order_ids uuid[])
  RETURNS void
  LANGUAGE plpgsql
- STABLE SECURITY DEFINER
+ STABLE
  SET search_path TO ''
 AS $function$
 declare
@@ -5524,9 +5936,11 @@ begin
     and x.status in ('needs_response', 'warning_needs_response', 'appeal_needs_response')
   order by x.evidence_due_by limit 1;
   if found then
-    raise exception 'dispute % of order % still needs this data as evidence (due %)', d.id, d.number, d.evidence_due_by
+    raise exception 'dispute % of order % still needs this data as evidence (due %)', d.id, d.number,
+      d.evidence_due_by
       using errcode = 'KCINV',
-        hint = 'Call submit_dispute_evidence(), or accept the dispute in Stripe''s dashboard; then erase again.';
+        hint = 'Call submit_dispute_evidence(), or accept the dispute in Stripe''s dashboard; then erase '
+               'again.';
   end if;
 end;
 $function$;
@@ -5554,7 +5968,8 @@ CREATE OR REPLACE FUNCTION private.refuse_refund_amount(p_amount bigint, p_curre
 AS $function$
 begin
   if p_amount is not null and private.amount_problem(p_amount, p_currency) is not null then
-    raise exception 'a refund of % is not one that Stripe takes: %', p_amount, private.amount_problem(p_amount, p_currency)
+    raise exception 'a refund of % is not one that Stripe takes: %', p_amount,
+      private.amount_problem(p_amount, p_currency)
       using errcode = 'KCREF';
   end if;
 end;
@@ -5565,7 +5980,7 @@ comment on function private.refuse_refund_amount(p_amount bigint, p_currency tex
 CREATE OR REPLACE FUNCTION private.refuse_shortage(p_wanted jsonb)
  RETURNS void
  LANGUAGE plpgsql
- STABLE SECURITY DEFINER
+ STABLE
  SET search_path TO ''
 AS $function$
 declare
@@ -5589,7 +6004,6 @@ comment on function private.refuse_shortage(p_wanted jsonb) is 'Raises KCSTK wit
 CREATE OR REPLACE FUNCTION private.reopen_checkout(p_order_id uuid, p_session_seconds integer, p_hold_seconds integer)
  RETURNS void
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 declare
@@ -5598,7 +6012,9 @@ declare
   v_cart jsonb;
 begin
   select currency into v_currency from public.orders where id = p_order_id;
-  select jsonb_agg(jsonb_build_object('sku', i.sku, 'requested', i.quantity, 'available', 0) order by i.sku collate "C") into v_gone
+  select jsonb_agg(
+    jsonb_build_object('sku', i.sku, 'requested', i.quantity, 'available', 0) order by i.sku collate "C"
+  ) into v_gone
   from public.order_items i
   join public.product_variants v on v.id = i.variant_id
   join public.products p on p.id = v.product_id
@@ -5608,8 +6024,9 @@ begin
   end if;
 
   perform private.reserve_stock(p_order_id, now() + make_interval(secs => p_hold_seconds));
-  -- Today's prices and names: the shopper sees them on the new payment page, and an old order is no way to an old
-  -- price. The lines stay its own: their goods are known by variant, and their SKU is the one that was asked for.
+  -- Today's prices and names: the shopper sees them on the new payment page, and an old order is no way to an
+  -- old price. The lines stay its own: their goods are known by variant, and their SKU is the one that was
+  -- asked for.
   select private.price_lines(jsonb_agg(
     jsonb_build_object('variant_id', i.variant_id, 'sku', i.sku, 'quantity', i.quantity)
   ))
@@ -5629,7 +6046,9 @@ begin
     amount_subtotal = (v_cart ->> 'amount')::bigint,
     amount_total = (v_cart ->> 'amount')::bigint
   where id = p_order_id;
-  perform private.record_order_event(p_order_id, 'checkout_reopened', 'checkout', jsonb_build_object('amount_subtotal', v_cart -> 'amount'));
+  perform private.record_order_event(
+    p_order_id, 'checkout_reopened', 'checkout', jsonb_build_object('amount_subtotal', v_cart -> 'amount')
+  );
   perform private.settle_order(p_order_id, 'checkout');
 end;
 $function$;
@@ -5639,7 +6058,6 @@ comment on function private.reopen_checkout(p_order_id uuid, p_session_seconds i
 CREATE OR REPLACE FUNCTION private.requeue_job(p_job_id bigint)
  RETURNS void
  LANGUAGE sql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
   -- Who asks for another try believes that the cause is gone: the provider is asked at once.
@@ -5647,7 +6065,8 @@ AS $function$
   from private.jobs j join private.job_kinds k on k.kind = j.kind
   where j.id = p_job_id and b.provider = k.provider and b.open_until > now();
   update private.jobs
-  set status = 'queued', run_at = now(), attempts = 0, lost_leases = 0, finished_at = null, lease_id = null, leased_until = null
+  set status = 'queued', run_at = now(), attempts = 0, lost_leases = 0, finished_at = null, lease_id = null,
+    leased_until = null
   where id = p_job_id
     and (status in ('queued', 'dead', 'discarded') or (status = 'done' and kind = 'retry_event'))
 $function$;
@@ -5657,7 +6076,6 @@ comment on function private.requeue_job(p_job_id bigint) is 'Makes a waiting, de
 CREATE OR REPLACE FUNCTION private.reserve_stock(p_order_id uuid, p_expires_at timestamp with time zone)
  RETURNS void
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 declare
@@ -5699,7 +6117,7 @@ comment on function private.reserve_stock(p_order_id uuid, p_expires_at timestam
 CREATE OR REPLACE FUNCTION private.restock_answer(p_command_id uuid, p_command text, p_args jsonb)
  RETURNS jsonb
  LANGUAGE plpgsql
- STABLE SECURITY DEFINER
+ STABLE
  SET search_path TO ''
 AS $function$
 begin
@@ -5721,7 +6139,7 @@ comment on function private.restock_answer(p_command_id uuid, p_command text, p_
 CREATE OR REPLACE FUNCTION private.restock_due(o orders)
  RETURNS boolean
  LANGUAGE sql
- STABLE SECURITY DEFINER
+ STABLE
  SET search_path TO ''
 AS $function$
   select exists (
@@ -5729,11 +6147,13 @@ AS $function$
     from public.refunds r left join public.refund_requests q on q.id = r.request_id
     where r.payment_id = o.payment_id and r.succeeded_at is not null and (
       q.restock
-      -- A warning stops parcels that have not left. By its name: the refund may be heard of before the warning.
+      -- A warning stops parcels that have not left. By its name: the refund may be heard of before the
+      -- warning.
       or (r.request_id = private.refund_request_id('fraudulent', r.payment_id) and o.fulfilled_at is null)
     )
   ) or exists (
-    -- Somebody had given back all of it by hand before the job ran: what was asked for is true, once that money has left.
+    -- Somebody had given back all of it by hand before the job ran: what was asked for is true, once that
+    -- money has left.
     select 1 from public.refund_requests q
     where q.order_id = o.id and q.payment_id = o.payment_id and q.status = 'not_needed'
       and (q.restock or (q.cause = 'fraudulent' and o.fulfilled_at is null))
@@ -5749,7 +6169,6 @@ comment on function private.restock_due(o orders) is 'Whether a refund that aske
 CREATE OR REPLACE FUNCTION private.resume_refund(p_job private.jobs)
  RETURNS void
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 begin
@@ -5766,7 +6185,7 @@ comment on function private.resume_refund(p_job private.jobs) is 'A refund that 
 CREATE OR REPLACE FUNCTION private.retention(p_setting text)
  RETURNS interval
  LANGUAGE sql
- STABLE SECURITY DEFINER
+ STABLE
  SET search_path TO ''
 AS $function$
   select make_interval(days => (private.setting('retention_' || p_setting || '_days'))::integer)
@@ -5777,7 +6196,7 @@ comment on function private.retention(p_setting text) is 'A retention setting as
 CREATE OR REPLACE FUNCTION private.review_reasons(o orders, s checkout_sessions, p payments)
  RETURNS text[]
  LANGUAGE plpgsql
- STABLE SECURITY DEFINER
+ STABLE
  SET search_path TO ''
 AS $function$
 begin
@@ -5786,7 +6205,8 @@ begin
     case when s.currency is distinct from o.currency or p.currency <> o.currency
       or exists (
         select 1 from public.payment_attempts a
-        where a.payment_id = s.payment_id and a.outcome = 'succeeded' and a.currency is distinct from o.currency
+        where a.payment_id = s.payment_id and a.outcome = 'succeeded'
+          and a.currency is distinct from o.currency
       ) then 'currency_mismatch' end,
     case when s.amount_subtotal is distinct from o.amount_subtotal
       or s.amount_total is distinct from
@@ -5798,7 +6218,8 @@ begin
       or p.amount_received <> s.amount_total
       or exists (
         select 1 from public.payment_attempts a
-        where a.payment_id = s.payment_id and a.outcome = 'succeeded' and a.amount is distinct from s.amount_total
+        where a.payment_id = s.payment_id and a.outcome = 'succeeded'
+          and a.amount is distinct from s.amount_total
       ) then 'amount_mismatch' end,
     case when s.livemode <> o.livemode or p.livemode <> o.livemode
       or exists (
@@ -5816,7 +6237,7 @@ comment on function private.review_reasons(o orders, s checkout_sessions, p paym
 CREATE OR REPLACE FUNCTION private.risk_of(p_order_id uuid)
  RETURNS order_risk
  LANGUAGE plpgsql
- STABLE SECURITY DEFINER
+ STABLE
  SET search_path TO ''
 AS $function$
 begin
@@ -5829,7 +6250,6 @@ comment on function private.risk_of(p_order_id uuid) is 'The order_risk row of a
 CREATE OR REPLACE FUNCTION private.run_add_variant(p_args jsonb)
  RETURNS void
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 declare
@@ -5843,7 +6263,8 @@ begin
   if not found then
     raise exception 'there is no product %', p_args ->> 'product_slug' using errcode = 'KCINV';
   elsif private.amount_problem(v_price_amount, v_currency) is not null then
-    raise exception 'price_amount %', private.amount_problem(v_price_amount, v_currency) using errcode = 'KCINV';
+    raise exception 'price_amount %', private.amount_problem(v_price_amount, v_currency)
+      using errcode = 'KCINV';
   elsif v_on_hand < 0 then
     raise exception 'on_hand must not be negative' using errcode = 'KCINV';
   elsif exists (select 1 from public.product_variants where sku = p_args ->> 'sku') then
@@ -5861,7 +6282,6 @@ comment on function private.run_add_variant(p_args jsonb) is 'Carries out add_va
 CREATE OR REPLACE FUNCTION private.run_adjust_inventory(p_args jsonb)
  RETURNS void
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 declare
@@ -5870,7 +6290,8 @@ declare
 begin
   select id into v_variant_id from public.product_variants where sku = p_args ->> 'sku';
   if not found then
-    raise exception 'unknown sku %', p_args ->> 'sku' using errcode = 'KCSKU', detail = jsonb_build_array(p_args ->> 'sku')::text;
+    raise exception 'unknown sku %', p_args ->> 'sku'
+      using errcode = 'KCSKU', detail = jsonb_build_array(p_args ->> 'sku')::text;
   elsif v_delta is null or v_delta = 0 then
     raise exception 'delta must be a whole number other than 0' using errcode = 'KCINV';
   end if;
@@ -5893,7 +6314,6 @@ comment on function private.run_adjust_inventory(p_args jsonb) is 'Carries out a
 CREATE OR REPLACE FUNCTION private.run_cancel_order(p_args jsonb)
  RETURNS uuid
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 declare
@@ -5918,7 +6338,6 @@ comment on function private.run_cancel_order(p_args jsonb) is 'Carries out cance
 CREATE OR REPLACE FUNCTION private.run_erase_customer(p_command_id uuid, p_args jsonb)
  RETURNS jsonb
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 declare
@@ -5931,7 +6350,8 @@ begin
   v_found := exists (select 1 from jsonb_each(v_count) c where c.value <> '0');
   return jsonb_build_object('ok', v_found, 'found', v_found, 'erased', v_count)
     || case when not v_found then jsonb_build_object(
-      'problem', 'Nobody is known under this address: nothing was erased. Compare the spelling with the order.'
+      'problem',
+      'Nobody is known under this address: nothing was erased. Compare the spelling with the order.'
     ) else '{}' end;
 end;
 $function$;
@@ -5941,7 +6361,6 @@ comment on function private.run_erase_customer(p_command_id uuid, p_args jsonb) 
 CREATE OR REPLACE FUNCTION private.run_mark_fulfilled(p_command_id uuid, p_args jsonb)
  RETURNS uuid
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 declare
@@ -5956,8 +6375,10 @@ begin
         using errcode = 'KCINV', hint = 'To correct the parcel, give another carrier or tracking number.';
     end if;
     update public.orders set carrier = v_carrier, tracking_number = v_tracking where id = o.id;
-    -- A number that nobody has been told yet needs no correction: the mail that waits is not sent, this one is.
-    perform private.queue_notification(o.id, 'order_shipped', 'corrected:' || p_command_id, v_data || jsonb_build_object(
+    -- A number that nobody has been told yet needs no correction: the mail that waits is not sent, this one
+    -- is.
+    perform private.queue_notification(o.id, 'order_shipped', 'corrected:' || p_command_id, v_data
+      || jsonb_build_object(
       'corrected', exists (
         select 1 from public.notifications n
         where n.order_id = o.id and n.template = 'order_shipped' and n.status = 'sent'
@@ -5967,7 +6388,10 @@ begin
   elsif o.fulfillment_status <> 'unfulfilled' or o.status not in ('paid', 'partially_refunded') then
     raise exception 'order % must not ship (status %, fulfilment %)', o.number, o.status, o.fulfillment_status
       using errcode = 'KCINV', hint = case when o.fulfillment_status = 'on_hold'
-        then format('Held by: %s. See reporting.orders_needing_attention.', array_to_string(private.hold_reasons(o), ', '))
+        then format(
+          'Held by: %s. See reporting.orders_needing_attention.',
+          array_to_string(private.hold_reasons(o), ', ')
+        )
         else 'Only an order that is paid and neither held, cancelled nor refunded is sent.' end;
   end if;
   update public.orders
@@ -5985,7 +6409,6 @@ comment on function private.run_mark_fulfilled(p_command_id uuid, p_args jsonb) 
 CREATE OR REPLACE FUNCTION private.run_receive_return(p_args jsonb)
  RETURNS uuid
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 declare
@@ -5996,7 +6419,8 @@ begin
   elsif o.restocked_at is not null then
     raise exception 'the goods of order % are back on the shelf already', o.number using errcode = 'KCINV';
   elsif o.fulfilled_at is null and o.status <> 'refunded' then
-    raise exception 'order % has not shipped (status %); cancel it instead', o.number, o.status using errcode = 'KCINV';
+    raise exception 'order % has not shipped (status %); cancel it instead', o.number, o.status
+      using errcode = 'KCINV';
   end if;
   update public.orders set restocked_at = now() where id = o.id;
   perform private.settle_order(o.id, 'staff');
@@ -6009,7 +6433,6 @@ comment on function private.run_receive_return(p_args jsonb) is 'Carries out rec
 CREATE OR REPLACE FUNCTION private.run_release_review(p_args jsonb)
  RETURNS uuid
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 declare
@@ -6017,9 +6440,13 @@ declare
   v_reasons text[] := (private.risk_of(o.id)).review_reasons;
   v_held text[] := private.hold_reasons(o);
 begin
-  if not (o.status = 'needs_review' or (o.fulfillment_status = 'on_hold' and 'refund_failed' = any (v_held)))
+  if not (
+    o.status = 'needs_review'
+    or (o.fulfillment_status = 'on_hold' and v_held && array['refund_failed', 'refund_refused'])
+  )
     or 'oversold' = any (v_reasons) then
-    raise exception 'order % is not held for review (status %, fulfilment %)', o.number, o.status, o.fulfillment_status
+    raise exception 'order % is not held for review (status %, fulfilment %)', o.number, o.status,
+      o.fulfillment_status
       using errcode = 'KCINV', hint = case when 'oversold' = any (v_reasons)
         then 'An oversold order is refunded by itself and cannot be released.'
         else 'What waits for a person stands in reporting.orders_needing_attention.' end;
@@ -6036,6 +6463,11 @@ begin
   update public.fraud_signals f set released_at = now() where f.order_id = o.id and private.holds_order(f);
   update public.refunds r set released_at = now()
   where r.payment_id = o.payment_id and r.status in ('failed', 'canceled') and r.released_at is null;
+  -- It may ship: all of its money is not to go back any more.
+  update public.refund_requests q set status = 'not_needed', given_up_at = null, restock = false
+  where q.payment_id = o.payment_id and q.amount is null and q.status = 'given_up';
+  update public.alerts set status = 'resolved'
+  where dedupe_key = private.mismatch_alert(o.id) and status <> 'resolved';
   update public.order_risk set review_released_at = now() where order_id = o.id;
   perform private.settle_order(o.id, 'staff');
   return o.id;
@@ -6047,7 +6479,6 @@ comment on function private.run_release_review(p_args jsonb) is 'Carries out rel
 CREATE OR REPLACE FUNCTION private.run_request_refund(p_command_id uuid, p_args jsonb)
  RETURNS uuid
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 declare
@@ -6063,10 +6494,12 @@ begin
     raise exception 'all the money of order % has been given back, or is on its way', o.number
       using errcode = 'KCREF', hint = 'Refunds under way count as given back.';
   elsif v_amount < 1 or v_amount > v_refundable then
-    raise exception 'order % can be refunded by 1 to % (minor units of %), not %', o.number, v_refundable, o.currency, v_amount
+    raise exception 'order % can be refunded by 1 to % (minor units of %), not %', o.number, v_refundable,
+      o.currency, v_amount
       using errcode = 'KCREF', hint = 'Refunds under way count as given back.';
   end if;
   perform private.refuse_refund_amount(case when not v_full then v_amount end, o.currency);
+  update public.orders set decided_payment_id = coalesce(decided_payment_id, payment_id) where id = o.id;
   perform private.ask_refund(
     p_command_id::text, o.id, o.payment_id, case when not v_full then v_amount end, 'requested',
     coalesce(p_args ->> 'reason', 'requested_by_customer'),
@@ -6081,7 +6514,6 @@ comment on function private.run_request_refund(p_command_id uuid, p_args jsonb) 
 CREATE OR REPLACE FUNCTION private.run_resend_notification(p_command_id uuid, p_args jsonb)
  RETURNS uuid
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 declare
@@ -6093,7 +6525,10 @@ begin
   where x.order_id = o.id and x.template = p_args ->> 'template'
   order by x.created_at desc, x.id limit 1;
   if not found then
-    raise exception 'order % has had no mail %', o.number, p_args ->> 'template' using errcode = 'KCINV';
+    raise exception 'order % has had no mail %; it has had: %', o.number, p_args ->> 'template', coalesce(
+      (select string_agg(distinct x.template, ', ') from public.notifications x where x.order_id = o.id),
+        'none'
+    ) using errcode = 'KCINV';
   end if;
   n.status := 'queued';
   if n.template = 'order_shipped' then
@@ -6142,11 +6577,15 @@ begin
   end case;
   update public.staff_commands c
   set order_id = v_order_id,
-      result = jsonb_build_object('ok', true, 'status', (select o.status from public.orders o where o.id = v_order_id))
+      result = jsonb_build_object(
+        'ok', true, 'status', (select o.status from public.orders o where o.id = v_order_id)
+      )
         || private.restock_answer(new.id, new.command, new.args) || v_answer
   where c.id = new.id;
   if v_order_id is not null then
-    perform private.record_order_event(v_order_id, new.command, 'staff', jsonb_build_object('command_id', new.id, 'actor', new.actor));
+    perform private.record_order_event(
+      v_order_id, new.command, 'staff', jsonb_build_object('command_id', new.id, 'actor', new.actor)
+    );
     perform private.settle_order(v_order_id, 'staff');
   end if;
   return null;
@@ -6158,7 +6597,6 @@ comment on function private.run_staff_command() is 'Trigger of staff_commands: c
 CREATE OR REPLACE FUNCTION private.run_submit_dispute_evidence(p_command_id uuid, p_args jsonb)
  RETURNS uuid
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 declare
@@ -6190,7 +6628,7 @@ comment on function private.run_submit_dispute_evidence(p_command_id uuid, p_arg
 CREATE OR REPLACE FUNCTION private.schedule_health()
  RETURNS jsonb
  LANGUAGE plpgsql
- STABLE SECURITY DEFINER
+ STABLE
  SET search_path TO ''
 AS $function$
 declare
@@ -6211,7 +6649,10 @@ begin
   if to_regclass('net._http_response') is not null then
     execute $sql$
       select jsonb_build_object(
-        'calls_failed', count(*) filter (where r.timed_out or r.error_msg is not null or r.status_code not between 200 and 299),
+        'calls_failed',
+        count(*) filter (
+          where r.timed_out or r.error_msg is not null or r.status_code not between 200 and 299
+        ),
         'calls', count(*)
       )
       from net._http_response r where r.created > now() - interval '15 minutes'
@@ -6230,7 +6671,6 @@ comment on function private.schedule_health() is 'Health check schedule: failed 
 CREATE OR REPLACE FUNCTION private.schedule_jobs()
  RETURNS boolean
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 declare
@@ -6241,17 +6681,22 @@ begin
   end if;
   -- By name: scheduling again replaces the entry.
   execute $sql$ select cron.schedule('retry-jobs', '* * * * *', 'select private.call_retry_jobs()') $sql$;
-  -- pg_net keeps the headers of what it has not sent yet, and with them the key. Its schema is not exposed, and
-  -- API roles have no business there either way.
-  foreach v_relation in array array['net.http_request_queue', 'net._http_response', 'vault.secrets', 'vault.decrypted_secrets', 'cron.job', 'cron.job_run_details'] loop
+  -- pg_net keeps the headers of what it has not sent yet, and with them the key. Its schema is not exposed,
+  -- and API roles have no business there either way.
+  foreach v_relation in array array[
+    'net.http_request_queue', 'net._http_response', 'vault.secrets', 'vault.decrypted_secrets',
+    'cron.job', 'cron.job_run_details'
+  ] loop
     if to_regclass(v_relation) is not null then
       begin
         execute format('revoke all on %s from public, anon, authenticated', v_relation);
       exception when insufficient_privilege then
         null;
       end;
-      if has_table_privilege('anon', v_relation, 'select') or has_table_privilege('authenticated', v_relation, 'select') then
-        raise warning '% can be read by API roles and belongs to another role: keep its schema out of the exposed schemas', v_relation;
+      if has_table_privilege('anon', v_relation, 'select')
+        or has_table_privilege('authenticated', v_relation, 'select') then
+        raise warning '% can be read by API roles and belongs to another role: keep its schema out of the '
+                      'exposed schemas', v_relation;
       end if;
     end if;
   end loop;
@@ -6264,7 +6709,6 @@ comment on function private.schedule_jobs() is 'Schedules retry-jobs once a minu
 CREATE OR REPLACE FUNCTION private.set_schedule_target(p_url text, p_key text)
  RETURNS void
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 declare
@@ -6275,7 +6719,8 @@ begin
     raise exception 'this database has no pg_cron, pg_net and Vault' using errcode = 'KCINV',
       hint = 'Enable the extensions in the Supabase dashboard, or call retry-jobs from another scheduler.';
   end if;
-  for r in select * from (values ('retry_jobs_url', p_url), ('retry_jobs_key', p_key)) as secret (name, value) loop
+  for r in select *
+    from (values ('retry_jobs_url', p_url), ('retry_jobs_key', p_key)) as secret (name, value) loop
     execute 'select id from vault.secrets where name = $1' into v_id using r.name;
     if v_id is null then
       execute 'select vault.create_secret($1, $2)' using r.value, r.name;
@@ -6292,19 +6737,17 @@ comment on function private.set_schedule_target(p_url text, p_key text) is 'Note
 CREATE OR REPLACE FUNCTION private.setting(p_key text)
  RETURNS jsonb
  LANGUAGE sql
- STABLE SECURITY DEFINER
+ STABLE
  SET search_path TO ''
 AS $function$
   select value from private.settings where key = p_key
 $function$;
 comment on function private.setting(p_key text) is 'Value of a switch in private.settings, or null.';
-grant execute on function private.setting(p_key text) to service_role;
 
 
 CREATE OR REPLACE FUNCTION private.settle_customer(o orders, s checkout_sessions)
  RETURNS uuid
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 declare
@@ -6319,7 +6762,8 @@ begin
       (select c.id from public.customers c where c.stripe_customer_id = s.stripe_customer_id),
       (
         select other.customer_id
-        from public.checkout_sessions cs join public.orders other on other.id = cs.order_id and other.session_id = cs.id
+        from public.checkout_sessions cs
+        join public.orders other on other.id = cs.order_id and other.session_id = cs.id
         where cs.stripe_customer_id = s.stripe_customer_id and other.customer_id is not null
         limit 1
       )
@@ -6327,7 +6771,8 @@ begin
     if v_id is null then
       insert into public.customers (email, name, stripe_customer_id, livemode)
       values (s.email, s.name, s.stripe_customer_id, s.livemode)
-      on conflict on constraint customers_stripe_customer_id_key do update set email = coalesce(customers.email, excluded.email)
+      on conflict on constraint customers_stripe_customer_id_key do update
+        set email = coalesce(customers.email, excluded.email)
       returning id into v_id;
       perform private.settle_stripe_customer(s.stripe_customer_id);
     end if;
@@ -6336,8 +6781,13 @@ begin
   update public.customers c
   set stripe_customer_id = s.stripe_customer_id
   where c.id = v_id and c.stripe_customer_id is null and c.livemode = s.livemode
-    and not exists (select 1 from public.customers other where other.stripe_customer_id = s.stripe_customer_id)
-    and not exists (select 1 from private.stripe_customers gone where gone.id = s.stripe_customer_id and gone.deleted_at is not null);
+    and not exists (
+      select 1 from public.customers other where other.stripe_customer_id = s.stripe_customer_id
+    )
+    and not exists (
+      select 1
+      from private.stripe_customers gone where gone.id = s.stripe_customer_id and gone.deleted_at is not null
+    );
   return v_id;
 end;
 $function$;
@@ -6347,7 +6797,6 @@ comment on function private.settle_customer(o orders, s checkout_sessions) is 'T
 CREATE OR REPLACE FUNCTION private.settle_effects(o orders, p_mismatches text[], p_source text)
  RETURNS void
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 declare
@@ -6357,8 +6806,8 @@ begin
     perform private.settle_paid_effects(o, p_mismatches, p_source);
   end if;
 
-  -- A shopper must not be able to pay what was cancelled, or pay twice. Not only sessions that look open: which do
-  -- depends on the order of events, and the job is content with one that has ended.
+  -- A shopper must not be able to pay what was cancelled, or pay twice. Not only sessions that look open:
+  -- which do depends on the order of events, and the job is content with one that has ended.
   for r in
     select cs.id from public.checkout_sessions cs
     where cs.order_id = o.id and (
@@ -6378,12 +6827,14 @@ begin
     );
   end loop;
 
-  for r in select cs.id from public.checkout_sessions cs where cs.order_id = o.id and cs.async_payment_failed loop
+  for r in select cs.id
+    from public.checkout_sessions cs where cs.order_id = o.id and cs.async_payment_failed loop
     perform private.queue_notification(o.id, 'payment_failed', r.id);
   end loop;
 
   perform private.settle_refund_effects(o, p_source);
   perform private.settle_risk_effects(o, p_source);
+  perform private.close_risk_alerts(o);
 end;
 $function$;
 comment on function private.settle_effects(o orders, p_mismatches text[], p_source text) is 'Side effects of a settled order: jobs, mails, alerts. Called by settle_order() only.';
@@ -6392,7 +6843,6 @@ comment on function private.settle_effects(o orders, p_mismatches text[], p_sour
 CREATE OR REPLACE FUNCTION private.settle_order(p_order_id uuid, p_source text)
  RETURNS text
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 declare
@@ -6424,12 +6874,17 @@ begin
     -- A state that this code does not know holds the stock: it must not be taken for an end.
     count(*) filter (where cs.status not in ('complete', 'expired')) as open,
     count(*) filter (
-      where cs.status = 'complete' and cs.payment_status not in ('paid', 'no_payment_required') and not cs.async_payment_failed
+      where cs.status = 'complete' and cs.payment_status not in ('paid', 'no_payment_required')
+        and not cs.async_payment_failed
         and coalesce(pi.status, '') <> 'succeeded'
     ) as processing,
     count(*) filter (where cs.async_payment_failed) as failed,
     coalesce(bool_or(cs.attempt = o.attempt), false) as attempt_known,
-    (array_agg(cs.email order by cs.attempt desc nulls last, cs.id collate "C") filter (where cs.status = 'complete' and cs.email is not null))[1] as email
+    (
+      array_agg(
+        cs.email order by cs.attempt desc nulls last, cs.id collate "C"
+      ) filter (where cs.status = 'complete' and cs.email is not null)
+    )[1] as email
   into v_sessions
   from public.checkout_sessions cs
   left join public.payments pi on pi.id = cs.payment_id
@@ -6472,12 +6927,17 @@ begin
   if o.restocked_at is null and private.restock_due(o) then
     o.restocked_at := now();
   end if;
+  if o.restocked_at is not null then
+    o.decided_payment_id := coalesce(o.decided_payment_id, o.payment_id);
+  end if;
 
   v_target := case
-    when v_paid and o.cancelled_at is null and o.oversold_at is null and o.restocked_at is null then 'committed'
+    when v_paid and o.cancelled_at is null and o.oversold_at is null
+      and o.restocked_at is null then 'committed'
     when v_paid then 'released'
     -- Stock of an attempt in flight, of an open session and of a payment under way stays held.
-    when v_sessions.open = 0 and v_sessions.processing = 0 and (v_sessions.attempt_known or o.abandoned_at is not null)
+    when v_sessions.open = 0 and v_sessions.processing = 0
+      and (v_sessions.attempt_known or o.abandoned_at is not null)
       then 'released'
   end;
   if v_target is not null and not private.settle_stock(o.id, v_target, p_source) then
@@ -6488,10 +6948,12 @@ begin
     k.velocity_rule_set := private.check_paid_velocity(o);
   end if;
   -- Where nothing was paid there is nothing to give back.
-  v_nothing_to_ship := v_paid and o.amount_paid = 0 and (o.cancelled_at is not null or o.oversold_at is not null);
+  v_nothing_to_ship := v_paid and o.amount_paid = 0
+    and (o.cancelled_at is not null or o.oversold_at is not null);
   -- A refund in full closes every open question.
   k.review_reasons := case
-    when not v_paid or v_nothing_to_ship or (o.amount_paid > 0 and o.amount_refunded >= o.amount_paid) then '{}'
+    when not v_paid or v_nothing_to_ship
+      or (o.amount_paid > 0 and o.amount_refunded >= o.amount_paid) then '{}'
     else v_mismatches
       || case when o.oversold_at is not null then array['oversold'] else '{}' end
       || private.fraud_reasons(o.id)
@@ -6506,13 +6968,15 @@ begin
     when v_paid then 'paid'
     when v_sessions.processing > 0 then 'processing'
     when o.cancelled_at is not null then 'cancelled'
-    when v_sessions.failed > 0 and v_sessions.open = 0 and (v_sessions.attempt_known or o.abandoned_at is not null) then 'payment_failed'
+    when v_sessions.failed > 0 and v_sessions.open = 0
+      and (v_sessions.attempt_known or o.abandoned_at is not null) then 'payment_failed'
     when v_sessions.open = 0 and (v_sessions.attempt_known or o.abandoned_at is not null) then 'expired'
     else 'pending'
   end;
   o.fulfillment_status := case
     when o.fulfilled_at is not null then 'fulfilled'
-    when o.cancelled_at is not null or o.oversold_at is not null or o.restocked_at is not null or o.status = 'refunded'
+    when o.cancelled_at is not null or o.oversold_at is not null or o.restocked_at is not null
+      or o.status = 'refunded'
       then 'cancelled'
     when cardinality(private.hold_reasons(o)) > 0 then 'on_hold'
     else 'unfulfilled'
@@ -6521,7 +6985,8 @@ begin
   if o is distinct from v_before then
     o.updated_at := now();
     update public.orders set
-      session_id = o.session_id, payment_id = o.payment_id, customer_id = o.customer_id, email = o.email,
+      session_id = o.session_id, payment_id = o.payment_id, decided_payment_id = o.decided_payment_id,
+      customer_id = o.customer_id, email = o.email,
       customer_name = o.customer_name, phone = o.phone, shipping_name = o.shipping_name,
       shipping_address = o.shipping_address, billing_address = o.billing_address, status = o.status,
       fulfillment_status = o.fulfillment_status, amount_discount = o.amount_discount,
@@ -6532,11 +6997,13 @@ begin
     where id = o.id;
   end if;
   update public.order_risk x set
-    review_reasons = k.review_reasons, declined_attempts = k.declined_attempts, outage_attempts = k.outage_attempts,
-    velocity_rule_set = k.velocity_rule_set
+    review_reasons = k.review_reasons, declined_attempts = k.declined_attempts,
+    outage_attempts = k.outage_attempts, velocity_rule_set = k.velocity_rule_set
   where x.order_id = o.id and x is distinct from k;
   if o.status <> v_before.status then
-    perform private.record_order_event(o.id, 'status_changed', p_source, jsonb_build_object('from', v_before.status, 'to', o.status));
+    perform private.record_order_event(
+      o.id, 'status_changed', p_source, jsonb_build_object('from', v_before.status, 'to', o.status)
+    );
   end if;
   perform private.settle_effects(o, v_mismatches, p_source);
   return o.status;
@@ -6548,7 +7015,6 @@ comment on function private.settle_order(p_order_id uuid, p_source text) is 'Der
 CREATE OR REPLACE FUNCTION private.settle_paid_effects(o orders, p_mismatches text[], p_source text)
  RETURNS void
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 declare
@@ -6567,17 +7033,16 @@ begin
   loop
     perform private.record_order_event(
       o.id, 'payment_received', p_source,
-      jsonb_build_object('session_id', r.id, 'payment_id', r.payment_id, 'amount', r.amount_total, 'currency', r.currency)
+      jsonb_build_object(
+        'session_id', r.id, 'payment_id', r.payment_id, 'amount', r.amount_total, 'currency', r.currency
+      )
     );
   end loop;
 
   if cardinality(p_mismatches) > 0 then
     perform private.raise_alert_once(
       'payment_mismatch', 'critical',
-      -- What turns up after a release is news.
-      concat_ws(':', 'payment_mismatch', o.id, (
-        select extract(epoch from k.review_released_at) from public.order_risk k where k.order_id = o.id
-      )),
+      private.mismatch_alert(o.id),
       jsonb_build_object('order_number', o.number, 'reasons', to_jsonb(p_mismatches))
     );
   end if;
@@ -6587,7 +7052,9 @@ begin
 
   if o.oversold_at is not null then
     perform private.queue_notification(o.id, 'order_unfulfillable');
-    perform private.raise_alert_once('oversold', 'critical', 'oversold:' || o.id, jsonb_build_object('order_number', o.number));
+    perform private.raise_alert_once(
+      'oversold', 'critical', 'oversold:' || o.id, jsonb_build_object('order_number', o.number)
+    );
     if o.payment_id is not null then
       perform private.queue_refund(o.payment_id, o.id, 'oversold', p_source);
     end if;
@@ -6595,12 +7062,16 @@ begin
   if o.cancelled_at is not null and o.fulfilled_at is null then
     perform private.queue_notification(o.id, 'order_cancelled');
     if o.payment_id is not null and private.queue_refund(o.payment_id, o.id, 'cancelled', p_source) then
-      perform private.raise_alert_once('cancelled_order_paid', 'warning', 'cancelled_order_paid:' || o.id, jsonb_build_object('order_number', o.number));
+      perform private.raise_alert_once(
+        'cancelled_order_paid', 'warning',
+        'cancelled_order_paid:' || o.id, jsonb_build_object('order_number', o.number)
+      );
     end if;
   end if;
 
   for r in
-    -- Only money that a session of ours brought in: a payment that is ahead of its session may be the one to keep.
+    -- Only money that a session of ours brought in: a payment that is ahead of its session may be the one to
+    -- keep.
     select pi.id
     from public.checkout_sessions cs
     join public.payments pi on pi.id = cs.payment_id
@@ -6610,7 +7081,8 @@ begin
   loop
     if private.queue_refund(r.id, o.id, 'duplicate', p_source) then
       perform private.raise_alert_once(
-        'duplicate_payment', 'warning', 'duplicate_payment:' || r.id, jsonb_build_object('order_number', o.number, 'payment_id', r.id)
+        'duplicate_payment', 'warning',
+        'duplicate_payment:' || r.id, jsonb_build_object('order_number', o.number, 'payment_id', r.id)
       );
     end if;
     -- Not before Stripe has taken the refund: until then nothing is on its way.
@@ -6631,28 +7103,69 @@ begin
     order by t.payment_id, (t.outcome = 'succeeded') desc, t.created_at desc, t.id
   ) a
   where pi.id = a.payment_id
-    and (pi.payment_method_type, pi.card_brand, pi.card_last4, pi.card_country, pi.risk_level, pi.risk_score, pi.three_d_secure_result)
+    and (
+      pi.payment_method_type, pi.card_brand, pi.card_last4, pi.card_country, pi.risk_level, pi.risk_score,
+      pi.three_d_secure_result
+    )
       is distinct from
-      (a.payment_method_type, a.card_brand, a.card_last4, a.card_country, a.risk_level, a.risk_score, a.three_d_secure_result);
+      (
+        a.payment_method_type, a.card_brand, a.card_last4, a.card_country, a.risk_level, a.risk_score,
+        a.three_d_secure_result
+      );
 end;
 $function$;
 comment on function private.settle_paid_effects(o orders, p_mismatches text[], p_source text) is 'Side effects of an order that has money: confirmation, refunds of money it cannot keep, alerts, card details. Called by settle_order() only.';
 
 
+CREATE OR REPLACE FUNCTION private.settle_refund_alerts(p_order_id uuid)
+ RETURNS void
+ LANGUAGE sql
+ SET search_path TO ''
+AS $function$
+  update public.alerts a set
+    status = 'resolved',
+    data = a.data || case a.kind when 'refund_refused' then '{"not_owed": true}' else '{}' end::jsonb
+  from public.refund_requests q
+  where q.order_id = p_order_id and a.status <> 'resolved' and (
+    (a.dedupe_key = 'refund_refused:' || q.id and not private.refund_is_owed(q))
+    or (a.dedupe_key = 'refund_delayed:' || q.id and (q.status <> 'queued' or q.problem is null))
+    or (a.dedupe_key = 'refund_overtaken:' || q.id and (private.money_left(q.payment_id) <= 0 or exists (
+      select 1 from public.refund_requests later
+      where later.payment_id = q.payment_id and later.created_at > q.given_up_at
+    )))
+  );
+  -- Tried again, whatever becomes of it: should it fail too, it has an alert of its own.
+  update public.alerts a set status = 'resolved'
+  from public.refunds r
+  where r.order_id = p_order_id and r.status in ('failed', 'canceled')
+    and a.dedupe_key = 'refund_failed:' || r.id
+    and a.status <> 'resolved' and (private.refund_tried_again(r) or private.money_left(r.payment_id) <= 0);
+  -- What closed by itself opens by itself: a lost dispute was won after all, a refund that stood in for it
+  -- bounced.
+  select private.tell_of_refund(q, j.id, q.problem)
+  from public.refund_requests q
+  join public.alerts a on a.dedupe_key = 'refund_refused:' || q.id and a.status = 'resolved'
+    and a.data ? 'not_owed'
+  left join private.jobs j on j.dedupe_key = 'refund_payment:' || q.id
+  where q.order_id = p_order_id and private.refund_is_owed(q)
+$function$;
+comment on function private.settle_refund_alerts(p_order_id uuid) is 'Resolves the alerts about refunds of an order that were made, asked for anew or tried again, or are not owed any more; opens again those that are owed once more, except what staff have resolved. Called by settle_order() only.';
+
+
 CREATE OR REPLACE FUNCTION private.settle_refund_effects(o orders, p_source text)
  RETURNS void
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 declare
   r record;
   v_data jsonb;
 begin
-  for r in select f.id, f.amount, f.currency, f.status, f.failure_reason from public.refunds f where f.order_id = o.id loop
+  for r in select f.id, f.amount, f.currency, f.status, f.failure_reason
+    from public.refunds f where f.order_id = o.id loop
     v_data := jsonb_build_object('amount', r.amount, 'refund_id', r.id);
-    -- Queued also when it is first heard of as failed, so that every order of events queues the same mails. What has
-    -- stopped being true is not sent: see notification_problem().
+    -- Queued also when it is first heard of as failed, so that every order of events queues the same mails.
+    -- What has stopped being true is not sent: see notification_problem().
     perform private.queue_notification(o.id, 'refund_issued', r.id, v_data);
     if r.status in ('failed', 'canceled') then
       perform private.queue_notification(o.id, 'refund_failed', r.id, v_data);
@@ -6661,15 +7174,18 @@ begin
         jsonb_build_object(
           'order_number', o.number, 'refund_id', r.id, 'amount', r.amount, 'currency', r.currency,
           'status', r.status, 'cause', r.failure_reason,
-          'action', 'The customer has not got this money: ask for it anew with request_refund() (a second payment of '
+          'action',
+          'The customer has not got this money: ask for it anew with request_refund() (a second payment of '
             || 'the order is refunded in Stripe''s dashboard), or pay it in another way.'
         )
       ) then
-        perform private.record_order_event(o.id, 'refund_failed', p_source, jsonb_build_object('refund_id', r.id));
+        perform private.record_order_event(
+          o.id, 'refund_failed', p_source, jsonb_build_object('refund_id', r.id)
+        );
       end if;
     end if;
   end loop;
-  perform private.close_refund_alerts(o.id);
+  perform private.settle_refund_alerts(o.id);
 end;
 $function$;
 comment on function private.settle_refund_effects(o orders, p_source text) is 'What customer and staff hear of refunds that exist, and the alerts that they close. Called by settle_order() only.';
@@ -6682,26 +7198,43 @@ CREATE OR REPLACE FUNCTION private.settle_risk_effects(o orders, p_source text)
  SET search_path TO ''
 AS $function$
 declare
-  -- Days before the evidence deadline on which staff are reminded.
-  c_reminders constant integer[] := array[7, 3, 1];
-  r record;
+  r public.disputes;
   v_signal public.fraud_signals;
-  v_days integer;
   v_status text;
 begin
   for r in select d.* from public.disputes d where d.order_id = o.id loop
     if private.raise_alert_once(
       'dispute_opened', 'critical', 'dispute_opened:' || r.id,
-      jsonb_build_object('order_number', o.number, 'dispute_id', r.id, 'amount', r.amount, 'currency', r.currency, 'reason', r.reason)
+      jsonb_build_object(
+        'order_number', o.number, 'dispute_id', r.id, 'amount', r.amount, 'currency', r.currency,
+        'reason', r.reason
+      )
     ) then
-      perform private.record_order_event(o.id, 'dispute_opened', p_source, jsonb_build_object('dispute_id', r.id));
+      perform private.record_order_event(
+        o.id, 'dispute_opened', p_source, jsonb_build_object('dispute_id', r.id)
+      );
     end if;
     foreach v_status in array r.statuses_seen loop
-      if v_status in ('won', 'lost', 'warning_closed', 'prevented') and private.raise_alert_once(
-        'dispute_closed', case v_status when 'lost' then 'critical' else 'info' end, 'dispute_closed:' || r.id || ':' || v_status,
+      if (v_status = 'appeal_needs_response' or (v_status = 'needs_response' and r.statuses_seen && array[
+        'warning_needs_response', 'warning_under_review', 'warning_closed'
+      ])) and private.raise_alert_once(
+        'dispute_escalated', 'critical', 'dispute_escalated:' || r.id || ':' || v_status,
+        jsonb_build_object(
+          'order_number', o.number, 'dispute_id', r.id, 'status', v_status, 'amount', r.amount, 'currency',
+            r.currency
+        )
+      ) then
+        perform private.record_order_event(
+          o.id, 'dispute_escalated', p_source, jsonb_build_object('dispute_id', r.id, 'status', v_status)
+        );
+      elsif v_status in ('won', 'lost', 'warning_closed', 'prevented') and private.raise_alert_once(
+        'dispute_closed', case v_status when 'lost' then 'critical' else 'info' end,
+          'dispute_closed:' || r.id || ':' || v_status,
         jsonb_build_object('order_number', o.number, 'dispute_id', r.id, 'status', v_status)
       ) then
-        perform private.record_order_event(o.id, 'dispute_closed', p_source, jsonb_build_object('dispute_id', r.id, 'status', v_status));
+        perform private.record_order_event(
+          o.id, 'dispute_closed', p_source, jsonb_build_object('dispute_id', r.id, 'status', v_status)
+        );
       end if;
     end loop;
     -- Staged, so that Stripe has something should nobody find the time; not submitted, which is final.
@@ -6710,14 +7243,7 @@ begin
       jsonb_build_object('dispute_id', r.id, 'note', null, 'submit', false), now(), 120
     );
     if r.first_due_by is not null then
-      foreach v_days in array c_reminders loop
-        perform private.enqueue_job(
-          'remind_dispute', format('remind_dispute:%s:%s', r.id, v_days),
-          jsonb_build_object('dispute_id', r.id, 'days', v_days),
-          -- The job looks again: the deadline may have moved, the dispute may be over.
-          coalesce(r.evidence_due_by, r.first_due_by) - make_interval(days => v_days)
-        );
-      end loop;
+      perform private.queue_dispute_reminders(r);
     end if;
   end loop;
 
@@ -6739,25 +7265,28 @@ begin
   end loop;
 end;
 $function$;
-comment on function private.settle_risk_effects(o orders, p_source text) is 'Alerts, evidence reminders (7, 3 and 1 days before the deadline) and the refund policy for disputes, early fraud warnings and reviews. Called by settle_order() only.';
+comment on function private.settle_risk_effects(o orders, p_source text) is 'Alerts, evidence reminders and the refund policy for disputes, early fraud warnings and reviews. Called by settle_order() only.';
 
 
 CREATE OR REPLACE FUNCTION private.settle_stock(p_order_id uuid, p_target text, p_source text)
  RETURNS boolean
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 declare
   v_moved integer;
 begin
-  if not exists (select 1 from public.inventory_reservations r where r.order_id = p_order_id and r.status <> p_target) then
+  if not exists (
+    select 1 from public.inventory_reservations r where r.order_id = p_order_id and r.status <> p_target
+  ) then
     return true;
   end if;
   -- One order for all: every writer of inventory_levels locks by variant_id.
   perform 1
   from public.inventory_levels l
-  where l.variant_id in (select r.variant_id from public.inventory_reservations r where r.order_id = p_order_id)
+  where l.variant_id in (
+    select r.variant_id from public.inventory_reservations r where r.order_id = p_order_id
+  )
   order by l.variant_id
   for no key update;
 
@@ -6785,7 +7314,9 @@ begin
   set status = p_target, updated_at = now()
   where order_id = p_order_id and status <> p_target;
   get diagnostics v_moved = row_count;
-  perform private.record_order_event(p_order_id, 'stock_' || p_target, p_source, jsonb_build_object('lines', v_moved));
+  perform private.record_order_event(
+    p_order_id, 'stock_' || p_target, p_source, jsonb_build_object('lines', v_moved)
+  );
   return true;
 end;
 $function$;
@@ -6795,7 +7326,6 @@ comment on function private.settle_stock(p_order_id uuid, p_target text, p_sourc
 CREATE OR REPLACE FUNCTION private.settle_stripe_customer(p_stripe_customer_id text)
  RETURNS void
  LANGUAGE sql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
   update public.customers c set
@@ -6841,7 +7371,7 @@ grant execute on function private.shown_available(p_variant_id uuid, OUT availab
 CREATE OR REPLACE FUNCTION private.shown_stock(p_pieces integer)
  RETURNS integer
  LANGUAGE plpgsql
- STABLE SECURITY DEFINER
+ STABLE
  SET search_path TO ''
 AS $function$
 begin
@@ -6928,10 +7458,64 @@ $function$;
 comment on function private.stamp(p_at timestamp with time zone) is 'A time in milliseconds, fifteen digits. Stripe stamps events with whole seconds, so what was read within that second counts as newer; should it not be, the refresh a few seconds later mends it.';
 
 
+CREATE OR REPLACE FUNCTION private.store_stripe_event(p_event_id text, p_type text, p_livemode boolean, p_api_version text, p_stripe_created_at timestamp with time zone, p_source_ip text, p_payload jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_alerts jsonb, p_delivered boolean)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  v_event public.webhook_events;
+  v_result jsonb;
+begin
+  -- Concurrent deliveries of one event queue up on its primary key; only the first one gets to apply it.
+  insert into public.webhook_events as e (
+    id, type, status, livemode, api_version, stripe_created_at, source_ip, payload, delivery_count,
+      delivered_at
+  ) values (
+    p_event_id, p_type, 'failed', p_livemode, p_api_version, p_stripe_created_at, p_source_ip::inet,
+    private.without_secrets(p_payload), p_delivered::integer, case when p_delivered then now() end
+  )
+  on conflict (id) do update set
+    delivery_count = e.delivery_count + p_delivered::integer,
+    delivered_at = case when p_delivered then now() else e.delivered_at end,
+    source_ip = coalesce(e.source_ip, excluded.source_ip)
+  returning * into v_event;
+
+  if p_delivered and v_event.delivery_count = 1 then
+    perform private.raise_alert(a.kind, a.severity, a.dedupe_key, coalesce(a.data, '{}'))
+    from jsonb_to_recordset(coalesce(p_alerts, '[]')) as a (kind text, severity text, dedupe_key text,
+      data jsonb);
+  end if;
+  if v_event.status in ('processed', 'ignored') and (
+    p_facts is null or v_event.payload ? 'erased'
+    or not private.is_newer_version(p_api_version, v_event.api_version)
+  ) then
+    return jsonb_build_object('outcome', 'duplicate', 'delivery_count', v_event.delivery_count);
+  elsif v_event.status = 'dead' then
+    -- Delivered anew, it lives again: its job goes on trying if this fails too, and ends well (with its
+    -- alert) if not.
+    perform private.redrive_event(p_event_id);
+  end if;
+  if private.is_newer_version(p_api_version, v_event.api_version) then
+    -- While an endpoint's version is changed, two endpoints deliver each event: the newer may know more.
+    update public.webhook_events set api_version = p_api_version, payload = private.without_secrets(p_payload)
+    where id = p_event_id;
+  end if;
+
+  v_result := private.process_stripe_event(
+    p_event_id, p_stripe_created_at, p_facts, p_ignored_reason, p_error
+  );
+  return v_result || jsonb_build_object('delivery_count', v_event.delivery_count);
+end;
+$function$;
+comment on function private.store_stripe_event(p_event_id text, p_type text, p_livemode boolean, p_api_version text, p_stripe_created_at timestamp with time zone, p_source_ip text, p_payload jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_alerts jsonb, p_delivered boolean) is 'receive_stripe_event() for both ways an event comes: p_delivered tells whether Stripe posted it to us, which delivery_count and delivered_at count, or we fetched it.';
+
+
 CREATE OR REPLACE FUNCTION private.subject_attempts(p_subject text, p_key text, p_livemode boolean, p_since timestamp with time zone)
  RETURNS SETOF payment_attempts
  LANGUAGE plpgsql
- STABLE SECURITY DEFINER
+ STABLE
  SET search_path TO ''
 AS $function$
 begin
@@ -6948,7 +7532,9 @@ begin
     return query select a.* from public.payment_attempts a
       where a.created_at >= p_since
         and (a.outcome not in ('failed', 'blocked') or not private.is_outage(a.failure_code, a.decline_code))
-        and a.order_id in (select o.id from private.subject_orders(p_subject, p_key, p_livemode, p_since - interval '1 day') o);
+        and a.order_id in (
+          select o.id from private.subject_orders(p_subject, p_key, p_livemode, p_since - interval '1 day') o
+        );
   end if;
 end;
 $function$;
@@ -6958,7 +7544,7 @@ comment on function private.subject_attempts(p_subject text, p_key text, p_livem
 CREATE OR REPLACE FUNCTION private.subject_orders(p_subject text, p_key text, p_livemode boolean, p_since timestamp with time zone)
  RETURNS SETOF orders
  LANGUAGE plpgsql
- STABLE SECURITY DEFINER
+ STABLE
  SET search_path TO ''
 AS $function$
 begin
@@ -6977,11 +7563,13 @@ begin
       return query select * from public.orders o where o.id = p_key::uuid and o.livemode = p_livemode;
     when 'shipping_address' then
       return query select * from public.orders o
-        where private.delivery_key(o.shipping_address) = p_key and o.created_at >= p_since and o.livemode = p_livemode;
+        where private.delivery_key(o.shipping_address) = p_key and o.created_at >= p_since
+          and o.livemode = p_livemode;
     when 'card' then
       return query select * from public.orders o
         where o.livemode = p_livemode and o.id in (
-          select a.order_id from public.payment_attempts a where a.card_fingerprint = p_key and a.created_at >= p_since
+          select a.order_id
+          from public.payment_attempts a where a.card_fingerprint = p_key and a.created_at >= p_since
         );
     else
       return query select * from public.orders o where o.created_at >= p_since and o.livemode = p_livemode;
@@ -6999,11 +7587,20 @@ AS $function$
 declare
   v_id uuid := gen_random_uuid();
 begin
+  -- The policies say the same, in words that help nobody.
+  if current_user = 'authenticated' and not private.is_admin() then
+    raise exception '% is for staff only', p_command using
+      errcode = '42501',
+      hint = 'Staff have app_metadata.role = admin and, where ADMIN_REQUIRE_MFA is set, have signed in with '
+        'a second factor.';
+  end if;
   insert into public.staff_commands (id, command, args) values (v_id, p_command, p_args);
-  return (select c.result || jsonb_build_object('command_id', c.id) from public.staff_commands c where c.id = v_id);
+  return (
+    select c.result || jsonb_build_object('command_id', c.id) from public.staff_commands c where c.id = v_id
+  );
 end;
 $function$;
-comment on function private.submit_command(p_command text, p_args jsonb) is 'Inserts a staff command as the caller, whose policies decide, and returns its result.';
+comment on function private.submit_command(p_command text, p_args jsonb) is 'Inserts a staff command as the caller, whose policies decide, and returns its result. 42501: the caller is not staff.';
 grant execute on function private.submit_command(p_command text, p_args jsonb) to authenticated;
 grant execute on function private.submit_command(p_command text, p_args jsonb) to service_role;
 
@@ -7011,7 +7608,7 @@ grant execute on function private.submit_command(p_command text, p_args jsonb) t
 CREATE OR REPLACE FUNCTION private.superseded_sessions(p_key text, p_user_id uuid, p_session_id text, p_livemode boolean)
  RETURNS jsonb
  LANGUAGE sql
- STABLE SECURITY DEFINER
+ STABLE
  SET search_path TO ''
 AS $function$
   select jsonb_agg(s.id order by s.id)
@@ -7025,7 +7622,6 @@ comment on function private.superseded_sessions(p_key text, p_user_id uuid, p_se
 CREATE OR REPLACE FUNCTION private.tell_of_refund(q refund_requests, p_job_id bigint, p_cause text)
  RETURNS void
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 declare
@@ -7039,7 +7635,8 @@ begin
     v_kind, case v_kind when 'refund_refused' then 'critical' else 'warning' end, v_kind || ':' || q.id,
     jsonb_build_object(
       'order_number', o.number, 'amount', coalesce(q.amount, private.refundable_amount(q.payment_id, q.id)),
-      'currency', o.currency, 'cause', p_cause, 'payment_id', q.payment_id, 'request_id', q.id, 'job_id', p_job_id,
+      'currency', o.currency, 'cause', p_cause, 'payment_id', q.payment_id, 'request_id', q.id,
+      'job_id', p_job_id,
       'action', case v_kind
         when 'refund_delayed' then 'It is tried again for days. If the Stripe balance is empty, add funds.'
         when 'refund_overtaken' then 'Should the customer get both, ask for it anew with request_refund().'
@@ -7081,7 +7678,7 @@ comment on function private.tidy_options() is 'Trigger of product_variants: a si
 CREATE OR REPLACE FUNCTION private.unreleased_mismatches(p_order_id uuid, p_session_id text, p_reasons text[])
  RETURNS text[]
  LANGUAGE sql
- STABLE SECURITY DEFINER
+ STABLE
  SET search_path TO ''
 AS $function$
   select coalesce(array_agg(x.reason order by x.position), '{}')
@@ -7108,7 +7705,7 @@ comment on function private.variant_name(p_product text, p_color text, p_size te
 CREATE OR REPLACE FUNCTION private.velocity_keys(p_rule private.velocity_rules, p_user_id uuid, p_email text, p_ip inet, p_order_id uuid)
  RETURNS TABLE(key text, factor numeric)
  LANGUAGE sql
- STABLE SECURITY DEFINER
+ STABLE
  SET search_path TO ''
 AS $function$
   select k.key, k.factor
@@ -7145,30 +7742,109 @@ $function$;
 comment on function private.version(VARIADIC p_parts text[]) is 'Joins the fixed-width parts of a version.';
 
 
+CREATE OR REPLACE FUNCTION private.watch_deliveries()
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  -- How often the endpoint is looked at while something is wrong; else as private.periodic_jobs says.
+  c_look_again constant interval := '5 minutes';
+  r record;
+  v_wrong boolean := exists (select 1 from private.recent_drift());
+begin
+  -- One at a time, and nobody waits: the next heartbeat looks again.
+  if not pg_try_advisory_xact_lock(hashtextextended('watch_deliveries', 0)) then
+    return;
+  end if;
+  for r in
+    select k.kind, p.severity, p.data, a.data as told
+    from (values
+      ('reconciliation_drift'), ('webhook_endpoint_changed'),
+      ('webhook_endpoint_disabled'), ('webhook_silence')
+    ) k (kind)
+    left join private.delivery_problems() p on p.kind = k.kind
+    left join public.alerts a on a.dedupe_key = k.kind and a.status <> 'resolved'
+    order by k.kind
+  loop
+    v_wrong := v_wrong or r.severity is not null;
+    if r.severity is not null and r.told is distinct from r.data then
+      perform private.raise_alert(r.kind, r.severity, r.kind, r.data);
+    elsif r.severity is null and r.told is not null then
+      update public.alerts set status = 'resolved' where dedupe_key = r.kind;
+    end if;
+  end loop;
+  if v_wrong then
+    update private.periodic_jobs p set next_at = greatest(now(), p.next_at - p.every + c_look_again)
+    where p.kind = 'check_webhook_endpoint'
+      and p.next_at > greatest(now(), p.next_at - p.every + c_look_again);
+  end if;
+end;
+$function$;
+comment on function private.watch_deliveries() is 'Opens an alert for each of delivery_problems() and resolves those that are over. While there is any, or something had to be fetched, the endpoint at Stripe is looked at sooner.';
+
+
+CREATE OR REPLACE FUNCTION private.webhook_silence()
+ RETURNS TABLE(livemode boolean, last_delivered_at timestamp with time zone)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select m.livemode, l.at
+  from (values (true), (false)) m (livemode), private.last_delivery(m.livemode) l (at)
+  where exists (
+    select 1 from public.orders o
+    -- Stripe's events of one payment come within seconds of each other, and its clock is not ours.
+    where o.livemode = m.livemode and o.paid_at > l.at + interval '1 minute'
+      and o.paid_at between now() - interval '1 day' and now() - interval '10 minutes'
+  ) or exists (
+    select 1
+    from public.reconciliation_drift d join public.webhook_events e on e.id = d.object_id
+    where d.kind = 'missed_event' and d.order_id is not null and d.found_at > now() - interval '1 day'
+      and e.livemode = m.livemode and e.delivery_count = 0
+      and e.stripe_created_at > l.at + interval '1 minute'
+      and e.stripe_created_at between now() - interval '1 day' and now() - interval '10 minutes'
+  )
+$function$;
+comment on function private.webhook_silence() is 'Modes in which money moved within the last day, ten minutes ago or more, and Stripe has delivered nothing since. Without money there is no silence, however long nothing comes.';
+
+
 CREATE OR REPLACE FUNCTION private.webhooks_health()
  RETURNS jsonb
  LANGUAGE sql
- STABLE SECURITY DEFINER
+ STABLE
  SET search_path TO ''
 AS $function$
   select jsonb_build_object(
     'status', private.worst_status(
       count(*) filter (where e.status = 'dead') > 0,
-      min(e.received_at) filter (where e.status = 'failed') < now() - interval '15 minutes'
+      min(e.received_at) filter (where e.status = 'failed') < now() - interval '15 minutes',
+      exists (select 1 from private.delivery_problems() p where p.kind <> 'reconciliation_drift')
+    ),
+    'problems', (
+      select coalesce(jsonb_agg(p.kind order by p.kind), '[]')
+      from private.delivery_problems() p where p.kind <> 'reconciliation_drift'
     ),
     'failed', count(*) filter (where e.status = 'failed'),
     'dead', count(*) filter (where e.status = 'dead'),
-    'last_received_at', (select max(r.received_at) from public.webhook_events r)
-  )
+    'last_delivered_at', (
+      select max(l.at) from (values (true), (false)) m (livemode), private.last_delivery(m.livemode) l (at)
+      where isfinite(l.at)
+    )
+  ) || coalesce((
+    select jsonb_build_object('endpoint', s.state, 'endpoint_checked_at', s.checked_at)
+    from private.webhook_endpoint_states s order by s.checked_at desc limit 1
+  ), '{}')
   from public.webhook_events e where e.status in ('failed', 'dead')
 $function$;
-comment on function private.webhooks_health() is 'Health check webhooks: events that could not be applied.';
+comment on function private.webhooks_health() is 'Health check webhooks: events that could not be applied, deliveries that do not come (problems), and how Stripe''s endpoint was when it was last looked at.';
 
 
 CREATE OR REPLACE FUNCTION private.weigh_refusals(p_rule private.velocity_rules, p_key text, p_threshold numeric, p_livemode boolean, p_since timestamp with time zone, p_until timestamp with time zone, OUT o_value bigint, OUT o_oldest timestamp with time zone)
  RETURNS record
  LANGUAGE plpgsql
- STABLE SECURITY DEFINER
+ STABLE
  SET search_path TO ''
 AS $function$
 declare
@@ -7246,13 +7922,14 @@ comment on function private.without_digest(p_version text) is 'A version of a fa
 CREATE OR REPLACE FUNCTION private.without_person(p_fact jsonb, p_order_id uuid)
  RETURNS jsonb
  LANGUAGE plpgsql
- STABLE SECURITY DEFINER
+ STABLE
  SET search_path TO ''
 AS $function$
 declare
   -- Everything in a fact that says who somebody is.
   c_personal constant text[] := array[
-    'email', 'name', 'phone', 'shipping_name', 'shipping_address', 'billing_address', 'card_fingerprint', 'receipt_url'
+    'email', 'name', 'phone', 'shipping_name', 'shipping_address', 'billing_address',
+    'card_fingerprint', 'receipt_url'
   ];
 begin
   if not private.is_erased(p_fact, p_order_id) then
@@ -7284,7 +7961,7 @@ comment on function private.without_secrets(p_payload jsonb) is 'A webhook''s pa
 CREATE OR REPLACE FUNCTION private.words_of_person(p_email text, p_order_ids uuid[], p_customer_ids uuid[], p_stripe_ids text[], OUT anywhere text, OUT own text)
  RETURNS record
  LANGUAGE sql
- STABLE SECURITY DEFINER
+ STABLE
  SET search_path TO ''
 AS $function$
   with known (email, name, phone, line1) as (
@@ -7309,7 +7986,10 @@ AS $function$
     union select part, true from known k, regexp_split_to_table(k.name, '\s+') part where length(part) >= 3
   )
   select
-    concat_ws('|', private.words_pattern(array_agg(w.word) filter (where not w.own_only and btrim(w.word) <> '')), p.phones),
+    concat_ws(
+      '|', private.words_pattern(array_agg(w.word) filter (where not w.own_only and btrim(w.word) <> '')),
+      p.phones
+    ),
     concat_ws('|', private.words_pattern(array_agg(w.word) filter (where btrim(w.word) <> '')), p.phones)
   from words w
   cross join (select string_agg(distinct private.phone_pattern(k.phone), '|') as phones from known k) p
@@ -7326,7 +8006,8 @@ CREATE OR REPLACE FUNCTION private.words_pattern(p_words text[])
 AS $function$
   -- As typed, and as JSON writes it. An address inside a longer one is somebody else's.
   select '(?<![[:alnum:]._%+-])(?:' || string_agg(
-    distinct regexp_replace(regexp_replace(x.word, '([].*+?^${}()|\\[-])', '\\\1', 'g'), '\s+', '\\s+', 'g'), '|'
+    distinct regexp_replace(regexp_replace(x.word, '([].*+?^${}()|\\[-])', '\\\1', 'g'), '\s+', '\\s+', 'g'),
+    '|'
   )
     || ')(?![[:alnum:]]|[.-][[:alnum:]])'
   from unnest(p_words) w (word)
@@ -7353,7 +8034,8 @@ CREATE OR REPLACE FUNCTION private.xor_key(p_key bytea, p_byte integer)
  SET search_path TO ''
 AS $function$
   select string_agg(
-    set_byte('\x00'::bytea, 0, case when i < length(p_key) then get_byte(p_key, i) else 0 end # p_byte), ''::bytea order by i
+    set_byte('\x00'::bytea, 0, case when i < length(p_key) then get_byte(p_key, i) else 0 end # p_byte),
+    ''::bytea order by i
   )
   from generate_series(0, 63) i
 $function$;
@@ -7375,16 +8057,22 @@ begin
     raise exception 'order % does not exist', p_order_id using errcode = 'KCORD';
   end if;
   v_abandoned := o.attempt = p_attempt and o.abandoned_at is null
-    and not exists (select 1 from public.checkout_sessions s where s.order_id = o.id and s.attempt = p_attempt);
+    and not exists (
+      select 1 from public.checkout_sessions s where s.order_id = o.id and s.attempt = p_attempt
+    );
   if v_abandoned then
     update public.orders set abandoned_at = now() where id = o.id;
-    perform private.record_order_event(o.id, 'checkout_abandoned', 'checkout', jsonb_build_object('attempt', p_attempt));
+    perform private.record_order_event(
+      o.id, 'checkout_abandoned', 'checkout', jsonb_build_object('attempt', p_attempt)
+    );
     perform private.settle_order(o.id, 'checkout');
   end if;
   if p_refusal is not null then
     perform private.alert_refused_checkout(o.id, p_refusal);
   end if;
-  return jsonb_build_object('abandoned', v_abandoned, 'status', (select status from public.orders where id = o.id));
+  return jsonb_build_object(
+    'abandoned', v_abandoned, 'status', (select status from public.orders where id = o.id)
+  );
 end;
 $function$;
 comment on function public.abandon_checkout(p_order_id uuid, p_attempt integer, p_refusal jsonb) is 'Ends an attempt that has no session, which frees its stock. Call it only when Stripe has refused the attempt, or has been asked and knows no session of it that could still be paid. p_refusal: what Stripe said, for an alert. abandoned false: the attempt has a session, or is not the current one. KCORD: no such order.';
@@ -7411,7 +8099,9 @@ CREATE OR REPLACE FUNCTION public.adjust_inventory(p_sku text, p_delta integer, 
  LANGUAGE sql
  SET search_path TO ''
 AS $function$
-  select private.submit_command('adjust_inventory', jsonb_build_object('sku', p_sku, 'delta', p_delta, 'reason', p_reason))
+  select private.submit_command(
+    'adjust_inventory', jsonb_build_object('sku', p_sku, 'delta', p_delta, 'reason', p_reason)
+  )
 $function$;
 comment on function public.adjust_inventory(p_sku text, p_delta integer, p_reason text) is 'Goods received (p_delta > 0), lost or recounted (p_delta < 0). Staff only.';
 grant execute on function public.adjust_inventory(p_sku text, p_delta integer, p_reason text) to authenticated;
@@ -7446,7 +8136,9 @@ begin
     raise exception 'facts do not come from %', p_source using errcode = 'KCINV';
   end if;
   v_result := private.apply_facts(p_facts, p_observed_at, p_source);
-  return jsonb_build_object('applied', (v_result ->> 'applied')::integer > 0, 'order_ids', v_result -> 'order_ids');
+  return jsonb_build_object(
+    'applied', (v_result ->> 'applied')::integer > 0, 'order_ids', v_result -> 'order_ids'
+  );
 end;
 $function$;
 comment on function public.apply_stripe_facts(p_facts jsonb, p_source text, p_observed_at timestamp with time zone) is 'Merges facts read from Stripe''s API at p_observed_at (before the request was sent) and settles. p_source: order_status, reconcile, job or checkout. KCINV: anything else.';
@@ -7470,23 +8162,33 @@ begin
   v_created := not exists (select 1 from public.checkout_sessions where id = p_fact ->> 'id');
   -- Time zero: whatever an event says of this session is newer than what its creation said.
   perform private.merge_checkout_session(
-    private.without_person(p_fact, p_order_id) || jsonb_build_object('attempt', p_attempt), p_order_id, to_timestamp(0)
+    private.without_person(p_fact, p_order_id) || jsonb_build_object('attempt', p_attempt), p_order_id,
+    to_timestamp(0)
   );
   -- A webhook that came first has merged the session without its link.
   update public.checkout_sessions set url = p_fact ->> 'url' where id = p_fact ->> 'id' and url is null;
   -- An account's first session tells us the customer that Stripe made for it.
   update public.customers c set stripe_customer_id = p_fact ->> 'customer_id'
   from public.orders o
-  where o.id = p_order_id and c.id = o.customer_id and c.stripe_customer_id is null and c.livemode = (p_fact ->> 'livemode')::boolean
-    and not exists (select 1 from public.customers other where other.stripe_customer_id = p_fact ->> 'customer_id')
-    and not exists (select 1 from private.stripe_customers gone where gone.id = p_fact ->> 'customer_id' and gone.deleted_at is not null);
+  where o.id = p_order_id and c.id = o.customer_id and c.stripe_customer_id is null
+    and c.livemode = (p_fact ->> 'livemode')::boolean
+    and not exists (
+      select 1 from public.customers other where other.stripe_customer_id = p_fact ->> 'customer_id'
+    )
+    and not exists (
+      select 1 from private.stripe_customers gone
+      where gone.id = p_fact ->> 'customer_id' and gone.deleted_at is not null
+    );
   -- Only of the customer that the session is for: another one was given another address.
   update public.customers c set email_changes_told = greatest(c.email_changes_told, p_email_change)
   from public.orders o
   where o.id = p_order_id and c.id = o.customer_id and c.stripe_customer_id = p_fact ->> 'customer_id'
     and p_email_change is not null;
   if v_created then
-    perform private.record_order_event(p_order_id, 'checkout_session_created', 'checkout', jsonb_build_object('session_id', p_fact ->> 'id', 'attempt', p_attempt));
+    perform private.record_order_event(
+      p_order_id, 'checkout_session_created', 'checkout',
+      jsonb_build_object('session_id', p_fact ->> 'id', 'attempt', p_attempt)
+    );
   end if;
   v_status := private.settle_order(p_order_id, 'checkout');
   return jsonb_build_object('created', v_created, 'status', v_status);
@@ -7557,32 +8259,41 @@ begin
     p_velocity_mode, p_user_id, p_email, p_client_ip::inet, v_cart, p_livemode
   );
   if v_risk ->> 'action' = 'block' then
-    return jsonb_build_object('outcome', 'velocity_exceeded', 'retry_after_seconds', v_risk -> 'retry_after_seconds');
+    return jsonb_build_object(
+      'outcome', 'velocity_exceeded', 'retry_after_seconds', v_risk -> 'retry_after_seconds'
+    );
   end if;
 
   if p_user_id is not null then
     v_customer_id := private.account_customer(p_user_id, p_email, p_livemode);
   end if;
   insert into public.orders (
-    customer_id, account_id, email, mail_to_account, locale, currency, amount_subtotal, amount_total, livemode, cart_hash,
-    idempotency_key,
+    customer_id, account_id, email, mail_to_account, locale, currency, amount_subtotal, amount_total,
+    livemode, cart_hash, idempotency_key,
     session_expires_at, purchase_ip, user_agent, prices_include_tax, shipping_rates
   ) values (
     v_customer_id, case when v_customer_id is not null then p_user_id end, p_email,
     coalesce((select lower(u.email) = lower(p_email) from auth.users u where u.id = p_user_id), false),
     p_locale, v_cart ->> 'currency', (v_cart ->> 'amount')::bigint, (v_cart ->> 'amount')::bigint, p_livemode,
-    v_cart ->> 'hash', v_key, now() + make_interval(secs => p_session_seconds), p_client_ip::inet, left(p_user_agent, 500),
-    coalesce((private.setting('prices_include_tax'))::boolean, false), private.offered_shipping_rates(v_cart ->> 'currency')
+    v_cart ->> 'hash', v_key, now() + make_interval(secs => p_session_seconds), p_client_ip::inet,
+    left(p_user_agent, 500),
+    coalesce((private.setting('prices_include_tax'))::boolean, false),
+    private.offered_shipping_rates(v_cart ->> 'currency')
   ) returning id into v_order_id;
   update public.order_risk set velocity_mode = p_velocity_mode, three_d_secure = v_risk ->> 'three_d_secure'
   where order_id = v_order_id;
   insert into public.order_items (order_id, variant_id, sku, name, quantity, unit_amount)
   select v_order_id, l.variant_id, l.sku, l.name, l.quantity, l.unit_amount
-  from jsonb_to_recordset(v_cart -> 'lines') as l (variant_id uuid, sku text, name text, quantity integer, unit_amount bigint);
+  from jsonb_to_recordset(v_cart -> 'lines') as l (
+    variant_id uuid, sku text, name text, quantity integer, unit_amount bigint
+  );
   perform private.record_velocity_hits(v_risk, v_order_id);
 
   perform private.reserve_stock(v_order_id, now() + make_interval(secs => p_hold_seconds));
-  perform private.record_order_event(v_order_id, 'order_created', 'checkout', jsonb_build_object('amount_subtotal', v_cart -> 'amount', 'currency', v_cart ->> 'currency'));
+  perform private.record_order_event(
+    v_order_id, 'order_created', 'checkout',
+    jsonb_build_object('amount_subtotal', v_cart -> 'amount', 'currency', v_cart ->> 'currency')
+  );
   perform private.record_order_event(v_order_id, 'stock_reserved', 'checkout');
   return private.checkout_snapshot(v_order_id, 'created');
 end;
@@ -7596,7 +8307,9 @@ CREATE OR REPLACE FUNCTION public.cancel_order(p_order_number text, p_reason tex
  LANGUAGE sql
  SET search_path TO ''
 AS $function$
-  select private.submit_command('cancel_order', jsonb_build_object('order_number', p_order_number, 'reason', p_reason))
+  select private.submit_command(
+    'cancel_order', jsonb_build_object('order_number', p_order_number, 'reason', p_reason)
+  )
 $function$;
 comment on function public.cancel_order(p_order_number text, p_reason text) is 'Cancels an order that has not shipped: closes its checkout, frees its stock, refunds what was paid. Staff only.';
 grant execute on function public.cancel_order(p_order_number text, p_reason text) to authenticated;
@@ -7642,7 +8355,8 @@ begin
         leased_until = now() + make_interval(secs => p_lease_seconds),
         worker = p_worker
     where j.id = any (v_ids)
-    returning j.id, j.kind, j.payload, j.attempts, j.max_attempts, j.lease_id, j.created_at, j.priority, j.run_at
+    returning j.id, j.kind, j.payload, j.attempts, j.max_attempts, j.lease_id, j.created_at, j.priority,
+      j.run_at
   )
   select coalesce(
     jsonb_agg(
@@ -7688,14 +8402,16 @@ declare
   r private.periodic_jobs;
   v_queued integer := 0;
 begin
-  -- Policies cannot read the environment, so the heartbeat carries what they need of it. It never lowers: a worker
-  -- that works on the project with another environment must not open to everybody what staff alone may read.
+  -- Policies cannot read the environment, so the heartbeat carries what they need of it. It never lowers: a
+  -- worker that works on the project with another environment must not open to everybody what staff alone may
+  -- read.
   update private.settings
   set value = 'true', updated_at = now()
   where key = 'admin_require_mfa' and p_settings -> key = 'true' and value <> 'true';
 
   insert into private.heartbeats as h (name) values ('retry_jobs')
   on conflict (name) do update set last_at = now() where h.last_at < now() - interval '5 seconds';
+  perform private.watch_deliveries();
 
   for r in
     select p.* from private.periodic_jobs p
@@ -7705,18 +8421,22 @@ begin
   loop
     if r.next_at is not null and not exists (
       select 1 from private.jobs j where j.kind = r.kind and j.status in ('queued', 'running')
-    ) and private.enqueue_job(r.kind, format('%s:%s', r.kind, floor(extract(epoch from r.next_at))), '{}', now(), r.priority) then
+    ) and private.enqueue_job(r.kind, format('%s:%s', r.kind, floor(extract(epoch from r.next_at))), '{}',
+    now(), r.priority) then
       v_queued := v_queued + 1;
     end if;
     update private.periodic_jobs
-    set next_at = now() + case when r.next_at is null then least(r.every, interval '1 minute') else r.every end
+    set next_at = now() + case
+      when r.next_at is null then least(r.every, interval '1 minute')
+      else r.every
+    end
     where kind = r.kind;
   end loop;
   return jsonb_build_object('queued', v_queued + private.queue_expiries());
 end;
 $function$;
 comment on function public.enqueue_periodic_jobs(p_settings jsonb) is 'The heartbeat: p_settings { admin_require_mfa: true } turns that on in private.settings, nothing here turns it off.
-Queues whatever is due by the clock, each once per period however often this is called, and never a second of a kind
+Raises and resolves the alerts about deliveries, then queues whatever is due by the clock, each once per period however often this is called, and never a second of a kind
 while one waits. Returns { queued }.';
 grant execute on function public.enqueue_periodic_jobs(p_settings jsonb) to service_role;
 
@@ -7731,6 +8451,32 @@ $function$;
 comment on function public.erase_customer(p_email text) is 'Removes a person from everything known under an e-mail address, also at Stripe, and answers with counts; ok and found are false when nobody is known under it. Refused while a dispute waits for evidence. Staff only.';
 grant execute on function public.erase_customer(p_email text) to authenticated;
 grant execute on function public.erase_customer(p_email text) to service_role;
+
+
+CREATE OR REPLACE FUNCTION public.find_open_checkout(p_order_id uuid)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  o public.orders;
+begin
+  select * into o from public.orders where id = p_order_id;
+  if not found then
+    raise exception 'order % does not exist', p_order_id using errcode = 'KCORD';
+  end if;
+  return coalesce(private.checkout_end(o), jsonb_build_object('outcome', 'unpaid', 'session', (
+    select jsonb_build_object('id', s.id, 'url', s.url)
+    from public.checkout_sessions s
+    where s.order_id = o.id and s.attempt = o.attempt and s.status = 'open' and s.url is not null
+      and s.expires_at > now() and s.closing_at is null
+    order by s.created_at desc limit 1
+  )));
+end;
+$function$;
+comment on function public.find_open_checkout(p_order_id uuid) is 'What a resume link leads to without changing anything: unpaid with the session { id, url } that can still be paid, or null; paid: { session_id } for the success page; cancelled. KCORD: no such order.';
+grant execute on function public.find_open_checkout(p_order_id uuid) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.finish_jobs(p_results jsonb)
@@ -7764,7 +8510,9 @@ begin
     group by k.provider
     order by k.provider
   loop
-    if private.note_provider(v_note.provider, v_note.answers::integer, v_note.outages::integer, v_note.unauthorized, v_note.reason) then
+    if private.note_provider(
+      v_note.provider, v_note.answers::integer, v_note.outages::integer, v_note.unauthorized, v_note.reason
+    ) then
       v_down := v_down || v_note.provider::text;
     end if;
   end loop;
@@ -7778,13 +8526,17 @@ begin
     left join private.job_kinds k on k.kind = j.kind
     order by r.id
   loop
-    -- While the breaker is open the provider is to blame, not the job: it waits for its turn and loses no attempt.
-    v_held := v_result.outcome = 'retry' and v_result.provider_state in ('down', 'unauthorized') and v_result.provider = any (v_down);
+    -- While the breaker is open the provider is to blame, not the job: it waits for its turn and loses no
+    -- attempt.
+    v_held := v_result.outcome = 'retry' and v_result.provider_state in ('down', 'unauthorized')
+      and v_result.provider = any (v_down);
     v_status := private.finish_job(
-      v_result.id, v_result.lease_id, case when v_held then 'snooze' else v_result.outcome end, v_result.reason,
-      case when v_held then coalesce(v_result.run_at, now()) else v_result.run_at end, v_result.alert
+      v_result.id, v_result.lease_id, case when v_held then 'snooze' else v_result.outcome end,
+      v_result.reason, case when v_held then coalesce(v_result.run_at, now()) else v_result.run_at end,
+      v_result.alert
     );
-    v_answer := v_answer || jsonb_build_object('id', v_result.id, 'finished', v_status is not null, 'status', v_status);
+    v_answer := v_answer
+      || jsonb_build_object('id', v_result.id, 'finished', v_status is not null, 'status', v_status);
   end loop;
   return jsonb_build_object('jobs', v_answer);
 end;
@@ -7801,7 +8553,9 @@ CREATE OR REPLACE FUNCTION public.forget_stripe_customer(p_order_id uuid, p_stri
 AS $function$
 begin
   perform private.merge_customer(
-    jsonb_build_object('id', p_stripe_customer_id, 'livemode', o.livemode, 'email', null, 'name', null, 'deleted', true), now()
+    jsonb_build_object(
+      'id', p_stripe_customer_id, 'livemode', o.livemode, 'email', null, 'name', null, 'deleted', true
+    ), now()
   )
   from public.orders o where o.id = p_order_id;
   return private.checkout_snapshot(p_order_id, 'existing');
@@ -7838,16 +8592,26 @@ AS $function$
     'order', case when o.id is not null then jsonb_build_object(
       'number', o.number, 'email', o.email, 'customer_name', o.customer_name, 'phone', o.phone,
       'user_id', c.user_id, 'purchase_ip', host(o.purchase_ip), 'user_agent', o.user_agent,
-      'billing_address', o.billing_address, 'shipping_name', o.shipping_name, 'shipping_address', o.shipping_address,
+      'billing_address', o.billing_address, 'shipping_name', o.shipping_name,
+      'shipping_address', o.shipping_address,
       'currency', o.currency, 'amount_total', o.amount_total, 'amount_refunded', o.amount_refunded,
       'created_at', o.created_at, 'paid_at', o.paid_at,
       'carrier', o.carrier, 'tracking_number', o.tracking_number, 'fulfilled_at', o.fulfilled_at,
       'items', (
-        select jsonb_agg(jsonb_build_object('sku', i.sku, 'name', i.name, 'quantity', i.quantity, 'unit_amount', i.unit_amount) order by i.sku collate "C")
+        select jsonb_agg(
+          jsonb_build_object(
+            'sku', i.sku, 'name', i.name, 'quantity', i.quantity, 'unit_amount', i.unit_amount
+          ) order by i.sku collate "C"
+        )
         from public.order_items i where i.order_id = o.id
       ),
       'mails', (
-        select coalesce(jsonb_agg(jsonb_build_object('template', n.template, 'recipient', n.recipient, 'sent_at', n.sent_at) order by n.sent_at), '[]')
+        select coalesce(
+          jsonb_agg(
+            jsonb_build_object('template', n.template, 'recipient', n.recipient, 'sent_at', n.sent_at)
+            order by n.sent_at
+          ), '[]'
+        )
         from public.notifications n where n.order_id = o.id and n.status = 'sent'
       ),
       'payment', (
@@ -7884,7 +8648,9 @@ AS $function$
     'schedule', private.schedule_health(),
     'staff', jsonb_build_object('status', 'ok', 'second_factor', private.setting('admin_require_mfa')),
     'alerts', (
-      select jsonb_build_object('status', 'ok', 'open', count(*), 'critical', count(*) filter (where a.severity = 'critical'))
+      select jsonb_build_object(
+        'status', 'ok', 'open', count(*), 'critical', count(*) filter (where a.severity = 'critical')
+      )
       from public.alerts a where a.status = 'open'
     )
   ))
@@ -7899,7 +8665,8 @@ CREATE OR REPLACE FUNCTION public.get_lost_checkouts(p_limit integer)
  STABLE SECURITY DEFINER
  SET search_path TO ''
 AS $function$
-  select jsonb_build_object('checkouts', coalesce(jsonb_agg(to_jsonb(c)), '[]')) from private.lost_checkouts(p_limit) c
+  select jsonb_build_object('checkouts', coalesce(jsonb_agg(to_jsonb(c)), '[]'))
+  from private.lost_checkouts(p_limit) c
 $function$;
 comment on function public.get_lost_checkouts(p_limit integer) is 'Attempts whose session nobody knows: { checkouts: [{ order_id, attempt, started_at, ended_at }] }, oldest first.';
 grant execute on function public.get_lost_checkouts(p_limit integer) to service_role;
@@ -7921,14 +8688,21 @@ AS $function$
     'data', n.data,
     'problem', private.notification_problem(n, o),
     'order', jsonb_build_object(
-      'number', o.number, 'status', o.status, 'fulfillment_status', o.fulfillment_status, 'currency', o.currency,
-      'amount_subtotal', o.amount_subtotal, 'amount_discount', o.amount_discount, 'amount_shipping', o.amount_shipping,
+      'number', o.number, 'status', o.status, 'fulfillment_status', o.fulfillment_status,
+      'currency', o.currency,
+      'amount_subtotal', o.amount_subtotal, 'amount_discount', o.amount_discount,
+      'amount_shipping', o.amount_shipping,
       'amount_tax', o.amount_tax, 'amount_total', o.amount_total, 'amount_refunded', o.amount_refunded,
       'amount_paid', o.amount_paid,
-      'customer_name', o.customer_name, 'shipping_name', o.shipping_name, 'shipping_address', o.shipping_address,
+      'customer_name', o.customer_name, 'shipping_name', o.shipping_name,
+      'shipping_address', o.shipping_address,
       'carrier', o.carrier, 'tracking_number', o.tracking_number, 'locale', o.locale, 'paid_at', o.paid_at,
       'items', (
-        select jsonb_agg(jsonb_build_object('sku', i.sku, 'name', i.name, 'quantity', i.quantity, 'unit_amount', i.unit_amount) order by i.sku)
+        select jsonb_agg(
+          jsonb_build_object(
+            'sku', i.sku, 'name', i.name, 'quantity', i.quantity, 'unit_amount', i.unit_amount
+          ) order by i.sku
+        )
         from public.order_items i where i.order_id = o.id
       )
     )
@@ -7953,12 +8727,16 @@ AS $function$
     'currency', o.currency,
     'amount_total', o.amount_total,
     'items', (
-      select jsonb_agg(jsonb_build_object('sku', i.sku, 'name', i.name, 'quantity', i.quantity, 'unit_amount', i.unit_amount) order by i.sku collate "C")
+      select jsonb_agg(
+        jsonb_build_object(
+          'sku', i.sku, 'name', i.name, 'quantity', i.quantity, 'unit_amount', i.unit_amount
+        ) order by i.sku collate "C"
+      )
       from public.order_items i where i.order_id = o.id
     ),
     'paid_at', o.paid_at,
-    -- An order that is cancelled, or paid through another page, says nothing of a page that is open for all we know: it
-    -- may just have been paid.
+    -- An order that is cancelled, or paid through another page, says nothing of a page that is open for all
+    -- we know: it may just have been paid.
     'settled', (o.status not in ('pending', 'processing') and s.status <> 'open') or s.status = 'expired'
   )
   from public.checkout_sessions s join public.orders o on o.id = s.order_id
@@ -7976,7 +8754,10 @@ CREATE OR REPLACE FUNCTION public.get_reconciliation_cursor(p_name text)
 AS $function$
   -- A shop that starts today has missed nothing of last week, and Stripe keeps events for 30 days.
   select jsonb_build_object('position', greatest(
-    coalesce((select c.position from private.reconciliation_cursors c where c.name = p_name), now() - interval '1 day'),
+    coalesce(
+      (select c.position from private.reconciliation_cursors c where c.name = p_name),
+      now() - interval '1 day'
+    ),
     now() - interval '30 days'
   ))
 $function$;
@@ -8058,9 +8839,11 @@ AS $function$
     select 1 from public.payments p
     where x.kind = 'payment' and p.id = x.id and p.status = x.status and p.amount_received = x.amount
     union all
-    select 1 from public.refunds r where x.kind = 'refund' and r.id = x.id and r.status = x.status and r.amount = x.amount
+    select 1 from public.refunds r
+    where x.kind = 'refund' and r.id = x.id and r.status = x.status and r.amount = x.amount
     union all
-    select 1 from public.disputes d where x.kind = 'dispute' and d.id = x.id and d.status = x.status and d.amount = x.amount
+    select 1 from public.disputes d
+    where x.kind = 'dispute' and d.id = x.id and d.status = x.status and d.amount = x.amount
   )
 $function$;
 comment on function public.list_differing_objects(p_objects jsonb) is 'Which of [{ kind: payment | refund | dispute, id, status, amount }] we do not have in this state: { ids }.';
@@ -8107,7 +8890,12 @@ CREATE OR REPLACE FUNCTION public.mark_fulfilled(p_order_number text, p_carrier 
  LANGUAGE sql
  SET search_path TO ''
 AS $function$
-  select private.submit_command('mark_fulfilled', jsonb_build_object('order_number', p_order_number, 'carrier', p_carrier, 'tracking_number', p_tracking_number))
+  select private.submit_command(
+    'mark_fulfilled',
+    jsonb_build_object(
+      'order_number', p_order_number, 'carrier', p_carrier, 'tracking_number', p_tracking_number
+    )
+  )
 $function$;
 comment on function public.mark_fulfilled(p_order_number text, p_carrier text, p_tracking_number text) is 'Notes that an order has shipped and mails the customer. Called again with another carrier or tracking number it corrects them, and mails the correction. Staff only.';
 grant execute on function public.mark_fulfilled(p_order_number text, p_carrier text, p_tracking_number text) to authenticated;
@@ -8131,20 +8919,25 @@ declare
   v_drift integer;
 begin
   delete from public.webhook_rejections where id in (
-    select r.id from public.webhook_rejections r where r.last_at < now() - private.retention('log') limit p_limit
+    select r.id
+    from public.webhook_rejections r where r.last_at < now() - private.retention('log') limit p_limit
   );
   get diagnostics v_rejections = row_count;
   v_alerts := private.purge_alerts(p_limit);
   delete from public.reconciliation_drift where id in (
-    select d.id from public.reconciliation_drift d where d.found_at < now() - private.retention('alert') limit p_limit
+    select d.id
+    from public.reconciliation_drift d where d.found_at < now() - private.retention('alert') limit p_limit
   );
   get diagnostics v_drift = row_count;
   return jsonb_build_object(
     'purged', jsonb_build_object(
-      'jobs', v_jobs, 'payloads', v_payloads, 'rejections', v_rejections, 'alerts', v_alerts, 'drift', v_drift, 'schedule_runs', v_schedule,
+      'jobs', v_jobs, 'payloads', v_payloads, 'rejections', v_rejections, 'alerts', v_alerts,
+      'drift', v_drift, 'schedule_runs', v_schedule,
       'unpaid_orders', v_unpaid, 'signals', v_signals
     ),
-    'more', greatest(v_jobs, v_payloads, v_rejections, v_alerts, v_drift, v_schedule, v_unpaid, v_signals) >= p_limit
+    'more', greatest(
+      v_jobs, v_payloads, v_rejections, v_alerts, v_drift, v_schedule, v_unpaid, v_signals
+    ) >= p_limit
   );
 end;
 $function$;
@@ -8157,7 +8950,9 @@ CREATE OR REPLACE FUNCTION public.receive_return(p_order_number text, p_lines js
  LANGUAGE sql
  SET search_path TO ''
 AS $function$
-  select private.submit_command('receive_return', jsonb_build_object('order_number', p_order_number, 'lines', p_lines, 'note', p_note))
+  select private.submit_command(
+    'receive_return', jsonb_build_object('order_number', p_order_number, 'lines', p_lines, 'note', p_note)
+  )
 $function$;
 comment on function public.receive_return(p_order_number text, p_lines jsonb, p_note text) is 'Puts the goods of a shipped or refunded order back on the shelf, without moving money. p_lines must be null: all of them. Staff only.';
 grant execute on function public.receive_return(p_order_number text, p_lines jsonb, p_note text) to authenticated;
@@ -8170,39 +8965,14 @@ CREATE OR REPLACE FUNCTION public.receive_stripe_event(p_event_id text, p_type t
  SECURITY DEFINER
  SET search_path TO ''
 AS $function$
-declare
-  v_event public.webhook_events;
-  v_result jsonb;
 begin
-  -- Concurrent deliveries of one event queue up on its primary key; only the first one gets to apply it.
-  insert into public.webhook_events as e (id, type, status, livemode, api_version, stripe_created_at, source_ip, payload)
-  values (p_event_id, p_type, 'failed', p_livemode, p_api_version, p_stripe_created_at, p_source_ip::inet, private.without_secrets(p_payload))
-  on conflict (id) do update set delivery_count = e.delivery_count + 1
-  returning * into v_event;
-
-  if v_event.delivery_count = 1 then
-    perform private.raise_alert(a.kind, a.severity, a.dedupe_key, coalesce(a.data, '{}'))
-    from jsonb_to_recordset(coalesce(p_alerts, '[]')) as a (kind text, severity text, dedupe_key text, data jsonb);
-  elsif v_event.status in ('processed', 'ignored') and (
-    p_facts is null or v_event.payload ? 'erased'
-    or not private.is_newer_version(p_api_version, v_event.api_version)
-  ) then
-    return jsonb_build_object('outcome', 'duplicate', 'delivery_count', v_event.delivery_count);
-  elsif v_event.status = 'dead' then
-    -- Delivered anew, it lives again: its job goes on trying if this fails too, and ends well (with its alert) if not.
-    perform private.redrive_event(p_event_id);
-  end if;
-  if private.is_newer_version(p_api_version, v_event.api_version) then
-    -- While an endpoint's version is changed, two endpoints deliver each event: the newer may know more.
-    update public.webhook_events set api_version = p_api_version, payload = private.without_secrets(p_payload)
-    where id = p_event_id;
-  end if;
-
-  v_result := private.process_stripe_event(p_event_id, p_stripe_created_at, p_facts, p_ignored_reason, p_error);
-  return v_result || jsonb_build_object('delivery_count', v_event.delivery_count);
+  return private.store_stripe_event(
+    p_event_id, p_type, p_livemode, p_api_version, p_stripe_created_at, p_source_ip, p_payload, p_facts,
+    p_ignored_reason, p_error, p_alerts, true
+  );
 end;
 $function$;
-comment on function public.receive_stripe_event(p_event_id text, p_type text, p_livemode boolean, p_api_version text, p_stripe_created_at timestamp with time zone, p_source_ip text, p_payload jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_alerts jsonb) is 'Stores an authentic event and applies it, in one transaction. Exactly one of p_facts, p_ignored_reason and p_error (the translator threw) is given; p_alerts: [{ kind, severity, dedupe_key, data }]. A further delivery in a newer API version is merged as well. Returns { outcome: applied | duplicate | ignored | queued, delivery_count, reason?, closing_sessions? }. An error means that nothing was stored.';
+comment on function public.receive_stripe_event(p_event_id text, p_type text, p_livemode boolean, p_api_version text, p_stripe_created_at timestamp with time zone, p_source_ip text, p_payload jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_alerts jsonb) is 'Stores an authentic event that Stripe delivered and applies it, in one transaction. Exactly one of p_facts, p_ignored_reason and p_error (the translator threw) is given; p_alerts: [{ kind, severity, dedupe_key, data }]. A further delivery in a newer API version is merged as well. Returns { outcome: applied | duplicate | ignored | queued, delivery_count, reason?, closing_sessions? }. An error means that nothing was stored.';
 grant execute on function public.receive_stripe_event(p_event_id text, p_type text, p_livemode boolean, p_api_version text, p_stripe_created_at timestamp with time zone, p_source_ip text, p_payload jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_alerts jsonb) to service_role;
 
 
@@ -8225,7 +8995,9 @@ begin
     );
     v_order_ids := array(
       select distinct x.id
-      from unnest(v_order_ids || array(select (i #>> '{}')::uuid from jsonb_array_elements(v_result -> 'order_ids') i)) as x (id)
+      from unnest(
+        v_order_ids || array(select (i #>> '{}')::uuid from jsonb_array_elements(v_result -> 'order_ids') i)
+      ) as x (id)
     );
     v_after := private.digest_facts(p_facts, v_order_ids);
     if p_dry_run then
@@ -8236,9 +9008,16 @@ begin
   end;
   if not p_dry_run and v_result ->> 'outcome' in ('applied', 'queued') then
     insert into public.reconciliation_drift (run_id, kind, object_id, order_id, before, after)
-    values (p_run_id, 'missed_event', p_event ->> 'id', (select o.id from public.orders o where o.id = any (v_order_ids) order by o.id limit 1), v_before, v_after);
+    values (
+      p_run_id, 'missed_event', p_event ->> 'id',
+      (select o.id from public.orders o where o.id = any (v_order_ids) order by o.id limit 1), v_before,
+      v_after
+    );
   end if;
-  return jsonb_build_object('outcome', v_result -> 'outcome', 'changed', v_before is distinct from v_after, 'before', v_before, 'after', v_after);
+  return jsonb_build_object(
+    'outcome', v_result -> 'outcome', 'changed', v_before is distinct from v_after, 'before', v_before,
+    'after', v_after
+  );
 end;
 $function$;
 comment on function public.reconcile_stripe_event(p_run_id uuid, p_event jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_dry_run boolean) is 'Receives an event that never arrived, as the webhook would have, and writes the drift row. p_dry_run: says what would change and changes nothing. Returns { outcome, changed, before, after }.';
@@ -8289,7 +9068,8 @@ declare
   v_recorded boolean;
 begin
   update public.notifications
-  set status = p_status, recipient = coalesce(p_recipient, recipient), provider_id = p_provider_id, last_error = p_error,
+  set status = p_status, recipient = coalesce(p_recipient, recipient), provider_id = p_provider_id,
+    last_error = p_error,
       sent_at = case p_status when 'sent' then coalesce(sent_at, now()) end
   where id = p_notification_id and status <> 'sent'
   returning * into n;
@@ -8307,6 +9087,29 @@ comment on function public.record_notification_result(p_notification_id uuid, p_
 grant execute on function public.record_notification_result(p_notification_id uuid, p_status text, p_recipient text, p_provider_id text, p_error text) to service_role;
 
 
+CREATE OR REPLACE FUNCTION public.record_webhook_endpoint(p_livemode boolean, p_state text, p_endpoint_id text, p_differences text[])
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+  insert into private.webhook_endpoint_states as s (livemode, state, endpoint_id, differences)
+  values (p_livemode, p_state, p_endpoint_id, to_jsonb(p_differences))
+  on conflict (livemode) do update set
+    state = excluded.state,
+    endpoint_id = coalesce(excluded.endpoint_id, s.endpoint_id),
+    differences = excluded.differences,
+    since = case when s.state = excluded.state then s.since else now() end,
+    checked_at = now();
+  perform private.watch_deliveries();
+  return jsonb_build_object('recorded', true);
+end;
+$function$;
+comment on function public.record_webhook_endpoint(p_livemode boolean, p_state text, p_endpoint_id text, p_differences text[]) is 'Notes what Stripe says of the webhook endpoint at our address in the mode of the key. p_state: ok, disabled, changed (p_differences says how), missing (p_endpoint_id null), not_permitted (the key may not read endpoints). Alerts follow.';
+grant execute on function public.record_webhook_endpoint(p_livemode boolean, p_state text, p_endpoint_id text, p_differences text[]) to service_role;
+
+
 CREATE OR REPLACE FUNCTION public.record_webhook_rejection(p_reason text, p_source_ip text, p_count integer DEFAULT 1)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -8314,7 +9117,8 @@ CREATE OR REPLACE FUNCTION public.record_webhook_rejection(p_reason text, p_sour
  SET search_path TO ''
 AS $function$
 declare
-  -- Room for every honest misconfiguration and a good picture of an attack, while a spoofed flood stays small.
+  -- Room for every honest misconfiguration and a good picture of an attack, while a spoofed flood stays
+  -- small.
   c_addresses_max constant integer := 10000;
   v_source_ip inet := p_source_ip::inet;
 begin
@@ -8323,10 +9127,13 @@ begin
   if found then
     return jsonb_build_object('recorded', true);
   end if;
-  if (select count(*) from (select 1 from public.webhook_rejections limit c_addresses_max) counted) >= c_addresses_max then
+  if (
+    select count(*) from (select 1 from public.webhook_rejections limit c_addresses_max) counted
+  ) >= c_addresses_max then
     v_source_ip := null;
   end if;
-  insert into public.webhook_rejections as r (reason, source_ip, count) values (p_reason, v_source_ip, p_count)
+  insert into public.webhook_rejections as r (reason, source_ip, count)
+  values (p_reason, v_source_ip, p_count)
   on conflict on constraint webhook_rejections_reason_source_key
   do update set count = r.count + excluded.count, last_at = now();
   return jsonb_build_object('recorded', true);
@@ -8348,15 +9155,18 @@ declare
   v_problem text;
 begin
   for r in
-    select 'event' as what, i.id, e.type, coalesce(e.status, 'unknown') as status, e.last_error,
+    select 'event' as what, i.id, e.type, coalesce(e.status, 'missing') as status, e.last_error,
       case
-        when e.id is null then 'is unknown'
+        when e.id is null then 'is not stored here; reconcile fetches it, if Stripe still has it'
         when e.payload ?| array['erased', 'purged'] then 'has no payload any more'
       end as problem
     from unnest(p_event_ids) as i (id) left join public.webhook_events e on e.id = i.id
     union all
-    select 'job', i.id::text, j.kind, coalesce(j.status, 'unknown'), j.last_error,
-      case when j.id is null then 'is unknown' when j.status not in ('queued', 'dead', 'discarded') then 'is ' || j.status end
+    select 'job', i.id::text, j.kind, coalesce(j.status, 'missing'), j.last_error,
+      case
+        when j.id is null then 'is not stored here'
+        when j.status not in ('queued', 'dead', 'discarded') then 'is ' || j.status
+      end
     from unnest(p_job_ids) as i (id) left join private.jobs j on j.id = i.id
     union all
     select 'event', e.id, e.type, e.status, e.last_error, null
@@ -8369,7 +9179,8 @@ begin
     select 'job', j.id::text, j.kind, j.status, j.last_error, null
     from private.jobs j
     -- The job of an event comes back with its event.
-    where (j.status = 'dead' or (j.status = 'queued' and j.attempts > 0)) and j.kind <> 'retry_event' and (p_all or j.kind = p_type) and not j.id = any (coalesce(p_job_ids, '{}'))
+    where (j.status = 'dead' or (j.status = 'queued' and j.attempts > 0)) and j.kind <> 'retry_event'
+      and (p_all or j.kind = p_type) and not j.id = any (coalesce(p_job_ids, '{}'))
     order by 1, 2
   loop
     v_problem := r.problem;
@@ -8377,7 +9188,11 @@ begin
       begin
         insert into public.staff_commands (command, args, actor) values (
           case r.what when 'event' then 'redrive_webhook_event' else 'redrive_job' end,
-          case r.what when 'event' then jsonb_build_object('event_id', r.id) else jsonb_build_object('job_id', r.id::bigint) end,
+          case
+            r.what
+            when 'event' then jsonb_build_object('event_id', r.id)
+            else jsonb_build_object('job_id', r.id::bigint)
+          end,
           p_actor
         );
       exception when others then
@@ -8413,7 +9228,9 @@ CREATE OR REPLACE FUNCTION public.release_review(p_order_number text, p_note tex
  LANGUAGE sql
  SET search_path TO ''
 AS $function$
-  select private.submit_command('release_review', jsonb_build_object('order_number', p_order_number, 'note', p_note))
+  select private.submit_command(
+    'release_review', jsonb_build_object('order_number', p_order_number, 'note', p_note)
+  )
 $function$;
 comment on function public.release_review(p_order_number text, p_note text) is 'Lets an order that is held for review ship. Releases what is known now; what turns up later holds it again. Staff only.';
 grant execute on function public.release_review(p_order_number text, p_note text) to authenticated;
@@ -8431,7 +9248,7 @@ declare
   v_run_at timestamptz;
 begin
   select * into d from public.disputes where id = p_dispute_id;
-  if not found or d.status not in ('needs_response', 'warning_needs_response', 'appeal_needs_response') or d.evidence_due_by is null then
+  if not found or not private.awaits_evidence(d) or d.evidence_due_by is null then
     return jsonb_build_object('outcome', 'over', 'run_at', null);
   end if;
   v_run_at := d.evidence_due_by - make_interval(days => p_days);
@@ -8440,7 +9257,8 @@ begin
     return jsonb_build_object('outcome', 'early', 'run_at', v_run_at);
   end if;
   perform private.raise_alert_once(
-    'dispute_due', case when p_days <= 1 then 'critical' else 'warning' end, format('dispute_due:%s:%s', d.id, p_days),
+    'dispute_due', case when p_days <= 1 then 'critical' else 'warning' end,
+    format('dispute_due:%s:%s:%s', d.id, p_days, floor(extract(epoch from d.evidence_due_by))),
     jsonb_build_object(
       'dispute_id', d.id, 'order_number', (select o.number from public.orders o where o.id = d.order_id),
       'days', p_days, 'evidence_due_by', d.evidence_due_by, 'amount', d.amount, 'currency', d.currency
@@ -8449,7 +9267,7 @@ begin
   return jsonb_build_object('outcome', 'reminded', 'run_at', null);
 end;
 $function$;
-comment on function public.remind_dispute(p_dispute_id text, p_days integer) is 'Tells staff that evidence is due in p_days days, once. Answers { outcome: reminded | early (not before run_at: the deadline has moved) | over (nothing to answer any more) }.';
+comment on function public.remind_dispute(p_dispute_id text, p_days integer) is 'Tells staff that evidence is due in p_days days, once for each deadline. Answers { outcome: reminded | early (not before run_at: the deadline has moved) | over (nothing to answer any more) }.';
 grant execute on function public.remind_dispute(p_dispute_id text, p_days integer) to service_role;
 
 
@@ -8467,21 +9285,26 @@ declare
 begin
   -- A cut or wrong page would shut Stripe out: Stripe never took away half of its addresses at once.
   if cardinality(v_addresses) = 0 or cardinality(v_addresses) * 2 < v_known then
-    raise exception 'a list of % addresses cannot replace one of %', cardinality(v_addresses), v_known using errcode = 'KCINV';
+    raise exception 'a list of % addresses cannot replace one of %', cardinality(v_addresses), v_known
+      using errcode = 'KCINV';
   end if;
   with gone as (
-    delete from public.stripe_webhook_ips where not address = any (v_addresses) returning host(address) as address
+    delete from public.stripe_webhook_ips
+    where not address = any (v_addresses) returning host(address) as address
   )
   select coalesce(jsonb_agg(gone.address), '[]') into v_removed from gone;
   with new as (
-    insert into public.stripe_webhook_ips (address) select unnest(v_addresses) on conflict do nothing returning host(address) as address
+    insert into public.stripe_webhook_ips (address) select unnest(v_addresses) on conflict do nothing
+    returning host(address) as address
   )
   select coalesce(jsonb_agg(new.address), '[]') into v_added from new;
-  insert into private.heartbeats (name) values ('webhook_addresses') on conflict (name) do update set last_at = now();
+  insert into private.heartbeats (name)
+  values ('webhook_addresses') on conflict (name) do update set last_at = now();
   if v_added <> '[]' or v_removed <> '[]' then
     insert into private.webhook_address_changes (added, removed) values (v_added, v_removed);
     perform private.raise_alert(
-      'webhook_addresses_changed', 'info', 'webhook_addresses_changed', jsonb_build_object('added', v_added, 'removed', v_removed)
+      'webhook_addresses_changed', 'info',
+      'webhook_addresses_changed', jsonb_build_object('added', v_added, 'removed', v_removed)
     );
   end if;
   return jsonb_build_object('added', v_added, 'removed', v_removed);
@@ -8496,7 +9319,13 @@ CREATE OR REPLACE FUNCTION public.request_refund(p_order_number text, p_amount b
  LANGUAGE sql
  SET search_path TO ''
 AS $function$
-  select private.submit_command('request_refund', jsonb_build_object('order_number', p_order_number, 'amount', p_amount, 'reason', p_reason, 'restock', coalesce(p_restock, false)))
+  select private.submit_command(
+    'request_refund',
+    jsonb_build_object(
+      'order_number', p_order_number, 'amount', p_amount, 'reason', p_reason,
+      'restock', coalesce(p_restock, false)
+    )
+  )
 $function$;
 comment on function public.request_refund(p_order_number text, p_amount bigint, p_reason text, p_restock boolean) is 'Refunds an order: p_amount in minor units, or all that is left. p_restock: with all that is left, the goods go back on the shelf once that refund has succeeded; with a part nothing does, and the answer says so ({ restock: false, notice }). Staff only.';
 grant execute on function public.request_refund(p_order_number text, p_amount bigint, p_reason text, p_restock boolean) to authenticated;
@@ -8508,7 +9337,9 @@ CREATE OR REPLACE FUNCTION public.resend_notification(p_order_number text, p_tem
  LANGUAGE sql
  SET search_path TO ''
 AS $function$
-  select private.submit_command('resend_notification', jsonb_build_object('order_number', p_order_number, 'template', p_template))
+  select private.submit_command(
+    'resend_notification', jsonb_build_object('order_number', p_order_number, 'template', p_template)
+  )
 $function$;
 comment on function public.resend_notification(p_order_number text, p_template text) is 'Mails a template that the order has had before once more, if what it says is still true. Staff only.';
 grant execute on function public.resend_notification(p_order_number text, p_template text) to authenticated;
@@ -8529,8 +9360,10 @@ begin
     raise exception 'order % does not exist', p_order_id using errcode = 'KCORD';
   end if;
   -- Only the attempt that the caller saw end moves on; a parallel repeat finds that it already has.
-  if o.attempt = p_attempt and o.session_id is null and o.cancelled_at is null and o.erased_at is null and not exists (
-    select 1 from public.checkout_sessions s where s.order_id = o.id and s.attempt = p_attempt and s.status <> 'expired'
+  if o.attempt = p_attempt and o.session_id is null and o.cancelled_at is null and o.erased_at is null
+    and not exists (
+    select 1 from public.checkout_sessions s
+    where s.order_id = o.id and s.attempt = p_attempt and s.status <> 'expired'
   ) then
     return private.enter_checkout(
       o.id, (private.risk_of(o.id)).velocity_mode, null, false, true, p_session_seconds, p_hold_seconds
@@ -8555,20 +9388,14 @@ begin
   select * into o from public.orders where id = p_order_id for no key update;
   if not found then
     raise exception 'order % does not exist', p_order_id using errcode = 'KCORD';
-  elsif o.session_id is not null or o.status = 'processing' then
-    return jsonb_build_object('outcome', 'paid', 'session_id', coalesce(o.session_id, (
-      select s.id from public.checkout_sessions s where s.order_id = o.id and s.status = 'complete' order by s.completed_at desc limit 1
-    )));
-  elsif o.cancelled_at is not null or o.erased_at is not null then
-    return jsonb_build_object('outcome', 'cancelled');
   end if;
-  return private.enter_checkout(
+  return coalesce(private.checkout_end(o), private.enter_checkout(
     o.id, coalesce(p_velocity_mode, (private.risk_of(o.id)).velocity_mode), p_client_ip, p_supersede,
     o.status in ('expired', 'payment_failed'), p_session_seconds, p_hold_seconds
-  );
+  ));
 end;
 $function$;
-comment on function public.resume_checkout(p_order_id uuid, p_session_seconds integer, p_hold_seconds integer, p_velocity_mode text, p_client_ip text, p_supersede boolean) is 'What a resume link leads to. existing: the snapshot of an attempt that can be paid, a new one at today''s prices when the last has expired or failed; paid: { session_id } for the success page; cancelled; superseded: expire session_ids at Stripe, then ask again with p_supersede false; velocity_exceeded. p_velocity_mode null: that of the last attempt. KCORD: no such order. KCSTK: sold out.';
+comment on function public.resume_checkout(p_order_id uuid, p_session_seconds integer, p_hold_seconds integer, p_velocity_mode text, p_client_ip text, p_supersede boolean) is 'Opens an unpaid order again. existing: the snapshot of an attempt that can be paid, a new one at today''s prices when the last has expired or failed; paid: { session_id } for the success page; cancelled; superseded: expire session_ids at Stripe, then ask again with p_supersede false; velocity_exceeded. p_velocity_mode null: that of the last attempt. KCORD: no such order. KCSTK: sold out.';
 grant execute on function public.resume_checkout(p_order_id uuid, p_session_seconds integer, p_hold_seconds integer, p_velocity_mode text, p_client_ip text, p_supersede boolean) to service_role;
 
 
@@ -8587,7 +9414,9 @@ begin
   elsif v_event.status in ('processed', 'ignored') and v_event.next_attempt_at is null then
     return jsonb_build_object('outcome', 'duplicate');
   end if;
-  return private.process_stripe_event(p_event_id, v_event.stripe_created_at, p_facts, p_ignored_reason, p_error);
+  return private.process_stripe_event(
+    p_event_id, v_event.stripe_created_at, p_facts, p_ignored_reason, p_error
+  );
 end;
 $function$;
 comment on function public.retry_stripe_event(p_event_id text, p_facts jsonb, p_ignored_reason text, p_error text) is 'Tries a stored event again with a fresh translation of its payload. duplicate: it has been applied meanwhile, and nobody asked for it to be applied anew. KCEVT: no such event.';
@@ -8599,7 +9428,9 @@ CREATE OR REPLACE FUNCTION public.submit_dispute_evidence(p_dispute_id text, p_n
  LANGUAGE sql
  SET search_path TO ''
 AS $function$
-  select private.submit_command('submit_dispute_evidence', jsonb_build_object('dispute_id', p_dispute_id, 'note', p_note))
+  select private.submit_command(
+    'submit_dispute_evidence', jsonb_build_object('dispute_id', p_dispute_id, 'note', p_note)
+  )
 $function$;
 comment on function public.submit_dispute_evidence(p_dispute_id text, p_note text) is 'Sends the evidence assembled from the order, and the note, to the bank. Final: Stripe takes evidence once. Staff only.';
 grant execute on function public.submit_dispute_evidence(p_dispute_id text, p_note text) to authenticated;
@@ -8624,7 +9455,8 @@ declare
 begin
   -- Keys in one order, so that two requests cannot wait for each other.
   for b in
-    select * from jsonb_to_recordset(p_buckets) as x (key text, "limit" integer, window_seconds integer) order by x.key
+    select *
+    from jsonb_to_recordset(p_buckets) as x (key text, "limit" integer, window_seconds integer) order by x.key
   loop
     v_start := to_timestamp(floor(extract(epoch from v_now) / b.window_seconds) * b.window_seconds);
     v_elapsed := extract(epoch from v_now - v_start) / b.window_seconds;
@@ -8644,8 +9476,13 @@ begin
     -- A refused request takes nothing from any bucket: who waits as told gets in.
     update private.rate_limits r set count = r.count - 1
     from jsonb_to_recordset(p_buckets) as x (key text, window_seconds integer)
-    where r.key = x.key and r.window_start = to_timestamp(floor(extract(epoch from v_now) / x.window_seconds) * x.window_seconds);
-    return jsonb_build_object('allowed', false, 'key', v_full, 'retry_after_seconds', greatest(1, ceil(v_wait))::integer);
+    where r.key = x.key
+      and r.window_start = to_timestamp(
+        floor(extract(epoch from v_now) / x.window_seconds) * x.window_seconds
+      );
+    return jsonb_build_object(
+      'allowed', false, 'key', v_full, 'retry_after_seconds', greatest(1, ceil(v_wait))::integer
+    );
   end if;
   -- Old windows go a few at a time, in about one call of a hundred.
   if random() < 0.01 then
@@ -8660,3 +9497,6 @@ end;
 $function$;
 comment on function public.take_rate_limits(p_buckets jsonb) is 'Counts one request in each bucket [{ key, limit, window_seconds }] and answers { allowed, key, retry_after_seconds } with the bucket that is full the longest.';
 grant execute on function public.take_rate_limits(p_buckets jsonb) to service_role;
+
+
+default grants of postgres on f: {postgres=X/postgres}

@@ -1,5 +1,5 @@
-import { TextLineStream } from "./lines.ts";
-import { StackError } from "./ports.ts";
+import { TextLineStream } from "../lib/lines.ts";
+import { StackError } from "../lib/errors.ts";
 
 /** A part of the stack in a process of its own. */
 export interface Child {

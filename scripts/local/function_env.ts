@@ -1,6 +1,6 @@
 import { environmentVariables } from "../../supabase/functions/_shared/env.ts";
 import { publicJwks, type StackKeys } from "./keys.ts";
-import { PROJECT_VARIABLES } from "./real_project.ts";
+import { PROJECT_VARIABLES } from "../lib/real_project.ts";
 
 /** Where the parts of a stack answer. */
 export interface PartUrls {

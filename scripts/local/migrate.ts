@@ -4,27 +4,14 @@
  */
 import { join } from "node:path";
 import postgres from "postgres";
-import { StackError } from "./ports.ts";
+import { connect, withDatabaseName } from "../lib/connection.ts";
+import { StackError } from "../lib/errors.ts";
+import { SUPABASE_DIR } from "../lib/paths.ts";
 import { lineAt, splitStatements } from "./sql_statements.ts";
-
-/** Folder `supabase/` of this project. */
-export const SUPABASE_DIR = join(import.meta.dirname ?? "", "..", "..", "supabase");
 
 const PLATFORM_SQL = join(import.meta.dirname ?? "", "platform.sql");
 
 type Sql = postgres.Sql;
-
-/** Opens a connection whose notices stay out of the output; end it with `end()`. */
-export function connect(url: string, options: postgres.Options<Record<string, never>> = {}): Sql {
-  return postgres(url, { max: 1, onnotice: () => {}, fetch_types: false, ...options });
-}
-
-/** Returns the same server's URL with another database. */
-export function withDatabaseName(url: string, database: string): string {
-  const changed = new URL(url);
-  changed.pathname = `/${database}`;
-  return changed.href;
-}
 
 /** Gives a fresh cluster what Supabase provides, in `postgres` and in every database created from now on. */
 export async function preparePlatform(url: string): Promise<void> {
@@ -57,6 +44,18 @@ export async function migrate(
     const applied = await applyMigrations(sql, join(dir, "migrations"));
     const seeded = options.seed === false ? false : await applySeed(sql, join(dir, "seed.sql"));
     return { applied, seeded };
+  } finally {
+    await sql.end();
+  }
+}
+
+/** Applies SQL files of `dir` in the given order to an empty database, without a history. */
+export async function applySchemas(url: string, dir: string, paths: string[]): Promise<void> {
+  const sql = connect(url);
+  try {
+    for (const path of paths) {
+      await runFile(sql, join(dir, path), `supabase/${path}`, () => Promise.resolve());
+    }
   } finally {
     await sql.end();
   }

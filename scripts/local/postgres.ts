@@ -6,14 +6,8 @@ import {
   giveToServerAccount,
   type PostgresPrograms,
 } from "./postgres_process.ts";
-import {
-  despitePortRaces,
-  freePort,
-  LOCAL_HOST,
-  PortTakenError,
-  requireFreePort,
-  StackError,
-} from "./ports.ts";
+import { despitePortRaces, freePort, LOCAL_HOST, PortTakenError, requireFreePort } from "../lib/ports.ts";
+import { StackError } from "../lib/errors.ts";
 
 /** Options of {@linkcode startPostgres}. */
 export interface PostgresOptions {

@@ -5,7 +5,7 @@
 import { createRequire } from "node:module";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { StackError } from "./ports.ts";
+import { StackError } from "../lib/errors.ts";
 
 /** Where the server's programs are, and how to run them. */
 export interface PostgresPrograms {

@@ -6,18 +6,14 @@ import { defaultFunctionEnv, functionVariables } from "./function_env.ts";
 import { startJobTicker } from "./job_ticker.ts";
 import { WARM_UP_PATH } from "./gateway/warm_up.ts";
 import { loadKeys, type StackKeys } from "./keys.ts";
-import { connect, migrate, type MigrationReport, preparePlatform } from "./migrate.ts";
-import {
-  despitePortRaces,
-  freePort,
-  LOCAL_HOST,
-  PortTakenError,
-  requireFreePort,
-  StackError,
-} from "./ports.ts";
+import { migrate, type MigrationReport, preparePlatform } from "./migrate.ts";
+import { despitePortRaces, freePort, LOCAL_HOST, PortTakenError, requireFreePort } from "../lib/ports.ts";
 import { startPostgres } from "./postgres.ts";
-import { refuseRealProject } from "./real_project.ts";
+import { refuseRealProject } from "../lib/real_project.ts";
 import { ensureWebhookEndpoint } from "./webhook_endpoint.ts";
+import { connect } from "../lib/connection.ts";
+import { StackError } from "../lib/errors.ts";
+import { removeStackFiles, type StackFile, writeStackFiles } from "../lib/stack_file.ts";
 
 /** The ports of a stack; 0 takes any free one. */
 export interface StackPorts {
@@ -52,20 +48,6 @@ export interface StackOptions {
   databaseUrl?: string;
 }
 
-/** What `stack.json` says. */
-export interface StackFile {
-  api_url: string;
-  functions_url: string;
-  db_url: string;
-  web_url: string;
-  stripe_url: string;
-  publishable_key: string;
-  secret_key: string;
-  stripe_secret_key: string;
-  stripe_webhook_secret: string;
-  pid: number;
-}
-
 /** A running stack. */
 export interface Stack extends StackFile {
   dir: string;
@@ -82,7 +64,16 @@ const LOCAL = import.meta.dirname ?? "";
 const LEFTOVERS_DEADLINE_MS = 60_000;
 
 /** What `--fresh` removes: only what a stack itself writes. */
-const OWN_ENTRIES = ["postgres", "stripe", "mails", "logs", "web", "keys.json", "stack.json"];
+const OWN_ENTRIES = [
+  "postgres",
+  "stripe",
+  "mails",
+  "logs",
+  "web",
+  "keys.json",
+  "stack.json",
+  "functions.json",
+];
 
 /** Starts the stack and returns when every part answers; throws a `StackError` that names the mend. */
 export async function startStack(options: StackOptions): Promise<Stack> {
@@ -94,7 +85,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     await awaitLeftovers(dir);
     if (options.fresh) await forget(dir);
     await Deno.mkdir(join(dir, "logs"), { recursive: true });
-    await Deno.remove(join(dir, "stack.json")).catch(() => {});
+    await removeStackFiles(dir);
     return await despitePortRaces(Object.values(options.ports ?? {}), async () => {
       const parts = new RunningParts();
       try {
@@ -233,8 +224,8 @@ async function startParts(
     ...shown,
     pid: Deno.pid,
   };
-  await writeStackFile(dir, file);
-  parts.add(() => Deno.remove(join(dir, "stack.json")).catch(() => {}));
+  await writeStackFiles(dir, file, env);
+  parts.add(() => removeStackFiles(dir));
   return { ...file, dir, timings, migrations: report, broken };
 }
 
@@ -341,11 +332,4 @@ async function openLog(dir: string, name: string, quiet: boolean) {
     },
     close: () => file.close(),
   };
-}
-
-/** Written beside and renamed: whoever waits for the file never reads half of it. */
-async function writeStackFile(dir: string, file: StackFile): Promise<void> {
-  const partial = join(dir, `stack.json.${Deno.pid}`);
-  await Deno.writeTextFile(partial, JSON.stringify(file, null, 2) + "\n", { mode: 0o600 });
-  await Deno.rename(partial, join(dir, "stack.json"));
 }

@@ -1,8 +1,8 @@
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { stripeApiVersion } from "../../supabase/functions/_shared/stripe_api_version.ts";
-import { SUPABASE_DIR } from "./migrate.ts";
-import { StackError } from "./ports.ts";
+import { stripeApiVersion } from "../../supabase/functions/_shared/stripe/api_version.ts";
+import { SUPABASE_DIR } from "../lib/paths.ts";
+import { StackError } from "../lib/errors.ts";
 
 const WEBHOOK_PATH = "/functions/v1/stripe-webhook";
 

@@ -4,9 +4,10 @@
  */
 import assert from "node:assert/strict";
 import postgres from "postgres";
-import { connect, migrate, withDatabaseName } from "../../scripts/local/migrate.ts";
-import { adminUrl, createTestDatabase } from "../support/database.ts";
+import { migrate } from "../../scripts/local/migrate.ts";
+import { adminUrl, createTestDatabase } from "../../scripts/local/test_database.ts";
 import { admin, asRole, sqlstateOf } from "../support/role.ts";
+import { connect, withDatabaseName } from "../../scripts/lib/connection.ts";
 
 /** All that the API roles may do in our schemas: to tables, columns, sequences and functions. */
 async function rights(sql: postgres.Sql): Promise<string[]> {
@@ -55,6 +56,10 @@ Deno.test("the migrations give the API roles the same rights on a project with t
       await migrate(url, { seed: false });
 
       assert.deepEqual(await rights(old), await rights(fresh.sql));
+      await old.unsafe(
+        "create function public.brand_new() returns int language sql set search_path = '' as 'select 1'",
+      );
+      assert.deepEqual((await rights(old)).filter((right) => right.includes("brand_new")), []);
       const forged = asRole(
         old,
         admin("aal2"),

@@ -5,7 +5,7 @@
  */
 import assert from "node:assert/strict";
 import type postgres from "postgres";
-import { createTestDatabase } from "../support/database.ts";
+import { createTestDatabase } from "../../scripts/local/test_database.ts";
 import { admin, type ApiIdentity, type ApiRole, asRole, customer } from "../support/role.ts";
 import { fillTables, type Relation, relations, routines } from "./rls_fixture.ts";
 

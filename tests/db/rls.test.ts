@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { createTestDatabase } from "../support/database.ts";
+import { createTestDatabase } from "../../scripts/local/test_database.ts";
 import { admin, type ApiIdentity, type ApiRole, asRole, customer, sqlstateOf } from "../support/role.ts";
 import { fillTables, type Relation, relations } from "./rls_fixture.ts";
 
@@ -235,6 +235,20 @@ Deno.test("a staff command can be inserted by staff only, and never changed or r
       tx`insert into public.staff_commands (command, args, actor) values ('cancel_order', '{}', 'somebody else')`,
   );
   assert.equal(await sqlstateOf(forged), "42501", "the actor is who is signed in");
+});
+
+Deno.test("who is not staff is told so by every staff command, in words", async () => {
+  const refusal = async (identity: ApiIdentity) => {
+    const asked = asRole(sql, identity, (tx) => tx`select public.cancel_order('KCT-1', 'x')`);
+    return await asked.then(() => null, ({ code, message, hint }) => [code, message, hint]);
+  };
+  const hint =
+    "Staff have app_metadata.role = admin and, where ADMIN_REQUIRE_MFA is set, have signed in with a second factor.";
+  assert.deepEqual(await refusal(shopper), ["42501", "cancel_order is for staff only", hint]);
+  await requireSecondFactor(true);
+  assert.deepEqual(await refusal(admin("aal1")), ["42501", "cancel_order is for staff only", hint]);
+  await requireSecondFactor(false);
+  assert.equal((await refusal(admin()))?.[0], "KCORD");
 });
 
 Deno.test("views run with the rights of who reads them", async () => {

@@ -5,7 +5,7 @@
 import type postgres from "postgres";
 
 /** The schemas whose objects the access tests look at. */
-export const SCHEMAS = ["public", "private", "reporting"];
+const SCHEMAS = ["public", "private", "reporting"];
 
 /** A table or view. */
 export interface Relation {

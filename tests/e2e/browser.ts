@@ -31,7 +31,7 @@ function exists(path: string): boolean {
 }
 
 /** The Chromium to test with: `CHROMIUM_PATH`, or where systems usually have it; null when there is none. */
-export function findChromium(): string | null {
+function findChromium(): string | null {
   const given = Deno.env.get("CHROMIUM_PATH");
   if (given !== undefined) return exists(given) ? given : null;
   return PLACES.find(exists) ?? null;

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import type { Page } from "playwright-core";
 import type Stripe from "stripe";
-import { shirt, type StandIn, standIn } from "../stripe/stand_in.ts";
+import { shirt, type StandIn, standIn } from "../stand-in/stand_in.ts";
 import { TestBrowser, withoutBrowser } from "./browser.ts";
 import { CARD_THAT_PAYS, PaymentPage } from "./payment_page.ts";
 

@@ -111,24 +111,3 @@ test("store: a thing of one variant that is sold out says so", async () => {
   assert.match(await mainText(shopper), /Colour: Red[\s\S]*Sold out\./);
   assert.equal(await shopper.page.locator("#add").isDisabled(), true);
 });
-
-test("store: an own storefront on another port of this machine may check out", async () => {
-  const own = Deno.serve(
-    { port: 0, hostname: "127.0.0.1", onListen() {} },
-    () =>
-      new Response("<!doctype html><title>Own shop</title>", { headers: { "content-type": "text/html" } }),
-  );
-  try {
-    const { shopper: { page } } = await floor().visitor();
-    await page.goto(`http://localhost:${own.addr.port}/`);
-    const { functions_url: functions, publishable_key: apikey } = floor().stack;
-    const status = await page.evaluate<number>(`fetch("${functions}/create-checkout-session", {
-      method: "POST", headers: { apikey: "${apikey}", "content-type": "application/json" },
-      body: JSON.stringify({ items: [{ sku: "SHIRT-OXF-WHT-M", quantity: 1 }],
-        success_url: location.origin + "/done", cancel_url: location.origin }),
-    }).then((answer) => answer.status)`);
-    assert.equal(status, 201);
-  } finally {
-    await own.shutdown();
-  }
-});

@@ -19,7 +19,7 @@ export interface OrderRow {
 }
 
 /** A stack with the demo store, a browser, and a way to look behind the counter. */
-export class ShopFloor implements AsyncDisposable {
+class ShopFloor implements AsyncDisposable {
   private constructor(readonly stack: TestStack, readonly browser: TestBrowser) {}
 
   static async open(): Promise<ShopFloor> {

@@ -1,5 +1,6 @@
 /** The code of docs/storefront.md, taken out of the page and run against a stack. */
 import assert from "node:assert/strict";
+import { resumeToken } from "../../supabase/functions/_shared/checkout/resume_link.ts";
 import { eventually } from "../support/poll.ts";
 import { type TestStack, testStack } from "../support/stack.ts";
 
@@ -14,9 +15,10 @@ interface Guide {
   startCheckout(
     shop: Shop,
     order: unknown,
-  ): Promise<{ session_id: string; url: string; order_number: string }>;
+  ): Promise<{ order_id: string; session_id: string; url: string; order_number: string }>;
   followOrder(shop: Shop, sessionId: string, options: { pause: number }): AsyncIterable<Order>;
   signIn(shop: Shop, email: string, password: string): Promise<string>;
+  reopen(shop: Shop, token: string): Promise<string>;
   myOrders(shop: Shop, token: string): Promise<{ number: string; items: { sku: string }[] }[]>;
 }
 
@@ -57,7 +59,8 @@ function proxyTo(
 }
 
 Deno.test("storefront guide: its code reads the catalogue, checks out, follows the order and lists it", async () => {
-  await using stack = await testStack();
+  const linkSigningSecret = `guide-${crypto.randomUUID()}`;
+  await using stack = await testStack({ env: { LINK_SIGNING_SECRET: linkSigningSecret } });
   const guide = await loadGuide();
   const shop = { url: stack.api_url, key: stack.publishable_key };
 
@@ -81,6 +84,10 @@ Deno.test("storefront guide: its code reads the catalogue, checks out, follows t
   const session = await guide.startCheckout(shop, order);
   const repeat = await guide.startCheckout(shop, order);
   assert.equal(repeat.session_id, session.session_id);
+  const end = Math.floor(Date.now() / 1000) + 600;
+  const link = await resumeToken(session.order_id, end, { linkSigningSecret });
+  assert.equal(await guide.reopen(shop, link), session.url);
+  await assert.rejects(guide.reopen(shop, "cut off"), { status: 400, code: "invalid_request" });
 
   // What fails for a moment is asked again.
   let asked = 0;

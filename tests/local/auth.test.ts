@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { createClient } from "@supabase/supabase-js";
 import { corsHeaders as libraryHeaders } from "@supabase/supabase-js/cors";
 import { createLocalJWKSet, jwtVerify } from "jose";
-import { createTestDatabase } from "../support/database.ts";
+import { createTestDatabase } from "../../scripts/local/test_database.ts";
 import { localGateway } from "../support/gateway.ts";
 
 const database = await createTestDatabase();

@@ -6,7 +6,7 @@ async function demo(interruptAt: RegExp | null): Promise<{ code: number; output:
   const temporary = await Deno.makeTempDir({ prefix: "kct-demo-test-" });
   try {
     const child = new Deno.Command(Deno.execPath(), {
-      args: ["run", "-A", "--quiet", "--no-check", `${root}/scripts/demo.ts`],
+      args: ["run", "-A", "--quiet", "--no-check", `${root}/scripts/local/demo.ts`],
       env: { TMPDIR: temporary, NO_COLOR: "1" },
       stdout: "piped",
       stderr: "inherit",

@@ -1,9 +1,9 @@
 /** `deno task dev` as a developer meets it: start, stop, kill, wrong ports, wrong variables. */
 import assert from "node:assert/strict";
-import { connect } from "../../scripts/local/migrate.ts";
-import type { StackFile } from "../../scripts/local/stack.ts";
 import { DevProcess, partOf, processesOf } from "../support/dev_process.ts";
 import { eventually } from "../support/poll.ts";
+import { connect } from "../../scripts/lib/connection.ts";
+import { type StackFile } from "../../scripts/lib/stack_file.ts";
 
 const FILE_KEYS = [
   "api_url",

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
-import { connect, migrate, withDatabaseName } from "../../scripts/local/migrate.ts";
-import { StackError } from "../../scripts/local/ports.ts";
-import { adminUrl } from "../support/database.ts";
+import { migrate } from "../../scripts/local/migrate.ts";
+import { adminUrl } from "../../scripts/local/test_database.ts";
+import { connect, withDatabaseName } from "../../scripts/lib/connection.ts";
+import { StackError } from "../../scripts/lib/errors.ts";
 
 /** An empty database and a folder like `supabase/` with the given files. */
 async function project(files: Record<string, string>) {

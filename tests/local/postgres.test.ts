@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
-import { connect } from "../../scripts/local/migrate.ts";
-import { freePort, StackError } from "../../scripts/local/ports.ts";
+import { freePort } from "../../scripts/lib/ports.ts";
 import { type Postgres, startPostgres } from "../../scripts/local/postgres.ts";
 import { startStack } from "../../scripts/local/stack.ts";
 import { eventually } from "../support/poll.ts";
+import { connect } from "../../scripts/lib/connection.ts";
+import { StackError } from "../../scripts/lib/errors.ts";
 
 const PARENT = new URL("../support/postgres_parent.ts", import.meta.url).pathname;
 
@@ -135,7 +136,15 @@ Deno.test("startPostgres() starts over where creating the data was interrupted",
 });
 
 /** What a start of the server needs of a checkout. */
-const NEEDED = ["deno.json", "deno.lock", "supabase/functions/deno.json", "scripts/local", "tests/support"];
+const NEEDED = [
+  "deno.json",
+  "deno.lock",
+  "supabase/functions/deno.json",
+  "scripts/stand-in/deno.json",
+  "scripts/lib",
+  "scripts/local",
+  "tests/support",
+];
 
 for (const umask of ["022", "077"]) {
   Deno.test({

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { createClient, type SupabaseClient } from "@supabase/supabase-js";
 import { localGateway } from "../support/gateway.ts";
-import { createTestDatabase } from "../support/database.ts";
+import { createTestDatabase } from "../../scripts/local/test_database.ts";
 
 const SCHEMA = `
 create table public.shelves (

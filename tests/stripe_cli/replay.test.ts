@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { findStripeCli } from "../../scripts/local/stripe/cli.ts";
-import { Report } from "../../scripts/replay/report.ts";
+import { findStripeCli } from "../../scripts/lib/stripe_cli.ts";
+import { Report } from "../../scripts/quality/replay/report.ts";
 import { testStack } from "../support/stack.ts";
 
 const { test } = Deno;

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
-import { reconcile } from "../../scripts/reconcile.ts";
-import type { LoggedRequest } from "../../scripts/local/stripe/core/request_log.ts";
+import { reconcile } from "../../scripts/live/reconcile.ts";
+import type { LoggedRequest } from "../../scripts/stand-in/core/request_log.ts";
 import { checkout, control, drain, flush, jobContext, pay } from "../integration/jobs/shop.ts";
-import { startMock } from "../stripe/stripe_mock.ts";
-import { TEST_KEY } from "../stripe/stand_in.ts";
+import { startMock } from "../stand-in/stripe_mock.ts";
+import { TEST_KEY } from "../stand-in/stand_in.ts";
 import { type TestStack, testStack } from "../support/stack.ts";
 
 const { test } = Deno;

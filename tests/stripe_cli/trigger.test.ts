@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
-import { findStripeCli, StripeCli } from "../../scripts/local/stripe/cli.ts";
+import { findStripeCli, StripeCli } from "../../scripts/lib/stripe_cli.ts";
 import { eventually } from "../support/poll.ts";
-import { Receiver } from "../stripe/receiver.ts";
-import { eventTypes, type StandIn, standIn, TEST_KEY } from "../stripe/stand_in.ts";
+import { Receiver } from "../stand-in/receiver.ts";
+import { eventTypes, type StandIn, standIn, TEST_KEY } from "../stand-in/stand_in.ts";
 
 const { test } = Deno;
 
-const FIXTURES = new URL("../../scripts/local/stripe/fixtures/", import.meta.url).pathname;
+const FIXTURES = new URL("../../scripts/stand-in/fixtures/", import.meta.url).pathname;
 
 /** What `stripe trigger` brings along, and the events each must leave behind, oldest first. */
 const TRIGGERS: Record<string, string[]> = {

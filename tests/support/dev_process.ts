@@ -1,6 +1,6 @@
-import { TextLineStream } from "../../scripts/local/lines.ts";
-import type { StackFile } from "../../scripts/local/stack.ts";
+import { TextLineStream } from "../../scripts/lib/lines.ts";
 import { eventually } from "./poll.ts";
+import { type StackFile } from "../../scripts/lib/stack_file.ts";
 
 const ROOT = new URL("../../", import.meta.url).pathname;
 
@@ -16,7 +16,7 @@ export class DevProcess {
   /** Starts it in `dir` on free ports; `env` may name others. */
   constructor(readonly dir: string, env: Record<string, string> = {}, args: string[] = []) {
     this.#child = new Deno.Command(Deno.execPath(), {
-      args: ["run", "-A", "--quiet", "--no-check", "scripts/dev.ts", ...args],
+      args: ["run", "-A", "--quiet", "--no-check", "scripts/local/dev.ts", ...args],
       cwd: ROOT,
       env: {
         LOCAL_DIR: dir,

@@ -4,7 +4,7 @@ import { LocalKeys } from "../../scripts/local/gateway/keys.ts";
 import { type ProjectConfig, readProjectConfig } from "../../scripts/local/gateway/project_config.ts";
 import { type Gateway, startGateway } from "../../scripts/local/gateway/server.ts";
 import { makeKeys, type StackKeys } from "../../scripts/local/keys.ts";
-import { SUPABASE_DIR } from "../../scripts/local/migrate.ts";
+import { SUPABASE_DIR } from "../../scripts/lib/paths.ts";
 
 /** A gateway in this process, with what it logged. */
 export interface TestGateway extends Gateway {
@@ -43,7 +43,7 @@ export async function localGateway(
         return Promise.resolve();
       },
       siteUrl: "https://shop.example/store",
-      redirectOrigins: ["https://shop.example", "http://localhost:*"],
+      redirectOrigins: ["https://shop.example", "http://localhost:5173"],
     },
     log: (line) => logged.push(line),
   });

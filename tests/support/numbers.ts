@@ -43,7 +43,7 @@ export function cardNumber(random: Random): string {
 }
 
 /** The last digit that makes a number pass Luhn's check. */
-export function checkDigit(start: string): number {
+function checkDigit(start: string): number {
   const sum = [...start].reverse().reduce((whole, character, index) => {
     const doubled = Number(character) * (index % 2 === 0 ? 2 : 1);
     return whole + (doubled > 9 ? doubled - 9 : doubled);

@@ -1,6 +1,6 @@
 import postgres from "postgres";
 import { type Stack, startStack } from "../../scripts/local/stack.ts";
-import { createTestDatabase } from "./database.ts";
+import { createTestDatabase } from "../../scripts/local/test_database.ts";
 import { assertInvariants } from "./invariants.ts";
 
 /** Options of {@linkcode testStack}. */

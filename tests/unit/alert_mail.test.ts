@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { alertFields, alertMail } from "../../supabase/functions/_shared/emails/alert.ts";
+import { alertFields, alertMail } from "../../supabase/functions/_shared/mails/alert.ts";
 import type { JobContext } from "../../supabase/functions/_shared/jobs/mod.ts";
 import { sendAlert } from "../../supabase/functions/_shared/jobs/send_alert.ts";
-import type { Job, StoredAlert } from "../../supabase/functions/_shared/rpc_shapes.ts";
+import type { Job, StoredAlert } from "../../supabase/functions/_shared/database/rpc_shapes.ts";
 import { testEnv } from "./fakes.ts";
 
 function alert(data: Record<string, unknown>): StoredAlert {

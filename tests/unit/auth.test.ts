@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { exportJWK, generateKeyPair, SignJWT } from "jose";
-import { requireApiKey } from "../../supabase/functions/_shared/auth.ts";
-import { createAuthKeys, type Jwk } from "../../supabase/functions/_shared/auth_keys.ts";
+import { requireApiKey } from "../../supabase/functions/_shared/auth/caller.ts";
+import { createAuthKeys, type Jwk } from "../../supabase/functions/_shared/auth/keys.ts";
 import { fixedClock, publishableKey, testEnv } from "./fakes.ts";
 
 const userId = "00000000-0000-4000-8000-00000000000a";

@@ -3,7 +3,7 @@ import type Stripe from "stripe";
 import { startDeadline } from "../../supabase/functions/_shared/checkout/deadline.ts";
 import { resumeToken } from "../../supabase/functions/_shared/checkout/resume_link.ts";
 import { AppError } from "../../supabase/functions/_shared/errors.ts";
-import { createRateLimiter } from "../../supabase/functions/_shared/rate_limit.ts";
+import { createRateLimiter } from "../../supabase/functions/_shared/limits/rate_limit.ts";
 import { handle as handleCheckout } from "../../supabase/functions/create-checkout-session/handler.ts";
 import { handle as handleResume } from "../../supabase/functions/resume-checkout/handler.ts";
 import { checkoutOf, orderId, requestOf, sessionOf, world } from "./checkout_world.ts";
@@ -64,6 +64,7 @@ function slowWorld(paceOf: PaceOf, begun: "new" | "overdue" | "paid" | "supersed
   const rpcWithin = (limitMs: () => number) => ({
     ...here.deps.rpcWithin(limitMs),
     beginCheckout: () => pass("begin", limitMs(), begin),
+    findOpenCheckout: () => Promise.reject(new Error("only POST takes long")),
     resumeCheckout: () =>
       pass(
         "begin",
@@ -119,11 +120,12 @@ for (const name of ["create-checkout-session", "resume-checkout"] as const) {
       const runs = await atEveryPace(async (paceOf, taken) => {
         const { deps, clock } = slowWorld(paceOf, begun);
         const request = name === "create-checkout-session" ? requestOf() : new Request(
-          `http://shop.example/resume-checkout?token=${await resumeToken(
-            orderId,
-            clock.now() / 1000 + 60,
-            deps.env,
-          )}`,
+          "http://shop.example/resume-checkout",
+          {
+            method: "POST",
+            headers: { "content-type": "application/json" },
+            body: JSON.stringify({ token: await resumeToken(orderId, clock.now() / 1000 + 60, deps.env) }),
+          },
         );
         const began = clock.now();
         const response = await (name === "create-checkout-session" ? handleCheckout : handleResume)(

@@ -6,7 +6,7 @@ import type {
   Checkout,
   CheckoutRefusal,
   CheckoutRequest,
-} from "../../supabase/functions/_shared/rpc.ts";
+} from "../../supabase/functions/_shared/database/rpc.ts";
 import { AppError } from "../../supabase/functions/_shared/errors.ts";
 import { keptLog, publishableKey, testEnv } from "./fakes.ts";
 

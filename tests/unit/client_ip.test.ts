@@ -5,7 +5,7 @@ import {
   clientAddress,
   normalizeAddress,
   shopperAddress,
-} from "../../supabase/functions/_shared/client_ip.ts";
+} from "../../supabase/functions/_shared/http/client_ip.ts";
 
 const spellings: [string, string | null][] = [
   ["203.0.113.7", "203.0.113.7"],

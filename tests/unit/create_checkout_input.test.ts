@@ -76,6 +76,16 @@ for (const [name, body, path] of badCarts) {
   });
 }
 
+Deno.test("create-checkout-session sends back little of what it does not know, in length and in number", async () => {
+  const unknown = { [`${"😀".repeat(100)}1`]: 1, [`${"😀".repeat(100)}2`]: 1 };
+  const answer = await handle(requestOf({ items: Array(50).fill({ ...line, ...unknown }) }), world().deps);
+  const { details } = await errorOf(answer);
+  assert.equal(answer.status, 400);
+  const issues = details as { path: string; message: string }[];
+  assert.equal(issues.length, 20);
+  assert.deepEqual(issues[1], { path: `items.1.${"😀".repeat(40)}…`, message: "unknown field" });
+});
+
 Deno.test("create-checkout-session takes fields that say nothing for fields that are not there", async () => {
   const names = [
     "customer_email",

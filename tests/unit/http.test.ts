@@ -1,7 +1,13 @@
 import assert from "node:assert/strict";
 import { AppError } from "../../supabase/functions/_shared/errors.ts";
 import { corsHeaders as libraryHeaders } from "@supabase/supabase-js/cors";
-import { corsHeaders, json, readBody, readJson, respond } from "../../supabase/functions/_shared/http.ts";
+import {
+  corsHeaders,
+  json,
+  readBody,
+  readJson,
+  respond,
+} from "../../supabase/functions/_shared/http/endpoint.ts";
 import { errorOf, keptLog } from "./fakes.ts";
 
 const url = "http://functions.example/unit";

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { JobContext, Outcome } from "../../supabase/functions/_shared/jobs/outcome.ts";
 import { sendAlert } from "../../supabase/functions/_shared/jobs/send_alert.ts";
 import { sendMail } from "../../supabase/functions/_shared/jobs/send_mail.ts";
-import type { Job, Notification, Rpc, StoredAlert } from "../../supabase/functions/_shared/rpc.ts";
+import type { Job, Notification, Rpc, StoredAlert } from "../../supabase/functions/_shared/database/rpc.ts";
 import { fixedClock, keptLog, testEnv } from "./fakes.ts";
 
 const mailEnv = { RESEND_API_KEY: "re_unit_tests", EMAIL_FROM: "Shop <orders@example.com>" };

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { renderMail, templateNames } from "../../supabase/functions/_shared/emails/mod.ts";
-import type { Notification } from "../../supabase/functions/_shared/rpc.ts";
+import { renderMail, templateNames } from "../../supabase/functions/_shared/mails/mod.ts";
+import type { Notification } from "../../supabase/functions/_shared/database/rpc.ts";
 
 function shipped(data: Record<string, unknown>): Notification {
   return {

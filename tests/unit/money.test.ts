@@ -1,13 +1,16 @@
 import assert from "node:assert/strict";
-import { orderConfirmation } from "../../supabase/functions/_shared/emails/order_confirmation.ts";
+import { orderConfirmation } from "../../supabase/functions/_shared/mails/order_confirmation.ts";
 import {
   amountProblem,
   billLines,
   currencies,
   currencyRules,
   formatMoney,
-} from "../../supabase/functions/_shared/money.ts";
-import type { Notification, NotificationOrder } from "../../supabase/functions/_shared/rpc_shapes.ts";
+} from "../../supabase/functions/_shared/stripe/money.ts";
+import type {
+  Notification,
+  NotificationOrder,
+} from "../../supabase/functions/_shared/database/rpc_shapes.ts";
 
 /** From Stripe's page on currencies: minor units, and what they are. */
 const written: [string, number, string][] = [

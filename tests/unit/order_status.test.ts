@@ -5,8 +5,8 @@ import {
   type Bucket,
   createMemoryLimiter,
   type LimitDecision,
-} from "../../supabase/functions/_shared/rate_limit.ts";
-import type { OrderStatus } from "../../supabase/functions/_shared/rpc.ts";
+} from "../../supabase/functions/_shared/limits/rate_limit.ts";
+import type { OrderStatus } from "../../supabase/functions/_shared/database/rpc.ts";
 import type { Fact } from "../../supabase/functions/_shared/stripe_events/facts.ts";
 import { type Deps, handle } from "../../supabase/functions/order-status/handler.ts";
 import { errorOf, fixedClock, fixture, keptLog, publishableKey, testEnv } from "./fakes.ts";

@@ -4,7 +4,7 @@ import {
   createRateLimiter,
   createTieredLimiter,
   type LimitDecision,
-} from "../../supabase/functions/_shared/rate_limit.ts";
+} from "../../supabase/functions/_shared/limits/rate_limit.ts";
 import { fixedClock, keptLog } from "./fakes.ts";
 
 const bucket = (key: string, limit = 3) => ({ key, limit, window_seconds: 60 });

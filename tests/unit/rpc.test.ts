@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { createRpc, storable } from "../../supabase/functions/_shared/rpc.ts";
+import { createRpc, storable } from "../../supabase/functions/_shared/database/rpc.ts";
 
 const env = {
   supabaseUrl: "http://database.example",

@@ -6,8 +6,8 @@ import {
   createStripe,
   isReplayedFailure,
   stripeErrorOf,
-} from "../../supabase/functions/_shared/stripe.ts";
-import { stripeApiVersion } from "../../supabase/functions/_shared/stripe_api_version.ts";
+} from "../../supabase/functions/_shared/stripe/client.ts";
+import { stripeApiVersion } from "../../supabase/functions/_shared/stripe/api_version.ts";
 
 /** A server that answers as told and keeps what it was asked. */
 async function withStripe(

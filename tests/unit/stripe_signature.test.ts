@@ -5,7 +5,7 @@ import {
   parseSignatureHeader,
   signPayload,
   verifySignature,
-} from "../../supabase/functions/_shared/stripe_signature.ts";
+} from "../../supabase/functions/_shared/stripe/signature.ts";
 
 const secret = "whsec_unit_tests";
 const other = "whsec_another_one";

@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { AppError } from "../../supabase/functions/_shared/errors.ts";
 import type Stripe from "stripe";
-import type { EventOutcome, ReceivedEvent, Rpc } from "../../supabase/functions/_shared/rpc.ts";
+import type { EventOutcome, ReceivedEvent, Rpc } from "../../supabase/functions/_shared/database/rpc.ts";
 import type { Fact } from "../../supabase/functions/_shared/stripe_events/facts.ts";
 import { endSessions } from "../../supabase/functions/stripe-webhook/end_sessions.ts";
-import { signPayload } from "../../supabase/functions/_shared/stripe_signature.ts";
+import { signPayload } from "../../supabase/functions/_shared/stripe/signature.ts";
 import { type Deps, handle } from "../../supabase/functions/stripe-webhook/handler.ts";
 import { createRejections } from "../../supabase/functions/stripe-webhook/rejections.ts";
-import { createMemoryLimiter } from "../../supabase/functions/_shared/rate_limit.ts";
+import { createMemoryLimiter } from "../../supabase/functions/_shared/limits/rate_limit.ts";
 import { down as stripeDown, orderId, stripeRefusal } from "./checkout_world.ts";
 import { errorOf, fixedClock, fixture, keptLog, testEnv } from "./fakes.ts";
 
@@ -200,12 +200,9 @@ Deno.test("stripe-webhook answers 405 to other methods", async () => {
   assert.equal((await handle(requestOf({ method: "GET" }), world().deps)).status, 405);
 });
 
-Deno.test("stripe-webhook answers 413 past one MiB, before it looks at anything else", async () => {
+Deno.test("stripe-webhook answers 413 past one MiB, before it looks at the signature", async () => {
   const here = world();
-  const response = await handle(
-    requestOf({ body: new Uint8Array(1024 * 1024 + 1), address: foreignAddress }),
-    here.deps,
-  );
+  const response = await handle(requestOf({ body: new Uint8Array(1024 * 1024 + 1) }), here.deps);
   assert.equal(response.status, 413);
   assert.equal((await errorOf(response)).code, "body_too_large");
 });
@@ -398,6 +395,24 @@ Deno.test("stripe-webhook answers an attacker's 11th bad request in a minute wit
   assert.equal(here.rejected.length, 10);
   here.clock.advance(61_000);
   assert.equal((await bad()).status, 403, "the next minute starts afresh");
+});
+
+Deno.test("stripe-webhook reads no body of an address that is not Stripe's or has failed too often", async () => {
+  for (const [mode, refused] of [["enforce", 403], ["report", 400]] as const) {
+    const here = world({ mode });
+    const from = () => {
+      const request = requestOf({ body: "x".repeat(1000), address: foreignAddress, signature: "t=1,v1=00" });
+      return { request, response: handle(request, here.deps) };
+    };
+    for (let index = 0; index < 10; index++) {
+      const { request, response } = from();
+      assert.equal((await response).status, refused);
+      assert.equal(request.bodyUsed, mode === "report");
+    }
+    const { request, response } = from();
+    assert.equal((await response).status, 429);
+    assert.equal(request.bodyUsed, false);
+  }
 });
 
 Deno.test("stripe-webhook never limits addresses of Stripe's, also after bad requests from them", async () => {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import type { LimitDecision, RateLimiter } from "../../supabase/functions/_shared/rate_limit.ts";
-import { createMemoryLimiter } from "../../supabase/functions/_shared/rate_limit.ts";
+import type { LimitDecision, RateLimiter } from "../../supabase/functions/_shared/limits/rate_limit.ts";
+import { createMemoryLimiter } from "../../supabase/functions/_shared/limits/rate_limit.ts";
 import { createRejections } from "../../supabase/functions/stripe-webhook/rejections.ts";
 import { fixedClock, keptLog } from "./fakes.ts";
 

@@ -1,5 +1,5 @@
 /** CORS of the gateway: every answer can be read by a browser, refusals and what is not supported too. */
-import { corsHeaders } from "../../../supabase/functions/_shared/http.ts";
+import { corsHeaders } from "../../../supabase/functions/_shared/http/endpoint.ts";
 
 const COMMON = {
   "access-control-allow-origin": "*",

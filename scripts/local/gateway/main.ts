@@ -1,6 +1,4 @@
 /** Process of the API gateway; the stack starts it with the functions' environment and ends it by closing stdin. */
-import { loopbackOrigins } from "../../../supabase/functions/_shared/origins.ts";
-import { SUPABASE_DIR } from "../migrate.ts";
 import { exitWithParent } from "../child_side.ts";
 import { loadKeys } from "../keys.ts";
 import { mailThrough } from "./auth/mails.ts";
@@ -8,6 +6,7 @@ import { LocalKeys } from "./keys.ts";
 import { readProjectConfig } from "./project_config.ts";
 import { startGateway } from "./server.ts";
 import { join } from "node:path";
+import { SUPABASE_DIR } from "../../lib/paths.ts";
 
 const port = Number(Deno.env.get("LOCAL_API_PORT") ?? "54321");
 const dir = Deno.env.get("LOCAL_DIR") ?? ".local";
@@ -43,10 +42,7 @@ const gateway = startGateway({
       from: variable("EMAIL_FROM"),
     }),
     siteUrl: variable("SITE_URL"),
-    redirectOrigins: [
-      ...variable("ALLOWED_ORIGINS").split(",").map((origin) => origin.trim()),
-      ...loopbackOrigins,
-    ],
+    redirectOrigins: variable("ALLOWED_ORIGINS").split(",").map((origin) => origin.trim()),
   },
   log: (line) => console.error(line),
 });

@@ -19,7 +19,7 @@ export async function readProjectConfig(path: string): Promise<ProjectConfig> {
 }
 
 /** The strings, numbers and booleans of a TOML file by their full names, `api.max_rows`; other values are left out. */
-export function parseSettings(toml: string): Settings {
+function parseSettings(toml: string): Settings {
   const settings: Settings = new Map();
   let section = "";
   for (const line of toml.split("\n")) {

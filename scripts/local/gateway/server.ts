@@ -1,7 +1,7 @@
 /** The API gateway of the offline stack: functions, REST and Auth behind one port, as on a Supabase project. */
 import postgres from "postgres";
-import { LOCAL_HOST } from "../ports.ts";
-import { namesThisMachine } from "../strangers.ts";
+import { LOCAL_HOST } from "../../lib/ports.ts";
+import { namesThisMachine } from "../../stand-in/http/strangers.ts";
 import { createAuth, isOpenAuthPath } from "./auth/handler.ts";
 import type { SendMail } from "./auth/mails.ts";
 import { identify, Unidentified } from "./caller.ts";

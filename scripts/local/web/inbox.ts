@@ -1,9 +1,9 @@
-import { type Html, html } from "./html.ts";
+import { type Html, html } from "../../stand-in/http/html.ts";
 import { toolPage } from "./layout.ts";
 import type { Mail, MailStore } from "./mail_store.ts";
 import { htmlResponse, inertHtmlResponse, jsonResponse } from "./responses.ts";
 import { Paging } from "./paging.ts";
-import type { Pages } from "./server.ts";
+import type { Pages } from "./site.ts";
 import { timeOf } from "./time.ts";
 
 const LINKS = [{ href: "/inbox", text: "All mails" }];

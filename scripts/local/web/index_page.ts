@@ -1,7 +1,7 @@
-import { type Html, html } from "./html.ts";
+import { type Html, html } from "../../stand-in/http/html.ts";
 import { toolPage } from "./layout.ts";
 import type { MailStore } from "./mail_store.ts";
-import type { WebOptions } from "./server.ts";
+import type { WebOptions } from "./site.ts";
 import { TEST_CARDS } from "./test_cards.ts";
 
 function card(href: string, title: string, text: string): Html {
@@ -33,7 +33,7 @@ function curlExample(options: WebOptions): string {
   return `curl -s ${options.apiUrl}/functions/v1/create-checkout-session \\
   -H "apikey: ${options.publishableKey}" \\
   -H "content-type: application/json" \\
-  -H "idempotency-key: $(uuidgen)" \\
+  -H "idempotency-key: ${crypto.randomUUID()}" \\
   -d '{"items":[{"sku":"SHIRT-OXF-WHT-M","quantity":1}]}'
 
 curl -s ${options.stripeUrl}/_control/pay -d '{"session":"cs_…"}' -H "content-type: application/json"

@@ -1,4 +1,4 @@
-import { type Html, html, type Part } from "./html.ts";
+import { type Html, html, type Part } from "../../stand-in/http/html.ts";
 
 /** One entry of the navigation under the page header. */
 export interface Link {

@@ -3,7 +3,8 @@
  * Prints `ready URL` and runs until its standard input closes or it gets SIGTERM.
  */
 import { exitWithParent } from "../child_side.ts";
-import { startWeb, type WebOptions } from "./server.ts";
+import { startWeb } from "./server.ts";
+import type { WebOptions } from "./site.ts";
 
 function required(name: string): string {
   const value = Deno.env.get(name)?.trim();

@@ -1,7 +1,7 @@
-import { html, type Part } from "./html.ts";
+import { html, type Part } from "../../stand-in/http/html.ts";
 
 /** Rows that a page shows of a list. */
-export const PAGE_ROWS = 200;
+const PAGE_ROWS = 200;
 
 /** One page of a list: `name` is the parameter of the address that counts its pages, from 1. */
 export class Paging {

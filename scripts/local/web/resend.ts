@@ -1,6 +1,6 @@
 import type { Mail, MailStore } from "./mail_store.ts";
 import { jsonResponse } from "./responses.ts";
-import type { Pages } from "./server.ts";
+import type { Pages } from "./site.ts";
 
 /** A refusal in Resend's own shape (https://resend.com/docs/api-reference/errors). */
 class ResendError extends Error {

@@ -1,4 +1,4 @@
-import type { Html } from "./html.ts";
+import type { Html } from "../../stand-in/http/html.ts";
 
 const BASE_HEADERS: Readonly<Record<string, string>> = {
   "cache-control": "no-store",
@@ -15,7 +15,7 @@ export interface PageNeeds {
 }
 
 /** Content Security Policy of our own pages: scripts and styles from this origin only, nothing inline. */
-export function pagePolicy({ connectTo = [], webPictures = false }: PageNeeds = {}): string {
+function pagePolicy({ connectTo = [], webPictures = false }: PageNeeds = {}): string {
   return [
     "default-src 'none'",
     "script-src 'self'",
@@ -30,7 +30,7 @@ export function pagePolicy({ connectTo = [], webPictures = false }: PageNeeds = 
 }
 
 /** Policy for documents that only hold pictures or foreign markup: no script, no network. */
-export const INERT_POLICY =
+const INERT_POLICY =
   "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'; sandbox allow-popups allow-popups-to-escape-sandbox";
 
 /** A page under {@link pagePolicy}. */

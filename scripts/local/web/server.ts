@@ -1,4 +1,4 @@
-import { refusalOf } from "../strangers.ts";
+import { refusalOf } from "../../stand-in/http/strangers.ts";
 import { consolePages } from "./console/pages.ts";
 import { openDatabase } from "./console/database.ts";
 import { illustration } from "./illustrations/mod.ts";
@@ -8,21 +8,9 @@ import { errorPage } from "./layout.ts";
 import { openMailStore } from "./mail_store.ts";
 import { resendStandIn } from "./resend.ts";
 import { fileResponse, htmlResponse } from "./responses.ts";
+import type { Pages, WebOptions } from "./site.ts";
 import { browserModule, staticFile } from "./static_files.ts";
 import { storePage } from "./store_page.ts";
-
-/** What the site needs to know about the rest of the stack. */
-export interface WebOptions {
-  /** 0 takes any free port. */
-  port: number;
-  /** LOCAL_DIR; mails are kept in its `mails` folder. */
-  dir: string;
-  apiUrl: string;
-  stripeUrl: string;
-  dbUrl: string;
-  publishableKey: string;
-  secretKey: string;
-}
 
 /** A running site. */
 export interface WebSite {
@@ -31,13 +19,10 @@ export interface WebSite {
   stop(): Promise<void>;
 }
 
-/** Answers a request under its own path prefix, or null when nothing is there. */
-export type Pages = (request: Request, url: URL) => Promise<Response | null> | Response | null;
-
 const ASSETS = new URL("./assets/", import.meta.url);
 const STORE = new URL("./store/", import.meta.url);
 /** What the store shares with the functions. */
-const MONEY = new URL("../../../supabase/functions/_shared/money.ts", import.meta.url);
+const MONEY = new URL("../../../supabase/functions/_shared/stripe/money.ts", import.meta.url);
 
 function storePages(options: WebOptions): Pages {
   return async (_request, url) => {

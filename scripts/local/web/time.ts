@@ -1,4 +1,4 @@
-import { type Html, html } from "./html.ts";
+import { type Html, html } from "../../stand-in/http/html.ts";
 
 /** A moment as an element: UTC in the attribute, `2026-01-31 18:05:09 UTC` as text. Anything else is shown as it is. */
 export function timeOf(value: unknown): Html {

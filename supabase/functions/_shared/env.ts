@@ -5,9 +5,9 @@
  * Messages name the variable and the mend, never the value: they end up in logs.
  */
 import { z } from "zod";
-import { shippingCountries } from "./checkout/shipping_countries.ts";
-import { normalizeAddress } from "./client_ip.ts";
-import { loopbackOrigins } from "./origins.ts";
+import { shippingCountries } from "./shipping_countries.ts";
+import { normalizeAddress } from "./http/client_ip.ts";
+import { isLoopback } from "./http/loopback.ts";
 
 type Source = Record<string, string | undefined>;
 type Mode = "enforce" | "report" | "off";
@@ -34,7 +34,7 @@ export interface Env {
   stripeWebhookIpsUrl: string;
   webhookRejectionLimit: number;
   appEnv: "development" | "staging" | "production";
-  /** In development with those of this machine, where `:*` stands for any port; see origins.ts. */
+  /** Exact web origins: who may call from a browser, and where shoppers may be sent back to. */
   allowedOrigins: string[];
   /** Without a trailing slash. */
   siteUrl: string;
@@ -257,9 +257,18 @@ function checkTogether(values: Values): { variable: string; mend: string }[] {
   }
   for (const [variable, value] of Object.entries(values)) {
     const addresses = [value].flat().filter((item) => typeof item === "string");
+    // On a shopper's machine a loopback address is whatever runs there.
+    const forShoppers = variable === "SITE_URL" || variable === "ALLOWED_ORIGINS";
     // The gateway may be on this very machine; a Stripe address has been refused above.
     const local = variable === "SUPABASE_URL" || variable === "STRIPE_API_BASE";
-    if (production && addresses.some((address) => isPlainHttp(address) && !(local && isLoopback(address)))) {
+    if (forShoppers && values.APP_ENV !== "development" && addresses.some(isLoopback)) {
+      add(
+        variable,
+        `refused; addresses of this machine need APP_ENV=development, and it is ${values.APP_ENV}`,
+      );
+    } else if (
+      production && addresses.some((address) => isPlainHttp(address) && !(local && isLoopback(address)))
+    ) {
       add(variable, "malformed; production needs https");
     }
   }
@@ -277,10 +286,6 @@ function checkTogether(values: Values): { variable: string; mend: string }[] {
 
 function isPlainHttp(address: string): boolean {
   return parseWebAddress(address)?.protocol === "http:";
-}
-
-function isLoopback(address: string): boolean {
-  return ["127.0.0.1", "[::1]", "localhost"].includes(new URL(address).hostname);
 }
 
 function isLive(key: string): boolean {
@@ -305,9 +310,7 @@ function toEnv(values: Values): Env {
     stripeWebhookIpsUrl: values.STRIPE_WEBHOOK_IPS_URL,
     webhookRejectionLimit: values.WEBHOOK_REJECTION_LIMIT,
     appEnv: values.APP_ENV,
-    allowedOrigins: values.APP_ENV === "development"
-      ? [...values.ALLOWED_ORIGINS, ...loopbackOrigins]
-      : values.ALLOWED_ORIGINS,
+    allowedOrigins: values.ALLOWED_ORIGINS,
     siteUrl: withoutSlash(values.SITE_URL),
     shippingCountries: values.SHIPPING_COUNTRIES,
     checkout: {

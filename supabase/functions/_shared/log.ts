@@ -3,7 +3,7 @@
  * Keys, card numbers and personal data are masked here, so that a careless field cannot leak them.
  */
 
-import { maskCardNumbers } from "./card_numbers.ts";
+import { maskCardNumbers } from "./text/card_numbers.ts";
 
 export type Level = "info" | "warn" | "error";
 export type Fields = Record<string, unknown>;

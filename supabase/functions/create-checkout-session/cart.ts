@@ -1,7 +1,8 @@
 /** What a storefront may ask for, checked field by field; nothing here is trusted for prices. */
 import { z } from "zod";
-import { emailAddress, normalizeEmail } from "../_shared/email_address.ts";
+import { emailAddress, normalizeEmail } from "../_shared/text/email_address.ts";
 import { AppError } from "../_shared/errors.ts";
+import { validBody } from "../_shared/http/valid_body.ts";
 
 export interface Cart {
   /** One entry per SKU, quantities summed. */
@@ -42,16 +43,8 @@ export const cartSchema = z.strictObject({
  * @throws AppError `invalid_request` with `details: [{ path, message }]`.
  */
 export function parseCart(body: unknown): Cart {
-  const parsed = cartSchema.safeParse(normalized(body));
-  if (!parsed.success) {
-    const details = parsed.error.issues.slice(0, 20).map((issue) => ({
-      path: [...issue.path, ...(issue.code === "unrecognized_keys" ? issue.keys.slice(0, 1) : [])].join("."),
-      message: issue.code === "unrecognized_keys" ? "unknown field" : issue.message,
-    }));
-    throw new AppError("invalid_request", { details });
-  }
   const { items, customer_email, success_url, cancel_url, locale, previous_session_id, turnstile_token } =
-    parsed.data;
+    validBody(cartSchema, normalized(body));
   return {
     items: sumBySku(items),
     customerEmail: customer_email ?? null,

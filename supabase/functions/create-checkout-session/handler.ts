@@ -2,8 +2,8 @@
  * From a cart to a page where it can be paid: validate, limit, reserve stock and freeze prices in one
  * transaction, ask Stripe for a session, note the session. Three round trips and one call to Stripe.
  */
-import type { CheckoutAnswer } from "../_shared/api/answers.ts";
-import { requireApiKey, type User } from "../_shared/auth.ts";
+import type { CheckoutAnswer } from "../_shared/http/answers.ts";
+import { requireApiKey, type User } from "../_shared/auth/caller.ts";
 import { expireSuperseded, overdueSession } from "../_shared/checkout/supersede.ts";
 import { type Deadline, startDeadline } from "../_shared/checkout/deadline.ts";
 import {
@@ -15,13 +15,13 @@ import {
 import { cancelUrl, successUrl, successUrlFor } from "../_shared/checkout/return_urls.ts";
 import type { ReturnUrls } from "../_shared/checkout/session_params.ts";
 import type { StripeCalls } from "../_shared/checkout/stripe_calls.ts";
-import { shopperAddress } from "../_shared/client_ip.ts";
+import { shopperAddress } from "../_shared/http/client_ip.ts";
 import type { Env } from "../_shared/env.ts";
 import { AppError } from "../_shared/errors.ts";
-import { json, readJson, respond } from "../_shared/http.ts";
+import { json, readJson, respond } from "../_shared/http/endpoint.ts";
 import type { Logger } from "../_shared/log.ts";
-import type { RateLimiter } from "../_shared/rate_limit.ts";
-import type { Checkout, CheckoutRequest, Rpc } from "../_shared/rpc.ts";
+import type { RateLimiter } from "../_shared/limits/rate_limit.ts";
+import type { Checkout, CheckoutRequest, Rpc } from "../_shared/database/rpc.ts";
 import { parseCart, parseIdempotencyKey } from "./cart.ts";
 import { takeLimits } from "./limits.ts";
 import { checkTurnstile } from "./turnstile.ts";

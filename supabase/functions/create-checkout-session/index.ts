@@ -1,9 +1,9 @@
 import { stripeCalls } from "../_shared/checkout/stripe_calls.ts";
 import { loadEnv } from "../_shared/env.ts";
 import { createLogger } from "../_shared/log.ts";
-import { createRateLimiter } from "../_shared/rate_limit.ts";
-import { createRpc } from "../_shared/rpc.ts";
-import { createStripe } from "../_shared/stripe.ts";
+import { createRateLimiter } from "../_shared/limits/rate_limit.ts";
+import { createRpc } from "../_shared/database/rpc.ts";
+import { createStripe } from "../_shared/stripe/client.ts";
 import { type Deps, handle } from "./handler.ts";
 
 const env = loadEnv();

@@ -1,9 +1,9 @@
 /** Requests per minute: by address and by account, counted in one round trip. */
-import type { User } from "../_shared/auth.ts";
-import { addressBuckets } from "../_shared/client_ip.ts";
+import type { User } from "../_shared/auth/caller.ts";
+import { addressBuckets } from "../_shared/http/client_ip.ts";
 import type { Env } from "../_shared/env.ts";
 import { AppError } from "../_shared/errors.ts";
-import type { Bucket, RateLimiter } from "../_shared/rate_limit.ts";
+import type { Bucket, RateLimiter } from "../_shared/limits/rate_limit.ts";
 
 /**
  * Who asks, as far as it can be counted. An e-mail address is not among it: anybody can type anybody's, and what

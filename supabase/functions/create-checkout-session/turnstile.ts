@@ -5,7 +5,6 @@
 import type { Env } from "../_shared/env.ts";
 import { AppError } from "../_shared/errors.ts";
 import type { Logger } from "../_shared/log.ts";
-import { hostsOf } from "../_shared/origins.ts";
 
 export interface TurnstileDeps {
   env: Pick<Env, "checkout" | "allowedOrigins" | "siteUrl">;
@@ -104,7 +103,7 @@ function isOfThisShop(
   // Cloudflare's test keys name a site of their own.
   const test = typeof metadata === "object" && metadata !== null && "result_with_testing_key" in metadata &&
     metadata.result_with_testing_key === true;
-  const hosts = hostsOf([...allowedOrigins, siteUrl]);
+  const hosts = [...allowedOrigins, siteUrl].map((url) => new URL(url).hostname);
   const ofSite = test || typeof hostname !== "string" || hostname === "" || hosts.includes(hostname);
   const ofPurpose = test || typeof action !== "string" || action === "" || action === actionOfCheckout;
   return ofSite && ofPurpose;

@@ -1,9 +1,9 @@
 /** Is the shop working? Anyone may ask for the status; figures need the secret key. */
-import { type AuthEnv, keyKind } from "../_shared/auth.ts";
+import { type AuthEnv, keyKind } from "../_shared/auth/caller.ts";
 import type { Env } from "../_shared/env.ts";
-import { json, respond } from "../_shared/http.ts";
+import { json, respond } from "../_shared/http/endpoint.ts";
 import type { Logger } from "../_shared/log.ts";
-import type { HealthFigures, Rpc } from "../_shared/rpc.ts";
+import type { HealthFigures, Rpc } from "../_shared/database/rpc.ts";
 
 export interface Deps {
   env: AuthEnv & Pick<Env, "allowedOrigins">;

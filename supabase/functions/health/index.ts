@@ -1,6 +1,6 @@
 import { loadEnv } from "../_shared/env.ts";
 import { createLogger } from "../_shared/log.ts";
-import { createRpc } from "../_shared/rpc.ts";
+import { createRpc } from "../_shared/database/rpc.ts";
 import { type Deps, handle } from "./handler.ts";
 
 const env = loadEnv();

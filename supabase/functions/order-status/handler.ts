@@ -3,16 +3,16 @@
  * answer goes through the same settlement, and the order is read again. Nobody waits for the other one.
  */
 import type Stripe from "stripe";
-import { takeAddressLimit } from "../_shared/address_limit.ts";
-import { requireApiKey } from "../_shared/auth.ts";
-import { shopperAddress } from "../_shared/client_ip.ts";
+import { takeAddressLimit } from "../_shared/limits/address_limit.ts";
+import { requireApiKey } from "../_shared/auth/caller.ts";
+import { shopperAddress } from "../_shared/http/client_ip.ts";
 import type { Env } from "../_shared/env.ts";
 import { AppError } from "../_shared/errors.ts";
-import { json, respond } from "../_shared/http.ts";
+import { json, respond } from "../_shared/http/endpoint.ts";
 import type { Logger } from "../_shared/log.ts";
-import type { RateLimiter } from "../_shared/rate_limit.ts";
-import type { OrderStatus, Rpc } from "../_shared/rpc.ts";
-import { classifyStripeFailure } from "../_shared/stripe.ts";
+import type { RateLimiter } from "../_shared/limits/rate_limit.ts";
+import type { OrderStatus, Rpc } from "../_shared/database/rpc.ts";
+import { classifyStripeFailure } from "../_shared/stripe/client.ts";
 import { checkoutSessionFacts, isForeignSession } from "../_shared/stripe_events/checkout_session.ts";
 
 export interface Deps {

@@ -1,8 +1,8 @@
 import { loadEnv } from "../_shared/env.ts";
 import { createLogger } from "../_shared/log.ts";
-import { createMemoryLimiter, createRateLimiter } from "../_shared/rate_limit.ts";
-import { createRpc } from "../_shared/rpc.ts";
-import { callStripe, createStripe } from "../_shared/stripe.ts";
+import { createMemoryLimiter, createRateLimiter } from "../_shared/limits/rate_limit.ts";
+import { createRpc } from "../_shared/database/rpc.ts";
+import { callStripe, createStripe } from "../_shared/stripe/client.ts";
 import { type Deps, handle } from "./handler.ts";
 
 const env = loadEnv();

@@ -1,10 +1,13 @@
 /**
- * The link in a mail back to an unpaid order: to its open payment page, to a new one when the last has expired or
- * failed, or to the success page when it has been paid meanwhile. It is opened by a person, so a refusal is a
- * short page to read; programs that ask for JSON get the usual error body.
+ * The way back to an unpaid order, by the link in a mail. Mail scanners and previews open links as well, so a `GET`
+ * only looks: it leads to the payment page that is still open, to the success page, or to the shop's own page, which
+ * offers to go on. `POST` is the shopper who takes up the offer. A link is opened by a person, so a refusal is a short
+ * text to read; programs that ask for JSON get the usual error body.
  */
-import { takeAddressLimit } from "../_shared/address_limit.ts";
-import { keyKind } from "../_shared/auth.ts";
+import { z } from "zod";
+import { takeAddressLimit } from "../_shared/limits/address_limit.ts";
+import type { resumeAnswer } from "../_shared/http/answers.ts";
+import { keyKind } from "../_shared/auth/caller.ts";
 import { type Deadline, startDeadline } from "../_shared/checkout/deadline.ts";
 import {
   checkoutDurations,
@@ -13,41 +16,72 @@ import {
   velocityExceeded,
 } from "../_shared/checkout/open_session.ts";
 import { readResumeToken } from "../_shared/checkout/resume_link.ts";
-import { cancelUrl, successUrl, successUrlFor } from "../_shared/checkout/return_urls.ts";
+import { cancelUrl, resumeUrl, successUrl, successUrlFor } from "../_shared/checkout/return_urls.ts";
 import { expireSuperseded, overdueSession } from "../_shared/checkout/supersede.ts";
-import { shopperAddress } from "../_shared/client_ip.ts";
+import { shopperAddress } from "../_shared/http/client_ip.ts";
 import { AppError } from "../_shared/errors.ts";
-import { respond } from "../_shared/http.ts";
-import type { RateLimiter } from "../_shared/rate_limit.ts";
-import type { Checkout, Rpc } from "../_shared/rpc.ts";
+import { json, readJson, respond } from "../_shared/http/endpoint.ts";
+import type { RateLimiter } from "../_shared/limits/rate_limit.ts";
+import type { Checkout, EndedCheckout, Rpc } from "../_shared/database/rpc.ts";
 import { checkoutSessionFacts } from "../_shared/stripe_events/checkout_session.ts";
+import { validBody } from "../_shared/http/valid_body.ts";
 import { readable } from "./refusal_page.ts";
 
 export interface Deps extends Omit<OpenSessionDeps, "rpc"> {
   /** The database under a deadline. */
-  rpcWithin: (limitMs: () => number) => OpenSessionDeps["rpc"] & Pick<Rpc, "resumeCheckout">;
+  rpcWithin: (
+    limitMs: () => number,
+  ) => OpenSessionDeps["rpc"] & Pick<Rpc, "findOpenCheckout" | "resumeCheckout">;
   limiter: RateLimiter;
 }
 
 type BoundDeps = Omit<Deps, "rpcWithin"> & { rpc: ReturnType<Deps["rpcWithin"]> };
 
-/** Answers `GET ?token=…`. */
+/** The body of `POST`; `docs/openapi.json` is generated from it. */
+export const resumeSchema = z.strictObject({ token: z.string().min(1).max(200) });
+const bodyLimitBytes = 4 * 1024;
+
+/** Answers `GET ?token=…` with 303 and changes nothing; answers `POST { token }` with `{ url }`. */
 export async function handle(request: Request, deps: Deps): Promise<Response> {
-  const endpoint = { methods: ["GET"] as const, allowedOrigins: deps.env.allowedOrigins, log: deps.log };
+  const endpoint = {
+    methods: ["GET", "POST"] as const,
+    allowedOrigins: deps.env.allowedOrigins,
+    log: deps.log,
+  };
   const answer = await respond(request, endpoint, async ({ log }) => {
-    const token = new URL(request.url).searchParams.get("token");
+    const token = await tokenOf(request);
     const orderId = await readResumeToken(token, deps.env, deps.now());
     const deadline = startDeadline(deps.now);
     const bySecretKey = await keyKind(request, deps.env) === "secret";
     const address = shopperAddress(request.headers, bySecretKey);
     await takeAddressLimit("resume", address, deps);
     const bound = { ...deps, rpc: deps.rpcWithin(deadline.databaseMs), log };
-    return redirect(await destination(orderId, address, bound, deadline));
+    if (request.method !== "POST") return redirect(await look(orderId, token, bound, deadline));
+    const answer: z.infer<typeof resumeAnswer> = { url: await reopen(orderId, address, bound, deadline) };
+    return json(answer);
   });
   return await readable(request, answer, deps.env.siteUrl);
 }
 
-async function destination(
+async function tokenOf(request: Request): Promise<string> {
+  return request.method === "POST"
+    ? validBody(resumeSchema, await readJson(request, bodyLimitBytes)).token
+    : new URL(request.url).searchParams.get("token") ?? "";
+}
+
+/** Where a link leads as things are. */
+async function look(orderId: string, token: string, deps: BoundDeps, deadline: Deadline): Promise<string> {
+  const found = await deps.rpc.findOpenCheckout(orderId);
+  if (found.outcome !== "unpaid") return endOf(found, deps);
+  if (found.session === null) return resumeUrl(token, deps.env);
+  const { id, url } = found.session;
+  const session = await askStripe(id, deps, deadline);
+  // Paid a moment ago: the success page settles it, should the event still be on its way.
+  if (session?.status === "complete") return endOf({ outcome: "paid", session_id: id }, deps);
+  return session?.status === "expired" ? resumeUrl(token, deps.env) : url;
+}
+
+async function reopen(
   orderId: string,
   address: string | null,
   deps: BoundDeps,
@@ -74,9 +108,8 @@ async function destination(
     case "superseded":
       throw new AppError("internal_error", { cause: new Error("superseded twice") });
     case "paid":
-      return successUrlFor(resumed.session_id, urls.success);
     case "cancelled":
-      throw new AppError("conflict", { message: "This order has been cancelled." });
+      return endOf(resumed, deps);
     default: {
       const { session } = resumed;
       if (session?.status === "open" && session.url !== null) return session.url;
@@ -85,9 +118,15 @@ async function destination(
   }
 }
 
+/** @throws AppError `conflict` when the order has been cancelled. */
+function endOf(ended: EndedCheckout, { env }: BoundDeps): string {
+  if (ended.outcome === "paid") return successUrlFor(ended.session_id, successUrl(null, env));
+  throw new AppError("conflict", { message: "This order has been cancelled." });
+}
+
 /**
  * Whether a session that we think open is over by now, settled then as Stripe says: its event may not have come yet,
- * and its page would be a dead end. While Stripe cannot be asked, what the database knows is the answer.
+ * and its page would be a dead end.
  */
 async function hasEnded(session: Checkout["session"], deps: BoundDeps, deadline: Deadline): Promise<boolean> {
   const overdue = overdueSession(session, deps.now());
@@ -97,14 +136,19 @@ async function hasEnded(session: Checkout["session"], deps: BoundDeps, deadline:
   }
   if (session?.status !== "open") return false;
   const observedAt = new Date(deps.now());
+  const now = await askStripe(session.id, deps, deadline);
+  if (now === null || now.status === "open") return false;
+  await deps.rpc.applyStripeFacts(checkoutSessionFacts(now), "checkout", observedAt);
+  return true;
+}
+
+/** A session as it is at Stripe; null while Stripe cannot be asked: what the database knows is the answer then. */
+async function askStripe(id: string, { stripe, log }: BoundDeps, deadline: Deadline) {
   try {
-    const now = await deps.stripe.retrieveSession(session.id, deadline.stripeMs());
-    if (now.status === "open") return false;
-    await deps.rpc.applyStripeFacts(checkoutSessionFacts(now), "checkout", observedAt);
-    return true;
+    return await stripe.retrieveSession(id, deadline.stripeMs());
   } catch (error) {
-    deps.log.warn("session_not_asked", { session_id: session.id, error });
-    return false;
+    log.warn("session_not_asked", { session_id: id, error });
+    return null;
   }
 }
 

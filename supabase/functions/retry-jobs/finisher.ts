@@ -3,7 +3,7 @@
  * nobody and a thousand quick ones do not need a thousand round trips.
  */
 import { type JobContext, type Outcome, resultOf } from "../_shared/jobs/mod.ts";
-import type { Job, JobResult } from "../_shared/rpc.ts";
+import type { Job, JobResult } from "../_shared/database/rpc.ts";
 
 export interface Tally {
   claimed: number;

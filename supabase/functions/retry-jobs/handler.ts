@@ -1,9 +1,9 @@
 /** The queue's heartbeat: pg_cron calls it every minute, staff and tests whenever they like. */
 import { z } from "zod";
-import { requireSecretKey } from "../_shared/auth.ts";
-import { AppError } from "../_shared/errors.ts";
-import { json, readJson, respond } from "../_shared/http.ts";
+import { requireSecretKey } from "../_shared/auth/caller.ts";
+import { json, readJson, respond } from "../_shared/http/endpoint.ts";
 import type { JobContext } from "../_shared/jobs/mod.ts";
+import { validBody } from "../_shared/http/valid_body.ts";
 import { work } from "./worker.ts";
 
 export type Deps = JobContext;
@@ -16,21 +16,11 @@ export const jobsSchema = z.strictObject({ limit: z.int().min(1).max(1000).defau
 export function handle(request: Request, deps: Deps): Promise<Response> {
   return respond(request, { methods: ["POST"], allowedOrigins: null, log: deps.log }, async ({ log }) => {
     await requireSecretKey(request, deps.env);
-    const limit = parseLimit(await readJson(request, bodyLimitBytes, {}));
+    const { limit } = validBody(jobsSchema, await readJson(request, bodyLimitBytes, {}));
     const startedAt = deps.now();
     const tally = await work(limit, { ...deps, log });
     const { remaining } = await deps.rpc.countJobs();
     if (tally.claimed > 0) log.info("jobs_run", { ...tally, remaining, duration_ms: deps.now() - startedAt });
     return json({ ...tally, remaining });
   });
-}
-
-function parseLimit(body: unknown): number {
-  const parsed = jobsSchema.safeParse(body);
-  if (parsed.success) return parsed.data.limit;
-  const details = parsed.error.issues.map((issue) => ({
-    path: issue.path.join("."),
-    message: issue.message,
-  }));
-  throw new AppError("invalid_request", { details });
 }

@@ -1,7 +1,7 @@
 import { loadEnv } from "../_shared/env.ts";
 import { createLogger } from "../_shared/log.ts";
-import { createRpc } from "../_shared/rpc.ts";
-import { createStripe } from "../_shared/stripe.ts";
+import { createRpc } from "../_shared/database/rpc.ts";
+import { createStripe } from "../_shared/stripe/client.ts";
 import { type Deps, handle } from "./handler.ts";
 
 const env = loadEnv();

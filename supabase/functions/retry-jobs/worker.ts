@@ -5,7 +5,7 @@
 import { inLanes } from "../_shared/jobs/lanes.ts";
 import { type JobContext, type Outcome, runJob } from "../_shared/jobs/mod.ts";
 import type { Logger } from "../_shared/log.ts";
-import type { Job } from "../_shared/rpc.ts";
+import type { Job } from "../_shared/database/rpc.ts";
 import { createFinisher, type Tally } from "./finisher.ts";
 
 /** Jobs at a time: enough to hide the providers' latency, below Stripe's sandbox limit of 25 requests a second. */

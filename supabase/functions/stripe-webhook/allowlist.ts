@@ -4,7 +4,7 @@
  * a second look at the database before it is refused, because Stripe adds addresses.
  */
 import type { Logger } from "../_shared/log.ts";
-import type { Rpc } from "../_shared/rpc.ts";
+import type { Rpc } from "../_shared/database/rpc.ts";
 
 export interface AllowlistDeps {
   rpc: Pick<Rpc, "getWebhookAllowlist">;

@@ -8,8 +8,8 @@ import { type StripeCalls, stripeCalls } from "../_shared/checkout/stripe_calls.
 import { expireSuperseded } from "../_shared/checkout/supersede.ts";
 import type { Env } from "../_shared/env.ts";
 import type { Logger } from "../_shared/log.ts";
-import type { Rpc } from "../_shared/rpc.ts";
-import { createStripe } from "../_shared/stripe.ts";
+import type { Rpc } from "../_shared/database/rpc.ts";
+import { createStripe } from "../_shared/stripe/client.ts";
 
 export interface EndSessionsDeps {
   env: Env;

@@ -1,16 +1,16 @@
 /**
- * The front door of the money. Checks in this order, each its own function: method, size, address, allowlist,
- * signature and time, payload. Then one round trip stores the event, merges its facts and settles.
+ * The front door of the money. Checks in this order, each its own function: method, address, allowlist, and only then
+ * what costs something: size, signature and time, payload. Then one round trip stores the event, merges its facts and settles.
  */
-import { clientAddress } from "../_shared/client_ip.ts";
+import { clientAddress } from "../_shared/http/client_ip.ts";
 import type { Env } from "../_shared/env.ts";
 import { AppError, type ErrorCode } from "../_shared/errors.ts";
-import { json, readBody, type RequestContext, respond } from "../_shared/http.ts";
+import { json, readBody, type RequestContext, respond } from "../_shared/http/endpoint.ts";
 import type { Logger } from "../_shared/log.ts";
-import type { Alert, ReceivedEvent, Rpc } from "../_shared/rpc.ts";
-import { stripeApiVersion } from "../_shared/stripe_api_version.ts";
+import type { Alert, ReceivedEvent, Rpc } from "../_shared/database/rpc.ts";
+import { stripeApiVersion } from "../_shared/stripe/api_version.ts";
 import { judge, type Judgement } from "../_shared/stripe_events/judge.ts";
-import { verifySignature } from "../_shared/stripe_signature.ts";
+import { verifySignature } from "../_shared/stripe/signature.ts";
 import type { Allowlist } from "./allowlist.ts";
 import { type Envelope, parseEnvelope } from "./envelope.ts";
 import type { Rejections } from "./rejections.ts";
@@ -51,10 +51,10 @@ export function handle(request: Request, deps: Deps): Promise<Response> {
   return respond(request, { methods: ["POST"], allowedOrigins: null, log: deps.log }, async (context) => {
     const caller: Caller = { address: clientAddress(request.headers), membership: "unknown" };
     try {
-      const body = await readBody(request, bodyLimitBytes);
       await identifyCaller(caller, deps);
       refuseBlocked(caller, deps.rejections);
       refuseUnlisted(caller, deps);
+      const body = await readBody(request, bodyLimitBytes);
       const signature = request.headers.get("stripe-signature");
       await verifySignature(body, signature, deps.env.stripeWebhookSecrets, deps.now());
       return await receive(parseEnvelope(body), caller, deps, context);
@@ -69,7 +69,7 @@ async function identifyCaller(caller: Caller, deps: Deps): Promise<void> {
 }
 
 /**
- * Turns away an address that has failed too often, before any cryptography. Addresses of Stripe's are never
+ * Turns away an address that has failed too often, before its body is read. Addresses of Stripe's are never
  * turned away, and neither is the bucket of callers without an address: their signature decides.
  */
 function refuseBlocked(caller: Caller, rejections: Rejections): void {

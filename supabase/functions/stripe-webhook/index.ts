@@ -1,7 +1,7 @@
 import { loadEnv } from "../_shared/env.ts";
 import { createLogger } from "../_shared/log.ts";
-import { createRateLimiter } from "../_shared/rate_limit.ts";
-import { createRpc } from "../_shared/rpc.ts";
+import { createRateLimiter } from "../_shared/limits/rate_limit.ts";
+import { createRpc } from "../_shared/database/rpc.ts";
 import { createAllowlist } from "./allowlist.ts";
 import { type Deps, handle } from "./handler.ts";
 import { createRejections } from "./rejections.ts";

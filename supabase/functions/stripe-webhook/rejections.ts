@@ -5,10 +5,10 @@
  * the limit this worker answers from memory alone and reports what it turned away in batches, so that a flood
  * costs neither cryptography nor database work.
  */
-import { addressBucket } from "../_shared/client_ip.ts";
+import { addressBucket } from "../_shared/http/client_ip.ts";
 import type { Logger } from "../_shared/log.ts";
-import type { RateLimiter } from "../_shared/rate_limit.ts";
-import type { Rpc } from "../_shared/rpc.ts";
+import type { RateLimiter } from "../_shared/limits/rate_limit.ts";
+import type { Rpc } from "../_shared/database/rpc.ts";
 
 export interface RejectionDeps {
   rpc: Pick<Rpc, "recordWebhookRejection">;

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { createTestDatabase } from "../../support/database.ts";
+import { createTestDatabase } from "../../../scripts/local/test_database.ts";
 import { asRole, customer } from "../../support/role.ts";
 import {
   addVariants,

@@ -1,6 +1,10 @@
 import assert from "node:assert/strict";
-import { amountProblem, currencies, currencyRules } from "../../../supabase/functions/_shared/money.ts";
-import { createTestDatabase } from "../../support/database.ts";
+import {
+  amountProblem,
+  currencies,
+  currencyRules,
+} from "../../../supabase/functions/_shared/stripe/money.ts";
+import { createTestDatabase } from "../../../scripts/local/test_database.ts";
 import { sqlstateOf } from "../../support/role.ts";
 import { addVariants, beginCheckout, isRefusal, tryCheckout } from "./cart_support.ts";
 

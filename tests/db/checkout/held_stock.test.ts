@@ -1,7 +1,7 @@
 /** What unpaid orders may hold: nobody keeps the stock from everybody else, and no wedding party is turned away. */
 import assert from "node:assert/strict";
 import type postgres from "postgres";
-import { createTestDatabase } from "../../support/database.ts";
+import { createTestDatabase } from "../../../scripts/local/test_database.ts";
 import { addVariants, applyFacts, attachSession, levels, sessionFact } from "./cart_support.ts";
 import { checkout, pay, signals } from "./velocity_support.ts";
 

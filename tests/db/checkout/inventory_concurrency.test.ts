@@ -1,7 +1,7 @@
 /** Many buyers at once on real connections: exactly the stock is sold, and everybody gets an answer. */
 import assert from "node:assert/strict";
 import postgres from "postgres";
-import { createTestDatabase } from "../../support/database.ts";
+import { createTestDatabase } from "../../../scripts/local/test_database.ts";
 import { asRole } from "../../support/role.ts";
 import {
   addVariants,

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type postgres from "postgres";
-import { createTestDatabase } from "../../support/database.ts";
+import { createTestDatabase } from "../../../scripts/local/test_database.ts";
 
 interface Decision {
   allowed: boolean;

@@ -1,6 +1,6 @@
 /** The rules at work: checkouts with velocity on, cards that are used on their pages, and what comes of it. */
 import type postgres from "postgres";
-import { createTestDatabase } from "../../support/database.ts";
+import { createTestDatabase } from "../../../scripts/local/test_database.ts";
 import {
   addVariants,
   applyFacts,

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type postgres from "postgres";
-import { createTestDatabase } from "../../support/database.ts";
+import { createTestDatabase } from "../../../scripts/local/test_database.ts";
 import { sqlstateOf } from "../../support/role.ts";
 import { alertsOf, claim, clearQueue, enqueue, finish, jobRow, makeDue } from "./queue.ts";
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import postgres from "postgres";
-import { createTestDatabase } from "../../support/database.ts";
+import { createTestDatabase } from "../../../scripts/local/test_database.ts";
 import { claim, clearQueue, finish } from "./queue.ts";
 
 const database = await createTestDatabase("seeded");

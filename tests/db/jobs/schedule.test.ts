@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
-import { createTestDatabase, MIGRATIONS_DIR } from "../../support/database.ts";
+import { SUPABASE_DIR } from "../../../scripts/lib/paths.ts";
+import { schemaPaths } from "../../../scripts/lib/schemas.ts";
+import { createTestDatabase } from "../../../scripts/local/test_database.ts";
 import { asRole, sqlstateOf } from "../../support/role.ts";
 import { scheduler } from "../../support/scheduler.ts";
 
@@ -103,16 +105,12 @@ Deno.test({
 });
 
 Deno.test("schedule: everything that needs the scheduler is in the last migration", async () => {
-  const files: string[] = [];
-  for await (const entry of Deno.readDir(MIGRATIONS_DIR)) {
-    if (entry.name.endsWith(".sql")) files.push(entry.name);
-  }
-  files.sort();
-  assert.match(files.at(-1) ?? "", /_schedule\.sql$/);
-  for (const file of files.slice(0, -1)) {
-    const text = (await Deno.readTextFile(`${MIGRATIONS_DIR}/${file}`)).replaceAll(/--.*$/gm, "");
+  const paths = await schemaPaths(SUPABASE_DIR);
+  assert.equal(paths.at(-1), "schemas/schedule/schedule.sql");
+  for (const path of paths.slice(0, -1)) {
+    const text = (await Deno.readTextFile(`${SUPABASE_DIR}/${path}`)).replaceAll(/--.*$/gm, "");
     // Health and retention look only after asking whether the tables are there.
-    const guarded = /_(health|retention)\.sql$/.test(file);
-    assert.ok(guarded || !/\b(cron|net|vault)\.\w+/.test(text), `${file} uses the scheduler`);
+    const guarded = /\/(health|retention)\.sql$/.test(path);
+    assert.ok(guarded || !/\b(cron|net|vault)\.\w+/.test(text), `${path} uses the scheduler`);
   }
 });

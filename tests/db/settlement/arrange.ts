@@ -1,9 +1,9 @@
 /** Brings a lifecycle to where its events may come in any order, and reads off how it ended. */
 import type postgres from "postgres";
-import type { Ending, Lifecycle } from "./lifecycles.ts";
 import { attachSession, stockOf } from "./shop.ts";
 import type { Move } from "./moves.ts";
 import type { Story } from "./story.ts";
+import { type Ending, type Lifecycle } from "./lifecycle.ts";
 
 type Db = postgres.ReservedSql | postgres.Sql;
 

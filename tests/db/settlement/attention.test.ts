@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type postgres from "postgres";
-import { deliver } from "./arrange.ts";
+import { deliver, endRefundJob } from "./arrange.ts";
 import { searchDatabase, undone } from "./search.ts";
 import { attachSession, beginOrder } from "./shop.ts";
 import { type Payment, Story } from "./story.ts";
@@ -101,11 +101,11 @@ Deno.test("a refund that bounced waits until it is made again, or staff have pai
 Deno.test("a refund that Stripe refuses waits as delayed while it is tried, then as refused", async () => {
   await undone(sql, async (tx) => {
     const { story } = await paidOrder(tx);
-    await tx`select public.request_refund(${story.frame.orderNumber})`;
+    const [row] = await tx`select public.request_refund(${story.frame.orderNumber}) ->> 'command_id' as id`;
     assert.deepEqual(await attention(tx), []);
-    await tx`update public.refund_requests set problem = 'insufficient funds', refusals = 1`;
+    await endRefundJob(tx, row?.["id"], "retry", "warning");
     assert.deepEqual(await attention(tx), [["refund_delayed"]]);
-    await tx`update public.refund_requests set status = 'given_up', given_up_at = now()`;
+    await endRefundJob(tx, row?.["id"], "discard", "warning");
     assert.deepEqual(await attention(tx), [["refund_refused"]]);
   });
 });

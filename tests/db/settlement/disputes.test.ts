@@ -132,6 +132,123 @@ Deno.test("remind_dispute() alerts while evidence is due, waits when the deadlin
   });
 });
 
+Deno.test("an inquiry that was answered and becomes a chargeback alerts staff and reminds them anew", async () => {
+  await undone(sql, async (tx) => {
+    const { story, payment } = await paidOrder(tx);
+    const soon = Math.floor(Date.now() / 1000) + 2 * 86_400;
+    const due = (at: number) => ({ evidence_details: { due_by: at } });
+    const inquiry = story.disputed(payment, "d", "warning_needs_response");
+    for (const event of story.events) Object.assign(event.data.object, due(soon));
+    await tellAll(tx, story);
+    const remind = async (days: number) => {
+      const [row] = await tx`select public.remind_dispute(${
+        story.id("du", "d")
+      }, ${days}) ->> 'outcome' as outcome`;
+      return row?.["outcome"];
+    };
+    assert.equal(await remind(3), "reminded");
+    inquiry.answered();
+    await tellAll(tx, story);
+    await tx`update private.jobs set status = 'discarded', finished_at = now() where kind = 'remind_dispute'`;
+
+    const later = soon + 20 * 86_400;
+    story.disputed(payment, "d", "needs_response");
+    for (const event of story.events) Object.assign(event.data.object, due(later));
+    await tellAll(tx, story);
+    const jobs = await tx`select (payload ->> 'days')::int as days, status,
+      (extract(epoch from run_at)::int - ${later}) / 86400 as day
+      from private.jobs where kind = 'remind_dispute' order by 1`;
+    assert.deepEqual(
+      jobs.map((job) => ({ ...job })),
+      [1, 3, 7].map((days) => ({ days, status: "queued", day: -days })),
+    );
+    const alerts = await tx`select kind from public.alerts order by kind`;
+    assert.deepEqual(alerts.map((row) => row["kind"]), [
+      "dispute_due",
+      "dispute_escalated",
+      "dispute_opened",
+    ]);
+    await tx`update public.disputes set evidence_due_by = now() + interval '60 hours'`;
+    assert.equal(await remind(3), "reminded");
+    const [count] = await tx`select count(*)::int as n from public.alerts where kind = 'dispute_due'`;
+    assert.equal(count?.["n"], 2, "another deadline is another reminder");
+  });
+});
+
+Deno.test("the alert of a dispute closes when nobody waits for an answer any more", async () => {
+  await undone(sql, async (tx) => {
+    const { story, payment } = await paidOrder(tx);
+    const dispute = story.disputed(payment, "d", "needs_response");
+    await tellAll(tx, story);
+    await tx`update public.disputes set evidence_due_by = now() + interval '20 hours'`;
+    await tx`select public.remind_dispute(${story.id("du", "d")}, 1)`;
+    const open = async () =>
+      (await tx`select kind from public.alerts where status = 'open' order by kind`).map((row) =>
+        row["kind"]
+      );
+    assert.deepEqual(await open(), ["dispute_due", "dispute_opened"]);
+    dispute.answered();
+    await tellAll(tx, story);
+    assert.deepEqual(await open(), []);
+    dispute.closed("lost");
+    await tellAll(tx, story);
+    assert.deepEqual(await open(), ["dispute_closed"], "what to do with the goods is a question of its own");
+  });
+});
+
+for (const end of ["released", "approved", "refunded"] as const) {
+  Deno.test(`the alerts of a review close when the order is ${end}`, async () => {
+    await undone(sql, async (tx) => {
+      const { story, payment } = await paidOrder(tx);
+      const review = story.reviewed(payment, "r");
+      await tellAll(tx, story);
+      const open = async () =>
+        (await tx`select kind from public.alerts where status = 'open'`).map((row) => row["kind"]);
+      assert.deepEqual(await open(), ["review"]);
+      if (end === "released") await tx`select public.release_review(${story.frame.orderNumber})`;
+      else if (end === "approved") review.approved();
+      else story.refunded(payment, "1", payment.amount);
+      await tellAll(tx, story);
+      assert.deepEqual(await open(), []);
+    });
+  });
+}
+
+Deno.test("the alert of a mismatch closes when staff release the order", async () => {
+  await undone(sql, async (tx) => {
+    const story = new Story(await beginOrder(tx), 60, "T");
+    await attachSession(tx, story, "a");
+    story.paid("a");
+    for (const event of story.events) {
+      const { object } = event.data as unknown as { object: Record<string, unknown> };
+      if (object["object"] === "checkout.session") Object.assign(object, { amount_subtotal: 1 });
+    }
+    await tellAll(tx, story);
+    const open = async () =>
+      (await tx`select kind from public.alerts where status = 'open'`).map((row) => row["kind"]);
+    assert.deepEqual(await open(), ["payment_mismatch"]);
+    await tx`select public.release_review(${story.frame.orderNumber})`;
+    assert.deepEqual(await open(), []);
+  });
+});
+
+Deno.test("a dispute about a second payment holds the order while it is open, and not when it is lost", async () => {
+  await undone(sql, async (tx) => {
+    const { story } = await paidOrder(tx);
+    await attachSession(tx, story, "b", 2);
+    const dispute = story.disputed(story.paid("b"), "d", "needs_response");
+    await tellAll(tx, story);
+    assert.equal((await endingOf(tx, story)).fulfillment, "on_hold");
+    dispute.closed("lost");
+    await tellAll(tx, story);
+    assert.equal((await endingOf(tx, story)).fulfillment, "unfulfilled", "the payment that is kept is good");
+    const waiting = await tx`select reasons from reporting.orders_needing_attention`;
+    assert.deepEqual([...waiting], []);
+    await tx`select public.mark_fulfilled(${story.frame.orderNumber}, 'UPS', '1Z')`;
+    assert.deepEqual([...await tx`select * from public.check_invariants()`], []);
+  });
+});
+
 Deno.test("submit_dispute_evidence() queues one final submission, and only while the dispute waits for it", async () => {
   await undone(sql, async (tx) => {
     const { story, payment } = await paidOrder(tx);

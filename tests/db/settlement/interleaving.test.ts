@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { arrange, endingOf } from "./arrange.ts";
-import { type Lifecycle, lifecycles } from "./lifecycles.ts";
+import { lifecycles } from "./lifecycles.ts";
 import { explore, sample, searchDatabase, undone } from "./search.ts";
 import { beginOrder } from "./shop.ts";
 import type { Move } from "./moves.ts";
 import { Story } from "./story.ts";
+import { type Lifecycle } from "./lifecycle.ts";
 
 /** Exactly as many pieces as the two orders of two pieces need: nothing is left to hide a mistake behind. */
 const database = await searchDatabase(4);

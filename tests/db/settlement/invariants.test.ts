@@ -84,6 +84,8 @@ const damages: Record<string, Damage> = {
   "a paid order was paid in full": (tx) => tx`update public.orders set amount_paid = 1 where id = ${paidId}`,
   "an order keeps the first of its settled sessions": (tx) =>
     tx`update public.orders set session_id = ${paid.id("cs_test", "b")} where id = ${paidId}`,
+  "an order keeps the payment that was decided about": (tx) =>
+    tx`update public.orders set decided_payment_id = ${paid.id("pi", "b")} where id = ${paidId}`,
   "a second payment is on its way back": (tx) =>
     tx`delete from public.refund_requests where order_id = ${paidId}`,
   "money of an order that is not to ship is on its way back": (tx) =>

@@ -25,7 +25,7 @@ begin
     'sessions', (select jsonb_agg(to_jsonb(s) - '{created_at,observed_at}'::text[] order by s.id) from public.checkout_sessions s where s.order_id = any (p_order_ids)),
     'payments', (select jsonb_agg(to_jsonb(p) - 'created_at' order by p.id) from public.payments p),
     'attempts', (select jsonb_agg(to_jsonb(a) order by a.id) from public.payment_attempts a),
-    'refunds', (select jsonb_agg(to_jsonb(r) order by r.id) from public.refunds r),
+    'refunds', (select jsonb_agg(to_jsonb(r) - 'seen_at' order by r.id) from public.refunds r),
     'released', (
       select jsonb_agg(jsonb_build_array(m.order_id, m.session_id, m.reason) order by m.order_id, m.session_id, m.reason)
       from private.released_mismatches m

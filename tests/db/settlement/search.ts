@@ -5,7 +5,7 @@
  */
 import assert from "node:assert/strict";
 import type postgres from "postgres";
-import { createTestDatabase, type TestDatabase } from "../../support/database.ts";
+import { createTestDatabase, type TestDatabase } from "../../../scripts/local/test_database.ts";
 import { firstSeed, randomFrom, runs, shuffledWithDuplicates } from "./runs.ts";
 import { stockShop } from "./shop.ts";
 import type { Move } from "./moves.ts";
@@ -166,7 +166,7 @@ export async function sample(
 }
 
 /** The state as text with one value a line, for comparing. */
-export async function describe(tx: Tx, orderIds: string[]): Promise<string> {
+async function describe(tx: Tx, orderIds: string[]): Promise<string> {
   const [row] = await tx`select jsonb_pretty(search.state(${orderIds}::uuid[])) as state`;
   return String(row?.["state"]);
 }

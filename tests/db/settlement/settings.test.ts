@@ -5,10 +5,11 @@
 import assert from "node:assert/strict";
 import type postgres from "postgres";
 import { arrange, deliver } from "./arrange.ts";
-import { type Lifecycle, lifecycles } from "./lifecycles.ts";
+import { lifecycles } from "./lifecycles.ts";
 import { searchDatabase } from "./search.ts";
 import { beginOrder } from "./shop.ts";
 import { Story } from "./story.ts";
+import { type Lifecycle } from "./lifecycle.ts";
 
 /** Two values that a setting may have. A setting without an entry fails the test below. */
 const settingValues: Record<string, [unknown, unknown]> = {

@@ -8,7 +8,7 @@ import type { Frame, Story } from "./story.ts";
 /** SKU of the shop's only variant. */
 export const SKU = "COAT-GRY-L";
 /** Price of one piece in cents. */
-export const PRICE = 12_900;
+const PRICE = 12_900;
 
 type Db = postgres.Sql | postgres.TransactionSql;
 

@@ -347,6 +347,8 @@ Deno.test("resend_notification() repeats a mail that the order has had, and no o
       await refusal(tx, tx`select public.resend_notification(${orderNumber}, 'order_shipped')`),
       "KCINV",
     );
+    const { message } = await refusalOf(tx`select public.resend_notification(${orderNumber}, 'nope')`);
+    assert.equal(message, `order ${orderNumber} has had no mail nope; it has had: order_confirmation`);
   });
 });
 

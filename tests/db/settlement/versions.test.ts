@@ -7,12 +7,13 @@ import type Stripe from "stripe";
 import { refundFacts } from "../../../supabase/functions/_shared/stripe_events/refund.ts";
 import { olderVersions, toldIn } from "../../support/older_versions.ts";
 import { arrange, deliver, endingOf } from "./arrange.ts";
-import { type Lifecycle, lifecycles } from "./lifecycles.ts";
+import { lifecycles } from "./lifecycles.ts";
 import { delivery, type Move } from "./moves.ts";
 import { firstSeed, randomFrom, runs, shuffledWithDuplicates, thorough } from "./runs.ts";
 import { searchDatabase, undone } from "./search.ts";
 import { attachSession, beginOrder } from "./shop.ts";
 import { Story } from "./story.ts";
+import { type Lifecycle } from "./lifecycle.ts";
 
 const database = await searchDatabase();
 Deno.test.afterAll(() => database.drop());

@@ -36,6 +36,8 @@ Deno.test("checkout keeps to the rules of browsers and of the shop's own origins
         `${shop}.evil.example`,
         "http://shop.example",
         `${shop}:8443`,
+        "http://localhost:5173",
+        "http://127.0.0.1",
       ]
     ) {
       const refused = await preflight(origin);

@@ -3,8 +3,8 @@ import { handle } from "../../../supabase/functions/create-checkout-session/hand
 import { stripeCalls } from "../../../supabase/functions/_shared/checkout/stripe_calls.ts";
 import { loadEnv } from "../../../supabase/functions/_shared/env.ts";
 import { createLogger } from "../../../supabase/functions/_shared/log.ts";
-import { createRpc } from "../../../supabase/functions/_shared/rpc.ts";
-import { createStripe } from "../../../supabase/functions/_shared/stripe.ts";
+import { createRpc } from "../../../supabase/functions/_shared/database/rpc.ts";
+import { createStripe } from "../../../supabase/functions/_shared/stripe/client.ts";
 import type { TestStack } from "../../support/stack.ts";
 
 /** Where the process dies: before the named call is made, or when its answer has come. */

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { openapi, OPENAPI_PATH } from "../../../scripts/openapi.ts";
+import { openapi, OPENAPI_PATH } from "../../../scripts/quality/openapi.ts";
 import { resumeToken } from "../../../supabase/functions/_shared/checkout/resume_link.ts";
 import { testStack } from "../../support/stack.ts";
 import { differences, type Schema } from "./json_schema.ts";
@@ -108,6 +108,9 @@ Deno.test("docs/openapi.json describes the real answers of every function", asyn
   await call("get", "resume-checkout?token=x", {}, 400);
   const late = await resumeToken(order.order_id, 1, { linkSigningSecret });
   await call("get", `resume-checkout?token=${late}`, {}, 410);
+  await call("post", "resume-checkout", post({ token }, {}), 200);
+  await call("post", "resume-checkout", post({ token, currency: "usd" }, {}), 400);
+  await call("post", "resume-checkout", post({ token: late }, {}), 410);
 
   assert.ok((await control(stack, "pay", { session: order.session_id })).ok);
   await flush(stack);

@@ -7,10 +7,10 @@ import {
   sessionMetadata,
   sessionParams,
 } from "../../../supabase/functions/_shared/checkout/session_params.ts";
-import { shippingCountries } from "../../../supabase/functions/_shared/checkout/shipping_countries.ts";
+import { shippingCountries } from "../../../supabase/functions/_shared/shipping_countries.ts";
 import { loadEnv } from "../../../supabase/functions/_shared/env.ts";
-import type { Checkout, ShippingRate } from "../../../supabase/functions/_shared/rpc.ts";
-import { type Schema, specification, startMock } from "../../stripe/stripe_mock.ts";
+import type { Checkout, ShippingRate } from "../../../supabase/functions/_shared/database/rpc.ts";
+import { type Schema, specification, startMock } from "../../stand-in/stripe_mock.ts";
 import { environment } from "../../unit/fakes.ts";
 
 const rate: ShippingRate = {

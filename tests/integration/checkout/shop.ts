@@ -87,6 +87,23 @@ export async function checkout(
   };
 }
 
+/** One request to open the order of a resume link again. */
+export async function reopen(stack: TestStack, token: string): Promise<CheckoutResult> {
+  const began = performance.now();
+  const response = await fetch(`${stack.functions_url}/resume-checkout`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ token }),
+  });
+  const retryAfter = response.headers.get("retry-after");
+  return {
+    status: response.status,
+    retryAfter: retryAfter === null ? null : Number(retryAfter),
+    body: await response.json(),
+    ms: performance.now() - began,
+  };
+}
+
 /** How long a shopper waits in figures is held by tests/unit/checkout_deadline.test.ts; this only ends a test that hangs. */
 const stuckMs = 60_000;
 

@@ -2,7 +2,7 @@
  * Generated hostile requests. Everything comes from a seeded generator, so that a seed and an index name a
  * request again.
  */
-import { signPayload } from "../../../supabase/functions/_shared/stripe_signature.ts";
+import { signPayload } from "../../../supabase/functions/_shared/stripe/signature.ts";
 
 export interface HostileRequest {
   /** Which recipe made it. */
@@ -22,7 +22,7 @@ export interface Ingredients {
 }
 
 /** A small generator of numbers in [0, 1), the same for the same seed (mulberry32). */
-export function randomFrom(seed: number): () => number {
+function randomFrom(seed: number): () => number {
   let state = seed >>> 0;
   return () => {
     state = (state + 0x6d2b79f5) >>> 0;
@@ -245,6 +245,20 @@ const recipes: Record<string, Recipe> = {
     method: "GET",
     headers: [],
     body: null,
+  }),
+
+  resume_bodies: (random) => ({
+    path: "resume-checkout",
+    method: "POST",
+    headers: [json],
+    body: encoder.encode(JSON.stringify(pick<unknown>(random, [
+      { token: noise(random, 80) },
+      { token: strange(random) },
+      { token: "..", [noise(random, 3_000)]: 1 },
+      { token: "a".repeat(5_000) },
+      [noise(random, 8)],
+      strange(random),
+    ]))),
   }),
 
   job_limits: (random, given) => ({

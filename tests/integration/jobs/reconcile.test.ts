@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { reconcile } from "../../../scripts/reconcile.ts";
+import { reconcile } from "../../../scripts/live/reconcile.ts";
 import { work } from "../../../supabase/functions/retry-jobs/worker.ts";
 import { inLanes } from "../../../supabase/functions/_shared/jobs/lanes.ts";
 import { type TestStack, testStack } from "../../support/stack.ts";

@@ -20,7 +20,7 @@ async function command(
       "-A",
       "--no-check",
       "--quiet",
-      new URL(`../../../scripts/${script}`, import.meta.url).pathname,
+      new URL(`../../../scripts/live/${script}`, import.meta.url).pathname,
       ...args,
     ],
     env: { LOCAL_DIR: stack.dir, SUPABASE_URL: "", SUPABASE_SECRET_KEYS: "", STRIPE_SECRET_KEY: "" },

@@ -3,8 +3,8 @@ import assert from "node:assert/strict";
 import { createLogger } from "../../../supabase/functions/_shared/log.ts";
 import { type Env, loadEnv } from "../../../supabase/functions/_shared/env.ts";
 import type { JobContext } from "../../../supabase/functions/_shared/jobs/mod.ts";
-import { createRpc } from "../../../supabase/functions/_shared/rpc.ts";
-import { createStripe } from "../../../supabase/functions/_shared/stripe.ts";
+import { createRpc } from "../../../supabase/functions/_shared/database/rpc.ts";
+import { createStripe } from "../../../supabase/functions/_shared/stripe/client.ts";
 import { work } from "../../../supabase/functions/retry-jobs/worker.ts";
 import type { TestStack } from "../../support/stack.ts";
 
@@ -17,7 +17,7 @@ export interface Checkout {
 export const plentySku = "SHIRT-OXF-BLU-M";
 
 /** The functions' environment of this stack, as the worker in this process needs it. */
-export function stackEnv(stack: TestStack, changes: Record<string, string> = {}): Env {
+function stackEnv(stack: TestStack, changes: Record<string, string> = {}): Env {
   return loadEnv({
     SUPABASE_URL: stack.api_url,
     SUPABASE_PUBLISHABLE_KEYS: JSON.stringify({ default: stack.publishable_key }),

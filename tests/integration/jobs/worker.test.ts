@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { createLogger } from "../../../supabase/functions/_shared/log.ts";
 import type { JobContext, Outcome } from "../../../supabase/functions/_shared/jobs/mod.ts";
-import type { Job, JobResult } from "../../../supabase/functions/_shared/rpc.ts";
+import type { Job, JobResult } from "../../../supabase/functions/_shared/database/rpc.ts";
 import { work } from "../../../supabase/functions/retry-jobs/worker.ts";
 
 interface FakeQueue {

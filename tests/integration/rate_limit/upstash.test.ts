@@ -4,7 +4,7 @@ import {
   createRateLimiter,
   createUpstashLimiter,
   type LimitDecision,
-} from "../../../supabase/functions/_shared/rate_limit.ts";
+} from "../../../supabase/functions/_shared/limits/rate_limit.ts";
 import { stopClock } from "../../support/stopped_clock.ts";
 import { hasRedis, startUpstash } from "./upstash_standin.ts";
 

@@ -2,7 +2,7 @@
  * Upstash's REST protocol in front of a real Redis: `POST /` with one command, `POST /pipeline` with several;
  * strings in base64 when the client asks for it.
  */
-import { LOCAL_HOST } from "../../../scripts/local/ports.ts";
+import { LOCAL_HOST } from "../../../scripts/lib/ports.ts";
 import { eventually } from "../../support/poll.ts";
 
 type Reply = string | number | null | Reply[] | Error;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { testStack } from "../../support/stack.ts";
-import { createRpc } from "../../../supabase/functions/_shared/rpc.ts";
+import { createRpc } from "../../../supabase/functions/_shared/database/rpc.ts";
 import { eventually } from "../../support/poll.ts";
 import { eventOf, holdDeliveries, payOrder } from "./paid_order.ts";
 import { foreignEvent, newEventId, webhookFunction } from "./webhook_function.ts";

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { testStack } from "../../support/stack.ts";
 import { stopClock } from "../../support/stopped_clock.ts";
 import { hasRedis, startUpstash } from "../rate_limit/upstash_standin.ts";
-import { signPayload } from "../../../supabase/functions/_shared/stripe_signature.ts";
+import { signPayload } from "../../../supabase/functions/_shared/stripe/signature.ts";
 import {
   foreignAddress,
   foreignEvent,

@@ -4,9 +4,9 @@
  */
 import { loadEnv } from "../../../supabase/functions/_shared/env.ts";
 import { createLogger } from "../../../supabase/functions/_shared/log.ts";
-import { createRateLimiter } from "../../../supabase/functions/_shared/rate_limit.ts";
-import { createRpc } from "../../../supabase/functions/_shared/rpc.ts";
-import { signPayload } from "../../../supabase/functions/_shared/stripe_signature.ts";
+import { createRateLimiter } from "../../../supabase/functions/_shared/limits/rate_limit.ts";
+import { createRpc } from "../../../supabase/functions/_shared/database/rpc.ts";
+import { signPayload } from "../../../supabase/functions/_shared/stripe/signature.ts";
 import { createAllowlist } from "../../../supabase/functions/stripe-webhook/allowlist.ts";
 import { handle } from "../../../supabase/functions/stripe-webhook/handler.ts";
 import { createRejections } from "../../../supabase/functions/stripe-webhook/rejections.ts";

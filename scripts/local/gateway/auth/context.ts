@@ -18,6 +18,6 @@ export interface AuthSettings {
   url: () => string;
   /** Where a link leads that names no page of the shop. */
   siteUrl: string;
-  /** Origins that a link may lead to, in which `:*` stands for any port. */
+  /** Origins that a link may lead to. */
   redirectOrigins: readonly string[];
 }

@@ -1,5 +1,5 @@
 /** The mails of the offline Auth: a link that proves an address, sent like every other mail of the stack. */
-import { html } from "../../web/html.ts";
+import { html } from "../../../stand-in/http/html.ts";
 
 /** Sends one mail; throws when it is not accepted. */
 export type SendMail = (mail: { to: string; subject: string; html: string; text: string }) => Promise<void>;

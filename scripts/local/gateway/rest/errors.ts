@@ -111,7 +111,7 @@ const STATUS_OF_CLASS: Record<string, number> = {
 };
 
 /** PostgREST's mapping (docs.postgrest.org, "Errors": "Status Codes"). */
-export function statusOfSqlstate(code: string, signedIn: boolean): number {
+function statusOfSqlstate(code: string, signedIn: boolean): number {
   if (code === "42501") return signedIn ? 403 : 401;
   const custom = /^PT(\d{3})$/.exec(code);
   if (custom !== null) return Number(custom[1]);

@@ -143,7 +143,7 @@ function parseEmbed(part: string, open: number): SelectItem {
 }
 
 /** Reads `name`, `name->key`, `name->>key`, with double quotes around unusual names. */
-export function parseColumn(text: string): ColumnPath {
+function parseColumn(text: string): ColumnPath {
   const [name = "", ...rest] = text.split(/(->>?)/);
   const path: ColumnPath["path"] = [];
   for (let at = 0; at < rest.length; at += 2) {

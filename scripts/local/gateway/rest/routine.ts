@@ -1,6 +1,6 @@
 import { RestError } from "./errors.ts";
 import type { Routine, SchemaCache } from "./schema_cache.ts";
-import { parseJson } from "./statement.ts";
+import { parseJson } from "./json_body.ts";
 
 const ROW_PARAMETERS = new Set(["select", "order", "limit", "offset", "and", "or", "not.and", "not.or"]);
 

@@ -2,6 +2,7 @@ import { RestError, unsupported } from "./errors.ts";
 import { whereSql } from "./conditions_sql.ts";
 import type { Preferences } from "./prefer.ts";
 import { type RowQuery, splitList, unquote } from "./query_string.ts";
+import { parseJson } from "./json_body.ts";
 import { quoteName } from "./quote.ts";
 import type { RoutineCall } from "./routine.ts";
 import type { ForeignKey, Relation } from "./schema_cache.ts";
@@ -182,15 +183,6 @@ function columnsOfBody(body: string, columns: string | null): string[] {
   });
   if (!same) throw new RestError(400, "PGRST102", "All object keys must match");
   return names;
-}
-
-/** Parses a JSON body, or answers as PostgREST does. */
-export function parseJson(body: string): unknown {
-  try {
-    return JSON.parse(body);
-  } catch {
-    throw new RestError(400, "PGRST102", "Empty or invalid json");
-  }
 }
 
 function conflictSql(

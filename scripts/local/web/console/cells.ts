@@ -1,5 +1,5 @@
-import { formatMoney } from "../../../../supabase/functions/_shared/money.ts";
-import { type Html, html, type Part } from "../html.ts";
+import { formatMoney } from "../../../../supabase/functions/_shared/stripe/money.ts";
+import { type Html, html, type Part } from "../../../stand-in/http/html.ts";
 import { timeOf } from "../time.ts";
 import { ConsoleError, type Row } from "./database.ts";
 

@@ -1,4 +1,4 @@
-import { html, type Part } from "../html.ts";
+import { html, type Part } from "../../../stand-in/http/html.ts";
 import { badge, type Column, number, plain, section, status, table, text, time } from "./cells.ts";
 import { Paging } from "../paging.ts";
 import { type Database, queryPage, type Row } from "./database.ts";

@@ -1,4 +1,4 @@
-import { html, type Part } from "../html.ts";
+import { html, type Part } from "../../../stand-in/http/html.ts";
 import {
   amount,
   anyTable,

@@ -1,5 +1,5 @@
-import { type BillLine, billLines } from "../../../../supabase/functions/_shared/money.ts";
-import { html, type Part } from "../html.ts";
+import { type BillLine, billLines } from "../../../../supabase/functions/_shared/stripe/money.ts";
+import { html, type Part } from "../../../stand-in/http/html.ts";
 import {
   amount,
   badge,

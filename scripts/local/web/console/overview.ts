@@ -1,4 +1,4 @@
-import { type Html, html, type Part } from "../html.ts";
+import { type Html, html, type Part } from "../../../stand-in/http/html.ts";
 import { badge, plain, section } from "./cells.ts";
 import type { Database, Row } from "./database.ts";
 import { recentEvents } from "./events.ts";

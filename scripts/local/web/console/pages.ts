@@ -1,7 +1,7 @@
-import type { Html, Part } from "../html.ts";
+import type { Html, Part } from "../../../stand-in/http/html.ts";
 import { toolPage } from "../layout.ts";
 import { htmlResponse } from "../responses.ts";
-import type { Pages, WebOptions } from "../server.ts";
+import type { Pages, WebOptions } from "../site.ts";
 import type { Database } from "./database.ts";
 import { alertsBody, deliveriesBody, inventoryBody, queueBody } from "./lists.ts";
 import { eventBody, eventsBody } from "./events.ts";

@@ -131,6 +131,12 @@ export function finishCheckout(orderNumber, { bought }) {
   }
 }
 
+/** Opens the unpaid order of a link from a mail again and returns the address of its payment page. */
+export async function reopenCheckout(token) {
+  const { url } = await request("/functions/v1/resume-checkout", { method: "POST", body: { token } });
+  return url;
+}
+
 /** The order behind a session, as far as it has come. */
 export async function orderStatus(sessionId) {
   return await request(`/functions/v1/order-status?session_id=${encodeURIComponent(sessionId)}`);

@@ -6,6 +6,7 @@ import { cancelledPage } from "./pages/cancelled.js";
 import { cartPage } from "./pages/cart.js";
 import { listPage } from "./pages/list.js";
 import { productPage } from "./pages/product.js";
+import { resumePage } from "./pages/resume.js";
 import { successPage } from "./pages/success.js";
 import { currentSession, onSessionChange } from "./session.js";
 
@@ -16,6 +17,7 @@ const PAGES = [
   [/^\/store\/account\/?$/, accountPage],
   [/^\/store\/success\/?$/, successPage],
   [/^\/store\/cancelled\/?$/, cancelledPage],
+  [/^\/store\/resume\/?$/, resumePage],
 ];
 
 function showHeader() {

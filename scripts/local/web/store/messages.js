@@ -120,6 +120,40 @@ export function messageFor(error, nameOf = (sku) => sku) {
   };
 }
 
+/** What differs where the shopper has come by a link to an order, which has nothing to do with the bag. */
+const LINK_MESSAGES = {
+  insufficient_stock: {
+    title: "Something in this order has sold out",
+    text: "You have not been charged. You are welcome to choose something else in the shop.",
+    retry: false,
+  },
+  invalid_request: {
+    title: "This link is not complete",
+    text: "Please open it again from the mail, or copy all of it.",
+    retry: false,
+  },
+  link_expired: {
+    title: "This link has expired",
+    text: "You have not been charged. You are welcome to order again in the shop.",
+    retry: false,
+  },
+  conflict: {
+    title: "This order has been cancelled",
+    text: "You have not been charged. You are welcome to order again in the shop.",
+    retry: false,
+  },
+  checkout_refused: {
+    title: "This order cannot be paid online right now",
+    text: "You have not been charged. We have been told and will look into it.",
+    retry: false,
+  },
+};
+
+/** As {@link messageFor}, for a link from a mail. */
+export function messageForLink(error) {
+  return LINK_MESSAGES[error.code] ?? messageFor(error);
+}
+
 /**
  * The status to show. A paid order that will not be sent (cancelled, or sold out while it was paid) is `refunding`: its
  * money is on the way back.

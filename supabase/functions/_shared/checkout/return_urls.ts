@@ -1,7 +1,6 @@
 /** Where Stripe sends the shopper back to: only ever to our own origins. */
 import type { Env } from "../env.ts";
 import { AppError } from "../errors.ts";
-import { isListedOrigin } from "../origins.ts";
 
 /** Stripe replaces this with the session's id. */
 const placeholder = "{CHECKOUT_SESSION_ID}";
@@ -35,6 +34,13 @@ export function cancelUrl(given: string | null, env: ReturnUrlEnv): string {
   return checkedUrl(given ?? `${env.siteUrl}/cancelled`, given === null ? null : "cancel_url", env).href;
 }
 
+/** The shop's page that offers to go on with the order of a resume link, and posts its `token` when asked to. */
+export function resumeUrl(token: string, { siteUrl }: Pick<Env, "siteUrl">): string {
+  const url = new URL(`${siteUrl}/resume`);
+  url.searchParams.set("token", token);
+  return url.href;
+}
+
 /** The success URL of a session that is known already. */
 export function successUrlFor(sessionId: string, template: string): string {
   return template.replaceAll(placeholder, sessionId);
@@ -52,7 +58,7 @@ function checkedUrl(value: string, field: string | null, env: ReturnUrlEnv): URL
     throw new AppError("invalid_request", { details: [{ path: field, message: "is too long" }] });
   }
   // SITE_URL is the shop's own setting; only what a caller names is held against the list.
-  if (field !== null && !isListedOrigin(url.origin, env.allowedOrigins)) {
+  if (field !== null && !env.allowedOrigins.includes(url.origin)) {
     throw new AppError("origin_not_allowed", {
       message: "The shopper may only be sent back to the shop.",
       details: [{ path: field, message: "must be on one of the shop's origins" }],

@@ -5,8 +5,8 @@
  */
 import type Stripe from "stripe";
 import type { Env } from "../env.ts";
-import { bestLocale } from "../locale.ts";
-import type { Checkout, CheckoutItem, ShippingRate } from "../rpc.ts";
+import { bestLocale } from "../text/locale.ts";
+import type { Checkout, CheckoutItem, ShippingRate } from "../database/rpc.ts";
 
 /** Where Stripe's page leads to; `success` carries Stripe's placeholder for the session id. */
 export interface ReturnUrls {
@@ -107,7 +107,7 @@ export async function shortHash(text: string): Promise<string> {
 }
 
 /** The page language nearest to a language tag; `auto` lets Stripe look at the browser. */
-export function stripeLocale(tag: string | null): string {
+function stripeLocale(tag: string | null): string {
   return bestLocale(tag, locales) ?? "auto";
 }
 

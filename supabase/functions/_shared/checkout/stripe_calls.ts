@@ -1,6 +1,6 @@
 /** The calls to Stripe that checkout makes, each under what is left of the shopper's patience. */
 import type Stripe from "stripe";
-import { callStripe } from "../stripe.ts";
+import { callStripe } from "../stripe/client.ts";
 
 export interface CreatedSession {
   session: Stripe.Checkout.Session;

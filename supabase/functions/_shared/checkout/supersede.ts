@@ -3,8 +3,8 @@
  * order is made: its stock is free only once nobody can pay for it any more, and may be what the new cart needs.
  */
 import type Stripe from "stripe";
-import type { Checkout, Rpc } from "../rpc.ts";
-import { stripeErrorOf } from "../stripe.ts";
+import type { Checkout, Rpc } from "../database/rpc.ts";
+import { stripeErrorOf } from "../stripe/client.ts";
 import { checkoutSessionFacts } from "../stripe_events/checkout_session.ts";
 import type { Deadline } from "./deadline.ts";
 import type { StripeCalls } from "./stripe_calls.ts";

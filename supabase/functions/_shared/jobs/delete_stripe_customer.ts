@@ -1,5 +1,5 @@
 /** Deletes Stripe's own copy of a customer who was erased here. For good: Stripe keeps no way back. */
-import { callStripe, stripeErrorOf } from "../stripe.ts";
+import { callStripe, stripeErrorOf } from "../stripe/client.ts";
 import { done, type JobHandler, textField } from "./outcome.ts";
 
 /** Payload: { stripe_customer_id }. */

@@ -1,8 +1,8 @@
 /** Turns what the shop knows of an order into the fields of Stripe's dispute evidence. */
 import type Stripe from "stripe";
-import { formatMoney } from "../money.ts";
-import { oneLine } from "../outside_text.ts";
-import type { DisputedOrder, EarlierOrder, SentMail } from "../rpc_shapes.ts";
+import { formatMoney } from "../stripe/money.ts";
+import { oneLine } from "../text/outside_text.ts";
+import type { DisputedOrder, EarlierOrder, SentMail } from "../database/rpc_shapes.ts";
 import type { Address } from "../stripe_events/facts.ts";
 
 /** Stripe's limit for one text field of evidence. */

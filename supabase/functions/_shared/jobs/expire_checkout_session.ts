@@ -3,7 +3,7 @@
  * only on Stripe's word: a session that turns out paid is settled instead, and while Stripe cannot be asked the
  * hold stays.
  */
-import { callStripe, stripeErrorOf } from "../stripe.ts";
+import { callStripe, stripeErrorOf } from "../stripe/client.ts";
 import { checkoutSessionFacts } from "../stripe_events/checkout_session.ts";
 import { done, type JobContext, type JobHandler, textField } from "./outcome.ts";
 

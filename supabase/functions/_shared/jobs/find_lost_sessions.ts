@@ -4,8 +4,8 @@
  * the others are given up, which frees their stock. Nothing is given up while Stripe could still make a session.
  */
 import type Stripe from "stripe";
-import type { LostCheckout } from "../rpc.ts";
-import { callStripe } from "../stripe.ts";
+import type { LostCheckout } from "../database/rpc.ts";
+import { callStripe } from "../stripe/client.ts";
 import { checkoutSessionFact, checkoutSessionFacts } from "../stripe_events/checkout_session.ts";
 import { orderIdOf } from "../stripe_events/references.ts";
 import { readSession } from "./expire_checkout_session.ts";

@@ -1,5 +1,6 @@
 /** The registry of job kinds: one line per kind. A new kind is a line here, one in private.job_kinds, and a test. */
-import type { Job } from "../rpc.ts";
+import type { Job } from "../database/rpc.ts";
+import { checkWebhookEndpoint } from "./check_webhook_endpoint.ts";
 import { deleteStripeCustomer } from "./delete_stripe_customer.ts";
 import { expireCheckoutSession } from "./expire_checkout_session.ts";
 import { findLostSessions } from "./find_lost_sessions.ts";
@@ -43,12 +44,10 @@ const registry: Record<string, JobHandler> = {
   reconcile_events: reconcileEventsJob,
   reconcile_objects: reconcileObjectsJob,
   refresh_webhook_addresses: refreshWebhookAddresses,
+  check_webhook_endpoint: checkWebhookEndpoint,
   delete_stripe_customer: deleteStripeCustomer,
   purge,
 };
-
-/** Names of all kinds. */
-export const jobKinds: readonly string[] = Object.keys(registry);
 
 /** Runs one job. Never throws: whatever goes wrong becomes an outcome. */
 export async function runJob(job: Job, context: JobContext): Promise<Outcome> {

@@ -3,8 +3,8 @@ import type Stripe from "stripe";
 import type { Env } from "../env.ts";
 import { AppError } from "../errors.ts";
 import type { Logger } from "../log.ts";
-import type { Job, JobResult, Rpc } from "../rpc.ts";
-import { classifyStripeFailure, stripeErrorOf } from "../stripe.ts";
+import type { Job, JobResult, Rpc } from "../database/rpc.ts";
+import { classifyStripeFailure, stripeErrorOf } from "../stripe/client.ts";
 
 type Severity = "warning" | "critical";
 

@@ -4,7 +4,7 @@
  */
 import { AppError } from "../errors.ts";
 import type { Logger } from "../log.ts";
-import { classifyStripeFailure, stripeErrorOf } from "../stripe.ts";
+import { classifyStripeFailure, stripeErrorOf } from "../stripe/client.ts";
 
 /** What stood in the way of one object. */
 export interface Problem {

@@ -4,7 +4,7 @@
  * for 30 days.
  */
 import type Stripe from "stripe";
-import { callStripe } from "../stripe.ts";
+import { callStripe } from "../stripe/client.ts";
 import { judge, type Ours } from "../stripe_events/judge.ts";
 import { enabledEvents } from "../stripe_events/mod.ts";
 import { done, type JobContext, type JobHandler } from "./outcome.ts";

@@ -2,13 +2,13 @@
  * Compares objects instead of events: open checkouts, and the payments, refunds and disputes of the last days. It
  * finds what even the list of events does not show, an event that was stored and lost its effect included.
  */
-import { callStripe } from "../stripe.ts";
+import { callStripe } from "../stripe/client.ts";
 import { disputeFacts } from "../stripe_events/dispute.ts";
 import type { Fact } from "../stripe_events/facts.ts";
 import { paymentIntentFacts } from "../stripe_events/payment_intent.ts";
 import { orderIdOf } from "../stripe_events/references.ts";
 import { refundFacts } from "../stripe_events/refund.ts";
-import type { ObjectState } from "../rpc.ts";
+import type { ObjectState } from "../database/rpc.ts";
 import { checkoutSessionFacts } from "../stripe_events/checkout_session.ts";
 import { readSession } from "./expire_checkout_session.ts";
 import { done, type JobContext, type JobHandler } from "./outcome.ts";

@@ -3,7 +3,7 @@
  * now is later than both), or which an event of another API version did not tell in full.
  */
 import type Stripe from "stripe";
-import { callStripe } from "../stripe.ts";
+import { callStripe } from "../stripe/client.ts";
 import { chargeFacts } from "../stripe_events/charge.ts";
 import { checkoutSessionFacts } from "../stripe_events/checkout_session.ts";
 import { disputeFacts } from "../stripe_events/dispute.ts";

@@ -3,7 +3,7 @@
  * with seven days' notice). A list frozen in code becomes an outage.
  */
 import { z } from "zod";
-import { normalizeAddress } from "../client_ip.ts";
+import { normalizeAddress } from "../http/client_ip.ts";
 import { done, type JobHandler, type Outcome } from "./outcome.ts";
 
 const timeoutMs = 10_000;

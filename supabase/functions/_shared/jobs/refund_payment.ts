@@ -4,7 +4,7 @@
  * gives back no more than there is.
  */
 import type Stripe from "stripe";
-import { callStripe, classifyStripeFailure, isReplayedFailure, stripeErrorOf } from "../stripe.ts";
+import { callStripe, classifyStripeFailure, isReplayedFailure, stripeErrorOf } from "../stripe/client.ts";
 import { refundFacts } from "../stripe_events/refund.ts";
 import { done, type JobContext, type JobHandler, type Outcome, outcomeOf, textField } from "./outcome.ts";
 

@@ -4,8 +4,8 @@
  * That mail is broken is what an alert may be about, so mail is never the only way where there is another: what was
  * posted counts as told although the mail fails, and the mail of an alert waits for a provider that refuses us.
  */
-import { alertFields, alertMail } from "../emails/alert.ts";
-import type { StoredAlert } from "../rpc.ts";
+import { alertFields, alertMail } from "../mails/alert.ts";
+import type { StoredAlert } from "../database/rpc.ts";
 import { done, type JobContext, type JobHandler, type Outcome, textField } from "./outcome.ts";
 import { postMail } from "./resend.ts";
 

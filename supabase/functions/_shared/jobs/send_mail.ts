@@ -5,7 +5,7 @@
  * all does not pile them up either: after some days a mail would say what is no longer so.
  */
 import { resumeLink } from "../checkout/resume_link.ts";
-import { renderMail } from "../emails/mod.ts";
+import { renderMail } from "../mails/mod.ts";
 import { done, type JobHandler, textField } from "./outcome.ts";
 import { postMail } from "./resend.ts";
 

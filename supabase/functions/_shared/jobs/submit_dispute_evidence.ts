@@ -3,7 +3,7 @@
  * goes to the bank, and only once (https://docs.stripe.com/disputes/api).
  */
 import type Stripe from "stripe";
-import { callStripe } from "../stripe.ts";
+import { callStripe } from "../stripe/client.ts";
 import { disputeFacts } from "../stripe_events/dispute.ts";
 import { evidenceParams } from "./dispute_evidence.ts";
 import { done, type JobHandler, textField } from "./outcome.ts";

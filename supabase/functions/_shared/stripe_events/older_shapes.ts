@@ -5,7 +5,7 @@
  * (https://docs.stripe.com/changelog).
  */
 import type Stripe from "stripe";
-import { stripeApiVersion } from "../stripe_api_version.ts";
+import { stripeApiVersion } from "../stripe/api_version.ts";
 
 /** Name and address of a delivery. */
 export interface Delivery {

@@ -17,7 +17,7 @@ export function translateReview(event: ReviewEvent): Translation {
 }
 
 /** The fact in an early fraud warning. */
-export function earlyFraudWarningFacts(warning: Stripe.Radar.EarlyFraudWarning): Fact[] {
+function earlyFraudWarningFacts(warning: Stripe.Radar.EarlyFraudWarning): Fact[] {
   return [{
     fact: "fraud_signal",
     id: warning.id,

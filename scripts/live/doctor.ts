@@ -1,0 +1,65 @@
+/**
+ * `deno task doctor [--env .env]`: looks at a running stack or a project and names each cause with its mend.
+ * Changes nothing; exit code 1 when there is an error.
+ */
+import { checkAllowlist } from "./doctor/allowlist.ts";
+import { checkAuth } from "./doctor/auth.ts";
+import { checkDatabase } from "./doctor/database.ts";
+import { checkDeployedSecrets } from "./doctor/deployed_secrets.ts";
+import { checkEnvironment, checkWhitespace } from "./doctor/environment.ts";
+import type { Finding } from "./doctor/finding.ts";
+import { checkHealth } from "./doctor/health.ts";
+import { checkShipping } from "./doctor/shipping.ts";
+import { checkStripe } from "./doctor/stripe.ts";
+import { findSource, openSubject, type Source } from "./doctor/subject.ts";
+import { masked } from "./setup/project.ts";
+import { runTask } from "../lib/task.ts";
+
+const usage = `deno task doctor [--env .env]
+
+  --env       look at the project of this file; else at the stack that runs in LOCAL_DIR, the project of the
+              environment, or the project of .env`;
+
+// The second is the same where Deno runs by itself; started with npx, Node 20 takes this name for its own.
+const flags = { env: { type: "string" }, "env-file": { type: "string" } } as const;
+
+if (import.meta.main) {
+  Deno.exit(
+    await runTask({
+      usage,
+      flags,
+      run: ({ values }) => main(values.env ?? values["env-file"] ?? null),
+    }, Deno.args),
+  );
+}
+
+async function main(envFile: string | null): Promise<number> {
+  const source = await findSource(envFile, Deno.env.toObject());
+  console.log(`Looking at ${source.name}`);
+  const findings = await diagnose(source);
+  for (const finding of findings) console.log(masked(formatFinding(finding), source.values));
+  const count = (level: Finding["level"]) => findings.filter((finding) => finding.level === level).length;
+  console.log(`${count("ok")} ok, ${count("warning")} warnings, ${count("error")} errors`);
+  return count("error") > 0 ? 1 : 0;
+}
+
+/** Runs every check; with an incomplete environment only those that can do without. */
+export async function diagnose(source: Source): Promise<Finding[]> {
+  const whitespace = checkWhitespace(source);
+  const subject = openSubject(source);
+  if (Array.isArray(subject)) return [...subject, ...whitespace];
+  const rest = await Promise.all([
+    checkDatabase(subject),
+    checkAuth(subject),
+    checkHealth(subject),
+    checkStripe(subject),
+    checkAllowlist(subject),
+    checkDeployedSecrets(subject),
+    checkShipping(subject),
+  ]);
+  return [...checkEnvironment(subject), ...whitespace, ...rest.flat()];
+}
+
+function formatFinding({ level, what, mend }: Finding): string {
+  return `${level.padEnd(7)}  ${what}${mend === "" ? "" : `  →  ${mend}`}`;
+}

@@ -1,0 +1,170 @@
+import type Stripe from "stripe";
+import { enabledEvents } from "../../../supabase/functions/_shared/stripe_events/mod.ts";
+import { stripeApiVersion } from "../../../supabase/functions/_shared/stripe/api_version.ts";
+import { stripeErrorOf } from "../../../supabase/functions/_shared/stripe/client.ts";
+import {
+  type EndpointState,
+  missing,
+  readEndpoints,
+  webhookUrl,
+} from "../../../supabase/functions/_shared/jobs/webhook_endpoints.ts";
+import { error, type Finding, ok, warning } from "./finding.ts";
+import type { Subject } from "./subject.ts";
+
+/** Stripe tries a live delivery for three days. */
+const deliveryDays = 3;
+
+/** Stripe's key, the webhook endpoint, and what it could not deliver. */
+export async function checkStripe(subject: Subject): Promise<Finding[]> {
+  const { stripe, env, kind } = subject;
+  const url = webhookUrl(env.supabaseUrl);
+  let state: EndpointState;
+  try {
+    state = await readEndpoints(stripe, url);
+  } catch (failure) {
+    return [unreadable(failure)];
+  }
+  const mend = kind === "local" ? "restart 'deno task dev'" : "run 'deno task setup'";
+  return [
+    ok("Stripe accepts the key"),
+    ...await checkAccount(subject),
+    ...judgeEndpoint(state, url, mend),
+    await checkDeliveries(subject),
+  ];
+}
+
+function unreadable(failure: unknown): Finding {
+  const refusal = stripeErrorOf(failure);
+  if (refusal?.statusCode === 401) {
+    return error(
+      "Stripe refuses the key",
+      "copy a key from Stripe's dashboard (Developers, API keys) to STRIPE_SECRET_KEY",
+    );
+  }
+  if (refusal?.statusCode === 403) {
+    return error(
+      "the restricted key may not read webhook endpoints",
+      "give it that permission in Stripe's dashboard (Developers, API keys)",
+    );
+  }
+  return error("Stripe does not answer", "see status.stripe.com, and STRIPE_API_BASE where it is set");
+}
+
+/** What is wrong with the endpoint at our address. */
+export function judgeEndpoint(state: EndpointState, url: string, mend: string): Finding[] {
+  const { current, surplus, disabled, missingEvents, extraEvents } = state;
+  if (current === null) {
+    if (surplus.length === 0) {
+      return [
+        disabled[0] === undefined
+          ? error(`Stripe has no webhook endpoint for ${url}`, mend)
+          : disabledAt(disabled[0].id, mend),
+      ];
+    }
+    return surplus.flatMap((endpoint) => [
+      otherVersion(endpoint, mend),
+      ...lackingEvents(endpoint.id, missing(enabledEvents, endpoint.enabled_events), mend),
+    ]);
+  }
+  const findings: Finding[] = [];
+  if (current.status !== "enabled") {
+    findings.push(disabledAt(current.id, mend));
+  }
+  findings.push(...lackingEvents(current.id, missingEvents, mend));
+  if (extraEvents.length > 0) {
+    findings.push(warning(`webhook endpoint ${current.id} also sends ${extraEvents.join(", ")}`, mend));
+  }
+  for (const { id } of surplus) {
+    findings.push(warning(`webhook endpoint ${id} delivers to the same address`, mend));
+  }
+  return findings.length > 0
+    ? findings
+    : [ok(`webhook endpoint ${current.id} is enabled, ${enabledEvents.length} events, ${stripeApiVersion}`)];
+}
+
+function disabledAt(id: string, mend: string): Finding {
+  return error(
+    `webhook endpoint ${id} is disabled at Stripe`,
+    `${mend}, then 'deno task reconcile --since 7d' fetches what was missed`,
+  );
+}
+
+function lackingEvents(id: string, events: string[], mend: string): Finding[] {
+  return events.length === 0 ? [] : [error(`webhook endpoint ${id} lacks ${events.join(", ")}`, mend)];
+}
+
+/**
+ * An endpoint of another version: events of an older one are read all the same, but each that leaves something out
+ * costs a call to Stripe, and Stripe ends versions some day. Of a newer one, or one that moves, nobody knows.
+ */
+function otherVersion({ id, api_version: version }: Stripe.WebhookEndpoint, mend: string): Finding {
+  const renewal = `${mend}: a version is fixed at creation, so a new one takes its place`;
+  const behind = version === null ? null : howFarBehind(version, stripeApiVersion);
+  if (behind !== null) {
+    return warning(
+      `webhook endpoint ${id} sends API version ${version}, ${behind} behind ${stripeApiVersion}`,
+      renewal,
+    );
+  }
+  return error(
+    `webhook endpoint ${id} sends API version ${version ?? "of the account"}, not ${stripeApiVersion}`,
+    renewal,
+  );
+}
+
+const dayMs = 86_400_000;
+
+/** How much older a version is than another, in words; null when it is not older. Versions begin with their date. */
+export function howFarBehind(version: string, than: string): string | null {
+  const days = (Date.parse(than.slice(0, 10)) - Date.parse(version.slice(0, 10))) / dayMs;
+  if (!(days > 0)) return null;
+  const [count, unit] = days < 60
+    ? [days, "day"]
+    : days < 730
+    ? [Math.floor(days / 30.4), "month"]
+    : [Math.floor(days / 365.25), "year"];
+  return `${count} ${unit}${count === 1 ? "" : "s"}`;
+}
+
+/** Events of another account than the one named are ignored: it had better be the key's. */
+async function checkAccount({ stripe, env }: Subject): Promise<Finding[]> {
+  const named = env.stripeAccountId;
+  if (named === null) return [];
+  try {
+    const { id } = await stripe.accounts.retrieveCurrent();
+    if (id === named) return [ok(`STRIPE_ACCOUNT_ID is the account of the key`)];
+    return [
+      error(
+        `STRIPE_ACCOUNT_ID is ${named}, the key belongs to ${id}`,
+        "set the one that belongs to the other",
+      ),
+    ];
+  } catch {
+    return [
+      warning("the account of the key could not be read", "give the key the permission to read its account"),
+    ];
+  }
+}
+
+/** Failed deliveries show a wrong signing secret and a closed allowlist better than any probe, and leave no trace. */
+async function checkDeliveries({ stripe, rpc }: Subject): Promise<Finding> {
+  const since = Math.floor(Date.now() / 1000) - deliveryDays * 86_400;
+  try {
+    const { data } = await stripe.events.list({
+      delivery_success: false,
+      created: { gte: since },
+      limit: 100,
+    });
+    const ours = data.filter((event) => enabledEvents.includes(event.type)).map((event) => event.id);
+    const lost = ours.length === 0 ? [] : (await rpc.listUnknownEvents(ours)).event_ids;
+    if (lost.length === 0) return ok(`no event of the last ${deliveryDays} days is undelivered`);
+    const count = lost.length === 100 ? "100 or more" : `${lost.length}`;
+    return warning(
+      `${count} events of the last ${deliveryDays} days have not arrived (${lost[0]})`,
+      "see reason in webhook_rejections: invalid_signature is a secret missing from STRIPE_WEBHOOK_SECRETS; " +
+        "then 'deno task reconcile --since 7d'",
+    );
+  } catch {
+    return warning("undelivered events could not be counted", "give the key the permission to read events");
+  }
+}

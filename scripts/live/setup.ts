@@ -1,0 +1,100 @@
+/**
+ * `deno task setup`: brings a Supabase project and its Stripe account to what this
+ * repository says. Prints its plan first; running it again changes nothing.
+ */
+import { createStripe, stripeErrorOf } from "../../supabase/functions/_shared/stripe/client.ts";
+import { functions } from "./setup/functions.ts";
+import { migrations } from "./setup/migrations.ts";
+import { masked, readProject, SetupError } from "./setup/project.ts";
+import { schedule } from "./setup/schedule.ts";
+import { secrets } from "./setup/secrets.ts";
+import type { Plan, SetupContext, SetupStep } from "./setup/step.ts";
+import { supabaseCli } from "./setup/supabase.ts";
+import { surplusEndpoints, webhookEndpoint } from "./setup/webhook_endpoint.ts";
+import { runTask } from "../lib/task.ts";
+
+const usage = `deno task setup [--dry-run] [--env .env]
+
+  --dry-run   print what would change and change nothing
+  --env       the functions' environment, and SUPABASE_ACCESS_TOKEN, SUPABASE_DB_URL or SUPABASE_DB_PASSWORD`;
+
+/** Tables before functions, the signing secret before the secrets, everything before somebody calls. */
+const steps: SetupStep[] = [migrations, webhookEndpoint, secrets, functions, surplusEndpoints, schedule];
+
+const flags = {
+  "dry-run": { type: "boolean", default: false },
+  env: { type: "string" },
+  // The same where Deno runs by itself; started with npx, Node 20 takes this name for its own.
+  "env-file": { type: "string" },
+} as const;
+
+if (import.meta.main) {
+  Deno.exit(
+    await runTask({
+      usage,
+      flags,
+      run: ({ values }) => main(values.env ?? values["env-file"] ?? ".env", values["dry-run"]),
+    }, Deno.args),
+  );
+}
+
+async function main(envFile: string, dryRun: boolean): Promise<number> {
+  const project = await readProject(envFile);
+  const say = (line: string) => console.log(masked(line, project.values));
+  const context = { project, stripe: createStripe(project.env), supabase: supabaseCli(project), say };
+  return await setUp(context, { dryRun });
+}
+
+/** Plans, prints the plan, and applies it unless it is a dry run. Returns the exit code. */
+export async function setUp(context: SetupContext, { dryRun }: { dryRun: boolean }): Promise<number> {
+  const { say } = context;
+  const { env, ref } = context.project;
+  say(`Project ${ref ?? env.supabaseUrl}, Stripe in ${env.livemode ? "live" : "test"} mode, ${env.appEnv}`);
+  const outcomes = await Promise.allSettled(steps.map((step) => step.plan(context)));
+  const plans: { step: SetupStep; plan: Plan }[] = [];
+  for (const [at, step] of steps.entries()) {
+    const outcome = outcomes[at];
+    if (outcome?.status === "fulfilled") plans.push({ step, plan: outcome.value });
+    say(`${step.name}:`);
+    for (const line of outcome === undefined ? [] : described(outcome)) say(`  ${line}`);
+  }
+  if (plans.length < steps.length) {
+    say("Nothing was changed.");
+    return 1;
+  }
+  if (dryRun) {
+    say("Dry run: nothing was changed.");
+    return 0;
+  }
+  for (const { step, plan } of plans) {
+    // The endpoint's secret is born while the plan is carried out, so the secrets look again.
+    if (plan.changes.length === 0 && step !== secrets) continue;
+    try {
+      await plan.apply();
+    } catch (error) {
+      say(`${step.name}: ${explained(error)}`);
+      say("Stopped. What came before is done; run setup again when this is mended.");
+      return 1;
+    }
+    if (plan.changes.length > 0) say(`${step.name}: done`);
+  }
+  say("Set up. 'deno task doctor --env .env' checks it.");
+  return 0;
+}
+
+function described(outcome: PromiseSettledResult<Plan>): string[] {
+  if (outcome.status === "rejected") return [`error: ${explained(outcome.reason)}`];
+  return outcome.value.changes.length === 0 ? ["as it should be"] : outcome.value.changes;
+}
+
+function explained(error: unknown): string {
+  const failure = stripeErrorOf(error);
+  if (failure !== null) {
+    const mend = failure.statusCode === 401 || failure.statusCode === 403
+      ? ": check STRIPE_SECRET_KEY; a restricted key needs write access to webhook endpoints"
+      : "";
+    return `Stripe: ${failure.message}${mend}`;
+  }
+  if (error instanceof SetupError) return error.message;
+  return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+}

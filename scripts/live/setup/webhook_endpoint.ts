@@ -1,0 +1,99 @@
+/** The webhook endpoint at Stripe follows the registry of events. */
+import type Stripe from "stripe";
+import { stripeApiVersion } from "../../../supabase/functions/_shared/stripe/api_version.ts";
+import { enabledEvents } from "../../../supabase/functions/_shared/stripe_events/mod.ts";
+import {
+  type EndpointState,
+  readEndpoints,
+  webhookUrl,
+} from "../../../supabase/functions/_shared/jobs/webhook_endpoints.ts";
+import { setInEnvFile } from "./env_file.ts";
+import { SetupError } from "./project.ts";
+import { type Plan, settled, type SetupContext, type SetupStep } from "./step.ts";
+
+const events = enabledEvents as Stripe.WebhookEndpointCreateParams.EnabledEvent[];
+
+/** Creates the endpoint, or brings its events and state up to date. */
+export const webhookEndpoint: SetupStep = {
+  name: "webhook endpoint",
+  async plan(context) {
+    const url = webhookUrl(context.project.env.supabaseUrl);
+    const state = await readEndpoints(context.stripe, url);
+    return state.current === null ? creation(context, url) : update(context, state.current, state);
+  },
+};
+
+/**
+ * Disables endpoints that another took the place of. A step of its own, after the functions know the new signing
+ * secret: until then the old endpoint delivers.
+ */
+export const surplusEndpoints: SetupStep = {
+  name: "other endpoints at our address",
+  async plan({ project, stripe }) {
+    const { surplus } = await readEndpoints(stripe, webhookUrl(project.env.supabaseUrl));
+    return {
+      changes: surplus.map(({ id, api_version: version }) =>
+        `disable ${id} (API version ${version ?? "of the account"})`
+      ),
+      apply: async () => {
+        for (const { id } of surplus) await stripe.webhookEndpoints.update(id, { disabled: true });
+      },
+    };
+  },
+};
+
+function creation({ stripe, project }: SetupContext, url: string): Plan {
+  return {
+    changes: [
+      `create ${url} with API version ${stripeApiVersion} and ${enabledEvents.length} events`,
+      `add its signing secret to STRIPE_WEBHOOK_SECRETS in ${project.envFile}`,
+    ],
+    apply: async () => {
+      const { secret } = await stripe.webhookEndpoints.create({
+        url,
+        enabled_events: events,
+        api_version: stripeApiVersion,
+        description: "Payment backend (deno task setup)",
+      });
+      if (secret === undefined) throw new SetupError("Stripe created the endpoint without a signing secret");
+      // Stripe shows it this once: it is kept before anything else can fail.
+      const known = secretsOf(project.values);
+      if (known.includes(secret)) return;
+      const secrets = [...known, secret].join(",");
+      await setInEnvFile(project.envFile, "STRIPE_WEBHOOK_SECRETS", secrets);
+      project.values["STRIPE_WEBHOOK_SECRETS"] = secrets;
+    },
+  };
+}
+
+function update(
+  { stripe, project }: SetupContext,
+  current: NonNullable<EndpointState["current"]>,
+  { missingEvents, extraEvents }: EndpointState,
+): Plan {
+  if (secretsOf(project.values).length === 0) {
+    throw new SetupError(
+      `STRIPE_WEBHOOK_SECRETS is empty and the endpoint ${current.id} exists: copy its signing secret from Stripe's ` +
+        `dashboard (Developers, Webhooks) into ${project.envFile}, or delete the endpoint and run setup again`,
+    );
+  }
+  const changes = [
+    ...missingEvents.map((event) => `add ${event} to ${current.id}`),
+    ...extraEvents.map((event) => `remove ${event} from ${current.id}`),
+    ...(current.status === "enabled" ? [] : [`enable ${current.id}`]),
+  ];
+  if (changes.length === 0) return settled;
+  return {
+    changes,
+    apply: async () => {
+      await stripe.webhookEndpoints.update(current.id, {
+        enabled_events: events,
+        disabled: false,
+      });
+    },
+  };
+}
+
+function secretsOf(values: Record<string, string>): string[] {
+  return (values["STRIPE_WEBHOOK_SECRETS"] ?? "").split(",").map((secret) => secret.trim()).filter(Boolean);
+}

@@ -1,0 +1,94 @@
+/**
+ * `deno task bench`: how close the paths that carry the load come to what they cannot do without, as a ratio (1.00 is
+ * the limit itself), measured side by side in one run. Exit code 1 when a ratio is below its goal.
+ */
+import { benchJobs } from "./bench/jobs.ts";
+import { benchPayments, type PathBench } from "./bench/payments.ts";
+import { runTask, wholeNumber } from "../lib/task.ts";
+
+const usage = `deno task bench [--orders 200] [--jobs 5000] [--finished 100000]
+
+  --orders     checkouts and webhook deliveries that are measured
+  --jobs       jobs that the queue drains
+  --finished   finished jobs that lie beside those that are claimed`;
+
+interface Line {
+  path: string;
+  ours: string;
+  limit: string;
+  ratio: number;
+  /** The least ratio, where one is promised. */
+  goal?: number;
+}
+
+function pathLine(path: string, { oursMs, limitMs }: PathBench): Line {
+  return {
+    path,
+    ours: `${oursMs.toFixed(1)} ms`,
+    limit: `${limitMs.toFixed(1)} ms`,
+    ratio: limitMs / oursMs,
+  };
+}
+
+function printLines(lines: Line[]): void {
+  console.log(`${"path".padEnd(34)}${"ours".padStart(12)}${"limit".padStart(12)}   ratio   goal`);
+  for (const { path, ours, limit, ratio, goal } of lines) {
+    const verdict = goal === undefined ? "–" : `${goal.toFixed(2)} ${ratio >= goal ? "ok" : "MISSED"}`;
+    console.log(
+      `${path.padEnd(34)}${ours.padStart(12)}${limit.padStart(12)}   ${
+        ratio.toFixed(2).padStart(5)
+      }   ${verdict}`,
+    );
+  }
+}
+
+const flags = {
+  orders: { type: "string", default: "200" },
+  jobs: { type: "string", default: "5000" },
+  finished: { type: "string", default: "100000" },
+} as const;
+
+if (import.meta.main) {
+  Deno.exit(
+    await runTask({
+      usage,
+      flags,
+      offline: true,
+      run: ({ values }) =>
+        bench(
+          wholeNumber("--orders", values.orders, 1),
+          wholeNumber("--jobs", values.jobs, 1),
+          wholeNumber("--finished", values.finished, 1),
+        ),
+    }, Deno.args),
+  );
+}
+
+async function bench(orders: number, jobs: number, finished: number): Promise<number> {
+  console.log(
+    `Measuring ${orders} checkouts and ${orders} webhook deliveries against their SQL and Stripe calls …`,
+  );
+  const payments = await benchPayments(orders);
+  console.log(`Measuring ${jobs} jobs against their SQL, and claiming beside ${finished} finished jobs …\n`);
+  const queue = await benchJobs(jobs, finished);
+
+  const lines: Line[] = [
+    pathLine("checkout, to the payment page", payments.checkout),
+    pathLine("webhook, to the paid order", payments.webhook),
+    {
+      path: "jobs drained",
+      ours: `${queue.workerPerSecond} /s`,
+      limit: `${queue.rawPerSecond} /s`,
+      ratio: queue.ratio,
+      goal: 0.5,
+    },
+    {
+      path: `claim beside ${finished} finished`,
+      ours: `${queue.claimFullMs} ms`,
+      limit: `${queue.claimEmptyMs} ms`,
+      ratio: queue.claimEmptyMs / queue.claimFullMs,
+    },
+  ];
+  printLines(lines);
+  return lines.some(({ ratio, goal }) => goal !== undefined && ratio < goal) ? 1 : 0;
+}

@@ -1,0 +1,115 @@
+/**
+ * `deno task ok`: everything that must hold before a change is merged. A developer's machine may lack optional tools;
+ * with CI=true nothing is skipped.
+ */
+import { ADMIN_URL_VARIABLE, startRunServer } from "../local/test_database.ts";
+import { boundaries } from "./ok/boundaries.ts";
+import { envExample } from "./ok/env_example.ts";
+import { migrationFiles, schemasEqualMigrations } from "./ok/schemas.ts";
+import { schemaSnapshot } from "./ok/schema_snapshot.ts";
+import { secretScan } from "./ok/secret_scan.ts";
+import { judged, type Step, type StepContext, type StepResult } from "./ok/step.ts";
+import { advisors, cliPush, typesDrift } from "./ok/supabase_cli.ts";
+import { runTask } from "../lib/task.ts";
+import { StackError } from "../lib/errors.ts";
+import { runCommand } from "../lib/command.ts";
+import { ROOT } from "../lib/paths.ts";
+
+const usage = `deno task ok [--write] [--skip-tests]
+
+  --write        rewrite the generated files instead of comparing them
+  --skip-tests   leave the tests out`;
+
+const flags = {
+  write: { type: "boolean", default: false },
+  "skip-tests": { type: "boolean", default: false },
+} as const;
+
+const ci = Deno.env.get("CI") === "true";
+
+const STEPS: Step[] = [
+  denoStep("format", ["fmt", "--check", "--quiet"]),
+  denoStep("lint", ["lint", "--quiet"]),
+  denoStep("type check", ["check", "--quiet", "supabase/functions", "scripts", "tests"]),
+  boundaries,
+  envExample,
+  secretScan,
+  schemasEqualMigrations,
+  schemaSnapshot,
+  typesDrift,
+  cliPush,
+  advisors,
+];
+
+const failed: string[] = [];
+
+if (import.meta.main) {
+  Deno.exit(
+    await runTask({
+      usage,
+      flags,
+      offline: true,
+      run: ({ values }) => main(values.write, !values["skip-tests"]),
+    }, Deno.args),
+  );
+}
+
+async function main(write: boolean, withTests: boolean): Promise<number> {
+  // What follows looks at the database that the migrations make.
+  await runStep(migrationFiles, { root: ROOT, write, adminUrl: "" });
+  if (failed.length > 0) return 1;
+  let server: Awaited<ReturnType<typeof startRunServer>>;
+  try {
+    server = await startRunServer();
+  } catch (error) {
+    if (!(error instanceof StackError)) throw error;
+    console.error(`The migrations do not apply:\n${error.message}\n\n0 passed, 1 failed`);
+    return 1;
+  }
+  try {
+    const context: StepContext = { root: ROOT, write, adminUrl: server.adminUrl };
+    for (const step of STEPS) await runStep(step, context);
+    if (withTests) await runTests(server.adminUrl);
+  } finally {
+    await server.stop();
+  }
+  return failed.length === 0 ? 0 : 1;
+}
+
+async function runStep(step: Step, context: StepContext): Promise<void> {
+  const start = performance.now();
+  const result = await step.run(context).catch((error): StepResult => judged([String(error)]));
+  const seconds = `${((performance.now() - start) / 1000).toFixed(1)} s`;
+  const word = result.kind === "skipped" && ci
+    ? "FAILED"
+    : { passed: "ok", failed: "FAILED", skipped: "skipped" }[result.kind];
+  const note = result.kind === "passed" ? result.note ?? "" : result.kind === "skipped" ? result.reason : "";
+  console.log(`${step.name.padEnd(22)} ${word.padEnd(8)} ${seconds.padStart(7)}  ${note}`.trimEnd());
+  if (result.kind === "failed") { for (const problem of result.problems) console.log(`    ${problem}`); }
+  if (word === "FAILED") failed.push(step.name);
+}
+
+function denoStep(name: string, args: string[]): Step {
+  return {
+    name,
+    async run({ root }) {
+      const output = await runCommand(Deno.execPath(), args, { cwd: root, env: { NO_COLOR: "1" } });
+      const lines = `${output.stdout}${output.stderr}`.trim().split("\n");
+      return judged(output.success ? [] : lines.slice(0, 60));
+    },
+  };
+}
+
+/** Comes last, so that the tally of the tests is the last line; what failed before is said once more above it. */
+async function runTests(adminUrl: string): Promise<void> {
+  if (failed.length > 0) console.log(`\nFailed before the tests: ${failed.join(", ")}`);
+  const tests = new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "--quiet", "scripts/quality/test.ts"],
+    cwd: ROOT,
+    env: { [ADMIN_URL_VARIABLE]: adminUrl },
+    stdin: "null",
+    stdout: "inherit",
+    stderr: "inherit",
+  }).spawn();
+  if (!(await tests.status).success) failed.push("tests");
+}

@@ -1,0 +1,196 @@
+import type Stripe from "stripe";
+import { type Context, idOf, need } from "../core/context.ts";
+import { invalidRequest } from "../core/errors.ts";
+import { newId } from "../core/ids.ts";
+import { checkUnits } from "../core/money.ts";
+import { recordBalance } from "./charges.ts";
+import { endInquiriesOf } from "./disputes.ts";
+import { settleWarningsOf } from "./early_fraud_warnings.ts";
+import { closeReviewOf } from "./reviews.ts";
+import { formatMoney } from "../core/currencies.ts";
+
+export interface RefundInput {
+  amount?: number;
+  charge?: string;
+  metadata: Record<string, string>;
+  payment_intent?: string;
+  reason: Stripe.Refund.Reason | null;
+}
+
+function chargeToRefund(context: Context, input: RefundInput): Stripe.Charge {
+  if (input.charge !== undefined) return need(context, "charge", input.charge, "charge");
+  if (input.payment_intent === undefined) {
+    throw invalidRequest(
+      "One of the following params should be provided for this request: payment_intent or charge.",
+    );
+  }
+  const intent = need(context, "payment_intent", input.payment_intent, "payment_intent");
+  const charge = context.store.get("charge", idOf(intent.latest_charge) ?? "");
+  if (charge === undefined || charge.status !== "succeeded") {
+    throw invalidRequest(
+      `This PaymentIntent (${intent.id}) does not have a successful charge to refund.`,
+      "payment_intent",
+      "payment_intent_unexpected_state",
+    );
+  }
+  return charge;
+}
+
+/** Throws Stripe's refusal when this much cannot be refunded. */
+function refundableAmount(context: Context, charge: Stripe.Charge, wanted: number | undefined): number {
+  if (charge.status !== "succeeded" || !charge.captured) {
+    throw invalidRequest(`Charge ${charge.id} has not been captured and cannot be refunded.`, "charge");
+  }
+  const blocking = charge.disputed &&
+    context.store.all("dispute", ["charge", charge.id]).some((dispute) => !dispute.is_charge_refundable);
+  if (blocking) {
+    throw invalidRequest(
+      `Charge ${charge.id} has been charged back; cannot issue a refund.`,
+      "charge",
+      "charge_disputed",
+    );
+  }
+  const left = charge.amount - charge.amount_refunded;
+  if (left <= 0) {
+    throw invalidRequest(
+      `Charge ${charge.id} has already been refunded.`,
+      "charge",
+      "charge_already_refunded",
+    );
+  }
+  const amount = wanted ?? left;
+  if (amount > left) {
+    throw invalidRequest(
+      `Refund amount (${formatMoney(amount, charge.currency)}) is greater than unrefunded amount on charge (${
+        formatMoney(left, charge.currency)
+      })`,
+      "amount",
+      "amount_too_large",
+    );
+  }
+  checkUnits(amount, charge.currency, "amount");
+  return amount;
+}
+
+function returned(context: Context, charge: Stripe.Charge, change: number): Stripe.Charge {
+  const amountRefunded = charge.amount_refunded + change;
+  const saved: Stripe.Charge = {
+    ...charge,
+    amount_refunded: amountRefunded,
+    refunded: amountRefunded >= charge.amount,
+  };
+  context.store.put("charge", saved);
+  return saved;
+}
+
+/** Gives money back. Some test cards take their time, or change their mind. */
+export function createRefund(context: Context, input: RefundInput): Stripe.Refund {
+  const charge = chargeToRefund(context, input);
+  const amount = refundableAmount(context, charge, input.amount);
+  const behaviour = context.store.internals("payment_method", charge.payment_method ?? "");
+  const card = behaviour?.type === "card" ? behaviour.card : null;
+  const pending = card?.refund === "pending" || behaviour?.type === "bank";
+  const id = newId("refund");
+  const balance = recordBalance(context, {
+    amount: -amount,
+    currency: charge.currency,
+    fee: 0,
+    source: id,
+    type: "refund",
+    reportingCategory: "refund",
+    description: "REFUND FOR CHARGE",
+  });
+  const refund: Stripe.Refund = {
+    id,
+    object: "refund",
+    amount,
+    balance_transaction: balance.id,
+    charge: charge.id,
+    created: context.now,
+    currency: charge.currency,
+    customer: idOf(charge.customer),
+    customer_account: null,
+    ...(card === null ? {} : {
+      destination_details: {
+        card: { reference_status: "pending", reference_type: "acquirer_reference_number", type: "refund" },
+        type: "card",
+      },
+    }),
+    metadata: input.metadata,
+    payment_intent: idOf(charge.payment_intent),
+    payment_method: charge.payment_method,
+    ...(pending ? { pending_reason: "processing" as const } : {}),
+    reason: input.reason,
+    receipt_number: null,
+    source_transfer_reversal: null,
+    status: pending ? "pending" : "succeeded",
+    transfer_reversal: null,
+  };
+  context.store.put("refund", refund);
+  const changed = returned(context, charge, amount);
+  context.emit("refund.created", refund);
+  context.emit("charge.refunded", changed, charge);
+  if (pending) context.schedule("succeed_refund", id, context.pace.refundMs);
+  if (card?.refund === "fails") context.schedule("fail_refund", id, context.pace.refundMs);
+  if (changed.refunded) {
+    settleWarningsOf(context, charge.id);
+    endInquiriesOf(context, charge.id);
+    closeReviewOf(context, charge.id, input.reason === "fraudulent" ? "refunded_as_fraud" : "refunded");
+  }
+  return refund;
+}
+
+function announce(context: Context, refund: Stripe.Refund, before: Stripe.Refund): void {
+  context.emit("refund.updated", refund, before);
+  context.emit("charge.refund.updated", refund, before);
+}
+
+/** A pending refund arrives. */
+export function succeedRefund(context: Context, id: string): void {
+  const refund = context.store.get("refund", id);
+  if (refund === undefined || refund.status !== "pending") return;
+  const { pending_reason: _reason, ...rest } = refund;
+  const succeeded: Stripe.Refund = { ...rest, status: "succeeded" };
+  context.store.put("refund", succeeded);
+  announce(context, succeeded, refund);
+}
+
+/** A refund bounces: the bank sends it back, and the charge counts it no more. */
+export function failRefund(context: Context, id: string): void {
+  const refund = context.store.get("refund", id);
+  if (refund === undefined || refund.status === "failed" || refund.status === "canceled") return;
+  const balance = recordBalance(context, {
+    amount: refund.amount,
+    currency: refund.currency,
+    fee: 0,
+    source: refund.id,
+    type: "refund_failure",
+    reportingCategory: "refund_failure",
+  });
+  const failed: Stripe.Refund = {
+    ...refund,
+    failure_balance_transaction: balance.id,
+    failure_reason: "expired_or_canceled_card",
+    status: "failed",
+  };
+  context.store.put("refund", failed);
+  const charge = context.store.get("charge", idOf(refund.charge) ?? "");
+  if (charge !== undefined) {
+    const changed = returned(context, charge, -refund.amount);
+    context.emit("charge.updated", changed, charge);
+  }
+  announce(context, failed, refund);
+  context.emit("refund.failed", failed);
+}
+
+/** Changes a refund's metadata. */
+export function updateRefund(
+  context: Context,
+  refund: Stripe.Refund,
+  metadata: Record<string, string>,
+): Stripe.Refund {
+  const changed: Stripe.Refund = { ...refund, metadata };
+  context.store.put("refund", changed);
+  announce(context, changed, refund);
+  return changed;
+}

@@ -1,0 +1,803 @@
+
+export type Json = string | number | boolean | null | { [key: string]: Json | undefined } | Json[]
+
+export type Database = {
+  
+  "public": {
+          Tables: {
+            "alerts": {
+                  Row: {
+                    "count": number,"data": NonNullable<Json>,"dedupe_key": string,"first_at": string,"id": string,"kind": string,"last_at": string,"severity": string,"status": string
+                  }
+                  ComputedFields: never
+                  Insert: {
+                    "count"?: number,"data"?: NonNullable<Json>,"dedupe_key": string,"first_at"?: string,"id"?: string,"kind": string,"last_at"?: string,"severity": string,"status"?: string
+                  }
+                  Update: {
+                    "count"?: number,"data"?: NonNullable<Json>,"dedupe_key"?: string,"first_at"?: string,"id"?: string,"kind"?: string,"last_at"?: string,"severity"?: string,"status"?: string
+                  }
+                  Relationships: [
+                    
+                  ]
+                },"checkout_sessions": {
+                  Row: {
+                    "amount_discount": number | null,"amount_shipping": number | null,"amount_subtotal": number | null,"amount_tax": number | null,"amount_total": number | null,"async_payment_failed": boolean,"attempt": number | null,"billing_address": Json | null,"cart_hash": string | null,"closing_at": string | null,"completed_at": string | null,"contact_version": string,"created_at": string,"currency": string | null,"email": string | null,"expires_at": string,"id": string,"livemode": boolean,"metadata_order_id": string | null,"name": string | null,"order_id": string,"payment_id": string | null,"payment_status": string,"phone": string | null,"recovered_from": string | null,"shipping_address": Json | null,"shipping_name": string | null,"status": string,"stripe_customer_id": string | null,"url": string | null,"version": string
+                  }
+                  ComputedFields: never
+                  Insert: {
+                    "amount_discount"?: number | null,"amount_shipping"?: number | null,"amount_subtotal"?: number | null,"amount_tax"?: number | null,"amount_total"?: number | null,"async_payment_failed"?: boolean,"attempt"?: number | null,"billing_address"?: Json | null,"cart_hash"?: string | null,"closing_at"?: string | null,"completed_at"?: string | null,"contact_version": string,"created_at"?: string,"currency"?: string | null,"email"?: string | null,"expires_at": string,"id": string,"livemode": boolean,"metadata_order_id"?: string | null,"name"?: string | null,"order_id": string,"payment_id"?: string | null,"payment_status": string,"phone"?: string | null,"recovered_from"?: string | null,"shipping_address"?: Json | null,"shipping_name"?: string | null,"status": string,"stripe_customer_id"?: string | null,"url"?: string | null,"version": string
+                  }
+                  Update: {
+                    "amount_discount"?: number | null,"amount_shipping"?: number | null,"amount_subtotal"?: number | null,"amount_tax"?: number | null,"amount_total"?: number | null,"async_payment_failed"?: boolean,"attempt"?: number | null,"billing_address"?: Json | null,"cart_hash"?: string | null,"closing_at"?: string | null,"completed_at"?: string | null,"contact_version"?: string,"created_at"?: string,"currency"?: string | null,"email"?: string | null,"expires_at"?: string,"id"?: string,"livemode"?: boolean,"metadata_order_id"?: string | null,"name"?: string | null,"order_id"?: string,"payment_id"?: string | null,"payment_status"?: string,"phone"?: string | null,"recovered_from"?: string | null,"shipping_address"?: Json | null,"shipping_name"?: string | null,"status"?: string,"stripe_customer_id"?: string | null,"url"?: string | null,"version"?: string
+                  }
+                  Relationships: [
+                    {
+      foreignKeyName: "checkout_sessions_order_id_fkey"
+      columns: ["order_id"]
+isOneToOne: false
+      referencedRelation: "orders"
+      referencedColumns: ["id"]
+    }
+                  ]
+                },"customers": {
+                  Row: {
+                    "created_at": string,"email": string | null,"email_changes": number,"email_changes_told": number,"id": string,"livemode": boolean,"name": string | null,"stripe_customer_id": string | null,"stripe_deleted_at": string | null,"user_id": string | null
+                  }
+                  ComputedFields: never
+                  Insert: {
+                    "created_at"?: string,"email"?: string | null,"email_changes"?: number,"email_changes_told"?: number,"id"?: string,"livemode"?: boolean,"name"?: string | null,"stripe_customer_id"?: string | null,"stripe_deleted_at"?: string | null,"user_id"?: string | null
+                  }
+                  Update: {
+                    "created_at"?: string,"email"?: string | null,"email_changes"?: number,"email_changes_told"?: number,"id"?: string,"livemode"?: boolean,"name"?: string | null,"stripe_customer_id"?: string | null,"stripe_deleted_at"?: string | null,"user_id"?: string | null
+                  }
+                  Relationships: [
+                    
+                  ]
+                },"disputes": {
+                  Row: {
+                    "amount": number,"charge_id": string | null,"created_at": string,"currency": string,"evidence_due_by": string | null,"evidence_submission_count": number,"first_due_by": string | null,"funds_reinstated": boolean,"funds_withdrawn": boolean,"has_evidence": boolean,"id": string,"livemode": boolean,"network_reason_code": string | null,"order_id": string | null,"payment_id": string | null,"reason": string,"status": string,"statuses_seen": (string)[],"version": string
+                  }
+                  ComputedFields: never
+                  Insert: {
+                    "amount": number,"charge_id"?: string | null,"created_at": string,"currency": string,"evidence_due_by"?: string | null,"evidence_submission_count"?: number,"first_due_by"?: string | null,"funds_reinstated"?: boolean,"funds_withdrawn"?: boolean,"has_evidence"?: boolean,"id": string,"livemode": boolean,"network_reason_code"?: string | null,"order_id"?: string | null,"payment_id"?: string | null,"reason": string,"status": string,"statuses_seen": (string)[],"version": string
+                  }
+                  Update: {
+                    "amount"?: number,"charge_id"?: string | null,"created_at"?: string,"currency"?: string,"evidence_due_by"?: string | null,"evidence_submission_count"?: number,"first_due_by"?: string | null,"funds_reinstated"?: boolean,"funds_withdrawn"?: boolean,"has_evidence"?: boolean,"id"?: string,"livemode"?: boolean,"network_reason_code"?: string | null,"order_id"?: string | null,"payment_id"?: string | null,"reason"?: string,"status"?: string,"statuses_seen"?: (string)[],"version"?: string
+                  }
+                  Relationships: [
+                    {
+      foreignKeyName: "disputes_order_id_fkey"
+      columns: ["order_id"]
+isOneToOne: false
+      referencedRelation: "orders"
+      referencedColumns: ["id"]
+    }
+                  ]
+                },"fraud_signals": {
+                  Row: {
+                    "answer": string | null,"charge_id": string | null,"created_at": string,"data": NonNullable<Json>,"id": string,"kind": string,"open": boolean,"order_id": string | null,"payment_id": string | null,"released_at": string | null,"severity": string,"source_id": string | null,"version": string,"was_actionable": boolean
+                  }
+                  ComputedFields: never
+                  Insert: {
+                    "answer"?: string | null,"charge_id"?: string | null,"created_at"?: string,"data"?: NonNullable<Json>,"id"?: string,"kind": string,"open"?: boolean,"order_id"?: string | null,"payment_id"?: string | null,"released_at"?: string | null,"severity": string,"source_id"?: string | null,"version"?: string,"was_actionable"?: boolean
+                  }
+                  Update: {
+                    "answer"?: string | null,"charge_id"?: string | null,"created_at"?: string,"data"?: NonNullable<Json>,"id"?: string,"kind"?: string,"open"?: boolean,"order_id"?: string | null,"payment_id"?: string | null,"released_at"?: string | null,"severity"?: string,"source_id"?: string | null,"version"?: string,"was_actionable"?: boolean
+                  }
+                  Relationships: [
+                    {
+      foreignKeyName: "fraud_signals_order_id_fkey"
+      columns: ["order_id"]
+isOneToOne: false
+      referencedRelation: "orders"
+      referencedColumns: ["id"]
+    }
+                  ]
+                },"inventory_adjustments": {
+                  Row: {
+                    "actor": string,"created_at": string,"delta": number,"id": number,"reason": string,"variant_id": string
+                  }
+                  ComputedFields: never
+                  Insert: {
+                    "actor": string,"created_at"?: string,"delta": number,"id"?: never,"reason": string,"variant_id": string
+                  }
+                  Update: {
+                    "actor"?: string,"created_at"?: string,"delta"?: number,"id"?: never,"reason"?: string,"variant_id"?: string
+                  }
+                  Relationships: [
+                    {
+      foreignKeyName: "inventory_adjustments_variant_id_fkey"
+      columns: ["variant_id"]
+isOneToOne: false
+      referencedRelation: "inventory_levels"
+      referencedColumns: ["variant_id"]
+    }
+                  ]
+                },"inventory_levels": {
+                  Row: {
+                    "available": number | null,"committed": number,"on_hand": number,"reserved": number,"variant_id": string
+                  }
+                  ComputedFields: never
+                  Insert: {
+                    "available"?: never,"committed"?: number,"on_hand"?: number,"reserved"?: number,"variant_id": string
+                  }
+                  Update: {
+                    "available"?: never,"committed"?: number,"on_hand"?: number,"reserved"?: number,"variant_id"?: string
+                  }
+                  Relationships: [
+                    {
+      foreignKeyName: "inventory_levels_variant_id_fkey"
+      columns: ["variant_id"]
+isOneToOne: true
+      referencedRelation: "availability"
+      referencedColumns: ["variant_id"]
+    },{
+      foreignKeyName: "inventory_levels_variant_id_fkey"
+      columns: ["variant_id"]
+isOneToOne: true
+      referencedRelation: "product_variants"
+      referencedColumns: ["id"]
+    }
+                  ]
+                },"inventory_reservations": {
+                  Row: {
+                    "expires_at": string,"id": string,"order_id": string,"quantity": number,"status": string,"updated_at": string,"variant_id": string
+                  }
+                  ComputedFields: never
+                  Insert: {
+                    "expires_at": string,"id"?: string,"order_id": string,"quantity": number,"status"?: string,"updated_at"?: string,"variant_id": string
+                  }
+                  Update: {
+                    "expires_at"?: string,"id"?: string,"order_id"?: string,"quantity"?: number,"status"?: string,"updated_at"?: string,"variant_id"?: string
+                  }
+                  Relationships: [
+                    {
+      foreignKeyName: "inventory_reservations_order_id_fkey"
+      columns: ["order_id"]
+isOneToOne: false
+      referencedRelation: "orders"
+      referencedColumns: ["id"]
+    },{
+      foreignKeyName: "inventory_reservations_variant_id_fkey"
+      columns: ["variant_id"]
+isOneToOne: false
+      referencedRelation: "inventory_levels"
+      referencedColumns: ["variant_id"]
+    }
+                  ]
+                },"notifications": {
+                  Row: {
+                    "created_at": string,"data": NonNullable<Json>,"dedupe_key": string,"id": string,"last_error": string | null,"order_id": string,"provider_id": string | null,"recipient": string | null,"sent_at": string | null,"status": string,"template": string
+                  }
+                  ComputedFields: never
+                  Insert: {
+                    "created_at"?: string,"data"?: NonNullable<Json>,"dedupe_key"?: string,"id"?: string,"last_error"?: string | null,"order_id": string,"provider_id"?: string | null,"recipient"?: string | null,"sent_at"?: string | null,"status"?: string,"template": string
+                  }
+                  Update: {
+                    "created_at"?: string,"data"?: NonNullable<Json>,"dedupe_key"?: string,"id"?: string,"last_error"?: string | null,"order_id"?: string,"provider_id"?: string | null,"recipient"?: string | null,"sent_at"?: string | null,"status"?: string,"template"?: string
+                  }
+                  Relationships: [
+                    {
+      foreignKeyName: "notifications_order_id_fkey"
+      columns: ["order_id"]
+isOneToOne: false
+      referencedRelation: "orders"
+      referencedColumns: ["id"]
+    }
+                  ]
+                },"order_events": {
+                  Row: {
+                    "created_at": string,"data": NonNullable<Json>,"id": number,"kind": string,"order_id": string,"source": string
+                  }
+                  ComputedFields: never
+                  Insert: {
+                    "created_at"?: string,"data"?: NonNullable<Json>,"id"?: never,"kind": string,"order_id": string,"source": string
+                  }
+                  Update: {
+                    "created_at"?: string,"data"?: NonNullable<Json>,"id"?: never,"kind"?: string,"order_id"?: string,"source"?: string
+                  }
+                  Relationships: [
+                    {
+      foreignKeyName: "order_events_order_id_fkey"
+      columns: ["order_id"]
+isOneToOne: false
+      referencedRelation: "orders"
+      referencedColumns: ["id"]
+    }
+                  ]
+                },"order_items": {
+                  Row: {
+                    "id": string,"name": string,"order_id": string,"quantity": number,"sku": string,"unit_amount": number,"variant_id": string
+                  }
+                  ComputedFields: never
+                  Insert: {
+                    "id"?: string,"name": string,"order_id": string,"quantity": number,"sku": string,"unit_amount": number,"variant_id": string
+                  }
+                  Update: {
+                    "id"?: string,"name"?: string,"order_id"?: string,"quantity"?: number,"sku"?: string,"unit_amount"?: number,"variant_id"?: string
+                  }
+                  Relationships: [
+                    {
+      foreignKeyName: "order_items_order_id_fkey"
+      columns: ["order_id"]
+isOneToOne: false
+      referencedRelation: "orders"
+      referencedColumns: ["id"]
+    },{
+      foreignKeyName: "order_items_variant_id_fkey"
+      columns: ["variant_id"]
+isOneToOne: false
+      referencedRelation: "availability"
+      referencedColumns: ["variant_id"]
+    },{
+      foreignKeyName: "order_items_variant_id_fkey"
+      columns: ["variant_id"]
+isOneToOne: false
+      referencedRelation: "product_variants"
+      referencedColumns: ["id"]
+    }
+                  ]
+                },"order_risk": {
+                  Row: {
+                    "declined_attempts": number,"order_id": string,"outage_attempts": number,"review_reasons": (string)[],"review_released_at": string | null,"three_d_secure": string | null,"velocity_mode": string,"velocity_rule_set": number | null
+                  }
+                  ComputedFields: never
+                  Insert: {
+                    "declined_attempts"?: number,"order_id": string,"outage_attempts"?: number,"review_reasons"?: (string)[],"review_released_at"?: string | null,"three_d_secure"?: string | null,"velocity_mode"?: string,"velocity_rule_set"?: number | null
+                  }
+                  Update: {
+                    "declined_attempts"?: number,"order_id"?: string,"outage_attempts"?: number,"review_reasons"?: (string)[],"review_released_at"?: string | null,"three_d_secure"?: string | null,"velocity_mode"?: string,"velocity_rule_set"?: number | null
+                  }
+                  Relationships: [
+                    {
+      foreignKeyName: "order_risk_order_id_fkey"
+      columns: ["order_id"]
+isOneToOne: true
+      referencedRelation: "orders"
+      referencedColumns: ["id"]
+    }
+                  ]
+                },"orders": {
+                  Row: {
+                    "abandoned_at": string | null,"account_id": string | null,"amount_discount": number,"amount_paid": number,"amount_refunded": number,"amount_shipping": number,"amount_subtotal": number,"amount_tax": number,"amount_total": number,"attempt": number,"billing_address": Json | null,"cancelled_at": string | null,"carrier": string | null,"cart_hash": string,"created_at": string,"currency": string,"customer_id": string | null,"customer_name": string | null,"decided_payment_id": string | null,"email": string | null,"erased_at": string | null,"fulfilled_at": string | null,"fulfillment_status": string,"id": string,"idempotency_key": string | null,"livemode": boolean,"locale": string | null,"mail_to_account": boolean,"number": string,"oversold_at": string | null,"paid_at": string | null,"payment_id": string | null,"phone": string | null,"prices_include_tax": boolean,"purchase_ip": unknown,"restocked_at": string | null,"session_expires_at": string,"session_id": string | null,"shipping_address": Json | null,"shipping_name": string | null,"shipping_rates": NonNullable<Json>,"status": string,"tracking_number": string | null,"updated_at": string,"user_agent": string | null
+                  }
+                  ComputedFields: never
+                  Insert: {
+                    "abandoned_at"?: string | null,"account_id"?: string | null,"amount_discount"?: number,"amount_paid"?: number,"amount_refunded"?: number,"amount_shipping"?: number,"amount_subtotal": number,"amount_tax"?: number,"amount_total": number,"attempt"?: number,"billing_address"?: Json | null,"cancelled_at"?: string | null,"carrier"?: string | null,"cart_hash": string,"created_at"?: string,"currency": string,"customer_id"?: string | null,"customer_name"?: string | null,"decided_payment_id"?: string | null,"email"?: string | null,"erased_at"?: string | null,"fulfilled_at"?: string | null,"fulfillment_status"?: string,"id"?: string,"idempotency_key"?: string | null,"livemode": boolean,"locale"?: string | null,"mail_to_account"?: boolean,"number"?: string,"oversold_at"?: string | null,"paid_at"?: string | null,"payment_id"?: string | null,"phone"?: string | null,"prices_include_tax"?: boolean,"purchase_ip"?: unknown,"restocked_at"?: string | null,"session_expires_at": string,"session_id"?: string | null,"shipping_address"?: Json | null,"shipping_name"?: string | null,"shipping_rates"?: NonNullable<Json>,"status"?: string,"tracking_number"?: string | null,"updated_at"?: string,"user_agent"?: string | null
+                  }
+                  Update: {
+                    "abandoned_at"?: string | null,"account_id"?: string | null,"amount_discount"?: number,"amount_paid"?: number,"amount_refunded"?: number,"amount_shipping"?: number,"amount_subtotal"?: number,"amount_tax"?: number,"amount_total"?: number,"attempt"?: number,"billing_address"?: Json | null,"cancelled_at"?: string | null,"carrier"?: string | null,"cart_hash"?: string,"created_at"?: string,"currency"?: string,"customer_id"?: string | null,"customer_name"?: string | null,"decided_payment_id"?: string | null,"email"?: string | null,"erased_at"?: string | null,"fulfilled_at"?: string | null,"fulfillment_status"?: string,"id"?: string,"idempotency_key"?: string | null,"livemode"?: boolean,"locale"?: string | null,"mail_to_account"?: boolean,"number"?: string,"oversold_at"?: string | null,"paid_at"?: string | null,"payment_id"?: string | null,"phone"?: string | null,"prices_include_tax"?: boolean,"purchase_ip"?: unknown,"restocked_at"?: string | null,"session_expires_at"?: string,"session_id"?: string | null,"shipping_address"?: Json | null,"shipping_name"?: string | null,"shipping_rates"?: NonNullable<Json>,"status"?: string,"tracking_number"?: string | null,"updated_at"?: string,"user_agent"?: string | null
+                  }
+                  Relationships: [
+                    {
+      foreignKeyName: "orders_customer_id_fkey"
+      columns: ["customer_id"]
+isOneToOne: false
+      referencedRelation: "customers"
+      referencedColumns: ["id"]
+    }
+                  ]
+                },"payment_attempts": {
+                  Row: {
+                    "advice_code": string | null,"amount": number | null,"card_brand": string | null,"card_country": string | null,"card_fingerprint": string | null,"card_funding": string | null,"card_last4": string | null,"created_at": string,"currency": string | null,"decline_code": string | null,"failure_code": string | null,"id": string,"livemode": boolean,"order_id": string | null,"outcome": string,"payment_id": string,"payment_method_type": string | null,"receipt_url": string | null,"risk_level": string | null,"risk_score": number | null,"seller_message": string | null,"three_d_secure_result": string | null,"version": string
+                  }
+                  ComputedFields: never
+                  Insert: {
+                    "advice_code"?: string | null,"amount"?: number | null,"card_brand"?: string | null,"card_country"?: string | null,"card_fingerprint"?: string | null,"card_funding"?: string | null,"card_last4"?: string | null,"created_at": string,"currency"?: string | null,"decline_code"?: string | null,"failure_code"?: string | null,"id": string,"livemode": boolean,"order_id"?: string | null,"outcome": string,"payment_id": string,"payment_method_type"?: string | null,"receipt_url"?: string | null,"risk_level"?: string | null,"risk_score"?: number | null,"seller_message"?: string | null,"three_d_secure_result"?: string | null,"version": string
+                  }
+                  Update: {
+                    "advice_code"?: string | null,"amount"?: number | null,"card_brand"?: string | null,"card_country"?: string | null,"card_fingerprint"?: string | null,"card_funding"?: string | null,"card_last4"?: string | null,"created_at"?: string,"currency"?: string | null,"decline_code"?: string | null,"failure_code"?: string | null,"id"?: string,"livemode"?: boolean,"order_id"?: string | null,"outcome"?: string,"payment_id"?: string,"payment_method_type"?: string | null,"receipt_url"?: string | null,"risk_level"?: string | null,"risk_score"?: number | null,"seller_message"?: string | null,"three_d_secure_result"?: string | null,"version"?: string
+                  }
+                  Relationships: [
+                    {
+      foreignKeyName: "payment_attempts_order_id_fkey"
+      columns: ["order_id"]
+isOneToOne: false
+      referencedRelation: "orders"
+      referencedColumns: ["id"]
+    }
+                  ]
+                },"payments": {
+                  Row: {
+                    "amount": number,"amount_received": number,"card_brand": string | null,"card_country": string | null,"card_last4": string | null,"charge_id": string | null,"created_at": string,"currency": string,"decline_code": string | null,"failure_code": string | null,"id": string,"livemode": boolean,"metadata_order_id": string | null,"order_id": string | null,"payment_method_type": string | null,"risk_level": string | null,"risk_score": number | null,"status": string,"stripe_customer_id": string | null,"succeeded_at": string | null,"three_d_secure_result": string | null,"version": string
+                  }
+                  ComputedFields: never
+                  Insert: {
+                    "amount": number,"amount_received"?: number,"card_brand"?: string | null,"card_country"?: string | null,"card_last4"?: string | null,"charge_id"?: string | null,"created_at"?: string,"currency": string,"decline_code"?: string | null,"failure_code"?: string | null,"id": string,"livemode": boolean,"metadata_order_id"?: string | null,"order_id"?: string | null,"payment_method_type"?: string | null,"risk_level"?: string | null,"risk_score"?: number | null,"status": string,"stripe_customer_id"?: string | null,"succeeded_at"?: string | null,"three_d_secure_result"?: string | null,"version": string
+                  }
+                  Update: {
+                    "amount"?: number,"amount_received"?: number,"card_brand"?: string | null,"card_country"?: string | null,"card_last4"?: string | null,"charge_id"?: string | null,"created_at"?: string,"currency"?: string,"decline_code"?: string | null,"failure_code"?: string | null,"id"?: string,"livemode"?: boolean,"metadata_order_id"?: string | null,"order_id"?: string | null,"payment_method_type"?: string | null,"risk_level"?: string | null,"risk_score"?: number | null,"status"?: string,"stripe_customer_id"?: string | null,"succeeded_at"?: string | null,"three_d_secure_result"?: string | null,"version"?: string
+                  }
+                  Relationships: [
+                    {
+      foreignKeyName: "payments_order_id_fkey"
+      columns: ["order_id"]
+isOneToOne: false
+      referencedRelation: "orders"
+      referencedColumns: ["id"]
+    }
+                  ]
+                },"product_variants": {
+                  Row: {
+                    "active": boolean,"color": string | null,"created_at": string,"currency": string,"id": string,"image_url": string | null,"price_amount": number,"product_id": string,"size": string | null,"sku": string,"stripe_price_id": string | null
+                  }
+                  ComputedFields: never
+                  Insert: {
+                    "active"?: boolean,"color"?: string | null,"created_at"?: string,"currency"?: string,"id"?: string,"image_url"?: string | null,"price_amount": number,"product_id": string,"size"?: string | null,"sku": string,"stripe_price_id"?: string | null
+                  }
+                  Update: {
+                    "active"?: boolean,"color"?: string | null,"created_at"?: string,"currency"?: string,"id"?: string,"image_url"?: string | null,"price_amount"?: number,"product_id"?: string,"size"?: string | null,"sku"?: string,"stripe_price_id"?: string | null
+                  }
+                  Relationships: [
+                    {
+      foreignKeyName: "product_variants_product_id_fkey"
+      columns: ["product_id"]
+isOneToOne: false
+      referencedRelation: "products"
+      referencedColumns: ["id"]
+    }
+                  ]
+                },"products": {
+                  Row: {
+                    "active": boolean,"created_at": string,"description": string | null,"id": string,"image_url": string | null,"name": string,"slug": string
+                  }
+                  ComputedFields: never
+                  Insert: {
+                    "active"?: boolean,"created_at"?: string,"description"?: string | null,"id"?: string,"image_url"?: string | null,"name": string,"slug": string
+                  }
+                  Update: {
+                    "active"?: boolean,"created_at"?: string,"description"?: string | null,"id"?: string,"image_url"?: string | null,"name"?: string,"slug"?: string
+                  }
+                  Relationships: [
+                    
+                  ]
+                },"reconciliation_drift": {
+                  Row: {
+                    "after": Json | null,"before": Json | null,"found_at": string,"id": number,"kind": string,"object_id": string,"order_id": string | null,"run_id": string
+                  }
+                  ComputedFields: never
+                  Insert: {
+                    "after"?: Json | null,"before"?: Json | null,"found_at"?: string,"id"?: never,"kind": string,"object_id": string,"order_id"?: string | null,"run_id": string
+                  }
+                  Update: {
+                    "after"?: Json | null,"before"?: Json | null,"found_at"?: string,"id"?: never,"kind"?: string,"object_id"?: string,"order_id"?: string | null,"run_id"?: string
+                  }
+                  Relationships: [
+                    {
+      foreignKeyName: "reconciliation_drift_order_id_fkey"
+      columns: ["order_id"]
+isOneToOne: false
+      referencedRelation: "orders"
+      referencedColumns: ["id"]
+    }
+                  ]
+                },"refund_reasons": {
+                  Row: {
+                    "reason": string | null,"refund_id": string
+                  }
+                  ComputedFields: never
+                  Insert: {
+                    "reason"?: string | null,"refund_id": string
+                  }
+                  Update: {
+                    "reason"?: string | null,"refund_id"?: string
+                  }
+                  Relationships: [
+                    {
+      foreignKeyName: "refund_reasons_refund_id_fkey"
+      columns: ["refund_id"]
+isOneToOne: true
+      referencedRelation: "refunds"
+      referencedColumns: ["id"]
+    }
+                  ]
+                },"refund_requests": {
+                  Row: {
+                    "amount": number | null,"cause": string,"created_at": string,"given_up_at": string | null,"id": string,"order_id": string,"payment_id": string,"problem": string | null,"refusals": number,"restock": boolean,"status": string
+                  }
+                  ComputedFields: never
+                  Insert: {
+                    "amount"?: number | null,"cause": string,"created_at"?: string,"given_up_at"?: string | null,"id": string,"order_id": string,"payment_id": string,"problem"?: string | null,"refusals"?: number,"restock"?: boolean,"status"?: string
+                  }
+                  Update: {
+                    "amount"?: number | null,"cause"?: string,"created_at"?: string,"given_up_at"?: string | null,"id"?: string,"order_id"?: string,"payment_id"?: string,"problem"?: string | null,"refusals"?: number,"restock"?: boolean,"status"?: string
+                  }
+                  Relationships: [
+                    {
+      foreignKeyName: "refund_requests_order_id_fkey"
+      columns: ["order_id"]
+isOneToOne: false
+      referencedRelation: "orders"
+      referencedColumns: ["id"]
+    }
+                  ]
+                },"refunds": {
+                  Row: {
+                    "amount": number,"charge_id": string | null,"created_at": string,"currency": string,"failed_at": string | null,"failure_reason": string | null,"id": string,"order_id": string | null,"payment_id": string | null,"reason": string | null,"released_at": string | null,"request_id": string | null,"seen_at": string,"status": string,"succeeded_at": string | null,"version": string
+                  }
+                  ComputedFields: never
+                  Insert: {
+                    "amount": number,"charge_id"?: string | null,"created_at": string,"currency": string,"failed_at"?: string | null,"failure_reason"?: string | null,"id": string,"order_id"?: string | null,"payment_id"?: string | null,"reason"?: string | null,"released_at"?: string | null,"request_id"?: string | null,"seen_at"?: string,"status": string,"succeeded_at"?: string | null,"version": string
+                  }
+                  Update: {
+                    "amount"?: number,"charge_id"?: string | null,"created_at"?: string,"currency"?: string,"failed_at"?: string | null,"failure_reason"?: string | null,"id"?: string,"order_id"?: string | null,"payment_id"?: string | null,"reason"?: string | null,"released_at"?: string | null,"request_id"?: string | null,"seen_at"?: string,"status"?: string,"succeeded_at"?: string | null,"version"?: string
+                  }
+                  Relationships: [
+                    {
+      foreignKeyName: "refunds_order_id_fkey"
+      columns: ["order_id"]
+isOneToOne: false
+      referencedRelation: "orders"
+      referencedColumns: ["id"]
+    }
+                  ]
+                },"shipping_rates": {
+                  Row: {
+                    "active": boolean,"amount": number,"countries": (string)[] | null,"created_at": string,"currency": string,"delivery_days_max": number | null,"delivery_days_min": number | null,"id": string,"name": string,"sort_order": number
+                  }
+                  ComputedFields: never
+                  Insert: {
+                    "active"?: boolean,"amount": number,"countries"?: (string)[] | null,"created_at"?: string,"currency": string,"delivery_days_max"?: number | null,"delivery_days_min"?: number | null,"id"?: string,"name": string,"sort_order"?: number
+                  }
+                  Update: {
+                    "active"?: boolean,"amount"?: number,"countries"?: (string)[] | null,"created_at"?: string,"currency"?: string,"delivery_days_max"?: number | null,"delivery_days_min"?: number | null,"id"?: string,"name"?: string,"sort_order"?: number
+                  }
+                  Relationships: [
+                    
+                  ]
+                },"staff_commands": {
+                  Row: {
+                    "actor": string,"args": NonNullable<Json>,"command": string,"created_at": string,"id": string,"order_id": string | null,"result": Json | null
+                  }
+                  ComputedFields: never
+                  Insert: {
+                    "actor"?: string,"args"?: NonNullable<Json>,"command": string,"created_at"?: string,"id"?: string,"order_id"?: string | null,"result"?: Json | null
+                  }
+                  Update: {
+                    "actor"?: string,"args"?: NonNullable<Json>,"command"?: string,"created_at"?: string,"id"?: string,"order_id"?: string | null,"result"?: Json | null
+                  }
+                  Relationships: [
+                    {
+      foreignKeyName: "staff_commands_order_id_fkey"
+      columns: ["order_id"]
+isOneToOne: false
+      referencedRelation: "orders"
+      referencedColumns: ["id"]
+    }
+                  ]
+                },"stripe_webhook_ips": {
+                  Row: {
+                    "added_at": string,"address": unknown
+                  }
+                  ComputedFields: never
+                  Insert: {
+                    "added_at"?: string,"address": unknown
+                  }
+                  Update: {
+                    "added_at"?: string,"address"?: unknown
+                  }
+                  Relationships: [
+                    
+                  ]
+                },"webhook_events": {
+                  Row: {
+                    "api_version": string | null,"attempts": number,"delivered_at": string | null,"delivery_count": number,"id": string,"ignored_reason": string | null,"last_error": string | null,"livemode": boolean,"next_attempt_at": string | null,"payload": NonNullable<Json>,"processed_at": string | null,"received_at": string,"source_ip": unknown,"status": string,"stripe_created_at": string,"type": string
+                  }
+                  ComputedFields: never
+                  Insert: {
+                    "api_version"?: string | null,"attempts"?: number,"delivered_at"?: string | null,"delivery_count"?: number,"id": string,"ignored_reason"?: string | null,"last_error"?: string | null,"livemode": boolean,"next_attempt_at"?: string | null,"payload": NonNullable<Json>,"processed_at"?: string | null,"received_at"?: string,"source_ip"?: unknown,"status": string,"stripe_created_at": string,"type": string
+                  }
+                  Update: {
+                    "api_version"?: string | null,"attempts"?: number,"delivered_at"?: string | null,"delivery_count"?: number,"id"?: string,"ignored_reason"?: string | null,"last_error"?: string | null,"livemode"?: boolean,"next_attempt_at"?: string | null,"payload"?: NonNullable<Json>,"processed_at"?: string | null,"received_at"?: string,"source_ip"?: unknown,"status"?: string,"stripe_created_at"?: string,"type"?: string
+                  }
+                  Relationships: [
+                    
+                  ]
+                },"webhook_rejections": {
+                  Row: {
+                    "count": number,"first_at": string,"id": number,"last_at": string,"reason": string,"source_ip": unknown
+                  }
+                  ComputedFields: never
+                  Insert: {
+                    "count"?: number,"first_at"?: string,"id"?: never,"last_at"?: string,"reason": string,"source_ip"?: unknown
+                  }
+                  Update: {
+                    "count"?: number,"first_at"?: string,"id"?: never,"last_at"?: string,"reason"?: string,"source_ip"?: unknown
+                  }
+                  Relationships: [
+                    
+                  ]
+                }
+          }
+          Views: {
+            "availability": {
+                  Row: {
+                    "available": number | null,"or_more": boolean | null,"product_id": string,"variant_id": string
+                  }
+                  ComputedFields: never
+                  Relationships: [
+                    {
+      foreignKeyName: "product_variants_product_id_fkey"
+      columns: ["product_id"]
+isOneToOne: false
+      referencedRelation: "products"
+      referencedColumns: ["id"]
+    }
+                  ]
+                }
+          }
+          Functions: {
+            "abandon_checkout":
+{ Args: { "p_attempt": number,"p_order_id": string,"p_refusal"?: Json }; Returns: Json
+                           },
+"add_variant":
+{ Args: { "p_color"?: string,"p_currency": string,"p_on_hand"?: number,"p_price_amount": number,"p_product_slug": string,"p_size"?: string,"p_sku": string }; Returns: Json
+                           },
+"adjust_inventory":
+{ Args: { "p_delta": number,"p_reason": string,"p_sku": string }; Returns: Json
+                           },
+"advance_reconciliation_cursor":
+{ Args: { "p_name": string,"p_position": string }; Returns: Json
+                           },
+"apply_stripe_facts":
+{ Args: { "p_facts": Json,"p_observed_at": string,"p_source": string }; Returns: Json
+                           },
+"attach_checkout_session":
+{ Args: { "p_attempt": number,"p_email_change"?: number,"p_fact": Json,"p_order_id": string }; Returns: Json
+                           },
+"begin_checkout":
+{ Args: { "p_client_ip": string,"p_email": string,"p_hold_seconds": number,"p_idempotency_key": string,"p_items": Json,"p_livemode": boolean,"p_locale": string,"p_previous_session_id"?: string,"p_session_seconds": number,"p_supersede"?: boolean,"p_user_agent": string,"p_user_id": string,"p_velocity_mode"?: string }; Returns: Json
+                           },
+"cancel_order":
+{ Args: { "p_order_number": string,"p_reason"?: string }; Returns: Json
+                           },
+"check_invariants":
+{ Args: Record<PropertyKey, never>; Returns: {
+              "detail": Json,"invariant": string
+            }[]
+                           },
+"claim_jobs":
+{ Args: { "p_kinds"?: (string)[],"p_lease_seconds": number,"p_limit": number,"p_worker": string }; Returns: Json
+                           },
+"count_jobs":
+{ Args: Record<PropertyKey, never>; Returns: Json
+                           },
+"enqueue_periodic_jobs":
+{ Args: { "p_settings"?: Json }; Returns: Json
+                           },
+"erase_customer":
+{ Args: { "p_email": string }; Returns: Json
+                           },
+"find_open_checkout":
+{ Args: { "p_order_id": string }; Returns: Json
+                           },
+"finish_jobs":
+{ Args: { "p_results": Json }; Returns: Json
+                           },
+"forget_stripe_customer":
+{ Args: { "p_order_id": string,"p_stripe_customer_id": string }; Returns: Json
+                           },
+"get_alert":
+{ Args: { "p_alert_id": string }; Returns: Json
+                           },
+"get_dispute_evidence":
+{ Args: { "p_dispute_id": string }; Returns: Json
+                           },
+"get_health":
+{ Args: Record<PropertyKey, never>; Returns: Json
+                           },
+"get_lost_checkouts":
+{ Args: { "p_limit": number }; Returns: Json
+                           },
+"get_notification":
+{ Args: { "p_notification_id": string }; Returns: Json
+                           },
+"get_order_status":
+{ Args: { "p_session_id": string }; Returns: Json
+                           },
+"get_reconciliation_cursor":
+{ Args: { "p_name": string }; Returns: Json
+                           },
+"get_stripe_event":
+{ Args: { "p_event_id": string }; Returns: Json
+                           },
+"get_webhook_allowlist":
+{ Args: Record<PropertyKey, never>; Returns: Json
+                           },
+"judge_refund":
+{ Args: { "p_request_id": string }; Returns: Json
+                           },
+"list_differing_objects":
+{ Args: { "p_objects": Json }; Returns: Json
+                           },
+"list_open_checkouts":
+{ Args: { "p_limit": number }; Returns: Json
+                           },
+"list_unknown_events":
+{ Args: { "p_event_ids": (string)[] }; Returns: Json
+                           },
+"mark_fulfilled":
+{ Args: { "p_carrier"?: string,"p_order_number": string,"p_tracking_number"?: string }; Returns: Json
+                           },
+"purge_old_data":
+{ Args: { "p_limit": number }; Returns: Json
+                           },
+"receive_return":
+{ Args: { "p_lines"?: Json,"p_note"?: string,"p_order_number": string }; Returns: Json
+                           },
+"receive_stripe_event":
+{ Args: { "p_alerts": Json,"p_api_version": string,"p_error": string,"p_event_id": string,"p_facts": Json,"p_ignored_reason": string,"p_livemode": boolean,"p_payload": Json,"p_source_ip": string,"p_stripe_created_at": string,"p_type": string }; Returns: Json
+                           },
+"reconcile_stripe_event":
+{ Args: { "p_dry_run": boolean,"p_error": string,"p_event": Json,"p_facts": Json,"p_ignored_reason": string,"p_run_id": string }; Returns: Json
+                           },
+"reconcile_stripe_object":
+{ Args: { "p_dry_run": boolean,"p_facts": Json,"p_kind": string,"p_object_id": string,"p_observed_at": string,"p_run_id": string }; Returns: Json
+                           },
+"record_notification_result":
+{ Args: { "p_error": string,"p_notification_id": string,"p_provider_id": string,"p_recipient": string,"p_status": string }; Returns: Json
+                           },
+"record_webhook_endpoint":
+{ Args: { "p_differences": (string)[],"p_endpoint_id": string,"p_livemode": boolean,"p_state": string }; Returns: Json
+                           },
+"record_webhook_rejection":
+{ Args: { "p_count"?: number,"p_reason": string,"p_source_ip": string }; Returns: Json
+                           },
+"redrive":
+{ Args: { "p_actor": string,"p_again"?: boolean,"p_all": boolean,"p_dry_run": boolean,"p_event_ids": (string)[],"p_job_ids": (number)[],"p_type": string }; Returns: Json
+                           },
+"redrive_webhook_event":
+{ Args: { "p_event_id": string }; Returns: Json
+                           },
+"release_review":
+{ Args: { "p_note"?: string,"p_order_number": string }; Returns: Json
+                           },
+"remind_dispute":
+{ Args: { "p_days": number,"p_dispute_id": string }; Returns: Json
+                           },
+"replace_webhook_addresses":
+{ Args: { "p_addresses": (string)[] }; Returns: Json
+                           },
+"request_refund":
+{ Args: { "p_amount"?: number,"p_order_number": string,"p_reason"?: string,"p_restock"?: boolean }; Returns: Json
+                           },
+"resend_notification":
+{ Args: { "p_order_number": string,"p_template": string }; Returns: Json
+                           },
+"restart_checkout_attempt":
+{ Args: { "p_attempt": number,"p_hold_seconds": number,"p_order_id": string,"p_session_seconds": number }; Returns: Json
+                           },
+"resume_checkout":
+{ Args: { "p_client_ip"?: string,"p_hold_seconds": number,"p_order_id": string,"p_session_seconds": number,"p_supersede"?: boolean,"p_velocity_mode"?: string }; Returns: Json
+                           },
+"retry_stripe_event":
+{ Args: { "p_error": string,"p_event_id": string,"p_facts": Json,"p_ignored_reason": string }; Returns: Json
+                           },
+"submit_dispute_evidence":
+{ Args: { "p_dispute_id": string,"p_note"?: string }; Returns: Json
+                           },
+"take_rate_limits":
+{ Args: { "p_buckets": Json }; Returns: Json
+                           }
+          }
+          Enums: {
+            [_ in never]: never
+          }
+          CompositeTypes: {
+            [_ in never]: never
+          }
+        }
+}
+
+type DatabaseWithoutInternals = Omit<Database, '__InternalSupabase'>
+
+type DefaultSchema = DatabaseWithoutInternals[Extract<keyof Database, "public">]
+
+export type Tables<
+  DefaultSchemaTableNameOrOptions extends
+    | keyof (DefaultSchema["Tables"] & DefaultSchema["Views"])
+    | { schema: keyof DatabaseWithoutInternals },
+  TableName extends DefaultSchemaTableNameOrOptions extends {
+    schema: keyof DatabaseWithoutInternals
+  }
+    ? keyof (DatabaseWithoutInternals[DefaultSchemaTableNameOrOptions["schema"]]["Tables"] &
+        DatabaseWithoutInternals[DefaultSchemaTableNameOrOptions["schema"]]["Views"])
+    : never = never
+> = DefaultSchemaTableNameOrOptions extends { schema: keyof DatabaseWithoutInternals }
+  ? (DatabaseWithoutInternals[DefaultSchemaTableNameOrOptions["schema"]]["Tables"] &
+      DatabaseWithoutInternals[DefaultSchemaTableNameOrOptions["schema"]]["Views"])[TableName] extends {
+      Row: infer R
+    }
+    ? R
+    : never
+  : DefaultSchemaTableNameOrOptions extends keyof (DefaultSchema["Tables"] & DefaultSchema["Views"])
+  ? (DefaultSchema["Tables"] & DefaultSchema["Views"])[DefaultSchemaTableNameOrOptions] extends {
+      Row: infer R
+    }
+    ? R
+    : never
+  : never
+
+export type TablesInsert<
+  DefaultSchemaTableNameOrOptions extends
+    | keyof DefaultSchema["Tables"]
+    | { schema: keyof DatabaseWithoutInternals },
+  TableName extends DefaultSchemaTableNameOrOptions extends {
+    schema: keyof DatabaseWithoutInternals
+  }
+    ? keyof DatabaseWithoutInternals[DefaultSchemaTableNameOrOptions["schema"]]["Tables"]
+    : never = never
+> = DefaultSchemaTableNameOrOptions extends { schema: keyof DatabaseWithoutInternals }
+  ? DatabaseWithoutInternals[DefaultSchemaTableNameOrOptions["schema"]]["Tables"][TableName] extends {
+      Insert: infer I
+    }
+    ? I
+    : never
+  : DefaultSchemaTableNameOrOptions extends keyof DefaultSchema["Tables"]
+  ? DefaultSchema["Tables"][DefaultSchemaTableNameOrOptions] extends {
+      Insert: infer I
+    }
+    ? I
+    : never
+  : never
+
+export type TablesUpdate<
+  DefaultSchemaTableNameOrOptions extends
+    | keyof DefaultSchema["Tables"]
+    | { schema: keyof DatabaseWithoutInternals },
+  TableName extends DefaultSchemaTableNameOrOptions extends {
+    schema: keyof DatabaseWithoutInternals
+  }
+    ? keyof DatabaseWithoutInternals[DefaultSchemaTableNameOrOptions["schema"]]["Tables"]
+    : never = never
+> = DefaultSchemaTableNameOrOptions extends { schema: keyof DatabaseWithoutInternals }
+  ? DatabaseWithoutInternals[DefaultSchemaTableNameOrOptions["schema"]]["Tables"][TableName] extends {
+      Update: infer U
+    }
+    ? U
+    : never
+  : DefaultSchemaTableNameOrOptions extends keyof DefaultSchema["Tables"]
+  ? DefaultSchema["Tables"][DefaultSchemaTableNameOrOptions] extends {
+      Update: infer U
+    }
+    ? U
+    : never
+  : never
+
+export type Enums<
+  DefaultSchemaEnumNameOrOptions extends
+    | keyof DefaultSchema["Enums"]
+    | { schema: keyof DatabaseWithoutInternals },
+  EnumName extends DefaultSchemaEnumNameOrOptions extends {
+    schema: keyof DatabaseWithoutInternals
+  }
+    ? keyof DatabaseWithoutInternals[DefaultSchemaEnumNameOrOptions["schema"]]["Enums"]
+    : never = never
+> = DefaultSchemaEnumNameOrOptions extends { schema: keyof DatabaseWithoutInternals }
+  ? DatabaseWithoutInternals[DefaultSchemaEnumNameOrOptions["schema"]]["Enums"][EnumName]
+  : DefaultSchemaEnumNameOrOptions extends keyof DefaultSchema["Enums"]
+  ? DefaultSchema["Enums"][DefaultSchemaEnumNameOrOptions]
+  : never
+
+export type CompositeTypes<
+  PublicCompositeTypeNameOrOptions extends
+    | keyof DefaultSchema["CompositeTypes"]
+    | { schema: keyof DatabaseWithoutInternals },
+  CompositeTypeName extends PublicCompositeTypeNameOrOptions extends {
+    schema: keyof DatabaseWithoutInternals
+  }
+    ? keyof DatabaseWithoutInternals[PublicCompositeTypeNameOrOptions["schema"]]["CompositeTypes"]
+    : never = never
+> = PublicCompositeTypeNameOrOptions extends { schema: keyof DatabaseWithoutInternals }
+  ? DatabaseWithoutInternals[PublicCompositeTypeNameOrOptions["schema"]]["CompositeTypes"][CompositeTypeName]
+  : PublicCompositeTypeNameOrOptions extends keyof DefaultSchema["CompositeTypes"]
+  ? DefaultSchema["CompositeTypes"][PublicCompositeTypeNameOrOptions]
+  : never
+
+export const Constants = {
+  "public": {
+          Enums: {
+            
+          }
+        }
+} as const

@@ -1,0 +1,90 @@
+/**
+ * What the functions answer, field by field. `docs/openapi.json` is generated from these schemas, and tests hold
+ * real answers against them; at run time only their types are used.
+ */
+import { z } from "zod";
+
+const currency = z.string().regex(/^[a-z]{3}$/).describe("ISO 4217, lower case.");
+const minorUnits = z.int().min(0).describe("Minor units of the currency.");
+
+export const checkoutAnswer = z.strictObject({
+  order_id: z.uuid(),
+  order_number: z.string(),
+  session_id: z.string().regex(/^cs_\w+$/),
+  url: z.url().describe("Send the shopper there. When the order has been paid meanwhile, the success page."),
+  expires_at: z.int().describe("Epoch seconds until which the page can be paid."),
+  currency,
+  amount_subtotal: minorUnits.describe("Minor units, before shipping, tax and discounts."),
+});
+
+export const resumeAnswer = z.strictObject({
+  url: z.url().describe(
+    "Send the shopper there: a payment page, or the success page of an order that is paid.",
+  ),
+});
+
+export const orderStatusAnswer = z.strictObject({
+  order_number: z.string(),
+  status: z.enum([
+    "pending",
+    "processing",
+    "paid",
+    "needs_review",
+    "payment_failed",
+    "expired",
+    "cancelled",
+    "partially_refunded",
+    "refunded",
+  ]),
+  fulfillment_status: z.enum(["unfulfilled", "on_hold", "fulfilled", "cancelled"]),
+  currency,
+  amount_total: minorUnits,
+  items: z.array(z.strictObject({
+    sku: z.string(),
+    name: z.string(),
+    quantity: z.int().min(1),
+    unit_amount: minorUnits,
+  })),
+  paid_at: z.string().nullable().describe("ISO 8601, or null."),
+});
+
+export const webhookAnswer = z.strictObject({
+  received: z.literal(true),
+  event_id: z.string(),
+  outcome: z.enum(["applied", "duplicate", "ignored", "queued"]),
+});
+
+export const jobsAnswer = z.strictObject({
+  claimed: z.int().min(0),
+  succeeded: z.int().min(0),
+  retried: z.int().min(0),
+  discarded: z.int().min(0),
+  dead: z.int().min(0),
+  remaining: z.int().min(0),
+});
+
+const health = z.enum(["ok", "degraded", "down"]);
+export const healthAnswer = z.strictObject({
+  status: health,
+  checks: z.record(
+    z.string(),
+    z.looseObject({ status: health }).describe("With the secret key, figures beside the status."),
+  ),
+});
+
+export const errorAnswer = z.strictObject({
+  error: z.strictObject({
+    code: z.string().describe("One of the codes of this endpoint, for programs."),
+    message: z.string().describe("For people."),
+    details: z.unknown().optional(),
+    request_id: z.string().describe("Also in x-request-id; names the request in the logs."),
+  }),
+});
+
+export type CheckoutAnswer = z.infer<typeof checkoutAnswer>;
+
+/** A schema in the dialect of OpenAPI 3.1: of what comes in, or of what goes out. */
+export function jsonSchema(schema: z.ZodType, io: "input" | "output"): Record<string, unknown> {
+  const { $schema: _, ...json } = z.toJSONSchema(schema, { io, target: "draft-2020-12" });
+  return json;
+}

@@ -1,0 +1,329 @@
+-- Generated from supabase/schemas/payments by 'deno task migrations': edit there.
+
+-- What Stripe says about money: the fact tables. Each row is a register that merges facts in any order; the
+-- column version decides which snapshot is the newest (rules: docs/settlement.md). order_id may be null until
+-- the payment is linked to an order.
+
+create table public.checkout_sessions (
+  id text primary key,
+  order_id uuid not null references public.orders (id) on delete cascade,
+  attempt integer,
+  status text not null,
+  payment_status text not null,
+  async_payment_failed boolean not null default false,
+  payment_id text,
+  stripe_customer_id text,
+  currency text,
+  amount_subtotal bigint,
+  amount_total bigint,
+  amount_discount bigint,
+  amount_shipping bigint,
+  amount_tax bigint,
+  livemode boolean not null,
+  metadata_order_id uuid,
+  cart_hash text,
+  email text,
+  name text,
+  phone text,
+  shipping_name text,
+  shipping_address jsonb,
+  billing_address jsonb,
+  url text,
+  expires_at timestamptz not null,
+  recovered_from text,
+  completed_at timestamptz,
+  closing_at timestamptz,
+  version text collate "C" not null,
+  contact_version text collate "C" not null,
+  created_at timestamptz not null default now()
+);
+comment on table public.checkout_sessions is
+  'Checkout Sessions of our orders, as last seen. An order may have several: resumed, recovered.';
+comment on column public.checkout_sessions.closing_at is
+  'When a velocity rule had it ended: no door leads to it any more, although Stripe may not have closed it '
+  'yet. No fact of Stripe''s.';
+comment on column public.checkout_sessions.metadata_order_id is
+  'The order its metadata names. Anything but order_id means that somebody changed the metadata: the order '
+  'is reviewed.';
+comment on column public.checkout_sessions.contact_version is
+  'Which snapshot wrote e-mail address, name, phone and addresses: an address that is known is not lost to '
+  'a later event without it.';
+create index checkout_sessions_order_id_idx on public.checkout_sessions (order_id);
+create index checkout_sessions_payment_id_idx on public.checkout_sessions (payment_id);
+create index checkout_sessions_stripe_customer_id_idx on public.checkout_sessions (stripe_customer_id);
+create index checkout_sessions_open_idx on public.checkout_sessions (expires_at) where status = 'open';
+create index checkout_sessions_closing_idx on public.checkout_sessions (closing_at)
+  where status = 'open' and closing_at is not null;
+
+create table public.payments (
+  id text primary key,
+  order_id uuid references public.orders (id) on delete cascade,
+  status text not null,
+  amount bigint not null,
+  amount_received bigint not null default 0,
+  currency text not null,
+  livemode boolean not null,
+  metadata_order_id uuid,
+  stripe_customer_id text,
+  charge_id text,
+  failure_code text,
+  decline_code text,
+  payment_method_type text,
+  card_brand text,
+  card_last4 text,
+  card_country text,
+  risk_level text,
+  risk_score integer,
+  three_d_secure_result text,
+  succeeded_at timestamptz,
+  version text collate "C" not null,
+  created_at timestamptz not null default now()
+);
+comment on table public.payments is
+  'PaymentIntents. Card columns are those of the successful (else the latest) attempt; brand and last4 are '
+  'all that is kept of a card number.';
+comment on column public.payments.order_id is
+  'The order of the session that it pays for; until that is known, the one its metadata names.';
+create index payments_order_id_idx on public.payments (order_id);
+create index payments_charge_id_idx on public.payments (charge_id);
+
+create table public.payment_attempts (
+  id text primary key,
+  payment_id text not null,
+  order_id uuid references public.orders (id) on delete cascade,
+  outcome text not null,
+  amount bigint,
+  currency text,
+  livemode boolean not null,
+  failure_code text,
+  decline_code text,
+  advice_code text,
+  payment_method_type text,
+  card_brand text,
+  card_last4 text,
+  card_funding text,
+  card_country text,
+  card_fingerprint text,
+  three_d_secure_result text,
+  risk_level text,
+  risk_score integer,
+  seller_message text,
+  receipt_url text,
+  version text collate "C" not null,
+  created_at timestamptz not null
+);
+comment on table public.payment_attempts is
+  'Every try to pay: charges, and confirmations that failed before a charge. created_at is Stripe''s time.';
+create index payment_attempts_payment_id_idx on public.payment_attempts (payment_id);
+create index payment_attempts_order_id_idx on public.payment_attempts (order_id);
+create index payment_attempts_card_fingerprint_idx on public.payment_attempts (card_fingerprint, created_at);
+
+create table public.refunds (
+  id text primary key,
+  order_id uuid references public.orders (id) on delete cascade,
+  payment_id text,
+  charge_id text,
+  amount bigint not null,
+  currency text not null,
+  status text not null,
+  reason text,
+  failure_reason text,
+  request_id text,
+  succeeded_at timestamptz,
+  failed_at timestamptz,
+  released_at timestamptz,
+  version text collate "C" not null,
+  created_at timestamptz not null,
+  seen_at timestamptz not null default clock_timestamp()
+);
+comment on column public.refunds.seen_at is
+  'When we first heard of it: staff who ask for a refund do not know of one that was made and not heard '
+  'of.';
+comment on column public.refunds.released_at is
+  'When staff let the order ship although this refund of all its money had failed.';
+comment on column public.refunds.request_id is
+  'The refund_requests row that asked for it; null for one made in Stripe''s dashboard.';
+comment on column public.refunds.succeeded_at is
+  'When it was first seen succeeded; stays when it fails afterwards.';
+comment on column public.refunds.failed_at is
+  'When it was first seen failed or cancelled: what was given back before then was not meant in its stead.';
+comment on table public.refunds is
+  'Refund ledger, keyed by Stripe''s id, whoever asked for it. Only succeeded ones count as money given '
+  'back.';
+comment on column public.refunds.reason is
+  'As the customer may read it: null where Stripe was told that the payment was fraudulent. refund_reasons '
+  'says it all.';
+
+create table public.refund_reasons (
+  refund_id text primary key references public.refunds (id) on delete cascade,
+  reason text
+);
+comment on table public.refund_reasons is
+  'The reason of each refund as Stripe has it, suspicion of fraud included: for staff.';
+create index refunds_order_id_idx on public.refunds (order_id);
+create index refunds_payment_id_idx on public.refunds (payment_id);
+create index refunds_charge_id_idx on public.refunds (charge_id);
+create index refunds_request_id_idx on public.refunds (request_id);
+
+alter table public.checkout_sessions enable row level security;
+alter table public.payments enable row level security;
+alter table public.payment_attempts enable row level security;
+alter table public.refunds enable row level security;
+alter table public.refund_reasons enable row level security;
+
+create policy checkout_sessions_read on public.checkout_sessions for select to authenticated
+  using ((select private.is_admin()));
+create policy payments_read on public.payments for select to authenticated
+  using ((select private.is_admin()));
+create policy payment_attempts_read on public.payment_attempts for select to authenticated
+  using ((select private.is_admin()));
+create policy refund_reasons_read on public.refund_reasons for select to authenticated
+  using ((select private.is_admin()));
+-- The subselect is under the policies of orders: a customer sees the refunds of their own orders.
+create policy refunds_read on public.refunds for select to authenticated
+  using (exists (select 1 from public.orders o where o.id = order_id) or (select private.is_admin()));
+
+revoke all
+  on public.checkout_sessions, public.payments, public.payment_attempts, public.refunds, public.refund_reasons
+  from public, anon, authenticated, service_role;
+grant select
+  on public.checkout_sessions, public.payments, public.payment_attempts, public.refunds, public.refund_reasons
+  to authenticated, service_role;
+
+-- Refunds that were asked for: by staff, or by settlement because money came that the order cannot keep. The
+-- refund itself is Stripe's and stands in public.refunds; its request_id names the row here.
+--
+--   queued -> done | not_needed | given_up, and from given_up back to queued (redrive)
+
+create table public.refund_requests (
+  id text primary key,
+  order_id uuid not null references public.orders (id) on delete cascade,
+  payment_id text not null,
+  amount bigint,
+  cause text not null,
+  restock boolean not null default false,
+  status text not null default 'queued',
+  problem text,
+  refusals integer not null default 0,
+  created_at timestamptz not null default clock_timestamp(),
+  given_up_at timestamptz,
+  constraint refund_requests_amount_positive check (amount > 0),
+  constraint refund_requests_cause_known check (
+    cause in ('requested', 'cancelled', 'oversold', 'duplicate', 'fraudulent')
+  ),
+  constraint refund_requests_status_known check (status in ('queued', 'done', 'not_needed', 'given_up')),
+  constraint refund_requests_given_up_has_time check ((status = 'given_up') = (given_up_at is not null)),
+  -- Goods go back with all of the money, or by receive_return().
+  constraint refund_requests_restock_is_full check (not restock or amount is null)
+);
+comment on table public.refund_requests is
+  'Refunds asked for, once each. While one is queued its money counts as given back. Carries no personal '
+  'data.';
+comment on column public.refund_requests.id is
+  'The staff command that asked, or cause and payment, e.g. oversold:pi_…. Travels in the refund''s '
+  'metadata.';
+comment on column public.refund_requests.amount is 'Minor units; null: all that is left when the job runs.';
+comment on column public.refund_requests.restock is
+  'Whether the goods go back on the shelf with this refund.';
+comment on column public.refund_requests.problem is
+  'What Stripe said when it last refused, or why it was given up.';
+comment on column public.refund_requests.refusals is
+  'How often Stripe has refused. Stripe repeats a refusal for a day under the same idempotency key, so each '
+  'refusal makes another key; an answer that was lost does not.';
+create index refund_requests_order_id_idx on public.refund_requests (order_id);
+create index refund_requests_payment_id_idx on public.refund_requests (payment_id);
+
+alter table public.refund_requests enable row level security;
+create policy refund_requests_read on public.refund_requests for select to authenticated
+  using ((select private.is_admin()));
+revoke all on public.refund_requests from public, anon, authenticated, service_role;
+grant select on public.refund_requests to authenticated, service_role;
+
+-- Disputes and signs of fraud. They hold fulfilment and alert staff; they never move stock or payment status.
+
+create table public.disputes (
+  id text primary key,
+  order_id uuid references public.orders (id) on delete cascade,
+  payment_id text,
+  charge_id text,
+  amount bigint not null,
+  currency text not null,
+  livemode boolean not null,
+  reason text not null,
+  status text not null,
+  statuses_seen text[] not null,
+  evidence_due_by timestamptz,
+  first_due_by timestamptz,
+  evidence_submission_count integer not null default 0,
+  has_evidence boolean not null default false,
+  network_reason_code text,
+  funds_withdrawn boolean not null default false,
+  funds_reinstated boolean not null default false,
+  version text collate "C" not null,
+  created_at timestamptz not null
+);
+comment on table public.disputes is
+  'Chargebacks (dp_, du_) and inquiries (status warning_*). funds_* become true once and stay.';
+comment on column public.disputes.statuses_seen is
+  'Every status it was ever seen in, sorted: each ending is announced, also one that a later ending '
+  'overtook.';
+comment on column public.disputes.first_due_by is
+  'The earliest evidence deadline ever seen. Once there is one, staff are reminded; the reminders go by '
+  'evidence_due_by.';
+create index disputes_order_id_idx on public.disputes (order_id);
+create index disputes_payment_id_idx on public.disputes (payment_id);
+create index disputes_charge_id_idx on public.disputes (charge_id);
+
+create table public.fraud_signals (
+  id uuid primary key default gen_random_uuid(),
+  source_id text,
+  order_id uuid references public.orders (id) on delete cascade,
+  payment_id text,
+  charge_id text,
+  kind text not null,
+  severity text not null,
+  open boolean not null default true,
+  was_actionable boolean not null default false,
+  answer text,
+  released_at timestamptz,
+  data jsonb not null default '{}',
+  version text collate "C" not null default '',
+  created_at timestamptz not null default now(),
+  constraint fraud_signals_source_id_key unique (source_id),
+  constraint fraud_signals_severity_known check (severity in ('info', 'warning', 'critical')),
+  constraint fraud_signals_answer_known check (answer in ('refund', 'review'))
+);
+comment on table public.fraud_signals is
+  'Early fraud warnings, Radar reviews (source_id = Stripe''s id) and velocity hits (no source_id).';
+comment on column public.fraud_signals.was_actionable is
+  'True once any version of the signal was actionable; does not go back, so that the refund decision does '
+  'not depend on the order of events.';
+comment on column public.fraud_signals.answer is
+  'What early_fraud_warning_policy said of a warning when it was first seen actionable: refund, or review '
+  '(also when the parcel had left). Frozen: the setting may change.';
+comment on column public.fraud_signals.released_at is
+  'When staff released the order knowing this sign: it holds the order no more. What comes later does.';
+create index fraud_signals_order_id_idx on public.fraud_signals (order_id);
+create index fraud_signals_payment_id_idx on public.fraud_signals (payment_id);
+create index fraud_signals_charge_id_idx on public.fraud_signals (charge_id);
+
+create table private.released_mismatches (
+  order_id uuid not null references public.orders (id) on delete cascade,
+  session_id text not null,
+  reason text not null,
+  released_at timestamptz not null default now(),
+  constraint released_mismatches_pkey primary key (order_id, session_id, reason)
+);
+comment on table private.released_mismatches is
+  'What staff released of an order''s money: the reasons that were open, and the session whose money they '
+  'looked at.';
+alter table private.released_mismatches enable row level security;
+
+alter table public.disputes enable row level security;
+alter table public.fraud_signals enable row level security;
+create policy disputes_read on public.disputes for select to authenticated
+  using ((select private.is_admin()));
+create policy fraud_signals_read on public.fraud_signals for select to authenticated
+  using ((select private.is_admin()));
+revoke all on public.disputes, public.fraud_signals from public, anon, authenticated, service_role;
+grant select on public.disputes, public.fraud_signals to authenticated, service_role;

@@ -1,0 +1,1438 @@
+-- Generated from supabase/schemas/settlement by 'deno task migrations': edit there.
+
+-- settle_order(): the one place where an order's state comes from. It locks the order, derives everything
+-- from the fact tables, and fires each side effect once. Calling it again, or from somewhere else, changes
+-- nothing.
+
+insert into private.settings (key, value, description) values
+  (
+    'prices_include_tax', 'false',
+    'true: Stripe''s tax is inside the prices (inclusive), so it does not add to the total.'
+  );
+
+create function private.review_reasons(o public.orders, s public.checkout_sessions, p public.payments)
+returns text[]
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return array_remove(array[
+    case when s.metadata_order_id <> o.id or p.metadata_order_id <> o.id then 'order_mismatch' end,
+    case when s.currency is distinct from o.currency or p.currency <> o.currency
+      or exists (
+        select 1 from public.payment_attempts a
+        where a.payment_id = s.payment_id and a.outcome = 'succeeded'
+          and a.currency is distinct from o.currency
+      ) then 'currency_mismatch' end,
+    case when s.amount_subtotal is distinct from o.amount_subtotal
+      or s.amount_total is distinct from
+        s.amount_subtotal - s.amount_discount + s.amount_shipping
+        + case when o.prices_include_tax then 0 else s.amount_tax end
+      or (s.payment_id is null and s.amount_total <> 0)
+      or (s.payment_status = 'no_payment_required' and (s.amount_total <> 0 or s.payment_id is not null))
+      or p.amount <> s.amount_total
+      or p.amount_received <> s.amount_total
+      or exists (
+        select 1 from public.payment_attempts a
+        where a.payment_id = s.payment_id and a.outcome = 'succeeded'
+          and a.amount is distinct from s.amount_total
+      ) then 'amount_mismatch' end,
+    case when s.livemode <> o.livemode or p.livemode <> o.livemode
+      or exists (
+        select 1 from public.payment_attempts a
+        where a.payment_id = s.payment_id and a.outcome = 'succeeded' and a.livemode <> o.livemode
+      ) then 'livemode_mismatch' end,
+    case when s.cart_hash is distinct from o.cart_hash then 'cart_mismatch' end,
+    case when p.order_id <> o.id then 'payment_of_another_order' end
+  ], null);
+end;
+$$;
+comment on function private.review_reasons(public.orders, public.checkout_sessions, public.payments) is
+  'Compares the kept session and payment with the frozen order. Empty: the money is right. Shipping, tax '
+  'and discount are accepted as Stripe computed them, as long as the sum holds.';
+
+create function private.unreleased_mismatches(p_order_id uuid, p_session_id text, p_reasons text[])
+returns text[]
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return (
+    select coalesce(array_agg(x.reason order by x.position), '{}')
+    from unnest(p_reasons) with ordinality as x (reason, position)
+    where not exists (
+      select 1 from private.released_mismatches m
+      where m.order_id = p_order_id and m.session_id = p_session_id and m.reason = x.reason
+    )
+  );
+end;
+$$;
+comment on function private.unreleased_mismatches(uuid, text, text[]) is
+  'What of review_reasons() nobody has released: another reason, or the same one in the money of another '
+  'session, is news.';
+
+create function private.holds_order(f public.fraud_signals) returns boolean
+language sql
+stable
+set search_path = ''
+as $$
+  select f.released_at is null and case f.kind
+    when 'early_fraud_warning' then f.was_actionable
+    when 'review' then f.open
+    else f.open and f.data ->> 'action' = 'review'
+  end
+$$;
+comment on function private.holds_order(public.fraud_signals) is
+  'Whether a sign of fraud holds its order: an early fraud warning, an open Radar review, a velocity rule '
+  'with action review, that staff have not released.';
+
+create function private.fraud_reasons(p_order_id uuid) returns text[]
+language sql
+stable
+set search_path = ''
+as $$
+  select coalesce(array_agg(distinct
+    case
+      f.kind
+      when 'early_fraud_warning' then 'early_fraud_warning'
+      when 'review' then 'radar_review'
+      else 'velocity_review'
+    end
+  ), '{}')
+  from public.fraud_signals f
+  where f.order_id = p_order_id and private.holds_order(f)
+$$;
+comment on function private.fraud_reasons(uuid) is 'Fraud holds of an order: see holds_order().';
+
+create function private.settle_stock(p_order_id uuid, p_target text, p_source text) returns boolean
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_moved integer;
+begin
+  if not exists (
+    select 1 from public.inventory_reservations r where r.order_id = p_order_id and r.status <> p_target
+  ) then
+    return true;
+  end if;
+  -- One order for all: every writer of inventory_levels locks by variant_id.
+  perform 1
+  from public.inventory_levels l
+  where l.variant_id in (
+    select r.variant_id from public.inventory_reservations r where r.order_id = p_order_id
+  )
+  order by l.variant_id
+  for no key update;
+
+  if p_target = 'committed' and exists (
+    select 1
+    from public.inventory_reservations r
+    join public.inventory_levels l on l.variant_id = r.variant_id
+    where r.order_id = p_order_id and r.status = 'released' and l.on_hand - l.reserved < r.quantity
+  ) then
+    return false;
+  end if;
+
+  update public.inventory_levels l set
+    on_hand = l.on_hand
+      - case when p_target = 'committed' then r.quantity else 0 end
+      + case when r.status = 'committed' then r.quantity else 0 end,
+    reserved = l.reserved - case when r.status = 'active' then r.quantity else 0 end,
+    committed = l.committed
+      + case when p_target = 'committed' then r.quantity else 0 end
+      - case when r.status = 'committed' then r.quantity else 0 end
+  from public.inventory_reservations r
+  where r.order_id = p_order_id and r.variant_id = l.variant_id and r.status <> p_target;
+
+  update public.inventory_reservations
+  set status = p_target, updated_at = now()
+  where order_id = p_order_id and status <> p_target;
+  get diagnostics v_moved = row_count;
+  perform private.record_order_event(
+    p_order_id, 'stock_' || p_target, p_source, jsonb_build_object('lines', v_moved)
+  );
+  return true;
+end;
+$$;
+comment on function private.settle_stock(uuid, text, text) is
+  'Moves all reservations of an order to committed (sold) or released (given back; sold goods return to the '
+  'shelf). Returns false, changing nothing, when released stock is to be committed and is gone. Called by '
+  'settle_order() only.';
+
+create function private.settle_customer(o public.orders, s public.checkout_sessions) returns uuid
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_id uuid := o.customer_id;
+begin
+  if s.stripe_customer_id is null then
+    return v_id;
+  end if;
+  if v_id is null then
+    -- By another order of the same buyer as well: the row forgets the id of a deleted Stripe customer.
+    select coalesce(
+      (select c.id from public.customers c where c.stripe_customer_id = s.stripe_customer_id),
+      (
+        select other.customer_id
+        from public.checkout_sessions cs
+        join public.orders other on other.id = cs.order_id and other.session_id = cs.id
+        where cs.stripe_customer_id = s.stripe_customer_id and other.customer_id is not null
+        limit 1
+      )
+    ) into v_id;
+    if v_id is null then
+      insert into public.customers (email, name, stripe_customer_id, livemode)
+      values (s.email, s.name, s.stripe_customer_id, s.livemode)
+      on conflict on constraint customers_stripe_customer_id_key do update
+        set email = coalesce(customers.email, excluded.email)
+      returning id into v_id;
+      perform private.settle_stripe_customer(s.stripe_customer_id);
+    end if;
+    return v_id;
+  end if;
+  update public.customers c
+  set stripe_customer_id = s.stripe_customer_id
+  where c.id = v_id and c.stripe_customer_id is null and c.livemode = s.livemode
+    and not exists (
+      select 1 from public.customers other where other.stripe_customer_id = s.stripe_customer_id
+    )
+    and not exists (
+      select 1
+      from private.stripe_customers gone where gone.id = s.stripe_customer_id and gone.deleted_at is not null
+    );
+  return v_id;
+end;
+$$;
+comment on function private.settle_customer(public.orders, public.checkout_sessions) is
+  'The customer row of a paid order: the account that ordered, or the guest whom Stripe knows. A deleted '
+  'Stripe customer is not linked again. Called by settle_order() only.';
+
+create function private.kept_session(p_order_id uuid) returns public.checkout_sessions
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  v_session public.checkout_sessions;
+begin
+  -- The one that was decided about; else free ones first, then by payment id: a rule over what every report
+  -- of a paid session carries. So the choice among those known never falls on one that an earlier choice
+  -- has passed over and refunded; nor does the decision, which is about the one kept then.
+  select cs.* into v_session
+  from public.checkout_sessions cs
+  join public.orders o on o.id = cs.order_id
+  left join public.payments p on p.id = cs.payment_id
+  where cs.order_id = p_order_id and cs.status = 'complete'
+    and (cs.payment_status in ('paid', 'no_payment_required') or p.status = 'succeeded')
+  order by coalesce(cs.payment_id = o.decided_payment_id, false) desc,
+    cs.payment_id collate "C" nulls first, cs.id collate "C"
+  limit 1;
+  return v_session;
+end;
+$$;
+comment on function private.kept_session(uuid) is
+  'The settled session whose payment an order keeps, or null. Any other settled payment of the order is '
+  'refunded.';
+
+create function private.settle_order(p_order_id uuid, p_source text) returns text
+language plpgsql
+set search_path = ''
+as $$
+declare
+  o public.orders;
+  v_before public.orders;
+  k public.order_risk;
+  s public.checkout_sessions;
+  p public.payments;
+  v_under_way public.checkout_sessions;
+  v_sessions record;
+  v_paid boolean;
+  v_nothing_to_ship boolean;
+  v_target text;
+  v_mismatches text[] := '{}';
+begin
+  select * into o from public.orders where id = p_order_id for no key update;
+  if not found then
+    raise exception 'order % does not exist', p_order_id using errcode = 'KCORD';
+  end if;
+  v_before := o;
+  k := private.risk_of(o.id);
+
+  s := private.kept_session(o.id);
+  o.session_id := s.id;
+  o.payment_id := s.payment_id;
+  v_paid := s.id is not null;
+
+  select
+    -- A state that this code does not know holds the stock: it must not be taken for an end.
+    count(*) filter (where cs.status not in ('complete', 'expired')) as open,
+    count(*) filter (
+      where cs.status = 'complete' and cs.payment_status not in ('paid', 'no_payment_required')
+        and not cs.async_payment_failed
+        and coalesce(pi.status, '') <> 'succeeded'
+    ) as processing,
+    count(*) filter (where cs.async_payment_failed) as failed,
+    coalesce(bool_or(cs.attempt = o.attempt), false) as attempt_known,
+    (
+      array_agg(
+        cs.email order by cs.attempt desc nulls last, cs.id collate "C"
+      ) filter (where cs.status = 'complete' and cs.email is not null)
+    )[1] as email
+  into v_sessions
+  from public.checkout_sessions cs
+  left join public.payments pi on pi.id = cs.payment_id
+  where cs.order_id = o.id;
+
+  -- Before the payment too: who hears of a debit that failed is known from the page where it was ordered.
+  o.email := coalesce(s.email, v_sessions.email, o.email);
+  if v_paid then
+    select * into p from public.payments where id = o.payment_id;
+    v_mismatches := private.unreleased_mismatches(o.id, s.id, private.review_reasons(o, s, p));
+    o.paid_at := coalesce(p.succeeded_at, s.completed_at);
+    o.amount_paid := coalesce(p.amount_received, 0);
+    o.amount_discount := coalesce(s.amount_discount, 0);
+    o.amount_shipping := coalesce(s.amount_shipping, 0);
+    o.amount_tax := coalesce(s.amount_tax, 0);
+    o.amount_total := coalesce(s.amount_total, 0);
+    o.customer_name := s.name;
+    o.phone := s.phone;
+    o.shipping_name := s.shipping_name;
+    o.shipping_address := s.shipping_address;
+    o.billing_address := s.billing_address;
+    o.customer_id := private.settle_customer(o, s);
+    select coalesce(sum(r.amount), 0) into o.amount_refunded
+    from public.refunds r
+    where r.payment_id = o.payment_id and r.status = 'succeeded';
+  else
+    -- A debit under way shows what was confirmed, any other unpaid order its cart.
+    select cs.* into v_under_way
+    from public.checkout_sessions cs
+    where cs.order_id = o.id and cs.status = 'complete' and not cs.async_payment_failed
+    order by cs.attempt desc nulls last, cs.id collate "C"
+    limit 1;
+    o.amount_discount := coalesce(v_under_way.amount_discount, 0);
+    o.amount_shipping := coalesce(v_under_way.amount_shipping, 0);
+    o.amount_tax := coalesce(v_under_way.amount_tax, 0);
+    o.amount_total := coalesce(v_under_way.amount_total, o.amount_subtotal);
+  end if;
+  k.declined_attempts := private.check_declined_velocity(o);
+  k.outage_attempts := private.check_outages(o);
+  if o.restocked_at is null and private.restock_due(o) then
+    o.restocked_at := now();
+  end if;
+  if o.restocked_at is not null then
+    o.decided_payment_id := coalesce(o.decided_payment_id, o.payment_id);
+  end if;
+
+  v_target := case
+    when v_paid and o.cancelled_at is null and o.oversold_at is null
+      and o.restocked_at is null then 'committed'
+    when v_paid then 'released'
+    -- Stock of an attempt in flight, of an open session and of a payment under way stays held.
+    when v_sessions.open = 0 and v_sessions.processing = 0
+      and (v_sessions.attempt_known or o.abandoned_at is not null)
+      then 'released'
+  end;
+  if v_target is not null and not private.settle_stock(o.id, v_target, p_source) then
+    o.oversold_at := now();
+  end if;
+
+  if v_paid then
+    k.velocity_rule_set := private.check_paid_velocity(o);
+  end if;
+  -- Where nothing was paid there is nothing to give back.
+  v_nothing_to_ship := v_paid and o.amount_paid = 0
+    and (o.cancelled_at is not null or o.oversold_at is not null);
+  -- A refund in full closes every open question.
+  k.review_reasons := case
+    when not v_paid or v_nothing_to_ship
+      or (o.amount_paid > 0 and o.amount_refunded >= o.amount_paid) then '{}'
+    else v_mismatches
+      || case when o.oversold_at is not null then array['oversold'] else '{}' end
+      || private.fraud_reasons(o.id)
+  end;
+
+  -- The table of docs/settlement.md, first rule that holds.
+  o.status := case
+    when v_paid and cardinality(k.review_reasons) > 0 then 'needs_review'
+    when o.amount_refunded >= o.amount_paid and o.amount_paid > 0 then 'refunded'
+    when o.amount_refunded > 0 then 'partially_refunded'
+    when v_nothing_to_ship then 'cancelled'
+    when v_paid then 'paid'
+    when v_sessions.processing > 0 then 'processing'
+    when o.cancelled_at is not null then 'cancelled'
+    when v_sessions.failed > 0 and v_sessions.open = 0
+      and (v_sessions.attempt_known or o.abandoned_at is not null) then 'payment_failed'
+    when v_sessions.open = 0 and (v_sessions.attempt_known or o.abandoned_at is not null) then 'expired'
+    else 'pending'
+  end;
+  o.fulfillment_status := case
+    when o.fulfilled_at is not null then 'fulfilled'
+    when o.cancelled_at is not null or o.oversold_at is not null or o.restocked_at is not null
+      or o.status = 'refunded'
+      then 'cancelled'
+    when cardinality(private.hold_reasons(o)) > 0 then 'on_hold'
+    else 'unfulfilled'
+  end;
+
+  if o is distinct from v_before then
+    o.updated_at := now();
+    update public.orders set
+      session_id = o.session_id, payment_id = o.payment_id, decided_payment_id = o.decided_payment_id,
+      customer_id = o.customer_id, email = o.email,
+      customer_name = o.customer_name, phone = o.phone, shipping_name = o.shipping_name,
+      shipping_address = o.shipping_address, billing_address = o.billing_address, status = o.status,
+      fulfillment_status = o.fulfillment_status, amount_discount = o.amount_discount,
+      amount_shipping = o.amount_shipping, amount_tax = o.amount_tax, amount_total = o.amount_total,
+      amount_paid = o.amount_paid, amount_refunded = o.amount_refunded,
+      oversold_at = o.oversold_at, restocked_at = o.restocked_at, paid_at = o.paid_at,
+      updated_at = o.updated_at
+    where id = o.id;
+  end if;
+  update public.order_risk x set
+    review_reasons = k.review_reasons, declined_attempts = k.declined_attempts,
+    outage_attempts = k.outage_attempts, velocity_rule_set = k.velocity_rule_set
+  where x.order_id = o.id and x is distinct from k;
+  if o.status <> v_before.status then
+    perform private.record_order_event(
+      o.id, 'status_changed', p_source, jsonb_build_object('from', v_before.status, 'to', o.status)
+    );
+  end if;
+  perform private.settle_effects(o, v_mismatches, p_source);
+  return o.status;
+end;
+$$;
+comment on function private.settle_order(uuid, text) is
+  'Derives an order from its facts under a row lock, moves its stock and fires each side effect once. The '
+  'only writer of order status and committed stock. p_source: who asked (event id, order_status, reconcile, '
+  'job, staff), for the audit trail. Returns the status. KCORD: no such order.';
+
+-- What may be given back, and what becomes of a refund that was asked for.
+--
+-- A payment can give back what it brought, less the refunds that have not failed, less what is asked for and
+-- can still run. A request that was given up no longer counts, so it may come back only while nothing has
+-- happened that stands in for it: see refund_overtaken_by().
+
+create function private.refundable_amount(p_payment_id text, p_except text default null) returns bigint
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  v_received bigint := (
+    select p.amount_received from public.payments p where p.id = p_payment_id and p.status = 'succeeded'
+  );
+  v_live bigint;
+  v_queued bigint;
+  v_all_queued boolean;
+begin
+  select coalesce(sum(r.amount), 0) into v_live
+  from public.refunds r
+  where r.payment_id = p_payment_id and r.status not in ('failed', 'canceled');
+
+  select coalesce(sum(q.amount), 0), coalesce(bool_or(q.amount is null), false) into v_queued, v_all_queued
+  from public.refund_requests q
+  where q.payment_id = p_payment_id and q.status = 'queued' and q.id is distinct from p_except
+    and not exists (select 1 from public.refunds r where r.request_id = q.id);
+  return case when v_all_queued then 0 else coalesce(v_received, 0) - v_live - v_queued end;
+end;
+$$;
+comment on function private.refundable_amount(text, text) is
+  'Minor units of a payment that can still be refunded; what is asked for and can still run counts as given '
+  'back, except the request p_except. Call with the order locked.';
+
+create function private.refund_overtaken_by(q public.refund_requests) returns text
+language sql
+stable
+set search_path = ''
+as $$
+  -- Two requests that wait side by side are two refunds. One that was made by hand and not heard of before,
+  -- or asked for after this one had been given up, may be meant in its stead: nobody can know, and the
+  -- customer must not get it twice.
+  select case when q.amount is not null then coalesce(
+    (
+      select r.id from public.refunds r
+      -- One that failed stands in as well: staff have an alert of its own about that money.
+      where r.payment_id = q.payment_id and r.seen_at > q.created_at
+        and not exists (select 1 from public.refund_requests known where known.id = r.request_id)
+      order by r.created_at, r.id
+      limit 1
+    ),
+    (
+      select later.id from public.refund_requests later
+      where later.payment_id = q.payment_id and later.created_at > q.given_up_at
+      order by later.created_at
+      limit 1
+    )
+  ) end
+$$;
+comment on function private.refund_overtaken_by(public.refund_requests) is
+  'The refund made in Stripe''s dashboard that was first heard of since a request, or the request made '
+  'after it was given up, that may stand in for it; null when there is none. A request for all that is '
+  'left is never overtaken: it gives back the rest.';
+revoke execute on function private.refund_overtaken_by(public.refund_requests) from public, anon;
+grant execute on function private.refund_overtaken_by(public.refund_requests) to authenticated, service_role;
+
+create function private.money_left(p_payment_id text) returns bigint
+language sql
+stable
+security invoker
+set search_path = ''
+as $$
+  select p.amount_received
+    - coalesce((
+      select sum(r.amount) from public.refunds r
+      where r.payment_id = p.id and r.status not in ('failed', 'canceled')
+    ), 0)
+    -- The bank has given it to the customer: only what was disputed, which may be a part. In another currency
+    -- nobody can tell, and it counts as all.
+    - coalesce((
+      select sum(case when d.currency = p.currency then d.amount else p.amount_received end)
+      from public.disputes d where d.payment_id = p.id and d.status = 'lost'
+    ), 0)
+  from public.payments p
+  where p.id = p_payment_id
+$$;
+comment on function private.money_left(text) is
+  'Minor units of a payment that the customer has not got back, neither by refunds under way or made nor '
+  'by lost disputes.';
+revoke execute on function private.money_left(text) from public, anon;
+grant execute on function private.money_left(text) to authenticated, service_role;
+
+create function private.refund_is_owed(q public.refund_requests) returns boolean
+language sql
+stable
+set search_path = ''
+as $$
+  select q.status = 'given_up' and private.refund_overtaken_by(q) is null
+    and private.money_left(q.payment_id) > coalesce((
+      -- One made since that failed has an alert of its own.
+      select sum(r.amount) from public.refunds r
+      where r.payment_id = q.payment_id and r.status in ('failed', 'canceled')
+        and r.seen_at > q.created_at
+    ), 0)
+$$;
+comment on function private.refund_is_owed(public.refund_requests) is
+  'Whether a refund that was given up still waits for a person: nothing stands in for it, and the '
+  'customer has not got all of the payment back.';
+revoke execute on function private.refund_is_owed(public.refund_requests) from public, anon;
+grant execute on function private.refund_is_owed(public.refund_requests) to authenticated, service_role;
+
+create function private.refund_tried_again(r public.refunds) returns boolean
+language sql
+stable
+security invoker
+set search_path = ''
+as $$
+  -- What failed first is made good first. What waited when r had failed is the greatest sum, over all
+  -- failures up to it, of what failed since less what was given back between.
+  select coalesce((
+    select sum(later.amount) from public.refunds later
+    where later.payment_id = r.payment_id and later.created_at > r.failed_at
+  ), 0) >= (
+    select max((
+      select sum(f.amount) from public.refunds f
+      where f.payment_id = r.payment_id and (f.failed_at, f.id) between (first.failed_at, first.id)
+        and (r.failed_at, r.id)
+    ) - coalesce((
+      select sum(made.amount) from public.refunds made
+      where made.payment_id = r.payment_id and made.created_at > first.failed_at
+        and made.created_at <= r.failed_at
+    ), 0))
+    from public.refunds first
+    where first.payment_id = r.payment_id and (first.failed_at, first.id) <= (r.failed_at, r.id)
+  )
+$$;
+comment on function private.refund_tried_again(public.refunds) is
+  'Whether the money of a refund that failed has been given back anew since, whatever became of that: '
+  'what failed too waits by itself. What was given back before the failure does not count, and one refund '
+  'makes good one.';
+revoke execute on function private.refund_tried_again(public.refunds) from public, anon;
+grant execute on function private.refund_tried_again(public.refunds) to authenticated, service_role;
+
+create function private.ask_refund(
+  p_id text,
+  p_order_id uuid,
+  p_payment_id text,
+  p_amount bigint,
+  p_cause text,
+  p_reason text,
+  p_restock boolean
+) returns boolean
+language plpgsql
+set search_path = ''
+as $$
+begin
+  insert into public.refund_requests (id, order_id, payment_id, amount, cause, restock)
+  values (p_id, p_order_id, p_payment_id, p_amount, p_cause, p_restock)
+  on conflict (id) do nothing;
+  if not found then
+    return false;
+  end if;
+  perform private.enqueue_job(
+    'refund_payment', 'refund_payment:' || p_id,
+    jsonb_build_object(
+      'payment_id', p_payment_id, 'order_id', p_order_id, 'amount', p_amount, 'reason', p_reason,
+      'cause', p_cause, 'refund_request_id', p_id
+    ),
+    now(), 20
+  );
+  return true;
+end;
+$$;
+comment on function private.ask_refund(text, uuid, text, bigint, text, text, boolean) is
+  'Asks for a refund, once per p_id: the request and its job. p_amount null: all that is left. Returns '
+  'whether it is new.';
+
+create function private.refuse_refund_amount(p_amount bigint, p_currency text) returns void
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+  if p_amount is not null and private.amount_problem(p_amount, p_currency) is not null then
+    raise exception 'a refund of % is not one that Stripe takes: %', p_amount,
+      private.amount_problem(p_amount, p_currency)
+      using errcode = 'KCREF';
+  end if;
+end;
+$$;
+comment on function private.refuse_refund_amount(bigint, text) is
+  'Raises KCREF for an amount that Stripe does not refund in this currency. Null, all that is left, is '
+  'Stripe''s own figure.';
+
+create function private.refund_request_id(p_cause text, p_payment_id text) returns text
+language sql
+immutable
+set search_path = ''
+as $$
+  -- The customer reads it with their refund, and need not read there that the shop was warned of them.
+  select case p_cause when 'fraudulent' then 'shop' else p_cause end || ':' || p_payment_id
+$$;
+comment on function private.refund_request_id(text, text) is
+  'The id of the refund that settling asks for, once per payment and cause.';
+
+create function private.queue_refund(
+  p_payment_id text,
+  p_order_id uuid,
+  p_cause text,
+  p_source text
+) returns boolean
+language plpgsql
+set search_path = ''
+as $$
+begin
+  if not private.ask_refund(
+    private.refund_request_id(p_cause, p_payment_id), p_order_id, p_payment_id, null, p_cause, p_cause, false
+  ) then
+    return false;
+  end if;
+  perform private.record_order_event(
+    p_order_id, 'refund_queued', p_source, jsonb_build_object('payment_id', p_payment_id, 'why', p_cause)
+  );
+  return true;
+end;
+$$;
+comment on function private.queue_refund(text, uuid, text, text) is
+  'Queues the refund of all that is left of a payment, once per payment and cause. Returns whether it is '
+  'new.';
+
+create function public.judge_refund(p_request_id text) returns jsonb
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  q public.refund_requests;
+  v_by text;
+begin
+  perform 1 from public.orders o join public.refund_requests x on x.order_id = o.id
+  where x.id = p_request_id for no key update of o;
+  select * into q from public.refund_requests where id = p_request_id;
+  if not found then
+    raise exception 'there is no refund request %', p_request_id using errcode = 'KCINV';
+  end if;
+  if exists (select 1 from public.refunds r where r.request_id = q.id) then
+    return jsonb_build_object('outcome', 'made');
+  end if;
+  v_by := private.refund_overtaken_by(q);
+  return jsonb_build_object(
+    'outcome', case when v_by is null then 'go' else 'overtaken' end, 'by', v_by, 'refusals', q.refusals
+  );
+end;
+$$;
+comment on function public.judge_refund(text) is
+  'Whether a refund may be made now, with all that is known of its payment: { outcome: go (with refusals) | '
+  'made | overtaken (with by) }. Apply what Stripe lists first. KCINV: no such request.';
+grant execute on function public.judge_refund(text) to service_role;
+
+create function private.check_refund_redrive(p_job private.jobs) returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  q public.refund_requests;
+  v_by text;
+  v_left bigint;
+begin
+  select * into q from public.refund_requests where id = p_job.payload ->> 'refund_request_id';
+  if not found or exists (select 1 from public.refunds r where r.request_id = q.id) then
+    -- The job finds the refund and is content.
+    return;
+  end if;
+  v_by := private.refund_overtaken_by(q);
+  v_left := private.refundable_amount(q.payment_id, q.id);
+  if v_left <= 0 then
+    raise exception 'refund %: nothing of its payment is left to give back', q.id
+      using errcode = 'KCREF', hint = 'Goods that have come back go on the shelf with receive_return().';
+  elsif q.status = 'not_needed' and q.amount is not null then
+    raise exception 'refund % was not needed: the payment had been refunded', q.id
+      using errcode = 'KCREF', hint = 'Should the customer get more, ask for it anew with request_refund().';
+  elsif v_by is not null then
+    raise exception 'refund % was given up, and % came in its stead', q.id, v_by
+      using errcode = 'KCREF', hint = 'Should the customer get both, ask for it anew with request_refund().';
+  elsif q.amount > v_left then
+    raise exception 'refund % is about % (minor units), and % can still be refunded', q.id, q.amount, v_left
+      using errcode = 'KCREF', hint = 'Refunds under way count as given back.';
+  end if;
+end;
+$$;
+comment on function private.check_refund_redrive(private.jobs) is
+  'Raises KCREF when a refund must not run again: nothing or less is left, a part was not needed, or '
+  'another one may stand in for it. One of all that is left may: it gives back what a bounced refund has '
+  'left. Call with the order locked.';
+
+create function private.resume_refund(p_job private.jobs) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  update public.refund_requests set status = 'queued', given_up_at = null
+  where id = p_job.payload ->> 'refund_request_id' and status <> 'done';
+  if found then
+    perform private.settle_order((p_job.payload ->> 'order_id')::uuid, 'staff');
+  end if;
+end;
+$$;
+comment on function private.resume_refund(private.jobs) is
+  'A refund that was given up runs again: its money counts as given back once more.';
+
+create function private.lock_orders_of_refunds(p_job_ids bigint[]) returns void
+language sql
+set search_path = ''
+as $$
+  select 1 from public.orders o
+  where o.id in (
+    select q.order_id
+    from private.jobs j join public.refund_requests q on q.id = j.payload ->> 'refund_request_id'
+    where j.id = any (p_job_ids) and j.kind = 'refund_payment'
+  )
+  order by o.id
+  for no key update
+$$;
+comment on function private.lock_orders_of_refunds(bigint[]) is
+  'Locks the orders of refund jobs that are about to end, before the jobs: orders come first everywhere.';
+
+create function private.tell_of_refund(q public.refund_requests, p_job_id bigint, p_cause text) returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_kind constant text := case
+    when q.status = 'queued' then 'refund_delayed'
+    when private.refund_overtaken_by(q) is not null then 'refund_overtaken'
+    else 'refund_refused'
+  end;
+begin
+  perform private.raise_alert(
+    v_kind, case v_kind when 'refund_refused' then 'critical' else 'warning' end, v_kind || ':' || q.id,
+    jsonb_build_object(
+      'order_number', o.number, 'amount', coalesce(q.amount, private.refundable_amount(q.payment_id, q.id)),
+      'currency', o.currency, 'cause', p_cause, 'payment_id', q.payment_id, 'request_id', q.id,
+      'job_id', p_job_id,
+      'action', case v_kind
+        when 'refund_delayed' then 'It is tried again for days. If the Stripe balance is empty, add funds.'
+        when 'refund_overtaken' then 'Should the customer get both, ask for it anew with request_refund().'
+        else 'Remove the cause and redrive the job, or give the money back in another way.'
+      end
+    )
+  )
+  from public.orders o where o.id = q.order_id;
+end;
+$$;
+comment on function private.tell_of_refund(public.refund_requests, bigint, text) is
+  'Alerts staff about a refund that Stripe does not take: order, amount, cause and what to do now. Kinds '
+  'refund_delayed, refund_overtaken, refund_refused.';
+
+create function private.note_refund_outcome(p_job private.jobs, p_reason text, p_alert text) returns boolean
+language plpgsql
+set search_path = ''
+as $$
+declare
+  -- Stripe has refused for good, or its answer was never had: either way nobody tries again by itself.
+  v_given_up constant boolean := p_job.status = 'dead'
+  or (p_job.status = 'discarded' and p_alert is not null);
+  q public.refund_requests;
+begin
+  update public.refund_requests x set
+    status = case
+      when v_given_up then 'given_up'
+      when p_job.status = 'discarded' then 'not_needed'
+      when p_job.status = 'done' then 'done'
+      else 'queued'
+    end,
+    problem = case p_job.status when 'done' then null else p_reason end,
+    refusals = x.refusals + case when p_alert is not null then 1 else 0 end,
+    given_up_at = case when v_given_up then clock_timestamp() end
+  where x.id = p_job.payload ->> 'refund_request_id'
+  returning * into q;
+  if not found then
+    return false;
+  end if;
+  if p_alert is not null or v_given_up then
+    perform private.tell_of_refund(q, p_job.id, p_reason);
+  end if;
+  perform private.settle_order(q.order_id, 'job');
+  return true;
+end;
+$$;
+comment on function private.note_refund_outcome(private.jobs, text, text) is
+  'Books how a refund job ended (or that it waits for another try) on its request, tells staff, and settles '
+  'the order. False: the job has no request. The order is locked.';
+
+create function private.settle_refund_alerts(p_order_id uuid) returns void
+language sql
+set search_path = ''
+as $$
+  update public.alerts a set
+    status = 'resolved',
+    data = a.data || case a.kind when 'refund_refused' then '{"not_owed": true}' else '{}' end::jsonb
+  from public.refund_requests q
+  where q.order_id = p_order_id and a.status <> 'resolved' and (
+    (a.dedupe_key = 'refund_refused:' || q.id and not private.refund_is_owed(q))
+    or (a.dedupe_key = 'refund_delayed:' || q.id and (q.status <> 'queued' or q.problem is null))
+    or (a.dedupe_key = 'refund_overtaken:' || q.id and (private.money_left(q.payment_id) <= 0 or exists (
+      select 1 from public.refund_requests later
+      where later.payment_id = q.payment_id and later.created_at > q.given_up_at
+    )))
+  );
+  -- Tried again, whatever becomes of it: should it fail too, it has an alert of its own.
+  update public.alerts a set status = 'resolved'
+  from public.refunds r
+  where r.order_id = p_order_id and r.status in ('failed', 'canceled')
+    and a.dedupe_key = 'refund_failed:' || r.id
+    and a.status <> 'resolved' and (private.refund_tried_again(r) or private.money_left(r.payment_id) <= 0);
+  -- What closed by itself opens by itself: a lost dispute was won after all, a refund that stood in for it
+  -- bounced.
+  select private.tell_of_refund(q, j.id, q.problem)
+  from public.refund_requests q
+  join public.alerts a on a.dedupe_key = 'refund_refused:' || q.id and a.status = 'resolved'
+    and a.data ? 'not_owed'
+  left join private.jobs j on j.dedupe_key = 'refund_payment:' || q.id
+  where q.order_id = p_order_id and private.refund_is_owed(q)
+$$;
+comment on function private.settle_refund_alerts(uuid) is
+  'Resolves the alerts about refunds of an order that were made, asked for anew or tried again, or are '
+  'not owed any more; opens again those that are owed once more, except what staff have resolved. Called '
+  'by settle_order() only.';
+
+create function private.restock_due(o public.orders) returns boolean
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return exists (
+    select 1
+    from public.refunds r left join public.refund_requests q on q.id = r.request_id
+    where r.payment_id = o.payment_id and r.succeeded_at is not null and (
+      q.restock
+      -- A warning stops parcels that have not left. By its name: the refund may be heard of before the
+      -- warning.
+      or (r.request_id = private.refund_request_id('fraudulent', r.payment_id) and o.fulfilled_at is null)
+    )
+  ) or exists (
+    -- Somebody had given back all of it by hand before the job ran: what was asked for is true, once that
+    -- money has left.
+    select 1 from public.refund_requests q
+    where q.order_id = o.id and q.payment_id = o.payment_id and q.status = 'not_needed'
+      and (q.restock or (q.cause = 'fraudulent' and o.fulfilled_at is null))
+      and o.amount_paid <= (
+        select coalesce(sum(r.amount), 0) from public.refunds r
+        where r.payment_id = o.payment_id and r.succeeded_at is not null
+      )
+  );
+end;
+$$;
+comment on function private.restock_due(public.orders) is
+  'Whether a refund that asked for it has put the goods of an order back on the shelf. Once true it stays '
+  'so: a refund that bounces afterwards moves no goods.';
+
+create function private.dispute_holds(d public.disputes, p_payment_id text) returns boolean
+language sql
+immutable
+security invoker
+set search_path = ''
+as $$
+  select d.status not in ('won', 'warning_closed', 'prevented', 'lost')
+    -- Of a second payment the customer has got back what was theirs; the one that the order keeps is as
+    -- good as before.
+    or (d.status = 'lost' and d.payment_id = p_payment_id)
+$$;
+comment on function private.dispute_holds(public.disputes, text) is
+  'Whether a dispute keeps its order from shipping: while it is open, and when the payment that the order '
+  'keeps (p_payment_id) was lost to it.';
+revoke execute on function private.dispute_holds(public.disputes, text) from public, anon;
+grant execute on function private.dispute_holds(public.disputes, text) to authenticated, service_role;
+
+create function private.hold_reasons(o public.orders) returns text[]
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return array_remove(array[
+    case when o.status = 'needs_review' then 'review' end,
+    case when exists (
+      select 1 from public.disputes d
+      where d.order_id = o.id and private.dispute_holds(d, o.payment_id)
+    ) then 'dispute' end,
+    case when o.amount_paid > o.amount_refunded and (
+      exists (
+        select 1 from public.refund_requests q
+        where q.payment_id = o.payment_id and q.status = 'queued' and q.amount is null
+      )
+      or o.amount_paid <= (
+        select coalesce(sum(r.amount), 0) from public.refunds r
+        where r.payment_id = o.payment_id and r.status not in ('failed', 'canceled')
+      )
+    ) then 'refund_under_way' end,
+    case when exists (
+      select 1 from public.refunds r
+      where r.payment_id = o.payment_id and r.status in ('failed', 'canceled') and r.released_at is null
+        and o.amount_paid <= r.amount + (
+          select coalesce(sum(live.amount), 0) from public.refunds live
+          where live.payment_id = o.payment_id and live.status not in ('failed', 'canceled')
+        )
+        and not private.refund_tried_again(r)
+    ) then 'refund_failed' end,
+    case when exists (
+      select 1 from public.refund_requests q
+      where q.payment_id = o.payment_id and q.amount is null and private.refund_is_owed(q)
+    ) then 'refund_refused' end
+  ], null);
+end;
+$$;
+comment on function private.hold_reasons(public.orders) is
+  'What keeps an order that has not shipped from shipping: review; dispute (see dispute_holds()); '
+  'refund_under_way (all of its money); refund_failed (all of its money was to go back, bounced, and '
+  'nobody has tried again or released the order); refund_refused (the same of a refund that Stripe does '
+  'not take).';
+revoke execute on function private.hold_reasons(public.orders) from public, anon;
+grant execute on function private.hold_reasons(public.orders) to authenticated, service_role;
+
+-- Side effects of settling. Each condition here only ever goes from false to true while facts come in, and
+-- each effect has a key, so that any order of events ends in the same set of jobs, mails and alerts.
+
+create function private.settle_effects(o public.orders, p_mismatches text[], p_source text) returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  r record;
+begin
+  if o.session_id is not null then
+    perform private.settle_paid_effects(o, p_mismatches, p_source);
+  end if;
+
+  -- A shopper must not be able to pay what was cancelled, or pay twice. Not only sessions that look open:
+  -- which do depends on the order of events, and the job is content with one that has ended.
+  for r in
+    select cs.id from public.checkout_sessions cs
+    where cs.order_id = o.id and (
+      o.cancelled_at is not null
+      or exists (
+        select 1
+        from public.checkout_sessions other
+        left join public.payments p on p.id = other.payment_id
+        where other.order_id = o.id and other.id <> cs.id and other.status = 'complete'
+          and (other.payment_status in ('paid', 'no_payment_required') or p.status = 'succeeded')
+      )
+    )
+  loop
+    perform private.enqueue_job(
+      'expire_checkout_session', 'expire_checkout_session:' || r.id,
+      jsonb_build_object('session_id', r.id, 'order_id', o.id), now(), 30
+    );
+  end loop;
+
+  for r in select cs.id
+    from public.checkout_sessions cs where cs.order_id = o.id and cs.async_payment_failed loop
+    perform private.queue_notification(o.id, 'payment_failed', r.id);
+  end loop;
+
+  perform private.settle_refund_effects(o, p_source);
+  perform private.settle_risk_effects(o, p_source);
+  perform private.close_risk_alerts(o);
+end;
+$$;
+comment on function private.settle_effects(public.orders, text[], text) is
+  'Side effects of a settled order: jobs, mails, alerts. Called by settle_order() only.';
+
+create function private.settle_refund_effects(o public.orders, p_source text) returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  r record;
+  v_data jsonb;
+begin
+  for r in select f.id, f.amount, f.currency, f.status, f.failure_reason
+    from public.refunds f where f.order_id = o.id loop
+    v_data := jsonb_build_object('amount', r.amount, 'refund_id', r.id);
+    -- Queued also when it is first heard of as failed, so that every order of events queues the same mails.
+    -- What has stopped being true is not sent: see notification_problem().
+    perform private.queue_notification(o.id, 'refund_issued', r.id, v_data);
+    if r.status in ('failed', 'canceled') then
+      perform private.queue_notification(o.id, 'refund_failed', r.id, v_data);
+      if private.raise_alert_once(
+        'refund_failed', 'critical', 'refund_failed:' || r.id,
+        jsonb_build_object(
+          'order_number', o.number, 'refund_id', r.id, 'amount', r.amount, 'currency', r.currency,
+          'status', r.status, 'cause', r.failure_reason,
+          'action',
+          'The customer has not got this money: ask for it anew with request_refund() (a second payment of '
+            || 'the order is refunded in Stripe''s dashboard), or pay it in another way.'
+        )
+      ) then
+        perform private.record_order_event(
+          o.id, 'refund_failed', p_source, jsonb_build_object('refund_id', r.id)
+        );
+      end if;
+    end if;
+  end loop;
+  perform private.settle_refund_alerts(o.id);
+end;
+$$;
+comment on function private.settle_refund_effects(public.orders, text) is
+  'What customer and staff hear of refunds that exist, and the alerts that they close. Called by '
+  'settle_order() only.';
+
+create function private.mismatch_alert(p_order_id uuid) returns text
+language plpgsql
+stable
+security definer
+set search_path = ''
+as $$
+begin
+  -- What turns up after a release is news.
+  return (
+    select concat_ws(':', 'payment_mismatch', p_order_id, extract(epoch from k.review_released_at))
+    from public.order_risk k where k.order_id = p_order_id
+  );
+end;
+$$;
+comment on function private.mismatch_alert(uuid) is
+  'The dedupe_key of the alert payment_mismatch of an order: another one after each release.';
+
+create function private.close_risk_alerts(o public.orders) returns void
+language plpgsql
+security definer
+set search_path = ''
+as $$
+begin
+  update public.alerts a set status = 'resolved'
+  from public.disputes d
+  where d.order_id = o.id and not private.awaits_evidence(d) and a.status <> 'resolved'
+    and a.kind in ('dispute_opened', 'dispute_escalated', 'dispute_due') and a.data ->> 'dispute_id' = d.id;
+  if o.status <> 'needs_review' then
+    update public.alerts a set status = 'resolved'
+    from public.fraud_signals f
+    where f.order_id = o.id and a.dedupe_key = f.kind || ':' || f.source_id and a.status <> 'resolved';
+    update public.alerts a set status = 'resolved'
+    where o.session_id is not null and a.dedupe_key = private.mismatch_alert(o.id) and a.status <> 'resolved';
+  end if;
+end;
+$$;
+comment on function private.close_risk_alerts(public.orders) is
+  'Resolves the alerts that leave nothing to do: of disputes that wait for no answer, and of signs of '
+  'fraud and mismatches that hold the order no longer. Called by settle_order() only.';
+
+create function private.settle_paid_effects(o public.orders, p_mismatches text[], p_source text) returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  r record;
+begin
+  for r in
+    select cs.id, cs.payment_id, cs.amount_total, cs.currency
+    from public.checkout_sessions cs
+    left join public.payments pi on pi.id = cs.payment_id
+    where cs.order_id = o.id and cs.status = 'complete'
+      and (cs.payment_status in ('paid', 'no_payment_required') or pi.status = 'succeeded')
+      and not exists (
+        select 1 from public.order_events e
+        where e.order_id = o.id and e.kind = 'payment_received' and e.data ->> 'session_id' = cs.id
+      )
+  loop
+    perform private.record_order_event(
+      o.id, 'payment_received', p_source,
+      jsonb_build_object(
+        'session_id', r.id, 'payment_id', r.payment_id, 'amount', r.amount_total, 'currency', r.currency
+      )
+    );
+  end loop;
+
+  if cardinality(p_mismatches) > 0 then
+    perform private.raise_alert_once(
+      'payment_mismatch', 'critical',
+      private.mismatch_alert(o.id),
+      jsonb_build_object('order_number', o.number, 'reasons', to_jsonb(p_mismatches))
+    );
+  end if;
+  if cardinality(p_mismatches) = 0 and o.oversold_at is null and o.cancelled_at is null then
+    perform private.queue_notification(o.id, 'order_confirmation');
+  end if;
+
+  if o.oversold_at is not null then
+    perform private.queue_notification(o.id, 'order_unfulfillable');
+    perform private.raise_alert_once(
+      'oversold', 'critical', 'oversold:' || o.id, jsonb_build_object('order_number', o.number)
+    );
+    if o.payment_id is not null then
+      perform private.queue_refund(o.payment_id, o.id, 'oversold', p_source);
+    end if;
+  end if;
+  if o.cancelled_at is not null and o.fulfilled_at is null then
+    perform private.queue_notification(o.id, 'order_cancelled');
+    if o.payment_id is not null and private.queue_refund(o.payment_id, o.id, 'cancelled', p_source) then
+      perform private.raise_alert_once(
+        'cancelled_order_paid', 'warning',
+        'cancelled_order_paid:' || o.id, jsonb_build_object('order_number', o.number)
+      );
+    end if;
+  end if;
+
+  for r in
+    -- Only money that a session of ours brought in: a payment that is ahead of its session may be the one to
+    -- keep.
+    select pi.id
+    from public.checkout_sessions cs
+    join public.payments pi on pi.id = cs.payment_id
+    where cs.order_id = o.id and cs.status = 'complete' and pi.order_id = o.id and pi.status = 'succeeded'
+      and pi.id is distinct from o.payment_id
+    group by pi.id
+  loop
+    if private.queue_refund(r.id, o.id, 'duplicate', p_source) then
+      perform private.raise_alert_once(
+        'duplicate_payment', 'warning',
+        'duplicate_payment:' || r.id, jsonb_build_object('order_number', o.number, 'payment_id', r.id)
+      );
+    end if;
+    -- Not before Stripe has taken the refund: until then nothing is on its way.
+    if exists (select 1 from public.refunds f where f.payment_id = r.id) then
+      perform private.queue_notification(o.id, 'duplicate_payment_refunded', r.id);
+    end if;
+  end loop;
+
+  -- Details of the card, for staff: those of the attempt that succeeded, else of the latest.
+  update public.payments pi set
+    payment_method_type = a.payment_method_type, card_brand = a.card_brand, card_last4 = a.card_last4,
+    card_country = a.card_country, risk_level = a.risk_level, risk_score = a.risk_score,
+    three_d_secure_result = a.three_d_secure_result
+  from (
+    select distinct on (t.payment_id) t.*
+    from public.payment_attempts t
+    where t.order_id = o.id
+    order by t.payment_id, (t.outcome = 'succeeded') desc, t.created_at desc, t.id
+  ) a
+  where pi.id = a.payment_id
+    and (
+      pi.payment_method_type, pi.card_brand, pi.card_last4, pi.card_country, pi.risk_level, pi.risk_score,
+      pi.three_d_secure_result
+    )
+      is distinct from
+      (
+        a.payment_method_type, a.card_brand, a.card_last4, a.card_country, a.risk_level, a.risk_score,
+        a.three_d_secure_result
+      );
+end;
+$$;
+comment on function private.settle_paid_effects(public.orders, text[], text) is
+  'Side effects of an order that has money: confirmation, refunds of money it cannot keep, alerts, card '
+  'details. Called by settle_order() only.';
+
+create function private.refunds_on_warning(f public.fraud_signals, o public.orders) returns boolean
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_answer text := f.answer;
+begin
+  if v_answer is null then
+    v_answer := case
+      when o.fulfilled_at is null and private.setting('early_fraud_warning_policy') = '"refund"' then 'refund'
+      else 'review'
+    end;
+    update public.fraud_signals set answer = v_answer where id = f.id;
+  end if;
+  return v_answer = 'refund' and f.released_at is null and o.fulfilled_at is null;
+end;
+$$;
+comment on function private.refunds_on_warning(public.fraud_signals, public.orders) is
+  'Whether an actionable early fraud warning gives the money back by itself: nothing has shipped, nobody '
+  'has released it, and the policy said so when the warning was first seen actionable, which is noted '
+  'here. Otherwise a person decides.';
+
+create function private.queue_dispute_reminders(d public.disputes) returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  -- Days before the evidence deadline on which staff are reminded.
+  c_reminders constant integer[] := array[7, 3, 1];
+  v_days integer;
+  v_key text;
+  v_run_at timestamptz;
+begin
+  foreach v_days in array c_reminders loop
+    v_key := format('remind_dispute:%s:%s', d.id, v_days);
+    v_run_at := coalesce(d.evidence_due_by, d.first_due_by) - make_interval(days => v_days);
+    -- The job looks again: the deadline may have moved, the dispute may be over.
+    if not private.enqueue_job(
+      'remind_dispute', v_key, jsonb_build_object('dispute_id', d.id, 'days', v_days), v_run_at
+    ) and private.awaits_evidence(d) and v_run_at > now() then
+      -- Spent for an earlier deadline: an inquiry that was answered has become a chargeback, or there is an
+      -- appeal.
+      update private.jobs set status = 'queued', run_at = v_run_at, attempts = 0, finished_at = null
+      where dedupe_key = v_key and status in ('done', 'discarded');
+    end if;
+  end loop;
+end;
+$$;
+comment on function private.queue_dispute_reminders(public.disputes) is
+  'Reminders 7, 3 and 1 days before the evidence deadline, one job each for all deadlines that a dispute '
+  'ever has. Called by settle_order() only.';
+
+create function private.settle_risk_effects(o public.orders, p_source text) returns void
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  r public.disputes;
+  v_signal public.fraud_signals;
+  v_status text;
+begin
+  for r in select d.* from public.disputes d where d.order_id = o.id loop
+    if private.raise_alert_once(
+      'dispute_opened', 'critical', 'dispute_opened:' || r.id,
+      jsonb_build_object(
+        'order_number', o.number, 'dispute_id', r.id, 'amount', r.amount, 'currency', r.currency,
+        'reason', r.reason
+      )
+    ) then
+      perform private.record_order_event(
+        o.id, 'dispute_opened', p_source, jsonb_build_object('dispute_id', r.id)
+      );
+    end if;
+    foreach v_status in array r.statuses_seen loop
+      if (v_status = 'appeal_needs_response' or (v_status = 'needs_response' and r.statuses_seen && array[
+        'warning_needs_response', 'warning_under_review', 'warning_closed'
+      ])) and private.raise_alert_once(
+        'dispute_escalated', 'critical', 'dispute_escalated:' || r.id || ':' || v_status,
+        jsonb_build_object(
+          'order_number', o.number, 'dispute_id', r.id, 'status', v_status, 'amount', r.amount, 'currency',
+            r.currency
+        )
+      ) then
+        perform private.record_order_event(
+          o.id, 'dispute_escalated', p_source, jsonb_build_object('dispute_id', r.id, 'status', v_status)
+        );
+      elsif v_status in ('won', 'lost', 'warning_closed', 'prevented') and private.raise_alert_once(
+        'dispute_closed', case v_status when 'lost' then 'critical' else 'info' end,
+          'dispute_closed:' || r.id || ':' || v_status,
+        jsonb_build_object('order_number', o.number, 'dispute_id', r.id, 'status', v_status)
+      ) then
+        perform private.record_order_event(
+          o.id, 'dispute_closed', p_source, jsonb_build_object('dispute_id', r.id, 'status', v_status)
+        );
+      end if;
+    end loop;
+    -- Staged, so that Stripe has something should nobody find the time; not submitted, which is final.
+    perform private.enqueue_job(
+      'submit_dispute_evidence', 'stage_dispute_evidence:' || r.id,
+      jsonb_build_object('dispute_id', r.id, 'note', null, 'submit', false), now(), 120
+    );
+    if r.first_due_by is not null then
+      perform private.queue_dispute_reminders(r);
+    end if;
+  end loop;
+
+  for v_signal in
+    select f.* from public.fraud_signals f
+    where f.order_id = o.id and f.kind in ('early_fraud_warning', 'review') and f.was_actionable
+  loop
+    perform private.raise_alert_once(
+      v_signal.kind, v_signal.severity, v_signal.kind || ':' || v_signal.source_id,
+      jsonb_build_object('order_number', o.number, 'signal_id', v_signal.source_id)
+    );
+    -- The payment that was warned of, which need not be the one that the order keeps.
+    if v_signal.kind = 'early_fraud_warning' and private.refunds_on_warning(v_signal, o)
+      and exists (
+        select 1 from public.payments p where p.id = v_signal.payment_id and p.status = 'succeeded'
+      ) then
+      perform private.queue_refund(v_signal.payment_id, o.id, 'fraudulent', p_source);
+    end if;
+  end loop;
+end;
+$$;
+comment on function private.settle_risk_effects(public.orders, text) is
+  'Alerts, evidence reminders and the refund policy for disputes, early fraud warnings and reviews. '
+  'Called by settle_order() only.';
+
+-- What a dispute is answered with: everything the shop knows of the order, and the orders before it that the
+-- same buyer did not dispute (Visa Compelling Evidence 3.0 asks for two of them). Settling stages it, staff
+-- submit it.
+
+create function private.earlier_orders(p_order_id uuid) returns jsonb
+language sql
+stable
+set search_path = ''
+as $$
+  select coalesce(jsonb_agg(to_jsonb(e) order by e.paid_at desc), '[]')
+  from (
+    select b.number, b.paid_at, b.amount_paid, b.currency, p.charge_id, b.email,
+      host(b.purchase_ip) as purchase_ip, b.shipping_address,
+      c.user_id, b.fulfilled_at,
+      floor(extract(epoch from o.paid_at - b.paid_at) / 86400)::integer as days_before,
+      coalesce(b.purchase_ip = o.purchase_ip, false) as same_ip,
+      coalesce(b.shipping_address = o.shipping_address, false) as same_address,
+      coalesce(c.user_id is not null and b.customer_id = o.customer_id, false) as same_account,
+      (
+        select string_agg(i.quantity || ' × ' || i.name, ', ' order by i.sku collate "C")
+        from public.order_items i where i.order_id = b.id
+      ) as description
+    from public.orders o
+    join public.orders b on b.id <> o.id and b.paid_at < o.paid_at and b.livemode = o.livemode
+      and (b.customer_id = o.customer_id or lower(b.email) = lower(o.email))
+    join public.payments p on p.id = b.payment_id
+    left join public.customers c on c.id = b.customer_id
+    where o.id = p_order_id and b.status = 'paid' and p.charge_id is not null
+      and not exists (select 1 from public.disputes d where d.order_id = b.id)
+      and not exists (
+        select 1 from public.fraud_signals f where f.order_id = b.id and f.kind = 'early_fraud_warning'
+      )
+    order by b.paid_at desc
+    limit 20
+  ) e
+$$;
+comment on function private.earlier_orders(uuid) is
+  'Orders that the buyer of an order (by account or e-mail address) paid before it, kept, and did not '
+  'dispute; what they have in common with it is marked.';
+
+create function public.get_dispute_evidence(p_dispute_id text) returns jsonb
+language sql
+stable
+security definer
+set search_path = ''
+as $$
+  select jsonb_build_object(
+    'dispute', jsonb_build_object(
+      'id', d.id, 'status', d.status, 'reason', d.reason, 'network_reason_code', d.network_reason_code,
+      'amount', d.amount, 'currency', d.currency, 'evidence_due_by', d.evidence_due_by,
+      'has_evidence', d.has_evidence, 'evidence_submission_count', d.evidence_submission_count
+    ),
+    'order', case when o.id is not null then jsonb_build_object(
+      'number', o.number, 'email', o.email, 'customer_name', o.customer_name, 'phone', o.phone,
+      'user_id', c.user_id, 'purchase_ip', host(o.purchase_ip), 'user_agent', o.user_agent,
+      'billing_address', o.billing_address, 'shipping_name', o.shipping_name,
+      'shipping_address', o.shipping_address,
+      'currency', o.currency, 'amount_total', o.amount_total, 'amount_refunded', o.amount_refunded,
+      'created_at', o.created_at, 'paid_at', o.paid_at,
+      'carrier', o.carrier, 'tracking_number', o.tracking_number, 'fulfilled_at', o.fulfilled_at,
+      'items', (
+        select jsonb_agg(
+          jsonb_build_object(
+            'sku', i.sku, 'name', i.name, 'quantity', i.quantity, 'unit_amount', i.unit_amount
+          ) order by i.sku collate "C"
+        )
+        from public.order_items i where i.order_id = o.id
+      ),
+      'mails', (
+        select coalesce(
+          jsonb_agg(
+            jsonb_build_object('template', n.template, 'recipient', n.recipient, 'sent_at', n.sent_at)
+            order by n.sent_at
+          ), '[]'
+        )
+        from public.notifications n where n.order_id = o.id and n.status = 'sent'
+      ),
+      'payment', (
+        select jsonb_build_object(
+          'charge_id', p.charge_id, 'card_brand', p.card_brand, 'card_last4', p.card_last4,
+          'three_d_secure_result', p.three_d_secure_result, 'risk_level', p.risk_level
+        )
+        from public.payments p where p.id = d.payment_id
+      ),
+      'earlier_orders', private.earlier_orders(o.id)
+    ) end
+  )
+  from public.disputes d
+  left join public.orders o on o.id = d.order_id
+  left join public.customers c on c.id = o.customer_id
+  where d.id = p_dispute_id
+$$;
+comment on function public.get_dispute_evidence(text) is
+  'A dispute with what the shop knows of its order: customer, addresses, items, carrier and tracking, mails '
+  'sent, purchase address, earlier undisputed orders. Null: no such dispute; order null: not one of ours.';
+grant execute on function public.get_dispute_evidence(text) to service_role;
+
+create function private.awaits_evidence(d public.disputes) returns boolean
+language sql
+immutable
+set search_path = ''
+as $$
+  select d.status in ('needs_response', 'warning_needs_response', 'appeal_needs_response')
+$$;
+comment on function private.awaits_evidence(public.disputes) is
+  'Whether a dispute waits for the shop''s answer.';
+
+create function public.remind_dispute(p_dispute_id text, p_days integer) returns jsonb
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  d public.disputes;
+  v_run_at timestamptz;
+begin
+  select * into d from public.disputes where id = p_dispute_id;
+  if not found or not private.awaits_evidence(d) or d.evidence_due_by is null then
+    return jsonb_build_object('outcome', 'over', 'run_at', null);
+  end if;
+  v_run_at := d.evidence_due_by - make_interval(days => p_days);
+  -- The deadline has been moved since this reminder was made.
+  if v_run_at > now() then
+    return jsonb_build_object('outcome', 'early', 'run_at', v_run_at);
+  end if;
+  perform private.raise_alert_once(
+    'dispute_due', case when p_days <= 1 then 'critical' else 'warning' end,
+    format('dispute_due:%s:%s:%s', d.id, p_days, floor(extract(epoch from d.evidence_due_by))),
+    jsonb_build_object(
+      'dispute_id', d.id, 'order_number', (select o.number from public.orders o where o.id = d.order_id),
+      'days', p_days, 'evidence_due_by', d.evidence_due_by, 'amount', d.amount, 'currency', d.currency
+    )
+  );
+  return jsonb_build_object('outcome', 'reminded', 'run_at', null);
+end;
+$$;
+comment on function public.remind_dispute(text, integer) is
+  'Tells staff that evidence is due in p_days days, once for each deadline. Answers { outcome: reminded | '
+  'early (not before run_at: the deadline has moved) | over (nothing to answer any more) }.';
+grant execute on function public.remind_dispute(text, integer) to service_role;

@@ -1,0 +1,1019 @@
+-- Generated from supabase/schemas/checkout by 'deno task migrations': edit there.
+
+-- A cart becomes frozen lines with reserved stock.
+
+create function private.problem_of_items(p_message text) returns text
+language sql
+immutable
+set search_path = ''
+as $$
+  select jsonb_build_array(jsonb_build_object('path', 'items', 'message', p_message))::text
+$$;
+comment on function private.problem_of_items(text) is
+  'What an invalid request says of its lines, in the form of details.';
+
+create function private.price_lines(p_wanted jsonb) returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  -- Also keeps a sum of lines far below what bigint holds.
+  c_quantity_max constant integer := 99;
+  v_cart record;
+begin
+  -- One statement, so that names, prices and their sum are those of one moment.
+  select
+    jsonb_agg(jsonb_build_object(
+      'variant_id', c.variant_id, 'sku', c.sku, 'name', c.name, 'quantity', c.quantity,
+      'unit_amount', c.unit_amount
+    ) order by c.sku collate "C") as lines,
+    array_agg(distinct c.currency) as currencies,
+    min(c.quantity_min) as quantity_min,
+    max(c.quantity) as quantity_max,
+    sum(c.unit_amount * c.quantity) as amount
+  into v_cart
+  from (
+    select v.id as variant_id, w.sku, v.price_amount as unit_amount, v.currency,
+      private.variant_name(p.name, v.color, v.size) as name,
+      sum(w.quantity) as quantity, min(w.quantity) as quantity_min
+    from jsonb_to_recordset(p_wanted) as w (variant_id uuid, sku text, quantity integer)
+    join public.product_variants v on v.id = w.variant_id
+    join public.products p on p.id = v.product_id
+    group by v.id, p.id, w.sku
+  ) c;
+  if v_cart.lines is null or v_cart.quantity_min is null or v_cart.quantity_min < 1
+    or v_cart.quantity_max > c_quantity_max then
+    raise exception 'the cart is not valid' using errcode = 'KCINV', detail = private.problem_of_items(
+      format('must have quantities from 1 to %s, counting repeated SKUs together', c_quantity_max)
+    );
+  elsif cardinality(v_cart.currencies) > 1 then
+    raise exception 'the cart is not valid'
+      using errcode = 'KCCUR', detail = private.problem_of_items('must all have the same currency');
+  elsif v_cart.amount > private.largest_amount(v_cart.currencies[1]) then
+    raise exception 'the cart is not valid'
+      using errcode = 'KCINV', detail = private.problem_of_items('come to a total that is too large');
+  end if;
+  return jsonb_build_object(
+    'lines', v_cart.lines,
+    'currency', v_cart.currencies[1],
+    'amount', v_cart.amount,
+    'hash', private.hash_lines(v_cart.lines, v_cart.currencies[1])
+  );
+end;
+$$;
+comment on function private.price_lines(jsonb) is
+  'Today''s names and prices of [{ variant_id, sku, quantity }], the SKU as the caller calls it: { lines: '
+  '[{ variant_id, sku, name, quantity, unit_amount }] summed and sorted by SKU, currency, amount, hash }. '
+  'KCINV, KCCUR.';
+
+create function private.price_cart(p_items jsonb) returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  v_wanted jsonb;
+  v_unknown jsonb;
+begin
+  -- The one place where a SKU becomes a variant: from here on a line is known by variant_id, whatever it is
+  -- called.
+  select jsonb_agg(jsonb_build_object('variant_id', v.id, 'sku', w.sku, 'quantity', w.quantity)),
+    jsonb_agg(distinct w.sku) filter (where v.id is null)
+  into v_wanted, v_unknown
+  from jsonb_to_recordset(p_items) as w (sku text, quantity integer)
+  left join public.product_variants v on v.sku = w.sku and v.active
+    and exists (select 1 from public.products p where p.id = v.product_id and p.active);
+  if v_unknown is not null then
+    raise exception 'unknown sku' using errcode = 'KCSKU', detail = v_unknown::text;
+  end if;
+  return private.price_lines(coalesce(v_wanted, '[]'));
+end;
+$$;
+comment on function private.price_cart(jsonb) is
+  'Today''s cart from [{ sku, quantity }], as of price_lines(). KCSKU with the list: unknown or inactive '
+  'SKUs (the two look alike on purpose). KCINV, KCCUR.';
+
+create function private.hash_lines(p_lines jsonb, p_currency text) returns text
+language sql
+immutable
+set search_path = ''
+as $$
+  select left(encode(sha256(convert_to(
+    p_currency || ';'
+      || string_agg(l.variant_id || 'x' || l.quantity || '@' || l.unit_amount, ';' order by l.variant_id),
+    'UTF8'
+  )), 'hex'), 32)
+  from jsonb_to_recordset(p_lines) as l (variant_id uuid, quantity integer, unit_amount bigint)
+$$;
+comment on function private.hash_lines(jsonb, text) is
+  'Hash of lines (variant, quantity, price) and currency. It goes into the session''s metadata and must '
+  'come back unchanged. By variant: two SKUs may be swapped while an order waits.';
+
+create function private.hash_of_order(p_order_id uuid) returns text
+language sql
+stable
+set search_path = ''
+as $$
+  select private.hash_lines(
+    jsonb_agg(jsonb_build_object(
+      'variant_id', i.variant_id, 'quantity', i.quantity, 'unit_amount', i.unit_amount
+    )),
+    o.currency
+  )
+  from public.orders o join public.order_items i on i.order_id = o.id
+  where o.id = p_order_id
+  group by o.id
+$$;
+comment on function private.hash_of_order(uuid) is 'hash_lines() of the lines that an order has now.';
+
+create function private.asked_lines(p_items jsonb) returns jsonb
+language sql
+immutable
+set search_path = ''
+as $$
+  select jsonb_agg(jsonb_build_array(w.sku, w.quantity) order by w.sku collate "C")
+  from (
+    select x.sku, sum(x.quantity) as quantity
+    from jsonb_to_recordset(p_items) as x (sku text, quantity integer) group by x.sku
+  ) w
+$$;
+comment on function private.asked_lines(jsonb) is
+  'A cart as asked for: [[sku, quantity]…], summed and sorted. Two carts are the same cart when this is '
+  'equal; prices do not matter.';
+
+create function private.order_lines(p_order_id uuid) returns jsonb
+language sql
+stable
+set search_path = ''
+as $$
+  select jsonb_agg(jsonb_build_array(i.sku, i.quantity) order by i.sku collate "C")
+  from public.order_items i where i.order_id = p_order_id
+$$;
+comment on function private.order_lines(uuid) is 'The lines of an order in the form of asked_lines().';
+
+create function private.refuse_shortage(p_wanted jsonb) returns void
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  v_short jsonb;
+begin
+  select jsonb_agg(jsonb_build_object(
+    'sku', w.sku, 'requested', w.quantity, 'available', private.shown_stock(l.on_hand - l.reserved)
+  ) order by w.sku collate "C")
+  into v_short
+  from jsonb_to_recordset(p_wanted) as w (variant_id uuid, sku text, quantity integer)
+  left join public.inventory_levels l on l.variant_id = w.variant_id
+  where coalesce(l.on_hand - l.reserved, 0) < w.quantity;
+  if v_short is not null then
+    raise exception 'not enough stock' using errcode = 'KCSTK', detail = v_short::text;
+  end if;
+end;
+$$;
+comment on function private.refuse_shortage(jsonb) is
+  'Raises KCSTK with [{ sku, requested, available }] when stock does not cover [{ variant_id, sku, '
+  'quantity }]. Call with the rows locked.';
+
+create function private.reserve_stock(p_order_id uuid, p_expires_at timestamptz) returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_wanted jsonb;
+begin
+  -- Every writer of inventory_levels locks by variant_id, so two carts cannot wait for each other.
+  perform 1
+  from public.inventory_levels l
+  where l.variant_id in (select i.variant_id from public.order_items i where i.order_id = p_order_id)
+  order by l.variant_id
+  for no key update;
+
+  select coalesce(
+    jsonb_agg(jsonb_build_object('variant_id', i.variant_id, 'sku', i.sku, 'quantity', i.quantity)), '[]'
+  )
+  into v_wanted
+  from public.order_items i
+  left join public.inventory_reservations r on r.order_id = i.order_id and r.variant_id = i.variant_id
+  where i.order_id = p_order_id and coalesce(r.status, 'released') = 'released';
+  perform private.refuse_shortage(v_wanted);
+
+  update public.inventory_levels l set reserved = l.reserved + w.quantity
+  from jsonb_to_recordset(v_wanted) as w (variant_id uuid, quantity integer)
+  where l.variant_id = w.variant_id;
+
+  insert into public.inventory_reservations as r (order_id, variant_id, quantity, expires_at)
+  select i.order_id, i.variant_id, i.quantity, p_expires_at
+  from public.order_items i
+  where i.order_id = p_order_id
+  on conflict on constraint inventory_reservations_order_variant_key do update set
+    status = case r.status when 'released' then 'active' else r.status end,
+    expires_at = greatest(r.expires_at, excluded.expires_at),
+    updated_at = now();
+end;
+$$;
+comment on function private.reserve_stock(uuid, timestamptz) is
+  'Holds stock for all lines of an order or, raising KCSTK, for none. Lines already held keep their hold; '
+  'p_expires_at extends it.';
+
+-- What delivery costs. Stripe's page shows the active rates in the order's currency, and the shopper picks
+-- one.
+
+create table public.shipping_rates (
+  id uuid primary key default gen_random_uuid(),
+  name text not null,
+  amount bigint not null,
+  currency text not null,
+  countries text[],
+  delivery_days_min integer,
+  delivery_days_max integer,
+  sort_order integer not null default 100,
+  active boolean not null default true,
+  created_at timestamptz not null default now(),
+  constraint shipping_rates_name_length check (char_length(name) between 1 and 100),
+  constraint shipping_rates_name_visible check (private.one_line(name) is not null),
+  constraint shipping_rates_currency_format check (currency ~ '^[a-z]{3}$'),
+  constraint shipping_rates_amount_at_stripe check (private.amount_problem(amount, currency) is null),
+  constraint shipping_rates_countries_format
+    check (array_to_string(countries, ',') ~ '^[A-Z]{2}(,[A-Z]{2})*$'),
+  constraint shipping_rates_delivery_days_ordered check (
+    delivery_days_min > 0 and delivery_days_max > 0 and delivery_days_min <= delivery_days_max
+  )
+);
+comment on table public.shipping_rates is
+  'Delivery prices offered at checkout, cheapest sort_order first, five at most (Stripe''s limit). amount '
+  'is in minor units. Without an active rate delivery is free.';
+comment on column public.shipping_rates.countries is
+  'Null: for every country. Otherwise the rate is offered only when it covers all of SHIPPING_COUNTRIES: '
+  'Stripe''s hosted page cannot tie a rate to the address that is entered there.';
+comment on constraint shipping_rates_amount_at_stripe on public.shipping_rates is
+  'An amount that Stripe takes in this currency: private.amount_problem() says why it is not.';
+create index shipping_rates_offer_idx on public.shipping_rates (currency, sort_order) where active;
+
+alter table public.shipping_rates enable row level security;
+create policy shipping_rates_read on public.shipping_rates for select to anon, authenticated
+  using (active or (select private.is_admin()));
+revoke all on public.shipping_rates from public, anon, authenticated, service_role;
+grant select on public.shipping_rates to anon, authenticated, service_role;
+
+create function private.offered_shipping_rates(p_currency text) returns jsonb
+language sql
+stable
+set search_path = ''
+as $$
+  select coalesce(jsonb_agg(jsonb_build_object(
+    'id', r.id, 'name', r.name, 'amount', r.amount, 'countries', r.countries,
+    'delivery_days_min', r.delivery_days_min, 'delivery_days_max', r.delivery_days_max
+  ) order by r.sort_order, r.amount, r.id), '[]')
+  from public.shipping_rates r
+  where r.active and r.currency = p_currency
+$$;
+comment on function private.offered_shipping_rates(text) is
+  'The active rates of a currency in the order in which a shopper sees them.';
+
+-- Checkout: from a cart to a frozen order that waits for its session.
+
+create function private.checkout_snapshot(p_order_id uuid, p_outcome text) returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  -- In plpgsql for its kept plan: planning this takes longer than running it, for every checkout.
+  return (select jsonb_build_object(
+    'outcome', p_outcome,
+    'order_id', o.id,
+    'order_number', o.number,
+    'account_id', o.account_id,
+    'attempt', o.attempt,
+    'currency', o.currency,
+    'amount_subtotal', o.amount_subtotal,
+    'session_expires_at', floor(extract(epoch from o.session_expires_at))::bigint,
+    'email', o.email,
+    'locale', o.locale,
+    'stripe_customer_id', c.stripe_customer_id,
+    -- An account that Stripe does not know yet. generation counts deletions: Stripe answers a repeated
+    -- idempotency key with the customer it made first, also when that one is gone.
+    'customer', case when c.user_id is not null and c.stripe_customer_id is null then jsonb_build_object(
+      'id', c.id, 'email', c.email,
+      'generation', coalesce(floor(extract(epoch from c.stripe_deleted_at) * 1000)::bigint, 0)
+    ) end,
+    -- An address that has changed since Stripe's customer was last given one.
+    'customer_email', case when c.user_id is not null and c.stripe_customer_id is not null
+      and c.email_changes > c.email_changes_told then c.email end,
+    'customer_email_change', case when c.user_id is not null then c.email_changes end,
+    'cart_hash', o.cart_hash,
+    'three_d_secure', (private.risk_of(o.id)).three_d_secure,
+    'prices_include_tax', o.prices_include_tax,
+    'shipping_rates', o.shipping_rates,
+    'items', (
+      select jsonb_agg(jsonb_build_object(
+        'sku', i.sku, 'name', i.name, 'description', p.description,
+        'image_url', coalesce(v.image_url, p.image_url),
+        'quantity', i.quantity, 'unit_amount', i.unit_amount, 'stripe_price_id', v.stripe_price_id
+      ) order by i.sku collate "C")
+      from public.order_items i
+      join public.product_variants v on v.id = i.variant_id
+      join public.products p on p.id = v.product_id
+      where i.order_id = o.id
+    ),
+    'session', (
+      select jsonb_build_object(
+        'id', s.id, 'url', s.url, 'status', s.status,
+        'expires_at', floor(extract(epoch from s.expires_at))::bigint
+      )
+      from public.checkout_sessions s
+      where s.order_id = o.id and (s.attempt = o.attempt or s.id = o.session_id)
+      order by (s.id = o.session_id) desc nulls last, (s.status = 'open') desc, s.created_at desc
+      limit 1
+    )
+  )
+  from public.orders o
+  left join public.customers c on c.id = o.customer_id
+  where o.id = p_order_id);
+end;
+$$;
+comment on function private.checkout_snapshot(uuid, text) is
+  'All that the checkout function needs to create, repeat or return the session of an order''s current '
+  'attempt. session null: Stripe has not been asked, or its answer was lost.';
+
+create function private.reopen_checkout(p_order_id uuid, p_session_seconds integer, p_hold_seconds integer)
+returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_currency text;
+  v_gone jsonb;
+  v_cart jsonb;
+begin
+  select currency into v_currency from public.orders where id = p_order_id;
+  select jsonb_agg(
+    jsonb_build_object('sku', i.sku, 'requested', i.quantity, 'available', 0) order by i.sku collate "C"
+  ) into v_gone
+  from public.order_items i
+  join public.product_variants v on v.id = i.variant_id
+  join public.products p on p.id = v.product_id
+  where i.order_id = p_order_id and (not v.active or not p.active or v.currency <> v_currency);
+  if v_gone is not null then
+    raise exception 'no longer sold' using errcode = 'KCSTK', detail = v_gone::text;
+  end if;
+
+  perform private.reserve_stock(p_order_id, now() + make_interval(secs => p_hold_seconds));
+  -- Today's prices and names: the shopper sees them on the new payment page, and an old order is no way to an
+  -- old price. The lines stay its own: their goods are known by variant, and their SKU is the one that was
+  -- asked for.
+  select private.price_lines(jsonb_agg(
+    jsonb_build_object('variant_id', i.variant_id, 'sku', i.sku, 'quantity', i.quantity)
+  ))
+  into v_cart
+  from public.order_items i where i.order_id = p_order_id;
+  update public.order_items i set unit_amount = l.unit_amount, name = l.name
+  from jsonb_to_recordset(v_cart -> 'lines') as l (variant_id uuid, name text, unit_amount bigint)
+  where i.order_id = p_order_id and i.variant_id = l.variant_id
+    and (i.unit_amount, i.name) is distinct from (l.unit_amount, l.name);
+  update public.orders set
+    attempt = attempt + 1,
+    session_expires_at = now() + make_interval(secs => p_session_seconds),
+    prices_include_tax = coalesce((private.setting('prices_include_tax'))::boolean, false),
+    shipping_rates = private.offered_shipping_rates(currency),
+    abandoned_at = null,
+    cart_hash = v_cart ->> 'hash',
+    amount_subtotal = (v_cart ->> 'amount')::bigint,
+    amount_total = (v_cart ->> 'amount')::bigint
+  where id = p_order_id;
+  perform private.record_order_event(
+    p_order_id, 'checkout_reopened', 'checkout', jsonb_build_object('amount_subtotal', v_cart -> 'amount')
+  );
+  perform private.settle_order(p_order_id, 'checkout');
+end;
+$$;
+comment on function private.reopen_checkout(uuid, integer, integer) is
+  'A new attempt of an unpaid order at today''s prices: holds stock again (KCSTK when it is gone or no '
+  'longer sold) and counts up the attempt. The caller has locked the order.';
+
+create function private.find_checkout(
+  p_idempotency_key text,
+  p_lines jsonb,
+  p_email text,
+  p_superseded jsonb,
+  p_client_ip inet
+) returns jsonb
+language plpgsql
+set search_path = ''
+as $$
+declare
+  -- 'guest:' and what can still be guessed: a UUID has 36 characters.
+  c_guessable constant integer := 6 + 16;
+  o public.orders;
+begin
+  select * into o from public.orders where idempotency_key = p_idempotency_key for no key update;
+  if not found then
+    return null;
+  end if;
+  -- Compared as asked for, not as priced: a price change meanwhile is not another cart. A guest's address is
+  -- part of it (none, too), and of a key that can be guessed the network: a key that two guests happen to
+  -- share, or that somebody tries, does not show one the other's payment page.
+  if p_lines is distinct from private.order_lines(o.id)
+    or (p_idempotency_key like 'guest:%' and o.session_id is null
+      and lower(o.email) is distinct from lower(p_email))
+    or (p_idempotency_key like 'guest:%' and length(p_idempotency_key) < c_guessable
+      and private.address_key(o.purchase_ip) is distinct from private.address_key(p_client_ip)) then
+    raise exception 'this Idempotency-Key was used for another cart' using errcode = 'KCIDC';
+  end if;
+  if o.cancelled_at is not null then
+    raise exception 'this order has been cancelled' using errcode = 'KCSTA';
+  elsif o.status in ('expired', 'payment_failed') then
+    if p_superseded is not null then
+      return jsonb_build_object('outcome', 'superseded', 'session_ids', p_superseded);
+    end if;
+    return jsonb_build_object('outcome', 'ended', 'order_id', o.id);
+  end if;
+  return private.checkout_snapshot(o.id, 'existing');
+end;
+$$;
+comment on function private.find_checkout(text, jsonb, text, jsonb, inet) is
+  'The order that an Idempotency-Key made before, or null. ended: it has expired or failed and can be '
+  'opened again. superseded: it can, once other pages of the shopper (p_superseded) are closed. p_lines as '
+  'of asked_lines(). KCIDC: the key belongs to another cart. KCSTA: staff have cancelled the order.';
+
+create function private.admit_checkout(
+  o public.orders,
+  p_velocity_mode text,
+  p_client_ip text,
+  p_supersede boolean
+) returns jsonb
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_user_id uuid := (select c.user_id from public.customers c where c.id = o.customer_id);
+  v_cart jsonb;
+  v_risk jsonb;
+  v_pages jsonb;
+begin
+  select jsonb_build_object('amount', o.amount_subtotal, 'currency', o.currency, 'lines', jsonb_agg(
+    jsonb_build_object('variant_id', i.variant_id, 'quantity', i.quantity)
+  )) into v_cart
+  from public.order_items i where i.order_id = o.id;
+  v_risk := private.check_velocity(
+    p_velocity_mode, v_user_id, o.email, coalesce(p_client_ip::inet, o.purchase_ip), v_cart, o.livemode, o.id
+  );
+  if v_risk ->> 'action' = 'block' then
+    return jsonb_build_object(
+      'outcome', 'velocity_exceeded', 'retry_after_seconds', v_risk -> 'retry_after_seconds'
+    );
+  end if;
+  -- Stripe cannot make an open page ask for more: its own buyer, who is here, gets another one instead.
+  select jsonb_agg(s.id order by s.id) into v_pages
+  from public.checkout_sessions s
+  where s.order_id = o.id and s.status = 'open' and p_supersede and (
+    s.closing_at is not null
+    or private.three_d_secure_rank(v_risk ->> 'three_d_secure')
+      > private.three_d_secure_rank((private.risk_of(o.id)).three_d_secure)
+  );
+  if v_pages is not null then
+    return jsonb_build_object('outcome', 'superseded', 'session_ids', v_pages);
+  end if;
+  return v_risk;
+end;
+$$;
+comment on function private.admit_checkout(public.orders, text, text, boolean) is
+  'The velocity rules at every door to the payment page of an order that exists: velocity_exceeded, '
+  'superseded (its open page asks for less than the rules do now, or is being ended), or the risk to go in '
+  'with. p_client_ip null: where the order came from.';
+
+create function private.enter_checkout(
+  p_order_id uuid,
+  p_velocity_mode text,
+  p_client_ip text,
+  p_supersede boolean,
+  p_reopen boolean,
+  p_session_seconds integer,
+  p_hold_seconds integer
+) returns jsonb
+language plpgsql
+set search_path = ''
+as $$
+declare
+  o public.orders;
+  v_risk jsonb;
+  v_raised boolean;
+begin
+  select * into o from public.orders where id = p_order_id for no key update;
+  if o.session_id is not null or o.status = 'processing' or o.cancelled_at is not null
+    or o.erased_at is not null then
+    -- Leads to no payment page.
+    return private.checkout_snapshot(o.id, 'existing');
+  end if;
+  v_risk := private.admit_checkout(o, p_velocity_mode, p_client_ip, p_supersede);
+  if v_risk ? 'outcome' then
+    return v_risk;
+  end if;
+  v_raised := private.three_d_secure_rank(v_risk ->> 'three_d_secure')
+    > private.three_d_secure_rank((private.risk_of(o.id)).three_d_secure);
+  update public.order_risk set
+    velocity_mode = case when p_reopen then p_velocity_mode else velocity_mode end,
+    three_d_secure = v_risk ->> 'three_d_secure'
+  where order_id = o.id and (p_reopen or v_raised);
+  if p_reopen then
+    perform private.reopen_checkout(o.id, p_session_seconds, p_hold_seconds);
+  end if;
+  perform private.record_velocity_hits(v_risk, o.id);
+  return private.checkout_snapshot(o.id, 'existing');
+end;
+$$;
+comment on function private.enter_checkout(uuid, text, text, boolean, boolean, integer, integer) is
+  'The one way to the payment page of an order that exists: repeats, resumed and restarted attempts all '
+  'pass the velocity rules here. p_reopen: begin a new attempt. Outcomes: existing, superseded, '
+  'velocity_exceeded.';
+
+create function private.open_checkouts(p_user_id uuid, p_session_id text, p_livemode boolean)
+returns setof public.orders
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  if p_user_id is not null then
+    return query select o.* from public.orders o
+      join public.customers c on c.id = o.customer_id
+      where c.user_id = p_user_id and o.livemode = p_livemode and o.status = 'pending';
+  end if;
+  -- Whoever knows the id of a session has been to its payment page. That of another account is none of
+  -- theirs.
+  if p_session_id is not null then
+    return query select o.* from public.checkout_sessions s
+      join public.orders o on o.id = s.order_id
+      left join public.customers c on c.id = o.customer_id
+      where s.id = p_session_id and o.livemode = p_livemode and o.status = 'pending' and c.user_id is null;
+  end if;
+end;
+$$;
+comment on function private.open_checkouts(uuid, text, boolean) is
+  'The unpaid checkouts of a shopper: those of the account, and for guests the one whose session id they '
+  'present. An e-mail address is no proof of anything and is not looked at.';
+
+create function private.superseded_sessions(p_key text, p_user_id uuid, p_session_id text, p_livemode boolean)
+returns jsonb
+language sql
+stable
+set search_path = ''
+as $$
+  select jsonb_agg(s.id order by s.id)
+  from private.open_checkouts(p_user_id, p_session_id, p_livemode) o
+  join public.checkout_sessions s on s.order_id = o.id
+  where s.status = 'open' and (p_key is null or o.idempotency_key is distinct from p_key)
+$$;
+comment on function private.superseded_sessions(text, uuid, text, boolean) is
+  'Open payment pages of a shopper that a checkout with this key takes the place of, or null.';
+
+create function private.account_customer(p_user_id uuid, p_email text, p_livemode boolean) returns uuid
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_email text;
+  v_id uuid;
+begin
+  -- The account's own address, not the one that this cart names.
+  select coalesce(nullif(lower(trim(u.email)), ''), p_email) into v_email
+  from auth.users u where u.id = p_user_id;
+  if not found then
+    -- Deleted while their token still runs: they go on as a guest.
+    return null;
+  end if;
+  insert into public.customers as c (user_id, email, livemode) values (p_user_id, v_email, p_livemode)
+  on conflict on constraint customers_user_id_key do update set email = coalesce(excluded.email, c.email)
+  returning id into v_id;
+  return v_id;
+end;
+$$;
+comment on function private.account_customer(uuid, text, boolean) is
+  'The customers row of an account, made at its first checkout. Null when the account is gone.';
+
+create function public.begin_checkout(
+  p_items jsonb,
+  p_idempotency_key text,
+  p_user_id uuid,
+  p_email text,
+  p_client_ip text,
+  p_user_agent text,
+  p_locale text,
+  p_livemode boolean,
+  p_session_seconds integer,
+  p_hold_seconds integer,
+  p_velocity_mode text default 'off',
+  p_previous_session_id text default null,
+  p_supersede boolean default true
+) returns jsonb
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  -- "The same cart again a few seconds later": longer than a browser waits before it gives up and repeats.
+  c_repeat_window constant interval := '30 seconds';
+  v_key text := coalesce(p_user_id::text, 'guest') || ':' || p_idempotency_key;
+  v_lines jsonb := private.asked_lines(p_items);
+  v_found jsonb;
+  v_cart jsonb;
+  v_again uuid;
+  v_superseded jsonb;
+  v_risk jsonb;
+  v_customer_id uuid;
+  v_order_id uuid;
+begin
+  -- Parallel repeats queue up here and find the order that the first one made.
+  if v_key is not null then
+    perform pg_advisory_xact_lock(hashtextextended('checkout:' || v_key, 0));
+  end if;
+  if p_user_id is not null then
+    perform pg_advisory_xact_lock(hashtextextended('checkout-of:' || p_user_id, 0));
+  end if;
+  if p_supersede then
+    v_superseded := private.superseded_sessions(v_key, p_user_id, p_previous_session_id, p_livemode);
+  end if;
+  if v_key is not null then
+    v_found := private.find_checkout(v_key, v_lines, p_email, v_superseded, p_client_ip::inet);
+    if v_found ->> 'outcome' in ('ended', 'existing') then
+      return private.enter_checkout(
+        (v_found ->> 'order_id')::uuid, p_velocity_mode, p_client_ip, p_supersede,
+        v_found ->> 'outcome' = 'ended', p_session_seconds, p_hold_seconds
+      );
+    elsif v_found is not null then
+      return v_found;
+    end if;
+  end if;
+  v_cart := private.price_cart(p_items);
+
+  if p_idempotency_key is null then
+    select o.id into v_again
+    from private.open_checkouts(p_user_id, p_previous_session_id, p_livemode) o
+    where o.created_at > now() - c_repeat_window and o.cart_hash = v_cart ->> 'hash'
+    order by o.created_at desc limit 1;
+    if v_again is not null then
+      return private.enter_checkout(
+        v_again, p_velocity_mode, p_client_ip, p_supersede, false, p_session_seconds, p_hold_seconds
+      );
+    end if;
+  end if;
+  if v_superseded is not null then
+    return jsonb_build_object('outcome', 'superseded', 'session_ids', v_superseded);
+  end if;
+
+  v_risk := private.check_velocity(
+    p_velocity_mode, p_user_id, p_email, p_client_ip::inet, v_cart, p_livemode
+  );
+  if v_risk ->> 'action' = 'block' then
+    return jsonb_build_object(
+      'outcome', 'velocity_exceeded', 'retry_after_seconds', v_risk -> 'retry_after_seconds'
+    );
+  end if;
+
+  if p_user_id is not null then
+    v_customer_id := private.account_customer(p_user_id, p_email, p_livemode);
+  end if;
+  insert into public.orders (
+    customer_id, account_id, email, mail_to_account, locale, currency, amount_subtotal, amount_total,
+    livemode, cart_hash, idempotency_key,
+    session_expires_at, purchase_ip, user_agent, prices_include_tax, shipping_rates
+  ) values (
+    v_customer_id, case when v_customer_id is not null then p_user_id end, p_email,
+    coalesce((select lower(u.email) = lower(p_email) from auth.users u where u.id = p_user_id), false),
+    p_locale, v_cart ->> 'currency', (v_cart ->> 'amount')::bigint, (v_cart ->> 'amount')::bigint, p_livemode,
+    v_cart ->> 'hash', v_key, now() + make_interval(secs => p_session_seconds), p_client_ip::inet,
+    left(p_user_agent, 500),
+    coalesce((private.setting('prices_include_tax'))::boolean, false),
+    private.offered_shipping_rates(v_cart ->> 'currency')
+  ) returning id into v_order_id;
+  update public.order_risk set velocity_mode = p_velocity_mode, three_d_secure = v_risk ->> 'three_d_secure'
+  where order_id = v_order_id;
+  insert into public.order_items (order_id, variant_id, sku, name, quantity, unit_amount)
+  select v_order_id, l.variant_id, l.sku, l.name, l.quantity, l.unit_amount
+  from jsonb_to_recordset(v_cart -> 'lines') as l (
+    variant_id uuid, sku text, name text, quantity integer, unit_amount bigint
+  );
+  perform private.record_velocity_hits(v_risk, v_order_id);
+
+  perform private.reserve_stock(v_order_id, now() + make_interval(secs => p_hold_seconds));
+  perform private.record_order_event(
+    v_order_id, 'order_created', 'checkout',
+    jsonb_build_object('amount_subtotal', v_cart -> 'amount', 'currency', v_cart ->> 'currency')
+  );
+  perform private.record_order_event(v_order_id, 'stock_reserved', 'checkout');
+  return private.checkout_snapshot(v_order_id, 'created');
+end;
+$$;
+comment on function public.begin_checkout(
+  jsonb, text, uuid, text, text, text, text, boolean, integer, integer, text, text, boolean
+) is
+  'Makes a pending order with frozen prices and reserved stock from [{ sku, quantity }], or finds the one '
+  'this Idempotency-Key (or this shopper, seconds ago) made before. Outcomes: created, existing (the '
+  'snapshot to send to Stripe), superseded (expire session_ids at Stripe, then ask again with p_supersede '
+  'false), velocity_exceeded. KCSKU unknown_sku, KCSTK insufficient_stock, KCIDC idempotency_conflict, '
+  'KCCUR mixed currencies, KCINV invalid.';
+grant execute on function public.begin_checkout(
+  jsonb, text, uuid, text, text, text, text, boolean, integer, integer, text, text, boolean
+) to service_role;
+
+-- The life of an attempt after the order exists: its session, a new attempt, or none at all.
+
+create function public.attach_checkout_session(
+  p_order_id uuid,
+  p_attempt integer,
+  p_fact jsonb,
+  p_email_change integer default null
+) returns jsonb
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  v_created boolean;
+  v_status text;
+begin
+  perform 1 from public.orders where id = p_order_id for no key update;
+  if not found then
+    raise exception 'order % does not exist', p_order_id using errcode = 'KCORD';
+  end if;
+  v_created := not exists (select 1 from public.checkout_sessions where id = p_fact ->> 'id');
+  -- Time zero: whatever an event says of this session is newer than what its creation said.
+  perform private.merge_checkout_session(
+    private.without_person(p_fact, p_order_id) || jsonb_build_object('attempt', p_attempt), p_order_id,
+    to_timestamp(0)
+  );
+  -- A webhook that came first has merged the session without its link.
+  update public.checkout_sessions set url = p_fact ->> 'url' where id = p_fact ->> 'id' and url is null;
+  -- An account's first session tells us the customer that Stripe made for it.
+  update public.customers c set stripe_customer_id = p_fact ->> 'customer_id'
+  from public.orders o
+  where o.id = p_order_id and c.id = o.customer_id and c.stripe_customer_id is null
+    and c.livemode = (p_fact ->> 'livemode')::boolean
+    and not exists (
+      select 1 from public.customers other where other.stripe_customer_id = p_fact ->> 'customer_id'
+    )
+    and not exists (
+      select 1 from private.stripe_customers gone
+      where gone.id = p_fact ->> 'customer_id' and gone.deleted_at is not null
+    );
+  -- Only of the customer that the session is for: another one was given another address.
+  update public.customers c set email_changes_told = greatest(c.email_changes_told, p_email_change)
+  from public.orders o
+  where o.id = p_order_id and c.id = o.customer_id and c.stripe_customer_id = p_fact ->> 'customer_id'
+    and p_email_change is not null;
+  if v_created then
+    perform private.record_order_event(
+      p_order_id, 'checkout_session_created', 'checkout',
+      jsonb_build_object('session_id', p_fact ->> 'id', 'attempt', p_attempt)
+    );
+  end if;
+  v_status := private.settle_order(p_order_id, 'checkout');
+  return jsonb_build_object('created', v_created, 'status', v_status);
+end;
+$$;
+comment on function public.attach_checkout_session(uuid, integer, jsonb, integer) is
+  'Notes the session that Stripe made for an attempt. p_email_change: which address of the account '
+  'Stripe''s customer has now, as customer_email_change of the snapshot. Idempotent: created is true for '
+  'the first call only. KCORD: no such order.';
+grant execute on function public.attach_checkout_session(uuid, integer, jsonb, integer) to service_role;
+
+create function public.restart_checkout_attempt(
+  p_order_id uuid,
+  p_attempt integer,
+  p_session_seconds integer,
+  p_hold_seconds integer
+) returns jsonb
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  o public.orders;
+begin
+  select * into o from public.orders where id = p_order_id for no key update;
+  if not found then
+    raise exception 'order % does not exist', p_order_id using errcode = 'KCORD';
+  end if;
+  -- Only the attempt that the caller saw end moves on; a parallel repeat finds that it already has.
+  if o.attempt = p_attempt and o.session_id is null and o.cancelled_at is null and o.erased_at is null
+    and not exists (
+    select 1 from public.checkout_sessions s
+    where s.order_id = o.id and s.attempt = p_attempt and s.status <> 'expired'
+  ) then
+    return private.enter_checkout(
+      o.id, (private.risk_of(o.id)).velocity_mode, null, false, true, p_session_seconds, p_hold_seconds
+    );
+  end if;
+  return private.checkout_snapshot(o.id, 'existing');
+end;
+$$;
+comment on function public.restart_checkout_attempt(uuid, integer, integer, integer) is
+  'Replaces an attempt that Stripe never carried out (its expires_at had come too near), or whose session '
+  'has expired, by the next one, if the velocity rules let it. Same answer as begin_checkout(): existing or '
+  'velocity_exceeded. KCORD, KCSTK.';
+grant execute on function public.restart_checkout_attempt(uuid, integer, integer, integer) to service_role;
+
+create function private.alert_refused_checkout(p_order_id uuid, p_refusal jsonb) returns void
+language sql
+set search_path = ''
+as $$
+  select private.raise_alert(
+    'checkout_refused', 'critical',
+    -- One cause, one alert: which line of the cart it was says nothing.
+    concat_ws(
+      ':', 'checkout_refused', p_refusal ->> 'status', p_refusal ->> 'code',
+      regexp_replace(p_refusal ->> 'param', '\[\d+\]', '[]', 'g')
+    ),
+    p_refusal || jsonb_build_object(
+      'order_number', o.number, 'amount', o.amount_subtotal, 'currency', o.currency,
+      'skus', (
+        select jsonb_agg(i.sku order by i.sku collate "C") from public.order_items i where i.order_id = o.id
+      )
+    )
+  )
+  from public.orders o where o.id = p_order_id
+$$;
+comment on function private.alert_refused_checkout(uuid, jsonb) is
+  'Tells staff that Stripe refuses to sell an order, and why: { code, param, status, message }. One alert '
+  'per cause, counted up.';
+
+create function public.abandon_checkout(
+  p_order_id uuid,
+  p_attempt integer,
+  p_refusal jsonb default null
+) returns jsonb
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  o public.orders;
+  v_abandoned boolean;
+begin
+  select * into o from public.orders where id = p_order_id for no key update;
+  if not found then
+    raise exception 'order % does not exist', p_order_id using errcode = 'KCORD';
+  end if;
+  v_abandoned := o.attempt = p_attempt and o.abandoned_at is null
+    and not exists (
+      select 1 from public.checkout_sessions s where s.order_id = o.id and s.attempt = p_attempt
+    );
+  if v_abandoned then
+    update public.orders set abandoned_at = now() where id = o.id;
+    perform private.record_order_event(
+      o.id, 'checkout_abandoned', 'checkout', jsonb_build_object('attempt', p_attempt)
+    );
+    perform private.settle_order(o.id, 'checkout');
+  end if;
+  if p_refusal is not null then
+    perform private.alert_refused_checkout(o.id, p_refusal);
+  end if;
+  return jsonb_build_object(
+    'abandoned', v_abandoned, 'status', (select status from public.orders where id = o.id)
+  );
+end;
+$$;
+comment on function public.abandon_checkout(uuid, integer, jsonb) is
+  'Ends an attempt that has no session, which frees its stock. Call it only when Stripe has refused the '
+  'attempt, or has been asked and knows no session of it that could still be paid. p_refusal: what Stripe '
+  'said, for an alert. abandoned false: the attempt has a session, or is not the current one. KCORD: no '
+  'such order.';
+grant execute on function public.abandon_checkout(uuid, integer, jsonb) to service_role;
+
+create function private.checkout_end(o public.orders) returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  if o.session_id is not null or o.status = 'processing' then
+    return jsonb_build_object('outcome', 'paid', 'session_id', coalesce(o.session_id, (
+      select s.id from public.checkout_sessions s
+      where s.order_id = o.id and s.status = 'complete' order by s.completed_at desc limit 1
+    )));
+  elsif o.cancelled_at is not null or o.erased_at is not null then
+    return jsonb_build_object('outcome', 'cancelled');
+  end if;
+  return null;
+end;
+$$;
+comment on function private.checkout_end(public.orders) is
+  'Why an order leads to no payment page any more: paid { session_id }, also while the payment is under '
+  'way, or cancelled. Null while it waits to be paid.';
+
+create function public.find_open_checkout(p_order_id uuid) returns jsonb
+language plpgsql
+stable
+security definer
+set search_path = ''
+as $$
+declare
+  o public.orders;
+begin
+  select * into o from public.orders where id = p_order_id;
+  if not found then
+    raise exception 'order % does not exist', p_order_id using errcode = 'KCORD';
+  end if;
+  return coalesce(private.checkout_end(o), jsonb_build_object('outcome', 'unpaid', 'session', (
+    select jsonb_build_object('id', s.id, 'url', s.url)
+    from public.checkout_sessions s
+    where s.order_id = o.id and s.attempt = o.attempt and s.status = 'open' and s.url is not null
+      and s.expires_at > now() and s.closing_at is null
+    order by s.created_at desc limit 1
+  )));
+end;
+$$;
+comment on function public.find_open_checkout(uuid) is
+  'What a resume link leads to without changing anything: unpaid with the session { id, url } that can '
+  'still be paid, or null; paid: { session_id } for the success page; cancelled. KCORD: no such order.';
+grant execute on function public.find_open_checkout(uuid) to service_role;
+
+create function public.resume_checkout(
+  p_order_id uuid,
+  p_session_seconds integer,
+  p_hold_seconds integer,
+  p_velocity_mode text default null,
+  p_client_ip text default null,
+  p_supersede boolean default true
+) returns jsonb
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  o public.orders;
+begin
+  select * into o from public.orders where id = p_order_id for no key update;
+  if not found then
+    raise exception 'order % does not exist', p_order_id using errcode = 'KCORD';
+  end if;
+  return coalesce(private.checkout_end(o), private.enter_checkout(
+    o.id, coalesce(p_velocity_mode, (private.risk_of(o.id)).velocity_mode), p_client_ip, p_supersede,
+    o.status in ('expired', 'payment_failed'), p_session_seconds, p_hold_seconds
+  ));
+end;
+$$;
+comment on function public.resume_checkout(uuid, integer, integer, text, text, boolean) is
+  'Opens an unpaid order again. existing: the snapshot of an attempt that can be paid, a new one at '
+  'today''s prices when the last has expired or failed; paid: { session_id } for the success page; '
+  'cancelled; superseded: expire session_ids at Stripe, then ask again with p_supersede false; '
+  'velocity_exceeded. p_velocity_mode null: that of the last attempt. KCORD: no such order. KCSTK: sold '
+  'out.';
+grant execute on function public.resume_checkout(uuid, integer, integer, text, text, boolean) to service_role;
+
+create function public.forget_stripe_customer(p_order_id uuid, p_stripe_customer_id text) returns jsonb
+language plpgsql
+security definer
+set search_path = ''
+as $$
+begin
+  perform private.merge_customer(
+    jsonb_build_object(
+      'id', p_stripe_customer_id, 'livemode', o.livemode, 'email', null, 'name', null, 'deleted', true
+    ), now()
+  )
+  from public.orders o where o.id = p_order_id;
+  return private.checkout_snapshot(p_order_id, 'existing');
+end;
+$$;
+comment on function public.forget_stripe_customer(uuid, text) is
+  'Stripe says that this customer is gone, before its event has come. Returns the snapshot of the order, '
+  'now without it.';
+grant execute on function public.forget_stripe_customer(uuid, text) to service_role;
+
+-- What the success page asks.
+
+create function public.get_order_status(p_session_id text) returns jsonb
+language sql
+stable
+security definer
+set search_path = ''
+as $$
+  select jsonb_build_object(
+    'order_number', o.number,
+    'status', o.status,
+    'fulfillment_status', o.fulfillment_status,
+    'currency', o.currency,
+    'amount_total', o.amount_total,
+    'items', (
+      select jsonb_agg(
+        jsonb_build_object(
+          'sku', i.sku, 'name', i.name, 'quantity', i.quantity, 'unit_amount', i.unit_amount
+        ) order by i.sku collate "C"
+      )
+      from public.order_items i where i.order_id = o.id
+    ),
+    'paid_at', o.paid_at,
+    -- An order that is cancelled, or paid through another page, says nothing of a page that is open for all
+    -- we know: it may just have been paid.
+    'settled', (o.status not in ('pending', 'processing') and s.status <> 'open') or s.status = 'expired'
+  )
+  from public.checkout_sessions s join public.orders o on o.id = s.order_id
+  where s.id = p_session_id
+$$;
+comment on function public.get_order_status(text) is
+  'What the success page shows, found by session id; no personal data. settled false: Stripe may know more, '
+  'ask it. Null: no such session.';
+grant execute on function public.get_order_status(text) to service_role;

@@ -1,0 +1,807 @@
+-- Generated from supabase/schemas/staff by 'deno task migrations': edit there.
+
+-- What staff may do. A command is a row: who, what, when, with which arguments. The functions of staff only
+-- insert it, as the caller and under the caller's policies; the trigger carries it out in the same
+-- transaction. So there is no privileged function that an API role may execute, and nothing unaudited.
+
+create table public.staff_commands (
+  id uuid primary key default gen_random_uuid(),
+  command text not null,
+  args jsonb not null default '{}',
+  actor text not null default coalesce(auth.uid()::text, session_user::text),
+  order_id uuid references public.orders (id) on delete set null,
+  result jsonb,
+  created_at timestamptz not null default now(),
+  constraint staff_commands_command_known check (command in (
+    'request_refund', 'cancel_order', 'release_review', 'mark_fulfilled', 'submit_dispute_evidence',
+    'resend_notification', 'redrive_webhook_event', 'redrive_job', 'erase_customer',
+    'adjust_inventory', 'receive_return',
+    'add_variant'
+  ))
+);
+comment on table public.staff_commands is
+  'Insert-only log of what staff asked for. Inserting a row carries it out; a refused command leaves no '
+  'row.';
+create index staff_commands_order_id_idx on public.staff_commands (order_id);
+
+alter table public.staff_commands enable row level security;
+create policy staff_commands_read on public.staff_commands for select to authenticated
+  using ((select private.is_admin()));
+create policy staff_commands_insert on public.staff_commands for insert to authenticated
+  with check ((select private.is_admin()));
+revoke all on public.staff_commands from public, anon, authenticated, service_role;
+grant select on public.staff_commands to authenticated, service_role;
+grant insert (id, command, args) on public.staff_commands to authenticated, service_role;
+
+create trigger refuse_delete before delete on public.staff_commands
+  for each row execute function private.refuse_change();
+
+create function private.staff_command_fields(p_command text)
+returns table (field text, type text, required boolean, size bigint)
+language sql
+immutable
+set search_path = ''
+as $$
+  select f.field, f.type, f.required, f.size
+  from (values
+    ('request_refund', 'order_number', 'text', true, 64),
+    ('request_refund', 'amount', 'integer', false, 999999999999),
+    ('request_refund', 'reason', 'text', false, 500),
+    ('request_refund', 'restock', 'boolean', false, null),
+    ('cancel_order', 'order_number', 'text', true, 64),
+    ('cancel_order', 'reason', 'text', false, 500),
+    ('receive_return', 'order_number', 'text', true, 64),
+    ('receive_return', 'lines', 'array', false, 10000),
+    ('receive_return', 'note', 'text', false, 2000),
+    ('release_review', 'order_number', 'text', true, 64),
+    ('release_review', 'note', 'text', false, 2000),
+    ('mark_fulfilled', 'order_number', 'text', true, 64),
+    ('mark_fulfilled', 'carrier', 'text', false, 100),
+    ('mark_fulfilled', 'tracking_number', 'text', false, 100),
+    ('submit_dispute_evidence', 'dispute_id', 'text', true, 100),
+    -- Stripe takes 20 000 characters of text in one field of evidence.
+    ('submit_dispute_evidence', 'note', 'text', false, 20000),
+    ('resend_notification', 'order_number', 'text', true, 64),
+    ('resend_notification', 'template', 'text', true, 64),
+    ('redrive_webhook_event', 'event_id', 'text', true, 255),
+    ('redrive_job', 'job_id', 'integer', true, 9007199254740991),
+    ('erase_customer', 'email', 'text', true, 320),
+    ('adjust_inventory', 'sku', 'text', true, 64),
+    ('adjust_inventory', 'delta', 'integer', true, 1000000),
+    ('adjust_inventory', 'reason', 'text', false, 500),
+    ('add_variant', 'product_slug', 'text', true, 200),
+    ('add_variant', 'sku', 'text', true, 64),
+    ('add_variant', 'price_amount', 'integer', true, 999999999999),
+    ('add_variant', 'currency', 'text', true, 3),
+    ('add_variant', 'size', 'text', false, 100),
+    ('add_variant', 'color', 'text', false, 100),
+    ('add_variant', 'on_hand', 'integer', false, 1000000)
+  ) as f (command, field, type, required, size)
+  where f.command = p_command
+$$;
+comment on function private.staff_command_fields(text) is
+  'Arguments of a staff command: their JSON type, and size: the length of a text or array (as text), the '
+  'greatest amount of an integer, either sign. No rows: there is no such command.';
+
+create function private.clean_staff_args(p_command text, p_args jsonb) returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  a record;
+  v_args jsonb := '{}';
+  v_value jsonb;
+  v_missing text;
+begin
+  if jsonb_typeof(p_args) <> 'object' then
+    raise exception 'arguments of % must be an object', p_command using errcode = 'KCINV';
+  end if;
+  for a in
+    select g.key, g.value, g.value #>> '{}' as text, f.type, f.size
+    from jsonb_each(p_args) g left join private.staff_command_fields(p_command) f on f.field = g.key
+  loop
+    v_value := a.value;
+    if a.type is null then
+      raise exception '% has no argument %', p_command, left(a.key, 40) using errcode = 'KCINV';
+    elsif jsonb_typeof(a.value) = 'null'
+      or (a.type = 'text' and jsonb_typeof(a.value) = 'string' and btrim(a.text) = '') then
+      continue;
+    elsif jsonb_typeof(a.value) <> (
+      case a.type when 'text' then 'string' when 'integer' then 'number' else a.type end
+    ) then
+      raise exception '% of % must be of type %', a.key, p_command, a.type using errcode = 'KCINV';
+    elsif a.type = 'integer' then
+      if a.text::numeric <> trunc(a.text::numeric) or abs(a.text::numeric) > a.size then
+        raise exception '% of % must be a whole number of at most %', a.key, p_command, a.size
+          using errcode = 'KCINV';
+      end if;
+      -- 1.0 is whole, and no integer in the eyes of a cast.
+      v_value := to_jsonb(a.text::numeric::bigint);
+    elsif char_length(a.text) > a.size or a.text ~ '[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]' then
+      raise exception '% of % must have at most % characters and no control characters', a.key, p_command,
+        a.size
+        using errcode = 'KCINV';
+    end if;
+    v_args := v_args || jsonb_build_object(a.key, v_value);
+  end loop;
+
+  select string_agg(f.field, ', ') into v_missing
+  from private.staff_command_fields(p_command) f where f.required and not v_args ? f.field;
+  if v_missing is not null then
+    raise exception '% needs %', p_command, v_missing using errcode = 'KCINV';
+  end if;
+  return v_args;
+end;
+$$;
+comment on function private.clean_staff_args(text, jsonb) is
+  'The arguments of a staff command, without those left empty. KCINV: unknown, of the wrong type, too '
+  'large, or missing.';
+
+create function private.sign_staff_command() returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as $$
+begin
+  -- Whatever the row claims: who is signed in, or else the session, with the tool that it says it is.
+  new.actor := coalesce(
+    auth.uid()::text, concat_ws(' ', session_user, '(' || nullif(left(new.actor, 100), session_user) || ')')
+  );
+  new.created_at := now();
+  new.order_id := null;
+  new.result := null;
+  return new;
+end;
+$$;
+comment on function private.sign_staff_command() is
+  'Trigger of staff_commands: a row carries the name of who really wrote it, and the time.';
+
+create trigger sign_staff_command before insert on public.staff_commands
+  for each row execute function private.sign_staff_command();
+
+-- What each command of staff does.
+
+create function private.lock_order_by_number(p_order_number text) returns public.orders
+language plpgsql
+set search_path = ''
+as $$
+declare
+  o public.orders;
+begin
+  select * into o from public.orders where number = p_order_number for no key update;
+  if not found then
+    raise exception 'order % does not exist', p_order_number using errcode = 'KCORD';
+  end if;
+  return o;
+end;
+$$;
+comment on function private.lock_order_by_number(text) is
+  'The order of a number, locked. KCORD: no such order.';
+
+create function private.run_request_refund(p_command_id uuid, p_args jsonb) returns uuid
+language plpgsql
+set search_path = ''
+as $$
+declare
+  o public.orders := private.lock_order_by_number(p_args ->> 'order_number');
+  v_refundable bigint := private.refundable_amount(o.payment_id);
+  v_amount bigint := coalesce((p_args ->> 'amount')::bigint, v_refundable);
+  v_full boolean := v_amount = v_refundable;
+begin
+  if o.paid_at is null or o.amount_paid = 0 then
+    raise exception 'order % has no money to give back (status %)', o.number, o.status
+      using errcode = 'KCREF', hint = 'An order that is not paid is ended by cancel_order().';
+  elsif v_refundable < 1 then
+    raise exception 'all the money of order % has been given back, or is on its way', o.number
+      using errcode = 'KCREF', hint = 'Refunds under way count as given back.';
+  elsif v_amount < 1 or v_amount > v_refundable then
+    raise exception 'order % can be refunded by 1 to % (minor units of %), not %', o.number, v_refundable,
+      o.currency, v_amount
+      using errcode = 'KCREF', hint = 'Refunds under way count as given back.';
+  end if;
+  perform private.refuse_refund_amount(case when not v_full then v_amount end, o.currency);
+  update public.orders set decided_payment_id = coalesce(decided_payment_id, payment_id) where id = o.id;
+  perform private.ask_refund(
+    p_command_id::text, o.id, o.payment_id, case when not v_full then v_amount end, 'requested',
+    coalesce(p_args ->> 'reason', 'requested_by_customer'),
+    v_full and coalesce((p_args ->> 'restock')::boolean, false)
+  );
+  return o.id;
+end;
+$$;
+comment on function private.run_request_refund(uuid, jsonb) is
+  'Carries out request_refund: queues one refund. Asked for all that is left, it gives back the rest, '
+  'whatever is refunded by hand meanwhile. KCREF: more than is left, or nothing is.';
+
+create function private.run_cancel_order(p_args jsonb) returns uuid
+language plpgsql
+set search_path = ''
+as $$
+declare
+  o public.orders := private.lock_order_by_number(p_args ->> 'order_number');
+begin
+  if o.fulfilled_at is not null then
+    raise exception 'order % has been shipped; refund it instead', o.number using errcode = 'KCINV';
+  elsif o.status = 'refunded' and o.cancelled_at is null then
+    -- The money is back already, and the customer knows: what is left to do is the goods.
+    update public.orders set restocked_at = coalesce(restocked_at, now()) where id = o.id;
+    perform private.settle_order(o.id, 'staff');
+    return o.id;
+  end if;
+  update public.orders set cancelled_at = coalesce(cancelled_at, now()) where id = o.id;
+  perform private.settle_order(o.id, 'staff');
+  return o.id;
+end;
+$$;
+comment on function private.run_cancel_order(jsonb) is
+  'Carries out cancel_order: settling expires open sessions and refunds what was paid. Of an order that is '
+  'refunded already only the goods go back. KCINV: already shipped.';
+
+create function private.run_receive_return(p_args jsonb) returns uuid
+language plpgsql
+set search_path = ''
+as $$
+declare
+  o public.orders := private.lock_order_by_number(p_args ->> 'order_number');
+begin
+  if jsonb_typeof(p_args -> 'lines') <> 'null' then
+    raise exception 'goods come back all together; single lines are not supported' using errcode = 'KCINV';
+  elsif o.restocked_at is not null then
+    raise exception 'the goods of order % are back on the shelf already', o.number using errcode = 'KCINV';
+  elsif o.fulfilled_at is null and o.status <> 'refunded' then
+    raise exception 'order % has not shipped (status %); cancel it instead', o.number, o.status
+      using errcode = 'KCINV';
+  end if;
+  update public.orders set restocked_at = now() where id = o.id;
+  perform private.settle_order(o.id, 'staff');
+  return o.id;
+end;
+$$;
+comment on function private.run_receive_return(jsonb) is
+  'Carries out receive_return: the goods of a shipped or refunded order go back on the shelf, once, '
+  'whatever became of its money. KCINV: back already, or never sent.';
+
+create function private.run_release_review(p_args jsonb) returns uuid
+language plpgsql
+set search_path = ''
+as $$
+declare
+  o public.orders := private.lock_order_by_number(p_args ->> 'order_number');
+  v_reasons text[] := (private.risk_of(o.id)).review_reasons;
+  v_held text[] := private.hold_reasons(o);
+begin
+  if not (
+    o.status = 'needs_review'
+    or (o.fulfillment_status = 'on_hold' and v_held && array['refund_failed', 'refund_refused'])
+  )
+    or 'oversold' = any (v_reasons) then
+    raise exception 'order % is not held for review (status %, fulfilment %)', o.number, o.status,
+      o.fulfillment_status
+      using errcode = 'KCINV', hint = case when 'oversold' = any (v_reasons)
+        then 'An oversold order is refunded by itself and cannot be released.'
+        else 'What waits for a person stands in reporting.orders_needing_attention.' end;
+  elsif 'refund_under_way' = any (v_held) then
+    raise exception 'all the money of order % is on its way back', o.number using errcode = 'KCINV';
+  end if;
+  -- What is known now, and no more: what comes later, staff have not looked at.
+  insert into private.released_mismatches (order_id, session_id, reason)
+  select o.id, cs.id, reason
+  from public.checkout_sessions cs
+  left join public.payments p on p.id = cs.payment_id
+  cross join unnest(private.unreleased_mismatches(o.id, cs.id, private.review_reasons(o, cs, p))) reason
+  where cs.id = o.session_id;
+  update public.fraud_signals f set released_at = now() where f.order_id = o.id and private.holds_order(f);
+  update public.refunds r set released_at = now()
+  where r.payment_id = o.payment_id and r.status in ('failed', 'canceled') and r.released_at is null;
+  -- It may ship: all of its money is not to go back any more.
+  update public.refund_requests q set status = 'not_needed', given_up_at = null, restock = false
+  where q.payment_id = o.payment_id and q.amount is null and q.status = 'given_up';
+  update public.alerts set status = 'resolved'
+  where dedupe_key = private.mismatch_alert(o.id) and status <> 'resolved';
+  update public.order_risk set review_released_at = now() where order_id = o.id;
+  perform private.settle_order(o.id, 'staff');
+  return o.id;
+end;
+$$;
+comment on function private.run_release_review(jsonb) is
+  'Carries out release_review: a person has looked at what holds the order now, and it may ship. A sign of '
+  'fraud or a mismatch that turns up later holds it again. KCINV: nothing to release, or its money is on '
+  'its way back.';
+
+create function private.run_mark_fulfilled(p_command_id uuid, p_args jsonb) returns uuid
+language plpgsql
+set search_path = ''
+as $$
+declare
+  o public.orders := private.lock_order_by_number(p_args ->> 'order_number');
+  v_carrier text := coalesce(p_args ->> 'carrier', o.carrier);
+  v_tracking text := coalesce(p_args ->> 'tracking_number', o.tracking_number);
+  v_data jsonb := jsonb_build_object('carrier', v_carrier, 'tracking_number', v_tracking);
+begin
+  if o.fulfilled_at is not null then
+    if (v_carrier, v_tracking) is not distinct from (o.carrier, o.tracking_number) then
+      raise exception 'order % has shipped already', o.number
+        using errcode = 'KCINV', hint = 'To correct the parcel, give another carrier or tracking number.';
+    end if;
+    update public.orders set carrier = v_carrier, tracking_number = v_tracking where id = o.id;
+    -- A number that nobody has been told yet needs no correction: the mail that waits is not sent, this one
+    -- is.
+    perform private.queue_notification(o.id, 'order_shipped', 'corrected:' || p_command_id, v_data
+      || jsonb_build_object(
+      'corrected', exists (
+        select 1 from public.notifications n
+        where n.order_id = o.id and n.template = 'order_shipped' and n.status = 'sent'
+      )
+    ));
+    return o.id;
+  elsif o.fulfillment_status <> 'unfulfilled' or o.status not in ('paid', 'partially_refunded') then
+    raise exception 'order % must not ship (status %, fulfilment %)', o.number, o.status, o.fulfillment_status
+      using errcode = 'KCINV', hint = case when o.fulfillment_status = 'on_hold'
+        then format(
+          'Held by: %s. See reporting.orders_needing_attention.',
+          array_to_string(private.hold_reasons(o), ', ')
+        )
+        else 'Only an order that is paid and neither held, cancelled nor refunded is sent.' end;
+  end if;
+  update public.orders
+  set fulfilled_at = now(), carrier = v_carrier, tracking_number = v_tracking
+  where id = o.id;
+  perform private.settle_order(o.id, 'staff');
+  -- The number goes with the mail: tried again, it must be the same mail.
+  perform private.queue_notification(o.id, 'order_shipped', '', v_data);
+  return o.id;
+end;
+$$;
+comment on function private.run_mark_fulfilled(uuid, jsonb) is
+  'Carries out mark_fulfilled: notes carrier and tracking number, queues the mail. Of an order that has '
+  'shipped it corrects them, and mails each correction once. KCINV: unpaid, held or cancelled; shipped '
+  'already and nothing to correct.';
+
+create function private.run_submit_dispute_evidence(p_command_id uuid, p_args jsonb) returns uuid
+language plpgsql
+set search_path = ''
+as $$
+declare
+  d public.disputes;
+begin
+  select * into d from public.disputes where id = p_args ->> 'dispute_id' for no key update;
+  if not found then
+    raise exception 'there is no dispute %', p_args ->> 'dispute_id' using errcode = 'KCINV';
+  elsif d.status not in ('needs_response', 'warning_needs_response', 'appeal_needs_response') then
+    raise exception 'dispute % does not wait for evidence (status %)', d.id, d.status using errcode = 'KCINV';
+  elsif exists (
+    select 1 from private.jobs j
+    where j.kind = 'submit_dispute_evidence' and j.status in ('queued', 'running')
+      and j.payload ->> 'dispute_id' = d.id and j.payload -> 'submit' = 'true'
+  ) then
+    raise exception 'evidence for dispute % is on its way already', d.id
+      using errcode = 'KCINV', hint = 'Stripe takes evidence once; what was submitted cannot be changed.';
+  end if;
+  perform private.enqueue_job(
+    'submit_dispute_evidence', 'submit_dispute_evidence:' || p_command_id,
+    jsonb_build_object('dispute_id', d.id, 'note', p_args ->> 'note', 'submit', true), now(), 20
+  );
+  return d.order_id;
+end;
+$$;
+comment on function private.run_submit_dispute_evidence(uuid, jsonb) is
+  'Carries out submit_dispute_evidence: queues the submission. KCINV: no such dispute, it does not wait for '
+  'a response, or evidence is on its way.';
+
+create function private.run_resend_notification(p_command_id uuid, p_args jsonb) returns uuid
+language plpgsql
+set search_path = ''
+as $$
+declare
+  o public.orders := private.lock_order_by_number(p_args ->> 'order_number');
+  n public.notifications;
+  v_problem text;
+begin
+  select * into n from public.notifications x
+  where x.order_id = o.id and x.template = p_args ->> 'template'
+  order by x.created_at desc, x.id limit 1;
+  if not found then
+    raise exception 'order % has had no mail %; it has had: %', o.number, p_args ->> 'template', coalesce(
+      (select string_agg(distinct x.template, ', ') from public.notifications x where x.order_id = o.id),
+        'none'
+    ) using errcode = 'KCINV';
+  end if;
+  n.status := 'queued';
+  if n.template = 'order_shipped' then
+    n.data := (n.data - 'corrected')
+      || jsonb_build_object('carrier', o.carrier, 'tracking_number', o.tracking_number);
+  end if;
+  v_problem := private.notification_problem(n, o);
+  if v_problem is not null then
+    raise exception 'mail % of order % must not be sent again: %', n.template, o.number, v_problem
+      using errcode = 'KCINV';
+  end if;
+  perform private.queue_notification(o.id, n.template, 'resend:' || p_command_id, n.data);
+  return o.id;
+end;
+$$;
+comment on function private.run_resend_notification(uuid, jsonb) is
+  'Carries out resend_notification: queues a mail that the order has had before once more. KCINV: it never '
+  'had it, or what it says is not true any more.';
+
+create function private.run_add_variant(p_args jsonb) returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_product_id uuid;
+  v_variant_id uuid;
+  v_price_amount bigint := (p_args ->> 'price_amount')::bigint;
+  v_currency text := lower(p_args ->> 'currency');
+  v_on_hand integer := coalesce((p_args ->> 'on_hand')::integer, 0);
+begin
+  select id into v_product_id from public.products where slug = p_args ->> 'product_slug';
+  if not found then
+    raise exception 'there is no product %', p_args ->> 'product_slug' using errcode = 'KCINV';
+  elsif private.amount_problem(v_price_amount, v_currency) is not null then
+    raise exception 'price_amount %', private.amount_problem(v_price_amount, v_currency)
+      using errcode = 'KCINV';
+  elsif v_on_hand < 0 then
+    raise exception 'on_hand must not be negative' using errcode = 'KCINV';
+  elsif exists (select 1 from public.product_variants where sku = p_args ->> 'sku') then
+    raise exception 'sku % exists already', p_args ->> 'sku' using errcode = 'KCINV';
+  end if;
+  insert into public.product_variants (product_id, sku, size, color, price_amount, currency)
+  values (v_product_id, p_args ->> 'sku', p_args ->> 'size', p_args ->> 'color', v_price_amount, v_currency)
+  returning id into v_variant_id;
+  insert into public.inventory_levels (variant_id, on_hand) values (v_variant_id, v_on_hand);
+end;
+$$;
+comment on function private.run_add_variant(jsonb) is
+  'Carries out add_variant: the variant and its stock row. KCINV: no such product, the SKU exists, or a '
+  'price that Stripe refuses.';
+
+create function private.run_adjust_inventory(p_args jsonb) returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_variant_id uuid;
+  v_delta integer := (p_args ->> 'delta')::integer;
+begin
+  select id into v_variant_id from public.product_variants where sku = p_args ->> 'sku';
+  if not found then
+    raise exception 'unknown sku %', p_args ->> 'sku'
+      using errcode = 'KCSKU', detail = jsonb_build_array(p_args ->> 'sku')::text;
+  elsif v_delta is null or v_delta = 0 then
+    raise exception 'delta must be a whole number other than 0' using errcode = 'KCINV';
+  end if;
+  perform set_config('kct.adjustment_reason', coalesce(p_args ->> 'reason', 'adjustment'), true);
+  -- Not an upsert: a check constraint would judge the row that is only proposed, here a negative on_hand.
+  update public.inventory_levels set on_hand = on_hand + v_delta
+  where variant_id = v_variant_id and on_hand + v_delta >= reserved;
+  if not found then
+    if v_delta < 0 or exists (select 1 from public.inventory_levels where variant_id = v_variant_id) then
+      raise exception 'stock of % cannot go below what is reserved', p_args ->> 'sku' using errcode = 'KCSTK';
+    end if;
+    insert into public.inventory_levels (variant_id, on_hand) values (v_variant_id, v_delta);
+  end if;
+  perform set_config('kct.adjustment_reason', '', true);
+end;
+$$;
+comment on function private.run_adjust_inventory(jsonb) is
+  'Carries out adjust_inventory; the ledger row comes from the trigger. KCSKU, KCINV, KCSTK: would go below '
+  'what open checkouts hold.';
+
+create function private.run_erase_customer(p_command_id uuid, p_args jsonb) returns jsonb
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_count jsonb;
+  v_found boolean;
+begin
+  -- The log of an erasure must not keep the address.
+  update public.staff_commands set args = '{}' where id = p_command_id;
+  v_count := private.erase_person(p_args ->> 'email');
+  v_found := exists (select 1 from jsonb_each(v_count) c where c.value <> '0');
+  return jsonb_build_object('ok', v_found, 'found', v_found, 'erased', v_count)
+    || case when not v_found then jsonb_build_object(
+      'problem',
+      'Nobody is known under this address: nothing was erased. Compare the spelling with the order.'
+    ) else '{}' end;
+end;
+$$;
+comment on function private.run_erase_customer(uuid, jsonb) is
+  'Carries out erase_customer, and answers with counts: { ok, found, erased: { orders, customers, '
+  'stripe_customers, events, texts }, problem? }; found false: nobody is known, and nothing was changed. '
+  'KCINV: a dispute still needs the data.';
+
+create function private.restock_answer(p_command_id uuid, p_command text, p_args jsonb) returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  if p_command <> 'request_refund' or p_args -> 'restock' is distinct from 'true' then
+    return '{}';
+  elsif (select q.restock from public.refund_requests q where q.id = p_command_id::text) then
+    return jsonb_build_object('restock', true);
+  end if;
+  return jsonb_build_object(
+    'restock', false,
+    'notice', 'Nothing was put back on the shelf: only a refund of all that is left does that. '
+      || 'When the goods of the whole order have come back, call receive_return().'
+  );
+end;
+$$;
+comment on function private.restock_answer(uuid, text, jsonb) is
+  'What request_refund with p_restock answers about the goods: whether they go back with this refund, and '
+  'if not, why and what does.';
+
+-- Running a command as its row is written, and the functions that staff call.
+
+create function private.run_staff_command() returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  v_order_id uuid;
+  v_answer jsonb := '{}';
+begin
+  -- Not before the insert: what the policies refuse is not told what a command understands.
+  new.args := private.clean_staff_args(new.command, new.args);
+  update public.staff_commands c set args = new.args where c.id = new.id and c.args <> new.args;
+  perform set_config('kct.actor', new.actor, true);
+  case new.command
+    when 'request_refund' then v_order_id := private.run_request_refund(new.id, new.args);
+    when 'cancel_order' then v_order_id := private.run_cancel_order(new.args);
+    when 'release_review' then v_order_id := private.run_release_review(new.args);
+    when 'mark_fulfilled' then v_order_id := private.run_mark_fulfilled(new.id, new.args);
+    when 'submit_dispute_evidence' then v_order_id := private.run_submit_dispute_evidence(new.id, new.args);
+    when 'resend_notification' then v_order_id := private.run_resend_notification(new.id, new.args);
+    when 'redrive_webhook_event' then perform private.redrive_event(new.args ->> 'event_id');
+    when 'redrive_job' then perform private.redrive_job((new.args ->> 'job_id')::bigint);
+    when 'erase_customer' then v_answer := private.run_erase_customer(new.id, new.args);
+    when 'adjust_inventory' then perform private.run_adjust_inventory(new.args);
+    when 'receive_return' then v_order_id := private.run_receive_return(new.args);
+    when 'add_variant' then perform private.run_add_variant(new.args);
+  end case;
+  update public.staff_commands c
+  set order_id = v_order_id,
+      result = jsonb_build_object(
+        'ok', true, 'status', (select o.status from public.orders o where o.id = v_order_id)
+      )
+        || private.restock_answer(new.id, new.command, new.args) || v_answer
+  where c.id = new.id;
+  if v_order_id is not null then
+    perform private.record_order_event(
+      v_order_id, new.command, 'staff', jsonb_build_object('command_id', new.id, 'actor', new.actor)
+    );
+    perform private.settle_order(v_order_id, 'staff');
+  end if;
+  return null;
+end;
+$$;
+comment on function private.run_staff_command() is
+  'Trigger of staff_commands: carries the command out, notes the result and the audit row. An error undoes '
+  'the insert as well.';
+
+create function private.mask_command() returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as $$
+begin
+  new.args := private.mask_cards_in(new.args);
+  return new;
+end;
+$$;
+comment on function private.mask_command() is
+  'Trigger of staff_commands: a card number in a note, a reason or a tracking number is masked before '
+  'anything is stored.';
+create trigger mask_command before insert on public.staff_commands
+  for each row execute function private.mask_command();
+
+create trigger run_staff_command after insert on public.staff_commands
+  for each row execute function private.run_staff_command();
+
+create function private.submit_command(p_command text, p_args jsonb) returns jsonb
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_id uuid := gen_random_uuid();
+begin
+  -- The policies say the same, in words that help nobody.
+  if current_user = 'authenticated' and not private.is_admin() then
+    raise exception '% is for staff only', p_command using
+      errcode = '42501',
+      hint = 'Staff have app_metadata.role = admin and, where ADMIN_REQUIRE_MFA is set, have signed in with '
+        'a second factor.';
+  end if;
+  insert into public.staff_commands (id, command, args) values (v_id, p_command, p_args);
+  return (
+    select c.result || jsonb_build_object('command_id', c.id) from public.staff_commands c where c.id = v_id
+  );
+end;
+$$;
+comment on function private.submit_command(text, jsonb) is
+  'Inserts a staff command as the caller, whose policies decide, and returns its result. 42501: the '
+  'caller is not staff.';
+revoke execute on function private.submit_command(text, jsonb) from public, anon;
+grant execute on function private.submit_command(text, jsonb) to authenticated, service_role;
+
+create function public.request_refund(
+  p_order_number text,
+  p_amount bigint default null,
+  p_reason text default null,
+  p_restock boolean default false
+) returns jsonb
+language sql
+security invoker
+set search_path = ''
+as $$
+  select private.submit_command(
+    'request_refund',
+    jsonb_build_object(
+      'order_number', p_order_number, 'amount', p_amount, 'reason', p_reason,
+      'restock', coalesce(p_restock, false)
+    )
+  )
+$$;
+comment on function public.request_refund(text, bigint, text, boolean) is
+  'Refunds an order: p_amount in minor units, or all that is left. p_restock: with all that is left, the '
+  'goods go back on the shelf once that refund has succeeded; with a part nothing does, and the answer says '
+  'so ({ restock: false, notice }). Staff only.';
+
+create function public.add_variant(
+  p_product_slug text,
+  p_sku text,
+  p_price_amount bigint,
+  p_currency text,
+  p_size text default null,
+  p_color text default null,
+  p_on_hand integer default 0
+) returns jsonb
+language sql
+security invoker
+set search_path = ''
+as $$
+  select private.submit_command('add_variant', jsonb_build_object(
+    'product_slug', p_product_slug, 'sku', p_sku, 'price_amount', p_price_amount, 'currency', p_currency,
+    'size', p_size, 'color', p_color, 'on_hand', p_on_hand
+  ))
+$$;
+comment on function public.add_variant(text, text, bigint, text, text, text, integer) is
+  'Puts a size and colour of a product on sale, with its stock. p_price_amount in Stripe''s minor units; a '
+  'price that Stripe refuses is refused. Staff only.';
+
+create function public.receive_return(
+  p_order_number text,
+  p_lines jsonb default null,
+  p_note text default null
+) returns jsonb
+language sql
+security invoker
+set search_path = ''
+as $$
+  select private.submit_command(
+    'receive_return', jsonb_build_object('order_number', p_order_number, 'lines', p_lines, 'note', p_note)
+  )
+$$;
+comment on function public.receive_return(text, jsonb, text) is
+  'Puts the goods of a shipped or refunded order back on the shelf, without moving money. p_lines must be '
+  'null: all of them. Staff only.';
+
+create function public.cancel_order(p_order_number text, p_reason text default null) returns jsonb
+language sql
+security invoker
+set search_path = ''
+as $$
+  select private.submit_command(
+    'cancel_order', jsonb_build_object('order_number', p_order_number, 'reason', p_reason)
+  )
+$$;
+comment on function public.cancel_order(text, text) is
+  'Cancels an order that has not shipped: closes its checkout, frees its stock, refunds what was paid. '
+  'Staff only.';
+
+create function public.release_review(p_order_number text, p_note text default null) returns jsonb
+language sql
+security invoker
+set search_path = ''
+as $$
+  select private.submit_command(
+    'release_review', jsonb_build_object('order_number', p_order_number, 'note', p_note)
+  )
+$$;
+comment on function public.release_review(text, text) is
+  'Lets an order that is held for review ship. Releases what is known now; what turns up later holds it '
+  'again. Staff only.';
+
+create function public.mark_fulfilled(
+  p_order_number text,
+  p_carrier text default null,
+  p_tracking_number text default null
+) returns jsonb
+language sql
+security invoker
+set search_path = ''
+as $$
+  select private.submit_command(
+    'mark_fulfilled',
+    jsonb_build_object(
+      'order_number', p_order_number, 'carrier', p_carrier, 'tracking_number', p_tracking_number
+    )
+  )
+$$;
+comment on function public.mark_fulfilled(text, text, text) is
+  'Notes that an order has shipped and mails the customer. Called again with another carrier or tracking '
+  'number it corrects them, and mails the correction. Staff only.';
+
+create function public.submit_dispute_evidence(p_dispute_id text, p_note text default null) returns jsonb
+language sql
+security invoker
+set search_path = ''
+as $$
+  select private.submit_command(
+    'submit_dispute_evidence', jsonb_build_object('dispute_id', p_dispute_id, 'note', p_note)
+  )
+$$;
+comment on function public.submit_dispute_evidence(text, text) is
+  'Sends the evidence assembled from the order, and the note, to the bank. Final: Stripe takes evidence '
+  'once. Staff only.';
+
+create function public.resend_notification(p_order_number text, p_template text) returns jsonb
+language sql
+security invoker
+set search_path = ''
+as $$
+  select private.submit_command(
+    'resend_notification', jsonb_build_object('order_number', p_order_number, 'template', p_template)
+  )
+$$;
+comment on function public.resend_notification(text, text) is
+  'Mails a template that the order has had before once more, if what it says is still true. Staff only.';
+
+create function public.redrive_webhook_event(p_event_id text) returns jsonb
+language sql
+security invoker
+set search_path = ''
+as $$
+  select private.submit_command('redrive_webhook_event', jsonb_build_object('event_id', p_event_id))
+$$;
+comment on function public.redrive_webhook_event(text) is
+  'Queues a webhook event again, whatever became of it: it is translated anew and its facts merged. Staff '
+  'only.';
+
+create function public.erase_customer(p_email text) returns jsonb
+language sql
+security invoker
+set search_path = ''
+as $$
+  select private.submit_command('erase_customer', jsonb_build_object('email', p_email))
+$$;
+comment on function public.erase_customer(text) is
+  'Removes a person from everything known under an e-mail address, also at Stripe, and answers with counts; '
+  'ok and found are false when nobody is known under it. Refused while a dispute waits for evidence. Staff '
+  'only.';
+
+create function public.adjust_inventory(p_sku text, p_delta integer, p_reason text) returns jsonb
+language sql
+security invoker
+set search_path = ''
+as $$
+  select private.submit_command(
+    'adjust_inventory', jsonb_build_object('sku', p_sku, 'delta', p_delta, 'reason', p_reason)
+  )
+$$;
+comment on function public.adjust_inventory(text, integer, text) is
+  'Goods received (p_delta > 0), lost or recounted (p_delta < 0). Staff only.';
+
+grant execute on function
+  public.request_refund(text, bigint, text, boolean), public.cancel_order(text, text),
+  public.release_review(text, text), public.mark_fulfilled(text, text, text),
+  public.submit_dispute_evidence(text, text), public.resend_notification(text, text),
+  public.redrive_webhook_event(text), public.erase_customer(text),
+  public.adjust_inventory(text, integer, text), public.receive_return(text, jsonb, text),
+  public.add_variant(text, text, bigint, text, text, text, integer)
+to authenticated, service_role;

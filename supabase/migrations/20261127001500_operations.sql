@@ -1,0 +1,1883 @@
+-- Generated from supabase/schemas/operations by 'deno task migrations': edit there.
+
+-- What happens by the clock. One heartbeat (retry-jobs, called every minute on Supabase and every two seconds
+-- offline) queues all of it: nothing else has to be scheduled.
+
+create table private.periodic_jobs (
+  kind text primary key references private.job_kinds (kind),
+  every interval not null,
+  priority integer not null default 200,
+  next_at timestamptz
+);
+comment on table private.periodic_jobs is
+  'Kinds of job that are queued again and again. next_at null: never yet; the first comes a minute after '
+  'the first heartbeat.';
+alter table private.periodic_jobs enable row level security;
+
+insert into private.periodic_jobs (kind, every) values
+  ('reconcile_events', '1 minute'),
+  ('reconcile_objects', '1 hour'),
+  ('refresh_webhook_addresses', '1 day'),
+  ('purge', '1 day');
+
+create table private.heartbeats (
+  name text primary key,
+  last_at timestamptz not null default now()
+);
+comment on table private.heartbeats is
+  'When something that must keep happening last happened. Health compares it with the clock.';
+alter table private.heartbeats enable row level security;
+
+create index jobs_expire_session_idx on private.jobs ((payload ->> 'session_id'))
+  where kind = 'expire_checkout_session' and status in ('queued', 'running');
+
+create function private.queue_expiries() returns integer
+language plpgsql
+set search_path = ''
+as $$
+declare
+  -- Stripe ends sessions by itself and says so within seconds; this is for when nobody heard it.
+  c_grace constant interval := '2 minutes';
+  c_sessions_max constant integer := 200;
+  r record;
+  v_queued integer := 0;
+begin
+  for r in
+    select s.id, s.order_id, s.expires_at
+    from public.checkout_sessions s
+    where s.status = 'open' and s.expires_at < now() - c_grace
+      and not exists (
+        select 1 from private.jobs j
+        where j.kind = 'expire_checkout_session' and j.payload ->> 'session_id' = s.id
+          and j.status in ('queued', 'running')
+      )
+    order by s.expires_at
+    limit c_sessions_max
+  loop
+    -- Once an hour on the first day, then once a day, until Stripe has said how the session ended.
+    if private.enqueue_job(
+      'expire_checkout_session',
+      format(
+        'expire_checkout_session:%s:%s', r.id,
+        to_char(
+          now(), case when r.expires_at > now() - interval '1 day' then 'YYYYMMDDHH24' else 'YYYYMMDD' end
+        )
+      ),
+      jsonb_build_object('session_id', r.id, 'order_id', r.order_id), now(), 60
+    ) then
+      v_queued := v_queued + 1;
+    end if;
+  end loop;
+
+  if exists (select 1 from private.lost_checkouts(1)) and not exists (
+    select 1 from private.jobs j where j.kind = 'find_lost_sessions' and j.status in ('queued', 'running')
+  ) and private.enqueue_job('find_lost_sessions', 'find_lost_sessions:' || to_char(now(), 'YYYYMMDDHH24MI'),
+  '{}', now(), 60) then
+    v_queued := v_queued + 1;
+  end if;
+  return v_queued;
+end;
+$$;
+comment on function private.queue_expiries() is
+  'The expiry sweep: queues a look at Stripe for every session that should have ended and every attempt '
+  'that never heard back. Releases nothing itself: stock goes back on Stripe''s word only.';
+
+create function private.lost_checkouts(p_limit integer)
+returns table (order_id uuid, attempt integer, started_at timestamptz, ended_at timestamptz)
+language sql
+stable
+set search_path = ''
+as $$
+  -- Stripe makes no session that ends in less than 30 minutes. Five minutes after that moment no answer is
+  -- under way any more, so what is not at Stripe then will never be.
+  select o.id, o.attempt,
+    coalesce(
+      (
+        select max(e.created_at)
+        from public.order_events e where e.order_id = o.id and e.kind = 'checkout_reopened'
+      ),
+      o.created_at
+    ),
+    o.session_expires_at - interval '25 minutes'
+  from public.orders o
+  where o.status in ('pending', 'processing', 'cancelled')
+    and o.session_expires_at < now() + interval '25 minutes'
+    and o.abandoned_at is null and o.session_id is null
+    and not exists (
+      select 1 from public.checkout_sessions s where s.order_id = o.id and s.attempt = o.attempt
+    )
+  order by o.session_expires_at
+  limit p_limit
+$$;
+comment on function private.lost_checkouts(integer) is
+  'Orders whose current attempt has no session although none can be made any more: the answer was lost, or '
+  'the call never happened. started_at and ended_at: when Stripe can have made it.';
+
+create function public.get_lost_checkouts(p_limit integer) returns jsonb
+language sql
+stable
+security definer
+set search_path = ''
+as $$
+  select jsonb_build_object('checkouts', coalesce(jsonb_agg(to_jsonb(c)), '[]'))
+  from private.lost_checkouts(p_limit) c
+$$;
+comment on function public.get_lost_checkouts(integer) is
+  'Attempts whose session nobody knows: { checkouts: [{ order_id, attempt, started_at, ended_at }] }, '
+  'oldest first.';
+grant execute on function public.get_lost_checkouts(integer) to service_role;
+
+create function public.enqueue_periodic_jobs(p_settings jsonb default '{}') returns jsonb
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  r private.periodic_jobs;
+  v_queued integer := 0;
+begin
+  -- Policies cannot read the environment, so the heartbeat carries what they need of it. It never lowers: a
+  -- worker that works on the project with another environment must not open to everybody what staff alone may
+  -- read.
+  update private.settings
+  set value = 'true', updated_at = now()
+  where key = 'admin_require_mfa' and p_settings -> key = 'true' and value <> 'true';
+
+  insert into private.heartbeats as h (name) values ('retry_jobs')
+  on conflict (name) do update set last_at = now() where h.last_at < now() - interval '5 seconds';
+  perform private.watch_deliveries();
+
+  for r in
+    select p.* from private.periodic_jobs p
+    where p.next_at is null or p.next_at <= now()
+    order by p.kind
+    for update skip locked
+  loop
+    if r.next_at is not null and not exists (
+      select 1 from private.jobs j where j.kind = r.kind and j.status in ('queued', 'running')
+    ) and private.enqueue_job(r.kind, format('%s:%s', r.kind, floor(extract(epoch from r.next_at))), '{}',
+    now(), r.priority) then
+      v_queued := v_queued + 1;
+    end if;
+    update private.periodic_jobs
+    set next_at = now() + case
+      when r.next_at is null then least(r.every, interval '1 minute')
+      else r.every
+    end
+    where kind = r.kind;
+  end loop;
+  return jsonb_build_object('queued', v_queued + private.queue_expiries());
+end;
+$$;
+comment on function public.enqueue_periodic_jobs(jsonb) is
+  'The heartbeat: p_settings { admin_require_mfa: true } turns that on in private.settings, nothing here '
+  'turns it off.
+Raises and resolves the alerts about deliveries, then queues whatever is due by the '
+  'clock, each once per period however often this is called, and never a second of a kind
+while one '
+  'waits. Returns { queued }.';
+grant execute on function public.enqueue_periodic_jobs(jsonb) to service_role;
+
+-- The daily update of the addresses that Stripe posts webhooks from.
+
+create table private.webhook_address_changes (
+  id bigint generated always as identity primary key,
+  added jsonb not null,
+  removed jsonb not null,
+  changed_at timestamptz not null default now()
+);
+comment on table private.webhook_address_changes is
+  'Append-only: what each update added to and removed from the addresses that may post webhooks.';
+alter table private.webhook_address_changes enable row level security;
+
+create function public.replace_webhook_addresses(p_addresses text[]) returns jsonb
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  v_addresses inet[] := array(select distinct a::inet from unnest(p_addresses) a);
+  v_known integer := (select count(*) from public.stripe_webhook_ips);
+  v_added jsonb;
+  v_removed jsonb;
+begin
+  -- A cut or wrong page would shut Stripe out: Stripe never took away half of its addresses at once.
+  if cardinality(v_addresses) = 0 or cardinality(v_addresses) * 2 < v_known then
+    raise exception 'a list of % addresses cannot replace one of %', cardinality(v_addresses), v_known
+      using errcode = 'KCINV';
+  end if;
+  with gone as (
+    delete from public.stripe_webhook_ips
+    where not address = any (v_addresses) returning host(address) as address
+  )
+  select coalesce(jsonb_agg(gone.address), '[]') into v_removed from gone;
+  with new as (
+    insert into public.stripe_webhook_ips (address) select unnest(v_addresses) on conflict do nothing
+    returning host(address) as address
+  )
+  select coalesce(jsonb_agg(new.address), '[]') into v_added from new;
+  insert into private.heartbeats (name)
+  values ('webhook_addresses') on conflict (name) do update set last_at = now();
+  if v_added <> '[]' or v_removed <> '[]' then
+    insert into private.webhook_address_changes (added, removed) values (v_added, v_removed);
+    perform private.raise_alert(
+      'webhook_addresses_changed', 'info',
+      'webhook_addresses_changed', jsonb_build_object('added', v_added, 'removed', v_removed)
+    );
+  end if;
+  return jsonb_build_object('added', v_added, 'removed', v_removed);
+end;
+$$;
+comment on function public.replace_webhook_addresses(text[]) is
+  'Takes over Stripe''s published list of webhook addresses. Returns { added, removed }; a change is '
+  'written down and told to staff. KCINV: the list is empty or has shrunk by more than half.';
+grant execute on function public.replace_webhook_addresses(text[]) to service_role;
+
+-- Bringing back what died, and hurrying what waits for its next try: webhook events and jobs, by id, by type,
+-- or all. An event that was processed or ignored can be translated anew, should an older release have made
+-- less of it. Each is a staff command, so that who did it stands in the log; running one again is harmless,
+-- because facts merge and outward calls carry keys.
+
+create function private.requeue_job(p_job_id bigint) returns void
+language sql
+set search_path = ''
+as $$
+  -- Who asks for another try believes that the cause is gone: the provider is asked at once.
+  update private.circuit_breakers b set open_until = now()
+  from private.jobs j join private.job_kinds k on k.kind = j.kind
+  where j.id = p_job_id and b.provider = k.provider and b.open_until > now();
+  update private.jobs
+  set status = 'queued', run_at = now(), attempts = 0, lost_leases = 0, finished_at = null, lease_id = null,
+    leased_until = null
+  where id = p_job_id
+    and (status in ('queued', 'dead', 'discarded') or (status = 'done' and kind = 'retry_event'))
+$$;
+comment on function private.requeue_job(bigint) is
+  'Makes a waiting, dead or discarded job due now, with all its attempts; that of an event also when it is '
+  'done.';
+
+create function private.redrive_event(p_event_id text) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  -- What was processed stays so until it has been tried: next_attempt_at says that it is to be.
+  update public.webhook_events
+  set status = case status when 'dead' then 'failed' else status end, next_attempt_at = now()
+  where id = p_event_id and not payload ?| array['erased', 'purged'];
+  if not found then
+    raise exception
+      'event % is not stored here, or its payload is gone; reconcile fetches what Stripe still has', p_event_id
+      using errcode = 'KCEVT';
+  end if;
+  if not private.enqueue_job(
+    'retry_event', 'retry_event:' || p_event_id, jsonb_build_object('event_id', p_event_id), now(), 10
+  ) then
+    perform private.requeue_job(j.id) from private.jobs j where j.dedupe_key = 'retry_event:' || p_event_id;
+  end if;
+end;
+$$;
+comment on function private.redrive_event(text) is
+  'Queues a webhook event again: it is translated anew and its facts merged. KCEVT: it is not stored, or '
+  'its payload was purged or erased.';
+
+create function private.redrive_job(p_job_id bigint) returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_job private.jobs;
+begin
+  perform private.lock_orders_of_refunds(array[p_job_id]);
+  select * into v_job from private.jobs where id = p_job_id for update;
+  if not found then
+    raise exception 'job % is not stored here', p_job_id using errcode = 'KCINV';
+  elsif v_job.status not in ('queued', 'dead', 'discarded') then
+    raise exception 'job % is not waiting, dead or discarded (status %)', p_job_id, v_job.status
+      using errcode = 'KCINV';
+  elsif v_job.kind = 'retry_event' then
+    perform private.redrive_event(v_job.payload ->> 'event_id');
+  elsif v_job.kind = 'refund_payment' then
+    perform private.check_refund_redrive(v_job);
+    perform private.requeue_job(p_job_id);
+    perform private.resume_refund(v_job);
+  else
+    -- What the mail's last refusal said of it no longer holds.
+    if v_job.kind = 'send_mail' then
+      update public.notifications set status = 'queued'
+      where id = (v_job.payload ->> 'notification_id')::uuid and status = 'failed';
+    end if;
+    perform private.requeue_job(p_job_id);
+  end if;
+end;
+$$;
+comment on function private.redrive_job(bigint) is
+  'Queues a waiting, dead or discarded job again. KCINV: it is done, running or unknown. KCREF: a refund '
+  'that another one may stand in for, or that is more than is left.';
+
+create function public.redrive(
+  p_event_ids text[],
+  p_job_ids bigint[],
+  p_type text,
+  p_all boolean,
+  p_dry_run boolean,
+  p_actor text,
+  p_again boolean default false
+) returns jsonb
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  r record;
+  v_items jsonb := '[]';
+  v_problem text;
+begin
+  for r in
+    select 'event' as what, i.id, e.type, coalesce(e.status, 'missing') as status, e.last_error,
+      case
+        when e.id is null then 'is not stored here; reconcile fetches it, if Stripe still has it'
+        when e.payload ?| array['erased', 'purged'] then 'has no payload any more'
+      end as problem
+    from unnest(p_event_ids) as i (id) left join public.webhook_events e on e.id = i.id
+    union all
+    select 'job', i.id::text, j.kind, coalesce(j.status, 'missing'), j.last_error,
+      case
+        when j.id is null then 'is not stored here'
+        when j.status not in ('queued', 'dead', 'discarded') then 'is ' || j.status
+      end
+    from unnest(p_job_ids) as i (id) left join private.jobs j on j.id = i.id
+    union all
+    select 'event', e.id, e.type, e.status, e.last_error, null
+    from public.webhook_events e
+    where (
+        (e.status in ('failed', 'dead') and (p_all or e.type = p_type))
+        or (p_again and e.type = p_type and not e.payload ?| array['erased', 'purged'])
+      ) and not e.id = any (coalesce(p_event_ids, '{}'))
+    union all
+    select 'job', j.id::text, j.kind, j.status, j.last_error, null
+    from private.jobs j
+    -- The job of an event comes back with its event.
+    where (j.status = 'dead' or (j.status = 'queued' and j.attempts > 0)) and j.kind <> 'retry_event'
+      and (p_all or j.kind = p_type) and not j.id = any (coalesce(p_job_ids, '{}'))
+    order by 1, 2
+  loop
+    v_problem := r.problem;
+    if v_problem is null and not p_dry_run then
+      begin
+        insert into public.staff_commands (command, args, actor) values (
+          case r.what when 'event' then 'redrive_webhook_event' else 'redrive_job' end,
+          case
+            r.what
+            when 'event' then jsonb_build_object('event_id', r.id)
+            else jsonb_build_object('job_id', r.id::bigint)
+          end,
+          p_actor
+        );
+      exception when others then
+        v_problem := sqlerrm;
+      end;
+    end if;
+    v_items := v_items || jsonb_build_object(
+      'what', r.what, 'id', r.id, 'type', r.type, 'status', r.status, 'error', r.last_error,
+      'redriven', v_problem is null and not p_dry_run, 'problem', v_problem
+    );
+  end loop;
+  return jsonb_build_object('items', v_items);
+end;
+$$;
+comment on function public.redrive(text[], bigint[], text, boolean, boolean, text, boolean) is
+  'Queues failed or dead events and jobs again (a failed job waits for its next try): the named ones, all '
+  'of a type (event type or job kind), or all. Named events, and with p_again all events of the type, also '
+  'when they were processed or ignored. p_dry_run: only lists them. Each is logged in staff_commands; '
+  'p_actor names the tool, beside who is really connected. Returns { items: [{ what, id, type, status, '
+  'error, redriven, problem }] }.';
+grant execute on function public.redrive(text[], bigint[], text, boolean, boolean, text, boolean)
+  to service_role;
+
+-- What is old goes: finished jobs, stored payloads, counters, resolved alerts. Ids of events stay for ever,
+-- so that a late delivery is still known; so do jobs that settling would queue again if it did not find them.
+
+insert into private.settings (key, value, description) values
+  (
+    'retention_payload_days', '90',
+    'How long the payloads of processed and ignored webhook events are kept. They carry personal data.'
+  ),
+  (
+    'retention_foreign_days', '3',
+    'How long the payloads of events about customers and objects that are not ours are kept: as long as '
+    'Stripe may take to deliver what makes them ours.'
+  ),
+  ('retention_unpaid_days', '90', 'How long orders that were never paid keep personal data.'),
+  ('retention_signal_days', '365', 'How long velocity hits are kept that belong to no paid order.'),
+  ('retention_log_days', '90', 'How long counters of refused webhooks and runs of the scheduler are kept.'),
+  ('retention_alert_days', '365', 'How long resolved alerts and the drift log are kept.');
+
+create index webhook_events_purgeable_idx on public.webhook_events (received_at)
+  where status in ('processed', 'ignored') and not payload ? 'purged' and not payload ? 'erased';
+
+create function private.retention(p_setting text) returns interval
+language sql
+stable
+set search_path = ''
+as $$
+  select make_interval(days => (private.setting('retention_' || p_setting || '_days'))::integer)
+$$;
+comment on function private.retention(text) is 'A retention setting as an interval.';
+
+create function private.purge_jobs(p_limit integer) returns integer
+language sql
+set search_path = ''
+as $$
+  with old as (
+    select j.id
+    from private.job_kinds k
+    cross join lateral (
+      select x.id from private.jobs x
+      where x.kind = k.kind and x.status in ('done', 'discarded') and x.finished_at < now() - k.retention
+      order by x.finished_at
+      limit p_limit
+    ) j
+    where k.retention is not null
+    limit p_limit
+  ), purged as (
+    delete from private.jobs x using old where x.id = old.id returning 1
+  )
+  select count(*)::integer from purged
+$$;
+comment on function private.purge_jobs(integer) is
+  'Deletes up to p_limit jobs that finished longer ago than their kind is kept. Dead jobs stay until '
+  'somebody has looked.';
+
+create function private.purge_schedule(p_limit integer) returns integer
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_count integer := 0;
+begin
+  if to_regclass('cron.job_run_details') is not null then
+    execute 'delete from cron.job_run_details where runid in (select runid from cron.job_run_details where '
+            'end_time < now() - $1 limit $2)'
+      using private.retention('log'), p_limit;
+    get diagnostics v_count = row_count;
+  end if;
+  return v_count;
+end;
+$$;
+comment on function private.purge_schedule(integer) is
+  'Deletes old rows of pg_cron''s log, where there is one; it never does so itself.';
+
+create function private.purge_alerts(p_limit integer) returns integer
+language sql
+set search_path = ''
+as $$
+  with old as (
+    select a.id, a.dedupe_key
+    from public.alerts a
+    where a.status = 'resolved' and a.last_at < now() - private.retention('alert')
+      and not exists (
+        select 1 from private.jobs j
+        where j.dedupe_key = 'send_alert:' || a.dedupe_key and j.status not in ('done', 'discarded')
+      )
+    limit p_limit
+  ), told as (
+    -- With its message's job: left behind, it would keep the next alert of this cause from being told.
+    delete from private.jobs j using old where j.dedupe_key = 'send_alert:' || old.dedupe_key
+  ), purged as (
+    delete from public.alerts a using old where a.id = old.id returning 1
+  )
+  select count(*)::integer from purged
+$$;
+comment on function private.purge_alerts(integer) is
+  'Deletes up to p_limit resolved alerts that are older than retention_alert_days, with the jobs that told '
+  'of them. raised_alerts stay.';
+
+create function private.purge_payloads(p_limit integer) returns integer
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_count integer;
+begin
+  update public.webhook_events set payload = '{"purged": true}'
+  where id in (
+    select e.id from public.webhook_events e
+    where e.status in ('processed', 'ignored') and not e.payload ? 'purged' and not e.payload ? 'erased'
+      and e.received_at < now() - least(private.retention('payload'), private.retention('foreign'))
+      and (
+        e.received_at < now() - private.retention('payload') or e.ignored_reason = 'foreign_object'
+        or (e.type in ('customer.updated', 'customer.deleted') and not exists (
+          select 1 from private.stripe_customers c where c.id = e.payload #>> '{data,object,id}'
+        ))
+      )
+    order by e.received_at
+    limit p_limit
+  );
+  get diagnostics v_count = row_count;
+  return v_count;
+end;
+$$;
+comment on function private.purge_payloads(integer) is
+  'Empties up to p_limit payloads of finished events: after retention_payload_days, and after '
+  'retention_foreign_days where they are about strangers.';
+
+create function private.purge_signals(p_limit integer) returns integer
+language sql
+set search_path = ''
+as $$
+  with purged as (
+    delete from public.fraud_signals where id in (
+      select f.id from public.fraud_signals f left join public.orders o on o.id = f.order_id
+      -- A paid order is measured again at each settling, and must find what it had found.
+      where f.kind = 'velocity' and o.paid_at is null and f.created_at < now() - private.retention('signal')
+      limit p_limit
+    ) returning 1
+  )
+  select count(*)::integer from purged
+$$;
+comment on function private.purge_signals(integer) is
+  'Deletes up to p_limit velocity hits older than retention_signal_days that belong to no paid order.';
+
+create function public.purge_old_data(p_limit integer) returns jsonb
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  v_jobs integer := private.purge_jobs(p_limit);
+  v_schedule integer := private.purge_schedule(p_limit);
+  v_payloads integer := private.purge_payloads(p_limit);
+  v_unpaid integer := private.forget_unpaid_orders(p_limit);
+  v_signals integer := private.purge_signals(p_limit);
+  v_rejections integer;
+  v_alerts integer;
+  v_drift integer;
+begin
+  delete from public.webhook_rejections where id in (
+    select r.id
+    from public.webhook_rejections r where r.last_at < now() - private.retention('log') limit p_limit
+  );
+  get diagnostics v_rejections = row_count;
+  v_alerts := private.purge_alerts(p_limit);
+  delete from public.reconciliation_drift where id in (
+    select d.id
+    from public.reconciliation_drift d where d.found_at < now() - private.retention('alert') limit p_limit
+  );
+  get diagnostics v_drift = row_count;
+  return jsonb_build_object(
+    'purged', jsonb_build_object(
+      'jobs', v_jobs, 'payloads', v_payloads, 'rejections', v_rejections, 'alerts', v_alerts,
+      'drift', v_drift, 'schedule_runs', v_schedule,
+      'unpaid_orders', v_unpaid, 'signals', v_signals
+    ),
+    'more', greatest(
+      v_jobs, v_payloads, v_rejections, v_alerts, v_drift, v_schedule, v_unpaid, v_signals
+    ) >= p_limit
+  );
+end;
+$$;
+comment on function public.purge_old_data(integer) is
+  'Removes up to p_limit rows of each kind that retention settings call old. Returns { purged: { … }, more '
+  '}: more true, call again.';
+grant execute on function public.purge_old_data(integer) to service_role;
+
+-- Where personal data is, how long it stays, and how it goes before that.
+--
+-- private.retention_rules lists every column that can hold text. A test holds it against the schema, so that
+-- a new column is judged the day it appears. Erasing empties what is `person` by hand, below, and searches
+-- what is `text`.
+
+create table private.retention_rules (
+  table_name text not null,
+  columns text[] not null,
+  holds text not null,
+  kept text not null,
+  ended_by text not null,
+  constraint retention_rules_pkey primary key (table_name, holds),
+  constraint retention_rules_holds_known check (holds in ('person', 'text', 'nothing'))
+);
+comment on table private.retention_rules is
+  'What each table holds of people, and for how long. holds: person (names, addresses, what identifies '
+  'somebody; emptied by erasure), text (written by people or providers: may mention somebody, so erasure '
+  'searches it), nothing (ids, closed sets of words, figures, the catalogue).';
+comment on column private.retention_rules.kept is 'How long: a setting, an event, or for good.';
+comment on column private.retention_rules.ended_by is 'The functions that remove it.';
+alter table private.retention_rules enable row level security;
+
+insert into private.retention_rules (table_name, columns, holds, kept, ended_by) values
+  ('public.orders',
+    '{email,customer_name,phone,shipping_name,shipping_address,billing_address,purchase_ip,user_agent,'
+    'idempotency_key}', 'person',
+    'paid: as bookkeeping law wants, until erased; never paid: retention_unpaid_days',
+    'erase_person(), forget_unpaid_orders()'),
+  ('public.orders', '{carrier,tracking_number}', 'text', 'with the order', 'erase_person()'),
+  (
+    'public.orders',
+    '{number,locale,status,fulfillment_status,currency,cart_hash,shipping_rates,session_id,payment_id,'
+    'decided_payment_id}',
+    'nothing', 'for good', ''
+  ),
+  ('public.order_risk', '{velocity_mode,three_d_secure,review_reasons}', 'nothing', 'with the order', ''),
+  (
+    'public.checkout_sessions',
+    '{email,name,phone,shipping_name,shipping_address,billing_address,url,version,contact_version}', 'person',
+    'with the order', 'erase_orders()'
+  ),
+  (
+    'public.checkout_sessions',
+    '{id,status,payment_status,payment_id,stripe_customer_id,currency,cart_hash,recovered_from}', 'nothing',
+    'for good', ''
+  ),
+  ('public.customers', '{email,name}', 'person', 'until erased', 'erase_person()'),
+  ('public.customers', '{stripe_customer_id}', 'nothing', 'until erased', 'erase_person()'),
+  ('private.stripe_customers', '{email,name,version}', 'person', 'until erased', 'erase_person()'),
+  ('private.stripe_customers', '{id}', 'nothing', 'for good: what comes later must be known as erased', ''),
+  (
+    'public.payments',
+    '{id,status,currency,stripe_customer_id,charge_id,failure_code,decline_code,payment_method_type,'
+    'card_brand,card_last4,card_country,risk_level,three_d_secure_result,version}', 'nothing', 'for good', ''
+  ),
+  (
+    'public.payment_attempts', '{card_fingerprint,receipt_url,version}', 'person', 'with the order',
+    'erase_orders()'
+  ),
+  ('public.payment_attempts', '{seller_message}', 'text', 'with the order', 'erase_person()'),
+  (
+    'public.payment_attempts',
+    '{id,payment_id,outcome,currency,failure_code,decline_code,advice_code,payment_method_type,card_brand,'
+    'card_last4,card_funding,card_country,three_d_secure_result,risk_level}', 'nothing', 'for good', ''
+  ),
+  ('public.notifications', '{recipient}', 'person', 'with the order', 'erase_orders()'),
+  ('public.notifications', '{last_error,data}', 'text', 'with the order', 'erase_person()'),
+  ('public.notifications', '{template,dedupe_key,status,provider_id}', 'nothing', 'for good', ''),
+  ('public.order_events', '{data}', 'text', 'with the order', 'erase_person()'),
+  ('public.order_events', '{kind,source}', 'nothing', 'for good', ''),
+  ('public.staff_commands', '{args,result}', 'text', 'for good, as the audit log', 'erase_person()'),
+  ('public.staff_commands', '{command,actor}', 'nothing', 'for good', ''),
+  (
+    'public.webhook_events', '{payload}',
+    'person', 'retention_payload_days; of strangers retention_foreign_days',
+    'purge_payloads(), erase_person()'
+  ),
+  ('public.webhook_events', '{last_error}', 'text', 'for good', 'erase_person()'),
+  (
+    'public.webhook_events', '{id,type,status,api_version,ignored_reason,source_ip}',
+    'nothing', 'for good: a late delivery must be known; source_ip is Stripe''s', ''
+  ),
+  ('public.webhook_rejections', '{source_ip}', 'person', 'retention_log_days', 'purge_old_data()'),
+  ('public.webhook_rejections', '{reason}', 'nothing', 'retention_log_days', 'purge_old_data()'),
+  (
+    'public.fraud_signals', '{data,source_id}',
+    'person', 'velocity hits that no paid order has: retention_signal_days', 'purge_signals(), erase_orders()'
+  ),
+  (
+    'public.fraud_signals', '{payment_id,charge_id,kind,severity,answer,version}',
+    'nothing', 'with the order', ''
+  ),
+  (
+    'public.alerts', '{data,dedupe_key}', 'text', 'resolved: retention_alert_days',
+    'purge_alerts(), erase_person()'
+  ),
+  ('public.alerts', '{kind,severity,status}', 'nothing', 'resolved: retention_alert_days', 'purge_alerts()'),
+  ('public.inventory_adjustments', '{reason}', 'text', 'for good, as the ledger', 'erase_person()'),
+  ('public.inventory_adjustments', '{actor}', 'nothing', 'for good', ''),
+  ('public.refund_requests', '{problem}', 'text', 'with the order', 'erase_person()'),
+  ('public.refund_requests', '{id,payment_id,cause,status}', 'nothing', 'for good', ''),
+  (
+    'public.refunds', '{id,payment_id,charge_id,currency,status,reason,failure_reason,request_id,version}',
+    'nothing', 'for good', ''
+  ),
+  ('public.refund_reasons', '{refund_id,reason}', 'nothing', 'for good', ''),
+  (
+    'public.disputes',
+    '{id,payment_id,charge_id,currency,reason,status,statuses_seen,network_reason_code,version}', 'nothing',
+    'for good', ''
+  ),
+  ('public.reconciliation_drift', '{before,after}', 'text', 'retention_alert_days', 'purge_old_data()'),
+  ('public.reconciliation_drift', '{kind,object_id}', 'nothing', 'retention_alert_days', 'purge_old_data()'),
+  ('public.order_items', '{sku,name}', 'nothing', 'for good', ''),
+  ('public.products', '{slug,name,description,image_url}', 'nothing', 'for good', ''),
+  (
+    'public.product_variants', '{sku,size,color,currency,stripe_price_id,image_url}', 'nothing', 'for good',
+    ''
+  ),
+  ('public.inventory_reservations', '{status}', 'nothing', 'for good', ''),
+  ('public.shipping_rates', '{name,currency,countries}', 'nothing', 'for good', ''),
+  ('public.stripe_webhook_ips', '{address}', 'nothing', 'as Stripe publishes them', ''),
+  (
+    'private.jobs', '{payload,last_error}', 'text', 'the retention of its kind',
+    'purge_jobs(), erase_person()'
+  ),
+  ('private.jobs', '{kind,dedupe_key,status,worker}', 'nothing', 'the retention of its kind', 'purge_jobs()'),
+  ('private.rate_limits', '{key}', 'person', 'an hour', 'take_rate_limits()'),
+  ('private.circuit_breakers', '{reason}', 'text', 'until the provider is back', 'erase_person()'),
+  ('private.circuit_breakers', '{provider}', 'nothing', 'for good', ''),
+  ('private.disposable_email_domains', '{domain}', 'nothing', 'for good', ''),
+  ('private.heartbeats', '{name}', 'nothing', 'for good', ''),
+  ('private.job_kinds', '{kind,provider,description}', 'nothing', 'for good', ''),
+  ('private.periodic_jobs', '{kind}', 'nothing', 'for good', ''),
+  ('private.raised_alerts', '{dedupe_key}', 'nothing', 'for good', ''),
+  ('private.reconciliation_cursors', '{name}', 'nothing', 'for good', ''),
+  ('private.released_mismatches', '{session_id,reason}', 'nothing', 'with the order', ''),
+  ('private.retention_rules', '{table_name,columns,holds,kept,ended_by}', 'nothing', 'for good', ''),
+  ('private.settings', '{key,value,description}', 'nothing', 'for good', ''),
+  ('private.velocity_rule_sets', '{digest,rules}', 'nothing', 'for good', ''),
+  ('private.velocity_rules', '{name,subject,measure,currency,action,alert,description}', 'nothing',
+    'for good', ''),
+  ('private.webhook_address_changes', '{added,removed}', 'nothing', 'for good: addresses of Stripe''s', ''),
+  ('private.webhook_endpoint_states', '{state,endpoint_id,differences}', 'nothing',
+    'until the next look at Stripe', '');
+
+create function private.words_pattern(p_words text[]) returns text
+language sql
+immutable
+set search_path = ''
+as $$
+  -- As typed, and as JSON writes it. An address inside a longer one is somebody else's.
+  select '(?<![[:alnum:]._%+-])(?:' || string_agg(
+    distinct regexp_replace(regexp_replace(x.word, '([].*+?^${}()|\\[-])', '\\\1', 'g'), '\s+', '\\s+', 'g'),
+    '|'
+  )
+    || ')(?![[:alnum:]]|[.-][[:alnum:]])'
+  from unnest(p_words) w (word)
+  cross join lateral (values (w.word), (btrim(to_json(w.word)::text, '"'))) as x (word)
+$$;
+comment on function private.words_pattern(text[]) is
+  'A regular expression that finds any of these words. Null: there are none.';
+
+create function private.phone_pattern(p_phone text) returns text
+language sql
+immutable
+set search_path = ''
+as $$
+  select '\+?(?<![0-9])' || regexp_replace(d.digits, '(.)(?=.)', '\1[ ()./-]*', 'g') || '(?![0-9])'
+  from (select regexp_replace(p_phone, '[^0-9]', '', 'g') as digits) d
+  where length(d.digits) >= 7
+$$;
+comment on function private.phone_pattern(text) is
+  'A regular expression that finds a phone number however it is spaced. Null: too short to be one.';
+
+create function private.redact(p_value jsonb, p_pattern text) returns jsonb
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+  return case jsonb_typeof(p_value)
+    when 'string' then to_jsonb(regexp_replace(p_value #>> '{}', p_pattern, '[erased]', 'gi'))
+    when 'array' then (
+      select coalesce(jsonb_agg(private.redact(x.value, p_pattern) order by x.position), '[]')
+      from jsonb_array_elements(p_value) with ordinality as x (value, position)
+    )
+    when 'object' then (
+      select coalesce(jsonb_object_agg(x.key, private.redact(x.value, p_pattern)), '{}')
+      from jsonb_each(p_value) x
+    )
+    else p_value
+  end;
+end;
+$$;
+comment on function private.redact(jsonb, text) is
+  'A JSON value with [erased] for whatever its texts have of the pattern.';
+
+create function private.redact_texts(p_pattern text, p_order_ids uuid[] default null) returns integer
+language plpgsql
+set search_path = ''
+as $$
+declare
+  r record;
+  v_count integer;
+  v_total integer := 0;
+begin
+  perform set_config('kct.erasing', 'on', true);
+  for r in
+    select x.table_name, a.attname, a.atttypid = 'jsonb'::regtype as json,
+      exists (
+        select 1 from pg_attribute o where o.attrelid = a.attrelid and o.attname = 'order_id'
+      ) as of_order
+    from private.retention_rules x
+    join pg_attribute a on a.attrelid = x.table_name::regclass and a.attname = any (x.columns)
+    where x.holds = 'text'
+  loop
+    continue when p_order_ids is not null and not r.of_order;
+    execute format(
+      case when r.json then 'update %1$s set %2$I = private.redact(%2$I, $1) where %2$I::text ~* $1'
+        else 'update %1$s set %2$I = regexp_replace(%2$I, $1, ''[erased]'', ''gi'') where %2$I ~* $1' end
+        || case when p_order_ids is not null then ' and order_id = any ($2)' else '' end,
+      r.table_name, r.attname
+    ) using p_pattern, p_order_ids;
+    get diagnostics v_count = row_count;
+    v_total := v_total + v_count;
+  end loop;
+  perform set_config('kct.erasing', '', true);
+  return v_total;
+end;
+$$;
+comment on function private.redact_texts(text, uuid[]) is
+  'Removes what the pattern finds from every column that retention_rules calls text; p_order_ids: only in '
+  'the rows of these orders. Returns how many values changed.';
+
+create function private.without_digest(p_version text) returns text
+language sql
+immutable
+set search_path = ''
+as $$
+  select regexp_replace(p_version, '[0-9a-f]{32}$', '')
+$$;
+comment on function private.without_digest(text) is 'A version of a fact without the digest of what it said.';
+
+create function private.erase_orders(p_order_ids uuid[]) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  update public.checkout_sessions s set
+    email = null, name = null, phone = null, shipping_name = null, shipping_address = null,
+    billing_address = null, url = null, version = private.without_digest(s.version),
+    contact_version = private.without_digest(s.contact_version)
+  where s.order_id = any (p_order_ids);
+  update public.payment_attempts a
+  set card_fingerprint = null, receipt_url = null, version = private.without_digest(a.version)
+  where a.order_id = any (p_order_ids);
+  update public.fraud_signals f set data = f.data - 'subject_digest'
+  where f.order_id = any (p_order_ids) and f.data ? 'subject_digest';
+  update public.notifications n set recipient = null where n.order_id = any (p_order_ids);
+  update public.orders o set
+    email = null, customer_name = null, phone = null, shipping_name = null, shipping_address = null,
+    billing_address = null, purchase_ip = null, user_agent = null, idempotency_key = null,
+    erased_at = coalesce(o.erased_at, now())
+  where o.id = any (p_order_ids);
+end;
+$$;
+comment on function private.erase_orders(uuid[]) is
+  'Takes the personal data out of orders and of all that hangs on them. Amounts, ids, card brand and last '
+  'four digits stay: bookkeeping law wants them. The caller has locked the orders.';
+
+create function private.erase_own_texts(p_order_ids uuid[]) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  update public.staff_commands c set args = c.args - '{reason,note}'::text[]
+  where c.order_id = any (p_order_ids) and c.args ?| array['reason', 'note'];
+  update private.jobs j set
+    payload = j.payload || jsonb_build_object('note', null)
+      || case when j.payload ->> 'reason' in ('duplicate', 'fraudulent', 'requested_by_customer')
+        then '{}' else jsonb_build_object('reason', null) end,
+    last_error = case when j.last_error is not null then '[erased]' end
+  where (j.payload ?| array['note', 'reason'] or j.last_error is not null) and (
+    j.payload ->> 'order_id' = any (p_order_ids::text[])
+    or j.payload ->> 'dispute_id' in (select d.id from public.disputes d where d.order_id = any (p_order_ids))
+    or j.payload ->> 'notification_id' in (
+      select n.id::text from public.notifications n where n.order_id = any (p_order_ids)
+    )
+  );
+end;
+$$;
+comment on function private.erase_own_texts(uuid[]) is
+  'Removes what staff wrote about orders, and what providers said of their jobs: it may name the buyer in '
+  'any way.';
+
+create function private.erase_events(p_order_ids uuid[], p_stripe_ids text[], p_email text, p_pattern text)
+returns integer
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_ids text[] := array(
+    select s.id from public.checkout_sessions s where s.order_id = any (p_order_ids)
+    union all select p.id from public.payments p where p.order_id = any (p_order_ids)
+    union all select a.id from public.payment_attempts a where a.order_id = any (p_order_ids)
+    union all select r.id from public.refunds r where r.order_id = any (p_order_ids)
+    union all select d.id from public.disputes d where d.order_id = any (p_order_ids)
+    union all select f.source_id from public.fraud_signals f where f.order_id = any (p_order_ids)
+  ) || p_stripe_ids;
+  v_count integer;
+begin
+  -- Of one that is still to be applied, what it says of money is needed.
+  update public.webhook_events e set payload = case
+    when e.status in ('processed', 'ignored') and e.next_attempt_at is null then '{"erased": true}'
+    else private.redact(e.payload, p_pattern)
+  end
+  where not e.payload ? 'erased' and (
+    e.payload #>> '{data,object,id}' = any (v_ids)
+    or e.payload #>> '{data,object,payment_intent}' = any (v_ids)
+    or e.payload #>> '{data,object,charge}' = any (v_ids)
+    -- By address alone: a household shares its name, street and phone.
+    or (
+      e.payload::text ilike '%' || p_email || '%' and e.payload::text ~* private.words_pattern(array[p_email])
+    )
+  );
+  get diagnostics v_count = row_count;
+  return v_count;
+end;
+$$;
+comment on function private.erase_events(uuid[], text[], text, text) is
+  'Empties the stored payloads of events about these orders, these Stripe customers, or with this address, '
+  'ours or not, dead ones too; from one that is still to be applied it takes what the pattern finds. '
+  'Returns how many.';
+
+create function private.erase_stripe_customers(p_ids text[], p_livemode boolean) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  insert into private.stripe_customers as c (id, livemode, version, deleted_at, erased_at)
+  select x.id, p_livemode, '', now(), now() from unnest(p_ids) as x (id)
+  on conflict (id) do update set
+    email = null, name = null, version = private.without_digest(c.version),
+    -- It will be: until then no checkout must name it again.
+    deleted_at = coalesce(c.deleted_at, now()), erased_at = coalesce(c.erased_at, now());
+  perform private.enqueue_job(
+    'delete_stripe_customer', 'delete_stripe_customer:' || x.id,
+    jsonb_build_object('stripe_customer_id', x.id)
+  ) from unnest(p_ids) as x (id);
+end;
+$$;
+comment on function private.erase_stripe_customers(text[], boolean) is
+  'Notes Stripe customers as erased, and has Stripe''s own copy deleted by a job.';
+
+create function private.refuse_disputed(p_order_ids uuid[]) returns void
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  d record;
+begin
+  select x.id, o.number, x.evidence_due_by into d
+  from public.disputes x join public.orders o on o.id = x.order_id
+  where x.order_id = any (p_order_ids)
+    and x.status in ('needs_response', 'warning_needs_response', 'appeal_needs_response')
+  order by x.evidence_due_by limit 1;
+  if found then
+    raise exception 'dispute % of order % still needs this data as evidence (due %)', d.id, d.number,
+      d.evidence_due_by
+      using errcode = 'KCINV',
+        hint = 'Call submit_dispute_evidence(), or accept the dispute in Stripe''s dashboard; then erase '
+               'again.';
+  end if;
+end;
+$$;
+comment on function private.refuse_disputed(uuid[]) is
+  'KCINV while a dispute of one of these orders waits for evidence: defending a claim goes before erasure '
+  '(GDPR article 17(3)(e)).';
+
+create function private.words_of_person(
+  p_email text,
+  p_order_ids uuid[],
+  p_customer_ids uuid[],
+  p_stripe_ids text[],
+  out anywhere text,
+  out own text
+)
+language sql
+stable
+set search_path = ''
+as $$
+  with known (email, name, phone, line1) as (
+    select p_email, null, null, null
+    union select o.email, x.name, o.phone, x.line1
+    from public.orders o cross join lateral (values
+      (o.customer_name, o.billing_address ->> 'line1'), (o.shipping_name, o.shipping_address ->> 'line1')
+    ) as x (name, line1)
+    where o.id = any (p_order_ids)
+    union select s.email, x.name, s.phone, x.line1
+    from public.checkout_sessions s cross join lateral (values
+      (s.name, s.billing_address ->> 'line1'), (s.shipping_name, s.shipping_address ->> 'line1')
+    ) as x (name, line1)
+    where s.order_id = any (p_order_ids)
+    union select c.email, c.name, null, null from public.customers c where c.id = any (p_customer_ids)
+    union select c.email, c.name, null, null from private.stripe_customers c where c.id = any (p_stripe_ids)
+  ), words (word, own_only) as (
+    select k.email, false from known k
+    -- A single name may be a word, or somebody else's: it is searched for in the rows of the orders only.
+    union select k.name, k.name !~ '\S\s+\S' from known k
+    union select k.line1, length(k.line1) < 8 from known k
+    union select part, true from known k, regexp_split_to_table(k.name, '\s+') part where length(part) >= 3
+  )
+  select
+    concat_ws(
+      '|', private.words_pattern(array_agg(w.word) filter (where not w.own_only and btrim(w.word) <> '')),
+      p.phones
+    ),
+    concat_ws('|', private.words_pattern(array_agg(w.word) filter (where btrim(w.word) <> '')), p.phones)
+  from words w
+  cross join (select string_agg(distinct private.phone_pattern(k.phone), '|') as phones from known k) p
+  group by p.phones
+$$;
+comment on function private.words_of_person(text, uuid[], uuid[], text[]) is
+  'Patterns for what identifies a buyer: anywhere (addresses, full names, street, phone), and own: single '
+  'names as well, for the rows of their orders.';
+
+create function private.erase_person(p_email text) returns jsonb
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_email text := lower(btrim(p_email));
+  v_order_ids uuid[];
+  v_customer_ids uuid[];
+  v_stripe_ids text[];
+  v_words record;
+  v_modes boolean[];
+  v_count jsonb;
+  v_order_id uuid;
+begin
+  v_order_ids := array(
+    select o.id from public.orders o where lower(o.email) = v_email
+    union select s.order_id from public.checkout_sessions s where lower(s.email) = v_email
+    union select n.order_id from public.notifications n where lower(n.recipient) = v_email
+  );
+  v_customer_ids := array(
+    select c.id from public.customers c where lower(c.email) = v_email
+    -- The row of a guest is that of their orders, whatever address it has by now.
+    or (
+      c.user_id is null and c.id in (select o.customer_id from public.orders o where o.id = any (v_order_ids))
+    )
+  );
+  v_order_ids := array(
+    select o.id from public.orders o where o.id = any (v_order_ids) or o.customer_id = any (v_customer_ids)
+    order by o.id for no key update
+  );
+  v_stripe_ids := array(
+    select c.stripe_customer_id from public.customers c where c.id = any (v_customer_ids)
+    union select s.stripe_customer_id from public.checkout_sessions s where s.order_id = any (v_order_ids)
+    union select c.id from private.stripe_customers c where lower(c.email) = v_email
+    -- An account that used this address on one order keeps its own customer.
+    except select c.stripe_customer_id from public.customers c where not c.id = any (v_customer_ids)
+    except select null
+  );
+  perform private.refuse_disputed(v_order_ids);
+  v_modes := array(
+    select o.livemode from public.orders o where o.id = any (v_order_ids)
+    union select c.livemode from public.customers c where c.id = any (v_customer_ids)
+  );
+  select w.anywhere, w.own into v_words
+  from private.words_of_person(v_email, v_order_ids, v_customer_ids, v_stripe_ids) w;
+
+  v_count := jsonb_build_object(
+    'orders', cardinality(v_order_ids), 'customers', cardinality(v_customer_ids),
+    'stripe_customers', cardinality(v_stripe_ids),
+    'events', private.erase_events(v_order_ids, v_stripe_ids, v_email, v_words.own)
+  );
+  perform private.erase_own_texts(v_order_ids);
+  v_count := v_count || jsonb_build_object(
+    'texts', private.redact_texts(v_words.anywhere) + private.redact_texts(v_words.own, v_order_ids)
+  );
+  if not exists (select 1 from jsonb_each(v_count) c where c.value <> '0') then
+    return v_count;
+  end if;
+  perform private.erase_digests(v_email, v_order_ids);
+  update public.orders o set cancelled_at = coalesce(o.cancelled_at, now())
+  where o.id = any (v_order_ids) and o.status = 'pending';
+  perform private.erase_orders(v_order_ids);
+  perform private.erase_stripe_customers(v_stripe_ids, coalesce(v_modes[1], false));
+  update public.customers c
+  set email = null, name = null, stripe_customer_id = null,
+    stripe_deleted_at = coalesce(c.stripe_deleted_at, now())
+  where c.id = any (v_customer_ids);
+  foreach v_order_id in array v_order_ids loop
+    perform private.settle_order(v_order_id, 'staff');
+  end loop;
+  return v_count;
+end;
+$$;
+comment on function private.erase_person(text) is
+  'Removes a person from everything that is known under an e-mail address, and ends their open payment '
+  'pages. What comes later about their orders is stored without them. Returns counts; all of them 0: nobody '
+  'is known, and nothing was changed. KCINV: a dispute needs the data.';
+
+create function private.erase_digests(p_email text, p_order_ids uuid[]) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  -- Hits that stopped a checkout belong to no order: they are known by the digest of whom they stopped.
+  delete from public.fraud_signals f
+  where f.kind = 'velocity' and f.order_id is null and f.data ->> 'subject_digest' in (
+    select left(private.keyed_digest(k), 16)
+    from (
+      select private.email_key(p_email) as k
+      union select text(n.network)
+      from public.orders o cross join lateral private.address_keys(o.purchase_ip) n
+      where o.id = any (p_order_ids)
+    ) keys
+    where k is not null
+  );
+  delete from private.rate_limits l using public.orders o
+  where o.id = any (p_order_ids) and l.key like '%' || host(o.purchase_ip) || '%';
+end;
+$$;
+comment on function private.erase_digests(text, uuid[]) is
+  'Removes the counters that are kept under a digest of an e-mail address, or under the network addresses '
+  'of orders.';
+
+create function private.forget_unpaid_orders(p_limit integer) returns integer
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_order_ids uuid[] := array(
+    select o.id from public.orders o
+    where o.paid_at is null and o.erased_at is null and o.status in ('expired', 'payment_failed', 'cancelled')
+      and o.created_at < now() - private.retention('unpaid')
+      and not exists (
+        select 1 from public.payments p where p.order_id = o.id and p.status in ('processing', 'succeeded')
+      )
+    order by o.created_at
+    limit p_limit
+    for no key update skip locked
+  );
+begin
+  perform private.erase_own_texts(v_order_ids);
+  perform private.erase_orders(v_order_ids);
+  return cardinality(v_order_ids);
+end;
+$$;
+comment on function private.forget_unpaid_orders(integer) is
+  'Takes the personal data out of up to p_limit orders that ended unpaid longer than retention_unpaid_days '
+  'ago: no law wants them kept.';
+
+-- Do Stripe's deliveries arrive? Events that are fetched keep orders right while the webhook is dead, so that
+-- nobody would notice. Four causes, each with an alert that opens and closes with it, and the same in health.
+
+create table private.webhook_endpoint_states (
+  livemode boolean primary key,
+  state text not null,
+  endpoint_id text,
+  differences jsonb not null default '[]',
+  since timestamptz not null default now(),
+  checked_at timestamptz not null default now(),
+  constraint webhook_endpoint_states_state_known
+    check (state in ('ok', 'disabled', 'changed', 'missing', 'not_permitted'))
+);
+comment on table private.webhook_endpoint_states is
+  'How the webhook endpoint at our address was when Stripe was last asked, in each mode.';
+comment on column private.webhook_endpoint_states.endpoint_id is
+  'The endpoint last seen at our address; null: there never was one, and events come another way if at all.';
+comment on column private.webhook_endpoint_states.differences is
+  'What is not as the registry of events says, in words.';
+comment on column private.webhook_endpoint_states.since is 'When it was first found in this state.';
+alter table private.webhook_endpoint_states enable row level security;
+
+insert into private.job_kinds (kind, provider, max_attempts, retention, description) values
+  (
+    'check_webhook_endpoint', 'stripe', 12, '7 days',
+    'Looks at Stripe whether the webhook endpoint is as it should be.'
+  );
+insert into private.periodic_jobs (kind, every) values ('check_webhook_endpoint', '1 hour');
+
+create index orders_paid_at_idx on public.orders (livemode, paid_at) where paid_at is not null;
+
+create function private.last_delivery(p_livemode boolean) returns timestamptz
+language sql
+stable
+security definer
+set search_path = ''
+as $$
+  select coalesce(max(e.delivered_at), '-infinity') from public.webhook_events e
+  where e.livemode = p_livemode and e.delivered_at is not null
+$$;
+comment on function private.last_delivery(boolean) is
+  'When Stripe last delivered an event of this mode; -infinity: never.';
+
+create function private.recent_drift() returns setof public.reconciliation_drift
+language sql
+stable
+security definer
+set search_path = ''
+as $$
+  select d.*
+  from public.reconciliation_drift d
+  -- What concerns no order of ours may be older than this shop.
+  where d.order_id is not null and d.found_at > now() - interval '1 hour' and not exists (
+    select 1 from public.webhook_events e
+    where d.kind = 'missed_event' and e.id = d.object_id and e.delivery_count > 0
+  ) and not exists (
+    select 1 from public.webhook_events e
+    where d.kind <> 'missed_event' and e.received_at > d.found_at - interval '1 minute'
+      and e.delivered_at > d.found_at and e.payload #>> '{data,object,id}' = d.object_id
+  )
+$$;
+comment on function private.recent_drift() is
+  'What reconciliation had to fetch or repair of our orders within the last hour, and Stripe has not '
+  'delivered since: reading an event or object moments before its delivery is no drift.';
+
+create function private.webhook_silence() returns table (livemode boolean, last_delivered_at timestamptz)
+language sql
+stable
+security definer
+set search_path = ''
+as $$
+  select m.livemode, l.at
+  from (values (true), (false)) m (livemode), private.last_delivery(m.livemode) l (at)
+  where exists (
+    select 1 from public.orders o
+    -- Stripe's events of one payment come within seconds of each other, and its clock is not ours.
+    where o.livemode = m.livemode and o.paid_at > l.at + interval '1 minute'
+      and o.paid_at between now() - interval '1 day' and now() - interval '10 minutes'
+  ) or exists (
+    select 1
+    from public.reconciliation_drift d join public.webhook_events e on e.id = d.object_id
+    where d.kind = 'missed_event' and d.order_id is not null and d.found_at > now() - interval '1 day'
+      and e.livemode = m.livemode and e.delivery_count = 0
+      and e.stripe_created_at > l.at + interval '1 minute'
+      and e.stripe_created_at between now() - interval '1 day' and now() - interval '10 minutes'
+  )
+$$;
+comment on function private.webhook_silence() is
+  'Modes in which money moved within the last day, ten minutes ago or more, and Stripe has delivered '
+  'nothing since. Without money there is no silence, however long nothing comes.';
+
+create function private.delivery_problems() returns table (kind text, severity text, data jsonb)
+language sql
+stable
+security definer
+set search_path = ''
+as $$
+  (
+    select 'webhook_silence', 'critical', jsonb_build_object(
+      'livemode', s.livemode,
+      'last_delivered_at', case when isfinite(s.last_delivered_at) then s.last_delivered_at end
+    )
+    from private.webhook_silence() s order by s.livemode desc limit 1
+  )
+  union all
+  select
+    case s.state when 'disabled' then 'webhook_endpoint_disabled' else 'webhook_endpoint_changed' end,
+    case s.state when 'changed' then 'warning' else 'critical' end,
+    jsonb_build_object(
+      'endpoint_id', s.endpoint_id, 'livemode', s.livemode, 'since', s.since, 'differences', s.differences
+    )
+  from (select * from private.webhook_endpoint_states order by checked_at desc limit 1) s
+  where s.state = 'changed'
+    -- Unless events go on coming: from the Stripe CLI, a platform's endpoint, or by way of another domain.
+    or (
+      s.state in ('disabled', 'missing') and s.endpoint_id is not null
+      and private.last_delivery(s.livemode) < s.since + interval '1 minute'
+    )
+  union all
+  select 'reconciliation_drift', 'warning',
+    jsonb_build_object('last_hour', count(*), 'last_id', max(d.object_id))
+  from private.recent_drift() d
+  where d.found_at < now() - interval '10 minutes'
+  having count(*) > 0
+$$;
+comment on function private.delivery_problems() is
+  'Why deliveries are not to be relied on, at most one row a kind: webhook_silence, '
+  'webhook_endpoint_disabled, webhook_endpoint_changed, reconciliation_drift. Alerts and health both say '
+  'what this says.';
+
+create function private.watch_deliveries() returns void
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  -- How often the endpoint is looked at while something is wrong; else as private.periodic_jobs says.
+  c_look_again constant interval := '5 minutes';
+  r record;
+  v_wrong boolean := exists (select 1 from private.recent_drift());
+begin
+  -- One at a time, and nobody waits: the next heartbeat looks again.
+  if not pg_try_advisory_xact_lock(hashtextextended('watch_deliveries', 0)) then
+    return;
+  end if;
+  for r in
+    select k.kind, p.severity, p.data, a.data as told
+    from (values
+      ('reconciliation_drift'), ('webhook_endpoint_changed'),
+      ('webhook_endpoint_disabled'), ('webhook_silence')
+    ) k (kind)
+    left join private.delivery_problems() p on p.kind = k.kind
+    left join public.alerts a on a.dedupe_key = k.kind and a.status <> 'resolved'
+    order by k.kind
+  loop
+    v_wrong := v_wrong or r.severity is not null;
+    if r.severity is not null and r.told is distinct from r.data then
+      perform private.raise_alert(r.kind, r.severity, r.kind, r.data);
+    elsif r.severity is null and r.told is not null then
+      update public.alerts set status = 'resolved' where dedupe_key = r.kind;
+    end if;
+  end loop;
+  if v_wrong then
+    update private.periodic_jobs p set next_at = greatest(now(), p.next_at - p.every + c_look_again)
+    where p.kind = 'check_webhook_endpoint'
+      and p.next_at > greatest(now(), p.next_at - p.every + c_look_again);
+  end if;
+end;
+$$;
+comment on function private.watch_deliveries() is
+  'Opens an alert for each of delivery_problems() and resolves those that are over. While there is any, or '
+  'something had to be fetched, the endpoint at Stripe is looked at sooner.';
+
+create function public.record_webhook_endpoint(
+  p_livemode boolean,
+  p_state text,
+  p_endpoint_id text,
+  p_differences text[]
+) returns jsonb
+language plpgsql
+security definer
+set search_path = ''
+as $$
+begin
+  insert into private.webhook_endpoint_states as s (livemode, state, endpoint_id, differences)
+  values (p_livemode, p_state, p_endpoint_id, to_jsonb(p_differences))
+  on conflict (livemode) do update set
+    state = excluded.state,
+    endpoint_id = coalesce(excluded.endpoint_id, s.endpoint_id),
+    differences = excluded.differences,
+    since = case when s.state = excluded.state then s.since else now() end,
+    checked_at = now();
+  perform private.watch_deliveries();
+  return jsonb_build_object('recorded', true);
+end;
+$$;
+comment on function public.record_webhook_endpoint(boolean, text, text, text[]) is
+  'Notes what Stripe says of the webhook endpoint at our address in the mode of the key. p_state: ok, '
+  'disabled, changed (p_differences says how), missing (p_endpoint_id null), not_permitted (the key may '
+  'not read endpoints). Alerts follow.';
+grant execute on function public.record_webhook_endpoint(boolean, text, text, text[]) to service_role;
+
+-- What must always be true. Each rule is a sentence; what is returned breaks it.
+
+create function private.check_stock() returns table (invariant text, detail jsonb)
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return query
+  select 'reserved is the sum of active reservations',
+    jsonb_build_object('variant_id', l.variant_id, 'reserved', l.reserved, 'sum', r.active)
+  from public.inventory_levels l
+  left join lateral (
+    select coalesce(sum(quantity) filter (where status = 'active'), 0) as active
+    from public.inventory_reservations where variant_id = l.variant_id
+  ) r on true
+  where l.reserved <> r.active
+  union all
+  select 'committed is the sum of committed reservations',
+    jsonb_build_object('variant_id', l.variant_id, 'committed', l.committed, 'sum', r.committed)
+  from public.inventory_levels l
+  left join lateral (
+    select coalesce(sum(quantity) filter (where status = 'committed'), 0) as committed
+    from public.inventory_reservations where variant_id = l.variant_id
+  ) r on true
+  where l.committed <> r.committed
+  union all
+  select 'on_hand and committed are what was received',
+    jsonb_build_object(
+      'variant_id', l.variant_id, 'on_hand', l.on_hand, 'committed', l.committed, 'received', a.received
+    )
+  from public.inventory_levels l
+  left join lateral (
+    select coalesce(sum(delta), 0) as received
+    from public.inventory_adjustments where variant_id = l.variant_id
+  ) a on true
+  where l.on_hand + l.committed <> a.received
+  union all
+  select 'a paid order owns its stock', jsonb_build_object('order', o.number, 'status', o.status)
+  from public.orders o
+  where o.status in ('paid', 'partially_refunded') and o.cancelled_at is null and o.oversold_at is null
+    and o.restocked_at is null and exists (
+    select 1 from public.order_items i
+    where i.order_id = o.id and not exists (
+      select 1 from public.inventory_reservations r
+      where r.order_id = o.id and r.variant_id = i.variant_id and r.status = 'committed'
+        and r.quantity = i.quantity
+    )
+  )
+  union all
+  select 'an expired order holds no stock', jsonb_build_object('order', o.number, 'status', o.status)
+  from public.orders o
+  where o.status in ('expired', 'payment_failed') and exists (
+    select 1 from public.inventory_reservations r where r.order_id = o.id and r.status <> 'released'
+  )
+  union all
+  select 'a reservation is as large as its line',
+    jsonb_build_object('order_id', r.order_id, 'variant_id', r.variant_id, 'quantity', r.quantity)
+  from public.inventory_reservations r
+  left join public.order_items i on i.order_id = r.order_id and i.variant_id = r.variant_id
+  where i.quantity is distinct from r.quantity
+  union all
+  select 'an open order holds its stock', jsonb_build_object('order', o.number, 'status', o.status)
+  from public.orders o
+  where o.status in ('pending', 'processing') and o.cancelled_at is null and exists (
+    select 1 from public.order_items i
+    where i.order_id = o.id and not exists (
+      select 1 from public.inventory_reservations r
+      where r.order_id = o.id and r.variant_id = i.variant_id and r.status = 'active'
+    )
+  )
+  union all
+  select 'an order that is not to ship owns no stock',
+    jsonb_build_object('order', o.number, 'status', o.status)
+  from public.orders o
+  where (
+    o.restocked_at is not null
+    or (o.fulfilled_at is null and (o.cancelled_at is not null or o.oversold_at is not null))
+  )
+    and exists (
+      select 1 from public.inventory_reservations r where r.order_id = o.id and r.status = 'committed'
+    )
+  union all
+  select 'goods go back because a refund asked for it, staff received them, or nothing was sent',
+    jsonb_build_object('order', o.number)
+  from public.orders o
+  where o.restocked_at is not null and not private.restock_due(o) and not exists (
+    select 1
+    from public.staff_commands c where c.order_id = o.id and c.command in ('receive_return', 'cancel_order')
+  ) and not exists (
+    select 1 from public.refund_requests q where q.order_id = o.id and (q.restock or q.cause = 'fraudulent')
+  );
+end;
+$$;
+comment on function private.check_stock() is 'Rules about stock: see check_invariants().';
+
+create function private.is_released(o public.orders, p_reason text) returns boolean
+language sql
+stable
+set search_path = ''
+as $$
+  select exists (
+    select 1 from private.released_mismatches m
+    where m.order_id = o.id and m.session_id = o.session_id and m.reason = p_reason
+  )
+$$;
+comment on function private.is_released(public.orders, text) is
+  'Whether staff have released this mismatch of the money that the order keeps.';
+
+create function private.check_money() returns table (invariant text, detail jsonb)
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return query
+  select 'lines add up to the subtotal', jsonb_build_object('order', o.number, 'subtotal', o.amount_subtotal)
+  from public.orders o
+  where o.amount_subtotal <> (
+    select coalesce(sum(i.unit_amount * i.quantity), 0) from public.order_items i where i.order_id = o.id
+  )
+  union all
+  select 'the hash of an order is that of its lines',
+    jsonb_build_object('order', o.number, 'cart_hash', o.cart_hash)
+  from public.orders o
+  where o.cart_hash is distinct from private.hash_of_order(o.id)
+  union all
+  select 'refunded is the sum of succeeded refunds',
+    jsonb_build_object('order', o.number, 'amount_refunded', o.amount_refunded)
+  from public.orders o
+  where o.amount_refunded <> (
+    select coalesce(sum(r.amount), 0)
+    from public.refunds r where r.payment_id = o.payment_id and r.status = 'succeeded'
+  )
+  union all
+  select 'no payment is refunded by more than it brought',
+    jsonb_build_object('payment_id', p.id, 'amount_received', p.amount_received)
+  from public.payments p
+  where p.status = 'succeeded' and p.amount_received < (
+    select coalesce(sum(r.amount), 0)
+    from public.refunds r where r.payment_id = p.id and r.status = 'succeeded'
+  )
+  union all
+  select 'a paid order has a settled session, and a succeeded payment unless it was free',
+    jsonb_build_object('order', o.number, 'status', o.status)
+  from public.orders o
+  left join public.payments p on p.id = o.payment_id
+  where o.status in ('paid', 'needs_review', 'partially_refunded', 'refunded')
+    and (
+      o.session_id is null or (o.payment_id is null and o.amount_total > 0)
+      or (o.payment_id is not null and p.status is distinct from 'succeeded')
+    )
+  union all
+  select 'what is given back and what can still run is no more than the payment brought',
+    jsonb_build_object('payment_id', p.id, 'amount_received', p.amount_received)
+  from public.payments p
+  cross join lateral (
+    select coalesce(sum(r.amount), 0) as live from public.refunds r
+    where r.payment_id = p.id and r.status not in ('failed', 'canceled')
+  ) given
+  where p.status = 'succeeded' and p.amount_received < given.live + (
+    select coalesce(sum(q.amount), 0) from public.refund_requests q
+    -- Where all is given back nothing can run, and one that another may stand in for will be judged so.
+    where q.payment_id = p.id and q.status = 'queued' and given.live < p.amount_received
+      and private.refund_overtaken_by(q) is null
+      and not exists (select 1 from public.refunds r where r.request_id = q.id)
+  )
+  union all
+  select 'subtotal, discount, shipping and tax add up to the total',
+    jsonb_build_object('order', o.number, 'amount_total', o.amount_total)
+  from public.orders o join public.order_risk k on k.order_id = o.id
+  where o.session_id is not null and cardinality(k.review_reasons) = 0
+    and not private.is_released(o, 'amount_mismatch')
+    and o.amount_total <> o.amount_subtotal - o.amount_discount + o.amount_shipping
+      + case when o.prices_include_tax then 0 else o.amount_tax end
+    and o.status <> 'refunded'
+  union all
+  select 'a paid order was paid in full',
+    jsonb_build_object('order', o.number, 'amount_paid', o.amount_paid, 'amount_total', o.amount_total)
+  from public.orders o
+  where o.status in ('paid', 'partially_refunded') and o.amount_paid <> o.amount_total
+    and not private.is_released(o, 'amount_mismatch')
+  union all
+  select 'an order keeps the first of its settled sessions',
+    jsonb_build_object('order', o.number, 'session_id', o.session_id)
+  from public.orders o
+  where o.session_id is distinct from (private.kept_session(o.id)).id
+  union all
+  select 'an order keeps the payment that was decided about', jsonb_build_object('order', o.number,
+    'payment_id', o.payment_id)
+  from public.orders o
+  where o.decided_payment_id is not null and o.payment_id is distinct from o.decided_payment_id
+  union all
+  select 'a second payment is on its way back', jsonb_build_object('order', o.number, 'payment_id', p.id)
+  from public.orders o
+  join public.checkout_sessions s on s.order_id = o.id and s.status = 'complete'
+  join public.payments p on p.id = s.payment_id and p.order_id = o.id and p.status = 'succeeded'
+    and p.id is distinct from o.payment_id
+  where not exists (
+    select 1 from public.refund_requests q where q.id = 'duplicate:' || p.id
+  )
+  union all
+  select 'money of an order that is not to ship is on its way back',
+    jsonb_build_object('order', o.number, 'payment_id', o.payment_id)
+  from public.orders o
+  where o.payment_id is not null and o.fulfilled_at is null
+    and (o.cancelled_at is not null or o.oversold_at is not null)
+    and not exists (
+      select 1
+      from public.refund_requests q where q.id in ('cancelled:' || o.payment_id, 'oversold:' || o.payment_id)
+    )
+  union all
+  select 'money of an order came through one of its sessions',
+    jsonb_build_object('order', o.number, 'payment_id', p.id)
+  from public.payments p
+  join public.orders o on o.id = p.order_id
+  -- The payment may be an hour ahead of its session's event.
+  where p.status = 'succeeded' and p.succeeded_at < now() - interval '1 hour'
+    and not exists (select 1 from public.checkout_sessions s where s.payment_id = p.id)
+  union all
+  select 'attempts, refunds, disputes and signals belong to the order of their payment',
+    jsonb_build_object('id', x.id, 'payment_id', x.payment_id)
+  from (
+    select a.id, a.payment_id, a.order_id from public.payment_attempts a
+    union all select r.id, r.payment_id, r.order_id from public.refunds r
+    union all select d.id, d.payment_id, d.order_id from public.disputes d
+    union all select f.source_id, f.payment_id, f.order_id from public.fraud_signals f
+  ) x
+  join public.payments p on p.id = x.payment_id
+  where x.order_id is distinct from p.order_id
+  union all
+  select 'test and live mode do not mix', jsonb_build_object('order', o.number, 'session_id', s.id)
+  from public.orders o
+  join public.checkout_sessions s on s.id = o.session_id
+  left join public.payments p on p.id = o.payment_id
+  where (s.livemode <> o.livemode or p.livemode <> o.livemode) and o.status in ('paid', 'partially_refunded')
+    and not private.is_released(o, 'livemode_mismatch');
+end;
+$$;
+comment on function private.check_money() is 'Rules about money: see check_invariants().';
+
+create function private.check_order_state() returns table (invariant text, detail jsonb)
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return query
+  select 'the money of an order shows in its status',
+    jsonb_build_object('order', o.number, 'status', o.status)
+  from public.orders o
+  where (o.session_id is not null) <> (o.status in ('paid', 'needs_review', 'partially_refunded', 'refunded'))
+    and not (
+      o.status = 'cancelled' and o.amount_paid = 0
+      and (o.cancelled_at is not null or o.oversold_at is not null)
+    )
+  union all
+  select 'an order that staff cancelled and nobody pays reads cancelled',
+    jsonb_build_object('order', o.number, 'status', o.status)
+  from public.orders o
+  where o.cancelled_at is not null and o.amount_paid = 0 and o.status not in ('cancelled', 'processing')
+  union all
+  select 'an order that is not to ship does not wait for shipment',
+    jsonb_build_object('order', o.number, 'fulfillment_status', o.fulfillment_status)
+  from public.orders o
+  where o.fulfilled_at is null and o.fulfillment_status <> 'cancelled'
+    and (o.cancelled_at is not null or o.oversold_at is not null or o.restocked_at is not null)
+  union all
+  select 'nothing ships while all of its money is on its way back', jsonb_build_object('order', o.number)
+  from public.orders o
+  where o.fulfillment_status = 'unfulfilled' and cardinality(private.hold_reasons(o)) > 0
+  union all
+  select 'what holds an order and nobody has released stands in its review reasons',
+    jsonb_build_object('order', o.number, 'signal', f.id)
+  from public.fraud_signals f
+  join public.orders o on o.id = f.order_id
+  where private.holds_order(f) and o.session_id is not null and o.status in ('paid', 'partially_refunded')
+  union all
+  select 'a disputed order is on hold until it has shipped',
+    jsonb_build_object('order', o.number, 'dispute_id', d.id)
+  from public.disputes d
+  join public.orders o on o.id = d.order_id
+  where private.dispute_holds(d, o.payment_id) and o.fulfillment_status = 'unfulfilled'
+  union all
+  select 'an order that is held for review is on hold until it has shipped',
+    jsonb_build_object('order', o.number)
+  from public.orders o
+  where o.status = 'needs_review' and o.fulfillment_status = 'unfulfilled'
+  union all
+  select 'money received is in the audit trail', jsonb_build_object('order', o.number)
+  from public.orders o
+  where o.session_id is not null and not exists (
+    select 1 from public.order_events e
+    where e.order_id = o.id and e.kind = 'payment_received' and e.data ->> 'session_id' = o.session_id
+  )
+  union all
+  select 'an order that is paid and held by nothing has its confirmation',
+    jsonb_build_object('order', o.number)
+  from public.orders o
+  where o.status = 'paid' and o.cancelled_at is null and o.oversold_at is null
+    and not exists (
+      select 1 from public.notifications n where n.order_id = o.id and n.template = 'order_confirmation'
+    );
+end;
+$$;
+comment on function private.check_order_state() is 'Rules about the state of orders: see check_invariants().';
+
+create function private.check_outbox() returns table (invariant text, detail jsonb)
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return query
+  select 'an unfinished event has a job', jsonb_build_object('event_id', e.id, 'status', e.status)
+  from public.webhook_events e
+  where e.status = 'failed' and not exists (
+    select 1
+    from private.jobs j where j.dedupe_key = 'retry_event:' || e.id and j.status in ('queued', 'running')
+  )
+  union all
+  select 'a refund that is asked for has a job that can run, and one that was given up has none',
+    jsonb_build_object('request_id', q.id, 'status', q.status)
+  from public.refund_requests q
+  where q.status in ('queued', 'given_up') and (q.status = 'queued') <> exists (
+    select 1 from private.jobs j
+    where j.kind = 'refund_payment' and j.dedupe_key = 'refund_payment:' || q.id
+      and j.status in ('queued', 'running')
+  )
+  union all
+  select 'staff know of a refund that was given up and is still owed', jsonb_build_object('request_id', q.id)
+  from public.refund_requests q
+  -- Resolved by a person is known to a person; an old one may have been purged since.
+  where private.refund_is_owed(q) and q.given_up_at > now() - interval '30 days' and not exists (
+    select 1 from public.alerts a
+    where a.dedupe_key = 'refund_refused:' || q.id and (a.status <> 'resolved' or not a.data ? 'not_owed')
+  )
+  union all
+  select 'a queued mail has a job', jsonb_build_object('notification_id', n.id)
+  from public.notifications n
+  where n.status = 'queued' and not exists (
+    select 1 from private.jobs j
+    where j.kind = 'send_mail' and j.payload ->> 'notification_id' = n.id::text
+      and j.status in ('queued', 'running', 'dead')
+  );
+end;
+$$;
+comment on function private.check_outbox() is 'Rules about effects that are owed: see check_invariants().';
+
+create function public.check_invariants() returns table (invariant text, detail jsonb)
+language sql
+stable
+security definer
+set search_path = ''
+as $$
+  select * from private.check_stock()
+  union all select * from private.check_money()
+  union all select * from private.check_order_state()
+  union all select * from private.check_outbox()
+$$;
+comment on function public.check_invariants() is
+  'What must always be true and is not: one row per violation, none when all is well. For tests, doctor and '
+  'staff.';
+grant execute on function public.check_invariants() to service_role;
+
+-- Health figures.
+
+create function private.worst_status(variadic p_conditions boolean[]) returns text
+language sql
+immutable
+set search_path = ''
+as $$
+  select case when true = any (p_conditions) then 'degraded' else 'ok' end
+$$;
+comment on function private.worst_status(boolean[]) is 'degraded when any condition holds, else ok.';
+
+create function private.webhooks_health() returns jsonb
+language sql
+stable
+set search_path = ''
+as $$
+  select jsonb_build_object(
+    'status', private.worst_status(
+      count(*) filter (where e.status = 'dead') > 0,
+      min(e.received_at) filter (where e.status = 'failed') < now() - interval '15 minutes',
+      exists (select 1 from private.delivery_problems() p where p.kind <> 'reconciliation_drift')
+    ),
+    'problems', (
+      select coalesce(jsonb_agg(p.kind order by p.kind), '[]')
+      from private.delivery_problems() p where p.kind <> 'reconciliation_drift'
+    ),
+    'failed', count(*) filter (where e.status = 'failed'),
+    'dead', count(*) filter (where e.status = 'dead'),
+    'last_delivered_at', (
+      select max(l.at) from (values (true), (false)) m (livemode), private.last_delivery(m.livemode) l (at)
+      where isfinite(l.at)
+    )
+  ) || coalesce((
+    select jsonb_build_object('endpoint', s.state, 'endpoint_checked_at', s.checked_at)
+    from private.webhook_endpoint_states s order by s.checked_at desc limit 1
+  ), '{}')
+  from public.webhook_events e where e.status in ('failed', 'dead')
+$$;
+comment on function private.webhooks_health() is
+  'Health check webhooks: events that could not be applied, deliveries that do not come (problems), and '
+  'how Stripe''s endpoint was when it was last looked at.';
+
+create function private.jobs_health() returns jsonb
+language sql
+stable
+set search_path = ''
+as $$
+  select jsonb_build_object(
+    'status', private.worst_status(
+      count(*) filter (where j.status = 'dead') > 0,
+      min(j.run_at) filter (where j.status = 'queued') < now() - interval '15 minutes',
+      -- Nobody calls retry-jobs any more: mail, refunds and repairs stand still.
+      (select h.last_at from private.heartbeats h where h.name = 'retry_jobs') < now() - interval '10 minutes'
+    ),
+    'due', count(*) filter (where j.status = 'queued' and j.run_at <= now()),
+    'running', count(*) filter (where j.status = 'running'),
+    'dead', count(*) filter (where j.status = 'dead'),
+    'oldest_due_seconds',
+    coalesce(
+      floor(
+        extract(epoch from now() - min(j.run_at) filter (where j.status = 'queued' and j.run_at <= now()))
+      ), 0
+    ),
+    'last_run_at', (select h.last_at from private.heartbeats h where h.name = 'retry_jobs')
+  )
+  from private.jobs j where j.status in ('queued', 'running', 'dead')
+$$;
+comment on function private.jobs_health() is
+  'Health check jobs: the backlog, the dead, and whether anybody works at all.';
+
+create function private.providers_health() returns jsonb
+language sql
+stable
+set search_path = ''
+as $$
+  select jsonb_build_object(
+    'status', private.worst_status(bool_or(b.open_until is not null)),
+    'down', count(*) filter (where b.open_until is not null)
+  )
+    || coalesce(jsonb_object_agg(b.provider || '_failures', b.failures) filter (where b.failures > 0), '{}')
+  from private.circuit_breakers b
+$$;
+comment on function private.providers_health() is 'Health check providers: whose circuit breaker is open.';
+
+create function private.reconciliation_health() returns jsonb
+language sql
+stable
+set search_path = ''
+as $$
+  select jsonb_build_object(
+    'status', private.worst_status(
+      (select c.position from private.reconciliation_cursors c
+        where c.name = 'events') < now() - interval '3 hours',
+      exists (select 1 from private.delivery_problems() p where p.kind = 'reconciliation_drift')
+    ),
+    'events_read_to_at', (select c.position from private.reconciliation_cursors c where c.name = 'events'),
+    'drift_last_hour', coalesce((
+      select p.data -> 'last_hour' from private.delivery_problems() p where p.kind = 'reconciliation_drift'
+    ), '0'),
+    'repairs_last_day', (select count(*) from public.reconciliation_drift d
+      where d.found_at > now() - interval '1 day')
+  )
+$$;
+comment on function private.reconciliation_health() is
+  'Health check reconciliation: how far Stripe''s events have been read, and what had to be repaired.';
+
+create function private.schedule_health() returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  v_runs jsonb := '{}';
+  v_answers jsonb := '{}';
+begin
+  -- Only where Supabase's scheduler is installed; dynamic, because elsewhere the tables do not exist.
+  if to_regclass('cron.job_run_details') is not null then
+    execute $sql$
+      select jsonb_build_object(
+        'runs_failed', count(*) filter (where d.status = 'failed'),
+        'last_run_at', max(d.start_time)
+      )
+      from cron.job_run_details d join cron.job j on j.jobid = d.jobid
+      where j.jobname = 'retry-jobs' and d.start_time > now() - interval '1 hour'
+    $sql$ into v_runs;
+  end if;
+  if to_regclass('net._http_response') is not null then
+    execute $sql$
+      select jsonb_build_object(
+        'calls_failed',
+        count(*) filter (
+          where r.timed_out or r.error_msg is not null or r.status_code not between 200 and 299
+        ),
+        'calls', count(*)
+      )
+      from net._http_response r where r.created > now() - interval '15 minutes'
+    $sql$ into v_answers;
+  end if;
+  return jsonb_build_object('status', private.worst_status(
+    (v_runs ->> 'runs_failed')::integer > 0,
+    -- A single slow answer is noise; most of them failing is a wrong key or address.
+    (v_answers ->> 'calls_failed')::integer > (v_answers ->> 'calls')::integer / 2
+  )) || v_runs || v_answers;
+end;
+$$;
+comment on function private.schedule_health() is
+  'Health check schedule: failed runs of pg_cron and failed calls of pg_net; ok where there is neither.';
+
+create function public.get_health() returns jsonb
+language sql
+stable
+security definer
+set search_path = ''
+as $$
+  select jsonb_build_object('checks', jsonb_build_object(
+    'database', jsonb_build_object('status', 'ok'),
+    'webhooks', private.webhooks_health(),
+    'jobs', private.jobs_health(),
+    'providers', private.providers_health(),
+    'reconciliation', private.reconciliation_health(),
+    'schedule', private.schedule_health(),
+    'staff', jsonb_build_object('status', 'ok', 'second_factor', private.setting('admin_require_mfa')),
+    'alerts', (
+      select jsonb_build_object(
+        'status', 'ok', 'open', count(*), 'critical', count(*) filter (where a.severity = 'critical')
+      )
+      from public.alerts a where a.status = 'open'
+    )
+  ))
+$$;
+comment on function public.get_health() is
+  'Figures for the health endpoint: { checks: { name: { status, … } } }. Counts and times only, no personal '
+  'data.';
+grant execute on function public.get_health() to service_role;

@@ -1,0 +1,264 @@
+-- The life of an attempt after the order exists: its session, a new attempt, or none at all.
+
+create function public.attach_checkout_session(
+  p_order_id uuid,
+  p_attempt integer,
+  p_fact jsonb,
+  p_email_change integer default null
+) returns jsonb
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  v_created boolean;
+  v_status text;
+begin
+  perform 1 from public.orders where id = p_order_id for no key update;
+  if not found then
+    raise exception 'order % does not exist', p_order_id using errcode = 'KCORD';
+  end if;
+  v_created := not exists (select 1 from public.checkout_sessions where id = p_fact ->> 'id');
+  -- Time zero: whatever an event says of this session is newer than what its creation said.
+  perform private.merge_checkout_session(
+    private.without_person(p_fact, p_order_id) || jsonb_build_object('attempt', p_attempt), p_order_id,
+    to_timestamp(0)
+  );
+  -- A webhook that came first has merged the session without its link.
+  update public.checkout_sessions set url = p_fact ->> 'url' where id = p_fact ->> 'id' and url is null;
+  -- An account's first session tells us the customer that Stripe made for it.
+  update public.customers c set stripe_customer_id = p_fact ->> 'customer_id'
+  from public.orders o
+  where o.id = p_order_id and c.id = o.customer_id and c.stripe_customer_id is null
+    and c.livemode = (p_fact ->> 'livemode')::boolean
+    and not exists (
+      select 1 from public.customers other where other.stripe_customer_id = p_fact ->> 'customer_id'
+    )
+    and not exists (
+      select 1 from private.stripe_customers gone
+      where gone.id = p_fact ->> 'customer_id' and gone.deleted_at is not null
+    );
+  -- Only of the customer that the session is for: another one was given another address.
+  update public.customers c set email_changes_told = greatest(c.email_changes_told, p_email_change)
+  from public.orders o
+  where o.id = p_order_id and c.id = o.customer_id and c.stripe_customer_id = p_fact ->> 'customer_id'
+    and p_email_change is not null;
+  if v_created then
+    perform private.record_order_event(
+      p_order_id, 'checkout_session_created', 'checkout',
+      jsonb_build_object('session_id', p_fact ->> 'id', 'attempt', p_attempt)
+    );
+  end if;
+  v_status := private.settle_order(p_order_id, 'checkout');
+  return jsonb_build_object('created', v_created, 'status', v_status);
+end;
+$$;
+comment on function public.attach_checkout_session(uuid, integer, jsonb, integer) is
+  'Notes the session that Stripe made for an attempt. p_email_change: which address of the account '
+  'Stripe''s customer has now, as customer_email_change of the snapshot. Idempotent: created is true for '
+  'the first call only. KCORD: no such order.';
+grant execute on function public.attach_checkout_session(uuid, integer, jsonb, integer) to service_role;
+
+create function public.restart_checkout_attempt(
+  p_order_id uuid,
+  p_attempt integer,
+  p_session_seconds integer,
+  p_hold_seconds integer
+) returns jsonb
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  o public.orders;
+begin
+  select * into o from public.orders where id = p_order_id for no key update;
+  if not found then
+    raise exception 'order % does not exist', p_order_id using errcode = 'KCORD';
+  end if;
+  -- Only the attempt that the caller saw end moves on; a parallel repeat finds that it already has.
+  if o.attempt = p_attempt and o.session_id is null and o.cancelled_at is null and o.erased_at is null
+    and not exists (
+    select 1 from public.checkout_sessions s
+    where s.order_id = o.id and s.attempt = p_attempt and s.status <> 'expired'
+  ) then
+    return private.enter_checkout(
+      o.id, (private.risk_of(o.id)).velocity_mode, null, false, true, p_session_seconds, p_hold_seconds
+    );
+  end if;
+  return private.checkout_snapshot(o.id, 'existing');
+end;
+$$;
+comment on function public.restart_checkout_attempt(uuid, integer, integer, integer) is
+  'Replaces an attempt that Stripe never carried out (its expires_at had come too near), or whose session '
+  'has expired, by the next one, if the velocity rules let it. Same answer as begin_checkout(): existing or '
+  'velocity_exceeded. KCORD, KCSTK.';
+grant execute on function public.restart_checkout_attempt(uuid, integer, integer, integer) to service_role;
+
+create function private.alert_refused_checkout(p_order_id uuid, p_refusal jsonb) returns void
+language sql
+set search_path = ''
+as $$
+  select private.raise_alert(
+    'checkout_refused', 'critical',
+    -- One cause, one alert: which line of the cart it was says nothing.
+    concat_ws(
+      ':', 'checkout_refused', p_refusal ->> 'status', p_refusal ->> 'code',
+      regexp_replace(p_refusal ->> 'param', '\[\d+\]', '[]', 'g')
+    ),
+    p_refusal || jsonb_build_object(
+      'order_number', o.number, 'amount', o.amount_subtotal, 'currency', o.currency,
+      'skus', (
+        select jsonb_agg(i.sku order by i.sku collate "C") from public.order_items i where i.order_id = o.id
+      )
+    )
+  )
+  from public.orders o where o.id = p_order_id
+$$;
+comment on function private.alert_refused_checkout(uuid, jsonb) is
+  'Tells staff that Stripe refuses to sell an order, and why: { code, param, status, message }. One alert '
+  'per cause, counted up.';
+
+create function public.abandon_checkout(
+  p_order_id uuid,
+  p_attempt integer,
+  p_refusal jsonb default null
+) returns jsonb
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  o public.orders;
+  v_abandoned boolean;
+begin
+  select * into o from public.orders where id = p_order_id for no key update;
+  if not found then
+    raise exception 'order % does not exist', p_order_id using errcode = 'KCORD';
+  end if;
+  v_abandoned := o.attempt = p_attempt and o.abandoned_at is null
+    and not exists (
+      select 1 from public.checkout_sessions s where s.order_id = o.id and s.attempt = p_attempt
+    );
+  if v_abandoned then
+    update public.orders set abandoned_at = now() where id = o.id;
+    perform private.record_order_event(
+      o.id, 'checkout_abandoned', 'checkout', jsonb_build_object('attempt', p_attempt)
+    );
+    perform private.settle_order(o.id, 'checkout');
+  end if;
+  if p_refusal is not null then
+    perform private.alert_refused_checkout(o.id, p_refusal);
+  end if;
+  return jsonb_build_object(
+    'abandoned', v_abandoned, 'status', (select status from public.orders where id = o.id)
+  );
+end;
+$$;
+comment on function public.abandon_checkout(uuid, integer, jsonb) is
+  'Ends an attempt that has no session, which frees its stock. Call it only when Stripe has refused the '
+  'attempt, or has been asked and knows no session of it that could still be paid. p_refusal: what Stripe '
+  'said, for an alert. abandoned false: the attempt has a session, or is not the current one. KCORD: no '
+  'such order.';
+grant execute on function public.abandon_checkout(uuid, integer, jsonb) to service_role;
+
+create function private.checkout_end(o public.orders) returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  if o.session_id is not null or o.status = 'processing' then
+    return jsonb_build_object('outcome', 'paid', 'session_id', coalesce(o.session_id, (
+      select s.id from public.checkout_sessions s
+      where s.order_id = o.id and s.status = 'complete' order by s.completed_at desc limit 1
+    )));
+  elsif o.cancelled_at is not null or o.erased_at is not null then
+    return jsonb_build_object('outcome', 'cancelled');
+  end if;
+  return null;
+end;
+$$;
+comment on function private.checkout_end(public.orders) is
+  'Why an order leads to no payment page any more: paid { session_id }, also while the payment is under '
+  'way, or cancelled. Null while it waits to be paid.';
+
+create function public.find_open_checkout(p_order_id uuid) returns jsonb
+language plpgsql
+stable
+security definer
+set search_path = ''
+as $$
+declare
+  o public.orders;
+begin
+  select * into o from public.orders where id = p_order_id;
+  if not found then
+    raise exception 'order % does not exist', p_order_id using errcode = 'KCORD';
+  end if;
+  return coalesce(private.checkout_end(o), jsonb_build_object('outcome', 'unpaid', 'session', (
+    select jsonb_build_object('id', s.id, 'url', s.url)
+    from public.checkout_sessions s
+    where s.order_id = o.id and s.attempt = o.attempt and s.status = 'open' and s.url is not null
+      and s.expires_at > now() and s.closing_at is null
+    order by s.created_at desc limit 1
+  )));
+end;
+$$;
+comment on function public.find_open_checkout(uuid) is
+  'What a resume link leads to without changing anything: unpaid with the session { id, url } that can '
+  'still be paid, or null; paid: { session_id } for the success page; cancelled. KCORD: no such order.';
+grant execute on function public.find_open_checkout(uuid) to service_role;
+
+create function public.resume_checkout(
+  p_order_id uuid,
+  p_session_seconds integer,
+  p_hold_seconds integer,
+  p_velocity_mode text default null,
+  p_client_ip text default null,
+  p_supersede boolean default true
+) returns jsonb
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  o public.orders;
+begin
+  select * into o from public.orders where id = p_order_id for no key update;
+  if not found then
+    raise exception 'order % does not exist', p_order_id using errcode = 'KCORD';
+  end if;
+  return coalesce(private.checkout_end(o), private.enter_checkout(
+    o.id, coalesce(p_velocity_mode, (private.risk_of(o.id)).velocity_mode), p_client_ip, p_supersede,
+    o.status in ('expired', 'payment_failed'), p_session_seconds, p_hold_seconds
+  ));
+end;
+$$;
+comment on function public.resume_checkout(uuid, integer, integer, text, text, boolean) is
+  'Opens an unpaid order again. existing: the snapshot of an attempt that can be paid, a new one at '
+  'today''s prices when the last has expired or failed; paid: { session_id } for the success page; '
+  'cancelled; superseded: expire session_ids at Stripe, then ask again with p_supersede false; '
+  'velocity_exceeded. p_velocity_mode null: that of the last attempt. KCORD: no such order. KCSTK: sold '
+  'out.';
+grant execute on function public.resume_checkout(uuid, integer, integer, text, text, boolean) to service_role;
+
+create function public.forget_stripe_customer(p_order_id uuid, p_stripe_customer_id text) returns jsonb
+language plpgsql
+security definer
+set search_path = ''
+as $$
+begin
+  perform private.merge_customer(
+    jsonb_build_object(
+      'id', p_stripe_customer_id, 'livemode', o.livemode, 'email', null, 'name', null, 'deleted', true
+    ), now()
+  )
+  from public.orders o where o.id = p_order_id;
+  return private.checkout_snapshot(p_order_id, 'existing');
+end;
+$$;
+comment on function public.forget_stripe_customer(uuid, text) is
+  'Stripe says that this customer is gone, before its event has come. Returns the snapshot of the order, '
+  'now without it.';
+grant execute on function public.forget_stripe_customer(uuid, text) to service_role;

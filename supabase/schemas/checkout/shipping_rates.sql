@@ -1,0 +1,54 @@
+-- What delivery costs. Stripe's page shows the active rates in the order's currency, and the shopper picks
+-- one.
+
+create table public.shipping_rates (
+  id uuid primary key default gen_random_uuid(),
+  name text not null,
+  amount bigint not null,
+  currency text not null,
+  countries text[],
+  delivery_days_min integer,
+  delivery_days_max integer,
+  sort_order integer not null default 100,
+  active boolean not null default true,
+  created_at timestamptz not null default now(),
+  constraint shipping_rates_name_length check (char_length(name) between 1 and 100),
+  constraint shipping_rates_name_visible check (private.one_line(name) is not null),
+  constraint shipping_rates_currency_format check (currency ~ '^[a-z]{3}$'),
+  constraint shipping_rates_amount_at_stripe check (private.amount_problem(amount, currency) is null),
+  constraint shipping_rates_countries_format
+    check (array_to_string(countries, ',') ~ '^[A-Z]{2}(,[A-Z]{2})*$'),
+  constraint shipping_rates_delivery_days_ordered check (
+    delivery_days_min > 0 and delivery_days_max > 0 and delivery_days_min <= delivery_days_max
+  )
+);
+comment on table public.shipping_rates is
+  'Delivery prices offered at checkout, cheapest sort_order first, five at most (Stripe''s limit). amount '
+  'is in minor units. Without an active rate delivery is free.';
+comment on column public.shipping_rates.countries is
+  'Null: for every country. Otherwise the rate is offered only when it covers all of SHIPPING_COUNTRIES: '
+  'Stripe''s hosted page cannot tie a rate to the address that is entered there.';
+comment on constraint shipping_rates_amount_at_stripe on public.shipping_rates is
+  'An amount that Stripe takes in this currency: private.amount_problem() says why it is not.';
+create index shipping_rates_offer_idx on public.shipping_rates (currency, sort_order) where active;
+
+alter table public.shipping_rates enable row level security;
+create policy shipping_rates_read on public.shipping_rates for select to anon, authenticated
+  using (active or (select private.is_admin()));
+revoke all on public.shipping_rates from public, anon, authenticated, service_role;
+grant select on public.shipping_rates to anon, authenticated, service_role;
+
+create function private.offered_shipping_rates(p_currency text) returns jsonb
+language sql
+stable
+set search_path = ''
+as $$
+  select coalesce(jsonb_agg(jsonb_build_object(
+    'id', r.id, 'name', r.name, 'amount', r.amount, 'countries', r.countries,
+    'delivery_days_min', r.delivery_days_min, 'delivery_days_max', r.delivery_days_max
+  ) order by r.sort_order, r.amount, r.id), '[]')
+  from public.shipping_rates r
+  where r.active and r.currency = p_currency
+$$;
+comment on function private.offered_shipping_rates(text) is
+  'The active rates of a currency in the order in which a shopper sees them.';

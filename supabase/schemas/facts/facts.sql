@@ -1,0 +1,264 @@
+-- Merging facts. Each fact row is a last-writer-wins register: the snapshot with the greatest `version`
+-- stays. A version is a fixed-width text compared in the C collation, built so that it orders the states of
+-- one object the way Stripe's lifecycle does, whatever order they arrive in:
+--
+--   sessions   status rank, payment status rank, time, knowledge, hash    (states never go back)
+--   payments   terminal rank, source, time, status rank, knowledge, hash  (processing may fall back)
+--   attempts   outcome rank, time, knowledge, hash
+--   refunds    status rank, time, knowledge, hash                         (succeeded may become failed)
+--   disputes   time, status rank, knowledge, hash                         (lost may become won on appeal)
+--   signals    time, closed after open, knowledge, hash
+--
+-- Knowledge is how many fields a fact fills: the same event in an older API version, or translated by an
+-- older release, may know less, and yields to the translation that knows more. The same fact merged again
+-- writes its row again, so that a redriven event mends what was damaged.
+--
+-- max() over a total order is commutative, associative and idempotent, hence so is the merge. Flags that an
+-- event states and the object does not (async failure, funds withdrawn) merge by OR, first times by least(),
+-- identities that never change by least() as well, so that a fact without them takes nothing away.
+-- The table of all columns stands in docs/settlement.md.
+
+create function private.rank(p_ladder text[], p_value text) returns text
+language sql
+immutable
+set search_path = ''
+as $$
+  select lpad(coalesce(array_position(p_ladder, p_value), 0)::text, 2, '0')
+$$;
+comment on function private.rank(text[], text) is
+  'Position of a value on a ladder as two digits; 00 for a value this code does not know.';
+
+create function private.version(variadic p_parts text[]) returns text
+language sql
+immutable
+set search_path = ''
+as $$
+  select array_to_string(p_parts, '|')
+$$;
+comment on function private.version(text[]) is 'Joins the fixed-width parts of a version.';
+
+create function private.stamp(p_at timestamptz) returns text
+language sql
+immutable
+set search_path = ''
+as $$
+  select lpad(floor(extract(epoch from p_at) * 1000)::bigint::text, 15, '0')
+$$;
+comment on function private.stamp(timestamptz) is
+  'A time in milliseconds, fifteen digits. Stripe stamps events with whole seconds, so what was read within '
+  'that second counts as newer; should it not be, the refresh a few seconds later mends it.';
+
+create function private.knowledge(p_fact jsonb) returns text
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+  return (
+    select lpad(count(*)::text, 3, '0')
+    from jsonb_path_query(p_fact, 'strict $.**') as x (value)
+    where jsonb_typeof(x.value) not in ('null', 'object', 'array')
+  );
+end;
+$$;
+comment on function private.knowledge(jsonb) is
+  'How many fields of a fact say something, as three digits: of two translations of one event the fuller '
+  'one wins.';
+
+create function private.merge_checkout_session(p_fact jsonb, p_order_id uuid, p_at timestamptz) returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  f record;
+  v_snapshot jsonb := p_fact - '{async_payment_failed,attempt,url,recovered_from}'::text[];
+  v_version text;
+begin
+  select * into f from jsonb_to_record(p_fact) as x (
+    id text, attempt integer, status text, payment_status text, async_payment_failed boolean, payment_id text,
+    customer_id text, currency text, amount_subtotal bigint, amount_total bigint, amount_discount bigint,
+    amount_shipping bigint, amount_tax bigint, livemode boolean, cart_hash text, email text, name text,
+    phone text, shipping_name text, shipping_address jsonb, billing_address jsonb, url text,
+    expires_at bigint, recovered_from text, order_id uuid
+  );
+  v_version := private.version(
+    private.rank(array['open', 'expired', 'complete'], f.status),
+    private.rank(array['unpaid', 'no_payment_required', 'paid'], f.payment_status),
+    private.stamp(p_at), private.knowledge(v_snapshot), md5(v_snapshot::text)
+  );
+
+  insert into public.checkout_sessions as s (
+    id, order_id, attempt, status, payment_status, async_payment_failed, livemode, url, expires_at,
+    recovered_from, completed_at, version, contact_version
+  ) values (
+    f.id, p_order_id, f.attempt, f.status, f.payment_status, f.async_payment_failed, f.livemode, f.url,
+    to_timestamp(f.expires_at), f.recovered_from, case when f.status = 'complete' then p_at end, '', ''
+  )
+  on conflict (id) do update set
+    attempt = least(s.attempt, excluded.attempt),
+    async_payment_failed = s.async_payment_failed or excluded.async_payment_failed,
+    url = least(s.url, excluded.url),
+    recovered_from = least(s.recovered_from, excluded.recovered_from),
+    completed_at = least(s.completed_at, excluded.completed_at);
+
+  update public.checkout_sessions s set
+    status = f.status, payment_status = f.payment_status, payment_id = f.payment_id,
+    stripe_customer_id = f.customer_id, currency = f.currency, amount_subtotal = f.amount_subtotal,
+    amount_total = f.amount_total, amount_discount = f.amount_discount, amount_shipping = f.amount_shipping,
+    amount_tax = f.amount_tax, livemode = f.livemode, metadata_order_id = f.order_id, cart_hash = f.cart_hash,
+    expires_at = to_timestamp(f.expires_at), version = v_version
+  where s.id = f.id and s.version <= v_version;
+  perform private.know_customer(f.customer_id, f.livemode);
+  perform private.merge_session_contact(f.id, v_snapshot, v_version);
+  perform private.merge_session_payment(p_fact, p_order_id, p_at);
+end;
+$$;
+comment on function private.merge_checkout_session(jsonb, uuid, timestamptz) is
+  'Merges a checkout_session fact seen at p_at into checkout_sessions. The order of a known session never '
+  'changes.';
+
+create function private.merge_session_contact(p_session_id text, p_fact jsonb, p_version text) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  -- Stripe never takes an address back: a snapshot without one is told by an event that cannot carry it.
+  update public.checkout_sessions s set
+    email = f.email, name = f.name, phone = f.phone, shipping_name = f.shipping_name,
+    shipping_address = f.shipping_address, billing_address = f.billing_address, contact_version = f.version
+  from (
+    select x.*,
+      private.version(case when x.shipping_address is null then '0' else '1' end, p_version) as version
+    from jsonb_to_record(p_fact) as x (
+      email text, name text, phone text, shipping_name text, shipping_address jsonb, billing_address jsonb
+    )
+  ) f
+  where s.id = p_session_id and s.contact_version <= f.version;
+end;
+$$;
+comment on function private.merge_session_contact(text, jsonb, text) is
+  'Who bought, and where the parcel goes: the newest snapshot that has a delivery address, or else the '
+  'newest.';
+
+create function private.merge_session_payment(p_fact jsonb, p_order_id uuid, p_at timestamptz) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  -- A paid session proves that its payment succeeded, also when the payment's own events are still under way.
+  if p_fact ->> 'status' = 'complete' and p_fact ->> 'payment_status' = 'paid'
+    and p_fact ->> 'payment_id' is not null then
+    perform private.merge_payment(
+      jsonb_build_object(
+        'id', p_fact -> 'payment_id', 'livemode', p_fact -> 'livemode', 'status', 'succeeded',
+        'amount', coalesce((p_fact ->> 'amount_total')::bigint, 0),
+        'amount_received', coalesce((p_fact ->> 'amount_total')::bigint, 0),
+        'currency', coalesce(p_fact ->> 'currency', ''), 'customer_id', p_fact -> 'customer_id',
+        'order_id', p_fact -> 'order_id'
+      ),
+      p_order_id, p_at, 'session'
+    );
+  end if;
+end;
+$$;
+comment on function private.merge_session_payment(jsonb, uuid, timestamptz) is
+  'Merges what a paid session says of its payment.';
+
+create function private.merge_payment(
+  p_fact jsonb,
+  p_order_id uuid,
+  p_at timestamptz,
+  p_source text default 'intent'
+) returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  f record;
+  v_version text;
+begin
+  select * into f from jsonb_to_record(p_fact) as x (
+    id text, status text, amount bigint, amount_received bigint, currency text, livemode boolean,
+    customer_id text, charge_id text, failure_code text, decline_code text, order_id uuid
+  );
+  v_version := private.version(
+    private.rank(array['canceled', 'succeeded'], f.status),
+    -- What a session tells of its payment yields to what the payment tells of itself.
+    private.rank(array['session', 'intent'], p_source),
+    private.stamp(p_at),
+    private.rank(
+      array[
+        'requires_confirmation', 'requires_action', 'processing', 'requires_payment_method',
+        'requires_capture', 'canceled', 'succeeded'
+      ],
+      f.status
+    ),
+    private.knowledge(p_fact), md5(p_fact::text)
+  );
+
+  insert into public.payments as p (
+    id, order_id, status, amount, amount_received, currency, livemode, metadata_order_id, stripe_customer_id,
+    charge_id, failure_code, decline_code, succeeded_at, version
+  ) values (
+    f.id, p_order_id, f.status, f.amount, f.amount_received, f.currency, f.livemode, f.order_id,
+    f.customer_id, f.charge_id, f.failure_code, f.decline_code,
+    case when f.status = 'succeeded' then p_at end, v_version
+  )
+  on conflict (id) do update set
+    order_id = coalesce(p.order_id, excluded.order_id),
+    succeeded_at = least(p.succeeded_at, excluded.succeeded_at);
+
+  update public.payments p set
+    status = f.status, amount = f.amount, amount_received = f.amount_received, currency = f.currency,
+    livemode = f.livemode, metadata_order_id = f.order_id, stripe_customer_id = f.customer_id,
+    charge_id = f.charge_id, failure_code = f.failure_code, decline_code = f.decline_code, version = v_version
+  where p.id = f.id and p.version <= v_version;
+end;
+$$;
+comment on function private.merge_payment(jsonb, uuid, timestamptz, text) is
+  'Merges a payment fact seen at p_at into payments. p_source: intent (the payment itself) or session (what '
+  'a paid session says of it). link_payments() has the last word on its order.';
+
+create function private.merge_payment_attempt(p_fact jsonb, p_order_id uuid, p_at timestamptz) returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  f record;
+  v_version text;
+begin
+  select * into f from jsonb_to_record(p_fact) as x (
+    id text, payment_id text, livemode boolean, outcome text, amount bigint, currency text, failure_code text,
+    decline_code text, advice_code text, payment_method_type text, card_brand text, card_last4 text,
+    card_funding text, card_country text, card_fingerprint text, three_d_secure_result text, risk_level text,
+    risk_score integer, seller_message text, receipt_url text, created bigint
+  );
+  v_version := private.version(
+    private.rank(array['pending', 'failed', 'blocked', 'succeeded'], f.outcome), private.stamp(p_at),
+    private.knowledge(p_fact), md5(p_fact::text)
+  );
+  insert into public.payment_attempts as a (
+    id, payment_id, order_id, livemode, outcome, amount, currency, failure_code, decline_code, advice_code,
+    payment_method_type, card_brand, card_last4, card_funding, card_country, card_fingerprint,
+    three_d_secure_result, risk_level, risk_score, seller_message, receipt_url, version, created_at
+  ) values (
+    f.id, f.payment_id, p_order_id, f.livemode, f.outcome, f.amount, f.currency, f.failure_code,
+    f.decline_code, f.advice_code, f.payment_method_type, f.card_brand, f.card_last4, f.card_funding,
+    f.card_country, f.card_fingerprint, f.three_d_secure_result, f.risk_level, f.risk_score, f.seller_message,
+    f.receipt_url, v_version, to_timestamp(f.created)
+  )
+  on conflict (id) do update set
+    payment_id = excluded.payment_id, created_at = excluded.created_at,
+    outcome = excluded.outcome, amount = excluded.amount, currency = excluded.currency,
+    livemode = excluded.livemode, failure_code = excluded.failure_code, decline_code = excluded.decline_code,
+    advice_code = excluded.advice_code, payment_method_type = excluded.payment_method_type,
+    card_brand = excluded.card_brand, card_last4 = excluded.card_last4, card_funding = excluded.card_funding,
+    card_country = excluded.card_country, card_fingerprint = excluded.card_fingerprint,
+    three_d_secure_result = excluded.three_d_secure_result, risk_level = excluded.risk_level,
+    risk_score = excluded.risk_score, seller_message = excluded.seller_message,
+    receipt_url = excluded.receipt_url, version = excluded.version
+  where a.version <= excluded.version;
+end;
+$$;
+comment on function private.merge_payment_attempt(jsonb, uuid, timestamptz) is
+  'Merges a payment_attempt fact seen at p_at into payment_attempts.';

@@ -1,0 +1,45 @@
+-- Stock held for an order. One row per order and variant for its whole life:
+-- active (held) -> committed (sold) or released (given back), and back to active or committed when late
+-- money or a new attempt finds stock. The hold outlives Stripe's session: see docs/decisions.md.
+
+create table public.inventory_reservations (
+  id uuid primary key default gen_random_uuid(),
+  order_id uuid not null references public.orders (id) on delete cascade,
+  variant_id uuid not null references public.inventory_levels (variant_id) on delete restrict,
+  quantity integer not null,
+  status text not null default 'active',
+  expires_at timestamptz not null,
+  updated_at timestamptz not null default now(),
+  constraint inventory_reservations_order_variant_key unique (order_id, variant_id),
+  constraint inventory_reservations_quantity_positive check (quantity > 0),
+  constraint inventory_reservations_status_known check (status in ('active', 'committed', 'released'))
+);
+comment on table public.inventory_reservations is
+  'Stock held by an order. expires_at only tells the sweeper when to ask Stripe; time alone releases '
+  'nothing.';
+create index inventory_reservations_variant_id_idx on public.inventory_reservations (variant_id)
+  where status <> 'released';
+create index inventory_reservations_due_idx on public.inventory_reservations (expires_at)
+  where status = 'active';
+
+create function private.refuse_lost_hold() returns trigger
+language plpgsql
+set search_path = ''
+as $$
+begin
+  raise exception 'this order holds or owns goods: cancel it, its stock goes back by itself'
+    using errcode = 'KCSTK';
+end;
+$$;
+comment on function private.refuse_lost_hold() is
+  'Trigger of inventory_reservations: a hold that is deleted, alone or with its order, would leave goods '
+  'that nobody has and nobody can sell.';
+
+create trigger refuse_lost_hold before delete on public.inventory_reservations
+  for each row when (old.status <> 'released') execute function private.refuse_lost_hold();
+
+alter table public.inventory_reservations enable row level security;
+create policy inventory_reservations_read on public.inventory_reservations for select to authenticated
+  using ((select private.is_admin()));
+revoke all on public.inventory_reservations from public, anon, authenticated, service_role;
+grant select on public.inventory_reservations to authenticated, service_role;

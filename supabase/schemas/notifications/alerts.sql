@@ -1,0 +1,291 @@
+-- What staff must know, and what customers are told.
+
+create table public.alerts (
+  id uuid primary key default gen_random_uuid(),
+  kind text not null,
+  severity text not null,
+  dedupe_key text not null,
+  status text not null default 'open',
+  count integer not null default 1,
+  first_at timestamptz not null default now(),
+  last_at timestamptz not null default now(),
+  data jsonb not null default '{}',
+  constraint alerts_dedupe_key_key unique (dedupe_key),
+  constraint alerts_severity_known check (severity in ('info', 'warning', 'critical')),
+  constraint alerts_status_known check (status in ('open', 'acknowledged', 'resolved'))
+);
+comment on table public.alerts is
+  'One row per cause (dedupe_key), counted up while it goes on. Carries ids and figures, no personal data.';
+create index alerts_open_idx on public.alerts (last_at desc) where status = 'open';
+
+create table public.notifications (
+  id uuid primary key default gen_random_uuid(),
+  order_id uuid not null references public.orders (id) on delete cascade,
+  template text not null,
+  dedupe_key text not null default '',
+  recipient text,
+  status text not null default 'queued',
+  sent_at timestamptz,
+  provider_id text,
+  last_error text,
+  data jsonb not null default '{}',
+  created_at timestamptz not null default now(),
+  constraint notifications_once unique (order_id, template, dedupe_key),
+  constraint notifications_status_known check (status in ('queued', 'sent', 'failed', 'skipped'))
+);
+comment on table public.notifications is
+  'Mails to customers: at most one per order, template and dedupe_key. recipient is filled in when the mail '
+  'is sent. skipped: what it says had stopped being true before it was sent; last_error says why.';
+
+create table private.raised_alerts (
+  dedupe_key text primary key,
+  raised_at timestamptz not null default now()
+);
+comment on table private.raised_alerts is
+  'Alerts about states, which settling finds again for ever: raised once. Outlives the alert itself, which '
+  'retention deletes.';
+alter table private.raised_alerts enable row level security;
+
+alter table public.alerts enable row level security;
+alter table public.notifications enable row level security;
+create policy alerts_read on public.alerts for select to authenticated using ((select private.is_admin()));
+create policy notifications_read on public.notifications for select to authenticated
+  using ((select private.is_admin()));
+revoke all on public.alerts, public.notifications from public, anon, authenticated, service_role;
+grant select on public.alerts, public.notifications to authenticated, service_role;
+
+create function private.raise_alert(
+  p_kind text,
+  p_severity text,
+  p_dedupe_key text,
+  p_data jsonb default '{}'
+) returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_known text := (select status from public.alerts where dedupe_key = p_dedupe_key);
+  v_alert public.alerts;
+begin
+  insert into public.alerts as a (kind, severity, dedupe_key, data)
+  values (p_kind, p_severity, p_dedupe_key, p_data)
+  on conflict on constraint alerts_dedupe_key_key
+  do update set count = a.count + 1, last_at = now(), data = excluded.data,
+    status = case a.status when 'resolved' then 'open' else a.status end
+  returning * into v_alert;
+  if v_alert.count = 1 then
+    perform private.enqueue_job(
+      'send_alert', 'send_alert:' || p_dedupe_key, jsonb_build_object('alert_id', v_alert.id), now(), 50
+    );
+  elsif v_known = 'resolved' then
+    perform private.enqueue_job(
+      'send_alert', format('send_alert:%s:%s', p_dedupe_key, v_alert.count),
+      jsonb_build_object('alert_id', v_alert.id), now(), 50
+    );
+  end if;
+end;
+$$;
+comment on function private.raise_alert(text, text, text, jsonb) is
+  'Something happened (again) that staff must know: opens or counts up the alert of p_dedupe_key and, when '
+  'it is new or had been resolved, queues its message.';
+
+create function private.raise_alert_once(
+  p_kind text,
+  p_severity text,
+  p_dedupe_key text,
+  p_data jsonb default '{}'
+) returns boolean
+language plpgsql
+set search_path = ''
+as $$
+begin
+  -- Not asked of the alerts: an old one may have been deleted, and what it said is no news.
+  insert into private.raised_alerts (dedupe_key) values (p_dedupe_key)
+  on conflict (dedupe_key) do nothing;
+  if not found then
+    return false;
+  end if;
+  perform private.raise_alert(p_kind, p_severity, p_dedupe_key, p_data);
+  return true;
+end;
+$$;
+comment on function private.raise_alert_once(text, text, text, jsonb) is
+  'Raises an alert about a state, which settling again finds again: it is raised once and not counted up. '
+  'Returns whether it is new.';
+
+create function private.queue_notification(
+  p_order_id uuid,
+  p_template text,
+  p_dedupe_key text default '',
+  p_data jsonb default '{}'
+) returns boolean
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_id uuid;
+begin
+  insert into public.notifications (order_id, template, dedupe_key, data)
+  values (p_order_id, p_template, p_dedupe_key, p_data)
+  on conflict on constraint notifications_once do nothing
+  returning id into v_id;
+  if v_id is null then
+    return false;
+  end if;
+  perform private.enqueue_job(
+    'send_mail', concat_ws(':', 'send_mail', p_order_id, p_template, nullif(p_dedupe_key, '')),
+    jsonb_build_object('notification_id', v_id)
+  );
+  return true;
+end;
+$$;
+comment on function private.queue_notification(uuid, text, text, jsonb) is
+  'Queues one mail per (order, template, dedupe key), with its job. Returns whether it is new.';
+
+create function public.get_alert(p_alert_id uuid) returns jsonb
+language sql
+stable
+security definer
+set search_path = ''
+as $$
+  select to_jsonb(a) from public.alerts a where a.id = p_alert_id
+$$;
+comment on function public.get_alert(uuid) is 'An alert as the send_alert job needs it, or null.';
+grant execute on function public.get_alert(uuid) to service_role;
+
+create function private.notification_problem(n public.notifications, o public.orders) returns text
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return case
+    when o.erased_at is not null then 'the personal data of the order has been erased'
+    when n.template = 'order_confirmation'
+      and o.fulfillment_status = 'cancelled' then 'the order will not be sent'
+    when n.template = 'order_confirmation' and o.status = 'refunded' then 'the order has been refunded'
+    when n.template = 'order_shipped' and o.restocked_at is not null then 'the goods have come back'
+    when n.template = 'order_shipped' and n.data ? 'tracking_number'
+      and (n.data ->> 'carrier', n.data ->> 'tracking_number') is distinct from (o.carrier, o.tracking_number)
+      then 'the tracking number has been corrected since'
+    when n.template = 'payment_failed' and o.session_id is not null then 'the order has been paid'
+    when n.template = 'payment_failed' and o.cancelled_at is not null then 'the order has been cancelled'
+    when n.template = 'refund_issued' and exists (
+      select 1 from public.refunds r
+      where r.id = coalesce(n.data ->> 'refund_id', n.dedupe_key) and r.status in ('failed', 'canceled')
+    ) then 'the refund did not go through'
+    when n.template = 'duplicate_payment_refunded' and not exists (
+      select 1
+      from public.refunds r where r.payment_id = n.dedupe_key and r.status not in ('failed', 'canceled')
+    ) and n.dedupe_key like 'pi\_%' then 'the refund did not go through'
+    when exists (
+      select 1 from public.notifications later
+      where later.order_id = n.order_id and later.template = n.template and later.status = 'sent'
+        and later.created_at > n.created_at and later.dedupe_key like 'resend:%'
+    ) then 'it was sent again meanwhile'
+  end;
+end;
+$$;
+comment on function private.notification_problem(public.notifications, public.orders) is
+  'Why a mail must not be sent any more, or null: a mail is judged when it is sent, and what it says must '
+  'be true then.';
+
+create function private.mail_recipient(o public.orders) returns text
+language sql
+stable
+set search_path = ''
+as $$
+  select case
+    when o.email is null then null
+    when o.mail_to_account then coalesce(
+      (select c.email from public.customers c where c.id = o.customer_id), o.email
+    )
+    -- A guest's address as corrected at Stripe. An account's Stripe customer follows the account instead.
+    else coalesce((
+      select s.email from public.customers c join private.stripe_customers s on s.id = c.stripe_customer_id
+      where c.id = o.customer_id and c.user_id is null
+    ), o.email)
+  end
+$$;
+comment on function private.mail_recipient(public.orders) is
+  'Whom a mail of this order goes to now: the account''s present address where the order went under the '
+  'account''s own, a guest''s as corrected at Stripe, else the address typed on the payment page. Null: '
+  'none is known, or the customer was erased.';
+
+create function public.get_notification(p_notification_id uuid) returns jsonb
+language sql
+stable
+security definer
+set search_path = ''
+as $$
+  select jsonb_build_object(
+    'id', n.id,
+    'order_id', n.order_id,
+    'template', n.template,
+    'status', n.status,
+    -- Decided as it is sent: a try that failed does not hold an address that has been corrected since.
+    'recipient', case n.status when 'sent' then n.recipient else private.mail_recipient(o) end,
+    'data', n.data,
+    'problem', private.notification_problem(n, o),
+    'order', jsonb_build_object(
+      'number', o.number, 'status', o.status, 'fulfillment_status', o.fulfillment_status,
+      'currency', o.currency,
+      'amount_subtotal', o.amount_subtotal, 'amount_discount', o.amount_discount,
+      'amount_shipping', o.amount_shipping,
+      'amount_tax', o.amount_tax, 'amount_total', o.amount_total, 'amount_refunded', o.amount_refunded,
+      'amount_paid', o.amount_paid,
+      'customer_name', o.customer_name, 'shipping_name', o.shipping_name,
+      'shipping_address', o.shipping_address,
+      'carrier', o.carrier, 'tracking_number', o.tracking_number, 'locale', o.locale, 'paid_at', o.paid_at,
+      'items', (
+        select jsonb_agg(
+          jsonb_build_object(
+            'sku', i.sku, 'name', i.name, 'quantity', i.quantity, 'unit_amount', i.unit_amount
+          ) order by i.sku
+        )
+        from public.order_items i where i.order_id = o.id
+      )
+    )
+  )
+  from public.notifications n join public.orders o on o.id = n.order_id
+  where n.id = p_notification_id
+$$;
+comment on function public.get_notification(uuid) is
+  'A mail with all that its template shows, or null. recipient null: no address is known yet.';
+grant execute on function public.get_notification(uuid) to service_role;
+
+create function public.record_notification_result(
+  p_notification_id uuid,
+  p_status text,
+  p_recipient text,
+  p_provider_id text,
+  p_error text
+) returns jsonb
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  n public.notifications;
+  v_recorded boolean;
+begin
+  update public.notifications
+  set status = p_status, recipient = coalesce(p_recipient, recipient), provider_id = p_provider_id,
+    last_error = p_error,
+      sent_at = case p_status when 'sent' then coalesce(sent_at, now()) end
+  where id = p_notification_id and status <> 'sent'
+  returning * into n;
+  v_recorded := found;
+  if p_status = 'sent' then
+    -- Sent after all, perhaps as a repeat that staff asked for: nobody need look at the one that was not.
+    update public.alerts a set status = 'resolved'
+    where a.status <> 'resolved' and a.kind in ('job_dead', 'job_discarded')
+      and starts_with(a.dedupe_key, concat_ws(':', a.kind, 'send_mail', n.order_id, n.template));
+  end if;
+  return jsonb_build_object('recorded', v_recorded);
+end;
+$$;
+comment on function public.record_notification_result(uuid, text, text, text, text) is
+  'Notes that a mail was sent (with the provider''s id), was skipped because it is not true any more, or '
+  'failed for good. A sent mail stays sent.';
+grant execute on function public.record_notification_result(uuid, text, text, text, text) to service_role;

@@ -1,0 +1,177 @@
+-- What happens by the clock. One heartbeat (retry-jobs, called every minute on Supabase and every two seconds
+-- offline) queues all of it: nothing else has to be scheduled.
+
+create table private.periodic_jobs (
+  kind text primary key references private.job_kinds (kind),
+  every interval not null,
+  priority integer not null default 200,
+  next_at timestamptz
+);
+comment on table private.periodic_jobs is
+  'Kinds of job that are queued again and again. next_at null: never yet; the first comes a minute after '
+  'the first heartbeat.';
+alter table private.periodic_jobs enable row level security;
+
+insert into private.periodic_jobs (kind, every) values
+  ('reconcile_events', '1 minute'),
+  ('reconcile_objects', '1 hour'),
+  ('refresh_webhook_addresses', '1 day'),
+  ('purge', '1 day');
+
+create table private.heartbeats (
+  name text primary key,
+  last_at timestamptz not null default now()
+);
+comment on table private.heartbeats is
+  'When something that must keep happening last happened. Health compares it with the clock.';
+alter table private.heartbeats enable row level security;
+
+create index jobs_expire_session_idx on private.jobs ((payload ->> 'session_id'))
+  where kind = 'expire_checkout_session' and status in ('queued', 'running');
+
+create function private.queue_expiries() returns integer
+language plpgsql
+set search_path = ''
+as $$
+declare
+  -- Stripe ends sessions by itself and says so within seconds; this is for when nobody heard it.
+  c_grace constant interval := '2 minutes';
+  c_sessions_max constant integer := 200;
+  r record;
+  v_queued integer := 0;
+begin
+  for r in
+    select s.id, s.order_id, s.expires_at
+    from public.checkout_sessions s
+    where s.status = 'open' and s.expires_at < now() - c_grace
+      and not exists (
+        select 1 from private.jobs j
+        where j.kind = 'expire_checkout_session' and j.payload ->> 'session_id' = s.id
+          and j.status in ('queued', 'running')
+      )
+    order by s.expires_at
+    limit c_sessions_max
+  loop
+    -- Once an hour on the first day, then once a day, until Stripe has said how the session ended.
+    if private.enqueue_job(
+      'expire_checkout_session',
+      format(
+        'expire_checkout_session:%s:%s', r.id,
+        to_char(
+          now(), case when r.expires_at > now() - interval '1 day' then 'YYYYMMDDHH24' else 'YYYYMMDD' end
+        )
+      ),
+      jsonb_build_object('session_id', r.id, 'order_id', r.order_id), now(), 60
+    ) then
+      v_queued := v_queued + 1;
+    end if;
+  end loop;
+
+  if exists (select 1 from private.lost_checkouts(1)) and not exists (
+    select 1 from private.jobs j where j.kind = 'find_lost_sessions' and j.status in ('queued', 'running')
+  ) and private.enqueue_job('find_lost_sessions', 'find_lost_sessions:' || to_char(now(), 'YYYYMMDDHH24MI'),
+  '{}', now(), 60) then
+    v_queued := v_queued + 1;
+  end if;
+  return v_queued;
+end;
+$$;
+comment on function private.queue_expiries() is
+  'The expiry sweep: queues a look at Stripe for every session that should have ended and every attempt '
+  'that never heard back. Releases nothing itself: stock goes back on Stripe''s word only.';
+
+create function private.lost_checkouts(p_limit integer)
+returns table (order_id uuid, attempt integer, started_at timestamptz, ended_at timestamptz)
+language sql
+stable
+set search_path = ''
+as $$
+  -- Stripe makes no session that ends in less than 30 minutes. Five minutes after that moment no answer is
+  -- under way any more, so what is not at Stripe then will never be.
+  select o.id, o.attempt,
+    coalesce(
+      (
+        select max(e.created_at)
+        from public.order_events e where e.order_id = o.id and e.kind = 'checkout_reopened'
+      ),
+      o.created_at
+    ),
+    o.session_expires_at - interval '25 minutes'
+  from public.orders o
+  where o.status in ('pending', 'processing', 'cancelled')
+    and o.session_expires_at < now() + interval '25 minutes'
+    and o.abandoned_at is null and o.session_id is null
+    and not exists (
+      select 1 from public.checkout_sessions s where s.order_id = o.id and s.attempt = o.attempt
+    )
+  order by o.session_expires_at
+  limit p_limit
+$$;
+comment on function private.lost_checkouts(integer) is
+  'Orders whose current attempt has no session although none can be made any more: the answer was lost, or '
+  'the call never happened. started_at and ended_at: when Stripe can have made it.';
+
+create function public.get_lost_checkouts(p_limit integer) returns jsonb
+language sql
+stable
+security definer
+set search_path = ''
+as $$
+  select jsonb_build_object('checkouts', coalesce(jsonb_agg(to_jsonb(c)), '[]'))
+  from private.lost_checkouts(p_limit) c
+$$;
+comment on function public.get_lost_checkouts(integer) is
+  'Attempts whose session nobody knows: { checkouts: [{ order_id, attempt, started_at, ended_at }] }, '
+  'oldest first.';
+grant execute on function public.get_lost_checkouts(integer) to service_role;
+
+create function public.enqueue_periodic_jobs(p_settings jsonb default '{}') returns jsonb
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  r private.periodic_jobs;
+  v_queued integer := 0;
+begin
+  -- Policies cannot read the environment, so the heartbeat carries what they need of it. It never lowers: a
+  -- worker that works on the project with another environment must not open to everybody what staff alone may
+  -- read.
+  update private.settings
+  set value = 'true', updated_at = now()
+  where key = 'admin_require_mfa' and p_settings -> key = 'true' and value <> 'true';
+
+  insert into private.heartbeats as h (name) values ('retry_jobs')
+  on conflict (name) do update set last_at = now() where h.last_at < now() - interval '5 seconds';
+  perform private.watch_deliveries();
+
+  for r in
+    select p.* from private.periodic_jobs p
+    where p.next_at is null or p.next_at <= now()
+    order by p.kind
+    for update skip locked
+  loop
+    if r.next_at is not null and not exists (
+      select 1 from private.jobs j where j.kind = r.kind and j.status in ('queued', 'running')
+    ) and private.enqueue_job(r.kind, format('%s:%s', r.kind, floor(extract(epoch from r.next_at))), '{}',
+    now(), r.priority) then
+      v_queued := v_queued + 1;
+    end if;
+    update private.periodic_jobs
+    set next_at = now() + case
+      when r.next_at is null then least(r.every, interval '1 minute')
+      else r.every
+    end
+    where kind = r.kind;
+  end loop;
+  return jsonb_build_object('queued', v_queued + private.queue_expiries());
+end;
+$$;
+comment on function public.enqueue_periodic_jobs(jsonb) is
+  'The heartbeat: p_settings { admin_require_mfa: true } turns that on in private.settings, nothing here '
+  'turns it off.
+Raises and resolves the alerts about deliveries, then queues whatever is due by the '
+  'clock, each once per period however often this is called, and never a second of a kind
+while one '
+  'waits. Returns { queued }.';
+grant execute on function public.enqueue_periodic_jobs(jsonb) to service_role;

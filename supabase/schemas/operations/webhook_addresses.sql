@@ -1,0 +1,54 @@
+-- The daily update of the addresses that Stripe posts webhooks from.
+
+create table private.webhook_address_changes (
+  id bigint generated always as identity primary key,
+  added jsonb not null,
+  removed jsonb not null,
+  changed_at timestamptz not null default now()
+);
+comment on table private.webhook_address_changes is
+  'Append-only: what each update added to and removed from the addresses that may post webhooks.';
+alter table private.webhook_address_changes enable row level security;
+
+create function public.replace_webhook_addresses(p_addresses text[]) returns jsonb
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  v_addresses inet[] := array(select distinct a::inet from unnest(p_addresses) a);
+  v_known integer := (select count(*) from public.stripe_webhook_ips);
+  v_added jsonb;
+  v_removed jsonb;
+begin
+  -- A cut or wrong page would shut Stripe out: Stripe never took away half of its addresses at once.
+  if cardinality(v_addresses) = 0 or cardinality(v_addresses) * 2 < v_known then
+    raise exception 'a list of % addresses cannot replace one of %', cardinality(v_addresses), v_known
+      using errcode = 'KCINV';
+  end if;
+  with gone as (
+    delete from public.stripe_webhook_ips
+    where not address = any (v_addresses) returning host(address) as address
+  )
+  select coalesce(jsonb_agg(gone.address), '[]') into v_removed from gone;
+  with new as (
+    insert into public.stripe_webhook_ips (address) select unnest(v_addresses) on conflict do nothing
+    returning host(address) as address
+  )
+  select coalesce(jsonb_agg(new.address), '[]') into v_added from new;
+  insert into private.heartbeats (name)
+  values ('webhook_addresses') on conflict (name) do update set last_at = now();
+  if v_added <> '[]' or v_removed <> '[]' then
+    insert into private.webhook_address_changes (added, removed) values (v_added, v_removed);
+    perform private.raise_alert(
+      'webhook_addresses_changed', 'info',
+      'webhook_addresses_changed', jsonb_build_object('added', v_added, 'removed', v_removed)
+    );
+  end if;
+  return jsonb_build_object('added', v_added, 'removed', v_removed);
+end;
+$$;
+comment on function public.replace_webhook_addresses(text[]) is
+  'Takes over Stripe''s published list of webhook addresses. Returns { added, removed }; a change is '
+  'written down and told to staff. KCINV: the list is empty or has shrunk by more than half.';
+grant execute on function public.replace_webhook_addresses(text[]) to service_role;

@@ -1,0 +1,183 @@
+-- Claiming: who runs which job now. Leases make overlapping workers safe; circuit breakers keep a dead
+-- provider from burning attempts; a job that was in hand when its worker died is run alone, so that one that
+-- kills workers takes no other with it.
+
+create table private.circuit_breakers (
+  provider text primary key,
+  failures integer not null default 0,
+  opened_at timestamptz,
+  open_until timestamptz,
+  reason text,
+  constraint circuit_breakers_open_has_time check ((opened_at is null) = (open_until is null))
+);
+comment on table private.circuit_breakers is
+  'One row per provider that has ever failed. Closed: open_until null. Open: its jobs are not claimed. Past '
+  'open_until: one job at a time is let through to see.';
+comment on column private.circuit_breakers.failures is 'In a row, since the provider last answered.';
+alter table private.circuit_breakers enable row level security;
+
+create function private.recover_jobs() returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  c_error constant text := 'worker died: lease ran out';
+  v_job private.jobs;
+begin
+  perform private.lock_orders_of_refunds(array(
+    select j.id from private.jobs j
+    where j.kind = 'refund_payment' and j.status = 'running' and j.leased_until < now()
+      and j.attempts >= j.max_attempts
+  ));
+  for v_job in
+    select j.* from private.jobs j
+    where j.status = 'running' and j.leased_until < now()
+    order by j.id
+    for update skip locked
+  loop
+    if v_job.attempts >= v_job.max_attempts then
+      perform private.bury_job(v_job.id, c_error);
+    else
+      update private.jobs
+      set status = 'queued', lease_id = null, leased_until = null, last_error = c_error,
+        lost_leases = lost_leases + 1,
+          run_at = case lost_leases when 0 then run_at else now() + private.backoff(attempts, kind) end
+      where id = v_job.id;
+    end if;
+  end loop;
+end;
+$$;
+comment on function private.recover_jobs() is
+  'A lease that ran out means that its worker died: the job is due again (the first time at once), or dead '
+  'once its attempts are used up.';
+
+create function private.pick_probes(p_lease_seconds integer, p_kinds text[]) returns bigint[]
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_breaker private.circuit_breakers;
+  v_id bigint;
+  v_ids bigint[] := '{}';
+begin
+  for v_breaker in
+    select b.*
+    from private.circuit_breakers b where b.open_until <= now() order by b.provider for update skip locked
+  loop
+    select j.id into v_id
+    from private.jobs j join private.job_kinds k on k.kind = j.kind
+    where j.status = 'queued' and j.run_at <= now() and k.provider = v_breaker.provider
+      and (p_kinds is null or j.kind = any (p_kinds))
+    order by j.priority, j.run_at, j.id
+    limit 1
+    for update of j skip locked;
+    if found then
+      v_ids := v_ids || v_id;
+      -- Nobody else probes while this one is on its way, and somebody will if its worker dies.
+      update private.circuit_breakers set open_until = now() + make_interval(secs => p_lease_seconds)
+      where provider = v_breaker.provider;
+    end if;
+  end loop;
+  return v_ids;
+end;
+$$;
+comment on function private.pick_probes(integer, text[]) is
+  'For each provider whose breaker has been open long enough: one due job, locked, to find out whether it '
+  'answers again.';
+
+create function private.pick_jobs(p_limit integer, p_kinds text[]) returns bigint[]
+language plpgsql
+set search_path = ''
+as $$
+declare
+  -- A job that outlived its worker waits for the others, but not for ever.
+  c_suspect_waits constant interval := '2 minutes';
+  v_closed text[] := array(
+    select k.kind from private.job_kinds k join private.circuit_breakers b on b.provider = k.provider
+    where b.open_until is not null
+  );
+  v_suspect bigint;
+  v_suspect_run_at timestamptz;
+  v_ids bigint[] := '{}';
+begin
+  select j.id, j.run_at into v_suspect, v_suspect_run_at
+  from private.jobs j
+  where j.status = 'queued' and j.lost_leases > 0 and j.run_at <= now()
+    and (p_kinds is null or j.kind = any (p_kinds)) and not j.kind = any (v_closed)
+  order by j.run_at, j.id
+  limit 1
+  for update skip locked;
+  if v_suspect_run_at < now() - c_suspect_waits then
+    return array[v_suspect];
+  end if;
+
+  v_ids := array(
+    select j.id from private.jobs j
+    where j.status = 'queued' and j.lost_leases = 0 and j.run_at <= now()
+      and (p_kinds is null or j.kind = any (p_kinds)) and not j.kind = any (v_closed)
+    order by j.priority, j.run_at, j.id
+    limit p_limit
+    for update skip locked
+  );
+  if cardinality(v_ids) = 0 and v_suspect is not null then
+    return array[v_suspect];
+  end if;
+  return v_ids;
+end;
+$$;
+comment on function private.pick_jobs(integer, text[]) is
+  'Locks up to p_limit due jobs, most urgent first; or the one job that was in hand when its worker died, '
+  'alone, when nothing else is due or it has waited long enough.';
+
+create function public.claim_jobs(
+  p_worker text,
+  p_limit integer,
+  p_lease_seconds integer,
+  p_kinds text[] default null
+) returns jsonb
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  v_ids bigint[];
+  v_jobs jsonb;
+begin
+  perform private.recover_jobs();
+  v_ids := private.pick_probes(p_lease_seconds, p_kinds);
+  if cardinality(v_ids) = 0 then
+    v_ids := private.pick_jobs(greatest(0, least(p_limit, 1000)), p_kinds);
+  end if;
+
+  with claimed as (
+    update private.jobs j
+    set status = 'running',
+        attempts = j.attempts + 1,
+        lease_id = gen_random_uuid(),
+        leased_until = now() + make_interval(secs => p_lease_seconds),
+        worker = p_worker
+    where j.id = any (v_ids)
+    returning j.id, j.kind, j.payload, j.attempts, j.max_attempts, j.lease_id, j.created_at, j.priority,
+      j.run_at
+  )
+  select coalesce(
+    jsonb_agg(
+      jsonb_build_object(
+        'id', c.id, 'kind', c.kind, 'payload', c.payload, 'attempts', c.attempts,
+        'max_attempts', c.max_attempts, 'lease_id', c.lease_id, 'created_at', c.created_at
+      )
+      order by c.priority, c.run_at, c.id
+    ),
+    '[]'
+  )
+  into v_jobs
+  from claimed c;
+
+  return jsonb_build_object('jobs', v_jobs);
+end;
+$$;
+comment on function public.claim_jobs(text, integer, integer, text[]) is
+  'Leases up to p_limit due jobs to p_worker for p_lease_seconds; fewer does not mean that nothing is left, '
+  'none does. Rows locked by another worker are skipped, jobs whose lease ran out are due again, jobs of a '
+  'provider that is down wait.';
+grant execute on function public.claim_jobs(text, integer, integer, text[]) to service_role;

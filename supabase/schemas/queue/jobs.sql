@@ -1,0 +1,168 @@
+-- The outbox: every outward effect (mail, refund, session expiry, alert, re-reading an object) is a row
+-- here, written in the transaction that decided it. retry-jobs leases rows and runs them.
+--
+--   queued -> running (leased) -> done | discarded | dead, or back to queued (retry, snooze)
+--
+-- Claiming is in the next file, ending a job in the one after it.
+
+create table private.job_kinds (
+  kind text primary key,
+  provider text,
+  max_attempts integer not null default 12,
+  backoff_base_seconds integer,
+  backoff_max_seconds integer,
+  retention interval,
+  description text not null,
+  constraint job_kinds_max_attempts_positive check (max_attempts > 0)
+);
+comment on table private.job_kinds is
+  'Limits per kind of job. A kind that is missing here gets the defaults.';
+comment on column private.job_kinds.provider is
+  'Whom the job calls. While a provider''s circuit breaker is open, its jobs are not claimed.';
+comment on column private.job_kinds.backoff_base_seconds is
+  'Null: setting event_retry_base_seconds; likewise the maximum.';
+comment on column private.job_kinds.retention is
+  'How long finished jobs are kept. Null: always, because settling again must find that the effect was '
+  'queued before.';
+alter table private.job_kinds enable row level security;
+
+insert into private.job_kinds (kind, provider, max_attempts, retention, description) values
+  ('retry_event', null, 24, '30 days', 'Applies a stored webhook event whose facts could not be applied.'),
+  (
+    'expire_checkout_session', 'stripe', 24, '30 days',
+    'Ends an open session at Stripe and takes over what Stripe says of it.'
+  ),
+  (
+    'find_lost_sessions', 'stripe', 12, '2 days',
+    'Looks at Stripe for sessions of attempts that never heard back; abandons those that have none.'
+  ),
+  ('refresh_dispute', 'stripe', 12, '7 days', 'Reads a dispute again.'),
+  ('refresh_refund', 'stripe', 12, '7 days', 'Reads a refund again.'),
+  ('refresh_review', 'stripe', 12, '7 days', 'Reads a review again.'),
+  ('refresh_checkout_session', 'stripe', 24, '7 days', 'Reads a session that an event did not tell in full.'),
+  ('refresh_payment', 'stripe', 24, '7 days', 'Reads a payment that an event did not tell in full.'),
+  (
+    'refresh_charge', 'stripe', 24, '7 days',
+    'Reads a charge and its refunds where an event did not tell all.'
+  ),
+  ('submit_dispute_evidence', 'stripe', 24, null, 'Stages or submits evidence.'),
+  ('remind_dispute', null, 12, null, 'Reminds staff of a deadline.'),
+  ('send_mail', 'resend', 12, '30 days', 'Mails a customer.'),
+  ('send_alert', null, 12, '30 days', 'Tells staff.'),
+  ('reconcile_events', 'stripe', 12, '1 day', 'Ingests events that never arrived.'),
+  (
+    'reconcile_objects', 'stripe', 12, '7 days',
+    'Compares payments, refunds, disputes and open checkouts with Stripe.'
+  ),
+  (
+    'refresh_webhook_addresses', 'stripe_files', 6, '7 days',
+    'Takes over the addresses that Stripe posts webhooks from.'
+  ),
+  (
+    'delete_stripe_customer', 'stripe', 24, '30 days',
+    'Deletes Stripe''s own copy of a customer who was erased.'
+  ),
+  ('purge', null, 3, '7 days', 'Removes what retention settings say is old.');
+-- Up to six hours between two tries, about a week in all: an empty balance fills up with the next sales.
+insert into private.job_kinds (kind, provider, max_attempts, backoff_max_seconds, retention, description)
+values
+  ('refund_payment', 'stripe', 64, 21600, null, 'Gives money back.');
+
+create table private.jobs (
+  id bigint generated always as identity primary key,
+  kind text not null,
+  payload jsonb not null default '{}',
+  dedupe_key text not null,
+  status text not null default 'queued',
+  priority smallint not null default 100,
+  run_at timestamptz not null default now(),
+  attempts integer not null default 0,
+  max_attempts integer not null default 12,
+  lost_leases integer not null default 0,
+  lease_id uuid,
+  leased_until timestamptz,
+  worker text,
+  last_error text,
+  created_at timestamptz not null default now(),
+  finished_at timestamptz,
+  constraint jobs_dedupe_key_key unique (dedupe_key),
+  constraint jobs_status_known check (status in ('queued', 'running', 'done', 'discarded', 'dead')),
+  constraint jobs_running_has_lease
+    check ((status = 'running') = (lease_id is not null and leased_until is not null)),
+  constraint jobs_finished_has_time
+    check ((status in ('done', 'discarded', 'dead')) = (finished_at is not null))
+);
+comment on table private.jobs is
+  'Outbox and queue. dedupe_key makes each effect happen once; lower priority runs first.';
+comment on column private.jobs.attempts is
+  'Counted at claim, so that a job that kills its worker runs out of attempts too.';
+comment on column private.jobs.lost_leases is
+  'How often a worker died with this job in hand, since it last came to an end. Such a job is run alone.';
+-- What waits is a small part of the table: claiming must not see what is finished.
+create index jobs_queued_idx on private.jobs (priority, run_at, id)
+  where status = 'queued' and lost_leases = 0;
+create index jobs_suspect_idx on private.jobs (run_at, id) where status = 'queued' and lost_leases > 0;
+create index jobs_due_idx on private.jobs (run_at) where status = 'queued';
+create index jobs_running_idx on private.jobs (leased_until) where status = 'running';
+create index jobs_finished_idx on private.jobs (kind, finished_at) where status in ('done', 'discarded');
+create index jobs_dead_idx on private.jobs (kind) where status = 'dead';
+create index jobs_notification_idx on private.jobs ((payload ->> 'notification_id')) where kind = 'send_mail';
+create index jobs_refund_payment_idx on private.jobs ((payload ->> 'payment_id'))
+  where kind = 'refund_payment';
+alter table private.jobs enable row level security;
+
+create function private.enqueue_job(
+  p_kind text,
+  p_dedupe_key text,
+  p_payload jsonb,
+  p_run_at timestamptz default now(),
+  p_priority integer default 100,
+  p_max_attempts integer default null
+) returns boolean
+language plpgsql
+set search_path = ''
+as $$
+begin
+  insert into private.jobs (kind, dedupe_key, payload, run_at, priority, max_attempts)
+  values (
+    p_kind, p_dedupe_key, p_payload, p_run_at, p_priority,
+    coalesce(p_max_attempts, (select k.max_attempts from private.job_kinds k where k.kind = p_kind), 12)
+  )
+  on conflict on constraint jobs_dedupe_key_key do nothing;
+  return found;
+end;
+$$;
+comment on function private.enqueue_job(text, text, jsonb, timestamptz, integer, integer) is
+  'Queues an effect unless one with this dedupe_key was ever queued. Returns whether it is new. Lower '
+  'p_priority runs first; p_max_attempts null: the kind''s limit.';
+
+create function private.backoff(p_attempts integer, p_kind text default null) returns interval
+language sql
+volatile
+set search_path = ''
+as $$
+  -- Full jitter: uniform in [0, min(max, base * 2^(attempts - 1))], and never less than a second.
+  select make_interval(secs => greatest(1, random() * least(
+    coalesce(k.backoff_max_seconds, (private.setting('event_retry_max_seconds'))::numeric),
+    coalesce(
+      k.backoff_base_seconds, (private.setting('event_retry_base_seconds'))::numeric
+    ) * power(2::numeric, least(greatest(p_attempts, 1), 30) - 1)
+  )::double precision))
+  from (select p_kind as kind) asked left join private.job_kinds k on k.kind = asked.kind
+$$;
+comment on function private.backoff(integer, text) is
+  'Delay before try number p_attempts + 1: exponential with full jitter, limits of the kind or of '
+  'private.settings.';
+
+create function public.count_jobs() returns jsonb
+language sql
+stable
+security definer
+set search_path = ''
+as $$
+  select jsonb_build_object('remaining',
+    (select count(*) from private.jobs where status = 'queued' and run_at <= now())
+    + (select count(*) from private.jobs where status = 'running'))
+$$;
+comment on function public.count_jobs() is 'How many jobs are due or running.';
+grant execute on function public.count_jobs() to service_role;

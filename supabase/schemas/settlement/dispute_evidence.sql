@@ -1,0 +1,140 @@
+-- What a dispute is answered with: everything the shop knows of the order, and the orders before it that the
+-- same buyer did not dispute (Visa Compelling Evidence 3.0 asks for two of them). Settling stages it, staff
+-- submit it.
+
+create function private.earlier_orders(p_order_id uuid) returns jsonb
+language sql
+stable
+set search_path = ''
+as $$
+  select coalesce(jsonb_agg(to_jsonb(e) order by e.paid_at desc), '[]')
+  from (
+    select b.number, b.paid_at, b.amount_paid, b.currency, p.charge_id, b.email,
+      host(b.purchase_ip) as purchase_ip, b.shipping_address,
+      c.user_id, b.fulfilled_at,
+      floor(extract(epoch from o.paid_at - b.paid_at) / 86400)::integer as days_before,
+      coalesce(b.purchase_ip = o.purchase_ip, false) as same_ip,
+      coalesce(b.shipping_address = o.shipping_address, false) as same_address,
+      coalesce(c.user_id is not null and b.customer_id = o.customer_id, false) as same_account,
+      (
+        select string_agg(i.quantity || ' × ' || i.name, ', ' order by i.sku collate "C")
+        from public.order_items i where i.order_id = b.id
+      ) as description
+    from public.orders o
+    join public.orders b on b.id <> o.id and b.paid_at < o.paid_at and b.livemode = o.livemode
+      and (b.customer_id = o.customer_id or lower(b.email) = lower(o.email))
+    join public.payments p on p.id = b.payment_id
+    left join public.customers c on c.id = b.customer_id
+    where o.id = p_order_id and b.status = 'paid' and p.charge_id is not null
+      and not exists (select 1 from public.disputes d where d.order_id = b.id)
+      and not exists (
+        select 1 from public.fraud_signals f where f.order_id = b.id and f.kind = 'early_fraud_warning'
+      )
+    order by b.paid_at desc
+    limit 20
+  ) e
+$$;
+comment on function private.earlier_orders(uuid) is
+  'Orders that the buyer of an order (by account or e-mail address) paid before it, kept, and did not '
+  'dispute; what they have in common with it is marked.';
+
+create function public.get_dispute_evidence(p_dispute_id text) returns jsonb
+language sql
+stable
+security definer
+set search_path = ''
+as $$
+  select jsonb_build_object(
+    'dispute', jsonb_build_object(
+      'id', d.id, 'status', d.status, 'reason', d.reason, 'network_reason_code', d.network_reason_code,
+      'amount', d.amount, 'currency', d.currency, 'evidence_due_by', d.evidence_due_by,
+      'has_evidence', d.has_evidence, 'evidence_submission_count', d.evidence_submission_count
+    ),
+    'order', case when o.id is not null then jsonb_build_object(
+      'number', o.number, 'email', o.email, 'customer_name', o.customer_name, 'phone', o.phone,
+      'user_id', c.user_id, 'purchase_ip', host(o.purchase_ip), 'user_agent', o.user_agent,
+      'billing_address', o.billing_address, 'shipping_name', o.shipping_name,
+      'shipping_address', o.shipping_address,
+      'currency', o.currency, 'amount_total', o.amount_total, 'amount_refunded', o.amount_refunded,
+      'created_at', o.created_at, 'paid_at', o.paid_at,
+      'carrier', o.carrier, 'tracking_number', o.tracking_number, 'fulfilled_at', o.fulfilled_at,
+      'items', (
+        select jsonb_agg(
+          jsonb_build_object(
+            'sku', i.sku, 'name', i.name, 'quantity', i.quantity, 'unit_amount', i.unit_amount
+          ) order by i.sku collate "C"
+        )
+        from public.order_items i where i.order_id = o.id
+      ),
+      'mails', (
+        select coalesce(
+          jsonb_agg(
+            jsonb_build_object('template', n.template, 'recipient', n.recipient, 'sent_at', n.sent_at)
+            order by n.sent_at
+          ), '[]'
+        )
+        from public.notifications n where n.order_id = o.id and n.status = 'sent'
+      ),
+      'payment', (
+        select jsonb_build_object(
+          'charge_id', p.charge_id, 'card_brand', p.card_brand, 'card_last4', p.card_last4,
+          'three_d_secure_result', p.three_d_secure_result, 'risk_level', p.risk_level
+        )
+        from public.payments p where p.id = d.payment_id
+      ),
+      'earlier_orders', private.earlier_orders(o.id)
+    ) end
+  )
+  from public.disputes d
+  left join public.orders o on o.id = d.order_id
+  left join public.customers c on c.id = o.customer_id
+  where d.id = p_dispute_id
+$$;
+comment on function public.get_dispute_evidence(text) is
+  'A dispute with what the shop knows of its order: customer, addresses, items, carrier and tracking, mails '
+  'sent, purchase address, earlier undisputed orders. Null: no such dispute; order null: not one of ours.';
+grant execute on function public.get_dispute_evidence(text) to service_role;
+
+create function private.awaits_evidence(d public.disputes) returns boolean
+language sql
+immutable
+set search_path = ''
+as $$
+  select d.status in ('needs_response', 'warning_needs_response', 'appeal_needs_response')
+$$;
+comment on function private.awaits_evidence(public.disputes) is
+  'Whether a dispute waits for the shop''s answer.';
+
+create function public.remind_dispute(p_dispute_id text, p_days integer) returns jsonb
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  d public.disputes;
+  v_run_at timestamptz;
+begin
+  select * into d from public.disputes where id = p_dispute_id;
+  if not found or not private.awaits_evidence(d) or d.evidence_due_by is null then
+    return jsonb_build_object('outcome', 'over', 'run_at', null);
+  end if;
+  v_run_at := d.evidence_due_by - make_interval(days => p_days);
+  -- The deadline has been moved since this reminder was made.
+  if v_run_at > now() then
+    return jsonb_build_object('outcome', 'early', 'run_at', v_run_at);
+  end if;
+  perform private.raise_alert_once(
+    'dispute_due', case when p_days <= 1 then 'critical' else 'warning' end,
+    format('dispute_due:%s:%s:%s', d.id, p_days, floor(extract(epoch from d.evidence_due_by))),
+    jsonb_build_object(
+      'dispute_id', d.id, 'order_number', (select o.number from public.orders o where o.id = d.order_id),
+      'days', p_days, 'evidence_due_by', d.evidence_due_by, 'amount', d.amount, 'currency', d.currency
+    )
+  );
+  return jsonb_build_object('outcome', 'reminded', 'run_at', null);
+end;
+$$;
+comment on function public.remind_dispute(text, integer) is
+  'Tells staff that evidence is due in p_days days, once for each deadline. Answers { outcome: reminded | '
+  'early (not before run_at: the deadline has moved) | over (nothing to answer any more) }.';
+grant execute on function public.remind_dispute(text, integer) to service_role;

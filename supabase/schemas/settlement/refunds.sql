@@ -1,0 +1,523 @@
+-- What may be given back, and what becomes of a refund that was asked for.
+--
+-- A payment can give back what it brought, less the refunds that have not failed, less what is asked for and
+-- can still run. A request that was given up no longer counts, so it may come back only while nothing has
+-- happened that stands in for it: see refund_overtaken_by().
+
+create function private.refundable_amount(p_payment_id text, p_except text default null) returns bigint
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  v_received bigint := (
+    select p.amount_received from public.payments p where p.id = p_payment_id and p.status = 'succeeded'
+  );
+  v_live bigint;
+  v_queued bigint;
+  v_all_queued boolean;
+begin
+  select coalesce(sum(r.amount), 0) into v_live
+  from public.refunds r
+  where r.payment_id = p_payment_id and r.status not in ('failed', 'canceled');
+
+  select coalesce(sum(q.amount), 0), coalesce(bool_or(q.amount is null), false) into v_queued, v_all_queued
+  from public.refund_requests q
+  where q.payment_id = p_payment_id and q.status = 'queued' and q.id is distinct from p_except
+    and not exists (select 1 from public.refunds r where r.request_id = q.id);
+  return case when v_all_queued then 0 else coalesce(v_received, 0) - v_live - v_queued end;
+end;
+$$;
+comment on function private.refundable_amount(text, text) is
+  'Minor units of a payment that can still be refunded; what is asked for and can still run counts as given '
+  'back, except the request p_except. Call with the order locked.';
+
+create function private.refund_overtaken_by(q public.refund_requests) returns text
+language sql
+stable
+set search_path = ''
+as $$
+  -- Two requests that wait side by side are two refunds. One that was made by hand and not heard of before,
+  -- or asked for after this one had been given up, may be meant in its stead: nobody can know, and the
+  -- customer must not get it twice.
+  select case when q.amount is not null then coalesce(
+    (
+      select r.id from public.refunds r
+      -- One that failed stands in as well: staff have an alert of its own about that money.
+      where r.payment_id = q.payment_id and r.seen_at > q.created_at
+        and not exists (select 1 from public.refund_requests known where known.id = r.request_id)
+      order by r.created_at, r.id
+      limit 1
+    ),
+    (
+      select later.id from public.refund_requests later
+      where later.payment_id = q.payment_id and later.created_at > q.given_up_at
+      order by later.created_at
+      limit 1
+    )
+  ) end
+$$;
+comment on function private.refund_overtaken_by(public.refund_requests) is
+  'The refund made in Stripe''s dashboard that was first heard of since a request, or the request made '
+  'after it was given up, that may stand in for it; null when there is none. A request for all that is '
+  'left is never overtaken: it gives back the rest.';
+revoke execute on function private.refund_overtaken_by(public.refund_requests) from public, anon;
+grant execute on function private.refund_overtaken_by(public.refund_requests) to authenticated, service_role;
+
+create function private.money_left(p_payment_id text) returns bigint
+language sql
+stable
+security invoker
+set search_path = ''
+as $$
+  select p.amount_received
+    - coalesce((
+      select sum(r.amount) from public.refunds r
+      where r.payment_id = p.id and r.status not in ('failed', 'canceled')
+    ), 0)
+    -- The bank has given it to the customer: only what was disputed, which may be a part. In another currency
+    -- nobody can tell, and it counts as all.
+    - coalesce((
+      select sum(case when d.currency = p.currency then d.amount else p.amount_received end)
+      from public.disputes d where d.payment_id = p.id and d.status = 'lost'
+    ), 0)
+  from public.payments p
+  where p.id = p_payment_id
+$$;
+comment on function private.money_left(text) is
+  'Minor units of a payment that the customer has not got back, neither by refunds under way or made nor '
+  'by lost disputes.';
+revoke execute on function private.money_left(text) from public, anon;
+grant execute on function private.money_left(text) to authenticated, service_role;
+
+create function private.refund_is_owed(q public.refund_requests) returns boolean
+language sql
+stable
+set search_path = ''
+as $$
+  select q.status = 'given_up' and private.refund_overtaken_by(q) is null
+    and private.money_left(q.payment_id) > coalesce((
+      -- One made since that failed has an alert of its own.
+      select sum(r.amount) from public.refunds r
+      where r.payment_id = q.payment_id and r.status in ('failed', 'canceled')
+        and r.seen_at > q.created_at
+    ), 0)
+$$;
+comment on function private.refund_is_owed(public.refund_requests) is
+  'Whether a refund that was given up still waits for a person: nothing stands in for it, and the '
+  'customer has not got all of the payment back.';
+revoke execute on function private.refund_is_owed(public.refund_requests) from public, anon;
+grant execute on function private.refund_is_owed(public.refund_requests) to authenticated, service_role;
+
+create function private.refund_tried_again(r public.refunds) returns boolean
+language sql
+stable
+security invoker
+set search_path = ''
+as $$
+  -- What failed first is made good first. What waited when r had failed is the greatest sum, over all
+  -- failures up to it, of what failed since less what was given back between.
+  select coalesce((
+    select sum(later.amount) from public.refunds later
+    where later.payment_id = r.payment_id and later.created_at > r.failed_at
+  ), 0) >= (
+    select max((
+      select sum(f.amount) from public.refunds f
+      where f.payment_id = r.payment_id and (f.failed_at, f.id) between (first.failed_at, first.id)
+        and (r.failed_at, r.id)
+    ) - coalesce((
+      select sum(made.amount) from public.refunds made
+      where made.payment_id = r.payment_id and made.created_at > first.failed_at
+        and made.created_at <= r.failed_at
+    ), 0))
+    from public.refunds first
+    where first.payment_id = r.payment_id and (first.failed_at, first.id) <= (r.failed_at, r.id)
+  )
+$$;
+comment on function private.refund_tried_again(public.refunds) is
+  'Whether the money of a refund that failed has been given back anew since, whatever became of that: '
+  'what failed too waits by itself. What was given back before the failure does not count, and one refund '
+  'makes good one.';
+revoke execute on function private.refund_tried_again(public.refunds) from public, anon;
+grant execute on function private.refund_tried_again(public.refunds) to authenticated, service_role;
+
+create function private.ask_refund(
+  p_id text,
+  p_order_id uuid,
+  p_payment_id text,
+  p_amount bigint,
+  p_cause text,
+  p_reason text,
+  p_restock boolean
+) returns boolean
+language plpgsql
+set search_path = ''
+as $$
+begin
+  insert into public.refund_requests (id, order_id, payment_id, amount, cause, restock)
+  values (p_id, p_order_id, p_payment_id, p_amount, p_cause, p_restock)
+  on conflict (id) do nothing;
+  if not found then
+    return false;
+  end if;
+  perform private.enqueue_job(
+    'refund_payment', 'refund_payment:' || p_id,
+    jsonb_build_object(
+      'payment_id', p_payment_id, 'order_id', p_order_id, 'amount', p_amount, 'reason', p_reason,
+      'cause', p_cause, 'refund_request_id', p_id
+    ),
+    now(), 20
+  );
+  return true;
+end;
+$$;
+comment on function private.ask_refund(text, uuid, text, bigint, text, text, boolean) is
+  'Asks for a refund, once per p_id: the request and its job. p_amount null: all that is left. Returns '
+  'whether it is new.';
+
+create function private.refuse_refund_amount(p_amount bigint, p_currency text) returns void
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+  if p_amount is not null and private.amount_problem(p_amount, p_currency) is not null then
+    raise exception 'a refund of % is not one that Stripe takes: %', p_amount,
+      private.amount_problem(p_amount, p_currency)
+      using errcode = 'KCREF';
+  end if;
+end;
+$$;
+comment on function private.refuse_refund_amount(bigint, text) is
+  'Raises KCREF for an amount that Stripe does not refund in this currency. Null, all that is left, is '
+  'Stripe''s own figure.';
+
+create function private.refund_request_id(p_cause text, p_payment_id text) returns text
+language sql
+immutable
+set search_path = ''
+as $$
+  -- The customer reads it with their refund, and need not read there that the shop was warned of them.
+  select case p_cause when 'fraudulent' then 'shop' else p_cause end || ':' || p_payment_id
+$$;
+comment on function private.refund_request_id(text, text) is
+  'The id of the refund that settling asks for, once per payment and cause.';
+
+create function private.queue_refund(
+  p_payment_id text,
+  p_order_id uuid,
+  p_cause text,
+  p_source text
+) returns boolean
+language plpgsql
+set search_path = ''
+as $$
+begin
+  if not private.ask_refund(
+    private.refund_request_id(p_cause, p_payment_id), p_order_id, p_payment_id, null, p_cause, p_cause, false
+  ) then
+    return false;
+  end if;
+  perform private.record_order_event(
+    p_order_id, 'refund_queued', p_source, jsonb_build_object('payment_id', p_payment_id, 'why', p_cause)
+  );
+  return true;
+end;
+$$;
+comment on function private.queue_refund(text, uuid, text, text) is
+  'Queues the refund of all that is left of a payment, once per payment and cause. Returns whether it is '
+  'new.';
+
+create function public.judge_refund(p_request_id text) returns jsonb
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  q public.refund_requests;
+  v_by text;
+begin
+  perform 1 from public.orders o join public.refund_requests x on x.order_id = o.id
+  where x.id = p_request_id for no key update of o;
+  select * into q from public.refund_requests where id = p_request_id;
+  if not found then
+    raise exception 'there is no refund request %', p_request_id using errcode = 'KCINV';
+  end if;
+  if exists (select 1 from public.refunds r where r.request_id = q.id) then
+    return jsonb_build_object('outcome', 'made');
+  end if;
+  v_by := private.refund_overtaken_by(q);
+  return jsonb_build_object(
+    'outcome', case when v_by is null then 'go' else 'overtaken' end, 'by', v_by, 'refusals', q.refusals
+  );
+end;
+$$;
+comment on function public.judge_refund(text) is
+  'Whether a refund may be made now, with all that is known of its payment: { outcome: go (with refusals) | '
+  'made | overtaken (with by) }. Apply what Stripe lists first. KCINV: no such request.';
+grant execute on function public.judge_refund(text) to service_role;
+
+create function private.check_refund_redrive(p_job private.jobs) returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  q public.refund_requests;
+  v_by text;
+  v_left bigint;
+begin
+  select * into q from public.refund_requests where id = p_job.payload ->> 'refund_request_id';
+  if not found or exists (select 1 from public.refunds r where r.request_id = q.id) then
+    -- The job finds the refund and is content.
+    return;
+  end if;
+  v_by := private.refund_overtaken_by(q);
+  v_left := private.refundable_amount(q.payment_id, q.id);
+  if v_left <= 0 then
+    raise exception 'refund %: nothing of its payment is left to give back', q.id
+      using errcode = 'KCREF', hint = 'Goods that have come back go on the shelf with receive_return().';
+  elsif q.status = 'not_needed' and q.amount is not null then
+    raise exception 'refund % was not needed: the payment had been refunded', q.id
+      using errcode = 'KCREF', hint = 'Should the customer get more, ask for it anew with request_refund().';
+  elsif v_by is not null then
+    raise exception 'refund % was given up, and % came in its stead', q.id, v_by
+      using errcode = 'KCREF', hint = 'Should the customer get both, ask for it anew with request_refund().';
+  elsif q.amount > v_left then
+    raise exception 'refund % is about % (minor units), and % can still be refunded', q.id, q.amount, v_left
+      using errcode = 'KCREF', hint = 'Refunds under way count as given back.';
+  end if;
+end;
+$$;
+comment on function private.check_refund_redrive(private.jobs) is
+  'Raises KCREF when a refund must not run again: nothing or less is left, a part was not needed, or '
+  'another one may stand in for it. One of all that is left may: it gives back what a bounced refund has '
+  'left. Call with the order locked.';
+
+create function private.resume_refund(p_job private.jobs) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  update public.refund_requests set status = 'queued', given_up_at = null
+  where id = p_job.payload ->> 'refund_request_id' and status <> 'done';
+  if found then
+    perform private.settle_order((p_job.payload ->> 'order_id')::uuid, 'staff');
+  end if;
+end;
+$$;
+comment on function private.resume_refund(private.jobs) is
+  'A refund that was given up runs again: its money counts as given back once more.';
+
+create function private.lock_orders_of_refunds(p_job_ids bigint[]) returns void
+language sql
+set search_path = ''
+as $$
+  select 1 from public.orders o
+  where o.id in (
+    select q.order_id
+    from private.jobs j join public.refund_requests q on q.id = j.payload ->> 'refund_request_id'
+    where j.id = any (p_job_ids) and j.kind = 'refund_payment'
+  )
+  order by o.id
+  for no key update
+$$;
+comment on function private.lock_orders_of_refunds(bigint[]) is
+  'Locks the orders of refund jobs that are about to end, before the jobs: orders come first everywhere.';
+
+create function private.tell_of_refund(q public.refund_requests, p_job_id bigint, p_cause text) returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_kind constant text := case
+    when q.status = 'queued' then 'refund_delayed'
+    when private.refund_overtaken_by(q) is not null then 'refund_overtaken'
+    else 'refund_refused'
+  end;
+begin
+  perform private.raise_alert(
+    v_kind, case v_kind when 'refund_refused' then 'critical' else 'warning' end, v_kind || ':' || q.id,
+    jsonb_build_object(
+      'order_number', o.number, 'amount', coalesce(q.amount, private.refundable_amount(q.payment_id, q.id)),
+      'currency', o.currency, 'cause', p_cause, 'payment_id', q.payment_id, 'request_id', q.id,
+      'job_id', p_job_id,
+      'action', case v_kind
+        when 'refund_delayed' then 'It is tried again for days. If the Stripe balance is empty, add funds.'
+        when 'refund_overtaken' then 'Should the customer get both, ask for it anew with request_refund().'
+        else 'Remove the cause and redrive the job, or give the money back in another way.'
+      end
+    )
+  )
+  from public.orders o where o.id = q.order_id;
+end;
+$$;
+comment on function private.tell_of_refund(public.refund_requests, bigint, text) is
+  'Alerts staff about a refund that Stripe does not take: order, amount, cause and what to do now. Kinds '
+  'refund_delayed, refund_overtaken, refund_refused.';
+
+create function private.note_refund_outcome(p_job private.jobs, p_reason text, p_alert text) returns boolean
+language plpgsql
+set search_path = ''
+as $$
+declare
+  -- Stripe has refused for good, or its answer was never had: either way nobody tries again by itself.
+  v_given_up constant boolean := p_job.status = 'dead'
+  or (p_job.status = 'discarded' and p_alert is not null);
+  q public.refund_requests;
+begin
+  update public.refund_requests x set
+    status = case
+      when v_given_up then 'given_up'
+      when p_job.status = 'discarded' then 'not_needed'
+      when p_job.status = 'done' then 'done'
+      else 'queued'
+    end,
+    problem = case p_job.status when 'done' then null else p_reason end,
+    refusals = x.refusals + case when p_alert is not null then 1 else 0 end,
+    given_up_at = case when v_given_up then clock_timestamp() end
+  where x.id = p_job.payload ->> 'refund_request_id'
+  returning * into q;
+  if not found then
+    return false;
+  end if;
+  if p_alert is not null or v_given_up then
+    perform private.tell_of_refund(q, p_job.id, p_reason);
+  end if;
+  perform private.settle_order(q.order_id, 'job');
+  return true;
+end;
+$$;
+comment on function private.note_refund_outcome(private.jobs, text, text) is
+  'Books how a refund job ended (or that it waits for another try) on its request, tells staff, and settles '
+  'the order. False: the job has no request. The order is locked.';
+
+create function private.settle_refund_alerts(p_order_id uuid) returns void
+language sql
+set search_path = ''
+as $$
+  update public.alerts a set
+    status = 'resolved',
+    data = a.data || case a.kind when 'refund_refused' then '{"not_owed": true}' else '{}' end::jsonb
+  from public.refund_requests q
+  where q.order_id = p_order_id and a.status <> 'resolved' and (
+    (a.dedupe_key = 'refund_refused:' || q.id and not private.refund_is_owed(q))
+    or (a.dedupe_key = 'refund_delayed:' || q.id and (q.status <> 'queued' or q.problem is null))
+    or (a.dedupe_key = 'refund_overtaken:' || q.id and (private.money_left(q.payment_id) <= 0 or exists (
+      select 1 from public.refund_requests later
+      where later.payment_id = q.payment_id and later.created_at > q.given_up_at
+    )))
+  );
+  -- Tried again, whatever becomes of it: should it fail too, it has an alert of its own.
+  update public.alerts a set status = 'resolved'
+  from public.refunds r
+  where r.order_id = p_order_id and r.status in ('failed', 'canceled')
+    and a.dedupe_key = 'refund_failed:' || r.id
+    and a.status <> 'resolved' and (private.refund_tried_again(r) or private.money_left(r.payment_id) <= 0);
+  -- What closed by itself opens by itself: a lost dispute was won after all, a refund that stood in for it
+  -- bounced.
+  select private.tell_of_refund(q, j.id, q.problem)
+  from public.refund_requests q
+  join public.alerts a on a.dedupe_key = 'refund_refused:' || q.id and a.status = 'resolved'
+    and a.data ? 'not_owed'
+  left join private.jobs j on j.dedupe_key = 'refund_payment:' || q.id
+  where q.order_id = p_order_id and private.refund_is_owed(q)
+$$;
+comment on function private.settle_refund_alerts(uuid) is
+  'Resolves the alerts about refunds of an order that were made, asked for anew or tried again, or are '
+  'not owed any more; opens again those that are owed once more, except what staff have resolved. Called '
+  'by settle_order() only.';
+
+create function private.restock_due(o public.orders) returns boolean
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return exists (
+    select 1
+    from public.refunds r left join public.refund_requests q on q.id = r.request_id
+    where r.payment_id = o.payment_id and r.succeeded_at is not null and (
+      q.restock
+      -- A warning stops parcels that have not left. By its name: the refund may be heard of before the
+      -- warning.
+      or (r.request_id = private.refund_request_id('fraudulent', r.payment_id) and o.fulfilled_at is null)
+    )
+  ) or exists (
+    -- Somebody had given back all of it by hand before the job ran: what was asked for is true, once that
+    -- money has left.
+    select 1 from public.refund_requests q
+    where q.order_id = o.id and q.payment_id = o.payment_id and q.status = 'not_needed'
+      and (q.restock or (q.cause = 'fraudulent' and o.fulfilled_at is null))
+      and o.amount_paid <= (
+        select coalesce(sum(r.amount), 0) from public.refunds r
+        where r.payment_id = o.payment_id and r.succeeded_at is not null
+      )
+  );
+end;
+$$;
+comment on function private.restock_due(public.orders) is
+  'Whether a refund that asked for it has put the goods of an order back on the shelf. Once true it stays '
+  'so: a refund that bounces afterwards moves no goods.';
+
+create function private.dispute_holds(d public.disputes, p_payment_id text) returns boolean
+language sql
+immutable
+security invoker
+set search_path = ''
+as $$
+  select d.status not in ('won', 'warning_closed', 'prevented', 'lost')
+    -- Of a second payment the customer has got back what was theirs; the one that the order keeps is as
+    -- good as before.
+    or (d.status = 'lost' and d.payment_id = p_payment_id)
+$$;
+comment on function private.dispute_holds(public.disputes, text) is
+  'Whether a dispute keeps its order from shipping: while it is open, and when the payment that the order '
+  'keeps (p_payment_id) was lost to it.';
+revoke execute on function private.dispute_holds(public.disputes, text) from public, anon;
+grant execute on function private.dispute_holds(public.disputes, text) to authenticated, service_role;
+
+create function private.hold_reasons(o public.orders) returns text[]
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return array_remove(array[
+    case when o.status = 'needs_review' then 'review' end,
+    case when exists (
+      select 1 from public.disputes d
+      where d.order_id = o.id and private.dispute_holds(d, o.payment_id)
+    ) then 'dispute' end,
+    case when o.amount_paid > o.amount_refunded and (
+      exists (
+        select 1 from public.refund_requests q
+        where q.payment_id = o.payment_id and q.status = 'queued' and q.amount is null
+      )
+      or o.amount_paid <= (
+        select coalesce(sum(r.amount), 0) from public.refunds r
+        where r.payment_id = o.payment_id and r.status not in ('failed', 'canceled')
+      )
+    ) then 'refund_under_way' end,
+    case when exists (
+      select 1 from public.refunds r
+      where r.payment_id = o.payment_id and r.status in ('failed', 'canceled') and r.released_at is null
+        and o.amount_paid <= r.amount + (
+          select coalesce(sum(live.amount), 0) from public.refunds live
+          where live.payment_id = o.payment_id and live.status not in ('failed', 'canceled')
+        )
+        and not private.refund_tried_again(r)
+    ) then 'refund_failed' end,
+    case when exists (
+      select 1 from public.refund_requests q
+      where q.payment_id = o.payment_id and q.amount is null and private.refund_is_owed(q)
+    ) then 'refund_refused' end
+  ], null);
+end;
+$$;
+comment on function private.hold_reasons(public.orders) is
+  'What keeps an order that has not shipped from shipping: review; dispute (see dispute_holds()); '
+  'refund_under_way (all of its money); refund_failed (all of its money was to go back, bounced, and '
+  'nobody has tried again or released the order); refund_refused (the same of a refund that Stripe does '
+  'not take).';
+revoke execute on function private.hold_reasons(public.orders) from public, anon;
+grant execute on function private.hold_reasons(public.orders) to authenticated, service_role;

@@ -1,0 +1,360 @@
+-- Side effects of settling. Each condition here only ever goes from false to true while facts come in, and
+-- each effect has a key, so that any order of events ends in the same set of jobs, mails and alerts.
+
+create function private.settle_effects(o public.orders, p_mismatches text[], p_source text) returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  r record;
+begin
+  if o.session_id is not null then
+    perform private.settle_paid_effects(o, p_mismatches, p_source);
+  end if;
+
+  -- A shopper must not be able to pay what was cancelled, or pay twice. Not only sessions that look open:
+  -- which do depends on the order of events, and the job is content with one that has ended.
+  for r in
+    select cs.id from public.checkout_sessions cs
+    where cs.order_id = o.id and (
+      o.cancelled_at is not null
+      or exists (
+        select 1
+        from public.checkout_sessions other
+        left join public.payments p on p.id = other.payment_id
+        where other.order_id = o.id and other.id <> cs.id and other.status = 'complete'
+          and (other.payment_status in ('paid', 'no_payment_required') or p.status = 'succeeded')
+      )
+    )
+  loop
+    perform private.enqueue_job(
+      'expire_checkout_session', 'expire_checkout_session:' || r.id,
+      jsonb_build_object('session_id', r.id, 'order_id', o.id), now(), 30
+    );
+  end loop;
+
+  for r in select cs.id
+    from public.checkout_sessions cs where cs.order_id = o.id and cs.async_payment_failed loop
+    perform private.queue_notification(o.id, 'payment_failed', r.id);
+  end loop;
+
+  perform private.settle_refund_effects(o, p_source);
+  perform private.settle_risk_effects(o, p_source);
+  perform private.close_risk_alerts(o);
+end;
+$$;
+comment on function private.settle_effects(public.orders, text[], text) is
+  'Side effects of a settled order: jobs, mails, alerts. Called by settle_order() only.';
+
+create function private.settle_refund_effects(o public.orders, p_source text) returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  r record;
+  v_data jsonb;
+begin
+  for r in select f.id, f.amount, f.currency, f.status, f.failure_reason
+    from public.refunds f where f.order_id = o.id loop
+    v_data := jsonb_build_object('amount', r.amount, 'refund_id', r.id);
+    -- Queued also when it is first heard of as failed, so that every order of events queues the same mails.
+    -- What has stopped being true is not sent: see notification_problem().
+    perform private.queue_notification(o.id, 'refund_issued', r.id, v_data);
+    if r.status in ('failed', 'canceled') then
+      perform private.queue_notification(o.id, 'refund_failed', r.id, v_data);
+      if private.raise_alert_once(
+        'refund_failed', 'critical', 'refund_failed:' || r.id,
+        jsonb_build_object(
+          'order_number', o.number, 'refund_id', r.id, 'amount', r.amount, 'currency', r.currency,
+          'status', r.status, 'cause', r.failure_reason,
+          'action',
+          'The customer has not got this money: ask for it anew with request_refund() (a second payment of '
+            || 'the order is refunded in Stripe''s dashboard), or pay it in another way.'
+        )
+      ) then
+        perform private.record_order_event(
+          o.id, 'refund_failed', p_source, jsonb_build_object('refund_id', r.id)
+        );
+      end if;
+    end if;
+  end loop;
+  perform private.settle_refund_alerts(o.id);
+end;
+$$;
+comment on function private.settle_refund_effects(public.orders, text) is
+  'What customer and staff hear of refunds that exist, and the alerts that they close. Called by '
+  'settle_order() only.';
+
+create function private.mismatch_alert(p_order_id uuid) returns text
+language plpgsql
+stable
+security definer
+set search_path = ''
+as $$
+begin
+  -- What turns up after a release is news.
+  return (
+    select concat_ws(':', 'payment_mismatch', p_order_id, extract(epoch from k.review_released_at))
+    from public.order_risk k where k.order_id = p_order_id
+  );
+end;
+$$;
+comment on function private.mismatch_alert(uuid) is
+  'The dedupe_key of the alert payment_mismatch of an order: another one after each release.';
+
+create function private.close_risk_alerts(o public.orders) returns void
+language plpgsql
+security definer
+set search_path = ''
+as $$
+begin
+  update public.alerts a set status = 'resolved'
+  from public.disputes d
+  where d.order_id = o.id and not private.awaits_evidence(d) and a.status <> 'resolved'
+    and a.kind in ('dispute_opened', 'dispute_escalated', 'dispute_due') and a.data ->> 'dispute_id' = d.id;
+  if o.status <> 'needs_review' then
+    update public.alerts a set status = 'resolved'
+    from public.fraud_signals f
+    where f.order_id = o.id and a.dedupe_key = f.kind || ':' || f.source_id and a.status <> 'resolved';
+    update public.alerts a set status = 'resolved'
+    where o.session_id is not null and a.dedupe_key = private.mismatch_alert(o.id) and a.status <> 'resolved';
+  end if;
+end;
+$$;
+comment on function private.close_risk_alerts(public.orders) is
+  'Resolves the alerts that leave nothing to do: of disputes that wait for no answer, and of signs of '
+  'fraud and mismatches that hold the order no longer. Called by settle_order() only.';
+
+create function private.settle_paid_effects(o public.orders, p_mismatches text[], p_source text) returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  r record;
+begin
+  for r in
+    select cs.id, cs.payment_id, cs.amount_total, cs.currency
+    from public.checkout_sessions cs
+    left join public.payments pi on pi.id = cs.payment_id
+    where cs.order_id = o.id and cs.status = 'complete'
+      and (cs.payment_status in ('paid', 'no_payment_required') or pi.status = 'succeeded')
+      and not exists (
+        select 1 from public.order_events e
+        where e.order_id = o.id and e.kind = 'payment_received' and e.data ->> 'session_id' = cs.id
+      )
+  loop
+    perform private.record_order_event(
+      o.id, 'payment_received', p_source,
+      jsonb_build_object(
+        'session_id', r.id, 'payment_id', r.payment_id, 'amount', r.amount_total, 'currency', r.currency
+      )
+    );
+  end loop;
+
+  if cardinality(p_mismatches) > 0 then
+    perform private.raise_alert_once(
+      'payment_mismatch', 'critical',
+      private.mismatch_alert(o.id),
+      jsonb_build_object('order_number', o.number, 'reasons', to_jsonb(p_mismatches))
+    );
+  end if;
+  if cardinality(p_mismatches) = 0 and o.oversold_at is null and o.cancelled_at is null then
+    perform private.queue_notification(o.id, 'order_confirmation');
+  end if;
+
+  if o.oversold_at is not null then
+    perform private.queue_notification(o.id, 'order_unfulfillable');
+    perform private.raise_alert_once(
+      'oversold', 'critical', 'oversold:' || o.id, jsonb_build_object('order_number', o.number)
+    );
+    if o.payment_id is not null then
+      perform private.queue_refund(o.payment_id, o.id, 'oversold', p_source);
+    end if;
+  end if;
+  if o.cancelled_at is not null and o.fulfilled_at is null then
+    perform private.queue_notification(o.id, 'order_cancelled');
+    if o.payment_id is not null and private.queue_refund(o.payment_id, o.id, 'cancelled', p_source) then
+      perform private.raise_alert_once(
+        'cancelled_order_paid', 'warning',
+        'cancelled_order_paid:' || o.id, jsonb_build_object('order_number', o.number)
+      );
+    end if;
+  end if;
+
+  for r in
+    -- Only money that a session of ours brought in: a payment that is ahead of its session may be the one to
+    -- keep.
+    select pi.id
+    from public.checkout_sessions cs
+    join public.payments pi on pi.id = cs.payment_id
+    where cs.order_id = o.id and cs.status = 'complete' and pi.order_id = o.id and pi.status = 'succeeded'
+      and pi.id is distinct from o.payment_id
+    group by pi.id
+  loop
+    if private.queue_refund(r.id, o.id, 'duplicate', p_source) then
+      perform private.raise_alert_once(
+        'duplicate_payment', 'warning',
+        'duplicate_payment:' || r.id, jsonb_build_object('order_number', o.number, 'payment_id', r.id)
+      );
+    end if;
+    -- Not before Stripe has taken the refund: until then nothing is on its way.
+    if exists (select 1 from public.refunds f where f.payment_id = r.id) then
+      perform private.queue_notification(o.id, 'duplicate_payment_refunded', r.id);
+    end if;
+  end loop;
+
+  -- Details of the card, for staff: those of the attempt that succeeded, else of the latest.
+  update public.payments pi set
+    payment_method_type = a.payment_method_type, card_brand = a.card_brand, card_last4 = a.card_last4,
+    card_country = a.card_country, risk_level = a.risk_level, risk_score = a.risk_score,
+    three_d_secure_result = a.three_d_secure_result
+  from (
+    select distinct on (t.payment_id) t.*
+    from public.payment_attempts t
+    where t.order_id = o.id
+    order by t.payment_id, (t.outcome = 'succeeded') desc, t.created_at desc, t.id
+  ) a
+  where pi.id = a.payment_id
+    and (
+      pi.payment_method_type, pi.card_brand, pi.card_last4, pi.card_country, pi.risk_level, pi.risk_score,
+      pi.three_d_secure_result
+    )
+      is distinct from
+      (
+        a.payment_method_type, a.card_brand, a.card_last4, a.card_country, a.risk_level, a.risk_score,
+        a.three_d_secure_result
+      );
+end;
+$$;
+comment on function private.settle_paid_effects(public.orders, text[], text) is
+  'Side effects of an order that has money: confirmation, refunds of money it cannot keep, alerts, card '
+  'details. Called by settle_order() only.';
+
+create function private.refunds_on_warning(f public.fraud_signals, o public.orders) returns boolean
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_answer text := f.answer;
+begin
+  if v_answer is null then
+    v_answer := case
+      when o.fulfilled_at is null and private.setting('early_fraud_warning_policy') = '"refund"' then 'refund'
+      else 'review'
+    end;
+    update public.fraud_signals set answer = v_answer where id = f.id;
+  end if;
+  return v_answer = 'refund' and f.released_at is null and o.fulfilled_at is null;
+end;
+$$;
+comment on function private.refunds_on_warning(public.fraud_signals, public.orders) is
+  'Whether an actionable early fraud warning gives the money back by itself: nothing has shipped, nobody '
+  'has released it, and the policy said so when the warning was first seen actionable, which is noted '
+  'here. Otherwise a person decides.';
+
+create function private.queue_dispute_reminders(d public.disputes) returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  -- Days before the evidence deadline on which staff are reminded.
+  c_reminders constant integer[] := array[7, 3, 1];
+  v_days integer;
+  v_key text;
+  v_run_at timestamptz;
+begin
+  foreach v_days in array c_reminders loop
+    v_key := format('remind_dispute:%s:%s', d.id, v_days);
+    v_run_at := coalesce(d.evidence_due_by, d.first_due_by) - make_interval(days => v_days);
+    -- The job looks again: the deadline may have moved, the dispute may be over.
+    if not private.enqueue_job(
+      'remind_dispute', v_key, jsonb_build_object('dispute_id', d.id, 'days', v_days), v_run_at
+    ) and private.awaits_evidence(d) and v_run_at > now() then
+      -- Spent for an earlier deadline: an inquiry that was answered has become a chargeback, or there is an
+      -- appeal.
+      update private.jobs set status = 'queued', run_at = v_run_at, attempts = 0, finished_at = null
+      where dedupe_key = v_key and status in ('done', 'discarded');
+    end if;
+  end loop;
+end;
+$$;
+comment on function private.queue_dispute_reminders(public.disputes) is
+  'Reminders 7, 3 and 1 days before the evidence deadline, one job each for all deadlines that a dispute '
+  'ever has. Called by settle_order() only.';
+
+create function private.settle_risk_effects(o public.orders, p_source text) returns void
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  r public.disputes;
+  v_signal public.fraud_signals;
+  v_status text;
+begin
+  for r in select d.* from public.disputes d where d.order_id = o.id loop
+    if private.raise_alert_once(
+      'dispute_opened', 'critical', 'dispute_opened:' || r.id,
+      jsonb_build_object(
+        'order_number', o.number, 'dispute_id', r.id, 'amount', r.amount, 'currency', r.currency,
+        'reason', r.reason
+      )
+    ) then
+      perform private.record_order_event(
+        o.id, 'dispute_opened', p_source, jsonb_build_object('dispute_id', r.id)
+      );
+    end if;
+    foreach v_status in array r.statuses_seen loop
+      if (v_status = 'appeal_needs_response' or (v_status = 'needs_response' and r.statuses_seen && array[
+        'warning_needs_response', 'warning_under_review', 'warning_closed'
+      ])) and private.raise_alert_once(
+        'dispute_escalated', 'critical', 'dispute_escalated:' || r.id || ':' || v_status,
+        jsonb_build_object(
+          'order_number', o.number, 'dispute_id', r.id, 'status', v_status, 'amount', r.amount, 'currency',
+            r.currency
+        )
+      ) then
+        perform private.record_order_event(
+          o.id, 'dispute_escalated', p_source, jsonb_build_object('dispute_id', r.id, 'status', v_status)
+        );
+      elsif v_status in ('won', 'lost', 'warning_closed', 'prevented') and private.raise_alert_once(
+        'dispute_closed', case v_status when 'lost' then 'critical' else 'info' end,
+          'dispute_closed:' || r.id || ':' || v_status,
+        jsonb_build_object('order_number', o.number, 'dispute_id', r.id, 'status', v_status)
+      ) then
+        perform private.record_order_event(
+          o.id, 'dispute_closed', p_source, jsonb_build_object('dispute_id', r.id, 'status', v_status)
+        );
+      end if;
+    end loop;
+    -- Staged, so that Stripe has something should nobody find the time; not submitted, which is final.
+    perform private.enqueue_job(
+      'submit_dispute_evidence', 'stage_dispute_evidence:' || r.id,
+      jsonb_build_object('dispute_id', r.id, 'note', null, 'submit', false), now(), 120
+    );
+    if r.first_due_by is not null then
+      perform private.queue_dispute_reminders(r);
+    end if;
+  end loop;
+
+  for v_signal in
+    select f.* from public.fraud_signals f
+    where f.order_id = o.id and f.kind in ('early_fraud_warning', 'review') and f.was_actionable
+  loop
+    perform private.raise_alert_once(
+      v_signal.kind, v_signal.severity, v_signal.kind || ':' || v_signal.source_id,
+      jsonb_build_object('order_number', o.number, 'signal_id', v_signal.source_id)
+    );
+    -- The payment that was warned of, which need not be the one that the order keeps.
+    if v_signal.kind = 'early_fraud_warning' and private.refunds_on_warning(v_signal, o)
+      and exists (
+        select 1 from public.payments p where p.id = v_signal.payment_id and p.status = 'succeeded'
+      ) then
+      perform private.queue_refund(v_signal.payment_id, o.id, 'fraudulent', p_source);
+    end if;
+  end loop;
+end;
+$$;
+comment on function private.settle_risk_effects(public.orders, text) is
+  'Alerts, evidence reminders and the refund policy for disputes, early fraud warnings and reviews. '
+  'Called by settle_order() only.';

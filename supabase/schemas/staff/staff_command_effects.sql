@@ -1,0 +1,374 @@
+-- What each command of staff does.
+
+create function private.lock_order_by_number(p_order_number text) returns public.orders
+language plpgsql
+set search_path = ''
+as $$
+declare
+  o public.orders;
+begin
+  select * into o from public.orders where number = p_order_number for no key update;
+  if not found then
+    raise exception 'order % does not exist', p_order_number using errcode = 'KCORD';
+  end if;
+  return o;
+end;
+$$;
+comment on function private.lock_order_by_number(text) is
+  'The order of a number, locked. KCORD: no such order.';
+
+create function private.run_request_refund(p_command_id uuid, p_args jsonb) returns uuid
+language plpgsql
+set search_path = ''
+as $$
+declare
+  o public.orders := private.lock_order_by_number(p_args ->> 'order_number');
+  v_refundable bigint := private.refundable_amount(o.payment_id);
+  v_amount bigint := coalesce((p_args ->> 'amount')::bigint, v_refundable);
+  v_full boolean := v_amount = v_refundable;
+begin
+  if o.paid_at is null or o.amount_paid = 0 then
+    raise exception 'order % has no money to give back (status %)', o.number, o.status
+      using errcode = 'KCREF', hint = 'An order that is not paid is ended by cancel_order().';
+  elsif v_refundable < 1 then
+    raise exception 'all the money of order % has been given back, or is on its way', o.number
+      using errcode = 'KCREF', hint = 'Refunds under way count as given back.';
+  elsif v_amount < 1 or v_amount > v_refundable then
+    raise exception 'order % can be refunded by 1 to % (minor units of %), not %', o.number, v_refundable,
+      o.currency, v_amount
+      using errcode = 'KCREF', hint = 'Refunds under way count as given back.';
+  end if;
+  perform private.refuse_refund_amount(case when not v_full then v_amount end, o.currency);
+  update public.orders set decided_payment_id = coalesce(decided_payment_id, payment_id) where id = o.id;
+  perform private.ask_refund(
+    p_command_id::text, o.id, o.payment_id, case when not v_full then v_amount end, 'requested',
+    coalesce(p_args ->> 'reason', 'requested_by_customer'),
+    v_full and coalesce((p_args ->> 'restock')::boolean, false)
+  );
+  return o.id;
+end;
+$$;
+comment on function private.run_request_refund(uuid, jsonb) is
+  'Carries out request_refund: queues one refund. Asked for all that is left, it gives back the rest, '
+  'whatever is refunded by hand meanwhile. KCREF: more than is left, or nothing is.';
+
+create function private.run_cancel_order(p_args jsonb) returns uuid
+language plpgsql
+set search_path = ''
+as $$
+declare
+  o public.orders := private.lock_order_by_number(p_args ->> 'order_number');
+begin
+  if o.fulfilled_at is not null then
+    raise exception 'order % has been shipped; refund it instead', o.number using errcode = 'KCINV';
+  elsif o.status = 'refunded' and o.cancelled_at is null then
+    -- The money is back already, and the customer knows: what is left to do is the goods.
+    update public.orders set restocked_at = coalesce(restocked_at, now()) where id = o.id;
+    perform private.settle_order(o.id, 'staff');
+    return o.id;
+  end if;
+  update public.orders set cancelled_at = coalesce(cancelled_at, now()) where id = o.id;
+  perform private.settle_order(o.id, 'staff');
+  return o.id;
+end;
+$$;
+comment on function private.run_cancel_order(jsonb) is
+  'Carries out cancel_order: settling expires open sessions and refunds what was paid. Of an order that is '
+  'refunded already only the goods go back. KCINV: already shipped.';
+
+create function private.run_receive_return(p_args jsonb) returns uuid
+language plpgsql
+set search_path = ''
+as $$
+declare
+  o public.orders := private.lock_order_by_number(p_args ->> 'order_number');
+begin
+  if jsonb_typeof(p_args -> 'lines') <> 'null' then
+    raise exception 'goods come back all together; single lines are not supported' using errcode = 'KCINV';
+  elsif o.restocked_at is not null then
+    raise exception 'the goods of order % are back on the shelf already', o.number using errcode = 'KCINV';
+  elsif o.fulfilled_at is null and o.status <> 'refunded' then
+    raise exception 'order % has not shipped (status %); cancel it instead', o.number, o.status
+      using errcode = 'KCINV';
+  end if;
+  update public.orders set restocked_at = now() where id = o.id;
+  perform private.settle_order(o.id, 'staff');
+  return o.id;
+end;
+$$;
+comment on function private.run_receive_return(jsonb) is
+  'Carries out receive_return: the goods of a shipped or refunded order go back on the shelf, once, '
+  'whatever became of its money. KCINV: back already, or never sent.';
+
+create function private.run_release_review(p_args jsonb) returns uuid
+language plpgsql
+set search_path = ''
+as $$
+declare
+  o public.orders := private.lock_order_by_number(p_args ->> 'order_number');
+  v_reasons text[] := (private.risk_of(o.id)).review_reasons;
+  v_held text[] := private.hold_reasons(o);
+begin
+  if not (
+    o.status = 'needs_review'
+    or (o.fulfillment_status = 'on_hold' and v_held && array['refund_failed', 'refund_refused'])
+  )
+    or 'oversold' = any (v_reasons) then
+    raise exception 'order % is not held for review (status %, fulfilment %)', o.number, o.status,
+      o.fulfillment_status
+      using errcode = 'KCINV', hint = case when 'oversold' = any (v_reasons)
+        then 'An oversold order is refunded by itself and cannot be released.'
+        else 'What waits for a person stands in reporting.orders_needing_attention.' end;
+  elsif 'refund_under_way' = any (v_held) then
+    raise exception 'all the money of order % is on its way back', o.number using errcode = 'KCINV';
+  end if;
+  -- What is known now, and no more: what comes later, staff have not looked at.
+  insert into private.released_mismatches (order_id, session_id, reason)
+  select o.id, cs.id, reason
+  from public.checkout_sessions cs
+  left join public.payments p on p.id = cs.payment_id
+  cross join unnest(private.unreleased_mismatches(o.id, cs.id, private.review_reasons(o, cs, p))) reason
+  where cs.id = o.session_id;
+  update public.fraud_signals f set released_at = now() where f.order_id = o.id and private.holds_order(f);
+  update public.refunds r set released_at = now()
+  where r.payment_id = o.payment_id and r.status in ('failed', 'canceled') and r.released_at is null;
+  -- It may ship: all of its money is not to go back any more.
+  update public.refund_requests q set status = 'not_needed', given_up_at = null, restock = false
+  where q.payment_id = o.payment_id and q.amount is null and q.status = 'given_up';
+  update public.alerts set status = 'resolved'
+  where dedupe_key = private.mismatch_alert(o.id) and status <> 'resolved';
+  update public.order_risk set review_released_at = now() where order_id = o.id;
+  perform private.settle_order(o.id, 'staff');
+  return o.id;
+end;
+$$;
+comment on function private.run_release_review(jsonb) is
+  'Carries out release_review: a person has looked at what holds the order now, and it may ship. A sign of '
+  'fraud or a mismatch that turns up later holds it again. KCINV: nothing to release, or its money is on '
+  'its way back.';
+
+create function private.run_mark_fulfilled(p_command_id uuid, p_args jsonb) returns uuid
+language plpgsql
+set search_path = ''
+as $$
+declare
+  o public.orders := private.lock_order_by_number(p_args ->> 'order_number');
+  v_carrier text := coalesce(p_args ->> 'carrier', o.carrier);
+  v_tracking text := coalesce(p_args ->> 'tracking_number', o.tracking_number);
+  v_data jsonb := jsonb_build_object('carrier', v_carrier, 'tracking_number', v_tracking);
+begin
+  if o.fulfilled_at is not null then
+    if (v_carrier, v_tracking) is not distinct from (o.carrier, o.tracking_number) then
+      raise exception 'order % has shipped already', o.number
+        using errcode = 'KCINV', hint = 'To correct the parcel, give another carrier or tracking number.';
+    end if;
+    update public.orders set carrier = v_carrier, tracking_number = v_tracking where id = o.id;
+    -- A number that nobody has been told yet needs no correction: the mail that waits is not sent, this one
+    -- is.
+    perform private.queue_notification(o.id, 'order_shipped', 'corrected:' || p_command_id, v_data
+      || jsonb_build_object(
+      'corrected', exists (
+        select 1 from public.notifications n
+        where n.order_id = o.id and n.template = 'order_shipped' and n.status = 'sent'
+      )
+    ));
+    return o.id;
+  elsif o.fulfillment_status <> 'unfulfilled' or o.status not in ('paid', 'partially_refunded') then
+    raise exception 'order % must not ship (status %, fulfilment %)', o.number, o.status, o.fulfillment_status
+      using errcode = 'KCINV', hint = case when o.fulfillment_status = 'on_hold'
+        then format(
+          'Held by: %s. See reporting.orders_needing_attention.',
+          array_to_string(private.hold_reasons(o), ', ')
+        )
+        else 'Only an order that is paid and neither held, cancelled nor refunded is sent.' end;
+  end if;
+  update public.orders
+  set fulfilled_at = now(), carrier = v_carrier, tracking_number = v_tracking
+  where id = o.id;
+  perform private.settle_order(o.id, 'staff');
+  -- The number goes with the mail: tried again, it must be the same mail.
+  perform private.queue_notification(o.id, 'order_shipped', '', v_data);
+  return o.id;
+end;
+$$;
+comment on function private.run_mark_fulfilled(uuid, jsonb) is
+  'Carries out mark_fulfilled: notes carrier and tracking number, queues the mail. Of an order that has '
+  'shipped it corrects them, and mails each correction once. KCINV: unpaid, held or cancelled; shipped '
+  'already and nothing to correct.';
+
+create function private.run_submit_dispute_evidence(p_command_id uuid, p_args jsonb) returns uuid
+language plpgsql
+set search_path = ''
+as $$
+declare
+  d public.disputes;
+begin
+  select * into d from public.disputes where id = p_args ->> 'dispute_id' for no key update;
+  if not found then
+    raise exception 'there is no dispute %', p_args ->> 'dispute_id' using errcode = 'KCINV';
+  elsif d.status not in ('needs_response', 'warning_needs_response', 'appeal_needs_response') then
+    raise exception 'dispute % does not wait for evidence (status %)', d.id, d.status using errcode = 'KCINV';
+  elsif exists (
+    select 1 from private.jobs j
+    where j.kind = 'submit_dispute_evidence' and j.status in ('queued', 'running')
+      and j.payload ->> 'dispute_id' = d.id and j.payload -> 'submit' = 'true'
+  ) then
+    raise exception 'evidence for dispute % is on its way already', d.id
+      using errcode = 'KCINV', hint = 'Stripe takes evidence once; what was submitted cannot be changed.';
+  end if;
+  perform private.enqueue_job(
+    'submit_dispute_evidence', 'submit_dispute_evidence:' || p_command_id,
+    jsonb_build_object('dispute_id', d.id, 'note', p_args ->> 'note', 'submit', true), now(), 20
+  );
+  return d.order_id;
+end;
+$$;
+comment on function private.run_submit_dispute_evidence(uuid, jsonb) is
+  'Carries out submit_dispute_evidence: queues the submission. KCINV: no such dispute, it does not wait for '
+  'a response, or evidence is on its way.';
+
+create function private.run_resend_notification(p_command_id uuid, p_args jsonb) returns uuid
+language plpgsql
+set search_path = ''
+as $$
+declare
+  o public.orders := private.lock_order_by_number(p_args ->> 'order_number');
+  n public.notifications;
+  v_problem text;
+begin
+  select * into n from public.notifications x
+  where x.order_id = o.id and x.template = p_args ->> 'template'
+  order by x.created_at desc, x.id limit 1;
+  if not found then
+    raise exception 'order % has had no mail %; it has had: %', o.number, p_args ->> 'template', coalesce(
+      (select string_agg(distinct x.template, ', ') from public.notifications x where x.order_id = o.id),
+        'none'
+    ) using errcode = 'KCINV';
+  end if;
+  n.status := 'queued';
+  if n.template = 'order_shipped' then
+    n.data := (n.data - 'corrected')
+      || jsonb_build_object('carrier', o.carrier, 'tracking_number', o.tracking_number);
+  end if;
+  v_problem := private.notification_problem(n, o);
+  if v_problem is not null then
+    raise exception 'mail % of order % must not be sent again: %', n.template, o.number, v_problem
+      using errcode = 'KCINV';
+  end if;
+  perform private.queue_notification(o.id, n.template, 'resend:' || p_command_id, n.data);
+  return o.id;
+end;
+$$;
+comment on function private.run_resend_notification(uuid, jsonb) is
+  'Carries out resend_notification: queues a mail that the order has had before once more. KCINV: it never '
+  'had it, or what it says is not true any more.';
+
+create function private.run_add_variant(p_args jsonb) returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_product_id uuid;
+  v_variant_id uuid;
+  v_price_amount bigint := (p_args ->> 'price_amount')::bigint;
+  v_currency text := lower(p_args ->> 'currency');
+  v_on_hand integer := coalesce((p_args ->> 'on_hand')::integer, 0);
+begin
+  select id into v_product_id from public.products where slug = p_args ->> 'product_slug';
+  if not found then
+    raise exception 'there is no product %', p_args ->> 'product_slug' using errcode = 'KCINV';
+  elsif private.amount_problem(v_price_amount, v_currency) is not null then
+    raise exception 'price_amount %', private.amount_problem(v_price_amount, v_currency)
+      using errcode = 'KCINV';
+  elsif v_on_hand < 0 then
+    raise exception 'on_hand must not be negative' using errcode = 'KCINV';
+  elsif exists (select 1 from public.product_variants where sku = p_args ->> 'sku') then
+    raise exception 'sku % exists already', p_args ->> 'sku' using errcode = 'KCINV';
+  end if;
+  insert into public.product_variants (product_id, sku, size, color, price_amount, currency)
+  values (v_product_id, p_args ->> 'sku', p_args ->> 'size', p_args ->> 'color', v_price_amount, v_currency)
+  returning id into v_variant_id;
+  insert into public.inventory_levels (variant_id, on_hand) values (v_variant_id, v_on_hand);
+end;
+$$;
+comment on function private.run_add_variant(jsonb) is
+  'Carries out add_variant: the variant and its stock row. KCINV: no such product, the SKU exists, or a '
+  'price that Stripe refuses.';
+
+create function private.run_adjust_inventory(p_args jsonb) returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_variant_id uuid;
+  v_delta integer := (p_args ->> 'delta')::integer;
+begin
+  select id into v_variant_id from public.product_variants where sku = p_args ->> 'sku';
+  if not found then
+    raise exception 'unknown sku %', p_args ->> 'sku'
+      using errcode = 'KCSKU', detail = jsonb_build_array(p_args ->> 'sku')::text;
+  elsif v_delta is null or v_delta = 0 then
+    raise exception 'delta must be a whole number other than 0' using errcode = 'KCINV';
+  end if;
+  perform set_config('kct.adjustment_reason', coalesce(p_args ->> 'reason', 'adjustment'), true);
+  -- Not an upsert: a check constraint would judge the row that is only proposed, here a negative on_hand.
+  update public.inventory_levels set on_hand = on_hand + v_delta
+  where variant_id = v_variant_id and on_hand + v_delta >= reserved;
+  if not found then
+    if v_delta < 0 or exists (select 1 from public.inventory_levels where variant_id = v_variant_id) then
+      raise exception 'stock of % cannot go below what is reserved', p_args ->> 'sku' using errcode = 'KCSTK';
+    end if;
+    insert into public.inventory_levels (variant_id, on_hand) values (v_variant_id, v_delta);
+  end if;
+  perform set_config('kct.adjustment_reason', '', true);
+end;
+$$;
+comment on function private.run_adjust_inventory(jsonb) is
+  'Carries out adjust_inventory; the ledger row comes from the trigger. KCSKU, KCINV, KCSTK: would go below '
+  'what open checkouts hold.';
+
+create function private.run_erase_customer(p_command_id uuid, p_args jsonb) returns jsonb
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_count jsonb;
+  v_found boolean;
+begin
+  -- The log of an erasure must not keep the address.
+  update public.staff_commands set args = '{}' where id = p_command_id;
+  v_count := private.erase_person(p_args ->> 'email');
+  v_found := exists (select 1 from jsonb_each(v_count) c where c.value <> '0');
+  return jsonb_build_object('ok', v_found, 'found', v_found, 'erased', v_count)
+    || case when not v_found then jsonb_build_object(
+      'problem',
+      'Nobody is known under this address: nothing was erased. Compare the spelling with the order.'
+    ) else '{}' end;
+end;
+$$;
+comment on function private.run_erase_customer(uuid, jsonb) is
+  'Carries out erase_customer, and answers with counts: { ok, found, erased: { orders, customers, '
+  'stripe_customers, events, texts }, problem? }; found false: nobody is known, and nothing was changed. '
+  'KCINV: a dispute still needs the data.';
+
+create function private.restock_answer(p_command_id uuid, p_command text, p_args jsonb) returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  if p_command <> 'request_refund' or p_args -> 'restock' is distinct from 'true' then
+    return '{}';
+  elsif (select q.restock from public.refund_requests q where q.id = p_command_id::text) then
+    return jsonb_build_object('restock', true);
+  end if;
+  return jsonb_build_object(
+    'restock', false,
+    'notice', 'Nothing was put back on the shelf: only a refund of all that is left does that. '
+      || 'When the goods of the whole order have come back, call receive_return().'
+  );
+end;
+$$;
+comment on function private.restock_answer(uuid, text, jsonb) is
+  'What request_refund with p_restock answers about the goods: whether they go back with this refund, and '
+  'if not, why and what does.';

@@ -1,0 +1,270 @@
+-- Running a command as its row is written, and the functions that staff call.
+
+create function private.run_staff_command() returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  v_order_id uuid;
+  v_answer jsonb := '{}';
+begin
+  -- Not before the insert: what the policies refuse is not told what a command understands.
+  new.args := private.clean_staff_args(new.command, new.args);
+  update public.staff_commands c set args = new.args where c.id = new.id and c.args <> new.args;
+  perform set_config('kct.actor', new.actor, true);
+  case new.command
+    when 'request_refund' then v_order_id := private.run_request_refund(new.id, new.args);
+    when 'cancel_order' then v_order_id := private.run_cancel_order(new.args);
+    when 'release_review' then v_order_id := private.run_release_review(new.args);
+    when 'mark_fulfilled' then v_order_id := private.run_mark_fulfilled(new.id, new.args);
+    when 'submit_dispute_evidence' then v_order_id := private.run_submit_dispute_evidence(new.id, new.args);
+    when 'resend_notification' then v_order_id := private.run_resend_notification(new.id, new.args);
+    when 'redrive_webhook_event' then perform private.redrive_event(new.args ->> 'event_id');
+    when 'redrive_job' then perform private.redrive_job((new.args ->> 'job_id')::bigint);
+    when 'erase_customer' then v_answer := private.run_erase_customer(new.id, new.args);
+    when 'adjust_inventory' then perform private.run_adjust_inventory(new.args);
+    when 'receive_return' then v_order_id := private.run_receive_return(new.args);
+    when 'add_variant' then perform private.run_add_variant(new.args);
+  end case;
+  update public.staff_commands c
+  set order_id = v_order_id,
+      result = jsonb_build_object(
+        'ok', true, 'status', (select o.status from public.orders o where o.id = v_order_id)
+      )
+        || private.restock_answer(new.id, new.command, new.args) || v_answer
+  where c.id = new.id;
+  if v_order_id is not null then
+    perform private.record_order_event(
+      v_order_id, new.command, 'staff', jsonb_build_object('command_id', new.id, 'actor', new.actor)
+    );
+    perform private.settle_order(v_order_id, 'staff');
+  end if;
+  return null;
+end;
+$$;
+comment on function private.run_staff_command() is
+  'Trigger of staff_commands: carries the command out, notes the result and the audit row. An error undoes '
+  'the insert as well.';
+
+create function private.mask_command() returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as $$
+begin
+  new.args := private.mask_cards_in(new.args);
+  return new;
+end;
+$$;
+comment on function private.mask_command() is
+  'Trigger of staff_commands: a card number in a note, a reason or a tracking number is masked before '
+  'anything is stored.';
+create trigger mask_command before insert on public.staff_commands
+  for each row execute function private.mask_command();
+
+create trigger run_staff_command after insert on public.staff_commands
+  for each row execute function private.run_staff_command();
+
+create function private.submit_command(p_command text, p_args jsonb) returns jsonb
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_id uuid := gen_random_uuid();
+begin
+  -- The policies say the same, in words that help nobody.
+  if current_user = 'authenticated' and not private.is_admin() then
+    raise exception '% is for staff only', p_command using
+      errcode = '42501',
+      hint = 'Staff have app_metadata.role = admin and, where ADMIN_REQUIRE_MFA is set, have signed in with '
+        'a second factor.';
+  end if;
+  insert into public.staff_commands (id, command, args) values (v_id, p_command, p_args);
+  return (
+    select c.result || jsonb_build_object('command_id', c.id) from public.staff_commands c where c.id = v_id
+  );
+end;
+$$;
+comment on function private.submit_command(text, jsonb) is
+  'Inserts a staff command as the caller, whose policies decide, and returns its result. 42501: the '
+  'caller is not staff.';
+revoke execute on function private.submit_command(text, jsonb) from public, anon;
+grant execute on function private.submit_command(text, jsonb) to authenticated, service_role;
+
+create function public.request_refund(
+  p_order_number text,
+  p_amount bigint default null,
+  p_reason text default null,
+  p_restock boolean default false
+) returns jsonb
+language sql
+security invoker
+set search_path = ''
+as $$
+  select private.submit_command(
+    'request_refund',
+    jsonb_build_object(
+      'order_number', p_order_number, 'amount', p_amount, 'reason', p_reason,
+      'restock', coalesce(p_restock, false)
+    )
+  )
+$$;
+comment on function public.request_refund(text, bigint, text, boolean) is
+  'Refunds an order: p_amount in minor units, or all that is left. p_restock: with all that is left, the '
+  'goods go back on the shelf once that refund has succeeded; with a part nothing does, and the answer says '
+  'so ({ restock: false, notice }). Staff only.';
+
+create function public.add_variant(
+  p_product_slug text,
+  p_sku text,
+  p_price_amount bigint,
+  p_currency text,
+  p_size text default null,
+  p_color text default null,
+  p_on_hand integer default 0
+) returns jsonb
+language sql
+security invoker
+set search_path = ''
+as $$
+  select private.submit_command('add_variant', jsonb_build_object(
+    'product_slug', p_product_slug, 'sku', p_sku, 'price_amount', p_price_amount, 'currency', p_currency,
+    'size', p_size, 'color', p_color, 'on_hand', p_on_hand
+  ))
+$$;
+comment on function public.add_variant(text, text, bigint, text, text, text, integer) is
+  'Puts a size and colour of a product on sale, with its stock. p_price_amount in Stripe''s minor units; a '
+  'price that Stripe refuses is refused. Staff only.';
+
+create function public.receive_return(
+  p_order_number text,
+  p_lines jsonb default null,
+  p_note text default null
+) returns jsonb
+language sql
+security invoker
+set search_path = ''
+as $$
+  select private.submit_command(
+    'receive_return', jsonb_build_object('order_number', p_order_number, 'lines', p_lines, 'note', p_note)
+  )
+$$;
+comment on function public.receive_return(text, jsonb, text) is
+  'Puts the goods of a shipped or refunded order back on the shelf, without moving money. p_lines must be '
+  'null: all of them. Staff only.';
+
+create function public.cancel_order(p_order_number text, p_reason text default null) returns jsonb
+language sql
+security invoker
+set search_path = ''
+as $$
+  select private.submit_command(
+    'cancel_order', jsonb_build_object('order_number', p_order_number, 'reason', p_reason)
+  )
+$$;
+comment on function public.cancel_order(text, text) is
+  'Cancels an order that has not shipped: closes its checkout, frees its stock, refunds what was paid. '
+  'Staff only.';
+
+create function public.release_review(p_order_number text, p_note text default null) returns jsonb
+language sql
+security invoker
+set search_path = ''
+as $$
+  select private.submit_command(
+    'release_review', jsonb_build_object('order_number', p_order_number, 'note', p_note)
+  )
+$$;
+comment on function public.release_review(text, text) is
+  'Lets an order that is held for review ship. Releases what is known now; what turns up later holds it '
+  'again. Staff only.';
+
+create function public.mark_fulfilled(
+  p_order_number text,
+  p_carrier text default null,
+  p_tracking_number text default null
+) returns jsonb
+language sql
+security invoker
+set search_path = ''
+as $$
+  select private.submit_command(
+    'mark_fulfilled',
+    jsonb_build_object(
+      'order_number', p_order_number, 'carrier', p_carrier, 'tracking_number', p_tracking_number
+    )
+  )
+$$;
+comment on function public.mark_fulfilled(text, text, text) is
+  'Notes that an order has shipped and mails the customer. Called again with another carrier or tracking '
+  'number it corrects them, and mails the correction. Staff only.';
+
+create function public.submit_dispute_evidence(p_dispute_id text, p_note text default null) returns jsonb
+language sql
+security invoker
+set search_path = ''
+as $$
+  select private.submit_command(
+    'submit_dispute_evidence', jsonb_build_object('dispute_id', p_dispute_id, 'note', p_note)
+  )
+$$;
+comment on function public.submit_dispute_evidence(text, text) is
+  'Sends the evidence assembled from the order, and the note, to the bank. Final: Stripe takes evidence '
+  'once. Staff only.';
+
+create function public.resend_notification(p_order_number text, p_template text) returns jsonb
+language sql
+security invoker
+set search_path = ''
+as $$
+  select private.submit_command(
+    'resend_notification', jsonb_build_object('order_number', p_order_number, 'template', p_template)
+  )
+$$;
+comment on function public.resend_notification(text, text) is
+  'Mails a template that the order has had before once more, if what it says is still true. Staff only.';
+
+create function public.redrive_webhook_event(p_event_id text) returns jsonb
+language sql
+security invoker
+set search_path = ''
+as $$
+  select private.submit_command('redrive_webhook_event', jsonb_build_object('event_id', p_event_id))
+$$;
+comment on function public.redrive_webhook_event(text) is
+  'Queues a webhook event again, whatever became of it: it is translated anew and its facts merged. Staff '
+  'only.';
+
+create function public.erase_customer(p_email text) returns jsonb
+language sql
+security invoker
+set search_path = ''
+as $$
+  select private.submit_command('erase_customer', jsonb_build_object('email', p_email))
+$$;
+comment on function public.erase_customer(text) is
+  'Removes a person from everything known under an e-mail address, also at Stripe, and answers with counts; '
+  'ok and found are false when nobody is known under it. Refused while a dispute waits for evidence. Staff '
+  'only.';
+
+create function public.adjust_inventory(p_sku text, p_delta integer, p_reason text) returns jsonb
+language sql
+security invoker
+set search_path = ''
+as $$
+  select private.submit_command(
+    'adjust_inventory', jsonb_build_object('sku', p_sku, 'delta', p_delta, 'reason', p_reason)
+  )
+$$;
+comment on function public.adjust_inventory(text, integer, text) is
+  'Goods received (p_delta > 0), lost or recounted (p_delta < 0). Staff only.';
+
+grant execute on function
+  public.request_refund(text, bigint, text, boolean), public.cancel_order(text, text),
+  public.release_review(text, text), public.mark_fulfilled(text, text, text),
+  public.submit_dispute_evidence(text, text), public.resend_notification(text, text),
+  public.redrive_webhook_event(text), public.erase_customer(text),
+  public.adjust_inventory(text, integer, text), public.receive_return(text, jsonb, text),
+  public.add_variant(text, text, bigint, text, text, text, integer)
+to authenticated, service_role;

@@ -1,0 +1,325 @@
+import assert from "node:assert/strict";
+import type Stripe from "stripe";
+import { checkDeployedSecrets } from "../../scripts/live/doctor/deployed_secrets.ts";
+import { openSubject } from "../../scripts/live/doctor/subject.ts";
+import { defaultFunctionEnv } from "../../scripts/local/function_env.ts";
+import { loadKeys } from "../../scripts/local/keys.ts";
+import { supabaseCliMissing } from "../../scripts/quality/ok/supabase_cli.ts";
+import { setUp } from "../../scripts/live/setup.ts";
+import { webhookUrl } from "../../supabase/functions/_shared/jobs/webhook_endpoints.ts";
+import { envLine, setInEnvFile } from "../../scripts/live/setup/env_file.ts";
+import { functionNames } from "../../scripts/live/setup/functions.ts";
+import { masked, readEnvFile, readProject } from "../../scripts/live/setup/project.ts";
+import { schedule } from "../../scripts/live/setup/schedule.ts";
+import { secrets } from "../../scripts/live/setup/secrets.ts";
+import { databaseTarget, supabaseCli } from "../../scripts/live/setup/supabase.ts";
+import { createStripe } from "../../supabase/functions/_shared/stripe/client.ts";
+import { stripeApiVersion } from "../../supabase/functions/_shared/stripe/api_version.ts";
+import { enabledEvents } from "../../supabase/functions/_shared/stripe_events/mod.ts";
+import { type ManagementApi, startManagementApi } from "../support/management_api.ts";
+import { skipWithout } from "../support/optional_tool.ts";
+import { scheduler } from "../support/scheduler.ts";
+import { type TestStack, testStack } from "../support/stack.ts";
+
+const ref = "a".repeat(20);
+const options = {
+  ignore: skipWithout("the Supabase CLI", await supabaseCliMissing(".")),
+  sanitizeOps: false,
+  sanitizeResources: false,
+};
+const folder = await Deno.makeTempDir({ prefix: "kct-setup-test-" });
+const envFile = `${folder}/.env`;
+
+let stack: TestStack;
+let stripe: Stripe;
+let api: ManagementApi;
+
+Deno.test.beforeAll(async () => {
+  [stack, api] = await Promise.all([testStack(), startManagementApi()]);
+  stripe = createStripe({
+    stripeSecretKey: stack.stripe_secret_key,
+    stripeApiBase: new URL(stack.stripe_url),
+  });
+  await stack.sql.unsafe(scheduler).simple();
+  const urls = { api: stack.api_url, web: stack.web_url, stripe: stack.stripe_url };
+  const values = {
+    ...defaultFunctionEnv(await loadKeys(stack.dir), urls),
+    STRIPE_WEBHOOK_SECRETS: "",
+    EMAIL_FROM: `O'Neill "Shop" $HOME <orders@example.com>`,
+    SUPABASE_ACCESS_TOKEN: `sbp_${"0".repeat(40)}`,
+    SUPABASE_PROFILE: api.profile,
+    SUPABASE_PROJECT_REF: ref,
+    SUPABASE_DB_URL: `${stack.db_url}?sslmode=disable`,
+  };
+  const lines = Object.entries(values).map(([name, value]) => envLine(name, value));
+  await Deno.writeTextFile(envFile, `# The shop's secrets\n${lines.join("\n")}\n`);
+});
+Deno.test.afterAll(async () => {
+  await stack.stop();
+  await api[Symbol.asyncDispose]();
+  await Deno.remove(folder, { recursive: true });
+});
+
+/** Runs setup as the command does; returns its exit code and output. */
+async function run(dryRun: boolean, change: Record<string, string | undefined> = {}) {
+  const project = await readProject(envFile);
+  for (const [name, value] of Object.entries(change)) {
+    if (value === undefined) delete project.values[name];
+    else project.values[name] = value;
+  }
+  const lines: string[] = [];
+  const context = {
+    project,
+    stripe,
+    supabase: supabaseCli(project),
+    say: (line: string) => lines.push(line),
+  };
+  const code = await setUp(context, { dryRun });
+  return { code, output: lines.join("\n"), project };
+}
+
+async function ownEndpoints(): Promise<Stripe.WebhookEndpoint[]> {
+  const { data } = await stripe.webhookEndpoints.list({ limit: 100 });
+  return data.filter(({ url }) => url === webhookUrl(stack.api_url));
+}
+
+Deno.test({
+  ...options,
+  name: "setup --dry-run prints what would change and changes nothing",
+  fn: async () => {
+    for (const { id } of await ownEndpoints()) await stripe.webhookEndpoints.del(id);
+    const before = await Deno.readTextFile(envFile);
+    const history = await stack.sql`
+      delete from supabase_migrations.schema_migrations where version = (select max(version) from supabase_migrations.schema_migrations)
+      returning version, name, statements
+    `;
+    const { code, output } = await run(true);
+    await stack.sql`insert into supabase_migrations.schema_migrations ${stack.sql(history)}`;
+    assert.equal(code, 0, output);
+    assert.match(output, /migrations:\n {2}push \d{14}_schedule\.sql\nwebhook endpoint:/);
+    assert.match(output, /create http.*stripe-webhook with API version/);
+    assert.match(output, /set STRIPE_SECRET_KEY/);
+    assert.match(output, /deploy stripe-webhook/);
+    assert.match(output, /have pg_cron call .*retry-jobs every minute/);
+    assert.deepEqual(await ownEndpoints(), []);
+    assert.deepEqual(api.writes, []);
+    assert.equal(await Deno.readTextFile(envFile), before);
+    assert.equal((await stack.sql`select from cron.job`).length, 0);
+  },
+});
+
+Deno.test({
+  ...options,
+  name: "setup creates the endpoint, keeps its signing secret, sets secrets, deploys and schedules",
+  fn: async () => {
+    const { code, output } = await run(false);
+    assert.equal(code, 0, output);
+    const [endpoint, ...more] = await ownEndpoints();
+    assert.deepEqual(more, []);
+    assert.equal(endpoint?.api_version, stripeApiVersion);
+    assert.deepEqual(endpoint?.enabled_events, enabledEvents);
+    assert.deepEqual(api.released.map(({ slug }) => slug).sort(), await functionNames());
+
+    const values = await readEnvFile(envFile);
+    assert.equal(values["STRIPE_WEBHOOK_SECRETS"], stack.stripe_webhook_secret);
+    assert.match(await Deno.readTextFile(envFile), /^# The shop's secrets\n/);
+    assert.equal(api.secrets.get("STRIPE_WEBHOOK_SECRETS"), stack.stripe_webhook_secret);
+    assert.equal(api.secrets.get("EMAIL_FROM"), `O'Neill "Shop" $HOME <orders@example.com>`);
+    assert.ok([...api.secrets.keys()].every((name) => !name.startsWith("SUPABASE_")));
+
+    const [job] = await stack.sql`select command from cron.job where jobname = 'retry-jobs'`;
+    assert.equal(job?.command, "select private.call_retry_jobs()");
+    const targets = await stack.sql`select decrypted_secret from vault.decrypted_secrets order by name`;
+    assert.deepEqual(targets.map((row) => row.decrypted_secret), [
+      stack.secret_key,
+      `${stack.functions_url}/retry-jobs`,
+    ]);
+    for (const secret of [stack.secret_key, stack.stripe_secret_key, stack.stripe_webhook_secret]) {
+      assert.ok(!output.includes(secret));
+    }
+  },
+});
+
+Deno.test({
+  ...options,
+  name: "setup run again changes nothing",
+  fn: async () => {
+    const [before] = await ownEndpoints();
+    const file = await Deno.readTextFile(envFile);
+    api.writes.splice(0);
+    const { code, output } = await run(false);
+    assert.equal(code, 0, output);
+    const settled = [
+      "migrations",
+      "webhook endpoint",
+      "secrets",
+      "other endpoints at our address",
+      "schedule",
+    ];
+    for (const step of settled) assert.ok(output.includes(`${step}:\n  as it should be`), output);
+    assert.ok(!api.writes.some((write) => write.endsWith("/secrets")), api.writes.join());
+    assert.deepEqual(await ownEndpoints(), [before]);
+    assert.equal(await Deno.readTextFile(envFile), file);
+  },
+});
+
+Deno.test({
+  ...options,
+  name: "setup brings events and state of a changed endpoint back, and disables a second one",
+  fn: async () => {
+    const [endpoint] = await ownEndpoints();
+    assert.ok(endpoint);
+    const changedEvents = [
+      ...enabledEvents.filter((event) => event !== "refund.failed"),
+      "invoice.paid",
+    ] as Stripe.WebhookEndpointUpdateParams.EnabledEvent[];
+    await stripe.webhookEndpoints.update(endpoint.id, {
+      disabled: true,
+      enabled_events: changedEvents,
+    });
+    const old = await stripe.webhookEndpoints.create({ url: endpoint.url, enabled_events: ["*"] });
+    const { code, output } = await run(false, { SUPABASE_DB_URL: undefined });
+    // Without a database address the CLI would have to reach the project's pooler, which the recorder has not.
+    assert.equal(code, 1);
+    assert.match(output, /migrations:\n {2}error: supabase db push failed/);
+    assert.match(output, /Set SUPABASE_DB_URL/);
+    assert.match(output, /Nothing was changed/);
+    assert.equal((await ownEndpoints()).find(({ id }) => id === endpoint.id)?.status, "disabled");
+
+    const again = await run(false);
+    assert.equal(again.code, 0, again.output);
+    assert.match(again.output, new RegExp(`add refund.failed to ${endpoint.id}`));
+    assert.match(again.output, new RegExp(`remove invoice.paid from ${endpoint.id}`));
+    assert.match(again.output, new RegExp(`enable ${endpoint.id}`));
+    const now = new Map((await ownEndpoints()).map((found) => [found.id, found]));
+    assert.equal(now.get(endpoint.id)?.status, "enabled");
+    assert.deepEqual(now.get(endpoint.id)?.enabled_events, enabledEvents);
+    assert.equal(now.get(old.id)?.status, "disabled");
+  },
+});
+
+Deno.test({
+  ...options,
+  name: "setup schedules through the CLI where no database address is given",
+  fn: async () => {
+    const project = await readProject(envFile);
+    delete project.values["SUPABASE_DB_URL"];
+    const plan = await schedule.plan({
+      project,
+      stripe,
+      supabase: supabaseCli(project),
+      say: () => {},
+    });
+    await plan.apply();
+    assert.deepEqual(api.queries.map((query) => query.trim()), [
+      `select private.set_schedule_target('${stack.functions_url}/retry-jobs', '${stack.secret_key}');`,
+    ]);
+  },
+});
+
+Deno.test({
+  ...options,
+  name: "setup stops before anything changes when an endpoint's signing secret is nowhere to be had",
+  fn: async () => {
+    const { code, output } = await run(false, { STRIPE_WEBHOOK_SECRETS: undefined });
+    assert.equal(code, 1);
+    assert.match(
+      output,
+      /STRIPE_WEBHOOK_SECRETS is empty and the endpoint we_\w+ exists: copy its signing secret/,
+    );
+    assert.match(output, /Nothing was changed/);
+  },
+});
+
+Deno.test({
+  ...options,
+  name: "doctor compares the project's secrets with the env file by digest",
+  fn: async () => {
+    const values = await readEnvFile(envFile);
+    const subject = openSubject({ kind: "project", name: envFile, values });
+    assert.ok(!Array.isArray(subject));
+    const cli = supabaseCli(subject);
+    assert.deepEqual((await checkDeployedSecrets(subject, cli)).map(({ level }) => level), ["ok"]);
+    api.secrets.delete("SITE_URL");
+    api.secrets.set("APP_ENV", "staging");
+    assert.deepEqual((await checkDeployedSecrets(subject, cli)).map(({ level, what }) => [level, what]), [
+      ["warning", "APP_ENV has another value in the project than here"],
+      ["error", "SITE_URL is not set in the project"],
+    ]);
+  },
+});
+
+Deno.test({
+  ...options,
+  name: "setup unsets what the env file empties, and doctor vouches for nothing that differs",
+  fn: async () => {
+    const file = await Deno.readTextFile(envFile);
+    api.secrets.set("RESEND_API_KEY", "re_old_and_revoked");
+    api.secrets.set("CHECKOUT_TURNSTILE_SECRET", "0x4AAAAAAA");
+    await Deno.writeTextFile(envFile, `${file}RESEND_API_KEY=\n`);
+    try {
+      const values = await readEnvFile(envFile);
+      const subject = openSubject({ kind: "project", name: envFile, values });
+      assert.ok(!Array.isArray(subject));
+      const found = (await checkDeployedSecrets(subject, supabaseCli(subject))).map((
+        { level, what },
+      ) => [level, what]);
+      const differing = [
+        ["warning", "RESEND_API_KEY is empty here and set in the project"],
+        ["warning", "CHECKOUT_TURNSTILE_SECRET is set in the project and not named here"],
+      ];
+      for (const finding of differing) {
+        assert.deepEqual(found.filter(([, what]) => what === finding[1]), [finding]);
+      }
+
+      const project = await readProject(envFile);
+      const plan = await secrets.plan({ project, stripe, supabase: supabaseCli(project), say: () => {} });
+      assert.ok(plan.changes.includes("unset RESEND_API_KEY"), `${plan.changes}`);
+      assert.ok(api.secrets.has("RESEND_API_KEY"), "a plan changes nothing");
+      await plan.apply();
+      assert.ok(!api.secrets.has("RESEND_API_KEY"));
+      assert.ok(api.secrets.has("CHECKOUT_TURNSTILE_SECRET"), "what the file does not mention is left alone");
+    } finally {
+      api.secrets.delete("CHECKOUT_TURNSTILE_SECRET");
+      await Deno.writeTextFile(envFile, file);
+    }
+  },
+});
+
+Deno.test("the database's password is in no argument of the CLI", async () => {
+  const seen: string[] = [];
+  const values = {
+    SUPABASE_DB_URL: "postgresql://owner:p%40ss-w0rd@db.example:5432/postgres?sslmode=require",
+  };
+  seen.push(databaseTarget({ values, ref: null }));
+  assert.deepEqual(seen, ["--remote=postgresql://owner@db.example:5432/postgres?sslmode=require"]);
+  await assert.rejects(
+    async () => await Promise.resolve(databaseTarget({ values: { SUPABASE_DB_URL: "nonsense" }, ref: null })),
+    /SUPABASE_DB_URL is not a connection string/,
+  );
+});
+
+Deno.test("envLine() and setInEnvFile() keep a value as it is, and the rest of the file", async () => {
+  const path = `${folder}/lines.env`;
+  await Deno.writeTextFile(path, "# first\nA=1\nB=2");
+  const values = [
+    "plain",
+    "with space",
+    `it's $HOME`,
+    `"quoted" #not a comment`,
+    `it's "both"`,
+    "whsec_a,whsec_b",
+  ];
+  for (const value of values) {
+    await setInEnvFile(path, "A", value);
+    assert.equal((await readEnvFile(path))["A"], value);
+  }
+  await setInEnvFile(path, "C", "new");
+  assert.equal(await Deno.readTextFile(path), "# first\nA=whsec_a,whsec_b\nB=2\nC=new");
+});
+
+Deno.test("masked() hides whole secrets, items of lists and keys of dictionaries, and nothing else", () => {
+  const key = `sb_secret_${crypto.randomUUID()}`;
+  const values = { SUPABASE_SECRET_KEYS: JSON.stringify({ default: key }), APP_ENV: "development-like" };
+  assert.equal(masked(`key ${key}, APP_ENV development-like`, values), "key ***, APP_ENV development-like");
+});

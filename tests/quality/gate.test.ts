@@ -1,0 +1,237 @@
+/** The checks of `deno task ok` find what they are for. */
+import assert from "node:assert/strict";
+import { dirname, join } from "node:path";
+import { boundaries, withoutComments } from "../../scripts/quality/ok/boundaries.ts";
+import { envExampleProblems } from "../../scripts/quality/ok/env_example.ts";
+import { describeSchema } from "../../scripts/quality/ok/schema_snapshot.ts";
+import { findSecrets, secretScan } from "../../scripts/quality/ok/secret_scan.ts";
+import { createTestDatabase } from "../../scripts/local/test_database.ts";
+import { runCommand } from "../../scripts/lib/command.ts";
+
+async function problemsIn(files: Record<string, string>): Promise<string[]> {
+  const root = await Deno.makeTempDir();
+  try {
+    await runCommand("git", ["init", "-q"], { cwd: root });
+    for (const [path, text] of Object.entries(files)) {
+      await Deno.mkdir(join(root, dirname(path)), { recursive: true });
+      await Deno.writeTextFile(join(root, path), text);
+    }
+    const result = await boundaries.run({ root, write: false, adminUrl: "" });
+    return result.kind === "failed" ? result.problems : [];
+  } finally {
+    await Deno.remove(root, { recursive: true });
+  }
+}
+
+const FN = "supabase/functions";
+
+for (
+  const [what, path, text] of [
+    [
+      "a function that imports from scripts",
+      `${FN}/a/index.ts`,
+      `import { x } from "../../../scripts/x.ts";`,
+    ],
+    ["a function that imports from tests", `${FN}/a/index.ts`, `export * from "../../../tests/x.ts";`],
+    ["a function that imports another", `${FN}/a/index.ts`, `import type { X } from "../b/handler.ts";`],
+    ["a shared file that imports a function", `${FN}/_shared/a.ts`, `import { x } from "../b/handler.ts";`],
+    ["an import over several lines", `${FN}/a/index.ts`, `import {\n  x,\n} from "../b/handler.ts";`],
+    ["a dynamic import", `${FN}/a/index.ts`, `await import("../b/handler.ts");`],
+    ["a jsr import", "scripts/a.ts", `import { x } from "jsr:@std/assert";`],
+    ["an import of an address", "tests/a.ts", `import "https://deno.land/x/a.ts";`],
+    ["an inline npm import", "scripts/a.ts", `import { z } from "npm:zod";`],
+    ["a second reader of the environment", `${FN}/a/index.ts`, `const x = Deno.env.get("X");`],
+    ["a second user of the console", `${FN}/_shared/a.ts`, `console.log("x");`],
+    ["a second caller of .rpc()", `${FN}/a/handler.ts`, `await client.rpc("x");`],
+  ] as const
+) {
+  Deno.test(`boundaries finds ${what}`, async () => {
+    const problems = await problemsIn({ [path]: text });
+    assert.equal(problems.length, 1, problems.join("\n"));
+    assert.ok(problems[0]?.startsWith(`${path}:`), problems[0]);
+  });
+}
+
+Deno.test("boundaries lets owners, own files and mentions in comments be", async () => {
+  const problems = await problemsIn({
+    [`${FN}/_shared/env.ts`]: "Deno.env.toObject();",
+    [`${FN}/_shared/log.ts`]: "console.log(1);",
+    [`${FN}/_shared/database/client.ts`]: `client.rpc("x");`,
+    [`${FN}/a/index.ts`]:
+      `import { h } from "./handler.ts";\nimport { l } from "../_shared/log.ts";\nimport Stripe from "stripe";\n` +
+      `// console.log is for log.ts; Deno.env for env.ts\n/* import x from "../b/handler.ts"; */`,
+    [`${FN}/a/handler.ts`]: "export function h() {}",
+    [`${FN}/a/deno.json`]: "{}",
+    "scripts/live/a.ts": `console.log(Deno.env.get("X"));`,
+  });
+  assert.deepEqual(problems, []);
+});
+
+Deno.test("boundaries holds the roofs apart, and the rooms of _shared in their order", async () => {
+  const problems = await problemsIn({
+    "scripts/stand-in/a.ts": `import "../lib/a.ts";`,
+    "scripts/live/a.ts": `import "../local/a.ts";`,
+    "scripts/lib/a.ts": `import "../../tests/a.ts";`,
+    "scripts/other/a.ts": `import "../lib/a.ts";`,
+    "scripts/local/a.ts": `import "../lib/a.ts"; import "../stand-in/a.ts";`,
+    "tests/a.ts": `import "../scripts/local/a.ts";`,
+    [`${FN}/_shared/http/a.ts`]: `import "../jobs/a.ts";`,
+    [`${FN}/_shared/jobs/a.ts`]: `import "../stripe/a.ts";`,
+    [`${FN}/_shared/stripe/a.ts`]: "",
+    [`${FN}/_shared/elsewhere/a.ts`]: `import "../stripe/a.ts";`,
+  });
+  const found = problems.map((problem) => problem.split(" imports ")[0]);
+  assert.deepEqual(found.filter((problem) => !problem?.startsWith("these import each other")).sort(), [
+    "scripts/lib/a.ts:1",
+    "scripts/live/a.ts:1",
+    "scripts/other/a.ts:1",
+    "scripts/stand-in/a.ts:1",
+    `${FN}/_shared/elsewhere/a.ts:1`,
+    `${FN}/_shared/http/a.ts:1`,
+  ]);
+});
+
+Deno.test("boundaries finds circles, exports that nobody imports and packages that nobody needs", async () => {
+  const problems = await problemsIn({
+    "deno.json": `{ "imports": { "zod": "npm:zod@4" } }`,
+    "scripts/lib/a.ts":
+      `import { type B, used } from "./b.ts";\nexport const a: B = used;\nexport type Own = B;`,
+    "scripts/lib/b.ts":
+      `import { a } from "./a.ts";\nexport type B = typeof a | 1;\nexport const used = 1;\nexport function spare() {}`,
+  });
+  assert.deepEqual(problems.sort(), [
+    "deno.json lists zod, which nothing imports",
+    "scripts/lib/b.ts exports spare, which nothing imports",
+    "these import each other in a circle: scripts/lib/a.ts, scripts/lib/b.ts",
+  ]);
+});
+
+Deno.test("withoutComments() keeps lines and addresses", () => {
+  const text = `const a = "https://x"; // why\n/* one\ntwo */ const b = 1;`;
+  assert.equal(withoutComments(text).split("\n").length, 3);
+  assert.ok(withoutComments(text).includes(`"https://x"`));
+  assert.ok(!/why|one|two/.test(withoutComments(text)));
+});
+
+const LETTERS = "aB3".repeat(20);
+for (
+  const [what, secret] of [
+    ["a live Stripe key", `sk_live_${LETTERS}`],
+    ["a restricted live key", `rk_live_${LETTERS}`],
+    ["a full-length test key", `sk_test_${LETTERS}`],
+    ["a webhook signing secret", `whsec_${LETTERS}`],
+    ["a Supabase access token", `sbp_${"0a".repeat(20)}`],
+    ["a Supabase secret key", `sb_secret_${LETTERS}`],
+    ["a private key", `-----BEGIN ${"EC "}PRIVATE KEY-----`],
+    ["a JSON web token", `eyJ${LETTERS}.eyJ${LETTERS}.${LETTERS}`],
+  ] as const
+) {
+  Deno.test(`the secret scan finds ${what}`, () => {
+    assert.equal(findSecrets(`first line\nKEY=${secret}\n`)[0]?.line, 2);
+  });
+}
+
+for (
+  const [what, text] of [
+    ["a variable's value by its name", `LINK_SIGNING_SECRET=${"k3Jq9".repeat(8)}`],
+    ["a value by its name in JSON", `{"UPSTASH_REDIS_REST_TOKEN": "${"k3Jq9".repeat(8)}"}`],
+    [
+      "a database's address with its password",
+      `postgresql://postgres.ref:${"k3Jq9".repeat(3)}@db.supabase.com:5432/x`,
+    ],
+    [
+      "an alert address",
+      `https://hooks.slack.com/services/T0${LETTERS.slice(0, 8)}/B0${LETTERS.slice(0, 30)}`,
+    ],
+    ["a key in two pieces", `const key = "sk_live_" + "${LETTERS}";`],
+    ["a token over two lines", `eyJ${LETTERS}\n.eyJ${LETTERS}.${LETTERS}`],
+    ["a key in base64", btoa(`sk_live_${LETTERS}`)],
+    ["a file in UTF-16", [...`sk_live_${LETTERS}`].join("\0")],
+    ["a private JSON web key", `{"kty":"EC","crv":"P-256","x":"a","y":"b","d":"${LETTERS.slice(0, 43)}"}`],
+    ["a Turnstile secret", `0x4AAAAAAA${LETTERS.slice(0, 25)}`],
+    ["a fine-grained GitHub token", `github_pat_${LETTERS}_${LETTERS}`],
+  ] as const
+) {
+  Deno.test(`the secret scan finds ${what}`, () => {
+    assert.equal(findSecrets(`first line\n${text}\n`)[0]?.line, 2);
+  });
+}
+
+Deno.test("the secret scan reads what any commit has added, also when it is gone", async () => {
+  const root = await Deno.makeTempDir();
+  const git = (...args: string[]) =>
+    runCommand("git", ["-c", "user.name=t", "-c", "user.email=t@shop.example", ...args], { cwd: root });
+  try {
+    await git("init", "-q");
+    await Deno.writeTextFile(join(root, "a.txt"), `key sk_live_${LETTERS}\n`);
+    await git("add", "-A");
+    await git("commit", "-qm", "one");
+    await Deno.writeTextFile(join(root, "a.txt"), "key\n");
+    await git("commit", "-qam", "two");
+    const result = await secretScan.run({ root, write: false, adminUrl: "" });
+    assert.ok(result.kind === "failed");
+    assert.equal(result.problems.length, 1);
+    assert.match(result.problems[0] ?? "", /^the history has a live Stripe key/);
+    assert.ok(!result.problems[0]?.includes(LETTERS), "and does not print it");
+  } finally {
+    await Deno.remove(root, { recursive: true });
+  }
+});
+
+Deno.test("the secret scan lets placeholders be", () => {
+  assert.deepEqual(findSecrets("postgresql://postgres:postgres@127.0.0.1:54322/postgres"), []);
+  assert.deepEqual(
+    findSecrets('STRIPE_SECRET_KEY: stack.stripe_secret_key, LINK_SIGNING_SECRET="x".repeat(40)'),
+    [],
+  );
+  assert.deepEqual(findSecrets("sk_test_… whsec_… sk_live_... sb_secret_… whsec_test"), []);
+});
+
+Deno.test("the env example must name each variable of env.ts, once, in order, with a comment", () => {
+  const expected = ["ONE", "TWO"];
+  assert.deepEqual(envExampleProblems("# first\nONE=1\n# second\n# TWO=\n", expected), []);
+  assert.match(envExampleProblems("# first\nONE=1\n", expected).join(), /lacks TWO/);
+  assert.match(
+    envExampleProblems("# a\nONE=\n# b\nTWO=\n# c\nTHREE=\n", expected).join(),
+    /THREE, which env.ts does not/,
+  );
+  assert.match(envExampleProblems("# b\nTWO=\n# a\nONE=\n", expected).join(), /order/);
+  assert.match(envExampleProblems("# a\nONE=\nTWO=\n", expected).join(), /TWO has no comment/);
+});
+
+Deno.test("the schema snapshot is the same for the same schema and shows grants, policies, bodies and comments", async () => {
+  await using one = await createTestDatabase();
+  await using two = await createTestDatabase();
+  let earlier = await describeSchema(one.url);
+  assert.equal(await describeSchema(two.url), earlier);
+  for (
+    const change of [
+      "alter table public.orders add column extra int",
+      "grant select on public.orders to anon",
+      "create policy extra on public.orders for select to anon using (true)",
+      "comment on table public.orders is 'changed'",
+      "alter table public.orders disable row level security",
+      "create function public.extra() returns int language sql as 'select 1'",
+      "create or replace function public.extra() returns int language sql as 'select 2'",
+      "revoke execute on function public.extra() from public",
+      "create index extra on public.orders (created_at, id)",
+      "alter table public.orders add constraint extra check (true)",
+    ]
+  ) {
+    await one.sql.unsafe(change);
+    const later = await describeSchema(one.url);
+    assert.notEqual(later, earlier, change);
+    earlier = later;
+  }
+});
+
+Deno.test("actions of the workflows are pinned by commit", async () => {
+  const folder = new URL("../../.github/workflows/", import.meta.url);
+  const used: string[] = [];
+  for await (const { name } of Deno.readDir(folder)) {
+    const text = await Deno.readTextFile(new URL(name, folder));
+    used.push(...[...text.matchAll(/uses:\s*(\S+)/g)].map(([, action = ""]) => action));
+  }
+  assert.ok(used.length > 0);
+  for (const action of used) assert.match(action, /@[0-9a-f]{40}$/);
+});
