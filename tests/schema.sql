@@ -2215,6 +2215,10 @@ AS $function$
       where r.order_id = o.id and r.variant_id = i.variant_id and r.status = 'active'
     )
   )
+  -- A payment that got under way after the goods had been given back may have found them gone.
+  and not (o.status = 'processing' and exists (
+    select 1 from public.order_events e where e.order_id = o.id and e.kind = 'stock_released'
+  ))
   union all
   select 'an order that is not to ship owns no stock',
     jsonb_build_object('order', o.number, 'status', o.status)
@@ -2435,29 +2439,6 @@ $function$;
 comment on function private.clean_staff_args(p_command text, p_args jsonb) is 'The arguments of a staff command, without those left empty. KCINV: unknown, of the wrong type, too large, or missing.';
 
 
-CREATE OR REPLACE FUNCTION private.close_risk_alerts(o orders)
- RETURNS void
- LANGUAGE plpgsql
- SECURITY DEFINER
- SET search_path TO ''
-AS $function$
-begin
-  update public.alerts a set status = 'resolved'
-  from public.disputes d
-  where d.order_id = o.id and not private.awaits_evidence(d) and a.status <> 'resolved'
-    and a.kind in ('dispute_opened', 'dispute_escalated', 'dispute_due') and a.data ->> 'dispute_id' = d.id;
-  if o.status <> 'needs_review' then
-    update public.alerts a set status = 'resolved'
-    from public.fraud_signals f
-    where f.order_id = o.id and a.dedupe_key = f.kind || ':' || f.source_id and a.status <> 'resolved';
-    update public.alerts a set status = 'resolved'
-    where o.session_id is not null and a.dedupe_key = private.mismatch_alert(o.id) and a.status <> 'resolved';
-  end if;
-end;
-$function$;
-comment on function private.close_risk_alerts(o orders) is 'Resolves the alerts that leave nothing to do: of disputes that wait for no answer, and of signs of fraud and mismatches that hold the order no longer. Called by settle_order() only.';
-
-
 CREATE OR REPLACE FUNCTION private.concerns_erased(p_facts jsonb, p_order_ids jsonb)
  RETURNS boolean
  LANGUAGE plpgsql
@@ -2533,7 +2514,7 @@ comment on function private.delivery_key(p_address jsonb) is 'A delivery address
 CREATE OR REPLACE FUNCTION private.delivery_problems()
  RETURNS TABLE(kind text, severity text, data jsonb)
  LANGUAGE sql
- STABLE SECURITY DEFINER
+ STABLE
  SET search_path TO ''
 AS $function$
   (
@@ -3165,6 +3146,22 @@ $function$;
 comment on function private.finish_job(p_job_id bigint, p_lease_id uuid, p_outcome text, p_reason text, p_run_at timestamp with time zone, p_alert text) is 'Ends the lease of a job: done, discard, retry (backoff unless p_run_at is given; dead after the last attempt) or snooze (no attempt used). p_alert: severity with which staff are told. Returns the new status; null: the lease was lost and nothing changed. KCINV: unknown outcome.';
 
 
+CREATE OR REPLACE FUNCTION private.follow_alert(p_dedupe_key text, p_wanted boolean)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+begin
+  update public.alerts a set
+    status = case when p_wanted then 'open' else 'resolved' end,
+    data = case when p_wanted then a.data - 'over' else a.data || '{"over": true}' end
+  where a.dedupe_key = p_dedupe_key
+    and case when p_wanted then a.status = 'resolved' and a.data ? 'over' else a.status <> 'resolved' end;
+end;
+$function$;
+comment on function private.follow_alert(p_dedupe_key text, p_wanted boolean) is 'Closes an alert whose cause is gone, and opens it again, without another message, when the cause is back: so it ends the same in any order of events. What staff have resolved stays resolved.';
+
+
 CREATE OR REPLACE FUNCTION private.forget_unpaid_orders(p_limit integer)
  RETURNS integer
  LANGUAGE plpgsql
@@ -3652,7 +3649,7 @@ comment on function private.largest_amount(p_currency text) is 'The most that St
 CREATE OR REPLACE FUNCTION private.last_delivery(p_livemode boolean)
  RETURNS timestamp with time zone
  LANGUAGE sql
- STABLE SECURITY DEFINER
+ STABLE
  SET search_path TO ''
 AS $function$
   select coalesce(max(e.delivered_at), '-infinity') from public.webhook_events e
@@ -4451,7 +4448,7 @@ comment on function private.merge_session_payment(p_fact jsonb, p_order_id uuid,
 CREATE OR REPLACE FUNCTION private.mismatch_alert(p_order_id uuid)
  RETURNS text
  LANGUAGE plpgsql
- STABLE SECURITY DEFINER
+ STABLE
  SET search_path TO ''
 AS $function$
 begin
@@ -5489,7 +5486,7 @@ comment on function private.rank(p_ladder text[], p_value text) is 'Position of 
 CREATE OR REPLACE FUNCTION private.recent_drift()
  RETURNS SETOF reconciliation_drift
  LANGUAGE sql
- STABLE SECURITY DEFINER
+ STABLE
  SET search_path TO ''
 AS $function$
   select d.*
@@ -5717,7 +5714,8 @@ begin
   where id = p_event_id and not payload ?| array['erased', 'purged'];
   if not found then
     raise exception
-      'event % is not stored here, or its payload is gone; reconcile fetches what Stripe still has', p_event_id
+      'event % is not stored here, or its payload is gone; reconcile fetches what Stripe still has',
+        p_event_id
       using errcode = 'KCEVT';
   end if;
   if not private.enqueue_job(
@@ -6834,7 +6832,7 @@ begin
 
   perform private.settle_refund_effects(o, p_source);
   perform private.settle_risk_effects(o, p_source);
-  perform private.close_risk_alerts(o);
+  perform private.settle_risk_alerts(o, p_mismatches);
 end;
 $function$;
 comment on function private.settle_effects(o orders, p_mismatches text[], p_source text) is 'Side effects of a settled order: jobs, mails, alerts. Called by settle_order() only.';
@@ -6939,8 +6937,10 @@ begin
     when v_sessions.open = 0 and v_sessions.processing = 0
       and (v_sessions.attempt_known or o.abandoned_at is not null)
       then 'released'
+    -- Given back already when another session of the order was completed: held again until its money comes.
+    when v_sessions.processing > 0 and o.cancelled_at is null then 'active'
   end;
-  if v_target is not null and not private.settle_stock(o.id, v_target, p_source) then
+  if v_target is not null and not private.settle_stock(o.id, v_target, p_source) and v_paid then
     o.oversold_at := now();
   end if;
 
@@ -7191,10 +7191,41 @@ $function$;
 comment on function private.settle_refund_effects(o orders, p_source text) is 'What customer and staff hear of refunds that exist, and the alerts that they close. Called by settle_order() only.';
 
 
+CREATE OR REPLACE FUNCTION private.settle_risk_alerts(o orders, p_mismatches text[])
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+begin
+  perform private.follow_alert(x.kind || ':' || d.id || x.status, private.awaits_evidence(d))
+  from public.disputes d
+  cross join (values
+    ('dispute_opened', ''), ('dispute_escalated', ':needs_response'), ('dispute_escalated',
+      ':appeal_needs_response')
+  ) as x (kind, status)
+  where d.order_id = o.id;
+  -- A reminder is about one deadline, and does not come back.
+  update public.alerts a set status = 'resolved'
+  from public.disputes d
+  where d.order_id = o.id and not private.awaits_evidence(d) and a.status <> 'resolved'
+    and a.kind = 'dispute_due' and a.data ->> 'dispute_id' = d.id;
+  perform private.follow_alert(f.kind || ':' || f.source_id, o.status = 'needs_review'
+    and private.holds_order(f))
+  from public.fraud_signals f
+  where f.order_id = o.id and f.source_id is not null;
+  if o.session_id is not null then
+    perform private.follow_alert(
+      private.mismatch_alert(o.id), o.status = 'needs_review' and cardinality(p_mismatches) > 0
+    );
+  end if;
+end;
+$function$;
+comment on function private.settle_risk_alerts(o orders, p_mismatches text[]) is 'Resolves the alerts that leave nothing to do: of disputes that wait for no answer, and of signs of fraud and mismatches that hold the order no longer. Called by settle_order() only.';
+
+
 CREATE OR REPLACE FUNCTION private.settle_risk_effects(o orders, p_source text)
  RETURNS void
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 declare
@@ -7290,7 +7321,7 @@ begin
   order by l.variant_id
   for no key update;
 
-  if p_target = 'committed' and exists (
+  if p_target in ('committed', 'active') and exists (
     select 1
     from public.inventory_reservations r
     join public.inventory_levels l on l.variant_id = r.variant_id
@@ -7303,7 +7334,9 @@ begin
     on_hand = l.on_hand
       - case when p_target = 'committed' then r.quantity else 0 end
       + case when r.status = 'committed' then r.quantity else 0 end,
-    reserved = l.reserved - case when r.status = 'active' then r.quantity else 0 end,
+    reserved = l.reserved
+      + case when p_target = 'active' then r.quantity else 0 end
+      - case when r.status = 'active' then r.quantity else 0 end,
     committed = l.committed
       + case when p_target = 'committed' then r.quantity else 0 end
       - case when r.status = 'committed' then r.quantity else 0 end
@@ -7320,7 +7353,7 @@ begin
   return true;
 end;
 $function$;
-comment on function private.settle_stock(p_order_id uuid, p_target text, p_source text) is 'Moves all reservations of an order to committed (sold) or released (given back; sold goods return to the shelf). Returns false, changing nothing, when released stock is to be committed and is gone. Called by settle_order() only.';
+comment on function private.settle_stock(p_order_id uuid, p_target text, p_source text) is 'Moves all reservations of an order to committed (sold), active (held again) or released (given back; sold goods return to the shelf). Returns false, changing nothing, when released stock is to be taken again and is gone. Called by settle_order() only.';
 
 
 CREATE OR REPLACE FUNCTION private.settle_stripe_customer(p_stripe_customer_id text)
@@ -7461,7 +7494,6 @@ comment on function private.stamp(p_at timestamp with time zone) is 'A time in m
 CREATE OR REPLACE FUNCTION private.store_stripe_event(p_event_id text, p_type text, p_livemode boolean, p_api_version text, p_stripe_created_at timestamp with time zone, p_source_ip text, p_payload jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_alerts jsonb, p_delivered boolean)
  RETURNS jsonb
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 declare
@@ -7745,7 +7777,6 @@ comment on function private.version(VARIADIC p_parts text[]) is 'Joins the fixed
 CREATE OR REPLACE FUNCTION private.watch_deliveries()
  RETURNS void
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
 declare
@@ -7788,7 +7819,7 @@ comment on function private.watch_deliveries() is 'Opens an alert for each of de
 CREATE OR REPLACE FUNCTION private.webhook_silence()
  RETURNS TABLE(livemode boolean, last_delivered_at timestamp with time zone)
  LANGUAGE sql
- STABLE SECURITY DEFINER
+ STABLE
  SET search_path TO ''
 AS $function$
   select m.livemode, l.at
@@ -8989,9 +9020,10 @@ declare
   v_result jsonb;
 begin
   begin
-    v_result := public.receive_stripe_event(
+    v_result := private.store_stripe_event(
       p_event ->> 'id', p_event ->> 'type', (p_event ->> 'livemode')::boolean, p_event ->> 'api_version',
-      to_timestamp((p_event ->> 'created')::bigint), null, p_event, p_facts, p_ignored_reason, p_error, '[]'
+      to_timestamp((p_event ->> 'created')::bigint), null, p_event, p_facts, p_ignored_reason, p_error, '[]',
+      false
     );
     v_order_ids := array(
       select distinct x.id
@@ -9020,7 +9052,7 @@ begin
   );
 end;
 $function$;
-comment on function public.reconcile_stripe_event(p_run_id uuid, p_event jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_dry_run boolean) is 'Receives an event that never arrived, as the webhook would have, and writes the drift row. p_dry_run: says what would change and changes nothing. Returns { outcome, changed, before, after }.';
+comment on function public.reconcile_stripe_event(p_run_id uuid, p_event jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_dry_run boolean) is 'Stores and applies an event that was fetched, as the webhook would have done, and writes the drift row. p_dry_run: says what would change and changes nothing. Returns { outcome, changed, before, after }.';
 grant execute on function public.reconcile_stripe_event(p_run_id uuid, p_event jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_dry_run boolean) to service_role;
 
 

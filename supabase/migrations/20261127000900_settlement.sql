@@ -127,7 +127,7 @@ begin
   order by l.variant_id
   for no key update;
 
-  if p_target = 'committed' and exists (
+  if p_target in ('committed', 'active') and exists (
     select 1
     from public.inventory_reservations r
     join public.inventory_levels l on l.variant_id = r.variant_id
@@ -140,7 +140,9 @@ begin
     on_hand = l.on_hand
       - case when p_target = 'committed' then r.quantity else 0 end
       + case when r.status = 'committed' then r.quantity else 0 end,
-    reserved = l.reserved - case when r.status = 'active' then r.quantity else 0 end,
+    reserved = l.reserved
+      + case when p_target = 'active' then r.quantity else 0 end
+      - case when r.status = 'active' then r.quantity else 0 end,
     committed = l.committed
       + case when p_target = 'committed' then r.quantity else 0 end
       - case when r.status = 'committed' then r.quantity else 0 end
@@ -158,9 +160,9 @@ begin
 end;
 $$;
 comment on function private.settle_stock(uuid, text, text) is
-  'Moves all reservations of an order to committed (sold) or released (given back; sold goods return to the '
-  'shelf). Returns false, changing nothing, when released stock is to be committed and is gone. Called by '
-  'settle_order() only.';
+  'Moves all reservations of an order to committed (sold), active (held again) or released (given back; '
+  'sold goods return to the shelf). Returns false, changing nothing, when released stock is to be taken '
+  'again and is gone. Called by settle_order() only.';
 
 create function private.settle_customer(o public.orders, s public.checkout_sessions) returns uuid
 language plpgsql
@@ -336,8 +338,10 @@ begin
     when v_sessions.open = 0 and v_sessions.processing = 0
       and (v_sessions.attempt_known or o.abandoned_at is not null)
       then 'released'
+    -- Given back already when another session of the order was completed: held again until its money comes.
+    when v_sessions.processing > 0 and o.cancelled_at is null then 'active'
   end;
-  if v_target is not null and not private.settle_stock(o.id, v_target, p_source) then
+  if v_target is not null and not private.settle_stock(o.id, v_target, p_source) and v_paid then
     o.oversold_at := now();
   end if;
 
@@ -480,7 +484,6 @@ grant execute on function private.refund_overtaken_by(public.refund_requests) to
 create function private.money_left(p_payment_id text) returns bigint
 language sql
 stable
-security invoker
 set search_path = ''
 as $$
   select p.amount_received
@@ -525,7 +528,6 @@ grant execute on function private.refund_is_owed(public.refund_requests) to auth
 create function private.refund_tried_again(r public.refunds) returns boolean
 language sql
 stable
-security invoker
 set search_path = ''
 as $$
   -- What failed first is made good first. What waited when r had failed is the greatest sum, over all
@@ -875,7 +877,6 @@ comment on function private.restock_due(public.orders) is
 create function private.dispute_holds(d public.disputes, p_payment_id text) returns boolean
 language sql
 immutable
-security invoker
 set search_path = ''
 as $$
   select d.status not in ('won', 'warning_closed', 'prevented', 'lost')
@@ -977,7 +978,7 @@ begin
 
   perform private.settle_refund_effects(o, p_source);
   perform private.settle_risk_effects(o, p_source);
-  perform private.close_risk_alerts(o);
+  perform private.settle_risk_alerts(o, p_mismatches);
 end;
 $$;
 comment on function private.settle_effects(public.orders, text[], text) is
@@ -1025,7 +1026,6 @@ comment on function private.settle_refund_effects(public.orders, text) is
 create function private.mismatch_alert(p_order_id uuid) returns text
 language plpgsql
 stable
-security definer
 set search_path = ''
 as $$
 begin
@@ -1039,26 +1039,51 @@ $$;
 comment on function private.mismatch_alert(uuid) is
   'The dedupe_key of the alert payment_mismatch of an order: another one after each release.';
 
-create function private.close_risk_alerts(o public.orders) returns void
+create function private.follow_alert(p_dedupe_key text, p_wanted boolean) returns void
 language plpgsql
-security definer
 set search_path = ''
 as $$
 begin
+  update public.alerts a set
+    status = case when p_wanted then 'open' else 'resolved' end,
+    data = case when p_wanted then a.data - 'over' else a.data || '{"over": true}' end
+  where a.dedupe_key = p_dedupe_key
+    and case when p_wanted then a.status = 'resolved' and a.data ? 'over' else a.status <> 'resolved' end;
+end;
+$$;
+comment on function private.follow_alert(text, boolean) is
+  'Closes an alert whose cause is gone, and opens it again, without another message, when the cause is '
+  'back: so it ends the same in any order of events. What staff have resolved stays resolved.';
+
+create function private.settle_risk_alerts(o public.orders, p_mismatches text[]) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  perform private.follow_alert(x.kind || ':' || d.id || x.status, private.awaits_evidence(d))
+  from public.disputes d
+  cross join (values
+    ('dispute_opened', ''), ('dispute_escalated', ':needs_response'), ('dispute_escalated',
+      ':appeal_needs_response')
+  ) as x (kind, status)
+  where d.order_id = o.id;
+  -- A reminder is about one deadline, and does not come back.
   update public.alerts a set status = 'resolved'
   from public.disputes d
   where d.order_id = o.id and not private.awaits_evidence(d) and a.status <> 'resolved'
-    and a.kind in ('dispute_opened', 'dispute_escalated', 'dispute_due') and a.data ->> 'dispute_id' = d.id;
-  if o.status <> 'needs_review' then
-    update public.alerts a set status = 'resolved'
-    from public.fraud_signals f
-    where f.order_id = o.id and a.dedupe_key = f.kind || ':' || f.source_id and a.status <> 'resolved';
-    update public.alerts a set status = 'resolved'
-    where o.session_id is not null and a.dedupe_key = private.mismatch_alert(o.id) and a.status <> 'resolved';
+    and a.kind = 'dispute_due' and a.data ->> 'dispute_id' = d.id;
+  perform private.follow_alert(f.kind || ':' || f.source_id, o.status = 'needs_review'
+    and private.holds_order(f))
+  from public.fraud_signals f
+  where f.order_id = o.id and f.source_id is not null;
+  if o.session_id is not null then
+    perform private.follow_alert(
+      private.mismatch_alert(o.id), o.status = 'needs_review' and cardinality(p_mismatches) > 0
+    );
   end if;
 end;
 $$;
-comment on function private.close_risk_alerts(public.orders) is
+comment on function private.settle_risk_alerts(public.orders, text[]) is
   'Resolves the alerts that leave nothing to do: of disputes that wait for no answer, and of signs of '
   'fraud and mismatches that hold the order no longer. Called by settle_order() only.';
 
@@ -1221,7 +1246,6 @@ comment on function private.queue_dispute_reminders(public.disputes) is
 
 create function private.settle_risk_effects(o public.orders, p_source text) returns void
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare

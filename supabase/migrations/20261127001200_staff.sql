@@ -636,7 +636,6 @@ create function public.request_refund(
   p_restock boolean default false
 ) returns jsonb
 language sql
-security invoker
 set search_path = ''
 as $$
   select private.submit_command(
@@ -662,7 +661,6 @@ create function public.add_variant(
   p_on_hand integer default 0
 ) returns jsonb
 language sql
-security invoker
 set search_path = ''
 as $$
   select private.submit_command('add_variant', jsonb_build_object(
@@ -680,7 +678,6 @@ create function public.receive_return(
   p_note text default null
 ) returns jsonb
 language sql
-security invoker
 set search_path = ''
 as $$
   select private.submit_command(
@@ -693,7 +690,6 @@ comment on function public.receive_return(text, jsonb, text) is
 
 create function public.cancel_order(p_order_number text, p_reason text default null) returns jsonb
 language sql
-security invoker
 set search_path = ''
 as $$
   select private.submit_command(
@@ -706,7 +702,6 @@ comment on function public.cancel_order(text, text) is
 
 create function public.release_review(p_order_number text, p_note text default null) returns jsonb
 language sql
-security invoker
 set search_path = ''
 as $$
   select private.submit_command(
@@ -723,7 +718,6 @@ create function public.mark_fulfilled(
   p_tracking_number text default null
 ) returns jsonb
 language sql
-security invoker
 set search_path = ''
 as $$
   select private.submit_command(
@@ -739,7 +733,6 @@ comment on function public.mark_fulfilled(text, text, text) is
 
 create function public.submit_dispute_evidence(p_dispute_id text, p_note text default null) returns jsonb
 language sql
-security invoker
 set search_path = ''
 as $$
   select private.submit_command(
@@ -752,7 +745,6 @@ comment on function public.submit_dispute_evidence(text, text) is
 
 create function public.resend_notification(p_order_number text, p_template text) returns jsonb
 language sql
-security invoker
 set search_path = ''
 as $$
   select private.submit_command(
@@ -764,7 +756,6 @@ comment on function public.resend_notification(text, text) is
 
 create function public.redrive_webhook_event(p_event_id text) returns jsonb
 language sql
-security invoker
 set search_path = ''
 as $$
   select private.submit_command('redrive_webhook_event', jsonb_build_object('event_id', p_event_id))
@@ -775,7 +766,6 @@ comment on function public.redrive_webhook_event(text) is
 
 create function public.erase_customer(p_email text) returns jsonb
 language sql
-security invoker
 set search_path = ''
 as $$
   select private.submit_command('erase_customer', jsonb_build_object('email', p_email))
@@ -787,7 +777,6 @@ comment on function public.erase_customer(text) is
 
 create function public.adjust_inventory(p_sku text, p_delta integer, p_reason text) returns jsonb
 language sql
-security invoker
 set search_path = ''
 as $$
   select private.submit_command(

@@ -376,7 +376,6 @@ create function private.store_stripe_event(
   p_delivered boolean
 ) returns jsonb
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare

@@ -32,7 +32,6 @@ create index orders_paid_at_idx on public.orders (livemode, paid_at) where paid_
 create function private.last_delivery(p_livemode boolean) returns timestamptz
 language sql
 stable
-security definer
 set search_path = ''
 as $$
   select coalesce(max(e.delivered_at), '-infinity') from public.webhook_events e
@@ -44,7 +43,6 @@ comment on function private.last_delivery(boolean) is
 create function private.recent_drift() returns setof public.reconciliation_drift
 language sql
 stable
-security definer
 set search_path = ''
 as $$
   select d.*
@@ -66,7 +64,6 @@ comment on function private.recent_drift() is
 create function private.webhook_silence() returns table (livemode boolean, last_delivered_at timestamptz)
 language sql
 stable
-security definer
 set search_path = ''
 as $$
   select m.livemode, l.at
@@ -92,7 +89,6 @@ comment on function private.webhook_silence() is
 create function private.delivery_problems() returns table (kind text, severity text, data jsonb)
 language sql
 stable
-security definer
 set search_path = ''
 as $$
   (
@@ -130,7 +126,6 @@ comment on function private.delivery_problems() is
 
 create function private.watch_deliveries() returns void
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare

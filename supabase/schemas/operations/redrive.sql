@@ -32,7 +32,8 @@ begin
   where id = p_event_id and not payload ?| array['erased', 'purged'];
   if not found then
     raise exception
-      'event % is not stored here, or its payload is gone; reconcile fetches what Stripe still has', p_event_id
+      'event % is not stored here, or its payload is gone; reconcile fetches what Stripe still has',
+        p_event_id
       using errcode = 'KCEVT';
   end if;
   if not private.enqueue_job(

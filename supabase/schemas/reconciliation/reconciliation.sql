@@ -197,9 +197,10 @@ declare
   v_result jsonb;
 begin
   begin
-    v_result := public.receive_stripe_event(
+    v_result := private.store_stripe_event(
       p_event ->> 'id', p_event ->> 'type', (p_event ->> 'livemode')::boolean, p_event ->> 'api_version',
-      to_timestamp((p_event ->> 'created')::bigint), null, p_event, p_facts, p_ignored_reason, p_error, '[]'
+      to_timestamp((p_event ->> 'created')::bigint), null, p_event, p_facts, p_ignored_reason, p_error, '[]',
+      false
     );
     v_order_ids := array(
       select distinct x.id
@@ -229,8 +230,9 @@ begin
 end;
 $$;
 comment on function public.reconcile_stripe_event(uuid, jsonb, jsonb, text, text, boolean) is
-  'Receives an event that never arrived, as the webhook would have, and writes the drift row. p_dry_run: '
-  'says what would change and changes nothing. Returns { outcome, changed, before, after }.';
+  'Stores and applies an event that was fetched, as the webhook would have done, and writes the drift '
+  'row. p_dry_run: says what would change and changes nothing. Returns { outcome, changed, before, after '
+  '}.';
 grant execute on function public.reconcile_stripe_event(uuid, jsonb, jsonb, text, text, boolean)
   to service_role;
 

@@ -67,7 +67,6 @@ grant execute on function private.refund_overtaken_by(public.refund_requests) to
 create function private.money_left(p_payment_id text) returns bigint
 language sql
 stable
-security invoker
 set search_path = ''
 as $$
   select p.amount_received
@@ -112,7 +111,6 @@ grant execute on function private.refund_is_owed(public.refund_requests) to auth
 create function private.refund_tried_again(r public.refunds) returns boolean
 language sql
 stable
-security invoker
 set search_path = ''
 as $$
   -- What failed first is made good first. What waited when r had failed is the greatest sum, over all
@@ -462,7 +460,6 @@ comment on function private.restock_due(public.orders) is
 create function private.dispute_holds(d public.disputes, p_payment_id text) returns boolean
 language sql
 immutable
-security invoker
 set search_path = ''
 as $$
   select d.status not in ('won', 'warning_closed', 'prevented', 'lost')

@@ -125,7 +125,7 @@ begin
   order by l.variant_id
   for no key update;
 
-  if p_target = 'committed' and exists (
+  if p_target in ('committed', 'active') and exists (
     select 1
     from public.inventory_reservations r
     join public.inventory_levels l on l.variant_id = r.variant_id
@@ -138,7 +138,9 @@ begin
     on_hand = l.on_hand
       - case when p_target = 'committed' then r.quantity else 0 end
       + case when r.status = 'committed' then r.quantity else 0 end,
-    reserved = l.reserved - case when r.status = 'active' then r.quantity else 0 end,
+    reserved = l.reserved
+      + case when p_target = 'active' then r.quantity else 0 end
+      - case when r.status = 'active' then r.quantity else 0 end,
     committed = l.committed
       + case when p_target = 'committed' then r.quantity else 0 end
       - case when r.status = 'committed' then r.quantity else 0 end
@@ -156,9 +158,9 @@ begin
 end;
 $$;
 comment on function private.settle_stock(uuid, text, text) is
-  'Moves all reservations of an order to committed (sold) or released (given back; sold goods return to the '
-  'shelf). Returns false, changing nothing, when released stock is to be committed and is gone. Called by '
-  'settle_order() only.';
+  'Moves all reservations of an order to committed (sold), active (held again) or released (given back; '
+  'sold goods return to the shelf). Returns false, changing nothing, when released stock is to be taken '
+  'again and is gone. Called by settle_order() only.';
 
 create function private.settle_customer(o public.orders, s public.checkout_sessions) returns uuid
 language plpgsql
@@ -334,8 +336,10 @@ begin
     when v_sessions.open = 0 and v_sessions.processing = 0
       and (v_sessions.attempt_known or o.abandoned_at is not null)
       then 'released'
+    -- Given back already when another session of the order was completed: held again until its money comes.
+    when v_sessions.processing > 0 and o.cancelled_at is null then 'active'
   end;
-  if v_target is not null and not private.settle_stock(o.id, v_target, p_source) then
+  if v_target is not null and not private.settle_stock(o.id, v_target, p_source) and v_paid then
     o.oversold_at := now();
   end if;
 

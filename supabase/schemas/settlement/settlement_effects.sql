@@ -40,7 +40,7 @@ begin
 
   perform private.settle_refund_effects(o, p_source);
   perform private.settle_risk_effects(o, p_source);
-  perform private.close_risk_alerts(o);
+  perform private.settle_risk_alerts(o, p_mismatches);
 end;
 $$;
 comment on function private.settle_effects(public.orders, text[], text) is
@@ -88,7 +88,6 @@ comment on function private.settle_refund_effects(public.orders, text) is
 create function private.mismatch_alert(p_order_id uuid) returns text
 language plpgsql
 stable
-security definer
 set search_path = ''
 as $$
 begin
@@ -102,26 +101,51 @@ $$;
 comment on function private.mismatch_alert(uuid) is
   'The dedupe_key of the alert payment_mismatch of an order: another one after each release.';
 
-create function private.close_risk_alerts(o public.orders) returns void
+create function private.follow_alert(p_dedupe_key text, p_wanted boolean) returns void
 language plpgsql
-security definer
 set search_path = ''
 as $$
 begin
+  update public.alerts a set
+    status = case when p_wanted then 'open' else 'resolved' end,
+    data = case when p_wanted then a.data - 'over' else a.data || '{"over": true}' end
+  where a.dedupe_key = p_dedupe_key
+    and case when p_wanted then a.status = 'resolved' and a.data ? 'over' else a.status <> 'resolved' end;
+end;
+$$;
+comment on function private.follow_alert(text, boolean) is
+  'Closes an alert whose cause is gone, and opens it again, without another message, when the cause is '
+  'back: so it ends the same in any order of events. What staff have resolved stays resolved.';
+
+create function private.settle_risk_alerts(o public.orders, p_mismatches text[]) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  perform private.follow_alert(x.kind || ':' || d.id || x.status, private.awaits_evidence(d))
+  from public.disputes d
+  cross join (values
+    ('dispute_opened', ''), ('dispute_escalated', ':needs_response'), ('dispute_escalated',
+      ':appeal_needs_response')
+  ) as x (kind, status)
+  where d.order_id = o.id;
+  -- A reminder is about one deadline, and does not come back.
   update public.alerts a set status = 'resolved'
   from public.disputes d
   where d.order_id = o.id and not private.awaits_evidence(d) and a.status <> 'resolved'
-    and a.kind in ('dispute_opened', 'dispute_escalated', 'dispute_due') and a.data ->> 'dispute_id' = d.id;
-  if o.status <> 'needs_review' then
-    update public.alerts a set status = 'resolved'
-    from public.fraud_signals f
-    where f.order_id = o.id and a.dedupe_key = f.kind || ':' || f.source_id and a.status <> 'resolved';
-    update public.alerts a set status = 'resolved'
-    where o.session_id is not null and a.dedupe_key = private.mismatch_alert(o.id) and a.status <> 'resolved';
+    and a.kind = 'dispute_due' and a.data ->> 'dispute_id' = d.id;
+  perform private.follow_alert(f.kind || ':' || f.source_id, o.status = 'needs_review'
+    and private.holds_order(f))
+  from public.fraud_signals f
+  where f.order_id = o.id and f.source_id is not null;
+  if o.session_id is not null then
+    perform private.follow_alert(
+      private.mismatch_alert(o.id), o.status = 'needs_review' and cardinality(p_mismatches) > 0
+    );
   end if;
 end;
 $$;
-comment on function private.close_risk_alerts(public.orders) is
+comment on function private.settle_risk_alerts(public.orders, text[]) is
   'Resolves the alerts that leave nothing to do: of disputes that wait for no answer, and of signs of '
   'fraud and mismatches that hold the order no longer. Called by settle_order() only.';
 
@@ -284,7 +308,6 @@ comment on function private.queue_dispute_reminders(public.disputes) is
 
 create function private.settle_risk_effects(o public.orders, p_source text) returns void
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare

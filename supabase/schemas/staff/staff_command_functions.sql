@@ -99,7 +99,6 @@ create function public.request_refund(
   p_restock boolean default false
 ) returns jsonb
 language sql
-security invoker
 set search_path = ''
 as $$
   select private.submit_command(
@@ -125,7 +124,6 @@ create function public.add_variant(
   p_on_hand integer default 0
 ) returns jsonb
 language sql
-security invoker
 set search_path = ''
 as $$
   select private.submit_command('add_variant', jsonb_build_object(
@@ -143,7 +141,6 @@ create function public.receive_return(
   p_note text default null
 ) returns jsonb
 language sql
-security invoker
 set search_path = ''
 as $$
   select private.submit_command(
@@ -156,7 +153,6 @@ comment on function public.receive_return(text, jsonb, text) is
 
 create function public.cancel_order(p_order_number text, p_reason text default null) returns jsonb
 language sql
-security invoker
 set search_path = ''
 as $$
   select private.submit_command(
@@ -169,7 +165,6 @@ comment on function public.cancel_order(text, text) is
 
 create function public.release_review(p_order_number text, p_note text default null) returns jsonb
 language sql
-security invoker
 set search_path = ''
 as $$
   select private.submit_command(
@@ -186,7 +181,6 @@ create function public.mark_fulfilled(
   p_tracking_number text default null
 ) returns jsonb
 language sql
-security invoker
 set search_path = ''
 as $$
   select private.submit_command(
@@ -202,7 +196,6 @@ comment on function public.mark_fulfilled(text, text, text) is
 
 create function public.submit_dispute_evidence(p_dispute_id text, p_note text default null) returns jsonb
 language sql
-security invoker
 set search_path = ''
 as $$
   select private.submit_command(
@@ -215,7 +208,6 @@ comment on function public.submit_dispute_evidence(text, text) is
 
 create function public.resend_notification(p_order_number text, p_template text) returns jsonb
 language sql
-security invoker
 set search_path = ''
 as $$
   select private.submit_command(
@@ -227,7 +219,6 @@ comment on function public.resend_notification(text, text) is
 
 create function public.redrive_webhook_event(p_event_id text) returns jsonb
 language sql
-security invoker
 set search_path = ''
 as $$
   select private.submit_command('redrive_webhook_event', jsonb_build_object('event_id', p_event_id))
@@ -238,7 +229,6 @@ comment on function public.redrive_webhook_event(text) is
 
 create function public.erase_customer(p_email text) returns jsonb
 language sql
-security invoker
 set search_path = ''
 as $$
   select private.submit_command('erase_customer', jsonb_build_object('email', p_email))
@@ -250,7 +240,6 @@ comment on function public.erase_customer(text) is
 
 create function public.adjust_inventory(p_sku text, p_delta integer, p_reason text) returns jsonb
 language sql
-security invoker
 set search_path = ''
 as $$
   select private.submit_command(

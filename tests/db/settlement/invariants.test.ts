@@ -120,9 +120,9 @@ Deno.test("check_invariants() finds nothing in a shop where all is well, and set
 
 Deno.test("every rule of check_invariants() has its damage in this file", async () => {
   const bodies = await sql`select prosrc from pg_proc p join pg_namespace n on n.oid = p.pronamespace
-    where n.nspname = 'private' and p.proname like 'check\\_%' and prosrc like '%union all%select ''%'`;
+    where n.nspname = 'private' and p.proname like 'check\\_%' and prosrc ~ 'union all\\s+select\\s+'''`;
   const rules = bodies.flatMap((row) =>
-    [...String(row["prosrc"]).matchAll(/select '((?:[^']|'')+)', jsonb_build_object/g)].map((match) =>
+    [...String(row["prosrc"]).matchAll(/select\s+'((?:[^']|'')+)',\s+jsonb_build_object/g)].map((match) =>
       match[1]
     )
   );

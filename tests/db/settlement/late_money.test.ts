@@ -42,6 +42,36 @@ Deno.test("money after expiry takes the goods again when they are there", async 
   });
 });
 
+Deno.test("a slow payment that gets under way after expiry holds the goods again", async () => {
+  await undone(sql, async (tx) => {
+    const story = await expiredOrder(tx);
+    const payment = story.processing("b");
+    await deliver(tx, story.moves);
+    assert.deepEqual(await stockOf(tx), [2, 2, 0], "nobody else may buy what is being paid");
+    story.arrived(payment);
+    await deliver(tx, story.moves);
+    assert.deepEqual(await stockOf(tx), [0, 0, 2]);
+    assert.deepEqual([...await tx`select * from public.check_invariants()`], []);
+  });
+});
+
+Deno.test("a slow payment that gets under way after sell-out is oversold only when its money comes", async () => {
+  await undone(sql, async (tx) => {
+    const story = await expiredOrder(tx);
+    const rival = new Story(await beginOrder(tx), 1, "R");
+    await attachSession(tx, rival, "a");
+    const payment = story.processing("b");
+    await deliver(tx, story.moves);
+    const [order] = await tx`select oversold_at, status from public.orders where id = ${story.frame.orderId}`;
+    assert.deepEqual({ ...order }, { oversold_at: null, status: "processing" });
+    assert.deepEqual([...await tx`select * from public.check_invariants()`], []);
+    story.arrived(payment);
+    await deliver(tx, story.moves);
+    assert.deepEqual((await endingOf(tx, story)).mails, ["order_unfulfillable"]);
+    assert.deepEqual(await stockOf(tx), [2, 2, 0]);
+  });
+});
+
 Deno.test("money after sell-out goes back once: one refund job, one mail, one audit row, one alert", async () => {
   await undone(sql, async (tx) => {
     const story = await expiredOrder(tx);

@@ -55,7 +55,7 @@ begin
     -- The path an order took differs with the order of events, and shall: what happened to it shall not.
     'audit', (
       select jsonb_agg(jsonb_build_array(e.order_id, e.kind, e.data) order by e.order_id, e.kind, e.data)
-      from public.order_events e where e.kind not in ('status_changed', 'stock_committed', 'stock_released', 'checkout_session_created', 'cancel_order')
+      from public.order_events e where e.kind not in ('status_changed', 'stock_committed', 'stock_released', 'stock_active', 'checkout_session_created', 'cancel_order')
     ),
     'events', (select jsonb_agg(jsonb_build_array(e.id, e.status, e.ignored_reason, e.last_error) order by e.id) from public.webhook_events e)
   );
@@ -175,6 +175,7 @@ begin
       when 'public.fraud_signals' then '{id}'
       when 'public.checkout_sessions' then '{created_at}'
       when 'public.payments' then '{created_at}'
+      when 'public.refunds' then '{seen_at}'
       else '{}'
     end, p_table) into v_rows;
     raise exception using errcode = 'UNDON';
