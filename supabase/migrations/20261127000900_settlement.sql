@@ -46,16 +46,20 @@ comment on function private.review_reasons(public.orders, public.checkout_sessio
 
 create function private.unreleased_mismatches(p_order_id uuid, p_session_id text, p_reasons text[])
 returns text[]
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select coalesce(array_agg(x.reason order by x.position), '{}')
-  from unnest(p_reasons) with ordinality as x (reason, position)
-  where not exists (
-    select 1 from private.released_mismatches m
-    where m.order_id = p_order_id and m.session_id = p_session_id and m.reason = x.reason
-  )
+begin
+  return (
+    select coalesce(array_agg(x.reason order by x.position), '{}')
+    from unnest(p_reasons) with ordinality as x (reason, position)
+    where not exists (
+      select 1 from private.released_mismatches m
+      where m.order_id = p_order_id and m.session_id = p_session_id and m.reason = x.reason
+    )
+  );
+end;
 $$;
 comment on function private.unreleased_mismatches(uuid, text, text[]) is
   'What of review_reasons() nobody has released: another reason, or the same one in the money of another '
@@ -211,21 +215,26 @@ comment on function private.settle_customer(public.orders, public.checkout_sessi
   'Stripe customer is not linked again. Called by settle_order() only.';
 
 create function private.kept_session(p_order_id uuid) returns public.checkout_sessions
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
+declare
+  v_session public.checkout_sessions;
+begin
   -- The one that was decided about; else free ones first, then by payment id: a rule over what every report
   -- of a paid session carries. So the choice among those known never falls on one that an earlier choice
   -- has passed over and refunded; nor does the decision, which is about the one kept then.
-  select cs.*
+  select cs.* into v_session
   from private.settled_sessions s
   join public.checkout_sessions cs on cs.id = s.id
   join public.orders o on o.id = cs.order_id
   where s.order_id = p_order_id
   order by coalesce(cs.payment_id = o.decided_payment_id, false) desc,
     cs.payment_id collate "C" nulls first, cs.id collate "C"
-  limit 1
+  limit 1;
+  return v_session;
+end;
 $$;
 comment on function private.kept_session(uuid) is
   'The settled session whose payment an order keeps, or null. Any other settled payment of the order is '
@@ -944,11 +953,12 @@ comment on function private.settle_refund_alerts(uuid) is
   'by settle_order() only.';
 
 create function private.restock_due(o public.orders) returns boolean
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select exists (
+begin
+  return exists (
     select 1
     from public.refunds r left join public.refund_requests q on q.id = r.request_id
     where r.payment_id = o.payment_id and r.succeeded_at is not null and (
@@ -967,18 +977,20 @@ as $$
         select coalesce(sum(r.amount), 0) from public.refunds r
         where r.payment_id = o.payment_id and r.succeeded_at is not null
       )
-  )
+  );
+end;
 $$;
 comment on function private.restock_due(public.orders) is
   'Whether a refund that asked for it has put the goods of an order back on the shelf. Once true it stays '
   'so: a refund that bounces afterwards moves no goods.';
 
 create function private.hold_reasons(o public.orders) returns text[]
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select array_remove(array[
+begin
+  return array_remove(array[
     case when o.status = 'needs_review' then 'review' end,
     case when exists (
       select 1 from public.disputes d
@@ -1005,7 +1017,8 @@ as $$
       select 1 from public.refund_requests q
       where q.payment_id = o.payment_id and q.amount is null and private.refund_is_owed(q)
     ) then 'refund_refused' end
-  ], null)
+  ], null);
+end;
 $$;
 comment on function private.hold_reasons(public.orders) is
   'What keeps an order that has not shipped from shipping: review; dispute (see dispute_holds()); '

@@ -417,11 +417,12 @@ comment on function private.settle_refund_alerts(uuid) is
   'by settle_order() only.';
 
 create function private.restock_due(o public.orders) returns boolean
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select exists (
+begin
+  return exists (
     select 1
     from public.refunds r left join public.refund_requests q on q.id = r.request_id
     where r.payment_id = o.payment_id and r.succeeded_at is not null and (
@@ -440,18 +441,20 @@ as $$
         select coalesce(sum(r.amount), 0) from public.refunds r
         where r.payment_id = o.payment_id and r.succeeded_at is not null
       )
-  )
+  );
+end;
 $$;
 comment on function private.restock_due(public.orders) is
   'Whether a refund that asked for it has put the goods of an order back on the shelf. Once true it stays '
   'so: a refund that bounces afterwards moves no goods.';
 
 create function private.hold_reasons(o public.orders) returns text[]
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select array_remove(array[
+begin
+  return array_remove(array[
     case when o.status = 'needs_review' then 'review' end,
     case when exists (
       select 1 from public.disputes d
@@ -478,7 +481,8 @@ as $$
       select 1 from public.refund_requests q
       where q.payment_id = o.payment_id and q.amount is null and private.refund_is_owed(q)
     ) then 'refund_refused' end
-  ], null)
+  ], null);
+end;
 $$;
 comment on function private.hold_reasons(public.orders) is
   'What keeps an order that has not shipped from shipping: review; dispute (see dispute_holds()); '

@@ -116,21 +116,26 @@ comment on function private.settle_customer(public.orders, public.checkout_sessi
   'Stripe customer is not linked again. Called by settle_order() only.';
 
 create function private.kept_session(p_order_id uuid) returns public.checkout_sessions
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
+declare
+  v_session public.checkout_sessions;
+begin
   -- The one that was decided about; else free ones first, then by payment id: a rule over what every report
   -- of a paid session carries. So the choice among those known never falls on one that an earlier choice
   -- has passed over and refunded; nor does the decision, which is about the one kept then.
-  select cs.*
+  select cs.* into v_session
   from private.settled_sessions s
   join public.checkout_sessions cs on cs.id = s.id
   join public.orders o on o.id = cs.order_id
   where s.order_id = p_order_id
   order by coalesce(cs.payment_id = o.decided_payment_id, false) desc,
     cs.payment_id collate "C" nulls first, cs.id collate "C"
-  limit 1
+  limit 1;
+  return v_session;
+end;
 $$;
 comment on function private.kept_session(uuid) is
   'The settled session whose payment an order keeps, or null. Any other settled payment of the order is '
