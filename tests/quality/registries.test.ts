@@ -41,3 +41,8 @@ Deno.test("every mail that a function in SQL queues has a template, and every te
   const queued = await inBodies(/queue_notification\(\s*[\w.]+,\s*'([a-z_]+)'/g);
   assert.deepEqual(queued, [...templateNames].sort());
 });
+
+Deno.test("docs/settlement.md says when each mail is sent", async () => {
+  const page = await Deno.readTextFile(join(ROOT, "docs/settlement.md"));
+  assert.deepEqual(templateNames.filter((name) => !page.includes(`\`${name}\``)), []);
+});
