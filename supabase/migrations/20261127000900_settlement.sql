@@ -93,15 +93,7 @@ as $$
 $$;
 comment on function private.fraud_reasons(uuid) is 'Fraud holds of an order: see holds_order().';
 
--- settle_order(): the one place where an order's state comes from. It locks the order, derives everything
--- from the fact tables, and fires each side effect once. Calling it again, or from somewhere else, changes
--- nothing.
-
-insert into private.settings (key, value, description) values
-  (
-    'prices_include_tax', 'false',
-    'true: Stripe''s tax is inside the prices (inclusive), so it does not add to the total.'
-  );
+-- settle_stock(): the goods of an order follow its money.
 
 create function private.settle_stock(p_order_id uuid, p_target text, p_source text) returns boolean
 language plpgsql
@@ -161,6 +153,8 @@ comment on function private.settle_stock(uuid, text, text) is
   'sold goods return to the shelf). Returns false, changing nothing, when released stock is to be taken '
   'again and is gone. Called by settle_order() only.';
 
+-- settle_customer(): whose a paid order is.
+
 create function private.settle_customer(o public.orders, s public.checkout_sessions) returns uuid
 language plpgsql
 set search_path = ''
@@ -210,26 +204,7 @@ comment on function private.settle_customer(public.orders, public.checkout_sessi
   'The customer row of a paid order: the account that ordered, or the guest whom Stripe knows. A deleted '
   'Stripe customer is not linked again. Called by settle_order() only.';
 
-create function private.kept_session(p_order_id uuid) returns public.checkout_sessions
-language sql
-stable
-set search_path = ''
-as $$
-  -- The one that was decided about; else free ones first, then by payment id: a rule over what every report
-  -- of a paid session carries. So the choice among those known never falls on one that an earlier choice
-  -- has passed over and refunded; nor does the decision, which is about the one kept then.
-  select cs.*
-  from private.settled_sessions s
-  join public.checkout_sessions cs on cs.id = s.id
-  join public.orders o on o.id = cs.order_id
-  where s.order_id = p_order_id
-  order by coalesce(cs.payment_id = o.decided_payment_id, false) desc,
-    cs.payment_id collate "C" nulls first, cs.id collate "C"
-  limit 1
-$$;
-comment on function private.kept_session(uuid) is
-  'The settled session whose payment an order keeps, or null. Any other settled payment of the order is '
-  'refunded.';
+-- derive_order(): the table of docs/settlement.md as a function of facts alone.
 
 create type private.order_facts as (
   paid boolean,
@@ -312,6 +287,37 @@ $$;
 comment on function private.derive_order(private.order_facts) is
   'The rules of docs/settlement.md: stock, review reasons and statuses of an order by its facts, and by '
   'nothing else.';
+
+-- settle_order(): the one place where an order's state comes from. It locks the order, derives everything
+-- from the fact tables, and fires each side effect once. Calling it again, or from somewhere else, changes
+-- nothing.
+
+insert into private.settings (key, value, description) values
+  (
+    'prices_include_tax', 'false',
+    'true: Stripe''s tax is inside the prices (inclusive), so it does not add to the total.'
+  );
+
+create function private.kept_session(p_order_id uuid) returns public.checkout_sessions
+language sql
+stable
+set search_path = ''
+as $$
+  -- The one that was decided about; else free ones first, then by payment id: a rule over what every report
+  -- of a paid session carries. So the choice among those known never falls on one that an earlier choice
+  -- has passed over and refunded; nor does the decision, which is about the one kept then.
+  select cs.*
+  from private.settled_sessions s
+  join public.checkout_sessions cs on cs.id = s.id
+  join public.orders o on o.id = cs.order_id
+  where s.order_id = p_order_id
+  order by coalesce(cs.payment_id = o.decided_payment_id, false) desc,
+    cs.payment_id collate "C" nulls first, cs.id collate "C"
+  limit 1
+$$;
+comment on function private.kept_session(uuid) is
+  'The settled session whose payment an order keeps, or null. Any other settled payment of the order is '
+  'refunded.';
 
 create function private.order_as_paid(o public.orders, s public.checkout_sessions, p public.payments)
 returns public.orders
@@ -525,7 +531,7 @@ comment on function private.settle_order(uuid, text) is
   'only writer of order status and committed stock. p_source: who asked (event id, order_status, reconcile, '
   'job, staff), for the audit trail. Returns the status. KCORD: no such order.';
 
--- What may be given back, and what becomes of a refund that was asked for.
+-- What may be given back of a payment, and what is still owed.
 --
 -- A payment can give back what it brought, less the refunds that have not failed, less what is asked for and
 -- can still run. A request that was given up no longer counts, so it may come back only while nothing has
@@ -658,6 +664,8 @@ comment on function private.refund_tried_again(public.refunds) is
   'what failed too waits by itself. What was given back before the failure does not count, and one refund '
   'makes good one.';
 grant execute on function private.refund_tried_again(public.refunds) to authenticated, service_role;
+
+-- What becomes of a refund that was asked for.
 
 create function private.ask_refund(
   p_id text,
@@ -942,6 +950,8 @@ comment on function private.settle_refund_alerts(uuid) is
   'Resolves the alerts about refunds of an order that were made, asked for anew or tried again, or are '
   'not owed any more; opens again those that are owed once more, except what staff have resolved. Called '
   'by settle_order() only.';
+
+-- Goods that come back with the money, and what keeps goods from leaving.
 
 create function private.restock_due(o public.orders) returns boolean
 language sql
@@ -1305,6 +1315,8 @@ $$;
 comment on function private.settle_paid_effects(public.orders, text[], text) is
   'Side effects of an order that has money: confirmation, refunds of money it cannot keep, alerts, card '
   'details. Called by settle_order() only.';
+
+-- Side effects of disputes and signs of fraud, by the rules of settlement_effects.sql.
 
 create function private.refunds_on_warning(f public.fraud_signals, o public.orders) returns boolean
 language plpgsql
