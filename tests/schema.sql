@@ -1749,7 +1749,7 @@ comment on function private.forget_unpaid_orders(p_limit integer) is 'Takes the 
 
 CREATE OR REPLACE FUNCTION private.fraud_reasons(p_order_id uuid)
  RETURNS text[]
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
 comment on function private.fraud_reasons(p_order_id uuid) is 'Fraud holds of an order: see holds_order().';
@@ -1788,7 +1788,7 @@ comment on function private.hash_of_order(p_order_id uuid) is 'hash_lines() of t
 
 CREATE OR REPLACE FUNCTION private.hold_reasons(o orders)
  RETURNS text[]
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
 comment on function private.hold_reasons(o orders) is 'What keeps an order that has not shipped from shipping: review; dispute (see dispute_holds()); refund_under_way (all of its money); refund_failed (all of its money was to go back, bounced, and nobody has tried again or released the order); refund_refused (the same of a refund that Stripe does not take).';
@@ -1895,7 +1895,7 @@ comment on function private.judge_price() is 'Trigger of product_variants: staff
 
 CREATE OR REPLACE FUNCTION private.kept_session(p_order_id uuid)
  RETURNS checkout_sessions
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
 comment on function private.kept_session(p_order_id uuid) is 'The settled session whose payment an order keeps, or null. Any other settled payment of the order is refunded.';
@@ -2643,7 +2643,7 @@ comment on function private.restock_answer(p_command_id uuid, p_command text, p_
 
 CREATE OR REPLACE FUNCTION private.restock_due(o orders)
  RETURNS boolean
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
 comment on function private.restock_due(o orders) is 'Whether a refund that asked for it has put the goods of an order back on the shelf. Once true it stays so: a refund that bounces afterwards moves no goods.';
@@ -2994,7 +2994,7 @@ comment on function private.tidy_options() is 'Trigger of product_variants: a si
 
 CREATE OR REPLACE FUNCTION private.unreleased_mismatches(p_order_id uuid, p_session_id text, p_reasons text[])
  RETURNS text[]
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
 comment on function private.unreleased_mismatches(p_order_id uuid, p_session_id text, p_reasons text[]) is 'What of review_reasons() nobody has released: another reason, or the same one in the money of another session, is news.';

@@ -46,16 +46,20 @@ comment on function private.review_reasons(public.orders, public.checkout_sessio
 
 create function private.unreleased_mismatches(p_order_id uuid, p_session_id text, p_reasons text[])
 returns text[]
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select coalesce(array_agg(x.reason order by x.position), '{}')
-  from unnest(p_reasons) with ordinality as x (reason, position)
-  where not exists (
-    select 1 from private.released_mismatches m
-    where m.order_id = p_order_id and m.session_id = p_session_id and m.reason = x.reason
-  )
+begin
+  return (
+    select coalesce(array_agg(x.reason order by x.position), '{}')
+    from unnest(p_reasons) with ordinality as x (reason, position)
+    where not exists (
+      select 1 from private.released_mismatches m
+      where m.order_id = p_order_id and m.session_id = p_session_id and m.reason = x.reason
+    )
+  );
+end;
 $$;
 comment on function private.unreleased_mismatches(uuid, text, text[]) is
   'What of review_reasons() nobody has released: another reason, or the same one in the money of another '
@@ -77,19 +81,23 @@ comment on function private.holds_order(public.fraud_signals) is
   'with action review, that staff have not released.';
 
 create function private.fraud_reasons(p_order_id uuid) returns text[]
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select coalesce(array_agg(distinct
-    case f.kind
-      when 'early_fraud_warning' then 'early_fraud_warning'
-      when 'review' then 'radar_review'
-      else 'velocity_review'
-    end
-  ), '{}')
-  from public.fraud_signals f
-  where f.order_id = p_order_id and private.holds_order(f)
+begin
+  return (
+    select coalesce(array_agg(distinct
+      case f.kind
+        when 'early_fraud_warning' then 'early_fraud_warning'
+        when 'review' then 'radar_review'
+        else 'velocity_review'
+      end
+    ), '{}')
+    from public.fraud_signals f
+    where f.order_id = p_order_id and private.holds_order(f)
+  );
+end;
 $$;
 comment on function private.fraud_reasons(uuid) is 'Fraud holds of an order: see holds_order().';
 
@@ -291,6 +299,9 @@ comment on function private.derive_order(private.order_facts) is
 -- settle_order(): the one place where an order's state comes from. It locks the order, derives everything
 -- from the fact tables, and fires each side effect once. Calling it again, or from somewhere else, changes
 -- nothing.
+--
+-- What it asks on its way is in plpgsql, whose plans are kept: functions in SQL are planned at every call, which
+-- takes longer than running them.
 
 insert into private.settings (key, value, description) values
   (
@@ -299,21 +310,26 @@ insert into private.settings (key, value, description) values
   );
 
 create function private.kept_session(p_order_id uuid) returns public.checkout_sessions
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
+declare
+  s public.checkout_sessions;
+begin
   -- The one that was decided about; else free ones first, then by payment id: a rule over what every report
   -- of a paid session carries. So the choice among those known never falls on one that an earlier choice
   -- has passed over and refunded; nor does the decision, which is about the one kept then.
-  select cs.*
-  from private.settled_sessions s
-  join public.checkout_sessions cs on cs.id = s.id
+  select cs.* into s
+  from private.settled_sessions settled
+  join public.checkout_sessions cs on cs.id = settled.id
   join public.orders o on o.id = cs.order_id
-  where s.order_id = p_order_id
+  where settled.order_id = p_order_id
   order by coalesce(cs.payment_id = o.decided_payment_id, false) desc,
     cs.payment_id collate "C" nulls first, cs.id collate "C"
-  limit 1
+  limit 1;
+  return s;
+end;
 $$;
 comment on function private.kept_session(uuid) is
   'The settled session whose payment an order keeps, or null. Any other settled payment of the order is '
@@ -954,68 +970,76 @@ comment on function private.settle_refund_alerts(uuid) is
 -- Goods that come back with the money, and what keeps goods from leaving.
 
 create function private.restock_due(o public.orders) returns boolean
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select exists (
-    select 1
-    from public.refunds r left join public.refund_requests q on q.id = r.request_id
-    where r.payment_id = o.payment_id and r.succeeded_at is not null and (
-      q.restock
-      -- A warning stops parcels that have not left. By its name: the refund may be heard of before the
-      -- warning.
-      or (r.request_id = private.refund_request_id('fraudulent', r.payment_id) and o.fulfilled_at is null)
-    )
-  ) or exists (
-    -- Somebody had given back all of it by hand before the job ran: what was asked for is true, once that
-    -- money has left.
-    select 1 from public.refund_requests q
-    where q.order_id = o.id and q.payment_id = o.payment_id and q.status = 'not_needed'
-      and (q.restock or (q.cause = 'fraudulent' and o.fulfilled_at is null))
-      and o.amount_paid <= (
-        select coalesce(sum(r.amount), 0) from public.refunds r
-        where r.payment_id = o.payment_id and r.succeeded_at is not null
+begin
+  return (
+    select exists (
+      select 1
+      from public.refunds r left join public.refund_requests q on q.id = r.request_id
+      where r.payment_id = o.payment_id and r.succeeded_at is not null and (
+        q.restock
+        -- A warning stops parcels that have not left. By its name: the refund may be heard of before the
+        -- warning.
+        or (r.request_id = private.refund_request_id('fraudulent', r.payment_id) and o.fulfilled_at is null)
       )
-  )
+    ) or exists (
+      -- Somebody had given back all of it by hand before the job ran: what was asked for is true, once that
+      -- money has left.
+      select 1 from public.refund_requests q
+      where q.order_id = o.id and q.payment_id = o.payment_id and q.status = 'not_needed'
+        and (q.restock or (q.cause = 'fraudulent' and o.fulfilled_at is null))
+        and o.amount_paid <= (
+          select coalesce(sum(r.amount), 0) from public.refunds r
+          where r.payment_id = o.payment_id and r.succeeded_at is not null
+        )
+    )
+  );
+end;
 $$;
 comment on function private.restock_due(public.orders) is
   'Whether a refund that asked for it has put the goods of an order back on the shelf. Once true it stays '
   'so: a refund that bounces afterwards moves no goods.';
 
 create function private.hold_reasons(o public.orders) returns text[]
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select array_remove(array[
-    case when o.status = 'needs_review' then 'review' end,
-    case when exists (
-      select 1 from public.disputes d
-      where d.order_id = o.id and private.dispute_holds(d, o.payment_id)
-    ) then 'dispute' end,
-    case when o.amount_paid > o.amount_refunded and (
-      exists (
-        select 1 from public.refund_requests q
-        where q.payment_id = o.payment_id and q.status = 'queued' and q.amount is null
-      )
-      or o.amount_paid <= (
-        select back.given from private.refunded_amounts back where back.payment_id = o.payment_id
-      )
-    ) then 'refund_under_way' end,
-    case when exists (
-      select 1 from public.refunds r join private.refund_states s on s.id = r.id and s.has_bounced
-      where r.payment_id = o.payment_id and r.released_at is null
-        and o.amount_paid <= r.amount + (
+begin
+  return (
+    select array_remove(array[
+      case when o.status = 'needs_review' then 'review' end,
+      case when exists (
+        select 1 from public.disputes d
+        where d.order_id = o.id and private.dispute_holds(d, o.payment_id)
+      ) then 'dispute' end,
+      case when o.amount_paid > o.amount_refunded and (
+        exists (
+          select 1 from public.refund_requests q
+          where q.payment_id = o.payment_id and q.status = 'queued' and q.amount is null
+        )
+        or o.amount_paid <= (
           select back.given from private.refunded_amounts back where back.payment_id = o.payment_id
         )
-        and not private.refund_tried_again(r)
-    ) then 'refund_failed' end,
-    case when exists (
-      select 1 from public.refund_requests q
-      where q.payment_id = o.payment_id and q.amount is null and private.refund_is_owed(q)
-    ) then 'refund_refused' end
-  ], null)
+      ) then 'refund_under_way' end,
+      case when exists (
+        select 1 from public.refunds r join private.refund_states s on s.id = r.id and s.has_bounced
+        where r.payment_id = o.payment_id and r.released_at is null
+          and o.amount_paid <= r.amount + (
+            select back.given from private.refunded_amounts back where back.payment_id = o.payment_id
+          )
+          and not private.refund_tried_again(r)
+      ) then 'refund_failed' end,
+      case when exists (
+        select 1 from public.refund_requests q
+        where q.payment_id = o.payment_id and q.amount is null and private.refund_is_owed(q)
+      ) then 'refund_refused' end
+    ], null)
+  );
+end;
 $$;
 comment on function private.hold_reasons(public.orders) is
   'What keeps an order that has not shipped from shipping: review; dispute (see dispute_holds()); '
