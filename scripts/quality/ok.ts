@@ -9,6 +9,7 @@ import { migrationFiles, schemasEqualMigrations } from "./ok/schemas.ts";
 import { schemaSnapshot } from "./ok/schema_snapshot.ts";
 import { secretScan, secretsInFiles } from "./ok/secret_scan.ts";
 import { spelling } from "./ok/spelling.ts";
+import { sqlLayout } from "./ok/sql_layout.ts";
 import { judged, type Step, type StepContext, type StepResult } from "./ok/step.ts";
 import { advisors, cliPush, typesDrift } from "./ok/supabase_cli.ts";
 import { runTask } from "../lib/task.ts";
@@ -37,6 +38,7 @@ const CODE: Step[] = [
   denoStep("type check", ["check", "--quiet", "supabase/functions", "scripts", "tests"]),
   boundaries,
   envExample,
+  sqlLayout,
 ];
 
 const STEPS: Step[] = [

@@ -303,6 +303,24 @@ comment on function private.refuse_change() is
 create trigger refuse_change before update on public.order_events
   for each row execute function private.refuse_change();
 
+create function private.lock_order(p_order_id uuid) returns public.orders
+language plpgsql
+set search_path = ''
+as $$
+declare
+  o public.orders;
+begin
+  select * into o from public.orders where id = p_order_id for no key update;
+  if not found then
+    raise exception 'order % does not exist', p_order_id using errcode = 'KCORD';
+  end if;
+  return o;
+end;
+$$;
+comment on function private.lock_order(uuid) is
+  'The row of an order, locked until the transaction ends. Everything that decides about an order begins '
+  'here; the order comes before whatever else is locked. KCORD: no such order.';
+
 create function private.record_order_event(
   p_order_id uuid,
   p_kind text,

@@ -599,6 +599,62 @@ comment on function private.note_provider(text, integer, integer, boolean, text)
   'to 10 min; an answer closes it. Neither (0, 0): whoever was let through to see did not get that far, so '
   'the next job is. Returns whether it is open.';
 
+create function private.end_job(p_job private.jobs, p_outcome text, p_reason text, p_alert text)
+returns private.jobs
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_name constant text := private.effect_name(p_job.dedupe_key);
+  v_job private.jobs;
+begin
+  update private.jobs
+  set status = case p_outcome when 'done' then 'done' else 'discarded' end, lost_leases = 0,
+    lease_id = null, leased_until = null, finished_at = now(), last_error = p_reason
+  where id = p_job.id
+  returning * into v_job;
+  -- Brought back from the dead, or the next round of it, and well: staff need not look any more.
+  update public.alerts set status = 'resolved'
+  where status <> 'resolved' and dedupe_key in (
+    'job_dead:' || v_name,
+    case when p_alert is null then 'job_discarded:' || v_name end,
+    -- One of the kind got through: what held them is gone.
+    case when p_outcome = 'done' then 'job_blocked:' || v_job.kind end
+  );
+  update private.jobs set status = 'discarded'
+  where status = 'dead' and kind = v_job.kind and private.effect_name(dedupe_key) = v_name;
+  return v_job;
+end;
+$$;
+comment on function private.end_job(private.jobs, text, text, text) is
+  'Books outcome done or discard of a job in hand, and clears what earlier rounds of it left: alerts and '
+  'dead jobs. Returns the job as it is now.';
+
+create function private.wait_with_job(p_job private.jobs, p_outcome text, p_reason text, p_run_at timestamptz)
+returns private.jobs
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_job private.jobs;
+begin
+  update private.jobs
+  set status = 'queued', lost_leases = 0, lease_id = null, leased_until = null, run_at = p_run_at,
+    last_error = p_reason,
+    -- A snooze is not a failure: it costs no attempt.
+    attempts = attempts - case p_outcome when 'snooze' then 1 else 0 end
+  where id = p_job.id
+  returning * into v_job;
+  if v_job.kind = 'retry_event' then
+    update public.webhook_events set next_attempt_at = p_run_at
+    where id = v_job.payload ->> 'event_id' and status = 'failed';
+  end if;
+  return v_job;
+end;
+$$;
+comment on function private.wait_with_job(private.jobs, text, text, timestamptz) is
+  'Books outcome retry or snooze of a job in hand: it waits until p_run_at. Returns the job as it is now.';
+
 create function private.finish_job(
   p_job_id bigint,
   p_lease_id uuid,
@@ -612,8 +668,6 @@ set search_path = ''
 as $$
 declare
   v_job private.jobs;
-  v_name text;
-  v_run_at timestamptz;
 begin
   select * into v_job from private.jobs
   where id = p_job_id and status = 'running' and lease_id = p_lease_id
@@ -621,39 +675,16 @@ begin
   if not found then
     return null;
   end if;
-  v_name := private.effect_name(v_job.dedupe_key);
   if p_outcome in ('done', 'discard') then
-    update private.jobs
-    set status = case p_outcome when 'done' then 'done' else 'discarded' end, lost_leases = 0,
-        lease_id = null, leased_until = null, finished_at = now(), last_error = p_reason
-    where id = p_job_id
-    returning * into v_job;
-    -- Brought back from the dead, or the next round of it, and well: staff need not look any more.
-    update public.alerts set status = 'resolved'
-    where status <> 'resolved' and dedupe_key in (
-      'job_dead:' || v_name,
-      case when p_alert is null then 'job_discarded:' || v_name end,
-      -- One of the kind got through: what held them is gone.
-      case when p_outcome = 'done' then 'job_blocked:' || v_job.kind end
-    );
-    update private.jobs set status = 'discarded'
-    where status = 'dead' and kind = v_job.kind and private.effect_name(dedupe_key) = v_name;
+    v_job := private.end_job(v_job, p_outcome, p_reason, p_alert);
   elsif p_outcome = 'retry' and v_job.attempts >= v_job.max_attempts then
     perform private.bury_job(p_job_id, p_reason);
     v_job.status := 'dead';
   elsif p_outcome in ('retry', 'snooze') then
-    v_run_at := coalesce(p_run_at, now() + private.backoff(v_job.attempts, v_job.kind));
-    update private.jobs
-    set status = 'queued', lost_leases = 0, lease_id = null, leased_until = null, run_at = v_run_at,
-      last_error = p_reason,
-        -- A snooze is not a failure: it costs no attempt.
-        attempts = attempts - case p_outcome when 'snooze' then 1 else 0 end
-    where id = p_job_id
-    returning * into v_job;
-    if v_job.kind = 'retry_event' then
-      update public.webhook_events set next_attempt_at = v_run_at
-      where id = v_job.payload ->> 'event_id' and status = 'failed';
-    end if;
+    v_job := private.wait_with_job(
+      v_job, p_outcome, p_reason,
+      coalesce(p_run_at, now() + private.backoff(v_job.attempts, v_job.kind))
+    );
   else
     raise exception 'unknown job outcome %', p_outcome using errcode = 'KCINV';
   end if;
@@ -668,7 +699,7 @@ begin
     );
   elsif p_alert is not null and v_job.status <> 'dead' then
     perform private.raise_alert(
-      'job_discarded', p_alert, 'job_discarded:' || v_name,
+      'job_discarded', p_alert, 'job_discarded:' || private.effect_name(v_job.dedupe_key),
       jsonb_build_object('job_id', v_job.id, 'kind', v_job.kind, 'reason', p_reason)
     );
   end if;

@@ -1,14 +1,6 @@
 -- Generated from supabase/schemas/settlement by 'deno task migrations': edit there.
 
--- settle_order(): the one place where an order's state comes from. It locks the order, derives everything
--- from the fact tables, and fires each side effect once. Calling it again, or from somewhere else, changes
--- nothing.
-
-insert into private.settings (key, value, description) values
-  (
-    'prices_include_tax', 'false',
-    'true: Stripe''s tax is inside the prices (inclusive), so it does not add to the total.'
-  );
+-- What of an order a person should look at: money that does not match, signs of fraud.
 
 create function private.review_reasons(o public.orders, s public.checkout_sessions, p public.payments)
 returns text[]
@@ -94,8 +86,7 @@ stable
 set search_path = ''
 as $$
   select coalesce(array_agg(distinct
-    case
-      f.kind
+    case f.kind
       when 'early_fraud_warning' then 'early_fraud_warning'
       when 'review' then 'radar_review'
       else 'velocity_review'
@@ -105,6 +96,16 @@ as $$
   where f.order_id = p_order_id and private.holds_order(f)
 $$;
 comment on function private.fraud_reasons(uuid) is 'Fraud holds of an order: see holds_order().';
+
+-- settle_order(): the one place where an order's state comes from. It locks the order, derives everything
+-- from the fact tables, and fires each side effect once. Calling it again, or from somewhere else, changes
+-- nothing.
+
+insert into private.settings (key, value, description) values
+  (
+    'prices_include_tax', 'false',
+    'true: Stripe''s tax is inside the prices (inclusive), so it does not add to the total.'
+  );
 
 create function private.settle_stock(p_order_id uuid, p_target text, p_source text) returns boolean
 language plpgsql
@@ -225,11 +226,10 @@ begin
   -- of a paid session carries. So the choice among those known never falls on one that an earlier choice
   -- has passed over and refunded; nor does the decision, which is about the one kept then.
   select cs.* into v_session
-  from public.checkout_sessions cs
+  from private.settled_sessions s
+  join public.checkout_sessions cs on cs.id = s.id
   join public.orders o on o.id = cs.order_id
-  left join public.payments p on p.id = cs.payment_id
-  where cs.order_id = p_order_id and cs.status = 'complete'
-    and (cs.payment_status in ('paid', 'no_payment_required') or p.status = 'succeeded')
+  where s.order_id = p_order_id
   order by coalesce(cs.payment_id = o.decided_payment_id, false) desc,
     cs.payment_id collate "C" nulls first, cs.id collate "C"
   limit 1;
@@ -240,151 +240,221 @@ comment on function private.kept_session(uuid) is
   'The settled session whose payment an order keeps, or null. Any other settled payment of the order is '
   'refunded.';
 
-create function private.settle_order(p_order_id uuid, p_source text) returns text
+create type private.order_facts as (
+  paid boolean,
+  amount_paid bigint,
+  amount_refunded bigint,
+  sessions_open integer,
+  sessions_under_way integer,
+  sessions_failed integer,
+  attempt_has_ended boolean,
+  cancelled boolean,
+  oversold boolean,
+  restocked boolean,
+  fulfilled boolean,
+  mismatches text[],
+  fraud_reasons text[],
+  hold_reasons text[]
+);
+comment on type private.order_facts is
+  'What derive_order() looks at. sessions_open: may still be paid; sessions_under_way: confirmed, the money '
+  'is on its way; attempt_has_ended: false while the session of the latest attempt is not known yet. Amounts '
+  'in minor units.';
+
+create type private.order_state as (
+  stock text,
+  review_reasons text[],
+  status text,
+  fulfillment_status text
+);
+comment on type private.order_state is
+  'What facts make of an order. stock: committed, active (held again), released, or null: as it is.';
+
+create function private.derive_order(f private.order_facts) returns private.order_state
+language plpgsql
+immutable
+set search_path = ''
+as $$
+declare
+  v_not_to_ship constant boolean := f.cancelled or f.oversold;
+  -- Where nothing was paid there is nothing to give back.
+  v_nothing_to_ship constant boolean := f.paid and f.amount_paid = 0 and v_not_to_ship;
+  v_refunded constant boolean := f.amount_paid > 0 and f.amount_refunded >= f.amount_paid;
+  v_nothing_will_come constant boolean := f.sessions_open = 0 and f.attempt_has_ended;
+  d private.order_state;
+begin
+  d.stock := case
+    when f.paid and not (v_not_to_ship or f.restocked) then 'committed'
+    when f.paid then 'released'
+    -- Stock of an attempt in flight, of an open session and of a payment under way stays held.
+    when v_nothing_will_come and f.sessions_under_way = 0 then 'released'
+    -- Given back already when another session of the order was completed: held again until its money comes.
+    when f.sessions_under_way > 0 and not f.cancelled then 'active'
+  end;
+  d.review_reasons := case
+    -- A refund in full closes every open question.
+    when not f.paid or v_nothing_to_ship or v_refunded then '{}'
+    else f.mismatches || case when f.oversold then array['oversold'] else '{}' end || f.fraud_reasons
+  end;
+  -- The table of docs/settlement.md, first rule that holds.
+  d.status := case
+    when f.paid and cardinality(d.review_reasons) > 0 then 'needs_review'
+    when v_refunded then 'refunded'
+    when f.amount_refunded > 0 then 'partially_refunded'
+    when v_nothing_to_ship then 'cancelled'
+    when f.paid then 'paid'
+    when f.sessions_under_way > 0 then 'processing'
+    when f.cancelled then 'cancelled'
+    when f.sessions_failed > 0 and v_nothing_will_come then 'payment_failed'
+    when v_nothing_will_come then 'expired'
+    else 'pending'
+  end;
+  d.fulfillment_status := case
+    when f.fulfilled then 'fulfilled'
+    when v_not_to_ship or f.restocked or d.status = 'refunded' then 'cancelled'
+    when d.status = 'needs_review' or cardinality(f.hold_reasons) > 0 then 'on_hold'
+    else 'unfulfilled'
+  end;
+  return d;
+end;
+$$;
+comment on function private.derive_order(private.order_facts) is
+  'The rules of docs/settlement.md: stock, review reasons and statuses of an order by its facts, and by '
+  'nothing else.';
+
+create function private.order_as_paid(o public.orders, s public.checkout_sessions, p public.payments)
+returns public.orders
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  o.paid_at := coalesce(p.succeeded_at, s.completed_at);
+  o.amount_paid := coalesce(p.amount_received, 0);
+  o.amount_discount := coalesce(s.amount_discount, 0);
+  o.amount_shipping := coalesce(s.amount_shipping, 0);
+  o.amount_tax := coalesce(s.amount_tax, 0);
+  o.amount_total := coalesce(s.amount_total, 0);
+  o.customer_name := s.name;
+  o.phone := s.phone;
+  o.shipping_name := s.shipping_name;
+  o.shipping_address := s.shipping_address;
+  o.billing_address := s.billing_address;
+  o.amount_refunded := coalesce(
+    (select back.made from private.refunded_amounts back where back.payment_id = o.payment_id), 0
+  );
+  return o;
+end;
+$$;
+comment on function private.order_as_paid(public.orders, public.checkout_sessions, public.payments) is
+  'The order with what its kept session, its payment and their refunds say.';
+
+create function private.order_as_asked(o public.orders) returns public.orders
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  s public.checkout_sessions;
+begin
+  -- A debit under way shows what was confirmed, any other unpaid order its cart.
+  select cs.* into s
+  from public.checkout_sessions cs
+  where cs.order_id = o.id and cs.status = 'complete' and not cs.async_payment_failed
+  order by cs.attempt desc nulls last, cs.id collate "C"
+  limit 1;
+  o.amount_discount := coalesce(s.amount_discount, 0);
+  o.amount_shipping := coalesce(s.amount_shipping, 0);
+  o.amount_tax := coalesce(s.amount_tax, 0);
+  o.amount_total := coalesce(s.amount_total, o.amount_subtotal);
+  return o;
+end;
+$$;
+comment on function private.order_as_asked(public.orders) is
+  'An order that is not paid, with the amounts that would be.';
+
+create function private.confirmed_email(p_order_id uuid) returns text
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return (
+    select cs.email from public.checkout_sessions cs
+    where cs.order_id = p_order_id and cs.status = 'complete' and cs.email is not null
+    order by cs.attempt desc nulls last, cs.id collate "C"
+    limit 1
+  );
+end;
+$$;
+comment on function private.confirmed_email(uuid) is
+  'The address that was confirmed on the latest payment page of an order, or null. Before the money too: who '
+  'hears of a debit that failed is known from the page where it was ordered.';
+
+create function private.facts_of_order(o public.orders, p_mismatches text[]) returns private.order_facts
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  f private.order_facts;
+begin
+  select
+    -- A state that this code does not know holds the stock: it must not be taken for an end.
+    count(*) filter (where cs.status not in ('complete', 'expired')),
+    count(*) filter (where cs.status = 'complete' and s.id is null and not cs.async_payment_failed),
+    count(*) filter (where cs.async_payment_failed),
+    coalesce(bool_or(cs.attempt = o.attempt), false) or o.abandoned_at is not null
+  into f.sessions_open, f.sessions_under_way, f.sessions_failed, f.attempt_has_ended
+  from public.checkout_sessions cs
+  left join private.settled_sessions s on s.id = cs.id
+  where cs.order_id = o.id;
+  f.paid := o.session_id is not null;
+  f.amount_paid := o.amount_paid;
+  f.amount_refunded := o.amount_refunded;
+  f.cancelled := o.cancelled_at is not null;
+  f.oversold := o.oversold_at is not null;
+  f.restocked := o.restocked_at is not null;
+  f.fulfilled := o.fulfilled_at is not null;
+  f.mismatches := p_mismatches;
+  f.fraud_reasons := case when f.paid then private.fraud_reasons(o.id) else '{}' end;
+  -- Review is what is about to be derived.
+  f.hold_reasons := array_remove(private.hold_reasons(o), 'review');
+  return f;
+end;
+$$;
+comment on function private.facts_of_order(public.orders, text[]) is
+  'What derive_order() needs to know of an order as it is now; p_mismatches: see unreleased_mismatches().';
+
+create function private.judge_order(o public.orders) returns public.order_risk
 language plpgsql
 set search_path = ''
 as $$
 declare
-  o public.orders;
-  v_before public.orders;
-  k public.order_risk;
-  s public.checkout_sessions;
-  p public.payments;
-  v_under_way public.checkout_sessions;
-  v_sessions record;
-  v_paid boolean;
-  v_nothing_to_ship boolean;
-  v_target text;
-  v_mismatches text[] := '{}';
+  k public.order_risk := private.risk_of(o.id);
 begin
-  select * into o from public.orders where id = p_order_id for no key update;
-  if not found then
-    raise exception 'order % does not exist', p_order_id using errcode = 'KCORD';
-  end if;
-  v_before := o;
-  k := private.risk_of(o.id);
-
-  s := private.kept_session(o.id);
-  o.session_id := s.id;
-  o.payment_id := s.payment_id;
-  v_paid := s.id is not null;
-
-  select
-    -- A state that this code does not know holds the stock: it must not be taken for an end.
-    count(*) filter (where cs.status not in ('complete', 'expired')) as open,
-    count(*) filter (
-      where cs.status = 'complete' and cs.payment_status not in ('paid', 'no_payment_required')
-        and not cs.async_payment_failed
-        and coalesce(pi.status, '') <> 'succeeded'
-    ) as processing,
-    count(*) filter (where cs.async_payment_failed) as failed,
-    coalesce(bool_or(cs.attempt = o.attempt), false) as attempt_known,
-    (
-      array_agg(
-        cs.email order by cs.attempt desc nulls last, cs.id collate "C"
-      ) filter (where cs.status = 'complete' and cs.email is not null)
-    )[1] as email
-  into v_sessions
-  from public.checkout_sessions cs
-  left join public.payments pi on pi.id = cs.payment_id
-  where cs.order_id = o.id;
-
-  -- Before the payment too: who hears of a debit that failed is known from the page where it was ordered.
-  o.email := coalesce(s.email, v_sessions.email, o.email);
-  if v_paid then
-    select * into p from public.payments where id = o.payment_id;
-    v_mismatches := private.unreleased_mismatches(o.id, s.id, private.review_reasons(o, s, p));
-    o.paid_at := coalesce(p.succeeded_at, s.completed_at);
-    o.amount_paid := coalesce(p.amount_received, 0);
-    o.amount_discount := coalesce(s.amount_discount, 0);
-    o.amount_shipping := coalesce(s.amount_shipping, 0);
-    o.amount_tax := coalesce(s.amount_tax, 0);
-    o.amount_total := coalesce(s.amount_total, 0);
-    o.customer_name := s.name;
-    o.phone := s.phone;
-    o.shipping_name := s.shipping_name;
-    o.shipping_address := s.shipping_address;
-    o.billing_address := s.billing_address;
-    o.customer_id := private.settle_customer(o, s);
-    select coalesce(sum(r.amount), 0) into o.amount_refunded
-    from public.refunds r
-    where r.payment_id = o.payment_id and r.status = 'succeeded';
-  else
-    -- A debit under way shows what was confirmed, any other unpaid order its cart.
-    select cs.* into v_under_way
-    from public.checkout_sessions cs
-    where cs.order_id = o.id and cs.status = 'complete' and not cs.async_payment_failed
-    order by cs.attempt desc nulls last, cs.id collate "C"
-    limit 1;
-    o.amount_discount := coalesce(v_under_way.amount_discount, 0);
-    o.amount_shipping := coalesce(v_under_way.amount_shipping, 0);
-    o.amount_tax := coalesce(v_under_way.amount_tax, 0);
-    o.amount_total := coalesce(v_under_way.amount_total, o.amount_subtotal);
-  end if;
   k.declined_attempts := private.check_declined_velocity(o);
   k.outage_attempts := private.check_outages(o);
-  if o.restocked_at is null and private.restock_due(o) then
-    o.restocked_at := now();
-  end if;
-  if o.restocked_at is not null then
-    o.decided_payment_id := coalesce(o.decided_payment_id, o.payment_id);
-  end if;
-
-  v_target := case
-    when v_paid and o.cancelled_at is null and o.oversold_at is null
-      and o.restocked_at is null then 'committed'
-    when v_paid then 'released'
-    -- Stock of an attempt in flight, of an open session and of a payment under way stays held.
-    when v_sessions.open = 0 and v_sessions.processing = 0
-      and (v_sessions.attempt_known or o.abandoned_at is not null)
-      then 'released'
-    -- Given back already when another session of the order was completed: held again until its money comes.
-    when v_sessions.processing > 0 and o.cancelled_at is null then 'active'
-  end;
-  if v_target is not null and not private.settle_stock(o.id, v_target, p_source) and v_paid then
-    o.oversold_at := now();
-  end if;
-
-  if v_paid then
+  if o.session_id is not null then
     k.velocity_rule_set := private.check_paid_velocity(o);
   end if;
-  -- Where nothing was paid there is nothing to give back.
-  v_nothing_to_ship := v_paid and o.amount_paid = 0
-    and (o.cancelled_at is not null or o.oversold_at is not null);
-  -- A refund in full closes every open question.
-  k.review_reasons := case
-    when not v_paid or v_nothing_to_ship
-      or (o.amount_paid > 0 and o.amount_refunded >= o.amount_paid) then '{}'
-    else v_mismatches
-      || case when o.oversold_at is not null then array['oversold'] else '{}' end
-      || private.fraud_reasons(o.id)
-  end;
+  return k;
+end;
+$$;
+comment on function private.judge_order(public.orders) is
+  'Runs the velocity rules over what has come in since, and returns how far they have looked.';
 
-  -- The table of docs/settlement.md, first rule that holds.
-  o.status := case
-    when v_paid and cardinality(k.review_reasons) > 0 then 'needs_review'
-    when o.amount_refunded >= o.amount_paid and o.amount_paid > 0 then 'refunded'
-    when o.amount_refunded > 0 then 'partially_refunded'
-    when v_nothing_to_ship then 'cancelled'
-    when v_paid then 'paid'
-    when v_sessions.processing > 0 then 'processing'
-    when o.cancelled_at is not null then 'cancelled'
-    when v_sessions.failed > 0 and v_sessions.open = 0
-      and (v_sessions.attempt_known or o.abandoned_at is not null) then 'payment_failed'
-    when v_sessions.open = 0 and (v_sessions.attempt_known or o.abandoned_at is not null) then 'expired'
-    else 'pending'
-  end;
-  o.fulfillment_status := case
-    when o.fulfilled_at is not null then 'fulfilled'
-    when o.cancelled_at is not null or o.oversold_at is not null or o.restocked_at is not null
-      or o.status = 'refunded'
-      then 'cancelled'
-    when cardinality(private.hold_reasons(o)) > 0 then 'on_hold'
-    else 'unfulfilled'
-  end;
-
-  if o is distinct from v_before then
-    o.updated_at := now();
+create function private.write_order(
+  o public.orders,
+  p_before public.orders,
+  k public.order_risk,
+  p_source text
+) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  if o is distinct from p_before then
     update public.orders set
       session_id = o.session_id, payment_id = o.payment_id, decided_payment_id = o.decided_payment_id,
       customer_id = o.customer_id, email = o.email,
@@ -393,19 +463,68 @@ begin
       fulfillment_status = o.fulfillment_status, amount_discount = o.amount_discount,
       amount_shipping = o.amount_shipping, amount_tax = o.amount_tax, amount_total = o.amount_total,
       amount_paid = o.amount_paid, amount_refunded = o.amount_refunded,
-      oversold_at = o.oversold_at, restocked_at = o.restocked_at, paid_at = o.paid_at,
-      updated_at = o.updated_at
+      oversold_at = o.oversold_at, restocked_at = o.restocked_at, paid_at = o.paid_at, updated_at = now()
     where id = o.id;
   end if;
   update public.order_risk x set
     review_reasons = k.review_reasons, declined_attempts = k.declined_attempts,
     outage_attempts = k.outage_attempts, velocity_rule_set = k.velocity_rule_set
   where x.order_id = o.id and x is distinct from k;
-  if o.status <> v_before.status then
+  if o.status <> p_before.status then
     perform private.record_order_event(
-      o.id, 'status_changed', p_source, jsonb_build_object('from', v_before.status, 'to', o.status)
+      o.id, 'status_changed', p_source, jsonb_build_object('from', p_before.status, 'to', o.status)
     );
   end if;
+end;
+$$;
+comment on function private.write_order(public.orders, public.orders, public.order_risk, text) is
+  'Writes what settling has changed of an order and its risk, if anything. Called by settle_order() only.';
+
+create function private.settle_order(p_order_id uuid, p_source text) returns text
+language plpgsql
+set search_path = ''
+as $$
+declare
+  o public.orders := private.lock_order(p_order_id);
+  v_before constant public.orders := o;
+  s constant public.checkout_sessions := private.kept_session(o.id);
+  p public.payments;
+  k public.order_risk;
+  f private.order_facts;
+  d private.order_state;
+  v_mismatches text[] := '{}';
+begin
+  o.session_id := s.id;
+  o.payment_id := s.payment_id;
+  o.email := coalesce(s.email, private.confirmed_email(o.id), o.email);
+  if s.id is not null then
+    select * into p from public.payments where id = s.payment_id;
+    v_mismatches := private.unreleased_mismatches(o.id, s.id, private.review_reasons(o, s, p));
+    o := private.order_as_paid(o, s, p);
+    o.customer_id := private.settle_customer(o, s);
+  else
+    o := private.order_as_asked(o);
+  end if;
+  if o.restocked_at is null and private.restock_due(o) then
+    o.restocked_at := now();
+  end if;
+  if o.restocked_at is not null then
+    o.decided_payment_id := coalesce(o.decided_payment_id, o.payment_id);
+  end if;
+  k := private.judge_order(o);
+
+  f := private.facts_of_order(o, v_mismatches);
+  d := private.derive_order(f);
+  if d.stock is not null and not private.settle_stock(o.id, d.stock, p_source) and f.paid then
+    o.oversold_at := now();
+    f.oversold := true;
+    d := private.derive_order(f);
+  end if;
+
+  o.status := d.status;
+  o.fulfillment_status := d.fulfillment_status;
+  k.review_reasons := d.review_reasons;
+  perform private.write_order(o, v_before, k, p_source);
   perform private.settle_effects(o, v_mismatches, p_source);
   return o.status;
 end;
@@ -428,21 +547,22 @@ set search_path = ''
 as $$
 declare
   v_received bigint := (
-    select p.amount_received from public.payments p where p.id = p_payment_id and p.status = 'succeeded'
+    select p.amount_received from private.settled_payments p where p.id = p_payment_id
   );
-  v_live bigint;
+  v_given bigint := (
+    select back.given from private.refunded_amounts back where back.payment_id = p_payment_id
+  );
   v_queued bigint;
   v_all_queued boolean;
 begin
-  select coalesce(sum(r.amount), 0) into v_live
-  from public.refunds r
-  where r.payment_id = p_payment_id and r.status not in ('failed', 'canceled');
-
   select coalesce(sum(q.amount), 0), coalesce(bool_or(q.amount is null), false) into v_queued, v_all_queued
   from public.refund_requests q
   where q.payment_id = p_payment_id and q.status = 'queued' and q.id is distinct from p_except
     and not exists (select 1 from public.refunds r where r.request_id = q.id);
-  return case when v_all_queued then 0 else coalesce(v_received, 0) - v_live - v_queued end;
+  return case
+    when v_all_queued then 0
+    else coalesce(v_received, 0) - coalesce(v_given, 0) - v_queued
+  end;
 end;
 $$;
 comment on function private.refundable_amount(text, text) is
@@ -478,7 +598,6 @@ comment on function private.refund_overtaken_by(public.refund_requests) is
   'The refund made in Stripe''s dashboard that was first heard of since a request, or the request made '
   'after it was given up, that may stand in for it; null when there is none. A request for all that is '
   'left is never overtaken: it gives back the rest.';
-revoke execute on function private.refund_overtaken_by(public.refund_requests) from public, anon;
 grant execute on function private.refund_overtaken_by(public.refund_requests) to authenticated, service_role;
 
 create function private.money_left(p_payment_id text) returns bigint
@@ -487,10 +606,7 @@ stable
 set search_path = ''
 as $$
   select p.amount_received
-    - coalesce((
-      select sum(r.amount) from public.refunds r
-      where r.payment_id = p.id and r.status not in ('failed', 'canceled')
-    ), 0)
+    - coalesce((select back.given from private.refunded_amounts back where back.payment_id = p.id), 0)
     -- The bank has given it to the customer: only what was disputed, which may be a part. In another currency
     -- nobody can tell, and it counts as all.
     - coalesce((
@@ -503,7 +619,6 @@ $$;
 comment on function private.money_left(text) is
   'Minor units of a payment that the customer has not got back, neither by refunds under way or made nor '
   'by lost disputes.';
-revoke execute on function private.money_left(text) from public, anon;
 grant execute on function private.money_left(text) to authenticated, service_role;
 
 create function private.refund_is_owed(q public.refund_requests) returns boolean
@@ -514,15 +629,13 @@ as $$
   select q.status = 'given_up' and private.refund_overtaken_by(q) is null
     and private.money_left(q.payment_id) > coalesce((
       -- One made since that failed has an alert of its own.
-      select sum(r.amount) from public.refunds r
-      where r.payment_id = q.payment_id and r.status in ('failed', 'canceled')
-        and r.seen_at > q.created_at
+      select sum(r.amount) from public.refunds r join private.refund_states s on s.id = r.id
+      where r.payment_id = q.payment_id and s.has_bounced and r.seen_at > q.created_at
     ), 0)
 $$;
 comment on function private.refund_is_owed(public.refund_requests) is
   'Whether a refund that was given up still waits for a person: nothing stands in for it, and the '
   'customer has not got all of the payment back.';
-revoke execute on function private.refund_is_owed(public.refund_requests) from public, anon;
 grant execute on function private.refund_is_owed(public.refund_requests) to authenticated, service_role;
 
 create function private.refund_tried_again(r public.refunds) returns boolean
@@ -553,7 +666,6 @@ comment on function private.refund_tried_again(public.refunds) is
   'Whether the money of a refund that failed has been given back anew since, whatever became of that: '
   'what failed too waits by itself. What was given back before the failure does not count, and one refund '
   'makes good one.';
-revoke execute on function private.refund_tried_again(public.refunds) from public, anon;
 grant execute on function private.refund_tried_again(public.refunds) to authenticated, service_role;
 
 create function private.ask_refund(
@@ -652,8 +764,7 @@ declare
   q public.refund_requests;
   v_by text;
 begin
-  perform 1 from public.orders o join public.refund_requests x on x.order_id = o.id
-  where x.id = p_request_id for no key update of o;
+  perform private.lock_order(x.order_id) from public.refund_requests x where x.id = p_request_id;
   select * into q from public.refund_requests where id = p_request_id;
   if not found then
     raise exception 'there is no refund request %', p_request_id using errcode = 'KCINV';
@@ -824,9 +935,8 @@ as $$
   );
   -- Tried again, whatever becomes of it: should it fail too, it has an alert of its own.
   update public.alerts a set status = 'resolved'
-  from public.refunds r
-  where r.order_id = p_order_id and r.status in ('failed', 'canceled')
-    and a.dedupe_key = 'refund_failed:' || r.id
+  from public.refunds r join private.refund_states s on s.id = r.id and s.has_bounced
+  where r.order_id = p_order_id and a.dedupe_key = 'refund_failed:' || r.id
     and a.status <> 'resolved' and (private.refund_tried_again(r) or private.money_left(r.payment_id) <= 0);
   -- What closed by itself opens by itself: a lost dispute was won after all, a refund that stood in for it
   -- bounced.
@@ -874,22 +984,6 @@ comment on function private.restock_due(public.orders) is
   'Whether a refund that asked for it has put the goods of an order back on the shelf. Once true it stays '
   'so: a refund that bounces afterwards moves no goods.';
 
-create function private.dispute_holds(d public.disputes, p_payment_id text) returns boolean
-language sql
-immutable
-set search_path = ''
-as $$
-  select d.status not in ('won', 'warning_closed', 'prevented', 'lost')
-    -- Of a second payment the customer has got back what was theirs; the one that the order keeps is as
-    -- good as before.
-    or (d.status = 'lost' and d.payment_id = p_payment_id)
-$$;
-comment on function private.dispute_holds(public.disputes, text) is
-  'Whether a dispute keeps its order from shipping: while it is open, and when the payment that the order '
-  'keeps (p_payment_id) was lost to it.';
-revoke execute on function private.dispute_holds(public.disputes, text) from public, anon;
-grant execute on function private.dispute_holds(public.disputes, text) to authenticated, service_role;
-
 create function private.hold_reasons(o public.orders) returns text[]
 language plpgsql
 stable
@@ -908,16 +1002,14 @@ begin
         where q.payment_id = o.payment_id and q.status = 'queued' and q.amount is null
       )
       or o.amount_paid <= (
-        select coalesce(sum(r.amount), 0) from public.refunds r
-        where r.payment_id = o.payment_id and r.status not in ('failed', 'canceled')
+        select back.given from private.refunded_amounts back where back.payment_id = o.payment_id
       )
     ) then 'refund_under_way' end,
     case when exists (
-      select 1 from public.refunds r
-      where r.payment_id = o.payment_id and r.status in ('failed', 'canceled') and r.released_at is null
+      select 1 from public.refunds r join private.refund_states s on s.id = r.id and s.has_bounced
+      where r.payment_id = o.payment_id and r.released_at is null
         and o.amount_paid <= r.amount + (
-          select coalesce(sum(live.amount), 0) from public.refunds live
-          where live.payment_id = o.payment_id and live.status not in ('failed', 'canceled')
+          select back.given from private.refunded_amounts back where back.payment_id = o.payment_id
         )
         and not private.refund_tried_again(r)
     ) then 'refund_failed' end,
@@ -933,7 +1025,6 @@ comment on function private.hold_reasons(public.orders) is
   'refund_under_way (all of its money); refund_failed (all of its money was to go back, bounced, and '
   'nobody has tried again or released the order); refund_refused (the same of a refund that Stripe does '
   'not take).';
-revoke execute on function private.hold_reasons(public.orders) from public, anon;
 grant execute on function private.hold_reasons(public.orders) to authenticated, service_role;
 
 -- Side effects of settling. Each condition here only ever goes from false to true while facts come in, and
@@ -957,11 +1048,7 @@ begin
     where cs.order_id = o.id and (
       o.cancelled_at is not null
       or exists (
-        select 1
-        from public.checkout_sessions other
-        left join public.payments p on p.id = other.payment_id
-        where other.order_id = o.id and other.id <> cs.id and other.status = 'complete'
-          and (other.payment_status in ('paid', 'no_payment_required') or p.status = 'succeeded')
+        select 1 from private.settled_sessions other where other.order_id = o.id and other.id <> cs.id
       )
     )
   loop
@@ -977,7 +1064,8 @@ begin
   end loop;
 
   perform private.settle_refund_effects(o, p_source);
-  perform private.settle_risk_effects(o, p_source);
+  perform private.settle_dispute_effects(o, p_source);
+  perform private.settle_fraud_effects(o, p_source);
   perform private.settle_risk_alerts(o, p_mismatches);
 end;
 $$;
@@ -992,13 +1080,16 @@ declare
   r record;
   v_data jsonb;
 begin
-  for r in select f.id, f.amount, f.currency, f.status, f.failure_reason
-    from public.refunds f where f.order_id = o.id loop
+  for r in
+    select f.id, f.amount, f.currency, f.status, f.failure_reason, s.has_bounced
+    from public.refunds f join private.refund_states s on s.id = f.id
+    where f.order_id = o.id
+  loop
     v_data := jsonb_build_object('amount', r.amount, 'refund_id', r.id);
     -- Queued also when it is first heard of as failed, so that every order of events queues the same mails.
     -- What has stopped being true is not sent: see notification_problem().
     perform private.queue_notification(o.id, 'refund_issued', r.id, v_data);
-    if r.status in ('failed', 'canceled') then
+    if r.has_bounced then
       perform private.queue_notification(o.id, 'refund_failed', r.id, v_data);
       if private.raise_alert_once(
         'refund_failed', 'critical', 'refund_failed:' || r.id,
@@ -1063,8 +1154,8 @@ begin
   perform private.follow_alert(x.kind || ':' || d.id || x.status, private.awaits_evidence(d))
   from public.disputes d
   cross join (values
-    ('dispute_opened', ''), ('dispute_escalated', ':needs_response'), ('dispute_escalated',
-      ':appeal_needs_response')
+    ('dispute_opened', ''), ('dispute_escalated', ':needs_response'),
+    ('dispute_escalated', ':appeal_needs_response')
   ) as x (kind, status)
   where d.order_id = o.id;
   -- A reminder is about one deadline, and does not come back.
@@ -1072,8 +1163,9 @@ begin
   from public.disputes d
   where d.order_id = o.id and not private.awaits_evidence(d) and a.status <> 'resolved'
     and a.kind = 'dispute_due' and a.data ->> 'dispute_id' = d.id;
-  perform private.follow_alert(f.kind || ':' || f.source_id, o.status = 'needs_review'
-    and private.holds_order(f))
+  perform private.follow_alert(
+    f.kind || ':' || f.source_id, o.status = 'needs_review' and private.holds_order(f)
+  )
   from public.fraud_signals f
   where f.order_id = o.id and f.source_id is not null;
   if o.session_id is not null then
@@ -1087,7 +1179,7 @@ comment on function private.settle_risk_alerts(public.orders, text[]) is
   'Resolves the alerts that leave nothing to do: of disputes that wait for no answer, and of signs of '
   'fraud and mismatches that hold the order no longer. Called by settle_order() only.';
 
-create function private.settle_paid_effects(o public.orders, p_mismatches text[], p_source text) returns void
+create function private.note_received_money(o public.orders, p_source text) returns void
 language plpgsql
 set search_path = ''
 as $$
@@ -1095,15 +1187,12 @@ declare
   r record;
 begin
   for r in
-    select cs.id, cs.payment_id, cs.amount_total, cs.currency
-    from public.checkout_sessions cs
-    left join public.payments pi on pi.id = cs.payment_id
-    where cs.order_id = o.id and cs.status = 'complete'
-      and (cs.payment_status in ('paid', 'no_payment_required') or pi.status = 'succeeded')
-      and not exists (
-        select 1 from public.order_events e
-        where e.order_id = o.id and e.kind = 'payment_received' and e.data ->> 'session_id' = cs.id
-      )
+    select s.id, s.payment_id, s.amount_total, s.currency
+    from private.settled_sessions s
+    where s.order_id = o.id and not exists (
+      select 1 from public.order_events e
+      where e.order_id = o.id and e.kind = 'payment_received' and e.data ->> 'session_id' = s.id
+    )
   loop
     perform private.record_order_event(
       o.id, 'payment_received', p_source,
@@ -1112,18 +1201,16 @@ begin
       )
     );
   end loop;
+end;
+$$;
+comment on function private.note_received_money(public.orders, text) is
+  'Notes each settled session of an order once in its audit trail.';
 
-  if cardinality(p_mismatches) > 0 then
-    perform private.raise_alert_once(
-      'payment_mismatch', 'critical',
-      private.mismatch_alert(o.id),
-      jsonb_build_object('order_number', o.number, 'reasons', to_jsonb(p_mismatches))
-    );
-  end if;
-  if cardinality(p_mismatches) = 0 and o.oversold_at is null and o.cancelled_at is null then
-    perform private.queue_notification(o.id, 'order_confirmation');
-  end if;
-
+create function private.settle_unfulfillable(o public.orders, p_source text) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
   if o.oversold_at is not null then
     perform private.queue_notification(o.id, 'order_unfulfillable');
     perform private.raise_alert_once(
@@ -1142,16 +1229,26 @@ begin
       );
     end if;
   end if;
+end;
+$$;
+comment on function private.settle_unfulfillable(public.orders, text) is
+  'Money of an order that will not ship, because it is oversold or cancelled, goes back; customer and staff '
+  'hear of it.';
 
+create function private.refund_second_payments(o public.orders, p_source text) returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  r record;
+begin
   for r in
     -- Only money that a session of ours brought in: a payment that is ahead of its session may be the one to
     -- keep.
-    select pi.id
-    from public.checkout_sessions cs
-    join public.payments pi on pi.id = cs.payment_id
-    where cs.order_id = o.id and cs.status = 'complete' and pi.order_id = o.id and pi.status = 'succeeded'
-      and pi.id is distinct from o.payment_id
-    group by pi.id
+    select p.id
+    from private.settled_sessions s join private.settled_payments p on p.id = s.payment_id
+    where s.order_id = o.id and p.order_id = o.id and p.id is distinct from o.payment_id
+    group by p.id
   loop
     if private.queue_refund(r.id, o.id, 'duplicate', p_source) then
       perform private.raise_alert_once(
@@ -1164,8 +1261,16 @@ begin
       perform private.queue_notification(o.id, 'duplicate_payment_refunded', r.id);
     end if;
   end loop;
+end;
+$$;
+comment on function private.refund_second_payments(public.orders, text) is
+  'Gives back what came beside the payment that the order keeps, and tells customer and staff.';
 
-  -- Details of the card, for staff: those of the attempt that succeeded, else of the latest.
+create function private.show_cards(p_order_id uuid) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
   update public.payments pi set
     payment_method_type = a.payment_method_type, card_brand = a.card_brand, card_last4 = a.card_last4,
     card_country = a.card_country, risk_level = a.risk_level, risk_score = a.risk_score,
@@ -1173,19 +1278,41 @@ begin
   from (
     select distinct on (t.payment_id) t.*
     from public.payment_attempts t
-    where t.order_id = o.id
+    where t.order_id = p_order_id
     order by t.payment_id, (t.outcome = 'succeeded') desc, t.created_at desc, t.id
   ) a
   where pi.id = a.payment_id
     and (
       pi.payment_method_type, pi.card_brand, pi.card_last4, pi.card_country, pi.risk_level, pi.risk_score,
       pi.three_d_secure_result
-    )
-      is distinct from
-      (
-        a.payment_method_type, a.card_brand, a.card_last4, a.card_country, a.risk_level, a.risk_score,
-        a.three_d_secure_result
-      );
+    ) is distinct from (
+      a.payment_method_type, a.card_brand, a.card_last4, a.card_country, a.risk_level, a.risk_score,
+      a.three_d_secure_result
+    );
+end;
+$$;
+comment on function private.show_cards(uuid) is
+  'Details of the card on each payment of an order, for staff: those of the attempt that succeeded, else of '
+  'the latest.';
+
+create function private.settle_paid_effects(o public.orders, p_mismatches text[], p_source text) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  perform private.note_received_money(o, p_source);
+  if cardinality(p_mismatches) > 0 then
+    perform private.raise_alert_once(
+      'payment_mismatch', 'critical', private.mismatch_alert(o.id),
+      jsonb_build_object('order_number', o.number, 'reasons', to_jsonb(p_mismatches))
+    );
+  end if;
+  if cardinality(p_mismatches) = 0 and o.oversold_at is null and o.cancelled_at is null then
+    perform private.queue_notification(o.id, 'order_confirmation');
+  end if;
+  perform private.settle_unfulfillable(o, p_source);
+  perform private.refund_second_payments(o, p_source);
+  perform private.show_cards(o.id);
 end;
 $$;
 comment on function private.settle_paid_effects(public.orders, text[], text) is
@@ -1244,13 +1371,12 @@ comment on function private.queue_dispute_reminders(public.disputes) is
   'Reminders 7, 3 and 1 days before the evidence deadline, one job each for all deadlines that a dispute '
   'ever has. Called by settle_order() only.';
 
-create function private.settle_risk_effects(o public.orders, p_source text) returns void
+create function private.settle_dispute_effects(o public.orders, p_source text) returns void
 language plpgsql
 set search_path = ''
 as $$
 declare
   r public.disputes;
-  v_signal public.fraud_signals;
   v_status text;
 begin
   for r in select d.* from public.disputes d where d.order_id = o.id loop
@@ -1271,8 +1397,8 @@ begin
       ])) and private.raise_alert_once(
         'dispute_escalated', 'critical', 'dispute_escalated:' || r.id || ':' || v_status,
         jsonb_build_object(
-          'order_number', o.number, 'dispute_id', r.id, 'status', v_status, 'amount', r.amount, 'currency',
-            r.currency
+          'order_number', o.number, 'dispute_id', r.id, 'status', v_status, 'amount', r.amount,
+          'currency', r.currency
         )
       ) then
         perform private.record_order_event(
@@ -1280,7 +1406,7 @@ begin
         );
       elsif v_status in ('won', 'lost', 'warning_closed', 'prevented') and private.raise_alert_once(
         'dispute_closed', case v_status when 'lost' then 'critical' else 'info' end,
-          'dispute_closed:' || r.id || ':' || v_status,
+        'dispute_closed:' || r.id || ':' || v_status,
         jsonb_build_object('order_number', o.number, 'dispute_id', r.id, 'status', v_status)
       ) then
         perform private.record_order_event(
@@ -1297,7 +1423,18 @@ begin
       perform private.queue_dispute_reminders(r);
     end if;
   end loop;
+end;
+$$;
+comment on function private.settle_dispute_effects(public.orders, text) is
+  'Alerts, staged evidence and reminders for the disputes of an order. Called by settle_order() only.';
 
+create function private.settle_fraud_effects(o public.orders, p_source text) returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_signal public.fraud_signals;
+begin
   for v_signal in
     select f.* from public.fraud_signals f
     where f.order_id = o.id and f.kind in ('early_fraud_warning', 'review') and f.was_actionable
@@ -1308,17 +1445,14 @@ begin
     );
     -- The payment that was warned of, which need not be the one that the order keeps.
     if v_signal.kind = 'early_fraud_warning' and private.refunds_on_warning(v_signal, o)
-      and exists (
-        select 1 from public.payments p where p.id = v_signal.payment_id and p.status = 'succeeded'
-      ) then
+      and exists (select 1 from private.settled_payments p where p.id = v_signal.payment_id) then
       perform private.queue_refund(v_signal.payment_id, o.id, 'fraudulent', p_source);
     end if;
   end loop;
 end;
 $$;
-comment on function private.settle_risk_effects(public.orders, text) is
-  'Alerts, evidence reminders and the refund policy for disputes, early fraud warnings and reviews. '
-  'Called by settle_order() only.';
+comment on function private.settle_fraud_effects(public.orders, text) is
+  'Alerts and the refund policy for early fraud warnings and reviews. Called by settle_order() only.';
 
 -- What a dispute is answered with: everything the shop knows of the order, and the orders before it that the
 -- same buyer did not dispute (Visa Compelling Evidence 3.0 asks for two of them). Settling stages it, staff
@@ -1416,16 +1550,6 @@ comment on function public.get_dispute_evidence(text) is
   'A dispute with what the shop knows of its order: customer, addresses, items, carrier and tracking, mails '
   'sent, purchase address, earlier undisputed orders. Null: no such dispute; order null: not one of ours.';
 grant execute on function public.get_dispute_evidence(text) to service_role;
-
-create function private.awaits_evidence(d public.disputes) returns boolean
-language sql
-immutable
-set search_path = ''
-as $$
-  select d.status in ('needs_response', 'warning_needs_response', 'appeal_needs_response')
-$$;
-comment on function private.awaits_evidence(public.disputes) is
-  'Whether a dispute waits for the shop''s answer.';
 
 create function public.remind_dispute(p_dispute_id text, p_days integer) returns jsonb
 language plpgsql

@@ -32,6 +32,7 @@ const privateForAuthenticated = [
   "refund_tried_again",
   "money_left",
   "dispute_holds",
+  "awaits_evidence",
 ];
 const privateForAnonymous = ["is_admin", "shown_available"];
 

@@ -4,6 +4,7 @@ import { dirname, join } from "node:path";
 import { boundaries, withoutComments } from "../../scripts/quality/ok/boundaries.ts";
 import { envExampleProblems } from "../../scripts/quality/ok/env_example.ts";
 import { describeSchema } from "../../scripts/quality/ok/schema_snapshot.ts";
+import { layoutProblems } from "../../scripts/quality/ok/sql_layout.ts";
 import { findSecrets, secretScan } from "../../scripts/quality/ok/secret_scan.ts";
 import { spelling } from "../../scripts/quality/ok/spelling.ts";
 import { createTestDatabase } from "../../scripts/local/test_database.ts";
@@ -200,7 +201,7 @@ Deno.test("the env example must name each variable of env.ts, once, in order, wi
   assert.match(envExampleProblems("# a\nONE=\nTWO=\n", expected).join(), /TWO has no comment/);
 });
 
-Deno.test("the schema snapshot is the same for the same schema and shows grants, policies, bodies and comments", async () => {
+Deno.test("the schema snapshot is the same for the same schema and shows grants, policies, signatures and comments", async () => {
   await using one = await createTestDatabase();
   await using two = await createTestDatabase();
   let earlier = await describeSchema(one.url);
@@ -213,7 +214,7 @@ Deno.test("the schema snapshot is the same for the same schema and shows grants,
       "comment on table public.orders is 'changed'",
       "alter table public.orders disable row level security",
       "create function public.extra() returns int language sql as 'select 1'",
-      "create or replace function public.extra() returns int language sql as 'select 2'",
+      "create or replace function public.extra() returns int language sql security definer as 'select 1'",
       "grant execute on function public.extra() to anon",
       "create index extra on public.orders (created_at, id)",
       "alter table public.orders add constraint extra check (true)",
@@ -224,6 +225,17 @@ Deno.test("the schema snapshot is the same for the same schema and shows grants,
     assert.notEqual(later, earlier, change);
     earlier = later;
   }
+});
+
+Deno.test("the layout check finds wide lines and long functions, and counts characters, not bytes", () => {
+  const body = (lines: number) =>
+    `create function public.f()\nreturns void\nlanguage plpgsql\nas $$\n${"x\n".repeat(lines)}$$;\n`;
+  assert.deepEqual(layoutProblems("a.sql", body(65)), []);
+  assert.deepEqual(layoutProblems("a.sql", `${body(65)}\n${body(66)}`), [
+    "a.sql:72 public.f() has 71 lines; 70 fit",
+  ]);
+  assert.deepEqual(layoutProblems("a.sql", "-".repeat(110) + "\n" + "…".repeat(110)), []);
+  assert.deepEqual(layoutProblems("a.sql", "\n" + "-".repeat(111)), ["a.sql:2 has 111 columns; 110 fit"]);
 });
 
 Deno.test("actions of the workflows are pinned by commit", async () => {

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { dirname, join } from "node:path";
 import { firstDifference } from "../../scripts/quality/ok/schemas.ts";
-import { describeRows } from "../../scripts/quality/ok/schema_snapshot.ts";
+import { describeDatabase } from "../../scripts/quality/ok/schema_snapshot.ts";
 import {
   generateMigrations,
   schemaPathProblems,
@@ -90,13 +90,33 @@ Deno.test("after a release no migration is stale: none is written anew", async (
   assert.deepEqual(await writeMigrations(test.root), []);
 });
 
-Deno.test("two databases differ when one has another row, and the difference names its table", async () => {
+Deno.test("two databases differ by a body, a right or a row, and the difference names its object", async () => {
   await using one = await createTestDatabase();
   await using two = await createTestDatabase();
-  const before = (await describeRows(one.url)).split("\n");
-  assert.deepEqual(firstDifference(before, (await describeRows(two.url)).split("\n")), []);
-  await two
-    .sql`update private.settings set value = '"other"' where key = (select min(key) from private.settings)`;
-  const difference = firstDifference(before, (await describeRows(two.url)).split("\n"));
-  assert.match(difference[0] ?? "", /different databases, at: row of private\.settings/);
+  const before = await describeDatabase(one.url);
+  assert.deepEqual(firstDifference(before, await describeDatabase(two.url)), []);
+  for (
+    // Each stands before the last in what is compared, so that it is the first difference.
+    const [change, named] of [
+      [
+        "update private.settings set value = '1' where key = (select min(key) from private.settings)",
+        /private\.settings/,
+      ],
+      [
+        "do $$ begin execute format('create or replace view public.availability with (security_invoker = true) as ' || " +
+        "'select * from (%s) x', rtrim(pg_get_viewdef('public.availability'::regclass), ';')); end $$",
+        /public\.availability/,
+      ],
+      [
+        "create or replace function private.rank(p_ladder text[], p_value text) returns text language sql immutable " +
+        "set search_path = '' as 'select null'",
+        /private\.rank/,
+      ],
+      ["grant select on public.orders to anon", /public\.orders/],
+    ] as const
+  ) {
+    await two.sql.unsafe(change);
+    const [difference = ""] = firstDifference(before, await describeDatabase(two.url));
+    assert.match(difference, named, change);
+  }
 });

@@ -1,11 +1,15 @@
-/** `tests/schema.sql`: the whole schema as the migrations leave it, so that a review sees what a migration changes. */
+/**
+ * `tests/schema.sql`: structure and signatures as the migrations leave them, so that a review sees what a change does
+ * to tables, rights and signatures. Bodies stand in `supabase/schemas` alone.
+ */
+import type postgres from "postgres";
 import { comparedWithFile, type Step } from "./step.ts";
-import { SNAPSHOT_PARTS, STORED_ROWS } from "./schema_snapshot_sql.ts";
+import { BODY_PARTS, SNAPSHOT_PARTS, STORED_ROWS } from "./schema_snapshot_sql.ts";
 import { connect, withDatabaseName } from "../../lib/connection.ts";
 
 const HEADER =
-  `-- The schema as all migrations leave it. Generated: 'deno task ok --write' writes it, 'deno task ok' compares it.
--- For reading and reviewing; supabase/schemas is the source.
+  `-- Structure and signatures as all migrations leave them. Generated: 'deno task ok --write' writes it, 'deno task ok' compares it.
+-- For reading and reviewing; supabase/schemas is the source, with the bodies.
 `;
 
 /** Compares the snapshot with a freshly migrated database. */
@@ -17,33 +21,39 @@ export const schemaSnapshot: Step = {
   },
 };
 
-/** Describes every object that the migrations made, in a fixed order. */
+/** Structure and signatures of every object that the migrations made, in a fixed order. */
 export async function describeSchema(url: string): Promise<string> {
+  return await described(url, (sql) => texts(sql, SNAPSHOT_PARTS));
+}
+
+/**
+ * All that two equal databases have in common: what describeSchema() says, the bodies of functions and views, and
+ * the rows of every table without times and random keys.
+ */
+export async function describeDatabase(url: string): Promise<string> {
+  return await described(url, async (sql) => {
+    const tables = await sql.unsafe<{ query: string }[]>(STORED_ROWS);
+    return [
+      ...await texts(sql, [...SNAPSHOT_PARTS, ...BODY_PARTS]),
+      ...await texts(sql, tables.map(({ query }) => query)),
+    ];
+  });
+}
+
+async function described(url: string, describe: (sql: postgres.Sql) => Promise<string[]>): Promise<string> {
   const sql = connect(url);
   try {
-    const parts: string[] = [HEADER];
-    for (const query of SNAPSHOT_PARTS) {
-      const rows = await sql.unsafe<{ text: string }[]>(query);
-      parts.push(...rows.map((row) => row.text.replace(/[ \t]+$/gm, "")));
-    }
-    return parts.join("\n");
+    return [HEADER, ...await describe(sql)].join("\n");
   } finally {
     await sql.end();
   }
 }
 
-/** The rows of every table, without times and random keys, in a fixed order. */
-export async function describeRows(url: string): Promise<string> {
-  const sql = connect(url);
-  try {
-    const tables = await sql.unsafe<{ query: string }[]>(STORED_ROWS);
-    const parts: string[] = [];
-    for (const { query } of tables) {
-      const rows = await sql.unsafe<{ text: string }[]>(query);
-      parts.push(...rows.map((row) => row.text));
-    }
-    return parts.join("\n");
-  } finally {
-    await sql.end();
+async function texts(sql: postgres.Sql, queries: string[]): Promise<string[]> {
+  const found: string[] = [];
+  for (const query of queries) {
+    const rows = await sql.unsafe<{ text: string }[]>(query);
+    found.push(...rows.map((row) => row.text.replace(/[ \t]+$/gm, "")));
   }
+  return found;
 }

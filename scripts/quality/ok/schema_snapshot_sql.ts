@@ -86,8 +86,10 @@ from pg_class c join pg_namespace n on n.oid = c.relnamespace
 where ${OWN} and c.relkind in ('r', 'p') order by n.nspname, c.relname`;
 
 const VIEWS = `
-select format(E'\\n%s %s%s as\\n%s\\n', case c.relkind when 'm' then 'materialized view' else 'view' end, ${RELATION},
-    coalesce(' with (' || array_to_string(c.reloptions, ', ') || ')', ''), pg_get_viewdef(c.oid))
+select format(E'\\n%s %s%s (\\n%s\\n);\\n', case c.relkind when 'm' then 'materialized view' else 'view' end, ${RELATION},
+    coalesce(' with (' || array_to_string(c.reloptions, ', ') || ')', ''),
+    (select string_agg(format('  %I %s', a.attname, format_type(a.atttypid, a.atttypmod)), E',\\n' order by a.attnum)
+      from pg_attribute a where a.attrelid = c.oid and a.attnum > 0))
   || ${comment("pg_class", "c.oid", "view", RELATION)} || ${grants("c.relacl", "view", RELATION)} as text
 from pg_class c join pg_namespace n on n.oid = c.relnamespace
 where ${OWN} and c.relkind in ('v', 'm') order by n.nspname, c.relname`;
@@ -95,7 +97,7 @@ where ${OWN} and c.relkind in ('v', 'm') order by n.nspname, c.relname`;
 const SIGNATURE = "format('%I.%I(%s)', n.nspname, p.proname, pg_get_function_identity_arguments(p.oid))";
 
 const FUNCTIONS = `
-select E'\\n' || rtrim(pg_get_functiondef(p.oid), E'\\n') || E';\\n'
+select E'\\n' || split_part(pg_get_functiondef(p.oid), E'\\nAS $', 1) || E';\\n'
   || ${comment("pg_proc", "p.oid", "function", SIGNATURE)}
   || ${grants("coalesce(p.proacl, acldefault('f', p.proowner))", "function", SIGNATURE)} as text
 from pg_proc p join pg_namespace n on n.oid = p.pronamespace
@@ -106,8 +108,21 @@ select format(E'\\ndefault grants of %s%s on %s: %s\\n', r.rolname, coalesce(' i
 from pg_default_acl d join pg_roles r on r.oid = d.defaclrole left join pg_namespace n on n.oid = d.defaclnamespace
 order by r.rolname, n.nspname, d.defaclobjtype`;
 
-/** One query per kind of object, each returning one text per object in a fixed order. */
+const BODIES = `
+select format(E'\\nbody of %s:\\n%s\\n', ${SIGNATURE}, pg_get_functiondef(p.oid)) as text
+from pg_proc p join pg_namespace n on n.oid = p.pronamespace
+where ${OWN} and p.prokind in ('f', 'p')
+union all
+select format(E'\\nbody of %s:\\n%s\\n', ${RELATION}, pg_get_viewdef(c.oid))
+from pg_class c join pg_namespace n on n.oid = c.relnamespace
+where ${OWN} and c.relkind in ('v', 'm')
+order by text`;
+
+/** One query per kind of object, each returning one text per object in a fixed order: structure and signatures. */
 export const SNAPSHOT_PARTS = [SCHEMAS, TYPES, SEQUENCES, TABLES, VIEWS, FUNCTIONS, DEFAULT_GRANTS];
+
+/** What functions and views do, one text per object in a fixed order. */
+export const BODY_PARTS = [BODIES];
 
 /** One query per table that returns a text per row; times and random keys differ from database to database. */
 export const STORED_ROWS = `

@@ -9,7 +9,7 @@ import {
   writeMigrations,
 } from "../../lib/schemas.ts";
 import { applySchemas } from "../../local/migrate.ts";
-import { describeRows, describeSchema } from "./schema_snapshot.ts";
+import { describeDatabase } from "./schema_snapshot.ts";
 import { judged, type Step } from "./step.ts";
 
 /** Every file under `supabase/schemas` is listed once, and until the first release the migrations are made from them. */
@@ -48,16 +48,13 @@ export const schemasEqualMigrations: Step = {
     ];
     const dir = join(root, "supabase");
     await applySchemas(fromSchemas, dir, await schemaPaths(dir));
-    return judged(firstDifference(await everything(fromSchemas), await everything(migrated)));
+    return judged(firstDifference(await describeDatabase(fromSchemas), await describeDatabase(migrated)));
   },
 };
 
-async function everything(url: string): Promise<string[]> {
-  return `${await describeSchema(url)}${await describeRows(url)}`.split("\n");
-}
-
 /** The first line in which the two differ, with the object it belongs to. */
-export function firstDifference(schemas: string[], migrations: string[]): string[] {
+export function firstDifference(fromSchemas: string, fromMigrations: string): string[] {
+  const schemas = fromSchemas.split("\n"), migrations = fromMigrations.split("\n");
   const length = Math.max(schemas.length, migrations.length);
   for (let at = 0; at < length; at++) {
     if (schemas[at] === migrations[at]) continue;

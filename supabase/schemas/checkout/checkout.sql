@@ -164,6 +164,18 @@ comment on function private.find_checkout(text, jsonb, text, jsonb, inet) is
   'opened again. superseded: it can, once other pages of the shopper (p_superseded) are closed. p_lines as '
   'of asked_lines(). KCIDC: the key belongs to another cart. KCSTA: staff have cancelled the order.';
 
+create function private.velocity_exceeded(p_risk jsonb) returns jsonb
+language sql
+immutable
+set search_path = ''
+as $$
+  select jsonb_build_object(
+    'outcome', 'velocity_exceeded', 'retry_after_seconds', p_risk -> 'retry_after_seconds'
+  )
+$$;
+comment on function private.velocity_exceeded(jsonb) is
+  'The outcome of a checkout that check_velocity() blocks.';
+
 create function private.admit_checkout(
   o public.orders,
   p_velocity_mode text,
@@ -187,9 +199,7 @@ begin
     p_velocity_mode, v_user_id, o.email, coalesce(p_client_ip::inet, o.purchase_ip), v_cart, o.livemode, o.id
   );
   if v_risk ->> 'action' = 'block' then
-    return jsonb_build_object(
-      'outcome', 'velocity_exceeded', 'retry_after_seconds', v_risk -> 'retry_after_seconds'
-    );
+    return private.velocity_exceeded(v_risk);
   end if;
   -- Stripe cannot make an open page ask for more: its own buyer, who is here, gets another one instead.
   select jsonb_agg(s.id order by s.id) into v_pages
@@ -223,11 +233,10 @@ language plpgsql
 set search_path = ''
 as $$
 declare
-  o public.orders;
+  o public.orders := private.lock_order(p_order_id);
   v_risk jsonb;
   v_raised boolean;
 begin
-  select * into o from public.orders where id = p_order_id for no key update;
   if o.session_id is not null or o.status = 'processing' or o.cancelled_at is not null
     or o.erased_at is not null then
     -- Leads to no payment page.
@@ -319,17 +328,115 @@ $$;
 comment on function private.account_customer(uuid, text, boolean) is
   'The customers row of an account, made at its first checkout. Null when the account is gone.';
 
+create function private.create_order(
+  p_cart jsonb,
+  p_risk jsonb,
+  p_key text,
+  p_user_id uuid,
+  p_email text,
+  p_client_ip inet,
+  p_user_agent text,
+  p_locale text,
+  p_livemode boolean,
+  p_velocity_mode text,
+  p_session_seconds integer,
+  p_hold_seconds integer
+) returns uuid
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_customer_id uuid := case
+    when p_user_id is not null then private.account_customer(p_user_id, p_email, p_livemode)
+  end;
+  v_order_id uuid;
+begin
+  insert into public.orders (
+    customer_id, account_id, email, mail_to_account, locale, currency, amount_subtotal, amount_total,
+    livemode, cart_hash, idempotency_key, session_expires_at, purchase_ip, user_agent, prices_include_tax,
+    shipping_rates
+  ) values (
+    v_customer_id, case when v_customer_id is not null then p_user_id end, p_email,
+    coalesce((select lower(u.email) = lower(p_email) from auth.users u where u.id = p_user_id), false),
+    p_locale, p_cart ->> 'currency', (p_cart ->> 'amount')::bigint, (p_cart ->> 'amount')::bigint, p_livemode,
+    p_cart ->> 'hash', p_key, now() + make_interval(secs => p_session_seconds), p_client_ip,
+    left(p_user_agent, 500), coalesce((private.setting('prices_include_tax'))::boolean, false),
+    private.offered_shipping_rates(p_cart ->> 'currency')
+  ) returning id into v_order_id;
+  insert into public.order_items (order_id, variant_id, sku, name, quantity, unit_amount)
+  select v_order_id, l.variant_id, l.sku, l.name, l.quantity, l.unit_amount
+  from jsonb_to_recordset(p_cart -> 'lines') as l (
+    variant_id uuid, sku text, name text, quantity integer, unit_amount bigint
+  );
+  update public.order_risk set velocity_mode = p_velocity_mode, three_d_secure = p_risk ->> 'three_d_secure'
+  where order_id = v_order_id;
+  perform private.record_velocity_hits(p_risk, v_order_id);
+  perform private.reserve_stock(v_order_id, now() + make_interval(secs => p_hold_seconds));
+  perform private.record_order_event(
+    v_order_id, 'order_created', 'checkout',
+    jsonb_build_object('amount_subtotal', p_cart -> 'amount', 'currency', p_cart ->> 'currency')
+  );
+  perform private.record_order_event(v_order_id, 'stock_reserved', 'checkout');
+  return v_order_id;
+end;
+$$;
+comment on function private.create_order(
+  jsonb, jsonb, text, uuid, text, inet, text, text, boolean, text, integer, integer
+) is
+  'A pending order with the frozen prices of p_cart (see price_cart()), what the velocity rules found, and '
+  'its stock reserved. Returns its id.';
+
+create function private.wait_for_repeats(p_key text, p_user_id uuid) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  if p_key is not null then
+    perform pg_advisory_xact_lock(hashtextextended('checkout:' || p_key, 0));
+  end if;
+  if p_user_id is not null then
+    perform pg_advisory_xact_lock(hashtextextended('checkout-of:' || p_user_id, 0));
+  end if;
+end;
+$$;
+comment on function private.wait_for_repeats(text, uuid) is
+  'Parallel checkouts of one key, and of one account, queue up here: the later one finds what the '
+  'first made.';
+
+create function private.same_checkout_again(
+  p_user_id uuid,
+  p_session_id text,
+  p_livemode boolean,
+  p_cart_hash text
+) returns uuid
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  -- "The same cart again a few seconds later": longer than a browser waits before it gives up and repeats.
+  c_repeat_window constant interval := '30 seconds';
+begin
+  return (
+    select o.id
+    from private.open_checkouts(p_user_id, p_session_id, p_livemode) o
+    where o.created_at > now() - c_repeat_window and o.cart_hash = p_cart_hash
+    order by o.created_at desc limit 1
+  );
+end;
+$$;
+comment on function private.same_checkout_again(uuid, text, boolean, text) is
+  'The open order that a request without an Idempotency-Key repeats, or null: same shopper, same cart, '
+  'seconds ago.';
+
 create function public.begin_checkout(
   p_items jsonb,
   p_idempotency_key text,
   p_user_id uuid,
   p_email text,
-  p_client_ip text,
-  p_user_agent text,
-  p_locale text,
+  p_client_ip text, p_user_agent text, p_locale text,
   p_livemode boolean,
-  p_session_seconds integer,
-  p_hold_seconds integer,
+  p_session_seconds integer, p_hold_seconds integer,
   p_velocity_mode text default 'off',
   p_previous_session_id text default null,
   p_supersede boolean default true
@@ -339,30 +446,21 @@ security definer
 set search_path = ''
 as $$
 declare
-  -- "The same cart again a few seconds later": longer than a browser waits before it gives up and repeats.
-  c_repeat_window constant interval := '30 seconds';
   v_key text := coalesce(p_user_id::text, 'guest') || ':' || p_idempotency_key;
-  v_lines jsonb := private.asked_lines(p_items);
   v_found jsonb;
   v_cart jsonb;
-  v_again uuid;
+  v_order_id uuid;
   v_superseded jsonb;
   v_risk jsonb;
-  v_customer_id uuid;
-  v_order_id uuid;
 begin
-  -- Parallel repeats queue up here and find the order that the first one made.
-  if v_key is not null then
-    perform pg_advisory_xact_lock(hashtextextended('checkout:' || v_key, 0));
-  end if;
-  if p_user_id is not null then
-    perform pg_advisory_xact_lock(hashtextextended('checkout-of:' || p_user_id, 0));
-  end if;
+  perform private.wait_for_repeats(v_key, p_user_id);
   if p_supersede then
     v_superseded := private.superseded_sessions(v_key, p_user_id, p_previous_session_id, p_livemode);
   end if;
   if v_key is not null then
-    v_found := private.find_checkout(v_key, v_lines, p_email, v_superseded, p_client_ip::inet);
+    v_found := private.find_checkout(
+      v_key, private.asked_lines(p_items), p_email, v_superseded, p_client_ip::inet
+    );
     if v_found ->> 'outcome' in ('ended', 'existing') then
       return private.enter_checkout(
         (v_found ->> 'order_id')::uuid, p_velocity_mode, p_client_ip, p_supersede,
@@ -375,13 +473,12 @@ begin
   v_cart := private.price_cart(p_items);
 
   if p_idempotency_key is null then
-    select o.id into v_again
-    from private.open_checkouts(p_user_id, p_previous_session_id, p_livemode) o
-    where o.created_at > now() - c_repeat_window and o.cart_hash = v_cart ->> 'hash'
-    order by o.created_at desc limit 1;
-    if v_again is not null then
+    v_order_id := private.same_checkout_again(
+      p_user_id, p_previous_session_id, p_livemode, v_cart ->> 'hash'
+    );
+    if v_order_id is not null then
       return private.enter_checkout(
-        v_again, p_velocity_mode, p_client_ip, p_supersede, false, p_session_seconds, p_hold_seconds
+        v_order_id, p_velocity_mode, p_client_ip, p_supersede, false, p_session_seconds, p_hold_seconds
       );
     end if;
   end if;
@@ -393,42 +490,12 @@ begin
     p_velocity_mode, p_user_id, p_email, p_client_ip::inet, v_cart, p_livemode
   );
   if v_risk ->> 'action' = 'block' then
-    return jsonb_build_object(
-      'outcome', 'velocity_exceeded', 'retry_after_seconds', v_risk -> 'retry_after_seconds'
-    );
+    return private.velocity_exceeded(v_risk);
   end if;
-
-  if p_user_id is not null then
-    v_customer_id := private.account_customer(p_user_id, p_email, p_livemode);
-  end if;
-  insert into public.orders (
-    customer_id, account_id, email, mail_to_account, locale, currency, amount_subtotal, amount_total,
-    livemode, cart_hash, idempotency_key,
-    session_expires_at, purchase_ip, user_agent, prices_include_tax, shipping_rates
-  ) values (
-    v_customer_id, case when v_customer_id is not null then p_user_id end, p_email,
-    coalesce((select lower(u.email) = lower(p_email) from auth.users u where u.id = p_user_id), false),
-    p_locale, v_cart ->> 'currency', (v_cart ->> 'amount')::bigint, (v_cart ->> 'amount')::bigint, p_livemode,
-    v_cart ->> 'hash', v_key, now() + make_interval(secs => p_session_seconds), p_client_ip::inet,
-    left(p_user_agent, 500),
-    coalesce((private.setting('prices_include_tax'))::boolean, false),
-    private.offered_shipping_rates(v_cart ->> 'currency')
-  ) returning id into v_order_id;
-  update public.order_risk set velocity_mode = p_velocity_mode, three_d_secure = v_risk ->> 'three_d_secure'
-  where order_id = v_order_id;
-  insert into public.order_items (order_id, variant_id, sku, name, quantity, unit_amount)
-  select v_order_id, l.variant_id, l.sku, l.name, l.quantity, l.unit_amount
-  from jsonb_to_recordset(v_cart -> 'lines') as l (
-    variant_id uuid, sku text, name text, quantity integer, unit_amount bigint
+  v_order_id := private.create_order(
+    v_cart, v_risk, v_key, p_user_id, p_email, p_client_ip::inet, p_user_agent, p_locale, p_livemode,
+    p_velocity_mode, p_session_seconds, p_hold_seconds
   );
-  perform private.record_velocity_hits(v_risk, v_order_id);
-
-  perform private.reserve_stock(v_order_id, now() + make_interval(secs => p_hold_seconds));
-  perform private.record_order_event(
-    v_order_id, 'order_created', 'checkout',
-    jsonb_build_object('amount_subtotal', v_cart -> 'amount', 'currency', v_cart ->> 'currency')
-  );
-  perform private.record_order_event(v_order_id, 'stock_reserved', 'checkout');
   return private.checkout_snapshot(v_order_id, 'created');
 end;
 $$;

@@ -14,10 +14,7 @@ declare
   v_created boolean;
   v_status text;
 begin
-  perform 1 from public.orders where id = p_order_id for no key update;
-  if not found then
-    raise exception 'order % does not exist', p_order_id using errcode = 'KCORD';
-  end if;
+  perform private.lock_order(p_order_id);
   v_created := not exists (select 1 from public.checkout_sessions where id = p_fact ->> 'id');
   -- Time zero: whatever an event says of this session is newer than what its creation said.
   perform private.merge_checkout_session(
@@ -70,18 +67,14 @@ security definer
 set search_path = ''
 as $$
 declare
-  o public.orders;
+  o public.orders := private.lock_order(p_order_id);
 begin
-  select * into o from public.orders where id = p_order_id for no key update;
-  if not found then
-    raise exception 'order % does not exist', p_order_id using errcode = 'KCORD';
-  end if;
   -- Only the attempt that the caller saw end moves on; a parallel repeat finds that it already has.
   if o.attempt = p_attempt and o.session_id is null and o.cancelled_at is null and o.erased_at is null
     and not exists (
-    select 1 from public.checkout_sessions s
-    where s.order_id = o.id and s.attempt = p_attempt and s.status <> 'expired'
-  ) then
+      select 1 from public.checkout_sessions s
+      where s.order_id = o.id and s.attempt = p_attempt and s.status <> 'expired'
+    ) then
     return private.enter_checkout(
       o.id, (private.risk_of(o.id)).velocity_mode, null, false, true, p_session_seconds, p_hold_seconds
     );
@@ -129,13 +122,9 @@ security definer
 set search_path = ''
 as $$
 declare
-  o public.orders;
+  o public.orders := private.lock_order(p_order_id);
   v_abandoned boolean;
 begin
-  select * into o from public.orders where id = p_order_id for no key update;
-  if not found then
-    raise exception 'order % does not exist', p_order_id using errcode = 'KCORD';
-  end if;
   v_abandoned := o.attempt = p_attempt and o.abandoned_at is null
     and not exists (
       select 1 from public.checkout_sessions s where s.order_id = o.id and s.attempt = p_attempt
@@ -223,12 +212,8 @@ security definer
 set search_path = ''
 as $$
 declare
-  o public.orders;
+  o public.orders := private.lock_order(p_order_id);
 begin
-  select * into o from public.orders where id = p_order_id for no key update;
-  if not found then
-    raise exception 'order % does not exist', p_order_id using errcode = 'KCORD';
-  end if;
   return coalesce(private.checkout_end(o), private.enter_checkout(
     o.id, coalesce(p_velocity_mode, (private.risk_of(o.id)).velocity_mode), p_client_ip, p_supersede,
     o.status in ('expired', 'payment_failed'), p_session_seconds, p_hold_seconds

@@ -94,6 +94,29 @@ comment on function private.lock_facts(jsonb) is
   'Locks what facts may touch, in the one order that all use: payments (advisory), orders by id. Stock by '
   'variant comes after, in settle_order().';
 
+create function private.merge_fact(p_fact jsonb, p_order_id uuid, p_at timestamptz) returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_fact constant jsonb := private.without_person(p_fact, p_order_id);
+begin
+  case p_fact ->> 'fact'
+    when 'checkout_session' then perform private.merge_checkout_session(v_fact, p_order_id, p_at);
+    when 'payment' then perform private.merge_payment(v_fact, p_order_id, p_at);
+    when 'payment_attempt' then perform private.merge_payment_attempt(v_fact, p_order_id, p_at);
+    when 'refund' then perform private.merge_refund(v_fact, p_order_id, p_at);
+    when 'dispute' then perform private.merge_dispute(v_fact, p_order_id, p_at);
+    when 'fraud_signal' then perform private.merge_fraud_signal(v_fact, p_order_id, p_at);
+    when 'customer' then perform private.merge_customer(v_fact, p_at);
+    else raise exception 'unknown fact %', p_fact ->> 'fact' using errcode = 'KCINV';
+  end case;
+end;
+$$;
+comment on function private.merge_fact(jsonb, uuid, timestamptz) is
+  'Merges one fact of an order, or of none yet, seen at p_at; of an erased order without the person. KCINV: '
+  'a fact that nobody knows.';
+
 create function private.apply_facts(
   p_facts jsonb,
   p_at timestamptz,
@@ -141,17 +164,7 @@ begin
       v_applied := v_applied + 1;
       continue;
     end if;
-    v_fact := private.without_person(v_fact, v_order_id);
-    case v_kind
-      when 'checkout_session' then perform private.merge_checkout_session(v_fact, v_order_id, p_at);
-      when 'payment' then perform private.merge_payment(v_fact, v_order_id, p_at);
-      when 'payment_attempt' then perform private.merge_payment_attempt(v_fact, v_order_id, p_at);
-      when 'refund' then perform private.merge_refund(v_fact, v_order_id, p_at);
-      when 'dispute' then perform private.merge_dispute(v_fact, v_order_id, p_at);
-      when 'fraud_signal' then perform private.merge_fraud_signal(v_fact, v_order_id, p_at);
-      when 'customer' then perform private.merge_customer(v_fact, p_at);
-      else raise exception 'unknown fact %', v_kind using errcode = 'KCINV';
-    end case;
+    perform private.merge_fact(v_fact, v_order_id, p_at);
     v_applied := v_applied + 1;
     v_order_ids := v_order_ids || v_order_id;
     v_payment_ids := v_payment_ids
@@ -384,8 +397,8 @@ declare
 begin
   -- Concurrent deliveries of one event queue up on its primary key; only the first one gets to apply it.
   insert into public.webhook_events as e (
-    id, type, status, livemode, api_version, stripe_created_at, source_ip, payload, delivery_count,
-      delivered_at
+    id, type, status, livemode, api_version, stripe_created_at, source_ip, payload,
+    delivery_count, delivered_at
   ) values (
     p_event_id, p_type, 'failed', p_livemode, p_api_version, p_stripe_created_at, p_source_ip::inet,
     private.without_secrets(p_payload), p_delivered::integer, case when p_delivered then now() end
@@ -398,8 +411,9 @@ begin
 
   if p_delivered and v_event.delivery_count = 1 then
     perform private.raise_alert(a.kind, a.severity, a.dedupe_key, coalesce(a.data, '{}'))
-    from jsonb_to_recordset(coalesce(p_alerts, '[]')) as a (kind text, severity text, dedupe_key text,
-      data jsonb);
+    from jsonb_to_recordset(coalesce(p_alerts, '[]')) as a (
+      kind text, severity text, dedupe_key text, data jsonb
+    );
   end if;
   if v_event.status in ('processed', 'ignored') and (
     p_facts is null or v_event.payload ? 'erased'
@@ -453,8 +467,9 @@ begin
   );
 end;
 $$;
-comment on function public.receive_stripe_event(text, text, boolean, text, timestamptz, text, jsonb, jsonb,
-  text, text, jsonb) is
+comment on function public.receive_stripe_event(
+  text, text, boolean, text, timestamptz, text, jsonb, jsonb, text, text, jsonb
+) is
   'Stores an authentic event that Stripe delivered and applies it, in one transaction. Exactly one of '
   'p_facts, p_ignored_reason and p_error (the translator threw) is given; p_alerts: [{ kind, severity, '
   'dedupe_key, data }]. A further delivery in a newer API version is merged as well. Returns { outcome: '

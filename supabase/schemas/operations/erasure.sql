@@ -365,7 +365,7 @@ begin
   select x.id, o.number, x.evidence_due_by into d
   from public.disputes x join public.orders o on o.id = x.order_id
   where x.order_id = any (p_order_ids)
-    and x.status in ('needs_response', 'warning_needs_response', 'appeal_needs_response')
+    and private.awaits_evidence(x)
   order by x.evidence_due_by limit 1;
   if found then
     raise exception 'dispute % of order % still needs this data as evidence (due %)', d.id, d.number,
@@ -426,6 +426,18 @@ $$;
 comment on function private.words_of_person(text, uuid[], uuid[], text[]) is
   'Patterns for what identifies a buyer: anywhere (addresses, full names, street, phone), and own: single '
   'names as well, for the rows of their orders.';
+
+create function private.erase_customers(p_customer_ids uuid[]) returns void
+language sql
+set search_path = ''
+as $$
+  update public.customers c
+  set email = null, name = null, stripe_customer_id = null,
+    stripe_deleted_at = coalesce(c.stripe_deleted_at, now())
+  where c.id = any (p_customer_ids)
+$$;
+comment on function private.erase_customers(uuid[]) is
+  'Empties customer rows. At Stripe erase_stripe_customers() sees to it.';
 
 create function private.erase_person(p_email text) returns jsonb
 language plpgsql
@@ -490,10 +502,7 @@ begin
   where o.id = any (v_order_ids) and o.status = 'pending';
   perform private.erase_orders(v_order_ids);
   perform private.erase_stripe_customers(v_stripe_ids, coalesce(v_modes[1], false));
-  update public.customers c
-  set email = null, name = null, stripe_customer_id = null,
-    stripe_deleted_at = coalesce(c.stripe_deleted_at, now())
-  where c.id = any (v_customer_ids);
+  perform private.erase_customers(v_customer_ids);
   foreach v_order_id in array v_order_ids loop
     perform private.settle_order(v_order_id, 'staff');
   end loop;

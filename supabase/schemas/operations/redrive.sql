@@ -31,10 +31,8 @@ begin
   set status = case status when 'dead' then 'failed' else status end, next_attempt_at = now()
   where id = p_event_id and not payload ?| array['erased', 'purged'];
   if not found then
-    raise exception
-      'event % is not stored here, or its payload is gone; reconcile fetches what Stripe still has',
-        p_event_id
-      using errcode = 'KCEVT';
+    raise exception 'event % is not stored here, or its payload is gone; reconcile fetches what Stripe '
+      'still has', p_event_id using errcode = 'KCEVT';
   end if;
   if not private.enqueue_job(
     'retry_event', 'retry_event:' || p_event_id, jsonb_build_object('event_id', p_event_id), now(), 10
@@ -81,6 +79,47 @@ comment on function private.redrive_job(bigint) is
   'Queues a waiting, dead or discarded job again. KCINV: it is done, running or unknown. KCREF: a refund '
   'that another one may stand in for, or that is more than is left.';
 
+create function private.redrivable(
+  p_event_ids text[],
+  p_job_ids bigint[],
+  p_type text,
+  p_all boolean,
+  p_again boolean
+) returns table (what text, id text, type text, status text, last_error text, problem text)
+language sql
+stable
+set search_path = ''
+as $$
+  select 'event' as what, i.id, e.type, coalesce(e.status, 'missing') as status, e.last_error,
+    case
+      when e.id is null then 'is not stored here; reconcile fetches it, if Stripe still has it'
+      when e.payload ?| array['erased', 'purged'] then 'has no payload any more'
+    end as problem
+  from unnest(p_event_ids) as i (id) left join public.webhook_events e on e.id = i.id
+  union all
+  select 'job', i.id::text, j.kind, coalesce(j.status, 'missing'), j.last_error,
+    case
+      when j.id is null then 'is not stored here'
+      when j.status not in ('queued', 'dead', 'discarded') then 'is ' || j.status
+    end
+  from unnest(p_job_ids) as i (id) left join private.jobs j on j.id = i.id
+  union all
+  select 'event', e.id, e.type, e.status, e.last_error, null
+  from public.webhook_events e
+  where (
+      (e.status in ('failed', 'dead') and (p_all or e.type = p_type))
+      or (p_again and e.type = p_type and not e.payload ?| array['erased', 'purged'])
+    ) and not e.id = any (coalesce(p_event_ids, '{}'))
+  union all
+  select 'job', j.id::text, j.kind, j.status, j.last_error, null
+  from private.jobs j
+  -- The job of an event comes back with its event.
+  where (j.status = 'dead' or (j.status = 'queued' and j.attempts > 0)) and j.kind <> 'retry_event'
+    and (p_all or j.kind = p_type) and not j.id = any (coalesce(p_job_ids, '{}'))
+$$;
+comment on function private.redrivable(text[], bigint[], text, boolean, boolean) is
+  'The events and jobs that redrive() means by its arguments; problem: why a named one cannot run again.';
+
 create function public.redrive(
   p_event_ids text[],
   p_job_ids bigint[],
@@ -100,41 +139,14 @@ declare
   v_problem text;
 begin
   for r in
-    select 'event' as what, i.id, e.type, coalesce(e.status, 'missing') as status, e.last_error,
-      case
-        when e.id is null then 'is not stored here; reconcile fetches it, if Stripe still has it'
-        when e.payload ?| array['erased', 'purged'] then 'has no payload any more'
-      end as problem
-    from unnest(p_event_ids) as i (id) left join public.webhook_events e on e.id = i.id
-    union all
-    select 'job', i.id::text, j.kind, coalesce(j.status, 'missing'), j.last_error,
-      case
-        when j.id is null then 'is not stored here'
-        when j.status not in ('queued', 'dead', 'discarded') then 'is ' || j.status
-      end
-    from unnest(p_job_ids) as i (id) left join private.jobs j on j.id = i.id
-    union all
-    select 'event', e.id, e.type, e.status, e.last_error, null
-    from public.webhook_events e
-    where (
-        (e.status in ('failed', 'dead') and (p_all or e.type = p_type))
-        or (p_again and e.type = p_type and not e.payload ?| array['erased', 'purged'])
-      ) and not e.id = any (coalesce(p_event_ids, '{}'))
-    union all
-    select 'job', j.id::text, j.kind, j.status, j.last_error, null
-    from private.jobs j
-    -- The job of an event comes back with its event.
-    where (j.status = 'dead' or (j.status = 'queued' and j.attempts > 0)) and j.kind <> 'retry_event'
-      and (p_all or j.kind = p_type) and not j.id = any (coalesce(p_job_ids, '{}'))
-    order by 1, 2
+    select x.* from private.redrivable(p_event_ids, p_job_ids, p_type, p_all, p_again) x order by x.what, x.id
   loop
     v_problem := r.problem;
     if v_problem is null and not p_dry_run then
       begin
         insert into public.staff_commands (command, args, actor) values (
           case r.what when 'event' then 'redrive_webhook_event' else 'redrive_job' end,
-          case
-            r.what
+          case r.what
             when 'event' then jsonb_build_object('event_id', r.id)
             else jsonb_build_object('job_id', r.id::bigint)
           end,

@@ -11,21 +11,22 @@ set search_path = ''
 as $$
 declare
   v_received bigint := (
-    select p.amount_received from public.payments p where p.id = p_payment_id and p.status = 'succeeded'
+    select p.amount_received from private.settled_payments p where p.id = p_payment_id
   );
-  v_live bigint;
+  v_given bigint := (
+    select back.given from private.refunded_amounts back where back.payment_id = p_payment_id
+  );
   v_queued bigint;
   v_all_queued boolean;
 begin
-  select coalesce(sum(r.amount), 0) into v_live
-  from public.refunds r
-  where r.payment_id = p_payment_id and r.status not in ('failed', 'canceled');
-
   select coalesce(sum(q.amount), 0), coalesce(bool_or(q.amount is null), false) into v_queued, v_all_queued
   from public.refund_requests q
   where q.payment_id = p_payment_id and q.status = 'queued' and q.id is distinct from p_except
     and not exists (select 1 from public.refunds r where r.request_id = q.id);
-  return case when v_all_queued then 0 else coalesce(v_received, 0) - v_live - v_queued end;
+  return case
+    when v_all_queued then 0
+    else coalesce(v_received, 0) - coalesce(v_given, 0) - v_queued
+  end;
 end;
 $$;
 comment on function private.refundable_amount(text, text) is
@@ -61,7 +62,6 @@ comment on function private.refund_overtaken_by(public.refund_requests) is
   'The refund made in Stripe''s dashboard that was first heard of since a request, or the request made '
   'after it was given up, that may stand in for it; null when there is none. A request for all that is '
   'left is never overtaken: it gives back the rest.';
-revoke execute on function private.refund_overtaken_by(public.refund_requests) from public, anon;
 grant execute on function private.refund_overtaken_by(public.refund_requests) to authenticated, service_role;
 
 create function private.money_left(p_payment_id text) returns bigint
@@ -70,10 +70,7 @@ stable
 set search_path = ''
 as $$
   select p.amount_received
-    - coalesce((
-      select sum(r.amount) from public.refunds r
-      where r.payment_id = p.id and r.status not in ('failed', 'canceled')
-    ), 0)
+    - coalesce((select back.given from private.refunded_amounts back where back.payment_id = p.id), 0)
     -- The bank has given it to the customer: only what was disputed, which may be a part. In another currency
     -- nobody can tell, and it counts as all.
     - coalesce((
@@ -86,7 +83,6 @@ $$;
 comment on function private.money_left(text) is
   'Minor units of a payment that the customer has not got back, neither by refunds under way or made nor '
   'by lost disputes.';
-revoke execute on function private.money_left(text) from public, anon;
 grant execute on function private.money_left(text) to authenticated, service_role;
 
 create function private.refund_is_owed(q public.refund_requests) returns boolean
@@ -97,15 +93,13 @@ as $$
   select q.status = 'given_up' and private.refund_overtaken_by(q) is null
     and private.money_left(q.payment_id) > coalesce((
       -- One made since that failed has an alert of its own.
-      select sum(r.amount) from public.refunds r
-      where r.payment_id = q.payment_id and r.status in ('failed', 'canceled')
-        and r.seen_at > q.created_at
+      select sum(r.amount) from public.refunds r join private.refund_states s on s.id = r.id
+      where r.payment_id = q.payment_id and s.has_bounced and r.seen_at > q.created_at
     ), 0)
 $$;
 comment on function private.refund_is_owed(public.refund_requests) is
   'Whether a refund that was given up still waits for a person: nothing stands in for it, and the '
   'customer has not got all of the payment back.';
-revoke execute on function private.refund_is_owed(public.refund_requests) from public, anon;
 grant execute on function private.refund_is_owed(public.refund_requests) to authenticated, service_role;
 
 create function private.refund_tried_again(r public.refunds) returns boolean
@@ -136,7 +130,6 @@ comment on function private.refund_tried_again(public.refunds) is
   'Whether the money of a refund that failed has been given back anew since, whatever became of that: '
   'what failed too waits by itself. What was given back before the failure does not count, and one refund '
   'makes good one.';
-revoke execute on function private.refund_tried_again(public.refunds) from public, anon;
 grant execute on function private.refund_tried_again(public.refunds) to authenticated, service_role;
 
 create function private.ask_refund(
@@ -235,8 +228,7 @@ declare
   q public.refund_requests;
   v_by text;
 begin
-  perform 1 from public.orders o join public.refund_requests x on x.order_id = o.id
-  where x.id = p_request_id for no key update of o;
+  perform private.lock_order(x.order_id) from public.refund_requests x where x.id = p_request_id;
   select * into q from public.refund_requests where id = p_request_id;
   if not found then
     raise exception 'there is no refund request %', p_request_id using errcode = 'KCINV';
@@ -407,9 +399,8 @@ as $$
   );
   -- Tried again, whatever becomes of it: should it fail too, it has an alert of its own.
   update public.alerts a set status = 'resolved'
-  from public.refunds r
-  where r.order_id = p_order_id and r.status in ('failed', 'canceled')
-    and a.dedupe_key = 'refund_failed:' || r.id
+  from public.refunds r join private.refund_states s on s.id = r.id and s.has_bounced
+  where r.order_id = p_order_id and a.dedupe_key = 'refund_failed:' || r.id
     and a.status <> 'resolved' and (private.refund_tried_again(r) or private.money_left(r.payment_id) <= 0);
   -- What closed by itself opens by itself: a lost dispute was won after all, a refund that stood in for it
   -- bounced.
@@ -457,22 +448,6 @@ comment on function private.restock_due(public.orders) is
   'Whether a refund that asked for it has put the goods of an order back on the shelf. Once true it stays '
   'so: a refund that bounces afterwards moves no goods.';
 
-create function private.dispute_holds(d public.disputes, p_payment_id text) returns boolean
-language sql
-immutable
-set search_path = ''
-as $$
-  select d.status not in ('won', 'warning_closed', 'prevented', 'lost')
-    -- Of a second payment the customer has got back what was theirs; the one that the order keeps is as
-    -- good as before.
-    or (d.status = 'lost' and d.payment_id = p_payment_id)
-$$;
-comment on function private.dispute_holds(public.disputes, text) is
-  'Whether a dispute keeps its order from shipping: while it is open, and when the payment that the order '
-  'keeps (p_payment_id) was lost to it.';
-revoke execute on function private.dispute_holds(public.disputes, text) from public, anon;
-grant execute on function private.dispute_holds(public.disputes, text) to authenticated, service_role;
-
 create function private.hold_reasons(o public.orders) returns text[]
 language plpgsql
 stable
@@ -491,16 +466,14 @@ begin
         where q.payment_id = o.payment_id and q.status = 'queued' and q.amount is null
       )
       or o.amount_paid <= (
-        select coalesce(sum(r.amount), 0) from public.refunds r
-        where r.payment_id = o.payment_id and r.status not in ('failed', 'canceled')
+        select back.given from private.refunded_amounts back where back.payment_id = o.payment_id
       )
     ) then 'refund_under_way' end,
     case when exists (
-      select 1 from public.refunds r
-      where r.payment_id = o.payment_id and r.status in ('failed', 'canceled') and r.released_at is null
+      select 1 from public.refunds r join private.refund_states s on s.id = r.id and s.has_bounced
+      where r.payment_id = o.payment_id and r.released_at is null
         and o.amount_paid <= r.amount + (
-          select coalesce(sum(live.amount), 0) from public.refunds live
-          where live.payment_id = o.payment_id and live.status not in ('failed', 'canceled')
+          select back.given from private.refunded_amounts back where back.payment_id = o.payment_id
         )
         and not private.refund_tried_again(r)
     ) then 'refund_failed' end,
@@ -516,5 +489,4 @@ comment on function private.hold_reasons(public.orders) is
   'refund_under_way (all of its money); refund_failed (all of its money was to go back, bounced, and '
   'nobody has tried again or released the order); refund_refused (the same of a refund that Stripe does '
   'not take).';
-revoke execute on function private.hold_reasons(public.orders) from public, anon;
 grant execute on function private.hold_reasons(public.orders) to authenticated, service_role;

@@ -8,102 +8,6 @@ insert into private.settings (key, value, description) values
     'true: Stripe''s tax is inside the prices (inclusive), so it does not add to the total.'
   );
 
-create function private.review_reasons(o public.orders, s public.checkout_sessions, p public.payments)
-returns text[]
-language plpgsql
-stable
-set search_path = ''
-as $$
-begin
-  return array_remove(array[
-    case when s.metadata_order_id <> o.id or p.metadata_order_id <> o.id then 'order_mismatch' end,
-    case when s.currency is distinct from o.currency or p.currency <> o.currency
-      or exists (
-        select 1 from public.payment_attempts a
-        where a.payment_id = s.payment_id and a.outcome = 'succeeded'
-          and a.currency is distinct from o.currency
-      ) then 'currency_mismatch' end,
-    case when s.amount_subtotal is distinct from o.amount_subtotal
-      or s.amount_total is distinct from
-        s.amount_subtotal - s.amount_discount + s.amount_shipping
-        + case when o.prices_include_tax then 0 else s.amount_tax end
-      or (s.payment_id is null and s.amount_total <> 0)
-      or (s.payment_status = 'no_payment_required' and (s.amount_total <> 0 or s.payment_id is not null))
-      or p.amount <> s.amount_total
-      or p.amount_received <> s.amount_total
-      or exists (
-        select 1 from public.payment_attempts a
-        where a.payment_id = s.payment_id and a.outcome = 'succeeded'
-          and a.amount is distinct from s.amount_total
-      ) then 'amount_mismatch' end,
-    case when s.livemode <> o.livemode or p.livemode <> o.livemode
-      or exists (
-        select 1 from public.payment_attempts a
-        where a.payment_id = s.payment_id and a.outcome = 'succeeded' and a.livemode <> o.livemode
-      ) then 'livemode_mismatch' end,
-    case when s.cart_hash is distinct from o.cart_hash then 'cart_mismatch' end,
-    case when p.order_id <> o.id then 'payment_of_another_order' end
-  ], null);
-end;
-$$;
-comment on function private.review_reasons(public.orders, public.checkout_sessions, public.payments) is
-  'Compares the kept session and payment with the frozen order. Empty: the money is right. Shipping, tax '
-  'and discount are accepted as Stripe computed them, as long as the sum holds.';
-
-create function private.unreleased_mismatches(p_order_id uuid, p_session_id text, p_reasons text[])
-returns text[]
-language plpgsql
-stable
-set search_path = ''
-as $$
-begin
-  return (
-    select coalesce(array_agg(x.reason order by x.position), '{}')
-    from unnest(p_reasons) with ordinality as x (reason, position)
-    where not exists (
-      select 1 from private.released_mismatches m
-      where m.order_id = p_order_id and m.session_id = p_session_id and m.reason = x.reason
-    )
-  );
-end;
-$$;
-comment on function private.unreleased_mismatches(uuid, text, text[]) is
-  'What of review_reasons() nobody has released: another reason, or the same one in the money of another '
-  'session, is news.';
-
-create function private.holds_order(f public.fraud_signals) returns boolean
-language sql
-stable
-set search_path = ''
-as $$
-  select f.released_at is null and case f.kind
-    when 'early_fraud_warning' then f.was_actionable
-    when 'review' then f.open
-    else f.open and f.data ->> 'action' = 'review'
-  end
-$$;
-comment on function private.holds_order(public.fraud_signals) is
-  'Whether a sign of fraud holds its order: an early fraud warning, an open Radar review, a velocity rule '
-  'with action review, that staff have not released.';
-
-create function private.fraud_reasons(p_order_id uuid) returns text[]
-language sql
-stable
-set search_path = ''
-as $$
-  select coalesce(array_agg(distinct
-    case
-      f.kind
-      when 'early_fraud_warning' then 'early_fraud_warning'
-      when 'review' then 'radar_review'
-      else 'velocity_review'
-    end
-  ), '{}')
-  from public.fraud_signals f
-  where f.order_id = p_order_id and private.holds_order(f)
-$$;
-comment on function private.fraud_reasons(uuid) is 'Fraud holds of an order: see holds_order().';
-
 create function private.settle_stock(p_order_id uuid, p_target text, p_source text) returns boolean
 language plpgsql
 set search_path = ''
@@ -223,11 +127,10 @@ begin
   -- of a paid session carries. So the choice among those known never falls on one that an earlier choice
   -- has passed over and refunded; nor does the decision, which is about the one kept then.
   select cs.* into v_session
-  from public.checkout_sessions cs
+  from private.settled_sessions s
+  join public.checkout_sessions cs on cs.id = s.id
   join public.orders o on o.id = cs.order_id
-  left join public.payments p on p.id = cs.payment_id
-  where cs.order_id = p_order_id and cs.status = 'complete'
-    and (cs.payment_status in ('paid', 'no_payment_required') or p.status = 'succeeded')
+  where s.order_id = p_order_id
   order by coalesce(cs.payment_id = o.decided_payment_id, false) desc,
     cs.payment_id collate "C" nulls first, cs.id collate "C"
   limit 1;
@@ -238,151 +141,221 @@ comment on function private.kept_session(uuid) is
   'The settled session whose payment an order keeps, or null. Any other settled payment of the order is '
   'refunded.';
 
-create function private.settle_order(p_order_id uuid, p_source text) returns text
+create type private.order_facts as (
+  paid boolean,
+  amount_paid bigint,
+  amount_refunded bigint,
+  sessions_open integer,
+  sessions_under_way integer,
+  sessions_failed integer,
+  attempt_has_ended boolean,
+  cancelled boolean,
+  oversold boolean,
+  restocked boolean,
+  fulfilled boolean,
+  mismatches text[],
+  fraud_reasons text[],
+  hold_reasons text[]
+);
+comment on type private.order_facts is
+  'What derive_order() looks at. sessions_open: may still be paid; sessions_under_way: confirmed, the money '
+  'is on its way; attempt_has_ended: false while the session of the latest attempt is not known yet. Amounts '
+  'in minor units.';
+
+create type private.order_state as (
+  stock text,
+  review_reasons text[],
+  status text,
+  fulfillment_status text
+);
+comment on type private.order_state is
+  'What facts make of an order. stock: committed, active (held again), released, or null: as it is.';
+
+create function private.derive_order(f private.order_facts) returns private.order_state
+language plpgsql
+immutable
+set search_path = ''
+as $$
+declare
+  v_not_to_ship constant boolean := f.cancelled or f.oversold;
+  -- Where nothing was paid there is nothing to give back.
+  v_nothing_to_ship constant boolean := f.paid and f.amount_paid = 0 and v_not_to_ship;
+  v_refunded constant boolean := f.amount_paid > 0 and f.amount_refunded >= f.amount_paid;
+  v_nothing_will_come constant boolean := f.sessions_open = 0 and f.attempt_has_ended;
+  d private.order_state;
+begin
+  d.stock := case
+    when f.paid and not (v_not_to_ship or f.restocked) then 'committed'
+    when f.paid then 'released'
+    -- Stock of an attempt in flight, of an open session and of a payment under way stays held.
+    when v_nothing_will_come and f.sessions_under_way = 0 then 'released'
+    -- Given back already when another session of the order was completed: held again until its money comes.
+    when f.sessions_under_way > 0 and not f.cancelled then 'active'
+  end;
+  d.review_reasons := case
+    -- A refund in full closes every open question.
+    when not f.paid or v_nothing_to_ship or v_refunded then '{}'
+    else f.mismatches || case when f.oversold then array['oversold'] else '{}' end || f.fraud_reasons
+  end;
+  -- The table of docs/settlement.md, first rule that holds.
+  d.status := case
+    when f.paid and cardinality(d.review_reasons) > 0 then 'needs_review'
+    when v_refunded then 'refunded'
+    when f.amount_refunded > 0 then 'partially_refunded'
+    when v_nothing_to_ship then 'cancelled'
+    when f.paid then 'paid'
+    when f.sessions_under_way > 0 then 'processing'
+    when f.cancelled then 'cancelled'
+    when f.sessions_failed > 0 and v_nothing_will_come then 'payment_failed'
+    when v_nothing_will_come then 'expired'
+    else 'pending'
+  end;
+  d.fulfillment_status := case
+    when f.fulfilled then 'fulfilled'
+    when v_not_to_ship or f.restocked or d.status = 'refunded' then 'cancelled'
+    when d.status = 'needs_review' or cardinality(f.hold_reasons) > 0 then 'on_hold'
+    else 'unfulfilled'
+  end;
+  return d;
+end;
+$$;
+comment on function private.derive_order(private.order_facts) is
+  'The rules of docs/settlement.md: stock, review reasons and statuses of an order by its facts, and by '
+  'nothing else.';
+
+create function private.order_as_paid(o public.orders, s public.checkout_sessions, p public.payments)
+returns public.orders
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  o.paid_at := coalesce(p.succeeded_at, s.completed_at);
+  o.amount_paid := coalesce(p.amount_received, 0);
+  o.amount_discount := coalesce(s.amount_discount, 0);
+  o.amount_shipping := coalesce(s.amount_shipping, 0);
+  o.amount_tax := coalesce(s.amount_tax, 0);
+  o.amount_total := coalesce(s.amount_total, 0);
+  o.customer_name := s.name;
+  o.phone := s.phone;
+  o.shipping_name := s.shipping_name;
+  o.shipping_address := s.shipping_address;
+  o.billing_address := s.billing_address;
+  o.amount_refunded := coalesce(
+    (select back.made from private.refunded_amounts back where back.payment_id = o.payment_id), 0
+  );
+  return o;
+end;
+$$;
+comment on function private.order_as_paid(public.orders, public.checkout_sessions, public.payments) is
+  'The order with what its kept session, its payment and their refunds say.';
+
+create function private.order_as_asked(o public.orders) returns public.orders
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  s public.checkout_sessions;
+begin
+  -- A debit under way shows what was confirmed, any other unpaid order its cart.
+  select cs.* into s
+  from public.checkout_sessions cs
+  where cs.order_id = o.id and cs.status = 'complete' and not cs.async_payment_failed
+  order by cs.attempt desc nulls last, cs.id collate "C"
+  limit 1;
+  o.amount_discount := coalesce(s.amount_discount, 0);
+  o.amount_shipping := coalesce(s.amount_shipping, 0);
+  o.amount_tax := coalesce(s.amount_tax, 0);
+  o.amount_total := coalesce(s.amount_total, o.amount_subtotal);
+  return o;
+end;
+$$;
+comment on function private.order_as_asked(public.orders) is
+  'An order that is not paid, with the amounts that would be.';
+
+create function private.confirmed_email(p_order_id uuid) returns text
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return (
+    select cs.email from public.checkout_sessions cs
+    where cs.order_id = p_order_id and cs.status = 'complete' and cs.email is not null
+    order by cs.attempt desc nulls last, cs.id collate "C"
+    limit 1
+  );
+end;
+$$;
+comment on function private.confirmed_email(uuid) is
+  'The address that was confirmed on the latest payment page of an order, or null. Before the money too: who '
+  'hears of a debit that failed is known from the page where it was ordered.';
+
+create function private.facts_of_order(o public.orders, p_mismatches text[]) returns private.order_facts
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  f private.order_facts;
+begin
+  select
+    -- A state that this code does not know holds the stock: it must not be taken for an end.
+    count(*) filter (where cs.status not in ('complete', 'expired')),
+    count(*) filter (where cs.status = 'complete' and s.id is null and not cs.async_payment_failed),
+    count(*) filter (where cs.async_payment_failed),
+    coalesce(bool_or(cs.attempt = o.attempt), false) or o.abandoned_at is not null
+  into f.sessions_open, f.sessions_under_way, f.sessions_failed, f.attempt_has_ended
+  from public.checkout_sessions cs
+  left join private.settled_sessions s on s.id = cs.id
+  where cs.order_id = o.id;
+  f.paid := o.session_id is not null;
+  f.amount_paid := o.amount_paid;
+  f.amount_refunded := o.amount_refunded;
+  f.cancelled := o.cancelled_at is not null;
+  f.oversold := o.oversold_at is not null;
+  f.restocked := o.restocked_at is not null;
+  f.fulfilled := o.fulfilled_at is not null;
+  f.mismatches := p_mismatches;
+  f.fraud_reasons := case when f.paid then private.fraud_reasons(o.id) else '{}' end;
+  -- Review is what is about to be derived.
+  f.hold_reasons := array_remove(private.hold_reasons(o), 'review');
+  return f;
+end;
+$$;
+comment on function private.facts_of_order(public.orders, text[]) is
+  'What derive_order() needs to know of an order as it is now; p_mismatches: see unreleased_mismatches().';
+
+create function private.judge_order(o public.orders) returns public.order_risk
 language plpgsql
 set search_path = ''
 as $$
 declare
-  o public.orders;
-  v_before public.orders;
-  k public.order_risk;
-  s public.checkout_sessions;
-  p public.payments;
-  v_under_way public.checkout_sessions;
-  v_sessions record;
-  v_paid boolean;
-  v_nothing_to_ship boolean;
-  v_target text;
-  v_mismatches text[] := '{}';
+  k public.order_risk := private.risk_of(o.id);
 begin
-  select * into o from public.orders where id = p_order_id for no key update;
-  if not found then
-    raise exception 'order % does not exist', p_order_id using errcode = 'KCORD';
-  end if;
-  v_before := o;
-  k := private.risk_of(o.id);
-
-  s := private.kept_session(o.id);
-  o.session_id := s.id;
-  o.payment_id := s.payment_id;
-  v_paid := s.id is not null;
-
-  select
-    -- A state that this code does not know holds the stock: it must not be taken for an end.
-    count(*) filter (where cs.status not in ('complete', 'expired')) as open,
-    count(*) filter (
-      where cs.status = 'complete' and cs.payment_status not in ('paid', 'no_payment_required')
-        and not cs.async_payment_failed
-        and coalesce(pi.status, '') <> 'succeeded'
-    ) as processing,
-    count(*) filter (where cs.async_payment_failed) as failed,
-    coalesce(bool_or(cs.attempt = o.attempt), false) as attempt_known,
-    (
-      array_agg(
-        cs.email order by cs.attempt desc nulls last, cs.id collate "C"
-      ) filter (where cs.status = 'complete' and cs.email is not null)
-    )[1] as email
-  into v_sessions
-  from public.checkout_sessions cs
-  left join public.payments pi on pi.id = cs.payment_id
-  where cs.order_id = o.id;
-
-  -- Before the payment too: who hears of a debit that failed is known from the page where it was ordered.
-  o.email := coalesce(s.email, v_sessions.email, o.email);
-  if v_paid then
-    select * into p from public.payments where id = o.payment_id;
-    v_mismatches := private.unreleased_mismatches(o.id, s.id, private.review_reasons(o, s, p));
-    o.paid_at := coalesce(p.succeeded_at, s.completed_at);
-    o.amount_paid := coalesce(p.amount_received, 0);
-    o.amount_discount := coalesce(s.amount_discount, 0);
-    o.amount_shipping := coalesce(s.amount_shipping, 0);
-    o.amount_tax := coalesce(s.amount_tax, 0);
-    o.amount_total := coalesce(s.amount_total, 0);
-    o.customer_name := s.name;
-    o.phone := s.phone;
-    o.shipping_name := s.shipping_name;
-    o.shipping_address := s.shipping_address;
-    o.billing_address := s.billing_address;
-    o.customer_id := private.settle_customer(o, s);
-    select coalesce(sum(r.amount), 0) into o.amount_refunded
-    from public.refunds r
-    where r.payment_id = o.payment_id and r.status = 'succeeded';
-  else
-    -- A debit under way shows what was confirmed, any other unpaid order its cart.
-    select cs.* into v_under_way
-    from public.checkout_sessions cs
-    where cs.order_id = o.id and cs.status = 'complete' and not cs.async_payment_failed
-    order by cs.attempt desc nulls last, cs.id collate "C"
-    limit 1;
-    o.amount_discount := coalesce(v_under_way.amount_discount, 0);
-    o.amount_shipping := coalesce(v_under_way.amount_shipping, 0);
-    o.amount_tax := coalesce(v_under_way.amount_tax, 0);
-    o.amount_total := coalesce(v_under_way.amount_total, o.amount_subtotal);
-  end if;
   k.declined_attempts := private.check_declined_velocity(o);
   k.outage_attempts := private.check_outages(o);
-  if o.restocked_at is null and private.restock_due(o) then
-    o.restocked_at := now();
-  end if;
-  if o.restocked_at is not null then
-    o.decided_payment_id := coalesce(o.decided_payment_id, o.payment_id);
-  end if;
-
-  v_target := case
-    when v_paid and o.cancelled_at is null and o.oversold_at is null
-      and o.restocked_at is null then 'committed'
-    when v_paid then 'released'
-    -- Stock of an attempt in flight, of an open session and of a payment under way stays held.
-    when v_sessions.open = 0 and v_sessions.processing = 0
-      and (v_sessions.attempt_known or o.abandoned_at is not null)
-      then 'released'
-    -- Given back already when another session of the order was completed: held again until its money comes.
-    when v_sessions.processing > 0 and o.cancelled_at is null then 'active'
-  end;
-  if v_target is not null and not private.settle_stock(o.id, v_target, p_source) and v_paid then
-    o.oversold_at := now();
-  end if;
-
-  if v_paid then
+  if o.session_id is not null then
     k.velocity_rule_set := private.check_paid_velocity(o);
   end if;
-  -- Where nothing was paid there is nothing to give back.
-  v_nothing_to_ship := v_paid and o.amount_paid = 0
-    and (o.cancelled_at is not null or o.oversold_at is not null);
-  -- A refund in full closes every open question.
-  k.review_reasons := case
-    when not v_paid or v_nothing_to_ship
-      or (o.amount_paid > 0 and o.amount_refunded >= o.amount_paid) then '{}'
-    else v_mismatches
-      || case when o.oversold_at is not null then array['oversold'] else '{}' end
-      || private.fraud_reasons(o.id)
-  end;
+  return k;
+end;
+$$;
+comment on function private.judge_order(public.orders) is
+  'Runs the velocity rules over what has come in since, and returns how far they have looked.';
 
-  -- The table of docs/settlement.md, first rule that holds.
-  o.status := case
-    when v_paid and cardinality(k.review_reasons) > 0 then 'needs_review'
-    when o.amount_refunded >= o.amount_paid and o.amount_paid > 0 then 'refunded'
-    when o.amount_refunded > 0 then 'partially_refunded'
-    when v_nothing_to_ship then 'cancelled'
-    when v_paid then 'paid'
-    when v_sessions.processing > 0 then 'processing'
-    when o.cancelled_at is not null then 'cancelled'
-    when v_sessions.failed > 0 and v_sessions.open = 0
-      and (v_sessions.attempt_known or o.abandoned_at is not null) then 'payment_failed'
-    when v_sessions.open = 0 and (v_sessions.attempt_known or o.abandoned_at is not null) then 'expired'
-    else 'pending'
-  end;
-  o.fulfillment_status := case
-    when o.fulfilled_at is not null then 'fulfilled'
-    when o.cancelled_at is not null or o.oversold_at is not null or o.restocked_at is not null
-      or o.status = 'refunded'
-      then 'cancelled'
-    when cardinality(private.hold_reasons(o)) > 0 then 'on_hold'
-    else 'unfulfilled'
-  end;
-
-  if o is distinct from v_before then
-    o.updated_at := now();
+create function private.write_order(
+  o public.orders,
+  p_before public.orders,
+  k public.order_risk,
+  p_source text
+) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  if o is distinct from p_before then
     update public.orders set
       session_id = o.session_id, payment_id = o.payment_id, decided_payment_id = o.decided_payment_id,
       customer_id = o.customer_id, email = o.email,
@@ -391,19 +364,68 @@ begin
       fulfillment_status = o.fulfillment_status, amount_discount = o.amount_discount,
       amount_shipping = o.amount_shipping, amount_tax = o.amount_tax, amount_total = o.amount_total,
       amount_paid = o.amount_paid, amount_refunded = o.amount_refunded,
-      oversold_at = o.oversold_at, restocked_at = o.restocked_at, paid_at = o.paid_at,
-      updated_at = o.updated_at
+      oversold_at = o.oversold_at, restocked_at = o.restocked_at, paid_at = o.paid_at, updated_at = now()
     where id = o.id;
   end if;
   update public.order_risk x set
     review_reasons = k.review_reasons, declined_attempts = k.declined_attempts,
     outage_attempts = k.outage_attempts, velocity_rule_set = k.velocity_rule_set
   where x.order_id = o.id and x is distinct from k;
-  if o.status <> v_before.status then
+  if o.status <> p_before.status then
     perform private.record_order_event(
-      o.id, 'status_changed', p_source, jsonb_build_object('from', v_before.status, 'to', o.status)
+      o.id, 'status_changed', p_source, jsonb_build_object('from', p_before.status, 'to', o.status)
     );
   end if;
+end;
+$$;
+comment on function private.write_order(public.orders, public.orders, public.order_risk, text) is
+  'Writes what settling has changed of an order and its risk, if anything. Called by settle_order() only.';
+
+create function private.settle_order(p_order_id uuid, p_source text) returns text
+language plpgsql
+set search_path = ''
+as $$
+declare
+  o public.orders := private.lock_order(p_order_id);
+  v_before constant public.orders := o;
+  s constant public.checkout_sessions := private.kept_session(o.id);
+  p public.payments;
+  k public.order_risk;
+  f private.order_facts;
+  d private.order_state;
+  v_mismatches text[] := '{}';
+begin
+  o.session_id := s.id;
+  o.payment_id := s.payment_id;
+  o.email := coalesce(s.email, private.confirmed_email(o.id), o.email);
+  if s.id is not null then
+    select * into p from public.payments where id = s.payment_id;
+    v_mismatches := private.unreleased_mismatches(o.id, s.id, private.review_reasons(o, s, p));
+    o := private.order_as_paid(o, s, p);
+    o.customer_id := private.settle_customer(o, s);
+  else
+    o := private.order_as_asked(o);
+  end if;
+  if o.restocked_at is null and private.restock_due(o) then
+    o.restocked_at := now();
+  end if;
+  if o.restocked_at is not null then
+    o.decided_payment_id := coalesce(o.decided_payment_id, o.payment_id);
+  end if;
+  k := private.judge_order(o);
+
+  f := private.facts_of_order(o, v_mismatches);
+  d := private.derive_order(f);
+  if d.stock is not null and not private.settle_stock(o.id, d.stock, p_source) and f.paid then
+    o.oversold_at := now();
+    f.oversold := true;
+    d := private.derive_order(f);
+  end if;
+
+  o.status := d.status;
+  o.fulfillment_status := d.fulfillment_status;
+  k.review_reasons := d.review_reasons;
+  perform private.write_order(o, v_before, k, p_source);
   perform private.settle_effects(o, v_mismatches, p_source);
   return o.status;
 end;

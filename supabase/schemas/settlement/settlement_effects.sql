@@ -19,11 +19,7 @@ begin
     where cs.order_id = o.id and (
       o.cancelled_at is not null
       or exists (
-        select 1
-        from public.checkout_sessions other
-        left join public.payments p on p.id = other.payment_id
-        where other.order_id = o.id and other.id <> cs.id and other.status = 'complete'
-          and (other.payment_status in ('paid', 'no_payment_required') or p.status = 'succeeded')
+        select 1 from private.settled_sessions other where other.order_id = o.id and other.id <> cs.id
       )
     )
   loop
@@ -39,7 +35,8 @@ begin
   end loop;
 
   perform private.settle_refund_effects(o, p_source);
-  perform private.settle_risk_effects(o, p_source);
+  perform private.settle_dispute_effects(o, p_source);
+  perform private.settle_fraud_effects(o, p_source);
   perform private.settle_risk_alerts(o, p_mismatches);
 end;
 $$;
@@ -54,13 +51,16 @@ declare
   r record;
   v_data jsonb;
 begin
-  for r in select f.id, f.amount, f.currency, f.status, f.failure_reason
-    from public.refunds f where f.order_id = o.id loop
+  for r in
+    select f.id, f.amount, f.currency, f.status, f.failure_reason, s.has_bounced
+    from public.refunds f join private.refund_states s on s.id = f.id
+    where f.order_id = o.id
+  loop
     v_data := jsonb_build_object('amount', r.amount, 'refund_id', r.id);
     -- Queued also when it is first heard of as failed, so that every order of events queues the same mails.
     -- What has stopped being true is not sent: see notification_problem().
     perform private.queue_notification(o.id, 'refund_issued', r.id, v_data);
-    if r.status in ('failed', 'canceled') then
+    if r.has_bounced then
       perform private.queue_notification(o.id, 'refund_failed', r.id, v_data);
       if private.raise_alert_once(
         'refund_failed', 'critical', 'refund_failed:' || r.id,
@@ -125,8 +125,8 @@ begin
   perform private.follow_alert(x.kind || ':' || d.id || x.status, private.awaits_evidence(d))
   from public.disputes d
   cross join (values
-    ('dispute_opened', ''), ('dispute_escalated', ':needs_response'), ('dispute_escalated',
-      ':appeal_needs_response')
+    ('dispute_opened', ''), ('dispute_escalated', ':needs_response'),
+    ('dispute_escalated', ':appeal_needs_response')
   ) as x (kind, status)
   where d.order_id = o.id;
   -- A reminder is about one deadline, and does not come back.
@@ -134,8 +134,9 @@ begin
   from public.disputes d
   where d.order_id = o.id and not private.awaits_evidence(d) and a.status <> 'resolved'
     and a.kind = 'dispute_due' and a.data ->> 'dispute_id' = d.id;
-  perform private.follow_alert(f.kind || ':' || f.source_id, o.status = 'needs_review'
-    and private.holds_order(f))
+  perform private.follow_alert(
+    f.kind || ':' || f.source_id, o.status = 'needs_review' and private.holds_order(f)
+  )
   from public.fraud_signals f
   where f.order_id = o.id and f.source_id is not null;
   if o.session_id is not null then
@@ -149,7 +150,7 @@ comment on function private.settle_risk_alerts(public.orders, text[]) is
   'Resolves the alerts that leave nothing to do: of disputes that wait for no answer, and of signs of '
   'fraud and mismatches that hold the order no longer. Called by settle_order() only.';
 
-create function private.settle_paid_effects(o public.orders, p_mismatches text[], p_source text) returns void
+create function private.note_received_money(o public.orders, p_source text) returns void
 language plpgsql
 set search_path = ''
 as $$
@@ -157,15 +158,12 @@ declare
   r record;
 begin
   for r in
-    select cs.id, cs.payment_id, cs.amount_total, cs.currency
-    from public.checkout_sessions cs
-    left join public.payments pi on pi.id = cs.payment_id
-    where cs.order_id = o.id and cs.status = 'complete'
-      and (cs.payment_status in ('paid', 'no_payment_required') or pi.status = 'succeeded')
-      and not exists (
-        select 1 from public.order_events e
-        where e.order_id = o.id and e.kind = 'payment_received' and e.data ->> 'session_id' = cs.id
-      )
+    select s.id, s.payment_id, s.amount_total, s.currency
+    from private.settled_sessions s
+    where s.order_id = o.id and not exists (
+      select 1 from public.order_events e
+      where e.order_id = o.id and e.kind = 'payment_received' and e.data ->> 'session_id' = s.id
+    )
   loop
     perform private.record_order_event(
       o.id, 'payment_received', p_source,
@@ -174,18 +172,16 @@ begin
       )
     );
   end loop;
+end;
+$$;
+comment on function private.note_received_money(public.orders, text) is
+  'Notes each settled session of an order once in its audit trail.';
 
-  if cardinality(p_mismatches) > 0 then
-    perform private.raise_alert_once(
-      'payment_mismatch', 'critical',
-      private.mismatch_alert(o.id),
-      jsonb_build_object('order_number', o.number, 'reasons', to_jsonb(p_mismatches))
-    );
-  end if;
-  if cardinality(p_mismatches) = 0 and o.oversold_at is null and o.cancelled_at is null then
-    perform private.queue_notification(o.id, 'order_confirmation');
-  end if;
-
+create function private.settle_unfulfillable(o public.orders, p_source text) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
   if o.oversold_at is not null then
     perform private.queue_notification(o.id, 'order_unfulfillable');
     perform private.raise_alert_once(
@@ -204,16 +200,26 @@ begin
       );
     end if;
   end if;
+end;
+$$;
+comment on function private.settle_unfulfillable(public.orders, text) is
+  'Money of an order that will not ship, because it is oversold or cancelled, goes back; customer and staff '
+  'hear of it.';
 
+create function private.refund_second_payments(o public.orders, p_source text) returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  r record;
+begin
   for r in
     -- Only money that a session of ours brought in: a payment that is ahead of its session may be the one to
     -- keep.
-    select pi.id
-    from public.checkout_sessions cs
-    join public.payments pi on pi.id = cs.payment_id
-    where cs.order_id = o.id and cs.status = 'complete' and pi.order_id = o.id and pi.status = 'succeeded'
-      and pi.id is distinct from o.payment_id
-    group by pi.id
+    select p.id
+    from private.settled_sessions s join private.settled_payments p on p.id = s.payment_id
+    where s.order_id = o.id and p.order_id = o.id and p.id is distinct from o.payment_id
+    group by p.id
   loop
     if private.queue_refund(r.id, o.id, 'duplicate', p_source) then
       perform private.raise_alert_once(
@@ -226,8 +232,16 @@ begin
       perform private.queue_notification(o.id, 'duplicate_payment_refunded', r.id);
     end if;
   end loop;
+end;
+$$;
+comment on function private.refund_second_payments(public.orders, text) is
+  'Gives back what came beside the payment that the order keeps, and tells customer and staff.';
 
-  -- Details of the card, for staff: those of the attempt that succeeded, else of the latest.
+create function private.show_cards(p_order_id uuid) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
   update public.payments pi set
     payment_method_type = a.payment_method_type, card_brand = a.card_brand, card_last4 = a.card_last4,
     card_country = a.card_country, risk_level = a.risk_level, risk_score = a.risk_score,
@@ -235,19 +249,41 @@ begin
   from (
     select distinct on (t.payment_id) t.*
     from public.payment_attempts t
-    where t.order_id = o.id
+    where t.order_id = p_order_id
     order by t.payment_id, (t.outcome = 'succeeded') desc, t.created_at desc, t.id
   ) a
   where pi.id = a.payment_id
     and (
       pi.payment_method_type, pi.card_brand, pi.card_last4, pi.card_country, pi.risk_level, pi.risk_score,
       pi.three_d_secure_result
-    )
-      is distinct from
-      (
-        a.payment_method_type, a.card_brand, a.card_last4, a.card_country, a.risk_level, a.risk_score,
-        a.three_d_secure_result
-      );
+    ) is distinct from (
+      a.payment_method_type, a.card_brand, a.card_last4, a.card_country, a.risk_level, a.risk_score,
+      a.three_d_secure_result
+    );
+end;
+$$;
+comment on function private.show_cards(uuid) is
+  'Details of the card on each payment of an order, for staff: those of the attempt that succeeded, else of '
+  'the latest.';
+
+create function private.settle_paid_effects(o public.orders, p_mismatches text[], p_source text) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  perform private.note_received_money(o, p_source);
+  if cardinality(p_mismatches) > 0 then
+    perform private.raise_alert_once(
+      'payment_mismatch', 'critical', private.mismatch_alert(o.id),
+      jsonb_build_object('order_number', o.number, 'reasons', to_jsonb(p_mismatches))
+    );
+  end if;
+  if cardinality(p_mismatches) = 0 and o.oversold_at is null and o.cancelled_at is null then
+    perform private.queue_notification(o.id, 'order_confirmation');
+  end if;
+  perform private.settle_unfulfillable(o, p_source);
+  perform private.refund_second_payments(o, p_source);
+  perform private.show_cards(o.id);
 end;
 $$;
 comment on function private.settle_paid_effects(public.orders, text[], text) is
@@ -306,13 +342,12 @@ comment on function private.queue_dispute_reminders(public.disputes) is
   'Reminders 7, 3 and 1 days before the evidence deadline, one job each for all deadlines that a dispute '
   'ever has. Called by settle_order() only.';
 
-create function private.settle_risk_effects(o public.orders, p_source text) returns void
+create function private.settle_dispute_effects(o public.orders, p_source text) returns void
 language plpgsql
 set search_path = ''
 as $$
 declare
   r public.disputes;
-  v_signal public.fraud_signals;
   v_status text;
 begin
   for r in select d.* from public.disputes d where d.order_id = o.id loop
@@ -333,8 +368,8 @@ begin
       ])) and private.raise_alert_once(
         'dispute_escalated', 'critical', 'dispute_escalated:' || r.id || ':' || v_status,
         jsonb_build_object(
-          'order_number', o.number, 'dispute_id', r.id, 'status', v_status, 'amount', r.amount, 'currency',
-            r.currency
+          'order_number', o.number, 'dispute_id', r.id, 'status', v_status, 'amount', r.amount,
+          'currency', r.currency
         )
       ) then
         perform private.record_order_event(
@@ -342,7 +377,7 @@ begin
         );
       elsif v_status in ('won', 'lost', 'warning_closed', 'prevented') and private.raise_alert_once(
         'dispute_closed', case v_status when 'lost' then 'critical' else 'info' end,
-          'dispute_closed:' || r.id || ':' || v_status,
+        'dispute_closed:' || r.id || ':' || v_status,
         jsonb_build_object('order_number', o.number, 'dispute_id', r.id, 'status', v_status)
       ) then
         perform private.record_order_event(
@@ -359,7 +394,18 @@ begin
       perform private.queue_dispute_reminders(r);
     end if;
   end loop;
+end;
+$$;
+comment on function private.settle_dispute_effects(public.orders, text) is
+  'Alerts, staged evidence and reminders for the disputes of an order. Called by settle_order() only.';
 
+create function private.settle_fraud_effects(o public.orders, p_source text) returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_signal public.fraud_signals;
+begin
   for v_signal in
     select f.* from public.fraud_signals f
     where f.order_id = o.id and f.kind in ('early_fraud_warning', 'review') and f.was_actionable
@@ -370,14 +416,11 @@ begin
     );
     -- The payment that was warned of, which need not be the one that the order keeps.
     if v_signal.kind = 'early_fraud_warning' and private.refunds_on_warning(v_signal, o)
-      and exists (
-        select 1 from public.payments p where p.id = v_signal.payment_id and p.status = 'succeeded'
-      ) then
+      and exists (select 1 from private.settled_payments p where p.id = v_signal.payment_id) then
       perform private.queue_refund(v_signal.payment_id, o.id, 'fraudulent', p_source);
     end if;
   end loop;
 end;
 $$;
-comment on function private.settle_risk_effects(public.orders, text) is
-  'Alerts, evidence reminders and the refund policy for disputes, early fraud warnings and reviews. '
-  'Called by settle_order() only.';
+comment on function private.settle_fraud_effects(public.orders, text) is
+  'Alerts and the refund policy for early fraud warnings and reviews. Called by settle_order() only.';

@@ -89,7 +89,6 @@ $$;
 comment on function private.submit_command(text, jsonb) is
   'Inserts a staff command as the caller, whose policies decide, and returns its result. 42501: the '
   'caller is not staff.';
-revoke execute on function private.submit_command(text, jsonb) from public, anon;
 grant execute on function private.submit_command(text, jsonb) to authenticated, service_role;
 
 create function public.request_refund(

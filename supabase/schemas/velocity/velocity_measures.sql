@@ -363,8 +363,7 @@ begin
     'alert', coalesce(p_rule.alert, case p_rule.action when 'block' then 'critical' end),
     -- The subject itself is personal data: a keyed digest is enough to see that two hits are of one.
     'subject_digest', left(private.keyed_digest(p_key), 16),
-    -- When enough has left the window for the rule to let go; all of the window where this cart is enough by
-    -- itself.
+    -- When enough has left the window for the rule to let go; all of it where this cart is enough by itself.
     'retry_after_seconds', greatest(1, ceil(extract(epoch from v_free_at - p_at))::integer)
   );
 end;

@@ -3,7 +3,7 @@ import type { Ending } from "./lifecycle.ts";
 
 export const amount = 25_800;
 export const shelf: Ending["stock"] = [10, 0, 0];
-export const sold: Ending["stock"] = [8, 0, 2];
+const sold: Ending["stock"] = [8, 0, 2];
 
 export const unpaid: Ending = {
   status: "expired",

@@ -56,11 +56,16 @@ async function writersOf(table: string, column: string): Promise<string[]> {
     .map((source) => source.name).sort();
 }
 
-Deno.test("settle_order() is the only function that writes an order's status", async () => {
-  assert.deepEqual(await writersOf("orders", "status"), ["private.settle_order"]);
+async function callersOf(name: string): Promise<string[]> {
+  return (await sources()).filter((source) => source.body.includes(`${name}(`)).map((source) => source.name);
+}
+
+Deno.test("write_order() is the only function that writes an order's status, and settle_order() alone calls it", async () => {
+  assert.deepEqual(await writersOf("orders", "status"), ["private.write_order"]);
+  assert.deepEqual(await callersOf("write_order"), ["private.settle_order"]);
 });
 
-Deno.test("settle_order() is the only function that writes what it derives", async () => {
+Deno.test("write_order() is the only function that writes what settle_order() derives", async () => {
   for (
     const column of [
       "fulfillment_status",
@@ -72,17 +77,14 @@ Deno.test("settle_order() is the only function that writes what it derives", asy
       "oversold_at",
     ]
   ) {
-    assert.deepEqual(await writersOf("orders", column), ["private.settle_order"], column);
+    assert.deepEqual(await writersOf("orders", column), ["private.write_order"], column);
   }
-  assert.deepEqual(await writersOf("order_risk", "review_reasons"), ["private.settle_order"]);
+  assert.deepEqual(await writersOf("order_risk", "review_reasons"), ["private.write_order"]);
 });
 
 Deno.test("committed stock is written by settle_stock() only, and settle_stock() is called by settle_order() only", async () => {
   assert.deepEqual(await writersOf("inventory_levels", "committed"), ["private.settle_stock"]);
-  const callers = (await sources()).filter((source) => source.body.includes("settle_stock(")).map((source) =>
-    source.name
-  );
-  assert.deepEqual(callers, ["private.settle_order"]);
+  assert.deepEqual(await callersOf("settle_stock"), ["private.settle_order"]);
 });
 
 Deno.test("no function makes an order with a status of its own choice", async () => {
@@ -103,7 +105,9 @@ Deno.test("side effects of settling are fired by settle_order() only", async () 
     all.filter((source) => source.body.includes(`${callee}(`)).map((source) => source.name);
   assert.deepEqual(callersOf("private.settle_effects"), ["private.settle_order"]);
   assert.deepEqual(callersOf("private.settle_paid_effects"), ["private.settle_effects"]);
-  assert.deepEqual(callersOf("private.settle_risk_effects"), ["private.settle_effects"]);
+  for (const effects of ["settle_refund_effects", "settle_dispute_effects", "settle_fraud_effects"]) {
+    assert.deepEqual(callersOf(`private.${effects}`), ["private.settle_effects"]);
+  }
 });
 
 Deno.test("no role may write orders or stock past the functions, the service role included", async () => {
@@ -122,7 +126,7 @@ Deno.test("the search for writers finds one that is added", async () => {
   await sql`create function private.sneak() returns void language sql set search_path = '' as
     'update public.orders o set amount_paid = greatest(o.amount_paid, 1), status = ''paid'' where false'`;
   try {
-    assert.deepEqual(await writersOf("orders", "status"), ["private.settle_order", "private.sneak"]);
+    assert.deepEqual(await writersOf("orders", "status"), ["private.sneak", "private.write_order"]);
   } finally {
     await sql`drop function private.sneak()`;
   }
