@@ -4,12 +4,12 @@
  */
 import { join } from "node:path";
 import { runCommand } from "../lib/command.ts";
-import { connect, withDatabaseName } from "../lib/connection.ts";
 import { ROOT } from "../lib/paths.ts";
 import { runTask } from "../lib/task.ts";
 import { TaskError } from "../lib/errors.ts";
-import { ADMIN_URL_VARIABLE, startRunServer } from "../local/test_database.ts";
-import { type Mutant, mutatedFunction, mutatedText } from "./mutate/mutant.ts";
+import { startRunServer } from "../local/test_database.ts";
+import { Jury } from "./mutate/jury.ts";
+import { type Mutant, mutatedText } from "./mutate/mutant.ts";
 import { checkoutMutants } from "./mutate/checkout.ts";
 import { factMutants } from "./mutate/facts.ts";
 import { settlementMutants } from "./mutate/settlement.ts";
@@ -30,8 +30,6 @@ const MUTANTS: Mutant[] = [
   ...velocityMutants,
   ...translatorMutants,
 ];
-
-type Verdict = "killed" | "SURVIVED";
 
 if (import.meta.main) {
   Deno.exit(
@@ -60,12 +58,12 @@ async function main(names: string[], list: boolean): Promise<number> {
   const server = await startRunServer();
   try {
     await copyProject(copy);
-    const run = new Run(copy, server.adminUrl);
-    await run.requireGreen([...new Set(chosen.flatMap(({ tests }) => tests))]);
+    const jury = new Jury(copy, server.adminUrl);
+    await jury.requireGreen([...new Set(chosen.flatMap(({ tests }) => tests))]);
     const survivors: string[] = [];
     for (const mutant of chosen) {
       const start = performance.now();
-      const verdict = await run.judge(mutant);
+      const verdict = await jury.judge(mutant);
       const seconds = ((performance.now() - start) / 1000).toFixed(1);
       console.log(`${verdict.padEnd(9)} ${seconds.padStart(6)} s  ${mutant.name}`);
       if (verdict === "SURVIVED") survivors.push(mutant.name);
@@ -88,67 +86,4 @@ async function copyProject(copy: string): Promise<void> {
     await Deno.copyFile(join(ROOT, path), target);
   }
   await Deno.symlink(join(ROOT, "node_modules"), join(copy, "node_modules"));
-}
-
-class Run {
-  constructor(private readonly copy: string, private readonly adminUrl: string) {}
-
-  /** Tests that fail anyway would kill every mutant. */
-  async requireGreen(tests: string[]): Promise<void> {
-    const output = await this.#test(tests);
-    if (!output.success) {
-      throw new TaskError(
-        `The tests fail without any mutant:\n${output.stdout.split("\n").slice(-40).join("\n")}`,
-      );
-    }
-  }
-
-  async judge(mutant: Mutant): Promise<Verdict> {
-    return mutant.file.endsWith(".sql") ? await this.#judgeSql(mutant) : await this.#judgeTypeScript(mutant);
-  }
-
-  /** The broken function replaces the right one in the databases that tests are cloned from. */
-  async #judgeSql(mutant: Mutant): Promise<Verdict> {
-    const { broken, right } = mutatedFunction(mutant, await Deno.readTextFile(join(this.copy, mutant.file)));
-    try {
-      await this.#inTemplates(broken);
-      return await this.#verdict(mutant);
-    } finally {
-      await this.#inTemplates(right);
-    }
-  }
-
-  async #judgeTypeScript(mutant: Mutant): Promise<Verdict> {
-    const path = join(this.copy, mutant.file);
-    const right = await Deno.readTextFile(path);
-    try {
-      await Deno.writeTextFile(path, mutatedText(mutant, right));
-      return await this.#verdict(mutant);
-    } finally {
-      await Deno.writeTextFile(path, right);
-    }
-  }
-
-  async #verdict({ tests }: Mutant): Promise<Verdict> {
-    return (await this.#test(tests)).success ? "SURVIVED" : "killed";
-  }
-
-  async #inTemplates(statement: string): Promise<void> {
-    for (const template of ["migrated", "seeded"]) {
-      const sql = connect(withDatabaseName(this.adminUrl, template));
-      try {
-        await sql.unsafe(statement).simple();
-      } finally {
-        await sql.end();
-      }
-    }
-  }
-
-  async #test(tests: string[]) {
-    return await runCommand(
-      Deno.execPath(),
-      ["test", "-A", "--no-check", "--quiet", "--no-lock", "--parallel", "--fail-fast", ...tests],
-      { cwd: this.copy, env: { NO_COLOR: "1", [ADMIN_URL_VARIABLE]: this.adminUrl } },
-    );
-  }
 }

@@ -1,6 +1,15 @@
 import type { Mutant } from "./mutant.ts";
 
-const tests = ["tests/db/checkout"];
+const files = (...names: string[]) => names.map((name) => `tests/db/checkout/${name}.test.ts`);
+const tests = files(
+  "idempotency",
+  "attempts",
+  "renamed_goods",
+  "open_pages",
+  "accounts",
+  "amounts",
+  "velocity_pages",
+);
 
 /** Mistakes at the till. */
 export const checkoutMutants: Mutant[] = [

@@ -1,6 +1,24 @@
 import type { Mutant } from "./mutant.ts";
 
-const tests = ["tests/db/settlement"];
+const files = (...names: string[]) => names.map((name) => `tests/db/settlement/${name}.test.ts`);
+const tests = files(
+  "derive",
+  "totals",
+  "late_money",
+  "refunds",
+  "disputes",
+  "fraud_warnings",
+  "attention",
+  "tamper",
+  "unknown_values",
+  "sell_out",
+  "livemode",
+  "staff_commands",
+  "mail_truth",
+  "invariants",
+  "convergence",
+);
+const refundTests = files("refunds", "attention", "disputes", "staff_commands", "refund_requests");
 
 /** Mistakes in what becomes of an order. */
 export const settlementMutants: Mutant[] = [
@@ -155,14 +173,14 @@ export const settlementMutants: Mutant[] = [
     file: "supabase/schemas/settlement/refunds.sql",
     find: "coalesce(v_received, 0) - coalesce(v_given, 0) - v_queued",
     replace: "coalesce(v_received, 0) - v_queued",
-    tests: tests,
+    tests: refundTests,
   },
   {
     name: "refunds: a request that waits is given away twice",
     file: "supabase/schemas/settlement/refunds.sql",
     find: "coalesce(v_received, 0) - coalesce(v_given, 0) - v_queued",
     replace: "coalesce(v_received, 0) - coalesce(v_given, 0)",
-    tests: tests,
+    tests: refundTests,
   },
   {
     name: "refunds: a request for a part does not know that all is asked for",
@@ -171,7 +189,7 @@ export const settlementMutants: Mutant[] = [
 `,
     replace: `when false then 0
 `,
-    tests: tests,
+    tests: refundTests,
   },
   {
     name: "refunds: a request is counted beside the refund that it became",
@@ -179,7 +197,7 @@ export const settlementMutants: Mutant[] = [
     find: `q.id is distinct from p_except
     and not exists (select 1 from public.refunds r where r.request_id = q.id);`,
     replace: "q.id is distinct from p_except;",
-    tests: tests,
+    tests: refundTests,
   },
   {
     name: "refunds: a refund by hand is repeated by the job",
@@ -192,13 +210,13 @@ export const settlementMutants: Mutant[] = [
     replace: `      where false
       limit 1
     ),`,
-    tests: tests,
+    tests: refundTests,
   },
   {
     name: "refunds: a lost dispute leaves all of the money owed",
     file: "supabase/schemas/settlement/refunds.sql",
     find: "where d.payment_id = p.id and d.status = 'lost'",
     replace: "where false",
-    tests: tests,
+    tests: refundTests,
   },
 ];

@@ -1,6 +1,7 @@
 import type { Mutant } from "./mutant.ts";
 
-const tests = ["tests/db/checkout"];
+const files = (...names: string[]) => names.map((name) => `tests/db/checkout/${name}.test.ts`);
+const tests = files("velocity", "velocity_pages", "held_stock", "velocity_crowds");
 
 /** Mistakes in the rules against card testing. */
 export const velocityMutants: Mutant[] = [
