@@ -1,10 +1,6 @@
 import type { Mutant } from "./mutant.ts";
 
-const tests = [
-  "tests/db/settlement/merge_rules.test.ts",
-  "tests/db/settlement/convergence.test.ts",
-  "tests/db/settlement/versions.test.ts",
-];
+const tests = ["tests/db/settlement/merge_rules.test.ts", "tests/db/settlement/convergence.test.ts"];
 
 /** Mistakes in how facts merge. */
 export const factMutants: Mutant[] = [

@@ -50,8 +50,10 @@ export class Jury {
     }
   }
 
+  /** One file after the other, until one notices. */
   async #verdict({ tests }: Mutant): Promise<Verdict> {
-    return (await this.#test(tests)).success ? "SURVIVED" : "killed";
+    for (const file of tests) if (!(await this.#test([file])).success) return "killed";
+    return "SURVIVED";
   }
 
   async #inTemplates(statement: string): Promise<void> {

@@ -10,7 +10,7 @@ export interface Mutant {
   /** Text that stands in the file exactly once. */
   find: string;
   replace: string;
-  /** Files and folders of tests. */
+  /** Files and folders of tests, in the order in which they are asked. */
   tests: string[];
 }
 
