@@ -99,7 +99,7 @@ Deno.test("no security definer function in public can be executed by an API call
   }
 });
 
-Deno.test("anonymous and signed-in callers may execute what the contract names, and nothing else", async () => {
+Deno.test("anonymous and signed-in callers may execute the staff commands, and nothing else", async () => {
   for (const routine of all) {
     for (const role of ["anon", "authenticated"] as const) {
       assert.equal(await mayExecute(role, routine), isAllowed(routine, role), `${role} ${routine.signature}`);

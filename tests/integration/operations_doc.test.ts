@@ -17,8 +17,7 @@ Deno.test("docs/operations.md names only tasks, variables and alerts that exist"
   const { tasks } = JSON.parse(await Deno.readTextFile(new URL("../../deno.json", import.meta.url)));
   const { environmentVariables } = await import("../../supabase/functions/_shared/env.ts");
   for (const [, task] of nonEmpty(page.matchAll(/deno task (\w+)/g))) {
-    // `setup` is promised by the contract and arrives with the deployment scripts.
-    assert(task === "setup" || Object.hasOwn(tasks, task ?? ""), `deno task ${task}`);
+    assert(Object.hasOwn(tasks, task ?? ""), `deno task ${task}`);
   }
   for (const [, variable] of nonEmpty(page.matchAll(/\b((?:STRIPE|WEBHOOK)_[A-Z_]+)\b/g))) {
     assert(environmentVariables.includes(variable ?? ""), variable);

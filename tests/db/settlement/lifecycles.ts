@@ -4,7 +4,7 @@ import { disputes } from "./lifecycles_of_disputes.ts";
 import { payments } from "./lifecycles_of_payments.ts";
 import { refunds } from "./lifecycles_of_refunds.ts";
 
-/** The lifecycles that point 3 of the settlement contract names, and a few more. */
+/** What can happen to an order, from the plain sale to a dispute that is appealed. */
 export const lifecycles: (Lifecycle & { end: Ending })[] = [
   ...payments,
   ...refunds,
