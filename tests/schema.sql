@@ -1393,7 +1393,7 @@ comment on function private.call_retry_jobs() is 'Run by pg_cron: posts to retry
 
 CREATE OR REPLACE FUNCTION private.check_amounts()
  RETURNS TABLE(invariant text, detail jsonb)
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
 comment on function private.check_amounts() is 'Rules about the figures of orders: see check_invariants().';
@@ -1408,7 +1408,7 @@ comment on function private.check_declined_velocity(o orders) is 'Measures the r
 
 CREATE OR REPLACE FUNCTION private.check_order_state()
  RETURNS TABLE(invariant text, detail jsonb)
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
 comment on function private.check_order_state() is 'Rules about the state of orders: see check_invariants().';
@@ -1423,7 +1423,7 @@ comment on function private.check_outages(o orders) is 'Tells staff when a bank,
 
 CREATE OR REPLACE FUNCTION private.check_outbox()
  RETURNS TABLE(invariant text, detail jsonb)
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
 comment on function private.check_outbox() is 'Rules about effects that are owed: see check_invariants().';
@@ -1438,7 +1438,7 @@ comment on function private.check_paid_velocity(o orders) is 'Measures the rules
 
 CREATE OR REPLACE FUNCTION private.check_payments()
  RETURNS TABLE(invariant text, detail jsonb)
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
 comment on function private.check_payments() is 'Rules about money that came: see check_invariants().';
@@ -1453,7 +1453,7 @@ comment on function private.check_refund_redrive(p_job private.jobs) is 'Raises 
 
 CREATE OR REPLACE FUNCTION private.check_refunds()
  RETURNS TABLE(invariant text, detail jsonb)
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
 comment on function private.check_refunds() is 'Rules about money that goes back: see check_invariants().';
@@ -1461,7 +1461,7 @@ comment on function private.check_refunds() is 'Rules about money that goes back
 
 CREATE OR REPLACE FUNCTION private.check_reservations()
  RETURNS TABLE(invariant text, detail jsonb)
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
 comment on function private.check_reservations() is 'Rules about the stock of orders: see check_invariants().';
@@ -1469,7 +1469,7 @@ comment on function private.check_reservations() is 'Rules about the stock of or
 
 CREATE OR REPLACE FUNCTION private.check_stock()
  RETURNS TABLE(invariant text, detail jsonb)
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
 comment on function private.check_stock() is 'Rules about what is on the shelf: see check_invariants().';
@@ -1620,7 +1620,7 @@ comment on function private.effect_name(p_dedupe_key text) is 'What a job is for
 
 CREATE OR REPLACE FUNCTION private.email_key(p_email text)
  RETURNS text
- LANGUAGE sql
+ LANGUAGE plpgsql
  IMMUTABLE
  SET search_path TO '';
 comment on function private.email_key(p_email text) is 'The mailbox behind an address: lower case, without +tags, without Gmail''s dots. Null for what is no address.';
@@ -1849,7 +1849,7 @@ comment on function private.is_newer_version(p_version text, p_than text) is 'Wh
 
 CREATE OR REPLACE FUNCTION private.is_outage(p_failure_code text, p_decline_code text)
  RETURNS boolean
- LANGUAGE sql
+ LANGUAGE plpgsql
  IMMUTABLE
  SET search_path TO '';
 comment on function private.is_outage(p_failure_code text, p_decline_code text) is 'Whether a refusal says that the bank, the network or the processor was away, and nothing about the shopper or the card.';
@@ -3018,7 +3018,7 @@ comment on function private.velocity_exceeded(p_risk jsonb) is 'The outcome of a
 
 CREATE OR REPLACE FUNCTION private.velocity_keys(p_rule private.velocity_rules, p_user_id uuid, p_email text, p_ip inet, p_order_id uuid)
  RETURNS TABLE(key text, factor numeric)
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
 comment on function private.velocity_keys(p_rule private.velocity_rules, p_user_id uuid, p_email text, p_ip inet, p_order_id uuid) is 'Whom a rule measures when this shopper orders or pays, and what its threshold is multiplied with. No row: the rule does not look at them. p_order_id null: the order does not exist yet.';

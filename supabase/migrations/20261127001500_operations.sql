@@ -1367,10 +1367,12 @@ grant execute on function public.record_webhook_endpoint(boolean, text, text, te
 -- What must always be true of stock; see check_invariants().
 
 create function private.check_stock() returns table (invariant text, detail jsonb)
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
+begin
+  return query
   select 'reserved is the sum of active reservations',
     jsonb_build_object('variant_id', l.variant_id, 'reserved', l.reserved, 'sum', r.active)
   from public.inventory_levels l
@@ -1398,15 +1400,18 @@ as $$
     select coalesce(sum(delta), 0) as received
     from public.inventory_adjustments where variant_id = l.variant_id
   ) a on true
-  where l.on_hand + l.committed <> a.received
+  where l.on_hand + l.committed <> a.received;
+end;
 $$;
 comment on function private.check_stock() is 'Rules about what is on the shelf: see check_invariants().';
 
 create function private.check_reservations() returns table (invariant text, detail jsonb)
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
+begin
+  return query
   select 'a paid order owns its stock', jsonb_build_object('order', o.number, 'status', o.status)
   from public.orders o
   where o.status in ('paid', 'partially_refunded') and o.cancelled_at is null and o.oversold_at is null
@@ -1464,7 +1469,8 @@ as $$
     from public.staff_commands c where c.order_id = o.id and c.command in ('receive_return', 'cancel_order')
   ) and not exists (
     select 1 from public.refund_requests q where q.order_id = o.id and (q.restock or q.cause = 'fraudulent')
-  )
+  );
+end;
 $$;
 comment on function private.check_reservations() is
   'Rules about the stock of orders: see check_invariants().';
@@ -1485,10 +1491,12 @@ comment on function private.is_released(public.orders, text) is
   'Whether staff have released this mismatch of the money that the order keeps.';
 
 create function private.check_amounts() returns table (invariant text, detail jsonb)
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
+begin
+  return query
   select 'lines add up to the subtotal', jsonb_build_object('order', o.number, 'subtotal', o.amount_subtotal)
   from public.orders o
   where o.amount_subtotal <> (
@@ -1513,15 +1521,18 @@ as $$
     jsonb_build_object('order', o.number, 'amount_paid', o.amount_paid, 'amount_total', o.amount_total)
   from public.orders o
   where o.status in ('paid', 'partially_refunded') and o.amount_paid <> o.amount_total
-    and not private.is_released(o, 'amount_mismatch')
+    and not private.is_released(o, 'amount_mismatch');
+end;
 $$;
 comment on function private.check_amounts() is 'Rules about the figures of orders: see check_invariants().';
 
 create function private.check_refunds() returns table (invariant text, detail jsonb)
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
+begin
+  return query
   select 'refunded is the sum of succeeded refunds',
     jsonb_build_object('order', o.number, 'amount_refunded', o.amount_refunded)
   from public.orders o
@@ -1575,15 +1586,18 @@ as $$
     union all select f.source_id, f.payment_id, f.order_id from public.fraud_signals f
   ) x
   join public.payments p on p.id = x.payment_id
-  where x.order_id is distinct from p.order_id
+  where x.order_id is distinct from p.order_id;
+end;
 $$;
 comment on function private.check_refunds() is 'Rules about money that goes back: see check_invariants().';
 
 create function private.check_payments() returns table (invariant text, detail jsonb)
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
+begin
+  return query
   select 'a paid order has a settled session, and a succeeded payment unless it was free',
     jsonb_build_object('order', o.number, 'status', o.status)
   from public.orders o
@@ -1617,17 +1631,20 @@ as $$
   join public.checkout_sessions s on s.id = o.session_id
   left join public.payments p on p.id = o.payment_id
   where (s.livemode <> o.livemode or p.livemode <> o.livemode) and o.status in ('paid', 'partially_refunded')
-    and not private.is_released(o, 'livemode_mismatch')
+    and not private.is_released(o, 'livemode_mismatch');
+end;
 $$;
 comment on function private.check_payments() is 'Rules about money that came: see check_invariants().';
 
 -- What must always be true. Each rule is a sentence; what is returned breaks it.
 
 create function private.check_order_state() returns table (invariant text, detail jsonb)
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
+begin
+  return query
   select 'the money of an order shows in its status',
     jsonb_build_object('order', o.number, 'status', o.status)
   from public.orders o
@@ -1682,15 +1699,18 @@ as $$
   where o.status = 'paid' and o.cancelled_at is null and o.oversold_at is null
     and not exists (
       select 1 from public.notifications n where n.order_id = o.id and n.template = 'order_confirmation'
-    )
+    );
+end;
 $$;
 comment on function private.check_order_state() is 'Rules about the state of orders: see check_invariants().';
 
 create function private.check_outbox() returns table (invariant text, detail jsonb)
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
+begin
+  return query
   select 'an unfinished event has a job', jsonb_build_object('event_id', e.id, 'status', e.status)
   from public.webhook_events e
   where e.status = 'failed' and not exists (
@@ -1721,7 +1741,8 @@ as $$
     select 1 from private.jobs j
     where j.kind = 'send_mail' and j.payload ->> 'notification_id' = n.id::text
       and j.status in ('queued', 'running', 'dead')
-  )
+  );
+end;
 $$;
 comment on function private.check_outbox() is 'Rules about effects that are owed: see check_invariants().';
 

@@ -1,10 +1,12 @@
 -- What must always be true. Each rule is a sentence; what is returned breaks it.
 
 create function private.check_order_state() returns table (invariant text, detail jsonb)
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
+begin
+  return query
   select 'the money of an order shows in its status',
     jsonb_build_object('order', o.number, 'status', o.status)
   from public.orders o
@@ -59,15 +61,18 @@ as $$
   where o.status = 'paid' and o.cancelled_at is null and o.oversold_at is null
     and not exists (
       select 1 from public.notifications n where n.order_id = o.id and n.template = 'order_confirmation'
-    )
+    );
+end;
 $$;
 comment on function private.check_order_state() is 'Rules about the state of orders: see check_invariants().';
 
 create function private.check_outbox() returns table (invariant text, detail jsonb)
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
+begin
+  return query
   select 'an unfinished event has a job', jsonb_build_object('event_id', e.id, 'status', e.status)
   from public.webhook_events e
   where e.status = 'failed' and not exists (
@@ -98,7 +103,8 @@ as $$
     select 1 from private.jobs j
     where j.kind = 'send_mail' and j.payload ->> 'notification_id' = n.id::text
       and j.status in ('queued', 'running', 'dead')
-  )
+  );
+end;
 $$;
 comment on function private.check_outbox() is 'Rules about effects that are owed: see check_invariants().';
 

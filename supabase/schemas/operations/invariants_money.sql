@@ -14,10 +14,12 @@ comment on function private.is_released(public.orders, text) is
   'Whether staff have released this mismatch of the money that the order keeps.';
 
 create function private.check_amounts() returns table (invariant text, detail jsonb)
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
+begin
+  return query
   select 'lines add up to the subtotal', jsonb_build_object('order', o.number, 'subtotal', o.amount_subtotal)
   from public.orders o
   where o.amount_subtotal <> (
@@ -42,15 +44,18 @@ as $$
     jsonb_build_object('order', o.number, 'amount_paid', o.amount_paid, 'amount_total', o.amount_total)
   from public.orders o
   where o.status in ('paid', 'partially_refunded') and o.amount_paid <> o.amount_total
-    and not private.is_released(o, 'amount_mismatch')
+    and not private.is_released(o, 'amount_mismatch');
+end;
 $$;
 comment on function private.check_amounts() is 'Rules about the figures of orders: see check_invariants().';
 
 create function private.check_refunds() returns table (invariant text, detail jsonb)
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
+begin
+  return query
   select 'refunded is the sum of succeeded refunds',
     jsonb_build_object('order', o.number, 'amount_refunded', o.amount_refunded)
   from public.orders o
@@ -104,15 +109,18 @@ as $$
     union all select f.source_id, f.payment_id, f.order_id from public.fraud_signals f
   ) x
   join public.payments p on p.id = x.payment_id
-  where x.order_id is distinct from p.order_id
+  where x.order_id is distinct from p.order_id;
+end;
 $$;
 comment on function private.check_refunds() is 'Rules about money that goes back: see check_invariants().';
 
 create function private.check_payments() returns table (invariant text, detail jsonb)
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
+begin
+  return query
   select 'a paid order has a settled session, and a succeeded payment unless it was free',
     jsonb_build_object('order', o.number, 'status', o.status)
   from public.orders o
@@ -146,6 +154,7 @@ as $$
   join public.checkout_sessions s on s.id = o.session_id
   left join public.payments p on p.id = o.payment_id
   where (s.livemode <> o.livemode or p.livemode <> o.livemode) and o.status in ('paid', 'partially_refunded')
-    and not private.is_released(o, 'livemode_mismatch')
+    and not private.is_released(o, 'livemode_mismatch');
+end;
 $$;
 comment on function private.check_payments() is 'Rules about money that came: see check_invariants().';

@@ -1,10 +1,12 @@
 -- What must always be true of stock; see check_invariants().
 
 create function private.check_stock() returns table (invariant text, detail jsonb)
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
+begin
+  return query
   select 'reserved is the sum of active reservations',
     jsonb_build_object('variant_id', l.variant_id, 'reserved', l.reserved, 'sum', r.active)
   from public.inventory_levels l
@@ -32,15 +34,18 @@ as $$
     select coalesce(sum(delta), 0) as received
     from public.inventory_adjustments where variant_id = l.variant_id
   ) a on true
-  where l.on_hand + l.committed <> a.received
+  where l.on_hand + l.committed <> a.received;
+end;
 $$;
 comment on function private.check_stock() is 'Rules about what is on the shelf: see check_invariants().';
 
 create function private.check_reservations() returns table (invariant text, detail jsonb)
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
+begin
+  return query
   select 'a paid order owns its stock', jsonb_build_object('order', o.number, 'status', o.status)
   from public.orders o
   where o.status in ('paid', 'partially_refunded') and o.cancelled_at is null and o.oversold_at is null
@@ -98,7 +103,8 @@ as $$
     from public.staff_commands c where c.order_id = o.id and c.command in ('receive_return', 'cancel_order')
   ) and not exists (
     select 1 from public.refund_requests q where q.order_id = o.id and (q.restock or q.cause = 'fraudulent')
-  )
+  );
+end;
 $$;
 comment on function private.check_reservations() is
   'Rules about the stock of orders: see check_invariants().';
