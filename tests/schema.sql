@@ -275,7 +275,7 @@ table private.velocity_rules (
   measure text not null,
   window_seconds integer not null,
   threshold bigint not null,
-  min_share numeric,
+  baseline_share numeric,
   min_pieces integer,
   currency text,
   action text not null,
@@ -286,17 +286,17 @@ table private.velocity_rules (
   constraint velocity_rules_pkey PRIMARY KEY (name),
   constraint velocity_rules_action_known CHECK ((action = ANY (ARRAY['allow'::text, 'require_3ds'::text, 'require_challenge'::text, 'review'::text, 'block'::text]))),
   constraint velocity_rules_alert_known CHECK ((alert = ANY (ARRAY['warning'::text, 'critical'::text]))),
+  constraint velocity_rules_baseline_share_range CHECK (((baseline_share > (0)::numeric) AND (baseline_share < (1)::numeric))),
   constraint velocity_rules_measure_known CHECK ((measure = ANY (ARRAY['unpaid_checkouts'::text, 'declines'::text, 'declined_orders'::text, 'cards'::text, 'emails'::text, 'amount'::text, 'disposable_email'::text, 'outages'::text, 'held_pieces'::text, 'held_share'::text]))),
   constraint velocity_rules_min_pieces_positive CHECK ((min_pieces > 0)),
-  constraint velocity_rules_min_share_range CHECK (((min_share > (0)::numeric) AND (min_share < (1)::numeric))),
   constraint velocity_rules_shop_refuses_nobody CHECK (((subject <> 'shop'::text) OR (action <> 'block'::text))),
   constraint velocity_rules_subject_known CHECK ((subject = ANY (ARRAY['address'::text, 'email'::text, 'user'::text, 'order'::text, 'card'::text, 'shipping_address'::text, 'shop'::text]))),
   constraint velocity_rules_threshold_positive CHECK ((threshold > 0)),
   constraint velocity_rules_window_range CHECK (((window_seconds >= 1) AND (window_seconds <= (31 * 86400))))
 );
 comment on table private.velocity_rules is 'Velocity rules. A rule hits when its measure over its subject and window reaches the threshold; each hit is a row in fraud_signals. Rules over refused attempts are measured again at each refusal, where block closes the payment pages of its subject, and require_3ds and require_challenge those of the refused orders that ask for less. Rules on an address look at each IPv6 network that holds it, with 1, 1.5 and 3 times the threshold for /64, /56 and /48. Rules on card and shipping_address look at paid orders, because checkout does not know these yet; there block means review.';
-comment on column private.velocity_rules.measure is 'unpaid_checkouts: orders not paid. declines: refused payment attempts. declined_orders: orders whose card was refused and that nothing has paid; each card of such an order counts, but with min_share of one buyer three at most (and, for the shop, of one network): their own rules see to the rest. cards, emails: how many different ones. amount: what the subject orders, this cart included, in currency. disposable_email: 1 for a throw-away address. outages: orders whose payment failed because the bank, the network or the processor was away; these refusals count in no other measure. held_pieces: pieces that unpaid orders hold, this cart included. held_share: how much of the stock that is, in percent: of all pieces, or of each article in stock, averaged over all articles, whichever is more.';
-comment on column private.velocity_rules.min_share is 'The share of refused orders that is ordinary. The rule hits when, counted back from now, there are as many refusals beyond that share as threshold refusals in a row have: neither good orders before an attack nor some among it hide it, and a busy day does not look like one.';
+comment on column private.velocity_rules.measure is 'unpaid_checkouts: orders not paid. declines: refused payment attempts. declined_orders: orders whose card was refused and that nothing has paid; each card of such an order counts, but with baseline_share of one buyer three at most (and, for the shop, of one network): their own rules see to the rest. cards, emails: how many different ones. amount: what the subject orders, this cart included, in currency. disposable_email: 1 for a throw-away address. outages: orders whose payment failed because the bank, the network or the processor was away; these refusals count in no other measure. held_pieces: pieces that unpaid orders hold, this cart included. held_share: how much of the stock that is, in percent: of all pieces, or of each article in stock, averaged over all articles, whichever is more.';
+comment on column private.velocity_rules.baseline_share is 'The share of orders that is refused on an ordinary day: with 0.2, one refusal in five is expected and does not count. The rule hits when the refusals beyond that share, counted back from now, weigh as much as threshold refusals in a row: good orders before an attack or among it do not hide it, and a busy day does not look like one. Null: each refusal counts. Measure outages: the least share of the orders tried that must have met one.';
 comment on column private.velocity_rules.min_pieces is 'held_share: fewer pieces than this are no hit, however small the stock is.';
 comment on column private.velocity_rules.action is 'allow: only record. require_3ds: the bank is asked, and decides whether it asks the buyer. require_challenge: the bank is to ask the buyer. review: a paid order waits for staff. block: no checkout for now, open payment pages closed, and an alert.';
 comment on column private.velocity_rules.alert is 'A hit tells staff. Rules with action block do so by themselves, as critical.';
@@ -379,6 +379,7 @@ table public.checkout_sessions (
   shipping_name text,
   shipping_address jsonb,
   billing_address jsonb,
+  business jsonb,
   url text,
   expires_at timestamp with time zone not null,
   recovered_from text,
@@ -393,6 +394,7 @@ table public.checkout_sessions (
 comment on table public.checkout_sessions is 'Checkout Sessions of our orders, as last seen. An order may have several: resumed, recovered.';
 comment on column public.checkout_sessions.awaited_payment is 'It was once seen complete with its payment under way: a slow method.';
 comment on column public.checkout_sessions.metadata_order_id is 'The order its metadata names. Anything but order_id means that somebody changed the metadata: the order is reviewed.';
+comment on column public.checkout_sessions.business is 'What a business buyer gave on the payment page: { name, tax_ids: [{ type, value }] }.';
 comment on column public.checkout_sessions.closing_at is 'When a velocity rule had it ended: no door leads to it any more, although Stripe may not have closed it yet. No fact of Stripe''s.';
 comment on column public.checkout_sessions.contact_version is 'Which snapshot wrote e-mail address, name, phone and addresses: an address that is known is not lost to a later event without it.';
 CREATE INDEX checkout_sessions_closing_idx ON public.checkout_sessions USING btree (closing_at) WHERE ((status = 'open'::text) AND (closing_at IS NOT NULL));
@@ -1119,6 +1121,49 @@ grant select on table public.webhook_rejections to authenticated;
 grant select on table public.webhook_rejections to service_role;
 
 
+view private.refund_states with (security_invoker=true) (
+  id text,
+  order_id uuid,
+  payment_id text,
+  amount bigint,
+  has_bounced boolean,
+  is_made boolean,
+  took_time boolean
+);
+comment on view private.refund_states is 'Refunds. has_bounced: the shop has the money still; is_made: the customer has it; neither: under way. took_time: it was under way and has been made, for good or not.';
+grant select on view private.refund_states to authenticated;
+grant select on view private.refund_states to service_role;
+
+
+view private.refunded_amounts with (security_invoker=true) (
+  payment_id text,
+  given bigint,
+  made bigint
+);
+comment on view private.refunded_amounts is 'What has been given back of payments that have refunds, in minor units. given: made or under way.';
+grant select on view private.refunded_amounts to authenticated;
+grant select on view private.refunded_amounts to service_role;
+
+
+view private.settled_payments with (security_invoker=true) (
+  id text,
+  order_id uuid,
+  amount_received bigint,
+  succeeded_at timestamp with time zone
+);
+comment on view private.settled_payments is 'Payments whose money is there.';
+
+
+view private.settled_sessions with (security_invoker=true) (
+  id text,
+  order_id uuid,
+  payment_id text,
+  amount_total bigint,
+  currency text
+);
+comment on view private.settled_sessions is 'Sessions that brought their money, or had nothing to pay: by the word of the session or of its payment, whichever comes first.';
+
+
 view public.availability with (security_invoker=true) (
   variant_id uuid,
   product_id uuid,
@@ -1329,6 +1374,8 @@ CREATE OR REPLACE FUNCTION private.awaits_evidence(d disputes)
  IMMUTABLE
  SET search_path TO '';
 comment on function private.awaits_evidence(d disputes) is 'Whether a dispute waits for the shop''s answer.';
+grant execute on function private.awaits_evidence(d disputes) to authenticated;
+grant execute on function private.awaits_evidence(d disputes) to service_role;
 
 
 CREATE OR REPLACE FUNCTION private.backoff(p_attempts integer, p_kind text DEFAULT NULL::text)
@@ -1354,7 +1401,7 @@ comment on function private.call_retry_jobs() is 'Run by pg_cron: posts to retry
 
 CREATE OR REPLACE FUNCTION private.check_amounts()
  RETURNS TABLE(invariant text, detail jsonb)
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
 comment on function private.check_amounts() is 'Rules about the figures of orders: see check_invariants().';
@@ -1369,7 +1416,7 @@ comment on function private.check_declined_velocity(o orders) is 'Measures the r
 
 CREATE OR REPLACE FUNCTION private.check_order_state()
  RETURNS TABLE(invariant text, detail jsonb)
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
 comment on function private.check_order_state() is 'Rules about the state of orders: see check_invariants().';
@@ -1384,7 +1431,7 @@ comment on function private.check_outages(o orders) is 'Tells staff when a bank,
 
 CREATE OR REPLACE FUNCTION private.check_outbox()
  RETURNS TABLE(invariant text, detail jsonb)
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
 comment on function private.check_outbox() is 'Rules about effects that are owed: see check_invariants().';
@@ -1399,7 +1446,7 @@ comment on function private.check_paid_velocity(o orders) is 'Measures the rules
 
 CREATE OR REPLACE FUNCTION private.check_payments()
  RETURNS TABLE(invariant text, detail jsonb)
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
 comment on function private.check_payments() is 'Rules about money that came: see check_invariants().';
@@ -1414,7 +1461,7 @@ comment on function private.check_refund_redrive(p_job private.jobs) is 'Raises 
 
 CREATE OR REPLACE FUNCTION private.check_refunds()
  RETURNS TABLE(invariant text, detail jsonb)
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
 comment on function private.check_refunds() is 'Rules about money that goes back: see check_invariants().';
@@ -1422,7 +1469,7 @@ comment on function private.check_refunds() is 'Rules about money that goes back
 
 CREATE OR REPLACE FUNCTION private.check_reservations()
  RETURNS TABLE(invariant text, detail jsonb)
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
 comment on function private.check_reservations() is 'Rules about the stock of orders: see check_invariants().';
@@ -1430,7 +1477,7 @@ comment on function private.check_reservations() is 'Rules about the stock of or
 
 CREATE OR REPLACE FUNCTION private.check_stock()
  RETURNS TABLE(invariant text, detail jsonb)
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
 comment on function private.check_stock() is 'Rules about what is on the shelf: see check_invariants().';
@@ -1503,7 +1550,7 @@ CREATE OR REPLACE FUNCTION private.count_outages(p_rule private.velocity_rules, 
  LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
-comment on function private.count_outages(p_rule private.velocity_rules, p_livemode boolean, p_since timestamp with time zone, p_until timestamp with time zone) is 'Measure outages: how many orders met one, or null when they are less than min_share of those tried.';
+comment on function private.count_outages(p_rule private.velocity_rules, p_livemode boolean, p_since timestamp with time zone, p_until timestamp with time zone) is 'Measure outages: how many orders met one, or null when they are less than baseline_share of those tried.';
 
 
 CREATE OR REPLACE FUNCTION private.create_order(p_cart jsonb, p_risk jsonb, p_key text, p_user_id uuid, p_email text, p_client_ip inet, p_user_agent text, p_locale text, p_livemode boolean, p_velocity_mode text, p_session_seconds integer, p_hold_seconds integer)
@@ -1589,7 +1636,7 @@ comment on function private.effect_name(p_dedupe_key text) is 'What a job is for
 
 CREATE OR REPLACE FUNCTION private.email_key(p_email text)
  RETURNS text
- LANGUAGE sql
+ LANGUAGE plpgsql
  IMMUTABLE
  SET search_path TO '';
 comment on function private.email_key(p_email text) is 'The mailbox behind an address: lower case, without +tags, without Gmail''s dots. Null for what is no address.';
@@ -1718,7 +1765,7 @@ comment on function private.forget_unpaid_orders(p_limit integer) is 'Takes the 
 
 CREATE OR REPLACE FUNCTION private.fraud_reasons(p_order_id uuid)
  RETURNS text[]
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
 comment on function private.fraud_reasons(p_order_id uuid) is 'Fraud holds of an order: see holds_order().';
@@ -1757,7 +1804,7 @@ comment on function private.hash_of_order(p_order_id uuid) is 'hash_lines() of t
 
 CREATE OR REPLACE FUNCTION private.hold_reasons(o orders)
  RETURNS text[]
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
 comment on function private.hold_reasons(o orders) is 'What keeps an order that has not shipped from shipping: review; dispute (see dispute_holds()); refund_under_way (all of its money); refund_failed (all of its money was to go back, bounced, and nobody has tried again or released the order); refund_refused (the same of a refund that Stripe does not take).';
@@ -1818,7 +1865,7 @@ comment on function private.is_newer_version(p_version text, p_than text) is 'Wh
 
 CREATE OR REPLACE FUNCTION private.is_outage(p_failure_code text, p_decline_code text)
  RETURNS boolean
- LANGUAGE sql
+ LANGUAGE plpgsql
  IMMUTABLE
  SET search_path TO '';
 comment on function private.is_outage(p_failure_code text, p_decline_code text) is 'Whether a refusal says that the bank, the network or the processor was away, and nothing about the shopper or the card.';
@@ -1859,12 +1906,12 @@ CREATE OR REPLACE FUNCTION private.judge_price()
  RETURNS trigger
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.judge_price() is 'Trigger of product_variants: staff hear at once of a price that Stripe refuses, whichever way it came in; mended or retired, the alert closes.';
+comment on function private.judge_price() is 'Trigger of product_variants: staff hear at once of a price that Stripe refuses, whichever way it came in; corrected or retired, the alert closes.';
 
 
 CREATE OR REPLACE FUNCTION private.kept_session(p_order_id uuid)
  RETURNS checkout_sessions
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
 comment on function private.kept_session(p_order_id uuid) is 'The settled session whose payment an order keeps, or null. Any other settled payment of the order is refunded.';
@@ -2620,7 +2667,7 @@ comment on function private.restock_answer(p_command_id uuid, p_command text, p_
 
 CREATE OR REPLACE FUNCTION private.restock_due(o orders)
  RETURNS boolean
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
 comment on function private.restock_due(o orders) is 'Whether a refund that asked for it has put the goods of an order back on the shelf. Once true it stays so: a refund that bounces afterwards moves no goods.';
@@ -2920,7 +2967,7 @@ CREATE OR REPLACE FUNCTION private.stamp(p_at timestamp with time zone)
  LANGUAGE sql
  IMMUTABLE
  SET search_path TO '';
-comment on function private.stamp(p_at timestamp with time zone) is 'A time in milliseconds, fifteen digits. Stripe stamps events with whole seconds, so what was read within that second counts as newer; should it not be, the refresh a few seconds later mends it.';
+comment on function private.stamp(p_at timestamp with time zone) is 'A time in milliseconds, fifteen digits. Stripe stamps events with whole seconds, so what was read within that second counts as newer; should it not be, the refresh a few seconds later corrects it.';
 
 
 CREATE OR REPLACE FUNCTION private.store_stripe_event(p_event_id text, p_type text, p_livemode boolean, p_api_version text, p_stripe_created_at timestamp with time zone, p_source_ip text, p_payload jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_alerts jsonb, p_delivered boolean)
@@ -2987,7 +3034,7 @@ comment on function private.tidy_options() is 'Trigger of product_variants: a si
 
 CREATE OR REPLACE FUNCTION private.unreleased_mismatches(p_order_id uuid, p_session_id text, p_reasons text[])
  RETURNS text[]
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
 comment on function private.unreleased_mismatches(p_order_id uuid, p_session_id text, p_reasons text[]) is 'What of review_reasons() nobody has released: another reason, or the same one in the money of another session, is news.';
@@ -3011,7 +3058,7 @@ comment on function private.velocity_exceeded(p_risk jsonb) is 'The outcome of a
 
 CREATE OR REPLACE FUNCTION private.velocity_keys(p_rule private.velocity_rules, p_user_id uuid, p_email text, p_ip inet, p_order_id uuid)
  RETURNS TABLE(key text, factor numeric)
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
 comment on function private.velocity_keys(p_rule private.velocity_rules, p_user_id uuid, p_email text, p_ip inet, p_order_id uuid) is 'Whom a rule measures when this shopper orders or pays, and what its threshold is multiplied with. No row: the rule does not look at them. p_order_id null: the order does not exist yet.';

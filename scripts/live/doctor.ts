@@ -1,5 +1,5 @@
 /**
- * `deno task doctor [--env .env]`: looks at a running stack or a project and names each cause with its mend.
+ * `deno task doctor [--env .env]`: looks at a running stack or a project and names each cause with its fix.
  * Changes nothing; exit code 1 when there is an error.
  */
 import { checkAllowlist } from "./doctor/allowlist.ts";
@@ -60,6 +60,6 @@ export async function diagnose(source: Source): Promise<Finding[]> {
   return [...checkEnvironment(subject), ...whitespace, ...rest.flat()];
 }
 
-function formatFinding({ level, what, mend }: Finding): string {
-  return `${level.padEnd(7)}  ${what}${mend === "" ? "" : `  →  ${mend}`}`;
+function formatFinding({ level, what, fix }: Finding): string {
+  return `${level.padEnd(7)}  ${what}${fix === "" ? "" : `  →  ${fix}`}`;
 }

@@ -257,17 +257,15 @@ begin
         and not cs.async_payment_failed
     ) then 'the payment did not go through'
     when n.template in ('refund_issued', 'refund_settled') and exists (
-      select 1 from public.refunds r
-      where r.id = coalesce(n.data ->> 'refund_id', n.dedupe_key) and r.status in ('failed', 'canceled')
+      select 1 from private.refund_states r
+      where r.id = coalesce(n.data ->> 'refund_id', n.dedupe_key) and r.has_bounced
     ) then 'the refund did not go through'
     when n.template = 'refund_issued' and exists (
-      select 1 from public.refunds r
-      where r.id = coalesce(n.data ->> 'refund_id', n.dedupe_key) and r.was_pending
-        and r.succeeded_at is not null
+      select 1 from private.refund_states r
+      where r.id = coalesce(n.data ->> 'refund_id', n.dedupe_key) and r.took_time
     ) then 'the refund is complete'
     when n.template = 'duplicate_payment_refunded' and not exists (
-      select 1
-      from public.refunds r where r.payment_id = n.dedupe_key and r.status not in ('failed', 'canceled')
+      select 1 from private.refund_states r where r.payment_id = n.dedupe_key and not r.has_bounced
     ) and n.dedupe_key like 'pi\_%' then 'the refund did not go through'
     when exists (
       select 1 from public.notifications later

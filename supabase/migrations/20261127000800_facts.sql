@@ -13,7 +13,7 @@
 --
 -- Knowledge is how many fields a fact fills: the same event in an older API version, or translated by an
 -- older release, may know less, and yields to the translation that knows more. The same fact merged again
--- writes its row again, so that a redriven event mends what was damaged.
+-- writes its row again, so that a redriven event repairs what was damaged.
 --
 -- max() over a total order is commutative, associative and idempotent, hence so is the merge. Flags that an
 -- event states and the object does not (async failure, funds withdrawn) merge by OR, first times by least(),
@@ -48,7 +48,7 @@ as $$
 $$;
 comment on function private.stamp(timestamptz) is
   'A time in milliseconds, fifteen digits. Stripe stamps events with whole seconds, so what was read within '
-  'that second counts as newer; should it not be, the refresh a few seconds later mends it.';
+  'that second counts as newer; should it not be, the refresh a few seconds later corrects it.';
 
 create function private.knowledge(p_fact jsonb) returns text
 language plpgsql
@@ -546,7 +546,7 @@ comment on function private.settle_stripe_customer(text) is
   'Brings the customers row of a Stripe customer up to what Stripe last said of it: a guest''s address and '
   'name, a deletion.';
 
--- From an event, or an object read from the API, to settled orders: one transaction, one round trip.
+-- From facts to settled orders: which order they are about, locks, merges, and what is read anew.
 
 create function private.payment_of_fact(p_fact jsonb) returns text
 language sql
@@ -810,6 +810,8 @@ comment on function private.queue_refreshes(jsonb, timestamptz) is
   'Reads again from Stripe, once per object and second: each dispute, refund and review, because two events '
   'of one second cannot be told apart by time; and what an event''s API version does not tell in full '
   '(unread).';
+
+-- From an event, or an object read from the API, to settled orders: one transaction, one round trip.
 
 create function private.concerns_erased(p_facts jsonb, p_order_ids jsonb) returns boolean
 language plpgsql

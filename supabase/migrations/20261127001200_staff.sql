@@ -293,7 +293,8 @@ begin
   where cs.id = o.session_id;
   update public.fraud_signals f set released_at = now() where f.order_id = o.id and private.holds_order(f);
   update public.refunds r set released_at = now()
-  where r.payment_id = o.payment_id and r.status in ('failed', 'canceled') and r.released_at is null;
+  from private.refund_states s
+  where s.id = r.id and s.has_bounced and r.payment_id = o.payment_id and r.released_at is null;
   -- It may ship: all of its money is not to go back any more.
   update public.refund_requests q set status = 'not_needed', given_up_at = null, restock = false
   where q.payment_id = o.payment_id and q.amount is null and q.status = 'given_up';
@@ -368,7 +369,7 @@ begin
   select * into d from public.disputes where id = p_args ->> 'dispute_id' for no key update;
   if not found then
     raise exception 'there is no dispute %', p_args ->> 'dispute_id' using errcode = 'KCINV';
-  elsif d.status not in ('needs_response', 'warning_needs_response', 'appeal_needs_response') then
+  elsif not private.awaits_evidence(d) then
     raise exception 'dispute % does not wait for evidence (status %)', d.id, d.status using errcode = 'KCINV';
   elsif exists (
     select 1 from private.jobs j
@@ -424,6 +425,30 @@ $$;
 comment on function private.run_resend_notification(uuid, jsonb) is
   'Carries out resend_notification: queues a mail that the order has had before once more. KCINV: it never '
   'had it, or what it says is not true any more.';
+
+create function private.restock_answer(p_command_id uuid, p_command text, p_args jsonb) returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  if p_command <> 'request_refund' or p_args -> 'restock' is distinct from 'true' then
+    return '{}';
+  elsif (select q.restock from public.refund_requests q where q.id = p_command_id::text) then
+    return jsonb_build_object('restock', true);
+  end if;
+  return jsonb_build_object(
+    'restock', false,
+    'notice', 'Nothing was put back on the shelf: only a refund of all that is left does that. '
+      || 'When the goods of the whole order have come back, call receive_return().'
+  );
+end;
+$$;
+comment on function private.restock_answer(uuid, text, jsonb) is
+  'What request_refund with p_restock answers about the goods: whether they go back with this refund, and '
+  'if not, why and what does.';
+
+-- What the commands of staff that are about no order do.
 
 create function private.run_add_variant(p_args jsonb) returns void
 language plpgsql
@@ -512,28 +537,6 @@ comment on function private.run_erase_customer(uuid, jsonb) is
   'Carries out erase_customer, and answers with counts: { ok, found, erased: { orders, customers, '
   'stripe_customers, events, texts }, problem? }; found false: nobody is known, and nothing was changed. '
   'KCINV: a dispute still needs the data.';
-
-create function private.restock_answer(p_command_id uuid, p_command text, p_args jsonb) returns jsonb
-language plpgsql
-stable
-set search_path = ''
-as $$
-begin
-  if p_command <> 'request_refund' or p_args -> 'restock' is distinct from 'true' then
-    return '{}';
-  elsif (select q.restock from public.refund_requests q where q.id = p_command_id::text) then
-    return jsonb_build_object('restock', true);
-  end if;
-  return jsonb_build_object(
-    'restock', false,
-    'notice', 'Nothing was put back on the shelf: only a refund of all that is left does that. '
-      || 'When the goods of the whole order have come back, call receive_return().'
-  );
-end;
-$$;
-comment on function private.restock_answer(uuid, text, jsonb) is
-  'What request_refund with p_restock answers about the goods: whether they go back with this refund, and '
-  'if not, why and what does.';
 
 -- Running a command as its row is written, and the functions that staff call.
 

@@ -1,3 +1,4 @@
+// cspell:disable -- names that are hard to lay out are in no dictionary
 /** One sample of every mail, for looking at them: every template, and what staff get. */
 import { alertMail } from "../../supabase/functions/_shared/mails/alert.ts";
 import type { Rendered } from "../../supabase/functions/_shared/mails/content.ts";

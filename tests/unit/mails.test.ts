@@ -1,3 +1,4 @@
+// cspell:ignore Donaudampfschifffahrtsgesellschaftskapitänsmütze
 import assert from "node:assert/strict";
 import { languages } from "../../supabase/functions/_shared/mails/languages/mod.ts";
 import { renderMail, templateNames } from "../../supabase/functions/_shared/mails/mod.ts";

@@ -44,16 +44,20 @@ comment on function private.review_reasons(public.orders, public.checkout_sessio
 
 create function private.unreleased_mismatches(p_order_id uuid, p_session_id text, p_reasons text[])
 returns text[]
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select coalesce(array_agg(x.reason order by x.position), '{}')
-  from unnest(p_reasons) with ordinality as x (reason, position)
-  where not exists (
-    select 1 from private.released_mismatches m
-    where m.order_id = p_order_id and m.session_id = p_session_id and m.reason = x.reason
-  )
+begin
+  return (
+    select coalesce(array_agg(x.reason order by x.position), '{}')
+    from unnest(p_reasons) with ordinality as x (reason, position)
+    where not exists (
+      select 1 from private.released_mismatches m
+      where m.order_id = p_order_id and m.session_id = p_session_id and m.reason = x.reason
+    )
+  );
+end;
 $$;
 comment on function private.unreleased_mismatches(uuid, text, text[]) is
   'What of review_reasons() nobody has released: another reason, or the same one in the money of another '
@@ -75,18 +79,22 @@ comment on function private.holds_order(public.fraud_signals) is
   'with action review, that staff have not released.';
 
 create function private.fraud_reasons(p_order_id uuid) returns text[]
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select coalesce(array_agg(distinct
-    case f.kind
-      when 'early_fraud_warning' then 'early_fraud_warning'
-      when 'review' then 'radar_review'
-      else 'velocity_review'
-    end
-  ), '{}')
-  from public.fraud_signals f
-  where f.order_id = p_order_id and private.holds_order(f)
+begin
+  return (
+    select coalesce(array_agg(distinct
+      case f.kind
+        when 'early_fraud_warning' then 'early_fraud_warning'
+        when 'review' then 'radar_review'
+        else 'velocity_review'
+      end
+    ), '{}')
+    from public.fraud_signals f
+    where f.order_id = p_order_id and private.holds_order(f)
+  );
+end;
 $$;
 comment on function private.fraud_reasons(uuid) is 'Fraud holds of an order: see holds_order().';

@@ -19,11 +19,7 @@ begin
     where cs.order_id = o.id and (
       o.cancelled_at is not null
       or exists (
-        select 1
-        from public.checkout_sessions other
-        left join public.payments p on p.id = other.payment_id
-        where other.order_id = o.id and other.id <> cs.id and other.status = 'complete'
-          and (other.payment_status in ('paid', 'no_payment_required') or p.status = 'succeeded')
+        select 1 from private.settled_sessions other where other.order_id = o.id and other.id <> cs.id
       )
     )
   loop
@@ -62,17 +58,19 @@ declare
   r record;
   v_data jsonb;
 begin
-  for r in select f.id, f.amount, f.currency, f.status, f.failure_reason,
-      f.was_pending and f.succeeded_at is not null as settled
-    from public.refunds f where f.order_id = o.id loop
+  for r in
+    select f.id, f.amount, f.currency, f.status, f.failure_reason, s.has_bounced, s.took_time
+    from public.refunds f join private.refund_states s on s.id = f.id
+    where f.order_id = o.id
+  loop
     v_data := jsonb_build_object('amount', r.amount, 'refund_id', r.id);
     -- Queued also when it is first heard of as failed, so that every order of events queues the same mails.
     -- What has stopped being true is not sent: see notification_problem().
     perform private.queue_notification(o.id, 'refund_issued', r.id, v_data);
-    if r.settled then
+    if r.took_time then
       perform private.queue_notification(o.id, 'refund_settled', r.id, v_data);
     end if;
-    if r.status in ('failed', 'canceled') then
+    if r.has_bounced then
       perform private.queue_notification(o.id, 'refund_failed', r.id, v_data);
       if private.raise_alert_once(
         'refund_failed', 'critical', 'refund_failed:' || r.id,
@@ -137,8 +135,8 @@ begin
   perform private.follow_alert(x.kind || ':' || d.id || x.status, private.awaits_evidence(d))
   from public.disputes d
   cross join (values
-    ('dispute_opened', ''), ('dispute_escalated', ':needs_response'), ('dispute_escalated',
-      ':appeal_needs_response')
+    ('dispute_opened', ''), ('dispute_escalated', ':needs_response'),
+    ('dispute_escalated', ':appeal_needs_response')
   ) as x (kind, status)
   where d.order_id = o.id;
   -- A reminder is about one deadline, and does not come back.
@@ -146,8 +144,9 @@ begin
   from public.disputes d
   where d.order_id = o.id and not private.awaits_evidence(d) and a.status <> 'resolved'
     and a.kind = 'dispute_due' and a.data ->> 'dispute_id' = d.id;
-  perform private.follow_alert(f.kind || ':' || f.source_id, o.status = 'needs_review'
-    and private.holds_order(f))
+  perform private.follow_alert(
+    f.kind || ':' || f.source_id, o.status = 'needs_review' and private.holds_order(f)
+  )
   from public.fraud_signals f
   where f.order_id = o.id and f.source_id is not null;
   if o.session_id is not null then
@@ -169,15 +168,12 @@ declare
   r record;
 begin
   for r in
-    select cs.id, cs.payment_id, cs.amount_total, cs.currency
-    from public.checkout_sessions cs
-    left join public.payments pi on pi.id = cs.payment_id
-    where cs.order_id = o.id and cs.status = 'complete'
-      and (cs.payment_status in ('paid', 'no_payment_required') or pi.status = 'succeeded')
-      and not exists (
-        select 1 from public.order_events e
-        where e.order_id = o.id and e.kind = 'payment_received' and e.data ->> 'session_id' = cs.id
-      )
+    select s.id, s.payment_id, s.amount_total, s.currency
+    from private.settled_sessions s
+    where s.order_id = o.id and not exists (
+      select 1 from public.order_events e
+      where e.order_id = o.id and e.kind = 'payment_received' and e.data ->> 'session_id' = s.id
+    )
   loop
     perform private.record_order_event(
       o.id, 'payment_received', p_source,
@@ -230,12 +226,10 @@ begin
   for r in
     -- Only money that a session of ours brought in: a payment that is ahead of its session may be the one to
     -- keep.
-    select pi.id
-    from public.checkout_sessions cs
-    join public.payments pi on pi.id = cs.payment_id
-    where cs.order_id = o.id and cs.status = 'complete' and pi.order_id = o.id and pi.status = 'succeeded'
-      and pi.id is distinct from o.payment_id
-    group by pi.id
+    select p.id
+    from private.settled_sessions s join private.settled_payments p on p.id = s.payment_id
+    where s.order_id = o.id and p.order_id = o.id and p.id is distinct from o.payment_id
+    group by p.id
   loop
     if private.queue_refund(r.id, o.id, 'duplicate', p_source) then
       perform private.raise_alert_once(
@@ -305,140 +299,3 @@ $$;
 comment on function private.settle_paid_effects(public.orders, text[], text) is
   'Side effects of an order that has money: confirmation, refunds of money it cannot keep, alerts, card '
   'details. Called by settle_order() only.';
-
-create function private.refunds_on_warning(f public.fraud_signals, o public.orders) returns boolean
-language plpgsql
-set search_path = ''
-as $$
-declare
-  v_answer text := f.answer;
-begin
-  if v_answer is null then
-    v_answer := case
-      when o.fulfilled_at is null and private.setting('early_fraud_warning_policy') = '"refund"' then 'refund'
-      else 'review'
-    end;
-    update public.fraud_signals set answer = v_answer where id = f.id;
-  end if;
-  return v_answer = 'refund' and f.released_at is null and o.fulfilled_at is null;
-end;
-$$;
-comment on function private.refunds_on_warning(public.fraud_signals, public.orders) is
-  'Whether an actionable early fraud warning gives the money back by itself: nothing has shipped, nobody '
-  'has released it, and the policy said so when the warning was first seen actionable, which is noted '
-  'here. Otherwise a person decides.';
-
-create function private.queue_dispute_reminders(d public.disputes) returns void
-language plpgsql
-set search_path = ''
-as $$
-declare
-  -- Days before the evidence deadline on which staff are reminded.
-  c_reminders constant integer[] := array[7, 3, 1];
-  v_days integer;
-  v_key text;
-  v_run_at timestamptz;
-begin
-  foreach v_days in array c_reminders loop
-    v_key := format('remind_dispute:%s:%s', d.id, v_days);
-    v_run_at := coalesce(d.evidence_due_by, d.first_due_by) - make_interval(days => v_days);
-    -- The job looks again: the deadline may have moved, the dispute may be over.
-    if not private.enqueue_job(
-      'remind_dispute', v_key, jsonb_build_object('dispute_id', d.id, 'days', v_days), v_run_at
-    ) and private.awaits_evidence(d) and v_run_at > now() then
-      -- Spent for an earlier deadline: an inquiry that was answered has become a chargeback, or there is an
-      -- appeal.
-      update private.jobs set status = 'queued', run_at = v_run_at, attempts = 0, finished_at = null
-      where dedupe_key = v_key and status in ('done', 'discarded');
-    end if;
-  end loop;
-end;
-$$;
-comment on function private.queue_dispute_reminders(public.disputes) is
-  'Reminders 7, 3 and 1 days before the evidence deadline, one job each for all deadlines that a dispute '
-  'ever has. Called by settle_order() only.';
-
-create function private.settle_dispute_effects(o public.orders, p_source text) returns void
-language plpgsql
-set search_path = ''
-as $$
-declare
-  r public.disputes;
-  v_status text;
-begin
-  for r in select d.* from public.disputes d where d.order_id = o.id loop
-    if private.raise_alert_once(
-      'dispute_opened', 'critical', 'dispute_opened:' || r.id,
-      jsonb_build_object(
-        'order_number', o.number, 'dispute_id', r.id, 'amount', r.amount, 'currency', r.currency,
-        'reason', r.reason
-      )
-    ) then
-      perform private.record_order_event(
-        o.id, 'dispute_opened', p_source, jsonb_build_object('dispute_id', r.id)
-      );
-    end if;
-    foreach v_status in array r.statuses_seen loop
-      if (v_status = 'appeal_needs_response' or (v_status = 'needs_response' and r.statuses_seen && array[
-        'warning_needs_response', 'warning_under_review', 'warning_closed'
-      ])) and private.raise_alert_once(
-        'dispute_escalated', 'critical', 'dispute_escalated:' || r.id || ':' || v_status,
-        jsonb_build_object(
-          'order_number', o.number, 'dispute_id', r.id, 'status', v_status, 'amount', r.amount,
-          'currency', r.currency
-        )
-      ) then
-        perform private.record_order_event(
-          o.id, 'dispute_escalated', p_source, jsonb_build_object('dispute_id', r.id, 'status', v_status)
-        );
-      elsif v_status in ('won', 'lost', 'warning_closed', 'prevented') and private.raise_alert_once(
-        'dispute_closed', case v_status when 'lost' then 'critical' else 'info' end,
-        'dispute_closed:' || r.id || ':' || v_status,
-        jsonb_build_object('order_number', o.number, 'dispute_id', r.id, 'status', v_status)
-      ) then
-        perform private.record_order_event(
-          o.id, 'dispute_closed', p_source, jsonb_build_object('dispute_id', r.id, 'status', v_status)
-        );
-      end if;
-    end loop;
-    -- Staged, so that Stripe has something should nobody find the time; not submitted, which is final.
-    perform private.enqueue_job(
-      'submit_dispute_evidence', 'stage_dispute_evidence:' || r.id,
-      jsonb_build_object('dispute_id', r.id, 'note', null, 'submit', false), now(), 120
-    );
-    if r.first_due_by is not null then
-      perform private.queue_dispute_reminders(r);
-    end if;
-  end loop;
-end;
-$$;
-comment on function private.settle_dispute_effects(public.orders, text) is
-  'Alerts, staged evidence and reminders for the disputes of an order. Called by settle_order() only.';
-
-create function private.settle_fraud_effects(o public.orders, p_source text) returns void
-language plpgsql
-set search_path = ''
-as $$
-declare
-  v_signal public.fraud_signals;
-begin
-  for v_signal in
-    select f.* from public.fraud_signals f
-    where f.order_id = o.id and f.kind in ('early_fraud_warning', 'review') and f.was_actionable
-  loop
-    perform private.raise_alert_once(
-      v_signal.kind, v_signal.severity, v_signal.kind || ':' || v_signal.source_id,
-      jsonb_build_object('order_number', o.number, 'signal_id', v_signal.source_id)
-    );
-    -- The payment that was warned of, which need not be the one that the order keeps.
-    if v_signal.kind = 'early_fraud_warning' and private.refunds_on_warning(v_signal, o)
-      and exists (
-        select 1 from public.payments p where p.id = v_signal.payment_id and p.status = 'succeeded'
-      ) then
-      perform private.queue_refund(v_signal.payment_id, o.id, 'fraudulent', p_source);
-    end if;
-  end loop;
-end;
-$$;
-comment on function private.settle_fraud_effects(public.orders, text) is
-  'Alerts and the refund policy for early fraud warnings and reviews. Called by settle_order() only.';

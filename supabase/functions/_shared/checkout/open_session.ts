@@ -1,6 +1,6 @@
 /**
  * From an order that waits for payment to a page where it can be paid: one call to Stripe and one to the
- * database. Where Stripe's refusal has a known mend, mends it and asks again, within the shopper's patience.
+ * database. Where Stripe's refusal has a known remedy, applies it and asks again, within the shopper's patience.
  */
 import type Stripe from "stripe";
 import type { Env } from "../env.ts";
@@ -40,7 +40,7 @@ type StripeFailure = NonNullable<ReturnType<typeof stripeErrorOf>>;
 
 /** Enough for Stripe's longest sentences. */
 const refusalLength = 300;
-/** Each mend moves things on, so nothing honest needs more. */
+/** Each remedy moves things on, so nothing honest needs more. */
 const roundsMax = 5;
 const busyPauseMs = 300;
 
@@ -67,7 +67,7 @@ export async function openSession(
       if (session.status === "complete") return { checkout: current, session: completed(session, urls) };
     } catch (error) {
       if (round === roundsMax || deadline.passed()) throw error;
-      current = await mend(error, current, deps);
+      current = await remedy(error, current, deps);
       continue;
     }
     if (round === roundsMax) throw noAnswer("every session of the order has ended");
@@ -169,7 +169,7 @@ async function attach(
 }
 
 /** What to ask instead after this failure; throws when there is nothing better. */
-async function mend(error: unknown, current: Checkout, deps: OpenSessionDeps): Promise<Checkout> {
+async function remedy(error: unknown, current: Checkout, deps: OpenSessionDeps): Promise<Checkout> {
   const failure = stripeErrorOf(error);
   if (failure === null) throw error;
   // Stripe repeats the outcome of a key, failures included: only another attempt gets another answer.
@@ -241,7 +241,7 @@ function isRefusal(status: number | undefined): boolean {
 }
 
 /**
- * Frees the stock of an attempt that Stripe refused, and tells staff of the refusal unless it is the shopper's to mend
+ * Frees the stock of an attempt that Stripe refused, and tells staff of the refusal unless it is the shopper's to fix
  * (null). If that fails, the sweep frees the stock.
  */
 async function giveUp(

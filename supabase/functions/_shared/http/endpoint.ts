@@ -31,7 +31,7 @@ const bodyTimeoutMs = 10_000;
 
 /**
  * Runs one endpoint: answers preflights, checks method and origin, adds `x-request-id` and CORS headers, and
- * turns whatever `run` throws into the contract's error body. Unknown errors become 500 `internal_error`.
+ * turns whatever `run` throws into the error body of docs/contract.md. Unknown errors become 500 `internal_error`.
  */
 export async function respond(
   request: Request,
@@ -174,7 +174,7 @@ function addCorsHeaders(headers: Headers, request: Request, endpoint: Endpoint):
 /** A browser tells its page only that something with CORS is wrong: whoever sets up a storefront needs to know more. */
 function logRefusedOrigin({ details }: AppError, request: Request, log: Logger): void {
   const origin = request.headers.get("origin")?.slice(0, 200);
-  log.warn("origin_refused", { origin, details, mend: "list the storefront's origin in ALLOWED_ORIGINS" });
+  log.warn("origin_refused", { origin, details, fix: "list the storefront's origin in ALLOWED_ORIGINS" });
 }
 
 function failureResponse(
