@@ -239,7 +239,7 @@ Deno.test("an address that is known is not lost to a later event that cannot car
   assert.equal(corrected.city, "Salem", "a later address takes its place");
 });
 
-Deno.test("a fact that is merged again mends its row", async () => {
+Deno.test("a fact that is merged again repairs its row", async () => {
   await undone(sql, async (tx) => {
     const { orderId } = await beginOrder(tx);
     const merge = () =>
