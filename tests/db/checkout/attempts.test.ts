@@ -6,10 +6,12 @@ import {
   beginCheckout,
   type Begun,
   holdSeconds,
+  isRefusal,
   levels,
   refusalOf,
   sessionFact,
   sessionSeconds,
+  tryCheckout,
   violations,
 } from "./cart_support.ts";
 import { expire, items, restart, world } from "./attempt_support.ts";
@@ -142,3 +144,20 @@ Deno.test("a recovered session settles on the order it was recovered from", asyn
   assert.equal((await levels(sql)).get("SUIT")?.committed, 1);
   assert.deepEqual(await violations(sql), []);
 });
+
+for (const table of ["products", "product_variants"]) {
+  Deno.test(`an expired order is not opened again for goods of ${table} that are no longer sold`, async () => {
+    await using database = await world();
+    const { sql } = database;
+    const call = { items, key: "guest:a-long-key-of-a-guest-0001", email: "ada@example.com" };
+    const begun = await beginCheckout(sql, call);
+    await expire(sql, begun, await attachSession(sql, begun));
+    await sql.unsafe(`update public.${table} set active = false`);
+    const refused = await tryCheckout(sql, call);
+    assert.ok(isRefusal(refused));
+    assert.deepEqual(refused, {
+      sqlstate: "KCSTK",
+      detail: [{ sku: "SUIT", requested: 1, available: 0 }],
+    });
+  });
+}
