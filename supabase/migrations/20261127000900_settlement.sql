@@ -753,7 +753,12 @@ comment on function private.queue_refund(text, uuid, text, text) is
   'Queues the refund of all that is left of a payment, once per payment and cause. Returns whether it is '
   'new.';
 
-create function public.judge_refund(p_request_id text) returns jsonb
+create type public.refund_judgement as (outcome text, by text, refusals integer);
+comment on type public.refund_judgement is
+  'Whether a refund may be made now: go, made (it has been), or overtaken; by names the refund or request that '
+  'may stand in for it; refusals counts how often Stripe has refused it.';
+
+create function public.judge_refund(p_request_id text) returns public.refund_judgement
 language plpgsql
 security definer
 set search_path = ''
@@ -769,17 +774,15 @@ begin
     raise exception 'there is no refund request %', p_request_id using errcode = 'KCINV';
   end if;
   if exists (select 1 from public.refunds r where r.request_id = q.id) then
-    return jsonb_build_object('outcome', 'made');
+    return row('made', null, q.refusals)::public.refund_judgement;
   end if;
   v_by := private.refund_overtaken_by(q);
-  return jsonb_build_object(
-    'outcome', case when v_by is null then 'go' else 'overtaken' end, 'by', v_by, 'refusals', q.refusals
-  );
+  return row(case when v_by is null then 'go' else 'overtaken' end, v_by, q.refusals)::public.refund_judgement;
 end;
 $$;
 comment on function public.judge_refund(text) is
-  'Whether a refund may be made now, with all that is known of its payment: { outcome: go (with refusals) | '
-  'made | overtaken (with by) }. Apply what Stripe lists first. KCINV: no such request.';
+  'Whether a refund may be made now, with all that is known of its payment. Apply what Stripe lists first. '
+  'KCINV: no such request.';
 grant execute on function public.judge_refund(text) to service_role;
 
 create function private.check_refund_redrive(p_job private.jobs) returns void
@@ -1581,7 +1584,12 @@ $$;
 comment on function private.awaits_evidence(public.disputes) is
   'Whether a dispute waits for the shop''s answer.';
 
-create function public.remind_dispute(p_dispute_id text, p_days integer) returns jsonb
+create type public.dispute_reminder as (outcome text, run_at timestamptz);
+comment on type public.dispute_reminder is
+  'What became of a reminder: reminded, early (not before run_at: the deadline has moved) or over (nothing to '
+  'answer any more).';
+
+create function public.remind_dispute(p_dispute_id text, p_days integer) returns public.dispute_reminder
 language plpgsql
 security definer
 set search_path = ''
@@ -1592,12 +1600,12 @@ declare
 begin
   select * into d from public.disputes where id = p_dispute_id;
   if not found or not private.awaits_evidence(d) or d.evidence_due_by is null then
-    return jsonb_build_object('outcome', 'over', 'run_at', null);
+    return row('over', null)::public.dispute_reminder;
   end if;
   v_run_at := d.evidence_due_by - make_interval(days => p_days);
   -- The deadline has been moved since this reminder was made.
   if v_run_at > now() then
-    return jsonb_build_object('outcome', 'early', 'run_at', v_run_at);
+    return row('early', v_run_at)::public.dispute_reminder;
   end if;
   perform private.raise_alert_once(
     'dispute_due', case when p_days <= 1 then 'critical' else 'warning' end,
@@ -1607,10 +1615,9 @@ begin
       'days', p_days, 'evidence_due_by', d.evidence_due_by, 'amount', d.amount, 'currency', d.currency
     )
   );
-  return jsonb_build_object('outcome', 'reminded', 'run_at', null);
+  return row('reminded', null)::public.dispute_reminder;
 end;
 $$;
 comment on function public.remind_dispute(text, integer) is
-  'Tells staff that evidence is due in p_days days, once for each deadline. Answers { outcome: reminded | '
-  'early (not before run_at: the deadline has moved) | over (nothing to answer any more) }.';
+  'Tells staff that evidence is due in p_days days, once for each deadline.';
 grant execute on function public.remind_dispute(text, integer) to service_role;

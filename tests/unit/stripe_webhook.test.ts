@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { AppError } from "../../supabase/functions/_shared/errors.ts";
 import type Stripe from "stripe";
-import type { EventOutcome, ReceivedEvent, Rpc } from "../../supabase/functions/_shared/database/rpc.ts";
+import type { EventOutcome, ReceivedEvent } from "../../supabase/functions/_shared/database/events.ts";
 import type { Fact } from "../../supabase/functions/_shared/stripe_events/facts.ts";
 import { endSessions } from "../../supabase/functions/stripe-webhook/end_sessions.ts";
 import { signPayload } from "../../supabase/functions/_shared/stripe/signature.ts";
@@ -9,7 +9,7 @@ import { type Deps, handle } from "../../supabase/functions/stripe-webhook/handl
 import { createRejections } from "../../supabase/functions/stripe-webhook/rejections.ts";
 import { createMemoryLimiter } from "../../supabase/functions/_shared/limits/rate_limit.ts";
 import { down as stripeDown, orderId, stripeRefusal } from "./checkout_world.ts";
-import { errorOf, fixedClock, fixture, keptLog, testEnv } from "./fakes.ts";
+import { errorOf, fakeCall, fixedClock, fixture, keptLog, testEnv } from "./fakes.ts";
 
 const secret = "whsec_unit_tests";
 const stripeAddress = "3.18.12.63";
@@ -22,6 +22,17 @@ interface World {
   ended: string[];
   lines: Record<string, unknown>[];
   clock: ReturnType<typeof fixedClock>;
+}
+
+function outcomeOf(changes: Partial<EventOutcome> = {}): EventOutcome {
+  return {
+    outcome: "applied",
+    reason: null,
+    delivery_count: 1,
+    order_ids: [],
+    closing_sessions: [],
+    ...changes,
+  };
 }
 
 function world(changes: {
@@ -40,11 +51,11 @@ function world(changes: {
   const rpc = {
     receiveStripeEvent: (event: ReceivedEvent) => {
       received.push(event);
-      return changes.receive?.() ?? Promise.resolve({ outcome: "applied" as const, delivery_count: 1 });
+      return changes.receive?.() ?? Promise.resolve(outcomeOf());
     },
     recordWebhookRejection: (reason: string, address: string | null, count: number) => {
       rejected.push([reason, address, count]);
-      return Promise.resolve({ recorded: true as const });
+      return Promise.resolve();
     },
   };
   const limiter = createMemoryLimiter({ now: clock.now });
@@ -125,12 +136,7 @@ Deno.test("stripe-webhook stores a genuine event with its facts in one call", as
 Deno.test("stripe-webhook ends the pages that an event gives away, once it is stored, and no others", async () => {
   const event = await fixture("charge.failed");
   const here = world({
-    receive: () =>
-      Promise.resolve({
-        outcome: "applied",
-        delivery_count: 1,
-        closing_sessions: ["cs_test_1", "cs_test_2"],
-      }),
+    receive: () => Promise.resolve(outcomeOf({ closing_sessions: ["cs_test_1", "cs_test_2"] })),
   });
   assert.equal((await deliver(here, event)).status, 200);
   assert.deepEqual(here.ended, ["cs_test_1", "cs_test_2"]);
@@ -155,17 +161,18 @@ Deno.test("endSessions() ends each page for itself: what fails or is paid keeps 
       payment_status: "unpaid",
       metadata: { order_id: orderId },
     }) as unknown as Stripe.Checkout.Session;
-  const calls = {
-    applyStripeFacts: (facts: Fact[]) => {
-      applied.push(
-        ...facts.flatMap((fact) => fact.fact === "checkout_session" ? [`${fact.id} ${fact.status}`] : []),
-      );
-      return Promise.resolve({ applied: true, order_ids: [] });
-    },
-  };
+  const call = fakeCall((name, { p_facts }) => {
+    assert.equal(name, "apply_stripe_facts");
+    applied.push(
+      ...(p_facts as Fact[]).flatMap((fact) =>
+        fact.fact === "checkout_session" ? [`${fact.id} ${fact.status}`] : []
+      ),
+    );
+    return Promise.resolve(true);
+  });
   await endSessions(["cs_down", "cs_open", "cs_paid", ...Array.from({ length: 30 }, (_, at) => `cs_${at}`)], {
     env: testEnv(),
-    rpc: { within: () => calls as unknown as ReturnType<Rpc["within"]> },
+    call,
     log,
     now: fixedClock().now,
     stripe: {
@@ -378,7 +385,7 @@ Deno.test("stripe-webhook answers 500 not_recorded when the database does not ta
 
 Deno.test("stripe-webhook passes the database's outcome on", async () => {
   for (const outcome of ["duplicate", "ignored", "queued"] as const) {
-    const here = world({ receive: () => Promise.resolve({ outcome, delivery_count: 2 }) });
+    const here = world({ receive: () => Promise.resolve(outcomeOf({ outcome, delivery_count: 2 })) });
     const response = await deliver(here, await fixture("charge.succeeded"));
     assert.equal(response.status, 200);
     assert.equal((await response.json()).outcome, outcome);

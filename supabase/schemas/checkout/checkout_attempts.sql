@@ -5,14 +5,13 @@ create function public.attach_checkout_session(
   p_attempt integer,
   p_fact jsonb,
   p_email_change integer default null
-) returns jsonb
+) returns void
 language plpgsql
 security definer
 set search_path = ''
 as $$
 declare
   v_created boolean;
-  v_status text;
 begin
   perform private.lock_order(p_order_id);
   v_created := not exists (select 1 from public.checkout_sessions where id = p_fact ->> 'id');
@@ -46,14 +45,13 @@ begin
       jsonb_build_object('session_id', p_fact ->> 'id', 'attempt', p_attempt)
     );
   end if;
-  v_status := private.settle_order(p_order_id, 'checkout');
-  return jsonb_build_object('created', v_created, 'status', v_status);
+  perform private.settle_order(p_order_id, 'checkout');
 end;
 $$;
 comment on function public.attach_checkout_session(uuid, integer, jsonb, integer) is
   'Notes the session that Stripe made for an attempt. p_email_change: which address of the account '
-  'Stripe''s customer has now, as customer_email_change of the snapshot. Idempotent: created is true for '
-  'the first call only. KCORD: no such order.';
+  'Stripe''s customer has now, as customer_email_change of the snapshot. Idempotent. '
+  'KCORD: no such order.';
 grant execute on function public.attach_checkout_session(uuid, integer, jsonb, integer) to service_role;
 
 create function public.restart_checkout_attempt(
@@ -116,7 +114,7 @@ create function public.abandon_checkout(
   p_order_id uuid,
   p_attempt integer,
   p_refusal jsonb default null
-) returns jsonb
+) returns boolean
 language plpgsql
 security definer
 set search_path = ''
@@ -139,15 +137,13 @@ begin
   if p_refusal is not null then
     perform private.alert_refused_checkout(o.id, p_refusal);
   end if;
-  return jsonb_build_object(
-    'abandoned', v_abandoned, 'status', (select status from public.orders where id = o.id)
-  );
+  return v_abandoned;
 end;
 $$;
 comment on function public.abandon_checkout(uuid, integer, jsonb) is
   'Ends an attempt that has no session, which frees its stock. Call it only when Stripe has refused the '
   'attempt, or has been asked and knows no session of it that could still be paid. p_refusal: what Stripe '
-  'said, for an alert. abandoned false: the attempt has a session, or is not the current one. KCORD: no '
+  'said, for an alert. Returns false when the attempt has a session, or is not the current one. KCORD: no '
   'such order.';
 grant execute on function public.abandon_checkout(uuid, integer, jsonb) to service_role;
 

@@ -120,6 +120,19 @@ $$;
 comment on function private.redrivable(text[], bigint[], text, boolean, boolean) is
   'The events and jobs that redrive() means by its arguments; problem: why a named one cannot run again.';
 
+create type public.redriven_item as (
+  what text,
+  id text,
+  type text,
+  status text,
+  error text,
+  redriven boolean,
+  problem text
+);
+comment on type public.redriven_item is
+  'An event or job that redrive() was asked for: its event type or job kind, status and last error before it, '
+  'whether it is queued again now, and why not.';
+
 create function public.redrive(
   p_event_ids text[],
   p_job_ids bigint[],
@@ -128,14 +141,14 @@ create function public.redrive(
   p_dry_run boolean,
   p_actor text,
   p_again boolean default false
-) returns jsonb
+) returns public.redriven_item[]
 language plpgsql
 security definer
 set search_path = ''
 as $$
 declare
   r record;
-  v_items jsonb := '[]';
+  v_items public.redriven_item[] := '{}';
   v_problem text;
 begin
   for r in
@@ -156,19 +169,17 @@ begin
         v_problem := sqlerrm;
       end;
     end if;
-    v_items := v_items || jsonb_build_object(
-      'what', r.what, 'id', r.id, 'type', r.type, 'status', r.status, 'error', r.last_error,
-      'redriven', v_problem is null and not p_dry_run, 'problem', v_problem
-    );
+    v_items := v_items || row(
+      r.what, r.id, r.type, r.status, r.last_error, v_problem is null and not p_dry_run, v_problem
+    )::public.redriven_item;
   end loop;
-  return jsonb_build_object('items', v_items);
+  return v_items;
 end;
 $$;
 comment on function public.redrive(text[], bigint[], text, boolean, boolean, text, boolean) is
   'Queues failed or dead events and jobs again (a failed job waits for its next try): the named ones, all '
   'of a type (event type or job kind), or all. Named events, and with p_again all events of the type, also '
   'when they were processed or ignored. p_dry_run: only lists them. Each is logged in staff_commands; '
-  'p_actor names the tool, beside who is really connected. Returns { items: [{ what, id, type, status, '
-  'error, redriven, problem }] }.';
+  'p_actor names the tool, beside who is really connected. Returns an array, which no limit on rows cuts.';
 grant execute on function public.redrive(text[], bigint[], text, boolean, boolean, text, boolean)
   to service_role;

@@ -105,7 +105,12 @@ $$;
 comment on function private.awaits_evidence(public.disputes) is
   'Whether a dispute waits for the shop''s answer.';
 
-create function public.remind_dispute(p_dispute_id text, p_days integer) returns jsonb
+create type public.dispute_reminder as (outcome text, run_at timestamptz);
+comment on type public.dispute_reminder is
+  'What became of a reminder: reminded, early (not before run_at: the deadline has moved) or over (nothing to '
+  'answer any more).';
+
+create function public.remind_dispute(p_dispute_id text, p_days integer) returns public.dispute_reminder
 language plpgsql
 security definer
 set search_path = ''
@@ -116,12 +121,12 @@ declare
 begin
   select * into d from public.disputes where id = p_dispute_id;
   if not found or not private.awaits_evidence(d) or d.evidence_due_by is null then
-    return jsonb_build_object('outcome', 'over', 'run_at', null);
+    return row('over', null)::public.dispute_reminder;
   end if;
   v_run_at := d.evidence_due_by - make_interval(days => p_days);
   -- The deadline has been moved since this reminder was made.
   if v_run_at > now() then
-    return jsonb_build_object('outcome', 'early', 'run_at', v_run_at);
+    return row('early', v_run_at)::public.dispute_reminder;
   end if;
   perform private.raise_alert_once(
     'dispute_due', case when p_days <= 1 then 'critical' else 'warning' end,
@@ -131,10 +136,9 @@ begin
       'days', p_days, 'evidence_due_by', d.evidence_due_by, 'amount', d.amount, 'currency', d.currency
     )
   );
-  return jsonb_build_object('outcome', 'reminded', 'run_at', null);
+  return row('reminded', null)::public.dispute_reminder;
 end;
 $$;
 comment on function public.remind_dispute(text, integer) is
-  'Tells staff that evidence is due in p_days days, once for each deadline. Answers { outcome: reminded | '
-  'early (not before run_at: the deadline has moved) | over (nothing to answer any more) }.';
+  'Tells staff that evidence is due in p_days days, once for each deadline.';
 grant execute on function public.remind_dispute(text, integer) to service_role;

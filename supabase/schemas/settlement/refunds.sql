@@ -222,7 +222,12 @@ comment on function private.queue_refund(text, uuid, text, text) is
   'Queues the refund of all that is left of a payment, once per payment and cause. Returns whether it is '
   'new.';
 
-create function public.judge_refund(p_request_id text) returns jsonb
+create type public.refund_judgement as (outcome text, by text, refusals integer);
+comment on type public.refund_judgement is
+  'Whether a refund may be made now: go, made (it has been), or overtaken; by names the refund or request that '
+  'may stand in for it; refusals counts how often Stripe has refused it.';
+
+create function public.judge_refund(p_request_id text) returns public.refund_judgement
 language plpgsql
 security definer
 set search_path = ''
@@ -238,17 +243,15 @@ begin
     raise exception 'there is no refund request %', p_request_id using errcode = 'KCINV';
   end if;
   if exists (select 1 from public.refunds r where r.request_id = q.id) then
-    return jsonb_build_object('outcome', 'made');
+    return row('made', null, q.refusals)::public.refund_judgement;
   end if;
   v_by := private.refund_overtaken_by(q);
-  return jsonb_build_object(
-    'outcome', case when v_by is null then 'go' else 'overtaken' end, 'by', v_by, 'refusals', q.refusals
-  );
+  return row(case when v_by is null then 'go' else 'overtaken' end, v_by, q.refusals)::public.refund_judgement;
 end;
 $$;
 comment on function public.judge_refund(text) is
-  'Whether a refund may be made now, with all that is known of its payment: { outcome: go (with refusals) | '
-  'made | overtaken (with by) }. Apply what Stripe lists first. KCINV: no such request.';
+  'Whether a refund may be made now, with all that is known of its payment. Apply what Stripe lists first. '
+  'KCINV: no such request.';
 grant execute on function public.judge_refund(text) to service_role;
 
 create function private.check_refund_redrive(p_job private.jobs) returns void
