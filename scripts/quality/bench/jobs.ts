@@ -75,9 +75,9 @@ async function drainRaw(sql: postgres.Sql, count: number): Promise<number> {
   await fill(sql, count);
   const startedAt = performance.now();
   while (true) {
-    const [claimed] = await sql`select public.claim_jobs('bench', ${batch}, 60) -> 'jobs' as jobs`;
-    if (claimed?.jobs.length === 0) break;
-    const results = claimed?.jobs.map(({ id, lease_id }: { id: number; lease_id: string }) => ({
+    const claimed = await sql`select * from public.claim_jobs('bench', ${batch}, 60)`;
+    if (claimed.length === 0) break;
+    const results = claimed.map(({ id, lease_id }) => ({
       id,
       lease_id,
       outcome: "done",

@@ -103,7 +103,9 @@ Deno.test("remind_dispute() alerts while evidence is due, waits when the deadlin
     const dispute = story.disputed(payment, "d", "needs_response");
     await tellAll(tx, story);
     const remind = async (days: number) => {
-      const [row] = await tx`select public.remind_dispute(${story.id("du", "d")}, ${days}) as answer`;
+      const [row] = await tx`select to_jsonb(public.remind_dispute(${
+        story.id("du", "d")
+      }, ${days})) as answer`;
       return row?.["answer"];
     };
     const alerts = async () =>
@@ -141,9 +143,7 @@ Deno.test("an inquiry that was answered and becomes a chargeback alerts staff an
     for (const event of story.events) Object.assign(event.data.object, due(soon));
     await tellAll(tx, story);
     const remind = async (days: number) => {
-      const [row] = await tx`select public.remind_dispute(${
-        story.id("du", "d")
-      }, ${days}) ->> 'outcome' as outcome`;
+      const [row] = await tx`select outcome from public.remind_dispute(${story.id("du", "d")}, ${days})`;
       return row?.["outcome"];
     };
     assert.equal(await remind(3), "reminded");

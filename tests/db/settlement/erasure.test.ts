@@ -215,8 +215,8 @@ Deno.test("an order that was never paid loses its personal data after retention_
     await tell(tx, story);
     await tx`update public.orders set email = 'ada@example.com' where id = ${story.frame.orderId}`;
     const purge = async () => {
-      const [row] = await tx`select public.purge_old_data(100) as answer`;
-      return row?.["answer"].purged.unpaid_orders;
+      const [row] = await tx`select purged from public.purge_old_data(100)`;
+      return row?.["purged"].unpaid_orders;
     };
     const addresses = async () =>
       Object.fromEntries(

@@ -97,7 +97,7 @@ class World {
     const job = this.pick(jobs);
     if (job === undefined) return;
     const { id, amount } = job as unknown as { id: string; amount: number | null };
-    const [row] = await this.tx`select public.judge_refund(${id}) ->> 'outcome' as outcome`;
+    const [row] = await this.tx`select outcome from public.judge_refund(${id})`;
     if (row?.["outcome"] === "made") return await endRefundJob(this.tx, id, "done");
     if (row?.["outcome"] === "overtaken") return await endRefundJob(this.tx, id, "discard", "warning");
     if (this.left === 0) return await endRefundJob(this.tx, id, "discard");

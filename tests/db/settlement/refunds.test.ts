@@ -262,7 +262,7 @@ Deno.test("a refund by hand that nobody had heard of when staff asked for the sa
     story.events.push(...known);
     await tellAll(tx, story);
     const judge = async (id: string) => {
-      const [row] = await tx`select public.judge_refund(${id}) ->> 'outcome' as outcome`;
+      const [row] = await tx`select outcome from public.judge_refund(${id})`;
       return row?.["outcome"];
     };
     assert.equal(await judge(request), "overtaken");

@@ -49,6 +49,9 @@ const registry: Record<string, JobHandler> = {
   purge,
 };
 
+/** All kinds that this deployment can run. */
+export const jobKinds: readonly string[] = Object.keys(registry);
+
 /** Runs one job. Never throws: whatever goes wrong becomes an outcome. */
 export async function runJob(job: Job, context: JobContext): Promise<Outcome> {
   const handler = Object.hasOwn(registry, job.kind) ? registry[job.kind] : undefined;
