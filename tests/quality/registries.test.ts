@@ -3,6 +3,7 @@
  * SQLSTATEs, kinds of alert.
  */
 import assert from "node:assert/strict";
+import { join } from "node:path";
 import { sqlStates } from "../../supabase/functions/_shared/errors.ts";
 import { jobKinds } from "../../supabase/functions/_shared/jobs/mod.ts";
 import { templateNames } from "../../supabase/functions/_shared/mails/mod.ts";
