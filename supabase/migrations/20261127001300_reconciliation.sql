@@ -212,9 +212,9 @@ begin
     v_order_ids := array(select distinct x.id from unnest(v_order_ids || v_received.order_ids) as x (id));
     v_after := private.digest_facts(p_facts, v_order_ids);
     if p_dry_run then
-      raise exception 'dry run' using errcode = 'KCDRY';
+      raise exception 'dry run' using errcode = 'SHDRY';
     end if;
-  exception when sqlstate 'KCDRY' then
+  exception when sqlstate 'SHDRY' then
     null;
   end;
   if not p_dry_run and v_received.outcome in ('applied', 'queued') then
@@ -256,9 +256,9 @@ begin
     perform public.apply_stripe_facts(p_facts, 'reconcile', p_observed_at);
     v_after := private.digest_facts(p_facts, v_order_ids);
     if p_dry_run then
-      raise exception 'dry run' using errcode = 'KCDRY';
+      raise exception 'dry run' using errcode = 'SHDRY';
     end if;
-  exception when sqlstate 'KCDRY' then
+  exception when sqlstate 'SHDRY' then
     null;
   end;
   v_changed := v_before is distinct from v_after;

@@ -206,7 +206,7 @@ begin
   -- A cut or wrong page would shut Stripe out: Stripe never took away half of its addresses at once.
   if cardinality(v_addresses) = 0 or cardinality(v_addresses) * 2 < v_known then
     raise exception 'a list of % addresses cannot replace one of %', cardinality(v_addresses), v_known
-      using errcode = 'KCINV';
+      using errcode = 'SHINV';
   end if;
   with gone as (
     delete from public.stripe_webhook_ips
@@ -233,7 +233,7 @@ end;
 $$;
 comment on function public.replace_webhook_addresses(text[]) is
   'Takes over Stripe''s published list of webhook addresses; a change is '
-  'written down and told to staff. KCINV: the list is empty or has shrunk by more than half.';
+  'written down and told to staff. SHINV: the list is empty or has shrunk by more than half.';
 grant execute on function public.replace_webhook_addresses(text[]) to service_role;
 
 -- Bringing back what died, and hurrying what waits for its next try: webhook events and jobs, by id, by type,
@@ -270,7 +270,7 @@ begin
   where id = p_event_id and not payload ?| array['erased', 'purged'];
   if not found then
     raise exception 'event % is not stored here, or its payload is gone; reconcile fetches what Stripe '
-      'still has', p_event_id using errcode = 'KCEVT';
+      'still has', p_event_id using errcode = 'SHEVT';
   end if;
   if not private.enqueue_job(
     'retry_event', 'retry_event:' || p_event_id, jsonb_build_object('event_id', p_event_id), now(), 10
@@ -280,7 +280,7 @@ begin
 end;
 $$;
 comment on function private.redrive_event(text) is
-  'Queues a webhook event again: it is translated anew and its facts merged. KCEVT: it is not stored, or '
+  'Queues a webhook event again: it is translated anew and its facts merged. SHEVT: it is not stored, or '
   'its payload was purged or erased.';
 
 create function private.redrive_job(p_job_id bigint) returns void
@@ -293,10 +293,10 @@ begin
   perform private.lock_orders_of_refunds(array[p_job_id]);
   select * into v_job from private.jobs where id = p_job_id for update;
   if not found then
-    raise exception 'job % is not stored here', p_job_id using errcode = 'KCINV';
+    raise exception 'job % is not stored here', p_job_id using errcode = 'SHINV';
   elsif v_job.status not in ('queued', 'dead', 'discarded') then
     raise exception 'job % is not waiting, dead or discarded (status %)', p_job_id, v_job.status
-      using errcode = 'KCINV';
+      using errcode = 'SHINV';
   elsif v_job.kind = 'retry_event' then
     perform private.redrive_event(v_job.payload ->> 'event_id');
   elsif v_job.kind = 'refund_payment' then
@@ -314,7 +314,7 @@ begin
 end;
 $$;
 comment on function private.redrive_job(bigint) is
-  'Queues a waiting, dead or discarded job again. KCINV: it is done, running or unknown. KCREF: a refund '
+  'Queues a waiting, dead or discarded job again. SHINV: it is done, running or unknown. SHREF: a refund '
   'that another one may stand in for, or that is more than is left.';
 
 create function private.redrivable(
@@ -984,14 +984,14 @@ begin
   if found then
     raise exception 'dispute % of order % still needs this data as evidence (due %)', d.id, d.number,
       d.evidence_due_by
-      using errcode = 'KCINV',
+      using errcode = 'SHINV',
         hint = 'Call submit_dispute_evidence(), or accept the dispute in Stripe''s dashboard; then erase '
                'again.';
   end if;
 end;
 $$;
 comment on function private.refuse_disputed(uuid[]) is
-  'KCINV while a dispute of one of these orders waits for evidence: defending a claim goes before erasure '
+  'SHINV while a dispute of one of these orders waits for evidence: defending a claim goes before erasure '
   '(GDPR article 17(3)(e)).';
 
 create function private.words_of_person(
@@ -1126,7 +1126,7 @@ $$;
 comment on function private.erase_person(text) is
   'Removes a person from everything that is known under an e-mail address, and ends their open payment '
   'pages. What comes later about their orders is stored without them. Returns counts; all of them 0: nobody '
-  'is known, and nothing was changed. KCINV: a dispute needs the data.';
+  'is known, and nothing was changed. SHINV: a dispute needs the data.';
 
 create function private.erase_digests(p_email text, p_order_ids uuid[]) returns void
 language plpgsql

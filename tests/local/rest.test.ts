@@ -201,7 +201,7 @@ Deno.test("rpc refuses unknown, ambiguous and forbidden functions", async () => 
 for (
   const [code, status] of [
     ["P0001", 400],
-    ["KC001", 400],
+    ["SH001", 400],
     ["PT404", 404],
     ["PT429", 429],
     ["40001", 500],

@@ -60,7 +60,10 @@ Deno.test("every kind of job is queued by somebody, and nothing else is", async 
   assert.deepEqual(expressions, ["'refresh_' || v_object", "r.kind"]);
   const read = jobKinds.filter((kind) => kind.startsWith("refresh_") && kind !== "refresh_webhook_addresses");
   const unread = caught(functions, /\bobject: "(checkout_session|payment|charge)"/g);
-  assert.deepEqual(sorted(read), sorted(["dispute", "refund", "review", ...unread].map((o) => `refresh_${o}`)));
+  assert.deepEqual(
+    sorted(read),
+    sorted(["dispute", "refund", "review", ...unread].map((o) => `refresh_${o}`)),
+  );
   const queued = [...literals, ...periodic.map(({ kind }) => kind), ...read];
   assert.deepEqual(sorted(queued), sorted(jobKinds));
 });

@@ -46,12 +46,12 @@ Deno.test("createCall() calls the SQL function by name, with the default secret 
 Deno.test("createCall() maps our SQLSTATEs to codes, with their details", async () => {
   const short = [{ sku: "A", requested: 2, available: 1 }];
   const cases: [string, string][] = [
-    ["KCSKU", "unknown_sku"],
-    ["KCSTK", "insufficient_stock"],
-    ["KCIDC", "idempotency_conflict"],
-    ["KCSTA", "conflict"],
-    ["KCCUR", "invalid_request"],
-    ["KCINV", "invalid_request"],
+    ["SHSKU", "unknown_sku"],
+    ["SHSTK", "insufficient_stock"],
+    ["SHIDC", "idempotency_conflict"],
+    ["SHSTA", "conflict"],
+    ["SHCUR", "invalid_request"],
+    ["SHINV", "invalid_request"],
   ];
   for (const [state, code] of cases) {
     const { rpc } = answering(failure(state, 400, { details: JSON.stringify(short) }));

@@ -51,7 +51,7 @@ $$;
 comment on function public.attach_checkout_session(uuid, integer, jsonb, integer) is
   'Notes the session that Stripe made for an attempt. p_email_change: which address of the account '
   'Stripe''s customer has now, as customer_email_change of the snapshot. Idempotent. '
-  'KCORD: no such order.';
+  'SHORD: no such order.';
 grant execute on function public.attach_checkout_session(uuid, integer, jsonb, integer) to service_role;
 
 create function public.restart_checkout_attempt(
@@ -83,7 +83,7 @@ $$;
 comment on function public.restart_checkout_attempt(uuid, integer, integer, integer) is
   'Replaces an attempt that Stripe never carried out (its expires_at had come too near), or whose session '
   'has expired, by the next one, if the velocity rules let it. Same answer as begin_checkout(): existing or '
-  'velocity_exceeded. KCORD, KCSTK.';
+  'velocity_exceeded. SHORD, SHSTK.';
 grant execute on function public.restart_checkout_attempt(uuid, integer, integer, integer) to service_role;
 
 create function private.alert_refused_checkout(p_order_id uuid, p_refusal jsonb) returns void
@@ -143,7 +143,7 @@ $$;
 comment on function public.abandon_checkout(uuid, integer, jsonb) is
   'Ends an attempt that has no session, which frees its stock. Call it only when Stripe has refused the '
   'attempt, or has been asked and knows no session of it that could still be paid. p_refusal: what Stripe '
-  'said, for an alert. Returns false when the attempt has a session, or is not the current one. KCORD: no '
+  'said, for an alert. Returns false when the attempt has a session, or is not the current one. SHORD: no '
   'such order.';
 grant execute on function public.abandon_checkout(uuid, integer, jsonb) to service_role;
 
@@ -179,7 +179,7 @@ declare
 begin
   select * into o from public.orders where id = p_order_id;
   if not found then
-    raise exception 'order % does not exist', p_order_id using errcode = 'KCORD';
+    raise exception 'order % does not exist', p_order_id using errcode = 'SHORD';
   end if;
   return coalesce(private.checkout_end(o), jsonb_build_object('outcome', 'unpaid', 'session', (
     select jsonb_build_object('id', s.id, 'url', s.url)
@@ -192,7 +192,7 @@ end;
 $$;
 comment on function public.find_open_checkout(uuid) is
   'What a resume link leads to without changing anything: unpaid with the session { id, url } that can '
-  'still be paid, or null; paid: { session_id } for the success page; cancelled. KCORD: no such order.';
+  'still be paid, or null; paid: { session_id } for the success page; cancelled. SHORD: no such order.';
 grant execute on function public.find_open_checkout(uuid) to service_role;
 
 create function public.resume_checkout(
@@ -220,7 +220,7 @@ comment on function public.resume_checkout(uuid, integer, integer, text, text, b
   'Opens an unpaid order again. existing: the snapshot of an attempt that can be paid, a new one at '
   'today''s prices when the last has expired or failed; paid: { session_id } for the success page; '
   'cancelled; superseded: expire session_ids at Stripe, then ask again with p_supersede false; '
-  'velocity_exceeded. p_velocity_mode null: that of the last attempt. KCORD: no such order. KCSTK: sold '
+  'velocity_exceeded. p_velocity_mode null: that of the last attempt. SHORD: no such order. SHSTK: sold '
   'out.';
 grant execute on function public.resume_checkout(uuid, integer, integer, text, text, boolean) to service_role;
 

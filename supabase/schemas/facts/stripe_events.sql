@@ -109,12 +109,12 @@ begin
     when 'dispute' then perform private.merge_dispute(v_fact, p_order_id, p_at);
     when 'fraud_signal' then perform private.merge_fraud_signal(v_fact, p_order_id, p_at);
     when 'customer' then perform private.merge_customer(v_fact, p_at);
-    else raise exception 'unknown fact %', p_fact ->> 'fact' using errcode = 'KCINV';
+    else raise exception 'unknown fact %', p_fact ->> 'fact' using errcode = 'SHINV';
   end case;
 end;
 $$;
 comment on function private.merge_fact(jsonb, uuid, timestamptz) is
-  'Merges one fact of an order, or of none yet, seen at p_at; of an erased order without the person. KCINV: '
+  'Merges one fact of an order, or of none yet, seen at p_at; of an erased order without the person. SHINV: '
   'a fact that nobody knows.';
 
 create function private.apply_facts(
@@ -509,7 +509,7 @@ declare
 begin
   select * into v_event from public.webhook_events where id = p_event_id for no key update;
   if not found then
-    raise exception 'event % is not stored', p_event_id using errcode = 'KCEVT';
+    raise exception 'event % is not stored', p_event_id using errcode = 'SHEVT';
   elsif v_event.status in ('processed', 'ignored') and v_event.next_attempt_at is null then
     v_outcome.outcome := 'duplicate';
   else
@@ -523,7 +523,7 @@ end;
 $$;
 comment on function public.retry_stripe_event(text, jsonb, text, text) is
   'Tries a stored event again with a fresh translation of its payload. duplicate: it has been applied '
-  'meanwhile, and nobody asked for it to be applied anew. KCEVT: no such event.';
+  'meanwhile, and nobody asked for it to be applied anew. SHEVT: no such event.';
 grant execute on function public.retry_stripe_event(text, jsonb, text, text) to service_role;
 
 create function public.get_stripe_event(p_event_id text) returns setof public.webhook_events
@@ -546,13 +546,13 @@ as $$
 begin
   -- It stands in the audit trail: nobody passes for staff or for an event there.
   if p_source is null or p_source not in ('order_status', 'reconcile', 'job', 'checkout') then
-    raise exception 'facts do not come from %', p_source using errcode = 'KCINV';
+    raise exception 'facts do not come from %', p_source using errcode = 'SHINV';
   end if;
   return (private.apply_facts(p_facts, p_observed_at, p_source) ->> 'applied')::integer > 0;
 end;
 $$;
 comment on function public.apply_stripe_facts(jsonb, text, timestamptz) is
   'Merges facts read from Stripe''s API at p_observed_at (before the request was sent) and settles. '
-  'p_source: order_status, reconcile, job or checkout. Returns whether anything was ours. KCINV: any other '
+  'p_source: order_status, reconcile, job or checkout. Returns whether anything was ours. SHINV: any other '
   'source.';
 grant execute on function public.apply_stripe_facts(jsonb, text, timestamptz) to service_role;

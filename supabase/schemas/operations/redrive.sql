@@ -32,7 +32,7 @@ begin
   where id = p_event_id and not payload ?| array['erased', 'purged'];
   if not found then
     raise exception 'event % is not stored here, or its payload is gone; reconcile fetches what Stripe '
-      'still has', p_event_id using errcode = 'KCEVT';
+      'still has', p_event_id using errcode = 'SHEVT';
   end if;
   if not private.enqueue_job(
     'retry_event', 'retry_event:' || p_event_id, jsonb_build_object('event_id', p_event_id), now(), 10
@@ -42,7 +42,7 @@ begin
 end;
 $$;
 comment on function private.redrive_event(text) is
-  'Queues a webhook event again: it is translated anew and its facts merged. KCEVT: it is not stored, or '
+  'Queues a webhook event again: it is translated anew and its facts merged. SHEVT: it is not stored, or '
   'its payload was purged or erased.';
 
 create function private.redrive_job(p_job_id bigint) returns void
@@ -55,10 +55,10 @@ begin
   perform private.lock_orders_of_refunds(array[p_job_id]);
   select * into v_job from private.jobs where id = p_job_id for update;
   if not found then
-    raise exception 'job % is not stored here', p_job_id using errcode = 'KCINV';
+    raise exception 'job % is not stored here', p_job_id using errcode = 'SHINV';
   elsif v_job.status not in ('queued', 'dead', 'discarded') then
     raise exception 'job % is not waiting, dead or discarded (status %)', p_job_id, v_job.status
-      using errcode = 'KCINV';
+      using errcode = 'SHINV';
   elsif v_job.kind = 'retry_event' then
     perform private.redrive_event(v_job.payload ->> 'event_id');
   elsif v_job.kind = 'refund_payment' then
@@ -76,7 +76,7 @@ begin
 end;
 $$;
 comment on function private.redrive_job(bigint) is
-  'Queues a waiting, dead or discarded job again. KCINV: it is done, running or unknown. KCREF: a refund '
+  'Queues a waiting, dead or discarded job again. SHINV: it is done, running or unknown. SHREF: a refund '
   'that another one may stand in for, or that is more than is left.';
 
 create function private.redrivable(

@@ -27,7 +27,7 @@ begin
   -- A cut or wrong page would shut Stripe out: Stripe never took away half of its addresses at once.
   if cardinality(v_addresses) = 0 or cardinality(v_addresses) * 2 < v_known then
     raise exception 'a list of % addresses cannot replace one of %', cardinality(v_addresses), v_known
-      using errcode = 'KCINV';
+      using errcode = 'SHINV';
   end if;
   with gone as (
     delete from public.stripe_webhook_ips
@@ -54,5 +54,5 @@ end;
 $$;
 comment on function public.replace_webhook_addresses(text[]) is
   'Takes over Stripe''s published list of webhook addresses; a change is '
-  'written down and told to staff. KCINV: the list is empty or has shrunk by more than half.';
+  'written down and told to staff. SHINV: the list is empty or has shrunk by more than half.';
 grant execute on function public.replace_webhook_addresses(text[]) to service_role;

@@ -201,7 +201,7 @@ begin
       coalesce(p_run_at, now() + private.backoff(v_job.attempts, v_job.kind))
     );
   else
-    raise exception 'unknown job outcome %', p_outcome using errcode = 'KCINV';
+    raise exception 'unknown job outcome %', p_outcome using errcode = 'SHINV';
   end if;
   if v_job.kind = 'refund_payment' and v_job.status <> 'dead'
     and private.note_refund_outcome(v_job, p_reason, p_alert) then
@@ -224,7 +224,7 @@ $$;
 comment on function private.finish_job(bigint, uuid, text, text, timestamptz, text) is
   'Ends the lease of a job: done, discard, retry (backoff unless p_run_at is given; dead after the last '
   'attempt) or snooze (no attempt used). p_alert: severity with which staff are told. Returns the new '
-  'status; null: the lease was lost and nothing changed. KCINV: unknown outcome.';
+  'status; null: the lease was lost and nothing changed. SHINV: unknown outcome.';
 
 create function public.finish_jobs(p_results jsonb) returns table (id bigint, finished boolean, status text)
 language plpgsql
@@ -288,6 +288,6 @@ $$;
 comment on function public.finish_jobs(jsonb) is
   'Ends leases: [{ id, lease_id, outcome: done | discard | retry | snooze, reason, run_at, alert: severity, '
   'provider_state: up | down | unauthorized }], all but the first three optional. Returns one row each; '
-  'finished false, status null: the lease was lost and nothing changed. KCINV: unknown outcome, '
+  'finished false, status null: the lease was lost and nothing changed. SHINV: unknown outcome, '
   'nothing changed for any.';
 grant execute on function public.finish_jobs(jsonb) to service_role;

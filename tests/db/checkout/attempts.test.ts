@@ -118,9 +118,9 @@ Deno.test("resume_checkout() leads to the open page, a new attempt, the success 
 
   await beginCheckout(sql, { items: [{ sku: "SUIT", quantity: 2 }], key: "rival" });
   const refusal = await resume(begun.order_id).catch(refusalOf);
-  assert.deepEqual(refusal, { sqlstate: "KCSTK", detail: [{ sku: "SUIT", requested: 1, available: 0 }] });
+  assert.deepEqual(refusal, { sqlstate: "SHSTK", detail: [{ sku: "SUIT", requested: 1, available: 0 }] });
   const unknown = await resume(crypto.randomUUID()).catch(refusalOf);
-  assert.equal((unknown as { sqlstate: string }).sqlstate, "KCORD");
+  assert.equal((unknown as { sqlstate: string }).sqlstate, "SHORD");
   assert.deepEqual(await violations(sql), []);
 });
 

@@ -60,7 +60,7 @@ test("finish_jobs() refuses an unknown outcome and changes nothing", async () =>
     lease_id,
     outcome: at === 0 ? "done" : "finished",
   }));
-  assert.equal(await sqlstateOf(sql`select public.finish_jobs(${sql.json(results)})`), "KCINV");
+  assert.equal(await sqlstateOf(sql`select public.finish_jobs(${sql.json(results)})`), "SHINV");
   assert.equal((await jobRow(sql, first)).status, "running");
 });
 

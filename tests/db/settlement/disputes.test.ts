@@ -57,7 +57,7 @@ Deno.test("a dispute keeps status, reason, amount and deadline, holds fulfilment
     );
     assert.equal(after.fulfillment, "on_hold");
     assert.deepEqual(after.alerts, ["dispute_opened"]);
-    assert.equal(await sqlstateOf(tx`select public.mark_fulfilled(${story.frame.orderNumber})`), "KCINV");
+    assert.equal(await sqlstateOf(tx`select public.mark_fulfilled(${story.frame.orderNumber})`), "SHINV");
   });
 });
 
@@ -263,11 +263,11 @@ Deno.test("submit_dispute_evidence() queues one final submission, and only while
       { dispute_id: id, note: "She wrote that she likes it.", submit: true },
     ]);
     await tx`savepoint again`;
-    assert.equal(await sqlstateOf(tx`select public.submit_dispute_evidence(${id})`), "KCINV", "on its way");
+    assert.equal(await sqlstateOf(tx`select public.submit_dispute_evidence(${id})`), "SHINV", "on its way");
     await tx`rollback to savepoint again`;
     dispute.answered();
     await tellAll(tx, story);
-    assert.equal(await sqlstateOf(tx`select public.submit_dispute_evidence(${id})`), "KCINV");
+    assert.equal(await sqlstateOf(tx`select public.submit_dispute_evidence(${id})`), "SHINV");
   });
 });
 

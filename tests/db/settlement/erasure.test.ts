@@ -171,7 +171,7 @@ Deno.test("an address that nobody has is answered as not found, an empty one is 
       assert.match(answer.problem, /nothing was erased/);
     }
     for (const email of ["", "  ", null]) {
-      assert.equal(await refusal(tx, tx`select public.erase_customer(${email})`), "KCINV", `${email}`);
+      assert.equal(await refusal(tx, tx`select public.erase_customer(${email})`), "SHINV", `${email}`);
     }
     assert.deepEqual(await traces(tx), before);
     assert.equal((await tx`select 1 from private.jobs where kind = 'delete_stripe_customer'`).length, 0);

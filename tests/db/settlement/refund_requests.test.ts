@@ -56,7 +56,7 @@ class World {
         this.random() < 0.5
       })`
     );
-    if (state !== null) return void assert.equal(state, "KCREF");
+    if (state !== null) return void assert.equal(state, "SHREF");
     assert(before > 0 && (amount ?? 0) <= before, "nothing was accepted that is not there");
     const [row] = await this
       .tx`select id, amount::int from public.refund_requests order by created_at desc limit 1`;
@@ -117,7 +117,7 @@ class World {
     const job = this.pick(jobs);
     if (job === undefined) return;
     const state = await this.#try((tx) => tx`select private.redrive_job(${job["id"]})`);
-    assert(state === null || state === "KCREF", `${state}`);
+    assert(state === null || state === "SHREF", `${state}`);
   }
 
   async bounce(): Promise<void> {
