@@ -1505,9 +1505,7 @@ set search_path = ''
 as $$
   select jsonb_build_object(
     'dispute', jsonb_build_object(
-      'id', d.id, 'status', d.status, 'reason', d.reason, 'network_reason_code', d.network_reason_code,
-      'amount', d.amount, 'currency', d.currency, 'evidence_due_by', d.evidence_due_by,
-      'has_evidence', d.has_evidence, 'evidence_submission_count', d.evidence_submission_count
+      'id', d.id, 'status', d.status, 'reason', d.reason, 'network_reason_code', d.network_reason_code
     ),
     'order', case when o.id is not null then jsonb_build_object(
       'number', o.number, 'email', o.email, 'customer_name', o.customer_name, 'phone', o.phone,

@@ -3,7 +3,6 @@
  * SQLSTATEs, kinds of alert.
  */
 import assert from "node:assert/strict";
-import { join } from "node:path";
 import { sqlStates } from "../../supabase/functions/_shared/errors.ts";
 import { jobKinds } from "../../supabase/functions/_shared/jobs/mod.ts";
 import { templateNames } from "../../supabase/functions/_shared/mails/mod.ts";
@@ -131,4 +130,9 @@ Deno.test("docs/operations.md has an entry for every alert that is raised, and f
   assert.deepEqual(raised.filter((kind) => !entries.includes(kind)), [], "raised, without an entry");
   assert.deepEqual(entries.filter((kind) => !raised.includes(kind)), [], "an entry, and never raised");
   for (const kind of raised) assert(new RegExp(`['"]${kind}['"]`).test(sql + functions), kind);
+});
+
+Deno.test("docs/settlement.md says when each mail is sent", async () => {
+  const page = await Deno.readTextFile(new URL("docs/settlement.md", root));
+  assert.deepEqual(templateNames.filter((name) => !page.includes(`\`${name}\``)), []);
 });
