@@ -1749,7 +1749,7 @@ comment on function private.forget_unpaid_orders(p_limit integer) is 'Takes the 
 
 CREATE OR REPLACE FUNCTION private.fraud_reasons(p_order_id uuid)
  RETURNS text[]
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
 comment on function private.fraud_reasons(p_order_id uuid) is 'Fraud holds of an order: see holds_order().';
@@ -3018,7 +3018,7 @@ comment on function private.velocity_exceeded(p_risk jsonb) is 'The outcome of a
 
 CREATE OR REPLACE FUNCTION private.velocity_keys(p_rule private.velocity_rules, p_user_id uuid, p_email text, p_ip inet, p_order_id uuid)
  RETURNS TABLE(key text, factor numeric)
- LANGUAGE plpgsql
+ LANGUAGE sql
  STABLE
  SET search_path TO '';
 comment on function private.velocity_keys(p_rule private.velocity_rules, p_user_id uuid, p_email text, p_ip inet, p_order_id uuid) is 'Whom a rule measures when this shopper orders or pays, and what its threshold is multiplied with. No row: the rule does not look at them. p_order_id null: the order does not exist yet.';

@@ -135,7 +135,7 @@ grant execute on function public.get_webhook_allowlist() to service_role;
 --
 --   queued -> running (leased) -> done | discarded | dead, or back to queued (retry, snooze)
 --
--- Claiming is in the next file, ending a job in the one after it.
+-- Claiming is in claim_jobs.sql, ending a job in finish_jobs.sql.
 
 create table private.job_kinds (
   kind text primary key,

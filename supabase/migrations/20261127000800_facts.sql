@@ -540,7 +540,7 @@ comment on function private.settle_stripe_customer(text) is
   'Brings the customers row of a Stripe customer up to what Stripe last said of it: a guest''s address and '
   'name, a deletion.';
 
--- From an event, or an object read from the API, to settled orders: one transaction, one round trip.
+-- From facts to settled orders: which order they are about, locks, merges, and what is read anew.
 
 create function private.payment_of_fact(p_fact jsonb) returns text
 language sql
@@ -804,6 +804,8 @@ comment on function private.queue_refreshes(jsonb, timestamptz) is
   'Reads again from Stripe, once per object and second: each dispute, refund and review, because two events '
   'of one second cannot be told apart by time; and what an event''s API version does not tell in full '
   '(unread).';
+
+-- From an event, or an object read from the API, to settled orders: one transaction, one round trip.
 
 create function private.concerns_erased(p_facts jsonb, p_order_ids jsonb) returns boolean
 language plpgsql

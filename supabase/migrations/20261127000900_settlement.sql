@@ -81,31 +81,27 @@ comment on function private.holds_order(public.fraud_signals) is
   'with action review, that staff have not released.';
 
 create function private.fraud_reasons(p_order_id uuid) returns text[]
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select coalesce(array_agg(distinct
-    case f.kind
-      when 'early_fraud_warning' then 'early_fraud_warning'
-      when 'review' then 'radar_review'
-      else 'velocity_review'
-    end
-  ), '{}')
-  from public.fraud_signals f
-  where f.order_id = p_order_id and private.holds_order(f)
+begin
+  return (
+    select coalesce(array_agg(distinct
+      case f.kind
+        when 'early_fraud_warning' then 'early_fraud_warning'
+        when 'review' then 'radar_review'
+        else 'velocity_review'
+      end
+    ), '{}')
+    from public.fraud_signals f
+    where f.order_id = p_order_id and private.holds_order(f)
+  );
+end;
 $$;
 comment on function private.fraud_reasons(uuid) is 'Fraud holds of an order: see holds_order().';
 
--- settle_order(): the one place where an order's state comes from. It locks the order, derives everything
--- from the fact tables, and fires each side effect once. Calling it again, or from somewhere else, changes
--- nothing.
-
-insert into private.settings (key, value, description) values
-  (
-    'prices_include_tax', 'false',
-    'true: Stripe''s tax is inside the prices (inclusive), so it does not add to the total.'
-  );
+-- settle_stock(): the goods of an order follow its money.
 
 create function private.settle_stock(p_order_id uuid, p_target text, p_source text) returns boolean
 language plpgsql
@@ -165,6 +161,8 @@ comment on function private.settle_stock(uuid, text, text) is
   'sold goods return to the shelf). Returns false, changing nothing, when released stock is to be taken '
   'again and is gone. Called by settle_order() only.';
 
+-- settle_customer(): whose a paid order is.
+
 create function private.settle_customer(o public.orders, s public.checkout_sessions) returns uuid
 language plpgsql
 set search_path = ''
@@ -214,31 +212,7 @@ comment on function private.settle_customer(public.orders, public.checkout_sessi
   'The customer row of a paid order: the account that ordered, or the guest whom Stripe knows. A deleted '
   'Stripe customer is not linked again. Called by settle_order() only.';
 
-create function private.kept_session(p_order_id uuid) returns public.checkout_sessions
-language plpgsql
-stable
-set search_path = ''
-as $$
-declare
-  v_session public.checkout_sessions;
-begin
-  -- The one that was decided about; else free ones first, then by payment id: a rule over what every report
-  -- of a paid session carries. So the choice among those known never falls on one that an earlier choice
-  -- has passed over and refunded; nor does the decision, which is about the one kept then.
-  select cs.* into v_session
-  from private.settled_sessions s
-  join public.checkout_sessions cs on cs.id = s.id
-  join public.orders o on o.id = cs.order_id
-  where s.order_id = p_order_id
-  order by coalesce(cs.payment_id = o.decided_payment_id, false) desc,
-    cs.payment_id collate "C" nulls first, cs.id collate "C"
-  limit 1;
-  return v_session;
-end;
-$$;
-comment on function private.kept_session(uuid) is
-  'The settled session whose payment an order keeps, or null. Any other settled payment of the order is '
-  'refunded.';
+-- derive_order(): the table of docs/settlement.md as a function of facts alone.
 
 create type private.order_facts as (
   paid boolean,
@@ -321,6 +295,45 @@ $$;
 comment on function private.derive_order(private.order_facts) is
   'The rules of docs/settlement.md: stock, review reasons and statuses of an order by its facts, and by '
   'nothing else.';
+
+-- settle_order(): the one place where an order's state comes from. It locks the order, derives everything
+-- from the fact tables, and fires each side effect once. Calling it again, or from somewhere else, changes
+-- nothing.
+--
+-- What it asks on its way is in plpgsql, whose plans are kept: functions in SQL are planned at every
+-- call, which takes longer than running them.
+
+insert into private.settings (key, value, description) values
+  (
+    'prices_include_tax', 'false',
+    'true: Stripe''s tax is inside the prices (inclusive), so it does not add to the total.'
+  );
+
+create function private.kept_session(p_order_id uuid) returns public.checkout_sessions
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  s public.checkout_sessions;
+begin
+  -- The one that was decided about; else free ones first, then by payment id: a rule over what every report
+  -- of a paid session carries. So the choice among those known never falls on one that an earlier choice
+  -- has passed over and refunded; nor does the decision, which is about the one kept then.
+  select cs.* into s
+  from private.settled_sessions settled
+  join public.checkout_sessions cs on cs.id = settled.id
+  join public.orders o on o.id = cs.order_id
+  where settled.order_id = p_order_id
+  order by coalesce(cs.payment_id = o.decided_payment_id, false) desc,
+    cs.payment_id collate "C" nulls first, cs.id collate "C"
+  limit 1;
+  return s;
+end;
+$$;
+comment on function private.kept_session(uuid) is
+  'The settled session whose payment an order keeps, or null. Any other settled payment of the order is '
+  'refunded.';
 
 create function private.order_as_paid(o public.orders, s public.checkout_sessions, p public.payments)
 returns public.orders
@@ -534,7 +547,7 @@ comment on function private.settle_order(uuid, text) is
   'only writer of order status and committed stock. p_source: who asked (event id, order_status, reconcile, '
   'job, staff), for the audit trail. Returns the status. SHORD: no such order.';
 
--- What may be given back, and what becomes of a refund that was asked for.
+-- What may be given back of a payment, and what is still owed.
 --
 -- A payment can give back what it brought, less the refunds that have not failed, less what is asked for and
 -- can still run. A request that was given up no longer counts, so it may come back only while nothing has
@@ -667,6 +680,8 @@ comment on function private.refund_tried_again(public.refunds) is
   'what failed too waits by itself. What was given back before the failure does not count, and one refund '
   'makes good one.';
 grant execute on function private.refund_tried_again(public.refunds) to authenticated, service_role;
+
+-- What becomes of a refund that was asked for.
 
 create function private.ask_refund(
   p_id text,
@@ -955,31 +970,35 @@ comment on function private.settle_refund_alerts(uuid) is
   'not owed any more; opens again those that are owed once more, except what staff have resolved. Called '
   'by settle_order() only.';
 
+-- Goods that come back with the money, and what keeps goods from leaving.
+
 create function private.restock_due(o public.orders) returns boolean
 language plpgsql
 stable
 set search_path = ''
 as $$
 begin
-  return exists (
-    select 1
-    from public.refunds r left join public.refund_requests q on q.id = r.request_id
-    where r.payment_id = o.payment_id and r.succeeded_at is not null and (
-      q.restock
-      -- A warning stops parcels that have not left. By its name: the refund may be heard of before the
-      -- warning.
-      or (r.request_id = private.refund_request_id('fraudulent', r.payment_id) and o.fulfilled_at is null)
-    )
-  ) or exists (
-    -- Somebody had given back all of it by hand before the job ran: what was asked for is true, once that
-    -- money has left.
-    select 1 from public.refund_requests q
-    where q.order_id = o.id and q.payment_id = o.payment_id and q.status = 'not_needed'
-      and (q.restock or (q.cause = 'fraudulent' and o.fulfilled_at is null))
-      and o.amount_paid <= (
-        select coalesce(sum(r.amount), 0) from public.refunds r
-        where r.payment_id = o.payment_id and r.succeeded_at is not null
+  return (
+    select exists (
+      select 1
+      from public.refunds r left join public.refund_requests q on q.id = r.request_id
+      where r.payment_id = o.payment_id and r.succeeded_at is not null and (
+        q.restock
+        -- A warning stops parcels that have not left. By its name: the refund may be heard of before the
+        -- warning.
+        or (r.request_id = private.refund_request_id('fraudulent', r.payment_id) and o.fulfilled_at is null)
       )
+    ) or exists (
+      -- Somebody had given back all of it by hand before the job ran: what was asked for is true, once that
+      -- money has left.
+      select 1 from public.refund_requests q
+      where q.order_id = o.id and q.payment_id = o.payment_id and q.status = 'not_needed'
+        and (q.restock or (q.cause = 'fraudulent' and o.fulfilled_at is null))
+        and o.amount_paid <= (
+          select coalesce(sum(r.amount), 0) from public.refunds r
+          where r.payment_id = o.payment_id and r.succeeded_at is not null
+        )
+    )
   );
 end;
 $$;
@@ -993,34 +1012,36 @@ stable
 set search_path = ''
 as $$
 begin
-  return array_remove(array[
-    case when o.status = 'needs_review' then 'review' end,
-    case when exists (
-      select 1 from public.disputes d
-      where d.order_id = o.id and private.dispute_holds(d, o.payment_id)
-    ) then 'dispute' end,
-    case when o.amount_paid > o.amount_refunded and (
-      exists (
-        select 1 from public.refund_requests q
-        where q.payment_id = o.payment_id and q.status = 'queued' and q.amount is null
-      )
-      or o.amount_paid <= (
-        select back.given from private.refunded_amounts back where back.payment_id = o.payment_id
-      )
-    ) then 'refund_under_way' end,
-    case when exists (
-      select 1 from public.refunds r join private.refund_states s on s.id = r.id and s.has_bounced
-      where r.payment_id = o.payment_id and r.released_at is null
-        and o.amount_paid <= r.amount + (
+  return (
+    select array_remove(array[
+      case when o.status = 'needs_review' then 'review' end,
+      case when exists (
+        select 1 from public.disputes d
+        where d.order_id = o.id and private.dispute_holds(d, o.payment_id)
+      ) then 'dispute' end,
+      case when o.amount_paid > o.amount_refunded and (
+        exists (
+          select 1 from public.refund_requests q
+          where q.payment_id = o.payment_id and q.status = 'queued' and q.amount is null
+        )
+        or o.amount_paid <= (
           select back.given from private.refunded_amounts back where back.payment_id = o.payment_id
         )
-        and not private.refund_tried_again(r)
-    ) then 'refund_failed' end,
-    case when exists (
-      select 1 from public.refund_requests q
-      where q.payment_id = o.payment_id and q.amount is null and private.refund_is_owed(q)
-    ) then 'refund_refused' end
-  ], null);
+      ) then 'refund_under_way' end,
+      case when exists (
+        select 1 from public.refunds r join private.refund_states s on s.id = r.id and s.has_bounced
+        where r.payment_id = o.payment_id and r.released_at is null
+          and o.amount_paid <= r.amount + (
+            select back.given from private.refunded_amounts back where back.payment_id = o.payment_id
+          )
+          and not private.refund_tried_again(r)
+      ) then 'refund_failed' end,
+      case when exists (
+        select 1 from public.refund_requests q
+        where q.payment_id = o.payment_id and q.amount is null and private.refund_is_owed(q)
+      ) then 'refund_refused' end
+    ], null)
+  );
 end;
 $$;
 comment on function private.hold_reasons(public.orders) is
@@ -1321,6 +1342,8 @@ $$;
 comment on function private.settle_paid_effects(public.orders, text[], text) is
   'Side effects of an order that has money: confirmation, refunds of money it cannot keep, alerts, card '
   'details. Called by settle_order() only.';
+
+-- Side effects of disputes and signs of fraud, by the rules of settlement_effects.sql.
 
 create function private.refunds_on_warning(f public.fraud_signals, o public.orders) returns boolean
 language plpgsql

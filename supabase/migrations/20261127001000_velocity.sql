@@ -290,7 +290,7 @@ create index orders_holding_address_idx on public.orders (private.address_key(pu
 create index inventory_reservations_active_idx on public.inventory_reservations (order_id)
   where status = 'active';
 
--- Velocity: whom the rules look at, and what they measure.
+-- Velocity: whom the rules look at.
 
 create function private.subject_orders(p_subject text, p_key text, p_livemode boolean, p_since timestamptz)
 returns setof public.orders
@@ -359,6 +359,43 @@ $$;
 comment on function private.subject_attempts(text, text, boolean, timestamptz) is
   'Payment attempts of one subject of the velocity rules since a time, without those that met an outage: '
   'these say nothing about the shopper.';
+
+create function private.velocity_keys(
+  p_rule private.velocity_rules,
+  p_user_id uuid,
+  p_email text,
+  p_ip inet,
+  p_order_id uuid
+) returns table (key text, factor numeric)
+language sql
+stable
+set search_path = ''
+as $$
+  select k.key, k.factor
+  from (
+    select case p_rule.subject
+      when 'user' then p_user_id::text
+      when 'order' then p_order_id::text
+      -- Anybody can type anybody's address: what was done under it must not lock an account out.
+      when 'email' then case
+        when p_user_id is null or p_rule.measure = 'disposable_email' then private.email_key(p_email)
+      end
+      when 'shop' then case when not exists (
+        select 1 from public.customers c join public.orders o on o.customer_id = c.id
+        where c.user_id = p_user_id and o.paid_at is not null
+      ) then 'shop' end
+    end as key, 1::numeric as factor
+    where p_rule.subject <> 'address'
+    union all
+    select text(n.network), n.factor from private.address_keys(p_ip) n where p_rule.subject = 'address'
+  ) k
+  where k.key is not null
+$$;
+comment on function private.velocity_keys(private.velocity_rules, uuid, text, inet, uuid) is
+  'Whom a rule measures when this shopper orders or pays, and what its threshold is multiplied with. No '
+  'row: the rule does not look at them. p_order_id null: the order does not exist yet.';
+
+-- Velocity: what the rules measure.
 
 create function private.weigh_refusals(
   p_rule private.velocity_rules,
@@ -590,6 +627,8 @@ $$;
 comment on function private.count_outages(private.velocity_rules, boolean, timestamptz, timestamptz) is
   'Measure outages: how many orders met one, or null when they are less than min_share of those tried.';
 
+-- measure_velocity(): whether a rule is hit.
+
 create function private.measure_velocity(
   p_rule private.velocity_rules,
   p_key text,
@@ -667,45 +706,7 @@ comment on function private.measure_velocity(
   'p_order_id: the order that asks, which does not count against itself; p_factor: what the threshold is '
   'multiplied with. retry_after_seconds: until the rule lets go.';
 
-create function private.velocity_keys(
-  p_rule private.velocity_rules,
-  p_user_id uuid,
-  p_email text,
-  p_ip inet,
-  p_order_id uuid
-) returns table (key text, factor numeric)
-language plpgsql
-stable
-set search_path = ''
-as $$
-begin
-  return query
-  select k.key, k.factor
-  from (
-    select case p_rule.subject
-      when 'user' then p_user_id::text
-      when 'order' then p_order_id::text
-      -- Anybody can type anybody's address: what was done under it must not lock an account out.
-      when 'email' then case
-        when p_user_id is null or p_rule.measure = 'disposable_email' then private.email_key(p_email)
-      end
-      when 'shop' then case when not exists (
-        select 1 from public.customers c join public.orders o on o.customer_id = c.id
-        where c.user_id = p_user_id and o.paid_at is not null
-      ) then 'shop' end
-    end as key, 1::numeric as factor
-    where p_rule.subject <> 'address'
-    union all
-    select text(n.network), n.factor from private.address_keys(p_ip) n where p_rule.subject = 'address'
-  ) k
-  where k.key is not null;
-end;
-$$;
-comment on function private.velocity_keys(private.velocity_rules, uuid, text, inet, uuid) is
-  'Whom a rule measures when this shopper orders or pays, and what its threshold is multiplied with. No '
-  'row: the rule does not look at them. p_order_id null: the order does not exist yet.';
-
--- Velocity: the rules at checkout, at payment and at each refusal, and what a hit leads to.
+-- Velocity: the rules at checkout, and what a hit leads to.
 
 create function private.three_d_secure_rank(p_asked text) returns integer
 language sql
@@ -900,6 +901,8 @@ $$;
 comment on function private.raise_velocity_alerts(jsonb) is
   'Tells staff of hits: one alert per attack (velocity), outage (payment_outage) or rush on the stock '
   '(stock_held), counted up while it goes on, whichever rules it runs into.';
+
+-- Velocity after checkout: what has been paid, what has been refused, and outages.
 
 create function private.freeze_velocity_rules() returns bigint
 language plpgsql

@@ -272,7 +272,7 @@ $$;
 comment on function private.offered_shipping_rates(text) is
   'The active rates of a currency in the order in which a shopper sees them.';
 
--- Checkout: from a cart to a frozen order that waits for its session.
+-- The payment page of an order that exists: what it shows, and the one way to it.
 
 create function private.checkout_snapshot(p_order_id uuid, p_outcome text) returns jsonb
 language plpgsql
@@ -537,6 +537,8 @@ comment on function private.enter_checkout(uuid, text, text, boolean, boolean, i
   'The one way to the payment page of an order that exists: repeats, resumed and restarted attempts all '
   'pass the velocity rules here. p_reopen: begin a new attempt. Outcomes: existing, superseded, '
   'velocity_exceeded.';
+
+-- begin_checkout(): a new order from a cart, or the one that the same request made before.
 
 create function private.open_checkouts(p_user_id uuid, p_session_id text, p_livemode boolean)
 returns setof public.orders

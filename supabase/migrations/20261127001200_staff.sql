@@ -426,6 +426,30 @@ comment on function private.run_resend_notification(uuid, jsonb) is
   'Carries out resend_notification: queues a mail that the order has had before once more. SHINV: it never '
   'had it, or what it says is not true any more.';
 
+create function private.restock_answer(p_command_id uuid, p_command text, p_args jsonb) returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  if p_command <> 'request_refund' or p_args -> 'restock' is distinct from 'true' then
+    return '{}';
+  elsif (select q.restock from public.refund_requests q where q.id = p_command_id::text) then
+    return jsonb_build_object('restock', true);
+  end if;
+  return jsonb_build_object(
+    'restock', false,
+    'notice', 'Nothing was put back on the shelf: only a refund of all that is left does that. '
+      || 'When the goods of the whole order have come back, call receive_return().'
+  );
+end;
+$$;
+comment on function private.restock_answer(uuid, text, jsonb) is
+  'What request_refund with p_restock answers about the goods: whether they go back with this refund, and '
+  'if not, why and what does.';
+
+-- What the commands of staff that are about no order do.
+
 create function private.run_add_variant(p_args jsonb) returns void
 language plpgsql
 set search_path = ''
@@ -513,28 +537,6 @@ comment on function private.run_erase_customer(uuid, jsonb) is
   'Carries out erase_customer, and answers with counts: { ok, found, erased: { orders, customers, '
   'stripe_customers, events, texts }, problem? }; found false: nobody is known, and nothing was changed. '
   'SHINV: a dispute still needs the data.';
-
-create function private.restock_answer(p_command_id uuid, p_command text, p_args jsonb) returns jsonb
-language plpgsql
-stable
-set search_path = ''
-as $$
-begin
-  if p_command <> 'request_refund' or p_args -> 'restock' is distinct from 'true' then
-    return '{}';
-  elsif (select q.restock from public.refund_requests q where q.id = p_command_id::text) then
-    return jsonb_build_object('restock', true);
-  end if;
-  return jsonb_build_object(
-    'restock', false,
-    'notice', 'Nothing was put back on the shelf: only a refund of all that is left does that. '
-      || 'When the goods of the whole order have come back, call receive_return().'
-  );
-end;
-$$;
-comment on function private.restock_answer(uuid, text, jsonb) is
-  'What request_refund with p_restock answers about the goods: whether they go back with this refund, and '
-  'if not, why and what does.';
 
 -- Running a command as its row is written, and the functions that staff call.
 

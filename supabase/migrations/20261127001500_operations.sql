@@ -612,11 +612,11 @@ comment on function public.purge_old_data(integer) is
   'Removes up to p_limit rows of each kind that retention settings call old. more: call again.';
 grant execute on function public.purge_old_data(integer) to service_role;
 
--- Where personal data is, how long it stays, and how it goes before that.
---
+-- Where personal data is, and how long it stays.
+
 -- private.retention_rules lists every column that can hold text. A test holds it against the schema, so that
--- a new column is judged the day it appears. Erasing empties what is `person` by hand, below, and searches
--- what is `text`.
+-- a new column is judged the day it appears. Erasing empties what is `person` by hand (erasure.sql), and
+-- searches what is `text`.
 
 create table private.retention_rules (
   table_name text not null,
@@ -759,6 +759,8 @@ insert into private.retention_rules (table_name, columns, holds, kept, ended_by)
   ('private.webhook_endpoint_states', '{state,endpoint_id,differences}', 'nothing',
     'until the next look at Stripe', '');
 
+-- How a person is found in texts, and taken out of them.
+
 create function private.words_pattern(p_words text[]) returns text
 language sql
 immutable
@@ -856,6 +858,56 @@ as $$
   select regexp_replace(p_version, '[0-9a-f]{32}$', '')
 $$;
 comment on function private.without_digest(text) is 'A version of a fact without the digest of what it said.';
+
+create function private.words_of_person(
+  p_email text,
+  p_order_ids uuid[],
+  p_customer_ids uuid[],
+  p_stripe_ids text[],
+  out anywhere text,
+  out own text
+)
+language sql
+stable
+set search_path = ''
+as $$
+  with known (email, name, phone, line1) as (
+    select p_email, null, null, null
+    union select o.email, x.name, o.phone, x.line1
+    from public.orders o cross join lateral (values
+      (o.customer_name, o.billing_address ->> 'line1'), (o.shipping_name, o.shipping_address ->> 'line1')
+    ) as x (name, line1)
+    where o.id = any (p_order_ids)
+    union select s.email, x.name, s.phone, x.line1
+    from public.checkout_sessions s cross join lateral (values
+      (s.name, s.billing_address ->> 'line1'), (s.shipping_name, s.shipping_address ->> 'line1')
+    ) as x (name, line1)
+    where s.order_id = any (p_order_ids)
+    union select c.email, c.name, null, null from public.customers c where c.id = any (p_customer_ids)
+    union select c.email, c.name, null, null from private.stripe_customers c where c.id = any (p_stripe_ids)
+  ), words (word, own_only) as (
+    select k.email, false from known k
+    -- A single name may be a word, or somebody else's: it is searched for in the rows of the orders only.
+    union select k.name, k.name !~ '\S\s+\S' from known k
+    union select k.line1, length(k.line1) < 8 from known k
+    union select part, true from known k, regexp_split_to_table(k.name, '\s+') part where length(part) >= 3
+  )
+  select
+    concat_ws(
+      '|', private.words_pattern(array_agg(w.word) filter (where not w.own_only and btrim(w.word) <> '')),
+      p.phones
+    ),
+    concat_ws('|', private.words_pattern(array_agg(w.word) filter (where btrim(w.word) <> '')), p.phones)
+  from words w
+  cross join (select string_agg(distinct private.phone_pattern(k.phone), '|') as phones from known k) p
+  group by p.phones
+$$;
+comment on function private.words_of_person(text, uuid[], uuid[], text[]) is
+  'Patterns for what identifies a buyer: anywhere (addresses, full names, street, phone), and own: single '
+  'names as well, for the rows of their orders.';
+
+-- How personal data goes: a person who asks, and orders that were never paid.
+--
 
 create function private.erase_orders(p_order_ids uuid[]) returns void
 language plpgsql
@@ -993,53 +1045,6 @@ $$;
 comment on function private.refuse_disputed(uuid[]) is
   'SHINV while a dispute of one of these orders waits for evidence: defending a claim goes before erasure '
   '(GDPR article 17(3)(e)).';
-
-create function private.words_of_person(
-  p_email text,
-  p_order_ids uuid[],
-  p_customer_ids uuid[],
-  p_stripe_ids text[],
-  out anywhere text,
-  out own text
-)
-language sql
-stable
-set search_path = ''
-as $$
-  with known (email, name, phone, line1) as (
-    select p_email, null, null, null
-    union select o.email, x.name, o.phone, x.line1
-    from public.orders o cross join lateral (values
-      (o.customer_name, o.billing_address ->> 'line1'), (o.shipping_name, o.shipping_address ->> 'line1')
-    ) as x (name, line1)
-    where o.id = any (p_order_ids)
-    union select s.email, x.name, s.phone, x.line1
-    from public.checkout_sessions s cross join lateral (values
-      (s.name, s.billing_address ->> 'line1'), (s.shipping_name, s.shipping_address ->> 'line1')
-    ) as x (name, line1)
-    where s.order_id = any (p_order_ids)
-    union select c.email, c.name, null, null from public.customers c where c.id = any (p_customer_ids)
-    union select c.email, c.name, null, null from private.stripe_customers c where c.id = any (p_stripe_ids)
-  ), words (word, own_only) as (
-    select k.email, false from known k
-    -- A single name may be a word, or somebody else's: it is searched for in the rows of the orders only.
-    union select k.name, k.name !~ '\S\s+\S' from known k
-    union select k.line1, length(k.line1) < 8 from known k
-    union select part, true from known k, regexp_split_to_table(k.name, '\s+') part where length(part) >= 3
-  )
-  select
-    concat_ws(
-      '|', private.words_pattern(array_agg(w.word) filter (where not w.own_only and btrim(w.word) <> '')),
-      p.phones
-    ),
-    concat_ws('|', private.words_pattern(array_agg(w.word) filter (where btrim(w.word) <> '')), p.phones)
-  from words w
-  cross join (select string_agg(distinct private.phone_pattern(k.phone), '|') as phones from known k) p
-  group by p.phones
-$$;
-comment on function private.words_of_person(text, uuid[], uuid[], text[]) is
-  'Patterns for what identifies a buyer: anywhere (addresses, full names, street, phone), and own: single '
-  'names as well, for the rows of their orders.';
 
 create function private.erase_customers(p_customer_ids uuid[]) returns void
 language sql
@@ -1375,7 +1380,7 @@ comment on function public.record_webhook_endpoint(boolean, text, text, text[]) 
   'not read endpoints). Alerts follow.';
 grant execute on function public.record_webhook_endpoint(boolean, text, text, text[]) to service_role;
 
--- What must always be true. Each rule is a sentence; what is returned breaks it.
+-- What must always be true of stock; see check_invariants().
 
 create function private.check_stock() returns table (invariant text, detail jsonb)
 language plpgsql
@@ -1485,6 +1490,8 @@ end;
 $$;
 comment on function private.check_reservations() is
   'Rules about the stock of orders: see check_invariants().';
+
+-- What must always be true of money; see check_invariants().
 
 create function private.is_released(o public.orders, p_reason text) returns boolean
 language sql
@@ -1644,6 +1651,8 @@ begin
 end;
 $$;
 comment on function private.check_payments() is 'Rules about money that came: see check_invariants().';
+
+-- What must always be true. Each rule is a sentence; what is returned breaks it.
 
 create function private.check_order_state() returns table (invariant text, detail jsonb)
 language plpgsql

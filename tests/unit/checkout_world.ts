@@ -70,7 +70,7 @@ export function world(changes: {
   replayed?: boolean;
   retrieve?: () => Promise<unknown>;
   expire?: (id: string) => Promise<unknown>;
-  attach?: () => Promise<{ created: boolean; status: string }>;
+  attach?: () => Promise<void>;
   allowed?: boolean;
   env?: Record<string, string | undefined>;
 } = {}): World {

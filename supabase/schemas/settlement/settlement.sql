@@ -1,6 +1,9 @@
 -- settle_order(): the one place where an order's state comes from. It locks the order, derives everything
 -- from the fact tables, and fires each side effect once. Calling it again, or from somewhere else, changes
 -- nothing.
+--
+-- What it asks on its way is in plpgsql, whose plans are kept: functions in SQL are planned at every
+-- call, which takes longer than running them.
 
 insert into private.settings (key, value, description) values
   (
@@ -8,220 +11,31 @@ insert into private.settings (key, value, description) values
     'true: Stripe''s tax is inside the prices (inclusive), so it does not add to the total.'
   );
 
-create function private.settle_stock(p_order_id uuid, p_target text, p_source text) returns boolean
-language plpgsql
-set search_path = ''
-as $$
-declare
-  v_moved integer;
-begin
-  if not exists (
-    select 1 from public.inventory_reservations r where r.order_id = p_order_id and r.status <> p_target
-  ) then
-    return true;
-  end if;
-  -- One order for all: every writer of inventory_levels locks by variant_id.
-  perform 1
-  from public.inventory_levels l
-  where l.variant_id in (
-    select r.variant_id from public.inventory_reservations r where r.order_id = p_order_id
-  )
-  order by l.variant_id
-  for no key update;
-
-  if p_target in ('committed', 'active') and exists (
-    select 1
-    from public.inventory_reservations r
-    join public.inventory_levels l on l.variant_id = r.variant_id
-    where r.order_id = p_order_id and r.status = 'released' and l.on_hand - l.reserved < r.quantity
-  ) then
-    return false;
-  end if;
-
-  update public.inventory_levels l set
-    on_hand = l.on_hand
-      - case when p_target = 'committed' then r.quantity else 0 end
-      + case when r.status = 'committed' then r.quantity else 0 end,
-    reserved = l.reserved
-      + case when p_target = 'active' then r.quantity else 0 end
-      - case when r.status = 'active' then r.quantity else 0 end,
-    committed = l.committed
-      + case when p_target = 'committed' then r.quantity else 0 end
-      - case when r.status = 'committed' then r.quantity else 0 end
-  from public.inventory_reservations r
-  where r.order_id = p_order_id and r.variant_id = l.variant_id and r.status <> p_target;
-
-  update public.inventory_reservations
-  set status = p_target, updated_at = now()
-  where order_id = p_order_id and status <> p_target;
-  get diagnostics v_moved = row_count;
-  perform private.record_order_event(
-    p_order_id, 'stock_' || p_target, p_source, jsonb_build_object('lines', v_moved)
-  );
-  return true;
-end;
-$$;
-comment on function private.settle_stock(uuid, text, text) is
-  'Moves all reservations of an order to committed (sold), active (held again) or released (given back; '
-  'sold goods return to the shelf). Returns false, changing nothing, when released stock is to be taken '
-  'again and is gone. Called by settle_order() only.';
-
-create function private.settle_customer(o public.orders, s public.checkout_sessions) returns uuid
-language plpgsql
-set search_path = ''
-as $$
-declare
-  v_id uuid := o.customer_id;
-begin
-  if s.stripe_customer_id is null then
-    return v_id;
-  end if;
-  if v_id is null then
-    -- By another order of the same buyer as well: the row forgets the id of a deleted Stripe customer.
-    select coalesce(
-      (select c.id from public.customers c where c.stripe_customer_id = s.stripe_customer_id),
-      (
-        select other.customer_id
-        from public.checkout_sessions cs
-        join public.orders other on other.id = cs.order_id and other.session_id = cs.id
-        where cs.stripe_customer_id = s.stripe_customer_id and other.customer_id is not null
-        limit 1
-      )
-    ) into v_id;
-    if v_id is null then
-      insert into public.customers (email, name, stripe_customer_id, livemode)
-      values (s.email, s.name, s.stripe_customer_id, s.livemode)
-      on conflict on constraint customers_stripe_customer_id_key do update
-        set email = coalesce(customers.email, excluded.email)
-      returning id into v_id;
-      perform private.settle_stripe_customer(s.stripe_customer_id);
-    end if;
-    return v_id;
-  end if;
-  update public.customers c
-  set stripe_customer_id = s.stripe_customer_id
-  where c.id = v_id and c.stripe_customer_id is null and c.livemode = s.livemode
-    and not exists (
-      select 1 from public.customers other where other.stripe_customer_id = s.stripe_customer_id
-    )
-    and not exists (
-      select 1
-      from private.stripe_customers gone where gone.id = s.stripe_customer_id and gone.deleted_at is not null
-    );
-  return v_id;
-end;
-$$;
-comment on function private.settle_customer(public.orders, public.checkout_sessions) is
-  'The customer row of a paid order: the account that ordered, or the guest whom Stripe knows. A deleted '
-  'Stripe customer is not linked again. Called by settle_order() only.';
-
 create function private.kept_session(p_order_id uuid) returns public.checkout_sessions
 language plpgsql
 stable
 set search_path = ''
 as $$
 declare
-  v_session public.checkout_sessions;
+  s public.checkout_sessions;
 begin
   -- The one that was decided about; else free ones first, then by payment id: a rule over what every report
   -- of a paid session carries. So the choice among those known never falls on one that an earlier choice
   -- has passed over and refunded; nor does the decision, which is about the one kept then.
-  select cs.* into v_session
-  from private.settled_sessions s
-  join public.checkout_sessions cs on cs.id = s.id
+  select cs.* into s
+  from private.settled_sessions settled
+  join public.checkout_sessions cs on cs.id = settled.id
   join public.orders o on o.id = cs.order_id
-  where s.order_id = p_order_id
+  where settled.order_id = p_order_id
   order by coalesce(cs.payment_id = o.decided_payment_id, false) desc,
     cs.payment_id collate "C" nulls first, cs.id collate "C"
   limit 1;
-  return v_session;
+  return s;
 end;
 $$;
 comment on function private.kept_session(uuid) is
   'The settled session whose payment an order keeps, or null. Any other settled payment of the order is '
   'refunded.';
-
-create type private.order_facts as (
-  paid boolean,
-  amount_paid bigint,
-  amount_refunded bigint,
-  sessions_open integer,
-  sessions_under_way integer,
-  sessions_failed integer,
-  attempt_has_ended boolean,
-  cancelled boolean,
-  oversold boolean,
-  restocked boolean,
-  fulfilled boolean,
-  mismatches text[],
-  fraud_reasons text[],
-  hold_reasons text[]
-);
-comment on type private.order_facts is
-  'What derive_order() looks at. sessions_open: may still be paid; sessions_under_way: confirmed, the money '
-  'is on its way; attempt_has_ended: false while the session of the latest attempt is not known yet. Amounts '
-  'in minor units.';
-
-create type private.order_state as (
-  stock text,
-  review_reasons text[],
-  status text,
-  fulfillment_status text
-);
-comment on type private.order_state is
-  'What facts make of an order. stock: committed, active (held again), released, or null: as it is.';
-
-create function private.derive_order(f private.order_facts) returns private.order_state
-language plpgsql
-immutable
-set search_path = ''
-as $$
-declare
-  v_not_to_ship constant boolean := f.cancelled or f.oversold;
-  -- Where nothing was paid there is nothing to give back.
-  v_nothing_to_ship constant boolean := f.paid and f.amount_paid = 0 and v_not_to_ship;
-  v_refunded constant boolean := f.amount_paid > 0 and f.amount_refunded >= f.amount_paid;
-  v_nothing_will_come constant boolean := f.sessions_open = 0 and f.attempt_has_ended;
-  d private.order_state;
-begin
-  d.stock := case
-    when f.paid and not (v_not_to_ship or f.restocked) then 'committed'
-    when f.paid then 'released'
-    -- Stock of an attempt in flight, of an open session and of a payment under way stays held.
-    when v_nothing_will_come and f.sessions_under_way = 0 then 'released'
-    -- Given back already when another session of the order was completed: held again until its money comes.
-    when f.sessions_under_way > 0 and not f.cancelled then 'active'
-  end;
-  d.review_reasons := case
-    -- A refund in full closes every open question.
-    when not f.paid or v_nothing_to_ship or v_refunded then '{}'
-    else f.mismatches || case when f.oversold then array['oversold'] else '{}' end || f.fraud_reasons
-  end;
-  -- The table of docs/settlement.md, first rule that holds.
-  d.status := case
-    when f.paid and cardinality(d.review_reasons) > 0 then 'needs_review'
-    when v_refunded then 'refunded'
-    when f.amount_refunded > 0 then 'partially_refunded'
-    when v_nothing_to_ship then 'cancelled'
-    when f.paid then 'paid'
-    when f.sessions_under_way > 0 then 'processing'
-    when f.cancelled then 'cancelled'
-    when f.sessions_failed > 0 and v_nothing_will_come then 'payment_failed'
-    when v_nothing_will_come then 'expired'
-    else 'pending'
-  end;
-  d.fulfillment_status := case
-    when f.fulfilled then 'fulfilled'
-    when v_not_to_ship or f.restocked or d.status = 'refunded' then 'cancelled'
-    when d.status = 'needs_review' or cardinality(f.hold_reasons) > 0 then 'on_hold'
-    else 'unfulfilled'
-  end;
-  return d;
-end;
-$$;
-comment on function private.derive_order(private.order_facts) is
-  'The rules of docs/settlement.md: stock, review reasons and statuses of an order by its facts, and by '
-  'nothing else.';
 
 create function private.order_as_paid(o public.orders, s public.checkout_sessions, p public.payments)
 returns public.orders
