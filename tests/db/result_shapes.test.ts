@@ -123,11 +123,20 @@ const eventShape: Shape<EventOutcome> = {
 const database = await searchDatabase(50);
 const { sql } = database;
 const gateway = await localGateway(database.url);
-const call = createCall({ supabaseUrl: gateway.url, secretKeys: { default: gateway.keys.secret_key } });
+const called = new Set<string>();
+const env = { supabaseUrl: gateway.url, secretKeys: { default: gateway.keys.secret_key } };
+const call = createCall(env, (input, init) => {
+  called.add(String(input).replace(/^.*\/rpc\//, ""));
+  return fetch(input, init);
+});
 const rpc = { ...jobCalls(call), ...healthCalls(call), ...limitCalls(call), ...orderCalls(call) };
 Deno.test.afterAll(async () => {
   await gateway.stop();
   await database.drop();
+  const wrapped = Object.keys(rpc).map((name) =>
+    name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
+  );
+  assert.deepEqual([...called].sort(), wrapped.sort(), "every wrapper is looked at here");
 });
 
 /** An order that is paid and disputed, of somebody who paid one before. */

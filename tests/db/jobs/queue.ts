@@ -66,9 +66,10 @@ export async function finish(
   result: Result,
 ): Promise<{ id: number; finished: boolean; status: string | null }[]> {
   const results = jobs.map(({ id, lease_id }) => ({ id, lease_id, ...result }));
-  return await sql<{ id: number; finished: boolean; status: string | null }[]>`
+  const ended = await sql<{ id: number; finished: boolean; status: string | null }[]>`
     select id::integer, finished, status
     from public.finish_jobs(${sql.json(results as unknown as postgres.JSONValue)})`;
+  return ended.map((row) => ({ ...row }));
 }
 
 export interface JobRow {
