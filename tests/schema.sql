@@ -274,7 +274,7 @@ table private.velocity_rules (
   measure text not null,
   window_seconds integer not null,
   threshold bigint not null,
-  min_share numeric,
+  baseline_share numeric,
   min_pieces integer,
   currency text,
   action text not null,
@@ -285,17 +285,17 @@ table private.velocity_rules (
   constraint velocity_rules_pkey PRIMARY KEY (name),
   constraint velocity_rules_action_known CHECK ((action = ANY (ARRAY['allow'::text, 'require_3ds'::text, 'require_challenge'::text, 'review'::text, 'block'::text]))),
   constraint velocity_rules_alert_known CHECK ((alert = ANY (ARRAY['warning'::text, 'critical'::text]))),
+  constraint velocity_rules_baseline_share_range CHECK (((baseline_share > (0)::numeric) AND (baseline_share < (1)::numeric))),
   constraint velocity_rules_measure_known CHECK ((measure = ANY (ARRAY['unpaid_checkouts'::text, 'declines'::text, 'declined_orders'::text, 'cards'::text, 'emails'::text, 'amount'::text, 'disposable_email'::text, 'outages'::text, 'held_pieces'::text, 'held_share'::text]))),
   constraint velocity_rules_min_pieces_positive CHECK ((min_pieces > 0)),
-  constraint velocity_rules_min_share_range CHECK (((min_share > (0)::numeric) AND (min_share < (1)::numeric))),
   constraint velocity_rules_shop_refuses_nobody CHECK (((subject <> 'shop'::text) OR (action <> 'block'::text))),
   constraint velocity_rules_subject_known CHECK ((subject = ANY (ARRAY['address'::text, 'email'::text, 'user'::text, 'order'::text, 'card'::text, 'shipping_address'::text, 'shop'::text]))),
   constraint velocity_rules_threshold_positive CHECK ((threshold > 0)),
   constraint velocity_rules_window_range CHECK (((window_seconds >= 1) AND (window_seconds <= (31 * 86400))))
 );
 comment on table private.velocity_rules is 'Velocity rules. A rule hits when its measure over its subject and window reaches the threshold; each hit is a row in fraud_signals. Rules over refused attempts are measured again at each refusal, where block closes the payment pages of its subject, and require_3ds and require_challenge those of the refused orders that ask for less. Rules on an address look at each IPv6 network that holds it, with 1, 1.5 and 3 times the threshold for /64, /56 and /48. Rules on card and shipping_address look at paid orders, because checkout does not know these yet; there block means review.';
-comment on column private.velocity_rules.measure is 'unpaid_checkouts: orders not paid. declines: refused payment attempts. declined_orders: orders whose card was refused and that nothing has paid; each card of such an order counts, but with min_share of one buyer three at most (and, for the shop, of one network): their own rules see to the rest. cards, emails: how many different ones. amount: what the subject orders, this cart included, in currency. disposable_email: 1 for a throw-away address. outages: orders whose payment failed because the bank, the network or the processor was away; these refusals count in no other measure. held_pieces: pieces that unpaid orders hold, this cart included. held_share: how much of the stock that is, in percent: of all pieces, or of each article in stock, averaged over all articles, whichever is more.';
-comment on column private.velocity_rules.min_share is 'The share of refused orders that is ordinary. The rule hits when, counted back from now, there are as many refusals beyond that share as threshold refusals in a row have: neither good orders before an attack nor some among it hide it, and a busy day does not look like one.';
+comment on column private.velocity_rules.measure is 'unpaid_checkouts: orders not paid. declines: refused payment attempts. declined_orders: orders whose card was refused and that nothing has paid; each card of such an order counts, but with baseline_share of one buyer three at most (and, for the shop, of one network): their own rules see to the rest. cards, emails: how many different ones. amount: what the subject orders, this cart included, in currency. disposable_email: 1 for a throw-away address. outages: orders whose payment failed because the bank, the network or the processor was away; these refusals count in no other measure. held_pieces: pieces that unpaid orders hold, this cart included. held_share: how much of the stock that is, in percent: of all pieces, or of each article in stock, averaged over all articles, whichever is more.';
+comment on column private.velocity_rules.baseline_share is 'The share of orders that is refused on an ordinary day: with 0.2, one refusal in five is expected and does not count. The rule hits when the refusals beyond that share, counted back from now, weigh as much as threshold refusals in a row: good orders before an attack or among it do not hide it, and a busy day does not look like one. Null: each refusal counts. Measure outages: the least share of the orders tried that must have met one.';
 comment on column private.velocity_rules.min_pieces is 'held_share: fewer pieces than this are no hit, however small the stock is.';
 comment on column private.velocity_rules.action is 'allow: only record. require_3ds: the bank is asked, and decides whether it asks the buyer. require_challenge: the bank is to ask the buyer. review: a paid order waits for staff. block: no checkout for now, open payment pages closed, and an alert.';
 comment on column private.velocity_rules.alert is 'A hit tells staff. Rules with action block do so by themselves, as critical.';
@@ -1534,7 +1534,7 @@ CREATE OR REPLACE FUNCTION private.count_outages(p_rule private.velocity_rules, 
  LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
-comment on function private.count_outages(p_rule private.velocity_rules, p_livemode boolean, p_since timestamp with time zone, p_until timestamp with time zone) is 'Measure outages: how many orders met one, or null when they are less than min_share of those tried.';
+comment on function private.count_outages(p_rule private.velocity_rules, p_livemode boolean, p_since timestamp with time zone, p_until timestamp with time zone) is 'Measure outages: how many orders met one, or null when they are less than baseline_share of those tried.';
 
 
 CREATE OR REPLACE FUNCTION private.create_order(p_cart jsonb, p_risk jsonb, p_key text, p_user_id uuid, p_email text, p_client_ip inet, p_user_agent text, p_locale text, p_livemode boolean, p_velocity_mode text, p_session_seconds integer, p_hold_seconds integer)
@@ -1890,7 +1890,7 @@ CREATE OR REPLACE FUNCTION private.judge_price()
  RETURNS trigger
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.judge_price() is 'Trigger of product_variants: staff hear at once of a price that Stripe refuses, whichever way it came in; mended or retired, the alert closes.';
+comment on function private.judge_price() is 'Trigger of product_variants: staff hear at once of a price that Stripe refuses, whichever way it came in; corrected or retired, the alert closes.';
 
 
 CREATE OR REPLACE FUNCTION private.kept_session(p_order_id uuid)
@@ -2927,7 +2927,7 @@ CREATE OR REPLACE FUNCTION private.stamp(p_at timestamp with time zone)
  LANGUAGE sql
  IMMUTABLE
  SET search_path TO '';
-comment on function private.stamp(p_at timestamp with time zone) is 'A time in milliseconds, fifteen digits. Stripe stamps events with whole seconds, so what was read within that second counts as newer; should it not be, the refresh a few seconds later mends it.';
+comment on function private.stamp(p_at timestamp with time zone) is 'A time in milliseconds, fifteen digits. Stripe stamps events with whole seconds, so what was read within that second counts as newer; should it not be, the refresh a few seconds later corrects it.';
 
 
 CREATE OR REPLACE FUNCTION private.store_stripe_event(p_event_id text, p_type text, p_livemode boolean, p_api_version text, p_stripe_created_at timestamp with time zone, p_source_ip text, p_payload jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_alerts jsonb, p_delivered boolean)

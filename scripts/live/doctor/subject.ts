@@ -87,8 +87,8 @@ export function openSubject(source: Source): Subject | Finding[] {
   } catch (failure) {
     if (!(failure instanceof EnvError)) throw failure;
     return failure.message.split("\n").slice(1).map((line) => {
-      const [variable = "", ...mend] = line.trim().split(": ");
-      return error(`${variable} is not usable`, mend.join(": "));
+      const [variable = "", ...fix] = line.trim().split(": ");
+      return error(`${variable} is not usable`, fix.join(": "));
     });
   }
 }

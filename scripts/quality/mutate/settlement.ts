@@ -1,11 +1,11 @@
 import type { Mutant } from "./mutant.ts";
 
 const files = (...names: string[]) => names.map((name) => `tests/db/settlement/${name}.test.ts`);
-const money = files("tamper", "totals", "livemode");
+const money = files("tamper", "totals", "livemode", "convergence");
 const stock = files("derive", "late_money", "sell_out");
 const refunds = files("refunds", "attention", "disputes", "refund_requests");
 const statuses = files("derive", "refunds", "attention", "fraud_warnings");
-const orders = files("late_money", "totals", "callers", "convergence");
+const orders = files("confirmed_email", "late_money", "totals", "callers", "convergence");
 
 /** Mistakes in what becomes of an order. */
 export const settlementMutants: Mutant[] = [

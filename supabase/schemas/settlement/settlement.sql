@@ -2,8 +2,8 @@
 -- from the fact tables, and fires each side effect once. Calling it again, or from somewhere else, changes
 -- nothing.
 --
--- What it asks on its way is in plpgsql, whose plans are kept: functions in SQL are planned at every
--- call, which takes longer than running them.
+-- What it asks on its way is in plpgsql, whose plans are kept: functions in SQL are planned at every call,
+-- which takes longer than running them.
 
 insert into private.settings (key, value, description) values
   (
@@ -17,20 +17,20 @@ stable
 set search_path = ''
 as $$
 declare
-  s public.checkout_sessions;
+  v_session public.checkout_sessions;
 begin
   -- The one that was decided about; else free ones first, then by payment id: a rule over what every report
   -- of a paid session carries. So the choice among those known never falls on one that an earlier choice
   -- has passed over and refunded; nor does the decision, which is about the one kept then.
-  select cs.* into s
-  from private.settled_sessions settled
-  join public.checkout_sessions cs on cs.id = settled.id
+  select cs.* into v_session
+  from private.settled_sessions s
+  join public.checkout_sessions cs on cs.id = s.id
   join public.orders o on o.id = cs.order_id
-  where settled.order_id = p_order_id
+  where s.order_id = p_order_id
   order by coalesce(cs.payment_id = o.decided_payment_id, false) desc,
     cs.payment_id collate "C" nulls first, cs.id collate "C"
   limit 1;
-  return s;
+  return v_session;
 end;
 $$;
 comment on function private.kept_session(uuid) is

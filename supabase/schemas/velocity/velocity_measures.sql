@@ -30,7 +30,7 @@ begin
         select * from private.subject_attempts(p_rule.subject, p_key, p_livemode, p_since) y
         where y.order_id is not null and y.created_at <= p_until
           -- Without a share only refusals weigh.
-          and (p_rule.min_share is not null or y.outcome in ('failed', 'blocked'))
+          and (p_rule.baseline_share is not null or y.outcome in ('failed', 'blocked'))
           -- Who fails the challenge that the shop itself asks for must not be why it goes on asking.
           and (p_rule.subject <> 'shop' or y.failure_code is distinct from c_failed_challenge)
         order by y.created_at desc limit c_attempts_max
@@ -40,12 +40,12 @@ begin
   ), counted as (
     select u.*, o.created_at as ordered_at,
       row_number() over (
-        partition by u.declined, case when u.declined and p_rule.min_share is not null
+        partition by u.declined, case when u.declined and p_rule.baseline_share is not null
           then coalesce(o.customer_id::text, private.email_key(o.email), o.id::text) end
         order by u.at, o.created_at, o.id
       ) as of_buyer,
       row_number() over (
-        partition by u.declined, case when u.declined and p_rule.min_share is not null
+        partition by u.declined, case when u.declined and p_rule.baseline_share is not null
           then private.address_key(o.purchase_ip) end
         order by u.at, o.created_at, o.id
       ) as of_network
@@ -55,10 +55,10 @@ begin
   ), scored as (
     -- From now backwards: how far the refusals exceed the ordinary share.
     select c.at, row_number() over back as back, count(*) filter (where c.declined) over back as declines,
-      sum(c.declined::integer - coalesce(p_rule.min_share, 0)) over back as excess
+      sum(c.declined::integer - coalesce(p_rule.baseline_share, 0)) over back as excess
     from counted c
-    where (not c.declined and p_rule.min_share is not null) or (c.declined
-      and (p_rule.min_share is null or (
+    where (not c.declined and p_rule.baseline_share is not null) or (c.declined
+      and (p_rule.baseline_share is null or (
         (c.of_buyer <= c_of_one_max or p_rule.subject in ('user', 'email', 'order'))
         and (c.of_network <= c_of_one_max or p_rule.subject <> 'shop')
       )))
@@ -66,7 +66,7 @@ begin
     window back as (order by c.at desc, c.ordered_at desc, c.order_id rows unbounded preceding)
   )
   select max(s.declines), (array_agg(s.at order by s.back))[1] into o_value, o_oldest
-  from scored s where s.excess >= p_threshold * (1 - coalesce(p_rule.min_share, 0));
+  from scored s where s.excess >= p_threshold * (1 - coalesce(p_rule.baseline_share, 0));
 end;
 $$;
 comment on function private.weigh_refusals(
@@ -223,9 +223,9 @@ begin
       where a.created_at between p_since and p_until and a.livemode = p_livemode
       group by a.order_id
     ) t
-    having count(*) filter (where t.outage) >= coalesce(p_rule.min_share, 0) * count(*)
+    having count(*) filter (where t.outage) >= coalesce(p_rule.baseline_share, 0) * count(*)
   );
 end;
 $$;
 comment on function private.count_outages(private.velocity_rules, boolean, timestamptz, timestamptz) is
-  'Measure outages: how many orders met one, or null when they are less than min_share of those tried.';
+  'Measure outages: how many orders met one, or null when they are less than baseline_share of those tried.';

@@ -71,7 +71,7 @@ Deno.test("add_variant() and delivery prices refuse what Stripe would refuse", a
   assert.equal(alerts.length, 0);
 });
 
-Deno.test("a price that Stripe would refuse, typed into the table, is told to staff until it is mended", async () => {
+Deno.test("a price that Stripe would refuse, typed into the table, is told to staff until it is corrected", async () => {
   const [product] = await sql`insert into public.products (slug, name) values ('typed', 'Suit') returning id`;
   for (const [amount, currency] of refused) {
     const [variant] = await sql`

@@ -82,7 +82,7 @@ Deno.test("events of other API versions over the wire", async (test) => {
     assert.deepEqual(await addressOf(stack, order.orderId), ["paid", true, true]);
   });
 
-  await test.step("a row that was damaged is mended by its event", async () => {
+  await test.step("a row that was damaged is repaired by its event", async () => {
     const order = await payOrder(stack);
     for (const event of order.events) await deliver(event);
     await stack

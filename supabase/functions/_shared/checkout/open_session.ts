@@ -66,7 +66,7 @@ export async function openSession(
       if (session.status === "complete") return { checkout: current, session: completed(session, urls) };
     } catch (error) {
       if (round === roundsMax || deadline.passed()) throw error;
-      current = await mend(error, current, deps);
+      current = await remedy(error, current, deps);
       continue;
     }
     if (round === roundsMax) throw noAnswer("every session of the order has ended");
@@ -168,7 +168,7 @@ async function attach(
 }
 
 /** What to ask instead after this failure; throws when there is nothing better. */
-async function mend(error: unknown, current: Checkout, deps: OpenSessionDeps): Promise<Checkout> {
+async function remedy(error: unknown, current: Checkout, deps: OpenSessionDeps): Promise<Checkout> {
   const failure = stripeErrorOf(error);
   if (failure === null) throw error;
   // Stripe repeats the outcome of a key, failures included: only another attempt gets another answer.

@@ -14,11 +14,11 @@ export type Outcome =
   | { kind: "done" }
   /**
    * The effect is not needed any more, or can never be had; `alert` when staff have to do something instead.
-   * `provider`: it was the provider who said so, which is thus at home.
+   * `provider`: the provider itself said so, so it can be reached.
    */
   | { kind: "discard"; reason: string; alert?: Severity; provider?: "up" }
   /**
-   * Not yet; `after` overrides the backoff. Costs an attempt, unless `provider` says that nobody is at home and
+   * Not yet; `after` overrides the backoff. Costs an attempt, unless `provider` says that it cannot be reached and
    * that has been going on for a while. `alert`: staff should know already.
    */
   | {
