@@ -247,4 +247,4 @@ $$;
 comment on function private.settle_order(uuid, text) is
   'Derives an order from its facts under a row lock, moves its stock and fires each side effect once. The '
   'only writer of order status and committed stock. p_source: who asked (event id, order_status, reconcile, '
-  'job, staff), for the audit trail. Returns the status. KCORD: no such order.';
+  'job, staff), for the audit trail. Returns the status. SHORD: no such order.';

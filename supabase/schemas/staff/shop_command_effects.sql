@@ -13,14 +13,14 @@ declare
 begin
   select id into v_product_id from public.products where slug = p_args ->> 'product_slug';
   if not found then
-    raise exception 'there is no product %', p_args ->> 'product_slug' using errcode = 'KCINV';
+    raise exception 'there is no product %', p_args ->> 'product_slug' using errcode = 'SHINV';
   elsif private.amount_problem(v_price_amount, v_currency) is not null then
     raise exception 'price_amount %', private.amount_problem(v_price_amount, v_currency)
-      using errcode = 'KCINV';
+      using errcode = 'SHINV';
   elsif v_on_hand < 0 then
-    raise exception 'on_hand must not be negative' using errcode = 'KCINV';
+    raise exception 'on_hand must not be negative' using errcode = 'SHINV';
   elsif exists (select 1 from public.product_variants where sku = p_args ->> 'sku') then
-    raise exception 'sku % exists already', p_args ->> 'sku' using errcode = 'KCINV';
+    raise exception 'sku % exists already', p_args ->> 'sku' using errcode = 'SHINV';
   end if;
   insert into public.product_variants (product_id, sku, size, color, price_amount, currency)
   values (v_product_id, p_args ->> 'sku', p_args ->> 'size', p_args ->> 'color', v_price_amount, v_currency)
@@ -29,7 +29,7 @@ begin
 end;
 $$;
 comment on function private.run_add_variant(jsonb) is
-  'Carries out add_variant: the variant and its stock row. KCINV: no such product, the SKU exists, or a '
+  'Carries out add_variant: the variant and its stock row. SHINV: no such product, the SKU exists, or a '
   'price that Stripe refuses.';
 
 create function private.run_adjust_inventory(p_args jsonb) returns void
@@ -43,9 +43,9 @@ begin
   select id into v_variant_id from public.product_variants where sku = p_args ->> 'sku';
   if not found then
     raise exception 'unknown sku %', p_args ->> 'sku'
-      using errcode = 'KCSKU', detail = jsonb_build_array(p_args ->> 'sku')::text;
+      using errcode = 'SHSKU', detail = jsonb_build_array(p_args ->> 'sku')::text;
   elsif v_delta is null or v_delta = 0 then
-    raise exception 'delta must be a whole number other than 0' using errcode = 'KCINV';
+    raise exception 'delta must be a whole number other than 0' using errcode = 'SHINV';
   end if;
   perform set_config('kct.adjustment_reason', coalesce(p_args ->> 'reason', 'adjustment'), true);
   -- Not an upsert: a check constraint would judge the row that is only proposed, here a negative on_hand.
@@ -53,7 +53,7 @@ begin
   where variant_id = v_variant_id and on_hand + v_delta >= reserved;
   if not found then
     if v_delta < 0 or exists (select 1 from public.inventory_levels where variant_id = v_variant_id) then
-      raise exception 'stock of % cannot go below what is reserved', p_args ->> 'sku' using errcode = 'KCSTK';
+      raise exception 'stock of % cannot go below what is reserved', p_args ->> 'sku' using errcode = 'SHSTK';
     end if;
     insert into public.inventory_levels (variant_id, on_hand) values (v_variant_id, v_delta);
   end if;
@@ -61,7 +61,7 @@ begin
 end;
 $$;
 comment on function private.run_adjust_inventory(jsonb) is
-  'Carries out adjust_inventory; the ledger row comes from the trigger. KCSKU, KCINV, KCSTK: would go below '
+  'Carries out adjust_inventory; the ledger row comes from the trigger. SHSKU, SHINV, SHSTK: would go below '
   'what open checkouts hold.';
 
 create function private.run_erase_customer(p_command_id uuid, p_args jsonb) returns jsonb
@@ -86,4 +86,4 @@ $$;
 comment on function private.run_erase_customer(uuid, jsonb) is
   'Carries out erase_customer, and answers with counts: { ok, found, erased: { orders, customers, '
   'stripe_customers, events, texts }, problem? }; found false: nobody is known, and nothing was changed. '
-  'KCINV: a dispute still needs the data.';
+  'SHINV: a dispute still needs the data.';

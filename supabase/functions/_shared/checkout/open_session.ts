@@ -6,7 +6,8 @@ import type Stripe from "stripe";
 import type { Env } from "../env.ts";
 import { AppError } from "../errors.ts";
 import type { Logger } from "../log.ts";
-import type { Checkout, CheckoutRefusal, Rpc, VelocityExceeded } from "../database/rpc.ts";
+import type { Checkout, CheckoutCalls, CheckoutRefusal, VelocityExceeded } from "../database/checkout.ts";
+import type { FactCalls } from "../database/facts.ts";
 import { classifyStripeFailure, isReplayedFailure, stripeErrorOf } from "../stripe/client.ts";
 import { checkoutSessionFact, checkoutSessionFacts } from "../stripe_events/checkout_session.ts";
 import type { Deadline } from "./deadline.ts";
@@ -16,14 +17,12 @@ import type { StripeCalls } from "./stripe_calls.ts";
 
 export interface OpenSessionDeps {
   env: Env;
-  rpc: Pick<
-    Rpc,
-    | "restartCheckoutAttempt"
-    | "attachCheckoutSession"
-    | "forgetStripeCustomer"
-    | "abandonCheckout"
-    | "applyStripeFacts"
-  >;
+  rpc:
+    & FactCalls
+    & Pick<
+      CheckoutCalls,
+      "restartCheckoutAttempt" | "attachCheckoutSession" | "forgetStripeCustomer" | "abandonCheckout"
+    >;
   stripe: StripeCalls;
   /** Epoch milliseconds. */
   now: () => number;
