@@ -157,7 +157,7 @@ for (const table of ["products", "product_variants"]) {
     const refused = await tryCheckout(sql, call);
     assert.ok(isRefusal(refused));
     assert.deepEqual(refused, {
-      sqlstate: "KCSTK",
+      sqlstate: "SHSTK",
       detail: [{ sku: "SUIT", requested: 1, available: 0 }],
     });
   });
