@@ -28,6 +28,33 @@ type private.order_facts as (paid boolean, amount_paid bigint, amount_refunded b
 type private.order_state as (stock text, review_reasons text[], status text, fulfillment_status text);
 
 
+type public.dispute_reminder as (outcome text, run_at timestamp with time zone);
+
+
+type public.event_outcome as (outcome text, reason text, delivery_count integer, order_ids uuid[], closing_sessions text[]);
+
+
+type public.limit_decision as (allowed boolean, key text, retry_after_seconds integer);
+
+
+type public.purge_report as (purged jsonb, more boolean);
+
+
+type public.redriven_item as (what text, id text, type text, status text, error text, redriven boolean, problem text);
+
+
+type public.refund_judgement as (outcome text, by text, refusals integer);
+
+
+type public.repair as (outcome text, changed boolean, before jsonb, after jsonb);
+
+
+type public.webhook_address_change as (added text[], removed text[]);
+
+
+type public.webhook_allowlist as (addresses text[], refreshed_at timestamp with time zone);
+
+
 sequence private.jobs_id_seq as bigint start 1 increment 1;
 
 
@@ -1448,7 +1475,7 @@ CREATE OR REPLACE FUNCTION private.check_refund_redrive(p_job private.jobs)
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.check_refund_redrive(p_job private.jobs) is 'Raises KCREF when a refund must not run again: nothing or less is left, a part was not needed, or another one may stand in for it. One of all that is left may: it gives back what a bounced refund has left. Call with the order locked.';
+comment on function private.check_refund_redrive(p_job private.jobs) is 'Raises SHREF when a refund must not run again: nothing or less is left, a part was not needed, or another one may stand in for it. One of all that is left may: it gives back what a bounced refund has left. Call with the order locked.';
 
 
 CREATE OR REPLACE FUNCTION private.check_refunds()
@@ -1503,7 +1530,7 @@ CREATE OR REPLACE FUNCTION private.clean_staff_args(p_command text, p_args jsonb
  LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
-comment on function private.clean_staff_args(p_command text, p_args jsonb) is 'The arguments of a staff command, without those left empty. KCINV: unknown, of the wrong type, too large, or missing.';
+comment on function private.clean_staff_args(p_command text, p_args jsonb) is 'The arguments of a staff command, without those left empty. SHINV: unknown, of the wrong type, too large, or missing.';
 
 
 CREATE OR REPLACE FUNCTION private.concerns_erased(p_facts jsonb, p_order_ids jsonb)
@@ -1693,7 +1720,7 @@ CREATE OR REPLACE FUNCTION private.erase_person(p_email text)
  RETURNS jsonb
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.erase_person(p_email text) is 'Removes a person from everything that is known under an e-mail address, and ends their open payment pages. What comes later about their orders is stored without them. Returns counts; all of them 0: nobody is known, and nothing was changed. KCINV: a dispute needs the data.';
+comment on function private.erase_person(p_email text) is 'Removes a person from everything that is known under an e-mail address, and ends their open payment pages. What comes later about their orders is stored without them. Returns counts; all of them 0: nobody is known, and nothing was changed. SHINV: a dispute needs the data.';
 
 
 CREATE OR REPLACE FUNCTION private.erase_stripe_customers(p_ids text[], p_livemode boolean)
@@ -1723,14 +1750,14 @@ CREATE OR REPLACE FUNCTION private.find_checkout(p_idempotency_key text, p_lines
  RETURNS jsonb
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.find_checkout(p_idempotency_key text, p_lines jsonb, p_email text, p_superseded jsonb, p_client_ip inet) is 'The order that an Idempotency-Key made before, or null. ended: it has expired or failed and can be opened again. superseded: it can, once other pages of the shopper (p_superseded) are closed. p_lines as of asked_lines(). KCIDC: the key belongs to another cart. KCSTA: staff have cancelled the order.';
+comment on function private.find_checkout(p_idempotency_key text, p_lines jsonb, p_email text, p_superseded jsonb, p_client_ip inet) is 'The order that an Idempotency-Key made before, or null. ended: it has expired or failed and can be opened again. superseded: it can, once other pages of the shopper (p_superseded) are closed. p_lines as of asked_lines(). SHIDC: the key belongs to another cart. SHSTA: staff have cancelled the order.';
 
 
 CREATE OR REPLACE FUNCTION private.finish_job(p_job_id bigint, p_lease_id uuid, p_outcome text, p_reason text, p_run_at timestamp with time zone, p_alert text)
  RETURNS text
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.finish_job(p_job_id bigint, p_lease_id uuid, p_outcome text, p_reason text, p_run_at timestamp with time zone, p_alert text) is 'Ends the lease of a job: done, discard, retry (backoff unless p_run_at is given; dead after the last attempt) or snooze (no attempt used). p_alert: severity with which staff are told. Returns the new status; null: the lease was lost and nothing changed. KCINV: unknown outcome.';
+comment on function private.finish_job(p_job_id bigint, p_lease_id uuid, p_outcome text, p_reason text, p_run_at timestamp with time zone, p_alert text) is 'Ends the lease of a job: done, discard, retry (backoff unless p_run_at is given; dead after the last attempt) or snooze (no attempt used). p_alert: severity with which staff are told. Returns the new status; null: the lease was lost and nothing changed. SHINV: unknown outcome.';
 
 
 CREATE OR REPLACE FUNCTION private.follow_alert(p_dedupe_key text, p_wanted boolean)
@@ -1966,14 +1993,14 @@ CREATE OR REPLACE FUNCTION private.lock_order(p_order_id uuid)
  RETURNS orders
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.lock_order(p_order_id uuid) is 'The row of an order, locked until the transaction ends. Everything that decides about an order begins here; the order comes before whatever else is locked. KCORD: no such order.';
+comment on function private.lock_order(p_order_id uuid) is 'The row of an order, locked until the transaction ends. Everything that decides about an order begins here; the order comes before whatever else is locked. SHORD: no such order.';
 
 
 CREATE OR REPLACE FUNCTION private.lock_order_by_number(p_order_number text)
  RETURNS orders
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.lock_order_by_number(p_order_number text) is 'The order of a number, locked. KCORD: no such order.';
+comment on function private.lock_order_by_number(p_order_number text) is 'The order of a number, locked. SHORD: no such order.';
 
 
 CREATE OR REPLACE FUNCTION private.lock_orders_of_refunds(p_job_ids bigint[])
@@ -2072,7 +2099,7 @@ CREATE OR REPLACE FUNCTION private.merge_fact(p_fact jsonb, p_order_id uuid, p_a
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.merge_fact(p_fact jsonb, p_order_id uuid, p_at timestamp with time zone) is 'Merges one fact of an order, or of none yet, seen at p_at; of an erased order without the person. KCINV: a fact that nobody knows.';
+comment on function private.merge_fact(p_fact jsonb, p_order_id uuid, p_at timestamp with time zone) is 'Merges one fact of an order, or of none yet, seen at p_at; of an erased order without the person. SHINV: a fact that nobody knows.';
 
 
 CREATE OR REPLACE FUNCTION private.merge_fraud_signal(p_fact jsonb, p_order_id uuid, p_at timestamp with time zone)
@@ -2281,18 +2308,18 @@ CREATE OR REPLACE FUNCTION private.phone_pattern(p_phone text)
 comment on function private.phone_pattern(p_phone text) is 'A regular expression that finds a phone number however it is spaced. Null: too short to be one.';
 
 
-CREATE OR REPLACE FUNCTION private.pick_jobs(p_limit integer, p_kinds text[])
+CREATE OR REPLACE FUNCTION private.pick_jobs(p_limit integer)
  RETURNS bigint[]
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.pick_jobs(p_limit integer, p_kinds text[]) is 'Locks up to p_limit due jobs, most urgent first; or the one job that was in hand when its worker died, alone, when nothing else is due or it has waited long enough.';
+comment on function private.pick_jobs(p_limit integer) is 'Locks up to p_limit due jobs, most urgent first; or the one job that was in hand when its worker died, alone, when nothing else is due or it has waited long enough.';
 
 
-CREATE OR REPLACE FUNCTION private.pick_probes(p_lease_seconds integer, p_kinds text[])
+CREATE OR REPLACE FUNCTION private.pick_probes(p_lease_seconds integer)
  RETURNS bigint[]
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.pick_probes(p_lease_seconds integer, p_kinds text[]) is 'For each provider whose breaker has been open long enough: one due job, locked, to find out whether it answers again.';
+comment on function private.pick_probes(p_lease_seconds integer) is 'For each provider whose breaker has been open long enough: one due job, locked, to find out whether it answers again.';
 
 
 CREATE OR REPLACE FUNCTION private.price_cart(p_items jsonb)
@@ -2300,7 +2327,7 @@ CREATE OR REPLACE FUNCTION private.price_cart(p_items jsonb)
  LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
-comment on function private.price_cart(p_items jsonb) is 'Today''s cart from [{ sku, quantity }], as of price_lines(). KCSKU with the list: unknown or inactive SKUs (the two look alike on purpose). KCINV, KCCUR.';
+comment on function private.price_cart(p_items jsonb) is 'Today''s cart from [{ sku, quantity }], as of price_lines(). SHSKU with the list: unknown or inactive SKUs (the two look alike on purpose). SHINV, SHCUR.';
 
 
 CREATE OR REPLACE FUNCTION private.price_lines(p_wanted jsonb)
@@ -2308,7 +2335,7 @@ CREATE OR REPLACE FUNCTION private.price_lines(p_wanted jsonb)
  LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
-comment on function private.price_lines(p_wanted jsonb) is 'Today''s names and prices of [{ variant_id, sku, quantity }], the SKU as the caller calls it: { lines: [{ variant_id, sku, name, quantity, unit_amount }] summed and sorted by SKU, currency, amount, hash }. KCINV, KCCUR.';
+comment on function private.price_lines(p_wanted jsonb) is 'Today''s names and prices of [{ variant_id, sku, quantity }], the SKU as the caller calls it: { lines: [{ variant_id, sku, name, quantity, unit_amount }] summed and sorted by SKU, currency, amount, hash }. SHINV, SHCUR.';
 
 
 CREATE OR REPLACE FUNCTION private.problem_of_items(p_message text)
@@ -2320,7 +2347,7 @@ comment on function private.problem_of_items(p_message text) is 'What an invalid
 
 
 CREATE OR REPLACE FUNCTION private.process_stripe_event(p_event_id text, p_stripe_created_at timestamp with time zone, p_facts jsonb, p_ignored_reason text, p_error text)
- RETURNS jsonb
+ RETURNS event_outcome
  LANGUAGE plpgsql
  SET search_path TO '';
 comment on function private.process_stripe_event(p_event_id text, p_stripe_created_at timestamp with time zone, p_facts jsonb, p_ignored_reason text, p_error text) is 'Applies the facts of a stored event, or notes why it is ignored. When that fails the event stays stored as failed with a retry_event job, and the failure leaves no other trace. closing_sessions: payment pages that it had ended; their jobs are queued, and who can ends them at once.';
@@ -2504,14 +2531,14 @@ CREATE OR REPLACE FUNCTION private.redrive_event(p_event_id text)
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.redrive_event(p_event_id text) is 'Queues a webhook event again: it is translated anew and its facts merged. KCEVT: it is not stored, or its payload was purged or erased.';
+comment on function private.redrive_event(p_event_id text) is 'Queues a webhook event again: it is translated anew and its facts merged. SHEVT: it is not stored, or its payload was purged or erased.';
 
 
 CREATE OR REPLACE FUNCTION private.redrive_job(p_job_id bigint)
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.redrive_job(p_job_id bigint) is 'Queues a waiting, dead or discarded job again. KCINV: it is done, running or unknown. KCREF: a refund that another one may stand in for, or that is more than is left.';
+comment on function private.redrive_job(p_job_id bigint) is 'Queues a waiting, dead or discarded job again. SHINV: it is done, running or unknown. SHREF: a refund that another one may stand in for, or that is more than is left.';
 
 
 CREATE OR REPLACE FUNCTION private.refund_is_owed(q refund_requests)
@@ -2578,7 +2605,7 @@ CREATE OR REPLACE FUNCTION private.refuse_change()
  RETURNS trigger
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.refuse_change() is 'Trigger of append-only tables: refuses update and delete with SQLSTATE KCAPP, but for what erase_person() removes.';
+comment on function private.refuse_change() is 'Trigger of append-only tables: refuses update and delete with SQLSTATE SHAPP, but for what erase_person() removes.';
 
 
 CREATE OR REPLACE FUNCTION private.refuse_disputed(p_order_ids uuid[])
@@ -2586,7 +2613,7 @@ CREATE OR REPLACE FUNCTION private.refuse_disputed(p_order_ids uuid[])
  LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
-comment on function private.refuse_disputed(p_order_ids uuid[]) is 'KCINV while a dispute of one of these orders waits for evidence: defending a claim goes before erasure (GDPR article 17(3)(e)).';
+comment on function private.refuse_disputed(p_order_ids uuid[]) is 'SHINV while a dispute of one of these orders waits for evidence: defending a claim goes before erasure (GDPR article 17(3)(e)).';
 
 
 CREATE OR REPLACE FUNCTION private.refuse_lost_hold()
@@ -2601,7 +2628,7 @@ CREATE OR REPLACE FUNCTION private.refuse_refund_amount(p_amount bigint, p_curre
  LANGUAGE plpgsql
  IMMUTABLE
  SET search_path TO '';
-comment on function private.refuse_refund_amount(p_amount bigint, p_currency text) is 'Raises KCREF for an amount that Stripe does not refund in this currency. Null, all that is left, is Stripe''s own figure.';
+comment on function private.refuse_refund_amount(p_amount bigint, p_currency text) is 'Raises SHREF for an amount that Stripe does not refund in this currency. Null, all that is left, is Stripe''s own figure.';
 
 
 CREATE OR REPLACE FUNCTION private.refuse_shortage(p_wanted jsonb)
@@ -2609,14 +2636,14 @@ CREATE OR REPLACE FUNCTION private.refuse_shortage(p_wanted jsonb)
  LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
-comment on function private.refuse_shortage(p_wanted jsonb) is 'Raises KCSTK with [{ sku, requested, available }] when stock does not cover [{ variant_id, sku, quantity }]. Call with the rows locked.';
+comment on function private.refuse_shortage(p_wanted jsonb) is 'Raises SHSTK with [{ sku, requested, available }] when stock does not cover [{ variant_id, sku, quantity }]. Call with the rows locked.';
 
 
 CREATE OR REPLACE FUNCTION private.reopen_checkout(p_order_id uuid, p_session_seconds integer, p_hold_seconds integer)
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.reopen_checkout(p_order_id uuid, p_session_seconds integer, p_hold_seconds integer) is 'A new attempt of an unpaid order at today''s prices: holds stock again (KCSTK when it is gone or no longer sold) and counts up the attempt. The caller has locked the order.';
+comment on function private.reopen_checkout(p_order_id uuid, p_session_seconds integer, p_hold_seconds integer) is 'A new attempt of an unpaid order at today''s prices: holds stock again (SHSTK when it is gone or no longer sold) and counts up the attempt. The caller has locked the order.';
 
 
 CREATE OR REPLACE FUNCTION private.requeue_job(p_job_id bigint)
@@ -2630,7 +2657,7 @@ CREATE OR REPLACE FUNCTION private.reserve_stock(p_order_id uuid, p_expires_at t
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.reserve_stock(p_order_id uuid, p_expires_at timestamp with time zone) is 'Holds stock for all lines of an order or, raising KCSTK, for none. Lines already held keep their hold; p_expires_at extends it.';
+comment on function private.reserve_stock(p_order_id uuid, p_expires_at timestamp with time zone) is 'Holds stock for all lines of an order or, raising SHSTK, for none. Lines already held keep their hold; p_expires_at extends it.';
 
 
 CREATE OR REPLACE FUNCTION private.restock_answer(p_command_id uuid, p_command text, p_args jsonb)
@@ -2684,63 +2711,63 @@ CREATE OR REPLACE FUNCTION private.run_add_variant(p_args jsonb)
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.run_add_variant(p_args jsonb) is 'Carries out add_variant: the variant and its stock row. KCINV: no such product, the SKU exists, or a price that Stripe refuses.';
+comment on function private.run_add_variant(p_args jsonb) is 'Carries out add_variant: the variant and its stock row. SHINV: no such product, the SKU exists, or a price that Stripe refuses.';
 
 
 CREATE OR REPLACE FUNCTION private.run_adjust_inventory(p_args jsonb)
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.run_adjust_inventory(p_args jsonb) is 'Carries out adjust_inventory; the ledger row comes from the trigger. KCSKU, KCINV, KCSTK: would go below what open checkouts hold.';
+comment on function private.run_adjust_inventory(p_args jsonb) is 'Carries out adjust_inventory; the ledger row comes from the trigger. SHSKU, SHINV, SHSTK: would go below what open checkouts hold.';
 
 
 CREATE OR REPLACE FUNCTION private.run_cancel_order(p_args jsonb)
  RETURNS uuid
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.run_cancel_order(p_args jsonb) is 'Carries out cancel_order: settling expires open sessions and refunds what was paid. Of an order that is refunded already only the goods go back. KCINV: already shipped.';
+comment on function private.run_cancel_order(p_args jsonb) is 'Carries out cancel_order: settling expires open sessions and refunds what was paid. Of an order that is refunded already only the goods go back. SHINV: already shipped.';
 
 
 CREATE OR REPLACE FUNCTION private.run_erase_customer(p_command_id uuid, p_args jsonb)
  RETURNS jsonb
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.run_erase_customer(p_command_id uuid, p_args jsonb) is 'Carries out erase_customer, and answers with counts: { ok, found, erased: { orders, customers, stripe_customers, events, texts }, problem? }; found false: nobody is known, and nothing was changed. KCINV: a dispute still needs the data.';
+comment on function private.run_erase_customer(p_command_id uuid, p_args jsonb) is 'Carries out erase_customer, and answers with counts: { ok, found, erased: { orders, customers, stripe_customers, events, texts }, problem? }; found false: nobody is known, and nothing was changed. SHINV: a dispute still needs the data.';
 
 
 CREATE OR REPLACE FUNCTION private.run_mark_fulfilled(p_command_id uuid, p_args jsonb)
  RETURNS uuid
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.run_mark_fulfilled(p_command_id uuid, p_args jsonb) is 'Carries out mark_fulfilled: notes carrier and tracking number, queues the mail. Of an order that has shipped it corrects them, and mails each correction once. KCINV: unpaid, held or cancelled; shipped already and nothing to correct.';
+comment on function private.run_mark_fulfilled(p_command_id uuid, p_args jsonb) is 'Carries out mark_fulfilled: notes carrier and tracking number, queues the mail. Of an order that has shipped it corrects them, and mails each correction once. SHINV: unpaid, held or cancelled; shipped already and nothing to correct.';
 
 
 CREATE OR REPLACE FUNCTION private.run_receive_return(p_args jsonb)
  RETURNS uuid
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.run_receive_return(p_args jsonb) is 'Carries out receive_return: the goods of a shipped or refunded order go back on the shelf, once, whatever became of its money. KCINV: back already, or never sent.';
+comment on function private.run_receive_return(p_args jsonb) is 'Carries out receive_return: the goods of a shipped or refunded order go back on the shelf, once, whatever became of its money. SHINV: back already, or never sent.';
 
 
 CREATE OR REPLACE FUNCTION private.run_release_review(p_args jsonb)
  RETURNS uuid
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.run_release_review(p_args jsonb) is 'Carries out release_review: a person has looked at what holds the order now, and it may ship. A sign of fraud or a mismatch that turns up later holds it again. KCINV: nothing to release, or its money is on its way back.';
+comment on function private.run_release_review(p_args jsonb) is 'Carries out release_review: a person has looked at what holds the order now, and it may ship. A sign of fraud or a mismatch that turns up later holds it again. SHINV: nothing to release, or its money is on its way back.';
 
 
 CREATE OR REPLACE FUNCTION private.run_request_refund(p_command_id uuid, p_args jsonb)
  RETURNS uuid
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.run_request_refund(p_command_id uuid, p_args jsonb) is 'Carries out request_refund: queues one refund. Asked for all that is left, it gives back the rest, whatever is refunded by hand meanwhile. KCREF: more than is left, or nothing is.';
+comment on function private.run_request_refund(p_command_id uuid, p_args jsonb) is 'Carries out request_refund: queues one refund. Asked for all that is left, it gives back the rest, whatever is refunded by hand meanwhile. SHREF: more than is left, or nothing is.';
 
 
 CREATE OR REPLACE FUNCTION private.run_resend_notification(p_command_id uuid, p_args jsonb)
  RETURNS uuid
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.run_resend_notification(p_command_id uuid, p_args jsonb) is 'Carries out resend_notification: queues a mail that the order has had before once more. KCINV: it never had it, or what it says is not true any more.';
+comment on function private.run_resend_notification(p_command_id uuid, p_args jsonb) is 'Carries out resend_notification: queues a mail that the order has had before once more. SHINV: it never had it, or what it says is not true any more.';
 
 
 CREATE OR REPLACE FUNCTION private.run_staff_command()
@@ -2755,7 +2782,7 @@ CREATE OR REPLACE FUNCTION private.run_submit_dispute_evidence(p_command_id uuid
  RETURNS uuid
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.run_submit_dispute_evidence(p_command_id uuid, p_args jsonb) is 'Carries out submit_dispute_evidence: queues the submission. KCINV: no such dispute, it does not wait for a response, or evidence is on its way.';
+comment on function private.run_submit_dispute_evidence(p_command_id uuid, p_args jsonb) is 'Carries out submit_dispute_evidence: queues the submission. SHINV: no such dispute, it does not wait for a response, or evidence is on its way.';
 
 
 CREATE OR REPLACE FUNCTION private.same_checkout_again(p_user_id uuid, p_session_id text, p_livemode boolean, p_cart_hash text)
@@ -2785,7 +2812,7 @@ CREATE OR REPLACE FUNCTION private.set_schedule_target(p_url text, p_key text)
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.set_schedule_target(p_url text, p_key text) is 'Notes in Vault where retry-jobs is and which secret key opens it, and (re)schedules it. For deno task setup. KCINV: no scheduler here.';
+comment on function private.set_schedule_target(p_url text, p_key text) is 'Notes in Vault where retry-jobs is and which secret key opens it, and (re)schedules it. For deno task setup. SHINV: no scheduler here.';
 
 
 CREATE OR REPLACE FUNCTION private.setting(p_key text)
@@ -2828,7 +2855,7 @@ CREATE OR REPLACE FUNCTION private.settle_order(p_order_id uuid, p_source text)
  RETURNS text
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.settle_order(p_order_id uuid, p_source text) is 'Derives an order from its facts under a row lock, moves its stock and fires each side effect once. The only writer of order status and committed stock. p_source: who asked (event id, order_status, reconcile, job, staff), for the audit trail. Returns the status. KCORD: no such order.';
+comment on function private.settle_order(p_order_id uuid, p_source text) is 'Derives an order from its facts under a row lock, moves its stock and fires each side effect once. The only writer of order status and committed stock. p_source: who asked (event id, order_status, reconcile, job, staff), for the audit trail. Returns the status. SHORD: no such order.';
 
 
 CREATE OR REPLACE FUNCTION private.settle_paid_effects(o orders, p_mismatches text[], p_source text)
@@ -2931,7 +2958,7 @@ comment on function private.stamp(p_at timestamp with time zone) is 'A time in m
 
 
 CREATE OR REPLACE FUNCTION private.store_stripe_event(p_event_id text, p_type text, p_livemode boolean, p_api_version text, p_stripe_created_at timestamp with time zone, p_source_ip text, p_payload jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_alerts jsonb, p_delivered boolean)
- RETURNS jsonb
+ RETURNS event_outcome
  LANGUAGE plpgsql
  SET search_path TO '';
 comment on function private.store_stripe_event(p_event_id text, p_type text, p_livemode boolean, p_api_version text, p_stripe_created_at timestamp with time zone, p_source_ip text, p_payload jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_alerts jsonb, p_delivered boolean) is 'receive_stripe_event() for both ways an event comes: p_delivered tells whether Stripe posted it to us, which delivery_count and delivered_at count, or we fetched it.';
@@ -3018,7 +3045,7 @@ comment on function private.velocity_exceeded(p_risk jsonb) is 'The outcome of a
 
 CREATE OR REPLACE FUNCTION private.velocity_keys(p_rule private.velocity_rules, p_user_id uuid, p_email text, p_ip inet, p_order_id uuid)
  RETURNS TABLE(key text, factor numeric)
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
 comment on function private.velocity_keys(p_rule private.velocity_rules, p_user_id uuid, p_email text, p_ip inet, p_order_id uuid) is 'Whom a rule measures when this shopper orders or pays, and what its threshold is multiplied with. No row: the rule does not look at them. p_order_id null: the order does not exist yet.';
@@ -3141,11 +3168,11 @@ comment on function private.xor_key(p_key bytea, p_byte integer) is 'A key of at
 
 
 CREATE OR REPLACE FUNCTION public.abandon_checkout(p_order_id uuid, p_attempt integer, p_refusal jsonb DEFAULT NULL::jsonb)
- RETURNS jsonb
+ RETURNS boolean
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.abandon_checkout(p_order_id uuid, p_attempt integer, p_refusal jsonb) is 'Ends an attempt that has no session, which frees its stock. Call it only when Stripe has refused the attempt, or has been asked and knows no session of it that could still be paid. p_refusal: what Stripe said, for an alert. abandoned false: the attempt has a session, or is not the current one. KCORD: no such order.';
+comment on function public.abandon_checkout(p_order_id uuid, p_attempt integer, p_refusal jsonb) is 'Ends an attempt that has no session, which frees its stock. Call it only when Stripe has refused the attempt, or has been asked and knows no session of it that could still be paid. p_refusal: what Stripe said, for an alert. Returns false when the attempt has a session, or is not the current one. SHORD: no such order.';
 grant execute on function public.abandon_checkout(p_order_id uuid, p_attempt integer, p_refusal jsonb) to service_role;
 
 
@@ -3168,29 +3195,29 @@ grant execute on function public.adjust_inventory(p_sku text, p_delta integer, p
 
 
 CREATE OR REPLACE FUNCTION public.advance_reconciliation_cursor(p_name text, p_position timestamp with time zone)
- RETURNS jsonb
+ RETURNS timestamp with time zone
  LANGUAGE sql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.advance_reconciliation_cursor(p_name text, p_position timestamp with time zone) is 'Notes how far a stream has been read; never goes back. Returns { position }.';
+comment on function public.advance_reconciliation_cursor(p_name text, p_position timestamp with time zone) is 'Notes how far a stream has been read; never goes back. Returns how far that is now.';
 grant execute on function public.advance_reconciliation_cursor(p_name text, p_position timestamp with time zone) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.apply_stripe_facts(p_facts jsonb, p_source text, p_observed_at timestamp with time zone)
- RETURNS jsonb
+ RETURNS boolean
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.apply_stripe_facts(p_facts jsonb, p_source text, p_observed_at timestamp with time zone) is 'Merges facts read from Stripe''s API at p_observed_at (before the request was sent) and settles. p_source: order_status, reconcile, job or checkout. KCINV: anything else.';
+comment on function public.apply_stripe_facts(p_facts jsonb, p_source text, p_observed_at timestamp with time zone) is 'Merges facts read from Stripe''s API at p_observed_at (before the request was sent) and settles. p_source: order_status, reconcile, job or checkout. Returns whether anything was ours. SHINV: any other source.';
 grant execute on function public.apply_stripe_facts(p_facts jsonb, p_source text, p_observed_at timestamp with time zone) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.attach_checkout_session(p_order_id uuid, p_attempt integer, p_fact jsonb, p_email_change integer DEFAULT NULL::integer)
- RETURNS jsonb
+ RETURNS void
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.attach_checkout_session(p_order_id uuid, p_attempt integer, p_fact jsonb, p_email_change integer) is 'Notes the session that Stripe made for an attempt. p_email_change: which address of the account Stripe''s customer has now, as customer_email_change of the snapshot. Idempotent: created is true for the first call only. KCORD: no such order.';
+comment on function public.attach_checkout_session(p_order_id uuid, p_attempt integer, p_fact jsonb, p_email_change integer) is 'Notes the session that Stripe made for an attempt. p_email_change: which address of the account Stripe''s customer has now, as customer_email_change of the snapshot. Idempotent. SHORD: no such order.';
 grant execute on function public.attach_checkout_session(p_order_id uuid, p_attempt integer, p_fact jsonb, p_email_change integer) to service_role;
 
 
@@ -3199,7 +3226,7 @@ CREATE OR REPLACE FUNCTION public.begin_checkout(p_items jsonb, p_idempotency_ke
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.begin_checkout(p_items jsonb, p_idempotency_key text, p_user_id uuid, p_email text, p_client_ip text, p_user_agent text, p_locale text, p_livemode boolean, p_session_seconds integer, p_hold_seconds integer, p_velocity_mode text, p_previous_session_id text, p_supersede boolean) is 'Makes a pending order with frozen prices and reserved stock from [{ sku, quantity }], or finds the one this Idempotency-Key (or this shopper, seconds ago) made before. Outcomes: created, existing (the snapshot to send to Stripe), superseded (expire session_ids at Stripe, then ask again with p_supersede false), velocity_exceeded. KCSKU unknown_sku, KCSTK insufficient_stock, KCIDC idempotency_conflict, KCCUR mixed currencies, KCINV invalid.';
+comment on function public.begin_checkout(p_items jsonb, p_idempotency_key text, p_user_id uuid, p_email text, p_client_ip text, p_user_agent text, p_locale text, p_livemode boolean, p_session_seconds integer, p_hold_seconds integer, p_velocity_mode text, p_previous_session_id text, p_supersede boolean) is 'Makes a pending order with frozen prices and reserved stock from [{ sku, quantity }], or finds the one this Idempotency-Key (or this shopper, seconds ago) made before. Outcomes: created, existing (the snapshot to send to Stripe), superseded (expire session_ids at Stripe, then ask again with p_supersede false), velocity_exceeded. SHSKU unknown_sku, SHSTK insufficient_stock, SHIDC idempotency_conflict, SHCUR mixed currencies, SHINV invalid.';
 grant execute on function public.begin_checkout(p_items jsonb, p_idempotency_key text, p_user_id uuid, p_email text, p_client_ip text, p_user_agent text, p_locale text, p_livemode boolean, p_session_seconds integer, p_hold_seconds integer, p_velocity_mode text, p_previous_session_id text, p_supersede boolean) to service_role;
 
 
@@ -3221,17 +3248,17 @@ comment on function public.check_invariants() is 'What must always be true and i
 grant execute on function public.check_invariants() to service_role;
 
 
-CREATE OR REPLACE FUNCTION public.claim_jobs(p_worker text, p_limit integer, p_lease_seconds integer, p_kinds text[] DEFAULT NULL::text[])
- RETURNS jsonb
+CREATE OR REPLACE FUNCTION public.claim_jobs(p_worker text, p_limit integer, p_lease_seconds integer)
+ RETURNS TABLE(id bigint, kind text, payload jsonb, attempts integer, max_attempts integer, lease_id uuid, created_at timestamp with time zone)
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.claim_jobs(p_worker text, p_limit integer, p_lease_seconds integer, p_kinds text[]) is 'Leases up to p_limit due jobs to p_worker for p_lease_seconds; fewer does not mean that nothing is left, none does. Rows locked by another worker are skipped, jobs whose lease ran out are due again, jobs of a provider that is down wait.';
-grant execute on function public.claim_jobs(p_worker text, p_limit integer, p_lease_seconds integer, p_kinds text[]) to service_role;
+comment on function public.claim_jobs(p_worker text, p_limit integer, p_lease_seconds integer) is 'Leases up to p_limit due jobs to p_worker for p_lease_seconds; fewer does not mean that nothing is left, none does. Rows locked by another worker are skipped, jobs whose lease ran out are due again, jobs of a provider that is down wait.';
+grant execute on function public.claim_jobs(p_worker text, p_limit integer, p_lease_seconds integer) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.count_jobs()
- RETURNS jsonb
+ RETURNS bigint
  LANGUAGE sql
  STABLE SECURITY DEFINER
  SET search_path TO '';
@@ -3240,13 +3267,13 @@ grant execute on function public.count_jobs() to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.enqueue_periodic_jobs(p_settings jsonb DEFAULT '{}'::jsonb)
- RETURNS jsonb
+ RETURNS integer
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
 comment on function public.enqueue_periodic_jobs(p_settings jsonb) is 'The heartbeat: p_settings { admin_require_mfa: true } turns that on in private.settings, nothing here turns it off.
 Raises and resolves the alerts about deliveries, then queues whatever is due by the clock, each once per period however often this is called, and never a second of a kind
-while one waits. Returns { queued }.';
+while one waits. Returns how many were queued.';
 grant execute on function public.enqueue_periodic_jobs(p_settings jsonb) to service_role;
 
 
@@ -3264,16 +3291,16 @@ CREATE OR REPLACE FUNCTION public.find_open_checkout(p_order_id uuid)
  LANGUAGE plpgsql
  STABLE SECURITY DEFINER
  SET search_path TO '';
-comment on function public.find_open_checkout(p_order_id uuid) is 'What a resume link leads to without changing anything: unpaid with the session { id, url } that can still be paid, or null; paid: { session_id } for the success page; cancelled. KCORD: no such order.';
+comment on function public.find_open_checkout(p_order_id uuid) is 'What a resume link leads to without changing anything: unpaid with the session { id, url } that can still be paid, or null; paid: { session_id } for the success page; cancelled. SHORD: no such order.';
 grant execute on function public.find_open_checkout(p_order_id uuid) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.finish_jobs(p_results jsonb)
- RETURNS jsonb
+ RETURNS TABLE(id bigint, finished boolean, status text)
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.finish_jobs(p_results jsonb) is 'Ends leases: [{ id, lease_id, outcome: done | discard | retry | snooze, reason, run_at, alert: severity, provider_state: up | down | unauthorized }], all but the first three optional. Returns { jobs: [{ id, finished, status }] }; finished false: the lease was lost and nothing changed. KCINV: unknown outcome, nothing changed for any.';
+comment on function public.finish_jobs(p_results jsonb) is 'Ends leases: [{ id, lease_id, outcome: done | discard | retry | snooze, reason, run_at, alert: severity, provider_state: up | down | unauthorized }], all but the first three optional. Returns one row each; finished false, status null: the lease was lost and nothing changed. SHINV: unknown outcome, nothing changed for any.';
 grant execute on function public.finish_jobs(p_results jsonb) to service_role;
 
 
@@ -3287,11 +3314,11 @@ grant execute on function public.forget_stripe_customer(p_order_id uuid, p_strip
 
 
 CREATE OR REPLACE FUNCTION public.get_alert(p_alert_id uuid)
- RETURNS jsonb
+ RETURNS SETOF alerts
  LANGUAGE sql
  STABLE SECURITY DEFINER
  SET search_path TO '';
-comment on function public.get_alert(p_alert_id uuid) is 'An alert as the send_alert job needs it, or null.';
+comment on function public.get_alert(p_alert_id uuid) is 'An alert, or no row.';
 grant execute on function public.get_alert(p_alert_id uuid) to service_role;
 
 
@@ -3314,11 +3341,11 @@ grant execute on function public.get_health() to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.get_lost_checkouts(p_limit integer)
- RETURNS jsonb
+ RETURNS TABLE(order_id uuid, attempt integer, started_at timestamp with time zone, ended_at timestamp with time zone)
  LANGUAGE sql
  STABLE SECURITY DEFINER
  SET search_path TO '';
-comment on function public.get_lost_checkouts(p_limit integer) is 'Attempts whose session nobody knows: { checkouts: [{ order_id, attempt, started_at, ended_at }] }, oldest first.';
+comment on function public.get_lost_checkouts(p_limit integer) is 'Attempts whose session nobody knows, and when Stripe can have made it, oldest first.';
 grant execute on function public.get_lost_checkouts(p_limit integer) to service_role;
 
 
@@ -3341,25 +3368,25 @@ grant execute on function public.get_order_status(p_session_id text) to service_
 
 
 CREATE OR REPLACE FUNCTION public.get_reconciliation_cursor(p_name text)
- RETURNS jsonb
+ RETURNS timestamp with time zone
  LANGUAGE sql
  STABLE SECURITY DEFINER
  SET search_path TO '';
-comment on function public.get_reconciliation_cursor(p_name text) is 'How far a stream has been read: { position }.';
+comment on function public.get_reconciliation_cursor(p_name text) is 'How far a stream has been read.';
 grant execute on function public.get_reconciliation_cursor(p_name text) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.get_stripe_event(p_event_id text)
- RETURNS jsonb
+ RETURNS SETOF webhook_events
  LANGUAGE sql
  STABLE SECURITY DEFINER
  SET search_path TO '';
-comment on function public.get_stripe_event(p_event_id text) is 'A stored event with its payload, or null.';
+comment on function public.get_stripe_event(p_event_id text) is 'A stored event, or no row.';
 grant execute on function public.get_stripe_event(p_event_id text) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.get_webhook_allowlist()
- RETURNS jsonb
+ RETURNS webhook_allowlist
  LANGUAGE sql
  STABLE SECURITY DEFINER
  SET search_path TO '';
@@ -3368,38 +3395,38 @@ grant execute on function public.get_webhook_allowlist() to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.judge_refund(p_request_id text)
- RETURNS jsonb
+ RETURNS refund_judgement
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.judge_refund(p_request_id text) is 'Whether a refund may be made now, with all that is known of its payment: { outcome: go (with refusals) | made | overtaken (with by) }. Apply what Stripe lists first. KCINV: no such request.';
+comment on function public.judge_refund(p_request_id text) is 'Whether a refund may be made now, with all that is known of its payment. Apply what Stripe lists first. SHINV: no such request.';
 grant execute on function public.judge_refund(p_request_id text) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.list_differing_objects(p_objects jsonb)
- RETURNS jsonb
+ RETURNS text[]
  LANGUAGE sql
  STABLE SECURITY DEFINER
  SET search_path TO '';
-comment on function public.list_differing_objects(p_objects jsonb) is 'Which of [{ kind: payment | refund | dispute, id, status, amount }] we do not have in this state: { ids }.';
+comment on function public.list_differing_objects(p_objects jsonb) is 'Which of [{ kind: payment | refund | dispute, id, status, amount }] we do not have in this state: their ids.';
 grant execute on function public.list_differing_objects(p_objects jsonb) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.list_open_checkouts(p_limit integer)
- RETURNS jsonb
+ RETURNS text[]
  LANGUAGE sql
  STABLE SECURITY DEFINER
  SET search_path TO '';
-comment on function public.list_open_checkouts(p_limit integer) is 'Sessions that should have ended by now, or whose money is still on its way: { session_ids }.';
+comment on function public.list_open_checkouts(p_limit integer) is 'Sessions that should have ended by now, or whose money is still on its way: their ids.';
 grant execute on function public.list_open_checkouts(p_limit integer) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.list_unknown_events(p_event_ids text[])
- RETURNS jsonb
+ RETURNS text[]
  LANGUAGE sql
  STABLE SECURITY DEFINER
  SET search_path TO '';
-comment on function public.list_unknown_events(p_event_ids text[]) is 'Which of these events were never received, in the given order: { event_ids }.';
+comment on function public.list_unknown_events(p_event_ids text[]) is 'Which of these events were never received, in the given order.';
 grant execute on function public.list_unknown_events(p_event_ids text[]) to service_role;
 
 
@@ -3413,11 +3440,11 @@ grant execute on function public.mark_fulfilled(p_order_number text, p_carrier t
 
 
 CREATE OR REPLACE FUNCTION public.purge_old_data(p_limit integer)
- RETURNS jsonb
+ RETURNS purge_report
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.purge_old_data(p_limit integer) is 'Removes up to p_limit rows of each kind that retention settings call old. Returns { purged: { … }, more }: more true, call again.';
+comment on function public.purge_old_data(p_limit integer) is 'Removes up to p_limit rows of each kind that retention settings call old. more: call again.';
 grant execute on function public.purge_old_data(p_limit integer) to service_role;
 
 
@@ -3431,43 +3458,43 @@ grant execute on function public.receive_return(p_order_number text, p_lines jso
 
 
 CREATE OR REPLACE FUNCTION public.receive_stripe_event(p_event_id text, p_type text, p_livemode boolean, p_api_version text, p_stripe_created_at timestamp with time zone, p_source_ip text, p_payload jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_alerts jsonb)
- RETURNS jsonb
+ RETURNS event_outcome
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.receive_stripe_event(p_event_id text, p_type text, p_livemode boolean, p_api_version text, p_stripe_created_at timestamp with time zone, p_source_ip text, p_payload jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_alerts jsonb) is 'Stores an authentic event that Stripe delivered and applies it, in one transaction. Exactly one of p_facts, p_ignored_reason and p_error (the translator threw) is given; p_alerts: [{ kind, severity, dedupe_key, data }]. A further delivery in a newer API version is merged as well. Returns { outcome: applied | duplicate | ignored | queued, delivery_count, reason?, closing_sessions? }. An error means that nothing was stored.';
+comment on function public.receive_stripe_event(p_event_id text, p_type text, p_livemode boolean, p_api_version text, p_stripe_created_at timestamp with time zone, p_source_ip text, p_payload jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_alerts jsonb) is 'Stores an authentic event that Stripe delivered and applies it, in one transaction. Exactly one of p_facts, p_ignored_reason and p_error (the translator threw) is given; p_alerts: [{ kind, severity, dedupe_key, data }]. A further delivery in a newer API version is merged as well. An error means that nothing was stored.';
 grant execute on function public.receive_stripe_event(p_event_id text, p_type text, p_livemode boolean, p_api_version text, p_stripe_created_at timestamp with time zone, p_source_ip text, p_payload jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_alerts jsonb) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.reconcile_stripe_event(p_run_id uuid, p_event jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_dry_run boolean)
- RETURNS jsonb
+ RETURNS repair
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.reconcile_stripe_event(p_run_id uuid, p_event jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_dry_run boolean) is 'Stores and applies an event that was fetched, as the webhook would have done, and writes the drift row. p_dry_run: says what would change and changes nothing. Returns { outcome, changed, before, after }.';
+comment on function public.reconcile_stripe_event(p_run_id uuid, p_event jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_dry_run boolean) is 'Stores and applies an event that was fetched, as the webhook would have done, and writes the drift row. p_dry_run: says what would change and changes nothing.';
 grant execute on function public.reconcile_stripe_event(p_run_id uuid, p_event jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_dry_run boolean) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.reconcile_stripe_object(p_run_id uuid, p_kind text, p_object_id text, p_facts jsonb, p_observed_at timestamp with time zone, p_dry_run boolean)
- RETURNS jsonb
+ RETURNS repair
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.reconcile_stripe_object(p_run_id uuid, p_kind text, p_object_id text, p_facts jsonb, p_observed_at timestamp with time zone, p_dry_run boolean) is 'Applies facts read from Stripe''s API at p_observed_at and, when that changed something, writes the drift row. p_dry_run: says what would change and changes nothing. Returns { changed, before, after }.';
+comment on function public.reconcile_stripe_object(p_run_id uuid, p_kind text, p_object_id text, p_facts jsonb, p_observed_at timestamp with time zone, p_dry_run boolean) is 'Applies facts read from Stripe''s API at p_observed_at and, when that changed something, writes the drift row. p_dry_run: says what would change and changes nothing.';
 grant execute on function public.reconcile_stripe_object(p_run_id uuid, p_kind text, p_object_id text, p_facts jsonb, p_observed_at timestamp with time zone, p_dry_run boolean) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.record_notification_result(p_notification_id uuid, p_status text, p_recipient text, p_provider_id text, p_error text)
- RETURNS jsonb
+ RETURNS boolean
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.record_notification_result(p_notification_id uuid, p_status text, p_recipient text, p_provider_id text, p_error text) is 'Notes that a mail was sent (with the provider''s id), was skipped because it is not true any more, or failed for good. A sent mail stays sent.';
+comment on function public.record_notification_result(p_notification_id uuid, p_status text, p_recipient text, p_provider_id text, p_error text) is 'Notes that a mail was sent (with the provider''s id), was skipped because it is not true any more, or failed for good. A sent mail stays sent: false.';
 grant execute on function public.record_notification_result(p_notification_id uuid, p_status text, p_recipient text, p_provider_id text, p_error text) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.record_webhook_endpoint(p_livemode boolean, p_state text, p_endpoint_id text, p_differences text[])
- RETURNS jsonb
+ RETURNS void
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
@@ -3476,7 +3503,7 @@ grant execute on function public.record_webhook_endpoint(p_livemode boolean, p_s
 
 
 CREATE OR REPLACE FUNCTION public.record_webhook_rejection(p_reason text, p_source_ip text, p_count integer DEFAULT 1)
- RETURNS jsonb
+ RETURNS void
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
@@ -3485,11 +3512,11 @@ grant execute on function public.record_webhook_rejection(p_reason text, p_sourc
 
 
 CREATE OR REPLACE FUNCTION public.redrive(p_event_ids text[], p_job_ids bigint[], p_type text, p_all boolean, p_dry_run boolean, p_actor text, p_again boolean DEFAULT false)
- RETURNS jsonb
+ RETURNS redriven_item[]
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.redrive(p_event_ids text[], p_job_ids bigint[], p_type text, p_all boolean, p_dry_run boolean, p_actor text, p_again boolean) is 'Queues failed or dead events and jobs again (a failed job waits for its next try): the named ones, all of a type (event type or job kind), or all. Named events, and with p_again all events of the type, also when they were processed or ignored. p_dry_run: only lists them. Each is logged in staff_commands; p_actor names the tool, beside who is really connected. Returns { items: [{ what, id, type, status, error, redriven, problem }] }.';
+comment on function public.redrive(p_event_ids text[], p_job_ids bigint[], p_type text, p_all boolean, p_dry_run boolean, p_actor text, p_again boolean) is 'Queues failed or dead events and jobs again (a failed job waits for its next try): the named ones, all of a type (event type or job kind), or all. Named events, and with p_again all events of the type, also when they were processed or ignored. p_dry_run: only lists them. Each is logged in staff_commands; p_actor names the tool, beside who is really connected. Returns an array, which no limit on rows cuts.';
 grant execute on function public.redrive(p_event_ids text[], p_job_ids bigint[], p_type text, p_all boolean, p_dry_run boolean, p_actor text, p_again boolean) to service_role;
 
 
@@ -3512,20 +3539,20 @@ grant execute on function public.release_review(p_order_number text, p_note text
 
 
 CREATE OR REPLACE FUNCTION public.remind_dispute(p_dispute_id text, p_days integer)
- RETURNS jsonb
+ RETURNS dispute_reminder
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.remind_dispute(p_dispute_id text, p_days integer) is 'Tells staff that evidence is due in p_days days, once for each deadline. Answers { outcome: reminded | early (not before run_at: the deadline has moved) | over (nothing to answer any more) }.';
+comment on function public.remind_dispute(p_dispute_id text, p_days integer) is 'Tells staff that evidence is due in p_days days, once for each deadline.';
 grant execute on function public.remind_dispute(p_dispute_id text, p_days integer) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.replace_webhook_addresses(p_addresses text[])
- RETURNS jsonb
+ RETURNS webhook_address_change
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.replace_webhook_addresses(p_addresses text[]) is 'Takes over Stripe''s published list of webhook addresses. Returns { added, removed }; a change is written down and told to staff. KCINV: the list is empty or has shrunk by more than half.';
+comment on function public.replace_webhook_addresses(p_addresses text[]) is 'Takes over Stripe''s published list of webhook addresses; a change is written down and told to staff. SHINV: the list is empty or has shrunk by more than half.';
 grant execute on function public.replace_webhook_addresses(p_addresses text[]) to service_role;
 
 
@@ -3552,7 +3579,7 @@ CREATE OR REPLACE FUNCTION public.restart_checkout_attempt(p_order_id uuid, p_at
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.restart_checkout_attempt(p_order_id uuid, p_attempt integer, p_session_seconds integer, p_hold_seconds integer) is 'Replaces an attempt that Stripe never carried out (its expires_at had come too near), or whose session has expired, by the next one, if the velocity rules let it. Same answer as begin_checkout(): existing or velocity_exceeded. KCORD, KCSTK.';
+comment on function public.restart_checkout_attempt(p_order_id uuid, p_attempt integer, p_session_seconds integer, p_hold_seconds integer) is 'Replaces an attempt that Stripe never carried out (its expires_at had come too near), or whose session has expired, by the next one, if the velocity rules let it. Same answer as begin_checkout(): existing or velocity_exceeded. SHORD, SHSTK.';
 grant execute on function public.restart_checkout_attempt(p_order_id uuid, p_attempt integer, p_session_seconds integer, p_hold_seconds integer) to service_role;
 
 
@@ -3561,16 +3588,16 @@ CREATE OR REPLACE FUNCTION public.resume_checkout(p_order_id uuid, p_session_sec
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.resume_checkout(p_order_id uuid, p_session_seconds integer, p_hold_seconds integer, p_velocity_mode text, p_client_ip text, p_supersede boolean) is 'Opens an unpaid order again. existing: the snapshot of an attempt that can be paid, a new one at today''s prices when the last has expired or failed; paid: { session_id } for the success page; cancelled; superseded: expire session_ids at Stripe, then ask again with p_supersede false; velocity_exceeded. p_velocity_mode null: that of the last attempt. KCORD: no such order. KCSTK: sold out.';
+comment on function public.resume_checkout(p_order_id uuid, p_session_seconds integer, p_hold_seconds integer, p_velocity_mode text, p_client_ip text, p_supersede boolean) is 'Opens an unpaid order again. existing: the snapshot of an attempt that can be paid, a new one at today''s prices when the last has expired or failed; paid: { session_id } for the success page; cancelled; superseded: expire session_ids at Stripe, then ask again with p_supersede false; velocity_exceeded. p_velocity_mode null: that of the last attempt. SHORD: no such order. SHSTK: sold out.';
 grant execute on function public.resume_checkout(p_order_id uuid, p_session_seconds integer, p_hold_seconds integer, p_velocity_mode text, p_client_ip text, p_supersede boolean) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.retry_stripe_event(p_event_id text, p_facts jsonb, p_ignored_reason text, p_error text)
- RETURNS jsonb
+ RETURNS event_outcome
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.retry_stripe_event(p_event_id text, p_facts jsonb, p_ignored_reason text, p_error text) is 'Tries a stored event again with a fresh translation of its payload. duplicate: it has been applied meanwhile, and nobody asked for it to be applied anew. KCEVT: no such event.';
+comment on function public.retry_stripe_event(p_event_id text, p_facts jsonb, p_ignored_reason text, p_error text) is 'Tries a stored event again with a fresh translation of its payload. duplicate: it has been applied meanwhile, and nobody asked for it to be applied anew. SHEVT: no such event.';
 grant execute on function public.retry_stripe_event(p_event_id text, p_facts jsonb, p_ignored_reason text, p_error text) to service_role;
 
 
@@ -3584,11 +3611,11 @@ grant execute on function public.submit_dispute_evidence(p_dispute_id text, p_no
 
 
 CREATE OR REPLACE FUNCTION public.take_rate_limits(p_buckets jsonb)
- RETURNS jsonb
+ RETURNS limit_decision
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.take_rate_limits(p_buckets jsonb) is 'Counts one request in each bucket [{ key, limit, window_seconds }] and answers { allowed, key, retry_after_seconds } with the bucket that is full the longest.';
+comment on function public.take_rate_limits(p_buckets jsonb) is 'Counts one request in each bucket [{ key, limit, window_seconds }].';
 grant execute on function public.take_rate_limits(p_buckets jsonb) to service_role;
 
 
