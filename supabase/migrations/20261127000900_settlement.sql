@@ -793,8 +793,9 @@ begin
     return row('made', null, q.refusals)::public.refund_judgement;
   end if;
   v_by := private.refund_overtaken_by(q);
-  return row(case when v_by is null then 'go' else 'overtaken' end, v_by,
-    q.refusals)::public.refund_judgement;
+  return row(
+    case when v_by is null then 'go' else 'overtaken' end, v_by, q.refusals
+  )::public.refund_judgement;
 end;
 $$;
 comment on function public.judge_refund(text) is
@@ -1574,8 +1575,8 @@ grant execute on function public.get_dispute_evidence(text) to service_role;
 
 create type public.dispute_reminder as (outcome text, run_at timestamptz);
 comment on type public.dispute_reminder is
-  'What became of a reminder: reminded, early (not before run_at: the deadline has moved) or over '
-  '(nothing to answer any more).';
+  'What became of a reminder: reminded, early (not before run_at: the deadline has moved) or over (nothing '
+  'to answer any more).';
 
 create function public.remind_dispute(p_dispute_id text, p_days integer) returns public.dispute_reminder
 language plpgsql

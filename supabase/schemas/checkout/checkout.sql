@@ -37,7 +37,7 @@ begin
       select jsonb_agg(jsonb_build_object(
         'sku', i.sku, 'name', i.name, 'description', p.description,
         'image_url', coalesce(v.image_url, p.image_url),
-        'quantity', i.quantity, 'unit_amount', i.unit_amount, 'stripe_price_id', v.stripe_price_id
+        'quantity', i.quantity, 'unit_amount', i.unit_amount
       ) order by i.sku collate "C")
       from public.order_items i
       join public.product_variants v on v.id = i.variant_id

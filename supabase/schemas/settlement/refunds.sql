@@ -110,8 +110,9 @@ begin
     return row('made', null, q.refusals)::public.refund_judgement;
   end if;
   v_by := private.refund_overtaken_by(q);
-  return row(case when v_by is null then 'go' else 'overtaken' end, v_by,
-    q.refusals)::public.refund_judgement;
+  return row(
+    case when v_by is null then 'go' else 'overtaken' end, v_by, q.refusals
+  )::public.refund_judgement;
 end;
 $$;
 comment on function public.judge_refund(text) is
