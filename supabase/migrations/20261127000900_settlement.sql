@@ -316,18 +316,21 @@ set search_path = ''
 as $$
 declare
   v_session public.checkout_sessions;
+  v_decided_id text := (select o.decided_payment_id from public.orders o where o.id = p_order_id);
 begin
   -- The one that was decided about; else free ones first, then by payment id: a rule over what every report
   -- of a paid session carries. So the choice among those known never falls on one that an earlier choice
   -- has passed over and refunded; nor does the decision, which is about the one kept then.
   select cs.* into v_session
-  from private.settled_sessions s
-  join public.checkout_sessions cs on cs.id = s.id
-  join public.orders o on o.id = cs.order_id
-  where s.order_id = p_order_id
-  order by coalesce(cs.payment_id = o.decided_payment_id, false) desc,
-    cs.payment_id collate "C" nulls first, cs.id collate "C"
-  limit 1;
+  from public.checkout_sessions cs
+  where cs.id = (
+    select s.id
+    from private.settled_sessions s
+    where s.order_id = p_order_id
+    order by coalesce(s.payment_id = v_decided_id, false) desc,
+      s.payment_id collate "C" nulls first, s.id collate "C"
+    limit 1
+  );
   return v_session;
 end;
 $$;
@@ -420,7 +423,8 @@ begin
     coalesce(bool_or(cs.attempt = o.attempt), false) or o.abandoned_at is not null
   into f.sessions_open, f.sessions_under_way, f.sessions_failed, f.attempt_has_ended
   from public.checkout_sessions cs
-  left join private.settled_sessions s on s.id = cs.id
+  -- By the order as well: so no plan reads the sessions of all orders.
+  left join private.settled_sessions s on s.id = cs.id and s.order_id = o.id
   where cs.order_id = o.id;
   f.paid := o.session_id is not null;
   f.amount_paid := o.amount_paid;
