@@ -40,7 +40,7 @@ sequence private.velocity_rule_sets_id_seq as bigint start 1 increment 1;
 sequence private.webhook_address_changes_id_seq as bigint start 1 increment 1;
 
 
-sequence public.inventory_adjustments_id_seq as bigint start 1 increment 1;
+sequence public.inventory_journal_id_seq as bigint start 1 increment 1;
 
 
 sequence public.order_events_id_seq as bigint start 1 increment 1;
@@ -500,23 +500,30 @@ grant select on table public.fraud_signals to authenticated;
 grant select on table public.fraud_signals to service_role;
 
 
-table public.inventory_adjustments (
+table public.inventory_journal (
   id bigint generated always as identity not null,
   variant_id uuid not null,
-  delta integer not null,
-  reason text not null,
+  change integer not null,
+  kind text not null,
+  order_id uuid,
   actor text not null,
+  note text,
   created_at timestamp with time zone default now() not null,
-  constraint inventory_adjustments_pkey PRIMARY KEY (id),
-  constraint inventory_adjustments_variant_id_fkey FOREIGN KEY (variant_id) REFERENCES inventory_levels(variant_id) ON DELETE RESTRICT,
-  constraint inventory_adjustments_delta_not_zero CHECK ((delta <> 0))
+  constraint inventory_journal_pkey PRIMARY KEY (id),
+  constraint inventory_journal_order_id_fkey FOREIGN KEY (order_id) REFERENCES orders(id) ON DELETE RESTRICT,
+  constraint inventory_journal_variant_id_fkey FOREIGN KEY (variant_id) REFERENCES inventory_levels(variant_id) ON DELETE RESTRICT,
+  constraint inventory_journal_change_not_zero CHECK ((change <> 0)),
+  constraint inventory_journal_kind_known CHECK ((kind = ANY (ARRAY['opening'::text, 'sale'::text, 'release'::text, 'return'::text, 'adjustment'::text, 'count'::text, 'import'::text, 'edit'::text])))
 );
-comment on table public.inventory_adjustments is 'Ledger of goods received (delta > 0) and lost or corrected (delta < 0). Written by a trigger, never changed.';
-CREATE INDEX inventory_adjustments_variant_id_idx ON public.inventory_adjustments USING btree (variant_id);
-row level security on public.inventory_adjustments;
-policy inventory_adjustments_read on public.inventory_adjustments as permissive for select to authenticated using (( SELECT private.is_admin() AS is_admin));
-grant select on table public.inventory_adjustments to authenticated;
-grant select on table public.inventory_adjustments to service_role;
+comment on table public.inventory_journal is 'Append-only: every change of on_hand. kind: opening (the row was made), sale and release (goods of an order go and, not sent after all or all together, come back), return (pieces came back), adjustment, count, import, edit (by hand, past the commands). Written by a trigger.';
+comment on column public.inventory_journal.actor is 'Who: a member of staff, or for an order what settled it (event id, job); else the session''s user.';
+CREATE INDEX inventory_journal_order_id_idx ON public.inventory_journal USING btree (order_id);
+CREATE INDEX inventory_journal_variant_id_idx ON public.inventory_journal USING btree (variant_id, id);
+CREATE TRIGGER refuse_change BEFORE DELETE OR UPDATE ON public.inventory_journal FOR EACH ROW EXECUTE FUNCTION private.refuse_change();
+row level security on public.inventory_journal;
+policy inventory_journal_read on public.inventory_journal as permissive for select to authenticated using (( SELECT private.is_admin() AS is_admin));
+grant select on table public.inventory_journal to authenticated;
+grant select on table public.inventory_journal to service_role;
 
 
 table public.inventory_levels (
@@ -530,8 +537,8 @@ table public.inventory_levels (
   constraint inventory_levels_committed_not_negative CHECK ((committed >= 0)),
   constraint inventory_levels_reserved_within_on_hand CHECK (((0 <= reserved) AND (reserved <= on_hand)))
 );
-comment on table public.inventory_levels is 'Stock per variant. A row that has had stock or a reservation cannot be deleted: its ledger and its orders refer to it. reserved is the sum of active reservations, committed that of committed ones.';
-CREATE TRIGGER record_inventory_adjustment AFTER INSERT OR UPDATE OF on_hand, committed ON public.inventory_levels FOR EACH ROW EXECUTE FUNCTION private.record_inventory_adjustment();
+comment on table public.inventory_levels is 'Stock per variant. A row that has had stock or a reservation cannot be deleted: its journal and its orders refer to it. on_hand is the sum of its journal, reserved that of active reservations, committed that of committed ones.';
+CREATE TRIGGER record_stock_move AFTER INSERT OR UPDATE OF on_hand ON public.inventory_levels FOR EACH ROW EXECUTE FUNCTION private.record_stock_move();
 row level security on public.inventory_levels;
 policy inventory_levels_read on public.inventory_levels as permissive for select to authenticated using (( SELECT private.is_admin() AS is_admin));
 grant select on table public.inventory_levels to authenticated;
@@ -1033,7 +1040,7 @@ table public.staff_commands (
   created_at timestamp with time zone default now() not null,
   constraint staff_commands_pkey PRIMARY KEY (id),
   constraint staff_commands_order_id_fkey FOREIGN KEY (order_id) REFERENCES orders(id) ON DELETE SET NULL,
-  constraint staff_commands_command_known CHECK ((command = ANY (ARRAY['request_refund'::text, 'cancel_order'::text, 'release_review'::text, 'mark_fulfilled'::text, 'submit_dispute_evidence'::text, 'resend_notification'::text, 'redrive_webhook_event'::text, 'redrive_job'::text, 'erase_customer'::text, 'adjust_inventory'::text, 'receive_return'::text, 'add_variant'::text])))
+  constraint staff_commands_command_known CHECK ((command = ANY (ARRAY['request_refund'::text, 'cancel_order'::text, 'release_review'::text, 'mark_fulfilled'::text, 'submit_dispute_evidence'::text, 'resend_notification'::text, 'redrive_webhook_event'::text, 'redrive_job'::text, 'erase_customer'::text, 'adjust_inventory'::text, 'count_inventory'::text, 'import_inventory'::text, 'receive_return'::text, 'add_variant'::text])))
 );
 comment on table public.staff_commands is 'Insert-only log of what staff asked for. Inserting a row carries it out; a refused command leaves no row.';
 CREATE INDEX staff_commands_order_id_idx ON public.staff_commands USING btree (order_id);
@@ -2091,6 +2098,13 @@ grant execute on function private.money_left(p_payment_id text) to authenticated
 grant execute on function private.money_left(p_payment_id text) to service_role;
 
 
+CREATE OR REPLACE FUNCTION private.name_stock_move(p_kind text, p_order_id uuid DEFAULT NULL::uuid, p_note text DEFAULT NULL::text, p_actor text DEFAULT NULL::text)
+ RETURNS void
+ LANGUAGE sql
+ SET search_path TO '';
+comment on function private.name_stock_move(p_kind text, p_order_id uuid, p_note text, p_actor text) is 'Says why the changes of on_hand that follow in this transaction are made, for their journal; p_kind null: what follows is not ours. Staff commands are signed by themselves (setting kct.actor).';
+
+
 CREATE OR REPLACE FUNCTION private.next_order_number()
  RETURNS text
  LANGUAGE sql
@@ -2211,6 +2225,22 @@ CREATE OR REPLACE FUNCTION private.orders_of_facts(p_facts jsonb)
  STABLE
  SET search_path TO '';
 comment on function private.orders_of_facts(p_facts jsonb) is 'The orders that facts belong to, as far as they are known.';
+
+
+CREATE OR REPLACE FUNCTION private.parse_counts(p_counts jsonb)
+ RETURNS TABLE(sku text, counted integer)
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO '';
+comment on function private.parse_counts(p_counts jsonb) is 'The lines of a stock count, [{ sku, counted }]. KCINV: a line is something else.';
+
+
+CREATE OR REPLACE FUNCTION private.parse_csv_counts(p_csv text)
+ RETURNS jsonb
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO '';
+comment on function private.parse_csv_counts(p_csv text) is 'The lines of a CSV file with SKU and figure (comma, semicolon or tab; with or without a heading that begins with sku), in the form of parse_counts().';
 
 
 CREATE OR REPLACE FUNCTION private.payment_of_charge(p_charge_id text)
@@ -2405,18 +2435,18 @@ CREATE OR REPLACE FUNCTION private.reconciliation_health()
 comment on function private.reconciliation_health() is 'Health check reconciliation: how far Stripe''s events have been read, and what had to be repaired.';
 
 
-CREATE OR REPLACE FUNCTION private.record_inventory_adjustment()
- RETURNS trigger
- LANGUAGE plpgsql
- SET search_path TO '';
-comment on function private.record_inventory_adjustment() is 'Trigger of inventory_levels: writes the ledger row for any change of on_hand + committed. Reason and actor come from the settings kct.adjustment_reason and kct.actor of the transaction.';
-
-
 CREATE OR REPLACE FUNCTION private.record_order_event(p_order_id uuid, p_kind text, p_source text, p_data jsonb DEFAULT '{}'::jsonb)
  RETURNS void
  LANGUAGE sql
  SET search_path TO '';
 comment on function private.record_order_event(p_order_id uuid, p_kind text, p_source text, p_data jsonb) is 'Adds a row to an order''s audit trail. p_data carries no personal data.';
+
+
+CREATE OR REPLACE FUNCTION private.record_stock_move()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.record_stock_move() is 'Trigger of inventory_levels: writes the journal row of any change of on_hand, with what name_stock_move() said of it. What nobody named was done by hand: an opening stock or an edit.';
 
 
 CREATE OR REPLACE FUNCTION private.record_velocity_hits(p_risk jsonb, p_order_id uuid)
@@ -2644,10 +2674,10 @@ comment on function private.run_add_variant(p_args jsonb) is 'Carries out add_va
 
 
 CREATE OR REPLACE FUNCTION private.run_adjust_inventory(p_args jsonb)
- RETURNS void
+ RETURNS jsonb
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.run_adjust_inventory(p_args jsonb) is 'Carries out adjust_inventory; the ledger row comes from the trigger. KCSKU, KCINV, KCSTK: would go below what open checkouts hold.';
+comment on function private.run_adjust_inventory(p_args jsonb) is 'Carries out adjust_inventory, and answers { sku, on_hand }; the journal row comes from the trigger. KCSKU, KCINV, KCSTK: would go below what open checkouts hold.';
 
 
 CREATE OR REPLACE FUNCTION private.run_cancel_order(p_args jsonb)
@@ -2655,6 +2685,13 @@ CREATE OR REPLACE FUNCTION private.run_cancel_order(p_args jsonb)
  LANGUAGE plpgsql
  SET search_path TO '';
 comment on function private.run_cancel_order(p_args jsonb) is 'Carries out cancel_order: settling expires open sessions and refunds what was paid. Of an order that is refunded already only the goods go back. KCINV: already shipped.';
+
+
+CREATE OR REPLACE FUNCTION private.run_count_inventory(p_kind text, p_counts jsonb, p_note text)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.run_count_inventory(p_kind text, p_counts jsonb, p_note text) is 'Carries out count_inventory and import_inventory: sets the stock to what was counted in the house, sold pieces that have not been sent included. All lines or none. Answers { lines, changed: [{ sku, was, counted }] }. KCSKU: unknown or listed twice; KCINV: not a count; KCSTK: less than orders and checkouts hold.';
 
 
 CREATE OR REPLACE FUNCTION private.run_erase_customer(p_command_id uuid, p_args jsonb)
@@ -2868,6 +2905,14 @@ CREATE OR REPLACE FUNCTION private.sign_staff_command()
  SECURITY DEFINER
  SET search_path TO '';
 comment on function private.sign_staff_command() is 'Trigger of staff_commands: a row carries the name of who really wrote it, and the time.';
+
+
+CREATE OR REPLACE FUNCTION private.sold_and_here(p_variant_id uuid)
+ RETURNS integer
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.sold_and_here(p_variant_id uuid) is 'Pieces of a variant that paid orders own and that have not left the house.';
 
 
 CREATE OR REPLACE FUNCTION private.staff_command_fields(p_command text)
@@ -3118,7 +3163,7 @@ CREATE OR REPLACE FUNCTION public.adjust_inventory(p_sku text, p_delta integer, 
  RETURNS jsonb
  LANGUAGE sql
  SET search_path TO '';
-comment on function public.adjust_inventory(p_sku text, p_delta integer, p_reason text) is 'Goods received (p_delta > 0), lost or recounted (p_delta < 0). Staff only.';
+comment on function public.adjust_inventory(p_sku text, p_delta integer, p_reason text) is 'Goods received (p_delta > 0) or lost (p_delta < 0). Staff only.';
 grant execute on function public.adjust_inventory(p_sku text, p_delta integer, p_reason text) to authenticated;
 grant execute on function public.adjust_inventory(p_sku text, p_delta integer, p_reason text) to service_role;
 
@@ -3184,6 +3229,15 @@ CREATE OR REPLACE FUNCTION public.claim_jobs(p_worker text, p_limit integer, p_l
  SET search_path TO '';
 comment on function public.claim_jobs(p_worker text, p_limit integer, p_lease_seconds integer, p_kinds text[]) is 'Leases up to p_limit due jobs to p_worker for p_lease_seconds; fewer does not mean that nothing is left, none does. Rows locked by another worker are skipped, jobs whose lease ran out are due again, jobs of a provider that is down wait.';
 grant execute on function public.claim_jobs(p_worker text, p_limit integer, p_lease_seconds integer, p_kinds text[]) to service_role;
+
+
+CREATE OR REPLACE FUNCTION public.count_inventory(p_counts jsonb, p_note text DEFAULT NULL::text)
+ RETURNS jsonb
+ LANGUAGE sql
+ SET search_path TO '';
+comment on function public.count_inventory(p_counts jsonb, p_note text) is 'Sets the stock to what was counted: p_counts [{"sku", "counted"}], all pieces in the house, those sold and not sent included. All lines or none; counting again changes nothing. Staff only.';
+grant execute on function public.count_inventory(p_counts jsonb, p_note text) to authenticated;
+grant execute on function public.count_inventory(p_counts jsonb, p_note text) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.count_jobs()
@@ -3321,6 +3375,15 @@ CREATE OR REPLACE FUNCTION public.get_webhook_allowlist()
  SET search_path TO '';
 comment on function public.get_webhook_allowlist() is 'The addresses Stripe posts from, as text. The webhook function caches them.';
 grant execute on function public.get_webhook_allowlist() to service_role;
+
+
+CREATE OR REPLACE FUNCTION public.import_inventory(p_csv text, p_note text DEFAULT NULL::text)
+ RETURNS jsonb
+ LANGUAGE sql
+ SET search_path TO '';
+comment on function public.import_inventory(p_csv text, p_note text) is 'As count_inventory(), from a CSV file: SKU and pieces in the house, with or without a heading that begins with sku. Staff only.';
+grant execute on function public.import_inventory(p_csv text, p_note text) to authenticated;
+grant execute on function public.import_inventory(p_csv text, p_note text) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.judge_refund(p_request_id text)

@@ -693,8 +693,8 @@ insert into private.retention_rules (table_name, columns, holds, kept, ended_by)
     'purge_alerts(), erase_person()'
   ),
   ('public.alerts', '{kind,severity,status}', 'nothing', 'resolved: retention_alert_days', 'purge_alerts()'),
-  ('public.inventory_adjustments', '{reason}', 'text', 'for good, as the ledger', 'erase_person()'),
-  ('public.inventory_adjustments', '{actor}', 'nothing', 'for good', ''),
+  ('public.inventory_journal', '{note}', 'text', 'for good, as the journal', 'erase_person()'),
+  ('public.inventory_journal', '{kind,actor}', 'nothing', 'for good', ''),
   ('public.refund_requests', '{problem}', 'text', 'with the order', 'erase_person()'),
   ('public.refund_requests', '{id,payment_id,cause,status}', 'nothing', 'for good', ''),
   (
@@ -1384,16 +1384,14 @@ as $$
   ) r on true
   where l.committed <> r.committed
   union all
-  select 'on_hand and committed are what was received',
-    jsonb_build_object(
-      'variant_id', l.variant_id, 'on_hand', l.on_hand, 'committed', l.committed, 'received', a.received
-    )
+  select 'on_hand is the sum of its journal',
+    jsonb_build_object('variant_id', l.variant_id, 'on_hand', l.on_hand, 'sum', j.sum)
   from public.inventory_levels l
   left join lateral (
-    select coalesce(sum(delta), 0) as received
-    from public.inventory_adjustments where variant_id = l.variant_id
-  ) a on true
-  where l.on_hand + l.committed <> a.received
+    select coalesce(sum(change), 0) as sum
+    from public.inventory_journal where variant_id = l.variant_id
+  ) j on true
+  where l.on_hand <> j.sum
 $$;
 comment on function private.check_stock() is 'Rules about what is on the shelf: see check_invariants().';
 

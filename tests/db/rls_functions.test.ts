@@ -14,6 +14,8 @@ const staffCommands = [
   "redrive_webhook_event",
   "erase_customer",
   "adjust_inventory",
+  "count_inventory",
+  "import_inventory",
   "receive_return",
   "add_variant",
 ];

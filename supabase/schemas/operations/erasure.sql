@@ -96,8 +96,8 @@ insert into private.retention_rules (table_name, columns, holds, kept, ended_by)
     'purge_alerts(), erase_person()'
   ),
   ('public.alerts', '{kind,severity,status}', 'nothing', 'resolved: retention_alert_days', 'purge_alerts()'),
-  ('public.inventory_adjustments', '{reason}', 'text', 'for good, as the ledger', 'erase_person()'),
-  ('public.inventory_adjustments', '{actor}', 'nothing', 'for good', ''),
+  ('public.inventory_journal', '{note}', 'text', 'for good, as the journal', 'erase_person()'),
+  ('public.inventory_journal', '{kind,actor}', 'nothing', 'for good', ''),
   ('public.refund_requests', '{problem}', 'text', 'with the order', 'erase_person()'),
   ('public.refund_requests', '{id,payment_id,cause,status}', 'nothing', 'for good', ''),
   (

@@ -38,6 +38,9 @@ begin
     return false;
   end if;
 
+  perform private.name_stock_move(
+    case p_target when 'committed' then 'sale' else 'release' end, p_order_id, null, p_source
+  );
   update public.inventory_levels l set
     on_hand = l.on_hand
       - case when p_target = 'committed' then r.quantity else 0 end
@@ -50,6 +53,7 @@ begin
       - case when r.status = 'committed' then r.quantity else 0 end
   from public.inventory_reservations r
   where r.order_id = p_order_id and r.variant_id = l.variant_id and r.status <> p_target;
+  perform private.name_stock_move(null);
 
   update public.inventory_reservations
   set status = p_target, updated_at = now()

@@ -23,7 +23,13 @@ begin
     when 'redrive_webhook_event' then perform private.redrive_event(new.args ->> 'event_id');
     when 'redrive_job' then perform private.redrive_job((new.args ->> 'job_id')::bigint);
     when 'erase_customer' then v_answer := private.run_erase_customer(new.id, new.args);
-    when 'adjust_inventory' then perform private.run_adjust_inventory(new.args);
+    when 'adjust_inventory' then v_answer := private.run_adjust_inventory(new.args);
+    when 'count_inventory' then
+      v_answer := private.run_count_inventory('count', new.args -> 'counts', new.args ->> 'note');
+    when 'import_inventory' then
+      v_answer := private.run_count_inventory(
+        'import', private.parse_csv_counts(new.args ->> 'csv'), new.args ->> 'note'
+      );
     when 'receive_return' then v_order_id := private.run_receive_return(new.args);
     when 'add_variant' then perform private.run_add_variant(new.args);
   end case;
@@ -246,13 +252,34 @@ as $$
   )
 $$;
 comment on function public.adjust_inventory(text, integer, text) is
-  'Goods received (p_delta > 0), lost or recounted (p_delta < 0). Staff only.';
+  'Goods received (p_delta > 0) or lost (p_delta < 0). Staff only.';
+
+create function public.count_inventory(p_counts jsonb, p_note text default null) returns jsonb
+language sql
+set search_path = ''
+as $$
+  select private.submit_command('count_inventory', jsonb_build_object('counts', p_counts, 'note', p_note))
+$$;
+comment on function public.count_inventory(jsonb, text) is
+  'Sets the stock to what was counted: p_counts [{"sku", "counted"}], all pieces in the house, those sold '
+  'and not sent included. All lines or none; counting again changes nothing. Staff only.';
+
+create function public.import_inventory(p_csv text, p_note text default null) returns jsonb
+language sql
+set search_path = ''
+as $$
+  select private.submit_command('import_inventory', jsonb_build_object('csv', p_csv, 'note', p_note))
+$$;
+comment on function public.import_inventory(text, text) is
+  'As count_inventory(), from a CSV file: SKU and pieces in the house, with or without a heading that begins '
+  'with sku. Staff only.';
 
 grant execute on function
   public.request_refund(text, bigint, text, boolean), public.cancel_order(text, text),
   public.release_review(text, text), public.mark_fulfilled(text, text, text),
   public.submit_dispute_evidence(text, text), public.resend_notification(text, text),
   public.redrive_webhook_event(text), public.erase_customer(text),
-  public.adjust_inventory(text, integer, text), public.receive_return(text, jsonb, text),
+  public.adjust_inventory(text, integer, text), public.count_inventory(jsonb, text),
+  public.import_inventory(text, text), public.receive_return(text, jsonb, text),
   public.add_variant(text, text, bigint, text, text, text, integer)
 to authenticated, service_role;

@@ -13,8 +13,7 @@ create table public.staff_commands (
   constraint staff_commands_command_known check (command in (
     'request_refund', 'cancel_order', 'release_review', 'mark_fulfilled', 'submit_dispute_evidence',
     'resend_notification', 'redrive_webhook_event', 'redrive_job', 'erase_customer',
-    'adjust_inventory', 'receive_return',
-    'add_variant'
+    'adjust_inventory', 'count_inventory', 'import_inventory', 'receive_return', 'add_variant'
   ))
 );
 comment on table public.staff_commands is
@@ -67,6 +66,10 @@ as $$
     ('adjust_inventory', 'sku', 'text', true, 64),
     ('adjust_inventory', 'delta', 'integer', true, 1000000),
     ('adjust_inventory', 'reason', 'text', false, 500),
+    ('count_inventory', 'counts', 'array', true, 200000),
+    ('count_inventory', 'note', 'text', false, 500),
+    ('import_inventory', 'csv', 'text', true, 200000),
+    ('import_inventory', 'note', 'text', false, 500),
     ('add_variant', 'product_slug', 'text', true, 200),
     ('add_variant', 'sku', 'text', true, 64),
     ('add_variant', 'price_amount', 'integer', true, 999999999999),

@@ -40,8 +40,7 @@ const damages: Record<string, Damage> = {
     tx`update public.inventory_levels set reserved = reserved + 1`,
   "committed is the sum of committed reservations": (tx) =>
     tx`update public.inventory_levels set committed = committed + 1, on_hand = on_hand - 1`,
-  "on_hand and committed are what was received": (tx) =>
-    tx`update public.inventory_adjustments set delta = delta + 1`,
+  "on_hand is the sum of its journal": (tx) => tx`update public.inventory_journal set change = change + 1`,
   "a paid order owns its stock": (tx) =>
     tx`update public.inventory_reservations set status = 'released' where order_id = ${paidId}`,
   "an expired order holds no stock": (tx) =>

@@ -159,6 +159,8 @@ const commands: Record<string, Record<string, unknown>> = {
   redrive_job: { job_id: 1 },
   erase_customer: { email: "nobody@example.com" },
   adjust_inventory: { sku: "NONE", delta: 1, reason: "x" },
+  count_inventory: { counts: [], note: "x" },
+  import_inventory: { csv: "NONE,1", note: "x" },
   add_variant: {
     product_slug: "none",
     sku: "X",
@@ -375,8 +377,9 @@ Deno.test("adjust_inventory() books goods with a reason and never goes below wha
   await undone(sql, async (tx) => {
     await beginOrder(tx);
     await tx`select public.adjust_inventory('COAT-GRY-L', -8, 'stocktaking')`;
-    const [entry] = await tx`select delta, reason from public.inventory_adjustments order by id desc limit 1`;
-    assert.deepEqual({ ...entry }, { delta: -8, reason: "stocktaking" });
+    const [entry] =
+      await tx`select change, kind, note from public.inventory_journal order by id desc limit 1`;
+    assert.deepEqual({ ...entry }, { change: -8, kind: "adjustment", note: "stocktaking" });
     assert.equal(await refusal(tx, tx`select public.adjust_inventory('COAT-GRY-L', -1, 'loss')`), "KCSTK");
     assert.equal(await refusal(tx, tx`select public.adjust_inventory('NO-SUCH-SKU', 1, 'found')`), "KCSKU");
     assert.equal(await refusal(tx, tx`select public.adjust_inventory('COAT-GRY-L', 0, 'nothing')`), "KCINV");
@@ -407,7 +410,7 @@ Deno.test("a stock row with reservations or history, its variant, its product an
       }, ${onHand})`;
       return tx`delete from public.inventory_levels where variant_id = ${variant?.["id"]} returning 1`;
     };
-    assert.match(`${await refusal(tx, addVariant("RECEIVED", 1))}`, /^23/, "the ledger remains");
+    assert.match(`${await refusal(tx, addVariant("RECEIVED", 1))}`, /^23/, "the journal remains");
     assert.equal((await addVariant("NEVER-STOCKED", 0)).length, 1);
   });
 });

@@ -93,20 +93,26 @@ isOneToOne: false
       referencedColumns: ["id"]
     }
                   ]
-                },"inventory_adjustments": {
+                },"inventory_journal": {
                   Row: {
-                    "actor": string,"created_at": string,"delta": number,"id": number,"reason": string,"variant_id": string
+                    "actor": string,"change": number,"created_at": string,"id": number,"kind": string,"note": string | null,"order_id": string | null,"variant_id": string
                   }
                   ComputedFields: never
                   Insert: {
-                    "actor": string,"created_at"?: string,"delta": number,"id"?: never,"reason": string,"variant_id": string
+                    "actor": string,"change": number,"created_at"?: string,"id"?: never,"kind": string,"note"?: string | null,"order_id"?: string | null,"variant_id": string
                   }
                   Update: {
-                    "actor"?: string,"created_at"?: string,"delta"?: number,"id"?: never,"reason"?: string,"variant_id"?: string
+                    "actor"?: string,"change"?: number,"created_at"?: string,"id"?: never,"kind"?: string,"note"?: string | null,"order_id"?: string | null,"variant_id"?: string
                   }
                   Relationships: [
                     {
-      foreignKeyName: "inventory_adjustments_variant_id_fkey"
+      foreignKeyName: "inventory_journal_order_id_fkey"
+      columns: ["order_id"]
+isOneToOne: false
+      referencedRelation: "orders"
+      referencedColumns: ["id"]
+    },{
+      foreignKeyName: "inventory_journal_variant_id_fkey"
       columns: ["variant_id"]
 isOneToOne: false
       referencedRelation: "inventory_levels"
@@ -559,6 +565,9 @@ isOneToOne: false
 "claim_jobs":
 { Args: { "p_kinds"?: (string)[],"p_lease_seconds": number,"p_limit": number,"p_worker": string }; Returns: Json
                            },
+"count_inventory":
+{ Args: { "p_counts": Json,"p_note"?: string }; Returns: Json
+                           },
 "count_jobs":
 { Args: Record<PropertyKey, never>; Returns: Json
                            },
@@ -603,6 +612,9 @@ isOneToOne: false
                            },
 "get_webhook_allowlist":
 { Args: Record<PropertyKey, never>; Returns: Json
+                           },
+"import_inventory":
+{ Args: { "p_csv": string,"p_note"?: string }; Returns: Json
                            },
 "judge_refund":
 { Args: { "p_request_id": string }; Returns: Json
