@@ -52,6 +52,17 @@ sequence public.reconciliation_drift_id_seq as bigint start 1 increment 1;
 sequence public.webhook_rejections_id_seq as bigint start 1 increment 1;
 
 
+table private.carriers (
+  name text not null,
+  tracking_url text not null,
+  constraint carriers_pkey PRIMARY KEY (name),
+  constraint carriers_name_lower CHECK ((name = lower(name))),
+  constraint carriers_tracking_url_https CHECK (((tracking_url ~ '^https://'::text) AND (tracking_url ~~ '%{number}%'::text)))
+);
+comment on table private.carriers is 'Where each carrier shows its parcels; {number} stands for the tracking number. name in lower case.';
+row level security on private.carriers;
+
+
 table private.circuit_breakers (
   provider text not null,
   failures integer default 0 not null,
@@ -706,8 +717,6 @@ table public.orders (
   restocked_at timestamp with time zone,
   abandoned_at timestamp with time zone,
   cancelled_at timestamp with time zone,
-  carrier text,
-  tracking_number text,
   fulfilled_at timestamp with time zone,
   paid_at timestamp with time zone,
   erased_at timestamp with time zone,
@@ -736,6 +745,7 @@ comment on column public.orders.payment_id is 'The payment this order keeps; nul
 comment on column public.orders.decided_payment_id is 'The payment that the order kept when staff first asked for a refund or its goods came back: their decision was about its money, so the order keeps it, whatever is paid later.';
 comment on column public.orders.restocked_at is 'Set once, when the goods went back on the shelf: with a refund that asked for it, or by receive_return(). They are not taken again.';
 comment on column public.orders.abandoned_at is 'Set when an attempt ended without any session at Stripe, which frees its stock.';
+comment on column public.orders.fulfilled_at is 'When the last piece that was to be sent had left; null while some are still here. Derived.';
 comment on column public.orders.erased_at is 'When its personal data was removed, by erase_customer() or because it was never paid and is old. What comes later is stored without.';
 CREATE INDEX orders_address_key_idx ON public.orders USING btree (private.address_key(purchase_ip, 48), created_at);
 CREATE INDEX orders_created_at_idx ON public.orders USING btree (created_at DESC);
@@ -1001,6 +1011,48 @@ grant select on table public.refunds to authenticated;
 grant select on table public.refunds to service_role;
 
 
+table public.shipment_lines (
+  shipment_id uuid not null,
+  order_item_id uuid not null,
+  quantity integer not null,
+  constraint shipment_lines_pkey PRIMARY KEY (shipment_id, order_item_id),
+  constraint shipment_lines_order_item_id_fkey FOREIGN KEY (order_item_id) REFERENCES order_items(id) ON DELETE CASCADE,
+  constraint shipment_lines_shipment_id_fkey FOREIGN KEY (shipment_id) REFERENCES shipments(id) ON DELETE CASCADE,
+  constraint shipment_lines_quantity_positive CHECK ((quantity > 0))
+);
+comment on table public.shipment_lines is 'Pieces in a parcel, by line of the order.';
+CREATE INDEX shipment_lines_order_item_id_idx ON public.shipment_lines USING btree (order_item_id);
+row level security on public.shipment_lines;
+policy shipment_lines_read on public.shipment_lines as permissive for select to authenticated using ((EXISTS ( SELECT 1
+   FROM shipments s
+  WHERE (s.id = shipment_lines.shipment_id))));
+grant select on table public.shipment_lines to authenticated;
+grant select on table public.shipment_lines to service_role;
+
+
+table public.shipments (
+  id uuid default gen_random_uuid() not null,
+  order_id uuid not null,
+  parcel integer not null,
+  carrier text,
+  tracking_number text,
+  tracking_url text,
+  shipped_at timestamp with time zone default now() not null,
+  constraint shipments_order_parcel_key UNIQUE (order_id, parcel),
+  constraint shipments_pkey PRIMARY KEY (id),
+  constraint shipments_order_id_fkey FOREIGN KEY (order_id) REFERENCES orders(id) ON DELETE CASCADE,
+  constraint shipments_parcel_positive CHECK ((parcel > 0))
+);
+comment on table public.shipments is 'Parcels of an order, numbered from 1 (parcel). Noted by mark_fulfilled(), corrected by correct_shipment().';
+comment on column public.shipments.tracking_url is 'The carrier''s page of the parcel, where it is known.';
+row level security on public.shipments;
+policy shipments_read on public.shipments as permissive for select to authenticated using ((EXISTS ( SELECT 1
+   FROM orders o
+  WHERE (o.id = shipments.order_id))));
+grant select on table public.shipments to authenticated;
+grant select on table public.shipments to service_role;
+
+
 table public.shipping_rates (
   id uuid default gen_random_uuid() not null,
   name text not null,
@@ -1040,7 +1092,7 @@ table public.staff_commands (
   created_at timestamp with time zone default now() not null,
   constraint staff_commands_pkey PRIMARY KEY (id),
   constraint staff_commands_order_id_fkey FOREIGN KEY (order_id) REFERENCES orders(id) ON DELETE SET NULL,
-  constraint staff_commands_command_known CHECK ((command = ANY (ARRAY['request_refund'::text, 'cancel_order'::text, 'release_review'::text, 'mark_fulfilled'::text, 'submit_dispute_evidence'::text, 'resend_notification'::text, 'redrive_webhook_event'::text, 'redrive_job'::text, 'erase_customer'::text, 'adjust_inventory'::text, 'count_inventory'::text, 'import_inventory'::text, 'receive_return'::text, 'add_variant'::text])))
+  constraint staff_commands_command_known CHECK ((command = ANY (ARRAY['request_refund'::text, 'cancel_order'::text, 'release_review'::text, 'mark_fulfilled'::text, 'correct_shipment'::text, 'submit_dispute_evidence'::text, 'resend_notification'::text, 'redrive_webhook_event'::text, 'redrive_job'::text, 'erase_customer'::text, 'adjust_inventory'::text, 'count_inventory'::text, 'import_inventory'::text, 'receive_return'::text, 'add_variant'::text])))
 );
 comment on table public.staff_commands is 'Insert-only log of what staff asked for. Inserting a row carries it out; a refused command leaves no row.';
 CREATE INDEX staff_commands_order_id_idx ON public.staff_commands USING btree (order_id);
@@ -1399,6 +1451,14 @@ CREATE OR REPLACE FUNCTION private.check_paid_velocity(o orders)
 comment on function private.check_paid_velocity(o orders) is 'Measures the rules on card and delivery address once an order is paid, by what had happened until then and by the rules as they stood, so that settling again finds the same. Returns the set of rules, for velocity_rule_set. Called by settle_order() only.';
 
 
+CREATE OR REPLACE FUNCTION private.check_parcels()
+ RETURNS TABLE(invariant text, detail jsonb)
+ LANGUAGE sql
+ STABLE
+ SET search_path TO '';
+comment on function private.check_parcels() is 'Rules about what has left the house: see check_invariants().';
+
+
 CREATE OR REPLACE FUNCTION private.check_payments()
  RETURNS TABLE(invariant text, detail jsonb)
  LANGUAGE sql
@@ -1469,6 +1529,14 @@ CREATE OR REPLACE FUNCTION private.clean_staff_args(p_command text, p_args jsonb
 comment on function private.clean_staff_args(p_command text, p_args jsonb) is 'The arguments of a staff command, without those left empty. KCINV: unknown, of the wrong type, too large, or missing.';
 
 
+CREATE OR REPLACE FUNCTION private.completed_at(p_order_id uuid)
+ RETURNS timestamp with time zone
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.completed_at(p_order_id uuid) is 'When the last parcel of an order left; null while pieces are still to be sent, or nothing was.';
+
+
 CREATE OR REPLACE FUNCTION private.concerns_erased(p_facts jsonb, p_order_ids jsonb)
  RETURNS boolean
  LANGUAGE plpgsql
@@ -1483,6 +1551,13 @@ CREATE OR REPLACE FUNCTION private.confirmed_email(p_order_id uuid)
  STABLE
  SET search_path TO '';
 comment on function private.confirmed_email(p_order_id uuid) is 'The address that was confirmed on the latest payment page of an order, or null. Before the money too: who hears of a debit that failed is known from the page where it was ordered.';
+
+
+CREATE OR REPLACE FUNCTION private.correct_parcel(p_command_id uuid, s shipments, p_carrier text, p_tracking_number text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.correct_parcel(p_command_id uuid, s shipments, p_carrier text, p_tracking_number text) is 'Gives a parcel another carrier or number (null: as it is) and queues the mail that says so. KCINV: nothing to correct.';
 
 
 CREATE OR REPLACE FUNCTION private.count_email_change()
@@ -1733,6 +1808,14 @@ CREATE OR REPLACE FUNCTION private.has_scheduler()
 comment on function private.has_scheduler() is 'True where pg_cron, pg_net and Vault are installed.';
 
 
+CREATE OR REPLACE FUNCTION private.has_shipped(p_order_id uuid)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.has_shipped(p_order_id uuid) is 'Whether anything of an order has left the house.';
+
+
 CREATE OR REPLACE FUNCTION private.hash_lines(p_lines jsonb, p_currency text)
  RETURNS text
  LANGUAGE sql
@@ -1909,6 +1992,14 @@ CREATE OR REPLACE FUNCTION private.limit_wait(p_limit integer, p_window_seconds 
  IMMUTABLE
  SET search_path TO '';
 comment on function private.limit_wait(p_limit integer, p_window_seconds integer, p_current integer, p_previous integer, p_elapsed numeric) is 'Seconds until a refused request fits. p_current and p_previous: requests taken in this window and the last; p_elapsed: how far this window has gone, 0 to 1.';
+
+
+CREATE OR REPLACE FUNCTION private.line_positions(p_order_id uuid)
+ RETURNS TABLE(order_item_id uuid, variant_id uuid, sku text, name text, unit_amount bigint, quantity integer, shipped integer, to_ship integer)
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.line_positions(p_order_id uuid) is 'Where the pieces of each line of an order are. shipped: have left the house; to_ship: are still to be sent. Call with the order locked.';
 
 
 CREATE OR REPLACE FUNCTION private.link_payments(p_payment_ids text[])
@@ -2227,6 +2318,14 @@ CREATE OR REPLACE FUNCTION private.orders_of_facts(p_facts jsonb)
 comment on function private.orders_of_facts(p_facts jsonb) is 'The orders that facts belong to, as far as they are known.';
 
 
+CREATE OR REPLACE FUNCTION private.parcel_data(p_shipment_id uuid)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.parcel_data(p_shipment_id uuid) is 'What the mail about a parcel says: { parcel, carrier, tracking_number, tracking_url, items: [{ name, quantity }], part, more_to_come }.';
+
+
 CREATE OR REPLACE FUNCTION private.parse_counts(p_counts jsonb)
  RETURNS TABLE(sku text, counted integer)
  LANGUAGE plpgsql
@@ -2241,6 +2340,14 @@ CREATE OR REPLACE FUNCTION private.parse_csv_counts(p_csv text)
  IMMUTABLE
  SET search_path TO '';
 comment on function private.parse_csv_counts(p_csv text) is 'The lines of a CSV file with SKU and figure (comma, semicolon or tab; with or without a heading that begins with sku), in the form of parse_counts().';
+
+
+CREATE OR REPLACE FUNCTION private.parse_order_lines(p_order_id uuid, p_lines jsonb, p_fields text[])
+ RETURNS TABLE(order_item_id uuid, sku text, quantity integer, line jsonb)
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.parse_order_lines(p_order_id uuid, p_lines jsonb, p_fields text[]) is 'Lines [{ sku, quantity, … }] that a command names, as pieces of an order; p_fields: what else a line may have. KCINV: malformed, or listed twice; KCSKU: not in the order.';
 
 
 CREATE OR REPLACE FUNCTION private.payment_of_charge(p_charge_id text)
@@ -2590,6 +2697,14 @@ CREATE OR REPLACE FUNCTION private.refuse_refund_amount(p_amount bigint, p_curre
 comment on function private.refuse_refund_amount(p_amount bigint, p_currency text) is 'Raises KCREF for an amount that Stripe does not refund in this currency. Null, all that is left, is Stripe''s own figure.';
 
 
+CREATE OR REPLACE FUNCTION private.refuse_shipping(o orders)
+ RETURNS void
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.refuse_shipping(o orders) is 'KCINV: an order that must not ship, with what keeps it.';
+
+
 CREATE OR REPLACE FUNCTION private.refuse_shortage(p_wanted jsonb)
  RETURNS void
  LANGUAGE plpgsql
@@ -2687,6 +2802,13 @@ CREATE OR REPLACE FUNCTION private.run_cancel_order(p_args jsonb)
 comment on function private.run_cancel_order(p_args jsonb) is 'Carries out cancel_order: settling expires open sessions and refunds what was paid. Of an order that is refunded already only the goods go back. KCINV: already shipped.';
 
 
+CREATE OR REPLACE FUNCTION private.run_correct_shipment(p_command_id uuid, p_args jsonb)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.run_correct_shipment(p_command_id uuid, p_args jsonb) is 'Carries out correct_shipment. KCINV: no such parcel, or nothing to correct.';
+
+
 CREATE OR REPLACE FUNCTION private.run_count_inventory(p_kind text, p_counts jsonb, p_note text)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -2702,10 +2824,10 @@ comment on function private.run_erase_customer(p_command_id uuid, p_args jsonb) 
 
 
 CREATE OR REPLACE FUNCTION private.run_mark_fulfilled(p_command_id uuid, p_args jsonb)
- RETURNS uuid
+ RETURNS jsonb
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.run_mark_fulfilled(p_command_id uuid, p_args jsonb) is 'Carries out mark_fulfilled: notes carrier and tracking number, queues the mail. Of an order that has shipped it corrects them, and mails each correction once. KCINV: unpaid, held or cancelled; shipped already and nothing to correct.';
+comment on function private.run_mark_fulfilled(p_command_id uuid, p_args jsonb) is 'Carries out mark_fulfilled: notes a parcel and queues its mail, and answers { parcel, to_ship }. Of an order that has shipped in one parcel it corrects that. KCINV: unpaid, held or cancelled; more than is still to be sent; nothing to correct.';
 
 
 CREATE OR REPLACE FUNCTION private.run_receive_return(p_args jsonb)
@@ -2873,6 +2995,13 @@ CREATE OR REPLACE FUNCTION private.settle_unfulfillable(o orders, p_source text)
 comment on function private.settle_unfulfillable(o orders, p_source text) is 'Money of an order that will not ship, because it is oversold or cancelled, goes back; customer and staff hear of it.';
 
 
+CREATE OR REPLACE FUNCTION private.ship(p_order_id uuid, p_carrier text, p_tracking_number text, p_lines jsonb)
+ RETURNS uuid
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.ship(p_order_id uuid, p_carrier text, p_tracking_number text, p_lines jsonb) is 'Notes a parcel with the lines, or with all that is still to be sent (p_lines null), and returns its id. KCINV: more than is still to be sent, or a tracking number that the order has already.';
+
+
 CREATE OR REPLACE FUNCTION private.show_cards(p_order_id uuid)
  RETURNS void
  LANGUAGE plpgsql
@@ -2991,6 +3120,14 @@ CREATE OR REPLACE FUNCTION private.tidy_options()
  LANGUAGE plpgsql
  SET search_path TO '';
 comment on function private.tidy_options() is 'Trigger of product_variants: a size or colour that somebody cleared is none, not an empty one.';
+
+
+CREATE OR REPLACE FUNCTION private.tracking_url(p_carrier text, p_tracking_number text)
+ RETURNS text
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.tracking_url(p_carrier text, p_tracking_number text) is 'The page that shows a parcel, or null: an unknown carrier, or nothing like a tracking number.';
 
 
 CREATE OR REPLACE FUNCTION private.unreleased_mismatches(p_order_id uuid, p_session_id text, p_reasons text[])
@@ -3231,6 +3368,15 @@ comment on function public.claim_jobs(p_worker text, p_limit integer, p_lease_se
 grant execute on function public.claim_jobs(p_worker text, p_limit integer, p_lease_seconds integer, p_kinds text[]) to service_role;
 
 
+CREATE OR REPLACE FUNCTION public.correct_shipment(p_order_number text, p_parcel integer, p_carrier text DEFAULT NULL::text, p_tracking_number text DEFAULT NULL::text)
+ RETURNS jsonb
+ LANGUAGE sql
+ SET search_path TO '';
+comment on function public.correct_shipment(p_order_number text, p_parcel integer, p_carrier text, p_tracking_number text) is 'Corrects carrier or tracking number of a parcel (numbered from 1 in each order) and mails the correction. Staff only.';
+grant execute on function public.correct_shipment(p_order_number text, p_parcel integer, p_carrier text, p_tracking_number text) to authenticated;
+grant execute on function public.correct_shipment(p_order_number text, p_parcel integer, p_carrier text, p_tracking_number text) to service_role;
+
+
 CREATE OR REPLACE FUNCTION public.count_inventory(p_counts jsonb, p_note text DEFAULT NULL::text)
  RETURNS jsonb
  LANGUAGE sql
@@ -3310,7 +3456,7 @@ CREATE OR REPLACE FUNCTION public.get_dispute_evidence(p_dispute_id text)
  LANGUAGE sql
  STABLE SECURITY DEFINER
  SET search_path TO '';
-comment on function public.get_dispute_evidence(p_dispute_id text) is 'A dispute with what the shop knows of its order: customer, addresses, items, carrier and tracking, mails sent, purchase address, earlier undisputed orders. Null: no such dispute; order null: not one of ours.';
+comment on function public.get_dispute_evidence(p_dispute_id text) is 'A dispute with what the shop knows of its order: customer, addresses, items, parcels, mails sent, purchase address, earlier undisputed orders. Null: no such dispute; order null: not one of ours.';
 grant execute on function public.get_dispute_evidence(p_dispute_id text) to service_role;
 
 
@@ -3422,13 +3568,13 @@ comment on function public.list_unknown_events(p_event_ids text[]) is 'Which of 
 grant execute on function public.list_unknown_events(p_event_ids text[]) to service_role;
 
 
-CREATE OR REPLACE FUNCTION public.mark_fulfilled(p_order_number text, p_carrier text DEFAULT NULL::text, p_tracking_number text DEFAULT NULL::text)
+CREATE OR REPLACE FUNCTION public.mark_fulfilled(p_order_number text, p_carrier text DEFAULT NULL::text, p_tracking_number text DEFAULT NULL::text, p_lines jsonb DEFAULT NULL::jsonb)
  RETURNS jsonb
  LANGUAGE sql
  SET search_path TO '';
-comment on function public.mark_fulfilled(p_order_number text, p_carrier text, p_tracking_number text) is 'Notes that an order has shipped and mails the customer. Called again with another carrier or tracking number it corrects them, and mails the correction. Staff only.';
-grant execute on function public.mark_fulfilled(p_order_number text, p_carrier text, p_tracking_number text) to authenticated;
-grant execute on function public.mark_fulfilled(p_order_number text, p_carrier text, p_tracking_number text) to service_role;
+comment on function public.mark_fulfilled(p_order_number text, p_carrier text, p_tracking_number text, p_lines jsonb) is 'Notes a parcel and mails the customer: p_lines [{"sku", "quantity"}], or all that is still to be sent. The order is fulfilled when nothing is left. Of an order that has shipped in one parcel it corrects carrier and tracking number, and mails the correction. Staff only.';
+grant execute on function public.mark_fulfilled(p_order_number text, p_carrier text, p_tracking_number text, p_lines jsonb) to authenticated;
+grant execute on function public.mark_fulfilled(p_order_number text, p_carrier text, p_tracking_number text, p_lines jsonb) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.purge_old_data(p_limit integer)

@@ -462,7 +462,8 @@ begin
       fulfillment_status = o.fulfillment_status, amount_discount = o.amount_discount,
       amount_shipping = o.amount_shipping, amount_tax = o.amount_tax, amount_total = o.amount_total,
       amount_paid = o.amount_paid, amount_refunded = o.amount_refunded,
-      oversold_at = o.oversold_at, restocked_at = o.restocked_at, paid_at = o.paid_at, updated_at = now()
+      oversold_at = o.oversold_at, restocked_at = o.restocked_at, fulfilled_at = o.fulfilled_at,
+      paid_at = o.paid_at, updated_at = now()
     where id = o.id;
   end if;
   update public.order_risk x set
@@ -500,6 +501,7 @@ begin
     select * into p from public.payments where id = s.payment_id;
     v_mismatches := private.unreleased_mismatches(o.id, s.id, private.review_reasons(o, s, p));
     o := private.order_as_paid(o, s, p);
+    o.fulfilled_at := private.completed_at(o.id);
     o.customer_id := private.settle_customer(o, s);
   else
     o := private.order_as_asked(o);
@@ -968,14 +970,15 @@ as $$
       q.restock
       -- A warning stops parcels that have not left. By its name: the refund may be heard of before the
       -- warning.
-      or (r.request_id = private.refund_request_id('fraudulent', r.payment_id) and o.fulfilled_at is null)
+      or (r.request_id = private.refund_request_id('fraudulent', r.payment_id)
+        and not private.has_shipped(o.id))
     )
   ) or exists (
     -- Somebody had given back all of it by hand before the job ran: what was asked for is true, once that
     -- money has left.
     select 1 from public.refund_requests q
     where q.order_id = o.id and q.payment_id = o.payment_id and q.status = 'not_needed'
-      and (q.restock or (q.cause = 'fraudulent' and o.fulfilled_at is null))
+      and (q.restock or (q.cause = 'fraudulent' and not private.has_shipped(o.id)))
       and o.amount_paid <= (
         select coalesce(sum(r.amount), 0) from public.refunds r
         where r.payment_id = o.payment_id and r.succeeded_at is not null
@@ -1240,7 +1243,7 @@ begin
       perform private.queue_refund(o.payment_id, o.id, 'oversold', p_source);
     end if;
   end if;
-  if o.cancelled_at is not null and o.fulfilled_at is null then
+  if o.cancelled_at is not null and not private.has_shipped(o.id) then
     perform private.queue_notification(o.id, 'order_cancelled');
     if o.payment_id is not null and private.queue_refund(o.payment_id, o.id, 'cancelled', p_source) then
       perform private.raise_alert_once(
@@ -1350,12 +1353,13 @@ declare
 begin
   if v_answer is null then
     v_answer := case
-      when o.fulfilled_at is null and private.setting('early_fraud_warning_policy') = '"refund"' then 'refund'
+      when not private.has_shipped(o.id) and private.setting('early_fraud_warning_policy') = '"refund"'
+        then 'refund'
       else 'review'
     end;
     update public.fraud_signals set answer = v_answer where id = f.id;
   end if;
-  return v_answer = 'refund' and f.released_at is null and o.fulfilled_at is null;
+  return v_answer = 'refund' and f.released_at is null and not private.has_shipped(o.id);
 end;
 $$;
 comment on function private.refunds_on_warning(public.fraud_signals, public.orders) is
@@ -1491,7 +1495,7 @@ as $$
   from (
     select b.number, b.paid_at, b.amount_paid, b.currency, p.charge_id, b.email,
       host(b.purchase_ip) as purchase_ip, b.shipping_address,
-      c.user_id, b.fulfilled_at,
+      c.user_id,
       floor(extract(epoch from o.paid_at - b.paid_at) / 86400)::integer as days_before,
       coalesce(b.purchase_ip = o.purchase_ip, false) as same_ip,
       coalesce(b.shipping_address = o.shipping_address, false) as same_address,
@@ -1537,7 +1541,16 @@ as $$
       'shipping_address', o.shipping_address,
       'currency', o.currency, 'amount_total', o.amount_total, 'amount_refunded', o.amount_refunded,
       'created_at', o.created_at, 'paid_at', o.paid_at,
-      'carrier', o.carrier, 'tracking_number', o.tracking_number, 'fulfilled_at', o.fulfilled_at,
+      'shipments', (
+        select coalesce(
+          jsonb_agg(
+            jsonb_build_object(
+              'carrier', x.carrier, 'tracking_number', x.tracking_number, 'shipped_at', x.shipped_at
+            ) order by x.parcel
+          ), '[]'
+        )
+        from public.shipments x where x.order_id = o.id
+      ),
       'items', (
         select jsonb_agg(
           jsonb_build_object(
@@ -1571,7 +1584,7 @@ as $$
   where d.id = p_dispute_id
 $$;
 comment on function public.get_dispute_evidence(text) is
-  'A dispute with what the shop knows of its order: customer, addresses, items, carrier and tracking, mails '
+  'A dispute with what the shop knows of its order: customer, addresses, items, parcels, mails '
   'sent, purchase address, earlier undisputed orders. Null: no such dispute; order null: not one of ours.';
 grant execute on function public.get_dispute_evidence(text) to service_role;
 

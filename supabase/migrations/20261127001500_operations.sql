@@ -624,7 +624,7 @@ insert into private.retention_rules (table_name, columns, holds, kept, ended_by)
     'idempotency_key}', 'person',
     'paid: as bookkeeping law wants, until erased; never paid: retention_unpaid_days',
     'erase_person(), forget_unpaid_orders()'),
-  ('public.orders', '{carrier,tracking_number}', 'text', 'with the order', 'erase_person()'),
+  ('public.shipments', '{carrier,tracking_number,tracking_url}', 'text', 'with the order', 'erase_person()'),
   (
     'public.orders',
     '{number,locale,status,fulfillment_status,currency,cart_hash,shipping_rates,session_id,payment_id,'
@@ -725,6 +725,7 @@ insert into private.retention_rules (table_name, columns, holds, kept, ended_by)
   ('private.jobs', '{kind,dedupe_key,status,worker}', 'nothing', 'the retention of its kind', 'purge_jobs()'),
   ('private.rate_limits', '{key}', 'person', 'an hour', 'take_rate_limits()'),
   ('private.circuit_breakers', '{reason}', 'text', 'until the provider is back', 'erase_person()'),
+  ('private.carriers', '{name,tracking_url}', 'nothing', 'for good', ''),
   ('private.circuit_breakers', '{provider}', 'nothing', 'for good', ''),
   ('private.disposable_email_domains', '{domain}', 'nothing', 'for good', ''),
   ('private.heartbeats', '{name}', 'nothing', 'for good', ''),
@@ -1443,7 +1444,7 @@ as $$
   from public.orders o
   where (
     o.restocked_at is not null
-    or (o.fulfilled_at is null and (o.cancelled_at is not null or o.oversold_at is not null))
+    or (not private.has_shipped(o.id) and (o.cancelled_at is not null or o.oversold_at is not null))
   )
     and exists (
       select 1 from public.inventory_reservations r where r.order_id = o.id and r.status = 'committed'
@@ -1556,7 +1557,7 @@ as $$
   select 'money of an order that is not to ship is on its way back',
     jsonb_build_object('order', o.number, 'payment_id', o.payment_id)
   from public.orders o
-  where o.payment_id is not null and o.fulfilled_at is null
+  where o.payment_id is not null and not private.has_shipped(o.id)
     and (o.cancelled_at is not null or o.oversold_at is not null)
     and not exists (
       select 1
@@ -1681,6 +1682,28 @@ as $$
 $$;
 comment on function private.check_order_state() is 'Rules about the state of orders: see check_invariants().';
 
+create function private.check_parcels() returns table (invariant text, detail jsonb)
+language sql
+stable
+set search_path = ''
+as $$
+  select 'no more is sent of a line than was sold', jsonb_build_object('order', o.number, 'sku', p.sku)
+  from public.orders o cross join lateral private.line_positions(o.id) p
+  where p.to_ship < 0
+  union all
+  select 'a parcel has lines of its own order', jsonb_build_object('shipment_id', s.id)
+  from public.shipments s
+  where not exists (select 1 from public.shipment_lines l where l.shipment_id = s.id) or exists (
+    select 1 from public.shipment_lines l join public.order_items i on i.id = l.order_item_id
+    where l.shipment_id = s.id and i.order_id <> s.order_id
+  )
+  union all
+  select 'an order is fulfilled when all that was to be sent has left', jsonb_build_object('order', o.number)
+  from public.orders o
+  where (o.fulfilled_at is null) <> (private.completed_at(o.id) is null)
+$$;
+comment on function private.check_parcels() is 'Rules about what has left the house: see check_invariants().';
+
 create function private.check_outbox() returns table (invariant text, detail jsonb)
 language sql
 stable
@@ -1732,6 +1755,7 @@ as $$
   union all select * from private.check_refunds()
   union all select * from private.check_payments()
   union all select * from private.check_order_state()
+  union all select * from private.check_parcels()
   union all select * from private.check_outbox()
 $$;
 comment on function public.check_invariants() is

@@ -9,6 +9,7 @@ const staffCommands = [
   "cancel_order",
   "release_review",
   "mark_fulfilled",
+  "correct_shipment",
   "submit_dispute_evidence",
   "resend_notification",
   "redrive_webhook_event",

@@ -27,7 +27,7 @@ insert into private.retention_rules (table_name, columns, holds, kept, ended_by)
     'idempotency_key}', 'person',
     'paid: as bookkeeping law wants, until erased; never paid: retention_unpaid_days',
     'erase_person(), forget_unpaid_orders()'),
-  ('public.orders', '{carrier,tracking_number}', 'text', 'with the order', 'erase_person()'),
+  ('public.shipments', '{carrier,tracking_number,tracking_url}', 'text', 'with the order', 'erase_person()'),
   (
     'public.orders',
     '{number,locale,status,fulfillment_status,currency,cart_hash,shipping_rates,session_id,payment_id,'
@@ -128,6 +128,7 @@ insert into private.retention_rules (table_name, columns, holds, kept, ended_by)
   ('private.jobs', '{kind,dedupe_key,status,worker}', 'nothing', 'the retention of its kind', 'purge_jobs()'),
   ('private.rate_limits', '{key}', 'person', 'an hour', 'take_rate_limits()'),
   ('private.circuit_breakers', '{reason}', 'text', 'until the provider is back', 'erase_person()'),
+  ('private.carriers', '{name,tracking_url}', 'nothing', 'for good', ''),
   ('private.circuit_breakers', '{provider}', 'nothing', 'for good', ''),
   ('private.disposable_email_domains', '{domain}', 'nothing', 'for good', ''),
   ('private.heartbeats', '{name}', 'nothing', 'for good', ''),

@@ -82,7 +82,7 @@ as $$
   from public.orders o
   where (
     o.restocked_at is not null
-    or (o.fulfilled_at is null and (o.cancelled_at is not null or o.oversold_at is not null))
+    or (not private.has_shipped(o.id) and (o.cancelled_at is not null or o.oversold_at is not null))
   )
     and exists (
       select 1 from public.inventory_reservations r where r.order_id = o.id and r.status = 'committed'
@@ -195,7 +195,7 @@ as $$
   select 'money of an order that is not to ship is on its way back',
     jsonb_build_object('order', o.number, 'payment_id', o.payment_id)
   from public.orders o
-  where o.payment_id is not null and o.fulfilled_at is null
+  where o.payment_id is not null and not private.has_shipped(o.id)
     and (o.cancelled_at is not null or o.oversold_at is not null)
     and not exists (
       select 1
@@ -320,6 +320,28 @@ as $$
 $$;
 comment on function private.check_order_state() is 'Rules about the state of orders: see check_invariants().';
 
+create function private.check_parcels() returns table (invariant text, detail jsonb)
+language sql
+stable
+set search_path = ''
+as $$
+  select 'no more is sent of a line than was sold', jsonb_build_object('order', o.number, 'sku', p.sku)
+  from public.orders o cross join lateral private.line_positions(o.id) p
+  where p.to_ship < 0
+  union all
+  select 'a parcel has lines of its own order', jsonb_build_object('shipment_id', s.id)
+  from public.shipments s
+  where not exists (select 1 from public.shipment_lines l where l.shipment_id = s.id) or exists (
+    select 1 from public.shipment_lines l join public.order_items i on i.id = l.order_item_id
+    where l.shipment_id = s.id and i.order_id <> s.order_id
+  )
+  union all
+  select 'an order is fulfilled when all that was to be sent has left', jsonb_build_object('order', o.number)
+  from public.orders o
+  where (o.fulfilled_at is null) <> (private.completed_at(o.id) is null)
+$$;
+comment on function private.check_parcels() is 'Rules about what has left the house: see check_invariants().';
+
 create function private.check_outbox() returns table (invariant text, detail jsonb)
 language sql
 stable
@@ -371,6 +393,7 @@ as $$
   union all select * from private.check_refunds()
   union all select * from private.check_payments()
   union all select * from private.check_order_state()
+  union all select * from private.check_parcels()
   union all select * from private.check_outbox()
 $$;
 comment on function public.check_invariants() is

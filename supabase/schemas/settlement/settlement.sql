@@ -367,7 +367,8 @@ begin
       fulfillment_status = o.fulfillment_status, amount_discount = o.amount_discount,
       amount_shipping = o.amount_shipping, amount_tax = o.amount_tax, amount_total = o.amount_total,
       amount_paid = o.amount_paid, amount_refunded = o.amount_refunded,
-      oversold_at = o.oversold_at, restocked_at = o.restocked_at, paid_at = o.paid_at, updated_at = now()
+      oversold_at = o.oversold_at, restocked_at = o.restocked_at, fulfilled_at = o.fulfilled_at,
+      paid_at = o.paid_at, updated_at = now()
     where id = o.id;
   end if;
   update public.order_risk x set
@@ -405,6 +406,7 @@ begin
     select * into p from public.payments where id = s.payment_id;
     v_mismatches := private.unreleased_mismatches(o.id, s.id, private.review_reasons(o, s, p));
     o := private.order_as_paid(o, s, p);
+    o.fulfilled_at := private.completed_at(o.id);
     o.customer_id := private.settle_customer(o, s);
   else
     o := private.order_as_asked(o);

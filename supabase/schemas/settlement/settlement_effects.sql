@@ -194,7 +194,7 @@ begin
       perform private.queue_refund(o.payment_id, o.id, 'oversold', p_source);
     end if;
   end if;
-  if o.cancelled_at is not null and o.fulfilled_at is null then
+  if o.cancelled_at is not null and not private.has_shipped(o.id) then
     perform private.queue_notification(o.id, 'order_cancelled');
     if o.payment_id is not null and private.queue_refund(o.payment_id, o.id, 'cancelled', p_source) then
       perform private.raise_alert_once(
@@ -304,12 +304,13 @@ declare
 begin
   if v_answer is null then
     v_answer := case
-      when o.fulfilled_at is null and private.setting('early_fraud_warning_policy') = '"refund"' then 'refund'
+      when not private.has_shipped(o.id) and private.setting('early_fraud_warning_policy') = '"refund"'
+        then 'refund'
       else 'review'
     end;
     update public.fraud_signals set answer = v_answer where id = f.id;
   end if;
-  return v_answer = 'refund' and f.released_at is null and o.fulfilled_at is null;
+  return v_answer = 'refund' and f.released_at is null and not private.has_shipped(o.id);
 end;
 $$;
 comment on function private.refunds_on_warning(public.fraud_signals, public.orders) is

@@ -59,7 +59,7 @@ as $$
 declare
   o public.orders := private.lock_order_by_number(p_args ->> 'order_number');
 begin
-  if o.fulfilled_at is not null then
+  if private.has_shipped(o.id) then
     raise exception 'order % has been shipped; refund it instead', o.number using errcode = 'KCINV';
   elsif o.status = 'refunded' and o.cancelled_at is null then
     -- The money is back already, and the customer knows: what is left to do is the goods.
@@ -87,7 +87,7 @@ begin
     raise exception 'goods come back all together; single lines are not supported' using errcode = 'KCINV';
   elsif o.restocked_at is not null then
     raise exception 'the goods of order % are back on the shelf already', o.number using errcode = 'KCINV';
-  elsif o.fulfilled_at is null and o.status <> 'refunded' then
+  elsif not private.has_shipped(o.id) and o.status <> 'refunded' then
     raise exception 'order % has not shipped (status %); cancel it instead', o.number, o.status
       using errcode = 'KCINV';
   end if;
@@ -147,55 +147,6 @@ comment on function private.run_release_review(jsonb) is
   'fraud or a mismatch that turns up later holds it again. KCINV: nothing to release, or its money is on '
   'its way back.';
 
-create function private.run_mark_fulfilled(p_command_id uuid, p_args jsonb) returns uuid
-language plpgsql
-set search_path = ''
-as $$
-declare
-  o public.orders := private.lock_order_by_number(p_args ->> 'order_number');
-  v_carrier text := coalesce(p_args ->> 'carrier', o.carrier);
-  v_tracking text := coalesce(p_args ->> 'tracking_number', o.tracking_number);
-  v_data jsonb := jsonb_build_object('carrier', v_carrier, 'tracking_number', v_tracking);
-begin
-  if o.fulfilled_at is not null then
-    if (v_carrier, v_tracking) is not distinct from (o.carrier, o.tracking_number) then
-      raise exception 'order % has shipped already', o.number
-        using errcode = 'KCINV', hint = 'To correct the parcel, give another carrier or tracking number.';
-    end if;
-    update public.orders set carrier = v_carrier, tracking_number = v_tracking where id = o.id;
-    -- A number that nobody has been told yet needs no correction: the mail that waits is not sent, this one
-    -- is.
-    perform private.queue_notification(o.id, 'order_shipped', 'corrected:' || p_command_id, v_data
-      || jsonb_build_object(
-      'corrected', exists (
-        select 1 from public.notifications n
-        where n.order_id = o.id and n.template = 'order_shipped' and n.status = 'sent'
-      )
-    ));
-    return o.id;
-  elsif o.fulfillment_status <> 'unfulfilled' or o.status not in ('paid', 'partially_refunded') then
-    raise exception 'order % must not ship (status %, fulfilment %)', o.number, o.status, o.fulfillment_status
-      using errcode = 'KCINV', hint = case when o.fulfillment_status = 'on_hold'
-        then format(
-          'Held by: %s. See reporting.orders_needing_attention.',
-          array_to_string(private.hold_reasons(o), ', ')
-        )
-        else 'Only an order that is paid and neither held, cancelled nor refunded is sent.' end;
-  end if;
-  update public.orders
-  set fulfilled_at = now(), carrier = v_carrier, tracking_number = v_tracking
-  where id = o.id;
-  perform private.settle_order(o.id, 'staff');
-  -- The number goes with the mail: tried again, it must be the same mail.
-  perform private.queue_notification(o.id, 'order_shipped', '', v_data);
-  return o.id;
-end;
-$$;
-comment on function private.run_mark_fulfilled(uuid, jsonb) is
-  'Carries out mark_fulfilled: notes carrier and tracking number, queues the mail. Of an order that has '
-  'shipped it corrects them, and mails each correction once. KCINV: unpaid, held or cancelled; shipped '
-  'already and nothing to correct.';
-
 create function private.run_submit_dispute_evidence(p_command_id uuid, p_args jsonb) returns uuid
 language plpgsql
 set search_path = ''
@@ -247,8 +198,10 @@ begin
   end if;
   n.status := 'queued';
   if n.template = 'order_shipped' then
-    n.data := (n.data - 'corrected')
-      || jsonb_build_object('carrier', o.carrier, 'tracking_number', o.tracking_number);
+    n.data := (n.data - 'corrected') || (
+      select private.parcel_data(s.id) from public.shipments s
+      where s.order_id = o.id and s.parcel = (n.data ->> 'parcel')::integer
+    );
   end if;
   v_problem := private.notification_problem(n, o);
   if v_problem is not null then

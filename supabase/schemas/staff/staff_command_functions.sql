@@ -17,7 +17,8 @@ begin
     when 'request_refund' then v_order_id := private.run_request_refund(new.id, new.args);
     when 'cancel_order' then v_order_id := private.run_cancel_order(new.args);
     when 'release_review' then v_order_id := private.run_release_review(new.args);
-    when 'mark_fulfilled' then v_order_id := private.run_mark_fulfilled(new.id, new.args);
+    when 'mark_fulfilled' then v_answer := private.run_mark_fulfilled(new.id, new.args);
+    when 'correct_shipment' then v_answer := private.run_correct_shipment(new.id, new.args);
     when 'submit_dispute_evidence' then v_order_id := private.run_submit_dispute_evidence(new.id, new.args);
     when 'resend_notification' then v_order_id := private.run_resend_notification(new.id, new.args);
     when 'redrive_webhook_event' then perform private.redrive_event(new.args ->> 'event_id');
@@ -33,6 +34,9 @@ begin
     when 'receive_return' then v_order_id := private.run_receive_return(new.args);
     when 'add_variant' then perform private.run_add_variant(new.args);
   end case;
+  v_order_id := coalesce(
+    v_order_id, (select o.id from public.orders o where o.number = new.args ->> 'order_number')
+  );
   update public.staff_commands c
   set order_id = v_order_id,
       result = jsonb_build_object(
@@ -183,7 +187,8 @@ comment on function public.release_review(text, text) is
 create function public.mark_fulfilled(
   p_order_number text,
   p_carrier text default null,
-  p_tracking_number text default null
+  p_tracking_number text default null,
+  p_lines jsonb default null
 ) returns jsonb
 language sql
 set search_path = ''
@@ -191,13 +196,36 @@ as $$
   select private.submit_command(
     'mark_fulfilled',
     jsonb_build_object(
-      'order_number', p_order_number, 'carrier', p_carrier, 'tracking_number', p_tracking_number
+      'order_number', p_order_number, 'carrier', p_carrier, 'tracking_number', p_tracking_number,
+      'lines', p_lines
     )
   )
 $$;
-comment on function public.mark_fulfilled(text, text, text) is
-  'Notes that an order has shipped and mails the customer. Called again with another carrier or tracking '
-  'number it corrects them, and mails the correction. Staff only.';
+comment on function public.mark_fulfilled(text, text, text, jsonb) is
+  'Notes a parcel and mails the customer: p_lines [{"sku", "quantity"}], or all that is still to be sent. '
+  'The order is fulfilled when nothing is left. Of an order that has shipped in one parcel it corrects '
+  'carrier and tracking number, and mails the correction. Staff only.';
+
+create function public.correct_shipment(
+  p_order_number text,
+  p_parcel integer,
+  p_carrier text default null,
+  p_tracking_number text default null
+) returns jsonb
+language sql
+set search_path = ''
+as $$
+  select private.submit_command(
+    'correct_shipment',
+    jsonb_build_object(
+      'order_number', p_order_number, 'parcel', p_parcel, 'carrier', p_carrier,
+      'tracking_number', p_tracking_number
+    )
+  )
+$$;
+comment on function public.correct_shipment(text, integer, text, text) is
+  'Corrects carrier or tracking number of a parcel (numbered from 1 in each order) and mails the correction. '
+  'Staff only.';
 
 create function public.submit_dispute_evidence(p_dispute_id text, p_note text default null) returns jsonb
 language sql
@@ -276,7 +304,8 @@ comment on function public.import_inventory(text, text) is
 
 grant execute on function
   public.request_refund(text, bigint, text, boolean), public.cancel_order(text, text),
-  public.release_review(text, text), public.mark_fulfilled(text, text, text),
+  public.release_review(text, text), public.mark_fulfilled(text, text, text, jsonb),
+  public.correct_shipment(text, integer, text, text),
   public.submit_dispute_evidence(text, text), public.resend_notification(text, text),
   public.redrive_webhook_event(text), public.erase_customer(text),
   public.adjust_inventory(text, integer, text), public.count_inventory(jsonb, text),

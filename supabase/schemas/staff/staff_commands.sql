@@ -11,7 +11,8 @@ create table public.staff_commands (
   result jsonb,
   created_at timestamptz not null default now(),
   constraint staff_commands_command_known check (command in (
-    'request_refund', 'cancel_order', 'release_review', 'mark_fulfilled', 'submit_dispute_evidence',
+    'request_refund', 'cancel_order', 'release_review', 'mark_fulfilled', 'correct_shipment',
+    'submit_dispute_evidence',
     'resend_notification', 'redrive_webhook_event', 'redrive_job', 'erase_customer',
     'adjust_inventory', 'count_inventory', 'import_inventory', 'receive_return', 'add_variant'
   ))
@@ -55,6 +56,11 @@ as $$
     ('mark_fulfilled', 'order_number', 'text', true, 64),
     ('mark_fulfilled', 'carrier', 'text', false, 100),
     ('mark_fulfilled', 'tracking_number', 'text', false, 100),
+    ('mark_fulfilled', 'lines', 'array', false, 10000),
+    ('correct_shipment', 'order_number', 'text', true, 64),
+    ('correct_shipment', 'parcel', 'integer', true, 1000),
+    ('correct_shipment', 'carrier', 'text', false, 100),
+    ('correct_shipment', 'tracking_number', 'text', false, 100),
     ('submit_dispute_evidence', 'dispute_id', 'text', true, 100),
     -- Stripe takes 20 000 characters of text in one field of evidence.
     ('submit_dispute_evidence', 'note', 'text', false, 20000),

@@ -44,9 +44,11 @@ set search_path = ''
 as $$
 begin
   return (
-    select coalesce(sum(r.quantity), 0)
+    select coalesce(sum(p.quantity - p.shipped), 0)
     from public.inventory_reservations r join public.orders o on o.id = r.order_id
+    cross join lateral private.line_positions(o.id) p
     where r.variant_id = p_variant_id and r.status = 'committed' and o.fulfilled_at is null
+      and p.variant_id = p_variant_id
   );
 end;
 $$;

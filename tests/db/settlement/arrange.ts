@@ -1,6 +1,6 @@
 /** Brings a lifecycle to where its events may come in any order, and reads off how it ended. */
 import type postgres from "postgres";
-import { attachSession, stockOf } from "./shop.ts";
+import { attachSession, SKU, stockOf } from "./shop.ts";
 import type { Move } from "./moves.ts";
 import type { Story } from "./story.ts";
 import { type Ending, type Lifecycle } from "./lifecycle.ts";
@@ -97,6 +97,12 @@ export async function endingOf(sql: Db, story: Story): Promise<Ending> {
 function shortKey(kind: string, key: string, story: Story): string {
   const [, ...parts] = key.split(":");
   return [kind, ...parts].join(":").replaceAll(new RegExp(`[a-z_]+_${story.tag}_`, "g"), "");
+}
+
+/** Staff send so many pieces of the order's only line. */
+export async function ship(sql: Db, story: Story, quantity: number): Promise<void> {
+  const lines = sql.json([{ sku: SKU, quantity }]);
+  await sql`select public.mark_fulfilled(${story.frame.orderNumber}, 'UPS', '1Z-1', ${lines})`;
 }
 
 /** Staff release the order. */

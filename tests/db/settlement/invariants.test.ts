@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type postgres from "postgres";
 import { assertInvariants } from "../../support/invariants.ts";
-import { deliver } from "./arrange.ts";
+import { deliver, ship } from "./arrange.ts";
 import { searchDatabase, undone } from "./search.ts";
 import { attachSession, beginOrder } from "./shop.ts";
 import { Story } from "./story.ts";
@@ -30,6 +30,11 @@ await attachSession(sql, cancelled, "a");
 await sql`select public.cancel_order(${cancelled.frame.orderNumber})`;
 cancelled.paid("a");
 await deliver(sql, cancelled.moves);
+const parcels = new Story(await beginOrder(sql), 60, "Parcels");
+await attachSession(sql, parcels, "a");
+parcels.paid("a");
+await deliver(sql, parcels.moves);
+await ship(sql, parcels, 1);
 
 const paidId = paid.frame.orderId;
 type Damage = (tx: postgres.ReservedSql) => PromiseLike<unknown>;
@@ -63,6 +68,11 @@ const damages: Record<string, Damage> = {
         values ('x', ${paidId}, ${payment.id}, 'requested')
       )
       update public.orders set fulfillment_status = 'unfulfilled', amount_refunded = 0 where id = ${paidId}`,
+  "no more is sent of a line than was sold": (tx) =>
+    tx`update public.shipment_lines set quantity = quantity + 2`,
+  "a parcel has lines of its own order": (tx) => tx`update public.shipments set order_id = ${paidId}`,
+  "an order is fulfilled when all that was to be sent has left": (tx) =>
+    tx`update public.orders set fulfilled_at = now() where id = ${paidId}`,
   "a refund that is asked for has a job that can run, and one that was given up has none": (tx) =>
     tx`delete from private.jobs where kind = 'refund_payment'`,
   "staff know of a refund that was given up and is still owed": (tx) =>

@@ -74,6 +74,7 @@ Deno.test("write_order() is the only function that writes what settle_order() de
       "payment_id",
       "paid_at",
       "oversold_at",
+      "fulfilled_at",
     ]
   ) {
     assert.deepEqual(await writersOf("orders", column), ["private.write_order"], column);

@@ -36,6 +36,11 @@ begin
     'disputes', (select jsonb_agg(to_jsonb(d) order by d.id) from public.disputes d),
     'signals', (select jsonb_agg(to_jsonb(f) - '{id,released_at}'::text[] || jsonb_build_object('released', f.released_at is not null) order by f.source_id) from public.fraud_signals f),
     'stripe_customers', (select jsonb_agg(to_jsonb(c) order by c.id) from private.stripe_customers c),
+    'shipments', (
+      select jsonb_agg(jsonb_build_array(s.order_id, s.parcel, s.carrier, s.tracking_number, l.order_item_id, l.quantity)
+        order by s.order_id, s.parcel, l.order_item_id)
+      from public.shipments s join public.shipment_lines l on l.shipment_id = s.id
+    ),
     'reservations', (
       select jsonb_agg(jsonb_build_array(r.order_id, r.variant_id, r.quantity, r.status) order by r.order_id, r.variant_id)
       from public.inventory_reservations r

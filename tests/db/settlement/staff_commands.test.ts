@@ -43,8 +43,8 @@ Deno.test("mark_fulfilled() notes the parcel and mails once; a shipped order is 
   await undone(sql, async (tx) => {
     const { frame: { orderNumber, orderId } } = await paidOrder(tx);
     await tx`select public.mark_fulfilled(${orderNumber}, 'UPS', '1Z999')`;
-    const [order] =
-      await tx`select fulfillment_status, carrier, tracking_number from public.orders where id = ${orderId}`;
+    const [order] = await tx`select fulfillment_status, carrier, tracking_number from public.orders o
+        join public.shipments s on s.order_id = o.id where o.id = ${orderId}`;
     assert.deepEqual({ ...order }, {
       fulfillment_status: "fulfilled",
       carrier: "UPS",
@@ -82,8 +82,8 @@ Deno.test("mark_fulfilled() corrects carrier and tracking number of a shipped or
       ["1Z-RIGHT", true, null],
     ]);
     const [order] =
-      await tx`select fulfillment_status, carrier, tracking_number, fulfilled_at from public.orders
-      where id = ${orderId}`;
+      await tx`select fulfillment_status, carrier, tracking_number, fulfilled_at from public.orders o
+      join public.shipments s on s.order_id = o.id where o.id = ${orderId}`;
     assert.deepEqual({ ...order }, {
       fulfillment_status: "fulfilled",
       carrier: "DHL",
@@ -152,7 +152,8 @@ const commands: Record<string, Record<string, unknown>> = {
   cancel_order: { order_number: "KCT-0", reason: "x" },
   receive_return: { order_number: "KCT-0", lines: [], note: "x" },
   release_review: { order_number: "KCT-0", note: "x" },
-  mark_fulfilled: { order_number: "KCT-0", carrier: "UPS", tracking_number: "1Z" },
+  mark_fulfilled: { order_number: "KCT-0", carrier: "UPS", tracking_number: "1Z", lines: [] },
+  correct_shipment: { order_number: "KCT-0", parcel: 1, carrier: "UPS", tracking_number: "1Z" },
   submit_dispute_evidence: { dispute_id: "dp_0", note: "x" },
   resend_notification: { order_number: "KCT-0", template: "order_confirmation" },
   redrive_webhook_event: { event_id: "evt_0" },

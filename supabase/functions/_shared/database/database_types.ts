@@ -265,14 +265,14 @@ isOneToOne: true
                   ]
                 },"orders": {
                   Row: {
-                    "abandoned_at": string | null,"account_id": string | null,"amount_discount": number,"amount_paid": number,"amount_refunded": number,"amount_shipping": number,"amount_subtotal": number,"amount_tax": number,"amount_total": number,"attempt": number,"billing_address": Json | null,"cancelled_at": string | null,"carrier": string | null,"cart_hash": string,"created_at": string,"currency": string,"customer_id": string | null,"customer_name": string | null,"decided_payment_id": string | null,"email": string | null,"erased_at": string | null,"fulfilled_at": string | null,"fulfillment_status": string,"id": string,"idempotency_key": string | null,"livemode": boolean,"locale": string | null,"mail_to_account": boolean,"number": string,"oversold_at": string | null,"paid_at": string | null,"payment_id": string | null,"phone": string | null,"prices_include_tax": boolean,"purchase_ip": unknown,"restocked_at": string | null,"session_expires_at": string,"session_id": string | null,"shipping_address": Json | null,"shipping_name": string | null,"shipping_rates": NonNullable<Json>,"status": string,"tracking_number": string | null,"updated_at": string,"user_agent": string | null
+                    "abandoned_at": string | null,"account_id": string | null,"amount_discount": number,"amount_paid": number,"amount_refunded": number,"amount_shipping": number,"amount_subtotal": number,"amount_tax": number,"amount_total": number,"attempt": number,"billing_address": Json | null,"cancelled_at": string | null,"cart_hash": string,"created_at": string,"currency": string,"customer_id": string | null,"customer_name": string | null,"decided_payment_id": string | null,"email": string | null,"erased_at": string | null,"fulfilled_at": string | null,"fulfillment_status": string,"id": string,"idempotency_key": string | null,"livemode": boolean,"locale": string | null,"mail_to_account": boolean,"number": string,"oversold_at": string | null,"paid_at": string | null,"payment_id": string | null,"phone": string | null,"prices_include_tax": boolean,"purchase_ip": unknown,"restocked_at": string | null,"session_expires_at": string,"session_id": string | null,"shipping_address": Json | null,"shipping_name": string | null,"shipping_rates": NonNullable<Json>,"status": string,"updated_at": string,"user_agent": string | null
                   }
                   ComputedFields: never
                   Insert: {
-                    "abandoned_at"?: string | null,"account_id"?: string | null,"amount_discount"?: number,"amount_paid"?: number,"amount_refunded"?: number,"amount_shipping"?: number,"amount_subtotal": number,"amount_tax"?: number,"amount_total": number,"attempt"?: number,"billing_address"?: Json | null,"cancelled_at"?: string | null,"carrier"?: string | null,"cart_hash": string,"created_at"?: string,"currency": string,"customer_id"?: string | null,"customer_name"?: string | null,"decided_payment_id"?: string | null,"email"?: string | null,"erased_at"?: string | null,"fulfilled_at"?: string | null,"fulfillment_status"?: string,"id"?: string,"idempotency_key"?: string | null,"livemode": boolean,"locale"?: string | null,"mail_to_account"?: boolean,"number"?: string,"oversold_at"?: string | null,"paid_at"?: string | null,"payment_id"?: string | null,"phone"?: string | null,"prices_include_tax"?: boolean,"purchase_ip"?: unknown,"restocked_at"?: string | null,"session_expires_at": string,"session_id"?: string | null,"shipping_address"?: Json | null,"shipping_name"?: string | null,"shipping_rates"?: NonNullable<Json>,"status"?: string,"tracking_number"?: string | null,"updated_at"?: string,"user_agent"?: string | null
+                    "abandoned_at"?: string | null,"account_id"?: string | null,"amount_discount"?: number,"amount_paid"?: number,"amount_refunded"?: number,"amount_shipping"?: number,"amount_subtotal": number,"amount_tax"?: number,"amount_total": number,"attempt"?: number,"billing_address"?: Json | null,"cancelled_at"?: string | null,"cart_hash": string,"created_at"?: string,"currency": string,"customer_id"?: string | null,"customer_name"?: string | null,"decided_payment_id"?: string | null,"email"?: string | null,"erased_at"?: string | null,"fulfilled_at"?: string | null,"fulfillment_status"?: string,"id"?: string,"idempotency_key"?: string | null,"livemode": boolean,"locale"?: string | null,"mail_to_account"?: boolean,"number"?: string,"oversold_at"?: string | null,"paid_at"?: string | null,"payment_id"?: string | null,"phone"?: string | null,"prices_include_tax"?: boolean,"purchase_ip"?: unknown,"restocked_at"?: string | null,"session_expires_at": string,"session_id"?: string | null,"shipping_address"?: Json | null,"shipping_name"?: string | null,"shipping_rates"?: NonNullable<Json>,"status"?: string,"updated_at"?: string,"user_agent"?: string | null
                   }
                   Update: {
-                    "abandoned_at"?: string | null,"account_id"?: string | null,"amount_discount"?: number,"amount_paid"?: number,"amount_refunded"?: number,"amount_shipping"?: number,"amount_subtotal"?: number,"amount_tax"?: number,"amount_total"?: number,"attempt"?: number,"billing_address"?: Json | null,"cancelled_at"?: string | null,"carrier"?: string | null,"cart_hash"?: string,"created_at"?: string,"currency"?: string,"customer_id"?: string | null,"customer_name"?: string | null,"decided_payment_id"?: string | null,"email"?: string | null,"erased_at"?: string | null,"fulfilled_at"?: string | null,"fulfillment_status"?: string,"id"?: string,"idempotency_key"?: string | null,"livemode"?: boolean,"locale"?: string | null,"mail_to_account"?: boolean,"number"?: string,"oversold_at"?: string | null,"paid_at"?: string | null,"payment_id"?: string | null,"phone"?: string | null,"prices_include_tax"?: boolean,"purchase_ip"?: unknown,"restocked_at"?: string | null,"session_expires_at"?: string,"session_id"?: string | null,"shipping_address"?: Json | null,"shipping_name"?: string | null,"shipping_rates"?: NonNullable<Json>,"status"?: string,"tracking_number"?: string | null,"updated_at"?: string,"user_agent"?: string | null
+                    "abandoned_at"?: string | null,"account_id"?: string | null,"amount_discount"?: number,"amount_paid"?: number,"amount_refunded"?: number,"amount_shipping"?: number,"amount_subtotal"?: number,"amount_tax"?: number,"amount_total"?: number,"attempt"?: number,"billing_address"?: Json | null,"cancelled_at"?: string | null,"cart_hash"?: string,"created_at"?: string,"currency"?: string,"customer_id"?: string | null,"customer_name"?: string | null,"decided_payment_id"?: string | null,"email"?: string | null,"erased_at"?: string | null,"fulfilled_at"?: string | null,"fulfillment_status"?: string,"id"?: string,"idempotency_key"?: string | null,"livemode"?: boolean,"locale"?: string | null,"mail_to_account"?: boolean,"number"?: string,"oversold_at"?: string | null,"paid_at"?: string | null,"payment_id"?: string | null,"phone"?: string | null,"prices_include_tax"?: boolean,"purchase_ip"?: unknown,"restocked_at"?: string | null,"session_expires_at"?: string,"session_id"?: string | null,"shipping_address"?: Json | null,"shipping_name"?: string | null,"shipping_rates"?: NonNullable<Json>,"status"?: string,"updated_at"?: string,"user_agent"?: string | null
                   }
                   Relationships: [
                     {
@@ -437,6 +437,52 @@ isOneToOne: false
       referencedColumns: ["id"]
     }
                   ]
+                },"shipment_lines": {
+                  Row: {
+                    "order_item_id": string,"quantity": number,"shipment_id": string
+                  }
+                  ComputedFields: never
+                  Insert: {
+                    "order_item_id": string,"quantity": number,"shipment_id": string
+                  }
+                  Update: {
+                    "order_item_id"?: string,"quantity"?: number,"shipment_id"?: string
+                  }
+                  Relationships: [
+                    {
+      foreignKeyName: "shipment_lines_order_item_id_fkey"
+      columns: ["order_item_id"]
+isOneToOne: false
+      referencedRelation: "order_items"
+      referencedColumns: ["id"]
+    },{
+      foreignKeyName: "shipment_lines_shipment_id_fkey"
+      columns: ["shipment_id"]
+isOneToOne: false
+      referencedRelation: "shipments"
+      referencedColumns: ["id"]
+    }
+                  ]
+                },"shipments": {
+                  Row: {
+                    "carrier": string | null,"id": string,"order_id": string,"parcel": number,"shipped_at": string,"tracking_number": string | null,"tracking_url": string | null
+                  }
+                  ComputedFields: never
+                  Insert: {
+                    "carrier"?: string | null,"id"?: string,"order_id": string,"parcel": number,"shipped_at"?: string,"tracking_number"?: string | null,"tracking_url"?: string | null
+                  }
+                  Update: {
+                    "carrier"?: string | null,"id"?: string,"order_id"?: string,"parcel"?: number,"shipped_at"?: string,"tracking_number"?: string | null,"tracking_url"?: string | null
+                  }
+                  Relationships: [
+                    {
+      foreignKeyName: "shipments_order_id_fkey"
+      columns: ["order_id"]
+isOneToOne: false
+      referencedRelation: "orders"
+      referencedColumns: ["id"]
+    }
+                  ]
                 },"shipping_rates": {
                   Row: {
                     "active": boolean,"amount": number,"countries": (string)[] | null,"created_at": string,"currency": string,"delivery_days_max": number | null,"delivery_days_min": number | null,"id": string,"name": string,"sort_order": number
@@ -565,6 +611,9 @@ isOneToOne: false
 "claim_jobs":
 { Args: { "p_kinds"?: (string)[],"p_lease_seconds": number,"p_limit": number,"p_worker": string }; Returns: Json
                            },
+"correct_shipment":
+{ Args: { "p_carrier"?: string,"p_order_number": string,"p_parcel": number,"p_tracking_number"?: string }; Returns: Json
+                           },
 "count_inventory":
 { Args: { "p_counts": Json,"p_note"?: string }; Returns: Json
                            },
@@ -629,7 +678,7 @@ isOneToOne: false
 { Args: { "p_event_ids": (string)[] }; Returns: Json
                            },
 "mark_fulfilled":
-{ Args: { "p_carrier"?: string,"p_order_number": string,"p_tracking_number"?: string }; Returns: Json
+{ Args: { "p_carrier"?: string,"p_lines"?: Json,"p_order_number": string,"p_tracking_number"?: string }; Returns: Json
                            },
 "purge_old_data":
 { Args: { "p_limit": number }; Returns: Json

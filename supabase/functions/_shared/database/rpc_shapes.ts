@@ -293,8 +293,6 @@ export interface NotificationOrder {
   customer_name: string | null;
   shipping_name: string | null;
   shipping_address: Address | null;
-  carrier: string | null;
-  tracking_number: string | null;
   locale: string | null;
   paid_at: string | null;
   items: { sku: string; name: string; quantity: number; unit_amount: number }[];
@@ -333,11 +331,17 @@ export interface EarlierOrder {
   shipping_address: Address | null;
   user_id: string | null;
   description: string | null;
-  fulfilled_at: string | null;
   days_before: number;
   same_ip: boolean;
   same_address: boolean;
   same_account: boolean;
+}
+
+/** One parcel of an order. */
+export interface Parcel {
+  carrier: string | null;
+  tracking_number: string | null;
+  shipped_at: string;
 }
 
 /** The disputed order, as `get_dispute_evidence()` assembles it. Times are ISO 8601. */
@@ -357,9 +361,7 @@ export interface DisputedOrder {
   amount_refunded: number;
   created_at: string;
   paid_at: string | null;
-  carrier: string | null;
-  tracking_number: string | null;
-  fulfilled_at: string | null;
+  shipments: Parcel[];
   items: { sku: string; name: string; quantity: number; unit_amount: number }[];
   mails: SentMail[];
   payment: {
