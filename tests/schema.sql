@@ -1173,6 +1173,48 @@ grant select on table public.webhook_rejections to authenticated;
 grant select on table public.webhook_rejections to service_role;
 
 
+view private.refund_states with (security_invoker=true) (
+  id text,
+  order_id uuid,
+  payment_id text,
+  amount bigint,
+  has_bounced boolean,
+  is_made boolean
+);
+comment on view private.refund_states is 'Refunds. has_bounced: the shop has the money still; is_made: the customer has it; neither: under way.';
+grant select on view private.refund_states to authenticated;
+grant select on view private.refund_states to service_role;
+
+
+view private.refunded_amounts with (security_invoker=true) (
+  payment_id text,
+  given bigint,
+  made bigint
+);
+comment on view private.refunded_amounts is 'What has been given back of payments that have refunds, in minor units. given: made or under way.';
+grant select on view private.refunded_amounts to authenticated;
+grant select on view private.refunded_amounts to service_role;
+
+
+view private.settled_payments with (security_invoker=true) (
+  id text,
+  order_id uuid,
+  amount_received bigint,
+  succeeded_at timestamp with time zone
+);
+comment on view private.settled_payments is 'Payments whose money is there.';
+
+
+view private.settled_sessions with (security_invoker=true) (
+  id text,
+  order_id uuid,
+  payment_id text,
+  amount_total bigint,
+  currency text
+);
+comment on view private.settled_sessions is 'Sessions that brought their money, or had nothing to pay: by the word of the session or of its payment, whichever comes first.';
+
+
 view public.availability with (security_invoker=true) (
   variant_id uuid,
   product_id uuid,
@@ -1383,6 +1425,8 @@ CREATE OR REPLACE FUNCTION private.awaits_evidence(d disputes)
  IMMUTABLE
  SET search_path TO '';
 comment on function private.awaits_evidence(d disputes) is 'Whether a dispute waits for the shop''s answer.';
+grant execute on function private.awaits_evidence(d disputes) to authenticated;
+grant execute on function private.awaits_evidence(d disputes) to service_role;
 
 
 CREATE OR REPLACE FUNCTION private.backoff(p_attempts integer, p_kind text DEFAULT NULL::text)
@@ -1408,7 +1452,7 @@ comment on function private.call_retry_jobs() is 'Run by pg_cron: posts to retry
 
 CREATE OR REPLACE FUNCTION private.check_amounts()
  RETURNS TABLE(invariant text, detail jsonb)
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
 comment on function private.check_amounts() is 'Rules about the figures of orders: see check_invariants().';
@@ -1423,7 +1467,7 @@ comment on function private.check_declined_velocity(o orders) is 'Measures the r
 
 CREATE OR REPLACE FUNCTION private.check_order_state()
  RETURNS TABLE(invariant text, detail jsonb)
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
 comment on function private.check_order_state() is 'Rules about the state of orders: see check_invariants().';
@@ -1438,7 +1482,7 @@ comment on function private.check_outages(o orders) is 'Tells staff when a bank,
 
 CREATE OR REPLACE FUNCTION private.check_outbox()
  RETURNS TABLE(invariant text, detail jsonb)
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
 comment on function private.check_outbox() is 'Rules about effects that are owed: see check_invariants().';
@@ -1461,7 +1505,7 @@ comment on function private.check_parcels() is 'Rules about what has left the ho
 
 CREATE OR REPLACE FUNCTION private.check_payments()
  RETURNS TABLE(invariant text, detail jsonb)
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
 comment on function private.check_payments() is 'Rules about money that came: see check_invariants().';
@@ -1476,7 +1520,7 @@ comment on function private.check_refund_redrive(p_job private.jobs) is 'Raises 
 
 CREATE OR REPLACE FUNCTION private.check_refunds()
  RETURNS TABLE(invariant text, detail jsonb)
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
 comment on function private.check_refunds() is 'Rules about money that goes back: see check_invariants().';
@@ -1484,7 +1528,7 @@ comment on function private.check_refunds() is 'Rules about money that goes back
 
 CREATE OR REPLACE FUNCTION private.check_reservations()
  RETURNS TABLE(invariant text, detail jsonb)
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
 comment on function private.check_reservations() is 'Rules about the stock of orders: see check_invariants().';
@@ -1492,7 +1536,7 @@ comment on function private.check_reservations() is 'Rules about the stock of or
 
 CREATE OR REPLACE FUNCTION private.check_stock()
  RETURNS TABLE(invariant text, detail jsonb)
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
 comment on function private.check_stock() is 'Rules about what is on the shelf: see check_invariants().';
@@ -1658,7 +1702,7 @@ comment on function private.effect_name(p_dedupe_key text) is 'What a job is for
 
 CREATE OR REPLACE FUNCTION private.email_key(p_email text)
  RETURNS text
- LANGUAGE sql
+ LANGUAGE plpgsql
  IMMUTABLE
  SET search_path TO '';
 comment on function private.email_key(p_email text) is 'The mailbox behind an address: lower case, without +tags, without Gmail''s dots. Null for what is no address.';
@@ -1834,7 +1878,7 @@ comment on function private.hash_of_order(p_order_id uuid) is 'hash_lines() of t
 
 CREATE OR REPLACE FUNCTION private.hold_reasons(o orders)
  RETURNS text[]
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
 comment on function private.hold_reasons(o orders) is 'What keeps an order that has not shipped from shipping: review; dispute (see dispute_holds()); refund_under_way (all of its money); refund_failed (all of its money was to go back, bounced, and nobody has tried again or released the order); refund_refused (the same of a refund that Stripe does not take).';
@@ -1895,7 +1939,7 @@ comment on function private.is_newer_version(p_version text, p_than text) is 'Wh
 
 CREATE OR REPLACE FUNCTION private.is_outage(p_failure_code text, p_decline_code text)
  RETURNS boolean
- LANGUAGE sql
+ LANGUAGE plpgsql
  IMMUTABLE
  SET search_path TO '';
 comment on function private.is_outage(p_failure_code text, p_decline_code text) is 'Whether a refusal says that the bank, the network or the processor was away, and nothing about the shopper or the card.';
@@ -1941,7 +1985,7 @@ comment on function private.judge_price() is 'Trigger of product_variants: staff
 
 CREATE OR REPLACE FUNCTION private.kept_session(p_order_id uuid)
  RETURNS checkout_sessions
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
 comment on function private.kept_session(p_order_id uuid) is 'The settled session whose payment an order keeps, or null. Any other settled payment of the order is refunded.';
@@ -2744,7 +2788,7 @@ comment on function private.restock_answer(p_command_id uuid, p_command text, p_
 
 CREATE OR REPLACE FUNCTION private.restock_due(o orders)
  RETURNS boolean
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
 comment on function private.restock_due(o orders) is 'Whether a refund that asked for it has put the goods of an order back on the shelf. Once true it stays so: a refund that bounces afterwards moves no goods.';
@@ -3132,7 +3176,7 @@ comment on function private.tracking_url(p_carrier text, p_tracking_number text)
 
 CREATE OR REPLACE FUNCTION private.unreleased_mismatches(p_order_id uuid, p_session_id text, p_reasons text[])
  RETURNS text[]
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
 comment on function private.unreleased_mismatches(p_order_id uuid, p_session_id text, p_reasons text[]) is 'What of review_reasons() nobody has released: another reason, or the same one in the money of another session, is news.';
@@ -3156,7 +3200,7 @@ comment on function private.velocity_exceeded(p_risk jsonb) is 'The outcome of a
 
 CREATE OR REPLACE FUNCTION private.velocity_keys(p_rule private.velocity_rules, p_user_id uuid, p_email text, p_ip inet, p_order_id uuid)
  RETURNS TABLE(key text, factor numeric)
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
 comment on function private.velocity_keys(p_rule private.velocity_rules, p_user_id uuid, p_email text, p_ip inet, p_order_id uuid) is 'Whom a rule measures when this shopper orders or pays, and what its threshold is multiplied with. No row: the rule does not look at them. p_order_id null: the order does not exist yet.';

@@ -18,7 +18,7 @@ export interface Backend {
   env: Ours;
 }
 
-/** Thrown when there is nothing to talk to; the message names the mend. */
+/** Thrown when there is nothing to talk to; the message names the fix. */
 class NoBackendError extends TaskError {
   override name = "NoBackendError";
 }

@@ -1,5 +1,5 @@
 /**
- * `deno task doctor [--env .env]`: looks at a running stack or a project and names each cause with its mend.
+ * `deno task doctor [--env .env]`: looks at a running stack or a project and names each cause with its fix.
  * Changes nothing; exit code 1 when there is an error.
  */
 import { checkAllowlist } from "./doctor/allowlist.ts";

@@ -132,7 +132,7 @@ async function applySeed(sql: Sql, path: string): Promise<boolean> {
 
 type Recorder = (tx: postgres.TransactionSql, statements: string[]) => PromiseLike<unknown>;
 
-/** Runs one file in one transaction; the error of a failing statement names file, line and mend. */
+/** Runs one file in one transaction; the error of a failing statement names file, line and fix. */
 async function runFile(sql: Sql, path: string, shown: string, record: Recorder): Promise<number> {
   const content = await Deno.readTextFile(path);
   const statements = splitStatements(content);

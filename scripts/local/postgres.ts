@@ -42,7 +42,7 @@ exec 3<&-; wait $server`;
 
 /**
  * Starts PostgreSQL in `dir`, creating the cluster on first use. A server that a killed process left behind on
- * the same data is stopped first, and its data recovered. Throws a `StackError` that names the mend.
+ * the same data is stopped first, and its data recovered. Throws a `StackError` that names the fix.
  */
 export async function startPostgres(options: PostgresOptions): Promise<Postgres> {
   const dir = resolve(options.dir);

@@ -75,7 +75,7 @@ const OWN_ENTRIES = [
   "functions.json",
 ];
 
-/** Starts the stack and returns when every part answers; throws a `StackError` that names the mend. */
+/** Starts the stack and returns when every part answers; throws a `StackError` that names the fix. */
 export async function startStack(options: StackOptions): Promise<Stack> {
   refuseRealProject(Deno.env.toObject());
   const dir = resolve(options.dir);

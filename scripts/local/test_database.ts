@@ -39,6 +39,7 @@ async function startTestServer(
     await Deno.remove(dir, { recursive: true });
   };
   try {
+    await planOnce(server.url);
     await preparePlatform(server.url);
     await createTemplates(server.url);
   } catch (error) {
@@ -46,6 +47,20 @@ async function startTestServer(
     throw error;
   }
   return { adminUrl: server.url, dir, stop };
+}
+
+/**
+ * Tests run a function a few times on tiny tables: there, making a plan for each argument costs more than it can save,
+ * so one is made for all. What a function does is the same.
+ */
+async function planOnce(adminUrl: string): Promise<void> {
+  const admin = connect(adminUrl);
+  try {
+    await admin`alter system set plan_cache_mode = 'force_generic_plan'`;
+    await admin`select pg_reload_conf()`;
+  } finally {
+    await admin.end();
+  }
 }
 
 /**

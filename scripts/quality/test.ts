@@ -7,18 +7,21 @@ import { TextLineStream } from "../lib/lines.ts";
 import { runTask } from "../lib/task.ts";
 import { StackError } from "../lib/errors.ts";
 import { ROOT } from "../lib/paths.ts";
+import { childProcessorSeconds, profileLines, type TimedTest, timedTests } from "./test/profile.ts";
 
-const usage = `deno task test [PATH]… [--filter NAME] [--fail-fast] [--trace-leaks]
+const usage = `deno task test [PATH]… [--filter NAME] [--fail-fast] [--trace-leaks] [--profile]
 
   PATH            files and folders (tests/db, tests/unit/http.test.ts); without any: all tests
   --filter        only tests whose name contains this, or matches it where it is a /pattern/
   --fail-fast     stop a group at its first failure
-  --trace-leaks   say where what a test left behind came from`;
+  --trace-leaks   say where what a test left behind came from
+  --profile       the slowest files and tests, and the processor time, at the end`;
 
 const flags = {
   filter: { type: "string" },
   "fail-fast": { type: "boolean", default: false },
   "trace-leaks": { type: "boolean", default: false },
+  profile: { type: "boolean", default: false },
 } as const;
 
 interface Group {
@@ -38,15 +41,15 @@ interface Group {
 const LANES = 3;
 
 const GROUPS: Group[] = [
-  { name: "unit", parallel: true, shuffled: true, database: false },
+  { name: "db", parallel: true, shuffled: true, database: true },
+  { name: "e2e", parallel: false, shuffled: false, database: true },
   { name: "local", parallel: true, shuffled: false, database: true },
   { name: "integration", parallel: true, shuffled: false, database: true },
-  { name: "e2e", parallel: false, shuffled: false, database: true },
-  { name: "db", parallel: true, shuffled: true, database: true },
   { name: "stripe_cli", parallel: false, shuffled: false, database: true },
-  { name: "stand-in", parallel: true, shuffled: false, database: false },
-  { name: "live", parallel: true, shuffled: false, database: true },
   { name: "quality", parallel: true, shuffled: false, database: true },
+  { name: "live", parallel: true, shuffled: false, database: true },
+  { name: "stand-in", parallel: true, shuffled: false, database: false },
+  { name: "unit", parallel: true, shuffled: true, database: false },
 ];
 
 interface Tally {
@@ -67,12 +70,12 @@ if (import.meta.main) {
           ...(values.filter === undefined ? [] : [`--filter=${values.filter}`]),
           ...(values["fail-fast"] ? ["--fail-fast"] : []),
           ...(values["trace-leaks"] ? ["--trace-leaks"] : []),
-        ]),
+        ], values.profile ? [] : null),
     }, Deno.args),
   );
 }
 
-async function main(paths: string[], options: string[]): Promise<number> {
+async function main(paths: string[], options: string[], profile: TimedTest[] | null): Promise<number> {
   const total: Tally = { passed: 0, failed: 0, skipped: 0 };
   const started = performance.now();
   const given = Deno.env.get(ADMIN_URL_VARIABLE);
@@ -88,7 +91,7 @@ async function main(paths: string[], options: string[]): Promise<number> {
     const queue = runs.values();
     await Promise.all(Array.from({ length: LANES }, async () => {
       for (const { group, files } of queue) {
-        const tally = await runGroup(group, options, files, adminUrl, runs.length === 1);
+        const tally = await runGroup(group, options, files, adminUrl, runs.length === 1, profile);
         total.passed += tally.passed;
         total.failed += tally.failed;
         total.skipped += tally.skipped;
@@ -106,10 +109,20 @@ async function main(paths: string[], options: string[]): Promise<number> {
     console.error(`\nNo tests found${paths.length === 0 ? "" : ` at ${paths.join(", ")}`}`);
     total.failed++;
   }
+  if (profile !== null) printProfile(profile);
   console.log(`\nTests took ${((performance.now() - started) / 1000).toFixed(1)} s`);
   const skipped = total.skipped === 0 ? "" : `, ${total.skipped} skipped`;
   console.log(`${total.passed} passed, ${total.failed} failed${skipped}`);
   return total.failed === 0 ? 0 : 1;
+}
+
+function printProfile(tests: TimedTest[]): void {
+  console.log(["", ...profileLines(tests)].join("\n"));
+  const spent = childProcessorSeconds();
+  if (spent === null) return;
+  console.log(
+    `\nProcessor time: ${spent.user.toFixed(0)} s in programs, ${spent.system.toFixed(0)} s in the system`,
+  );
 }
 
 /** The known groups, and any other folder with tests, so that none is forgotten. */
@@ -153,6 +166,7 @@ async function runGroup(
   files: string[],
   adminUrl: string | null,
   alone: boolean,
+  profile: TimedTest[] | null,
 ): Promise<Tally> {
   const groupStarted = performance.now();
   const title = `── ${group.name} ${"─".repeat(Math.max(0, 60 - group.name.length))}`;
@@ -163,6 +177,8 @@ async function runGroup(
   const args = ["test", "-A", "--no-check", "--quiet"];
   if (group.parallel) args.push("--parallel");
   if (group.shuffled) args.push("--shuffle");
+  const report = profile === null ? null : await Deno.makeTempFile({ suffix: ".xml" });
+  if (report !== null) args.push(`--junit-path=${report}`);
   const color = Deno.stdout.isTerminal() ? {} : { NO_COLOR: "1" };
   const child = new Deno.Command(Deno.execPath(), {
     args: [...args, ...options, ...files],
@@ -181,6 +197,10 @@ async function runGroup(
   };
   await Promise.all([follow(child.stdout), follow(child.stderr)]);
   const { success } = await child.status;
+  if (report !== null) {
+    profile?.push(...timedTests(await Deno.readTextFile(report)));
+    await Deno.remove(report);
+  }
   if (!alone) {
     const seconds = ((performance.now() - groupStarted) / 1000).toFixed(0);
     console.log(`\n${held.join("\n")}\n${group.name} took ${seconds} s\n`);

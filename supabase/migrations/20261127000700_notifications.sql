@@ -176,12 +176,11 @@ begin
     when n.template = 'payment_failed' and o.session_id is not null then 'the order has been paid'
     when n.template = 'payment_failed' and o.cancelled_at is not null then 'the order has been cancelled'
     when n.template = 'refund_issued' and exists (
-      select 1 from public.refunds r
-      where r.id = coalesce(n.data ->> 'refund_id', n.dedupe_key) and r.status in ('failed', 'canceled')
+      select 1 from private.refund_states r
+      where r.id = coalesce(n.data ->> 'refund_id', n.dedupe_key) and r.has_bounced
     ) then 'the refund did not go through'
     when n.template = 'duplicate_payment_refunded' and not exists (
-      select 1
-      from public.refunds r where r.payment_id = n.dedupe_key and r.status not in ('failed', 'canceled')
+      select 1 from private.refund_states r where r.payment_id = n.dedupe_key and not r.has_bounced
     ) and n.dedupe_key like 'pi\_%' then 'the refund did not go through'
     when exists (
       select 1 from public.notifications later

@@ -46,16 +46,20 @@ comment on function private.review_reasons(public.orders, public.checkout_sessio
 
 create function private.unreleased_mismatches(p_order_id uuid, p_session_id text, p_reasons text[])
 returns text[]
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select coalesce(array_agg(x.reason order by x.position), '{}')
-  from unnest(p_reasons) with ordinality as x (reason, position)
-  where not exists (
-    select 1 from private.released_mismatches m
-    where m.order_id = p_order_id and m.session_id = p_session_id and m.reason = x.reason
-  )
+begin
+  return (
+    select coalesce(array_agg(x.reason order by x.position), '{}')
+    from unnest(p_reasons) with ordinality as x (reason, position)
+    where not exists (
+      select 1 from private.released_mismatches m
+      where m.order_id = p_order_id and m.session_id = p_session_id and m.reason = x.reason
+    )
+  );
+end;
 $$;
 comment on function private.unreleased_mismatches(uuid, text, text[]) is
   'What of review_reasons() nobody has released: another reason, or the same one in the money of another '
@@ -215,22 +219,26 @@ comment on function private.settle_customer(public.orders, public.checkout_sessi
   'Stripe customer is not linked again. Called by settle_order() only.';
 
 create function private.kept_session(p_order_id uuid) returns public.checkout_sessions
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
+declare
+  v_session public.checkout_sessions;
+begin
   -- The one that was decided about; else free ones first, then by payment id: a rule over what every report
   -- of a paid session carries. So the choice among those known never falls on one that an earlier choice
   -- has passed over and refunded; nor does the decision, which is about the one kept then.
-  select cs.*
-  from public.checkout_sessions cs
+  select cs.* into v_session
+  from private.settled_sessions s
+  join public.checkout_sessions cs on cs.id = s.id
   join public.orders o on o.id = cs.order_id
-  left join public.payments p on p.id = cs.payment_id
-  where cs.order_id = p_order_id and cs.status = 'complete'
-    and (cs.payment_status in ('paid', 'no_payment_required') or p.status = 'succeeded')
+  where s.order_id = p_order_id
   order by coalesce(cs.payment_id = o.decided_payment_id, false) desc,
     cs.payment_id collate "C" nulls first, cs.id collate "C"
-  limit 1
+  limit 1;
+  return v_session;
+end;
 $$;
 comment on function private.kept_session(uuid) is
   'The settled session whose payment an order keeps, or null. Any other settled payment of the order is '
@@ -264,7 +272,7 @@ create type private.order_state as (
   fulfillment_status text
 );
 comment on type private.order_state is
-  'What facts make of an order. stock: committed, released, or null: as it is.';
+  'What facts make of an order. stock: committed, active (held again), released, or null: as it is.';
 
 create function private.derive_order(f private.order_facts) returns private.order_state
 language plpgsql
@@ -336,9 +344,9 @@ begin
   o.shipping_name := s.shipping_name;
   o.shipping_address := s.shipping_address;
   o.billing_address := s.billing_address;
-  select coalesce(sum(r.amount), 0) into o.amount_refunded
-  from public.refunds r
-  where r.payment_id = o.payment_id and r.status = 'succeeded';
+  o.amount_refunded := coalesce(
+    (select back.made from private.refunded_amounts back where back.payment_id = o.payment_id), 0
+  );
   return o;
 end;
 $$;
@@ -398,15 +406,12 @@ begin
   select
     -- A state that this code does not know holds the stock: it must not be taken for an end.
     count(*) filter (where cs.status not in ('complete', 'expired')),
-    count(*) filter (
-      where cs.status = 'complete' and cs.payment_status not in ('paid', 'no_payment_required')
-        and not cs.async_payment_failed and coalesce(pi.status, '') <> 'succeeded'
-    ),
+    count(*) filter (where cs.status = 'complete' and s.id is null and not cs.async_payment_failed),
     count(*) filter (where cs.async_payment_failed),
     coalesce(bool_or(cs.attempt = o.attempt), false) or o.abandoned_at is not null
   into f.sessions_open, f.sessions_under_way, f.sessions_failed, f.attempt_has_ended
   from public.checkout_sessions cs
-  left join public.payments pi on pi.id = cs.payment_id
+  left join private.settled_sessions s on s.id = cs.id
   where cs.order_id = o.id;
   f.paid := o.session_id is not null;
   f.amount_paid := o.amount_paid;
@@ -548,21 +553,22 @@ set search_path = ''
 as $$
 declare
   v_received bigint := (
-    select p.amount_received from public.payments p where p.id = p_payment_id and p.status = 'succeeded'
+    select p.amount_received from private.settled_payments p where p.id = p_payment_id
   );
-  v_live bigint;
+  v_given bigint := (
+    select back.given from private.refunded_amounts back where back.payment_id = p_payment_id
+  );
   v_queued bigint;
   v_all_queued boolean;
 begin
-  select coalesce(sum(r.amount), 0) into v_live
-  from public.refunds r
-  where r.payment_id = p_payment_id and r.status not in ('failed', 'canceled');
-
   select coalesce(sum(q.amount), 0), coalesce(bool_or(q.amount is null), false) into v_queued, v_all_queued
   from public.refund_requests q
   where q.payment_id = p_payment_id and q.status = 'queued' and q.id is distinct from p_except
     and not exists (select 1 from public.refunds r where r.request_id = q.id);
-  return case when v_all_queued then 0 else coalesce(v_received, 0) - v_live - v_queued end;
+  return case
+    when v_all_queued then 0
+    else coalesce(v_received, 0) - coalesce(v_given, 0) - v_queued
+  end;
 end;
 $$;
 comment on function private.refundable_amount(text, text) is
@@ -606,10 +612,7 @@ stable
 set search_path = ''
 as $$
   select p.amount_received
-    - coalesce((
-      select sum(r.amount) from public.refunds r
-      where r.payment_id = p.id and r.status not in ('failed', 'canceled')
-    ), 0)
+    - coalesce((select back.given from private.refunded_amounts back where back.payment_id = p.id), 0)
     -- The bank has given it to the customer: only what was disputed, which may be a part. In another currency
     -- nobody can tell, and it counts as all.
     - coalesce((
@@ -632,9 +635,8 @@ as $$
   select q.status = 'given_up' and private.refund_overtaken_by(q) is null
     and private.money_left(q.payment_id) > coalesce((
       -- One made since that failed has an alert of its own.
-      select sum(r.amount) from public.refunds r
-      where r.payment_id = q.payment_id and r.status in ('failed', 'canceled')
-        and r.seen_at > q.created_at
+      select sum(r.amount) from public.refunds r join private.refund_states s on s.id = r.id
+      where r.payment_id = q.payment_id and s.has_bounced and r.seen_at > q.created_at
     ), 0)
 $$;
 comment on function private.refund_is_owed(public.refund_requests) is
@@ -768,8 +770,7 @@ declare
   q public.refund_requests;
   v_by text;
 begin
-  perform 1 from public.orders o join public.refund_requests x on x.order_id = o.id
-  where x.id = p_request_id for no key update of o;
+  perform private.lock_order(x.order_id) from public.refund_requests x where x.id = p_request_id;
   select * into q from public.refund_requests where id = p_request_id;
   if not found then
     raise exception 'there is no refund request %', p_request_id using errcode = 'KCINV';
@@ -940,9 +941,8 @@ as $$
   );
   -- Tried again, whatever becomes of it: should it fail too, it has an alert of its own.
   update public.alerts a set status = 'resolved'
-  from public.refunds r
-  where r.order_id = p_order_id and r.status in ('failed', 'canceled')
-    and a.dedupe_key = 'refund_failed:' || r.id
+  from public.refunds r join private.refund_states s on s.id = r.id and s.has_bounced
+  where r.order_id = p_order_id and a.dedupe_key = 'refund_failed:' || r.id
     and a.status <> 'resolved' and (private.refund_tried_again(r) or private.money_left(r.payment_id) <= 0);
   -- What closed by itself opens by itself: a lost dispute was won after all, a refund that stood in for it
   -- bounced.
@@ -959,11 +959,12 @@ comment on function private.settle_refund_alerts(uuid) is
   'by settle_order() only.';
 
 create function private.restock_due(o public.orders) returns boolean
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select exists (
+begin
+  return exists (
     select 1
     from public.refunds r left join public.refund_requests q on q.id = r.request_id
     where r.payment_id = o.payment_id and r.succeeded_at is not null and (
@@ -983,33 +984,20 @@ as $$
         select coalesce(sum(r.amount), 0) from public.refunds r
         where r.payment_id = o.payment_id and r.succeeded_at is not null
       )
-  )
+  );
+end;
 $$;
 comment on function private.restock_due(public.orders) is
   'Whether a refund that asked for it has put the goods of an order back on the shelf. Once true it stays '
   'so: a refund that bounces afterwards moves no goods.';
 
-create function private.dispute_holds(d public.disputes, p_payment_id text) returns boolean
-language sql
-immutable
-set search_path = ''
-as $$
-  select d.status not in ('won', 'warning_closed', 'prevented', 'lost')
-    -- Of a second payment the customer has got back what was theirs; the one that the order keeps is as
-    -- good as before.
-    or (d.status = 'lost' and d.payment_id = p_payment_id)
-$$;
-comment on function private.dispute_holds(public.disputes, text) is
-  'Whether a dispute keeps its order from shipping: while it is open, and when the payment that the order '
-  'keeps (p_payment_id) was lost to it.';
-grant execute on function private.dispute_holds(public.disputes, text) to authenticated, service_role;
-
 create function private.hold_reasons(o public.orders) returns text[]
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select array_remove(array[
+begin
+  return array_remove(array[
     case when o.status = 'needs_review' then 'review' end,
     case when exists (
       select 1 from public.disputes d
@@ -1021,16 +1009,14 @@ as $$
         where q.payment_id = o.payment_id and q.status = 'queued' and q.amount is null
       )
       or o.amount_paid <= (
-        select coalesce(sum(r.amount), 0) from public.refunds r
-        where r.payment_id = o.payment_id and r.status not in ('failed', 'canceled')
+        select back.given from private.refunded_amounts back where back.payment_id = o.payment_id
       )
     ) then 'refund_under_way' end,
     case when exists (
-      select 1 from public.refunds r
-      where r.payment_id = o.payment_id and r.status in ('failed', 'canceled') and r.released_at is null
+      select 1 from public.refunds r join private.refund_states s on s.id = r.id and s.has_bounced
+      where r.payment_id = o.payment_id and r.released_at is null
         and o.amount_paid <= r.amount + (
-          select coalesce(sum(live.amount), 0) from public.refunds live
-          where live.payment_id = o.payment_id and live.status not in ('failed', 'canceled')
+          select back.given from private.refunded_amounts back where back.payment_id = o.payment_id
         )
         and not private.refund_tried_again(r)
     ) then 'refund_failed' end,
@@ -1038,7 +1024,8 @@ as $$
       select 1 from public.refund_requests q
       where q.payment_id = o.payment_id and q.amount is null and private.refund_is_owed(q)
     ) then 'refund_refused' end
-  ], null)
+  ], null);
+end;
 $$;
 comment on function private.hold_reasons(public.orders) is
   'What keeps an order that has not shipped from shipping: review; dispute (see dispute_holds()); '
@@ -1068,11 +1055,7 @@ begin
     where cs.order_id = o.id and (
       o.cancelled_at is not null
       or exists (
-        select 1
-        from public.checkout_sessions other
-        left join public.payments p on p.id = other.payment_id
-        where other.order_id = o.id and other.id <> cs.id and other.status = 'complete'
-          and (other.payment_status in ('paid', 'no_payment_required') or p.status = 'succeeded')
+        select 1 from private.settled_sessions other where other.order_id = o.id and other.id <> cs.id
       )
     )
   loop
@@ -1104,13 +1087,16 @@ declare
   r record;
   v_data jsonb;
 begin
-  for r in select f.id, f.amount, f.currency, f.status, f.failure_reason
-    from public.refunds f where f.order_id = o.id loop
+  for r in
+    select f.id, f.amount, f.currency, f.status, f.failure_reason, s.has_bounced
+    from public.refunds f join private.refund_states s on s.id = f.id
+    where f.order_id = o.id
+  loop
     v_data := jsonb_build_object('amount', r.amount, 'refund_id', r.id);
     -- Queued also when it is first heard of as failed, so that every order of events queues the same mails.
     -- What has stopped being true is not sent: see notification_problem().
     perform private.queue_notification(o.id, 'refund_issued', r.id, v_data);
-    if r.status in ('failed', 'canceled') then
+    if r.has_bounced then
       perform private.queue_notification(o.id, 'refund_failed', r.id, v_data);
       if private.raise_alert_once(
         'refund_failed', 'critical', 'refund_failed:' || r.id,
@@ -1175,8 +1161,8 @@ begin
   perform private.follow_alert(x.kind || ':' || d.id || x.status, private.awaits_evidence(d))
   from public.disputes d
   cross join (values
-    ('dispute_opened', ''), ('dispute_escalated', ':needs_response'), ('dispute_escalated',
-      ':appeal_needs_response')
+    ('dispute_opened', ''), ('dispute_escalated', ':needs_response'),
+    ('dispute_escalated', ':appeal_needs_response')
   ) as x (kind, status)
   where d.order_id = o.id;
   -- A reminder is about one deadline, and does not come back.
@@ -1184,8 +1170,9 @@ begin
   from public.disputes d
   where d.order_id = o.id and not private.awaits_evidence(d) and a.status <> 'resolved'
     and a.kind = 'dispute_due' and a.data ->> 'dispute_id' = d.id;
-  perform private.follow_alert(f.kind || ':' || f.source_id, o.status = 'needs_review'
-    and private.holds_order(f))
+  perform private.follow_alert(
+    f.kind || ':' || f.source_id, o.status = 'needs_review' and private.holds_order(f)
+  )
   from public.fraud_signals f
   where f.order_id = o.id and f.source_id is not null;
   if o.session_id is not null then
@@ -1207,15 +1194,12 @@ declare
   r record;
 begin
   for r in
-    select cs.id, cs.payment_id, cs.amount_total, cs.currency
-    from public.checkout_sessions cs
-    left join public.payments pi on pi.id = cs.payment_id
-    where cs.order_id = o.id and cs.status = 'complete'
-      and (cs.payment_status in ('paid', 'no_payment_required') or pi.status = 'succeeded')
-      and not exists (
-        select 1 from public.order_events e
-        where e.order_id = o.id and e.kind = 'payment_received' and e.data ->> 'session_id' = cs.id
-      )
+    select s.id, s.payment_id, s.amount_total, s.currency
+    from private.settled_sessions s
+    where s.order_id = o.id and not exists (
+      select 1 from public.order_events e
+      where e.order_id = o.id and e.kind = 'payment_received' and e.data ->> 'session_id' = s.id
+    )
   loop
     perform private.record_order_event(
       o.id, 'payment_received', p_source,
@@ -1268,12 +1252,10 @@ begin
   for r in
     -- Only money that a session of ours brought in: a payment that is ahead of its session may be the one to
     -- keep.
-    select pi.id
-    from public.checkout_sessions cs
-    join public.payments pi on pi.id = cs.payment_id
-    where cs.order_id = o.id and cs.status = 'complete' and pi.order_id = o.id and pi.status = 'succeeded'
-      and pi.id is distinct from o.payment_id
-    group by pi.id
+    select p.id
+    from private.settled_sessions s join private.settled_payments p on p.id = s.payment_id
+    where s.order_id = o.id and p.order_id = o.id and p.id is distinct from o.payment_id
+    group by p.id
   loop
     if private.queue_refund(r.id, o.id, 'duplicate', p_source) then
       perform private.raise_alert_once(
@@ -1471,9 +1453,7 @@ begin
     );
     -- The payment that was warned of, which need not be the one that the order keeps.
     if v_signal.kind = 'early_fraud_warning' and private.refunds_on_warning(v_signal, o)
-      and exists (
-        select 1 from public.payments p where p.id = v_signal.payment_id and p.status = 'succeeded'
-      ) then
+      and exists (select 1 from private.settled_payments p where p.id = v_signal.payment_id) then
       perform private.queue_refund(v_signal.payment_id, o.id, 'fraudulent', p_source);
     end if;
   end loop;
@@ -1587,16 +1567,6 @@ comment on function public.get_dispute_evidence(text) is
   'A dispute with what the shop knows of its order: customer, addresses, items, parcels, mails '
   'sent, purchase address, earlier undisputed orders. Null: no such dispute; order null: not one of ours.';
 grant execute on function public.get_dispute_evidence(text) to service_role;
-
-create function private.awaits_evidence(d public.disputes) returns boolean
-language sql
-immutable
-set search_path = ''
-as $$
-  select d.status in ('needs_response', 'warning_needs_response', 'appeal_needs_response')
-$$;
-comment on function private.awaits_evidence(public.disputes) is
-  'Whether a dispute waits for the shop''s answer.';
 
 create function public.remind_dispute(p_dispute_id text, p_days integer) returns jsonb
 language plpgsql

@@ -41,8 +41,8 @@ with found (order_id, reason) as (
   where q.status = 'queued' and q.problem is not null
   union all
   select r.order_id, 'refund_failed'
-  from public.refunds r
-  where r.status in ('failed', 'canceled') and private.money_left(r.payment_id) > 0
+  from public.refunds r join private.refund_states s on s.id = r.id and s.has_bounced
+  where private.money_left(r.payment_id) > 0
     and not private.refund_tried_again(r)
     -- Paid in another way: staff have resolved its alert.
     and exists (
@@ -75,7 +75,7 @@ create view reporting.disputes_due with (security_invoker = true) as
 select d.id, o.number as order_number, d.reason, d.status, d.amount, d.currency, d.evidence_due_by,
   d.evidence_due_by - now() as time_left, d.has_evidence
 from public.disputes d left join public.orders o on o.id = d.order_id
-where d.status in ('needs_response', 'warning_needs_response', 'appeal_needs_response')
+where private.awaits_evidence(d)
 order by d.evidence_due_by;
 comment on view reporting.disputes_due is 'Disputes that wait for evidence, most urgent first.';
 

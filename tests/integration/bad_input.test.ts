@@ -252,7 +252,7 @@ const otherCases: Case[] = [
   },
 ];
 
-Deno.test("bad input is refused with the contract's status and code, and changes nothing", async (test) => {
+Deno.test("bad input is refused with the documented status and code, and changes nothing", async (test) => {
   await using stack = await testStack({ env: { WEBHOOK_REJECTION_LIMIT: "1000" } });
   const { sql } = stack;
   await sql`

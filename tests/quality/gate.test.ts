@@ -6,6 +6,7 @@ import { envExampleProblems } from "../../scripts/quality/ok/env_example.ts";
 import { describeSchema } from "../../scripts/quality/ok/schema_snapshot.ts";
 import { layoutProblems } from "../../scripts/quality/ok/sql_layout.ts";
 import { findSecrets, secretScan } from "../../scripts/quality/ok/secret_scan.ts";
+import { spelling } from "../../scripts/quality/ok/spelling.ts";
 import { createTestDatabase } from "../../scripts/local/test_database.ts";
 import { runCommand } from "../../scripts/lib/command.ts";
 
@@ -246,4 +247,42 @@ Deno.test("actions of the workflows are pinned by commit", async () => {
   }
   assert.ok(used.length > 0);
   for (const action of used) assert.match(action, /@[0-9a-f]{40}$/);
+});
+
+Deno.test("spelling finds a word that is none, and American prose, and lets the project's own words be", async () => {
+  const root = await Deno.makeTempDir();
+  try {
+    const config = "scripts/quality/spelling";
+    await Deno.mkdir(join(root, config), { recursive: true });
+    for (const name of ["cspell.json", "words.txt"]) {
+      await Deno.copyFile(join(import.meta.dirname ?? "", "../..", config, name), join(root, config, name));
+    }
+    await Deno.writeTextFile(join(root, "README.md"), "The livemode of the storefront is a flag.\n");
+    assert.deepEqual(await spelling.run({ root, write: false, adminUrl: "" }), { kind: "passed" });
+    await Deno.writeTextFile(
+      join(root, "README.md"),
+      "An odd behavior.\n\nAnd a " + ["m", "s", "i", "take"].join("") + ".\n",
+    );
+    const result = await spelling.run({ root, write: false, adminUrl: "" });
+    assert.ok(result.kind === "failed");
+    assert.deepEqual(result.problems.map((line) => line.split(" ")[0]), [
+      "README.md:1:8",
+      "README.md:3:7",
+      "A",
+    ]);
+  } finally {
+    await Deno.remove(root, { recursive: true });
+  }
+});
+
+Deno.test("ok --fast judges the files alone, and no database", async () => {
+  const { stdout } = await runCommand(
+    Deno.execPath(),
+    ["run", "-A", "--quiet", "scripts/quality/ok.ts", "--fast"],
+    { cwd: join(import.meta.dirname ?? "", "../.."), env: { NO_COLOR: "1" } },
+  );
+  for (const step of ["format", "lint", "type check", "boundaries", "env example", "migrations", "secrets"]) {
+    assert.match(stdout, new RegExp(`^${step} +(ok|FAILED) `, "m"), stdout);
+  }
+  assert.ok(!stdout.includes("schema"), stdout);
 });

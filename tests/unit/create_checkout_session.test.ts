@@ -3,6 +3,7 @@ import { handle } from "../../supabase/functions/create-checkout-session/handler
 import { AppError } from "../../supabase/functions/_shared/errors.ts";
 import { errorOf } from "./fakes.ts";
 import { cart, checkoutOf, orderId, requestOf, sessionOf, stripeRefusal, world } from "./checkout_world.ts";
+import { nonEmpty } from "../support/non_empty.ts";
 
 Deno.test("create-checkout-session answers 201 with the session's page", async () => {
   const here = world();
@@ -111,7 +112,7 @@ Deno.test("create-checkout-session uses one Stripe idempotency key per order, at
   }
   assert.equal(keys[0], keys[1]);
   assert.equal(new Set(keys).size, 3);
-  assert(keys.every((key) => key.startsWith(`checkout_${orderId}_`) && key.length <= 255));
+  assert(nonEmpty(keys).every((key) => key.startsWith(`checkout_${orderId}_`) && key.length <= 255));
 });
 
 Deno.test("create-checkout-session sums duplicate lines of one SKU", async () => {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { EnvError, environmentVariables, loadEnv } from "../../supabase/functions/_shared/env.ts";
 import { environment } from "./fakes.ts";
+import { nonEmpty } from "../support/non_empty.ts";
 
 function problemOf(changes: Record<string, string | undefined>): EnvError {
   try {
@@ -52,6 +53,7 @@ const malformed: Record<string, string> = {
   SUPABASE_JWKS: "value-under-test",
   AUTH_ISSUER: "value-under-test",
   STRIPE_SECRET_KEY: "pk_test_value-under-test",
+  STRIPE_ACCOUNT_ID: "value-under-test",
   STRIPE_WEBHOOK_SECRETS: "whsec_fine_enough,value-under-test",
   STRIPE_API_BASE: "value-under-test",
   STRIPE_WEBHOOK_IP_MODE: "value-under-test",
@@ -63,12 +65,19 @@ const malformed: Record<string, string> = {
   SITE_URL: "value-under-test",
   SHIPPING_COUNTRIES: "US,value-under-test",
   CHECKOUT_AUTOMATIC_TAX: "value-under-test",
+  CHECKOUT_PROMOTION_CODES: "value-under-test",
+  CHECKOUT_TERMS_CONSENT: "value-under-test",
   CHECKOUT_THREE_D_SECURE: "value-under-test",
   CHECKOUT_SESSION_MINUTES: "29",
   CHECKOUT_STATEMENT_DESCRIPTOR_SUFFIX: "value_under*test",
+  CHECKOUT_RECEIPTS: "value-under-test",
+  CHECKOUT_SAVED_CARDS: "value-under-test",
+  CHECKOUT_TURNSTILE_SECRET: "a value-under-test",
+  CHECKOUT_TURNSTILE_URL: "value-under-test",
   CHECKOUT_RATE_LIMIT: "value-under-test",
   VELOCITY_MODE: "value-under-test",
   UPSTASH_REDIS_REST_URL: "value-under-test",
+  RESEND_API_KEY: "a value-under-test",
   RESEND_API_BASE: "value-under-test",
   EMAIL_FROM: "value-under-test",
   ALERT_WEBHOOK_URL: "value-under-test",
@@ -76,6 +85,13 @@ const malformed: Record<string, string> = {
   LINK_SIGNING_SECRET: "value-under-test",
   ADMIN_REQUIRE_MFA: "value-under-test",
 };
+
+/** Any text may be the token of an Upstash database. */
+const shapeless = ["UPSTASH_REDIS_REST_TOKEN"];
+
+Deno.test("every variable that has a shape has a malformed value here", () => {
+  assert.deepEqual([...Object.keys(malformed), ...shapeless].sort(), [...environmentVariables].sort());
+});
 
 for (const [variable, value] of Object.entries(malformed)) {
   Deno.test(`loadEnv() refuses a malformed ${variable} without repeating its value`, () => {
@@ -171,7 +187,7 @@ Deno.test("loadEnv() refuses plain http for every address in production, whichev
   // Every variable whose name says that it is an address, so that a new one cannot be forgotten.
   const addresses = environmentVariables.filter((name) => /(_URL|_BASE|_ISSUER|_ORIGINS)$/.test(name));
   assert(addresses.length >= 9, `${addresses}`);
-  for (const name of addresses.filter((name) => name !== "STRIPE_API_BASE")) {
+  for (const name of nonEmpty(addresses.filter((name) => name !== "STRIPE_API_BASE"))) {
     assert.deepEqual(problemOf({ ...production, [name]: "http://plain.example" }).variables, [name]);
   }
   assert.equal(

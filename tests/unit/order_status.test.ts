@@ -107,7 +107,7 @@ Deno.test("order-status shows what the database knows when Stripe fails", async 
   assert.equal((await response.json()).status, "pending");
 });
 
-Deno.test("order-status shows exactly the contract's fields, whatever SQL adds", async () => {
+Deno.test("order-status shows exactly the documented fields, whatever SQL adds", async () => {
   const { deps } = world([{ ...paid, email: "ada@example.com" } as OrderStatus]);
   const shown = await (await handle(requestOf(), deps)).json();
   assert.deepEqual(Object.keys(shown).sort(), [

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { createAllowlist } from "../../supabase/functions/stripe-webhook/allowlist.ts";
 import { fixedClock, keptLog } from "./fakes.ts";
+import { nonEmpty } from "../support/non_empty.ts";
 
 function world(answers: (string[] | Error)[]) {
   const clock = fixedClock();
@@ -24,7 +25,7 @@ function world(answers: (string[] | Error)[]) {
 Deno.test("createAllowlist() loads once for many requests", async () => {
   const { allowlist, loads } = world([["3.18.12.63"]]);
   const answers = await Promise.all(Array.from({ length: 50 }, () => allowlist.check("3.18.12.63")));
-  assert(answers.every((answer) => answer === "listed"));
+  assert(nonEmpty(answers).every((answer) => answer === "listed"));
   assert.equal(loads(), 1);
 });
 

@@ -8,7 +8,7 @@ import {
 } from "../../../supabase/functions/_shared/env.ts";
 import { TaskError } from "../../lib/errors.ts";
 
-/** Thrown for what a person must mend; the message says how. */
+/** Thrown for what a person must fix; the message says how. */
 export class SetupError extends TaskError {
   override name = "SetupError";
 }

@@ -48,7 +48,7 @@ function serve(options: WebOptions, port: number, handle: (request: Request) => 
   }
 }
 
-/** Starts the site on 127.0.0.1. Fails with a message that names the mend when the port is taken. */
+/** Starts the site on 127.0.0.1. Fails with a message that names the fix when the port is taken. */
 export async function startWeb(options: WebOptions): Promise<WebSite> {
   const mails = await openMailStore(`${options.dir}/mails`);
   const database = openDatabase(options.dbUrl);

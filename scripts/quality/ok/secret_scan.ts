@@ -64,32 +64,46 @@ function secretVariables(): string[] {
   );
 }
 
+/** Scans every tracked and every new file. */
+export const secretsInFiles: Step = {
+  name: "secrets",
+  async run({ root }) {
+    const { problems, files } = await scanFiles(root);
+    return judged(problems, `${files} files`);
+  },
+};
+
 /** Scans every tracked and every new file, and every line that was ever added. */
 export const secretScan: Step = {
   name: "secrets",
   async run({ root }) {
-    const listed = await runCommand("git", ["ls-files", "-co", "--exclude-standard", "-z"], { cwd: root });
-    const paths = listed.stdout.split("\0").filter((path) => path !== "");
-    const problems: string[] = [];
-    for (const path of paths) {
-      const text = await Deno.readTextFile(`${root}/${path}`).catch(() => "");
-      problems.push(
-        ...findSecrets(text).map(({ what, line }) =>
-          `${path}:${line} looks like ${what}: remove and revoke it`
-        ),
-      );
-    }
-    const env = paths.filter((path) => /(^|\/)\.env(\.|$)/.test(path) && !path.endsWith(".env.example"));
-    problems.push(...env.map((path) => `${path} is not ignored by git: environment files hold secrets`));
+    const { problems, files } = await scanFiles(root);
     const { added, commits } = await history(root);
     problems.push(
       ...findSecrets(added).map(({ what, text }) =>
         `the history has ${what} (${text.slice(0, 12)}…): revoke it; git log -S finds the commit`
       ),
     );
-    return judged(problems, `${paths.length} files, ${commits} commits`);
+    return judged(problems, `${files} files, ${commits} commits`);
   },
 };
+
+async function scanFiles(root: string): Promise<{ problems: string[]; files: number }> {
+  const listed = await runCommand("git", ["ls-files", "-co", "--exclude-standard", "-z"], { cwd: root });
+  const paths = listed.stdout.split("\0").filter((path) => path !== "");
+  const problems: string[] = [];
+  for (const path of paths) {
+    const text = await Deno.readTextFile(`${root}/${path}`).catch(() => "");
+    problems.push(
+      ...findSecrets(text).map(({ what, line }) =>
+        `${path}:${line} looks like ${what}: remove and revoke it`
+      ),
+    );
+  }
+  const env = paths.filter((path) => /(^|\/)\.env(\.|$)/.test(path) && !path.endsWith(".env.example"));
+  problems.push(...env.map((path) => `${path} is not ignored by git: environment files hold secrets`));
+  return { problems, files: paths.length };
+}
 
 /** Every line that any commit has added, each once. */
 async function history(root: string): Promise<{ added: string; commits: number }> {

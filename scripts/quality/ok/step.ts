@@ -1,4 +1,4 @@
-/** How a step of `deno task ok` ended; a problem is one line that names the place and the mend. */
+/** How a step of `deno task ok` ended; a problem is one line that names the place and the fix. */
 export type StepResult =
   | { kind: "passed"; note?: string }
   | { kind: "failed"; problems: string[] }

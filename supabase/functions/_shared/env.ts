@@ -2,7 +2,7 @@
  * The only reader of `Deno.env`. Every variable is checked once, at boot, and a function with a missing or
  * malformed one does not start: half a configuration is worse than none when money is involved.
  *
- * Messages name the variable and the mend, never the value: they end up in logs.
+ * Messages name the variable and the fix, never the value: they end up in logs.
  */
 import { z } from "zod";
 import { shippingCountries } from "./shipping_countries.ts";
@@ -63,7 +63,7 @@ export interface Env {
   adminRequireMfa: boolean;
 }
 
-/** Thrown at boot. The message lists every bad variable, so that one deployment mends them all. */
+/** Thrown at boot. The message lists every bad variable, so that one deployment fixes them all. */
 export class EnvError extends Error {
   override name = "EnvError";
   /** Names of the variables that are missing or malformed. */
@@ -139,7 +139,7 @@ const shippingMend =
   "set two-letter codes of countries that Stripe takes delivery addresses for (US,CA,GB), comma separated";
 const descriptorMend = "set 2 to 22 letters, digits, spaces, dots or dashes, or leave it out";
 
-/** The contract's order; `.env.example` follows it. */
+/** In the order of docs/contract.md; `.env.example` follows it. */
 const schema = z.object({
   SUPABASE_URL: webAddress("set the project's URL, https://REF.supabase.co"),
   SUPABASE_PUBLISHABLE_KEYS: keyDictionary(keysMend("publishable")),
@@ -214,7 +214,7 @@ export const environmentVariables: readonly string[] = Object.keys(schema.shape)
 
 /**
  * Reads and checks the environment.
- * @throws EnvError that lists each missing or malformed variable with its mend.
+ * @throws EnvError that lists each missing or malformed variable with its fix.
  */
 export function loadEnv(source: Source = Deno.env.toObject()): Env {
   // An empty value is what a secrets page or a compose file makes of "not set".

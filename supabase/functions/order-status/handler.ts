@@ -113,7 +113,7 @@ async function settleFromStripe(
   return await deps.rpc.getOrderStatus(sessionId);
 }
 
-/** Exactly the contract's fields: what SQL adds for us is not for the public. */
+/** Exactly the fields of docs/contract.md: what SQL adds for us is not for the public. */
 function publicStatus(status: OrderStatus): Omit<OrderStatus, "settled"> {
   return {
     order_number: status.order_number,

@@ -366,7 +366,7 @@ begin
   select x.id, o.number, x.evidence_due_by into d
   from public.disputes x join public.orders o on o.id = x.order_id
   where x.order_id = any (p_order_ids)
-    and x.status in ('needs_response', 'warning_needs_response', 'appeal_needs_response')
+    and private.awaits_evidence(x)
   order by x.evidence_due_by limit 1;
   if found then
     raise exception 'dispute % of order % still needs this data as evidence (due %)', d.id, d.number,

@@ -1,10 +1,12 @@
 -- What must always be true. Each rule is a sentence; what is returned breaks it.
 
 create function private.check_stock() returns table (invariant text, detail jsonb)
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
+begin
+  return query
   select 'reserved is the sum of active reservations',
     jsonb_build_object('variant_id', l.variant_id, 'reserved', l.reserved, 'sum', r.active)
   from public.inventory_levels l
@@ -30,15 +32,18 @@ as $$
     select coalesce(sum(change), 0) as sum
     from public.inventory_journal where variant_id = l.variant_id
   ) j on true
-  where l.on_hand <> j.sum
+  where l.on_hand <> j.sum;
+end;
 $$;
 comment on function private.check_stock() is 'Rules about what is on the shelf: see check_invariants().';
 
 create function private.check_reservations() returns table (invariant text, detail jsonb)
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
+begin
+  return query
   select 'a paid order owns its stock', jsonb_build_object('order', o.number, 'status', o.status)
   from public.orders o
   where o.status in ('paid', 'partially_refunded') and o.cancelled_at is null and o.oversold_at is null
@@ -96,7 +101,8 @@ as $$
     from public.staff_commands c where c.order_id = o.id and c.command in ('receive_return', 'cancel_order')
   ) and not exists (
     select 1 from public.refund_requests q where q.order_id = o.id and (q.restock or q.cause = 'fraudulent')
-  )
+  );
+end;
 $$;
 comment on function private.check_reservations() is
   'Rules about the stock of orders: see check_invariants().';
@@ -115,10 +121,12 @@ comment on function private.is_released(public.orders, text) is
   'Whether staff have released this mismatch of the money that the order keeps.';
 
 create function private.check_amounts() returns table (invariant text, detail jsonb)
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
+begin
+  return query
   select 'lines add up to the subtotal', jsonb_build_object('order', o.number, 'subtotal', o.amount_subtotal)
   from public.orders o
   where o.amount_subtotal <> (
@@ -143,50 +151,47 @@ as $$
     jsonb_build_object('order', o.number, 'amount_paid', o.amount_paid, 'amount_total', o.amount_total)
   from public.orders o
   where o.status in ('paid', 'partially_refunded') and o.amount_paid <> o.amount_total
-    and not private.is_released(o, 'amount_mismatch')
+    and not private.is_released(o, 'amount_mismatch');
+end;
 $$;
 comment on function private.check_amounts() is 'Rules about the figures of orders: see check_invariants().';
 
 create function private.check_refunds() returns table (invariant text, detail jsonb)
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
+begin
+  return query
   select 'refunded is the sum of succeeded refunds',
     jsonb_build_object('order', o.number, 'amount_refunded', o.amount_refunded)
   from public.orders o
   where o.amount_refunded <> (
     select coalesce(sum(r.amount), 0)
-    from public.refunds r where r.payment_id = o.payment_id and r.status = 'succeeded'
+    from private.refund_states r where r.payment_id = o.payment_id and r.is_made
   )
   union all
   select 'no payment is refunded by more than it brought',
     jsonb_build_object('payment_id', p.id, 'amount_received', p.amount_received)
-  from public.payments p
-  where p.status = 'succeeded' and p.amount_received < (
-    select coalesce(sum(r.amount), 0)
-    from public.refunds r where r.payment_id = p.id and r.status = 'succeeded'
-  )
+  from private.settled_payments p join private.refunded_amounts back on back.payment_id = p.id
+  where p.amount_received < back.made
   union all
   select 'what is given back and what can still run is no more than the payment brought',
     jsonb_build_object('payment_id', p.id, 'amount_received', p.amount_received)
-  from public.payments p
-  cross join lateral (
-    select coalesce(sum(r.amount), 0) as live from public.refunds r
-    where r.payment_id = p.id and r.status not in ('failed', 'canceled')
-  ) given
-  where p.status = 'succeeded' and p.amount_received < given.live + (
+  from private.settled_payments p
+  left join private.refunded_amounts back on back.payment_id = p.id
+  where p.amount_received < coalesce(back.given, 0) + (
     select coalesce(sum(q.amount), 0) from public.refund_requests q
     -- Where all is given back nothing can run, and one that another may stand in for will be judged so.
-    where q.payment_id = p.id and q.status = 'queued' and given.live < p.amount_received
+    where q.payment_id = p.id and q.status = 'queued' and coalesce(back.given, 0) < p.amount_received
       and private.refund_overtaken_by(q) is null
       and not exists (select 1 from public.refunds r where r.request_id = q.id)
   )
   union all
   select 'a second payment is on its way back', jsonb_build_object('order', o.number, 'payment_id', p.id)
   from public.orders o
-  join public.checkout_sessions s on s.order_id = o.id and s.status = 'complete'
-  join public.payments p on p.id = s.payment_id and p.order_id = o.id and p.status = 'succeeded'
+  join private.settled_sessions s on s.order_id = o.id
+  join private.settled_payments p on p.id = s.payment_id and p.order_id = o.id
     and p.id is distinct from o.payment_id
   where not exists (
     select 1 from public.refund_requests q where q.id = 'duplicate:' || p.id
@@ -211,23 +216,26 @@ as $$
     union all select f.source_id, f.payment_id, f.order_id from public.fraud_signals f
   ) x
   join public.payments p on p.id = x.payment_id
-  where x.order_id is distinct from p.order_id
+  where x.order_id is distinct from p.order_id;
+end;
 $$;
 comment on function private.check_refunds() is 'Rules about money that goes back: see check_invariants().';
 
 create function private.check_payments() returns table (invariant text, detail jsonb)
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
+begin
+  return query
   select 'a paid order has a settled session, and a succeeded payment unless it was free',
     jsonb_build_object('order', o.number, 'status', o.status)
   from public.orders o
-  left join public.payments p on p.id = o.payment_id
+  left join private.settled_payments p on p.id = o.payment_id
   where o.status in ('paid', 'needs_review', 'partially_refunded', 'refunded')
     and (
       o.session_id is null or (o.payment_id is null and o.amount_total > 0)
-      or (o.payment_id is not null and p.status is distinct from 'succeeded')
+      or (o.payment_id is not null and p.id is null)
     )
   union all
   select 'an order keeps the first of its settled sessions',
@@ -242,10 +250,10 @@ as $$
   union all
   select 'money of an order came through one of its sessions',
     jsonb_build_object('order', o.number, 'payment_id', p.id)
-  from public.payments p
+  from private.settled_payments p
   join public.orders o on o.id = p.order_id
   -- The payment may be an hour ahead of its session's event.
-  where p.status = 'succeeded' and p.succeeded_at < now() - interval '1 hour'
+  where p.succeeded_at < now() - interval '1 hour'
     and not exists (select 1 from public.checkout_sessions s where s.payment_id = p.id)
   union all
   select 'test and live mode do not mix', jsonb_build_object('order', o.number, 'session_id', s.id)
@@ -253,15 +261,18 @@ as $$
   join public.checkout_sessions s on s.id = o.session_id
   left join public.payments p on p.id = o.payment_id
   where (s.livemode <> o.livemode or p.livemode <> o.livemode) and o.status in ('paid', 'partially_refunded')
-    and not private.is_released(o, 'livemode_mismatch')
+    and not private.is_released(o, 'livemode_mismatch');
+end;
 $$;
 comment on function private.check_payments() is 'Rules about money that came: see check_invariants().';
 
 create function private.check_order_state() returns table (invariant text, detail jsonb)
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
+begin
+  return query
   select 'the money of an order shows in its status',
     jsonb_build_object('order', o.number, 'status', o.status)
   from public.orders o
@@ -316,15 +327,18 @@ as $$
   where o.status = 'paid' and o.cancelled_at is null and o.oversold_at is null
     and not exists (
       select 1 from public.notifications n where n.order_id = o.id and n.template = 'order_confirmation'
-    )
+    );
+end;
 $$;
 comment on function private.check_order_state() is 'Rules about the state of orders: see check_invariants().';
 
 create function private.check_parcels() returns table (invariant text, detail jsonb)
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
+begin
+  return query
   select 'no more is sent of a line than was sold', jsonb_build_object('order', o.number, 'sku', p.sku)
   from public.orders o cross join lateral private.line_positions(o.id) p
   where p.to_ship < 0
@@ -338,15 +352,18 @@ as $$
   union all
   select 'an order is fulfilled when all that was to be sent has left', jsonb_build_object('order', o.number)
   from public.orders o
-  where (o.fulfilled_at is null) <> (private.completed_at(o.id) is null)
+  where (o.fulfilled_at is null) <> (private.completed_at(o.id) is null);
+end;
 $$;
 comment on function private.check_parcels() is 'Rules about what has left the house: see check_invariants().';
 
 create function private.check_outbox() returns table (invariant text, detail jsonb)
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
+begin
+  return query
   select 'an unfinished event has a job', jsonb_build_object('event_id', e.id, 'status', e.status)
   from public.webhook_events e
   where e.status = 'failed' and not exists (
@@ -377,7 +394,8 @@ as $$
     select 1 from private.jobs j
     where j.kind = 'send_mail' and j.payload ->> 'notification_id' = n.id::text
       and j.status in ('queued', 'running', 'dead')
-  )
+  );
+end;
 $$;
 comment on function private.check_outbox() is 'Rules about effects that are owed: see check_invariants().';
 

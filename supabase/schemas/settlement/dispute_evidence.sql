@@ -104,16 +104,6 @@ comment on function public.get_dispute_evidence(text) is
   'sent, purchase address, earlier undisputed orders. Null: no such dispute; order null: not one of ours.';
 grant execute on function public.get_dispute_evidence(text) to service_role;
 
-create function private.awaits_evidence(d public.disputes) returns boolean
-language sql
-immutable
-set search_path = ''
-as $$
-  select d.status in ('needs_response', 'warning_needs_response', 'appeal_needs_response')
-$$;
-comment on function private.awaits_evidence(public.disputes) is
-  'Whether a dispute waits for the shop''s answer.';
-
 create function public.remind_dispute(p_dispute_id text, p_days integer) returns jsonb
 language plpgsql
 security definer

@@ -11,21 +11,22 @@ set search_path = ''
 as $$
 declare
   v_received bigint := (
-    select p.amount_received from public.payments p where p.id = p_payment_id and p.status = 'succeeded'
+    select p.amount_received from private.settled_payments p where p.id = p_payment_id
   );
-  v_live bigint;
+  v_given bigint := (
+    select back.given from private.refunded_amounts back where back.payment_id = p_payment_id
+  );
   v_queued bigint;
   v_all_queued boolean;
 begin
-  select coalesce(sum(r.amount), 0) into v_live
-  from public.refunds r
-  where r.payment_id = p_payment_id and r.status not in ('failed', 'canceled');
-
   select coalesce(sum(q.amount), 0), coalesce(bool_or(q.amount is null), false) into v_queued, v_all_queued
   from public.refund_requests q
   where q.payment_id = p_payment_id and q.status = 'queued' and q.id is distinct from p_except
     and not exists (select 1 from public.refunds r where r.request_id = q.id);
-  return case when v_all_queued then 0 else coalesce(v_received, 0) - v_live - v_queued end;
+  return case
+    when v_all_queued then 0
+    else coalesce(v_received, 0) - coalesce(v_given, 0) - v_queued
+  end;
 end;
 $$;
 comment on function private.refundable_amount(text, text) is
@@ -69,10 +70,7 @@ stable
 set search_path = ''
 as $$
   select p.amount_received
-    - coalesce((
-      select sum(r.amount) from public.refunds r
-      where r.payment_id = p.id and r.status not in ('failed', 'canceled')
-    ), 0)
+    - coalesce((select back.given from private.refunded_amounts back where back.payment_id = p.id), 0)
     -- The bank has given it to the customer: only what was disputed, which may be a part. In another currency
     -- nobody can tell, and it counts as all.
     - coalesce((
@@ -95,9 +93,8 @@ as $$
   select q.status = 'given_up' and private.refund_overtaken_by(q) is null
     and private.money_left(q.payment_id) > coalesce((
       -- One made since that failed has an alert of its own.
-      select sum(r.amount) from public.refunds r
-      where r.payment_id = q.payment_id and r.status in ('failed', 'canceled')
-        and r.seen_at > q.created_at
+      select sum(r.amount) from public.refunds r join private.refund_states s on s.id = r.id
+      where r.payment_id = q.payment_id and s.has_bounced and r.seen_at > q.created_at
     ), 0)
 $$;
 comment on function private.refund_is_owed(public.refund_requests) is
@@ -231,8 +228,7 @@ declare
   q public.refund_requests;
   v_by text;
 begin
-  perform 1 from public.orders o join public.refund_requests x on x.order_id = o.id
-  where x.id = p_request_id for no key update of o;
+  perform private.lock_order(x.order_id) from public.refund_requests x where x.id = p_request_id;
   select * into q from public.refund_requests where id = p_request_id;
   if not found then
     raise exception 'there is no refund request %', p_request_id using errcode = 'KCINV';
@@ -403,9 +399,8 @@ as $$
   );
   -- Tried again, whatever becomes of it: should it fail too, it has an alert of its own.
   update public.alerts a set status = 'resolved'
-  from public.refunds r
-  where r.order_id = p_order_id and r.status in ('failed', 'canceled')
-    and a.dedupe_key = 'refund_failed:' || r.id
+  from public.refunds r join private.refund_states s on s.id = r.id and s.has_bounced
+  where r.order_id = p_order_id and a.dedupe_key = 'refund_failed:' || r.id
     and a.status <> 'resolved' and (private.refund_tried_again(r) or private.money_left(r.payment_id) <= 0);
   -- What closed by itself opens by itself: a lost dispute was won after all, a refund that stood in for it
   -- bounced.
@@ -422,11 +417,12 @@ comment on function private.settle_refund_alerts(uuid) is
   'by settle_order() only.';
 
 create function private.restock_due(o public.orders) returns boolean
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select exists (
+begin
+  return exists (
     select 1
     from public.refunds r left join public.refund_requests q on q.id = r.request_id
     where r.payment_id = o.payment_id and r.succeeded_at is not null and (
@@ -446,33 +442,20 @@ as $$
         select coalesce(sum(r.amount), 0) from public.refunds r
         where r.payment_id = o.payment_id and r.succeeded_at is not null
       )
-  )
+  );
+end;
 $$;
 comment on function private.restock_due(public.orders) is
   'Whether a refund that asked for it has put the goods of an order back on the shelf. Once true it stays '
   'so: a refund that bounces afterwards moves no goods.';
 
-create function private.dispute_holds(d public.disputes, p_payment_id text) returns boolean
-language sql
-immutable
-set search_path = ''
-as $$
-  select d.status not in ('won', 'warning_closed', 'prevented', 'lost')
-    -- Of a second payment the customer has got back what was theirs; the one that the order keeps is as
-    -- good as before.
-    or (d.status = 'lost' and d.payment_id = p_payment_id)
-$$;
-comment on function private.dispute_holds(public.disputes, text) is
-  'Whether a dispute keeps its order from shipping: while it is open, and when the payment that the order '
-  'keeps (p_payment_id) was lost to it.';
-grant execute on function private.dispute_holds(public.disputes, text) to authenticated, service_role;
-
 create function private.hold_reasons(o public.orders) returns text[]
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select array_remove(array[
+begin
+  return array_remove(array[
     case when o.status = 'needs_review' then 'review' end,
     case when exists (
       select 1 from public.disputes d
@@ -484,16 +467,14 @@ as $$
         where q.payment_id = o.payment_id and q.status = 'queued' and q.amount is null
       )
       or o.amount_paid <= (
-        select coalesce(sum(r.amount), 0) from public.refunds r
-        where r.payment_id = o.payment_id and r.status not in ('failed', 'canceled')
+        select back.given from private.refunded_amounts back where back.payment_id = o.payment_id
       )
     ) then 'refund_under_way' end,
     case when exists (
-      select 1 from public.refunds r
-      where r.payment_id = o.payment_id and r.status in ('failed', 'canceled') and r.released_at is null
+      select 1 from public.refunds r join private.refund_states s on s.id = r.id and s.has_bounced
+      where r.payment_id = o.payment_id and r.released_at is null
         and o.amount_paid <= r.amount + (
-          select coalesce(sum(live.amount), 0) from public.refunds live
-          where live.payment_id = o.payment_id and live.status not in ('failed', 'canceled')
+          select back.given from private.refunded_amounts back where back.payment_id = o.payment_id
         )
         and not private.refund_tried_again(r)
     ) then 'refund_failed' end,
@@ -501,7 +482,8 @@ as $$
       select 1 from public.refund_requests q
       where q.payment_id = o.payment_id and q.amount is null and private.refund_is_owed(q)
     ) then 'refund_refused' end
-  ], null)
+  ], null);
+end;
 $$;
 comment on function private.hold_reasons(public.orders) is
   'What keeps an order that has not shipped from shipping: review; dispute (see dispute_holds()); '

@@ -44,16 +44,20 @@ comment on function private.review_reasons(public.orders, public.checkout_sessio
 
 create function private.unreleased_mismatches(p_order_id uuid, p_session_id text, p_reasons text[])
 returns text[]
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select coalesce(array_agg(x.reason order by x.position), '{}')
-  from unnest(p_reasons) with ordinality as x (reason, position)
-  where not exists (
-    select 1 from private.released_mismatches m
-    where m.order_id = p_order_id and m.session_id = p_session_id and m.reason = x.reason
-  )
+begin
+  return (
+    select coalesce(array_agg(x.reason order by x.position), '{}')
+    from unnest(p_reasons) with ordinality as x (reason, position)
+    where not exists (
+      select 1 from private.released_mismatches m
+      where m.order_id = p_order_id and m.session_id = p_session_id and m.reason = x.reason
+    )
+  );
+end;
 $$;
 comment on function private.unreleased_mismatches(uuid, text, text[]) is
   'What of review_reasons() nobody has released: another reason, or the same one in the money of another '

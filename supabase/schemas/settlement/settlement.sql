@@ -120,22 +120,26 @@ comment on function private.settle_customer(public.orders, public.checkout_sessi
   'Stripe customer is not linked again. Called by settle_order() only.';
 
 create function private.kept_session(p_order_id uuid) returns public.checkout_sessions
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
+declare
+  v_session public.checkout_sessions;
+begin
   -- The one that was decided about; else free ones first, then by payment id: a rule over what every report
   -- of a paid session carries. So the choice among those known never falls on one that an earlier choice
   -- has passed over and refunded; nor does the decision, which is about the one kept then.
-  select cs.*
-  from public.checkout_sessions cs
+  select cs.* into v_session
+  from private.settled_sessions s
+  join public.checkout_sessions cs on cs.id = s.id
   join public.orders o on o.id = cs.order_id
-  left join public.payments p on p.id = cs.payment_id
-  where cs.order_id = p_order_id and cs.status = 'complete'
-    and (cs.payment_status in ('paid', 'no_payment_required') or p.status = 'succeeded')
+  where s.order_id = p_order_id
   order by coalesce(cs.payment_id = o.decided_payment_id, false) desc,
     cs.payment_id collate "C" nulls first, cs.id collate "C"
-  limit 1
+  limit 1;
+  return v_session;
+end;
 $$;
 comment on function private.kept_session(uuid) is
   'The settled session whose payment an order keeps, or null. Any other settled payment of the order is '
@@ -169,7 +173,7 @@ create type private.order_state as (
   fulfillment_status text
 );
 comment on type private.order_state is
-  'What facts make of an order. stock: committed, released, or null: as it is.';
+  'What facts make of an order. stock: committed, active (held again), released, or null: as it is.';
 
 create function private.derive_order(f private.order_facts) returns private.order_state
 language plpgsql
@@ -241,9 +245,9 @@ begin
   o.shipping_name := s.shipping_name;
   o.shipping_address := s.shipping_address;
   o.billing_address := s.billing_address;
-  select coalesce(sum(r.amount), 0) into o.amount_refunded
-  from public.refunds r
-  where r.payment_id = o.payment_id and r.status = 'succeeded';
+  o.amount_refunded := coalesce(
+    (select back.made from private.refunded_amounts back where back.payment_id = o.payment_id), 0
+  );
   return o;
 end;
 $$;
@@ -303,15 +307,12 @@ begin
   select
     -- A state that this code does not know holds the stock: it must not be taken for an end.
     count(*) filter (where cs.status not in ('complete', 'expired')),
-    count(*) filter (
-      where cs.status = 'complete' and cs.payment_status not in ('paid', 'no_payment_required')
-        and not cs.async_payment_failed and coalesce(pi.status, '') <> 'succeeded'
-    ),
+    count(*) filter (where cs.status = 'complete' and s.id is null and not cs.async_payment_failed),
     count(*) filter (where cs.async_payment_failed),
     coalesce(bool_or(cs.attempt = o.attempt), false) or o.abandoned_at is not null
   into f.sessions_open, f.sessions_under_way, f.sessions_failed, f.attempt_has_ended
   from public.checkout_sessions cs
-  left join public.payments pi on pi.id = cs.payment_id
+  left join private.settled_sessions s on s.id = cs.id
   where cs.order_id = o.id;
   f.paid := o.session_id is not null;
   f.amount_paid := o.amount_paid;

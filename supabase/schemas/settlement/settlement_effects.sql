@@ -19,11 +19,7 @@ begin
     where cs.order_id = o.id and (
       o.cancelled_at is not null
       or exists (
-        select 1
-        from public.checkout_sessions other
-        left join public.payments p on p.id = other.payment_id
-        where other.order_id = o.id and other.id <> cs.id and other.status = 'complete'
-          and (other.payment_status in ('paid', 'no_payment_required') or p.status = 'succeeded')
+        select 1 from private.settled_sessions other where other.order_id = o.id and other.id <> cs.id
       )
     )
   loop
@@ -55,13 +51,16 @@ declare
   r record;
   v_data jsonb;
 begin
-  for r in select f.id, f.amount, f.currency, f.status, f.failure_reason
-    from public.refunds f where f.order_id = o.id loop
+  for r in
+    select f.id, f.amount, f.currency, f.status, f.failure_reason, s.has_bounced
+    from public.refunds f join private.refund_states s on s.id = f.id
+    where f.order_id = o.id
+  loop
     v_data := jsonb_build_object('amount', r.amount, 'refund_id', r.id);
     -- Queued also when it is first heard of as failed, so that every order of events queues the same mails.
     -- What has stopped being true is not sent: see notification_problem().
     perform private.queue_notification(o.id, 'refund_issued', r.id, v_data);
-    if r.status in ('failed', 'canceled') then
+    if r.has_bounced then
       perform private.queue_notification(o.id, 'refund_failed', r.id, v_data);
       if private.raise_alert_once(
         'refund_failed', 'critical', 'refund_failed:' || r.id,
@@ -126,8 +125,8 @@ begin
   perform private.follow_alert(x.kind || ':' || d.id || x.status, private.awaits_evidence(d))
   from public.disputes d
   cross join (values
-    ('dispute_opened', ''), ('dispute_escalated', ':needs_response'), ('dispute_escalated',
-      ':appeal_needs_response')
+    ('dispute_opened', ''), ('dispute_escalated', ':needs_response'),
+    ('dispute_escalated', ':appeal_needs_response')
   ) as x (kind, status)
   where d.order_id = o.id;
   -- A reminder is about one deadline, and does not come back.
@@ -135,8 +134,9 @@ begin
   from public.disputes d
   where d.order_id = o.id and not private.awaits_evidence(d) and a.status <> 'resolved'
     and a.kind = 'dispute_due' and a.data ->> 'dispute_id' = d.id;
-  perform private.follow_alert(f.kind || ':' || f.source_id, o.status = 'needs_review'
-    and private.holds_order(f))
+  perform private.follow_alert(
+    f.kind || ':' || f.source_id, o.status = 'needs_review' and private.holds_order(f)
+  )
   from public.fraud_signals f
   where f.order_id = o.id and f.source_id is not null;
   if o.session_id is not null then
@@ -158,15 +158,12 @@ declare
   r record;
 begin
   for r in
-    select cs.id, cs.payment_id, cs.amount_total, cs.currency
-    from public.checkout_sessions cs
-    left join public.payments pi on pi.id = cs.payment_id
-    where cs.order_id = o.id and cs.status = 'complete'
-      and (cs.payment_status in ('paid', 'no_payment_required') or pi.status = 'succeeded')
-      and not exists (
-        select 1 from public.order_events e
-        where e.order_id = o.id and e.kind = 'payment_received' and e.data ->> 'session_id' = cs.id
-      )
+    select s.id, s.payment_id, s.amount_total, s.currency
+    from private.settled_sessions s
+    where s.order_id = o.id and not exists (
+      select 1 from public.order_events e
+      where e.order_id = o.id and e.kind = 'payment_received' and e.data ->> 'session_id' = s.id
+    )
   loop
     perform private.record_order_event(
       o.id, 'payment_received', p_source,
@@ -219,12 +216,10 @@ begin
   for r in
     -- Only money that a session of ours brought in: a payment that is ahead of its session may be the one to
     -- keep.
-    select pi.id
-    from public.checkout_sessions cs
-    join public.payments pi on pi.id = cs.payment_id
-    where cs.order_id = o.id and cs.status = 'complete' and pi.order_id = o.id and pi.status = 'succeeded'
-      and pi.id is distinct from o.payment_id
-    group by pi.id
+    select p.id
+    from private.settled_sessions s join private.settled_payments p on p.id = s.payment_id
+    where s.order_id = o.id and p.order_id = o.id and p.id is distinct from o.payment_id
+    group by p.id
   loop
     if private.queue_refund(r.id, o.id, 'duplicate', p_source) then
       perform private.raise_alert_once(
@@ -422,9 +417,7 @@ begin
     );
     -- The payment that was warned of, which need not be the one that the order keeps.
     if v_signal.kind = 'early_fraud_warning' and private.refunds_on_warning(v_signal, o)
-      and exists (
-        select 1 from public.payments p where p.id = v_signal.payment_id and p.status = 'succeeded'
-      ) then
+      and exists (select 1 from private.settled_payments p where p.id = v_signal.payment_id) then
       perform private.queue_refund(v_signal.payment_id, o.id, 'fraudulent', p_source);
     end if;
   end loop;

@@ -131,7 +131,8 @@ begin
   where cs.id = o.session_id;
   update public.fraud_signals f set released_at = now() where f.order_id = o.id and private.holds_order(f);
   update public.refunds r set released_at = now()
-  where r.payment_id = o.payment_id and r.status in ('failed', 'canceled') and r.released_at is null;
+  from private.refund_states s
+  where s.id = r.id and s.has_bounced and r.payment_id = o.payment_id and r.released_at is null;
   -- It may ship: all of its money is not to go back any more.
   update public.refund_requests q set status = 'not_needed', given_up_at = null, restock = false
   where q.payment_id = o.payment_id and q.amount is null and q.status = 'given_up';
@@ -157,7 +158,7 @@ begin
   select * into d from public.disputes where id = p_args ->> 'dispute_id' for no key update;
   if not found then
     raise exception 'there is no dispute %', p_args ->> 'dispute_id' using errcode = 'KCINV';
-  elsif d.status not in ('needs_response', 'warning_needs_response', 'appeal_needs_response') then
+  elsif not private.awaits_evidence(d) then
     raise exception 'dispute % does not wait for evidence (status %)', d.id, d.status using errcode = 'KCINV';
   elsif exists (
     select 1 from private.jobs j

@@ -382,10 +382,12 @@ create function private.velocity_keys(
   p_ip inet,
   p_order_id uuid
 ) returns table (key text, factor numeric)
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
+begin
+  return query
   select k.key, k.factor
   from (
     select case p_rule.subject
@@ -404,7 +406,8 @@ as $$
     union all
     select text(n.network), n.factor from private.address_keys(p_ip) n where p_rule.subject = 'address'
   ) k
-  where k.key is not null
+  where k.key is not null;
+end;
 $$;
 comment on function private.velocity_keys(private.velocity_rules, uuid, text, inet, uuid) is
   'Whom a rule measures when this shopper orders or pays, and what its threshold is multiplied with. No '

@@ -197,17 +197,20 @@ select unnest(string_to_array(
 ));
 
 create function private.email_key(p_email text) returns text
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
+declare
+  v_address text := lower(trim(p_email));
+  v_name text := split_part(split_part(v_address, '@', 1), '+', 1);
+  v_domain text := split_part(v_address, '@', 2);
+begin
+  if v_address not like '%_@_%' then return null; end if;
   -- shop+1@gmail.com, s.hop@googlemail.com and shop@gmail.com reach one mailbox.
-  select case when split_part(a.address, '@', 2) in ('gmail.com', 'googlemail.com')
-    then replace(split_part(split_part(a.address, '@', 1), '+', 1), '.', '') || '@gmail.com'
-    else split_part(split_part(a.address, '@', 1), '+', 1) || '@' || split_part(a.address, '@', 2)
-  end
-  from (select lower(trim(p_email)) as address) a
-  where a.address like '%_@_%'
+  if v_domain in ('gmail.com', 'googlemail.com') then return replace(v_name, '.', '') || '@gmail.com'; end if;
+  return v_name || '@' || v_domain;
+end;
 $$;
 comment on function private.email_key(text) is
   'The mailbox behind an address: lower case, without +tags, without Gmail''s dots. Null for what is no '
@@ -242,15 +245,16 @@ comment on function private.address_keys(inet) is
   'with.';
 
 create function private.is_outage(p_failure_code text, p_decline_code text) returns boolean
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
-  select coalesce(c.codes && array[
+begin
+  return coalesce(array_remove(array[lower(p_failure_code), lower(p_decline_code)], null) && array[
     'processing_error', 'issuer_not_available', 'try_again_later', 'reenter_transaction',
     'payment_method_provider_timeout'
-  ], false)
-  from (select array_remove(array[lower(p_failure_code), lower(p_decline_code)], null) as codes) c
+  ], false);
+end;
 $$;
 comment on function private.is_outage(text, text) is
   'Whether a refusal says that the bank, the network or the processor was away, and nothing about the '

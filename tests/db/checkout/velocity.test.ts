@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { applyFacts, attachSession, sessionFact } from "./cart_support.ts";
 import { alerts, attack, checkout, closing, pay, signals, type Try, world } from "./velocity_support.ts";
+import { nonEmpty } from "../../support/non_empty.ts";
 
 const failed = () => "failed" as const;
 
@@ -22,9 +23,9 @@ Deno.test("velocity rules meet card testing from rotating addresses under rotati
   }
   assert.deepEqual((await alerts(sql)).map(({ severity, count }) => [severity, count]), [["critical", 12]]);
   const hits = (await signals(sql)).filter(({ data }) => data["rule"] === "shop_declined_orders");
-  assert.ok(hits.every(({ data }) => data["action"] === "require_challenge"));
+  assert.ok(nonEmpty(hits).every(({ data }) => data["action"] === "require_challenge"));
   assert.equal(hits.length, 12, "one per order: those that were asked, and the card that set it off");
-  assert.ok(hits.every(({ order_id }) => order_id !== null));
+  assert.ok(nonEmpty(hits).every(({ order_id }) => order_id !== null));
   assert.ok(!JSON.stringify(hits).includes("198.51.100"), "no address in a signal");
 });
 
@@ -217,7 +218,7 @@ Deno.test("VELOCITY_MODE report records what would be refused and refuses nothin
   const hits = await signals(sql);
   assert.ok(hits.length >= 3);
   assert.ok(
-    hits.every(({ data, order_id, open }) =>
+    nonEmpty(hits).every(({ data, order_id, open }) =>
       data["action"] === "allow" && data["mode"] === "report" && order_id !== null && !open
     ),
   );

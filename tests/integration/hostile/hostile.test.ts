@@ -3,6 +3,7 @@ import { testStack } from "../../support/stack.ts";
 import { eventOf, holdDeliveries, payOrder } from "../webhook/paid_order.ts";
 import { type HostileRequest, hostileRequest, type Ingredients } from "./corpus.ts";
 import { talk } from "./raw_http.ts";
+import { nonEmpty } from "../../support/non_empty.ts";
 
 const requests = Number(Deno.env.get("HOSTILE_REQUESTS") ?? 5_000);
 const seed = Number(Deno.env.get("HOSTILE_SEED") ?? 1);
@@ -75,7 +76,9 @@ Deno.test(`${requests} hostile requests: never a 5xx, never a state change, memo
   });
 
   await test.step("bodies that trickle are given up on", async () => {
-    for (const status of await slow) assert(status === null || (status >= 400 && status < 500), `${status}`);
+    for (const status of nonEmpty(await slow)) {
+      assert(status === null || (status >= 400 && status < 500), `${status}`);
+    }
   });
 
   await test.step("nothing changed", async () => {

@@ -11,7 +11,7 @@ interface StoreError {
 const error = (given: StoreError) => ({ details: null, retryAfter: null, requestId: null, ...given });
 const FALLBACK = messageFor(error({ code: "no such code" })).title;
 
-/** Every code that the contract names for what the store calls, and what a browser adds. */
+/** Every error code of what the store calls, and what a browser adds. */
 const CODES = [
   "invalid_request",
   "unauthorized",

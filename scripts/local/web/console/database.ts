@@ -9,7 +9,7 @@ export async function queryPage(database: Database, paging: Paging, text: string
   return await database.query(`${text} limit $1 offset $2`, [paging.limit, paging.offset]);
 }
 
-/** Reads rows, or throws a {@link ConsoleError} whose message names the mend. */
+/** Reads rows, or throws a {@link ConsoleError} whose message names the fix. */
 export interface Database {
   query(text: string, parameters?: (string | number)[]): Promise<Row[]>;
   end(options: { timeout: number }): Promise<void>;

@@ -21,7 +21,7 @@ import { readDeliveries } from "./stand_in.ts";
 const JOB_COLUMNS = ["id", "kind", "status", "attempts", "run_at", "last_error", "payload"];
 
 async function jobs(database: Database, url: URL): Promise<Part> {
-  // The queue is private to the database and not part of the contract: it is shown as it is.
+  // The queue is private to the database and not part of docs/contract.md: it is shown as it is.
   const paging = new Paging(url, "jobs");
   const rows = await queryPage(database, paging, "select * from private.jobs order by 1 desc");
   return paging.show(rows, (page) => anyTable("Jobs", page, JOB_COLUMNS, "No job was ever queued."));

@@ -31,7 +31,7 @@ const bodyTimeoutMs = 10_000;
 
 /**
  * Runs one endpoint: answers preflights, checks method and origin, adds `x-request-id` and CORS headers, and
- * turns whatever `run` throws into the contract's error body. Unknown errors become 500 `internal_error`.
+ * turns whatever `run` throws into the error body of docs/contract.md. Unknown errors become 500 `internal_error`.
  */
 export async function respond(
   request: Request,

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { AppError } from "../errors.ts";
 
-/** A caller mends a form field by field; nobody reads more than this. */
+/** A caller corrects a form field by field; nobody reads more than this. */
 const issuesMax = 20;
 /** Longer than any of our fields: names that we do not know are the caller's, and are not sent back at length. */
 const nameLength = 40;
