@@ -22,7 +22,7 @@ comment on schema reporting is 'Read-only views for the dashboard. Not exposed o
 grant usage on schema reporting to service_role;
 
 
-type private.order_facts as (paid boolean, amount_paid bigint, amount_refunded bigint, sessions_open integer, sessions_under_way integer, sessions_failed integer, attempt_has_ended boolean, cancelled boolean, oversold boolean, restocked boolean, fulfilled boolean, mismatches text[], fraud_reasons text[], hold_reasons text[]);
+type private.order_facts as (paid boolean, amount_paid bigint, amount_refunded bigint, sessions_open integer, sessions_under_way integer, sessions_failed integer, attempt_has_ended boolean, cancelled boolean, oversold boolean, restocked boolean, fulfilled boolean, withdrawn boolean, mismatches text[], fraud_reasons text[], hold_reasons text[]);
 
 
 type private.order_state as (stock text, review_reasons text[], status text, fulfillment_status text);
@@ -561,6 +561,7 @@ table public.inventory_reservations (
   order_id uuid not null,
   variant_id uuid not null,
   quantity integer not null,
+  returned integer default 0 not null,
   status text default 'active'::text not null,
   expires_at timestamp with time zone not null,
   updated_at timestamp with time zone default now() not null,
@@ -569,9 +570,11 @@ table public.inventory_reservations (
   constraint inventory_reservations_order_id_fkey FOREIGN KEY (order_id) REFERENCES orders(id) ON DELETE CASCADE,
   constraint inventory_reservations_variant_id_fkey FOREIGN KEY (variant_id) REFERENCES inventory_levels(variant_id) ON DELETE RESTRICT,
   constraint inventory_reservations_quantity_positive CHECK ((quantity > 0)),
+  constraint inventory_reservations_returned_within CHECK (((returned >= 0) AND (returned <= quantity))),
   constraint inventory_reservations_status_known CHECK ((status = ANY (ARRAY['active'::text, 'committed'::text, 'released'::text])))
 );
 comment on table public.inventory_reservations is 'Stock held by an order. expires_at only tells the sweeper when to ask Stripe; time alone releases nothing.';
+comment on column public.inventory_reservations.returned is 'Pieces that came back by themselves, on the shelf or damaged: quantity less these is what the order has.';
 CREATE INDEX inventory_reservations_active_idx ON public.inventory_reservations USING btree (order_id) WHERE (status = 'active'::text);
 CREATE INDEX inventory_reservations_due_idx ON public.inventory_reservations USING btree (expires_at) WHERE (status = 'active'::text);
 CREATE INDEX inventory_reservations_variant_id_idx ON public.inventory_reservations USING btree (variant_id) WHERE (status <> 'released'::text);
@@ -925,6 +928,30 @@ grant select on table public.reconciliation_drift to authenticated;
 grant select on table public.reconciliation_drift to service_role;
 
 
+table public.refund_lines (
+  id uuid default gen_random_uuid() not null,
+  request_id text,
+  refund_id text,
+  order_item_id uuid not null,
+  quantity integer not null,
+  constraint refund_lines_once UNIQUE NULLS NOT DISTINCT (request_id, refund_id, order_item_id),
+  constraint refund_lines_pkey PRIMARY KEY (id),
+  constraint refund_lines_order_item_id_fkey FOREIGN KEY (order_item_id) REFERENCES order_items(id) ON DELETE CASCADE,
+  constraint refund_lines_refund_id_fkey FOREIGN KEY (refund_id) REFERENCES refunds(id) ON DELETE CASCADE,
+  constraint refund_lines_request_id_fkey FOREIGN KEY (request_id) REFERENCES refund_requests(id) ON DELETE CASCADE,
+  constraint refund_lines_of_one CHECK (((request_id IS NULL) <> (refund_id IS NULL))),
+  constraint refund_lines_quantity_positive CHECK ((quantity > 0))
+);
+comment on table public.refund_lines is 'Pieces that a refund gives the money of back: one that was asked for here (request_id), or one made in Stripe''s dashboard and assigned afterwards (refund_id).';
+CREATE INDEX refund_lines_order_item_id_idx ON public.refund_lines USING btree (order_item_id);
+CREATE INDEX refund_lines_refund_id_idx ON public.refund_lines USING btree (refund_id);
+CREATE INDEX refund_lines_request_id_idx ON public.refund_lines USING btree (request_id);
+row level security on public.refund_lines;
+policy refund_lines_read on public.refund_lines as permissive for select to authenticated using (( SELECT private.is_admin() AS is_admin));
+grant select on table public.refund_lines to authenticated;
+grant select on table public.refund_lines to service_role;
+
+
 table public.refund_reasons (
   refund_id text not null,
   reason text,
@@ -1011,6 +1038,54 @@ grant select on table public.refunds to authenticated;
 grant select on table public.refunds to service_role;
 
 
+table public.return_lines (
+  return_id uuid not null,
+  order_item_id uuid not null,
+  quantity integer not null,
+  unsent integer default 0 not null,
+  restock boolean not null,
+  constraint return_lines_pkey PRIMARY KEY (return_id, order_item_id),
+  constraint return_lines_order_item_id_fkey FOREIGN KEY (order_item_id) REFERENCES order_items(id) ON DELETE CASCADE,
+  constraint return_lines_return_id_fkey FOREIGN KEY (return_id) REFERENCES returns(id) ON DELETE CASCADE,
+  constraint return_lines_quantity_positive CHECK ((quantity > 0)),
+  constraint return_lines_unsent_within CHECK (((unsent >= 0) AND (unsent <= quantity)))
+);
+comment on table public.return_lines is 'Pieces of a return, by line of the order. restock: they go on the shelf; false: damaged, or not seen yet.';
+comment on column public.return_lines.unsent is 'How many of them never left the house: they are not to be sent any more.';
+CREATE INDEX return_lines_order_item_id_idx ON public.return_lines USING btree (order_item_id);
+row level security on public.return_lines;
+policy return_lines_read on public.return_lines as permissive for select to authenticated using (( SELECT private.is_admin() AS is_admin));
+grant select on table public.return_lines to authenticated;
+grant select on table public.return_lines to service_role;
+
+
+table public.returns (
+  id uuid default gen_random_uuid() not null,
+  order_id uuid not null,
+  status text default 'requested'::text not null,
+  reason text,
+  refund_request_id text,
+  received_at timestamp with time zone,
+  stocked_at timestamp with time zone,
+  created_at timestamp with time zone default clock_timestamp() not null,
+  constraint returns_pkey PRIMARY KEY (id),
+  constraint returns_order_id_fkey FOREIGN KEY (order_id) REFERENCES orders(id) ON DELETE CASCADE,
+  constraint returns_received_has_time CHECK ((((status <> 'requested'::text) OR (received_at IS NULL)) AND ((status <> 'received'::text) OR (received_at IS NOT NULL)))),
+  constraint returns_status_known CHECK ((status = ANY (ARRAY['requested'::text, 'received'::text, 'closed'::text]))),
+  constraint returns_stocked_was_received CHECK (((stocked_at IS NULL) OR (received_at IS NOT NULL)))
+);
+comment on table public.returns is 'Pieces that come back to the house, or that a refund has taken out of an order before they left it.';
+comment on column public.returns.refund_request_id is 'The refund with which its pieces go back on the shelf, once that has succeeded.';
+comment on column public.returns.received_at is 'When the pieces were in the house; null in a closed return: they never came.';
+comment on column public.returns.stocked_at is 'When settle_order() booked its pieces, once.';
+CREATE INDEX returns_order_id_idx ON public.returns USING btree (order_id);
+CREATE INDEX returns_refund_request_id_idx ON public.returns USING btree (refund_request_id);
+row level security on public.returns;
+policy returns_read on public.returns as permissive for select to authenticated using (( SELECT private.is_admin() AS is_admin));
+grant select on table public.returns to authenticated;
+grant select on table public.returns to service_role;
+
+
 table public.shipment_lines (
   shipment_id uuid not null,
   order_item_id uuid not null,
@@ -1023,9 +1098,9 @@ table public.shipment_lines (
 comment on table public.shipment_lines is 'Pieces in a parcel, by line of the order.';
 CREATE INDEX shipment_lines_order_item_id_idx ON public.shipment_lines USING btree (order_item_id);
 row level security on public.shipment_lines;
-policy shipment_lines_read on public.shipment_lines as permissive for select to authenticated using ((EXISTS ( SELECT 1
+policy shipment_lines_read on public.shipment_lines as permissive for select to authenticated using (((EXISTS ( SELECT 1
    FROM shipments s
-  WHERE (s.id = shipment_lines.shipment_id))));
+  WHERE (s.id = shipment_lines.shipment_id))) OR ( SELECT private.is_admin() AS is_admin)));
 grant select on table public.shipment_lines to authenticated;
 grant select on table public.shipment_lines to service_role;
 
@@ -1043,12 +1118,12 @@ table public.shipments (
   constraint shipments_order_id_fkey FOREIGN KEY (order_id) REFERENCES orders(id) ON DELETE CASCADE,
   constraint shipments_parcel_positive CHECK ((parcel > 0))
 );
-comment on table public.shipments is 'Parcels of an order, numbered from 1 (parcel). Noted by mark_fulfilled(), corrected by correct_shipment().';
+comment on table public.shipments is 'Parcels of an order, numbered from 1. Noted by mark_fulfilled(), corrected by correct_shipment().';
 comment on column public.shipments.tracking_url is 'The carrier''s page of the parcel, where it is known.';
 row level security on public.shipments;
-policy shipments_read on public.shipments as permissive for select to authenticated using ((EXISTS ( SELECT 1
+policy shipments_read on public.shipments as permissive for select to authenticated using (((EXISTS ( SELECT 1
    FROM orders o
-  WHERE (o.id = shipments.order_id))));
+  WHERE (o.id = shipments.order_id))) OR ( SELECT private.is_admin() AS is_admin)));
 grant select on table public.shipments to authenticated;
 grant select on table public.shipments to service_role;
 
@@ -1092,7 +1167,7 @@ table public.staff_commands (
   created_at timestamp with time zone default now() not null,
   constraint staff_commands_pkey PRIMARY KEY (id),
   constraint staff_commands_order_id_fkey FOREIGN KEY (order_id) REFERENCES orders(id) ON DELETE SET NULL,
-  constraint staff_commands_command_known CHECK ((command = ANY (ARRAY['request_refund'::text, 'cancel_order'::text, 'release_review'::text, 'mark_fulfilled'::text, 'correct_shipment'::text, 'submit_dispute_evidence'::text, 'resend_notification'::text, 'redrive_webhook_event'::text, 'redrive_job'::text, 'erase_customer'::text, 'adjust_inventory'::text, 'count_inventory'::text, 'import_inventory'::text, 'receive_return'::text, 'add_variant'::text])))
+  constraint staff_commands_command_known CHECK ((command = ANY (ARRAY['request_refund'::text, 'cancel_order'::text, 'release_review'::text, 'mark_fulfilled'::text, 'correct_shipment'::text, 'submit_dispute_evidence'::text, 'resend_notification'::text, 'redrive_webhook_event'::text, 'redrive_job'::text, 'erase_customer'::text, 'assign_refund'::text, 'announce_return'::text, 'close_return'::text, 'receive_return'::text, 'adjust_inventory'::text, 'count_inventory'::text, 'import_inventory'::text, 'add_variant'::text])))
 );
 comment on table public.staff_commands is 'Insert-only log of what staff asked for. Inserting a row carries it out; a refused command leaves no row.';
 CREATE INDEX staff_commands_order_id_idx ON public.staff_commands USING btree (order_id);
@@ -1344,6 +1419,13 @@ CREATE OR REPLACE FUNCTION private.add_order_risk()
 comment on function private.add_order_risk() is 'Trigger of orders: each has its row of order_risk.';
 
 
+CREATE OR REPLACE FUNCTION private.add_return_line(p_return_id uuid, p_order_item_id uuid, p_quantity integer, p_unsent integer, p_restock boolean)
+ RETURNS void
+ LANGUAGE sql
+ SET search_path TO '';
+comment on function private.add_return_line(p_return_id uuid, p_order_item_id uuid, p_quantity integer, p_unsent integer, p_restock boolean) is 'Adds pieces of a line to a return.';
+
+
 CREATE OR REPLACE FUNCTION private.address_key(p_ip inet, p_prefix integer DEFAULT 56)
  RETURNS inet
  LANGUAGE sql
@@ -1374,12 +1456,28 @@ CREATE OR REPLACE FUNCTION private.alert_refused_checkout(p_order_id uuid, p_ref
 comment on function private.alert_refused_checkout(p_order_id uuid, p_refusal jsonb) is 'Tells staff that Stripe refuses to sell an order, and why: { code, param, status, message }. One alert per cause, counted up.';
 
 
+CREATE OR REPLACE FUNCTION private.all_returned(p_order_id uuid)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.all_returned(p_order_id uuid) is 'Whether every piece of an order has come back.';
+
+
 CREATE OR REPLACE FUNCTION private.amount_problem(p_amount bigint, p_currency text)
  RETURNS text
  LANGUAGE plpgsql
  IMMUTABLE
  SET search_path TO '';
 comment on function private.amount_problem(p_amount bigint, p_currency text) is 'Why Stripe would refuse an amount in minor units, or null. The twin of _shared/stripe/money.ts, which says where the rules come from.';
+
+
+CREATE OR REPLACE FUNCTION private.amount_step(p_currency text)
+ RETURNS integer
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO '';
+comment on function private.amount_step(p_currency text) is 'Amounts of a currency are multiples of this, in minor units.';
 
 
 CREATE OR REPLACE FUNCTION private.answer_of_hits(p_hits jsonb)
@@ -1434,6 +1532,13 @@ CREATE OR REPLACE FUNCTION private.backoff(p_attempts integer, p_kind text DEFAU
  LANGUAGE sql
  SET search_path TO '';
 comment on function private.backoff(p_attempts integer, p_kind text) is 'Delay before try number p_attempts + 1: exponential with full jitter, limits of the kind or of private.settings.';
+
+
+CREATE OR REPLACE FUNCTION private.book_refund_lines(o orders, p_request_id text, p_refund_id text, p_lines jsonb, p_restock boolean)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.book_refund_lines(o orders, p_request_id text, p_refund_id text, p_lines jsonb, p_restock boolean) is 'Notes which pieces a refund is about, and announces the return of those that no return has yet: with restock they go on the shelf once the refund has succeeded (at once when it was made already), without they are awaited. Pieces that have not been sent are not to be sent any more.';
 
 
 CREATE OR REPLACE FUNCTION private.bury_job(p_job_id bigint, p_reason text)
@@ -1497,7 +1602,7 @@ comment on function private.check_paid_velocity(o orders) is 'Measures the rules
 
 CREATE OR REPLACE FUNCTION private.check_parcels()
  RETURNS TABLE(invariant text, detail jsonb)
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
 comment on function private.check_parcels() is 'Rules about what has left the house: see check_invariants().';
@@ -1571,6 +1676,14 @@ CREATE OR REPLACE FUNCTION private.clean_staff_args(p_command text, p_args jsonb
  STABLE
  SET search_path TO '';
 comment on function private.clean_staff_args(p_command text, p_args jsonb) is 'The arguments of a staff command, without those left empty. KCINV: unknown, of the wrong type, too large, or missing.';
+
+
+CREATE OR REPLACE FUNCTION private.command_outcome(p_order_id uuid)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.command_outcome(p_order_id uuid) is 'What a command has done to its order: { status, fulfillment_status, mails (queued), stock: [{ sku, change }] }; {} without an order.';
 
 
 CREATE OR REPLACE FUNCTION private.completed_at(p_order_id uuid)
@@ -1961,6 +2074,14 @@ CREATE OR REPLACE FUNCTION private.is_vouched_for(p_user_id uuid, p_email text)
 comment on function private.is_vouched_for(p_user_id uuid, p_email text) is 'Whether a sign-in provider of this account has verified the address.';
 
 
+CREATE OR REPLACE FUNCTION private.is_withdrawn(p_order_id uuid)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.is_withdrawn(p_order_id uuid) is 'Whether refunds have taken every piece out of an order before any left.';
+
+
 CREATE OR REPLACE FUNCTION private.jobs_health()
  RETURNS jsonb
  LANGUAGE sql
@@ -2039,11 +2160,11 @@ comment on function private.limit_wait(p_limit integer, p_window_seconds integer
 
 
 CREATE OR REPLACE FUNCTION private.line_positions(p_order_id uuid)
- RETURNS TABLE(order_item_id uuid, variant_id uuid, sku text, name text, unit_amount bigint, quantity integer, shipped integer, to_ship integer)
+ RETURNS TABLE(order_item_id uuid, variant_id uuid, sku text, name text, unit_amount bigint, quantity integer, shipped integer, sent_back integer, returned integer, announced integer, refunded integer, here integer, to_ship integer)
  LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
-comment on function private.line_positions(p_order_id uuid) is 'Where the pieces of each line of an order are. shipped: have left the house; to_ship: are still to be sent. Call with the order locked.';
+comment on function private.line_positions(p_order_id uuid) is 'Where the pieces of each line of an order are. shipped: have left the house; sent_back: of those in returns, the ones that had left; returned and announced: in returns that came, and that are awaited; refunded: money given back or on its way; here: sold and still in the house; to_ship: still to be sent. Call with the order locked.';
 
 
 CREATE OR REPLACE FUNCTION private.link_payments(p_payment_ids text[])
@@ -2095,6 +2216,14 @@ CREATE OR REPLACE FUNCTION private.mail_recipient(o orders)
  STABLE
  SET search_path TO '';
 comment on function private.mail_recipient(o orders) is 'Whom a mail of this order goes to now: the account''s present address where the order went under the account''s own, a guest''s as corrected at Stripe, else the address typed on the payment page. Null: none is known, or the customer was erased.';
+
+
+CREATE OR REPLACE FUNCTION private.major_unit(p_currency text)
+ RETURNS integer
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO '';
+comment on function private.major_unit(p_currency text) is 'Minor units of a currency in one of its units: 100 cents of a dollar, 1 of a yen.';
 
 
 CREATE OR REPLACE FUNCTION private.mask_cards(p_text text)
@@ -2320,6 +2449,13 @@ CREATE OR REPLACE FUNCTION private.open_checkouts(p_user_id uuid, p_session_id t
  STABLE
  SET search_path TO '';
 comment on function private.open_checkouts(p_user_id uuid, p_session_id text, p_livemode boolean) is 'The unpaid checkouts of a shopper: those of the account, and for guests the one whose session id they present. An e-mail address is no proof of anything and is not looked at.';
+
+
+CREATE OR REPLACE FUNCTION private.open_receipt(p_order_id uuid, p_note text)
+ RETURNS uuid
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.open_receipt(p_order_id uuid, p_note text) is 'The return that has come, without lines yet: the oldest announced one, or a new one.';
 
 
 CREATE OR REPLACE FUNCTION private.order_as_asked(o orders)
@@ -2570,6 +2706,22 @@ CREATE OR REPLACE FUNCTION private.rank(p_ladder text[], p_value text)
 comment on function private.rank(p_ladder text[], p_value text) is 'Position of a value on a ladder as two digits; 00 for a value this code does not know.';
 
 
+CREATE OR REPLACE FUNCTION private.read_amount(p_amount jsonb, p_currency text, p_confirmed boolean)
+ RETURNS bigint
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO '';
+comment on function private.read_amount(p_amount jsonb, p_currency text, p_confirmed boolean) is 'An amount that staff wrote, in minor units. KCINV: written with a decimal point; KCREF: less than one unit of the currency and not confirmed. Either looks like major units.';
+
+
+CREATE OR REPLACE FUNCTION private.receivable(o orders)
+ RETURNS TABLE(order_item_id uuid, sku text, quantity integer, sent integer)
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.receivable(o orders) is 'Pieces of each line that can come back: all that were sent or are not to be sent, less those that have. sent: of them, those that left and stand in no return.';
+
+
 CREATE OR REPLACE FUNCTION private.recent_drift()
  RETURNS SETOF reconciliation_drift
  LANGUAGE sql
@@ -2651,6 +2803,14 @@ CREATE OR REPLACE FUNCTION private.redrive_job(p_job_id bigint)
 comment on function private.redrive_job(p_job_id bigint) is 'Queues a waiting, dead or discarded job again. KCINV: it is done, running or unknown. KCREF: a refund that another one may stand in for, or that is more than is left.';
 
 
+CREATE OR REPLACE FUNCTION private.refund_has_come_true(p_request_id text)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.refund_has_come_true(p_request_id text) is 'Whether the money of a refund request has left. Once true it stays so: a refund that bounces afterwards moves no goods.';
+
+
 CREATE OR REPLACE FUNCTION private.refund_is_owed(q refund_requests)
  RETURNS boolean
  LANGUAGE sql
@@ -2704,6 +2864,14 @@ CREATE OR REPLACE FUNCTION private.refundable_amount(p_payment_id text, p_except
 comment on function private.refundable_amount(p_payment_id text, p_except text) is 'Minor units of a payment that can still be refunded; what is asked for and can still run counts as given back, except the request p_except. Call with the order locked.';
 
 
+CREATE OR REPLACE FUNCTION private.refunded_pieces(p_order_item_id uuid, OUT given integer, OUT made integer)
+ RETURNS record
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.refunded_pieces(p_order_item_id uuid, OUT given integer, OUT made integer) is 'Pieces of a line whose money was given back. given: made or under way; made: Stripe has said so once.';
+
+
 CREATE OR REPLACE FUNCTION private.refunds_on_warning(f fraud_signals, o orders)
  RETURNS boolean
  LANGUAGE plpgsql
@@ -2731,6 +2899,14 @@ CREATE OR REPLACE FUNCTION private.refuse_lost_hold()
  LANGUAGE plpgsql
  SET search_path TO '';
 comment on function private.refuse_lost_hold() is 'Trigger of inventory_reservations: a hold that is deleted, alone or with its order, would leave goods that nobody has and nobody can sell.';
+
+
+CREATE OR REPLACE FUNCTION private.refuse_refund(o orders, p_refundable bigint, p_amount bigint)
+ RETURNS void
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO '';
+comment on function private.refuse_refund(o orders, p_refundable bigint, p_amount bigint) is 'KCREF: nothing was paid, nothing is left, or less is left than is asked for.';
 
 
 CREATE OR REPLACE FUNCTION private.refuse_refund_amount(p_amount bigint, p_currency text)
@@ -2776,14 +2952,6 @@ CREATE OR REPLACE FUNCTION private.reserve_stock(p_order_id uuid, p_expires_at t
  LANGUAGE plpgsql
  SET search_path TO '';
 comment on function private.reserve_stock(p_order_id uuid, p_expires_at timestamp with time zone) is 'Holds stock for all lines of an order or, raising KCSTK, for none. Lines already held keep their hold; p_expires_at extends it.';
-
-
-CREATE OR REPLACE FUNCTION private.restock_answer(p_command_id uuid, p_command text, p_args jsonb)
- RETURNS jsonb
- LANGUAGE plpgsql
- STABLE
- SET search_path TO '';
-comment on function private.restock_answer(p_command_id uuid, p_command text, p_args jsonb) is 'What request_refund with p_restock answers about the goods: whether they go back with this refund, and if not, why and what does.';
 
 
 CREATE OR REPLACE FUNCTION private.restock_due(o orders)
@@ -2839,11 +3007,32 @@ CREATE OR REPLACE FUNCTION private.run_adjust_inventory(p_args jsonb)
 comment on function private.run_adjust_inventory(p_args jsonb) is 'Carries out adjust_inventory, and answers { sku, on_hand }; the journal row comes from the trigger. KCSKU, KCINV, KCSTK: would go below what open checkouts hold.';
 
 
+CREATE OR REPLACE FUNCTION private.run_announce_return(p_args jsonb)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.run_announce_return(p_args jsonb) is 'Carries out announce_return: pieces that the customer will send back. Answers { return_id }. KCINV: not sent, or in a return already.';
+
+
+CREATE OR REPLACE FUNCTION private.run_assign_refund(p_args jsonb)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.run_assign_refund(p_args jsonb) is 'Carries out assign_refund: says which pieces a refund of Stripe''s dashboard was about. KCREF: no such refund, one of our own, assigned already, or pieces that are refunded.';
+
+
 CREATE OR REPLACE FUNCTION private.run_cancel_order(p_args jsonb)
  RETURNS uuid
  LANGUAGE plpgsql
  SET search_path TO '';
 comment on function private.run_cancel_order(p_args jsonb) is 'Carries out cancel_order: settling expires open sessions and refunds what was paid. Of an order that is refunded already only the goods go back. KCINV: already shipped.';
+
+
+CREATE OR REPLACE FUNCTION private.run_close_return(p_args jsonb)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.run_close_return(p_args jsonb) is 'Carries out close_return: of one that was received no money is due; one that was announced will not come. KCINV: no such return, closed already, its refund is under way, or it would send what was refunded.';
 
 
 CREATE OR REPLACE FUNCTION private.run_correct_shipment(p_command_id uuid, p_args jsonb)
@@ -2875,10 +3064,10 @@ comment on function private.run_mark_fulfilled(p_command_id uuid, p_args jsonb) 
 
 
 CREATE OR REPLACE FUNCTION private.run_receive_return(p_args jsonb)
- RETURNS uuid
+ RETURNS jsonb
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.run_receive_return(p_args jsonb) is 'Carries out receive_return: the goods of a shipped or refunded order go back on the shelf, once, whatever became of its money. KCINV: back already, or never sent.';
+comment on function private.run_receive_return(p_args jsonb) is 'Carries out receive_return: pieces that are in the house again, announced or not, once each, whatever becomes of their money. Answers { return_id, lines }. KCINV: more than can come back.';
 
 
 CREATE OR REPLACE FUNCTION private.run_release_review(p_args jsonb)
@@ -2889,10 +3078,10 @@ comment on function private.run_release_review(p_args jsonb) is 'Carries out rel
 
 
 CREATE OR REPLACE FUNCTION private.run_request_refund(p_command_id uuid, p_args jsonb)
- RETURNS uuid
+ RETURNS jsonb
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.run_request_refund(p_command_id uuid, p_args jsonb) is 'Carries out request_refund: queues one refund. Asked for all that is left, it gives back the rest, whatever is refunded by hand meanwhile. KCREF: more than is left, or nothing is.';
+comment on function private.run_request_refund(p_command_id uuid, p_args jsonb) is 'Carries out request_refund: queues one refund, and answers { amount, currency, left, lines: [{ sku, quantity, amount }] }. Asked for all that is left, it gives back the rest, whatever is refunded by hand meanwhile. KCREF: more than is left, or nothing is; pieces that were refunded; an amount that looks like major units.';
 
 
 CREATE OR REPLACE FUNCTION private.run_resend_notification(p_command_id uuid, p_args jsonb)
@@ -3011,6 +3200,13 @@ CREATE OR REPLACE FUNCTION private.settle_refund_effects(o orders, p_source text
 comment on function private.settle_refund_effects(o orders, p_source text) is 'What customer and staff hear of refunds that exist, and the alerts that they close. Called by settle_order() only.';
 
 
+CREATE OR REPLACE FUNCTION private.settle_returns(o orders, p_source text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.settle_returns(o orders, p_source text) is 'Books the pieces of each return once: what waited for its refund when that has succeeded, what staff received at once. Closes returns when all that came back is paid back. Called by settle_order() only.';
+
+
 CREATE OR REPLACE FUNCTION private.settle_risk_alerts(o orders, p_mismatches text[])
  RETURNS void
  LANGUAGE plpgsql
@@ -3037,6 +3233,22 @@ CREATE OR REPLACE FUNCTION private.settle_unfulfillable(o orders, p_source text)
  LANGUAGE plpgsql
  SET search_path TO '';
 comment on function private.settle_unfulfillable(o orders, p_source text) is 'Money of an order that will not ship, because it is oversold or cancelled, goes back; customer and staff hear of it.';
+
+
+CREATE OR REPLACE FUNCTION private.share_of_goods(o orders)
+ RETURNS bigint
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.share_of_goods(o orders) is 'What of the money paid was for goods; the rest was for delivery.';
+
+
+CREATE OR REPLACE FUNCTION private.share_of_pieces(o orders, p_order_item_id uuid, p_pieces integer)
+ RETURNS bigint
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.share_of_pieces(o orders, p_order_item_id uuid, p_pieces integer) is 'What the first p_pieces of a line have cost, in minor units of what was paid: with their share of discount and tax, without delivery.';
 
 
 CREATE OR REPLACE FUNCTION private.ship(p_order_id uuid, p_carrier text, p_tracking_number text, p_lines jsonb)
@@ -3093,7 +3305,7 @@ CREATE OR REPLACE FUNCTION private.staff_command_fields(p_command text)
  LANGUAGE sql
  IMMUTABLE
  SET search_path TO '';
-comment on function private.staff_command_fields(p_command text) is 'Arguments of a staff command: their JSON type, and size: the length of a text or array (as text), the greatest amount of an integer, either sign. No rows: there is no such command.';
+comment on function private.staff_command_fields(p_command text) is 'Arguments of a staff command: their JSON type (amount: a number, see read_amount()), and size: the length of a text or array (as text), the greatest number, either sign. No rows: there is no such command.';
 
 
 CREATE OR REPLACE FUNCTION private.stamp(p_at timestamp with time zone)
@@ -3127,13 +3339,13 @@ CREATE OR REPLACE FUNCTION private.subject_orders(p_subject text, p_key text, p_
 comment on function private.subject_orders(p_subject text, p_key text, p_livemode boolean, p_since timestamp with time zone) is 'Orders of one subject of the velocity rules since a time.';
 
 
-CREATE OR REPLACE FUNCTION private.submit_command(p_command text, p_args jsonb)
+CREATE OR REPLACE FUNCTION private.submit_command(p_command text, p_args jsonb, p_dry_run boolean DEFAULT false, p_command_id uuid DEFAULT NULL::uuid)
  RETURNS jsonb
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.submit_command(p_command text, p_args jsonb) is 'Inserts a staff command as the caller, whose policies decide, and returns its result. 42501: the caller is not staff.';
-grant execute on function private.submit_command(p_command text, p_args jsonb) to authenticated;
-grant execute on function private.submit_command(p_command text, p_args jsonb) to service_role;
+comment on function private.submit_command(p_command text, p_args jsonb, p_dry_run boolean, p_command_id uuid) is 'Inserts a staff command as the caller, whose policies decide, and returns its result. p_dry_run: carries it out, undoes all of it, and returns what the result would be. p_command_id: the same command with the same id is carried out once and answers the same again. 42501: the caller is not staff; KCINV: the id was another command''s.';
+grant execute on function private.submit_command(p_command text, p_args jsonb, p_dry_run boolean, p_command_id uuid) to authenticated;
+grant execute on function private.submit_command(p_command text, p_args jsonb, p_dry_run boolean, p_command_id uuid) to service_role;
 
 
 CREATE OR REPLACE FUNCTION private.superseded_sessions(p_key text, p_user_id uuid, p_session_id text, p_livemode boolean)
@@ -3142,6 +3354,13 @@ CREATE OR REPLACE FUNCTION private.superseded_sessions(p_key text, p_user_id uui
  STABLE
  SET search_path TO '';
 comment on function private.superseded_sessions(p_key text, p_user_id uuid, p_session_id text, p_livemode boolean) is 'Open payment pages of a shopper that a checkout with this key takes the place of, or null.';
+
+
+CREATE OR REPLACE FUNCTION private.take_announced(p_return_id uuid, p_order_item_id uuid, p_quantity integer, p_restock boolean, p_free_only boolean)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.take_announced(p_return_id uuid, p_order_item_id uuid, p_quantity integer, p_restock boolean, p_free_only boolean) is 'Moves up to p_quantity announced pieces of a line from other returns to this one, the oldest first, and returns how many. p_free_only: none that wait for a refund.';
 
 
 CREATE OR REPLACE FUNCTION private.tell_of_refund(q refund_requests, p_job_id bigint, p_cause text)
@@ -3307,6 +3526,14 @@ CREATE OR REPLACE FUNCTION private.worst_status(VARIADIC p_conditions boolean[])
 comment on function private.worst_status(VARIADIC p_conditions boolean[]) is 'degraded when any condition holds, else ok.';
 
 
+CREATE OR REPLACE FUNCTION private.worth_of_lines(o orders, p_lines jsonb)
+ RETURNS TABLE(order_item_id uuid, sku text, quantity integer, amount bigint)
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.worth_of_lines(o orders, p_lines jsonb) is 'Lines [{ sku, quantity, restock }] with what their pieces have cost. KCREF: pieces that are refunded already.';
+
+
 CREATE OR REPLACE FUNCTION private.write_order(o orders, p_before orders, k order_risk, p_source text)
  RETURNS void
  LANGUAGE plpgsql
@@ -3358,6 +3585,15 @@ comment on function public.advance_reconciliation_cursor(p_name text, p_position
 grant execute on function public.advance_reconciliation_cursor(p_name text, p_position timestamp with time zone) to service_role;
 
 
+CREATE OR REPLACE FUNCTION public.announce_return(p_order_number text, p_lines jsonb, p_reason text DEFAULT NULL::text, p_dry_run boolean DEFAULT false)
+ RETURNS jsonb
+ LANGUAGE sql
+ SET search_path TO '';
+comment on function public.announce_return(p_order_number text, p_lines jsonb, p_reason text, p_dry_run boolean) is 'Notes what a customer will send back: p_lines [{"sku", "quantity"}]. Moves neither money nor stock. Staff only.';
+grant execute on function public.announce_return(p_order_number text, p_lines jsonb, p_reason text, p_dry_run boolean) to authenticated;
+grant execute on function public.announce_return(p_order_number text, p_lines jsonb, p_reason text, p_dry_run boolean) to service_role;
+
+
 CREATE OR REPLACE FUNCTION public.apply_stripe_facts(p_facts jsonb, p_source text, p_observed_at timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -3365,6 +3601,15 @@ CREATE OR REPLACE FUNCTION public.apply_stripe_facts(p_facts jsonb, p_source tex
  SET search_path TO '';
 comment on function public.apply_stripe_facts(p_facts jsonb, p_source text, p_observed_at timestamp with time zone) is 'Merges facts read from Stripe''s API at p_observed_at (before the request was sent) and settles. p_source: order_status, reconcile, job or checkout. KCINV: anything else.';
 grant execute on function public.apply_stripe_facts(p_facts jsonb, p_source text, p_observed_at timestamp with time zone) to service_role;
+
+
+CREATE OR REPLACE FUNCTION public.assign_refund(p_refund_id text, p_lines jsonb, p_restock boolean DEFAULT false, p_dry_run boolean DEFAULT false)
+ RETURNS jsonb
+ LANGUAGE sql
+ SET search_path TO '';
+comment on function public.assign_refund(p_refund_id text, p_lines jsonb, p_restock boolean, p_dry_run boolean) is 'Says which pieces a refund was about that was made in Stripe''s dashboard: p_lines [{"sku", "quantity", "restock"}]. Staff only.';
+grant execute on function public.assign_refund(p_refund_id text, p_lines jsonb, p_restock boolean, p_dry_run boolean) to authenticated;
+grant execute on function public.assign_refund(p_refund_id text, p_lines jsonb, p_restock boolean, p_dry_run boolean) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.attach_checkout_session(p_order_id uuid, p_attempt integer, p_fact jsonb, p_email_change integer DEFAULT NULL::integer)
@@ -3410,6 +3655,15 @@ CREATE OR REPLACE FUNCTION public.claim_jobs(p_worker text, p_limit integer, p_l
  SET search_path TO '';
 comment on function public.claim_jobs(p_worker text, p_limit integer, p_lease_seconds integer, p_kinds text[]) is 'Leases up to p_limit due jobs to p_worker for p_lease_seconds; fewer does not mean that nothing is left, none does. Rows locked by another worker are skipped, jobs whose lease ran out are due again, jobs of a provider that is down wait.';
 grant execute on function public.claim_jobs(p_worker text, p_limit integer, p_lease_seconds integer, p_kinds text[]) to service_role;
+
+
+CREATE OR REPLACE FUNCTION public.close_return(p_return_id uuid, p_note text DEFAULT NULL::text)
+ RETURNS jsonb
+ LANGUAGE sql
+ SET search_path TO '';
+comment on function public.close_return(p_return_id uuid, p_note text) is 'Ends a return: of one that was received no money is due, one that was announced will not come (pieces of it that were not sent are to be sent again). Staff only.';
+grant execute on function public.close_return(p_return_id uuid, p_note text) to authenticated;
+grant execute on function public.close_return(p_return_id uuid, p_note text) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.correct_shipment(p_order_number text, p_parcel integer, p_carrier text DEFAULT NULL::text, p_tracking_number text DEFAULT NULL::text)
@@ -3630,13 +3884,13 @@ comment on function public.purge_old_data(p_limit integer) is 'Removes up to p_l
 grant execute on function public.purge_old_data(p_limit integer) to service_role;
 
 
-CREATE OR REPLACE FUNCTION public.receive_return(p_order_number text, p_lines jsonb DEFAULT NULL::jsonb, p_note text DEFAULT NULL::text)
+CREATE OR REPLACE FUNCTION public.receive_return(p_order_number text, p_lines jsonb DEFAULT NULL::jsonb, p_note text DEFAULT NULL::text, p_dry_run boolean DEFAULT false, p_command_id uuid DEFAULT NULL::uuid)
  RETURNS jsonb
  LANGUAGE sql
  SET search_path TO '';
-comment on function public.receive_return(p_order_number text, p_lines jsonb, p_note text) is 'Puts the goods of a shipped or refunded order back on the shelf, without moving money. p_lines must be null: all of them. Staff only.';
-grant execute on function public.receive_return(p_order_number text, p_lines jsonb, p_note text) to authenticated;
-grant execute on function public.receive_return(p_order_number text, p_lines jsonb, p_note text) to service_role;
+comment on function public.receive_return(p_order_number text, p_lines jsonb, p_note text, p_dry_run boolean, p_command_id uuid) is 'Pieces of an order are in the house again: p_lines [{"sku", "quantity", "restock"}], or all that can come back. They go on the shelf, with "restock": false (damaged) they do not. Moves no money. Staff only.';
+grant execute on function public.receive_return(p_order_number text, p_lines jsonb, p_note text, p_dry_run boolean, p_command_id uuid) to authenticated;
+grant execute on function public.receive_return(p_order_number text, p_lines jsonb, p_note text, p_dry_run boolean, p_command_id uuid) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.receive_stripe_event(p_event_id text, p_type text, p_livemode boolean, p_api_version text, p_stripe_created_at timestamp with time zone, p_source_ip text, p_payload jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_alerts jsonb)
@@ -3738,13 +3992,13 @@ comment on function public.replace_webhook_addresses(p_addresses text[]) is 'Tak
 grant execute on function public.replace_webhook_addresses(p_addresses text[]) to service_role;
 
 
-CREATE OR REPLACE FUNCTION public.request_refund(p_order_number text, p_amount bigint DEFAULT NULL::bigint, p_reason text DEFAULT NULL::text, p_restock boolean DEFAULT false)
+CREATE OR REPLACE FUNCTION public.request_refund(p_order_number text, p_amount numeric DEFAULT NULL::numeric, p_reason text DEFAULT NULL::text, p_restock boolean DEFAULT false, p_lines jsonb DEFAULT NULL::jsonb, p_shipping boolean DEFAULT false, p_confirm boolean DEFAULT false, p_dry_run boolean DEFAULT false, p_command_id uuid DEFAULT NULL::uuid)
  RETURNS jsonb
  LANGUAGE sql
  SET search_path TO '';
-comment on function public.request_refund(p_order_number text, p_amount bigint, p_reason text, p_restock boolean) is 'Refunds an order: p_amount in minor units, or all that is left. p_restock: with all that is left, the goods go back on the shelf once that refund has succeeded; with a part nothing does, and the answer says so ({ restock: false, notice }). Staff only.';
-grant execute on function public.request_refund(p_order_number text, p_amount bigint, p_reason text, p_restock boolean) to authenticated;
-grant execute on function public.request_refund(p_order_number text, p_amount bigint, p_reason text, p_restock boolean) to service_role;
+comment on function public.request_refund(p_order_number text, p_amount numeric, p_reason text, p_restock boolean, p_lines jsonb, p_shipping boolean, p_confirm boolean, p_dry_run boolean, p_command_id uuid) is 'Refunds an order: pieces (p_lines [{"sku", "quantity", "restock"}], with their share of discount and tax; p_shipping: and what was paid for delivery), an amount in minor units (alone or beside lines), or all that is left. restock: the pieces go back on the shelf once the refund has succeeded; with p_restock and neither lines nor amount, all do. Less than one unit of the currency needs p_confirm. p_dry_run tells what would happen. Staff only.';
+grant execute on function public.request_refund(p_order_number text, p_amount numeric, p_reason text, p_restock boolean, p_lines jsonb, p_shipping boolean, p_confirm boolean, p_dry_run boolean, p_command_id uuid) to authenticated;
+grant execute on function public.request_refund(p_order_number text, p_amount numeric, p_reason text, p_restock boolean, p_lines jsonb, p_shipping boolean, p_confirm boolean, p_dry_run boolean, p_command_id uuid) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.resend_notification(p_order_number text, p_template text)

@@ -16,7 +16,8 @@ create table public.staff_commands (
     'request_refund', 'cancel_order', 'release_review', 'mark_fulfilled', 'correct_shipment',
     'submit_dispute_evidence',
     'resend_notification', 'redrive_webhook_event', 'redrive_job', 'erase_customer',
-    'adjust_inventory', 'count_inventory', 'import_inventory', 'receive_return', 'add_variant'
+    'assign_refund', 'announce_return', 'close_return', 'receive_return',
+    'adjust_inventory', 'count_inventory', 'import_inventory', 'add_variant'
   ))
 );
 comment on table public.staff_commands is
@@ -45,9 +46,20 @@ as $$
   select f.field, f.type, f.required, f.size
   from (values
     ('request_refund', 'order_number', 'text', true, 64),
-    ('request_refund', 'amount', 'integer', false, 999999999999),
+    ('request_refund', 'amount', 'amount', false, 999999999999),
     ('request_refund', 'reason', 'text', false, 500),
     ('request_refund', 'restock', 'boolean', false, null),
+    ('request_refund', 'lines', 'array', false, 10000),
+    ('request_refund', 'shipping', 'boolean', false, null),
+    ('request_refund', 'confirm', 'boolean', false, null),
+    ('assign_refund', 'refund_id', 'text', true, 100),
+    ('assign_refund', 'lines', 'array', true, 10000),
+    ('assign_refund', 'restock', 'boolean', false, null),
+    ('announce_return', 'order_number', 'text', true, 64),
+    ('announce_return', 'lines', 'array', true, 10000),
+    ('announce_return', 'reason', 'text', false, 500),
+    ('close_return', 'return_id', 'text', true, 64),
+    ('close_return', 'note', 'text', false, 2000),
     ('cancel_order', 'order_number', 'text', true, 64),
     ('cancel_order', 'reason', 'text', false, 500),
     ('receive_return', 'order_number', 'text', true, 64),
@@ -89,8 +101,8 @@ as $$
   where f.command = p_command
 $$;
 comment on function private.staff_command_fields(text) is
-  'Arguments of a staff command: their JSON type, and size: the length of a text or array (as text), the '
-  'greatest amount of an integer, either sign. No rows: there is no such command.';
+  'Arguments of a staff command: their JSON type (amount: a number, see read_amount()), and size: the length '
+  'of a text or array (as text), the greatest number, either sign. No rows: there is no such command.';
 
 create function private.clean_staff_args(p_command text, p_args jsonb) returns jsonb
 language plpgsql
@@ -117,9 +129,15 @@ begin
       or (a.type = 'text' and jsonb_typeof(a.value) = 'string' and btrim(a.text) = '') then
       continue;
     elsif jsonb_typeof(a.value) <> (
-      case a.type when 'text' then 'string' when 'integer' then 'number' else a.type end
+      case when a.type = 'text' then 'string' when a.type in ('integer', 'amount') then 'number'
+        else a.type end
     ) then
       raise exception '% of % must be of type %', a.key, p_command, a.type using errcode = 'KCINV';
+    elsif a.type = 'amount' and abs(a.text::numeric) <= a.size then
+      -- As it was written: read_amount() judges it with the currency.
+      null;
+    elsif a.type = 'amount' then
+      raise exception '% of % must be at most %', a.key, p_command, a.size using errcode = 'KCINV';
     elsif a.type = 'integer' then
       if a.text::numeric <> trunc(a.text::numeric) or abs(a.text::numeric) > a.size then
         raise exception '% of % must be a whole number of at most %', a.key, p_command, a.size
@@ -188,41 +206,6 @@ $$;
 comment on function private.lock_order_by_number(text) is
   'The order of a number, locked. KCORD: no such order.';
 
-create function private.run_request_refund(p_command_id uuid, p_args jsonb) returns uuid
-language plpgsql
-set search_path = ''
-as $$
-declare
-  o public.orders := private.lock_order_by_number(p_args ->> 'order_number');
-  v_refundable bigint := private.refundable_amount(o.payment_id);
-  v_amount bigint := coalesce((p_args ->> 'amount')::bigint, v_refundable);
-  v_full boolean := v_amount = v_refundable;
-begin
-  if o.paid_at is null or o.amount_paid = 0 then
-    raise exception 'order % has no money to give back (status %)', o.number, o.status
-      using errcode = 'KCREF', hint = 'An order that is not paid is ended by cancel_order().';
-  elsif v_refundable < 1 then
-    raise exception 'all the money of order % has been given back, or is on its way', o.number
-      using errcode = 'KCREF', hint = 'Refunds under way count as given back.';
-  elsif v_amount < 1 or v_amount > v_refundable then
-    raise exception 'order % can be refunded by 1 to % (minor units of %), not %', o.number, v_refundable,
-      o.currency, v_amount
-      using errcode = 'KCREF', hint = 'Refunds under way count as given back.';
-  end if;
-  perform private.refuse_refund_amount(case when not v_full then v_amount end, o.currency);
-  update public.orders set decided_payment_id = coalesce(decided_payment_id, payment_id) where id = o.id;
-  perform private.ask_refund(
-    p_command_id::text, o.id, o.payment_id, case when not v_full then v_amount end, 'requested',
-    coalesce(p_args ->> 'reason', 'requested_by_customer'),
-    v_full and coalesce((p_args ->> 'restock')::boolean, false)
-  );
-  return o.id;
-end;
-$$;
-comment on function private.run_request_refund(uuid, jsonb) is
-  'Carries out request_refund: queues one refund. Asked for all that is left, it gives back the rest, '
-  'whatever is refunded by hand meanwhile. KCREF: more than is left, or nothing is.';
-
 create function private.run_cancel_order(p_args jsonb) returns uuid
 language plpgsql
 set search_path = ''
@@ -246,30 +229,6 @@ $$;
 comment on function private.run_cancel_order(jsonb) is
   'Carries out cancel_order: settling expires open sessions and refunds what was paid. Of an order that is '
   'refunded already only the goods go back. KCINV: already shipped.';
-
-create function private.run_receive_return(p_args jsonb) returns uuid
-language plpgsql
-set search_path = ''
-as $$
-declare
-  o public.orders := private.lock_order_by_number(p_args ->> 'order_number');
-begin
-  if jsonb_typeof(p_args -> 'lines') <> 'null' then
-    raise exception 'goods come back all together; single lines are not supported' using errcode = 'KCINV';
-  elsif o.restocked_at is not null then
-    raise exception 'the goods of order % are back on the shelf already', o.number using errcode = 'KCINV';
-  elsif not private.has_shipped(o.id) and o.status <> 'refunded' then
-    raise exception 'order % has not shipped (status %); cancel it instead', o.number, o.status
-      using errcode = 'KCINV';
-  end if;
-  update public.orders set restocked_at = now() where id = o.id;
-  perform private.settle_order(o.id, 'staff');
-  return o.id;
-end;
-$$;
-comment on function private.run_receive_return(jsonb) is
-  'Carries out receive_return: the goods of a shipped or refunded order go back on the shelf, once, '
-  'whatever became of its money. KCINV: back already, or never sent.';
 
 create function private.run_release_review(p_args jsonb) returns uuid
 language plpgsql
@@ -444,28 +403,6 @@ comment on function private.run_erase_customer(uuid, jsonb) is
   'stripe_customers, events, texts }, problem? }; found false: nobody is known, and nothing was changed. '
   'KCINV: a dispute still needs the data.';
 
-create function private.restock_answer(p_command_id uuid, p_command text, p_args jsonb) returns jsonb
-language plpgsql
-stable
-set search_path = ''
-as $$
-begin
-  if p_command <> 'request_refund' or p_args -> 'restock' is distinct from 'true' then
-    return '{}';
-  elsif (select q.restock from public.refund_requests q where q.id = p_command_id::text) then
-    return jsonb_build_object('restock', true);
-  end if;
-  return jsonb_build_object(
-    'restock', false,
-    'notice', 'Nothing was put back on the shelf: only a refund of all that is left does that. '
-      || 'When the goods of the whole order have come back, call receive_return().'
-  );
-end;
-$$;
-comment on function private.restock_answer(uuid, text, jsonb) is
-  'What request_refund with p_restock answers about the goods: whether they go back with this refund, and '
-  'if not, why and what does.';
-
 -- What the staff commands about stock do.
 
 create function private.run_adjust_inventory(p_args jsonb) returns jsonb
@@ -512,11 +449,11 @@ set search_path = ''
 as $$
 begin
   return (
-    select coalesce(sum(p.quantity - p.shipped), 0)
+    select coalesce(sum(p.here), 0)
     from public.inventory_reservations r join public.orders o on o.id = r.order_id
     cross join lateral private.line_positions(o.id) p
-    where r.variant_id = p_variant_id and r.status = 'committed' and o.fulfilled_at is null
-      and p.variant_id = p_variant_id
+    where r.variant_id = p_variant_id and r.status = 'committed' and p.variant_id = p_variant_id
+      and (o.fulfilled_at is null or exists (select 1 from public.returns x where x.order_id = o.id))
   );
 end;
 $$;
@@ -561,7 +498,7 @@ as $$
     end order by l.n
   ), '[]')
   from (
-    select x.line, x.n, array(
+    select x.line, row_number() over (order by x.n) as n, array(
       select btrim(c, ' "') from regexp_split_to_table(x.line, '[,;\t]') c
     ) as cells
     from regexp_split_to_table(p_csv, '\r?\n') with ordinality x (line, n)
@@ -633,6 +570,387 @@ comment on function private.run_count_inventory(text, jsonb, text) is
   'pieces that have not been sent included. All lines or none. Answers { lines, changed: [{ sku, was, '
   'counted }] }. KCSKU: unknown or listed twice; KCINV: not a count; KCSTK: less than orders and checkouts '
   'hold.';
+
+-- What the staff commands about money and goods that go back do.
+
+create function private.read_amount(p_amount jsonb, p_currency text, p_confirmed boolean) returns bigint
+language plpgsql
+immutable
+set search_path = ''
+as $$
+declare
+  v_unit constant integer := private.major_unit(p_currency);
+  v_amount bigint;
+begin
+  if p_amount #>> '{}' ~ '[.eE]' then
+    raise exception 'amounts are in minor units: % % is %', p_amount #>> '{}', upper(p_currency),
+      round((p_amount #>> '{}')::numeric * v_unit)
+      using errcode = 'KCINV', hint = 'Write it without a decimal point.';
+  end if;
+  v_amount := (p_amount #>> '{}')::bigint;
+  if v_amount between 1 and v_unit - 1 and not coalesce(p_confirmed, false) then
+    raise exception 'amounts are in minor units: % is % %', v_amount,
+      round(v_amount::numeric / v_unit, length(v_unit::text) - 1), upper(p_currency)
+      using errcode = 'KCREF', hint = format(
+        'For %s %s write %s. If so little is meant, add p_confirm => true.', v_amount, upper(p_currency),
+        v_amount * v_unit
+      );
+  end if;
+  return v_amount;
+end;
+$$;
+comment on function private.read_amount(jsonb, text, boolean) is
+  'An amount that staff wrote, in minor units. KCINV: written with a decimal point; KCREF: less than one '
+  'unit of the currency and not confirmed. Either looks like major units.';
+
+create function private.worth_of_lines(o public.orders, p_lines jsonb)
+returns table (order_item_id uuid, sku text, quantity integer, amount bigint)
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  v_short text;
+begin
+  select string_agg(format('%s of %s', p.quantity - p.refunded, p.sku), ', ' order by p.sku collate "C")
+  into v_short
+  from private.parse_order_lines(o.id, p_lines, '{restock}') x
+  join private.line_positions(o.id) p on p.order_item_id = x.order_item_id
+  where x.quantity > p.quantity - p.refunded;
+  if v_short is not null then
+    raise exception 'there is money left to give back for: %', v_short
+      using errcode = 'KCREF', hint = 'Pieces that were refunded, or are about to be, are not again.';
+  end if;
+  return query
+  select x.order_item_id, x.sku, x.quantity,
+    private.share_of_pieces(o, x.order_item_id, p.refunded + x.quantity)
+      - private.share_of_pieces(o, x.order_item_id, p.refunded)
+  from private.parse_order_lines(o.id, p_lines, '{restock}') x
+  join private.line_positions(o.id) p on p.order_item_id = x.order_item_id;
+end;
+$$;
+comment on function private.worth_of_lines(public.orders, jsonb) is
+  'Lines [{ sku, quantity, restock }] with what their pieces have cost. KCREF: pieces that are refunded '
+  'already.';
+
+create function private.book_refund_lines(
+  o public.orders,
+  p_request_id text,
+  p_refund_id text,
+  p_lines jsonb,
+  p_restock boolean
+) returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  x record;
+  v_back uuid;
+  v_awaited uuid;
+  v_new integer;
+  v_taken integer;
+begin
+  for x in
+    select l.order_item_id, l.quantity, coalesce((l.line ->> 'restock')::boolean, p_restock) as restock,
+      p.to_ship,
+      greatest(0, p.returned - p.refunded) as here,
+      greatest(0, p.returned + p.announced - p.refunded) as coming
+    from private.parse_order_lines(o.id, p_lines, '{restock}') l
+    join private.line_positions(o.id) p on p.order_item_id = l.order_item_id
+  loop
+    insert into public.refund_lines (request_id, refund_id, order_item_id, quantity)
+    values (p_request_id, p_refund_id, x.order_item_id, x.quantity);
+    -- What has come back or is on its way, and is not paid for yet, is what this refund is about first.
+    v_new := greatest(0, x.quantity - x.here);
+    continue when v_new = 0;
+    if x.restock then
+      if v_back is null then
+        insert into public.returns (order_id, refund_request_id, reason)
+        values (o.id, p_request_id, 'refund') returning id into v_back;
+      end if;
+      v_taken := private.take_announced(v_back, x.order_item_id, least(v_new, x.coming - x.here), true, true);
+      v_new := v_new - v_taken;
+      perform private.add_return_line(v_back, x.order_item_id, v_new, least(v_new, x.to_ship), true);
+    elsif v_new > x.coming - x.here then
+      if v_awaited is null then
+        insert into public.returns (order_id, reason) values (o.id, 'refund') returning id into v_awaited;
+      end if;
+      v_new := v_new - (x.coming - x.here);
+      perform private.add_return_line(v_awaited, x.order_item_id, v_new, least(v_new, x.to_ship), false);
+    end if;
+  end loop;
+  if p_refund_id is not null then
+    update public.returns set status = 'received', received_at = clock_timestamp() where id = v_back;
+  end if;
+end;
+$$;
+comment on function private.book_refund_lines(public.orders, text, text, jsonb, boolean) is
+  'Notes which pieces a refund is about, and announces the return of those that no return has yet: with '
+  'restock they go on the shelf once the refund has succeeded (at once when it was made already), without '
+  'they are awaited. Pieces that have not been sent are not to be sent any more.';
+
+create function private.refuse_refund(o public.orders, p_refundable bigint, p_amount bigint) returns void
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+  if o.paid_at is null or o.amount_paid = 0 then
+    raise exception 'order % has no money to give back (status %)', o.number, o.status
+      using errcode = 'KCREF', hint = 'An order that is not paid is ended by cancel_order().';
+  elsif p_refundable < 1 then
+    raise exception 'all the money of order % has been given back, or is on its way', o.number
+      using errcode = 'KCREF', hint = 'Refunds under way count as given back.';
+  elsif p_amount < 1 or p_amount > p_refundable then
+    raise exception 'order % can be refunded by 1 to % (minor units of %), not %', o.number, p_refundable,
+      o.currency, p_amount
+      using errcode = 'KCREF', hint = 'Refunds under way count as given back. p_amount may be less than what '
+        'the lines have cost.';
+  end if;
+end;
+$$;
+comment on function private.refuse_refund(public.orders, bigint, bigint) is
+  'KCREF: nothing was paid, nothing is left, or less is left than is asked for.';
+
+create function private.run_request_refund(p_command_id uuid, p_args jsonb) returns jsonb
+language plpgsql
+set search_path = ''
+as $$
+declare
+  o public.orders := private.lock_order_by_number(p_args ->> 'order_number');
+  v_lines constant jsonb := p_args -> 'lines';
+  v_restock constant boolean := coalesce((p_args ->> 'restock')::boolean, false);
+  v_refundable bigint := private.refundable_amount(o.payment_id);
+  v_amount bigint := v_refundable;
+  v_worth jsonb;
+  v_full boolean;
+begin
+  if o.paid_at is null or v_refundable < 1 then
+    perform private.refuse_refund(o, v_refundable, 0);
+  end if;
+  if v_lines is not null then
+    select jsonb_agg(
+      jsonb_build_object('sku', w.sku, 'quantity', w.quantity, 'amount', w.amount) order by w.sku collate "C"
+    ), sum(w.amount) into v_worth, v_amount
+    from private.worth_of_lines(o, v_lines) w;
+  end if;
+  if (p_args ->> 'shipping')::boolean then
+    v_amount := o.amount_paid - private.share_of_goods(o) + case when v_lines is null then 0
+      else v_amount end;
+  end if;
+  if p_args ? 'amount' then
+    v_amount := private.read_amount(p_args -> 'amount', o.currency, (p_args ->> 'confirm')::boolean);
+  end if;
+  perform private.refuse_refund(o, v_refundable, v_amount);
+  v_full := v_amount = v_refundable;
+  perform private.refuse_refund_amount(case when not v_full then v_amount end, o.currency);
+  update public.orders set decided_payment_id = coalesce(decided_payment_id, payment_id) where id = o.id;
+  perform private.ask_refund(
+    p_command_id::text, o.id, o.payment_id, case when not v_full then v_amount end, 'requested',
+    coalesce(p_args ->> 'reason', 'requested_by_customer'), v_lines is null and v_full and v_restock
+  );
+  if v_lines is not null then
+    perform private.book_refund_lines(o, p_command_id::text, null, v_lines, v_restock);
+  end if;
+  return jsonb_strip_nulls(jsonb_build_object(
+    'amount', v_amount, 'currency', o.currency, 'left', v_refundable - v_amount, 'lines', v_worth,
+    'restock', case when v_restock and v_lines is null then v_full end,
+    'notice', case when v_restock and v_lines is null and not v_full then
+      'Nothing was put back on the shelf: an amount does not say which pieces. Name them with p_lines, or '
+        || 'call receive_return() when they have come back.'
+    end
+  ));
+end;
+$$;
+comment on function private.run_request_refund(uuid, jsonb) is
+  'Carries out request_refund: queues one refund, and answers { amount, currency, left, lines: [{ sku, '
+  'quantity, amount }] }. Asked for all that is left, it gives back the rest, whatever is refunded by hand '
+  'meanwhile. KCREF: more than is left, or nothing is; pieces that were refunded; an amount that looks like '
+  'major units.';
+
+create function private.run_assign_refund(p_args jsonb) returns jsonb
+language plpgsql
+set search_path = ''
+as $$
+declare
+  o public.orders;
+  r public.refunds;
+begin
+  select * into r from public.refunds x where x.id = p_args ->> 'refund_id';
+  if r.order_id is null then
+    raise exception 'there is no refund % of an order', p_args ->> 'refund_id' using errcode = 'KCREF';
+  end if;
+  o := private.lock_order(r.order_id);
+  if r.request_id is not null or r.succeeded_at is null then
+    raise exception 'refund % %', r.id, case when r.succeeded_at is null then 'has not succeeded'
+      else 'was asked for here, and has its lines from there' end
+      using errcode = 'KCREF', hint = 'Only a refund that was made in Stripe''s dashboard is assigned.';
+  elsif exists (select 1 from public.refund_lines l where l.refund_id = r.id) then
+    raise exception 'refund % has its lines already', r.id using errcode = 'KCREF';
+  end if;
+  perform private.worth_of_lines(o, p_args -> 'lines');
+  perform private.book_refund_lines(
+    o, null, r.id, p_args -> 'lines', coalesce((p_args ->> 'restock')::boolean, false)
+  );
+  return jsonb_build_object('order_number', o.number, 'amount', r.amount);
+end;
+$$;
+comment on function private.run_assign_refund(jsonb) is
+  'Carries out assign_refund: says which pieces a refund of Stripe''s dashboard was about. KCREF: no such '
+  'refund, one of our own, assigned already, or pieces that are refunded.';
+
+create function private.receivable(o public.orders)
+returns table (order_item_id uuid, sku text, quantity integer, sent integer)
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return query
+  select p.order_item_id, p.sku,
+    p.quantity - p.returned - case when o.status = 'refunded' then 0 else p.to_ship end,
+    p.shipped - p.sent_back
+  from private.line_positions(o.id) p;
+end;
+$$;
+comment on function private.receivable(public.orders) is
+  'Pieces of each line that can come back: all that were sent or are not to be sent, less those that have. '
+  'sent: of them, those that left and stand in no return.';
+
+create function private.open_receipt(p_order_id uuid, p_note text) returns uuid
+language plpgsql
+set search_path = ''
+as $$
+declare
+  r public.returns;
+  v_rest uuid;
+begin
+  select * into r from public.returns x
+  where x.order_id = p_order_id and x.status = 'requested' order by x.created_at, x.id limit 1;
+  if found then
+    -- It is this one that has come; what of it has not is awaited in another.
+    insert into public.returns (order_id, reason, refund_request_id, created_at)
+    values (r.order_id, r.reason, r.refund_request_id, r.created_at) returning id into v_rest;
+    update public.return_lines set return_id = v_rest where return_id = r.id;
+  else
+    insert into public.returns (order_id) values (p_order_id) returning id into r.id;
+  end if;
+  update public.returns
+  set status = 'received', received_at = clock_timestamp(), reason = coalesce(p_note, reason)
+  where id = r.id;
+  return r.id;
+end;
+$$;
+comment on function private.open_receipt(uuid, text) is
+  'The return that has come, without lines yet: the oldest announced one, or a new one.';
+
+create function private.run_receive_return(p_args jsonb) returns jsonb
+language plpgsql
+set search_path = ''
+as $$
+declare
+  o public.orders := private.lock_order_by_number(p_args ->> 'order_number');
+  v_lines jsonb := p_args -> 'lines';
+  v_id uuid;
+  x record;
+  v_taken integer;
+begin
+  if o.restocked_at is not null then
+    raise exception 'the goods of order % have come back already', o.number using errcode = 'KCINV';
+  end if;
+  v_lines := coalesce(v_lines, (
+    select jsonb_agg(jsonb_build_object('sku', c.sku, 'quantity', c.quantity))
+    from private.receivable(o) c where c.quantity > 0
+  ));
+  if v_lines is null then
+    raise exception 'order % has not shipped (status %); cancel it instead', o.number, o.status
+      using errcode = 'KCINV', hint = 'Of an order that has shipped, what was sent has come back.';
+  end if;
+  v_id := private.open_receipt(o.id, p_args ->> 'note');
+  for x in
+    select l.order_item_id, l.sku, l.quantity, coalesce((l.line ->> 'restock')::boolean, true) as restock,
+      c.quantity as possible, c.sent
+    from private.parse_order_lines(o.id, v_lines, '{restock}') l
+    join private.receivable(o) c on c.order_item_id = l.order_item_id
+  loop
+    if x.quantity > x.possible then
+      raise exception 'of % only % can come back', x.sku, x.possible
+        using errcode = 'KCINV', hint = 'What was not sent, or has come back, does not come back.';
+    end if;
+    v_taken := private.take_announced(v_id, x.order_item_id, x.quantity, x.restock, false);
+    perform private.add_return_line(
+      v_id, x.order_item_id, x.quantity - v_taken, greatest(0, x.quantity - v_taken - x.sent), x.restock
+    );
+  end loop;
+  update public.orders set decided_payment_id = coalesce(decided_payment_id, payment_id) where id = o.id;
+  return jsonb_build_object('return_id', v_id, 'lines', v_lines);
+end;
+$$;
+comment on function private.run_receive_return(jsonb) is
+  'Carries out receive_return: pieces that are in the house again, announced or not, once each, whatever '
+  'becomes of their money. Answers { return_id, lines }. KCINV: more than can come back.';
+
+create function private.run_announce_return(p_args jsonb) returns jsonb
+language plpgsql
+set search_path = ''
+as $$
+declare
+  o public.orders := private.lock_order_by_number(p_args ->> 'order_number');
+  v_id uuid;
+  v_short text;
+begin
+  select string_agg(format('%s of %s', greatest(0, c.sent), c.sku), ', ' order by c.sku collate "C")
+  into v_short
+  from private.parse_order_lines(o.id, p_args -> 'lines', '{}') l
+  join private.receivable(o) c on c.order_item_id = l.order_item_id
+  where l.quantity > c.sent;
+  if v_short is not null then
+    raise exception 'there can be sent back: %', v_short
+      using errcode = 'KCINV', hint = 'Only what was sent, and stands in no return yet.';
+  end if;
+  insert into public.returns (order_id, reason) values (o.id, p_args ->> 'reason') returning id into v_id;
+  insert into public.return_lines (return_id, order_item_id, quantity, restock)
+  select v_id, l.order_item_id, l.quantity, false
+  from private.parse_order_lines(o.id, p_args -> 'lines', '{}') l;
+  return jsonb_build_object('return_id', v_id);
+end;
+$$;
+comment on function private.run_announce_return(jsonb) is
+  'Carries out announce_return: pieces that the customer will send back. Answers { return_id }. KCINV: not '
+  'sent, or in a return already.';
+
+create function private.run_close_return(p_args jsonb) returns jsonb
+language plpgsql
+set search_path = ''
+as $$
+declare
+  r public.returns;
+begin
+  -- Orders are locked first everywhere.
+  perform private.lock_order(x.order_id) from public.returns x where x.id::text = p_args ->> 'return_id';
+  select * into r from public.returns x where x.id::text = p_args ->> 'return_id';
+  if r.id is null or r.status = 'closed' then
+    raise exception 'there is no open return %', p_args ->> 'return_id' using errcode = 'KCINV';
+  elsif r.status = 'requested' and exists (
+    select 1 from public.refund_requests q where q.id = r.refund_request_id and q.status <> 'given_up'
+  ) then
+    raise exception 'return % waits for its refund', r.id
+      using errcode = 'KCINV', hint = 'It closes with the refund, or when the refund is given up.';
+  elsif r.status = 'requested' and exists (
+    select 1
+    from public.return_lines l join private.line_positions(r.order_id) p on p.order_item_id = l.order_item_id
+    where l.return_id = r.id and l.unsent > 0 and p.returned + p.announced - l.quantity < p.refunded
+  ) then
+    raise exception 'return % has pieces that were refunded and never sent', r.id
+      using errcode = 'KCINV', hint = 'receive_return() takes them in, on the shelf or as damaged.';
+  end if;
+  update public.returns set status = 'closed' where id = r.id;
+  return jsonb_build_object('order_number', (select o.number from public.orders o where o.id = r.order_id));
+end;
+$$;
+comment on function private.run_close_return(jsonb) is
+  'Carries out close_return: of one that was received no money is due; one that was announced will not come. '
+  'KCINV: no such return, closed already, its refund is under way, or it would send what was refunded.';
 
 -- What the staff commands about parcels do.
 
@@ -829,6 +1147,34 @@ comment on function private.run_correct_shipment(uuid, jsonb) is
 
 -- Running a command as its row is written, and the functions that staff call.
 
+create function private.command_outcome(p_order_id uuid) returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  -- What this transaction has written carries its time.
+  return coalesce((
+    select jsonb_build_object(
+      'status', o.status, 'fulfillment_status', o.fulfillment_status,
+      'mails', (
+        select coalesce(jsonb_agg(n.template order by n.template), '[]')
+        from public.notifications n where n.order_id = o.id and n.created_at = now()
+      ),
+      'stock', (
+        select coalesce(jsonb_agg(jsonb_build_object('sku', v.sku, 'change', j.change) order by j.id), '[]')
+        from public.inventory_journal j join public.product_variants v on v.id = j.variant_id
+        where j.order_id = o.id and j.created_at = now()
+      )
+    )
+    from public.orders o where o.id = p_order_id
+  ), '{}');
+end;
+$$;
+comment on function private.command_outcome(uuid) is
+  'What a command has done to its order: { status, fulfillment_status, mails (queued), stock: [{ sku, change '
+  '}] }; {} without an order.';
+
 create function private.run_staff_command() returns trigger
 language plpgsql
 security definer
@@ -843,7 +1189,10 @@ begin
   update public.staff_commands c set args = new.args where c.id = new.id and c.args <> new.args;
   perform set_config('kct.actor', new.actor, true);
   case new.command
-    when 'request_refund' then v_order_id := private.run_request_refund(new.id, new.args);
+    when 'request_refund' then v_answer := private.run_request_refund(new.id, new.args);
+    when 'assign_refund' then v_answer := private.run_assign_refund(new.args);
+    when 'announce_return' then v_answer := private.run_announce_return(new.args);
+    when 'close_return' then v_answer := private.run_close_return(new.args);
     when 'cancel_order' then v_order_id := private.run_cancel_order(new.args);
     when 'release_review' then v_order_id := private.run_release_review(new.args);
     when 'mark_fulfilled' then v_answer := private.run_mark_fulfilled(new.id, new.args);
@@ -860,25 +1209,22 @@ begin
       v_answer := private.run_count_inventory(
         'import', private.parse_csv_counts(new.args ->> 'csv'), new.args ->> 'note'
       );
-    when 'receive_return' then v_order_id := private.run_receive_return(new.args);
+    when 'receive_return' then v_answer := private.run_receive_return(new.args);
     when 'add_variant' then perform private.run_add_variant(new.args);
   end case;
-  v_order_id := coalesce(
-    v_order_id, (select o.id from public.orders o where o.number = new.args ->> 'order_number')
-  );
-  update public.staff_commands c
-  set order_id = v_order_id,
-      result = jsonb_build_object(
-        'ok', true, 'status', (select o.status from public.orders o where o.id = v_order_id)
-      )
-        || private.restock_answer(new.id, new.command, new.args) || v_answer
-  where c.id = new.id;
+  v_order_id := coalesce(v_order_id, (
+    select o.id from public.orders o
+    where o.number = coalesce(new.args ->> 'order_number', v_answer ->> 'order_number')
+  ));
   if v_order_id is not null then
     perform private.record_order_event(
       v_order_id, new.command, 'staff', jsonb_build_object('command_id', new.id, 'actor', new.actor)
     );
     perform private.settle_order(v_order_id, 'staff');
   end if;
+  update public.staff_commands c
+  set order_id = v_order_id, result = '{"ok": true}' || private.command_outcome(v_order_id) || v_answer
+  where c.id = new.id;
   return null;
 end;
 $$;
@@ -905,12 +1251,19 @@ create trigger mask_command before insert on public.staff_commands
 create trigger run_staff_command after insert on public.staff_commands
   for each row execute function private.run_staff_command();
 
-create function private.submit_command(p_command text, p_args jsonb) returns jsonb
+create function private.submit_command(
+  p_command text,
+  p_args jsonb,
+  p_dry_run boolean default false,
+  p_command_id uuid default null
+) returns jsonb
 language plpgsql
 set search_path = ''
 as $$
 declare
-  v_id uuid := gen_random_uuid();
+  v_id constant uuid := coalesce(p_command_id, gen_random_uuid());
+  c public.staff_commands;
+  v_result jsonb;
 begin
   -- The policies say the same, in words that help nobody.
   if current_user = 'authenticated' and not private.is_admin() then
@@ -919,22 +1272,41 @@ begin
       hint = 'Staff have app_metadata.role = admin and, where ADMIN_REQUIRE_MFA is set, have signed in with '
         'a second factor.';
   end if;
-  insert into public.staff_commands (id, command, args) values (v_id, p_command, p_args);
-  return (
-    select c.result || jsonb_build_object('command_id', c.id) from public.staff_commands c where c.id = v_id
-  );
+  begin
+    insert into public.staff_commands (id, command, args) values (v_id, p_command, p_args)
+    on conflict (id) do nothing;
+    select * into c from public.staff_commands x where x.id = v_id;
+    if c.command <> p_command
+      or (p_args ->> 'order_number') is distinct from (c.args ->> 'order_number') then
+      raise exception 'command % was another one', v_id using errcode = 'KCINV';
+    end if;
+    v_result := c.result || jsonb_build_object('command_id', c.id);
+    if p_dry_run then
+      raise exception 'dry run' using errcode = 'KCDRY';
+    end if;
+  exception when sqlstate 'KCDRY' then
+    v_result := v_result - 'command_id' || '{"dry_run": true}';
+  end;
+  return v_result;
 end;
 $$;
-comment on function private.submit_command(text, jsonb) is
-  'Inserts a staff command as the caller, whose policies decide, and returns its result. 42501: the '
-  'caller is not staff.';
-grant execute on function private.submit_command(text, jsonb) to authenticated, service_role;
+comment on function private.submit_command(text, jsonb, boolean, uuid) is
+  'Inserts a staff command as the caller, whose policies decide, and returns its result. p_dry_run: carries '
+  'it out, undoes all of it, and returns what the result would be. p_command_id: the same command with the '
+  'same id is carried out once and answers the same again. 42501: the caller is not staff; KCINV: the id was '
+  'another command''s.';
+grant execute on function private.submit_command(text, jsonb, boolean, uuid) to authenticated, service_role;
 
 create function public.request_refund(
   p_order_number text,
-  p_amount bigint default null,
+  p_amount numeric default null,
   p_reason text default null,
-  p_restock boolean default false
+  p_restock boolean default false,
+  p_lines jsonb default null,
+  p_shipping boolean default false,
+  p_confirm boolean default false,
+  p_dry_run boolean default false,
+  p_command_id uuid default null
 ) returns jsonb
 language sql
 set search_path = ''
@@ -943,14 +1315,68 @@ as $$
     'request_refund',
     jsonb_build_object(
       'order_number', p_order_number, 'amount', p_amount, 'reason', p_reason,
-      'restock', coalesce(p_restock, false)
-    )
+      'restock', coalesce(p_restock, false), 'lines', p_lines, 'shipping', nullif(p_shipping, false),
+      'confirm', nullif(p_confirm, false)
+    ), p_dry_run, p_command_id
   )
 $$;
-comment on function public.request_refund(text, bigint, text, boolean) is
-  'Refunds an order: p_amount in minor units, or all that is left. p_restock: with all that is left, the '
-  'goods go back on the shelf once that refund has succeeded; with a part nothing does, and the answer says '
-  'so ({ restock: false, notice }). Staff only.';
+comment on function public.request_refund(
+  text, numeric, text, boolean, jsonb, boolean, boolean, boolean, uuid
+) is
+  'Refunds an order: pieces (p_lines [{"sku", "quantity", "restock"}], with their share of discount and tax; '
+  'p_shipping: and what was paid for delivery), an amount in minor units (alone or beside lines), or all '
+  'that is left. restock: the pieces go back on the shelf once the refund has succeeded; with p_restock and '
+  'neither lines nor amount, all do. Less than one unit of the currency needs p_confirm. p_dry_run tells '
+  'what would happen. Staff only.';
+
+create function public.assign_refund(
+  p_refund_id text,
+  p_lines jsonb,
+  p_restock boolean default false,
+  p_dry_run boolean default false
+) returns jsonb
+language sql
+set search_path = ''
+as $$
+  select private.submit_command(
+    'assign_refund',
+    jsonb_build_object('refund_id', p_refund_id, 'lines', p_lines, 'restock', coalesce(p_restock, false)),
+    p_dry_run
+  )
+$$;
+comment on function public.assign_refund(text, jsonb, boolean, boolean) is
+  'Says which pieces a refund was about that was made in Stripe''s dashboard: p_lines [{"sku", "quantity", '
+  '"restock"}]. Staff only.';
+
+create function public.announce_return(
+  p_order_number text,
+  p_lines jsonb,
+  p_reason text default null,
+  p_dry_run boolean default false
+) returns jsonb
+language sql
+set search_path = ''
+as $$
+  select private.submit_command(
+    'announce_return',
+    jsonb_build_object('order_number', p_order_number, 'lines', p_lines, 'reason', p_reason), p_dry_run
+  )
+$$;
+comment on function public.announce_return(text, jsonb, text, boolean) is
+  'Notes what a customer will send back: p_lines [{"sku", "quantity"}]. Moves neither money nor stock. Staff '
+  'only.';
+
+create function public.close_return(p_return_id uuid, p_note text default null) returns jsonb
+language sql
+set search_path = ''
+as $$
+  select private.submit_command(
+    'close_return', jsonb_build_object('return_id', p_return_id, 'note', p_note)
+  )
+$$;
+comment on function public.close_return(uuid, text) is
+  'Ends a return: of one that was received no money is due, one that was announced will not come (pieces of '
+  'it that were not sent are to be sent again). Staff only.';
 
 create function public.add_variant(
   p_product_slug text,
@@ -976,18 +1402,21 @@ comment on function public.add_variant(text, text, bigint, text, text, text, int
 create function public.receive_return(
   p_order_number text,
   p_lines jsonb default null,
-  p_note text default null
+  p_note text default null,
+  p_dry_run boolean default false,
+  p_command_id uuid default null
 ) returns jsonb
 language sql
 set search_path = ''
 as $$
   select private.submit_command(
-    'receive_return', jsonb_build_object('order_number', p_order_number, 'lines', p_lines, 'note', p_note)
+    'receive_return', jsonb_build_object('order_number', p_order_number, 'lines', p_lines, 'note', p_note),
+    p_dry_run, p_command_id
   )
 $$;
-comment on function public.receive_return(text, jsonb, text) is
-  'Puts the goods of a shipped or refunded order back on the shelf, without moving money. p_lines must be '
-  'null: all of them. Staff only.';
+comment on function public.receive_return(text, jsonb, text, boolean, uuid) is
+  'Pieces of an order are in the house again: p_lines [{"sku", "quantity", "restock"}], or all that can come '
+  'back. They go on the shelf, with "restock": false (damaged) they do not. Moves no money. Staff only.';
 
 create function public.cancel_order(p_order_number text, p_reason text default null) returns jsonb
 language sql
@@ -1132,12 +1561,14 @@ comment on function public.import_inventory(text, text) is
   'with sku. Staff only.';
 
 grant execute on function
-  public.request_refund(text, bigint, text, boolean), public.cancel_order(text, text),
+  public.request_refund(text, numeric, text, boolean, jsonb, boolean, boolean, boolean, uuid),
+  public.assign_refund(text, jsonb, boolean, boolean), public.announce_return(text, jsonb, text, boolean),
+  public.close_return(uuid, text), public.cancel_order(text, text),
   public.release_review(text, text), public.mark_fulfilled(text, text, text, jsonb),
   public.correct_shipment(text, integer, text, text),
   public.submit_dispute_evidence(text, text), public.resend_notification(text, text),
   public.redrive_webhook_event(text), public.erase_customer(text),
   public.adjust_inventory(text, integer, text), public.count_inventory(jsonb, text),
-  public.import_inventory(text, text), public.receive_return(text, jsonb, text),
+  public.import_inventory(text, text), public.receive_return(text, jsonb, text, boolean, uuid),
   public.add_variant(text, text, bigint, text, text, text, integer)
 to authenticated, service_role;

@@ -624,6 +624,9 @@ insert into private.retention_rules (table_name, columns, holds, kept, ended_by)
     'idempotency_key}', 'person',
     'paid: as bookkeeping law wants, until erased; never paid: retention_unpaid_days',
     'erase_person(), forget_unpaid_orders()'),
+  ('public.returns', '{reason}', 'text', 'with the order', 'erase_person()'),
+  ('public.returns', '{status,refund_request_id}', 'nothing', 'for good', ''),
+  ('public.refund_lines', '{request_id,refund_id}', 'nothing', 'for good', ''),
   ('public.shipments', '{carrier,tracking_number,tracking_url}', 'text', 'with the order', 'erase_person()'),
   (
     'public.orders',
@@ -875,6 +878,7 @@ as $$
 begin
   update public.staff_commands c set args = c.args - '{reason,note}'::text[]
   where c.order_id = any (p_order_ids) and c.args ?| array['reason', 'note'];
+  update public.returns r set reason = null where r.order_id = any (p_order_ids) and r.reason is not null;
   update private.jobs j set
     payload = j.payload || jsonb_build_object('note', null)
       || case when j.payload ->> 'reason' in ('duplicate', 'fraudulent', 'requested_by_customer')
@@ -1382,7 +1386,7 @@ begin
     jsonb_build_object('variant_id', l.variant_id, 'committed', l.committed, 'sum', r.committed)
   from public.inventory_levels l
   left join lateral (
-    select coalesce(sum(quantity) filter (where status = 'committed'), 0) as committed
+    select coalesce(sum(quantity - returned) filter (where status = 'committed'), 0) as committed
     from public.inventory_reservations where variant_id = l.variant_id
   ) r on true
   where l.committed <> r.committed
@@ -1458,7 +1462,8 @@ begin
   select 'goods go back because a refund asked for it, staff received them, or nothing was sent',
     jsonb_build_object('order', o.number)
   from public.orders o
-  where o.restocked_at is not null and not private.restock_due(o) and not exists (
+  where o.restocked_at is not null and not private.restock_due(o) and not private.all_returned(o.id)
+  and not exists (
     select 1
     from public.staff_commands c where c.order_id = o.id and c.command in ('receive_return', 'cancel_order')
   ) and not exists (
@@ -1711,6 +1716,23 @@ begin
     select 1 from public.shipment_lines l join public.order_items i on i.id = l.order_item_id
     where l.shipment_id = s.id and i.order_id <> s.order_id
   )
+  union all
+  select 'of every line sold is what was kept and what came back',
+    jsonb_build_object('order', o.number, 'sku', p.sku, 'quantity', p.quantity, 'returned', p.returned)
+  from public.orders o
+  join public.inventory_reservations r on r.order_id = o.id
+  cross join lateral private.line_positions(o.id) p
+  where p.variant_id = r.variant_id and r.returned <> p.returned
+  union all
+  select 'no more of a line comes back, or is paid back, than was sold',
+    jsonb_build_object('order', o.number, 'sku', p.sku)
+  from public.orders o cross join lateral private.line_positions(o.id) p
+  where p.returned + p.announced > p.quantity or p.refunded > p.quantity or p.sent_back > p.shipped
+  union all
+  select 'pieces that came back are booked', jsonb_build_object('return_id', x.id)
+  from public.returns x
+  where (x.received_at is null) <> (x.stocked_at is null)
+    or (x.status = 'requested' and private.refund_has_come_true(x.refund_request_id))
   union all
   select 'an order is fulfilled when all that was to be sent has left', jsonb_build_object('order', o.number)
   from public.orders o

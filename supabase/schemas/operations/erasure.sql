@@ -27,6 +27,9 @@ insert into private.retention_rules (table_name, columns, holds, kept, ended_by)
     'idempotency_key}', 'person',
     'paid: as bookkeeping law wants, until erased; never paid: retention_unpaid_days',
     'erase_person(), forget_unpaid_orders()'),
+  ('public.returns', '{reason}', 'text', 'with the order', 'erase_person()'),
+  ('public.returns', '{status,refund_request_id}', 'nothing', 'for good', ''),
+  ('public.refund_lines', '{request_id,refund_id}', 'nothing', 'for good', ''),
   ('public.shipments', '{carrier,tracking_number,tracking_url}', 'text', 'with the order', 'erase_person()'),
   (
     'public.orders',
@@ -278,6 +281,7 @@ as $$
 begin
   update public.staff_commands c set args = c.args - '{reason,note}'::text[]
   where c.order_id = any (p_order_ids) and c.args ?| array['reason', 'note'];
+  update public.returns r set reason = null where r.order_id = any (p_order_ids) and r.reason is not null;
   update private.jobs j set
     payload = j.payload || jsonb_build_object('note', null)
       || case when j.payload ->> 'reason' in ('duplicate', 'fraudulent', 'requested_by_customer')

@@ -20,7 +20,7 @@ begin
     jsonb_build_object('variant_id', l.variant_id, 'committed', l.committed, 'sum', r.committed)
   from public.inventory_levels l
   left join lateral (
-    select coalesce(sum(quantity) filter (where status = 'committed'), 0) as committed
+    select coalesce(sum(quantity - returned) filter (where status = 'committed'), 0) as committed
     from public.inventory_reservations where variant_id = l.variant_id
   ) r on true
   where l.committed <> r.committed
@@ -96,7 +96,8 @@ begin
   select 'goods go back because a refund asked for it, staff received them, or nothing was sent',
     jsonb_build_object('order', o.number)
   from public.orders o
-  where o.restocked_at is not null and not private.restock_due(o) and not exists (
+  where o.restocked_at is not null and not private.restock_due(o) and not private.all_returned(o.id)
+  and not exists (
     select 1
     from public.staff_commands c where c.order_id = o.id and c.command in ('receive_return', 'cancel_order')
   ) and not exists (
@@ -349,6 +350,23 @@ begin
     select 1 from public.shipment_lines l join public.order_items i on i.id = l.order_item_id
     where l.shipment_id = s.id and i.order_id <> s.order_id
   )
+  union all
+  select 'of every line sold is what was kept and what came back',
+    jsonb_build_object('order', o.number, 'sku', p.sku, 'quantity', p.quantity, 'returned', p.returned)
+  from public.orders o
+  join public.inventory_reservations r on r.order_id = o.id
+  cross join lateral private.line_positions(o.id) p
+  where p.variant_id = r.variant_id and r.returned <> p.returned
+  union all
+  select 'no more of a line comes back, or is paid back, than was sold',
+    jsonb_build_object('order', o.number, 'sku', p.sku)
+  from public.orders o cross join lateral private.line_positions(o.id) p
+  where p.returned + p.announced > p.quantity or p.refunded > p.quantity or p.sent_back > p.shipped
+  union all
+  select 'pieces that came back are booked', jsonb_build_object('return_id', x.id)
+  from public.returns x
+  where (x.received_at is null) <> (x.stocked_at is null)
+    or (x.status = 'requested' and private.refund_has_come_true(x.refund_request_id))
   union all
   select 'an order is fulfilled when all that was to be sent has left', jsonb_build_object('order', o.number)
   from public.orders o

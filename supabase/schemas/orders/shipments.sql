@@ -83,7 +83,8 @@ comment on function private.has_shipped(uuid) is 'Whether anything of an order h
 create function private.line_positions(p_order_id uuid)
 returns table (
   order_item_id uuid, variant_id uuid, sku text, name text, unit_amount bigint, quantity integer,
-  shipped integer, to_ship integer
+  shipped integer, sent_back integer, returned integer, announced integer, refunded integer,
+  here integer, to_ship integer
 )
 language plpgsql
 stable
@@ -91,19 +92,33 @@ set search_path = ''
 as $$
 begin
   return query
-  select i.id, i.variant_id, i.sku, i.name, i.unit_amount, i.quantity, s.shipped, i.quantity - s.shipped
+  select i.id, i.variant_id, i.sku, i.name, i.unit_amount, i.quantity, s.shipped, b.sent_back, b.returned,
+    b.announced, f.given, i.quantity - s.shipped - b.put_back, i.quantity - s.shipped - b.withdrawn
   from public.order_items i
   cross join lateral (
     select coalesce(sum(l.quantity), 0)::integer as shipped
     from public.shipment_lines l where l.order_item_id = i.id
   ) s
+  cross join lateral (
+    select coalesce(sum(l.quantity - l.unsent), 0)::integer as sent_back,
+      coalesce(sum(l.quantity) filter (where r.received_at is not null), 0)::integer as returned,
+      coalesce(sum(l.quantity) filter (where r.received_at is null), 0)::integer as announced,
+      coalesce(sum(l.unsent) filter (where r.received_at is not null), 0)::integer as put_back,
+      coalesce(sum(l.unsent), 0)::integer as withdrawn
+    from public.return_lines l join public.returns r on r.id = l.return_id
+    -- A return that was closed and never came is none.
+    where l.order_item_id = i.id and (r.received_at is not null or r.status = 'requested')
+  ) b
+  cross join lateral private.refunded_pieces(i.id) f
   where i.order_id = p_order_id
   order by i.sku collate "C", i.id;
 end;
 $$;
 comment on function private.line_positions(uuid) is
-  'Where the pieces of each line of an order are. shipped: have left the house; to_ship: are still to be '
-  'sent. Call with the order locked.';
+  'Where the pieces of each line of an order are. shipped: have left the house; sent_back: of those in '
+  'returns, the ones that had left; returned and announced: in returns that came, and that are awaited; '
+  'refunded: money given back or on its way; here: sold and still in the house; to_ship: still to be sent. '
+  'Call with the order locked.';
 
 create function private.completed_at(p_order_id uuid) returns timestamptz
 language plpgsql
@@ -141,7 +156,8 @@ begin
   for c in select x.value as line, x.ordinality as n from jsonb_array_elements(p_lines) with ordinality x loop
     if jsonb_typeof(c.line) <> 'object' or c.line - ('{sku,quantity}'::text[] || p_fields) <> '{}'
       or jsonb_typeof(c.line -> 'sku') is distinct from 'string'
-      or coalesce(c.line ->> 'quantity', '') !~ '^[1-9][0-9]{0,4}$' then
+      or coalesce(c.line ->> 'quantity', '') !~ '^[1-9][0-9]{0,4}$'
+      or coalesce(jsonb_typeof(c.line -> 'restock'), 'boolean') <> 'boolean' then
       raise exception 'line % must be a SKU of the order and a whole number of pieces', c.n
         using errcode = 'KCINV', hint = '[{"sku": "SHIRT-OXF-WHT-M", "quantity": 1}]';
     end if;

@@ -17,41 +17,6 @@ $$;
 comment on function private.lock_order_by_number(text) is
   'The order of a number, locked. KCORD: no such order.';
 
-create function private.run_request_refund(p_command_id uuid, p_args jsonb) returns uuid
-language plpgsql
-set search_path = ''
-as $$
-declare
-  o public.orders := private.lock_order_by_number(p_args ->> 'order_number');
-  v_refundable bigint := private.refundable_amount(o.payment_id);
-  v_amount bigint := coalesce((p_args ->> 'amount')::bigint, v_refundable);
-  v_full boolean := v_amount = v_refundable;
-begin
-  if o.paid_at is null or o.amount_paid = 0 then
-    raise exception 'order % has no money to give back (status %)', o.number, o.status
-      using errcode = 'KCREF', hint = 'An order that is not paid is ended by cancel_order().';
-  elsif v_refundable < 1 then
-    raise exception 'all the money of order % has been given back, or is on its way', o.number
-      using errcode = 'KCREF', hint = 'Refunds under way count as given back.';
-  elsif v_amount < 1 or v_amount > v_refundable then
-    raise exception 'order % can be refunded by 1 to % (minor units of %), not %', o.number, v_refundable,
-      o.currency, v_amount
-      using errcode = 'KCREF', hint = 'Refunds under way count as given back.';
-  end if;
-  perform private.refuse_refund_amount(case when not v_full then v_amount end, o.currency);
-  update public.orders set decided_payment_id = coalesce(decided_payment_id, payment_id) where id = o.id;
-  perform private.ask_refund(
-    p_command_id::text, o.id, o.payment_id, case when not v_full then v_amount end, 'requested',
-    coalesce(p_args ->> 'reason', 'requested_by_customer'),
-    v_full and coalesce((p_args ->> 'restock')::boolean, false)
-  );
-  return o.id;
-end;
-$$;
-comment on function private.run_request_refund(uuid, jsonb) is
-  'Carries out request_refund: queues one refund. Asked for all that is left, it gives back the rest, '
-  'whatever is refunded by hand meanwhile. KCREF: more than is left, or nothing is.';
-
 create function private.run_cancel_order(p_args jsonb) returns uuid
 language plpgsql
 set search_path = ''
@@ -75,30 +40,6 @@ $$;
 comment on function private.run_cancel_order(jsonb) is
   'Carries out cancel_order: settling expires open sessions and refunds what was paid. Of an order that is '
   'refunded already only the goods go back. KCINV: already shipped.';
-
-create function private.run_receive_return(p_args jsonb) returns uuid
-language plpgsql
-set search_path = ''
-as $$
-declare
-  o public.orders := private.lock_order_by_number(p_args ->> 'order_number');
-begin
-  if jsonb_typeof(p_args -> 'lines') <> 'null' then
-    raise exception 'goods come back all together; single lines are not supported' using errcode = 'KCINV';
-  elsif o.restocked_at is not null then
-    raise exception 'the goods of order % are back on the shelf already', o.number using errcode = 'KCINV';
-  elsif not private.has_shipped(o.id) and o.status <> 'refunded' then
-    raise exception 'order % has not shipped (status %); cancel it instead', o.number, o.status
-      using errcode = 'KCINV';
-  end if;
-  update public.orders set restocked_at = now() where id = o.id;
-  perform private.settle_order(o.id, 'staff');
-  return o.id;
-end;
-$$;
-comment on function private.run_receive_return(jsonb) is
-  'Carries out receive_return: the goods of a shipped or refunded order go back on the shelf, once, '
-  'whatever became of its money. KCINV: back already, or never sent.';
 
 create function private.run_release_review(p_args jsonb) returns uuid
 language plpgsql
@@ -272,25 +213,3 @@ comment on function private.run_erase_customer(uuid, jsonb) is
   'Carries out erase_customer, and answers with counts: { ok, found, erased: { orders, customers, '
   'stripe_customers, events, texts }, problem? }; found false: nobody is known, and nothing was changed. '
   'KCINV: a dispute still needs the data.';
-
-create function private.restock_answer(p_command_id uuid, p_command text, p_args jsonb) returns jsonb
-language plpgsql
-stable
-set search_path = ''
-as $$
-begin
-  if p_command <> 'request_refund' or p_args -> 'restock' is distinct from 'true' then
-    return '{}';
-  elsif (select q.restock from public.refund_requests q where q.id = p_command_id::text) then
-    return jsonb_build_object('restock', true);
-  end if;
-  return jsonb_build_object(
-    'restock', false,
-    'notice', 'Nothing was put back on the shelf: only a refund of all that is left does that. '
-      || 'When the goods of the whole order have come back, call receive_return().'
-  );
-end;
-$$;
-comment on function private.restock_answer(uuid, text, jsonb) is
-  'What request_refund with p_restock answers about the goods: whether they go back with this refund, and '
-  'if not, why and what does.';

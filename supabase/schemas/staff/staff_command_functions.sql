@@ -1,5 +1,33 @@
 -- Running a command as its row is written, and the functions that staff call.
 
+create function private.command_outcome(p_order_id uuid) returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  -- What this transaction has written carries its time.
+  return coalesce((
+    select jsonb_build_object(
+      'status', o.status, 'fulfillment_status', o.fulfillment_status,
+      'mails', (
+        select coalesce(jsonb_agg(n.template order by n.template), '[]')
+        from public.notifications n where n.order_id = o.id and n.created_at = now()
+      ),
+      'stock', (
+        select coalesce(jsonb_agg(jsonb_build_object('sku', v.sku, 'change', j.change) order by j.id), '[]')
+        from public.inventory_journal j join public.product_variants v on v.id = j.variant_id
+        where j.order_id = o.id and j.created_at = now()
+      )
+    )
+    from public.orders o where o.id = p_order_id
+  ), '{}');
+end;
+$$;
+comment on function private.command_outcome(uuid) is
+  'What a command has done to its order: { status, fulfillment_status, mails (queued), stock: [{ sku, change '
+  '}] }; {} without an order.';
+
 create function private.run_staff_command() returns trigger
 language plpgsql
 security definer
@@ -14,7 +42,10 @@ begin
   update public.staff_commands c set args = new.args where c.id = new.id and c.args <> new.args;
   perform set_config('kct.actor', new.actor, true);
   case new.command
-    when 'request_refund' then v_order_id := private.run_request_refund(new.id, new.args);
+    when 'request_refund' then v_answer := private.run_request_refund(new.id, new.args);
+    when 'assign_refund' then v_answer := private.run_assign_refund(new.args);
+    when 'announce_return' then v_answer := private.run_announce_return(new.args);
+    when 'close_return' then v_answer := private.run_close_return(new.args);
     when 'cancel_order' then v_order_id := private.run_cancel_order(new.args);
     when 'release_review' then v_order_id := private.run_release_review(new.args);
     when 'mark_fulfilled' then v_answer := private.run_mark_fulfilled(new.id, new.args);
@@ -31,25 +62,22 @@ begin
       v_answer := private.run_count_inventory(
         'import', private.parse_csv_counts(new.args ->> 'csv'), new.args ->> 'note'
       );
-    when 'receive_return' then v_order_id := private.run_receive_return(new.args);
+    when 'receive_return' then v_answer := private.run_receive_return(new.args);
     when 'add_variant' then perform private.run_add_variant(new.args);
   end case;
-  v_order_id := coalesce(
-    v_order_id, (select o.id from public.orders o where o.number = new.args ->> 'order_number')
-  );
-  update public.staff_commands c
-  set order_id = v_order_id,
-      result = jsonb_build_object(
-        'ok', true, 'status', (select o.status from public.orders o where o.id = v_order_id)
-      )
-        || private.restock_answer(new.id, new.command, new.args) || v_answer
-  where c.id = new.id;
+  v_order_id := coalesce(v_order_id, (
+    select o.id from public.orders o
+    where o.number = coalesce(new.args ->> 'order_number', v_answer ->> 'order_number')
+  ));
   if v_order_id is not null then
     perform private.record_order_event(
       v_order_id, new.command, 'staff', jsonb_build_object('command_id', new.id, 'actor', new.actor)
     );
     perform private.settle_order(v_order_id, 'staff');
   end if;
+  update public.staff_commands c
+  set order_id = v_order_id, result = '{"ok": true}' || private.command_outcome(v_order_id) || v_answer
+  where c.id = new.id;
   return null;
 end;
 $$;
@@ -76,12 +104,19 @@ create trigger mask_command before insert on public.staff_commands
 create trigger run_staff_command after insert on public.staff_commands
   for each row execute function private.run_staff_command();
 
-create function private.submit_command(p_command text, p_args jsonb) returns jsonb
+create function private.submit_command(
+  p_command text,
+  p_args jsonb,
+  p_dry_run boolean default false,
+  p_command_id uuid default null
+) returns jsonb
 language plpgsql
 set search_path = ''
 as $$
 declare
-  v_id uuid := gen_random_uuid();
+  v_id constant uuid := coalesce(p_command_id, gen_random_uuid());
+  c public.staff_commands;
+  v_result jsonb;
 begin
   -- The policies say the same, in words that help nobody.
   if current_user = 'authenticated' and not private.is_admin() then
@@ -90,22 +125,41 @@ begin
       hint = 'Staff have app_metadata.role = admin and, where ADMIN_REQUIRE_MFA is set, have signed in with '
         'a second factor.';
   end if;
-  insert into public.staff_commands (id, command, args) values (v_id, p_command, p_args);
-  return (
-    select c.result || jsonb_build_object('command_id', c.id) from public.staff_commands c where c.id = v_id
-  );
+  begin
+    insert into public.staff_commands (id, command, args) values (v_id, p_command, p_args)
+    on conflict (id) do nothing;
+    select * into c from public.staff_commands x where x.id = v_id;
+    if c.command <> p_command
+      or (p_args ->> 'order_number') is distinct from (c.args ->> 'order_number') then
+      raise exception 'command % was another one', v_id using errcode = 'KCINV';
+    end if;
+    v_result := c.result || jsonb_build_object('command_id', c.id);
+    if p_dry_run then
+      raise exception 'dry run' using errcode = 'KCDRY';
+    end if;
+  exception when sqlstate 'KCDRY' then
+    v_result := v_result - 'command_id' || '{"dry_run": true}';
+  end;
+  return v_result;
 end;
 $$;
-comment on function private.submit_command(text, jsonb) is
-  'Inserts a staff command as the caller, whose policies decide, and returns its result. 42501: the '
-  'caller is not staff.';
-grant execute on function private.submit_command(text, jsonb) to authenticated, service_role;
+comment on function private.submit_command(text, jsonb, boolean, uuid) is
+  'Inserts a staff command as the caller, whose policies decide, and returns its result. p_dry_run: carries '
+  'it out, undoes all of it, and returns what the result would be. p_command_id: the same command with the '
+  'same id is carried out once and answers the same again. 42501: the caller is not staff; KCINV: the id was '
+  'another command''s.';
+grant execute on function private.submit_command(text, jsonb, boolean, uuid) to authenticated, service_role;
 
 create function public.request_refund(
   p_order_number text,
-  p_amount bigint default null,
+  p_amount numeric default null,
   p_reason text default null,
-  p_restock boolean default false
+  p_restock boolean default false,
+  p_lines jsonb default null,
+  p_shipping boolean default false,
+  p_confirm boolean default false,
+  p_dry_run boolean default false,
+  p_command_id uuid default null
 ) returns jsonb
 language sql
 set search_path = ''
@@ -114,14 +168,68 @@ as $$
     'request_refund',
     jsonb_build_object(
       'order_number', p_order_number, 'amount', p_amount, 'reason', p_reason,
-      'restock', coalesce(p_restock, false)
-    )
+      'restock', coalesce(p_restock, false), 'lines', p_lines, 'shipping', nullif(p_shipping, false),
+      'confirm', nullif(p_confirm, false)
+    ), p_dry_run, p_command_id
   )
 $$;
-comment on function public.request_refund(text, bigint, text, boolean) is
-  'Refunds an order: p_amount in minor units, or all that is left. p_restock: with all that is left, the '
-  'goods go back on the shelf once that refund has succeeded; with a part nothing does, and the answer says '
-  'so ({ restock: false, notice }). Staff only.';
+comment on function public.request_refund(
+  text, numeric, text, boolean, jsonb, boolean, boolean, boolean, uuid
+) is
+  'Refunds an order: pieces (p_lines [{"sku", "quantity", "restock"}], with their share of discount and tax; '
+  'p_shipping: and what was paid for delivery), an amount in minor units (alone or beside lines), or all '
+  'that is left. restock: the pieces go back on the shelf once the refund has succeeded; with p_restock and '
+  'neither lines nor amount, all do. Less than one unit of the currency needs p_confirm. p_dry_run tells '
+  'what would happen. Staff only.';
+
+create function public.assign_refund(
+  p_refund_id text,
+  p_lines jsonb,
+  p_restock boolean default false,
+  p_dry_run boolean default false
+) returns jsonb
+language sql
+set search_path = ''
+as $$
+  select private.submit_command(
+    'assign_refund',
+    jsonb_build_object('refund_id', p_refund_id, 'lines', p_lines, 'restock', coalesce(p_restock, false)),
+    p_dry_run
+  )
+$$;
+comment on function public.assign_refund(text, jsonb, boolean, boolean) is
+  'Says which pieces a refund was about that was made in Stripe''s dashboard: p_lines [{"sku", "quantity", '
+  '"restock"}]. Staff only.';
+
+create function public.announce_return(
+  p_order_number text,
+  p_lines jsonb,
+  p_reason text default null,
+  p_dry_run boolean default false
+) returns jsonb
+language sql
+set search_path = ''
+as $$
+  select private.submit_command(
+    'announce_return',
+    jsonb_build_object('order_number', p_order_number, 'lines', p_lines, 'reason', p_reason), p_dry_run
+  )
+$$;
+comment on function public.announce_return(text, jsonb, text, boolean) is
+  'Notes what a customer will send back: p_lines [{"sku", "quantity"}]. Moves neither money nor stock. Staff '
+  'only.';
+
+create function public.close_return(p_return_id uuid, p_note text default null) returns jsonb
+language sql
+set search_path = ''
+as $$
+  select private.submit_command(
+    'close_return', jsonb_build_object('return_id', p_return_id, 'note', p_note)
+  )
+$$;
+comment on function public.close_return(uuid, text) is
+  'Ends a return: of one that was received no money is due, one that was announced will not come (pieces of '
+  'it that were not sent are to be sent again). Staff only.';
 
 create function public.add_variant(
   p_product_slug text,
@@ -147,18 +255,21 @@ comment on function public.add_variant(text, text, bigint, text, text, text, int
 create function public.receive_return(
   p_order_number text,
   p_lines jsonb default null,
-  p_note text default null
+  p_note text default null,
+  p_dry_run boolean default false,
+  p_command_id uuid default null
 ) returns jsonb
 language sql
 set search_path = ''
 as $$
   select private.submit_command(
-    'receive_return', jsonb_build_object('order_number', p_order_number, 'lines', p_lines, 'note', p_note)
+    'receive_return', jsonb_build_object('order_number', p_order_number, 'lines', p_lines, 'note', p_note),
+    p_dry_run, p_command_id
   )
 $$;
-comment on function public.receive_return(text, jsonb, text) is
-  'Puts the goods of a shipped or refunded order back on the shelf, without moving money. p_lines must be '
-  'null: all of them. Staff only.';
+comment on function public.receive_return(text, jsonb, text, boolean, uuid) is
+  'Pieces of an order are in the house again: p_lines [{"sku", "quantity", "restock"}], or all that can come '
+  'back. They go on the shelf, with "restock": false (damaged) they do not. Moves no money. Staff only.';
 
 create function public.cancel_order(p_order_number text, p_reason text default null) returns jsonb
 language sql
@@ -303,12 +414,14 @@ comment on function public.import_inventory(text, text) is
   'with sku. Staff only.';
 
 grant execute on function
-  public.request_refund(text, bigint, text, boolean), public.cancel_order(text, text),
+  public.request_refund(text, numeric, text, boolean, jsonb, boolean, boolean, boolean, uuid),
+  public.assign_refund(text, jsonb, boolean, boolean), public.announce_return(text, jsonb, text, boolean),
+  public.close_return(uuid, text), public.cancel_order(text, text),
   public.release_review(text, text), public.mark_fulfilled(text, text, text, jsonb),
   public.correct_shipment(text, integer, text, text),
   public.submit_dispute_evidence(text, text), public.resend_notification(text, text),
   public.redrive_webhook_event(text), public.erase_customer(text),
   public.adjust_inventory(text, integer, text), public.count_inventory(jsonb, text),
-  public.import_inventory(text, text), public.receive_return(text, jsonb, text),
+  public.import_inventory(text, text), public.receive_return(text, jsonb, text, boolean, uuid),
   public.add_variant(text, text, bigint, text, text, text, integer)
 to authenticated, service_role;

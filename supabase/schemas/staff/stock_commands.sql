@@ -44,11 +44,11 @@ set search_path = ''
 as $$
 begin
   return (
-    select coalesce(sum(p.quantity - p.shipped), 0)
+    select coalesce(sum(p.here), 0)
     from public.inventory_reservations r join public.orders o on o.id = r.order_id
     cross join lateral private.line_positions(o.id) p
-    where r.variant_id = p_variant_id and r.status = 'committed' and o.fulfilled_at is null
-      and p.variant_id = p_variant_id
+    where r.variant_id = p_variant_id and r.status = 'committed' and p.variant_id = p_variant_id
+      and (o.fulfilled_at is null or exists (select 1 from public.returns x where x.order_id = o.id))
   );
 end;
 $$;
@@ -93,7 +93,7 @@ as $$
     end order by l.n
   ), '[]')
   from (
-    select x.line, x.n, array(
+    select x.line, row_number() over (order by x.n) as n, array(
       select btrim(c, ' "') from regexp_split_to_table(x.line, '[,;\t]') c
     ) as cells
     from regexp_split_to_table(p_csv, '\r?\n') with ordinality x (line, n)

@@ -105,6 +105,24 @@ export async function ship(sql: Db, story: Story, quantity: number): Promise<voi
   await sql`select public.mark_fulfilled(${story.frame.orderNumber}, 'UPS', '1Z-1', ${lines})`;
 }
 
+/** Staff refund so many pieces of the order's only line and put them back; `name` tells several requests apart. */
+export async function refundPieces(
+  sql: Db,
+  story: Story,
+  name: string,
+  quantity: number,
+  amount: number,
+): Promise<void> {
+  const { orderId } = story.frame;
+  const id = story.id("req", name);
+  await sql`select private.ask_refund(${id}, ${orderId}, ${
+    story.id("pi", "a")
+  }, ${amount}, 'requested', 'test', false)`;
+  await sql`select private.book_refund_lines(o, ${id}, null, ${sql.json([{ sku: SKU, quantity }])}, true)
+    from public.orders o where o.id = ${orderId}`;
+  await sql`select private.settle_order(${orderId}, 'staff')`;
+}
+
 /** Staff release the order. */
 export async function release(sql: Db, story: Story): Promise<void> {
   await sql`select public.release_review(${story.frame.orderNumber})`;

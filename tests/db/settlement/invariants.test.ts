@@ -3,7 +3,7 @@ import type postgres from "postgres";
 import { assertInvariants } from "../../support/invariants.ts";
 import { deliver, ship } from "./arrange.ts";
 import { searchDatabase, undone } from "./search.ts";
-import { attachSession, beginOrder } from "./shop.ts";
+import { attachSession, beginOrder, SKU } from "./shop.ts";
 import { Story } from "./story.ts";
 
 const database = await searchDatabase();
@@ -35,6 +35,9 @@ await attachSession(sql, parcels, "a");
 parcels.paid("a");
 await deliver(sql, parcels.moves);
 await ship(sql, parcels, 1);
+await sql`select public.receive_return(${parcels.frame.orderNumber}, ${
+  sql.json([{ sku: SKU, quantity: 1 }])
+})`;
 
 const paidId = paid.frame.orderId;
 type Damage = (tx: postgres.ReservedSql) => PromiseLike<unknown>;
@@ -70,6 +73,11 @@ const damages: Record<string, Damage> = {
       update public.orders set fulfillment_status = 'unfulfilled', amount_refunded = 0 where id = ${paidId}`,
   "no more is sent of a line than was sold": (tx) =>
     tx`update public.shipment_lines set quantity = quantity + 2`,
+  "of every line sold is what was kept and what came back": (tx) =>
+    tx`update public.inventory_reservations set returned = 0`,
+  "no more of a line comes back, or is paid back, than was sold": (tx) =>
+    tx`update public.return_lines set quantity = quantity + 2`,
+  "pieces that came back are booked": (tx) => tx`update public.returns set stocked_at = null`,
   "a parcel has lines of its own order": (tx) => tx`update public.shipments set order_id = ${paidId}`,
   "an order is fulfilled when all that was to be sent has left": (tx) =>
     tx`update public.orders set fulfilled_at = now() where id = ${paidId}`,

@@ -147,14 +147,14 @@ isOneToOne: true
                   ]
                 },"inventory_reservations": {
                   Row: {
-                    "expires_at": string,"id": string,"order_id": string,"quantity": number,"status": string,"updated_at": string,"variant_id": string
+                    "expires_at": string,"id": string,"order_id": string,"quantity": number,"returned": number,"status": string,"updated_at": string,"variant_id": string
                   }
                   ComputedFields: never
                   Insert: {
-                    "expires_at": string,"id"?: string,"order_id": string,"quantity": number,"status"?: string,"updated_at"?: string,"variant_id": string
+                    "expires_at": string,"id"?: string,"order_id": string,"quantity": number,"returned"?: number,"status"?: string,"updated_at"?: string,"variant_id": string
                   }
                   Update: {
-                    "expires_at"?: string,"id"?: string,"order_id"?: string,"quantity"?: number,"status"?: string,"updated_at"?: string,"variant_id"?: string
+                    "expires_at"?: string,"id"?: string,"order_id"?: string,"quantity"?: number,"returned"?: number,"status"?: string,"updated_at"?: string,"variant_id"?: string
                   }
                   Relationships: [
                     {
@@ -377,6 +377,38 @@ isOneToOne: false
       referencedColumns: ["id"]
     }
                   ]
+                },"refund_lines": {
+                  Row: {
+                    "id": string,"order_item_id": string,"quantity": number,"refund_id": string | null,"request_id": string | null
+                  }
+                  ComputedFields: never
+                  Insert: {
+                    "id"?: string,"order_item_id": string,"quantity": number,"refund_id"?: string | null,"request_id"?: string | null
+                  }
+                  Update: {
+                    "id"?: string,"order_item_id"?: string,"quantity"?: number,"refund_id"?: string | null,"request_id"?: string | null
+                  }
+                  Relationships: [
+                    {
+      foreignKeyName: "refund_lines_order_item_id_fkey"
+      columns: ["order_item_id"]
+isOneToOne: false
+      referencedRelation: "order_items"
+      referencedColumns: ["id"]
+    },{
+      foreignKeyName: "refund_lines_refund_id_fkey"
+      columns: ["refund_id"]
+isOneToOne: false
+      referencedRelation: "refunds"
+      referencedColumns: ["id"]
+    },{
+      foreignKeyName: "refund_lines_request_id_fkey"
+      columns: ["request_id"]
+isOneToOne: false
+      referencedRelation: "refund_requests"
+      referencedColumns: ["id"]
+    }
+                  ]
                 },"refund_reasons": {
                   Row: {
                     "reason": string | null,"refund_id": string
@@ -431,6 +463,52 @@ isOneToOne: false
                   Relationships: [
                     {
       foreignKeyName: "refunds_order_id_fkey"
+      columns: ["order_id"]
+isOneToOne: false
+      referencedRelation: "orders"
+      referencedColumns: ["id"]
+    }
+                  ]
+                },"return_lines": {
+                  Row: {
+                    "order_item_id": string,"quantity": number,"restock": boolean,"return_id": string,"unsent": number
+                  }
+                  ComputedFields: never
+                  Insert: {
+                    "order_item_id": string,"quantity": number,"restock": boolean,"return_id": string,"unsent"?: number
+                  }
+                  Update: {
+                    "order_item_id"?: string,"quantity"?: number,"restock"?: boolean,"return_id"?: string,"unsent"?: number
+                  }
+                  Relationships: [
+                    {
+      foreignKeyName: "return_lines_order_item_id_fkey"
+      columns: ["order_item_id"]
+isOneToOne: false
+      referencedRelation: "order_items"
+      referencedColumns: ["id"]
+    },{
+      foreignKeyName: "return_lines_return_id_fkey"
+      columns: ["return_id"]
+isOneToOne: false
+      referencedRelation: "returns"
+      referencedColumns: ["id"]
+    }
+                  ]
+                },"returns": {
+                  Row: {
+                    "created_at": string,"id": string,"order_id": string,"reason": string | null,"received_at": string | null,"refund_request_id": string | null,"status": string,"stocked_at": string | null
+                  }
+                  ComputedFields: never
+                  Insert: {
+                    "created_at"?: string,"id"?: string,"order_id": string,"reason"?: string | null,"received_at"?: string | null,"refund_request_id"?: string | null,"status"?: string,"stocked_at"?: string | null
+                  }
+                  Update: {
+                    "created_at"?: string,"id"?: string,"order_id"?: string,"reason"?: string | null,"received_at"?: string | null,"refund_request_id"?: string | null,"status"?: string,"stocked_at"?: string | null
+                  }
+                  Relationships: [
+                    {
+      foreignKeyName: "returns_order_id_fkey"
       columns: ["order_id"]
 isOneToOne: false
       referencedRelation: "orders"
@@ -591,8 +669,14 @@ isOneToOne: false
 "advance_reconciliation_cursor":
 { Args: { "p_name": string,"p_position": string }; Returns: Json
                            },
+"announce_return":
+{ Args: { "p_dry_run"?: boolean,"p_lines": Json,"p_order_number": string,"p_reason"?: string }; Returns: Json
+                           },
 "apply_stripe_facts":
 { Args: { "p_facts": Json,"p_observed_at": string,"p_source": string }; Returns: Json
+                           },
+"assign_refund":
+{ Args: { "p_dry_run"?: boolean,"p_lines": Json,"p_refund_id": string,"p_restock"?: boolean }; Returns: Json
                            },
 "attach_checkout_session":
 { Args: { "p_attempt": number,"p_email_change"?: number,"p_fact": Json,"p_order_id": string }; Returns: Json
@@ -610,6 +694,9 @@ isOneToOne: false
                            },
 "claim_jobs":
 { Args: { "p_kinds"?: (string)[],"p_lease_seconds": number,"p_limit": number,"p_worker": string }; Returns: Json
+                           },
+"close_return":
+{ Args: { "p_note"?: string,"p_return_id": string }; Returns: Json
                            },
 "correct_shipment":
 { Args: { "p_carrier"?: string,"p_order_number": string,"p_parcel": number,"p_tracking_number"?: string }; Returns: Json
@@ -684,7 +771,7 @@ isOneToOne: false
 { Args: { "p_limit": number }; Returns: Json
                            },
 "receive_return":
-{ Args: { "p_lines"?: Json,"p_note"?: string,"p_order_number": string }; Returns: Json
+{ Args: { "p_command_id"?: string,"p_dry_run"?: boolean,"p_lines"?: Json,"p_note"?: string,"p_order_number": string }; Returns: Json
                            },
 "receive_stripe_event":
 { Args: { "p_alerts": Json,"p_api_version": string,"p_error": string,"p_event_id": string,"p_facts": Json,"p_ignored_reason": string,"p_livemode": boolean,"p_payload": Json,"p_source_ip": string,"p_stripe_created_at": string,"p_type": string }; Returns: Json
@@ -720,7 +807,7 @@ isOneToOne: false
 { Args: { "p_addresses": (string)[] }; Returns: Json
                            },
 "request_refund":
-{ Args: { "p_amount"?: number,"p_order_number": string,"p_reason"?: string,"p_restock"?: boolean }; Returns: Json
+{ Args: { "p_amount"?: number,"p_command_id"?: string,"p_confirm"?: boolean,"p_dry_run"?: boolean,"p_lines"?: Json,"p_order_number": string,"p_reason"?: string,"p_restock"?: boolean,"p_shipping"?: boolean }; Returns: Json
                            },
 "resend_notification":
 { Args: { "p_order_number": string,"p_template": string }; Returns: Json
