@@ -17,7 +17,8 @@ create table public.staff_commands (
     'submit_dispute_evidence',
     'resend_notification', 'redrive_webhook_event', 'redrive_job', 'erase_customer',
     'assign_refund', 'announce_return', 'close_return', 'receive_return',
-    'adjust_inventory', 'count_inventory', 'import_inventory', 'add_variant'
+    'adjust_inventory', 'count_inventory', 'import_inventory', 'add_product', 'add_variant', 'set_price',
+    'acknowledge_alert', 'resolve_alert', 'accept_dispute', 'export_person'
   ))
 );
 comment on table public.staff_commands is
@@ -90,9 +91,24 @@ as $$
     ('count_inventory', 'note', 'text', false, 500),
     ('import_inventory', 'csv', 'text', true, 200000),
     ('import_inventory', 'note', 'text', false, 500),
+    ('add_product', 'slug', 'text', true, 200),
+    ('add_product', 'name', 'text', true, 200),
+    ('add_product', 'description', 'text', false, 2000),
+    ('add_product', 'image_url', 'text', false, 2000),
+    ('add_product', 'active', 'boolean', false, null),
+    ('set_price', 'sku', 'text', true, 64),
+    ('set_price', 'price_amount', 'amount', true, 999999999999),
+    ('set_price', 'confirm', 'boolean', false, null),
+    ('acknowledge_alert', 'alert_id', 'text', true, 64),
+    ('resolve_alert', 'alert_id', 'text', true, 64),
+    ('resolve_alert', 'note', 'text', false, 2000),
+    ('accept_dispute', 'dispute_id', 'text', true, 100),
+    ('accept_dispute', 'note', 'text', false, 2000),
+    ('export_person', 'email', 'text', true, 320),
     ('add_variant', 'product_slug', 'text', true, 200),
     ('add_variant', 'sku', 'text', true, 64),
-    ('add_variant', 'price_amount', 'integer', true, 999999999999),
+    ('add_variant', 'price_amount', 'amount', true, 999999999999),
+    ('add_variant', 'confirm', 'boolean', false, null),
     ('add_variant', 'currency', 'text', true, 3),
     ('add_variant', 'size', 'text', false, 100),
     ('add_variant', 'color', 'text', false, 100),
@@ -346,38 +362,6 @@ $$;
 comment on function private.run_resend_notification(uuid, jsonb) is
   'Carries out resend_notification: queues a mail that the order has had before once more. KCINV: it never '
   'had it, or what it says is not true any more.';
-
-create function private.run_add_variant(p_args jsonb) returns void
-language plpgsql
-set search_path = ''
-as $$
-declare
-  v_product_id uuid;
-  v_variant_id uuid;
-  v_price_amount bigint := (p_args ->> 'price_amount')::bigint;
-  v_currency text := lower(p_args ->> 'currency');
-  v_on_hand integer := coalesce((p_args ->> 'on_hand')::integer, 0);
-begin
-  select id into v_product_id from public.products where slug = p_args ->> 'product_slug';
-  if not found then
-    raise exception 'there is no product %', p_args ->> 'product_slug' using errcode = 'KCINV';
-  elsif private.amount_problem(v_price_amount, v_currency) is not null then
-    raise exception 'price_amount %', private.amount_problem(v_price_amount, v_currency)
-      using errcode = 'KCINV';
-  elsif v_on_hand < 0 then
-    raise exception 'on_hand must not be negative' using errcode = 'KCINV';
-  elsif exists (select 1 from public.product_variants where sku = p_args ->> 'sku') then
-    raise exception 'sku % exists already', p_args ->> 'sku' using errcode = 'KCINV';
-  end if;
-  insert into public.product_variants (product_id, sku, size, color, price_amount, currency)
-  values (v_product_id, p_args ->> 'sku', p_args ->> 'size', p_args ->> 'color', v_price_amount, v_currency)
-  returning id into v_variant_id;
-  insert into public.inventory_levels (variant_id, on_hand) values (v_variant_id, v_on_hand);
-end;
-$$;
-comment on function private.run_add_variant(jsonb) is
-  'Carries out add_variant: the variant and its stock row. KCINV: no such product, the SKU exists, or a '
-  'price that Stripe refuses.';
 
 create function private.run_erase_customer(p_command_id uuid, p_args jsonb) returns jsonb
 language plpgsql
@@ -952,6 +936,226 @@ comment on function private.run_close_return(jsonb) is
   'Carries out close_return: of one that was received no money is due; one that was announced will not come. '
   'KCINV: no such return, closed already, its refund is under way, or it would send what was refunded.';
 
+-- What the staff commands about products and prices do.
+
+create function private.read_price(p_args jsonb, p_currency text) returns bigint
+language plpgsql
+immutable
+set search_path = ''
+as $$
+declare
+  v_problem text := private.amount_problem(0, p_currency);
+  v_amount bigint;
+begin
+  if v_problem is null then
+    v_amount := private.read_amount(p_args -> 'price_amount', p_currency, (p_args ->> 'confirm')::boolean);
+    v_problem := private.amount_problem(v_amount, p_currency);
+  end if;
+  if v_problem is not null then
+    raise exception 'price_amount %', v_problem using errcode = 'KCINV';
+  end if;
+  return v_amount;
+end;
+$$;
+comment on function private.read_price(jsonb, text) is
+  'The price that a command names, in minor units. KCINV, KCREF: see read_amount(), or one that Stripe '
+  'refuses.';
+
+create function private.run_add_product(p_args jsonb) returns jsonb
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_id uuid;
+begin
+  if p_args ->> 'slug' !~ '^[a-z0-9]+(-[a-z0-9]+)*$' then
+    raise exception 'slug must be lower case words and figures with hyphens, e.g. oxford-shirt'
+      using errcode = 'KCINV';
+  end if;
+  insert into public.products (slug, name, description, image_url, active)
+  values (
+    p_args ->> 'slug', p_args ->> 'name', p_args ->> 'description', p_args ->> 'image_url',
+    coalesce((p_args ->> 'active')::boolean, true)
+  )
+  on conflict (slug) do nothing
+  returning id into v_id;
+  if v_id is null then
+    raise exception 'product % exists already', p_args ->> 'slug'
+      using errcode = 'KCINV', hint = 'Its sizes and colours come with add_variant().';
+  end if;
+  return jsonb_build_object('product_id', v_id);
+end;
+$$;
+comment on function private.run_add_product(jsonb) is
+  'Carries out add_product, and answers { product_id }. KCINV: the slug is taken, or not one.';
+
+create function private.run_add_variant(p_args jsonb) returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_product_id uuid;
+  v_variant_id uuid;
+  v_currency constant text := lower(p_args ->> 'currency');
+  v_price_amount constant bigint := private.read_price(p_args, v_currency);
+  v_on_hand constant integer := coalesce((p_args ->> 'on_hand')::integer, 0);
+begin
+  select id into v_product_id from public.products where slug = p_args ->> 'product_slug';
+  if not found then
+    raise exception 'there is no product %', p_args ->> 'product_slug'
+      using errcode = 'KCINV', hint = 'add_product() makes one.';
+  elsif v_on_hand < 0 then
+    raise exception 'on_hand must not be negative' using errcode = 'KCINV';
+  elsif exists (select 1 from public.product_variants where sku = p_args ->> 'sku') then
+    raise exception 'sku % exists already', p_args ->> 'sku' using errcode = 'KCINV';
+  end if;
+  insert into public.product_variants (product_id, sku, size, color, price_amount, currency)
+  values (v_product_id, p_args ->> 'sku', p_args ->> 'size', p_args ->> 'color', v_price_amount, v_currency)
+  returning id into v_variant_id;
+  insert into public.inventory_levels (variant_id, on_hand) values (v_variant_id, v_on_hand);
+end;
+$$;
+comment on function private.run_add_variant(jsonb) is
+  'Carries out add_variant: the variant and its stock row. KCINV: no such product, the SKU exists, or a '
+  'price that Stripe refuses; KCREF: a price that looks like major units.';
+
+create function private.run_set_price(p_args jsonb) returns jsonb
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v public.product_variants;
+  v_amount bigint;
+begin
+  select * into v from public.product_variants x where x.sku = p_args ->> 'sku' for no key update;
+  if not found then
+    raise exception 'unknown sku %', p_args ->> 'sku'
+      using errcode = 'KCSKU', detail = jsonb_build_array(p_args ->> 'sku')::text;
+  end if;
+  v_amount := private.read_price(p_args, v.currency);
+  update public.product_variants set price_amount = v_amount where id = v.id and price_amount <> v_amount;
+  return jsonb_build_object(
+    'sku', v.sku, 'currency', v.currency, 'was', v.price_amount, 'price_amount', v_amount
+  );
+end;
+$$;
+comment on function private.run_set_price(jsonb) is
+  'Carries out set_price, and answers { sku, currency, was, price_amount }; orders that exist keep their '
+  'price. KCSKU; KCINV: a price that Stripe refuses; KCREF: one that looks like major units.';
+
+-- What the staff commands about alerts, disputes and people do.
+
+create function private.run_settle_alert(p_status text, p_args jsonb) returns jsonb
+language plpgsql
+set search_path = ''
+as $$
+declare
+  a public.alerts;
+begin
+  select * into a from public.alerts x where x.id::text = p_args ->> 'alert_id' for no key update;
+  if not found then
+    raise exception 'there is no alert %', p_args ->> 'alert_id' using errcode = 'KCINV';
+  end if;
+  -- Of one that is resolved nothing is left to acknowledge; and what staff have resolved stays so.
+  update public.alerts x set status = p_status, data = x.data - '{over,not_owed}'::text[]
+  where x.id = a.id and x.status <> 'resolved';
+  return jsonb_strip_nulls(jsonb_build_object(
+    'kind', a.kind, 'was', a.status, 'order_number', a.data ->> 'order_number'
+  ));
+end;
+$$;
+comment on function private.run_settle_alert(text, jsonb) is
+  'Carries out acknowledge_alert and resolve_alert; doing it again changes nothing. Answers { kind, was, '
+  'order_number? }. KCINV: no such alert.';
+
+create function private.run_accept_dispute(p_args jsonb) returns uuid
+language plpgsql
+set search_path = ''
+as $$
+declare
+  d public.disputes;
+begin
+  select * into d from public.disputes where id = p_args ->> 'dispute_id' for no key update;
+  if not found then
+    raise exception 'there is no dispute %', p_args ->> 'dispute_id' using errcode = 'KCINV';
+  elsif not private.awaits_evidence(d) then
+    raise exception 'dispute % does not wait for an answer (status %)', d.id, d.status
+      using errcode = 'KCINV';
+  elsif exists (
+    select 1 from private.jobs j
+    where j.kind = 'submit_dispute_evidence' and j.status in ('queued', 'running')
+      and j.payload ->> 'dispute_id' = d.id and j.payload -> 'submit' = 'true'
+  ) then
+    raise exception 'evidence for dispute % is on its way', d.id using errcode = 'KCINV';
+  end if;
+  -- Once for each dispute: asked again, the job that is there does it.
+  perform private.enqueue_job(
+    'close_dispute', 'close_dispute:' || d.id, jsonb_build_object('dispute_id', d.id), now(), 20
+  );
+  return d.order_id;
+end;
+$$;
+comment on function private.run_accept_dispute(jsonb) is
+  'Carries out accept_dispute: queues the job that closes it at Stripe, once. KCINV: no such dispute, it '
+  'does not wait for an answer, or evidence is on its way.';
+
+create function private.export_of_person(p_email text) returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  v_email constant text := lower(btrim(p_email));
+  v_customers constant uuid[] := array(select c.id from public.customers c where lower(c.email) = v_email);
+begin
+  return jsonb_build_object(
+    'email', v_email,
+    'customers', (
+      select coalesce(jsonb_agg(to_jsonb(c)), '[]') from public.customers c where c.id = any (v_customers)
+    ),
+    'orders', (
+      select coalesce(jsonb_agg(
+        to_jsonb(o) - '{cart_hash,idempotency_key}'::text[] || jsonb_build_object(
+          'items', (
+            select jsonb_agg(to_jsonb(i)) from public.order_items i where i.order_id = o.id
+          ),
+          'shipments', (select jsonb_agg(to_jsonb(s)) from public.shipments s where s.order_id = o.id),
+          'returns', (select jsonb_agg(to_jsonb(r)) from public.returns r where r.order_id = o.id),
+          'payments', (select jsonb_agg(to_jsonb(p)) from public.payments p where p.order_id = o.id),
+          'attempts', (
+            select jsonb_agg(to_jsonb(a)) from public.payment_attempts a where a.order_id = o.id
+          ),
+          'refunds', (select jsonb_agg(to_jsonb(r)) from public.refunds r where r.order_id = o.id),
+          'disputes', (select jsonb_agg(to_jsonb(d)) from public.disputes d where d.order_id = o.id),
+          'signs_of_fraud', (
+            select jsonb_agg(to_jsonb(f)) from public.fraud_signals f where f.order_id = o.id
+          ),
+          'payment_pages', (
+            select jsonb_agg(to_jsonb(s) - '{url,cart_hash}'::text[])
+            from public.checkout_sessions s where s.order_id = o.id
+          ),
+          'mails', (
+            select jsonb_agg(to_jsonb(n)) from public.notifications n where n.order_id = o.id
+          ),
+          'commands', (
+            select jsonb_agg(to_jsonb(c)) from public.staff_commands c where c.order_id = o.id
+          )
+        ) order by o.created_at
+      ), '[]')
+      from public.orders o
+      where lower(o.email) = v_email or o.customer_id = any (v_customers)
+        or o.id in (select s.order_id from public.checkout_sessions s where lower(s.email) = v_email)
+        or o.id in (select n.order_id from public.notifications n where lower(n.recipient) = v_email)
+    )
+  );
+end;
+$$;
+comment on function private.export_of_person(text) is
+  'All that is stored of a person under an e-mail address, as far as the caller may read it: { email, '
+  'customers, orders: [{ …, items, shipments, returns, payments, attempts, refunds, disputes, '
+  'signs_of_fraud, payment_pages, mails, commands }] }.';
+grant execute on function private.export_of_person(text) to authenticated, service_role;
+
 -- What the staff commands about parcels do.
 
 create function private.parcel_data(p_shipment_id uuid) returns jsonb
@@ -1175,6 +1379,60 @@ comment on function private.command_outcome(uuid) is
   'What a command has done to its order: { status, fulfillment_status, mails (queued), stock: [{ sku, change '
   '}] }; {} without an order.';
 
+create function private.run_order_command(p_id uuid, p_command text, p_args jsonb) returns jsonb
+language plpgsql
+set search_path = ''
+as $$
+begin
+  case p_command
+    when 'request_refund' then return private.run_request_refund(p_id, p_args);
+    when 'assign_refund' then return private.run_assign_refund(p_args);
+    when 'announce_return' then return private.run_announce_return(p_args);
+    when 'receive_return' then return private.run_receive_return(p_args);
+    when 'close_return' then return private.run_close_return(p_args);
+    when 'mark_fulfilled' then return private.run_mark_fulfilled(p_id, p_args);
+    when 'correct_shipment' then return private.run_correct_shipment(p_id, p_args);
+    when 'cancel_order' then perform private.run_cancel_order(p_args);
+    when 'release_review' then perform private.run_release_review(p_args);
+    when 'resend_notification' then perform private.run_resend_notification(p_id, p_args);
+    else return null;
+  end case;
+  return '{}';
+end;
+$$;
+comment on function private.run_order_command(uuid, text, jsonb) is
+  'Carries out a command about an order, and returns what it answers; null: it is about something else.';
+
+create function private.run_shop_command(p_id uuid, p_command text, p_args jsonb) returns jsonb
+language plpgsql
+set search_path = ''
+as $$
+begin
+  case p_command
+    when 'redrive_webhook_event' then perform private.redrive_event(p_args ->> 'event_id');
+    when 'redrive_job' then perform private.redrive_job((p_args ->> 'job_id')::bigint);
+    when 'erase_customer' then return private.run_erase_customer(p_id, p_args);
+    when 'adjust_inventory' then return private.run_adjust_inventory(p_args);
+    when 'count_inventory' then
+      return private.run_count_inventory('count', p_args -> 'counts', p_args ->> 'note');
+    when 'import_inventory' then
+      return private.run_count_inventory(
+        'import', private.parse_csv_counts(p_args ->> 'csv'), p_args ->> 'note'
+      );
+    when 'add_product' then return private.run_add_product(p_args);
+    when 'add_variant' then perform private.run_add_variant(p_args);
+    when 'set_price' then return private.run_set_price(p_args);
+    when 'acknowledge_alert' then return private.run_settle_alert('acknowledged', p_args);
+    when 'resolve_alert' then return private.run_settle_alert('resolved', p_args);
+    -- Nothing to carry out: the row says who asked.
+    when 'export_person' then null;
+  end case;
+  return '{}';
+end;
+$$;
+comment on function private.run_shop_command(uuid, text, jsonb) is
+  'Carries out a command that is about no order, and returns what it answers.';
+
 create function private.run_staff_command() returns trigger
 language plpgsql
 security definer
@@ -1182,35 +1440,20 @@ set search_path = ''
 as $$
 declare
   v_order_id uuid;
-  v_answer jsonb := '{}';
+  v_answer jsonb;
 begin
   -- Not before the insert: what the policies refuse is not told what a command understands.
   new.args := private.clean_staff_args(new.command, new.args);
   update public.staff_commands c set args = new.args where c.id = new.id and c.args <> new.args;
   perform set_config('kct.actor', new.actor, true);
   case new.command
-    when 'request_refund' then v_answer := private.run_request_refund(new.id, new.args);
-    when 'assign_refund' then v_answer := private.run_assign_refund(new.args);
-    when 'announce_return' then v_answer := private.run_announce_return(new.args);
-    when 'close_return' then v_answer := private.run_close_return(new.args);
-    when 'cancel_order' then v_order_id := private.run_cancel_order(new.args);
-    when 'release_review' then v_order_id := private.run_release_review(new.args);
-    when 'mark_fulfilled' then v_answer := private.run_mark_fulfilled(new.id, new.args);
-    when 'correct_shipment' then v_answer := private.run_correct_shipment(new.id, new.args);
     when 'submit_dispute_evidence' then v_order_id := private.run_submit_dispute_evidence(new.id, new.args);
-    when 'resend_notification' then v_order_id := private.run_resend_notification(new.id, new.args);
-    when 'redrive_webhook_event' then perform private.redrive_event(new.args ->> 'event_id');
-    when 'redrive_job' then perform private.redrive_job((new.args ->> 'job_id')::bigint);
-    when 'erase_customer' then v_answer := private.run_erase_customer(new.id, new.args);
-    when 'adjust_inventory' then v_answer := private.run_adjust_inventory(new.args);
-    when 'count_inventory' then
-      v_answer := private.run_count_inventory('count', new.args -> 'counts', new.args ->> 'note');
-    when 'import_inventory' then
-      v_answer := private.run_count_inventory(
-        'import', private.parse_csv_counts(new.args ->> 'csv'), new.args ->> 'note'
+    when 'accept_dispute' then v_order_id := private.run_accept_dispute(new.args);
+    else
+      v_answer := coalesce(
+        private.run_order_command(new.id, new.command, new.args),
+        private.run_shop_command(new.id, new.command, new.args)
       );
-    when 'receive_return' then v_answer := private.run_receive_return(new.args);
-    when 'add_variant' then perform private.run_add_variant(new.args);
   end case;
   v_order_id := coalesce(v_order_id, (
     select o.id from public.orders o
@@ -1223,7 +1466,8 @@ begin
     perform private.settle_order(v_order_id, 'staff');
   end if;
   update public.staff_commands c
-  set order_id = v_order_id, result = '{"ok": true}' || private.command_outcome(v_order_id) || v_answer
+  set order_id = v_order_id,
+    result = '{"ok": true}' || private.command_outcome(v_order_id) || coalesce(v_answer, '{}')
   where c.id = new.id;
   return null;
 end;
@@ -1378,26 +1622,103 @@ comment on function public.close_return(uuid, text) is
   'Ends a return: of one that was received no money is due, one that was announced will not come (pieces of '
   'it that were not sent are to be sent again). Staff only.';
 
+create function public.add_product(
+  p_slug text,
+  p_name text,
+  p_description text default null,
+  p_image_url text default null,
+  p_active boolean default true
+) returns jsonb
+language sql
+set search_path = ''
+as $$
+  select private.submit_command('add_product', jsonb_build_object(
+    'slug', p_slug, 'name', p_name, 'description', p_description, 'image_url', p_image_url,
+    'active', p_active
+  ))
+$$;
+comment on function public.add_product(text, text, text, text, boolean) is
+  'Adds a product; its sizes and colours come with add_variant(). Staff only.';
+
 create function public.add_variant(
   p_product_slug text,
   p_sku text,
-  p_price_amount bigint,
+  p_price_amount numeric,
   p_currency text,
   p_size text default null,
   p_color text default null,
-  p_on_hand integer default 0
+  p_on_hand integer default 0,
+  p_confirm boolean default false
 ) returns jsonb
 language sql
 set search_path = ''
 as $$
   select private.submit_command('add_variant', jsonb_build_object(
     'product_slug', p_product_slug, 'sku', p_sku, 'price_amount', p_price_amount, 'currency', p_currency,
-    'size', p_size, 'color', p_color, 'on_hand', p_on_hand
+    'size', p_size, 'color', p_color, 'on_hand', p_on_hand, 'confirm', nullif(p_confirm, false)
   ))
 $$;
-comment on function public.add_variant(text, text, bigint, text, text, text, integer) is
+comment on function public.add_variant(text, text, numeric, text, text, text, integer, boolean) is
   'Puts a size and colour of a product on sale, with its stock. p_price_amount in Stripe''s minor units; a '
-  'price that Stripe refuses is refused. Staff only.';
+  'price that Stripe refuses is refused, one below one unit of the currency needs p_confirm. Staff only.';
+
+create function public.set_price(
+  p_sku text,
+  p_price_amount numeric,
+  p_confirm boolean default false,
+  p_dry_run boolean default false
+) returns jsonb
+language sql
+set search_path = ''
+as $$
+  select private.submit_command('set_price', jsonb_build_object(
+    'sku', p_sku, 'price_amount', p_price_amount, 'confirm', nullif(p_confirm, false)
+  ), p_dry_run)
+$$;
+comment on function public.set_price(text, numeric, boolean, boolean) is
+  'Gives a SKU another price, in minor units of its currency, for checkouts from now on. Less than one unit '
+  'of the currency needs p_confirm. Staff only.';
+
+create function public.acknowledge_alert(p_alert_id uuid) returns jsonb
+language sql
+set search_path = ''
+as $$
+  select private.submit_command('acknowledge_alert', jsonb_build_object('alert_id', p_alert_id))
+$$;
+comment on function public.acknowledge_alert(uuid) is 'Somebody looks at an alert. Staff only.';
+
+create function public.resolve_alert(p_alert_id uuid, p_note text default null) returns jsonb
+language sql
+set search_path = ''
+as $$
+  select private.submit_command('resolve_alert', jsonb_build_object('alert_id', p_alert_id, 'note', p_note))
+$$;
+comment on function public.resolve_alert(uuid, text) is
+  'Nothing is left to do about an alert. Happening again, it opens again. Staff only.';
+
+create function public.accept_dispute(p_dispute_id text, p_note text default null) returns jsonb
+language sql
+set search_path = ''
+as $$
+  select private.submit_command(
+    'accept_dispute', jsonb_build_object('dispute_id', p_dispute_id, 'note', p_note)
+  )
+$$;
+comment on function public.accept_dispute(text, text) is
+  'Gives up a dispute: a job closes it at Stripe, and the bank keeps the money. Final. Staff only.';
+
+create function public.export_person(p_email text) returns jsonb
+language plpgsql
+set search_path = ''
+as $$
+begin
+  perform private.submit_command('export_person', jsonb_build_object('email', p_email));
+  return private.export_of_person(p_email);
+end;
+$$;
+comment on function public.export_person(text) is
+  'All that is stored of a person under an e-mail address, as JSON, for whom asks what is known of them '
+  '(GDPR article 15). Staff only.';
 
 create function public.receive_return(
   p_order_number text,
@@ -1570,5 +1891,8 @@ grant execute on function
   public.redrive_webhook_event(text), public.erase_customer(text),
   public.adjust_inventory(text, integer, text), public.count_inventory(jsonb, text),
   public.import_inventory(text, text), public.receive_return(text, jsonb, text, boolean, uuid),
-  public.add_variant(text, text, bigint, text, text, text, integer)
+  public.add_variant(text, text, numeric, text, text, text, integer, boolean),
+  public.add_product(text, text, text, text, boolean), public.set_price(text, numeric, boolean, boolean),
+  public.acknowledge_alert(uuid), public.resolve_alert(uuid, text), public.accept_dispute(text, text),
+  public.export_person(text)
 to authenticated, service_role;

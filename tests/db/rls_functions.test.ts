@@ -23,6 +23,12 @@ const staffCommands = [
   "import_inventory",
   "receive_return",
   "add_variant",
+  "add_product",
+  "set_price",
+  "acknowledge_alert",
+  "resolve_alert",
+  "accept_dispute",
+  "export_person",
 ];
 /**
  * Functions outside the API that signed-in callers may run: policies, commands and the views of schema reporting call
@@ -32,6 +38,7 @@ const privateForAuthenticated = [
   "is_admin",
   "shown_available",
   "submit_command",
+  "export_of_person",
   "hold_reasons",
   "refund_overtaken_by",
   "refund_is_owed",

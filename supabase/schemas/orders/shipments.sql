@@ -61,7 +61,7 @@ create index shipment_lines_order_item_id_idx on public.shipment_lines (order_it
 
 alter table public.shipments enable row level security;
 alter table public.shipment_lines enable row level security;
--- The subselects are under the policies of orders: a customer sees the parcels of their own.
+-- The inner selects are under the policies of orders: a customer sees the parcels of their own.
 create policy shipments_read on public.shipments for select to authenticated
   using (exists (select 1 from public.orders o where o.id = order_id) or (select private.is_admin()));
 create policy shipment_lines_read on public.shipment_lines for select to authenticated

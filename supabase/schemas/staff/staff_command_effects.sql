@@ -158,38 +158,6 @@ comment on function private.run_resend_notification(uuid, jsonb) is
   'Carries out resend_notification: queues a mail that the order has had before once more. KCINV: it never '
   'had it, or what it says is not true any more.';
 
-create function private.run_add_variant(p_args jsonb) returns void
-language plpgsql
-set search_path = ''
-as $$
-declare
-  v_product_id uuid;
-  v_variant_id uuid;
-  v_price_amount bigint := (p_args ->> 'price_amount')::bigint;
-  v_currency text := lower(p_args ->> 'currency');
-  v_on_hand integer := coalesce((p_args ->> 'on_hand')::integer, 0);
-begin
-  select id into v_product_id from public.products where slug = p_args ->> 'product_slug';
-  if not found then
-    raise exception 'there is no product %', p_args ->> 'product_slug' using errcode = 'KCINV';
-  elsif private.amount_problem(v_price_amount, v_currency) is not null then
-    raise exception 'price_amount %', private.amount_problem(v_price_amount, v_currency)
-      using errcode = 'KCINV';
-  elsif v_on_hand < 0 then
-    raise exception 'on_hand must not be negative' using errcode = 'KCINV';
-  elsif exists (select 1 from public.product_variants where sku = p_args ->> 'sku') then
-    raise exception 'sku % exists already', p_args ->> 'sku' using errcode = 'KCINV';
-  end if;
-  insert into public.product_variants (product_id, sku, size, color, price_amount, currency)
-  values (v_product_id, p_args ->> 'sku', p_args ->> 'size', p_args ->> 'color', v_price_amount, v_currency)
-  returning id into v_variant_id;
-  insert into public.inventory_levels (variant_id, on_hand) values (v_variant_id, v_on_hand);
-end;
-$$;
-comment on function private.run_add_variant(jsonb) is
-  'Carries out add_variant: the variant and its stock row. KCINV: no such product, the SKU exists, or a '
-  'price that Stripe refuses.';
-
 create function private.run_erase_customer(p_command_id uuid, p_args jsonb) returns jsonb
 language plpgsql
 set search_path = ''

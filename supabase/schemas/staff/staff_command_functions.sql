@@ -28,6 +28,60 @@ comment on function private.command_outcome(uuid) is
   'What a command has done to its order: { status, fulfillment_status, mails (queued), stock: [{ sku, change '
   '}] }; {} without an order.';
 
+create function private.run_order_command(p_id uuid, p_command text, p_args jsonb) returns jsonb
+language plpgsql
+set search_path = ''
+as $$
+begin
+  case p_command
+    when 'request_refund' then return private.run_request_refund(p_id, p_args);
+    when 'assign_refund' then return private.run_assign_refund(p_args);
+    when 'announce_return' then return private.run_announce_return(p_args);
+    when 'receive_return' then return private.run_receive_return(p_args);
+    when 'close_return' then return private.run_close_return(p_args);
+    when 'mark_fulfilled' then return private.run_mark_fulfilled(p_id, p_args);
+    when 'correct_shipment' then return private.run_correct_shipment(p_id, p_args);
+    when 'cancel_order' then perform private.run_cancel_order(p_args);
+    when 'release_review' then perform private.run_release_review(p_args);
+    when 'resend_notification' then perform private.run_resend_notification(p_id, p_args);
+    else return null;
+  end case;
+  return '{}';
+end;
+$$;
+comment on function private.run_order_command(uuid, text, jsonb) is
+  'Carries out a command about an order, and returns what it answers; null: it is about something else.';
+
+create function private.run_shop_command(p_id uuid, p_command text, p_args jsonb) returns jsonb
+language plpgsql
+set search_path = ''
+as $$
+begin
+  case p_command
+    when 'redrive_webhook_event' then perform private.redrive_event(p_args ->> 'event_id');
+    when 'redrive_job' then perform private.redrive_job((p_args ->> 'job_id')::bigint);
+    when 'erase_customer' then return private.run_erase_customer(p_id, p_args);
+    when 'adjust_inventory' then return private.run_adjust_inventory(p_args);
+    when 'count_inventory' then
+      return private.run_count_inventory('count', p_args -> 'counts', p_args ->> 'note');
+    when 'import_inventory' then
+      return private.run_count_inventory(
+        'import', private.parse_csv_counts(p_args ->> 'csv'), p_args ->> 'note'
+      );
+    when 'add_product' then return private.run_add_product(p_args);
+    when 'add_variant' then perform private.run_add_variant(p_args);
+    when 'set_price' then return private.run_set_price(p_args);
+    when 'acknowledge_alert' then return private.run_settle_alert('acknowledged', p_args);
+    when 'resolve_alert' then return private.run_settle_alert('resolved', p_args);
+    -- Nothing to carry out: the row says who asked.
+    when 'export_person' then null;
+  end case;
+  return '{}';
+end;
+$$;
+comment on function private.run_shop_command(uuid, text, jsonb) is
+  'Carries out a command that is about no order, and returns what it answers.';
+
 create function private.run_staff_command() returns trigger
 language plpgsql
 security definer
@@ -35,35 +89,20 @@ set search_path = ''
 as $$
 declare
   v_order_id uuid;
-  v_answer jsonb := '{}';
+  v_answer jsonb;
 begin
   -- Not before the insert: what the policies refuse is not told what a command understands.
   new.args := private.clean_staff_args(new.command, new.args);
   update public.staff_commands c set args = new.args where c.id = new.id and c.args <> new.args;
   perform set_config('kct.actor', new.actor, true);
   case new.command
-    when 'request_refund' then v_answer := private.run_request_refund(new.id, new.args);
-    when 'assign_refund' then v_answer := private.run_assign_refund(new.args);
-    when 'announce_return' then v_answer := private.run_announce_return(new.args);
-    when 'close_return' then v_answer := private.run_close_return(new.args);
-    when 'cancel_order' then v_order_id := private.run_cancel_order(new.args);
-    when 'release_review' then v_order_id := private.run_release_review(new.args);
-    when 'mark_fulfilled' then v_answer := private.run_mark_fulfilled(new.id, new.args);
-    when 'correct_shipment' then v_answer := private.run_correct_shipment(new.id, new.args);
     when 'submit_dispute_evidence' then v_order_id := private.run_submit_dispute_evidence(new.id, new.args);
-    when 'resend_notification' then v_order_id := private.run_resend_notification(new.id, new.args);
-    when 'redrive_webhook_event' then perform private.redrive_event(new.args ->> 'event_id');
-    when 'redrive_job' then perform private.redrive_job((new.args ->> 'job_id')::bigint);
-    when 'erase_customer' then v_answer := private.run_erase_customer(new.id, new.args);
-    when 'adjust_inventory' then v_answer := private.run_adjust_inventory(new.args);
-    when 'count_inventory' then
-      v_answer := private.run_count_inventory('count', new.args -> 'counts', new.args ->> 'note');
-    when 'import_inventory' then
-      v_answer := private.run_count_inventory(
-        'import', private.parse_csv_counts(new.args ->> 'csv'), new.args ->> 'note'
+    when 'accept_dispute' then v_order_id := private.run_accept_dispute(new.args);
+    else
+      v_answer := coalesce(
+        private.run_order_command(new.id, new.command, new.args),
+        private.run_shop_command(new.id, new.command, new.args)
       );
-    when 'receive_return' then v_answer := private.run_receive_return(new.args);
-    when 'add_variant' then perform private.run_add_variant(new.args);
   end case;
   v_order_id := coalesce(v_order_id, (
     select o.id from public.orders o
@@ -76,7 +115,8 @@ begin
     perform private.settle_order(v_order_id, 'staff');
   end if;
   update public.staff_commands c
-  set order_id = v_order_id, result = '{"ok": true}' || private.command_outcome(v_order_id) || v_answer
+  set order_id = v_order_id,
+    result = '{"ok": true}' || private.command_outcome(v_order_id) || coalesce(v_answer, '{}')
   where c.id = new.id;
   return null;
 end;
@@ -231,26 +271,103 @@ comment on function public.close_return(uuid, text) is
   'Ends a return: of one that was received no money is due, one that was announced will not come (pieces of '
   'it that were not sent are to be sent again). Staff only.';
 
+create function public.add_product(
+  p_slug text,
+  p_name text,
+  p_description text default null,
+  p_image_url text default null,
+  p_active boolean default true
+) returns jsonb
+language sql
+set search_path = ''
+as $$
+  select private.submit_command('add_product', jsonb_build_object(
+    'slug', p_slug, 'name', p_name, 'description', p_description, 'image_url', p_image_url,
+    'active', p_active
+  ))
+$$;
+comment on function public.add_product(text, text, text, text, boolean) is
+  'Adds a product; its sizes and colours come with add_variant(). Staff only.';
+
 create function public.add_variant(
   p_product_slug text,
   p_sku text,
-  p_price_amount bigint,
+  p_price_amount numeric,
   p_currency text,
   p_size text default null,
   p_color text default null,
-  p_on_hand integer default 0
+  p_on_hand integer default 0,
+  p_confirm boolean default false
 ) returns jsonb
 language sql
 set search_path = ''
 as $$
   select private.submit_command('add_variant', jsonb_build_object(
     'product_slug', p_product_slug, 'sku', p_sku, 'price_amount', p_price_amount, 'currency', p_currency,
-    'size', p_size, 'color', p_color, 'on_hand', p_on_hand
+    'size', p_size, 'color', p_color, 'on_hand', p_on_hand, 'confirm', nullif(p_confirm, false)
   ))
 $$;
-comment on function public.add_variant(text, text, bigint, text, text, text, integer) is
+comment on function public.add_variant(text, text, numeric, text, text, text, integer, boolean) is
   'Puts a size and colour of a product on sale, with its stock. p_price_amount in Stripe''s minor units; a '
-  'price that Stripe refuses is refused. Staff only.';
+  'price that Stripe refuses is refused, one below one unit of the currency needs p_confirm. Staff only.';
+
+create function public.set_price(
+  p_sku text,
+  p_price_amount numeric,
+  p_confirm boolean default false,
+  p_dry_run boolean default false
+) returns jsonb
+language sql
+set search_path = ''
+as $$
+  select private.submit_command('set_price', jsonb_build_object(
+    'sku', p_sku, 'price_amount', p_price_amount, 'confirm', nullif(p_confirm, false)
+  ), p_dry_run)
+$$;
+comment on function public.set_price(text, numeric, boolean, boolean) is
+  'Gives a SKU another price, in minor units of its currency, for checkouts from now on. Less than one unit '
+  'of the currency needs p_confirm. Staff only.';
+
+create function public.acknowledge_alert(p_alert_id uuid) returns jsonb
+language sql
+set search_path = ''
+as $$
+  select private.submit_command('acknowledge_alert', jsonb_build_object('alert_id', p_alert_id))
+$$;
+comment on function public.acknowledge_alert(uuid) is 'Somebody looks at an alert. Staff only.';
+
+create function public.resolve_alert(p_alert_id uuid, p_note text default null) returns jsonb
+language sql
+set search_path = ''
+as $$
+  select private.submit_command('resolve_alert', jsonb_build_object('alert_id', p_alert_id, 'note', p_note))
+$$;
+comment on function public.resolve_alert(uuid, text) is
+  'Nothing is left to do about an alert. Happening again, it opens again. Staff only.';
+
+create function public.accept_dispute(p_dispute_id text, p_note text default null) returns jsonb
+language sql
+set search_path = ''
+as $$
+  select private.submit_command(
+    'accept_dispute', jsonb_build_object('dispute_id', p_dispute_id, 'note', p_note)
+  )
+$$;
+comment on function public.accept_dispute(text, text) is
+  'Gives up a dispute: a job closes it at Stripe, and the bank keeps the money. Final. Staff only.';
+
+create function public.export_person(p_email text) returns jsonb
+language plpgsql
+set search_path = ''
+as $$
+begin
+  perform private.submit_command('export_person', jsonb_build_object('email', p_email));
+  return private.export_of_person(p_email);
+end;
+$$;
+comment on function public.export_person(text) is
+  'All that is stored of a person under an e-mail address, as JSON, for whom asks what is known of them '
+  '(GDPR article 15). Staff only.';
 
 create function public.receive_return(
   p_order_number text,
@@ -423,5 +540,8 @@ grant execute on function
   public.redrive_webhook_event(text), public.erase_customer(text),
   public.adjust_inventory(text, integer, text), public.count_inventory(jsonb, text),
   public.import_inventory(text, text), public.receive_return(text, jsonb, text, boolean, uuid),
-  public.add_variant(text, text, bigint, text, text, text, integer)
+  public.add_variant(text, text, numeric, text, text, text, integer, boolean),
+  public.add_product(text, text, text, text, boolean), public.set_price(text, numeric, boolean, boolean),
+  public.acknowledge_alert(uuid), public.resolve_alert(uuid, text), public.accept_dispute(text, text),
+  public.export_person(text)
 to authenticated, service_role;

@@ -15,7 +15,8 @@ create table public.staff_commands (
     'submit_dispute_evidence',
     'resend_notification', 'redrive_webhook_event', 'redrive_job', 'erase_customer',
     'assign_refund', 'announce_return', 'close_return', 'receive_return',
-    'adjust_inventory', 'count_inventory', 'import_inventory', 'add_variant'
+    'adjust_inventory', 'count_inventory', 'import_inventory', 'add_product', 'add_variant', 'set_price',
+    'acknowledge_alert', 'resolve_alert', 'accept_dispute', 'export_person'
   ))
 );
 comment on table public.staff_commands is
@@ -88,9 +89,24 @@ as $$
     ('count_inventory', 'note', 'text', false, 500),
     ('import_inventory', 'csv', 'text', true, 200000),
     ('import_inventory', 'note', 'text', false, 500),
+    ('add_product', 'slug', 'text', true, 200),
+    ('add_product', 'name', 'text', true, 200),
+    ('add_product', 'description', 'text', false, 2000),
+    ('add_product', 'image_url', 'text', false, 2000),
+    ('add_product', 'active', 'boolean', false, null),
+    ('set_price', 'sku', 'text', true, 64),
+    ('set_price', 'price_amount', 'amount', true, 999999999999),
+    ('set_price', 'confirm', 'boolean', false, null),
+    ('acknowledge_alert', 'alert_id', 'text', true, 64),
+    ('resolve_alert', 'alert_id', 'text', true, 64),
+    ('resolve_alert', 'note', 'text', false, 2000),
+    ('accept_dispute', 'dispute_id', 'text', true, 100),
+    ('accept_dispute', 'note', 'text', false, 2000),
+    ('export_person', 'email', 'text', true, 320),
     ('add_variant', 'product_slug', 'text', true, 200),
     ('add_variant', 'sku', 'text', true, 64),
-    ('add_variant', 'price_amount', 'integer', true, 999999999999),
+    ('add_variant', 'price_amount', 'amount', true, 999999999999),
+    ('add_variant', 'confirm', 'boolean', false, null),
     ('add_variant', 'currency', 'text', true, 3),
     ('add_variant', 'size', 'text', false, 100),
     ('add_variant', 'color', 'text', false, 100),

@@ -173,6 +173,12 @@ const commands: Record<string, Record<string, unknown>> = {
   adjust_inventory: { sku: "NONE", delta: 1, reason: "x" },
   count_inventory: { counts: [], note: "x" },
   import_inventory: { csv: "NONE,1", note: "x" },
+  add_product: { slug: "x", name: "x", description: "x", image_url: "x", active: true },
+  set_price: { sku: "COAT-GRY-L", price_amount: 100, confirm: true },
+  acknowledge_alert: { alert_id: "x" },
+  resolve_alert: { alert_id: "x", note: "x" },
+  accept_dispute: { dispute_id: "dp_0", note: "x" },
+  export_person: { email: "nobody@example.com" },
   add_variant: {
     product_slug: "none",
     sku: "X",
@@ -181,6 +187,7 @@ const commands: Record<string, Record<string, unknown>> = {
     size: "M",
     color: "Blue",
     on_hand: 1,
+    confirm: true,
   },
 };
 const wrong: Record<string, string[]> = {

@@ -660,8 +660,17 @@ isOneToOne: false
             "abandon_checkout":
 { Args: { "p_attempt": number,"p_order_id": string,"p_refusal"?: Json }; Returns: Json
                            },
+"accept_dispute":
+{ Args: { "p_dispute_id": string,"p_note"?: string }; Returns: Json
+                           },
+"acknowledge_alert":
+{ Args: { "p_alert_id": string }; Returns: Json
+                           },
+"add_product":
+{ Args: { "p_active"?: boolean,"p_description"?: string,"p_image_url"?: string,"p_name": string,"p_slug": string }; Returns: Json
+                           },
 "add_variant":
-{ Args: { "p_color"?: string,"p_currency": string,"p_on_hand"?: number,"p_price_amount": number,"p_product_slug": string,"p_size"?: string,"p_sku": string }; Returns: Json
+{ Args: { "p_color"?: string,"p_confirm"?: boolean,"p_currency": string,"p_on_hand"?: number,"p_price_amount": number,"p_product_slug": string,"p_size"?: string,"p_sku": string }; Returns: Json
                            },
 "adjust_inventory":
 { Args: { "p_delta": number,"p_reason": string,"p_sku": string }; Returns: Json
@@ -711,6 +720,9 @@ isOneToOne: false
 { Args: { "p_settings"?: Json }; Returns: Json
                            },
 "erase_customer":
+{ Args: { "p_email": string }; Returns: Json
+                           },
+"export_person":
 { Args: { "p_email": string }; Returns: Json
                            },
 "find_open_checkout":
@@ -812,6 +824,9 @@ isOneToOne: false
 "resend_notification":
 { Args: { "p_order_number": string,"p_template": string }; Returns: Json
                            },
+"resolve_alert":
+{ Args: { "p_alert_id": string,"p_note"?: string }; Returns: Json
+                           },
 "restart_checkout_attempt":
 { Args: { "p_attempt": number,"p_hold_seconds": number,"p_order_id": string,"p_session_seconds": number }; Returns: Json
                            },
@@ -820,6 +835,9 @@ isOneToOne: false
                            },
 "retry_stripe_event":
 { Args: { "p_error": string,"p_event_id": string,"p_facts": Json,"p_ignored_reason": string }; Returns: Json
+                           },
+"set_price":
+{ Args: { "p_confirm"?: boolean,"p_dry_run"?: boolean,"p_price_amount": number,"p_sku": string }; Returns: Json
                            },
 "submit_dispute_evidence":
 { Args: { "p_dispute_id": string,"p_note"?: string }; Returns: Json
