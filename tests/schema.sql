@@ -285,7 +285,7 @@ table private.velocity_rules (
   measure text not null,
   window_seconds integer not null,
   threshold bigint not null,
-  min_share numeric,
+  baseline_share numeric,
   min_pieces integer,
   currency text,
   action text not null,
@@ -296,17 +296,17 @@ table private.velocity_rules (
   constraint velocity_rules_pkey PRIMARY KEY (name),
   constraint velocity_rules_action_known CHECK ((action = ANY (ARRAY['allow'::text, 'require_3ds'::text, 'require_challenge'::text, 'review'::text, 'block'::text]))),
   constraint velocity_rules_alert_known CHECK ((alert = ANY (ARRAY['warning'::text, 'critical'::text]))),
+  constraint velocity_rules_baseline_share_range CHECK (((baseline_share > (0)::numeric) AND (baseline_share < (1)::numeric))),
   constraint velocity_rules_measure_known CHECK ((measure = ANY (ARRAY['unpaid_checkouts'::text, 'declines'::text, 'declined_orders'::text, 'cards'::text, 'emails'::text, 'amount'::text, 'disposable_email'::text, 'outages'::text, 'held_pieces'::text, 'held_share'::text]))),
   constraint velocity_rules_min_pieces_positive CHECK ((min_pieces > 0)),
-  constraint velocity_rules_min_share_range CHECK (((min_share > (0)::numeric) AND (min_share < (1)::numeric))),
   constraint velocity_rules_shop_refuses_nobody CHECK (((subject <> 'shop'::text) OR (action <> 'block'::text))),
   constraint velocity_rules_subject_known CHECK ((subject = ANY (ARRAY['address'::text, 'email'::text, 'user'::text, 'order'::text, 'card'::text, 'shipping_address'::text, 'shop'::text]))),
   constraint velocity_rules_threshold_positive CHECK ((threshold > 0)),
   constraint velocity_rules_window_range CHECK (((window_seconds >= 1) AND (window_seconds <= (31 * 86400))))
 );
 comment on table private.velocity_rules is 'Velocity rules. A rule hits when its measure over its subject and window reaches the threshold; each hit is a row in fraud_signals. Rules over refused attempts are measured again at each refusal, where block closes the payment pages of its subject, and require_3ds and require_challenge those of the refused orders that ask for less. Rules on an address look at each IPv6 network that holds it, with 1, 1.5 and 3 times the threshold for /64, /56 and /48. Rules on card and shipping_address look at paid orders, because checkout does not know these yet; there block means review.';
-comment on column private.velocity_rules.measure is 'unpaid_checkouts: orders not paid. declines: refused payment attempts. declined_orders: orders whose card was refused and that nothing has paid; each card of such an order counts, but with min_share of one buyer three at most (and, for the shop, of one network): their own rules see to the rest. cards, emails: how many different ones. amount: what the subject orders, this cart included, in currency. disposable_email: 1 for a throw-away address. outages: orders whose payment failed because the bank, the network or the processor was away; these refusals count in no other measure. held_pieces: pieces that unpaid orders hold, this cart included. held_share: how much of the stock that is, in percent: of all pieces, or of each article in stock, averaged over all articles, whichever is more.';
-comment on column private.velocity_rules.min_share is 'The share of refused orders that is ordinary. The rule hits when, counted back from now, there are as many refusals beyond that share as threshold refusals in a row have: neither good orders before an attack nor some among it hide it, and a busy day does not look like one.';
+comment on column private.velocity_rules.measure is 'unpaid_checkouts: orders not paid. declines: refused payment attempts. declined_orders: orders whose card was refused and that nothing has paid; each card of such an order counts, but with baseline_share of one buyer three at most (and, for the shop, of one network): their own rules see to the rest. cards, emails: how many different ones. amount: what the subject orders, this cart included, in currency. disposable_email: 1 for a throw-away address. outages: orders whose payment failed because the bank, the network or the processor was away; these refusals count in no other measure. held_pieces: pieces that unpaid orders hold, this cart included. held_share: how much of the stock that is, in percent: of all pieces, or of each article in stock, averaged over all articles, whichever is more.';
+comment on column private.velocity_rules.baseline_share is 'The share of orders that is refused on an ordinary day: with 0.2, one refusal in five is expected and does not count. The rule hits when the refusals beyond that share, counted back from now, weigh as much as threshold refusals in a row: good orders before an attack or among it do not hide it, and a busy day does not look like one. Null: each refusal counts. Measure outages: the least share of the orders tried that must have met one.';
 comment on column private.velocity_rules.min_pieces is 'held_share: fewer pieces than this are no hit, however small the stock is.';
 comment on column private.velocity_rules.action is 'allow: only record. require_3ds: the bank is asked, and decides whether it asks the buyer. require_challenge: the bank is to ask the buyer. review: a paid order waits for staff. block: no checkout for now, open payment pages closed, and an alert.';
 comment on column private.velocity_rules.alert is 'A hit tells staff. Rules with action block do so by themselves, as critical.';
@@ -1620,7 +1620,7 @@ CREATE OR REPLACE FUNCTION private.check_refund_redrive(p_job private.jobs)
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.check_refund_redrive(p_job private.jobs) is 'Raises KCREF when a refund must not run again: nothing or less is left, a part was not needed, or another one may stand in for it. One of all that is left may: it gives back what a bounced refund has left. Call with the order locked.';
+comment on function private.check_refund_redrive(p_job private.jobs) is 'Raises SHREF when a refund must not run again: nothing or less is left, a part was not needed, or another one may stand in for it. One of all that is left may: it gives back what a bounced refund has left. Call with the order locked.';
 
 
 CREATE OR REPLACE FUNCTION private.check_refunds()
@@ -1675,7 +1675,7 @@ CREATE OR REPLACE FUNCTION private.clean_staff_args(p_command text, p_args jsonb
  LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
-comment on function private.clean_staff_args(p_command text, p_args jsonb) is 'The arguments of a staff command, without those left empty. KCINV: unknown, of the wrong type, too large, or missing.';
+comment on function private.clean_staff_args(p_command text, p_args jsonb) is 'The arguments of a staff command, without those left empty. SHINV: unknown, of the wrong type, too large, or missing.';
 
 
 CREATE OR REPLACE FUNCTION private.command_outcome(p_order_id uuid)
@@ -1714,7 +1714,7 @@ CREATE OR REPLACE FUNCTION private.correct_parcel(p_command_id uuid, s shipments
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.correct_parcel(p_command_id uuid, s shipments, p_carrier text, p_tracking_number text) is 'Gives a parcel another carrier or number (null: as it is) and queues the mail that says so. KCINV: nothing to correct.';
+comment on function private.correct_parcel(p_command_id uuid, s shipments, p_carrier text, p_tracking_number text) is 'Gives a parcel another carrier or number (null: as it is) and queues the mail that says so. SHINV: nothing to correct.';
 
 
 CREATE OR REPLACE FUNCTION private.count_email_change()
@@ -1729,7 +1729,7 @@ CREATE OR REPLACE FUNCTION private.count_outages(p_rule private.velocity_rules, 
  LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
-comment on function private.count_outages(p_rule private.velocity_rules, p_livemode boolean, p_since timestamp with time zone, p_until timestamp with time zone) is 'Measure outages: how many orders met one, or null when they are less than min_share of those tried.';
+comment on function private.count_outages(p_rule private.velocity_rules, p_livemode boolean, p_since timestamp with time zone, p_until timestamp with time zone) is 'Measure outages: how many orders met one, or null when they are less than baseline_share of those tried.';
 
 
 CREATE OR REPLACE FUNCTION private.create_order(p_cart jsonb, p_risk jsonb, p_key text, p_user_id uuid, p_email text, p_client_ip inet, p_user_agent text, p_locale text, p_livemode boolean, p_velocity_mode text, p_session_seconds integer, p_hold_seconds integer)
@@ -1888,7 +1888,7 @@ CREATE OR REPLACE FUNCTION private.erase_person(p_email text)
  RETURNS jsonb
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.erase_person(p_email text) is 'Removes a person from everything that is known under an e-mail address, and ends their open payment pages. What comes later about their orders is stored without them. Returns counts; all of them 0: nobody is known, and nothing was changed. KCINV: a dispute needs the data.';
+comment on function private.erase_person(p_email text) is 'Removes a person from everything that is known under an e-mail address, and ends their open payment pages. What comes later about their orders is stored without them. Returns counts; all of them 0: nobody is known, and nothing was changed. SHINV: a dispute needs the data.';
 
 
 CREATE OR REPLACE FUNCTION private.erase_stripe_customers(p_ids text[], p_livemode boolean)
@@ -1925,7 +1925,7 @@ CREATE OR REPLACE FUNCTION private.finish_job(p_job_id bigint, p_lease_id uuid, 
  RETURNS text
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.finish_job(p_job_id bigint, p_lease_id uuid, p_outcome text, p_reason text, p_run_at timestamp with time zone, p_alert text) is 'Ends the lease of a job: done, discard, retry (backoff unless p_run_at is given; dead after the last attempt) or snooze (no attempt used). p_alert: severity with which staff are told. Returns the new status; null: the lease was lost and nothing changed. KCINV: unknown outcome.';
+comment on function private.finish_job(p_job_id bigint, p_lease_id uuid, p_outcome text, p_reason text, p_run_at timestamp with time zone, p_alert text) is 'Ends the lease of a job: done, discard, retry (backoff unless p_run_at is given; dead after the last attempt) or snooze (no attempt used). p_alert: severity with which staff are told. Returns the new status; null: the lease was lost and nothing changed. SHINV: unknown outcome.';
 
 
 CREATE OR REPLACE FUNCTION private.follow_alert(p_dedupe_key text, p_wanted boolean)
@@ -1944,7 +1944,7 @@ comment on function private.forget_unpaid_orders(p_limit integer) is 'Takes the 
 
 CREATE OR REPLACE FUNCTION private.fraud_reasons(p_order_id uuid)
  RETURNS text[]
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
 comment on function private.fraud_reasons(p_order_id uuid) is 'Fraud holds of an order: see holds_order().';
@@ -2101,7 +2101,7 @@ CREATE OR REPLACE FUNCTION private.judge_price()
  RETURNS trigger
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.judge_price() is 'Trigger of product_variants: staff hear at once of a price that Stripe refuses, whichever way it came in; mended or retired, the alert closes.';
+comment on function private.judge_price() is 'Trigger of product_variants: staff hear at once of a price that Stripe refuses, whichever way it came in; corrected or retired, the alert closes.';
 
 
 CREATE OR REPLACE FUNCTION private.kept_session(p_order_id uuid)
@@ -2185,14 +2185,14 @@ CREATE OR REPLACE FUNCTION private.lock_order(p_order_id uuid)
  RETURNS orders
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.lock_order(p_order_id uuid) is 'The row of an order, locked until the transaction ends. Everything that decides about an order begins here; the order comes before whatever else is locked. KCORD: no such order.';
+comment on function private.lock_order(p_order_id uuid) is 'The row of an order, locked until the transaction ends. Everything that decides about an order begins here; the order comes before whatever else is locked. SHORD: no such order.';
 
 
 CREATE OR REPLACE FUNCTION private.lock_order_by_number(p_order_number text)
  RETURNS orders
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.lock_order_by_number(p_order_number text) is 'The order of a number, locked. KCORD: no such order.';
+comment on function private.lock_order_by_number(p_order_number text) is 'The order of a number, locked. SHORD: no such order.';
 
 
 CREATE OR REPLACE FUNCTION private.lock_orders_of_refunds(p_job_ids bigint[])
@@ -2299,7 +2299,7 @@ CREATE OR REPLACE FUNCTION private.merge_fact(p_fact jsonb, p_order_id uuid, p_a
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.merge_fact(p_fact jsonb, p_order_id uuid, p_at timestamp with time zone) is 'Merges one fact of an order, or of none yet, seen at p_at; of an erased order without the person. KCINV: a fact that nobody knows.';
+comment on function private.merge_fact(p_fact jsonb, p_order_id uuid, p_at timestamp with time zone) is 'Merges one fact of an order, or of none yet, seen at p_at; of an erased order without the person. SHINV: a fact that nobody knows.';
 
 
 CREATE OR REPLACE FUNCTION private.merge_fraud_signal(p_fact jsonb, p_order_id uuid, p_at timestamp with time zone)
@@ -2511,7 +2511,7 @@ CREATE OR REPLACE FUNCTION private.parse_counts(p_counts jsonb)
  LANGUAGE plpgsql
  IMMUTABLE
  SET search_path TO '';
-comment on function private.parse_counts(p_counts jsonb) is 'The lines of a stock count, [{ sku, counted }]. KCINV: a line is something else.';
+comment on function private.parse_counts(p_counts jsonb) is 'The lines of a stock count, [{ sku, counted }]. SHINV: a line is something else.';
 
 
 CREATE OR REPLACE FUNCTION private.parse_csv_counts(p_csv text)
@@ -2527,7 +2527,7 @@ CREATE OR REPLACE FUNCTION private.parse_order_lines(p_order_id uuid, p_lines js
  LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
-comment on function private.parse_order_lines(p_order_id uuid, p_lines jsonb, p_fields text[]) is 'Lines [{ sku, quantity, … }] that a command names, as pieces of an order; p_fields: what else a line may have. KCINV: malformed, or listed twice; KCSKU: not in the order.';
+comment on function private.parse_order_lines(p_order_id uuid, p_lines jsonb, p_fields text[]) is 'Lines [{ sku, quantity, … }] that a command names, as pieces of an order; p_fields: what else a line may have. SHINV: malformed, or listed twice; SHSKU: not in the order.';
 
 
 CREATE OR REPLACE FUNCTION private.payment_of_charge(p_charge_id text)
@@ -2573,7 +2573,7 @@ CREATE OR REPLACE FUNCTION private.price_cart(p_items jsonb)
  LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
-comment on function private.price_cart(p_items jsonb) is 'Today''s cart from [{ sku, quantity }], as of price_lines(). KCSKU with the list: unknown or inactive SKUs (the two look alike on purpose). KCINV, KCCUR.';
+comment on function private.price_cart(p_items jsonb) is 'Today''s cart from [{ sku, quantity }], as of price_lines(). SHSKU with the list: unknown or inactive SKUs (the two look alike on purpose). SHINV, KCCUR.';
 
 
 CREATE OR REPLACE FUNCTION private.price_lines(p_wanted jsonb)
@@ -2581,7 +2581,7 @@ CREATE OR REPLACE FUNCTION private.price_lines(p_wanted jsonb)
  LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
-comment on function private.price_lines(p_wanted jsonb) is 'Today''s names and prices of [{ variant_id, sku, quantity }], the SKU as the caller calls it: { lines: [{ variant_id, sku, name, quantity, unit_amount }] summed and sorted by SKU, currency, amount, hash }. KCINV, KCCUR.';
+comment on function private.price_lines(p_wanted jsonb) is 'Today''s names and prices of [{ variant_id, sku, quantity }], the SKU as the caller calls it: { lines: [{ variant_id, sku, name, quantity, unit_amount }] summed and sorted by SKU, currency, amount, hash }. SHINV, KCCUR.';
 
 
 CREATE OR REPLACE FUNCTION private.problem_of_items(p_message text)
@@ -2711,7 +2711,7 @@ CREATE OR REPLACE FUNCTION private.read_amount(p_amount jsonb, p_currency text, 
  LANGUAGE plpgsql
  IMMUTABLE
  SET search_path TO '';
-comment on function private.read_amount(p_amount jsonb, p_currency text, p_confirmed boolean) is 'An amount that staff wrote, in minor units. KCINV: written with a decimal point; KCREF: less than one unit of the currency and not confirmed. Either looks like major units.';
+comment on function private.read_amount(p_amount jsonb, p_currency text, p_confirmed boolean) is 'An amount that staff wrote, in minor units. SHINV: written with a decimal point; SHREF: less than one unit of the currency and not confirmed. Either looks like major units.';
 
 
 CREATE OR REPLACE FUNCTION private.receivable(o orders)
@@ -2793,14 +2793,14 @@ CREATE OR REPLACE FUNCTION private.redrive_event(p_event_id text)
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.redrive_event(p_event_id text) is 'Queues a webhook event again: it is translated anew and its facts merged. KCEVT: it is not stored, or its payload was purged or erased.';
+comment on function private.redrive_event(p_event_id text) is 'Queues a webhook event again: it is translated anew and its facts merged. SHEVT: it is not stored, or its payload was purged or erased.';
 
 
 CREATE OR REPLACE FUNCTION private.redrive_job(p_job_id bigint)
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.redrive_job(p_job_id bigint) is 'Queues a waiting, dead or discarded job again. KCINV: it is done, running or unknown. KCREF: a refund that another one may stand in for, or that is more than is left.';
+comment on function private.redrive_job(p_job_id bigint) is 'Queues a waiting, dead or discarded job again. SHINV: it is done, running or unknown. SHREF: a refund that another one may stand in for, or that is more than is left.';
 
 
 CREATE OR REPLACE FUNCTION private.refund_has_come_true(p_request_id text)
@@ -2883,7 +2883,7 @@ CREATE OR REPLACE FUNCTION private.refuse_change()
  RETURNS trigger
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.refuse_change() is 'Trigger of append-only tables: refuses update and delete with SQLSTATE KCAPP, but for what erase_person() removes.';
+comment on function private.refuse_change() is 'Trigger of append-only tables: refuses update and delete with SQLSTATE SHAPP, but for what erase_person() removes.';
 
 
 CREATE OR REPLACE FUNCTION private.refuse_disputed(p_order_ids uuid[])
@@ -2891,7 +2891,7 @@ CREATE OR REPLACE FUNCTION private.refuse_disputed(p_order_ids uuid[])
  LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
-comment on function private.refuse_disputed(p_order_ids uuid[]) is 'KCINV while a dispute of one of these orders waits for evidence: defending a claim goes before erasure (GDPR article 17(3)(e)).';
+comment on function private.refuse_disputed(p_order_ids uuid[]) is 'SHINV while a dispute of one of these orders waits for evidence: defending a claim goes before erasure (GDPR article 17(3)(e)).';
 
 
 CREATE OR REPLACE FUNCTION private.refuse_lost_hold()
@@ -2906,7 +2906,7 @@ CREATE OR REPLACE FUNCTION private.refuse_refund(o orders, p_refundable bigint, 
  LANGUAGE plpgsql
  IMMUTABLE
  SET search_path TO '';
-comment on function private.refuse_refund(o orders, p_refundable bigint, p_amount bigint) is 'KCREF: nothing was paid, nothing is left, or less is left than is asked for.';
+comment on function private.refuse_refund(o orders, p_refundable bigint, p_amount bigint) is 'SHREF: nothing was paid, nothing is left, or less is left than is asked for.';
 
 
 CREATE OR REPLACE FUNCTION private.refuse_refund_amount(p_amount bigint, p_currency text)
@@ -2914,7 +2914,7 @@ CREATE OR REPLACE FUNCTION private.refuse_refund_amount(p_amount bigint, p_curre
  LANGUAGE plpgsql
  IMMUTABLE
  SET search_path TO '';
-comment on function private.refuse_refund_amount(p_amount bigint, p_currency text) is 'Raises KCREF for an amount that Stripe does not refund in this currency. Null, all that is left, is Stripe''s own figure.';
+comment on function private.refuse_refund_amount(p_amount bigint, p_currency text) is 'Raises SHREF for an amount that Stripe does not refund in this currency. Null, all that is left, is Stripe''s own figure.';
 
 
 CREATE OR REPLACE FUNCTION private.refuse_shipping(o orders)
@@ -2922,7 +2922,7 @@ CREATE OR REPLACE FUNCTION private.refuse_shipping(o orders)
  LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
-comment on function private.refuse_shipping(o orders) is 'KCINV: an order that must not ship, with what keeps it.';
+comment on function private.refuse_shipping(o orders) is 'SHINV: an order that must not ship, with what keeps it.';
 
 
 CREATE OR REPLACE FUNCTION private.refuse_shortage(p_wanted jsonb)
@@ -2930,14 +2930,14 @@ CREATE OR REPLACE FUNCTION private.refuse_shortage(p_wanted jsonb)
  LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
-comment on function private.refuse_shortage(p_wanted jsonb) is 'Raises KCSTK with [{ sku, requested, available }] when stock does not cover [{ variant_id, sku, quantity }]. Call with the rows locked.';
+comment on function private.refuse_shortage(p_wanted jsonb) is 'Raises SHSTK with [{ sku, requested, available }] when stock does not cover [{ variant_id, sku, quantity }]. Call with the rows locked.';
 
 
 CREATE OR REPLACE FUNCTION private.reopen_checkout(p_order_id uuid, p_session_seconds integer, p_hold_seconds integer)
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.reopen_checkout(p_order_id uuid, p_session_seconds integer, p_hold_seconds integer) is 'A new attempt of an unpaid order at today''s prices: holds stock again (KCSTK when it is gone or no longer sold) and counts up the attempt. The caller has locked the order.';
+comment on function private.reopen_checkout(p_order_id uuid, p_session_seconds integer, p_hold_seconds integer) is 'A new attempt of an unpaid order at today''s prices: holds stock again (SHSTK when it is gone or no longer sold) and counts up the attempt. The caller has locked the order.';
 
 
 CREATE OR REPLACE FUNCTION private.requeue_job(p_job_id bigint)
@@ -2951,7 +2951,7 @@ CREATE OR REPLACE FUNCTION private.reserve_stock(p_order_id uuid, p_expires_at t
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.reserve_stock(p_order_id uuid, p_expires_at timestamp with time zone) is 'Holds stock for all lines of an order or, raising KCSTK, for none. Lines already held keep their hold; p_expires_at extends it.';
+comment on function private.reserve_stock(p_order_id uuid, p_expires_at timestamp with time zone) is 'Holds stock for all lines of an order or, raising SHSTK, for none. Lines already held keep their hold; p_expires_at extends it.';
 
 
 CREATE OR REPLACE FUNCTION private.restock_due(o orders)
@@ -2997,98 +2997,98 @@ CREATE OR REPLACE FUNCTION private.run_add_variant(p_args jsonb)
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.run_add_variant(p_args jsonb) is 'Carries out add_variant: the variant and its stock row. KCINV: no such product, the SKU exists, or a price that Stripe refuses.';
+comment on function private.run_add_variant(p_args jsonb) is 'Carries out add_variant: the variant and its stock row. SHINV: no such product, the SKU exists, or a price that Stripe refuses.';
 
 
 CREATE OR REPLACE FUNCTION private.run_adjust_inventory(p_args jsonb)
  RETURNS jsonb
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.run_adjust_inventory(p_args jsonb) is 'Carries out adjust_inventory, and answers { sku, on_hand }; the journal row comes from the trigger. KCSKU, KCINV, KCSTK: would go below what open checkouts hold.';
+comment on function private.run_adjust_inventory(p_args jsonb) is 'Carries out adjust_inventory, and answers { sku, on_hand }; the journal row comes from the trigger. SHSKU, SHINV, SHSTK: would go below what open checkouts hold.';
 
 
 CREATE OR REPLACE FUNCTION private.run_announce_return(p_args jsonb)
  RETURNS jsonb
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.run_announce_return(p_args jsonb) is 'Carries out announce_return: pieces that the customer will send back. Answers { return_id }. KCINV: not sent, or in a return already.';
+comment on function private.run_announce_return(p_args jsonb) is 'Carries out announce_return: pieces that the customer will send back. Answers { return_id }. SHINV: not sent, or in a return already.';
 
 
 CREATE OR REPLACE FUNCTION private.run_assign_refund(p_args jsonb)
  RETURNS jsonb
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.run_assign_refund(p_args jsonb) is 'Carries out assign_refund: says which pieces a refund of Stripe''s dashboard was about. KCREF: no such refund, one of our own, assigned already, or pieces that are refunded.';
+comment on function private.run_assign_refund(p_args jsonb) is 'Carries out assign_refund: says which pieces a refund of Stripe''s dashboard was about. SHREF: no such refund, one of our own, assigned already, or pieces that are refunded.';
 
 
 CREATE OR REPLACE FUNCTION private.run_cancel_order(p_args jsonb)
  RETURNS uuid
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.run_cancel_order(p_args jsonb) is 'Carries out cancel_order: settling expires open sessions and refunds what was paid. Of an order that is refunded already only the goods go back. KCINV: already shipped.';
+comment on function private.run_cancel_order(p_args jsonb) is 'Carries out cancel_order: settling expires open sessions and refunds what was paid. Of an order that is refunded already only the goods go back. SHINV: already shipped.';
 
 
 CREATE OR REPLACE FUNCTION private.run_close_return(p_args jsonb)
  RETURNS jsonb
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.run_close_return(p_args jsonb) is 'Carries out close_return: of one that was received no money is due; one that was announced will not come. KCINV: no such return, closed already, its refund is under way, or it would send what was refunded.';
+comment on function private.run_close_return(p_args jsonb) is 'Carries out close_return: of one that was received no money is due; one that was announced will not come. SHINV: no such return, closed already, its refund is under way, or it would send what was refunded.';
 
 
 CREATE OR REPLACE FUNCTION private.run_correct_shipment(p_command_id uuid, p_args jsonb)
  RETURNS jsonb
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.run_correct_shipment(p_command_id uuid, p_args jsonb) is 'Carries out correct_shipment. KCINV: no such parcel, or nothing to correct.';
+comment on function private.run_correct_shipment(p_command_id uuid, p_args jsonb) is 'Carries out correct_shipment. SHINV: no such parcel, or nothing to correct.';
 
 
 CREATE OR REPLACE FUNCTION private.run_count_inventory(p_kind text, p_counts jsonb, p_note text)
  RETURNS jsonb
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.run_count_inventory(p_kind text, p_counts jsonb, p_note text) is 'Carries out count_inventory and import_inventory: sets the stock to what was counted in the house, sold pieces that have not been sent included. All lines or none. Answers { lines, changed: [{ sku, was, counted }] }. KCSKU: unknown or listed twice; KCINV: not a count; KCSTK: less than orders and checkouts hold.';
+comment on function private.run_count_inventory(p_kind text, p_counts jsonb, p_note text) is 'Carries out count_inventory and import_inventory: sets the stock to what was counted in the house, sold pieces that have not been sent included. All lines or none. Answers { lines, changed: [{ sku, was, counted }] }. SHSKU: unknown or listed twice; SHINV: not a count; SHSTK: less than orders and checkouts hold.';
 
 
 CREATE OR REPLACE FUNCTION private.run_erase_customer(p_command_id uuid, p_args jsonb)
  RETURNS jsonb
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.run_erase_customer(p_command_id uuid, p_args jsonb) is 'Carries out erase_customer, and answers with counts: { ok, found, erased: { orders, customers, stripe_customers, events, texts }, problem? }; found false: nobody is known, and nothing was changed. KCINV: a dispute still needs the data.';
+comment on function private.run_erase_customer(p_command_id uuid, p_args jsonb) is 'Carries out erase_customer, and answers with counts: { ok, found, erased: { orders, customers, stripe_customers, events, texts }, problem? }; found false: nobody is known, and nothing was changed. SHINV: a dispute still needs the data.';
 
 
 CREATE OR REPLACE FUNCTION private.run_mark_fulfilled(p_command_id uuid, p_args jsonb)
  RETURNS jsonb
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.run_mark_fulfilled(p_command_id uuid, p_args jsonb) is 'Carries out mark_fulfilled: notes a parcel and queues its mail, and answers { parcel, to_ship }. Of an order that has shipped in one parcel it corrects that. KCINV: unpaid, held or cancelled; more than is still to be sent; nothing to correct.';
+comment on function private.run_mark_fulfilled(p_command_id uuid, p_args jsonb) is 'Carries out mark_fulfilled: notes a parcel and queues its mail, and answers { parcel, to_ship }. Of an order that has shipped in one parcel it corrects that. SHINV: unpaid, held or cancelled; more than is still to be sent; nothing to correct.';
 
 
 CREATE OR REPLACE FUNCTION private.run_receive_return(p_args jsonb)
  RETURNS jsonb
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.run_receive_return(p_args jsonb) is 'Carries out receive_return: pieces that are in the house again, announced or not, once each, whatever becomes of their money. Answers { return_id, lines }. KCINV: more than can come back.';
+comment on function private.run_receive_return(p_args jsonb) is 'Carries out receive_return: pieces that are in the house again, announced or not, once each, whatever becomes of their money. Answers { return_id, lines }. SHINV: more than can come back.';
 
 
 CREATE OR REPLACE FUNCTION private.run_release_review(p_args jsonb)
  RETURNS uuid
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.run_release_review(p_args jsonb) is 'Carries out release_review: a person has looked at what holds the order now, and it may ship. A sign of fraud or a mismatch that turns up later holds it again. KCINV: nothing to release, or its money is on its way back.';
+comment on function private.run_release_review(p_args jsonb) is 'Carries out release_review: a person has looked at what holds the order now, and it may ship. A sign of fraud or a mismatch that turns up later holds it again. SHINV: nothing to release, or its money is on its way back.';
 
 
 CREATE OR REPLACE FUNCTION private.run_request_refund(p_command_id uuid, p_args jsonb)
  RETURNS jsonb
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.run_request_refund(p_command_id uuid, p_args jsonb) is 'Carries out request_refund: queues one refund, and answers { amount, currency, left, lines: [{ sku, quantity, amount }] }. Asked for all that is left, it gives back the rest, whatever is refunded by hand meanwhile. KCREF: more than is left, or nothing is; pieces that were refunded; an amount that looks like major units.';
+comment on function private.run_request_refund(p_command_id uuid, p_args jsonb) is 'Carries out request_refund: queues one refund, and answers { amount, currency, left, lines: [{ sku, quantity, amount }] }. Asked for all that is left, it gives back the rest, whatever is refunded by hand meanwhile. SHREF: more than is left, or nothing is; pieces that were refunded; an amount that looks like major units.';
 
 
 CREATE OR REPLACE FUNCTION private.run_resend_notification(p_command_id uuid, p_args jsonb)
  RETURNS uuid
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.run_resend_notification(p_command_id uuid, p_args jsonb) is 'Carries out resend_notification: queues a mail that the order has had before once more. KCINV: it never had it, or what it says is not true any more.';
+comment on function private.run_resend_notification(p_command_id uuid, p_args jsonb) is 'Carries out resend_notification: queues a mail that the order has had before once more. SHINV: it never had it, or what it says is not true any more.';
 
 
 CREATE OR REPLACE FUNCTION private.run_staff_command()
@@ -3103,7 +3103,7 @@ CREATE OR REPLACE FUNCTION private.run_submit_dispute_evidence(p_command_id uuid
  RETURNS uuid
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.run_submit_dispute_evidence(p_command_id uuid, p_args jsonb) is 'Carries out submit_dispute_evidence: queues the submission. KCINV: no such dispute, it does not wait for a response, or evidence is on its way.';
+comment on function private.run_submit_dispute_evidence(p_command_id uuid, p_args jsonb) is 'Carries out submit_dispute_evidence: queues the submission. SHINV: no such dispute, it does not wait for a response, or evidence is on its way.';
 
 
 CREATE OR REPLACE FUNCTION private.same_checkout_again(p_user_id uuid, p_session_id text, p_livemode boolean, p_cart_hash text)
@@ -3133,7 +3133,7 @@ CREATE OR REPLACE FUNCTION private.set_schedule_target(p_url text, p_key text)
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.set_schedule_target(p_url text, p_key text) is 'Notes in Vault where retry-jobs is and which secret key opens it, and (re)schedules it. For deno task setup. KCINV: no scheduler here.';
+comment on function private.set_schedule_target(p_url text, p_key text) is 'Notes in Vault where retry-jobs is and which secret key opens it, and (re)schedules it. For deno task setup. SHINV: no scheduler here.';
 
 
 CREATE OR REPLACE FUNCTION private.setting(p_key text)
@@ -3176,7 +3176,7 @@ CREATE OR REPLACE FUNCTION private.settle_order(p_order_id uuid, p_source text)
  RETURNS text
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.settle_order(p_order_id uuid, p_source text) is 'Derives an order from its facts under a row lock, moves its stock and fires each side effect once. The only writer of order status and committed stock. p_source: who asked (event id, order_status, reconcile, job, staff), for the audit trail. Returns the status. KCORD: no such order.';
+comment on function private.settle_order(p_order_id uuid, p_source text) is 'Derives an order from its facts under a row lock, moves its stock and fires each side effect once. The only writer of order status and committed stock. p_source: who asked (event id, order_status, reconcile, job, staff), for the audit trail. Returns the status. SHORD: no such order.';
 
 
 CREATE OR REPLACE FUNCTION private.settle_paid_effects(o orders, p_mismatches text[], p_source text)
@@ -3255,7 +3255,7 @@ CREATE OR REPLACE FUNCTION private.ship(p_order_id uuid, p_carrier text, p_track
  RETURNS uuid
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.ship(p_order_id uuid, p_carrier text, p_tracking_number text, p_lines jsonb) is 'Notes a parcel with the lines, or with all that is still to be sent (p_lines null), and returns its id. KCINV: more than is still to be sent, or a tracking number that the order has already.';
+comment on function private.ship(p_order_id uuid, p_carrier text, p_tracking_number text, p_lines jsonb) is 'Notes a parcel with the lines, or with all that is still to be sent (p_lines null), and returns its id. SHINV: more than is still to be sent, or a tracking number that the order has already.';
 
 
 CREATE OR REPLACE FUNCTION private.show_cards(p_order_id uuid)
@@ -3313,7 +3313,7 @@ CREATE OR REPLACE FUNCTION private.stamp(p_at timestamp with time zone)
  LANGUAGE sql
  IMMUTABLE
  SET search_path TO '';
-comment on function private.stamp(p_at timestamp with time zone) is 'A time in milliseconds, fifteen digits. Stripe stamps events with whole seconds, so what was read within that second counts as newer; should it not be, the refresh a few seconds later mends it.';
+comment on function private.stamp(p_at timestamp with time zone) is 'A time in milliseconds, fifteen digits. Stripe stamps events with whole seconds, so what was read within that second counts as newer; should it not be, the refresh a few seconds later corrects it.';
 
 
 CREATE OR REPLACE FUNCTION private.store_stripe_event(p_event_id text, p_type text, p_livemode boolean, p_api_version text, p_stripe_created_at timestamp with time zone, p_source_ip text, p_payload jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_alerts jsonb, p_delivered boolean)
@@ -3343,7 +3343,7 @@ CREATE OR REPLACE FUNCTION private.submit_command(p_command text, p_args jsonb, 
  RETURNS jsonb
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.submit_command(p_command text, p_args jsonb, p_dry_run boolean, p_command_id uuid) is 'Inserts a staff command as the caller, whose policies decide, and returns its result. p_dry_run: carries it out, undoes all of it, and returns what the result would be. p_command_id: the same command with the same id is carried out once and answers the same again. 42501: the caller is not staff; KCINV: the id was another command''s.';
+comment on function private.submit_command(p_command text, p_args jsonb, p_dry_run boolean, p_command_id uuid) is 'Inserts a staff command as the caller, whose policies decide, and returns its result. p_dry_run: carries it out, undoes all of it, and returns what the result would be. p_command_id: the same command with the same id is carried out once and answers the same again. 42501: the caller is not staff; SHINV: the id was another command''s.';
 grant execute on function private.submit_command(p_command text, p_args jsonb, p_dry_run boolean, p_command_id uuid) to authenticated;
 grant execute on function private.submit_command(p_command text, p_args jsonb, p_dry_run boolean, p_command_id uuid) to service_role;
 
@@ -3531,7 +3531,7 @@ CREATE OR REPLACE FUNCTION private.worth_of_lines(o orders, p_lines jsonb)
  LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
-comment on function private.worth_of_lines(o orders, p_lines jsonb) is 'Lines [{ sku, quantity, restock }] with what their pieces have cost. KCREF: pieces that are refunded already.';
+comment on function private.worth_of_lines(o orders, p_lines jsonb) is 'Lines [{ sku, quantity, restock }] with what their pieces have cost. SHREF: pieces that are refunded already.';
 
 
 CREATE OR REPLACE FUNCTION private.write_order(o orders, p_before orders, k order_risk, p_source text)
@@ -3554,7 +3554,7 @@ CREATE OR REPLACE FUNCTION public.abandon_checkout(p_order_id uuid, p_attempt in
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.abandon_checkout(p_order_id uuid, p_attempt integer, p_refusal jsonb) is 'Ends an attempt that has no session, which frees its stock. Call it only when Stripe has refused the attempt, or has been asked and knows no session of it that could still be paid. p_refusal: what Stripe said, for an alert. abandoned false: the attempt has a session, or is not the current one. KCORD: no such order.';
+comment on function public.abandon_checkout(p_order_id uuid, p_attempt integer, p_refusal jsonb) is 'Ends an attempt that has no session, which frees its stock. Call it only when Stripe has refused the attempt, or has been asked and knows no session of it that could still be paid. p_refusal: what Stripe said, for an alert. abandoned false: the attempt has a session, or is not the current one. SHORD: no such order.';
 grant execute on function public.abandon_checkout(p_order_id uuid, p_attempt integer, p_refusal jsonb) to service_role;
 
 
@@ -3599,7 +3599,7 @@ CREATE OR REPLACE FUNCTION public.apply_stripe_facts(p_facts jsonb, p_source tex
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.apply_stripe_facts(p_facts jsonb, p_source text, p_observed_at timestamp with time zone) is 'Merges facts read from Stripe''s API at p_observed_at (before the request was sent) and settles. p_source: order_status, reconcile, job or checkout. KCINV: anything else.';
+comment on function public.apply_stripe_facts(p_facts jsonb, p_source text, p_observed_at timestamp with time zone) is 'Merges facts read from Stripe''s API at p_observed_at (before the request was sent) and settles. p_source: order_status, reconcile, job or checkout. SHINV: anything else.';
 grant execute on function public.apply_stripe_facts(p_facts jsonb, p_source text, p_observed_at timestamp with time zone) to service_role;
 
 
@@ -3617,7 +3617,7 @@ CREATE OR REPLACE FUNCTION public.attach_checkout_session(p_order_id uuid, p_att
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.attach_checkout_session(p_order_id uuid, p_attempt integer, p_fact jsonb, p_email_change integer) is 'Notes the session that Stripe made for an attempt. p_email_change: which address of the account Stripe''s customer has now, as customer_email_change of the snapshot. Idempotent: created is true for the first call only. KCORD: no such order.';
+comment on function public.attach_checkout_session(p_order_id uuid, p_attempt integer, p_fact jsonb, p_email_change integer) is 'Notes the session that Stripe made for an attempt. p_email_change: which address of the account Stripe''s customer has now, as customer_email_change of the snapshot. Idempotent: created is true for the first call only. SHORD: no such order.';
 grant execute on function public.attach_checkout_session(p_order_id uuid, p_attempt integer, p_fact jsonb, p_email_change integer) to service_role;
 
 
@@ -3626,7 +3626,7 @@ CREATE OR REPLACE FUNCTION public.begin_checkout(p_items jsonb, p_idempotency_ke
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.begin_checkout(p_items jsonb, p_idempotency_key text, p_user_id uuid, p_email text, p_client_ip text, p_user_agent text, p_locale text, p_livemode boolean, p_session_seconds integer, p_hold_seconds integer, p_velocity_mode text, p_previous_session_id text, p_supersede boolean) is 'Makes a pending order with frozen prices and reserved stock from [{ sku, quantity }], or finds the one this Idempotency-Key (or this shopper, seconds ago) made before. Outcomes: created, existing (the snapshot to send to Stripe), superseded (expire session_ids at Stripe, then ask again with p_supersede false), velocity_exceeded. KCSKU unknown_sku, KCSTK insufficient_stock, KCIDC idempotency_conflict, KCCUR mixed currencies, KCINV invalid.';
+comment on function public.begin_checkout(p_items jsonb, p_idempotency_key text, p_user_id uuid, p_email text, p_client_ip text, p_user_agent text, p_locale text, p_livemode boolean, p_session_seconds integer, p_hold_seconds integer, p_velocity_mode text, p_previous_session_id text, p_supersede boolean) is 'Makes a pending order with frozen prices and reserved stock from [{ sku, quantity }], or finds the one this Idempotency-Key (or this shopper, seconds ago) made before. Outcomes: created, existing (the snapshot to send to Stripe), superseded (expire session_ids at Stripe, then ask again with p_supersede false), velocity_exceeded. SHSKU unknown_sku, SHSTK insufficient_stock, KCIDC idempotency_conflict, KCCUR mixed currencies, SHINV invalid.';
 grant execute on function public.begin_checkout(p_items jsonb, p_idempotency_key text, p_user_id uuid, p_email text, p_client_ip text, p_user_agent text, p_locale text, p_livemode boolean, p_session_seconds integer, p_hold_seconds integer, p_velocity_mode text, p_previous_session_id text, p_supersede boolean) to service_role;
 
 
@@ -3718,7 +3718,7 @@ CREATE OR REPLACE FUNCTION public.find_open_checkout(p_order_id uuid)
  LANGUAGE plpgsql
  STABLE SECURITY DEFINER
  SET search_path TO '';
-comment on function public.find_open_checkout(p_order_id uuid) is 'What a resume link leads to without changing anything: unpaid with the session { id, url } that can still be paid, or null; paid: { session_id } for the success page; cancelled. KCORD: no such order.';
+comment on function public.find_open_checkout(p_order_id uuid) is 'What a resume link leads to without changing anything: unpaid with the session { id, url } that can still be paid, or null; paid: { session_id } for the success page; cancelled. SHORD: no such order.';
 grant execute on function public.find_open_checkout(p_order_id uuid) to service_role;
 
 
@@ -3727,7 +3727,7 @@ CREATE OR REPLACE FUNCTION public.finish_jobs(p_results jsonb)
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.finish_jobs(p_results jsonb) is 'Ends leases: [{ id, lease_id, outcome: done | discard | retry | snooze, reason, run_at, alert: severity, provider_state: up | down | unauthorized }], all but the first three optional. Returns { jobs: [{ id, finished, status }] }; finished false: the lease was lost and nothing changed. KCINV: unknown outcome, nothing changed for any.';
+comment on function public.finish_jobs(p_results jsonb) is 'Ends leases: [{ id, lease_id, outcome: done | discard | retry | snooze, reason, run_at, alert: severity, provider_state: up | down | unauthorized }], all but the first three optional. Returns { jobs: [{ id, finished, status }] }; finished false: the lease was lost and nothing changed. SHINV: unknown outcome, nothing changed for any.';
 grant execute on function public.finish_jobs(p_results jsonb) to service_role;
 
 
@@ -3835,7 +3835,7 @@ CREATE OR REPLACE FUNCTION public.judge_refund(p_request_id text)
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.judge_refund(p_request_id text) is 'Whether a refund may be made now, with all that is known of its payment: { outcome: go (with refusals) | made | overtaken (with by) }. Apply what Stripe lists first. KCINV: no such request.';
+comment on function public.judge_refund(p_request_id text) is 'Whether a refund may be made now, with all that is known of its payment: { outcome: go (with refusals) | made | overtaken (with by) }. Apply what Stripe lists first. SHINV: no such request.';
 grant execute on function public.judge_refund(p_request_id text) to service_role;
 
 
@@ -3988,7 +3988,7 @@ CREATE OR REPLACE FUNCTION public.replace_webhook_addresses(p_addresses text[])
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.replace_webhook_addresses(p_addresses text[]) is 'Takes over Stripe''s published list of webhook addresses. Returns { added, removed }; a change is written down and told to staff. KCINV: the list is empty or has shrunk by more than half.';
+comment on function public.replace_webhook_addresses(p_addresses text[]) is 'Takes over Stripe''s published list of webhook addresses. Returns { added, removed }; a change is written down and told to staff. SHINV: the list is empty or has shrunk by more than half.';
 grant execute on function public.replace_webhook_addresses(p_addresses text[]) to service_role;
 
 
@@ -4015,7 +4015,7 @@ CREATE OR REPLACE FUNCTION public.restart_checkout_attempt(p_order_id uuid, p_at
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.restart_checkout_attempt(p_order_id uuid, p_attempt integer, p_session_seconds integer, p_hold_seconds integer) is 'Replaces an attempt that Stripe never carried out (its expires_at had come too near), or whose session has expired, by the next one, if the velocity rules let it. Same answer as begin_checkout(): existing or velocity_exceeded. KCORD, KCSTK.';
+comment on function public.restart_checkout_attempt(p_order_id uuid, p_attempt integer, p_session_seconds integer, p_hold_seconds integer) is 'Replaces an attempt that Stripe never carried out (its expires_at had come too near), or whose session has expired, by the next one, if the velocity rules let it. Same answer as begin_checkout(): existing or velocity_exceeded. SHORD, SHSTK.';
 grant execute on function public.restart_checkout_attempt(p_order_id uuid, p_attempt integer, p_session_seconds integer, p_hold_seconds integer) to service_role;
 
 
@@ -4024,7 +4024,7 @@ CREATE OR REPLACE FUNCTION public.resume_checkout(p_order_id uuid, p_session_sec
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.resume_checkout(p_order_id uuid, p_session_seconds integer, p_hold_seconds integer, p_velocity_mode text, p_client_ip text, p_supersede boolean) is 'Opens an unpaid order again. existing: the snapshot of an attempt that can be paid, a new one at today''s prices when the last has expired or failed; paid: { session_id } for the success page; cancelled; superseded: expire session_ids at Stripe, then ask again with p_supersede false; velocity_exceeded. p_velocity_mode null: that of the last attempt. KCORD: no such order. KCSTK: sold out.';
+comment on function public.resume_checkout(p_order_id uuid, p_session_seconds integer, p_hold_seconds integer, p_velocity_mode text, p_client_ip text, p_supersede boolean) is 'Opens an unpaid order again. existing: the snapshot of an attempt that can be paid, a new one at today''s prices when the last has expired or failed; paid: { session_id } for the success page; cancelled; superseded: expire session_ids at Stripe, then ask again with p_supersede false; velocity_exceeded. p_velocity_mode null: that of the last attempt. SHORD: no such order. SHSTK: sold out.';
 grant execute on function public.resume_checkout(p_order_id uuid, p_session_seconds integer, p_hold_seconds integer, p_velocity_mode text, p_client_ip text, p_supersede boolean) to service_role;
 
 
@@ -4033,7 +4033,7 @@ CREATE OR REPLACE FUNCTION public.retry_stripe_event(p_event_id text, p_facts js
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.retry_stripe_event(p_event_id text, p_facts jsonb, p_ignored_reason text, p_error text) is 'Tries a stored event again with a fresh translation of its payload. duplicate: it has been applied meanwhile, and nobody asked for it to be applied anew. KCEVT: no such event.';
+comment on function public.retry_stripe_event(p_event_id text, p_facts jsonb, p_ignored_reason text, p_error text) is 'Tries a stored event again with a fresh translation of its payload. duplicate: it has been applied meanwhile, and nobody asked for it to be applied anew. SHEVT: no such event.';
 grant execute on function public.retry_stripe_event(p_event_id text, p_facts jsonb, p_ignored_reason text, p_error text) to service_role;
 
 

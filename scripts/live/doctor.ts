@@ -60,6 +60,6 @@ export async function diagnose(source: Source): Promise<Finding[]> {
   return [...checkEnvironment(subject), ...whitespace, ...rest.flat()];
 }
 
-function formatFinding({ level, what, mend }: Finding): string {
-  return `${level.padEnd(7)}  ${what}${mend === "" ? "" : `  →  ${mend}`}`;
+function formatFinding({ level, what, fix }: Finding): string {
+  return `${level.padEnd(7)}  ${what}${fix === "" ? "" : `  →  ${fix}`}`;
 }

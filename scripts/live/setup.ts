@@ -73,7 +73,7 @@ export async function setUp(context: SetupContext, { dryRun }: { dryRun: boolean
       await plan.apply();
     } catch (error) {
       say(`${step.name}: ${explained(error)}`);
-      say("Stopped. What came before is done; run setup again when this is mended.");
+      say("Stopped. What came before is done; run setup again when this is fixed.");
       return 1;
     }
     if (plan.changes.length > 0) say(`${step.name}: done`);
@@ -90,10 +90,10 @@ function described(outcome: PromiseSettledResult<Plan>): string[] {
 function explained(error: unknown): string {
   const failure = stripeErrorOf(error);
   if (failure !== null) {
-    const mend = failure.statusCode === 401 || failure.statusCode === 403
+    const fix = failure.statusCode === 401 || failure.statusCode === 403
       ? ": check STRIPE_SECRET_KEY; a restricted key needs write access to webhook endpoints"
       : "";
-    return `Stripe: ${failure.message}${mend}`;
+    return `Stripe: ${failure.message}${fix}`;
   }
   if (error instanceof SetupError) return error.message;
   return error instanceof Error ? `${error.name}: ${error.message}` : String(error);

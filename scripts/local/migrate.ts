@@ -162,7 +162,7 @@ function failedStatement(
   const extra = [cause.detail, cause.hint, cause.where].filter(Boolean).map((text) => `\n  ${text}`).join("");
   return new StackError(
     `${shown}:${line}: ${cause.message} (SQLSTATE ${cause.code})${extra}\n` +
-      `Mend the statement at that line and start again; nothing of this file was applied.`,
+      `Fix the statement at that line and start again; nothing of this file was applied.`,
     { cause },
   );
 }

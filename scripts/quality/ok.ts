@@ -38,13 +38,13 @@ const CODE: Step[] = [
   denoStep("type check", ["check", "--quiet", "supabase/functions", "scripts", "tests"]),
   boundaries,
   envExample,
+  sqlLayout,
 ];
 
 const STEPS: Step[] = [
   ...CODE,
   spelling,
   secretScan,
-  sqlLayout,
   schemasEqualMigrations,
   schemaSnapshot,
   typesDrift,

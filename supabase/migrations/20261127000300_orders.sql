@@ -293,11 +293,11 @@ begin
   if tg_op = 'UPDATE' and current_setting('kct.erasing', true) = 'on' then
     return new;
   end if;
-  raise exception '% is append-only', tg_table_name using errcode = 'KCAPP';
+  raise exception '% is append-only', tg_table_name using errcode = 'SHAPP';
 end;
 $$;
 comment on function private.refuse_change() is
-  'Trigger of append-only tables: refuses update and delete with SQLSTATE KCAPP, but for what '
+  'Trigger of append-only tables: refuses update and delete with SQLSTATE SHAPP, but for what '
   'erase_person() removes.';
 
 create trigger refuse_change before update on public.order_events
@@ -312,14 +312,14 @@ declare
 begin
   select * into o from public.orders where id = p_order_id for no key update;
   if not found then
-    raise exception 'order % does not exist', p_order_id using errcode = 'KCORD';
+    raise exception 'order % does not exist', p_order_id using errcode = 'SHORD';
   end if;
   return o;
 end;
 $$;
 comment on function private.lock_order(uuid) is
   'The row of an order, locked until the transaction ends. Everything that decides about an order begins '
-  'here; the order comes before whatever else is locked. KCORD: no such order.';
+  'here; the order comes before whatever else is locked. SHORD: no such order.';
 
 create function private.record_order_event(
   p_order_id uuid,
@@ -634,7 +634,7 @@ declare
   );
 begin
   if jsonb_array_length(p_lines) = 0 then
-    raise exception 'p_lines has no line' using errcode = 'KCINV', hint = 'Leave it out to mean all.';
+    raise exception 'p_lines has no line' using errcode = 'SHINV', hint = 'Leave it out to mean all.';
   end if;
   for c in select x.value as line, x.ordinality as n from jsonb_array_elements(p_lines) with ordinality x loop
     if jsonb_typeof(c.line) <> 'object' or c.line - ('{sku,quantity}'::text[] || p_fields) <> '{}'
@@ -642,7 +642,7 @@ begin
       or coalesce(c.line ->> 'quantity', '') !~ '^[1-9][0-9]{0,4}$'
       or coalesce(jsonb_typeof(c.line -> 'restock'), 'boolean') <> 'boolean' then
       raise exception 'line % must be a SKU of the order and a whole number of pieces', c.n
-        using errcode = 'KCINV', hint = '[{"sku": "SHIRT-OXF-WHT-M", "quantity": 1}]';
+        using errcode = 'SHINV', hint = '[{"sku": "SHIRT-OXF-WHT-M", "quantity": 1}]';
     end if;
     sku := c.line ->> 'sku';
     quantity := (c.line ->> 'quantity')::integer;
@@ -650,10 +650,10 @@ begin
     select i.id into order_item_id
     from public.order_items i where i.order_id = p_order_id and i.sku = parse_order_lines.sku;
     if not found then
-      raise exception 'the order has no %; it has: %', left(sku, 64), v_skus using errcode = 'KCSKU';
+      raise exception 'the order has no %; it has: %', left(sku, 64), v_skus using errcode = 'SHSKU';
     elsif (select count(*) from jsonb_array_elements(p_lines) x where x ->> 'sku' = parse_order_lines.sku) > 1
     then
-      raise exception '% is listed twice', sku using errcode = 'KCINV';
+      raise exception '% is listed twice', sku using errcode = 'SHINV';
     end if;
     return next;
   end loop;
@@ -661,7 +661,7 @@ end;
 $$;
 comment on function private.parse_order_lines(uuid, jsonb, text[]) is
   'Lines [{ sku, quantity, … }] that a command names, as pieces of an order; p_fields: what else a line may '
-  'have. KCINV: malformed, or listed twice; KCSKU: not in the order.';
+  'have. SHINV: malformed, or listed twice; SHSKU: not in the order.';
 
 -- Orders that somebody made as a guest appear in the account that has proven the same e-mail address.
 --

@@ -2,7 +2,7 @@
 
 -- How much there is. Checkout reserves, settlement sells; staff receive, count and correct.
 --
---   on_hand    goods in the house that no paid order owns
+--   on_hand    goods on the shelf that no paid order owns
 --   reserved   part of on_hand that open checkouts hold
 --   committed  goods that paid orders own (sold, and not come back)
 --
@@ -190,7 +190,7 @@ set search_path = ''
 as $$
 begin
   raise exception 'this order holds or owns goods: cancel it, its stock goes back by itself'
-    using errcode = 'KCSTK';
+    using errcode = 'SHSTK';
 end;
 $$;
 comment on function private.refuse_lost_hold() is

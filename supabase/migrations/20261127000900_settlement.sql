@@ -81,31 +81,27 @@ comment on function private.holds_order(public.fraud_signals) is
   'with action review, that staff have not released.';
 
 create function private.fraud_reasons(p_order_id uuid) returns text[]
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select coalesce(array_agg(distinct
-    case f.kind
-      when 'early_fraud_warning' then 'early_fraud_warning'
-      when 'review' then 'radar_review'
-      else 'velocity_review'
-    end
-  ), '{}')
-  from public.fraud_signals f
-  where f.order_id = p_order_id and private.holds_order(f)
+begin
+  return (
+    select coalesce(array_agg(distinct
+      case f.kind
+        when 'early_fraud_warning' then 'early_fraud_warning'
+        when 'review' then 'radar_review'
+        else 'velocity_review'
+      end
+    ), '{}')
+    from public.fraud_signals f
+    where f.order_id = p_order_id and private.holds_order(f)
+  );
+end;
 $$;
 comment on function private.fraud_reasons(uuid) is 'Fraud holds of an order: see holds_order().';
 
--- settle_order(): the one place where an order's state comes from. It locks the order, derives everything
--- from the fact tables, and fires each side effect once. Calling it again, or from somewhere else, changes
--- nothing.
-
-insert into private.settings (key, value, description) values
-  (
-    'prices_include_tax', 'false',
-    'true: Stripe''s tax is inside the prices (inclusive), so it does not add to the total.'
-  );
+-- settle_stock(): the goods of an order follow its money.
 
 create function private.settle_stock(p_order_id uuid, p_target text, p_source text) returns boolean
 language plpgsql
@@ -173,6 +169,56 @@ comment on function private.settle_stock(uuid, text, text) is
   'sold goods return to the shelf). Returns false, changing nothing, when released stock is to be taken '
   'again and is gone. Called by settle_order() only.';
 
+-- What has come back of an order, booked once.
+
+create function private.refund_has_come_true(p_request_id text) returns boolean
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return exists (
+    select 1 from public.refunds r where r.request_id = p_request_id and r.succeeded_at is not null
+  ) or exists (
+    -- Somebody had given back all of it by hand before the job ran.
+    select 1 from public.refund_requests q join private.settled_payments p on p.id = q.payment_id
+    where q.id = p_request_id and q.status = 'not_needed' and p.amount_received <= (
+      select coalesce(sum(r.amount), 0) from public.refunds r
+      where r.payment_id = q.payment_id and r.succeeded_at is not null
+    )
+  );
+end;
+$$;
+comment on function private.refund_has_come_true(text) is
+  'Whether the money of a refund request has left. Once true it stays so: a refund that bounces afterwards '
+  'moves no goods.';
+
+create function private.all_returned(p_order_id uuid) returns boolean
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return exists (select 1 from public.returns r where r.order_id = p_order_id)
+    and not exists (select 1 from private.line_positions(p_order_id) p where p.returned < p.quantity);
+end;
+$$;
+comment on function private.all_returned(uuid) is 'Whether every piece of an order has come back.';
+
+create function private.is_withdrawn(p_order_id uuid) returns boolean
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return exists (select 1 from public.returns r where r.order_id = p_order_id)
+    and not private.has_shipped(p_order_id)
+    and not exists (select 1 from private.line_positions(p_order_id) p where p.to_ship > 0);
+end;
+$$;
+comment on function private.is_withdrawn(uuid) is
+  'Whether refunds have taken every piece out of an order before any left.';
+
 create function private.settle_returns(o public.orders, p_source text) returns void
 language plpgsql
 set search_path = ''
@@ -227,53 +273,7 @@ comment on function private.settle_returns(public.orders, text) is
   'Books the pieces of each return once: what waited for its refund when that has succeeded, what staff '
   'received at once. Closes returns when all that came back is paid back. Called by settle_order() only.';
 
-create function private.refund_has_come_true(p_request_id text) returns boolean
-language plpgsql
-stable
-set search_path = ''
-as $$
-begin
-  return exists (
-    select 1 from public.refunds r where r.request_id = p_request_id and r.succeeded_at is not null
-  ) or exists (
-    -- Somebody had given back all of it by hand before the job ran.
-    select 1 from public.refund_requests q join private.settled_payments p on p.id = q.payment_id
-    where q.id = p_request_id and q.status = 'not_needed' and p.amount_received <= (
-      select coalesce(sum(r.amount), 0) from public.refunds r
-      where r.payment_id = q.payment_id and r.succeeded_at is not null
-    )
-  );
-end;
-$$;
-comment on function private.refund_has_come_true(text) is
-  'Whether the money of a refund request has left. Once true it stays so: a refund that bounces afterwards '
-  'moves no goods.';
-
-create function private.all_returned(p_order_id uuid) returns boolean
-language plpgsql
-stable
-set search_path = ''
-as $$
-begin
-  return exists (select 1 from public.returns r where r.order_id = p_order_id)
-    and not exists (select 1 from private.line_positions(p_order_id) p where p.returned < p.quantity);
-end;
-$$;
-comment on function private.all_returned(uuid) is 'Whether every piece of an order has come back.';
-
-create function private.is_withdrawn(p_order_id uuid) returns boolean
-language plpgsql
-stable
-set search_path = ''
-as $$
-begin
-  return exists (select 1 from public.returns r where r.order_id = p_order_id)
-    and not private.has_shipped(p_order_id)
-    and not exists (select 1 from private.line_positions(p_order_id) p where p.to_ship > 0);
-end;
-$$;
-comment on function private.is_withdrawn(uuid) is
-  'Whether refunds have taken every piece out of an order before any left.';
+-- settle_customer(): whose a paid order is.
 
 create function private.settle_customer(o public.orders, s public.checkout_sessions) returns uuid
 language plpgsql
@@ -324,31 +324,7 @@ comment on function private.settle_customer(public.orders, public.checkout_sessi
   'The customer row of a paid order: the account that ordered, or the guest whom Stripe knows. A deleted '
   'Stripe customer is not linked again. Called by settle_order() only.';
 
-create function private.kept_session(p_order_id uuid) returns public.checkout_sessions
-language plpgsql
-stable
-set search_path = ''
-as $$
-declare
-  v_session public.checkout_sessions;
-begin
-  -- The one that was decided about; else free ones first, then by payment id: a rule over what every report
-  -- of a paid session carries. So the choice among those known never falls on one that an earlier choice
-  -- has passed over and refunded; nor does the decision, which is about the one kept then.
-  select cs.* into v_session
-  from private.settled_sessions s
-  join public.checkout_sessions cs on cs.id = s.id
-  join public.orders o on o.id = cs.order_id
-  where s.order_id = p_order_id
-  order by coalesce(cs.payment_id = o.decided_payment_id, false) desc,
-    cs.payment_id collate "C" nulls first, cs.id collate "C"
-  limit 1;
-  return v_session;
-end;
-$$;
-comment on function private.kept_session(uuid) is
-  'The settled session whose payment an order keeps, or null. Any other settled payment of the order is '
-  'refunded.';
+-- derive_order(): the table of docs/settlement.md as a function of facts alone.
 
 create type private.order_facts as (
   paid boolean,
@@ -433,6 +409,45 @@ $$;
 comment on function private.derive_order(private.order_facts) is
   'The rules of docs/settlement.md: stock, review reasons and statuses of an order by its facts, and by '
   'nothing else.';
+
+-- settle_order(): the one place where an order's state comes from. It locks the order, derives everything
+-- from the fact tables, and fires each side effect once. Calling it again, or from somewhere else, changes
+-- nothing.
+--
+-- What it asks on its way is in plpgsql, whose plans are kept: functions in SQL are planned at every call,
+-- which takes longer than running them.
+
+insert into private.settings (key, value, description) values
+  (
+    'prices_include_tax', 'false',
+    'true: Stripe''s tax is inside the prices (inclusive), so it does not add to the total.'
+  );
+
+create function private.kept_session(p_order_id uuid) returns public.checkout_sessions
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  v_session public.checkout_sessions;
+begin
+  -- The one that was decided about; else free ones first, then by payment id: a rule over what every report
+  -- of a paid session carries. So the choice among those known never falls on one that an earlier choice
+  -- has passed over and refunded; nor does the decision, which is about the one kept then.
+  select cs.* into v_session
+  from private.settled_sessions s
+  join public.checkout_sessions cs on cs.id = s.id
+  join public.orders o on o.id = cs.order_id
+  where s.order_id = p_order_id
+  order by coalesce(cs.payment_id = o.decided_payment_id, false) desc,
+    cs.payment_id collate "C" nulls first, cs.id collate "C"
+  limit 1;
+  return v_session;
+end;
+$$;
+comment on function private.kept_session(uuid) is
+  'The settled session whose payment an order keeps, or null. Any other settled payment of the order is '
+  'refunded.';
 
 create function private.order_as_paid(o public.orders, s public.checkout_sessions, p public.payments)
 returns public.orders
@@ -648,9 +663,9 @@ $$;
 comment on function private.settle_order(uuid, text) is
   'Derives an order from its facts under a row lock, moves its stock and fires each side effect once. The '
   'only writer of order status and committed stock. p_source: who asked (event id, order_status, reconcile, '
-  'job, staff), for the audit trail. Returns the status. KCORD: no such order.';
+  'job, staff), for the audit trail. Returns the status. SHORD: no such order.';
 
--- What may be given back, and what becomes of a refund that was asked for.
+-- What may be given back of a payment, and what is still owed.
 --
 -- A payment can give back what it brought, less the refunds that have not failed, less what is asked for and
 -- can still run. A request that was given up no longer counts, so it may come back only while nothing has
@@ -784,6 +799,8 @@ comment on function private.refund_tried_again(public.refunds) is
   'makes good one.';
 grant execute on function private.refund_tried_again(public.refunds) to authenticated, service_role;
 
+-- What becomes of a refund that was asked for.
+
 create function private.ask_refund(
   p_id text,
   p_order_id uuid,
@@ -827,12 +844,12 @@ begin
   if p_amount is not null and private.amount_problem(p_amount, p_currency) is not null then
     raise exception 'a refund of % is not one that Stripe takes: %', p_amount,
       private.amount_problem(p_amount, p_currency)
-      using errcode = 'KCREF';
+      using errcode = 'SHREF';
   end if;
 end;
 $$;
 comment on function private.refuse_refund_amount(bigint, text) is
-  'Raises KCREF for an amount that Stripe does not refund in this currency. Null, all that is left, is '
+  'Raises SHREF for an amount that Stripe does not refund in this currency. Null, all that is left, is '
   'Stripe''s own figure.';
 
 create function private.refund_request_id(p_cause text, p_payment_id text) returns text
@@ -871,7 +888,12 @@ comment on function private.queue_refund(text, uuid, text, text) is
   'Queues the refund of all that is left of a payment, once per payment and cause. Returns whether it is '
   'new.';
 
-create function public.judge_refund(p_request_id text) returns jsonb
+create type public.refund_judgement as (outcome text, by text, refusals integer);
+comment on type public.refund_judgement is
+  'Whether a refund may be made now: go, made (it has been), or overtaken; by names the refund or request that '
+  'may stand in for it; refusals counts how often Stripe has refused it.';
+
+create function public.judge_refund(p_request_id text) returns public.refund_judgement
 language plpgsql
 security definer
 set search_path = ''
@@ -883,20 +905,18 @@ begin
   perform private.lock_order(x.order_id) from public.refund_requests x where x.id = p_request_id;
   select * into q from public.refund_requests where id = p_request_id;
   if not found then
-    raise exception 'there is no refund request %', p_request_id using errcode = 'KCINV';
+    raise exception 'there is no refund request %', p_request_id using errcode = 'SHINV';
   end if;
   if exists (select 1 from public.refunds r where r.request_id = q.id) then
-    return jsonb_build_object('outcome', 'made');
+    return row('made', null, q.refusals)::public.refund_judgement;
   end if;
   v_by := private.refund_overtaken_by(q);
-  return jsonb_build_object(
-    'outcome', case when v_by is null then 'go' else 'overtaken' end, 'by', v_by, 'refusals', q.refusals
-  );
+  return row(case when v_by is null then 'go' else 'overtaken' end, v_by, q.refusals)::public.refund_judgement;
 end;
 $$;
 comment on function public.judge_refund(text) is
-  'Whether a refund may be made now, with all that is known of its payment: { outcome: go (with refusals) | '
-  'made | overtaken (with by) }. Apply what Stripe lists first. KCINV: no such request.';
+  'Whether a refund may be made now, with all that is known of its payment. Apply what Stripe lists first. '
+  'SHINV: no such request.';
 grant execute on function public.judge_refund(text) to service_role;
 
 create function private.check_refund_redrive(p_job private.jobs) returns void
@@ -917,21 +937,21 @@ begin
   v_left := private.refundable_amount(q.payment_id, q.id);
   if v_left <= 0 then
     raise exception 'refund %: nothing of its payment is left to give back', q.id
-      using errcode = 'KCREF', hint = 'Goods that have come back go on the shelf with receive_return().';
+      using errcode = 'SHREF', hint = 'Goods that have come back go on the shelf with receive_return().';
   elsif q.status = 'not_needed' and q.amount is not null then
     raise exception 'refund % was not needed: the payment had been refunded', q.id
-      using errcode = 'KCREF', hint = 'Should the customer get more, ask for it anew with request_refund().';
+      using errcode = 'SHREF', hint = 'Should the customer get more, ask for it anew with request_refund().';
   elsif v_by is not null then
     raise exception 'refund % was given up, and % came in its stead', q.id, v_by
-      using errcode = 'KCREF', hint = 'Should the customer get both, ask for it anew with request_refund().';
+      using errcode = 'SHREF', hint = 'Should the customer get both, ask for it anew with request_refund().';
   elsif q.amount > v_left then
     raise exception 'refund % is about % (minor units), and % can still be refunded', q.id, q.amount, v_left
-      using errcode = 'KCREF', hint = 'Refunds under way count as given back.';
+      using errcode = 'SHREF', hint = 'Refunds under way count as given back.';
   end if;
 end;
 $$;
 comment on function private.check_refund_redrive(private.jobs) is
-  'Raises KCREF when a refund must not run again: nothing or less is left, a part was not needed, or '
+  'Raises SHREF when a refund must not run again: nothing or less is left, a part was not needed, or '
   'another one may stand in for it. One of all that is left may: it gives back what a bounced refund has '
   'left. Call with the order locked.';
 
@@ -1067,6 +1087,8 @@ comment on function private.settle_refund_alerts(uuid) is
   'Resolves the alerts about refunds of an order that were made, asked for anew or tried again, or are '
   'not owed any more; opens again those that are owed once more, except what staff have resolved. Called '
   'by settle_order() only.';
+
+-- Goods that come back with the money, and what keeps goods from leaving.
 
 create function private.restock_due(o public.orders) returns boolean
 language plpgsql
@@ -1436,6 +1458,8 @@ comment on function private.settle_paid_effects(public.orders, text[], text) is
   'Side effects of an order that has money: confirmation, refunds of money it cannot keep, alerts, card '
   'details. Called by settle_order() only.';
 
+-- Side effects of disputes and signs of fraud, by the rules of settlement_effects.sql.
+
 create function private.refunds_on_warning(f public.fraud_signals, o public.orders) returns boolean
 language plpgsql
 set search_path = ''
@@ -1620,9 +1644,7 @@ set search_path = ''
 as $$
   select jsonb_build_object(
     'dispute', jsonb_build_object(
-      'id', d.id, 'status', d.status, 'reason', d.reason, 'network_reason_code', d.network_reason_code,
-      'amount', d.amount, 'currency', d.currency, 'evidence_due_by', d.evidence_due_by,
-      'has_evidence', d.has_evidence, 'evidence_submission_count', d.evidence_submission_count
+      'id', d.id, 'status', d.status, 'reason', d.reason, 'network_reason_code', d.network_reason_code
     ),
     'order', case when o.id is not null then jsonb_build_object(
       'number', o.number, 'email', o.email, 'customer_name', o.customer_name, 'phone', o.phone,
@@ -1678,7 +1700,12 @@ comment on function public.get_dispute_evidence(text) is
   'sent, purchase address, earlier undisputed orders. Null: no such dispute; order null: not one of ours.';
 grant execute on function public.get_dispute_evidence(text) to service_role;
 
-create function public.remind_dispute(p_dispute_id text, p_days integer) returns jsonb
+create type public.dispute_reminder as (outcome text, run_at timestamptz);
+comment on type public.dispute_reminder is
+  'What became of a reminder: reminded, early (not before run_at: the deadline has moved) or over (nothing to '
+  'answer any more).';
+
+create function public.remind_dispute(p_dispute_id text, p_days integer) returns public.dispute_reminder
 language plpgsql
 security definer
 set search_path = ''
@@ -1689,12 +1716,12 @@ declare
 begin
   select * into d from public.disputes where id = p_dispute_id;
   if not found or not private.awaits_evidence(d) or d.evidence_due_by is null then
-    return jsonb_build_object('outcome', 'over', 'run_at', null);
+    return row('over', null)::public.dispute_reminder;
   end if;
   v_run_at := d.evidence_due_by - make_interval(days => p_days);
   -- The deadline has been moved since this reminder was made.
   if v_run_at > now() then
-    return jsonb_build_object('outcome', 'early', 'run_at', v_run_at);
+    return row('early', v_run_at)::public.dispute_reminder;
   end if;
   perform private.raise_alert_once(
     'dispute_due', case when p_days <= 1 then 'critical' else 'warning' end,
@@ -1704,10 +1731,9 @@ begin
       'days', p_days, 'evidence_due_by', d.evidence_due_by, 'amount', d.amount, 'currency', d.currency
     )
   );
-  return jsonb_build_object('outcome', 'reminded', 'run_at', null);
+  return row('reminded', null)::public.dispute_reminder;
 end;
 $$;
 comment on function public.remind_dispute(text, integer) is
-  'Tells staff that evidence is due in p_days days, once for each deadline. Answers { outcome: reminded | '
-  'early (not before run_at: the deadline has moved) | over (nothing to answer any more) }.';
+  'Tells staff that evidence is due in p_days days, once for each deadline.';
 grant execute on function public.remind_dispute(text, integer) to service_role;

@@ -8,7 +8,7 @@ create table private.velocity_rules (
   measure text not null,
   window_seconds integer not null,
   threshold bigint not null,
-  min_share numeric,
+  baseline_share numeric,
   min_pieces integer,
   currency text,
   action text not null,
@@ -33,7 +33,7 @@ create table private.velocity_rules (
   constraint velocity_rules_min_pieces_positive check (min_pieces > 0),
   constraint velocity_rules_window_range check (window_seconds between 1 and 31 * 86400),
   constraint velocity_rules_threshold_positive check (threshold > 0),
-  constraint velocity_rules_min_share_range check (min_share > 0 and min_share < 1)
+  constraint velocity_rules_baseline_share_range check (baseline_share > 0 and baseline_share < 1)
 );
 comment on table private.velocity_rules is
   'Velocity rules. A rule hits when its measure over its subject and window reaches the threshold; each hit '
@@ -44,17 +44,20 @@ comment on table private.velocity_rules is
   'because checkout does not know these yet; there block means review.';
 comment on column private.velocity_rules.measure is
   'unpaid_checkouts: orders not paid. declines: refused payment attempts. declined_orders: orders whose '
-  'card was refused and that nothing has paid; each card of such an order counts, but with min_share of one '
-  'buyer three at most (and, for the shop, of one network): their own rules see to the rest. cards, emails: '
-  'how many different ones. amount: what the subject orders, this cart included, in currency. '
-  'disposable_email: 1 for a throw-away address. outages: orders whose payment failed because the bank, the '
-  'network or the processor was away; these refusals count in no other measure. held_pieces: pieces that '
-  'unpaid orders hold, this cart included. held_share: how much of the stock that is, in percent: of all '
-  'pieces, or of each article in stock, averaged over all articles, whichever is more.';
-comment on column private.velocity_rules.min_share is
-  'The share of refused orders that is ordinary. The rule hits when, counted back from now, there are as '
-  'many refusals beyond that share as threshold refusals in a row have: neither good orders before an '
-  'attack nor some among it hide it, and a busy day does not look like one.';
+  'card was refused and that nothing has paid; each card of such an order counts, but with baseline_share '
+  'of one buyer three at most (and, for the shop, of one network): their own rules see to the rest. '
+  'cards, emails: how many different ones. amount: what the subject orders, this cart included, in '
+  'currency. disposable_email: 1 for a throw-away address. outages: orders whose payment failed because '
+  'the bank, the network or the processor was away; these refusals count in no other measure. '
+  'held_pieces: pieces that unpaid orders hold, this cart included. held_share: how much of the stock '
+  'that is, in percent: of all pieces, or of each article in stock, averaged over all articles, whichever '
+  'is more.';
+comment on column private.velocity_rules.baseline_share is
+  'The share of orders that is refused on an ordinary day: with 0.2, one refusal in five is expected and '
+  'does not count. The rule hits when the refusals beyond that share, counted back from now, weigh as '
+  'much as threshold refusals in a row: good orders before an attack or among it do not hide it, and a '
+  'busy day does not look like one. Null: each refusal counts. Measure outages: the least share of the '
+  'orders tried that must have met one.';
 comment on column private.velocity_rules.min_pieces is
   'held_share: fewer pieces than this are no hit, however small the stock is.';
 comment on column private.velocity_rules.alert is
@@ -66,7 +69,7 @@ comment on column private.velocity_rules.action is
 alter table private.velocity_rules enable row level security;
 
 insert into private.velocity_rules (
-  name, subject, measure, window_seconds, threshold, min_share, currency, action, description
+  name, subject, measure, window_seconds, threshold, baseline_share, currency, action, description
 ) values
   (
     'user_unpaid_checkouts', 'user', 'unpaid_checkouts', 3600, 10, null, null, 'block',
@@ -137,7 +140,7 @@ insert into private.velocity_rules (
 -- What the whole shop has seen asks for more, and refuses nobody. Accounts that have paid before are asked
 -- for nothing.
 insert into private.velocity_rules (
-  name, subject, measure, window_seconds, threshold, min_share, action, alert, description
+  name, subject, measure, window_seconds, threshold, baseline_share, action, alert, description
 ) values
   ('shop_declined_orders', 'shop', 'declined_orders', 600, 6, 0.4, 'require_challenge', 'critical',
     'Order after order of the shop is refused: somebody tests cards from rotating addresses.'),
@@ -290,7 +293,7 @@ create index orders_holding_address_idx on public.orders (private.address_key(pu
 create index inventory_reservations_active_idx on public.inventory_reservations (order_id)
   where status = 'active';
 
--- Velocity: whom the rules look at, and what they measure.
+-- Velocity: whom the rules look at.
 
 create function private.subject_orders(p_subject text, p_key text, p_livemode boolean, p_since timestamptz)
 returns setof public.orders
@@ -360,6 +363,46 @@ comment on function private.subject_attempts(text, text, boolean, timestamptz) i
   'Payment attempts of one subject of the velocity rules since a time, without those that met an outage: '
   'these say nothing about the shopper.';
 
+create function private.velocity_keys(
+  p_rule private.velocity_rules,
+  p_user_id uuid,
+  p_email text,
+  p_ip inet,
+  p_order_id uuid
+) returns table (key text, factor numeric)
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return query
+  select k.key, k.factor
+  from (
+    select case p_rule.subject
+      when 'user' then p_user_id::text
+      when 'order' then p_order_id::text
+      -- Anybody can type anybody's address: what was done under it must not lock an account out.
+      when 'email' then case
+        when p_user_id is null or p_rule.measure = 'disposable_email' then private.email_key(p_email)
+      end
+      when 'shop' then case when not exists (
+        select 1 from public.customers c join public.orders o on o.customer_id = c.id
+        where c.user_id = p_user_id and o.paid_at is not null
+      ) then 'shop' end
+    end as key, 1::numeric as factor
+    where p_rule.subject <> 'address'
+    union all
+    select text(n.network), n.factor from private.address_keys(p_ip) n where p_rule.subject = 'address'
+  ) k
+  where k.key is not null;
+end;
+$$;
+comment on function private.velocity_keys(private.velocity_rules, uuid, text, inet, uuid) is
+  'Whom a rule measures when this shopper orders or pays, and what its threshold is multiplied with. No '
+  'row: the rule does not look at them. p_order_id null: the order does not exist yet.';
+
+-- Velocity: what the rules measure.
+
 create function private.weigh_refusals(
   p_rule private.velocity_rules,
   p_key text,
@@ -390,7 +433,7 @@ begin
         select * from private.subject_attempts(p_rule.subject, p_key, p_livemode, p_since) y
         where y.order_id is not null and y.created_at <= p_until
           -- Without a share only refusals weigh.
-          and (p_rule.min_share is not null or y.outcome in ('failed', 'blocked'))
+          and (p_rule.baseline_share is not null or y.outcome in ('failed', 'blocked'))
           -- Who fails the challenge that the shop itself asks for must not be why it goes on asking.
           and (p_rule.subject <> 'shop' or y.failure_code is distinct from c_failed_challenge)
         order by y.created_at desc limit c_attempts_max
@@ -400,12 +443,12 @@ begin
   ), counted as (
     select u.*, o.created_at as ordered_at,
       row_number() over (
-        partition by u.declined, case when u.declined and p_rule.min_share is not null
+        partition by u.declined, case when u.declined and p_rule.baseline_share is not null
           then coalesce(o.customer_id::text, private.email_key(o.email), o.id::text) end
         order by u.at, o.created_at, o.id
       ) as of_buyer,
       row_number() over (
-        partition by u.declined, case when u.declined and p_rule.min_share is not null
+        partition by u.declined, case when u.declined and p_rule.baseline_share is not null
           then private.address_key(o.purchase_ip) end
         order by u.at, o.created_at, o.id
       ) as of_network
@@ -415,10 +458,10 @@ begin
   ), scored as (
     -- From now backwards: how far the refusals exceed the ordinary share.
     select c.at, row_number() over back as back, count(*) filter (where c.declined) over back as declines,
-      sum(c.declined::integer - coalesce(p_rule.min_share, 0)) over back as excess
+      sum(c.declined::integer - coalesce(p_rule.baseline_share, 0)) over back as excess
     from counted c
-    where (not c.declined and p_rule.min_share is not null) or (c.declined
-      and (p_rule.min_share is null or (
+    where (not c.declined and p_rule.baseline_share is not null) or (c.declined
+      and (p_rule.baseline_share is null or (
         (c.of_buyer <= c_of_one_max or p_rule.subject in ('user', 'email', 'order'))
         and (c.of_network <= c_of_one_max or p_rule.subject <> 'shop')
       )))
@@ -426,7 +469,7 @@ begin
     window back as (order by c.at desc, c.ordered_at desc, c.order_id rows unbounded preceding)
   )
   select max(s.declines), (array_agg(s.at order by s.back))[1] into o_value, o_oldest
-  from scored s where s.excess >= p_threshold * (1 - coalesce(p_rule.min_share, 0));
+  from scored s where s.excess >= p_threshold * (1 - coalesce(p_rule.baseline_share, 0));
 end;
 $$;
 comment on function private.weigh_refusals(
@@ -583,12 +626,14 @@ begin
       where a.created_at between p_since and p_until and a.livemode = p_livemode
       group by a.order_id
     ) t
-    having count(*) filter (where t.outage) >= coalesce(p_rule.min_share, 0) * count(*)
+    having count(*) filter (where t.outage) >= coalesce(p_rule.baseline_share, 0) * count(*)
   );
 end;
 $$;
 comment on function private.count_outages(private.velocity_rules, boolean, timestamptz, timestamptz) is
-  'Measure outages: how many orders met one, or null when they are less than min_share of those tried.';
+  'Measure outages: how many orders met one, or null when they are less than baseline_share of those tried.';
+
+-- measure_velocity(): whether a rule is hit.
 
 create function private.measure_velocity(
   p_rule private.velocity_rules,
@@ -667,45 +712,7 @@ comment on function private.measure_velocity(
   'p_order_id: the order that asks, which does not count against itself; p_factor: what the threshold is '
   'multiplied with. retry_after_seconds: until the rule lets go.';
 
-create function private.velocity_keys(
-  p_rule private.velocity_rules,
-  p_user_id uuid,
-  p_email text,
-  p_ip inet,
-  p_order_id uuid
-) returns table (key text, factor numeric)
-language plpgsql
-stable
-set search_path = ''
-as $$
-begin
-  return query
-  select k.key, k.factor
-  from (
-    select case p_rule.subject
-      when 'user' then p_user_id::text
-      when 'order' then p_order_id::text
-      -- Anybody can type anybody's address: what was done under it must not lock an account out.
-      when 'email' then case
-        when p_user_id is null or p_rule.measure = 'disposable_email' then private.email_key(p_email)
-      end
-      when 'shop' then case when not exists (
-        select 1 from public.customers c join public.orders o on o.customer_id = c.id
-        where c.user_id = p_user_id and o.paid_at is not null
-      ) then 'shop' end
-    end as key, 1::numeric as factor
-    where p_rule.subject <> 'address'
-    union all
-    select text(n.network), n.factor from private.address_keys(p_ip) n where p_rule.subject = 'address'
-  ) k
-  where k.key is not null;
-end;
-$$;
-comment on function private.velocity_keys(private.velocity_rules, uuid, text, inet, uuid) is
-  'Whom a rule measures when this shopper orders or pays, and what its threshold is multiplied with. No '
-  'row: the rule does not look at them. p_order_id null: the order does not exist yet.';
-
--- Velocity: the rules at checkout, at payment and at each refusal, and what a hit leads to.
+-- Velocity: the rules at checkout, and what a hit leads to.
 
 create function private.three_d_secure_rank(p_asked text) returns integer
 language sql
@@ -900,6 +907,8 @@ $$;
 comment on function private.raise_velocity_alerts(jsonb) is
   'Tells staff of hits: one alert per attack (velocity), outage (payment_outage) or rush on the stock '
   '(stock_held), counted up while it goes on, whichever rules it runs into.';
+
+-- Velocity after checkout: what has been paid, what has been refused, and outages.
 
 create function private.freeze_velocity_rules() returns bigint
 language plpgsql

@@ -132,7 +132,7 @@ declare
   v_missing text;
 begin
   if jsonb_typeof(p_args) <> 'object' then
-    raise exception 'arguments of % must be an object', p_command using errcode = 'KCINV';
+    raise exception 'arguments of % must be an object', p_command using errcode = 'SHINV';
   end if;
   for a in
     select g.key, g.value, g.value #>> '{}' as text, f.type, f.size
@@ -140,7 +140,7 @@ begin
   loop
     v_value := a.value;
     if a.type is null then
-      raise exception '% has no argument %', p_command, left(a.key, 40) using errcode = 'KCINV';
+      raise exception '% has no argument %', p_command, left(a.key, 40) using errcode = 'SHINV';
     elsif jsonb_typeof(a.value) = 'null'
       or (a.type = 'text' and jsonb_typeof(a.value) = 'string' and btrim(a.text) = '') then
       continue;
@@ -148,23 +148,23 @@ begin
       case when a.type = 'text' then 'string' when a.type in ('integer', 'amount') then 'number'
         else a.type end
     ) then
-      raise exception '% of % must be of type %', a.key, p_command, a.type using errcode = 'KCINV';
+      raise exception '% of % must be of type %', a.key, p_command, a.type using errcode = 'SHINV';
     elsif a.type = 'amount' and abs(a.text::numeric) <= a.size then
       -- As it was written: read_amount() judges it with the currency.
       null;
     elsif a.type = 'amount' then
-      raise exception '% of % must be at most %', a.key, p_command, a.size using errcode = 'KCINV';
+      raise exception '% of % must be at most %', a.key, p_command, a.size using errcode = 'SHINV';
     elsif a.type = 'integer' then
       if a.text::numeric <> trunc(a.text::numeric) or abs(a.text::numeric) > a.size then
         raise exception '% of % must be a whole number of at most %', a.key, p_command, a.size
-          using errcode = 'KCINV';
+          using errcode = 'SHINV';
       end if;
       -- 1.0 is whole, and no integer in the eyes of a cast.
       v_value := to_jsonb(a.text::numeric::bigint);
     elsif char_length(a.text) > a.size or a.text ~ '[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]' then
       raise exception '% of % must have at most % characters and no control characters', a.key, p_command,
         a.size
-        using errcode = 'KCINV';
+        using errcode = 'SHINV';
     end if;
     v_args := v_args || jsonb_build_object(a.key, v_value);
   end loop;
@@ -172,13 +172,13 @@ begin
   select string_agg(f.field, ', ') into v_missing
   from private.staff_command_fields(p_command) f where f.required and not v_args ? f.field;
   if v_missing is not null then
-    raise exception '% needs %', p_command, v_missing using errcode = 'KCINV';
+    raise exception '% needs %', p_command, v_missing using errcode = 'SHINV';
   end if;
   return v_args;
 end;
 $$;
 comment on function private.clean_staff_args(text, jsonb) is
-  'The arguments of a staff command, without those left empty. KCINV: unknown, of the wrong type, too '
+  'The arguments of a staff command, without those left empty. SHINV: unknown, of the wrong type, too '
   'large, or missing.';
 
 create function private.sign_staff_command() returns trigger
@@ -214,13 +214,13 @@ declare
 begin
   select * into o from public.orders where number = p_order_number for no key update;
   if not found then
-    raise exception 'order % does not exist', p_order_number using errcode = 'KCORD';
+    raise exception 'order % does not exist', p_order_number using errcode = 'SHORD';
   end if;
   return o;
 end;
 $$;
 comment on function private.lock_order_by_number(text) is
-  'The order of a number, locked. KCORD: no such order.';
+  'The order of a number, locked. SHORD: no such order.';
 
 create function private.run_cancel_order(p_args jsonb) returns uuid
 language plpgsql
@@ -230,7 +230,7 @@ declare
   o public.orders := private.lock_order_by_number(p_args ->> 'order_number');
 begin
   if private.has_shipped(o.id) then
-    raise exception 'order % has been shipped; refund it instead', o.number using errcode = 'KCINV';
+    raise exception 'order % has been shipped; refund it instead', o.number using errcode = 'SHINV';
   elsif o.status = 'refunded' and o.cancelled_at is null then
     -- The money is back already, and the customer knows: what is left to do is the goods.
     update public.orders set restocked_at = coalesce(restocked_at, now()) where id = o.id;
@@ -244,7 +244,7 @@ end;
 $$;
 comment on function private.run_cancel_order(jsonb) is
   'Carries out cancel_order: settling expires open sessions and refunds what was paid. Of an order that is '
-  'refunded already only the goods go back. KCINV: already shipped.';
+  'refunded already only the goods go back. SHINV: already shipped.';
 
 create function private.run_release_review(p_args jsonb) returns uuid
 language plpgsql
@@ -262,11 +262,11 @@ begin
     or 'oversold' = any (v_reasons) then
     raise exception 'order % is not held for review (status %, fulfilment %)', o.number, o.status,
       o.fulfillment_status
-      using errcode = 'KCINV', hint = case when 'oversold' = any (v_reasons)
+      using errcode = 'SHINV', hint = case when 'oversold' = any (v_reasons)
         then 'An oversold order is refunded by itself and cannot be released.'
         else 'What waits for a person stands in reporting.orders_needing_attention.' end;
   elsif 'refund_under_way' = any (v_held) then
-    raise exception 'all the money of order % is on its way back', o.number using errcode = 'KCINV';
+    raise exception 'all the money of order % is on its way back', o.number using errcode = 'SHINV';
   end if;
   -- What is known now, and no more: what comes later, staff have not looked at.
   insert into private.released_mismatches (order_id, session_id, reason)
@@ -291,7 +291,7 @@ end;
 $$;
 comment on function private.run_release_review(jsonb) is
   'Carries out release_review: a person has looked at what holds the order now, and it may ship. A sign of '
-  'fraud or a mismatch that turns up later holds it again. KCINV: nothing to release, or its money is on '
+  'fraud or a mismatch that turns up later holds it again. SHINV: nothing to release, or its money is on '
   'its way back.';
 
 create function private.run_submit_dispute_evidence(p_command_id uuid, p_args jsonb) returns uuid
@@ -303,16 +303,16 @@ declare
 begin
   select * into d from public.disputes where id = p_args ->> 'dispute_id' for no key update;
   if not found then
-    raise exception 'there is no dispute %', p_args ->> 'dispute_id' using errcode = 'KCINV';
+    raise exception 'there is no dispute %', p_args ->> 'dispute_id' using errcode = 'SHINV';
   elsif not private.awaits_evidence(d) then
-    raise exception 'dispute % does not wait for evidence (status %)', d.id, d.status using errcode = 'KCINV';
+    raise exception 'dispute % does not wait for evidence (status %)', d.id, d.status using errcode = 'SHINV';
   elsif exists (
     select 1 from private.jobs j
     where j.kind = 'submit_dispute_evidence' and j.status in ('queued', 'running')
       and j.payload ->> 'dispute_id' = d.id and j.payload -> 'submit' = 'true'
   ) then
     raise exception 'evidence for dispute % is on its way already', d.id
-      using errcode = 'KCINV', hint = 'Stripe takes evidence once; what was submitted cannot be changed.';
+      using errcode = 'SHINV', hint = 'Stripe takes evidence once; what was submitted cannot be changed.';
   end if;
   perform private.enqueue_job(
     'submit_dispute_evidence', 'submit_dispute_evidence:' || p_command_id,
@@ -322,7 +322,7 @@ begin
 end;
 $$;
 comment on function private.run_submit_dispute_evidence(uuid, jsonb) is
-  'Carries out submit_dispute_evidence: queues the submission. KCINV: no such dispute, it does not wait for '
+  'Carries out submit_dispute_evidence: queues the submission. SHINV: no such dispute, it does not wait for '
   'a response, or evidence is on its way.';
 
 create function private.run_resend_notification(p_command_id uuid, p_args jsonb) returns uuid
@@ -341,7 +341,7 @@ begin
     raise exception 'order % has had no mail %; it has had: %', o.number, p_args ->> 'template', coalesce(
       (select string_agg(distinct x.template, ', ') from public.notifications x where x.order_id = o.id),
       'none'
-    ) using errcode = 'KCINV';
+    ) using errcode = 'SHINV';
   end if;
   n.status := 'queued';
   if n.template = 'order_shipped' then
@@ -353,15 +353,17 @@ begin
   v_problem := private.notification_problem(n, o);
   if v_problem is not null then
     raise exception 'mail % of order % must not be sent again: %', n.template, o.number, v_problem
-      using errcode = 'KCINV';
+      using errcode = 'SHINV';
   end if;
   perform private.queue_notification(o.id, n.template, 'resend:' || p_command_id, n.data);
   return o.id;
 end;
 $$;
 comment on function private.run_resend_notification(uuid, jsonb) is
-  'Carries out resend_notification: queues a mail that the order has had before once more. KCINV: it never '
+  'Carries out resend_notification: queues a mail that the order has had before once more. SHINV: it never '
   'had it, or what it says is not true any more.';
+
+-- What the commands of staff that are about no order do.
 
 create function private.run_erase_customer(p_command_id uuid, p_args jsonb) returns jsonb
 language plpgsql
@@ -385,7 +387,7 @@ $$;
 comment on function private.run_erase_customer(uuid, jsonb) is
   'Carries out erase_customer, and answers with counts: { ok, found, erased: { orders, customers, '
   'stripe_customers, events, texts }, problem? }; found false: nobody is known, and nothing was changed. '
-  'KCINV: a dispute still needs the data.';
+  'SHINV: a dispute still needs the data.';
 
 -- What the staff commands about stock do.
 
@@ -401,9 +403,9 @@ begin
   select id into v_variant_id from public.product_variants where sku = p_args ->> 'sku';
   if not found then
     raise exception 'unknown sku %', p_args ->> 'sku'
-      using errcode = 'KCSKU', detail = jsonb_build_array(p_args ->> 'sku')::text;
+      using errcode = 'SHSKU', detail = jsonb_build_array(p_args ->> 'sku')::text;
   elsif v_delta = 0 then
-    raise exception 'delta must be a whole number other than 0' using errcode = 'KCINV';
+    raise exception 'delta must be a whole number other than 0' using errcode = 'SHINV';
   end if;
   perform private.name_stock_move('adjustment', null, p_args ->> 'reason');
   -- Not an upsert: a check constraint would judge the row that is only proposed, here a negative on_hand.
@@ -413,7 +415,7 @@ begin
   if not found then
     if v_delta < 0 or exists (select 1 from public.inventory_levels where variant_id = v_variant_id) then
       raise exception 'stock of % cannot go below what is reserved', p_args ->> 'sku'
-        using errcode = 'KCSTK', hint = 'Open checkouts hold pieces; reporting.inventory_position has them.';
+        using errcode = 'SHSTK', hint = 'Open checkouts hold pieces; reporting.inventory_position has them.';
     end if;
     insert into public.inventory_levels (variant_id, on_hand) values (v_variant_id, v_delta)
     returning on_hand into v_on_hand;
@@ -424,7 +426,7 @@ end;
 $$;
 comment on function private.run_adjust_inventory(jsonb) is
   'Carries out adjust_inventory, and answers { sku, on_hand }; the journal row comes from the trigger. '
-  'KCSKU, KCINV, KCSTK: would go below what open checkouts hold.';
+  'SHSKU, SHINV, SHSTK: would go below what open checkouts hold.';
 
 create function private.sold_and_here(p_variant_id uuid) returns integer
 language plpgsql
@@ -459,7 +461,7 @@ begin
       or jsonb_typeof(c.line -> 'sku') is distinct from 'string'
       or coalesce(c.line ->> 'counted', '') !~ '^[0-9]{1,6}$' then
       raise exception 'line % must be a SKU and how many were counted, a whole number from 0 to 999999', c.n
-        using errcode = 'KCINV', hint = '[{"sku": "SHIRT-OXF-WHT-M", "counted": 12}]';
+        using errcode = 'SHINV', hint = '[{"sku": "SHIRT-OXF-WHT-M", "counted": 12}]';
     end if;
     sku := c.line ->> 'sku';
     counted := (c.line ->> 'counted')::integer;
@@ -468,7 +470,7 @@ begin
 end;
 $$;
 comment on function private.parse_counts(jsonb) is
-  'The lines of a stock count, [{ sku, counted }]. KCINV: a line is something else.';
+  'The lines of a stock count, [{ sku, counted }]. SHINV: a line is something else.';
 
 create function private.parse_csv_counts(p_csv text) returns jsonb
 language sql
@@ -509,11 +511,11 @@ begin
   from (select p.sku, count(*) over (partition by p.sku) as times from private.parse_counts(p_counts) p) x
   left join public.product_variants v on v.sku = x.sku;
   if v_lines = 0 then
-    raise exception 'there is no line to book' using errcode = 'KCINV';
+    raise exception 'there is no line to book' using errcode = 'SHINV';
   elsif v_problem is not null then
     raise exception 'nothing was booked; unknown, or listed twice: %', (
       select string_agg(s, ', ') from jsonb_array_elements_text(v_problem) s
-    ) using errcode = 'KCSKU', detail = v_problem::text;
+    ) using errcode = 'SHSKU', detail = v_problem::text;
   end if;
   insert into public.inventory_levels (variant_id)
   select v.id from private.parse_counts(p_counts) x join public.product_variants v on v.sku = x.sku
@@ -537,7 +539,7 @@ begin
     if c.counted < c.sold + c.reserved then
       raise exception 'of % there must be % at least: % are sold and not sent, % are held by open checkouts',
         c.sku, c.sold + c.reserved, c.sold, c.reserved
-        using errcode = 'KCSTK', hint = 'Count again; if pieces are lost, cancel or refund an order first.';
+        using errcode = 'SHSTK', hint = 'Count again; if pieces are lost, cancel or refund an order first.';
     elsif c.counted <> c.on_hand + c.sold then
       update public.inventory_levels set on_hand = c.counted - c.sold where variant_id = c.variant_id;
       v_changed := v_changed || jsonb_build_object(
@@ -552,7 +554,7 @@ $$;
 comment on function private.run_count_inventory(text, jsonb, text) is
   'Carries out count_inventory and import_inventory: sets the stock to what was counted in the house, sold '
   'pieces that have not been sent included. All lines or none. Answers { lines, changed: [{ sku, was, '
-  'counted }] }. KCSKU: unknown or listed twice; KCINV: not a count; KCSTK: less than orders and checkouts '
+  'counted }] }. SHSKU: unknown or listed twice; SHINV: not a count; SHSTK: less than orders and checkouts '
   'hold.';
 
 -- What the staff commands about money and goods that go back do.
@@ -569,13 +571,13 @@ begin
   if p_amount #>> '{}' ~ '[.eE]' then
     raise exception 'amounts are in minor units: % % is %', p_amount #>> '{}', upper(p_currency),
       round((p_amount #>> '{}')::numeric * v_unit)
-      using errcode = 'KCINV', hint = 'Write it without a decimal point.';
+      using errcode = 'SHINV', hint = 'Write it without a decimal point.';
   end if;
   v_amount := (p_amount #>> '{}')::bigint;
   if v_amount between 1 and v_unit - 1 and not coalesce(p_confirmed, false) then
     raise exception 'amounts are in minor units: % is % %', v_amount,
       round(v_amount::numeric / v_unit, length(v_unit::text) - 1), upper(p_currency)
-      using errcode = 'KCREF', hint = format(
+      using errcode = 'SHREF', hint = format(
         'For %s %s write %s. If so little is meant, add p_confirm => true.', v_amount, upper(p_currency),
         v_amount * v_unit
       );
@@ -584,7 +586,7 @@ begin
 end;
 $$;
 comment on function private.read_amount(jsonb, text, boolean) is
-  'An amount that staff wrote, in minor units. KCINV: written with a decimal point; KCREF: less than one '
+  'An amount that staff wrote, in minor units. SHINV: written with a decimal point; SHREF: less than one '
   'unit of the currency and not confirmed. Either looks like major units.';
 
 create function private.worth_of_lines(o public.orders, p_lines jsonb)
@@ -603,7 +605,7 @@ begin
   where x.quantity > p.quantity - p.refunded;
   if v_short is not null then
     raise exception 'there is money left to give back for: %', v_short
-      using errcode = 'KCREF', hint = 'Pieces that were refunded, or are about to be, are not again.';
+      using errcode = 'SHREF', hint = 'Pieces that were refunded, or are about to be, are not again.';
   end if;
   return query
   select x.order_item_id, x.sku, x.quantity,
@@ -614,7 +616,7 @@ begin
 end;
 $$;
 comment on function private.worth_of_lines(public.orders, jsonb) is
-  'Lines [{ sku, quantity, restock }] with what their pieces have cost. KCREF: pieces that are refunded '
+  'Lines [{ sku, quantity, restock }] with what their pieces have cost. SHREF: pieces that are refunded '
   'already.';
 
 create function private.book_refund_lines(
@@ -681,20 +683,20 @@ as $$
 begin
   if o.paid_at is null or o.amount_paid = 0 then
     raise exception 'order % has no money to give back (status %)', o.number, o.status
-      using errcode = 'KCREF', hint = 'An order that is not paid is ended by cancel_order().';
+      using errcode = 'SHREF', hint = 'An order that is not paid is ended by cancel_order().';
   elsif p_refundable < 1 then
     raise exception 'all the money of order % has been given back, or is on its way', o.number
-      using errcode = 'KCREF', hint = 'Refunds under way count as given back.';
+      using errcode = 'SHREF', hint = 'Refunds under way count as given back.';
   elsif p_amount < 1 or p_amount > p_refundable then
     raise exception 'order % can be refunded by 1 to % (minor units of %), not %', o.number, p_refundable,
       o.currency, p_amount
-      using errcode = 'KCREF', hint = 'Refunds under way count as given back. p_amount may be less than what '
+      using errcode = 'SHREF', hint = 'Refunds under way count as given back. p_amount may be less than what '
         'the lines have cost.';
   end if;
 end;
 $$;
 comment on function private.refuse_refund(public.orders, bigint, bigint) is
-  'KCREF: nothing was paid, nothing is left, or less is left than is asked for.';
+  'SHREF: nothing was paid, nothing is left, or less is left than is asked for.';
 
 create function private.run_request_refund(p_command_id uuid, p_args jsonb) returns jsonb
 language plpgsql
@@ -749,7 +751,7 @@ $$;
 comment on function private.run_request_refund(uuid, jsonb) is
   'Carries out request_refund: queues one refund, and answers { amount, currency, left, lines: [{ sku, '
   'quantity, amount }] }. Asked for all that is left, it gives back the rest, whatever is refunded by hand '
-  'meanwhile. KCREF: more than is left, or nothing is; pieces that were refunded; an amount that looks like '
+  'meanwhile. SHREF: more than is left, or nothing is; pieces that were refunded; an amount that looks like '
   'major units.';
 
 create function private.run_assign_refund(p_args jsonb) returns jsonb
@@ -762,15 +764,15 @@ declare
 begin
   select * into r from public.refunds x where x.id = p_args ->> 'refund_id';
   if r.order_id is null then
-    raise exception 'there is no refund % of an order', p_args ->> 'refund_id' using errcode = 'KCREF';
+    raise exception 'there is no refund % of an order', p_args ->> 'refund_id' using errcode = 'SHREF';
   end if;
   o := private.lock_order(r.order_id);
   if r.request_id is not null or r.succeeded_at is null then
     raise exception 'refund % %', r.id, case when r.succeeded_at is null then 'has not succeeded'
       else 'was asked for here, and has its lines from there' end
-      using errcode = 'KCREF', hint = 'Only a refund that was made in Stripe''s dashboard is assigned.';
+      using errcode = 'SHREF', hint = 'Only a refund that was made in Stripe''s dashboard is assigned.';
   elsif exists (select 1 from public.refund_lines l where l.refund_id = r.id) then
-    raise exception 'refund % has its lines already', r.id using errcode = 'KCREF';
+    raise exception 'refund % has its lines already', r.id using errcode = 'SHREF';
   end if;
   perform private.worth_of_lines(o, p_args -> 'lines');
   perform private.book_refund_lines(
@@ -780,7 +782,7 @@ begin
 end;
 $$;
 comment on function private.run_assign_refund(jsonb) is
-  'Carries out assign_refund: says which pieces a refund of Stripe''s dashboard was about. KCREF: no such '
+  'Carries out assign_refund: says which pieces a refund of Stripe''s dashboard was about. SHREF: no such '
   'refund, one of our own, assigned already, or pieces that are refunded.';
 
 create function private.receivable(o public.orders)
@@ -840,7 +842,7 @@ declare
   v_taken integer;
 begin
   if o.restocked_at is not null then
-    raise exception 'the goods of order % have come back already', o.number using errcode = 'KCINV';
+    raise exception 'the goods of order % have come back already', o.number using errcode = 'SHINV';
   end if;
   v_lines := coalesce(v_lines, (
     select jsonb_agg(jsonb_build_object('sku', c.sku, 'quantity', c.quantity))
@@ -848,7 +850,7 @@ begin
   ));
   if v_lines is null then
     raise exception 'order % has not shipped (status %); cancel it instead', o.number, o.status
-      using errcode = 'KCINV', hint = 'Of an order that has shipped, what was sent has come back.';
+      using errcode = 'SHINV', hint = 'Of an order that has shipped, what was sent has come back.';
   end if;
   v_id := private.open_receipt(o.id, p_args ->> 'note');
   for x in
@@ -859,7 +861,7 @@ begin
   loop
     if x.quantity > x.possible then
       raise exception 'of % only % can come back', x.sku, x.possible
-        using errcode = 'KCINV', hint = 'What was not sent, or has come back, does not come back.';
+        using errcode = 'SHINV', hint = 'What was not sent, or has come back, does not come back.';
     end if;
     v_taken := private.take_announced(v_id, x.order_item_id, x.quantity, x.restock, false);
     perform private.add_return_line(
@@ -872,7 +874,7 @@ end;
 $$;
 comment on function private.run_receive_return(jsonb) is
   'Carries out receive_return: pieces that are in the house again, announced or not, once each, whatever '
-  'becomes of their money. Answers { return_id, lines }. KCINV: more than can come back.';
+  'becomes of their money. Answers { return_id, lines }. SHINV: more than can come back.';
 
 create function private.run_announce_return(p_args jsonb) returns jsonb
 language plpgsql
@@ -890,7 +892,7 @@ begin
   where l.quantity > c.sent;
   if v_short is not null then
     raise exception 'there can be sent back: %', v_short
-      using errcode = 'KCINV', hint = 'Only what was sent, and stands in no return yet.';
+      using errcode = 'SHINV', hint = 'Only what was sent, and stands in no return yet.';
   end if;
   insert into public.returns (order_id, reason) values (o.id, p_args ->> 'reason') returning id into v_id;
   insert into public.return_lines (return_id, order_item_id, quantity, restock)
@@ -900,7 +902,7 @@ begin
 end;
 $$;
 comment on function private.run_announce_return(jsonb) is
-  'Carries out announce_return: pieces that the customer will send back. Answers { return_id }. KCINV: not '
+  'Carries out announce_return: pieces that the customer will send back. Answers { return_id }. SHINV: not '
   'sent, or in a return already.';
 
 create function private.run_close_return(p_args jsonb) returns jsonb
@@ -914,19 +916,19 @@ begin
   perform private.lock_order(x.order_id) from public.returns x where x.id::text = p_args ->> 'return_id';
   select * into r from public.returns x where x.id::text = p_args ->> 'return_id';
   if r.id is null or r.status = 'closed' then
-    raise exception 'there is no open return %', p_args ->> 'return_id' using errcode = 'KCINV';
+    raise exception 'there is no open return %', p_args ->> 'return_id' using errcode = 'SHINV';
   elsif r.status = 'requested' and exists (
     select 1 from public.refund_requests q where q.id = r.refund_request_id and q.status <> 'given_up'
   ) then
     raise exception 'return % waits for its refund', r.id
-      using errcode = 'KCINV', hint = 'It closes with the refund, or when the refund is given up.';
+      using errcode = 'SHINV', hint = 'It closes with the refund, or when the refund is given up.';
   elsif r.status = 'requested' and exists (
     select 1
     from public.return_lines l join private.line_positions(r.order_id) p on p.order_item_id = l.order_item_id
     where l.return_id = r.id and l.unsent > 0 and p.returned + p.announced - l.quantity < p.refunded
   ) then
     raise exception 'return % has pieces that were refunded and never sent', r.id
-      using errcode = 'KCINV', hint = 'receive_return() takes them in, on the shelf or as damaged.';
+      using errcode = 'SHINV', hint = 'receive_return() takes them in, on the shelf or as damaged.';
   end if;
   update public.returns set status = 'closed' where id = r.id;
   return jsonb_build_object('order_number', (select o.number from public.orders o where o.id = r.order_id));
@@ -934,7 +936,7 @@ end;
 $$;
 comment on function private.run_close_return(jsonb) is
   'Carries out close_return: of one that was received no money is due; one that was announced will not come. '
-  'KCINV: no such return, closed already, its refund is under way, or it would send what was refunded.';
+  'SHINV: no such return, closed already, its refund is under way, or it would send what was refunded.';
 
 -- What the staff commands about products and prices do.
 
@@ -952,13 +954,13 @@ begin
     v_problem := private.amount_problem(v_amount, p_currency);
   end if;
   if v_problem is not null then
-    raise exception 'price_amount %', v_problem using errcode = 'KCINV';
+    raise exception 'price_amount %', v_problem using errcode = 'SHINV';
   end if;
   return v_amount;
 end;
 $$;
 comment on function private.read_price(jsonb, text) is
-  'The price that a command names, in minor units. KCINV, KCREF: see read_amount(), or one that Stripe '
+  'The price that a command names, in minor units. SHINV, SHREF: see read_amount(), or one that Stripe '
   'refuses.';
 
 create function private.run_add_product(p_args jsonb) returns jsonb
@@ -970,7 +972,7 @@ declare
 begin
   if p_args ->> 'slug' !~ '^[a-z0-9]+(-[a-z0-9]+)*$' then
     raise exception 'slug must be lower case words and figures with hyphens, e.g. oxford-shirt'
-      using errcode = 'KCINV';
+      using errcode = 'SHINV';
   end if;
   insert into public.products (slug, name, description, image_url, active)
   values (
@@ -981,13 +983,13 @@ begin
   returning id into v_id;
   if v_id is null then
     raise exception 'product % exists already', p_args ->> 'slug'
-      using errcode = 'KCINV', hint = 'Its sizes and colours come with add_variant().';
+      using errcode = 'SHINV', hint = 'Its sizes and colours come with add_variant().';
   end if;
   return jsonb_build_object('product_id', v_id);
 end;
 $$;
 comment on function private.run_add_product(jsonb) is
-  'Carries out add_product, and answers { product_id }. KCINV: the slug is taken, or not one.';
+  'Carries out add_product, and answers { product_id }. SHINV: the slug is taken, or not one.';
 
 create function private.run_add_variant(p_args jsonb) returns void
 language plpgsql
@@ -1003,11 +1005,11 @@ begin
   select id into v_product_id from public.products where slug = p_args ->> 'product_slug';
   if not found then
     raise exception 'there is no product %', p_args ->> 'product_slug'
-      using errcode = 'KCINV', hint = 'add_product() makes one.';
+      using errcode = 'SHINV', hint = 'add_product() makes one.';
   elsif v_on_hand < 0 then
-    raise exception 'on_hand must not be negative' using errcode = 'KCINV';
+    raise exception 'on_hand must not be negative' using errcode = 'SHINV';
   elsif exists (select 1 from public.product_variants where sku = p_args ->> 'sku') then
-    raise exception 'sku % exists already', p_args ->> 'sku' using errcode = 'KCINV';
+    raise exception 'sku % exists already', p_args ->> 'sku' using errcode = 'SHINV';
   end if;
   insert into public.product_variants (product_id, sku, size, color, price_amount, currency)
   values (v_product_id, p_args ->> 'sku', p_args ->> 'size', p_args ->> 'color', v_price_amount, v_currency)
@@ -1016,8 +1018,8 @@ begin
 end;
 $$;
 comment on function private.run_add_variant(jsonb) is
-  'Carries out add_variant: the variant and its stock row. KCINV: no such product, the SKU exists, or a '
-  'price that Stripe refuses; KCREF: a price that looks like major units.';
+  'Carries out add_variant: the variant and its stock row. SHINV: no such product, the SKU exists, or a '
+  'price that Stripe refuses; SHREF: a price that looks like major units.';
 
 create function private.run_set_price(p_args jsonb) returns jsonb
 language plpgsql
@@ -1030,7 +1032,7 @@ begin
   select * into v from public.product_variants x where x.sku = p_args ->> 'sku' for no key update;
   if not found then
     raise exception 'unknown sku %', p_args ->> 'sku'
-      using errcode = 'KCSKU', detail = jsonb_build_array(p_args ->> 'sku')::text;
+      using errcode = 'SHSKU', detail = jsonb_build_array(p_args ->> 'sku')::text;
   end if;
   v_amount := private.read_price(p_args, v.currency);
   update public.product_variants set price_amount = v_amount where id = v.id and price_amount <> v_amount;
@@ -1041,7 +1043,7 @@ end;
 $$;
 comment on function private.run_set_price(jsonb) is
   'Carries out set_price, and answers { sku, currency, was, price_amount }; orders that exist keep their '
-  'price. KCSKU; KCINV: a price that Stripe refuses; KCREF: one that looks like major units.';
+  'price. SHSKU; SHINV: a price that Stripe refuses; SHREF: one that looks like major units.';
 
 -- What the staff commands about alerts, disputes and people do.
 
@@ -1054,7 +1056,7 @@ declare
 begin
   select * into a from public.alerts x where x.id::text = p_args ->> 'alert_id' for no key update;
   if not found then
-    raise exception 'there is no alert %', p_args ->> 'alert_id' using errcode = 'KCINV';
+    raise exception 'there is no alert %', p_args ->> 'alert_id' using errcode = 'SHINV';
   end if;
   -- Of one that is resolved nothing is left to acknowledge; and what staff have resolved stays so.
   update public.alerts x set status = p_status, data = x.data - '{over,not_owed}'::text[]
@@ -1066,7 +1068,7 @@ end;
 $$;
 comment on function private.run_settle_alert(text, jsonb) is
   'Carries out acknowledge_alert and resolve_alert; doing it again changes nothing. Answers { kind, was, '
-  'order_number? }. KCINV: no such alert.';
+  'order_number? }. SHINV: no such alert.';
 
 create function private.run_accept_dispute(p_args jsonb) returns uuid
 language plpgsql
@@ -1077,16 +1079,16 @@ declare
 begin
   select * into d from public.disputes where id = p_args ->> 'dispute_id' for no key update;
   if not found then
-    raise exception 'there is no dispute %', p_args ->> 'dispute_id' using errcode = 'KCINV';
+    raise exception 'there is no dispute %', p_args ->> 'dispute_id' using errcode = 'SHINV';
   elsif not private.awaits_evidence(d) then
     raise exception 'dispute % does not wait for an answer (status %)', d.id, d.status
-      using errcode = 'KCINV';
+      using errcode = 'SHINV';
   elsif exists (
     select 1 from private.jobs j
     where j.kind = 'submit_dispute_evidence' and j.status in ('queued', 'running')
       and j.payload ->> 'dispute_id' = d.id and j.payload -> 'submit' = 'true'
   ) then
-    raise exception 'evidence for dispute % is on its way', d.id using errcode = 'KCINV';
+    raise exception 'evidence for dispute % is on its way', d.id using errcode = 'SHINV';
   end if;
   -- Once for each dispute: asked again, the job that is there does it.
   perform private.enqueue_job(
@@ -1096,7 +1098,7 @@ begin
 end;
 $$;
 comment on function private.run_accept_dispute(jsonb) is
-  'Carries out accept_dispute: queues the job that closes it at Stripe, once. KCINV: no such dispute, it '
+  'Carries out accept_dispute: queues the job that closes it at Stripe, once. SHINV: no such dispute, it '
   'does not wait for an answer, or evidence is on its way.';
 
 create function private.export_of_person(p_email text) returns jsonb
@@ -1197,7 +1199,7 @@ as $$
 begin
   if o.fulfillment_status <> 'unfulfilled' or o.status not in ('paid', 'partially_refunded') then
     raise exception 'order % must not ship (status %, fulfilment %)', o.number, o.status, o.fulfillment_status
-      using errcode = 'KCINV', hint = case
+      using errcode = 'SHINV', hint = case
         when o.fulfillment_status = 'on_hold' then format(
           'Held by: %s. See reporting.orders_needing_attention.',
           array_to_string(private.hold_reasons(o), ', ')
@@ -1209,7 +1211,7 @@ begin
 end;
 $$;
 comment on function private.refuse_shipping(public.orders) is
-  'KCINV: an order that must not ship, with what keeps it.';
+  'SHINV: an order that must not ship, with what keeps it.';
 
 create function private.ship(
   p_order_id uuid,
@@ -1230,12 +1232,12 @@ begin
   where x.quantity > p.to_ship;
   if v_short is not null then
     raise exception 'there are still to be sent: %', v_short
-      using errcode = 'KCINV', hint = 'What has been sent, refunded or returned is not sent again.';
+      using errcode = 'SHINV', hint = 'What has been sent, refunded or returned is not sent again.';
   elsif exists (
     select 1 from public.shipments s where s.order_id = p_order_id and s.tracking_number = p_tracking_number
   ) then
     raise exception 'parcel % is noted already', p_tracking_number
-      using errcode = 'KCINV', hint = 'correct_shipment() corrects a parcel.';
+      using errcode = 'SHINV', hint = 'correct_shipment() corrects a parcel.';
   end if;
   insert into public.shipments (id, order_id, parcel, carrier, tracking_number, tracking_url)
   select v_id, p_order_id, coalesce(max(s.parcel), 0) + 1, p_carrier, p_tracking_number,
@@ -1251,7 +1253,7 @@ end;
 $$;
 comment on function private.ship(uuid, text, text, jsonb) is
   'Notes a parcel with the lines, or with all that is still to be sent (p_lines null), and returns its id. '
-  'KCINV: more than is still to be sent, or a tracking number that the order has already.';
+  'SHINV: more than is still to be sent, or a tracking number that the order has already.';
 
 create function private.correct_parcel(
   p_command_id uuid,
@@ -1268,7 +1270,7 @@ declare
 begin
   if (v_carrier, v_tracking) is not distinct from (s.carrier, s.tracking_number) then
     raise exception 'parcel % has shipped already, with this carrier and number', s.parcel
-      using errcode = 'KCINV', hint = 'To correct it, give another carrier or tracking number.';
+      using errcode = 'SHINV', hint = 'To correct it, give another carrier or tracking number.';
   end if;
   update public.shipments
   set carrier = v_carrier, tracking_number = v_tracking,
@@ -1289,7 +1291,7 @@ begin
 end;
 $$;
 comment on function private.correct_parcel(uuid, public.shipments, text, text) is
-  'Gives a parcel another carrier or number (null: as it is) and queues the mail that says so. KCINV: '
+  'Gives a parcel another carrier or number (null: as it is) and queues the mail that says so. SHINV: '
   'nothing to correct.';
 
 create function private.run_mark_fulfilled(p_command_id uuid, p_args jsonb) returns jsonb
@@ -1304,7 +1306,7 @@ begin
   if o.fulfilled_at is not null and not p_args ? 'lines' then
     if (select count(*) from public.shipments x where x.order_id = o.id) > 1 then
       raise exception 'order % has shipped in several parcels', o.number
-        using errcode = 'KCINV', hint = 'correct_shipment() corrects one of them by its number.';
+        using errcode = 'SHINV', hint = 'correct_shipment() corrects one of them by its number.';
     end if;
     select * into s from public.shipments x where x.order_id = o.id;
     perform private.correct_parcel(p_command_id, s, p_args ->> 'carrier', p_args ->> 'tracking_number');
@@ -1326,7 +1328,7 @@ end;
 $$;
 comment on function private.run_mark_fulfilled(uuid, jsonb) is
   'Carries out mark_fulfilled: notes a parcel and queues its mail, and answers { parcel, to_ship }. Of an '
-  'order that has shipped in one parcel it corrects that. KCINV: unpaid, held or cancelled; more than is '
+  'order that has shipped in one parcel it corrects that. SHINV: unpaid, held or cancelled; more than is '
   'still to be sent; nothing to correct.';
 
 create function private.run_correct_shipment(p_command_id uuid, p_args jsonb) returns jsonb
@@ -1340,14 +1342,14 @@ begin
   select * into s from public.shipments x
   where x.order_id = o.id and x.parcel = (p_args ->> 'parcel')::integer;
   if not found then
-    raise exception 'order % has no parcel %', o.number, p_args ->> 'parcel' using errcode = 'KCINV';
+    raise exception 'order % has no parcel %', o.number, p_args ->> 'parcel' using errcode = 'SHINV';
   end if;
   perform private.correct_parcel(p_command_id, s, p_args ->> 'carrier', p_args ->> 'tracking_number');
   return jsonb_build_object('parcel', s.parcel, 'corrected', true);
 end;
 $$;
 comment on function private.run_correct_shipment(uuid, jsonb) is
-  'Carries out correct_shipment. KCINV: no such parcel, or nothing to correct.';
+  'Carries out correct_shipment. SHINV: no such parcel, or nothing to correct.';
 
 -- Running a command as its row is written, and the functions that staff call.
 
@@ -1522,13 +1524,13 @@ begin
     select * into c from public.staff_commands x where x.id = v_id;
     if c.command <> p_command
       or (p_args ->> 'order_number') is distinct from (c.args ->> 'order_number') then
-      raise exception 'command % was another one', v_id using errcode = 'KCINV';
+      raise exception 'command % was another one', v_id using errcode = 'SHINV';
     end if;
     v_result := c.result || jsonb_build_object('command_id', c.id);
     if p_dry_run then
-      raise exception 'dry run' using errcode = 'KCDRY';
+      raise exception 'dry run' using errcode = 'SHDRY';
     end if;
-  exception when sqlstate 'KCDRY' then
+  exception when sqlstate 'SHDRY' then
     v_result := v_result - 'command_id' || '{"dry_run": true}';
   end;
   return v_result;
@@ -1537,7 +1539,7 @@ $$;
 comment on function private.submit_command(text, jsonb, boolean, uuid) is
   'Inserts a staff command as the caller, whose policies decide, and returns its result. p_dry_run: carries '
   'it out, undoes all of it, and returns what the result would be. p_command_id: the same command with the '
-  'same id is carried out once and answers the same again. 42501: the caller is not staff; KCINV: the id was '
+  'same id is carried out once and answers the same again. 42501: the caller is not staff; SHINV: the id was '
   'another command''s.';
 grant execute on function private.submit_command(text, jsonb, boolean, uuid) to authenticated, service_role;
 

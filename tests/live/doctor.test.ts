@@ -43,7 +43,7 @@ async function errors(given: Record<string, string> = {}): Promise<Finding[]> {
 async function onlyError(given: Record<string, string> = {}): Promise<string> {
   const found = await errors(given);
   assert.equal(found.length, 1, JSON.stringify(found));
-  return `${found[0]?.what} → ${found[0]?.mend}`;
+  return `${found[0]?.what} → ${found[0]?.fix}`;
 }
 
 async function runDoctor(args: string[] = []): Promise<{ code: number; output: string }> {
@@ -215,7 +215,7 @@ Deno.test({
       await stripe.customers.update(lost.id, { name: "A" });
       const found = (await diagnose(await local())).find(({ what }) => /have not arrived/.test(what));
       assert.equal(found?.level, "warning");
-      assert.match(found.mend, /deno task reconcile/);
+      assert.match(found.fix, /deno task reconcile/);
     } finally {
       await faults({ method: "DELETE" });
     }
@@ -228,7 +228,7 @@ Deno.test("doctor: with SUPABASE_URL in the environment it looks there, and name
   const source = await findSource(null, given);
   await Deno.remove(dir);
   assert.equal(source.name, "the environment");
-  const found = (await diagnose(source)).map(({ level, what, mend }) => `${level}: ${what}: ${mend}`);
+  const found = (await diagnose(source)).map(({ level, what, fix }) => `${level}: ${what}: ${fix}`);
   assert.ok(
     found.some((line) => /^error: STRIPE_SECRET_KEY is not usable: missing/.test(line)),
     found.join("\n"),
@@ -251,7 +251,7 @@ Deno.test("doctor: each missing or malformed variable is named, and mode and APP
     assert.match(output, /^warning +STRIPE_SECRET_KEY begins or ends with white space/m);
     const { values, ...source } = await local();
     const found = await diagnose({ ...source, values: { ...values, APP_ENV: "production" } });
-    assert.match(found[0]?.mend ?? "", /refused; APP_ENV=production needs a live key/);
+    assert.match(found[0]?.fix ?? "", /refused; APP_ENV=production needs a live key/);
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
@@ -306,7 +306,7 @@ Deno.test("doctor: of several endpoints the enabled one with our API version cou
   ]);
   assert.equal(state.current?.id, "we_on");
   assert.deepEqual(state.surplus.map(({ id }) => id), ["we_old"]);
-  assert.deepEqual(judgeEndpoint(state, "https://x", "mend").map(({ level, what }) => [level, what]), [
+  assert.deepEqual(judgeEndpoint(state, "https://x", "fix").map(({ level, what }) => [level, what]), [
     ["warning", "webhook endpoint we_on also sends invoice.paid"],
     ["warning", "webhook endpoint we_old delivers to the same address"],
   ]);
@@ -315,7 +315,7 @@ Deno.test("doctor: of several endpoints the enabled one with our API version cou
 Deno.test("doctor: says when the database and ADMIN_REQUIRE_MFA disagree about the second factor of staff", () => {
   const said = (required: boolean, wanted: boolean) =>
     judgeStaff({ status: "ok", second_factor: required }, wanted)
-      .map(({ level, what, mend }) => `${level} ${what} ${mend}`).join("; ");
+      .map(({ level, what, fix }) => `${level} ${what} ${fix}`).join("; ");
   assert.match(said(true, true), /^ok staff need a second factor/);
   assert.match(said(false, false), /^ok staff need no second factor/);
   assert.match(said(true, false), /^warning .*ADMIN_REQUIRE_MFA is not true.*update private\.settings/);
@@ -325,7 +325,7 @@ Deno.test("doctor: says when the database and ADMIN_REQUIRE_MFA disagree about t
 Deno.test("doctor: an endpoint of an older version works and is named with how far it is behind, a newer one is an error", () => {
   const judged = (api_version: string) => {
     const endpoint = { id: "we_1", status: "enabled", api_version, enabled_events: ["*"], created: 1 };
-    return judgeEndpoint(sortEndpoints([endpoint as Stripe.WebhookEndpoint]), "https://x", "mend")
+    return judgeEndpoint(sortEndpoints([endpoint as Stripe.WebhookEndpoint]), "https://x", "fix")
       .map(({ level, what }) => [level, what]);
   };
   assert.deepEqual(judged("2024-06-20"), [
@@ -345,7 +345,7 @@ Deno.test("doctor: a disabled endpoint of another version is disabled, not missi
     created: 1,
   };
   const state = sortEndpoints([endpoint as unknown as Stripe.WebhookEndpoint]);
-  assert.deepEqual(judgeEndpoint(state, "https://x", "mend").map(({ what }) => what), [
+  assert.deepEqual(judgeEndpoint(state, "https://x", "fix").map(({ what }) => what), [
     "webhook endpoint we_1 is disabled at Stripe",
   ]);
 });
@@ -383,6 +383,6 @@ Deno.test("doctor: how far behind a version is, in words", () => {
 Deno.test("doctor names the Auth setting under which an address is believed without proof", () => {
   const [off] = judgeAuth({ mailer_autoconfirm: true });
   assert.equal(off?.level, "warning");
-  assert.match(`${off?.what} ${off?.mend}`, /Confirm email.*guest order/);
+  assert.match(`${off?.what} ${off?.fix}`, /Confirm email.*guest order/);
   assert.deepEqual(judgeAuth({ mailer_autoconfirm: false }).map(({ level }) => level), ["ok"]);
 });

@@ -206,7 +206,7 @@ Deno.test("a second stack in the same folder is refused", async () => {
   assert.match(second.output, /Another stack runs in .*LOCAL_DIR/);
 });
 
-Deno.test("a half-written data folder is named with the mend", async () => {
+Deno.test("a half-written data folder is named with the fix", async () => {
   await using dir = await temporaryFolder();
   await Deno.mkdir(`${dir.path}/postgres/data`, { recursive: true });
   await using dev = new DevProcess(dir.path);

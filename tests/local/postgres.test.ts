@@ -97,7 +97,7 @@ Deno.test("startPostgres() leaves no server behind when its parent is killed wit
   });
 });
 
-Deno.test("startPostgres() names the port and the mend when the port is taken", async () => {
+Deno.test("startPostgres() names the port and the fix when the port is taken", async () => {
   await using dir = await temporaryFolder();
   const port = freePort();
   using _holder = Deno.listen({ hostname: "127.0.0.1", port });
@@ -106,7 +106,7 @@ Deno.test("startPostgres() names the port and the mend when the port is taken", 
   assert.match(error.message, new RegExp(`Port ${port} .*LOCAL_DB_PORT`));
 });
 
-Deno.test("startPostgres() names the folder and the mend when the data is half-written", async () => {
+Deno.test("startPostgres() names the folder and the fix when the data is half-written", async () => {
   await using dir = await temporaryFolder();
   await Deno.mkdir(`${dir.path}/data`);
   await Deno.writeTextFile(`${dir.path}/data/PG_VERSION`, "17\n");
@@ -115,7 +115,7 @@ Deno.test("startPostgres() names the folder and the mend when the data is half-w
   assert.ok(error.message.includes(`${dir.path}/data`) && error.message.includes("--fresh"), error.message);
 });
 
-Deno.test("startPostgres() names the log and the mend when the server does not start", async () => {
+Deno.test("startPostgres() names the log and the fix when the server does not start", async () => {
   await using dir = await temporaryFolder();
   const server = await startPostgres({ dir: dir.path, port: 0 });
   await server.stop();

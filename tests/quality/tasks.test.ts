@@ -30,6 +30,7 @@ const EXPECTED: Record<string, Expected> = {
   setup: { offline: false, wrong: [["--env"], ["--dry-run=no"]] },
   doctor: { offline: false, wrong: [["surplus"]] },
   chaos: { offline: true, wrong: [["--runs", "0"], ["--seed", "x"]] },
+  mutate: { offline: true, wrong: [["--lists"]] },
   bench: { offline: true, wrong: [["--orders", "1.5"], ["--jobs", ""]] },
 };
 

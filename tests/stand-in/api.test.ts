@@ -198,7 +198,7 @@ test("a JSON body is told that a form is wanted", async () => {
   assert.match((await answer.json()).error.message, /application\/x-www-form-urlencoded/);
 });
 
-test("idempotency keys: the same request replays, other parameters are an error, a refused one may be mended", async () => {
+test("idempotency keys: the same request replays, other parameters are an error, a refused one may be corrected", async () => {
   await using stand = await standIn();
   const { stripe } = stand;
   const first = await stripe.customers.create({ name: "One" }, { idempotencyKey: "k1" });
@@ -208,8 +208,8 @@ test("idempotency keys: the same request replays, other parameters are an error,
   assert.equal(other.statusCode, 400);
   assert.equal(other.type, "StripeIdempotencyError");
   await refusal(stripe.customers.create({ email: "nobody" }, { idempotencyKey: "k2" }));
-  const mended = await stripe.customers.create({ email: "a@example.com" }, { idempotencyKey: "k2" });
-  assert.equal(mended.email, "a@example.com");
+  const corrected = await stripe.customers.create({ email: "a@example.com" }, { idempotencyKey: "k2" });
+  assert.equal(corrected.email, "a@example.com");
   assert.equal((await stripe.customers.list()).data.length, 2);
 });
 

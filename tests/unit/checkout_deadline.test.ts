@@ -7,7 +7,7 @@ import { createRateLimiter } from "../../supabase/functions/_shared/limits/rate_
 import { handle as handleCheckout } from "../../supabase/functions/create-checkout-session/handler.ts";
 import { handle as handleResume } from "../../supabase/functions/resume-checkout/handler.ts";
 import { checkoutOf, orderId, requestOf, sessionOf, world } from "./checkout_world.ts";
-import { errorOf, fixedClock, keptLog } from "./fakes.ts";
+import { errorOf, fakeCall, fixedClock, keptLog } from "./fakes.ts";
 
 /** What storefronts wait (the issue's "bounded time"). */
 const patienceMs = 10_000;
@@ -71,8 +71,8 @@ function slowWorld(paceOf: PaceOf, begun: "new" | "overdue" | "paid" | "supersed
         limitMs(),
         () => ({ ...begin(), outcome: "existing" as const }) as ReturnType<typeof checkoutOf>,
       ),
-    attachCheckoutSession: () => pass("attach", limitMs(), () => ({ created: true, status: "pending" })),
-    applyStripeFacts: () => pass("apply", limitMs(), () => ({ applied: true, order_ids: [] })),
+    attachCheckoutSession: () => pass("attach", limitMs(), () => {}),
+    applyStripeFacts: () => pass("apply", limitMs(), () => true),
   });
   const deps = {
     ...here.deps,
@@ -80,14 +80,10 @@ function slowWorld(paceOf: PaceOf, begun: "new" | "overdue" | "paid" | "supersed
     // Both limiters that can hang do.
     limiter: createRateLimiter({
       env: { upstash: null },
-      rpc: {
-        within: (limitMs) => ({
-          takeRateLimits: () => {
-            clock.advance(1_000 + limitMs());
-            return Promise.reject(new Error("no answer"));
-          },
-        }),
-      },
+      call: fakeCall((_name, _args, limitMs) => {
+        clock.advance(1_000 + limitMs);
+        return Promise.reject(new Error("no answer"));
+      }),
       log: keptLog().log,
       now: clock.now,
     }),

@@ -320,7 +320,7 @@ Deno.test("create-checkout-session tells the shopper about an address that Strip
     path: "customer_email",
     message: "is not accepted by the payment provider",
   }]);
-  assert.deepEqual(here.abandoned, [null], "staff have nothing to mend");
+  assert.deepEqual(here.abandoned, [null], "staff have nothing to fix");
 });
 
 Deno.test("create-checkout-session answers 503 with Retry-After when Stripe fails", async () => {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { evidenceParams } from "../../supabase/functions/_shared/jobs/dispute_evidence.ts";
-import type { DisputedOrder, EarlierOrder } from "../../supabase/functions/_shared/database/rpc_shapes.ts";
+import type { DisputedOrder, EarlierOrder } from "../../supabase/functions/_shared/database/disputes.ts";
 
 const address = {
   line1: "48 Alder Street",

@@ -4,7 +4,7 @@ import { AppError } from "../../supabase/functions/_shared/errors.ts";
 import { outcomeOf, resultOf } from "../../supabase/functions/_shared/jobs/outcome.ts";
 import { type JobContext, runJob } from "../../supabase/functions/_shared/jobs/mod.ts";
 import { createLogger } from "../../supabase/functions/_shared/log.ts";
-import type { Job } from "../../supabase/functions/_shared/database/rpc.ts";
+import type { Job } from "../../supabase/functions/_shared/database/jobs.ts";
 
 const job = { id: 1, lease_id: "lease" };
 
@@ -13,7 +13,7 @@ function stripeFailure(statusCode: number, type: "invalid_request_error" | "card
   return new AppError("stripe_unavailable", { cause });
 }
 
-Deno.test("outcomeOf(): what Stripe refuses is given up, and shows that Stripe is at home", () => {
+Deno.test("outcomeOf(): what Stripe refuses is given up, and shows that Stripe can be reached", () => {
   for (const failure of [stripeFailure(400, "invalid_request_error"), stripeFailure(402, "card_error")]) {
     const result = resultOf(job, outcomeOf(failure, Date.now()));
     assert.deepEqual([result.outcome, result.alert, result.provider_state], ["discard", "critical", "up"]);

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { renderMail, templateNames } from "../../supabase/functions/_shared/mails/mod.ts";
-import type { Notification } from "../../supabase/functions/_shared/database/rpc.ts";
+import type { Notification } from "../../supabase/functions/_shared/database/notifications.ts";
 
-function shipped(data: Record<string, unknown>): Notification {
+function shipped(data: Notification["data"]): Notification {
   return {
     id: crypto.randomUUID(),
     order_id: crypto.randomUUID(),
@@ -33,7 +33,7 @@ function shipped(data: Record<string, unknown>): Notification {
   };
 }
 
-const render = (data: Record<string, unknown>) =>
+const render = (data: Notification["data"]) =>
   renderMail(shipped(data), { siteUrl: "https://shop.example", resumeUrl: null });
 
 Deno.test("a shipping mail shows the tracking number that it was queued with: tried again, it is the same mail", () => {

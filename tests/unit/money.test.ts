@@ -10,7 +10,7 @@ import {
 import type {
   Notification,
   NotificationOrder,
-} from "../../supabase/functions/_shared/database/rpc_shapes.ts";
+} from "../../supabase/functions/_shared/database/notifications.ts";
 
 /** From Stripe's page on currencies: minor units, and what they are. */
 const written: [string, number, string][] = [

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { renderMail, templateNames } from "../../supabase/functions/_shared/mails/mod.ts";
 import { oneLine, withoutLinks } from "../../supabase/functions/_shared/text/outside_text.ts";
-import type { Notification } from "../../supabase/functions/_shared/database/rpc_shapes.ts";
+import type { Notification } from "../../supabase/functions/_shared/database/notifications.ts";
 
 /** What mail programs make links of, all of it on a host of nobody. */
 const hostile = [

@@ -13,7 +13,7 @@ export async function checkAllowlist({ env, rpc, kind }: Subject): Promise<Findi
       : error("the allowlist shuts out the stand-in", "add 127.0.0.1 to STRIPE_WEBHOOK_EXTRA_IPS");
   }
   const known = await rpc.getWebhookAllowlist().catch(() => null);
-  if (known === null) return warning("the allowlist could not be read", "mend the API first");
+  if (known === null) return warning("the allowlist could not be read", "fix the API first");
   const published = await readPublished(env.stripeWebhookIpsUrl);
   if (published === null) {
     return warning(

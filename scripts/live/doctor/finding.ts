@@ -3,19 +3,19 @@ export interface Finding {
   level: "ok" | "warning" | "error";
   what: string;
   /** What to do about it; empty when all is well. */
-  mend: string;
+  fix: string;
 }
 
 export function ok(what: string): Finding {
-  return { level: "ok", what, mend: "" };
+  return { level: "ok", what, fix: "" };
 }
 
 /** Works, but not as it should. */
-export function warning(what: string, mend: string): Finding {
-  return { level: "warning", what, mend };
+export function warning(what: string, fix: string): Finding {
+  return { level: "warning", what, fix };
 }
 
 /** Orders, money or mail suffer. */
-export function error(what: string, mend: string): Finding {
-  return { level: "error", what, mend };
+export function error(what: string, fix: string): Finding {
+  return { level: "error", what, fix };
 }

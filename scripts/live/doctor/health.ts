@@ -1,4 +1,4 @@
-import type { HealthFigures } from "../../../supabase/functions/_shared/database/rpc.ts";
+import type { HealthFigures } from "../../../supabase/functions/_shared/database/health.ts";
 import { secretKeyOf } from "../setup/project.ts";
 import { error, type Finding, ok, warning } from "./finding.ts";
 import type { Subject } from "./subject.ts";
@@ -84,7 +84,7 @@ export function judgeJobs(jobs: Check, kind: Subject["kind"], nowMs: number): Fi
 }
 
 const redrive =
-  "mend the cause (last_error), then 'deno task redrive --all --dry-run' and 'deno task redrive --all'";
+  "fix the cause (last_error), then 'deno task redrive --all --dry-run' and 'deno task redrive --all'";
 
 /** Events that could not be applied, and deliveries that do not come, as the running shop sees them. */
 export function judgeWebhooks(webhooks: Check): Finding[] {

@@ -22,7 +22,7 @@ export async function checkShipping({ env }: Subject): Promise<Finding[]> {
     if (!response.ok) throw new Error(`status ${response.status}`);
     return judgeShipping(await response.json(), env.shippingCountries);
   } catch {
-    return [warning("the shipping rates could not be read", "mend the API first")];
+    return [warning("the shipping rates could not be read", "fix the API first")];
   }
 }
 

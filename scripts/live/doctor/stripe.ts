@@ -24,11 +24,11 @@ export async function checkStripe(subject: Subject): Promise<Finding[]> {
   } catch (failure) {
     return [unreadable(failure)];
   }
-  const mend = kind === "local" ? "restart 'deno task dev'" : "run 'deno task setup'";
+  const fix = kind === "local" ? "restart 'deno task dev'" : "run 'deno task setup'";
   return [
     ok("Stripe accepts the key"),
     ...await checkAccount(subject),
-    ...judgeEndpoint(state, url, mend),
+    ...judgeEndpoint(state, url, fix),
     await checkDeliveries(subject),
   ];
 }
@@ -51,54 +51,54 @@ function unreadable(failure: unknown): Finding {
 }
 
 /** What is wrong with the endpoint at our address. */
-export function judgeEndpoint(state: EndpointState, url: string, mend: string): Finding[] {
+export function judgeEndpoint(state: EndpointState, url: string, fix: string): Finding[] {
   const { current, surplus, disabled, missingEvents, extraEvents } = state;
   if (current === null) {
     if (surplus.length === 0) {
       return [
         disabled[0] === undefined
-          ? error(`Stripe has no webhook endpoint for ${url}`, mend)
-          : disabledAt(disabled[0].id, mend),
+          ? error(`Stripe has no webhook endpoint for ${url}`, fix)
+          : disabledAt(disabled[0].id, fix),
       ];
     }
     return surplus.flatMap((endpoint) => [
-      otherVersion(endpoint, mend),
-      ...lackingEvents(endpoint.id, missing(enabledEvents, endpoint.enabled_events), mend),
+      otherVersion(endpoint, fix),
+      ...lackingEvents(endpoint.id, missing(enabledEvents, endpoint.enabled_events), fix),
     ]);
   }
   const findings: Finding[] = [];
   if (current.status !== "enabled") {
-    findings.push(disabledAt(current.id, mend));
+    findings.push(disabledAt(current.id, fix));
   }
-  findings.push(...lackingEvents(current.id, missingEvents, mend));
+  findings.push(...lackingEvents(current.id, missingEvents, fix));
   if (extraEvents.length > 0) {
-    findings.push(warning(`webhook endpoint ${current.id} also sends ${extraEvents.join(", ")}`, mend));
+    findings.push(warning(`webhook endpoint ${current.id} also sends ${extraEvents.join(", ")}`, fix));
   }
   for (const { id } of surplus) {
-    findings.push(warning(`webhook endpoint ${id} delivers to the same address`, mend));
+    findings.push(warning(`webhook endpoint ${id} delivers to the same address`, fix));
   }
   return findings.length > 0
     ? findings
     : [ok(`webhook endpoint ${current.id} is enabled, ${enabledEvents.length} events, ${stripeApiVersion}`)];
 }
 
-function disabledAt(id: string, mend: string): Finding {
+function disabledAt(id: string, fix: string): Finding {
   return error(
     `webhook endpoint ${id} is disabled at Stripe`,
-    `${mend}, then 'deno task reconcile --since 7d' fetches what was missed`,
+    `${fix}, then 'deno task reconcile --since 7d' fetches what was missed`,
   );
 }
 
-function lackingEvents(id: string, events: string[], mend: string): Finding[] {
-  return events.length === 0 ? [] : [error(`webhook endpoint ${id} lacks ${events.join(", ")}`, mend)];
+function lackingEvents(id: string, events: string[], fix: string): Finding[] {
+  return events.length === 0 ? [] : [error(`webhook endpoint ${id} lacks ${events.join(", ")}`, fix)];
 }
 
 /**
  * An endpoint of another version: events of an older one are read all the same, but each that leaves something out
  * costs a call to Stripe, and Stripe ends versions some day. Of a newer one, or one that moves, nobody knows.
  */
-function otherVersion({ id, api_version: version }: Stripe.WebhookEndpoint, mend: string): Finding {
-  const renewal = `${mend}: a version is fixed at creation, so a new one takes its place`;
+function otherVersion({ id, api_version: version }: Stripe.WebhookEndpoint, fix: string): Finding {
+  const renewal = `${fix}: a version is fixed at creation, so a new one takes its place`;
   const behind = version === null ? null : howFarBehind(version, stripeApiVersion);
   if (behind !== null) {
     return warning(
@@ -156,7 +156,7 @@ async function checkDeliveries({ stripe, rpc }: Subject): Promise<Finding> {
       limit: 100,
     });
     const ours = data.filter((event) => enabledEvents.includes(event.type)).map((event) => event.id);
-    const lost = ours.length === 0 ? [] : (await rpc.listUnknownEvents(ours)).event_ids;
+    const lost = ours.length === 0 ? [] : await rpc.listUnknownEvents(ours);
     if (lost.length === 0) return ok(`no event of the last ${deliveryDays} days is undelivered`);
     const count = lost.length === 100 ? "100 or more" : `${lost.length}`;
     return warning(

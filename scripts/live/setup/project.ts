@@ -66,7 +66,7 @@ function canBeUnset(name: string): boolean {
 
 /**
  * Reads the project of an env file. A signing secret may be missing: setup gets one when it creates the endpoint.
- * @throws SetupError that names every variable to be mended.
+ * @throws SetupError that names every variable to fix.
  */
 export async function readProject(envFile: string): Promise<Project> {
   const values = await readEnvFile(envFile);

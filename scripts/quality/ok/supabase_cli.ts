@@ -7,8 +7,14 @@ import { type CommandOutput } from "../../lib/command.ts";
 /** File that the CLI generates from the schema. */
 export const TYPES_PATH = "supabase/functions/_shared/database/database_types.ts";
 
-/** Why the CLI cannot be used here, or null when it can. */
-export async function supabaseCliMissing(root: string): Promise<string | null> {
+let missing: Promise<string | null> | undefined;
+
+/** Why the CLI cannot be used here, or null when it can. Asked once: each start of the CLI takes a second. */
+export function supabaseCliMissing(root: string): Promise<string | null> {
+  return missing ??= whyMissing(root);
+}
+
+async function whyMissing(root: string): Promise<string | null> {
   const output = await runSupabase(["--version"], root);
   return output.success
     ? null
@@ -69,8 +75,8 @@ export const advisors: Step = {
 };
 
 async function withCli(context: StepContext, work: () => ReturnType<Step["run"]>): ReturnType<Step["run"]> {
-  const missing = await supabaseCliMissing(context.root);
-  return missing === null ? await work() : { kind: "skipped", reason: missing };
+  const reason = await supabaseCliMissing(context.root);
+  return reason === null ? await work() : { kind: "skipped", reason };
 }
 
 async function emptyDatabase(adminUrl: string, name: string): Promise<string> {

@@ -69,14 +69,14 @@ export class EnvError extends Error {
   /** Names of the variables that are missing or malformed. */
   readonly variables: string[];
 
-  constructor(problems: { variable: string; mend: string }[]) {
-    const lines = problems.map(({ variable, mend }) => `  ${variable}: ${mend}`);
+  constructor(problems: { variable: string; fix: string }[]) {
+    const lines = problems.map(({ variable, fix }) => `  ${variable}: ${fix}`);
     super(`the environment is not complete:\n${lines.join("\n")}`);
     this.variables = problems.map(({ variable }) => variable);
   }
 }
 
-const text = (mend: string) => z.string({ error: mend });
+const text = (fix: string) => z.string({ error: fix });
 
 function choice<const T extends string>(values: readonly [T, ...T[]], fallback: T) {
   return z.enum(values, { error: `set it to one of ${values.join(", ")}` }).default(fallback);
@@ -87,15 +87,15 @@ function flag(fallback: "true" | "false") {
 }
 
 function wholeNumber(min: number, max: number, fallback: number) {
-  const mend = `set a whole number from ${min} to ${max}`;
-  return text(mend).regex(/^\d{1,9}$/, { error: mend }).transform(Number)
-    .refine((value) => value >= min && value <= max, { error: mend })
+  const fix = `set a whole number from ${min} to ${max}`;
+  return text(fix).regex(/^\d{1,9}$/, { error: fix }).transform(Number)
+    .refine((value) => value >= min && value <= max, { error: fix })
     .default(fallback);
 }
 
 /** An http or https address; plain http is for the local machine only, where no one listens in between. */
-function webAddress(mend: string) {
-  return text(mend).refine((value) => parseWebAddress(value) !== null, { error: mend });
+function webAddress(fix: string) {
+  return text(fix).refine((value) => parseWebAddress(value) !== null, { error: fix });
 }
 
 function parseWebAddress(value: string): URL | null {
@@ -108,17 +108,17 @@ function isOrigin(value: string): boolean {
   return parseWebAddress(value)?.origin === value;
 }
 
-function commaList(mend: string, accepts: (item: string) => boolean) {
-  return text(mend)
+function commaList(fix: string, accepts: (item: string) => boolean) {
+  return text(fix)
     .transform((value) => value.split(",").map((item) => item.trim()).filter((item) => item !== ""))
-    .refine((items) => items.every(accepts), { error: mend });
+    .refine((items) => items.every(accepts), { error: fix });
 }
 
 /** `{"default":"sb_…"}` as Supabase writes it. */
-function keyDictionary(mend: string) {
-  return text(mend).transform(parseJson)
-    .pipe(z.record(z.string(), z.string().min(8), { error: mend }))
-    .refine((keys) => Object.keys(keys).length > 0, { error: mend });
+function keyDictionary(fix: string) {
+  return text(fix).transform(parseJson)
+    .pipe(z.record(z.string(), z.string().min(8), { error: fix }))
+    .refine((keys) => Object.keys(keys).length > 0, { error: fix });
 }
 
 function parseJson(value: string): unknown {
@@ -228,22 +228,22 @@ export function loadEnv(source: Source = Deno.env.toObject()): Env {
   return toEnv(parsed.data);
 }
 
-function problemsOf(error: z.ZodError, given: Source): { variable: string; mend: string }[] {
-  const mends = new Map<string, string>();
+function problemsOf(error: z.ZodError, given: Source): { variable: string; fix: string }[] {
+  const fixes = new Map<string, string>();
   for (const issue of error.issues) {
     const variable = String(issue.path[0]);
     const state = variable in given ? "malformed" : "missing";
-    if (!mends.has(variable)) mends.set(variable, `${state}; ${issue.message}`);
+    if (!fixes.has(variable)) fixes.set(variable, `${state}; ${issue.message}`);
   }
-  return [...mends].map(([variable, mend]) => ({ variable, mend }));
+  return [...fixes].map(([variable, fix]) => ({ variable, fix }));
 }
 
 /** Rules between variables. */
-function checkTogether(values: Values): { variable: string; mend: string }[] {
+function checkTogether(values: Values): { variable: string; fix: string }[] {
   const live = isLive(values.STRIPE_SECRET_KEY);
   const production = values.APP_ENV === "production";
-  const problems: { variable: string; mend: string }[] = [];
-  const add = (variable: string, mend: string) => problems.push({ variable, mend });
+  const problems: { variable: string; fix: string }[] = [];
+  const add = (variable: string, fix: string) => problems.push({ variable, fix });
 
   if (live && !production) {
     add(

@@ -21,7 +21,7 @@ import { AppError } from "../_shared/errors.ts";
 import { json, readJson, respond } from "../_shared/http/endpoint.ts";
 import type { Logger } from "../_shared/log.ts";
 import type { RateLimiter } from "../_shared/limits/rate_limit.ts";
-import type { Checkout, CheckoutRequest, Rpc } from "../_shared/database/rpc.ts";
+import type { Checkout, CheckoutCalls, CheckoutRequest } from "../_shared/database/checkout.ts";
 import { parseCart, parseIdempotencyKey } from "./cart.ts";
 import { takeLimits } from "./limits.ts";
 import { checkTurnstile } from "./turnstile.ts";
@@ -29,7 +29,7 @@ import { checkTurnstile } from "./turnstile.ts";
 export interface Deps {
   env: Env;
   /** The database under a deadline. */
-  rpcWithin: (limitMs: () => number) => OpenSessionDeps["rpc"] & Pick<Rpc, "beginCheckout">;
+  rpcWithin: (limitMs: () => number) => OpenSessionDeps["rpc"] & Pick<CheckoutCalls, "beginCheckout">;
   limiter: RateLimiter;
   stripe: StripeCalls;
   /** Asks Turnstile; Cloudflare's address is the only one it is called with. */

@@ -11,13 +11,14 @@ import { AppError } from "../_shared/errors.ts";
 import { json, respond } from "../_shared/http/endpoint.ts";
 import type { Logger } from "../_shared/log.ts";
 import type { RateLimiter } from "../_shared/limits/rate_limit.ts";
-import type { OrderStatus, Rpc } from "../_shared/database/rpc.ts";
+import type { FactCalls } from "../_shared/database/facts.ts";
+import type { OrderCalls, OrderStatus } from "../_shared/database/orders.ts";
 import { classifyStripeFailure } from "../_shared/stripe/client.ts";
 import { checkoutSessionFacts, isForeignSession } from "../_shared/stripe_events/checkout_session.ts";
 
 export interface Deps {
   env: Env;
-  rpc: Pick<Rpc, "getOrderStatus" | "applyStripeFacts">;
+  rpc: OrderCalls & FactCalls;
   /** With `payment_intent.latest_charge` expanded. */
   retrieveSession(id: string): Promise<Stripe.Checkout.Session>;
   limiter: RateLimiter;

@@ -22,7 +22,7 @@ import { shopperAddress } from "../_shared/http/client_ip.ts";
 import { AppError } from "../_shared/errors.ts";
 import { json, readJson, respond } from "../_shared/http/endpoint.ts";
 import type { RateLimiter } from "../_shared/limits/rate_limit.ts";
-import type { Checkout, EndedCheckout, Rpc } from "../_shared/database/rpc.ts";
+import type { Checkout, CheckoutCalls, EndedCheckout } from "../_shared/database/checkout.ts";
 import { checkoutSessionFacts } from "../_shared/stripe_events/checkout_session.ts";
 import { validBody } from "../_shared/http/valid_body.ts";
 import { readable } from "./refusal_page.ts";
@@ -31,7 +31,7 @@ export interface Deps extends Omit<OpenSessionDeps, "rpc"> {
   /** The database under a deadline. */
   rpcWithin: (
     limitMs: () => number,
-  ) => OpenSessionDeps["rpc"] & Pick<Rpc, "findOpenCheckout" | "resumeCheckout">;
+  ) => OpenSessionDeps["rpc"] & Pick<CheckoutCalls, "findOpenCheckout" | "resumeCheckout">;
   limiter: RateLimiter;
 }
 

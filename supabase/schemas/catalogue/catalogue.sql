@@ -155,7 +155,7 @@ end;
 $$;
 comment on function private.judge_price() is
   'Trigger of product_variants: staff hear at once of a price that Stripe refuses, whichever way it came '
-  'in; mended or retired, the alert closes.';
+  'in; corrected or retired, the alert closes.';
 create trigger judge_price after insert or update of price_amount, currency, active on public.product_variants
   for each row execute function private.judge_price();
 

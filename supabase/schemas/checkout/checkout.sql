@@ -1,4 +1,4 @@
--- Checkout: from a cart to a frozen order that waits for its session.
+-- The payment page of an order that exists: what it shows, and the one way to it.
 
 create function private.checkout_snapshot(p_order_id uuid, p_outcome text) returns jsonb
 language plpgsql
@@ -83,7 +83,7 @@ begin
   join public.products p on p.id = v.product_id
   where i.order_id = p_order_id and (not v.active or not p.active or v.currency <> v_currency);
   if v_gone is not null then
-    raise exception 'no longer sold' using errcode = 'KCSTK', detail = v_gone::text;
+    raise exception 'no longer sold' using errcode = 'SHSTK', detail = v_gone::text;
   end if;
 
   perform private.reserve_stock(p_order_id, now() + make_interval(secs => p_hold_seconds));
@@ -116,7 +116,7 @@ begin
 end;
 $$;
 comment on function private.reopen_checkout(uuid, integer, integer) is
-  'A new attempt of an unpaid order at today''s prices: holds stock again (KCSTK when it is gone or no '
+  'A new attempt of an unpaid order at today''s prices: holds stock again (SHSTK when it is gone or no '
   'longer sold) and counts up the attempt. The caller has locked the order.';
 
 create function private.find_checkout(
@@ -146,10 +146,10 @@ begin
       and lower(o.email) is distinct from lower(p_email))
     or (p_idempotency_key like 'guest:%' and length(p_idempotency_key) < c_guessable
       and private.address_key(o.purchase_ip) is distinct from private.address_key(p_client_ip)) then
-    raise exception 'this Idempotency-Key was used for another cart' using errcode = 'KCIDC';
+    raise exception 'this Idempotency-Key was used for another cart' using errcode = 'SHIDC';
   end if;
   if o.cancelled_at is not null then
-    raise exception 'this order has been cancelled' using errcode = 'KCSTA';
+    raise exception 'this order has been cancelled' using errcode = 'SHSTA';
   elsif o.status in ('expired', 'payment_failed') then
     if p_superseded is not null then
       return jsonb_build_object('outcome', 'superseded', 'session_ids', p_superseded);
@@ -162,7 +162,7 @@ $$;
 comment on function private.find_checkout(text, jsonb, text, jsonb, inet) is
   'The order that an Idempotency-Key made before, or null. ended: it has expired or failed and can be '
   'opened again. superseded: it can, once other pages of the shopper (p_superseded) are closed. p_lines as '
-  'of asked_lines(). KCIDC: the key belongs to another cart. KCSTA: staff have cancelled the order.';
+  'of asked_lines(). SHIDC: the key belongs to another cart. SHSTA: staff have cancelled the order.';
 
 create function private.velocity_exceeded(p_risk jsonb) returns jsonb
 language sql
@@ -263,250 +263,3 @@ comment on function private.enter_checkout(uuid, text, text, boolean, boolean, i
   'The one way to the payment page of an order that exists: repeats, resumed and restarted attempts all '
   'pass the velocity rules here. p_reopen: begin a new attempt. Outcomes: existing, superseded, '
   'velocity_exceeded.';
-
-create function private.open_checkouts(p_user_id uuid, p_session_id text, p_livemode boolean)
-returns setof public.orders
-language plpgsql
-stable
-set search_path = ''
-as $$
-begin
-  if p_user_id is not null then
-    return query select o.* from public.orders o
-      join public.customers c on c.id = o.customer_id
-      where c.user_id = p_user_id and o.livemode = p_livemode and o.status = 'pending';
-  end if;
-  -- Whoever knows the id of a session has been to its payment page. That of another account is none of
-  -- theirs.
-  if p_session_id is not null then
-    return query select o.* from public.checkout_sessions s
-      join public.orders o on o.id = s.order_id
-      left join public.customers c on c.id = o.customer_id
-      where s.id = p_session_id and o.livemode = p_livemode and o.status = 'pending' and c.user_id is null;
-  end if;
-end;
-$$;
-comment on function private.open_checkouts(uuid, text, boolean) is
-  'The unpaid checkouts of a shopper: those of the account, and for guests the one whose session id they '
-  'present. An e-mail address is no proof of anything and is not looked at.';
-
-create function private.superseded_sessions(p_key text, p_user_id uuid, p_session_id text, p_livemode boolean)
-returns jsonb
-language sql
-stable
-set search_path = ''
-as $$
-  select jsonb_agg(s.id order by s.id)
-  from private.open_checkouts(p_user_id, p_session_id, p_livemode) o
-  join public.checkout_sessions s on s.order_id = o.id
-  where s.status = 'open' and (p_key is null or o.idempotency_key is distinct from p_key)
-$$;
-comment on function private.superseded_sessions(text, uuid, text, boolean) is
-  'Open payment pages of a shopper that a checkout with this key takes the place of, or null.';
-
-create function private.account_customer(p_user_id uuid, p_email text, p_livemode boolean) returns uuid
-language plpgsql
-set search_path = ''
-as $$
-declare
-  v_email text;
-  v_id uuid;
-begin
-  -- The account's own address, not the one that this cart names.
-  select coalesce(nullif(lower(trim(u.email)), ''), p_email) into v_email
-  from auth.users u where u.id = p_user_id;
-  if not found then
-    -- Deleted while their token still runs: they go on as a guest.
-    return null;
-  end if;
-  insert into public.customers as c (user_id, email, livemode) values (p_user_id, v_email, p_livemode)
-  on conflict on constraint customers_user_id_key do update set email = coalesce(excluded.email, c.email)
-  returning id into v_id;
-  return v_id;
-end;
-$$;
-comment on function private.account_customer(uuid, text, boolean) is
-  'The customers row of an account, made at its first checkout. Null when the account is gone.';
-
-create function private.create_order(
-  p_cart jsonb,
-  p_risk jsonb,
-  p_key text,
-  p_user_id uuid,
-  p_email text,
-  p_client_ip inet,
-  p_user_agent text,
-  p_locale text,
-  p_livemode boolean,
-  p_velocity_mode text,
-  p_session_seconds integer,
-  p_hold_seconds integer
-) returns uuid
-language plpgsql
-set search_path = ''
-as $$
-declare
-  v_customer_id uuid := case
-    when p_user_id is not null then private.account_customer(p_user_id, p_email, p_livemode)
-  end;
-  v_order_id uuid;
-begin
-  insert into public.orders (
-    customer_id, account_id, email, mail_to_account, locale, currency, amount_subtotal, amount_total,
-    livemode, cart_hash, idempotency_key, session_expires_at, purchase_ip, user_agent, prices_include_tax,
-    shipping_rates
-  ) values (
-    v_customer_id, case when v_customer_id is not null then p_user_id end, p_email,
-    coalesce((select lower(u.email) = lower(p_email) from auth.users u where u.id = p_user_id), false),
-    p_locale, p_cart ->> 'currency', (p_cart ->> 'amount')::bigint, (p_cart ->> 'amount')::bigint, p_livemode,
-    p_cart ->> 'hash', p_key, now() + make_interval(secs => p_session_seconds), p_client_ip,
-    left(p_user_agent, 500), coalesce((private.setting('prices_include_tax'))::boolean, false),
-    private.offered_shipping_rates(p_cart ->> 'currency')
-  ) returning id into v_order_id;
-  insert into public.order_items (order_id, variant_id, sku, name, quantity, unit_amount)
-  select v_order_id, l.variant_id, l.sku, l.name, l.quantity, l.unit_amount
-  from jsonb_to_recordset(p_cart -> 'lines') as l (
-    variant_id uuid, sku text, name text, quantity integer, unit_amount bigint
-  );
-  update public.order_risk set velocity_mode = p_velocity_mode, three_d_secure = p_risk ->> 'three_d_secure'
-  where order_id = v_order_id;
-  perform private.record_velocity_hits(p_risk, v_order_id);
-  perform private.reserve_stock(v_order_id, now() + make_interval(secs => p_hold_seconds));
-  perform private.record_order_event(
-    v_order_id, 'order_created', 'checkout',
-    jsonb_build_object('amount_subtotal', p_cart -> 'amount', 'currency', p_cart ->> 'currency')
-  );
-  perform private.record_order_event(v_order_id, 'stock_reserved', 'checkout');
-  return v_order_id;
-end;
-$$;
-comment on function private.create_order(
-  jsonb, jsonb, text, uuid, text, inet, text, text, boolean, text, integer, integer
-) is
-  'A pending order with the frozen prices of p_cart (see price_cart()), what the velocity rules found, and '
-  'its stock reserved. Returns its id.';
-
-create function private.wait_for_repeats(p_key text, p_user_id uuid) returns void
-language plpgsql
-set search_path = ''
-as $$
-begin
-  if p_key is not null then
-    perform pg_advisory_xact_lock(hashtextextended('checkout:' || p_key, 0));
-  end if;
-  if p_user_id is not null then
-    perform pg_advisory_xact_lock(hashtextextended('checkout-of:' || p_user_id, 0));
-  end if;
-end;
-$$;
-comment on function private.wait_for_repeats(text, uuid) is
-  'Parallel checkouts of one key, and of one account, queue up here: the later one finds what the '
-  'first made.';
-
-create function private.same_checkout_again(
-  p_user_id uuid,
-  p_session_id text,
-  p_livemode boolean,
-  p_cart_hash text
-) returns uuid
-language plpgsql
-stable
-set search_path = ''
-as $$
-declare
-  -- "The same cart again a few seconds later": longer than a browser waits before it gives up and repeats.
-  c_repeat_window constant interval := '30 seconds';
-begin
-  return (
-    select o.id
-    from private.open_checkouts(p_user_id, p_session_id, p_livemode) o
-    where o.created_at > now() - c_repeat_window and o.cart_hash = p_cart_hash
-    order by o.created_at desc limit 1
-  );
-end;
-$$;
-comment on function private.same_checkout_again(uuid, text, boolean, text) is
-  'The open order that a request without an Idempotency-Key repeats, or null: same shopper, same cart, '
-  'seconds ago.';
-
-create function public.begin_checkout(
-  p_items jsonb,
-  p_idempotency_key text,
-  p_user_id uuid,
-  p_email text,
-  p_client_ip text, p_user_agent text, p_locale text,
-  p_livemode boolean,
-  p_session_seconds integer, p_hold_seconds integer,
-  p_velocity_mode text default 'off',
-  p_previous_session_id text default null,
-  p_supersede boolean default true
-) returns jsonb
-language plpgsql
-security definer
-set search_path = ''
-as $$
-declare
-  v_key text := coalesce(p_user_id::text, 'guest') || ':' || p_idempotency_key;
-  v_found jsonb;
-  v_cart jsonb;
-  v_order_id uuid;
-  v_superseded jsonb;
-  v_risk jsonb;
-begin
-  perform private.wait_for_repeats(v_key, p_user_id);
-  if p_supersede then
-    v_superseded := private.superseded_sessions(v_key, p_user_id, p_previous_session_id, p_livemode);
-  end if;
-  if v_key is not null then
-    v_found := private.find_checkout(
-      v_key, private.asked_lines(p_items), p_email, v_superseded, p_client_ip::inet
-    );
-    if v_found ->> 'outcome' in ('ended', 'existing') then
-      return private.enter_checkout(
-        (v_found ->> 'order_id')::uuid, p_velocity_mode, p_client_ip, p_supersede,
-        v_found ->> 'outcome' = 'ended', p_session_seconds, p_hold_seconds
-      );
-    elsif v_found is not null then
-      return v_found;
-    end if;
-  end if;
-  v_cart := private.price_cart(p_items);
-
-  if p_idempotency_key is null then
-    v_order_id := private.same_checkout_again(
-      p_user_id, p_previous_session_id, p_livemode, v_cart ->> 'hash'
-    );
-    if v_order_id is not null then
-      return private.enter_checkout(
-        v_order_id, p_velocity_mode, p_client_ip, p_supersede, false, p_session_seconds, p_hold_seconds
-      );
-    end if;
-  end if;
-  if v_superseded is not null then
-    return jsonb_build_object('outcome', 'superseded', 'session_ids', v_superseded);
-  end if;
-
-  v_risk := private.check_velocity(
-    p_velocity_mode, p_user_id, p_email, p_client_ip::inet, v_cart, p_livemode
-  );
-  if v_risk ->> 'action' = 'block' then
-    return private.velocity_exceeded(v_risk);
-  end if;
-  v_order_id := private.create_order(
-    v_cart, v_risk, v_key, p_user_id, p_email, p_client_ip::inet, p_user_agent, p_locale, p_livemode,
-    p_velocity_mode, p_session_seconds, p_hold_seconds
-  );
-  return private.checkout_snapshot(v_order_id, 'created');
-end;
-$$;
-comment on function public.begin_checkout(
-  jsonb, text, uuid, text, text, text, text, boolean, integer, integer, text, text, boolean
-) is
-  'Makes a pending order with frozen prices and reserved stock from [{ sku, quantity }], or finds the one '
-  'this Idempotency-Key (or this shopper, seconds ago) made before. Outcomes: created, existing (the '
-  'snapshot to send to Stripe), superseded (expire session_ids at Stripe, then ask again with p_supersede '
-  'false), velocity_exceeded. KCSKU unknown_sku, KCSTK insufficient_stock, KCIDC idempotency_conflict, '
-  'KCCUR mixed currencies, KCINV invalid.';
-grant execute on function public.begin_checkout(
-  jsonb, text, uuid, text, text, text, text, boolean, integer, integer, text, text, boolean
-) to service_role;

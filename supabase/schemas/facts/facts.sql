@@ -11,7 +11,7 @@
 --
 -- Knowledge is how many fields a fact fills: the same event in an older API version, or translated by an
 -- older release, may know less, and yields to the translation that knows more. The same fact merged again
--- writes its row again, so that a redriven event mends what was damaged.
+-- writes its row again, so that a redriven event repairs what was damaged.
 --
 -- max() over a total order is commutative, associative and idempotent, hence so is the merge. Flags that an
 -- event states and the object does not (async failure, funds withdrawn) merge by OR, first times by least(),
@@ -46,7 +46,7 @@ as $$
 $$;
 comment on function private.stamp(timestamptz) is
   'A time in milliseconds, fifteen digits. Stripe stamps events with whole seconds, so what was read within '
-  'that second counts as newer; should it not be, the refresh a few seconds later mends it.';
+  'that second counts as newer; should it not be, the refresh a few seconds later corrects it.';
 
 create function private.knowledge(p_fact jsonb) returns text
 language plpgsql

@@ -1,6 +1,6 @@
 -- How much there is. Checkout reserves, settlement sells; staff receive, count and correct.
 --
---   on_hand    goods in the house that no paid order owns
+--   on_hand    goods on the shelf that no paid order owns
 --   reserved   part of on_hand that open checkouts hold
 --   committed  goods that paid orders own (sold, and not come back)
 --

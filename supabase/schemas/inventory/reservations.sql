@@ -32,7 +32,7 @@ set search_path = ''
 as $$
 begin
   raise exception 'this order holds or owns goods: cancel it, its stock goes back by itself'
-    using errcode = 'KCSTK';
+    using errcode = 'SHSTK';
 end;
 $$;
 comment on function private.refuse_lost_hold() is

@@ -142,15 +142,15 @@ $$;
 comment on function private.queue_notification(uuid, text, text, jsonb) is
   'Queues one mail per (order, template, dedupe key), with its job. Returns whether it is new.';
 
-create function public.get_alert(p_alert_id uuid) returns jsonb
+create function public.get_alert(p_alert_id uuid) returns setof public.alerts
 language sql
 stable
 security definer
 set search_path = ''
 as $$
-  select to_jsonb(a) from public.alerts a where a.id = p_alert_id
+  select * from public.alerts a where a.id = p_alert_id
 $$;
-comment on function public.get_alert(uuid) is 'An alert as the send_alert job needs it, or null.';
+comment on function public.get_alert(uuid) is 'An alert, or no row.';
 grant execute on function public.get_alert(uuid) to service_role;
 
 create function private.notification_problem(n public.notifications, o public.orders) returns text
@@ -262,7 +262,7 @@ create function public.record_notification_result(
   p_recipient text,
   p_provider_id text,
   p_error text
-) returns jsonb
+) returns boolean
 language plpgsql
 security definer
 set search_path = ''
@@ -284,10 +284,10 @@ begin
     where a.status <> 'resolved' and a.kind in ('job_dead', 'job_discarded')
       and starts_with(a.dedupe_key, concat_ws(':', a.kind, 'send_mail', n.order_id, n.template));
   end if;
-  return jsonb_build_object('recorded', v_recorded);
+  return v_recorded;
 end;
 $$;
 comment on function public.record_notification_result(uuid, text, text, text, text) is
   'Notes that a mail was sent (with the provider''s id), was skipped because it is not true any more, or '
-  'failed for good. A sent mail stays sent.';
+  'failed for good. A sent mail stays sent: false.';
 grant execute on function public.record_notification_result(uuid, text, text, text, text) to service_role;

@@ -3,7 +3,7 @@
 --
 --   queued -> running (leased) -> done | discarded | dead, or back to queued (retry, snooze)
 --
--- Claiming is in the next file, ending a job in the one after it.
+-- Claiming is in claim_jobs.sql, ending a job in finish_jobs.sql.
 
 create table private.job_kinds (
   kind text primary key,
@@ -155,15 +155,14 @@ comment on function private.backoff(integer, text) is
   'Delay before try number p_attempts + 1: exponential with full jitter, limits of the kind or of '
   'private.settings.';
 
-create function public.count_jobs() returns jsonb
+create function public.count_jobs() returns bigint
 language sql
 stable
 security definer
 set search_path = ''
 as $$
-  select jsonb_build_object('remaining',
-    (select count(*) from private.jobs where status = 'queued' and run_at <= now())
-    + (select count(*) from private.jobs where status = 'running'))
+  select (select count(*) from private.jobs where status = 'queued' and run_at <= now())
+    + (select count(*) from private.jobs where status = 'running')
 $$;
 comment on function public.count_jobs() is 'How many jobs are due or running.';
 grant execute on function public.count_jobs() to service_role;

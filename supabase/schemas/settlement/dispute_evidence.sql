@@ -46,9 +46,7 @@ set search_path = ''
 as $$
   select jsonb_build_object(
     'dispute', jsonb_build_object(
-      'id', d.id, 'status', d.status, 'reason', d.reason, 'network_reason_code', d.network_reason_code,
-      'amount', d.amount, 'currency', d.currency, 'evidence_due_by', d.evidence_due_by,
-      'has_evidence', d.has_evidence, 'evidence_submission_count', d.evidence_submission_count
+      'id', d.id, 'status', d.status, 'reason', d.reason, 'network_reason_code', d.network_reason_code
     ),
     'order', case when o.id is not null then jsonb_build_object(
       'number', o.number, 'email', o.email, 'customer_name', o.customer_name, 'phone', o.phone,
@@ -104,7 +102,12 @@ comment on function public.get_dispute_evidence(text) is
   'sent, purchase address, earlier undisputed orders. Null: no such dispute; order null: not one of ours.';
 grant execute on function public.get_dispute_evidence(text) to service_role;
 
-create function public.remind_dispute(p_dispute_id text, p_days integer) returns jsonb
+create type public.dispute_reminder as (outcome text, run_at timestamptz);
+comment on type public.dispute_reminder is
+  'What became of a reminder: reminded, early (not before run_at: the deadline has moved) or over (nothing to '
+  'answer any more).';
+
+create function public.remind_dispute(p_dispute_id text, p_days integer) returns public.dispute_reminder
 language plpgsql
 security definer
 set search_path = ''
@@ -115,12 +118,12 @@ declare
 begin
   select * into d from public.disputes where id = p_dispute_id;
   if not found or not private.awaits_evidence(d) or d.evidence_due_by is null then
-    return jsonb_build_object('outcome', 'over', 'run_at', null);
+    return row('over', null)::public.dispute_reminder;
   end if;
   v_run_at := d.evidence_due_by - make_interval(days => p_days);
   -- The deadline has been moved since this reminder was made.
   if v_run_at > now() then
-    return jsonb_build_object('outcome', 'early', 'run_at', v_run_at);
+    return row('early', v_run_at)::public.dispute_reminder;
   end if;
   perform private.raise_alert_once(
     'dispute_due', case when p_days <= 1 then 'critical' else 'warning' end,
@@ -130,10 +133,9 @@ begin
       'days', p_days, 'evidence_due_by', d.evidence_due_by, 'amount', d.amount, 'currency', d.currency
     )
   );
-  return jsonb_build_object('outcome', 'reminded', 'run_at', null);
+  return row('reminded', null)::public.dispute_reminder;
 end;
 $$;
 comment on function public.remind_dispute(text, integer) is
-  'Tells staff that evidence is due in p_days days, once for each deadline. Answers { outcome: reminded | '
-  'early (not before run_at: the deadline has moved) | over (nothing to answer any more) }.';
+  'Tells staff that evidence is due in p_days days, once for each deadline.';
 grant execute on function public.remind_dispute(text, integer) to service_role;

@@ -1,136 +1,4 @@
--- What may be given back, and what becomes of a refund that was asked for.
---
--- A payment can give back what it brought, less the refunds that have not failed, less what is asked for and
--- can still run. A request that was given up no longer counts, so it may come back only while nothing has
--- happened that stands in for it: see refund_overtaken_by().
-
-create function private.refundable_amount(p_payment_id text, p_except text default null) returns bigint
-language plpgsql
-stable
-set search_path = ''
-as $$
-declare
-  v_received bigint := (
-    select p.amount_received from private.settled_payments p where p.id = p_payment_id
-  );
-  v_given bigint := (
-    select back.given from private.refunded_amounts back where back.payment_id = p_payment_id
-  );
-  v_queued bigint;
-  v_all_queued boolean;
-begin
-  select coalesce(sum(q.amount), 0), coalesce(bool_or(q.amount is null), false) into v_queued, v_all_queued
-  from public.refund_requests q
-  where q.payment_id = p_payment_id and q.status = 'queued' and q.id is distinct from p_except
-    and not exists (select 1 from public.refunds r where r.request_id = q.id);
-  return case
-    when v_all_queued then 0
-    else coalesce(v_received, 0) - coalesce(v_given, 0) - v_queued
-  end;
-end;
-$$;
-comment on function private.refundable_amount(text, text) is
-  'Minor units of a payment that can still be refunded; what is asked for and can still run counts as given '
-  'back, except the request p_except. Call with the order locked.';
-
-create function private.refund_overtaken_by(q public.refund_requests) returns text
-language sql
-stable
-set search_path = ''
-as $$
-  -- Two requests that wait side by side are two refunds. One that was made by hand and not heard of before,
-  -- or asked for after this one had been given up, may be meant in its stead: nobody can know, and the
-  -- customer must not get it twice.
-  select case when q.amount is not null then coalesce(
-    (
-      select r.id from public.refunds r
-      -- One that failed stands in as well: staff have an alert of its own about that money.
-      where r.payment_id = q.payment_id and r.seen_at > q.created_at
-        and not exists (select 1 from public.refund_requests known where known.id = r.request_id)
-      order by r.created_at, r.id
-      limit 1
-    ),
-    (
-      select later.id from public.refund_requests later
-      where later.payment_id = q.payment_id and later.created_at > q.given_up_at
-      order by later.created_at
-      limit 1
-    )
-  ) end
-$$;
-comment on function private.refund_overtaken_by(public.refund_requests) is
-  'The refund made in Stripe''s dashboard that was first heard of since a request, or the request made '
-  'after it was given up, that may stand in for it; null when there is none. A request for all that is '
-  'left is never overtaken: it gives back the rest.';
-grant execute on function private.refund_overtaken_by(public.refund_requests) to authenticated, service_role;
-
-create function private.money_left(p_payment_id text) returns bigint
-language sql
-stable
-set search_path = ''
-as $$
-  select p.amount_received
-    - coalesce((select back.given from private.refunded_amounts back where back.payment_id = p.id), 0)
-    -- The bank has given it to the customer: only what was disputed, which may be a part. In another currency
-    -- nobody can tell, and it counts as all.
-    - coalesce((
-      select sum(case when d.currency = p.currency then d.amount else p.amount_received end)
-      from public.disputes d where d.payment_id = p.id and d.status = 'lost'
-    ), 0)
-  from public.payments p
-  where p.id = p_payment_id
-$$;
-comment on function private.money_left(text) is
-  'Minor units of a payment that the customer has not got back, neither by refunds under way or made nor '
-  'by lost disputes.';
-grant execute on function private.money_left(text) to authenticated, service_role;
-
-create function private.refund_is_owed(q public.refund_requests) returns boolean
-language sql
-stable
-set search_path = ''
-as $$
-  select q.status = 'given_up' and private.refund_overtaken_by(q) is null
-    and private.money_left(q.payment_id) > coalesce((
-      -- One made since that failed has an alert of its own.
-      select sum(r.amount) from public.refunds r join private.refund_states s on s.id = r.id
-      where r.payment_id = q.payment_id and s.has_bounced and r.seen_at > q.created_at
-    ), 0)
-$$;
-comment on function private.refund_is_owed(public.refund_requests) is
-  'Whether a refund that was given up still waits for a person: nothing stands in for it, and the '
-  'customer has not got all of the payment back.';
-grant execute on function private.refund_is_owed(public.refund_requests) to authenticated, service_role;
-
-create function private.refund_tried_again(r public.refunds) returns boolean
-language sql
-stable
-set search_path = ''
-as $$
-  -- What failed first is made good first. What waited when r had failed is the greatest sum, over all
-  -- failures up to it, of what failed since less what was given back between.
-  select coalesce((
-    select sum(later.amount) from public.refunds later
-    where later.payment_id = r.payment_id and later.created_at > r.failed_at
-  ), 0) >= (
-    select max((
-      select sum(f.amount) from public.refunds f
-      where f.payment_id = r.payment_id and (f.failed_at, f.id) between (first.failed_at, first.id)
-        and (r.failed_at, r.id)
-    ) - coalesce((
-      select sum(made.amount) from public.refunds made
-      where made.payment_id = r.payment_id and made.created_at > first.failed_at
-        and made.created_at <= r.failed_at
-    ), 0))
-    from public.refunds first
-    where first.payment_id = r.payment_id and (first.failed_at, first.id) <= (r.failed_at, r.id)
-  )
-$$;
-comment on function private.refund_tried_again(public.refunds) is
-  'Whether the money of a refund that failed has been given back anew since, whatever became of that: '
-  'what failed too waits by itself. What was given back before the failure does not count, and one refund '
-  'makes good one.';
-grant execute on function private.refund_tried_again(public.refunds) to authenticated, service_role;
+-- What becomes of a refund that was asked for.
 
 create function private.ask_refund(
   p_id text,
@@ -175,12 +43,12 @@ begin
   if p_amount is not null and private.amount_problem(p_amount, p_currency) is not null then
     raise exception 'a refund of % is not one that Stripe takes: %', p_amount,
       private.amount_problem(p_amount, p_currency)
-      using errcode = 'KCREF';
+      using errcode = 'SHREF';
   end if;
 end;
 $$;
 comment on function private.refuse_refund_amount(bigint, text) is
-  'Raises KCREF for an amount that Stripe does not refund in this currency. Null, all that is left, is '
+  'Raises SHREF for an amount that Stripe does not refund in this currency. Null, all that is left, is '
   'Stripe''s own figure.';
 
 create function private.refund_request_id(p_cause text, p_payment_id text) returns text
@@ -219,7 +87,12 @@ comment on function private.queue_refund(text, uuid, text, text) is
   'Queues the refund of all that is left of a payment, once per payment and cause. Returns whether it is '
   'new.';
 
-create function public.judge_refund(p_request_id text) returns jsonb
+create type public.refund_judgement as (outcome text, by text, refusals integer);
+comment on type public.refund_judgement is
+  'Whether a refund may be made now: go, made (it has been), or overtaken; by names the refund or request that '
+  'may stand in for it; refusals counts how often Stripe has refused it.';
+
+create function public.judge_refund(p_request_id text) returns public.refund_judgement
 language plpgsql
 security definer
 set search_path = ''
@@ -231,20 +104,18 @@ begin
   perform private.lock_order(x.order_id) from public.refund_requests x where x.id = p_request_id;
   select * into q from public.refund_requests where id = p_request_id;
   if not found then
-    raise exception 'there is no refund request %', p_request_id using errcode = 'KCINV';
+    raise exception 'there is no refund request %', p_request_id using errcode = 'SHINV';
   end if;
   if exists (select 1 from public.refunds r where r.request_id = q.id) then
-    return jsonb_build_object('outcome', 'made');
+    return row('made', null, q.refusals)::public.refund_judgement;
   end if;
   v_by := private.refund_overtaken_by(q);
-  return jsonb_build_object(
-    'outcome', case when v_by is null then 'go' else 'overtaken' end, 'by', v_by, 'refusals', q.refusals
-  );
+  return row(case when v_by is null then 'go' else 'overtaken' end, v_by, q.refusals)::public.refund_judgement;
 end;
 $$;
 comment on function public.judge_refund(text) is
-  'Whether a refund may be made now, with all that is known of its payment: { outcome: go (with refusals) | '
-  'made | overtaken (with by) }. Apply what Stripe lists first. KCINV: no such request.';
+  'Whether a refund may be made now, with all that is known of its payment. Apply what Stripe lists first. '
+  'SHINV: no such request.';
 grant execute on function public.judge_refund(text) to service_role;
 
 create function private.check_refund_redrive(p_job private.jobs) returns void
@@ -265,21 +136,21 @@ begin
   v_left := private.refundable_amount(q.payment_id, q.id);
   if v_left <= 0 then
     raise exception 'refund %: nothing of its payment is left to give back', q.id
-      using errcode = 'KCREF', hint = 'Goods that have come back go on the shelf with receive_return().';
+      using errcode = 'SHREF', hint = 'Goods that have come back go on the shelf with receive_return().';
   elsif q.status = 'not_needed' and q.amount is not null then
     raise exception 'refund % was not needed: the payment had been refunded', q.id
-      using errcode = 'KCREF', hint = 'Should the customer get more, ask for it anew with request_refund().';
+      using errcode = 'SHREF', hint = 'Should the customer get more, ask for it anew with request_refund().';
   elsif v_by is not null then
     raise exception 'refund % was given up, and % came in its stead', q.id, v_by
-      using errcode = 'KCREF', hint = 'Should the customer get both, ask for it anew with request_refund().';
+      using errcode = 'SHREF', hint = 'Should the customer get both, ask for it anew with request_refund().';
   elsif q.amount > v_left then
     raise exception 'refund % is about % (minor units), and % can still be refunded', q.id, q.amount, v_left
-      using errcode = 'KCREF', hint = 'Refunds under way count as given back.';
+      using errcode = 'SHREF', hint = 'Refunds under way count as given back.';
   end if;
 end;
 $$;
 comment on function private.check_refund_redrive(private.jobs) is
-  'Raises KCREF when a refund must not run again: nothing or less is left, a part was not needed, or '
+  'Raises SHREF when a refund must not run again: nothing or less is left, a part was not needed, or '
   'another one may stand in for it. One of all that is left may: it gives back what a bounced refund has '
   'left. Call with the order locked.';
 
@@ -415,79 +286,3 @@ comment on function private.settle_refund_alerts(uuid) is
   'Resolves the alerts about refunds of an order that were made, asked for anew or tried again, or are '
   'not owed any more; opens again those that are owed once more, except what staff have resolved. Called '
   'by settle_order() only.';
-
-create function private.restock_due(o public.orders) returns boolean
-language plpgsql
-stable
-set search_path = ''
-as $$
-begin
-  return exists (
-    select 1
-    from public.refunds r left join public.refund_requests q on q.id = r.request_id
-    where r.payment_id = o.payment_id and r.succeeded_at is not null and (
-      q.restock
-      -- A warning stops parcels that have not left. By its name: the refund may be heard of before the
-      -- warning.
-      or (r.request_id = private.refund_request_id('fraudulent', r.payment_id)
-        and not private.has_shipped(o.id))
-    )
-  ) or exists (
-    -- Somebody had given back all of it by hand before the job ran: what was asked for is true, once that
-    -- money has left.
-    select 1 from public.refund_requests q
-    where q.order_id = o.id and q.payment_id = o.payment_id and q.status = 'not_needed'
-      and (q.restock or (q.cause = 'fraudulent' and not private.has_shipped(o.id)))
-      and o.amount_paid <= (
-        select coalesce(sum(r.amount), 0) from public.refunds r
-        where r.payment_id = o.payment_id and r.succeeded_at is not null
-      )
-  );
-end;
-$$;
-comment on function private.restock_due(public.orders) is
-  'Whether a refund that asked for it has put the goods of an order back on the shelf. Once true it stays '
-  'so: a refund that bounces afterwards moves no goods.';
-
-create function private.hold_reasons(o public.orders) returns text[]
-language plpgsql
-stable
-set search_path = ''
-as $$
-begin
-  return array_remove(array[
-    case when o.status = 'needs_review' then 'review' end,
-    case when exists (
-      select 1 from public.disputes d
-      where d.order_id = o.id and private.dispute_holds(d, o.payment_id)
-    ) then 'dispute' end,
-    case when o.amount_paid > o.amount_refunded and (
-      exists (
-        select 1 from public.refund_requests q
-        where q.payment_id = o.payment_id and q.status = 'queued' and q.amount is null
-      )
-      or o.amount_paid <= (
-        select back.given from private.refunded_amounts back where back.payment_id = o.payment_id
-      )
-    ) then 'refund_under_way' end,
-    case when exists (
-      select 1 from public.refunds r join private.refund_states s on s.id = r.id and s.has_bounced
-      where r.payment_id = o.payment_id and r.released_at is null
-        and o.amount_paid <= r.amount + (
-          select back.given from private.refunded_amounts back where back.payment_id = o.payment_id
-        )
-        and not private.refund_tried_again(r)
-    ) then 'refund_failed' end,
-    case when exists (
-      select 1 from public.refund_requests q
-      where q.payment_id = o.payment_id and q.amount is null and private.refund_is_owed(q)
-    ) then 'refund_refused' end
-  ], null);
-end;
-$$;
-comment on function private.hold_reasons(public.orders) is
-  'What keeps an order that has not shipped from shipping: review; dispute (see dispute_holds()); '
-  'refund_under_way (all of its money); refund_failed (all of its money was to go back, bounced, and '
-  'nobody has tried again or released the order); refund_refused (the same of a refund that Stripe does '
-  'not take).';
-grant execute on function private.hold_reasons(public.orders) to authenticated, service_role;

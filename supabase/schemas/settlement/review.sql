@@ -79,18 +79,22 @@ comment on function private.holds_order(public.fraud_signals) is
   'with action review, that staff have not released.';
 
 create function private.fraud_reasons(p_order_id uuid) returns text[]
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select coalesce(array_agg(distinct
-    case f.kind
-      when 'early_fraud_warning' then 'early_fraud_warning'
-      when 'review' then 'radar_review'
-      else 'velocity_review'
-    end
-  ), '{}')
-  from public.fraud_signals f
-  where f.order_id = p_order_id and private.holds_order(f)
+begin
+  return (
+    select coalesce(array_agg(distinct
+      case f.kind
+        when 'early_fraud_warning' then 'early_fraud_warning'
+        when 'review' then 'radar_review'
+        else 'velocity_review'
+      end
+    ), '{}')
+    from public.fraud_signals f
+    where f.order_id = p_order_id and private.holds_order(f)
+  );
+end;
 $$;
 comment on function private.fraud_reasons(uuid) is 'Fraud holds of an order: see holds_order().';

@@ -9,7 +9,7 @@ declare
 begin
   select * into a from public.alerts x where x.id::text = p_args ->> 'alert_id' for no key update;
   if not found then
-    raise exception 'there is no alert %', p_args ->> 'alert_id' using errcode = 'KCINV';
+    raise exception 'there is no alert %', p_args ->> 'alert_id' using errcode = 'SHINV';
   end if;
   -- Of one that is resolved nothing is left to acknowledge; and what staff have resolved stays so.
   update public.alerts x set status = p_status, data = x.data - '{over,not_owed}'::text[]
@@ -21,7 +21,7 @@ end;
 $$;
 comment on function private.run_settle_alert(text, jsonb) is
   'Carries out acknowledge_alert and resolve_alert; doing it again changes nothing. Answers { kind, was, '
-  'order_number? }. KCINV: no such alert.';
+  'order_number? }. SHINV: no such alert.';
 
 create function private.run_accept_dispute(p_args jsonb) returns uuid
 language plpgsql
@@ -32,16 +32,16 @@ declare
 begin
   select * into d from public.disputes where id = p_args ->> 'dispute_id' for no key update;
   if not found then
-    raise exception 'there is no dispute %', p_args ->> 'dispute_id' using errcode = 'KCINV';
+    raise exception 'there is no dispute %', p_args ->> 'dispute_id' using errcode = 'SHINV';
   elsif not private.awaits_evidence(d) then
     raise exception 'dispute % does not wait for an answer (status %)', d.id, d.status
-      using errcode = 'KCINV';
+      using errcode = 'SHINV';
   elsif exists (
     select 1 from private.jobs j
     where j.kind = 'submit_dispute_evidence' and j.status in ('queued', 'running')
       and j.payload ->> 'dispute_id' = d.id and j.payload -> 'submit' = 'true'
   ) then
-    raise exception 'evidence for dispute % is on its way', d.id using errcode = 'KCINV';
+    raise exception 'evidence for dispute % is on its way', d.id using errcode = 'SHINV';
   end if;
   -- Once for each dispute: asked again, the job that is there does it.
   perform private.enqueue_job(
@@ -51,7 +51,7 @@ begin
 end;
 $$;
 comment on function private.run_accept_dispute(jsonb) is
-  'Carries out accept_dispute: queues the job that closes it at Stripe, once. KCINV: no such dispute, it '
+  'Carries out accept_dispute: queues the job that closes it at Stripe, once. SHINV: no such dispute, it '
   'does not wait for an answer, or evidence is on its way.';
 
 create function private.export_of_person(p_email text) returns jsonb

@@ -14,13 +14,13 @@ begin
     v_problem := private.amount_problem(v_amount, p_currency);
   end if;
   if v_problem is not null then
-    raise exception 'price_amount %', v_problem using errcode = 'KCINV';
+    raise exception 'price_amount %', v_problem using errcode = 'SHINV';
   end if;
   return v_amount;
 end;
 $$;
 comment on function private.read_price(jsonb, text) is
-  'The price that a command names, in minor units. KCINV, KCREF: see read_amount(), or one that Stripe '
+  'The price that a command names, in minor units. SHINV, SHREF: see read_amount(), or one that Stripe '
   'refuses.';
 
 create function private.run_add_product(p_args jsonb) returns jsonb
@@ -32,7 +32,7 @@ declare
 begin
   if p_args ->> 'slug' !~ '^[a-z0-9]+(-[a-z0-9]+)*$' then
     raise exception 'slug must be lower case words and figures with hyphens, e.g. oxford-shirt'
-      using errcode = 'KCINV';
+      using errcode = 'SHINV';
   end if;
   insert into public.products (slug, name, description, image_url, active)
   values (
@@ -43,13 +43,13 @@ begin
   returning id into v_id;
   if v_id is null then
     raise exception 'product % exists already', p_args ->> 'slug'
-      using errcode = 'KCINV', hint = 'Its sizes and colours come with add_variant().';
+      using errcode = 'SHINV', hint = 'Its sizes and colours come with add_variant().';
   end if;
   return jsonb_build_object('product_id', v_id);
 end;
 $$;
 comment on function private.run_add_product(jsonb) is
-  'Carries out add_product, and answers { product_id }. KCINV: the slug is taken, or not one.';
+  'Carries out add_product, and answers { product_id }. SHINV: the slug is taken, or not one.';
 
 create function private.run_add_variant(p_args jsonb) returns void
 language plpgsql
@@ -65,11 +65,11 @@ begin
   select id into v_product_id from public.products where slug = p_args ->> 'product_slug';
   if not found then
     raise exception 'there is no product %', p_args ->> 'product_slug'
-      using errcode = 'KCINV', hint = 'add_product() makes one.';
+      using errcode = 'SHINV', hint = 'add_product() makes one.';
   elsif v_on_hand < 0 then
-    raise exception 'on_hand must not be negative' using errcode = 'KCINV';
+    raise exception 'on_hand must not be negative' using errcode = 'SHINV';
   elsif exists (select 1 from public.product_variants where sku = p_args ->> 'sku') then
-    raise exception 'sku % exists already', p_args ->> 'sku' using errcode = 'KCINV';
+    raise exception 'sku % exists already', p_args ->> 'sku' using errcode = 'SHINV';
   end if;
   insert into public.product_variants (product_id, sku, size, color, price_amount, currency)
   values (v_product_id, p_args ->> 'sku', p_args ->> 'size', p_args ->> 'color', v_price_amount, v_currency)
@@ -78,8 +78,8 @@ begin
 end;
 $$;
 comment on function private.run_add_variant(jsonb) is
-  'Carries out add_variant: the variant and its stock row. KCINV: no such product, the SKU exists, or a '
-  'price that Stripe refuses; KCREF: a price that looks like major units.';
+  'Carries out add_variant: the variant and its stock row. SHINV: no such product, the SKU exists, or a '
+  'price that Stripe refuses; SHREF: a price that looks like major units.';
 
 create function private.run_set_price(p_args jsonb) returns jsonb
 language plpgsql
@@ -92,7 +92,7 @@ begin
   select * into v from public.product_variants x where x.sku = p_args ->> 'sku' for no key update;
   if not found then
     raise exception 'unknown sku %', p_args ->> 'sku'
-      using errcode = 'KCSKU', detail = jsonb_build_array(p_args ->> 'sku')::text;
+      using errcode = 'SHSKU', detail = jsonb_build_array(p_args ->> 'sku')::text;
   end if;
   v_amount := private.read_price(p_args, v.currency);
   update public.product_variants set price_amount = v_amount where id = v.id and price_amount <> v_amount;
@@ -103,4 +103,4 @@ end;
 $$;
 comment on function private.run_set_price(jsonb) is
   'Carries out set_price, and answers { sku, currency, was, price_amount }; orders that exist keep their '
-  'price. KCSKU; KCINV: a price that Stripe refuses; KCREF: one that looks like major units.';
+  'price. SHSKU; SHINV: a price that Stripe refuses; SHREF: one that looks like major units.';

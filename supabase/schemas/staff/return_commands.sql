@@ -12,13 +12,13 @@ begin
   if p_amount #>> '{}' ~ '[.eE]' then
     raise exception 'amounts are in minor units: % % is %', p_amount #>> '{}', upper(p_currency),
       round((p_amount #>> '{}')::numeric * v_unit)
-      using errcode = 'KCINV', hint = 'Write it without a decimal point.';
+      using errcode = 'SHINV', hint = 'Write it without a decimal point.';
   end if;
   v_amount := (p_amount #>> '{}')::bigint;
   if v_amount between 1 and v_unit - 1 and not coalesce(p_confirmed, false) then
     raise exception 'amounts are in minor units: % is % %', v_amount,
       round(v_amount::numeric / v_unit, length(v_unit::text) - 1), upper(p_currency)
-      using errcode = 'KCREF', hint = format(
+      using errcode = 'SHREF', hint = format(
         'For %s %s write %s. If so little is meant, add p_confirm => true.', v_amount, upper(p_currency),
         v_amount * v_unit
       );
@@ -27,7 +27,7 @@ begin
 end;
 $$;
 comment on function private.read_amount(jsonb, text, boolean) is
-  'An amount that staff wrote, in minor units. KCINV: written with a decimal point; KCREF: less than one '
+  'An amount that staff wrote, in minor units. SHINV: written with a decimal point; SHREF: less than one '
   'unit of the currency and not confirmed. Either looks like major units.';
 
 create function private.worth_of_lines(o public.orders, p_lines jsonb)
@@ -46,7 +46,7 @@ begin
   where x.quantity > p.quantity - p.refunded;
   if v_short is not null then
     raise exception 'there is money left to give back for: %', v_short
-      using errcode = 'KCREF', hint = 'Pieces that were refunded, or are about to be, are not again.';
+      using errcode = 'SHREF', hint = 'Pieces that were refunded, or are about to be, are not again.';
   end if;
   return query
   select x.order_item_id, x.sku, x.quantity,
@@ -57,7 +57,7 @@ begin
 end;
 $$;
 comment on function private.worth_of_lines(public.orders, jsonb) is
-  'Lines [{ sku, quantity, restock }] with what their pieces have cost. KCREF: pieces that are refunded '
+  'Lines [{ sku, quantity, restock }] with what their pieces have cost. SHREF: pieces that are refunded '
   'already.';
 
 create function private.book_refund_lines(
@@ -124,20 +124,20 @@ as $$
 begin
   if o.paid_at is null or o.amount_paid = 0 then
     raise exception 'order % has no money to give back (status %)', o.number, o.status
-      using errcode = 'KCREF', hint = 'An order that is not paid is ended by cancel_order().';
+      using errcode = 'SHREF', hint = 'An order that is not paid is ended by cancel_order().';
   elsif p_refundable < 1 then
     raise exception 'all the money of order % has been given back, or is on its way', o.number
-      using errcode = 'KCREF', hint = 'Refunds under way count as given back.';
+      using errcode = 'SHREF', hint = 'Refunds under way count as given back.';
   elsif p_amount < 1 or p_amount > p_refundable then
     raise exception 'order % can be refunded by 1 to % (minor units of %), not %', o.number, p_refundable,
       o.currency, p_amount
-      using errcode = 'KCREF', hint = 'Refunds under way count as given back. p_amount may be less than what '
+      using errcode = 'SHREF', hint = 'Refunds under way count as given back. p_amount may be less than what '
         'the lines have cost.';
   end if;
 end;
 $$;
 comment on function private.refuse_refund(public.orders, bigint, bigint) is
-  'KCREF: nothing was paid, nothing is left, or less is left than is asked for.';
+  'SHREF: nothing was paid, nothing is left, or less is left than is asked for.';
 
 create function private.run_request_refund(p_command_id uuid, p_args jsonb) returns jsonb
 language plpgsql
@@ -192,7 +192,7 @@ $$;
 comment on function private.run_request_refund(uuid, jsonb) is
   'Carries out request_refund: queues one refund, and answers { amount, currency, left, lines: [{ sku, '
   'quantity, amount }] }. Asked for all that is left, it gives back the rest, whatever is refunded by hand '
-  'meanwhile. KCREF: more than is left, or nothing is; pieces that were refunded; an amount that looks like '
+  'meanwhile. SHREF: more than is left, or nothing is; pieces that were refunded; an amount that looks like '
   'major units.';
 
 create function private.run_assign_refund(p_args jsonb) returns jsonb
@@ -205,15 +205,15 @@ declare
 begin
   select * into r from public.refunds x where x.id = p_args ->> 'refund_id';
   if r.order_id is null then
-    raise exception 'there is no refund % of an order', p_args ->> 'refund_id' using errcode = 'KCREF';
+    raise exception 'there is no refund % of an order', p_args ->> 'refund_id' using errcode = 'SHREF';
   end if;
   o := private.lock_order(r.order_id);
   if r.request_id is not null or r.succeeded_at is null then
     raise exception 'refund % %', r.id, case when r.succeeded_at is null then 'has not succeeded'
       else 'was asked for here, and has its lines from there' end
-      using errcode = 'KCREF', hint = 'Only a refund that was made in Stripe''s dashboard is assigned.';
+      using errcode = 'SHREF', hint = 'Only a refund that was made in Stripe''s dashboard is assigned.';
   elsif exists (select 1 from public.refund_lines l where l.refund_id = r.id) then
-    raise exception 'refund % has its lines already', r.id using errcode = 'KCREF';
+    raise exception 'refund % has its lines already', r.id using errcode = 'SHREF';
   end if;
   perform private.worth_of_lines(o, p_args -> 'lines');
   perform private.book_refund_lines(
@@ -223,7 +223,7 @@ begin
 end;
 $$;
 comment on function private.run_assign_refund(jsonb) is
-  'Carries out assign_refund: says which pieces a refund of Stripe''s dashboard was about. KCREF: no such '
+  'Carries out assign_refund: says which pieces a refund of Stripe''s dashboard was about. SHREF: no such '
   'refund, one of our own, assigned already, or pieces that are refunded.';
 
 create function private.receivable(o public.orders)
@@ -283,7 +283,7 @@ declare
   v_taken integer;
 begin
   if o.restocked_at is not null then
-    raise exception 'the goods of order % have come back already', o.number using errcode = 'KCINV';
+    raise exception 'the goods of order % have come back already', o.number using errcode = 'SHINV';
   end if;
   v_lines := coalesce(v_lines, (
     select jsonb_agg(jsonb_build_object('sku', c.sku, 'quantity', c.quantity))
@@ -291,7 +291,7 @@ begin
   ));
   if v_lines is null then
     raise exception 'order % has not shipped (status %); cancel it instead', o.number, o.status
-      using errcode = 'KCINV', hint = 'Of an order that has shipped, what was sent has come back.';
+      using errcode = 'SHINV', hint = 'Of an order that has shipped, what was sent has come back.';
   end if;
   v_id := private.open_receipt(o.id, p_args ->> 'note');
   for x in
@@ -302,7 +302,7 @@ begin
   loop
     if x.quantity > x.possible then
       raise exception 'of % only % can come back', x.sku, x.possible
-        using errcode = 'KCINV', hint = 'What was not sent, or has come back, does not come back.';
+        using errcode = 'SHINV', hint = 'What was not sent, or has come back, does not come back.';
     end if;
     v_taken := private.take_announced(v_id, x.order_item_id, x.quantity, x.restock, false);
     perform private.add_return_line(
@@ -315,7 +315,7 @@ end;
 $$;
 comment on function private.run_receive_return(jsonb) is
   'Carries out receive_return: pieces that are in the house again, announced or not, once each, whatever '
-  'becomes of their money. Answers { return_id, lines }. KCINV: more than can come back.';
+  'becomes of their money. Answers { return_id, lines }. SHINV: more than can come back.';
 
 create function private.run_announce_return(p_args jsonb) returns jsonb
 language plpgsql
@@ -333,7 +333,7 @@ begin
   where l.quantity > c.sent;
   if v_short is not null then
     raise exception 'there can be sent back: %', v_short
-      using errcode = 'KCINV', hint = 'Only what was sent, and stands in no return yet.';
+      using errcode = 'SHINV', hint = 'Only what was sent, and stands in no return yet.';
   end if;
   insert into public.returns (order_id, reason) values (o.id, p_args ->> 'reason') returning id into v_id;
   insert into public.return_lines (return_id, order_item_id, quantity, restock)
@@ -343,7 +343,7 @@ begin
 end;
 $$;
 comment on function private.run_announce_return(jsonb) is
-  'Carries out announce_return: pieces that the customer will send back. Answers { return_id }. KCINV: not '
+  'Carries out announce_return: pieces that the customer will send back. Answers { return_id }. SHINV: not '
   'sent, or in a return already.';
 
 create function private.run_close_return(p_args jsonb) returns jsonb
@@ -357,19 +357,19 @@ begin
   perform private.lock_order(x.order_id) from public.returns x where x.id::text = p_args ->> 'return_id';
   select * into r from public.returns x where x.id::text = p_args ->> 'return_id';
   if r.id is null or r.status = 'closed' then
-    raise exception 'there is no open return %', p_args ->> 'return_id' using errcode = 'KCINV';
+    raise exception 'there is no open return %', p_args ->> 'return_id' using errcode = 'SHINV';
   elsif r.status = 'requested' and exists (
     select 1 from public.refund_requests q where q.id = r.refund_request_id and q.status <> 'given_up'
   ) then
     raise exception 'return % waits for its refund', r.id
-      using errcode = 'KCINV', hint = 'It closes with the refund, or when the refund is given up.';
+      using errcode = 'SHINV', hint = 'It closes with the refund, or when the refund is given up.';
   elsif r.status = 'requested' and exists (
     select 1
     from public.return_lines l join private.line_positions(r.order_id) p on p.order_item_id = l.order_item_id
     where l.return_id = r.id and l.unsent > 0 and p.returned + p.announced - l.quantity < p.refunded
   ) then
     raise exception 'return % has pieces that were refunded and never sent', r.id
-      using errcode = 'KCINV', hint = 'receive_return() takes them in, on the shelf or as damaged.';
+      using errcode = 'SHINV', hint = 'receive_return() takes them in, on the shelf or as damaged.';
   end if;
   update public.returns set status = 'closed' where id = r.id;
   return jsonb_build_object('order_number', (select o.number from public.orders o where o.id = r.order_id));
@@ -377,4 +377,4 @@ end;
 $$;
 comment on function private.run_close_return(jsonb) is
   'Carries out close_return: of one that was received no money is due; one that was announced will not come. '
-  'KCINV: no such return, closed already, its refund is under way, or it would send what was refunded.';
+  'SHINV: no such return, closed already, its refund is under way, or it would send what was refunded.';

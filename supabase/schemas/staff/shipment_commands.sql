@@ -39,7 +39,7 @@ as $$
 begin
   if o.fulfillment_status <> 'unfulfilled' or o.status not in ('paid', 'partially_refunded') then
     raise exception 'order % must not ship (status %, fulfilment %)', o.number, o.status, o.fulfillment_status
-      using errcode = 'KCINV', hint = case
+      using errcode = 'SHINV', hint = case
         when o.fulfillment_status = 'on_hold' then format(
           'Held by: %s. See reporting.orders_needing_attention.',
           array_to_string(private.hold_reasons(o), ', ')
@@ -51,7 +51,7 @@ begin
 end;
 $$;
 comment on function private.refuse_shipping(public.orders) is
-  'KCINV: an order that must not ship, with what keeps it.';
+  'SHINV: an order that must not ship, with what keeps it.';
 
 create function private.ship(
   p_order_id uuid,
@@ -72,12 +72,12 @@ begin
   where x.quantity > p.to_ship;
   if v_short is not null then
     raise exception 'there are still to be sent: %', v_short
-      using errcode = 'KCINV', hint = 'What has been sent, refunded or returned is not sent again.';
+      using errcode = 'SHINV', hint = 'What has been sent, refunded or returned is not sent again.';
   elsif exists (
     select 1 from public.shipments s where s.order_id = p_order_id and s.tracking_number = p_tracking_number
   ) then
     raise exception 'parcel % is noted already', p_tracking_number
-      using errcode = 'KCINV', hint = 'correct_shipment() corrects a parcel.';
+      using errcode = 'SHINV', hint = 'correct_shipment() corrects a parcel.';
   end if;
   insert into public.shipments (id, order_id, parcel, carrier, tracking_number, tracking_url)
   select v_id, p_order_id, coalesce(max(s.parcel), 0) + 1, p_carrier, p_tracking_number,
@@ -93,7 +93,7 @@ end;
 $$;
 comment on function private.ship(uuid, text, text, jsonb) is
   'Notes a parcel with the lines, or with all that is still to be sent (p_lines null), and returns its id. '
-  'KCINV: more than is still to be sent, or a tracking number that the order has already.';
+  'SHINV: more than is still to be sent, or a tracking number that the order has already.';
 
 create function private.correct_parcel(
   p_command_id uuid,
@@ -110,7 +110,7 @@ declare
 begin
   if (v_carrier, v_tracking) is not distinct from (s.carrier, s.tracking_number) then
     raise exception 'parcel % has shipped already, with this carrier and number', s.parcel
-      using errcode = 'KCINV', hint = 'To correct it, give another carrier or tracking number.';
+      using errcode = 'SHINV', hint = 'To correct it, give another carrier or tracking number.';
   end if;
   update public.shipments
   set carrier = v_carrier, tracking_number = v_tracking,
@@ -131,7 +131,7 @@ begin
 end;
 $$;
 comment on function private.correct_parcel(uuid, public.shipments, text, text) is
-  'Gives a parcel another carrier or number (null: as it is) and queues the mail that says so. KCINV: '
+  'Gives a parcel another carrier or number (null: as it is) and queues the mail that says so. SHINV: '
   'nothing to correct.';
 
 create function private.run_mark_fulfilled(p_command_id uuid, p_args jsonb) returns jsonb
@@ -146,7 +146,7 @@ begin
   if o.fulfilled_at is not null and not p_args ? 'lines' then
     if (select count(*) from public.shipments x where x.order_id = o.id) > 1 then
       raise exception 'order % has shipped in several parcels', o.number
-        using errcode = 'KCINV', hint = 'correct_shipment() corrects one of them by its number.';
+        using errcode = 'SHINV', hint = 'correct_shipment() corrects one of them by its number.';
     end if;
     select * into s from public.shipments x where x.order_id = o.id;
     perform private.correct_parcel(p_command_id, s, p_args ->> 'carrier', p_args ->> 'tracking_number');
@@ -168,7 +168,7 @@ end;
 $$;
 comment on function private.run_mark_fulfilled(uuid, jsonb) is
   'Carries out mark_fulfilled: notes a parcel and queues its mail, and answers { parcel, to_ship }. Of an '
-  'order that has shipped in one parcel it corrects that. KCINV: unpaid, held or cancelled; more than is '
+  'order that has shipped in one parcel it corrects that. SHINV: unpaid, held or cancelled; more than is '
   'still to be sent; nothing to correct.';
 
 create function private.run_correct_shipment(p_command_id uuid, p_args jsonb) returns jsonb
@@ -182,11 +182,11 @@ begin
   select * into s from public.shipments x
   where x.order_id = o.id and x.parcel = (p_args ->> 'parcel')::integer;
   if not found then
-    raise exception 'order % has no parcel %', o.number, p_args ->> 'parcel' using errcode = 'KCINV';
+    raise exception 'order % has no parcel %', o.number, p_args ->> 'parcel' using errcode = 'SHINV';
   end if;
   perform private.correct_parcel(p_command_id, s, p_args ->> 'carrier', p_args ->> 'tracking_number');
   return jsonb_build_object('parcel', s.parcel, 'corrected', true);
 end;
 $$;
 comment on function private.run_correct_shipment(uuid, jsonb) is
-  'Carries out correct_shipment. KCINV: no such parcel, or nothing to correct.';
+  'Carries out correct_shipment. SHINV: no such parcel, or nothing to correct.';

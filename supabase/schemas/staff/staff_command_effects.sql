@@ -9,13 +9,13 @@ declare
 begin
   select * into o from public.orders where number = p_order_number for no key update;
   if not found then
-    raise exception 'order % does not exist', p_order_number using errcode = 'KCORD';
+    raise exception 'order % does not exist', p_order_number using errcode = 'SHORD';
   end if;
   return o;
 end;
 $$;
 comment on function private.lock_order_by_number(text) is
-  'The order of a number, locked. KCORD: no such order.';
+  'The order of a number, locked. SHORD: no such order.';
 
 create function private.run_cancel_order(p_args jsonb) returns uuid
 language plpgsql
@@ -25,7 +25,7 @@ declare
   o public.orders := private.lock_order_by_number(p_args ->> 'order_number');
 begin
   if private.has_shipped(o.id) then
-    raise exception 'order % has been shipped; refund it instead', o.number using errcode = 'KCINV';
+    raise exception 'order % has been shipped; refund it instead', o.number using errcode = 'SHINV';
   elsif o.status = 'refunded' and o.cancelled_at is null then
     -- The money is back already, and the customer knows: what is left to do is the goods.
     update public.orders set restocked_at = coalesce(restocked_at, now()) where id = o.id;
@@ -39,7 +39,7 @@ end;
 $$;
 comment on function private.run_cancel_order(jsonb) is
   'Carries out cancel_order: settling expires open sessions and refunds what was paid. Of an order that is '
-  'refunded already only the goods go back. KCINV: already shipped.';
+  'refunded already only the goods go back. SHINV: already shipped.';
 
 create function private.run_release_review(p_args jsonb) returns uuid
 language plpgsql
@@ -57,11 +57,11 @@ begin
     or 'oversold' = any (v_reasons) then
     raise exception 'order % is not held for review (status %, fulfilment %)', o.number, o.status,
       o.fulfillment_status
-      using errcode = 'KCINV', hint = case when 'oversold' = any (v_reasons)
+      using errcode = 'SHINV', hint = case when 'oversold' = any (v_reasons)
         then 'An oversold order is refunded by itself and cannot be released.'
         else 'What waits for a person stands in reporting.orders_needing_attention.' end;
   elsif 'refund_under_way' = any (v_held) then
-    raise exception 'all the money of order % is on its way back', o.number using errcode = 'KCINV';
+    raise exception 'all the money of order % is on its way back', o.number using errcode = 'SHINV';
   end if;
   -- What is known now, and no more: what comes later, staff have not looked at.
   insert into private.released_mismatches (order_id, session_id, reason)
@@ -86,7 +86,7 @@ end;
 $$;
 comment on function private.run_release_review(jsonb) is
   'Carries out release_review: a person has looked at what holds the order now, and it may ship. A sign of '
-  'fraud or a mismatch that turns up later holds it again. KCINV: nothing to release, or its money is on '
+  'fraud or a mismatch that turns up later holds it again. SHINV: nothing to release, or its money is on '
   'its way back.';
 
 create function private.run_submit_dispute_evidence(p_command_id uuid, p_args jsonb) returns uuid
@@ -98,16 +98,16 @@ declare
 begin
   select * into d from public.disputes where id = p_args ->> 'dispute_id' for no key update;
   if not found then
-    raise exception 'there is no dispute %', p_args ->> 'dispute_id' using errcode = 'KCINV';
+    raise exception 'there is no dispute %', p_args ->> 'dispute_id' using errcode = 'SHINV';
   elsif not private.awaits_evidence(d) then
-    raise exception 'dispute % does not wait for evidence (status %)', d.id, d.status using errcode = 'KCINV';
+    raise exception 'dispute % does not wait for evidence (status %)', d.id, d.status using errcode = 'SHINV';
   elsif exists (
     select 1 from private.jobs j
     where j.kind = 'submit_dispute_evidence' and j.status in ('queued', 'running')
       and j.payload ->> 'dispute_id' = d.id and j.payload -> 'submit' = 'true'
   ) then
     raise exception 'evidence for dispute % is on its way already', d.id
-      using errcode = 'KCINV', hint = 'Stripe takes evidence once; what was submitted cannot be changed.';
+      using errcode = 'SHINV', hint = 'Stripe takes evidence once; what was submitted cannot be changed.';
   end if;
   perform private.enqueue_job(
     'submit_dispute_evidence', 'submit_dispute_evidence:' || p_command_id,
@@ -117,7 +117,7 @@ begin
 end;
 $$;
 comment on function private.run_submit_dispute_evidence(uuid, jsonb) is
-  'Carries out submit_dispute_evidence: queues the submission. KCINV: no such dispute, it does not wait for '
+  'Carries out submit_dispute_evidence: queues the submission. SHINV: no such dispute, it does not wait for '
   'a response, or evidence is on its way.';
 
 create function private.run_resend_notification(p_command_id uuid, p_args jsonb) returns uuid
@@ -136,7 +136,7 @@ begin
     raise exception 'order % has had no mail %; it has had: %', o.number, p_args ->> 'template', coalesce(
       (select string_agg(distinct x.template, ', ') from public.notifications x where x.order_id = o.id),
       'none'
-    ) using errcode = 'KCINV';
+    ) using errcode = 'SHINV';
   end if;
   n.status := 'queued';
   if n.template = 'order_shipped' then
@@ -148,36 +148,12 @@ begin
   v_problem := private.notification_problem(n, o);
   if v_problem is not null then
     raise exception 'mail % of order % must not be sent again: %', n.template, o.number, v_problem
-      using errcode = 'KCINV';
+      using errcode = 'SHINV';
   end if;
   perform private.queue_notification(o.id, n.template, 'resend:' || p_command_id, n.data);
   return o.id;
 end;
 $$;
 comment on function private.run_resend_notification(uuid, jsonb) is
-  'Carries out resend_notification: queues a mail that the order has had before once more. KCINV: it never '
+  'Carries out resend_notification: queues a mail that the order has had before once more. SHINV: it never '
   'had it, or what it says is not true any more.';
-
-create function private.run_erase_customer(p_command_id uuid, p_args jsonb) returns jsonb
-language plpgsql
-set search_path = ''
-as $$
-declare
-  v_count jsonb;
-  v_found boolean;
-begin
-  -- The log of an erasure must not keep the address.
-  update public.staff_commands set args = '{}' where id = p_command_id;
-  v_count := private.erase_person(p_args ->> 'email');
-  v_found := exists (select 1 from jsonb_each(v_count) c where c.value <> '0');
-  return jsonb_build_object('ok', v_found, 'found', v_found, 'erased', v_count)
-    || case when not v_found then jsonb_build_object(
-      'problem',
-      'Nobody is known under this address: nothing was erased. Compare the spelling with the order.'
-    ) else '{}' end;
-end;
-$$;
-comment on function private.run_erase_customer(uuid, jsonb) is
-  'Carries out erase_customer, and answers with counts: { ok, found, erased: { orders, customers, '
-  'stripe_customers, events, texts }, problem? }; found false: nobody is known, and nothing was changed. '
-  'KCINV: a dispute still needs the data.';

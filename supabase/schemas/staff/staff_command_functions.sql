@@ -171,13 +171,13 @@ begin
     select * into c from public.staff_commands x where x.id = v_id;
     if c.command <> p_command
       or (p_args ->> 'order_number') is distinct from (c.args ->> 'order_number') then
-      raise exception 'command % was another one', v_id using errcode = 'KCINV';
+      raise exception 'command % was another one', v_id using errcode = 'SHINV';
     end if;
     v_result := c.result || jsonb_build_object('command_id', c.id);
     if p_dry_run then
-      raise exception 'dry run' using errcode = 'KCDRY';
+      raise exception 'dry run' using errcode = 'SHDRY';
     end if;
-  exception when sqlstate 'KCDRY' then
+  exception when sqlstate 'SHDRY' then
     v_result := v_result - 'command_id' || '{"dry_run": true}';
   end;
   return v_result;
@@ -186,7 +186,7 @@ $$;
 comment on function private.submit_command(text, jsonb, boolean, uuid) is
   'Inserts a staff command as the caller, whose policies decide, and returns its result. p_dry_run: carries '
   'it out, undoes all of it, and returns what the result would be. p_command_id: the same command with the '
-  'same id is carried out once and answers the same again. 42501: the caller is not staff; KCINV: the id was '
+  'same id is carried out once and answers the same again. 42501: the caller is not staff; SHINV: the id was '
   'another command''s.';
 grant execute on function private.submit_command(text, jsonb, boolean, uuid) to authenticated, service_role;
 

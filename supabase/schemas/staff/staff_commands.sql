@@ -130,7 +130,7 @@ declare
   v_missing text;
 begin
   if jsonb_typeof(p_args) <> 'object' then
-    raise exception 'arguments of % must be an object', p_command using errcode = 'KCINV';
+    raise exception 'arguments of % must be an object', p_command using errcode = 'SHINV';
   end if;
   for a in
     select g.key, g.value, g.value #>> '{}' as text, f.type, f.size
@@ -138,7 +138,7 @@ begin
   loop
     v_value := a.value;
     if a.type is null then
-      raise exception '% has no argument %', p_command, left(a.key, 40) using errcode = 'KCINV';
+      raise exception '% has no argument %', p_command, left(a.key, 40) using errcode = 'SHINV';
     elsif jsonb_typeof(a.value) = 'null'
       or (a.type = 'text' and jsonb_typeof(a.value) = 'string' and btrim(a.text) = '') then
       continue;
@@ -146,23 +146,23 @@ begin
       case when a.type = 'text' then 'string' when a.type in ('integer', 'amount') then 'number'
         else a.type end
     ) then
-      raise exception '% of % must be of type %', a.key, p_command, a.type using errcode = 'KCINV';
+      raise exception '% of % must be of type %', a.key, p_command, a.type using errcode = 'SHINV';
     elsif a.type = 'amount' and abs(a.text::numeric) <= a.size then
       -- As it was written: read_amount() judges it with the currency.
       null;
     elsif a.type = 'amount' then
-      raise exception '% of % must be at most %', a.key, p_command, a.size using errcode = 'KCINV';
+      raise exception '% of % must be at most %', a.key, p_command, a.size using errcode = 'SHINV';
     elsif a.type = 'integer' then
       if a.text::numeric <> trunc(a.text::numeric) or abs(a.text::numeric) > a.size then
         raise exception '% of % must be a whole number of at most %', a.key, p_command, a.size
-          using errcode = 'KCINV';
+          using errcode = 'SHINV';
       end if;
       -- 1.0 is whole, and no integer in the eyes of a cast.
       v_value := to_jsonb(a.text::numeric::bigint);
     elsif char_length(a.text) > a.size or a.text ~ '[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]' then
       raise exception '% of % must have at most % characters and no control characters', a.key, p_command,
         a.size
-        using errcode = 'KCINV';
+        using errcode = 'SHINV';
     end if;
     v_args := v_args || jsonb_build_object(a.key, v_value);
   end loop;
@@ -170,13 +170,13 @@ begin
   select string_agg(f.field, ', ') into v_missing
   from private.staff_command_fields(p_command) f where f.required and not v_args ? f.field;
   if v_missing is not null then
-    raise exception '% needs %', p_command, v_missing using errcode = 'KCINV';
+    raise exception '% needs %', p_command, v_missing using errcode = 'SHINV';
   end if;
   return v_args;
 end;
 $$;
 comment on function private.clean_staff_args(text, jsonb) is
-  'The arguments of a staff command, without those left empty. KCINV: unknown, of the wrong type, too '
+  'The arguments of a staff command, without those left empty. SHINV: unknown, of the wrong type, too '
   'large, or missing.';
 
 create function private.sign_staff_command() returns trigger

@@ -12,9 +12,9 @@ begin
   select id into v_variant_id from public.product_variants where sku = p_args ->> 'sku';
   if not found then
     raise exception 'unknown sku %', p_args ->> 'sku'
-      using errcode = 'KCSKU', detail = jsonb_build_array(p_args ->> 'sku')::text;
+      using errcode = 'SHSKU', detail = jsonb_build_array(p_args ->> 'sku')::text;
   elsif v_delta = 0 then
-    raise exception 'delta must be a whole number other than 0' using errcode = 'KCINV';
+    raise exception 'delta must be a whole number other than 0' using errcode = 'SHINV';
   end if;
   perform private.name_stock_move('adjustment', null, p_args ->> 'reason');
   -- Not an upsert: a check constraint would judge the row that is only proposed, here a negative on_hand.
@@ -24,7 +24,7 @@ begin
   if not found then
     if v_delta < 0 or exists (select 1 from public.inventory_levels where variant_id = v_variant_id) then
       raise exception 'stock of % cannot go below what is reserved', p_args ->> 'sku'
-        using errcode = 'KCSTK', hint = 'Open checkouts hold pieces; reporting.inventory_position has them.';
+        using errcode = 'SHSTK', hint = 'Open checkouts hold pieces; reporting.inventory_position has them.';
     end if;
     insert into public.inventory_levels (variant_id, on_hand) values (v_variant_id, v_delta)
     returning on_hand into v_on_hand;
@@ -35,7 +35,7 @@ end;
 $$;
 comment on function private.run_adjust_inventory(jsonb) is
   'Carries out adjust_inventory, and answers { sku, on_hand }; the journal row comes from the trigger. '
-  'KCSKU, KCINV, KCSTK: would go below what open checkouts hold.';
+  'SHSKU, SHINV, SHSTK: would go below what open checkouts hold.';
 
 create function private.sold_and_here(p_variant_id uuid) returns integer
 language plpgsql
@@ -70,7 +70,7 @@ begin
       or jsonb_typeof(c.line -> 'sku') is distinct from 'string'
       or coalesce(c.line ->> 'counted', '') !~ '^[0-9]{1,6}$' then
       raise exception 'line % must be a SKU and how many were counted, a whole number from 0 to 999999', c.n
-        using errcode = 'KCINV', hint = '[{"sku": "SHIRT-OXF-WHT-M", "counted": 12}]';
+        using errcode = 'SHINV', hint = '[{"sku": "SHIRT-OXF-WHT-M", "counted": 12}]';
     end if;
     sku := c.line ->> 'sku';
     counted := (c.line ->> 'counted')::integer;
@@ -79,7 +79,7 @@ begin
 end;
 $$;
 comment on function private.parse_counts(jsonb) is
-  'The lines of a stock count, [{ sku, counted }]. KCINV: a line is something else.';
+  'The lines of a stock count, [{ sku, counted }]. SHINV: a line is something else.';
 
 create function private.parse_csv_counts(p_csv text) returns jsonb
 language sql
@@ -120,11 +120,11 @@ begin
   from (select p.sku, count(*) over (partition by p.sku) as times from private.parse_counts(p_counts) p) x
   left join public.product_variants v on v.sku = x.sku;
   if v_lines = 0 then
-    raise exception 'there is no line to book' using errcode = 'KCINV';
+    raise exception 'there is no line to book' using errcode = 'SHINV';
   elsif v_problem is not null then
     raise exception 'nothing was booked; unknown, or listed twice: %', (
       select string_agg(s, ', ') from jsonb_array_elements_text(v_problem) s
-    ) using errcode = 'KCSKU', detail = v_problem::text;
+    ) using errcode = 'SHSKU', detail = v_problem::text;
   end if;
   insert into public.inventory_levels (variant_id)
   select v.id from private.parse_counts(p_counts) x join public.product_variants v on v.sku = x.sku
@@ -148,7 +148,7 @@ begin
     if c.counted < c.sold + c.reserved then
       raise exception 'of % there must be % at least: % are sold and not sent, % are held by open checkouts',
         c.sku, c.sold + c.reserved, c.sold, c.reserved
-        using errcode = 'KCSTK', hint = 'Count again; if pieces are lost, cancel or refund an order first.';
+        using errcode = 'SHSTK', hint = 'Count again; if pieces are lost, cancel or refund an order first.';
     elsif c.counted <> c.on_hand + c.sold then
       update public.inventory_levels set on_hand = c.counted - c.sold where variant_id = c.variant_id;
       v_changed := v_changed || jsonb_build_object(
@@ -163,5 +163,5 @@ $$;
 comment on function private.run_count_inventory(text, jsonb, text) is
   'Carries out count_inventory and import_inventory: sets the stock to what was counted in the house, sold '
   'pieces that have not been sent included. All lines or none. Answers { lines, changed: [{ sku, was, '
-  'counted }] }. KCSKU: unknown or listed twice; KCINV: not a count; KCSTK: less than orders and checkouts '
+  'counted }] }. SHSKU: unknown or listed twice; SHINV: not a count; SHSTK: less than orders and checkouts '
   'hold.';

@@ -1,72 +1,4 @@
--- Velocity: whom the rules look at, and what they measure.
-
-create function private.subject_orders(p_subject text, p_key text, p_livemode boolean, p_since timestamptz)
-returns setof public.orders
-language plpgsql
-stable
-set search_path = ''
-as $$
-begin
-  case p_subject
-    when 'address' then
-      return query select * from public.orders o
-        where private.address_key(o.purchase_ip, 48) = private.address_key(p_key::inet, 48)
-          and o.purchase_ip <<= p_key::inet and o.created_at >= p_since and o.livemode = p_livemode;
-    when 'email' then
-      return query select * from public.orders o
-        where private.email_key(o.email) = p_key and o.created_at >= p_since and o.livemode = p_livemode;
-    when 'user' then
-      return query select o.* from public.orders o join public.customers c on c.id = o.customer_id
-        where c.user_id = p_key::uuid and o.created_at >= p_since and o.livemode = p_livemode;
-    when 'order' then
-      return query select * from public.orders o where o.id = p_key::uuid and o.livemode = p_livemode;
-    when 'shipping_address' then
-      return query select * from public.orders o
-        where private.delivery_key(o.shipping_address) = p_key and o.created_at >= p_since
-          and o.livemode = p_livemode;
-    when 'card' then
-      return query select * from public.orders o
-        where o.livemode = p_livemode and o.id in (
-          select a.order_id
-          from public.payment_attempts a where a.card_fingerprint = p_key and a.created_at >= p_since
-        );
-    else
-      return query select * from public.orders o where o.created_at >= p_since and o.livemode = p_livemode;
-  end case;
-end;
-$$;
-comment on function private.subject_orders(text, text, boolean, timestamptz) is
-  'Orders of one subject of the velocity rules since a time.';
-
-create function private.subject_attempts(p_subject text, p_key text, p_livemode boolean, p_since timestamptz)
-returns setof public.payment_attempts
-language plpgsql
-stable
-set search_path = ''
-as $$
-begin
-  if p_subject = 'shop' then
-    return query select * from public.payment_attempts a
-      where a.created_at >= p_since and a.livemode = p_livemode
-        and (a.outcome not in ('failed', 'blocked') or not private.is_outage(a.failure_code, a.decline_code));
-  elsif p_subject = 'card' then
-    return query select * from public.payment_attempts a
-      where a.card_fingerprint = p_key and a.created_at >= p_since and a.livemode = p_livemode
-        and (a.outcome not in ('failed', 'blocked') or not private.is_outage(a.failure_code, a.decline_code));
-  else
-    -- A payment page stays open for a day at most, so an order may be that much older than its attempts.
-    return query select a.* from public.payment_attempts a
-      where a.created_at >= p_since
-        and (a.outcome not in ('failed', 'blocked') or not private.is_outage(a.failure_code, a.decline_code))
-        and a.order_id in (
-          select o.id from private.subject_orders(p_subject, p_key, p_livemode, p_since - interval '1 day') o
-        );
-  end if;
-end;
-$$;
-comment on function private.subject_attempts(text, text, boolean, timestamptz) is
-  'Payment attempts of one subject of the velocity rules since a time, without those that met an outage: '
-  'these say nothing about the shopper.';
+-- Velocity: what the rules measure.
 
 create function private.weigh_refusals(
   p_rule private.velocity_rules,
@@ -98,7 +30,7 @@ begin
         select * from private.subject_attempts(p_rule.subject, p_key, p_livemode, p_since) y
         where y.order_id is not null and y.created_at <= p_until
           -- Without a share only refusals weigh.
-          and (p_rule.min_share is not null or y.outcome in ('failed', 'blocked'))
+          and (p_rule.baseline_share is not null or y.outcome in ('failed', 'blocked'))
           -- Who fails the challenge that the shop itself asks for must not be why it goes on asking.
           and (p_rule.subject <> 'shop' or y.failure_code is distinct from c_failed_challenge)
         order by y.created_at desc limit c_attempts_max
@@ -108,12 +40,12 @@ begin
   ), counted as (
     select u.*, o.created_at as ordered_at,
       row_number() over (
-        partition by u.declined, case when u.declined and p_rule.min_share is not null
+        partition by u.declined, case when u.declined and p_rule.baseline_share is not null
           then coalesce(o.customer_id::text, private.email_key(o.email), o.id::text) end
         order by u.at, o.created_at, o.id
       ) as of_buyer,
       row_number() over (
-        partition by u.declined, case when u.declined and p_rule.min_share is not null
+        partition by u.declined, case when u.declined and p_rule.baseline_share is not null
           then private.address_key(o.purchase_ip) end
         order by u.at, o.created_at, o.id
       ) as of_network
@@ -123,10 +55,10 @@ begin
   ), scored as (
     -- From now backwards: how far the refusals exceed the ordinary share.
     select c.at, row_number() over back as back, count(*) filter (where c.declined) over back as declines,
-      sum(c.declined::integer - coalesce(p_rule.min_share, 0)) over back as excess
+      sum(c.declined::integer - coalesce(p_rule.baseline_share, 0)) over back as excess
     from counted c
-    where (not c.declined and p_rule.min_share is not null) or (c.declined
-      and (p_rule.min_share is null or (
+    where (not c.declined and p_rule.baseline_share is not null) or (c.declined
+      and (p_rule.baseline_share is null or (
         (c.of_buyer <= c_of_one_max or p_rule.subject in ('user', 'email', 'order'))
         and (c.of_network <= c_of_one_max or p_rule.subject <> 'shop')
       )))
@@ -134,7 +66,7 @@ begin
     window back as (order by c.at desc, c.ordered_at desc, c.order_id rows unbounded preceding)
   )
   select max(s.declines), (array_agg(s.at order by s.back))[1] into o_value, o_oldest
-  from scored s where s.excess >= p_threshold * (1 - coalesce(p_rule.min_share, 0));
+  from scored s where s.excess >= p_threshold * (1 - coalesce(p_rule.baseline_share, 0));
 end;
 $$;
 comment on function private.weigh_refusals(
@@ -291,124 +223,9 @@ begin
       where a.created_at between p_since and p_until and a.livemode = p_livemode
       group by a.order_id
     ) t
-    having count(*) filter (where t.outage) >= coalesce(p_rule.min_share, 0) * count(*)
+    having count(*) filter (where t.outage) >= coalesce(p_rule.baseline_share, 0) * count(*)
   );
 end;
 $$;
 comment on function private.count_outages(private.velocity_rules, boolean, timestamptz, timestamptz) is
-  'Measure outages: how many orders met one, or null when they are less than min_share of those tried.';
-
-create function private.measure_velocity(
-  p_rule private.velocity_rules,
-  p_key text,
-  p_amount bigint,
-  p_currency text,
-  p_livemode boolean, p_at timestamptz,
-  p_order_id uuid default null,
-  p_lines jsonb default '[]',
-  p_factor numeric default 1
-) returns jsonb
-language plpgsql
-stable
-set search_path = ''
-as $$
-declare
-  v_since timestamptz := p_at - make_interval(secs => p_rule.window_seconds);
-  -- Attempts carry Stripe's clock, which is not quite ours.
-  v_until timestamptz := p_at + interval '1 minute';
-  v_threshold bigint := ceil(p_rule.threshold * p_factor);
-  v_value bigint;
-  v_times timestamptz[];
-  -- What the rule lets go with, once it has left the window.
-  v_oldest timestamptz;
-  v_free_at timestamptz;
-begin
-  case p_rule.measure
-    when 'disposable_email' then
-      select count(*) into v_value from private.disposable_email_domains d
-      where lower(split_part(p_key, '@', 2)) = d.domain
-        or lower(split_part(p_key, '@', 2)) like '%.' || d.domain;
-    when 'amount' then
-      if p_currency is not distinct from coalesce(p_rule.currency, p_currency) then
-        select coalesce(max(s.amount), 0) + p_amount,
-          max(s.at) filter (where s.amount + p_amount >= v_threshold and p_amount < v_threshold)
-        into v_value, v_oldest
-        from (
-          select o.created_at as at, sum(o.amount_subtotal) over (order by o.created_at desc, o.id) as amount
-          from private.subject_orders(p_rule.subject, p_key, p_livemode, v_since) o
-          where o.currency = p_currency and o.created_at <= p_at and o.id is distinct from p_order_id
-            and (o.paid_at is not null or o.status in ('pending', 'processing'))
-        ) s;
-      end if;
-    when 'unpaid_checkouts', 'emails', 'declines', 'cards' then
-      v_times := private.measured_times(p_rule, p_key, p_livemode, v_since, p_at, p_order_id);
-      v_value := cardinality(v_times);
-    when 'declined_orders' then
-      select w.o_value, w.o_oldest into v_value, v_oldest
-      from private.weigh_refusals(p_rule, p_key, v_threshold, p_livemode, v_since, v_until) w;
-    when 'outages' then
-      v_value := private.count_outages(p_rule, p_livemode, v_since, v_until);
-    when 'held_pieces', 'held_share' then
-      select h.o_value, h.o_until into v_value, v_free_at
-      from private.measure_holds(p_rule, p_key, p_lines, p_order_id) h;
-  end case;
-  if coalesce(v_value, 0) < v_threshold then
-    return null;
-  end if;
-  v_oldest := coalesce(v_oldest, v_times[v_value - v_threshold + 1], p_at);
-  v_free_at := coalesce(v_free_at, v_oldest + make_interval(secs => p_rule.window_seconds));
-  return jsonb_build_object(
-    'rule', p_rule.name, 'rule_action', p_rule.action, 'subject', p_rule.subject, 'measure', p_rule.measure,
-    'value', v_value, 'threshold', v_threshold, 'window_seconds', p_rule.window_seconds,
-    'alert', coalesce(p_rule.alert, case p_rule.action when 'block' then 'critical' end),
-    -- The subject itself is personal data: a keyed digest is enough to see that two hits are of one.
-    'subject_digest', left(private.keyed_digest(p_key), 16),
-    -- When enough has left the window for the rule to let go; all of it where this cart is enough by itself.
-    'retry_after_seconds', greatest(1, ceil(extract(epoch from v_free_at - p_at))::integer)
-  );
-end;
-$$;
-comment on function private.measure_velocity(
-  private.velocity_rules, text, bigint, text, boolean, timestamptz, uuid, jsonb, numeric
-) is
-  'A hit of a rule by a subject up to p_at, or null. p_amount, p_currency and p_lines: the cart that asks; '
-  'p_order_id: the order that asks, which does not count against itself; p_factor: what the threshold is '
-  'multiplied with. retry_after_seconds: until the rule lets go.';
-
-create function private.velocity_keys(
-  p_rule private.velocity_rules,
-  p_user_id uuid,
-  p_email text,
-  p_ip inet,
-  p_order_id uuid
-) returns table (key text, factor numeric)
-language plpgsql
-stable
-set search_path = ''
-as $$
-begin
-  return query
-  select k.key, k.factor
-  from (
-    select case p_rule.subject
-      when 'user' then p_user_id::text
-      when 'order' then p_order_id::text
-      -- Anybody can type anybody's address: what was done under it must not lock an account out.
-      when 'email' then case
-        when p_user_id is null or p_rule.measure = 'disposable_email' then private.email_key(p_email)
-      end
-      when 'shop' then case when not exists (
-        select 1 from public.customers c join public.orders o on o.customer_id = c.id
-        where c.user_id = p_user_id and o.paid_at is not null
-      ) then 'shop' end
-    end as key, 1::numeric as factor
-    where p_rule.subject <> 'address'
-    union all
-    select text(n.network), n.factor from private.address_keys(p_ip) n where p_rule.subject = 'address'
-  ) k
-  where k.key is not null;
-end;
-$$;
-comment on function private.velocity_keys(private.velocity_rules, uuid, text, inet, uuid) is
-  'Whom a rule measures when this shopper orders or pays, and what its threshold is multiplied with. No '
-  'row: the rule does not look at them. p_order_id null: the order does not exist yet.';
+  'Measure outages: how many orders met one, or null when they are less than baseline_share of those tried.';

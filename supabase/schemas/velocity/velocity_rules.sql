@@ -6,7 +6,7 @@ create table private.velocity_rules (
   measure text not null,
   window_seconds integer not null,
   threshold bigint not null,
-  min_share numeric,
+  baseline_share numeric,
   min_pieces integer,
   currency text,
   action text not null,
@@ -31,7 +31,7 @@ create table private.velocity_rules (
   constraint velocity_rules_min_pieces_positive check (min_pieces > 0),
   constraint velocity_rules_window_range check (window_seconds between 1 and 31 * 86400),
   constraint velocity_rules_threshold_positive check (threshold > 0),
-  constraint velocity_rules_min_share_range check (min_share > 0 and min_share < 1)
+  constraint velocity_rules_baseline_share_range check (baseline_share > 0 and baseline_share < 1)
 );
 comment on table private.velocity_rules is
   'Velocity rules. A rule hits when its measure over its subject and window reaches the threshold; each hit '
@@ -42,17 +42,20 @@ comment on table private.velocity_rules is
   'because checkout does not know these yet; there block means review.';
 comment on column private.velocity_rules.measure is
   'unpaid_checkouts: orders not paid. declines: refused payment attempts. declined_orders: orders whose '
-  'card was refused and that nothing has paid; each card of such an order counts, but with min_share of one '
-  'buyer three at most (and, for the shop, of one network): their own rules see to the rest. cards, emails: '
-  'how many different ones. amount: what the subject orders, this cart included, in currency. '
-  'disposable_email: 1 for a throw-away address. outages: orders whose payment failed because the bank, the '
-  'network or the processor was away; these refusals count in no other measure. held_pieces: pieces that '
-  'unpaid orders hold, this cart included. held_share: how much of the stock that is, in percent: of all '
-  'pieces, or of each article in stock, averaged over all articles, whichever is more.';
-comment on column private.velocity_rules.min_share is
-  'The share of refused orders that is ordinary. The rule hits when, counted back from now, there are as '
-  'many refusals beyond that share as threshold refusals in a row have: neither good orders before an '
-  'attack nor some among it hide it, and a busy day does not look like one.';
+  'card was refused and that nothing has paid; each card of such an order counts, but with baseline_share '
+  'of one buyer three at most (and, for the shop, of one network): their own rules see to the rest. '
+  'cards, emails: how many different ones. amount: what the subject orders, this cart included, in '
+  'currency. disposable_email: 1 for a throw-away address. outages: orders whose payment failed because '
+  'the bank, the network or the processor was away; these refusals count in no other measure. '
+  'held_pieces: pieces that unpaid orders hold, this cart included. held_share: how much of the stock '
+  'that is, in percent: of all pieces, or of each article in stock, averaged over all articles, whichever '
+  'is more.';
+comment on column private.velocity_rules.baseline_share is
+  'The share of orders that is refused on an ordinary day: with 0.2, one refusal in five is expected and '
+  'does not count. The rule hits when the refusals beyond that share, counted back from now, weigh as '
+  'much as threshold refusals in a row: good orders before an attack or among it do not hide it, and a '
+  'busy day does not look like one. Null: each refusal counts. Measure outages: the least share of the '
+  'orders tried that must have met one.';
 comment on column private.velocity_rules.min_pieces is
   'held_share: fewer pieces than this are no hit, however small the stock is.';
 comment on column private.velocity_rules.alert is
@@ -64,7 +67,7 @@ comment on column private.velocity_rules.action is
 alter table private.velocity_rules enable row level security;
 
 insert into private.velocity_rules (
-  name, subject, measure, window_seconds, threshold, min_share, currency, action, description
+  name, subject, measure, window_seconds, threshold, baseline_share, currency, action, description
 ) values
   (
     'user_unpaid_checkouts', 'user', 'unpaid_checkouts', 3600, 10, null, null, 'block',
@@ -135,7 +138,7 @@ insert into private.velocity_rules (
 -- What the whole shop has seen asks for more, and refuses nobody. Accounts that have paid before are asked
 -- for nothing.
 insert into private.velocity_rules (
-  name, subject, measure, window_seconds, threshold, min_share, action, alert, description
+  name, subject, measure, window_seconds, threshold, baseline_share, action, alert, description
 ) values
   ('shop_declined_orders', 'shop', 'declined_orders', 600, 6, 0.4, 'require_challenge', 'critical',
     'Order after order of the shop is refused: somebody tests cards from rotating addresses.'),

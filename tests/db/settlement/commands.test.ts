@@ -43,9 +43,9 @@ Deno.test("amounts that look like major units are caught, and the refusal says w
   await undone(sql, async (tx) => {
     const { frame: { orderNumber } } = await paidOrder(tx);
     const ask = (amount: string) => refusal(tx, `select public.request_refund('${orderNumber}', ${amount})`);
-    assert.match(await ask("129.00"), /^KCINV .* 129\.00 USD is 12900 /);
-    assert.match(await ask("5"), /^KCREF .* 5 is 0\.05 USD \| For 5 USD write 500\..*p_confirm => true/);
-    assert.match(await ask("99"), /^KCREF/);
+    assert.match(await ask("129.00"), /^SHINV .* 129\.00 USD is 12900 /);
+    assert.match(await ask("5"), /^SHREF .* 5 is 0\.05 USD \| For 5 USD write 500\..*p_confirm => true/);
+    assert.match(await ask("99"), /^SHREF/);
     assert.match(await refusal(tx, `select public.set_price('${SKU}', 129.00)`), /129\.00 USD is 12900/);
     assert.match(
       await refusal(
@@ -98,7 +98,7 @@ Deno.test("a dry run tells what would happen, and nothing happens", async () => 
     assert.deepEqual(await everything(), before);
     assert.match(
       await refusal(tx, `select public.request_refund('${orderNumber}', 99999, p_dry_run => true)`),
-      /^KCREF/,
+      /^SHREF/,
       "what would be refused is refused",
     );
   });
@@ -114,7 +114,7 @@ Deno.test("the same command with the same id is carried out once, also from seve
   assert.deepEqual(answers.map(([row]) => row?.["id"]), [id, id, id, id]);
   assert.equal((await own.sql`select 1 from public.refund_requests`).length, 1);
   const other = own.sql`select public.receive_return(${orderNumber}, p_command_id => ${id})`;
-  assert.equal(await sqlstateOf(other), "KCINV", "another command");
+  assert.equal(await sqlstateOf(other), "SHINV", "another command");
 });
 
 Deno.test("alerts are acknowledged and resolved by command, which is audited; a resolved one stays resolved", async () => {
@@ -135,7 +135,7 @@ Deno.test("alerts are acknowledged and resolved by command, which is audited; a 
     const log = await tx`select command, args ->> 'note' as note from public.staff_commands
       where command like '%alert' order by created_at, command`;
     assert.equal(log.filter(({ note }) => note === "they have called").length, 1);
-    assert.match(await refusal(tx, `select public.resolve_alert('${crypto.randomUUID()}')`), /^KCINV/);
+    assert.match(await refusal(tx, `select public.resolve_alert('${crypto.randomUUID()}')`), /^SHINV/);
   });
 });
 
@@ -212,7 +212,7 @@ Deno.test("add_product(), add_variant() and set_price() keep a catalogue; orders
       /exists already.*add_variant/,
     );
     assert.match(await refusal(tx, "select public.add_product('Silk Scarf', 'X')"), /slug must be/);
-    assert.match(await refusal(tx, "select public.set_price('NONE', 100)"), /^KCSKU/);
+    assert.match(await refusal(tx, "select public.set_price('NONE', 100)"), /^SHSKU/);
     assert.deepEqual([...await tx`select * from public.check_invariants()`], []);
   });
 });

@@ -239,7 +239,7 @@ Deno.test("an address that is known is not lost to a later event that cannot car
   assert.equal(corrected.city, "Salem", "a later address takes its place");
 });
 
-Deno.test("a fact that is merged again mends its row", async () => {
+Deno.test("a fact that is merged again repairs its row", async () => {
   await undone(sql, async (tx) => {
     const { orderId } = await beginOrder(tx);
     const merge = () =>
@@ -253,4 +253,74 @@ Deno.test("a fact that is merged again mends its row", async () => {
     const [after] = await tx`select * from public.checkout_sessions where id = 'cs_1'`;
     assert.deepEqual({ ...after }, { ...before });
   });
+});
+
+/** States of one object, each beating all before it, whatever the clock says. */
+const ladders: { name: string; table: string; column: string; states: string[]; fact: Fact }[] = [
+  {
+    name: "checkout_session",
+    table: "public.checkout_sessions",
+    column: "status",
+    states: ["a new one", "open", "expired", "complete"],
+    fact: session,
+  },
+  {
+    name: "checkout_session",
+    table: "public.checkout_sessions",
+    column: "payment_status",
+    states: ["a new one", "unpaid", "no_payment_required", "paid"],
+    fact: session,
+  },
+  {
+    name: "payment",
+    table: "public.payments",
+    column: "status",
+    states: ["processing", "canceled", "succeeded"],
+    fact: { id: "pi_1", amount: 100, amount_received: 100, currency: "usd", livemode: false },
+  },
+  {
+    name: "payment_attempt",
+    table: "public.payment_attempts",
+    column: "outcome",
+    states: ["a new one", "pending", "failed", "blocked", "succeeded"],
+    fact: { id: "ch_1", payment_id: "pi_1", livemode: false, created: base },
+  },
+];
+
+for (const { name, table, column, states, fact } of ladders) {
+  Deno.test(`${column} of a ${name} only ever goes up: ${states.join(", ")}`, async () => {
+    for (const [rank, lower] of states.entries()) {
+      for (const higher of states.slice(rank + 1)) {
+        // The lower one is heard of last, and is the newer one too.
+        for (const told of [[higher, lower], [lower, higher]]) {
+          await undone(sql, async (tx) => {
+            const { orderId } = await beginOrder(tx);
+            for (const state of told) {
+              await tx`select ${tx.unsafe(`private.merge_${name}`)}(${
+                tx.json(JSON.parse(JSON.stringify({ ...fact, [column]: state })))
+              }, ${orderId}, to_timestamp(${base + (state === lower ? 60 : 0)}))`;
+            }
+            const rows = await tx.unsafe(`select ${column} as state from ${table}`);
+            assert.deepEqual(rows.map(({ state }) => state), [higher], told.join(" then "));
+          });
+        }
+      }
+    }
+  });
+}
+
+Deno.test("what a payment says of itself stands against what its session says, whichever is newer", async () => {
+  const told = { id: "pi_1", status: "succeeded", currency: "usd", livemode: false };
+  const own = { fact: { ...told, amount: 100, amount_received: 100 }, source: "intent", at: base };
+  const sessions = { fact: { ...told, amount: 200, amount_received: 200 }, source: "session", at: base + 60 };
+  for (const words of [[own, sessions], [sessions, own]]) {
+    await undone(sql, async (tx) => {
+      const { orderId } = await beginOrder(tx);
+      for (const { fact, source, at } of words) {
+        await tx`select private.merge_payment(${tx.json(fact)}, ${orderId}, to_timestamp(${at}), ${source})`;
+      }
+      const rows = await tx`select amount::int, amount_received::int as received from public.payments`;
+      assert.deepEqual(rows.map((row) => ({ ...row })), [{ amount: 100, received: 100 }]);
+    });
+  }
 });

@@ -146,7 +146,7 @@ for (
         const delivery = answerOf(await refund(tx, story, null, ", p_shipping => true"));
         assert.equal(sum + Number(delivery["amount"]), payment.amount);
       }
-      assert.equal(await refusal(tx, refund(tx, story, [{ sku: "TIE", quantity: 1 }])), "KCREF");
+      assert.equal(await refusal(tx, refund(tx, story, [{ sku: "TIE", quantity: 1 }])), "SHREF");
       await sound(tx);
     });
   });
@@ -175,7 +175,7 @@ Deno.test("pieces refunded before they were sent are not sent, and the order is 
         tx`select public.mark_fulfilled(${story.frame.orderNumber}, p_lines =>
         ${tx.json([{ sku: "SHIRT", quantity: 2 }])})`,
       ),
-      "KCINV",
+      "SHINV",
     );
     await ship(tx, story);
     assert.deepEqual(
@@ -210,12 +210,12 @@ Deno.test("a return is announced, received with a damaged piece, paid back and c
       }, 'too small') as answer`;
     assert.equal(
       await refusal(tx, announce([{ sku: "TIE", quantity: 1 }])),
-      "KCINV",
+      "SHINV",
       "nothing has been sent",
     );
     await ship(tx, story);
     const announced = answerOf(await announce([{ sku: "SHIRT", quantity: 2 }]));
-    assert.equal(await refusal(tx, announce([{ sku: "SHIRT", quantity: 2 }])), "KCINV", "announced already");
+    assert.equal(await refusal(tx, announce([{ sku: "SHIRT", quantity: 2 }])), "SHINV", "announced already");
     const states = async () => (await tx`select id, status from public.returns order by created_at, id`);
     assert.deepEqual((await states()).map(({ status }) => status), ["requested"]);
 
@@ -226,7 +226,7 @@ Deno.test("a return is announced, received with a damaged piece, paid back and c
     assert.deepEqual(await shelf(tx, "SHIRT"), [7, 2], "damaged: neither on the shelf nor the customer's");
     await receive(tx, story, [{ sku: "SHIRT", quantity: 1 }]);
     assert.deepEqual(await shelf(tx, "SHIRT"), [8, 1]);
-    assert.equal(await refusal(tx, receive(tx, story, [{ sku: "SHIRT", quantity: 2 }])), "KCINV");
+    assert.equal(await refusal(tx, receive(tx, story, [{ sku: "SHIRT", quantity: 2 }])), "SHINV");
     await sound(tx);
 
     await succeed(
@@ -272,7 +272,7 @@ Deno.test("a refund that Stripe refuses leaves its pieces to staff: awaited, rec
     const answer = answerOf(await refund(tx, story, [{ sku: "TIE", quantity: 1, restock: true }]));
     const [announced] = await tx`select id from public.returns`;
     const close = () => tx`select public.close_return(${announced?.["id"]})`;
-    assert.equal(await refusal(tx, close()), "KCINV", "its refund is under way");
+    assert.equal(await refusal(tx, close()), "SHINV", "its refund is under way");
     await endRefundJob(tx, String(answer["command_id"]), "discard", "warning");
     assert.deepEqual(await shelf(tx, "TIE"), [9, 1]);
     await close();
@@ -286,9 +286,9 @@ Deno.test("pieces that were refunded and never sent cannot be let go: they are r
     const { story, payment } = await paidCart(tx);
     const answer = answerOf(await refund(tx, story, [{ sku: "TIE", quantity: 1 }]));
     const [announced] = await tx`select id from public.returns`;
-    assert.equal(await refusal(tx, tx`select public.close_return(${announced?.["id"]})`), "KCINV");
+    assert.equal(await refusal(tx, tx`select public.close_return(${announced?.["id"]})`), "SHINV");
     await succeed(tx, story, payment, answer);
-    assert.equal(await refusal(tx, tx`select public.close_return(${announced?.["id"]})`), "KCINV");
+    assert.equal(await refusal(tx, tx`select public.close_return(${announced?.["id"]})`), "SHINV");
     await receive(tx, story, [{ sku: "TIE", quantity: 1 }]);
     assert.deepEqual(await shelf(tx, "TIE"), [10, 0]);
     await sound(tx);
@@ -306,7 +306,7 @@ Deno.test("an amount beside lines pays less than they cost, and books the pieces
     await succeed(tx, story, payment, answer);
     assert.deepEqual(await shelf(tx, "SHIRT"), [8, 2]);
     const more = refund(tx, story, [{ sku: "SHIRT", quantity: 1 }], ", p_amount => 30000");
-    assert.equal(await refusal(tx, more), "KCREF", "more than is left");
+    assert.equal(await refusal(tx, more), "SHREF", "more than is left");
     await sound(tx);
   });
 });
@@ -319,13 +319,13 @@ Deno.test("a refund of Stripe's dashboard is assigned to its pieces afterwards, 
       tx`select public.assign_refund(${id}, ${tx.json(lines as never)}) as answer`;
     const id = story.id("re", "1");
     const lines = [{ sku: "SHIRT", quantity: 1, restock: true }];
-    assert.equal(await refusal(tx, assign(id, lines)), "KCREF", "not heard of");
+    assert.equal(await refusal(tx, assign(id, lines)), "SHREF", "not heard of");
     story.refunded(payment, "1", 10_000);
     await tell(tx, story);
     await assign(id, lines);
     assert.deepEqual(await shelf(tx, "SHIRT"), [8, 2]);
-    assert.equal(await refusal(tx, assign(id, lines)), "KCREF");
-    assert.equal(await refusal(tx, refund(tx, story, [{ sku: "SHIRT", quantity: 3 }])), "KCREF");
+    assert.equal(await refusal(tx, assign(id, lines)), "SHREF");
+    assert.equal(await refusal(tx, refund(tx, story, [{ sku: "SHIRT", quantity: 3 }])), "SHREF");
     const rest = answerOf(await refund(tx, story, [{ sku: "SHIRT", quantity: 2 }]));
     assert.equal(rest["amount"], 20_000);
     await sound(tx);
@@ -352,17 +352,17 @@ Deno.test("lines that make no sense are refused in words", async () => {
   await undone(sql, async (tx) => {
     const { story } = await paidCart(tx);
     const odd: [unknown, string][] = [
-      [[{ sku: "SHIRT", quantity: 4 }], "KCREF"],
-      [[{ sku: "COAT-GRY-L", quantity: 1 }], "KCSKU"],
-      [[{ sku: "SHIRT", quantity: -1 }], "KCINV"],
-      [[{ sku: "SHIRT", quantity: 1, restock: "yes" }], "KCINV"],
-      [[{ sku: "SHIRT", quantity: 1, price: 1 }], "KCINV"],
-      [[], "KCINV"],
+      [[{ sku: "SHIRT", quantity: 4 }], "SHREF"],
+      [[{ sku: "COAT-GRY-L", quantity: 1 }], "SHSKU"],
+      [[{ sku: "SHIRT", quantity: -1 }], "SHINV"],
+      [[{ sku: "SHIRT", quantity: 1, restock: "yes" }], "SHINV"],
+      [[{ sku: "SHIRT", quantity: 1, price: 1 }], "SHINV"],
+      [[], "SHINV"],
     ];
     for (const [lines, state] of odd) {
       assert.equal(await refusal(tx, refund(tx, story, lines as Line[])), state, JSON.stringify(lines));
     }
-    assert.equal(await refusal(tx, receive(tx, story, null)), "KCINV", "nothing has been sent");
+    assert.equal(await refusal(tx, receive(tx, story, null)), "SHINV", "nothing has been sent");
     assert.equal((await tx`select 1 from public.returns`).length, 0);
   });
 });

@@ -92,13 +92,16 @@ create function search.move(p_move jsonb) returns text
 language plpgsql
 as $$
 begin
+  if p_move ->> 'call' = 'attach' then
+    perform public.attach_checkout_session((p_move ->> 'order_id')::uuid, (p_move ->> 'attempt')::integer, p_move -> 'fact');
+    return (select o.status from public.orders o where o.id = (p_move ->> 'order_id')::uuid);
+  end if;
   return case p_move ->> 'call'
-    when 'event' then public.receive_stripe_event(
+    when 'event' then (public.receive_stripe_event(
       p_move ->> 'id', p_move ->> 'type', (p_move ->> 'livemode')::boolean, coalesce(p_move ->> 'version', '2026-10-28.endive'),
       to_timestamp((p_move ->> 'at')::bigint), null, coalesce(p_move -> 'payload', '{}'), p_move -> 'facts', p_move ->> 'ignored', null, '[]'
-    ) ->> 'outcome'
-    when 'read' then public.apply_stripe_facts(p_move -> 'facts', 'order_status', to_timestamp((p_move ->> 'at')::bigint)) ->> 'applied'
-    when 'attach' then public.attach_checkout_session((p_move ->> 'order_id')::uuid, (p_move ->> 'attempt')::integer, p_move -> 'fact') ->> 'status'
+    )).outcome
+    when 'read' then public.apply_stripe_facts(p_move -> 'facts', 'order_status', to_timestamp((p_move ->> 'at')::bigint))::text
     when 'settle' then private.settle_order((p_move ->> 'order_id')::uuid, 'reconcile')
     when 'cancel' then public.cancel_order(p_move ->> 'order_number') ->> 'ok'
   end;

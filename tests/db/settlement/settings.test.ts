@@ -31,7 +31,7 @@ const settingValues: Record<string, [unknown, unknown]> = {
 /** Changes of the tables that are settings too, each to rows that are valid. */
 const changes: Record<string, string> = {
   "velocity rules that hit everything": `update private.velocity_rules
-    set enabled = true, threshold = 1, min_share = null, currency = null, window_seconds = 31 * 86400, action = 'review'`,
+    set enabled = true, threshold = 1, baseline_share = null, currency = null, window_seconds = 31 * 86400, action = 'review'`,
   "new velocity rules on card and delivery address": `insert into private.velocity_rules
     (name, subject, measure, window_seconds, threshold, action, description)
     select 'new_' || s || '_' || m, s, m, 31 * 86400, 1, 'review', 'new'

@@ -51,8 +51,8 @@ Deno.test("mark_fulfilled() notes the parcel and mails once; a shipped order is 
       tracking_number: "1Z999",
     });
     assert.equal((await tx`select 1 from public.notifications where template = 'order_shipped'`).length, 1);
-    assert.equal(await refusal(tx, tx`select public.mark_fulfilled(${orderNumber})`), "KCINV");
-    assert.equal(await refusal(tx, tx`select public.cancel_order(${orderNumber})`), "KCINV");
+    assert.equal(await refusal(tx, tx`select public.mark_fulfilled(${orderNumber})`), "SHINV");
+    assert.equal(await refusal(tx, tx`select public.cancel_order(${orderNumber})`), "SHINV");
   });
 });
 
@@ -92,7 +92,7 @@ Deno.test("mark_fulfilled() corrects carrier and tracking number of a shipped or
     });
 
     const again = tx`select public.mark_fulfilled(${orderNumber}, 'DHL', '1Z-RIGHT')`;
-    assert.equal(await refusal(tx, again), "KCINV", "nothing to correct");
+    assert.equal(await refusal(tx, again), "SHINV", "nothing to correct");
     assert.equal((await parcelMails(tx, orderId)).length, 3);
     await tx`select public.resend_notification(${orderNumber}, 'order_shipped')`;
     assert.deepEqual((await parcelMails(tx, orderId)).at(-1), ["1Z-RIGHT", null, null]);
@@ -125,7 +125,7 @@ Deno.test("nothing promises goods of an order that will not be sent: neither a m
       for (const { template, problem } of promises) {
         assert.notEqual(problem, null, `${name}: ${template}`);
         const again = tx`select public.resend_notification(${story.frame.orderNumber}, ${template})`;
-        assert.equal(await refusal(tx, again), "KCINV", `${name}: ${template}`);
+        assert.equal(await refusal(tx, again), "SHINV", `${name}: ${template}`);
       }
     });
   }
@@ -235,14 +235,14 @@ Deno.test("arguments of a command are judged when they are written: no odd one g
         }}`;
       };
       for (const bad of ["null", "[]", '"x"', "1", text({ unknown: "1" }), text({ __proto: "{}" })]) {
-        assert.equal(await refusal(tx, insert(tx, command, bad)), "KCINV", `${command} ${bad}`);
+        assert.equal(await refusal(tx, insert(tx, command, bad)), "SHINV", `${command} ${bad}`);
       }
       for (const [field, value] of Object.entries(args)) {
         for (const bad of wrong[typeof value] ?? []) {
           const odd = text({ [field]: bad });
           assert.equal(
             await refusal(tx, insert(tx, command, odd)),
-            "KCINV",
+            "SHINV",
             `${command} ${odd.slice(0, 99)}`,
           );
         }
@@ -297,7 +297,7 @@ Deno.test("facts are applied in the name of what reads them, never in that of st
   await undone(sql, async (tx) => {
     for (const source of ["staff", "evt_1", crypto.randomUUID(), "", null]) {
       const apply = tx`select public.apply_stripe_facts('[]', ${source}, now())`;
-      assert.equal(await refusal(tx, apply), "KCINV", `${source}`);
+      assert.equal(await refusal(tx, apply), "SHINV", `${source}`);
     }
     for (const source of ["order_status", "reconcile", "job", "checkout"]) {
       assert.equal(await refusal(tx, tx`select public.apply_stripe_facts('[]', ${source}, now())`), null);
@@ -345,8 +345,8 @@ Deno.test("a refusal says why, and what to do", async () => {
 
 Deno.test("a refused command leaves no row in the log", async () => {
   await undone(sql, async (tx) => {
-    assert.equal(await refusal(tx, tx`select public.cancel_order('KCT-0')`), "KCORD");
-    assert.equal(await refusal(tx, tx`select public.release_review('KCT-0')`), "KCORD");
+    assert.equal(await refusal(tx, tx`select public.cancel_order('KCT-0')`), "SHORD");
+    assert.equal(await refusal(tx, tx`select public.release_review('KCT-0')`), "SHORD");
     assert.equal((await tx`select 1 from public.staff_commands`).length, 0);
   });
 });
@@ -361,7 +361,7 @@ Deno.test("resend_notification() repeats a mail that the order has had, and no o
     );
     assert.equal(
       await refusal(tx, tx`select public.resend_notification(${orderNumber}, 'order_shipped')`),
-      "KCINV",
+      "SHINV",
     );
     const { message } = await refusalOf(tx`select public.resend_notification(${orderNumber}, 'nope')`);
     assert.equal(message, `order ${orderNumber} has had no mail nope; it has had: order_confirmation`);
@@ -382,8 +382,8 @@ Deno.test("redrive_webhook_event() queues a dead event again, and has an applied
     await tx`select public.redrive_webhook_event(${event.id})`;
     assert.deepEqual([...await states()], [{ event: "failed", job: "queued", due: true }]);
     await tx`update public.webhook_events set payload = '{"purged": true}' where id = ${event.id}`;
-    assert.equal(await refusal(tx, tx`select public.redrive_webhook_event(${event.id})`), "KCEVT");
-    assert.equal(await refusal(tx, tx`select public.redrive_webhook_event('evt_of_nobody')`), "KCEVT");
+    assert.equal(await refusal(tx, tx`select public.redrive_webhook_event(${event.id})`), "SHEVT");
+    assert.equal(await refusal(tx, tx`select public.redrive_webhook_event('evt_of_nobody')`), "SHEVT");
   });
 });
 
@@ -394,9 +394,9 @@ Deno.test("adjust_inventory() books goods with a reason and never goes below wha
     const [entry] =
       await tx`select change, kind, note from public.inventory_journal order by id desc limit 1`;
     assert.deepEqual({ ...entry }, { change: -8, kind: "adjustment", note: "stocktaking" });
-    assert.equal(await refusal(tx, tx`select public.adjust_inventory('COAT-GRY-L', -1, 'loss')`), "KCSTK");
-    assert.equal(await refusal(tx, tx`select public.adjust_inventory('NO-SUCH-SKU', 1, 'found')`), "KCSKU");
-    assert.equal(await refusal(tx, tx`select public.adjust_inventory('COAT-GRY-L', 0, 'nothing')`), "KCINV");
+    assert.equal(await refusal(tx, tx`select public.adjust_inventory('COAT-GRY-L', -1, 'loss')`), "SHSTK");
+    assert.equal(await refusal(tx, tx`select public.adjust_inventory('NO-SUCH-SKU', 1, 'found')`), "SHSKU");
+    assert.equal(await refusal(tx, tx`select public.adjust_inventory('COAT-GRY-L', 0, 'nothing')`), "SHINV");
   });
 });
 
@@ -414,7 +414,7 @@ Deno.test("a stock row with reservations or history, its variant, its product an
     ];
     for (const statement of statements) {
       const state = await refusal(tx, tx.unsafe(statement));
-      assert(["23503", "23001", "0A000", "KCSTK"].includes(`${state}`), `${statement}: ${state}`);
+      assert(["23503", "23001", "0A000", "SHSTK"].includes(`${state}`), `${statement}: ${state}`);
     }
     const addVariant = async (sku: string, onHand: number) => {
       const [variant] = await tx`insert into public.product_variants (product_id, sku, price_amount)
@@ -475,7 +475,7 @@ Deno.test("erase_customer() leaves no name, address or network address of the bu
       assert(before.includes(table), `${table} has something to erase`);
     }
     const erase = () => tx`select public.erase_customer(' ADA@example.com')`;
-    assert.equal(await refusal(tx, erase()), "KCINV", "the bank waits for an answer");
+    assert.equal(await refusal(tx, erase()), "SHINV", "the bank waits for an answer");
     assert.deepEqual(await traces(), before, "a refused erasure changes nothing");
     await tx`update public.disputes set status = 'under_review'`;
     await erase();

@@ -121,6 +121,19 @@ for (const { field, type, changes, tell, stored, ...end } of cases) {
   });
 }
 
+Deno.test("a session that is first heard of in an unknown state is not taken for over: its order waits and holds its stock", async () => {
+  await undone(sql, async (tx) => {
+    const story = new Story(await beginOrder(tx), 60, "T");
+    story.expired("a");
+    for (const event of story.events) (event.data.object as unknown as { status: string }).status = newest;
+    assert.deepEqual(await deliver(tx, story.moves), ["applied"]);
+    const sessions = await tx`select status from public.checkout_sessions`;
+    assert.deepEqual(sessions.map(({ status }) => status), [newest]);
+    const { status, stock } = await endingOf(tx, story);
+    assert.deepEqual({ status, stock }, { status: held.status, stock: held.stock });
+  });
+});
+
 Deno.test("money on its way back in an unknown state cannot be refunded a second time", async () => {
   await undone(sql, async (tx) => {
     const story = new Story(await beginOrder(tx), 60, "T");

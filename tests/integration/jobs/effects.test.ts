@@ -293,7 +293,7 @@ Deno.test("jobs: every outward effect happens once, whatever the worker dies of"
     assert.equal((await orderRow(stack, order.order_id)).amount_refunded, 300);
   });
 
-  await test.step("a failed event is retried from its stored payload once the cause is mended", async () => {
+  await test.step("a failed event is retried from its stored payload once the cause is fixed", async () => {
     const order = await checkout(stack);
     await stack
       .sql`alter function private.merge_payment_attempt(jsonb, uuid, timestamptz) rename to merge_payment_attempt_away`;

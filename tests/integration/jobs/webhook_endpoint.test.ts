@@ -112,7 +112,7 @@ Deno.test("endpoint: a look at Stripe finds it disabled, changed, moved and dele
   });
 });
 
-Deno.test("endpoint: orders that are paid while it is disabled are fetched, told of, and all is well after the mend", async () => {
+Deno.test("endpoint: orders that are paid while it is disabled are fetched, told of, and all is well after the fix", async () => {
   await using stack = await testStack({ web: true });
   const context = jobContext(stack);
   await ok(stack);

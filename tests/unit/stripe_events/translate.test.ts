@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import type Stripe from "stripe";
 import type { Fact } from "../../../supabase/functions/_shared/stripe_events/facts.ts";
 import { enabledEvents, translate } from "../../../supabase/functions/_shared/stripe_events/mod.ts";
+import { checkoutSessionFacts } from "../../../supabase/functions/_shared/stripe_events/checkout_session.ts";
 import { fixture } from "../fakes.ts";
 
 const orderId = "6f1c2b9e-4c57-4c0f-9d6e-0a5d3a1b7c42";
@@ -105,6 +106,40 @@ Deno.test("checkout.session.async_payment_failed is the only event that says so"
   );
 });
 
+for (
+  const [status, payment, bounced] of [
+    ["complete", "requires_payment_method", true],
+    ["complete", "canceled", true],
+    ["complete", "processing", false],
+    ["open", "requires_payment_method", false],
+  ] as const
+) {
+  Deno.test(`a session that is ${status}, read with a payment that is ${payment}, has ${bounced ? "" : "not "}bounced`, async () => {
+    const session = objectOf(await event("checkout.session.completed"));
+    const intent = objectOf(await event("payment_intent.payment_failed"));
+    const [found] = checkoutSessionFacts({
+      ...session,
+      status,
+      payment_status: "unpaid",
+      payment_intent: { ...intent, status: payment },
+    } as unknown as Stripe.Checkout.Session);
+    assert.equal(found?.fact === "checkout_session" && found.async_payment_failed, bounced);
+  });
+}
+
+Deno.test("the attempt of a session is a number of one to six digits, and nothing else", async () => {
+  const attemptOf = async (attempt: string) => {
+    const given = await event("checkout.session.completed");
+    objectOf(given)["metadata"] = { order_id: orderId, attempt };
+    const found = factsOf(given).find((candidate) => candidate.fact === "checkout_session");
+    return found?.fact === "checkout_session" ? found.attempt : undefined;
+  };
+  assert.deepEqual(await Promise.all(["1", "999999"].map(attemptOf)), [1, 999_999]);
+  for (const odd of ["0", "01", "1000000", "-1", "1.5", "", " 1", "1e3"]) {
+    assert.equal(await attemptOf(odd), null, odd);
+  }
+});
+
 Deno.test("checkout.session.expired has no payment and keeps its end", async () => {
   const session = await fact("checkout.session.expired", "checkout_session");
   assert.deepEqual([session.status, session.payment_status, session.payment_id], ["expired", "unpaid", null]);
@@ -160,6 +195,13 @@ Deno.test("charge.failed carries decline and advice codes", async () => {
   );
 });
 
+Deno.test("a reason for looking at a charge that succeeded is no decline code", async () => {
+  const given = await event("charge.succeeded");
+  objectOf(given)["outcome"] = { type: "manual_review", reason: "elevated_risk_level" };
+  const found = factsOf(given).find((candidate) => candidate.fact === "payment_attempt");
+  assert.equal(found?.fact === "payment_attempt" ? found.decline_code : undefined, null);
+});
+
 Deno.test("a charge that Radar blocked is told apart from one the issuer declined", async () => {
   const blocked = await event("charge.failed");
   Object.assign(objectOf(blocked)["outcome"] as object, { type: "blocked", reason: "highest_risk_level" });
@@ -182,6 +224,13 @@ Deno.test("refund events carry our request id when we asked for them", async () 
   assert(refund?.fact === "refund");
   assert.equal(refund.request_id, "duplicate:pi_1");
   assert.equal((await fact("refund.failed", "refund")).failure_reason, "lost_or_stolen_card");
+});
+
+Deno.test("a refund without a status has left at once", async () => {
+  const given = await event("refund.created");
+  objectOf(given)["status"] = null;
+  const found = factsOf(given).find((candidate) => candidate.fact === "refund");
+  assert.equal(found?.fact === "refund" && found.status, "succeeded");
 });
 
 Deno.test("dispute events carry the deadline, and only the funds events say that money moved", async () => {

@@ -6,7 +6,8 @@ import type Stripe from "stripe";
 import type { Env } from "../env.ts";
 import { AppError } from "../errors.ts";
 import type { Logger } from "../log.ts";
-import type { Checkout, CheckoutRefusal, Rpc, VelocityExceeded } from "../database/rpc.ts";
+import type { Checkout, CheckoutCalls, CheckoutRefusal, VelocityExceeded } from "../database/checkout.ts";
+import type { FactCalls } from "../database/facts.ts";
 import { classifyStripeFailure, isReplayedFailure, stripeErrorOf } from "../stripe/client.ts";
 import { checkoutSessionFact, checkoutSessionFacts } from "../stripe_events/checkout_session.ts";
 import type { Deadline } from "./deadline.ts";
@@ -16,14 +17,12 @@ import type { StripeCalls } from "./stripe_calls.ts";
 
 export interface OpenSessionDeps {
   env: Env;
-  rpc: Pick<
-    Rpc,
-    | "restartCheckoutAttempt"
-    | "attachCheckoutSession"
-    | "forgetStripeCustomer"
-    | "abandonCheckout"
-    | "applyStripeFacts"
-  >;
+  rpc:
+    & FactCalls
+    & Pick<
+      CheckoutCalls,
+      "restartCheckoutAttempt" | "attachCheckoutSession" | "forgetStripeCustomer" | "abandonCheckout"
+    >;
   stripe: StripeCalls;
   /** Epoch milliseconds. */
   now: () => number;
@@ -67,7 +66,7 @@ export async function openSession(
       if (session.status === "complete") return { checkout: current, session: completed(session, urls) };
     } catch (error) {
       if (round === roundsMax || deadline.passed()) throw error;
-      current = await mend(error, current, deps);
+      current = await remedy(error, current, deps);
       continue;
     }
     if (round === roundsMax) throw noAnswer("every session of the order has ended");
@@ -169,7 +168,7 @@ async function attach(
 }
 
 /** What to ask instead after this failure; throws when there is nothing better. */
-async function mend(error: unknown, current: Checkout, deps: OpenSessionDeps): Promise<Checkout> {
+async function remedy(error: unknown, current: Checkout, deps: OpenSessionDeps): Promise<Checkout> {
   const failure = stripeErrorOf(error);
   if (failure === null) throw error;
   // Stripe repeats the outcome of a key, failures included: only another attempt gets another answer.

@@ -3,14 +3,15 @@
  * order is made: its stock is free only once nobody can pay for it any more, and may be what the new cart needs.
  */
 import type Stripe from "stripe";
-import type { Checkout, Rpc } from "../database/rpc.ts";
+import type { Checkout } from "../database/checkout.ts";
+import type { FactCalls } from "../database/facts.ts";
 import { stripeErrorOf } from "../stripe/client.ts";
 import { checkoutSessionFacts } from "../stripe_events/checkout_session.ts";
 import type { Deadline } from "./deadline.ts";
 import type { StripeCalls } from "./stripe_calls.ts";
 
 export interface SupersedeDeps {
-  rpc: Pick<Rpc, "applyStripeFacts">;
+  rpc: FactCalls;
   stripe: Pick<StripeCalls, "expireSession" | "retrieveSession">;
   now: () => number;
 }

@@ -174,7 +174,7 @@ function addCorsHeaders(headers: Headers, request: Request, endpoint: Endpoint):
 /** A browser tells its page only that something with CORS is wrong: whoever sets up a storefront needs to know more. */
 function logRefusedOrigin({ details }: AppError, request: Request, log: Logger): void {
   const origin = request.headers.get("origin")?.slice(0, 200);
-  log.warn("origin_refused", { origin, details, mend: "list the storefront's origin in ALLOWED_ORIGINS" });
+  log.warn("origin_refused", { origin, details, fix: "list the storefront's origin in ALLOWED_ORIGINS" });
 }
 
 function failureResponse(

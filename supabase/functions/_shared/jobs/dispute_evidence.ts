@@ -2,7 +2,7 @@
 import type Stripe from "stripe";
 import { formatMoney } from "../stripe/money.ts";
 import { oneLine } from "../text/outside_text.ts";
-import type { DisputedOrder, EarlierOrder, Parcel, SentMail } from "../database/rpc_shapes.ts";
+import type { DisputedOrder, EarlierOrder, Parcel, SentMail } from "../database/disputes.ts";
 import type { Address } from "../stripe_events/facts.ts";
 
 /** Stripe's limit for one text field of evidence. */

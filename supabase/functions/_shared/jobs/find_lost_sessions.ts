@@ -4,7 +4,7 @@
  * the others are given up, which frees their stock. Nothing is given up while Stripe could still make a session.
  */
 import type Stripe from "stripe";
-import type { LostCheckout } from "../database/rpc.ts";
+import type { LostCheckout } from "../database/reconciliation.ts";
 import { callStripe } from "../stripe/client.ts";
 import { checkoutSessionFact, checkoutSessionFacts } from "../stripe_events/checkout_session.ts";
 import { orderIdOf } from "../stripe_events/references.ts";
@@ -19,7 +19,7 @@ const marginSeconds = 300;
 
 /** Payload: none. */
 export const findLostSessions: JobHandler = async (_job, context) => {
-  const { checkouts } = await context.rpc.getLostCheckouts(checkoutsPerRun);
+  const checkouts = await context.rpc.getLostCheckouts(checkoutsPerRun);
   if (checkouts.length === 0) return done;
   const sessions = await sessionsOf(checkouts, context);
   const problems: Problem[] = [];

@@ -3,7 +3,8 @@ import type Stripe from "stripe";
 import type { Env } from "../env.ts";
 import { AppError } from "../errors.ts";
 import type { Logger } from "../log.ts";
-import type { Job, JobResult, Rpc } from "../database/rpc.ts";
+import type { Job, JobResult } from "../database/jobs.ts";
+import type { JobCalls } from "./calls.ts";
 import { classifyStripeFailure, stripeErrorOf } from "../stripe/client.ts";
 
 type Severity = "warning" | "critical";
@@ -13,11 +14,11 @@ export type Outcome =
   | { kind: "done" }
   /**
    * The effect is not needed any more, or can never be had; `alert` when staff have to do something instead.
-   * `provider`: it was the provider who said so, which is thus at home.
+   * `provider`: the provider itself said so, so it can be reached.
    */
   | { kind: "discard"; reason: string; alert?: Severity; provider?: "up" }
   /**
-   * Not yet; `after` overrides the backoff. Costs an attempt, unless `provider` says that nobody is at home and
+   * Not yet; `after` overrides the backoff. Costs an attempt, unless `provider` says that it cannot be reached and
    * that has been going on for a while. `alert`: staff should know already.
    */
   | {
@@ -32,7 +33,7 @@ export type Outcome =
 
 export interface JobContext {
   env: Env;
-  rpc: Rpc;
+  rpc: JobCalls;
   stripe: Stripe;
   /** For providers without an SDK (mail, alerts). */
   fetch: typeof fetch;

@@ -8,7 +8,7 @@ import type { Fact } from "../stripe_events/facts.ts";
 import { paymentIntentFacts } from "../stripe_events/payment_intent.ts";
 import { orderIdOf } from "../stripe_events/references.ts";
 import { refundFacts } from "../stripe_events/refund.ts";
-import type { ObjectState } from "../database/rpc.ts";
+import type { ObjectState } from "../database/reconciliation.ts";
 import { checkoutSessionFacts } from "../stripe_events/checkout_session.ts";
 import { readSession } from "./expire_checkout_session.ts";
 import { done, type JobContext, type JobHandler } from "./outcome.ts";
@@ -140,15 +140,15 @@ async function checkOpenCheckouts(
   options: ObjectsOptions,
   report: ObjectsReport,
 ): Promise<void> {
-  const { session_ids } = await context.rpc.listOpenCheckouts(checkoutsPerRun);
-  for (const id of session_ids) {
+  const sessionIds = await context.rpc.listOpenCheckouts(checkoutsPerRun);
+  for (const id of sessionIds) {
     await attempt(id, { problems: report.problems, log: context.log }, async () => {
       const { session, observedAt } = await readSession(id, context);
       const facts = checkoutSessionFacts(session);
       await repair({ kind: "checkout_session", id }, facts, observedAt, context, options, report);
     });
   }
-  report.seen += session_ids.length;
+  report.seen += sessionIds.length;
 }
 
 async function* pages<P extends Page>(
@@ -180,7 +180,7 @@ async function compare(
 ): Promise<void> {
   if (candidates.length === 0) return;
   const states = candidates.map(({ kind, id, status, amount }) => ({ kind, id, status, amount }));
-  const differing = new Set((await context.rpc.listDifferingObjects(states)).ids);
+  const differing = new Set(await context.rpc.listDifferingObjects(states));
   for (const candidate of candidates.filter(({ id }) => differing.has(id))) {
     await attempt(candidate.id, { problems: report.problems, log: context.log }, async () => {
       const observedAt = new Date(context.now());

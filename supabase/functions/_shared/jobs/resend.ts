@@ -86,7 +86,7 @@ function failure(response: Response, body: ResendBody | null, now: number): Mail
 
 /**
  * Whether it is the shop that Resend refuses and not this mail: its key, a domain that is not verified, a sender that
- * is none, a plan that is used up. Every mail would meet the same, so all of them wait until a person has mended it.
+ * is none, a plan that is used up. Every mail would meet the same, so all of them wait until a person has fixed it.
  */
 function isConfiguration(status: number, body: ResendBody | null): boolean {
   const name = textOf(body?.name), message = textOf(body?.message);

@@ -1,7 +1,7 @@
 import { maskText } from "../log.ts";
 import { formatMoney } from "../stripe/money.ts";
 import { oneLine } from "../text/outside_text.ts";
-import type { StoredAlert } from "../database/rpc.ts";
+import type { StoredAlert } from "../database/notifications.ts";
 import { renderBlocks, type Rendered } from "./layout.ts";
 
 /** Longer texts are read where the alert points to. */

@@ -1,4 +1,4 @@
-import type { Notification } from "../database/rpc.ts";
+import type { Notification } from "../database/notifications.ts";
 import { greeting, renderBlocks, type Rendered } from "./layout.ts";
 
 /** One order was paid twice, and Stripe has taken the refund of the second payment. */

@@ -2,7 +2,7 @@
 import { readLocale } from "../text/locale.ts";
 import { type BillLine, billLines, formatMoney } from "../stripe/money.ts";
 import { withoutLinks } from "../text/outside_text.ts";
-import type { NotificationOrder } from "../database/rpc.ts";
+import type { NotificationOrder } from "../database/notifications.ts";
 import type { Address } from "../stripe_events/facts.ts";
 
 /** A mail without its sender and recipient. */

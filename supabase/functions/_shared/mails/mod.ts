@@ -1,5 +1,5 @@
 /** The registry of mails to customers: one line and one file per template. */
-import type { Notification } from "../database/rpc.ts";
+import type { Notification } from "../database/notifications.ts";
 import { duplicatePaymentRefunded } from "./duplicate_payment_refunded.ts";
 import type { Links, Rendered } from "./layout.ts";
 import { orderCancelled } from "./order_cancelled.ts";

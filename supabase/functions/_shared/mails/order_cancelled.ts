@@ -1,4 +1,4 @@
-import type { Notification } from "../database/rpc.ts";
+import type { Notification } from "../database/notifications.ts";
 import { greeting, renderBlocks, type Rendered } from "./layout.ts";
 
 /** The shop cancelled an order. Money is promised by `refund_issued` only, once Stripe has taken the refund. */

@@ -1,4 +1,4 @@
-import type { Notification } from "../database/rpc.ts";
+import type { Notification } from "../database/notifications.ts";
 import { addressLines, type Block, greeting, itemLines, renderBlocks, type Rendered } from "./layout.ts";
 
 /** The money is here and the order stands. */

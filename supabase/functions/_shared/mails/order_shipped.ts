@@ -1,4 +1,4 @@
-import type { Notification } from "../database/rpc.ts";
+import type { Notification } from "../database/notifications.ts";
 import { withoutLinks } from "../text/outside_text.ts";
 import { addressLines, type Block, greeting, renderBlocks, type Rendered } from "./layout.ts";
 

@@ -1,4 +1,4 @@
-import type { Notification } from "../database/rpc.ts";
+import type { Notification } from "../database/notifications.ts";
 import { greeting, itemLines, type Links, renderBlocks, type Rendered } from "./layout.ts";
 
 /** The order was completed when its goods were gone. Money is promised by `refund_issued` only. */

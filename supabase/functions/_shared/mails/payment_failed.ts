@@ -1,4 +1,4 @@
-import type { Notification } from "../database/rpc.ts";
+import type { Notification } from "../database/notifications.ts";
 import { greeting, type Links, renderBlocks, type Rendered } from "./layout.ts";
 
 /** A slow payment method did not deliver after all. */

@@ -1,4 +1,4 @@
-import type { Notification } from "../database/rpc.ts";
+import type { Notification } from "../database/notifications.ts";
 import { greeting, money, renderBlocks, type Rendered } from "./layout.ts";
 
 /** A refund was returned by the bank, or was stopped: the money has not reached the customer. */

@@ -1,4 +1,4 @@
-import type { Notification } from "../database/rpc.ts";
+import type { Notification } from "../database/notifications.ts";
 import { greeting, money, renderBlocks, type Rendered } from "./layout.ts";
 
 /** Money is on its way back, all of it or a part. */

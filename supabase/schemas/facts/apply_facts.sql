@@ -1,0 +1,264 @@
+-- From facts to settled orders: which order they are about, locks, merges, and what is read anew.
+
+create function private.payment_of_fact(p_fact jsonb) returns text
+language sql
+immutable
+set search_path = ''
+as $$
+  select case p_fact ->> 'fact' when 'payment' then p_fact ->> 'id' else p_fact ->> 'payment_id' end
+$$;
+comment on function private.payment_of_fact(jsonb) is 'The payment a fact is about, or null.';
+
+create function private.payment_of_charge(p_charge_id text) returns text
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return coalesce(
+    (select a.payment_id from public.payment_attempts a where a.id = p_charge_id),
+    (select p.id from public.payments p where p.charge_id = p_charge_id order by p.id limit 1)
+  );
+end;
+$$;
+comment on function private.payment_of_charge(text) is
+  'The payment that a charge belongs to, for facts that name only the charge; null while neither has been '
+  'heard of.';
+
+create function private.order_of_fact(p_fact jsonb) returns uuid
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  v_order_id uuid;
+begin
+  -- What we linked ourselves comes before what metadata says.
+  if coalesce(p_fact ->> 'object', p_fact ->> 'fact') = 'checkout_session' then
+    select s.order_id into v_order_id from public.checkout_sessions s where s.id = p_fact ->> 'id';
+    if v_order_id is null and p_fact ->> 'recovered_from' is not null then
+      select s.order_id into v_order_id
+      from public.checkout_sessions s where s.id = p_fact ->> 'recovered_from';
+    end if;
+  end if;
+  if v_order_id is null then
+    select p.order_id into v_order_id from public.payments p where p.id = private.payment_of_fact(p_fact);
+  end if;
+  if v_order_id is null then
+    select o.id into v_order_id from public.orders o where o.id = (p_fact ->> 'order_id')::uuid;
+  end if;
+  if v_order_id is null and p_fact ->> 'charge_id' is not null then
+    select p.order_id into v_order_id
+    from public.payments p where p.id = private.payment_of_charge(p_fact ->> 'charge_id');
+  end if;
+  return v_order_id;
+end;
+$$;
+comment on function private.order_of_fact(jsonb) is
+  'The order a fact belongs to, or null when it is not (yet) known.';
+
+create function private.lock_facts(p_facts jsonb) returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_payment_id text;
+begin
+  -- A refund and the event that tells whose payment it is may run side by side: whoever comes second sees the
+  -- first.
+  for v_payment_id in
+    select distinct private.payment_of_fact(f) as payment_id
+    from jsonb_array_elements(p_facts) f order by payment_id
+  loop
+    if v_payment_id is not null then
+      perform pg_advisory_xact_lock(hashtextextended('payment:' || v_payment_id, 0));
+    end if;
+  end loop;
+
+  perform 1
+  from public.orders o
+  where o.id in (
+    select private.order_of_fact(f) from jsonb_array_elements(p_facts) f
+    union
+    select p.order_id
+    from jsonb_array_elements(p_facts) f join public.payments p on p.id = private.payment_of_fact(f)
+    union
+    select s.order_id from jsonb_array_elements(p_facts) f
+    join public.checkout_sessions s on s.payment_id = private.payment_of_fact(f)
+  )
+  order by o.id
+  for no key update;
+end;
+$$;
+comment on function private.lock_facts(jsonb) is
+  'Locks what facts may touch, in the one order that all use: payments (advisory), orders by id. Stock by '
+  'variant comes after, in settle_order().';
+
+create function private.merge_fact(p_fact jsonb, p_order_id uuid, p_at timestamptz) returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_fact constant jsonb := private.without_person(p_fact, p_order_id);
+begin
+  case p_fact ->> 'fact'
+    when 'checkout_session' then perform private.merge_checkout_session(v_fact, p_order_id, p_at);
+    when 'payment' then perform private.merge_payment(v_fact, p_order_id, p_at);
+    when 'payment_attempt' then perform private.merge_payment_attempt(v_fact, p_order_id, p_at);
+    when 'refund' then perform private.merge_refund(v_fact, p_order_id, p_at);
+    when 'dispute' then perform private.merge_dispute(v_fact, p_order_id, p_at);
+    when 'fraud_signal' then perform private.merge_fraud_signal(v_fact, p_order_id, p_at);
+    when 'customer' then perform private.merge_customer(v_fact, p_at);
+    else raise exception 'unknown fact %', p_fact ->> 'fact' using errcode = 'SHINV';
+  end case;
+end;
+$$;
+comment on function private.merge_fact(jsonb, uuid, timestamptz) is
+  'Merges one fact of an order, or of none yet, seen at p_at; of an erased order without the person. SHINV: '
+  'a fact that nobody knows.';
+
+create function private.apply_facts(
+  p_facts jsonb,
+  p_at timestamptz,
+  p_source text,
+  p_livemode boolean default null
+) returns jsonb
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_fact jsonb;
+  v_kind text;
+  v_order_id uuid;
+  v_order_ids uuid[] := '{}';
+  v_payment_ids text[] := '{}';
+  v_applied integer := 0;
+begin
+  perform private.lock_facts(p_facts);
+
+  for v_fact in select f from jsonb_array_elements(p_facts) f loop
+    v_kind := v_fact ->> 'fact';
+    v_order_id := private.order_of_fact(v_fact);
+    if v_kind = 'unknown_value' then
+      perform private.raise_alert(
+        'unknown_stripe_value', 'warning',
+        format('unknown_stripe_value:%s:%s', v_fact ->> 'field', v_fact ->> 'value'),
+        v_fact - 'fact'
+      );
+      continue;
+    elsif v_kind in ('checkout_session', 'payment', 'payment_attempt') and v_order_id is null then
+      -- Somebody else's: only these three carry our metadata, so without an order they are not ours.
+      continue;
+    elsif exists (select 1 from public.orders o where o.id = v_order_id and o.livemode <> p_livemode) then
+      -- Test and live mode are two worlds: the same id means another object there.
+      continue;
+    elsif v_kind = 'unread' then
+      -- Nothing to merge: queue_refreshes() has it read. What is of no order of ours is not.
+      v_applied := v_applied + (v_order_id is not null)::integer;
+      continue;
+    end if;
+    if v_kind = 'customer'
+      and not exists (select 1 from private.stripe_customers c where c.id = v_fact ->> 'id') then
+      -- Nobody who bought here, so nothing of them is kept. Should they buy later, know_customer() looks
+      -- again.
+      v_applied := v_applied + 1;
+      continue;
+    end if;
+    perform private.merge_fact(v_fact, v_order_id, p_at);
+    v_applied := v_applied + 1;
+    v_order_ids := v_order_ids || v_order_id;
+    v_payment_ids := v_payment_ids
+      || coalesce(private.payment_of_fact(v_fact), private.payment_of_charge(v_fact ->> 'charge_id'));
+  end loop;
+
+  v_order_ids := v_order_ids || private.link_payments(v_payment_ids);
+  select coalesce(array_agg(distinct x.id order by x.id), '{}') into v_order_ids
+  from unnest(v_order_ids) as x (id) where x.id is not null;
+  foreach v_order_id in array v_order_ids loop
+    perform private.settle_order(v_order_id, p_source);
+  end loop;
+  return jsonb_build_object('applied', v_applied, 'order_ids', to_jsonb(v_order_ids));
+end;
+$$;
+comment on function private.apply_facts(jsonb, timestamptz, text, boolean) is
+  'Merges facts seen at p_at and settles the orders they touch. p_livemode: mode of the event that brought '
+  'them; facts about an order of the other mode are passed over. Returns { applied, order_ids }; applied 0: '
+  'nothing here is ours.';
+
+create function private.link_payments(p_payment_ids text[]) returns uuid[]
+language plpgsql
+set search_path = ''
+as $$
+declare
+  p record;
+  v_order_ids uuid[] := '{}';
+begin
+  for p in
+    select pi.id, pi.order_id as before,
+      -- Failed attempts too: what names only a charge may name any of them.
+      array(select a.id from public.payment_attempts a where a.payment_id = pi.id)
+        || pi.charge_id as charge_ids,
+      coalesce(
+      (select s.order_id from public.checkout_sessions s where s.payment_id = pi.id order by s.id limit 1),
+      (select o.id from public.orders o where o.id = pi.metadata_order_id),
+      pi.order_id
+    ) as order_id
+    from public.payments pi
+    where pi.id = any (p_payment_ids)
+  loop
+    update public.payments x set order_id = p.order_id
+    where x.id = p.id and x.order_id is distinct from p.order_id;
+    update public.payment_attempts x set order_id = p.order_id
+    where x.payment_id = p.id and x.order_id is distinct from p.order_id;
+    update public.refunds x set order_id = p.order_id, payment_id = p.id
+    where (x.payment_id = p.id or (x.payment_id is null and x.charge_id = any (p.charge_ids)))
+      and (x.order_id is distinct from p.order_id or x.payment_id is null);
+    update public.disputes x set order_id = p.order_id, payment_id = p.id
+    where (x.payment_id = p.id or (x.payment_id is null and x.charge_id = any (p.charge_ids)))
+      and (x.order_id is distinct from p.order_id or x.payment_id is null);
+    update public.fraud_signals x set order_id = p.order_id, payment_id = p.id
+    where (x.payment_id = p.id or (x.payment_id is null and x.charge_id = any (p.charge_ids)))
+      and (x.order_id is distinct from p.order_id or x.payment_id is null);
+    v_order_ids := v_order_ids || p.order_id || p.before;
+  end loop;
+  return v_order_ids;
+end;
+$$;
+comment on function private.link_payments(text[]) is
+  'Gives payments their order (the session''s word before that of metadata), and to what hangs on them: '
+  'attempts, refunds, disputes, signals, whichever came first. Returns the orders to settle.';
+
+create function private.queue_refreshes(p_facts jsonb, p_at timestamptz) returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_fact jsonb;
+  v_object text;
+  v_unread boolean;
+begin
+  for v_fact in select f from jsonb_array_elements(p_facts) f loop
+    v_unread := v_fact ->> 'fact' = 'unread';
+    v_object := case
+      when v_fact ->> 'fact' in ('dispute', 'refund') then v_fact ->> 'fact'
+      when v_fact ->> 'kind' = 'review' then 'review'
+      when v_unread and private.order_of_fact(v_fact) is not null then v_fact ->> 'object'
+    end;
+    if v_object is not null then
+      perform private.enqueue_job(
+        'refresh_' || v_object,
+        format('refresh_%s:%s:%s', v_object, v_fact ->> 'id', floor(extract(epoch from p_at))::bigint),
+        jsonb_build_object(v_object || '_id', v_fact ->> 'id'),
+        -- A few seconds later, so that one reading serves all events of the same second; at once, and before
+        -- the mails, where the event did not tell it all.
+        now() + case when v_unread then interval '0' else interval '5 seconds' end,
+        case when v_unread then 20 else 150 end
+      );
+    end if;
+  end loop;
+end;
+$$;
+comment on function private.queue_refreshes(jsonb, timestamptz) is
+  'Reads again from Stripe, once per object and second: each dispute, refund and review, because two events '
+  'of one second cannot be told apart by time; and what an event''s API version does not tell in full '
+  '(unread).';

@@ -1,0 +1,107 @@
+-- Velocity: whom the rules look at.
+
+create function private.subject_orders(p_subject text, p_key text, p_livemode boolean, p_since timestamptz)
+returns setof public.orders
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  case p_subject
+    when 'address' then
+      return query select * from public.orders o
+        where private.address_key(o.purchase_ip, 48) = private.address_key(p_key::inet, 48)
+          and o.purchase_ip <<= p_key::inet and o.created_at >= p_since and o.livemode = p_livemode;
+    when 'email' then
+      return query select * from public.orders o
+        where private.email_key(o.email) = p_key and o.created_at >= p_since and o.livemode = p_livemode;
+    when 'user' then
+      return query select o.* from public.orders o join public.customers c on c.id = o.customer_id
+        where c.user_id = p_key::uuid and o.created_at >= p_since and o.livemode = p_livemode;
+    when 'order' then
+      return query select * from public.orders o where o.id = p_key::uuid and o.livemode = p_livemode;
+    when 'shipping_address' then
+      return query select * from public.orders o
+        where private.delivery_key(o.shipping_address) = p_key and o.created_at >= p_since
+          and o.livemode = p_livemode;
+    when 'card' then
+      return query select * from public.orders o
+        where o.livemode = p_livemode and o.id in (
+          select a.order_id
+          from public.payment_attempts a where a.card_fingerprint = p_key and a.created_at >= p_since
+        );
+    else
+      return query select * from public.orders o where o.created_at >= p_since and o.livemode = p_livemode;
+  end case;
+end;
+$$;
+comment on function private.subject_orders(text, text, boolean, timestamptz) is
+  'Orders of one subject of the velocity rules since a time.';
+
+create function private.subject_attempts(p_subject text, p_key text, p_livemode boolean, p_since timestamptz)
+returns setof public.payment_attempts
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  if p_subject = 'shop' then
+    return query select * from public.payment_attempts a
+      where a.created_at >= p_since and a.livemode = p_livemode
+        and (a.outcome not in ('failed', 'blocked') or not private.is_outage(a.failure_code, a.decline_code));
+  elsif p_subject = 'card' then
+    return query select * from public.payment_attempts a
+      where a.card_fingerprint = p_key and a.created_at >= p_since and a.livemode = p_livemode
+        and (a.outcome not in ('failed', 'blocked') or not private.is_outage(a.failure_code, a.decline_code));
+  else
+    -- A payment page stays open for a day at most, so an order may be that much older than its attempts.
+    return query select a.* from public.payment_attempts a
+      where a.created_at >= p_since
+        and (a.outcome not in ('failed', 'blocked') or not private.is_outage(a.failure_code, a.decline_code))
+        and a.order_id in (
+          select o.id from private.subject_orders(p_subject, p_key, p_livemode, p_since - interval '1 day') o
+        );
+  end if;
+end;
+$$;
+comment on function private.subject_attempts(text, text, boolean, timestamptz) is
+  'Payment attempts of one subject of the velocity rules since a time, without those that met an outage: '
+  'these say nothing about the shopper.';
+
+create function private.velocity_keys(
+  p_rule private.velocity_rules,
+  p_user_id uuid,
+  p_email text,
+  p_ip inet,
+  p_order_id uuid
+) returns table (key text, factor numeric)
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return query
+  select k.key, k.factor
+  from (
+    select case p_rule.subject
+      when 'user' then p_user_id::text
+      when 'order' then p_order_id::text
+      -- Anybody can type anybody's address: what was done under it must not lock an account out.
+      when 'email' then case
+        when p_user_id is null or p_rule.measure = 'disposable_email' then private.email_key(p_email)
+      end
+      when 'shop' then case when not exists (
+        select 1 from public.customers c join public.orders o on o.customer_id = c.id
+        where c.user_id = p_user_id and o.paid_at is not null
+      ) then 'shop' end
+    end as key, 1::numeric as factor
+    where p_rule.subject <> 'address'
+    union all
+    select text(n.network), n.factor from private.address_keys(p_ip) n where p_rule.subject = 'address'
+  ) k
+  where k.key is not null;
+end;
+$$;
+comment on function private.velocity_keys(private.velocity_rules, uuid, text, inet, uuid) is
+  'Whom a rule measures when this shopper orders or pays, and what its threshold is multiplied with. No '
+  'row: the rule does not look at them. p_order_id null: the order does not exist yet.';
