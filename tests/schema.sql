@@ -28,6 +28,33 @@ type private.order_facts as (paid boolean, amount_paid bigint, amount_refunded b
 type private.order_state as (stock text, review_reasons text[], status text, fulfillment_status text);
 
 
+type public.dispute_reminder as (outcome text, run_at timestamp with time zone);
+
+
+type public.event_outcome as (outcome text, reason text, delivery_count integer, order_ids uuid[], closing_sessions text[]);
+
+
+type public.limit_decision as (allowed boolean, key text, retry_after_seconds integer);
+
+
+type public.purge_report as (purged jsonb, more boolean);
+
+
+type public.redriven_item as (what text, id text, type text, status text, error text, redriven boolean, problem text);
+
+
+type public.refund_judgement as (outcome text, by text, refusals integer);
+
+
+type public.repair as (outcome text, changed boolean, before jsonb, after jsonb);
+
+
+type public.webhook_address_change as (added text[], removed text[]);
+
+
+type public.webhook_allowlist as (addresses text[], refreshed_at timestamp with time zone);
+
+
 sequence private.jobs_id_seq as bigint start 1 increment 1;
 
 
@@ -1167,7 +1194,7 @@ table public.staff_commands (
   created_at timestamp with time zone default now() not null,
   constraint staff_commands_pkey PRIMARY KEY (id),
   constraint staff_commands_order_id_fkey FOREIGN KEY (order_id) REFERENCES orders(id) ON DELETE SET NULL,
-  constraint staff_commands_command_known CHECK ((command = ANY (ARRAY['request_refund'::text, 'cancel_order'::text, 'release_review'::text, 'mark_fulfilled'::text, 'correct_shipment'::text, 'submit_dispute_evidence'::text, 'resend_notification'::text, 'redrive_webhook_event'::text, 'redrive_job'::text, 'erase_customer'::text, 'assign_refund'::text, 'announce_return'::text, 'close_return'::text, 'receive_return'::text, 'adjust_inventory'::text, 'count_inventory'::text, 'import_inventory'::text, 'add_variant'::text])))
+  constraint staff_commands_command_known CHECK ((command = ANY (ARRAY['request_refund'::text, 'cancel_order'::text, 'release_review'::text, 'mark_fulfilled'::text, 'correct_shipment'::text, 'submit_dispute_evidence'::text, 'resend_notification'::text, 'redrive_webhook_event'::text, 'redrive_job'::text, 'erase_customer'::text, 'assign_refund'::text, 'announce_return'::text, 'close_return'::text, 'receive_return'::text, 'adjust_inventory'::text, 'count_inventory'::text, 'import_inventory'::text, 'add_product'::text, 'add_variant'::text, 'set_price'::text, 'acknowledge_alert'::text, 'resolve_alert'::text, 'accept_dispute'::text, 'export_person'::text])))
 );
 comment on table public.staff_commands is 'Insert-only log of what staff asked for. Inserting a row carries it out; a refused command leaves no row.';
 CREATE INDEX staff_commands_order_id_idx ON public.staff_commands USING btree (order_id);
@@ -1906,6 +1933,16 @@ CREATE OR REPLACE FUNCTION private.error_text(p_sqlstate text, p_message text)
 comment on function private.error_text(p_sqlstate text, p_message text) is 'An error of the database as it may be stored and logged: without the value that it was about. Twin of valueless() in _shared/errors.ts.';
 
 
+CREATE OR REPLACE FUNCTION private.export_of_person(p_email text)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.export_of_person(p_email text) is 'All that is stored of a person under an e-mail address, as far as the caller may read it: { email, customers, orders: [{ …, items, shipments, returns, payments, attempts, refunds, disputes, signs_of_fraud, payment_pages, mails, commands }] }.';
+grant execute on function private.export_of_person(p_email text) to authenticated;
+grant execute on function private.export_of_person(p_email text) to service_role;
+
+
 CREATE OR REPLACE FUNCTION private.facts_of_order(o orders, p_mismatches text[])
  RETURNS private.order_facts
  LANGUAGE plpgsql
@@ -1918,7 +1955,7 @@ CREATE OR REPLACE FUNCTION private.find_checkout(p_idempotency_key text, p_lines
  RETURNS jsonb
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.find_checkout(p_idempotency_key text, p_lines jsonb, p_email text, p_superseded jsonb, p_client_ip inet) is 'The order that an Idempotency-Key made before, or null. ended: it has expired or failed and can be opened again. superseded: it can, once other pages of the shopper (p_superseded) are closed. p_lines as of asked_lines(). KCIDC: the key belongs to another cart. KCSTA: staff have cancelled the order.';
+comment on function private.find_checkout(p_idempotency_key text, p_lines jsonb, p_email text, p_superseded jsonb, p_client_ip inet) is 'The order that an Idempotency-Key made before, or null. ended: it has expired or failed and can be opened again. superseded: it can, once other pages of the shopper (p_superseded) are closed. p_lines as of asked_lines(). SHIDC: the key belongs to another cart. SHSTA: staff have cancelled the order.';
 
 
 CREATE OR REPLACE FUNCTION private.finish_job(p_job_id bigint, p_lease_id uuid, p_outcome text, p_reason text, p_run_at timestamp with time zone, p_alert text)
@@ -2554,18 +2591,18 @@ CREATE OR REPLACE FUNCTION private.phone_pattern(p_phone text)
 comment on function private.phone_pattern(p_phone text) is 'A regular expression that finds a phone number however it is spaced. Null: too short to be one.';
 
 
-CREATE OR REPLACE FUNCTION private.pick_jobs(p_limit integer, p_kinds text[])
+CREATE OR REPLACE FUNCTION private.pick_jobs(p_limit integer)
  RETURNS bigint[]
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.pick_jobs(p_limit integer, p_kinds text[]) is 'Locks up to p_limit due jobs, most urgent first; or the one job that was in hand when its worker died, alone, when nothing else is due or it has waited long enough.';
+comment on function private.pick_jobs(p_limit integer) is 'Locks up to p_limit due jobs, most urgent first; or the one job that was in hand when its worker died, alone, when nothing else is due or it has waited long enough.';
 
 
-CREATE OR REPLACE FUNCTION private.pick_probes(p_lease_seconds integer, p_kinds text[])
+CREATE OR REPLACE FUNCTION private.pick_probes(p_lease_seconds integer)
  RETURNS bigint[]
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.pick_probes(p_lease_seconds integer, p_kinds text[]) is 'For each provider whose breaker has been open long enough: one due job, locked, to find out whether it answers again.';
+comment on function private.pick_probes(p_lease_seconds integer) is 'For each provider whose breaker has been open long enough: one due job, locked, to find out whether it answers again.';
 
 
 CREATE OR REPLACE FUNCTION private.price_cart(p_items jsonb)
@@ -2573,7 +2610,7 @@ CREATE OR REPLACE FUNCTION private.price_cart(p_items jsonb)
  LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
-comment on function private.price_cart(p_items jsonb) is 'Today''s cart from [{ sku, quantity }], as of price_lines(). SHSKU with the list: unknown or inactive SKUs (the two look alike on purpose). SHINV, KCCUR.';
+comment on function private.price_cart(p_items jsonb) is 'Today''s cart from [{ sku, quantity }], as of price_lines(). SHSKU with the list: unknown or inactive SKUs (the two look alike on purpose). SHINV, SHCUR.';
 
 
 CREATE OR REPLACE FUNCTION private.price_lines(p_wanted jsonb)
@@ -2581,7 +2618,7 @@ CREATE OR REPLACE FUNCTION private.price_lines(p_wanted jsonb)
  LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
-comment on function private.price_lines(p_wanted jsonb) is 'Today''s names and prices of [{ variant_id, sku, quantity }], the SKU as the caller calls it: { lines: [{ variant_id, sku, name, quantity, unit_amount }] summed and sorted by SKU, currency, amount, hash }. SHINV, KCCUR.';
+comment on function private.price_lines(p_wanted jsonb) is 'Today''s names and prices of [{ variant_id, sku, quantity }], the SKU as the caller calls it: { lines: [{ variant_id, sku, name, quantity, unit_amount }] summed and sorted by SKU, currency, amount, hash }. SHINV, SHCUR.';
 
 
 CREATE OR REPLACE FUNCTION private.problem_of_items(p_message text)
@@ -2593,7 +2630,7 @@ comment on function private.problem_of_items(p_message text) is 'What an invalid
 
 
 CREATE OR REPLACE FUNCTION private.process_stripe_event(p_event_id text, p_stripe_created_at timestamp with time zone, p_facts jsonb, p_ignored_reason text, p_error text)
- RETURNS jsonb
+ RETURNS event_outcome
  LANGUAGE plpgsql
  SET search_path TO '';
 comment on function private.process_stripe_event(p_event_id text, p_stripe_created_at timestamp with time zone, p_facts jsonb, p_ignored_reason text, p_error text) is 'Applies the facts of a stored event, or notes why it is ignored. When that fails the event stays stored as failed with a retry_event job, and the failure leaves no other trace. closing_sessions: payment pages that it had ended; their jobs are queued, and who can ends them at once.';
@@ -2712,6 +2749,14 @@ CREATE OR REPLACE FUNCTION private.read_amount(p_amount jsonb, p_currency text, 
  IMMUTABLE
  SET search_path TO '';
 comment on function private.read_amount(p_amount jsonb, p_currency text, p_confirmed boolean) is 'An amount that staff wrote, in minor units. SHINV: written with a decimal point; SHREF: less than one unit of the currency and not confirmed. Either looks like major units.';
+
+
+CREATE OR REPLACE FUNCTION private.read_price(p_args jsonb, p_currency text)
+ RETURNS bigint
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO '';
+comment on function private.read_price(p_args jsonb, p_currency text) is 'The price that a command names, in minor units. SHINV, SHREF: see read_amount(), or one that Stripe refuses.';
 
 
 CREATE OR REPLACE FUNCTION private.receivable(o orders)
@@ -2993,11 +3038,25 @@ CREATE OR REPLACE FUNCTION private.risk_of(p_order_id uuid)
 comment on function private.risk_of(p_order_id uuid) is 'The order_risk row of an order.';
 
 
+CREATE OR REPLACE FUNCTION private.run_accept_dispute(p_args jsonb)
+ RETURNS uuid
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.run_accept_dispute(p_args jsonb) is 'Carries out accept_dispute: queues the job that closes it at Stripe, once. SHINV: no such dispute, it does not wait for an answer, or evidence is on its way.';
+
+
+CREATE OR REPLACE FUNCTION private.run_add_product(p_args jsonb)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.run_add_product(p_args jsonb) is 'Carries out add_product, and answers { product_id }. SHINV: the slug is taken, or not one.';
+
+
 CREATE OR REPLACE FUNCTION private.run_add_variant(p_args jsonb)
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.run_add_variant(p_args jsonb) is 'Carries out add_variant: the variant and its stock row. SHINV: no such product, the SKU exists, or a price that Stripe refuses.';
+comment on function private.run_add_variant(p_args jsonb) is 'Carries out add_variant: the variant and its stock row. SHINV: no such product, the SKU exists, or a price that Stripe refuses; SHREF: a price that looks like major units.';
 
 
 CREATE OR REPLACE FUNCTION private.run_adjust_inventory(p_args jsonb)
@@ -3063,6 +3122,13 @@ CREATE OR REPLACE FUNCTION private.run_mark_fulfilled(p_command_id uuid, p_args 
 comment on function private.run_mark_fulfilled(p_command_id uuid, p_args jsonb) is 'Carries out mark_fulfilled: notes a parcel and queues its mail, and answers { parcel, to_ship }. Of an order that has shipped in one parcel it corrects that. SHINV: unpaid, held or cancelled; more than is still to be sent; nothing to correct.';
 
 
+CREATE OR REPLACE FUNCTION private.run_order_command(p_id uuid, p_command text, p_args jsonb)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.run_order_command(p_id uuid, p_command text, p_args jsonb) is 'Carries out a command about an order, and returns what it answers; null: it is about something else.';
+
+
 CREATE OR REPLACE FUNCTION private.run_receive_return(p_args jsonb)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -3089,6 +3155,27 @@ CREATE OR REPLACE FUNCTION private.run_resend_notification(p_command_id uuid, p_
  LANGUAGE plpgsql
  SET search_path TO '';
 comment on function private.run_resend_notification(p_command_id uuid, p_args jsonb) is 'Carries out resend_notification: queues a mail that the order has had before once more. SHINV: it never had it, or what it says is not true any more.';
+
+
+CREATE OR REPLACE FUNCTION private.run_set_price(p_args jsonb)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.run_set_price(p_args jsonb) is 'Carries out set_price, and answers { sku, currency, was, price_amount }; orders that exist keep their price. SHSKU; SHINV: a price that Stripe refuses; SHREF: one that looks like major units.';
+
+
+CREATE OR REPLACE FUNCTION private.run_settle_alert(p_status text, p_args jsonb)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.run_settle_alert(p_status text, p_args jsonb) is 'Carries out acknowledge_alert and resolve_alert; doing it again changes nothing. Answers { kind, was, order_number? }. SHINV: no such alert.';
+
+
+CREATE OR REPLACE FUNCTION private.run_shop_command(p_id uuid, p_command text, p_args jsonb)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.run_shop_command(p_id uuid, p_command text, p_args jsonb) is 'Carries out a command that is about no order, and returns what it answers.';
 
 
 CREATE OR REPLACE FUNCTION private.run_staff_command()
@@ -3317,7 +3404,7 @@ comment on function private.stamp(p_at timestamp with time zone) is 'A time in m
 
 
 CREATE OR REPLACE FUNCTION private.store_stripe_event(p_event_id text, p_type text, p_livemode boolean, p_api_version text, p_stripe_created_at timestamp with time zone, p_source_ip text, p_payload jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_alerts jsonb, p_delivered boolean)
- RETURNS jsonb
+ RETURNS event_outcome
  LANGUAGE plpgsql
  SET search_path TO '';
 comment on function private.store_stripe_event(p_event_id text, p_type text, p_livemode boolean, p_api_version text, p_stripe_created_at timestamp with time zone, p_source_ip text, p_payload jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_alerts jsonb, p_delivered boolean) is 'receive_stripe_event() for both ways an event comes: p_delivered tells whether Stripe posted it to us, which delivery_count and delivered_at count, or we fetched it.';
@@ -3550,21 +3637,48 @@ comment on function private.xor_key(p_key bytea, p_byte integer) is 'A key of at
 
 
 CREATE OR REPLACE FUNCTION public.abandon_checkout(p_order_id uuid, p_attempt integer, p_refusal jsonb DEFAULT NULL::jsonb)
- RETURNS jsonb
+ RETURNS boolean
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.abandon_checkout(p_order_id uuid, p_attempt integer, p_refusal jsonb) is 'Ends an attempt that has no session, which frees its stock. Call it only when Stripe has refused the attempt, or has been asked and knows no session of it that could still be paid. p_refusal: what Stripe said, for an alert. abandoned false: the attempt has a session, or is not the current one. SHORD: no such order.';
+comment on function public.abandon_checkout(p_order_id uuid, p_attempt integer, p_refusal jsonb) is 'Ends an attempt that has no session, which frees its stock. Call it only when Stripe has refused the attempt, or has been asked and knows no session of it that could still be paid. p_refusal: what Stripe said, for an alert. Returns false when the attempt has a session, or is not the current one. SHORD: no such order.';
 grant execute on function public.abandon_checkout(p_order_id uuid, p_attempt integer, p_refusal jsonb) to service_role;
 
 
-CREATE OR REPLACE FUNCTION public.add_variant(p_product_slug text, p_sku text, p_price_amount bigint, p_currency text, p_size text DEFAULT NULL::text, p_color text DEFAULT NULL::text, p_on_hand integer DEFAULT 0)
+CREATE OR REPLACE FUNCTION public.accept_dispute(p_dispute_id text, p_note text DEFAULT NULL::text)
  RETURNS jsonb
  LANGUAGE sql
  SET search_path TO '';
-comment on function public.add_variant(p_product_slug text, p_sku text, p_price_amount bigint, p_currency text, p_size text, p_color text, p_on_hand integer) is 'Puts a size and colour of a product on sale, with its stock. p_price_amount in Stripe''s minor units; a price that Stripe refuses is refused. Staff only.';
-grant execute on function public.add_variant(p_product_slug text, p_sku text, p_price_amount bigint, p_currency text, p_size text, p_color text, p_on_hand integer) to authenticated;
-grant execute on function public.add_variant(p_product_slug text, p_sku text, p_price_amount bigint, p_currency text, p_size text, p_color text, p_on_hand integer) to service_role;
+comment on function public.accept_dispute(p_dispute_id text, p_note text) is 'Gives up a dispute: a job closes it at Stripe, and the bank keeps the money. Final. Staff only.';
+grant execute on function public.accept_dispute(p_dispute_id text, p_note text) to authenticated;
+grant execute on function public.accept_dispute(p_dispute_id text, p_note text) to service_role;
+
+
+CREATE OR REPLACE FUNCTION public.acknowledge_alert(p_alert_id uuid)
+ RETURNS jsonb
+ LANGUAGE sql
+ SET search_path TO '';
+comment on function public.acknowledge_alert(p_alert_id uuid) is 'Somebody looks at an alert. Staff only.';
+grant execute on function public.acknowledge_alert(p_alert_id uuid) to authenticated;
+grant execute on function public.acknowledge_alert(p_alert_id uuid) to service_role;
+
+
+CREATE OR REPLACE FUNCTION public.add_product(p_slug text, p_name text, p_description text DEFAULT NULL::text, p_image_url text DEFAULT NULL::text, p_active boolean DEFAULT true)
+ RETURNS jsonb
+ LANGUAGE sql
+ SET search_path TO '';
+comment on function public.add_product(p_slug text, p_name text, p_description text, p_image_url text, p_active boolean) is 'Adds a product; its sizes and colours come with add_variant(). Staff only.';
+grant execute on function public.add_product(p_slug text, p_name text, p_description text, p_image_url text, p_active boolean) to authenticated;
+grant execute on function public.add_product(p_slug text, p_name text, p_description text, p_image_url text, p_active boolean) to service_role;
+
+
+CREATE OR REPLACE FUNCTION public.add_variant(p_product_slug text, p_sku text, p_price_amount numeric, p_currency text, p_size text DEFAULT NULL::text, p_color text DEFAULT NULL::text, p_on_hand integer DEFAULT 0, p_confirm boolean DEFAULT false)
+ RETURNS jsonb
+ LANGUAGE sql
+ SET search_path TO '';
+comment on function public.add_variant(p_product_slug text, p_sku text, p_price_amount numeric, p_currency text, p_size text, p_color text, p_on_hand integer, p_confirm boolean) is 'Puts a size and colour of a product on sale, with its stock. p_price_amount in Stripe''s minor units; a price that Stripe refuses is refused, one below one unit of the currency needs p_confirm. Staff only.';
+grant execute on function public.add_variant(p_product_slug text, p_sku text, p_price_amount numeric, p_currency text, p_size text, p_color text, p_on_hand integer, p_confirm boolean) to authenticated;
+grant execute on function public.add_variant(p_product_slug text, p_sku text, p_price_amount numeric, p_currency text, p_size text, p_color text, p_on_hand integer, p_confirm boolean) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.adjust_inventory(p_sku text, p_delta integer, p_reason text)
@@ -3577,11 +3691,11 @@ grant execute on function public.adjust_inventory(p_sku text, p_delta integer, p
 
 
 CREATE OR REPLACE FUNCTION public.advance_reconciliation_cursor(p_name text, p_position timestamp with time zone)
- RETURNS jsonb
+ RETURNS timestamp with time zone
  LANGUAGE sql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.advance_reconciliation_cursor(p_name text, p_position timestamp with time zone) is 'Notes how far a stream has been read; never goes back. Returns { position }.';
+comment on function public.advance_reconciliation_cursor(p_name text, p_position timestamp with time zone) is 'Notes how far a stream has been read; never goes back. Returns how far that is now.';
 grant execute on function public.advance_reconciliation_cursor(p_name text, p_position timestamp with time zone) to service_role;
 
 
@@ -3595,11 +3709,11 @@ grant execute on function public.announce_return(p_order_number text, p_lines js
 
 
 CREATE OR REPLACE FUNCTION public.apply_stripe_facts(p_facts jsonb, p_source text, p_observed_at timestamp with time zone)
- RETURNS jsonb
+ RETURNS boolean
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.apply_stripe_facts(p_facts jsonb, p_source text, p_observed_at timestamp with time zone) is 'Merges facts read from Stripe''s API at p_observed_at (before the request was sent) and settles. p_source: order_status, reconcile, job or checkout. SHINV: anything else.';
+comment on function public.apply_stripe_facts(p_facts jsonb, p_source text, p_observed_at timestamp with time zone) is 'Merges facts read from Stripe''s API at p_observed_at (before the request was sent) and settles. p_source: order_status, reconcile, job or checkout. Returns whether anything was ours. SHINV: any other source.';
 grant execute on function public.apply_stripe_facts(p_facts jsonb, p_source text, p_observed_at timestamp with time zone) to service_role;
 
 
@@ -3613,11 +3727,11 @@ grant execute on function public.assign_refund(p_refund_id text, p_lines jsonb, 
 
 
 CREATE OR REPLACE FUNCTION public.attach_checkout_session(p_order_id uuid, p_attempt integer, p_fact jsonb, p_email_change integer DEFAULT NULL::integer)
- RETURNS jsonb
+ RETURNS void
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.attach_checkout_session(p_order_id uuid, p_attempt integer, p_fact jsonb, p_email_change integer) is 'Notes the session that Stripe made for an attempt. p_email_change: which address of the account Stripe''s customer has now, as customer_email_change of the snapshot. Idempotent: created is true for the first call only. SHORD: no such order.';
+comment on function public.attach_checkout_session(p_order_id uuid, p_attempt integer, p_fact jsonb, p_email_change integer) is 'Notes the session that Stripe made for an attempt. p_email_change: which address of the account Stripe''s customer has now, as customer_email_change of the snapshot. Idempotent. SHORD: no such order.';
 grant execute on function public.attach_checkout_session(p_order_id uuid, p_attempt integer, p_fact jsonb, p_email_change integer) to service_role;
 
 
@@ -3626,7 +3740,7 @@ CREATE OR REPLACE FUNCTION public.begin_checkout(p_items jsonb, p_idempotency_ke
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.begin_checkout(p_items jsonb, p_idempotency_key text, p_user_id uuid, p_email text, p_client_ip text, p_user_agent text, p_locale text, p_livemode boolean, p_session_seconds integer, p_hold_seconds integer, p_velocity_mode text, p_previous_session_id text, p_supersede boolean) is 'Makes a pending order with frozen prices and reserved stock from [{ sku, quantity }], or finds the one this Idempotency-Key (or this shopper, seconds ago) made before. Outcomes: created, existing (the snapshot to send to Stripe), superseded (expire session_ids at Stripe, then ask again with p_supersede false), velocity_exceeded. SHSKU unknown_sku, SHSTK insufficient_stock, KCIDC idempotency_conflict, KCCUR mixed currencies, SHINV invalid.';
+comment on function public.begin_checkout(p_items jsonb, p_idempotency_key text, p_user_id uuid, p_email text, p_client_ip text, p_user_agent text, p_locale text, p_livemode boolean, p_session_seconds integer, p_hold_seconds integer, p_velocity_mode text, p_previous_session_id text, p_supersede boolean) is 'Makes a pending order with frozen prices and reserved stock from [{ sku, quantity }], or finds the one this Idempotency-Key (or this shopper, seconds ago) made before. Outcomes: created, existing (the snapshot to send to Stripe), superseded (expire session_ids at Stripe, then ask again with p_supersede false), velocity_exceeded. SHSKU unknown_sku, SHSTK insufficient_stock, SHIDC idempotency_conflict, SHCUR mixed currencies, SHINV invalid.';
 grant execute on function public.begin_checkout(p_items jsonb, p_idempotency_key text, p_user_id uuid, p_email text, p_client_ip text, p_user_agent text, p_locale text, p_livemode boolean, p_session_seconds integer, p_hold_seconds integer, p_velocity_mode text, p_previous_session_id text, p_supersede boolean) to service_role;
 
 
@@ -3648,13 +3762,13 @@ comment on function public.check_invariants() is 'What must always be true and i
 grant execute on function public.check_invariants() to service_role;
 
 
-CREATE OR REPLACE FUNCTION public.claim_jobs(p_worker text, p_limit integer, p_lease_seconds integer, p_kinds text[] DEFAULT NULL::text[])
- RETURNS jsonb
+CREATE OR REPLACE FUNCTION public.claim_jobs(p_worker text, p_limit integer, p_lease_seconds integer)
+ RETURNS TABLE(id bigint, kind text, payload jsonb, attempts integer, max_attempts integer, lease_id uuid, created_at timestamp with time zone)
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.claim_jobs(p_worker text, p_limit integer, p_lease_seconds integer, p_kinds text[]) is 'Leases up to p_limit due jobs to p_worker for p_lease_seconds; fewer does not mean that nothing is left, none does. Rows locked by another worker are skipped, jobs whose lease ran out are due again, jobs of a provider that is down wait.';
-grant execute on function public.claim_jobs(p_worker text, p_limit integer, p_lease_seconds integer, p_kinds text[]) to service_role;
+comment on function public.claim_jobs(p_worker text, p_limit integer, p_lease_seconds integer) is 'Leases up to p_limit due jobs to p_worker for p_lease_seconds; fewer does not mean that nothing is left, none does. Rows locked by another worker are skipped, jobs whose lease ran out are due again, jobs of a provider that is down wait.';
+grant execute on function public.claim_jobs(p_worker text, p_limit integer, p_lease_seconds integer) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.close_return(p_return_id uuid, p_note text DEFAULT NULL::text)
@@ -3685,7 +3799,7 @@ grant execute on function public.count_inventory(p_counts jsonb, p_note text) to
 
 
 CREATE OR REPLACE FUNCTION public.count_jobs()
- RETURNS jsonb
+ RETURNS bigint
  LANGUAGE sql
  STABLE SECURITY DEFINER
  SET search_path TO '';
@@ -3694,13 +3808,13 @@ grant execute on function public.count_jobs() to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.enqueue_periodic_jobs(p_settings jsonb DEFAULT '{}'::jsonb)
- RETURNS jsonb
+ RETURNS integer
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
 comment on function public.enqueue_periodic_jobs(p_settings jsonb) is 'The heartbeat: p_settings { admin_require_mfa: true } turns that on in private.settings, nothing here turns it off.
 Raises and resolves the alerts about deliveries, then queues whatever is due by the clock, each once per period however often this is called, and never a second of a kind
-while one waits. Returns { queued }.';
+while one waits. Returns how many were queued.';
 grant execute on function public.enqueue_periodic_jobs(p_settings jsonb) to service_role;
 
 
@@ -3713,6 +3827,15 @@ grant execute on function public.erase_customer(p_email text) to authenticated;
 grant execute on function public.erase_customer(p_email text) to service_role;
 
 
+CREATE OR REPLACE FUNCTION public.export_person(p_email text)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function public.export_person(p_email text) is 'All that is stored of a person under an e-mail address, as JSON, for whom asks what is known of them (GDPR article 15). Staff only.';
+grant execute on function public.export_person(p_email text) to authenticated;
+grant execute on function public.export_person(p_email text) to service_role;
+
+
 CREATE OR REPLACE FUNCTION public.find_open_checkout(p_order_id uuid)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -3723,11 +3846,11 @@ grant execute on function public.find_open_checkout(p_order_id uuid) to service_
 
 
 CREATE OR REPLACE FUNCTION public.finish_jobs(p_results jsonb)
- RETURNS jsonb
+ RETURNS TABLE(id bigint, finished boolean, status text)
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.finish_jobs(p_results jsonb) is 'Ends leases: [{ id, lease_id, outcome: done | discard | retry | snooze, reason, run_at, alert: severity, provider_state: up | down | unauthorized }], all but the first three optional. Returns { jobs: [{ id, finished, status }] }; finished false: the lease was lost and nothing changed. SHINV: unknown outcome, nothing changed for any.';
+comment on function public.finish_jobs(p_results jsonb) is 'Ends leases: [{ id, lease_id, outcome: done | discard | retry | snooze, reason, run_at, alert: severity, provider_state: up | down | unauthorized }], all but the first three optional. Returns one row each; finished false, status null: the lease was lost and nothing changed. SHINV: unknown outcome, nothing changed for any.';
 grant execute on function public.finish_jobs(p_results jsonb) to service_role;
 
 
@@ -3741,11 +3864,11 @@ grant execute on function public.forget_stripe_customer(p_order_id uuid, p_strip
 
 
 CREATE OR REPLACE FUNCTION public.get_alert(p_alert_id uuid)
- RETURNS jsonb
+ RETURNS SETOF alerts
  LANGUAGE sql
  STABLE SECURITY DEFINER
  SET search_path TO '';
-comment on function public.get_alert(p_alert_id uuid) is 'An alert as the send_alert job needs it, or null.';
+comment on function public.get_alert(p_alert_id uuid) is 'An alert, or no row.';
 grant execute on function public.get_alert(p_alert_id uuid) to service_role;
 
 
@@ -3768,11 +3891,11 @@ grant execute on function public.get_health() to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.get_lost_checkouts(p_limit integer)
- RETURNS jsonb
+ RETURNS TABLE(order_id uuid, attempt integer, started_at timestamp with time zone, ended_at timestamp with time zone)
  LANGUAGE sql
  STABLE SECURITY DEFINER
  SET search_path TO '';
-comment on function public.get_lost_checkouts(p_limit integer) is 'Attempts whose session nobody knows: { checkouts: [{ order_id, attempt, started_at, ended_at }] }, oldest first.';
+comment on function public.get_lost_checkouts(p_limit integer) is 'Attempts whose session nobody knows, and when Stripe can have made it, oldest first.';
 grant execute on function public.get_lost_checkouts(p_limit integer) to service_role;
 
 
@@ -3795,25 +3918,25 @@ grant execute on function public.get_order_status(p_session_id text) to service_
 
 
 CREATE OR REPLACE FUNCTION public.get_reconciliation_cursor(p_name text)
- RETURNS jsonb
+ RETURNS timestamp with time zone
  LANGUAGE sql
  STABLE SECURITY DEFINER
  SET search_path TO '';
-comment on function public.get_reconciliation_cursor(p_name text) is 'How far a stream has been read: { position }.';
+comment on function public.get_reconciliation_cursor(p_name text) is 'How far a stream has been read.';
 grant execute on function public.get_reconciliation_cursor(p_name text) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.get_stripe_event(p_event_id text)
- RETURNS jsonb
+ RETURNS SETOF webhook_events
  LANGUAGE sql
  STABLE SECURITY DEFINER
  SET search_path TO '';
-comment on function public.get_stripe_event(p_event_id text) is 'A stored event with its payload, or null.';
+comment on function public.get_stripe_event(p_event_id text) is 'A stored event, or no row.';
 grant execute on function public.get_stripe_event(p_event_id text) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.get_webhook_allowlist()
- RETURNS jsonb
+ RETURNS webhook_allowlist
  LANGUAGE sql
  STABLE SECURITY DEFINER
  SET search_path TO '';
@@ -3831,38 +3954,38 @@ grant execute on function public.import_inventory(p_csv text, p_note text) to se
 
 
 CREATE OR REPLACE FUNCTION public.judge_refund(p_request_id text)
- RETURNS jsonb
+ RETURNS refund_judgement
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.judge_refund(p_request_id text) is 'Whether a refund may be made now, with all that is known of its payment: { outcome: go (with refusals) | made | overtaken (with by) }. Apply what Stripe lists first. SHINV: no such request.';
+comment on function public.judge_refund(p_request_id text) is 'Whether a refund may be made now, with all that is known of its payment. Apply what Stripe lists first. SHINV: no such request.';
 grant execute on function public.judge_refund(p_request_id text) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.list_differing_objects(p_objects jsonb)
- RETURNS jsonb
+ RETURNS text[]
  LANGUAGE sql
  STABLE SECURITY DEFINER
  SET search_path TO '';
-comment on function public.list_differing_objects(p_objects jsonb) is 'Which of [{ kind: payment | refund | dispute, id, status, amount }] we do not have in this state: { ids }.';
+comment on function public.list_differing_objects(p_objects jsonb) is 'Which of [{ kind: payment | refund | dispute, id, status, amount }] we do not have in this state: their ids.';
 grant execute on function public.list_differing_objects(p_objects jsonb) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.list_open_checkouts(p_limit integer)
- RETURNS jsonb
+ RETURNS text[]
  LANGUAGE sql
  STABLE SECURITY DEFINER
  SET search_path TO '';
-comment on function public.list_open_checkouts(p_limit integer) is 'Sessions that should have ended by now, or whose money is still on its way: { session_ids }.';
+comment on function public.list_open_checkouts(p_limit integer) is 'Sessions that should have ended by now, or whose money is still on its way: their ids.';
 grant execute on function public.list_open_checkouts(p_limit integer) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.list_unknown_events(p_event_ids text[])
- RETURNS jsonb
+ RETURNS text[]
  LANGUAGE sql
  STABLE SECURITY DEFINER
  SET search_path TO '';
-comment on function public.list_unknown_events(p_event_ids text[]) is 'Which of these events were never received, in the given order: { event_ids }.';
+comment on function public.list_unknown_events(p_event_ids text[]) is 'Which of these events were never received, in the given order.';
 grant execute on function public.list_unknown_events(p_event_ids text[]) to service_role;
 
 
@@ -3876,11 +3999,11 @@ grant execute on function public.mark_fulfilled(p_order_number text, p_carrier t
 
 
 CREATE OR REPLACE FUNCTION public.purge_old_data(p_limit integer)
- RETURNS jsonb
+ RETURNS purge_report
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.purge_old_data(p_limit integer) is 'Removes up to p_limit rows of each kind that retention settings call old. Returns { purged: { … }, more }: more true, call again.';
+comment on function public.purge_old_data(p_limit integer) is 'Removes up to p_limit rows of each kind that retention settings call old. more: call again.';
 grant execute on function public.purge_old_data(p_limit integer) to service_role;
 
 
@@ -3894,43 +4017,43 @@ grant execute on function public.receive_return(p_order_number text, p_lines jso
 
 
 CREATE OR REPLACE FUNCTION public.receive_stripe_event(p_event_id text, p_type text, p_livemode boolean, p_api_version text, p_stripe_created_at timestamp with time zone, p_source_ip text, p_payload jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_alerts jsonb)
- RETURNS jsonb
+ RETURNS event_outcome
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.receive_stripe_event(p_event_id text, p_type text, p_livemode boolean, p_api_version text, p_stripe_created_at timestamp with time zone, p_source_ip text, p_payload jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_alerts jsonb) is 'Stores an authentic event that Stripe delivered and applies it, in one transaction. Exactly one of p_facts, p_ignored_reason and p_error (the translator threw) is given; p_alerts: [{ kind, severity, dedupe_key, data }]. A further delivery in a newer API version is merged as well. Returns { outcome: applied | duplicate | ignored | queued, delivery_count, reason?, closing_sessions? }. An error means that nothing was stored.';
+comment on function public.receive_stripe_event(p_event_id text, p_type text, p_livemode boolean, p_api_version text, p_stripe_created_at timestamp with time zone, p_source_ip text, p_payload jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_alerts jsonb) is 'Stores an authentic event that Stripe delivered and applies it, in one transaction. Exactly one of p_facts, p_ignored_reason and p_error (the translator threw) is given; p_alerts: [{ kind, severity, dedupe_key, data }]. A further delivery in a newer API version is merged as well. An error means that nothing was stored.';
 grant execute on function public.receive_stripe_event(p_event_id text, p_type text, p_livemode boolean, p_api_version text, p_stripe_created_at timestamp with time zone, p_source_ip text, p_payload jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_alerts jsonb) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.reconcile_stripe_event(p_run_id uuid, p_event jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_dry_run boolean)
- RETURNS jsonb
+ RETURNS repair
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.reconcile_stripe_event(p_run_id uuid, p_event jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_dry_run boolean) is 'Stores and applies an event that was fetched, as the webhook would have done, and writes the drift row. p_dry_run: says what would change and changes nothing. Returns { outcome, changed, before, after }.';
+comment on function public.reconcile_stripe_event(p_run_id uuid, p_event jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_dry_run boolean) is 'Stores and applies an event that was fetched, as the webhook would have done, and writes the drift row. p_dry_run: says what would change and changes nothing.';
 grant execute on function public.reconcile_stripe_event(p_run_id uuid, p_event jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_dry_run boolean) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.reconcile_stripe_object(p_run_id uuid, p_kind text, p_object_id text, p_facts jsonb, p_observed_at timestamp with time zone, p_dry_run boolean)
- RETURNS jsonb
+ RETURNS repair
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.reconcile_stripe_object(p_run_id uuid, p_kind text, p_object_id text, p_facts jsonb, p_observed_at timestamp with time zone, p_dry_run boolean) is 'Applies facts read from Stripe''s API at p_observed_at and, when that changed something, writes the drift row. p_dry_run: says what would change and changes nothing. Returns { changed, before, after }.';
+comment on function public.reconcile_stripe_object(p_run_id uuid, p_kind text, p_object_id text, p_facts jsonb, p_observed_at timestamp with time zone, p_dry_run boolean) is 'Applies facts read from Stripe''s API at p_observed_at and, when that changed something, writes the drift row. p_dry_run: says what would change and changes nothing.';
 grant execute on function public.reconcile_stripe_object(p_run_id uuid, p_kind text, p_object_id text, p_facts jsonb, p_observed_at timestamp with time zone, p_dry_run boolean) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.record_notification_result(p_notification_id uuid, p_status text, p_recipient text, p_provider_id text, p_error text)
- RETURNS jsonb
+ RETURNS boolean
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.record_notification_result(p_notification_id uuid, p_status text, p_recipient text, p_provider_id text, p_error text) is 'Notes that a mail was sent (with the provider''s id), was skipped because it is not true any more, or failed for good. A sent mail stays sent.';
+comment on function public.record_notification_result(p_notification_id uuid, p_status text, p_recipient text, p_provider_id text, p_error text) is 'Notes that a mail was sent (with the provider''s id), was skipped because it is not true any more, or failed for good. A sent mail stays sent: false.';
 grant execute on function public.record_notification_result(p_notification_id uuid, p_status text, p_recipient text, p_provider_id text, p_error text) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.record_webhook_endpoint(p_livemode boolean, p_state text, p_endpoint_id text, p_differences text[])
- RETURNS jsonb
+ RETURNS void
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
@@ -3939,7 +4062,7 @@ grant execute on function public.record_webhook_endpoint(p_livemode boolean, p_s
 
 
 CREATE OR REPLACE FUNCTION public.record_webhook_rejection(p_reason text, p_source_ip text, p_count integer DEFAULT 1)
- RETURNS jsonb
+ RETURNS void
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
@@ -3948,11 +4071,11 @@ grant execute on function public.record_webhook_rejection(p_reason text, p_sourc
 
 
 CREATE OR REPLACE FUNCTION public.redrive(p_event_ids text[], p_job_ids bigint[], p_type text, p_all boolean, p_dry_run boolean, p_actor text, p_again boolean DEFAULT false)
- RETURNS jsonb
+ RETURNS redriven_item[]
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.redrive(p_event_ids text[], p_job_ids bigint[], p_type text, p_all boolean, p_dry_run boolean, p_actor text, p_again boolean) is 'Queues failed or dead events and jobs again (a failed job waits for its next try): the named ones, all of a type (event type or job kind), or all. Named events, and with p_again all events of the type, also when they were processed or ignored. p_dry_run: only lists them. Each is logged in staff_commands; p_actor names the tool, beside who is really connected. Returns { items: [{ what, id, type, status, error, redriven, problem }] }.';
+comment on function public.redrive(p_event_ids text[], p_job_ids bigint[], p_type text, p_all boolean, p_dry_run boolean, p_actor text, p_again boolean) is 'Queues failed or dead events and jobs again (a failed job waits for its next try): the named ones, all of a type (event type or job kind), or all. Named events, and with p_again all events of the type, also when they were processed or ignored. p_dry_run: only lists them. Each is logged in staff_commands; p_actor names the tool, beside who is really connected. Returns an array, which no limit on rows cuts.';
 grant execute on function public.redrive(p_event_ids text[], p_job_ids bigint[], p_type text, p_all boolean, p_dry_run boolean, p_actor text, p_again boolean) to service_role;
 
 
@@ -3975,20 +4098,20 @@ grant execute on function public.release_review(p_order_number text, p_note text
 
 
 CREATE OR REPLACE FUNCTION public.remind_dispute(p_dispute_id text, p_days integer)
- RETURNS jsonb
+ RETURNS dispute_reminder
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.remind_dispute(p_dispute_id text, p_days integer) is 'Tells staff that evidence is due in p_days days, once for each deadline. Answers { outcome: reminded | early (not before run_at: the deadline has moved) | over (nothing to answer any more) }.';
+comment on function public.remind_dispute(p_dispute_id text, p_days integer) is 'Tells staff that evidence is due in p_days days, once for each deadline.';
 grant execute on function public.remind_dispute(p_dispute_id text, p_days integer) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.replace_webhook_addresses(p_addresses text[])
- RETURNS jsonb
+ RETURNS webhook_address_change
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.replace_webhook_addresses(p_addresses text[]) is 'Takes over Stripe''s published list of webhook addresses. Returns { added, removed }; a change is written down and told to staff. SHINV: the list is empty or has shrunk by more than half.';
+comment on function public.replace_webhook_addresses(p_addresses text[]) is 'Takes over Stripe''s published list of webhook addresses; a change is written down and told to staff. SHINV: the list is empty or has shrunk by more than half.';
 grant execute on function public.replace_webhook_addresses(p_addresses text[]) to service_role;
 
 
@@ -4010,6 +4133,15 @@ grant execute on function public.resend_notification(p_order_number text, p_temp
 grant execute on function public.resend_notification(p_order_number text, p_template text) to service_role;
 
 
+CREATE OR REPLACE FUNCTION public.resolve_alert(p_alert_id uuid, p_note text DEFAULT NULL::text)
+ RETURNS jsonb
+ LANGUAGE sql
+ SET search_path TO '';
+comment on function public.resolve_alert(p_alert_id uuid, p_note text) is 'Nothing is left to do about an alert. Happening again, it opens again. Staff only.';
+grant execute on function public.resolve_alert(p_alert_id uuid, p_note text) to authenticated;
+grant execute on function public.resolve_alert(p_alert_id uuid, p_note text) to service_role;
+
+
 CREATE OR REPLACE FUNCTION public.restart_checkout_attempt(p_order_id uuid, p_attempt integer, p_session_seconds integer, p_hold_seconds integer)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -4029,12 +4161,21 @@ grant execute on function public.resume_checkout(p_order_id uuid, p_session_seco
 
 
 CREATE OR REPLACE FUNCTION public.retry_stripe_event(p_event_id text, p_facts jsonb, p_ignored_reason text, p_error text)
- RETURNS jsonb
+ RETURNS event_outcome
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
 comment on function public.retry_stripe_event(p_event_id text, p_facts jsonb, p_ignored_reason text, p_error text) is 'Tries a stored event again with a fresh translation of its payload. duplicate: it has been applied meanwhile, and nobody asked for it to be applied anew. SHEVT: no such event.';
 grant execute on function public.retry_stripe_event(p_event_id text, p_facts jsonb, p_ignored_reason text, p_error text) to service_role;
+
+
+CREATE OR REPLACE FUNCTION public.set_price(p_sku text, p_price_amount numeric, p_confirm boolean DEFAULT false, p_dry_run boolean DEFAULT false)
+ RETURNS jsonb
+ LANGUAGE sql
+ SET search_path TO '';
+comment on function public.set_price(p_sku text, p_price_amount numeric, p_confirm boolean, p_dry_run boolean) is 'Gives a SKU another price, in minor units of its currency, for checkouts from now on. Less than one unit of the currency needs p_confirm. Staff only.';
+grant execute on function public.set_price(p_sku text, p_price_amount numeric, p_confirm boolean, p_dry_run boolean) to authenticated;
+grant execute on function public.set_price(p_sku text, p_price_amount numeric, p_confirm boolean, p_dry_run boolean) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.submit_dispute_evidence(p_dispute_id text, p_note text DEFAULT NULL::text)
@@ -4047,11 +4188,11 @@ grant execute on function public.submit_dispute_evidence(p_dispute_id text, p_no
 
 
 CREATE OR REPLACE FUNCTION public.take_rate_limits(p_buckets jsonb)
- RETURNS jsonb
+ RETURNS limit_decision
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.take_rate_limits(p_buckets jsonb) is 'Counts one request in each bucket [{ key, limit, window_seconds }] and answers { allowed, key, retry_after_seconds } with the bucket that is full the longest.';
+comment on function public.take_rate_limits(p_buckets jsonb) is 'Counts one request in each bucket [{ key, limit, window_seconds }].';
 grant execute on function public.take_rate_limits(p_buckets jsonb) to service_role;
 
 

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import type postgres from "postgres";
 import { assertInvariants } from "../../support/invariants.ts";
+import { eventually } from "../../support/poll.ts";
 import { sqlstateOf } from "../../support/role.ts";
 import { deliver, endRefundJob } from "./arrange.ts";
 import { searchDatabase, undone } from "./search.ts";
@@ -127,17 +128,25 @@ Deno.test("a count with a line that is wrong books nothing, and names it", async
   });
 });
 
-Deno.test("a count that runs beside a sale sees the sale whole", async () => {
+Deno.test("a count that waits for a sale sees the sale whole", async () => {
   await using own = await searchDatabase();
-  const orders = await Promise.all(Array.from({ length: 4 }, () => beginOrder(own.sql, 1)));
-  const stories = await Promise.all(orders.map(async (frame, n) => {
-    const story = new Story(frame, 60, `C${n}`);
-    await attachSession(own.sql, story, "a");
-    story.paid("a");
-    return story;
-  }));
-  const count = () => own.sql`select public.count_inventory(${own.sql.json([{ sku: SKU, counted: 10 }])})`;
-  await Promise.all(stories.flatMap((story) => [deliver(own.sql, story.moves), count()]));
-  assert.deepEqual(await stockOf(own.sql), [6, 0, 4]);
+  const story = new Story(await beginOrder(own.sql), 60, "C");
+  await attachSession(own.sql, story, "a");
+  story.paid("a");
+  const sale = await own.sql.reserve();
+  await sale`begin`;
+  await deliver(sale, story.moves);
+  // Two more than were known of, the two of the sale included.
+  const counting = own.sql`select public.count_inventory(${own.sql.json([{ sku: SKU, counted: 12 }])})`
+    .execute();
+  await eventually("the count waits", async () => {
+    const waiting = await own.sql`select 1 from pg_stat_activity
+      where wait_event_type = 'Lock' and query like '%count_inventory%' and datname = current_database()`;
+    return waiting.length > 0;
+  });
+  await sale`commit`;
+  sale.release();
+  await counting;
+  assert.deepEqual(await stockOf(own.sql), [10, 0, 2]);
   await assertInvariants(own.sql);
 });
