@@ -1473,7 +1473,7 @@ CREATE OR REPLACE FUNCTION private.admit_checkout(o orders, p_velocity_mode text
  RETURNS jsonb
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.admit_checkout(o orders, p_velocity_mode text, p_client_ip text, p_supersede boolean) is 'The velocity rules at every door to the payment page of an order that exists: velocity_exceeded, superseded (its open page asks for less than the rules do now, or is being ended), or the risk to go in with. p_client_ip null: where the order came from.';
+comment on function private.admit_checkout(o orders, p_velocity_mode text, p_client_ip text, p_supersede boolean) is 'The velocity rules at every door to the payment page of an order that exists: velocity_exceeded, superseded (its open page has run out, is being ended, or asks for less than the rules do now), or the risk to go in with. p_client_ip null: where the order came from.';
 
 
 CREATE OR REPLACE FUNCTION private.alert_refused_checkout(p_order_id uuid, p_refusal jsonb)

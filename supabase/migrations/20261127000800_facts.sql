@@ -848,8 +848,8 @@ create type public.event_outcome as (
   closing_sessions text[]
 );
 comment on type public.event_outcome is
-  'What became of an event: applied, duplicate, ignored or queued (both with the reason), how often Stripe has '
-  'delivered it, the orders it touched, and the payment pages that it had ended.';
+  'What became of an event: applied, duplicate, ignored or queued (both with the reason), how often Stripe '
+  'has delivered it, the orders it touched, and the payment pages that it had ended.';
 
 create function private.process_stripe_event(
   p_event_id text,

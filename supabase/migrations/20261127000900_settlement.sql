@@ -890,8 +890,8 @@ comment on function private.queue_refund(text, uuid, text, text) is
 
 create type public.refund_judgement as (outcome text, by text, refusals integer);
 comment on type public.refund_judgement is
-  'Whether a refund may be made now: go, made (it has been), or overtaken; by names the refund or request that '
-  'may stand in for it; refusals counts how often Stripe has refused it.';
+  'Whether a refund may be made now: go, made (it has been), or overtaken; by names the refund or request '
+  'that may stand in for it; refusals counts how often Stripe has refused it.';
 
 create function public.judge_refund(p_request_id text) returns public.refund_judgement
 language plpgsql
@@ -911,7 +911,9 @@ begin
     return row('made', null, q.refusals)::public.refund_judgement;
   end if;
   v_by := private.refund_overtaken_by(q);
-  return row(case when v_by is null then 'go' else 'overtaken' end, v_by, q.refusals)::public.refund_judgement;
+  return row(
+    case when v_by is null then 'go' else 'overtaken' end, v_by, q.refusals
+  )::public.refund_judgement;
 end;
 $$;
 comment on function public.judge_refund(text) is
@@ -1702,8 +1704,8 @@ grant execute on function public.get_dispute_evidence(text) to service_role;
 
 create type public.dispute_reminder as (outcome text, run_at timestamptz);
 comment on type public.dispute_reminder is
-  'What became of a reminder: reminded, early (not before run_at: the deadline has moved) or over (nothing to '
-  'answer any more).';
+  'What became of a reminder: reminded, early (not before run_at: the deadline has moved) or over (nothing '
+  'to answer any more).';
 
 create function public.remind_dispute(p_dispute_id text, p_days integer) returns public.dispute_reminder
 language plpgsql

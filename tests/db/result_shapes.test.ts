@@ -98,7 +98,6 @@ const checkoutShape: Shape<Checkout> = {
       image_url: "null",
       quantity: "set",
       unit_amount: "set",
-      stripe_price_id: "null",
     },
   },
   session: { orNull: { id: "set", url: "null", status: "set", expires_at: "set" } },

@@ -39,7 +39,6 @@ export function checkoutOf(changes: Partial<Checkout> = {}): Checkout {
       image_url: "/store/images/oxford-shirt.svg",
       quantity: 2,
       unit_amount: 12_900,
-      stripe_price_id: null,
     }],
     session: null,
     ...changes,

@@ -13,6 +13,7 @@ import type { Logger } from "../_shared/log.ts";
 import type { RateLimiter } from "../_shared/limits/rate_limit.ts";
 import type { FactCalls } from "../_shared/database/facts.ts";
 import type { OrderCalls, OrderStatus } from "../_shared/database/orders.ts";
+import { observe } from "../_shared/database/readings.ts";
 import { classifyStripeFailure } from "../_shared/stripe/client.ts";
 import { checkoutSessionFacts, isForeignSession } from "../_shared/stripe_events/checkout_session.ts";
 
@@ -105,12 +106,15 @@ async function settleFromStripe(
   known: OrderStatus | null,
   deps: Deps,
 ): Promise<OrderStatus | null> {
-  // Taken before the request: what happens at Stripe while it answers is newer than this reading.
-  const observedAt = new Date(deps.now());
-  const session = await deps.retrieveSession(sessionId);
   // Of an open page that we did not record, the search for lost sessions decides.
-  if (known === null && (isForeignSession(session) || session.status === "open")) return null;
-  await deps.rpc.applyStripeFacts(checkoutSessionFacts(session), "order_status", observedAt);
+  const isOthers = (session: Stripe.Checkout.Session) =>
+    known === null && (isForeignSession(session) || session.status === "open");
+  const session = await observe(
+    { ...deps, source: "order_status" },
+    () => deps.retrieveSession(sessionId),
+    (session) => isOthers(session) ? [] : checkoutSessionFacts(session),
+  );
+  if (isOthers(session)) return null;
   return await deps.rpc.getOrderStatus(sessionId);
 }
 

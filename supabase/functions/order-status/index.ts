@@ -5,6 +5,7 @@ import { createCall } from "../_shared/database/client.ts";
 import { factCalls } from "../_shared/database/facts.ts";
 import { orderCalls } from "../_shared/database/orders.ts";
 import { callStripe, createStripe } from "../_shared/stripe/client.ts";
+import { readSession } from "../_shared/stripe/session.ts";
 import { type Deps, handle } from "./handler.ts";
 
 const env = loadEnv();
@@ -15,8 +16,7 @@ const call = createCall(env);
 const deps: Deps = {
   env,
   rpc: { ...orderCalls(call), ...factCalls(call) },
-  retrieveSession: (id) =>
-    callStripe(() => stripe.checkout.sessions.retrieve(id, { expand: ["payment_intent.latest_charge"] })),
+  retrieveSession: (id) => callStripe(() => readSession(stripe, id)),
   limiter: createRateLimiter({ env, call, log }),
   polls: createMemoryLimiter(),
   log,

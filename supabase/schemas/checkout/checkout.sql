@@ -37,7 +37,7 @@ begin
       select jsonb_agg(jsonb_build_object(
         'sku', i.sku, 'name', i.name, 'description', p.description,
         'image_url', coalesce(v.image_url, p.image_url),
-        'quantity', i.quantity, 'unit_amount', i.unit_amount, 'stripe_price_id', v.stripe_price_id
+        'quantity', i.quantity, 'unit_amount', i.unit_amount
       ) order by i.sku collate "C")
       from public.order_items i
       join public.product_variants v on v.id = i.variant_id
@@ -206,6 +206,8 @@ begin
   from public.checkout_sessions s
   where s.order_id = o.id and s.status = 'open' and p_supersede and (
     s.closing_at is not null
+    -- Nobody has told us of its end: the page would be a dead end.
+    or s.expires_at <= now()
     or private.three_d_secure_rank(v_risk ->> 'three_d_secure')
       > private.three_d_secure_rank((private.risk_of(o.id)).three_d_secure)
   );
@@ -217,8 +219,8 @@ end;
 $$;
 comment on function private.admit_checkout(public.orders, text, text, boolean) is
   'The velocity rules at every door to the payment page of an order that exists: velocity_exceeded, '
-  'superseded (its open page asks for less than the rules do now, or is being ended), or the risk to go in '
-  'with. p_client_ip null: where the order came from.';
+  'superseded (its open page has run out, is being ended, or asks for less than the rules do now), or the '
+  'risk to go in with. p_client_ip null: where the order came from.';
 
 create function private.enter_checkout(
   p_order_id uuid,

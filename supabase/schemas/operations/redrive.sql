@@ -130,8 +130,8 @@ create type public.redriven_item as (
   problem text
 );
 comment on type public.redriven_item is
-  'An event or job that redrive() was asked for: its event type or job kind, status and last error before it, '
-  'whether it is queued again now, and why not.';
+  'An event or job that redrive() was asked for: its event type or job kind, status and last error before '
+  'it, whether it is queued again now, and why not.';
 
 create function public.redrive(
   p_event_ids text[],

@@ -104,8 +104,8 @@ grant execute on function public.get_dispute_evidence(text) to service_role;
 
 create type public.dispute_reminder as (outcome text, run_at timestamptz);
 comment on type public.dispute_reminder is
-  'What became of a reminder: reminded, early (not before run_at: the deadline has moved) or over (nothing to '
-  'answer any more).';
+  'What became of a reminder: reminded, early (not before run_at: the deadline has moved) or over (nothing '
+  'to answer any more).';
 
 create function public.remind_dispute(p_dispute_id text, p_days integer) returns public.dispute_reminder
 language plpgsql

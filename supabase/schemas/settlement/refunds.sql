@@ -89,8 +89,8 @@ comment on function private.queue_refund(text, uuid, text, text) is
 
 create type public.refund_judgement as (outcome text, by text, refusals integer);
 comment on type public.refund_judgement is
-  'Whether a refund may be made now: go, made (it has been), or overtaken; by names the refund or request that '
-  'may stand in for it; refusals counts how often Stripe has refused it.';
+  'Whether a refund may be made now: go, made (it has been), or overtaken; by names the refund or request '
+  'that may stand in for it; refusals counts how often Stripe has refused it.';
 
 create function public.judge_refund(p_request_id text) returns public.refund_judgement
 language plpgsql
@@ -110,7 +110,9 @@ begin
     return row('made', null, q.refusals)::public.refund_judgement;
   end if;
   v_by := private.refund_overtaken_by(q);
-  return row(case when v_by is null then 'go' else 'overtaken' end, v_by, q.refusals)::public.refund_judgement;
+  return row(
+    case when v_by is null then 'go' else 'overtaken' end, v_by, q.refusals
+  )::public.refund_judgement;
 end;
 $$;
 comment on function public.judge_refund(text) is

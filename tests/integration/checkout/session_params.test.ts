@@ -48,7 +48,6 @@ const order: Checkout = {
     image_url: "https://cdn.example/oxford.png",
     quantity: 2,
     unit_amount: 12_900,
-    stripe_price_id: null,
   }],
   session: null,
 };

@@ -37,7 +37,6 @@ export type CheckoutItem = {
   image_url: string | null;
   quantity: number;
   unit_amount: number;
-  stripe_price_id: string | null;
 };
 
 /** A delivery price, in minor units of the order's currency; `countries` null: for all. */

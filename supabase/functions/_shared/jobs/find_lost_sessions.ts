@@ -5,10 +5,11 @@
  */
 import type Stripe from "stripe";
 import type { LostCheckout } from "../database/reconciliation.ts";
+import { observe } from "../database/readings.ts";
 import { callStripe } from "../stripe/client.ts";
+import { readSession } from "../stripe/session.ts";
 import { checkoutSessionFact, checkoutSessionFacts } from "../stripe_events/checkout_session.ts";
 import { orderIdOf } from "../stripe_events/references.ts";
-import { readSession } from "./expire_checkout_session.ts";
 import { done, type JobContext, type JobHandler } from "./outcome.ts";
 import { attempt, type Problem, throwFirst } from "./problems.ts";
 
@@ -72,8 +73,11 @@ async function attach(
   const { order_id, attempt } = checkout;
   await context.rpc.attachCheckoutSession(order_id, attempt, checkoutSessionFact(session));
   if (session.status === "open") return;
-  const reading = await readSession(session.id, context);
-  await context.rpc.applyStripeFacts(checkoutSessionFacts(reading.session), "job", reading.observedAt);
+  await observe(
+    { ...context, source: "job" },
+    () => callStripe(() => readSession(context.stripe, session.id)),
+    (now) => checkoutSessionFacts(now),
+  );
 }
 
 function keyOf(orderId: string, attempt: string): string {
