@@ -22,7 +22,7 @@ comment on schema reporting is 'Read-only views for the dashboard. Not exposed o
 grant usage on schema reporting to service_role;
 
 
-type private.order_facts as (paid boolean, amount_paid bigint, amount_refunded bigint, sessions_open integer, sessions_under_way integer, sessions_failed integer, attempt_has_ended boolean, cancelled boolean, oversold boolean, restocked boolean, fulfilled boolean, mismatches text[], fraud_reasons text[], hold_reasons text[]);
+type private.order_facts as (paid boolean, amount_paid bigint, amount_refunded bigint, sessions_open integer, sessions_under_way integer, sessions_failed integer, attempt_has_ended boolean, cancelled boolean, oversold boolean, restocked boolean, fulfilled boolean, withdrawn boolean, mismatches text[], fraud_reasons text[], hold_reasons text[]);
 
 
 type private.order_state as (stock text, review_reasons text[], status text, fulfillment_status text);
@@ -67,7 +67,7 @@ sequence private.velocity_rule_sets_id_seq as bigint start 1 increment 1;
 sequence private.webhook_address_changes_id_seq as bigint start 1 increment 1;
 
 
-sequence public.inventory_adjustments_id_seq as bigint start 1 increment 1;
+sequence public.inventory_journal_id_seq as bigint start 1 increment 1;
 
 
 sequence public.order_events_id_seq as bigint start 1 increment 1;
@@ -77,6 +77,17 @@ sequence public.reconciliation_drift_id_seq as bigint start 1 increment 1;
 
 
 sequence public.webhook_rejections_id_seq as bigint start 1 increment 1;
+
+
+table private.carriers (
+  name text not null,
+  tracking_url text not null,
+  constraint carriers_pkey PRIMARY KEY (name),
+  constraint carriers_name_lower CHECK ((name = lower(name))),
+  constraint carriers_tracking_url_https CHECK (((tracking_url ~ '^https://'::text) AND (tracking_url ~~ '%{number}%'::text)))
+);
+comment on table private.carriers is 'Where each carrier shows its parcels; {number} stands for the tracking number. name in lower case.';
+row level security on private.carriers;
 
 
 table private.circuit_breakers (
@@ -527,23 +538,30 @@ grant select on table public.fraud_signals to authenticated;
 grant select on table public.fraud_signals to service_role;
 
 
-table public.inventory_adjustments (
+table public.inventory_journal (
   id bigint generated always as identity not null,
   variant_id uuid not null,
-  delta integer not null,
-  reason text not null,
+  change integer not null,
+  kind text not null,
+  order_id uuid,
   actor text not null,
+  note text,
   created_at timestamp with time zone default now() not null,
-  constraint inventory_adjustments_pkey PRIMARY KEY (id),
-  constraint inventory_adjustments_variant_id_fkey FOREIGN KEY (variant_id) REFERENCES inventory_levels(variant_id) ON DELETE RESTRICT,
-  constraint inventory_adjustments_delta_not_zero CHECK ((delta <> 0))
+  constraint inventory_journal_pkey PRIMARY KEY (id),
+  constraint inventory_journal_order_id_fkey FOREIGN KEY (order_id) REFERENCES orders(id) ON DELETE RESTRICT,
+  constraint inventory_journal_variant_id_fkey FOREIGN KEY (variant_id) REFERENCES inventory_levels(variant_id) ON DELETE RESTRICT,
+  constraint inventory_journal_change_not_zero CHECK ((change <> 0)),
+  constraint inventory_journal_kind_known CHECK ((kind = ANY (ARRAY['opening'::text, 'sale'::text, 'release'::text, 'return'::text, 'adjustment'::text, 'count'::text, 'import'::text, 'edit'::text])))
 );
-comment on table public.inventory_adjustments is 'Ledger of goods received (delta > 0) and lost or corrected (delta < 0). Written by a trigger, never changed.';
-CREATE INDEX inventory_adjustments_variant_id_idx ON public.inventory_adjustments USING btree (variant_id);
-row level security on public.inventory_adjustments;
-policy inventory_adjustments_read on public.inventory_adjustments as permissive for select to authenticated using (( SELECT private.is_admin() AS is_admin));
-grant select on table public.inventory_adjustments to authenticated;
-grant select on table public.inventory_adjustments to service_role;
+comment on table public.inventory_journal is 'Append-only: every change of on_hand. kind: opening (the row was made), sale and release (goods of an order go and, not sent after all or all together, come back), return (pieces came back), adjustment, count, import, edit (by hand, past the commands). Written by a trigger.';
+comment on column public.inventory_journal.actor is 'Who: a member of staff, or for an order what settled it (event id, job); else the session''s user.';
+CREATE INDEX inventory_journal_order_id_idx ON public.inventory_journal USING btree (order_id);
+CREATE INDEX inventory_journal_variant_id_idx ON public.inventory_journal USING btree (variant_id, id);
+CREATE TRIGGER refuse_change BEFORE DELETE OR UPDATE ON public.inventory_journal FOR EACH ROW EXECUTE FUNCTION private.refuse_change();
+row level security on public.inventory_journal;
+policy inventory_journal_read on public.inventory_journal as permissive for select to authenticated using (( SELECT private.is_admin() AS is_admin));
+grant select on table public.inventory_journal to authenticated;
+grant select on table public.inventory_journal to service_role;
 
 
 table public.inventory_levels (
@@ -557,8 +575,8 @@ table public.inventory_levels (
   constraint inventory_levels_committed_not_negative CHECK ((committed >= 0)),
   constraint inventory_levels_reserved_within_on_hand CHECK (((0 <= reserved) AND (reserved <= on_hand)))
 );
-comment on table public.inventory_levels is 'Stock per variant. A row that has had stock or a reservation cannot be deleted: its ledger and its orders refer to it. reserved is the sum of active reservations, committed that of committed ones.';
-CREATE TRIGGER record_inventory_adjustment AFTER INSERT OR UPDATE OF on_hand, committed ON public.inventory_levels FOR EACH ROW EXECUTE FUNCTION private.record_inventory_adjustment();
+comment on table public.inventory_levels is 'Stock per variant. A row that has had stock or a reservation cannot be deleted: its journal and its orders refer to it. on_hand is the sum of its journal, reserved that of active reservations, committed that of committed ones.';
+CREATE TRIGGER record_stock_move AFTER INSERT OR UPDATE OF on_hand ON public.inventory_levels FOR EACH ROW EXECUTE FUNCTION private.record_stock_move();
 row level security on public.inventory_levels;
 policy inventory_levels_read on public.inventory_levels as permissive for select to authenticated using (( SELECT private.is_admin() AS is_admin));
 grant select on table public.inventory_levels to authenticated;
@@ -570,6 +588,7 @@ table public.inventory_reservations (
   order_id uuid not null,
   variant_id uuid not null,
   quantity integer not null,
+  returned integer default 0 not null,
   status text default 'active'::text not null,
   expires_at timestamp with time zone not null,
   updated_at timestamp with time zone default now() not null,
@@ -578,9 +597,11 @@ table public.inventory_reservations (
   constraint inventory_reservations_order_id_fkey FOREIGN KEY (order_id) REFERENCES orders(id) ON DELETE CASCADE,
   constraint inventory_reservations_variant_id_fkey FOREIGN KEY (variant_id) REFERENCES inventory_levels(variant_id) ON DELETE RESTRICT,
   constraint inventory_reservations_quantity_positive CHECK ((quantity > 0)),
+  constraint inventory_reservations_returned_within CHECK (((returned >= 0) AND (returned <= quantity))),
   constraint inventory_reservations_status_known CHECK ((status = ANY (ARRAY['active'::text, 'committed'::text, 'released'::text])))
 );
 comment on table public.inventory_reservations is 'Stock held by an order. expires_at only tells the sweeper when to ask Stripe; time alone releases nothing.';
+comment on column public.inventory_reservations.returned is 'Pieces that came back by themselves, on the shelf or damaged: quantity less these is what the order has.';
 CREATE INDEX inventory_reservations_active_idx ON public.inventory_reservations USING btree (order_id) WHERE (status = 'active'::text);
 CREATE INDEX inventory_reservations_due_idx ON public.inventory_reservations USING btree (expires_at) WHERE (status = 'active'::text);
 CREATE INDEX inventory_reservations_variant_id_idx ON public.inventory_reservations USING btree (variant_id) WHERE (status <> 'released'::text);
@@ -726,8 +747,6 @@ table public.orders (
   restocked_at timestamp with time zone,
   abandoned_at timestamp with time zone,
   cancelled_at timestamp with time zone,
-  carrier text,
-  tracking_number text,
   fulfilled_at timestamp with time zone,
   paid_at timestamp with time zone,
   erased_at timestamp with time zone,
@@ -756,6 +775,7 @@ comment on column public.orders.payment_id is 'The payment this order keeps; nul
 comment on column public.orders.decided_payment_id is 'The payment that the order kept when staff first asked for a refund or its goods came back: their decision was about its money, so the order keeps it, whatever is paid later.';
 comment on column public.orders.restocked_at is 'Set once, when the goods went back on the shelf: with a refund that asked for it, or by receive_return(). They are not taken again.';
 comment on column public.orders.abandoned_at is 'Set when an attempt ended without any session at Stripe, which frees its stock.';
+comment on column public.orders.fulfilled_at is 'When the last piece that was to be sent had left; null while some are still here. Derived.';
 comment on column public.orders.erased_at is 'When its personal data was removed, by erase_customer() or because it was never paid and is old. What comes later is stored without.';
 CREATE INDEX orders_address_key_idx ON public.orders USING btree (private.address_key(purchase_ip, 48), created_at);
 CREATE INDEX orders_created_at_idx ON public.orders USING btree (created_at DESC);
@@ -935,6 +955,30 @@ grant select on table public.reconciliation_drift to authenticated;
 grant select on table public.reconciliation_drift to service_role;
 
 
+table public.refund_lines (
+  id uuid default gen_random_uuid() not null,
+  request_id text,
+  refund_id text,
+  order_item_id uuid not null,
+  quantity integer not null,
+  constraint refund_lines_once UNIQUE NULLS NOT DISTINCT (request_id, refund_id, order_item_id),
+  constraint refund_lines_pkey PRIMARY KEY (id),
+  constraint refund_lines_order_item_id_fkey FOREIGN KEY (order_item_id) REFERENCES order_items(id) ON DELETE CASCADE,
+  constraint refund_lines_refund_id_fkey FOREIGN KEY (refund_id) REFERENCES refunds(id) ON DELETE CASCADE,
+  constraint refund_lines_request_id_fkey FOREIGN KEY (request_id) REFERENCES refund_requests(id) ON DELETE CASCADE,
+  constraint refund_lines_of_one CHECK (((request_id IS NULL) <> (refund_id IS NULL))),
+  constraint refund_lines_quantity_positive CHECK ((quantity > 0))
+);
+comment on table public.refund_lines is 'Pieces that a refund gives the money of back: one that was asked for here (request_id), or one made in Stripe''s dashboard and assigned afterwards (refund_id).';
+CREATE INDEX refund_lines_order_item_id_idx ON public.refund_lines USING btree (order_item_id);
+CREATE INDEX refund_lines_refund_id_idx ON public.refund_lines USING btree (refund_id);
+CREATE INDEX refund_lines_request_id_idx ON public.refund_lines USING btree (request_id);
+row level security on public.refund_lines;
+policy refund_lines_read on public.refund_lines as permissive for select to authenticated using (( SELECT private.is_admin() AS is_admin));
+grant select on table public.refund_lines to authenticated;
+grant select on table public.refund_lines to service_role;
+
+
 table public.refund_reasons (
   refund_id text not null,
   reason text,
@@ -1021,6 +1065,96 @@ grant select on table public.refunds to authenticated;
 grant select on table public.refunds to service_role;
 
 
+table public.return_lines (
+  return_id uuid not null,
+  order_item_id uuid not null,
+  quantity integer not null,
+  unsent integer default 0 not null,
+  restock boolean not null,
+  constraint return_lines_pkey PRIMARY KEY (return_id, order_item_id),
+  constraint return_lines_order_item_id_fkey FOREIGN KEY (order_item_id) REFERENCES order_items(id) ON DELETE CASCADE,
+  constraint return_lines_return_id_fkey FOREIGN KEY (return_id) REFERENCES returns(id) ON DELETE CASCADE,
+  constraint return_lines_quantity_positive CHECK ((quantity > 0)),
+  constraint return_lines_unsent_within CHECK (((unsent >= 0) AND (unsent <= quantity)))
+);
+comment on table public.return_lines is 'Pieces of a return, by line of the order. restock: they go on the shelf; false: damaged, or not seen yet.';
+comment on column public.return_lines.unsent is 'How many of them never left the house: they are not to be sent any more.';
+CREATE INDEX return_lines_order_item_id_idx ON public.return_lines USING btree (order_item_id);
+row level security on public.return_lines;
+policy return_lines_read on public.return_lines as permissive for select to authenticated using (( SELECT private.is_admin() AS is_admin));
+grant select on table public.return_lines to authenticated;
+grant select on table public.return_lines to service_role;
+
+
+table public.returns (
+  id uuid default gen_random_uuid() not null,
+  order_id uuid not null,
+  status text default 'requested'::text not null,
+  reason text,
+  refund_request_id text,
+  received_at timestamp with time zone,
+  stocked_at timestamp with time zone,
+  created_at timestamp with time zone default clock_timestamp() not null,
+  constraint returns_pkey PRIMARY KEY (id),
+  constraint returns_order_id_fkey FOREIGN KEY (order_id) REFERENCES orders(id) ON DELETE CASCADE,
+  constraint returns_received_has_time CHECK ((((status <> 'requested'::text) OR (received_at IS NULL)) AND ((status <> 'received'::text) OR (received_at IS NOT NULL)))),
+  constraint returns_status_known CHECK ((status = ANY (ARRAY['requested'::text, 'received'::text, 'closed'::text]))),
+  constraint returns_stocked_was_received CHECK (((stocked_at IS NULL) OR (received_at IS NOT NULL)))
+);
+comment on table public.returns is 'Pieces that come back to the house, or that a refund has taken out of an order before they left it.';
+comment on column public.returns.refund_request_id is 'The refund with which its pieces go back on the shelf, once that has succeeded.';
+comment on column public.returns.received_at is 'When the pieces were in the house; null in a closed return: they never came.';
+comment on column public.returns.stocked_at is 'When settle_order() booked its pieces, once.';
+CREATE INDEX returns_order_id_idx ON public.returns USING btree (order_id);
+CREATE INDEX returns_refund_request_id_idx ON public.returns USING btree (refund_request_id);
+row level security on public.returns;
+policy returns_read on public.returns as permissive for select to authenticated using (( SELECT private.is_admin() AS is_admin));
+grant select on table public.returns to authenticated;
+grant select on table public.returns to service_role;
+
+
+table public.shipment_lines (
+  shipment_id uuid not null,
+  order_item_id uuid not null,
+  quantity integer not null,
+  constraint shipment_lines_pkey PRIMARY KEY (shipment_id, order_item_id),
+  constraint shipment_lines_order_item_id_fkey FOREIGN KEY (order_item_id) REFERENCES order_items(id) ON DELETE CASCADE,
+  constraint shipment_lines_shipment_id_fkey FOREIGN KEY (shipment_id) REFERENCES shipments(id) ON DELETE CASCADE,
+  constraint shipment_lines_quantity_positive CHECK ((quantity > 0))
+);
+comment on table public.shipment_lines is 'Pieces in a parcel, by line of the order.';
+CREATE INDEX shipment_lines_order_item_id_idx ON public.shipment_lines USING btree (order_item_id);
+row level security on public.shipment_lines;
+policy shipment_lines_read on public.shipment_lines as permissive for select to authenticated using (((EXISTS ( SELECT 1
+   FROM shipments s
+  WHERE (s.id = shipment_lines.shipment_id))) OR ( SELECT private.is_admin() AS is_admin)));
+grant select on table public.shipment_lines to authenticated;
+grant select on table public.shipment_lines to service_role;
+
+
+table public.shipments (
+  id uuid default gen_random_uuid() not null,
+  order_id uuid not null,
+  parcel integer not null,
+  carrier text,
+  tracking_number text,
+  tracking_url text,
+  shipped_at timestamp with time zone default now() not null,
+  constraint shipments_order_parcel_key UNIQUE (order_id, parcel),
+  constraint shipments_pkey PRIMARY KEY (id),
+  constraint shipments_order_id_fkey FOREIGN KEY (order_id) REFERENCES orders(id) ON DELETE CASCADE,
+  constraint shipments_parcel_positive CHECK ((parcel > 0))
+);
+comment on table public.shipments is 'Parcels of an order, numbered from 1. Noted by mark_fulfilled(), corrected by correct_shipment().';
+comment on column public.shipments.tracking_url is 'The carrier''s page of the parcel, where it is known.';
+row level security on public.shipments;
+policy shipments_read on public.shipments as permissive for select to authenticated using (((EXISTS ( SELECT 1
+   FROM orders o
+  WHERE (o.id = shipments.order_id))) OR ( SELECT private.is_admin() AS is_admin)));
+grant select on table public.shipments to authenticated;
+grant select on table public.shipments to service_role;
+
+
 table public.shipping_rates (
   id uuid default gen_random_uuid() not null,
   name text not null,
@@ -1060,7 +1194,7 @@ table public.staff_commands (
   created_at timestamp with time zone default now() not null,
   constraint staff_commands_pkey PRIMARY KEY (id),
   constraint staff_commands_order_id_fkey FOREIGN KEY (order_id) REFERENCES orders(id) ON DELETE SET NULL,
-  constraint staff_commands_command_known CHECK ((command = ANY (ARRAY['request_refund'::text, 'cancel_order'::text, 'release_review'::text, 'mark_fulfilled'::text, 'submit_dispute_evidence'::text, 'resend_notification'::text, 'redrive_webhook_event'::text, 'redrive_job'::text, 'erase_customer'::text, 'adjust_inventory'::text, 'receive_return'::text, 'add_variant'::text])))
+  constraint staff_commands_command_known CHECK ((command = ANY (ARRAY['request_refund'::text, 'cancel_order'::text, 'release_review'::text, 'mark_fulfilled'::text, 'correct_shipment'::text, 'submit_dispute_evidence'::text, 'resend_notification'::text, 'redrive_webhook_event'::text, 'redrive_job'::text, 'erase_customer'::text, 'assign_refund'::text, 'announce_return'::text, 'close_return'::text, 'receive_return'::text, 'adjust_inventory'::text, 'count_inventory'::text, 'import_inventory'::text, 'add_product'::text, 'add_variant'::text, 'set_price'::text, 'acknowledge_alert'::text, 'resolve_alert'::text, 'accept_dispute'::text, 'export_person'::text])))
 );
 comment on table public.staff_commands is 'Insert-only log of what staff asked for. Inserting a row carries it out; a refused command leaves no row.';
 CREATE INDEX staff_commands_order_id_idx ON public.staff_commands USING btree (order_id);
@@ -1312,6 +1446,13 @@ CREATE OR REPLACE FUNCTION private.add_order_risk()
 comment on function private.add_order_risk() is 'Trigger of orders: each has its row of order_risk.';
 
 
+CREATE OR REPLACE FUNCTION private.add_return_line(p_return_id uuid, p_order_item_id uuid, p_quantity integer, p_unsent integer, p_restock boolean)
+ RETURNS void
+ LANGUAGE sql
+ SET search_path TO '';
+comment on function private.add_return_line(p_return_id uuid, p_order_item_id uuid, p_quantity integer, p_unsent integer, p_restock boolean) is 'Adds pieces of a line to a return.';
+
+
 CREATE OR REPLACE FUNCTION private.address_key(p_ip inet, p_prefix integer DEFAULT 56)
  RETURNS inet
  LANGUAGE sql
@@ -1342,12 +1483,28 @@ CREATE OR REPLACE FUNCTION private.alert_refused_checkout(p_order_id uuid, p_ref
 comment on function private.alert_refused_checkout(p_order_id uuid, p_refusal jsonb) is 'Tells staff that Stripe refuses to sell an order, and why: { code, param, status, message }. One alert per cause, counted up.';
 
 
+CREATE OR REPLACE FUNCTION private.all_returned(p_order_id uuid)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.all_returned(p_order_id uuid) is 'Whether every piece of an order has come back.';
+
+
 CREATE OR REPLACE FUNCTION private.amount_problem(p_amount bigint, p_currency text)
  RETURNS text
  LANGUAGE plpgsql
  IMMUTABLE
  SET search_path TO '';
 comment on function private.amount_problem(p_amount bigint, p_currency text) is 'Why Stripe would refuse an amount in minor units, or null. The twin of _shared/stripe/money.ts, which says where the rules come from.';
+
+
+CREATE OR REPLACE FUNCTION private.amount_step(p_currency text)
+ RETURNS integer
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO '';
+comment on function private.amount_step(p_currency text) is 'Amounts of a currency are multiples of this, in minor units.';
 
 
 CREATE OR REPLACE FUNCTION private.answer_of_hits(p_hits jsonb)
@@ -1402,6 +1559,13 @@ CREATE OR REPLACE FUNCTION private.backoff(p_attempts integer, p_kind text DEFAU
  LANGUAGE sql
  SET search_path TO '';
 comment on function private.backoff(p_attempts integer, p_kind text) is 'Delay before try number p_attempts + 1: exponential with full jitter, limits of the kind or of private.settings.';
+
+
+CREATE OR REPLACE FUNCTION private.book_refund_lines(o orders, p_request_id text, p_refund_id text, p_lines jsonb, p_restock boolean)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.book_refund_lines(o orders, p_request_id text, p_refund_id text, p_lines jsonb, p_restock boolean) is 'Notes which pieces a refund is about, and announces the return of those that no return has yet: with restock they go on the shelf once the refund has succeeded (at once when it was made already), without they are awaited. Pieces that have not been sent are not to be sent any more.';
 
 
 CREATE OR REPLACE FUNCTION private.bury_job(p_job_id bigint, p_reason text)
@@ -1461,6 +1625,14 @@ CREATE OR REPLACE FUNCTION private.check_paid_velocity(o orders)
  LANGUAGE plpgsql
  SET search_path TO '';
 comment on function private.check_paid_velocity(o orders) is 'Measures the rules on card and delivery address once an order is paid, by what had happened until then and by the rules as they stood, so that settling again finds the same. Returns the set of rules, for velocity_rule_set. Called by settle_order() only.';
+
+
+CREATE OR REPLACE FUNCTION private.check_parcels()
+ RETURNS TABLE(invariant text, detail jsonb)
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.check_parcels() is 'Rules about what has left the house: see check_invariants().';
 
 
 CREATE OR REPLACE FUNCTION private.check_payments()
@@ -1533,6 +1705,22 @@ CREATE OR REPLACE FUNCTION private.clean_staff_args(p_command text, p_args jsonb
 comment on function private.clean_staff_args(p_command text, p_args jsonb) is 'The arguments of a staff command, without those left empty. SHINV: unknown, of the wrong type, too large, or missing.';
 
 
+CREATE OR REPLACE FUNCTION private.command_outcome(p_order_id uuid)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.command_outcome(p_order_id uuid) is 'What a command has done to its order: { status, fulfillment_status, mails (queued), stock: [{ sku, change }] }; {} without an order.';
+
+
+CREATE OR REPLACE FUNCTION private.completed_at(p_order_id uuid)
+ RETURNS timestamp with time zone
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.completed_at(p_order_id uuid) is 'When the last parcel of an order left; null while pieces are still to be sent, or nothing was.';
+
+
 CREATE OR REPLACE FUNCTION private.concerns_erased(p_facts jsonb, p_order_ids jsonb)
  RETURNS boolean
  LANGUAGE plpgsql
@@ -1547,6 +1735,13 @@ CREATE OR REPLACE FUNCTION private.confirmed_email(p_order_id uuid)
  STABLE
  SET search_path TO '';
 comment on function private.confirmed_email(p_order_id uuid) is 'The address that was confirmed on the latest payment page of an order, or null. Before the money too: who hears of a debit that failed is known from the page where it was ordered.';
+
+
+CREATE OR REPLACE FUNCTION private.correct_parcel(p_command_id uuid, s shipments, p_carrier text, p_tracking_number text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.correct_parcel(p_command_id uuid, s shipments, p_carrier text, p_tracking_number text) is 'Gives a parcel another carrier or number (null: as it is) and queues the mail that says so. SHINV: nothing to correct.';
 
 
 CREATE OR REPLACE FUNCTION private.count_email_change()
@@ -1738,6 +1933,16 @@ CREATE OR REPLACE FUNCTION private.error_text(p_sqlstate text, p_message text)
 comment on function private.error_text(p_sqlstate text, p_message text) is 'An error of the database as it may be stored and logged: without the value that it was about. Twin of valueless() in _shared/errors.ts.';
 
 
+CREATE OR REPLACE FUNCTION private.export_of_person(p_email text)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.export_of_person(p_email text) is 'All that is stored of a person under an e-mail address, as far as the caller may read it: { email, customers, orders: [{ …, items, shipments, returns, payments, attempts, refunds, disputes, signs_of_fraud, payment_pages, mails, commands }] }.';
+grant execute on function private.export_of_person(p_email text) to authenticated;
+grant execute on function private.export_of_person(p_email text) to service_role;
+
+
 CREATE OR REPLACE FUNCTION private.facts_of_order(o orders, p_mismatches text[])
  RETURNS private.order_facts
  LANGUAGE plpgsql
@@ -1795,6 +2000,14 @@ CREATE OR REPLACE FUNCTION private.has_scheduler()
  STABLE
  SET search_path TO '';
 comment on function private.has_scheduler() is 'True where pg_cron, pg_net and Vault are installed.';
+
+
+CREATE OR REPLACE FUNCTION private.has_shipped(p_order_id uuid)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.has_shipped(p_order_id uuid) is 'Whether anything of an order has left the house.';
 
 
 CREATE OR REPLACE FUNCTION private.hash_lines(p_lines jsonb, p_currency text)
@@ -1898,6 +2111,14 @@ CREATE OR REPLACE FUNCTION private.is_vouched_for(p_user_id uuid, p_email text)
 comment on function private.is_vouched_for(p_user_id uuid, p_email text) is 'Whether a sign-in provider of this account has verified the address.';
 
 
+CREATE OR REPLACE FUNCTION private.is_withdrawn(p_order_id uuid)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.is_withdrawn(p_order_id uuid) is 'Whether refunds have taken every piece out of an order before any left.';
+
+
 CREATE OR REPLACE FUNCTION private.jobs_health()
  RETURNS jsonb
  LANGUAGE sql
@@ -1975,6 +2196,14 @@ CREATE OR REPLACE FUNCTION private.limit_wait(p_limit integer, p_window_seconds 
 comment on function private.limit_wait(p_limit integer, p_window_seconds integer, p_current integer, p_previous integer, p_elapsed numeric) is 'Seconds until a refused request fits. p_current and p_previous: requests taken in this window and the last; p_elapsed: how far this window has gone, 0 to 1.';
 
 
+CREATE OR REPLACE FUNCTION private.line_positions(p_order_id uuid)
+ RETURNS TABLE(order_item_id uuid, variant_id uuid, sku text, name text, unit_amount bigint, quantity integer, shipped integer, sent_back integer, returned integer, announced integer, refunded integer, here integer, to_ship integer)
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.line_positions(p_order_id uuid) is 'Where the pieces of each line of an order are. shipped: have left the house; sent_back: of those in returns, the ones that had left; returned and announced: in returns that came, and that are awaited; refunded: money given back or on its way; here: sold and still in the house; to_ship: still to be sent. Call with the order locked.';
+
+
 CREATE OR REPLACE FUNCTION private.link_payments(p_payment_ids text[])
  RETURNS uuid[]
  LANGUAGE plpgsql
@@ -2024,6 +2253,14 @@ CREATE OR REPLACE FUNCTION private.mail_recipient(o orders)
  STABLE
  SET search_path TO '';
 comment on function private.mail_recipient(o orders) is 'Whom a mail of this order goes to now: the account''s present address where the order went under the account''s own, a guest''s as corrected at Stripe, else the address typed on the payment page. Null: none is known, or the customer was erased.';
+
+
+CREATE OR REPLACE FUNCTION private.major_unit(p_currency text)
+ RETURNS integer
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO '';
+comment on function private.major_unit(p_currency text) is 'Minor units of a currency in one of its units: 100 cents of a dollar, 1 of a yen.';
 
 
 CREATE OR REPLACE FUNCTION private.mask_cards(p_text text)
@@ -2162,6 +2399,13 @@ grant execute on function private.money_left(p_payment_id text) to authenticated
 grant execute on function private.money_left(p_payment_id text) to service_role;
 
 
+CREATE OR REPLACE FUNCTION private.name_stock_move(p_kind text, p_order_id uuid DEFAULT NULL::uuid, p_note text DEFAULT NULL::text, p_actor text DEFAULT NULL::text)
+ RETURNS void
+ LANGUAGE sql
+ SET search_path TO '';
+comment on function private.name_stock_move(p_kind text, p_order_id uuid, p_note text, p_actor text) is 'Says why the changes of on_hand that follow in this transaction are made, for their journal; p_kind null: what follows is not ours. Staff commands are signed by themselves (setting kct.actor).';
+
+
 CREATE OR REPLACE FUNCTION private.next_order_number()
  RETURNS text
  LANGUAGE sql
@@ -2244,6 +2488,13 @@ CREATE OR REPLACE FUNCTION private.open_checkouts(p_user_id uuid, p_session_id t
 comment on function private.open_checkouts(p_user_id uuid, p_session_id text, p_livemode boolean) is 'The unpaid checkouts of a shopper: those of the account, and for guests the one whose session id they present. An e-mail address is no proof of anything and is not looked at.';
 
 
+CREATE OR REPLACE FUNCTION private.open_receipt(p_order_id uuid, p_note text)
+ RETURNS uuid
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.open_receipt(p_order_id uuid, p_note text) is 'The return that has come, without lines yet: the oldest announced one, or a new one.';
+
+
 CREATE OR REPLACE FUNCTION private.order_as_asked(o orders)
  RETURNS orders
  LANGUAGE plpgsql
@@ -2282,6 +2533,38 @@ CREATE OR REPLACE FUNCTION private.orders_of_facts(p_facts jsonb)
  STABLE
  SET search_path TO '';
 comment on function private.orders_of_facts(p_facts jsonb) is 'The orders that facts belong to, as far as they are known.';
+
+
+CREATE OR REPLACE FUNCTION private.parcel_data(p_shipment_id uuid)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.parcel_data(p_shipment_id uuid) is 'What the mail about a parcel says: { parcel, carrier, tracking_number, tracking_url, items: [{ name, quantity }], part, more_to_come }.';
+
+
+CREATE OR REPLACE FUNCTION private.parse_counts(p_counts jsonb)
+ RETURNS TABLE(sku text, counted integer)
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO '';
+comment on function private.parse_counts(p_counts jsonb) is 'The lines of a stock count, [{ sku, counted }]. SHINV: a line is something else.';
+
+
+CREATE OR REPLACE FUNCTION private.parse_csv_counts(p_csv text)
+ RETURNS jsonb
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO '';
+comment on function private.parse_csv_counts(p_csv text) is 'The lines of a CSV file with SKU and figure (comma, semicolon or tab; with or without a heading that begins with sku), in the form of parse_counts().';
+
+
+CREATE OR REPLACE FUNCTION private.parse_order_lines(p_order_id uuid, p_lines jsonb, p_fields text[])
+ RETURNS TABLE(order_item_id uuid, sku text, quantity integer, line jsonb)
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.parse_order_lines(p_order_id uuid, p_lines jsonb, p_fields text[]) is 'Lines [{ sku, quantity, … }] that a command names, as pieces of an order; p_fields: what else a line may have. SHINV: malformed, or listed twice; SHSKU: not in the order.';
 
 
 CREATE OR REPLACE FUNCTION private.payment_of_charge(p_charge_id text)
@@ -2460,6 +2743,30 @@ CREATE OR REPLACE FUNCTION private.rank(p_ladder text[], p_value text)
 comment on function private.rank(p_ladder text[], p_value text) is 'Position of a value on a ladder as two digits; 00 for a value this code does not know.';
 
 
+CREATE OR REPLACE FUNCTION private.read_amount(p_amount jsonb, p_currency text, p_confirmed boolean)
+ RETURNS bigint
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO '';
+comment on function private.read_amount(p_amount jsonb, p_currency text, p_confirmed boolean) is 'An amount that staff wrote, in minor units. SHINV: written with a decimal point; SHREF: less than one unit of the currency and not confirmed. Either looks like major units.';
+
+
+CREATE OR REPLACE FUNCTION private.read_price(p_args jsonb, p_currency text)
+ RETURNS bigint
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO '';
+comment on function private.read_price(p_args jsonb, p_currency text) is 'The price that a command names, in minor units. SHINV, SHREF: see read_amount(), or one that Stripe refuses.';
+
+
+CREATE OR REPLACE FUNCTION private.receivable(o orders)
+ RETURNS TABLE(order_item_id uuid, sku text, quantity integer, sent integer)
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.receivable(o orders) is 'Pieces of each line that can come back: all that were sent or are not to be sent, less those that have. sent: of them, those that left and stand in no return.';
+
+
 CREATE OR REPLACE FUNCTION private.recent_drift()
  RETURNS SETOF reconciliation_drift
  LANGUAGE sql
@@ -2476,18 +2783,18 @@ CREATE OR REPLACE FUNCTION private.reconciliation_health()
 comment on function private.reconciliation_health() is 'Health check reconciliation: how far Stripe''s events have been read, and what had to be repaired.';
 
 
-CREATE OR REPLACE FUNCTION private.record_inventory_adjustment()
- RETURNS trigger
- LANGUAGE plpgsql
- SET search_path TO '';
-comment on function private.record_inventory_adjustment() is 'Trigger of inventory_levels: writes the ledger row for any change of on_hand + committed. Reason and actor come from the settings kct.adjustment_reason and kct.actor of the transaction.';
-
-
 CREATE OR REPLACE FUNCTION private.record_order_event(p_order_id uuid, p_kind text, p_source text, p_data jsonb DEFAULT '{}'::jsonb)
  RETURNS void
  LANGUAGE sql
  SET search_path TO '';
 comment on function private.record_order_event(p_order_id uuid, p_kind text, p_source text, p_data jsonb) is 'Adds a row to an order''s audit trail. p_data carries no personal data.';
+
+
+CREATE OR REPLACE FUNCTION private.record_stock_move()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.record_stock_move() is 'Trigger of inventory_levels: writes the journal row of any change of on_hand, with what name_stock_move() said of it. What nobody named was done by hand: an opening stock or an edit.';
 
 
 CREATE OR REPLACE FUNCTION private.record_velocity_hits(p_risk jsonb, p_order_id uuid)
@@ -2539,6 +2846,14 @@ CREATE OR REPLACE FUNCTION private.redrive_job(p_job_id bigint)
  LANGUAGE plpgsql
  SET search_path TO '';
 comment on function private.redrive_job(p_job_id bigint) is 'Queues a waiting, dead or discarded job again. SHINV: it is done, running or unknown. SHREF: a refund that another one may stand in for, or that is more than is left.';
+
+
+CREATE OR REPLACE FUNCTION private.refund_has_come_true(p_request_id text)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.refund_has_come_true(p_request_id text) is 'Whether the money of a refund request has left. Once true it stays so: a refund that bounces afterwards moves no goods.';
 
 
 CREATE OR REPLACE FUNCTION private.refund_is_owed(q refund_requests)
@@ -2594,6 +2909,14 @@ CREATE OR REPLACE FUNCTION private.refundable_amount(p_payment_id text, p_except
 comment on function private.refundable_amount(p_payment_id text, p_except text) is 'Minor units of a payment that can still be refunded; what is asked for and can still run counts as given back, except the request p_except. Call with the order locked.';
 
 
+CREATE OR REPLACE FUNCTION private.refunded_pieces(p_order_item_id uuid, OUT given integer, OUT made integer)
+ RETURNS record
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.refunded_pieces(p_order_item_id uuid, OUT given integer, OUT made integer) is 'Pieces of a line whose money was given back. given: made or under way; made: Stripe has said so once.';
+
+
 CREATE OR REPLACE FUNCTION private.refunds_on_warning(f fraud_signals, o orders)
  RETURNS boolean
  LANGUAGE plpgsql
@@ -2623,12 +2946,28 @@ CREATE OR REPLACE FUNCTION private.refuse_lost_hold()
 comment on function private.refuse_lost_hold() is 'Trigger of inventory_reservations: a hold that is deleted, alone or with its order, would leave goods that nobody has and nobody can sell.';
 
 
+CREATE OR REPLACE FUNCTION private.refuse_refund(o orders, p_refundable bigint, p_amount bigint)
+ RETURNS void
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO '';
+comment on function private.refuse_refund(o orders, p_refundable bigint, p_amount bigint) is 'SHREF: nothing was paid, nothing is left, or less is left than is asked for.';
+
+
 CREATE OR REPLACE FUNCTION private.refuse_refund_amount(p_amount bigint, p_currency text)
  RETURNS void
  LANGUAGE plpgsql
  IMMUTABLE
  SET search_path TO '';
 comment on function private.refuse_refund_amount(p_amount bigint, p_currency text) is 'Raises SHREF for an amount that Stripe does not refund in this currency. Null, all that is left, is Stripe''s own figure.';
+
+
+CREATE OR REPLACE FUNCTION private.refuse_shipping(o orders)
+ RETURNS void
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.refuse_shipping(o orders) is 'SHINV: an order that must not ship, with what keeps it.';
 
 
 CREATE OR REPLACE FUNCTION private.refuse_shortage(p_wanted jsonb)
@@ -2658,14 +2997,6 @@ CREATE OR REPLACE FUNCTION private.reserve_stock(p_order_id uuid, p_expires_at t
  LANGUAGE plpgsql
  SET search_path TO '';
 comment on function private.reserve_stock(p_order_id uuid, p_expires_at timestamp with time zone) is 'Holds stock for all lines of an order or, raising SHSTK, for none. Lines already held keep their hold; p_expires_at extends it.';
-
-
-CREATE OR REPLACE FUNCTION private.restock_answer(p_command_id uuid, p_command text, p_args jsonb)
- RETURNS jsonb
- LANGUAGE plpgsql
- STABLE
- SET search_path TO '';
-comment on function private.restock_answer(p_command_id uuid, p_command text, p_args jsonb) is 'What request_refund with p_restock answers about the goods: whether they go back with this refund, and if not, why and what does.';
 
 
 CREATE OR REPLACE FUNCTION private.restock_due(o orders)
@@ -2707,18 +3038,46 @@ CREATE OR REPLACE FUNCTION private.risk_of(p_order_id uuid)
 comment on function private.risk_of(p_order_id uuid) is 'The order_risk row of an order.';
 
 
+CREATE OR REPLACE FUNCTION private.run_accept_dispute(p_args jsonb)
+ RETURNS uuid
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.run_accept_dispute(p_args jsonb) is 'Carries out accept_dispute: queues the job that closes it at Stripe, once. SHINV: no such dispute, it does not wait for an answer, or evidence is on its way.';
+
+
+CREATE OR REPLACE FUNCTION private.run_add_product(p_args jsonb)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.run_add_product(p_args jsonb) is 'Carries out add_product, and answers { product_id }. SHINV: the slug is taken, or not one.';
+
+
 CREATE OR REPLACE FUNCTION private.run_add_variant(p_args jsonb)
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.run_add_variant(p_args jsonb) is 'Carries out add_variant: the variant and its stock row. SHINV: no such product, the SKU exists, or a price that Stripe refuses.';
+comment on function private.run_add_variant(p_args jsonb) is 'Carries out add_variant: the variant and its stock row. SHINV: no such product, the SKU exists, or a price that Stripe refuses; SHREF: a price that looks like major units.';
 
 
 CREATE OR REPLACE FUNCTION private.run_adjust_inventory(p_args jsonb)
- RETURNS void
+ RETURNS jsonb
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.run_adjust_inventory(p_args jsonb) is 'Carries out adjust_inventory; the ledger row comes from the trigger. SHSKU, SHINV, SHSTK: would go below what open checkouts hold.';
+comment on function private.run_adjust_inventory(p_args jsonb) is 'Carries out adjust_inventory, and answers { sku, on_hand }; the journal row comes from the trigger. SHSKU, SHINV, SHSTK: would go below what open checkouts hold.';
+
+
+CREATE OR REPLACE FUNCTION private.run_announce_return(p_args jsonb)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.run_announce_return(p_args jsonb) is 'Carries out announce_return: pieces that the customer will send back. Answers { return_id }. SHINV: not sent, or in a return already.';
+
+
+CREATE OR REPLACE FUNCTION private.run_assign_refund(p_args jsonb)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.run_assign_refund(p_args jsonb) is 'Carries out assign_refund: says which pieces a refund of Stripe''s dashboard was about. SHREF: no such refund, one of our own, assigned already, or pieces that are refunded.';
 
 
 CREATE OR REPLACE FUNCTION private.run_cancel_order(p_args jsonb)
@@ -2726,6 +3085,27 @@ CREATE OR REPLACE FUNCTION private.run_cancel_order(p_args jsonb)
  LANGUAGE plpgsql
  SET search_path TO '';
 comment on function private.run_cancel_order(p_args jsonb) is 'Carries out cancel_order: settling expires open sessions and refunds what was paid. Of an order that is refunded already only the goods go back. SHINV: already shipped.';
+
+
+CREATE OR REPLACE FUNCTION private.run_close_return(p_args jsonb)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.run_close_return(p_args jsonb) is 'Carries out close_return: of one that was received no money is due; one that was announced will not come. SHINV: no such return, closed already, its refund is under way, or it would send what was refunded.';
+
+
+CREATE OR REPLACE FUNCTION private.run_correct_shipment(p_command_id uuid, p_args jsonb)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.run_correct_shipment(p_command_id uuid, p_args jsonb) is 'Carries out correct_shipment. SHINV: no such parcel, or nothing to correct.';
+
+
+CREATE OR REPLACE FUNCTION private.run_count_inventory(p_kind text, p_counts jsonb, p_note text)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.run_count_inventory(p_kind text, p_counts jsonb, p_note text) is 'Carries out count_inventory and import_inventory: sets the stock to what was counted in the house, sold pieces that have not been sent included. All lines or none. Answers { lines, changed: [{ sku, was, counted }] }. SHSKU: unknown or listed twice; SHINV: not a count; SHSTK: less than orders and checkouts hold.';
 
 
 CREATE OR REPLACE FUNCTION private.run_erase_customer(p_command_id uuid, p_args jsonb)
@@ -2736,17 +3116,24 @@ comment on function private.run_erase_customer(p_command_id uuid, p_args jsonb) 
 
 
 CREATE OR REPLACE FUNCTION private.run_mark_fulfilled(p_command_id uuid, p_args jsonb)
- RETURNS uuid
+ RETURNS jsonb
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.run_mark_fulfilled(p_command_id uuid, p_args jsonb) is 'Carries out mark_fulfilled: notes carrier and tracking number, queues the mail. Of an order that has shipped it corrects them, and mails each correction once. SHINV: unpaid, held or cancelled; shipped already and nothing to correct.';
+comment on function private.run_mark_fulfilled(p_command_id uuid, p_args jsonb) is 'Carries out mark_fulfilled: notes a parcel and queues its mail, and answers { parcel, to_ship }. Of an order that has shipped in one parcel it corrects that. SHINV: unpaid, held or cancelled; more than is still to be sent; nothing to correct.';
+
+
+CREATE OR REPLACE FUNCTION private.run_order_command(p_id uuid, p_command text, p_args jsonb)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.run_order_command(p_id uuid, p_command text, p_args jsonb) is 'Carries out a command about an order, and returns what it answers; null: it is about something else.';
 
 
 CREATE OR REPLACE FUNCTION private.run_receive_return(p_args jsonb)
- RETURNS uuid
+ RETURNS jsonb
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.run_receive_return(p_args jsonb) is 'Carries out receive_return: the goods of a shipped or refunded order go back on the shelf, once, whatever became of its money. SHINV: back already, or never sent.';
+comment on function private.run_receive_return(p_args jsonb) is 'Carries out receive_return: pieces that are in the house again, announced or not, once each, whatever becomes of their money. Answers { return_id, lines }. SHINV: more than can come back.';
 
 
 CREATE OR REPLACE FUNCTION private.run_release_review(p_args jsonb)
@@ -2757,10 +3144,10 @@ comment on function private.run_release_review(p_args jsonb) is 'Carries out rel
 
 
 CREATE OR REPLACE FUNCTION private.run_request_refund(p_command_id uuid, p_args jsonb)
- RETURNS uuid
+ RETURNS jsonb
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.run_request_refund(p_command_id uuid, p_args jsonb) is 'Carries out request_refund: queues one refund. Asked for all that is left, it gives back the rest, whatever is refunded by hand meanwhile. SHREF: more than is left, or nothing is.';
+comment on function private.run_request_refund(p_command_id uuid, p_args jsonb) is 'Carries out request_refund: queues one refund, and answers { amount, currency, left, lines: [{ sku, quantity, amount }] }. Asked for all that is left, it gives back the rest, whatever is refunded by hand meanwhile. SHREF: more than is left, or nothing is; pieces that were refunded; an amount that looks like major units.';
 
 
 CREATE OR REPLACE FUNCTION private.run_resend_notification(p_command_id uuid, p_args jsonb)
@@ -2768,6 +3155,27 @@ CREATE OR REPLACE FUNCTION private.run_resend_notification(p_command_id uuid, p_
  LANGUAGE plpgsql
  SET search_path TO '';
 comment on function private.run_resend_notification(p_command_id uuid, p_args jsonb) is 'Carries out resend_notification: queues a mail that the order has had before once more. SHINV: it never had it, or what it says is not true any more.';
+
+
+CREATE OR REPLACE FUNCTION private.run_set_price(p_args jsonb)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.run_set_price(p_args jsonb) is 'Carries out set_price, and answers { sku, currency, was, price_amount }; orders that exist keep their price. SHSKU; SHINV: a price that Stripe refuses; SHREF: one that looks like major units.';
+
+
+CREATE OR REPLACE FUNCTION private.run_settle_alert(p_status text, p_args jsonb)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.run_settle_alert(p_status text, p_args jsonb) is 'Carries out acknowledge_alert and resolve_alert; doing it again changes nothing. Answers { kind, was, order_number? }. SHINV: no such alert.';
+
+
+CREATE OR REPLACE FUNCTION private.run_shop_command(p_id uuid, p_command text, p_args jsonb)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.run_shop_command(p_id uuid, p_command text, p_args jsonb) is 'Carries out a command that is about no order, and returns what it answers.';
 
 
 CREATE OR REPLACE FUNCTION private.run_staff_command()
@@ -2879,6 +3287,13 @@ CREATE OR REPLACE FUNCTION private.settle_refund_effects(o orders, p_source text
 comment on function private.settle_refund_effects(o orders, p_source text) is 'What customer and staff hear of refunds that exist, and the alerts that they close. Called by settle_order() only.';
 
 
+CREATE OR REPLACE FUNCTION private.settle_returns(o orders, p_source text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.settle_returns(o orders, p_source text) is 'Books the pieces of each return once: what waited for its refund when that has succeeded, what staff received at once. Closes returns when all that came back is paid back. Called by settle_order() only.';
+
+
 CREATE OR REPLACE FUNCTION private.settle_risk_alerts(o orders, p_mismatches text[])
  RETURNS void
  LANGUAGE plpgsql
@@ -2905,6 +3320,29 @@ CREATE OR REPLACE FUNCTION private.settle_unfulfillable(o orders, p_source text)
  LANGUAGE plpgsql
  SET search_path TO '';
 comment on function private.settle_unfulfillable(o orders, p_source text) is 'Money of an order that will not ship, because it is oversold or cancelled, goes back; customer and staff hear of it.';
+
+
+CREATE OR REPLACE FUNCTION private.share_of_goods(o orders)
+ RETURNS bigint
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.share_of_goods(o orders) is 'What of the money paid was for goods; the rest was for delivery.';
+
+
+CREATE OR REPLACE FUNCTION private.share_of_pieces(o orders, p_order_item_id uuid, p_pieces integer)
+ RETURNS bigint
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.share_of_pieces(o orders, p_order_item_id uuid, p_pieces integer) is 'What the first p_pieces of a line have cost, in minor units of what was paid: with their share of discount and tax, without delivery.';
+
+
+CREATE OR REPLACE FUNCTION private.ship(p_order_id uuid, p_carrier text, p_tracking_number text, p_lines jsonb)
+ RETURNS uuid
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.ship(p_order_id uuid, p_carrier text, p_tracking_number text, p_lines jsonb) is 'Notes a parcel with the lines, or with all that is still to be sent (p_lines null), and returns its id. SHINV: more than is still to be sent, or a tracking number that the order has already.';
 
 
 CREATE OR REPLACE FUNCTION private.show_cards(p_order_id uuid)
@@ -2941,12 +3379,20 @@ CREATE OR REPLACE FUNCTION private.sign_staff_command()
 comment on function private.sign_staff_command() is 'Trigger of staff_commands: a row carries the name of who really wrote it, and the time.';
 
 
+CREATE OR REPLACE FUNCTION private.sold_and_here(p_variant_id uuid)
+ RETURNS integer
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.sold_and_here(p_variant_id uuid) is 'Pieces of a variant that paid orders own and that have not left the house.';
+
+
 CREATE OR REPLACE FUNCTION private.staff_command_fields(p_command text)
  RETURNS TABLE(field text, type text, required boolean, size bigint)
  LANGUAGE sql
  IMMUTABLE
  SET search_path TO '';
-comment on function private.staff_command_fields(p_command text) is 'Arguments of a staff command: their JSON type, and size: the length of a text or array (as text), the greatest amount of an integer, either sign. No rows: there is no such command.';
+comment on function private.staff_command_fields(p_command text) is 'Arguments of a staff command: their JSON type (amount: a number, see read_amount()), and size: the length of a text or array (as text), the greatest number, either sign. No rows: there is no such command.';
 
 
 CREATE OR REPLACE FUNCTION private.stamp(p_at timestamp with time zone)
@@ -2980,13 +3426,13 @@ CREATE OR REPLACE FUNCTION private.subject_orders(p_subject text, p_key text, p_
 comment on function private.subject_orders(p_subject text, p_key text, p_livemode boolean, p_since timestamp with time zone) is 'Orders of one subject of the velocity rules since a time.';
 
 
-CREATE OR REPLACE FUNCTION private.submit_command(p_command text, p_args jsonb)
+CREATE OR REPLACE FUNCTION private.submit_command(p_command text, p_args jsonb, p_dry_run boolean DEFAULT false, p_command_id uuid DEFAULT NULL::uuid)
  RETURNS jsonb
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.submit_command(p_command text, p_args jsonb) is 'Inserts a staff command as the caller, whose policies decide, and returns its result. 42501: the caller is not staff.';
-grant execute on function private.submit_command(p_command text, p_args jsonb) to authenticated;
-grant execute on function private.submit_command(p_command text, p_args jsonb) to service_role;
+comment on function private.submit_command(p_command text, p_args jsonb, p_dry_run boolean, p_command_id uuid) is 'Inserts a staff command as the caller, whose policies decide, and returns its result. p_dry_run: carries it out, undoes all of it, and returns what the result would be. p_command_id: the same command with the same id is carried out once and answers the same again. 42501: the caller is not staff; SHINV: the id was another command''s.';
+grant execute on function private.submit_command(p_command text, p_args jsonb, p_dry_run boolean, p_command_id uuid) to authenticated;
+grant execute on function private.submit_command(p_command text, p_args jsonb, p_dry_run boolean, p_command_id uuid) to service_role;
 
 
 CREATE OR REPLACE FUNCTION private.superseded_sessions(p_key text, p_user_id uuid, p_session_id text, p_livemode boolean)
@@ -2995,6 +3441,13 @@ CREATE OR REPLACE FUNCTION private.superseded_sessions(p_key text, p_user_id uui
  STABLE
  SET search_path TO '';
 comment on function private.superseded_sessions(p_key text, p_user_id uuid, p_session_id text, p_livemode boolean) is 'Open payment pages of a shopper that a checkout with this key takes the place of, or null.';
+
+
+CREATE OR REPLACE FUNCTION private.take_announced(p_return_id uuid, p_order_item_id uuid, p_quantity integer, p_restock boolean, p_free_only boolean)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.take_announced(p_return_id uuid, p_order_item_id uuid, p_quantity integer, p_restock boolean, p_free_only boolean) is 'Moves up to p_quantity announced pieces of a line from other returns to this one, the oldest first, and returns how many. p_free_only: none that wait for a refund.';
 
 
 CREATE OR REPLACE FUNCTION private.tell_of_refund(q refund_requests, p_job_id bigint, p_cause text)
@@ -3017,6 +3470,14 @@ CREATE OR REPLACE FUNCTION private.tidy_options()
  LANGUAGE plpgsql
  SET search_path TO '';
 comment on function private.tidy_options() is 'Trigger of product_variants: a size or colour that somebody cleared is none, not an empty one.';
+
+
+CREATE OR REPLACE FUNCTION private.tracking_url(p_carrier text, p_tracking_number text)
+ RETURNS text
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.tracking_url(p_carrier text, p_tracking_number text) is 'The page that shows a parcel, or null: an unknown carrier, or nothing like a tracking number.';
 
 
 CREATE OR REPLACE FUNCTION private.unreleased_mismatches(p_order_id uuid, p_session_id text, p_reasons text[])
@@ -3152,6 +3613,14 @@ CREATE OR REPLACE FUNCTION private.worst_status(VARIADIC p_conditions boolean[])
 comment on function private.worst_status(VARIADIC p_conditions boolean[]) is 'degraded when any condition holds, else ok.';
 
 
+CREATE OR REPLACE FUNCTION private.worth_of_lines(o orders, p_lines jsonb)
+ RETURNS TABLE(order_item_id uuid, sku text, quantity integer, amount bigint)
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.worth_of_lines(o orders, p_lines jsonb) is 'Lines [{ sku, quantity, restock }] with what their pieces have cost. SHREF: pieces that are refunded already.';
+
+
 CREATE OR REPLACE FUNCTION private.write_order(o orders, p_before orders, k order_risk, p_source text)
  RETURNS void
  LANGUAGE plpgsql
@@ -3176,20 +3645,47 @@ comment on function public.abandon_checkout(p_order_id uuid, p_attempt integer, 
 grant execute on function public.abandon_checkout(p_order_id uuid, p_attempt integer, p_refusal jsonb) to service_role;
 
 
-CREATE OR REPLACE FUNCTION public.add_variant(p_product_slug text, p_sku text, p_price_amount bigint, p_currency text, p_size text DEFAULT NULL::text, p_color text DEFAULT NULL::text, p_on_hand integer DEFAULT 0)
+CREATE OR REPLACE FUNCTION public.accept_dispute(p_dispute_id text, p_note text DEFAULT NULL::text)
  RETURNS jsonb
  LANGUAGE sql
  SET search_path TO '';
-comment on function public.add_variant(p_product_slug text, p_sku text, p_price_amount bigint, p_currency text, p_size text, p_color text, p_on_hand integer) is 'Puts a size and colour of a product on sale, with its stock. p_price_amount in Stripe''s minor units; a price that Stripe refuses is refused. Staff only.';
-grant execute on function public.add_variant(p_product_slug text, p_sku text, p_price_amount bigint, p_currency text, p_size text, p_color text, p_on_hand integer) to authenticated;
-grant execute on function public.add_variant(p_product_slug text, p_sku text, p_price_amount bigint, p_currency text, p_size text, p_color text, p_on_hand integer) to service_role;
+comment on function public.accept_dispute(p_dispute_id text, p_note text) is 'Gives up a dispute: a job closes it at Stripe, and the bank keeps the money. Final. Staff only.';
+grant execute on function public.accept_dispute(p_dispute_id text, p_note text) to authenticated;
+grant execute on function public.accept_dispute(p_dispute_id text, p_note text) to service_role;
+
+
+CREATE OR REPLACE FUNCTION public.acknowledge_alert(p_alert_id uuid)
+ RETURNS jsonb
+ LANGUAGE sql
+ SET search_path TO '';
+comment on function public.acknowledge_alert(p_alert_id uuid) is 'Somebody looks at an alert. Staff only.';
+grant execute on function public.acknowledge_alert(p_alert_id uuid) to authenticated;
+grant execute on function public.acknowledge_alert(p_alert_id uuid) to service_role;
+
+
+CREATE OR REPLACE FUNCTION public.add_product(p_slug text, p_name text, p_description text DEFAULT NULL::text, p_image_url text DEFAULT NULL::text, p_active boolean DEFAULT true)
+ RETURNS jsonb
+ LANGUAGE sql
+ SET search_path TO '';
+comment on function public.add_product(p_slug text, p_name text, p_description text, p_image_url text, p_active boolean) is 'Adds a product; its sizes and colours come with add_variant(). Staff only.';
+grant execute on function public.add_product(p_slug text, p_name text, p_description text, p_image_url text, p_active boolean) to authenticated;
+grant execute on function public.add_product(p_slug text, p_name text, p_description text, p_image_url text, p_active boolean) to service_role;
+
+
+CREATE OR REPLACE FUNCTION public.add_variant(p_product_slug text, p_sku text, p_price_amount numeric, p_currency text, p_size text DEFAULT NULL::text, p_color text DEFAULT NULL::text, p_on_hand integer DEFAULT 0, p_confirm boolean DEFAULT false)
+ RETURNS jsonb
+ LANGUAGE sql
+ SET search_path TO '';
+comment on function public.add_variant(p_product_slug text, p_sku text, p_price_amount numeric, p_currency text, p_size text, p_color text, p_on_hand integer, p_confirm boolean) is 'Puts a size and colour of a product on sale, with its stock. p_price_amount in Stripe''s minor units; a price that Stripe refuses is refused, one below one unit of the currency needs p_confirm. Staff only.';
+grant execute on function public.add_variant(p_product_slug text, p_sku text, p_price_amount numeric, p_currency text, p_size text, p_color text, p_on_hand integer, p_confirm boolean) to authenticated;
+grant execute on function public.add_variant(p_product_slug text, p_sku text, p_price_amount numeric, p_currency text, p_size text, p_color text, p_on_hand integer, p_confirm boolean) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.adjust_inventory(p_sku text, p_delta integer, p_reason text)
  RETURNS jsonb
  LANGUAGE sql
  SET search_path TO '';
-comment on function public.adjust_inventory(p_sku text, p_delta integer, p_reason text) is 'Goods received (p_delta > 0), lost or recounted (p_delta < 0). Staff only.';
+comment on function public.adjust_inventory(p_sku text, p_delta integer, p_reason text) is 'Goods received (p_delta > 0) or lost (p_delta < 0). Staff only.';
 grant execute on function public.adjust_inventory(p_sku text, p_delta integer, p_reason text) to authenticated;
 grant execute on function public.adjust_inventory(p_sku text, p_delta integer, p_reason text) to service_role;
 
@@ -3203,6 +3699,15 @@ comment on function public.advance_reconciliation_cursor(p_name text, p_position
 grant execute on function public.advance_reconciliation_cursor(p_name text, p_position timestamp with time zone) to service_role;
 
 
+CREATE OR REPLACE FUNCTION public.announce_return(p_order_number text, p_lines jsonb, p_reason text DEFAULT NULL::text, p_dry_run boolean DEFAULT false)
+ RETURNS jsonb
+ LANGUAGE sql
+ SET search_path TO '';
+comment on function public.announce_return(p_order_number text, p_lines jsonb, p_reason text, p_dry_run boolean) is 'Notes what a customer will send back: p_lines [{"sku", "quantity"}]. Moves neither money nor stock. Staff only.';
+grant execute on function public.announce_return(p_order_number text, p_lines jsonb, p_reason text, p_dry_run boolean) to authenticated;
+grant execute on function public.announce_return(p_order_number text, p_lines jsonb, p_reason text, p_dry_run boolean) to service_role;
+
+
 CREATE OR REPLACE FUNCTION public.apply_stripe_facts(p_facts jsonb, p_source text, p_observed_at timestamp with time zone)
  RETURNS boolean
  LANGUAGE plpgsql
@@ -3210,6 +3715,15 @@ CREATE OR REPLACE FUNCTION public.apply_stripe_facts(p_facts jsonb, p_source tex
  SET search_path TO '';
 comment on function public.apply_stripe_facts(p_facts jsonb, p_source text, p_observed_at timestamp with time zone) is 'Merges facts read from Stripe''s API at p_observed_at (before the request was sent) and settles. p_source: order_status, reconcile, job or checkout. Returns whether anything was ours. SHINV: any other source.';
 grant execute on function public.apply_stripe_facts(p_facts jsonb, p_source text, p_observed_at timestamp with time zone) to service_role;
+
+
+CREATE OR REPLACE FUNCTION public.assign_refund(p_refund_id text, p_lines jsonb, p_restock boolean DEFAULT false, p_dry_run boolean DEFAULT false)
+ RETURNS jsonb
+ LANGUAGE sql
+ SET search_path TO '';
+comment on function public.assign_refund(p_refund_id text, p_lines jsonb, p_restock boolean, p_dry_run boolean) is 'Says which pieces a refund was about that was made in Stripe''s dashboard: p_lines [{"sku", "quantity", "restock"}]. Staff only.';
+grant execute on function public.assign_refund(p_refund_id text, p_lines jsonb, p_restock boolean, p_dry_run boolean) to authenticated;
+grant execute on function public.assign_refund(p_refund_id text, p_lines jsonb, p_restock boolean, p_dry_run boolean) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.attach_checkout_session(p_order_id uuid, p_attempt integer, p_fact jsonb, p_email_change integer DEFAULT NULL::integer)
@@ -3257,6 +3771,33 @@ comment on function public.claim_jobs(p_worker text, p_limit integer, p_lease_se
 grant execute on function public.claim_jobs(p_worker text, p_limit integer, p_lease_seconds integer) to service_role;
 
 
+CREATE OR REPLACE FUNCTION public.close_return(p_return_id uuid, p_note text DEFAULT NULL::text)
+ RETURNS jsonb
+ LANGUAGE sql
+ SET search_path TO '';
+comment on function public.close_return(p_return_id uuid, p_note text) is 'Ends a return: of one that was received no money is due, one that was announced will not come (pieces of it that were not sent are to be sent again). Staff only.';
+grant execute on function public.close_return(p_return_id uuid, p_note text) to authenticated;
+grant execute on function public.close_return(p_return_id uuid, p_note text) to service_role;
+
+
+CREATE OR REPLACE FUNCTION public.correct_shipment(p_order_number text, p_parcel integer, p_carrier text DEFAULT NULL::text, p_tracking_number text DEFAULT NULL::text)
+ RETURNS jsonb
+ LANGUAGE sql
+ SET search_path TO '';
+comment on function public.correct_shipment(p_order_number text, p_parcel integer, p_carrier text, p_tracking_number text) is 'Corrects carrier or tracking number of a parcel (numbered from 1 in each order) and mails the correction. Staff only.';
+grant execute on function public.correct_shipment(p_order_number text, p_parcel integer, p_carrier text, p_tracking_number text) to authenticated;
+grant execute on function public.correct_shipment(p_order_number text, p_parcel integer, p_carrier text, p_tracking_number text) to service_role;
+
+
+CREATE OR REPLACE FUNCTION public.count_inventory(p_counts jsonb, p_note text DEFAULT NULL::text)
+ RETURNS jsonb
+ LANGUAGE sql
+ SET search_path TO '';
+comment on function public.count_inventory(p_counts jsonb, p_note text) is 'Sets the stock to what was counted: p_counts [{"sku", "counted"}], all pieces in the house, those sold and not sent included. All lines or none; counting again changes nothing. Staff only.';
+grant execute on function public.count_inventory(p_counts jsonb, p_note text) to authenticated;
+grant execute on function public.count_inventory(p_counts jsonb, p_note text) to service_role;
+
+
 CREATE OR REPLACE FUNCTION public.count_jobs()
  RETURNS bigint
  LANGUAGE sql
@@ -3284,6 +3825,15 @@ CREATE OR REPLACE FUNCTION public.erase_customer(p_email text)
 comment on function public.erase_customer(p_email text) is 'Removes a person from everything known under an e-mail address, also at Stripe, and answers with counts; ok and found are false when nobody is known under it. Refused while a dispute waits for evidence. Staff only.';
 grant execute on function public.erase_customer(p_email text) to authenticated;
 grant execute on function public.erase_customer(p_email text) to service_role;
+
+
+CREATE OR REPLACE FUNCTION public.export_person(p_email text)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function public.export_person(p_email text) is 'All that is stored of a person under an e-mail address, as JSON, for whom asks what is known of them (GDPR article 15). Staff only.';
+grant execute on function public.export_person(p_email text) to authenticated;
+grant execute on function public.export_person(p_email text) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.find_open_checkout(p_order_id uuid)
@@ -3327,7 +3877,7 @@ CREATE OR REPLACE FUNCTION public.get_dispute_evidence(p_dispute_id text)
  LANGUAGE sql
  STABLE SECURITY DEFINER
  SET search_path TO '';
-comment on function public.get_dispute_evidence(p_dispute_id text) is 'A dispute with what the shop knows of its order: customer, addresses, items, carrier and tracking, mails sent, purchase address, earlier undisputed orders. Null: no such dispute; order null: not one of ours.';
+comment on function public.get_dispute_evidence(p_dispute_id text) is 'A dispute with what the shop knows of its order: customer, addresses, items, parcels, mails sent, purchase address, earlier undisputed orders. Null: no such dispute; order null: not one of ours.';
 grant execute on function public.get_dispute_evidence(p_dispute_id text) to service_role;
 
 
@@ -3394,6 +3944,15 @@ comment on function public.get_webhook_allowlist() is 'The addresses Stripe post
 grant execute on function public.get_webhook_allowlist() to service_role;
 
 
+CREATE OR REPLACE FUNCTION public.import_inventory(p_csv text, p_note text DEFAULT NULL::text)
+ RETURNS jsonb
+ LANGUAGE sql
+ SET search_path TO '';
+comment on function public.import_inventory(p_csv text, p_note text) is 'As count_inventory(), from a CSV file: SKU and pieces in the house, with or without a heading that begins with sku. Staff only.';
+grant execute on function public.import_inventory(p_csv text, p_note text) to authenticated;
+grant execute on function public.import_inventory(p_csv text, p_note text) to service_role;
+
+
 CREATE OR REPLACE FUNCTION public.judge_refund(p_request_id text)
  RETURNS refund_judgement
  LANGUAGE plpgsql
@@ -3430,13 +3989,13 @@ comment on function public.list_unknown_events(p_event_ids text[]) is 'Which of 
 grant execute on function public.list_unknown_events(p_event_ids text[]) to service_role;
 
 
-CREATE OR REPLACE FUNCTION public.mark_fulfilled(p_order_number text, p_carrier text DEFAULT NULL::text, p_tracking_number text DEFAULT NULL::text)
+CREATE OR REPLACE FUNCTION public.mark_fulfilled(p_order_number text, p_carrier text DEFAULT NULL::text, p_tracking_number text DEFAULT NULL::text, p_lines jsonb DEFAULT NULL::jsonb)
  RETURNS jsonb
  LANGUAGE sql
  SET search_path TO '';
-comment on function public.mark_fulfilled(p_order_number text, p_carrier text, p_tracking_number text) is 'Notes that an order has shipped and mails the customer. Called again with another carrier or tracking number it corrects them, and mails the correction. Staff only.';
-grant execute on function public.mark_fulfilled(p_order_number text, p_carrier text, p_tracking_number text) to authenticated;
-grant execute on function public.mark_fulfilled(p_order_number text, p_carrier text, p_tracking_number text) to service_role;
+comment on function public.mark_fulfilled(p_order_number text, p_carrier text, p_tracking_number text, p_lines jsonb) is 'Notes a parcel and mails the customer: p_lines [{"sku", "quantity"}], or all that is still to be sent. The order is fulfilled when nothing is left. Of an order that has shipped in one parcel it corrects carrier and tracking number, and mails the correction. Staff only.';
+grant execute on function public.mark_fulfilled(p_order_number text, p_carrier text, p_tracking_number text, p_lines jsonb) to authenticated;
+grant execute on function public.mark_fulfilled(p_order_number text, p_carrier text, p_tracking_number text, p_lines jsonb) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.purge_old_data(p_limit integer)
@@ -3448,13 +4007,13 @@ comment on function public.purge_old_data(p_limit integer) is 'Removes up to p_l
 grant execute on function public.purge_old_data(p_limit integer) to service_role;
 
 
-CREATE OR REPLACE FUNCTION public.receive_return(p_order_number text, p_lines jsonb DEFAULT NULL::jsonb, p_note text DEFAULT NULL::text)
+CREATE OR REPLACE FUNCTION public.receive_return(p_order_number text, p_lines jsonb DEFAULT NULL::jsonb, p_note text DEFAULT NULL::text, p_dry_run boolean DEFAULT false, p_command_id uuid DEFAULT NULL::uuid)
  RETURNS jsonb
  LANGUAGE sql
  SET search_path TO '';
-comment on function public.receive_return(p_order_number text, p_lines jsonb, p_note text) is 'Puts the goods of a shipped or refunded order back on the shelf, without moving money. p_lines must be null: all of them. Staff only.';
-grant execute on function public.receive_return(p_order_number text, p_lines jsonb, p_note text) to authenticated;
-grant execute on function public.receive_return(p_order_number text, p_lines jsonb, p_note text) to service_role;
+comment on function public.receive_return(p_order_number text, p_lines jsonb, p_note text, p_dry_run boolean, p_command_id uuid) is 'Pieces of an order are in the house again: p_lines [{"sku", "quantity", "restock"}], or all that can come back. They go on the shelf, with "restock": false (damaged) they do not. Moves no money. Staff only.';
+grant execute on function public.receive_return(p_order_number text, p_lines jsonb, p_note text, p_dry_run boolean, p_command_id uuid) to authenticated;
+grant execute on function public.receive_return(p_order_number text, p_lines jsonb, p_note text, p_dry_run boolean, p_command_id uuid) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.receive_stripe_event(p_event_id text, p_type text, p_livemode boolean, p_api_version text, p_stripe_created_at timestamp with time zone, p_source_ip text, p_payload jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_alerts jsonb)
@@ -3556,13 +4115,13 @@ comment on function public.replace_webhook_addresses(p_addresses text[]) is 'Tak
 grant execute on function public.replace_webhook_addresses(p_addresses text[]) to service_role;
 
 
-CREATE OR REPLACE FUNCTION public.request_refund(p_order_number text, p_amount bigint DEFAULT NULL::bigint, p_reason text DEFAULT NULL::text, p_restock boolean DEFAULT false)
+CREATE OR REPLACE FUNCTION public.request_refund(p_order_number text, p_amount numeric DEFAULT NULL::numeric, p_reason text DEFAULT NULL::text, p_restock boolean DEFAULT false, p_lines jsonb DEFAULT NULL::jsonb, p_shipping boolean DEFAULT false, p_confirm boolean DEFAULT false, p_dry_run boolean DEFAULT false, p_command_id uuid DEFAULT NULL::uuid)
  RETURNS jsonb
  LANGUAGE sql
  SET search_path TO '';
-comment on function public.request_refund(p_order_number text, p_amount bigint, p_reason text, p_restock boolean) is 'Refunds an order: p_amount in minor units, or all that is left. p_restock: with all that is left, the goods go back on the shelf once that refund has succeeded; with a part nothing does, and the answer says so ({ restock: false, notice }). Staff only.';
-grant execute on function public.request_refund(p_order_number text, p_amount bigint, p_reason text, p_restock boolean) to authenticated;
-grant execute on function public.request_refund(p_order_number text, p_amount bigint, p_reason text, p_restock boolean) to service_role;
+comment on function public.request_refund(p_order_number text, p_amount numeric, p_reason text, p_restock boolean, p_lines jsonb, p_shipping boolean, p_confirm boolean, p_dry_run boolean, p_command_id uuid) is 'Refunds an order: pieces (p_lines [{"sku", "quantity", "restock"}], with their share of discount and tax; p_shipping: and what was paid for delivery), an amount in minor units (alone or beside lines), or all that is left. restock: the pieces go back on the shelf once the refund has succeeded; with p_restock and neither lines nor amount, all do. Less than one unit of the currency needs p_confirm. p_dry_run tells what would happen. Staff only.';
+grant execute on function public.request_refund(p_order_number text, p_amount numeric, p_reason text, p_restock boolean, p_lines jsonb, p_shipping boolean, p_confirm boolean, p_dry_run boolean, p_command_id uuid) to authenticated;
+grant execute on function public.request_refund(p_order_number text, p_amount numeric, p_reason text, p_restock boolean, p_lines jsonb, p_shipping boolean, p_confirm boolean, p_dry_run boolean, p_command_id uuid) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.resend_notification(p_order_number text, p_template text)
@@ -3572,6 +4131,15 @@ CREATE OR REPLACE FUNCTION public.resend_notification(p_order_number text, p_tem
 comment on function public.resend_notification(p_order_number text, p_template text) is 'Mails a template that the order has had before once more, if what it says is still true. Staff only.';
 grant execute on function public.resend_notification(p_order_number text, p_template text) to authenticated;
 grant execute on function public.resend_notification(p_order_number text, p_template text) to service_role;
+
+
+CREATE OR REPLACE FUNCTION public.resolve_alert(p_alert_id uuid, p_note text DEFAULT NULL::text)
+ RETURNS jsonb
+ LANGUAGE sql
+ SET search_path TO '';
+comment on function public.resolve_alert(p_alert_id uuid, p_note text) is 'Nothing is left to do about an alert. Happening again, it opens again. Staff only.';
+grant execute on function public.resolve_alert(p_alert_id uuid, p_note text) to authenticated;
+grant execute on function public.resolve_alert(p_alert_id uuid, p_note text) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.restart_checkout_attempt(p_order_id uuid, p_attempt integer, p_session_seconds integer, p_hold_seconds integer)
@@ -3599,6 +4167,15 @@ CREATE OR REPLACE FUNCTION public.retry_stripe_event(p_event_id text, p_facts js
  SET search_path TO '';
 comment on function public.retry_stripe_event(p_event_id text, p_facts jsonb, p_ignored_reason text, p_error text) is 'Tries a stored event again with a fresh translation of its payload. duplicate: it has been applied meanwhile, and nobody asked for it to be applied anew. SHEVT: no such event.';
 grant execute on function public.retry_stripe_event(p_event_id text, p_facts jsonb, p_ignored_reason text, p_error text) to service_role;
+
+
+CREATE OR REPLACE FUNCTION public.set_price(p_sku text, p_price_amount numeric, p_confirm boolean DEFAULT false, p_dry_run boolean DEFAULT false)
+ RETURNS jsonb
+ LANGUAGE sql
+ SET search_path TO '';
+comment on function public.set_price(p_sku text, p_price_amount numeric, p_confirm boolean, p_dry_run boolean) is 'Gives a SKU another price, in minor units of its currency, for checkouts from now on. Less than one unit of the currency needs p_confirm. Staff only.';
+grant execute on function public.set_price(p_sku text, p_price_amount numeric, p_confirm boolean, p_dry_run boolean) to authenticated;
+grant execute on function public.set_price(p_sku text, p_price_amount numeric, p_confirm boolean, p_dry_run boolean) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.submit_dispute_evidence(p_dispute_id text, p_note text DEFAULT NULL::text)

@@ -178,6 +178,7 @@ insert into private.job_kinds (kind, provider, max_attempts, retention, descript
     'Reads a charge and its refunds where an event did not tell all.'
   ),
   ('submit_dispute_evidence', 'stripe', 24, null, 'Stages or submits evidence.'),
+  ('close_dispute', 'stripe', 24, null, 'Accepts a dispute: closes it at Stripe.'),
   ('remind_dispute', null, 12, null, 'Reminds staff of a deadline.'),
   ('send_mail', 'resend', 12, '30 days', 'Mails a customer.'),
   ('send_alert', null, 12, '30 days', 'Tells staff.'),

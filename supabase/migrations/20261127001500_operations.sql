@@ -641,7 +641,10 @@ insert into private.retention_rules (table_name, columns, holds, kept, ended_by)
     'idempotency_key}', 'person',
     'paid: as bookkeeping law wants, until erased; never paid: retention_unpaid_days',
     'erase_person(), forget_unpaid_orders()'),
-  ('public.orders', '{carrier,tracking_number}', 'text', 'with the order', 'erase_person()'),
+  ('public.returns', '{reason}', 'text', 'with the order', 'erase_person()'),
+  ('public.returns', '{status,refund_request_id}', 'nothing', 'for good', ''),
+  ('public.refund_lines', '{request_id,refund_id}', 'nothing', 'for good', ''),
+  ('public.shipments', '{carrier,tracking_number,tracking_url}', 'text', 'with the order', 'erase_person()'),
   (
     'public.orders',
     '{number,locale,status,fulfillment_status,currency,cart_hash,shipping_rates,session_id,payment_id,'
@@ -710,8 +713,8 @@ insert into private.retention_rules (table_name, columns, holds, kept, ended_by)
     'purge_alerts(), erase_person()'
   ),
   ('public.alerts', '{kind,severity,status}', 'nothing', 'resolved: retention_alert_days', 'purge_alerts()'),
-  ('public.inventory_adjustments', '{reason}', 'text', 'for good, as the ledger', 'erase_person()'),
-  ('public.inventory_adjustments', '{actor}', 'nothing', 'for good', ''),
+  ('public.inventory_journal', '{note}', 'text', 'for good, as the journal', 'erase_person()'),
+  ('public.inventory_journal', '{kind,actor}', 'nothing', 'for good', ''),
   ('public.refund_requests', '{problem}', 'text', 'with the order', 'erase_person()'),
   ('public.refund_requests', '{id,payment_id,cause,status}', 'nothing', 'for good', ''),
   (
@@ -742,6 +745,7 @@ insert into private.retention_rules (table_name, columns, holds, kept, ended_by)
   ('private.jobs', '{kind,dedupe_key,status,worker}', 'nothing', 'the retention of its kind', 'purge_jobs()'),
   ('private.rate_limits', '{key}', 'person', 'an hour', 'take_rate_limits()'),
   ('private.circuit_breakers', '{reason}', 'text', 'until the provider is back', 'erase_person()'),
+  ('private.carriers', '{name,tracking_url}', 'nothing', 'for good', ''),
   ('private.circuit_breakers', '{provider}', 'nothing', 'for good', ''),
   ('private.disposable_email_domains', '{domain}', 'nothing', 'for good', ''),
   ('private.heartbeats', '{name}', 'nothing', 'for good', ''),
@@ -943,6 +947,7 @@ as $$
 begin
   update public.staff_commands c set args = c.args - '{reason,note}'::text[]
   where c.order_id = any (p_order_ids) and c.args ?| array['reason', 'note'];
+  update public.returns r set reason = null where r.order_id = any (p_order_ids) and r.reason is not null;
   update private.jobs j set
     payload = j.payload || jsonb_build_object('note', null)
       || case when j.payload ->> 'reason' in ('duplicate', 'fraudulent', 'requested_by_customer')
@@ -1402,21 +1407,19 @@ begin
     jsonb_build_object('variant_id', l.variant_id, 'committed', l.committed, 'sum', r.committed)
   from public.inventory_levels l
   left join lateral (
-    select coalesce(sum(quantity) filter (where status = 'committed'), 0) as committed
+    select coalesce(sum(quantity - returned) filter (where status = 'committed'), 0) as committed
     from public.inventory_reservations where variant_id = l.variant_id
   ) r on true
   where l.committed <> r.committed
   union all
-  select 'on_hand and committed are what was received',
-    jsonb_build_object(
-      'variant_id', l.variant_id, 'on_hand', l.on_hand, 'committed', l.committed, 'received', a.received
-    )
+  select 'on_hand is the sum of its journal',
+    jsonb_build_object('variant_id', l.variant_id, 'on_hand', l.on_hand, 'sum', j.sum)
   from public.inventory_levels l
   left join lateral (
-    select coalesce(sum(delta), 0) as received
-    from public.inventory_adjustments where variant_id = l.variant_id
-  ) a on true
-  where l.on_hand + l.committed <> a.received;
+    select coalesce(sum(change), 0) as sum
+    from public.inventory_journal where variant_id = l.variant_id
+  ) j on true
+  where l.on_hand <> j.sum;
 end;
 $$;
 comment on function private.check_stock() is 'Rules about what is on the shelf: see check_invariants().';
@@ -1471,7 +1474,7 @@ begin
   from public.orders o
   where (
     o.restocked_at is not null
-    or (o.fulfilled_at is null and (o.cancelled_at is not null or o.oversold_at is not null))
+    or (not private.has_shipped(o.id) and (o.cancelled_at is not null or o.oversold_at is not null))
   )
     and exists (
       select 1 from public.inventory_reservations r where r.order_id = o.id and r.status = 'committed'
@@ -1480,7 +1483,8 @@ begin
   select 'goods go back because a refund asked for it, staff received them, or nothing was sent',
     jsonb_build_object('order', o.number)
   from public.orders o
-  where o.restocked_at is not null and not private.restock_due(o) and not exists (
+  where o.restocked_at is not null and not private.restock_due(o) and not private.all_returned(o.id)
+  and not exists (
     select 1
     from public.staff_commands c where c.order_id = o.id and c.command in ('receive_return', 'cancel_order')
   ) and not exists (
@@ -1490,6 +1494,48 @@ end;
 $$;
 comment on function private.check_reservations() is
   'Rules about the stock of orders: see check_invariants().';
+
+create function private.check_parcels() returns table (invariant text, detail jsonb)
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return query
+  select 'no more is sent of a line than was sold', jsonb_build_object('order', o.number, 'sku', p.sku)
+  from public.orders o cross join lateral private.line_positions(o.id) p
+  where p.to_ship < 0
+  union all
+  select 'a parcel has lines of its own order', jsonb_build_object('shipment_id', s.id)
+  from public.shipments s
+  where not exists (select 1 from public.shipment_lines l where l.shipment_id = s.id) or exists (
+    select 1 from public.shipment_lines l join public.order_items i on i.id = l.order_item_id
+    where l.shipment_id = s.id and i.order_id <> s.order_id
+  )
+  union all
+  select 'of every line sold is what was kept and what came back',
+    jsonb_build_object('order', o.number, 'sku', p.sku, 'quantity', p.quantity, 'returned', p.returned)
+  from public.orders o
+  join public.inventory_reservations r on r.order_id = o.id
+  cross join lateral private.line_positions(o.id) p
+  where p.variant_id = r.variant_id and r.returned <> p.returned
+  union all
+  select 'no more of a line comes back, or is paid back, than was sold',
+    jsonb_build_object('order', o.number, 'sku', p.sku)
+  from public.orders o cross join lateral private.line_positions(o.id) p
+  where p.returned + p.announced > p.quantity or p.refunded > p.quantity or p.sent_back > p.shipped
+  union all
+  select 'pieces that came back are booked', jsonb_build_object('return_id', x.id)
+  from public.returns x
+  where (x.received_at is null) <> (x.stocked_at is null)
+    or (x.status = 'requested' and private.refund_has_come_true(x.refund_request_id))
+  union all
+  select 'an order is fulfilled when all that was to be sent has left', jsonb_build_object('order', o.number)
+  from public.orders o
+  where (o.fulfilled_at is null) <> (private.completed_at(o.id) is null);
+end;
+$$;
+comment on function private.check_parcels() is 'Rules about what has left the house: see check_invariants().';
 
 -- What must always be true of money; see check_invariants().
 
@@ -1586,7 +1632,7 @@ begin
   select 'money of an order that is not to ship is on its way back',
     jsonb_build_object('order', o.number, 'payment_id', o.payment_id)
   from public.orders o
-  where o.payment_id is not null and o.fulfilled_at is null
+  where o.payment_id is not null and not private.has_shipped(o.id)
     and (o.cancelled_at is not null or o.oversold_at is not null)
     and not exists (
       select 1
@@ -1774,6 +1820,7 @@ as $$
   union all select * from private.check_refunds()
   union all select * from private.check_payments()
   union all select * from private.check_order_state()
+  union all select * from private.check_parcels()
   union all select * from private.check_outbox()
 $$;
 comment on function public.check_invariants() is

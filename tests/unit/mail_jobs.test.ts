@@ -33,8 +33,6 @@ const notification: Notification = {
     customer_name: null,
     shipping_name: null,
     shipping_address: null,
-    carrier: null,
-    tracking_number: null,
     locale: null,
     paid_at: null,
     items: [],

@@ -26,8 +26,6 @@ function shipped(data: Notification["data"]): Notification {
       customer_name: "Ada",
       shipping_name: "Ada",
       shipping_address: null,
-      carrier: "DHL",
-      tracking_number: "NEWER",
       locale: "en",
       paid_at: null,
       items: [],
@@ -42,8 +40,21 @@ Deno.test("a shipping mail shows the tracking number that it was queued with: tr
   const mail = render({ carrier: "UPS", tracking_number: "1Z999" });
   assert.match(mail.subject, /is on its way/);
   assert.match(mail.text, /Tracking: UPS 1Z999/);
-  assert.doesNotMatch(mail.text, /NEWER/);
   assert.doesNotMatch(render({ carrier: null, tracking_number: null }).text, /Tracking/);
+});
+
+Deno.test("a parcel with a part of the order says what is in it, and that the rest follows or is complete", () => {
+  const part = {
+    part: true,
+    items: [{ name: "Shirt – White, M", quantity: 2 }],
+    tracking_url: "https://ups.example/1Z",
+  };
+  const first = render({ ...part, more_to_come: true });
+  assert.match(first.subject, /^Part of your order KCT-100001 is on its way$/);
+  assert.match(first.text, /2 × Shirt – White, M[\s\S]*The rest follows[\s\S]*https:\/\/ups\.example\/1Z/);
+  const last = render({ ...part, more_to_come: false });
+  assert.match(last.subject, /^The rest of your order/);
+  assert.doesNotMatch(last.text, /follows/);
 });
 
 Deno.test("a correction says that the number before it was wrong", () => {

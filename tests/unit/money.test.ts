@@ -83,8 +83,6 @@ const order: NotificationOrder = {
   customer_name: null,
   shipping_name: null,
   shipping_address: null,
-  carrier: null,
-  tracking_number: null,
   locale: null,
   paid_at: null,
   items: [],

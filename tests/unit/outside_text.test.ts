@@ -51,8 +51,6 @@ function notification(template: string, text: string): Notification {
       customer_name: text,
       shipping_name: text,
       shipping_address: address(text),
-      carrier: text,
-      tracking_number: text,
       locale: text,
       paid_at: null,
       items: [{ sku: "A", name: "Shirt", quantity: 1, unit_amount: 100 }],

@@ -165,9 +165,12 @@ begin
       and o.fulfillment_status = 'cancelled' then 'the order will not be sent'
     when n.template = 'order_confirmation' and o.status = 'refunded' then 'the order has been refunded'
     when n.template = 'order_shipped' and o.restocked_at is not null then 'the goods have come back'
-    when n.template = 'order_shipped' and n.data ? 'tracking_number'
-      and (n.data ->> 'carrier', n.data ->> 'tracking_number') is distinct from (o.carrier, o.tracking_number)
-      then 'the tracking number has been corrected since'
+    when n.template = 'order_shipped' and not exists (
+      select 1 from public.shipments s
+      where s.order_id = o.id and s.parcel = (n.data ->> 'parcel')::integer
+        and (s.carrier, s.tracking_number)
+          is not distinct from (n.data ->> 'carrier', n.data ->> 'tracking_number')
+    ) then 'the tracking number has been corrected since'
     when n.template = 'payment_failed' and o.session_id is not null then 'the order has been paid'
     when n.template = 'payment_failed' and o.cancelled_at is not null then 'the order has been cancelled'
     when n.template = 'refund_issued' and exists (
@@ -235,7 +238,7 @@ as $$
       'amount_paid', o.amount_paid,
       'customer_name', o.customer_name, 'shipping_name', o.shipping_name,
       'shipping_address', o.shipping_address,
-      'carrier', o.carrier, 'tracking_number', o.tracking_number, 'locale', o.locale, 'paid_at', o.paid_at,
+      'locale', o.locale, 'paid_at', o.paid_at,
       'items', (
         select jsonb_agg(
           jsonb_build_object(

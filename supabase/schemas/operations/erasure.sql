@@ -35,6 +35,7 @@ as $$
 begin
   update public.staff_commands c set args = c.args - '{reason,note}'::text[]
   where c.order_id = any (p_order_ids) and c.args ?| array['reason', 'note'];
+  update public.returns r set reason = null where r.order_id = any (p_order_ids) and r.reason is not null;
   update private.jobs j set
     payload = j.payload || jsonb_build_object('note', null)
       || case when j.payload ->> 'reason' in ('duplicate', 'fraudulent', 'requested_by_customer')

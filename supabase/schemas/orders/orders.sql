@@ -55,8 +55,6 @@ create table public.orders (
   restocked_at timestamptz,
   abandoned_at timestamptz,
   cancelled_at timestamptz,
-  carrier text,
-  tracking_number text,
   fulfilled_at timestamptz,
   paid_at timestamptz,
   erased_at timestamptz,
@@ -112,6 +110,8 @@ comment on column public.orders.payment_id is
 comment on column public.orders.decided_payment_id is
   'The payment that the order kept when staff first asked for a refund or its goods came back: their '
   'decision was about its money, so the order keeps it, whatever is paid later.';
+comment on column public.orders.fulfilled_at is
+  'When the last piece that was to be sent had left; null while some are still here. Derived.';
 comment on column public.orders.abandoned_at is
   'Set when an attempt ended without any session at Stripe, which frees its stock.';
 comment on column public.orders.erased_at is

@@ -11,7 +11,7 @@ as $$
   from (
     select b.number, b.paid_at, b.amount_paid, b.currency, p.charge_id, b.email,
       host(b.purchase_ip) as purchase_ip, b.shipping_address,
-      c.user_id, b.fulfilled_at,
+      c.user_id,
       floor(extract(epoch from o.paid_at - b.paid_at) / 86400)::integer as days_before,
       coalesce(b.purchase_ip = o.purchase_ip, false) as same_ip,
       coalesce(b.shipping_address = o.shipping_address, false) as same_address,
@@ -55,7 +55,16 @@ as $$
       'shipping_address', o.shipping_address,
       'currency', o.currency, 'amount_total', o.amount_total, 'amount_refunded', o.amount_refunded,
       'created_at', o.created_at, 'paid_at', o.paid_at,
-      'carrier', o.carrier, 'tracking_number', o.tracking_number, 'fulfilled_at', o.fulfilled_at,
+      'shipments', (
+        select coalesce(
+          jsonb_agg(
+            jsonb_build_object(
+              'carrier', x.carrier, 'tracking_number', x.tracking_number, 'shipped_at', x.shipped_at
+            ) order by x.parcel
+          ), '[]'
+        )
+        from public.shipments x where x.order_id = o.id
+      ),
       'items', (
         select jsonb_agg(
           jsonb_build_object(
@@ -89,7 +98,7 @@ as $$
   where d.id = p_dispute_id
 $$;
 comment on function public.get_dispute_evidence(text) is
-  'A dispute with what the shop knows of its order: customer, addresses, items, carrier and tracking, mails '
+  'A dispute with what the shop knows of its order: customer, addresses, items, parcels, mails '
   'sent, purchase address, earlier undisputed orders. Null: no such dispute; order null: not one of ours.';
 grant execute on function public.get_dispute_evidence(text) to service_role;
 

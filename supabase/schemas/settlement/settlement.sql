@@ -135,6 +135,7 @@ begin
   f.oversold := o.oversold_at is not null;
   f.restocked := o.restocked_at is not null;
   f.fulfilled := o.fulfilled_at is not null;
+  f.withdrawn := f.paid and private.is_withdrawn(o.id);
   f.mismatches := p_mismatches;
   f.fraud_reasons := case when f.paid then private.fraud_reasons(o.id) else '{}' end;
   -- Review is what is about to be derived.
@@ -182,7 +183,8 @@ begin
       fulfillment_status = o.fulfillment_status, amount_discount = o.amount_discount,
       amount_shipping = o.amount_shipping, amount_tax = o.amount_tax, amount_total = o.amount_total,
       amount_paid = o.amount_paid, amount_refunded = o.amount_refunded,
-      oversold_at = o.oversold_at, restocked_at = o.restocked_at, paid_at = o.paid_at, updated_at = now()
+      oversold_at = o.oversold_at, restocked_at = o.restocked_at, fulfilled_at = o.fulfilled_at,
+      paid_at = o.paid_at, updated_at = now()
     where id = o.id;
   end if;
   update public.order_risk x set
@@ -220,11 +222,13 @@ begin
     select * into p from public.payments where id = s.payment_id;
     v_mismatches := private.unreleased_mismatches(o.id, s.id, private.review_reasons(o, s, p));
     o := private.order_as_paid(o, s, p);
+    o.fulfilled_at := private.completed_at(o.id);
     o.customer_id := private.settle_customer(o, s);
   else
     o := private.order_as_asked(o);
   end if;
-  if o.restocked_at is null and private.restock_due(o) then
+  perform private.settle_returns(o, p_source);
+  if o.restocked_at is null and (private.restock_due(o) or private.all_returned(o.id)) then
     o.restocked_at := now();
   end if;
   if o.restocked_at is not null then

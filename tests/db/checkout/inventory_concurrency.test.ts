@@ -112,11 +112,11 @@ Deno.test("begin_checkout() gives 500 concurrent mixed carts over 20 SKUs all or
     );
     assert.ok(level.available >= 0, `${level.sku}: never below zero`);
   }
-  const [ledger] = await database.sql<{ sum: number; commands: number }[]>`
-    select (select sum(delta)::int from public.inventory_adjustments) as sum,
+  const [journal] = await database.sql<{ sum: number; commands: number }[]>`
+    select (select sum(change)::int from public.inventory_journal) as sum,
       (select count(*)::int from public.staff_commands where command = 'adjust_inventory') as commands`;
-  assert.equal(ledger?.sum, [...received.values()].reduce((sum, count) => sum + count, 0));
-  assert.equal(ledger?.commands, adjusted.filter(Boolean).length, "each adjustment is audited");
+  assert.equal(journal?.sum, [...received.values()].reduce((sum, count) => sum + count, 0));
+  assert.equal(journal?.commands, adjusted.filter(Boolean).length, "each adjustment is audited");
   assert.equal(await deadlocks(database.sql), deadlocksBefore);
   for (const refusal of refused) {
     assert.equal(refusal.sqlstate, "SHSTK");

@@ -287,7 +287,14 @@ Deno.test("get_dispute_evidence() has customer, addresses, items, parcel, mails,
     assert.equal(order.purchase_ip, "203.0.113.24");
     assert.equal(order.shipping_address.line1, "48 Alder Street");
     assert.equal(order.billing_address.postal_code, "97205");
-    assert.deepEqual([order.carrier, order.tracking_number], ["UPS", "1Z999"]);
+    assert.deepEqual(
+      order.shipments.map((parcel: Record<string, unknown>) => [
+        parcel["carrier"],
+        parcel["tracking_number"],
+        typeof parcel["shipped_at"],
+      ]),
+      [["UPS", "1Z999", "string"]],
+    );
     assert.deepEqual(order.items, [{
       sku: "COAT-GRY-L",
       name: "Coat – Grey, L",

@@ -95,7 +95,6 @@ async function portrait(stack: TestStack, { order_id }: Checkout): Promise<unkno
 Deno.test("reconcile: orders whose webhooks never came end like orders whose webhooks did", async (test) => {
   await using stack = await testStack({ web: true });
   const context = jobContext(stack);
-  await stack.sql`select set_config('kct.adjustment_reason', 'delivery', false)`;
   await stack.sql`update public.inventory_levels set on_hand = on_hand + 1000`;
 
   const trade = async (): Promise<Checkout[]> => {

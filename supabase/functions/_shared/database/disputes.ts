@@ -20,12 +20,14 @@ export type EarlierOrder = {
   shipping_address: Address | null;
   user_id: string | null;
   description: string | null;
-  fulfilled_at: string | null;
   days_before: number;
   same_ip: boolean;
   same_address: boolean;
   same_account: boolean;
 };
+
+/** One parcel of an order. */
+export type Parcel = { carrier: string | null; tracking_number: string | null; shipped_at: string };
 
 /** The disputed order, as `get_dispute_evidence()` assembles it. Times are ISO 8601, amounts in minor units. */
 export type DisputedOrder = {
@@ -44,9 +46,7 @@ export type DisputedOrder = {
   amount_refunded: number;
   created_at: string;
   paid_at: string | null;
-  carrier: string | null;
-  tracking_number: string | null;
-  fulfilled_at: string | null;
+  shipments: Parcel[];
   items: OrderLine[];
   mails: SentMail[];
   payment: {

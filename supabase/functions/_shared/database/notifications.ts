@@ -35,8 +35,6 @@ export type NotificationOrder = {
   customer_name: string | null;
   shipping_name: string | null;
   shipping_address: Address | null;
-  carrier: string | null;
-  tracking_number: string | null;
   locale: string | null;
   paid_at: string | null;
   items: OrderLine[];
