@@ -18,8 +18,6 @@ create policy shelves_read on public.shelves for select to anon, authenticated u
 create policy books_read on public.books for select to anon, authenticated using (true);
 grant select on public.shelves, public.books to anon, authenticated;
 grant select, insert, update, delete on public.shelves, public.books to service_role;
--- The project's own functions are closed until they are granted.
-alter default privileges in schema public grant execute on functions to public;
 create function public.echo(p_a jsonb, p_b text default 'x', p_c int[] default null) returns jsonb language sql as $$
   select jsonb_build_object('a', p_a, 'b', p_b, 'c', p_c, 'role', current_user, 'claims', auth.jwt(), 'uid', auth.uid(),
     'apikey', current_setting('request.headers')::jsonb ->> 'apikey')
