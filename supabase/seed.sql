@@ -134,6 +134,6 @@ select v.id, coalesce(s.on_hand, 12)
 from public.product_variants v
 left join stock s on s.sku = v.sku
 where v.sku ~ '^(SUIT-(NVY|CHR)|TUX-BLK|SHIRT-OXF|TRS-FLN|KNIT-CRW|COAT-(CML|CHR)|SHOE-CAP|TIE-SILK)-'
-  -- Asked first: the stock ledger is written before an insert finds its conflict.
+  -- Asked first: the stock journal is written before an insert finds its conflict.
   and not exists (select 1 from public.inventory_levels l where l.variant_id = v.id)
 on conflict (variant_id) do nothing;

@@ -22,10 +22,37 @@ comment on schema reporting is 'Read-only views for the dashboard. Not exposed o
 grant usage on schema reporting to service_role;
 
 
-type private.order_facts as (paid boolean, amount_paid bigint, amount_refunded bigint, sessions_open integer, sessions_under_way integer, sessions_failed integer, attempt_has_ended boolean, cancelled boolean, oversold boolean, restocked boolean, fulfilled boolean, mismatches text[], fraud_reasons text[], hold_reasons text[]);
+type private.order_facts as (paid boolean, amount_paid bigint, amount_refunded bigint, sessions_open integer, sessions_under_way integer, sessions_failed integer, attempt_has_ended boolean, cancelled boolean, oversold boolean, restocked boolean, fulfilled boolean, withdrawn boolean, mismatches text[], fraud_reasons text[], hold_reasons text[]);
 
 
 type private.order_state as (stock text, review_reasons text[], status text, fulfillment_status text);
+
+
+type public.dispute_reminder as (outcome text, run_at timestamp with time zone);
+
+
+type public.event_outcome as (outcome text, reason text, delivery_count integer, order_ids uuid[], closing_sessions text[]);
+
+
+type public.limit_decision as (allowed boolean, key text, retry_after_seconds integer);
+
+
+type public.purge_report as (purged jsonb, more boolean);
+
+
+type public.redriven_item as (what text, id text, type text, status text, error text, redriven boolean, problem text);
+
+
+type public.refund_judgement as (outcome text, by text, refusals integer);
+
+
+type public.repair as (outcome text, changed boolean, before jsonb, after jsonb);
+
+
+type public.webhook_address_change as (added text[], removed text[]);
+
+
+type public.webhook_allowlist as (addresses text[], refreshed_at timestamp with time zone);
 
 
 sequence private.jobs_id_seq as bigint start 1 increment 1;
@@ -40,7 +67,7 @@ sequence private.velocity_rule_sets_id_seq as bigint start 1 increment 1;
 sequence private.webhook_address_changes_id_seq as bigint start 1 increment 1;
 
 
-sequence public.inventory_adjustments_id_seq as bigint start 1 increment 1;
+sequence public.inventory_journal_id_seq as bigint start 1 increment 1;
 
 
 sequence public.order_events_id_seq as bigint start 1 increment 1;
@@ -50,6 +77,17 @@ sequence public.reconciliation_drift_id_seq as bigint start 1 increment 1;
 
 
 sequence public.webhook_rejections_id_seq as bigint start 1 increment 1;
+
+
+table private.carriers (
+  name text not null,
+  tracking_url text not null,
+  constraint carriers_pkey PRIMARY KEY (name),
+  constraint carriers_name_lower CHECK ((name = lower(name))),
+  constraint carriers_tracking_url_https CHECK (((tracking_url ~ '^https://'::text) AND (tracking_url ~~ '%{number}%'::text)))
+);
+comment on table private.carriers is 'Where each carrier shows its parcels; {number} stands for the tracking number. name in lower case.';
+row level security on private.carriers;
 
 
 table private.circuit_breakers (
@@ -505,23 +543,30 @@ grant select on table public.fraud_signals to authenticated;
 grant select on table public.fraud_signals to service_role;
 
 
-table public.inventory_adjustments (
+table public.inventory_journal (
   id bigint generated always as identity not null,
   variant_id uuid not null,
-  delta integer not null,
-  reason text not null,
+  change integer not null,
+  kind text not null,
+  order_id uuid,
   actor text not null,
+  note text,
   created_at timestamp with time zone default now() not null,
-  constraint inventory_adjustments_pkey PRIMARY KEY (id),
-  constraint inventory_adjustments_variant_id_fkey FOREIGN KEY (variant_id) REFERENCES inventory_levels(variant_id) ON DELETE RESTRICT,
-  constraint inventory_adjustments_delta_not_zero CHECK ((delta <> 0))
+  constraint inventory_journal_pkey PRIMARY KEY (id),
+  constraint inventory_journal_order_id_fkey FOREIGN KEY (order_id) REFERENCES orders(id) ON DELETE RESTRICT,
+  constraint inventory_journal_variant_id_fkey FOREIGN KEY (variant_id) REFERENCES inventory_levels(variant_id) ON DELETE RESTRICT,
+  constraint inventory_journal_change_not_zero CHECK ((change <> 0)),
+  constraint inventory_journal_kind_known CHECK ((kind = ANY (ARRAY['opening'::text, 'sale'::text, 'release'::text, 'return'::text, 'adjustment'::text, 'count'::text, 'import'::text, 'edit'::text])))
 );
-comment on table public.inventory_adjustments is 'Ledger of goods received (delta > 0) and lost or corrected (delta < 0). Written by a trigger, never changed.';
-CREATE INDEX inventory_adjustments_variant_id_idx ON public.inventory_adjustments USING btree (variant_id);
-row level security on public.inventory_adjustments;
-policy inventory_adjustments_read on public.inventory_adjustments as permissive for select to authenticated using (( SELECT private.is_admin() AS is_admin));
-grant select on table public.inventory_adjustments to authenticated;
-grant select on table public.inventory_adjustments to service_role;
+comment on table public.inventory_journal is 'Append-only: every change of on_hand. kind: opening (the row was made), sale and release (goods of an order go and, not sent after all or all together, come back), return (pieces came back), adjustment, count, import, edit (by hand, past the commands). Written by a trigger.';
+comment on column public.inventory_journal.actor is 'Who: a member of staff, or for an order what settled it (event id, job); else the session''s user.';
+CREATE INDEX inventory_journal_order_id_idx ON public.inventory_journal USING btree (order_id);
+CREATE INDEX inventory_journal_variant_id_idx ON public.inventory_journal USING btree (variant_id, id);
+CREATE TRIGGER refuse_change BEFORE DELETE OR UPDATE ON public.inventory_journal FOR EACH ROW EXECUTE FUNCTION private.refuse_change();
+row level security on public.inventory_journal;
+policy inventory_journal_read on public.inventory_journal as permissive for select to authenticated using (( SELECT private.is_admin() AS is_admin));
+grant select on table public.inventory_journal to authenticated;
+grant select on table public.inventory_journal to service_role;
 
 
 table public.inventory_levels (
@@ -535,8 +580,8 @@ table public.inventory_levels (
   constraint inventory_levels_committed_not_negative CHECK ((committed >= 0)),
   constraint inventory_levels_reserved_within_on_hand CHECK (((0 <= reserved) AND (reserved <= on_hand)))
 );
-comment on table public.inventory_levels is 'Stock per variant. A row that has had stock or a reservation cannot be deleted: its ledger and its orders refer to it. reserved is the sum of active reservations, committed that of committed ones.';
-CREATE TRIGGER record_inventory_adjustment AFTER INSERT OR UPDATE OF on_hand, committed ON public.inventory_levels FOR EACH ROW EXECUTE FUNCTION private.record_inventory_adjustment();
+comment on table public.inventory_levels is 'Stock per variant. A row that has had stock or a reservation cannot be deleted: its journal and its orders refer to it. on_hand is the sum of its journal, reserved that of active reservations, committed that of committed ones.';
+CREATE TRIGGER record_stock_move AFTER INSERT OR UPDATE OF on_hand ON public.inventory_levels FOR EACH ROW EXECUTE FUNCTION private.record_stock_move();
 row level security on public.inventory_levels;
 policy inventory_levels_read on public.inventory_levels as permissive for select to authenticated using (( SELECT private.is_admin() AS is_admin));
 grant select on table public.inventory_levels to authenticated;
@@ -548,6 +593,7 @@ table public.inventory_reservations (
   order_id uuid not null,
   variant_id uuid not null,
   quantity integer not null,
+  returned integer default 0 not null,
   status text default 'active'::text not null,
   expires_at timestamp with time zone not null,
   updated_at timestamp with time zone default now() not null,
@@ -556,9 +602,11 @@ table public.inventory_reservations (
   constraint inventory_reservations_order_id_fkey FOREIGN KEY (order_id) REFERENCES orders(id) ON DELETE CASCADE,
   constraint inventory_reservations_variant_id_fkey FOREIGN KEY (variant_id) REFERENCES inventory_levels(variant_id) ON DELETE RESTRICT,
   constraint inventory_reservations_quantity_positive CHECK ((quantity > 0)),
+  constraint inventory_reservations_returned_within CHECK (((returned >= 0) AND (returned <= quantity))),
   constraint inventory_reservations_status_known CHECK ((status = ANY (ARRAY['active'::text, 'committed'::text, 'released'::text])))
 );
 comment on table public.inventory_reservations is 'Stock held by an order. expires_at only tells the sweeper when to ask Stripe; time alone releases nothing.';
+comment on column public.inventory_reservations.returned is 'Pieces that came back by themselves, on the shelf or damaged: quantity less these is what the order has.';
 CREATE INDEX inventory_reservations_active_idx ON public.inventory_reservations USING btree (order_id) WHERE (status = 'active'::text);
 CREATE INDEX inventory_reservations_due_idx ON public.inventory_reservations USING btree (expires_at) WHERE (status = 'active'::text);
 CREATE INDEX inventory_reservations_variant_id_idx ON public.inventory_reservations USING btree (variant_id) WHERE (status <> 'released'::text);
@@ -704,8 +752,6 @@ table public.orders (
   restocked_at timestamp with time zone,
   abandoned_at timestamp with time zone,
   cancelled_at timestamp with time zone,
-  carrier text,
-  tracking_number text,
   fulfilled_at timestamp with time zone,
   paid_at timestamp with time zone,
   erased_at timestamp with time zone,
@@ -734,6 +780,7 @@ comment on column public.orders.payment_id is 'The payment this order keeps; nul
 comment on column public.orders.decided_payment_id is 'The payment that the order kept when staff first asked for a refund or its goods came back: their decision was about its money, so the order keeps it, whatever is paid later.';
 comment on column public.orders.restocked_at is 'Set once, when the goods went back on the shelf: with a refund that asked for it, or by receive_return(). They are not taken again.';
 comment on column public.orders.abandoned_at is 'Set when an attempt ended without any session at Stripe, which frees its stock.';
+comment on column public.orders.fulfilled_at is 'When the last piece that was to be sent had left; null while some are still here. Derived.';
 comment on column public.orders.erased_at is 'When its personal data was removed, by erase_customer() or because it was never paid and is old. What comes later is stored without.';
 CREATE INDEX orders_address_key_idx ON public.orders USING btree (private.address_key(purchase_ip, 48), created_at);
 CREATE INDEX orders_created_at_idx ON public.orders USING btree (created_at DESC);
@@ -913,6 +960,30 @@ grant select on table public.reconciliation_drift to authenticated;
 grant select on table public.reconciliation_drift to service_role;
 
 
+table public.refund_lines (
+  id uuid default gen_random_uuid() not null,
+  request_id text,
+  refund_id text,
+  order_item_id uuid not null,
+  quantity integer not null,
+  constraint refund_lines_once UNIQUE NULLS NOT DISTINCT (request_id, refund_id, order_item_id),
+  constraint refund_lines_pkey PRIMARY KEY (id),
+  constraint refund_lines_order_item_id_fkey FOREIGN KEY (order_item_id) REFERENCES order_items(id) ON DELETE CASCADE,
+  constraint refund_lines_refund_id_fkey FOREIGN KEY (refund_id) REFERENCES refunds(id) ON DELETE CASCADE,
+  constraint refund_lines_request_id_fkey FOREIGN KEY (request_id) REFERENCES refund_requests(id) ON DELETE CASCADE,
+  constraint refund_lines_of_one CHECK (((request_id IS NULL) <> (refund_id IS NULL))),
+  constraint refund_lines_quantity_positive CHECK ((quantity > 0))
+);
+comment on table public.refund_lines is 'Pieces that a refund gives the money of back: one that was asked for here (request_id), or one made in Stripe''s dashboard and assigned afterwards (refund_id).';
+CREATE INDEX refund_lines_order_item_id_idx ON public.refund_lines USING btree (order_item_id);
+CREATE INDEX refund_lines_refund_id_idx ON public.refund_lines USING btree (refund_id);
+CREATE INDEX refund_lines_request_id_idx ON public.refund_lines USING btree (request_id);
+row level security on public.refund_lines;
+policy refund_lines_read on public.refund_lines as permissive for select to authenticated using (( SELECT private.is_admin() AS is_admin));
+grant select on table public.refund_lines to authenticated;
+grant select on table public.refund_lines to service_role;
+
+
 table public.refund_reasons (
   refund_id text not null,
   reason text,
@@ -1001,6 +1072,96 @@ grant select on table public.refunds to authenticated;
 grant select on table public.refunds to service_role;
 
 
+table public.return_lines (
+  return_id uuid not null,
+  order_item_id uuid not null,
+  quantity integer not null,
+  unsent integer default 0 not null,
+  restock boolean not null,
+  constraint return_lines_pkey PRIMARY KEY (return_id, order_item_id),
+  constraint return_lines_order_item_id_fkey FOREIGN KEY (order_item_id) REFERENCES order_items(id) ON DELETE CASCADE,
+  constraint return_lines_return_id_fkey FOREIGN KEY (return_id) REFERENCES returns(id) ON DELETE CASCADE,
+  constraint return_lines_quantity_positive CHECK ((quantity > 0)),
+  constraint return_lines_unsent_within CHECK (((unsent >= 0) AND (unsent <= quantity)))
+);
+comment on table public.return_lines is 'Pieces of a return, by line of the order. restock: they go on the shelf; false: damaged, or not seen yet.';
+comment on column public.return_lines.unsent is 'How many of them never left the house: they are not to be sent any more.';
+CREATE INDEX return_lines_order_item_id_idx ON public.return_lines USING btree (order_item_id);
+row level security on public.return_lines;
+policy return_lines_read on public.return_lines as permissive for select to authenticated using (( SELECT private.is_admin() AS is_admin));
+grant select on table public.return_lines to authenticated;
+grant select on table public.return_lines to service_role;
+
+
+table public.returns (
+  id uuid default gen_random_uuid() not null,
+  order_id uuid not null,
+  status text default 'requested'::text not null,
+  reason text,
+  refund_request_id text,
+  received_at timestamp with time zone,
+  stocked_at timestamp with time zone,
+  created_at timestamp with time zone default clock_timestamp() not null,
+  constraint returns_pkey PRIMARY KEY (id),
+  constraint returns_order_id_fkey FOREIGN KEY (order_id) REFERENCES orders(id) ON DELETE CASCADE,
+  constraint returns_received_has_time CHECK ((((status <> 'requested'::text) OR (received_at IS NULL)) AND ((status <> 'received'::text) OR (received_at IS NOT NULL)))),
+  constraint returns_status_known CHECK ((status = ANY (ARRAY['requested'::text, 'received'::text, 'closed'::text]))),
+  constraint returns_stocked_was_received CHECK (((stocked_at IS NULL) OR (received_at IS NOT NULL)))
+);
+comment on table public.returns is 'Pieces that come back to the house, or that a refund has taken out of an order before they left it.';
+comment on column public.returns.refund_request_id is 'The refund with which its pieces go back on the shelf, once that has succeeded.';
+comment on column public.returns.received_at is 'When the pieces were in the house; null in a closed return: they never came.';
+comment on column public.returns.stocked_at is 'When settle_order() booked its pieces, once.';
+CREATE INDEX returns_order_id_idx ON public.returns USING btree (order_id);
+CREATE INDEX returns_refund_request_id_idx ON public.returns USING btree (refund_request_id);
+row level security on public.returns;
+policy returns_read on public.returns as permissive for select to authenticated using (( SELECT private.is_admin() AS is_admin));
+grant select on table public.returns to authenticated;
+grant select on table public.returns to service_role;
+
+
+table public.shipment_lines (
+  shipment_id uuid not null,
+  order_item_id uuid not null,
+  quantity integer not null,
+  constraint shipment_lines_pkey PRIMARY KEY (shipment_id, order_item_id),
+  constraint shipment_lines_order_item_id_fkey FOREIGN KEY (order_item_id) REFERENCES order_items(id) ON DELETE CASCADE,
+  constraint shipment_lines_shipment_id_fkey FOREIGN KEY (shipment_id) REFERENCES shipments(id) ON DELETE CASCADE,
+  constraint shipment_lines_quantity_positive CHECK ((quantity > 0))
+);
+comment on table public.shipment_lines is 'Pieces in a parcel, by line of the order.';
+CREATE INDEX shipment_lines_order_item_id_idx ON public.shipment_lines USING btree (order_item_id);
+row level security on public.shipment_lines;
+policy shipment_lines_read on public.shipment_lines as permissive for select to authenticated using (((EXISTS ( SELECT 1
+   FROM shipments s
+  WHERE (s.id = shipment_lines.shipment_id))) OR ( SELECT private.is_admin() AS is_admin)));
+grant select on table public.shipment_lines to authenticated;
+grant select on table public.shipment_lines to service_role;
+
+
+table public.shipments (
+  id uuid default gen_random_uuid() not null,
+  order_id uuid not null,
+  parcel integer not null,
+  carrier text,
+  tracking_number text,
+  tracking_url text,
+  shipped_at timestamp with time zone default now() not null,
+  constraint shipments_order_parcel_key UNIQUE (order_id, parcel),
+  constraint shipments_pkey PRIMARY KEY (id),
+  constraint shipments_order_id_fkey FOREIGN KEY (order_id) REFERENCES orders(id) ON DELETE CASCADE,
+  constraint shipments_parcel_positive CHECK ((parcel > 0))
+);
+comment on table public.shipments is 'Parcels of an order, numbered from 1. Noted by mark_fulfilled(), corrected by correct_shipment().';
+comment on column public.shipments.tracking_url is 'The carrier''s page of the parcel, where it is known.';
+row level security on public.shipments;
+policy shipments_read on public.shipments as permissive for select to authenticated using (((EXISTS ( SELECT 1
+   FROM orders o
+  WHERE (o.id = shipments.order_id))) OR ( SELECT private.is_admin() AS is_admin)));
+grant select on table public.shipments to authenticated;
+grant select on table public.shipments to service_role;
+
+
 table public.shipping_rates (
   id uuid default gen_random_uuid() not null,
   name text not null,
@@ -1040,7 +1201,7 @@ table public.staff_commands (
   created_at timestamp with time zone default now() not null,
   constraint staff_commands_pkey PRIMARY KEY (id),
   constraint staff_commands_order_id_fkey FOREIGN KEY (order_id) REFERENCES orders(id) ON DELETE SET NULL,
-  constraint staff_commands_command_known CHECK ((command = ANY (ARRAY['request_refund'::text, 'cancel_order'::text, 'release_review'::text, 'mark_fulfilled'::text, 'submit_dispute_evidence'::text, 'resend_notification'::text, 'redrive_webhook_event'::text, 'redrive_job'::text, 'erase_customer'::text, 'adjust_inventory'::text, 'receive_return'::text, 'add_variant'::text])))
+  constraint staff_commands_command_known CHECK ((command = ANY (ARRAY['request_refund'::text, 'cancel_order'::text, 'release_review'::text, 'mark_fulfilled'::text, 'correct_shipment'::text, 'submit_dispute_evidence'::text, 'resend_notification'::text, 'redrive_webhook_event'::text, 'redrive_job'::text, 'erase_customer'::text, 'assign_refund'::text, 'announce_return'::text, 'close_return'::text, 'receive_return'::text, 'adjust_inventory'::text, 'count_inventory'::text, 'import_inventory'::text, 'add_product'::text, 'add_variant'::text, 'set_price'::text, 'acknowledge_alert'::text, 'resolve_alert'::text, 'accept_dispute'::text, 'export_person'::text])))
 );
 comment on table public.staff_commands is 'Insert-only log of what staff asked for. Inserting a row carries it out; a refused command leaves no row.';
 CREATE INDEX staff_commands_order_id_idx ON public.staff_commands USING btree (order_id);
@@ -1293,6 +1454,13 @@ CREATE OR REPLACE FUNCTION private.add_order_risk()
 comment on function private.add_order_risk() is 'Trigger of orders: each has its row of order_risk.';
 
 
+CREATE OR REPLACE FUNCTION private.add_return_line(p_return_id uuid, p_order_item_id uuid, p_quantity integer, p_unsent integer, p_restock boolean)
+ RETURNS void
+ LANGUAGE sql
+ SET search_path TO '';
+comment on function private.add_return_line(p_return_id uuid, p_order_item_id uuid, p_quantity integer, p_unsent integer, p_restock boolean) is 'Adds pieces of a line to a return.';
+
+
 CREATE OR REPLACE FUNCTION private.address_key(p_ip inet, p_prefix integer DEFAULT 56)
  RETURNS inet
  LANGUAGE sql
@@ -1313,7 +1481,7 @@ CREATE OR REPLACE FUNCTION private.admit_checkout(o orders, p_velocity_mode text
  RETURNS jsonb
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.admit_checkout(o orders, p_velocity_mode text, p_client_ip text, p_supersede boolean) is 'The velocity rules at every door to the payment page of an order that exists: velocity_exceeded, superseded (its open page asks for less than the rules do now, or is being ended), or the risk to go in with. p_client_ip null: where the order came from.';
+comment on function private.admit_checkout(o orders, p_velocity_mode text, p_client_ip text, p_supersede boolean) is 'The velocity rules at every door to the payment page of an order that exists: velocity_exceeded, superseded (its open page has run out, is being ended, or asks for less than the rules do now), or the risk to go in with. p_client_ip null: where the order came from.';
 
 
 CREATE OR REPLACE FUNCTION private.alert_refused_checkout(p_order_id uuid, p_refusal jsonb)
@@ -1323,12 +1491,28 @@ CREATE OR REPLACE FUNCTION private.alert_refused_checkout(p_order_id uuid, p_ref
 comment on function private.alert_refused_checkout(p_order_id uuid, p_refusal jsonb) is 'Tells staff that Stripe refuses to sell an order, and why: { code, param, status, message }. One alert per cause, counted up.';
 
 
+CREATE OR REPLACE FUNCTION private.all_returned(p_order_id uuid)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.all_returned(p_order_id uuid) is 'Whether every piece of an order has come back.';
+
+
 CREATE OR REPLACE FUNCTION private.amount_problem(p_amount bigint, p_currency text)
  RETURNS text
  LANGUAGE plpgsql
  IMMUTABLE
  SET search_path TO '';
 comment on function private.amount_problem(p_amount bigint, p_currency text) is 'Why Stripe would refuse an amount in minor units, or null. The twin of _shared/stripe/money.ts, which says where the rules come from.';
+
+
+CREATE OR REPLACE FUNCTION private.amount_step(p_currency text)
+ RETURNS integer
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO '';
+comment on function private.amount_step(p_currency text) is 'Amounts of a currency are multiples of this, in minor units.';
 
 
 CREATE OR REPLACE FUNCTION private.answer_of_hits(p_hits jsonb)
@@ -1383,6 +1567,13 @@ CREATE OR REPLACE FUNCTION private.backoff(p_attempts integer, p_kind text DEFAU
  LANGUAGE sql
  SET search_path TO '';
 comment on function private.backoff(p_attempts integer, p_kind text) is 'Delay before try number p_attempts + 1: exponential with full jitter, limits of the kind or of private.settings.';
+
+
+CREATE OR REPLACE FUNCTION private.book_refund_lines(o orders, p_request_id text, p_refund_id text, p_lines jsonb, p_restock boolean)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.book_refund_lines(o orders, p_request_id text, p_refund_id text, p_lines jsonb, p_restock boolean) is 'Notes which pieces a refund is about, and announces the return of those that no return has yet: with restock they go on the shelf once the refund has succeeded (at once when it was made already), without they are awaited. Pieces that have not been sent are not to be sent any more.';
 
 
 CREATE OR REPLACE FUNCTION private.bury_job(p_job_id bigint, p_reason text)
@@ -1444,6 +1635,14 @@ CREATE OR REPLACE FUNCTION private.check_paid_velocity(o orders)
 comment on function private.check_paid_velocity(o orders) is 'Measures the rules on card and delivery address once an order is paid, by what had happened until then and by the rules as they stood, so that settling again finds the same. Returns the set of rules, for velocity_rule_set. Called by settle_order() only.';
 
 
+CREATE OR REPLACE FUNCTION private.check_parcels()
+ RETURNS TABLE(invariant text, detail jsonb)
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.check_parcels() is 'Rules about what has left the house: see check_invariants().';
+
+
 CREATE OR REPLACE FUNCTION private.check_payments()
  RETURNS TABLE(invariant text, detail jsonb)
  LANGUAGE plpgsql
@@ -1456,7 +1655,7 @@ CREATE OR REPLACE FUNCTION private.check_refund_redrive(p_job private.jobs)
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.check_refund_redrive(p_job private.jobs) is 'Raises KCREF when a refund must not run again: nothing or less is left, a part was not needed, or another one may stand in for it. One of all that is left may: it gives back what a bounced refund has left. Call with the order locked.';
+comment on function private.check_refund_redrive(p_job private.jobs) is 'Raises SHREF when a refund must not run again: nothing or less is left, a part was not needed, or another one may stand in for it. One of all that is left may: it gives back what a bounced refund has left. Call with the order locked.';
 
 
 CREATE OR REPLACE FUNCTION private.check_refunds()
@@ -1519,7 +1718,23 @@ CREATE OR REPLACE FUNCTION private.clean_staff_args(p_command text, p_args jsonb
  LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
-comment on function private.clean_staff_args(p_command text, p_args jsonb) is 'The arguments of a staff command, without those left empty. KCINV: unknown, of the wrong type, too large, or missing.';
+comment on function private.clean_staff_args(p_command text, p_args jsonb) is 'The arguments of a staff command, without those left empty. SHINV: unknown, of the wrong type, too large, or missing.';
+
+
+CREATE OR REPLACE FUNCTION private.command_outcome(p_order_id uuid)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.command_outcome(p_order_id uuid) is 'What a command has done to its order: { status, fulfillment_status, mails (queued), stock: [{ sku, change }] }; {} without an order.';
+
+
+CREATE OR REPLACE FUNCTION private.completed_at(p_order_id uuid)
+ RETURNS timestamp with time zone
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.completed_at(p_order_id uuid) is 'When the last parcel of an order left; null while pieces are still to be sent, or nothing was.';
 
 
 CREATE OR REPLACE FUNCTION private.concerns_erased(p_facts jsonb, p_order_ids jsonb)
@@ -1536,6 +1751,13 @@ CREATE OR REPLACE FUNCTION private.confirmed_email(p_order_id uuid)
  STABLE
  SET search_path TO '';
 comment on function private.confirmed_email(p_order_id uuid) is 'The address that was confirmed on the latest payment page of an order, or null. Before the money too: who hears of a debit that failed is known from the page where it was ordered.';
+
+
+CREATE OR REPLACE FUNCTION private.correct_parcel(p_command_id uuid, s shipments, p_carrier text, p_tracking_number text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.correct_parcel(p_command_id uuid, s shipments, p_carrier text, p_tracking_number text) is 'Gives a parcel another carrier or number (null: as it is) and queues the mail that says so. SHINV: nothing to correct.';
 
 
 CREATE OR REPLACE FUNCTION private.count_email_change()
@@ -1709,7 +1931,7 @@ CREATE OR REPLACE FUNCTION private.erase_person(p_email text)
  RETURNS jsonb
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.erase_person(p_email text) is 'Removes a person from everything that is known under an e-mail address, and ends their open payment pages. What comes later about their orders is stored without them. Returns counts; all of them 0: nobody is known, and nothing was changed. KCINV: a dispute needs the data.';
+comment on function private.erase_person(p_email text) is 'Removes a person from everything that is known under an e-mail address, and ends their open payment pages. What comes later about their orders is stored without them. Returns counts; all of them 0: nobody is known, and nothing was changed. SHINV: a dispute needs the data.';
 
 
 CREATE OR REPLACE FUNCTION private.erase_stripe_customers(p_ids text[], p_livemode boolean)
@@ -1727,6 +1949,16 @@ CREATE OR REPLACE FUNCTION private.error_text(p_sqlstate text, p_message text)
 comment on function private.error_text(p_sqlstate text, p_message text) is 'An error of the database as it may be stored and logged: without the value that it was about. Twin of valueless() in _shared/errors.ts.';
 
 
+CREATE OR REPLACE FUNCTION private.export_of_person(p_email text)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.export_of_person(p_email text) is 'All that is stored of a person under an e-mail address, as far as the caller may read it: { email, customers, orders: [{ …, items, shipments, returns, payments, attempts, refunds, disputes, signs_of_fraud, payment_pages, mails, commands }] }.';
+grant execute on function private.export_of_person(p_email text) to authenticated;
+grant execute on function private.export_of_person(p_email text) to service_role;
+
+
 CREATE OR REPLACE FUNCTION private.facts_of_order(o orders, p_mismatches text[])
  RETURNS private.order_facts
  LANGUAGE plpgsql
@@ -1739,14 +1971,14 @@ CREATE OR REPLACE FUNCTION private.find_checkout(p_idempotency_key text, p_lines
  RETURNS jsonb
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.find_checkout(p_idempotency_key text, p_lines jsonb, p_email text, p_superseded jsonb, p_client_ip inet) is 'The order that an Idempotency-Key made before, or null. ended: it has expired or failed and can be opened again. superseded: it can, once other pages of the shopper (p_superseded) are closed. p_lines as of asked_lines(). KCIDC: the key belongs to another cart. KCSTA: staff have cancelled the order.';
+comment on function private.find_checkout(p_idempotency_key text, p_lines jsonb, p_email text, p_superseded jsonb, p_client_ip inet) is 'The order that an Idempotency-Key made before, or null. ended: it has expired or failed and can be opened again. superseded: it can, once other pages of the shopper (p_superseded) are closed. p_lines as of asked_lines(). SHIDC: the key belongs to another cart. SHSTA: staff have cancelled the order.';
 
 
 CREATE OR REPLACE FUNCTION private.finish_job(p_job_id bigint, p_lease_id uuid, p_outcome text, p_reason text, p_run_at timestamp with time zone, p_alert text)
  RETURNS text
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.finish_job(p_job_id bigint, p_lease_id uuid, p_outcome text, p_reason text, p_run_at timestamp with time zone, p_alert text) is 'Ends the lease of a job: done, discard, retry (backoff unless p_run_at is given; dead after the last attempt) or snooze (no attempt used). p_alert: severity with which staff are told. Returns the new status; null: the lease was lost and nothing changed. KCINV: unknown outcome.';
+comment on function private.finish_job(p_job_id bigint, p_lease_id uuid, p_outcome text, p_reason text, p_run_at timestamp with time zone, p_alert text) is 'Ends the lease of a job: done, discard, retry (backoff unless p_run_at is given; dead after the last attempt) or snooze (no attempt used). p_alert: severity with which staff are told. Returns the new status; null: the lease was lost and nothing changed. SHINV: unknown outcome.';
 
 
 CREATE OR REPLACE FUNCTION private.follow_alert(p_dedupe_key text, p_wanted boolean)
@@ -1784,6 +2016,14 @@ CREATE OR REPLACE FUNCTION private.has_scheduler()
  STABLE
  SET search_path TO '';
 comment on function private.has_scheduler() is 'True where pg_cron, pg_net and Vault are installed.';
+
+
+CREATE OR REPLACE FUNCTION private.has_shipped(p_order_id uuid)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.has_shipped(p_order_id uuid) is 'Whether anything of an order has left the house.';
 
 
 CREATE OR REPLACE FUNCTION private.hash_lines(p_lines jsonb, p_currency text)
@@ -1887,6 +2127,14 @@ CREATE OR REPLACE FUNCTION private.is_vouched_for(p_user_id uuid, p_email text)
 comment on function private.is_vouched_for(p_user_id uuid, p_email text) is 'Whether a sign-in provider of this account has verified the address.';
 
 
+CREATE OR REPLACE FUNCTION private.is_withdrawn(p_order_id uuid)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.is_withdrawn(p_order_id uuid) is 'Whether refunds have taken every piece out of an order before any left.';
+
+
 CREATE OR REPLACE FUNCTION private.jobs_health()
  RETURNS jsonb
  LANGUAGE sql
@@ -1964,6 +2212,14 @@ CREATE OR REPLACE FUNCTION private.limit_wait(p_limit integer, p_window_seconds 
 comment on function private.limit_wait(p_limit integer, p_window_seconds integer, p_current integer, p_previous integer, p_elapsed numeric) is 'Seconds until a refused request fits. p_current and p_previous: requests taken in this window and the last; p_elapsed: how far this window has gone, 0 to 1.';
 
 
+CREATE OR REPLACE FUNCTION private.line_positions(p_order_id uuid)
+ RETURNS TABLE(order_item_id uuid, variant_id uuid, sku text, name text, unit_amount bigint, quantity integer, shipped integer, sent_back integer, returned integer, announced integer, refunded integer, here integer, to_ship integer)
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.line_positions(p_order_id uuid) is 'Where the pieces of each line of an order are. shipped: have left the house; sent_back: of those in returns, the ones that had left; returned and announced: in returns that came, and that are awaited; refunded: money given back or on its way; here: sold and still in the house; to_ship: still to be sent. Call with the order locked.';
+
+
 CREATE OR REPLACE FUNCTION private.link_payments(p_payment_ids text[])
  RETURNS uuid[]
  LANGUAGE plpgsql
@@ -1982,14 +2238,14 @@ CREATE OR REPLACE FUNCTION private.lock_order(p_order_id uuid)
  RETURNS orders
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.lock_order(p_order_id uuid) is 'The row of an order, locked until the transaction ends. Everything that decides about an order begins here; the order comes before whatever else is locked. KCORD: no such order.';
+comment on function private.lock_order(p_order_id uuid) is 'The row of an order, locked until the transaction ends. Everything that decides about an order begins here; the order comes before whatever else is locked. SHORD: no such order.';
 
 
 CREATE OR REPLACE FUNCTION private.lock_order_by_number(p_order_number text)
  RETURNS orders
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.lock_order_by_number(p_order_number text) is 'The order of a number, locked. KCORD: no such order.';
+comment on function private.lock_order_by_number(p_order_number text) is 'The order of a number, locked. SHORD: no such order.';
 
 
 CREATE OR REPLACE FUNCTION private.lock_orders_of_refunds(p_job_ids bigint[])
@@ -2021,6 +2277,14 @@ CREATE OR REPLACE FUNCTION private.mail_recipient(o orders)
  STABLE
  SET search_path TO '';
 comment on function private.mail_recipient(o orders) is 'Whom a mail of this order goes to now: the account''s present address where the order went under the account''s own, a guest''s as corrected at Stripe, else the address typed on the payment page. Null: none is known, or the customer was erased.';
+
+
+CREATE OR REPLACE FUNCTION private.major_unit(p_currency text)
+ RETURNS integer
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO '';
+comment on function private.major_unit(p_currency text) is 'Minor units of a currency in one of its units: 100 cents of a dollar, 1 of a yen.';
 
 
 CREATE OR REPLACE FUNCTION private.mask_cards(p_text text)
@@ -2096,7 +2360,7 @@ CREATE OR REPLACE FUNCTION private.merge_fact(p_fact jsonb, p_order_id uuid, p_a
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.merge_fact(p_fact jsonb, p_order_id uuid, p_at timestamp with time zone) is 'Merges one fact of an order, or of none yet, seen at p_at; of an erased order without the person. KCINV: a fact that nobody knows.';
+comment on function private.merge_fact(p_fact jsonb, p_order_id uuid, p_at timestamp with time zone) is 'Merges one fact of an order, or of none yet, seen at p_at; of an erased order without the person. SHINV: a fact that nobody knows.';
 
 
 CREATE OR REPLACE FUNCTION private.merge_fraud_signal(p_fact jsonb, p_order_id uuid, p_at timestamp with time zone)
@@ -2157,6 +2421,13 @@ CREATE OR REPLACE FUNCTION private.money_left(p_payment_id text)
 comment on function private.money_left(p_payment_id text) is 'Minor units of a payment that the customer has not got back, neither by refunds under way or made nor by lost disputes.';
 grant execute on function private.money_left(p_payment_id text) to authenticated;
 grant execute on function private.money_left(p_payment_id text) to service_role;
+
+
+CREATE OR REPLACE FUNCTION private.name_stock_move(p_kind text, p_order_id uuid DEFAULT NULL::uuid, p_note text DEFAULT NULL::text, p_actor text DEFAULT NULL::text)
+ RETURNS void
+ LANGUAGE sql
+ SET search_path TO '';
+comment on function private.name_stock_move(p_kind text, p_order_id uuid, p_note text, p_actor text) is 'Says why the changes of on_hand that follow in this transaction are made, for their journal; p_kind null: what follows is not ours. Staff commands are signed by themselves (setting kct.actor).';
 
 
 CREATE OR REPLACE FUNCTION private.next_order_number()
@@ -2241,6 +2512,13 @@ CREATE OR REPLACE FUNCTION private.open_checkouts(p_user_id uuid, p_session_id t
 comment on function private.open_checkouts(p_user_id uuid, p_session_id text, p_livemode boolean) is 'The unpaid checkouts of a shopper: those of the account, and for guests the one whose session id they present. An e-mail address is no proof of anything and is not looked at.';
 
 
+CREATE OR REPLACE FUNCTION private.open_receipt(p_order_id uuid, p_note text)
+ RETURNS uuid
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.open_receipt(p_order_id uuid, p_note text) is 'The return that has come, without lines yet: the oldest announced one, or a new one.';
+
+
 CREATE OR REPLACE FUNCTION private.order_as_asked(o orders)
  RETURNS orders
  LANGUAGE plpgsql
@@ -2281,6 +2559,38 @@ CREATE OR REPLACE FUNCTION private.orders_of_facts(p_facts jsonb)
 comment on function private.orders_of_facts(p_facts jsonb) is 'The orders that facts belong to, as far as they are known.';
 
 
+CREATE OR REPLACE FUNCTION private.parcel_data(p_shipment_id uuid)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.parcel_data(p_shipment_id uuid) is 'What the mail about a parcel says: { parcel, carrier, tracking_number, tracking_url, items: [{ name, quantity }], part, more_to_come }.';
+
+
+CREATE OR REPLACE FUNCTION private.parse_counts(p_counts jsonb)
+ RETURNS TABLE(sku text, counted integer)
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO '';
+comment on function private.parse_counts(p_counts jsonb) is 'The lines of a stock count, [{ sku, counted }]. SHINV: a line is something else.';
+
+
+CREATE OR REPLACE FUNCTION private.parse_csv_counts(p_csv text)
+ RETURNS jsonb
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO '';
+comment on function private.parse_csv_counts(p_csv text) is 'The lines of a CSV file with SKU and figure (comma, semicolon or tab; with or without a heading that begins with sku), in the form of parse_counts().';
+
+
+CREATE OR REPLACE FUNCTION private.parse_order_lines(p_order_id uuid, p_lines jsonb, p_fields text[])
+ RETURNS TABLE(order_item_id uuid, sku text, quantity integer, line jsonb)
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.parse_order_lines(p_order_id uuid, p_lines jsonb, p_fields text[]) is 'Lines [{ sku, quantity, … }] that a command names, as pieces of an order; p_fields: what else a line may have. SHINV: malformed, or listed twice; SHSKU: not in the order.';
+
+
 CREATE OR REPLACE FUNCTION private.payment_of_charge(p_charge_id text)
  RETURNS text
  LANGUAGE plpgsql
@@ -2305,18 +2615,18 @@ CREATE OR REPLACE FUNCTION private.phone_pattern(p_phone text)
 comment on function private.phone_pattern(p_phone text) is 'A regular expression that finds a phone number however it is spaced. Null: too short to be one.';
 
 
-CREATE OR REPLACE FUNCTION private.pick_jobs(p_limit integer, p_kinds text[])
+CREATE OR REPLACE FUNCTION private.pick_jobs(p_limit integer)
  RETURNS bigint[]
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.pick_jobs(p_limit integer, p_kinds text[]) is 'Locks up to p_limit due jobs, most urgent first; or the one job that was in hand when its worker died, alone, when nothing else is due or it has waited long enough.';
+comment on function private.pick_jobs(p_limit integer) is 'Locks up to p_limit due jobs, most urgent first; or the one job that was in hand when its worker died, alone, when nothing else is due or it has waited long enough.';
 
 
-CREATE OR REPLACE FUNCTION private.pick_probes(p_lease_seconds integer, p_kinds text[])
+CREATE OR REPLACE FUNCTION private.pick_probes(p_lease_seconds integer)
  RETURNS bigint[]
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.pick_probes(p_lease_seconds integer, p_kinds text[]) is 'For each provider whose breaker has been open long enough: one due job, locked, to find out whether it answers again.';
+comment on function private.pick_probes(p_lease_seconds integer) is 'For each provider whose breaker has been open long enough: one due job, locked, to find out whether it answers again.';
 
 
 CREATE OR REPLACE FUNCTION private.price_cart(p_items jsonb)
@@ -2324,7 +2634,7 @@ CREATE OR REPLACE FUNCTION private.price_cart(p_items jsonb)
  LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
-comment on function private.price_cart(p_items jsonb) is 'Today''s cart from [{ sku, quantity }], as of price_lines(). KCSKU with the list: unknown or inactive SKUs (the two look alike on purpose). KCINV, KCCUR.';
+comment on function private.price_cart(p_items jsonb) is 'Today''s cart from [{ sku, quantity }], as of price_lines(). SHSKU with the list: unknown or inactive SKUs (the two look alike on purpose). SHINV, SHCUR.';
 
 
 CREATE OR REPLACE FUNCTION private.price_lines(p_wanted jsonb)
@@ -2332,7 +2642,7 @@ CREATE OR REPLACE FUNCTION private.price_lines(p_wanted jsonb)
  LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
-comment on function private.price_lines(p_wanted jsonb) is 'Today''s names and prices of [{ variant_id, sku, quantity }], the SKU as the caller calls it: { lines: [{ variant_id, sku, name, quantity, unit_amount }] summed and sorted by SKU, currency, amount, hash }. KCINV, KCCUR.';
+comment on function private.price_lines(p_wanted jsonb) is 'Today''s names and prices of [{ variant_id, sku, quantity }], the SKU as the caller calls it: { lines: [{ variant_id, sku, name, quantity, unit_amount }] summed and sorted by SKU, currency, amount, hash }. SHINV, SHCUR.';
 
 
 CREATE OR REPLACE FUNCTION private.problem_of_items(p_message text)
@@ -2344,7 +2654,7 @@ comment on function private.problem_of_items(p_message text) is 'What an invalid
 
 
 CREATE OR REPLACE FUNCTION private.process_stripe_event(p_event_id text, p_stripe_created_at timestamp with time zone, p_facts jsonb, p_ignored_reason text, p_error text)
- RETURNS jsonb
+ RETURNS event_outcome
  LANGUAGE plpgsql
  SET search_path TO '';
 comment on function private.process_stripe_event(p_event_id text, p_stripe_created_at timestamp with time zone, p_facts jsonb, p_ignored_reason text, p_error text) is 'Applies the facts of a stored event, or notes why it is ignored. When that fails the event stays stored as failed with a retry_event job, and the failure leaves no other trace. closing_sessions: payment pages that it had ended; their jobs are queued, and who can ends them at once.';
@@ -2457,6 +2767,30 @@ CREATE OR REPLACE FUNCTION private.rank(p_ladder text[], p_value text)
 comment on function private.rank(p_ladder text[], p_value text) is 'Position of a value on a ladder as two digits; 00 for a value this code does not know.';
 
 
+CREATE OR REPLACE FUNCTION private.read_amount(p_amount jsonb, p_currency text, p_confirmed boolean)
+ RETURNS bigint
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO '';
+comment on function private.read_amount(p_amount jsonb, p_currency text, p_confirmed boolean) is 'An amount that staff wrote, in minor units. SHINV: written with a decimal point; SHREF: less than one unit of the currency and not confirmed. Either looks like major units.';
+
+
+CREATE OR REPLACE FUNCTION private.read_price(p_args jsonb, p_currency text)
+ RETURNS bigint
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO '';
+comment on function private.read_price(p_args jsonb, p_currency text) is 'The price that a command names, in minor units. SHINV, SHREF: see read_amount(), or one that Stripe refuses.';
+
+
+CREATE OR REPLACE FUNCTION private.receivable(o orders)
+ RETURNS TABLE(order_item_id uuid, sku text, quantity integer, sent integer)
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.receivable(o orders) is 'Pieces of each line that can come back: all that were sent or are not to be sent, less those that have. sent: of them, those that left and stand in no return.';
+
+
 CREATE OR REPLACE FUNCTION private.recent_drift()
  RETURNS SETOF reconciliation_drift
  LANGUAGE sql
@@ -2473,18 +2807,18 @@ CREATE OR REPLACE FUNCTION private.reconciliation_health()
 comment on function private.reconciliation_health() is 'Health check reconciliation: how far Stripe''s events have been read, and what had to be repaired.';
 
 
-CREATE OR REPLACE FUNCTION private.record_inventory_adjustment()
- RETURNS trigger
- LANGUAGE plpgsql
- SET search_path TO '';
-comment on function private.record_inventory_adjustment() is 'Trigger of inventory_levels: writes the ledger row for any change of on_hand + committed. Reason and actor come from the settings kct.adjustment_reason and kct.actor of the transaction.';
-
-
 CREATE OR REPLACE FUNCTION private.record_order_event(p_order_id uuid, p_kind text, p_source text, p_data jsonb DEFAULT '{}'::jsonb)
  RETURNS void
  LANGUAGE sql
  SET search_path TO '';
 comment on function private.record_order_event(p_order_id uuid, p_kind text, p_source text, p_data jsonb) is 'Adds a row to an order''s audit trail. p_data carries no personal data.';
+
+
+CREATE OR REPLACE FUNCTION private.record_stock_move()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.record_stock_move() is 'Trigger of inventory_levels: writes the journal row of any change of on_hand, with what name_stock_move() said of it. What nobody named was done by hand: an opening stock or an edit.';
 
 
 CREATE OR REPLACE FUNCTION private.record_velocity_hits(p_risk jsonb, p_order_id uuid)
@@ -2528,14 +2862,22 @@ CREATE OR REPLACE FUNCTION private.redrive_event(p_event_id text)
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.redrive_event(p_event_id text) is 'Queues a webhook event again: it is translated anew and its facts merged. KCEVT: it is not stored, or its payload was purged or erased.';
+comment on function private.redrive_event(p_event_id text) is 'Queues a webhook event again: it is translated anew and its facts merged. SHEVT: it is not stored, or its payload was purged or erased.';
 
 
 CREATE OR REPLACE FUNCTION private.redrive_job(p_job_id bigint)
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.redrive_job(p_job_id bigint) is 'Queues a waiting, dead or discarded job again. KCINV: it is done, running or unknown. KCREF: a refund that another one may stand in for, or that is more than is left.';
+comment on function private.redrive_job(p_job_id bigint) is 'Queues a waiting, dead or discarded job again. SHINV: it is done, running or unknown. SHREF: a refund that another one may stand in for, or that is more than is left.';
+
+
+CREATE OR REPLACE FUNCTION private.refund_has_come_true(p_request_id text)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.refund_has_come_true(p_request_id text) is 'Whether the money of a refund request has left. Once true it stays so: a refund that bounces afterwards moves no goods.';
 
 
 CREATE OR REPLACE FUNCTION private.refund_is_owed(q refund_requests)
@@ -2591,6 +2933,14 @@ CREATE OR REPLACE FUNCTION private.refundable_amount(p_payment_id text, p_except
 comment on function private.refundable_amount(p_payment_id text, p_except text) is 'Minor units of a payment that can still be refunded; what is asked for and can still run counts as given back, except the request p_except. Call with the order locked.';
 
 
+CREATE OR REPLACE FUNCTION private.refunded_pieces(p_order_item_id uuid, OUT given integer, OUT made integer)
+ RETURNS record
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.refunded_pieces(p_order_item_id uuid, OUT given integer, OUT made integer) is 'Pieces of a line whose money was given back. given: made or under way; made: Stripe has said so once.';
+
+
 CREATE OR REPLACE FUNCTION private.refunds_on_warning(f fraud_signals, o orders)
  RETURNS boolean
  LANGUAGE plpgsql
@@ -2602,7 +2952,7 @@ CREATE OR REPLACE FUNCTION private.refuse_change()
  RETURNS trigger
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.refuse_change() is 'Trigger of append-only tables: refuses update and delete with SQLSTATE KCAPP, but for what erase_person() removes.';
+comment on function private.refuse_change() is 'Trigger of append-only tables: refuses update and delete with SQLSTATE SHAPP, but for what erase_person() removes.';
 
 
 CREATE OR REPLACE FUNCTION private.refuse_disputed(p_order_ids uuid[])
@@ -2610,7 +2960,7 @@ CREATE OR REPLACE FUNCTION private.refuse_disputed(p_order_ids uuid[])
  LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
-comment on function private.refuse_disputed(p_order_ids uuid[]) is 'KCINV while a dispute of one of these orders waits for evidence: defending a claim goes before erasure (GDPR article 17(3)(e)).';
+comment on function private.refuse_disputed(p_order_ids uuid[]) is 'SHINV while a dispute of one of these orders waits for evidence: defending a claim goes before erasure (GDPR article 17(3)(e)).';
 
 
 CREATE OR REPLACE FUNCTION private.refuse_lost_hold()
@@ -2620,12 +2970,28 @@ CREATE OR REPLACE FUNCTION private.refuse_lost_hold()
 comment on function private.refuse_lost_hold() is 'Trigger of inventory_reservations: a hold that is deleted, alone or with its order, would leave goods that nobody has and nobody can sell.';
 
 
+CREATE OR REPLACE FUNCTION private.refuse_refund(o orders, p_refundable bigint, p_amount bigint)
+ RETURNS void
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO '';
+comment on function private.refuse_refund(o orders, p_refundable bigint, p_amount bigint) is 'SHREF: nothing was paid, nothing is left, or less is left than is asked for.';
+
+
 CREATE OR REPLACE FUNCTION private.refuse_refund_amount(p_amount bigint, p_currency text)
  RETURNS void
  LANGUAGE plpgsql
  IMMUTABLE
  SET search_path TO '';
-comment on function private.refuse_refund_amount(p_amount bigint, p_currency text) is 'Raises KCREF for an amount that Stripe does not refund in this currency. Null, all that is left, is Stripe''s own figure.';
+comment on function private.refuse_refund_amount(p_amount bigint, p_currency text) is 'Raises SHREF for an amount that Stripe does not refund in this currency. Null, all that is left, is Stripe''s own figure.';
+
+
+CREATE OR REPLACE FUNCTION private.refuse_shipping(o orders)
+ RETURNS void
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.refuse_shipping(o orders) is 'SHINV: an order that must not ship, with what keeps it.';
 
 
 CREATE OR REPLACE FUNCTION private.refuse_shortage(p_wanted jsonb)
@@ -2633,14 +2999,14 @@ CREATE OR REPLACE FUNCTION private.refuse_shortage(p_wanted jsonb)
  LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
-comment on function private.refuse_shortage(p_wanted jsonb) is 'Raises KCSTK with [{ sku, requested, available }] when stock does not cover [{ variant_id, sku, quantity }]. Call with the rows locked.';
+comment on function private.refuse_shortage(p_wanted jsonb) is 'Raises SHSTK with [{ sku, requested, available }] when stock does not cover [{ variant_id, sku, quantity }]. Call with the rows locked.';
 
 
 CREATE OR REPLACE FUNCTION private.reopen_checkout(p_order_id uuid, p_session_seconds integer, p_hold_seconds integer)
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.reopen_checkout(p_order_id uuid, p_session_seconds integer, p_hold_seconds integer) is 'A new attempt of an unpaid order at today''s prices: holds stock again (KCSTK when it is gone or no longer sold) and counts up the attempt. The caller has locked the order.';
+comment on function private.reopen_checkout(p_order_id uuid, p_session_seconds integer, p_hold_seconds integer) is 'A new attempt of an unpaid order at today''s prices: holds stock again (SHSTK when it is gone or no longer sold) and counts up the attempt. The caller has locked the order.';
 
 
 CREATE OR REPLACE FUNCTION private.requeue_job(p_job_id bigint)
@@ -2654,15 +3020,7 @@ CREATE OR REPLACE FUNCTION private.reserve_stock(p_order_id uuid, p_expires_at t
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.reserve_stock(p_order_id uuid, p_expires_at timestamp with time zone) is 'Holds stock for all lines of an order or, raising KCSTK, for none. Lines already held keep their hold; p_expires_at extends it.';
-
-
-CREATE OR REPLACE FUNCTION private.restock_answer(p_command_id uuid, p_command text, p_args jsonb)
- RETURNS jsonb
- LANGUAGE plpgsql
- STABLE
- SET search_path TO '';
-comment on function private.restock_answer(p_command_id uuid, p_command text, p_args jsonb) is 'What request_refund with p_restock answers about the goods: whether they go back with this refund, and if not, why and what does.';
+comment on function private.reserve_stock(p_order_id uuid, p_expires_at timestamp with time zone) is 'Holds stock for all lines of an order or, raising SHSTK, for none. Lines already held keep their hold; p_expires_at extends it.';
 
 
 CREATE OR REPLACE FUNCTION private.restock_due(o orders)
@@ -2704,67 +3062,144 @@ CREATE OR REPLACE FUNCTION private.risk_of(p_order_id uuid)
 comment on function private.risk_of(p_order_id uuid) is 'The order_risk row of an order.';
 
 
+CREATE OR REPLACE FUNCTION private.run_accept_dispute(p_args jsonb)
+ RETURNS uuid
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.run_accept_dispute(p_args jsonb) is 'Carries out accept_dispute: queues the job that closes it at Stripe, once. SHINV: no such dispute, it does not wait for an answer, or evidence is on its way.';
+
+
+CREATE OR REPLACE FUNCTION private.run_add_product(p_args jsonb)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.run_add_product(p_args jsonb) is 'Carries out add_product, and answers { product_id }. SHINV: the slug is taken, or not one.';
+
+
 CREATE OR REPLACE FUNCTION private.run_add_variant(p_args jsonb)
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.run_add_variant(p_args jsonb) is 'Carries out add_variant: the variant and its stock row. KCINV: no such product, the SKU exists, or a price that Stripe refuses.';
+comment on function private.run_add_variant(p_args jsonb) is 'Carries out add_variant: the variant and its stock row. SHINV: no such product, the SKU exists, or a price that Stripe refuses; SHREF: a price that looks like major units.';
 
 
 CREATE OR REPLACE FUNCTION private.run_adjust_inventory(p_args jsonb)
- RETURNS void
+ RETURNS jsonb
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.run_adjust_inventory(p_args jsonb) is 'Carries out adjust_inventory; the ledger row comes from the trigger. KCSKU, KCINV, KCSTK: would go below what open checkouts hold.';
+comment on function private.run_adjust_inventory(p_args jsonb) is 'Carries out adjust_inventory, and answers { sku, on_hand }; the journal row comes from the trigger. SHSKU, SHINV, SHSTK: would go below what open checkouts hold.';
+
+
+CREATE OR REPLACE FUNCTION private.run_announce_return(p_args jsonb)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.run_announce_return(p_args jsonb) is 'Carries out announce_return: pieces that the customer will send back. Answers { return_id }. SHINV: not sent, or in a return already.';
+
+
+CREATE OR REPLACE FUNCTION private.run_assign_refund(p_args jsonb)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.run_assign_refund(p_args jsonb) is 'Carries out assign_refund: says which pieces a refund of Stripe''s dashboard was about. SHREF: no such refund, one of our own, assigned already, or pieces that are refunded.';
 
 
 CREATE OR REPLACE FUNCTION private.run_cancel_order(p_args jsonb)
  RETURNS uuid
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.run_cancel_order(p_args jsonb) is 'Carries out cancel_order: settling expires open sessions and refunds what was paid. Of an order that is refunded already only the goods go back. KCINV: already shipped.';
+comment on function private.run_cancel_order(p_args jsonb) is 'Carries out cancel_order: settling expires open sessions and refunds what was paid. Of an order that is refunded already only the goods go back. SHINV: already shipped.';
+
+
+CREATE OR REPLACE FUNCTION private.run_close_return(p_args jsonb)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.run_close_return(p_args jsonb) is 'Carries out close_return: of one that was received no money is due; one that was announced will not come. SHINV: no such return, closed already, its refund is under way, or it would send what was refunded.';
+
+
+CREATE OR REPLACE FUNCTION private.run_correct_shipment(p_command_id uuid, p_args jsonb)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.run_correct_shipment(p_command_id uuid, p_args jsonb) is 'Carries out correct_shipment. SHINV: no such parcel, or nothing to correct.';
+
+
+CREATE OR REPLACE FUNCTION private.run_count_inventory(p_kind text, p_counts jsonb, p_note text)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.run_count_inventory(p_kind text, p_counts jsonb, p_note text) is 'Carries out count_inventory and import_inventory: sets the stock to what was counted in the house, sold pieces that have not been sent included. All lines or none. Answers { lines, changed: [{ sku, was, counted }] }. SHSKU: unknown or listed twice; SHINV: not a count; SHSTK: less than orders and checkouts hold.';
 
 
 CREATE OR REPLACE FUNCTION private.run_erase_customer(p_command_id uuid, p_args jsonb)
  RETURNS jsonb
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.run_erase_customer(p_command_id uuid, p_args jsonb) is 'Carries out erase_customer, and answers with counts: { ok, found, erased: { orders, customers, stripe_customers, events, texts }, problem? }; found false: nobody is known, and nothing was changed. KCINV: a dispute still needs the data.';
+comment on function private.run_erase_customer(p_command_id uuid, p_args jsonb) is 'Carries out erase_customer, and answers with counts: { ok, found, erased: { orders, customers, stripe_customers, events, texts }, problem? }; found false: nobody is known, and nothing was changed. SHINV: a dispute still needs the data.';
 
 
 CREATE OR REPLACE FUNCTION private.run_mark_fulfilled(p_command_id uuid, p_args jsonb)
- RETURNS uuid
+ RETURNS jsonb
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.run_mark_fulfilled(p_command_id uuid, p_args jsonb) is 'Carries out mark_fulfilled: notes carrier and tracking number, queues the mail. Of an order that has shipped it corrects them, and mails each correction once. KCINV: unpaid, held or cancelled; shipped already and nothing to correct.';
+comment on function private.run_mark_fulfilled(p_command_id uuid, p_args jsonb) is 'Carries out mark_fulfilled: notes a parcel and queues its mail, and answers { parcel, to_ship }. Of an order that has shipped in one parcel it corrects that. SHINV: unpaid, held or cancelled; more than is still to be sent; nothing to correct.';
+
+
+CREATE OR REPLACE FUNCTION private.run_order_command(p_id uuid, p_command text, p_args jsonb)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.run_order_command(p_id uuid, p_command text, p_args jsonb) is 'Carries out a command about an order, and returns what it answers; null: it is about something else.';
 
 
 CREATE OR REPLACE FUNCTION private.run_receive_return(p_args jsonb)
- RETURNS uuid
+ RETURNS jsonb
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.run_receive_return(p_args jsonb) is 'Carries out receive_return: the goods of a shipped or refunded order go back on the shelf, once, whatever became of its money. KCINV: back already, or never sent.';
+comment on function private.run_receive_return(p_args jsonb) is 'Carries out receive_return: pieces that are in the house again, announced or not, once each, whatever becomes of their money. Answers { return_id, lines }. SHINV: more than can come back.';
 
 
 CREATE OR REPLACE FUNCTION private.run_release_review(p_args jsonb)
  RETURNS uuid
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.run_release_review(p_args jsonb) is 'Carries out release_review: a person has looked at what holds the order now, and it may ship. A sign of fraud or a mismatch that turns up later holds it again. KCINV: nothing to release, or its money is on its way back.';
+comment on function private.run_release_review(p_args jsonb) is 'Carries out release_review: a person has looked at what holds the order now, and it may ship. A sign of fraud or a mismatch that turns up later holds it again. SHINV: nothing to release, or its money is on its way back.';
 
 
 CREATE OR REPLACE FUNCTION private.run_request_refund(p_command_id uuid, p_args jsonb)
- RETURNS uuid
+ RETURNS jsonb
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.run_request_refund(p_command_id uuid, p_args jsonb) is 'Carries out request_refund: queues one refund. Asked for all that is left, it gives back the rest, whatever is refunded by hand meanwhile. KCREF: more than is left, or nothing is.';
+comment on function private.run_request_refund(p_command_id uuid, p_args jsonb) is 'Carries out request_refund: queues one refund, and answers { amount, currency, left, lines: [{ sku, quantity, amount }] }. Asked for all that is left, it gives back the rest, whatever is refunded by hand meanwhile. SHREF: more than is left, or nothing is; pieces that were refunded; an amount that looks like major units.';
 
 
 CREATE OR REPLACE FUNCTION private.run_resend_notification(p_command_id uuid, p_args jsonb)
  RETURNS uuid
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.run_resend_notification(p_command_id uuid, p_args jsonb) is 'Carries out resend_notification: queues a mail that the order has had before once more. KCINV: it never had it, or what it says is not true any more.';
+comment on function private.run_resend_notification(p_command_id uuid, p_args jsonb) is 'Carries out resend_notification: queues a mail that the order has had before once more. SHINV: it never had it, or what it says is not true any more.';
+
+
+CREATE OR REPLACE FUNCTION private.run_set_price(p_args jsonb)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.run_set_price(p_args jsonb) is 'Carries out set_price, and answers { sku, currency, was, price_amount }; orders that exist keep their price. SHSKU; SHINV: a price that Stripe refuses; SHREF: one that looks like major units.';
+
+
+CREATE OR REPLACE FUNCTION private.run_settle_alert(p_status text, p_args jsonb)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.run_settle_alert(p_status text, p_args jsonb) is 'Carries out acknowledge_alert and resolve_alert; doing it again changes nothing. Answers { kind, was, order_number? }. SHINV: no such alert.';
+
+
+CREATE OR REPLACE FUNCTION private.run_shop_command(p_id uuid, p_command text, p_args jsonb)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.run_shop_command(p_id uuid, p_command text, p_args jsonb) is 'Carries out a command that is about no order, and returns what it answers.';
 
 
 CREATE OR REPLACE FUNCTION private.run_staff_command()
@@ -2779,7 +3214,7 @@ CREATE OR REPLACE FUNCTION private.run_submit_dispute_evidence(p_command_id uuid
  RETURNS uuid
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.run_submit_dispute_evidence(p_command_id uuid, p_args jsonb) is 'Carries out submit_dispute_evidence: queues the submission. KCINV: no such dispute, it does not wait for a response, or evidence is on its way.';
+comment on function private.run_submit_dispute_evidence(p_command_id uuid, p_args jsonb) is 'Carries out submit_dispute_evidence: queues the submission. SHINV: no such dispute, it does not wait for a response, or evidence is on its way.';
 
 
 CREATE OR REPLACE FUNCTION private.same_checkout_again(p_user_id uuid, p_session_id text, p_livemode boolean, p_cart_hash text)
@@ -2809,7 +3244,7 @@ CREATE OR REPLACE FUNCTION private.set_schedule_target(p_url text, p_key text)
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.set_schedule_target(p_url text, p_key text) is 'Notes in Vault where retry-jobs is and which secret key opens it, and (re)schedules it. For deno task setup. KCINV: no scheduler here.';
+comment on function private.set_schedule_target(p_url text, p_key text) is 'Notes in Vault where retry-jobs is and which secret key opens it, and (re)schedules it. For deno task setup. SHINV: no scheduler here.';
 
 
 CREATE OR REPLACE FUNCTION private.setting(p_key text)
@@ -2852,7 +3287,7 @@ CREATE OR REPLACE FUNCTION private.settle_order(p_order_id uuid, p_source text)
  RETURNS text
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.settle_order(p_order_id uuid, p_source text) is 'Derives an order from its facts under a row lock, moves its stock and fires each side effect once. The only writer of order status and committed stock. p_source: who asked (event id, order_status, reconcile, job, staff), for the audit trail. Returns the status. KCORD: no such order.';
+comment on function private.settle_order(p_order_id uuid, p_source text) is 'Derives an order from its facts under a row lock, moves its stock and fires each side effect once. The only writer of order status and committed stock. p_source: who asked (event id, order_status, reconcile, job, staff), for the audit trail. Returns the status. SHORD: no such order.';
 
 
 CREATE OR REPLACE FUNCTION private.settle_paid_effects(o orders, p_mismatches text[], p_source text)
@@ -2874,6 +3309,13 @@ CREATE OR REPLACE FUNCTION private.settle_refund_effects(o orders, p_source text
  LANGUAGE plpgsql
  SET search_path TO '';
 comment on function private.settle_refund_effects(o orders, p_source text) is 'What customer and staff hear of refunds that exist, and the alerts that they close. Called by settle_order() only.';
+
+
+CREATE OR REPLACE FUNCTION private.settle_returns(o orders, p_source text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.settle_returns(o orders, p_source text) is 'Books the pieces of each return once: what waited for its refund when that has succeeded, what staff received at once. Closes returns when all that came back is paid back. Called by settle_order() only.';
 
 
 CREATE OR REPLACE FUNCTION private.settle_risk_alerts(o orders, p_mismatches text[])
@@ -2902,6 +3344,29 @@ CREATE OR REPLACE FUNCTION private.settle_unfulfillable(o orders, p_source text)
  LANGUAGE plpgsql
  SET search_path TO '';
 comment on function private.settle_unfulfillable(o orders, p_source text) is 'Money of an order that will not ship, because it is oversold or cancelled, goes back; customer and staff hear of it.';
+
+
+CREATE OR REPLACE FUNCTION private.share_of_goods(o orders)
+ RETURNS bigint
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.share_of_goods(o orders) is 'What of the money paid was for goods; the rest was for delivery.';
+
+
+CREATE OR REPLACE FUNCTION private.share_of_pieces(o orders, p_order_item_id uuid, p_pieces integer)
+ RETURNS bigint
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.share_of_pieces(o orders, p_order_item_id uuid, p_pieces integer) is 'What the first p_pieces of a line have cost, in minor units of what was paid: with their share of discount and tax, without delivery.';
+
+
+CREATE OR REPLACE FUNCTION private.ship(p_order_id uuid, p_carrier text, p_tracking_number text, p_lines jsonb)
+ RETURNS uuid
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.ship(p_order_id uuid, p_carrier text, p_tracking_number text, p_lines jsonb) is 'Notes a parcel with the lines, or with all that is still to be sent (p_lines null), and returns its id. SHINV: more than is still to be sent, or a tracking number that the order has already.';
 
 
 CREATE OR REPLACE FUNCTION private.shop()
@@ -2954,12 +3419,20 @@ CREATE OR REPLACE FUNCTION private.sign_staff_command()
 comment on function private.sign_staff_command() is 'Trigger of staff_commands: a row carries the name of who really wrote it, and the time.';
 
 
+CREATE OR REPLACE FUNCTION private.sold_and_here(p_variant_id uuid)
+ RETURNS integer
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.sold_and_here(p_variant_id uuid) is 'Pieces of a variant that paid orders own and that have not left the house.';
+
+
 CREATE OR REPLACE FUNCTION private.staff_command_fields(p_command text)
  RETURNS TABLE(field text, type text, required boolean, size bigint)
  LANGUAGE sql
  IMMUTABLE
  SET search_path TO '';
-comment on function private.staff_command_fields(p_command text) is 'Arguments of a staff command: their JSON type, and size: the length of a text or array (as text), the greatest amount of an integer, either sign. No rows: there is no such command.';
+comment on function private.staff_command_fields(p_command text) is 'Arguments of a staff command: their JSON type (amount: a number, see read_amount()), and size: the length of a text or array (as text), the greatest number, either sign. No rows: there is no such command.';
 
 
 CREATE OR REPLACE FUNCTION private.stamp(p_at timestamp with time zone)
@@ -2971,7 +3444,7 @@ comment on function private.stamp(p_at timestamp with time zone) is 'A time in m
 
 
 CREATE OR REPLACE FUNCTION private.store_stripe_event(p_event_id text, p_type text, p_livemode boolean, p_api_version text, p_stripe_created_at timestamp with time zone, p_source_ip text, p_payload jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_alerts jsonb, p_delivered boolean)
- RETURNS jsonb
+ RETURNS event_outcome
  LANGUAGE plpgsql
  SET search_path TO '';
 comment on function private.store_stripe_event(p_event_id text, p_type text, p_livemode boolean, p_api_version text, p_stripe_created_at timestamp with time zone, p_source_ip text, p_payload jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_alerts jsonb, p_delivered boolean) is 'receive_stripe_event() for both ways an event comes: p_delivered tells whether Stripe posted it to us, which delivery_count and delivered_at count, or we fetched it.';
@@ -2993,13 +3466,13 @@ CREATE OR REPLACE FUNCTION private.subject_orders(p_subject text, p_key text, p_
 comment on function private.subject_orders(p_subject text, p_key text, p_livemode boolean, p_since timestamp with time zone) is 'Orders of one subject of the velocity rules since a time.';
 
 
-CREATE OR REPLACE FUNCTION private.submit_command(p_command text, p_args jsonb)
+CREATE OR REPLACE FUNCTION private.submit_command(p_command text, p_args jsonb, p_dry_run boolean DEFAULT false, p_command_id uuid DEFAULT NULL::uuid)
  RETURNS jsonb
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.submit_command(p_command text, p_args jsonb) is 'Inserts a staff command as the caller, whose policies decide, and returns its result. 42501: the caller is not staff.';
-grant execute on function private.submit_command(p_command text, p_args jsonb) to authenticated;
-grant execute on function private.submit_command(p_command text, p_args jsonb) to service_role;
+comment on function private.submit_command(p_command text, p_args jsonb, p_dry_run boolean, p_command_id uuid) is 'Inserts a staff command as the caller, whose policies decide, and returns its result. p_dry_run: carries it out, undoes all of it, and returns what the result would be. p_command_id: the same command with the same id is carried out once and answers the same again. 42501: the caller is not staff; SHINV: the id was another command''s.';
+grant execute on function private.submit_command(p_command text, p_args jsonb, p_dry_run boolean, p_command_id uuid) to authenticated;
+grant execute on function private.submit_command(p_command text, p_args jsonb, p_dry_run boolean, p_command_id uuid) to service_role;
 
 
 CREATE OR REPLACE FUNCTION private.superseded_sessions(p_key text, p_user_id uuid, p_session_id text, p_livemode boolean)
@@ -3008,6 +3481,13 @@ CREATE OR REPLACE FUNCTION private.superseded_sessions(p_key text, p_user_id uui
  STABLE
  SET search_path TO '';
 comment on function private.superseded_sessions(p_key text, p_user_id uuid, p_session_id text, p_livemode boolean) is 'Open payment pages of a shopper that a checkout with this key takes the place of, or null.';
+
+
+CREATE OR REPLACE FUNCTION private.take_announced(p_return_id uuid, p_order_item_id uuid, p_quantity integer, p_restock boolean, p_free_only boolean)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.take_announced(p_return_id uuid, p_order_item_id uuid, p_quantity integer, p_restock boolean, p_free_only boolean) is 'Moves up to p_quantity announced pieces of a line from other returns to this one, the oldest first, and returns how many. p_free_only: none that wait for a refund.';
 
 
 CREATE OR REPLACE FUNCTION private.tell_of_refund(q refund_requests, p_job_id bigint, p_cause text)
@@ -3030,6 +3510,14 @@ CREATE OR REPLACE FUNCTION private.tidy_options()
  LANGUAGE plpgsql
  SET search_path TO '';
 comment on function private.tidy_options() is 'Trigger of product_variants: a size or colour that somebody cleared is none, not an empty one.';
+
+
+CREATE OR REPLACE FUNCTION private.tracking_url(p_carrier text, p_tracking_number text)
+ RETURNS text
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.tracking_url(p_carrier text, p_tracking_number text) is 'The page that shows a parcel, or null: an unknown carrier, or nothing like a tracking number.';
 
 
 CREATE OR REPLACE FUNCTION private.unreleased_mismatches(p_order_id uuid, p_session_id text, p_reasons text[])
@@ -3165,6 +3653,14 @@ CREATE OR REPLACE FUNCTION private.worst_status(VARIADIC p_conditions boolean[])
 comment on function private.worst_status(VARIADIC p_conditions boolean[]) is 'degraded when any condition holds, else ok.';
 
 
+CREATE OR REPLACE FUNCTION private.worth_of_lines(o orders, p_lines jsonb)
+ RETURNS TABLE(order_item_id uuid, sku text, quantity integer, amount bigint)
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.worth_of_lines(o orders, p_lines jsonb) is 'Lines [{ sku, quantity, restock }] with what their pieces have cost. SHREF: pieces that are refunded already.';
+
+
 CREATE OR REPLACE FUNCTION private.write_order(o orders, p_before orders, k order_risk, p_source text)
  RETURNS void
  LANGUAGE plpgsql
@@ -3181,56 +3677,101 @@ comment on function private.xor_key(p_key bytea, p_byte integer) is 'A key of at
 
 
 CREATE OR REPLACE FUNCTION public.abandon_checkout(p_order_id uuid, p_attempt integer, p_refusal jsonb DEFAULT NULL::jsonb)
- RETURNS jsonb
+ RETURNS boolean
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.abandon_checkout(p_order_id uuid, p_attempt integer, p_refusal jsonb) is 'Ends an attempt that has no session, which frees its stock. Call it only when Stripe has refused the attempt, or has been asked and knows no session of it that could still be paid. p_refusal: what Stripe said, for an alert. abandoned false: the attempt has a session, or is not the current one. KCORD: no such order.';
+comment on function public.abandon_checkout(p_order_id uuid, p_attempt integer, p_refusal jsonb) is 'Ends an attempt that has no session, which frees its stock. Call it only when Stripe has refused the attempt, or has been asked and knows no session of it that could still be paid. p_refusal: what Stripe said, for an alert. Returns false when the attempt has a session, or is not the current one. SHORD: no such order.';
 grant execute on function public.abandon_checkout(p_order_id uuid, p_attempt integer, p_refusal jsonb) to service_role;
 
 
-CREATE OR REPLACE FUNCTION public.add_variant(p_product_slug text, p_sku text, p_price_amount bigint, p_currency text, p_size text DEFAULT NULL::text, p_color text DEFAULT NULL::text, p_on_hand integer DEFAULT 0)
+CREATE OR REPLACE FUNCTION public.accept_dispute(p_dispute_id text, p_note text DEFAULT NULL::text)
  RETURNS jsonb
  LANGUAGE sql
  SET search_path TO '';
-comment on function public.add_variant(p_product_slug text, p_sku text, p_price_amount bigint, p_currency text, p_size text, p_color text, p_on_hand integer) is 'Puts a size and colour of a product on sale, with its stock. p_price_amount in Stripe''s minor units; a price that Stripe refuses is refused. Staff only.';
-grant execute on function public.add_variant(p_product_slug text, p_sku text, p_price_amount bigint, p_currency text, p_size text, p_color text, p_on_hand integer) to authenticated;
-grant execute on function public.add_variant(p_product_slug text, p_sku text, p_price_amount bigint, p_currency text, p_size text, p_color text, p_on_hand integer) to service_role;
+comment on function public.accept_dispute(p_dispute_id text, p_note text) is 'Gives up a dispute: a job closes it at Stripe, and the bank keeps the money. Final. Staff only.';
+grant execute on function public.accept_dispute(p_dispute_id text, p_note text) to authenticated;
+grant execute on function public.accept_dispute(p_dispute_id text, p_note text) to service_role;
+
+
+CREATE OR REPLACE FUNCTION public.acknowledge_alert(p_alert_id uuid)
+ RETURNS jsonb
+ LANGUAGE sql
+ SET search_path TO '';
+comment on function public.acknowledge_alert(p_alert_id uuid) is 'Somebody looks at an alert. Staff only.';
+grant execute on function public.acknowledge_alert(p_alert_id uuid) to authenticated;
+grant execute on function public.acknowledge_alert(p_alert_id uuid) to service_role;
+
+
+CREATE OR REPLACE FUNCTION public.add_product(p_slug text, p_name text, p_description text DEFAULT NULL::text, p_image_url text DEFAULT NULL::text, p_active boolean DEFAULT true)
+ RETURNS jsonb
+ LANGUAGE sql
+ SET search_path TO '';
+comment on function public.add_product(p_slug text, p_name text, p_description text, p_image_url text, p_active boolean) is 'Adds a product; its sizes and colours come with add_variant(). Staff only.';
+grant execute on function public.add_product(p_slug text, p_name text, p_description text, p_image_url text, p_active boolean) to authenticated;
+grant execute on function public.add_product(p_slug text, p_name text, p_description text, p_image_url text, p_active boolean) to service_role;
+
+
+CREATE OR REPLACE FUNCTION public.add_variant(p_product_slug text, p_sku text, p_price_amount numeric, p_currency text, p_size text DEFAULT NULL::text, p_color text DEFAULT NULL::text, p_on_hand integer DEFAULT 0, p_confirm boolean DEFAULT false)
+ RETURNS jsonb
+ LANGUAGE sql
+ SET search_path TO '';
+comment on function public.add_variant(p_product_slug text, p_sku text, p_price_amount numeric, p_currency text, p_size text, p_color text, p_on_hand integer, p_confirm boolean) is 'Puts a size and colour of a product on sale, with its stock. p_price_amount in Stripe''s minor units; a price that Stripe refuses is refused, one below one unit of the currency needs p_confirm. Staff only.';
+grant execute on function public.add_variant(p_product_slug text, p_sku text, p_price_amount numeric, p_currency text, p_size text, p_color text, p_on_hand integer, p_confirm boolean) to authenticated;
+grant execute on function public.add_variant(p_product_slug text, p_sku text, p_price_amount numeric, p_currency text, p_size text, p_color text, p_on_hand integer, p_confirm boolean) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.adjust_inventory(p_sku text, p_delta integer, p_reason text)
  RETURNS jsonb
  LANGUAGE sql
  SET search_path TO '';
-comment on function public.adjust_inventory(p_sku text, p_delta integer, p_reason text) is 'Goods received (p_delta > 0), lost or recounted (p_delta < 0). Staff only.';
+comment on function public.adjust_inventory(p_sku text, p_delta integer, p_reason text) is 'Goods received (p_delta > 0) or lost (p_delta < 0). Staff only.';
 grant execute on function public.adjust_inventory(p_sku text, p_delta integer, p_reason text) to authenticated;
 grant execute on function public.adjust_inventory(p_sku text, p_delta integer, p_reason text) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.advance_reconciliation_cursor(p_name text, p_position timestamp with time zone)
- RETURNS jsonb
+ RETURNS timestamp with time zone
  LANGUAGE sql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.advance_reconciliation_cursor(p_name text, p_position timestamp with time zone) is 'Notes how far a stream has been read; never goes back. Returns { position }.';
+comment on function public.advance_reconciliation_cursor(p_name text, p_position timestamp with time zone) is 'Notes how far a stream has been read; never goes back. Returns how far that is now.';
 grant execute on function public.advance_reconciliation_cursor(p_name text, p_position timestamp with time zone) to service_role;
 
 
-CREATE OR REPLACE FUNCTION public.apply_stripe_facts(p_facts jsonb, p_source text, p_observed_at timestamp with time zone)
+CREATE OR REPLACE FUNCTION public.announce_return(p_order_number text, p_lines jsonb, p_reason text DEFAULT NULL::text, p_dry_run boolean DEFAULT false)
  RETURNS jsonb
+ LANGUAGE sql
+ SET search_path TO '';
+comment on function public.announce_return(p_order_number text, p_lines jsonb, p_reason text, p_dry_run boolean) is 'Notes what a customer will send back: p_lines [{"sku", "quantity"}]. Moves neither money nor stock. Staff only.';
+grant execute on function public.announce_return(p_order_number text, p_lines jsonb, p_reason text, p_dry_run boolean) to authenticated;
+grant execute on function public.announce_return(p_order_number text, p_lines jsonb, p_reason text, p_dry_run boolean) to service_role;
+
+
+CREATE OR REPLACE FUNCTION public.apply_stripe_facts(p_facts jsonb, p_source text, p_observed_at timestamp with time zone)
+ RETURNS boolean
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.apply_stripe_facts(p_facts jsonb, p_source text, p_observed_at timestamp with time zone) is 'Merges facts read from Stripe''s API at p_observed_at (before the request was sent) and settles. p_source: order_status, reconcile, job or checkout. KCINV: anything else.';
+comment on function public.apply_stripe_facts(p_facts jsonb, p_source text, p_observed_at timestamp with time zone) is 'Merges facts read from Stripe''s API at p_observed_at (before the request was sent) and settles. p_source: order_status, reconcile, job or checkout. Returns whether anything was ours. SHINV: any other source.';
 grant execute on function public.apply_stripe_facts(p_facts jsonb, p_source text, p_observed_at timestamp with time zone) to service_role;
 
 
-CREATE OR REPLACE FUNCTION public.attach_checkout_session(p_order_id uuid, p_attempt integer, p_fact jsonb, p_email_change integer DEFAULT NULL::integer)
+CREATE OR REPLACE FUNCTION public.assign_refund(p_refund_id text, p_lines jsonb, p_restock boolean DEFAULT false, p_dry_run boolean DEFAULT false)
  RETURNS jsonb
+ LANGUAGE sql
+ SET search_path TO '';
+comment on function public.assign_refund(p_refund_id text, p_lines jsonb, p_restock boolean, p_dry_run boolean) is 'Says which pieces a refund was about that was made in Stripe''s dashboard: p_lines [{"sku", "quantity", "restock"}]. Staff only.';
+grant execute on function public.assign_refund(p_refund_id text, p_lines jsonb, p_restock boolean, p_dry_run boolean) to authenticated;
+grant execute on function public.assign_refund(p_refund_id text, p_lines jsonb, p_restock boolean, p_dry_run boolean) to service_role;
+
+
+CREATE OR REPLACE FUNCTION public.attach_checkout_session(p_order_id uuid, p_attempt integer, p_fact jsonb, p_email_change integer DEFAULT NULL::integer)
+ RETURNS void
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.attach_checkout_session(p_order_id uuid, p_attempt integer, p_fact jsonb, p_email_change integer) is 'Notes the session that Stripe made for an attempt. p_email_change: which address of the account Stripe''s customer has now, as customer_email_change of the snapshot. Idempotent: created is true for the first call only. KCORD: no such order.';
+comment on function public.attach_checkout_session(p_order_id uuid, p_attempt integer, p_fact jsonb, p_email_change integer) is 'Notes the session that Stripe made for an attempt. p_email_change: which address of the account Stripe''s customer has now, as customer_email_change of the snapshot. Idempotent. SHORD: no such order.';
 grant execute on function public.attach_checkout_session(p_order_id uuid, p_attempt integer, p_fact jsonb, p_email_change integer) to service_role;
 
 
@@ -3239,7 +3780,7 @@ CREATE OR REPLACE FUNCTION public.begin_checkout(p_items jsonb, p_idempotency_ke
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.begin_checkout(p_items jsonb, p_idempotency_key text, p_user_id uuid, p_email text, p_client_ip text, p_user_agent text, p_locale text, p_livemode boolean, p_session_seconds integer, p_hold_seconds integer, p_velocity_mode text, p_previous_session_id text, p_supersede boolean) is 'Makes a pending order with frozen prices and reserved stock from [{ sku, quantity }], or finds the one this Idempotency-Key (or this shopper, seconds ago) made before. Outcomes: created, existing (the snapshot to send to Stripe), superseded (expire session_ids at Stripe, then ask again with p_supersede false), velocity_exceeded. KCSKU unknown_sku, KCSTK insufficient_stock, KCIDC idempotency_conflict, KCCUR mixed currencies, KCINV invalid.';
+comment on function public.begin_checkout(p_items jsonb, p_idempotency_key text, p_user_id uuid, p_email text, p_client_ip text, p_user_agent text, p_locale text, p_livemode boolean, p_session_seconds integer, p_hold_seconds integer, p_velocity_mode text, p_previous_session_id text, p_supersede boolean) is 'Makes a pending order with frozen prices and reserved stock from [{ sku, quantity }], or finds the one this Idempotency-Key (or this shopper, seconds ago) made before. Outcomes: created, existing (the snapshot to send to Stripe), superseded (expire session_ids at Stripe, then ask again with p_supersede false), velocity_exceeded. SHSKU unknown_sku, SHSTK insufficient_stock, SHIDC idempotency_conflict, SHCUR mixed currencies, SHINV invalid.';
 grant execute on function public.begin_checkout(p_items jsonb, p_idempotency_key text, p_user_id uuid, p_email text, p_client_ip text, p_user_agent text, p_locale text, p_livemode boolean, p_session_seconds integer, p_hold_seconds integer, p_velocity_mode text, p_previous_session_id text, p_supersede boolean) to service_role;
 
 
@@ -3261,17 +3802,44 @@ comment on function public.check_invariants() is 'What must always be true and i
 grant execute on function public.check_invariants() to service_role;
 
 
-CREATE OR REPLACE FUNCTION public.claim_jobs(p_worker text, p_limit integer, p_lease_seconds integer, p_kinds text[] DEFAULT NULL::text[])
- RETURNS jsonb
+CREATE OR REPLACE FUNCTION public.claim_jobs(p_worker text, p_limit integer, p_lease_seconds integer)
+ RETURNS TABLE(id bigint, kind text, payload jsonb, attempts integer, max_attempts integer, lease_id uuid, created_at timestamp with time zone)
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.claim_jobs(p_worker text, p_limit integer, p_lease_seconds integer, p_kinds text[]) is 'Leases up to p_limit due jobs to p_worker for p_lease_seconds; fewer does not mean that nothing is left, none does. Rows locked by another worker are skipped, jobs whose lease ran out are due again, jobs of a provider that is down wait.';
-grant execute on function public.claim_jobs(p_worker text, p_limit integer, p_lease_seconds integer, p_kinds text[]) to service_role;
+comment on function public.claim_jobs(p_worker text, p_limit integer, p_lease_seconds integer) is 'Leases up to p_limit due jobs to p_worker for p_lease_seconds; fewer does not mean that nothing is left, none does. Rows locked by another worker are skipped, jobs whose lease ran out are due again, jobs of a provider that is down wait.';
+grant execute on function public.claim_jobs(p_worker text, p_limit integer, p_lease_seconds integer) to service_role;
+
+
+CREATE OR REPLACE FUNCTION public.close_return(p_return_id uuid, p_note text DEFAULT NULL::text)
+ RETURNS jsonb
+ LANGUAGE sql
+ SET search_path TO '';
+comment on function public.close_return(p_return_id uuid, p_note text) is 'Ends a return: of one that was received no money is due, one that was announced will not come (pieces of it that were not sent are to be sent again). Staff only.';
+grant execute on function public.close_return(p_return_id uuid, p_note text) to authenticated;
+grant execute on function public.close_return(p_return_id uuid, p_note text) to service_role;
+
+
+CREATE OR REPLACE FUNCTION public.correct_shipment(p_order_number text, p_parcel integer, p_carrier text DEFAULT NULL::text, p_tracking_number text DEFAULT NULL::text)
+ RETURNS jsonb
+ LANGUAGE sql
+ SET search_path TO '';
+comment on function public.correct_shipment(p_order_number text, p_parcel integer, p_carrier text, p_tracking_number text) is 'Corrects carrier or tracking number of a parcel (numbered from 1 in each order) and mails the correction. Staff only.';
+grant execute on function public.correct_shipment(p_order_number text, p_parcel integer, p_carrier text, p_tracking_number text) to authenticated;
+grant execute on function public.correct_shipment(p_order_number text, p_parcel integer, p_carrier text, p_tracking_number text) to service_role;
+
+
+CREATE OR REPLACE FUNCTION public.count_inventory(p_counts jsonb, p_note text DEFAULT NULL::text)
+ RETURNS jsonb
+ LANGUAGE sql
+ SET search_path TO '';
+comment on function public.count_inventory(p_counts jsonb, p_note text) is 'Sets the stock to what was counted: p_counts [{"sku", "counted"}], all pieces in the house, those sold and not sent included. All lines or none; counting again changes nothing. Staff only.';
+grant execute on function public.count_inventory(p_counts jsonb, p_note text) to authenticated;
+grant execute on function public.count_inventory(p_counts jsonb, p_note text) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.count_jobs()
- RETURNS jsonb
+ RETURNS bigint
  LANGUAGE sql
  STABLE SECURITY DEFINER
  SET search_path TO '';
@@ -3280,13 +3848,13 @@ grant execute on function public.count_jobs() to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.enqueue_periodic_jobs(p_settings jsonb DEFAULT '{}'::jsonb)
- RETURNS jsonb
+ RETURNS integer
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
 comment on function public.enqueue_periodic_jobs(p_settings jsonb) is 'The heartbeat: p_settings { admin_require_mfa: true } turns that on in private.settings, nothing here turns it off.
 Raises and resolves the alerts about deliveries, then queues whatever is due by the clock, each once per period however often this is called, and never a second of a kind
-while one waits. Returns { queued }.';
+while one waits. Returns how many were queued.';
 grant execute on function public.enqueue_periodic_jobs(p_settings jsonb) to service_role;
 
 
@@ -3299,21 +3867,30 @@ grant execute on function public.erase_customer(p_email text) to authenticated;
 grant execute on function public.erase_customer(p_email text) to service_role;
 
 
+CREATE OR REPLACE FUNCTION public.export_person(p_email text)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function public.export_person(p_email text) is 'All that is stored of a person under an e-mail address, as JSON, for whom asks what is known of them (GDPR article 15). Staff only.';
+grant execute on function public.export_person(p_email text) to authenticated;
+grant execute on function public.export_person(p_email text) to service_role;
+
+
 CREATE OR REPLACE FUNCTION public.find_open_checkout(p_order_id uuid)
  RETURNS jsonb
  LANGUAGE plpgsql
  STABLE SECURITY DEFINER
  SET search_path TO '';
-comment on function public.find_open_checkout(p_order_id uuid) is 'What a resume link leads to without changing anything: unpaid with the session { id, url } that can still be paid, or null; paid: { session_id } for the success page; cancelled. KCORD: no such order.';
+comment on function public.find_open_checkout(p_order_id uuid) is 'What a resume link leads to without changing anything: unpaid with the session { id, url } that can still be paid, or null; paid: { session_id } for the success page; cancelled. SHORD: no such order.';
 grant execute on function public.find_open_checkout(p_order_id uuid) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.finish_jobs(p_results jsonb)
- RETURNS jsonb
+ RETURNS TABLE(id bigint, finished boolean, status text)
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.finish_jobs(p_results jsonb) is 'Ends leases: [{ id, lease_id, outcome: done | discard | retry | snooze, reason, run_at, alert: severity, provider_state: up | down | unauthorized }], all but the first three optional. Returns { jobs: [{ id, finished, status }] }; finished false: the lease was lost and nothing changed. KCINV: unknown outcome, nothing changed for any.';
+comment on function public.finish_jobs(p_results jsonb) is 'Ends leases: [{ id, lease_id, outcome: done | discard | retry | snooze, reason, run_at, alert: severity, provider_state: up | down | unauthorized }], all but the first three optional. Returns one row each; finished false, status null: the lease was lost and nothing changed. SHINV: unknown outcome, nothing changed for any.';
 grant execute on function public.finish_jobs(p_results jsonb) to service_role;
 
 
@@ -3340,7 +3917,7 @@ CREATE OR REPLACE FUNCTION public.get_dispute_evidence(p_dispute_id text)
  LANGUAGE sql
  STABLE SECURITY DEFINER
  SET search_path TO '';
-comment on function public.get_dispute_evidence(p_dispute_id text) is 'A dispute with what the shop knows of its order: customer, addresses, items, carrier and tracking, mails sent, purchase address, earlier undisputed orders. Null: no such dispute; order null: not one of ours.';
+comment on function public.get_dispute_evidence(p_dispute_id text) is 'A dispute with what the shop knows of its order: customer, addresses, items, parcels, mails sent, purchase address, earlier undisputed orders. Null: no such dispute; order null: not one of ours.';
 grant execute on function public.get_dispute_evidence(p_dispute_id text) to service_role;
 
 
@@ -3354,11 +3931,11 @@ grant execute on function public.get_health() to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.get_lost_checkouts(p_limit integer)
- RETURNS jsonb
+ RETURNS TABLE(order_id uuid, attempt integer, started_at timestamp with time zone, ended_at timestamp with time zone)
  LANGUAGE sql
  STABLE SECURITY DEFINER
  SET search_path TO '';
-comment on function public.get_lost_checkouts(p_limit integer) is 'Attempts whose session nobody knows: { checkouts: [{ order_id, attempt, started_at, ended_at }] }, oldest first.';
+comment on function public.get_lost_checkouts(p_limit integer) is 'Attempts whose session nobody knows, and when Stripe can have made it, oldest first.';
 grant execute on function public.get_lost_checkouts(p_limit integer) to service_role;
 
 
@@ -3381,25 +3958,25 @@ grant execute on function public.get_order_status(p_session_id text) to service_
 
 
 CREATE OR REPLACE FUNCTION public.get_reconciliation_cursor(p_name text)
- RETURNS jsonb
+ RETURNS timestamp with time zone
  LANGUAGE sql
  STABLE SECURITY DEFINER
  SET search_path TO '';
-comment on function public.get_reconciliation_cursor(p_name text) is 'How far a stream has been read: { position }.';
+comment on function public.get_reconciliation_cursor(p_name text) is 'How far a stream has been read.';
 grant execute on function public.get_reconciliation_cursor(p_name text) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.get_stripe_event(p_event_id text)
- RETURNS jsonb
+ RETURNS SETOF webhook_events
  LANGUAGE sql
  STABLE SECURITY DEFINER
  SET search_path TO '';
-comment on function public.get_stripe_event(p_event_id text) is 'A stored event with its payload, or null.';
+comment on function public.get_stripe_event(p_event_id text) is 'A stored event, or no row.';
 grant execute on function public.get_stripe_event(p_event_id text) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.get_webhook_allowlist()
- RETURNS jsonb
+ RETURNS webhook_allowlist
  LANGUAGE sql
  STABLE SECURITY DEFINER
  SET search_path TO '';
@@ -3407,107 +3984,116 @@ comment on function public.get_webhook_allowlist() is 'The addresses Stripe post
 grant execute on function public.get_webhook_allowlist() to service_role;
 
 
-CREATE OR REPLACE FUNCTION public.judge_refund(p_request_id text)
+CREATE OR REPLACE FUNCTION public.import_inventory(p_csv text, p_note text DEFAULT NULL::text)
  RETURNS jsonb
+ LANGUAGE sql
+ SET search_path TO '';
+comment on function public.import_inventory(p_csv text, p_note text) is 'As count_inventory(), from a CSV file: SKU and pieces in the house, with or without a heading that begins with sku. Staff only.';
+grant execute on function public.import_inventory(p_csv text, p_note text) to authenticated;
+grant execute on function public.import_inventory(p_csv text, p_note text) to service_role;
+
+
+CREATE OR REPLACE FUNCTION public.judge_refund(p_request_id text)
+ RETURNS refund_judgement
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.judge_refund(p_request_id text) is 'Whether a refund may be made now, with all that is known of its payment: { outcome: go (with refusals) | made | overtaken (with by) }. Apply what Stripe lists first. KCINV: no such request.';
+comment on function public.judge_refund(p_request_id text) is 'Whether a refund may be made now, with all that is known of its payment. Apply what Stripe lists first. SHINV: no such request.';
 grant execute on function public.judge_refund(p_request_id text) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.list_differing_objects(p_objects jsonb)
- RETURNS jsonb
+ RETURNS text[]
  LANGUAGE sql
  STABLE SECURITY DEFINER
  SET search_path TO '';
-comment on function public.list_differing_objects(p_objects jsonb) is 'Which of [{ kind: payment | refund | dispute, id, status, amount }] we do not have in this state: { ids }.';
+comment on function public.list_differing_objects(p_objects jsonb) is 'Which of [{ kind: payment | refund | dispute, id, status, amount }] we do not have in this state: their ids.';
 grant execute on function public.list_differing_objects(p_objects jsonb) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.list_open_checkouts(p_limit integer)
- RETURNS jsonb
+ RETURNS text[]
  LANGUAGE sql
  STABLE SECURITY DEFINER
  SET search_path TO '';
-comment on function public.list_open_checkouts(p_limit integer) is 'Sessions that should have ended by now, or whose money is still on its way: { session_ids }.';
+comment on function public.list_open_checkouts(p_limit integer) is 'Sessions that should have ended by now, or whose money is still on its way: their ids.';
 grant execute on function public.list_open_checkouts(p_limit integer) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.list_unknown_events(p_event_ids text[])
- RETURNS jsonb
+ RETURNS text[]
  LANGUAGE sql
  STABLE SECURITY DEFINER
  SET search_path TO '';
-comment on function public.list_unknown_events(p_event_ids text[]) is 'Which of these events were never received, in the given order: { event_ids }.';
+comment on function public.list_unknown_events(p_event_ids text[]) is 'Which of these events were never received, in the given order.';
 grant execute on function public.list_unknown_events(p_event_ids text[]) to service_role;
 
 
-CREATE OR REPLACE FUNCTION public.mark_fulfilled(p_order_number text, p_carrier text DEFAULT NULL::text, p_tracking_number text DEFAULT NULL::text)
+CREATE OR REPLACE FUNCTION public.mark_fulfilled(p_order_number text, p_carrier text DEFAULT NULL::text, p_tracking_number text DEFAULT NULL::text, p_lines jsonb DEFAULT NULL::jsonb)
  RETURNS jsonb
  LANGUAGE sql
  SET search_path TO '';
-comment on function public.mark_fulfilled(p_order_number text, p_carrier text, p_tracking_number text) is 'Notes that an order has shipped and mails the customer. Called again with another carrier or tracking number it corrects them, and mails the correction. Staff only.';
-grant execute on function public.mark_fulfilled(p_order_number text, p_carrier text, p_tracking_number text) to authenticated;
-grant execute on function public.mark_fulfilled(p_order_number text, p_carrier text, p_tracking_number text) to service_role;
+comment on function public.mark_fulfilled(p_order_number text, p_carrier text, p_tracking_number text, p_lines jsonb) is 'Notes a parcel and mails the customer: p_lines [{"sku", "quantity"}], or all that is still to be sent. The order is fulfilled when nothing is left. Of an order that has shipped in one parcel it corrects carrier and tracking number, and mails the correction. Staff only.';
+grant execute on function public.mark_fulfilled(p_order_number text, p_carrier text, p_tracking_number text, p_lines jsonb) to authenticated;
+grant execute on function public.mark_fulfilled(p_order_number text, p_carrier text, p_tracking_number text, p_lines jsonb) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.purge_old_data(p_limit integer)
- RETURNS jsonb
+ RETURNS purge_report
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.purge_old_data(p_limit integer) is 'Removes up to p_limit rows of each kind that retention settings call old. Returns { purged: { … }, more }: more true, call again.';
+comment on function public.purge_old_data(p_limit integer) is 'Removes up to p_limit rows of each kind that retention settings call old. more: call again.';
 grant execute on function public.purge_old_data(p_limit integer) to service_role;
 
 
-CREATE OR REPLACE FUNCTION public.receive_return(p_order_number text, p_lines jsonb DEFAULT NULL::jsonb, p_note text DEFAULT NULL::text)
+CREATE OR REPLACE FUNCTION public.receive_return(p_order_number text, p_lines jsonb DEFAULT NULL::jsonb, p_note text DEFAULT NULL::text, p_dry_run boolean DEFAULT false, p_command_id uuid DEFAULT NULL::uuid)
  RETURNS jsonb
  LANGUAGE sql
  SET search_path TO '';
-comment on function public.receive_return(p_order_number text, p_lines jsonb, p_note text) is 'Puts the goods of a shipped or refunded order back on the shelf, without moving money. p_lines must be null: all of them. Staff only.';
-grant execute on function public.receive_return(p_order_number text, p_lines jsonb, p_note text) to authenticated;
-grant execute on function public.receive_return(p_order_number text, p_lines jsonb, p_note text) to service_role;
+comment on function public.receive_return(p_order_number text, p_lines jsonb, p_note text, p_dry_run boolean, p_command_id uuid) is 'Pieces of an order are in the house again: p_lines [{"sku", "quantity", "restock"}], or all that can come back. They go on the shelf, with "restock": false (damaged) they do not. Moves no money. Staff only.';
+grant execute on function public.receive_return(p_order_number text, p_lines jsonb, p_note text, p_dry_run boolean, p_command_id uuid) to authenticated;
+grant execute on function public.receive_return(p_order_number text, p_lines jsonb, p_note text, p_dry_run boolean, p_command_id uuid) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.receive_stripe_event(p_event_id text, p_type text, p_livemode boolean, p_api_version text, p_stripe_created_at timestamp with time zone, p_source_ip text, p_payload jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_alerts jsonb)
- RETURNS jsonb
+ RETURNS event_outcome
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.receive_stripe_event(p_event_id text, p_type text, p_livemode boolean, p_api_version text, p_stripe_created_at timestamp with time zone, p_source_ip text, p_payload jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_alerts jsonb) is 'Stores an authentic event that Stripe delivered and applies it, in one transaction. Exactly one of p_facts, p_ignored_reason and p_error (the translator threw) is given; p_alerts: [{ kind, severity, dedupe_key, data }]. A further delivery in a newer API version is merged as well. Returns { outcome: applied | duplicate | ignored | queued, delivery_count, reason?, closing_sessions? }. An error means that nothing was stored.';
+comment on function public.receive_stripe_event(p_event_id text, p_type text, p_livemode boolean, p_api_version text, p_stripe_created_at timestamp with time zone, p_source_ip text, p_payload jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_alerts jsonb) is 'Stores an authentic event that Stripe delivered and applies it, in one transaction. Exactly one of p_facts, p_ignored_reason and p_error (the translator threw) is given; p_alerts: [{ kind, severity, dedupe_key, data }]. A further delivery in a newer API version is merged as well. An error means that nothing was stored.';
 grant execute on function public.receive_stripe_event(p_event_id text, p_type text, p_livemode boolean, p_api_version text, p_stripe_created_at timestamp with time zone, p_source_ip text, p_payload jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_alerts jsonb) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.reconcile_stripe_event(p_run_id uuid, p_event jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_dry_run boolean)
- RETURNS jsonb
+ RETURNS repair
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.reconcile_stripe_event(p_run_id uuid, p_event jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_dry_run boolean) is 'Stores and applies an event that was fetched, as the webhook would have done, and writes the drift row. p_dry_run: says what would change and changes nothing. Returns { outcome, changed, before, after }.';
+comment on function public.reconcile_stripe_event(p_run_id uuid, p_event jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_dry_run boolean) is 'Stores and applies an event that was fetched, as the webhook would have done, and writes the drift row. p_dry_run: says what would change and changes nothing.';
 grant execute on function public.reconcile_stripe_event(p_run_id uuid, p_event jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_dry_run boolean) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.reconcile_stripe_object(p_run_id uuid, p_kind text, p_object_id text, p_facts jsonb, p_observed_at timestamp with time zone, p_dry_run boolean)
- RETURNS jsonb
+ RETURNS repair
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.reconcile_stripe_object(p_run_id uuid, p_kind text, p_object_id text, p_facts jsonb, p_observed_at timestamp with time zone, p_dry_run boolean) is 'Applies facts read from Stripe''s API at p_observed_at and, when that changed something, writes the drift row. p_dry_run: says what would change and changes nothing. Returns { changed, before, after }.';
+comment on function public.reconcile_stripe_object(p_run_id uuid, p_kind text, p_object_id text, p_facts jsonb, p_observed_at timestamp with time zone, p_dry_run boolean) is 'Applies facts read from Stripe''s API at p_observed_at and, when that changed something, writes the drift row. p_dry_run: says what would change and changes nothing.';
 grant execute on function public.reconcile_stripe_object(p_run_id uuid, p_kind text, p_object_id text, p_facts jsonb, p_observed_at timestamp with time zone, p_dry_run boolean) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.record_notification_result(p_notification_id uuid, p_status text, p_recipient text, p_provider_id text, p_error text)
- RETURNS jsonb
+ RETURNS boolean
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.record_notification_result(p_notification_id uuid, p_status text, p_recipient text, p_provider_id text, p_error text) is 'Notes that a mail was sent (with the provider''s id), was skipped because it is not true any more, or failed for good. A sent mail stays sent.';
+comment on function public.record_notification_result(p_notification_id uuid, p_status text, p_recipient text, p_provider_id text, p_error text) is 'Notes that a mail was sent (with the provider''s id), was skipped because it is not true any more, or failed for good. A sent mail stays sent: false.';
 grant execute on function public.record_notification_result(p_notification_id uuid, p_status text, p_recipient text, p_provider_id text, p_error text) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.record_webhook_endpoint(p_livemode boolean, p_state text, p_endpoint_id text, p_differences text[])
- RETURNS jsonb
+ RETURNS void
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
@@ -3516,7 +4102,7 @@ grant execute on function public.record_webhook_endpoint(p_livemode boolean, p_s
 
 
 CREATE OR REPLACE FUNCTION public.record_webhook_rejection(p_reason text, p_source_ip text, p_count integer DEFAULT 1)
- RETURNS jsonb
+ RETURNS void
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
@@ -3525,11 +4111,11 @@ grant execute on function public.record_webhook_rejection(p_reason text, p_sourc
 
 
 CREATE OR REPLACE FUNCTION public.redrive(p_event_ids text[], p_job_ids bigint[], p_type text, p_all boolean, p_dry_run boolean, p_actor text, p_again boolean DEFAULT false)
- RETURNS jsonb
+ RETURNS redriven_item[]
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.redrive(p_event_ids text[], p_job_ids bigint[], p_type text, p_all boolean, p_dry_run boolean, p_actor text, p_again boolean) is 'Queues failed or dead events and jobs again (a failed job waits for its next try): the named ones, all of a type (event type or job kind), or all. Named events, and with p_again all events of the type, also when they were processed or ignored. p_dry_run: only lists them. Each is logged in staff_commands; p_actor names the tool, beside who is really connected. Returns { items: [{ what, id, type, status, error, redriven, problem }] }.';
+comment on function public.redrive(p_event_ids text[], p_job_ids bigint[], p_type text, p_all boolean, p_dry_run boolean, p_actor text, p_again boolean) is 'Queues failed or dead events and jobs again (a failed job waits for its next try): the named ones, all of a type (event type or job kind), or all. Named events, and with p_again all events of the type, also when they were processed or ignored. p_dry_run: only lists them. Each is logged in staff_commands; p_actor names the tool, beside who is really connected. Returns an array, which no limit on rows cuts.';
 grant execute on function public.redrive(p_event_ids text[], p_job_ids bigint[], p_type text, p_all boolean, p_dry_run boolean, p_actor text, p_again boolean) to service_role;
 
 
@@ -3552,30 +4138,30 @@ grant execute on function public.release_review(p_order_number text, p_note text
 
 
 CREATE OR REPLACE FUNCTION public.remind_dispute(p_dispute_id text, p_days integer)
- RETURNS jsonb
+ RETURNS dispute_reminder
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.remind_dispute(p_dispute_id text, p_days integer) is 'Tells staff that evidence is due in p_days days, once for each deadline. Answers { outcome: reminded | early (not before run_at: the deadline has moved) | over (nothing to answer any more) }.';
+comment on function public.remind_dispute(p_dispute_id text, p_days integer) is 'Tells staff that evidence is due in p_days days, once for each deadline.';
 grant execute on function public.remind_dispute(p_dispute_id text, p_days integer) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.replace_webhook_addresses(p_addresses text[])
- RETURNS jsonb
+ RETURNS webhook_address_change
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.replace_webhook_addresses(p_addresses text[]) is 'Takes over Stripe''s published list of webhook addresses. Returns { added, removed }; a change is written down and told to staff. KCINV: the list is empty or has shrunk by more than half.';
+comment on function public.replace_webhook_addresses(p_addresses text[]) is 'Takes over Stripe''s published list of webhook addresses; a change is written down and told to staff. SHINV: the list is empty or has shrunk by more than half.';
 grant execute on function public.replace_webhook_addresses(p_addresses text[]) to service_role;
 
 
-CREATE OR REPLACE FUNCTION public.request_refund(p_order_number text, p_amount bigint DEFAULT NULL::bigint, p_reason text DEFAULT NULL::text, p_restock boolean DEFAULT false)
+CREATE OR REPLACE FUNCTION public.request_refund(p_order_number text, p_amount numeric DEFAULT NULL::numeric, p_reason text DEFAULT NULL::text, p_restock boolean DEFAULT false, p_lines jsonb DEFAULT NULL::jsonb, p_shipping boolean DEFAULT false, p_confirm boolean DEFAULT false, p_dry_run boolean DEFAULT false, p_command_id uuid DEFAULT NULL::uuid)
  RETURNS jsonb
  LANGUAGE sql
  SET search_path TO '';
-comment on function public.request_refund(p_order_number text, p_amount bigint, p_reason text, p_restock boolean) is 'Refunds an order: p_amount in minor units, or all that is left. p_restock: with all that is left, the goods go back on the shelf once that refund has succeeded; with a part nothing does, and the answer says so ({ restock: false, notice }). Staff only.';
-grant execute on function public.request_refund(p_order_number text, p_amount bigint, p_reason text, p_restock boolean) to authenticated;
-grant execute on function public.request_refund(p_order_number text, p_amount bigint, p_reason text, p_restock boolean) to service_role;
+comment on function public.request_refund(p_order_number text, p_amount numeric, p_reason text, p_restock boolean, p_lines jsonb, p_shipping boolean, p_confirm boolean, p_dry_run boolean, p_command_id uuid) is 'Refunds an order: pieces (p_lines [{"sku", "quantity", "restock"}], with their share of discount and tax; p_shipping: and what was paid for delivery), an amount in minor units (alone or beside lines), or all that is left. restock: the pieces go back on the shelf once the refund has succeeded; with p_restock and neither lines nor amount, all do. Less than one unit of the currency needs p_confirm. p_dry_run tells what would happen. Staff only.';
+grant execute on function public.request_refund(p_order_number text, p_amount numeric, p_reason text, p_restock boolean, p_lines jsonb, p_shipping boolean, p_confirm boolean, p_dry_run boolean, p_command_id uuid) to authenticated;
+grant execute on function public.request_refund(p_order_number text, p_amount numeric, p_reason text, p_restock boolean, p_lines jsonb, p_shipping boolean, p_confirm boolean, p_dry_run boolean, p_command_id uuid) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.resend_notification(p_order_number text, p_template text)
@@ -3587,12 +4173,21 @@ grant execute on function public.resend_notification(p_order_number text, p_temp
 grant execute on function public.resend_notification(p_order_number text, p_template text) to service_role;
 
 
+CREATE OR REPLACE FUNCTION public.resolve_alert(p_alert_id uuid, p_note text DEFAULT NULL::text)
+ RETURNS jsonb
+ LANGUAGE sql
+ SET search_path TO '';
+comment on function public.resolve_alert(p_alert_id uuid, p_note text) is 'Nothing is left to do about an alert. Happening again, it opens again. Staff only.';
+grant execute on function public.resolve_alert(p_alert_id uuid, p_note text) to authenticated;
+grant execute on function public.resolve_alert(p_alert_id uuid, p_note text) to service_role;
+
+
 CREATE OR REPLACE FUNCTION public.restart_checkout_attempt(p_order_id uuid, p_attempt integer, p_session_seconds integer, p_hold_seconds integer)
  RETURNS jsonb
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.restart_checkout_attempt(p_order_id uuid, p_attempt integer, p_session_seconds integer, p_hold_seconds integer) is 'Replaces an attempt that Stripe never carried out (its expires_at had come too near), or whose session has expired, by the next one, if the velocity rules let it. Same answer as begin_checkout(): existing or velocity_exceeded. KCORD, KCSTK.';
+comment on function public.restart_checkout_attempt(p_order_id uuid, p_attempt integer, p_session_seconds integer, p_hold_seconds integer) is 'Replaces an attempt that Stripe never carried out (its expires_at had come too near), or whose session has expired, by the next one, if the velocity rules let it. Same answer as begin_checkout(): existing or velocity_exceeded. SHORD, SHSTK.';
 grant execute on function public.restart_checkout_attempt(p_order_id uuid, p_attempt integer, p_session_seconds integer, p_hold_seconds integer) to service_role;
 
 
@@ -3601,17 +4196,26 @@ CREATE OR REPLACE FUNCTION public.resume_checkout(p_order_id uuid, p_session_sec
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.resume_checkout(p_order_id uuid, p_session_seconds integer, p_hold_seconds integer, p_velocity_mode text, p_client_ip text, p_supersede boolean) is 'Opens an unpaid order again. existing: the snapshot of an attempt that can be paid, a new one at today''s prices when the last has expired or failed; paid: { session_id } for the success page; cancelled; superseded: expire session_ids at Stripe, then ask again with p_supersede false; velocity_exceeded. p_velocity_mode null: that of the last attempt. KCORD: no such order. KCSTK: sold out.';
+comment on function public.resume_checkout(p_order_id uuid, p_session_seconds integer, p_hold_seconds integer, p_velocity_mode text, p_client_ip text, p_supersede boolean) is 'Opens an unpaid order again. existing: the snapshot of an attempt that can be paid, a new one at today''s prices when the last has expired or failed; paid: { session_id } for the success page; cancelled; superseded: expire session_ids at Stripe, then ask again with p_supersede false; velocity_exceeded. p_velocity_mode null: that of the last attempt. SHORD: no such order. SHSTK: sold out.';
 grant execute on function public.resume_checkout(p_order_id uuid, p_session_seconds integer, p_hold_seconds integer, p_velocity_mode text, p_client_ip text, p_supersede boolean) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.retry_stripe_event(p_event_id text, p_facts jsonb, p_ignored_reason text, p_error text)
- RETURNS jsonb
+ RETURNS event_outcome
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.retry_stripe_event(p_event_id text, p_facts jsonb, p_ignored_reason text, p_error text) is 'Tries a stored event again with a fresh translation of its payload. duplicate: it has been applied meanwhile, and nobody asked for it to be applied anew. KCEVT: no such event.';
+comment on function public.retry_stripe_event(p_event_id text, p_facts jsonb, p_ignored_reason text, p_error text) is 'Tries a stored event again with a fresh translation of its payload. duplicate: it has been applied meanwhile, and nobody asked for it to be applied anew. SHEVT: no such event.';
 grant execute on function public.retry_stripe_event(p_event_id text, p_facts jsonb, p_ignored_reason text, p_error text) to service_role;
+
+
+CREATE OR REPLACE FUNCTION public.set_price(p_sku text, p_price_amount numeric, p_confirm boolean DEFAULT false, p_dry_run boolean DEFAULT false)
+ RETURNS jsonb
+ LANGUAGE sql
+ SET search_path TO '';
+comment on function public.set_price(p_sku text, p_price_amount numeric, p_confirm boolean, p_dry_run boolean) is 'Gives a SKU another price, in minor units of its currency, for checkouts from now on. Less than one unit of the currency needs p_confirm. Staff only.';
+grant execute on function public.set_price(p_sku text, p_price_amount numeric, p_confirm boolean, p_dry_run boolean) to authenticated;
+grant execute on function public.set_price(p_sku text, p_price_amount numeric, p_confirm boolean, p_dry_run boolean) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.submit_dispute_evidence(p_dispute_id text, p_note text DEFAULT NULL::text)
@@ -3624,11 +4228,11 @@ grant execute on function public.submit_dispute_evidence(p_dispute_id text, p_no
 
 
 CREATE OR REPLACE FUNCTION public.take_rate_limits(p_buckets jsonb)
- RETURNS jsonb
+ RETURNS limit_decision
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.take_rate_limits(p_buckets jsonb) is 'Counts one request in each bucket [{ key, limit, window_seconds }] and answers { allowed, key, retry_after_seconds } with the bucket that is full the longest.';
+comment on function public.take_rate_limits(p_buckets jsonb) is 'Counts one request in each bucket [{ key, limit, window_seconds }].';
 grant execute on function public.take_rate_limits(p_buckets jsonb) to service_role;
 
 

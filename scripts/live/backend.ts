@@ -1,7 +1,8 @@
 /** Which backend a command works on: the real one named by the environment, else the offline stack. */
 import Stripe from "stripe";
 import { createLogger } from "../../supabase/functions/_shared/log.ts";
-import { createRpc, type Rpc } from "../../supabase/functions/_shared/database/rpc.ts";
+import { createCall } from "../../supabase/functions/_shared/database/client.ts";
+import { type JobCalls, jobCalls } from "../../supabase/functions/_shared/jobs/calls.ts";
 import { createStripe } from "../../supabase/functions/_shared/stripe/client.ts";
 import type { Ours } from "../../supabase/functions/_shared/stripe_events/judge.ts";
 import { isLoopback } from "../../supabase/functions/_shared/http/loopback.ts";
@@ -12,7 +13,7 @@ import { TaskError } from "../lib/errors.ts";
 export interface Backend {
   /** For messages. */
   name: string;
-  rpc: Rpc;
+  rpc: JobCalls;
   stripe: Stripe;
   /** Whose events are to be taken. */
   env: Ours;
@@ -78,7 +79,7 @@ function backend(
 ): Backend {
   return {
     name: url,
-    rpc: createRpc({ supabaseUrl: url.replace(/\/+$/, ""), secretKeys }),
+    rpc: jobCalls(createCall({ supabaseUrl: url.replace(/\/+$/, ""), secretKeys })),
     stripe: createStripe({ stripeSecretKey: stripeKey, stripeApiBase: base }),
     env: { livemode: /^[sr]k_live_/.test(stripeKey), stripeAccountId },
   };

@@ -3,7 +3,7 @@
  * are named or asked for: they are translated anew. Running something twice is harmless: facts merge, and outward calls
  * carry idempotency keys.
  */
-import type { RedrivenItem, RedriveSelection } from "../../supabase/functions/_shared/database/rpc.ts";
+import type { RedrivenItem, RedriveSelection } from "../../supabase/functions/_shared/database/jobs.ts";
 import { openBackend } from "./backend.ts";
 import { type Given, runTask, UsageError } from "../lib/task.ts";
 
@@ -31,7 +31,7 @@ if (import.meta.main) {
 
 async function main(selection: RedriveSelection): Promise<number> {
   const { rpc } = await openBackend();
-  const { items } = await rpc.redrive(selection);
+  const items = await rpc.redrive(selection);
   print(items, selection);
   return items.some(({ problem }) => problem !== null) ? 1 : 0;
 }

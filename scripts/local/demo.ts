@@ -30,12 +30,12 @@ async function demo(): Promise<number> {
     console.log("Starting the offline stack …");
     const starting = startStack({ dir, quiet: true });
     const bought = starting.then(buy).then(() => 0);
+    // Interrupted, it fails on the stack that has gone, or waits for it for ever: neither is news, nor waited for.
+    bought.catch(() => {});
     try {
       return await Promise.race([bought, interrupted]);
     } finally {
       await starting.then((stack) => stack.stop(), () => {});
-      // Interrupted, it fails on the stack that has gone; that is no news.
-      await bought.catch(() => {});
     }
   } finally {
     await Deno.remove(dir, { recursive: true });

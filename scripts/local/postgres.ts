@@ -153,6 +153,12 @@ interface Server {
   stop(): Promise<void>;
 }
 
+/**
+ * What a killed server was doing ends by itself, but a moment later than it; until then its data is not free. The same
+ * holds of a try before this one: its number is known to the system a little longer than it lives.
+ */
+const STILL_ENDING = /pre-existing shared memory block|lock file "postmaster\.pid" already exists/;
+
 async function startServer(
   programs: PostgresPrograms,
   dir: string,
@@ -164,8 +170,7 @@ async function startServer(
     const started = await tryServer(programs, dir, data, port, deadline);
     if (typeof started !== "string") return started;
     if (/Address already in use/.test(started)) throw new PortTakenError(port, ...PORT_OF_SERVER);
-    // What a killed server was doing ends by itself, but a moment later than it; until then its data is not free.
-    if (!/pre-existing shared memory block/.test(started) || Date.now() > deadline) {
+    if (!STILL_ENDING.test(started) || Date.now() > deadline) {
       const lines = started.trim().split("\n").slice(-8).join("\n  ");
       throw brokenData(data, `does not start (log: ${join(dir, "log")})`, new Error(lines));
     }

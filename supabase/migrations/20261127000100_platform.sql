@@ -197,7 +197,7 @@ immutable
 set search_path = ''
 as $$
   select p_sqlstate || ' ' || case
-    when p_sqlstate like 'KC%' then p_message
+    when p_sqlstate like 'SH%' then p_message
     else regexp_replace(p_message, '(: |\mvalue )".*"', '\1"***"')
   end
 $$;
@@ -307,7 +307,11 @@ comment on function private.limit_wait(integer, integer, integer, integer, numer
   'Seconds until a refused request fits. p_current and p_previous: requests taken in this window and the '
   'last; p_elapsed: how far this window has gone, 0 to 1.';
 
-create function public.take_rate_limits(p_buckets jsonb) returns jsonb
+create type public.limit_decision as (allowed boolean, key text, retry_after_seconds integer);
+comment on type public.limit_decision is
+  'Whether a request may go on; if not, the bucket that is full the longest, and how long to wait.';
+
+create function public.take_rate_limits(p_buckets jsonb) returns public.limit_decision
 language plpgsql
 security definer
 set search_path = ''
@@ -349,9 +353,7 @@ begin
       and r.window_start = to_timestamp(
         floor(extract(epoch from v_now) / x.window_seconds) * x.window_seconds
       );
-    return jsonb_build_object(
-      'allowed', false, 'key', v_full, 'retry_after_seconds', greatest(1, ceil(v_wait))::integer
-    );
+    return row(false, v_full, greatest(1, ceil(v_wait))::integer)::public.limit_decision;
   end if;
   -- Old windows go a few at a time, in about one call of a hundred.
   if random() < 0.01 then
@@ -361,10 +363,9 @@ begin
       where d.window_start < v_now - interval '1 day' limit 1000 for update skip locked
     );
   end if;
-  return jsonb_build_object('allowed', true, 'key', null, 'retry_after_seconds', 0);
+  return row(true, null, 0)::public.limit_decision;
 end;
 $$;
 comment on function public.take_rate_limits(jsonb) is
-  'Counts one request in each bucket [{ key, limit, window_seconds }] and answers { allowed, key, '
-  'retry_after_seconds } with the bucket that is full the longest.';
+  'Counts one request in each bucket [{ key, limit, window_seconds }].';
 grant execute on function public.take_rate_limits(jsonb) to service_role;

@@ -12,6 +12,37 @@ $$;
 comment on function private.largest_amount(text) is
   'The most that Stripe charges at once, in minor units: eight digits, twelve of rupiah.';
 
+create function private.amount_step(p_currency text) returns integer
+language sql
+immutable
+set search_path = ''
+as $$
+  -- Three decimals, of which the last must be 0; two decimals that a currency has lost, which must be 00.
+  select case
+    when p_currency in ('bhd', 'jod', 'kwd', 'omr', 'tnd') then 10
+    when p_currency in ('isk', 'ugx') then 100
+    else 1
+  end
+$$;
+comment on function private.amount_step(text) is
+  'Amounts of a currency are multiples of this, in minor units.';
+
+create function private.major_unit(p_currency text) returns integer
+language sql
+immutable
+set search_path = ''
+as $$
+  select case
+    when p_currency in (
+      'bif', 'clp', 'djf', 'gnf', 'jpy', 'kmf', 'krw', 'mga', 'pyg', 'rwf', 'vnd', 'vuv', 'xaf', 'xof', 'xpf'
+    ) then 1
+    when p_currency in ('bhd', 'jod', 'kwd', 'omr', 'tnd') then 1000
+    else 100
+  end
+$$;
+comment on function private.major_unit(text) is
+  'Minor units of a currency in one of its units: 100 cents of a dollar, 1 of a yen.';
+
 create function private.amount_problem(p_amount bigint, p_currency text) returns text
 language plpgsql
 immutable
@@ -25,12 +56,7 @@ declare
     'mga mkd mmk mnt mop mur mvr mwk mxn myr mzn nad ngn nio nok npr nzd omr pab pen pgk php pkr pln pyg '
     'qar ron rsd rub rwf sar sbd scr sek sgd shp sle sos srd std szl thb tjs tnd top try ttd twd tzs uah '
     'ugx usd uyu uzs vnd vuv wst xaf xcd xcg xof xpf yer zar zmw';
-  -- Three decimals, of which the last must be 0; two decimals that a currency has lost, which must be 00.
-  v_step constant integer := case
-    when p_currency in ('bhd', 'jod', 'kwd', 'omr', 'tnd') then 10
-    when p_currency in ('isk', 'ugx') then 100
-    else 1
-  end;
+  v_step constant integer := private.amount_step(p_currency);
   v_max constant bigint := private.largest_amount(p_currency);
 begin
   if p_currency is null or p_currency <> all (string_to_array(c_currencies, ' ')) then

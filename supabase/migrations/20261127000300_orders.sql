@@ -125,8 +125,6 @@ create table public.orders (
   restocked_at timestamptz,
   abandoned_at timestamptz,
   cancelled_at timestamptz,
-  carrier text,
-  tracking_number text,
   fulfilled_at timestamptz,
   paid_at timestamptz,
   erased_at timestamptz,
@@ -182,6 +180,8 @@ comment on column public.orders.payment_id is
 comment on column public.orders.decided_payment_id is
   'The payment that the order kept when staff first asked for a refund or its goods came back: their '
   'decision was about its money, so the order keeps it, whatever is paid later.';
+comment on column public.orders.fulfilled_at is
+  'When the last piece that was to be sent had left; null while some are still here. Derived.';
 comment on column public.orders.abandoned_at is
   'Set when an attempt ended without any session at Stripe, which frees its stock.';
 comment on column public.orders.erased_at is
@@ -294,11 +294,11 @@ begin
   if tg_op = 'UPDATE' and current_setting('kct.erasing', true) = 'on' then
     return new;
   end if;
-  raise exception '% is append-only', tg_table_name using errcode = 'KCAPP';
+  raise exception '% is append-only', tg_table_name using errcode = 'SHAPP';
 end;
 $$;
 comment on function private.refuse_change() is
-  'Trigger of append-only tables: refuses update and delete with SQLSTATE KCAPP, but for what '
+  'Trigger of append-only tables: refuses update and delete with SQLSTATE SHAPP, but for what '
   'erase_person() removes.';
 
 create trigger refuse_change before update on public.order_events
@@ -313,14 +313,14 @@ declare
 begin
   select * into o from public.orders where id = p_order_id for no key update;
   if not found then
-    raise exception 'order % does not exist', p_order_id using errcode = 'KCORD';
+    raise exception 'order % does not exist', p_order_id using errcode = 'SHORD';
   end if;
   return o;
 end;
 $$;
 comment on function private.lock_order(uuid) is
   'The row of an order, locked until the transaction ends. Everything that decides about an order begins '
-  'here; the order comes before whatever else is locked. KCORD: no such order.';
+  'here; the order comes before whatever else is locked. SHORD: no such order.';
 
 create function private.record_order_event(
   p_order_id uuid,
@@ -358,6 +358,318 @@ revoke all on public.orders, public.order_risk, public.order_items, public.order
 revoke all on sequence public.order_events_id_seq from public, anon, authenticated, service_role;
 grant select on public.orders, public.order_risk, public.order_items, public.order_events
   to authenticated, service_role;
+
+-- What comes back: announced by the customer or by a refund, received in the house, closed when nothing is
+-- left to do. A piece that was sold is kept by the customer or stands in one return.
+--
+--   requested -> received -> closed; requested -> closed (it never came), or closed with its refund
+
+create table public.returns (
+  id uuid primary key default gen_random_uuid(),
+  order_id uuid not null references public.orders (id) on delete cascade,
+  status text not null default 'requested',
+  reason text,
+  refund_request_id text,
+  received_at timestamptz,
+  stocked_at timestamptz,
+  created_at timestamptz not null default clock_timestamp(),
+  constraint returns_status_known check (status in ('requested', 'received', 'closed')),
+  constraint returns_received_has_time check (
+    (status <> 'requested' or received_at is null) and (status <> 'received' or received_at is not null)
+  ),
+  constraint returns_stocked_was_received check (stocked_at is null or received_at is not null)
+);
+comment on table public.returns is
+  'Pieces that come back to the house, or that a refund has taken out of an order before they left it.';
+comment on column public.returns.refund_request_id is
+  'The refund with which its pieces go back on the shelf, once that has succeeded.';
+comment on column public.returns.received_at is
+  'When the pieces were in the house; null in a closed return: they never came.';
+comment on column public.returns.stocked_at is 'When settle_order() booked its pieces, once.';
+create index returns_order_id_idx on public.returns (order_id);
+create index returns_refund_request_id_idx on public.returns (refund_request_id);
+
+create table public.return_lines (
+  return_id uuid not null references public.returns (id) on delete cascade,
+  order_item_id uuid not null references public.order_items (id) on delete cascade,
+  quantity integer not null,
+  unsent integer not null default 0,
+  restock boolean not null,
+  constraint return_lines_pkey primary key (return_id, order_item_id),
+  constraint return_lines_quantity_positive check (quantity > 0),
+  constraint return_lines_unsent_within check (unsent between 0 and quantity)
+);
+comment on table public.return_lines is
+  'Pieces of a return, by line of the order. restock: they go on the shelf; false: damaged, or not seen yet.';
+comment on column public.return_lines.unsent is
+  'How many of them never left the house: they are not to be sent any more.';
+create index return_lines_order_item_id_idx on public.return_lines (order_item_id);
+
+alter table public.returns enable row level security;
+alter table public.return_lines enable row level security;
+create policy returns_read on public.returns for select to authenticated
+  using ((select private.is_admin()));
+create policy return_lines_read on public.return_lines for select to authenticated
+  using ((select private.is_admin()));
+revoke all on public.returns, public.return_lines from public, anon, authenticated, service_role;
+grant select on public.returns, public.return_lines to authenticated, service_role;
+
+create function private.add_return_line(
+  p_return_id uuid,
+  p_order_item_id uuid,
+  p_quantity integer,
+  p_unsent integer,
+  p_restock boolean
+) returns void
+language sql
+set search_path = ''
+as $$
+  insert into public.return_lines as l (return_id, order_item_id, quantity, unsent, restock)
+  select p_return_id, p_order_item_id, p_quantity, p_unsent, p_restock where p_quantity > 0
+  on conflict (return_id, order_item_id) do update
+  set quantity = l.quantity + excluded.quantity, unsent = l.unsent + excluded.unsent,
+    restock = excluded.restock
+$$;
+comment on function private.add_return_line(uuid, uuid, integer, integer, boolean) is
+  'Adds pieces of a line to a return.';
+
+create function private.take_announced(
+  p_return_id uuid,
+  p_order_item_id uuid,
+  p_quantity integer,
+  p_restock boolean,
+  p_free_only boolean
+) returns integer
+language plpgsql
+set search_path = ''
+as $$
+declare
+  l record;
+  v_left integer := p_quantity;
+  v_taken integer;
+  v_unsent integer;
+begin
+  for l in
+    select x.return_id, x.quantity, x.unsent
+    from public.return_lines x join public.returns r on r.id = x.return_id
+    where x.order_item_id = p_order_item_id and r.status = 'requested' and r.id <> p_return_id
+      and (not p_free_only or not exists (
+        select 1 from public.refund_requests q where q.id = r.refund_request_id and q.status <> 'given_up'
+      ))
+    order by r.created_at, r.id
+  loop
+    v_taken := least(l.quantity, v_left);
+    exit when v_taken = 0;
+    -- What has left the house first: it is what comes back.
+    v_unsent := greatest(0, v_taken - (l.quantity - l.unsent));
+    delete from public.return_lines x
+    where x.return_id = l.return_id and x.order_item_id = p_order_item_id and x.quantity = v_taken;
+    if not found then
+      update public.return_lines x set quantity = x.quantity - v_taken, unsent = x.unsent - v_unsent
+      where x.return_id = l.return_id and x.order_item_id = p_order_item_id;
+    end if;
+    perform private.add_return_line(p_return_id, p_order_item_id, v_taken, v_unsent, p_restock);
+    v_left := v_left - v_taken;
+  end loop;
+  delete from public.returns r
+  where r.order_id = (select i.order_id from public.order_items i where i.id = p_order_item_id)
+    and r.status = 'requested' and r.id <> p_return_id
+    and not exists (select 1 from public.return_lines x where x.return_id = r.id);
+  return p_quantity - v_left;
+end;
+$$;
+comment on function private.take_announced(uuid, uuid, integer, boolean, boolean) is
+  'Moves up to p_quantity announced pieces of a line from other returns to this one, the oldest first, and '
+  'returns how many. p_free_only: none that wait for a refund.';
+
+-- What has left the house: one row for each parcel, with the pieces in it. An order may go in several.
+
+create table private.carriers (
+  name text primary key,
+  tracking_url text not null,
+  constraint carriers_name_lower check (name = lower(name)),
+  constraint carriers_tracking_url_https check (tracking_url ~ '^https://' and tracking_url like '%{number}%')
+);
+comment on table private.carriers is
+  'Where each carrier shows its parcels; {number} stands for the tracking number. name in lower case.';
+alter table private.carriers enable row level security;
+insert into private.carriers (name, tracking_url) values
+  ('ups', 'https://www.ups.com/track?tracknum={number}'),
+  ('usps', 'https://tools.usps.com/go/TrackConfirmAction?tLabels={number}'),
+  ('fedex', 'https://www.fedex.com/fedextrack/?trknbr={number}'),
+  ('dhl', 'https://www.dhl.com/global-en/home/tracking.html?tracking-id={number}'),
+  ('dpd', 'https://www.dpdgroup.com/mydpd/my-parcels/track?parcelNumber={number}'),
+  ('gls', 'https://gls-group.com/track/{number}'),
+  ('royal mail', 'https://www.royalmail.com/track-your-item#/tracking-results/{number}'),
+  (
+    'canada post',
+    'https://www.canadapost-postescanada.ca/track-reperage/en#/search?searchFor={number}'
+  );
+
+create function private.tracking_url(p_carrier text, p_tracking_number text) returns text
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  v_number constant text := regexp_replace(p_tracking_number, '\s', '', 'g');
+begin
+  -- Whatever else somebody typed does not become part of an address.
+  return (
+    select replace(c.tracking_url, '{number}', v_number)
+    from private.carriers c
+    where c.name = lower(btrim(p_carrier)) and v_number ~ '^[A-Za-z0-9-]{4,40}$'
+  );
+end;
+$$;
+comment on function private.tracking_url(text, text) is
+  'The page that shows a parcel, or null: an unknown carrier, or nothing like a tracking number.';
+
+create table public.shipments (
+  id uuid primary key default gen_random_uuid(),
+  order_id uuid not null references public.orders (id) on delete cascade,
+  parcel integer not null,
+  carrier text,
+  tracking_number text,
+  tracking_url text,
+  shipped_at timestamptz not null default now(),
+  constraint shipments_order_parcel_key unique (order_id, parcel),
+  constraint shipments_parcel_positive check (parcel > 0)
+);
+comment on table public.shipments is
+  'Parcels of an order, numbered from 1. Noted by mark_fulfilled(), corrected by correct_shipment().';
+comment on column public.shipments.tracking_url is 'The carrier''s page of the parcel, where it is known.';
+
+create table public.shipment_lines (
+  shipment_id uuid not null references public.shipments (id) on delete cascade,
+  order_item_id uuid not null references public.order_items (id) on delete cascade,
+  quantity integer not null,
+  constraint shipment_lines_pkey primary key (shipment_id, order_item_id),
+  constraint shipment_lines_quantity_positive check (quantity > 0)
+);
+comment on table public.shipment_lines is 'Pieces in a parcel, by line of the order.';
+create index shipment_lines_order_item_id_idx on public.shipment_lines (order_item_id);
+
+alter table public.shipments enable row level security;
+alter table public.shipment_lines enable row level security;
+-- The inner selects are under the policies of orders: a customer sees the parcels of their own.
+create policy shipments_read on public.shipments for select to authenticated
+  using (exists (select 1 from public.orders o where o.id = order_id) or (select private.is_admin()));
+create policy shipment_lines_read on public.shipment_lines for select to authenticated
+  using (exists (select 1 from public.shipments s where s.id = shipment_id) or (select private.is_admin()));
+revoke all on public.shipments, public.shipment_lines from public, anon, authenticated, service_role;
+grant select on public.shipments, public.shipment_lines to authenticated, service_role;
+
+create function private.has_shipped(p_order_id uuid) returns boolean
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return exists (select 1 from public.shipments s where s.order_id = p_order_id);
+end;
+$$;
+comment on function private.has_shipped(uuid) is 'Whether anything of an order has left the house.';
+
+create function private.line_positions(p_order_id uuid)
+returns table (
+  order_item_id uuid, variant_id uuid, sku text, name text, unit_amount bigint, quantity integer,
+  shipped integer, sent_back integer, returned integer, announced integer, refunded integer,
+  here integer, to_ship integer
+)
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return query
+  select i.id, i.variant_id, i.sku, i.name, i.unit_amount, i.quantity, s.shipped, b.sent_back, b.returned,
+    b.announced, f.given, i.quantity - s.shipped - b.put_back, i.quantity - s.shipped - b.withdrawn
+  from public.order_items i
+  cross join lateral (
+    select coalesce(sum(l.quantity), 0)::integer as shipped
+    from public.shipment_lines l where l.order_item_id = i.id
+  ) s
+  cross join lateral (
+    select coalesce(sum(l.quantity - l.unsent), 0)::integer as sent_back,
+      coalesce(sum(l.quantity) filter (where r.received_at is not null), 0)::integer as returned,
+      coalesce(sum(l.quantity) filter (where r.received_at is null), 0)::integer as announced,
+      coalesce(sum(l.unsent) filter (where r.received_at is not null), 0)::integer as put_back,
+      coalesce(sum(l.unsent), 0)::integer as withdrawn
+    from public.return_lines l join public.returns r on r.id = l.return_id
+    -- A return that was closed and never came is none.
+    where l.order_item_id = i.id and (r.received_at is not null or r.status = 'requested')
+  ) b
+  cross join lateral private.refunded_pieces(i.id) f
+  where i.order_id = p_order_id
+  order by i.sku collate "C", i.id;
+end;
+$$;
+comment on function private.line_positions(uuid) is
+  'Where the pieces of each line of an order are. shipped: have left the house; sent_back: of those in '
+  'returns, the ones that had left; returned and announced: in returns that came, and that are awaited; '
+  'refunded: money given back or on its way; here: sold and still in the house; to_ship: still to be sent. '
+  'Call with the order locked.';
+
+create function private.completed_at(p_order_id uuid) returns timestamptz
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  -- Asked of every order that settles, and most have no parcel.
+  if not private.has_shipped(p_order_id)
+    or exists (select 1 from private.line_positions(p_order_id) p where p.to_ship > 0) then
+    return null;
+  end if;
+  return (select max(s.shipped_at) from public.shipments s where s.order_id = p_order_id);
+end;
+$$;
+comment on function private.completed_at(uuid) is
+  'When the last parcel of an order left; null while pieces are still to be sent, or nothing was.';
+
+create function private.parse_order_lines(p_order_id uuid, p_lines jsonb, p_fields text[])
+returns table (order_item_id uuid, sku text, quantity integer, line jsonb)
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  c record;
+  v_skus constant text := (
+    select string_agg(i.sku, ', ' order by i.sku collate "C")
+    from public.order_items i where i.order_id = p_order_id
+  );
+begin
+  if jsonb_array_length(p_lines) = 0 then
+    raise exception 'p_lines has no line' using errcode = 'SHINV', hint = 'Leave it out to mean all.';
+  end if;
+  for c in select x.value as line, x.ordinality as n from jsonb_array_elements(p_lines) with ordinality x loop
+    if jsonb_typeof(c.line) <> 'object' or c.line - ('{sku,quantity}'::text[] || p_fields) <> '{}'
+      or jsonb_typeof(c.line -> 'sku') is distinct from 'string'
+      or coalesce(c.line ->> 'quantity', '') !~ '^[1-9][0-9]{0,4}$'
+      or coalesce(jsonb_typeof(c.line -> 'restock'), 'boolean') <> 'boolean' then
+      raise exception 'line % must be a SKU of the order and a whole number of pieces', c.n
+        using errcode = 'SHINV', hint = '[{"sku": "SHIRT-OXF-WHT-M", "quantity": 1}]';
+    end if;
+    sku := c.line ->> 'sku';
+    quantity := (c.line ->> 'quantity')::integer;
+    line := c.line;
+    select i.id into order_item_id
+    from public.order_items i where i.order_id = p_order_id and i.sku = parse_order_lines.sku;
+    if not found then
+      raise exception 'the order has no %; it has: %', left(sku, 64), v_skus using errcode = 'SHSKU';
+    elsif (select count(*) from jsonb_array_elements(p_lines) x where x ->> 'sku' = parse_order_lines.sku) > 1
+    then
+      raise exception '% is listed twice', sku using errcode = 'SHINV';
+    end if;
+    return next;
+  end loop;
+end;
+$$;
+comment on function private.parse_order_lines(uuid, jsonb, text[]) is
+  'Lines [{ sku, quantity, … }] that a command names, as pieces of an order; p_fields: what else a line may '
+  'have. SHINV: malformed, or listed twice; SHSKU: not in the order.';
 
 -- Orders that somebody made as a guest appear in the account that has proven the same e-mail address.
 --

@@ -81,7 +81,7 @@ grant select on public.webhook_events, public.webhook_rejections, public.stripe_
   to authenticated, service_role;
 
 create function public.record_webhook_rejection(p_reason text, p_source_ip text, p_count integer default 1)
-returns jsonb
+returns void
 language plpgsql
 security definer
 set search_path = ''
@@ -95,7 +95,7 @@ begin
   update public.webhook_rejections set count = count + p_count, last_at = now()
   where reason = p_reason and source_ip is not distinct from v_source_ip;
   if found then
-    return jsonb_build_object('recorded', true);
+    return;
   end if;
   if (
     select count(*) from (select 1 from public.webhook_rejections limit c_addresses_max) counted
@@ -106,7 +106,6 @@ begin
   values (p_reason, v_source_ip, p_count)
   on conflict on constraint webhook_rejections_reason_source_key
   do update set count = r.count + excluded.count, last_at = now();
-  return jsonb_build_object('recorded', true);
 end;
 $$;
 comment on function public.record_webhook_rejection(text, text, integer) is
@@ -114,16 +113,17 @@ comment on function public.record_webhook_rejection(text, text, integer) is
   '10 000 rows, new addresses are counted under null.';
 grant execute on function public.record_webhook_rejection(text, text, integer) to service_role;
 
-create function public.get_webhook_allowlist() returns jsonb
+create type public.webhook_allowlist as (addresses text[], refreshed_at timestamptz);
+comment on type public.webhook_allowlist is
+  'The addresses that Stripe posts webhooks from, and when the newest of them was added.';
+
+create function public.get_webhook_allowlist() returns public.webhook_allowlist
 language sql
 stable
 security definer
 set search_path = ''
 as $$
-  select jsonb_build_object(
-    'addresses', coalesce(jsonb_agg(host(address) order by address), '[]'),
-    'refreshed_at', max(added_at)
-  )
+  select coalesce(array_agg(host(address) order by address), '{}'), max(added_at)
   from public.stripe_webhook_ips
 $$;
 comment on function public.get_webhook_allowlist() is
@@ -178,6 +178,7 @@ insert into private.job_kinds (kind, provider, max_attempts, retention, descript
     'Reads a charge and its refunds where an event did not tell all.'
   ),
   ('submit_dispute_evidence', 'stripe', 24, null, 'Stages or submits evidence.'),
+  ('close_dispute', 'stripe', 24, null, 'Accepts a dispute: closes it at Stripe.'),
   ('remind_dispute', null, 12, null, 'Reminds staff of a deadline.'),
   ('send_mail', 'resend', 12, '30 days', 'Mails a customer.'),
   ('send_alert', null, 12, '30 days', 'Tells staff.'),
@@ -286,15 +287,14 @@ comment on function private.backoff(integer, text) is
   'Delay before try number p_attempts + 1: exponential with full jitter, limits of the kind or of '
   'private.settings.';
 
-create function public.count_jobs() returns jsonb
+create function public.count_jobs() returns bigint
 language sql
 stable
 security definer
 set search_path = ''
 as $$
-  select jsonb_build_object('remaining',
-    (select count(*) from private.jobs where status = 'queued' and run_at <= now())
-    + (select count(*) from private.jobs where status = 'running'))
+  select (select count(*) from private.jobs where status = 'queued' and run_at <= now())
+    + (select count(*) from private.jobs where status = 'running')
 $$;
 comment on function public.count_jobs() is 'How many jobs are due or running.';
 grant execute on function public.count_jobs() to service_role;
@@ -352,7 +352,7 @@ comment on function private.recover_jobs() is
   'A lease that ran out means that its worker died: the job is due again (the first time at once), or dead '
   'once its attempts are used up.';
 
-create function private.pick_probes(p_lease_seconds integer, p_kinds text[]) returns bigint[]
+create function private.pick_probes(p_lease_seconds integer) returns bigint[]
 language plpgsql
 set search_path = ''
 as $$
@@ -368,7 +368,6 @@ begin
     select j.id into v_id
     from private.jobs j join private.job_kinds k on k.kind = j.kind
     where j.status = 'queued' and j.run_at <= now() and k.provider = v_breaker.provider
-      and (p_kinds is null or j.kind = any (p_kinds))
     order by j.priority, j.run_at, j.id
     limit 1
     for update of j skip locked;
@@ -382,11 +381,11 @@ begin
   return v_ids;
 end;
 $$;
-comment on function private.pick_probes(integer, text[]) is
+comment on function private.pick_probes(integer) is
   'For each provider whose breaker has been open long enough: one due job, locked, to find out whether it '
   'answers again.';
 
-create function private.pick_jobs(p_limit integer, p_kinds text[]) returns bigint[]
+create function private.pick_jobs(p_limit integer) returns bigint[]
 language plpgsql
 set search_path = ''
 as $$
@@ -403,8 +402,7 @@ declare
 begin
   select j.id, j.run_at into v_suspect, v_suspect_run_at
   from private.jobs j
-  where j.status = 'queued' and j.lost_leases > 0 and j.run_at <= now()
-    and (p_kinds is null or j.kind = any (p_kinds)) and not j.kind = any (v_closed)
+  where j.status = 'queued' and j.lost_leases > 0 and j.run_at <= now() and not j.kind = any (v_closed)
   order by j.run_at, j.id
   limit 1
   for update skip locked;
@@ -414,8 +412,7 @@ begin
 
   v_ids := array(
     select j.id from private.jobs j
-    where j.status = 'queued' and j.lost_leases = 0 and j.run_at <= now()
-      and (p_kinds is null or j.kind = any (p_kinds)) and not j.kind = any (v_closed)
+    where j.status = 'queued' and j.lost_leases = 0 and j.run_at <= now() and not j.kind = any (v_closed)
     order by j.priority, j.run_at, j.id
     limit p_limit
     for update skip locked
@@ -426,31 +423,34 @@ begin
   return v_ids;
 end;
 $$;
-comment on function private.pick_jobs(integer, text[]) is
+comment on function private.pick_jobs(integer) is
   'Locks up to p_limit due jobs, most urgent first; or the one job that was in hand when its worker died, '
   'alone, when nothing else is due or it has waited long enough.';
 
-create function public.claim_jobs(
-  p_worker text,
-  p_limit integer,
-  p_lease_seconds integer,
-  p_kinds text[] default null
-) returns jsonb
+create function public.claim_jobs(p_worker text, p_limit integer, p_lease_seconds integer)
+returns table (
+  id bigint,
+  kind text,
+  payload jsonb,
+  attempts integer,
+  max_attempts integer,
+  lease_id uuid,
+  created_at timestamptz
+)
 language plpgsql
 security definer
 set search_path = ''
 as $$
 declare
   v_ids bigint[];
-  v_jobs jsonb;
 begin
   perform private.recover_jobs();
-  v_ids := private.pick_probes(p_lease_seconds, p_kinds);
+  v_ids := private.pick_probes(p_lease_seconds);
   if cardinality(v_ids) = 0 then
-    v_ids := private.pick_jobs(greatest(0, least(p_limit, 1000)), p_kinds);
+    v_ids := private.pick_jobs(greatest(0, least(p_limit, 1000)));
   end if;
 
-  with claimed as (
+  return query with claimed as (
     update private.jobs j
     set status = 'running',
         attempts = j.attempts + 1,
@@ -461,27 +461,16 @@ begin
     returning j.id, j.kind, j.payload, j.attempts, j.max_attempts, j.lease_id, j.created_at, j.priority,
       j.run_at
   )
-  select coalesce(
-    jsonb_agg(
-      jsonb_build_object(
-        'id', c.id, 'kind', c.kind, 'payload', c.payload, 'attempts', c.attempts,
-        'max_attempts', c.max_attempts, 'lease_id', c.lease_id, 'created_at', c.created_at
-      )
-      order by c.priority, c.run_at, c.id
-    ),
-    '[]'
-  )
-  into v_jobs
-  from claimed c;
-
-  return jsonb_build_object('jobs', v_jobs);
+  select c.id, c.kind, c.payload, c.attempts, c.max_attempts, c.lease_id, c.created_at
+  from claimed c
+  order by c.priority, c.run_at, c.id;
 end;
 $$;
-comment on function public.claim_jobs(text, integer, integer, text[]) is
+comment on function public.claim_jobs(text, integer, integer) is
   'Leases up to p_limit due jobs to p_worker for p_lease_seconds; fewer does not mean that nothing is left, '
   'none does. Rows locked by another worker are skipped, jobs whose lease ran out are due again, jobs of a '
   'provider that is down wait.';
-grant execute on function public.claim_jobs(text, integer, integer, text[]) to service_role;
+grant execute on function public.claim_jobs(text, integer, integer) to service_role;
 
 -- Ending jobs: a closed set of outcomes, guarded by the lease. What the outcomes say of a provider drives its
 -- circuit breaker.
@@ -686,7 +675,7 @@ begin
       coalesce(p_run_at, now() + private.backoff(v_job.attempts, v_job.kind))
     );
   else
-    raise exception 'unknown job outcome %', p_outcome using errcode = 'KCINV';
+    raise exception 'unknown job outcome %', p_outcome using errcode = 'SHINV';
   end if;
   if v_job.kind = 'refund_payment' and v_job.status <> 'dead'
     and private.note_refund_outcome(v_job, p_reason, p_alert) then
@@ -709,9 +698,9 @@ $$;
 comment on function private.finish_job(bigint, uuid, text, text, timestamptz, text) is
   'Ends the lease of a job: done, discard, retry (backoff unless p_run_at is given; dead after the last '
   'attempt) or snooze (no attempt used). p_alert: severity with which staff are told. Returns the new '
-  'status; null: the lease was lost and nothing changed. KCINV: unknown outcome.';
+  'status; null: the lease was lost and nothing changed. SHINV: unknown outcome.';
 
-create function public.finish_jobs(p_results jsonb) returns jsonb
+create function public.finish_jobs(p_results jsonb) returns table (id bigint, finished boolean, status text)
 language plpgsql
 security definer
 set search_path = ''
@@ -721,8 +710,6 @@ declare
   v_down text[] := '{}';
   v_result record;
   v_held boolean;
-  v_status text;
-  v_answer jsonb := '[]';
 begin
   perform private.lock_orders_of_refunds(
     array(select (r ->> 'id')::bigint from jsonb_array_elements(p_results) r)
@@ -761,20 +748,20 @@ begin
     -- attempt.
     v_held := v_result.outcome = 'retry' and v_result.provider_state in ('down', 'unauthorized')
       and v_result.provider = any (v_down);
-    v_status := private.finish_job(
+    id := v_result.id;
+    status := private.finish_job(
       v_result.id, v_result.lease_id, case when v_held then 'snooze' else v_result.outcome end,
       v_result.reason, case when v_held then coalesce(v_result.run_at, now()) else v_result.run_at end,
       v_result.alert
     );
-    v_answer := v_answer
-      || jsonb_build_object('id', v_result.id, 'finished', v_status is not null, 'status', v_status);
+    finished := status is not null;
+    return next;
   end loop;
-  return jsonb_build_object('jobs', v_answer);
 end;
 $$;
 comment on function public.finish_jobs(jsonb) is
   'Ends leases: [{ id, lease_id, outcome: done | discard | retry | snooze, reason, run_at, alert: severity, '
-  'provider_state: up | down | unauthorized }], all but the first three optional. Returns { jobs: [{ id, '
-  'finished, status }] }; finished false: the lease was lost and nothing changed. KCINV: unknown outcome, '
+  'provider_state: up | down | unauthorized }], all but the first three optional. Returns one row each; '
+  'finished false, status null: the lease was lost and nothing changed. SHINV: unknown outcome, '
   'nothing changed for any.';
 grant execute on function public.finish_jobs(jsonb) to service_role;

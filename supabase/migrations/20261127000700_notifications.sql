@@ -244,9 +244,12 @@ begin
       and o.fulfillment_status = 'cancelled' then 'the order will not be sent'
     when n.template = 'order_confirmation' and o.status = 'refunded' then 'the order has been refunded'
     when n.template = 'order_shipped' and o.restocked_at is not null then 'the goods have come back'
-    when n.template = 'order_shipped' and n.data ? 'tracking_number'
-      and (n.data ->> 'carrier', n.data ->> 'tracking_number') is distinct from (o.carrier, o.tracking_number)
-      then 'the tracking number has been corrected since'
+    when n.template = 'order_shipped' and not exists (
+      select 1 from public.shipments s
+      where s.order_id = o.id and s.parcel = (n.data ->> 'parcel')::integer
+        and (s.carrier, s.tracking_number)
+          is not distinct from (n.data ->> 'carrier', n.data ->> 'tracking_number')
+    ) then 'the tracking number has been corrected since'
     when n.template in ('payment_processing', 'payment_failed', 'payment_declined', 'payment_reminder')
       and o.session_id is not null then 'the order has been paid'
     when n.template in ('payment_processing', 'payment_failed', 'payment_declined', 'payment_reminder')
@@ -307,7 +310,7 @@ create function public.record_notification_result(
   p_recipient text,
   p_provider_id text,
   p_error text
-) returns jsonb
+) returns boolean
 language plpgsql
 security definer
 set search_path = ''
@@ -329,12 +332,12 @@ begin
     where a.status <> 'resolved' and a.kind in ('job_dead', 'job_discarded')
       and starts_with(a.dedupe_key, concat_ws(':', a.kind, 'send_mail', n.order_id, n.template));
   end if;
-  return jsonb_build_object('recorded', v_recorded);
+  return v_recorded;
 end;
 $$;
 comment on function public.record_notification_result(uuid, text, text, text, text) is
   'Notes that a mail was sent (with the provider''s id), was skipped because it is not true any more, or '
-  'failed for good. A sent mail stays sent.';
+  'failed for good. A sent mail stays sent: false.';
 grant execute on function public.record_notification_result(uuid, text, text, text, text) to service_role;
 
 -- What a mail can show of its order.
@@ -372,7 +375,7 @@ begin
     'customer_name', o.customer_name, 'shipping_name', o.shipping_name,
     'shipping_address', o.shipping_address, 'billing_address', o.billing_address,
     'shipping_method', private.chosen_shipping(o),
-    'carrier', o.carrier, 'tracking_number', o.tracking_number, 'locale', o.locale,
+    'locale', o.locale,
     'created_at', o.created_at, 'paid_at', o.paid_at,
     'card', (
       select jsonb_build_object('brand', p.card_brand, 'last4', p.card_last4)

@@ -657,12 +657,12 @@ begin
     when 'dispute' then perform private.merge_dispute(v_fact, p_order_id, p_at);
     when 'fraud_signal' then perform private.merge_fraud_signal(v_fact, p_order_id, p_at);
     when 'customer' then perform private.merge_customer(v_fact, p_at);
-    else raise exception 'unknown fact %', p_fact ->> 'fact' using errcode = 'KCINV';
+    else raise exception 'unknown fact %', p_fact ->> 'fact' using errcode = 'SHINV';
   end case;
 end;
 $$;
 comment on function private.merge_fact(jsonb, uuid, timestamptz) is
-  'Merges one fact of an order, or of none yet, seen at p_at; of an erased order without the person. KCINV: '
+  'Merges one fact of an order, or of none yet, seen at p_at; of an erased order without the person. SHINV: '
   'a fact that nobody knows.';
 
 create function private.apply_facts(
@@ -846,13 +846,24 @@ $$;
 comment on function private.without_secrets(jsonb) is
   'A webhook''s payload as it is stored: without client secrets and the addresses that carry them.';
 
+create type public.event_outcome as (
+  outcome text,
+  reason text,
+  delivery_count integer,
+  order_ids uuid[],
+  closing_sessions text[]
+);
+comment on type public.event_outcome is
+  'What became of an event: applied, duplicate, ignored or queued (both with the reason), how often Stripe '
+  'has delivered it, the orders it touched, and the payment pages that it had ended.';
+
 create function private.process_stripe_event(
   p_event_id text,
   p_stripe_created_at timestamptz,
   p_facts jsonb,
   p_ignored_reason text,
   p_error text
-) returns jsonb
+) returns public.event_outcome
 language plpgsql
 set search_path = ''
 as $$
@@ -862,7 +873,7 @@ declare
   v_result jsonb;
   v_run_at timestamptz := now() + private.backoff(1);
   v_livemode boolean := (select e.livemode from public.webhook_events e where e.id = p_event_id);
-  v_closing jsonb;
+  v_outcome public.event_outcome;
 begin
   if v_reason is null and v_error is null then
     begin
@@ -897,15 +908,20 @@ begin
     perform private.enqueue_job(
       'retry_event', 'retry_event:' || p_event_id, jsonb_build_object('event_id', p_event_id), v_run_at, 10
     );
-    return jsonb_build_object('outcome', 'queued', 'reason', v_error);
+    v_outcome.outcome := 'queued';
+    v_outcome.reason := v_error;
   elsif v_reason is not null then
-    return jsonb_build_object('outcome', 'ignored', 'reason', v_reason);
+    v_outcome.outcome := 'ignored';
+    v_outcome.reason := v_reason;
+  else
+    v_outcome.outcome := 'applied';
+    v_outcome.order_ids := array(select x::uuid from jsonb_array_elements_text(v_result -> 'order_ids') x);
+    v_outcome.closing_sessions := array(
+      select s.id from public.checkout_sessions s
+      where s.status = 'open' and s.closing_at = now() order by s.id
+    );
   end if;
-  select jsonb_agg(s.id order by s.id) into v_closing
-  from public.checkout_sessions s where s.status = 'open' and s.closing_at = now();
-  return jsonb_strip_nulls(jsonb_build_object(
-    'outcome', 'applied', 'order_ids', v_result -> 'order_ids', 'closing_sessions', v_closing
-  ));
+  return v_outcome;
 end;
 $$;
 comment on function private.process_stripe_event(text, timestamptz, jsonb, text, text) is
@@ -937,13 +953,13 @@ create function private.store_stripe_event(
   p_error text,
   p_alerts jsonb,
   p_delivered boolean
-) returns jsonb
+) returns public.event_outcome
 language plpgsql
 set search_path = ''
 as $$
 declare
   v_event public.webhook_events;
-  v_result jsonb;
+  v_outcome public.event_outcome;
 begin
   -- Concurrent deliveries of one event queue up on its primary key; only the first one gets to apply it.
   insert into public.webhook_events as e (
@@ -969,7 +985,9 @@ begin
     p_facts is null or v_event.payload ? 'erased'
     or not private.is_newer_version(p_api_version, v_event.api_version)
   ) then
-    return jsonb_build_object('outcome', 'duplicate', 'delivery_count', v_event.delivery_count);
+    v_outcome.outcome := 'duplicate';
+    v_outcome.delivery_count := v_event.delivery_count;
+    return v_outcome;
   elsif v_event.status = 'dead' then
     -- Delivered anew, it lives again: its job goes on trying if this fails too, and ends well (with its
     -- alert) if not.
@@ -981,10 +999,11 @@ begin
     where id = p_event_id;
   end if;
 
-  v_result := private.process_stripe_event(
+  v_outcome := private.process_stripe_event(
     p_event_id, p_stripe_created_at, p_facts, p_ignored_reason, p_error
   );
-  return v_result || jsonb_build_object('delivery_count', v_event.delivery_count);
+  v_outcome.delivery_count := v_event.delivery_count;
+  return v_outcome;
 end;
 $$;
 comment on function private.store_stripe_event(
@@ -1005,7 +1024,7 @@ create function public.receive_stripe_event(
   p_ignored_reason text,
   p_error text,
   p_alerts jsonb
-) returns jsonb
+) returns public.event_outcome
 language plpgsql
 security definer
 set search_path = ''
@@ -1022,74 +1041,68 @@ comment on function public.receive_stripe_event(
 ) is
   'Stores an authentic event that Stripe delivered and applies it, in one transaction. Exactly one of '
   'p_facts, p_ignored_reason and p_error (the translator threw) is given; p_alerts: [{ kind, severity, '
-  'dedupe_key, data }]. A further delivery in a newer API version is merged as well. Returns { outcome: '
-  'applied | duplicate | ignored | queued, delivery_count, reason?, closing_sessions? }. An error means '
+  'dedupe_key, data }]. A further delivery in a newer API version is merged as well. An error means '
   'that nothing was stored.';
 grant execute on function public.receive_stripe_event(
   text, text, boolean, text, timestamptz, text, jsonb, jsonb, text, text, jsonb
 ) to service_role;
 
 create function public.retry_stripe_event(p_event_id text, p_facts jsonb, p_ignored_reason text, p_error text)
-returns jsonb
+returns public.event_outcome
 language plpgsql
 security definer
 set search_path = ''
 as $$
 declare
   v_event public.webhook_events;
+  v_outcome public.event_outcome;
 begin
   select * into v_event from public.webhook_events where id = p_event_id for no key update;
   if not found then
-    raise exception 'event % is not stored', p_event_id using errcode = 'KCEVT';
+    raise exception 'event % is not stored', p_event_id using errcode = 'SHEVT';
   elsif v_event.status in ('processed', 'ignored') and v_event.next_attempt_at is null then
-    return jsonb_build_object('outcome', 'duplicate');
+    v_outcome.outcome := 'duplicate';
+  else
+    v_outcome := private.process_stripe_event(
+      p_event_id, v_event.stripe_created_at, p_facts, p_ignored_reason, p_error
+    );
   end if;
-  return private.process_stripe_event(
-    p_event_id, v_event.stripe_created_at, p_facts, p_ignored_reason, p_error
-  );
+  v_outcome.delivery_count := v_event.delivery_count;
+  return v_outcome;
 end;
 $$;
 comment on function public.retry_stripe_event(text, jsonb, text, text) is
   'Tries a stored event again with a fresh translation of its payload. duplicate: it has been applied '
-  'meanwhile, and nobody asked for it to be applied anew. KCEVT: no such event.';
+  'meanwhile, and nobody asked for it to be applied anew. SHEVT: no such event.';
 grant execute on function public.retry_stripe_event(text, jsonb, text, text) to service_role;
 
-create function public.get_stripe_event(p_event_id text) returns jsonb
+create function public.get_stripe_event(p_event_id text) returns setof public.webhook_events
 language sql
 stable
 security definer
 set search_path = ''
 as $$
-  select jsonb_build_object(
-    'id', e.id, 'type', e.type, 'livemode', e.livemode, 'api_version', e.api_version,
-    'stripe_created_at', e.stripe_created_at, 'status', e.status, 'payload', e.payload
-  )
-  from public.webhook_events e
-  where e.id = p_event_id
+  select * from public.webhook_events e where e.id = p_event_id
 $$;
-comment on function public.get_stripe_event(text) is 'A stored event with its payload, or null.';
+comment on function public.get_stripe_event(text) is 'A stored event, or no row.';
 grant execute on function public.get_stripe_event(text) to service_role;
 
 create function public.apply_stripe_facts(p_facts jsonb, p_source text, p_observed_at timestamptz)
-returns jsonb
+returns boolean
 language plpgsql
 security definer
 set search_path = ''
 as $$
-declare
-  v_result jsonb;
 begin
   -- It stands in the audit trail: nobody passes for staff or for an event there.
   if p_source is null or p_source not in ('order_status', 'reconcile', 'job', 'checkout') then
-    raise exception 'facts do not come from %', p_source using errcode = 'KCINV';
+    raise exception 'facts do not come from %', p_source using errcode = 'SHINV';
   end if;
-  v_result := private.apply_facts(p_facts, p_observed_at, p_source);
-  return jsonb_build_object(
-    'applied', (v_result ->> 'applied')::integer > 0, 'order_ids', v_result -> 'order_ids'
-  );
+  return (private.apply_facts(p_facts, p_observed_at, p_source) ->> 'applied')::integer > 0;
 end;
 $$;
 comment on function public.apply_stripe_facts(jsonb, text, timestamptz) is
   'Merges facts read from Stripe''s API at p_observed_at (before the request was sent) and settles. '
-  'p_source: order_status, reconcile, job or checkout. KCINV: anything else.';
+  'p_source: order_status, reconcile, job or checkout. Returns whether anything was ours. SHINV: any other '
+  'source.';
 grant execute on function public.apply_stripe_facts(jsonb, text, timestamptz) to service_role;

@@ -128,23 +128,31 @@ begin
     select 1
     from public.inventory_reservations r
     join public.inventory_levels l on l.variant_id = r.variant_id
-    where r.order_id = p_order_id and r.status = 'released' and l.on_hand - l.reserved < r.quantity
+    where r.order_id = p_order_id and r.status = 'released'
+      and l.on_hand - l.reserved < r.quantity - r.returned
   ) then
     return false;
   end if;
 
+  perform private.name_stock_move(
+    case p_target when 'committed' then 'sale' else 'release' end, p_order_id, null, p_source
+  );
   update public.inventory_levels l set
     on_hand = l.on_hand
-      - case when p_target = 'committed' then r.quantity else 0 end
-      + case when r.status = 'committed' then r.quantity else 0 end,
+      - case when p_target = 'committed' then r.pieces else 0 end
+      + case when r.status = 'committed' then r.pieces else 0 end,
     reserved = l.reserved
-      + case when p_target = 'active' then r.quantity else 0 end
-      - case when r.status = 'active' then r.quantity else 0 end,
+      + case when p_target = 'active' then r.pieces else 0 end
+      - case when r.status = 'active' then r.pieces else 0 end,
     committed = l.committed
-      + case when p_target = 'committed' then r.quantity else 0 end
-      - case when r.status = 'committed' then r.quantity else 0 end
-  from public.inventory_reservations r
+      + case when p_target = 'committed' then r.pieces else 0 end
+      - case when r.status = 'committed' then r.pieces else 0 end
+  from (
+    select x.order_id, x.variant_id, x.status, x.quantity - x.returned as pieces
+    from public.inventory_reservations x
+  ) r
   where r.order_id = p_order_id and r.variant_id = l.variant_id and r.status <> p_target;
+  perform private.name_stock_move(null);
 
   update public.inventory_reservations
   set status = p_target, updated_at = now()
@@ -160,6 +168,110 @@ comment on function private.settle_stock(uuid, text, text) is
   'Moves all reservations of an order to committed (sold), active (held again) or released (given back; '
   'sold goods return to the shelf). Returns false, changing nothing, when released stock is to be taken '
   'again and is gone. Called by settle_order() only.';
+
+-- What has come back of an order, booked once.
+
+create function private.refund_has_come_true(p_request_id text) returns boolean
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return exists (
+    select 1 from public.refunds r where r.request_id = p_request_id and r.succeeded_at is not null
+  ) or exists (
+    -- Somebody had given back all of it by hand before the job ran.
+    select 1 from public.refund_requests q join private.settled_payments p on p.id = q.payment_id
+    where q.id = p_request_id and q.status = 'not_needed' and p.amount_received <= (
+      select coalesce(sum(r.amount), 0) from public.refunds r
+      where r.payment_id = q.payment_id and r.succeeded_at is not null
+    )
+  );
+end;
+$$;
+comment on function private.refund_has_come_true(text) is
+  'Whether the money of a refund request has left. Once true it stays so: a refund that bounces afterwards '
+  'moves no goods.';
+
+create function private.all_returned(p_order_id uuid) returns boolean
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return exists (select 1 from public.returns r where r.order_id = p_order_id)
+    and not exists (select 1 from private.line_positions(p_order_id) p where p.returned < p.quantity);
+end;
+$$;
+comment on function private.all_returned(uuid) is 'Whether every piece of an order has come back.';
+
+create function private.is_withdrawn(p_order_id uuid) returns boolean
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return exists (select 1 from public.returns r where r.order_id = p_order_id)
+    and not private.has_shipped(p_order_id)
+    and not exists (select 1 from private.line_positions(p_order_id) p where p.to_ship > 0);
+end;
+$$;
+comment on function private.is_withdrawn(uuid) is
+  'Whether refunds have taken every piece out of an order before any left.';
+
+create function private.settle_returns(o public.orders, p_source text) returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_ids uuid[];
+begin
+  -- Asked of every order that settles, and most have no return.
+  if not exists (select 1 from public.returns r where r.order_id = o.id) then
+    return;
+  end if;
+  update public.returns r set received_at = clock_timestamp(), status = 'closed'
+  where r.order_id = o.id and r.status = 'requested' and private.refund_has_come_true(r.refund_request_id);
+
+  v_ids := array(
+    select r.id from public.returns r
+    where r.order_id = o.id and r.received_at is not null and r.stocked_at is null
+  );
+  -- All of the order, as settle_stock() does: one order for all.
+  perform 1 from public.inventory_levels l
+  where cardinality(v_ids) > 0 and l.variant_id in (
+    select r.variant_id from public.inventory_reservations r where r.order_id = o.id
+  )
+  order by l.variant_id
+  for no key update;
+  perform private.name_stock_move('return', o.id, null, p_source);
+  with back as (
+    select i.variant_id, sum(x.quantity) as pieces, sum(x.quantity) filter (where x.restock) as good
+    from public.return_lines x join public.order_items i on i.id = x.order_item_id
+    where x.return_id = any (v_ids) group by i.variant_id
+  ), moved as (
+    -- Of an order whose goods have all gone back, these have too.
+    update public.inventory_levels l
+    set committed = l.committed - b.pieces, on_hand = l.on_hand + coalesce(b.good, 0)
+    from back b join public.inventory_reservations r
+      on r.variant_id = b.variant_id and r.order_id = o.id and r.status = 'committed'
+    where l.variant_id = b.variant_id
+  )
+  update public.inventory_reservations r set returned = r.returned + b.pieces, updated_at = now()
+  from back b where r.order_id = o.id and r.variant_id = b.variant_id;
+  perform private.name_stock_move(null);
+  update public.returns r set stocked_at = clock_timestamp() where r.id = any (v_ids);
+
+  update public.returns r set status = 'closed'
+  where r.order_id = o.id and r.status = 'received' and not exists (
+    select 1 from private.line_positions(o.id) p cross join lateral private.refunded_pieces(p.order_item_id) f
+    where p.returned > f.made
+  );
+end;
+$$;
+comment on function private.settle_returns(public.orders, text) is
+  'Books the pieces of each return once: what waited for its refund when that has succeeded, what staff '
+  'received at once. Closes returns when all that came back is paid back. Called by settle_order() only.';
 
 -- settle_customer(): whose a paid order is.
 
@@ -226,13 +338,15 @@ create type private.order_facts as (
   oversold boolean,
   restocked boolean,
   fulfilled boolean,
+  withdrawn boolean,
   mismatches text[],
   fraud_reasons text[],
   hold_reasons text[]
 );
 comment on type private.order_facts is
   'What derive_order() looks at. sessions_open: may still be paid; sessions_under_way: confirmed, the money '
-  'is on its way; attempt_has_ended: false while the session of the latest attempt is not known yet. Amounts '
+  'is on its way; withdrawn: nothing has left and nothing is to be sent; attempt_has_ended: false while the '
+  'session of the latest attempt is not known yet. Amounts '
   'in minor units.';
 
 create type private.order_state as (
@@ -285,7 +399,7 @@ begin
   end;
   d.fulfillment_status := case
     when f.fulfilled then 'fulfilled'
-    when v_not_to_ship or f.restocked or d.status = 'refunded' then 'cancelled'
+    when v_not_to_ship or f.restocked or f.withdrawn or d.status = 'refunded' then 'cancelled'
     when d.status = 'needs_review' or cardinality(f.hold_reasons) > 0 then 'on_hold'
     else 'unfulfilled'
   end;
@@ -316,18 +430,21 @@ set search_path = ''
 as $$
 declare
   v_session public.checkout_sessions;
+  v_decided_id text := (select o.decided_payment_id from public.orders o where o.id = p_order_id);
 begin
   -- The one that was decided about; else free ones first, then by payment id: a rule over what every report
   -- of a paid session carries. So the choice among those known never falls on one that an earlier choice
   -- has passed over and refunded; nor does the decision, which is about the one kept then.
   select cs.* into v_session
-  from private.settled_sessions s
-  join public.checkout_sessions cs on cs.id = s.id
-  join public.orders o on o.id = cs.order_id
-  where s.order_id = p_order_id
-  order by coalesce(cs.payment_id = o.decided_payment_id, false) desc,
-    cs.payment_id collate "C" nulls first, cs.id collate "C"
-  limit 1;
+  from public.checkout_sessions cs
+  where cs.id = (
+    select s.id
+    from private.settled_sessions s
+    where s.order_id = p_order_id
+    order by coalesce(s.payment_id = v_decided_id, false) desc,
+      s.payment_id collate "C" nulls first, s.id collate "C"
+    limit 1
+  );
   return v_session;
 end;
 $$;
@@ -420,7 +537,8 @@ begin
     coalesce(bool_or(cs.attempt = o.attempt), false) or o.abandoned_at is not null
   into f.sessions_open, f.sessions_under_way, f.sessions_failed, f.attempt_has_ended
   from public.checkout_sessions cs
-  left join private.settled_sessions s on s.id = cs.id
+  -- By the order as well: so no plan reads the sessions of all orders.
+  left join private.settled_sessions s on s.id = cs.id and s.order_id = o.id
   where cs.order_id = o.id;
   f.paid := o.session_id is not null;
   f.amount_paid := o.amount_paid;
@@ -429,6 +547,7 @@ begin
   f.oversold := o.oversold_at is not null;
   f.restocked := o.restocked_at is not null;
   f.fulfilled := o.fulfilled_at is not null;
+  f.withdrawn := f.paid and private.is_withdrawn(o.id);
   f.mismatches := p_mismatches;
   f.fraud_reasons := case when f.paid then private.fraud_reasons(o.id) else '{}' end;
   -- Review is what is about to be derived.
@@ -476,7 +595,8 @@ begin
       fulfillment_status = o.fulfillment_status, amount_discount = o.amount_discount,
       amount_shipping = o.amount_shipping, amount_tax = o.amount_tax, amount_total = o.amount_total,
       amount_paid = o.amount_paid, amount_refunded = o.amount_refunded,
-      oversold_at = o.oversold_at, restocked_at = o.restocked_at, paid_at = o.paid_at, updated_at = now()
+      oversold_at = o.oversold_at, restocked_at = o.restocked_at, fulfilled_at = o.fulfilled_at,
+      paid_at = o.paid_at, updated_at = now()
     where id = o.id;
   end if;
   update public.order_risk x set
@@ -514,11 +634,13 @@ begin
     select * into p from public.payments where id = s.payment_id;
     v_mismatches := private.unreleased_mismatches(o.id, s.id, private.review_reasons(o, s, p));
     o := private.order_as_paid(o, s, p);
+    o.fulfilled_at := private.completed_at(o.id);
     o.customer_id := private.settle_customer(o, s);
   else
     o := private.order_as_asked(o);
   end if;
-  if o.restocked_at is null and private.restock_due(o) then
+  perform private.settle_returns(o, p_source);
+  if o.restocked_at is null and (private.restock_due(o) or private.all_returned(o.id)) then
     o.restocked_at := now();
   end if;
   if o.restocked_at is not null then
@@ -545,7 +667,7 @@ $$;
 comment on function private.settle_order(uuid, text) is
   'Derives an order from its facts under a row lock, moves its stock and fires each side effect once. The '
   'only writer of order status and committed stock. p_source: who asked (event id, order_status, reconcile, '
-  'job, staff), for the audit trail. Returns the status. KCORD: no such order.';
+  'job, staff), for the audit trail. Returns the status. SHORD: no such order.';
 
 -- What may be given back of a payment, and what is still owed.
 --
@@ -726,12 +848,12 @@ begin
   if p_amount is not null and private.amount_problem(p_amount, p_currency) is not null then
     raise exception 'a refund of % is not one that Stripe takes: %', p_amount,
       private.amount_problem(p_amount, p_currency)
-      using errcode = 'KCREF';
+      using errcode = 'SHREF';
   end if;
 end;
 $$;
 comment on function private.refuse_refund_amount(bigint, text) is
-  'Raises KCREF for an amount that Stripe does not refund in this currency. Null, all that is left, is '
+  'Raises SHREF for an amount that Stripe does not refund in this currency. Null, all that is left, is '
   'Stripe''s own figure.';
 
 create function private.refund_request_id(p_cause text, p_payment_id text) returns text
@@ -770,7 +892,12 @@ comment on function private.queue_refund(text, uuid, text, text) is
   'Queues the refund of all that is left of a payment, once per payment and cause. Returns whether it is '
   'new.';
 
-create function public.judge_refund(p_request_id text) returns jsonb
+create type public.refund_judgement as (outcome text, by text, refusals integer);
+comment on type public.refund_judgement is
+  'Whether a refund may be made now: go, made (it has been), or overtaken; by names the refund or request '
+  'that may stand in for it; refusals counts how often Stripe has refused it.';
+
+create function public.judge_refund(p_request_id text) returns public.refund_judgement
 language plpgsql
 security definer
 set search_path = ''
@@ -782,20 +909,20 @@ begin
   perform private.lock_order(x.order_id) from public.refund_requests x where x.id = p_request_id;
   select * into q from public.refund_requests where id = p_request_id;
   if not found then
-    raise exception 'there is no refund request %', p_request_id using errcode = 'KCINV';
+    raise exception 'there is no refund request %', p_request_id using errcode = 'SHINV';
   end if;
   if exists (select 1 from public.refunds r where r.request_id = q.id) then
-    return jsonb_build_object('outcome', 'made');
+    return row('made', null, q.refusals)::public.refund_judgement;
   end if;
   v_by := private.refund_overtaken_by(q);
-  return jsonb_build_object(
-    'outcome', case when v_by is null then 'go' else 'overtaken' end, 'by', v_by, 'refusals', q.refusals
-  );
+  return row(
+    case when v_by is null then 'go' else 'overtaken' end, v_by, q.refusals
+  )::public.refund_judgement;
 end;
 $$;
 comment on function public.judge_refund(text) is
-  'Whether a refund may be made now, with all that is known of its payment: { outcome: go (with refusals) | '
-  'made | overtaken (with by) }. Apply what Stripe lists first. KCINV: no such request.';
+  'Whether a refund may be made now, with all that is known of its payment. Apply what Stripe lists first. '
+  'SHINV: no such request.';
 grant execute on function public.judge_refund(text) to service_role;
 
 create function private.check_refund_redrive(p_job private.jobs) returns void
@@ -816,21 +943,21 @@ begin
   v_left := private.refundable_amount(q.payment_id, q.id);
   if v_left <= 0 then
     raise exception 'refund %: nothing of its payment is left to give back', q.id
-      using errcode = 'KCREF', hint = 'Goods that have come back go on the shelf with receive_return().';
+      using errcode = 'SHREF', hint = 'Goods that have come back go on the shelf with receive_return().';
   elsif q.status = 'not_needed' and q.amount is not null then
     raise exception 'refund % was not needed: the payment had been refunded', q.id
-      using errcode = 'KCREF', hint = 'Should the customer get more, ask for it anew with request_refund().';
+      using errcode = 'SHREF', hint = 'Should the customer get more, ask for it anew with request_refund().';
   elsif v_by is not null then
     raise exception 'refund % was given up, and % came in its stead', q.id, v_by
-      using errcode = 'KCREF', hint = 'Should the customer get both, ask for it anew with request_refund().';
+      using errcode = 'SHREF', hint = 'Should the customer get both, ask for it anew with request_refund().';
   elsif q.amount > v_left then
     raise exception 'refund % is about % (minor units), and % can still be refunded', q.id, q.amount, v_left
-      using errcode = 'KCREF', hint = 'Refunds under way count as given back.';
+      using errcode = 'SHREF', hint = 'Refunds under way count as given back.';
   end if;
 end;
 $$;
 comment on function private.check_refund_redrive(private.jobs) is
-  'Raises KCREF when a refund must not run again: nothing or less is left, a part was not needed, or '
+  'Raises SHREF when a refund must not run again: nothing or less is left, a part was not needed, or '
   'another one may stand in for it. One of all that is left may: it gives back what a bounced refund has '
   'left. Call with the order locked.';
 
@@ -982,14 +1109,15 @@ begin
       q.restock
       -- A warning stops parcels that have not left. By its name: the refund may be heard of before the
       -- warning.
-      or (r.request_id = private.refund_request_id('fraudulent', r.payment_id) and o.fulfilled_at is null)
+      or (r.request_id = private.refund_request_id('fraudulent', r.payment_id)
+        and not private.has_shipped(o.id))
     )
   ) or exists (
     -- Somebody had given back all of it by hand before the job ran: what was asked for is true, once that
     -- money has left.
     select 1 from public.refund_requests q
     where q.order_id = o.id and q.payment_id = o.payment_id and q.status = 'not_needed'
-      and (q.restock or (q.cause = 'fraudulent' and o.fulfilled_at is null))
+      and (q.restock or (q.cause = 'fraudulent' and not private.has_shipped(o.id)))
       and o.amount_paid <= (
         select coalesce(sum(r.amount), 0) from public.refunds r
         where r.payment_id = o.payment_id and r.succeeded_at is not null
@@ -1247,7 +1375,7 @@ begin
       perform private.queue_refund(o.payment_id, o.id, 'oversold', p_source);
     end if;
   end if;
-  if o.cancelled_at is not null and o.fulfilled_at is null then
+  if o.cancelled_at is not null and not private.has_shipped(o.id) then
     perform private.queue_notification(o.id, 'order_cancelled');
     if o.payment_id is not null and private.queue_refund(o.payment_id, o.id, 'cancelled', p_source) then
       perform private.raise_alert_once(
@@ -1357,12 +1485,13 @@ declare
 begin
   if v_answer is null then
     v_answer := case
-      when o.fulfilled_at is null and private.setting('early_fraud_warning_policy') = '"refund"' then 'refund'
+      when not private.has_shipped(o.id) and private.setting('early_fraud_warning_policy') = '"refund"'
+        then 'refund'
       else 'review'
     end;
     update public.fraud_signals set answer = v_answer where id = f.id;
   end if;
-  return v_answer = 'refund' and f.released_at is null and o.fulfilled_at is null;
+  return v_answer = 'refund' and f.released_at is null and not private.has_shipped(o.id);
 end;
 $$;
 comment on function private.refunds_on_warning(public.fraud_signals, public.orders) is
@@ -1496,7 +1625,7 @@ as $$
   from (
     select b.number, b.paid_at, b.amount_paid, b.currency, p.charge_id, b.email,
       host(b.purchase_ip) as purchase_ip, b.shipping_address,
-      c.user_id, b.fulfilled_at,
+      c.user_id,
       floor(extract(epoch from o.paid_at - b.paid_at) / 86400)::integer as days_before,
       coalesce(b.purchase_ip = o.purchase_ip, false) as same_ip,
       coalesce(b.shipping_address = o.shipping_address, false) as same_address,
@@ -1531,9 +1660,7 @@ set search_path = ''
 as $$
   select jsonb_build_object(
     'dispute', jsonb_build_object(
-      'id', d.id, 'status', d.status, 'reason', d.reason, 'network_reason_code', d.network_reason_code,
-      'amount', d.amount, 'currency', d.currency, 'evidence_due_by', d.evidence_due_by,
-      'has_evidence', d.has_evidence, 'evidence_submission_count', d.evidence_submission_count
+      'id', d.id, 'status', d.status, 'reason', d.reason, 'network_reason_code', d.network_reason_code
     ),
     'order', case when o.id is not null then jsonb_build_object(
       'number', o.number, 'email', o.email, 'customer_name', o.customer_name, 'phone', o.phone,
@@ -1542,7 +1669,16 @@ as $$
       'shipping_address', o.shipping_address,
       'currency', o.currency, 'amount_total', o.amount_total, 'amount_refunded', o.amount_refunded,
       'created_at', o.created_at, 'paid_at', o.paid_at,
-      'carrier', o.carrier, 'tracking_number', o.tracking_number, 'fulfilled_at', o.fulfilled_at,
+      'shipments', (
+        select coalesce(
+          jsonb_agg(
+            jsonb_build_object(
+              'carrier', x.carrier, 'tracking_number', x.tracking_number, 'shipped_at', x.shipped_at
+            ) order by x.parcel
+          ), '[]'
+        )
+        from public.shipments x where x.order_id = o.id
+      ),
       'items', (
         select jsonb_agg(
           jsonb_build_object(
@@ -1576,11 +1712,16 @@ as $$
   where d.id = p_dispute_id
 $$;
 comment on function public.get_dispute_evidence(text) is
-  'A dispute with what the shop knows of its order: customer, addresses, items, carrier and tracking, mails '
+  'A dispute with what the shop knows of its order: customer, addresses, items, parcels, mails '
   'sent, purchase address, earlier undisputed orders. Null: no such dispute; order null: not one of ours.';
 grant execute on function public.get_dispute_evidence(text) to service_role;
 
-create function public.remind_dispute(p_dispute_id text, p_days integer) returns jsonb
+create type public.dispute_reminder as (outcome text, run_at timestamptz);
+comment on type public.dispute_reminder is
+  'What became of a reminder: reminded, early (not before run_at: the deadline has moved) or over (nothing '
+  'to answer any more).';
+
+create function public.remind_dispute(p_dispute_id text, p_days integer) returns public.dispute_reminder
 language plpgsql
 security definer
 set search_path = ''
@@ -1591,12 +1732,12 @@ declare
 begin
   select * into d from public.disputes where id = p_dispute_id;
   if not found or not private.awaits_evidence(d) or d.evidence_due_by is null then
-    return jsonb_build_object('outcome', 'over', 'run_at', null);
+    return row('over', null)::public.dispute_reminder;
   end if;
   v_run_at := d.evidence_due_by - make_interval(days => p_days);
   -- The deadline has been moved since this reminder was made.
   if v_run_at > now() then
-    return jsonb_build_object('outcome', 'early', 'run_at', v_run_at);
+    return row('early', v_run_at)::public.dispute_reminder;
   end if;
   perform private.raise_alert_once(
     'dispute_due', case when p_days <= 1 then 'critical' else 'warning' end,
@@ -1606,10 +1747,9 @@ begin
       'days', p_days, 'evidence_due_by', d.evidence_due_by, 'amount', d.amount, 'currency', d.currency
     )
   );
-  return jsonb_build_object('outcome', 'reminded', 'run_at', null);
+  return row('reminded', null)::public.dispute_reminder;
 end;
 $$;
 comment on function public.remind_dispute(text, integer) is
-  'Tells staff that evidence is due in p_days days, once for each deadline. Answers { outcome: reminded | '
-  'early (not before run_at: the deadline has moved) | over (nothing to answer any more) }.';
+  'Tells staff that evidence is due in p_days days, once for each deadline.';
 grant execute on function public.remind_dispute(text, integer) to service_role;

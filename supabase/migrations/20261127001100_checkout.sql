@@ -44,15 +44,15 @@ begin
   ) c;
   if v_cart.lines is null or v_cart.quantity_min is null or v_cart.quantity_min < 1
     or v_cart.quantity_max > c_quantity_max then
-    raise exception 'the cart is not valid' using errcode = 'KCINV', detail = private.problem_of_items(
+    raise exception 'the cart is not valid' using errcode = 'SHINV', detail = private.problem_of_items(
       format('must have quantities from 1 to %s, counting repeated SKUs together', c_quantity_max)
     );
   elsif cardinality(v_cart.currencies) > 1 then
     raise exception 'the cart is not valid'
-      using errcode = 'KCCUR', detail = private.problem_of_items('must all have the same currency');
+      using errcode = 'SHCUR', detail = private.problem_of_items('must all have the same currency');
   elsif v_cart.amount > private.largest_amount(v_cart.currencies[1]) then
     raise exception 'the cart is not valid'
-      using errcode = 'KCINV', detail = private.problem_of_items('come to a total that is too large');
+      using errcode = 'SHINV', detail = private.problem_of_items('come to a total that is too large');
   end if;
   return jsonb_build_object(
     'lines', v_cart.lines,
@@ -65,7 +65,7 @@ $$;
 comment on function private.price_lines(jsonb) is
   'Today''s names and prices of [{ variant_id, sku, quantity }], the SKU as the caller calls it: { lines: '
   '[{ variant_id, sku, name, quantity, unit_amount }] summed and sorted by SKU, currency, amount, hash }. '
-  'KCINV, KCCUR.';
+  'SHINV, SHCUR.';
 
 create function private.price_cart(p_items jsonb) returns jsonb
 language plpgsql
@@ -85,14 +85,14 @@ begin
   left join public.product_variants v on v.sku = w.sku and v.active
     and exists (select 1 from public.products p where p.id = v.product_id and p.active);
   if v_unknown is not null then
-    raise exception 'unknown sku' using errcode = 'KCSKU', detail = v_unknown::text;
+    raise exception 'unknown sku' using errcode = 'SHSKU', detail = v_unknown::text;
   end if;
   return private.price_lines(coalesce(v_wanted, '[]'));
 end;
 $$;
 comment on function private.price_cart(jsonb) is
-  'Today''s cart from [{ sku, quantity }], as of price_lines(). KCSKU with the list: unknown or inactive '
-  'SKUs (the two look alike on purpose). KCINV, KCCUR.';
+  'Today''s cart from [{ sku, quantity }], as of price_lines(). SHSKU with the list: unknown or inactive '
+  'SKUs (the two look alike on purpose). SHINV, SHCUR.';
 
 create function private.hash_lines(p_lines jsonb, p_currency text) returns text
 language sql
@@ -168,12 +168,12 @@ begin
   left join public.inventory_levels l on l.variant_id = w.variant_id
   where coalesce(l.on_hand - l.reserved, 0) < w.quantity;
   if v_short is not null then
-    raise exception 'not enough stock' using errcode = 'KCSTK', detail = v_short::text;
+    raise exception 'not enough stock' using errcode = 'SHSTK', detail = v_short::text;
   end if;
 end;
 $$;
 comment on function private.refuse_shortage(jsonb) is
-  'Raises KCSTK with [{ sku, requested, available }] when stock does not cover [{ variant_id, sku, '
+  'Raises SHSTK with [{ sku, requested, available }] when stock does not cover [{ variant_id, sku, '
   'quantity }]. Call with the rows locked.';
 
 create function private.reserve_stock(p_order_id uuid, p_expires_at timestamptz) returns void
@@ -214,7 +214,7 @@ begin
 end;
 $$;
 comment on function private.reserve_stock(uuid, timestamptz) is
-  'Holds stock for all lines of an order or, raising KCSTK, for none. Lines already held keep their hold; '
+  'Holds stock for all lines of an order or, raising SHSTK, for none. Lines already held keep their hold; '
   'p_expires_at extends it.';
 
 -- What delivery costs. Stripe's page shows the active rates in the order's currency, and the shopper picks
@@ -311,7 +311,7 @@ begin
       select jsonb_agg(jsonb_build_object(
         'sku', i.sku, 'name', i.name, 'description', p.description,
         'image_url', coalesce(v.image_url, p.image_url),
-        'quantity', i.quantity, 'unit_amount', i.unit_amount, 'stripe_price_id', v.stripe_price_id
+        'quantity', i.quantity, 'unit_amount', i.unit_amount
       ) order by i.sku collate "C")
       from public.order_items i
       join public.product_variants v on v.id = i.variant_id
@@ -357,7 +357,7 @@ begin
   join public.products p on p.id = v.product_id
   where i.order_id = p_order_id and (not v.active or not p.active or v.currency <> v_currency);
   if v_gone is not null then
-    raise exception 'no longer sold' using errcode = 'KCSTK', detail = v_gone::text;
+    raise exception 'no longer sold' using errcode = 'SHSTK', detail = v_gone::text;
   end if;
 
   perform private.reserve_stock(p_order_id, now() + make_interval(secs => p_hold_seconds));
@@ -390,7 +390,7 @@ begin
 end;
 $$;
 comment on function private.reopen_checkout(uuid, integer, integer) is
-  'A new attempt of an unpaid order at today''s prices: holds stock again (KCSTK when it is gone or no '
+  'A new attempt of an unpaid order at today''s prices: holds stock again (SHSTK when it is gone or no '
   'longer sold) and counts up the attempt. The caller has locked the order.';
 
 create function private.find_checkout(
@@ -420,10 +420,10 @@ begin
       and lower(o.email) is distinct from lower(p_email))
     or (p_idempotency_key like 'guest:%' and length(p_idempotency_key) < c_guessable
       and private.address_key(o.purchase_ip) is distinct from private.address_key(p_client_ip)) then
-    raise exception 'this Idempotency-Key was used for another cart' using errcode = 'KCIDC';
+    raise exception 'this Idempotency-Key was used for another cart' using errcode = 'SHIDC';
   end if;
   if o.cancelled_at is not null then
-    raise exception 'this order has been cancelled' using errcode = 'KCSTA';
+    raise exception 'this order has been cancelled' using errcode = 'SHSTA';
   elsif o.status in ('expired', 'payment_failed') then
     if p_superseded is not null then
       return jsonb_build_object('outcome', 'superseded', 'session_ids', p_superseded);
@@ -436,7 +436,7 @@ $$;
 comment on function private.find_checkout(text, jsonb, text, jsonb, inet) is
   'The order that an Idempotency-Key made before, or null. ended: it has expired or failed and can be '
   'opened again. superseded: it can, once other pages of the shopper (p_superseded) are closed. p_lines as '
-  'of asked_lines(). KCIDC: the key belongs to another cart. KCSTA: staff have cancelled the order.';
+  'of asked_lines(). SHIDC: the key belongs to another cart. SHSTA: staff have cancelled the order.';
 
 create function private.velocity_exceeded(p_risk jsonb) returns jsonb
 language sql
@@ -480,6 +480,8 @@ begin
   from public.checkout_sessions s
   where s.order_id = o.id and s.status = 'open' and p_supersede and (
     s.closing_at is not null
+    -- Nobody has told us of its end: the page would be a dead end.
+    or s.expires_at <= now()
     or private.three_d_secure_rank(v_risk ->> 'three_d_secure')
       > private.three_d_secure_rank((private.risk_of(o.id)).three_d_secure)
   );
@@ -491,8 +493,8 @@ end;
 $$;
 comment on function private.admit_checkout(public.orders, text, text, boolean) is
   'The velocity rules at every door to the payment page of an order that exists: velocity_exceeded, '
-  'superseded (its open page asks for less than the rules do now, or is being ended), or the risk to go in '
-  'with. p_client_ip null: where the order came from.';
+  'superseded (its open page has run out, is being ended, or asks for less than the rules do now), or the '
+  'risk to go in with. p_client_ip null: where the order came from.';
 
 create function private.enter_checkout(
   p_order_id uuid,
@@ -781,8 +783,8 @@ comment on function public.begin_checkout(
   'Makes a pending order with frozen prices and reserved stock from [{ sku, quantity }], or finds the one '
   'this Idempotency-Key (or this shopper, seconds ago) made before. Outcomes: created, existing (the '
   'snapshot to send to Stripe), superseded (expire session_ids at Stripe, then ask again with p_supersede '
-  'false), velocity_exceeded. KCSKU unknown_sku, KCSTK insufficient_stock, KCIDC idempotency_conflict, '
-  'KCCUR mixed currencies, KCINV invalid.';
+  'false), velocity_exceeded. SHSKU unknown_sku, SHSTK insufficient_stock, SHIDC idempotency_conflict, '
+  'SHCUR mixed currencies, SHINV invalid.';
 grant execute on function public.begin_checkout(
   jsonb, text, uuid, text, text, text, text, boolean, integer, integer, text, text, boolean
 ) to service_role;
@@ -794,14 +796,13 @@ create function public.attach_checkout_session(
   p_attempt integer,
   p_fact jsonb,
   p_email_change integer default null
-) returns jsonb
+) returns void
 language plpgsql
 security definer
 set search_path = ''
 as $$
 declare
   v_created boolean;
-  v_status text;
 begin
   perform private.lock_order(p_order_id);
   v_created := not exists (select 1 from public.checkout_sessions where id = p_fact ->> 'id');
@@ -835,14 +836,13 @@ begin
       jsonb_build_object('session_id', p_fact ->> 'id', 'attempt', p_attempt)
     );
   end if;
-  v_status := private.settle_order(p_order_id, 'checkout');
-  return jsonb_build_object('created', v_created, 'status', v_status);
+  perform private.settle_order(p_order_id, 'checkout');
 end;
 $$;
 comment on function public.attach_checkout_session(uuid, integer, jsonb, integer) is
   'Notes the session that Stripe made for an attempt. p_email_change: which address of the account '
-  'Stripe''s customer has now, as customer_email_change of the snapshot. Idempotent: created is true for '
-  'the first call only. KCORD: no such order.';
+  'Stripe''s customer has now, as customer_email_change of the snapshot. Idempotent. '
+  'SHORD: no such order.';
 grant execute on function public.attach_checkout_session(uuid, integer, jsonb, integer) to service_role;
 
 create function public.restart_checkout_attempt(
@@ -874,7 +874,7 @@ $$;
 comment on function public.restart_checkout_attempt(uuid, integer, integer, integer) is
   'Replaces an attempt that Stripe never carried out (its expires_at had come too near), or whose session '
   'has expired, by the next one, if the velocity rules let it. Same answer as begin_checkout(): existing or '
-  'velocity_exceeded. KCORD, KCSTK.';
+  'velocity_exceeded. SHORD, SHSTK.';
 grant execute on function public.restart_checkout_attempt(uuid, integer, integer, integer) to service_role;
 
 create function private.alert_refused_checkout(p_order_id uuid, p_refusal jsonb) returns void
@@ -905,7 +905,7 @@ create function public.abandon_checkout(
   p_order_id uuid,
   p_attempt integer,
   p_refusal jsonb default null
-) returns jsonb
+) returns boolean
 language plpgsql
 security definer
 set search_path = ''
@@ -928,15 +928,13 @@ begin
   if p_refusal is not null then
     perform private.alert_refused_checkout(o.id, p_refusal);
   end if;
-  return jsonb_build_object(
-    'abandoned', v_abandoned, 'status', (select status from public.orders where id = o.id)
-  );
+  return v_abandoned;
 end;
 $$;
 comment on function public.abandon_checkout(uuid, integer, jsonb) is
   'Ends an attempt that has no session, which frees its stock. Call it only when Stripe has refused the '
   'attempt, or has been asked and knows no session of it that could still be paid. p_refusal: what Stripe '
-  'said, for an alert. abandoned false: the attempt has a session, or is not the current one. KCORD: no '
+  'said, for an alert. Returns false when the attempt has a session, or is not the current one. SHORD: no '
   'such order.';
 grant execute on function public.abandon_checkout(uuid, integer, jsonb) to service_role;
 
@@ -972,7 +970,7 @@ declare
 begin
   select * into o from public.orders where id = p_order_id;
   if not found then
-    raise exception 'order % does not exist', p_order_id using errcode = 'KCORD';
+    raise exception 'order % does not exist', p_order_id using errcode = 'SHORD';
   end if;
   return coalesce(private.checkout_end(o), jsonb_build_object('outcome', 'unpaid', 'session', (
     select jsonb_build_object('id', s.id, 'url', s.url)
@@ -985,7 +983,7 @@ end;
 $$;
 comment on function public.find_open_checkout(uuid) is
   'What a resume link leads to without changing anything: unpaid with the session { id, url } that can '
-  'still be paid, or null; paid: { session_id } for the success page; cancelled. KCORD: no such order.';
+  'still be paid, or null; paid: { session_id } for the success page; cancelled. SHORD: no such order.';
 grant execute on function public.find_open_checkout(uuid) to service_role;
 
 create function public.resume_checkout(
@@ -1013,7 +1011,7 @@ comment on function public.resume_checkout(uuid, integer, integer, text, text, b
   'Opens an unpaid order again. existing: the snapshot of an attempt that can be paid, a new one at '
   'today''s prices when the last has expired or failed; paid: { session_id } for the success page; '
   'cancelled; superseded: expire session_ids at Stripe, then ask again with p_supersede false; '
-  'velocity_exceeded. p_velocity_mode null: that of the last attempt. KCORD: no such order. KCSTK: sold '
+  'velocity_exceeded. p_velocity_mode null: that of the last attempt. SHORD: no such order. SHSTK: sold '
   'out.';
 grant execute on function public.resume_checkout(uuid, integer, integer, text, text, boolean) to service_role;
 

@@ -137,50 +137,55 @@ comment on table private.reconciliation_cursors is
   'How far a stream of Stripe has been read: everything created before position is in.';
 alter table private.reconciliation_cursors enable row level security;
 
-create function public.get_reconciliation_cursor(p_name text) returns jsonb
+create function public.get_reconciliation_cursor(p_name text) returns timestamptz
 language sql
 stable
 security definer
 set search_path = ''
 as $$
   -- A shop that starts today has missed nothing of last week, and Stripe keeps events for 30 days.
-  select jsonb_build_object('position', greatest(
+  select greatest(
     coalesce(
       (select c.position from private.reconciliation_cursors c where c.name = p_name),
       now() - interval '1 day'
     ),
     now() - interval '30 days'
-  ))
+  )
 $$;
-comment on function public.get_reconciliation_cursor(text) is 'How far a stream has been read: { position }.';
+comment on function public.get_reconciliation_cursor(text) is 'How far a stream has been read.';
 grant execute on function public.get_reconciliation_cursor(text) to service_role;
 
-create function public.advance_reconciliation_cursor(p_name text, p_position timestamptz) returns jsonb
+create function public.advance_reconciliation_cursor(p_name text, p_position timestamptz) returns timestamptz
 language sql
 security definer
 set search_path = ''
 as $$
   insert into private.reconciliation_cursors as c (name, position) values (p_name, p_position)
   on conflict (name) do update set position = greatest(c.position, excluded.position), updated_at = now()
-  returning jsonb_build_object('position', position)
+  returning position
 $$;
 comment on function public.advance_reconciliation_cursor(text, timestamptz) is
-  'Notes how far a stream has been read; never goes back. Returns { position }.';
+  'Notes how far a stream has been read; never goes back. Returns how far that is now.';
 grant execute on function public.advance_reconciliation_cursor(text, timestamptz) to service_role;
 
-create function public.list_unknown_events(p_event_ids text[]) returns jsonb
+create function public.list_unknown_events(p_event_ids text[]) returns text[]
 language sql
 stable
 security definer
 set search_path = ''
 as $$
-  select jsonb_build_object('event_ids', coalesce(jsonb_agg(i.id order by i.position), '[]'))
+  select coalesce(array_agg(i.id order by i.position), '{}')
   from unnest(p_event_ids) with ordinality as i (id, position)
   where not exists (select 1 from public.webhook_events e where e.id = i.id)
 $$;
 comment on function public.list_unknown_events(text[]) is
-  'Which of these events were never received, in the given order: { event_ids }.';
+  'Which of these events were never received, in the given order.';
 grant execute on function public.list_unknown_events(text[]) to service_role;
+
+create type public.repair as (outcome text, changed boolean, before jsonb, after jsonb);
+comment on type public.repair is
+  'What reconciling one thing changed, or would change: the state before and after, and, of an event, its '
+  'outcome as of receive_stripe_event().';
 
 create function public.reconcile_stripe_event(
   p_run_id uuid,
@@ -189,7 +194,7 @@ create function public.reconcile_stripe_event(
   p_ignored_reason text,
   p_error text,
   p_dry_run boolean
-) returns jsonb
+) returns public.repair
 language plpgsql
 security definer
 set search_path = ''
@@ -198,28 +203,23 @@ declare
   v_order_ids uuid[] := private.orders_of_facts(p_facts);
   v_before jsonb := private.digest_facts(p_facts, v_order_ids);
   v_after jsonb;
-  v_result jsonb;
+  v_received public.event_outcome;
 begin
   begin
-    v_result := private.store_stripe_event(
+    v_received := private.store_stripe_event(
       p_event ->> 'id', p_event ->> 'type', (p_event ->> 'livemode')::boolean, p_event ->> 'api_version',
       to_timestamp((p_event ->> 'created')::bigint), null, p_event, p_facts, p_ignored_reason, p_error, '[]',
       false
     );
-    v_order_ids := array(
-      select distinct x.id
-      from unnest(
-        v_order_ids || array(select (i #>> '{}')::uuid from jsonb_array_elements(v_result -> 'order_ids') i)
-      ) as x (id)
-    );
+    v_order_ids := array(select distinct x.id from unnest(v_order_ids || v_received.order_ids) as x (id));
     v_after := private.digest_facts(p_facts, v_order_ids);
     if p_dry_run then
-      raise exception 'dry run' using errcode = 'KCDRY';
+      raise exception 'dry run' using errcode = 'SHDRY';
     end if;
-  exception when sqlstate 'KCDRY' then
+  exception when sqlstate 'SHDRY' then
     null;
   end;
-  if not p_dry_run and v_result ->> 'outcome' in ('applied', 'queued') then
+  if not p_dry_run and v_received.outcome in ('applied', 'queued') then
     insert into public.reconciliation_drift (run_id, kind, object_id, order_id, before, after)
     values (
       p_run_id, 'missed_event', p_event ->> 'id',
@@ -227,16 +227,12 @@ begin
       v_after
     );
   end if;
-  return jsonb_build_object(
-    'outcome', v_result -> 'outcome', 'changed', v_before is distinct from v_after, 'before', v_before,
-    'after', v_after
-  );
+  return row(v_received.outcome, v_before is distinct from v_after, v_before, v_after)::public.repair;
 end;
 $$;
 comment on function public.reconcile_stripe_event(uuid, jsonb, jsonb, text, text, boolean) is
   'Stores and applies an event that was fetched, as the webhook would have done, and writes the drift '
-  'row. p_dry_run: says what would change and changes nothing. Returns { outcome, changed, before, after '
-  '}.';
+  'row. p_dry_run: says what would change and changes nothing.';
 grant execute on function public.reconcile_stripe_event(uuid, jsonb, jsonb, text, text, boolean)
   to service_role;
 
@@ -247,7 +243,7 @@ create function public.reconcile_stripe_object(
   p_facts jsonb,
   p_observed_at timestamptz,
   p_dry_run boolean
-) returns jsonb
+) returns public.repair
 language plpgsql
 security definer
 set search_path = ''
@@ -262,9 +258,9 @@ begin
     perform public.apply_stripe_facts(p_facts, 'reconcile', p_observed_at);
     v_after := private.digest_facts(p_facts, v_order_ids);
     if p_dry_run then
-      raise exception 'dry run' using errcode = 'KCDRY';
+      raise exception 'dry run' using errcode = 'SHDRY';
     end if;
-  exception when sqlstate 'KCDRY' then
+  exception when sqlstate 'SHDRY' then
     null;
   end;
   v_changed := v_before is distinct from v_after;
@@ -272,22 +268,22 @@ begin
     insert into public.reconciliation_drift (run_id, kind, object_id, order_id, before, after)
     values (p_run_id, p_kind, p_object_id, v_order_ids[1], v_before, v_after);
   end if;
-  return jsonb_build_object('changed', v_changed, 'before', v_before, 'after', v_after);
+  return row(null, v_changed, v_before, v_after)::public.repair;
 end;
 $$;
 comment on function public.reconcile_stripe_object(uuid, text, text, jsonb, timestamptz, boolean) is
   'Applies facts read from Stripe''s API at p_observed_at and, when that changed something, writes the '
-  'drift row. p_dry_run: says what would change and changes nothing. Returns { changed, before, after }.';
+  'drift row. p_dry_run: says what would change and changes nothing.';
 grant execute on function public.reconcile_stripe_object(uuid, text, text, jsonb, timestamptz, boolean)
   to service_role;
 
-create function public.list_differing_objects(p_objects jsonb) returns jsonb
+create function public.list_differing_objects(p_objects jsonb) returns text[]
 language sql
 stable
 security definer
 set search_path = ''
 as $$
-  select jsonb_build_object('ids', coalesce(jsonb_agg(x.id), '[]'))
+  select coalesce(array_agg(x.id), '{}')
   from jsonb_to_recordset(p_objects) as x (kind text, id text, status text, amount bigint)
   where not exists (
     select 1 from public.payments p
@@ -301,18 +297,17 @@ as $$
   )
 $$;
 comment on function public.list_differing_objects(jsonb) is
-  'Which of [{ kind: payment | refund | dispute, id, status, amount }] we do not have in this state: { ids '
-  '}.';
+  'Which of [{ kind: payment | refund | dispute, id, status, amount }] we do not have in this '
+  'state: their ids.';
 grant execute on function public.list_differing_objects(jsonb) to service_role;
 
-create function public.list_open_checkouts(p_limit integer) returns jsonb
+create function public.list_open_checkouts(p_limit integer) returns text[]
 language sql
 stable
 security definer
 set search_path = ''
 as $$
-  select jsonb_build_object('session_ids', coalesce(jsonb_agg(s.id), '[]'))
-  from (
+  select array(
     select cs.id
     from public.checkout_sessions cs
     where (cs.status = 'open' and cs.expires_at < now())
@@ -320,8 +315,8 @@ as $$
         and cs.created_at > now() - interval '30 days')
     order by cs.created_at
     limit p_limit
-  ) s
+  )
 $$;
 comment on function public.list_open_checkouts(integer) is
-  'Sessions that should have ended by now, or whose money is still on its way: { session_ids }.';
+  'Sessions that should have ended by now, or whose money is still on its way: their ids.';
 grant execute on function public.list_open_checkouts(integer) to service_role;

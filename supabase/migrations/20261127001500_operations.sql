@@ -113,21 +113,20 @@ comment on function private.lost_checkouts(integer) is
   'Orders whose current attempt has no session although none can be made any more: the answer was lost, or '
   'the call never happened. started_at and ended_at: when Stripe can have made it.';
 
-create function public.get_lost_checkouts(p_limit integer) returns jsonb
+create function public.get_lost_checkouts(p_limit integer)
+returns table (order_id uuid, attempt integer, started_at timestamptz, ended_at timestamptz)
 language sql
 stable
 security definer
 set search_path = ''
 as $$
-  select jsonb_build_object('checkouts', coalesce(jsonb_agg(to_jsonb(c)), '[]'))
-  from private.lost_checkouts(p_limit) c
+  select * from private.lost_checkouts(p_limit)
 $$;
 comment on function public.get_lost_checkouts(integer) is
-  'Attempts whose session nobody knows: { checkouts: [{ order_id, attempt, started_at, ended_at }] }, '
-  'oldest first.';
+  'Attempts whose session nobody knows, and when Stripe can have made it, oldest first.';
 grant execute on function public.get_lost_checkouts(integer) to service_role;
 
-create function public.enqueue_periodic_jobs(p_settings jsonb default '{}') returns jsonb
+create function public.enqueue_periodic_jobs(p_settings jsonb default '{}') returns integer
 language plpgsql
 security definer
 set search_path = ''
@@ -166,7 +165,7 @@ begin
     end
     where kind = r.kind;
   end loop;
-  return jsonb_build_object('queued', v_queued + private.queue_expiries());
+  return v_queued + private.queue_expiries();
 end;
 $$;
 comment on function public.enqueue_periodic_jobs(jsonb) is
@@ -175,7 +174,7 @@ comment on function public.enqueue_periodic_jobs(jsonb) is
 Raises and resolves the alerts about deliveries, then queues whatever is due by the '
   'clock, each once per period however often this is called, and never a second of a kind
 while one '
-  'waits. Returns { queued }.';
+  'waits. Returns how many were queued.';
 grant execute on function public.enqueue_periodic_jobs(jsonb) to service_role;
 
 -- The daily update of the addresses that Stripe posts webhooks from.
@@ -190,7 +189,11 @@ comment on table private.webhook_address_changes is
   'Append-only: what each update added to and removed from the addresses that may post webhooks.';
 alter table private.webhook_address_changes enable row level security;
 
-create function public.replace_webhook_addresses(p_addresses text[]) returns jsonb
+create type public.webhook_address_change as (added text[], removed text[]);
+comment on type public.webhook_address_change is
+  'What an update added to and removed from the addresses that may post webhooks.';
+
+create function public.replace_webhook_addresses(p_addresses text[]) returns public.webhook_address_change
 language plpgsql
 security definer
 set search_path = ''
@@ -198,39 +201,39 @@ as $$
 declare
   v_addresses inet[] := array(select distinct a::inet from unnest(p_addresses) a);
   v_known integer := (select count(*) from public.stripe_webhook_ips);
-  v_added jsonb;
-  v_removed jsonb;
+  v_change public.webhook_address_change;
 begin
   -- A cut or wrong page would shut Stripe out: Stripe never took away half of its addresses at once.
   if cardinality(v_addresses) = 0 or cardinality(v_addresses) * 2 < v_known then
     raise exception 'a list of % addresses cannot replace one of %', cardinality(v_addresses), v_known
-      using errcode = 'KCINV';
+      using errcode = 'SHINV';
   end if;
   with gone as (
     delete from public.stripe_webhook_ips
     where not address = any (v_addresses) returning host(address) as address
   )
-  select coalesce(jsonb_agg(gone.address), '[]') into v_removed from gone;
+  select coalesce(array_agg(gone.address), '{}') into v_change.removed from gone;
   with new as (
     insert into public.stripe_webhook_ips (address) select unnest(v_addresses) on conflict do nothing
     returning host(address) as address
   )
-  select coalesce(jsonb_agg(new.address), '[]') into v_added from new;
+  select coalesce(array_agg(new.address), '{}') into v_change.added from new;
   insert into private.heartbeats (name)
   values ('webhook_addresses') on conflict (name) do update set last_at = now();
-  if v_added <> '[]' or v_removed <> '[]' then
-    insert into private.webhook_address_changes (added, removed) values (v_added, v_removed);
+  if cardinality(v_change.added) > 0 or cardinality(v_change.removed) > 0 then
+    insert into private.webhook_address_changes (added, removed)
+    values (to_jsonb(v_change.added), to_jsonb(v_change.removed));
     perform private.raise_alert(
       'webhook_addresses_changed', 'info',
-      'webhook_addresses_changed', jsonb_build_object('added', v_added, 'removed', v_removed)
+      'webhook_addresses_changed', to_jsonb(v_change)
     );
   end if;
-  return jsonb_build_object('added', v_added, 'removed', v_removed);
+  return v_change;
 end;
 $$;
 comment on function public.replace_webhook_addresses(text[]) is
-  'Takes over Stripe''s published list of webhook addresses. Returns { added, removed }; a change is '
-  'written down and told to staff. KCINV: the list is empty or has shrunk by more than half.';
+  'Takes over Stripe''s published list of webhook addresses; a change is '
+  'written down and told to staff. SHINV: the list is empty or has shrunk by more than half.';
 grant execute on function public.replace_webhook_addresses(text[]) to service_role;
 
 -- Bringing back what died, and hurrying what waits for its next try: webhook events and jobs, by id, by type,
@@ -267,7 +270,7 @@ begin
   where id = p_event_id and not payload ?| array['erased', 'purged'];
   if not found then
     raise exception 'event % is not stored here, or its payload is gone; reconcile fetches what Stripe '
-      'still has', p_event_id using errcode = 'KCEVT';
+      'still has', p_event_id using errcode = 'SHEVT';
   end if;
   if not private.enqueue_job(
     'retry_event', 'retry_event:' || p_event_id, jsonb_build_object('event_id', p_event_id), now(), 10
@@ -277,7 +280,7 @@ begin
 end;
 $$;
 comment on function private.redrive_event(text) is
-  'Queues a webhook event again: it is translated anew and its facts merged. KCEVT: it is not stored, or '
+  'Queues a webhook event again: it is translated anew and its facts merged. SHEVT: it is not stored, or '
   'its payload was purged or erased.';
 
 create function private.redrive_job(p_job_id bigint) returns void
@@ -290,10 +293,10 @@ begin
   perform private.lock_orders_of_refunds(array[p_job_id]);
   select * into v_job from private.jobs where id = p_job_id for update;
   if not found then
-    raise exception 'job % is not stored here', p_job_id using errcode = 'KCINV';
+    raise exception 'job % is not stored here', p_job_id using errcode = 'SHINV';
   elsif v_job.status not in ('queued', 'dead', 'discarded') then
     raise exception 'job % is not waiting, dead or discarded (status %)', p_job_id, v_job.status
-      using errcode = 'KCINV';
+      using errcode = 'SHINV';
   elsif v_job.kind = 'retry_event' then
     perform private.redrive_event(v_job.payload ->> 'event_id');
   elsif v_job.kind = 'refund_payment' then
@@ -311,7 +314,7 @@ begin
 end;
 $$;
 comment on function private.redrive_job(bigint) is
-  'Queues a waiting, dead or discarded job again. KCINV: it is done, running or unknown. KCREF: a refund '
+  'Queues a waiting, dead or discarded job again. SHINV: it is done, running or unknown. SHREF: a refund '
   'that another one may stand in for, or that is more than is left.';
 
 create function private.redrivable(
@@ -355,6 +358,19 @@ $$;
 comment on function private.redrivable(text[], bigint[], text, boolean, boolean) is
   'The events and jobs that redrive() means by its arguments; problem: why a named one cannot run again.';
 
+create type public.redriven_item as (
+  what text,
+  id text,
+  type text,
+  status text,
+  error text,
+  redriven boolean,
+  problem text
+);
+comment on type public.redriven_item is
+  'An event or job that redrive() was asked for: its event type or job kind, status and last error before '
+  'it, whether it is queued again now, and why not.';
+
 create function public.redrive(
   p_event_ids text[],
   p_job_ids bigint[],
@@ -363,14 +379,14 @@ create function public.redrive(
   p_dry_run boolean,
   p_actor text,
   p_again boolean default false
-) returns jsonb
+) returns public.redriven_item[]
 language plpgsql
 security definer
 set search_path = ''
 as $$
 declare
   r record;
-  v_items jsonb := '[]';
+  v_items public.redriven_item[] := '{}';
   v_problem text;
 begin
   for r in
@@ -391,20 +407,18 @@ begin
         v_problem := sqlerrm;
       end;
     end if;
-    v_items := v_items || jsonb_build_object(
-      'what', r.what, 'id', r.id, 'type', r.type, 'status', r.status, 'error', r.last_error,
-      'redriven', v_problem is null and not p_dry_run, 'problem', v_problem
-    );
+    v_items := v_items || row(
+      r.what, r.id, r.type, r.status, r.last_error, v_problem is null and not p_dry_run, v_problem
+    )::public.redriven_item;
   end loop;
-  return jsonb_build_object('items', v_items);
+  return v_items;
 end;
 $$;
 comment on function public.redrive(text[], bigint[], text, boolean, boolean, text, boolean) is
   'Queues failed or dead events and jobs again (a failed job waits for its next try): the named ones, all '
   'of a type (event type or job kind), or all. Named events, and with p_again all events of the type, also '
   'when they were processed or ignored. p_dry_run: only lists them. Each is logged in staff_commands; '
-  'p_actor names the tool, beside who is really connected. Returns { items: [{ what, id, type, status, '
-  'error, redriven, problem }] }.';
+  'p_actor names the tool, beside who is really connected. Returns an array, which no limit on rows cuts.';
 grant execute on function public.redrive(text[], bigint[], text, boolean, boolean, text, boolean)
   to service_role;
 
@@ -552,7 +566,11 @@ $$;
 comment on function private.purge_signals(integer) is
   'Deletes up to p_limit velocity hits older than retention_signal_days that belong to no paid order.';
 
-create function public.purge_old_data(p_limit integer) returns jsonb
+create type public.purge_report as (purged jsonb, more boolean);
+comment on type public.purge_report is
+  'How many rows of each kind were removed ({ kind: count }), and whether there are more.';
+
+create function public.purge_old_data(p_limit integer) returns public.purge_report
 language plpgsql
 security definer
 set search_path = ''
@@ -578,21 +596,20 @@ begin
     from public.reconciliation_drift d where d.found_at < now() - private.retention('alert') limit p_limit
   );
   get diagnostics v_drift = row_count;
-  return jsonb_build_object(
-    'purged', jsonb_build_object(
+  return row(
+    jsonb_build_object(
       'jobs', v_jobs, 'payloads', v_payloads, 'rejections', v_rejections, 'alerts', v_alerts,
       'drift', v_drift, 'schedule_runs', v_schedule,
       'unpaid_orders', v_unpaid, 'signals', v_signals
     ),
-    'more', greatest(
+    greatest(
       v_jobs, v_payloads, v_rejections, v_alerts, v_drift, v_schedule, v_unpaid, v_signals
     ) >= p_limit
-  );
+  )::public.purge_report;
 end;
 $$;
 comment on function public.purge_old_data(integer) is
-  'Removes up to p_limit rows of each kind that retention settings call old. Returns { purged: { … }, more '
-  '}: more true, call again.';
+  'Removes up to p_limit rows of each kind that retention settings call old. more: call again.';
 grant execute on function public.purge_old_data(integer) to service_role;
 
 -- Where personal data is, and how long it stays.
@@ -624,7 +641,10 @@ insert into private.retention_rules (table_name, columns, holds, kept, ended_by)
     'idempotency_key}', 'person',
     'paid: as bookkeeping law wants, until erased; never paid: retention_unpaid_days',
     'erase_person(), forget_unpaid_orders()'),
-  ('public.orders', '{carrier,tracking_number}', 'text', 'with the order', 'erase_person()'),
+  ('public.returns', '{reason}', 'text', 'with the order', 'erase_person()'),
+  ('public.returns', '{status,refund_request_id}', 'nothing', 'for good', ''),
+  ('public.refund_lines', '{request_id,refund_id}', 'nothing', 'for good', ''),
+  ('public.shipments', '{carrier,tracking_number,tracking_url}', 'text', 'with the order', 'erase_person()'),
   (
     'public.orders',
     '{number,locale,status,fulfillment_status,currency,cart_hash,shipping_rates,session_id,payment_id,'
@@ -694,8 +714,8 @@ insert into private.retention_rules (table_name, columns, holds, kept, ended_by)
     'purge_alerts(), erase_person()'
   ),
   ('public.alerts', '{kind,severity,status}', 'nothing', 'resolved: retention_alert_days', 'purge_alerts()'),
-  ('public.inventory_adjustments', '{reason}', 'text', 'for good, as the ledger', 'erase_person()'),
-  ('public.inventory_adjustments', '{actor}', 'nothing', 'for good', ''),
+  ('public.inventory_journal', '{note}', 'text', 'for good, as the journal', 'erase_person()'),
+  ('public.inventory_journal', '{kind,actor}', 'nothing', 'for good', ''),
   ('public.refund_requests', '{problem}', 'text', 'with the order', 'erase_person()'),
   ('public.refund_requests', '{id,payment_id,cause,status}', 'nothing', 'for good', ''),
   (
@@ -726,6 +746,7 @@ insert into private.retention_rules (table_name, columns, holds, kept, ended_by)
   ('private.jobs', '{kind,dedupe_key,status,worker}', 'nothing', 'the retention of its kind', 'purge_jobs()'),
   ('private.rate_limits', '{key}', 'person', 'an hour', 'take_rate_limits()'),
   ('private.circuit_breakers', '{reason}', 'text', 'until the provider is back', 'erase_person()'),
+  ('private.carriers', '{name,tracking_url}', 'nothing', 'for good', ''),
   ('private.circuit_breakers', '{provider}', 'nothing', 'for good', ''),
   ('private.disposable_email_domains', '{domain}', 'nothing', 'for good', ''),
   ('private.heartbeats', '{name}', 'nothing', 'for good', ''),
@@ -927,6 +948,7 @@ as $$
 begin
   update public.staff_commands c set args = c.args - '{reason,note}'::text[]
   where c.order_id = any (p_order_ids) and c.args ?| array['reason', 'note'];
+  update public.returns r set reason = null where r.order_id = any (p_order_ids) and r.reason is not null;
   update private.jobs j set
     payload = j.payload || jsonb_build_object('note', null)
       || case when j.payload ->> 'reason' in ('duplicate', 'fraudulent', 'requested_by_customer')
@@ -1020,14 +1042,14 @@ begin
   if found then
     raise exception 'dispute % of order % still needs this data as evidence (due %)', d.id, d.number,
       d.evidence_due_by
-      using errcode = 'KCINV',
+      using errcode = 'SHINV',
         hint = 'Call submit_dispute_evidence(), or accept the dispute in Stripe''s dashboard; then erase '
                'again.';
   end if;
 end;
 $$;
 comment on function private.refuse_disputed(uuid[]) is
-  'KCINV while a dispute of one of these orders waits for evidence: defending a claim goes before erasure '
+  'SHINV while a dispute of one of these orders waits for evidence: defending a claim goes before erasure '
   '(GDPR article 17(3)(e)).';
 
 create function private.erase_customers(p_customer_ids uuid[]) returns void
@@ -1115,7 +1137,7 @@ $$;
 comment on function private.erase_person(text) is
   'Removes a person from everything that is known under an e-mail address, and ends their open payment '
   'pages. What comes later about their orders is stored without them. Returns counts; all of them 0: nobody '
-  'is known, and nothing was changed. KCINV: a dispute needs the data.';
+  'is known, and nothing was changed. SHINV: a dispute needs the data.';
 
 create function private.erase_digests(p_email text, p_order_ids uuid[]) returns void
 language plpgsql
@@ -1341,7 +1363,7 @@ create function public.record_webhook_endpoint(
   p_state text,
   p_endpoint_id text,
   p_differences text[]
-) returns jsonb
+) returns void
 language plpgsql
 security definer
 set search_path = ''
@@ -1356,7 +1378,6 @@ begin
     since = case when s.state = excluded.state then s.since else now() end,
     checked_at = now();
   perform private.watch_deliveries();
-  return jsonb_build_object('recorded', true);
 end;
 $$;
 comment on function public.record_webhook_endpoint(boolean, text, text, text[]) is
@@ -1387,21 +1408,19 @@ begin
     jsonb_build_object('variant_id', l.variant_id, 'committed', l.committed, 'sum', r.committed)
   from public.inventory_levels l
   left join lateral (
-    select coalesce(sum(quantity) filter (where status = 'committed'), 0) as committed
+    select coalesce(sum(quantity - returned) filter (where status = 'committed'), 0) as committed
     from public.inventory_reservations where variant_id = l.variant_id
   ) r on true
   where l.committed <> r.committed
   union all
-  select 'on_hand and committed are what was received',
-    jsonb_build_object(
-      'variant_id', l.variant_id, 'on_hand', l.on_hand, 'committed', l.committed, 'received', a.received
-    )
+  select 'on_hand is the sum of its journal',
+    jsonb_build_object('variant_id', l.variant_id, 'on_hand', l.on_hand, 'sum', j.sum)
   from public.inventory_levels l
   left join lateral (
-    select coalesce(sum(delta), 0) as received
-    from public.inventory_adjustments where variant_id = l.variant_id
-  ) a on true
-  where l.on_hand + l.committed <> a.received;
+    select coalesce(sum(change), 0) as sum
+    from public.inventory_journal where variant_id = l.variant_id
+  ) j on true
+  where l.on_hand <> j.sum;
 end;
 $$;
 comment on function private.check_stock() is 'Rules about what is on the shelf: see check_invariants().';
@@ -1456,7 +1475,7 @@ begin
   from public.orders o
   where (
     o.restocked_at is not null
-    or (o.fulfilled_at is null and (o.cancelled_at is not null or o.oversold_at is not null))
+    or (not private.has_shipped(o.id) and (o.cancelled_at is not null or o.oversold_at is not null))
   )
     and exists (
       select 1 from public.inventory_reservations r where r.order_id = o.id and r.status = 'committed'
@@ -1465,7 +1484,8 @@ begin
   select 'goods go back because a refund asked for it, staff received them, or nothing was sent',
     jsonb_build_object('order', o.number)
   from public.orders o
-  where o.restocked_at is not null and not private.restock_due(o) and not exists (
+  where o.restocked_at is not null and not private.restock_due(o) and not private.all_returned(o.id)
+  and not exists (
     select 1
     from public.staff_commands c where c.order_id = o.id and c.command in ('receive_return', 'cancel_order')
   ) and not exists (
@@ -1475,6 +1495,48 @@ end;
 $$;
 comment on function private.check_reservations() is
   'Rules about the stock of orders: see check_invariants().';
+
+create function private.check_parcels() returns table (invariant text, detail jsonb)
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return query
+  select 'no more is sent of a line than was sold', jsonb_build_object('order', o.number, 'sku', p.sku)
+  from public.orders o cross join lateral private.line_positions(o.id) p
+  where p.to_ship < 0
+  union all
+  select 'a parcel has lines of its own order', jsonb_build_object('shipment_id', s.id)
+  from public.shipments s
+  where not exists (select 1 from public.shipment_lines l where l.shipment_id = s.id) or exists (
+    select 1 from public.shipment_lines l join public.order_items i on i.id = l.order_item_id
+    where l.shipment_id = s.id and i.order_id <> s.order_id
+  )
+  union all
+  select 'of every line sold is what was kept and what came back',
+    jsonb_build_object('order', o.number, 'sku', p.sku, 'quantity', p.quantity, 'returned', p.returned)
+  from public.orders o
+  join public.inventory_reservations r on r.order_id = o.id
+  cross join lateral private.line_positions(o.id) p
+  where p.variant_id = r.variant_id and r.returned <> p.returned
+  union all
+  select 'no more of a line comes back, or is paid back, than was sold',
+    jsonb_build_object('order', o.number, 'sku', p.sku)
+  from public.orders o cross join lateral private.line_positions(o.id) p
+  where p.returned + p.announced > p.quantity or p.refunded > p.quantity or p.sent_back > p.shipped
+  union all
+  select 'pieces that came back are booked', jsonb_build_object('return_id', x.id)
+  from public.returns x
+  where (x.received_at is null) <> (x.stocked_at is null)
+    or (x.status = 'requested' and private.refund_has_come_true(x.refund_request_id))
+  union all
+  select 'an order is fulfilled when all that was to be sent has left', jsonb_build_object('order', o.number)
+  from public.orders o
+  where (o.fulfilled_at is null) <> (private.completed_at(o.id) is null);
+end;
+$$;
+comment on function private.check_parcels() is 'Rules about what has left the house: see check_invariants().';
 
 -- What must always be true of money; see check_invariants().
 
@@ -1571,7 +1633,7 @@ begin
   select 'money of an order that is not to ship is on its way back',
     jsonb_build_object('order', o.number, 'payment_id', o.payment_id)
   from public.orders o
-  where o.payment_id is not null and o.fulfilled_at is null
+  where o.payment_id is not null and not private.has_shipped(o.id)
     and (o.cancelled_at is not null or o.oversold_at is not null)
     and not exists (
       select 1
@@ -1759,6 +1821,7 @@ as $$
   union all select * from private.check_refunds()
   union all select * from private.check_payments()
   union all select * from private.check_order_state()
+  union all select * from private.check_parcels()
   union all select * from private.check_outbox()
 $$;
 comment on function public.check_invariants() is

@@ -82,7 +82,7 @@ declare
   v_id uuid;
 begin
   if not private.has_scheduler() then
-    raise exception 'this database has no pg_cron, pg_net and Vault' using errcode = 'KCINV',
+    raise exception 'this database has no pg_cron, pg_net and Vault' using errcode = 'SHINV',
       hint = 'Enable the extensions in the Supabase dashboard, or call retry-jobs from another scheduler.';
   end if;
   for r in select *
@@ -99,7 +99,7 @@ end;
 $$;
 comment on function private.set_schedule_target(text, text) is
   'Notes in Vault where retry-jobs is and which secret key opens it, and (re)schedules it. For deno task '
-  'setup. KCINV: no scheduler here.';
+  'setup. SHINV: no scheduler here.';
 
 create function private.schedule_jobs() returns boolean
 language plpgsql

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { maskCardNumbers } from "../../supabase/functions/_shared/text/card_numbers.ts";
 import { fromDatabaseFailure, valueless } from "../../supabase/functions/_shared/errors.ts";
-import { storable } from "../../supabase/functions/_shared/database/rpc.ts";
+import { storable } from "../../supabase/functions/_shared/database/storable.ts";
 import { createTestDatabase } from "../../scripts/local/test_database.ts";
 import { cardNumber, digits, phoneNumber, randomBelow, spaced, trackingNumber } from "../support/numbers.ts";
 

@@ -241,7 +241,7 @@ Deno.test("a staff command can be inserted by staff only, and never changed or r
     );
   assert.equal(await insert("anon"), "42501");
   assert.equal(await insert(shopper), "42501");
-  assert.equal(await insert(admin()), "KCORD", "staff get as far as the command itself");
+  assert.equal(await insert(admin()), "SHORD", "staff get as far as the command itself");
   await requireSecondFactor(true);
   assert.equal(await insert(admin("aal1")), "42501");
   await requireSecondFactor(false);
@@ -270,7 +270,7 @@ Deno.test("who is not staff is told so by every staff command, in words", async 
   await requireSecondFactor(true);
   assert.deepEqual(await refusal(admin("aal1")), ["42501", "cancel_order is for staff only", hint]);
   await requireSecondFactor(false);
-  assert.equal((await refusal(admin()))?.[0], "KCORD");
+  assert.equal((await refusal(admin()))?.[0], "SHORD");
 });
 
 Deno.test("views run with the rights of who reads them", async () => {

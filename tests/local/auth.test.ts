@@ -8,6 +8,7 @@ import { localGateway } from "../support/gateway.ts";
 const database = await createTestDatabase();
 await database.sql`create function public.who() returns jsonb language sql as
   'select jsonb_build_object(''uid'', auth.uid(), ''role'', auth.role(), ''admin'', auth.jwt() -> ''app_metadata'' ->> ''role'')'`;
+await database.sql`grant execute on function public.who() to public`;
 const gateway = await localGateway(database.url);
 const client = () =>
   createClient(gateway.url, gateway.keys.publishable_key, {

@@ -1,5 +1,8 @@
 import assert from "node:assert/strict";
 
+/** Far more than it needs on a busy machine; one that hangs fails instead of holding up the run. */
+const DEADLINE_MS = 180_000;
+
 const root = new URL("../..", import.meta.url).pathname;
 
 async function demo(interruptAt: RegExp | null): Promise<{ code: number; output: string; left: string[] }> {
@@ -11,6 +14,7 @@ async function demo(interruptAt: RegExp | null): Promise<{ code: number; output:
       stdout: "piped",
       stderr: "inherit",
     }).spawn();
+    const late = setTimeout(() => child.kill("SIGKILL"), DEADLINE_MS);
     let output = "";
     let interrupted = false;
     for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) {
@@ -20,6 +24,7 @@ async function demo(interruptAt: RegExp | null): Promise<{ code: number; output:
       child.kill("SIGINT");
     }
     const { code } = await child.status;
+    clearTimeout(late);
     return { code, output, left: [...Deno.readDirSync(temporary)].map(({ name }) => name) };
   } finally {
     await Deno.remove(temporary, { recursive: true });

@@ -24,7 +24,6 @@ create function public.echo(p_a jsonb, p_b text default 'x', p_c int[] default n
 $$;
 create function public.nothing() returns void language sql as 'select';
 create function public.staff_only() returns int language sql as 'select 1';
-revoke execute on function public.staff_only() from public;
 create function public.fail_with(p_code text) returns void language plpgsql as $$
 begin raise exception using errcode = p_code, message = 'no', detail = 'because', hint = 'try'; end $$;
 create function public.count_to(p_n int) returns table (number int, word text) language sql stable as $$
@@ -32,10 +31,19 @@ create function public.count_to(p_n int) returns table (number int, word text) l
 create function public.numbers(p_n int) returns setof int language sql stable as 'select generate_series(1, p_n)';
 create function public.first_shelf() returns public.shelves language sql stable as
   'select * from public.shelves order by id limit 1';
+create type public.verdict as (word text, n int, tags text[]);
+create function public.judge(p_n int) returns public.verdict language sql stable as $$
+  select case when p_n > 0 then row('yes', p_n, '{a}')::public.verdict end $$;
+create function public.verdicts(p_n int) returns public.verdict[] language sql stable as $$
+  select array_agg(row('yes', g, null)::public.verdict) from generate_series(1, p_n) g $$;
+create function public.named(out a int, out b text) language sql stable as $$ select 1, 'x' $$;
 create function public.twice(p_a int) returns int language sql as 'select 1';
 create function public.twice(p_a text) returns int language sql as 'select 2';
 create function public.insert_and_fail(p_name text) returns setof public.shelves language sql as
   'insert into public.shelves (name) values (p_name), (p_name) returning *';
+grant execute on function public.echo, public.nothing, public.fail_with, public.count_to, public.numbers,
+  public.first_shelf, public.insert_and_fail, public.judge, public.verdicts, public.named, public.twice(int),
+  public.twice(text) to anon, authenticated, service_role;
 insert into public.shelves (name, tags, data) values ('A, "one"', '{x,y}', '{"k": {"z": 1}}'), ('B', null, null);
 insert into public.shelves (name, open) values ('closed', false);
 insert into public.books (shelf_id, isbn, price) values (1, 'S1', 100), (1, 'S2', 200), (2, 'S3', 5);
@@ -191,6 +199,19 @@ Deno.test("rpc answers by the function's kind of result", async () => {
   assert.deepEqual([shelf.data.id, shelf.data.built_at], [1, "2026-01-01T00:00:00+00:00"]);
 });
 
+Deno.test("rpc answers one composite as an object, with nulls for none, and an array of them as they are", async () => {
+  const yes = { word: "yes", n: 1, tags: ["a"] };
+  assert.deepEqual((await anon.rpc("judge", { p_n: 1 })).data, yes);
+  assert.deepEqual((await anon.rpc("judge", { p_n: 1 }).single()).data, yes, "asked for as one object");
+  assert.deepEqual((await anon.rpc("judge", { p_n: 1 }).select("word")).data, { word: "yes" });
+  assert.deepEqual((await anon.rpc("judge", { p_n: 0 })).data, { word: null, n: null, tags: null });
+  assert.deepEqual((await anon.rpc("named")).data, { a: 1, b: "x" });
+  const list = [{ word: "yes", n: 1, tags: null }, { word: "yes", n: 2, tags: null }];
+  assert.deepEqual((await anon.rpc("verdicts", { p_n: 2 })).data, list);
+  assert.deepEqual((await anon.rpc("verdicts", { p_n: 2 }).single()).data, list, "an array is one value");
+  assert.equal((await anon.rpc("verdicts", { p_n: 0 })).data, null);
+});
+
 Deno.test("rpc refuses unknown, ambiguous and forbidden functions", async () => {
   assert.deepEqual(await refusal(anon.rpc("nope", { a: 1 })), [404, "PGRST202"]);
   assert.deepEqual(await refusal(anon.rpc("echo", { p_b: "p_a is missing" })), [404, "PGRST202"]);
@@ -201,7 +222,7 @@ Deno.test("rpc refuses unknown, ambiguous and forbidden functions", async () => 
 for (
   const [code, status] of [
     ["P0001", 400],
-    ["KC001", 400],
+    ["SH001", 400],
     ["PT404", 404],
     ["PT429", 429],
     ["40001", 500],

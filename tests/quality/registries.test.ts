@@ -1,48 +1,138 @@
-/** Names that stand on both sides, in TypeScript and in SQL, are the same on both. */
+/**
+ * Names that stand in more than one place, held against each other in both directions: kinds of job, mail templates,
+ * SQLSTATEs, kinds of alert.
+ */
 import assert from "node:assert/strict";
-import { join } from "node:path";
-import { createTestDatabase } from "../../scripts/local/test_database.ts";
-import { ROOT } from "../../scripts/lib/paths.ts";
+import { sqlStates } from "../../supabase/functions/_shared/errors.ts";
+import { jobKinds } from "../../supabase/functions/_shared/jobs/mod.ts";
 import { templateNames } from "../../supabase/functions/_shared/mails/mod.ts";
+import { createTestDatabase } from "../../scripts/local/test_database.ts";
 
-const database = await createTestDatabase();
-const { sql } = database;
-Deno.test.afterAll(() => database.drop());
+const root = new URL("../../", import.meta.url);
+const sql = await textOf(new URL("supabase/schemas/", root));
+const functions = await textOf(new URL("supabase/functions/", root));
 
-/** What a pattern finds in the bodies of all functions in SQL, each once. */
-async function inBodies(pattern: RegExp): Promise<string[]> {
-  const functions = await sql<{ body: string }[]>`
-    select prosrc as body from pg_proc
-    where pronamespace in ('public'::regnamespace, 'private'::regnamespace)`;
-  const found = functions.flatMap(({ body }) => [...body.matchAll(pattern)].map(([, name = ""]) => name));
-  return [...new Set(found)].sort();
+/** All files of a folder and its folders, in one text. */
+async function textOf(folder: URL): Promise<string> {
+  const texts: string[] = [];
+  for await (const { name, isDirectory } of Deno.readDir(folder)) {
+    texts.push(
+      isDirectory
+        ? await textOf(new URL(`${name}/`, folder))
+        : await Deno.readTextFile(new URL(name, folder)),
+    );
+  }
+  return texts.join("\n");
 }
 
-async function jobKinds(): Promise<string[]> {
-  const kinds = await sql<{ kind: string }[]>`select kind from private.job_kinds`;
-  return kinds.map(({ kind }) => kind).sort();
+/** What a pattern's first group catches, each once, sorted. */
+function caught(text: string, pattern: RegExp): string[] {
+  return sorted([...text.matchAll(pattern)].map(([, name]) => name ?? ""));
 }
 
-Deno.test("every kind of job has a handler in jobs/mod.ts and a row in private.job_kinds", async () => {
-  const source = await Deno.readTextFile(join(ROOT, "supabase/functions/_shared/jobs/mod.ts"));
-  const registry = /^const registry[^{]*\{\n([\s\S]*?)^\};/m.exec(source)?.[1] ?? "";
-  const handled = [...registry.matchAll(/^ {2}([a-z_]+)(?::|,)/gm)].map(([, kind = ""]) => kind);
-  assert.deepEqual(handled.sort(), await jobKinds());
+function sorted(names: Iterable<string>): string[] {
+  return [...new Set(names)].sort();
+}
+
+/** First arguments of all calls of a SQL function, definitions aside. */
+function firstArguments(name: string): { literals: string[]; expressions: string[] } {
+  const calls = [...sql.matchAll(new RegExp(`(\\w+) (?:private\\.)?${name}\\(\\s*([^,]+),`, "g"))]
+    .filter(([, before]) => before !== "function").map(([, , argument]) => argument ?? "");
+  const literal = /^'([a-z_]+)'$/;
+  return {
+    literals: sorted(calls.flatMap((argument) => literal.exec(argument)?.[1] ?? [])),
+    expressions: sorted(calls.filter((argument) => !literal.test(argument))),
+  };
+}
+
+Deno.test("every kind of job has a line in private.job_kinds and a handler", async () => {
+  await using database = await createTestDatabase();
+  const kinds = await database.sql<{ kind: string }[]>`select kind from private.job_kinds`;
+  assert.deepEqual(sorted(jobKinds), sorted(kinds.map(({ kind }) => kind)));
 });
 
-Deno.test("every kind of job that a function in SQL queues stands in private.job_kinds", async () => {
-  const queued = await inBodies(/enqueue_job\(\s*'([a-z_]+)',/g);
-  assert.ok(queued.includes("send_mail") && queued.includes("refund_payment"), "the calls are found");
-  const kinds = await jobKinds();
-  assert.deepEqual(queued.filter((kind) => !kinds.includes(kind)), []);
+Deno.test("every kind of job is queued by somebody, and nothing else is", async () => {
+  await using database = await createTestDatabase();
+  const periodic = await database.sql<{ kind: string }[]>`select kind from private.periodic_jobs`;
+  const { literals, expressions } = firstArguments("enqueue_job");
+  // What is queued under a name that is put together: by the clock, and to read an object again.
+  assert.deepEqual(expressions, ["'refresh_' || v_object", "r.kind"]);
+  const read = jobKinds.filter((kind) => kind.startsWith("refresh_") && kind !== "refresh_webhook_addresses");
+  const unread = caught(functions, /\bobject: "(checkout_session|payment|charge)"/g);
+  assert.deepEqual(
+    sorted(read),
+    sorted(["dispute", "refund", "review", ...unread].map((o) => `refresh_${o}`)),
+  );
+  const queued = [...literals, ...periodic.map(({ kind }) => kind), ...read];
+  assert.deepEqual(sorted(queued), sorted(jobKinds));
 });
 
-Deno.test("every mail that a function in SQL queues has a template, and every template is queued", async () => {
-  const queued = await inBodies(/queue_notification\(\s*[\w.]+,\s*'([a-z_]+)'/g);
-  assert.deepEqual(queued, [...templateNames].sort());
+Deno.test("every mail that is queued has a template, and every template is queued", () => {
+  const calls = caught(sql, /queue_notification\(\s*[^,()]+,\s*'([a-z_]+)'/g);
+  assert.deepEqual(calls, sorted(templateNames));
+});
+
+Deno.test("what SQL says of a mail template names one that exists", () => {
+  const named = caught(sql, /\btemplate(?: =| in|\s*->>[^=]*=) \(?'([a-z_]+)'/g);
+  assert(named.includes("order_shipped"));
+  assert.deepEqual(named.filter((name) => !templateNames.includes(name)), []);
+});
+
+Deno.test("every SQLSTATE of ours that is raised is mapped, and every one that is mapped is raised", () => {
+  // One that SQL catches itself reaches nobody.
+  const kept = caught(sql, /exception when sqlstate '(\w{5})'/g);
+  const raised = caught(sql, /errcode = '(\w{5})'/g).filter((state) => !kept.includes(state));
+  // 42501 is Postgres's own refusal: who may not is told so as by a missing grant.
+  assert.deepEqual(raised.filter((state) => state !== "42501"), sorted(Object.keys(sqlStates)));
+});
+
+Deno.test("our SQLSTATEs are of one class, which neither Postgres nor PostgREST uses", () => {
+  const classes = sorted(caught(sql, /errcode = '([A-Z]\w{4})'/g).map((state) => state.slice(0, 2)));
+  assert.deepEqual(classes, ["SH"]);
+});
+
+/** Kinds of alert that are raised by an expression, under the expression. */
+const raisedByExpression: Record<string, string[]> = {
+  // raise_alert_once() hands on what it was given.
+  "p_kind": [],
+  // Of the webhook function, as `raise()` there names them.
+  "a.kind": caught(functions, /\braise\("([a-z_]+)"/g),
+  // delivery_problems()
+  "r.kind": [
+    "reconciliation_drift",
+    "webhook_endpoint_changed",
+    "webhook_endpoint_disabled",
+    "webhook_silence",
+  ],
+  // tell_of_refund()
+  "v_kind": ["refund_delayed", "refund_overtaken", "refund_refused"],
+  // settle_fraud_effects()
+  "v_signal.kind": ["early_fraud_warning", "review"],
+  // raise_velocity_alerts()
+  "v_alert.kind": ["payment_outage", "stock_held", "velocity"],
+};
+
+Deno.test("docs/operations.md has an entry for every alert that is raised, and for no other", async () => {
+  const page = await Deno.readTextFile(new URL("docs/operations.md", root));
+  const once = firstArguments("raise_alert_once"), again = firstArguments("raise_alert");
+  const expressions = sorted([...once.expressions, ...again.expressions]);
+  assert.deepEqual(expressions, sorted(Object.keys(raisedByExpression)));
+  const raised = sorted([
+    ...once.literals,
+    ...again.literals,
+    ...Object.values(raisedByExpression).flat(),
+  ]);
+  // An entry is a row of a table of alerts, or a sentence about "the alert `kind`".
+  const tables = [...page.matchAll(/^\| alert .*\n\|[-| ]+\n((?:\|.*\n)+)/gm)].map(([, rows]) => rows ?? "");
+  const rows = [...tables.join("").matchAll(/^\|([^|]*)\|/gm)]
+    .flatMap(([, cell]) => caught(cell ?? "", /`([a-z_]+)`/g));
+  const entries = [...rows, ...caught(page, /\balerts?\s+`([a-z_]+)`/g)];
+  assert.deepEqual(raised.filter((kind) => !entries.includes(kind)), [], "raised, without an entry");
+  assert.deepEqual(entries.filter((kind) => !raised.includes(kind)), [], "an entry, and never raised");
+  for (const kind of raised) assert(new RegExp(`['"]${kind}['"]`).test(sql + functions), kind);
 });
 
 Deno.test("docs/settlement.md says when each mail is sent", async () => {
-  const page = await Deno.readTextFile(join(ROOT, "docs/settlement.md"));
+  const page = await Deno.readTextFile(new URL("docs/settlement.md", root));
   assert.deepEqual(templateNames.filter((name) => !page.includes(`\`${name}\``)), []);
 });

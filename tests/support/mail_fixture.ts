@@ -3,7 +3,7 @@ import type {
   Notification,
   NotificationOrder,
   ShopSettings,
-} from "../../supabase/functions/_shared/database/rpc_shapes.ts";
+} from "../../supabase/functions/_shared/database/notifications.ts";
 
 /** A shop with everything set. */
 export const shop: ShopSettings = {
@@ -39,8 +39,6 @@ export const order: NotificationOrder = {
   shipping_address: null,
   billing_address: null,
   shipping_method: null,
-  carrier: null,
-  tracking_number: null,
   locale: null,
   created_at: "2026-11-08T22:30:00Z",
   paid_at: "2026-11-08T23:30:00Z",

@@ -3,7 +3,10 @@
 import { alertMail } from "../../supabase/functions/_shared/mails/alert.ts";
 import type { Rendered } from "../../supabase/functions/_shared/mails/content.ts";
 import { renderMail, templateNames } from "../../supabase/functions/_shared/mails/mod.ts";
-import type { NotificationOrder } from "../../supabase/functions/_shared/database/rpc_shapes.ts";
+import type {
+  Notification,
+  NotificationOrder,
+} from "../../supabase/functions/_shared/database/notifications.ts";
 import { notificationOf, shop } from "./mail_fixture.ts";
 
 /** A picture that needs no network: a coloured square with the proportions of a product's. */
@@ -57,8 +60,15 @@ const sample: NotificationOrder = {
   ],
 };
 
-const data: Record<string, Record<string, unknown>> = {
-  order_shipped: { carrier: "DHL", tracking_number: "00340434161094042557" },
+const data: Record<string, Notification["data"]> = {
+  order_shipped: {
+    carrier: "DHL",
+    tracking_number: "00340434161094042557",
+    tracking_url: "https://www.dhl.com/global-en/home/tracking.html?tracking-id=00340434161094042557",
+    part: true,
+    more_to_come: true,
+    items: [{ name: "Oxford shirt – White, M", quantity: 1 }],
+  },
   refund_issued: { amount: 12_900 },
   refund_settled: { amount: 12_900 },
   refund_failed: { amount: 12_900 },

@@ -2,11 +2,12 @@ import assert from "node:assert/strict";
 import { alertFields, alertMail } from "../../supabase/functions/_shared/mails/alert.ts";
 import type { JobContext } from "../../supabase/functions/_shared/jobs/mod.ts";
 import { sendAlert } from "../../supabase/functions/_shared/jobs/send_alert.ts";
-import type { Job, StoredAlert } from "../../supabase/functions/_shared/database/rpc_shapes.ts";
+import type { Job } from "../../supabase/functions/_shared/database/jobs.ts";
+import type { StoredAlert } from "../../supabase/functions/_shared/database/notifications.ts";
 import { testEnv } from "./fakes.ts";
 import { shop } from "../support/mail_fixture.ts";
 
-function alert(data: Record<string, unknown>): StoredAlert {
+function alert(data: StoredAlert["data"]): StoredAlert {
   return {
     id: "a",
     kind: "refund_refused",

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { isCardNumber, maskCardNumbers } from "../../supabase/functions/_shared/text/card_numbers.ts";
 import { maskText } from "../../supabase/functions/_shared/log.ts";
-import { storable } from "../../supabase/functions/_shared/database/rpc.ts";
+import { storable } from "../../supabase/functions/_shared/database/storable.ts";
 import { cardNumber, phoneNumber, randomBelow, spaced, trackingNumber } from "../support/numbers.ts";
 
 /** Stripe's test numbers. */

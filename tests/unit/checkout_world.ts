@@ -6,7 +6,7 @@ import type {
   Checkout,
   CheckoutRefusal,
   CheckoutRequest,
-} from "../../supabase/functions/_shared/database/rpc.ts";
+} from "../../supabase/functions/_shared/database/checkout.ts";
 import { AppError } from "../../supabase/functions/_shared/errors.ts";
 import { keptLog, publishableKey, testEnv } from "./fakes.ts";
 
@@ -39,7 +39,6 @@ export function checkoutOf(changes: Partial<Checkout> = {}): Checkout {
       image_url: "/store/images/oxford-shirt.svg",
       quantity: 2,
       unit_amount: 12_900,
-      stripe_price_id: null,
     }],
     session: null,
     ...changes,
@@ -70,7 +69,7 @@ export function world(changes: {
   replayed?: boolean;
   retrieve?: () => Promise<unknown>;
   expire?: (id: string) => Promise<unknown>;
-  attach?: () => Promise<{ created: boolean; status: string }>;
+  attach?: () => Promise<void>;
   allowed?: boolean;
   env?: Record<string, string | undefined>;
 } = {}): World {
@@ -102,7 +101,7 @@ export function world(changes: {
       },
       attachCheckoutSession: (id, attempt, fact, emailChange) => {
         here.attached.push([id, attempt, fact, emailChange]);
-        return changes.attach?.() ?? Promise.resolve({ created: true, status: "pending" });
+        return changes.attach?.() ?? Promise.resolve();
       },
       forgetStripeCustomer: (_orderId, customerId) => {
         here.forgotten.push(customerId);
@@ -115,11 +114,11 @@ export function world(changes: {
       },
       abandonCheckout: (_orderId, _attempt, refusal = null) => {
         here.abandoned.push(refusal);
-        return Promise.resolve({});
+        return Promise.resolve(true);
       },
       applyStripeFacts: (facts) => {
         here.applied.push(...facts);
-        return Promise.resolve({ applied: true, order_ids: [] });
+        return Promise.resolve(true);
       },
     }),
     limiter: {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import Stripe from "stripe";
 import { type JobContext, runJob } from "../../supabase/functions/_shared/jobs/mod.ts";
-import type { Job } from "../../supabase/functions/_shared/database/rpc.ts";
+import type { Job } from "../../supabase/functions/_shared/database/jobs.ts";
 import { fixedClock, keptLog, testEnv } from "./fakes.ts";
 
 const clock = fixedClock();

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { evidenceParams } from "../../supabase/functions/_shared/jobs/dispute_evidence.ts";
-import type { DisputedOrder, EarlierOrder } from "../../supabase/functions/_shared/database/rpc_shapes.ts";
+import type { DisputedOrder, EarlierOrder } from "../../supabase/functions/_shared/database/disputes.ts";
 
 const address = {
   line1: "48 Alder Street",
@@ -11,6 +11,7 @@ const address = {
   country: "US",
 };
 
+const parcel = { carrier: "UPS", tracking_number: "1Z999", shipped_at: "2026-11-03T08:00:00+00:00" };
 const order: DisputedOrder = {
   number: "KCT-100007",
   email: "ada@example.com",
@@ -27,9 +28,7 @@ const order: DisputedOrder = {
   amount_refunded: 0,
   created_at: "2026-11-01T10:00:00+00:00",
   paid_at: "2026-11-01T10:05:00+00:00",
-  carrier: "UPS",
-  tracking_number: "1Z999",
-  fulfilled_at: "2026-11-03T08:00:00+00:00",
+  shipments: [parcel],
   items: [{ sku: "COAT-GRY-L", name: "Coat – Grey, L", quantity: 2, unit_amount: 12_900 }],
   mails: [{
     template: "order_confirmation",
@@ -58,7 +57,6 @@ function earlier(number: string, changes: Partial<EarlierOrder> = {}): EarlierOr
     shipping_address: address,
     user_id: order.user_id,
     description: "1 × Tie",
-    fulfilled_at: null,
     days_before: 200,
     same_ip: true,
     same_address: true,
@@ -72,7 +70,7 @@ Deno.test("evidenceParams(): a name or an address adds no line of its own to the
   const { shipping_address } = evidenceParams({ ...order, shipping_name: forged }, null, []);
   assert.equal(shipping_address?.split("\n")[0], "Ada The cardholder withdrew the dispute.");
   const { uncategorized_text } = evidenceParams(
-    { ...order, carrier: forged, tracking_number: forged },
+    { ...order, shipments: [{ ...parcel, carrier: forged, tracking_number: forged }] },
     null,
     [],
   );
@@ -80,7 +78,11 @@ Deno.test("evidenceParams(): a name or an address adds no line of its own to the
 });
 
 Deno.test("evidenceParams(): what was cleared is not there, and leaves no gap in a sentence", () => {
-  const cleared = { ...order, customer_name: " ", carrier: "", tracking_number: "" };
+  const cleared = {
+    ...order,
+    customer_name: " ",
+    shipments: [{ ...parcel, carrier: "", tracking_number: "" }],
+  };
   const evidence = evidenceParams(cleared, null, []);
   assert.equal(evidence.customer_name, "Ada Turner");
   assert.match(evidence.uncategorized_text ?? "", /^It was shipped on 2026-11-03\.$/m);
@@ -108,6 +110,19 @@ Deno.test("evidenceParams() fills Stripe's fields from the order", () => {
   assert(lines.includes("- order confirmation to ada@example.com on 2026-11-01"));
 });
 
+Deno.test("evidenceParams(): several parcels are named with commas, and each in the story", () => {
+  const second = { carrier: "DHL", tracking_number: "JD0", shipped_at: "2026-11-05T08:00:00+00:00" };
+  const evidence = evidenceParams({ ...order, shipments: [parcel, second] }, null, []);
+  assert.deepEqual(
+    [evidence.shipping_carrier, evidence.shipping_tracking_number, evidence.shipping_date],
+    ["UPS, DHL", "1Z999, JD0", "2026-11-03"],
+  );
+  assert.match(
+    evidence.uncategorized_text ?? "",
+    /^Parcel 2 of 2 was shipped on 2026-11-05 with DHL, tracking number JD0\.$/m,
+  );
+});
+
 Deno.test("evidenceParams() leaves out what is not known, and never sends an empty field", () => {
   const bare: DisputedOrder = {
     ...order,
@@ -118,9 +133,7 @@ Deno.test("evidenceParams() leaves out what is not known, and never sends an emp
     user_agent: null,
     billing_address: null,
     shipping_address: null,
-    carrier: null,
-    tracking_number: null,
-    fulfilled_at: null,
+    shipments: [],
     mails: [],
     payment: null,
   };

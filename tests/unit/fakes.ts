@@ -1,4 +1,5 @@
 /** Plain objects that stand in for a function's dependencies in unit tests. */
+import type { Call } from "../../supabase/functions/_shared/database/client.ts";
 import { type Env, loadEnv } from "../../supabase/functions/_shared/env.ts";
 import { createLogger, type Logger } from "../../supabase/functions/_shared/log.ts";
 
@@ -35,6 +36,18 @@ export function testEnv(changes: Record<string, string | undefined> = {}): Env {
 export function keptLog(): { log: Logger; lines: Record<string, unknown>[] } {
   const lines: Record<string, unknown>[] = [];
   return { log: createLogger({}, (_level, line) => lines.push(JSON.parse(line))), lines };
+}
+
+/** A database that answers as told; `limitMs` is what the caller has for the call. */
+export function fakeCall(
+  answer: (name: string, args: Record<string, unknown>, limitMs: number) => Promise<unknown>,
+): Call {
+  const within = (limitMs: () => number): Call =>
+    Object.assign(
+      (name: string, args: Record<string, unknown>) => answer(name, args, limitMs()),
+      { within },
+    ) as unknown as Call;
+  return within(() => 10_000);
 }
 
 /** A clock that only moves when told to. */

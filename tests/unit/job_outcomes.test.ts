@@ -4,7 +4,7 @@ import { AppError } from "../../supabase/functions/_shared/errors.ts";
 import { outcomeOf, resultOf } from "../../supabase/functions/_shared/jobs/outcome.ts";
 import { type JobContext, runJob } from "../../supabase/functions/_shared/jobs/mod.ts";
 import { createLogger } from "../../supabase/functions/_shared/log.ts";
-import type { Job } from "../../supabase/functions/_shared/database/rpc.ts";
+import type { Job } from "../../supabase/functions/_shared/database/jobs.ts";
 
 const job = { id: 1, lease_id: "lease" };
 

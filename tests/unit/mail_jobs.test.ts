@@ -2,7 +2,9 @@ import assert from "node:assert/strict";
 import type { JobContext, Outcome } from "../../supabase/functions/_shared/jobs/outcome.ts";
 import { sendAlert } from "../../supabase/functions/_shared/jobs/send_alert.ts";
 import { sendMail } from "../../supabase/functions/_shared/jobs/send_mail.ts";
-import type { Job, Rpc, StoredAlert } from "../../supabase/functions/_shared/database/rpc.ts";
+import type { Job } from "../../supabase/functions/_shared/database/jobs.ts";
+import type { StoredAlert } from "../../supabase/functions/_shared/database/notifications.ts";
+import type { JobCalls } from "../../supabase/functions/_shared/jobs/calls.ts";
 import { fixedClock, keptLog, testEnv } from "./fakes.ts";
 import { notificationOf, shop } from "../support/mail_fixture.ts";
 
@@ -38,12 +40,12 @@ function worker(env: Record<string, string>, resend: Answer, webhook: Answer = [
       result: { status: string; error?: string },
     ) => {
       if (result.status === "failed") failed.push(result.error ?? "");
-      return Promise.resolve({ recorded: true });
+      return Promise.resolve(true);
     },
   };
   const context: JobContext = {
     env: testEnv(env),
-    rpc: rpc as unknown as Rpc,
+    rpc: rpc as unknown as JobCalls,
     stripe: {} as JobContext["stripe"],
     fetch: (url) => {
       asked.push(String(url));

@@ -7,7 +7,7 @@ import {
   currencyRules,
   formatMoney,
 } from "../../supabase/functions/_shared/stripe/money.ts";
-import type { NotificationOrder } from "../../supabase/functions/_shared/database/rpc_shapes.ts";
+import type { NotificationOrder } from "../../supabase/functions/_shared/database/notifications.ts";
 import { links, notificationOf } from "../support/mail_fixture.ts";
 
 /** From Stripe's page on currencies: minor units, and what they are. */

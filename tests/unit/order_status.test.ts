@@ -6,7 +6,7 @@ import {
   createMemoryLimiter,
   type LimitDecision,
 } from "../../supabase/functions/_shared/limits/rate_limit.ts";
-import type { OrderStatus } from "../../supabase/functions/_shared/database/rpc.ts";
+import type { OrderStatus } from "../../supabase/functions/_shared/database/orders.ts";
 import type { Fact } from "../../supabase/functions/_shared/stripe_events/facts.ts";
 import { type Deps, handle } from "../../supabase/functions/order-status/handler.ts";
 import { errorOf, fixedClock, fixture, keptLog, publishableKey, testEnv } from "./fakes.ts";
@@ -40,7 +40,7 @@ function world(
       getOrderStatus: () => Promise.resolve(statuses[Math.min(reads++, statuses.length - 1)] ?? null),
       applyStripeFacts: (facts, source, at) => {
         applied.push({ facts, source, at });
-        return Promise.resolve({ applied: true, order_ids: [] });
+        return Promise.resolve(true);
       },
     },
     retrieveSession: () => {

@@ -34,10 +34,16 @@ const notification = (template: string, text: string) =>
     shipping_address: address(text),
     billing_address: address(text),
     business: { name: text, tax_ids: [{ type: "eu_vat", value: text }] },
-    carrier: text,
-    tracking_number: text,
     locale: text,
-  }, { data: { amount: 100, carrier: text, tracking_number: text } });
+  }, {
+    data: {
+      amount: 100,
+      carrier: text,
+      tracking_number: text,
+      part: true,
+      items: [{ name: text, quantity: 1 }],
+    },
+  });
 
 Deno.test("no mail carries a link, a line or an essay that a customer put into a name or an address", () => {
   for (const template of templateNames) {

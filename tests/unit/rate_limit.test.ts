@@ -5,7 +5,7 @@ import {
   createTieredLimiter,
   type LimitDecision,
 } from "../../supabase/functions/_shared/limits/rate_limit.ts";
-import { fixedClock, keptLog } from "./fakes.ts";
+import { fakeCall, fixedClock, keptLog } from "./fakes.ts";
 
 const bucket = (key: string, limit = 3) => ({ key, limit, window_seconds: 60 });
 const allowed: LimitDecision = { allowed: true, retry_after_seconds: 0, key: null };
@@ -62,11 +62,7 @@ Deno.test("createRateLimiter() uses Postgres without Upstash, and memory when Po
   let up = true;
   const limiter = createRateLimiter({
     env: { upstash: null },
-    rpc: {
-      within: () => ({
-        takeRateLimits: () => up ? Promise.resolve(allowed) : Promise.reject(new Error("down")),
-      }),
-    },
+    call: fakeCall(() => up ? Promise.resolve(allowed) : Promise.reject(new Error("down"))),
     log: keptLog().log,
   });
   assert.deepEqual(await limiter.take([bucket("a", 1)]), allowed);

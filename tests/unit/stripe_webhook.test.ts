@@ -2,12 +2,11 @@
 import assert from "node:assert/strict";
 import { AppError } from "../../supabase/functions/_shared/errors.ts";
 import type Stripe from "stripe";
-import type { Rpc } from "../../supabase/functions/_shared/database/rpc.ts";
 import type { Fact } from "../../supabase/functions/_shared/stripe_events/facts.ts";
 import { endSessions } from "../../supabase/functions/stripe-webhook/end_sessions.ts";
 import { down as stripeDown, orderId, stripeRefusal } from "./checkout_world.ts";
-import { errorOf, fixedClock, fixture, keptLog, testEnv } from "./fakes.ts";
-import { deliver, stripeAddress, world } from "./webhook_world.ts";
+import { errorOf, fakeCall, fixedClock, fixture, keptLog, testEnv } from "./fakes.ts";
+import { deliver, outcomeOf, stripeAddress, world } from "./webhook_world.ts";
 
 Deno.test("stripe-webhook stores a genuine event with its facts in one call", async () => {
   const here = world();
@@ -28,12 +27,7 @@ Deno.test("stripe-webhook stores a genuine event with its facts in one call", as
 Deno.test("stripe-webhook ends the pages that an event gives away, once it is stored, and no others", async () => {
   const event = await fixture("charge.failed");
   const here = world({
-    receive: () =>
-      Promise.resolve({
-        outcome: "applied",
-        delivery_count: 1,
-        closing_sessions: ["cs_test_1", "cs_test_2"],
-      }),
+    receive: () => Promise.resolve(outcomeOf({ closing_sessions: ["cs_test_1", "cs_test_2"] })),
   });
   assert.equal((await deliver(here, event)).status, 200);
   assert.deepEqual(here.ended, ["cs_test_1", "cs_test_2"]);
@@ -58,17 +52,18 @@ Deno.test("endSessions() ends each page for itself: what fails or is paid keeps 
       payment_status: "unpaid",
       metadata: { order_id: orderId },
     }) as unknown as Stripe.Checkout.Session;
-  const calls = {
-    applyStripeFacts: (facts: Fact[]) => {
-      applied.push(
-        ...facts.flatMap((fact) => fact.fact === "checkout_session" ? [`${fact.id} ${fact.status}`] : []),
-      );
-      return Promise.resolve({ applied: true, order_ids: [] });
-    },
-  };
+  const call = fakeCall((name, { p_facts }) => {
+    assert.equal(name, "apply_stripe_facts");
+    applied.push(
+      ...(p_facts as Fact[]).flatMap((fact) =>
+        fact.fact === "checkout_session" ? [`${fact.id} ${fact.status}`] : []
+      ),
+    );
+    return Promise.resolve(true);
+  });
   await endSessions(["cs_down", "cs_open", "cs_paid", ...Array.from({ length: 30 }, (_, at) => `cs_${at}`)], {
     env: testEnv(),
-    rpc: { within: () => calls as unknown as ReturnType<Rpc["within"]> },
+    call,
     log,
     now: fixedClock().now,
     stripe: {
@@ -194,7 +189,7 @@ Deno.test("stripe-webhook answers 500 not_recorded when the database does not ta
 
 Deno.test("stripe-webhook passes the database's outcome on", async () => {
   for (const outcome of ["duplicate", "ignored", "queued"] as const) {
-    const here = world({ receive: () => Promise.resolve({ outcome, delivery_count: 2 }) });
+    const here = world({ receive: () => Promise.resolve(outcomeOf({ outcome, delivery_count: 2 })) });
     const response = await deliver(here, await fixture("charge.succeeded"));
     assert.equal(response.status, 200);
     assert.equal((await response.json()).outcome, outcome);

@@ -4,7 +4,7 @@ import { createMemoryLimiter } from "../../supabase/functions/_shared/limits/rat
 import { createRejections } from "../../supabase/functions/stripe-webhook/rejections.ts";
 import { fixedClock, keptLog } from "./fakes.ts";
 
-function world(options: { limiter?: RateLimiter; record?: () => Promise<{ recorded: true }> } = {}) {
+function world(options: { limiter?: RateLimiter; record?: () => Promise<void> } = {}) {
   const clock = fixedClock();
   const recorded: [string, string | null, number][] = [];
   const reports: (() => Promise<void>)[] = [];
@@ -12,7 +12,7 @@ function world(options: { limiter?: RateLimiter; record?: () => Promise<{ record
     rpc: {
       recordWebhookRejection: (reason, address, count) => {
         recorded.push([reason, address, count]);
-        return options.record?.() ?? Promise.resolve({ recorded: true });
+        return options.record?.() ?? Promise.resolve();
       },
     },
     limiter: options.limiter ?? createMemoryLimiter({ now: clock.now }),

@@ -1,5 +1,5 @@
 /** stripe-webhook with everything around it replaced, and deliveries to it. */
-import type { EventOutcome, ReceivedEvent } from "../../supabase/functions/_shared/database/rpc.ts";
+import type { EventOutcome, ReceivedEvent } from "../../supabase/functions/_shared/database/events.ts";
 import { signPayload } from "../../supabase/functions/_shared/stripe/signature.ts";
 import { type Deps, handle } from "../../supabase/functions/stripe-webhook/handler.ts";
 import { createRejections } from "../../supabase/functions/stripe-webhook/rejections.ts";
@@ -23,6 +23,18 @@ export interface World {
   clock: ReturnType<typeof fixedClock>;
 }
 
+/** The database's answer to a delivery; `changes` to it. */
+export function outcomeOf(changes: Partial<EventOutcome> = {}): EventOutcome {
+  return {
+    outcome: "applied",
+    reason: null,
+    delivery_count: 1,
+    order_ids: [],
+    closing_sessions: [],
+    ...changes,
+  };
+}
+
 /** Everything around the handler; `changes` to it. */
 export function world(changes: {
   mode?: "enforce" | "report" | "off";
@@ -40,11 +52,11 @@ export function world(changes: {
   const rpc = {
     receiveStripeEvent: (event: ReceivedEvent) => {
       received.push(event);
-      return changes.receive?.() ?? Promise.resolve({ outcome: "applied" as const, delivery_count: 1 });
+      return changes.receive?.() ?? Promise.resolve(outcomeOf());
     },
     recordWebhookRejection: (reason: string, address: string | null, count: number) => {
       rejected.push([reason, address, count]);
-      return Promise.resolve({ recorded: true as const });
+      return Promise.resolve();
     },
   };
   const limiter = createMemoryLimiter({ now: clock.now });

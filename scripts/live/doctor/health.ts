@@ -1,4 +1,4 @@
-import type { HealthFigures } from "../../../supabase/functions/_shared/database/rpc.ts";
+import type { HealthFigures } from "../../../supabase/functions/_shared/database/health.ts";
 import { secretKeyOf } from "../setup/project.ts";
 import { error, type Finding, ok, warning } from "./finding.ts";
 import type { Subject } from "./subject.ts";

@@ -156,7 +156,7 @@ async function checkDeliveries({ stripe, rpc }: Subject): Promise<Finding> {
       limit: 100,
     });
     const ours = data.filter((event) => enabledEvents.includes(event.type)).map((event) => event.id);
-    const lost = ours.length === 0 ? [] : (await rpc.listUnknownEvents(ours)).event_ids;
+    const lost = ours.length === 0 ? [] : await rpc.listUnknownEvents(ours);
     if (lost.length === 0) return ok(`no event of the last ${deliveryDays} days is undelivered`);
     const count = lost.length === 100 ? "100 or more" : `${lost.length}`;
     return warning(

@@ -5,12 +5,21 @@ import {
   environmentVariables,
   loadEnv,
 } from "../../../supabase/functions/_shared/env.ts";
-import { createRpc, type Rpc } from "../../../supabase/functions/_shared/database/rpc.ts";
+import { type Call, createCall } from "../../../supabase/functions/_shared/database/client.ts";
+import { healthCalls } from "../../../supabase/functions/_shared/database/health.ts";
+import { reconciliationCalls } from "../../../supabase/functions/_shared/database/reconciliation.ts";
+import { webhookCalls } from "../../../supabase/functions/_shared/database/webhooks.ts";
 import { createStripe } from "../../../supabase/functions/_shared/stripe/client.ts";
 import { PROJECT_VARIABLES } from "../../lib/real_project.ts";
 import { readFunctionEnv } from "../../lib/stack_file.ts";
 import { projectRef, readEnvFile, SetupError } from "../setup/project.ts";
 import { error, type Finding } from "./finding.ts";
+
+const doctorCalls = (call: Call) => ({
+  ...healthCalls(call),
+  ...reconciliationCalls(call),
+  ...webhookCalls(call),
+});
 
 /** Where the environment came from, and what it says. */
 export interface Source {
@@ -23,7 +32,7 @@ export interface Source {
 export interface Subject extends Source {
   env: Env;
   ref: string | null;
-  rpc: Rpc;
+  rpc: ReturnType<typeof doctorCalls>;
   stripe: ReturnType<typeof createStripe>;
 }
 
@@ -72,7 +81,7 @@ export function openSubject(source: Source): Subject | Finding[] {
       ...source,
       env,
       ref: projectRef(source.values),
-      rpc: createRpc(env),
+      rpc: doctorCalls(createCall(env)),
       stripe: createStripe(env),
     };
   } catch (failure) {

@@ -73,7 +73,7 @@ async function setTarget(sql: postgres.Sql, url: string, key: string): Promise<v
   try {
     await sql`select private.set_schedule_target(${url}, ${key})`;
   } catch (error) {
-    if (!(error instanceof Error && "code" in error && error.code === "KCINV")) throw error;
+    if (!(error instanceof Error && "code" in error && error.code === "SHINV")) throw error;
     throw new SetupError(
       `${error.message}: enable pg_cron, pg_net and Vault in the dashboard (Database, Extensions) and run setup again, ` +
         "or call retry-jobs every minute from a scheduler of your own",

@@ -1,4 +1,4 @@
-import type { Notification } from "../../../supabase/functions/_shared/database/rpc_shapes.ts";
+import type { Notification } from "../../../supabase/functions/_shared/database/notifications.ts";
 import type { Rendered } from "../../../supabase/functions/_shared/mails/content.ts";
 import { renderMail, templateNames } from "../../../supabase/functions/_shared/mails/mod.ts";
 import type { Database } from "./console/database.ts";
@@ -33,7 +33,7 @@ export function mailPreview(database: Database): MailPreview {
     const found = row as unknown as Pick<Notification, "order" | "shop" | "data">;
     const notification: Notification = {
       id: "preview",
-      order_id: null,
+      order_id: "preview",
       template,
       recipient: null,
       status: "queued",

@@ -7,7 +7,8 @@ import { parseArgs } from "node:util";
 import postgres from "postgres";
 import { createLogger } from "../../../supabase/functions/_shared/log.ts";
 import type { JobContext } from "../../../supabase/functions/_shared/jobs/mod.ts";
-import { createRpc } from "../../../supabase/functions/_shared/database/rpc.ts";
+import { createCall } from "../../../supabase/functions/_shared/database/client.ts";
+import { queueCalls } from "../../../supabase/functions/_shared/database/jobs.ts";
 import { work } from "../../../supabase/functions/retry-jobs/worker.ts";
 import { startStack } from "../../local/stack.ts";
 
@@ -37,7 +38,9 @@ export async function benchJobs(jobs: number, finished: number): Promise<JobsBen
   const stack = await startStack({ dir, quiet: true, jobs: false, web: false });
   const sql = postgres(stack.db_url, { max: 1, onnotice: () => {} });
   try {
-    const rpc = createRpc({ supabaseUrl: stack.api_url, secretKeys: { default: stack.secret_key } });
+    const rpc = queueCalls(
+      createCall({ supabaseUrl: stack.api_url, secretKeys: { default: stack.secret_key } }),
+    );
     const context = { rpc, now: Date.now, log: createLogger({}, () => {}) } as unknown as JobContext;
     // Once each for warmth, then measured.
     await drainRaw(sql, 500);
@@ -72,9 +75,9 @@ async function drainRaw(sql: postgres.Sql, count: number): Promise<number> {
   await fill(sql, count);
   const startedAt = performance.now();
   while (true) {
-    const [claimed] = await sql`select public.claim_jobs('bench', ${batch}, 60) -> 'jobs' as jobs`;
-    if (claimed?.jobs.length === 0) break;
-    const results = claimed?.jobs.map(({ id, lease_id }: { id: number; lease_id: string }) => ({
+    const claimed = await sql`select * from public.claim_jobs('bench', ${batch}, 60)`;
+    if (claimed.length === 0) break;
+    const results = claimed.map(({ id, lease_id }) => ({
       id,
       lease_id,
       outcome: "done",

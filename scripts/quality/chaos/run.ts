@@ -57,7 +57,7 @@ export async function runOnce(world: World, seed: number): Promise<RunReport> {
   };
 }
 
-/** Shelves never run empty, however many runs there are; the ledger knows. */
+/** Shelves never run empty, however many runs there are; the journal knows. */
 async function restock(world: World): Promise<void> {
   await world.sql`update public.inventory_levels set on_hand = 30 where on_hand - reserved < 20`;
 }

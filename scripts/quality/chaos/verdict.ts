@@ -1,5 +1,6 @@
 /** After the storm: lets everything finish, then holds the database against Stripe and the mail provider. */
-import { createRpc } from "../../../supabase/functions/_shared/database/rpc.ts";
+import { createCall } from "../../../supabase/functions/_shared/database/client.ts";
+import { jobCalls } from "../../../supabase/functions/_shared/jobs/calls.ts";
 import { createStripe } from "../../../supabase/functions/_shared/stripe/client.ts";
 import { enabledEvents } from "../../../supabase/functions/_shared/stripe_events/mod.ts";
 import { reconcile } from "../../live/reconcile.ts";
@@ -72,7 +73,7 @@ export async function judge(world: World): Promise<Violation[]> {
     stripeApiBase: new URL(world.stripeUrl),
   });
   const { drift, problems } = await reconcile({
-    rpc: createRpc(env),
+    rpc: jobCalls(createCall(env)),
     stripe,
     env: { livemode: false, stripeAccountId: null },
   }, {

@@ -5,7 +5,7 @@ const money = files("tamper", "totals", "livemode", "convergence");
 const stock = files("derive", "late_money", "sell_out");
 const refunds = files("refunds", "attention", "disputes", "refund_requests");
 const statuses = files("derive", "refunds", "attention", "fraud_warnings");
-const orders = files("confirmed_email", "late_money", "totals", "callers", "convergence");
+const orders = files("confirmed_email", "kept_session", "status_trail", "totals", "convergence");
 
 /** Mistakes in what becomes of an order. */
 export const settlementMutants: Mutant[] = [

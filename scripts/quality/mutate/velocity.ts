@@ -12,7 +12,7 @@ export const velocityMutants: Mutant[] = [
       "  return coalesce(array_remove(array[lower(p_failure_code), lower(p_decline_code)], null) && array[",
     replace:
       "  return false and coalesce(array_remove(array[lower(p_failure_code), lower(p_decline_code)], null) && array[",
-    tests: tests,
+    tests: files("velocity_simulation"),
   },
   {
     name: "velocity: every alias of a mailbox is a buyer of its own",

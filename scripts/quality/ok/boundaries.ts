@@ -41,7 +41,7 @@ const ROOMS: readonly (readonly string[])[] = [
 const OWNERS: { pattern: RegExp; owner: string; what: string }[] = [
   { pattern: /\bDeno\.env\b|\bprocess\.env\b/, owner: `${SHARED}env.ts`, what: "reads the environment" },
   { pattern: /\bconsole\.\w+/, owner: `${SHARED}log.ts`, what: "writes to the console" },
-  { pattern: /\.rpc\(/, owner: `${SHARED}database/`, what: "calls .rpc()" },
+  { pattern: /\.rpc\(/, owner: `${SHARED}database/client.ts`, what: "calls .rpc()" },
 ];
 
 /** Checks the imports of every module, that they run in no circle, and that every export and package is used. */

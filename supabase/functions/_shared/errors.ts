@@ -62,16 +62,19 @@ export class AppError extends Error {
   }
 }
 
-/** SQLSTATEs of our own functions (class KC) and what they mean to a caller. */
-const sqlStates: Record<string, ErrorCode> = {
-  KCSKU: "unknown_sku",
-  KCSTK: "insufficient_stock",
-  KCIDC: "idempotency_conflict",
-  KCSTA: "conflict",
-  KCCUR: "invalid_request",
-  KCINV: "invalid_request",
-  KCORD: "order_not_found",
-  KCEVT: "not_found",
+/** SQLSTATEs of our own functions (class SH, which neither Postgres nor PostgREST uses), and what a caller is told. */
+export const sqlStates: Readonly<Record<string, ErrorCode>> = {
+  SHSKU: "unknown_sku",
+  SHSTK: "insufficient_stock",
+  SHIDC: "idempotency_conflict",
+  SHSTA: "conflict",
+  SHREF: "conflict",
+  SHCUR: "invalid_request",
+  SHINV: "invalid_request",
+  SHORD: "order_not_found",
+  SHEVT: "not_found",
+  // Something tried to change what is append-only.
+  SHAPP: "internal_error",
 };
 
 /** Rolled back as a whole and worth another try at once: serialization failure and deadlock. */
@@ -92,11 +95,10 @@ export function isRepeatable(failure: DatabaseFailure): boolean {
 
 /** Maps a database failure once, for all callers. */
 export function fromDatabaseFailure(failure: DatabaseFailure): AppError {
-  const message = failure.code.startsWith("KC") ? failure.message : valueless(failure.message);
+  const code = sqlStates[failure.code];
+  const message = code === undefined ? valueless(failure.message) : failure.message;
   const cause = Object.assign(new Error(message), { name: "DatabaseError", code: failure.code });
-  if (failure.code.startsWith("KC")) {
-    const code = sqlStates[failure.code];
-    if (code === undefined) return new AppError("internal_error", { cause });
+  if (code !== undefined) {
     const details = parseDetails(failure.details);
     const ours = code === "invalid_request" || code === "conflict" ? { message: failure.message } : {};
     return new AppError(code, { ...ours, cause, ...(details === undefined ? {} : { details }) });

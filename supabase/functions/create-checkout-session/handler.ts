@@ -4,7 +4,7 @@
  */
 import type { CheckoutAnswer } from "../_shared/http/answers.ts";
 import { requireApiKey, type User } from "../_shared/auth/caller.ts";
-import { expireSuperseded, overdueSession } from "../_shared/checkout/supersede.ts";
+import { enterCheckout } from "../_shared/checkout/supersede.ts";
 import { type Deadline, startDeadline } from "../_shared/checkout/deadline.ts";
 import {
   checkoutDurations,
@@ -21,7 +21,7 @@ import { AppError } from "../_shared/errors.ts";
 import { json, readJson, respond } from "../_shared/http/endpoint.ts";
 import type { Logger } from "../_shared/log.ts";
 import type { RateLimiter } from "../_shared/limits/rate_limit.ts";
-import type { Checkout, CheckoutRequest, Rpc } from "../_shared/database/rpc.ts";
+import type { Checkout, CheckoutCalls, CheckoutRequest } from "../_shared/database/checkout.ts";
 import { parseCart, parseIdempotencyKey } from "./cart.ts";
 import { takeLimits } from "./limits.ts";
 import { checkTurnstile } from "./turnstile.ts";
@@ -29,7 +29,7 @@ import { checkTurnstile } from "./turnstile.ts";
 export interface Deps {
   env: Env;
   /** The database under a deadline. */
-  rpcWithin: (limitMs: () => number) => OpenSessionDeps["rpc"] & Pick<Rpc, "beginCheckout">;
+  rpcWithin: (limitMs: () => number) => OpenSessionDeps["rpc"] & Pick<CheckoutCalls, "beginCheckout">;
   limiter: RateLimiter;
   stripe: StripeCalls;
   /** Asks Turnstile; Cloudflare's address is the only one it is called with. */
@@ -77,7 +77,6 @@ export function handle(request: Request, deps: Deps): Promise<Response> {
         ...checkoutDurations(deps.env),
         p_velocity_mode: deps.env.velocityMode,
         p_previous_session_id: cart.previousSessionId,
-        p_supersede: true,
       },
       bound,
       deadline,
@@ -90,26 +89,18 @@ function emailOf(given: string | null, user: User | null): string | null {
   return given ?? user?.email ?? null;
 }
 
-/** Begins the checkout, after ending the payment pages that have run out or that it takes the place of. */
-async function begin(request: CheckoutRequest, deps: BoundDeps, deadline: Deadline): Promise<Checkout> {
-  let begun = await deps.rpc.beginCheckout(request);
-  const overdue = "session" in begun ? overdueSession(begun.session, deps.now()) : null;
-  if (overdue !== null) {
-    await expireSuperseded([overdue], deps, deadline);
-    begun = await deps.rpc.beginCheckout(request);
-  }
-  if (begun.outcome === "superseded") {
-    await expireSuperseded(begun.session_ids, deps, deadline);
-    begun = await deps.rpc.beginCheckout({ ...request, p_supersede: false });
-  }
-  switch (begun.outcome) {
-    case "velocity_exceeded":
-      throw velocityExceeded(begun);
-    case "superseded":
-      throw new AppError("internal_error", { cause: new Error("superseded twice") });
-    default:
-      return begun;
-  }
+async function begin(
+  request: Omit<CheckoutRequest, "p_supersede">,
+  deps: BoundDeps,
+  deadline: Deadline,
+): Promise<Checkout> {
+  const begun = await enterCheckout(
+    (supersede) => deps.rpc.beginCheckout({ ...request, p_supersede: supersede }),
+    deps,
+    deadline,
+  );
+  if (begun.outcome === "velocity_exceeded") throw velocityExceeded(begun);
+  return begun;
 }
 
 async function answer(

@@ -2,18 +2,20 @@ import { stripeCalls } from "../_shared/checkout/stripe_calls.ts";
 import { loadEnv } from "../_shared/env.ts";
 import { createLogger } from "../_shared/log.ts";
 import { createRateLimiter } from "../_shared/limits/rate_limit.ts";
-import { createRpc } from "../_shared/database/rpc.ts";
+import { checkoutCalls } from "../_shared/database/checkout.ts";
+import { createCall } from "../_shared/database/client.ts";
+import { factCalls } from "../_shared/database/facts.ts";
 import { createStripe } from "../_shared/stripe/client.ts";
 import { type Deps, handle } from "./handler.ts";
 
 const env = loadEnv();
 const log = createLogger({ function: "create-checkout-session" });
-const rpc = createRpc(env);
+const call = createCall(env);
 
 const deps: Deps = {
   env,
-  rpcWithin: rpc.within,
-  limiter: createRateLimiter({ env, rpc, log }),
+  rpcWithin: (limitMs) => ({ ...checkoutCalls(call.within(limitMs)), ...factCalls(call.within(limitMs)) }),
+  limiter: createRateLimiter({ env, call, log }),
   stripe: stripeCalls(createStripe(env)),
   fetch,
   log,

@@ -3,11 +3,11 @@ import { type AuthEnv, keyKind } from "../_shared/auth/caller.ts";
 import type { Env } from "../_shared/env.ts";
 import { json, respond } from "../_shared/http/endpoint.ts";
 import type { Logger } from "../_shared/log.ts";
-import type { HealthFigures, Rpc } from "../_shared/database/rpc.ts";
+import type { HealthCalls, HealthFigures } from "../_shared/database/health.ts";
 
 export interface Deps {
   env: AuthEnv & Pick<Env, "allowedOrigins">;
-  rpc: Pick<Rpc, "getHealth">;
+  rpc: HealthCalls;
   log: Logger;
 }
 

@@ -11,13 +11,15 @@ import { AppError } from "../_shared/errors.ts";
 import { json, respond } from "../_shared/http/endpoint.ts";
 import type { Logger } from "../_shared/log.ts";
 import type { RateLimiter } from "../_shared/limits/rate_limit.ts";
-import type { OrderStatus, Rpc } from "../_shared/database/rpc.ts";
+import type { FactCalls } from "../_shared/database/facts.ts";
+import type { OrderCalls, OrderStatus } from "../_shared/database/orders.ts";
+import { observe } from "../_shared/database/readings.ts";
 import { classifyStripeFailure } from "../_shared/stripe/client.ts";
 import { checkoutSessionFacts, isForeignSession } from "../_shared/stripe_events/checkout_session.ts";
 
 export interface Deps {
   env: Env;
-  rpc: Pick<Rpc, "getOrderStatus" | "applyStripeFacts">;
+  rpc: OrderCalls & FactCalls;
   /** With `payment_intent.latest_charge` expanded. */
   retrieveSession(id: string): Promise<Stripe.Checkout.Session>;
   limiter: RateLimiter;
@@ -104,12 +106,15 @@ async function settleFromStripe(
   known: OrderStatus | null,
   deps: Deps,
 ): Promise<OrderStatus | null> {
-  // Taken before the request: what happens at Stripe while it answers is newer than this reading.
-  const observedAt = new Date(deps.now());
-  const session = await deps.retrieveSession(sessionId);
   // Of an open page that we did not record, the search for lost sessions decides.
-  if (known === null && (isForeignSession(session) || session.status === "open")) return null;
-  await deps.rpc.applyStripeFacts(checkoutSessionFacts(session), "order_status", observedAt);
+  const isOthers = (session: Stripe.Checkout.Session) =>
+    known === null && (isForeignSession(session) || session.status === "open");
+  const session = await observe(
+    { ...deps, source: "order_status" },
+    () => deps.retrieveSession(sessionId),
+    (session) => isOthers(session) ? [] : checkoutSessionFacts(session),
+  );
+  if (isOthers(session)) return null;
   return await deps.rpc.getOrderStatus(sessionId);
 }
 

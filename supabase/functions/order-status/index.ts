@@ -1,21 +1,23 @@
 import { loadEnv } from "../_shared/env.ts";
 import { createLogger } from "../_shared/log.ts";
 import { createMemoryLimiter, createRateLimiter } from "../_shared/limits/rate_limit.ts";
-import { createRpc } from "../_shared/database/rpc.ts";
+import { createCall } from "../_shared/database/client.ts";
+import { factCalls } from "../_shared/database/facts.ts";
+import { orderCalls } from "../_shared/database/orders.ts";
 import { callStripe, createStripe } from "../_shared/stripe/client.ts";
+import { readSession } from "../_shared/stripe/session.ts";
 import { type Deps, handle } from "./handler.ts";
 
 const env = loadEnv();
 const stripe = createStripe(env);
 const log = createLogger({ function: "order-status" });
-const rpc = createRpc(env);
+const call = createCall(env);
 
 const deps: Deps = {
   env,
-  rpc,
-  retrieveSession: (id) =>
-    callStripe(() => stripe.checkout.sessions.retrieve(id, { expand: ["payment_intent.latest_charge"] })),
-  limiter: createRateLimiter({ env, rpc, log }),
+  rpc: { ...orderCalls(call), ...factCalls(call) },
+  retrieveSession: (id) => callStripe(() => readSession(stripe, id)),
+  limiter: createRateLimiter({ env, call, log }),
   polls: createMemoryLimiter(),
   log,
   now: Date.now,

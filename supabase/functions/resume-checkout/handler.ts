@@ -17,12 +17,13 @@ import {
 } from "../_shared/checkout/open_session.ts";
 import { readResumeToken } from "../_shared/checkout/resume_link.ts";
 import { cancelUrl, resumeUrl, successUrl, successUrlFor } from "../_shared/checkout/return_urls.ts";
-import { expireSuperseded, overdueSession } from "../_shared/checkout/supersede.ts";
+import { enterCheckout } from "../_shared/checkout/supersede.ts";
 import { shopperAddress } from "../_shared/http/client_ip.ts";
 import { AppError } from "../_shared/errors.ts";
 import { json, readJson, respond } from "../_shared/http/endpoint.ts";
 import type { RateLimiter } from "../_shared/limits/rate_limit.ts";
-import type { Checkout, EndedCheckout, Rpc } from "../_shared/database/rpc.ts";
+import type { Checkout, CheckoutCalls, EndedCheckout } from "../_shared/database/checkout.ts";
+import { observe } from "../_shared/database/readings.ts";
 import { checkoutSessionFacts } from "../_shared/stripe_events/checkout_session.ts";
 import { validBody } from "../_shared/http/valid_body.ts";
 import { readable } from "./refusal_page.ts";
@@ -31,7 +32,7 @@ export interface Deps extends Omit<OpenSessionDeps, "rpc"> {
   /** The database under a deadline. */
   rpcWithin: (
     limitMs: () => number,
-  ) => OpenSessionDeps["rpc"] & Pick<Rpc, "findOpenCheckout" | "resumeCheckout">;
+  ) => OpenSessionDeps["rpc"] & Pick<CheckoutCalls, "findOpenCheckout" | "resumeCheckout">;
   limiter: RateLimiter;
 }
 
@@ -88,25 +89,24 @@ async function reopen(
   deadline: Deadline,
 ): Promise<string> {
   const urls = { success: successUrl(null, deps.env), cancel: cancelUrl(null, deps.env) };
-  const resume = (supersede = true) =>
-    deps.rpc.resumeCheckout({
-      p_order_id: orderId,
-      ...checkoutDurations(deps.env),
-      p_velocity_mode: deps.env.velocityMode,
-      p_client_ip: address,
-      p_supersede: supersede,
-    });
+  const resume = () =>
+    enterCheckout(
+      (supersede) =>
+        deps.rpc.resumeCheckout({
+          p_order_id: orderId,
+          ...checkoutDurations(deps.env),
+          p_velocity_mode: deps.env.velocityMode,
+          p_client_ip: address,
+          p_supersede: supersede,
+        }),
+      deps,
+      deadline,
+    );
   let resumed = await resume();
   if ("session" in resumed && await hasEnded(resumed.session, deps, deadline)) resumed = await resume();
-  if (resumed.outcome === "superseded") {
-    await expireSuperseded(resumed.session_ids, deps, deadline);
-    resumed = await resume(false);
-  }
   switch (resumed.outcome) {
     case "velocity_exceeded":
       throw velocityExceeded(resumed);
-    case "superseded":
-      throw new AppError("internal_error", { cause: new Error("superseded twice") });
     case "paid":
     case "cancelled":
       return endOf(resumed, deps);
@@ -129,17 +129,13 @@ function endOf(ended: EndedCheckout, { env }: BoundDeps): string {
  * and its page would be a dead end.
  */
 async function hasEnded(session: Checkout["session"], deps: BoundDeps, deadline: Deadline): Promise<boolean> {
-  const overdue = overdueSession(session, deps.now());
-  if (overdue !== null) {
-    await expireSuperseded([overdue], deps, deadline);
-    return true;
-  }
   if (session?.status !== "open") return false;
-  const observedAt = new Date(deps.now());
-  const now = await askStripe(session.id, deps, deadline);
-  if (now === null || now.status === "open") return false;
-  await deps.rpc.applyStripeFacts(checkoutSessionFacts(now), "checkout", observedAt);
-  return true;
+  const now = await observe(
+    { ...deps, source: "checkout" },
+    () => askStripe(session.id, deps, deadline),
+    (now) => now === null || now.status === "open" ? [] : checkoutSessionFacts(now),
+  );
+  return now !== null && now.status !== "open";
 }
 
 /** A session as it is at Stripe; null while Stripe cannot be asked: what the database knows is the answer then. */

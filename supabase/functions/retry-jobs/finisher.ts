@@ -3,7 +3,7 @@
  * nobody and a thousand quick ones do not need a thousand round trips.
  */
 import { type JobContext, type Outcome, resultOf } from "../_shared/jobs/mod.ts";
-import type { Job, JobResult } from "../_shared/database/rpc.ts";
+import type { Job, JobResult } from "../_shared/database/jobs.ts";
 
 export interface Tally {
   claimed: number;
@@ -35,8 +35,7 @@ export function createFinisher({ rpc, log }: Pick<JobContext, "rpc" | "log">): F
     while (waiting.length > 0) {
       const group = waiting.splice(0, groupMax);
       try {
-        const { jobs } = await rpc.finishJobs(group);
-        for (const { id, finished, status } of jobs) {
+        for (const { id, finished, status } of await rpc.finishJobs(group)) {
           if (finished) count(tally, status);
           else log.warn("job_lease_lost", { job_id: id, status });
         }

@@ -19,7 +19,7 @@ export function handle(request: Request, deps: Deps): Promise<Response> {
     const { limit } = validBody(jobsSchema, await readJson(request, bodyLimitBytes, {}));
     const startedAt = deps.now();
     const tally = await work(limit, { ...deps, log });
-    const { remaining } = await deps.rpc.countJobs();
+    const remaining = await deps.rpc.countJobs();
     if (tally.claimed > 0) log.info("jobs_run", { ...tally, remaining, duration_ms: deps.now() - startedAt });
     return json({ ...tally, remaining });
   });

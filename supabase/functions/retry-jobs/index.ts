@@ -1,13 +1,14 @@
 import { loadEnv } from "../_shared/env.ts";
 import { createLogger } from "../_shared/log.ts";
-import { createRpc } from "../_shared/database/rpc.ts";
+import { createCall } from "../_shared/database/client.ts";
+import { jobCalls } from "../_shared/jobs/calls.ts";
 import { createStripe } from "../_shared/stripe/client.ts";
 import { type Deps, handle } from "./handler.ts";
 
 const env = loadEnv();
 const deps: Deps = {
   env,
-  rpc: createRpc(env),
+  rpc: jobCalls(createCall(env)),
   stripe: createStripe(env),
   fetch,
   now: Date.now,

@@ -5,7 +5,7 @@
 import { inLanes } from "../_shared/jobs/lanes.ts";
 import { type JobContext, type Outcome, runJob } from "../_shared/jobs/mod.ts";
 import type { Logger } from "../_shared/log.ts";
-import type { Job } from "../_shared/database/rpc.ts";
+import type { Job } from "../_shared/database/jobs.ts";
 import { createFinisher, type Tally } from "./finisher.ts";
 
 /** Jobs at a time: enough to hide the providers' latency, below Stripe's sandbox limit of 25 requests a second. */
@@ -50,7 +50,7 @@ export async function work(limit: number, context: JobContext, run: Run = runJob
 
   async function claim(count: number): Promise<Job[]> {
     try {
-      return (await rpc.claimJobs(worker, count, leaseSeconds, null)).jobs;
+      return await rpc.claimJobs(worker, count, leaseSeconds);
     } catch (error) {
       await finisher.drained();
       if (finisher.tally.claimed === 0) throw error;

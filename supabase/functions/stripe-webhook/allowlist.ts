@@ -4,10 +4,10 @@
  * a second look at the database before it is refused, because Stripe adds addresses.
  */
 import type { Logger } from "../_shared/log.ts";
-import type { Rpc } from "../_shared/database/rpc.ts";
+import type { WebhookCalls } from "../_shared/database/webhooks.ts";
 
 export interface AllowlistDeps {
-  rpc: Pick<Rpc, "getWebhookAllowlist">;
+  rpc: Pick<WebhookCalls, "getWebhookAllowlist">;
   /** Allowed besides Stripe's: STRIPE_WEBHOOK_EXTRA_IPS. */
   extraAddresses: readonly string[];
   log: Logger;

@@ -8,12 +8,13 @@ import { type StripeCalls, stripeCalls } from "../_shared/checkout/stripe_calls.
 import { expireSuperseded } from "../_shared/checkout/supersede.ts";
 import type { Env } from "../_shared/env.ts";
 import type { Logger } from "../_shared/log.ts";
-import type { Rpc } from "../_shared/database/rpc.ts";
+import type { Call } from "../_shared/database/client.ts";
+import { factCalls } from "../_shared/database/facts.ts";
 import { createStripe } from "../_shared/stripe/client.ts";
 
 export interface EndSessionsDeps {
   env: Env;
-  rpc: Pick<Rpc, "within">;
+  call: Pick<Call, "within">;
   log: Logger;
   stripe?: Pick<StripeCalls, "expireSession" | "retrieveSession">;
   now?: () => number;
@@ -25,13 +26,14 @@ const sessionsMax = 20;
 /** Ends pages side by side, each for itself. Never rejects. */
 export async function endSessions(
   sessionIds: string[],
-  { env, rpc, log, stripe = stripeCalls(createStripe(env)), now = Date.now }: EndSessionsDeps,
+  { env, call, log, stripe = stripeCalls(createStripe(env)), now = Date.now }: EndSessionsDeps,
 ): Promise<void> {
   const deadline = startDeadline(now);
+  const rpc = factCalls(call.within(deadline.databaseMs));
   await Promise.all(
     sessionIds.slice(0, sessionsMax).map(async (id) => {
       try {
-        await expireSuperseded([id], { rpc: rpc.within(deadline.databaseMs), stripe, now }, deadline);
+        await expireSuperseded([id], { rpc, stripe, now }, deadline);
         log.info("session_ended", { session_id: id });
       } catch (error) {
         log.warn("session_not_ended", { session_id: id, error });

@@ -7,7 +7,7 @@ import type { Env } from "../_shared/env.ts";
 import { AppError, type ErrorCode } from "../_shared/errors.ts";
 import { json, readBody, type RequestContext, respond } from "../_shared/http/endpoint.ts";
 import type { Logger } from "../_shared/log.ts";
-import type { Alert, ReceivedEvent, Rpc } from "../_shared/database/rpc.ts";
+import { type Alert, type EventCalls, judged } from "../_shared/database/events.ts";
 import { stripeApiVersion } from "../_shared/stripe/api_version.ts";
 import { judge, type Judgement } from "../_shared/stripe_events/judge.ts";
 import { verifySignature } from "../_shared/stripe/signature.ts";
@@ -17,7 +17,7 @@ import type { Rejections } from "./rejections.ts";
 
 export interface Deps {
   env: Pick<Env, "livemode" | "stripeAccountId" | "stripeWebhookSecrets" | "stripeWebhookIpMode">;
-  rpc: Pick<Rpc, "receiveStripeEvent">;
+  rpc: Pick<EventCalls, "receiveStripeEvent">;
   allowlist: Pick<Allowlist, "check">;
   rejections: Rejections;
   /** Begins to end payment pages and returns at once; what does not succeed is left to their jobs. */
@@ -110,7 +110,7 @@ async function receive(
     delivery_count: stored.delivery_count,
     duration_ms: deps.now() - startedAt,
   });
-  if (stored.closing_sessions !== undefined) deps.endSessions(stored.closing_sessions);
+  if (stored.closing_sessions?.length) deps.endSessions(stored.closing_sessions);
   return json({ received: true, event_id: event.id, outcome: stored.outcome });
 }
 
@@ -125,21 +125,12 @@ async function store(event: Envelope, caller: Caller, judgement: Judgement, deps
       p_source_ip: caller.address,
       p_payload: event.payload,
       p_alerts: alertsFor(event, caller, judgement, deps),
-      ...columnsOf(judgement),
+      ...judged(judgement),
     });
   } catch (error) {
     // Not stored, so not acknowledged: Stripe delivers it again.
     throw new AppError("not_recorded", { details: { event_id: event.id, type: event.type }, cause: error });
   }
-}
-
-/** A judgement as the SQL function takes it: exactly one of three is given. */
-function columnsOf(judgement: Judgement): Pick<ReceivedEvent, "p_facts" | "p_ignored_reason" | "p_error"> {
-  return {
-    p_facts: "facts" in judgement ? judgement.facts : null,
-    p_ignored_reason: "ignoredReason" in judgement ? judgement.ignoredReason : null,
-    p_error: "error" in judgement ? judgement.error : null,
-  };
 }
 
 /** What staff should know about a delivery that is authentic and odd. */

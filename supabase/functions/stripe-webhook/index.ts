@@ -1,18 +1,21 @@
 import { loadEnv } from "../_shared/env.ts";
 import { createLogger } from "../_shared/log.ts";
 import { createRateLimiter } from "../_shared/limits/rate_limit.ts";
-import { createRpc } from "../_shared/database/rpc.ts";
+import { createCall } from "../_shared/database/client.ts";
+import { eventCalls } from "../_shared/database/events.ts";
+import { webhookCalls } from "../_shared/database/webhooks.ts";
 import { createAllowlist } from "./allowlist.ts";
 import { type Deps, handle } from "./handler.ts";
 import { createRejections } from "./rejections.ts";
 
 const env = loadEnv();
 const log = createLogger({ function: "stripe-webhook" });
-const rpc = createRpc(env);
+const call = createCall(env);
+const rpc = { ...eventCalls(call), ...webhookCalls(call) };
 const allowlist = createAllowlist({ rpc, extraAddresses: env.stripeWebhookExtraIps, log });
 const rejections = createRejections({
   rpc,
-  limiter: createRateLimiter({ env, rpc, log }),
+  limiter: createRateLimiter({ env, call, log }),
   limitPerMinute: env.webhookRejectionLimit,
   log,
 });
@@ -29,7 +32,7 @@ const deps: Deps = {
 async function endSessions(ids: string[]): Promise<void> {
   try {
     const module = await import("./end_sessions.ts");
-    await module.endSessions(ids, { env, rpc, log });
+    await module.endSessions(ids, { env, call, log });
   } catch (error) {
     log.warn("sessions_not_ended", { error });
   }

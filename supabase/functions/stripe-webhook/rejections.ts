@@ -8,10 +8,10 @@
 import { addressBucket } from "../_shared/http/client_ip.ts";
 import type { Logger } from "../_shared/log.ts";
 import type { RateLimiter } from "../_shared/limits/rate_limit.ts";
-import type { Rpc } from "../_shared/database/rpc.ts";
+import type { WebhookCalls } from "../_shared/database/webhooks.ts";
 
 export interface RejectionDeps {
-  rpc: Pick<Rpc, "recordWebhookRejection">;
+  rpc: Pick<WebhookCalls, "recordWebhookRejection">;
   limiter: RateLimiter;
   limitPerMinute: number;
   log: Logger;

@@ -241,8 +241,8 @@ comment on function public.begin_checkout(
   'Makes a pending order with frozen prices and reserved stock from [{ sku, quantity }], or finds the one '
   'this Idempotency-Key (or this shopper, seconds ago) made before. Outcomes: created, existing (the '
   'snapshot to send to Stripe), superseded (expire session_ids at Stripe, then ask again with p_supersede '
-  'false), velocity_exceeded. KCSKU unknown_sku, KCSTK insufficient_stock, KCIDC idempotency_conflict, '
-  'KCCUR mixed currencies, KCINV invalid.';
+  'false), velocity_exceeded. SHSKU unknown_sku, SHSTK insufficient_stock, SHIDC idempotency_conflict, '
+  'SHCUR mixed currencies, SHINV invalid.';
 grant execute on function public.begin_checkout(
   jsonb, text, uuid, text, text, text, text, boolean, integer, integer, text, text, boolean
 ) to service_role;

@@ -42,15 +42,15 @@ begin
   ) c;
   if v_cart.lines is null or v_cart.quantity_min is null or v_cart.quantity_min < 1
     or v_cart.quantity_max > c_quantity_max then
-    raise exception 'the cart is not valid' using errcode = 'KCINV', detail = private.problem_of_items(
+    raise exception 'the cart is not valid' using errcode = 'SHINV', detail = private.problem_of_items(
       format('must have quantities from 1 to %s, counting repeated SKUs together', c_quantity_max)
     );
   elsif cardinality(v_cart.currencies) > 1 then
     raise exception 'the cart is not valid'
-      using errcode = 'KCCUR', detail = private.problem_of_items('must all have the same currency');
+      using errcode = 'SHCUR', detail = private.problem_of_items('must all have the same currency');
   elsif v_cart.amount > private.largest_amount(v_cart.currencies[1]) then
     raise exception 'the cart is not valid'
-      using errcode = 'KCINV', detail = private.problem_of_items('come to a total that is too large');
+      using errcode = 'SHINV', detail = private.problem_of_items('come to a total that is too large');
   end if;
   return jsonb_build_object(
     'lines', v_cart.lines,
@@ -63,7 +63,7 @@ $$;
 comment on function private.price_lines(jsonb) is
   'Today''s names and prices of [{ variant_id, sku, quantity }], the SKU as the caller calls it: { lines: '
   '[{ variant_id, sku, name, quantity, unit_amount }] summed and sorted by SKU, currency, amount, hash }. '
-  'KCINV, KCCUR.';
+  'SHINV, SHCUR.';
 
 create function private.price_cart(p_items jsonb) returns jsonb
 language plpgsql
@@ -83,14 +83,14 @@ begin
   left join public.product_variants v on v.sku = w.sku and v.active
     and exists (select 1 from public.products p where p.id = v.product_id and p.active);
   if v_unknown is not null then
-    raise exception 'unknown sku' using errcode = 'KCSKU', detail = v_unknown::text;
+    raise exception 'unknown sku' using errcode = 'SHSKU', detail = v_unknown::text;
   end if;
   return private.price_lines(coalesce(v_wanted, '[]'));
 end;
 $$;
 comment on function private.price_cart(jsonb) is
-  'Today''s cart from [{ sku, quantity }], as of price_lines(). KCSKU with the list: unknown or inactive '
-  'SKUs (the two look alike on purpose). KCINV, KCCUR.';
+  'Today''s cart from [{ sku, quantity }], as of price_lines(). SHSKU with the list: unknown or inactive '
+  'SKUs (the two look alike on purpose). SHINV, SHCUR.';
 
 create function private.hash_lines(p_lines jsonb, p_currency text) returns text
 language sql
@@ -166,12 +166,12 @@ begin
   left join public.inventory_levels l on l.variant_id = w.variant_id
   where coalesce(l.on_hand - l.reserved, 0) < w.quantity;
   if v_short is not null then
-    raise exception 'not enough stock' using errcode = 'KCSTK', detail = v_short::text;
+    raise exception 'not enough stock' using errcode = 'SHSTK', detail = v_short::text;
   end if;
 end;
 $$;
 comment on function private.refuse_shortage(jsonb) is
-  'Raises KCSTK with [{ sku, requested, available }] when stock does not cover [{ variant_id, sku, '
+  'Raises SHSTK with [{ sku, requested, available }] when stock does not cover [{ variant_id, sku, '
   'quantity }]. Call with the rows locked.';
 
 create function private.reserve_stock(p_order_id uuid, p_expires_at timestamptz) returns void
@@ -212,5 +212,5 @@ begin
 end;
 $$;
 comment on function private.reserve_stock(uuid, timestamptz) is
-  'Holds stock for all lines of an order or, raising KCSTK, for none. Lines already held keep their hold; '
+  'Holds stock for all lines of an order or, raising SHSTK, for none. Lines already held keep their hold; '
   'p_expires_at extends it.';

@@ -37,7 +37,7 @@ begin
       select jsonb_agg(jsonb_build_object(
         'sku', i.sku, 'name', i.name, 'description', p.description,
         'image_url', coalesce(v.image_url, p.image_url),
-        'quantity', i.quantity, 'unit_amount', i.unit_amount, 'stripe_price_id', v.stripe_price_id
+        'quantity', i.quantity, 'unit_amount', i.unit_amount
       ) order by i.sku collate "C")
       from public.order_items i
       join public.product_variants v on v.id = i.variant_id
@@ -83,7 +83,7 @@ begin
   join public.products p on p.id = v.product_id
   where i.order_id = p_order_id and (not v.active or not p.active or v.currency <> v_currency);
   if v_gone is not null then
-    raise exception 'no longer sold' using errcode = 'KCSTK', detail = v_gone::text;
+    raise exception 'no longer sold' using errcode = 'SHSTK', detail = v_gone::text;
   end if;
 
   perform private.reserve_stock(p_order_id, now() + make_interval(secs => p_hold_seconds));
@@ -116,7 +116,7 @@ begin
 end;
 $$;
 comment on function private.reopen_checkout(uuid, integer, integer) is
-  'A new attempt of an unpaid order at today''s prices: holds stock again (KCSTK when it is gone or no '
+  'A new attempt of an unpaid order at today''s prices: holds stock again (SHSTK when it is gone or no '
   'longer sold) and counts up the attempt. The caller has locked the order.';
 
 create function private.find_checkout(
@@ -146,10 +146,10 @@ begin
       and lower(o.email) is distinct from lower(p_email))
     or (p_idempotency_key like 'guest:%' and length(p_idempotency_key) < c_guessable
       and private.address_key(o.purchase_ip) is distinct from private.address_key(p_client_ip)) then
-    raise exception 'this Idempotency-Key was used for another cart' using errcode = 'KCIDC';
+    raise exception 'this Idempotency-Key was used for another cart' using errcode = 'SHIDC';
   end if;
   if o.cancelled_at is not null then
-    raise exception 'this order has been cancelled' using errcode = 'KCSTA';
+    raise exception 'this order has been cancelled' using errcode = 'SHSTA';
   elsif o.status in ('expired', 'payment_failed') then
     if p_superseded is not null then
       return jsonb_build_object('outcome', 'superseded', 'session_ids', p_superseded);
@@ -162,7 +162,7 @@ $$;
 comment on function private.find_checkout(text, jsonb, text, jsonb, inet) is
   'The order that an Idempotency-Key made before, or null. ended: it has expired or failed and can be '
   'opened again. superseded: it can, once other pages of the shopper (p_superseded) are closed. p_lines as '
-  'of asked_lines(). KCIDC: the key belongs to another cart. KCSTA: staff have cancelled the order.';
+  'of asked_lines(). SHIDC: the key belongs to another cart. SHSTA: staff have cancelled the order.';
 
 create function private.velocity_exceeded(p_risk jsonb) returns jsonb
 language sql
@@ -206,6 +206,8 @@ begin
   from public.checkout_sessions s
   where s.order_id = o.id and s.status = 'open' and p_supersede and (
     s.closing_at is not null
+    -- Nobody has told us of its end: the page would be a dead end.
+    or s.expires_at <= now()
     or private.three_d_secure_rank(v_risk ->> 'three_d_secure')
       > private.three_d_secure_rank((private.risk_of(o.id)).three_d_secure)
   );
@@ -217,8 +219,8 @@ end;
 $$;
 comment on function private.admit_checkout(public.orders, text, text, boolean) is
   'The velocity rules at every door to the payment page of an order that exists: velocity_exceeded, '
-  'superseded (its open page asks for less than the rules do now, or is being ended), or the risk to go in '
-  'with. p_client_ip null: where the order came from.';
+  'superseded (its open page has run out, is being ended, or asks for less than the rules do now), or the '
+  'risk to go in with. p_client_ip null: where the order came from.';
 
 create function private.enter_checkout(
   p_order_id uuid,

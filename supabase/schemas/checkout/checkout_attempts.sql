@@ -5,14 +5,13 @@ create function public.attach_checkout_session(
   p_attempt integer,
   p_fact jsonb,
   p_email_change integer default null
-) returns jsonb
+) returns void
 language plpgsql
 security definer
 set search_path = ''
 as $$
 declare
   v_created boolean;
-  v_status text;
 begin
   perform private.lock_order(p_order_id);
   v_created := not exists (select 1 from public.checkout_sessions where id = p_fact ->> 'id');
@@ -46,14 +45,13 @@ begin
       jsonb_build_object('session_id', p_fact ->> 'id', 'attempt', p_attempt)
     );
   end if;
-  v_status := private.settle_order(p_order_id, 'checkout');
-  return jsonb_build_object('created', v_created, 'status', v_status);
+  perform private.settle_order(p_order_id, 'checkout');
 end;
 $$;
 comment on function public.attach_checkout_session(uuid, integer, jsonb, integer) is
   'Notes the session that Stripe made for an attempt. p_email_change: which address of the account '
-  'Stripe''s customer has now, as customer_email_change of the snapshot. Idempotent: created is true for '
-  'the first call only. KCORD: no such order.';
+  'Stripe''s customer has now, as customer_email_change of the snapshot. Idempotent. '
+  'SHORD: no such order.';
 grant execute on function public.attach_checkout_session(uuid, integer, jsonb, integer) to service_role;
 
 create function public.restart_checkout_attempt(
@@ -85,7 +83,7 @@ $$;
 comment on function public.restart_checkout_attempt(uuid, integer, integer, integer) is
   'Replaces an attempt that Stripe never carried out (its expires_at had come too near), or whose session '
   'has expired, by the next one, if the velocity rules let it. Same answer as begin_checkout(): existing or '
-  'velocity_exceeded. KCORD, KCSTK.';
+  'velocity_exceeded. SHORD, SHSTK.';
 grant execute on function public.restart_checkout_attempt(uuid, integer, integer, integer) to service_role;
 
 create function private.alert_refused_checkout(p_order_id uuid, p_refusal jsonb) returns void
@@ -116,7 +114,7 @@ create function public.abandon_checkout(
   p_order_id uuid,
   p_attempt integer,
   p_refusal jsonb default null
-) returns jsonb
+) returns boolean
 language plpgsql
 security definer
 set search_path = ''
@@ -139,15 +137,13 @@ begin
   if p_refusal is not null then
     perform private.alert_refused_checkout(o.id, p_refusal);
   end if;
-  return jsonb_build_object(
-    'abandoned', v_abandoned, 'status', (select status from public.orders where id = o.id)
-  );
+  return v_abandoned;
 end;
 $$;
 comment on function public.abandon_checkout(uuid, integer, jsonb) is
   'Ends an attempt that has no session, which frees its stock. Call it only when Stripe has refused the '
   'attempt, or has been asked and knows no session of it that could still be paid. p_refusal: what Stripe '
-  'said, for an alert. abandoned false: the attempt has a session, or is not the current one. KCORD: no '
+  'said, for an alert. Returns false when the attempt has a session, or is not the current one. SHORD: no '
   'such order.';
 grant execute on function public.abandon_checkout(uuid, integer, jsonb) to service_role;
 
@@ -183,7 +179,7 @@ declare
 begin
   select * into o from public.orders where id = p_order_id;
   if not found then
-    raise exception 'order % does not exist', p_order_id using errcode = 'KCORD';
+    raise exception 'order % does not exist', p_order_id using errcode = 'SHORD';
   end if;
   return coalesce(private.checkout_end(o), jsonb_build_object('outcome', 'unpaid', 'session', (
     select jsonb_build_object('id', s.id, 'url', s.url)
@@ -196,7 +192,7 @@ end;
 $$;
 comment on function public.find_open_checkout(uuid) is
   'What a resume link leads to without changing anything: unpaid with the session { id, url } that can '
-  'still be paid, or null; paid: { session_id } for the success page; cancelled. KCORD: no such order.';
+  'still be paid, or null; paid: { session_id } for the success page; cancelled. SHORD: no such order.';
 grant execute on function public.find_open_checkout(uuid) to service_role;
 
 create function public.resume_checkout(
@@ -224,7 +220,7 @@ comment on function public.resume_checkout(uuid, integer, integer, text, text, b
   'Opens an unpaid order again. existing: the snapshot of an attempt that can be paid, a new one at '
   'today''s prices when the last has expired or failed; paid: { session_id } for the success page; '
   'cancelled; superseded: expire session_ids at Stripe, then ask again with p_supersede false; '
-  'velocity_exceeded. p_velocity_mode null: that of the last attempt. KCORD: no such order. KCSTK: sold '
+  'velocity_exceeded. p_velocity_mode null: that of the last attempt. SHORD: no such order. SHSTK: sold '
   'out.';
 grant execute on function public.resume_checkout(uuid, integer, integer, text, text, boolean) to service_role;
 

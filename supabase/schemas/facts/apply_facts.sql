@@ -109,12 +109,12 @@ begin
     when 'dispute' then perform private.merge_dispute(v_fact, p_order_id, p_at);
     when 'fraud_signal' then perform private.merge_fraud_signal(v_fact, p_order_id, p_at);
     when 'customer' then perform private.merge_customer(v_fact, p_at);
-    else raise exception 'unknown fact %', p_fact ->> 'fact' using errcode = 'KCINV';
+    else raise exception 'unknown fact %', p_fact ->> 'fact' using errcode = 'SHINV';
   end case;
 end;
 $$;
 comment on function private.merge_fact(jsonb, uuid, timestamptz) is
-  'Merges one fact of an order, or of none yet, seen at p_at; of an erased order without the person. KCINV: '
+  'Merges one fact of an order, or of none yet, seen at p_at; of an erased order without the person. SHINV: '
   'a fact that nobody knows.';
 
 create function private.apply_facts(

@@ -7,16 +7,20 @@ create table public.inventory_reservations (
   order_id uuid not null references public.orders (id) on delete cascade,
   variant_id uuid not null references public.inventory_levels (variant_id) on delete restrict,
   quantity integer not null,
+  returned integer not null default 0,
   status text not null default 'active',
   expires_at timestamptz not null,
   updated_at timestamptz not null default now(),
   constraint inventory_reservations_order_variant_key unique (order_id, variant_id),
   constraint inventory_reservations_quantity_positive check (quantity > 0),
+  constraint inventory_reservations_returned_within check (returned between 0 and quantity),
   constraint inventory_reservations_status_known check (status in ('active', 'committed', 'released'))
 );
 comment on table public.inventory_reservations is
   'Stock held by an order. expires_at only tells the sweeper when to ask Stripe; time alone releases '
   'nothing.';
+comment on column public.inventory_reservations.returned is
+  'Pieces that came back by themselves, on the shelf or damaged: quantity less these is what the order has.';
 create index inventory_reservations_variant_id_idx on public.inventory_reservations (variant_id)
   where status <> 'released';
 create index inventory_reservations_due_idx on public.inventory_reservations (expires_at)
@@ -28,7 +32,7 @@ set search_path = ''
 as $$
 begin
   raise exception 'this order holds or owns goods: cancel it, its stock goes back by itself'
-    using errcode = 'KCSTK';
+    using errcode = 'SHSTK';
 end;
 $$;
 comment on function private.refuse_lost_hold() is

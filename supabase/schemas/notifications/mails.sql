@@ -33,7 +33,7 @@ begin
     'customer_name', o.customer_name, 'shipping_name', o.shipping_name,
     'shipping_address', o.shipping_address, 'billing_address', o.billing_address,
     'shipping_method', private.chosen_shipping(o),
-    'carrier', o.carrier, 'tracking_number', o.tracking_number, 'locale', o.locale,
+    'locale', o.locale,
     'created_at', o.created_at, 'paid_at', o.paid_at,
     'card', (
       select jsonb_build_object('brand', p.card_brand, 'last4', p.card_last4)

@@ -171,7 +171,7 @@ create function public.record_webhook_endpoint(
   p_state text,
   p_endpoint_id text,
   p_differences text[]
-) returns jsonb
+) returns void
 language plpgsql
 security definer
 set search_path = ''
@@ -186,7 +186,6 @@ begin
     since = case when s.state = excluded.state then s.since else now() end,
     checked_at = now();
   perform private.watch_deliveries();
-  return jsonb_build_object('recorded', true);
 end;
 $$;
 comment on function public.record_webhook_endpoint(boolean, text, text, text[]) is

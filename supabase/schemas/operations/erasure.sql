@@ -35,6 +35,7 @@ as $$
 begin
   update public.staff_commands c set args = c.args - '{reason,note}'::text[]
   where c.order_id = any (p_order_ids) and c.args ?| array['reason', 'note'];
+  update public.returns r set reason = null where r.order_id = any (p_order_ids) and r.reason is not null;
   update private.jobs j set
     payload = j.payload || jsonb_build_object('note', null)
       || case when j.payload ->> 'reason' in ('duplicate', 'fraudulent', 'requested_by_customer')
@@ -128,14 +129,14 @@ begin
   if found then
     raise exception 'dispute % of order % still needs this data as evidence (due %)', d.id, d.number,
       d.evidence_due_by
-      using errcode = 'KCINV',
+      using errcode = 'SHINV',
         hint = 'Call submit_dispute_evidence(), or accept the dispute in Stripe''s dashboard; then erase '
                'again.';
   end if;
 end;
 $$;
 comment on function private.refuse_disputed(uuid[]) is
-  'KCINV while a dispute of one of these orders waits for evidence: defending a claim goes before erasure '
+  'SHINV while a dispute of one of these orders waits for evidence: defending a claim goes before erasure '
   '(GDPR article 17(3)(e)).';
 
 create function private.erase_customers(p_customer_ids uuid[]) returns void
@@ -223,7 +224,7 @@ $$;
 comment on function private.erase_person(text) is
   'Removes a person from everything that is known under an e-mail address, and ends their open payment '
   'pages. What comes later about their orders is stored without them. Returns counts; all of them 0: nobody '
-  'is known, and nothing was changed. KCINV: a dispute needs the data.';
+  'is known, and nothing was changed. SHINV: a dispute needs the data.';
 
 create function private.erase_digests(p_email text, p_order_ids uuid[]) returns void
 language plpgsql

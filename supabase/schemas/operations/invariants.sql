@@ -120,6 +120,7 @@ as $$
   union all select * from private.check_refunds()
   union all select * from private.check_payments()
   union all select * from private.check_order_state()
+  union all select * from private.check_parcels()
   union all select * from private.check_outbox()
 $$;
 comment on function public.check_invariants() is

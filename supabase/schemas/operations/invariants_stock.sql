@@ -20,21 +20,19 @@ begin
     jsonb_build_object('variant_id', l.variant_id, 'committed', l.committed, 'sum', r.committed)
   from public.inventory_levels l
   left join lateral (
-    select coalesce(sum(quantity) filter (where status = 'committed'), 0) as committed
+    select coalesce(sum(quantity - returned) filter (where status = 'committed'), 0) as committed
     from public.inventory_reservations where variant_id = l.variant_id
   ) r on true
   where l.committed <> r.committed
   union all
-  select 'on_hand and committed are what was received',
-    jsonb_build_object(
-      'variant_id', l.variant_id, 'on_hand', l.on_hand, 'committed', l.committed, 'received', a.received
-    )
+  select 'on_hand is the sum of its journal',
+    jsonb_build_object('variant_id', l.variant_id, 'on_hand', l.on_hand, 'sum', j.sum)
   from public.inventory_levels l
   left join lateral (
-    select coalesce(sum(delta), 0) as received
-    from public.inventory_adjustments where variant_id = l.variant_id
-  ) a on true
-  where l.on_hand + l.committed <> a.received;
+    select coalesce(sum(change), 0) as sum
+    from public.inventory_journal where variant_id = l.variant_id
+  ) j on true
+  where l.on_hand <> j.sum;
 end;
 $$;
 comment on function private.check_stock() is 'Rules about what is on the shelf: see check_invariants().';
@@ -89,7 +87,7 @@ begin
   from public.orders o
   where (
     o.restocked_at is not null
-    or (o.fulfilled_at is null and (o.cancelled_at is not null or o.oversold_at is not null))
+    or (not private.has_shipped(o.id) and (o.cancelled_at is not null or o.oversold_at is not null))
   )
     and exists (
       select 1 from public.inventory_reservations r where r.order_id = o.id and r.status = 'committed'
@@ -98,7 +96,8 @@ begin
   select 'goods go back because a refund asked for it, staff received them, or nothing was sent',
     jsonb_build_object('order', o.number)
   from public.orders o
-  where o.restocked_at is not null and not private.restock_due(o) and not exists (
+  where o.restocked_at is not null and not private.restock_due(o) and not private.all_returned(o.id)
+  and not exists (
     select 1
     from public.staff_commands c where c.order_id = o.id and c.command in ('receive_return', 'cancel_order')
   ) and not exists (
@@ -108,3 +107,45 @@ end;
 $$;
 comment on function private.check_reservations() is
   'Rules about the stock of orders: see check_invariants().';
+
+create function private.check_parcels() returns table (invariant text, detail jsonb)
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return query
+  select 'no more is sent of a line than was sold', jsonb_build_object('order', o.number, 'sku', p.sku)
+  from public.orders o cross join lateral private.line_positions(o.id) p
+  where p.to_ship < 0
+  union all
+  select 'a parcel has lines of its own order', jsonb_build_object('shipment_id', s.id)
+  from public.shipments s
+  where not exists (select 1 from public.shipment_lines l where l.shipment_id = s.id) or exists (
+    select 1 from public.shipment_lines l join public.order_items i on i.id = l.order_item_id
+    where l.shipment_id = s.id and i.order_id <> s.order_id
+  )
+  union all
+  select 'of every line sold is what was kept and what came back',
+    jsonb_build_object('order', o.number, 'sku', p.sku, 'quantity', p.quantity, 'returned', p.returned)
+  from public.orders o
+  join public.inventory_reservations r on r.order_id = o.id
+  cross join lateral private.line_positions(o.id) p
+  where p.variant_id = r.variant_id and r.returned <> p.returned
+  union all
+  select 'no more of a line comes back, or is paid back, than was sold',
+    jsonb_build_object('order', o.number, 'sku', p.sku)
+  from public.orders o cross join lateral private.line_positions(o.id) p
+  where p.returned + p.announced > p.quantity or p.refunded > p.quantity or p.sent_back > p.shipped
+  union all
+  select 'pieces that came back are booked', jsonb_build_object('return_id', x.id)
+  from public.returns x
+  where (x.received_at is null) <> (x.stocked_at is null)
+    or (x.status = 'requested' and private.refund_has_come_true(x.refund_request_id))
+  union all
+  select 'an order is fulfilled when all that was to be sent has left', jsonb_build_object('order', o.number)
+  from public.orders o
+  where (o.fulfilled_at is null) <> (private.completed_at(o.id) is null);
+end;
+$$;
+comment on function private.check_parcels() is 'Rules about what has left the house: see check_invariants().';

@@ -111,21 +111,20 @@ comment on function private.lost_checkouts(integer) is
   'Orders whose current attempt has no session although none can be made any more: the answer was lost, or '
   'the call never happened. started_at and ended_at: when Stripe can have made it.';
 
-create function public.get_lost_checkouts(p_limit integer) returns jsonb
+create function public.get_lost_checkouts(p_limit integer)
+returns table (order_id uuid, attempt integer, started_at timestamptz, ended_at timestamptz)
 language sql
 stable
 security definer
 set search_path = ''
 as $$
-  select jsonb_build_object('checkouts', coalesce(jsonb_agg(to_jsonb(c)), '[]'))
-  from private.lost_checkouts(p_limit) c
+  select * from private.lost_checkouts(p_limit)
 $$;
 comment on function public.get_lost_checkouts(integer) is
-  'Attempts whose session nobody knows: { checkouts: [{ order_id, attempt, started_at, ended_at }] }, '
-  'oldest first.';
+  'Attempts whose session nobody knows, and when Stripe can have made it, oldest first.';
 grant execute on function public.get_lost_checkouts(integer) to service_role;
 
-create function public.enqueue_periodic_jobs(p_settings jsonb default '{}') returns jsonb
+create function public.enqueue_periodic_jobs(p_settings jsonb default '{}') returns integer
 language plpgsql
 security definer
 set search_path = ''
@@ -164,7 +163,7 @@ begin
     end
     where kind = r.kind;
   end loop;
-  return jsonb_build_object('queued', v_queued + private.queue_expiries());
+  return v_queued + private.queue_expiries();
 end;
 $$;
 comment on function public.enqueue_periodic_jobs(jsonb) is
@@ -173,5 +172,5 @@ comment on function public.enqueue_periodic_jobs(jsonb) is
 Raises and resolves the alerts about deliveries, then queues whatever is due by the '
   'clock, each once per period however often this is called, and never a second of a kind
 while one '
-  'waits. Returns { queued }.';
+  'waits. Returns how many were queued.';
 grant execute on function public.enqueue_periodic_jobs(jsonb) to service_role;

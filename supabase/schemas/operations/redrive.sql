@@ -32,7 +32,7 @@ begin
   where id = p_event_id and not payload ?| array['erased', 'purged'];
   if not found then
     raise exception 'event % is not stored here, or its payload is gone; reconcile fetches what Stripe '
-      'still has', p_event_id using errcode = 'KCEVT';
+      'still has', p_event_id using errcode = 'SHEVT';
   end if;
   if not private.enqueue_job(
     'retry_event', 'retry_event:' || p_event_id, jsonb_build_object('event_id', p_event_id), now(), 10
@@ -42,7 +42,7 @@ begin
 end;
 $$;
 comment on function private.redrive_event(text) is
-  'Queues a webhook event again: it is translated anew and its facts merged. KCEVT: it is not stored, or '
+  'Queues a webhook event again: it is translated anew and its facts merged. SHEVT: it is not stored, or '
   'its payload was purged or erased.';
 
 create function private.redrive_job(p_job_id bigint) returns void
@@ -55,10 +55,10 @@ begin
   perform private.lock_orders_of_refunds(array[p_job_id]);
   select * into v_job from private.jobs where id = p_job_id for update;
   if not found then
-    raise exception 'job % is not stored here', p_job_id using errcode = 'KCINV';
+    raise exception 'job % is not stored here', p_job_id using errcode = 'SHINV';
   elsif v_job.status not in ('queued', 'dead', 'discarded') then
     raise exception 'job % is not waiting, dead or discarded (status %)', p_job_id, v_job.status
-      using errcode = 'KCINV';
+      using errcode = 'SHINV';
   elsif v_job.kind = 'retry_event' then
     perform private.redrive_event(v_job.payload ->> 'event_id');
   elsif v_job.kind = 'refund_payment' then
@@ -76,7 +76,7 @@ begin
 end;
 $$;
 comment on function private.redrive_job(bigint) is
-  'Queues a waiting, dead or discarded job again. KCINV: it is done, running or unknown. KCREF: a refund '
+  'Queues a waiting, dead or discarded job again. SHINV: it is done, running or unknown. SHREF: a refund '
   'that another one may stand in for, or that is more than is left.';
 
 create function private.redrivable(
@@ -120,6 +120,19 @@ $$;
 comment on function private.redrivable(text[], bigint[], text, boolean, boolean) is
   'The events and jobs that redrive() means by its arguments; problem: why a named one cannot run again.';
 
+create type public.redriven_item as (
+  what text,
+  id text,
+  type text,
+  status text,
+  error text,
+  redriven boolean,
+  problem text
+);
+comment on type public.redriven_item is
+  'An event or job that redrive() was asked for: its event type or job kind, status and last error before '
+  'it, whether it is queued again now, and why not.';
+
 create function public.redrive(
   p_event_ids text[],
   p_job_ids bigint[],
@@ -128,14 +141,14 @@ create function public.redrive(
   p_dry_run boolean,
   p_actor text,
   p_again boolean default false
-) returns jsonb
+) returns public.redriven_item[]
 language plpgsql
 security definer
 set search_path = ''
 as $$
 declare
   r record;
-  v_items jsonb := '[]';
+  v_items public.redriven_item[] := '{}';
   v_problem text;
 begin
   for r in
@@ -156,19 +169,17 @@ begin
         v_problem := sqlerrm;
       end;
     end if;
-    v_items := v_items || jsonb_build_object(
-      'what', r.what, 'id', r.id, 'type', r.type, 'status', r.status, 'error', r.last_error,
-      'redriven', v_problem is null and not p_dry_run, 'problem', v_problem
-    );
+    v_items := v_items || row(
+      r.what, r.id, r.type, r.status, r.last_error, v_problem is null and not p_dry_run, v_problem
+    )::public.redriven_item;
   end loop;
-  return jsonb_build_object('items', v_items);
+  return v_items;
 end;
 $$;
 comment on function public.redrive(text[], bigint[], text, boolean, boolean, text, boolean) is
   'Queues failed or dead events and jobs again (a failed job waits for its next try): the named ones, all '
   'of a type (event type or job kind), or all. Named events, and with p_again all events of the type, also '
   'when they were processed or ignored. p_dry_run: only lists them. Each is logged in staff_commands; '
-  'p_actor names the tool, beside who is really connected. Returns { items: [{ what, id, type, status, '
-  'error, redriven, problem }] }.';
+  'p_actor names the tool, beside who is really connected. Returns an array, which no limit on rows cuts.';
 grant execute on function public.redrive(text[], bigint[], text, boolean, boolean, text, boolean)
   to service_role;

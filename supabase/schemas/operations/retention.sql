@@ -142,7 +142,11 @@ $$;
 comment on function private.purge_signals(integer) is
   'Deletes up to p_limit velocity hits older than retention_signal_days that belong to no paid order.';
 
-create function public.purge_old_data(p_limit integer) returns jsonb
+create type public.purge_report as (purged jsonb, more boolean);
+comment on type public.purge_report is
+  'How many rows of each kind were removed ({ kind: count }), and whether there are more.';
+
+create function public.purge_old_data(p_limit integer) returns public.purge_report
 language plpgsql
 security definer
 set search_path = ''
@@ -168,19 +172,18 @@ begin
     from public.reconciliation_drift d where d.found_at < now() - private.retention('alert') limit p_limit
   );
   get diagnostics v_drift = row_count;
-  return jsonb_build_object(
-    'purged', jsonb_build_object(
+  return row(
+    jsonb_build_object(
       'jobs', v_jobs, 'payloads', v_payloads, 'rejections', v_rejections, 'alerts', v_alerts,
       'drift', v_drift, 'schedule_runs', v_schedule,
       'unpaid_orders', v_unpaid, 'signals', v_signals
     ),
-    'more', greatest(
+    greatest(
       v_jobs, v_payloads, v_rejections, v_alerts, v_drift, v_schedule, v_unpaid, v_signals
     ) >= p_limit
-  );
+  )::public.purge_report;
 end;
 $$;
 comment on function public.purge_old_data(integer) is
-  'Removes up to p_limit rows of each kind that retention settings call old. Returns { purged: { … }, more '
-  '}: more true, call again.';
+  'Removes up to p_limit rows of each kind that retention settings call old. more: call again.';
 grant execute on function public.purge_old_data(integer) to service_role;

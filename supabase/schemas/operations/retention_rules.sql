@@ -27,7 +27,10 @@ insert into private.retention_rules (table_name, columns, holds, kept, ended_by)
     'idempotency_key}', 'person',
     'paid: as bookkeeping law wants, until erased; never paid: retention_unpaid_days',
     'erase_person(), forget_unpaid_orders()'),
-  ('public.orders', '{carrier,tracking_number}', 'text', 'with the order', 'erase_person()'),
+  ('public.returns', '{reason}', 'text', 'with the order', 'erase_person()'),
+  ('public.returns', '{status,refund_request_id}', 'nothing', 'for good', ''),
+  ('public.refund_lines', '{request_id,refund_id}', 'nothing', 'for good', ''),
+  ('public.shipments', '{carrier,tracking_number,tracking_url}', 'text', 'with the order', 'erase_person()'),
   (
     'public.orders',
     '{number,locale,status,fulfillment_status,currency,cart_hash,shipping_rates,session_id,payment_id,'
@@ -97,8 +100,8 @@ insert into private.retention_rules (table_name, columns, holds, kept, ended_by)
     'purge_alerts(), erase_person()'
   ),
   ('public.alerts', '{kind,severity,status}', 'nothing', 'resolved: retention_alert_days', 'purge_alerts()'),
-  ('public.inventory_adjustments', '{reason}', 'text', 'for good, as the ledger', 'erase_person()'),
-  ('public.inventory_adjustments', '{actor}', 'nothing', 'for good', ''),
+  ('public.inventory_journal', '{note}', 'text', 'for good, as the journal', 'erase_person()'),
+  ('public.inventory_journal', '{kind,actor}', 'nothing', 'for good', ''),
   ('public.refund_requests', '{problem}', 'text', 'with the order', 'erase_person()'),
   ('public.refund_requests', '{id,payment_id,cause,status}', 'nothing', 'for good', ''),
   (
@@ -129,6 +132,7 @@ insert into private.retention_rules (table_name, columns, holds, kept, ended_by)
   ('private.jobs', '{kind,dedupe_key,status,worker}', 'nothing', 'the retention of its kind', 'purge_jobs()'),
   ('private.rate_limits', '{key}', 'person', 'an hour', 'take_rate_limits()'),
   ('private.circuit_breakers', '{reason}', 'text', 'until the provider is back', 'erase_person()'),
+  ('private.carriers', '{name,tracking_url}', 'nothing', 'for good', ''),
   ('private.circuit_breakers', '{provider}', 'nothing', 'for good', ''),
   ('private.disposable_email_domains', '{domain}', 'nothing', 'for good', ''),
   ('private.heartbeats', '{name}', 'nothing', 'for good', ''),

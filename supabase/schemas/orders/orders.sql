@@ -56,8 +56,6 @@ create table public.orders (
   restocked_at timestamptz,
   abandoned_at timestamptz,
   cancelled_at timestamptz,
-  carrier text,
-  tracking_number text,
   fulfilled_at timestamptz,
   paid_at timestamptz,
   erased_at timestamptz,
@@ -113,6 +111,8 @@ comment on column public.orders.payment_id is
 comment on column public.orders.decided_payment_id is
   'The payment that the order kept when staff first asked for a refund or its goods came back: their '
   'decision was about its money, so the order keeps it, whatever is paid later.';
+comment on column public.orders.fulfilled_at is
+  'When the last piece that was to be sent had left; null while some are still here. Derived.';
 comment on column public.orders.abandoned_at is
   'Set when an attempt ended without any session at Stripe, which frees its stock.';
 comment on column public.orders.erased_at is
@@ -225,11 +225,11 @@ begin
   if tg_op = 'UPDATE' and current_setting('kct.erasing', true) = 'on' then
     return new;
   end if;
-  raise exception '% is append-only', tg_table_name using errcode = 'KCAPP';
+  raise exception '% is append-only', tg_table_name using errcode = 'SHAPP';
 end;
 $$;
 comment on function private.refuse_change() is
-  'Trigger of append-only tables: refuses update and delete with SQLSTATE KCAPP, but for what '
+  'Trigger of append-only tables: refuses update and delete with SQLSTATE SHAPP, but for what '
   'erase_person() removes.';
 
 create trigger refuse_change before update on public.order_events
@@ -244,14 +244,14 @@ declare
 begin
   select * into o from public.orders where id = p_order_id for no key update;
   if not found then
-    raise exception 'order % does not exist', p_order_id using errcode = 'KCORD';
+    raise exception 'order % does not exist', p_order_id using errcode = 'SHORD';
   end if;
   return o;
 end;
 $$;
 comment on function private.lock_order(uuid) is
   'The row of an order, locked until the transaction ends. Everything that decides about an order begins '
-  'here; the order comes before whatever else is locked. KCORD: no such order.';
+  'here; the order comes before whatever else is locked. SHORD: no such order.';
 
 create function private.record_order_event(
   p_order_id uuid,

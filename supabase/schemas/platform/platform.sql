@@ -195,7 +195,7 @@ immutable
 set search_path = ''
 as $$
   select p_sqlstate || ' ' || case
-    when p_sqlstate like 'KC%' then p_message
+    when p_sqlstate like 'SH%' then p_message
     else regexp_replace(p_message, '(: |\mvalue )".*"', '\1"***"')
   end
 $$;

@@ -51,7 +51,7 @@ comment on function private.recover_jobs() is
   'A lease that ran out means that its worker died: the job is due again (the first time at once), or dead '
   'once its attempts are used up.';
 
-create function private.pick_probes(p_lease_seconds integer, p_kinds text[]) returns bigint[]
+create function private.pick_probes(p_lease_seconds integer) returns bigint[]
 language plpgsql
 set search_path = ''
 as $$
@@ -67,7 +67,6 @@ begin
     select j.id into v_id
     from private.jobs j join private.job_kinds k on k.kind = j.kind
     where j.status = 'queued' and j.run_at <= now() and k.provider = v_breaker.provider
-      and (p_kinds is null or j.kind = any (p_kinds))
     order by j.priority, j.run_at, j.id
     limit 1
     for update of j skip locked;
@@ -81,11 +80,11 @@ begin
   return v_ids;
 end;
 $$;
-comment on function private.pick_probes(integer, text[]) is
+comment on function private.pick_probes(integer) is
   'For each provider whose breaker has been open long enough: one due job, locked, to find out whether it '
   'answers again.';
 
-create function private.pick_jobs(p_limit integer, p_kinds text[]) returns bigint[]
+create function private.pick_jobs(p_limit integer) returns bigint[]
 language plpgsql
 set search_path = ''
 as $$
@@ -102,8 +101,7 @@ declare
 begin
   select j.id, j.run_at into v_suspect, v_suspect_run_at
   from private.jobs j
-  where j.status = 'queued' and j.lost_leases > 0 and j.run_at <= now()
-    and (p_kinds is null or j.kind = any (p_kinds)) and not j.kind = any (v_closed)
+  where j.status = 'queued' and j.lost_leases > 0 and j.run_at <= now() and not j.kind = any (v_closed)
   order by j.run_at, j.id
   limit 1
   for update skip locked;
@@ -113,8 +111,7 @@ begin
 
   v_ids := array(
     select j.id from private.jobs j
-    where j.status = 'queued' and j.lost_leases = 0 and j.run_at <= now()
-      and (p_kinds is null or j.kind = any (p_kinds)) and not j.kind = any (v_closed)
+    where j.status = 'queued' and j.lost_leases = 0 and j.run_at <= now() and not j.kind = any (v_closed)
     order by j.priority, j.run_at, j.id
     limit p_limit
     for update skip locked
@@ -125,31 +122,34 @@ begin
   return v_ids;
 end;
 $$;
-comment on function private.pick_jobs(integer, text[]) is
+comment on function private.pick_jobs(integer) is
   'Locks up to p_limit due jobs, most urgent first; or the one job that was in hand when its worker died, '
   'alone, when nothing else is due or it has waited long enough.';
 
-create function public.claim_jobs(
-  p_worker text,
-  p_limit integer,
-  p_lease_seconds integer,
-  p_kinds text[] default null
-) returns jsonb
+create function public.claim_jobs(p_worker text, p_limit integer, p_lease_seconds integer)
+returns table (
+  id bigint,
+  kind text,
+  payload jsonb,
+  attempts integer,
+  max_attempts integer,
+  lease_id uuid,
+  created_at timestamptz
+)
 language plpgsql
 security definer
 set search_path = ''
 as $$
 declare
   v_ids bigint[];
-  v_jobs jsonb;
 begin
   perform private.recover_jobs();
-  v_ids := private.pick_probes(p_lease_seconds, p_kinds);
+  v_ids := private.pick_probes(p_lease_seconds);
   if cardinality(v_ids) = 0 then
-    v_ids := private.pick_jobs(greatest(0, least(p_limit, 1000)), p_kinds);
+    v_ids := private.pick_jobs(greatest(0, least(p_limit, 1000)));
   end if;
 
-  with claimed as (
+  return query with claimed as (
     update private.jobs j
     set status = 'running',
         attempts = j.attempts + 1,
@@ -160,24 +160,13 @@ begin
     returning j.id, j.kind, j.payload, j.attempts, j.max_attempts, j.lease_id, j.created_at, j.priority,
       j.run_at
   )
-  select coalesce(
-    jsonb_agg(
-      jsonb_build_object(
-        'id', c.id, 'kind', c.kind, 'payload', c.payload, 'attempts', c.attempts,
-        'max_attempts', c.max_attempts, 'lease_id', c.lease_id, 'created_at', c.created_at
-      )
-      order by c.priority, c.run_at, c.id
-    ),
-    '[]'
-  )
-  into v_jobs
-  from claimed c;
-
-  return jsonb_build_object('jobs', v_jobs);
+  select c.id, c.kind, c.payload, c.attempts, c.max_attempts, c.lease_id, c.created_at
+  from claimed c
+  order by c.priority, c.run_at, c.id;
 end;
 $$;
-comment on function public.claim_jobs(text, integer, integer, text[]) is
+comment on function public.claim_jobs(text, integer, integer) is
   'Leases up to p_limit due jobs to p_worker for p_lease_seconds; fewer does not mean that nothing is left, '
   'none does. Rows locked by another worker are skipped, jobs whose lease ran out are due again, jobs of a '
   'provider that is down wait.';
-grant execute on function public.claim_jobs(text, integer, integer, text[]) to service_role;
+grant execute on function public.claim_jobs(text, integer, integer) to service_role;

@@ -201,7 +201,7 @@ begin
       coalesce(p_run_at, now() + private.backoff(v_job.attempts, v_job.kind))
     );
   else
-    raise exception 'unknown job outcome %', p_outcome using errcode = 'KCINV';
+    raise exception 'unknown job outcome %', p_outcome using errcode = 'SHINV';
   end if;
   if v_job.kind = 'refund_payment' and v_job.status <> 'dead'
     and private.note_refund_outcome(v_job, p_reason, p_alert) then
@@ -224,9 +224,9 @@ $$;
 comment on function private.finish_job(bigint, uuid, text, text, timestamptz, text) is
   'Ends the lease of a job: done, discard, retry (backoff unless p_run_at is given; dead after the last '
   'attempt) or snooze (no attempt used). p_alert: severity with which staff are told. Returns the new '
-  'status; null: the lease was lost and nothing changed. KCINV: unknown outcome.';
+  'status; null: the lease was lost and nothing changed. SHINV: unknown outcome.';
 
-create function public.finish_jobs(p_results jsonb) returns jsonb
+create function public.finish_jobs(p_results jsonb) returns table (id bigint, finished boolean, status text)
 language plpgsql
 security definer
 set search_path = ''
@@ -236,8 +236,6 @@ declare
   v_down text[] := '{}';
   v_result record;
   v_held boolean;
-  v_status text;
-  v_answer jsonb := '[]';
 begin
   perform private.lock_orders_of_refunds(
     array(select (r ->> 'id')::bigint from jsonb_array_elements(p_results) r)
@@ -276,20 +274,20 @@ begin
     -- attempt.
     v_held := v_result.outcome = 'retry' and v_result.provider_state in ('down', 'unauthorized')
       and v_result.provider = any (v_down);
-    v_status := private.finish_job(
+    id := v_result.id;
+    status := private.finish_job(
       v_result.id, v_result.lease_id, case when v_held then 'snooze' else v_result.outcome end,
       v_result.reason, case when v_held then coalesce(v_result.run_at, now()) else v_result.run_at end,
       v_result.alert
     );
-    v_answer := v_answer
-      || jsonb_build_object('id', v_result.id, 'finished', v_status is not null, 'status', v_status);
+    finished := status is not null;
+    return next;
   end loop;
-  return jsonb_build_object('jobs', v_answer);
 end;
 $$;
 comment on function public.finish_jobs(jsonb) is
   'Ends leases: [{ id, lease_id, outcome: done | discard | retry | snooze, reason, run_at, alert: severity, '
-  'provider_state: up | down | unauthorized }], all but the first three optional. Returns { jobs: [{ id, '
-  'finished, status }] }; finished false: the lease was lost and nothing changed. KCINV: unknown outcome, '
+  'provider_state: up | down | unauthorized }], all but the first three optional. Returns one row each; '
+  'finished false, status null: the lease was lost and nothing changed. SHINV: unknown outcome, '
   'nothing changed for any.';
 grant execute on function public.finish_jobs(jsonb) to service_role;

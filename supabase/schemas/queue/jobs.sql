@@ -46,6 +46,7 @@ insert into private.job_kinds (kind, provider, max_attempts, retention, descript
     'Reads a charge and its refunds where an event did not tell all.'
   ),
   ('submit_dispute_evidence', 'stripe', 24, null, 'Stages or submits evidence.'),
+  ('close_dispute', 'stripe', 24, null, 'Accepts a dispute: closes it at Stripe.'),
   ('remind_dispute', null, 12, null, 'Reminds staff of a deadline.'),
   ('send_mail', 'resend', 12, '30 days', 'Mails a customer.'),
   ('send_alert', null, 12, '30 days', 'Tells staff.'),
@@ -154,15 +155,14 @@ comment on function private.backoff(integer, text) is
   'Delay before try number p_attempts + 1: exponential with full jitter, limits of the kind or of '
   'private.settings.';
 
-create function public.count_jobs() returns jsonb
+create function public.count_jobs() returns bigint
 language sql
 stable
 security definer
 set search_path = ''
 as $$
-  select jsonb_build_object('remaining',
-    (select count(*) from private.jobs where status = 'queued' and run_at <= now())
-    + (select count(*) from private.jobs where status = 'running'))
+  select (select count(*) from private.jobs where status = 'queued' and run_at <= now())
+    + (select count(*) from private.jobs where status = 'running')
 $$;
 comment on function public.count_jobs() is 'How many jobs are due or running.';
 grant execute on function public.count_jobs() to service_role;

@@ -79,7 +79,7 @@ grant select on public.webhook_events, public.webhook_rejections, public.stripe_
   to authenticated, service_role;
 
 create function public.record_webhook_rejection(p_reason text, p_source_ip text, p_count integer default 1)
-returns jsonb
+returns void
 language plpgsql
 security definer
 set search_path = ''
@@ -93,7 +93,7 @@ begin
   update public.webhook_rejections set count = count + p_count, last_at = now()
   where reason = p_reason and source_ip is not distinct from v_source_ip;
   if found then
-    return jsonb_build_object('recorded', true);
+    return;
   end if;
   if (
     select count(*) from (select 1 from public.webhook_rejections limit c_addresses_max) counted
@@ -104,7 +104,6 @@ begin
   values (p_reason, v_source_ip, p_count)
   on conflict on constraint webhook_rejections_reason_source_key
   do update set count = r.count + excluded.count, last_at = now();
-  return jsonb_build_object('recorded', true);
 end;
 $$;
 comment on function public.record_webhook_rejection(text, text, integer) is
@@ -112,16 +111,17 @@ comment on function public.record_webhook_rejection(text, text, integer) is
   '10 000 rows, new addresses are counted under null.';
 grant execute on function public.record_webhook_rejection(text, text, integer) to service_role;
 
-create function public.get_webhook_allowlist() returns jsonb
+create type public.webhook_allowlist as (addresses text[], refreshed_at timestamptz);
+comment on type public.webhook_allowlist is
+  'The addresses that Stripe posts webhooks from, and when the newest of them was added.';
+
+create function public.get_webhook_allowlist() returns public.webhook_allowlist
 language sql
 stable
 security definer
 set search_path = ''
 as $$
-  select jsonb_build_object(
-    'addresses', coalesce(jsonb_agg(host(address) order by address), '[]'),
-    'refreshed_at', max(added_at)
-  )
+  select coalesce(array_agg(host(address) order by address), '{}'), max(added_at)
   from public.stripe_webhook_ips
 $$;
 comment on function public.get_webhook_allowlist() is

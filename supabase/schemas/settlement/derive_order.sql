@@ -12,13 +12,15 @@ create type private.order_facts as (
   oversold boolean,
   restocked boolean,
   fulfilled boolean,
+  withdrawn boolean,
   mismatches text[],
   fraud_reasons text[],
   hold_reasons text[]
 );
 comment on type private.order_facts is
   'What derive_order() looks at. sessions_open: may still be paid; sessions_under_way: confirmed, the money '
-  'is on its way; attempt_has_ended: false while the session of the latest attempt is not known yet. Amounts '
+  'is on its way; withdrawn: nothing has left and nothing is to be sent; attempt_has_ended: false while the '
+  'session of the latest attempt is not known yet. Amounts '
   'in minor units.';
 
 create type private.order_state as (
@@ -71,7 +73,7 @@ begin
   end;
   d.fulfillment_status := case
     when f.fulfilled then 'fulfilled'
-    when v_not_to_ship or f.restocked or d.status = 'refunded' then 'cancelled'
+    when v_not_to_ship or f.restocked or f.withdrawn or d.status = 'refunded' then 'cancelled'
     when d.status = 'needs_review' or cardinality(f.hold_reasons) > 0 then 'on_hold'
     else 'unfulfilled'
   end;

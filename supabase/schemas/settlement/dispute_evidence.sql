@@ -11,7 +11,7 @@ as $$
   from (
     select b.number, b.paid_at, b.amount_paid, b.currency, p.charge_id, b.email,
       host(b.purchase_ip) as purchase_ip, b.shipping_address,
-      c.user_id, b.fulfilled_at,
+      c.user_id,
       floor(extract(epoch from o.paid_at - b.paid_at) / 86400)::integer as days_before,
       coalesce(b.purchase_ip = o.purchase_ip, false) as same_ip,
       coalesce(b.shipping_address = o.shipping_address, false) as same_address,
@@ -46,9 +46,7 @@ set search_path = ''
 as $$
   select jsonb_build_object(
     'dispute', jsonb_build_object(
-      'id', d.id, 'status', d.status, 'reason', d.reason, 'network_reason_code', d.network_reason_code,
-      'amount', d.amount, 'currency', d.currency, 'evidence_due_by', d.evidence_due_by,
-      'has_evidence', d.has_evidence, 'evidence_submission_count', d.evidence_submission_count
+      'id', d.id, 'status', d.status, 'reason', d.reason, 'network_reason_code', d.network_reason_code
     ),
     'order', case when o.id is not null then jsonb_build_object(
       'number', o.number, 'email', o.email, 'customer_name', o.customer_name, 'phone', o.phone,
@@ -57,7 +55,16 @@ as $$
       'shipping_address', o.shipping_address,
       'currency', o.currency, 'amount_total', o.amount_total, 'amount_refunded', o.amount_refunded,
       'created_at', o.created_at, 'paid_at', o.paid_at,
-      'carrier', o.carrier, 'tracking_number', o.tracking_number, 'fulfilled_at', o.fulfilled_at,
+      'shipments', (
+        select coalesce(
+          jsonb_agg(
+            jsonb_build_object(
+              'carrier', x.carrier, 'tracking_number', x.tracking_number, 'shipped_at', x.shipped_at
+            ) order by x.parcel
+          ), '[]'
+        )
+        from public.shipments x where x.order_id = o.id
+      ),
       'items', (
         select jsonb_agg(
           jsonb_build_object(
@@ -91,11 +98,16 @@ as $$
   where d.id = p_dispute_id
 $$;
 comment on function public.get_dispute_evidence(text) is
-  'A dispute with what the shop knows of its order: customer, addresses, items, carrier and tracking, mails '
+  'A dispute with what the shop knows of its order: customer, addresses, items, parcels, mails '
   'sent, purchase address, earlier undisputed orders. Null: no such dispute; order null: not one of ours.';
 grant execute on function public.get_dispute_evidence(text) to service_role;
 
-create function public.remind_dispute(p_dispute_id text, p_days integer) returns jsonb
+create type public.dispute_reminder as (outcome text, run_at timestamptz);
+comment on type public.dispute_reminder is
+  'What became of a reminder: reminded, early (not before run_at: the deadline has moved) or over (nothing '
+  'to answer any more).';
+
+create function public.remind_dispute(p_dispute_id text, p_days integer) returns public.dispute_reminder
 language plpgsql
 security definer
 set search_path = ''
@@ -106,12 +118,12 @@ declare
 begin
   select * into d from public.disputes where id = p_dispute_id;
   if not found or not private.awaits_evidence(d) or d.evidence_due_by is null then
-    return jsonb_build_object('outcome', 'over', 'run_at', null);
+    return row('over', null)::public.dispute_reminder;
   end if;
   v_run_at := d.evidence_due_by - make_interval(days => p_days);
   -- The deadline has been moved since this reminder was made.
   if v_run_at > now() then
-    return jsonb_build_object('outcome', 'early', 'run_at', v_run_at);
+    return row('early', v_run_at)::public.dispute_reminder;
   end if;
   perform private.raise_alert_once(
     'dispute_due', case when p_days <= 1 then 'critical' else 'warning' end,
@@ -121,10 +133,9 @@ begin
       'days', p_days, 'evidence_due_by', d.evidence_due_by, 'amount', d.amount, 'currency', d.currency
     )
   );
-  return jsonb_build_object('outcome', 'reminded', 'run_at', null);
+  return row('reminded', null)::public.dispute_reminder;
 end;
 $$;
 comment on function public.remind_dispute(text, integer) is
-  'Tells staff that evidence is due in p_days days, once for each deadline. Answers { outcome: reminded | '
-  'early (not before run_at: the deadline has moved) | over (nothing to answer any more) }.';
+  'Tells staff that evidence is due in p_days days, once for each deadline.';
 grant execute on function public.remind_dispute(text, integer) to service_role;

@@ -13,14 +13,15 @@ begin
       q.restock
       -- A warning stops parcels that have not left. By its name: the refund may be heard of before the
       -- warning.
-      or (r.request_id = private.refund_request_id('fraudulent', r.payment_id) and o.fulfilled_at is null)
+      or (r.request_id = private.refund_request_id('fraudulent', r.payment_id)
+        and not private.has_shipped(o.id))
     )
   ) or exists (
     -- Somebody had given back all of it by hand before the job ran: what was asked for is true, once that
     -- money has left.
     select 1 from public.refund_requests q
     where q.order_id = o.id and q.payment_id = o.payment_id and q.status = 'not_needed'
-      and (q.restock or (q.cause = 'fraudulent' and o.fulfilled_at is null))
+      and (q.restock or (q.cause = 'fraudulent' and not private.has_shipped(o.id)))
       and o.amount_paid <= (
         select coalesce(sum(r.amount), 0) from public.refunds r
         where r.payment_id = o.payment_id and r.succeeded_at is not null

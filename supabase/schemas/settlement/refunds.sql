@@ -43,12 +43,12 @@ begin
   if p_amount is not null and private.amount_problem(p_amount, p_currency) is not null then
     raise exception 'a refund of % is not one that Stripe takes: %', p_amount,
       private.amount_problem(p_amount, p_currency)
-      using errcode = 'KCREF';
+      using errcode = 'SHREF';
   end if;
 end;
 $$;
 comment on function private.refuse_refund_amount(bigint, text) is
-  'Raises KCREF for an amount that Stripe does not refund in this currency. Null, all that is left, is '
+  'Raises SHREF for an amount that Stripe does not refund in this currency. Null, all that is left, is '
   'Stripe''s own figure.';
 
 create function private.refund_request_id(p_cause text, p_payment_id text) returns text
@@ -87,7 +87,12 @@ comment on function private.queue_refund(text, uuid, text, text) is
   'Queues the refund of all that is left of a payment, once per payment and cause. Returns whether it is '
   'new.';
 
-create function public.judge_refund(p_request_id text) returns jsonb
+create type public.refund_judgement as (outcome text, by text, refusals integer);
+comment on type public.refund_judgement is
+  'Whether a refund may be made now: go, made (it has been), or overtaken; by names the refund or request '
+  'that may stand in for it; refusals counts how often Stripe has refused it.';
+
+create function public.judge_refund(p_request_id text) returns public.refund_judgement
 language plpgsql
 security definer
 set search_path = ''
@@ -99,20 +104,20 @@ begin
   perform private.lock_order(x.order_id) from public.refund_requests x where x.id = p_request_id;
   select * into q from public.refund_requests where id = p_request_id;
   if not found then
-    raise exception 'there is no refund request %', p_request_id using errcode = 'KCINV';
+    raise exception 'there is no refund request %', p_request_id using errcode = 'SHINV';
   end if;
   if exists (select 1 from public.refunds r where r.request_id = q.id) then
-    return jsonb_build_object('outcome', 'made');
+    return row('made', null, q.refusals)::public.refund_judgement;
   end if;
   v_by := private.refund_overtaken_by(q);
-  return jsonb_build_object(
-    'outcome', case when v_by is null then 'go' else 'overtaken' end, 'by', v_by, 'refusals', q.refusals
-  );
+  return row(
+    case when v_by is null then 'go' else 'overtaken' end, v_by, q.refusals
+  )::public.refund_judgement;
 end;
 $$;
 comment on function public.judge_refund(text) is
-  'Whether a refund may be made now, with all that is known of its payment: { outcome: go (with refusals) | '
-  'made | overtaken (with by) }. Apply what Stripe lists first. KCINV: no such request.';
+  'Whether a refund may be made now, with all that is known of its payment. Apply what Stripe lists first. '
+  'SHINV: no such request.';
 grant execute on function public.judge_refund(text) to service_role;
 
 create function private.check_refund_redrive(p_job private.jobs) returns void
@@ -133,21 +138,21 @@ begin
   v_left := private.refundable_amount(q.payment_id, q.id);
   if v_left <= 0 then
     raise exception 'refund %: nothing of its payment is left to give back', q.id
-      using errcode = 'KCREF', hint = 'Goods that have come back go on the shelf with receive_return().';
+      using errcode = 'SHREF', hint = 'Goods that have come back go on the shelf with receive_return().';
   elsif q.status = 'not_needed' and q.amount is not null then
     raise exception 'refund % was not needed: the payment had been refunded', q.id
-      using errcode = 'KCREF', hint = 'Should the customer get more, ask for it anew with request_refund().';
+      using errcode = 'SHREF', hint = 'Should the customer get more, ask for it anew with request_refund().';
   elsif v_by is not null then
     raise exception 'refund % was given up, and % came in its stead', q.id, v_by
-      using errcode = 'KCREF', hint = 'Should the customer get both, ask for it anew with request_refund().';
+      using errcode = 'SHREF', hint = 'Should the customer get both, ask for it anew with request_refund().';
   elsif q.amount > v_left then
     raise exception 'refund % is about % (minor units), and % can still be refunded', q.id, q.amount, v_left
-      using errcode = 'KCREF', hint = 'Refunds under way count as given back.';
+      using errcode = 'SHREF', hint = 'Refunds under way count as given back.';
   end if;
 end;
 $$;
 comment on function private.check_refund_redrive(private.jobs) is
-  'Raises KCREF when a refund must not run again: nothing or less is left, a part was not needed, or '
+  'Raises SHREF when a refund must not run again: nothing or less is left, a part was not needed, or '
   'another one may stand in for it. One of all that is left may: it gives back what a bounced refund has '
   'left. Call with the order locked.';
 

@@ -9,12 +9,13 @@ declare
 begin
   if v_answer is null then
     v_answer := case
-      when o.fulfilled_at is null and private.setting('early_fraud_warning_policy') = '"refund"' then 'refund'
+      when not private.has_shipped(o.id) and private.setting('early_fraud_warning_policy') = '"refund"'
+        then 'refund'
       else 'review'
     end;
     update public.fraud_signals set answer = v_answer where id = f.id;
   end if;
-  return v_answer = 'refund' and f.released_at is null and o.fulfilled_at is null;
+  return v_answer = 'refund' and f.released_at is null and not private.has_shipped(o.id);
 end;
 $$;
 comment on function private.refunds_on_warning(public.fraud_signals, public.orders) is

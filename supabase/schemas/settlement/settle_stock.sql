@@ -25,23 +25,31 @@ begin
     select 1
     from public.inventory_reservations r
     join public.inventory_levels l on l.variant_id = r.variant_id
-    where r.order_id = p_order_id and r.status = 'released' and l.on_hand - l.reserved < r.quantity
+    where r.order_id = p_order_id and r.status = 'released'
+      and l.on_hand - l.reserved < r.quantity - r.returned
   ) then
     return false;
   end if;
 
+  perform private.name_stock_move(
+    case p_target when 'committed' then 'sale' else 'release' end, p_order_id, null, p_source
+  );
   update public.inventory_levels l set
     on_hand = l.on_hand
-      - case when p_target = 'committed' then r.quantity else 0 end
-      + case when r.status = 'committed' then r.quantity else 0 end,
+      - case when p_target = 'committed' then r.pieces else 0 end
+      + case when r.status = 'committed' then r.pieces else 0 end,
     reserved = l.reserved
-      + case when p_target = 'active' then r.quantity else 0 end
-      - case when r.status = 'active' then r.quantity else 0 end,
+      + case when p_target = 'active' then r.pieces else 0 end
+      - case when r.status = 'active' then r.pieces else 0 end,
     committed = l.committed
-      + case when p_target = 'committed' then r.quantity else 0 end
-      - case when r.status = 'committed' then r.quantity else 0 end
-  from public.inventory_reservations r
+      + case when p_target = 'committed' then r.pieces else 0 end
+      - case when r.status = 'committed' then r.pieces else 0 end
+  from (
+    select x.order_id, x.variant_id, x.status, x.quantity - x.returned as pieces
+    from public.inventory_reservations x
+  ) r
   where r.order_id = p_order_id and r.variant_id = l.variant_id and r.status <> p_target;
+  perform private.name_stock_move(null);
 
   update public.inventory_reservations
   set status = p_target, updated_at = now()

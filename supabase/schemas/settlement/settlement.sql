@@ -18,18 +18,21 @@ set search_path = ''
 as $$
 declare
   v_session public.checkout_sessions;
+  v_decided_id text := (select o.decided_payment_id from public.orders o where o.id = p_order_id);
 begin
   -- The one that was decided about; else free ones first, then by payment id: a rule over what every report
   -- of a paid session carries. So the choice among those known never falls on one that an earlier choice
   -- has passed over and refunded; nor does the decision, which is about the one kept then.
   select cs.* into v_session
-  from private.settled_sessions s
-  join public.checkout_sessions cs on cs.id = s.id
-  join public.orders o on o.id = cs.order_id
-  where s.order_id = p_order_id
-  order by coalesce(cs.payment_id = o.decided_payment_id, false) desc,
-    cs.payment_id collate "C" nulls first, cs.id collate "C"
-  limit 1;
+  from public.checkout_sessions cs
+  where cs.id = (
+    select s.id
+    from private.settled_sessions s
+    where s.order_id = p_order_id
+    order by coalesce(s.payment_id = v_decided_id, false) desc,
+      s.payment_id collate "C" nulls first, s.id collate "C"
+    limit 1
+  );
   return v_session;
 end;
 $$;
@@ -122,7 +125,8 @@ begin
     coalesce(bool_or(cs.attempt = o.attempt), false) or o.abandoned_at is not null
   into f.sessions_open, f.sessions_under_way, f.sessions_failed, f.attempt_has_ended
   from public.checkout_sessions cs
-  left join private.settled_sessions s on s.id = cs.id
+  -- By the order as well: so no plan reads the sessions of all orders.
+  left join private.settled_sessions s on s.id = cs.id and s.order_id = o.id
   where cs.order_id = o.id;
   f.paid := o.session_id is not null;
   f.amount_paid := o.amount_paid;
@@ -131,6 +135,7 @@ begin
   f.oversold := o.oversold_at is not null;
   f.restocked := o.restocked_at is not null;
   f.fulfilled := o.fulfilled_at is not null;
+  f.withdrawn := f.paid and private.is_withdrawn(o.id);
   f.mismatches := p_mismatches;
   f.fraud_reasons := case when f.paid then private.fraud_reasons(o.id) else '{}' end;
   -- Review is what is about to be derived.
@@ -178,7 +183,8 @@ begin
       fulfillment_status = o.fulfillment_status, amount_discount = o.amount_discount,
       amount_shipping = o.amount_shipping, amount_tax = o.amount_tax, amount_total = o.amount_total,
       amount_paid = o.amount_paid, amount_refunded = o.amount_refunded,
-      oversold_at = o.oversold_at, restocked_at = o.restocked_at, paid_at = o.paid_at, updated_at = now()
+      oversold_at = o.oversold_at, restocked_at = o.restocked_at, fulfilled_at = o.fulfilled_at,
+      paid_at = o.paid_at, updated_at = now()
     where id = o.id;
   end if;
   update public.order_risk x set
@@ -216,11 +222,13 @@ begin
     select * into p from public.payments where id = s.payment_id;
     v_mismatches := private.unreleased_mismatches(o.id, s.id, private.review_reasons(o, s, p));
     o := private.order_as_paid(o, s, p);
+    o.fulfilled_at := private.completed_at(o.id);
     o.customer_id := private.settle_customer(o, s);
   else
     o := private.order_as_asked(o);
   end if;
-  if o.restocked_at is null and private.restock_due(o) then
+  perform private.settle_returns(o, p_source);
+  if o.restocked_at is null and (private.restock_due(o) or private.all_returned(o.id)) then
     o.restocked_at := now();
   end if;
   if o.restocked_at is not null then
@@ -247,4 +255,4 @@ $$;
 comment on function private.settle_order(uuid, text) is
   'Derives an order from its facts under a row lock, moves its stock and fires each side effect once. The '
   'only writer of order status and committed stock. p_source: who asked (event id, order_status, reconcile, '
-  'job, staff), for the audit trail. Returns the status. KCORD: no such order.';
+  'job, staff), for the audit trail. Returns the status. SHORD: no such order.';

@@ -201,7 +201,7 @@ begin
       perform private.queue_refund(o.payment_id, o.id, 'oversold', p_source);
     end if;
   end if;
-  if o.cancelled_at is not null and o.fulfilled_at is null then
+  if o.cancelled_at is not null and not private.has_shipped(o.id) then
     perform private.queue_notification(o.id, 'order_cancelled');
     if o.payment_id is not null and private.queue_refund(o.payment_id, o.id, 'cancelled', p_source) then
       perform private.raise_alert_once(

@@ -9,48 +9,13 @@ declare
 begin
   select * into o from public.orders where number = p_order_number for no key update;
   if not found then
-    raise exception 'order % does not exist', p_order_number using errcode = 'KCORD';
+    raise exception 'order % does not exist', p_order_number using errcode = 'SHORD';
   end if;
   return o;
 end;
 $$;
 comment on function private.lock_order_by_number(text) is
-  'The order of a number, locked. KCORD: no such order.';
-
-create function private.run_request_refund(p_command_id uuid, p_args jsonb) returns uuid
-language plpgsql
-set search_path = ''
-as $$
-declare
-  o public.orders := private.lock_order_by_number(p_args ->> 'order_number');
-  v_refundable bigint := private.refundable_amount(o.payment_id);
-  v_amount bigint := coalesce((p_args ->> 'amount')::bigint, v_refundable);
-  v_full boolean := v_amount = v_refundable;
-begin
-  if o.paid_at is null or o.amount_paid = 0 then
-    raise exception 'order % has no money to give back (status %)', o.number, o.status
-      using errcode = 'KCREF', hint = 'An order that is not paid is ended by cancel_order().';
-  elsif v_refundable < 1 then
-    raise exception 'all the money of order % has been given back, or is on its way', o.number
-      using errcode = 'KCREF', hint = 'Refunds under way count as given back.';
-  elsif v_amount < 1 or v_amount > v_refundable then
-    raise exception 'order % can be refunded by 1 to % (minor units of %), not %', o.number, v_refundable,
-      o.currency, v_amount
-      using errcode = 'KCREF', hint = 'Refunds under way count as given back.';
-  end if;
-  perform private.refuse_refund_amount(case when not v_full then v_amount end, o.currency);
-  update public.orders set decided_payment_id = coalesce(decided_payment_id, payment_id) where id = o.id;
-  perform private.ask_refund(
-    p_command_id::text, o.id, o.payment_id, case when not v_full then v_amount end, 'requested',
-    coalesce(p_args ->> 'reason', 'requested_by_customer'),
-    v_full and coalesce((p_args ->> 'restock')::boolean, false)
-  );
-  return o.id;
-end;
-$$;
-comment on function private.run_request_refund(uuid, jsonb) is
-  'Carries out request_refund: queues one refund. Asked for all that is left, it gives back the rest, '
-  'whatever is refunded by hand meanwhile. KCREF: more than is left, or nothing is.';
+  'The order of a number, locked. SHORD: no such order.';
 
 create function private.run_cancel_order(p_args jsonb) returns uuid
 language plpgsql
@@ -59,8 +24,8 @@ as $$
 declare
   o public.orders := private.lock_order_by_number(p_args ->> 'order_number');
 begin
-  if o.fulfilled_at is not null then
-    raise exception 'order % has been shipped; refund it instead', o.number using errcode = 'KCINV';
+  if private.has_shipped(o.id) then
+    raise exception 'order % has been shipped; refund it instead', o.number using errcode = 'SHINV';
   elsif o.status = 'refunded' and o.cancelled_at is null then
     -- The money is back already, and the customer knows: what is left to do is the goods.
     update public.orders set restocked_at = coalesce(restocked_at, now()) where id = o.id;
@@ -74,31 +39,7 @@ end;
 $$;
 comment on function private.run_cancel_order(jsonb) is
   'Carries out cancel_order: settling expires open sessions and refunds what was paid. Of an order that is '
-  'refunded already only the goods go back. KCINV: already shipped.';
-
-create function private.run_receive_return(p_args jsonb) returns uuid
-language plpgsql
-set search_path = ''
-as $$
-declare
-  o public.orders := private.lock_order_by_number(p_args ->> 'order_number');
-begin
-  if jsonb_typeof(p_args -> 'lines') <> 'null' then
-    raise exception 'goods come back all together; single lines are not supported' using errcode = 'KCINV';
-  elsif o.restocked_at is not null then
-    raise exception 'the goods of order % are back on the shelf already', o.number using errcode = 'KCINV';
-  elsif o.fulfilled_at is null and o.status <> 'refunded' then
-    raise exception 'order % has not shipped (status %); cancel it instead', o.number, o.status
-      using errcode = 'KCINV';
-  end if;
-  update public.orders set restocked_at = now() where id = o.id;
-  perform private.settle_order(o.id, 'staff');
-  return o.id;
-end;
-$$;
-comment on function private.run_receive_return(jsonb) is
-  'Carries out receive_return: the goods of a shipped or refunded order go back on the shelf, once, '
-  'whatever became of its money. KCINV: back already, or never sent.';
+  'refunded already only the goods go back. SHINV: already shipped.';
 
 create function private.run_release_review(p_args jsonb) returns uuid
 language plpgsql
@@ -116,11 +57,11 @@ begin
     or 'oversold' = any (v_reasons) then
     raise exception 'order % is not held for review (status %, fulfilment %)', o.number, o.status,
       o.fulfillment_status
-      using errcode = 'KCINV', hint = case when 'oversold' = any (v_reasons)
+      using errcode = 'SHINV', hint = case when 'oversold' = any (v_reasons)
         then 'An oversold order is refunded by itself and cannot be released.'
         else 'What waits for a person stands in reporting.orders_needing_attention.' end;
   elsif 'refund_under_way' = any (v_held) then
-    raise exception 'all the money of order % is on its way back', o.number using errcode = 'KCINV';
+    raise exception 'all the money of order % is on its way back', o.number using errcode = 'SHINV';
   end if;
   -- What is known now, and no more: what comes later, staff have not looked at.
   insert into private.released_mismatches (order_id, session_id, reason)
@@ -145,57 +86,8 @@ end;
 $$;
 comment on function private.run_release_review(jsonb) is
   'Carries out release_review: a person has looked at what holds the order now, and it may ship. A sign of '
-  'fraud or a mismatch that turns up later holds it again. KCINV: nothing to release, or its money is on '
+  'fraud or a mismatch that turns up later holds it again. SHINV: nothing to release, or its money is on '
   'its way back.';
-
-create function private.run_mark_fulfilled(p_command_id uuid, p_args jsonb) returns uuid
-language plpgsql
-set search_path = ''
-as $$
-declare
-  o public.orders := private.lock_order_by_number(p_args ->> 'order_number');
-  v_carrier text := coalesce(p_args ->> 'carrier', o.carrier);
-  v_tracking text := coalesce(p_args ->> 'tracking_number', o.tracking_number);
-  v_data jsonb := jsonb_build_object('carrier', v_carrier, 'tracking_number', v_tracking);
-begin
-  if o.fulfilled_at is not null then
-    if (v_carrier, v_tracking) is not distinct from (o.carrier, o.tracking_number) then
-      raise exception 'order % has shipped already', o.number
-        using errcode = 'KCINV', hint = 'To correct the parcel, give another carrier or tracking number.';
-    end if;
-    update public.orders set carrier = v_carrier, tracking_number = v_tracking where id = o.id;
-    -- A number that nobody has been told yet needs no correction: the mail that waits is not sent, this one
-    -- is.
-    perform private.queue_notification(o.id, 'order_shipped', 'corrected:' || p_command_id, v_data
-      || jsonb_build_object(
-      'corrected', exists (
-        select 1 from public.notifications n
-        where n.order_id = o.id and n.template = 'order_shipped' and n.status = 'sent'
-      )
-    ));
-    return o.id;
-  elsif o.fulfillment_status <> 'unfulfilled' or o.status not in ('paid', 'partially_refunded') then
-    raise exception 'order % must not ship (status %, fulfilment %)', o.number, o.status, o.fulfillment_status
-      using errcode = 'KCINV', hint = case when o.fulfillment_status = 'on_hold'
-        then format(
-          'Held by: %s. See reporting.orders_needing_attention.',
-          array_to_string(private.hold_reasons(o), ', ')
-        )
-        else 'Only an order that is paid and neither held, cancelled nor refunded is sent.' end;
-  end if;
-  update public.orders
-  set fulfilled_at = now(), carrier = v_carrier, tracking_number = v_tracking
-  where id = o.id;
-  perform private.settle_order(o.id, 'staff');
-  -- The number goes with the mail: tried again, it must be the same mail.
-  perform private.queue_notification(o.id, 'order_shipped', '', v_data);
-  return o.id;
-end;
-$$;
-comment on function private.run_mark_fulfilled(uuid, jsonb) is
-  'Carries out mark_fulfilled: notes carrier and tracking number, queues the mail. Of an order that has '
-  'shipped it corrects them, and mails each correction once. KCINV: unpaid, held or cancelled; shipped '
-  'already and nothing to correct.';
 
 create function private.run_submit_dispute_evidence(p_command_id uuid, p_args jsonb) returns uuid
 language plpgsql
@@ -206,16 +98,16 @@ declare
 begin
   select * into d from public.disputes where id = p_args ->> 'dispute_id' for no key update;
   if not found then
-    raise exception 'there is no dispute %', p_args ->> 'dispute_id' using errcode = 'KCINV';
+    raise exception 'there is no dispute %', p_args ->> 'dispute_id' using errcode = 'SHINV';
   elsif not private.awaits_evidence(d) then
-    raise exception 'dispute % does not wait for evidence (status %)', d.id, d.status using errcode = 'KCINV';
+    raise exception 'dispute % does not wait for evidence (status %)', d.id, d.status using errcode = 'SHINV';
   elsif exists (
     select 1 from private.jobs j
     where j.kind = 'submit_dispute_evidence' and j.status in ('queued', 'running')
       and j.payload ->> 'dispute_id' = d.id and j.payload -> 'submit' = 'true'
   ) then
     raise exception 'evidence for dispute % is on its way already', d.id
-      using errcode = 'KCINV', hint = 'Stripe takes evidence once; what was submitted cannot be changed.';
+      using errcode = 'SHINV', hint = 'Stripe takes evidence once; what was submitted cannot be changed.';
   end if;
   perform private.enqueue_job(
     'submit_dispute_evidence', 'submit_dispute_evidence:' || p_command_id,
@@ -225,7 +117,7 @@ begin
 end;
 $$;
 comment on function private.run_submit_dispute_evidence(uuid, jsonb) is
-  'Carries out submit_dispute_evidence: queues the submission. KCINV: no such dispute, it does not wait for '
+  'Carries out submit_dispute_evidence: queues the submission. SHINV: no such dispute, it does not wait for '
   'a response, or evidence is on its way.';
 
 create function private.run_resend_notification(p_command_id uuid, p_args jsonb) returns uuid
@@ -244,44 +136,24 @@ begin
     raise exception 'order % has had no mail %; it has had: %', o.number, p_args ->> 'template', coalesce(
       (select string_agg(distinct x.template, ', ') from public.notifications x where x.order_id = o.id),
       'none'
-    ) using errcode = 'KCINV';
+    ) using errcode = 'SHINV';
   end if;
   n.status := 'queued';
   if n.template = 'order_shipped' then
-    n.data := (n.data - 'corrected')
-      || jsonb_build_object('carrier', o.carrier, 'tracking_number', o.tracking_number);
+    n.data := (n.data - 'corrected') || (
+      select private.parcel_data(s.id) from public.shipments s
+      where s.order_id = o.id and s.parcel = (n.data ->> 'parcel')::integer
+    );
   end if;
   v_problem := private.notification_problem(n, o);
   if v_problem is not null then
     raise exception 'mail % of order % must not be sent again: %', n.template, o.number, v_problem
-      using errcode = 'KCINV';
+      using errcode = 'SHINV';
   end if;
   perform private.queue_notification(o.id, n.template, 'resend:' || p_command_id, n.data);
   return o.id;
 end;
 $$;
 comment on function private.run_resend_notification(uuid, jsonb) is
-  'Carries out resend_notification: queues a mail that the order has had before once more. KCINV: it never '
+  'Carries out resend_notification: queues a mail that the order has had before once more. SHINV: it never '
   'had it, or what it says is not true any more.';
-
-create function private.restock_answer(p_command_id uuid, p_command text, p_args jsonb) returns jsonb
-language plpgsql
-stable
-set search_path = ''
-as $$
-begin
-  if p_command <> 'request_refund' or p_args -> 'restock' is distinct from 'true' then
-    return '{}';
-  elsif (select q.restock from public.refund_requests q where q.id = p_command_id::text) then
-    return jsonb_build_object('restock', true);
-  end if;
-  return jsonb_build_object(
-    'restock', false,
-    'notice', 'Nothing was put back on the shelf: only a refund of all that is left does that. '
-      || 'When the goods of the whole order have come back, call receive_return().'
-  );
-end;
-$$;
-comment on function private.restock_answer(uuid, text, jsonb) is
-  'What request_refund with p_restock answers about the goods: whether they go back with this refund, and '
-  'if not, why and what does.';

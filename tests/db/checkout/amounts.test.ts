@@ -60,7 +60,7 @@ Deno.test("add_variant() and delivery prices refuse what Stripe would refuse", a
     sqlstateOf(sql`
       insert into public.shipping_rates (name, amount, currency) values ('Post', ${amount}, ${currency})`);
   for (const [amount, currency] of refused) {
-    assert.equal(await price(amount, currency), "KCINV", `${amount} ${currency}`);
+    assert.equal(await price(amount, currency), "SHINV", `${amount} ${currency}`);
     assert.equal(await rate(amount, currency), "23514", `${amount} ${currency}`);
   }
   for (const [amount, currency] of taken) {
@@ -101,7 +101,7 @@ Deno.test("add_variant() puts a variant on sale with its stock, and refuses what
     sql`select public.add_variant('no-such', 'BELT-3', 4900, 'usd')`,
     sql`select public.add_variant('belt-2', 'BELT-4', 4900, 'usd', null, null, -1)`,
   ];
-  for (const refusal of refusals) assert.equal(await sqlstateOf(refusal), "KCINV");
+  for (const refusal of refusals) assert.equal(await sqlstateOf(refusal), "SHINV");
 });
 
 Deno.test("a cart may come to twelve digits of rupiah, and to no more than Stripe takes of its currency", async () => {
@@ -115,7 +115,7 @@ Deno.test("a cart may come to twelve digits of rupiah, and to no more than Strip
   for (const [sku, quantity] of [["R-VAST", 99], ["R-VAST", 2], ["D-SUIT", 2]] as const) {
     const answer = await tryCheckout(sql, { items: [{ sku, quantity }] });
     assert(isRefusal(answer), sku);
-    assert.equal(answer.sqlstate, "KCINV");
+    assert.equal(answer.sqlstate, "SHINV");
   }
 });
 

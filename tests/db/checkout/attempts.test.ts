@@ -6,10 +6,12 @@ import {
   beginCheckout,
   type Begun,
   holdSeconds,
+  isRefusal,
   levels,
   refusalOf,
   sessionFact,
   sessionSeconds,
+  tryCheckout,
   violations,
 } from "./cart_support.ts";
 import { expire, items, restart, world } from "./attempt_support.ts";
@@ -31,9 +33,10 @@ Deno.test("abandon_checkout() frees the stock of an attempt without a session, a
   await using database = await world();
   const { sql } = database;
   const abandon = async (begun: Begun, attempt = begun.attempt) => {
-    const [row] = await sql<{ answer: { abandoned: boolean; status: string } }[]>`
-      select public.abandon_checkout(${begun.order_id}, ${attempt}) as answer`;
-    return row?.answer;
+    const [row] = await sql<{ abandoned: boolean }[]>`
+      select public.abandon_checkout(${begun.order_id}, ${attempt}) as abandoned`;
+    const [order] = await sql`select status from public.orders where id = ${begun.order_id}`;
+    return { abandoned: row?.abandoned, status: order?.["status"] };
   };
   const first = await beginCheckout(sql, { items, key: "k" });
   assert.deepEqual(await abandon(first, 2), { abandoned: false, status: "pending" });
@@ -117,9 +120,9 @@ Deno.test("resume_checkout() leads to the open page, a new attempt, the success 
 
   await beginCheckout(sql, { items: [{ sku: "SUIT", quantity: 2 }], key: "rival" });
   const refusal = await resume(begun.order_id).catch(refusalOf);
-  assert.deepEqual(refusal, { sqlstate: "KCSTK", detail: [{ sku: "SUIT", requested: 1, available: 0 }] });
+  assert.deepEqual(refusal, { sqlstate: "SHSTK", detail: [{ sku: "SUIT", requested: 1, available: 0 }] });
   const unknown = await resume(crypto.randomUUID()).catch(refusalOf);
-  assert.equal((unknown as { sqlstate: string }).sqlstate, "KCORD");
+  assert.equal((unknown as { sqlstate: string }).sqlstate, "SHORD");
   assert.deepEqual(await violations(sql), []);
 });
 
@@ -142,3 +145,20 @@ Deno.test("a recovered session settles on the order it was recovered from", asyn
   assert.equal((await levels(sql)).get("SUIT")?.committed, 1);
   assert.deepEqual(await violations(sql), []);
 });
+
+for (const table of ["products", "product_variants"]) {
+  Deno.test(`an expired order is not opened again for goods of ${table} that are no longer sold`, async () => {
+    await using database = await world();
+    const { sql } = database;
+    const call = { items, key: "guest:a-long-key-of-a-guest-0001", email: "ada@example.com" };
+    const begun = await beginCheckout(sql, call);
+    await expire(sql, begun, await attachSession(sql, begun));
+    await sql.unsafe(`update public.${table} set active = false`);
+    const refused = await tryCheckout(sql, call);
+    assert.ok(isRefusal(refused));
+    assert.deepEqual(refused, {
+      sqlstate: "SHSTK",
+      detail: [{ sku: "SUIT", requested: 1, available: 0 }],
+    });
+  });
+}

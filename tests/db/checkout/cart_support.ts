@@ -76,9 +76,9 @@ export async function tryCheckout(sql: postgres.Sql, call: CheckoutCall): Promis
   }
 }
 
-/** The refusal in a database error of class KC; rethrows anything else. */
+/** The refusal in a database error of class SH; rethrows anything else. */
 export function refusalOf(error: unknown): Refusal {
-  if (!(error instanceof Error) || !("code" in error) || !String(error.code).startsWith("KC")) throw error;
+  if (!(error instanceof Error) || !("code" in error) || !String(error.code).startsWith("SH")) throw error;
   const detail = "detail" in error && typeof error.detail === "string" ? JSON.parse(error.detail) : null;
   return { sqlstate: String(error.code), detail };
 }

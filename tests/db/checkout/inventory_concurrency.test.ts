@@ -52,7 +52,7 @@ Deno.test("begin_checkout() sells 50 units to 500 concurrent buyers exactly", as
   assert.equal(refused.length, 450);
   for (const refusal of refused) {
     assert.deepEqual(refusal, {
-      sqlstate: "KCSTK",
+      sqlstate: "SHSTK",
       detail: [{ sku: "LAST-50", requested: 1, available: 0 }],
     });
   }
@@ -112,14 +112,14 @@ Deno.test("begin_checkout() gives 500 concurrent mixed carts over 20 SKUs all or
     );
     assert.ok(level.available >= 0, `${level.sku}: never below zero`);
   }
-  const [ledger] = await database.sql<{ sum: number; commands: number }[]>`
-    select (select sum(delta)::int from public.inventory_adjustments) as sum,
+  const [journal] = await database.sql<{ sum: number; commands: number }[]>`
+    select (select sum(change)::int from public.inventory_journal) as sum,
       (select count(*)::int from public.staff_commands where command = 'adjust_inventory') as commands`;
-  assert.equal(ledger?.sum, [...received.values()].reduce((sum, count) => sum + count, 0));
-  assert.equal(ledger?.commands, adjusted.filter(Boolean).length, "each adjustment is audited");
+  assert.equal(journal?.sum, [...received.values()].reduce((sum, count) => sum + count, 0));
+  assert.equal(journal?.commands, adjusted.filter(Boolean).length, "each adjustment is audited");
   assert.equal(await deadlocks(database.sql), deadlocksBefore);
   for (const refusal of refused) {
-    assert.equal(refusal.sqlstate, "KCSTK");
+    assert.equal(refusal.sqlstate, "SHSTK");
     const lines = refusal.detail as { sku: string; requested: number; available: number }[];
     assert.ok(lines.length > 0);
     for (const line of lines) assert.ok(line.available < line.requested && line.available >= 0);
@@ -184,7 +184,7 @@ Deno.test("begin_checkout() sums lines of one SKU before it looks at the stock",
   const refusal = await tryCheckout(database.sql, {
     items: [{ sku: "TWICE", quantity: 2 }, { sku: "TWICE", quantity: 2 }],
   });
-  assert.deepEqual(refusal, { sqlstate: "KCSTK", detail: [{ sku: "TWICE", requested: 4, available: 3 }] });
+  assert.deepEqual(refusal, { sqlstate: "SHSTK", detail: [{ sku: "TWICE", requested: 4, available: 3 }] });
 
   const begun = await beginCheckout(database.sql, {
     items: [{ sku: "TWICE", quantity: 1 }, { sku: "TWICE", quantity: 2 }],
@@ -203,7 +203,7 @@ Deno.test("begin_checkout() refuses a negative line that a larger one would hide
     const refusal = await tryCheckout(database.sql, {
       items: [{ sku: "PLUS", quantity: 5 }, { sku: "MINUS", quantity }],
     });
-    assert.ok(isRefusal(refusal) && refusal.sqlstate === "KCINV", JSON.stringify(refusal));
+    assert.ok(isRefusal(refusal) && refusal.sqlstate === "SHINV", JSON.stringify(refusal));
   }
 });
 
@@ -213,8 +213,8 @@ Deno.test("begin_checkout() answers for a hidden product as for one that never e
 
   const hidden = await tryCheckout(database.sql, { items: [{ sku: "HIDDEN", quantity: 99 }] });
   const unknown = await tryCheckout(database.sql, { items: [{ sku: "NEVER", quantity: 99 }] });
-  assert.deepEqual(hidden, { sqlstate: "KCSKU", detail: ["HIDDEN"] });
-  assert.deepEqual(unknown, { sqlstate: "KCSKU", detail: ["NEVER"] });
+  assert.deepEqual(hidden, { sqlstate: "SHSKU", detail: ["HIDDEN"] });
+  assert.deepEqual(unknown, { sqlstate: "SHSKU", detail: ["NEVER"] });
 });
 
 function poolOf(url: string): { sql: postgres.Sql } & AsyncDisposable {
@@ -234,7 +234,7 @@ async function adjust(sql: postgres.Sql, sku: string, delta: number): Promise<bo
     await asRole(sql, "service_role", (tx) => tx`select public.adjust_inventory(${sku}, ${delta}, 'count')`);
     return true;
   } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "KCSTK") return false;
+    if (error instanceof Error && "code" in error && error.code === "SHSTK") return false;
     throw error;
   }
 }

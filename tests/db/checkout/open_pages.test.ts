@@ -76,7 +76,7 @@ Deno.test("begin_checkout() asks to end an account's open page before an older c
   const session = await attachSession(sql, second);
 
   const misused = await tryCheckout(sql, { items: [{ sku: "TIE", quantity: 3 }], userId, key: "one" });
-  assert.ok(isRefusal(misused) && misused.sqlstate === "KCIDC");
+  assert.ok(isRefusal(misused) && misused.sqlstate === "SHIDC");
   const back = { items, userId, key: "one" };
   assert.deepEqual(await beginCheckout(sql, back), { outcome: "superseded", session_ids: [session.id] });
   await expire(sql, second, session);

@@ -16,7 +16,9 @@ interface Bucket {
 
 async function take(sql: postgres.Sql, buckets: Bucket[]): Promise<Decision> {
   const [row] = await sql<{ decision: Decision }[]>`
-    select public.take_rate_limits(${sql.json(buckets as unknown as postgres.JSONValue)}) as decision`;
+    select to_jsonb(public.take_rate_limits(${
+    sql.json(buckets as unknown as postgres.JSONValue)
+  })) as decision`;
   if (row === undefined) throw new Error("no decision");
   return row.decision;
 }

@@ -83,7 +83,7 @@ for (
       await sql.unsafe(`update public.product_variants set sku = 'SUIT-OLD', ${change} where sku = 'SUIT'`);
       const refusal = await reopen(sql, first).then(() => null, refusalOf);
       assert.deepEqual(refusal, {
-        sqlstate: "KCSTK",
+        sqlstate: "SHSTK",
         detail: [{ sku: "SUIT", requested: 1, available: 0 }],
       });
       assert.deepEqual(await violations(sql), []);

@@ -141,15 +141,14 @@ test("sweep: an attempt without a session is looked for only once Stripe can mak
   await sql`select public.enqueue_periodic_jobs()`;
   await sql`select public.enqueue_periodic_jobs()`;
   assert.equal(await queued("find_lost_sessions"), 1);
-  const [lost] = await sql`select public.get_lost_checkouts(10) -> 'checkouts' as checkouts`;
-  assert.deepEqual(lost?.checkouts.map((checkout: { order_id: string }) => checkout.order_id), [early]);
+  const lost = await sql`select order_id from public.get_lost_checkouts(10)`;
+  assert.deepEqual(lost.map(({ order_id }) => order_id), [early]);
 
   await sql`select public.abandon_checkout(${early}, 1)`;
   const [order] =
     await sql`select o.status, r.status as hold from public.orders o join public.inventory_reservations r on r.order_id = o.id where o.id = ${early}`;
   assert.deepEqual([order?.status, order?.hold], ["expired", "released"]);
-  const [none] = await sql`select jsonb_array_length(public.get_lost_checkouts(10) -> 'checkouts') as count`;
-  assert.equal(none?.count, 0);
+  assert.equal((await sql`select from public.get_lost_checkouts(10)`).length, 0);
 });
 
 test("purge_old_data() removes finished jobs and payloads by their retention, and keeps what settling looks for", async () => {
@@ -165,14 +164,14 @@ test("purge_old_data() removes finished jobs and payloads by their retention, an
       ('evt_old', 'charge.failed', 'processed', false, now(), now() - interval '91 days', '{"email": "a@example.com"}'),
       ('evt_failed', 'charge.failed', 'failed', false, now(), now() - interval '91 days', '{"email": "a@example.com"}'),
       ('evt_new', 'charge.failed', 'processed', false, now(), now() - interval '89 days', '{"email": "a@example.com"}')`;
-  const [first] = await sql`select public.purge_old_data(1) as answer`;
-  assert.deepEqual([first?.answer.purged.jobs, first?.answer.purged.payloads, first?.answer.more], [
+  const [first] = await sql`select * from public.purge_old_data(1)`;
+  assert.deepEqual([first?.purged.jobs, first?.purged.payloads, first?.more], [
     1,
     1,
     true,
   ]);
-  const [second] = await sql`select public.purge_old_data(1) as answer`;
-  assert.equal(second?.answer.more, false);
+  const [second] = await sql`select * from public.purge_old_data(1)`;
+  assert.equal(second?.more, false);
   const jobs = await sql`select dedupe_key from private.jobs order by dedupe_key`;
   assert.deepEqual(jobs.map(({ dedupe_key }) => dedupe_key), [
     "dead mail",
@@ -209,13 +208,13 @@ test("purge_old_data() deletes an old alert with its message's job, so that the 
 test("replace_webhook_addresses() takes over a list, writes down what changed, and tells staff", async () => {
   const known = await sql`select host(address) as address from public.stripe_webhook_ips order by address`;
   const fresh = [...known.slice(0, 8).map(({ address }) => String(address)), "192.0.2.1"];
-  const [answer] = await sql`select public.replace_webhook_addresses(${fresh}) as answer`;
-  assert.deepEqual(answer?.answer.added, ["192.0.2.1"]);
-  assert.equal(answer?.answer.removed.length, known.length - 8);
+  const [change] = await sql`select * from public.replace_webhook_addresses(${fresh})`;
+  assert.deepEqual(change?.added, ["192.0.2.1"]);
+  assert.equal(change?.removed.length, known.length - 8);
   const now = await sql`select host(address) as address from public.stripe_webhook_ips`;
   assert.deepEqual(now.map(({ address }) => address).sort(), fresh.sort());
   const changes = await sql`select added, removed from private.webhook_address_changes`;
-  assert.deepEqual([...changes], [answer?.answer]);
+  assert.deepEqual([...changes], [change]);
   const alerts = await sql`select severity from public.alerts where kind = 'webhook_addresses_changed'`;
   assert.equal(alerts.length, 1);
   await sql`select public.replace_webhook_addresses(${fresh})`;

@@ -56,10 +56,10 @@ async function redrive(
   { events = [], jobs = [], type, all = false, again = false, dryRun = false }: Selection,
 ) {
   const [row] = await sql`
-    select public.redrive(${events}, ${jobs}::bigint[], ${
+    select to_jsonb(public.redrive(${events}, ${jobs}::bigint[], ${
     type ?? null
-  }, ${all}, ${dryRun}, 'test', ${again}) as answer`;
-  return row?.answer.items as { what: string; id: string; redriven: boolean; problem: string | null }[];
+  }, ${all}, ${dryRun}, 'test', ${again})) as items`;
+  return row?.items as { what: string; id: string; redriven: boolean; problem: string | null }[];
 }
 
 test("redrive() brings a dead event back with its job, and leaves an audit row", async () => {
@@ -136,8 +136,8 @@ test("a dead event that is delivered again and fails again is tried again", asyn
   const job = await deadEvent("evt_6");
   const deliver = async (error: string | null) => {
     const [row] = await sql`
-      select public.receive_stripe_event('evt_6', 'charge.failed', false, null, now(), null, '{}', '[]',
-        ${error === null ? "not ours" : null}, ${error}, '[]') ->> 'outcome' as outcome`;
+      select outcome from public.receive_stripe_event('evt_6', 'charge.failed', false, null, now(), null, '{}', '[]',
+        ${error === null ? "not ours" : null}, ${error}, '[]')`;
     return row?.outcome;
   };
   assert.equal(await deliver("the same bug"), "queued");
@@ -176,8 +176,7 @@ test("redrive() has a named event translated anew that was processed; by type on
   assert.deepEqual(await dueAgain(), ["evt_7 processed", "evt_8 processed"]);
 
   const retry = async (id: string) => {
-    const [row] =
-      await sql`select public.retry_stripe_event(${id}, '[]', 'not ours', null) ->> 'outcome' as outcome`;
+    const [row] = await sql`select outcome from public.retry_stripe_event(${id}, '[]', 'not ours', null)`;
     return row?.outcome;
   };
   assert.equal(await retry("evt_7"), "ignored", "the new translation has the last word");

@@ -16,7 +16,7 @@ Deno.test({
     assert.equal((await sql`select private.schedule_jobs() as scheduled`)[0]?.scheduled, false);
     assert.equal(
       await sqlstateOf(sql`select private.set_schedule_target('https://x.example', 'k')`),
-      "KCINV",
+      "SHINV",
     );
     assert.equal(
       (await sql`select public.get_health() #>> '{checks,schedule,status}' as status`)[0]?.status,

@@ -1,6 +1,6 @@
 /** Brings a lifecycle to where its events may come in any order, and reads off how it ended. */
 import type postgres from "postgres";
-import { attachSession, stockOf } from "./shop.ts";
+import { attachSession, SKU, stockOf } from "./shop.ts";
 import type { Move } from "./moves.ts";
 import type { Story } from "./story.ts";
 import { type Ending, type Lifecycle } from "./lifecycle.ts";
@@ -97,6 +97,30 @@ export async function endingOf(sql: Db, story: Story): Promise<Ending> {
 function shortKey(kind: string, key: string, story: Story): string {
   const [, ...parts] = key.split(":");
   return [kind, ...parts].join(":").replaceAll(new RegExp(`[a-z_]+_${story.tag}_`, "g"), "");
+}
+
+/** Staff send so many pieces of the order's only line. */
+export async function ship(sql: Db, story: Story, quantity: number): Promise<void> {
+  const lines = sql.json([{ sku: SKU, quantity }]);
+  await sql`select public.mark_fulfilled(${story.frame.orderNumber}, 'UPS', '1Z-1', ${lines})`;
+}
+
+/** Staff refund so many pieces of the order's only line and put them back; `name` tells several requests apart. */
+export async function refundPieces(
+  sql: Db,
+  story: Story,
+  name: string,
+  quantity: number,
+  amount: number,
+): Promise<void> {
+  const { orderId } = story.frame;
+  const id = story.id("req", name);
+  await sql`select private.ask_refund(${id}, ${orderId}, ${
+    story.id("pi", "a")
+  }, ${amount}, 'requested', 'test', false)`;
+  await sql`select private.book_refund_lines(o, ${id}, null, ${sql.json([{ sku: SKU, quantity }])}, true)
+    from public.orders o where o.id = ${orderId}`;
+  await sql`select private.settle_order(${orderId}, 'staff')`;
 }
 
 /** Staff release the order. */

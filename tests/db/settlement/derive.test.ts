@@ -26,6 +26,7 @@ const waiting = {
   oversold: false,
   restocked: false,
   fulfilled: false,
+  withdrawn: false,
   mismatches: [] as string[],
   fraud_reasons: [] as string[],
   hold_reasons: [] as string[],
@@ -136,8 +137,9 @@ Deno.test("derive_order() knows one status for whatever facts come together", as
       unnest(array[0, 1]) open, unnest(array[0, 1]) under_way, unnest(array[0, 1]) failed,
       unnest(array[false, true]) ended, unnest(array[false, true]) cancelled, unnest(array[false, true]) oversold,
       unnest(array[false, true]) restocked, unnest(array[false, true]) fulfilled,
+      unnest(array[false, true]) withdrawn,
       private.derive_order(row(paid, amount, refunded, open, under_way, failed, ended, cancelled, oversold,
-        restocked, fulfilled, '{}', '{}', '{}')::private.order_facts) d
+        restocked, fulfilled, withdrawn, '{}', '{}', '{}')::private.order_facts) d
     where d.status is null or d.fulfillment_status is null or d.review_reasons is null
       or (d.stock = 'committed' and (cancelled or oversold or restocked or not paid))`;
   assert.equal(none, 0);

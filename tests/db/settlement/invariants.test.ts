@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import type postgres from "postgres";
 import { assertInvariants } from "../../support/invariants.ts";
-import { deliver } from "./arrange.ts";
+import { deliver, ship } from "./arrange.ts";
 import { searchDatabase, undone } from "./search.ts";
-import { attachSession, beginOrder } from "./shop.ts";
+import { attachSession, beginOrder, SKU } from "./shop.ts";
 import { Story } from "./story.ts";
 
 const database = await searchDatabase();
@@ -30,6 +30,14 @@ await attachSession(sql, cancelled, "a");
 await sql`select public.cancel_order(${cancelled.frame.orderNumber})`;
 cancelled.paid("a");
 await deliver(sql, cancelled.moves);
+const parcels = new Story(await beginOrder(sql), 60, "Parcels");
+await attachSession(sql, parcels, "a");
+parcels.paid("a");
+await deliver(sql, parcels.moves);
+await ship(sql, parcels, 1);
+await sql`select public.receive_return(${parcels.frame.orderNumber}, ${
+  sql.json([{ sku: SKU, quantity: 1 }])
+})`;
 
 const paidId = paid.frame.orderId;
 type Damage = (tx: postgres.ReservedSql) => PromiseLike<unknown>;
@@ -40,8 +48,7 @@ const damages: Record<string, Damage> = {
     tx`update public.inventory_levels set reserved = reserved + 1`,
   "committed is the sum of committed reservations": (tx) =>
     tx`update public.inventory_levels set committed = committed + 1, on_hand = on_hand - 1`,
-  "on_hand and committed are what was received": (tx) =>
-    tx`update public.inventory_adjustments set delta = delta + 1`,
+  "on_hand is the sum of its journal": (tx) => tx`update public.inventory_journal set change = change + 1`,
   "a paid order owns its stock": (tx) =>
     tx`update public.inventory_reservations set status = 'released' where order_id = ${paidId}`,
   "an expired order holds no stock": (tx) =>
@@ -64,6 +71,16 @@ const damages: Record<string, Damage> = {
         values ('x', ${paidId}, ${payment.id}, 'requested')
       )
       update public.orders set fulfillment_status = 'unfulfilled', amount_refunded = 0 where id = ${paidId}`,
+  "no more is sent of a line than was sold": (tx) =>
+    tx`update public.shipment_lines set quantity = quantity + 2`,
+  "of every line sold is what was kept and what came back": (tx) =>
+    tx`update public.inventory_reservations set returned = 0`,
+  "no more of a line comes back, or is paid back, than was sold": (tx) =>
+    tx`update public.return_lines set quantity = quantity + 2`,
+  "pieces that came back are booked": (tx) => tx`update public.returns set stocked_at = null`,
+  "a parcel has lines of its own order": (tx) => tx`update public.shipments set order_id = ${paidId}`,
+  "an order is fulfilled when all that was to be sent has left": (tx) =>
+    tx`update public.orders set fulfilled_at = now() where id = ${paidId}`,
   "a refund that is asked for has a job that can run, and one that was given up has none": (tx) =>
     tx`delete from private.jobs where kind = 'refund_payment'`,
   "staff know of a refund that was given up and is still owed": (tx) =>

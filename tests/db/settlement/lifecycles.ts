@@ -1,6 +1,7 @@
 import type { Ending, Lifecycle } from "./lifecycle.ts";
 import { cancellations } from "./lifecycles_of_cancellations.ts";
 import { disputes } from "./lifecycles_of_disputes.ts";
+import { parcels } from "./lifecycles_of_parcels.ts";
 import { payments } from "./lifecycles_of_payments.ts";
 import { refunds } from "./lifecycles_of_refunds.ts";
 
@@ -10,4 +11,5 @@ export const lifecycles: (Lifecycle & { end: Ending })[] = [
   ...refunds,
   ...disputes,
   ...cancellations,
+  ...parcels,
 ];

@@ -6,7 +6,7 @@ import { lifecycles } from "./lifecycles.ts";
 import { beginOrder } from "./shop.ts";
 import { Story } from "./story.ts";
 import { nonEmpty } from "../../support/non_empty.ts";
-import type { Notification } from "../../../supabase/functions/_shared/database/rpc_shapes.ts";
+import type { Notification } from "../../../supabase/functions/_shared/database/notifications.ts";
 
 const database = await searchDatabase();
 const { sql } = database;

@@ -326,3 +326,20 @@ Deno.test("what a payment says of itself stands against what its session says, w
     });
   }
 });
+
+Deno.test("of two reports of one second the one that says more stays, whatever their hashes", async () => {
+  for (let at = 0; at < 8; at++) {
+    const fuller = { ...session, cart_hash: `hash-${at}`, amount_tax: 5 };
+    const reports = [fuller, { ...fuller, amount_tax: null }].map((fact) => ({ fact, at: base }));
+    for (const told of [reports, reports.toReversed()]) {
+      await undone(sql, async (tx) => {
+        const { orderId } = await beginOrder(tx);
+        for (const { fact, at } of told) {
+          await tx`select private.merge_checkout_session(${tx.json(fact)}, ${orderId}, to_timestamp(${at}))`;
+        }
+        const rows = await tx`select amount_tax::int as tax from public.checkout_sessions where id = 'cs_1'`;
+        assert.deepEqual(rows.map(({ tax }) => tax), [5], `hash-${at}`);
+      });
+    }
+  }
+});

@@ -75,6 +75,7 @@ Deno.test("write_order() is the only function that writes what settle_order() de
       "payment_id",
       "paid_at",
       "oversold_at",
+      "fulfilled_at",
     ]
   ) {
     assert.deepEqual(await writersOf("orders", column), ["private.write_order"], column);
@@ -82,8 +83,12 @@ Deno.test("write_order() is the only function that writes what settle_order() de
   assert.deepEqual(await writersOf("order_risk", "review_reasons"), ["private.write_order"]);
 });
 
-Deno.test("committed stock is written by settle_stock() only, and settle_stock() is called by settle_order() only", async () => {
-  assert.deepEqual(await writersOf("inventory_levels", "committed"), ["private.settle_stock"]);
+Deno.test("committed stock is written by settle_stock() and settle_returns() only, and settle_order() alone calls them", async () => {
+  assert.deepEqual(await writersOf("inventory_levels", "committed"), [
+    "private.settle_returns",
+    "private.settle_stock",
+  ]);
+  assert.deepEqual(await callersOf("settle_returns"), ["private.settle_order"]);
   assert.deepEqual(await callersOf("settle_stock"), ["private.settle_order"]);
 });
 

@@ -56,7 +56,7 @@ class World {
         this.random() < 0.5
       })`
     );
-    if (state !== null) return void assert.equal(state, "KCREF");
+    if (state !== null) return void assert.equal(state, "SHREF");
     assert(before > 0 && (amount ?? 0) <= before, "nothing was accepted that is not there");
     const [row] = await this
       .tx`select id, amount::int from public.refund_requests order by created_at desc limit 1`;
@@ -97,7 +97,7 @@ class World {
     const job = this.pick(jobs);
     if (job === undefined) return;
     const { id, amount } = job as unknown as { id: string; amount: number | null };
-    const [row] = await this.tx`select public.judge_refund(${id}) ->> 'outcome' as outcome`;
+    const [row] = await this.tx`select outcome from public.judge_refund(${id})`;
     if (row?.["outcome"] === "made") return await endRefundJob(this.tx, id, "done");
     if (row?.["outcome"] === "overtaken") return await endRefundJob(this.tx, id, "discard", "warning");
     if (this.left === 0) return await endRefundJob(this.tx, id, "discard");
@@ -117,7 +117,7 @@ class World {
     const job = this.pick(jobs);
     if (job === undefined) return;
     const state = await this.#try((tx) => tx`select private.redrive_job(${job["id"]})`);
-    assert(state === null || state === "KCREF", `${state}`);
+    assert(state === null || state === "SHREF", `${state}`);
   }
 
   async bounce(): Promise<void> {

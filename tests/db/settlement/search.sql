@@ -36,8 +36,18 @@ begin
     'disputes', (select jsonb_agg(to_jsonb(d) order by d.id) from public.disputes d),
     'signals', (select jsonb_agg(to_jsonb(f) - '{id,released_at}'::text[] || jsonb_build_object('released', f.released_at is not null) order by f.source_id) from public.fraud_signals f),
     'stripe_customers', (select jsonb_agg(to_jsonb(c) order by c.id) from private.stripe_customers c),
+    'shipments', (
+      select jsonb_agg(jsonb_build_array(s.order_id, s.parcel, s.carrier, s.tracking_number, l.order_item_id, l.quantity)
+        order by s.order_id, s.parcel, l.order_item_id)
+      from public.shipments s join public.shipment_lines l on l.shipment_id = s.id
+    ),
+    'returns', (
+      select jsonb_agg(jsonb_build_array(r.order_id, r.status, r.received_at is not null, r.stocked_at is not null,
+        l.order_item_id, l.quantity, l.unsent, l.restock) order by r.order_id, r.status, l.order_item_id, l.quantity)
+      from public.returns r join public.return_lines l on l.return_id = r.id
+    ),
     'reservations', (
-      select jsonb_agg(jsonb_build_array(r.order_id, r.variant_id, r.quantity, r.status) order by r.order_id, r.variant_id)
+      select jsonb_agg(jsonb_build_array(r.order_id, r.variant_id, r.quantity, r.returned, r.status) order by r.order_id, r.variant_id)
       from public.inventory_reservations r
     ),
     'stock', (select jsonb_agg(jsonb_build_array(l.variant_id, l.on_hand, l.reserved, l.committed) order by l.variant_id) from public.inventory_levels l),
@@ -82,13 +92,16 @@ create function search.move(p_move jsonb) returns text
 language plpgsql
 as $$
 begin
+  if p_move ->> 'call' = 'attach' then
+    perform public.attach_checkout_session((p_move ->> 'order_id')::uuid, (p_move ->> 'attempt')::integer, p_move -> 'fact');
+    return (select o.status from public.orders o where o.id = (p_move ->> 'order_id')::uuid);
+  end if;
   return case p_move ->> 'call'
-    when 'event' then public.receive_stripe_event(
+    when 'event' then (public.receive_stripe_event(
       p_move ->> 'id', p_move ->> 'type', (p_move ->> 'livemode')::boolean, coalesce(p_move ->> 'version', '2026-10-28.endive'),
       to_timestamp((p_move ->> 'at')::bigint), null, coalesce(p_move -> 'payload', '{}'), p_move -> 'facts', p_move ->> 'ignored', null, '[]'
-    ) ->> 'outcome'
-    when 'read' then public.apply_stripe_facts(p_move -> 'facts', 'order_status', to_timestamp((p_move ->> 'at')::bigint)) ->> 'applied'
-    when 'attach' then public.attach_checkout_session((p_move ->> 'order_id')::uuid, (p_move ->> 'attempt')::integer, p_move -> 'fact') ->> 'status'
+    )).outcome
+    when 'read' then public.apply_stripe_facts(p_move -> 'facts', 'order_status', to_timestamp((p_move ->> 'at')::bigint))::text
     when 'settle' then private.settle_order((p_move ->> 'order_id')::uuid, 'reconcile')
     when 'cancel' then public.cancel_order(p_move ->> 'order_number') ->> 'ok'
   end;

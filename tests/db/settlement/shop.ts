@@ -60,6 +60,60 @@ export async function beginOrder(sql: Db, quantity = 2, livemode = false): Promi
   };
 }
 
+/** One line of a cart. */
+export interface CartLine {
+  sku: string;
+  quantity: number;
+  price: number;
+}
+
+/**
+ * A pending order with several lines. Variants that the shop does not have yet come with ten pieces each.
+ */
+export async function beginCart(sql: Db, lines: CartLine[], currency = "usd"): Promise<Frame> {
+  for (const { sku, price } of lines) {
+    await sql`with v as (
+        insert into public.product_variants (product_id, sku, price_amount, currency)
+        select id, ${sku}, ${price}, ${currency} from public.products limit 1
+        on conflict (sku) do nothing returning id
+      )
+      insert into public.inventory_levels (variant_id, on_hand) select id, 10 from v`;
+  }
+  const amount = lines.reduce((sum, { quantity, price }) => sum + quantity * price, 0);
+  const [row] = await sql`with c as (
+      select v.id as variant_id, x.sku, x.quantity, x.price
+      from jsonb_to_recordset(${
+    JSON.stringify(lines)
+  }::text::jsonb) as x (sku text, quantity integer, price bigint)
+      join public.product_variants v on v.sku = x.sku
+    ), o as (
+      insert into public.orders (locale, currency, amount_subtotal, amount_total, livemode, cart_hash,
+        session_expires_at, purchase_ip, user_agent)
+      select 'en', ${currency}, ${amount}, ${amount}, false, private.hash_lines(jsonb_agg(jsonb_build_object(
+          'variant_id', c.variant_id, 'quantity', c.quantity, 'unit_amount', c.price)), ${currency}),
+        now() + interval '30 minutes', '203.0.113.24', 'Mozilla/5.0'
+      from c
+      returning id, number, cart_hash
+    ), i as (
+      insert into public.order_items (order_id, variant_id, sku, name, quantity, unit_amount)
+      select o.id, c.variant_id, c.sku, c.sku, c.quantity, c.price from o, c
+    ), l as (
+      update public.inventory_levels l set reserved = l.reserved + c.quantity from c where c.variant_id = l.variant_id
+    ), r as (
+      insert into public.inventory_reservations (order_id, variant_id, quantity, expires_at)
+      select o.id, c.variant_id, c.quantity, now() + interval '90 minutes' from o, c
+    )
+    select * from o`;
+  return {
+    orderId: row?.["id"],
+    orderNumber: row?.["number"],
+    cartHash: row?.["cart_hash"],
+    amount,
+    currency,
+    attempt: 1,
+  };
+}
+
 /** The move that attaches an open session, as the checkout does with Stripe's answer. */
 export function attachment(story: Story, name: string, attempt = 1): Move {
   const open = {

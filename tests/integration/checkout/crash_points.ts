@@ -3,7 +3,9 @@ import { handle } from "../../../supabase/functions/create-checkout-session/hand
 import { stripeCalls } from "../../../supabase/functions/_shared/checkout/stripe_calls.ts";
 import { loadEnv } from "../../../supabase/functions/_shared/env.ts";
 import { createLogger } from "../../../supabase/functions/_shared/log.ts";
-import { createRpc } from "../../../supabase/functions/_shared/database/rpc.ts";
+import { createCall } from "../../../supabase/functions/_shared/database/client.ts";
+import { checkoutCalls } from "../../../supabase/functions/_shared/database/checkout.ts";
+import { factCalls } from "../../../supabase/functions/_shared/database/facts.ts";
 import { createStripe } from "../../../supabase/functions/_shared/stripe/client.ts";
 import type { TestStack } from "../../support/stack.ts";
 
@@ -53,7 +55,8 @@ export async function crashedCheckout(
     died.resolve();
     return new Promise(() => {});
   };
-  const rpc = createRpc(env);
+  const call = createCall(env);
+  const rpc = { ...checkoutCalls(call), ...factCalls(call) };
   const stripe = stripeCalls(createStripe(env));
   const answered = handle(new Request("http://shop.example/create-checkout-session", request), {
     env,

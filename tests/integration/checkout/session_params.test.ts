@@ -9,7 +9,7 @@ import {
 } from "../../../supabase/functions/_shared/checkout/session_params.ts";
 import { shippingCountries } from "../../../supabase/functions/_shared/shipping_countries.ts";
 import { loadEnv } from "../../../supabase/functions/_shared/env.ts";
-import type { Checkout, ShippingRate } from "../../../supabase/functions/_shared/database/rpc.ts";
+import type { Checkout, ShippingRate } from "../../../supabase/functions/_shared/database/checkout.ts";
 import { type Schema, specification, startMock } from "../../stand-in/stripe_mock.ts";
 import { environment } from "../../unit/fakes.ts";
 
@@ -48,7 +48,6 @@ const order: Checkout = {
     image_url: "https://cdn.example/oxford.png",
     quantity: 2,
     unit_amount: 12_900,
-    stripe_price_id: null,
   }],
   session: null,
 };

@@ -68,6 +68,28 @@ Deno.test("an opened dispute gets its evidence staged, not submitted, and nothin
   assert.deepEqual(await orderRow(stack, order.order_id), before);
 });
 
+Deno.test("accept_dispute() closes the dispute at Stripe, once", async () => {
+  const order = await disputedOrder();
+  await drain(stack, context);
+  await stack.sql`select public.accept_dispute(${order.dispute}, 'the parcel is lost')`;
+  await drain(stack, context);
+  assert.equal((await stripe.disputes.retrieve(order.dispute)).status, "lost");
+  const [row] = await stack.sql`select d.status, j.status as job from public.disputes d
+    join private.jobs j on j.dedupe_key = 'close_dispute:' || d.id where d.id = ${order.dispute}`;
+  assert.deepEqual({ ...row }, { status: "lost", job: "done" });
+  // A try whose answer was lost finds it closed.
+  const repeat = {
+    id: 2,
+    kind: "close_dispute",
+    payload: { dispute_id: order.dispute },
+    attempts: 1,
+    max_attempts: 12,
+    lease_id: crypto.randomUUID(),
+    created_at: new Date().toISOString(),
+  };
+  assert.deepEqual(await runJob(repeat, context), { kind: "done" });
+});
+
 Deno.test("submit_dispute_evidence() submits once, with staff's note first", async () => {
   const order = await disputedOrder();
   await drain(stack, context);

@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import { createLogger } from "../../../supabase/functions/_shared/log.ts";
 import { type Env, loadEnv } from "../../../supabase/functions/_shared/env.ts";
 import type { JobContext } from "../../../supabase/functions/_shared/jobs/mod.ts";
-import { createRpc } from "../../../supabase/functions/_shared/database/rpc.ts";
+import { jobCalls } from "../../../supabase/functions/_shared/jobs/calls.ts";
+import { createCall } from "../../../supabase/functions/_shared/database/client.ts";
 import { createStripe } from "../../../supabase/functions/_shared/stripe/client.ts";
 import { work } from "../../../supabase/functions/retry-jobs/worker.ts";
 import type { TestStack } from "../../support/stack.ts";
@@ -42,7 +43,7 @@ export function jobContext(stack: TestStack, changes: Record<string, string> = {
   const env = stackEnv(stack, changes);
   return {
     env,
-    rpc: createRpc(env),
+    rpc: jobCalls(createCall(env)),
     stripe: createStripe(env),
     fetch,
     now: Date.now,

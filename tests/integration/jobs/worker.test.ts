@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { createLogger } from "../../../supabase/functions/_shared/log.ts";
 import type { JobContext, Outcome } from "../../../supabase/functions/_shared/jobs/mod.ts";
-import type { Job, JobResult } from "../../../supabase/functions/_shared/database/rpc.ts";
+import type { Job, JobResult } from "../../../supabase/functions/_shared/database/jobs.ts";
 import { work } from "../../../supabase/functions/retry-jobs/worker.ts";
 import { nonEmpty } from "../../support/non_empty.ts";
 
@@ -19,7 +19,7 @@ function fakeQueue(count: number, changes: Partial<JobContext["rpc"]> = {}): Fak
   const queue: FakeQueue = { context: {} as JobContext, results: [], claims: [], clock: { now: 1_000_000 } };
   const claimed = new Set<number>();
   const rpc = {
-    enqueuePeriodicJobs: () => Promise.resolve({ queued: 0 }),
+    enqueuePeriodicJobs: () => Promise.resolve(0),
     claimJobs: (_worker: string, limit: number) => {
       queue.claims.push(limit);
       const jobs = Array.from({ length: Math.min(limit, count - next) }, (): Job => ({
@@ -32,14 +32,14 @@ function fakeQueue(count: number, changes: Partial<JobContext["rpc"]> = {}): Fak
         created_at: new Date(queue.clock.now).toISOString(),
       }));
       for (const { id } of jobs) claimed.add(id);
-      return Promise.resolve({ jobs });
+      return Promise.resolve(jobs);
     },
     finishJobs: (results: JobResult[]) => {
       queue.results.push(...results);
       const status = { done: "done", discard: "discarded", retry: "queued", snooze: "queued" };
-      return Promise.resolve({
-        jobs: results.map(({ id, outcome }) => ({ id, finished: true, status: status[outcome] })),
-      });
+      return Promise.resolve(
+        results.map(({ id, outcome }) => ({ id, finished: true, status: status[outcome] })),
+      );
     },
     ...changes,
   };
@@ -141,10 +141,10 @@ Deno.test("work() fails when it cannot claim at all, and keeps its tally when it
   let first = true;
   const queue = fakeQueue(8);
   const { claimJobs } = queue.context.rpc;
-  queue.context.rpc.claimJobs = (worker, limit, lease, kinds) => {
+  queue.context.rpc.claimJobs = (worker, limit, lease) => {
     if (!first) return Promise.reject(new Error("down"));
     first = false;
-    return claimJobs(worker, Math.min(limit, 8), lease, kinds);
+    return claimJobs(worker, Math.min(limit, 8), lease);
   };
   assert.equal((await work(100, queue.context, done)).succeeded, 8);
 });
@@ -152,7 +152,7 @@ Deno.test("work() fails when it cannot claim at all, and keeps its tally when it
 Deno.test("work() does not count a job whose lease was lost", async () => {
   const queue = fakeQueue(4, {
     finishJobs: (results) =>
-      Promise.resolve({ jobs: results.map(({ id }) => ({ id, finished: false, status: null })) }),
+      Promise.resolve(results.map(({ id }) => ({ id, finished: false, status: null }))),
   });
   assert.deepEqual(await work(4, queue.context, done), {
     claimed: 4,

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { fakeCall } from "../../unit/fakes.ts";
 import { createLogger } from "../../../supabase/functions/_shared/log.ts";
 import {
   createRateLimiter,
@@ -22,14 +23,10 @@ function limiterWith(url: string, token: string) {
   let asked = 0;
   const limiter = createRateLimiter({
     env: { upstash: { url, token } },
-    rpc: {
-      within: () => ({
-        takeRateLimits: () => {
-          asked += 1;
-          return Promise.resolve(fromPostgres);
-        },
-      }),
-    },
+    call: fakeCall(() => {
+      asked += 1;
+      return Promise.resolve(fromPostgres);
+    }),
     log: silent,
   });
   return { limiter, postgresAsked: () => asked };

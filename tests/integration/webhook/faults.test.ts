@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { testStack } from "../../support/stack.ts";
-import { createRpc } from "../../../supabase/functions/_shared/database/rpc.ts";
+import { createCall } from "../../../supabase/functions/_shared/database/client.ts";
 import { eventually } from "../../support/poll.ts";
 import { eventOf, holdDeliveries, payOrder } from "./paid_order.ts";
 import { foreignEvent, newEventId, webhookFunction } from "./webhook_function.ts";
@@ -158,14 +158,17 @@ Deno.test("stripe-webhook when the database fails", async (test) => {
     assert.equal((await blind.deliver(foreignEvent(), { address: "203.0.113.50" })).status, 200);
   });
 
-  await test.step("rpc.ts reports an unreachable database as 503 and an unknown function as 500", async () => {
+  await test.step("createCall() reports an unreachable database as 503, a refused key as 500", async () => {
     const env = { supabaseUrl: "http://127.0.0.1:9", secretKeys: { default: stack.secret_key } };
-    await assert.rejects(createRpc(env).countJobs(), { code: "database_unavailable", retryable: true });
-    const wrongKey = createRpc({
+    await assert.rejects(createCall(env)("count_jobs", {}), {
+      code: "database_unavailable",
+      retryable: true,
+    });
+    const wrongKey = createCall({
       supabaseUrl: stack.api_url,
       secretKeys: { default: stack.publishable_key },
     });
-    await assert.rejects(wrongKey.countJobs(), { code: "internal_error" });
+    await assert.rejects(wrongKey("count_jobs", {}), { code: "internal_error" });
   });
 
   await test.step("keeps every invariant", async () => {

@@ -5,7 +5,9 @@
 import { loadEnv } from "../../../supabase/functions/_shared/env.ts";
 import { createLogger } from "../../../supabase/functions/_shared/log.ts";
 import { createRateLimiter } from "../../../supabase/functions/_shared/limits/rate_limit.ts";
-import { createRpc } from "../../../supabase/functions/_shared/database/rpc.ts";
+import { createCall } from "../../../supabase/functions/_shared/database/client.ts";
+import { eventCalls } from "../../../supabase/functions/_shared/database/events.ts";
+import { webhookCalls } from "../../../supabase/functions/_shared/database/webhooks.ts";
 import { signPayload } from "../../../supabase/functions/_shared/stripe/signature.ts";
 import { createAllowlist } from "../../../supabase/functions/stripe-webhook/allowlist.ts";
 import { handle } from "../../../supabase/functions/stripe-webhook/handler.ts";
@@ -59,17 +61,18 @@ export function webhookFunction(
   const calls: string[] = [];
   const lines: Record<string, unknown>[] = [];
   const log = createLogger({}, (_level, line) => lines.push(JSON.parse(line)));
-  const rpc = createRpc(env, (input, init) => {
+  const call = createCall(env, (input, init) => {
     calls.push(String(input).replace(/^.*\/rpc\//, ""));
     return fetcher(input, init);
   });
+  const rpc = { ...eventCalls(call), ...webhookCalls(call) };
   const deps = {
     env,
     rpc,
     allowlist: createAllowlist({ rpc, extraAddresses: env.stripeWebhookExtraIps, log }),
     rejections: createRejections({
       rpc,
-      limiter: createRateLimiter({ env, rpc, log }),
+      limiter: createRateLimiter({ env, call, log }),
       limitPerMinute: env.webhookRejectionLimit,
       log,
       later: () => {},

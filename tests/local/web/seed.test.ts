@@ -3,7 +3,7 @@ import { createTestDatabase } from "../../../scripts/local/test_database.ts";
 
 const SEED = new URL("../../../supabase/seed.sql", import.meta.url);
 
-Deno.test("seed fills the demo catalogue, and applied again it changes nothing, not even the stock ledger", async () => {
+Deno.test("seed fills the demo catalogue, and applied again it changes nothing, not even the stock journal", async () => {
   await using database = await createTestDatabase("seeded");
   const { sql } = database;
   const content = async () => ({
@@ -13,7 +13,7 @@ Deno.test("seed fills the demo catalogue, and applied again it changes nothing, 
       join public.products p on p.id = v.product_id
       join public.inventory_levels l on l.variant_id = v.id
       order by v.sku`,
-    ledger: await sql`select variant_id, delta from public.inventory_adjustments order by id`,
+    journal: await sql`select variant_id, change from public.inventory_journal order by id`,
   });
   const before = await content();
   assert.equal(before.variants.length, 62);

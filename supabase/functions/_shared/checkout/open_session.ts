@@ -6,7 +6,9 @@ import type Stripe from "stripe";
 import type { Env } from "../env.ts";
 import { AppError } from "../errors.ts";
 import type { Logger } from "../log.ts";
-import type { Checkout, CheckoutRefusal, Rpc, VelocityExceeded } from "../database/rpc.ts";
+import type { Checkout, CheckoutCalls, CheckoutRefusal, VelocityExceeded } from "../database/checkout.ts";
+import type { FactCalls } from "../database/facts.ts";
+import { observe } from "../database/readings.ts";
 import { classifyStripeFailure, isReplayedFailure, stripeErrorOf } from "../stripe/client.ts";
 import { checkoutSessionFact, checkoutSessionFacts } from "../stripe_events/checkout_session.ts";
 import type { Deadline } from "./deadline.ts";
@@ -16,14 +18,12 @@ import type { StripeCalls } from "./stripe_calls.ts";
 
 export interface OpenSessionDeps {
   env: Env;
-  rpc: Pick<
-    Rpc,
-    | "restartCheckoutAttempt"
-    | "attachCheckoutSession"
-    | "forgetStripeCustomer"
-    | "abandonCheckout"
-    | "applyStripeFacts"
-  >;
+  rpc:
+    & FactCalls
+    & Pick<
+      CheckoutCalls,
+      "restartCheckoutAttempt" | "attachCheckoutSession" | "forgetStripeCustomer" | "abandonCheckout"
+    >;
   stripe: StripeCalls;
   /** Epoch milliseconds. */
   now: () => number;
@@ -147,23 +147,22 @@ async function attach(
   try {
     await rpc.attachCheckoutSession(order_id, attempt, checkoutSessionFact(session), customer_email_change);
   } catch (error) {
-    const observedAt = new Date(now());
+    let expired = false;
     // The sweep finds what could not be expired: it looks for attempts without a session.
-    const ended = await stripe.expireSession(session.id, deadline.stripeMs(500)).catch(() => null);
+    const expire = async () => {
+      const ended = await stripe.expireSession(session.id, deadline.stripeMs(500));
+      expired = true;
+      return ended;
+    };
     // Where the session was noted and only the answer got lost, a repeat must not be given the ended page; if this
     // fails as well, Stripe's event tells.
-    const noted = ended !== null &&
-      await rpc.applyStripeFacts(checkoutSessionFacts(ended), "checkout", observedAt).then(
-        () => true,
-        () => false,
-      );
-    log.error("checkout_session_not_attached", {
-      order_id,
-      session_id: session.id,
-      expired: ended !== null,
-      noted,
-      error,
-    });
+    const noted = await observe(
+      { rpc, now, source: "checkout" },
+      expire,
+      (ended) => checkoutSessionFacts(ended),
+    )
+      .then(() => true, () => false);
+    log.error("checkout_session_not_attached", { order_id, session_id: session.id, expired, noted, error });
     throw error;
   }
 }

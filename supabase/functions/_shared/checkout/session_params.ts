@@ -7,7 +7,7 @@ import type Stripe from "stripe";
 import type { Env } from "../env.ts";
 import { bestLocale } from "../text/locale.ts";
 import { webAddress } from "../text/web_address.ts";
-import type { Checkout, CheckoutItem, ShippingRate } from "../database/rpc.ts";
+import type { Checkout, CheckoutItem, ShippingRate } from "../database/checkout.ts";
 
 /** Where Stripe's page leads to; `success` carries Stripe's placeholder for the session id. */
 export interface ReturnUrls {

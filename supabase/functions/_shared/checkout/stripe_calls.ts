@@ -1,6 +1,7 @@
 /** The calls to Stripe that checkout makes, each under what is left of the shopper's patience. */
 import type Stripe from "stripe";
 import { callStripe } from "../stripe/client.ts";
+import { expireSession, readSession } from "../stripe/session.ts";
 
 export interface CreatedSession {
   session: Stripe.Checkout.Session;
@@ -27,7 +28,6 @@ export interface StripeCalls {
 
 /** The calls through Stripe's SDK. */
 export function stripeCalls(stripe: Stripe): StripeCalls {
-  const expand = ["payment_intent.latest_charge"];
   return {
     createSession: (params, idempotencyKey, limitMs) =>
       callStripe(async () => {
@@ -35,10 +35,8 @@ export function stripeCalls(stripe: Stripe): StripeCalls {
         const session = await stripe.checkout.sessions.create(params, options);
         return { session, replayed: isReplayed(session.lastResponse?.headers) };
       }, limitMs),
-    retrieveSession: (id, limitMs) =>
-      callStripe(() => stripe.checkout.sessions.retrieve(id, { expand }, attempt(limitMs)), limitMs),
-    expireSession: (id, limitMs) =>
-      callStripe(() => stripe.checkout.sessions.expire(id, {}, attempt(limitMs)), limitMs),
+    retrieveSession: (id, limitMs) => callStripe(() => readSession(stripe, id, attempt(limitMs)), limitMs),
+    expireSession: (id, limitMs) => callStripe(() => expireSession(stripe, id, attempt(limitMs)), limitMs),
     createCustomer: (params, idempotencyKey, limitMs) =>
       callStripe(() => stripe.customers.create(params, { idempotencyKey, ...attempt(limitMs) }), limitMs),
     updateCustomer: (id, params, limitMs) =>

@@ -3,14 +3,16 @@
  * order is made: its stock is free only once nobody can pay for it any more, and may be what the new cart needs.
  */
 import type Stripe from "stripe";
-import type { Checkout, Rpc } from "../database/rpc.ts";
+import type { Superseded } from "../database/checkout.ts";
+import { observe, type Observer } from "../database/readings.ts";
+import { AppError } from "../errors.ts";
 import { stripeErrorOf } from "../stripe/client.ts";
 import { checkoutSessionFacts } from "../stripe_events/checkout_session.ts";
 import type { Deadline } from "./deadline.ts";
 import type { StripeCalls } from "./stripe_calls.ts";
 
 export interface SupersedeDeps {
-  rpc: Pick<Rpc, "applyStripeFacts">;
+  rpc: Observer["rpc"];
   stripe: Pick<StripeCalls, "expireSession" | "retrieveSession">;
   now: () => number;
 }
@@ -25,18 +27,36 @@ export async function expireSuperseded(
   deadline: Deadline,
 ): Promise<void> {
   deadline.check();
-  const observedAt = new Date(now());
-  const sessions = await Promise.all(sessionIds.map((id) => end(id, stripe, deadline)));
-  await rpc.applyStripeFacts(
-    sessions.flatMap((session) => checkoutSessionFacts(session)),
-    "checkout",
-    observedAt,
+  await observe(
+    { rpc, now, source: "checkout" },
+    () => Promise.all(sessionIds.map((id) => end(id, stripe, deadline))),
+    (sessions) => sessions.flatMap((session) => checkoutSessionFacts(session)),
   );
 }
 
-/** The session whose time has run out, although nobody has told us of its end: its page would be a dead end. */
-export function overdueSession(session: Checkout["session"], now: number): string | null {
-  return session?.status === "open" && session.expires_at * 1000 <= now ? session.id : null;
+/** Other pages of the shopper are ended so often before a checkout goes on beside what is left of them. */
+const roundsMax = 3;
+
+/**
+ * Asks the database for a page to pay at. While it names pages that have run out, or that the new one takes the place
+ * of, they are ended at Stripe first. `ask` is told whether such pages are still to be ended: without, none is named.
+ * @throws AppError as expireSuperseded() does, and what `ask` throws.
+ */
+export async function enterCheckout<T extends { outcome: string }>(
+  ask: (supersede: boolean) => Promise<T>,
+  deps: SupersedeDeps,
+  deadline: Deadline,
+): Promise<Exclude<T, Superseded>> {
+  for (let round = 1;; round++) {
+    const answer = await ask(round < roundsMax);
+    if (!isSuperseded(answer)) return answer as Exclude<T, Superseded>;
+    if (round === roundsMax) throw new AppError("internal_error", { cause: new Error("superseded unasked") });
+    await expireSuperseded(answer.session_ids, deps, deadline);
+  }
+}
+
+function isSuperseded(answer: { outcome: string }): answer is Superseded {
+  return answer.outcome === "superseded";
 }
 
 async function end(

@@ -93,20 +93,26 @@ isOneToOne: false
       referencedColumns: ["id"]
     }
                   ]
-                },"inventory_adjustments": {
+                },"inventory_journal": {
                   Row: {
-                    "actor": string,"created_at": string,"delta": number,"id": number,"reason": string,"variant_id": string
+                    "actor": string,"change": number,"created_at": string,"id": number,"kind": string,"note": string | null,"order_id": string | null,"variant_id": string
                   }
                   ComputedFields: never
                   Insert: {
-                    "actor": string,"created_at"?: string,"delta": number,"id"?: never,"reason": string,"variant_id": string
+                    "actor": string,"change": number,"created_at"?: string,"id"?: never,"kind": string,"note"?: string | null,"order_id"?: string | null,"variant_id": string
                   }
                   Update: {
-                    "actor"?: string,"created_at"?: string,"delta"?: number,"id"?: never,"reason"?: string,"variant_id"?: string
+                    "actor"?: string,"change"?: number,"created_at"?: string,"id"?: never,"kind"?: string,"note"?: string | null,"order_id"?: string | null,"variant_id"?: string
                   }
                   Relationships: [
                     {
-      foreignKeyName: "inventory_adjustments_variant_id_fkey"
+      foreignKeyName: "inventory_journal_order_id_fkey"
+      columns: ["order_id"]
+isOneToOne: false
+      referencedRelation: "orders"
+      referencedColumns: ["id"]
+    },{
+      foreignKeyName: "inventory_journal_variant_id_fkey"
       columns: ["variant_id"]
 isOneToOne: false
       referencedRelation: "inventory_levels"
@@ -141,14 +147,14 @@ isOneToOne: true
                   ]
                 },"inventory_reservations": {
                   Row: {
-                    "expires_at": string,"id": string,"order_id": string,"quantity": number,"status": string,"updated_at": string,"variant_id": string
+                    "expires_at": string,"id": string,"order_id": string,"quantity": number,"returned": number,"status": string,"updated_at": string,"variant_id": string
                   }
                   ComputedFields: never
                   Insert: {
-                    "expires_at": string,"id"?: string,"order_id": string,"quantity": number,"status"?: string,"updated_at"?: string,"variant_id": string
+                    "expires_at": string,"id"?: string,"order_id": string,"quantity": number,"returned"?: number,"status"?: string,"updated_at"?: string,"variant_id": string
                   }
                   Update: {
-                    "expires_at"?: string,"id"?: string,"order_id"?: string,"quantity"?: number,"status"?: string,"updated_at"?: string,"variant_id"?: string
+                    "expires_at"?: string,"id"?: string,"order_id"?: string,"quantity"?: number,"returned"?: number,"status"?: string,"updated_at"?: string,"variant_id"?: string
                   }
                   Relationships: [
                     {
@@ -259,14 +265,14 @@ isOneToOne: true
                   ]
                 },"orders": {
                   Row: {
-                    "abandoned_at": string | null,"account_id": string | null,"amount_discount": number,"amount_paid": number,"amount_refunded": number,"amount_shipping": number,"amount_subtotal": number,"amount_tax": number,"amount_total": number,"attempt": number,"billing_address": Json | null,"cancelled_at": string | null,"carrier": string | null,"cart_hash": string,"created_at": string,"currency": string,"customer_id": string | null,"customer_name": string | null,"decided_payment_id": string | null,"email": string | null,"erased_at": string | null,"fulfilled_at": string | null,"fulfillment_status": string,"id": string,"idempotency_key": string | null,"livemode": boolean,"locale": string | null,"mail_to_account": boolean,"number": string,"oversold_at": string | null,"paid_at": string | null,"payment_id": string | null,"phone": string | null,"prices_include_tax": boolean,"purchase_ip": unknown,"restocked_at": string | null,"session_expires_at": string,"session_id": string | null,"shipping_address": Json | null,"shipping_name": string | null,"shipping_rates": NonNullable<Json>,"status": string,"tracking_number": string | null,"updated_at": string,"user_agent": string | null
+                    "abandoned_at": string | null,"account_id": string | null,"amount_discount": number,"amount_paid": number,"amount_refunded": number,"amount_shipping": number,"amount_subtotal": number,"amount_tax": number,"amount_total": number,"attempt": number,"billing_address": Json | null,"cancelled_at": string | null,"cart_hash": string,"created_at": string,"currency": string,"customer_id": string | null,"customer_name": string | null,"decided_payment_id": string | null,"email": string | null,"erased_at": string | null,"fulfilled_at": string | null,"fulfillment_status": string,"id": string,"idempotency_key": string | null,"livemode": boolean,"locale": string | null,"mail_to_account": boolean,"number": string,"oversold_at": string | null,"paid_at": string | null,"payment_id": string | null,"phone": string | null,"prices_include_tax": boolean,"purchase_ip": unknown,"restocked_at": string | null,"session_expires_at": string,"session_id": string | null,"shipping_address": Json | null,"shipping_name": string | null,"shipping_rates": NonNullable<Json>,"status": string,"updated_at": string,"user_agent": string | null
                   }
                   ComputedFields: never
                   Insert: {
-                    "abandoned_at"?: string | null,"account_id"?: string | null,"amount_discount"?: number,"amount_paid"?: number,"amount_refunded"?: number,"amount_shipping"?: number,"amount_subtotal": number,"amount_tax"?: number,"amount_total": number,"attempt"?: number,"billing_address"?: Json | null,"cancelled_at"?: string | null,"carrier"?: string | null,"cart_hash": string,"created_at"?: string,"currency": string,"customer_id"?: string | null,"customer_name"?: string | null,"decided_payment_id"?: string | null,"email"?: string | null,"erased_at"?: string | null,"fulfilled_at"?: string | null,"fulfillment_status"?: string,"id"?: string,"idempotency_key"?: string | null,"livemode": boolean,"locale"?: string | null,"mail_to_account"?: boolean,"number"?: string,"oversold_at"?: string | null,"paid_at"?: string | null,"payment_id"?: string | null,"phone"?: string | null,"prices_include_tax"?: boolean,"purchase_ip"?: unknown,"restocked_at"?: string | null,"session_expires_at": string,"session_id"?: string | null,"shipping_address"?: Json | null,"shipping_name"?: string | null,"shipping_rates"?: NonNullable<Json>,"status"?: string,"tracking_number"?: string | null,"updated_at"?: string,"user_agent"?: string | null
+                    "abandoned_at"?: string | null,"account_id"?: string | null,"amount_discount"?: number,"amount_paid"?: number,"amount_refunded"?: number,"amount_shipping"?: number,"amount_subtotal": number,"amount_tax"?: number,"amount_total": number,"attempt"?: number,"billing_address"?: Json | null,"cancelled_at"?: string | null,"cart_hash": string,"created_at"?: string,"currency": string,"customer_id"?: string | null,"customer_name"?: string | null,"decided_payment_id"?: string | null,"email"?: string | null,"erased_at"?: string | null,"fulfilled_at"?: string | null,"fulfillment_status"?: string,"id"?: string,"idempotency_key"?: string | null,"livemode": boolean,"locale"?: string | null,"mail_to_account"?: boolean,"number"?: string,"oversold_at"?: string | null,"paid_at"?: string | null,"payment_id"?: string | null,"phone"?: string | null,"prices_include_tax"?: boolean,"purchase_ip"?: unknown,"restocked_at"?: string | null,"session_expires_at": string,"session_id"?: string | null,"shipping_address"?: Json | null,"shipping_name"?: string | null,"shipping_rates"?: NonNullable<Json>,"status"?: string,"updated_at"?: string,"user_agent"?: string | null
                   }
                   Update: {
-                    "abandoned_at"?: string | null,"account_id"?: string | null,"amount_discount"?: number,"amount_paid"?: number,"amount_refunded"?: number,"amount_shipping"?: number,"amount_subtotal"?: number,"amount_tax"?: number,"amount_total"?: number,"attempt"?: number,"billing_address"?: Json | null,"cancelled_at"?: string | null,"carrier"?: string | null,"cart_hash"?: string,"created_at"?: string,"currency"?: string,"customer_id"?: string | null,"customer_name"?: string | null,"decided_payment_id"?: string | null,"email"?: string | null,"erased_at"?: string | null,"fulfilled_at"?: string | null,"fulfillment_status"?: string,"id"?: string,"idempotency_key"?: string | null,"livemode"?: boolean,"locale"?: string | null,"mail_to_account"?: boolean,"number"?: string,"oversold_at"?: string | null,"paid_at"?: string | null,"payment_id"?: string | null,"phone"?: string | null,"prices_include_tax"?: boolean,"purchase_ip"?: unknown,"restocked_at"?: string | null,"session_expires_at"?: string,"session_id"?: string | null,"shipping_address"?: Json | null,"shipping_name"?: string | null,"shipping_rates"?: NonNullable<Json>,"status"?: string,"tracking_number"?: string | null,"updated_at"?: string,"user_agent"?: string | null
+                    "abandoned_at"?: string | null,"account_id"?: string | null,"amount_discount"?: number,"amount_paid"?: number,"amount_refunded"?: number,"amount_shipping"?: number,"amount_subtotal"?: number,"amount_tax"?: number,"amount_total"?: number,"attempt"?: number,"billing_address"?: Json | null,"cancelled_at"?: string | null,"cart_hash"?: string,"created_at"?: string,"currency"?: string,"customer_id"?: string | null,"customer_name"?: string | null,"decided_payment_id"?: string | null,"email"?: string | null,"erased_at"?: string | null,"fulfilled_at"?: string | null,"fulfillment_status"?: string,"id"?: string,"idempotency_key"?: string | null,"livemode"?: boolean,"locale"?: string | null,"mail_to_account"?: boolean,"number"?: string,"oversold_at"?: string | null,"paid_at"?: string | null,"payment_id"?: string | null,"phone"?: string | null,"prices_include_tax"?: boolean,"purchase_ip"?: unknown,"restocked_at"?: string | null,"session_expires_at"?: string,"session_id"?: string | null,"shipping_address"?: Json | null,"shipping_name"?: string | null,"shipping_rates"?: NonNullable<Json>,"status"?: string,"updated_at"?: string,"user_agent"?: string | null
                   }
                   Relationships: [
                     {
@@ -371,6 +377,38 @@ isOneToOne: false
       referencedColumns: ["id"]
     }
                   ]
+                },"refund_lines": {
+                  Row: {
+                    "id": string,"order_item_id": string,"quantity": number,"refund_id": string | null,"request_id": string | null
+                  }
+                  ComputedFields: never
+                  Insert: {
+                    "id"?: string,"order_item_id": string,"quantity": number,"refund_id"?: string | null,"request_id"?: string | null
+                  }
+                  Update: {
+                    "id"?: string,"order_item_id"?: string,"quantity"?: number,"refund_id"?: string | null,"request_id"?: string | null
+                  }
+                  Relationships: [
+                    {
+      foreignKeyName: "refund_lines_order_item_id_fkey"
+      columns: ["order_item_id"]
+isOneToOne: false
+      referencedRelation: "order_items"
+      referencedColumns: ["id"]
+    },{
+      foreignKeyName: "refund_lines_refund_id_fkey"
+      columns: ["refund_id"]
+isOneToOne: false
+      referencedRelation: "refunds"
+      referencedColumns: ["id"]
+    },{
+      foreignKeyName: "refund_lines_request_id_fkey"
+      columns: ["request_id"]
+isOneToOne: false
+      referencedRelation: "refund_requests"
+      referencedColumns: ["id"]
+    }
+                  ]
                 },"refund_reasons": {
                   Row: {
                     "reason": string | null,"refund_id": string
@@ -425,6 +463,98 @@ isOneToOne: false
                   Relationships: [
                     {
       foreignKeyName: "refunds_order_id_fkey"
+      columns: ["order_id"]
+isOneToOne: false
+      referencedRelation: "orders"
+      referencedColumns: ["id"]
+    }
+                  ]
+                },"return_lines": {
+                  Row: {
+                    "order_item_id": string,"quantity": number,"restock": boolean,"return_id": string,"unsent": number
+                  }
+                  ComputedFields: never
+                  Insert: {
+                    "order_item_id": string,"quantity": number,"restock": boolean,"return_id": string,"unsent"?: number
+                  }
+                  Update: {
+                    "order_item_id"?: string,"quantity"?: number,"restock"?: boolean,"return_id"?: string,"unsent"?: number
+                  }
+                  Relationships: [
+                    {
+      foreignKeyName: "return_lines_order_item_id_fkey"
+      columns: ["order_item_id"]
+isOneToOne: false
+      referencedRelation: "order_items"
+      referencedColumns: ["id"]
+    },{
+      foreignKeyName: "return_lines_return_id_fkey"
+      columns: ["return_id"]
+isOneToOne: false
+      referencedRelation: "returns"
+      referencedColumns: ["id"]
+    }
+                  ]
+                },"returns": {
+                  Row: {
+                    "created_at": string,"id": string,"order_id": string,"reason": string | null,"received_at": string | null,"refund_request_id": string | null,"status": string,"stocked_at": string | null
+                  }
+                  ComputedFields: never
+                  Insert: {
+                    "created_at"?: string,"id"?: string,"order_id": string,"reason"?: string | null,"received_at"?: string | null,"refund_request_id"?: string | null,"status"?: string,"stocked_at"?: string | null
+                  }
+                  Update: {
+                    "created_at"?: string,"id"?: string,"order_id"?: string,"reason"?: string | null,"received_at"?: string | null,"refund_request_id"?: string | null,"status"?: string,"stocked_at"?: string | null
+                  }
+                  Relationships: [
+                    {
+      foreignKeyName: "returns_order_id_fkey"
+      columns: ["order_id"]
+isOneToOne: false
+      referencedRelation: "orders"
+      referencedColumns: ["id"]
+    }
+                  ]
+                },"shipment_lines": {
+                  Row: {
+                    "order_item_id": string,"quantity": number,"shipment_id": string
+                  }
+                  ComputedFields: never
+                  Insert: {
+                    "order_item_id": string,"quantity": number,"shipment_id": string
+                  }
+                  Update: {
+                    "order_item_id"?: string,"quantity"?: number,"shipment_id"?: string
+                  }
+                  Relationships: [
+                    {
+      foreignKeyName: "shipment_lines_order_item_id_fkey"
+      columns: ["order_item_id"]
+isOneToOne: false
+      referencedRelation: "order_items"
+      referencedColumns: ["id"]
+    },{
+      foreignKeyName: "shipment_lines_shipment_id_fkey"
+      columns: ["shipment_id"]
+isOneToOne: false
+      referencedRelation: "shipments"
+      referencedColumns: ["id"]
+    }
+                  ]
+                },"shipments": {
+                  Row: {
+                    "carrier": string | null,"id": string,"order_id": string,"parcel": number,"shipped_at": string,"tracking_number": string | null,"tracking_url": string | null
+                  }
+                  ComputedFields: never
+                  Insert: {
+                    "carrier"?: string | null,"id"?: string,"order_id": string,"parcel": number,"shipped_at"?: string,"tracking_number"?: string | null,"tracking_url"?: string | null
+                  }
+                  Update: {
+                    "carrier"?: string | null,"id"?: string,"order_id"?: string,"parcel"?: number,"shipped_at"?: string,"tracking_number"?: string | null,"tracking_url"?: string | null
+                  }
+                  Relationships: [
+                    {
+      foreignKeyName: "shipments_order_id_fkey"
       columns: ["order_id"]
 isOneToOne: false
       referencedRelation: "orders"
@@ -528,22 +658,37 @@ isOneToOne: false
           }
           Functions: {
             "abandon_checkout":
-{ Args: { "p_attempt": number,"p_order_id": string,"p_refusal"?: Json }; Returns: Json
+{ Args: { "p_attempt": number,"p_order_id": string,"p_refusal"?: Json }; Returns: boolean
+                           },
+"accept_dispute":
+{ Args: { "p_dispute_id": string,"p_note"?: string }; Returns: Json
+                           },
+"acknowledge_alert":
+{ Args: { "p_alert_id": string }; Returns: Json
+                           },
+"add_product":
+{ Args: { "p_active"?: boolean,"p_description"?: string,"p_image_url"?: string,"p_name": string,"p_slug": string }; Returns: Json
                            },
 "add_variant":
-{ Args: { "p_color"?: string,"p_currency": string,"p_on_hand"?: number,"p_price_amount": number,"p_product_slug": string,"p_size"?: string,"p_sku": string }; Returns: Json
+{ Args: { "p_color"?: string,"p_confirm"?: boolean,"p_currency": string,"p_on_hand"?: number,"p_price_amount": number,"p_product_slug": string,"p_size"?: string,"p_sku": string }; Returns: Json
                            },
 "adjust_inventory":
 { Args: { "p_delta": number,"p_reason": string,"p_sku": string }; Returns: Json
                            },
 "advance_reconciliation_cursor":
-{ Args: { "p_name": string,"p_position": string }; Returns: Json
+{ Args: { "p_name": string,"p_position": string }; Returns: string
+                           },
+"announce_return":
+{ Args: { "p_dry_run"?: boolean,"p_lines": Json,"p_order_number": string,"p_reason"?: string }; Returns: Json
                            },
 "apply_stripe_facts":
-{ Args: { "p_facts": Json,"p_observed_at": string,"p_source": string }; Returns: Json
+{ Args: { "p_facts": Json,"p_observed_at": string,"p_source": string }; Returns: boolean
+                           },
+"assign_refund":
+{ Args: { "p_dry_run"?: boolean,"p_lines": Json,"p_refund_id": string,"p_restock"?: boolean }; Returns: Json
                            },
 "attach_checkout_session":
-{ Args: { "p_attempt": number,"p_email_change"?: number,"p_fact": Json,"p_order_id": string }; Returns: Json
+{ Args: { "p_attempt": number,"p_email_change"?: number,"p_fact": Json,"p_order_id": string }; Returns: undefined
                            },
 "begin_checkout":
 { Args: { "p_client_ip": string,"p_email": string,"p_hold_seconds": number,"p_idempotency_key": string,"p_items": Json,"p_livemode": boolean,"p_locale": string,"p_previous_session_id"?: string,"p_session_seconds": number,"p_supersede"?: boolean,"p_user_agent": string,"p_user_id": string,"p_velocity_mode"?: string }; Returns: Json
@@ -557,22 +702,38 @@ isOneToOne: false
             }[]
                            },
 "claim_jobs":
-{ Args: { "p_kinds"?: (string)[],"p_lease_seconds": number,"p_limit": number,"p_worker": string }; Returns: Json
+{ Args: { "p_lease_seconds": number,"p_limit": number,"p_worker": string }; Returns: {
+              "attempts": number,"created_at": string,"id": number,"kind": string,"lease_id": string,"max_attempts": number,"payload": Json
+            }[]
+                           },
+"close_return":
+{ Args: { "p_note"?: string,"p_return_id": string }; Returns: Json
+                           },
+"correct_shipment":
+{ Args: { "p_carrier"?: string,"p_order_number": string,"p_parcel": number,"p_tracking_number"?: string }; Returns: Json
+                           },
+"count_inventory":
+{ Args: { "p_counts": Json,"p_note"?: string }; Returns: Json
                            },
 "count_jobs":
-{ Args: Record<PropertyKey, never>; Returns: Json
+{ Args: Record<PropertyKey, never>; Returns: number
                            },
 "enqueue_periodic_jobs":
-{ Args: { "p_settings"?: Json }; Returns: Json
+{ Args: { "p_settings"?: Json }; Returns: number
                            },
 "erase_customer":
+{ Args: { "p_email": string }; Returns: Json
+                           },
+"export_person":
 { Args: { "p_email": string }; Returns: Json
                            },
 "find_open_checkout":
 { Args: { "p_order_id": string }; Returns: Json
                            },
 "finish_jobs":
-{ Args: { "p_results": Json }; Returns: Json
+{ Args: { "p_results": Json }; Returns: {
+              "finished": boolean,"id": number,"status": string
+            }[]
                            },
 "forget_stripe_customer":
 { Args: { "p_order_id": string,"p_stripe_customer_id": string }; Returns: Json
@@ -587,7 +748,9 @@ isOneToOne: false
 { Args: Record<PropertyKey, never>; Returns: Json
                            },
 "get_lost_checkouts":
-{ Args: { "p_limit": number }; Returns: Json
+{ Args: { "p_limit": number }; Returns: {
+              "attempt": number,"ended_at": string,"order_id": string,"started_at": string
+            }[]
                            },
 "get_notification":
 { Args: { "p_notification_id": string }; Returns: Json
@@ -596,55 +759,110 @@ isOneToOne: false
 { Args: { "p_session_id": string }; Returns: Json
                            },
 "get_reconciliation_cursor":
-{ Args: { "p_name": string }; Returns: Json
+{ Args: { "p_name": string }; Returns: string
                            },
 "get_stripe_event":
-{ Args: { "p_event_id": string }; Returns: Json
-                           },
+{ Args: { "p_event_id": string }; Returns: {
+              "api_version": string | null,
+"attempts": number,
+"delivered_at": string | null,
+"delivery_count": number,
+"id": string,
+"ignored_reason": string | null,
+"last_error": string | null,
+"livemode": boolean,
+"next_attempt_at": string | null,
+"payload": NonNullable<Json>,
+"processed_at": string | null,
+"received_at": string,
+"source_ip": unknown,
+"status": string,
+"stripe_created_at": string,
+"type": string
+            }[]
+                          SetofOptions: {
+        from: "*"
+        to: "webhook_events"
+        isOneToOne: false
+        isSetofReturn: true
+      } },
 "get_webhook_allowlist":
-{ Args: Record<PropertyKey, never>; Returns: Json
+{ Args: Record<PropertyKey, never>; Returns: Database["public"]['CompositeTypes']["webhook_allowlist"]
+                          SetofOptions: {
+        from: "*"
+        to: "webhook_allowlist"
+        isOneToOne: true
+        isSetofReturn: false
+      } },
+"import_inventory":
+{ Args: { "p_csv": string,"p_note"?: string }; Returns: Json
                            },
 "judge_refund":
-{ Args: { "p_request_id": string }; Returns: Json
-                           },
+{ Args: { "p_request_id": string }; Returns: Database["public"]['CompositeTypes']["refund_judgement"]
+                          SetofOptions: {
+        from: "*"
+        to: "refund_judgement"
+        isOneToOne: true
+        isSetofReturn: false
+      } },
 "list_differing_objects":
-{ Args: { "p_objects": Json }; Returns: Json
+{ Args: { "p_objects": Json }; Returns: (string)[]
                            },
 "list_open_checkouts":
-{ Args: { "p_limit": number }; Returns: Json
+{ Args: { "p_limit": number }; Returns: (string)[]
                            },
 "list_unknown_events":
-{ Args: { "p_event_ids": (string)[] }; Returns: Json
+{ Args: { "p_event_ids": (string)[] }; Returns: (string)[]
                            },
 "mark_fulfilled":
-{ Args: { "p_carrier"?: string,"p_order_number": string,"p_tracking_number"?: string }; Returns: Json
+{ Args: { "p_carrier"?: string,"p_lines"?: Json,"p_order_number": string,"p_tracking_number"?: string }; Returns: Json
                            },
 "purge_old_data":
-{ Args: { "p_limit": number }; Returns: Json
-                           },
+{ Args: { "p_limit": number }; Returns: Database["public"]['CompositeTypes']["purge_report"]
+                          SetofOptions: {
+        from: "*"
+        to: "purge_report"
+        isOneToOne: true
+        isSetofReturn: false
+      } },
 "receive_return":
-{ Args: { "p_lines"?: Json,"p_note"?: string,"p_order_number": string }; Returns: Json
+{ Args: { "p_command_id"?: string,"p_dry_run"?: boolean,"p_lines"?: Json,"p_note"?: string,"p_order_number": string }; Returns: Json
                            },
 "receive_stripe_event":
-{ Args: { "p_alerts": Json,"p_api_version": string,"p_error": string,"p_event_id": string,"p_facts": Json,"p_ignored_reason": string,"p_livemode": boolean,"p_payload": Json,"p_source_ip": string,"p_stripe_created_at": string,"p_type": string }; Returns: Json
-                           },
+{ Args: { "p_alerts": Json,"p_api_version": string,"p_error": string,"p_event_id": string,"p_facts": Json,"p_ignored_reason": string,"p_livemode": boolean,"p_payload": Json,"p_source_ip": string,"p_stripe_created_at": string,"p_type": string }; Returns: Database["public"]['CompositeTypes']["event_outcome"]
+                          SetofOptions: {
+        from: "*"
+        to: "event_outcome"
+        isOneToOne: true
+        isSetofReturn: false
+      } },
 "reconcile_stripe_event":
-{ Args: { "p_dry_run": boolean,"p_error": string,"p_event": Json,"p_facts": Json,"p_ignored_reason": string,"p_run_id": string }; Returns: Json
-                           },
+{ Args: { "p_dry_run": boolean,"p_error": string,"p_event": Json,"p_facts": Json,"p_ignored_reason": string,"p_run_id": string }; Returns: Database["public"]['CompositeTypes']["repair"]
+                          SetofOptions: {
+        from: "*"
+        to: "repair"
+        isOneToOne: true
+        isSetofReturn: false
+      } },
 "reconcile_stripe_object":
-{ Args: { "p_dry_run": boolean,"p_facts": Json,"p_kind": string,"p_object_id": string,"p_observed_at": string,"p_run_id": string }; Returns: Json
-                           },
+{ Args: { "p_dry_run": boolean,"p_facts": Json,"p_kind": string,"p_object_id": string,"p_observed_at": string,"p_run_id": string }; Returns: Database["public"]['CompositeTypes']["repair"]
+                          SetofOptions: {
+        from: "*"
+        to: "repair"
+        isOneToOne: true
+        isSetofReturn: false
+      } },
 "record_notification_result":
-{ Args: { "p_error": string,"p_notification_id": string,"p_provider_id": string,"p_recipient": string,"p_status": string }; Returns: Json
+{ Args: { "p_error": string,"p_notification_id": string,"p_provider_id": string,"p_recipient": string,"p_status": string }; Returns: boolean
                            },
 "record_webhook_endpoint":
-{ Args: { "p_differences": (string)[],"p_endpoint_id": string,"p_livemode": boolean,"p_state": string }; Returns: Json
+{ Args: { "p_differences": (string)[],"p_endpoint_id": string,"p_livemode": boolean,"p_state": string }; Returns: undefined
                            },
 "record_webhook_rejection":
-{ Args: { "p_count"?: number,"p_reason": string,"p_source_ip": string }; Returns: Json
+{ Args: { "p_count"?: number,"p_reason": string,"p_source_ip": string }; Returns: undefined
                            },
 "redrive":
-{ Args: { "p_actor": string,"p_again"?: boolean,"p_all": boolean,"p_dry_run": boolean,"p_event_ids": (string)[],"p_job_ids": (number)[],"p_type": string }; Returns: Json
+{ Args: { "p_actor": string,"p_again"?: boolean,"p_all": boolean,"p_dry_run": boolean,"p_event_ids": (string)[],"p_job_ids": (number)[],"p_type": string }; Returns: (Database["public"]['CompositeTypes']["redriven_item"])[]
                            },
 "redrive_webhook_event":
 { Args: { "p_event_id": string }; Returns: Json
@@ -653,16 +871,29 @@ isOneToOne: false
 { Args: { "p_note"?: string,"p_order_number": string }; Returns: Json
                            },
 "remind_dispute":
-{ Args: { "p_days": number,"p_dispute_id": string }; Returns: Json
-                           },
+{ Args: { "p_days": number,"p_dispute_id": string }; Returns: Database["public"]['CompositeTypes']["dispute_reminder"]
+                          SetofOptions: {
+        from: "*"
+        to: "dispute_reminder"
+        isOneToOne: true
+        isSetofReturn: false
+      } },
 "replace_webhook_addresses":
-{ Args: { "p_addresses": (string)[] }; Returns: Json
-                           },
+{ Args: { "p_addresses": (string)[] }; Returns: Database["public"]['CompositeTypes']["webhook_address_change"]
+                          SetofOptions: {
+        from: "*"
+        to: "webhook_address_change"
+        isOneToOne: true
+        isSetofReturn: false
+      } },
 "request_refund":
-{ Args: { "p_amount"?: number,"p_order_number": string,"p_reason"?: string,"p_restock"?: boolean }; Returns: Json
+{ Args: { "p_amount"?: number,"p_command_id"?: string,"p_confirm"?: boolean,"p_dry_run"?: boolean,"p_lines"?: Json,"p_order_number": string,"p_reason"?: string,"p_restock"?: boolean,"p_shipping"?: boolean }; Returns: Json
                            },
 "resend_notification":
 { Args: { "p_order_number": string,"p_template": string }; Returns: Json
+                           },
+"resolve_alert":
+{ Args: { "p_alert_id": string,"p_note"?: string }; Returns: Json
                            },
 "restart_checkout_attempt":
 { Args: { "p_attempt": number,"p_hold_seconds": number,"p_order_id": string,"p_session_seconds": number }; Returns: Json
@@ -671,20 +902,51 @@ isOneToOne: false
 { Args: { "p_client_ip"?: string,"p_hold_seconds": number,"p_order_id": string,"p_session_seconds": number,"p_supersede"?: boolean,"p_velocity_mode"?: string }; Returns: Json
                            },
 "retry_stripe_event":
-{ Args: { "p_error": string,"p_event_id": string,"p_facts": Json,"p_ignored_reason": string }; Returns: Json
+{ Args: { "p_error": string,"p_event_id": string,"p_facts": Json,"p_ignored_reason": string }; Returns: Database["public"]['CompositeTypes']["event_outcome"]
+                          SetofOptions: {
+        from: "*"
+        to: "event_outcome"
+        isOneToOne: true
+        isSetofReturn: false
+      } },
+"set_price":
+{ Args: { "p_confirm"?: boolean,"p_dry_run"?: boolean,"p_price_amount": number,"p_sku": string }; Returns: Json
                            },
 "submit_dispute_evidence":
 { Args: { "p_dispute_id": string,"p_note"?: string }; Returns: Json
                            },
 "take_rate_limits":
-{ Args: { "p_buckets": Json }; Returns: Json
-                           }
+{ Args: { "p_buckets": Json }; Returns: Database["public"]['CompositeTypes']["limit_decision"]
+                          SetofOptions: {
+        from: "*"
+        to: "limit_decision"
+        isOneToOne: true
+        isSetofReturn: false
+      } }
           }
           Enums: {
             [_ in never]: never
           }
           CompositeTypes: {
-            [_ in never]: never
+            "dispute_reminder": {
+                        "outcome": string | null,"run_at": string | null
+                      },"event_outcome": {
+                        "outcome": string | null,"reason": string | null,"delivery_count": number | null,"order_ids": (string)[] | null,"closing_sessions": (string)[] | null
+                      },"limit_decision": {
+                        "allowed": boolean | null,"key": string | null,"retry_after_seconds": number | null
+                      },"purge_report": {
+                        "purged": Json | null,"more": boolean | null
+                      },"redriven_item": {
+                        "what": string | null,"id": string | null,"type": string | null,"status": string | null,"error": string | null,"redriven": boolean | null,"problem": string | null
+                      },"refund_judgement": {
+                        "outcome": string | null,"by": string | null,"refusals": number | null
+                      },"repair": {
+                        "outcome": string | null,"changed": boolean | null,"before": Json | null,"after": Json | null
+                      },"webhook_address_change": {
+                        "added": (string)[] | null,"removed": (string)[] | null
+                      },"webhook_allowlist": {
+                        "addresses": (string)[] | null,"refreshed_at": string | null
+                      }
           }
         }
 }

@@ -3,7 +3,7 @@
  * anybody with access to the dashboard can change it (https://docs.stripe.com/webhooks). What it means is decided in
  * SQL, together with what is really delivered.
  */
-import type { EndpointLook } from "../database/rpc.ts";
+import type { EndpointLook } from "../database/webhooks.ts";
 import { callStripe, stripeErrorOf } from "../stripe/client.ts";
 import { lookAt, readEndpoints, webhookUrl } from "./webhook_endpoints.ts";
 import { done, type JobContext, type JobHandler } from "./outcome.ts";

@@ -2,7 +2,7 @@
 import type Stripe from "stripe";
 import { formatMoney } from "../stripe/money.ts";
 import { oneLine } from "../text/outside_text.ts";
-import type { DisputedOrder, EarlierOrder, SentMail } from "../database/rpc_shapes.ts";
+import type { DisputedOrder, EarlierOrder, Parcel, SentMail } from "../database/disputes.ts";
 import type { Address } from "../stripe_events/facts.ts";
 
 /** Stripe's limit for one text field of evidence. */
@@ -27,9 +27,9 @@ export function evidenceParams(
     ...known("customer_purchase_ip", order.purchase_ip),
     ...known("billing_address", addressText(order.billing_address)),
     ...known("shipping_address", addressText(order.shipping_address, order.shipping_name)),
-    ...known("shipping_carrier", given(order.carrier)),
-    ...known("shipping_tracking_number", given(order.tracking_number)),
-    ...known("shipping_date", order.fulfilled_at?.slice(0, 10) ?? null),
+    ...known("shipping_carrier", all(order.shipments.map(({ carrier }) => carrier))),
+    ...known("shipping_tracking_number", all(order.shipments.map(({ tracking_number }) => tracking_number))),
+    ...known("shipping_date", order.shipments[0]?.shipped_at.slice(0, 10) ?? null),
     ...known("product_description", description(order.items)),
     ...known("uncategorized_text", narrative(order, note)),
     ...(visa === null ? {} : { enhanced_evidence: { visa_compelling_evidence_3: visa } }),
@@ -67,7 +67,7 @@ function narrative(order: DisputedOrder, note: string | null): string {
     order.payment?.three_d_secure_result === "authenticated"
       ? "The cardholder authenticated the payment with 3-D Secure."
       : null,
-    parcel(order),
+    ...order.shipments.map((parcel, index) => shipped(parcel, index, order.shipments.length)),
     order.amount_refunded > 0
       ? `${formatMoney(order.amount_refunded, order.currency)} have been refunded.`
       : null,
@@ -78,12 +78,17 @@ function narrative(order: DisputedOrder, note: string | null): string {
   return lines.filter((line) => line !== null && line !== "").join("\n");
 }
 
-function parcel(order: DisputedOrder): string | null {
-  if (order.fulfilled_at === null) return null;
-  const carrier = given(order.carrier);
-  const number = given(order.tracking_number);
-  return `It was shipped on ${day(order.fulfilled_at)}${carrier === null ? "" : ` with ${carrier}`}` +
-    `${number === null ? "" : `, tracking number ${number}`}.`;
+function shipped({ carrier, tracking_number, shipped_at }: Parcel, index: number, count: number): string {
+  const by = given(carrier);
+  const number = given(tracking_number);
+  return `${count === 1 ? "It" : `Parcel ${index + 1} of ${count}`} was shipped on ${day(shipped_at)}` +
+    `${by === null ? "" : ` with ${by}`}${number === null ? "" : `, tracking number ${number}`}.`;
+}
+
+/** Stripe wants several carriers or tracking numbers separated by commas. Null: there are none. */
+function all(texts: (string | null)[]): string | null {
+  const distinct = new Set(texts.map(given).filter((text) => text !== null));
+  return distinct.size === 0 ? null : [...distinct].join(", ");
 }
 
 /** What somebody typed, on one line; null when they typed nothing to be seen. */

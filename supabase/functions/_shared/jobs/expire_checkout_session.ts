@@ -3,43 +3,40 @@
  * only on Stripe's word: a session that turns out paid is settled instead, and while Stripe cannot be asked the
  * hold stays.
  */
+import type Stripe from "stripe";
+import { observe } from "../database/readings.ts";
 import { callStripe, stripeErrorOf } from "../stripe/client.ts";
+import { expireSession, readSession } from "../stripe/session.ts";
 import { checkoutSessionFacts } from "../stripe_events/checkout_session.ts";
 import { done, type JobContext, type JobHandler, textField } from "./outcome.ts";
-
-/** A session is read with its payment and that one's latest charge. */
-export const sessionExpansion = ["payment_intent.latest_charge"];
 
 /** Payload: { session_id, order_id }. */
 export const expireCheckoutSession: JobHandler = async (job, context) => {
   const id = textField(job, "session_id");
-  let reading = await readSession(id, context);
-  if (reading.session.status === "open") {
-    reading = await expire(id, `expire_${id}_job_${job.id}_${job.attempts}`, context);
-  }
-  await context.rpc.applyStripeFacts(checkoutSessionFacts(reading.session), "job", reading.observedAt);
+  const key = `expire_${id}_job_${job.id}_${job.attempts}`;
+  await observe(
+    { ...context, source: "job" },
+    () => end(id, key, context),
+    (session) => checkoutSessionFacts(session),
+  );
   return done;
 };
 
-/** A session with its payment, and when it was asked for: what happens meanwhile is newer. */
-export async function readSession(id: string, { stripe, now }: Pick<JobContext, "stripe" | "now">) {
-  const observedAt = new Date(now());
-  const session = await callStripe(() => stripe.checkout.sessions.retrieve(id, { expand: sessionExpansion }));
-  return { session, observedAt };
-}
-
-async function expire(id: string, idempotencyKey: string, context: JobContext) {
-  const observedAt = new Date(context.now());
+/** The session as it is once it can no longer be paid. */
+async function end(
+  id: string,
+  idempotencyKey: string,
+  { stripe }: JobContext,
+): Promise<Stripe.Checkout.Session> {
+  const session = await callStripe(() => readSession(stripe, id));
+  if (session.status !== "open") return session;
   try {
-    const session = await callStripe(() =>
-      context.stripe.checkout.sessions.expire(id, { expand: sessionExpansion }, { idempotencyKey })
-    );
-    return { session, observedAt };
+    return await callStripe(() => expireSession(stripe, id, { idempotencyKey }));
   } catch (error) {
     // Only open sessions can be expired: somebody paid between the two calls.
     if (stripeErrorOf(error)?.statusCode !== 400) throw error;
-    const reading = await readSession(id, context);
-    if (reading.session.status === "open") throw error;
-    return reading;
+    const now = await callStripe(() => readSession(stripe, id));
+    if (now.status === "open") throw error;
+    return now;
   }
 }

@@ -4,11 +4,12 @@
  * the others are given up, which frees their stock. Nothing is given up while Stripe could still make a session.
  */
 import type Stripe from "stripe";
-import type { LostCheckout } from "../database/rpc.ts";
+import type { LostCheckout } from "../database/reconciliation.ts";
+import { observe } from "../database/readings.ts";
 import { callStripe } from "../stripe/client.ts";
+import { readSession } from "../stripe/session.ts";
 import { checkoutSessionFact, checkoutSessionFacts } from "../stripe_events/checkout_session.ts";
 import { orderIdOf } from "../stripe_events/references.ts";
-import { readSession } from "./expire_checkout_session.ts";
 import { done, type JobContext, type JobHandler } from "./outcome.ts";
 import { attempt, type Problem, throwFirst } from "./problems.ts";
 
@@ -19,7 +20,7 @@ const marginSeconds = 300;
 
 /** Payload: none. */
 export const findLostSessions: JobHandler = async (_job, context) => {
-  const { checkouts } = await context.rpc.getLostCheckouts(checkoutsPerRun);
+  const checkouts = await context.rpc.getLostCheckouts(checkoutsPerRun);
   if (checkouts.length === 0) return done;
   const sessions = await sessionsOf(checkouts, context);
   const problems: Problem[] = [];
@@ -72,8 +73,11 @@ async function attach(
   const { order_id, attempt } = checkout;
   await context.rpc.attachCheckoutSession(order_id, attempt, checkoutSessionFact(session));
   if (session.status === "open") return;
-  const reading = await readSession(session.id, context);
-  await context.rpc.applyStripeFacts(checkoutSessionFacts(reading.session), "job", reading.observedAt);
+  await observe(
+    { ...context, source: "job" },
+    () => callStripe(() => readSession(context.stripe, session.id)),
+    (now) => checkoutSessionFacts(now),
+  );
 }
 
 function keyOf(orderId: string, attempt: string): string {

@@ -1,6 +1,7 @@
 /** The registry of job kinds: one line per kind. A new kind is a line here, one in private.job_kinds, and a test. */
-import type { Job } from "../database/rpc.ts";
+import type { Job } from "../database/jobs.ts";
 import { checkWebhookEndpoint } from "./check_webhook_endpoint.ts";
+import { closeDispute } from "./close_dispute.ts";
 import { deleteStripeCustomer } from "./delete_stripe_customer.ts";
 import { expireCheckoutSession } from "./expire_checkout_session.ts";
 import { findLostSessions } from "./find_lost_sessions.ts";
@@ -38,6 +39,7 @@ const registry: Record<string, JobHandler> = {
   refresh_payment: refreshPayment,
   refresh_charge: refreshCharge,
   submit_dispute_evidence: submitDisputeEvidence,
+  close_dispute: closeDispute,
   remind_dispute: remindDispute,
   send_mail: sendMail,
   send_alert: sendAlert,
@@ -48,6 +50,9 @@ const registry: Record<string, JobHandler> = {
   delete_stripe_customer: deleteStripeCustomer,
   purge,
 };
+
+/** All kinds that this deployment can run. */
+export const jobKinds: readonly string[] = Object.keys(registry);
 
 /** Runs one job. Never throws: whatever goes wrong becomes an outcome. */
 export async function runJob(job: Job, context: JobContext): Promise<Outcome> {

@@ -3,7 +3,8 @@ import type Stripe from "stripe";
 import type { Env } from "../env.ts";
 import { AppError } from "../errors.ts";
 import type { Logger } from "../log.ts";
-import type { Job, JobResult, Rpc } from "../database/rpc.ts";
+import type { Job, JobResult } from "../database/jobs.ts";
+import type { JobCalls } from "./calls.ts";
 import { classifyStripeFailure, stripeErrorOf } from "../stripe/client.ts";
 
 type Severity = "warning" | "critical";
@@ -32,7 +33,7 @@ export type Outcome =
 
 export interface JobContext {
   env: Env;
-  rpc: Rpc;
+  rpc: JobCalls;
   stripe: Stripe;
   /** For providers without an SDK (mail, alerts). */
   fetch: typeof fetch;

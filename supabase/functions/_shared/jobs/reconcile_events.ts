@@ -76,7 +76,7 @@ export const reconcileEventsJob: JobHandler = async (_job, context) => {
 export async function reconcileEvents(context: Context, options: EventsOptions): Promise<EventsReport> {
   const { rpc, now } = context;
   const startedAt = now();
-  const position = Date.parse((await rpc.getReconciliationCursor(cursor)).position);
+  const position = Date.parse(await rpc.getReconciliationCursor(cursor));
   const end = startedAt - options.graceMs;
   const start = Math.max(options.from?.getTime() ?? position - overlapMs, startedAt - keptMs);
   const report: EventsReport = { seen: 0, drift: [], problems: [], complete: true };
@@ -133,8 +133,7 @@ async function ingest(
   { drift, problems }: EventsReport,
 ): Promise<void> {
   if (events.length === 0) return;
-  const { event_ids } = await context.rpc.listUnknownEvents(events.map((event) => event.id));
-  const unknown = new Set(event_ids);
+  const unknown = new Set(await context.rpc.listUnknownEvents(events.map((event) => event.id)));
   const receive = async (event: Stripe.Event) => {
     const judgement = judge(event, context.env);
     const result = await context.rpc.reconcileStripeEvent(options.runId, event, judgement, options.dryRun);

@@ -2,15 +2,16 @@
  * Compares objects instead of events: open checkouts, and the payments, refunds and disputes of the last days. It
  * finds what even the list of events does not show, an event that was stored and lost its effect included.
  */
+import { type Reading, takeReading } from "../database/readings.ts";
 import { callStripe } from "../stripe/client.ts";
+import { readSession } from "../stripe/session.ts";
 import { disputeFacts } from "../stripe_events/dispute.ts";
 import type { Fact } from "../stripe_events/facts.ts";
 import { paymentIntentFacts } from "../stripe_events/payment_intent.ts";
 import { orderIdOf } from "../stripe_events/references.ts";
 import { refundFacts } from "../stripe_events/refund.ts";
-import type { ObjectState } from "../database/rpc.ts";
+import type { ObjectState } from "../database/reconciliation.ts";
 import { checkoutSessionFacts } from "../stripe_events/checkout_session.ts";
-import { readSession } from "./expire_checkout_session.ts";
 import { done, type JobContext, type JobHandler } from "./outcome.ts";
 import { attempt, type Problem, throwFirst } from "./problems.ts";
 import type { Drift } from "./reconcile_events.ts";
@@ -35,7 +36,7 @@ type Context = Pick<JobContext, "rpc" | "stripe" | "now" | "log">;
 
 /** An object of Stripe's with the state that we compare, and a way to its facts. */
 interface Candidate extends ObjectState {
-  facts: () => Promise<Fact[]> | Fact[];
+  facts: () => Promise<Reading<Fact[]>>;
 }
 
 interface Page {
@@ -74,8 +75,8 @@ export async function reconcileObjects(context: Context, options: ObjectsOptions
   await checkOpenCheckouts(context, options, report);
 
   const list = <P extends Page>(read: (page: { limit: number; starting_after?: string }) => Promise<P>) =>
-    pages(read, late, report);
-  for await (const { data } of list((page) => stripe.paymentIntents.list({ created, ...page }))) {
+    pages(read, late, context, report);
+  for await (const { object: { data } } of list((page) => stripe.paymentIntents.list({ created, ...page }))) {
     const ours = data.filter((intent) => orderIdOf(intent.metadata) !== null && hasHappened(intent));
     await compare(
       ours.map((intent) => ({
@@ -83,38 +84,45 @@ export async function reconcileObjects(context: Context, options: ObjectsOptions
         id: intent.id,
         status: intent.status,
         amount: intent.amount_received ?? 0,
-        facts: async () =>
-          paymentIntentFacts(
-            await callStripe(() => stripe.paymentIntents.retrieve(intent.id, { expand: ["latest_charge"] })),
-          ),
+        facts: () =>
+          takeReading(context.now, async () =>
+            paymentIntentFacts(
+              await callStripe(() =>
+                stripe.paymentIntents.retrieve(intent.id, { expand: ["latest_charge"] })
+              ),
+            )),
       })),
       context,
       options,
       report,
     );
   }
-  for await (const { data } of list((page) => stripe.refunds.list({ created, ...page }))) {
+  for await (
+    const { object: { data }, observedAt } of list((page) => stripe.refunds.list({ created, ...page }))
+  ) {
     await compare(
       data.map((refund) => ({
         kind: "refund",
         id: refund.id,
         status: refund.status ?? "succeeded",
         amount: refund.amount,
-        facts: () => refundFacts(refund),
+        facts: () => Promise.resolve({ object: refundFacts(refund), observedAt }),
       })),
       context,
       options,
       report,
     );
   }
-  for await (const { data } of list((page) => stripe.disputes.list({ created, ...page }))) {
+  for await (
+    const { object: { data }, observedAt } of list((page) => stripe.disputes.list({ created, ...page }))
+  ) {
     await compare(
       data.map((dispute) => ({
         kind: "dispute",
         id: dispute.id,
         status: dispute.status,
         amount: dispute.amount,
-        facts: () => disputeFacts(dispute),
+        facts: () => Promise.resolve({ object: disputeFacts(dispute), observedAt }),
       })),
       context,
       options,
@@ -140,22 +148,25 @@ async function checkOpenCheckouts(
   options: ObjectsOptions,
   report: ObjectsReport,
 ): Promise<void> {
-  const { session_ids } = await context.rpc.listOpenCheckouts(checkoutsPerRun);
-  for (const id of session_ids) {
+  const sessionIds = await context.rpc.listOpenCheckouts(checkoutsPerRun);
+  for (const id of sessionIds) {
     await attempt(id, { problems: report.problems, log: context.log }, async () => {
-      const { session, observedAt } = await readSession(id, context);
-      const facts = checkoutSessionFacts(session);
-      await repair({ kind: "checkout_session", id }, facts, observedAt, context, options, report);
+      const reading = await takeReading(
+        context.now,
+        async () => checkoutSessionFacts(await callStripe(() => readSession(context.stripe, id))),
+      );
+      await repair({ kind: "checkout_session", id }, reading, context, options, report);
     });
   }
-  report.seen += session_ids.length;
+  report.seen += sessionIds.length;
 }
 
 async function* pages<P extends Page>(
   read: (page: { limit: number; starting_after?: string }) => Promise<P>,
   late: () => boolean,
+  { now }: Pick<Context, "now">,
   report: ObjectsReport,
-): AsyncGenerator<P> {
+): AsyncGenerator<Reading<P>> {
   let last: string | undefined;
   do {
     if (late()) {
@@ -163,11 +174,16 @@ async function* pages<P extends Page>(
       return;
     }
     const after = last;
-    const page = await callStripe(() =>
-      read({ limit: pageSize, ...(after === undefined ? {} : { starting_after: after }) })
+    const reading = await takeReading(
+      now,
+      () =>
+        callStripe(() =>
+          read({ limit: pageSize, ...(after === undefined ? {} : { starting_after: after }) })
+        ),
     );
+    const page = reading.object;
     report.seen += page.data.length;
-    yield page;
+    yield reading;
     last = page.has_more ? page.data.at(-1)?.id : undefined;
   } while (last !== undefined);
 }
@@ -180,19 +196,17 @@ async function compare(
 ): Promise<void> {
   if (candidates.length === 0) return;
   const states = candidates.map(({ kind, id, status, amount }) => ({ kind, id, status, amount }));
-  const differing = new Set((await context.rpc.listDifferingObjects(states)).ids);
+  const differing = new Set(await context.rpc.listDifferingObjects(states));
   for (const candidate of candidates.filter(({ id }) => differing.has(id))) {
     await attempt(candidate.id, { problems: report.problems, log: context.log }, async () => {
-      const observedAt = new Date(context.now());
-      await repair(candidate, await candidate.facts(), observedAt, context, options, report);
+      await repair(candidate, await candidate.facts(), context, options, report);
     });
   }
 }
 
 async function repair(
   object: { kind: string; id: string },
-  facts: Fact[],
-  observedAt: Date,
+  { object: facts, observedAt }: Reading<Fact[]>,
   { rpc }: Context,
   { runId, dryRun }: ObjectsOptions,
   report: ObjectsReport,

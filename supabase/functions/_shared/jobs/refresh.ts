@@ -3,7 +3,9 @@
  * now is later than both), or which an event of another API version did not tell in full.
  */
 import type Stripe from "stripe";
+import { observe } from "../database/readings.ts";
 import { callStripe } from "../stripe/client.ts";
+import { readSession } from "../stripe/session.ts";
 import { chargeFacts } from "../stripe_events/charge.ts";
 import { checkoutSessionFacts } from "../stripe_events/checkout_session.ts";
 import { disputeFacts } from "../stripe_events/dispute.ts";
@@ -11,7 +13,6 @@ import type { Fact } from "../stripe_events/facts.ts";
 import { paymentIntentFacts } from "../stripe_events/payment_intent.ts";
 import { reviewFacts } from "../stripe_events/radar.ts";
 import { refundFacts } from "../stripe_events/refund.ts";
-import { sessionExpansion } from "./expire_checkout_session.ts";
 import { done, type JobContext, type JobHandler, type Outcome, textField } from "./outcome.ts";
 
 /** Payload: { dispute_id }. */
@@ -46,7 +47,7 @@ export const refreshCheckoutSession: JobHandler = async (job, context) =>
   await refresh(
     context,
     textField(job, "checkout_session_id"),
-    (id) => context.stripe.checkout.sessions.retrieve(id, { expand: sessionExpansion }),
+    (id) => readSession(context.stripe, id),
     (session) => checkoutSessionFacts(session),
   );
 
@@ -78,14 +79,12 @@ async function readCharge(id: string, { stripe }: JobContext): Promise<Fact[]> {
 }
 
 async function refresh<T>(
-  { rpc, now }: JobContext,
+  context: JobContext,
   id: string,
   read: (id: string) => Promise<T>,
   factsOf: (object: T) => Fact[],
 ): Promise<Outcome> {
-  const observedAt = new Date(now());
   // Only the call is Stripe's to answer for: an object that we cannot read is no outage.
-  const object = await callStripe(() => read(id));
-  await rpc.applyStripeFacts(factsOf(object), "job", observedAt);
+  await observe({ ...context, source: "job" }, () => callStripe(() => read(id)), factsOf);
   return done;
 }

@@ -4,6 +4,7 @@
  * gives back no more than there is.
  */
 import type Stripe from "stripe";
+import { observe } from "../database/readings.ts";
 import { callStripe, classifyStripeFailure, isReplayedFailure, stripeErrorOf } from "../stripe/client.ts";
 import { refundFacts } from "../stripe_events/refund.ts";
 import { done, type JobContext, type JobHandler, type Outcome, outcomeOf, textField } from "./outcome.ts";
@@ -51,9 +52,11 @@ export const refundPayment: JobHandler = async (job, context) => {
   };
   const refusals = judgement.refusals === 0 ? "" : `_after_${judgement.refusals}`;
   try {
-    const observedAt = new Date(context.now());
-    const refund = await create(params, requestId, `refund_${requestId}${refusals}`, context);
-    if (refund !== null) await context.rpc.applyStripeFacts(refundFacts(refund), "job", observedAt);
+    await observe(
+      { ...context, source: "job" },
+      () => create(params, requestId, `refund_${requestId}${refusals}`, context),
+      (refund) => refund === null ? [] : refundFacts(refund),
+    );
     return done;
   } catch (error) {
     if (stripeErrorOf(error)?.code === "charge_already_refunded") {
@@ -103,18 +106,17 @@ async function create(
 /** Applies all refunds of the payment; true when the one for this request is among them. */
 async function applyExisting(
   paymentId: string,
-  { stripe, rpc, now }: JobContext,
+  context: JobContext,
   requestId?: string,
 ): Promise<boolean> {
-  const observedAt = new Date(now());
-  const refunds: Stripe.Refund[] = [];
-  await callStripe(async () => {
-    for await (const refund of stripe.refunds.list({ payment_intent: paymentId, limit: 100 })) {
-      refunds.push(refund);
-    }
-  });
-  if (refunds.length === 0) return false;
-  await rpc.applyStripeFacts(refunds.flatMap(refundFacts), "job", observedAt);
+  const list = () =>
+    callStripe(async () => {
+      const refunds: Stripe.Refund[] = [];
+      const all = context.stripe.refunds.list({ payment_intent: paymentId, limit: 100 });
+      for await (const refund of all) refunds.push(refund);
+      return refunds;
+    });
+  const refunds = await observe({ ...context, source: "job" }, list, (found) => found.flatMap(refundFacts));
   return refunds.some((refund) => refund.metadata?.["refund_request_id"] === requestId);
 }
 

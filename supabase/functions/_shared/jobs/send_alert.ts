@@ -5,7 +5,7 @@
  * posted counts as told although the mail fails, and the mail of an alert waits for a provider that refuses us.
  */
 import { alertFields, alertMail } from "../mails/alert.ts";
-import type { StoredAlert } from "../database/rpc.ts";
+import type { StoredAlert } from "../database/notifications.ts";
 import { done, type JobContext, type JobHandler, type Outcome, textField } from "./outcome.ts";
 import { postMail } from "./resend.ts";
 

@@ -3,6 +3,7 @@
  * goes to the bank, and only once (https://docs.stripe.com/disputes/api).
  */
 import type Stripe from "stripe";
+import { observe } from "../database/readings.ts";
 import { callStripe } from "../stripe/client.ts";
 import { disputeFacts } from "../stripe_events/dispute.ts";
 import { evidenceParams } from "./dispute_evidence.ts";
@@ -16,9 +17,8 @@ export const submitDisputeEvidence: JobHandler = async (job, { stripe, rpc, now 
   const submit = job.payload["submit"] === true;
   const note = typeof job.payload["note"] === "string" ? job.payload["note"] : null;
 
-  let observedAt = new Date(now());
-  const dispute = await callStripe(() => stripe.disputes.retrieve(id));
-  await rpc.applyStripeFacts(disputeFacts(dispute), "job", observedAt);
+  const observer = { rpc, now, source: "job" } as const;
+  const dispute = await observe(observer, () => callStripe(() => stripe.disputes.retrieve(id)), disputeFacts);
   if (!waiting.includes(dispute.status)) {
     return { kind: "discard", reason: `the dispute does not wait for evidence (${dispute.status})` };
   }
@@ -31,16 +31,16 @@ export const submitDisputeEvidence: JobHandler = async (job, { stripe, rpc, now 
     return { kind: "discard", reason: "the dispute is not about an order of this shop" };
   }
 
-  observedAt = new Date(now());
   const params: Stripe.DisputeUpdateParams = {
     evidence: evidenceParams(known.order, note, dispute.enhanced_eligibility_types),
     // Stripe submits unless told not to.
     submit,
     metadata: { order_number: known.order.number },
   };
-  const answered = await callStripe(() =>
-    stripe.disputes.update(id, params, { idempotencyKey: `job_${job.id}_evidence` })
+  await observe(
+    observer,
+    () => callStripe(() => stripe.disputes.update(id, params, { idempotencyKey: `job_${job.id}_evidence` })),
+    disputeFacts,
   );
-  await rpc.applyStripeFacts(disputeFacts(answered), "job", observedAt);
   return done;
 };

@@ -1,6 +1,6 @@
 /** What Stripe's webhook endpoints are, against what they should be. */
 import type Stripe from "stripe";
-import type { EndpointLook } from "../database/rpc_shapes.ts";
+import type { EndpointLook } from "../database/webhooks.ts";
 import { stripeApiVersion } from "../stripe/api_version.ts";
 import { enabledEvents } from "../stripe_events/mod.ts";
 

@@ -5,9 +5,10 @@
  */
 import type { Env } from "../env.ts";
 import type { Logger } from "../log.ts";
-import type { Bucket, LimitDecision, Rpc } from "../database/rpc.ts";
+import type { Call } from "../database/client.ts";
+import { type Bucket, limitCalls, type LimitDecision } from "../database/limits.ts";
 
-export type { Bucket, LimitDecision } from "../database/rpc.ts";
+export type { Bucket, LimitDecision } from "../database/limits.ts";
 
 /** Counts one request in each bucket and says whether all of them had room. */
 export interface RateLimiter {
@@ -27,17 +28,17 @@ const postgresTimeoutMs = 3_000;
 
 export interface RateLimiterDeps {
   env: Pick<Env, "upstash">;
-  rpc: { within(limitMs: () => number): Pick<Rpc, "takeRateLimits"> };
+  call: Pick<Call, "within">;
   log: Logger;
   now?: () => number;
 }
 
 /** The limiter of a function: the tiers that are configured, memory last. */
-export function createRateLimiter({ env, rpc, log, now = Date.now }: RateLimiterDeps): RateLimiter {
+export function createRateLimiter({ env, call, log, now = Date.now }: RateLimiterDeps): RateLimiter {
   const upstash: Tier[] = env.upstash === null
     ? []
     : [{ name: "upstash", limiter: createUpstashLimiter(env.upstash), restingUntil: 0 }];
-  const limiter = { take: rpc.within(() => postgresTimeoutMs).takeRateLimits };
+  const limiter = { take: limitCalls(call.within(() => postgresTimeoutMs)).takeRateLimits };
   const postgres: Tier = { name: "postgres", limiter, restingUntil: 0 };
   return createTieredLimiter([...upstash, postgres], createMemoryLimiter({ now }), log, now);
 }

@@ -1,4 +1,4 @@
-import type { StoredAlert } from "../database/rpc.ts";
+import type { StoredAlert } from "../database/notifications.ts";
 import { maskText } from "../log.ts";
 import { formatMoney } from "../stripe/money.ts";
 import { oneLine } from "../text/outside_text.ts";

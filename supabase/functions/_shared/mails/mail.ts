@@ -1,5 +1,5 @@
 /** What every template works with: the order and the shop in the reader's language, and the parts many mails share. */
-import type { Notification, NotificationOrder, ShopSettings } from "../database/rpc.ts";
+import type { Notification, NotificationOrder, ShopSettings } from "../database/notifications.ts";
 import { billLines, formatMoney } from "../stripe/money.ts";
 import { withoutLinks } from "../text/outside_text.ts";
 import { webAddress } from "../text/web_address.ts";

@@ -1,5 +1,5 @@
 /** The registry of mails to customers: one line and one file per template. */
-import type { Notification } from "../database/rpc.ts";
+import type { Notification } from "../database/notifications.ts";
 import type { Rendered } from "./content.ts";
 import { greeting, mailOf, type Template } from "./mail.ts";
 import { render } from "./render.ts";

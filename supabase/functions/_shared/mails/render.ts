@@ -1,6 +1,6 @@
 /** Puts what a template says into the one layout of all mails, as HTML and as text. Nothing but this loads Mustache. */
 import mustache from "mustache";
-import type { ShopSettings } from "../database/rpc.ts";
+import type { ShopSettings } from "../database/notifications.ts";
 import { oneLine } from "../text/outside_text.ts";
 import { webAddress } from "../text/web_address.ts";
 import { layoutHtml, layoutText } from "./compiled_layout.ts";

@@ -1,5 +1,5 @@
 /** The shop as its customers know it: settings of the database, made fit to stand in a mail. */
-import type { ShopSettings } from "../database/rpc.ts";
+import type { ShopSettings } from "../database/notifications.ts";
 import { readLocale } from "../text/locale.ts";
 import { webAddress } from "../text/web_address.ts";
 

@@ -1,20 +1,20 @@
 /**
- * Facts: what a Stripe object says, in the words of our tables. Translators produce them, `rpc.ts` carries
- * them, `private.apply_facts()` merges them. A fact is complete in itself: merging a set of facts gives the
+ * Facts: what a Stripe object says, in the words of our tables. Translators produce them, the database calls
+ * carry them, `private.apply_facts()` merges them. A fact is complete in itself: merging a set of facts gives the
  * same rows in any order, any number of times. The merge rules stand in `docs/settlement.md`.
  *
  * Money is in minor units, currencies are lower case, times are epoch seconds as Stripe sends them.
  */
 
 /** A postal address as Stripe writes it. */
-export interface Address {
+export type Address = {
   line1: string | null;
   line2: string | null;
   city: string | null;
   state: string | null;
   postal_code: string | null;
   country: string | null;
-}
+};
 
 /** A buyer who gave a company's name or tax ids. */
 export interface Business {

@@ -130,6 +130,12 @@ export const de: Texts = {
     subject: (order) => `Ihre Bestellung ${order} ist unterwegs`,
     heading: "Ihr Paket ist unterwegs",
     told: (order) => `Ihre Bestellung ${order} ist unterwegs.`,
+    partSubject: (order) => `Ein Teil Ihrer Bestellung ${order} ist unterwegs`,
+    part: (order) =>
+      `Ein Teil Ihrer Bestellung ${order} ist unterwegs. Der Rest folgt; wir schreiben Ihnen, sobald er verschickt ist.`,
+    restSubject: (order) => `Der Rest Ihrer Bestellung ${order} ist unterwegs`,
+    rest: (order) => `Der Rest Ihrer Bestellung ${order} ist unterwegs.`,
+    contents: "In diesem Paket",
     correctedSubject: (order) => `Berichtigte Sendungsnummer Ihrer Bestellung ${order}`,
     correctedHeading: "Eine neue Sendungsnummer",
     corrected: (order) =>

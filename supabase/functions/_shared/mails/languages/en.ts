@@ -131,6 +131,12 @@ export const en = {
     subject: (order: string) => `Your order ${order} is on its way`,
     heading: "Your parcel is on its way",
     told: (order: string) => `Your order ${order} is on its way.`,
+    partSubject: (order: string) => `Part of your order ${order} is on its way`,
+    part: (order: string) =>
+      `A part of your order ${order} is on its way. The rest follows; we write again when it leaves.`,
+    restSubject: (order: string) => `The rest of your order ${order} is on its way`,
+    rest: (order: string) => `The rest of your order ${order} is on its way.`,
+    contents: "In this parcel",
     correctedSubject: (order: string) => `Corrected tracking of your order ${order}`,
     correctedHeading: "A new tracking number",
     corrected: (order: string) =>

@@ -1,26 +1,47 @@
 import { withoutLinks } from "../../text/outside_text.ts";
-import { trackingUrl } from "../carriers.ts";
 import type { Content } from "../content.ts";
 import { addressesOf, factOf, type Mail, orderButton } from "../mail.ts";
 
-/** The parcel has left, or goes by another number than the customer was told. */
+/** A parcel has left, or goes by another number than the customer was told. */
 export function orderShipped(mail: Mail): Content {
-  const { order, data, texts } = mail;
-  const t = texts.order_shipped;
-  const corrected = data["corrected"] === true;
-  const told = corrected ? t.corrected(order.number) : t.told(order.number);
-  const [carrier, number] = [data["carrier"], data["tracking_number"]].map((part) =>
-    typeof part === "string" ? part : ""
-  );
-  const tracking = [carrier, number].map((part) => withoutLinks(part ?? "")).join(" ").trim();
-  const url = trackingUrl(carrier ?? "", number ?? "");
+  const { data, texts } = mail;
+  const { subject, heading, told } = wording(mail);
+  const tracking = [data["carrier"], data["tracking_number"]]
+    .map((part) => typeof part === "string" ? withoutLinks(part) : "").join(" ").trim();
+  // Made by the database from the carrier's own address and the number, not typed by anybody.
+  const url = data["tracking_url"];
   return {
-    subject: corrected ? t.correctedSubject(order.number) : t.subject(order.number),
+    subject,
     preheader: told,
-    heading: corrected ? t.correctedHeading : t.heading,
+    heading,
     paragraphs: [told],
-    button: url === null ? orderButton(mail) : { label: texts.trackParcel, url },
-    facts: factOf(texts.tracking, tracking),
+    button: typeof url === "string" ? { label: texts.trackParcel, url } : orderButton(mail),
+    facts: [
+      ...factOf(texts.order_shipped.contents, data["part"] === true ? pieces(data["items"]) : null),
+      ...factOf(texts.tracking, tracking),
+    ],
     addresses: addressesOf(mail).filter(({ title }) => title === texts.shipTo),
   };
+}
+
+function wording(
+  { order: { number }, data, texts }: Mail,
+): { subject: string; heading: string; told: string } {
+  const t = texts.order_shipped;
+  if (data["corrected"] === true) {
+    return { subject: t.correctedSubject(number), heading: t.correctedHeading, told: t.corrected(number) };
+  }
+  const { heading } = t;
+  if (data["part"] !== true) return { subject: t.subject(number), heading, told: t.told(number) };
+  return data["more_to_come"] === true
+    ? { subject: t.partSubject(number), heading, told: t.part(number) }
+    : { subject: t.restSubject(number), heading, told: t.rest(number) };
+}
+
+/** "2 × Shirt – White, M, 1 × Tie". */
+function pieces(items: unknown): string {
+  if (!Array.isArray(items)) return "";
+  return items.map((item: { name?: unknown; quantity?: unknown }) =>
+    `${Number(item.quantity)} × ${withoutLinks(String(item.name))}`
+  ).join(", ");
 }

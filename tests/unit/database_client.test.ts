@@ -1,5 +1,8 @@
 import assert from "node:assert/strict";
-import { createRpc, storable } from "../../supabase/functions/_shared/database/rpc.ts";
+import { createCall } from "../../supabase/functions/_shared/database/client.ts";
+import { jobCalls } from "../../supabase/functions/_shared/jobs/calls.ts";
+import { judged } from "../../supabase/functions/_shared/database/events.ts";
+import { storable } from "../../supabase/functions/_shared/database/storable.ts";
 
 const env = {
   supabaseUrl: "http://database.example",
@@ -12,9 +15,9 @@ interface Sent {
   body: unknown;
 }
 
-function rpcAnswering(...answers: (Response | Error)[]) {
+function answering(...answers: (Response | Error)[]) {
   const sent: Sent[] = [];
-  const rpc = createRpc(env, (input, init) => {
+  const call = createCall(env, (input, init) => {
     sent.push({
       url: String(input),
       headers: new Headers(init?.headers),
@@ -25,39 +28,39 @@ function rpcAnswering(...answers: (Response | Error)[]) {
       ? Promise.resolve(answer.clone())
       : Promise.reject(answer ?? new Error("none"));
   });
-  return { rpc, sent };
+  return { call, rpc: jobCalls(call), sent };
 }
 
 function failure(code: string, status: number, more: { message?: string; details?: string } = {}): Response {
   return Response.json({ code, message: "failed", details: null, hint: null, ...more }, { status });
 }
 
-Deno.test("createRpc() calls the SQL function by name, with the default secret key and never as bearer", async () => {
-  const { rpc, sent } = rpcAnswering(Response.json({ remaining: 3 }));
-  assert.deepEqual(await rpc.countJobs(), { remaining: 3 });
+Deno.test("createCall() calls the SQL function by name, with the default secret key and never as bearer", async () => {
+  const { rpc, sent } = answering(Response.json(3));
+  assert.deepEqual(await rpc.countJobs(), 3);
   assert.equal(sent[0]?.url, "http://database.example/rest/v1/rpc/count_jobs");
   assert.equal(sent[0]?.headers.get("apikey"), "sb_secret_a");
   assert.equal(sent[0]?.headers.get("authorization"), null);
 });
 
-Deno.test("createRpc() maps our SQLSTATEs to codes, with their details", async () => {
+Deno.test("createCall() maps our SQLSTATEs to codes, with their details", async () => {
   const short = [{ sku: "A", requested: 2, available: 1 }];
   const cases: [string, string][] = [
-    ["KCSKU", "unknown_sku"],
-    ["KCSTK", "insufficient_stock"],
-    ["KCIDC", "idempotency_conflict"],
-    ["KCSTA", "conflict"],
-    ["KCCUR", "invalid_request"],
-    ["KCINV", "invalid_request"],
+    ["SHSKU", "unknown_sku"],
+    ["SHSTK", "insufficient_stock"],
+    ["SHIDC", "idempotency_conflict"],
+    ["SHSTA", "conflict"],
+    ["SHCUR", "invalid_request"],
+    ["SHINV", "invalid_request"],
   ];
   for (const [state, code] of cases) {
-    const { rpc } = rpcAnswering(failure(state, 400, { details: JSON.stringify(short) }));
+    const { rpc } = answering(failure(state, 400, { details: JSON.stringify(short) }));
     await assert.rejects(rpc.countJobs(), { code, details: short });
   }
 });
 
-Deno.test("createRpc() does not show a database's own messages to callers", async () => {
-  const { rpc } = rpcAnswering(
+Deno.test("createCall() does not show a database's own messages to callers", async () => {
+  const { rpc } = answering(
     failure("42P01", 404, { message: 'relation "private.secrets" does not exist' }),
   );
   await assert.rejects(rpc.countJobs(), (error: Error & { code?: string }) => {
@@ -77,34 +80,34 @@ for (
     ["a database that only reads", failure("25006", 405)],
   ] as const
 ) {
-  Deno.test(`createRpc() takes ${name} for an outage that passes`, async () => {
-    const { rpc } = rpcAnswering(answer);
+  Deno.test(`createCall() takes ${name} for an outage that passes`, async () => {
+    const { rpc } = answering(answer);
     await assert.rejects(rpc.countJobs(), { code: "database_unavailable", status: 503, retryable: true });
   });
 }
 
-Deno.test("createRpc() repeats a transaction that lost against others, three times at most", async () => {
+Deno.test("createCall() repeats a transaction that lost against others, three times at most", async () => {
   for (const code of ["40001", "40P01"]) {
-    const { rpc, sent } = rpcAnswering(
+    const { rpc, sent } = answering(
       failure(code, 500),
       failure(code, 500),
-      Response.json({ remaining: 1 }),
+      Response.json(1),
     );
-    assert.deepEqual(await rpc.countJobs(), { remaining: 1 });
+    assert.deepEqual(await rpc.countJobs(), 1);
     assert.equal(sent.length, 3);
-    const stubborn = rpcAnswering(failure(code, 500));
+    const stubborn = answering(failure(code, 500));
     await assert.rejects(stubborn.rpc.countJobs(), { code: "database_unavailable" });
     assert.equal(stubborn.sent.length, 3);
   }
 });
 
-Deno.test("createRpc() repeats nothing else: the call may have been carried out", async () => {
-  const { rpc, sent } = rpcAnswering(new TypeError("connection reset"));
+Deno.test("createCall() repeats nothing else: the call may have been carried out", async () => {
+  const { rpc, sent } = answering(new TypeError("connection reset"));
   await assert.rejects(rpc.countJobs());
   assert.equal(sent.length, 1);
 });
 
-Deno.test("createRpc() gives up after ten seconds, before Stripe does, or when its caller's time is over", async () => {
+Deno.test("createCall() gives up after ten seconds, before Stripe does, or when its caller's time is over", async () => {
   const { timeout } = AbortSignal;
   const waits: number[] = [];
   // Nothing really waits: whoever asks for a signal gets one that has fired.
@@ -113,21 +116,21 @@ Deno.test("createRpc() gives up after ten seconds, before Stripe does, or when i
     return AbortSignal.abort(new DOMException("Signal timed out.", "TimeoutError"));
   };
   try {
-    const rpc = createRpc(env, (_input, init) => {
+    const call = createCall(env, (_input, init) => {
       init?.signal?.throwIfAborted();
       return Promise.resolve(failure("40P01", 500));
     });
     const late = { code: "database_unavailable", status: 503, retryable: true };
-    await assert.rejects(rpc.countJobs(), late);
-    await assert.rejects(rpc.within(() => 1_234).takeRateLimits([]), late);
+    await assert.rejects(call("count_jobs", {}), late);
+    await assert.rejects(call.within(() => 1_234)("count_jobs", {}), late);
   } finally {
     AbortSignal.timeout = timeout;
   }
   assert.deepEqual(waits, [10_000, 1_234]);
 });
 
-Deno.test("createRpc() sends only text that Postgres can store", async () => {
-  const { rpc, sent } = rpcAnswering(Response.json(null));
+Deno.test("createCall() sends only text that Postgres can store", async () => {
+  const { rpc, sent } = answering(Response.json(null));
   await rpc.recordWebhookRejection("a\u0000b\ud800", null, 1);
   assert.deepEqual(sent[0]?.body, { p_reason: "a\ufffdb\ufffd", p_source_ip: null, p_count: 1 });
 });
@@ -148,11 +151,11 @@ Deno.test("storable() keeps __proto__ as the plain key that JSON makes of it", (
   assert.equal(({} as { admin?: boolean }).admin, undefined);
 });
 
-Deno.test("createRpc() keeps what a provider said without addresses and keys, wherever it is noted", async () => {
+Deno.test("createCall() keeps what a provider said without addresses and keys, wherever it is noted", async () => {
   const address = ["ada", "example.com"].join("@");
   const key = ["re", "abcdef", "123456"].join("_");
   const said = `resend 422: ${address} is refused for ${key}`;
-  const { rpc, sent } = rpcAnswering(Response.json(null));
+  const { rpc, sent } = answering(Response.json(null));
   const result = {
     id: 1,
     lease_id: "lease",
@@ -174,10 +177,8 @@ Deno.test("createRpc() keeps what a provider said without addresses and keys, wh
     p_stripe_created_at: "2026-11-01T10:00:00Z",
     p_source_ip: null,
     p_payload: {},
-    p_facts: null,
-    p_ignored_reason: null,
-    p_error: said,
     p_alerts: [],
+    ...judged({ error: said }),
   });
   assert.equal(sent.length, 5);
   for (const { url, body } of sent) {
@@ -185,4 +186,30 @@ Deno.test("createRpc() keeps what a provider said without addresses and keys, wh
     assert(text.includes("resend 422: ***@*** is refused for re_***"), `${url}: ${text}`);
     assert(!text.includes(address) && !text.includes(key), url);
   }
+});
+
+Deno.test("call() takes the names and arguments of the schema, and nothing else", async () => {
+  const { call, sent } = answering(Response.json(null));
+  const limits = { p_worker: "w", p_limit: 1, p_lease_seconds: 60 };
+  await call("claim_jobs", limits);
+  await call("get_stripe_event", { p_event_id: null });
+  // Each of these is an error of the type check, which the gate runs over this file.
+  // @ts-expect-error there is no such function
+  await call("claim_job", limits);
+  // @ts-expect-error an argument is misspelt
+  await call("get_stripe_event", { p_event: "evt_1" });
+  // @ts-expect-error an argument is missing
+  await call("claim_jobs", { p_worker: "w", p_limit: 1 });
+  // @ts-expect-error an argument has the wrong type
+  await call("claim_jobs", { ...limits, p_limit: "1" });
+  // @ts-expect-error an argument is one too many
+  await call("claim_jobs", { ...limits, p_kinds: ["purge"] });
+  // @ts-expect-error an optional argument is misspelt
+  await call("abandon_checkout", { p_order_id: "id", p_attempt: 1, p_refused: null });
+  // @ts-expect-error the function takes no arguments
+  await call("count_jobs", { p_kind: "purge" });
+  const jobs = await call("claim_jobs", limits);
+  // @ts-expect-error a column that the function does not return
+  assert.equal(jobs?.[0]?.priority, undefined);
+  assert.equal(sent.length, 10);
 });

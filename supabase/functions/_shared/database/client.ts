@@ -1,0 +1,92 @@
+/**
+ * The one door to the database: `call()` takes a SQL function's name and arguments as `database_types.ts` has them.
+ * Each call is one transaction and one round trip. What a subject asks of the database stands in a file of its own
+ * beside this one: one wrapper per SQL function, with the function's name in camelCase.
+ */
+import { PostgrestClient } from "@supabase/postgrest-js";
+import type { Env } from "../env.ts";
+import { type DatabaseFailure, fromDatabaseFailure, isRepeatable } from "../errors.ts";
+import type { Database, Json } from "./database_types.ts";
+import { storable } from "./storable.ts";
+
+export type { Json } from "./database_types.ts";
+
+type Functions = Database["public"]["Functions"];
+export type FunctionName = keyof Functions;
+
+/** The arguments of a SQL function. Each may be null, which the generator does not know; JSON is what it is made of. */
+export type Arguments<F extends FunctionName> = Functions[F]["Args"] extends Record<PropertyKey, never>
+  ? Record<never, never>
+  : { [A in keyof Functions[F]["Args"]]: Argument<Functions[F]["Args"][A]> };
+
+type Argument<T> = Json extends T ? object | null : T | null;
+
+/** What a SQL function answers, as generated: every field of a composite may be null, no column of a table. */
+export type Returned<F extends FunctionName> = Functions[F]["Returns"];
+
+/**
+ * A generated shape with some fields as they really are: never null, null at times, or one of few words. A field that
+ * the shape does not have is an error. `tests/db/result_shapes.test.ts` holds what is said here to what comes.
+ */
+export type Known<Shape, Fields extends { [K in keyof Fields]: K extends keyof Shape ? unknown : never }> =
+  & Omit<Shape, keyof Fields>
+  & Fields;
+
+/** Calls SQL functions with the project's secret key. */
+export interface Call {
+  /** @throws AppError whatever {@linkcode fromDatabaseFailure} makes of a failure. */
+  <F extends FunctionName, A extends Arguments<F>>(
+    name: F,
+    args: A & Record<Exclude<keyof A, keyof Arguments<F>>, never>,
+  ): Promise<Returned<F>>;
+  /** The same door for a caller with a deadline: each call gives up after what `limitMs` says as it begins. */
+  within(limitMs: () => number): Call;
+}
+
+/** Slower than this and the caller is better served by a retry; Stripe itself waits longer. */
+const timeoutMs = 10_000;
+const repeatLimit = 3;
+
+/** Opens the door of a project. Nothing is sent before the first call. */
+export function createCall(
+  env: Pick<Env, "supabaseUrl" | "secretKeys">,
+  fetcher: typeof fetch = fetch,
+): Call {
+  const client = new PostgrestClient(`${env.supabaseUrl}/rest/v1`, {
+    headers: { apikey: env.secretKeys["default"] ?? Object.values(env.secretKeys)[0] ?? "" },
+    fetch: fetcher,
+    retry: false,
+  });
+  const within = (limitMs: () => number): Call =>
+    Object.assign(
+      async <F extends FunctionName>(name: F, args: object) =>
+        await send(client, name, args, limitMs()) as Returned<F>,
+      { within },
+    );
+  return within(() => timeoutMs);
+}
+
+async function send(client: PostgrestClient, name: string, args: object, limitMs: number): Promise<unknown> {
+  const signal = AbortSignal.timeout(limitMs);
+  for (let round = 1;; round++) {
+    const { data, error, status } = await client.rpc(name, storable(args)).abortSignal(signal);
+    if (error === null) return data;
+    const failure: DatabaseFailure = {
+      code: error.code ?? "",
+      message: error.message,
+      details: error.details ?? null,
+      status,
+    };
+    if (!isRepeatable(failure) || round === repeatLimit) throw fromDatabaseFailure(failure);
+    await pause(round * 20 * (1 + Math.random()));
+  }
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+/** The row of a function that answers one row or none. */
+export async function rowOrNull<T>(rows: Promise<T[]>): Promise<T | null> {
+  return (await rows)[0] ?? null;
+}

@@ -1,0 +1,81 @@
+/** Disputes: what they can be answered with, and when. */
+import type { Address } from "../stripe_events/facts.ts";
+import type { Call, Known, Returned } from "./client.ts";
+import type { OrderLine } from "./orders.ts";
+
+export type DisputeCalls = ReturnType<typeof disputeCalls>;
+
+/** A mail that has been sent to the buyer. */
+export type SentMail = { template: string; recipient: string | null; sent_at: string };
+
+/** An order that the same buyer paid before, kept and did not dispute. */
+export type EarlierOrder = {
+  number: string;
+  paid_at: string;
+  amount_paid: number;
+  currency: string;
+  charge_id: string;
+  email: string | null;
+  purchase_ip: string | null;
+  shipping_address: Address | null;
+  user_id: string | null;
+  description: string | null;
+  days_before: number;
+  same_ip: boolean;
+  same_address: boolean;
+  same_account: boolean;
+};
+
+/** One parcel of an order. */
+export type Parcel = { carrier: string | null; tracking_number: string | null; shipped_at: string };
+
+/** The disputed order, as `get_dispute_evidence()` assembles it. Times are ISO 8601, amounts in minor units. */
+export type DisputedOrder = {
+  number: string;
+  email: string | null;
+  customer_name: string | null;
+  phone: string | null;
+  user_id: string | null;
+  purchase_ip: string | null;
+  user_agent: string | null;
+  billing_address: Address | null;
+  shipping_name: string | null;
+  shipping_address: Address | null;
+  currency: string;
+  amount_total: number;
+  amount_refunded: number;
+  created_at: string;
+  paid_at: string | null;
+  shipments: Parcel[];
+  items: OrderLine[];
+  mails: SentMail[];
+  payment: {
+    charge_id: string | null;
+    card_brand: string | null;
+    card_last4: string | null;
+    three_d_secure_result: string | null;
+    risk_level: string | null;
+  } | null;
+  earlier_orders: EarlierOrder[];
+};
+
+/** What `get_dispute_evidence()` answers; `order` null: not one of ours. */
+export type DisputeEvidence = {
+  dispute: { id: string; status: string; reason: string; network_reason_code: string | null };
+  order: DisputedOrder | null;
+};
+
+/** What became of a reminder. `early`: not before `run_at` (ISO 8601). `over`: there is nothing to answer any more. */
+export type DisputeReminder =
+  | Known<Returned<"remind_dispute">, { outcome: "early"; run_at: string }>
+  | Known<Returned<"remind_dispute">, { outcome: "reminded" | "over"; run_at: null }>;
+
+export const disputeCalls = (call: Call) => ({
+  /** What a dispute can be answered with; null for a dispute that is not stored. */
+  getDisputeEvidence: (id: string) =>
+    call("get_dispute_evidence", { p_dispute_id: id }) as Promise<DisputeEvidence | null>,
+
+  /** Tells staff that evidence is due. */
+  remindDispute: (id: string, days: number) =>
+    call("remind_dispute", { p_dispute_id: id, p_days: days }) as Promise<DisputeReminder>,
+});

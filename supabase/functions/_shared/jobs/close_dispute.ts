@@ -1,0 +1,26 @@
+/** Accepts a dispute at Stripe, which ends it as lost (https://docs.stripe.com/api/disputes/close). */
+import { callStripe } from "../stripe/client.ts";
+import { disputeFacts } from "../stripe_events/dispute.ts";
+import { done, type JobHandler, textField } from "./outcome.ts";
+
+const waiting: readonly string[] = ["needs_response", "warning_needs_response", "appeal_needs_response"];
+const ended: readonly string[] = ["lost", "warning_closed"];
+
+/** Payload: { dispute_id }. */
+export const closeDispute: JobHandler = async (job, { stripe, rpc, now }) => {
+  const id = textField(job, "dispute_id");
+  let observedAt = new Date(now());
+  const dispute = await callStripe(() => stripe.disputes.retrieve(id));
+  await rpc.applyStripeFacts(disputeFacts(dispute), "job", observedAt);
+  // Closed by a try whose answer was lost, or by a person.
+  if (ended.includes(dispute.status)) return done;
+  if (!waiting.includes(dispute.status)) {
+    return { kind: "discard", reason: `the dispute does not wait for an answer (${dispute.status})` };
+  }
+  observedAt = new Date(now());
+  const closed = await callStripe(() =>
+    stripe.disputes.close(id, {}, { idempotencyKey: `job_${job.id}_close` })
+  );
+  await rpc.applyStripeFacts(disputeFacts(closed), "job", observedAt);
+  return done;
+};

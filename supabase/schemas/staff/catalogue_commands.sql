@@ -1,0 +1,106 @@
+-- What the staff commands about products and prices do.
+
+create function private.read_price(p_args jsonb, p_currency text) returns bigint
+language plpgsql
+immutable
+set search_path = ''
+as $$
+declare
+  v_problem text := private.amount_problem(0, p_currency);
+  v_amount bigint;
+begin
+  if v_problem is null then
+    v_amount := private.read_amount(p_args -> 'price_amount', p_currency, (p_args ->> 'confirm')::boolean);
+    v_problem := private.amount_problem(v_amount, p_currency);
+  end if;
+  if v_problem is not null then
+    raise exception 'price_amount %', v_problem using errcode = 'SHINV';
+  end if;
+  return v_amount;
+end;
+$$;
+comment on function private.read_price(jsonb, text) is
+  'The price that a command names, in minor units. SHINV, SHREF: see read_amount(), or one that Stripe '
+  'refuses.';
+
+create function private.run_add_product(p_args jsonb) returns jsonb
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_id uuid;
+begin
+  if p_args ->> 'slug' !~ '^[a-z0-9]+(-[a-z0-9]+)*$' then
+    raise exception 'slug must be lower case words and figures with hyphens, e.g. oxford-shirt'
+      using errcode = 'SHINV';
+  end if;
+  insert into public.products (slug, name, description, image_url, active)
+  values (
+    p_args ->> 'slug', p_args ->> 'name', p_args ->> 'description', p_args ->> 'image_url',
+    coalesce((p_args ->> 'active')::boolean, true)
+  )
+  on conflict (slug) do nothing
+  returning id into v_id;
+  if v_id is null then
+    raise exception 'product % exists already', p_args ->> 'slug'
+      using errcode = 'SHINV', hint = 'Its sizes and colours come with add_variant().';
+  end if;
+  return jsonb_build_object('product_id', v_id);
+end;
+$$;
+comment on function private.run_add_product(jsonb) is
+  'Carries out add_product, and answers { product_id }. SHINV: the slug is taken, or not one.';
+
+create function private.run_add_variant(p_args jsonb) returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_product_id uuid;
+  v_variant_id uuid;
+  v_currency constant text := lower(p_args ->> 'currency');
+  v_price_amount constant bigint := private.read_price(p_args, v_currency);
+  v_on_hand constant integer := coalesce((p_args ->> 'on_hand')::integer, 0);
+begin
+  select id into v_product_id from public.products where slug = p_args ->> 'product_slug';
+  if not found then
+    raise exception 'there is no product %', p_args ->> 'product_slug'
+      using errcode = 'SHINV', hint = 'add_product() makes one.';
+  elsif v_on_hand < 0 then
+    raise exception 'on_hand must not be negative' using errcode = 'SHINV';
+  elsif exists (select 1 from public.product_variants where sku = p_args ->> 'sku') then
+    raise exception 'sku % exists already', p_args ->> 'sku' using errcode = 'SHINV';
+  end if;
+  insert into public.product_variants (product_id, sku, size, color, price_amount, currency)
+  values (v_product_id, p_args ->> 'sku', p_args ->> 'size', p_args ->> 'color', v_price_amount, v_currency)
+  returning id into v_variant_id;
+  insert into public.inventory_levels (variant_id, on_hand) values (v_variant_id, v_on_hand);
+end;
+$$;
+comment on function private.run_add_variant(jsonb) is
+  'Carries out add_variant: the variant and its stock row. SHINV: no such product, the SKU exists, or a '
+  'price that Stripe refuses; SHREF: a price that looks like major units.';
+
+create function private.run_set_price(p_args jsonb) returns jsonb
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v public.product_variants;
+  v_amount bigint;
+begin
+  select * into v from public.product_variants x where x.sku = p_args ->> 'sku' for no key update;
+  if not found then
+    raise exception 'unknown sku %', p_args ->> 'sku'
+      using errcode = 'SHSKU', detail = jsonb_build_array(p_args ->> 'sku')::text;
+  end if;
+  v_amount := private.read_price(p_args, v.currency);
+  update public.product_variants set price_amount = v_amount where id = v.id and price_amount <> v_amount;
+  return jsonb_build_object(
+    'sku', v.sku, 'currency', v.currency, 'was', v.price_amount, 'price_amount', v_amount
+  );
+end;
+$$;
+comment on function private.run_set_price(jsonb) is
+  'Carries out set_price, and answers { sku, currency, was, price_amount }; orders that exist keep their '
+  'price. SHSKU; SHINV: a price that Stripe refuses; SHREF: one that looks like major units.';

@@ -1,0 +1,484 @@
+/**
+ * What the wrappers of `_shared/database/` say of the answers of SQL functions, held against what comes over the API:
+ * which fields there are, and which of them are never null. Each shape below is tied to its type, so that neither
+ * changes without the other.
+ */
+import assert from "node:assert/strict";
+import { createCall } from "../../supabase/functions/_shared/database/client.ts";
+import type {
+  BegunCheckout,
+  Checkout,
+  FoundCheckout,
+} from "../../supabase/functions/_shared/database/checkout.ts";
+import type { DisputeEvidence, DisputeReminder } from "../../supabase/functions/_shared/database/disputes.ts";
+import type { EventOutcome } from "../../supabase/functions/_shared/database/events.ts";
+import { healthCalls } from "../../supabase/functions/_shared/database/health.ts";
+import type { Job, RedrivenItem } from "../../supabase/functions/_shared/database/jobs.ts";
+import { limitCalls, type LimitDecision } from "../../supabase/functions/_shared/database/limits.ts";
+import type {
+  Notification,
+  ShopSettings,
+  StoredAlert,
+} from "../../supabase/functions/_shared/database/notifications.ts";
+import { orderCalls, type OrderStatus } from "../../supabase/functions/_shared/database/orders.ts";
+import type { RefundJudgement } from "../../supabase/functions/_shared/database/refunds.ts";
+import { jobCalls } from "../../supabase/functions/_shared/jobs/calls.ts";
+import type { Address } from "../../supabase/functions/_shared/stripe_events/facts.ts";
+import { localGateway } from "../support/gateway.ts";
+import { addVariants, sessionFact } from "./checkout/cart_support.ts";
+import { deliver } from "./settlement/arrange.ts";
+import { searchDatabase } from "./settlement/search.ts";
+import { attachSession, beginOrder } from "./settlement/shop.ts";
+import { Story } from "./settlement/story.ts";
+
+/** A shape to compare with: `set` is never null, `null` may be; an object or a list of them is looked into. */
+type Shape<T> = { [K in keyof T]-?: Part<T[K]> };
+type Part<V> = [V] extends [null] ? "null"
+  : null extends V ? Inner<NonNullable<V>, "null", true>
+  : Inner<V, "set", false>;
+type Inner<V, Leaf extends "set" | "null", Nullable extends boolean> = V extends readonly (infer E)[]
+  ? E extends object ? { each: Shape<E> } : Leaf
+  : V extends object
+    ? string extends keyof V ? Leaf : Nullable extends true ? { orNull: Shape<V> } : { is: Shape<V> }
+  : Leaf;
+
+type AnyPart = "set" | "null" | { each: AnyShape } | { orNull: AnyShape } | { is: AnyShape };
+type AnyShape = { [name: string]: AnyPart };
+
+function check<T>(value: unknown, shape: Shape<T>, path: string): void {
+  compare(value, shape as AnyShape, path);
+}
+
+function compare(value: unknown, shape: AnyShape, path: string): void {
+  assert(typeof value === "object" && value !== null, path);
+  assert.deepEqual(Object.keys(value).sort(), Object.keys(shape).sort(), path);
+  for (const [name, field] of Object.entries(value)) {
+    const part = shape[name] ?? "set", at = `${path}.${name}`;
+    const mayBeNull = part === "null" || (typeof part === "object" && "orNull" in part);
+    if (field === null && mayBeNull) continue;
+    assert.notEqual(field, null, at);
+    if (typeof part === "string") continue;
+    if (!("each" in part)) compare(field, "is" in part ? part.is : part.orNull, at);
+    else {
+      assert(Array.isArray(field) && field.length > 0, `${at} has nothing in it to look at`);
+      for (const item of field) compare(item, part.each, at);
+    }
+  }
+}
+
+const checkoutShape: Shape<Checkout> = {
+  outcome: "set",
+  order_id: "set",
+  order_number: "set",
+  account_id: "null",
+  attempt: "set",
+  currency: "set",
+  amount_subtotal: "set",
+  session_expires_at: "set",
+  email: "null",
+  locale: "null",
+  stripe_customer_id: "null",
+  customer: { orNull: { id: "set", email: "null", generation: "set" } },
+  customer_email: "null",
+  customer_email_change: "null",
+  cart_hash: "set",
+  three_d_secure: "null",
+  prices_include_tax: "set",
+  shipping_rates: {
+    each: {
+      id: "set",
+      name: "set",
+      amount: "set",
+      countries: "null",
+      delivery_days_min: "null",
+      delivery_days_max: "null",
+    },
+  },
+  items: {
+    each: {
+      sku: "set",
+      name: "set",
+      description: "null",
+      image_url: "null",
+      quantity: "set",
+      unit_amount: "set",
+    },
+  },
+  session: { orNull: { id: "set", url: "null", status: "set", expires_at: "set" } },
+};
+const lineShape = { sku: "set", name: "set", quantity: "set", unit_amount: "set" } as const;
+const addressShape: Shape<Address> = {
+  line1: "null",
+  line2: "null",
+  city: "null",
+  state: "null",
+  postal_code: "null",
+  country: "null",
+};
+const shopShape: Shape<ShopSettings> = {
+  name: "set",
+  sender_name: "null",
+  logo_url: "null",
+  order_url: "null",
+  returns_url: "null",
+  privacy_url: "null",
+  accent_color: "set",
+  contact_email: "null",
+  postal_address: "null",
+  locale: "set",
+  time_zone: "set",
+  statement_descriptor: "null",
+};
+const eventShape: Shape<EventOutcome> = {
+  outcome: "set",
+  reason: "null",
+  delivery_count: "set",
+  order_ids: "null",
+  closing_sessions: "null",
+};
+
+const database = await searchDatabase(50);
+const { sql } = database;
+const gateway = await localGateway(database.url);
+const called = new Set<string>();
+const env = { supabaseUrl: gateway.url, secretKeys: { default: gateway.keys.secret_key } };
+const call = createCall(env, (input, init) => {
+  called.add(String(input).replace(/^.*\/rpc\//, ""));
+  return fetch(input, init);
+});
+const rpc = { ...jobCalls(call), ...healthCalls(call), ...limitCalls(call), ...orderCalls(call) };
+Deno.test.afterAll(async () => {
+  await gateway.stop();
+  await database.drop();
+  const wrapped = Object.keys(rpc).map((name) =>
+    name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
+  );
+  assert.deepEqual([...called].sort(), wrapped.sort(), "every wrapper is looked at here");
+});
+
+/** An order that is paid and disputed, of somebody who paid one before. */
+async function disputedOrder(): Promise<Story> {
+  let story: Story | undefined;
+  for (const tag of ["first", "second"]) {
+    story = new Story(await beginOrder(sql), 60, tag, tag === "first" ? 1_793_000_000 : 1_793_500_000);
+    await attachSession(sql, story, "a");
+    const payment = story.paid("a");
+    await deliver(sql, story.moves);
+    await sql`select public.mark_fulfilled(${story.frame.orderNumber}, 'UPS', ${`1Z-${tag}`})`;
+    if (tag === "second") story.disputed(payment, "d", "needs_response");
+    await deliver(sql, story.moves);
+  }
+  assert(story !== undefined);
+  return story;
+}
+
+Deno.test("the shapes of a checkout and of its order", async () => {
+  await addVariants(sql, [{ sku: "TIE", onHand: 9 }]);
+  await sql`insert into public.shipping_rates (currency, name, amount) values ('usd', 'Post', 500)`;
+  const request = {
+    p_items: [{ sku: "TIE", quantity: 1 }],
+    p_idempotency_key: crypto.randomUUID(),
+    p_user_id: null,
+    p_email: null,
+    p_client_ip: null,
+    p_user_agent: null,
+    p_locale: null,
+    p_livemode: false,
+    p_session_seconds: 1860,
+    p_hold_seconds: 3660,
+    p_velocity_mode: "off" as const,
+    p_previous_session_id: null,
+    p_supersede: true,
+  };
+  const begun: BegunCheckout = await rpc.beginCheckout(request);
+  assert(begun.outcome === "created");
+  check<Checkout>(begun, checkoutShape, "beginCheckout()");
+  const restarted = await rpc.restartCheckoutAttempt(begun.order_id, begun.attempt, 1860, 3660);
+  assert(restarted.outcome === "existing");
+  check<Checkout>(restarted, checkoutShape, "restartCheckoutAttempt()");
+
+  const fact = sessionFact(restarted) as unknown as Parameters<typeof rpc.attachCheckoutSession>[2];
+  assert.equal(await rpc.attachCheckoutSession(begun.order_id, restarted.attempt, fact), null);
+  const resumed = await rpc.resumeCheckout({
+    p_order_id: begun.order_id,
+    p_session_seconds: 1860,
+    p_hold_seconds: 3660,
+    p_velocity_mode: "off",
+    p_client_ip: null,
+    p_supersede: false,
+  });
+  assert(resumed.outcome === "existing");
+  check<Checkout>(resumed, checkoutShape, "resumeCheckout()");
+  check<Checkout>(
+    await rpc.forgetStripeCustomer(begun.order_id, "cus_gone"),
+    checkoutShape,
+    "forgetStripeCustomer()",
+  );
+  const found = await rpc.findOpenCheckout(begun.order_id);
+  assert(found.outcome === "unpaid");
+  check<Extract<FoundCheckout, { outcome: "unpaid" }>>(found, {
+    outcome: "set",
+    session: { orNull: { id: "set", url: "set" } },
+  }, "findOpenCheckout()");
+  check<OrderStatus>(await rpc.getOrderStatus(fact.id), {
+    order_number: "set",
+    status: "set",
+    fulfillment_status: "set",
+    currency: "set",
+    amount_total: "set",
+    items: { each: lineShape },
+    paid_at: "null",
+    settled: "set",
+  }, "getOrderStatus()");
+  assert.equal(await rpc.getOrderStatus("cs_unknown"), null);
+  assert.equal(await rpc.abandonCheckout(begun.order_id, restarted.attempt), false);
+});
+
+Deno.test("the shapes of a disputed order, its mails and its alerts", async () => {
+  const story = await disputedOrder();
+  const { orderId } = story.frame;
+  const dispute = story.id("du", "d");
+  await sql`update public.notifications set status = 'sent', sent_at = now()
+    where id = (select n.id from public.notifications n where order_id = ${orderId} limit 1)`;
+  check<DisputeEvidence>(await rpc.getDisputeEvidence(dispute), {
+    dispute: { is: { id: "set", status: "set", reason: "set", network_reason_code: "null" } },
+    order: {
+      orNull: {
+        number: "set",
+        email: "null",
+        customer_name: "null",
+        phone: "null",
+        user_id: "null",
+        purchase_ip: "null",
+        user_agent: "null",
+        billing_address: { orNull: addressShape },
+        shipping_name: "null",
+        shipping_address: { orNull: addressShape },
+        currency: "set",
+        amount_total: "set",
+        amount_refunded: "set",
+        created_at: "set",
+        paid_at: "null",
+        shipments: { each: { carrier: "null", tracking_number: "null", shipped_at: "set" } },
+        items: { each: lineShape },
+        mails: { each: { template: "set", recipient: "null", sent_at: "set" } },
+        payment: {
+          orNull: {
+            charge_id: "null",
+            card_brand: "null",
+            card_last4: "null",
+            three_d_secure_result: "null",
+            risk_level: "null",
+          },
+        },
+        earlier_orders: {
+          each: {
+            number: "set",
+            paid_at: "set",
+            amount_paid: "set",
+            currency: "set",
+            charge_id: "set",
+            email: "null",
+            purchase_ip: "null",
+            shipping_address: { orNull: addressShape },
+            user_id: "null",
+            description: "null",
+            days_before: "set",
+            same_ip: "set",
+            same_address: "set",
+            same_account: "set",
+          },
+        },
+      },
+    },
+  }, "getDisputeEvidence()");
+  assert.equal(await rpc.getDisputeEvidence("du_unknown"), null);
+  type Reminder<O> = Extract<DisputeReminder, { outcome: O }>;
+  const over = await rpc.remindDispute("du_unknown", 1);
+  check<Reminder<"reminded" | "over">>(over, { outcome: "set", run_at: "null" }, "remindDispute()");
+  await sql`update public.disputes set evidence_due_by = now() + interval '9 days' where id = ${dispute}`;
+  const early = await rpc.remindDispute(dispute, 1);
+  check<Reminder<"early">>(early, { outcome: "set", run_at: "set" }, "remindDispute()");
+  assert.deepEqual([over.outcome, early.outcome], ["over", "early"]);
+
+  const [mail] = await sql<{ id: string }[]>`
+    select id from public.notifications where order_id = ${orderId} limit 1`;
+  const id = mail?.id ?? "";
+  check<Notification>(await rpc.getNotification(id), {
+    id: "set",
+    order_id: "set",
+    template: "set",
+    recipient: "null",
+    status: "set",
+    data: "set",
+    problem: "null",
+    order: {
+      is: {
+        number: "set",
+        status: "set",
+        fulfillment_status: "set",
+        currency: "set",
+        amount_subtotal: "set",
+        amount_discount: "set",
+        amount_shipping: "set",
+        amount_tax: "set",
+        amount_total: "set",
+        amount_refunded: "set",
+        amount_paid: "set",
+        customer_name: "null",
+        shipping_name: "null",
+        shipping_address: { orNull: addressShape },
+        billing_address: { orNull: addressShape },
+        shipping_method: "null",
+        locale: "null",
+        created_at: "set",
+        paid_at: "null",
+        card: { orNull: { brand: "null", last4: "null" } },
+        business: { orNull: { name: "null", tax_ids: { each: { type: "set", value: "set" } } } },
+        decline: { orNull: { failure_code: "null", decline_code: "null", advice_code: "null" } },
+        items: { each: { ...lineShape, image_url: "null" } },
+      },
+    },
+    shop: { is: shopShape },
+  }, "getNotification()");
+  assert.equal(await rpc.getNotification(crypto.randomUUID()), null);
+  assert.equal(await rpc.recordNotificationResult(id, null, { status: "failed", error: "no" }), false);
+
+  const [alert] = await sql<{ id: string }[]>`select id from public.alerts limit 1`;
+  check<StoredAlert>(await rpc.getAlert(alert?.id ?? ""), {
+    id: "set",
+    kind: "set",
+    severity: "set",
+    dedupe_key: "set",
+    status: "set",
+    count: "set",
+    first_at: "set",
+    last_at: "set",
+    data: "set",
+    shop: { is: shopShape },
+  }, "getAlert()");
+  assert.equal(await rpc.getAlert(crypto.randomUUID()), null);
+
+  await sql`select public.request_refund(${story.frame.orderNumber}, 500)`;
+  const [asked] = await sql<{ id: string }[]>`
+    select id from public.refund_requests where order_id = ${orderId} limit 1`;
+  const judged: Shape<RefundJudgement> = { outcome: "set", by: "null", refusals: "set" };
+  check<RefundJudgement>(await rpc.judgeRefund(asked?.id ?? ""), judged, "judgeRefund()");
+});
+
+Deno.test("the shapes of an event, received and tried again", async () => {
+  const event = {
+    p_event_id: "evt_shape",
+    p_type: "charge.failed",
+    p_livemode: false,
+    p_api_version: "2026-10-28.endive",
+    p_stripe_created_at: "2026-11-01T10:00:00Z",
+    p_source_ip: null,
+    p_payload: { id: "evt_shape" },
+    p_facts: null,
+    p_ignored_reason: "not ours",
+    p_error: null,
+    p_alerts: [],
+  };
+  for (const outcome of ["ignored", "duplicate"]) {
+    const received = await rpc.receiveStripeEvent(event);
+    check<EventOutcome>(received, eventShape, "receiveStripeEvent()");
+    assert.equal(received.outcome, outcome);
+  }
+  const failed = { ...event, p_event_id: "evt_fails", p_ignored_reason: null, p_error: "no" };
+  check<EventOutcome>(await rpc.receiveStripeEvent(failed), eventShape, "receiveStripeEvent()");
+  const retried = await rpc.retryStripeEvent("evt_fails", { ignoredReason: "not ours" });
+  check<EventOutcome>(retried, eventShape, "retryStripeEvent()");
+  assert.equal((await rpc.getStripeEvent("evt_shape"))?.type, "charge.failed");
+  assert.equal(await rpc.getStripeEvent("evt_unknown"), null);
+  assert.equal(await rpc.applyStripeFacts([], "job", new Date()), false);
+
+  const fetched = { id: "evt_fetched", type: "charge.failed", livemode: false, created: 1_793_000_000 };
+  const run = crypto.randomUUID();
+  const repair = await rpc.reconcileStripeEvent(run, fetched, { facts: [] }, false);
+  check<typeof repair>(
+    repair,
+    { outcome: "set", changed: "set", before: "null", after: "null" },
+    "reconcileStripeEvent()",
+  );
+  const object = await rpc.reconcileStripeObject(
+    run,
+    { kind: "refund", id: "re_1" },
+    [],
+    new Date(),
+    false,
+  );
+  assert.deepEqual([object.outcome, object.changed], [null, false]);
+  assert.deepEqual(await rpc.listUnknownEvents(["evt_fetched", "evt_no"]), ["evt_no"]);
+  assert.deepEqual(
+    await rpc.listDifferingObjects([{ kind: "refund", id: "re_1", status: "pending", amount: 1 }]),
+    ["re_1"],
+  );
+  assert.deepEqual(await rpc.listOpenCheckouts(0), []);
+  assert.deepEqual(await rpc.getLostCheckouts(10), []);
+  assert.equal(typeof await rpc.getReconciliationCursor("shape"), "string");
+  const now = new Date("2026-11-27T10:00:00Z");
+  assert.equal(Date.parse(await rpc.advanceReconciliationCursor("shape", now)), now.getTime());
+});
+
+Deno.test("the shapes of the queue, the limits and the figures", async () => {
+  assert.equal(typeof await rpc.enqueuePeriodicJobs({ admin_require_mfa: false }), "number");
+  await sql`select private.enqueue_job('purge', 'shape', '{}', now(), 1)`;
+  assert.ok(await rpc.countJobs() > 0);
+  const jobs = await rpc.claimJobs("shape", 1, 60);
+  assert.equal(jobs.length, 1);
+  for (const job of jobs) {
+    check<Job>(job, {
+      id: "set",
+      kind: "set",
+      payload: "set",
+      attempts: "set",
+      max_attempts: "set",
+      lease_id: "set",
+      created_at: "set",
+    }, "claimJobs()");
+    const result = { ...job, reason: null, run_at: null, alert: null, provider_state: null };
+    const end = () => rpc.finishJobs([{ ...result, outcome: "done" }]);
+    assert.deepEqual(await end(), [{ id: job.id, finished: true, status: "done" }]);
+    assert.deepEqual(await end(), [{ id: job.id, finished: false, status: null }]);
+  }
+  const items = await rpc.redrive({
+    p_event_ids: ["evt_unknown"],
+    p_job_ids: [],
+    p_type: null,
+    p_all: false,
+    p_again: false,
+    p_dry_run: true,
+    p_actor: "test",
+  });
+  assert.equal(items.length, 1);
+  for (const item of items) {
+    check<RedrivenItem>(item, {
+      what: "set",
+      id: "set",
+      type: "null",
+      status: "set",
+      error: "null",
+      redriven: "set",
+      problem: "null",
+    }, "redrive()");
+  }
+  const { purged, more } = await rpc.purgeOldData(100);
+  assert.deepEqual([typeof purged["jobs"], more], ["number", false]);
+
+  const decision: Shape<LimitDecision> = { allowed: "set", key: "null", retry_after_seconds: "set" };
+  const buckets = [{ key: "shape", limit: 1, window_seconds: 86_400 }];
+  for (const allowed of [true, false]) {
+    const decided = await rpc.takeRateLimits(buckets);
+    check<LimitDecision>(decided, decision, "takeRateLimits()");
+    assert.equal(decided.allowed, allowed);
+  }
+  assert.equal((await rpc.getHealth()).checks["database"]?.["status"], "ok");
+
+  assert.equal(await rpc.recordWebhookRejection("invalid_signature", null, 1), null);
+  const { addresses, refreshed_at } = await rpc.getWebhookAllowlist();
+  assert.deepEqual([addresses.length > 1, typeof refreshed_at], [true, "string"]);
+  assert.deepEqual(await rpc.replaceWebhookAddresses(addresses), { added: [], removed: [] });
+  const look = { state: "ok" as const, endpointId: "we_1", differences: [] };
+  assert.equal(await rpc.recordWebhookEndpoint(false, look), null);
+});

@@ -1,0 +1,58 @@
+/** docs/staff.md: its examples run, in a shop with the orders that they name. */
+import assert from "node:assert/strict";
+import { createTestDatabase } from "../../../scripts/local/test_database.ts";
+import { deliver } from "./arrange.ts";
+import { attachSession, beginCart } from "./shop.ts";
+import { Story } from "./story.ts";
+
+const page = await Deno.readTextFile(new URL("../../../docs/staff.md", import.meta.url));
+const examples = [...page.matchAll(/^```sql\n([\s\S]*?)^```$/gm)].map(([, sql]) => sql ?? "");
+
+const database = await createTestDatabase("seeded");
+const { sql } = database;
+Deno.test.afterAll(() => database.drop());
+await sql.unsafe(await Deno.readTextFile(new URL("search.sql", import.meta.url))).simple();
+
+/** Twelve paid orders; the third has shipped in one parcel, the ninth was refunded in Stripe's dashboard, two are disputed. */
+for (let n = 1; n <= 12; n++) {
+  const story = new Story(
+    await beginCart(sql, [
+      { sku: "SHIRT-OXF-WHT-M", quantity: 2, price: 8_900 },
+      { sku: "TIE-SILK-NVY", quantity: 1, price: 5_900 },
+    ]),
+    60,
+    `D${n}`,
+  );
+  await attachSession(sql, story, "a");
+  const payment = story.paid("a", { shipping: 995 });
+  if (n === 9) story.refunded(payment, "1", 8_900);
+  if (n > 10) story.disputed(payment, "d", "needs_response");
+  if (n === 11) story.reviewed(payment, "1");
+  await deliver(sql, story.moves);
+  assert.equal(story.frame.orderNumber, `KCT-${100_000 + n}`);
+  if (n === 3) await sql`select public.mark_fulfilled(${story.frame.orderNumber}, 'UPS', '1Z-WRONG')`;
+}
+
+Deno.test("docs/staff.md: every example runs, in the order of the page", async (test) => {
+  assert(examples.length > 10);
+  for (const [index, example] of examples.entries()) {
+    await test.step(`${index + 1}: ${example.split("\n")[0]}`, async () => {
+      const rows = await sql.unsafe(example);
+      assert(rows.length > 0 || rows.command === "INSERT", "the example shows nothing");
+      assert.deepEqual([...await sql`select * from public.check_invariants()`], []);
+    });
+  }
+});
+
+Deno.test("docs/staff.md has an example of every staff command", async () => {
+  const [check] = await sql`select pg_get_constraintdef(oid) as text from pg_constraint
+    where conname = 'staff_commands_command_known'`;
+  const known = [...String(check?.["text"]).matchAll(/'(\w+)'/g)].map(([, name = ""]) => name);
+  // A job is redriven from the terminal, by the id that its alert names.
+  assert.deepEqual(
+    known.filter((name) => name !== "redrive_job").filter((name) =>
+      !examples.some((example) => example.includes(`${name}(`))
+    ),
+    [],
+  );
+});
