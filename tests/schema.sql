@@ -617,6 +617,20 @@ grant select on table public.inventory_reservations to authenticated;
 grant select on table public.inventory_reservations to service_role;
 
 
+table public.mail_suppressions (
+  email_hmac text not null,
+  reason text not null,
+  created_at timestamp with time zone default now() not null,
+  constraint mail_suppressions_pkey PRIMARY KEY (email_hmac, reason),
+  constraint mail_suppressions_reason_known CHECK ((reason = ANY (ARRAY['unsubscribed'::text, 'complained'::text, 'bounced'::text])))
+);
+comment on table public.mail_suppressions is 'Addresses under private.email_hmac(). unsubscribed, complained (somebody called a mail spam): no reminders. bounced (the address does not exist): nothing but what the law needs, see private.mail_owed_by_law(). Outlives erasure.';
+row level security on public.mail_suppressions;
+policy mail_suppressions_read on public.mail_suppressions as permissive for select to authenticated using (( SELECT private.is_admin() AS is_admin));
+grant select on table public.mail_suppressions to authenticated;
+grant select on table public.mail_suppressions to service_role;
+
+
 table public.notifications (
   id uuid default gen_random_uuid() not null,
   order_id uuid not null,
@@ -632,7 +646,7 @@ table public.notifications (
   constraint notifications_once UNIQUE (order_id, template, dedupe_key),
   constraint notifications_pkey PRIMARY KEY (id),
   constraint notifications_order_id_fkey FOREIGN KEY (order_id) REFERENCES orders(id) ON DELETE CASCADE,
-  constraint notifications_status_known CHECK ((status = ANY (ARRAY['queued'::text, 'sent'::text, 'failed'::text, 'skipped'::text])))
+  constraint notifications_status_known CHECK ((status = ANY (ARRAY['queued'::text, 'sent'::text, 'delivered'::text, 'bounced'::text, 'complained'::text, 'suppressed'::text, 'failed'::text, 'skipped'::text])))
 );
 comment on table public.notifications is 'Mails to customers: at most one per order, template and dedupe_key. recipient is filled in when the mail is sent. skipped: what it says had stopped being true before it was sent; last_error says why.';
 row level security on public.notifications;
@@ -1461,6 +1475,14 @@ CREATE OR REPLACE FUNCTION private.add_return_line(p_return_id uuid, p_order_ite
 comment on function private.add_return_line(p_return_id uuid, p_order_item_id uuid, p_quantity integer, p_unsent integer, p_restock boolean) is 'Adds pieces of a line to a return.';
 
 
+CREATE OR REPLACE FUNCTION private.address_bounced(p_email text)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE
+ SET search_path TO '';
+comment on function private.address_bounced(p_email text) is 'Whether a mail server has said for good that it does not take mail for an address.';
+
+
 CREATE OR REPLACE FUNCTION private.address_key(p_ip inet, p_prefix integer DEFAULT 56)
  RETURNS inet
  LANGUAGE sql
@@ -1854,6 +1876,14 @@ CREATE OR REPLACE FUNCTION private.effect_name(p_dedupe_key text)
  IMMUTABLE
  SET search_path TO '';
 comment on function private.effect_name(p_dedupe_key text) is 'What a job is for: its dedupe_key without the time that makes each round of a recurring job one of its own. Staff are told once of what fails round after round.';
+
+
+CREATE OR REPLACE FUNCTION private.email_hmac(p_email text)
+ RETURNS text
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.email_hmac(p_email text) is 'What an address is known by in mail_suppressions: its HMAC under this database''s own key. The key is not rotated, since that would lift every suppression. Case and spaces around do not count; null for null.';
 
 
 CREATE OR REPLACE FUNCTION private.email_key(p_email text)
@@ -3000,6 +3030,14 @@ CREATE OR REPLACE FUNCTION private.refuse_shortage(p_wanted jsonb)
  STABLE
  SET search_path TO '';
 comment on function private.refuse_shortage(p_wanted jsonb) is 'Raises SHSTK with [{ sku, requested, available }] when stock does not cover [{ variant_id, sku, quantity }]. Call with the rows locked.';
+
+
+CREATE OR REPLACE FUNCTION private.reminders_unsubscribed(p_email text)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE
+ SET search_path TO '';
+comment on function private.reminders_unsubscribed(p_email text) is 'Whether an address must get no reminders: it unsubscribed, complained, or does not exist. Mails that an order needs do not ask.';
 
 
 CREATE OR REPLACE FUNCTION private.reopen_checkout(p_order_id uuid, p_session_seconds integer, p_hold_seconds integer)

@@ -31,7 +31,9 @@ create table public.notifications (
   data jsonb not null default '{}',
   created_at timestamptz not null default now(),
   constraint notifications_once unique (order_id, template, dedupe_key),
-  constraint notifications_status_known check (status in ('queued', 'sent', 'failed', 'skipped'))
+  constraint notifications_status_known check (status in (
+    'queued', 'sent', 'delivered', 'bounced', 'complained', 'suppressed', 'failed', 'skipped'
+  ))
 );
 comment on table public.notifications is
   'Mails to customers: at most one per order, template and dedupe_key. recipient is filled in when the mail '

@@ -171,6 +171,20 @@ isOneToOne: false
       referencedColumns: ["variant_id"]
     }
                   ]
+                },"mail_suppressions": {
+                  Row: {
+                    "created_at": string,"email_hmac": string,"reason": string
+                  }
+                  ComputedFields: never
+                  Insert: {
+                    "created_at"?: string,"email_hmac": string,"reason": string
+                  }
+                  Update: {
+                    "created_at"?: string,"email_hmac"?: string,"reason"?: string
+                  }
+                  Relationships: [
+                    
+                  ]
                 },"notifications": {
                   Row: {
                     "created_at": string,"data": NonNullable<Json>,"dedupe_key": string,"id": string,"last_error": string | null,"order_id": string,"provider_id": string | null,"recipient": string | null,"sent_at": string | null,"status": string,"template": string
