@@ -11,7 +11,15 @@ export type Notification = {
   template: string;
   /** Null: no address is known yet. */
   recipient: string | null;
-  status: "queued" | "sent" | "failed" | "skipped";
+  /** What the database knows the recipient by; a link to unsubscribe carries it. */
+  recipient_hmac: string | null;
+  /** Why it must not go to that address; null: it may. */
+  suppression: string | null;
+  /** The provider has it already. */
+  is_sent: boolean;
+  /** It advertises: its readers can unsubscribe. */
+  is_reminder: boolean;
+  status: "queued" | "sent" | "delivered" | "bounced" | "complained" | "suppressed" | "failed" | "skipped";
   data: { [field: string]: Json | undefined };
   /** Why it must not be sent any more; null when what it says is true. */
   problem: string | null;
@@ -95,7 +103,10 @@ export const notificationCalls = (call: Call) => ({
   recordNotificationResult: (
     id: string,
     recipient: string | null,
-    result: { status: "sent"; providerId: string | null } | { status: "failed" | "skipped"; error: string },
+    result: { status: "sent"; providerId: string | null } | {
+      status: "failed" | "skipped" | "suppressed";
+      error: string;
+    },
   ): Promise<boolean> =>
     call("record_notification_result", {
       p_notification_id: id,
@@ -104,6 +115,32 @@ export const notificationCalls = (call: Call) => ({
       p_provider_id: result.status === "sent" ? result.providerId : null,
       p_error: result.status === "sent" ? null : maskedOrNull(result.error),
     }),
+
+  /**
+   * What became of a mail. `unchanged`: the same or more is known; `unknown`: it is none of ours.
+   * @param event `notificationId` null: the provider tells its own id alone; `permanent`: the address takes no mail.
+   */
+  recordMailEvent: (event: {
+    notificationId: string | null;
+    providerId: string;
+    status: "delivered" | "failed" | "suppressed" | "bounced" | "complained";
+    permanent: boolean;
+    recipient: string | null;
+    at: string;
+    detail: string | null;
+  }) =>
+    call("record_mail_event", {
+      p_notification_id: event.notificationId,
+      p_provider_id: event.providerId,
+      p_status: event.status,
+      p_permanent: event.permanent,
+      p_recipient: event.recipient,
+      p_at: event.at,
+      p_detail: maskedOrNull(event.detail),
+    }) as Promise<"recorded" | "unchanged" | "unknown">,
+
+  /** Ends reminders for the address that is known by this HMAC. */
+  unsubscribeReminders: (hmac: string) => call("unsubscribe_reminders", { p_email_hmac: hmac }),
 
   getAlert: (id: string) => call("get_alert", { p_alert_id: id }) as Promise<StoredAlert | null>,
 });

@@ -6,8 +6,9 @@
  */
 import { alertFields, alertMail } from "../mails/alert.ts";
 import type { StoredAlert } from "../database/notifications.ts";
+import { mailProvider } from "../mail_providers/mod.ts";
+import { laterOutcome } from "./mail_outcome.ts";
 import { done, type JobContext, type JobHandler, type Outcome, textField } from "./outcome.ts";
-import { postMail } from "./resend.ts";
 
 const timeoutMs = 10_000;
 
@@ -75,17 +76,24 @@ function chatText(text: string): string {
 
 async function mailAlert(alert: StoredAlert, key: string, context: JobContext): Promise<Outcome | null> {
   const { env, fetch, now } = context;
-  if (env.alertEmail === null || env.resend === null || env.emailFrom === null) return null;
-  const mail = { from: env.emailFrom, to: env.alertEmail, ...alertMail(alert, env.siteUrl, env.livemode) };
-  const answer = await postMail(mail, key, { resend: env.resend, fetch, now });
-  if (answer.kind === "later") {
-    const { outcome } = answer;
-    if (outcome.kind !== "retry") return outcome;
-    if (outcome.provider === "unauthorized") {
-      return { kind: "snooze", until: new Date(now() + lookAgainMs), reason: outcome.error };
-    }
-    // The breaker of mail is not that of alerts.
-    return { kind: "retry", error: outcome.error };
+  const mailer = mailProvider(env, fetch);
+  if (env.alertEmail === null || mailer === null) return null;
+  const mail = {
+    from: mailer.from,
+    to: env.alertEmail,
+    ...alertMail(alert, env.siteUrl, env.livemode),
+    notificationId: null,
+  };
+  const answer = await mailer.provider.send(mail, key);
+  switch (answer.kind) {
+    case "sent":
+      return null;
+    case "busy":
+      return laterOutcome(answer, now());
+    case "unauthorized":
+      return { kind: "snooze", until: new Date(now() + lookAgainMs), reason: answer.error };
+    default:
+      // The breaker of mail is not that of alerts.
+      return { kind: "retry", error: answer.error };
   }
-  return answer.kind === "refused" ? { kind: "retry", error: answer.error } : null;
 }

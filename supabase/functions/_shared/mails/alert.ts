@@ -42,7 +42,7 @@ export function alertMail(alert: StoredAlert, siteUrl: string, livemode: boolean
     button: stripeButton(alert, texts, livemode),
     facts: facts(alert),
     closing: [t.runbook],
-  }, { shop, language, texts, siteUrl, forStaff: true });
+  }, { shop, language, texts, siteUrl, unsubscribeUrl: null, forStaff: true });
 }
 
 /** Stripe's dashboard on what the alert is about; null when it names nothing that has a page there. */
