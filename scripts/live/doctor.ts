@@ -9,6 +9,7 @@ import { checkDeployedSecrets } from "./doctor/deployed_secrets.ts";
 import { checkEnvironment, checkWhitespace } from "./doctor/environment.ts";
 import type { Finding } from "./doctor/finding.ts";
 import { checkHealth } from "./doctor/health.ts";
+import { checkMail } from "./doctor/mail.ts";
 import { checkShipping } from "./doctor/shipping.ts";
 import { checkStripe } from "./doctor/stripe.ts";
 import { findSource, openSubject, type Source } from "./doctor/subject.ts";
@@ -56,6 +57,7 @@ export async function diagnose(source: Source): Promise<Finding[]> {
     checkAllowlist(subject),
     checkDeployedSecrets(subject),
     checkShipping(subject),
+    checkMail(subject),
   ]);
   return [...checkEnvironment(subject), ...whitespace, ...rest.flat()];
 }

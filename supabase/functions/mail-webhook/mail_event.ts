@@ -15,6 +15,9 @@ const statuses: Record<string, MailEvent["status"]> = {
   "email.failed": "failed",
 };
 
+/** What to choose at Resend's webhook. */
+export const reportTypes: readonly string[] = Object.keys(statuses);
+
 const eventSchema = z.object({
   type: z.string(),
   created_at: z.iso.datetime({ offset: true }),
