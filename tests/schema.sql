@@ -274,6 +274,7 @@ table private.settings (
   updated_at timestamp with time zone default now() not null,
   constraint settings_pkey PRIMARY KEY (key),
   constraint settings_early_fraud_warning_policy_known CHECK (((key <> 'early_fraud_warning_policy'::text) OR (value = ANY (ARRAY['"refund"'::jsonb, '"review"'::jsonb])))),
+  constraint settings_recovery_fits CHECK (private.recovery_setting_fits(key, value)),
   constraint settings_shop_fits CHECK (private.shop_setting_fits(key, value))
 );
 comment on table private.settings is 'Switches read by SQL functions. Change a value with update; it takes effect at once.';
@@ -741,6 +742,7 @@ table public.orders (
   shipping_address jsonb,
   billing_address jsonb,
   locale text,
+  accepts_marketing boolean,
   status text default 'pending'::text not null,
   fulfillment_status text default 'unfulfilled'::text not null,
   currency text not null,
@@ -784,6 +786,7 @@ table public.orders (
 comment on table public.orders is 'One order. status, fulfillment_status, amounts and session_id/payment_id are derived by settle_order(); nothing else writes them.';
 comment on column public.orders.account_id is 'The account that was signed in at checkout, frozen: it travels in the metadata at Stripe, which a repeat must not change. Whose the order is now, customer_id says.';
 comment on column public.orders.mail_to_account is 'The order went under its account''s own address: mails follow the account when that changes.';
+comment on column public.orders.accepts_marketing is 'Whether the shopper agreed to reminders when the checkout began. Null: not asked.';
 comment on column public.orders.amount_subtotal is 'Frozen at checkout: sum of unit_amount * quantity. A payment is compared with it before the order becomes paid.';
 comment on column public.orders.cart_hash is 'Hash of the frozen lines and currency; travels in the session''s metadata and must come back unchanged.';
 comment on column public.orders.idempotency_key is 'Who asked (user or guest) and their Idempotency-Key; the same key finds the same order again.';
@@ -801,6 +804,7 @@ CREATE INDEX orders_address_key_idx ON public.orders USING btree (private.addres
 CREATE INDEX orders_created_at_idx ON public.orders USING btree (created_at DESC);
 CREATE INDEX orders_customer_id_idx ON public.orders USING btree (customer_id);
 CREATE INDEX orders_delivery_key_idx ON public.orders USING btree (private.delivery_key(shipping_address), created_at);
+CREATE INDEX orders_email_idx ON public.orders USING btree (lower(email));
 CREATE INDEX orders_email_key_idx ON public.orders USING btree (private.email_key(email), created_at);
 CREATE INDEX orders_erasable_idx ON public.orders USING btree (created_at) WHERE ((paid_at IS NULL) AND (erased_at IS NULL));
 CREATE INDEX orders_holding_address_idx ON public.orders USING btree (private.address_key(purchase_ip, 48)) WHERE (status = ANY (ARRAY['pending'::text, 'processing'::text]));
@@ -808,6 +812,7 @@ CREATE INDEX orders_holding_email_idx ON public.orders USING btree (private.emai
 CREATE INDEX orders_open_idx ON public.orders USING btree (session_expires_at) WHERE (status = ANY (ARRAY['pending'::text, 'processing'::text, 'cancelled'::text]));
 CREATE INDEX orders_paid_at_idx ON public.orders USING btree (livemode, paid_at) WHERE (paid_at IS NOT NULL);
 CREATE INDEX orders_payment_id_idx ON public.orders USING btree (payment_id);
+CREATE INDEX orders_unpaid_expired_idx ON public.orders USING btree (session_expires_at) WHERE (status = 'expired'::text);
 CREATE TRIGGER add_order_risk AFTER INSERT ON public.orders FOR EACH ROW EXECUTE FUNCTION private.add_order_risk();
 CREATE TRIGGER attach_to_account AFTER UPDATE OF paid_at, email ON public.orders FOR EACH ROW WHEN (((new.paid_at IS NOT NULL) AND ((old.paid_at IS NULL) OR (old.email IS DISTINCT FROM new.email)))) EXECUTE FUNCTION private.on_order_paid();
 row level security on public.orders;
@@ -1417,6 +1422,19 @@ comment on view reporting.reconciliation_drift is 'What the reconciler repaired,
 grant select on view reporting.reconciliation_drift to service_role;
 
 
+view reporting.recovery with (security_invoker=true) (
+  day date,
+  currency text,
+  livemode boolean,
+  orders_mailed bigint,
+  mails_sent bigint,
+  orders_recovered bigint,
+  amount_recovered bigint
+);
+comment on view reporting.recovery is 'Unpaid orders whose shoppers were mailed, by the day of the first mail in the shop''s time zone, and how many of them paid afterwards. Amounts in minor units, as paid.';
+grant select on view reporting.recovery to service_role;
+
+
 view reporting.revenue_daily with (security_invoker=true) (
   day timestamp with time zone,
   currency text,
@@ -1597,6 +1615,14 @@ CREATE OR REPLACE FUNCTION private.book_refund_lines(o orders, p_request_id text
  LANGUAGE plpgsql
  SET search_path TO '';
 comment on function private.book_refund_lines(o orders, p_request_id text, p_refund_id text, p_lines jsonb, p_restock boolean) is 'Notes which pieces a refund is about, and announces the return of those that no return has yet: with restock they go on the shelf once the refund has succeeded (at once when it was made already), without they are awaited. Pieces that have not been sent are not to be sent any more.';
+
+
+CREATE OR REPLACE FUNCTION private.bought_meanwhile(o orders)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.bought_meanwhile(o orders) is 'Whether the same address has begun another order since, or paid one: nobody is reminded of what they have replaced.';
 
 
 CREATE OR REPLACE FUNCTION private.bury_job(p_job_id bigint, p_reason text)
@@ -1798,11 +1824,11 @@ CREATE OR REPLACE FUNCTION private.count_outages(p_rule private.velocity_rules, 
 comment on function private.count_outages(p_rule private.velocity_rules, p_livemode boolean, p_since timestamp with time zone, p_until timestamp with time zone) is 'Measure outages: how many orders met one, or null when they are less than baseline_share of those tried.';
 
 
-CREATE OR REPLACE FUNCTION private.create_order(p_cart jsonb, p_risk jsonb, p_key text, p_user_id uuid, p_email text, p_client_ip inet, p_user_agent text, p_locale text, p_livemode boolean, p_velocity_mode text, p_session_seconds integer, p_hold_seconds integer)
+CREATE OR REPLACE FUNCTION private.create_order(p_cart jsonb, p_risk jsonb, p_key text, p_user_id uuid, p_email text, p_client_ip inet, p_user_agent text, p_locale text, p_livemode boolean, p_velocity_mode text, p_session_seconds integer, p_hold_seconds integer, p_accepts_marketing boolean)
  RETURNS uuid
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.create_order(p_cart jsonb, p_risk jsonb, p_key text, p_user_id uuid, p_email text, p_client_ip inet, p_user_agent text, p_locale text, p_livemode boolean, p_velocity_mode text, p_session_seconds integer, p_hold_seconds integer) is 'A pending order with the frozen prices of p_cart (see price_cart()), what the velocity rules found, and its stock reserved. Returns its id.';
+comment on function private.create_order(p_cart jsonb, p_risk jsonb, p_key text, p_user_id uuid, p_email text, p_client_ip inet, p_user_agent text, p_locale text, p_livemode boolean, p_velocity_mode text, p_session_seconds integer, p_hold_seconds integer, p_accepts_marketing boolean) is 'A pending order with the frozen prices of p_cart (see price_cart()), what the velocity rules found, and its stock reserved. Returns its id.';
 
 
 CREATE OR REPLACE FUNCTION private.delivery_key(p_address jsonb)
@@ -2162,7 +2188,7 @@ CREATE OR REPLACE FUNCTION private.is_reminder(p_template text)
  LANGUAGE sql
  IMMUTABLE
  SET search_path TO '';
-comment on function private.is_reminder(p_template text) is 'Whether a mail advertises: it carries a link to unsubscribe, and goes to nobody who did. All others are about what the customer has bought.';
+comment on function private.is_reminder(p_template text) is 'Whether a mail asks to buy: it carries a link to unsubscribe, and goes to nobody who did. All others are about what the customer has bought.';
 
 
 CREATE OR REPLACE FUNCTION private.is_vouched_for(p_user_id uuid, p_email text)
@@ -2802,6 +2828,13 @@ CREATE OR REPLACE FUNCTION private.queue_notification(p_order_id uuid, p_templat
 comment on function private.queue_notification(p_order_id uuid, p_template text, p_dedupe_key text, p_data jsonb) is 'Queues one mail per (order, template, dedupe key), with its job. Returns whether it is new.';
 
 
+CREATE OR REPLACE FUNCTION private.queue_recovery_mails(p_now timestamp with time zone DEFAULT now())
+ RETURNS integer
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.queue_recovery_mails(p_now timestamp with time zone) is 'Queues the mails to shoppers who left without paying that are due at p_now, each once, and notes them in the order''s trail. A reminder that was left out does not follow a later one. Returns how many.';
+
+
 CREATE OR REPLACE FUNCTION private.queue_refreshes(p_facts jsonb, p_at timestamp with time zone)
  RETURNS void
  LANGUAGE plpgsql
@@ -2911,6 +2944,30 @@ CREATE OR REPLACE FUNCTION private.recover_jobs()
  LANGUAGE plpgsql
  SET search_path TO '';
 comment on function private.recover_jobs() is 'A lease that ran out means that its worker died: the job is due again (the first time at once), or dead once its attempts are used up.';
+
+
+CREATE OR REPLACE FUNCTION private.recovery_due(p_now timestamp with time zone)
+ RETURNS TABLE(order_id uuid, template text, step integer)
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.recovery_due(p_now timestamp with time zone) is 'Unpaid orders whose time for a mail has come at p_now: payment_declined once, payment_reminder by step. Whether they had it, and whether something speaks against it, is not asked here.';
+
+
+CREATE OR REPLACE FUNCTION private.recovery_problem(o orders, p_template text)
+ RETURNS text
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.recovery_problem(o orders, p_template text) is 'Why an unpaid order is not mailed about, or null. Asked when the mail is queued and again when it is sent.';
+
+
+CREATE OR REPLACE FUNCTION private.recovery_setting_fits(p_key text, p_value jsonb)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO '';
+comment on function private.recovery_setting_fits(p_key text, p_value jsonb) is 'Whether a setting that begins with recovery_ has a value that makes sense: minutes or null; at most five numbers of hours up to 720, each greater than the one before; true or false. Others always fit.';
 
 
 CREATE OR REPLACE FUNCTION private.redact(p_value jsonb, p_pattern text)
@@ -3520,6 +3577,14 @@ CREATE OR REPLACE FUNCTION private.sold_and_here(p_variant_id uuid)
 comment on function private.sold_and_here(p_variant_id uuid) is 'Pieces of a variant that paid orders own and that have not left the house.';
 
 
+CREATE OR REPLACE FUNCTION private.sold_out(p_order_id uuid)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.sold_out(p_order_id uuid) is 'Whether an order that holds no stock could not be bought now: a piece is gone, or no longer offered.';
+
+
 CREATE OR REPLACE FUNCTION private.staff_command_fields(p_command text)
  RETURNS TABLE(field text, type text, required boolean, size bigint)
  LANGUAGE sql
@@ -3875,13 +3940,13 @@ comment on function public.attach_checkout_session(p_order_id uuid, p_attempt in
 grant execute on function public.attach_checkout_session(p_order_id uuid, p_attempt integer, p_fact jsonb, p_email_change integer) to service_role;
 
 
-CREATE OR REPLACE FUNCTION public.begin_checkout(p_items jsonb, p_idempotency_key text, p_user_id uuid, p_email text, p_client_ip text, p_user_agent text, p_locale text, p_livemode boolean, p_session_seconds integer, p_hold_seconds integer, p_velocity_mode text DEFAULT 'off'::text, p_previous_session_id text DEFAULT NULL::text, p_supersede boolean DEFAULT true)
+CREATE OR REPLACE FUNCTION public.begin_checkout(p_items jsonb, p_idempotency_key text, p_user_id uuid, p_email text, p_client_ip text, p_user_agent text, p_locale text, p_livemode boolean, p_session_seconds integer, p_hold_seconds integer, p_velocity_mode text DEFAULT 'off'::text, p_previous_session_id text DEFAULT NULL::text, p_supersede boolean DEFAULT true, p_accepts_marketing boolean DEFAULT NULL::boolean)
  RETURNS jsonb
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.begin_checkout(p_items jsonb, p_idempotency_key text, p_user_id uuid, p_email text, p_client_ip text, p_user_agent text, p_locale text, p_livemode boolean, p_session_seconds integer, p_hold_seconds integer, p_velocity_mode text, p_previous_session_id text, p_supersede boolean) is 'Makes a pending order with frozen prices and reserved stock from [{ sku, quantity }], or finds the one this Idempotency-Key (or this shopper, seconds ago) made before. Outcomes: created, existing (the snapshot to send to Stripe), superseded (expire session_ids at Stripe, then ask again with p_supersede false), velocity_exceeded. SHSKU unknown_sku, SHSTK insufficient_stock, SHIDC idempotency_conflict, SHCUR mixed currencies, SHINV invalid.';
-grant execute on function public.begin_checkout(p_items jsonb, p_idempotency_key text, p_user_id uuid, p_email text, p_client_ip text, p_user_agent text, p_locale text, p_livemode boolean, p_session_seconds integer, p_hold_seconds integer, p_velocity_mode text, p_previous_session_id text, p_supersede boolean) to service_role;
+comment on function public.begin_checkout(p_items jsonb, p_idempotency_key text, p_user_id uuid, p_email text, p_client_ip text, p_user_agent text, p_locale text, p_livemode boolean, p_session_seconds integer, p_hold_seconds integer, p_velocity_mode text, p_previous_session_id text, p_supersede boolean, p_accepts_marketing boolean) is 'Makes a pending order with frozen prices and reserved stock from [{ sku, quantity }], or finds the one this Idempotency-Key (or this shopper, seconds ago) made before. Outcomes: created, existing (the snapshot to send to Stripe), superseded (expire session_ids at Stripe, then ask again with p_supersede false), velocity_exceeded. SHSKU unknown_sku, SHSTK insufficient_stock, SHIDC idempotency_conflict, SHCUR mixed currencies, SHINV invalid.';
+grant execute on function public.begin_checkout(p_items jsonb, p_idempotency_key text, p_user_id uuid, p_email text, p_client_ip text, p_user_agent text, p_locale text, p_livemode boolean, p_session_seconds integer, p_hold_seconds integer, p_velocity_mode text, p_previous_session_id text, p_supersede boolean, p_accepts_marketing boolean) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.cancel_order(p_order_number text, p_reason text DEFAULT NULL::text)

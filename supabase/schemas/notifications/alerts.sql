@@ -176,9 +176,9 @@ begin
         and (s.carrier, s.tracking_number)
           is not distinct from (n.data ->> 'carrier', n.data ->> 'tracking_number')
     ) then 'the tracking number has been corrected since'
-    when n.template in ('payment_processing', 'payment_failed', 'payment_declined', 'payment_reminder')
+    when n.template in ('payment_processing', 'payment_failed')
       and o.session_id is not null then 'the order has been paid'
-    when n.template in ('payment_processing', 'payment_failed', 'payment_declined', 'payment_reminder')
+    when n.template in ('payment_processing', 'payment_failed')
       and o.cancelled_at is not null then 'the order has been cancelled'
     when n.template = 'payment_processing' and not exists (
       select 1 from public.checkout_sessions cs
@@ -202,6 +202,7 @@ begin
         and private.mail_arrived(later.status)
         and later.created_at > n.created_at and later.dedupe_key like 'resend:%'
     ) then 'it was sent again meanwhile'
+    when n.template in ('payment_declined', 'payment_reminder') then private.recovery_problem(o, n.template)
   end;
 end;
 $$;

@@ -59,10 +59,10 @@ language sql
 immutable
 set search_path = ''
 as $$
-  select p_template in ('payment_reminder')
+  select p_template in ('payment_declined', 'payment_reminder')
 $$;
 comment on function private.is_reminder(text) is
-  'Whether a mail advertises: it carries a link to unsubscribe, and goes to nobody who did. All others are '
+  'Whether a mail asks to buy: it carries a link to unsubscribe, and goes to nobody who did. All others are '
   'about what the customer has bought.';
 
 create function private.mail_owed_by_law(p_template text) returns boolean

@@ -153,6 +153,7 @@ Deno.test("after a bounce only what the law needs is sent; after a complaint all
     "order_cancelled",
     "order_shipped",
     "refund_issued",
+    "payment_declined",
     "payment_reminder",
   ];
   const sends = async (tx: Tx) => {

@@ -37,6 +37,9 @@ const settingValues: Record<string, [unknown, unknown]> = {
   shop_postal_address: [null, "Our shop\n1 Street"],
   shop_locale: ["en", "de-CH"],
   shop_time_zone: ["UTC", "Europe/Zurich"],
+  recovery_decline_minutes: [15, null],
+  recovery_reminder_hours: [[1, 24], [2]],
+  recovery_needs_consent: [false, true],
   shop_statement_descriptor: [null, "OUR SHOP"],
 };
 

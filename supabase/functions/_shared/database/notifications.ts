@@ -17,7 +17,7 @@ export type Notification = {
   suppression: string | null;
   /** The provider has it already. */
   is_sent: boolean;
-  /** It advertises: its readers can unsubscribe. */
+  /** It asks to buy: its readers can unsubscribe. */
   is_reminder: boolean;
   status: "queued" | "sent" | "delivered" | "bounced" | "complained" | "suppressed" | "failed" | "skipped";
   data: { [field: string]: Json | undefined };

@@ -21,14 +21,14 @@ export const sendMail: JobHandler = async (job, { env, rpc, fetch, now }) => {
   if (notification === null) return { kind: "discard", reason: "the notification does not exist any more" };
   if (notification.is_sent) return done;
   const { id, recipient } = notification;
-  if (notification.problem !== null) {
-    await rpc.recordNotificationResult(id, null, { status: "skipped", error: notification.problem });
-    return { kind: "discard", reason: notification.problem };
-  }
   if (notification.suppression !== null) {
     const error = notification.suppression;
     await rpc.recordNotificationResult(id, recipient, { status: "suppressed", error });
     return { kind: "discard", reason: error };
+  }
+  if (notification.problem !== null) {
+    await rpc.recordNotificationResult(id, null, { status: "skipped", error: notification.problem });
+    return { kind: "discard", reason: notification.problem };
   }
   const fail = (error: string) => rpc.recordNotificationResult(id, recipient, { status: "failed", error });
   const mailer = mailProvider(env, fetch);
