@@ -58,6 +58,17 @@ with found (order_id, reason) as (
   select o.id, 'payment_not_ended'
   from public.orders o
   where o.status = 'processing' and o.session_expires_at < now() - interval '21 days'
+  union all
+  -- As long as a parcel can still be stopped, the last word counts: a mail since may have arrived.
+  select o.id, 'mail_returned'
+  from public.orders o
+  cross join lateral (
+    select n.status from public.notifications n
+    where n.order_id = o.id and n.status not in ('queued', 'skipped')
+    order by n.created_at desc, n.id limit 1
+  ) last
+  where o.fulfillment_status in ('unfulfilled', 'on_hold') and o.paid_at is not null
+    and last.status in ('bounced', 'suppressed')
 )
 select o.number, r.reasons, o.status, o.fulfillment_status, o.amount_total, o.currency, o.created_at
 from (
@@ -69,7 +80,7 @@ comment on view reporting.orders_needing_attention is
   'Orders that wait for a person, one row each, with every reason: the review reasons; dispute_open; '
   'dispute_lost (and the goods are still here); refund_refused, refund_delayed, refund_failed; '
   'checkout_not_ended (should have an hour ago, and holds stock); payment_not_ended (under way for three '
-  'weeks). docs/operations.md says what to do.';
+  'weeks); mail_returned (the customer''s address takes no mail). docs/operations.md says what to do.';
 
 create view reporting.disputes_due with (security_invoker = true) as
 select d.id, o.number as order_number, d.reason, d.status, d.amount, d.currency, d.evidence_due_by,
