@@ -35,7 +35,7 @@ export function reportsOf({ to }: Pick<Mail, "to">): readonly ReportType[] {
 }
 
 /** The body of one report, as Resend writes it. */
-export function reportBody(mail: Mail, type: ReportType, at: Date): string {
+function reportBody(mail: Mail, type: ReportType, at: Date): string {
   return JSON.stringify({
     type,
     created_at: at.toISOString(),
@@ -69,7 +69,8 @@ export function mailReporter(url: string, secret: string): (mail: Mail) => void 
       await new Promise<void>((wake) => Deno.unrefTimer(setTimeout(wake, pause)));
     }
   };
-  return (mail) => void reportsOf(mail).reduce((before, type) => before.then(() => post(type, mail)), Promise.resolve());
+  return (mail) =>
+    void reportsOf(mail).reduce((before, type) => before.then(() => post(type, mail)), Promise.resolve());
 }
 
 /** Null when it was taken, else why not. */

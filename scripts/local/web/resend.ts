@@ -209,7 +209,9 @@ export function resendStandIn(mails: MailStore, report: (mail: Mail) => void = (
       return jsonResponse({ fault });
     }
     authenticate(request);
-    if (path === "/emails" && request.method === "POST") return injectedFault() ?? await send(request, mails, report);
+    if (path === "/emails" && request.method === "POST") {
+      return injectedFault() ?? await send(request, mails, report);
+    }
     const id = /^\/emails\/([0-9a-f-]{36})$/.exec(path)?.[1];
     if (id !== undefined && request.method === "GET") {
       const mail = mails.get(id);
