@@ -18,7 +18,8 @@ grant usage on schema public to service_role;
 
 
 schema reporting;
-comment on schema reporting is 'Read-only views for the dashboard. Not exposed over the API.';
+comment on schema reporting is 'Read-only views for staff. Exposed over the API: policies of the tables beneath decide.';
+grant usage on schema reporting to authenticated;
 grant usage on schema reporting to service_role;
 
 
@@ -273,7 +274,17 @@ table private.settings (
   description text not null,
   updated_at timestamp with time zone default now() not null,
   constraint settings_pkey PRIMARY KEY (key),
-  constraint settings_early_fraud_warning_policy_known CHECK (((key <> 'early_fraud_warning_policy'::text) OR (value = ANY (ARRAY['"refund"'::jsonb, '"review"'::jsonb]))))
+  constraint settings_early_fraud_warning_policy_known CHECK (((key <> 'early_fraud_warning_policy'::text) OR (value = ANY (ARRAY['"refund"'::jsonb, '"review"'::jsonb])))),
+  constraint settings_low_stock_at_is_count CHECK (
+CASE key
+    WHEN 'low_stock_at'::text THEN ((jsonb_typeof(value) = 'number'::text) AND (value >= '0'::jsonb))
+    ELSE true
+END),
+  constraint settings_time_zone_known CHECK (((
+CASE key
+    WHEN 'time_zone'::text THEN ('2026-01-01 00:00:00+00'::timestamp with time zone AT TIME ZONE (value #>> '{}'::text[]))
+    ELSE NULL::timestamp without time zone
+END IS NOT NULL) OR (key <> 'time_zone'::text)))
 );
 comment on table private.settings is 'Switches read by SQL functions. Change a value with update; it takes effect at once.';
 row level security on private.settings;
@@ -781,13 +792,16 @@ CREATE INDEX orders_address_key_idx ON public.orders USING btree (private.addres
 CREATE INDEX orders_created_at_idx ON public.orders USING btree (created_at DESC);
 CREATE INDEX orders_customer_id_idx ON public.orders USING btree (customer_id);
 CREATE INDEX orders_delivery_key_idx ON public.orders USING btree (private.delivery_key(shipping_address), created_at);
+CREATE INDEX orders_email_idx ON public.orders USING btree (lower(email));
 CREATE INDEX orders_email_key_idx ON public.orders USING btree (private.email_key(email), created_at);
 CREATE INDEX orders_erasable_idx ON public.orders USING btree (created_at) WHERE ((paid_at IS NULL) AND (erased_at IS NULL));
 CREATE INDEX orders_holding_address_idx ON public.orders USING btree (private.address_key(purchase_ip, 48)) WHERE (status = ANY (ARRAY['pending'::text, 'processing'::text]));
 CREATE INDEX orders_holding_email_idx ON public.orders USING btree (private.email_key(email)) WHERE (status = ANY (ARRAY['pending'::text, 'processing'::text]));
+CREATE INDEX orders_in_review_idx ON public.orders USING btree (created_at) WHERE (status = 'needs_review'::text);
 CREATE INDEX orders_open_idx ON public.orders USING btree (session_expires_at) WHERE (status = ANY (ARRAY['pending'::text, 'processing'::text, 'cancelled'::text]));
 CREATE INDEX orders_paid_at_idx ON public.orders USING btree (livemode, paid_at) WHERE (paid_at IS NOT NULL);
 CREATE INDEX orders_payment_id_idx ON public.orders USING btree (payment_id);
+CREATE INDEX orders_to_ship_idx ON public.orders USING btree (paid_at) WHERE ((fulfillment_status = 'unfulfilled'::text) AND (paid_at IS NOT NULL));
 CREATE TRIGGER add_order_risk AFTER INSERT ON public.orders FOR EACH ROW EXECUTE FUNCTION private.add_order_risk();
 CREATE TRIGGER attach_to_account AFTER UPDATE OF paid_at, email ON public.orders FOR EACH ROW WHEN (((new.paid_at IS NOT NULL) AND ((old.paid_at IS NULL) OR (old.email IS DISTINCT FROM new.email)))) EXECUTE FUNCTION private.on_order_paid();
 row level security on public.orders;
@@ -864,6 +878,7 @@ table public.payments (
 );
 comment on table public.payments is 'PaymentIntents. Card columns are those of the successful (else the latest) attempt; brand and last4 are all that is kept of a card number.';
 comment on column public.payments.order_id is 'The order of the session that it pays for; until that is known, the one its metadata names.';
+CREATE INDEX payments_card_last4_idx ON public.payments USING btree (card_last4);
 CREATE INDEX payments_charge_id_idx ON public.payments USING btree (charge_id);
 CREATE INDEX payments_order_id_idx ON public.payments USING btree (order_id);
 row level security on public.payments;
@@ -1329,18 +1344,97 @@ grant select on view public.availability to authenticated;
 grant select on view public.availability to service_role;
 
 
+view reporting.abandoned_checkouts with (security_invoker=true) (
+  number text,
+  created_at timestamp with time zone,
+  status text,
+  email text,
+  customer_name text,
+  phone text,
+  items text,
+  amount_total bigint,
+  amount_total_text text,
+  currency text,
+  refused_payments bigint,
+  last_refusal text,
+  livemode boolean
+);
+comment on view reporting.abandoned_checkouts is 'Carts that went to the payment page and were never paid, the newest first. Left out are those that staff cancelled, and those whose personal data is gone (retention_unpaid_days).';
+grant select on view reporting.abandoned_checkouts to authenticated;
+grant select on view reporting.abandoned_checkouts to service_role;
+
+
+view reporting.accounting_export with (security_invoker=true) (
+  day date,
+  kind text,
+  order_number text,
+  reference text,
+  country text,
+  currency text,
+  amount_goods bigint,
+  amount_discount bigint,
+  amount_shipping bigint,
+  amount_tax bigint,
+  amount_gross bigint,
+  amount_net bigint,
+  amount_gross_text text,
+  amount_net_text text,
+  booked_at timestamp with time zone,
+  livemode boolean
+);
+comment on view reporting.accounting_export is 'Every movement of money, a row each, for a spreadsheet: kind is sale, duplicate_payment (an order was paid twice; its refund follows), refund, refund_returned (it bounced), dispute (the bank took the money) or dispute_returned. What leaves is negative: the sum of amount_gross is what came and stayed. Stripe''s fees and payouts are in Stripe''s reports.';
+grant select on view reporting.accounting_export to authenticated;
+grant select on view reporting.accounting_export to service_role;
+
+
+view reporting.attention_reasons with (security_invoker=true) (
+  order_id uuid,
+  reason text
+);
+comment on view reporting.attention_reasons is 'Why orders wait for a person, a row for each order and reason; orders_needing_attention has a row for each order.';
+grant select on view reporting.attention_reasons to authenticated;
+grant select on view reporting.attention_reasons to service_role;
+
+
+view reporting.customer_history with (security_invoker=true) (
+  email text,
+  name text,
+  currency text,
+  livemode boolean,
+  checkouts bigint,
+  orders bigint,
+  amount_paid bigint,
+  amount_refunded bigint,
+  amount_net bigint,
+  amount_net_text text,
+  disputes bigint,
+  first_paid_at timestamp with time zone,
+  last_paid_at timestamp with time zone,
+  last_number text
+);
+comment on view reporting.customer_history is 'What each e-mail address has bought, a row for each currency; guests and accounts alike.';
+grant select on view reporting.customer_history to authenticated;
+grant select on view reporting.customer_history to service_role;
+
+
 view reporting.disputes_due with (security_invoker=true) (
   id text,
   order_number text,
   reason text,
   status text,
   amount bigint,
+  amount_text text,
   currency text,
   evidence_due_by timestamp with time zone,
   time_left interval,
-  has_evidence boolean
+  has_evidence boolean,
+  email text,
+  fulfillment_status text,
+  created_at timestamp with time zone,
+  livemode boolean
 );
-comment on view reporting.disputes_due is 'Disputes that wait for evidence, most urgent first.';
+comment on view reporting.disputes_due is 'Disputes that wait for evidence, most urgent first: submit_dispute_evidence() or accept_dispute().';
+grant select on view reporting.disputes_due to authenticated;
 grant select on view reporting.disputes_due to service_role;
 
 
@@ -1352,32 +1446,134 @@ view reporting.inventory_position with (security_invoker=true) (
   on_hand integer,
   reserved integer,
   available integer,
-  committed integer
+  committed integer,
+  price_amount bigint,
+  price_amount_text text,
+  currency text,
+  on_sale boolean
 );
-comment on view reporting.inventory_position is 'Stock per SKU.';
+comment on view reporting.inventory_position is 'Stock by SKU.';
+grant select on view reporting.inventory_position to authenticated;
 grant select on view reporting.inventory_position to service_role;
+
+
+view reporting.low_stock with (security_invoker=true) (
+  sku text,
+  name text,
+  size text,
+  color text,
+  available integer,
+  on_hand integer,
+  reserved integer,
+  sold_30_days bigint,
+  days_left integer
+);
+comment on view reporting.low_stock is 'Articles on sale that run out: at most setting low_stock_at pieces to sell, the fewest first.';
+grant select on view reporting.low_stock to authenticated;
+grant select on view reporting.low_stock to service_role;
+
+
+view reporting.open_alerts with (security_invoker=true) (
+  kind text,
+  severity text,
+  status text,
+  order_number text,
+  what_to_do text,
+  count integer,
+  first_at timestamp with time zone,
+  last_at timestamp with time zone,
+  data jsonb,
+  id uuid
+);
+comment on view reporting.open_alerts is 'What staff have been told and nobody has resolved, the gravest first, with what to do.';
+grant select on view reporting.open_alerts to authenticated;
+grant select on view reporting.open_alerts to service_role;
+
+
+view reporting.order_overview with (security_invoker=true) (
+  number text,
+  status text,
+  fulfillment_status text,
+  waits_for text,
+  customer_name text,
+  email text,
+  phone text,
+  ship_to text,
+  items text,
+  amount_total bigint,
+  amount_total_text text,
+  amount_paid bigint,
+  amount_paid_text text,
+  amount_refunded bigint,
+  amount_refunded_text text,
+  currency text,
+  paid_with text,
+  tracking text,
+  tracking_urls text,
+  last_mail text,
+  last_mail_at timestamp with time zone,
+  disputes text,
+  created_at timestamp with time zone,
+  paid_at timestamp with time zone,
+  fulfilled_at timestamp with time zone,
+  livemode boolean,
+  payment_id text,
+  order_id uuid
+);
+comment on view reporting.order_overview is 'One order at a glance, a row each. Ask by number, or with reporting.find_order().';
+grant select on view reporting.order_overview to authenticated;
+grant select on view reporting.order_overview to service_role;
 
 
 view reporting.orders_needing_attention with (security_invoker=true) (
   number text,
   reasons text[],
+  what_to_do text,
   status text,
   fulfillment_status text,
   amount_total bigint,
+  amount_total_text text,
   currency text,
-  created_at timestamp with time zone
+  email text,
+  created_at timestamp with time zone,
+  paid_at timestamp with time zone,
+  livemode boolean
 );
-comment on view reporting.orders_needing_attention is 'Orders that wait for a person, one row each, with every reason: the review reasons; dispute_open; dispute_lost (and the goods are still here); refund_refused, refund_delayed, refund_failed; checkout_not_ended (should have an hour ago, and holds stock); payment_not_ended (under way for three weeks). docs/operations.md says what to do.';
+comment on view reporting.orders_needing_attention is 'Orders that wait for a person, one row each, with every reason: the review reasons; dispute_open; dispute_lost (and the goods are still here); refund_refused, refund_delayed, refund_failed; checkout_not_ended (should have an hour ago, and holds stock); payment_not_ended (under way for three weeks). Oldest first.';
+grant select on view reporting.orders_needing_attention to authenticated;
 grant select on view reporting.orders_needing_attention to service_role;
 
 
+view reporting.orders_to_ship with (security_invoker=true) (
+  number text,
+  days_waiting integer,
+  paid_at timestamp with time zone,
+  ship_to text,
+  country text,
+  phone text,
+  email text,
+  items text,
+  pieces integer,
+  parcels_sent bigint,
+  amount_total bigint,
+  amount_total_text text,
+  currency text,
+  livemode boolean
+);
+comment on view reporting.orders_to_ship is 'The packing list: paid orders that nothing holds and of which pieces are still here, the oldest first.';
+grant select on view reporting.orders_to_ship to authenticated;
+grant select on view reporting.orders_to_ship to service_role;
+
+
 view reporting.payment_health with (security_invoker=true) (
-  day timestamp with time zone,
+  day date,
   outcome text,
   code text,
-  attempts bigint
+  attempts bigint,
+  livemode boolean
 );
-comment on view reporting.payment_health is 'Payment attempts per day, outcome and decline code.';
+comment on view reporting.payment_health is 'Attempts to pay by the shop''s day, outcome and the bank''s code.';
+grant select on view reporting.payment_health to authenticated;
 grant select on view reporting.payment_health to service_role;
 
 
@@ -1390,20 +1586,42 @@ view reporting.reconciliation_drift with (security_invoker=true) (
   after jsonb,
   run_id uuid
 );
-comment on view reporting.reconciliation_drift is 'What the reconciler repaired, newest first.';
+comment on view reporting.reconciliation_drift is 'What Stripe knew and we did not, until the reconciler repaired it; newest first.';
+grant select on view reporting.reconciliation_drift to authenticated;
 grant select on view reporting.reconciliation_drift to service_role;
 
 
+view reporting.refunds_daily with (security_invoker=true) (
+  day date,
+  currency text,
+  livemode boolean,
+  refunds bigint,
+  amount_refunded bigint,
+  returned bigint,
+  amount_returned bigint,
+  amount_net bigint,
+  amount_net_text text
+);
+comment on view reporting.refunds_daily is 'Refunds by the shop''s day on which they happened, whenever the order was paid.';
+grant select on view reporting.refunds_daily to authenticated;
+grant select on view reporting.refunds_daily to service_role;
+
+
 view reporting.revenue_daily with (security_invoker=true) (
-  day timestamp with time zone,
+  day date,
   currency text,
   livemode boolean,
   orders bigint,
-  amount_paid numeric,
-  amount_refunded numeric,
-  amount_net numeric
+  amount_paid bigint,
+  amount_refunded bigint,
+  amount_net bigint,
+  amount_tax bigint,
+  amount_shipping bigint,
+  amount_discount bigint,
+  amount_net_text text
 );
-comment on view reporting.revenue_daily is 'Paid orders per day (by payment day) in minor units.';
+comment on view reporting.revenue_daily is 'Paid orders by the shop''s day on which they were paid; what was given back of them since counts on that day too. refunds_daily has refunds on their own day.';
+grant select on view reporting.revenue_daily to authenticated;
 grant select on view reporting.revenue_daily to service_role;
 
 
@@ -1414,7 +1632,8 @@ view reporting.suspicious_activity with (security_invoker=true) (
   count bigint,
   last_at timestamp with time zone
 );
-comment on view reporting.suspicious_activity is 'Refused webhook requests and fraud signals.';
+comment on view reporting.suspicious_activity is 'Refused webhook requests and signs of fraud, the newest first.';
+grant select on view reporting.suspicious_activity to authenticated;
 grant select on view reporting.suspicious_activity to service_role;
 
 
@@ -1428,7 +1647,8 @@ view reporting.webhook_health with (security_invoker=true) (
   last_received_at timestamp with time zone,
   last_day bigint
 );
-comment on view reporting.webhook_health is 'Events per type and outcome. fetched: Stripe never delivered them, reconciliation read them.';
+comment on view reporting.webhook_health is 'Stripe''s events by type and outcome.';
+grant select on view reporting.webhook_health to authenticated;
 grant select on view reporting.webhook_health to service_role;
 
 
@@ -1469,6 +1689,16 @@ CREATE OR REPLACE FUNCTION private.address_keys(p_ip inet)
 comment on function private.address_keys(p_ip inet) is 'The networks that limits count for an address, narrow to wide, and what their thresholds are multiplied with.';
 
 
+CREATE OR REPLACE FUNCTION private.address_text(p_name text, p_address jsonb)
+ RETURNS text
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO '';
+comment on function private.address_text(p_name text, p_address jsonb) is 'A name and an address as Stripe has it, a line each; null when there is nothing.';
+grant execute on function private.address_text(p_name text, p_address jsonb) to authenticated;
+grant execute on function private.address_text(p_name text, p_address jsonb) to service_role;
+
+
 CREATE OR REPLACE FUNCTION private.admit_checkout(o orders, p_velocity_mode text, p_client_ip text, p_supersede boolean)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -1505,6 +1735,8 @@ CREATE OR REPLACE FUNCTION private.amount_step(p_currency text)
  IMMUTABLE
  SET search_path TO '';
 comment on function private.amount_step(p_currency text) is 'Amounts of a currency are multiples of this, in minor units.';
+grant execute on function private.amount_step(p_currency text) to authenticated;
+grant execute on function private.amount_step(p_currency text) to service_role;
 
 
 CREATE OR REPLACE FUNCTION private.answer_of_hits(p_hits jsonb)
@@ -2202,6 +2434,8 @@ CREATE OR REPLACE FUNCTION private.line_positions(p_order_id uuid)
  STABLE
  SET search_path TO '';
 comment on function private.line_positions(p_order_id uuid) is 'Where the pieces of each line of an order are. shipped: have left the house; sent_back: of those in returns, the ones that had left; returned and announced: in returns that came, and that are awaited; refunded: money given back or on its way; here: sold and still in the house; to_ship: still to be sent. Call with the order locked.';
+grant execute on function private.line_positions(p_order_id uuid) to authenticated;
+grant execute on function private.line_positions(p_order_id uuid) to service_role;
 
 
 CREATE OR REPLACE FUNCTION private.link_payments(p_payment_ids text[])
@@ -2261,6 +2495,8 @@ CREATE OR REPLACE FUNCTION private.major_unit(p_currency text)
  IMMUTABLE
  SET search_path TO '';
 comment on function private.major_unit(p_currency text) is 'Minor units of a currency in one of its units: 100 cents of a dollar, 1 of a yen.';
+grant execute on function private.major_unit(p_currency text) to authenticated;
+grant execute on function private.major_unit(p_currency text) to service_role;
 
 
 CREATE OR REPLACE FUNCTION private.mask_cards(p_text text)
@@ -2397,6 +2633,16 @@ CREATE OR REPLACE FUNCTION private.money_left(p_payment_id text)
 comment on function private.money_left(p_payment_id text) is 'Minor units of a payment that the customer has not got back, neither by refunds under way or made nor by lost disputes.';
 grant execute on function private.money_left(p_payment_id text) to authenticated;
 grant execute on function private.money_left(p_payment_id text) to service_role;
+
+
+CREATE OR REPLACE FUNCTION private.money_text(p_amount bigint, p_currency text)
+ RETURNS text
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO '';
+comment on function private.money_text(p_amount bigint, p_currency text) is 'An amount in minor units as people write it, with as many decimals as Stripe counts in the currency: 12900, usd is 129.00 USD; 12900, jpy is 12900 JPY. https://docs.stripe.com/currencies';
+grant execute on function private.money_text(p_amount bigint, p_currency text) to authenticated;
+grant execute on function private.money_text(p_amount bigint, p_currency text) to service_role;
 
 
 CREATE OR REPLACE FUNCTION private.name_stock_move(p_kind text, p_order_id uuid DEFAULT NULL::uuid, p_note text DEFAULT NULL::text, p_actor text DEFAULT NULL::text)
@@ -2915,6 +3161,8 @@ CREATE OR REPLACE FUNCTION private.refunded_pieces(p_order_item_id uuid, OUT giv
  STABLE
  SET search_path TO '';
 comment on function private.refunded_pieces(p_order_item_id uuid, OUT given integer, OUT made integer) is 'Pieces of a line whose money was given back. given: made or under way; made: Stripe has said so once.';
+grant execute on function private.refunded_pieces(p_order_item_id uuid, OUT given integer, OUT made integer) to authenticated;
+grant execute on function private.refunded_pieces(p_order_item_id uuid, OUT given integer, OUT made integer) to service_role;
 
 
 CREATE OR REPLACE FUNCTION private.refunds_on_warning(f fraud_signals, o orders)
@@ -2983,6 +3231,16 @@ CREATE OR REPLACE FUNCTION private.reopen_checkout(p_order_id uuid, p_session_se
  LANGUAGE plpgsql
  SET search_path TO '';
 comment on function private.reopen_checkout(p_order_id uuid, p_session_seconds integer, p_hold_seconds integer) is 'A new attempt of an unpaid order at today''s prices: holds stock again (SHSTK when it is gone or no longer sold) and counts up the attempt. The caller has locked the order.';
+
+
+CREATE OR REPLACE FUNCTION private.report_setting(p_key text)
+ RETURNS text
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO '';
+comment on function private.report_setting(p_key text) is 'A setting that the views of schema reporting go by, as text, for those who may not read private.settings; null for any other.';
+grant execute on function private.report_setting(p_key text) to authenticated;
+grant execute on function private.report_setting(p_key text) to service_role;
 
 
 CREATE OR REPLACE FUNCTION private.requeue_job(p_job_id bigint)
@@ -3214,6 +3472,16 @@ CREATE OR REPLACE FUNCTION private.schedule_jobs()
  LANGUAGE plpgsql
  SET search_path TO '';
 comment on function private.schedule_jobs() is 'Schedules retry-jobs once a minute where there is a scheduler, and shuts API roles out of the tables that hold keys. Returns false where there is none.';
+
+
+CREATE OR REPLACE FUNCTION private.sees_reports()
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.sees_reports() is 'Whether the views of schema reporting show anything to who reads them: staff, the secret key and the dashboard. A customer may read their own orders, but sums over them are no report.';
+grant execute on function private.sees_reports() to authenticated;
+grant execute on function private.sees_reports() to service_role;
 
 
 CREATE OR REPLACE FUNCTION private.set_schedule_target(p_url text, p_key text)
@@ -4194,6 +4462,16 @@ CREATE OR REPLACE FUNCTION public.take_rate_limits(p_buckets jsonb)
  SET search_path TO '';
 comment on function public.take_rate_limits(p_buckets jsonb) is 'Counts one request in each bucket [{ key, limit, window_seconds }].';
 grant execute on function public.take_rate_limits(p_buckets jsonb) to service_role;
+
+
+CREATE OR REPLACE FUNCTION reporting.find_order(p_text text)
+ RETURNS SETOF reporting.order_overview
+ LANGUAGE plpgsql
+ STABLE ROWS 20
+ SET search_path TO '';
+comment on function reporting.find_order(p_text text) is 'Orders by what a customer says: order number (with or without its prefix), e-mail address in any case, part of a name, the last four digits of the card, or a phone number however it is written. The newest fifty, as in reporting.order_overview.';
+grant execute on function reporting.find_order(p_text text) to authenticated;
+grant execute on function reporting.find_order(p_text text) to service_role;
 
 
 default grants of postgres on f: {postgres=X/postgres}
