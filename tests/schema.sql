@@ -685,9 +685,9 @@ comment on table public.order_items is 'Frozen lines of an order: one per varian
 comment on column public.order_items.sku is 'What the shopper asked for, for good: the variant may be called otherwise by now. Goods are known by variant_id.';
 CREATE INDEX order_items_variant_id_idx ON public.order_items USING btree (variant_id);
 row level security on public.order_items;
-policy order_items_read on public.order_items as permissive for select to authenticated using ((EXISTS ( SELECT 1
+policy order_items_read on public.order_items as permissive for select to authenticated using ((( SELECT private.is_admin() AS is_admin) OR (EXISTS ( SELECT 1
    FROM orders o
-  WHERE (o.id = order_items.order_id))));
+  WHERE (o.id = order_items.order_id)))));
 grant select on table public.order_items to authenticated;
 grant select on table public.order_items to service_role;
 
@@ -805,9 +805,9 @@ CREATE INDEX orders_to_ship_idx ON public.orders USING btree (paid_at) WHERE ((f
 CREATE TRIGGER add_order_risk AFTER INSERT ON public.orders FOR EACH ROW EXECUTE FUNCTION private.add_order_risk();
 CREATE TRIGGER attach_to_account AFTER UPDATE OF paid_at, email ON public.orders FOR EACH ROW WHEN (((new.paid_at IS NOT NULL) AND ((old.paid_at IS NULL) OR (old.email IS DISTINCT FROM new.email)))) EXECUTE FUNCTION private.on_order_paid();
 row level security on public.orders;
-policy orders_read on public.orders as permissive for select to authenticated using (((customer_id IN ( SELECT c.id
+policy orders_read on public.orders as permissive for select to authenticated using ((( SELECT private.is_admin() AS is_admin) OR (customer_id IN ( SELECT c.id
    FROM customers c
-  WHERE (c.user_id = ( SELECT auth.uid() AS uid)))) OR ( SELECT private.is_admin() AS is_admin)));
+  WHERE (c.user_id = ( SELECT auth.uid() AS uid))))));
 grant select on table public.orders to authenticated;
 grant select on table public.orders to service_role;
 
@@ -1073,9 +1073,9 @@ CREATE INDEX refunds_order_id_idx ON public.refunds USING btree (order_id);
 CREATE INDEX refunds_payment_id_idx ON public.refunds USING btree (payment_id);
 CREATE INDEX refunds_request_id_idx ON public.refunds USING btree (request_id);
 row level security on public.refunds;
-policy refunds_read on public.refunds as permissive for select to authenticated using (((EXISTS ( SELECT 1
+policy refunds_read on public.refunds as permissive for select to authenticated using ((( SELECT private.is_admin() AS is_admin) OR (EXISTS ( SELECT 1
    FROM orders o
-  WHERE (o.id = refunds.order_id))) OR ( SELECT private.is_admin() AS is_admin)));
+  WHERE (o.id = refunds.order_id)))));
 grant select on table public.refunds to authenticated;
 grant select on table public.refunds to service_role;
 
@@ -1140,9 +1140,9 @@ table public.shipment_lines (
 comment on table public.shipment_lines is 'Pieces in a parcel, by line of the order.';
 CREATE INDEX shipment_lines_order_item_id_idx ON public.shipment_lines USING btree (order_item_id);
 row level security on public.shipment_lines;
-policy shipment_lines_read on public.shipment_lines as permissive for select to authenticated using (((EXISTS ( SELECT 1
+policy shipment_lines_read on public.shipment_lines as permissive for select to authenticated using ((( SELECT private.is_admin() AS is_admin) OR (EXISTS ( SELECT 1
    FROM shipments s
-  WHERE (s.id = shipment_lines.shipment_id))) OR ( SELECT private.is_admin() AS is_admin)));
+  WHERE (s.id = shipment_lines.shipment_id)))));
 grant select on table public.shipment_lines to authenticated;
 grant select on table public.shipment_lines to service_role;
 
@@ -1163,9 +1163,9 @@ table public.shipments (
 comment on table public.shipments is 'Parcels of an order, numbered from 1. Noted by mark_fulfilled(), corrected by correct_shipment().';
 comment on column public.shipments.tracking_url is 'The carrier''s page of the parcel, where it is known.';
 row level security on public.shipments;
-policy shipments_read on public.shipments as permissive for select to authenticated using (((EXISTS ( SELECT 1
+policy shipments_read on public.shipments as permissive for select to authenticated using ((( SELECT private.is_admin() AS is_admin) OR (EXISTS ( SELECT 1
    FROM orders o
-  WHERE (o.id = shipments.order_id))) OR ( SELECT private.is_admin() AS is_admin)));
+  WHERE (o.id = shipments.order_id)))));
 grant select on table public.shipments to authenticated;
 grant select on table public.shipments to service_role;
 
@@ -1731,7 +1731,7 @@ comment on function private.amount_problem(p_amount bigint, p_currency text) is 
 
 CREATE OR REPLACE FUNCTION private.amount_step(p_currency text)
  RETURNS integer
- LANGUAGE sql
+ LANGUAGE plpgsql
  IMMUTABLE
  SET search_path TO '';
 comment on function private.amount_step(p_currency text) is 'Amounts of a currency are multiples of this, in minor units.';
@@ -2491,7 +2491,7 @@ comment on function private.mail_recipient(o orders) is 'Whom a mail of this ord
 
 CREATE OR REPLACE FUNCTION private.major_unit(p_currency text)
  RETURNS integer
- LANGUAGE sql
+ LANGUAGE plpgsql
  IMMUTABLE
  SET search_path TO '';
 comment on function private.major_unit(p_currency text) is 'Minor units of a currency in one of its units: 100 cents of a dollar, 1 of a yen.';
