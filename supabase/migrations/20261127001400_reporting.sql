@@ -29,7 +29,7 @@ as $$
 begin
   return (
     select s.value #>> '{}' from private.settings s
-    where s.key = p_key and s.key in ('time_zone', 'low_stock_at')
+    where s.key = p_key and s.key in ('time_zone', 'low_stock_at', 'order_number_prefix')
   );
 end;
 $$;
@@ -108,6 +108,20 @@ create index orders_to_ship_idx on public.orders (paid_at)
 create index orders_in_review_idx on public.orders (created_at) where status = 'needs_review';
 create index orders_email_idx on public.orders (lower(email));
 create index payments_card_last4_idx on public.payments (card_last4);
+
+create function private.phone_end(p_phone text) returns text
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+  return right(translate(p_phone, ' +()/.-', ''), 7);
+end;
+$$;
+comment on function private.phone_end(text) is
+  'The last seven digits of a phone number, however they are grouped: what two ways to write it share.';
+grant execute on function private.phone_end(text) to authenticated, service_role;
+create index orders_phone_idx on public.orders (private.phone_end(phone)) where phone is not null;
 
 create view reporting.attention_reasons with (security_invoker = true) as
 with found (order_id, reason) as (
@@ -338,29 +352,36 @@ as $$
 declare
   v_text constant text := btrim(coalesce(p_text, ''));
   v_digits constant text := regexp_replace(v_text, '[^0-9]', '', 'g');
+  v_number constant text := (
+    select o.number from public.orders o
+    where o.number in (upper(v_text), private.report_setting('order_number_prefix') || v_text)
+    limit 1
+  );
+  v_kind constant text := case
+    when v_number is not null then 'number'
+    when v_text like '%@%' then 'email'
+    when v_text ~ '^[0-9]{4}$' then 'last4'
+    when length(v_digits) >= 7 and v_text ~ '^[0-9 +()/.-]+$' then 'phone'
+    when v_text ~ '[[:alpha:]]{2}' then 'name'
+  end;
   -- Of the text nothing is a pattern.
   v_like constant text := '%' || regexp_replace(v_text, '([\\%_])', '\\\1', 'g') || '%';
 begin
   return query
   with found as (
-    select o.id from public.orders o where o.number = upper(v_text)
+    select o.id from public.orders o where v_kind = 'number' and o.number = v_number
     union
-    select o.id from public.orders o where lower(o.email) = lower(v_text) and v_text like '%@%'
+    select o.id from public.orders o where v_kind = 'email' and lower(o.email) = lower(v_text)
     union
-    select o.id from public.payments p join public.orders o on o.id = p.order_id
-    where p.card_last4 = v_text
-    union
-    select o.id from public.orders o
-    where v_text ~ '^[0-9]{5,}$' and right(o.number, length(v_text) + 1) = '-' || v_text
+    select p.order_id from public.payments p where v_kind = 'last4' and p.card_last4 = v_text
     union
     -- However its digits are grouped, and with or without the country's code.
     select o.id from public.orders o
-    where length(v_digits) >= 6 and v_text ~ '^[0-9 +()/.-]+$'
-      and right(regexp_replace(o.phone, '[^0-9]', '', 'g'), length(v_digits)) = v_digits
+    where v_kind = 'phone' and private.phone_end(o.phone) = right(v_digits, 7)
+      and right(translate(o.phone, ' +()/.-', ''), length(v_digits)) = v_digits
     union
     select o.id from public.orders o
-    where v_text ~ '[[:alpha:]]{2}' and v_text not like '%@%'
-      and (o.customer_name ilike v_like or o.shipping_name ilike v_like)
+    where v_kind = 'name' and (o.customer_name ilike v_like or o.shipping_name ilike v_like)
   )
   select v.* from reporting.order_overview v
   where v.order_id in (
@@ -371,8 +392,8 @@ end;
 $$;
 comment on function reporting.find_order(text) is
   'Orders by what a customer says: order number (with or without its prefix), e-mail address in any case, '
-  'part of a name, the last four digits of the card, or a phone number however it is written. The newest '
-  'fifty, as in reporting.order_overview.';
+  'part of a name, the last four digits of the card, or a phone number (seven digits at least) however it '
+  'is written. The newest fifty, as in reporting.order_overview.';
 revoke all on function reporting.find_order(text) from public, anon;
 grant execute on function reporting.find_order(text) to authenticated, service_role;
 
@@ -470,41 +491,49 @@ with refund_bookings as (
   ) as given
   from refund_bookings b
 ), booked as (
-  select o.paid_at as booked_at, 'sale' as kind, o.id as order_id,
+  select o.paid_at as booked_at, 'sale' as kind, o.number, o.shipping_address ->> 'country' as country,
     coalesce(o.payment_id, o.session_id) as reference, o.currency, o.livemode, o.amount_subtotal as goods,
-    -o.amount_discount as discount, o.amount_shipping as shipping, o.amount_tax as tax, o.amount_paid as gross
+    -o.amount_discount as discount, o.amount_shipping as shipping, o.amount_tax as tax,
+    o.amount_paid as gross
   from public.orders o where o.paid_at is not null
   union all
-  select p.succeeded_at, 'duplicate_payment', p.order_id, p.id, p.currency, p.livemode, 0, 0, 0, 0,
-    p.amount_received
-  from public.payments p join public.orders o on o.id = p.order_id and o.payment_id <> p.id
-  where p.succeeded_at is not null
+  -- Settling has asked for its refund in the moment in which it found it.
+  select p.succeeded_at, 'duplicate_payment', o.number, o.shipping_address ->> 'country', p.id, p.currency,
+    p.livemode, 0, 0, 0, 0, p.amount_received
+  from public.refund_requests q
+  join public.payments p on p.id = q.payment_id and p.succeeded_at is not null
+  join public.orders o on o.id = p.order_id and o.payment_id <> p.id
+  where q.cause = 'duplicate'
   union all
-  select b.booked_at, b.kind, coalesce(b.order_id, p.order_id), b.id, b.currency, p.livemode, 0, 0, 0,
-    coalesce(
-      div(o.amount_tax * (b.given + b.amount), nullif(o.amount_paid, 0))
-        - div(o.amount_tax * b.given, nullif(o.amount_paid, 0)), 0
-    )::bigint,
+  select b.booked_at, b.kind, o.number, o.shipping_address ->> 'country', b.id, b.currency, p.livemode,
+    0, 0, 0,
+    -- Only the payment that the order keeps has paid its tax.
+    case when o.payment_id = b.payment_id and o.amount_paid > 0 then
+      div(o.amount_tax * (b.given + b.amount), o.amount_paid) - div(o.amount_tax * b.given, o.amount_paid)
+    else 0 end::bigint,
     b.amount
   from refund_sums b
   left join public.payments p on p.id = b.payment_id
-  left join public.orders o on o.payment_id = b.payment_id
+  left join public.orders o on o.id = coalesce(b.order_id, p.order_id)
   union all
-  select d.created_at, 'dispute', d.order_id, d.id, d.currency, d.livemode, 0, 0, 0, 0, -d.amount
-  from public.disputes d where d.funds_withdrawn
+  select d.created_at, 'dispute', o.number, o.shipping_address ->> 'country', d.id, d.currency, d.livemode,
+    0, 0, 0, 0, -d.amount
+  from public.disputes d left join public.orders o on o.id = d.order_id
+  where d.funds_withdrawn
   union all
   -- A dispute is stamped with Stripe's newest word of it, in milliseconds.
-  select to_timestamp(left(d.version, 15)::bigint / 1000), 'dispute_returned', d.order_id, d.id, d.currency,
-    d.livemode, 0, 0, 0, 0, d.amount
-  from public.disputes d where d.funds_withdrawn and d.funds_reinstated
+  select to_timestamp(left(d.version, 15)::bigint / 1000), 'dispute_returned', o.number,
+    o.shipping_address ->> 'country', d.id, d.currency, d.livemode, 0, 0, 0, 0, d.amount
+  from public.disputes d left join public.orders o on o.id = d.order_id
+  where d.funds_withdrawn and d.funds_reinstated
 )
 select (b.booked_at at time zone (select private.report_setting('time_zone')))::date as day, b.kind,
-  o.number as order_number, b.reference, o.shipping_address ->> 'country' as country, b.currency,
-  b.goods as amount_goods, b.discount as amount_discount, b.shipping as amount_shipping, b.tax as amount_tax,
+  b.number as order_number, b.reference, b.country, b.currency, b.goods as amount_goods,
+  b.discount as amount_discount, b.shipping as amount_shipping, b.tax as amount_tax,
   b.gross as amount_gross, b.gross - b.tax as amount_net,
   private.money_text(b.gross, b.currency) as amount_gross_text,
   private.money_text(b.gross - b.tax, b.currency) as amount_net_text, b.booked_at, b.livemode
-from booked b left join public.orders o on o.id = b.order_id
+from booked b
 where (select private.sees_reports());
 comment on view reporting.accounting_export is
   'Every movement of money, a row each, for a spreadsheet: kind is sale, duplicate_payment (an order was '

@@ -391,7 +391,7 @@ Deno.test("find_order finds by number, address, name, last four digits and phone
     await find(`(${phone.slice(3, 6)}) ${phone.slice(7, 10)}-${phone.slice(11)}`),
     numbers((candidate) => candidate["phone"] === phone),
   );
-  for (const text of ["", "%", "_____", "%%%", "@", "nobody@example.com", "0"]) {
+  for (const text of ["", "%", "_____", "%%%", "@", "nobody@example.com", "0", "5550"]) {
     assert.deepEqual(await find(text), [], text);
   }
 });

@@ -54,6 +54,7 @@ const privateForAuthenticated = [
   "major_unit",
   "amount_step",
   "address_text",
+  "phone_end",
 ];
 const privateForAnonymous = ["is_admin", "shown_available"];
 

@@ -15,41 +15,49 @@ with refund_bookings as (
   ) as given
   from refund_bookings b
 ), booked as (
-  select o.paid_at as booked_at, 'sale' as kind, o.id as order_id,
+  select o.paid_at as booked_at, 'sale' as kind, o.number, o.shipping_address ->> 'country' as country,
     coalesce(o.payment_id, o.session_id) as reference, o.currency, o.livemode, o.amount_subtotal as goods,
-    -o.amount_discount as discount, o.amount_shipping as shipping, o.amount_tax as tax, o.amount_paid as gross
+    -o.amount_discount as discount, o.amount_shipping as shipping, o.amount_tax as tax,
+    o.amount_paid as gross
   from public.orders o where o.paid_at is not null
   union all
-  select p.succeeded_at, 'duplicate_payment', p.order_id, p.id, p.currency, p.livemode, 0, 0, 0, 0,
-    p.amount_received
-  from public.payments p join public.orders o on o.id = p.order_id and o.payment_id <> p.id
-  where p.succeeded_at is not null
+  -- Settling has asked for its refund in the moment in which it found it.
+  select p.succeeded_at, 'duplicate_payment', o.number, o.shipping_address ->> 'country', p.id, p.currency,
+    p.livemode, 0, 0, 0, 0, p.amount_received
+  from public.refund_requests q
+  join public.payments p on p.id = q.payment_id and p.succeeded_at is not null
+  join public.orders o on o.id = p.order_id and o.payment_id <> p.id
+  where q.cause = 'duplicate'
   union all
-  select b.booked_at, b.kind, coalesce(b.order_id, p.order_id), b.id, b.currency, p.livemode, 0, 0, 0,
-    coalesce(
-      div(o.amount_tax * (b.given + b.amount), nullif(o.amount_paid, 0))
-        - div(o.amount_tax * b.given, nullif(o.amount_paid, 0)), 0
-    )::bigint,
+  select b.booked_at, b.kind, o.number, o.shipping_address ->> 'country', b.id, b.currency, p.livemode,
+    0, 0, 0,
+    -- Only the payment that the order keeps has paid its tax.
+    case when o.payment_id = b.payment_id and o.amount_paid > 0 then
+      div(o.amount_tax * (b.given + b.amount), o.amount_paid) - div(o.amount_tax * b.given, o.amount_paid)
+    else 0 end::bigint,
     b.amount
   from refund_sums b
   left join public.payments p on p.id = b.payment_id
-  left join public.orders o on o.payment_id = b.payment_id
+  left join public.orders o on o.id = coalesce(b.order_id, p.order_id)
   union all
-  select d.created_at, 'dispute', d.order_id, d.id, d.currency, d.livemode, 0, 0, 0, 0, -d.amount
-  from public.disputes d where d.funds_withdrawn
+  select d.created_at, 'dispute', o.number, o.shipping_address ->> 'country', d.id, d.currency, d.livemode,
+    0, 0, 0, 0, -d.amount
+  from public.disputes d left join public.orders o on o.id = d.order_id
+  where d.funds_withdrawn
   union all
   -- A dispute is stamped with Stripe's newest word of it, in milliseconds.
-  select to_timestamp(left(d.version, 15)::bigint / 1000), 'dispute_returned', d.order_id, d.id, d.currency,
-    d.livemode, 0, 0, 0, 0, d.amount
-  from public.disputes d where d.funds_withdrawn and d.funds_reinstated
+  select to_timestamp(left(d.version, 15)::bigint / 1000), 'dispute_returned', o.number,
+    o.shipping_address ->> 'country', d.id, d.currency, d.livemode, 0, 0, 0, 0, d.amount
+  from public.disputes d left join public.orders o on o.id = d.order_id
+  where d.funds_withdrawn and d.funds_reinstated
 )
 select (b.booked_at at time zone (select private.report_setting('time_zone')))::date as day, b.kind,
-  o.number as order_number, b.reference, o.shipping_address ->> 'country' as country, b.currency,
-  b.goods as amount_goods, b.discount as amount_discount, b.shipping as amount_shipping, b.tax as amount_tax,
+  b.number as order_number, b.reference, b.country, b.currency, b.goods as amount_goods,
+  b.discount as amount_discount, b.shipping as amount_shipping, b.tax as amount_tax,
   b.gross as amount_gross, b.gross - b.tax as amount_net,
   private.money_text(b.gross, b.currency) as amount_gross_text,
   private.money_text(b.gross - b.tax, b.currency) as amount_net_text, b.booked_at, b.livemode
-from booked b left join public.orders o on o.id = b.order_id
+from booked b
 where (select private.sees_reports());
 comment on view reporting.accounting_export is
   'Every movement of money, a row each, for a spreadsheet: kind is sale, duplicate_payment (an order was '

@@ -6,6 +6,20 @@ create index orders_in_review_idx on public.orders (created_at) where status = '
 create index orders_email_idx on public.orders (lower(email));
 create index payments_card_last4_idx on public.payments (card_last4);
 
+create function private.phone_end(p_phone text) returns text
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+  return right(translate(p_phone, ' +()/.-', ''), 7);
+end;
+$$;
+comment on function private.phone_end(text) is
+  'The last seven digits of a phone number, however they are grouped: what two ways to write it share.';
+grant execute on function private.phone_end(text) to authenticated, service_role;
+create index orders_phone_idx on public.orders (private.phone_end(phone)) where phone is not null;
+
 create view reporting.attention_reasons with (security_invoker = true) as
 with found (order_id, reason) as (
   select o.id, r.reason
@@ -235,29 +249,36 @@ as $$
 declare
   v_text constant text := btrim(coalesce(p_text, ''));
   v_digits constant text := regexp_replace(v_text, '[^0-9]', '', 'g');
+  v_number constant text := (
+    select o.number from public.orders o
+    where o.number in (upper(v_text), private.report_setting('order_number_prefix') || v_text)
+    limit 1
+  );
+  v_kind constant text := case
+    when v_number is not null then 'number'
+    when v_text like '%@%' then 'email'
+    when v_text ~ '^[0-9]{4}$' then 'last4'
+    when length(v_digits) >= 7 and v_text ~ '^[0-9 +()/.-]+$' then 'phone'
+    when v_text ~ '[[:alpha:]]{2}' then 'name'
+  end;
   -- Of the text nothing is a pattern.
   v_like constant text := '%' || regexp_replace(v_text, '([\\%_])', '\\\1', 'g') || '%';
 begin
   return query
   with found as (
-    select o.id from public.orders o where o.number = upper(v_text)
+    select o.id from public.orders o where v_kind = 'number' and o.number = v_number
     union
-    select o.id from public.orders o where lower(o.email) = lower(v_text) and v_text like '%@%'
+    select o.id from public.orders o where v_kind = 'email' and lower(o.email) = lower(v_text)
     union
-    select o.id from public.payments p join public.orders o on o.id = p.order_id
-    where p.card_last4 = v_text
-    union
-    select o.id from public.orders o
-    where v_text ~ '^[0-9]{5,}$' and right(o.number, length(v_text) + 1) = '-' || v_text
+    select p.order_id from public.payments p where v_kind = 'last4' and p.card_last4 = v_text
     union
     -- However its digits are grouped, and with or without the country's code.
     select o.id from public.orders o
-    where length(v_digits) >= 6 and v_text ~ '^[0-9 +()/.-]+$'
-      and right(regexp_replace(o.phone, '[^0-9]', '', 'g'), length(v_digits)) = v_digits
+    where v_kind = 'phone' and private.phone_end(o.phone) = right(v_digits, 7)
+      and right(translate(o.phone, ' +()/.-', ''), length(v_digits)) = v_digits
     union
     select o.id from public.orders o
-    where v_text ~ '[[:alpha:]]{2}' and v_text not like '%@%'
-      and (o.customer_name ilike v_like or o.shipping_name ilike v_like)
+    where v_kind = 'name' and (o.customer_name ilike v_like or o.shipping_name ilike v_like)
   )
   select v.* from reporting.order_overview v
   where v.order_id in (
@@ -268,8 +289,8 @@ end;
 $$;
 comment on function reporting.find_order(text) is
   'Orders by what a customer says: order number (with or without its prefix), e-mail address in any case, '
-  'part of a name, the last four digits of the card, or a phone number however it is written. The newest '
-  'fifty, as in reporting.order_overview.';
+  'part of a name, the last four digits of the card, or a phone number (seven digits at least) however it '
+  'is written. The newest fifty, as in reporting.order_overview.';
 revoke all on function reporting.find_order(text) from public, anon;
 grant execute on function reporting.find_order(text) to authenticated, service_role;
 

@@ -27,7 +27,7 @@ as $$
 begin
   return (
     select s.value #>> '{}' from private.settings s
-    where s.key = p_key and s.key in ('time_zone', 'low_stock_at')
+    where s.key = p_key and s.key in ('time_zone', 'low_stock_at', 'order_number_prefix')
   );
 end;
 $$;
