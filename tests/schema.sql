@@ -503,8 +503,25 @@ table public.disputes (
   constraint disputes_order_id_fkey FOREIGN KEY (order_id) REFERENCES orders(id) ON DELETE CASCADE
 );
 comment on table public.disputes is 'Chargebacks (dp_, du_) and inquiries (status warning_*). funds_* become true once and stay.';
+comment on column public.disputes.id is 'The dispute at Stripe: du_… or dp_….';
+comment on column public.disputes.order_id is 'orders.id; null: of a payment that is not ours, or not known yet.';
+comment on column public.disputes.payment_id is 'The payment at Stripe, pi_….';
+comment on column public.disputes.charge_id is 'The charge at Stripe, ch_….';
+comment on column public.disputes.amount is 'What is disputed, in minor units; may be a part of the payment.';
+comment on column public.disputes.currency is 'ISO code in lower case.';
+comment on column public.disputes.livemode is 'False: of a test payment.';
+comment on column public.disputes.reason is 'What the customer says, in Stripes words: fraudulent, product_not_received, ….';
+comment on column public.disputes.status is 'Stripe''s: needs_response, under_review, won, lost; warning_…: an inquiry; appeal_…: a second round.';
 comment on column public.disputes.statuses_seen is 'Every status it was ever seen in, sorted: each ending is announced, also one that a later ending overtook.';
+comment on column public.disputes.evidence_due_by is 'Until when Stripe takes evidence; null: it takes none now.';
 comment on column public.disputes.first_due_by is 'The earliest evidence deadline ever seen. Once there is one, staff are reminded; the reminders go by evidence_due_by.';
+comment on column public.disputes.evidence_submission_count is 'How often evidence was submitted: a second time is hardly ever possible.';
+comment on column public.disputes.has_evidence is 'Evidence is staged at Stripe.';
+comment on column public.disputes.network_reason_code is 'The reason in the card networks words.';
+comment on column public.disputes.funds_withdrawn is 'The bank has taken the money. Stays true.';
+comment on column public.disputes.funds_reinstated is 'And given it back. Stays true.';
+comment on column public.disputes.version is 'Which of Stripes reports this is; decides which one is newer.';
+comment on column public.disputes.created_at is 'When it was opened.';
 CREATE INDEX disputes_charge_id_idx ON public.disputes USING btree (charge_id);
 CREATE INDEX disputes_order_id_idx ON public.disputes USING btree (order_id);
 CREATE INDEX disputes_payment_id_idx ON public.disputes USING btree (payment_id);
@@ -682,7 +699,13 @@ table public.order_items (
   constraint order_items_unit_amount_not_negative CHECK ((unit_amount >= 0))
 );
 comment on table public.order_items is 'Frozen lines of an order: one per variant, name and price as they were when the attempt began.';
+comment on column public.order_items.id is 'For joins.';
+comment on column public.order_items.order_id is 'orders.id.';
+comment on column public.order_items.variant_id is 'product_variants.id: the goods, whatever they are called by now.';
 comment on column public.order_items.sku is 'What the shopper asked for, for good: the variant may be called otherwise by now. Goods are known by variant_id.';
+comment on column public.order_items.name is 'As the shopper saw it.';
+comment on column public.order_items.quantity is 'Pieces ordered; what became of them is in shipment_lines and return_lines.';
+comment on column public.order_items.unit_amount is 'The price of one, in minor units of the orders currency.';
 CREATE INDEX order_items_variant_id_idx ON public.order_items USING btree (variant_id);
 row level security on public.order_items;
 policy order_items_read on public.order_items as permissive for select to authenticated using ((( SELECT private.is_admin() AS is_admin) OR (EXISTS ( SELECT 1
@@ -773,21 +796,49 @@ table public.orders (
   constraint orders_status_known CHECK ((status = ANY (ARRAY['pending'::text, 'processing'::text, 'paid'::text, 'needs_review'::text, 'payment_failed'::text, 'expired'::text, 'cancelled'::text, 'partially_refunded'::text, 'refunded'::text])))
 );
 comment on table public.orders is 'One order. status, fulfillment_status, amounts and session_id/payment_id are derived by settle_order(); nothing else writes them.';
+comment on column public.orders.id is 'For joins; people go by number.';
+comment on column public.orders.number is 'What customers and staff call it. Numbers may have gaps.';
+comment on column public.orders.customer_id is 'Whose it is: customers.id; null: nobody is known yet, or it was a guest without a Stripe customer.';
 comment on column public.orders.account_id is 'The account that was signed in at checkout, frozen: it travels in the metadata at Stripe, which a repeat must not change. Whose the order is now, customer_id says.';
+comment on column public.orders.email is 'Where its mails go; null: not known yet, or erased.';
 comment on column public.orders.mail_to_account is 'The order went under its account''s own address: mails follow the account when that changes.';
+comment on column public.orders.customer_name is 'The name typed at the payment.';
+comment on column public.orders.phone is 'Typed at the payment, where it is asked for.';
+comment on column public.orders.shipping_name is 'Whom the parcel goes to.';
+comment on column public.orders.shipping_address is 'Where the parcel goes, as Stripe has it: line1, line2, postal_code, city, state, country.';
+comment on column public.orders.billing_address is 'The address of the payment, in the same form.';
+comment on column public.orders.locale is 'The shoppers language; mails are written in it.';
+comment on column public.orders.status is 'How the money stands: see docs/contract.md. Derived.';
+comment on column public.orders.fulfillment_status is 'How the goods stand: unfulfilled, on_hold, fulfilled, cancelled. Derived.';
+comment on column public.orders.currency is 'ISO code in lower case. All amounts are in its minor units: 12900 is 129.00 USD, or 12900 JPY.';
 comment on column public.orders.amount_subtotal is 'Frozen at checkout: sum of unit_amount * quantity. A payment is compared with it before the order becomes paid.';
+comment on column public.orders.amount_discount is 'What was taken off, as Stripe computed it.';
+comment on column public.orders.amount_shipping is 'Delivery.';
+comment on column public.orders.amount_tax is 'Tax; part of the prices where prices_include_tax, else added to them.';
+comment on column public.orders.amount_total is 'What it costs.';
+comment on column public.orders.amount_paid is 'What the payment that it keeps has brought.';
+comment on column public.orders.amount_refunded is 'What of it was given back and has arrived.';
+comment on column public.orders.livemode is 'False: made with test keys.';
 comment on column public.orders.cart_hash is 'Hash of the frozen lines and currency; travels in the session''s metadata and must come back unchanged.';
 comment on column public.orders.idempotency_key is 'Who asked (user or guest) and their Idempotency-Key; the same key finds the same order again.';
 comment on column public.orders.attempt is 'Number of the checkout attempt: a new one after an expired or failed session. Part of Stripe''s idempotency key.';
+comment on column public.orders.session_expires_at is 'Until when its latest payment page can be paid.';
+comment on column public.orders.purchase_ip is 'The shoppers address on the network, for disputes.';
+comment on column public.orders.user_agent is 'The shoppers browser, for disputes.';
 comment on column public.orders.prices_include_tax is 'The setting of that name when the attempt began: how its tax is computed and its sum is checked.';
 comment on column public.orders.shipping_rates is 'The delivery prices that the attempt offers, as they were when it began.';
 comment on column public.orders.session_id is 'The settled session whose payment this order keeps: see private.kept_session().';
 comment on column public.orders.payment_id is 'The payment this order keeps; null for a free order. Any other payment of the order is refunded.';
 comment on column public.orders.decided_payment_id is 'The payment that the order kept when staff first asked for a refund or its goods came back: their decision was about its money, so the order keeps it, whatever is paid later.';
+comment on column public.orders.oversold_at is 'When its money came and the goods had gone: it is refunded.';
 comment on column public.orders.restocked_at is 'Set once, when the goods went back on the shelf: with a refund that asked for it, or by receive_return(). They are not taken again.';
 comment on column public.orders.abandoned_at is 'Set when an attempt ended without any session at Stripe, which frees its stock.';
+comment on column public.orders.cancelled_at is 'When staff cancelled it.';
 comment on column public.orders.fulfilled_at is 'When the last piece that was to be sent had left; null while some are still here. Derived.';
+comment on column public.orders.paid_at is 'When it was paid; null: not yet.';
 comment on column public.orders.erased_at is 'When its personal data was removed, by erase_customer() or because it was never paid and is old. What comes later is stored without.';
+comment on column public.orders.created_at is 'When checkout began.';
+comment on column public.orders.updated_at is 'When settling last changed it.';
 CREATE INDEX orders_address_key_idx ON public.orders USING btree (private.address_key(purchase_ip, 48), created_at);
 CREATE INDEX orders_created_at_idx ON public.orders USING btree (created_at DESC);
 CREATE INDEX orders_customer_id_idx ON public.orders USING btree (customer_id);
@@ -801,6 +852,7 @@ CREATE INDEX orders_in_review_idx ON public.orders USING btree (created_at) WHER
 CREATE INDEX orders_open_idx ON public.orders USING btree (session_expires_at) WHERE (status = ANY (ARRAY['pending'::text, 'processing'::text, 'cancelled'::text]));
 CREATE INDEX orders_paid_at_idx ON public.orders USING btree (livemode, paid_at) WHERE (paid_at IS NOT NULL);
 CREATE INDEX orders_payment_id_idx ON public.orders USING btree (payment_id);
+CREATE INDEX orders_phone_idx ON public.orders USING btree (private.phone_end(phone)) WHERE (phone IS NOT NULL);
 CREATE INDEX orders_to_ship_idx ON public.orders USING btree (paid_at) WHERE ((fulfillment_status = 'unfulfilled'::text) AND (paid_at IS NOT NULL));
 CREATE TRIGGER add_order_risk AFTER INSERT ON public.orders FOR EACH ROW EXECUTE FUNCTION private.add_order_risk();
 CREATE TRIGGER attach_to_account AFTER UPDATE OF paid_at, email ON public.orders FOR EACH ROW WHEN (((new.paid_at IS NOT NULL) AND ((old.paid_at IS NULL) OR (old.email IS DISTINCT FROM new.email)))) EXECUTE FUNCTION private.on_order_paid();
@@ -1258,10 +1310,22 @@ table public.webhook_events (
   constraint webhook_events_status_known CHECK ((status = ANY (ARRAY['processed'::text, 'ignored'::text, 'failed'::text, 'dead'::text])))
 );
 comment on table public.webhook_events is 'Every authentic event, once. The primary key is Stripe''s event id: a second delivery only counts up.';
+comment on column public.webhook_events.id is 'The event at Stripe, evt_….';
+comment on column public.webhook_events.type is 'What happened, in Stripe''s words: checkout.session.completed, charge.refunded, ….';
+comment on column public.webhook_events.status is 'processed; ignored: see ignored_reason; failed: tried again at next_attempt_at; dead: given up.';
 comment on column public.webhook_events.attempts is 'How often its facts were applied or tried.';
 comment on column public.webhook_events.delivery_count is 'How often Stripe delivered it to stripe-webhook. 0: never; it was fetched by reconciliation.';
 comment on column public.webhook_events.delivered_at is 'When Stripe last delivered it; null: never.';
+comment on column public.webhook_events.livemode is 'False: of test mode.';
+comment on column public.webhook_events.api_version is 'The version of Stripes API that it was written in.';
+comment on column public.webhook_events.stripe_created_at is 'When it happened at Stripe.';
 comment on column public.webhook_events.received_at is 'When it was stored, delivered or fetched.';
+comment on column public.webhook_events.processed_at is 'When its facts were applied, or it was ignored.';
+comment on column public.webhook_events.next_attempt_at is 'When it is tried again; null: not at all.';
+comment on column public.webhook_events.last_error is 'Why it failed the last time.';
+comment on column public.webhook_events.ignored_reason is 'Why nothing was done with it.';
+comment on column public.webhook_events.source_ip is 'Where it was delivered from.';
+comment on column public.webhook_events.payload is 'What Stripe sent; emptied after retention_payload_days.';
 CREATE INDEX webhook_events_customer_idx ON public.webhook_events USING btree (((payload #>> '{data,object,id}'::text[]))) WHERE (type = ANY (ARRAY['customer.updated'::text, 'customer.deleted'::text]));
 CREATE INDEX webhook_events_delivered_at_idx ON public.webhook_events USING btree (livemode, delivered_at DESC) WHERE (delivered_at IS NOT NULL);
 CREATE INDEX webhook_events_purgeable_idx ON public.webhook_events USING btree (received_at) WHERE ((status = ANY (ARRAY['processed'::text, 'ignored'::text])) AND (NOT (payload ? 'purged'::text)) AND (NOT (payload ? 'erased'::text)));
@@ -2827,6 +2891,16 @@ CREATE OR REPLACE FUNCTION private.payment_of_fact(p_fact jsonb)
  IMMUTABLE
  SET search_path TO '';
 comment on function private.payment_of_fact(p_fact jsonb) is 'The payment a fact is about, or null.';
+
+
+CREATE OR REPLACE FUNCTION private.phone_end(p_phone text)
+ RETURNS text
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO '';
+comment on function private.phone_end(p_phone text) is 'The last seven digits of a phone number, however they are grouped: what two ways to write it share.';
+grant execute on function private.phone_end(p_phone text) to authenticated;
+grant execute on function private.phone_end(p_phone text) to service_role;
 
 
 CREATE OR REPLACE FUNCTION private.phone_pattern(p_phone text)
@@ -4469,7 +4543,7 @@ CREATE OR REPLACE FUNCTION reporting.find_order(p_text text)
  LANGUAGE plpgsql
  STABLE ROWS 20
  SET search_path TO '';
-comment on function reporting.find_order(p_text text) is 'Orders by what a customer says: order number (with or without its prefix), e-mail address in any case, part of a name, the last four digits of the card, or a phone number however it is written. The newest fifty, as in reporting.order_overview.';
+comment on function reporting.find_order(p_text text) is 'Orders by what a customer says: order number (with or without its prefix), e-mail address in any case, part of a name, the last four digits of the card, or a phone number (seven digits at least) however it is written. The newest fifty, as in reporting.order_overview.';
 grant execute on function reporting.find_order(p_text text) to authenticated;
 grant execute on function reporting.find_order(p_text text) to service_role;
 

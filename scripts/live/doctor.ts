@@ -7,6 +7,7 @@ import { checkAuth } from "./doctor/auth.ts";
 import { checkDatabase } from "./doctor/database.ts";
 import { checkDeployedSecrets } from "./doctor/deployed_secrets.ts";
 import { checkEnvironment, checkWhitespace } from "./doctor/environment.ts";
+import { checkExposedSchemas } from "./doctor/exposed_schemas.ts";
 import type { Finding } from "./doctor/finding.ts";
 import { checkHealth } from "./doctor/health.ts";
 import { checkShipping } from "./doctor/shipping.ts";
@@ -51,6 +52,7 @@ export async function diagnose(source: Source): Promise<Finding[]> {
   const rest = await Promise.all([
     checkDatabase(subject),
     checkAuth(subject),
+    checkExposedSchemas(subject),
     checkHealth(subject),
     checkStripe(subject),
     checkAllowlist(subject),
