@@ -20,7 +20,15 @@ const usage = `deno task setup [--dry-run] [--env .env]
   --env       the functions' environment, and SUPABASE_ACCESS_TOKEN, SUPABASE_DB_URL or SUPABASE_DB_PASSWORD`;
 
 /** Tables before functions, the signing secret before the secrets, everything before somebody calls. */
-const steps: SetupStep[] = [migrations, webhookEndpoint, secrets, functions, surplusEndpoints, schedule, exposedSchemas];
+const steps: SetupStep[] = [
+  migrations,
+  webhookEndpoint,
+  secrets,
+  functions,
+  surplusEndpoints,
+  schedule,
+  exposedSchemas,
+];
 
 const flags = {
   "dry-run": { type: "boolean", default: false },

@@ -8,7 +8,9 @@ export async function checkExposedSchemas({ env }: Subject): Promise<Finding[]> 
   try {
     return [judgeExposed(await isExposed(env))];
   } catch {
-    return [error("the API does not say whether it shows schema reporting", "see what is said of the API itself")];
+    return [
+      error("the API does not say whether it shows schema reporting", "see what is said of the API itself"),
+    ];
   }
 }
 

@@ -7,7 +7,7 @@ import { type Project, secretKeyOf, SetupError } from "./project.ts";
 import { settled, type SetupStep } from "./step.ts";
 
 /** The schema of the views for staff, as supabase/config.toml exposes it. */
-export const reportingSchema = "reporting";
+const reportingSchema = "reporting";
 const timeoutMs = 15_000;
 const byHand = "add 'reporting' to the exposed schemas (dashboard, Project Settings, Data API)";
 
@@ -50,8 +50,12 @@ async function expose({ values, ref }: Project): Promise<void> {
     return answer;
   };
   // What the project exposes beside is its own.
-  const names = (await call("GET")).db_schema.split(",").map((name) => name.trim()).filter((name) => name !== "");
-  if (!names.includes(reportingSchema)) await call("PATCH", { db_schema: [...names, reportingSchema].join(",") });
+  const names = (await call("GET")).db_schema.split(",").map((name) => name.trim()).filter((name) =>
+    name !== ""
+  );
+  if (!names.includes(reportingSchema)) {
+    await call("PATCH", { db_schema: [...names, reportingSchema].join(",") });
+  }
 }
 
 /** A profile of the CLI may be a file that names another address than Supabase's. */

@@ -36,7 +36,10 @@ function parseSettings(toml: string): Settings {
     if (header !== undefined) section = `${header.trim()}.`;
     const list = /^\s*([\w-]+)\s*=\s*\[([^\]]*)\]\s*(?:#.*)?$/.exec(line);
     if (list !== null) {
-      settings.set(section + list[1], [...(list[2] ?? "").matchAll(/"([^"]*)"/g)].map(([, item = ""]) => item));
+      settings.set(
+        section + list[1],
+        [...(list[2] ?? "").matchAll(/"([^"]*)"/g)].map(([, item = ""]) => item),
+      );
     }
     const pair = /^\s*([\w-]+)\s*=\s*(?:"([^"]*)"|(\d[\d_]*)|(true|false))\s*(?:#.*)?$/.exec(line);
     if (pair === null) continue;

@@ -96,7 +96,11 @@ async function table(
   const { relations, foreignKeys, roleSettings } = await cache.current(prefer.schema);
   const relation = relations.get(name);
   if (relation === undefined) {
-    throw new RestError(404, "PGRST205", `Could not find the table '${prefer.schema}.${name}' in the schema cache`);
+    throw new RestError(
+      404,
+      "PGRST205",
+      `Could not find the table '${prefer.schema}.${name}' in the schema cache`,
+    );
   }
   const params = new URL(request.url).searchParams;
   const query = parseRowQuery(params);

@@ -91,9 +91,7 @@ function unknownRoutine(name: string, names: string[], overloads: Routine[]): Re
   return new RestError(
     404,
     "PGRST202",
-    `Could not find the function ${name}${
-      names.length === 0 ? ` ${shown}` : shown
-    } in the schema cache`,
+    `Could not find the function ${name}${names.length === 0 ? ` ${shown}` : shown} in the schema cache`,
     `Searched for the function ${name} with ${
       names.length === 0 ? "no parameters" : `parameters ${names.join(", ")}`
     }`,
