@@ -280,11 +280,8 @@ CASE key
     WHEN 'low_stock_at'::text THEN ((jsonb_typeof(value) = 'number'::text) AND (value >= '0'::jsonb))
     ELSE true
 END),
-  constraint settings_time_zone_known CHECK (((
-CASE key
-    WHEN 'time_zone'::text THEN ('2026-01-01 00:00:00+00'::timestamp with time zone AT TIME ZONE (value #>> '{}'::text[]))
-    ELSE NULL::timestamp without time zone
-END IS NOT NULL) OR (key <> 'time_zone'::text)))
+  constraint settings_recovery_fits CHECK (private.recovery_setting_fits(key, value)),
+  constraint settings_shop_fits CHECK (private.shop_setting_fits(key, value))
 );
 comment on table private.settings is 'Switches read by SQL functions. Change a value with update; it takes effect at once.';
 row level security on private.settings;
@@ -409,6 +406,7 @@ table public.checkout_sessions (
   status text not null,
   payment_status text not null,
   async_payment_failed boolean default false not null,
+  awaited_payment boolean default false not null,
   payment_id text,
   stripe_customer_id text,
   currency text,
@@ -426,6 +424,7 @@ table public.checkout_sessions (
   shipping_name text,
   shipping_address jsonb,
   billing_address jsonb,
+  business jsonb,
   url text,
   expires_at timestamp with time zone not null,
   recovered_from text,
@@ -438,7 +437,9 @@ table public.checkout_sessions (
   constraint checkout_sessions_order_id_fkey FOREIGN KEY (order_id) REFERENCES orders(id) ON DELETE CASCADE
 );
 comment on table public.checkout_sessions is 'Checkout Sessions of our orders, as last seen. An order may have several: resumed, recovered.';
+comment on column public.checkout_sessions.awaited_payment is 'It was once seen complete with its payment under way: a slow method.';
 comment on column public.checkout_sessions.metadata_order_id is 'The order its metadata names. Anything but order_id means that somebody changed the metadata: the order is reviewed.';
+comment on column public.checkout_sessions.business is 'What a business buyer gave on the payment page: { name, tax_ids: [{ type, value }] }.';
 comment on column public.checkout_sessions.closing_at is 'When a velocity rule had it ended: no door leads to it any more, although Stripe may not have closed it yet. No fact of Stripe''s.';
 comment on column public.checkout_sessions.contact_version is 'Which snapshot wrote e-mail address, name, phone and addresses: an address that is known is not lost to a later event without it.';
 CREATE INDEX checkout_sessions_closing_idx ON public.checkout_sessions USING btree (closing_at) WHERE ((status = 'open'::text) AND (closing_at IS NOT NULL));
@@ -640,6 +641,20 @@ grant select on table public.inventory_reservations to authenticated;
 grant select on table public.inventory_reservations to service_role;
 
 
+table public.mail_suppressions (
+  email_hmac text not null,
+  reason text not null,
+  created_at timestamp with time zone default now() not null,
+  constraint mail_suppressions_pkey PRIMARY KEY (email_hmac, reason),
+  constraint mail_suppressions_reason_known CHECK ((reason = ANY (ARRAY['unsubscribed'::text, 'complained'::text, 'bounced'::text])))
+);
+comment on table public.mail_suppressions is 'Addresses under private.email_hmac(). unsubscribed, complained (somebody called a mail spam): no reminders. bounced (the address does not exist): nothing but what the law needs, see private.mail_owed_by_law(). Outlives erasure.';
+row level security on public.mail_suppressions;
+policy mail_suppressions_read on public.mail_suppressions as permissive for select to authenticated using (( SELECT private.is_admin() AS is_admin));
+grant select on table public.mail_suppressions to authenticated;
+grant select on table public.mail_suppressions to service_role;
+
+
 table public.notifications (
   id uuid default gen_random_uuid() not null,
   order_id uuid not null,
@@ -655,7 +670,7 @@ table public.notifications (
   constraint notifications_once UNIQUE (order_id, template, dedupe_key),
   constraint notifications_pkey PRIMARY KEY (id),
   constraint notifications_order_id_fkey FOREIGN KEY (order_id) REFERENCES orders(id) ON DELETE CASCADE,
-  constraint notifications_status_known CHECK ((status = ANY (ARRAY['queued'::text, 'sent'::text, 'failed'::text, 'skipped'::text])))
+  constraint notifications_status_known CHECK ((status = ANY (ARRAY['queued'::text, 'sent'::text, 'delivered'::text, 'bounced'::text, 'complained'::text, 'suppressed'::text, 'failed'::text, 'skipped'::text])))
 );
 comment on table public.notifications is 'Mails to customers: at most one per order, template and dedupe_key. recipient is filled in when the mail is sent. skipped: what it says had stopped being true before it was sent; last_error says why.';
 row level security on public.notifications;
@@ -755,6 +770,7 @@ table public.orders (
   shipping_address jsonb,
   billing_address jsonb,
   locale text,
+  accepts_marketing boolean,
   status text default 'pending'::text not null,
   fulfillment_status text default 'unfulfilled'::text not null,
   currency text not null,
@@ -808,6 +824,7 @@ comment on column public.orders.shipping_name is 'Whom the parcel goes to.';
 comment on column public.orders.shipping_address is 'Where the parcel goes, as Stripe has it: line1, line2, postal_code, city, state, country.';
 comment on column public.orders.billing_address is 'The address of the payment, in the same form.';
 comment on column public.orders.locale is 'The shoppers language; mails are written in it.';
+comment on column public.orders.accepts_marketing is 'Whether the shopper agreed to reminders when the checkout began. Null: not asked.';
 comment on column public.orders.status is 'How the money stands: see docs/contract.md. Derived.';
 comment on column public.orders.fulfillment_status is 'How the goods stand: unfulfilled, on_hold, fulfilled, cancelled. Derived.';
 comment on column public.orders.currency is 'ISO code in lower case. All amounts are in its minor units: 12900 is 129.00 USD, or 12900 JPY.';
@@ -854,6 +871,7 @@ CREATE INDEX orders_paid_at_idx ON public.orders USING btree (livemode, paid_at)
 CREATE INDEX orders_payment_id_idx ON public.orders USING btree (payment_id);
 CREATE INDEX orders_phone_idx ON public.orders USING btree (private.phone_end(phone)) WHERE (phone IS NOT NULL);
 CREATE INDEX orders_to_ship_idx ON public.orders USING btree (paid_at) WHERE ((fulfillment_status = 'unfulfilled'::text) AND (paid_at IS NOT NULL));
+CREATE INDEX orders_unpaid_expired_idx ON public.orders USING btree (session_expires_at) WHERE (status = 'expired'::text);
 CREATE TRIGGER add_order_risk AFTER INSERT ON public.orders FOR EACH ROW EXECUTE FUNCTION private.add_order_risk();
 CREATE TRIGGER attach_to_account AFTER UPDATE OF paid_at, email ON public.orders FOR EACH ROW WHEN (((new.paid_at IS NOT NULL) AND ((old.paid_at IS NULL) OR (old.email IS DISTINCT FROM new.email)))) EXECUTE FUNCTION private.on_order_paid();
 row level security on public.orders;
@@ -1104,6 +1122,7 @@ table public.refunds (
   reason text,
   failure_reason text,
   request_id text,
+  was_pending boolean default false not null,
   succeeded_at timestamp with time zone,
   failed_at timestamp with time zone,
   released_at timestamp with time zone,
@@ -1116,6 +1135,7 @@ table public.refunds (
 comment on table public.refunds is 'Refund ledger, keyed by Stripe''s id, whoever asked for it. Only succeeded ones count as money given back.';
 comment on column public.refunds.reason is 'As the customer may read it: null where Stripe was told that the payment was fraudulent. refund_reasons says it all.';
 comment on column public.refunds.request_id is 'The refund_requests row that asked for it; null for one made in Stripe''s dashboard.';
+comment on column public.refunds.was_pending is 'It was once seen on its way: most refunds are complete when they are made.';
 comment on column public.refunds.succeeded_at is 'When it was first seen succeeded; stays when it fails afterwards.';
 comment on column public.refunds.failed_at is 'When it was first seen failed or cancelled: what was given back before then was not meant in its stead.';
 comment on column public.refunds.released_at is 'When staff let the order ship although this refund of all its money had failed.';
@@ -1360,9 +1380,10 @@ view private.refund_states with (security_invoker=true) (
   payment_id text,
   amount bigint,
   has_bounced boolean,
-  is_made boolean
+  is_made boolean,
+  took_time boolean
 );
-comment on view private.refund_states is 'Refunds. has_bounced: the shop has the money still; is_made: the customer has it; neither: under way.';
+comment on view private.refund_states is 'Refunds. has_bounced: the shop has the money still; is_made: the customer has it; neither: under way. took_time: it was under way and has been made, for good or not.';
 grant select on view private.refund_states to authenticated;
 grant select on view private.refund_states to service_role;
 
@@ -1655,6 +1676,21 @@ grant select on view reporting.reconciliation_drift to authenticated;
 grant select on view reporting.reconciliation_drift to service_role;
 
 
+view reporting.recovery with (security_invoker=true) (
+  day date,
+  currency text,
+  livemode boolean,
+  orders_mailed bigint,
+  mails_sent bigint,
+  orders_recovered bigint,
+  amount_recovered bigint,
+  amount_recovered_text text
+);
+comment on view reporting.recovery is 'Unpaid orders whose shoppers were mailed, by the day of the first mail in the shop''s time zone, and how many of them paid afterwards. Amounts in minor units, as paid.';
+grant select on view reporting.recovery to authenticated;
+grant select on view reporting.recovery to service_role;
+
+
 view reporting.refunds_daily with (security_invoker=true) (
   day date,
   currency text,
@@ -1735,6 +1771,14 @@ CREATE OR REPLACE FUNCTION private.add_return_line(p_return_id uuid, p_order_ite
  LANGUAGE sql
  SET search_path TO '';
 comment on function private.add_return_line(p_return_id uuid, p_order_item_id uuid, p_quantity integer, p_unsent integer, p_restock boolean) is 'Adds pieces of a line to a return.';
+
+
+CREATE OR REPLACE FUNCTION private.address_bounced(p_email text)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE
+ SET search_path TO '';
+comment on function private.address_bounced(p_email text) is 'Whether a mail server has said for good that it does not take mail for an address.';
 
 
 CREATE OR REPLACE FUNCTION private.address_key(p_ip inet, p_prefix integer DEFAULT 56)
@@ -1862,6 +1906,14 @@ CREATE OR REPLACE FUNCTION private.book_refund_lines(o orders, p_request_id text
  LANGUAGE plpgsql
  SET search_path TO '';
 comment on function private.book_refund_lines(o orders, p_request_id text, p_refund_id text, p_lines jsonb, p_restock boolean) is 'Notes which pieces a refund is about, and announces the return of those that no return has yet: with restock they go on the shelf once the refund has succeeded (at once when it was made already), without they are awaited. Pieces that have not been sent are not to be sent any more.';
+
+
+CREATE OR REPLACE FUNCTION private.bought_meanwhile(o orders)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.bought_meanwhile(o orders) is 'Whether the same address has begun another order since, or paid one: nobody is reminded of what they have replaced.';
 
 
 CREATE OR REPLACE FUNCTION private.bury_job(p_job_id bigint, p_reason text)
@@ -1993,6 +2045,14 @@ CREATE OR REPLACE FUNCTION private.checkout_snapshot(p_order_id uuid, p_outcome 
 comment on function private.checkout_snapshot(p_order_id uuid, p_outcome text) is 'All that the checkout function needs to create, repeat or return the session of an order''s current attempt. session null: Stripe has not been asked, or its answer was lost.';
 
 
+CREATE OR REPLACE FUNCTION private.chosen_shipping(o orders)
+ RETURNS text
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.chosen_shipping(o orders) is 'The name of the delivery price that the order was paid with. Null where none or several offered ones cost as much: Stripe does not say which was chosen.';
+
+
 CREATE OR REPLACE FUNCTION private.clean_staff_args(p_command text, p_args jsonb)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -2055,11 +2115,11 @@ CREATE OR REPLACE FUNCTION private.count_outages(p_rule private.velocity_rules, 
 comment on function private.count_outages(p_rule private.velocity_rules, p_livemode boolean, p_since timestamp with time zone, p_until timestamp with time zone) is 'Measure outages: how many orders met one, or null when they are less than baseline_share of those tried.';
 
 
-CREATE OR REPLACE FUNCTION private.create_order(p_cart jsonb, p_risk jsonb, p_key text, p_user_id uuid, p_email text, p_client_ip inet, p_user_agent text, p_locale text, p_livemode boolean, p_velocity_mode text, p_session_seconds integer, p_hold_seconds integer)
+CREATE OR REPLACE FUNCTION private.create_order(p_cart jsonb, p_risk jsonb, p_key text, p_user_id uuid, p_email text, p_client_ip inet, p_user_agent text, p_locale text, p_livemode boolean, p_velocity_mode text, p_session_seconds integer, p_hold_seconds integer, p_accepts_marketing boolean)
  RETURNS uuid
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.create_order(p_cart jsonb, p_risk jsonb, p_key text, p_user_id uuid, p_email text, p_client_ip inet, p_user_agent text, p_locale text, p_livemode boolean, p_velocity_mode text, p_session_seconds integer, p_hold_seconds integer) is 'A pending order with the frozen prices of p_cart (see price_cart()), what the velocity rules found, and its stock reserved. Returns its id.';
+comment on function private.create_order(p_cart jsonb, p_risk jsonb, p_key text, p_user_id uuid, p_email text, p_client_ip inet, p_user_agent text, p_locale text, p_livemode boolean, p_velocity_mode text, p_session_seconds integer, p_hold_seconds integer, p_accepts_marketing boolean) is 'A pending order with the frozen prices of p_cart (see price_cart()), what the velocity rules found, and its stock reserved. Returns its id.';
 
 
 CREATE OR REPLACE FUNCTION private.delivery_key(p_address jsonb)
@@ -2134,6 +2194,14 @@ CREATE OR REPLACE FUNCTION private.effect_name(p_dedupe_key text)
  IMMUTABLE
  SET search_path TO '';
 comment on function private.effect_name(p_dedupe_key text) is 'What a job is for: its dedupe_key without the time that makes each round of a recurring job one of its own. Staff are told once of what fails round after round.';
+
+
+CREATE OR REPLACE FUNCTION private.email_hmac(p_email text)
+ RETURNS text
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.email_hmac(p_email text) is 'What an address is known by in mail_suppressions: its HMAC under this database''s own key. The key is not rotated, since that would lift every suppression. Case and spaces around do not count; null for null.';
 
 
 CREATE OR REPLACE FUNCTION private.email_key(p_email text)
@@ -2545,6 +2613,14 @@ CREATE OR REPLACE FUNCTION private.lost_checkouts(p_limit integer)
 comment on function private.lost_checkouts(p_limit integer) is 'Orders whose current attempt has no session although none can be made any more: the answer was lost, or the call never happened. started_at and ended_at: when Stripe can have made it.';
 
 
+CREATE OR REPLACE FUNCTION private.mail_order(o orders)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.mail_order(o orders) is 'What mails show of an order. Names and prices are those of the order; pictures are the catalogue''s of today.';
+
+
 CREATE OR REPLACE FUNCTION private.mail_recipient(o orders)
  RETURNS text
  LANGUAGE sql
@@ -2720,7 +2796,7 @@ CREATE OR REPLACE FUNCTION private.next_order_number()
  RETURNS text
  LANGUAGE sql
  SET search_path TO '';
-comment on function private.next_order_number() is 'Next order number, e.g. KCT-100001. Numbers may have gaps: a refused checkout uses one up.';
+comment on function private.next_order_number() is 'Next order number: 100001, 100002, … after the setting order_number_prefix. Numbers may have gaps: a refused checkout uses one up.';
 
 
 CREATE OR REPLACE FUNCTION private.note_email_proof(p_user_id uuid, p_proven boolean)
@@ -3020,6 +3096,13 @@ CREATE OR REPLACE FUNCTION private.queue_notification(p_order_id uuid, p_templat
 comment on function private.queue_notification(p_order_id uuid, p_template text, p_dedupe_key text, p_data jsonb) is 'Queues one mail per (order, template, dedupe key), with its job. Returns whether it is new.';
 
 
+CREATE OR REPLACE FUNCTION private.queue_recovery_mails(p_now timestamp with time zone DEFAULT now())
+ RETURNS integer
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.queue_recovery_mails(p_now timestamp with time zone) is 'Queues the mails to shoppers who left without paying that are due at p_now, each once, and notes them in the order''s trail. A reminder that was left out does not follow a later one. Returns how many.';
+
+
 CREATE OR REPLACE FUNCTION private.queue_refreshes(p_facts jsonb, p_at timestamp with time zone)
  RETURNS void
  LANGUAGE plpgsql
@@ -3129,6 +3212,30 @@ CREATE OR REPLACE FUNCTION private.recover_jobs()
  LANGUAGE plpgsql
  SET search_path TO '';
 comment on function private.recover_jobs() is 'A lease that ran out means that its worker died: the job is due again (the first time at once), or dead once its attempts are used up.';
+
+
+CREATE OR REPLACE FUNCTION private.recovery_due(p_now timestamp with time zone)
+ RETURNS TABLE(order_id uuid, template text, step integer)
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.recovery_due(p_now timestamp with time zone) is 'Unpaid orders whose time for a mail has come at p_now: payment_declined once, payment_reminder by step. Whether they had it, and whether something speaks against it, is not asked here.';
+
+
+CREATE OR REPLACE FUNCTION private.recovery_problem(o orders, p_template text)
+ RETURNS text
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.recovery_problem(o orders, p_template text) is 'Why an unpaid order is not mailed about, or null. Asked when the mail is queued and again when it is sent.';
+
+
+CREATE OR REPLACE FUNCTION private.recovery_setting_fits(p_key text, p_value jsonb)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO '';
+comment on function private.recovery_setting_fits(p_key text, p_value jsonb) is 'Whether a setting that begins with recovery_ has a value that makes sense: minutes or null; at most five numbers of hours up to 720, each greater than the one before; true or false. Others always fit.';
 
 
 CREATE OR REPLACE FUNCTION private.redact(p_value jsonb, p_pattern text)
@@ -3298,6 +3405,14 @@ CREATE OR REPLACE FUNCTION private.refuse_shortage(p_wanted jsonb)
  STABLE
  SET search_path TO '';
 comment on function private.refuse_shortage(p_wanted jsonb) is 'Raises SHSTK with [{ sku, requested, available }] when stock does not cover [{ variant_id, sku, quantity }]. Call with the rows locked.';
+
+
+CREATE OR REPLACE FUNCTION private.reminders_unsubscribed(p_email text)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE
+ SET search_path TO '';
+comment on function private.reminders_unsubscribed(p_email text) is 'Whether an address must get no reminders: it unsubscribed, complained, or does not exist. Mails that an order needs do not ask.';
 
 
 CREATE OR REPLACE FUNCTION private.reopen_checkout(p_order_id uuid, p_session_seconds integer, p_hold_seconds integer)
@@ -3687,6 +3802,22 @@ CREATE OR REPLACE FUNCTION private.ship(p_order_id uuid, p_carrier text, p_track
 comment on function private.ship(p_order_id uuid, p_carrier text, p_tracking_number text, p_lines jsonb) is 'Notes a parcel with the lines, or with all that is still to be sent (p_lines null), and returns its id. SHINV: more than is still to be sent, or a tracking number that the order has already.';
 
 
+CREATE OR REPLACE FUNCTION private.shop()
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.shop() is 'The settings that begin with shop_, by their names without it: what every mail is written with.';
+
+
+CREATE OR REPLACE FUNCTION private.shop_setting_fits(p_key text, p_value jsonb)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.shop_setting_fits(p_key text, p_value jsonb) is 'Whether a setting that begins with shop_ has a value that mails can show: a colour #rrggbb, an https address or a path on the site of SITE_URL, a known time zone, one line of text. Others always fit.';
+
+
 CREATE OR REPLACE FUNCTION private.show_cards(p_order_id uuid)
  RETURNS void
  LANGUAGE plpgsql
@@ -3727,6 +3858,14 @@ CREATE OR REPLACE FUNCTION private.sold_and_here(p_variant_id uuid)
  STABLE
  SET search_path TO '';
 comment on function private.sold_and_here(p_variant_id uuid) is 'Pieces of a variant that paid orders own and that have not left the house.';
+
+
+CREATE OR REPLACE FUNCTION private.sold_out(p_order_id uuid)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.sold_out(p_order_id uuid) is 'Whether an order that holds no stock could not be bought now: a piece is gone, or no longer offered.';
 
 
 CREATE OR REPLACE FUNCTION private.staff_command_fields(p_command text)
@@ -4077,13 +4216,13 @@ comment on function public.attach_checkout_session(p_order_id uuid, p_attempt in
 grant execute on function public.attach_checkout_session(p_order_id uuid, p_attempt integer, p_fact jsonb, p_email_change integer) to service_role;
 
 
-CREATE OR REPLACE FUNCTION public.begin_checkout(p_items jsonb, p_idempotency_key text, p_user_id uuid, p_email text, p_client_ip text, p_user_agent text, p_locale text, p_livemode boolean, p_session_seconds integer, p_hold_seconds integer, p_velocity_mode text DEFAULT 'off'::text, p_previous_session_id text DEFAULT NULL::text, p_supersede boolean DEFAULT true)
+CREATE OR REPLACE FUNCTION public.begin_checkout(p_items jsonb, p_idempotency_key text, p_user_id uuid, p_email text, p_client_ip text, p_user_agent text, p_locale text, p_livemode boolean, p_session_seconds integer, p_hold_seconds integer, p_velocity_mode text DEFAULT 'off'::text, p_previous_session_id text DEFAULT NULL::text, p_supersede boolean DEFAULT true, p_accepts_marketing boolean DEFAULT NULL::boolean)
  RETURNS jsonb
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.begin_checkout(p_items jsonb, p_idempotency_key text, p_user_id uuid, p_email text, p_client_ip text, p_user_agent text, p_locale text, p_livemode boolean, p_session_seconds integer, p_hold_seconds integer, p_velocity_mode text, p_previous_session_id text, p_supersede boolean) is 'Makes a pending order with frozen prices and reserved stock from [{ sku, quantity }], or finds the one this Idempotency-Key (or this shopper, seconds ago) made before. Outcomes: created, existing (the snapshot to send to Stripe), superseded (expire session_ids at Stripe, then ask again with p_supersede false), velocity_exceeded. SHSKU unknown_sku, SHSTK insufficient_stock, SHIDC idempotency_conflict, SHCUR mixed currencies, SHINV invalid.';
-grant execute on function public.begin_checkout(p_items jsonb, p_idempotency_key text, p_user_id uuid, p_email text, p_client_ip text, p_user_agent text, p_locale text, p_livemode boolean, p_session_seconds integer, p_hold_seconds integer, p_velocity_mode text, p_previous_session_id text, p_supersede boolean) to service_role;
+comment on function public.begin_checkout(p_items jsonb, p_idempotency_key text, p_user_id uuid, p_email text, p_client_ip text, p_user_agent text, p_locale text, p_livemode boolean, p_session_seconds integer, p_hold_seconds integer, p_velocity_mode text, p_previous_session_id text, p_supersede boolean, p_accepts_marketing boolean) is 'Makes a pending order with frozen prices and reserved stock from [{ sku, quantity }], or finds the one this Idempotency-Key (or this shopper, seconds ago) made before. Outcomes: created, existing (the snapshot to send to Stripe), superseded (expire session_ids at Stripe, then ask again with p_supersede false), velocity_exceeded. SHSKU unknown_sku, SHSTK insufficient_stock, SHIDC idempotency_conflict, SHCUR mixed currencies, SHINV invalid.';
+grant execute on function public.begin_checkout(p_items jsonb, p_idempotency_key text, p_user_id uuid, p_email text, p_client_ip text, p_user_agent text, p_locale text, p_livemode boolean, p_session_seconds integer, p_hold_seconds integer, p_velocity_mode text, p_previous_session_id text, p_supersede boolean, p_accepts_marketing boolean) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.cancel_order(p_order_number text, p_reason text DEFAULT NULL::text)
@@ -4206,11 +4345,11 @@ grant execute on function public.forget_stripe_customer(p_order_id uuid, p_strip
 
 
 CREATE OR REPLACE FUNCTION public.get_alert(p_alert_id uuid)
- RETURNS SETOF alerts
+ RETURNS jsonb
  LANGUAGE sql
  STABLE SECURITY DEFINER
  SET search_path TO '';
-comment on function public.get_alert(p_alert_id uuid) is 'An alert, or no row.';
+comment on function public.get_alert(p_alert_id uuid) is 'An alert as the send_alert job needs it, with the shop''s settings, or null.';
 grant execute on function public.get_alert(p_alert_id uuid) to service_role;
 
 

@@ -5,6 +5,7 @@
 import { ADMIN_URL_VARIABLE, startRunServer } from "../local/test_database.ts";
 import { boundaries } from "./ok/boundaries.ts";
 import { envExample } from "./ok/env_example.ts";
+import { mailLayout } from "./ok/mails.ts";
 import { migrationFiles, schemasEqualMigrations } from "./ok/schemas.ts";
 import { schemaSnapshot } from "./ok/schema_snapshot.ts";
 import { secretScan, secretsInFiles } from "./ok/secret_scan.ts";
@@ -39,6 +40,7 @@ const CODE: Step[] = [
   boundaries,
   envExample,
   sqlLayout,
+  mailLayout,
 ];
 
 const STEPS: Step[] = [

@@ -80,7 +80,8 @@ as $$
     || nextval('private.order_number_seq')::text
 $$;
 comment on function private.next_order_number() is
-  'Next order number, e.g. KCT-100001. Numbers may have gaps: a refused checkout uses one up.';
+  'Next order number: 100001, 100002, … after the setting order_number_prefix. Numbers may have gaps: a '
+  'refused checkout uses one up.';
 
 create table public.orders (
   id uuid primary key default gen_random_uuid(),
@@ -95,6 +96,7 @@ create table public.orders (
   shipping_address jsonb,
   billing_address jsonb,
   locale text,
+  accepts_marketing boolean,
 
   status text not null default 'pending',
   fulfillment_status text not null default 'unfulfilled',
@@ -191,6 +193,8 @@ comment on column public.orders.amount_subtotal is
   'becomes paid.';
 comment on column public.orders.mail_to_account is
   'The order went under its account''s own address: mails follow the account when that changes.';
+comment on column public.orders.accepts_marketing is
+  'Whether the shopper agreed to reminders when the checkout began. Null: not asked.';
 comment on column public.orders.cart_hash is
   'Hash of the frozen lines and currency; travels in the session''s metadata and must come back unchanged.';
 comment on column public.orders.idempotency_key is
@@ -539,7 +543,14 @@ insert into private.carriers (name, tracking_url) values
   ('ups', 'https://www.ups.com/track?tracknum={number}'),
   ('usps', 'https://tools.usps.com/go/TrackConfirmAction?tLabels={number}'),
   ('fedex', 'https://www.fedex.com/fedextrack/?trknbr={number}'),
-  ('dhl', 'https://www.dhl.com/global-en/home/tracking.html?tracking-id={number}');
+  ('dhl', 'https://www.dhl.com/global-en/home/tracking.html?tracking-id={number}'),
+  ('dpd', 'https://www.dpdgroup.com/mydpd/my-parcels/track?parcelNumber={number}'),
+  ('gls', 'https://gls-group.com/track/{number}'),
+  ('royal mail', 'https://www.royalmail.com/track-your-item#/tracking-results/{number}'),
+  (
+    'canada post',
+    'https://www.canadapost-postescanada.ca/track-reperage/en#/search?searchFor={number}'
+  );
 
 create function private.tracking_url(p_carrier text, p_tracking_number text) returns text
 language plpgsql

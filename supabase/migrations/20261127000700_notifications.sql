@@ -1,5 +1,139 @@
 -- Generated from supabase/schemas/notifications by 'deno task migrations': edit there.
 
+-- The shop as its customers know it: the settings that mails are written with.
+
+create function private.shop_setting_fits(p_key text, p_value jsonb) returns boolean
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  v_text text := p_value #>> '{}';
+begin
+  if not starts_with(p_key, 'shop_') then
+    return true;
+  elsif p_value = 'null' then
+    return p_key not in ('shop_name', 'shop_accent_color', 'shop_locale', 'shop_time_zone');
+  elsif jsonb_typeof(p_value) <> 'string' then
+    return false;
+  end if;
+  return case
+    when p_key = 'shop_accent_color' then v_text ~ '^#[0-9a-fA-F]{6}$'
+    when p_key = 'shop_locale' then v_text ~ '^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$'
+    when p_key = 'shop_time_zone'
+      then exists (select 1 from pg_catalog.pg_timezone_names z where z.name = v_text)
+    when p_key = 'shop_contact_email' then v_text ~ '^[^[:space:]@<>"]+@[^[:space:]@<>"]+\.[^[:space:]@<>"]+$'
+    when p_key like '%\_url' then v_text ~ (
+      '^(https://[^[:space:]/"<>@]+(/[^[:space:]"<>]*)?'
+      '|/([^[:space:]/"<>][^[:space:]"<>]*)?)$'
+    )
+    when p_key = 'shop_postal_address' then char_length(v_text) between 1 and 500
+    else v_text = private.one_line(v_text) and char_length(v_text) <= 100
+  end;
+end;
+$$;
+comment on function private.shop_setting_fits(text, jsonb) is
+  'Whether a setting that begins with shop_ has a value that mails can show: a colour #rrggbb, an https '
+  'address or a path on the site of SITE_URL, a known time zone, one line of text. Others always fit.';
+
+alter table private.settings
+  add constraint settings_shop_fits check (private.shop_setting_fits(key, value));
+
+insert into private.settings (key, value, description) values
+  ('shop_name', '"Our shop"', 'The shop as its customers know it, in mails.'),
+  ('shop_sender_name', 'null', 'The name in From of mails to customers; null: EMAIL_FROM as it is.'),
+  (
+    'shop_logo_url', 'null',
+    'Picture above every mail: https address, or a path on the site of SITE_URL. PNG or JPEG: mail programs '
+    'show no SVG. null: the name.'
+  ),
+  ('shop_accent_color', '"#1c1c1e"', 'Colour of buttons in mails, #rrggbb.'),
+  ('shop_contact_email', 'null', 'Where customers write to: in the footer of mails, and where answers go.'),
+  (
+    'shop_order_url', 'null',
+    'The page of an order: https address or path on the site; {number} in it is the order''s number.'
+  ),
+  ('shop_returns_url', 'null', 'The page about returns: https address or path on the site.'),
+  ('shop_privacy_url', 'null', 'The page about privacy: https address or path on the site.'),
+  ('shop_postal_address', 'null', 'Footer of every mail: who the shop is, one line after the other.'),
+  ('shop_locale', '"en"', 'Language tag of mails to whom no other language is known for, and to staff.'),
+  (
+    'shop_time_zone', '"UTC"',
+    'Time zone of the dates in mails and of the days in reports, as in pg_timezone_names.'
+  ),
+  ('shop_statement_descriptor', 'null', 'What card statements show, as set at Stripe; shown on receipts.');
+
+create function private.shop() returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return (
+    select jsonb_object_agg(substr(s.key, 6), s.value)
+    from private.settings s where starts_with(s.key, 'shop_')
+  );
+end;
+$$;
+comment on function private.shop() is
+  'The settings that begin with shop_, by their names without it: what every mail is written with.';
+
+-- Addresses that get no mail, or no reminders. Kept as digests: whoever was erased stays unsubscribed.
+
+create table public.mail_suppressions (
+  email_hmac text not null,
+  reason text not null,
+  created_at timestamptz not null default now(),
+  constraint mail_suppressions_pkey primary key (email_hmac, reason),
+  constraint mail_suppressions_reason_known check (reason in ('unsubscribed', 'complained', 'bounced'))
+);
+comment on table public.mail_suppressions is
+  'Addresses under private.email_hmac(). unsubscribed, complained (somebody called a mail spam): no '
+  'reminders. bounced (the address does not exist): nothing but what the law needs, see '
+  'private.mail_owed_by_law(). Outlives erasure.';
+alter table public.mail_suppressions enable row level security;
+create policy mail_suppressions_read on public.mail_suppressions for select to authenticated
+  using ((select private.is_admin()));
+revoke all on public.mail_suppressions from public, anon, authenticated, service_role;
+grant select on public.mail_suppressions to authenticated, service_role;
+
+create function private.email_hmac(p_email text) returns text
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return private.keyed_digest('mail:' || lower(btrim(p_email)));
+end;
+$$;
+comment on function private.email_hmac(text) is
+  'What an address is known by in mail_suppressions: its HMAC under this database''s own key. The key is not '
+  'rotated, since that would lift every suppression. Case and spaces around do not count; null for null.';
+
+create function private.reminders_unsubscribed(p_email text) returns boolean
+language sql
+stable
+set search_path = ''
+as $$
+  select exists (select 1 from public.mail_suppressions s where s.email_hmac = private.email_hmac(p_email))
+$$;
+comment on function private.reminders_unsubscribed(text) is
+  'Whether an address must get no reminders: it unsubscribed, complained, or does not exist. Mails that an '
+  'order needs do not ask.';
+
+create function private.address_bounced(p_email text) returns boolean
+language sql
+stable
+set search_path = ''
+as $$
+  select exists (
+    select 1 from public.mail_suppressions s
+    where s.email_hmac = private.email_hmac(p_email) and s.reason = 'bounced'
+  )
+$$;
+comment on function private.address_bounced(text) is
+  'Whether a mail server has said for good that it does not take mail for an address.';
+
 -- What staff must know, and what customers are told.
 
 create table public.alerts (
@@ -33,7 +167,9 @@ create table public.notifications (
   data jsonb not null default '{}',
   created_at timestamptz not null default now(),
   constraint notifications_once unique (order_id, template, dedupe_key),
-  constraint notifications_status_known check (status in ('queued', 'sent', 'failed', 'skipped'))
+  constraint notifications_status_known check (status in (
+    'queued', 'sent', 'delivered', 'bounced', 'complained', 'suppressed', 'failed', 'skipped'
+  ))
 );
 comment on table public.notifications is
   'Mails to customers: at most one per order, template and dedupe_key. recipient is filled in when the mail '
@@ -144,15 +280,17 @@ $$;
 comment on function private.queue_notification(uuid, text, text, jsonb) is
   'Queues one mail per (order, template, dedupe key), with its job. Returns whether it is new.';
 
-create function public.get_alert(p_alert_id uuid) returns setof public.alerts
+create function public.get_alert(p_alert_id uuid) returns jsonb
 language sql
 stable
 security definer
 set search_path = ''
 as $$
-  select * from public.alerts a where a.id = p_alert_id
+  select to_jsonb(a) || jsonb_build_object('shop', private.shop())
+  from public.alerts a where a.id = p_alert_id
 $$;
-comment on function public.get_alert(uuid) is 'An alert, or no row.';
+comment on function public.get_alert(uuid) is
+  'An alert as the send_alert job needs it, with the shop''s settings, or null.';
 grant execute on function public.get_alert(uuid) to service_role;
 
 create function private.notification_problem(n public.notifications, o public.orders) returns text
@@ -173,12 +311,23 @@ begin
         and (s.carrier, s.tracking_number)
           is not distinct from (n.data ->> 'carrier', n.data ->> 'tracking_number')
     ) then 'the tracking number has been corrected since'
-    when n.template = 'payment_failed' and o.session_id is not null then 'the order has been paid'
-    when n.template = 'payment_failed' and o.cancelled_at is not null then 'the order has been cancelled'
-    when n.template = 'refund_issued' and exists (
+    when n.template in ('payment_processing', 'payment_failed')
+      and o.session_id is not null then 'the order has been paid'
+    when n.template in ('payment_processing', 'payment_failed')
+      and o.cancelled_at is not null then 'the order has been cancelled'
+    when n.template = 'payment_processing' and not exists (
+      select 1 from public.checkout_sessions cs
+      where cs.order_id = o.id and cs.status = 'complete' and cs.payment_status = 'unpaid'
+        and not cs.async_payment_failed
+    ) then 'the payment did not go through'
+    when n.template in ('refund_issued', 'refund_settled') and exists (
       select 1 from private.refund_states r
       where r.id = coalesce(n.data ->> 'refund_id', n.dedupe_key) and r.has_bounced
     ) then 'the refund did not go through'
+    when n.template = 'refund_issued' and exists (
+      select 1 from private.refund_states r
+      where r.id = coalesce(n.data ->> 'refund_id', n.dedupe_key) and r.took_time
+    ) then 'the refund is complete'
     when n.template = 'duplicate_payment_refunded' and not exists (
       select 1 from private.refund_states r where r.payment_id = n.dedupe_key and not r.has_bounced
     ) and n.dedupe_key like 'pi\_%' then 'the refund did not go through'
@@ -187,6 +336,7 @@ begin
       where later.order_id = n.order_id and later.template = n.template and later.status = 'sent'
         and later.created_at > n.created_at and later.dedupe_key like 'resend:%'
     ) then 'it was sent again meanwhile'
+    when n.template in ('payment_declined', 'payment_reminder') then private.recovery_problem(o, n.template)
   end;
 end;
 $$;
@@ -215,48 +365,6 @@ comment on function private.mail_recipient(public.orders) is
   'Whom a mail of this order goes to now: the account''s present address where the order went under the '
   'account''s own, a guest''s as corrected at Stripe, else the address typed on the payment page. Null: '
   'none is known, or the customer was erased.';
-
-create function public.get_notification(p_notification_id uuid) returns jsonb
-language sql
-stable
-security definer
-set search_path = ''
-as $$
-  select jsonb_build_object(
-    'id', n.id,
-    'order_id', n.order_id,
-    'template', n.template,
-    'status', n.status,
-    -- Decided as it is sent: a try that failed does not hold an address that has been corrected since.
-    'recipient', case n.status when 'sent' then n.recipient else private.mail_recipient(o) end,
-    'data', n.data,
-    'problem', private.notification_problem(n, o),
-    'order', jsonb_build_object(
-      'number', o.number, 'status', o.status, 'fulfillment_status', o.fulfillment_status,
-      'currency', o.currency,
-      'amount_subtotal', o.amount_subtotal, 'amount_discount', o.amount_discount,
-      'amount_shipping', o.amount_shipping,
-      'amount_tax', o.amount_tax, 'amount_total', o.amount_total, 'amount_refunded', o.amount_refunded,
-      'amount_paid', o.amount_paid,
-      'customer_name', o.customer_name, 'shipping_name', o.shipping_name,
-      'shipping_address', o.shipping_address,
-      'locale', o.locale, 'paid_at', o.paid_at,
-      'items', (
-        select jsonb_agg(
-          jsonb_build_object(
-            'sku', i.sku, 'name', i.name, 'quantity', i.quantity, 'unit_amount', i.unit_amount
-          ) order by i.sku
-        )
-        from public.order_items i where i.order_id = o.id
-      )
-    )
-  )
-  from public.notifications n join public.orders o on o.id = n.order_id
-  where n.id = p_notification_id
-$$;
-comment on function public.get_notification(uuid) is
-  'A mail with all that its template shows, or null. recipient null: no address is known yet.';
-grant execute on function public.get_notification(uuid) to service_role;
 
 create function public.record_notification_result(
   p_notification_id uuid,
@@ -293,3 +401,307 @@ comment on function public.record_notification_result(uuid, text, text, text, te
   'Notes that a mail was sent (with the provider''s id), was skipped because it is not true any more, or '
   'failed for good. A sent mail stays sent: false.';
 grant execute on function public.record_notification_result(uuid, text, text, text, text) to service_role;
+
+-- What a mail can show of its order.
+
+create function private.chosen_shipping(o public.orders) returns text
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  v_names text[];
+begin
+  select array_agg(distinct r ->> 'name') into v_names
+  from jsonb_array_elements(o.shipping_rates) r where (r ->> 'amount')::bigint = o.amount_shipping;
+  return case when cardinality(v_names) = 1 then v_names[1] end;
+end;
+$$;
+comment on function private.chosen_shipping(public.orders) is
+  'The name of the delivery price that the order was paid with. Null where none or several offered ones cost '
+  'as much: Stripe does not say which was chosen.';
+
+create function private.mail_order(o public.orders) returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return jsonb_build_object(
+    'number', o.number, 'status', o.status, 'fulfillment_status', o.fulfillment_status,
+    'currency', o.currency,
+    'amount_subtotal', o.amount_subtotal, 'amount_discount', o.amount_discount,
+    'amount_shipping', o.amount_shipping,
+    'amount_tax', o.amount_tax, 'amount_total', o.amount_total, 'amount_refunded', o.amount_refunded,
+    'amount_paid', o.amount_paid,
+    'customer_name', o.customer_name, 'shipping_name', o.shipping_name,
+    'shipping_address', o.shipping_address, 'billing_address', o.billing_address,
+    'shipping_method', private.chosen_shipping(o),
+    'locale', o.locale,
+    'created_at', o.created_at, 'paid_at', o.paid_at,
+    'card', (
+      select jsonb_build_object('brand', p.card_brand, 'last4', p.card_last4)
+      from public.payments p where p.id = o.payment_id
+    ),
+    'business', (select s.business from public.checkout_sessions s where s.id = o.session_id),
+    'decline', (
+      select jsonb_build_object(
+        'failure_code', a.failure_code, 'decline_code', a.decline_code, 'advice_code', a.advice_code
+      )
+      from public.payment_attempts a
+      where a.order_id = o.id and a.outcome in ('failed', 'blocked')
+      order by a.created_at desc, a.id desc limit 1
+    ),
+    'items', coalesce((
+      select jsonb_agg(
+        jsonb_build_object(
+          'sku', i.sku, 'name', i.name, 'quantity', i.quantity, 'unit_amount', i.unit_amount,
+          'image_url', coalesce(v.image_url, p.image_url)
+        ) order by i.sku
+      )
+      from public.order_items i
+      join public.product_variants v on v.id = i.variant_id
+      join public.products p on p.id = v.product_id
+      where i.order_id = o.id
+    ), '[]')
+  );
+end;
+$$;
+comment on function private.mail_order(public.orders) is
+  'What mails show of an order. Names and prices are those of the order; pictures are the catalogue''s of '
+  'today.';
+
+create function public.get_notification(p_notification_id uuid) returns jsonb
+language sql
+stable
+security definer
+set search_path = ''
+as $$
+  select jsonb_build_object(
+    'id', n.id,
+    'order_id', n.order_id,
+    'template', n.template,
+    'status', n.status,
+    -- Decided as it is sent: a try that failed does not hold an address that has been corrected since.
+    'recipient', case n.status when 'sent' then n.recipient else private.mail_recipient(o) end,
+    'data', n.data,
+    'problem', private.notification_problem(n, o),
+    'order', private.mail_order(o),
+    'shop', private.shop()
+  )
+  from public.notifications n join public.orders o on o.id = n.order_id
+  where n.id = p_notification_id
+$$;
+comment on function public.get_notification(uuid) is
+  'A mail with all that its template shows, or null. recipient null: no address is known yet.';
+grant execute on function public.get_notification(uuid) to service_role;
+
+-- Mails that bring an unpaid order back: one after a decline that was left at that, and reminders after its
+-- page has expired. Found by the clock from the state of orders, so that a setting that changes holds for
+-- all.
+
+create function private.recovery_setting_fits(p_key text, p_value jsonb) returns boolean
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+  return case p_key
+    when 'recovery_decline_minutes' then p_value = 'null' or (
+      jsonb_typeof(p_value) = 'number' and p_value #>> '{}' ~ '^[0-9]{1,4}$'
+    )
+    when 'recovery_reminder_hours' then
+      jsonb_typeof(p_value) = 'array'
+      and not jsonb_path_exists(p_value, '$[*] ? (@.type() != "number" || @ <= 0 || @ > 720)')
+      and p_value = (select coalesce(jsonb_agg(distinct h), '[]') from jsonb_array_elements(p_value) h)
+      and jsonb_array_length(p_value) <= 5
+    when 'recovery_needs_consent' then jsonb_typeof(p_value) = 'boolean'
+    else true
+  end;
+end;
+$$;
+comment on function private.recovery_setting_fits(text, jsonb) is
+  'Whether a setting that begins with recovery_ has a value that makes sense: minutes or null; at most five '
+  'numbers of hours up to 720, each greater than the one before; true or false. Others always fit.';
+
+alter table private.settings
+  add constraint settings_recovery_fits check (private.recovery_setting_fits(key, value));
+
+insert into private.settings (key, value, description) values
+  (
+    'recovery_decline_minutes', '15',
+    'Minutes after a decline, with nothing paid since and the payment page still open, when its shopper is '
+    'mailed; null: never.'
+  ),
+  (
+    'recovery_reminder_hours', '[1, 24]',
+    'Hours after an unpaid page has expired when a reminder with a link goes out, one for each; []: never.'
+  ),
+  (
+    'recovery_needs_consent', 'false',
+    'true: reminders go only to shoppers who agreed (accepts_marketing of create-checkout-session, or '
+    'promotions on Stripe''s page).'
+  );
+
+create index orders_unpaid_expired_idx on public.orders (session_expires_at) where status = 'expired';
+create index orders_email_idx on public.orders (lower(email));
+
+create function private.sold_out(p_order_id uuid) returns boolean
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return exists (
+    select 1
+    from public.order_items i
+    join public.product_variants v on v.id = i.variant_id
+    join public.products p on p.id = v.product_id
+    left join public.inventory_levels l on l.variant_id = v.id
+    where i.order_id = p_order_id
+      and (not v.active or not p.active or coalesce(l.available, 0) < i.quantity)
+  );
+end;
+$$;
+comment on function private.sold_out(uuid) is
+  'Whether an order that holds no stock could not be bought now: a piece is gone, or no longer offered.';
+
+create function private.bought_meanwhile(o public.orders) returns boolean
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return exists (
+    select 1 from public.orders other
+    where lower(other.email) = lower(o.email) and other.id <> o.id and other.livemode = o.livemode
+      and (other.created_at > o.created_at and other.cancelled_at is null or other.paid_at > o.created_at)
+  );
+end;
+$$;
+comment on function private.bought_meanwhile(public.orders) is
+  'Whether the same address has begun another order since, or paid one: nobody is reminded of what they '
+  'have replaced.';
+
+create function private.recovery_problem(o public.orders, p_template text) returns text
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  if o.session_id is not null then
+    return 'the order has been paid';
+  elsif o.cancelled_at is not null then
+    return 'the order has been cancelled';
+  elsif o.status = 'processing' then
+    return 'a payment is under way';
+  elsif p_template = 'payment_reminder' and o.status <> 'expired' then
+    return 'the order is open again';
+  elsif p_template = 'payment_declined' and not exists (
+    select 1 from public.checkout_sessions s
+    where s.order_id = o.id and s.status = 'open' and s.closing_at is null
+  ) then
+    return 'the payment page has closed';
+  end if;
+  -- Who tests cards gives the addresses of others.
+  if exists (select 1 from public.fraud_signals f where f.order_id = o.id and f.kind = 'velocity') then
+    return 'a velocity rule was hit';
+  elsif exists (
+    select 1 from public.payment_attempts a where a.order_id = o.id and a.outcome = 'blocked'
+  ) then
+    return 'a payment was blocked';
+  elsif private.reminders_unsubscribed(private.mail_recipient(o)) then
+    return 'the shopper has unsubscribed';
+  elsif private.bought_meanwhile(o) then
+    return 'the shopper has ordered again';
+  elsif p_template = 'payment_declined' then
+    return null;
+  elsif not coalesce(o.accepts_marketing, private.setting('recovery_needs_consent') <> 'true') then
+    return 'the shopper has not agreed to reminders';
+  elsif private.sold_out(o.id) then
+    return 'the goods are sold out';
+  end if;
+  return null;
+end;
+$$;
+comment on function private.recovery_problem(public.orders, text) is
+  'Why an unpaid order is not mailed about, or null. Asked when the mail is queued and again when it is '
+  'sent.';
+
+create function private.recovery_due(p_now timestamptz)
+returns table (order_id uuid, template text, step integer)
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  -- A mail that is late by more says something else than it should: left out after an outage.
+  c_late constant interval := '6 hours';
+  v_decline constant interval := make_interval(
+    mins => (private.setting('recovery_decline_minutes') #>> '{}')::integer
+  );
+  v_hours constant double precision[] := array(
+    select h::double precision
+    from jsonb_array_elements_text(private.setting('recovery_reminder_hours')) h
+  );
+begin
+  return query
+  select o.id, 'payment_declined', 1
+  from public.orders o
+  cross join lateral (
+    -- Somebody who is still trying is not interrupted.
+    select max(a.created_at) as last_at from public.payment_attempts a
+    where a.order_id = o.id and a.outcome = 'failed'
+  ) d
+  where o.status = 'pending' and o.erased_at is null
+    and d.last_at <= p_now - v_decline and d.last_at > p_now - v_decline - c_late;
+
+  return query
+  select o.id, 'payment_reminder', s.step
+  from public.orders o
+  cross join lateral (
+    select max(h.step)::integer as step, max(h.hours) as hours
+    from unnest(v_hours) with ordinality h (hours, step)
+    where o.session_expires_at <= p_now - make_interval(secs => h.hours * 3600)
+  ) s
+  where o.status = 'expired' and o.erased_at is null
+    and o.session_expires_at > p_now - make_interval(secs => s.hours * 3600) - c_late
+    and o.session_expires_at > p_now - make_interval(secs => v_hours[cardinality(v_hours)] * 3600) - c_late;
+end;
+$$;
+comment on function private.recovery_due(timestamptz) is
+  'Unpaid orders whose time for a mail has come at p_now: payment_declined once, payment_reminder by step. '
+  'Whether they had it, and whether something speaks against it, is not asked here.';
+
+create function private.queue_recovery_mails(p_now timestamptz default now()) returns integer
+language plpgsql
+set search_path = ''
+as $$
+declare
+  r record;
+  o public.orders;
+  v_queued integer := 0;
+begin
+  for r in
+    select d.* from private.recovery_due(p_now) d
+    where not exists (
+      select 1 from public.notifications n
+      where n.order_id = d.order_id and n.template = d.template and n.dedupe_key between d.step::text and '9'
+    )
+  loop
+    select * into o from public.orders x where x.id = r.order_id;
+    continue when private.mail_recipient(o) is null or private.recovery_problem(o, r.template) is not null;
+    if private.queue_notification(r.order_id, r.template, r.step::text) then
+      perform private.record_order_event(
+        r.order_id, 'recovery_mail_queued', 'schedule',
+        jsonb_build_object('template', r.template, 'step', r.step)
+      );
+      v_queued := v_queued + 1;
+    end if;
+  end loop;
+  return v_queued;
+end;
+$$;
+comment on function private.queue_recovery_mails(timestamptz) is
+  'Queues the mails to shoppers who left without paying that are due at p_now, each once, and notes them in '
+  'the order''s trail. A reminder that was left out does not follow a later one. Returns how many.';

@@ -4,21 +4,11 @@
 -- addresses as text.
 
 insert into private.settings (key, value, description) values
-  (
-    'time_zone', '"UTC"',
-    'Where the shop''s day begins and ends, by its name in pg_timezone_names: "America/New_York".'
-  ),
   ('low_stock_at', '3', 'reporting.low_stock lists what has this many pieces to sell, or fewer.');
 
-alter table private.settings
-  -- Postgres itself refuses a zone that it does not know.
-  add constraint settings_time_zone_known check (
-    case key when 'time_zone' then timestamptz '2026-01-01 00:00:00+00' at time zone (value #>> '{}') end
-      is not null or key <> 'time_zone'
-  ),
-  add constraint settings_low_stock_at_is_count check (
-    case key when 'low_stock_at' then jsonb_typeof(value) = 'number' and value >= '0' else true end
-  );
+alter table private.settings add constraint settings_low_stock_at_is_count check (
+  case key when 'low_stock_at' then jsonb_typeof(value) = 'number' and value >= '0' else true end
+);
 
 create function private.report_setting(p_key text) returns text
 language plpgsql
@@ -29,7 +19,7 @@ as $$
 begin
   return (
     select s.value #>> '{}' from private.settings s
-    where s.key = p_key and s.key in ('time_zone', 'low_stock_at', 'order_number_prefix')
+    where s.key = p_key and s.key in ('shop_time_zone', 'low_stock_at', 'order_number_prefix')
   );
 end;
 $$;
@@ -106,7 +96,6 @@ grant usage on schema reporting to authenticated;
 create index orders_to_ship_idx on public.orders (paid_at)
   where fulfillment_status = 'unfulfilled' and paid_at is not null;
 create index orders_in_review_idx on public.orders (created_at) where status = 'needs_review';
-create index orders_email_idx on public.orders (lower(email));
 create index payments_card_last4_idx on public.payments (card_last4);
 
 create function private.phone_end(p_phone text) returns text
@@ -229,7 +218,7 @@ select o.number, (now() at time zone z.zone)::date - (o.paid_at at time zone z.z
   (select count(*) from public.shipments s where s.order_id = o.id) as parcels_sent,
   o.amount_total, private.money_text(o.amount_total, o.currency) as amount_total_text, o.currency, o.livemode
 from public.orders o
-cross join (select private.report_setting('time_zone') as zone) z
+cross join (select private.report_setting('shop_time_zone') as zone) z
 cross join lateral (
   select string_agg(p.to_ship || ' × ' || p.name || ' (' || p.sku || ')', E'\n' order by p.sku collate "C")
       as items,
@@ -474,7 +463,7 @@ comment on column reporting.abandoned_checkouts.refused_payments is 'How often a
 comment on column reporting.abandoned_checkouts.last_refusal is 'Why the last one was: Stripe''s code.';
 comment on column reporting.abandoned_checkouts.livemode is 'False: made with test keys.';
 
--- Money, by the shop's day (setting time_zone).
+-- Money, by the shop's day (setting shop_time_zone).
 
 create view reporting.accounting_export with (security_invoker = true) as
 with refund_bookings as (
@@ -527,7 +516,7 @@ with refund_bookings as (
   from public.disputes d left join public.orders o on o.id = d.order_id
   where d.funds_withdrawn and d.funds_reinstated
 )
-select (b.booked_at at time zone (select private.report_setting('time_zone')))::date as day, b.kind,
+select (b.booked_at at time zone (select private.report_setting('shop_time_zone')))::date as day, b.kind,
   b.number as order_number, b.reference, b.country, b.currency, b.goods as amount_goods,
   b.discount as amount_discount, b.shipping as amount_shipping, b.tax as amount_tax,
   b.gross as amount_gross, b.gross - b.tax as amount_net,
@@ -567,7 +556,7 @@ comment on column reporting.accounting_export.livemode is 'False: made with test
 create view reporting.revenue_daily with (security_invoker = true) as
 select s.*, private.money_text(s.amount_net, s.currency) as amount_net_text
 from (
-  select (o.paid_at at time zone (select private.report_setting('time_zone')))::date as day, o.currency,
+  select (o.paid_at at time zone (select private.report_setting('shop_time_zone')))::date as day, o.currency,
     o.livemode, count(*) as orders, sum(o.amount_paid)::bigint as amount_paid,
     sum(o.amount_refunded)::bigint as amount_refunded,
     sum(o.amount_paid - o.amount_refunded)::bigint as amount_net, sum(o.amount_tax)::bigint as amount_tax,
@@ -620,7 +609,7 @@ comment on column reporting.refunds_daily.amount_net is 'What went less what cam
 comment on column reporting.refunds_daily.amount_net_text is 'The same as text.';
 
 create view reporting.payment_health with (security_invoker = true) as
-select (a.created_at at time zone (select private.report_setting('time_zone')))::date as day, a.outcome,
+select (a.created_at at time zone (select private.report_setting('shop_time_zone')))::date as day, a.outcome,
   coalesce(a.decline_code, a.failure_code) as code, count(*) as attempts, a.livemode
 from public.payment_attempts a
 where (select private.sees_reports())
@@ -715,6 +704,38 @@ comment on column reporting.low_stock.on_hand is 'In the house and not sold.';
 comment on column reporting.low_stock.reserved is 'Of it, held by open checkouts.';
 comment on column reporting.low_stock.sold_30_days is 'Pieces in orders paid in the last 30 days.';
 comment on column reporting.low_stock.days_left is 'How long it lasts at that pace; null: none was sold.';
+
+-- What mails about unpaid orders have brought.
+
+create view reporting.recovery with (security_invoker = true) as
+with mailed as (
+  select n.order_id, min(n.sent_at) as first_at, count(*) as mails
+  from public.notifications n
+  where n.template in ('payment_declined', 'payment_reminder') and n.sent_at is not null
+  group by n.order_id
+)
+select r.*, private.money_text(r.amount_recovered, r.currency) as amount_recovered_text
+from (
+  select (m.first_at at time zone (select private.report_setting('shop_time_zone')))::date as day,
+    o.currency, o.livemode, count(*) as orders_mailed, sum(m.mails)::bigint as mails_sent,
+    count(*) filter (where o.paid_at > m.first_at) as orders_recovered,
+    coalesce(sum(o.amount_paid) filter (where o.paid_at > m.first_at), 0)::bigint as amount_recovered
+  from mailed m join public.orders o on o.id = m.order_id
+  where (select private.sees_reports())
+  group by 1, 2, 3
+) r
+order by r.day desc, r.currency;
+comment on view reporting.recovery is
+  'Unpaid orders whose shoppers were mailed, by the day of the first mail in the shop''s time zone, and how '
+  'many of them paid afterwards. Amounts in minor units, as paid.';
+comment on column reporting.recovery.day is 'The shop''s day of the first mail.';
+comment on column reporting.recovery.currency is 'ISO code in lower case. Sum each by itself.';
+comment on column reporting.recovery.livemode is 'False: made with test keys.';
+comment on column reporting.recovery.orders_mailed is 'Unpaid orders that were mailed first on that day.';
+comment on column reporting.recovery.mails_sent is 'Mails to them, on that day and later.';
+comment on column reporting.recovery.orders_recovered is 'Of them, those that were paid afterwards.';
+comment on column reporting.recovery.amount_recovered is 'What those brought, in minor units.';
+comment on column reporting.recovery.amount_recovered_text is 'The same as text.';
 
 -- What goes on behind the orders: alerts, webhooks, strangers, repairs.
 

@@ -15,7 +15,11 @@ import type { EventOutcome } from "../../supabase/functions/_shared/database/eve
 import { healthCalls } from "../../supabase/functions/_shared/database/health.ts";
 import type { Job, RedrivenItem } from "../../supabase/functions/_shared/database/jobs.ts";
 import { limitCalls, type LimitDecision } from "../../supabase/functions/_shared/database/limits.ts";
-import type { Notification, StoredAlert } from "../../supabase/functions/_shared/database/notifications.ts";
+import type {
+  Notification,
+  ShopSettings,
+  StoredAlert,
+} from "../../supabase/functions/_shared/database/notifications.ts";
 import { orderCalls, type OrderStatus } from "../../supabase/functions/_shared/database/orders.ts";
 import type { RefundJudgement } from "../../supabase/functions/_shared/database/refunds.ts";
 import { jobCalls } from "../../supabase/functions/_shared/jobs/calls.ts";
@@ -111,6 +115,20 @@ const addressShape: Shape<Address> = {
   postal_code: "null",
   country: "null",
 };
+const shopShape: Shape<ShopSettings> = {
+  name: "set",
+  sender_name: "null",
+  logo_url: "null",
+  order_url: "null",
+  returns_url: "null",
+  privacy_url: "null",
+  accent_color: "set",
+  contact_email: "null",
+  postal_address: "null",
+  locale: "set",
+  time_zone: "set",
+  statement_descriptor: "null",
+};
 const eventShape: Shape<EventOutcome> = {
   outcome: "set",
   reason: "null",
@@ -170,6 +188,7 @@ Deno.test("the shapes of a checkout and of its order", async () => {
     p_hold_seconds: 3660,
     p_velocity_mode: "off" as const,
     p_previous_session_id: null,
+    p_accepts_marketing: null,
     p_supersede: true,
   };
   const begun: BegunCheckout = await rpc.beginCheckout(request);
@@ -310,11 +329,18 @@ Deno.test("the shapes of a disputed order, its mails and its alerts", async () =
         customer_name: "null",
         shipping_name: "null",
         shipping_address: { orNull: addressShape },
+        billing_address: { orNull: addressShape },
+        shipping_method: "null",
         locale: "null",
+        created_at: "set",
         paid_at: "null",
-        items: { each: lineShape },
+        card: { orNull: { brand: "null", last4: "null" } },
+        business: { orNull: { name: "null", tax_ids: { each: { type: "set", value: "set" } } } },
+        decline: { orNull: { failure_code: "null", decline_code: "null", advice_code: "null" } },
+        items: { each: { ...lineShape, image_url: "null" } },
       },
     },
+    shop: { is: shopShape },
   }, "getNotification()");
   assert.equal(await rpc.getNotification(crypto.randomUUID()), null);
   assert.equal(await rpc.recordNotificationResult(id, null, { status: "failed", error: "no" }), false);
@@ -330,6 +356,7 @@ Deno.test("the shapes of a disputed order, its mails and its alerts", async () =
     first_at: "set",
     last_at: "set",
     data: "set",
+    shop: { is: shopShape },
   }, "getAlert()");
   assert.equal(await rpc.getAlert(crypto.randomUUID()), null);
 

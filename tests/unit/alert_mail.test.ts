@@ -5,6 +5,7 @@ import { sendAlert } from "../../supabase/functions/_shared/jobs/send_alert.ts";
 import type { Job } from "../../supabase/functions/_shared/database/jobs.ts";
 import type { StoredAlert } from "../../supabase/functions/_shared/database/notifications.ts";
 import { testEnv } from "./fakes.ts";
+import { shop } from "../support/mail_fixture.ts";
 
 function alert(data: StoredAlert["data"]): StoredAlert {
   return {
@@ -17,6 +18,7 @@ function alert(data: StoredAlert["data"]): StoredAlert {
     first_at: "2026-11-01T10:00:00Z",
     last_at: "2026-11-01T10:00:00Z",
     data,
+    shop,
   };
 }
 
@@ -33,7 +35,11 @@ Deno.test("an alert says amounts as money, and leaves other numbers as they are"
 Deno.test("an alert carries no e-mail address and no key, however deep it lies", () => {
   const address = ["ada", "example.com"].join("@");
   const key = ["sk", "test", "1234567890abcdef"].join("_");
-  const { text, html } = alertMail(alert({ cause: `told ${address}`, items: [{ note: `key ${key}` }] }));
+  const { text, html } = alertMail(
+    alert({ cause: `told ${address}`, items: [{ note: `key ${key}` }] }),
+    "https://shop.example",
+    false,
+  );
   for (const body of [text, html]) assert(!body.includes(address) && !body.includes(key));
 });
 

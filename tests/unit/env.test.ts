@@ -67,6 +67,7 @@ const malformed: Record<string, string> = {
   CHECKOUT_AUTOMATIC_TAX: "value-under-test",
   CHECKOUT_PROMOTION_CODES: "value-under-test",
   CHECKOUT_TERMS_CONSENT: "value-under-test",
+  CHECKOUT_TAX_IDS: "value-under-test",
   CHECKOUT_THREE_D_SECURE: "value-under-test",
   CHECKOUT_SESSION_MINUTES: "29",
   CHECKOUT_STATEMENT_DESCRIPTOR_SUFFIX: "value_under*test",

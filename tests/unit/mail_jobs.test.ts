@@ -3,41 +3,15 @@ import type { JobContext, Outcome } from "../../supabase/functions/_shared/jobs/
 import { sendAlert } from "../../supabase/functions/_shared/jobs/send_alert.ts";
 import { sendMail } from "../../supabase/functions/_shared/jobs/send_mail.ts";
 import type { Job } from "../../supabase/functions/_shared/database/jobs.ts";
-import type { Notification, StoredAlert } from "../../supabase/functions/_shared/database/notifications.ts";
+import type { StoredAlert } from "../../supabase/functions/_shared/database/notifications.ts";
 import type { JobCalls } from "../../supabase/functions/_shared/jobs/calls.ts";
 import { fixedClock, keptLog, testEnv } from "./fakes.ts";
+import { notificationOf, shop } from "../support/mail_fixture.ts";
 
 const mailEnv = { RESEND_API_KEY: "re_unit_tests", EMAIL_FROM: "Shop <orders@example.com>" };
 const clock = fixedClock();
 
-const notification: Notification = {
-  id: "n1",
-  order_id: "6f1c2b9e-4c57-4c0f-9d6e-0a5d3a1b7c42",
-  template: "order_cancelled",
-  status: "queued",
-  recipient: "ada@example.com",
-  data: {},
-  problem: null,
-  order: {
-    number: "KCT-1",
-    status: "cancelled",
-    fulfillment_status: "cancelled",
-    currency: "usd",
-    amount_subtotal: 100,
-    amount_discount: 0,
-    amount_shipping: 0,
-    amount_tax: 0,
-    amount_total: 100,
-    amount_refunded: 0,
-    amount_paid: 0,
-    customer_name: null,
-    shipping_name: null,
-    shipping_address: null,
-    locale: null,
-    paid_at: null,
-    items: [],
-  },
-};
+const notification = notificationOf("order_cancelled", { number: "T-1", amount_paid: 0 }, { id: "n1" });
 const alert: StoredAlert = {
   id: "a1",
   kind: "provider_unauthorized",
@@ -48,6 +22,7 @@ const alert: StoredAlert = {
   first_at: "2026-11-08T12:00:00Z",
   last_at: "2026-11-08T12:00:00Z",
   data: { provider: "resend" },
+  shop,
 };
 
 type Answer = [status: number, body: unknown];

@@ -5,6 +5,7 @@ import { illustration } from "./illustrations/mod.ts";
 import { inboxPages } from "./inbox.ts";
 import { indexPage } from "./index_page.ts";
 import { errorPage } from "./layout.ts";
+import { mailPreview } from "./mail_preview.ts";
 import { openMailStore } from "./mail_store.ts";
 import { resendStandIn } from "./resend.ts";
 import { fileResponse, htmlResponse } from "./responses.ts";
@@ -52,7 +53,7 @@ function serve(options: WebOptions, port: number, handle: (request: Request) => 
 export async function startWeb(options: WebOptions): Promise<WebSite> {
   const mails = await openMailStore(`${options.dir}/mails`);
   const database = openDatabase(options.dbUrl);
-  const inbox = inboxPages(mails);
+  const inbox = inboxPages(mails, mailPreview(database));
   const routes: readonly (readonly [string, Pages])[] = [
     ["/assets", (_request, url) => staticFile(ASSETS, url.pathname.slice("/assets/".length))],
     ["/store", storePages(options)],

@@ -43,6 +43,8 @@ export interface Env {
     automaticTax: boolean;
     promotionCodes: boolean;
     termsConsent: boolean;
+    /** Business buyers may give their company and tax ids, which the receipt shows. */
+    taxIds: boolean;
     threeDSecure: "automatic" | "any" | "challenge";
     sessionMinutes: number;
     statementDescriptorSuffix: string | null;
@@ -179,6 +181,7 @@ const schema = z.object({
   CHECKOUT_AUTOMATIC_TAX: flag("false"),
   CHECKOUT_PROMOTION_CODES: flag("false"),
   CHECKOUT_TERMS_CONSENT: flag("false"),
+  CHECKOUT_TAX_IDS: flag("false"),
   CHECKOUT_THREE_D_SECURE: choice(["automatic", "any", "challenge"], "automatic"),
   // Stripe accepts 30 minutes to 24 hours.
   CHECKOUT_SESSION_MINUTES: wholeNumber(30, 1440, 30),
@@ -317,6 +320,7 @@ function toEnv(values: Values): Env {
       automaticTax: values.CHECKOUT_AUTOMATIC_TAX,
       promotionCodes: values.CHECKOUT_PROMOTION_CODES,
       termsConsent: values.CHECKOUT_TERMS_CONSENT,
+      taxIds: values.CHECKOUT_TAX_IDS,
       threeDSecure: values.CHECKOUT_THREE_D_SECURE,
       sessionMinutes: values.CHECKOUT_SESSION_MINUTES,
       statementDescriptorSuffix: values.CHECKOUT_STATEMENT_DESCRIPTOR_SUFFIX ?? null,

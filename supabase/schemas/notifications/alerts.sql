@@ -31,7 +31,9 @@ create table public.notifications (
   data jsonb not null default '{}',
   created_at timestamptz not null default now(),
   constraint notifications_once unique (order_id, template, dedupe_key),
-  constraint notifications_status_known check (status in ('queued', 'sent', 'failed', 'skipped'))
+  constraint notifications_status_known check (status in (
+    'queued', 'sent', 'delivered', 'bounced', 'complained', 'suppressed', 'failed', 'skipped'
+  ))
 );
 comment on table public.notifications is
   'Mails to customers: at most one per order, template and dedupe_key. recipient is filled in when the mail '
@@ -142,15 +144,17 @@ $$;
 comment on function private.queue_notification(uuid, text, text, jsonb) is
   'Queues one mail per (order, template, dedupe key), with its job. Returns whether it is new.';
 
-create function public.get_alert(p_alert_id uuid) returns setof public.alerts
+create function public.get_alert(p_alert_id uuid) returns jsonb
 language sql
 stable
 security definer
 set search_path = ''
 as $$
-  select * from public.alerts a where a.id = p_alert_id
+  select to_jsonb(a) || jsonb_build_object('shop', private.shop())
+  from public.alerts a where a.id = p_alert_id
 $$;
-comment on function public.get_alert(uuid) is 'An alert, or no row.';
+comment on function public.get_alert(uuid) is
+  'An alert as the send_alert job needs it, with the shop''s settings, or null.';
 grant execute on function public.get_alert(uuid) to service_role;
 
 create function private.notification_problem(n public.notifications, o public.orders) returns text
@@ -171,12 +175,23 @@ begin
         and (s.carrier, s.tracking_number)
           is not distinct from (n.data ->> 'carrier', n.data ->> 'tracking_number')
     ) then 'the tracking number has been corrected since'
-    when n.template = 'payment_failed' and o.session_id is not null then 'the order has been paid'
-    when n.template = 'payment_failed' and o.cancelled_at is not null then 'the order has been cancelled'
-    when n.template = 'refund_issued' and exists (
+    when n.template in ('payment_processing', 'payment_failed')
+      and o.session_id is not null then 'the order has been paid'
+    when n.template in ('payment_processing', 'payment_failed')
+      and o.cancelled_at is not null then 'the order has been cancelled'
+    when n.template = 'payment_processing' and not exists (
+      select 1 from public.checkout_sessions cs
+      where cs.order_id = o.id and cs.status = 'complete' and cs.payment_status = 'unpaid'
+        and not cs.async_payment_failed
+    ) then 'the payment did not go through'
+    when n.template in ('refund_issued', 'refund_settled') and exists (
       select 1 from private.refund_states r
       where r.id = coalesce(n.data ->> 'refund_id', n.dedupe_key) and r.has_bounced
     ) then 'the refund did not go through'
+    when n.template = 'refund_issued' and exists (
+      select 1 from private.refund_states r
+      where r.id = coalesce(n.data ->> 'refund_id', n.dedupe_key) and r.took_time
+    ) then 'the refund is complete'
     when n.template = 'duplicate_payment_refunded' and not exists (
       select 1 from private.refund_states r where r.payment_id = n.dedupe_key and not r.has_bounced
     ) and n.dedupe_key like 'pi\_%' then 'the refund did not go through'
@@ -185,6 +200,7 @@ begin
       where later.order_id = n.order_id and later.template = n.template and later.status = 'sent'
         and later.created_at > n.created_at and later.dedupe_key like 'resend:%'
     ) then 'it was sent again meanwhile'
+    when n.template in ('payment_declined', 'payment_reminder') then private.recovery_problem(o, n.template)
   end;
 end;
 $$;
@@ -213,48 +229,6 @@ comment on function private.mail_recipient(public.orders) is
   'Whom a mail of this order goes to now: the account''s present address where the order went under the '
   'account''s own, a guest''s as corrected at Stripe, else the address typed on the payment page. Null: '
   'none is known, or the customer was erased.';
-
-create function public.get_notification(p_notification_id uuid) returns jsonb
-language sql
-stable
-security definer
-set search_path = ''
-as $$
-  select jsonb_build_object(
-    'id', n.id,
-    'order_id', n.order_id,
-    'template', n.template,
-    'status', n.status,
-    -- Decided as it is sent: a try that failed does not hold an address that has been corrected since.
-    'recipient', case n.status when 'sent' then n.recipient else private.mail_recipient(o) end,
-    'data', n.data,
-    'problem', private.notification_problem(n, o),
-    'order', jsonb_build_object(
-      'number', o.number, 'status', o.status, 'fulfillment_status', o.fulfillment_status,
-      'currency', o.currency,
-      'amount_subtotal', o.amount_subtotal, 'amount_discount', o.amount_discount,
-      'amount_shipping', o.amount_shipping,
-      'amount_tax', o.amount_tax, 'amount_total', o.amount_total, 'amount_refunded', o.amount_refunded,
-      'amount_paid', o.amount_paid,
-      'customer_name', o.customer_name, 'shipping_name', o.shipping_name,
-      'shipping_address', o.shipping_address,
-      'locale', o.locale, 'paid_at', o.paid_at,
-      'items', (
-        select jsonb_agg(
-          jsonb_build_object(
-            'sku', i.sku, 'name', i.name, 'quantity', i.quantity, 'unit_amount', i.unit_amount
-          ) order by i.sku
-        )
-        from public.order_items i where i.order_id = o.id
-      )
-    )
-  )
-  from public.notifications n join public.orders o on o.id = n.order_id
-  where n.id = p_notification_id
-$$;
-comment on function public.get_notification(uuid) is
-  'A mail with all that its template shows, or null. recipient null: no address is known yet.';
-grant execute on function public.get_notification(uuid) to service_role;
 
 create function public.record_notification_result(
   p_notification_id uuid,

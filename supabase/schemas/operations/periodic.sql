@@ -163,7 +163,7 @@ begin
     end
     where kind = r.kind;
   end loop;
-  return v_queued + private.queue_expiries();
+  return v_queued + private.queue_expiries() + private.queue_recovery_mails();
 end;
 $$;
 comment on function public.enqueue_periodic_jobs(jsonb) is

@@ -13,7 +13,14 @@ insert into private.carriers (name, tracking_url) values
   ('ups', 'https://www.ups.com/track?tracknum={number}'),
   ('usps', 'https://tools.usps.com/go/TrackConfirmAction?tLabels={number}'),
   ('fedex', 'https://www.fedex.com/fedextrack/?trknbr={number}'),
-  ('dhl', 'https://www.dhl.com/global-en/home/tracking.html?tracking-id={number}');
+  ('dhl', 'https://www.dhl.com/global-en/home/tracking.html?tracking-id={number}'),
+  ('dpd', 'https://www.dpdgroup.com/mydpd/my-parcels/track?parcelNumber={number}'),
+  ('gls', 'https://gls-group.com/track/{number}'),
+  ('royal mail', 'https://www.royalmail.com/track-your-item#/tracking-results/{number}'),
+  (
+    'canada post',
+    'https://www.canadapost-postescanada.ca/track-reperage/en#/search?searchFor={number}'
+  );
 
 create function private.tracking_url(p_carrier text, p_tracking_number text) returns text
 language plpgsql

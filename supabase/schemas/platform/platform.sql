@@ -73,7 +73,7 @@ comment on table private.settings is
 alter table private.settings enable row level security;
 
 insert into private.settings (key, value, description) values
-  ('order_number_prefix', '"KCT-"', 'What order numbers start with.'),
+  ('order_number_prefix', '""', 'What order numbers start with.'),
   (
     'admin_require_mfa', 'false',
     'true: staff need a second factor (aal2) before they can read. ADMIN_REQUIRE_MFA=true turns it on; '

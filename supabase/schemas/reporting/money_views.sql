@@ -1,4 +1,4 @@
--- Money, by the shop's day (setting time_zone).
+-- Money, by the shop's day (setting shop_time_zone).
 
 create view reporting.accounting_export with (security_invoker = true) as
 with refund_bookings as (
@@ -51,7 +51,7 @@ with refund_bookings as (
   from public.disputes d left join public.orders o on o.id = d.order_id
   where d.funds_withdrawn and d.funds_reinstated
 )
-select (b.booked_at at time zone (select private.report_setting('time_zone')))::date as day, b.kind,
+select (b.booked_at at time zone (select private.report_setting('shop_time_zone')))::date as day, b.kind,
   b.number as order_number, b.reference, b.country, b.currency, b.goods as amount_goods,
   b.discount as amount_discount, b.shipping as amount_shipping, b.tax as amount_tax,
   b.gross as amount_gross, b.gross - b.tax as amount_net,
@@ -91,7 +91,7 @@ comment on column reporting.accounting_export.livemode is 'False: made with test
 create view reporting.revenue_daily with (security_invoker = true) as
 select s.*, private.money_text(s.amount_net, s.currency) as amount_net_text
 from (
-  select (o.paid_at at time zone (select private.report_setting('time_zone')))::date as day, o.currency,
+  select (o.paid_at at time zone (select private.report_setting('shop_time_zone')))::date as day, o.currency,
     o.livemode, count(*) as orders, sum(o.amount_paid)::bigint as amount_paid,
     sum(o.amount_refunded)::bigint as amount_refunded,
     sum(o.amount_paid - o.amount_refunded)::bigint as amount_net, sum(o.amount_tax)::bigint as amount_tax,
@@ -144,7 +144,7 @@ comment on column reporting.refunds_daily.amount_net is 'What went less what cam
 comment on column reporting.refunds_daily.amount_net_text is 'The same as text.';
 
 create view reporting.payment_health with (security_invoker = true) as
-select (a.created_at at time zone (select private.report_setting('time_zone')))::date as day, a.outcome,
+select (a.created_at at time zone (select private.report_setting('shop_time_zone')))::date as day, a.outcome,
   coalesce(a.decline_code, a.failure_code) as code, count(*) as attempts, a.livemode
 from public.payment_attempts a
 where (select private.sees_reports())

@@ -3,7 +3,6 @@
 create index orders_to_ship_idx on public.orders (paid_at)
   where fulfillment_status = 'unfulfilled' and paid_at is not null;
 create index orders_in_review_idx on public.orders (created_at) where status = 'needs_review';
-create index orders_email_idx on public.orders (lower(email));
 create index payments_card_last4_idx on public.payments (card_last4);
 
 create function private.phone_end(p_phone text) returns text
@@ -126,7 +125,7 @@ select o.number, (now() at time zone z.zone)::date - (o.paid_at at time zone z.z
   (select count(*) from public.shipments s where s.order_id = o.id) as parcels_sent,
   o.amount_total, private.money_text(o.amount_total, o.currency) as amount_total_text, o.currency, o.livemode
 from public.orders o
-cross join (select private.report_setting('time_zone') as zone) z
+cross join (select private.report_setting('shop_time_zone') as zone) z
 cross join lateral (
   select string_agg(p.to_ship || ' × ' || p.name || ' (' || p.sku || ')', E'\n' order by p.sku collate "C")
       as items,

@@ -2,21 +2,11 @@
 -- addresses as text.
 
 insert into private.settings (key, value, description) values
-  (
-    'time_zone', '"UTC"',
-    'Where the shop''s day begins and ends, by its name in pg_timezone_names: "America/New_York".'
-  ),
   ('low_stock_at', '3', 'reporting.low_stock lists what has this many pieces to sell, or fewer.');
 
-alter table private.settings
-  -- Postgres itself refuses a zone that it does not know.
-  add constraint settings_time_zone_known check (
-    case key when 'time_zone' then timestamptz '2026-01-01 00:00:00+00' at time zone (value #>> '{}') end
-      is not null or key <> 'time_zone'
-  ),
-  add constraint settings_low_stock_at_is_count check (
-    case key when 'low_stock_at' then jsonb_typeof(value) = 'number' and value >= '0' else true end
-  );
+alter table private.settings add constraint settings_low_stock_at_is_count check (
+  case key when 'low_stock_at' then jsonb_typeof(value) = 'number' and value >= '0' else true end
+);
 
 create function private.report_setting(p_key text) returns text
 language plpgsql
@@ -27,7 +17,7 @@ as $$
 begin
   return (
     select s.value #>> '{}' from private.settings s
-    where s.key = p_key and s.key in ('time_zone', 'low_stock_at', 'order_number_prefix')
+    where s.key = p_key and s.key in ('shop_time_zone', 'low_stock_at', 'order_number_prefix')
   );
 end;
 $$;

@@ -1,7 +1,6 @@
 /** Mails to customers, and alerts to staff. */
-import type { Address } from "../stripe_events/facts.ts";
-import { type Call, type Json, type Known, type Returned, rowOrNull } from "./client.ts";
-import type { OrderLine } from "./orders.ts";
+import type { Address, Business } from "../stripe_events/facts.ts";
+import type { Call, Json } from "./client.ts";
 import { maskedOrNull } from "./storable.ts";
 
 export type NotificationCalls = ReturnType<typeof notificationCalls>;
@@ -17,6 +16,30 @@ export type Notification = {
   /** Why it must not be sent any more; null when what it says is true. */
   problem: string | null;
   order: NotificationOrder;
+  shop: ShopSettings;
+};
+
+/** The shop as its customers know it: the rows of private.settings whose key begins with shop_. */
+export type ShopSettings = {
+  name: string;
+  /** The name in From; null: EMAIL_FROM as it is. */
+  sender_name: string | null;
+  /** These four: an https address, or a path on the site of SITE_URL. `{number}` in order_url is the order's. */
+  logo_url: string | null;
+  order_url: string | null;
+  returns_url: string | null;
+  privacy_url: string | null;
+  /** `#rrggbb`. */
+  accent_color: string;
+  contact_email: string | null;
+  /** Its lines are separated by line breaks. */
+  postal_address: string | null;
+  /** Language tag of mails whose reader's language is not known. */
+  locale: string;
+  /** IANA name. */
+  time_zone: string;
+  /** What a card's statement shows. */
+  statement_descriptor: string | null;
 };
 
 /** What a mail can show of its order; amounts in minor units. */
@@ -35,15 +58,34 @@ export type NotificationOrder = {
   customer_name: string | null;
   shipping_name: string | null;
   shipping_address: Address | null;
+  billing_address: Address | null;
+  /** Name of the delivery price that was chosen; null where it cannot be told. */
+  shipping_method: string | null;
   locale: string | null;
+  created_at: string;
   paid_at: string | null;
-  items: OrderLine[];
+  /** What the kept payment was made with. */
+  card: { brand: string | null; last4: string | null } | null;
+  /** What a business buyer gave on the payment page. */
+  business: Business | null;
+  /** The codes of the latest attempt that failed. */
+  decline: { failure_code: string | null; decline_code: string | null; advice_code: string | null } | null;
+  /** `name` carries colour and size. */
+  items: { sku: string; name: string; quantity: number; unit_amount: number; image_url: string | null }[];
 };
 
-export type StoredAlert = Known<Returned<"get_alert">[number], {
+export type StoredAlert = {
+  id: string;
+  kind: string;
   severity: "info" | "warning" | "critical";
+  dedupe_key: string;
+  status: "open" | "acknowledged" | "resolved";
+  count: number;
+  first_at: string;
+  last_at: string;
   data: { [field: string]: Json | undefined };
-}>;
+  shop: ShopSettings;
+};
 
 export const notificationCalls = (call: Call) => ({
   getNotification: (id: string) =>
@@ -63,5 +105,5 @@ export const notificationCalls = (call: Call) => ({
       p_error: result.status === "sent" ? null : maskedOrNull(result.error),
     }),
 
-  getAlert: (id: string) => rowOrNull(call("get_alert", { p_alert_id: id })) as Promise<StoredAlert | null>,
+  getAlert: (id: string) => call("get_alert", { p_alert_id: id }) as Promise<StoredAlert | null>,
 });

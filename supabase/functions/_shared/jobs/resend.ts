@@ -4,6 +4,8 @@ import type { Outcome } from "./outcome.ts";
 export interface Mail {
   from: string;
   to: string;
+  /** Where answers go; left out: to the sender. */
+  reply_to?: string;
   subject: string;
   text: string;
   html: string;

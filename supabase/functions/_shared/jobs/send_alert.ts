@@ -76,7 +76,7 @@ function chatText(text: string): string {
 async function mailAlert(alert: StoredAlert, key: string, context: JobContext): Promise<Outcome | null> {
   const { env, fetch, now } = context;
   if (env.alertEmail === null || env.resend === null || env.emailFrom === null) return null;
-  const mail = { from: env.emailFrom, to: env.alertEmail, ...alertMail(alert) };
+  const mail = { from: env.emailFrom, to: env.alertEmail, ...alertMail(alert, env.siteUrl, env.livemode) };
   const answer = await postMail(mail, key, { resend: env.resend, fetch, now });
   if (answer.kind === "later") {
     const { outcome } = answer;

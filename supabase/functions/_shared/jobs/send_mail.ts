@@ -6,6 +6,7 @@
  */
 import { resumeLink } from "../checkout/resume_link.ts";
 import { renderMail } from "../mails/mod.ts";
+import { senderOf } from "../mails/shop.ts";
 import { done, type JobHandler, textField } from "./outcome.ts";
 import { postMail } from "./resend.ts";
 
@@ -43,7 +44,13 @@ export const sendMail: JobHandler = async (job, { env, rpc, fetch, now }) => {
     ? null
     : await resumeLink(notification.order_id, env, Date.parse(job.created_at));
   const links = { siteUrl: env.siteUrl, resumeUrl };
-  const mail = { from: env.emailFrom, to: recipient, ...renderMail(notification, links) };
+  const { shop } = notification;
+  const mail = {
+    from: senderOf(env.emailFrom, shop),
+    to: recipient,
+    ...(shop.contact_email === null ? {} : { reply_to: shop.contact_email }),
+    ...renderMail(notification, links),
+  };
   const answer = await postMail(mail, `notification_${id}`, { resend: env.resend, fetch, now });
   switch (answer.kind) {
     case "sent":
