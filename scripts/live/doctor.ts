@@ -8,6 +8,7 @@ import { checkAuth } from "./doctor/auth.ts";
 import { checkDatabase } from "./doctor/database.ts";
 import { checkDeployedSecrets } from "./doctor/deployed_secrets.ts";
 import { checkEnvironment, checkWhitespace } from "./doctor/environment.ts";
+import { checkExposedSchemas } from "./doctor/exposed_schemas.ts";
 import type { Finding } from "./doctor/finding.ts";
 import { checkHealth } from "./doctor/health.ts";
 import { checkMail } from "./doctor/mail.ts";
@@ -58,6 +59,7 @@ export async function diagnose(source: Source, sendAlert = false): Promise<Findi
   const rest = await Promise.all([
     checkDatabase(subject),
     checkAuth(subject),
+    checkExposedSchemas(subject),
     checkHealth(subject),
     checkStripe(subject),
     checkAllowlist(subject),

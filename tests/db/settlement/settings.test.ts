@@ -13,6 +13,7 @@ import { type Lifecycle } from "./lifecycle.ts";
 
 /** Two values that a setting may have. A setting without an entry fails the test below. */
 const settingValues: Record<string, [unknown, unknown]> = {
+  low_stock_at: [3, 12],
   order_number_prefix: ["", "X-"],
   admin_require_mfa: [false, true],
   early_fraud_warning_policy: ["refund", "review"],
