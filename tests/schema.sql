@@ -80,6 +80,16 @@ sequence public.reconciliation_drift_id_seq as bigint start 1 increment 1;
 sequence public.webhook_rejections_id_seq as bigint start 1 increment 1;
 
 
+table private.alert_incidents (
+  kind text not null,
+  told_at timestamp with time zone,
+  telling_until timestamp with time zone,
+  constraint alert_incidents_pkey PRIMARY KEY (kind)
+);
+comment on table private.alert_incidents is 'When staff were last sent something about each kind of alert. telling_until: a worker is at it; what it does not report back by then, another one does again.';
+row level security on private.alert_incidents;
+
+
 table private.carriers (
   name text not null,
   tracking_url text not null,
@@ -274,6 +284,9 @@ table private.settings (
   description text not null,
   updated_at timestamp with time zone default now() not null,
   constraint settings_pkey PRIMARY KEY (key),
+  constraint settings_alert_at_once_known CHECK (((key <> 'alert_at_once'::text) OR (value = ANY (ARRAY['"info"'::jsonb, '"warning"'::jsonb, '"critical"'::jsonb])))),
+  constraint settings_alert_group_minutes_fits CHECK (((key <> 'alert_group_minutes'::text) OR ((value #>> '{}'::text[]) ~ '^([0-9]|[1-9][0-9]{1,2})$'::text))),
+  constraint settings_digest_hour_fits CHECK (((key <> 'digest_hour'::text) OR (value = 'null'::jsonb) OR ((value #>> '{}'::text[]) ~ '^([0-9]|1[0-9]|2[0-3])$'::text))),
   constraint settings_early_fraud_warning_policy_known CHECK (((key <> 'early_fraud_warning_policy'::text) OR (value = ANY (ARRAY['"refund"'::jsonb, '"review"'::jsonb])))),
   constraint settings_low_stock_at_is_count CHECK (
 CASE key
@@ -386,13 +399,19 @@ table public.alerts (
   first_at timestamp with time zone default now() not null,
   last_at timestamp with time zone default now() not null,
   data jsonb default '{}'::jsonb not null,
+  told_at timestamp with time zone,
+  over_told_at timestamp with time zone,
   constraint alerts_dedupe_key_key UNIQUE (dedupe_key),
   constraint alerts_pkey PRIMARY KEY (id),
   constraint alerts_severity_known CHECK ((severity = ANY (ARRAY['info'::text, 'warning'::text, 'critical'::text]))),
   constraint alerts_status_known CHECK ((status = ANY (ARRAY['open'::text, 'acknowledged'::text, 'resolved'::text])))
 );
 comment on table public.alerts is 'One row per cause (dedupe_key), counted up while it goes on. Carries ids and figures, no personal data.';
+comment on column public.alerts.told_at is 'When staff were sent it. Null: not yet, or only in the digest.';
+comment on column public.alerts.over_told_at is 'When staff were sent that it is over.';
 CREATE INDEX alerts_open_idx ON public.alerts USING btree (last_at DESC) WHERE (status = 'open'::text);
+CREATE INDEX alerts_untold_idx ON public.alerts USING btree (kind) WHERE ((told_at IS NULL) OR (over_told_at IS NULL));
+CREATE TRIGGER alerts_over AFTER UPDATE OF status ON public.alerts FOR EACH ROW WHEN (((new.status = 'resolved'::text) AND (old.status <> 'resolved'::text) AND (new.told_at IS NOT NULL) AND (new.over_told_at IS NULL))) EXECUTE FUNCTION private.tell_that_it_is_over();
 row level security on public.alerts;
 policy alerts_read on public.alerts as permissive for select to authenticated using (( SELECT private.is_admin() AS is_admin));
 grant select on table public.alerts to authenticated;
@@ -1814,6 +1833,14 @@ CREATE OR REPLACE FUNCTION private.admit_checkout(o orders, p_velocity_mode text
 comment on function private.admit_checkout(o orders, p_velocity_mode text, p_client_ip text, p_supersede boolean) is 'The velocity rules at every door to the payment page of an order that exists: velocity_exceeded, superseded (its open page has run out, is being ended, or asks for less than the rules do now), or the risk to go in with. p_client_ip null: where the order came from.';
 
 
+CREATE OR REPLACE FUNCTION private.alert_message(p_kind text)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.alert_message(p_kind text) is 'What staff have not been sent yet about a kind of alert: those that are open, or, once none is, that they are over. alerts: the latest five of alert_ids; count: how often all of them were seen. Null: nothing.';
+
+
 CREATE OR REPLACE FUNCTION private.alert_refused_checkout(p_order_id uuid, p_refusal jsonb)
  RETURNS void
  LANGUAGE sql
@@ -2154,6 +2181,14 @@ CREATE OR REPLACE FUNCTION private.digest_facts(p_facts jsonb, p_order_ids uuid[
 comment on function private.digest_facts(p_facts jsonb, p_order_ids uuid[]) is 'State of the rows that facts are about, and of their orders.';
 
 
+CREATE OR REPLACE FUNCTION private.digest_money(p_day date, OUT sales jsonb, OUT refunds jsonb)
+ RETURNS record
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.digest_money(p_day date, OUT sales jsonb, OUT refunds jsonb) is 'Orders paid and refunds that succeeded on a day in the shop''s time zone: [{ currency, count, amount }], amounts in minor units.';
+
+
 CREATE OR REPLACE FUNCTION private.digest_object(p_fact jsonb)
  RETURNS jsonb
  LANGUAGE sql
@@ -2418,7 +2453,7 @@ comment on function private.holds_order(f fraud_signals) is 'Whether a sign of f
 
 CREATE OR REPLACE FUNCTION private.is_admin()
  RETURNS boolean
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE SECURITY DEFINER
  SET search_path TO '';
 comment on function private.is_admin() is 'True when the caller''s JWT carries app_metadata.role = admin (users cannot write app_metadata) and, where admin_require_mfa is set, a second factor (aal2).';
@@ -3075,6 +3110,13 @@ CREATE OR REPLACE FUNCTION private.purge_signals(p_limit integer)
 comment on function private.purge_signals(p_limit integer) is 'Deletes up to p_limit velocity hits older than retention_signal_days that belong to no paid order.';
 
 
+CREATE OR REPLACE FUNCTION private.queue_digest(p_now timestamp with time zone DEFAULT now())
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.queue_digest(p_now timestamp with time zone) is 'Queues the digest of the day before once a day, from digest_hour on. Returns whether it did.';
+
+
 CREATE OR REPLACE FUNCTION private.queue_dispute_reminders(d disputes)
  RETURNS void
  LANGUAGE plpgsql
@@ -3121,7 +3163,7 @@ CREATE OR REPLACE FUNCTION private.raise_alert(p_kind text, p_severity text, p_d
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.raise_alert(p_kind text, p_severity text, p_dedupe_key text, p_data jsonb) is 'Something happened (again) that staff must know: opens or counts up the alert of p_dedupe_key and, when it is new or had been resolved, queues its message.';
+comment on function private.raise_alert(p_kind text, p_severity text, p_dedupe_key text, p_data jsonb) is 'Something happened (again) that staff must know: opens or counts up the alert of p_dedupe_key and, when it is new or had been resolved, queues its message if its severity is sent at once.';
 
 
 CREATE OR REPLACE FUNCTION private.raise_alert_once(p_kind text, p_severity text, p_dedupe_key text, p_data jsonb DEFAULT '{}'::jsonb)
@@ -3673,6 +3715,14 @@ grant execute on function private.sees_reports() to authenticated;
 grant execute on function private.sees_reports() to service_role;
 
 
+CREATE OR REPLACE FUNCTION private.sent_at_once(p_severity text)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.sent_at_once(p_severity text) is 'Whether alerts of a severity are sent at once, rather than in the digest.';
+
+
 CREATE OR REPLACE FUNCTION private.set_schedule_target(p_url text, p_key text)
  RETURNS void
  LANGUAGE plpgsql
@@ -3936,6 +3986,13 @@ CREATE OR REPLACE FUNCTION private.tell_of_refund(q refund_requests, p_job_id bi
  LANGUAGE plpgsql
  SET search_path TO '';
 comment on function private.tell_of_refund(q refund_requests, p_job_id bigint, p_cause text) is 'Alerts staff about a refund that Stripe does not take: order, amount, cause and what to do now. Kinds refund_delayed, refund_overtaken, refund_refused.';
+
+
+CREATE OR REPLACE FUNCTION private.tell_that_it_is_over()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.tell_that_it_is_over() is 'Queues a look at whether staff can be told that a kind of alert is over.';
 
 
 CREATE OR REPLACE FUNCTION private.three_d_secure_rank(p_asked text)
@@ -4344,13 +4401,13 @@ comment on function public.forget_stripe_customer(p_order_id uuid, p_stripe_cust
 grant execute on function public.forget_stripe_customer(p_order_id uuid, p_stripe_customer_id text) to service_role;
 
 
-CREATE OR REPLACE FUNCTION public.get_alert(p_alert_id uuid)
+CREATE OR REPLACE FUNCTION public.get_digest(p_day date)
  RETURNS jsonb
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE SECURITY DEFINER
  SET search_path TO '';
-comment on function public.get_alert(p_alert_id uuid) is 'An alert as the send_alert job needs it, with the shop''s settings, or null.';
-grant execute on function public.get_alert(p_alert_id uuid) to service_role;
+comment on function public.get_digest(p_day date) is 'The day as staff are told of it: { day, sales, refunds, to_ship, attention: orders by reason, disputes whose deadline is within seven days, alerts: open ones by kind, mails_failed, shop }.';
+grant execute on function public.get_digest(p_day date) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.get_dispute_evidence(p_dispute_id text)
@@ -4524,6 +4581,15 @@ comment on function public.reconcile_stripe_object(p_run_id uuid, p_kind text, p
 grant execute on function public.reconcile_stripe_object(p_run_id uuid, p_kind text, p_object_id text, p_facts jsonb, p_observed_at timestamp with time zone, p_dry_run boolean) to service_role;
 
 
+CREATE OR REPLACE FUNCTION public.record_alert_message(p_alert_ids uuid[], p_over boolean)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO '';
+comment on function public.record_alert_message(p_alert_ids uuid[], p_over boolean) is 'Notes that staff were sent these alerts, or that they are over. Repeating it changes nothing.';
+grant execute on function public.record_alert_message(p_alert_ids uuid[], p_over boolean) to service_role;
+
+
 CREATE OR REPLACE FUNCTION public.record_notification_result(p_notification_id uuid, p_status text, p_recipient text, p_provider_id text, p_error text)
  RETURNS boolean
  LANGUAGE plpgsql
@@ -4666,6 +4732,15 @@ CREATE OR REPLACE FUNCTION public.submit_dispute_evidence(p_dispute_id text, p_n
 comment on function public.submit_dispute_evidence(p_dispute_id text, p_note text) is 'Sends the evidence assembled from the order, and the note, to the bank. Final: Stripe takes evidence once. Staff only.';
 grant execute on function public.submit_dispute_evidence(p_dispute_id text, p_note text) to authenticated;
 grant execute on function public.submit_dispute_evidence(p_dispute_id text, p_note text) to service_role;
+
+
+CREATE OR REPLACE FUNCTION public.take_alert_message(p_alert_id uuid)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO '';
+comment on function public.take_alert_message(p_alert_id uuid) is 'The message that a send_alert job is to send: all that is news about the kind of its alert (outcome tell, see alert_message()); wait: another worker is at it, or the last one is not alert_group_minutes old; told: nothing is news. Whoever takes it says with record_alert_message() that it went out.';
+grant execute on function public.take_alert_message(p_alert_id uuid) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.take_rate_limits(p_buckets jsonb)

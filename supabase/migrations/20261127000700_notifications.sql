@@ -55,6 +55,14 @@ insert into private.settings (key, value, description) values
   ),
   ('shop_returns_url', 'null', 'The page about returns: https address or path on the site.'),
   ('shop_privacy_url', 'null', 'The page about privacy: https address or path on the site.'),
+  (
+    'shop_admin_order_url', 'null',
+    'Where staff look at an order, linked from alerts: https address or path; {number} is its number.'
+  ),
+  (
+    'shop_runbook_url', 'null',
+    'The runbook (docs/runbook.md) as staff can open it, linked from alerts with #kind.'
+  ),
   ('shop_postal_address', 'null', 'Footer of every mail: who the shop is, one line after the other.'),
   ('shop_locale', '"en"', 'Language tag of mails to whom no other language is known for, and to staff.'),
   (
@@ -146,12 +154,18 @@ create table public.alerts (
   first_at timestamptz not null default now(),
   last_at timestamptz not null default now(),
   data jsonb not null default '{}',
+  told_at timestamptz,
+  over_told_at timestamptz,
   constraint alerts_dedupe_key_key unique (dedupe_key),
   constraint alerts_severity_known check (severity in ('info', 'warning', 'critical')),
   constraint alerts_status_known check (status in ('open', 'acknowledged', 'resolved'))
 );
 comment on table public.alerts is
   'One row per cause (dedupe_key), counted up while it goes on. Carries ids and figures, no personal data.';
+comment on column public.alerts.told_at is
+  'When staff were sent it. Null: not yet, or only in the digest.';
+comment on column public.alerts.over_told_at is 'When staff were sent that it is over.';
+create index alerts_untold_idx on public.alerts (kind) where told_at is null or over_told_at is null;
 create index alerts_open_idx on public.alerts (last_at desc) where status = 'open';
 
 create table public.notifications (
@@ -209,15 +223,13 @@ begin
   values (p_kind, p_severity, p_dedupe_key, p_data)
   on conflict on constraint alerts_dedupe_key_key
   do update set count = a.count + 1, last_at = now(), data = excluded.data,
-    status = case a.status when 'resolved' then 'open' else a.status end
+    status = case a.status when 'resolved' then 'open' else a.status end,
+    told_at = case a.status when 'resolved' then null else a.told_at end,
+    over_told_at = case a.status when 'resolved' then null else a.over_told_at end
   returning * into v_alert;
-  if v_alert.count = 1 then
+  if (v_alert.count = 1 or v_known = 'resolved') and private.sent_at_once(p_severity) then
     perform private.enqueue_job(
-      'send_alert', 'send_alert:' || p_dedupe_key, jsonb_build_object('alert_id', v_alert.id), now(), 50
-    );
-  elsif v_known = 'resolved' then
-    perform private.enqueue_job(
-      'send_alert', format('send_alert:%s:%s', p_dedupe_key, v_alert.count),
+      'send_alert', concat_ws(':', 'send_alert', p_dedupe_key, nullif(v_alert.count, 1)),
       jsonb_build_object('alert_id', v_alert.id), now(), 50
     );
   end if;
@@ -225,7 +237,7 @@ end;
 $$;
 comment on function private.raise_alert(text, text, text, jsonb) is
   'Something happened (again) that staff must know: opens or counts up the alert of p_dedupe_key and, when '
-  'it is new or had been resolved, queues its message.';
+  'it is new or had been resolved, queues its message if its severity is sent at once.';
 
 create function private.raise_alert_once(
   p_kind text,
@@ -279,19 +291,6 @@ end;
 $$;
 comment on function private.queue_notification(uuid, text, text, jsonb) is
   'Queues one mail per (order, template, dedupe key), with its job. Returns whether it is new.';
-
-create function public.get_alert(p_alert_id uuid) returns jsonb
-language sql
-stable
-security definer
-set search_path = ''
-as $$
-  select to_jsonb(a) || jsonb_build_object('shop', private.shop())
-  from public.alerts a where a.id = p_alert_id
-$$;
-comment on function public.get_alert(uuid) is
-  'An alert as the send_alert job needs it, with the shop''s settings, or null.';
-grant execute on function public.get_alert(uuid) to service_role;
 
 create function private.notification_problem(n public.notifications, o public.orders) returns text
 language plpgsql
@@ -402,6 +401,171 @@ comment on function public.record_notification_result(uuid, text, text, text, te
   'failed for good. A sent mail stays sent: false.';
 grant execute on function public.record_notification_result(uuid, text, text, text, text) to service_role;
 
+-- What staff are sent about alerts: one message when an incident begins, with all alerts of its kind, one
+-- when it is over. Everything else is in the digest.
+
+insert into private.settings (key, value, description) values
+  (
+    'alert_at_once', '"critical"',
+    'The least severity that is sent at once: "info", "warning" or "critical". The rest is in the daily '
+    'digest.'
+  ),
+  (
+    'alert_group_minutes', '5',
+    'Further alerts of a kind that was just sent are collected for so long, and sent as one message.'
+  );
+
+alter table private.settings
+  add constraint settings_alert_at_once_known
+    check (key <> 'alert_at_once' or value in ('"info"', '"warning"', '"critical"')),
+  add constraint settings_alert_group_minutes_fits
+    check (key <> 'alert_group_minutes' or value #>> '{}' ~ '^([0-9]|[1-9][0-9]{1,2})$');
+
+create table private.alert_incidents (
+  kind text primary key,
+  told_at timestamptz,
+  telling_until timestamptz
+);
+comment on table private.alert_incidents is
+  'When staff were last sent something about each kind of alert. telling_until: a worker is at it; what it '
+  'does not report back by then, another one does again.';
+alter table private.alert_incidents enable row level security;
+
+create function private.sent_at_once(p_severity text) returns boolean
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return array_position('{info,warning,critical}', p_severity)
+    >= array_position('{info,warning,critical}', private.setting('alert_at_once') #>> '{}');
+end;
+$$;
+comment on function private.sent_at_once(text) is
+  'Whether alerts of a severity are sent at once, rather than in the digest.';
+
+create function private.tell_that_it_is_over() returns trigger
+language plpgsql
+set search_path = ''
+as $$
+begin
+  perform private.enqueue_job(
+    'send_alert', format('send_alert:over:%s:%s', new.dedupe_key, new.count),
+    jsonb_build_object('alert_id', new.id), now(), 60
+  );
+  return null;
+end;
+$$;
+comment on function private.tell_that_it_is_over() is
+  'Queues a look at whether staff can be told that a kind of alert is over.';
+
+create trigger alerts_over after update of status on public.alerts
+  for each row when (
+    new.status = 'resolved' and old.status <> 'resolved' and new.told_at is not null
+    and new.over_told_at is null
+  )
+  execute function private.tell_that_it_is_over();
+
+create function private.alert_message(p_kind text) returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  v_news boolean := exists (
+    select 1 from public.alerts a
+    where a.kind = p_kind and a.status <> 'resolved' and a.told_at is null
+      and private.sent_at_once(a.severity)
+  );
+begin
+  if not v_news and exists (
+    select 1 from public.alerts a
+    where a.kind = p_kind and a.status <> 'resolved' and a.told_at is not null
+  ) then
+    return null;
+  end if;
+  return (
+    select case when count(*) > 0 then jsonb_build_object(
+      'outcome', 'tell', 'over', not v_news, 'kind', p_kind,
+      'severity', case when bool_or(a.severity = 'critical') then 'critical' else max(a.severity) end,
+      'count', sum(a.count), 'first_at', min(a.first_at), 'last_at', max(a.last_at),
+      'alert_ids', jsonb_agg(a.id order by a.last_at desc, a.id),
+      'alerts', jsonb_path_query_array(jsonb_agg(to_jsonb(a) order by a.last_at desc, a.id), '$[0 to 4]'),
+      'shop', private.shop()
+    ) end
+    from public.alerts a
+    where a.kind = p_kind and case
+      when v_news then a.status <> 'resolved' and a.told_at is null and private.sent_at_once(a.severity)
+      else a.status = 'resolved' and a.told_at is not null and a.over_told_at is null
+    end
+  );
+end;
+$$;
+comment on function private.alert_message(text) is
+  'What staff have not been sent yet about a kind of alert: those that are open, or, once none is, that they '
+  'are over. alerts: the latest five of alert_ids; count: how often all of them were seen. Null: nothing.';
+
+create function public.take_alert_message(p_alert_id uuid) returns jsonb
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  c_lease constant interval := '1 minute';
+  v_kind constant text := (select a.kind from public.alerts a where a.id = p_alert_id);
+  v_group constant interval := make_interval(
+    mins => (private.setting('alert_group_minutes') #>> '{}')::integer
+  );
+  i private.alert_incidents;
+  v_message jsonb;
+begin
+  if v_kind is null then
+    return jsonb_build_object('outcome', 'told');
+  end if;
+  insert into private.alert_incidents (kind) values (v_kind) on conflict (kind) do nothing;
+  select * into i from private.alert_incidents x where x.kind = v_kind for update;
+  v_message := private.alert_message(v_kind);
+  if v_message is null then
+    return jsonb_build_object('outcome', 'told');
+  elsif i.telling_until > now() then
+    return jsonb_build_object('outcome', 'wait', 'until', i.telling_until);
+  elsif i.told_at > now() - v_group then
+    return jsonb_build_object('outcome', 'wait', 'until', i.told_at + v_group);
+  end if;
+  update private.alert_incidents set telling_until = now() + c_lease where kind = v_kind;
+  return v_message;
+end;
+$$;
+comment on function public.take_alert_message(uuid) is
+  'The message that a send_alert job is to send: all that is news about the kind of its alert (outcome tell, '
+  'see alert_message()); wait: another worker is at it, or the last one is not alert_group_minutes old; '
+  'told: nothing is news. Whoever takes it says with record_alert_message() that it went out.';
+grant execute on function public.take_alert_message(uuid) to service_role;
+
+create function public.record_alert_message(p_alert_ids uuid[], p_over boolean) returns void
+language plpgsql
+security definer
+set search_path = ''
+as $$
+begin
+  update public.alerts set
+    told_at = case when p_over then told_at else now() end,
+    over_told_at = case when p_over then now() end
+  where id = any (p_alert_ids);
+  update private.alert_incidents i set told_at = now(), telling_until = null
+  where i.kind in (select a.kind from public.alerts a where a.id = any (p_alert_ids));
+  -- What was resolved while its message was on its way.
+  perform private.enqueue_job(
+    'send_alert', format('send_alert:over:%s:%s', a.dedupe_key, a.count),
+    jsonb_build_object('alert_id', a.id), now(), 60
+  )
+  from public.alerts a where a.id = any (p_alert_ids) and a.status = 'resolved' and not p_over;
+end;
+$$;
+comment on function public.record_alert_message(uuid[], boolean) is
+  'Notes that staff were sent these alerts, or that they are over. Repeating it changes nothing.';
+grant execute on function public.record_alert_message(uuid[], boolean) to service_role;
+
 -- What a mail can show of its order.
 
 create function private.chosen_shipping(o public.orders) returns text
@@ -495,6 +659,114 @@ $$;
 comment on function public.get_notification(uuid) is
   'A mail with all that its template shows, or null. recipient null: no address is known yet.';
 grant execute on function public.get_notification(uuid) to service_role;
+
+-- The day in one message to staff.
+
+insert into private.settings (key, value, description) values
+  (
+    'digest_hour', '7',
+    'Hour of the day, in the shop''s time zone, from which staff are sent the digest of the day before; '
+    'null: never.'
+  );
+alter table private.settings
+  add constraint settings_digest_hour_fits
+    check (key <> 'digest_hour' or value = 'null' or value #>> '{}' ~ '^([0-9]|1[0-9]|2[0-3])$');
+
+create function private.queue_digest(p_now timestamptz default now()) returns boolean
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_local constant timestamp := p_now at time zone (private.setting('shop_time_zone') #>> '{}');
+begin
+  if coalesce(extract(hour from v_local) < (private.setting('digest_hour') #>> '{}')::integer, true) then
+    return false;
+  end if;
+  return private.enqueue_job(
+    'send_digest', 'send_digest:' || v_local::date, jsonb_build_object('day', v_local::date - 1), now(), 150
+  );
+end;
+$$;
+comment on function private.queue_digest(timestamptz) is
+  'Queues the digest of the day before once a day, from digest_hour on. Returns whether it did.';
+
+create function private.digest_money(p_day date, out sales jsonb, out refunds jsonb)
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  v_zone constant text := private.setting('shop_time_zone') #>> '{}';
+  v_from constant timestamptz := p_day::timestamp at time zone v_zone;
+  v_until constant timestamptz := (p_day + 1)::timestamp at time zone v_zone;
+begin
+  sales := (
+    select coalesce(jsonb_agg(to_jsonb(x) order by x.currency), '[]') from (
+      select o.currency, count(*) as count, sum(o.amount_paid)::bigint as amount
+      from public.orders o where o.paid_at >= v_from and o.paid_at < v_until
+      group by o.currency
+    ) x
+  );
+  refunds := (
+    select coalesce(jsonb_agg(to_jsonb(x) order by x.currency), '[]') from (
+      select r.currency, count(*) as count, sum(r.amount)::bigint as amount
+      from public.refunds r where r.succeeded_at >= v_from and r.succeeded_at < v_until
+      group by r.currency
+    ) x
+  );
+end;
+$$;
+comment on function private.digest_money(date) is
+  'Orders paid and refunds that succeeded on a day in the shop''s time zone: [{ currency, count, amount }], '
+  'amounts in minor units.';
+
+create function public.get_digest(p_day date) returns jsonb
+language plpgsql
+stable
+security definer
+set search_path = ''
+as $$
+declare
+  v_until constant timestamptz := (p_day + 1)::timestamp at time zone (
+    private.setting('shop_time_zone') #>> '{}'
+  );
+begin
+  return to_jsonb(private.digest_money(p_day)) || jsonb_build_object(
+    'day', p_day,
+    'to_ship', (
+      select count(*) from public.orders o
+      where o.fulfillment_status = 'unfulfilled' and o.status in ('paid', 'partially_refunded')
+    ),
+    'attention', (
+      select coalesce(jsonb_object_agg(x.reason, x.orders), '{}') from (
+        select reason, count(*) as orders
+        from reporting.orders_needing_attention a, unnest(a.reasons) reason group by reason
+      ) x
+    ),
+    'disputes', (
+      select coalesce(jsonb_agg(to_jsonb(x) order by x.evidence_due_by), '[]') from (
+        select d.order_number, d.amount, d.currency, d.evidence_due_by
+        from reporting.disputes_due d where d.evidence_due_by < v_until + interval '7 days'
+      ) x
+    ),
+    'alerts', (
+      select coalesce(jsonb_object_agg(x.kind, x.alerts), '{}') from (
+        select a.kind, count(*) as alerts from public.alerts a where a.status <> 'resolved' group by a.kind
+      ) x
+    ),
+    'mails_failed', (
+      select count(*) from public.notifications n
+      where n.status in ('failed', 'bounced', 'complained')
+        and n.created_at between v_until - interval '1 day' and v_until
+    ),
+    'shop', private.shop()
+  );
+end;
+$$;
+comment on function public.get_digest(date) is
+  'The day as staff are told of it: { day, sales, refunds, to_ship, attention: orders by reason, disputes '
+  'whose deadline is within seven days, alerts: open ones by kind, mails_failed, shop }.';
+grant execute on function public.get_digest(date) to service_role;
 
 -- Mails that bring an unpaid order back: one after a decline that was left at that, and reminders after its
 -- page has expired. Found by the clock from the state of orders, so that a setting that changes holds for

@@ -741,7 +741,7 @@ comment on column reporting.recovery.amount_recovered_text is 'The same as text.
 
 create view reporting.open_alerts with (security_invoker = true) as
 select a.kind, a.severity, a.status, a.data ->> 'order_number' as order_number,
-  coalesce(g.what_to_do, a.data ->> 'action', 'See docs/operations.md.') as what_to_do, a.count, a.first_at,
+  coalesce(g.what_to_do, a.data ->> 'action', 'See docs/runbook.md.') as what_to_do, a.count, a.first_at,
   a.last_at, a.data, a.id
 from public.alerts a
 left join (values
@@ -771,6 +771,8 @@ left join (values
   ('unknown_stripe_value', 'Nothing at once: tell your developer.'),
   ('unsellable_price', 'set_price() with what Stripe takes, or retire the article.'),
   ('velocity', 'Nothing: who tests cards is refused. Look at reporting.suspicious_activity.'),
+  ('webhook_address_unknown', 'Find out what changed before the functions: a proxy, a custom domain.'),
+  ('webhook_address_unlisted', 'Compare the address with Stripe''s list of webhook addresses.'),
   ('webhook_addresses_changed', 'Nothing, but for a firewall of your own.'),
   ('webhook_api_version', 'deno task setup creates the endpoint anew.'),
   ('webhook_connected_account', 'Point that endpoint elsewhere, or set STRIPE_ACCOUNT_ID.'),
@@ -784,7 +786,7 @@ where (select private.sees_reports()) and a.status <> 'resolved'
 order by array_position(array['critical', 'warning', 'info'], a.severity), a.last_at desc;
 comment on view reporting.open_alerts is
   'What staff have been told and nobody has resolved, the gravest first, with what to do.';
-comment on column reporting.open_alerts.kind is 'What it is about; docs/operations.md has each.';
+comment on column reporting.open_alerts.kind is 'What it is about; docs/runbook.md has each.';
 comment on column reporting.open_alerts.severity is 'critical, warning or info.';
 comment on column reporting.open_alerts.status is 'open, or acknowledged: somebody looks at it.';
 comment on column reporting.open_alerts.order_number is 'The order; null: it is about none.';

@@ -3,27 +3,15 @@ import type { JobContext, Outcome } from "../../supabase/functions/_shared/jobs/
 import { sendAlert } from "../../supabase/functions/_shared/jobs/send_alert.ts";
 import { sendMail } from "../../supabase/functions/_shared/jobs/send_mail.ts";
 import type { Job } from "../../supabase/functions/_shared/database/jobs.ts";
-import type { StoredAlert } from "../../supabase/functions/_shared/database/notifications.ts";
 import type { JobCalls } from "../../supabase/functions/_shared/jobs/calls.ts";
 import { fixedClock, keptLog, testEnv } from "./fakes.ts";
-import { notificationOf, shop } from "../support/mail_fixture.ts";
+import { alertOf, incidentOf, notificationOf } from "../support/mail_fixture.ts";
 
 const mailEnv = { RESEND_API_KEY: "re_unit_tests", EMAIL_FROM: "Shop <orders@example.com>" };
 const clock = fixedClock();
 
 const notification = notificationOf("order_cancelled", { number: "T-1", amount_paid: 0 }, { id: "n1" });
-const alert: StoredAlert = {
-  id: "a1",
-  kind: "provider_unauthorized",
-  severity: "critical",
-  dedupe_key: "provider_unauthorized:resend",
-  status: "open",
-  count: 1,
-  first_at: "2026-11-08T12:00:00Z",
-  last_at: "2026-11-08T12:00:00Z",
-  data: { provider: "resend" },
-  shop,
-};
+const incident = incidentOf([alertOf({ provider: "resend" })]);
 
 type Answer = [status: number, body: unknown];
 
@@ -33,7 +21,8 @@ function worker(env: Record<string, string>, resend: Answer, webhook: Answer = [
   const asked: string[] = [];
   const rpc = {
     getNotification: () => Promise.resolve(notification),
-    getAlert: () => Promise.resolve(alert),
+    takeAlertMessage: () => Promise.resolve(incident),
+    recordAlertMessage: () => Promise.resolve(),
     recordNotificationResult: (
       _id: string,
       _to: string | null,

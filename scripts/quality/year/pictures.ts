@@ -55,13 +55,17 @@ function htmlOf(question: string, rows: Record<string, unknown>[]): string {
   const names = Object.keys(rows[0] ?? {}).slice(0, 12);
   const cells = (tag: string, values: string[]) =>
     `<tr>${values.map((value) => `<${tag}>${value}</${tag}>`).join("")}</tr>`;
-  const lines = rows.slice(0, rowsMax).map((row) => cells("td", names.map((name) => escaped(shownAs(row[name])))));
+  const lines = rows.slice(0, rowsMax).map((row) =>
+    cells("td", names.map((name) => escaped(shownAs(row[name]))))
+  );
   return `<style>
     body { margin: 0; font: 12px/1.35 system-ui, sans-serif; color: #1c1c1e } main { padding: 12px; width: max-content }
     pre { margin: 0 0 8px; color: #555 } table { border-collapse: collapse }
     th, td { border: 1px solid #d0d0d4; padding: 3px 7px; text-align: left; vertical-align: top; white-space: pre }
     th { background: #f2f2f4 }
-    </style><main><pre>${escaped(question.trim())}</pre><table>${cells("th", names)}${lines.join("")}</table></main>`;
+    </style><main><pre>${escaped(question.trim())}</pre><table>${cells("th", names)}${
+    lines.join("")
+  }</table></main>`;
 }
 
 function shownAs(value: unknown): string {

@@ -10,12 +10,18 @@ create table public.alerts (
   first_at timestamptz not null default now(),
   last_at timestamptz not null default now(),
   data jsonb not null default '{}',
+  told_at timestamptz,
+  over_told_at timestamptz,
   constraint alerts_dedupe_key_key unique (dedupe_key),
   constraint alerts_severity_known check (severity in ('info', 'warning', 'critical')),
   constraint alerts_status_known check (status in ('open', 'acknowledged', 'resolved'))
 );
 comment on table public.alerts is
   'One row per cause (dedupe_key), counted up while it goes on. Carries ids and figures, no personal data.';
+comment on column public.alerts.told_at is
+  'When staff were sent it. Null: not yet, or only in the digest.';
+comment on column public.alerts.over_told_at is 'When staff were sent that it is over.';
+create index alerts_untold_idx on public.alerts (kind) where told_at is null or over_told_at is null;
 create index alerts_open_idx on public.alerts (last_at desc) where status = 'open';
 
 create table public.notifications (
@@ -73,15 +79,13 @@ begin
   values (p_kind, p_severity, p_dedupe_key, p_data)
   on conflict on constraint alerts_dedupe_key_key
   do update set count = a.count + 1, last_at = now(), data = excluded.data,
-    status = case a.status when 'resolved' then 'open' else a.status end
+    status = case a.status when 'resolved' then 'open' else a.status end,
+    told_at = case a.status when 'resolved' then null else a.told_at end,
+    over_told_at = case a.status when 'resolved' then null else a.over_told_at end
   returning * into v_alert;
-  if v_alert.count = 1 then
+  if (v_alert.count = 1 or v_known = 'resolved') and private.sent_at_once(p_severity) then
     perform private.enqueue_job(
-      'send_alert', 'send_alert:' || p_dedupe_key, jsonb_build_object('alert_id', v_alert.id), now(), 50
-    );
-  elsif v_known = 'resolved' then
-    perform private.enqueue_job(
-      'send_alert', format('send_alert:%s:%s', p_dedupe_key, v_alert.count),
+      'send_alert', concat_ws(':', 'send_alert', p_dedupe_key, nullif(v_alert.count, 1)),
       jsonb_build_object('alert_id', v_alert.id), now(), 50
     );
   end if;
@@ -89,7 +93,7 @@ end;
 $$;
 comment on function private.raise_alert(text, text, text, jsonb) is
   'Something happened (again) that staff must know: opens or counts up the alert of p_dedupe_key and, when '
-  'it is new or had been resolved, queues its message.';
+  'it is new or had been resolved, queues its message if its severity is sent at once.';
 
 create function private.raise_alert_once(
   p_kind text,
@@ -143,19 +147,6 @@ end;
 $$;
 comment on function private.queue_notification(uuid, text, text, jsonb) is
   'Queues one mail per (order, template, dedupe key), with its job. Returns whether it is new.';
-
-create function public.get_alert(p_alert_id uuid) returns jsonb
-language sql
-stable
-security definer
-set search_path = ''
-as $$
-  select to_jsonb(a) || jsonb_build_object('shop', private.shop())
-  from public.alerts a where a.id = p_alert_id
-$$;
-comment on function public.get_alert(uuid) is
-  'An alert as the send_alert job needs it, with the shop''s settings, or null.';
-grant execute on function public.get_alert(uuid) to service_role;
 
 create function private.notification_problem(n public.notifications, o public.orders) returns text
 language plpgsql

@@ -7,14 +7,14 @@ export type Database = {
           Tables: {
             "alerts": {
                   Row: {
-                    "count": number,"data": NonNullable<Json>,"dedupe_key": string,"first_at": string,"id": string,"kind": string,"last_at": string,"severity": string,"status": string
+                    "count": number,"data": NonNullable<Json>,"dedupe_key": string,"first_at": string,"id": string,"kind": string,"last_at": string,"over_told_at": string | null,"severity": string,"status": string,"told_at": string | null
                   }
                   ComputedFields: never
                   Insert: {
-                    "count"?: number,"data"?: NonNullable<Json>,"dedupe_key": string,"first_at"?: string,"id"?: string,"kind": string,"last_at"?: string,"severity": string,"status"?: string
+                    "count"?: number,"data"?: NonNullable<Json>,"dedupe_key": string,"first_at"?: string,"id"?: string,"kind": string,"last_at"?: string,"over_told_at"?: string | null,"severity": string,"status"?: string,"told_at"?: string | null
                   }
                   Update: {
-                    "count"?: number,"data"?: NonNullable<Json>,"dedupe_key"?: string,"first_at"?: string,"id"?: string,"kind"?: string,"last_at"?: string,"severity"?: string,"status"?: string
+                    "count"?: number,"data"?: NonNullable<Json>,"dedupe_key"?: string,"first_at"?: string,"id"?: string,"kind"?: string,"last_at"?: string,"over_told_at"?: string | null,"severity"?: string,"status"?: string,"told_at"?: string | null
                   }
                   Relationships: [
                     
@@ -752,8 +752,8 @@ isOneToOne: false
 "forget_stripe_customer":
 { Args: { "p_order_id": string,"p_stripe_customer_id": string }; Returns: Json
                            },
-"get_alert":
-{ Args: { "p_alert_id": string }; Returns: Json
+"get_digest":
+{ Args: { "p_day": string }; Returns: Json
                            },
 "get_dispute_evidence":
 { Args: { "p_dispute_id": string }; Returns: Json
@@ -866,6 +866,9 @@ isOneToOne: false
         isOneToOne: true
         isSetofReturn: false
       } },
+"record_alert_message":
+{ Args: { "p_alert_ids": (string)[],"p_over": boolean }; Returns: undefined
+                           },
 "record_notification_result":
 { Args: { "p_error": string,"p_notification_id": string,"p_provider_id": string,"p_recipient": string,"p_status": string }; Returns: boolean
                            },
@@ -928,6 +931,9 @@ isOneToOne: false
                            },
 "submit_dispute_evidence":
 { Args: { "p_dispute_id": string,"p_note"?: string }; Returns: Json
+                           },
+"take_alert_message":
+{ Args: { "p_alert_id": string }; Returns: Json
                            },
 "take_rate_limits":
 { Args: { "p_buckets": Json }; Returns: Database["public"]['CompositeTypes']["limit_decision"]

@@ -38,6 +38,9 @@ export type ShopSettings = {
   locale: string;
   /** IANA name. */
   time_zone: string;
+  /** Where staff look at an order, `{number}` is its number; and the runbook, whose anchors are kinds of alert. */
+  admin_order_url: string | null;
+  runbook_url: string | null;
   /** What a card's statement shows. */
   statement_descriptor: string | null;
 };
@@ -84,8 +87,47 @@ export type StoredAlert = {
   first_at: string;
   last_at: string;
   data: { [field: string]: Json | undefined };
+  told_at: string | null;
+  over_told_at: string | null;
+};
+
+/** What staff have not been told yet about one kind of alert. */
+export type AlertMessage = {
+  outcome: "tell";
+  /** All of them are resolved. */
+  over: boolean;
+  kind: string;
+  /** The highest of all. */
+  severity: StoredAlert["severity"];
+  /** How often all of them were seen. */
+  count: number;
+  first_at: string;
+  last_at: string;
+  /** Latest first; `alerts` are the first five. */
+  alert_ids: string[];
+  alerts: StoredAlert[];
   shop: ShopSettings;
 };
+
+/** A day in the shop's time zone; amounts in minor units. */
+export type Digest = {
+  /** `YYYY-MM-DD` */
+  day: string;
+  sales: { currency: string; count: number; amount: number }[];
+  refunds: { currency: string; count: number; amount: number }[];
+  to_ship: number;
+  /** Orders that wait for a person, by reason. */
+  attention: Record<string, number>;
+  /** Those whose deadline is within seven days. */
+  disputes: { order_number: string | null; amount: number; currency: string; evidence_due_by: string }[];
+  /** Open ones by kind. */
+  alerts: Record<string, number>;
+  mails_failed: number;
+  shop: ShopSettings;
+};
+
+/** A message to send, or why there is none: sent with others of its kind, or to be asked for later. */
+export type TakenAlertMessage = AlertMessage | { outcome: "told" } | { outcome: "wait"; until: string };
 
 export const notificationCalls = (call: Call) => ({
   getNotification: (id: string) =>
@@ -105,5 +147,11 @@ export const notificationCalls = (call: Call) => ({
       p_error: result.status === "sent" ? null : maskedOrNull(result.error),
     }),
 
-  getAlert: (id: string) => call("get_alert", { p_alert_id: id }) as Promise<StoredAlert | null>,
+  takeAlertMessage: (alertId: string) =>
+    call("take_alert_message", { p_alert_id: alertId }) as Promise<TakenAlertMessage>,
+
+  getDigest: (day: string) => call("get_digest", { p_day: day }) as Promise<Digest>,
+
+  recordAlertMessage: (alertIds: string[], over: boolean): Promise<void> =>
+    call("record_alert_message", { p_alert_ids: alertIds, p_over: over }),
 });
