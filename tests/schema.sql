@@ -691,7 +691,8 @@ table public.notifications (
   constraint notifications_order_id_fkey FOREIGN KEY (order_id) REFERENCES orders(id) ON DELETE CASCADE,
   constraint notifications_status_known CHECK ((status = ANY (ARRAY['queued'::text, 'sent'::text, 'delivered'::text, 'bounced'::text, 'complained'::text, 'suppressed'::text, 'failed'::text, 'skipped'::text])))
 );
-comment on table public.notifications is 'Mails to customers: at most one per order, template and dedupe_key. recipient is filled in when the mail is sent. skipped: what it says had stopped being true before it was sent; last_error says why.';
+comment on table public.notifications is 'Mails to customers: at most one per order, template and dedupe_key. recipient is filled in when the mail is sent, sent_at when the provider has taken it. skipped: what it says had stopped being true before it was sent; suppressed: its address takes no mail (ours to know, or the provider''s); last_error says why.';
+CREATE INDEX notifications_provider_id_idx ON public.notifications USING btree (provider_id) WHERE (provider_id IS NOT NULL);
 row level security on public.notifications;
 policy notifications_read on public.notifications as permissive for select to authenticated using (( SELECT private.is_admin() AS is_admin));
 grant select on table public.notifications to authenticated;
@@ -1300,7 +1301,7 @@ table public.staff_commands (
   created_at timestamp with time zone default now() not null,
   constraint staff_commands_pkey PRIMARY KEY (id),
   constraint staff_commands_order_id_fkey FOREIGN KEY (order_id) REFERENCES orders(id) ON DELETE SET NULL,
-  constraint staff_commands_command_known CHECK ((command = ANY (ARRAY['request_refund'::text, 'cancel_order'::text, 'release_review'::text, 'mark_fulfilled'::text, 'correct_shipment'::text, 'submit_dispute_evidence'::text, 'resend_notification'::text, 'redrive_webhook_event'::text, 'redrive_job'::text, 'erase_customer'::text, 'assign_refund'::text, 'announce_return'::text, 'close_return'::text, 'receive_return'::text, 'adjust_inventory'::text, 'count_inventory'::text, 'import_inventory'::text, 'add_product'::text, 'add_variant'::text, 'set_price'::text, 'acknowledge_alert'::text, 'resolve_alert'::text, 'accept_dispute'::text, 'export_person'::text])))
+  constraint staff_commands_command_known CHECK ((command = ANY (ARRAY['request_refund'::text, 'cancel_order'::text, 'release_review'::text, 'mark_fulfilled'::text, 'correct_shipment'::text, 'submit_dispute_evidence'::text, 'resend_notification'::text, 'redrive_webhook_event'::text, 'redrive_job'::text, 'erase_customer'::text, 'assign_refund'::text, 'announce_return'::text, 'close_return'::text, 'receive_return'::text, 'adjust_inventory'::text, 'count_inventory'::text, 'import_inventory'::text, 'add_product'::text, 'add_variant'::text, 'set_price'::text, 'acknowledge_alert'::text, 'resolve_alert'::text, 'accept_dispute'::text, 'export_person'::text, 'lift_mail_suppression'::text])))
 );
 comment on table public.staff_commands is 'Insert-only log of what staff asked for. Inserting a row carries it out; a refused command leaves no row.';
 CREATE INDEX staff_commands_order_id_idx ON public.staff_commands USING btree (order_id);
@@ -1643,7 +1644,7 @@ view reporting.orders_needing_attention with (security_invoker=true) (
   paid_at timestamp with time zone,
   livemode boolean
 );
-comment on view reporting.orders_needing_attention is 'Orders that wait for a person, one row each, with every reason: the review reasons; dispute_open; dispute_lost (and the goods are still here); refund_refused, refund_delayed, refund_failed; checkout_not_ended (should have an hour ago, and holds stock); payment_not_ended (under way for three weeks). Oldest first.';
+comment on view reporting.orders_needing_attention is 'Orders that wait for a person, one row each, with every reason: the review reasons; dispute_open; dispute_lost (and the goods are still here); refund_refused, refund_delayed, refund_failed; checkout_not_ended (should have an hour ago, and holds stock); payment_not_ended (under way for three weeks); mail_returned (the customer''s address takes no mail). Oldest first.';
 grant select on view reporting.orders_needing_attention to authenticated;
 grant select on view reporting.orders_needing_attention to service_role;
 
@@ -2371,6 +2372,13 @@ CREATE OR REPLACE FUNCTION private.follow_alert(p_dedupe_key text, p_wanted bool
 comment on function private.follow_alert(p_dedupe_key text, p_wanted boolean) is 'Closes an alert whose cause is gone, and opens it again, without another message, when the cause is back: so it ends the same in any order of events. What staff have resolved stays resolved.';
 
 
+CREATE OR REPLACE FUNCTION private.forget_mail_alerts(n notifications)
+ RETURNS void
+ LANGUAGE sql
+ SET search_path TO '';
+comment on function private.forget_mail_alerts(n notifications) is 'Resolves the alerts about a mail that has gone out after all, perhaps as a repeat that staff asked for.';
+
+
 CREATE OR REPLACE FUNCTION private.forget_unpaid_orders(p_limit integer)
  RETURNS integer
  LANGUAGE plpgsql
@@ -2500,6 +2508,14 @@ CREATE OR REPLACE FUNCTION private.is_released(o orders, p_reason text)
  STABLE
  SET search_path TO '';
 comment on function private.is_released(o orders, p_reason text) is 'Whether staff have released this mismatch of the money that the order keeps.';
+
+
+CREATE OR REPLACE FUNCTION private.is_reminder(p_template text)
+ RETURNS boolean
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO '';
+comment on function private.is_reminder(p_template text) is 'Whether a mail asks to buy: it carries a link to unsubscribe, and goes to nobody who did. All others are about what the customer has bought.';
 
 
 CREATE OR REPLACE FUNCTION private.is_vouched_for(p_user_id uuid, p_email text)
@@ -2648,6 +2664,14 @@ CREATE OR REPLACE FUNCTION private.lost_checkouts(p_limit integer)
 comment on function private.lost_checkouts(p_limit integer) is 'Orders whose current attempt has no session although none can be made any more: the answer was lost, or the call never happened. started_at and ended_at: when Stripe can have made it.';
 
 
+CREATE OR REPLACE FUNCTION private.mail_arrived(p_status text)
+ RETURNS boolean
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO '';
+comment on function private.mail_arrived(p_status text) is 'Whether a mail has reached its reader, as far as anybody knows.';
+
+
 CREATE OR REPLACE FUNCTION private.mail_order(o orders)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -2656,12 +2680,36 @@ CREATE OR REPLACE FUNCTION private.mail_order(o orders)
 comment on function private.mail_order(o orders) is 'What mails show of an order. Names and prices are those of the order; pictures are the catalogue''s of today.';
 
 
+CREATE OR REPLACE FUNCTION private.mail_owed_by_law(p_template text)
+ RETURNS boolean
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO '';
+comment on function private.mail_owed_by_law(p_template text) is 'Whether the law wants a mail sent even to an address that has bounced: the contract on a durable medium (directive 2011/83/EU, article 8(7)), and that the goods will not come (article 18).';
+
+
+CREATE OR REPLACE FUNCTION private.mail_rank(p_status text)
+ RETURNS integer
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO '';
+comment on function private.mail_rank(p_status text) is 'Order of what can be known of a mail; the highest stays, whichever was reported first: a mail server may take a mail and return it later, and who complains has got it. 0: not sent yet, or not to be.';
+
+
 CREATE OR REPLACE FUNCTION private.mail_recipient(o orders)
  RETURNS text
  LANGUAGE sql
  STABLE
  SET search_path TO '';
 comment on function private.mail_recipient(o orders) is 'Whom a mail of this order goes to now: the account''s present address where the order went under the account''s own, a guest''s as corrected at Stripe, else the address typed on the payment page. Null: none is known, or the customer was erased.';
+
+
+CREATE OR REPLACE FUNCTION private.mail_suppression(p_template text, p_email text)
+ RETURNS text
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.mail_suppression(p_template text, p_email text) is 'Why a mail must not go to an address, or null.';
 
 
 CREATE OR REPLACE FUNCTION private.major_unit(p_currency text)
@@ -3604,6 +3652,13 @@ CREATE OR REPLACE FUNCTION private.run_erase_customer(p_command_id uuid, p_args 
 comment on function private.run_erase_customer(p_command_id uuid, p_args jsonb) is 'Carries out erase_customer, and answers with counts: { ok, found, erased: { orders, customers, stripe_customers, events, texts }, problem? }; found false: nobody is known, and nothing was changed. SHINV: a dispute still needs the data.';
 
 
+CREATE OR REPLACE FUNCTION private.run_lift_mail_suppression(p_command_id uuid, p_args jsonb)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.run_lift_mail_suppression(p_command_id uuid, p_args jsonb) is 'Carries out lift_mail_suppression. SHINV: the address is not suppressed for this reason.';
+
+
 CREATE OR REPLACE FUNCTION private.run_mark_fulfilled(p_command_id uuid, p_args jsonb)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -3979,6 +4034,13 @@ CREATE OR REPLACE FUNCTION private.take_announced(p_return_id uuid, p_order_item
  LANGUAGE plpgsql
  SET search_path TO '';
 comment on function private.take_announced(p_return_id uuid, p_order_item_id uuid, p_quantity integer, p_restock boolean, p_free_only boolean) is 'Moves up to p_quantity announced pieces of a line from other returns to this one, the oldest first, and returns how many. p_free_only: none that wait for a refund.';
+
+
+CREATE OR REPLACE FUNCTION private.take_mail_event(n notifications, p_provider_id text, p_status text, p_recipient text, p_at timestamp with time zone, p_detail text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.take_mail_event(n notifications, p_provider_id text, p_status text, p_recipient text, p_at timestamp with time zone, p_detail text) is 'Notes what became of a mail, and on its order that it did not arrive or was unwelcome.';
 
 
 CREATE OR REPLACE FUNCTION private.tell_of_refund(q refund_requests, p_job_id bigint, p_cause text)
@@ -4442,7 +4504,7 @@ CREATE OR REPLACE FUNCTION public.get_notification(p_notification_id uuid)
  LANGUAGE sql
  STABLE SECURITY DEFINER
  SET search_path TO '';
-comment on function public.get_notification(p_notification_id uuid) is 'A mail with all that its template shows, or null. recipient null: no address is known yet.';
+comment on function public.get_notification(p_notification_id uuid) is 'A mail with all that its template shows, or null. recipient null: no address is known yet; suppression: why it must not go there, or null.';
 grant execute on function public.get_notification(p_notification_id uuid) to service_role;
 
 
@@ -4498,6 +4560,15 @@ CREATE OR REPLACE FUNCTION public.judge_refund(p_request_id text)
  SET search_path TO '';
 comment on function public.judge_refund(p_request_id text) is 'Whether a refund may be made now, with all that is known of its payment. Apply what Stripe lists first. SHINV: no such request.';
 grant execute on function public.judge_refund(p_request_id text) to service_role;
+
+
+CREATE OR REPLACE FUNCTION public.lift_mail_suppression(p_email text, p_reason text DEFAULT 'bounced'::text)
+ RETURNS jsonb
+ LANGUAGE sql
+ SET search_path TO '';
+comment on function public.lift_mail_suppression(p_email text, p_reason text) is 'Sends mail to an address again: p_reason bounced (it works by now), complained or unsubscribed (only if the customer has asked for it). Resend keeps a list of its own. Staff only.';
+grant execute on function public.lift_mail_suppression(p_email text, p_reason text) to authenticated;
+grant execute on function public.lift_mail_suppression(p_email text, p_reason text) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.list_differing_objects(p_objects jsonb)
@@ -4590,12 +4661,21 @@ comment on function public.record_alert_message(p_alert_ids uuid[], p_over boole
 grant execute on function public.record_alert_message(p_alert_ids uuid[], p_over boolean) to service_role;
 
 
+CREATE OR REPLACE FUNCTION public.record_mail_event(p_notification_id uuid, p_provider_id text, p_status text, p_permanent boolean, p_recipient text, p_at timestamp with time zone, p_detail text)
+ RETURNS text
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO '';
+comment on function public.record_mail_event(p_notification_id uuid, p_provider_id text, p_status text, p_permanent boolean, p_recipient text, p_at timestamp with time zone, p_detail text) is 'Notes what the provider says became of a mail: delivered, failed, suppressed, bounced, complained. A bounce for good (p_permanent) and a complaint suppress the address; repeats do not, so that a suppression that was lifted stays lifted; staff are told of a mail that the provider had taken and did not send. Returns recorded; unchanged: the same or more is known; unknown: no mail of ours.';
+grant execute on function public.record_mail_event(p_notification_id uuid, p_provider_id text, p_status text, p_permanent boolean, p_recipient text, p_at timestamp with time zone, p_detail text) to service_role;
+
+
 CREATE OR REPLACE FUNCTION public.record_notification_result(p_notification_id uuid, p_status text, p_recipient text, p_provider_id text, p_error text)
  RETURNS boolean
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.record_notification_result(p_notification_id uuid, p_status text, p_recipient text, p_provider_id text, p_error text) is 'Notes that a mail was sent (with the provider''s id), was skipped because it is not true any more, or failed for good. A sent mail stays sent: false.';
+comment on function public.record_notification_result(p_notification_id uuid, p_status text, p_recipient text, p_provider_id text, p_error text) is 'Notes that a mail was sent (with the provider''s id), was skipped because it is not true any more, was suppressed because its address takes none, or failed for good. A sent mail stays sent: false.';
 grant execute on function public.record_notification_result(p_notification_id uuid, p_status text, p_recipient text, p_provider_id text, p_error text) to service_role;
 
 
@@ -4750,6 +4830,15 @@ CREATE OR REPLACE FUNCTION public.take_rate_limits(p_buckets jsonb)
  SET search_path TO '';
 comment on function public.take_rate_limits(p_buckets jsonb) is 'Counts one request in each bucket [{ key, limit, window_seconds }].';
 grant execute on function public.take_rate_limits(p_buckets jsonb) to service_role;
+
+
+CREATE OR REPLACE FUNCTION public.unsubscribe_reminders(p_email_hmac text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO '';
+comment on function public.unsubscribe_reminders(p_email_hmac text) is 'Ends reminders for the address with this private.email_hmac(). A second time changes nothing.';
+grant execute on function public.unsubscribe_reminders(p_email_hmac text) to service_role;
 
 
 CREATE OR REPLACE FUNCTION reporting.find_order(p_text text)

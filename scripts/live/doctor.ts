@@ -11,6 +11,7 @@ import { checkEnvironment, checkWhitespace } from "./doctor/environment.ts";
 import { checkExposedSchemas } from "./doctor/exposed_schemas.ts";
 import type { Finding } from "./doctor/finding.ts";
 import { checkHealth } from "./doctor/health.ts";
+import { checkMail } from "./doctor/mail.ts";
 import { checkShipping } from "./doctor/shipping.ts";
 import { checkStripe } from "./doctor/stripe.ts";
 import { findSource, openSubject, type Source } from "./doctor/subject.ts";
@@ -65,6 +66,7 @@ export async function diagnose(source: Source, sendAlert = false): Promise<Findi
     checkDeployedSecrets(subject),
     checkShipping(subject),
     checkAlerts(subject, sendAlert),
+    checkMail(subject),
   ]);
   return [...checkEnvironment(subject), ...whitespace, ...rest.flat()];
 }

@@ -142,6 +142,59 @@ $$;
 comment on function private.address_bounced(text) is
   'Whether a mail server has said for good that it does not take mail for an address.';
 
+create function private.is_reminder(p_template text) returns boolean
+language sql
+immutable
+set search_path = ''
+as $$
+  select p_template in ('payment_declined', 'payment_reminder')
+$$;
+comment on function private.is_reminder(text) is
+  'Whether a mail asks to buy: it carries a link to unsubscribe, and goes to nobody who did. All others are '
+  'about what the customer has bought.';
+
+create function private.mail_owed_by_law(p_template text) returns boolean
+language sql
+immutable
+set search_path = ''
+as $$
+  select p_template in ('order_confirmation', 'order_cancelled', 'order_unfulfillable')
+$$;
+comment on function private.mail_owed_by_law(text) is
+  'Whether the law wants a mail sent even to an address that has bounced: the contract on a durable medium '
+  '(directive 2011/83/EU, article 8(7)), and that the goods will not come (article 18).';
+
+create function private.mail_suppression(p_template text, p_email text) returns text
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return case
+    when private.address_bounced(p_email) and not private.mail_owed_by_law(p_template)
+      then 'mail to this address came back for good'
+    when private.is_reminder(p_template) and private.reminders_unsubscribed(p_email)
+      then 'this address gets no reminders'
+  end;
+end;
+$$;
+comment on function private.mail_suppression(text, text) is
+  'Why a mail must not go to an address, or null.';
+
+create function public.unsubscribe_reminders(p_email_hmac text) returns void
+language plpgsql
+security definer
+set search_path = ''
+as $$
+begin
+  insert into public.mail_suppressions (email_hmac, reason) values (p_email_hmac, 'unsubscribed')
+  on conflict on constraint mail_suppressions_pkey do nothing;
+end;
+$$;
+comment on function public.unsubscribe_reminders(text) is
+  'Ends reminders for the address with this private.email_hmac(). A second time changes nothing.';
+grant execute on function public.unsubscribe_reminders(text) to service_role;
+
 -- What staff must know, and what customers are told.
 
 create table public.alerts (
@@ -187,7 +240,8 @@ create table public.notifications (
 );
 comment on table public.notifications is
   'Mails to customers: at most one per order, template and dedupe_key. recipient is filled in when the mail '
-  'is sent. skipped: what it says had stopped being true before it was sent; last_error says why.';
+  'is sent, sent_at when the provider has taken it. skipped: what it says had stopped being true before it '
+  'was sent; suppressed: its address takes no mail (ours to know, or the provider''s); last_error says why.';
 
 create table private.raised_alerts (
   dedupe_key text primary key,
@@ -332,7 +386,8 @@ begin
     ) and n.dedupe_key like 'pi\_%' then 'the refund did not go through'
     when exists (
       select 1 from public.notifications later
-      where later.order_id = n.order_id and later.template = n.template and later.status = 'sent'
+      where later.order_id = n.order_id and later.template = n.template
+        and private.mail_arrived(later.status)
         and later.created_at > n.created_at and later.dedupe_key like 'resend:%'
     ) then 'it was sent again meanwhile'
     when n.template in ('payment_declined', 'payment_reminder') then private.recovery_problem(o, n.template)
@@ -383,22 +438,19 @@ begin
   update public.notifications
   set status = p_status, recipient = coalesce(p_recipient, recipient), provider_id = p_provider_id,
     last_error = p_error,
-      sent_at = case p_status when 'sent' then coalesce(sent_at, now()) end
-  where id = p_notification_id and status <> 'sent'
+      sent_at = case p_status when 'sent' then now() end
+  where id = p_notification_id and sent_at is null
   returning * into n;
   v_recorded := found;
   if p_status = 'sent' then
-    -- Sent after all, perhaps as a repeat that staff asked for: nobody need look at the one that was not.
-    update public.alerts a set status = 'resolved'
-    where a.status <> 'resolved' and a.kind in ('job_dead', 'job_discarded')
-      and starts_with(a.dedupe_key, concat_ws(':', a.kind, 'send_mail', n.order_id, n.template));
+    perform private.forget_mail_alerts(n);
   end if;
   return v_recorded;
 end;
 $$;
 comment on function public.record_notification_result(uuid, text, text, text, text) is
-  'Notes that a mail was sent (with the provider''s id), was skipped because it is not true any more, or '
-  'failed for good. A sent mail stays sent: false.';
+  'Notes that a mail was sent (with the provider''s id), was skipped because it is not true any more, was '
+  'suppressed because its address takes none, or failed for good. A sent mail stays sent: false.';
 grant execute on function public.record_notification_result(uuid, text, text, text, text) to service_role;
 
 -- What staff are sent about alerts: one message when an incident begins, with all alerts of its kind, one
@@ -566,6 +618,128 @@ comment on function public.record_alert_message(uuid[], boolean) is
   'Notes that staff were sent these alerts, or that they are over. Repeating it changes nothing.';
 grant execute on function public.record_alert_message(uuid[], boolean) to service_role;
 
+-- What became of a mail, as its provider reports it: late, twice, in any order.
+
+create index notifications_provider_id_idx on public.notifications (provider_id)
+  where provider_id is not null;
+
+create function private.mail_rank(p_status text) returns integer
+language sql
+immutable
+set search_path = ''
+as $$
+  select coalesce(
+    array_position(array['sent', 'failed', 'delivered', 'suppressed', 'bounced', 'complained'], p_status), 0
+  )
+$$;
+comment on function private.mail_rank(text) is
+  'Order of what can be known of a mail; the highest stays, whichever was reported first: a mail server may '
+  'take a mail and return it later, and who complains has got it. 0: not sent yet, or not to be.';
+
+create function private.mail_arrived(p_status text) returns boolean
+language sql
+immutable
+set search_path = ''
+as $$
+  select p_status in ('sent', 'delivered', 'complained')
+$$;
+comment on function private.mail_arrived(text) is
+  'Whether a mail has reached its reader, as far as anybody knows.';
+
+create function private.forget_mail_alerts(n public.notifications) returns void
+language sql
+set search_path = ''
+as $$
+  update public.alerts a set status = 'resolved'
+  where a.status <> 'resolved' and a.kind in ('job_dead', 'job_discarded', 'mail_failed')
+    and starts_with(a.dedupe_key, concat_ws(':', a.kind, 'send_mail', n.order_id, n.template))
+$$;
+comment on function private.forget_mail_alerts(public.notifications) is
+  'Resolves the alerts about a mail that has gone out after all, perhaps as a repeat that staff asked for.';
+
+create function private.take_mail_event(
+  n public.notifications,
+  p_provider_id text,
+  p_status text,
+  p_recipient text,
+  p_at timestamptz,
+  p_detail text
+) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  update public.notifications set
+    status = p_status, sent_at = coalesce(sent_at, p_at), provider_id = coalesce(provider_id, p_provider_id),
+    -- Of an erased order nothing personal comes back.
+    recipient = coalesce(recipient, (
+      select p_recipient from public.orders o where o.id = n.order_id and o.erased_at is null
+    )),
+    last_error = case when private.mail_arrived(p_status) then null else p_detail end
+  where id = n.id;
+  if private.mail_arrived(p_status) then
+    perform private.forget_mail_alerts(n);
+  end if;
+  if p_status <> 'delivered' then
+    perform private.record_order_event(
+      n.order_id, 'mail_' || p_status, 'mail',
+      jsonb_build_object('notification_id', n.id, 'template', n.template)
+    );
+  end if;
+end;
+$$;
+comment on function private.take_mail_event(public.notifications, text, text, text, timestamptz, text) is
+  'Notes what became of a mail, and on its order that it did not arrive or was unwelcome.';
+
+create function public.record_mail_event(
+  p_notification_id uuid,
+  p_provider_id text,
+  p_status text,
+  p_permanent boolean,
+  p_recipient text,
+  p_at timestamptz,
+  p_detail text
+) returns text
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  n public.notifications;
+begin
+  -- By our own id first: the worker may have died before it could note the provider's.
+  select * into n from public.notifications x
+  where x.id = p_notification_id or (p_notification_id is null and x.provider_id = p_provider_id)
+  for update;
+  if not found then
+    return 'unknown';
+  elsif private.mail_rank(p_status) <= private.mail_rank(n.status) then
+    return 'unchanged';
+  end if;
+  perform private.take_mail_event(n, p_provider_id, p_status, p_recipient, p_at, p_detail);
+  if p_status = 'failed' then
+    perform private.raise_alert(
+      'mail_failed', 'warning', concat_ws(':', 'mail_failed', 'send_mail', n.order_id, n.template),
+      jsonb_build_object('notification_id', n.id, 'order_id', n.order_id, 'template', n.template)
+    );
+  elsif p_status = 'complained' or (p_status = 'bounced' and p_permanent) then
+    -- Of the address it was sent to: the order may have another one since.
+    insert into public.mail_suppressions (email_hmac, reason)
+    select private.email_hmac(r), p_status from coalesce(n.recipient, p_recipient) r where r is not null
+    on conflict on constraint mail_suppressions_pkey do nothing;
+  end if;
+  return 'recorded';
+end;
+$$;
+comment on function public.record_mail_event(uuid, text, text, boolean, text, timestamptz, text) is
+  'Notes what the provider says became of a mail: delivered, failed, suppressed, bounced, complained. A '
+  'bounce for good (p_permanent) and a complaint suppress the address; repeats do not, so that a '
+  'suppression that was lifted stays lifted; staff are told of a mail that the provider had taken and did '
+  'not send. Returns recorded; unchanged: the same or more is known; '
+  'unknown: no mail of ours.';
+grant execute on function public.record_mail_event(uuid, text, text, boolean, text, timestamptz, text)
+  to service_role;
+
 -- What a mail can show of its order.
 
 create function private.chosen_shipping(o public.orders) returns text
@@ -646,18 +820,27 @@ as $$
     'order_id', n.order_id,
     'template', n.template,
     'status', n.status,
-    -- Decided as it is sent: a try that failed does not hold an address that has been corrected since.
-    'recipient', case n.status when 'sent' then n.recipient else private.mail_recipient(o) end,
+    'recipient', r.recipient,
+    'recipient_hmac', private.email_hmac(r.recipient),
+    'suppression', private.mail_suppression(n.template, r.recipient),
+    'is_sent', n.sent_at is not null,
+    'is_reminder', private.is_reminder(n.template),
     'data', n.data,
     'problem', private.notification_problem(n, o),
     'order', private.mail_order(o),
     'shop', private.shop()
   )
-  from public.notifications n join public.orders o on o.id = n.order_id
+  from public.notifications n
+  join public.orders o on o.id = n.order_id
+  -- Decided as it is sent: a try that failed does not hold an address that has been corrected since.
+  cross join lateral (
+    select case when n.sent_at is not null then n.recipient else private.mail_recipient(o) end as recipient
+  ) r
   where n.id = p_notification_id
 $$;
 comment on function public.get_notification(uuid) is
-  'A mail with all that its template shows, or null. recipient null: no address is known yet.';
+  'A mail with all that its template shows, or null. recipient null: no address is known yet; suppression: '
+  'why it must not go there, or null.';
 grant execute on function public.get_notification(uuid) to service_role;
 
 -- The day in one message to staff.

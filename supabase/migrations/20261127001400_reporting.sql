@@ -151,6 +151,17 @@ with found (order_id, reason) as (
   select o.id, 'payment_not_ended'
   from public.orders o
   where o.status = 'processing' and o.session_expires_at < now() - interval '21 days'
+  union all
+  -- As long as a parcel can still be stopped, the last word counts: a mail since may have arrived.
+  select o.id, 'mail_returned'
+  from public.orders o
+  cross join lateral (
+    select n.status from public.notifications n
+    where n.order_id = o.id and n.status not in ('queued', 'skipped')
+    order by n.created_at desc, n.id limit 1
+  ) last
+  where o.fulfillment_status in ('unfulfilled', 'on_hold') and o.paid_at is not null
+    and last.status in ('bounced', 'suppressed')
 )
 select f.order_id, f.reason from found f where (select private.sees_reports());
 comment on view reporting.attention_reasons is
@@ -185,7 +196,8 @@ from (
     ('refund_delayed', 'Add funds to the Stripe balance if sales do not fill it.'),
     ('refund_failed', 'request_refund() again, or pay in another way and resolve the alert.'),
     ('checkout_not_ended', 'See that the queue runs: Stripe ends the payment page.'),
-    ('payment_not_ended', 'Look at the payment in Stripe''s dashboard.')
+    ('payment_not_ended', 'Look at the payment in Stripe''s dashboard.'),
+    ('mail_returned', 'Ask for another address by phone; then lift_mail_suppression().')
   ) as g (reason, what_to_do) on g.reason = f.reason
   group by f.order_id
 ) r
@@ -195,7 +207,7 @@ comment on view reporting.orders_needing_attention is
   'Orders that wait for a person, one row each, with every reason: the review reasons; dispute_open; '
   'dispute_lost (and the goods are still here); refund_refused, refund_delayed, refund_failed; '
   'checkout_not_ended (should have an hour ago, and holds stock); payment_not_ended (under way for three '
-  'weeks). Oldest first.';
+  'weeks); mail_returned (the customer''s address takes no mail). Oldest first.';
 comment on column reporting.orders_needing_attention.number is 'The order''s number.';
 comment on column reporting.orders_needing_attention.reasons is 'Every reason, in alphabetical order.';
 comment on column reporting.orders_needing_attention.what_to_do is
@@ -756,6 +768,7 @@ left join (values
   ('job_blocked', 'A job waits for somebody: data says for what.'),
   ('job_dead', 'Remove the cause in data, then: deno task redrive with its job_id.'),
   ('job_discarded', 'It was not done and will not be: data says why.'),
+  ('mail_failed', 'Remove the cause at the mail provider, then resend_notification().'),
   ('oversold', 'Nothing: it is refunded. Compare the stock with the shelf: count_inventory().'),
   ('payment_mismatch', 'Compare with Stripe''s dashboard: release_review() or cancel_order().'),
   ('payment_outage', 'See Stripe''s status page. Shoppers may try again.'),
@@ -771,8 +784,8 @@ left join (values
   ('unknown_stripe_value', 'Nothing at once: tell your developer.'),
   ('unsellable_price', 'set_price() with what Stripe takes, or retire the article.'),
   ('velocity', 'Nothing: who tests cards is refused. Look at reporting.suspicious_activity.'),
-  ('webhook_address_unknown', 'Find out what changed before the functions: a proxy, a custom domain.'),
-  ('webhook_address_unlisted', 'Compare the address with Stripe''s list of webhook addresses.'),
+  ('webhook_address_unknown', 'Find out what changed before the functions. Deliveries go on.'),
+  ('webhook_address_unlisted', 'Compare the address with Stripe''s list before you allow it.'),
   ('webhook_addresses_changed', 'Nothing, but for a firewall of your own.'),
   ('webhook_api_version', 'deno task setup creates the endpoint anew.'),
   ('webhook_connected_account', 'Point that endpoint elsewhere, or set STRIPE_ACCOUNT_ID.'),

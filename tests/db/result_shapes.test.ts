@@ -313,6 +313,10 @@ Deno.test("the shapes of a disputed order, its mails and its alerts", async () =
     order_id: "set",
     template: "set",
     recipient: "null",
+    recipient_hmac: "null",
+    suppression: "null",
+    is_sent: "set",
+    is_reminder: "set",
     status: "set",
     data: "set",
     problem: "null",
@@ -346,6 +350,12 @@ Deno.test("the shapes of a disputed order, its mails and its alerts", async () =
     shop: { is: shopShape },
   }, "getNotification()");
   assert.equal(await rpc.getNotification(crypto.randomUUID()), null);
+  const event = { notificationId: id, providerId: "m", permanent: false, recipient: null, detail: null };
+  const told = { ...event, status: "bounced", at: new Date(0).toISOString() } as const;
+  assert.equal(await rpc.recordMailEvent(told), "recorded");
+  assert.equal(await rpc.recordMailEvent(told), "unchanged");
+  assert.equal(await rpc.recordMailEvent({ ...told, notificationId: crypto.randomUUID() }), "unknown");
+  assert.equal(await rpc.unsubscribeReminders("a".repeat(64)), null);
   assert.equal(await rpc.recordNotificationResult(id, null, { status: "failed", error: "no" }), false);
 
   const [alert] = await sql<{ id: string }[]>`select id from public.alerts limit 1`;

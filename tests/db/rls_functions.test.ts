@@ -29,6 +29,7 @@ const staffCommands = [
   "resolve_alert",
   "accept_dispute",
   "export_person",
+  "lift_mail_suppression",
 ];
 /**
  * Functions outside the API that signed-in callers may run: policies, commands and the views of schema reporting call

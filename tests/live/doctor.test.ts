@@ -134,6 +134,27 @@ Deno.test({
 
 Deno.test({
   ...options,
+  name: "doctor: a mail webhook without a secret, or with one that the function does not know, is named",
+  fn: async () => {
+    const of = async (given: Record<string, string>) =>
+      (await diagnose(await local(given))).map(({ level, what, fix }) => `${level} ${what} → ${fix}`).filter((
+        line,
+      ) => /mail-webhook|come back/.test(line));
+    assert.deepEqual(await of({}), ["ok mail-webhook takes what RESEND_WEBHOOK_SECRETS signs → "]);
+    const another = `whsec_${btoa("a secret that nobody deployed")}`;
+    assert.match(
+      await onlyError({ RESEND_WEBHOOK_SECRETS: another }),
+      /mail-webhook does not know the secret of RESEND_WEBHOOK_SECRETS → /,
+    );
+    assert.match(
+      (await of({ RESEND_WEBHOOK_SECRETS: "" })).join(),
+      /^warning nobody hears of mails that come back → add a webhook to http\S+mail-webhook at Resend, with email\.delivered, /,
+    );
+  },
+});
+
+Deno.test({
+  ...options,
   name: "doctor: an account that is not the key's is named",
   fn: async () => {
     assert.match(

@@ -63,7 +63,7 @@ Deno.test("docs/reporting.md has every view and column, in the words of their co
   assert.equal(plain(now.slice(now.indexOf(start) + start.length, now.indexOf(end))), plain(described()));
 });
 
-Deno.test("every alert that the database raises, and every one of docs/runbook.md, says what to do", async () => {
+Deno.test("every alert that the database raises, and every one that docs/runbook.md names, says what to do", async () => {
   const sources = await sql<{ kind: string }[]>`
     select distinct m[1] as kind from pg_proc p, regexp_matches(p.prosrc, 'raise_alert(?:_once)?\\(\\s*''(\\w+)''', 'g') m
     where p.pronamespace = 'private'::regnamespace or p.pronamespace = 'public'::regnamespace`;

@@ -62,6 +62,10 @@ export function notificationOf(
     id: "6f1c2b9e-4c57-4c0f-9d6e-0a5d3a1b7c43",
     order_id: "6f1c2b9e-4c57-4c0f-9d6e-0a5d3a1b7c42",
     recipient: "ada@example.com",
+    recipient_hmac: "a".repeat(64),
+    suppression: null,
+    is_sent: false,
+    is_reminder: false,
     status: "queued",
     data: {},
     problem: null,
@@ -76,6 +80,7 @@ export function notificationOf(
 export const links = {
   siteUrl: "https://shop.example",
   resumeUrl: "https://ref.supabase.example/functions/v1/resume-checkout?token=t&x=1",
+  unsubscribeUrl: null,
 };
 
 /** An open alert that carries `data`. */

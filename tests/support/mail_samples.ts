@@ -76,7 +76,14 @@ const data: Record<string, Notification["data"]> = {
 };
 
 /** Links of these samples. */
-const links = { siteUrl: "https://shop.example", resumeUrl: "https://shop.example/resume?token=sample" };
+const links = {
+  siteUrl: "https://shop.example",
+  resumeUrl: "https://shop.example/resume?token=sample",
+  unsubscribeUrl: null,
+};
+/** Mails that ask to buy, as private.is_reminder() says. */
+const reminders = ["payment_declined", "payment_reminder"];
+const unsubscribeUrl = "https://shop.example/unsubscribe?token=sample";
 
 /** What is hard to lay out: long words, right-to-left names, many lines, no pictures, three decimals. */
 function odd(locale: string): Record<string, Rendered> {
@@ -135,7 +142,10 @@ function digestSample(locale: string): Record<string, Rendered> {
 export function mailSamples(locale: string): Record<string, Rendered> {
   const mails = templateNames.map((template): [string, Rendered] => [
     template,
-    renderMail(notificationOf(template, { ...sample, locale }, { data: data[template] ?? {} }), links),
+    renderMail(
+      notificationOf(template, { ...sample, locale }, { data: data[template] ?? {} }),
+      reminders.includes(template) ? { ...links, unsubscribeUrl } : links,
+    ),
   ]);
   const incident = {
     ...incidentOf([

@@ -43,7 +43,8 @@ create table public.notifications (
 );
 comment on table public.notifications is
   'Mails to customers: at most one per order, template and dedupe_key. recipient is filled in when the mail '
-  'is sent. skipped: what it says had stopped being true before it was sent; last_error says why.';
+  'is sent, sent_at when the provider has taken it. skipped: what it says had stopped being true before it '
+  'was sent; suppressed: its address takes no mail (ours to know, or the provider''s); last_error says why.';
 
 create table private.raised_alerts (
   dedupe_key text primary key,
@@ -188,7 +189,8 @@ begin
     ) and n.dedupe_key like 'pi\_%' then 'the refund did not go through'
     when exists (
       select 1 from public.notifications later
-      where later.order_id = n.order_id and later.template = n.template and later.status = 'sent'
+      where later.order_id = n.order_id and later.template = n.template
+        and private.mail_arrived(later.status)
         and later.created_at > n.created_at and later.dedupe_key like 'resend:%'
     ) then 'it was sent again meanwhile'
     when n.template in ('payment_declined', 'payment_reminder') then private.recovery_problem(o, n.template)
@@ -239,20 +241,17 @@ begin
   update public.notifications
   set status = p_status, recipient = coalesce(p_recipient, recipient), provider_id = p_provider_id,
     last_error = p_error,
-      sent_at = case p_status when 'sent' then coalesce(sent_at, now()) end
-  where id = p_notification_id and status <> 'sent'
+      sent_at = case p_status when 'sent' then now() end
+  where id = p_notification_id and sent_at is null
   returning * into n;
   v_recorded := found;
   if p_status = 'sent' then
-    -- Sent after all, perhaps as a repeat that staff asked for: nobody need look at the one that was not.
-    update public.alerts a set status = 'resolved'
-    where a.status <> 'resolved' and a.kind in ('job_dead', 'job_discarded')
-      and starts_with(a.dedupe_key, concat_ws(':', a.kind, 'send_mail', n.order_id, n.template));
+    perform private.forget_mail_alerts(n);
   end if;
   return v_recorded;
 end;
 $$;
 comment on function public.record_notification_result(uuid, text, text, text, text) is
-  'Notes that a mail was sent (with the provider''s id), was skipped because it is not true any more, or '
-  'failed for good. A sent mail stays sent: false.';
+  'Notes that a mail was sent (with the provider''s id), was skipped because it is not true any more, was '
+  'suppressed because its address takes none, or failed for good. A sent mail stays sent: false.';
 grant execute on function public.record_notification_result(uuid, text, text, text, text) to service_role;

@@ -58,6 +58,17 @@ with found (order_id, reason) as (
   select o.id, 'payment_not_ended'
   from public.orders o
   where o.status = 'processing' and o.session_expires_at < now() - interval '21 days'
+  union all
+  -- As long as a parcel can still be stopped, the last word counts: a mail since may have arrived.
+  select o.id, 'mail_returned'
+  from public.orders o
+  cross join lateral (
+    select n.status from public.notifications n
+    where n.order_id = o.id and n.status not in ('queued', 'skipped')
+    order by n.created_at desc, n.id limit 1
+  ) last
+  where o.fulfillment_status in ('unfulfilled', 'on_hold') and o.paid_at is not null
+    and last.status in ('bounced', 'suppressed')
 )
 select f.order_id, f.reason from found f where (select private.sees_reports());
 comment on view reporting.attention_reasons is
@@ -92,7 +103,8 @@ from (
     ('refund_delayed', 'Add funds to the Stripe balance if sales do not fill it.'),
     ('refund_failed', 'request_refund() again, or pay in another way and resolve the alert.'),
     ('checkout_not_ended', 'See that the queue runs: Stripe ends the payment page.'),
-    ('payment_not_ended', 'Look at the payment in Stripe''s dashboard.')
+    ('payment_not_ended', 'Look at the payment in Stripe''s dashboard.'),
+    ('mail_returned', 'Ask for another address by phone; then lift_mail_suppression().')
   ) as g (reason, what_to_do) on g.reason = f.reason
   group by f.order_id
 ) r
@@ -102,7 +114,7 @@ comment on view reporting.orders_needing_attention is
   'Orders that wait for a person, one row each, with every reason: the review reasons; dispute_open; '
   'dispute_lost (and the goods are still here); refund_refused, refund_delayed, refund_failed; '
   'checkout_not_ended (should have an hour ago, and holds stock); payment_not_ended (under way for three '
-  'weeks). Oldest first.';
+  'weeks); mail_returned (the customer''s address takes no mail). Oldest first.';
 comment on column reporting.orders_needing_attention.number is 'The order''s number.';
 comment on column reporting.orders_needing_attention.reasons is 'Every reason, in alphabetical order.';
 comment on column reporting.orders_needing_attention.what_to_do is

@@ -819,6 +819,9 @@ isOneToOne: false
         isOneToOne: true
         isSetofReturn: false
       } },
+"lift_mail_suppression":
+{ Args: { "p_email": string,"p_reason"?: string }; Returns: Json
+                           },
 "list_differing_objects":
 { Args: { "p_objects": Json }; Returns: (string)[]
                            },
@@ -868,6 +871,9 @@ isOneToOne: false
       } },
 "record_alert_message":
 { Args: { "p_alert_ids": (string)[],"p_over": boolean }; Returns: undefined
+                           },
+"record_mail_event":
+{ Args: { "p_at": string,"p_detail": string,"p_notification_id": string,"p_permanent": boolean,"p_provider_id": string,"p_recipient": string,"p_status": string }; Returns: string
                            },
 "record_notification_result":
 { Args: { "p_error": string,"p_notification_id": string,"p_provider_id": string,"p_recipient": string,"p_status": string }; Returns: boolean
@@ -942,7 +948,10 @@ isOneToOne: false
         to: "limit_decision"
         isOneToOne: true
         isSetofReturn: false
-      } }
+      } },
+"unsubscribe_reminders":
+{ Args: { "p_email_hmac": string }; Returns: undefined
+                           }
           }
           Enums: {
             [_ in never]: never

@@ -11,7 +11,15 @@ export type Notification = {
   template: string;
   /** Null: no address is known yet. */
   recipient: string | null;
-  status: "queued" | "sent" | "failed" | "skipped";
+  /** What the database knows the recipient by; a link to unsubscribe carries it. */
+  recipient_hmac: string | null;
+  /** Why it must not go to that address; null: it may. */
+  suppression: string | null;
+  /** The provider has it already. */
+  is_sent: boolean;
+  /** It asks to buy: its readers can unsubscribe. */
+  is_reminder: boolean;
+  status: "queued" | "sent" | "delivered" | "bounced" | "complained" | "suppressed" | "failed" | "skipped";
   data: { [field: string]: Json | undefined };
   /** Why it must not be sent any more; null when what it says is true. */
   problem: string | null;
@@ -137,7 +145,10 @@ export const notificationCalls = (call: Call) => ({
   recordNotificationResult: (
     id: string,
     recipient: string | null,
-    result: { status: "sent"; providerId: string | null } | { status: "failed" | "skipped"; error: string },
+    result: { status: "sent"; providerId: string | null } | {
+      status: "failed" | "skipped" | "suppressed";
+      error: string;
+    },
   ): Promise<boolean> =>
     call("record_notification_result", {
       p_notification_id: id,
@@ -154,4 +165,30 @@ export const notificationCalls = (call: Call) => ({
 
   recordAlertMessage: (alertIds: string[], over: boolean): Promise<void> =>
     call("record_alert_message", { p_alert_ids: alertIds, p_over: over }),
+
+  /**
+   * What became of a mail. `unchanged`: the same or more is known; `unknown`: it is none of ours.
+   * @param event `notificationId` null: the provider tells its own id alone; `permanent`: the address takes no mail.
+   */
+  recordMailEvent: (event: {
+    notificationId: string | null;
+    providerId: string;
+    status: "delivered" | "failed" | "suppressed" | "bounced" | "complained";
+    permanent: boolean;
+    recipient: string | null;
+    at: string;
+    detail: string | null;
+  }) =>
+    call("record_mail_event", {
+      p_notification_id: event.notificationId,
+      p_provider_id: event.providerId,
+      p_status: event.status,
+      p_permanent: event.permanent,
+      p_recipient: event.recipient,
+      p_at: event.at,
+      p_detail: maskedOrNull(event.detail),
+    }) as Promise<"recorded" | "unchanged" | "unknown">,
+
+  /** Ends reminders for the address that is known by this HMAC. */
+  unsubscribeReminders: (hmac: string) => call("unsubscribe_reminders", { p_email_hmac: hmac }),
 });

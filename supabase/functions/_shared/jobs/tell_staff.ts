@@ -8,7 +8,8 @@ import { staffMail, type StaffMessage } from "../mails/alert.ts";
 import type { Content } from "../mails/content.ts";
 import type { ShopSettings } from "../database/notifications.ts";
 import type { JobContext, Outcome } from "./outcome.ts";
-import { postMail } from "./resend.ts";
+import { mailProvider } from "../mail_providers/mod.ts";
+import { laterOutcome } from "./mail_outcome.ts";
 
 const timeoutMs = 10_000;
 const lookAgainMs = 10 * 60_000;
@@ -113,17 +114,24 @@ async function mail(
   key: string,
   { env, fetch, now }: JobContext,
 ): Promise<Outcome | null> {
-  if (env.alertEmail === null || env.resend === null || env.emailFrom === null) return null;
-  const rendered = { from: env.emailFrom, to: env.alertEmail, ...staffMail(message, shop, env.siteUrl) };
-  const answer = await postMail(rendered, key, { resend: env.resend, fetch, now });
-  if (answer.kind === "later") {
-    const { outcome } = answer;
-    if (outcome.kind !== "retry") return outcome;
-    if (outcome.provider === "unauthorized") {
-      return { kind: "snooze", until: new Date(now() + lookAgainMs), reason: outcome.error };
-    }
-    // The breaker of mail is not that of alerts.
-    return { kind: "retry", error: outcome.error };
+  const mailer = mailProvider(env, fetch);
+  if (env.alertEmail === null || mailer === null) return null;
+  const rendered = {
+    from: mailer.from,
+    to: env.alertEmail,
+    ...staffMail(message, shop, env.siteUrl),
+    notificationId: null,
+  };
+  const answer = await mailer.provider.send(rendered, key);
+  switch (answer.kind) {
+    case "sent":
+      return null;
+    case "busy":
+      return laterOutcome(answer, now());
+    case "unauthorized":
+      return { kind: "snooze", until: new Date(now() + lookAgainMs), reason: answer.error };
+    default:
+      // The breaker of mail is not that of alerts.
+      return { kind: "retry", error: answer.error };
   }
-  return answer.kind === "refused" ? { kind: "retry", error: answer.error } : null;
 }

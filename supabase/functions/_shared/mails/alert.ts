@@ -139,6 +139,7 @@ export function staffMail(
     language,
     texts: languages[language],
     siteUrl,
+    unsubscribeUrl: null,
     forStaff: true,
   });
 }

@@ -17,6 +17,7 @@ export const de: Texts = {
   questions: "Fragen? Schreiben Sie uns:",
   returns: "Rückgabe",
   privacy: "Datenschutz",
+  unsubscribe: "Keine Erinnerungen mehr",
   order: "Bestellung",
   orderDate: "Datum",
   viewOrder: "Bestellung ansehen",

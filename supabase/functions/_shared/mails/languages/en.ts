@@ -19,6 +19,7 @@ export const en = {
   questions: "Questions? Write to us:",
   returns: "Returns",
   privacy: "Privacy",
+  unsubscribe: "No more reminders",
   order: "Order",
   orderDate: "Date",
   viewOrder: "View your order",
