@@ -556,9 +556,9 @@ table public.inventory_journal (
   constraint inventory_journal_order_id_fkey FOREIGN KEY (order_id) REFERENCES orders(id) ON DELETE RESTRICT,
   constraint inventory_journal_variant_id_fkey FOREIGN KEY (variant_id) REFERENCES inventory_levels(variant_id) ON DELETE RESTRICT,
   constraint inventory_journal_change_not_zero CHECK ((change <> 0)),
-  constraint inventory_journal_kind_known CHECK ((kind = ANY (ARRAY['opening'::text, 'sale'::text, 'release'::text, 'return'::text, 'adjustment'::text, 'count'::text, 'import'::text, 'edit'::text])))
+  constraint inventory_journal_kind_known CHECK ((kind = ANY (ARRAY['opening'::text, 'sale'::text, 'release'::text, 'return'::text, 'exchange'::text, 'adjustment'::text, 'count'::text, 'import'::text, 'edit'::text])))
 );
-comment on table public.inventory_journal is 'Append-only: every change of on_hand. kind: opening (the row was made), sale and release (goods of an order go and, not sent after all or all together, come back), return (pieces came back), adjustment, count, import, edit (by hand, past the commands). Written by a trigger.';
+comment on table public.inventory_journal is 'Append-only: every change of on_hand. kind: opening (the row was made), sale and release (goods of an order go and, not sent after all or all together, come back), return (pieces came back), exchange (pieces go out for those that come back, or after all do not), adjustment, count, import, edit (by hand, past the commands). Written by a trigger.';
 comment on column public.inventory_journal.actor is 'Who: a member of staff, or for an order what settled it (event id, job); else the session''s user.';
 CREATE INDEX inventory_journal_order_id_idx ON public.inventory_journal USING btree (order_id);
 CREATE INDEX inventory_journal_variant_id_idx ON public.inventory_journal USING btree (variant_id, id);
@@ -601,11 +601,12 @@ table public.inventory_reservations (
   constraint inventory_reservations_pkey PRIMARY KEY (id),
   constraint inventory_reservations_order_id_fkey FOREIGN KEY (order_id) REFERENCES orders(id) ON DELETE CASCADE,
   constraint inventory_reservations_variant_id_fkey FOREIGN KEY (variant_id) REFERENCES inventory_levels(variant_id) ON DELETE RESTRICT,
-  constraint inventory_reservations_quantity_positive CHECK ((quantity > 0)),
+  constraint inventory_reservations_quantity_not_negative CHECK ((quantity >= 0)),
   constraint inventory_reservations_returned_within CHECK (((returned >= 0) AND (returned <= quantity))),
   constraint inventory_reservations_status_known CHECK ((status = ANY (ARRAY['active'::text, 'committed'::text, 'released'::text])))
 );
 comment on table public.inventory_reservations is 'Stock held by an order. expires_at only tells the sweeper when to ask Stripe; time alone releases nothing.';
+comment on column public.inventory_reservations.quantity is 'Pieces of the line, those that came by exchange included; 0: the exchange that brought them was closed.';
 comment on column public.inventory_reservations.returned is 'Pieces that came back by themselves, on the shelf or damaged: quantity less these is what the order has.';
 CREATE INDEX inventory_reservations_active_idx ON public.inventory_reservations USING btree (order_id) WHERE (status = 'active'::text);
 CREATE INDEX inventory_reservations_due_idx ON public.inventory_reservations USING btree (expires_at) WHERE (status = 'active'::text);
@@ -672,11 +673,12 @@ table public.order_items (
   constraint order_items_pkey PRIMARY KEY (id),
   constraint order_items_order_id_fkey FOREIGN KEY (order_id) REFERENCES orders(id) ON DELETE CASCADE,
   constraint order_items_variant_id_fkey FOREIGN KEY (variant_id) REFERENCES product_variants(id) ON DELETE RESTRICT,
-  constraint order_items_quantity_positive CHECK ((quantity > 0)),
+  constraint order_items_quantity_not_negative CHECK ((quantity >= 0)),
   constraint order_items_unit_amount_not_negative CHECK ((unit_amount >= 0))
 );
 comment on table public.order_items is 'Frozen lines of an order: one per variant, name and price as they were when the attempt began.';
 comment on column public.order_items.sku is 'What the shopper asked for, for good: the variant may be called otherwise by now. Goods are known by variant_id.';
+comment on column public.order_items.quantity is 'Pieces that were bought: frozen. 0: a line that an exchange has added, whose pieces stand in return_lines.exchanged_for.';
 CREATE INDEX order_items_variant_id_idx ON public.order_items USING btree (variant_id);
 row level security on public.order_items;
 policy order_items_read on public.order_items as permissive for select to authenticated using ((EXISTS ( SELECT 1
@@ -1073,12 +1075,16 @@ grant select on table public.refunds to service_role;
 
 
 table public.return_lines (
+  id uuid default gen_random_uuid() not null,
   return_id uuid not null,
   order_item_id uuid not null,
   quantity integer not null,
   unsent integer default 0 not null,
   restock boolean not null,
-  constraint return_lines_pkey PRIMARY KEY (return_id, order_item_id),
+  exchanged_for uuid,
+  constraint return_lines_once UNIQUE NULLS NOT DISTINCT (return_id, order_item_id, exchanged_for),
+  constraint return_lines_pkey PRIMARY KEY (id),
+  constraint return_lines_exchanged_for_fkey FOREIGN KEY (exchanged_for) REFERENCES order_items(id) ON DELETE CASCADE,
   constraint return_lines_order_item_id_fkey FOREIGN KEY (order_item_id) REFERENCES order_items(id) ON DELETE CASCADE,
   constraint return_lines_return_id_fkey FOREIGN KEY (return_id) REFERENCES returns(id) ON DELETE CASCADE,
   constraint return_lines_quantity_positive CHECK ((quantity > 0)),
@@ -1086,6 +1092,8 @@ table public.return_lines (
 );
 comment on table public.return_lines is 'Pieces of a return, by line of the order. restock: they go on the shelf; false: damaged, or not seen yet.';
 comment on column public.return_lines.unsent is 'How many of them never left the house: they are not to be sent any more.';
+comment on column public.return_lines.exchanged_for is 'The line of the order from which as many pieces go to the customer instead, at the same price; null: no exchange.';
+CREATE INDEX return_lines_exchanged_for_idx ON public.return_lines USING btree (exchanged_for);
 CREATE INDEX return_lines_order_item_id_idx ON public.return_lines USING btree (order_item_id);
 row level security on public.return_lines;
 policy return_lines_read on public.return_lines as permissive for select to authenticated using (( SELECT private.is_admin() AS is_admin));
@@ -1201,7 +1209,7 @@ table public.staff_commands (
   created_at timestamp with time zone default now() not null,
   constraint staff_commands_pkey PRIMARY KEY (id),
   constraint staff_commands_order_id_fkey FOREIGN KEY (order_id) REFERENCES orders(id) ON DELETE SET NULL,
-  constraint staff_commands_command_known CHECK ((command = ANY (ARRAY['request_refund'::text, 'cancel_order'::text, 'release_review'::text, 'mark_fulfilled'::text, 'correct_shipment'::text, 'submit_dispute_evidence'::text, 'resend_notification'::text, 'redrive_webhook_event'::text, 'redrive_job'::text, 'erase_customer'::text, 'assign_refund'::text, 'announce_return'::text, 'close_return'::text, 'receive_return'::text, 'adjust_inventory'::text, 'count_inventory'::text, 'import_inventory'::text, 'add_product'::text, 'add_variant'::text, 'set_price'::text, 'acknowledge_alert'::text, 'resolve_alert'::text, 'accept_dispute'::text, 'export_person'::text])))
+  constraint staff_commands_command_known CHECK ((command = ANY (ARRAY['request_refund'::text, 'cancel_order'::text, 'release_review'::text, 'mark_fulfilled'::text, 'correct_shipment'::text, 'submit_dispute_evidence'::text, 'resend_notification'::text, 'redrive_webhook_event'::text, 'redrive_job'::text, 'erase_customer'::text, 'assign_refund'::text, 'announce_return'::text, 'exchange_return'::text, 'close_return'::text, 'receive_return'::text, 'adjust_inventory'::text, 'count_inventory'::text, 'import_inventory'::text, 'add_product'::text, 'add_variant'::text, 'set_price'::text, 'acknowledge_alert'::text, 'resolve_alert'::text, 'accept_dispute'::text, 'export_person'::text])))
 );
 comment on table public.staff_commands is 'Insert-only log of what staff asked for. Inserting a row carries it out; a refused command leaves no row.';
 CREATE INDEX staff_commands_order_id_idx ON public.staff_commands USING btree (order_id);
@@ -1454,11 +1462,11 @@ CREATE OR REPLACE FUNCTION private.add_order_risk()
 comment on function private.add_order_risk() is 'Trigger of orders: each has its row of order_risk.';
 
 
-CREATE OR REPLACE FUNCTION private.add_return_line(p_return_id uuid, p_order_item_id uuid, p_quantity integer, p_unsent integer, p_restock boolean)
+CREATE OR REPLACE FUNCTION private.add_return_line(p_return_id uuid, p_order_item_id uuid, p_quantity integer, p_unsent integer, p_restock boolean, p_exchanged_for uuid DEFAULT NULL::uuid)
  RETURNS void
  LANGUAGE sql
  SET search_path TO '';
-comment on function private.add_return_line(p_return_id uuid, p_order_item_id uuid, p_quantity integer, p_unsent integer, p_restock boolean) is 'Adds pieces of a line to a return.';
+comment on function private.add_return_line(p_return_id uuid, p_order_item_id uuid, p_quantity integer, p_unsent integer, p_restock boolean, p_exchanged_for uuid) is 'Adds pieces of a line to a return; p_exchanged_for: the line whose pieces go out for them.';
 
 
 CREATE OR REPLACE FUNCTION private.address_key(p_ip inet, p_prefix integer DEFAULT 56)
@@ -1513,6 +1521,13 @@ CREATE OR REPLACE FUNCTION private.amount_step(p_currency text)
  IMMUTABLE
  SET search_path TO '';
 comment on function private.amount_step(p_currency text) is 'Amounts of a currency are multiples of this, in minor units.';
+
+
+CREATE OR REPLACE FUNCTION private.announce_exchange(o orders, p_lines jsonb, p_reason text)
+ RETURNS uuid
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.announce_exchange(o orders, p_lines jsonb, p_reason text) is 'Writes the returns of an exchange: pieces that were sent are awaited, in the return that it answers; pieces that are still in the house have come back at once. SHINV: not to be exchanged; SHSKU.';
 
 
 CREATE OR REPLACE FUNCTION private.answer_of_hits(p_hits jsonb)
@@ -1949,6 +1964,29 @@ CREATE OR REPLACE FUNCTION private.error_text(p_sqlstate text, p_message text)
 comment on function private.error_text(p_sqlstate text, p_message text) is 'An error of the database as it may be stored and logged: without the value that it was about. Twin of valueless() in _shared/errors.ts.';
 
 
+CREATE OR REPLACE FUNCTION private.exchange_line(o orders, i order_items, p_for text)
+ RETURNS uuid
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.exchange_line(o orders, i order_items, p_for text) is 'The line of the order from which a SKU goes out in exchange for a piece of line i, made if need be. SHSKU: no such SKU; SHINV: at another price.';
+
+
+CREATE OR REPLACE FUNCTION private.exchange_price(o orders, i order_items, v product_variants)
+ RETURNS bigint
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.exchange_price(o orders, i order_items, v product_variants) is 'What a variant costs in exchange for a piece of this line, in minor units of the order: its price in the same order, the piece''s own where both cost the same today, or today''s; null: sold in another currency.';
+
+
+CREATE OR REPLACE FUNCTION private.exchanged_pieces(p_order_item_id uuid, OUT came integer, OUT went integer)
+ RETURNS record
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.exchanged_pieces(p_order_item_id uuid, OUT came integer, OUT went integer) is 'Pieces that exchanges have brought to a line (came) and taken from it (went). What was paid for them goes with them: their prices are equal.';
+
+
 CREATE OR REPLACE FUNCTION private.export_of_person(p_email text)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -2039,7 +2077,7 @@ CREATE OR REPLACE FUNCTION private.hash_of_order(p_order_id uuid)
  LANGUAGE sql
  STABLE
  SET search_path TO '';
-comment on function private.hash_of_order(p_order_id uuid) is 'hash_lines() of the lines that an order has now.';
+comment on function private.hash_of_order(p_order_id uuid) is 'hash_lines() of the lines that were bought with an order.';
 
 
 CREATE OR REPLACE FUNCTION private.hold_reasons(o orders)
@@ -2085,6 +2123,16 @@ CREATE OR REPLACE FUNCTION private.is_card_number(p_digits text)
  IMMUTABLE
  SET search_path TO '';
 comment on function private.is_card_number(p_digits text) is 'Whether digits are a card number by issuer prefix, length and check digit. The twin of isCardNumber() in _shared/text/card_numbers.ts.';
+
+
+CREATE OR REPLACE FUNCTION private.is_command(c staff_commands, p_command text, p_args jsonb)
+ RETURNS boolean
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO '';
+comment on function private.is_command(c staff_commands, p_command text, p_args jsonb) is 'Whether this row of the log is that command with those arguments.';
+grant execute on function private.is_command(c staff_commands, p_command text, p_args jsonb) to authenticated;
+grant execute on function private.is_command(c staff_commands, p_command text, p_args jsonb) to service_role;
 
 
 CREATE OR REPLACE FUNCTION private.is_erased(p_fact jsonb, p_order_id uuid)
@@ -2213,11 +2261,11 @@ comment on function private.limit_wait(p_limit integer, p_window_seconds integer
 
 
 CREATE OR REPLACE FUNCTION private.line_positions(p_order_id uuid)
- RETURNS TABLE(order_item_id uuid, variant_id uuid, sku text, name text, unit_amount bigint, quantity integer, shipped integer, sent_back integer, returned integer, announced integer, refunded integer, here integer, to_ship integer)
+ RETURNS TABLE(order_item_id uuid, variant_id uuid, sku text, name text, unit_amount bigint, quantity integer, shipped integer, sent_back integer, returned integer, announced integer, refunded integer, here integer, to_ship integer, paid integer, exchanged integer, exchanging integer)
  LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
-comment on function private.line_positions(p_order_id uuid) is 'Where the pieces of each line of an order are. shipped: have left the house; sent_back: of those in returns, the ones that had left; returned and announced: in returns that came, and that are awaited; refunded: money given back or on its way; here: sold and still in the house; to_ship: still to be sent. Call with the order locked.';
+comment on function private.line_positions(p_order_id uuid) is 'Where the pieces of each line of an order are. quantity: bought, and come by exchange; shipped: have left the house; sent_back: of those in returns, the ones that had left; returned and announced: in returns that came, and that are awaited; refunded: money given back or on its way; here: sold and still in the house; to_ship: still to be sent; paid: pieces whose price is on this line; exchanged and exchanging: of those returned and announced, what another piece goes out for. Call with the order locked.';
 
 
 CREATE OR REPLACE FUNCTION private.link_payments(p_payment_ids text[])
@@ -2253,6 +2301,13 @@ CREATE OR REPLACE FUNCTION private.lock_orders_of_refunds(p_job_ids bigint[])
  LANGUAGE sql
  SET search_path TO '';
 comment on function private.lock_orders_of_refunds(p_job_ids bigint[]) is 'Locks the orders of refund jobs that are about to end, before the jobs: orders come first everywhere.';
+
+
+CREATE OR REPLACE FUNCTION private.lock_stock_of_order(p_order_id uuid)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.lock_stock_of_order(p_order_id uuid) is 'Locks the stock of all that an order holds or owns, until the transaction ends.';
 
 
 CREATE OR REPLACE FUNCTION private.lost_checkouts(p_limit integer)
@@ -2963,6 +3018,14 @@ CREATE OR REPLACE FUNCTION private.refuse_disputed(p_order_ids uuid[])
 comment on function private.refuse_disputed(p_order_ids uuid[]) is 'SHINV while a dispute of one of these orders waits for evidence: defending a claim goes before erasure (GDPR article 17(3)(e)).';
 
 
+CREATE OR REPLACE FUNCTION private.refuse_exchange(o orders)
+ RETURNS void
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.refuse_exchange(o orders) is 'SHINV: an order whose pieces must not be exchanged, with what keeps them.';
+
+
 CREATE OR REPLACE FUNCTION private.refuse_lost_hold()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -3115,7 +3178,7 @@ CREATE OR REPLACE FUNCTION private.run_close_return(p_args jsonb)
  RETURNS jsonb
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.run_close_return(p_args jsonb) is 'Carries out close_return: of one that was received no money is due; one that was announced will not come. SHINV: no such return, closed already, its refund is under way, or it would send what was refunded.';
+comment on function private.run_close_return(p_args jsonb) is 'Carries out close_return: of one that was received no money is due; one that was announced will not come. Of an exchange, what was to be sent instead stays. SHINV: no such return, closed already, its refund is under way, it would send what was refunded, or what goes out in exchange has been sent.';
 
 
 CREATE OR REPLACE FUNCTION private.run_correct_shipment(p_command_id uuid, p_args jsonb)
@@ -3137,6 +3200,13 @@ CREATE OR REPLACE FUNCTION private.run_erase_customer(p_command_id uuid, p_args 
  LANGUAGE plpgsql
  SET search_path TO '';
 comment on function private.run_erase_customer(p_command_id uuid, p_args jsonb) is 'Carries out erase_customer, and answers with counts: { ok, found, erased: { orders, customers, stripe_customers, events, texts }, problem? }; found false: nobody is known, and nothing was changed. SHINV: a dispute still needs the data.';
+
+
+CREATE OR REPLACE FUNCTION private.run_exchange_return(p_args jsonb)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.run_exchange_return(p_args jsonb) is 'Carries out exchange_return: settling takes the new pieces from the shelf, and they are to be sent. Answers { return_id? (awaited), lines }. SHINV: nothing to exchange, or at another price; SHSKU; SHSTK: sold out.';
 
 
 CREATE OR REPLACE FUNCTION private.run_mark_fulfilled(p_command_id uuid, p_args jsonb)
@@ -3276,6 +3346,13 @@ CREATE OR REPLACE FUNCTION private.settle_effects(o orders, p_mismatches text[],
 comment on function private.settle_effects(o orders, p_mismatches text[], p_source text) is 'Side effects of a settled order: jobs, mails, alerts. Called by settle_order() only.';
 
 
+CREATE OR REPLACE FUNCTION private.settle_exchanges(o orders, p_source text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.settle_exchanges(o orders, p_source text) is 'Makes what an order owns as many pieces as its lines have with their exchanges: takes from the shelf what an exchange has brought, and gives back what one that was closed had. Called by settle_order() only.';
+
+
 CREATE OR REPLACE FUNCTION private.settle_fraud_effects(o orders, p_source text)
  RETURNS void
  LANGUAGE plpgsql
@@ -3315,7 +3392,7 @@ CREATE OR REPLACE FUNCTION private.settle_returns(o orders, p_source text)
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.settle_returns(o orders, p_source text) is 'Books the pieces of each return once: what waited for its refund when that has succeeded, what staff received at once. Closes returns when all that came back is paid back. Called by settle_order() only.';
+comment on function private.settle_returns(o orders, p_source text) is 'Books the pieces of each return once: what waited for its refund when that has succeeded, what staff received at once. Closes returns when all that came back is paid back or exchanged. Called by settle_order() only.';
 
 
 CREATE OR REPLACE FUNCTION private.settle_risk_alerts(o orders, p_mismatches text[])
@@ -3470,7 +3547,7 @@ CREATE OR REPLACE FUNCTION private.submit_command(p_command text, p_args jsonb, 
  RETURNS jsonb
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.submit_command(p_command text, p_args jsonb, p_dry_run boolean, p_command_id uuid) is 'Inserts a staff command as the caller, whose policies decide, and returns its result. p_dry_run: carries it out, undoes all of it, and returns what the result would be. p_command_id: the same command with the same id is carried out once and answers the same again. 42501: the caller is not staff; SHINV: the id was another command''s.';
+comment on function private.submit_command(p_command text, p_args jsonb, p_dry_run boolean, p_command_id uuid) is 'Inserts a staff command as the caller, whose policies decide, and returns its result. p_dry_run: carries it out, undoes all of it, and returns what the result would be. p_command_id: the same command with the same id is carried out once and answers the same again. 42501: the caller is not staff; SHINV: the id was another command''s, or had other arguments.';
 grant execute on function private.submit_command(p_command text, p_args jsonb, p_dry_run boolean, p_command_id uuid) to authenticated;
 grant execute on function private.submit_command(p_command text, p_args jsonb, p_dry_run boolean, p_command_id uuid) to service_role;
 
@@ -3487,7 +3564,7 @@ CREATE OR REPLACE FUNCTION private.take_announced(p_return_id uuid, p_order_item
  RETURNS integer
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.take_announced(p_return_id uuid, p_order_item_id uuid, p_quantity integer, p_restock boolean, p_free_only boolean) is 'Moves up to p_quantity announced pieces of a line from other returns to this one, the oldest first, and returns how many. p_free_only: none that wait for a refund.';
+comment on function private.take_announced(p_return_id uuid, p_order_item_id uuid, p_quantity integer, p_restock boolean, p_free_only boolean) is 'Moves up to p_quantity announced pieces of a line from other returns to this one, the oldest first, and returns how many. p_free_only: none that wait for a refund or are exchanged.';
 
 
 CREATE OR REPLACE FUNCTION private.tell_of_refund(q refund_requests, p_job_id bigint, p_cause text)
@@ -3685,49 +3762,49 @@ comment on function public.abandon_checkout(p_order_id uuid, p_attempt integer, 
 grant execute on function public.abandon_checkout(p_order_id uuid, p_attempt integer, p_refusal jsonb) to service_role;
 
 
-CREATE OR REPLACE FUNCTION public.accept_dispute(p_dispute_id text, p_note text DEFAULT NULL::text)
+CREATE OR REPLACE FUNCTION public.accept_dispute(p_dispute_id text, p_note text DEFAULT NULL::text, p_dry_run boolean DEFAULT false, p_command_id uuid DEFAULT NULL::uuid)
  RETURNS jsonb
  LANGUAGE sql
  SET search_path TO '';
-comment on function public.accept_dispute(p_dispute_id text, p_note text) is 'Gives up a dispute: a job closes it at Stripe, and the bank keeps the money. Final. Staff only.';
-grant execute on function public.accept_dispute(p_dispute_id text, p_note text) to authenticated;
-grant execute on function public.accept_dispute(p_dispute_id text, p_note text) to service_role;
+comment on function public.accept_dispute(p_dispute_id text, p_note text, p_dry_run boolean, p_command_id uuid) is 'Gives up a dispute: a job closes it at Stripe, and the bank keeps the money. Final. Staff only.';
+grant execute on function public.accept_dispute(p_dispute_id text, p_note text, p_dry_run boolean, p_command_id uuid) to authenticated;
+grant execute on function public.accept_dispute(p_dispute_id text, p_note text, p_dry_run boolean, p_command_id uuid) to service_role;
 
 
-CREATE OR REPLACE FUNCTION public.acknowledge_alert(p_alert_id uuid)
+CREATE OR REPLACE FUNCTION public.acknowledge_alert(p_alert_id uuid, p_dry_run boolean DEFAULT false, p_command_id uuid DEFAULT NULL::uuid)
  RETURNS jsonb
  LANGUAGE sql
  SET search_path TO '';
-comment on function public.acknowledge_alert(p_alert_id uuid) is 'Somebody looks at an alert. Staff only.';
-grant execute on function public.acknowledge_alert(p_alert_id uuid) to authenticated;
-grant execute on function public.acknowledge_alert(p_alert_id uuid) to service_role;
+comment on function public.acknowledge_alert(p_alert_id uuid, p_dry_run boolean, p_command_id uuid) is 'Somebody looks at an alert. Staff only.';
+grant execute on function public.acknowledge_alert(p_alert_id uuid, p_dry_run boolean, p_command_id uuid) to authenticated;
+grant execute on function public.acknowledge_alert(p_alert_id uuid, p_dry_run boolean, p_command_id uuid) to service_role;
 
 
-CREATE OR REPLACE FUNCTION public.add_product(p_slug text, p_name text, p_description text DEFAULT NULL::text, p_image_url text DEFAULT NULL::text, p_active boolean DEFAULT true)
+CREATE OR REPLACE FUNCTION public.add_product(p_slug text, p_name text, p_description text DEFAULT NULL::text, p_image_url text DEFAULT NULL::text, p_active boolean DEFAULT true, p_dry_run boolean DEFAULT false, p_command_id uuid DEFAULT NULL::uuid)
  RETURNS jsonb
  LANGUAGE sql
  SET search_path TO '';
-comment on function public.add_product(p_slug text, p_name text, p_description text, p_image_url text, p_active boolean) is 'Adds a product; its sizes and colours come with add_variant(). Staff only.';
-grant execute on function public.add_product(p_slug text, p_name text, p_description text, p_image_url text, p_active boolean) to authenticated;
-grant execute on function public.add_product(p_slug text, p_name text, p_description text, p_image_url text, p_active boolean) to service_role;
+comment on function public.add_product(p_slug text, p_name text, p_description text, p_image_url text, p_active boolean, p_dry_run boolean, p_command_id uuid) is 'Adds a product; its sizes and colours come with add_variant(). Staff only.';
+grant execute on function public.add_product(p_slug text, p_name text, p_description text, p_image_url text, p_active boolean, p_dry_run boolean, p_command_id uuid) to authenticated;
+grant execute on function public.add_product(p_slug text, p_name text, p_description text, p_image_url text, p_active boolean, p_dry_run boolean, p_command_id uuid) to service_role;
 
 
-CREATE OR REPLACE FUNCTION public.add_variant(p_product_slug text, p_sku text, p_price_amount numeric, p_currency text, p_size text DEFAULT NULL::text, p_color text DEFAULT NULL::text, p_on_hand integer DEFAULT 0, p_confirm boolean DEFAULT false)
+CREATE OR REPLACE FUNCTION public.add_variant(p_product_slug text, p_sku text, p_price_amount numeric, p_currency text, p_size text DEFAULT NULL::text, p_color text DEFAULT NULL::text, p_on_hand integer DEFAULT 0, p_confirm boolean DEFAULT false, p_dry_run boolean DEFAULT false, p_command_id uuid DEFAULT NULL::uuid)
  RETURNS jsonb
  LANGUAGE sql
  SET search_path TO '';
-comment on function public.add_variant(p_product_slug text, p_sku text, p_price_amount numeric, p_currency text, p_size text, p_color text, p_on_hand integer, p_confirm boolean) is 'Puts a size and colour of a product on sale, with its stock. p_price_amount in Stripe''s minor units; a price that Stripe refuses is refused, one below one unit of the currency needs p_confirm. Staff only.';
-grant execute on function public.add_variant(p_product_slug text, p_sku text, p_price_amount numeric, p_currency text, p_size text, p_color text, p_on_hand integer, p_confirm boolean) to authenticated;
-grant execute on function public.add_variant(p_product_slug text, p_sku text, p_price_amount numeric, p_currency text, p_size text, p_color text, p_on_hand integer, p_confirm boolean) to service_role;
+comment on function public.add_variant(p_product_slug text, p_sku text, p_price_amount numeric, p_currency text, p_size text, p_color text, p_on_hand integer, p_confirm boolean, p_dry_run boolean, p_command_id uuid) is 'Puts a size and colour of a product on sale, with its stock. p_price_amount in Stripe''s minor units; a price that Stripe refuses is refused, one below one unit of the currency needs p_confirm. Staff only.';
+grant execute on function public.add_variant(p_product_slug text, p_sku text, p_price_amount numeric, p_currency text, p_size text, p_color text, p_on_hand integer, p_confirm boolean, p_dry_run boolean, p_command_id uuid) to authenticated;
+grant execute on function public.add_variant(p_product_slug text, p_sku text, p_price_amount numeric, p_currency text, p_size text, p_color text, p_on_hand integer, p_confirm boolean, p_dry_run boolean, p_command_id uuid) to service_role;
 
 
-CREATE OR REPLACE FUNCTION public.adjust_inventory(p_sku text, p_delta integer, p_reason text)
+CREATE OR REPLACE FUNCTION public.adjust_inventory(p_sku text, p_delta integer, p_reason text, p_dry_run boolean DEFAULT false, p_command_id uuid DEFAULT NULL::uuid)
  RETURNS jsonb
  LANGUAGE sql
  SET search_path TO '';
-comment on function public.adjust_inventory(p_sku text, p_delta integer, p_reason text) is 'Goods received (p_delta > 0) or lost (p_delta < 0). Staff only.';
-grant execute on function public.adjust_inventory(p_sku text, p_delta integer, p_reason text) to authenticated;
-grant execute on function public.adjust_inventory(p_sku text, p_delta integer, p_reason text) to service_role;
+comment on function public.adjust_inventory(p_sku text, p_delta integer, p_reason text, p_dry_run boolean, p_command_id uuid) is 'Goods received (p_delta > 0) or lost (p_delta < 0). Staff only.';
+grant execute on function public.adjust_inventory(p_sku text, p_delta integer, p_reason text, p_dry_run boolean, p_command_id uuid) to authenticated;
+grant execute on function public.adjust_inventory(p_sku text, p_delta integer, p_reason text, p_dry_run boolean, p_command_id uuid) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.advance_reconciliation_cursor(p_name text, p_position timestamp with time zone)
@@ -3739,13 +3816,13 @@ comment on function public.advance_reconciliation_cursor(p_name text, p_position
 grant execute on function public.advance_reconciliation_cursor(p_name text, p_position timestamp with time zone) to service_role;
 
 
-CREATE OR REPLACE FUNCTION public.announce_return(p_order_number text, p_lines jsonb, p_reason text DEFAULT NULL::text, p_dry_run boolean DEFAULT false)
+CREATE OR REPLACE FUNCTION public.announce_return(p_order_number text, p_lines jsonb, p_reason text DEFAULT NULL::text, p_dry_run boolean DEFAULT false, p_command_id uuid DEFAULT NULL::uuid)
  RETURNS jsonb
  LANGUAGE sql
  SET search_path TO '';
-comment on function public.announce_return(p_order_number text, p_lines jsonb, p_reason text, p_dry_run boolean) is 'Notes what a customer will send back: p_lines [{"sku", "quantity"}]. Moves neither money nor stock. Staff only.';
-grant execute on function public.announce_return(p_order_number text, p_lines jsonb, p_reason text, p_dry_run boolean) to authenticated;
-grant execute on function public.announce_return(p_order_number text, p_lines jsonb, p_reason text, p_dry_run boolean) to service_role;
+comment on function public.announce_return(p_order_number text, p_lines jsonb, p_reason text, p_dry_run boolean, p_command_id uuid) is 'Notes what a customer will send back: p_lines [{"sku", "quantity"}]. Moves neither money nor stock. Staff only.';
+grant execute on function public.announce_return(p_order_number text, p_lines jsonb, p_reason text, p_dry_run boolean, p_command_id uuid) to authenticated;
+grant execute on function public.announce_return(p_order_number text, p_lines jsonb, p_reason text, p_dry_run boolean, p_command_id uuid) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.apply_stripe_facts(p_facts jsonb, p_source text, p_observed_at timestamp with time zone)
@@ -3757,13 +3834,13 @@ comment on function public.apply_stripe_facts(p_facts jsonb, p_source text, p_ob
 grant execute on function public.apply_stripe_facts(p_facts jsonb, p_source text, p_observed_at timestamp with time zone) to service_role;
 
 
-CREATE OR REPLACE FUNCTION public.assign_refund(p_refund_id text, p_lines jsonb, p_restock boolean DEFAULT false, p_dry_run boolean DEFAULT false)
+CREATE OR REPLACE FUNCTION public.assign_refund(p_refund_id text, p_lines jsonb, p_restock boolean DEFAULT false, p_dry_run boolean DEFAULT false, p_command_id uuid DEFAULT NULL::uuid)
  RETURNS jsonb
  LANGUAGE sql
  SET search_path TO '';
-comment on function public.assign_refund(p_refund_id text, p_lines jsonb, p_restock boolean, p_dry_run boolean) is 'Says which pieces a refund was about that was made in Stripe''s dashboard: p_lines [{"sku", "quantity", "restock"}]. Staff only.';
-grant execute on function public.assign_refund(p_refund_id text, p_lines jsonb, p_restock boolean, p_dry_run boolean) to authenticated;
-grant execute on function public.assign_refund(p_refund_id text, p_lines jsonb, p_restock boolean, p_dry_run boolean) to service_role;
+comment on function public.assign_refund(p_refund_id text, p_lines jsonb, p_restock boolean, p_dry_run boolean, p_command_id uuid) is 'Says which pieces a refund was about that was made in Stripe''s dashboard: p_lines [{"sku", "quantity", "restock"}]. Staff only.';
+grant execute on function public.assign_refund(p_refund_id text, p_lines jsonb, p_restock boolean, p_dry_run boolean, p_command_id uuid) to authenticated;
+grant execute on function public.assign_refund(p_refund_id text, p_lines jsonb, p_restock boolean, p_dry_run boolean, p_command_id uuid) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.attach_checkout_session(p_order_id uuid, p_attempt integer, p_fact jsonb, p_email_change integer DEFAULT NULL::integer)
@@ -3784,13 +3861,13 @@ comment on function public.begin_checkout(p_items jsonb, p_idempotency_key text,
 grant execute on function public.begin_checkout(p_items jsonb, p_idempotency_key text, p_user_id uuid, p_email text, p_client_ip text, p_user_agent text, p_locale text, p_livemode boolean, p_session_seconds integer, p_hold_seconds integer, p_velocity_mode text, p_previous_session_id text, p_supersede boolean) to service_role;
 
 
-CREATE OR REPLACE FUNCTION public.cancel_order(p_order_number text, p_reason text DEFAULT NULL::text)
+CREATE OR REPLACE FUNCTION public.cancel_order(p_order_number text, p_reason text DEFAULT NULL::text, p_dry_run boolean DEFAULT false, p_command_id uuid DEFAULT NULL::uuid)
  RETURNS jsonb
  LANGUAGE sql
  SET search_path TO '';
-comment on function public.cancel_order(p_order_number text, p_reason text) is 'Cancels an order that has not shipped: closes its checkout, frees its stock, refunds what was paid. Staff only.';
-grant execute on function public.cancel_order(p_order_number text, p_reason text) to authenticated;
-grant execute on function public.cancel_order(p_order_number text, p_reason text) to service_role;
+comment on function public.cancel_order(p_order_number text, p_reason text, p_dry_run boolean, p_command_id uuid) is 'Cancels an order that has not shipped: closes its checkout, frees its stock, refunds what was paid. Staff only.';
+grant execute on function public.cancel_order(p_order_number text, p_reason text, p_dry_run boolean, p_command_id uuid) to authenticated;
+grant execute on function public.cancel_order(p_order_number text, p_reason text, p_dry_run boolean, p_command_id uuid) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.check_invariants()
@@ -3811,31 +3888,31 @@ comment on function public.claim_jobs(p_worker text, p_limit integer, p_lease_se
 grant execute on function public.claim_jobs(p_worker text, p_limit integer, p_lease_seconds integer) to service_role;
 
 
-CREATE OR REPLACE FUNCTION public.close_return(p_return_id uuid, p_note text DEFAULT NULL::text)
+CREATE OR REPLACE FUNCTION public.close_return(p_return_id uuid, p_note text DEFAULT NULL::text, p_dry_run boolean DEFAULT false, p_command_id uuid DEFAULT NULL::uuid)
  RETURNS jsonb
  LANGUAGE sql
  SET search_path TO '';
-comment on function public.close_return(p_return_id uuid, p_note text) is 'Ends a return: of one that was received no money is due, one that was announced will not come (pieces of it that were not sent are to be sent again). Staff only.';
-grant execute on function public.close_return(p_return_id uuid, p_note text) to authenticated;
-grant execute on function public.close_return(p_return_id uuid, p_note text) to service_role;
+comment on function public.close_return(p_return_id uuid, p_note text, p_dry_run boolean, p_command_id uuid) is 'Ends a return: of one that was received no money is due, one that was announced will not come (pieces of it that were not sent are to be sent again). Staff only.';
+grant execute on function public.close_return(p_return_id uuid, p_note text, p_dry_run boolean, p_command_id uuid) to authenticated;
+grant execute on function public.close_return(p_return_id uuid, p_note text, p_dry_run boolean, p_command_id uuid) to service_role;
 
 
-CREATE OR REPLACE FUNCTION public.correct_shipment(p_order_number text, p_parcel integer, p_carrier text DEFAULT NULL::text, p_tracking_number text DEFAULT NULL::text)
+CREATE OR REPLACE FUNCTION public.correct_shipment(p_order_number text, p_parcel integer, p_carrier text DEFAULT NULL::text, p_tracking_number text DEFAULT NULL::text, p_dry_run boolean DEFAULT false, p_command_id uuid DEFAULT NULL::uuid)
  RETURNS jsonb
  LANGUAGE sql
  SET search_path TO '';
-comment on function public.correct_shipment(p_order_number text, p_parcel integer, p_carrier text, p_tracking_number text) is 'Corrects carrier or tracking number of a parcel (numbered from 1 in each order) and mails the correction. Staff only.';
-grant execute on function public.correct_shipment(p_order_number text, p_parcel integer, p_carrier text, p_tracking_number text) to authenticated;
-grant execute on function public.correct_shipment(p_order_number text, p_parcel integer, p_carrier text, p_tracking_number text) to service_role;
+comment on function public.correct_shipment(p_order_number text, p_parcel integer, p_carrier text, p_tracking_number text, p_dry_run boolean, p_command_id uuid) is 'Corrects carrier or tracking number of a parcel (numbered from 1 in each order) and mails the correction. Staff only.';
+grant execute on function public.correct_shipment(p_order_number text, p_parcel integer, p_carrier text, p_tracking_number text, p_dry_run boolean, p_command_id uuid) to authenticated;
+grant execute on function public.correct_shipment(p_order_number text, p_parcel integer, p_carrier text, p_tracking_number text, p_dry_run boolean, p_command_id uuid) to service_role;
 
 
-CREATE OR REPLACE FUNCTION public.count_inventory(p_counts jsonb, p_note text DEFAULT NULL::text)
+CREATE OR REPLACE FUNCTION public.count_inventory(p_counts jsonb, p_note text DEFAULT NULL::text, p_dry_run boolean DEFAULT false, p_command_id uuid DEFAULT NULL::uuid)
  RETURNS jsonb
  LANGUAGE sql
  SET search_path TO '';
-comment on function public.count_inventory(p_counts jsonb, p_note text) is 'Sets the stock to what was counted: p_counts [{"sku", "counted"}], all pieces in the house, those sold and not sent included. All lines or none; counting again changes nothing. Staff only.';
-grant execute on function public.count_inventory(p_counts jsonb, p_note text) to authenticated;
-grant execute on function public.count_inventory(p_counts jsonb, p_note text) to service_role;
+comment on function public.count_inventory(p_counts jsonb, p_note text, p_dry_run boolean, p_command_id uuid) is 'Sets the stock to what was counted: p_counts [{"sku", "counted"}], all pieces in the house, those sold and not sent included. All lines or none; counting again changes nothing. Staff only.';
+grant execute on function public.count_inventory(p_counts jsonb, p_note text, p_dry_run boolean, p_command_id uuid) to authenticated;
+grant execute on function public.count_inventory(p_counts jsonb, p_note text, p_dry_run boolean, p_command_id uuid) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.count_jobs()
@@ -3858,22 +3935,31 @@ while one waits. Returns how many were queued.';
 grant execute on function public.enqueue_periodic_jobs(p_settings jsonb) to service_role;
 
 
-CREATE OR REPLACE FUNCTION public.erase_customer(p_email text)
+CREATE OR REPLACE FUNCTION public.erase_customer(p_email text, p_dry_run boolean DEFAULT false, p_command_id uuid DEFAULT NULL::uuid)
  RETURNS jsonb
  LANGUAGE sql
  SET search_path TO '';
-comment on function public.erase_customer(p_email text) is 'Removes a person from everything known under an e-mail address, also at Stripe, and answers with counts; ok and found are false when nobody is known under it. Refused while a dispute waits for evidence. Staff only.';
-grant execute on function public.erase_customer(p_email text) to authenticated;
-grant execute on function public.erase_customer(p_email text) to service_role;
+comment on function public.erase_customer(p_email text, p_dry_run boolean, p_command_id uuid) is 'Removes a person from everything known under an e-mail address, also at Stripe, and answers with counts; ok and found are false when nobody is known under it. Refused while a dispute waits for evidence. Staff only.';
+grant execute on function public.erase_customer(p_email text, p_dry_run boolean, p_command_id uuid) to authenticated;
+grant execute on function public.erase_customer(p_email text, p_dry_run boolean, p_command_id uuid) to service_role;
 
 
-CREATE OR REPLACE FUNCTION public.export_person(p_email text)
+CREATE OR REPLACE FUNCTION public.exchange_return(p_order_number text, p_lines jsonb, p_reason text DEFAULT NULL::text, p_dry_run boolean DEFAULT false, p_command_id uuid DEFAULT NULL::uuid)
+ RETURNS jsonb
+ LANGUAGE sql
+ SET search_path TO '';
+comment on function public.exchange_return(p_order_number text, p_lines jsonb, p_reason text, p_dry_run boolean, p_command_id uuid) is 'Exchanges pieces for others of the same price: p_lines [{"sku", "for", "quantity"}]. What was sent is awaited; the new piece is taken from the shelf and is a parcel more of the same order. Moves no money. close_return() calls it off as long as the new piece has not been sent. Staff only.';
+grant execute on function public.exchange_return(p_order_number text, p_lines jsonb, p_reason text, p_dry_run boolean, p_command_id uuid) to authenticated;
+grant execute on function public.exchange_return(p_order_number text, p_lines jsonb, p_reason text, p_dry_run boolean, p_command_id uuid) to service_role;
+
+
+CREATE OR REPLACE FUNCTION public.export_person(p_email text, p_dry_run boolean DEFAULT false, p_command_id uuid DEFAULT NULL::uuid)
  RETURNS jsonb
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function public.export_person(p_email text) is 'All that is stored of a person under an e-mail address, as JSON, for whom asks what is known of them (GDPR article 15). Staff only.';
-grant execute on function public.export_person(p_email text) to authenticated;
-grant execute on function public.export_person(p_email text) to service_role;
+comment on function public.export_person(p_email text, p_dry_run boolean, p_command_id uuid) is 'All that is stored of a person under an e-mail address, as JSON, for whom asks what is known of them (GDPR article 15). Staff only.';
+grant execute on function public.export_person(p_email text, p_dry_run boolean, p_command_id uuid) to authenticated;
+grant execute on function public.export_person(p_email text, p_dry_run boolean, p_command_id uuid) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.find_open_checkout(p_order_id uuid)
@@ -3984,13 +4070,13 @@ comment on function public.get_webhook_allowlist() is 'The addresses Stripe post
 grant execute on function public.get_webhook_allowlist() to service_role;
 
 
-CREATE OR REPLACE FUNCTION public.import_inventory(p_csv text, p_note text DEFAULT NULL::text)
+CREATE OR REPLACE FUNCTION public.import_inventory(p_csv text, p_note text DEFAULT NULL::text, p_dry_run boolean DEFAULT false, p_command_id uuid DEFAULT NULL::uuid)
  RETURNS jsonb
  LANGUAGE sql
  SET search_path TO '';
-comment on function public.import_inventory(p_csv text, p_note text) is 'As count_inventory(), from a CSV file: SKU and pieces in the house, with or without a heading that begins with sku. Staff only.';
-grant execute on function public.import_inventory(p_csv text, p_note text) to authenticated;
-grant execute on function public.import_inventory(p_csv text, p_note text) to service_role;
+comment on function public.import_inventory(p_csv text, p_note text, p_dry_run boolean, p_command_id uuid) is 'As count_inventory(), from a CSV file: SKU and pieces in the house, with or without a heading that begins with sku. Staff only.';
+grant execute on function public.import_inventory(p_csv text, p_note text, p_dry_run boolean, p_command_id uuid) to authenticated;
+grant execute on function public.import_inventory(p_csv text, p_note text, p_dry_run boolean, p_command_id uuid) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.judge_refund(p_request_id text)
@@ -4029,13 +4115,13 @@ comment on function public.list_unknown_events(p_event_ids text[]) is 'Which of 
 grant execute on function public.list_unknown_events(p_event_ids text[]) to service_role;
 
 
-CREATE OR REPLACE FUNCTION public.mark_fulfilled(p_order_number text, p_carrier text DEFAULT NULL::text, p_tracking_number text DEFAULT NULL::text, p_lines jsonb DEFAULT NULL::jsonb)
+CREATE OR REPLACE FUNCTION public.mark_fulfilled(p_order_number text, p_carrier text DEFAULT NULL::text, p_tracking_number text DEFAULT NULL::text, p_lines jsonb DEFAULT NULL::jsonb, p_dry_run boolean DEFAULT false, p_command_id uuid DEFAULT NULL::uuid)
  RETURNS jsonb
  LANGUAGE sql
  SET search_path TO '';
-comment on function public.mark_fulfilled(p_order_number text, p_carrier text, p_tracking_number text, p_lines jsonb) is 'Notes a parcel and mails the customer: p_lines [{"sku", "quantity"}], or all that is still to be sent. The order is fulfilled when nothing is left. Of an order that has shipped in one parcel it corrects carrier and tracking number, and mails the correction. Staff only.';
-grant execute on function public.mark_fulfilled(p_order_number text, p_carrier text, p_tracking_number text, p_lines jsonb) to authenticated;
-grant execute on function public.mark_fulfilled(p_order_number text, p_carrier text, p_tracking_number text, p_lines jsonb) to service_role;
+comment on function public.mark_fulfilled(p_order_number text, p_carrier text, p_tracking_number text, p_lines jsonb, p_dry_run boolean, p_command_id uuid) is 'Notes a parcel and mails the customer: p_lines [{"sku", "quantity"}], or all that is still to be sent. The order is fulfilled when nothing is left. Of an order that has shipped in one parcel it corrects carrier and tracking number, and mails the correction. Staff only.';
+grant execute on function public.mark_fulfilled(p_order_number text, p_carrier text, p_tracking_number text, p_lines jsonb, p_dry_run boolean, p_command_id uuid) to authenticated;
+grant execute on function public.mark_fulfilled(p_order_number text, p_carrier text, p_tracking_number text, p_lines jsonb, p_dry_run boolean, p_command_id uuid) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.purge_old_data(p_limit integer)
@@ -4119,22 +4205,31 @@ comment on function public.redrive(p_event_ids text[], p_job_ids bigint[], p_typ
 grant execute on function public.redrive(p_event_ids text[], p_job_ids bigint[], p_type text, p_all boolean, p_dry_run boolean, p_actor text, p_again boolean) to service_role;
 
 
-CREATE OR REPLACE FUNCTION public.redrive_webhook_event(p_event_id text)
+CREATE OR REPLACE FUNCTION public.redrive_job(p_job_id bigint, p_dry_run boolean DEFAULT false, p_command_id uuid DEFAULT NULL::uuid)
  RETURNS jsonb
  LANGUAGE sql
  SET search_path TO '';
-comment on function public.redrive_webhook_event(p_event_id text) is 'Queues a webhook event again, whatever became of it: it is translated anew and its facts merged. Staff only.';
-grant execute on function public.redrive_webhook_event(p_event_id text) to authenticated;
-grant execute on function public.redrive_webhook_event(p_event_id text) to service_role;
+comment on function public.redrive_job(p_job_id bigint, p_dry_run boolean, p_command_id uuid) is 'Queues a job again that was given up. Staff only.';
+grant execute on function public.redrive_job(p_job_id bigint, p_dry_run boolean, p_command_id uuid) to authenticated;
+grant execute on function public.redrive_job(p_job_id bigint, p_dry_run boolean, p_command_id uuid) to service_role;
 
 
-CREATE OR REPLACE FUNCTION public.release_review(p_order_number text, p_note text DEFAULT NULL::text)
+CREATE OR REPLACE FUNCTION public.redrive_webhook_event(p_event_id text, p_dry_run boolean DEFAULT false, p_command_id uuid DEFAULT NULL::uuid)
  RETURNS jsonb
  LANGUAGE sql
  SET search_path TO '';
-comment on function public.release_review(p_order_number text, p_note text) is 'Lets an order that is held for review ship. Releases what is known now; what turns up later holds it again. Staff only.';
-grant execute on function public.release_review(p_order_number text, p_note text) to authenticated;
-grant execute on function public.release_review(p_order_number text, p_note text) to service_role;
+comment on function public.redrive_webhook_event(p_event_id text, p_dry_run boolean, p_command_id uuid) is 'Queues a webhook event again, whatever became of it: it is translated anew and its facts merged. Staff only.';
+grant execute on function public.redrive_webhook_event(p_event_id text, p_dry_run boolean, p_command_id uuid) to authenticated;
+grant execute on function public.redrive_webhook_event(p_event_id text, p_dry_run boolean, p_command_id uuid) to service_role;
+
+
+CREATE OR REPLACE FUNCTION public.release_review(p_order_number text, p_note text DEFAULT NULL::text, p_dry_run boolean DEFAULT false, p_command_id uuid DEFAULT NULL::uuid)
+ RETURNS jsonb
+ LANGUAGE sql
+ SET search_path TO '';
+comment on function public.release_review(p_order_number text, p_note text, p_dry_run boolean, p_command_id uuid) is 'Lets an order that is held for review ship. Releases what is known now; what turns up later holds it again. Staff only.';
+grant execute on function public.release_review(p_order_number text, p_note text, p_dry_run boolean, p_command_id uuid) to authenticated;
+grant execute on function public.release_review(p_order_number text, p_note text, p_dry_run boolean, p_command_id uuid) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.remind_dispute(p_dispute_id text, p_days integer)
@@ -4164,22 +4259,22 @@ grant execute on function public.request_refund(p_order_number text, p_amount nu
 grant execute on function public.request_refund(p_order_number text, p_amount numeric, p_reason text, p_restock boolean, p_lines jsonb, p_shipping boolean, p_confirm boolean, p_dry_run boolean, p_command_id uuid) to service_role;
 
 
-CREATE OR REPLACE FUNCTION public.resend_notification(p_order_number text, p_template text)
+CREATE OR REPLACE FUNCTION public.resend_notification(p_order_number text, p_template text, p_dry_run boolean DEFAULT false, p_command_id uuid DEFAULT NULL::uuid)
  RETURNS jsonb
  LANGUAGE sql
  SET search_path TO '';
-comment on function public.resend_notification(p_order_number text, p_template text) is 'Mails a template that the order has had before once more, if what it says is still true. Staff only.';
-grant execute on function public.resend_notification(p_order_number text, p_template text) to authenticated;
-grant execute on function public.resend_notification(p_order_number text, p_template text) to service_role;
+comment on function public.resend_notification(p_order_number text, p_template text, p_dry_run boolean, p_command_id uuid) is 'Mails a template that the order has had before once more, if what it says is still true. Staff only.';
+grant execute on function public.resend_notification(p_order_number text, p_template text, p_dry_run boolean, p_command_id uuid) to authenticated;
+grant execute on function public.resend_notification(p_order_number text, p_template text, p_dry_run boolean, p_command_id uuid) to service_role;
 
 
-CREATE OR REPLACE FUNCTION public.resolve_alert(p_alert_id uuid, p_note text DEFAULT NULL::text)
+CREATE OR REPLACE FUNCTION public.resolve_alert(p_alert_id uuid, p_note text DEFAULT NULL::text, p_dry_run boolean DEFAULT false, p_command_id uuid DEFAULT NULL::uuid)
  RETURNS jsonb
  LANGUAGE sql
  SET search_path TO '';
-comment on function public.resolve_alert(p_alert_id uuid, p_note text) is 'Nothing is left to do about an alert. Happening again, it opens again. Staff only.';
-grant execute on function public.resolve_alert(p_alert_id uuid, p_note text) to authenticated;
-grant execute on function public.resolve_alert(p_alert_id uuid, p_note text) to service_role;
+comment on function public.resolve_alert(p_alert_id uuid, p_note text, p_dry_run boolean, p_command_id uuid) is 'Nothing is left to do about an alert. Happening again, it opens again. Staff only.';
+grant execute on function public.resolve_alert(p_alert_id uuid, p_note text, p_dry_run boolean, p_command_id uuid) to authenticated;
+grant execute on function public.resolve_alert(p_alert_id uuid, p_note text, p_dry_run boolean, p_command_id uuid) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.restart_checkout_attempt(p_order_id uuid, p_attempt integer, p_session_seconds integer, p_hold_seconds integer)
@@ -4209,22 +4304,22 @@ comment on function public.retry_stripe_event(p_event_id text, p_facts jsonb, p_
 grant execute on function public.retry_stripe_event(p_event_id text, p_facts jsonb, p_ignored_reason text, p_error text) to service_role;
 
 
-CREATE OR REPLACE FUNCTION public.set_price(p_sku text, p_price_amount numeric, p_confirm boolean DEFAULT false, p_dry_run boolean DEFAULT false)
+CREATE OR REPLACE FUNCTION public.set_price(p_sku text, p_price_amount numeric, p_confirm boolean DEFAULT false, p_dry_run boolean DEFAULT false, p_command_id uuid DEFAULT NULL::uuid)
  RETURNS jsonb
  LANGUAGE sql
  SET search_path TO '';
-comment on function public.set_price(p_sku text, p_price_amount numeric, p_confirm boolean, p_dry_run boolean) is 'Gives a SKU another price, in minor units of its currency, for checkouts from now on. Less than one unit of the currency needs p_confirm. Staff only.';
-grant execute on function public.set_price(p_sku text, p_price_amount numeric, p_confirm boolean, p_dry_run boolean) to authenticated;
-grant execute on function public.set_price(p_sku text, p_price_amount numeric, p_confirm boolean, p_dry_run boolean) to service_role;
+comment on function public.set_price(p_sku text, p_price_amount numeric, p_confirm boolean, p_dry_run boolean, p_command_id uuid) is 'Gives a SKU another price, in minor units of its currency, for checkouts from now on. Less than one unit of the currency needs p_confirm. Staff only.';
+grant execute on function public.set_price(p_sku text, p_price_amount numeric, p_confirm boolean, p_dry_run boolean, p_command_id uuid) to authenticated;
+grant execute on function public.set_price(p_sku text, p_price_amount numeric, p_confirm boolean, p_dry_run boolean, p_command_id uuid) to service_role;
 
 
-CREATE OR REPLACE FUNCTION public.submit_dispute_evidence(p_dispute_id text, p_note text DEFAULT NULL::text)
+CREATE OR REPLACE FUNCTION public.submit_dispute_evidence(p_dispute_id text, p_note text DEFAULT NULL::text, p_dry_run boolean DEFAULT false, p_command_id uuid DEFAULT NULL::uuid)
  RETURNS jsonb
  LANGUAGE sql
  SET search_path TO '';
-comment on function public.submit_dispute_evidence(p_dispute_id text, p_note text) is 'Sends the evidence assembled from the order, and the note, to the bank. Final: Stripe takes evidence once. Staff only.';
-grant execute on function public.submit_dispute_evidence(p_dispute_id text, p_note text) to authenticated;
-grant execute on function public.submit_dispute_evidence(p_dispute_id text, p_note text) to service_role;
+comment on function public.submit_dispute_evidence(p_dispute_id text, p_note text, p_dry_run boolean, p_command_id uuid) is 'Sends the evidence assembled from the order, and the note, to the bank. Final: Stripe takes evidence once. Staff only.';
+grant execute on function public.submit_dispute_evidence(p_dispute_id text, p_note text, p_dry_run boolean, p_command_id uuid) to authenticated;
+grant execute on function public.submit_dispute_evidence(p_dispute_id text, p_note text, p_dry_run boolean, p_command_id uuid) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.take_rate_limits(p_buckets jsonb)

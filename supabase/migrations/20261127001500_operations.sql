@@ -1440,7 +1440,7 @@ begin
     where i.order_id = o.id and not exists (
       select 1 from public.inventory_reservations r
       where r.order_id = o.id and r.variant_id = i.variant_id and r.status = 'committed'
-        and r.quantity = i.quantity
+        and r.quantity = i.quantity + (private.exchanged_pieces(i.id)).came
     )
   )
   union all
@@ -1454,7 +1454,7 @@ begin
     jsonb_build_object('order_id', r.order_id, 'variant_id', r.variant_id, 'quantity', r.quantity)
   from public.inventory_reservations r
   left join public.order_items i on i.order_id = r.order_id and i.variant_id = r.variant_id
-  where i.quantity is distinct from r.quantity
+  where i.quantity + (private.exchanged_pieces(i.id)).came is distinct from r.quantity
   union all
   select 'an open order holds its stock', jsonb_build_object('order', o.number, 'status', o.status)
   from public.orders o
@@ -1524,7 +1524,7 @@ begin
   select 'no more of a line comes back, or is paid back, than was sold',
     jsonb_build_object('order', o.number, 'sku', p.sku)
   from public.orders o cross join lateral private.line_positions(o.id) p
-  where p.returned + p.announced > p.quantity or p.refunded > p.quantity or p.sent_back > p.shipped
+  where p.returned + p.announced > p.quantity or p.refunded > p.paid or p.sent_back > p.shipped
   union all
   select 'pieces that came back are booked', jsonb_build_object('return_id', x.id)
   from public.returns x
@@ -1565,6 +1565,11 @@ begin
   where o.amount_subtotal <> (
     select coalesce(sum(i.unit_amount * i.quantity), 0) from public.order_items i where i.order_id = o.id
   )
+  union all
+  select 'what is exchanged has one price', jsonb_build_object('return_line', l.id)
+  from public.return_lines l
+  join public.order_items i on i.id = l.order_item_id join public.order_items x on x.id = l.exchanged_for
+  where (i.order_id, i.unit_amount) <> (x.order_id, x.unit_amount)
   union all
   select 'the hash of an order is that of its lines',
     jsonb_build_object('order', o.number, 'cart_hash', o.cart_hash)

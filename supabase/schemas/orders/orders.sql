@@ -193,11 +193,14 @@ create table public.order_items (
   quantity integer not null,
   unit_amount bigint not null,
   constraint order_items_order_variant_key unique (order_id, variant_id),
-  constraint order_items_quantity_positive check (quantity > 0),
+  constraint order_items_quantity_not_negative check (quantity >= 0),
   constraint order_items_unit_amount_not_negative check (unit_amount >= 0)
 );
 comment on table public.order_items is
   'Frozen lines of an order: one per variant, name and price as they were when the attempt began.';
+comment on column public.order_items.quantity is
+  'Pieces that were bought: frozen. 0: a line that an exchange has added, whose pieces stand in '
+  'return_lines.exchanged_for.';
 comment on column public.order_items.sku is
   'What the shopper asked for, for good: the variant may be called otherwise by now. Goods are known by '
   'variant_id.';

@@ -14,7 +14,7 @@ create table public.staff_commands (
     'request_refund', 'cancel_order', 'release_review', 'mark_fulfilled', 'correct_shipment',
     'submit_dispute_evidence',
     'resend_notification', 'redrive_webhook_event', 'redrive_job', 'erase_customer',
-    'assign_refund', 'announce_return', 'close_return', 'receive_return',
+    'assign_refund', 'announce_return', 'exchange_return', 'close_return', 'receive_return',
     'adjust_inventory', 'count_inventory', 'import_inventory', 'add_product', 'add_variant', 'set_price',
     'acknowledge_alert', 'resolve_alert', 'accept_dispute', 'export_person'
   ))
@@ -54,6 +54,8 @@ as $$
     ('assign_refund', 'restock', 'boolean', false, null),
     ('announce_return', 'order_number', 'text', true, 64), ('announce_return', 'lines', 'array', true, 10000),
     ('announce_return', 'reason', 'text', false, 500),
+    ('exchange_return', 'order_number', 'text', true, 64), ('exchange_return', 'lines', 'array', true, 10000),
+    ('exchange_return', 'reason', 'text', false, 500),
     ('close_return', 'return_id', 'text', true, 64), ('close_return', 'note', 'text', false, 2000),
     ('cancel_order', 'order_number', 'text', true, 64), ('cancel_order', 'reason', 'text', false, 500),
     ('receive_return', 'order_number', 'text', true, 64), ('receive_return', 'lines', 'array', false, 10000),

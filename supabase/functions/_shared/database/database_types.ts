@@ -471,17 +471,23 @@ isOneToOne: false
                   ]
                 },"return_lines": {
                   Row: {
-                    "order_item_id": string,"quantity": number,"restock": boolean,"return_id": string,"unsent": number
+                    "exchanged_for": string | null,"id": string,"order_item_id": string,"quantity": number,"restock": boolean,"return_id": string,"unsent": number
                   }
                   ComputedFields: never
                   Insert: {
-                    "order_item_id": string,"quantity": number,"restock": boolean,"return_id": string,"unsent"?: number
+                    "exchanged_for"?: string | null,"id"?: string,"order_item_id": string,"quantity": number,"restock": boolean,"return_id": string,"unsent"?: number
                   }
                   Update: {
-                    "order_item_id"?: string,"quantity"?: number,"restock"?: boolean,"return_id"?: string,"unsent"?: number
+                    "exchanged_for"?: string | null,"id"?: string,"order_item_id"?: string,"quantity"?: number,"restock"?: boolean,"return_id"?: string,"unsent"?: number
                   }
                   Relationships: [
                     {
+      foreignKeyName: "return_lines_exchanged_for_fkey"
+      columns: ["exchanged_for"]
+isOneToOne: false
+      referencedRelation: "order_items"
+      referencedColumns: ["id"]
+    },{
       foreignKeyName: "return_lines_order_item_id_fkey"
       columns: ["order_item_id"]
 isOneToOne: false
@@ -661,31 +667,31 @@ isOneToOne: false
 { Args: { "p_attempt": number,"p_order_id": string,"p_refusal"?: Json }; Returns: boolean
                            },
 "accept_dispute":
-{ Args: { "p_dispute_id": string,"p_note"?: string }; Returns: Json
+{ Args: { "p_command_id"?: string,"p_dispute_id": string,"p_dry_run"?: boolean,"p_note"?: string }; Returns: Json
                            },
 "acknowledge_alert":
-{ Args: { "p_alert_id": string }; Returns: Json
+{ Args: { "p_alert_id": string,"p_command_id"?: string,"p_dry_run"?: boolean }; Returns: Json
                            },
 "add_product":
-{ Args: { "p_active"?: boolean,"p_description"?: string,"p_image_url"?: string,"p_name": string,"p_slug": string }; Returns: Json
+{ Args: { "p_active"?: boolean,"p_command_id"?: string,"p_description"?: string,"p_dry_run"?: boolean,"p_image_url"?: string,"p_name": string,"p_slug": string }; Returns: Json
                            },
 "add_variant":
-{ Args: { "p_color"?: string,"p_confirm"?: boolean,"p_currency": string,"p_on_hand"?: number,"p_price_amount": number,"p_product_slug": string,"p_size"?: string,"p_sku": string }; Returns: Json
+{ Args: { "p_color"?: string,"p_command_id"?: string,"p_confirm"?: boolean,"p_currency": string,"p_dry_run"?: boolean,"p_on_hand"?: number,"p_price_amount": number,"p_product_slug": string,"p_size"?: string,"p_sku": string }; Returns: Json
                            },
 "adjust_inventory":
-{ Args: { "p_delta": number,"p_reason": string,"p_sku": string }; Returns: Json
+{ Args: { "p_command_id"?: string,"p_delta": number,"p_dry_run"?: boolean,"p_reason": string,"p_sku": string }; Returns: Json
                            },
 "advance_reconciliation_cursor":
 { Args: { "p_name": string,"p_position": string }; Returns: string
                            },
 "announce_return":
-{ Args: { "p_dry_run"?: boolean,"p_lines": Json,"p_order_number": string,"p_reason"?: string }; Returns: Json
+{ Args: { "p_command_id"?: string,"p_dry_run"?: boolean,"p_lines": Json,"p_order_number": string,"p_reason"?: string }; Returns: Json
                            },
 "apply_stripe_facts":
 { Args: { "p_facts": Json,"p_observed_at": string,"p_source": string }; Returns: boolean
                            },
 "assign_refund":
-{ Args: { "p_dry_run"?: boolean,"p_lines": Json,"p_refund_id": string,"p_restock"?: boolean }; Returns: Json
+{ Args: { "p_command_id"?: string,"p_dry_run"?: boolean,"p_lines": Json,"p_refund_id": string,"p_restock"?: boolean }; Returns: Json
                            },
 "attach_checkout_session":
 { Args: { "p_attempt": number,"p_email_change"?: number,"p_fact": Json,"p_order_id": string }; Returns: undefined
@@ -694,7 +700,7 @@ isOneToOne: false
 { Args: { "p_client_ip": string,"p_email": string,"p_hold_seconds": number,"p_idempotency_key": string,"p_items": Json,"p_livemode": boolean,"p_locale": string,"p_previous_session_id"?: string,"p_session_seconds": number,"p_supersede"?: boolean,"p_user_agent": string,"p_user_id": string,"p_velocity_mode"?: string }; Returns: Json
                            },
 "cancel_order":
-{ Args: { "p_order_number": string,"p_reason"?: string }; Returns: Json
+{ Args: { "p_command_id"?: string,"p_dry_run"?: boolean,"p_order_number": string,"p_reason"?: string }; Returns: Json
                            },
 "check_invariants":
 { Args: Record<PropertyKey, never>; Returns: {
@@ -707,13 +713,13 @@ isOneToOne: false
             }[]
                            },
 "close_return":
-{ Args: { "p_note"?: string,"p_return_id": string }; Returns: Json
+{ Args: { "p_command_id"?: string,"p_dry_run"?: boolean,"p_note"?: string,"p_return_id": string }; Returns: Json
                            },
 "correct_shipment":
-{ Args: { "p_carrier"?: string,"p_order_number": string,"p_parcel": number,"p_tracking_number"?: string }; Returns: Json
+{ Args: { "p_carrier"?: string,"p_command_id"?: string,"p_dry_run"?: boolean,"p_order_number": string,"p_parcel": number,"p_tracking_number"?: string }; Returns: Json
                            },
 "count_inventory":
-{ Args: { "p_counts": Json,"p_note"?: string }; Returns: Json
+{ Args: { "p_command_id"?: string,"p_counts": Json,"p_dry_run"?: boolean,"p_note"?: string }; Returns: Json
                            },
 "count_jobs":
 { Args: Record<PropertyKey, never>; Returns: number
@@ -722,10 +728,13 @@ isOneToOne: false
 { Args: { "p_settings"?: Json }; Returns: number
                            },
 "erase_customer":
-{ Args: { "p_email": string }; Returns: Json
+{ Args: { "p_command_id"?: string,"p_dry_run"?: boolean,"p_email": string }; Returns: Json
+                           },
+"exchange_return":
+{ Args: { "p_command_id"?: string,"p_dry_run"?: boolean,"p_lines": Json,"p_order_number": string,"p_reason"?: string }; Returns: Json
                            },
 "export_person":
-{ Args: { "p_email": string }; Returns: Json
+{ Args: { "p_command_id"?: string,"p_dry_run"?: boolean,"p_email": string }; Returns: Json
                            },
 "find_open_checkout":
 { Args: { "p_order_id": string }; Returns: Json
@@ -795,7 +804,7 @@ isOneToOne: false
         isSetofReturn: false
       } },
 "import_inventory":
-{ Args: { "p_csv": string,"p_note"?: string }; Returns: Json
+{ Args: { "p_command_id"?: string,"p_csv": string,"p_dry_run"?: boolean,"p_note"?: string }; Returns: Json
                            },
 "judge_refund":
 { Args: { "p_request_id": string }; Returns: Database["public"]['CompositeTypes']["refund_judgement"]
@@ -815,7 +824,7 @@ isOneToOne: false
 { Args: { "p_event_ids": (string)[] }; Returns: (string)[]
                            },
 "mark_fulfilled":
-{ Args: { "p_carrier"?: string,"p_lines"?: Json,"p_order_number": string,"p_tracking_number"?: string }; Returns: Json
+{ Args: { "p_carrier"?: string,"p_command_id"?: string,"p_dry_run"?: boolean,"p_lines"?: Json,"p_order_number": string,"p_tracking_number"?: string }; Returns: Json
                            },
 "purge_old_data":
 { Args: { "p_limit": number }; Returns: Database["public"]['CompositeTypes']["purge_report"]
@@ -864,11 +873,14 @@ isOneToOne: false
 "redrive":
 { Args: { "p_actor": string,"p_again"?: boolean,"p_all": boolean,"p_dry_run": boolean,"p_event_ids": (string)[],"p_job_ids": (number)[],"p_type": string }; Returns: (Database["public"]['CompositeTypes']["redriven_item"])[]
                            },
+"redrive_job":
+{ Args: { "p_command_id"?: string,"p_dry_run"?: boolean,"p_job_id": number }; Returns: Json
+                           },
 "redrive_webhook_event":
-{ Args: { "p_event_id": string }; Returns: Json
+{ Args: { "p_command_id"?: string,"p_dry_run"?: boolean,"p_event_id": string }; Returns: Json
                            },
 "release_review":
-{ Args: { "p_note"?: string,"p_order_number": string }; Returns: Json
+{ Args: { "p_command_id"?: string,"p_dry_run"?: boolean,"p_note"?: string,"p_order_number": string }; Returns: Json
                            },
 "remind_dispute":
 { Args: { "p_days": number,"p_dispute_id": string }; Returns: Database["public"]['CompositeTypes']["dispute_reminder"]
@@ -890,10 +902,10 @@ isOneToOne: false
 { Args: { "p_amount"?: number,"p_command_id"?: string,"p_confirm"?: boolean,"p_dry_run"?: boolean,"p_lines"?: Json,"p_order_number": string,"p_reason"?: string,"p_restock"?: boolean,"p_shipping"?: boolean }; Returns: Json
                            },
 "resend_notification":
-{ Args: { "p_order_number": string,"p_template": string }; Returns: Json
+{ Args: { "p_command_id"?: string,"p_dry_run"?: boolean,"p_order_number": string,"p_template": string }; Returns: Json
                            },
 "resolve_alert":
-{ Args: { "p_alert_id": string,"p_note"?: string }; Returns: Json
+{ Args: { "p_alert_id": string,"p_command_id"?: string,"p_dry_run"?: boolean,"p_note"?: string }; Returns: Json
                            },
 "restart_checkout_attempt":
 { Args: { "p_attempt": number,"p_hold_seconds": number,"p_order_id": string,"p_session_seconds": number }; Returns: Json
@@ -910,10 +922,10 @@ isOneToOne: false
         isSetofReturn: false
       } },
 "set_price":
-{ Args: { "p_confirm"?: boolean,"p_dry_run"?: boolean,"p_price_amount": number,"p_sku": string }; Returns: Json
+{ Args: { "p_command_id"?: string,"p_confirm"?: boolean,"p_dry_run"?: boolean,"p_price_amount": number,"p_sku": string }; Returns: Json
                            },
 "submit_dispute_evidence":
-{ Args: { "p_dispute_id": string,"p_note"?: string }; Returns: Json
+{ Args: { "p_command_id"?: string,"p_dispute_id": string,"p_dry_run"?: boolean,"p_note"?: string }; Returns: Json
                            },
 "take_rate_limits":
 { Args: { "p_buckets": Json }; Returns: Database["public"]['CompositeTypes']["limit_decision"]
