@@ -76,7 +76,72 @@ sequence public.order_events_id_seq as bigint start 1 increment 1;
 sequence public.reconciliation_drift_id_seq as bigint start 1 increment 1;
 
 
+sequence public.staff_commands_number_seq as bigint start 1 increment 1;
+
+
 sequence public.webhook_rejections_id_seq as bigint start 1 increment 1;
+
+
+table private.audit_leaves (
+  seal_id bigint not null,
+  "position" integer not null,
+  table_name text not null,
+  row_number bigint not null,
+  row_digest bytea not null,
+  text_digest bytea not null,
+  constraint audit_leaves_pkey PRIMARY KEY (seal_id, "position"),
+  constraint audit_leaves_seal_id_fkey FOREIGN KEY (seal_id) REFERENCES private.audit_seals(id) DEFERRABLE INITIALLY DEFERRED,
+  constraint audit_leaves_table_name_fkey FOREIGN KEY (table_name) REFERENCES private.audited_tables(name)
+);
+comment on table private.audit_leaves is 'What was sealed of each row, by seal. text_digest: of salt and texts. A row that an erasure has changed has a leaf for each time.';
+CREATE INDEX audit_leaves_row_idx ON private.audit_leaves USING btree (table_name, row_number, seal_id);
+CREATE TRIGGER refuse_change BEFORE DELETE OR UPDATE ON private.audit_leaves FOR EACH ROW EXECUTE FUNCTION private.refuse_any_change();
+CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON private.audit_leaves FOR EACH STATEMENT EXECUTE FUNCTION private.refuse_any_change();
+row level security on private.audit_leaves;
+
+
+table private.audit_salts (
+  table_name text not null,
+  row_number bigint not null,
+  salt bytea not null,
+  constraint audit_salts_pkey PRIMARY KEY (table_name, row_number),
+  constraint audit_salts_table_name_fkey FOREIGN KEY (table_name) REFERENCES private.audited_tables(name)
+);
+comment on table private.audit_salts is 'Salt of the newest text_digest of each row. It goes with the text: an erasure deletes it.';
+row level security on private.audit_salts;
+
+
+table private.audit_seals (
+  id bigint not null,
+  digest bytea not null,
+  sealed_at timestamp with time zone default clock_timestamp() not null,
+  constraint audit_seals_pkey PRIMARY KEY (id)
+);
+comment on table private.audit_seals is 'The chain, numbered from 1. digest: of the leaves of this seal and the digest before it. The newest one, kept outside of this database, proves the whole trail.';
+CREATE TRIGGER refuse_change BEFORE DELETE OR UPDATE ON private.audit_seals FOR EACH ROW EXECUTE FUNCTION private.refuse_any_change();
+CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON private.audit_seals FOR EACH STATEMENT EXECUTE FUNCTION private.refuse_any_change();
+row level security on private.audit_seals;
+
+
+table private.audit_unsealed (
+  table_name text not null,
+  row_number bigint not null,
+  noted_at timestamp with time zone default clock_timestamp() not null,
+  constraint audit_unsealed_pkey PRIMARY KEY (table_name, row_number),
+  constraint audit_unsealed_table_name_fkey FOREIGN KEY (table_name) REFERENCES private.audited_tables(name)
+);
+comment on table private.audit_unsealed is 'Rows that wait to be sealed: written since the last seal, or changed by an erasure.';
+row level security on private.audit_unsealed;
+
+
+table private.audited_tables (
+  name text not null,
+  numbered_by text not null,
+  texts text[] not null,
+  constraint audited_tables_pkey PRIMARY KEY (name)
+);
+comment on table private.audited_tables is 'Append-only tables that are sealed. numbered_by: their identity column; texts: columns that an erasure may change.';
+row level security on private.audited_tables;
 
 
 table private.carriers (
@@ -562,7 +627,9 @@ comment on table public.inventory_journal is 'Append-only: every change of on_ha
 comment on column public.inventory_journal.actor is 'Who: a member of staff, or for an order what settled it (event id, job); else the session''s user.';
 CREATE INDEX inventory_journal_order_id_idx ON public.inventory_journal USING btree (order_id);
 CREATE INDEX inventory_journal_variant_id_idx ON public.inventory_journal USING btree (variant_id, id);
+CREATE TRIGGER note_unsealed AFTER INSERT OR UPDATE ON public.inventory_journal FOR EACH ROW EXECUTE FUNCTION private.note_unsealed('id');
 CREATE TRIGGER refuse_change BEFORE DELETE OR UPDATE ON public.inventory_journal FOR EACH ROW EXECUTE FUNCTION private.refuse_change();
+CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON public.inventory_journal FOR EACH STATEMENT EXECUTE FUNCTION private.refuse_change();
 row level security on public.inventory_journal;
 policy inventory_journal_read on public.inventory_journal as permissive for select to authenticated using (( SELECT private.is_admin() AS is_admin));
 grant select on table public.inventory_journal to authenticated;
@@ -654,7 +721,9 @@ table public.order_events (
 );
 comment on table public.order_events is 'Append-only audit trail: what happened to an order, and through whom (checkout, stripe event, job, staff).';
 CREATE INDEX order_events_order_id_idx ON public.order_events USING btree (order_id, id);
-CREATE TRIGGER refuse_change BEFORE UPDATE ON public.order_events FOR EACH ROW EXECUTE FUNCTION private.refuse_change();
+CREATE TRIGGER note_unsealed AFTER INSERT OR UPDATE ON public.order_events FOR EACH ROW EXECUTE FUNCTION private.note_unsealed('id');
+CREATE TRIGGER refuse_change BEFORE DELETE OR UPDATE ON public.order_events FOR EACH ROW EXECUTE FUNCTION private.refuse_change();
+CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON public.order_events FOR EACH STATEMENT EXECUTE FUNCTION private.refuse_change();
 row level security on public.order_events;
 policy order_events_read on public.order_events as permissive for select to authenticated using (( SELECT private.is_admin() AS is_admin));
 grant select on table public.order_events to authenticated;
@@ -1201,12 +1270,14 @@ grant select on table public.shipping_rates to service_role;
 
 table public.staff_commands (
   id uuid default gen_random_uuid() not null,
+  number bigint generated always as identity not null,
   command text not null,
   args jsonb default '{}'::jsonb not null,
   actor text default COALESCE((auth.uid())::text, (SESSION_USER)::text) not null,
   order_id uuid,
   result jsonb,
   created_at timestamp with time zone default now() not null,
+  constraint staff_commands_number_key UNIQUE (number),
   constraint staff_commands_pkey PRIMARY KEY (id),
   constraint staff_commands_order_id_fkey FOREIGN KEY (order_id) REFERENCES orders(id) ON DELETE SET NULL,
   constraint staff_commands_command_known CHECK ((command = ANY (ARRAY['request_refund'::text, 'cancel_order'::text, 'release_review'::text, 'mark_fulfilled'::text, 'correct_shipment'::text, 'submit_dispute_evidence'::text, 'resend_notification'::text, 'redrive_webhook_event'::text, 'redrive_job'::text, 'erase_customer'::text, 'assign_refund'::text, 'announce_return'::text, 'exchange_return'::text, 'close_return'::text, 'receive_return'::text, 'adjust_inventory'::text, 'count_inventory'::text, 'import_inventory'::text, 'add_product'::text, 'add_variant'::text, 'set_price'::text, 'acknowledge_alert'::text, 'resolve_alert'::text, 'accept_dispute'::text, 'export_person'::text])))
@@ -1214,7 +1285,10 @@ table public.staff_commands (
 comment on table public.staff_commands is 'Insert-only log of what staff asked for. Inserting a row carries it out; a refused command leaves no row.';
 CREATE INDEX staff_commands_order_id_idx ON public.staff_commands USING btree (order_id);
 CREATE TRIGGER mask_command BEFORE INSERT ON public.staff_commands FOR EACH ROW EXECUTE FUNCTION private.mask_command();
+CREATE TRIGGER note_unsealed AFTER INSERT OR UPDATE ON public.staff_commands FOR EACH ROW EXECUTE FUNCTION private.note_unsealed('number');
+CREATE TRIGGER refuse_change BEFORE UPDATE ON public.staff_commands FOR EACH ROW WHEN ((old.result IS NOT NULL)) EXECUTE FUNCTION private.refuse_change();
 CREATE TRIGGER refuse_delete BEFORE DELETE ON public.staff_commands FOR EACH ROW EXECUTE FUNCTION private.refuse_change();
+CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON public.staff_commands FOR EACH STATEMENT EXECUTE FUNCTION private.refuse_change();
 CREATE TRIGGER run_staff_command AFTER INSERT ON public.staff_commands FOR EACH ROW EXECUTE FUNCTION private.run_staff_command();
 CREATE TRIGGER sign_staff_command BEFORE INSERT ON public.staff_commands FOR EACH ROW EXECUTE FUNCTION private.sign_staff_command();
 row level security on public.staff_commands;
@@ -1567,6 +1641,23 @@ CREATE OR REPLACE FUNCTION private.attach_guest_orders(p_user_id uuid, p_email t
 comment on function private.attach_guest_orders(p_user_id uuid, p_email text, p_order_id uuid) is 'Gives an account the paid guest orders under its proven address (all, or p_order_id alone), and returns how many. The guest''s row and its Stripe customer stay as they are.';
 
 
+CREATE OR REPLACE FUNCTION private.audit_health()
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO '';
+comment on function private.audit_health() is 'Health check audit: rows that wait to be sealed, how many seals there are, and the digest of the newest. Kept outside, it proves that the trail up to it is the one that was there.';
+
+
+CREATE OR REPLACE FUNCTION private.audited_rows(p_table text, p_numbers bigint[])
+ RETURNS TABLE(row_number bigint, row_digest bytea, texts bytea)
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO ''
+ SET "TimeZone" TO 'UTC';
+comment on function private.audited_rows(p_table text, p_numbers bigint[]) is 'Rows of an audited table as they are now: the digest of what no erasure changes, and the texts. A column that is added later and empty changes nothing.';
+
+
 CREATE OR REPLACE FUNCTION private.awaits_evidence(d disputes)
  RETURNS boolean
  LANGUAGE sql
@@ -1611,6 +1702,14 @@ CREATE OR REPLACE FUNCTION private.check_amounts()
  STABLE
  SET search_path TO '';
 comment on function private.check_amounts() is 'Rules about the figures of orders: see check_invariants().';
+
+
+CREATE OR REPLACE FUNCTION private.check_audit_coverage()
+ RETURNS TABLE(invariant text, detail jsonb)
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.check_audit_coverage() is 'Rows that were written or deleted past the triggers of the audit trail.';
 
 
 CREATE OR REPLACE FUNCTION private.check_declined_velocity(o orders)
@@ -1687,6 +1786,14 @@ CREATE OR REPLACE FUNCTION private.check_reservations()
  STABLE
  SET search_path TO '';
 comment on function private.check_reservations() is 'Rules about the stock of orders: see check_invariants().';
+
+
+CREATE OR REPLACE FUNCTION private.check_seals(p_from bigint, p_to bigint)
+ RETURNS TABLE(invariant text, detail jsonb)
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.check_seals(p_from bigint, p_to bigint) is 'What does not fit in the seals of these numbers: a row that was changed or deleted, a leaf or a seal that was. None when all is well.';
 
 
 CREATE OR REPLACE FUNCTION private.check_stock()
@@ -2252,6 +2359,14 @@ CREATE OR REPLACE FUNCTION private.last_delivery(p_livemode boolean)
 comment on function private.last_delivery(p_livemode boolean) is 'When Stripe last delivered an event of this mode; -infinity: never.';
 
 
+CREATE OR REPLACE FUNCTION private.leaves_digest(p_seal_id bigint)
+ RETURNS bytea
+ LANGUAGE sql
+ STABLE
+ SET search_path TO '';
+comment on function private.leaves_digest(p_seal_id bigint) is 'Digest of the leaves of a seal.';
+
+
 CREATE OR REPLACE FUNCTION private.limit_wait(p_limit integer, p_window_seconds integer, p_current integer, p_previous integer, p_elapsed numeric)
  RETURNS numeric
  LANGUAGE sql
@@ -2520,6 +2635,14 @@ CREATE OR REPLACE FUNCTION private.note_refund_outcome(p_job private.jobs, p_rea
 comment on function private.note_refund_outcome(p_job private.jobs, p_reason text, p_alert text) is 'Books how a refund job ended (or that it waits for another try) on its request, tells staff, and settles the order. False: the job has no request. The order is locked.';
 
 
+CREATE OR REPLACE FUNCTION private.note_unsealed()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO '';
+comment on function private.note_unsealed() is 'Trigger of audited tables: a row was written, or an erasure has changed it, so it waits to be sealed. SHAPP: a number of somebody''s own choice, which would stand between rows that are sealed.';
+
+
 CREATE OR REPLACE FUNCTION private.notification_problem(n notifications, o orders)
  RETURNS text
  LANGUAGE plpgsql
@@ -2588,6 +2711,14 @@ CREATE OR REPLACE FUNCTION private.order_as_paid(o orders, s checkout_sessions, 
  STABLE
  SET search_path TO '';
 comment on function private.order_as_paid(o orders, s checkout_sessions, p payments) is 'The order with what its kept session, its payment and their refunds say.';
+
+
+CREATE OR REPLACE FUNCTION private.order_in_short(p_order_number text)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.order_in_short(p_order_number text) is 'How an order is before a command: { before: { status, fulfillment_status } }; null: none was named.';
 
 
 CREATE OR REPLACE FUNCTION private.order_lines(p_order_id uuid)
@@ -3003,11 +3134,18 @@ CREATE OR REPLACE FUNCTION private.refunds_on_warning(f fraud_signals, o orders)
 comment on function private.refunds_on_warning(f fraud_signals, o orders) is 'Whether an actionable early fraud warning gives the money back by itself: nothing has shipped, nobody has released it, and the policy said so when the warning was first seen actionable, which is noted here. Otherwise a person decides.';
 
 
+CREATE OR REPLACE FUNCTION private.refuse_any_change()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.refuse_any_change() is 'Trigger of the chain: refuses update, delete and truncate with SQLSTATE SHAPP, whoever asks.';
+
+
 CREATE OR REPLACE FUNCTION private.refuse_change()
  RETURNS trigger
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.refuse_change() is 'Trigger of append-only tables: refuses update and delete with SQLSTATE SHAPP, but for what erase_person() removes.';
+comment on function private.refuse_change() is 'Trigger of append-only tables: refuses update, delete and truncate with SQLSTATE SHAPP, but for what erase_person() removes.';
 
 
 CREATE OR REPLACE FUNCTION private.refuse_disputed(p_order_ids uuid[])
@@ -3308,6 +3446,13 @@ CREATE OR REPLACE FUNCTION private.schedule_jobs()
  LANGUAGE plpgsql
  SET search_path TO '';
 comment on function private.schedule_jobs() is 'Schedules retry-jobs once a minute where there is a scheduler, and shuts API roles out of the tables that hold keys. Returns false where there is none.';
+
+
+CREATE OR REPLACE FUNCTION private.seal_audit_trail(p_limit integer DEFAULT 2000)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.seal_audit_trail(p_limit integer) is 'Seals up to p_limit rows that wait for it, the oldest first, and returns how many.';
 
 
 CREATE OR REPLACE FUNCTION private.set_schedule_target(p_url text, p_key text)
@@ -3651,6 +3796,13 @@ CREATE OR REPLACE FUNCTION private.wait_with_job(p_job private.jobs, p_outcome t
 comment on function private.wait_with_job(p_job private.jobs, p_outcome text, p_reason text, p_run_at timestamp with time zone) is 'Books outcome retry or snooze of a job in hand: it waits until p_run_at. Returns the job as it is now.';
 
 
+CREATE OR REPLACE FUNCTION private.watch_audit_trail(p_minute integer DEFAULT (((EXTRACT(epoch FROM now()))::bigint / 60) % (1440)::bigint))
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.watch_audit_trail(p_minute integer) is 'Part of the heartbeat: seals what waits, looks at the seals whose turn it is in this minute of the day (UTC), and raises the alert audit_trail_broken. The alert is resolved by a person.';
+
+
 CREATE OR REPLACE FUNCTION private.watch_deliveries()
  RETURNS void
  LANGUAGE plpgsql
@@ -3870,6 +4022,15 @@ grant execute on function public.cancel_order(p_order_number text, p_reason text
 grant execute on function public.cancel_order(p_order_number text, p_reason text, p_dry_run boolean, p_command_id uuid) to service_role;
 
 
+CREATE OR REPLACE FUNCTION public.check_audit_chain()
+ RETURNS TABLE(invariant text, detail jsonb)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO '';
+comment on function public.check_audit_chain() is 'What was changed, deleted or slipped in of the audit trail: one row each, none when all is well. Part of check_invariants().';
+grant execute on function public.check_audit_chain() to service_role;
+
+
 CREATE OR REPLACE FUNCTION public.check_invariants()
  RETURNS TABLE(invariant text, detail jsonb)
  LANGUAGE sql
@@ -3930,7 +4091,7 @@ CREATE OR REPLACE FUNCTION public.enqueue_periodic_jobs(p_settings jsonb DEFAULT
  SECURITY DEFINER
  SET search_path TO '';
 comment on function public.enqueue_periodic_jobs(p_settings jsonb) is 'The heartbeat: p_settings { admin_require_mfa: true } turns that on in private.settings, nothing here turns it off.
-Raises and resolves the alerts about deliveries, then queues whatever is due by the clock, each once per period however often this is called, and never a second of a kind
+Raises and resolves the alerts about deliveries, seals the audit trail, then queues whatever is due by the clock, each once per period however often this is called, and never a second of a kind
 while one waits. Returns how many were queued.';
 grant execute on function public.enqueue_periodic_jobs(p_settings jsonb) to service_role;
 

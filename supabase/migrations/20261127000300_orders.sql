@@ -301,11 +301,13 @@ begin
 end;
 $$;
 comment on function private.refuse_change() is
-  'Trigger of append-only tables: refuses update and delete with SQLSTATE SHAPP, but for what '
+  'Trigger of append-only tables: refuses update, delete and truncate with SQLSTATE SHAPP, but for what '
   'erase_person() removes.';
 
-create trigger refuse_change before update on public.order_events
+create trigger refuse_change before update or delete on public.order_events
   for each row execute function private.refuse_change();
+create trigger refuse_truncate before truncate on public.order_events
+  for each statement execute function private.refuse_change();
 
 create function private.lock_order(p_order_id uuid) returns public.orders
 language plpgsql

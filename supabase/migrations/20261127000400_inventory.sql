@@ -49,6 +49,8 @@ create index inventory_journal_order_id_idx on public.inventory_journal (order_i
 
 create trigger refuse_change before update or delete on public.inventory_journal
   for each row execute function private.refuse_change();
+create trigger refuse_truncate before truncate on public.inventory_journal
+  for each statement execute function private.refuse_change();
 
 create function private.name_stock_move(
   p_kind text,

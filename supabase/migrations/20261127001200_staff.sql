@@ -6,12 +6,14 @@
 
 create table public.staff_commands (
   id uuid primary key default gen_random_uuid(),
+  number bigint generated always as identity,
   command text not null,
   args jsonb not null default '{}',
   actor text not null default coalesce(auth.uid()::text, session_user::text),
   order_id uuid references public.orders (id) on delete set null,
   result jsonb,
   created_at timestamptz not null default now(),
+  constraint staff_commands_number_key unique (number),
   constraint staff_commands_command_known check (command in (
     'request_refund', 'cancel_order', 'release_review', 'mark_fulfilled', 'correct_shipment',
     'submit_dispute_evidence',
@@ -32,11 +34,17 @@ create policy staff_commands_read on public.staff_commands for select to authent
 create policy staff_commands_insert on public.staff_commands for insert to authenticated
   with check ((select private.is_admin()));
 revoke all on public.staff_commands from public, anon, authenticated, service_role;
+revoke all on sequence public.staff_commands_number_seq from public, anon, authenticated, service_role;
 grant select on public.staff_commands to authenticated, service_role;
 grant insert (id, command, args) on public.staff_commands to authenticated, service_role;
 
+-- Until it has its result, a row is being carried out.
+create trigger refuse_change before update on public.staff_commands
+  for each row when (old.result is not null) execute function private.refuse_change();
 create trigger refuse_delete before delete on public.staff_commands
   for each row execute function private.refuse_change();
+create trigger refuse_truncate before truncate on public.staff_commands
+  for each statement execute function private.refuse_change();
 
 create function private.staff_command_fields(p_command text)
 returns table (field text, type text, required boolean, size bigint)
@@ -216,6 +224,23 @@ comment on function private.command_outcome(uuid) is
   'What a command has done to its order: { status, fulfillment_status, mails (queued), stock: [{ sku, change '
   '}] }; {} without an order.';
 
+create function private.order_in_short(p_order_number text) returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return (
+    select jsonb_build_object('before', jsonb_build_object(
+      'status', o.status, 'fulfillment_status', o.fulfillment_status
+    ))
+    from public.orders o where o.number = p_order_number
+  );
+end;
+$$;
+comment on function private.order_in_short(text) is
+  'How an order is before a command: { before: { status, fulfillment_status } }; null: none was named.';
+
 create function private.run_order_command(p_id uuid, p_command text, p_args jsonb) returns jsonb
 language plpgsql
 set search_path = ''
@@ -278,12 +303,14 @@ set search_path = ''
 as $$
 declare
   v_order_id uuid;
+  v_before jsonb;
   v_answer jsonb;
 begin
   -- Not before the insert: what the policies refuse is not told what a command understands.
   new.args := private.clean_staff_args(new.command, new.args);
   update public.staff_commands c set args = new.args where c.id = new.id and c.args <> new.args;
   perform set_config('kct.actor', new.actor, true);
+  v_before := private.order_in_short(new.args ->> 'order_number');
   case new.command
     when 'submit_dispute_evidence' then v_order_id := private.run_submit_dispute_evidence(new.id, new.args);
     when 'accept_dispute' then v_order_id := private.run_accept_dispute(new.args);
@@ -305,7 +332,8 @@ begin
   end if;
   update public.staff_commands c
   set order_id = v_order_id,
-    result = '{"ok": true}' || private.command_outcome(v_order_id) || coalesce(v_answer, '{}')
+    result = '{"ok": true}' || coalesce(v_before, '{}') || private.command_outcome(v_order_id)
+      || coalesce(v_answer, '{}')
   where c.id = new.id;
   return null;
 end;

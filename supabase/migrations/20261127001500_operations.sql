@@ -145,6 +145,7 @@ begin
   insert into private.heartbeats as h (name) values ('retry_jobs')
   on conflict (name) do update set last_at = now() where h.last_at < now() - interval '5 seconds';
   perform private.watch_deliveries();
+  perform private.watch_audit_trail();
 
   for r in
     select p.* from private.periodic_jobs p
@@ -171,7 +172,7 @@ $$;
 comment on function public.enqueue_periodic_jobs(jsonb) is
   'The heartbeat: p_settings { admin_require_mfa: true } turns that on in private.settings, nothing here '
   'turns it off.
-Raises and resolves the alerts about deliveries, then queues whatever is due by the '
+Raises and resolves the alerts about deliveries, seals the audit trail, then queues whatever is due by the '
   'clock, each once per period however often this is called, and never a second of a kind
 while one '
   'waits. Returns how many were queued.';
@@ -746,6 +747,10 @@ insert into private.retention_rules (table_name, columns, holds, kept, ended_by)
   ('private.jobs', '{kind,dedupe_key,status,worker}', 'nothing', 'the retention of its kind', 'purge_jobs()'),
   ('private.rate_limits', '{key}', 'person', 'an hour', 'take_rate_limits()'),
   ('private.circuit_breakers', '{reason}', 'text', 'until the provider is back', 'erase_person()'),
+  ('private.audited_tables', '{name,numbered_by,texts}', 'nothing', 'for good', ''),
+  ('private.audit_unsealed', '{table_name}', 'nothing', 'until it is sealed', 'seal_audit_trail()'),
+  ('private.audit_leaves', '{table_name}', 'nothing', 'for good', ''),
+  ('private.audit_salts', '{table_name}', 'nothing', 'with the text', 'note_unsealed()'),
   ('private.carriers', '{name,tracking_url}', 'nothing', 'for good', ''),
   ('private.circuit_breakers', '{provider}', 'nothing', 'for good', ''),
   ('private.disposable_email_domains', '{domain}', 'nothing', 'for good', ''),
@@ -946,8 +951,10 @@ language plpgsql
 set search_path = ''
 as $$
 begin
+  perform set_config('kct.erasing', 'on', true);
   update public.staff_commands c set args = c.args - '{reason,note}'::text[]
   where c.order_id = any (p_order_ids) and c.args ?| array['reason', 'note'];
+  perform set_config('kct.erasing', '', true);
   update public.returns r set reason = null where r.order_id = any (p_order_ids) and r.reason is not null;
   update private.jobs j set
     payload = j.payload || jsonb_build_object('note', null)
@@ -1385,6 +1392,332 @@ comment on function public.record_webhook_endpoint(boolean, text, text, text[]) 
   'disabled, changed (p_differences says how), missing (p_endpoint_id null), not_permitted (the key may '
   'not read endpoints). Alerts follow.';
 grant execute on function public.record_webhook_endpoint(boolean, text, text, text[]) to service_role;
+
+-- The audit trail: order_events, staff_commands and inventory_journal. Nobody changes or deletes a row of it,
+-- and a change past the triggers is found.
+--
+-- Each row is sealed once: a leaf holds a digest of what the row says, and a salted digest of its texts.
+-- Leaves are sealed in batches, and each seal's digest contains the one before it, so to change a row somebody has
+-- to make all seals after it anew. Writers take no lock for that: they note their row as unsealed in the same
+-- transaction, and the heartbeat seals what has been committed. A transaction that commits late is sealed
+-- later; none is skipped.
+--
+-- What a person may ask to have removed stays out of the chain: the text is in its row, the salt beside it
+-- in audit_salts. An erasure changes the one and deletes the other, and the row is sealed once more as it is
+-- now. The digest that stays says nothing without its salt.
+
+create table private.audited_tables (
+  name text primary key,
+  numbered_by text not null,
+  texts text[] not null
+);
+comment on table private.audited_tables is
+  'Append-only tables that are sealed. numbered_by: their identity column; texts: columns that an erasure '
+  'may change.';
+insert into private.audited_tables (name, numbered_by, texts) values
+  ('public.order_events', 'id', '{data}'),
+  ('public.staff_commands', 'number', '{args,result}'),
+  ('public.inventory_journal', 'id', '{note}');
+
+create table private.audit_unsealed (
+  table_name text not null references private.audited_tables (name),
+  row_number bigint not null,
+  noted_at timestamptz not null default clock_timestamp(),
+  constraint audit_unsealed_pkey primary key (table_name, row_number)
+);
+comment on table private.audit_unsealed is
+  'Rows that wait to be sealed: written since the last seal, or changed by an erasure.';
+
+create table private.audit_seals (
+  id bigint primary key,
+  digest bytea not null,
+  sealed_at timestamptz not null default clock_timestamp()
+);
+comment on table private.audit_seals is
+  'The chain, numbered from 1. digest: of the leaves of this seal and the digest before it. The newest one, '
+  'kept outside of this database, proves the whole trail.';
+
+create table private.audit_leaves (
+  -- The seal is written after its leaves, whose digest it holds.
+  seal_id bigint not null references private.audit_seals (id) deferrable initially deferred,
+  position integer not null,
+  table_name text not null references private.audited_tables (name),
+  row_number bigint not null,
+  row_digest bytea not null,
+  text_digest bytea not null,
+  constraint audit_leaves_pkey primary key (seal_id, position)
+);
+comment on table private.audit_leaves is
+  'What was sealed of each row, by seal. text_digest: of salt and texts. A row that an erasure has changed '
+  'has a leaf for each time.';
+create index audit_leaves_row_idx on private.audit_leaves (table_name, row_number, seal_id);
+
+create table private.audit_salts (
+  table_name text not null references private.audited_tables (name),
+  row_number bigint not null,
+  salt bytea not null,
+  constraint audit_salts_pkey primary key (table_name, row_number)
+);
+comment on table private.audit_salts is
+  'Salt of the newest text_digest of each row. It goes with the text: an erasure deletes it.';
+
+alter table private.audited_tables enable row level security;
+alter table private.audit_unsealed enable row level security;
+alter table private.audit_seals enable row level security;
+alter table private.audit_leaves enable row level security;
+alter table private.audit_salts enable row level security;
+
+create function private.refuse_any_change() returns trigger
+language plpgsql
+set search_path = ''
+as $$
+begin
+  raise exception '% is append-only', tg_table_name using errcode = 'SHAPP';
+end;
+$$;
+comment on function private.refuse_any_change() is
+  'Trigger of the chain: refuses update, delete and truncate with SQLSTATE SHAPP, whoever asks.';
+
+create trigger refuse_change before update or delete on private.audit_seals
+  for each row execute function private.refuse_any_change();
+create trigger refuse_truncate before truncate on private.audit_seals
+  for each statement execute function private.refuse_any_change();
+create trigger refuse_change before update or delete on private.audit_leaves
+  for each row execute function private.refuse_any_change();
+create trigger refuse_truncate before truncate on private.audit_leaves
+  for each statement execute function private.refuse_any_change();
+
+create function private.note_unsealed() returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  v_table constant text := format('%s.%s', tg_table_schema, tg_table_name);
+  v_number constant bigint := (to_jsonb(new) ->> tg_argv[0])::bigint;
+begin
+  if tg_op = 'INSERT' and v_number <> currval(pg_get_serial_sequence(v_table, tg_argv[0])) then
+    raise exception 'rows of % are numbered by the database', v_table using errcode = 'SHAPP';
+  end if;
+  if tg_op = 'UPDATE' then
+    delete from private.audit_salts s where s.table_name = v_table and s.row_number = v_number;
+  end if;
+  insert into private.audit_unsealed (table_name, row_number) values (v_table, v_number)
+  on conflict on constraint audit_unsealed_pkey do nothing;
+  return null;
+end;
+$$;
+comment on function private.note_unsealed() is
+  'Trigger of audited tables: a row was written, or an erasure has changed it, so it waits to be sealed. '
+  'SHAPP: a number of somebody''s own choice, which would stand between rows that are sealed.';
+
+create trigger note_unsealed after insert or update on public.order_events
+  for each row execute function private.note_unsealed('id');
+create trigger note_unsealed after insert or update on public.staff_commands
+  for each row execute function private.note_unsealed('number');
+create trigger note_unsealed after insert or update on public.inventory_journal
+  for each row execute function private.note_unsealed('id');
+
+create function private.audited_rows(p_table text, p_numbers bigint[])
+returns table (row_number bigint, row_digest bytea, texts bytea)
+language plpgsql
+stable
+set search_path = ''
+-- Times are written as text.
+set timezone = 'UTC'
+as $$
+declare
+  a private.audited_tables;
+begin
+  select * into strict a from private.audited_tables x where x.name = p_table;
+  return query execute format(
+    'select t.%2$I, sha256(convert_to(jsonb_strip_nulls(to_jsonb(t) - $1)::text, ''UTF8'')), '
+      'convert_to((select jsonb_object_agg(k, to_jsonb(t) -> k) from unnest($1) k)::text, ''UTF8'') '
+      'from %1$s t where t.%2$I = any ($2)',
+    a.name, a.numbered_by
+  ) using a.texts, p_numbers;
+end;
+$$;
+comment on function private.audited_rows(text, bigint[]) is
+  'Rows of an audited table as they are now: the digest of what no erasure changes, and the texts. A column '
+  'that is added later and empty changes nothing.';
+
+create function private.leaves_digest(p_seal_id bigint) returns bytea
+language sql
+stable
+set search_path = ''
+as $$
+  select sha256(string_agg(
+    convert_to(format('%s:%s:', l.table_name, l.row_number), 'UTF8') || l.row_digest || l.text_digest, ''
+    order by l.position
+  ))
+  from private.audit_leaves l where l.seal_id = p_seal_id
+$$;
+comment on function private.leaves_digest(bigint) is 'Digest of the leaves of a seal.';
+
+create function private.seal_audit_trail(p_limit integer default 2000) returns integer
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_last private.audit_seals;
+  v_id bigint;
+  v_count integer;
+begin
+  -- One at a time, and nobody waits: the next heartbeat looks again.
+  if not pg_try_advisory_xact_lock(hashtextextended('seal_audit_trail', 0)) then
+    return 0;
+  end if;
+  select * into v_last from private.audit_seals s order by s.id desc limit 1;
+  v_id := coalesce(v_last.id, 0) + 1;
+  with due as (
+    select u.table_name, u.row_number from private.audit_unsealed u
+    order by u.noted_at, u.table_name, u.row_number
+    limit p_limit
+    for update skip locked
+  ), found as (
+    select t.table_name, r.row_number, r.row_digest, r.texts, uuid_send(gen_random_uuid()) as salt
+    from (select d.table_name, array_agg(d.row_number) as numbers from due d group by d.table_name) t
+    cross join lateral private.audited_rows(t.table_name, t.numbers) r
+  ), salted as (
+    insert into private.audit_salts (table_name, row_number, salt)
+    select f.table_name, f.row_number, f.salt from found f
+  ), done as (
+    delete from private.audit_unsealed u using found f
+    where u.table_name = f.table_name and u.row_number = f.row_number
+  )
+  insert into private.audit_leaves (seal_id, position, table_name, row_number, row_digest, text_digest)
+  select v_id, row_number() over (order by f.table_name, f.row_number), f.table_name, f.row_number,
+    f.row_digest, sha256(f.salt || f.texts)
+  from found f;
+  get diagnostics v_count = row_count;
+  if v_count > 0 then
+    insert into private.audit_seals (id, digest)
+    values (v_id, sha256(coalesce(v_last.digest, '') || private.leaves_digest(v_id)));
+  end if;
+  return v_count;
+end;
+$$;
+comment on function private.seal_audit_trail(integer) is
+  'Seals up to p_limit rows that wait for it, the oldest first, and returns how many.';
+
+-- What is found of a change past the triggers of the audit trail.
+
+create function private.check_seals(p_from bigint, p_to bigint)
+returns table (invariant text, detail jsonb)
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return query
+  select 'a seal is made of its rows and of the seal before it', jsonb_build_object('seal', n.id)
+  from generate_series(p_from, p_to) n (id)
+  left join private.audit_seals s on s.id = n.id
+  left join private.audit_seals b on b.id = n.id - 1
+  where s.digest is distinct from sha256(coalesce(b.digest, '') || private.leaves_digest(n.id))
+    or (n.id > 1 and b.id is null);
+
+  return query
+  select 'a sealed row is there, and says what it said',
+    jsonb_build_object('table', l.table_name, 'number', l.row_number, 'seal', l.seal_id)
+  from (
+    select x.table_name, array_agg(distinct x.row_number) as numbers
+    from private.audit_leaves x where x.seal_id between p_from and p_to group by x.table_name
+  ) t
+  join private.audit_leaves l on l.table_name = t.table_name and l.seal_id between p_from and p_to
+  left join private.audited_rows(t.table_name, t.numbers) r on r.row_number = l.row_number
+  left join private.audit_salts s on s.table_name = l.table_name and s.row_number = l.row_number
+  where r.row_digest is distinct from l.row_digest or (
+    -- Of a row that was sealed again, or waits for it, only the newest text counts.
+    l.text_digest is distinct from sha256(s.salt || r.texts)
+    and not exists (
+      select 1 from private.audit_leaves x
+      where x.table_name = l.table_name and x.row_number = l.row_number and x.seal_id > l.seal_id
+    )
+    and not exists (
+      select 1 from private.audit_unsealed u
+      where s.salt is null and u.table_name = l.table_name and u.row_number = l.row_number
+    )
+  );
+end;
+$$;
+comment on function private.check_seals(bigint, bigint) is
+  'What does not fit in the seals of these numbers: a row that was changed or deleted, a leaf or a seal that '
+  'was. None when all is well.';
+
+create function private.check_audit_coverage() returns table (invariant text, detail jsonb)
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  a private.audited_tables;
+begin
+  for a in select * from private.audited_tables x order by x.name loop
+    return query execute format(
+      'select ''a row of the audit trail is sealed or waits for it'', '
+        'jsonb_build_object(''table'', $1, ''number'', t.%2$I) '
+        'from %1$s t '
+        'where not exists (select 1 from private.audit_leaves l '
+        'where l.table_name = $1 and l.row_number = t.%2$I) '
+        'and not exists (select 1 from private.audit_unsealed u '
+        'where u.table_name = $1 and u.row_number = t.%2$I)',
+      a.name, a.numbered_by
+    ) using a.name;
+    return query execute format(
+      'select ''a row that waits to be sealed is there'', '
+        'jsonb_build_object(''table'', $1, ''number'', u.row_number) '
+        'from private.audit_unsealed u where u.table_name = $1 '
+        'and not exists (select 1 from %1$s t where t.%2$I = u.row_number)',
+      a.name, a.numbered_by
+    ) using a.name;
+  end loop;
+end;
+$$;
+comment on function private.check_audit_coverage() is
+  'Rows that were written or deleted past the triggers of the audit trail.';
+
+create function public.check_audit_chain() returns table (invariant text, detail jsonb)
+language sql
+stable
+security definer
+set search_path = ''
+as $$
+  select * from private.check_seals(1, (select coalesce(max(s.id), 0) from private.audit_seals s))
+  union all select * from private.check_audit_coverage()
+$$;
+comment on function public.check_audit_chain() is
+  'What was changed, deleted or slipped in of the audit trail: one row each, none when all is well. Part of '
+  'check_invariants().';
+grant execute on function public.check_audit_chain() to service_role;
+
+create function private.watch_audit_trail(
+  p_minute integer default extract(epoch from now())::bigint / 60 % 1440
+) returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_seals bigint;
+  v_problem jsonb;
+begin
+  perform private.seal_audit_trail();
+  select coalesce(max(s.id), 0) into v_seals from private.audit_seals s;
+  -- All of them once a day, the same share each minute.
+  select to_jsonb(c) into v_problem
+  from private.check_seals(v_seals * p_minute / 1440 + 1, v_seals * (p_minute + 1) / 1440) c limit 1;
+  if v_problem is not null and not exists (
+    select 1 from public.alerts a
+    where a.dedupe_key = 'audit_trail_broken' and a.status <> 'resolved' and a.data = v_problem
+  ) then
+    perform private.raise_alert('audit_trail_broken', 'critical', 'audit_trail_broken', v_problem);
+  end if;
+end;
+$$;
+comment on function private.watch_audit_trail(integer) is
+  'Part of the heartbeat: seals what waits, looks at the seals whose turn it is in this minute of the day '
+  '(UTC), and raises the alert audit_trail_broken. The alert is resolved by a person.';
 
 -- What must always be true of stock; see check_invariants().
 
@@ -1828,6 +2161,7 @@ as $$
   union all select * from private.check_order_state()
   union all select * from private.check_parcels()
   union all select * from private.check_outbox()
+  union all select * from public.check_audit_chain()
 $$;
 comment on function public.check_invariants() is
   'What must always be true and is not: one row per violation, none when all is well. For tests, doctor and '
@@ -1982,6 +2316,28 @@ $$;
 comment on function private.schedule_health() is
   'Health check schedule: failed runs of pg_cron and failed calls of pg_net; ok where there is neither.';
 
+create function private.audit_health() returns jsonb
+language sql
+stable
+set search_path = ''
+as $$
+  select jsonb_build_object(
+    'status', private.worst_status(
+      min(u.noted_at) < now() - interval '15 minutes',
+      exists (select 1 from public.alerts a where a.kind = 'audit_trail_broken' and a.status <> 'resolved')
+    ),
+    'unsealed', count(*),
+    'seals', (select coalesce(max(s.id), 0) from private.audit_seals s),
+    'newest_digest', (
+      select encode(s.digest, 'hex') from private.audit_seals s order by s.id desc limit 1
+    )
+  )
+  from private.audit_unsealed u
+$$;
+comment on function private.audit_health() is
+  'Health check audit: rows that wait to be sealed, how many seals there are, and the digest of the newest. '
+  'Kept outside, it proves that the trail up to it is the one that was there.';
+
 create function public.get_health() returns jsonb
 language sql
 stable
@@ -1995,6 +2351,7 @@ as $$
     'providers', private.providers_health(),
     'reconciliation', private.reconciliation_health(),
     'schedule', private.schedule_health(),
+    'audit', private.audit_health(),
     'staff', jsonb_build_object('status', 'ok', 'second_factor', private.setting('admin_require_mfa')),
     'alerts', (
       select jsonb_build_object(

@@ -59,6 +59,7 @@ const privateForAnonymous = ["is_admin", "shown_available"];
 const privateDoors = [
   "is_admin",
   "mask_command",
+  "note_unsealed",
   "on_email_changed",
   "run_staff_command",
   "shown_available",

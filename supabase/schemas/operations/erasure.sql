@@ -33,8 +33,10 @@ language plpgsql
 set search_path = ''
 as $$
 begin
+  perform set_config('kct.erasing', 'on', true);
   update public.staff_commands c set args = c.args - '{reason,note}'::text[]
   where c.order_id = any (p_order_ids) and c.args ?| array['reason', 'note'];
+  perform set_config('kct.erasing', '', true);
   update public.returns r set reason = null where r.order_id = any (p_order_ids) and r.reason is not null;
   update private.jobs j set
     payload = j.payload || jsonb_build_object('note', null)

@@ -28,6 +28,23 @@ comment on function private.command_outcome(uuid) is
   'What a command has done to its order: { status, fulfillment_status, mails (queued), stock: [{ sku, change '
   '}] }; {} without an order.';
 
+create function private.order_in_short(p_order_number text) returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return (
+    select jsonb_build_object('before', jsonb_build_object(
+      'status', o.status, 'fulfillment_status', o.fulfillment_status
+    ))
+    from public.orders o where o.number = p_order_number
+  );
+end;
+$$;
+comment on function private.order_in_short(text) is
+  'How an order is before a command: { before: { status, fulfillment_status } }; null: none was named.';
+
 create function private.run_order_command(p_id uuid, p_command text, p_args jsonb) returns jsonb
 language plpgsql
 set search_path = ''
@@ -90,12 +107,14 @@ set search_path = ''
 as $$
 declare
   v_order_id uuid;
+  v_before jsonb;
   v_answer jsonb;
 begin
   -- Not before the insert: what the policies refuse is not told what a command understands.
   new.args := private.clean_staff_args(new.command, new.args);
   update public.staff_commands c set args = new.args where c.id = new.id and c.args <> new.args;
   perform set_config('kct.actor', new.actor, true);
+  v_before := private.order_in_short(new.args ->> 'order_number');
   case new.command
     when 'submit_dispute_evidence' then v_order_id := private.run_submit_dispute_evidence(new.id, new.args);
     when 'accept_dispute' then v_order_id := private.run_accept_dispute(new.args);
@@ -117,7 +136,8 @@ begin
   end if;
   update public.staff_commands c
   set order_id = v_order_id,
-    result = '{"ok": true}' || private.command_outcome(v_order_id) || coalesce(v_answer, '{}')
+    result = '{"ok": true}' || coalesce(v_before, '{}') || private.command_outcome(v_order_id)
+      || coalesce(v_answer, '{}')
   where c.id = new.id;
   return null;
 end;

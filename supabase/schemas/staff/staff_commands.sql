@@ -4,12 +4,14 @@
 
 create table public.staff_commands (
   id uuid primary key default gen_random_uuid(),
+  number bigint generated always as identity,
   command text not null,
   args jsonb not null default '{}',
   actor text not null default coalesce(auth.uid()::text, session_user::text),
   order_id uuid references public.orders (id) on delete set null,
   result jsonb,
   created_at timestamptz not null default now(),
+  constraint staff_commands_number_key unique (number),
   constraint staff_commands_command_known check (command in (
     'request_refund', 'cancel_order', 'release_review', 'mark_fulfilled', 'correct_shipment',
     'submit_dispute_evidence',
@@ -30,11 +32,17 @@ create policy staff_commands_read on public.staff_commands for select to authent
 create policy staff_commands_insert on public.staff_commands for insert to authenticated
   with check ((select private.is_admin()));
 revoke all on public.staff_commands from public, anon, authenticated, service_role;
+revoke all on sequence public.staff_commands_number_seq from public, anon, authenticated, service_role;
 grant select on public.staff_commands to authenticated, service_role;
 grant insert (id, command, args) on public.staff_commands to authenticated, service_role;
 
+-- Until it has its result, a row is being carried out.
+create trigger refuse_change before update on public.staff_commands
+  for each row when (old.result is not null) execute function private.refuse_change();
 create trigger refuse_delete before delete on public.staff_commands
   for each row execute function private.refuse_change();
+create trigger refuse_truncate before truncate on public.staff_commands
+  for each statement execute function private.refuse_change();
 
 create function private.staff_command_fields(p_command text)
 returns table (field text, type text, required boolean, size bigint)

@@ -583,14 +583,14 @@ isOneToOne: false
                   ]
                 },"staff_commands": {
                   Row: {
-                    "actor": string,"args": NonNullable<Json>,"command": string,"created_at": string,"id": string,"order_id": string | null,"result": Json | null
+                    "actor": string,"args": NonNullable<Json>,"command": string,"created_at": string,"id": string,"number": number,"order_id": string | null,"result": Json | null
                   }
                   ComputedFields: never
                   Insert: {
-                    "actor"?: string,"args"?: NonNullable<Json>,"command": string,"created_at"?: string,"id"?: string,"order_id"?: string | null,"result"?: Json | null
+                    "actor"?: string,"args"?: NonNullable<Json>,"command": string,"created_at"?: string,"id"?: string,"number"?: never,"order_id"?: string | null,"result"?: Json | null
                   }
                   Update: {
-                    "actor"?: string,"args"?: NonNullable<Json>,"command"?: string,"created_at"?: string,"id"?: string,"order_id"?: string | null,"result"?: Json | null
+                    "actor"?: string,"args"?: NonNullable<Json>,"command"?: string,"created_at"?: string,"id"?: string,"number"?: never,"order_id"?: string | null,"result"?: Json | null
                   }
                   Relationships: [
                     {
@@ -701,6 +701,11 @@ isOneToOne: false
                            },
 "cancel_order":
 { Args: { "p_command_id"?: string,"p_dry_run"?: boolean,"p_order_number": string,"p_reason"?: string }; Returns: Json
+                           },
+"check_audit_chain":
+{ Args: Record<PropertyKey, never>; Returns: {
+              "detail": Json,"invariant": string
+            }[]
                            },
 "check_invariants":
 { Args: Record<PropertyKey, never>; Returns: {
