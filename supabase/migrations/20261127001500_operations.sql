@@ -663,15 +663,18 @@ insert into private.retention_rules (table_name, columns, holds, kept, ended_by)
   ('public.order_risk', '{velocity_mode,three_d_secure,review_reasons}', 'nothing', 'with the order', ''),
   (
     'public.checkout_sessions',
-    '{email,name,phone,shipping_name,shipping_address,billing_address,business,url,version,contact_version}',
+    '{email,name,phone,shipping_name,shipping_address,billing_address,business,promotions_consent,url,version,'
+    'contact_version}',
     'person',
     'with the order', 'erase_orders()'
   ),
   (
     'public.checkout_sessions',
-    '{id,status,payment_status,payment_id,stripe_customer_id,currency,cart_hash,recovered_from}', 'nothing',
+    '{id,status,payment_status,payment_id,stripe_customer_id,currency,cart_hash,recovered_from,terms_consent}',
+    'nothing',
     'for good', ''
   ),
+  ('public.order_terms', '{version}', 'nothing', 'for good', ''),
   ('public.customers', '{email,name}', 'person', 'until erased', 'erase_person()'),
   ('public.customers', '{stripe_customer_id}', 'nothing', 'until erased', 'erase_person()'),
   ('private.stripe_customers', '{email,name,version}', 'person', 'until erased', 'erase_person()'),
@@ -776,6 +779,72 @@ insert into private.retention_rules (table_name, columns, holds, kept, ended_by)
   ('private.webhook_address_changes', '{added,removed}', 'nothing', 'for good: addresses of Stripe''s', ''),
   ('private.webhook_endpoint_states', '{state,endpoint_id,differences}', 'nothing',
     'until the next look at Stripe', '');
+
+-- How long what is kept of people, and why, in one table that can be shown to them.
+
+create view private.retention_periods as
+select x.data,
+  coalesce((private.setting(x.setting) #>> '{}') || ' days', x.kept) as kept,
+  x.setting, x.reason, x.tables
+from (values
+  (
+    'paid orders: names, addresses, payment pages, mails', 'until erasure is asked for', null,
+    'contract and bookkeeping (GDPR art. 6(1)(b), (c))',
+    array[
+      'public.orders', 'public.checkout_sessions', 'public.payment_attempts', 'public.notifications',
+      'public.returns', 'public.shipments', 'public.refund_requests', 'public.customers',
+      'private.stripe_customers', 'public.fraud_signals'
+    ]
+  ),
+  (
+    'paid orders: amounts, ids, accepted terms', 'for good', null,
+    'bookkeeping, legal claims (GDPR art. 6(1)(c), 17(3)(e))', array['public.order_terms']
+  ),
+  (
+    'consent to promotional mails', 'until erasure is asked for', null,
+    'proof of the consent (GDPR art. 7(1))', array['public.checkout_sessions']
+  ),
+  (
+    'orders that were never paid', null, 'retention_unpaid_days',
+    'steps before a contract, not needed after them (GDPR art. 5(1)(e), 6(1)(b))', array['public.orders']
+  ),
+  (
+    'events of Stripe as received', null, 'retention_payload_days',
+    'repair of what was applied wrongly (GDPR art. 6(1)(f))', array['public.webhook_events']
+  ),
+  (
+    'events of Stripe about strangers', null, 'retention_foreign_days',
+    'until it is known whose they are (GDPR art. 5(1)(c))', array['public.webhook_events']
+  ),
+  (
+    'signs of misuse without a paid order', null, 'retention_signal_days',
+    'prevention of fraud (GDPR recital 47)', array['public.fraud_signals']
+  ),
+  (
+    'network addresses of refused webhooks', null, 'retention_log_days',
+    'security of the systems (GDPR recital 49)', array['public.webhook_rejections']
+  ),
+  (
+    'counters of the rate limits', 'an hour', null,
+    'security of the systems (GDPR recital 49)', array['private.rate_limits']
+  ),
+  (
+    'resolved alerts, repairs', null, 'retention_alert_days',
+    'operation of the shop (GDPR art. 6(1)(f))', array['public.alerts', 'public.reconciliation_drift']
+  ),
+  (
+    'work that waits or has failed', 'until it is done, or the retention of its kind', null,
+    'contract (GDPR art. 6(1)(b))', array['private.jobs', 'private.circuit_breakers']
+  ),
+  (
+    'the audit trail', 'for good; a person''s words until erasure is asked for', null,
+    'accountability and bookkeeping (GDPR art. 5(2), 6(1)(c))',
+    array['public.order_events', 'public.staff_commands', 'public.inventory_journal']
+  )
+) as x (data, kept, setting, reason, tables);
+comment on view private.retention_periods is
+  'What is kept of people, how long and on which legal ground; tables: where it is (retention_rules says '
+  'it by column). Who operates the shop checks the grounds against the law of their country.';
 
 -- How a person is found in texts, and taken out of them.
 
@@ -1055,7 +1124,7 @@ as $$
 begin
   update public.checkout_sessions s set
     email = null, name = null, phone = null, shipping_name = null, shipping_address = null,
-    billing_address = null, business = null, url = null, version = private.without_digest(s.version),
+    billing_address = null, business = null, promotions_consent = null, url = null, version = private.without_digest(s.version),
     contact_version = private.without_digest(s.contact_version)
   where s.order_id = any (p_order_ids);
   update public.payment_attempts a

@@ -40,15 +40,18 @@ insert into private.retention_rules (table_name, columns, holds, kept, ended_by)
   ('public.order_risk', '{velocity_mode,three_d_secure,review_reasons}', 'nothing', 'with the order', ''),
   (
     'public.checkout_sessions',
-    '{email,name,phone,shipping_name,shipping_address,billing_address,business,url,version,contact_version}',
+    '{email,name,phone,shipping_name,shipping_address,billing_address,business,promotions_consent,url,version,'
+    'contact_version}',
     'person',
     'with the order', 'erase_orders()'
   ),
   (
     'public.checkout_sessions',
-    '{id,status,payment_status,payment_id,stripe_customer_id,currency,cart_hash,recovered_from}', 'nothing',
+    '{id,status,payment_status,payment_id,stripe_customer_id,currency,cart_hash,recovered_from,terms_consent}',
+    'nothing',
     'for good', ''
   ),
+  ('public.order_terms', '{version}', 'nothing', 'for good', ''),
   ('public.customers', '{email,name}', 'person', 'until erased', 'erase_person()'),
   ('public.customers', '{stripe_customer_id}', 'nothing', 'until erased', 'erase_person()'),
   ('private.stripe_customers', '{email,name,version}', 'person', 'until erased', 'erase_person()'),

@@ -59,6 +59,9 @@ begin
             select jsonb_agg(to_jsonb(s) - '{url,cart_hash}'::text[])
             from public.checkout_sessions s where s.order_id = o.id
           ),
+          'consents', (
+            select jsonb_agg(to_jsonb(c)) from public.order_consents c where c.order_id = o.id
+          ),
           'mails', (
             select jsonb_agg(to_jsonb(n)) from public.notifications n where n.order_id = o.id
           ),
@@ -78,7 +81,7 @@ $$;
 comment on function private.export_of_person(text) is
   'All that is stored of a person under an e-mail address, as far as the caller may read it: { email, '
   'customers, orders: [{ …, items, shipments, returns, payments, attempts, refunds, disputes, '
-  'signs_of_fraud, payment_pages, mails, commands }] }.';
+  'signs_of_fraud, payment_pages, consents, mails, commands }] }.';
 grant execute on function private.export_of_person(text) to authenticated, service_role;
 
 create function public.erase_customer(
