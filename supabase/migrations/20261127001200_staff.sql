@@ -20,7 +20,7 @@ create table public.staff_commands (
     'resend_notification', 'redrive_webhook_event', 'redrive_job', 'erase_customer',
     'assign_refund', 'announce_return', 'exchange_return', 'close_return', 'receive_return',
     'adjust_inventory', 'count_inventory', 'import_inventory', 'add_product', 'add_variant', 'set_price',
-    'acknowledge_alert', 'resolve_alert', 'accept_dispute', 'export_person'
+    'acknowledge_alert', 'resolve_alert', 'accept_dispute', 'export_person', 'lift_mail_suppression'
   ))
 );
 comment on table public.staff_commands is
@@ -99,6 +99,8 @@ as $$
     ('resolve_alert', 'alert_id', 'text', true, 64), ('resolve_alert', 'note', 'text', false, 2000),
     ('accept_dispute', 'dispute_id', 'text', true, 100), ('accept_dispute', 'note', 'text', false, 2000),
     ('export_person', 'email', 'text', true, 320),
+    ('lift_mail_suppression', 'email', 'text', true, 320),
+    ('lift_mail_suppression', 'reason', 'text', true, 20),
     ('add_variant', 'product_slug', 'text', true, 200), ('add_variant', 'sku', 'text', true, 64),
     ('add_variant', 'price_amount', 'amount', true, 999999999999),
     ('add_variant', 'confirm', 'boolean', false, null), ('add_variant', 'currency', 'text', true, 3),
@@ -287,6 +289,7 @@ begin
     when 'set_price' then return private.run_set_price(p_args);
     when 'acknowledge_alert' then return private.run_settle_alert('acknowledged', p_args);
     when 'resolve_alert' then return private.run_settle_alert('resolved', p_args);
+    when 'lift_mail_suppression' then perform private.run_lift_mail_suppression(p_id, p_args);
     -- Nothing to carry out: the row says who asked.
     when 'export_person' then null;
   end case;
@@ -367,11 +370,12 @@ immutable
 set search_path = ''
 as $$
   select c.command = p_command and not exists (
-    select 1
-    from jsonb_each(c.args) b full join jsonb_each(p_args) a on a.key = b.key
-    where coalesce(a.value, 'null') <> coalesce(b.value, 'null')
-      -- An erasure has taken them out of the log, or nobody wrote them.
-      and not (b.key is null and (a.key in ('email', 'note', 'reason') or btrim(a.value #>> '{}') = ''))
+    select 1 from jsonb_each(p_args) a
+    where a.value <> coalesce(c.args -> a.key, 'null')
+      -- The log does not keep them for good, or nobody wrote them.
+      and not (
+        not c.args ? a.key and (a.key in ('email', 'note', 'reason') or btrim(a.value #>> '{}') = '')
+      )
   )
 $$;
 comment on function private.is_command(public.staff_commands, text, jsonb) is
@@ -1454,7 +1458,8 @@ begin
     private.parcel_data(s.id) || jsonb_build_object(
       'corrected', exists (
         select 1 from public.notifications n
-        where n.order_id = s.order_id and n.template = 'order_shipped' and n.status = 'sent'
+        where n.order_id = s.order_id and n.template = 'order_shipped'
+          and private.mail_arrived(n.status)
           and (n.data ->> 'parcel')::integer = s.parcel
       )
     )
@@ -2291,6 +2296,48 @@ comment on function public.export_person(text, boolean, uuid) is
   'All that is stored of a person under an e-mail address, as JSON, for whom asks what is known of them '
   '(GDPR article 15). Staff only.';
 grant execute on function public.export_person(text, boolean, uuid) to authenticated, service_role;
+
+create function private.run_lift_mail_suppression(p_command_id uuid, p_args jsonb) returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_hmac text := private.email_hmac(p_args ->> 'email');
+begin
+  delete from public.mail_suppressions s where s.email_hmac = v_hmac and s.reason = p_args ->> 'reason';
+  if not found then
+    raise exception 'this address is not suppressed as %', p_args ->> 'reason' using
+      errcode = 'SHINV', hint = 'Reasons are bounced, complained, unsubscribed.';
+  end if;
+  -- The log has no address that the list itself does not have.
+  update public.staff_commands set args = args - 'email' || jsonb_build_object('email_hmac', v_hmac)
+  where id = p_command_id;
+end;
+$$;
+comment on function private.run_lift_mail_suppression(uuid, jsonb) is
+  'Carries out lift_mail_suppression. SHINV: the address is not suppressed for this reason.';
+
+create function public.lift_mail_suppression(
+  p_email text,
+  p_reason text default 'bounced',
+  p_dry_run boolean default false,
+  p_command_id uuid default null
+) returns jsonb
+language sql
+set search_path = ''
+as $$
+  select private.submit_command(
+    'lift_mail_suppression',
+    jsonb_build_object('email', p_email, 'reason', p_reason),
+    p_dry_run, p_command_id
+  )
+$$;
+comment on function public.lift_mail_suppression(text, text, boolean, uuid) is
+  'Sends mail to an address again: p_reason bounced (it works by now), complained or unsubscribed (only if '
+  'the customer has asked for it). Resend keeps a list of its own. Staff only.';
+grant execute on function public.lift_mail_suppression(
+  text, text, boolean, uuid
+) to authenticated, service_role;
 
 -- What staff call when something did not run; private.redrive_event() and redrive_job() do it.
 

@@ -146,6 +146,7 @@ begin
   on conflict (name) do update set last_at = now() where h.last_at < now() - interval '5 seconds';
   perform private.watch_deliveries();
   perform private.watch_audit_trail();
+  perform private.queue_digest();
 
   for r in
     select p.* from private.periodic_jobs p
@@ -166,7 +167,7 @@ begin
     end
     where kind = r.kind;
   end loop;
-  return v_queued + private.queue_expiries();
+  return v_queued + private.queue_expiries() + private.queue_recovery_mails();
 end;
 $$;
 comment on function public.enqueue_periodic_jobs(jsonb) is
@@ -663,14 +664,15 @@ insert into private.retention_rules (table_name, columns, holds, kept, ended_by)
   ('public.order_risk', '{velocity_mode,three_d_secure,review_reasons}', 'nothing', 'with the order', ''),
   (
     'public.checkout_sessions',
-    '{email,name,phone,shipping_name,shipping_address,billing_address,business,promotions_consent,url,version,'
-    'contact_version}',
+    '{email,name,phone,shipping_name,shipping_address,billing_address,business,promotions_consent,url,'
+    'version,contact_version}',
     'person',
     'with the order', 'erase_orders()'
   ),
   (
     'public.checkout_sessions',
-    '{id,status,payment_status,payment_id,stripe_customer_id,currency,cart_hash,recovered_from,terms_consent}',
+    '{id,status,payment_status,payment_id,stripe_customer_id,currency,cart_hash,recovered_from,'
+    'terms_consent}',
     'nothing',
     'for good', ''
   ),
@@ -697,6 +699,8 @@ insert into private.retention_rules (table_name, columns, holds, kept, ended_by)
   ('public.notifications', '{recipient}', 'person', 'with the order', 'erase_orders()'),
   ('public.notifications', '{last_error,data}', 'text', 'with the order', 'erase_person()'),
   ('public.notifications', '{template,dedupe_key,status,provider_id}', 'nothing', 'for good', ''),
+  ('public.mail_suppressions', '{email_hmac,reason}', 'nothing',
+    'for good, under a keyed digest: whoever was erased stays unsubscribed', ''),
   ('public.order_events', '{data}', 'text', 'with the order', 'erase_person()'),
   ('public.order_events', '{kind,source}', 'nothing', 'for good', ''),
   ('public.staff_commands', '{args,result}', 'text', 'for good, as the audit log', 'erase_person()'),
@@ -1124,8 +1128,8 @@ as $$
 begin
   update public.checkout_sessions s set
     email = null, name = null, phone = null, shipping_name = null, shipping_address = null,
-    billing_address = null, business = null, promotions_consent = null, url = null, version = private.without_digest(s.version),
-    contact_version = private.without_digest(s.contact_version)
+    billing_address = null, business = null, promotions_consent = null, url = null,
+    version = private.without_digest(s.version), contact_version = private.without_digest(s.contact_version)
   where s.order_id = any (p_order_ids);
   update public.payment_attempts a
   set card_fingerprint = null, receipt_url = null, version = private.without_digest(a.version)
@@ -1551,10 +1555,10 @@ grant execute on function public.record_webhook_endpoint(boolean, text, text, te
 -- and a change past the triggers is found.
 --
 -- Each row is sealed once: a leaf holds a digest of what the row says, and a salted digest of its texts.
--- Leaves are sealed in batches, and each seal's digest contains the one before it, so to change a row somebody has
--- to make all seals after it anew. Writers take no lock for that: they note their row as unsealed in the same
--- transaction, and the heartbeat seals what has been committed. A transaction that commits late is sealed
--- later; none is skipped.
+-- Leaves are sealed in batches, and each seal's digest contains the one before it, so to change a row
+-- somebody has to make all seals after it anew. Writers take no lock for that: they note their row as
+-- unsealed in the same transaction, and the heartbeat seals what has been committed. A transaction that
+-- commits late is sealed later; none is skipped.
 --
 -- What a person may ask to have removed stays out of the chain: the text is in its row, the salt beside it
 -- in audit_salts. An erasure changes the one and deletes the other, and the row is sealed once more as it is

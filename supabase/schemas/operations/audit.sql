@@ -2,10 +2,10 @@
 -- and a change past the triggers is found.
 --
 -- Each row is sealed once: a leaf holds a digest of what the row says, and a salted digest of its texts.
--- Leaves are sealed in batches, and each seal's digest contains the one before it, so to change a row somebody has
--- to make all seals after it anew. Writers take no lock for that: they note their row as unsealed in the same
--- transaction, and the heartbeat seals what has been committed. A transaction that commits late is sealed
--- later; none is skipped.
+-- Leaves are sealed in batches, and each seal's digest contains the one before it, so to change a row
+-- somebody has to make all seals after it anew. Writers take no lock for that: they note their row as
+-- unsealed in the same transaction, and the heartbeat seals what has been committed. A transaction that
+-- commits late is sealed later; none is skipped.
 --
 -- What a person may ask to have removed stays out of the chain: the text is in its row, the salt beside it
 -- in audit_salts. An erasure changes the one and deletes the other, and the row is sealed once more as it is

@@ -8,8 +8,8 @@ as $$
 begin
   update public.checkout_sessions s set
     email = null, name = null, phone = null, shipping_name = null, shipping_address = null,
-    billing_address = null, business = null, promotions_consent = null, url = null, version = private.without_digest(s.version),
-    contact_version = private.without_digest(s.contact_version)
+    billing_address = null, business = null, promotions_consent = null, url = null,
+    version = private.without_digest(s.version), contact_version = private.without_digest(s.contact_version)
   where s.order_id = any (p_order_ids);
   update public.payment_attempts a
   set card_fingerprint = null, receipt_url = null, version = private.without_digest(a.version)

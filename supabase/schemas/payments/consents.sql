@@ -34,7 +34,8 @@ begin
 end;
 $$;
 comment on function private.note_terms() is
-  'Trigger of orders: notes the terms of each attempt as it begins; the setting may change before it is paid.';
+  'Trigger of orders: notes the terms of each attempt as it begins; the setting may change before it is '
+  'paid.';
 
 create trigger note_terms_of_first after insert on public.orders
   for each row execute function private.note_terms();

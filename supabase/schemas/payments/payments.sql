@@ -44,8 +44,8 @@ comment on table public.checkout_sessions is
 comment on column public.checkout_sessions.business is
   'What a business buyer gave on the payment page: { name, tax_ids: [{ type, value }] }.';
 comment on column public.checkout_sessions.terms_consent is
-  'accepted: the shopper has ticked the terms on the payment page, which asks where CHECKOUT_TERMS_CONSENT is '
-  'on; else null.';
+  'accepted: the shopper has ticked the terms on the payment page, which asks where CHECKOUT_TERMS_CONSENT '
+  'is on; else null.';
 comment on column public.checkout_sessions.promotions_consent is
   'opt_in or opt_out: what the shopper has said to promotional mails on the payment page; null: not asked.';
 comment on column public.checkout_sessions.awaited_payment is
@@ -195,7 +195,7 @@ create policy refund_reasons_read on public.refund_reasons for select to authent
   using ((select private.is_admin()));
 -- The subselect is under the policies of orders: a customer sees the refunds of their own orders.
 create policy refunds_read on public.refunds for select to authenticated
-  using (exists (select 1 from public.orders o where o.id = order_id) or (select private.is_admin()));
+  using ((select private.is_admin()) or exists (select 1 from public.orders o where o.id = order_id));
 
 revoke all
   on public.checkout_sessions, public.payments, public.payment_attempts, public.refunds, public.refund_reasons

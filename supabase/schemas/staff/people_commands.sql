@@ -125,3 +125,45 @@ comment on function public.export_person(text, boolean, uuid) is
   'All that is stored of a person under an e-mail address, as JSON, for whom asks what is known of them '
   '(GDPR article 15). Staff only.';
 grant execute on function public.export_person(text, boolean, uuid) to authenticated, service_role;
+
+create function private.run_lift_mail_suppression(p_command_id uuid, p_args jsonb) returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_hmac text := private.email_hmac(p_args ->> 'email');
+begin
+  delete from public.mail_suppressions s where s.email_hmac = v_hmac and s.reason = p_args ->> 'reason';
+  if not found then
+    raise exception 'this address is not suppressed as %', p_args ->> 'reason' using
+      errcode = 'SHINV', hint = 'Reasons are bounced, complained, unsubscribed.';
+  end if;
+  -- The log has no address that the list itself does not have.
+  update public.staff_commands set args = args - 'email' || jsonb_build_object('email_hmac', v_hmac)
+  where id = p_command_id;
+end;
+$$;
+comment on function private.run_lift_mail_suppression(uuid, jsonb) is
+  'Carries out lift_mail_suppression. SHINV: the address is not suppressed for this reason.';
+
+create function public.lift_mail_suppression(
+  p_email text,
+  p_reason text default 'bounced',
+  p_dry_run boolean default false,
+  p_command_id uuid default null
+) returns jsonb
+language sql
+set search_path = ''
+as $$
+  select private.submit_command(
+    'lift_mail_suppression',
+    jsonb_build_object('email', p_email, 'reason', p_reason),
+    p_dry_run, p_command_id
+  )
+$$;
+comment on function public.lift_mail_suppression(text, text, boolean, uuid) is
+  'Sends mail to an address again: p_reason bounced (it works by now), complained or unsubscribed (only if '
+  'the customer has asked for it). Resend keeps a list of its own. Staff only.';
+grant execute on function public.lift_mail_suppression(
+  text, text, boolean, uuid
+) to authenticated, service_role;

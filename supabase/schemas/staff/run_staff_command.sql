@@ -91,6 +91,7 @@ begin
     when 'set_price' then return private.run_set_price(p_args);
     when 'acknowledge_alert' then return private.run_settle_alert('acknowledged', p_args);
     when 'resolve_alert' then return private.run_settle_alert('resolved', p_args);
+    when 'lift_mail_suppression' then perform private.run_lift_mail_suppression(p_id, p_args);
     -- Nothing to carry out: the row says who asked.
     when 'export_person' then null;
   end case;
@@ -171,11 +172,12 @@ immutable
 set search_path = ''
 as $$
   select c.command = p_command and not exists (
-    select 1
-    from jsonb_each(c.args) b full join jsonb_each(p_args) a on a.key = b.key
-    where coalesce(a.value, 'null') <> coalesce(b.value, 'null')
-      -- An erasure has taken them out of the log, or nobody wrote them.
-      and not (b.key is null and (a.key in ('email', 'note', 'reason') or btrim(a.value #>> '{}') = ''))
+    select 1 from jsonb_each(p_args) a
+    where a.value <> coalesce(c.args -> a.key, 'null')
+      -- The log does not keep them for good, or nobody wrote them.
+      and not (
+        not c.args ? a.key and (a.key in ('email', 'note', 'reason') or btrim(a.value #>> '{}') = '')
+      )
   )
 $$;
 comment on function private.is_command(public.staff_commands, text, jsonb) is

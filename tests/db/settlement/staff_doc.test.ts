@@ -34,6 +34,13 @@ for (let n = 1; n <= 12; n++) {
   if (n === 3) await sql`select public.mark_fulfilled(${story.frame.orderNumber}, 'UPS', '1Z-WRONG')`;
 }
 
+{
+  const [mail] = await sql`select n.id from public.notifications n join public.orders o on o.id = n.order_id
+    where o.number = 'KCT-100001'`;
+  await sql`select public.record_mail_event(
+    ${mail?.["id"]}, 'mail_1', 'bounced', true, 'ada@example.com', now(), 'Permanent General')`;
+}
+
 const [check] = await sql`select pg_get_constraintdef(oid) as text from pg_constraint
   where conname = 'staff_commands_command_known'`;
 const known = [...String(check?.["text"]).matchAll(/'(\w+)'/g)].map(([, name = ""]) => name);

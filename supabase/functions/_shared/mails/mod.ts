@@ -9,8 +9,10 @@ import { orderCancelled } from "./templates/order_cancelled.ts";
 import { orderConfirmation } from "./templates/order_confirmation.ts";
 import { orderShipped } from "./templates/order_shipped.ts";
 import { orderUnfulfillable } from "./templates/order_unfulfillable.ts";
+import { paymentDeclined } from "./templates/payment_declined.ts";
 import { paymentFailed } from "./templates/payment_failed.ts";
 import { paymentProcessing } from "./templates/payment_processing.ts";
+import { paymentReminder } from "./templates/payment_reminder.ts";
 import { refundFailed } from "./templates/refund_failed.ts";
 import { refundIssued } from "./templates/refund_issued.ts";
 import { refundSettled } from "./templates/refund_settled.ts";
@@ -20,8 +22,10 @@ const templates: Record<string, Template> = {
   order_shipped: orderShipped,
   order_cancelled: orderCancelled,
   order_unfulfillable: orderUnfulfillable,
+  payment_declined: paymentDeclined,
   payment_processing: paymentProcessing,
   payment_failed: paymentFailed,
+  payment_reminder: paymentReminder,
   refund_issued: refundIssued,
   refund_settled: refundSettled,
   refund_failed: refundFailed,
@@ -45,6 +49,7 @@ export function renderMail(notification: Notification, links: Links): Rendered {
   return render({ ...content, paragraphs: [greeting(mail), ...content.paragraphs] }, {
     ...mail,
     siteUrl: links.siteUrl,
+    unsubscribeUrl: links.unsubscribeUrl,
     forStaff: false,
   });
 }

@@ -9,6 +9,8 @@ export interface Links {
   siteUrl: string;
   /** Back to the unpaid order; null when the mail is about no order. */
   resumeUrl: string | null;
+  /** Ends reminders; null in mails that are none. */
+  unsubscribeUrl: string | null;
 }
 
 /** Dark text on light colours and the other way round, by WCAG 2's relative luminance. */
