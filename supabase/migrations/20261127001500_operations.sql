@@ -786,7 +786,7 @@ insert into private.retention_rules (table_name, columns, holds, kept, ended_by)
 
 -- How long what is kept of people, and why, in one table that can be shown to them.
 
-create view private.retention_periods as
+create view private.retention_periods with (security_invoker = true) as
 select x.data,
   coalesce((private.setting(x.setting) #>> '{}') || ' days', x.kept) as kept,
   x.setting, x.reason, x.tables
