@@ -1522,7 +1522,7 @@ grant select on view private.refunded_amounts to authenticated;
 grant select on view private.refunded_amounts to service_role;
 
 
-view private.retention_periods (
+view private.retention_periods with (security_invoker=true) (
   data text,
   kept text,
   setting text,
@@ -2976,6 +2976,14 @@ CREATE OR REPLACE FUNCTION private.mask_command()
  SECURITY DEFINER
  SET search_path TO '';
 comment on function private.mask_command() is 'Trigger of staff_commands: a card number in a note, a reason or a tracking number is masked before anything is stored.';
+
+
+CREATE OR REPLACE FUNCTION private.may_be_reminded(o orders)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.may_be_reminded(o orders) is 'Whether a shopper may be reminded: what they said at our checkout counts, else what they chose on Stripe''s page, else the setting recovery_needs_consent.';
 
 
 CREATE OR REPLACE FUNCTION private.measure_holds(p_rule private.velocity_rules, p_key text, p_lines jsonb, p_order_id uuid, OUT o_value bigint, OUT o_until timestamp with time zone)
