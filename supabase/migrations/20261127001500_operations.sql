@@ -1658,8 +1658,8 @@ begin
   if tg_op = 'INSERT' and v_number <> currval(pg_get_serial_sequence(v_table, tg_argv[0])) then
     raise exception 'rows of % are numbered by the database', v_table using errcode = 'SHAPP';
   end if;
-  -- Taken whether it is there or not, and before the salt goes: who seals it at this moment is waited for, and
-  -- who comes later passes it by.
+  -- Taken whether it is there or not, and before the salt goes: who seals it at this moment is waited for,
+  -- and who comes later passes it by.
   insert into private.audit_unsealed (table_name, row_number) values (v_table, v_number)
   on conflict on constraint audit_unsealed_pkey do update set noted_at = excluded.noted_at;
   if tg_op = 'UPDATE' then
