@@ -2978,6 +2978,14 @@ CREATE OR REPLACE FUNCTION private.mask_command()
 comment on function private.mask_command() is 'Trigger of staff_commands: a card number in a note, a reason or a tracking number is masked before anything is stored.';
 
 
+CREATE OR REPLACE FUNCTION private.may_be_reminded(o orders)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.may_be_reminded(o orders) is 'Whether a shopper may be reminded: what they said at our checkout counts, else what they chose on Stripe''s page, else the setting recovery_needs_consent.';
+
+
 CREATE OR REPLACE FUNCTION private.measure_holds(p_rule private.velocity_rules, p_key text, p_lines jsonb, p_order_id uuid, OUT o_value bigint, OUT o_until timestamp with time zone)
  RETURNS record
  LANGUAGE plpgsql
