@@ -2676,6 +2676,8 @@ CREATE OR REPLACE FUNCTION private.is_card_number(p_digits text)
  IMMUTABLE
  SET search_path TO '';
 comment on function private.is_card_number(p_digits text) is 'Whether digits are a card number by issuer prefix, length and check digit. The twin of isCardNumber() in _shared/text/card_numbers.ts.';
+grant execute on function private.is_card_number(p_digits text) to authenticated;
+grant execute on function private.is_card_number(p_digits text) to service_role;
 
 
 CREATE OR REPLACE FUNCTION private.is_command(c staff_commands, p_command text, p_args jsonb)
@@ -2960,6 +2962,8 @@ CREATE OR REPLACE FUNCTION private.mask_cards(p_text text)
  IMMUTABLE
  SET search_path TO '';
 comment on function private.mask_cards(p_text text) is 'A text with every card number reduced to its last four digits. The twin of maskCardNumbers() in _shared/text/card_numbers.ts.';
+grant execute on function private.mask_cards(p_text text) to authenticated;
+grant execute on function private.mask_cards(p_text text) to service_role;
 
 
 CREATE OR REPLACE FUNCTION private.mask_cards_in(p_value jsonb)
@@ -2968,6 +2972,8 @@ CREATE OR REPLACE FUNCTION private.mask_cards_in(p_value jsonb)
  IMMUTABLE
  SET search_path TO '';
 comment on function private.mask_cards_in(p_value jsonb) is 'mask_cards() for every text in a JSON value, other than those under the name of an id.';
+grant execute on function private.mask_cards_in(p_value jsonb) to authenticated;
+grant execute on function private.mask_cards_in(p_value jsonb) to service_role;
 
 
 CREATE OR REPLACE FUNCTION private.mask_command()
