@@ -1522,7 +1522,7 @@ grant select on view private.refunded_amounts to authenticated;
 grant select on view private.refunded_amounts to service_role;
 
 
-view private.retention_periods (
+view private.retention_periods with (security_invoker=true) (
   data text,
   kept text,
   setting text,
