@@ -10,7 +10,7 @@ export const shop: ShopSettings = {
   name: "Example Outfitters",
   sender_name: null,
   logo_url: null,
-  order_url: "/orders/{number}",
+  order_url: "/orders/{number}#token={token}",
   returns_url: "/returns",
   privacy_url: "https://shop.example/privacy",
   accent_color: "#1f2f4f",
@@ -72,4 +72,5 @@ export function notificationOf(
 export const links = {
   siteUrl: "https://shop.example",
   resumeUrl: "https://ref.supabase.example/functions/v1/resume-checkout?token=t&x=1",
+  orderToken: "signed.token-1",
 };

@@ -75,7 +75,11 @@ const data: Record<string, Notification["data"]> = {
 };
 
 /** Links of these samples. */
-const links = { siteUrl: "https://shop.example", resumeUrl: "https://shop.example/resume?token=sample" };
+const links = {
+  siteUrl: "https://shop.example",
+  resumeUrl: "https://shop.example/resume?token=sample",
+  orderToken: "sample",
+};
 
 /** What is hard to lay out: long words, right-to-left names, many lines, no pictures, three decimals. */
 function odd(locale: string): Record<string, Rendered> {

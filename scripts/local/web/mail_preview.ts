@@ -42,6 +42,7 @@ export function mailPreview(database: Database): MailPreview {
       data: { ...sampleData, amount: found.order.amount_total, ...found.data },
       order: { ...found.order, locale: locale === "" ? found.order.locale : locale },
     };
-    return renderMail(notification, { siteUrl, resumeUrl: `${siteUrl}/resume?token=preview` });
+    const links = { siteUrl, resumeUrl: `${siteUrl}/resume?token=preview`, orderToken: "preview" };
+    return renderMail(notification, links);
   };
 }
