@@ -16,9 +16,10 @@ import { healthCalls } from "../../supabase/functions/_shared/database/health.ts
 import type { Job, RedrivenItem } from "../../supabase/functions/_shared/database/jobs.ts";
 import { limitCalls, type LimitDecision } from "../../supabase/functions/_shared/database/limits.ts";
 import type {
+  AlertMessage,
+  Digest,
   Notification,
   ShopSettings,
-  StoredAlert,
 } from "../../supabase/functions/_shared/database/notifications.ts";
 import { orderCalls, type OrderStatus } from "../../supabase/functions/_shared/database/orders.ts";
 import type { RefundJudgement } from "../../supabase/functions/_shared/database/refunds.ts";
@@ -122,6 +123,8 @@ const shopShape: Shape<ShopSettings> = {
   order_url: "null",
   returns_url: "null",
   privacy_url: "null",
+  admin_order_url: "null",
+  runbook_url: "null",
   accent_color: "set",
   contact_email: "null",
   postal_address: "null",
@@ -346,6 +349,10 @@ Deno.test("the shapes of a disputed order, its mails and its alerts", async () =
     order_id: "set",
     template: "set",
     recipient: "null",
+    recipient_hmac: "null",
+    suppression: "null",
+    is_sent: "set",
+    is_reminder: "set",
     status: "set",
     data: "set",
     problem: "null",
@@ -379,22 +386,68 @@ Deno.test("the shapes of a disputed order, its mails and its alerts", async () =
     shop: { is: shopShape },
   }, "getNotification()");
   assert.equal(await rpc.getNotification(crypto.randomUUID()), null);
+  const event = { notificationId: id, providerId: "m", permanent: false, recipient: null, detail: null };
+  const told = { ...event, status: "bounced", at: new Date(0).toISOString() } as const;
+  assert.equal(await rpc.recordMailEvent(told), "recorded");
+  assert.equal(await rpc.recordMailEvent(told), "unchanged");
+  assert.equal(await rpc.recordMailEvent({ ...told, notificationId: crypto.randomUUID() }), "unknown");
+  assert.equal(await rpc.unsubscribeReminders("a".repeat(64)), null);
   assert.equal(await rpc.recordNotificationResult(id, null, { status: "failed", error: "no" }), false);
 
   const [alert] = await sql<{ id: string }[]>`select id from public.alerts limit 1`;
-  check<StoredAlert>(await rpc.getAlert(alert?.id ?? ""), {
-    id: "set",
+  const message = await rpc.takeAlertMessage(alert?.id ?? "");
+  assert(message.outcome === "tell");
+  check<AlertMessage>(message, {
+    outcome: "set",
+    over: "set",
     kind: "set",
     severity: "set",
-    dedupe_key: "set",
-    status: "set",
     count: "set",
     first_at: "set",
     last_at: "set",
-    data: "set",
+    alert_ids: "set",
+    alerts: {
+      each: {
+        id: "set",
+        kind: "set",
+        severity: "set",
+        dedupe_key: "set",
+        status: "set",
+        count: "set",
+        first_at: "set",
+        last_at: "set",
+        data: "set",
+        told_at: "null",
+        over_told_at: "null",
+      },
+    },
     shop: { is: shopShape },
-  }, "getAlert()");
-  assert.equal(await rpc.getAlert(crypto.randomUUID()), null);
+  }, "takeAlertMessage()");
+  assert.equal((await rpc.takeAlertMessage(alert?.id ?? "")).outcome, "wait");
+  assert.equal((await rpc.takeAlertMessage(crypto.randomUUID())).outcome, "told");
+  await rpc.recordAlertMessage(message.alert_ids, false);
+
+  const [day] = await sql<{ day: string }[]>`select max(paid_at)::date::text as day from public.orders`;
+  await sql`update public.disputes set evidence_due_by = ${
+    day?.day ?? null
+  }::date + 3 where order_id = ${orderId}`;
+  const money = { currency: "set", count: "set", amount: "set" } as const;
+  check<Omit<Digest, "refunds">>(
+    (({ refunds: _none, ...digest }) => digest)(await rpc.getDigest(day?.day ?? "")),
+    {
+      day: "set",
+      sales: { each: money },
+      to_ship: "set",
+      attention: "set",
+      disputes: {
+        each: { order_number: "null", amount: "set", currency: "set", evidence_due_by: "set" },
+      },
+      alerts: "set",
+      mails_failed: "set",
+      shop: { is: shopShape },
+    },
+    "getDigest()",
+  );
 
   await sql`select public.request_refund(${story.frame.orderNumber}, 500)`;
   const [asked] = await sql<{ id: string }[]>`

@@ -1,8 +1,10 @@
 /** A notification as the database answers it, for tests of mails. */
 import type {
+  AlertMessage,
   Notification,
   NotificationOrder,
   ShopSettings,
+  StoredAlert,
 } from "../../supabase/functions/_shared/database/notifications.ts";
 
 /** A shop with everything set. */
@@ -13,6 +15,8 @@ export const shop: ShopSettings = {
   order_url: "/orders/{number}#token={token}",
   returns_url: "/returns",
   privacy_url: "https://shop.example/privacy",
+  admin_order_url: null,
+  runbook_url: "https://shop.example/runbook",
   accent_color: "#1f2f4f",
   contact_email: "service@shop.example",
   postal_address: "Example Outfitters Ltd\n12 Example Street, Springfield",
@@ -58,6 +62,10 @@ export function notificationOf(
     id: "6f1c2b9e-4c57-4c0f-9d6e-0a5d3a1b7c43",
     order_id: "6f1c2b9e-4c57-4c0f-9d6e-0a5d3a1b7c42",
     recipient: "ada@example.com",
+    recipient_hmac: "a".repeat(64),
+    suppression: null,
+    is_sent: false,
+    is_reminder: false,
     status: "queued",
     data: {},
     problem: null,
@@ -73,4 +81,39 @@ export const links = {
   siteUrl: "https://shop.example",
   resumeUrl: "https://ref.supabase.example/functions/v1/resume-checkout?token=t&x=1",
   orderToken: "signed.token-1",
+  unsubscribeUrl: null,
 };
+
+/** An open alert that carries `data`. */
+export function alertOf(data: StoredAlert["data"]): StoredAlert {
+  return {
+    id: "a",
+    kind: "refund_refused",
+    severity: "critical",
+    dedupe_key: "refund_refused:1",
+    status: "open",
+    count: 1,
+    first_at: "2026-11-01T10:00:00Z",
+    last_at: "2026-11-01T10:00:00Z",
+    data,
+    told_at: null,
+    over_told_at: null,
+  };
+}
+
+/** What staff are to be told of these alerts of one kind. */
+export function incidentOf(alerts: StoredAlert[]): AlertMessage {
+  const { kind, severity, first_at, last_at } = alerts[0] ?? alertOf({});
+  return {
+    outcome: "tell",
+    over: false,
+    kind,
+    severity,
+    count: alerts.length,
+    first_at,
+    last_at,
+    alert_ids: alerts.map(({ id }) => id),
+    alerts,
+    shop,
+  };
+}

@@ -1,13 +1,14 @@
 // cspell:disable -- names that are hard to lay out are in no dictionary
 /** One sample of every mail, for looking at them: every template, and what staff get. */
-import { alertMail } from "../../supabase/functions/_shared/mails/alert.ts";
+import { alertMessage, staffMail } from "../../supabase/functions/_shared/mails/alert.ts";
 import type { Rendered } from "../../supabase/functions/_shared/mails/content.ts";
 import { renderMail, templateNames } from "../../supabase/functions/_shared/mails/mod.ts";
 import type {
   Notification,
   NotificationOrder,
 } from "../../supabase/functions/_shared/database/notifications.ts";
-import { notificationOf, shop } from "./mail_fixture.ts";
+import { digestMessage } from "../../supabase/functions/_shared/mails/digest.ts";
+import { alertOf, incidentOf, notificationOf, shop } from "./mail_fixture.ts";
 
 /** A picture that needs no network: a coloured square with the proportions of a product's. */
 const picture = (color: string) => `/images/sample.png?color=${color}`;
@@ -79,7 +80,11 @@ const links = {
   siteUrl: "https://shop.example",
   resumeUrl: "https://shop.example/resume?token=sample",
   orderToken: "sample",
+  unsubscribeUrl: null,
 };
+/** Mails that ask to buy, as private.is_reminder() says. */
+const reminders = ["payment_declined", "payment_reminder"];
+const unsubscribeUrl = "https://shop.example/unsubscribe?token=sample";
 
 /** What is hard to lay out: long words, right-to-left names, many lines, no pictures, three decimals. */
 function odd(locale: string): Record<string, Rendered> {
@@ -112,33 +117,53 @@ function odd(locale: string): Record<string, Rendered> {
   };
 }
 
+/** A busy day, as staff are told of it. */
+function digestSample(locale: string): Record<string, Rendered> {
+  const localShop = { ...shop, locale };
+  const message = digestMessage({
+    day: "2026-11-09",
+    sales: [{ currency: "eur", count: 12, amount: 412_300 }, { currency: "usd", count: 3, amount: 64_900 }],
+    refunds: [{ currency: "eur", count: 1, amount: 12_900 }],
+    to_ship: 7,
+    attention: { dispute_open: 1, refund_delayed: 2 },
+    disputes: [{
+      order_number: "T-100001",
+      amount: 82_220,
+      currency: "eur",
+      evidence_due_by: "2026-11-16T22:59:59Z",
+    }],
+    alerts: { dispute_opened: 1, refund_delayed: 2 },
+    mails_failed: 1,
+    shop: localShop,
+  });
+  return message === null ? {} : { digest: staffMail(message, localShop, links.siteUrl) };
+}
+
 /** Every mail in a language, by name. */
 export function mailSamples(locale: string): Record<string, Rendered> {
   const mails = templateNames.map((template): [string, Rendered] => [
     template,
-    renderMail(notificationOf(template, { ...sample, locale }, { data: data[template] ?? {} }), links),
+    renderMail(
+      notificationOf(template, { ...sample, locale }, { data: data[template] ?? {} }),
+      reminders.includes(template) ? { ...links, unsubscribeUrl } : links,
+    ),
   ]);
-  const alert = alertMail(
-    {
-      id: "a",
-      kind: "dispute_opened",
-      severity: "critical",
-      dedupe_key: "dispute_opened:du_1",
-      status: "open",
-      count: 1,
-      first_at: "2026-11-09T10:00:00Z",
-      last_at: "2026-11-09T10:00:00Z",
-      data: {
-        order_number: "T-100001",
-        dispute_id: "du_1",
-        amount: 82_220,
-        currency: "eur",
-        reason: "fraudulent",
+  const incident = {
+    ...incidentOf([
+      {
+        ...alertOf({
+          order_number: "T-100001",
+          dispute_id: "du_1",
+          amount: 82_220,
+          currency: "eur",
+          reason: "fraudulent",
+        }),
+        kind: "dispute_opened",
       },
-      shop: { ...shop, locale },
-    },
-    links.siteUrl,
-    false,
-  );
-  return { ...Object.fromEntries(mails), alert, ...odd(locale) };
+    ]),
+    shop: { ...shop, locale },
+  };
+  const to = { siteUrl: links.siteUrl, livemode: false };
+  const alert = staffMail(alertMessage(incident, to), incident.shop, links.siteUrl);
+  return { ...Object.fromEntries(mails), alert, ...digestSample(locale), ...odd(locale) };
 }

@@ -22,7 +22,7 @@ export function mailPreview(database: Database): MailPreview {
   return async ({ template, order, locale }, siteUrl) => {
     if (!templateNames.includes(template)) return null;
     const [row] = await database.query(
-      `select private.mail_order(o) as "order", private.shop() as shop, coalesce(
+      `select private.mail_order(o) as "order", private.shop() as shop, private.is_reminder($2) as is_reminder, coalesce(
           (select n.data from public.notifications n
           where n.order_id = o.id and n.template = $2 order by n.created_at desc limit 1), '{}'
         ) as data
@@ -30,19 +30,27 @@ export function mailPreview(database: Database): MailPreview {
       [order, template],
     );
     if (row === undefined) return null;
-    const found = row as unknown as Pick<Notification, "order" | "shop" | "data">;
+    const found = row as unknown as Pick<Notification, "order" | "shop" | "data" | "is_reminder">;
     const notification: Notification = {
       id: "preview",
       order_id: "preview",
       template,
       recipient: null,
+      recipient_hmac: null,
+      suppression: null,
+      is_sent: false,
       status: "queued",
       problem: null,
       shop: found.shop,
+      is_reminder: found.is_reminder,
       data: { ...sampleData, amount: found.order.amount_total, ...found.data },
       order: { ...found.order, locale: locale === "" ? found.order.locale : locale },
     };
-    const links = { siteUrl, resumeUrl: `${siteUrl}/resume?token=preview`, orderToken: "preview" };
-    return renderMail(notification, links);
+    return renderMail(notification, {
+      siteUrl,
+      resumeUrl: `${siteUrl}/resume?token=preview`,
+      orderToken: "preview",
+      unsubscribeUrl: found.is_reminder ? `${siteUrl}/unsubscribe?token=preview` : null,
+    });
   };
 }

@@ -149,7 +149,9 @@ async function doubledMails(world: World): Promise<Violation[]> {
     const mail = JSON.parse(await Deno.readTextFile(`${world.dir}/mails/${entry.name}`));
     keys.push(`${mail.to} ${mail.subject} ${mail.idempotency_key}`);
   }
-  const sent = await world.sql<{ id: string }[]>`select id from public.notifications where status = 'sent'`;
+  const sent = await world.sql<
+    { id: string }[]
+  >`select id from public.notifications where sent_at is not null`;
   const unsent = sent.filter(({ id }) => !keys.some((key) => key.endsWith(`notification_${id}`)));
   return [
     ...repeated(keys).map((detail) => ({ rule: "no mail goes out twice", detail })),

@@ -10,12 +10,18 @@ create table public.alerts (
   first_at timestamptz not null default now(),
   last_at timestamptz not null default now(),
   data jsonb not null default '{}',
+  told_at timestamptz,
+  over_told_at timestamptz,
   constraint alerts_dedupe_key_key unique (dedupe_key),
   constraint alerts_severity_known check (severity in ('info', 'warning', 'critical')),
   constraint alerts_status_known check (status in ('open', 'acknowledged', 'resolved'))
 );
 comment on table public.alerts is
   'One row per cause (dedupe_key), counted up while it goes on. Carries ids and figures, no personal data.';
+comment on column public.alerts.told_at is
+  'When staff were sent it. Null: not yet, or only in the digest.';
+comment on column public.alerts.over_told_at is 'When staff were sent that it is over.';
+create index alerts_untold_idx on public.alerts (kind) where told_at is null or over_told_at is null;
 create index alerts_open_idx on public.alerts (last_at desc) where status = 'open';
 
 create table public.notifications (
@@ -37,7 +43,8 @@ create table public.notifications (
 );
 comment on table public.notifications is
   'Mails to customers: at most one per order, template and dedupe_key. recipient is filled in when the mail '
-  'is sent. skipped: what it says had stopped being true before it was sent; last_error says why.';
+  'is sent, sent_at when the provider has taken it. skipped: what it says had stopped being true before it '
+  'was sent; suppressed: its address takes no mail (ours to know, or the provider''s); last_error says why.';
 
 create table private.raised_alerts (
   dedupe_key text primary key,
@@ -73,15 +80,13 @@ begin
   values (p_kind, p_severity, p_dedupe_key, p_data)
   on conflict on constraint alerts_dedupe_key_key
   do update set count = a.count + 1, last_at = now(), data = excluded.data,
-    status = case a.status when 'resolved' then 'open' else a.status end
+    status = case a.status when 'resolved' then 'open' else a.status end,
+    told_at = case a.status when 'resolved' then null else a.told_at end,
+    over_told_at = case a.status when 'resolved' then null else a.over_told_at end
   returning * into v_alert;
-  if v_alert.count = 1 then
+  if (v_alert.count = 1 or v_known = 'resolved') and private.sent_at_once(p_severity) then
     perform private.enqueue_job(
-      'send_alert', 'send_alert:' || p_dedupe_key, jsonb_build_object('alert_id', v_alert.id), now(), 50
-    );
-  elsif v_known = 'resolved' then
-    perform private.enqueue_job(
-      'send_alert', format('send_alert:%s:%s', p_dedupe_key, v_alert.count),
+      'send_alert', concat_ws(':', 'send_alert', p_dedupe_key, nullif(v_alert.count, 1)),
       jsonb_build_object('alert_id', v_alert.id), now(), 50
     );
   end if;
@@ -89,7 +94,7 @@ end;
 $$;
 comment on function private.raise_alert(text, text, text, jsonb) is
   'Something happened (again) that staff must know: opens or counts up the alert of p_dedupe_key and, when '
-  'it is new or had been resolved, queues its message.';
+  'it is new or had been resolved, queues its message if its severity is sent at once.';
 
 create function private.raise_alert_once(
   p_kind text,
@@ -144,19 +149,6 @@ $$;
 comment on function private.queue_notification(uuid, text, text, jsonb) is
   'Queues one mail per (order, template, dedupe key), with its job. Returns whether it is new.';
 
-create function public.get_alert(p_alert_id uuid) returns jsonb
-language sql
-stable
-security definer
-set search_path = ''
-as $$
-  select to_jsonb(a) || jsonb_build_object('shop', private.shop())
-  from public.alerts a where a.id = p_alert_id
-$$;
-comment on function public.get_alert(uuid) is
-  'An alert as the send_alert job needs it, with the shop''s settings, or null.';
-grant execute on function public.get_alert(uuid) to service_role;
-
 create function private.notification_problem(n public.notifications, o public.orders) returns text
 language plpgsql
 stable
@@ -197,7 +189,8 @@ begin
     ) and n.dedupe_key like 'pi\_%' then 'the refund did not go through'
     when exists (
       select 1 from public.notifications later
-      where later.order_id = n.order_id and later.template = n.template and later.status = 'sent'
+      where later.order_id = n.order_id and later.template = n.template
+        and private.mail_arrived(later.status)
         and later.created_at > n.created_at and later.dedupe_key like 'resend:%'
     ) then 'it was sent again meanwhile'
     when n.template in ('payment_declined', 'payment_reminder') then private.recovery_problem(o, n.template)
@@ -248,20 +241,17 @@ begin
   update public.notifications
   set status = p_status, recipient = coalesce(p_recipient, recipient), provider_id = p_provider_id,
     last_error = p_error,
-      sent_at = case p_status when 'sent' then coalesce(sent_at, now()) end
-  where id = p_notification_id and status <> 'sent'
+      sent_at = case p_status when 'sent' then now() end
+  where id = p_notification_id and sent_at is null
   returning * into n;
   v_recorded := found;
   if p_status = 'sent' then
-    -- Sent after all, perhaps as a repeat that staff asked for: nobody need look at the one that was not.
-    update public.alerts a set status = 'resolved'
-    where a.status <> 'resolved' and a.kind in ('job_dead', 'job_discarded')
-      and starts_with(a.dedupe_key, concat_ws(':', a.kind, 'send_mail', n.order_id, n.template));
+    perform private.forget_mail_alerts(n);
   end if;
   return v_recorded;
 end;
 $$;
 comment on function public.record_notification_result(uuid, text, text, text, text) is
-  'Notes that a mail was sent (with the provider''s id), was skipped because it is not true any more, or '
-  'failed for good. A sent mail stays sent: false.';
+  'Notes that a mail was sent (with the provider''s id), was skipped because it is not true any more, was '
+  'suppressed because its address takes none, or failed for good. A sent mail stays sent: false.';
 grant execute on function public.record_notification_result(uuid, text, text, text, text) to service_role;

@@ -78,16 +78,25 @@ as $$
     'order_id', n.order_id,
     'template', n.template,
     'status', n.status,
-    -- Decided as it is sent: a try that failed does not hold an address that has been corrected since.
-    'recipient', case n.status when 'sent' then n.recipient else private.mail_recipient(o) end,
+    'recipient', r.recipient,
+    'recipient_hmac', private.email_hmac(r.recipient),
+    'suppression', private.mail_suppression(n.template, r.recipient),
+    'is_sent', n.sent_at is not null,
+    'is_reminder', private.is_reminder(n.template),
     'data', n.data,
     'problem', private.notification_problem(n, o),
     'order', private.mail_order(o),
     'shop', private.shop()
   )
-  from public.notifications n join public.orders o on o.id = n.order_id
+  from public.notifications n
+  join public.orders o on o.id = n.order_id
+  -- Decided as it is sent: a try that failed does not hold an address that has been corrected since.
+  cross join lateral (
+    select case when n.sent_at is not null then n.recipient else private.mail_recipient(o) end as recipient
+  ) r
   where n.id = p_notification_id
 $$;
 comment on function public.get_notification(uuid) is
-  'A mail with all that its template shows, or null. recipient null: no address is known yet.';
+  'A mail with all that its template shows, or null. recipient null: no address is known yet; suppression: '
+  'why it must not go there, or null.';
 grant execute on function public.get_notification(uuid) to service_role;

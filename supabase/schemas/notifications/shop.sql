@@ -54,9 +54,20 @@ insert into private.settings (key, value, description) values
   ),
   ('shop_returns_url', 'null', 'The page about returns: https address or path on the site.'),
   ('shop_privacy_url', 'null', 'The page about privacy: https address or path on the site.'),
+  (
+    'shop_admin_order_url', 'null',
+    'Where staff look at an order, linked from alerts: https address or path; {number} is its number.'
+  ),
+  (
+    'shop_runbook_url', 'null',
+    'The runbook (docs/runbook.md) as staff can open it, linked from alerts with #kind.'
+  ),
   ('shop_postal_address', 'null', 'Footer of every mail: who the shop is, one line after the other.'),
   ('shop_locale', '"en"', 'Language tag of mails to whom no other language is known for, and to staff.'),
-  ('shop_time_zone', '"UTC"', 'Time zone of the dates in mails, as in pg_timezone_names.'),
+  (
+    'shop_time_zone', '"UTC"',
+    'Time zone of the dates in mails and of the days in reports, as in pg_timezone_names.'
+  ),
   ('shop_statement_descriptor', 'null', 'What card statements show, as set at Stripe; shown on receipts.');
 
 create function private.shop() returns jsonb

@@ -188,7 +188,7 @@ create policy refund_reasons_read on public.refund_reasons for select to authent
   using ((select private.is_admin()));
 -- The subselect is under the policies of orders: a customer sees the refunds of their own orders.
 create policy refunds_read on public.refunds for select to authenticated
-  using (exists (select 1 from public.orders o where o.id = order_id) or (select private.is_admin()));
+  using ((select private.is_admin()) or exists (select 1 from public.orders o where o.id = order_id));
 
 revoke all
   on public.checkout_sessions, public.payments, public.payment_attempts, public.refunds, public.refund_reasons

@@ -13,6 +13,7 @@ import { type Lifecycle } from "./lifecycle.ts";
 
 /** Two values that a setting may have. A setting without an entry fails the test below. */
 const settingValues: Record<string, [unknown, unknown]> = {
+  low_stock_at: [3, 12],
   order_number_prefix: ["", "X-"],
   admin_require_mfa: [false, true],
   early_fraud_warning_policy: ["refund", "review"],
@@ -37,6 +38,11 @@ const settingValues: Record<string, [unknown, unknown]> = {
   shop_postal_address: [null, "Our shop\n1 Street"],
   shop_locale: ["en", "de-CH"],
   shop_time_zone: ["UTC", "Europe/Zurich"],
+  shop_admin_order_url: [null, "https://shop.example/admin/{number}"],
+  shop_runbook_url: [null, "https://shop.example/runbook"],
+  digest_hour: [7, null],
+  alert_at_once: ["critical", "info"],
+  alert_group_minutes: [5, 0],
   recovery_decline_minutes: [15, null],
   recovery_reminder_hours: [[1, 24], [2]],
   recovery_needs_consent: [false, true],

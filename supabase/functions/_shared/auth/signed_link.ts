@@ -1,9 +1,10 @@
 /**
  * Claims in a link, signed with LINK_SIGNING_SECRET (HMAC-SHA256 through WebCrypto, which compares in constant time).
+ * While the secret is rotated, links signed with the one before it are still good.
  */
 import type { Env } from "../env.ts";
 
-export type LinkEnv = Pick<Env, "linkSigningSecret">;
+export type LinkEnv = Pick<Env, "linkSigningSecret"> & Partial<Pick<Env, "earlierLinkSigningSecrets">>;
 
 const separator = ".";
 
@@ -27,9 +28,11 @@ export async function readToken(purpose: string, token: string, env: LinkEnv): P
   const [, claims, signature] = /^([\w.-]{1,200})\.([\w-]{42}[048AEIMQUYcgkosw])$/.exec(token) ?? [];
   const bytes = signature === undefined ? null : fromBase64Url(signature);
   if (claims === undefined || bytes === null) return null;
-  const key = await keyOf(env.linkSigningSecret);
-  const valid = await crypto.subtle.verify("HMAC", key, bytes, signedBytes(purpose, claims));
-  return valid ? claims : null;
+  const secrets = [env.linkSigningSecret, ...env.earlierLinkSigningSecrets ?? []];
+  const checks = secrets.map(async (secret) =>
+    await crypto.subtle.verify("HMAC", await keyOf(secret), bytes, signedBytes(purpose, claims))
+  );
+  return (await Promise.all(checks)).includes(true) ? claims : null;
 }
 
 async function keyOf(secret: string): Promise<CryptoKey> {

@@ -7,14 +7,14 @@ export type Database = {
           Tables: {
             "alerts": {
                   Row: {
-                    "count": number,"data": NonNullable<Json>,"dedupe_key": string,"first_at": string,"id": string,"kind": string,"last_at": string,"severity": string,"status": string
+                    "count": number,"data": NonNullable<Json>,"dedupe_key": string,"first_at": string,"id": string,"kind": string,"last_at": string,"over_told_at": string | null,"severity": string,"status": string,"told_at": string | null
                   }
                   ComputedFields: never
                   Insert: {
-                    "count"?: number,"data"?: NonNullable<Json>,"dedupe_key": string,"first_at"?: string,"id"?: string,"kind": string,"last_at"?: string,"severity": string,"status"?: string
+                    "count"?: number,"data"?: NonNullable<Json>,"dedupe_key": string,"first_at"?: string,"id"?: string,"kind": string,"last_at"?: string,"over_told_at"?: string | null,"severity": string,"status"?: string,"told_at"?: string | null
                   }
                   Update: {
-                    "count"?: number,"data"?: NonNullable<Json>,"dedupe_key"?: string,"first_at"?: string,"id"?: string,"kind"?: string,"last_at"?: string,"severity"?: string,"status"?: string
+                    "count"?: number,"data"?: NonNullable<Json>,"dedupe_key"?: string,"first_at"?: string,"id"?: string,"kind"?: string,"last_at"?: string,"over_told_at"?: string | null,"severity"?: string,"status"?: string,"told_at"?: string | null
                   }
                   Relationships: [
                     
@@ -752,8 +752,8 @@ isOneToOne: false
 "forget_stripe_customer":
 { Args: { "p_order_id": string,"p_stripe_customer_id": string }; Returns: Json
                            },
-"get_alert":
-{ Args: { "p_alert_id": string }; Returns: Json
+"get_digest":
+{ Args: { "p_day": string }; Returns: Json
                            },
 "get_dispute_evidence":
 { Args: { "p_dispute_id": string }; Returns: Json
@@ -819,6 +819,9 @@ isOneToOne: false
         isOneToOne: true
         isSetofReturn: false
       } },
+"lift_mail_suppression":
+{ Args: { "p_email": string,"p_reason"?: string }; Returns: Json
+                           },
 "list_differing_objects":
 { Args: { "p_objects": Json }; Returns: (string)[]
                            },
@@ -866,6 +869,12 @@ isOneToOne: false
         isOneToOne: true
         isSetofReturn: false
       } },
+"record_alert_message":
+{ Args: { "p_alert_ids": (string)[],"p_over": boolean }; Returns: undefined
+                           },
+"record_mail_event":
+{ Args: { "p_at": string,"p_detail": string,"p_notification_id": string,"p_permanent": boolean,"p_provider_id": string,"p_recipient": string,"p_status": string }; Returns: string
+                           },
 "record_notification_result":
 { Args: { "p_error": string,"p_notification_id": string,"p_provider_id": string,"p_recipient": string,"p_status": string }; Returns: boolean
                            },
@@ -929,6 +938,9 @@ isOneToOne: false
 "submit_dispute_evidence":
 { Args: { "p_dispute_id": string,"p_note"?: string }; Returns: Json
                            },
+"take_alert_message":
+{ Args: { "p_alert_id": string }; Returns: Json
+                           },
 "take_rate_limits":
 { Args: { "p_buckets": Json }; Returns: Database["public"]['CompositeTypes']["limit_decision"]
                           SetofOptions: {
@@ -936,7 +948,10 @@ isOneToOne: false
         to: "limit_decision"
         isOneToOne: true
         isSetofReturn: false
-      } }
+      } },
+"unsubscribe_reminders":
+{ Args: { "p_email_hmac": string }; Returns: undefined
+                           }
           }
           Enums: {
             [_ in never]: never

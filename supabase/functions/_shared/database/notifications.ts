@@ -11,7 +11,15 @@ export type Notification = {
   template: string;
   /** Null: no address is known yet. */
   recipient: string | null;
-  status: "queued" | "sent" | "failed" | "skipped";
+  /** What the database knows the recipient by; a link to unsubscribe carries it. */
+  recipient_hmac: string | null;
+  /** Why it must not go to that address; null: it may. */
+  suppression: string | null;
+  /** The provider has it already. */
+  is_sent: boolean;
+  /** It asks to buy: its readers can unsubscribe. */
+  is_reminder: boolean;
+  status: "queued" | "sent" | "delivered" | "bounced" | "complained" | "suppressed" | "failed" | "skipped";
   data: { [field: string]: Json | undefined };
   /** Why it must not be sent any more; null when what it says is true. */
   problem: string | null;
@@ -41,6 +49,9 @@ export type ShopSettings = {
   locale: string;
   /** IANA name. */
   time_zone: string;
+  /** Where staff look at an order, `{number}` is its number; and the runbook, whose anchors are kinds of alert. */
+  admin_order_url: string | null;
+  runbook_url: string | null;
   /** What a card's statement shows. */
   statement_descriptor: string | null;
 };
@@ -87,8 +98,47 @@ export type StoredAlert = {
   first_at: string;
   last_at: string;
   data: { [field: string]: Json | undefined };
+  told_at: string | null;
+  over_told_at: string | null;
+};
+
+/** What staff have not been told yet about one kind of alert. */
+export type AlertMessage = {
+  outcome: "tell";
+  /** All of them are resolved. */
+  over: boolean;
+  kind: string;
+  /** The highest of all. */
+  severity: StoredAlert["severity"];
+  /** How often all of them were seen. */
+  count: number;
+  first_at: string;
+  last_at: string;
+  /** Latest first; `alerts` are the first five. */
+  alert_ids: string[];
+  alerts: StoredAlert[];
   shop: ShopSettings;
 };
+
+/** A day in the shop's time zone; amounts in minor units. */
+export type Digest = {
+  /** `YYYY-MM-DD` */
+  day: string;
+  sales: { currency: string; count: number; amount: number }[];
+  refunds: { currency: string; count: number; amount: number }[];
+  to_ship: number;
+  /** Orders that wait for a person, by reason. */
+  attention: Record<string, number>;
+  /** Those whose deadline is within seven days. */
+  disputes: { order_number: string | null; amount: number; currency: string; evidence_due_by: string }[];
+  /** Open ones by kind. */
+  alerts: Record<string, number>;
+  mails_failed: number;
+  shop: ShopSettings;
+};
+
+/** A message to send, or why there is none: sent with others of its kind, or to be asked for later. */
+export type TakenAlertMessage = AlertMessage | { outcome: "told" } | { outcome: "wait"; until: string };
 
 export const notificationCalls = (call: Call) => ({
   getNotification: (id: string) =>
@@ -98,7 +148,10 @@ export const notificationCalls = (call: Call) => ({
   recordNotificationResult: (
     id: string,
     recipient: string | null,
-    result: { status: "sent"; providerId: string | null } | { status: "failed" | "skipped"; error: string },
+    result: { status: "sent"; providerId: string | null } | {
+      status: "failed" | "skipped" | "suppressed";
+      error: string;
+    },
   ): Promise<boolean> =>
     call("record_notification_result", {
       p_notification_id: id,
@@ -108,5 +161,37 @@ export const notificationCalls = (call: Call) => ({
       p_error: result.status === "sent" ? null : maskedOrNull(result.error),
     }),
 
-  getAlert: (id: string) => call("get_alert", { p_alert_id: id }) as Promise<StoredAlert | null>,
+  takeAlertMessage: (alertId: string) =>
+    call("take_alert_message", { p_alert_id: alertId }) as Promise<TakenAlertMessage>,
+
+  getDigest: (day: string) => call("get_digest", { p_day: day }) as Promise<Digest>,
+
+  recordAlertMessage: (alertIds: string[], over: boolean): Promise<void> =>
+    call("record_alert_message", { p_alert_ids: alertIds, p_over: over }),
+
+  /**
+   * What became of a mail. `unchanged`: the same or more is known; `unknown`: it is none of ours.
+   * @param event `notificationId` null: the provider tells its own id alone; `permanent`: the address takes no mail.
+   */
+  recordMailEvent: (event: {
+    notificationId: string | null;
+    providerId: string;
+    status: "delivered" | "failed" | "suppressed" | "bounced" | "complained";
+    permanent: boolean;
+    recipient: string | null;
+    at: string;
+    detail: string | null;
+  }) =>
+    call("record_mail_event", {
+      p_notification_id: event.notificationId,
+      p_provider_id: event.providerId,
+      p_status: event.status,
+      p_permanent: event.permanent,
+      p_recipient: event.recipient,
+      p_at: event.at,
+      p_detail: maskedOrNull(event.detail),
+    }) as Promise<"recorded" | "unchanged" | "unknown">,
+
+  /** Ends reminders for the address that is known by this HMAC. */
+  unsubscribeReminders: (hmac: string) => call("unsubscribe_reminders", { p_email_hmac: hmac }),
 });

@@ -49,6 +49,7 @@ export function renderMail(notification: Notification, links: Links): Rendered {
   return render({ ...content, paragraphs: [greeting(mail), ...content.paragraphs] }, {
     ...mail,
     siteUrl: links.siteUrl,
+    unsubscribeUrl: links.unsubscribeUrl,
     forStaff: false,
   });
 }

@@ -26,6 +26,8 @@ export interface Frame {
   texts: Texts;
   /** Without a trailing slash. */
   siteUrl: string;
+  /** Ends reminders; null in mails that are none. */
+  unsubscribeUrl: string | null;
   /** Staff need no signature, and nobody's address, at the end of a mail. */
   forStaff: boolean;
 }
@@ -44,7 +46,8 @@ export function render(content: Content, frame: Frame): Rendered {
 }
 
 /** Everything a tag of the layout may name: Mustache looks a missing name up in what is around it. */
-function viewOf(content: Content, { shop, language, texts, siteUrl, forStaff }: Frame) {
+function viewOf(content: Content, frame: Frame) {
+  const { shop, language, texts, siteUrl, forStaff } = frame;
   const { facts = [], addresses = [], closing = [], bill = null, button = null } = content;
   return {
     ...content,
@@ -67,15 +70,16 @@ function viewOf(content: Content, { shop, language, texts, siteUrl, forStaff }: 
     signature: forStaff ? null : texts.signature(shop.name),
     hasFooter: !forStaff,
     contact: shop.contact_email === null ? null : { text: texts.questions, address: shop.contact_email },
-    links: footerLinks(shop, texts, siteUrl),
+    links: footerLinks(frame),
     footer: shop.postal_address?.split("\n").map((line) => oneLine(line)).filter((line) => line !== "") ?? [],
   };
 }
 
-function footerLinks(shop: ShopSettings, texts: Texts, siteUrl: string): Link[] {
+function footerLinks({ shop, texts, siteUrl, unsubscribeUrl }: Frame): Link[] {
   return [
     { label: texts.returns, url: webAddress(shop.returns_url, siteUrl) },
     { label: texts.privacy, url: webAddress(shop.privacy_url, siteUrl) },
+    { label: texts.unsubscribe, url: unsubscribeUrl },
   ].filter((link): link is Link => link.url !== null);
 }
 

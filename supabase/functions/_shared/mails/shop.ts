@@ -11,6 +11,8 @@ export interface Links {
   resumeUrl: string | null;
   /** Opens the page of the order; null when the mail is about no order. */
   orderToken: string | null;
+  /** Ends reminders; null in mails that are none. */
+  unsubscribeUrl: string | null;
 }
 
 /** Dark text on light colours and the other way round, by WCAG 2's relative luminance. */

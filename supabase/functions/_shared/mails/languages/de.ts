@@ -17,6 +17,7 @@ export const de: Texts = {
   questions: "Fragen? Schreiben Sie uns:",
   returns: "Rückgabe",
   privacy: "Datenschutz",
+  unsubscribe: "Keine Erinnerungen mehr",
   order: "Bestellung",
   orderDate: "Datum",
   viewOrder: "Bestellung ansehen",
@@ -142,11 +143,27 @@ export const de: Texts = {
       `Die Sendungsnummer, die wir Ihnen für die Bestellung ${order} geschickt haben, war falsch. Dies ist die richtige:`,
   },
 
+  digest: {
+    subject: (shop, day) => `${shop}: ${day}`,
+    told: "Der Tag, und was auf Sie wartet.",
+    sales: "Bezahlte Bestellungen",
+    refunds: "Erstattet",
+    toShip: "Zu verschicken",
+    attention: "Bestellungen, die jemand ansehen muss",
+    disputes: "Anfechtungen mit Frist",
+    alerts: "Offene Meldungen",
+    mailsFailed: "Nicht angekommene E-Mails",
+  },
   alert: {
     seen: (kind, severity, since, count) =>
       `${kind} (${severity}), zuerst ${since}${count > 1 ? `, bisher ${count}-mal` : ""}.`,
-    runbook: "Was zu tun ist, steht in docs/operations.md.",
+    over: (kind, many, since, until) =>
+      `${kind} ist vorbei${many > 1 ? ` (${many} Meldungen)` : ""}: zuerst ${since}, zuletzt ${until}.`,
+    overTag: "vorbei",
+    more: (count) => `und ${count} weitere`,
     openInStripe: "In Stripe öffnen",
+    openOrder: "Bestellung öffnen",
+    openRunbook: "Was zu tun ist",
     kinds: {
       dispute_opened:
         "Eine Zahlung wird angefochten. Prüfen Sie die Belege und reichen Sie sie rechtzeitig ein.",

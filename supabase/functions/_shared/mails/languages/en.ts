@@ -19,6 +19,7 @@ export const en = {
   questions: "Questions? Write to us:",
   returns: "Returns",
   privacy: "Privacy",
+  unsubscribe: "No more reminders",
   order: "Order",
   orderDate: "Date",
   viewOrder: "View your order",
@@ -143,11 +144,27 @@ export const en = {
       `The tracking number that we sent you for your order ${order} was wrong. This is the right one:`,
   },
 
+  digest: {
+    subject: (shop: string, day: string) => `${shop}: ${day}`,
+    told: "The day, and what waits for you.",
+    sales: "Orders paid",
+    refunds: "Refunded",
+    toShip: "Orders to send",
+    attention: "Orders that need a person",
+    disputes: "Disputes to answer",
+    alerts: "Open alerts",
+    mailsFailed: "Mails that did not arrive",
+  },
   alert: {
     seen: (kind: string, severity: string, since: string, count: number) =>
       `${kind} (${severity}), first seen ${since}${count > 1 ? `, seen ${count} times` : ""}.`,
-    runbook: "The runbook in docs/operations.md says what to do.",
+    over: (kind: string, many: number, since: string, until: string) =>
+      `${kind} is over${many > 1 ? ` (${many} alerts)` : ""}: first seen ${since}, last seen ${until}.`,
+    overTag: "over",
+    more: (count: number) => `and ${count} more`,
     openInStripe: "Open in Stripe",
+    openOrder: "Open the order",
+    openRunbook: "What to do",
     kinds: {
       dispute_opened: "A payment is disputed. Look at the evidence and submit it in time.",
       dispute_escalated: "A dispute waits for an answer again.",
