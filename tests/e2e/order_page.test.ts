@@ -55,6 +55,7 @@ for (const width of [1280, 360]) {
     const second = page.locator('[data-parcel="2"]');
     await second.waitFor();
     assert.match(await second.innerText(), /Bicycle/);
+    await page.getByText("Your order is on its way.", { exact: true }).waitFor();
     assert.equal(await page.locator("#delivery").innerText(), "Shipped");
 
     await sql`select public.request_refund(${number}, 5000)`;

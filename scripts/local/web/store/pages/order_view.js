@@ -173,10 +173,19 @@ function paidAt(order) {
   return new Date(order.paid_at).toLocaleString(undefined, { dateStyle: "long", timeStyle: "short" });
 }
 
+function headlineOf(order) {
+  const status = shownStatus(order);
+  if (status === "paid" && order.shipments.length > 0) {
+    const all = order.fulfillment_status === "fulfilled";
+    return ["Thank you", all ? "Your order is on its way." : "A part of your order is on its way."];
+  }
+  return HEADLINES[status] ?? ["Your order", ""];
+}
+
 /** Shows an order as `order-status` answers it, with a notice or null. */
 export function drawOrder(order, note) {
   const status = shownStatus(order);
-  const [headline, text] = HEADLINES[status] ?? ["Your order", ""];
+  const [headline, text] = headlineOf(order);
   show(
     headline,
     el(
