@@ -122,10 +122,11 @@ as $$
     o.currency
   )
   from public.orders o join public.order_items i on i.order_id = o.id
-  where o.id = p_order_id
+  where o.id = p_order_id and i.quantity > 0
   group by o.id
 $$;
-comment on function private.hash_of_order(uuid) is 'hash_lines() of the lines that an order has now.';
+comment on function private.hash_of_order(uuid) is
+  'hash_lines() of the lines that were bought with an order.';
 
 create function private.asked_lines(p_items jsonb) returns jsonb
 language sql
@@ -148,7 +149,7 @@ stable
 set search_path = ''
 as $$
   select jsonb_agg(jsonb_build_array(i.sku, i.quantity) order by i.sku collate "C")
-  from public.order_items i where i.order_id = p_order_id
+  from public.order_items i where i.order_id = p_order_id and i.quantity > 0
 $$;
 comment on function private.order_lines(uuid) is 'The lines of an order in the form of asked_lines().';
 
@@ -316,7 +317,7 @@ begin
       from public.order_items i
       join public.product_variants v on v.id = i.variant_id
       join public.products p on p.id = v.product_id
-      where i.order_id = o.id
+      where i.order_id = o.id and i.quantity > 0
     ),
     'session', (
       select jsonb_build_object(

@@ -48,12 +48,14 @@ Deno.test("deno task preview prints a mail of an order on a running stack, and w
     assert.equal(shipped.code, 0, shipped.err);
     assert.match(shipped.out, new RegExp(`^Subject: .*${number}`));
     assert.match(await Deno.readTextFile(html), /<html/);
-    assert.match((await preview("order_shipped", "--locale", "de")).out, /Bestellung/);
+    const german = await preview("order_shipped", number, "--locale", "de");
+    assert.match(german.out, new RegExp(`^Subject: .*${number}`));
+    assert.notEqual(german.out, shipped.out);
     const unknown = await preview("order_shipped", "KCT-1");
     assert.deepEqual([unknown.code, unknown.err], [1, "There is no order KCT-1\n"]);
-    const misspelt = await preview("order_shippd", number);
+    const misspelt = await preview("order_sent", number);
     assert.equal(misspelt.code, 2);
-    assert.match(misspelt.err, /No template order_shippd: one of .*order_shipped/);
+    assert.match(misspelt.err, /No template order_sent: one of .*order_shipped/);
   } finally {
     await Deno.remove(html);
   }

@@ -1,5 +1,5 @@
--- What a shopper sees of an order, and how an open page hears that it has changed. Nothing personal in it: who
--- has the address of the page is not asked who they are.
+-- What a shopper sees of an order, and how an open page hears that it has changed. Nothing personal in it:
+-- who has the address of the page is not asked who they are.
 
 create function private.order_page(o public.orders) returns jsonb
 language plpgsql
@@ -16,7 +16,7 @@ begin
       select jsonb_agg(jsonb_build_object(
         'sku', i.sku, 'name', i.name, 'quantity', i.quantity, 'unit_amount', i.unit_amount
       ) order by i.sku collate "C", i.id)
-      from public.order_items i where i.order_id = o.id
+      from public.order_items i where i.order_id = o.id and i.quantity > 0
     ), '[]'),
     'shipments', coalesce((
       select jsonb_agg(jsonb_build_object(
@@ -58,7 +58,8 @@ as $$
 begin
   return coalesce((
     select jsonb_agg(
-      jsonb_build_object('sku', i.sku, 'name', i.name, 'quantity', l.quantity) order by i.sku collate "C", i.id
+      jsonb_build_object('sku', i.sku, 'name', i.name, 'quantity', l.quantity)
+      order by i.sku collate "C", i.id
     )
     from public.shipment_lines l join public.order_items i on i.id = l.order_item_id
     where l.shipment_id = p_shipment_id
