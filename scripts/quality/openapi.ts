@@ -107,10 +107,12 @@ const OPERATIONS: Record<string, Operation> = {
   },
   "order-status": {
     method: "get",
-    summary: "Follow an order on the success page",
+    summary: "Follow an order on its page",
+    description: "One of session_id and token is needed.",
     access: "publishable",
     parameters: [
-      query("session_id", "The id that Stripe put into the success URL.", "^cs_\\w+$"),
+      optionalQuery("session_id", "The id that Stripe put into the success URL.", "^cs_\\w+$"),
+      optionalQuery("token", "Out of the link in a mail: signed, and good for 90 days."),
       SHOPPER_ADDRESS,
     ],
     answers: { "200": answer("The order, without personal data", jsonSchema(orderStatusAnswer, "output")) },
@@ -119,6 +121,7 @@ const OPERATIONS: Record<string, Operation> = {
       "unauthorized",
       "origin_not_allowed",
       "order_not_found",
+      "link_expired",
       "rate_limited",
       "stripe_unavailable",
       "database_unavailable",
@@ -396,6 +399,10 @@ function healthOf(description: string): Json {
 function query(name: string, description: string, pattern?: string): Json {
   const schema = { type: "string", ...(pattern === undefined ? {} : { pattern }) };
   return { name, in: "query", required: true, description, schema };
+}
+
+function optionalQuery(name: string, description: string, pattern?: string): Json {
+  return { ...query(name, description, pattern), required: false };
 }
 
 if (import.meta.main) {
