@@ -1,5 +1,20 @@
--- Demo catalogue: a small menswear shop. Applied once to a fresh local database and harmless to apply again:
--- rows are matched by slug, sku and variant, and existing rows (prices, stock) are left as they are.
+-- Demo shop: a small menswear shop, its name and its catalogue. Applied once to a fresh local database and harmless
+-- to apply again: rows are matched by slug, sku and variant, and existing rows (prices, stock) are left as they are.
+
+update private.settings s set value = x.value
+from (
+  values
+    ('order_number_prefix', '""', '"KCT-"'::jsonb),
+    ('shop_name', '"Our shop"', '"KCT Menswear"'),
+    ('shop_accent_color', '"#1c1c1e"', '"#1f2f4f"'),
+    ('shop_contact_email', 'null', '"service@example.com"'),
+    ('shop_order_url', 'null', '"/store/account"'),
+    ('shop_returns_url', 'null', '"/store"'),
+    ('shop_privacy_url', 'null', '"/store"'),
+    ('shop_postal_address', 'null', '"12 Example Street, Springfield"'),
+    ('shop_statement_descriptor', 'null', '"KCT MENSWEAR"')
+) x (key, before, value)
+where s.key = x.key and s.value = x.before::jsonb;
 
 insert into public.products (slug, name, description, image_url, active)
 values

@@ -18,7 +18,8 @@ grant usage on schema public to service_role;
 
 
 schema reporting;
-comment on schema reporting is 'Read-only views for the dashboard. Not exposed over the API.';
+comment on schema reporting is 'Read-only views for staff. Exposed over the API: policies of the tables beneath decide.';
+grant usage on schema reporting to authenticated;
 grant usage on schema reporting to service_role;
 
 
@@ -77,6 +78,16 @@ sequence public.reconciliation_drift_id_seq as bigint start 1 increment 1;
 
 
 sequence public.webhook_rejections_id_seq as bigint start 1 increment 1;
+
+
+table private.alert_incidents (
+  kind text not null,
+  told_at timestamp with time zone,
+  telling_until timestamp with time zone,
+  constraint alert_incidents_pkey PRIMARY KEY (kind)
+);
+comment on table private.alert_incidents is 'When staff were last sent something about each kind of alert. telling_until: a worker is at it; what it does not report back by then, another one does again.';
+row level security on private.alert_incidents;
 
 
 table private.carriers (
@@ -273,7 +284,17 @@ table private.settings (
   description text not null,
   updated_at timestamp with time zone default now() not null,
   constraint settings_pkey PRIMARY KEY (key),
-  constraint settings_early_fraud_warning_policy_known CHECK (((key <> 'early_fraud_warning_policy'::text) OR (value = ANY (ARRAY['"refund"'::jsonb, '"review"'::jsonb]))))
+  constraint settings_alert_at_once_known CHECK (((key <> 'alert_at_once'::text) OR (value = ANY (ARRAY['"info"'::jsonb, '"warning"'::jsonb, '"critical"'::jsonb])))),
+  constraint settings_alert_group_minutes_fits CHECK (((key <> 'alert_group_minutes'::text) OR ((value #>> '{}'::text[]) ~ '^([0-9]|[1-9][0-9]{1,2})$'::text))),
+  constraint settings_digest_hour_fits CHECK (((key <> 'digest_hour'::text) OR (value = 'null'::jsonb) OR ((value #>> '{}'::text[]) ~ '^([0-9]|1[0-9]|2[0-3])$'::text))),
+  constraint settings_early_fraud_warning_policy_known CHECK (((key <> 'early_fraud_warning_policy'::text) OR (value = ANY (ARRAY['"refund"'::jsonb, '"review"'::jsonb])))),
+  constraint settings_low_stock_at_is_count CHECK (
+CASE key
+    WHEN 'low_stock_at'::text THEN ((jsonb_typeof(value) = 'number'::text) AND (value >= '0'::jsonb))
+    ELSE true
+END),
+  constraint settings_recovery_fits CHECK (private.recovery_setting_fits(key, value)),
+  constraint settings_shop_fits CHECK (private.shop_setting_fits(key, value))
 );
 comment on table private.settings is 'Switches read by SQL functions. Change a value with update; it takes effect at once.';
 row level security on private.settings;
@@ -378,13 +399,19 @@ table public.alerts (
   first_at timestamp with time zone default now() not null,
   last_at timestamp with time zone default now() not null,
   data jsonb default '{}'::jsonb not null,
+  told_at timestamp with time zone,
+  over_told_at timestamp with time zone,
   constraint alerts_dedupe_key_key UNIQUE (dedupe_key),
   constraint alerts_pkey PRIMARY KEY (id),
   constraint alerts_severity_known CHECK ((severity = ANY (ARRAY['info'::text, 'warning'::text, 'critical'::text]))),
   constraint alerts_status_known CHECK ((status = ANY (ARRAY['open'::text, 'acknowledged'::text, 'resolved'::text])))
 );
 comment on table public.alerts is 'One row per cause (dedupe_key), counted up while it goes on. Carries ids and figures, no personal data.';
+comment on column public.alerts.told_at is 'When staff were sent it. Null: not yet, or only in the digest.';
+comment on column public.alerts.over_told_at is 'When staff were sent that it is over.';
 CREATE INDEX alerts_open_idx ON public.alerts USING btree (last_at DESC) WHERE (status = 'open'::text);
+CREATE INDEX alerts_untold_idx ON public.alerts USING btree (kind) WHERE ((told_at IS NULL) OR (over_told_at IS NULL));
+CREATE TRIGGER alerts_over AFTER UPDATE OF status ON public.alerts FOR EACH ROW WHEN (((new.status = 'resolved'::text) AND (old.status <> 'resolved'::text) AND (new.told_at IS NOT NULL) AND (new.over_told_at IS NULL))) EXECUTE FUNCTION private.tell_that_it_is_over();
 row level security on public.alerts;
 policy alerts_read on public.alerts as permissive for select to authenticated using (( SELECT private.is_admin() AS is_admin));
 grant select on table public.alerts to authenticated;
@@ -398,6 +425,7 @@ table public.checkout_sessions (
   status text not null,
   payment_status text not null,
   async_payment_failed boolean default false not null,
+  awaited_payment boolean default false not null,
   payment_id text,
   stripe_customer_id text,
   currency text,
@@ -415,6 +443,7 @@ table public.checkout_sessions (
   shipping_name text,
   shipping_address jsonb,
   billing_address jsonb,
+  business jsonb,
   url text,
   expires_at timestamp with time zone not null,
   recovered_from text,
@@ -427,7 +456,9 @@ table public.checkout_sessions (
   constraint checkout_sessions_order_id_fkey FOREIGN KEY (order_id) REFERENCES orders(id) ON DELETE CASCADE
 );
 comment on table public.checkout_sessions is 'Checkout Sessions of our orders, as last seen. An order may have several: resumed, recovered.';
+comment on column public.checkout_sessions.awaited_payment is 'It was once seen complete with its payment under way: a slow method.';
 comment on column public.checkout_sessions.metadata_order_id is 'The order its metadata names. Anything but order_id means that somebody changed the metadata: the order is reviewed.';
+comment on column public.checkout_sessions.business is 'What a business buyer gave on the payment page: { name, tax_ids: [{ type, value }] }.';
 comment on column public.checkout_sessions.closing_at is 'When a velocity rule had it ended: no door leads to it any more, although Stripe may not have closed it yet. No fact of Stripe''s.';
 comment on column public.checkout_sessions.contact_version is 'Which snapshot wrote e-mail address, name, phone and addresses: an address that is known is not lost to a later event without it.';
 CREATE INDEX checkout_sessions_closing_idx ON public.checkout_sessions USING btree (closing_at) WHERE ((status = 'open'::text) AND (closing_at IS NOT NULL));
@@ -492,8 +523,25 @@ table public.disputes (
   constraint disputes_order_id_fkey FOREIGN KEY (order_id) REFERENCES orders(id) ON DELETE CASCADE
 );
 comment on table public.disputes is 'Chargebacks (dp_, du_) and inquiries (status warning_*). funds_* become true once and stay.';
+comment on column public.disputes.id is 'The dispute at Stripe: du_… or dp_….';
+comment on column public.disputes.order_id is 'orders.id; null: of a payment that is not ours, or not known yet.';
+comment on column public.disputes.payment_id is 'The payment at Stripe, pi_….';
+comment on column public.disputes.charge_id is 'The charge at Stripe, ch_….';
+comment on column public.disputes.amount is 'What is disputed, in minor units; may be a part of the payment.';
+comment on column public.disputes.currency is 'ISO code in lower case.';
+comment on column public.disputes.livemode is 'False: of a test payment.';
+comment on column public.disputes.reason is 'What the customer says, in Stripes words: fraudulent, product_not_received, ….';
+comment on column public.disputes.status is 'Stripe''s: needs_response, under_review, won, lost; warning_…: an inquiry; appeal_…: a second round.';
 comment on column public.disputes.statuses_seen is 'Every status it was ever seen in, sorted: each ending is announced, also one that a later ending overtook.';
+comment on column public.disputes.evidence_due_by is 'Until when Stripe takes evidence; null: it takes none now.';
 comment on column public.disputes.first_due_by is 'The earliest evidence deadline ever seen. Once there is one, staff are reminded; the reminders go by evidence_due_by.';
+comment on column public.disputes.evidence_submission_count is 'How often evidence was submitted: a second time is hardly ever possible.';
+comment on column public.disputes.has_evidence is 'Evidence is staged at Stripe.';
+comment on column public.disputes.network_reason_code is 'The reason in the card networks words.';
+comment on column public.disputes.funds_withdrawn is 'The bank has taken the money. Stays true.';
+comment on column public.disputes.funds_reinstated is 'And given it back. Stays true.';
+comment on column public.disputes.version is 'Which of Stripes reports this is; decides which one is newer.';
+comment on column public.disputes.created_at is 'When it was opened.';
 CREATE INDEX disputes_charge_id_idx ON public.disputes USING btree (charge_id);
 CREATE INDEX disputes_order_id_idx ON public.disputes USING btree (order_id);
 CREATE INDEX disputes_payment_id_idx ON public.disputes USING btree (payment_id);
@@ -612,6 +660,20 @@ grant select on table public.inventory_reservations to authenticated;
 grant select on table public.inventory_reservations to service_role;
 
 
+table public.mail_suppressions (
+  email_hmac text not null,
+  reason text not null,
+  created_at timestamp with time zone default now() not null,
+  constraint mail_suppressions_pkey PRIMARY KEY (email_hmac, reason),
+  constraint mail_suppressions_reason_known CHECK ((reason = ANY (ARRAY['unsubscribed'::text, 'complained'::text, 'bounced'::text])))
+);
+comment on table public.mail_suppressions is 'Addresses under private.email_hmac(). unsubscribed, complained (somebody called a mail spam): no reminders. bounced (the address does not exist): nothing but what the law needs, see private.mail_owed_by_law(). Outlives erasure.';
+row level security on public.mail_suppressions;
+policy mail_suppressions_read on public.mail_suppressions as permissive for select to authenticated using (( SELECT private.is_admin() AS is_admin));
+grant select on table public.mail_suppressions to authenticated;
+grant select on table public.mail_suppressions to service_role;
+
+
 table public.notifications (
   id uuid default gen_random_uuid() not null,
   order_id uuid not null,
@@ -627,9 +689,10 @@ table public.notifications (
   constraint notifications_once UNIQUE (order_id, template, dedupe_key),
   constraint notifications_pkey PRIMARY KEY (id),
   constraint notifications_order_id_fkey FOREIGN KEY (order_id) REFERENCES orders(id) ON DELETE CASCADE,
-  constraint notifications_status_known CHECK ((status = ANY (ARRAY['queued'::text, 'sent'::text, 'failed'::text, 'skipped'::text])))
+  constraint notifications_status_known CHECK ((status = ANY (ARRAY['queued'::text, 'sent'::text, 'delivered'::text, 'bounced'::text, 'complained'::text, 'suppressed'::text, 'failed'::text, 'skipped'::text])))
 );
-comment on table public.notifications is 'Mails to customers: at most one per order, template and dedupe_key. recipient is filled in when the mail is sent. skipped: what it says had stopped being true before it was sent; last_error says why.';
+comment on table public.notifications is 'Mails to customers: at most one per order, template and dedupe_key. recipient is filled in when the mail is sent, sent_at when the provider has taken it. skipped: what it says had stopped being true before it was sent; suppressed: its address takes no mail (ours to know, or the provider''s); last_error says why.';
+CREATE INDEX notifications_provider_id_idx ON public.notifications USING btree (provider_id) WHERE (provider_id IS NOT NULL);
 row level security on public.notifications;
 policy notifications_read on public.notifications as permissive for select to authenticated using (( SELECT private.is_admin() AS is_admin));
 grant select on table public.notifications to authenticated;
@@ -671,12 +734,18 @@ table public.order_items (
   constraint order_items_unit_amount_not_negative CHECK ((unit_amount >= 0))
 );
 comment on table public.order_items is 'Frozen lines of an order: one per variant, name and price as they were when the attempt began.';
+comment on column public.order_items.id is 'For joins.';
+comment on column public.order_items.order_id is 'orders.id.';
+comment on column public.order_items.variant_id is 'product_variants.id: the goods, whatever they are called by now.';
 comment on column public.order_items.sku is 'What the shopper asked for, for good: the variant may be called otherwise by now. Goods are known by variant_id.';
+comment on column public.order_items.name is 'As the shopper saw it.';
+comment on column public.order_items.quantity is 'Pieces ordered; what became of them is in shipment_lines and return_lines.';
+comment on column public.order_items.unit_amount is 'The price of one, in minor units of the orders currency.';
 CREATE INDEX order_items_variant_id_idx ON public.order_items USING btree (variant_id);
 row level security on public.order_items;
-policy order_items_read on public.order_items as permissive for select to authenticated using ((EXISTS ( SELECT 1
+policy order_items_read on public.order_items as permissive for select to authenticated using ((( SELECT private.is_admin() AS is_admin) OR (EXISTS ( SELECT 1
    FROM orders o
-  WHERE (o.id = order_items.order_id))));
+  WHERE (o.id = order_items.order_id)))));
 grant select on table public.order_items to authenticated;
 grant select on table public.order_items to service_role;
 
@@ -721,6 +790,7 @@ table public.orders (
   shipping_address jsonb,
   billing_address jsonb,
   locale text,
+  accepts_marketing boolean,
   status text default 'pending'::text not null,
   fulfillment_status text default 'unfulfilled'::text not null,
   currency text not null,
@@ -762,38 +832,72 @@ table public.orders (
   constraint orders_status_known CHECK ((status = ANY (ARRAY['pending'::text, 'processing'::text, 'paid'::text, 'needs_review'::text, 'payment_failed'::text, 'expired'::text, 'cancelled'::text, 'partially_refunded'::text, 'refunded'::text])))
 );
 comment on table public.orders is 'One order. status, fulfillment_status, amounts and session_id/payment_id are derived by settle_order(); nothing else writes them.';
+comment on column public.orders.id is 'For joins; people go by number.';
+comment on column public.orders.number is 'What customers and staff call it. Numbers may have gaps.';
+comment on column public.orders.customer_id is 'Whose it is: customers.id; null: nobody is known yet, or it was a guest without a Stripe customer.';
 comment on column public.orders.account_id is 'The account that was signed in at checkout, frozen: it travels in the metadata at Stripe, which a repeat must not change. Whose the order is now, customer_id says.';
+comment on column public.orders.email is 'Where its mails go; null: not known yet, or erased.';
 comment on column public.orders.mail_to_account is 'The order went under its account''s own address: mails follow the account when that changes.';
+comment on column public.orders.customer_name is 'The name typed at the payment.';
+comment on column public.orders.phone is 'Typed at the payment, where it is asked for.';
+comment on column public.orders.shipping_name is 'Whom the parcel goes to.';
+comment on column public.orders.shipping_address is 'Where the parcel goes, as Stripe has it: line1, line2, postal_code, city, state, country.';
+comment on column public.orders.billing_address is 'The address of the payment, in the same form.';
+comment on column public.orders.locale is 'The shoppers language; mails are written in it.';
+comment on column public.orders.accepts_marketing is 'Whether the shopper agreed to reminders when the checkout began. Null: not asked.';
+comment on column public.orders.status is 'How the money stands: see docs/contract.md. Derived.';
+comment on column public.orders.fulfillment_status is 'How the goods stand: unfulfilled, on_hold, fulfilled, cancelled. Derived.';
+comment on column public.orders.currency is 'ISO code in lower case. All amounts are in its minor units: 12900 is 129.00 USD, or 12900 JPY.';
 comment on column public.orders.amount_subtotal is 'Frozen at checkout: sum of unit_amount * quantity. A payment is compared with it before the order becomes paid.';
+comment on column public.orders.amount_discount is 'What was taken off, as Stripe computed it.';
+comment on column public.orders.amount_shipping is 'Delivery.';
+comment on column public.orders.amount_tax is 'Tax; part of the prices where prices_include_tax, else added to them.';
+comment on column public.orders.amount_total is 'What it costs.';
+comment on column public.orders.amount_paid is 'What the payment that it keeps has brought.';
+comment on column public.orders.amount_refunded is 'What of it was given back and has arrived.';
+comment on column public.orders.livemode is 'False: made with test keys.';
 comment on column public.orders.cart_hash is 'Hash of the frozen lines and currency; travels in the session''s metadata and must come back unchanged.';
 comment on column public.orders.idempotency_key is 'Who asked (user or guest) and their Idempotency-Key; the same key finds the same order again.';
 comment on column public.orders.attempt is 'Number of the checkout attempt: a new one after an expired or failed session. Part of Stripe''s idempotency key.';
+comment on column public.orders.session_expires_at is 'Until when its latest payment page can be paid.';
+comment on column public.orders.purchase_ip is 'The shoppers address on the network, for disputes.';
+comment on column public.orders.user_agent is 'The shoppers browser, for disputes.';
 comment on column public.orders.prices_include_tax is 'The setting of that name when the attempt began: how its tax is computed and its sum is checked.';
 comment on column public.orders.shipping_rates is 'The delivery prices that the attempt offers, as they were when it began.';
 comment on column public.orders.session_id is 'The settled session whose payment this order keeps: see private.kept_session().';
 comment on column public.orders.payment_id is 'The payment this order keeps; null for a free order. Any other payment of the order is refunded.';
 comment on column public.orders.decided_payment_id is 'The payment that the order kept when staff first asked for a refund or its goods came back: their decision was about its money, so the order keeps it, whatever is paid later.';
+comment on column public.orders.oversold_at is 'When its money came and the goods had gone: it is refunded.';
 comment on column public.orders.restocked_at is 'Set once, when the goods went back on the shelf: with a refund that asked for it, or by receive_return(). They are not taken again.';
 comment on column public.orders.abandoned_at is 'Set when an attempt ended without any session at Stripe, which frees its stock.';
+comment on column public.orders.cancelled_at is 'When staff cancelled it.';
 comment on column public.orders.fulfilled_at is 'When the last piece that was to be sent had left; null while some are still here. Derived.';
+comment on column public.orders.paid_at is 'When it was paid; null: not yet.';
 comment on column public.orders.erased_at is 'When its personal data was removed, by erase_customer() or because it was never paid and is old. What comes later is stored without.';
+comment on column public.orders.created_at is 'When checkout began.';
+comment on column public.orders.updated_at is 'When settling last changed it.';
 CREATE INDEX orders_address_key_idx ON public.orders USING btree (private.address_key(purchase_ip, 48), created_at);
 CREATE INDEX orders_created_at_idx ON public.orders USING btree (created_at DESC);
 CREATE INDEX orders_customer_id_idx ON public.orders USING btree (customer_id);
 CREATE INDEX orders_delivery_key_idx ON public.orders USING btree (private.delivery_key(shipping_address), created_at);
+CREATE INDEX orders_email_idx ON public.orders USING btree (lower(email));
 CREATE INDEX orders_email_key_idx ON public.orders USING btree (private.email_key(email), created_at);
 CREATE INDEX orders_erasable_idx ON public.orders USING btree (created_at) WHERE ((paid_at IS NULL) AND (erased_at IS NULL));
 CREATE INDEX orders_holding_address_idx ON public.orders USING btree (private.address_key(purchase_ip, 48)) WHERE (status = ANY (ARRAY['pending'::text, 'processing'::text]));
 CREATE INDEX orders_holding_email_idx ON public.orders USING btree (private.email_key(email)) WHERE (status = ANY (ARRAY['pending'::text, 'processing'::text]));
+CREATE INDEX orders_in_review_idx ON public.orders USING btree (created_at) WHERE (status = 'needs_review'::text);
 CREATE INDEX orders_open_idx ON public.orders USING btree (session_expires_at) WHERE (status = ANY (ARRAY['pending'::text, 'processing'::text, 'cancelled'::text]));
 CREATE INDEX orders_paid_at_idx ON public.orders USING btree (livemode, paid_at) WHERE (paid_at IS NOT NULL);
 CREATE INDEX orders_payment_id_idx ON public.orders USING btree (payment_id);
+CREATE INDEX orders_phone_idx ON public.orders USING btree (private.phone_end(phone)) WHERE (phone IS NOT NULL);
+CREATE INDEX orders_to_ship_idx ON public.orders USING btree (paid_at) WHERE ((fulfillment_status = 'unfulfilled'::text) AND (paid_at IS NOT NULL));
+CREATE INDEX orders_unpaid_expired_idx ON public.orders USING btree (session_expires_at) WHERE (status = 'expired'::text);
 CREATE TRIGGER add_order_risk AFTER INSERT ON public.orders FOR EACH ROW EXECUTE FUNCTION private.add_order_risk();
 CREATE TRIGGER attach_to_account AFTER UPDATE OF paid_at, email ON public.orders FOR EACH ROW WHEN (((new.paid_at IS NOT NULL) AND ((old.paid_at IS NULL) OR (old.email IS DISTINCT FROM new.email)))) EXECUTE FUNCTION private.on_order_paid();
 row level security on public.orders;
-policy orders_read on public.orders as permissive for select to authenticated using (((customer_id IN ( SELECT c.id
+policy orders_read on public.orders as permissive for select to authenticated using ((( SELECT private.is_admin() AS is_admin) OR (customer_id IN ( SELECT c.id
    FROM customers c
-  WHERE (c.user_id = ( SELECT auth.uid() AS uid)))) OR ( SELECT private.is_admin() AS is_admin)));
+  WHERE (c.user_id = ( SELECT auth.uid() AS uid))))));
 grant select on table public.orders to authenticated;
 grant select on table public.orders to service_role;
 
@@ -864,6 +968,7 @@ table public.payments (
 );
 comment on table public.payments is 'PaymentIntents. Card columns are those of the successful (else the latest) attempt; brand and last4 are all that is kept of a card number.';
 comment on column public.payments.order_id is 'The order of the session that it pays for; until that is known, the one its metadata names.';
+CREATE INDEX payments_card_last4_idx ON public.payments USING btree (card_last4);
 CREATE INDEX payments_charge_id_idx ON public.payments USING btree (charge_id);
 CREATE INDEX payments_order_id_idx ON public.payments USING btree (order_id);
 row level security on public.payments;
@@ -1037,6 +1142,7 @@ table public.refunds (
   reason text,
   failure_reason text,
   request_id text,
+  was_pending boolean default false not null,
   succeeded_at timestamp with time zone,
   failed_at timestamp with time zone,
   released_at timestamp with time zone,
@@ -1049,6 +1155,7 @@ table public.refunds (
 comment on table public.refunds is 'Refund ledger, keyed by Stripe''s id, whoever asked for it. Only succeeded ones count as money given back.';
 comment on column public.refunds.reason is 'As the customer may read it: null where Stripe was told that the payment was fraudulent. refund_reasons says it all.';
 comment on column public.refunds.request_id is 'The refund_requests row that asked for it; null for one made in Stripe''s dashboard.';
+comment on column public.refunds.was_pending is 'It was once seen on its way: most refunds are complete when they are made.';
 comment on column public.refunds.succeeded_at is 'When it was first seen succeeded; stays when it fails afterwards.';
 comment on column public.refunds.failed_at is 'When it was first seen failed or cancelled: what was given back before then was not meant in its stead.';
 comment on column public.refunds.released_at is 'When staff let the order ship although this refund of all its money had failed.';
@@ -1058,9 +1165,9 @@ CREATE INDEX refunds_order_id_idx ON public.refunds USING btree (order_id);
 CREATE INDEX refunds_payment_id_idx ON public.refunds USING btree (payment_id);
 CREATE INDEX refunds_request_id_idx ON public.refunds USING btree (request_id);
 row level security on public.refunds;
-policy refunds_read on public.refunds as permissive for select to authenticated using (((EXISTS ( SELECT 1
+policy refunds_read on public.refunds as permissive for select to authenticated using ((( SELECT private.is_admin() AS is_admin) OR (EXISTS ( SELECT 1
    FROM orders o
-  WHERE (o.id = refunds.order_id))) OR ( SELECT private.is_admin() AS is_admin)));
+  WHERE (o.id = refunds.order_id)))));
 grant select on table public.refunds to authenticated;
 grant select on table public.refunds to service_role;
 
@@ -1125,9 +1232,9 @@ table public.shipment_lines (
 comment on table public.shipment_lines is 'Pieces in a parcel, by line of the order.';
 CREATE INDEX shipment_lines_order_item_id_idx ON public.shipment_lines USING btree (order_item_id);
 row level security on public.shipment_lines;
-policy shipment_lines_read on public.shipment_lines as permissive for select to authenticated using (((EXISTS ( SELECT 1
+policy shipment_lines_read on public.shipment_lines as permissive for select to authenticated using ((( SELECT private.is_admin() AS is_admin) OR (EXISTS ( SELECT 1
    FROM shipments s
-  WHERE (s.id = shipment_lines.shipment_id))) OR ( SELECT private.is_admin() AS is_admin)));
+  WHERE (s.id = shipment_lines.shipment_id)))));
 grant select on table public.shipment_lines to authenticated;
 grant select on table public.shipment_lines to service_role;
 
@@ -1148,9 +1255,9 @@ table public.shipments (
 comment on table public.shipments is 'Parcels of an order, numbered from 1. Noted by mark_fulfilled(), corrected by correct_shipment().';
 comment on column public.shipments.tracking_url is 'The carrier''s page of the parcel, where it is known.';
 row level security on public.shipments;
-policy shipments_read on public.shipments as permissive for select to authenticated using (((EXISTS ( SELECT 1
+policy shipments_read on public.shipments as permissive for select to authenticated using ((( SELECT private.is_admin() AS is_admin) OR (EXISTS ( SELECT 1
    FROM orders o
-  WHERE (o.id = shipments.order_id))) OR ( SELECT private.is_admin() AS is_admin)));
+  WHERE (o.id = shipments.order_id)))));
 grant select on table public.shipments to authenticated;
 grant select on table public.shipments to service_role;
 
@@ -1194,7 +1301,7 @@ table public.staff_commands (
   created_at timestamp with time zone default now() not null,
   constraint staff_commands_pkey PRIMARY KEY (id),
   constraint staff_commands_order_id_fkey FOREIGN KEY (order_id) REFERENCES orders(id) ON DELETE SET NULL,
-  constraint staff_commands_command_known CHECK ((command = ANY (ARRAY['request_refund'::text, 'cancel_order'::text, 'release_review'::text, 'mark_fulfilled'::text, 'correct_shipment'::text, 'submit_dispute_evidence'::text, 'resend_notification'::text, 'redrive_webhook_event'::text, 'redrive_job'::text, 'erase_customer'::text, 'assign_refund'::text, 'announce_return'::text, 'close_return'::text, 'receive_return'::text, 'adjust_inventory'::text, 'count_inventory'::text, 'import_inventory'::text, 'add_product'::text, 'add_variant'::text, 'set_price'::text, 'acknowledge_alert'::text, 'resolve_alert'::text, 'accept_dispute'::text, 'export_person'::text])))
+  constraint staff_commands_command_known CHECK ((command = ANY (ARRAY['request_refund'::text, 'cancel_order'::text, 'release_review'::text, 'mark_fulfilled'::text, 'correct_shipment'::text, 'submit_dispute_evidence'::text, 'resend_notification'::text, 'redrive_webhook_event'::text, 'redrive_job'::text, 'erase_customer'::text, 'assign_refund'::text, 'announce_return'::text, 'close_return'::text, 'receive_return'::text, 'adjust_inventory'::text, 'count_inventory'::text, 'import_inventory'::text, 'add_product'::text, 'add_variant'::text, 'set_price'::text, 'acknowledge_alert'::text, 'resolve_alert'::text, 'accept_dispute'::text, 'export_person'::text, 'lift_mail_suppression'::text])))
 );
 comment on table public.staff_commands is 'Insert-only log of what staff asked for. Inserting a row carries it out; a refused command leaves no row.';
 CREATE INDEX staff_commands_order_id_idx ON public.staff_commands USING btree (order_id);
@@ -1243,10 +1350,22 @@ table public.webhook_events (
   constraint webhook_events_status_known CHECK ((status = ANY (ARRAY['processed'::text, 'ignored'::text, 'failed'::text, 'dead'::text])))
 );
 comment on table public.webhook_events is 'Every authentic event, once. The primary key is Stripe''s event id: a second delivery only counts up.';
+comment on column public.webhook_events.id is 'The event at Stripe, evt_….';
+comment on column public.webhook_events.type is 'What happened, in Stripe''s words: checkout.session.completed, charge.refunded, ….';
+comment on column public.webhook_events.status is 'processed; ignored: see ignored_reason; failed: tried again at next_attempt_at; dead: given up.';
 comment on column public.webhook_events.attempts is 'How often its facts were applied or tried.';
 comment on column public.webhook_events.delivery_count is 'How often Stripe delivered it to stripe-webhook. 0: never; it was fetched by reconciliation.';
 comment on column public.webhook_events.delivered_at is 'When Stripe last delivered it; null: never.';
+comment on column public.webhook_events.livemode is 'False: of test mode.';
+comment on column public.webhook_events.api_version is 'The version of Stripes API that it was written in.';
+comment on column public.webhook_events.stripe_created_at is 'When it happened at Stripe.';
 comment on column public.webhook_events.received_at is 'When it was stored, delivered or fetched.';
+comment on column public.webhook_events.processed_at is 'When its facts were applied, or it was ignored.';
+comment on column public.webhook_events.next_attempt_at is 'When it is tried again; null: not at all.';
+comment on column public.webhook_events.last_error is 'Why it failed the last time.';
+comment on column public.webhook_events.ignored_reason is 'Why nothing was done with it.';
+comment on column public.webhook_events.source_ip is 'Where it was delivered from.';
+comment on column public.webhook_events.payload is 'What Stripe sent; emptied after retention_payload_days.';
 CREATE INDEX webhook_events_customer_idx ON public.webhook_events USING btree (((payload #>> '{data,object,id}'::text[]))) WHERE (type = ANY (ARRAY['customer.updated'::text, 'customer.deleted'::text]));
 CREATE INDEX webhook_events_delivered_at_idx ON public.webhook_events USING btree (livemode, delivered_at DESC) WHERE (delivered_at IS NOT NULL);
 CREATE INDEX webhook_events_purgeable_idx ON public.webhook_events USING btree (received_at) WHERE ((status = ANY (ARRAY['processed'::text, 'ignored'::text])) AND (NOT (payload ? 'purged'::text)) AND (NOT (payload ? 'erased'::text)));
@@ -1281,9 +1400,10 @@ view private.refund_states with (security_invoker=true) (
   payment_id text,
   amount bigint,
   has_bounced boolean,
-  is_made boolean
+  is_made boolean,
+  took_time boolean
 );
-comment on view private.refund_states is 'Refunds. has_bounced: the shop has the money still; is_made: the customer has it; neither: under way.';
+comment on view private.refund_states is 'Refunds. has_bounced: the shop has the money still; is_made: the customer has it; neither: under way. took_time: it was under way and has been made, for good or not.';
 grant select on view private.refund_states to authenticated;
 grant select on view private.refund_states to service_role;
 
@@ -1329,18 +1449,97 @@ grant select on view public.availability to authenticated;
 grant select on view public.availability to service_role;
 
 
+view reporting.abandoned_checkouts with (security_invoker=true) (
+  number text,
+  created_at timestamp with time zone,
+  status text,
+  email text,
+  customer_name text,
+  phone text,
+  items text,
+  amount_total bigint,
+  amount_total_text text,
+  currency text,
+  refused_payments bigint,
+  last_refusal text,
+  livemode boolean
+);
+comment on view reporting.abandoned_checkouts is 'Carts that went to the payment page and were never paid, the newest first. Left out are those that staff cancelled, and those whose personal data is gone (retention_unpaid_days).';
+grant select on view reporting.abandoned_checkouts to authenticated;
+grant select on view reporting.abandoned_checkouts to service_role;
+
+
+view reporting.accounting_export with (security_invoker=true) (
+  day date,
+  kind text,
+  order_number text,
+  reference text,
+  country text,
+  currency text,
+  amount_goods bigint,
+  amount_discount bigint,
+  amount_shipping bigint,
+  amount_tax bigint,
+  amount_gross bigint,
+  amount_net bigint,
+  amount_gross_text text,
+  amount_net_text text,
+  booked_at timestamp with time zone,
+  livemode boolean
+);
+comment on view reporting.accounting_export is 'Every movement of money, a row each, for a spreadsheet: kind is sale, duplicate_payment (an order was paid twice; its refund follows), refund, refund_returned (it bounced), dispute (the bank took the money) or dispute_returned. What leaves is negative: the sum of amount_gross is what came and stayed. Stripe''s fees and payouts are in Stripe''s reports.';
+grant select on view reporting.accounting_export to authenticated;
+grant select on view reporting.accounting_export to service_role;
+
+
+view reporting.attention_reasons with (security_invoker=true) (
+  order_id uuid,
+  reason text
+);
+comment on view reporting.attention_reasons is 'Why orders wait for a person, a row for each order and reason; orders_needing_attention has a row for each order.';
+grant select on view reporting.attention_reasons to authenticated;
+grant select on view reporting.attention_reasons to service_role;
+
+
+view reporting.customer_history with (security_invoker=true) (
+  email text,
+  name text,
+  currency text,
+  livemode boolean,
+  checkouts bigint,
+  orders bigint,
+  amount_paid bigint,
+  amount_refunded bigint,
+  amount_net bigint,
+  amount_net_text text,
+  disputes bigint,
+  first_paid_at timestamp with time zone,
+  last_paid_at timestamp with time zone,
+  last_number text
+);
+comment on view reporting.customer_history is 'What each e-mail address has bought, a row for each currency; guests and accounts alike.';
+grant select on view reporting.customer_history to authenticated;
+grant select on view reporting.customer_history to service_role;
+
+
 view reporting.disputes_due with (security_invoker=true) (
   id text,
   order_number text,
   reason text,
   status text,
   amount bigint,
+  amount_text text,
   currency text,
   evidence_due_by timestamp with time zone,
   time_left interval,
-  has_evidence boolean
+  has_evidence boolean,
+  email text,
+  fulfillment_status text,
+  created_at timestamp with time zone,
+  livemode boolean
 );
-comment on view reporting.disputes_due is 'Disputes that wait for evidence, most urgent first.';
+comment on view reporting.disputes_due is 'Disputes that wait for evidence, most urgent first: submit_dispute_evidence() or accept_dispute().';
+grant select on view reporting.disputes_due to authenticated;
 grant select on view reporting.disputes_due to service_role;
 
 
@@ -1352,32 +1551,134 @@ view reporting.inventory_position with (security_invoker=true) (
   on_hand integer,
   reserved integer,
   available integer,
-  committed integer
+  committed integer,
+  price_amount bigint,
+  price_amount_text text,
+  currency text,
+  on_sale boolean
 );
-comment on view reporting.inventory_position is 'Stock per SKU.';
+comment on view reporting.inventory_position is 'Stock by SKU.';
+grant select on view reporting.inventory_position to authenticated;
 grant select on view reporting.inventory_position to service_role;
+
+
+view reporting.low_stock with (security_invoker=true) (
+  sku text,
+  name text,
+  size text,
+  color text,
+  available integer,
+  on_hand integer,
+  reserved integer,
+  sold_30_days bigint,
+  days_left integer
+);
+comment on view reporting.low_stock is 'Articles on sale that run out: at most setting low_stock_at pieces to sell, the fewest first.';
+grant select on view reporting.low_stock to authenticated;
+grant select on view reporting.low_stock to service_role;
+
+
+view reporting.open_alerts with (security_invoker=true) (
+  kind text,
+  severity text,
+  status text,
+  order_number text,
+  what_to_do text,
+  count integer,
+  first_at timestamp with time zone,
+  last_at timestamp with time zone,
+  data jsonb,
+  id uuid
+);
+comment on view reporting.open_alerts is 'What staff have been told and nobody has resolved, the gravest first, with what to do.';
+grant select on view reporting.open_alerts to authenticated;
+grant select on view reporting.open_alerts to service_role;
+
+
+view reporting.order_overview with (security_invoker=true) (
+  number text,
+  status text,
+  fulfillment_status text,
+  waits_for text,
+  customer_name text,
+  email text,
+  phone text,
+  ship_to text,
+  items text,
+  amount_total bigint,
+  amount_total_text text,
+  amount_paid bigint,
+  amount_paid_text text,
+  amount_refunded bigint,
+  amount_refunded_text text,
+  currency text,
+  paid_with text,
+  tracking text,
+  tracking_urls text,
+  last_mail text,
+  last_mail_at timestamp with time zone,
+  disputes text,
+  created_at timestamp with time zone,
+  paid_at timestamp with time zone,
+  fulfilled_at timestamp with time zone,
+  livemode boolean,
+  payment_id text,
+  order_id uuid
+);
+comment on view reporting.order_overview is 'One order at a glance, a row each. Ask by number, or with reporting.find_order().';
+grant select on view reporting.order_overview to authenticated;
+grant select on view reporting.order_overview to service_role;
 
 
 view reporting.orders_needing_attention with (security_invoker=true) (
   number text,
   reasons text[],
+  what_to_do text,
   status text,
   fulfillment_status text,
   amount_total bigint,
+  amount_total_text text,
   currency text,
-  created_at timestamp with time zone
+  email text,
+  created_at timestamp with time zone,
+  paid_at timestamp with time zone,
+  livemode boolean
 );
-comment on view reporting.orders_needing_attention is 'Orders that wait for a person, one row each, with every reason: the review reasons; dispute_open; dispute_lost (and the goods are still here); refund_refused, refund_delayed, refund_failed; checkout_not_ended (should have an hour ago, and holds stock); payment_not_ended (under way for three weeks). docs/operations.md says what to do.';
+comment on view reporting.orders_needing_attention is 'Orders that wait for a person, one row each, with every reason: the review reasons; dispute_open; dispute_lost (and the goods are still here); refund_refused, refund_delayed, refund_failed; checkout_not_ended (should have an hour ago, and holds stock); payment_not_ended (under way for three weeks); mail_returned (the customer''s address takes no mail). Oldest first.';
+grant select on view reporting.orders_needing_attention to authenticated;
 grant select on view reporting.orders_needing_attention to service_role;
 
 
+view reporting.orders_to_ship with (security_invoker=true) (
+  number text,
+  days_waiting integer,
+  paid_at timestamp with time zone,
+  ship_to text,
+  country text,
+  phone text,
+  email text,
+  items text,
+  pieces integer,
+  parcels_sent bigint,
+  amount_total bigint,
+  amount_total_text text,
+  currency text,
+  livemode boolean
+);
+comment on view reporting.orders_to_ship is 'The packing list: paid orders that nothing holds and of which pieces are still here, the oldest first.';
+grant select on view reporting.orders_to_ship to authenticated;
+grant select on view reporting.orders_to_ship to service_role;
+
+
 view reporting.payment_health with (security_invoker=true) (
-  day timestamp with time zone,
+  day date,
   outcome text,
   code text,
-  attempts bigint
+  attempts bigint,
+  livemode boolean
 );
-comment on view reporting.payment_health is 'Payment attempts per day, outcome and decline code.';
+comment on view reporting.payment_health is 'Attempts to pay by the shop''s day, outcome and the bank''s code.';
+grant select on view reporting.payment_health to authenticated;
 grant select on view reporting.payment_health to service_role;
 
 
@@ -1390,20 +1691,57 @@ view reporting.reconciliation_drift with (security_invoker=true) (
   after jsonb,
   run_id uuid
 );
-comment on view reporting.reconciliation_drift is 'What the reconciler repaired, newest first.';
+comment on view reporting.reconciliation_drift is 'What Stripe knew and we did not, until the reconciler repaired it; newest first.';
+grant select on view reporting.reconciliation_drift to authenticated;
 grant select on view reporting.reconciliation_drift to service_role;
 
 
+view reporting.recovery with (security_invoker=true) (
+  day date,
+  currency text,
+  livemode boolean,
+  orders_mailed bigint,
+  mails_sent bigint,
+  orders_recovered bigint,
+  amount_recovered bigint,
+  amount_recovered_text text
+);
+comment on view reporting.recovery is 'Unpaid orders whose shoppers were mailed, by the day of the first mail in the shop''s time zone, and how many of them paid afterwards. Amounts in minor units, as paid.';
+grant select on view reporting.recovery to authenticated;
+grant select on view reporting.recovery to service_role;
+
+
+view reporting.refunds_daily with (security_invoker=true) (
+  day date,
+  currency text,
+  livemode boolean,
+  refunds bigint,
+  amount_refunded bigint,
+  returned bigint,
+  amount_returned bigint,
+  amount_net bigint,
+  amount_net_text text
+);
+comment on view reporting.refunds_daily is 'Refunds by the shop''s day on which they happened, whenever the order was paid.';
+grant select on view reporting.refunds_daily to authenticated;
+grant select on view reporting.refunds_daily to service_role;
+
+
 view reporting.revenue_daily with (security_invoker=true) (
-  day timestamp with time zone,
+  day date,
   currency text,
   livemode boolean,
   orders bigint,
-  amount_paid numeric,
-  amount_refunded numeric,
-  amount_net numeric
+  amount_paid bigint,
+  amount_refunded bigint,
+  amount_net bigint,
+  amount_tax bigint,
+  amount_shipping bigint,
+  amount_discount bigint,
+  amount_net_text text
 );
-comment on view reporting.revenue_daily is 'Paid orders per day (by payment day) in minor units.';
+comment on view reporting.revenue_daily is 'Paid orders by the shop''s day on which they were paid; what was given back of them since counts on that day too. refunds_daily has refunds on their own day.';
+grant select on view reporting.revenue_daily to authenticated;
 grant select on view reporting.revenue_daily to service_role;
 
 
@@ -1414,7 +1752,8 @@ view reporting.suspicious_activity with (security_invoker=true) (
   count bigint,
   last_at timestamp with time zone
 );
-comment on view reporting.suspicious_activity is 'Refused webhook requests and fraud signals.';
+comment on view reporting.suspicious_activity is 'Refused webhook requests and signs of fraud, the newest first.';
+grant select on view reporting.suspicious_activity to authenticated;
 grant select on view reporting.suspicious_activity to service_role;
 
 
@@ -1428,7 +1767,8 @@ view reporting.webhook_health with (security_invoker=true) (
   last_received_at timestamp with time zone,
   last_day bigint
 );
-comment on view reporting.webhook_health is 'Events per type and outcome. fetched: Stripe never delivered them, reconciliation read them.';
+comment on view reporting.webhook_health is 'Stripe''s events by type and outcome.';
+grant select on view reporting.webhook_health to authenticated;
 grant select on view reporting.webhook_health to service_role;
 
 
@@ -1453,6 +1793,14 @@ CREATE OR REPLACE FUNCTION private.add_return_line(p_return_id uuid, p_order_ite
 comment on function private.add_return_line(p_return_id uuid, p_order_item_id uuid, p_quantity integer, p_unsent integer, p_restock boolean) is 'Adds pieces of a line to a return.';
 
 
+CREATE OR REPLACE FUNCTION private.address_bounced(p_email text)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE
+ SET search_path TO '';
+comment on function private.address_bounced(p_email text) is 'Whether a mail server has said for good that it does not take mail for an address.';
+
+
 CREATE OR REPLACE FUNCTION private.address_key(p_ip inet, p_prefix integer DEFAULT 56)
  RETURNS inet
  LANGUAGE plpgsql
@@ -1469,11 +1817,29 @@ CREATE OR REPLACE FUNCTION private.address_keys(p_ip inet)
 comment on function private.address_keys(p_ip inet) is 'The networks that limits count for an address, narrow to wide, and what their thresholds are multiplied with.';
 
 
+CREATE OR REPLACE FUNCTION private.address_text(p_name text, p_address jsonb)
+ RETURNS text
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO '';
+comment on function private.address_text(p_name text, p_address jsonb) is 'A name and an address as Stripe has it, a line each; null when there is nothing.';
+grant execute on function private.address_text(p_name text, p_address jsonb) to authenticated;
+grant execute on function private.address_text(p_name text, p_address jsonb) to service_role;
+
+
 CREATE OR REPLACE FUNCTION private.admit_checkout(o orders, p_velocity_mode text, p_client_ip text, p_supersede boolean)
  RETURNS jsonb
  LANGUAGE plpgsql
  SET search_path TO '';
 comment on function private.admit_checkout(o orders, p_velocity_mode text, p_client_ip text, p_supersede boolean) is 'The velocity rules at every door to the payment page of an order that exists: velocity_exceeded, superseded (its open page has run out, is being ended, or asks for less than the rules do now), or the risk to go in with. p_client_ip null: where the order came from.';
+
+
+CREATE OR REPLACE FUNCTION private.alert_message(p_kind text)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.alert_message(p_kind text) is 'What staff have not been sent yet about a kind of alert: those that are open, or, once none is, that they are over. alerts: the latest five of alert_ids; count: how often all of them were seen. Null: nothing.';
 
 
 CREATE OR REPLACE FUNCTION private.alert_refused_checkout(p_order_id uuid, p_refusal jsonb)
@@ -1505,6 +1871,8 @@ CREATE OR REPLACE FUNCTION private.amount_step(p_currency text)
  IMMUTABLE
  SET search_path TO '';
 comment on function private.amount_step(p_currency text) is 'Amounts of a currency are multiples of this, in minor units.';
+grant execute on function private.amount_step(p_currency text) to authenticated;
+grant execute on function private.amount_step(p_currency text) to service_role;
 
 
 CREATE OR REPLACE FUNCTION private.answer_of_hits(p_hits jsonb)
@@ -1566,6 +1934,14 @@ CREATE OR REPLACE FUNCTION private.book_refund_lines(o orders, p_request_id text
  LANGUAGE plpgsql
  SET search_path TO '';
 comment on function private.book_refund_lines(o orders, p_request_id text, p_refund_id text, p_lines jsonb, p_restock boolean) is 'Notes which pieces a refund is about, and announces the return of those that no return has yet: with restock they go on the shelf once the refund has succeeded (at once when it was made already), without they are awaited. Pieces that have not been sent are not to be sent any more.';
+
+
+CREATE OR REPLACE FUNCTION private.bought_meanwhile(o orders)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.bought_meanwhile(o orders) is 'Whether the same address has begun another order since, or paid one: nobody is reminded of what they have replaced.';
 
 
 CREATE OR REPLACE FUNCTION private.bury_job(p_job_id bigint, p_reason text)
@@ -1697,6 +2073,14 @@ CREATE OR REPLACE FUNCTION private.checkout_snapshot(p_order_id uuid, p_outcome 
 comment on function private.checkout_snapshot(p_order_id uuid, p_outcome text) is 'All that the checkout function needs to create, repeat or return the session of an order''s current attempt. session null: Stripe has not been asked, or its answer was lost.';
 
 
+CREATE OR REPLACE FUNCTION private.chosen_shipping(o orders)
+ RETURNS text
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.chosen_shipping(o orders) is 'The name of the delivery price that the order was paid with. Null where none or several offered ones cost as much: Stripe does not say which was chosen.';
+
+
 CREATE OR REPLACE FUNCTION private.clean_staff_args(p_command text, p_args jsonb)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -1759,11 +2143,11 @@ CREATE OR REPLACE FUNCTION private.count_outages(p_rule private.velocity_rules, 
 comment on function private.count_outages(p_rule private.velocity_rules, p_livemode boolean, p_since timestamp with time zone, p_until timestamp with time zone) is 'Measure outages: how many orders met one, or null when they are less than baseline_share of those tried.';
 
 
-CREATE OR REPLACE FUNCTION private.create_order(p_cart jsonb, p_risk jsonb, p_key text, p_user_id uuid, p_email text, p_client_ip inet, p_user_agent text, p_locale text, p_livemode boolean, p_velocity_mode text, p_session_seconds integer, p_hold_seconds integer)
+CREATE OR REPLACE FUNCTION private.create_order(p_cart jsonb, p_risk jsonb, p_key text, p_user_id uuid, p_email text, p_client_ip inet, p_user_agent text, p_locale text, p_livemode boolean, p_velocity_mode text, p_session_seconds integer, p_hold_seconds integer, p_accepts_marketing boolean)
  RETURNS uuid
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.create_order(p_cart jsonb, p_risk jsonb, p_key text, p_user_id uuid, p_email text, p_client_ip inet, p_user_agent text, p_locale text, p_livemode boolean, p_velocity_mode text, p_session_seconds integer, p_hold_seconds integer) is 'A pending order with the frozen prices of p_cart (see price_cart()), what the velocity rules found, and its stock reserved. Returns its id.';
+comment on function private.create_order(p_cart jsonb, p_risk jsonb, p_key text, p_user_id uuid, p_email text, p_client_ip inet, p_user_agent text, p_locale text, p_livemode boolean, p_velocity_mode text, p_session_seconds integer, p_hold_seconds integer, p_accepts_marketing boolean) is 'A pending order with the frozen prices of p_cart (see price_cart()), what the velocity rules found, and its stock reserved. Returns its id.';
 
 
 CREATE OR REPLACE FUNCTION private.delivery_key(p_address jsonb)
@@ -1796,6 +2180,14 @@ CREATE OR REPLACE FUNCTION private.digest_facts(p_facts jsonb, p_order_ids uuid[
  STABLE
  SET search_path TO '';
 comment on function private.digest_facts(p_facts jsonb, p_order_ids uuid[]) is 'State of the rows that facts are about, and of their orders.';
+
+
+CREATE OR REPLACE FUNCTION private.digest_money(p_day date, OUT sales jsonb, OUT refunds jsonb)
+ RETURNS record
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.digest_money(p_day date, OUT sales jsonb, OUT refunds jsonb) is 'Orders paid and refunds that succeeded on a day in the shop''s time zone: [{ currency, count, amount }], amounts in minor units.';
 
 
 CREATE OR REPLACE FUNCTION private.digest_object(p_fact jsonb)
@@ -1838,6 +2230,14 @@ CREATE OR REPLACE FUNCTION private.effect_name(p_dedupe_key text)
  IMMUTABLE
  SET search_path TO '';
 comment on function private.effect_name(p_dedupe_key text) is 'What a job is for: its dedupe_key without the time that makes each round of a recurring job one of its own. Staff are told once of what fails round after round.';
+
+
+CREATE OR REPLACE FUNCTION private.email_hmac(p_email text)
+ RETURNS text
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.email_hmac(p_email text) is 'What an address is known by in mail_suppressions: its HMAC under this database''s own key. The key is not rotated, since that would lift every suppression. Case and spaces around do not count; null for null.';
 
 
 CREATE OR REPLACE FUNCTION private.email_key(p_email text)
@@ -1972,6 +2372,13 @@ CREATE OR REPLACE FUNCTION private.follow_alert(p_dedupe_key text, p_wanted bool
 comment on function private.follow_alert(p_dedupe_key text, p_wanted boolean) is 'Closes an alert whose cause is gone, and opens it again, without another message, when the cause is back: so it ends the same in any order of events. What staff have resolved stays resolved.';
 
 
+CREATE OR REPLACE FUNCTION private.forget_mail_alerts(n notifications)
+ RETURNS void
+ LANGUAGE sql
+ SET search_path TO '';
+comment on function private.forget_mail_alerts(n notifications) is 'Resolves the alerts about a mail that has gone out after all, perhaps as a repeat that staff asked for.';
+
+
 CREATE OR REPLACE FUNCTION private.forget_unpaid_orders(p_limit integer)
  RETURNS integer
  LANGUAGE plpgsql
@@ -2054,7 +2461,7 @@ comment on function private.holds_order(f fraud_signals) is 'Whether a sign of f
 
 CREATE OR REPLACE FUNCTION private.is_admin()
  RETURNS boolean
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE SECURITY DEFINER
  SET search_path TO '';
 comment on function private.is_admin() is 'True when the caller''s JWT carries app_metadata.role = admin (users cannot write app_metadata) and, where admin_require_mfa is set, a second factor (aal2).';
@@ -2101,6 +2508,14 @@ CREATE OR REPLACE FUNCTION private.is_released(o orders, p_reason text)
  STABLE
  SET search_path TO '';
 comment on function private.is_released(o orders, p_reason text) is 'Whether staff have released this mismatch of the money that the order keeps.';
+
+
+CREATE OR REPLACE FUNCTION private.is_reminder(p_template text)
+ RETURNS boolean
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO '';
+comment on function private.is_reminder(p_template text) is 'Whether a mail asks to buy: it carries a link to unsubscribe, and goes to nobody who did. All others are about what the customer has bought.';
 
 
 CREATE OR REPLACE FUNCTION private.is_vouched_for(p_user_id uuid, p_email text)
@@ -2202,6 +2617,8 @@ CREATE OR REPLACE FUNCTION private.line_positions(p_order_id uuid)
  STABLE
  SET search_path TO '';
 comment on function private.line_positions(p_order_id uuid) is 'Where the pieces of each line of an order are. shipped: have left the house; sent_back: of those in returns, the ones that had left; returned and announced: in returns that came, and that are awaited; refunded: money given back or on its way; here: sold and still in the house; to_ship: still to be sent. Call with the order locked.';
+grant execute on function private.line_positions(p_order_id uuid) to authenticated;
+grant execute on function private.line_positions(p_order_id uuid) to service_role;
 
 
 CREATE OR REPLACE FUNCTION private.link_payments(p_payment_ids text[])
@@ -2247,6 +2664,38 @@ CREATE OR REPLACE FUNCTION private.lost_checkouts(p_limit integer)
 comment on function private.lost_checkouts(p_limit integer) is 'Orders whose current attempt has no session although none can be made any more: the answer was lost, or the call never happened. started_at and ended_at: when Stripe can have made it.';
 
 
+CREATE OR REPLACE FUNCTION private.mail_arrived(p_status text)
+ RETURNS boolean
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO '';
+comment on function private.mail_arrived(p_status text) is 'Whether a mail has reached its reader, as far as anybody knows.';
+
+
+CREATE OR REPLACE FUNCTION private.mail_order(o orders)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.mail_order(o orders) is 'What mails show of an order. Names and prices are those of the order; pictures are the catalogue''s of today.';
+
+
+CREATE OR REPLACE FUNCTION private.mail_owed_by_law(p_template text)
+ RETURNS boolean
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO '';
+comment on function private.mail_owed_by_law(p_template text) is 'Whether the law wants a mail sent even to an address that has bounced: the contract on a durable medium (directive 2011/83/EU, article 8(7)), and that the goods will not come (article 18).';
+
+
+CREATE OR REPLACE FUNCTION private.mail_rank(p_status text)
+ RETURNS integer
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO '';
+comment on function private.mail_rank(p_status text) is 'Order of what can be known of a mail; the highest stays, whichever was reported first: a mail server may take a mail and return it later, and who complains has got it. 0: not sent yet, or not to be.';
+
+
 CREATE OR REPLACE FUNCTION private.mail_recipient(o orders)
  RETURNS text
  LANGUAGE sql
@@ -2255,12 +2704,22 @@ CREATE OR REPLACE FUNCTION private.mail_recipient(o orders)
 comment on function private.mail_recipient(o orders) is 'Whom a mail of this order goes to now: the account''s present address where the order went under the account''s own, a guest''s as corrected at Stripe, else the address typed on the payment page. Null: none is known, or the customer was erased.';
 
 
+CREATE OR REPLACE FUNCTION private.mail_suppression(p_template text, p_email text)
+ RETURNS text
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.mail_suppression(p_template text, p_email text) is 'Why a mail must not go to an address, or null.';
+
+
 CREATE OR REPLACE FUNCTION private.major_unit(p_currency text)
  RETURNS integer
- LANGUAGE sql
+ LANGUAGE plpgsql
  IMMUTABLE
  SET search_path TO '';
 comment on function private.major_unit(p_currency text) is 'Minor units of a currency in one of its units: 100 cents of a dollar, 1 of a yen.';
+grant execute on function private.major_unit(p_currency text) to authenticated;
+grant execute on function private.major_unit(p_currency text) to service_role;
 
 
 CREATE OR REPLACE FUNCTION private.mask_cards(p_text text)
@@ -2399,6 +2858,16 @@ grant execute on function private.money_left(p_payment_id text) to authenticated
 grant execute on function private.money_left(p_payment_id text) to service_role;
 
 
+CREATE OR REPLACE FUNCTION private.money_text(p_amount bigint, p_currency text)
+ RETURNS text
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO '';
+comment on function private.money_text(p_amount bigint, p_currency text) is 'An amount in minor units as people write it, with as many decimals as Stripe counts in the currency: 12900, usd is 129.00 USD; 12900, jpy is 12900 JPY. https://docs.stripe.com/currencies';
+grant execute on function private.money_text(p_amount bigint, p_currency text) to authenticated;
+grant execute on function private.money_text(p_amount bigint, p_currency text) to service_role;
+
+
 CREATE OR REPLACE FUNCTION private.name_stock_move(p_kind text, p_order_id uuid DEFAULT NULL::uuid, p_note text DEFAULT NULL::text, p_actor text DEFAULT NULL::text)
  RETURNS void
  LANGUAGE plpgsql
@@ -2410,7 +2879,7 @@ CREATE OR REPLACE FUNCTION private.next_order_number()
  RETURNS text
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.next_order_number() is 'Next order number, e.g. KCT-100001. Numbers may have gaps: a refused checkout uses one up.';
+comment on function private.next_order_number() is 'Next order number: 100001, 100002, … after the setting order_number_prefix. Numbers may have gaps: a refused checkout uses one up.';
 
 
 CREATE OR REPLACE FUNCTION private.note_email_proof(p_user_id uuid, p_proven boolean)
@@ -2583,6 +3052,16 @@ CREATE OR REPLACE FUNCTION private.payment_of_fact(p_fact jsonb)
 comment on function private.payment_of_fact(p_fact jsonb) is 'The payment a fact is about, or null.';
 
 
+CREATE OR REPLACE FUNCTION private.phone_end(p_phone text)
+ RETURNS text
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO '';
+comment on function private.phone_end(p_phone text) is 'The last seven digits of a phone number, however they are grouped: what two ways to write it share.';
+grant execute on function private.phone_end(p_phone text) to authenticated;
+grant execute on function private.phone_end(p_phone text) to service_role;
+
+
 CREATE OR REPLACE FUNCTION private.phone_pattern(p_phone text)
  RETURNS text
  LANGUAGE sql
@@ -2679,6 +3158,13 @@ CREATE OR REPLACE FUNCTION private.purge_signals(p_limit integer)
 comment on function private.purge_signals(p_limit integer) is 'Deletes up to p_limit velocity hits older than retention_signal_days that belong to no paid order.';
 
 
+CREATE OR REPLACE FUNCTION private.queue_digest(p_now timestamp with time zone DEFAULT now())
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.queue_digest(p_now timestamp with time zone) is 'Queues the digest of the day before once a day, from digest_hour on. Returns whether it did.';
+
+
 CREATE OR REPLACE FUNCTION private.queue_dispute_reminders(d disputes)
  RETURNS void
  LANGUAGE plpgsql
@@ -2700,6 +3186,13 @@ CREATE OR REPLACE FUNCTION private.queue_notification(p_order_id uuid, p_templat
 comment on function private.queue_notification(p_order_id uuid, p_template text, p_dedupe_key text, p_data jsonb) is 'Queues one mail per (order, template, dedupe key), with its job. Returns whether it is new.';
 
 
+CREATE OR REPLACE FUNCTION private.queue_recovery_mails(p_now timestamp with time zone DEFAULT now())
+ RETURNS integer
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.queue_recovery_mails(p_now timestamp with time zone) is 'Queues the mails to shoppers who left without paying that are due at p_now, each once, and notes them in the order''s trail. A reminder that was left out does not follow a later one. Returns how many.';
+
+
 CREATE OR REPLACE FUNCTION private.queue_refreshes(p_facts jsonb, p_at timestamp with time zone)
  RETURNS void
  LANGUAGE plpgsql
@@ -2718,7 +3211,7 @@ CREATE OR REPLACE FUNCTION private.raise_alert(p_kind text, p_severity text, p_d
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.raise_alert(p_kind text, p_severity text, p_dedupe_key text, p_data jsonb) is 'Something happened (again) that staff must know: opens or counts up the alert of p_dedupe_key and, when it is new or had been resolved, queues its message.';
+comment on function private.raise_alert(p_kind text, p_severity text, p_dedupe_key text, p_data jsonb) is 'Something happened (again) that staff must know: opens or counts up the alert of p_dedupe_key and, when it is new or had been resolved, queues its message if its severity is sent at once.';
 
 
 CREATE OR REPLACE FUNCTION private.raise_alert_once(p_kind text, p_severity text, p_dedupe_key text, p_data jsonb DEFAULT '{}'::jsonb)
@@ -2809,6 +3302,30 @@ CREATE OR REPLACE FUNCTION private.recover_jobs()
  LANGUAGE plpgsql
  SET search_path TO '';
 comment on function private.recover_jobs() is 'A lease that ran out means that its worker died: the job is due again (the first time at once), or dead once its attempts are used up.';
+
+
+CREATE OR REPLACE FUNCTION private.recovery_due(p_now timestamp with time zone)
+ RETURNS TABLE(order_id uuid, template text, step integer)
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.recovery_due(p_now timestamp with time zone) is 'Unpaid orders whose time for a mail has come at p_now: payment_declined once, payment_reminder by step. Whether they had it, and whether something speaks against it, is not asked here.';
+
+
+CREATE OR REPLACE FUNCTION private.recovery_problem(o orders, p_template text)
+ RETURNS text
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.recovery_problem(o orders, p_template text) is 'Why an unpaid order is not mailed about, or null. Asked when the mail is queued and again when it is sent.';
+
+
+CREATE OR REPLACE FUNCTION private.recovery_setting_fits(p_key text, p_value jsonb)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO '';
+comment on function private.recovery_setting_fits(p_key text, p_value jsonb) is 'Whether a setting that begins with recovery_ has a value that makes sense: minutes or null; at most five numbers of hours up to 720, each greater than the one before; true or false. Others always fit.';
 
 
 CREATE OR REPLACE FUNCTION private.redact(p_value jsonb, p_pattern text)
@@ -2915,6 +3432,8 @@ CREATE OR REPLACE FUNCTION private.refunded_pieces(p_order_item_id uuid, OUT giv
  STABLE
  SET search_path TO '';
 comment on function private.refunded_pieces(p_order_item_id uuid, OUT given integer, OUT made integer) is 'Pieces of a line whose money was given back. given: made or under way; made: Stripe has said so once.';
+grant execute on function private.refunded_pieces(p_order_item_id uuid, OUT given integer, OUT made integer) to authenticated;
+grant execute on function private.refunded_pieces(p_order_item_id uuid, OUT given integer, OUT made integer) to service_role;
 
 
 CREATE OR REPLACE FUNCTION private.refunds_on_warning(f fraud_signals, o orders)
@@ -2978,11 +3497,29 @@ CREATE OR REPLACE FUNCTION private.refuse_shortage(p_wanted jsonb)
 comment on function private.refuse_shortage(p_wanted jsonb) is 'Raises SHSTK with [{ sku, requested, available }] when stock does not cover [{ variant_id, sku, quantity }]. Call with the rows locked.';
 
 
+CREATE OR REPLACE FUNCTION private.reminders_unsubscribed(p_email text)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE
+ SET search_path TO '';
+comment on function private.reminders_unsubscribed(p_email text) is 'Whether an address must get no reminders: it unsubscribed, complained, or does not exist. Mails that an order needs do not ask.';
+
+
 CREATE OR REPLACE FUNCTION private.reopen_checkout(p_order_id uuid, p_session_seconds integer, p_hold_seconds integer)
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO '';
 comment on function private.reopen_checkout(p_order_id uuid, p_session_seconds integer, p_hold_seconds integer) is 'A new attempt of an unpaid order at today''s prices: holds stock again (SHSTK when it is gone or no longer sold) and counts up the attempt. The caller has locked the order.';
+
+
+CREATE OR REPLACE FUNCTION private.report_setting(p_key text)
+ RETURNS text
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO '';
+comment on function private.report_setting(p_key text) is 'A setting that the views of schema reporting go by, as text, for those who may not read private.settings; null for any other.';
+grant execute on function private.report_setting(p_key text) to authenticated;
+grant execute on function private.report_setting(p_key text) to service_role;
 
 
 CREATE OR REPLACE FUNCTION private.requeue_job(p_job_id bigint)
@@ -3115,6 +3652,13 @@ CREATE OR REPLACE FUNCTION private.run_erase_customer(p_command_id uuid, p_args 
 comment on function private.run_erase_customer(p_command_id uuid, p_args jsonb) is 'Carries out erase_customer, and answers with counts: { ok, found, erased: { orders, customers, stripe_customers, events, texts }, problem? }; found false: nobody is known, and nothing was changed. SHINV: a dispute still needs the data.';
 
 
+CREATE OR REPLACE FUNCTION private.run_lift_mail_suppression(p_command_id uuid, p_args jsonb)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.run_lift_mail_suppression(p_command_id uuid, p_args jsonb) is 'Carries out lift_mail_suppression. SHINV: the address is not suppressed for this reason.';
+
+
 CREATE OR REPLACE FUNCTION private.run_mark_fulfilled(p_command_id uuid, p_args jsonb)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -3214,6 +3758,24 @@ CREATE OR REPLACE FUNCTION private.schedule_jobs()
  LANGUAGE plpgsql
  SET search_path TO '';
 comment on function private.schedule_jobs() is 'Schedules retry-jobs once a minute where there is a scheduler, and shuts API roles out of the tables that hold keys. Returns false where there is none.';
+
+
+CREATE OR REPLACE FUNCTION private.sees_reports()
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.sees_reports() is 'Whether the views of schema reporting show anything to who reads them: staff, the secret key and the dashboard. A customer may read their own orders, but sums over them are no report.';
+grant execute on function private.sees_reports() to authenticated;
+grant execute on function private.sees_reports() to service_role;
+
+
+CREATE OR REPLACE FUNCTION private.sent_at_once(p_severity text)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.sent_at_once(p_severity text) is 'Whether alerts of a severity are sent at once, rather than in the digest.';
 
 
 CREATE OR REPLACE FUNCTION private.set_schedule_target(p_url text, p_key text)
@@ -3345,6 +3907,22 @@ CREATE OR REPLACE FUNCTION private.ship(p_order_id uuid, p_carrier text, p_track
 comment on function private.ship(p_order_id uuid, p_carrier text, p_tracking_number text, p_lines jsonb) is 'Notes a parcel with the lines, or with all that is still to be sent (p_lines null), and returns its id. SHINV: more than is still to be sent, or a tracking number that the order has already.';
 
 
+CREATE OR REPLACE FUNCTION private.shop()
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.shop() is 'The settings that begin with shop_, by their names without it: what every mail is written with.';
+
+
+CREATE OR REPLACE FUNCTION private.shop_setting_fits(p_key text, p_value jsonb)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.shop_setting_fits(p_key text, p_value jsonb) is 'Whether a setting that begins with shop_ has a value that mails can show: a colour #rrggbb, an https address or a path on the site of SITE_URL, a known time zone, one line of text. Others always fit.';
+
+
 CREATE OR REPLACE FUNCTION private.show_cards(p_order_id uuid)
  RETURNS void
  LANGUAGE plpgsql
@@ -3385,6 +3963,14 @@ CREATE OR REPLACE FUNCTION private.sold_and_here(p_variant_id uuid)
  STABLE
  SET search_path TO '';
 comment on function private.sold_and_here(p_variant_id uuid) is 'Pieces of a variant that paid orders own and that have not left the house.';
+
+
+CREATE OR REPLACE FUNCTION private.sold_out(p_order_id uuid)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.sold_out(p_order_id uuid) is 'Whether an order that holds no stock could not be bought now: a piece is gone, or no longer offered.';
 
 
 CREATE OR REPLACE FUNCTION private.staff_command_fields(p_command text)
@@ -3450,11 +4036,25 @@ CREATE OR REPLACE FUNCTION private.take_announced(p_return_id uuid, p_order_item
 comment on function private.take_announced(p_return_id uuid, p_order_item_id uuid, p_quantity integer, p_restock boolean, p_free_only boolean) is 'Moves up to p_quantity announced pieces of a line from other returns to this one, the oldest first, and returns how many. p_free_only: none that wait for a refund.';
 
 
+CREATE OR REPLACE FUNCTION private.take_mail_event(n notifications, p_provider_id text, p_status text, p_recipient text, p_at timestamp with time zone, p_detail text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.take_mail_event(n notifications, p_provider_id text, p_status text, p_recipient text, p_at timestamp with time zone, p_detail text) is 'Notes what became of a mail, and on its order that it did not arrive or was unwelcome.';
+
+
 CREATE OR REPLACE FUNCTION private.tell_of_refund(q refund_requests, p_job_id bigint, p_cause text)
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO '';
 comment on function private.tell_of_refund(q refund_requests, p_job_id bigint, p_cause text) is 'Alerts staff about a refund that Stripe does not take: order, amount, cause and what to do now. Kinds refund_delayed, refund_overtaken, refund_refused.';
+
+
+CREATE OR REPLACE FUNCTION private.tell_that_it_is_over()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.tell_that_it_is_over() is 'Queues a look at whether staff can be told that a kind of alert is over.';
 
 
 CREATE OR REPLACE FUNCTION private.three_d_secure_rank(p_asked text)
@@ -3735,13 +4335,13 @@ comment on function public.attach_checkout_session(p_order_id uuid, p_attempt in
 grant execute on function public.attach_checkout_session(p_order_id uuid, p_attempt integer, p_fact jsonb, p_email_change integer) to service_role;
 
 
-CREATE OR REPLACE FUNCTION public.begin_checkout(p_items jsonb, p_idempotency_key text, p_user_id uuid, p_email text, p_client_ip text, p_user_agent text, p_locale text, p_livemode boolean, p_session_seconds integer, p_hold_seconds integer, p_velocity_mode text DEFAULT 'off'::text, p_previous_session_id text DEFAULT NULL::text, p_supersede boolean DEFAULT true)
+CREATE OR REPLACE FUNCTION public.begin_checkout(p_items jsonb, p_idempotency_key text, p_user_id uuid, p_email text, p_client_ip text, p_user_agent text, p_locale text, p_livemode boolean, p_session_seconds integer, p_hold_seconds integer, p_velocity_mode text DEFAULT 'off'::text, p_previous_session_id text DEFAULT NULL::text, p_supersede boolean DEFAULT true, p_accepts_marketing boolean DEFAULT NULL::boolean)
  RETURNS jsonb
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.begin_checkout(p_items jsonb, p_idempotency_key text, p_user_id uuid, p_email text, p_client_ip text, p_user_agent text, p_locale text, p_livemode boolean, p_session_seconds integer, p_hold_seconds integer, p_velocity_mode text, p_previous_session_id text, p_supersede boolean) is 'Makes a pending order with frozen prices and reserved stock from [{ sku, quantity }], or finds the one this Idempotency-Key (or this shopper, seconds ago) made before. Outcomes: created, existing (the snapshot to send to Stripe), superseded (expire session_ids at Stripe, then ask again with p_supersede false), velocity_exceeded. SHSKU unknown_sku, SHSTK insufficient_stock, SHIDC idempotency_conflict, SHCUR mixed currencies, SHINV invalid.';
-grant execute on function public.begin_checkout(p_items jsonb, p_idempotency_key text, p_user_id uuid, p_email text, p_client_ip text, p_user_agent text, p_locale text, p_livemode boolean, p_session_seconds integer, p_hold_seconds integer, p_velocity_mode text, p_previous_session_id text, p_supersede boolean) to service_role;
+comment on function public.begin_checkout(p_items jsonb, p_idempotency_key text, p_user_id uuid, p_email text, p_client_ip text, p_user_agent text, p_locale text, p_livemode boolean, p_session_seconds integer, p_hold_seconds integer, p_velocity_mode text, p_previous_session_id text, p_supersede boolean, p_accepts_marketing boolean) is 'Makes a pending order with frozen prices and reserved stock from [{ sku, quantity }], or finds the one this Idempotency-Key (or this shopper, seconds ago) made before. Outcomes: created, existing (the snapshot to send to Stripe), superseded (expire session_ids at Stripe, then ask again with p_supersede false), velocity_exceeded. SHSKU unknown_sku, SHSTK insufficient_stock, SHIDC idempotency_conflict, SHCUR mixed currencies, SHINV invalid.';
+grant execute on function public.begin_checkout(p_items jsonb, p_idempotency_key text, p_user_id uuid, p_email text, p_client_ip text, p_user_agent text, p_locale text, p_livemode boolean, p_session_seconds integer, p_hold_seconds integer, p_velocity_mode text, p_previous_session_id text, p_supersede boolean, p_accepts_marketing boolean) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.cancel_order(p_order_number text, p_reason text DEFAULT NULL::text)
@@ -3863,13 +4463,13 @@ comment on function public.forget_stripe_customer(p_order_id uuid, p_stripe_cust
 grant execute on function public.forget_stripe_customer(p_order_id uuid, p_stripe_customer_id text) to service_role;
 
 
-CREATE OR REPLACE FUNCTION public.get_alert(p_alert_id uuid)
- RETURNS SETOF alerts
- LANGUAGE sql
+CREATE OR REPLACE FUNCTION public.get_digest(p_day date)
+ RETURNS jsonb
+ LANGUAGE plpgsql
  STABLE SECURITY DEFINER
  SET search_path TO '';
-comment on function public.get_alert(p_alert_id uuid) is 'An alert, or no row.';
-grant execute on function public.get_alert(p_alert_id uuid) to service_role;
+comment on function public.get_digest(p_day date) is 'The day as staff are told of it: { day, sales, refunds, to_ship, attention: orders by reason, disputes whose deadline is within seven days, alerts: open ones by kind, mails_failed, shop }.';
+grant execute on function public.get_digest(p_day date) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.get_dispute_evidence(p_dispute_id text)
@@ -3904,7 +4504,7 @@ CREATE OR REPLACE FUNCTION public.get_notification(p_notification_id uuid)
  LANGUAGE sql
  STABLE SECURITY DEFINER
  SET search_path TO '';
-comment on function public.get_notification(p_notification_id uuid) is 'A mail with all that its template shows, or null. recipient null: no address is known yet.';
+comment on function public.get_notification(p_notification_id uuid) is 'A mail with all that its template shows, or null. recipient null: no address is known yet; suppression: why it must not go there, or null.';
 grant execute on function public.get_notification(p_notification_id uuid) to service_role;
 
 
@@ -3960,6 +4560,15 @@ CREATE OR REPLACE FUNCTION public.judge_refund(p_request_id text)
  SET search_path TO '';
 comment on function public.judge_refund(p_request_id text) is 'Whether a refund may be made now, with all that is known of its payment. Apply what Stripe lists first. SHINV: no such request.';
 grant execute on function public.judge_refund(p_request_id text) to service_role;
+
+
+CREATE OR REPLACE FUNCTION public.lift_mail_suppression(p_email text, p_reason text DEFAULT 'bounced'::text)
+ RETURNS jsonb
+ LANGUAGE sql
+ SET search_path TO '';
+comment on function public.lift_mail_suppression(p_email text, p_reason text) is 'Sends mail to an address again: p_reason bounced (it works by now), complained or unsubscribed (only if the customer has asked for it). Resend keeps a list of its own. Staff only.';
+grant execute on function public.lift_mail_suppression(p_email text, p_reason text) to authenticated;
+grant execute on function public.lift_mail_suppression(p_email text, p_reason text) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.list_differing_objects(p_objects jsonb)
@@ -4043,12 +4652,30 @@ comment on function public.reconcile_stripe_object(p_run_id uuid, p_kind text, p
 grant execute on function public.reconcile_stripe_object(p_run_id uuid, p_kind text, p_object_id text, p_facts jsonb, p_observed_at timestamp with time zone, p_dry_run boolean) to service_role;
 
 
+CREATE OR REPLACE FUNCTION public.record_alert_message(p_alert_ids uuid[], p_over boolean)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO '';
+comment on function public.record_alert_message(p_alert_ids uuid[], p_over boolean) is 'Notes that staff were sent these alerts, or that they are over. Repeating it changes nothing.';
+grant execute on function public.record_alert_message(p_alert_ids uuid[], p_over boolean) to service_role;
+
+
+CREATE OR REPLACE FUNCTION public.record_mail_event(p_notification_id uuid, p_provider_id text, p_status text, p_permanent boolean, p_recipient text, p_at timestamp with time zone, p_detail text)
+ RETURNS text
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO '';
+comment on function public.record_mail_event(p_notification_id uuid, p_provider_id text, p_status text, p_permanent boolean, p_recipient text, p_at timestamp with time zone, p_detail text) is 'Notes what the provider says became of a mail: delivered, failed, suppressed, bounced, complained. A bounce for good (p_permanent) and a complaint suppress the address; repeats do not, so that a suppression that was lifted stays lifted; staff are told of a mail that the provider had taken and did not send. Returns recorded; unchanged: the same or more is known; unknown: no mail of ours.';
+grant execute on function public.record_mail_event(p_notification_id uuid, p_provider_id text, p_status text, p_permanent boolean, p_recipient text, p_at timestamp with time zone, p_detail text) to service_role;
+
+
 CREATE OR REPLACE FUNCTION public.record_notification_result(p_notification_id uuid, p_status text, p_recipient text, p_provider_id text, p_error text)
  RETURNS boolean
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.record_notification_result(p_notification_id uuid, p_status text, p_recipient text, p_provider_id text, p_error text) is 'Notes that a mail was sent (with the provider''s id), was skipped because it is not true any more, or failed for good. A sent mail stays sent: false.';
+comment on function public.record_notification_result(p_notification_id uuid, p_status text, p_recipient text, p_provider_id text, p_error text) is 'Notes that a mail was sent (with the provider''s id), was skipped because it is not true any more, was suppressed because its address takes none, or failed for good. A sent mail stays sent: false.';
 grant execute on function public.record_notification_result(p_notification_id uuid, p_status text, p_recipient text, p_provider_id text, p_error text) to service_role;
 
 
@@ -4187,6 +4814,15 @@ grant execute on function public.submit_dispute_evidence(p_dispute_id text, p_no
 grant execute on function public.submit_dispute_evidence(p_dispute_id text, p_note text) to service_role;
 
 
+CREATE OR REPLACE FUNCTION public.take_alert_message(p_alert_id uuid)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO '';
+comment on function public.take_alert_message(p_alert_id uuid) is 'The message that a send_alert job is to send: all that is news about the kind of its alert (outcome tell, see alert_message()); wait: another worker is at it, or the last one is not alert_group_minutes old; told: nothing is news. Whoever takes it says with record_alert_message() that it went out.';
+grant execute on function public.take_alert_message(p_alert_id uuid) to service_role;
+
+
 CREATE OR REPLACE FUNCTION public.take_rate_limits(p_buckets jsonb)
  RETURNS limit_decision
  LANGUAGE plpgsql
@@ -4194,6 +4830,25 @@ CREATE OR REPLACE FUNCTION public.take_rate_limits(p_buckets jsonb)
  SET search_path TO '';
 comment on function public.take_rate_limits(p_buckets jsonb) is 'Counts one request in each bucket [{ key, limit, window_seconds }].';
 grant execute on function public.take_rate_limits(p_buckets jsonb) to service_role;
+
+
+CREATE OR REPLACE FUNCTION public.unsubscribe_reminders(p_email_hmac text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO '';
+comment on function public.unsubscribe_reminders(p_email_hmac text) is 'Ends reminders for the address with this private.email_hmac(). A second time changes nothing.';
+grant execute on function public.unsubscribe_reminders(p_email_hmac text) to service_role;
+
+
+CREATE OR REPLACE FUNCTION reporting.find_order(p_text text)
+ RETURNS SETOF reporting.order_overview
+ LANGUAGE plpgsql
+ STABLE ROWS 20
+ SET search_path TO '';
+comment on function reporting.find_order(p_text text) is 'Orders by what a customer says: order number (with or without its prefix), e-mail address in any case, part of a name, the last four digits of the card, or a phone number (seven digits at least) however it is written. The newest fifty, as in reporting.order_overview.';
+grant execute on function reporting.find_order(p_text text) to authenticated;
+grant execute on function reporting.find_order(p_text text) to service_role;
 
 
 default grants of postgres on f: {postgres=X/postgres}

@@ -3,6 +3,7 @@
  * repository says. Prints its plan first; running it again changes nothing.
  */
 import { createStripe, stripeErrorOf } from "../../supabase/functions/_shared/stripe/client.ts";
+import { exposedSchemas } from "./setup/exposed_schemas.ts";
 import { functions } from "./setup/functions.ts";
 import { migrations } from "./setup/migrations.ts";
 import { masked, readProject, SetupError } from "./setup/project.ts";
@@ -19,7 +20,15 @@ const usage = `deno task setup [--dry-run] [--env .env]
   --env       the functions' environment, and SUPABASE_ACCESS_TOKEN, SUPABASE_DB_URL or SUPABASE_DB_PASSWORD`;
 
 /** Tables before functions, the signing secret before the secrets, everything before somebody calls. */
-const steps: SetupStep[] = [migrations, webhookEndpoint, secrets, functions, surplusEndpoints, schedule];
+const steps: SetupStep[] = [
+  migrations,
+  webhookEndpoint,
+  secrets,
+  functions,
+  surplusEndpoints,
+  schedule,
+  exposedSchemas,
+];
 
 const flags = {
   "dry-run": { type: "boolean", default: false },

@@ -39,6 +39,7 @@ export function defaultFunctionEnv(keys: StackKeys, urls: PartUrls): Record<stri
     LINK_SIGNING_SECRET: keys.link_signing_secret,
     RESEND_API_KEY: keys.resend_api_key,
     RESEND_API_BASE: `${urls.web}/resend`,
+    RESEND_WEBHOOK_SECRETS: keys.resend_webhook_secret,
     EMAIL_FROM: "KCT Menswear <orders@example.com>",
     ALERT_EMAIL: "alerts@example.com",
   };

@@ -10,16 +10,18 @@ export interface StackKeys {
   stripe_webhook_secret: string;
   link_signing_secret: string;
   resend_api_key: string;
+  resend_webhook_secret: string;
   /** Signs access tokens (ES256). */
   jwt_private_key: JWK;
 }
 
-/** Reads the keys of the stack in `dir`, making them when there are none. */
+/** Reads the keys of the stack in `dir`, making those that it does not have yet. */
 export async function loadKeys(dir: string): Promise<StackKeys> {
   const path = join(dir, "keys.json");
   const text = await Deno.readTextFile(path).catch(() => null);
-  if (text !== null) return JSON.parse(text);
-  const keys = await makeKeys();
+  const kept = text === null ? {} : JSON.parse(text);
+  const keys = { ...await makeKeys(), ...kept };
+  if (Object.keys(keys).every((name) => name in kept)) return keys;
   await Deno.mkdir(dir, { recursive: true });
   await Deno.writeTextFile(path, JSON.stringify(keys, null, 2) + "\n", { mode: 0o600 });
   return keys;
@@ -36,6 +38,7 @@ export async function makeKeys(): Promise<StackKeys> {
     stripe_webhook_secret: `whsec_${randomText(40)}`,
     link_signing_secret: randomText(48),
     resend_api_key: `re_${randomText(32)}`,
+    resend_webhook_secret: `whsec_${btoa(randomText(24))}`,
     jwt_private_key: { ...jwk, kid: crypto.randomUUID(), alg: "ES256", use: "sig" },
   };
 }

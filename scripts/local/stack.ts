@@ -204,6 +204,7 @@ async function startParts(
       DB_URL: dbUrl,
       PUBLISHABLE_KEY: shown.publishable_key,
       SECRET_KEY: shown.secret_key,
+      MAIL_WEBHOOK_SECRET: env.RESEND_WEBHOOK_SECRETS?.split(",")[0]?.trim() ?? "",
     })]),
   ]);
   await timed(

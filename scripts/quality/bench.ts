@@ -4,11 +4,12 @@
  */
 import { benchJobs } from "./bench/jobs.ts";
 import { benchPayments, type PathBench } from "./bench/payments.ts";
+import { benchRefunds } from "./bench/refunds.ts";
 import { runTask, wholeNumber } from "../lib/task.ts";
 
 const usage = `deno task bench [--orders 200] [--jobs 5000] [--finished 100000]
 
-  --orders     checkouts and webhook deliveries that are measured
+  --orders     checkouts, webhook deliveries and refunds that are measured
   --jobs       jobs that the queue drains
   --finished   finished jobs that lie beside those that are claimed`;
 
@@ -69,12 +70,21 @@ async function bench(orders: number, jobs: number, finished: number): Promise<nu
     `Measuring ${orders} checkouts and ${orders} webhook deliveries against their SQL and Stripe calls …`,
   );
   const payments = await benchPayments(orders);
+  console.log(`Measuring ${orders} refunds of pieces against as many of an amount …`);
+  const refunds = await benchRefunds(orders);
   console.log(`Measuring ${jobs} jobs against their SQL, and claiming beside ${finished} finished jobs …\n`);
   const queue = await benchJobs(jobs, finished);
 
   const lines: Line[] = [
     pathLine("checkout, to the payment page", payments.checkout),
     pathLine("webhook, to the paid order", payments.webhook),
+    {
+      path: "refund with lines, to one without",
+      ours: `${refunds.linesMs.toFixed(1)} ms`,
+      limit: `${refunds.plainMs.toFixed(1)} ms`,
+      ratio: refunds.plainMs / refunds.linesMs,
+      goal: 0.5,
+    },
     {
       path: "jobs drained",
       ours: `${queue.workerPerSecond} /s`,

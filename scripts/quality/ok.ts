@@ -6,6 +6,7 @@ import { ADMIN_URL_VARIABLE, startRunServer } from "../local/test_database.ts";
 import { boundaries } from "./ok/boundaries.ts";
 import { envExample } from "./ok/env_example.ts";
 import { fileLength } from "./ok/file_length.ts";
+import { mailLayout } from "./ok/mails.ts";
 import { migrationFiles, schemasEqualMigrations } from "./ok/schemas.ts";
 import { schemaSnapshot } from "./ok/schema_snapshot.ts";
 import { secretScan, secretsInFiles } from "./ok/secret_scan.ts";
@@ -41,6 +42,7 @@ const CODE: Step[] = [
   envExample,
   sqlLayout,
   fileLength,
+  mailLayout,
 ];
 
 const STEPS: Step[] = [

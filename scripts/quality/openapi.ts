@@ -5,8 +5,10 @@ import {
   healthAnswer,
   jobsAnswer,
   jsonSchema,
+  mailWebhookAnswer,
   orderStatusAnswer,
   resumeAnswer,
+  unsubscribeAnswer,
   webhookAnswer,
 } from "../../supabase/functions/_shared/http/answers.ts";
 import { AppError, type ErrorCode } from "../../supabase/functions/_shared/errors.ts";
@@ -18,7 +20,14 @@ import { jobsSchema } from "../../supabase/functions/retry-jobs/handler.ts";
 export const OPENAPI_PATH = "docs/openapi.json";
 
 type Json = Record<string, unknown>;
-type Access = "publishable" | "publishable or user" | "secret" | "signature" | "none" | "secret or none";
+type Access =
+  | "publishable"
+  | "publishable or user"
+  | "secret"
+  | "signature"
+  | "mail signature"
+  | "none"
+  | "secret or none";
 
 interface Operation {
   /** The function, where the operation is not called as it is. */
@@ -29,6 +38,8 @@ interface Operation {
   access: Access;
   parameters?: Json[];
   body?: Json;
+  /** Of the body, where it is not JSON. */
+  bodyTypes?: string[];
   answers: Record<string, Json>;
   errors: ErrorCode[];
   /** Refusals come as text to read as well. */
@@ -185,6 +196,53 @@ const OPERATIONS: Record<string, Operation> = {
       "not_recorded",
     ],
   },
+  "mail-webhook": {
+    method: "post",
+    summary: "Receive from Resend what became of a mail",
+    access: "mail signature",
+    body: { type: "object", description: "Resend's event, exactly as it was signed." },
+    answers: { "200": answer("Known, or of no use", jsonSchema(mailWebhookAnswer, "output")) },
+    errors: ["invalid_signature", "request_timeout", "body_too_large", "database_unavailable"],
+  },
+  "open-unsubscribe": {
+    at: "unsubscribe",
+    method: "get",
+    summary: "Follow the link in a reminder to unsubscribe",
+    description:
+      "Changes nothing: mail scanners open links as well. Asked for text/html, refusals are plain text to read.",
+    access: "none",
+    parameters: [query("token", "Signed; never expires.")],
+    answers: {
+      "303": {
+        description: "To SITE_URL/unsubscribe?token=…, the shop's page that offers to unsubscribe",
+        headers: { location: { schema: { type: "string", format: "uri" } } },
+      },
+    },
+    errors: ["invalid_request", "origin_not_allowed"],
+    readable: true,
+  },
+  "unsubscribe": {
+    method: "post",
+    summary: "End reminders to the address of a link (RFC 8058)",
+    description: "What mailboxes call, and the page behind the link. Mails about orders still come.",
+    access: "none",
+    parameters: [query("token", "Signed; never expires.")],
+    body: {
+      type: "object",
+      properties: { "List-Unsubscribe": { const: "One-Click" } },
+      required: ["List-Unsubscribe"],
+    },
+    bodyTypes: ["application/x-www-form-urlencoded", "multipart/form-data"],
+    answers: { "200": answer("No more reminders", jsonSchema(unsubscribeAnswer, "output")) },
+    errors: [
+      "invalid_request",
+      "origin_not_allowed",
+      "request_timeout",
+      "body_too_large",
+      "unsupported_media_type",
+      "database_unavailable",
+    ],
+  },
   "retry-jobs": {
     method: "post",
     summary: "Run what is due: events, refunds, mails, alerts",
@@ -253,6 +311,7 @@ export function openapi(): string {
           description: "A signed-in customer's access token",
         },
         stripeSignature: { type: "apiKey", in: "header", name: "stripe-signature" },
+        svixSignature: { type: "apiKey", in: "header", name: "svix-signature" },
       },
     },
   };
@@ -260,16 +319,19 @@ export function openapi(): string {
 }
 
 function operationOf(name: string, operation: Operation): Json {
-  const { summary, description, parameters, body } = operation;
+  const { summary, description, parameters, body, bodyTypes = ["application/json"] } = operation;
   return {
     operationId: name,
     summary,
     ...(description === undefined ? {} : { description }),
     security: securityOf(operation.access),
     ...(parameters === undefined ? {} : { parameters }),
-    ...(body === undefined
-      ? {}
-      : { requestBody: { required: true, content: { "application/json": { schema: body } } } }),
+    ...(body === undefined ? {} : {
+      requestBody: {
+        required: true,
+        content: Object.fromEntries(bodyTypes.map((type) => [type, { schema: body }])),
+      },
+    }),
     responses: { ...errorAnswers(operation), ...operation.answers },
   };
 }
@@ -281,6 +343,7 @@ function securityOf(access: Access): Json[] {
     "secret": [{ secretKey: [] }],
     "secret or none": [{}, { secretKey: [] }],
     "signature": [{ stripeSignature: [] }],
+    "mail signature": [{ svixSignature: [] }],
     "none": [],
   };
   return needs[access];

@@ -32,17 +32,19 @@ comment on function private.amount_step(text) is
   'Amounts of a currency are multiples of this, in minor units.';
 
 create function private.major_unit(p_currency text) returns integer
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
-  select case
+begin
+  return case
     when p_currency in (
       'bif', 'clp', 'djf', 'gnf', 'jpy', 'kmf', 'krw', 'mga', 'pyg', 'rwf', 'vnd', 'vuv', 'xaf', 'xof', 'xpf'
     ) then 1
     when p_currency in ('bhd', 'jod', 'kwd', 'omr', 'tnd') then 1000
     else 100
-  end
+  end;
+end;
 $$;
 comment on function private.major_unit(text) is
   'Minor units of a currency in one of its units: 100 cents of a dollar, 1 of a yen.';

@@ -11,6 +11,7 @@ create table public.checkout_sessions (
   status text not null,
   payment_status text not null,
   async_payment_failed boolean not null default false,
+  awaited_payment boolean not null default false,
   payment_id text,
   stripe_customer_id text,
   currency text,
@@ -28,6 +29,7 @@ create table public.checkout_sessions (
   shipping_name text,
   shipping_address jsonb,
   billing_address jsonb,
+  business jsonb,
   url text,
   expires_at timestamptz not null,
   recovered_from text,
@@ -39,6 +41,10 @@ create table public.checkout_sessions (
 );
 comment on table public.checkout_sessions is
   'Checkout Sessions of our orders, as last seen. An order may have several: resumed, recovered.';
+comment on column public.checkout_sessions.business is
+  'What a business buyer gave on the payment page: { name, tax_ids: [{ type, value }] }.';
+comment on column public.checkout_sessions.awaited_payment is
+  'It was once seen complete with its payment under way: a slow method.';
 comment on column public.checkout_sessions.closing_at is
   'When a velocity rule had it ended: no door leads to it any more, although Stripe may not have closed it '
   'yet. No fact of Stripe''s.';
@@ -129,6 +135,7 @@ create table public.refunds (
   reason text,
   failure_reason text,
   request_id text,
+  was_pending boolean not null default false,
   succeeded_at timestamptz,
   failed_at timestamptz,
   released_at timestamptz,
@@ -143,6 +150,8 @@ comment on column public.refunds.released_at is
   'When staff let the order ship although this refund of all its money had failed.';
 comment on column public.refunds.request_id is
   'The refund_requests row that asked for it; null for one made in Stripe''s dashboard.';
+comment on column public.refunds.was_pending is
+  'It was once seen on its way: most refunds are complete when they are made.';
 comment on column public.refunds.succeeded_at is
   'When it was first seen succeeded; stays when it fails afterwards.';
 comment on column public.refunds.failed_at is
@@ -181,7 +190,7 @@ create policy refund_reasons_read on public.refund_reasons for select to authent
   using ((select private.is_admin()));
 -- The subselect is under the policies of orders: a customer sees the refunds of their own orders.
 create policy refunds_read on public.refunds for select to authenticated
-  using (exists (select 1 from public.orders o where o.id = order_id) or (select private.is_admin()));
+  using ((select private.is_admin()) or exists (select 1 from public.orders o where o.id = order_id));
 
 revoke all
   on public.checkout_sessions, public.payments, public.payment_attempts, public.refunds, public.refund_reasons
@@ -359,6 +368,28 @@ create table public.disputes (
 );
 comment on table public.disputes is
   'Chargebacks (dp_, du_) and inquiries (status warning_*). funds_* become true once and stay.';
+comment on column public.disputes.id is 'The dispute at Stripe: du_… or dp_….';
+comment on column public.disputes.order_id is
+  'orders.id; null: of a payment that is not ours, or not known yet.';
+comment on column public.disputes.payment_id is 'The payment at Stripe, pi_….';
+comment on column public.disputes.charge_id is 'The charge at Stripe, ch_….';
+comment on column public.disputes.amount is 'What is disputed, in minor units; may be a part of the payment.';
+comment on column public.disputes.currency is 'ISO code in lower case.';
+comment on column public.disputes.livemode is 'False: of a test payment.';
+comment on column public.disputes.reason is
+  'What the customer says, in Stripes words: fraudulent, product_not_received, ….';
+comment on column public.disputes.status is
+  'Stripe''s: needs_response, under_review, won, lost; warning_…: an inquiry; appeal_…: a second round.';
+comment on column public.disputes.evidence_due_by is
+  'Until when Stripe takes evidence; null: it takes none now.';
+comment on column public.disputes.evidence_submission_count is
+  'How often evidence was submitted: a second time is hardly ever possible.';
+comment on column public.disputes.has_evidence is 'Evidence is staged at Stripe.';
+comment on column public.disputes.network_reason_code is 'The reason in the card networks words.';
+comment on column public.disputes.funds_withdrawn is 'The bank has taken the money. Stays true.';
+comment on column public.disputes.funds_reinstated is 'And given it back. Stays true.';
+comment on column public.disputes.version is 'Which of Stripes reports this is; decides which one is newer.';
+comment on column public.disputes.created_at is 'When it was opened.';
 comment on column public.disputes.statuses_seen is
   'Every status it was ever seen in, sorted: each ending is announced, also one that a later ending '
   'overtook.';
@@ -443,10 +474,12 @@ comment on view private.settled_sessions is
 
 create view private.refund_states with (security_invoker = true) as
 select r.id, r.order_id, r.payment_id, r.amount,
-  r.status in ('failed', 'canceled') as has_bounced, r.status = 'succeeded' as is_made
+  r.status in ('failed', 'canceled') as has_bounced, r.status = 'succeeded' as is_made,
+  r.was_pending and r.succeeded_at is not null as took_time
 from public.refunds r;
 comment on view private.refund_states is
-  'Refunds. has_bounced: the shop has the money still; is_made: the customer has it; neither: under way.';
+  'Refunds. has_bounced: the shop has the money still; is_made: the customer has it; neither: under way. '
+  'took_time: it was under way and has been made, for good or not.';
 
 create view private.refunded_amounts with (security_invoker = true) as
 select r.payment_id, coalesce(sum(r.amount) filter (where not r.has_bounced), 0)::bigint as given,

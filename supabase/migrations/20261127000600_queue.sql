@@ -24,6 +24,20 @@ create table public.webhook_events (
 );
 comment on table public.webhook_events is
   'Every authentic event, once. The primary key is Stripe''s event id: a second delivery only counts up.';
+comment on column public.webhook_events.id is 'The event at Stripe, evt_….';
+comment on column public.webhook_events.type is
+  'What happened, in Stripe''s words: checkout.session.completed, charge.refunded, ….';
+comment on column public.webhook_events.status is
+  'processed; ignored: see ignored_reason; failed: tried again at next_attempt_at; dead: given up.';
+comment on column public.webhook_events.livemode is 'False: of test mode.';
+comment on column public.webhook_events.api_version is 'The version of Stripes API that it was written in.';
+comment on column public.webhook_events.stripe_created_at is 'When it happened at Stripe.';
+comment on column public.webhook_events.processed_at is 'When its facts were applied, or it was ignored.';
+comment on column public.webhook_events.next_attempt_at is 'When it is tried again; null: not at all.';
+comment on column public.webhook_events.last_error is 'Why it failed the last time.';
+comment on column public.webhook_events.ignored_reason is 'Why nothing was done with it.';
+comment on column public.webhook_events.source_ip is 'Where it was delivered from.';
+comment on column public.webhook_events.payload is 'What Stripe sent; emptied after retention_payload_days.';
 comment on column public.webhook_events.delivery_count is
   'How often Stripe delivered it to stripe-webhook. 0: never; it was fetched by reconciliation.';
 comment on column public.webhook_events.delivered_at is 'When Stripe last delivered it; null: never.';
@@ -180,8 +194,9 @@ insert into private.job_kinds (kind, provider, max_attempts, retention, descript
   ('submit_dispute_evidence', 'stripe', 24, null, 'Stages or submits evidence.'),
   ('close_dispute', 'stripe', 24, null, 'Accepts a dispute: closes it at Stripe.'),
   ('remind_dispute', null, 12, null, 'Reminds staff of a deadline.'),
-  ('send_mail', 'resend', 12, '30 days', 'Mails a customer.'),
-  ('send_alert', null, 12, '30 days', 'Tells staff.'),
+  ('send_mail', 'mail', 12, '30 days', 'Mails a customer.'),
+  ('send_alert', null, 12, '30 days', 'Tells staff of an incident, or that it is over.'),
+  ('send_digest', null, 12, '30 days', 'Tells staff of the day before.'),
   ('reconcile_events', 'stripe', 12, '1 day', 'Ingests events that never arrived.'),
   (
     'reconcile_objects', 'stripe', 12, '7 days',

@@ -646,7 +646,8 @@ create function private.create_order(
   p_livemode boolean,
   p_velocity_mode text,
   p_session_seconds integer,
-  p_hold_seconds integer
+  p_hold_seconds integer,
+  p_accepts_marketing boolean
 ) returns uuid
 language plpgsql
 set search_path = ''
@@ -658,13 +659,14 @@ declare
   v_order_id uuid;
 begin
   insert into public.orders (
-    customer_id, account_id, email, mail_to_account, locale, currency, amount_subtotal, amount_total,
-    livemode, cart_hash, idempotency_key, session_expires_at, purchase_ip, user_agent, prices_include_tax,
-    shipping_rates
+    customer_id, account_id, email, mail_to_account, locale, accepts_marketing, currency, amount_subtotal,
+    amount_total, livemode, cart_hash, idempotency_key, session_expires_at, purchase_ip,
+    user_agent, prices_include_tax, shipping_rates
   ) values (
     v_customer_id, case when v_customer_id is not null then p_user_id end, p_email,
     coalesce((select lower(u.email) = lower(p_email) from auth.users u where u.id = p_user_id), false),
-    p_locale, p_cart ->> 'currency', (p_cart ->> 'amount')::bigint, (p_cart ->> 'amount')::bigint, p_livemode,
+    p_locale, p_accepts_marketing, p_cart ->> 'currency', (p_cart ->> 'amount')::bigint,
+    (p_cart ->> 'amount')::bigint, p_livemode,
     p_cart ->> 'hash', p_key, now() + make_interval(secs => p_session_seconds), p_client_ip,
     left(p_user_agent, 500), coalesce((private.setting('prices_include_tax'))::boolean, false),
     private.offered_shipping_rates(p_cart ->> 'currency')
@@ -687,7 +689,7 @@ begin
 end;
 $$;
 comment on function private.create_order(
-  jsonb, jsonb, text, uuid, text, inet, text, text, boolean, text, integer, integer
+  jsonb, jsonb, text, uuid, text, inet, text, text, boolean, text, integer, integer, boolean
 ) is
   'A pending order with the frozen prices of p_cart (see price_cart()), what the velocity rules found, and '
   'its stock reserved. Returns its id.';
@@ -738,14 +740,14 @@ comment on function private.same_checkout_again(uuid, text, boolean, text) is
 create function public.begin_checkout(
   p_items jsonb,
   p_idempotency_key text,
-  p_user_id uuid,
-  p_email text,
+  p_user_id uuid, p_email text,
   p_client_ip text, p_user_agent text, p_locale text,
   p_livemode boolean,
   p_session_seconds integer, p_hold_seconds integer,
   p_velocity_mode text default 'off',
   p_previous_session_id text default null,
-  p_supersede boolean default true
+  p_supersede boolean default true,
+  p_accepts_marketing boolean default null
 ) returns jsonb
 language plpgsql
 security definer
@@ -800,13 +802,13 @@ begin
   end if;
   v_order_id := private.create_order(
     v_cart, v_risk, v_key, p_user_id, p_email, p_client_ip::inet, p_user_agent, p_locale, p_livemode,
-    p_velocity_mode, p_session_seconds, p_hold_seconds
+    p_velocity_mode, p_session_seconds, p_hold_seconds, p_accepts_marketing
   );
   return private.checkout_snapshot(v_order_id, 'created');
 end;
 $$;
 comment on function public.begin_checkout(
-  jsonb, text, uuid, text, text, text, text, boolean, integer, integer, text, text, boolean
+  jsonb, text, uuid, text, text, text, text, boolean, integer, integer, text, text, boolean, boolean
 ) is
   'Makes a pending order with frozen prices and reserved stock from [{ sku, quantity }], or finds the one '
   'this Idempotency-Key (or this shopper, seconds ago) made before. Outcomes: created, existing (the '
@@ -814,7 +816,7 @@ comment on function public.begin_checkout(
   'false), velocity_exceeded. SHSKU unknown_sku, SHSTK insufficient_stock, SHIDC idempotency_conflict, '
   'SHCUR mixed currencies, SHINV invalid.';
 grant execute on function public.begin_checkout(
-  jsonb, text, uuid, text, text, text, text, boolean, integer, integer, text, text, boolean
+  jsonb, text, uuid, text, text, text, text, boolean, integer, integer, text, text, boolean, boolean
 ) to service_role;
 
 -- The life of an attempt after the order exists: its session, a new attempt, or none at all.

@@ -18,7 +18,7 @@ create table public.staff_commands (
     'resend_notification', 'redrive_webhook_event', 'redrive_job', 'erase_customer',
     'assign_refund', 'announce_return', 'close_return', 'receive_return',
     'adjust_inventory', 'count_inventory', 'import_inventory', 'add_product', 'add_variant', 'set_price',
-    'acknowledge_alert', 'resolve_alert', 'accept_dispute', 'export_person'
+    'acknowledge_alert', 'resolve_alert', 'accept_dispute', 'export_person', 'lift_mail_suppression'
   ))
 );
 comment on table public.staff_commands is
@@ -89,6 +89,8 @@ as $$
     ('resolve_alert', 'alert_id', 'text', true, 64), ('resolve_alert', 'note', 'text', false, 2000),
     ('accept_dispute', 'dispute_id', 'text', true, 100), ('accept_dispute', 'note', 'text', false, 2000),
     ('export_person', 'email', 'text', true, 320),
+    ('lift_mail_suppression', 'email', 'text', true, 320),
+    ('lift_mail_suppression', 'reason', 'text', true, 20),
     ('add_variant', 'product_slug', 'text', true, 200), ('add_variant', 'sku', 'text', true, 64),
     ('add_variant', 'price_amount', 'amount', true, 999999999999),
     ('add_variant', 'confirm', 'boolean', false, null), ('add_variant', 'currency', 'text', true, 3),
@@ -369,6 +371,26 @@ comment on function private.run_erase_customer(uuid, jsonb) is
   'Carries out erase_customer, and answers with counts: { ok, found, erased: { orders, customers, '
   'stripe_customers, events, texts }, problem? }; found false: nobody is known, and nothing was changed. '
   'SHINV: a dispute still needs the data.';
+
+create function private.run_lift_mail_suppression(p_command_id uuid, p_args jsonb) returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_hmac text := private.email_hmac(p_args ->> 'email');
+begin
+  delete from public.mail_suppressions s where s.email_hmac = v_hmac and s.reason = p_args ->> 'reason';
+  if not found then
+    raise exception 'this address is not suppressed as %', p_args ->> 'reason' using
+      errcode = 'SHINV', hint = 'Reasons are bounced, complained, unsubscribed.';
+  end if;
+  -- The log has no address that the list itself does not have.
+  update public.staff_commands set args = args - 'email' || jsonb_build_object('email_hmac', v_hmac)
+  where id = p_command_id;
+end;
+$$;
+comment on function private.run_lift_mail_suppression(uuid, jsonb) is
+  'Carries out lift_mail_suppression. SHINV: the address is not suppressed for this reason.';
 
 -- What the staff commands about stock do.
 
@@ -1264,7 +1286,8 @@ begin
     private.parcel_data(s.id) || jsonb_build_object(
       'corrected', exists (
         select 1 from public.notifications n
-        where n.order_id = s.order_id and n.template = 'order_shipped' and n.status = 'sent'
+        where n.order_id = s.order_id and n.template = 'order_shipped'
+          and private.mail_arrived(n.status)
           and (n.data ->> 'parcel')::integer = s.parcel
       )
     )
@@ -1407,6 +1430,7 @@ begin
     when 'set_price' then return private.run_set_price(p_args);
     when 'acknowledge_alert' then return private.run_settle_alert('acknowledged', p_args);
     when 'resolve_alert' then return private.run_settle_alert('resolved', p_args);
+    when 'lift_mail_suppression' then perform private.run_lift_mail_suppression(p_id, p_args);
     -- Nothing to carry out: the row says who asked.
     when 'export_person' then null;
   end case;
@@ -1833,6 +1857,18 @@ comment on function public.erase_customer(text) is
   'ok and found are false when nobody is known under it. Refused while a dispute waits for evidence. Staff '
   'only.';
 
+create function public.lift_mail_suppression(p_email text, p_reason text default 'bounced') returns jsonb
+language sql
+set search_path = ''
+as $$
+  select private.submit_command(
+    'lift_mail_suppression', jsonb_build_object('email', p_email, 'reason', p_reason)
+  )
+$$;
+comment on function public.lift_mail_suppression(text, text) is
+  'Sends mail to an address again: p_reason bounced (it works by now), complained or unsubscribed (only if '
+  'the customer has asked for it). Resend keeps a list of its own. Staff only.';
+
 create function public.adjust_inventory(p_sku text, p_delta integer, p_reason text) returns jsonb
 language sql
 set search_path = ''
@@ -1877,5 +1913,5 @@ grant execute on function
   public.add_variant(text, text, numeric, text, text, text, integer, boolean),
   public.add_product(text, text, text, text, boolean), public.set_price(text, numeric, boolean, boolean),
   public.acknowledge_alert(uuid), public.resolve_alert(uuid, text), public.accept_dispute(text, text),
-  public.export_person(text)
+  public.export_person(text), public.lift_mail_suppression(text, text)
 to authenticated, service_role;

@@ -1,28 +1,121 @@
 -- Generated from supabase/schemas/reporting by 'deno task migrations': edit there.
 
--- Views for the dashboard. They run with the rights of who reads them, and schema reporting is not exposed.
+-- What the views of schema reporting lean on: who sees them, the shop's time zone and figures, amounts and
+-- addresses as text.
 
-create view reporting.webhook_health with (security_invoker = true) as
-select e.type, e.status, count(*) as events, sum(e.delivery_count) as deliveries,
-  count(*) filter (where e.delivery_count = 0) as fetched, max(e.delivered_at) as last_delivered_at,
-  max(e.received_at) as last_received_at,
-  count(*) filter (where e.received_at > now() - interval '1 day') as last_day
-from public.webhook_events e
-group by e.type, e.status;
-comment on view reporting.webhook_health is
-  'Events per type and outcome. fetched: Stripe never delivered them, reconciliation read them.';
+insert into private.settings (key, value, description) values
+  ('low_stock_at', '3', 'reporting.low_stock lists what has this many pieces to sell, or fewer.');
 
-create view reporting.payment_health with (security_invoker = true) as
-select date_trunc('day', a.created_at) as day, a.outcome, coalesce(a.decline_code, a.failure_code) as code,
-  count(*) as attempts
-from public.payment_attempts a
-group by 1, 2, 3;
-comment on view reporting.payment_health is 'Payment attempts per day, outcome and decline code.';
+alter table private.settings add constraint settings_low_stock_at_is_count check (
+  case key when 'low_stock_at' then jsonb_typeof(value) = 'number' and value >= '0' else true end
+);
 
-create view reporting.orders_needing_attention with (security_invoker = true) as
+create function private.report_setting(p_key text) returns text
+language plpgsql
+stable
+security definer
+set search_path = ''
+as $$
+begin
+  return (
+    select s.value #>> '{}' from private.settings s
+    where s.key = p_key and s.key in ('shop_time_zone', 'low_stock_at', 'order_number_prefix')
+  );
+end;
+$$;
+comment on function private.report_setting(text) is
+  'A setting that the views of schema reporting go by, as text, for those who may not read private.settings; '
+  'null for any other.';
+grant execute on function private.report_setting(text) to authenticated, service_role;
+
+create function private.sees_reports() returns boolean
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return current_user not in ('anon', 'authenticated') or private.is_admin();
+end;
+$$;
+comment on function private.sees_reports() is
+  'Whether the views of schema reporting show anything to who reads them: staff, the secret key and the '
+  'dashboard. A customer may read their own orders, but sums over them are no report.';
+grant execute on function private.sees_reports() to authenticated, service_role;
+
+create function private.money_text(p_amount bigint, p_currency text) returns text
+language plpgsql
+immutable
+set search_path = ''
+as $$
+declare
+  v_unit constant integer := private.major_unit(p_currency);
+  -- Two decimals that a currency has lost are not shown while they are 00.
+  v_digits constant integer := case
+    when private.amount_step(p_currency) = 100 and p_amount % 100 = 0 then 0
+    else length(v_unit::text) - 1
+  end;
+begin
+  return round(p_amount::numeric / v_unit, v_digits)::text || ' ' || upper(p_currency);
+end;
+$$;
+comment on function private.money_text(bigint, text) is
+  'An amount in minor units as people write it, with as many decimals as Stripe counts in the currency: '
+  '12900, usd is 129.00 USD; 12900, jpy is 12900 JPY. https://docs.stripe.com/currencies';
+grant execute on function
+  private.money_text(bigint, text), private.major_unit(text), private.amount_step(text)
+  to authenticated, service_role;
+
+create function private.address_text(p_name text, p_address jsonb) returns text
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+  return nullif(concat_ws(
+    E'\n', nullif(p_name, ''), nullif(p_address ->> 'line1', ''), nullif(p_address ->> 'line2', ''),
+    nullif(concat_ws(
+      ' ', nullif(p_address ->> 'postal_code', ''), nullif(p_address ->> 'city', ''),
+      nullif(p_address ->> 'state', '')
+    ), ''),
+    nullif(p_address ->> 'country', '')
+  ), '');
+end;
+$$;
+comment on function private.address_text(text, jsonb) is
+  'A name and an address as Stripe has it, a line each; null when there is nothing.';
+grant execute on function private.address_text(text, jsonb) to authenticated, service_role;
+
+-- The packing list and the reasons to wait are rules of the orders; they are asked with the reader's rights.
+grant execute on function private.line_positions(uuid), private.refunded_pieces(uuid)
+  to authenticated, service_role;
+
+grant usage on schema reporting to authenticated;
+
+-- Orders for people: what waits and why, the packing list, one order at a glance, customers, unpaid carts.
+
+create index orders_to_ship_idx on public.orders (paid_at)
+  where fulfillment_status = 'unfulfilled' and paid_at is not null;
+create index orders_in_review_idx on public.orders (created_at) where status = 'needs_review';
+create index payments_card_last4_idx on public.payments (card_last4);
+
+create function private.phone_end(p_phone text) returns text
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+  return right(translate(p_phone, ' +()/.-', ''), 7);
+end;
+$$;
+comment on function private.phone_end(text) is
+  'The last seven digits of a phone number, however they are grouped: what two ways to write it share.';
+grant execute on function private.phone_end(text) to authenticated, service_role;
+create index orders_phone_idx on public.orders (private.phone_end(phone)) where phone is not null;
+
+create view reporting.attention_reasons with (security_invoker = true) as
 with found (order_id, reason) as (
-  select o.id, reason
-  from public.orders o join public.order_risk k on k.order_id = o.id, unnest(k.review_reasons) reason
+  select o.id, r.reason
+  from public.orders o join public.order_risk k on k.order_id = o.id, unnest(k.review_reasons) as r (reason)
   where o.status = 'needs_review'
   union all
   select d.order_id, case d.status when 'lost' then 'dispute_lost' else 'dispute_open' end
@@ -58,49 +151,726 @@ with found (order_id, reason) as (
   select o.id, 'payment_not_ended'
   from public.orders o
   where o.status = 'processing' and o.session_expires_at < now() - interval '21 days'
+  union all
+  -- As long as a parcel can still be stopped, the last word counts: a mail since may have arrived.
+  select o.id, 'mail_returned'
+  from public.orders o
+  cross join lateral (
+    select n.status from public.notifications n
+    where n.order_id = o.id and n.status not in ('queued', 'skipped')
+    order by n.created_at desc, n.id limit 1
+  ) last
+  where o.fulfillment_status in ('unfulfilled', 'on_hold') and o.paid_at is not null
+    and last.status in ('bounced', 'suppressed')
 )
-select o.number, r.reasons, o.status, o.fulfillment_status, o.amount_total, o.currency, o.created_at
+select f.order_id, f.reason from found f where (select private.sees_reports());
+comment on view reporting.attention_reasons is
+  'Why orders wait for a person, a row for each order and reason; orders_needing_attention has a row '
+  'for each order.';
+comment on column reporting.attention_reasons.order_id is 'The order: orders.id.';
+comment on column reporting.attention_reasons.reason is
+  'The reason, a word of the list in docs/operations.md.';
+
+create view reporting.orders_needing_attention with (security_invoker = true) as
+select o.number, r.reasons, r.what_to_do, o.status, o.fulfillment_status, o.amount_total,
+  private.money_text(o.amount_total, o.currency) as amount_total_text, o.currency, o.email, o.created_at,
+  o.paid_at, o.livemode
 from (
-  select f.order_id, array_agg(distinct f.reason order by f.reason) as reasons
-  from found f group by f.order_id
+  select f.order_id, array_agg(distinct f.reason order by f.reason) as reasons,
+    string_agg(distinct coalesce(g.what_to_do, 'See docs/operations.md.'), E'\n') as what_to_do
+  from reporting.attention_reasons f
+  left join (values
+    ('early_fraud_warning', 'Look at the payment: release_review(), or cancel_order(), which refunds it.'),
+    ('radar_review', 'Look at the payment: release_review(), or cancel_order(), which refunds it.'),
+    ('velocity_review', 'Look at the payment: release_review(), or cancel_order(), which refunds it.'),
+    ('amount_mismatch', 'Compare with Stripe: release_review(), or cancel_order(), which refunds.'),
+    ('currency_mismatch', 'Compare with Stripe: release_review(), or cancel_order(), which refunds.'),
+    ('livemode_mismatch', 'Compare with Stripe: release_review(), or cancel_order(), which refunds.'),
+    ('cart_mismatch', 'Compare with Stripe: release_review(), or cancel_order(), which refunds.'),
+    ('order_mismatch', 'Compare with Stripe: release_review(), or cancel_order(), which refunds.'),
+    ('payment_of_another_order', 'Compare with Stripe: release_review(), or cancel_order(), which refunds.'),
+    ('oversold', 'Nothing: its refund is on its way.'),
+    ('dispute_open', 'submit_dispute_evidence() before the deadline in reporting.disputes_due.'),
+    ('dispute_lost', 'The goods are still here: cancel_order().'),
+    ('refund_refused', 'Ask for another amount, or pay in another way and resolve the alert.'),
+    ('refund_delayed', 'Add funds to the Stripe balance if sales do not fill it.'),
+    ('refund_failed', 'request_refund() again, or pay in another way and resolve the alert.'),
+    ('checkout_not_ended', 'See that the queue runs: Stripe ends the payment page.'),
+    ('payment_not_ended', 'Look at the payment in Stripe''s dashboard.'),
+    ('mail_returned', 'Ask for another address by phone; then lift_mail_suppression().')
+  ) as g (reason, what_to_do) on g.reason = f.reason
+  group by f.order_id
 ) r
-join public.orders o on o.id = r.order_id;
+join public.orders o on o.id = r.order_id
+order by o.created_at;
 comment on view reporting.orders_needing_attention is
   'Orders that wait for a person, one row each, with every reason: the review reasons; dispute_open; '
   'dispute_lost (and the goods are still here); refund_refused, refund_delayed, refund_failed; '
   'checkout_not_ended (should have an hour ago, and holds stock); payment_not_ended (under way for three '
-  'weeks). docs/operations.md says what to do.';
+  'weeks); mail_returned (the customer''s address takes no mail). Oldest first.';
+comment on column reporting.orders_needing_attention.number is 'The order''s number.';
+comment on column reporting.orders_needing_attention.reasons is 'Every reason, in alphabetical order.';
+comment on column reporting.orders_needing_attention.what_to_do is
+  'What helps, a line for each kind of reason.';
+comment on column reporting.orders_needing_attention.status is 'orders.status.';
+comment on column reporting.orders_needing_attention.fulfillment_status is 'orders.fulfillment_status.';
+comment on column reporting.orders_needing_attention.amount_total is 'What it costs, in minor units.';
+comment on column reporting.orders_needing_attention.amount_total_text is 'The same as text.';
+comment on column reporting.orders_needing_attention.currency is 'ISO code in lower case.';
+comment on column reporting.orders_needing_attention.email is 'The customer''s address; null: not known.';
+comment on column reporting.orders_needing_attention.created_at is 'When checkout began.';
+comment on column reporting.orders_needing_attention.paid_at is 'When it was paid; null: not yet.';
+comment on column reporting.orders_needing_attention.livemode is 'False: made with test keys.';
 
-create view reporting.disputes_due with (security_invoker = true) as
-select d.id, o.number as order_number, d.reason, d.status, d.amount, d.currency, d.evidence_due_by,
-  d.evidence_due_by - now() as time_left, d.has_evidence
-from public.disputes d left join public.orders o on o.id = d.order_id
-where private.awaits_evidence(d)
-order by d.evidence_due_by;
-comment on view reporting.disputes_due is 'Disputes that wait for evidence, most urgent first.';
+create view reporting.orders_to_ship with (security_invoker = true) as
+select o.number, (now() at time zone z.zone)::date - (o.paid_at at time zone z.zone)::date as days_waiting,
+  o.paid_at,
+  private.address_text(coalesce(o.shipping_name, o.customer_name), o.shipping_address) as ship_to,
+  o.shipping_address ->> 'country' as country, o.phone, o.email, l.items, l.pieces,
+  (select count(*) from public.shipments s where s.order_id = o.id) as parcels_sent,
+  o.amount_total, private.money_text(o.amount_total, o.currency) as amount_total_text, o.currency, o.livemode
+from public.orders o
+cross join (select private.report_setting('shop_time_zone') as zone) z
+cross join lateral (
+  select string_agg(p.to_ship || ' × ' || p.name || ' (' || p.sku || ')', E'\n' order by p.sku collate "C")
+      as items,
+    sum(p.to_ship)::integer as pieces
+  from private.line_positions(o.id) p where p.to_ship > 0
+) l
+where (select private.sees_reports()) and o.fulfillment_status = 'unfulfilled' and o.paid_at is not null
+order by o.paid_at, o.number;
+comment on view reporting.orders_to_ship is
+  'The packing list: paid orders that nothing holds and of which pieces are still here, the oldest first.';
+comment on column reporting.orders_to_ship.number is 'The order''s number.';
+comment on column reporting.orders_to_ship.days_waiting is 'Days since it was paid.';
+comment on column reporting.orders_to_ship.paid_at is 'When it was paid.';
+comment on column reporting.orders_to_ship.ship_to is 'Name and address for the label, a line each.';
+comment on column reporting.orders_to_ship.country is 'The address''s country, two letters.';
+comment on column reporting.orders_to_ship.phone is 'For the carrier; null: not asked.';
+comment on column reporting.orders_to_ship.email is 'The customer''s address.';
+comment on column reporting.orders_to_ship.items is
+  'What is still to be sent: pieces × name (SKU), a line each.';
+comment on column reporting.orders_to_ship.pieces is 'How many pieces that is.';
+comment on column reporting.orders_to_ship.parcels_sent is 'Parcels that have left already.';
+comment on column reporting.orders_to_ship.amount_total is 'What the whole order costs, in minor units.';
+comment on column reporting.orders_to_ship.amount_total_text is 'The same as text.';
+comment on column reporting.orders_to_ship.currency is 'ISO code in lower case.';
+comment on column reporting.orders_to_ship.livemode is 'False: made with test keys.';
+
+create view reporting.order_overview with (security_invoker = true) as
+select o.number, o.status, o.fulfillment_status,
+  coalesce(
+    (
+      select string_agg(distinct w.reason, ', ' order by w.reason)
+      from reporting.attention_reasons w where w.order_id = o.id
+    ),
+    case
+      when o.fulfillment_status = 'on_hold' then nullif(array_to_string(private.hold_reasons(o), ', '), '')
+      when o.fulfillment_status = 'unfulfilled' and o.paid_at is not null then 'shipping'
+      when o.status in ('pending', 'processing') then 'payment'
+    end
+  ) as waits_for,
+  o.customer_name, o.email, o.phone,
+  private.address_text(coalesce(o.shipping_name, o.customer_name), o.shipping_address) as ship_to,
+  (
+    select string_agg(
+      i.quantity || ' × ' || i.name || ' (' || i.sku || ')', E'\n' order by i.sku collate "C"
+    )
+    from public.order_items i where i.order_id = o.id
+  ) as items,
+  o.amount_total, private.money_text(o.amount_total, o.currency) as amount_total_text,
+  o.amount_paid, private.money_text(o.amount_paid, o.currency) as amount_paid_text,
+  o.amount_refunded, private.money_text(o.amount_refunded, o.currency) as amount_refunded_text, o.currency,
+  (
+    select concat_ws(' ', coalesce(p.card_brand, p.payment_method_type), p.card_last4)
+    from public.payments p where p.id = o.payment_id
+  ) as paid_with,
+  (
+    select string_agg(concat_ws(' ', s.carrier, s.tracking_number), E'\n' order by s.parcel)
+    from public.shipments s where s.order_id = o.id
+  ) as tracking,
+  (
+    select string_agg(s.tracking_url, E'\n' order by s.parcel) from public.shipments s where s.order_id = o.id
+  ) as tracking_urls,
+  (
+    select n.template || ' ' || n.status from public.notifications n
+    where n.order_id = o.id order by n.created_at desc, n.id limit 1
+  ) as last_mail,
+  (
+    select coalesce(n.sent_at, n.created_at) from public.notifications n
+    where n.order_id = o.id order by n.created_at desc, n.id limit 1
+  ) as last_mail_at,
+  (
+    select string_agg(d.reason || ' ' || d.status, E'\n' order by d.created_at)
+    from public.disputes d where d.order_id = o.id
+  ) as disputes,
+  o.created_at, o.paid_at, o.fulfilled_at, o.livemode, o.payment_id, o.id as order_id
+from public.orders o
+where (select private.sees_reports());
+comment on view reporting.order_overview is
+  'One order at a glance, a row each. Ask by number, or with reporting.find_order().';
+comment on column reporting.order_overview.number is 'The order''s number.';
+comment on column reporting.order_overview.status is 'orders.status.';
+comment on column reporting.order_overview.fulfillment_status is 'orders.fulfillment_status.';
+comment on column reporting.order_overview.waits_for is
+  'Why it waits: its reasons in reporting.attention_reasons, else what holds it, else shipping or payment; '
+  'null: it waits for nothing.';
+comment on column reporting.order_overview.customer_name is 'The name typed at the payment.';
+comment on column reporting.order_overview.email is 'The customer''s address; null: not known.';
+comment on column reporting.order_overview.phone is 'The customer''s phone; null: not asked.';
+comment on column reporting.order_overview.ship_to is 'Name and address of the delivery, a line each.';
+comment on column reporting.order_overview.items is 'What was ordered: pieces × name (SKU), a line each.';
+comment on column reporting.order_overview.amount_total is 'What it costs, in minor units.';
+comment on column reporting.order_overview.amount_total_text is 'The same as text.';
+comment on column reporting.order_overview.amount_paid is 'What was paid, in minor units.';
+comment on column reporting.order_overview.amount_paid_text is 'The same as text.';
+comment on column reporting.order_overview.amount_refunded is 'What was given back, in minor units.';
+comment on column reporting.order_overview.amount_refunded_text is 'The same as text.';
+comment on column reporting.order_overview.currency is 'ISO code in lower case.';
+comment on column reporting.order_overview.paid_with is
+  'Brand and last four digits of the card, or how else.';
+comment on column reporting.order_overview.tracking is
+  'Carrier and tracking number of each parcel, a line each.';
+comment on column reporting.order_overview.tracking_urls is
+  'The carriers'' pages of the parcels, a line each.';
+comment on column reporting.order_overview.last_mail is
+  'The latest mail to the customer, and what became of it.';
+comment on column reporting.order_overview.last_mail_at is 'When that was sent, or queued.';
+comment on column reporting.order_overview.disputes is 'Reason and status of each dispute, a line each.';
+comment on column reporting.order_overview.created_at is 'When checkout began.';
+comment on column reporting.order_overview.paid_at is 'When it was paid; null: not yet.';
+comment on column reporting.order_overview.fulfilled_at is 'When its last piece left; null: not yet.';
+comment on column reporting.order_overview.livemode is 'False: made with test keys.';
+comment on column reporting.order_overview.payment_id is 'The payment at Stripe, pi_….';
+comment on column reporting.order_overview.order_id is 'orders.id, to join with.';
+
+create function reporting.find_order(p_text text) returns setof reporting.order_overview
+language plpgsql
+stable
+rows 20
+set search_path = ''
+as $$
+declare
+  v_text constant text := btrim(coalesce(p_text, ''));
+  v_digits constant text := regexp_replace(v_text, '[^0-9]', '', 'g');
+  v_number constant text := (
+    select o.number from public.orders o
+    where o.number in (upper(v_text), private.report_setting('order_number_prefix') || v_text)
+    limit 1
+  );
+  v_kind constant text := case
+    when v_number is not null then 'number'
+    when v_text like '%@%' then 'email'
+    when v_text ~ '^[0-9]{4}$' then 'last4'
+    when length(v_digits) >= 7 and v_text ~ '^[0-9 +()/.-]+$' then 'phone'
+    when v_text ~ '[[:alpha:]]{2}' then 'name'
+  end;
+  -- Of the text nothing is a pattern.
+  v_like constant text := '%' || regexp_replace(v_text, '([\\%_])', '\\\1', 'g') || '%';
+begin
+  return query
+  with found as (
+    select o.id from public.orders o where v_kind = 'number' and o.number = v_number
+    union
+    select o.id from public.orders o where v_kind = 'email' and lower(o.email) = lower(v_text)
+    union
+    select p.order_id from public.payments p where v_kind = 'last4' and p.card_last4 = v_text
+    union
+    -- However its digits are grouped, and with or without the country's code.
+    select o.id from public.orders o
+    where v_kind = 'phone' and private.phone_end(o.phone) = right(v_digits, 7)
+      and right(translate(o.phone, ' +()/.-', ''), length(v_digits)) = v_digits
+    union
+    select o.id from public.orders o
+    where v_kind = 'name' and (o.customer_name ilike v_like or o.shipping_name ilike v_like)
+  )
+  select v.* from reporting.order_overview v
+  where v.order_id in (
+    select o.id from public.orders o join found f on f.id = o.id order by o.created_at desc limit 50
+  )
+  order by v.created_at desc;
+end;
+$$;
+comment on function reporting.find_order(text) is
+  'Orders by what a customer says: order number (with or without its prefix), e-mail address in any case, '
+  'part of a name, the last four digits of the card, or a phone number (seven digits at least) however it '
+  'is written. The newest fifty, as in reporting.order_overview.';
+revoke all on function reporting.find_order(text) from public, anon;
+grant execute on function reporting.find_order(text) to authenticated, service_role;
+
+create view reporting.customer_history with (security_invoker = true) as
+select lower(o.email) as email,
+  (array_agg(o.customer_name order by o.created_at desc) filter (where o.customer_name is not null))[1]
+    as name,
+  o.currency, o.livemode, count(*) as checkouts, count(o.paid_at) as orders,
+  coalesce(sum(o.amount_paid), 0)::bigint as amount_paid,
+  coalesce(sum(o.amount_refunded), 0)::bigint as amount_refunded,
+  coalesce(sum(o.amount_paid - o.amount_refunded), 0)::bigint as amount_net,
+  private.money_text(coalesce(sum(o.amount_paid - o.amount_refunded), 0)::bigint, o.currency)
+    as amount_net_text,
+  coalesce(sum(d.disputes), 0)::bigint as disputes,
+  min(o.paid_at) as first_paid_at, max(o.paid_at) as last_paid_at,
+  (array_agg(o.number order by o.created_at desc))[1] as last_number
+from public.orders o
+left join (
+  select d.order_id, count(*) as disputes from public.disputes d group by d.order_id
+) d on d.order_id = o.id
+where (select private.sees_reports()) and o.email is not null
+group by lower(o.email), o.currency, o.livemode;
+comment on view reporting.customer_history is
+  'What each e-mail address has bought, a row for each currency; guests and accounts alike.';
+comment on column reporting.customer_history.email is 'The address, in lower case.';
+comment on column reporting.customer_history.name is 'The name on the latest order that has one.';
+comment on column reporting.customer_history.currency is 'ISO code in lower case.';
+comment on column reporting.customer_history.livemode is 'False: made with test keys.';
+comment on column reporting.customer_history.checkouts is 'Orders begun, paid or not.';
+comment on column reporting.customer_history.orders is 'Orders paid.';
+comment on column reporting.customer_history.amount_paid is 'What was paid for them, in minor units.';
+comment on column reporting.customer_history.amount_refunded is 'What was given back, in minor units.';
+comment on column reporting.customer_history.amount_net is 'What remained, in minor units.';
+comment on column reporting.customer_history.amount_net_text is 'The same as text.';
+comment on column reporting.customer_history.disputes is 'Disputes and inquiries of these orders.';
+comment on column reporting.customer_history.first_paid_at is 'When the first was paid; null: none was.';
+comment on column reporting.customer_history.last_paid_at is 'When the latest was paid; null: none was.';
+comment on column reporting.customer_history.last_number is 'Number of the latest order, paid or not.';
+
+create view reporting.abandoned_checkouts with (security_invoker = true) as
+select o.number, o.created_at, o.status, o.email, o.customer_name, o.phone,
+  (
+    select string_agg(
+      i.quantity || ' × ' || i.name || ' (' || i.sku || ')', E'\n' order by i.sku collate "C"
+    )
+    from public.order_items i where i.order_id = o.id
+  ) as items,
+  o.amount_total, private.money_text(o.amount_total, o.currency) as amount_total_text, o.currency,
+  (
+    select count(*) from public.payment_attempts a where a.order_id = o.id and a.outcome = 'failed'
+  ) as refused_payments,
+  (
+    select coalesce(a.decline_code, a.failure_code) from public.payment_attempts a
+    where a.order_id = o.id and a.outcome = 'failed' order by a.created_at desc, a.id limit 1
+  ) as last_refusal,
+  o.livemode
+from public.orders o
+where (select private.sees_reports())
+  and o.paid_at is null and o.erased_at is null and o.session_expires_at < now()
+  and o.status in ('pending', 'expired', 'payment_failed')
+order by o.created_at desc;
+comment on view reporting.abandoned_checkouts is
+  'Carts that went to the payment page and were never paid, the newest first. Left out are those that staff '
+  'cancelled, and those whose personal data is gone (retention_unpaid_days).';
+comment on column reporting.abandoned_checkouts.number is 'The order''s number.';
+comment on column reporting.abandoned_checkouts.created_at is 'When checkout began.';
+comment on column reporting.abandoned_checkouts.status is
+  'expired, payment_failed, or pending: not ended yet.';
+comment on column reporting.abandoned_checkouts.email is 'The shopper''s address; null: none was typed.';
+comment on column reporting.abandoned_checkouts.customer_name is 'The shopper''s name; null: none was typed.';
+comment on column reporting.abandoned_checkouts.phone is 'The shopper''s phone; null: none was typed.';
+comment on column reporting.abandoned_checkouts.items is
+  'What was in the cart: pieces × name (SKU), a line each.';
+comment on column reporting.abandoned_checkouts.amount_total is 'What it would have cost, in minor units.';
+comment on column reporting.abandoned_checkouts.amount_total_text is 'The same as text.';
+comment on column reporting.abandoned_checkouts.currency is 'ISO code in lower case.';
+comment on column reporting.abandoned_checkouts.refused_payments is 'How often a payment was refused.';
+comment on column reporting.abandoned_checkouts.last_refusal is 'Why the last one was: Stripe''s code.';
+comment on column reporting.abandoned_checkouts.livemode is 'False: made with test keys.';
+
+-- Money, by the shop's day (setting shop_time_zone).
+
+create view reporting.accounting_export with (security_invoker = true) as
+with refund_bookings as (
+  select r.id, r.order_id, r.payment_id, r.currency, -r.amount as amount, r.succeeded_at as booked_at,
+    'refund' as kind
+  from public.refunds r where r.succeeded_at is not null
+  union all
+  select r.id, r.order_id, r.payment_id, r.currency, r.amount, r.failed_at, 'refund_returned'
+  from public.refunds r where r.succeeded_at is not null and r.failed_at is not null
+), refund_sums as (
+  -- Of the first refund on, so that the shares of all refunds together are the share of all of the money.
+  select b.*, sum(-b.amount) over (
+    partition by b.payment_id order by b.booked_at, b.id, b.kind rows unbounded preceding
+  ) as given
+  from refund_bookings b
+), booked as (
+  select o.paid_at as booked_at, 'sale' as kind, o.number, o.shipping_address ->> 'country' as country,
+    coalesce(o.payment_id, o.session_id) as reference, o.currency, o.livemode, o.amount_subtotal as goods,
+    -o.amount_discount as discount, o.amount_shipping as shipping, o.amount_tax as tax,
+    o.amount_paid as gross
+  from public.orders o where o.paid_at is not null
+  union all
+  -- Settling has asked for its refund in the moment in which it found it.
+  select p.succeeded_at, 'duplicate_payment', o.number, o.shipping_address ->> 'country', p.id, p.currency,
+    p.livemode, 0, 0, 0, 0, p.amount_received
+  from public.refund_requests q
+  join public.payments p on p.id = q.payment_id and p.succeeded_at is not null
+  join public.orders o on o.id = p.order_id and o.payment_id <> p.id
+  where q.cause = 'duplicate'
+  union all
+  select b.booked_at, b.kind, o.number, o.shipping_address ->> 'country', b.id, b.currency, p.livemode,
+    0, 0, 0,
+    -- Only the payment that the order keeps has paid its tax.
+    case when o.payment_id = b.payment_id and o.amount_paid > 0 then
+      div(o.amount_tax * (b.given + b.amount), o.amount_paid) - div(o.amount_tax * b.given, o.amount_paid)
+    else 0 end::bigint,
+    b.amount
+  from refund_sums b
+  left join public.payments p on p.id = b.payment_id
+  left join public.orders o on o.id = coalesce(b.order_id, p.order_id)
+  union all
+  select d.created_at, 'dispute', o.number, o.shipping_address ->> 'country', d.id, d.currency, d.livemode,
+    0, 0, 0, 0, -d.amount
+  from public.disputes d left join public.orders o on o.id = d.order_id
+  where d.funds_withdrawn
+  union all
+  -- A dispute is stamped with Stripe's newest word of it, in milliseconds.
+  select to_timestamp(left(d.version, 15)::bigint / 1000), 'dispute_returned', o.number,
+    o.shipping_address ->> 'country', d.id, d.currency, d.livemode, 0, 0, 0, 0, d.amount
+  from public.disputes d left join public.orders o on o.id = d.order_id
+  where d.funds_withdrawn and d.funds_reinstated
+)
+select (b.booked_at at time zone (select private.report_setting('shop_time_zone')))::date as day, b.kind,
+  b.number as order_number, b.reference, b.country, b.currency, b.goods as amount_goods,
+  b.discount as amount_discount, b.shipping as amount_shipping, b.tax as amount_tax,
+  b.gross as amount_gross, b.gross - b.tax as amount_net,
+  private.money_text(b.gross, b.currency) as amount_gross_text,
+  private.money_text(b.gross - b.tax, b.currency) as amount_net_text, b.booked_at, b.livemode
+from booked b
+where (select private.sees_reports());
+comment on view reporting.accounting_export is
+  'Every movement of money, a row each, for a spreadsheet: kind is sale, duplicate_payment (an order was '
+  'paid twice; its refund follows), refund, refund_returned (it bounced), dispute (the bank took the money) '
+  'or dispute_returned. What leaves is negative: the sum of amount_gross is what came and stayed. Stripe''s '
+  'fees and payouts are in Stripe''s reports.';
+comment on column reporting.accounting_export.day is 'The shop''s day on which it happened.';
+comment on column reporting.accounting_export.kind is
+  'sale, duplicate_payment, refund, refund_returned, dispute, dispute_returned.';
+comment on column reporting.accounting_export.order_number is 'The order''s number; null: not known to us.';
+comment on column reporting.accounting_export.reference is
+  'Stripe''s id: pi_… of a payment (cs_… where nothing was to pay), re_…, du_….';
+comment on column reporting.accounting_export.country is 'Where the goods went, two letters.';
+comment on column reporting.accounting_export.currency is 'ISO code in lower case. Sum each by itself.';
+comment on column reporting.accounting_export.amount_goods is
+  'Goods before the discount, in minor units; sales only.';
+comment on column reporting.accounting_export.amount_discount is
+  'Discount, in minor units, negative; sales only.';
+comment on column reporting.accounting_export.amount_shipping is 'Delivery, in minor units; sales only.';
+comment on column reporting.accounting_export.amount_tax is
+  'Tax, in minor units: of a sale as Stripe computed it, of a refund its share by amount; 0 of disputes.';
+comment on column reporting.accounting_export.amount_gross is 'What was paid or went back, in minor units.';
+comment on column reporting.accounting_export.amount_net is 'Gross less tax, in minor units.';
+comment on column reporting.accounting_export.amount_gross_text is 'Gross as text.';
+comment on column reporting.accounting_export.amount_net_text is 'Net as text.';
+comment on column reporting.accounting_export.booked_at is
+  'The moment: payment, success or failure of the refund, opening of the dispute; of dispute_returned, what '
+  'Stripe said last of it.';
+comment on column reporting.accounting_export.livemode is 'False: made with test keys; null: not known.';
 
 create view reporting.revenue_daily with (security_invoker = true) as
-select date_trunc('day', o.paid_at) as day, o.currency, o.livemode, count(*) as orders,
-  sum(o.amount_paid) as amount_paid,
-  sum(o.amount_refunded) as amount_refunded, sum(o.amount_paid - o.amount_refunded) as amount_net
-from public.orders o
-where o.paid_at is not null
-group by 1, 2, 3;
-comment on view reporting.revenue_daily is 'Paid orders per day (by payment day) in minor units.';
+select s.*, private.money_text(s.amount_net, s.currency) as amount_net_text
+from (
+  select (o.paid_at at time zone (select private.report_setting('shop_time_zone')))::date as day, o.currency,
+    o.livemode, count(*) as orders, sum(o.amount_paid)::bigint as amount_paid,
+    sum(o.amount_refunded)::bigint as amount_refunded,
+    sum(o.amount_paid - o.amount_refunded)::bigint as amount_net, sum(o.amount_tax)::bigint as amount_tax,
+    sum(o.amount_shipping)::bigint as amount_shipping, sum(o.amount_discount)::bigint as amount_discount
+  from public.orders o
+  where (select private.sees_reports()) and o.paid_at is not null
+  group by 1, 2, 3
+) s
+order by s.day desc, s.currency;
+comment on view reporting.revenue_daily is
+  'Paid orders by the shop''s day on which they were paid; what was given back of them since counts on that '
+  'day too. refunds_daily has refunds on their own day.';
+comment on column reporting.revenue_daily.day is 'The shop''s day on which they were paid.';
+comment on column reporting.revenue_daily.currency is 'ISO code in lower case. Sum each by itself.';
+comment on column reporting.revenue_daily.livemode is 'False: made with test keys.';
+comment on column reporting.revenue_daily.orders is 'Orders paid on that day.';
+comment on column reporting.revenue_daily.amount_paid is 'What was paid for them, in minor units.';
+comment on column reporting.revenue_daily.amount_refunded is
+  'What was given back of them so far, in minor units.';
+comment on column reporting.revenue_daily.amount_net is 'What remained, in minor units, tax included.';
+comment on column reporting.revenue_daily.amount_tax is 'Tax in amount_paid, in minor units.';
+comment on column reporting.revenue_daily.amount_shipping is 'Delivery in amount_paid, in minor units.';
+comment on column reporting.revenue_daily.amount_discount is 'Discounts given on them, in minor units.';
+comment on column reporting.revenue_daily.amount_net_text is 'amount_net as text.';
+
+create view reporting.refunds_daily with (security_invoker = true) as
+select s.*, private.money_text(s.amount_net, s.currency) as amount_net_text
+from (
+  select b.day, b.currency, b.livemode, count(*) filter (where b.kind = 'refund') as refunds,
+    coalesce(-sum(b.amount_gross) filter (where b.kind = 'refund'), 0)::bigint as amount_refunded,
+    count(*) filter (where b.kind = 'refund_returned') as returned,
+    coalesce(sum(b.amount_gross) filter (where b.kind = 'refund_returned'), 0)::bigint as amount_returned,
+    -sum(b.amount_gross)::bigint as amount_net
+  from reporting.accounting_export b
+  where b.kind in ('refund', 'refund_returned')
+  group by 1, 2, 3
+) s
+order by s.day desc, s.currency;
+comment on view reporting.refunds_daily is
+  'Refunds by the shop''s day on which they happened, whenever the order was paid.';
+comment on column reporting.refunds_daily.day is 'The shop''s day on which the money went, or came back.';
+comment on column reporting.refunds_daily.currency is 'ISO code in lower case. Sum each by itself.';
+comment on column reporting.refunds_daily.livemode is 'False: made with test keys; null: not known.';
+comment on column reporting.refunds_daily.refunds is 'Refunds made on that day.';
+comment on column reporting.refunds_daily.amount_refunded is 'What went back to customers, in minor units.';
+comment on column reporting.refunds_daily.returned is
+  'Refunds that bounced on that day, after they had succeeded.';
+comment on column reporting.refunds_daily.amount_returned is 'What came back of them, in minor units.';
+comment on column reporting.refunds_daily.amount_net is 'What went less what came back, in minor units.';
+comment on column reporting.refunds_daily.amount_net_text is 'The same as text.';
+
+create view reporting.payment_health with (security_invoker = true) as
+select (a.created_at at time zone (select private.report_setting('shop_time_zone')))::date as day, a.outcome,
+  coalesce(a.decline_code, a.failure_code) as code, count(*) as attempts, a.livemode
+from public.payment_attempts a
+where (select private.sees_reports())
+group by 1, 2, 3, 5
+order by 1 desc, 4 desc;
+comment on view reporting.payment_health is
+  'Attempts to pay by the shop''s day, outcome and the bank''s code.';
+comment on column reporting.payment_health.day is 'The shop''s day.';
+comment on column reporting.payment_health.outcome is 'succeeded or failed.';
+comment on column reporting.payment_health.code is
+  'Why it failed: Stripe''s decline or failure code; null: it did not.';
+comment on column reporting.payment_health.attempts is 'How many.';
+comment on column reporting.payment_health.livemode is 'False: made with test keys.';
+
+create view reporting.disputes_due with (security_invoker = true) as
+select d.id, o.number as order_number, d.reason, d.status, d.amount,
+  private.money_text(d.amount, d.currency) as amount_text, d.currency, d.evidence_due_by,
+  d.evidence_due_by - now() as time_left, d.has_evidence, o.email, o.fulfillment_status, d.created_at,
+  d.livemode
+from public.disputes d left join public.orders o on o.id = d.order_id
+where (select private.sees_reports()) and private.awaits_evidence(d)
+order by d.evidence_due_by;
+comment on view reporting.disputes_due is
+  'Disputes that wait for evidence, most urgent first: submit_dispute_evidence() or accept_dispute().';
+comment on column reporting.disputes_due.id is 'The dispute at Stripe, du_… or dp_….';
+comment on column reporting.disputes_due.order_number is
+  'The order''s number; null: of a payment that is not ours.';
+comment on column reporting.disputes_due.reason is 'What the customer says, in Stripe''s words.';
+comment on column reporting.disputes_due.status is
+  'needs_response; warning_needs_response: an inquiry, no money has moved; appeal_needs_response.';
+comment on column reporting.disputes_due.amount is 'What is disputed, in minor units.';
+comment on column reporting.disputes_due.amount_text is 'The same as text.';
+comment on column reporting.disputes_due.currency is 'ISO code in lower case.';
+comment on column reporting.disputes_due.evidence_due_by is 'Until when Stripe takes evidence.';
+comment on column reporting.disputes_due.time_left is 'How long that is from now; negative: it is too late.';
+comment on column reporting.disputes_due.has_evidence is
+  'Evidence is staged at Stripe, and waits to be submitted.';
+comment on column reporting.disputes_due.email is 'The customer''s address.';
+comment on column reporting.disputes_due.fulfillment_status is
+  'Whether the goods have left: orders.fulfillment_status.';
+comment on column reporting.disputes_due.created_at is 'When it was opened.';
+comment on column reporting.disputes_due.livemode is 'False: made with test keys.';
+
+-- What is on the shelf, and what runs out.
 
 create view reporting.inventory_position with (security_invoker = true) as
-select v.sku, p.name, v.size, v.color, l.on_hand, l.reserved, l.available, l.committed
+select v.sku, p.name, v.size, v.color, l.on_hand, l.reserved, l.available, l.committed, v.price_amount,
+  private.money_text(v.price_amount, v.currency) as price_amount_text, v.currency,
+  p.active and v.active as on_sale
 from public.inventory_levels l
 join public.product_variants v on v.id = l.variant_id
-join public.products p on p.id = v.product_id;
-comment on view reporting.inventory_position is 'Stock per SKU.';
+join public.products p on p.id = v.product_id
+where (select private.sees_reports())
+order by v.sku collate "C";
+comment on view reporting.inventory_position is 'Stock by SKU.';
+comment on column reporting.inventory_position.sku is 'The article.';
+comment on column reporting.inventory_position.name is 'The product''s name.';
+comment on column reporting.inventory_position.size is 'Null: it has none.';
+comment on column reporting.inventory_position.color is 'Null: it has none.';
+comment on column reporting.inventory_position.on_hand is 'In the house and not sold.';
+comment on column reporting.inventory_position.reserved is 'Of it, held by open checkouts.';
+comment on column reporting.inventory_position.available is 'Can be sold now: on_hand less reserved.';
+comment on column reporting.inventory_position.committed is 'Sold and not come back, sent or not.';
+comment on column reporting.inventory_position.price_amount is 'Today''s price, in minor units.';
+comment on column reporting.inventory_position.price_amount_text is 'The same as text.';
+comment on column reporting.inventory_position.currency is 'ISO code in lower case.';
+comment on column reporting.inventory_position.on_sale is 'Shoppers see it.';
+
+create view reporting.low_stock with (security_invoker = true) as
+select v.sku, p.name, v.size, v.color, l.available, l.on_hand, l.reserved,
+  coalesce(s.sold, 0) as sold_30_days, floor(l.available * 30.0 / nullif(s.sold, 0))::integer as days_left
+from public.inventory_levels l
+join public.product_variants v on v.id = l.variant_id and v.active
+join public.products p on p.id = v.product_id and p.active
+left join (
+  select i.variant_id, sum(i.quantity) as sold
+  from public.orders o join public.order_items i on i.order_id = o.id
+  where o.paid_at > now() - interval '30 days' and o.livemode in (true, false)
+  group by i.variant_id
+) s on s.variant_id = v.id
+where (select private.sees_reports())
+  and l.available <= (select private.report_setting('low_stock_at'))::integer
+order by l.available, v.sku collate "C";
+comment on view reporting.low_stock is
+  'Articles on sale that run out: at most setting low_stock_at pieces to sell, the fewest first.';
+comment on column reporting.low_stock.sku is 'The article.';
+comment on column reporting.low_stock.name is 'The product''s name.';
+comment on column reporting.low_stock.size is 'Null: it has none.';
+comment on column reporting.low_stock.color is 'Null: it has none.';
+comment on column reporting.low_stock.available is 'Can be sold now.';
+comment on column reporting.low_stock.on_hand is 'In the house and not sold.';
+comment on column reporting.low_stock.reserved is 'Of it, held by open checkouts.';
+comment on column reporting.low_stock.sold_30_days is 'Pieces in orders paid in the last 30 days.';
+comment on column reporting.low_stock.days_left is 'How long it lasts at that pace; null: none was sold.';
+
+-- What mails about unpaid orders have brought.
+
+create view reporting.recovery with (security_invoker = true) as
+with mailed as (
+  select n.order_id, min(n.sent_at) as first_at, count(*) as mails
+  from public.notifications n
+  where n.template in ('payment_declined', 'payment_reminder') and n.sent_at is not null
+  group by n.order_id
+)
+select r.*, private.money_text(r.amount_recovered, r.currency) as amount_recovered_text
+from (
+  select (m.first_at at time zone (select private.report_setting('shop_time_zone')))::date as day,
+    o.currency, o.livemode, count(*) as orders_mailed, sum(m.mails)::bigint as mails_sent,
+    count(*) filter (where o.paid_at > m.first_at) as orders_recovered,
+    coalesce(sum(o.amount_paid) filter (where o.paid_at > m.first_at), 0)::bigint as amount_recovered
+  from mailed m join public.orders o on o.id = m.order_id
+  where (select private.sees_reports())
+  group by 1, 2, 3
+) r
+order by r.day desc, r.currency;
+comment on view reporting.recovery is
+  'Unpaid orders whose shoppers were mailed, by the day of the first mail in the shop''s time zone, and how '
+  'many of them paid afterwards. Amounts in minor units, as paid.';
+comment on column reporting.recovery.day is 'The shop''s day of the first mail.';
+comment on column reporting.recovery.currency is 'ISO code in lower case. Sum each by itself.';
+comment on column reporting.recovery.livemode is 'False: made with test keys.';
+comment on column reporting.recovery.orders_mailed is 'Unpaid orders that were mailed first on that day.';
+comment on column reporting.recovery.mails_sent is 'Mails to them, on that day and later.';
+comment on column reporting.recovery.orders_recovered is 'Of them, those that were paid afterwards.';
+comment on column reporting.recovery.amount_recovered is 'What those brought, in minor units.';
+comment on column reporting.recovery.amount_recovered_text is 'The same as text.';
+
+-- What goes on behind the orders: alerts, webhooks, strangers, repairs.
+
+create view reporting.open_alerts with (security_invoker = true) as
+select a.kind, a.severity, a.status, a.data ->> 'order_number' as order_number,
+  coalesce(g.what_to_do, a.data ->> 'action', 'See docs/runbook.md.') as what_to_do, a.count, a.first_at,
+  a.last_at, a.data, a.id
+from public.alerts a
+left join (values
+  ('cancelled_order_paid', 'Nothing: all of it is refunded. resolve_alert().'),
+  ('checkout_refused', 'Stripe refuses to sell: fix what data names, then resolve_alert().'),
+  ('dispute_closed', 'Won: nothing. Lost, and the goods are still here: cancel_order().'),
+  ('dispute_due', 'The deadline is near: submit_dispute_evidence() or accept_dispute().'),
+  ('dispute_escalated', 'It has become a chargeback with a deadline of its own: submit_dispute_evidence().'),
+  ('dispute_opened', 'submit_dispute_evidence() before the deadline in reporting.disputes_due.'),
+  ('duplicate_payment', 'Nothing: the second payment is refunded. resolve_alert().'),
+  ('early_fraud_warning', 'cancel_order() refunds before a dispute comes; or release_review().'),
+  ('job_blocked', 'A job waits for somebody: data says for what.'),
+  ('job_dead', 'Remove the cause in data, then: deno task redrive with its job_id.'),
+  ('job_discarded', 'It was not done and will not be: data says why.'),
+  ('mail_failed', 'Remove the cause at the mail provider, then resend_notification().'),
+  ('oversold', 'Nothing: it is refunded. Compare the stock with the shelf: count_inventory().'),
+  ('payment_mismatch', 'Compare with Stripe''s dashboard: release_review() or cancel_order().'),
+  ('payment_outage', 'See Stripe''s status page. Shoppers may try again.'),
+  ('provider_down', 'Wait: what it should do is tried again. Look at the provider''s status page.'),
+  ('provider_unauthorized', 'A key was revoked or is wrong: set it anew, then deno task setup.'),
+  ('reconciliation_drift', 'Deliveries fail: look at the webhook endpoint in Stripe''s dashboard.'),
+  ('refund_delayed', 'Add funds to the Stripe balance if sales do not fill it. It is tried again.'),
+  ('refund_failed', 'request_refund() again, or pay in another way and resolve_alert().'),
+  ('refund_overtaken', 'Should the customer get both refunds: request_refund() anew.'),
+  ('refund_refused', 'Ask for another amount, or pay in another way and resolve_alert().'),
+  ('review', 'Look at the payment: release_review() or cancel_order().'),
+  ('stock_held', 'A rush, or somebody keeps stock from others: look at reporting.abandoned_checkouts.'),
+  ('unknown_stripe_value', 'Nothing at once: tell your developer.'),
+  ('unsellable_price', 'set_price() with what Stripe takes, or retire the article.'),
+  ('velocity', 'Nothing: who tests cards is refused. Look at reporting.suspicious_activity.'),
+  ('webhook_address_unknown', 'Find out what changed before the functions. Deliveries go on.'),
+  ('webhook_address_unlisted', 'Compare the address with Stripe''s list before you allow it.'),
+  ('webhook_addresses_changed', 'Nothing, but for a firewall of your own.'),
+  ('webhook_api_version', 'deno task setup creates the endpoint anew.'),
+  ('webhook_connected_account', 'Point that endpoint elsewhere, or set STRIPE_ACCOUNT_ID.'),
+  ('webhook_endpoint_changed', 'deno task setup brings the endpoint back to what it should be.'),
+  ('webhook_endpoint_disabled', 'Enable the endpoint in Stripe''s dashboard.'),
+  ('webhook_other_livemode', 'Remove the wrong endpoint at Stripe.'),
+  ('webhook_silence', 'Stripe delivers nothing: deno task doctor says why.'),
+  ('webhook_thin_payload', 'Choose snapshot payloads at the endpoint.')
+) as g (kind, what_to_do) on g.kind = a.kind
+where (select private.sees_reports()) and a.status <> 'resolved'
+order by array_position(array['critical', 'warning', 'info'], a.severity), a.last_at desc;
+comment on view reporting.open_alerts is
+  'What staff have been told and nobody has resolved, the gravest first, with what to do.';
+comment on column reporting.open_alerts.kind is 'What it is about; docs/runbook.md has each.';
+comment on column reporting.open_alerts.severity is 'critical, warning or info.';
+comment on column reporting.open_alerts.status is 'open, or acknowledged: somebody looks at it.';
+comment on column reporting.open_alerts.order_number is 'The order; null: it is about none.';
+comment on column reporting.open_alerts.what_to_do is 'What helps.';
+comment on column reporting.open_alerts.count is 'How often it has happened.';
+comment on column reporting.open_alerts.first_at is 'When it happened first.';
+comment on column reporting.open_alerts.last_at is 'When it happened last.';
+comment on column reporting.open_alerts.data is 'Ids and figures.';
+comment on column reporting.open_alerts.id is 'For acknowledge_alert() and resolve_alert().';
+
+create view reporting.webhook_health with (security_invoker = true) as
+select e.type, e.status, count(*) as events, sum(e.delivery_count) as deliveries,
+  count(*) filter (where e.delivery_count = 0) as fetched, max(e.delivered_at) as last_delivered_at,
+  max(e.received_at) as last_received_at,
+  count(*) filter (where e.received_at > now() - interval '1 day') as last_day
+from public.webhook_events e
+where (select private.sees_reports())
+group by e.type, e.status
+order by e.type, e.status;
+comment on view reporting.webhook_health is 'Stripe''s events by type and outcome.';
+comment on column reporting.webhook_health.type is 'The type, in Stripe''s words.';
+comment on column reporting.webhook_health.status is
+  'processed; ignored (webhook_events says why); failed: tried again by itself; dead: '
+  'redrive_webhook_event().';
+comment on column reporting.webhook_health.events is 'How many, each counted once.';
+comment on column reporting.webhook_health.deliveries is 'How often Stripe delivered them, repeats included.';
+comment on column reporting.webhook_health.fetched is
+  'Of the events, those that Stripe never delivered and reconciliation read.';
+comment on column reporting.webhook_health.last_delivered_at is
+  'When Stripe last delivered one; null: never.';
+comment on column reporting.webhook_health.last_received_at is
+  'When the last one was stored, delivered or fetched.';
+comment on column reporting.webhook_health.last_day is 'Of the events, those of the last 24 hours.';
 
 create view reporting.suspicious_activity with (security_invoker = true) as
-select 'rejected webhooks' as what, host(r.source_ip) as who, r.reason as detail, r.count, r.last_at
-from public.webhook_rejections r
-union all
-select 'fraud signal', o.number, f.kind, 1, f.created_at
-from public.fraud_signals f left join public.orders o on o.id = f.order_id;
-comment on view reporting.suspicious_activity is 'Refused webhook requests and fraud signals.';
+select s.what, s.who, s.detail, s.count, s.last_at
+from (
+  select 'rejected webhooks' as what, host(r.source_ip) as who, r.reason as detail, r.count, r.last_at
+  from public.webhook_rejections r
+  union all
+  select 'fraud signal', o.number, f.kind, 1, f.created_at
+  from public.fraud_signals f left join public.orders o on o.id = f.order_id
+) s
+where (select private.sees_reports())
+order by s.last_at desc;
+comment on view reporting.suspicious_activity is
+  'Refused webhook requests and signs of fraud, the newest first.';
+comment on column reporting.suspicious_activity.what is 'rejected webhooks, or fraud signal.';
+comment on column reporting.suspicious_activity.who is
+  'The address that sent them (null: too many to tell apart), or the order''s number.';
+comment on column reporting.suspicious_activity.detail is 'Why they were refused, or the kind of sign.';
+comment on column reporting.suspicious_activity.count is 'How many.';
+comment on column reporting.suspicious_activity.last_at is 'When it happened last.';
 
-grant select on all tables in schema reporting to service_role;
+create view reporting.reconciliation_drift with (security_invoker = true) as
+select d.found_at, d.kind, d.object_id, o.number as order_number, d.before, d.after, d.run_id
+from public.reconciliation_drift d left join public.orders o on o.id = d.order_id
+where (select private.sees_reports())
+order by d.found_at desc, d.id desc;
+comment on view reporting.reconciliation_drift is
+  'What Stripe knew and we did not, until the reconciler repaired it; newest first.';
+comment on column reporting.reconciliation_drift.found_at is 'When it was repaired.';
+comment on column reporting.reconciliation_drift.kind is
+  'missed_event, or what differed: checkout_session, payment, refund, dispute.';
+comment on column reporting.reconciliation_drift.object_id is 'Stripe''s id of it.';
+comment on column reporting.reconciliation_drift.order_number is
+  'The order''s number; null: it concerned none.';
+comment on column reporting.reconciliation_drift.before is 'What stood here before.';
+comment on column reporting.reconciliation_drift.after is 'What stands here since.';
+comment on column reporting.reconciliation_drift.run_id is 'Which run of the reconciler.';
+
+-- To all who are signed in, because staff are; sees_reports() keeps everybody else out.
+revoke all on all tables in schema reporting from public, anon, authenticated, service_role;
+grant select on all tables in schema reporting to authenticated, service_role;

@@ -145,6 +145,7 @@ begin
   insert into private.heartbeats as h (name) values ('retry_jobs')
   on conflict (name) do update set last_at = now() where h.last_at < now() - interval '5 seconds';
   perform private.watch_deliveries();
+  perform private.queue_digest();
 
   for r in
     select p.* from private.periodic_jobs p
@@ -165,7 +166,7 @@ begin
     end
     where kind = r.kind;
   end loop;
-  return v_queued + private.queue_expiries();
+  return v_queued + private.queue_expiries() + private.queue_recovery_mails();
 end;
 $$;
 comment on function public.enqueue_periodic_jobs(jsonb) is
@@ -656,7 +657,8 @@ insert into private.retention_rules (table_name, columns, holds, kept, ended_by)
   ('public.order_risk', '{velocity_mode,three_d_secure,review_reasons}', 'nothing', 'with the order', ''),
   (
     'public.checkout_sessions',
-    '{email,name,phone,shipping_name,shipping_address,billing_address,url,version,contact_version}', 'person',
+    '{email,name,phone,shipping_name,shipping_address,billing_address,business,url,version,contact_version}',
+    'person',
     'with the order', 'erase_orders()'
   ),
   (
@@ -686,6 +688,9 @@ insert into private.retention_rules (table_name, columns, holds, kept, ended_by)
   ('public.notifications', '{recipient}', 'person', 'with the order', 'erase_orders()'),
   ('public.notifications', '{last_error,data}', 'text', 'with the order', 'erase_person()'),
   ('public.notifications', '{template,dedupe_key,status,provider_id}', 'nothing', 'for good', ''),
+  ('private.alert_incidents', '{kind}', 'nothing', 'for good', ''),
+  ('public.mail_suppressions', '{email_hmac,reason}', 'nothing',
+    'for good, under a keyed digest: whoever was erased stays unsubscribed', ''),
   ('public.order_events', '{data}', 'text', 'with the order', 'erase_person()'),
   ('public.order_events', '{kind,source}', 'nothing', 'for good', ''),
   ('public.staff_commands', '{args,result}', 'text', 'for good, as the audit log', 'erase_person()'),
@@ -922,7 +927,7 @@ as $$
 begin
   update public.checkout_sessions s set
     email = null, name = null, phone = null, shipping_name = null, shipping_address = null,
-    billing_address = null, url = null, version = private.without_digest(s.version),
+    billing_address = null, business = null, url = null, version = private.without_digest(s.version),
     contact_version = private.without_digest(s.contact_version)
   where s.order_id = any (p_order_ids);
   update public.payment_attempts a

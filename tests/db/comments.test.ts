@@ -17,3 +17,14 @@ Deno.test("every table, view and function says in a comment what it is", async (
     order by 1`;
   assert.deepEqual(silent.map(({ name }) => name), []);
 });
+
+Deno.test("the tables that staff read in the table editor say of each column what it is", async () => {
+  const tables = ["orders", "order_items", "disputes", "webhook_events"];
+  const silent = await sql<{ name: string }[]>`
+    select c.relname || '.' || a.attname as name
+    from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+    where c.relnamespace = 'public'::regnamespace and c.relname = any (${tables})
+      and col_description(c.oid, a.attnum) is null
+    order by 1`;
+  assert.deepEqual(silent.map(({ name }) => name), []);
+});

@@ -11,6 +11,8 @@ import { Story } from "./settlement/story.ts";
 const database = await searchDatabase(10);
 const { sql } = database;
 Deno.test.afterAll(() => database.drop());
+// A number that looks like one would be read as a count.
+await sql`update private.settings set value = '"T-"' where key = 'order_number_prefix'`;
 
 /** 1 November 2026, 01:46:40 in UTC, when the stories begin; a story told a day later begins at its end. */
 const morning = 1_793_500_000;

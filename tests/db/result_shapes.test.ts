@@ -15,7 +15,12 @@ import type { EventOutcome } from "../../supabase/functions/_shared/database/eve
 import { healthCalls } from "../../supabase/functions/_shared/database/health.ts";
 import type { Job, RedrivenItem } from "../../supabase/functions/_shared/database/jobs.ts";
 import { limitCalls, type LimitDecision } from "../../supabase/functions/_shared/database/limits.ts";
-import type { Notification, StoredAlert } from "../../supabase/functions/_shared/database/notifications.ts";
+import type {
+  AlertMessage,
+  Digest,
+  Notification,
+  ShopSettings,
+} from "../../supabase/functions/_shared/database/notifications.ts";
 import { orderCalls, type OrderStatus } from "../../supabase/functions/_shared/database/orders.ts";
 import type { RefundJudgement } from "../../supabase/functions/_shared/database/refunds.ts";
 import { jobCalls } from "../../supabase/functions/_shared/jobs/calls.ts";
@@ -111,6 +116,22 @@ const addressShape: Shape<Address> = {
   postal_code: "null",
   country: "null",
 };
+const shopShape: Shape<ShopSettings> = {
+  name: "set",
+  sender_name: "null",
+  logo_url: "null",
+  order_url: "null",
+  returns_url: "null",
+  privacy_url: "null",
+  admin_order_url: "null",
+  runbook_url: "null",
+  accent_color: "set",
+  contact_email: "null",
+  postal_address: "null",
+  locale: "set",
+  time_zone: "set",
+  statement_descriptor: "null",
+};
 const eventShape: Shape<EventOutcome> = {
   outcome: "set",
   reason: "null",
@@ -170,6 +191,7 @@ Deno.test("the shapes of a checkout and of its order", async () => {
     p_hold_seconds: 3660,
     p_velocity_mode: "off" as const,
     p_previous_session_id: null,
+    p_accepts_marketing: null,
     p_supersede: true,
   };
   const begun: BegunCheckout = await rpc.beginCheckout(request);
@@ -291,6 +313,10 @@ Deno.test("the shapes of a disputed order, its mails and its alerts", async () =
     order_id: "set",
     template: "set",
     recipient: "null",
+    recipient_hmac: "null",
+    suppression: "null",
+    is_sent: "set",
+    is_reminder: "set",
     status: "set",
     data: "set",
     problem: "null",
@@ -310,28 +336,82 @@ Deno.test("the shapes of a disputed order, its mails and its alerts", async () =
         customer_name: "null",
         shipping_name: "null",
         shipping_address: { orNull: addressShape },
+        billing_address: { orNull: addressShape },
+        shipping_method: "null",
         locale: "null",
+        created_at: "set",
         paid_at: "null",
-        items: { each: lineShape },
+        card: { orNull: { brand: "null", last4: "null" } },
+        business: { orNull: { name: "null", tax_ids: { each: { type: "set", value: "set" } } } },
+        decline: { orNull: { failure_code: "null", decline_code: "null", advice_code: "null" } },
+        items: { each: { ...lineShape, image_url: "null" } },
       },
     },
+    shop: { is: shopShape },
   }, "getNotification()");
   assert.equal(await rpc.getNotification(crypto.randomUUID()), null);
+  const event = { notificationId: id, providerId: "m", permanent: false, recipient: null, detail: null };
+  const told = { ...event, status: "bounced", at: new Date(0).toISOString() } as const;
+  assert.equal(await rpc.recordMailEvent(told), "recorded");
+  assert.equal(await rpc.recordMailEvent(told), "unchanged");
+  assert.equal(await rpc.recordMailEvent({ ...told, notificationId: crypto.randomUUID() }), "unknown");
+  assert.equal(await rpc.unsubscribeReminders("a".repeat(64)), null);
   assert.equal(await rpc.recordNotificationResult(id, null, { status: "failed", error: "no" }), false);
 
   const [alert] = await sql<{ id: string }[]>`select id from public.alerts limit 1`;
-  check<StoredAlert>(await rpc.getAlert(alert?.id ?? ""), {
-    id: "set",
+  const message = await rpc.takeAlertMessage(alert?.id ?? "");
+  assert(message.outcome === "tell");
+  check<AlertMessage>(message, {
+    outcome: "set",
+    over: "set",
     kind: "set",
     severity: "set",
-    dedupe_key: "set",
-    status: "set",
     count: "set",
     first_at: "set",
     last_at: "set",
-    data: "set",
-  }, "getAlert()");
-  assert.equal(await rpc.getAlert(crypto.randomUUID()), null);
+    alert_ids: "set",
+    alerts: {
+      each: {
+        id: "set",
+        kind: "set",
+        severity: "set",
+        dedupe_key: "set",
+        status: "set",
+        count: "set",
+        first_at: "set",
+        last_at: "set",
+        data: "set",
+        told_at: "null",
+        over_told_at: "null",
+      },
+    },
+    shop: { is: shopShape },
+  }, "takeAlertMessage()");
+  assert.equal((await rpc.takeAlertMessage(alert?.id ?? "")).outcome, "wait");
+  assert.equal((await rpc.takeAlertMessage(crypto.randomUUID())).outcome, "told");
+  await rpc.recordAlertMessage(message.alert_ids, false);
+
+  const [day] = await sql<{ day: string }[]>`select max(paid_at)::date::text as day from public.orders`;
+  await sql`update public.disputes set evidence_due_by = ${
+    day?.day ?? null
+  }::date + 3 where order_id = ${orderId}`;
+  const money = { currency: "set", count: "set", amount: "set" } as const;
+  check<Omit<Digest, "refunds">>(
+    (({ refunds: _none, ...digest }) => digest)(await rpc.getDigest(day?.day ?? "")),
+    {
+      day: "set",
+      sales: { each: money },
+      to_ship: "set",
+      attention: "set",
+      disputes: {
+        each: { order_number: "null", amount: "set", currency: "set", evidence_due_by: "set" },
+      },
+      alerts: "set",
+      mails_failed: "set",
+      shop: { is: shopShape },
+    },
+    "getDigest()",
+  );
 
   await sql`select public.request_refund(${story.frame.orderNumber}, 500)`;
   const [asked] = await sql<{ id: string }[]>`

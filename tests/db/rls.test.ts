@@ -176,14 +176,53 @@ Deno.test("a customer reads their orders with every column, and finds nothing th
 /** Views in private that reporting reads with the rights of its reader: they show what public.refunds shows them. */
 const viewsOfRefunds = ["refund_states", "refunded_amounts"];
 
-Deno.test("nothing in private or reporting can be read by an anonymous caller, a customer or staff", async () => {
-  const closed = all.filter(({ schema, name }) =>
-    schema !== "public" && !(schema === "private" && viewsOfRefunds.includes(name))
-  );
+Deno.test("nothing in private can be read by an anonymous caller, a customer or staff", async () => {
+  const closed = all.filter(({ schema, name }) => schema === "private" && !viewsOfRefunds.includes(name));
   for (const relation of nonEmpty(closed)) {
     for (const identity of ["anon" as const, shopper, admin("aal2")]) {
       assert.equal(await visible(identity, relation), null, `${relation.schema}.${relation.name}`);
     }
+  }
+});
+
+const reports = nonEmpty(all.filter(({ schema }) => schema === "reporting"));
+
+Deno.test("reporting is for staff: all of it to them, nothing to anybody else, an owner of orders included", async () => {
+  // The customer's order is such that every view has something to say, and some say it of the customer's own rows.
+  await sql`update public.orders set paid_at = now(), status = 'needs_review', fulfillment_status = 'unfulfilled',
+    email = 'shopper@example.com', payment_id = (select id from public.payments)`;
+  await sql`update public.order_risk set order_id = (select id from public.orders), review_reasons = '{oversold}'`;
+  await sql`update public.refunds set succeeded_at = now(), payment_id = (select id from public.payments)`;
+  await sql`update public.disputes set status = 'needs_response'`;
+  await sql`update public.notifications set template = 'payment_reminder', sent_at = now(),
+    order_id = (select id from public.orders)`;
+  for (const view of reports) {
+    assert.equal(await visible("anon", view), null, view.name);
+    for (const identity of [shopper, customer(otherId)]) {
+      assert.equal(await visible(identity, view), 0, view.name);
+    }
+    const rows = await rowCount(view);
+    assert.equal(await visible(admin("aal2"), view), rows, view.name);
+    assert.equal(await visible("service_role", view), rows, view.name);
+    if (view.name !== "abandoned_checkouts") assert(rows > 0, `${view.name} has nothing to hide`);
+  }
+  const found = (identity: ApiIdentity | ApiRole) =>
+    asRole(
+      sql,
+      identity,
+      async (tx) => (await tx`select 1 from reporting.find_order('shopper@example.com')`).length,
+    );
+  assert.equal(await found(shopper), 0);
+  assert.equal(await found(admin()), 1);
+  assert.equal(await sqlstateOf(found("anon")), "42501");
+});
+
+Deno.test("where a second factor is required, staff without one see nothing of reporting", async () => {
+  await requireSecondFactor(true);
+  try {
+    for (const view of reports) assert.equal(await visible(admin("aal1"), view), 0, view.name);
+  } finally {
+    await requireSecondFactor(false);
   }
 });
 

@@ -29,10 +29,11 @@ const staffCommands = [
   "resolve_alert",
   "accept_dispute",
   "export_person",
+  "lift_mail_suppression",
 ];
 /**
  * Functions outside the API that signed-in callers may run: policies, commands and the views of schema reporting call
- * them. All but is_admin() and shown_available() run with the caller's own rights.
+ * them. All but is_admin(), report_setting() and shown_available() run with the caller's own rights.
  */
 const privateForAuthenticated = [
   "is_admin",
@@ -46,6 +47,15 @@ const privateForAuthenticated = [
   "money_left",
   "dispute_holds",
   "awaits_evidence",
+  "line_positions",
+  "refunded_pieces",
+  "report_setting",
+  "sees_reports",
+  "money_text",
+  "major_unit",
+  "amount_step",
+  "address_text",
+  "phone_end",
 ];
 const privateForAnonymous = ["is_admin", "shown_available"];
 
@@ -57,6 +67,7 @@ const privateDoors = [
   "is_admin",
   "mask_command",
   "on_email_changed",
+  "report_setting",
   "run_staff_command",
   "shown_available",
   "sign_staff_command",
@@ -85,6 +96,7 @@ function call(identity: ApiIdentity | ApiRole, routine: Routine): Promise<string
 
 function isAllowed(routine: Routine, role: "anon" | "authenticated"): boolean {
   if (routine.schema === "public") return role === "authenticated" && staffCommands.includes(routine.name);
+  if (routine.schema === "reporting") return role === "authenticated";
   const names = role === "anon" ? privateForAnonymous : privateForAuthenticated;
   return routine.schema === "private" && names.includes(routine.name);
 }

@@ -210,9 +210,9 @@ test(
       return await inbox.getByRole("link", { name: `Your payment for order ${number} did not go through` })
         .isVisible();
     });
-    await inbox.getByRole("link", { name: new RegExp(number) }).click();
+    await inbox.getByRole("link", { name: `Your payment for order ${number} did not go through` }).click();
     const opened = inbox.context().waitForEvent("page");
-    await inbox.frameLocator("iframe.letter").getByRole("link", { name: /another payment method/ }).click();
+    await inbox.frameLocator("iframe.letter").getByRole("link", { name: "Complete your payment" }).click();
     const tab = await opened;
     await tab.locator("#reopen").waitFor();
     assert.equal(

@@ -1,6 +1,7 @@
 /** The code of docs/storefront.md, taken out of the page and run against a stack. */
 import assert from "node:assert/strict";
 import { resumeToken } from "../../supabase/functions/_shared/checkout/resume_link.ts";
+import { unsubscribeLink } from "../../supabase/functions/_shared/mails/unsubscribe_link.ts";
 import { eventually } from "../support/poll.ts";
 import { type TestStack, testStack } from "../support/stack.ts";
 
@@ -19,6 +20,7 @@ interface Guide {
   followOrder(shop: Shop, sessionId: string, options: { pause: number }): AsyncIterable<Order>;
   signIn(shop: Shop, email: string, password: string): Promise<string>;
   reopen(shop: Shop, token: string): Promise<string>;
+  unsubscribe(shop: Shop, token: string): Promise<void>;
   myOrders(shop: Shop, token: string): Promise<{ number: string; items: { sku: string }[] }[]>;
 }
 
@@ -88,6 +90,14 @@ Deno.test("storefront guide: its code reads the catalogue, checks out, follows t
   const link = await resumeToken(session.order_id, end, { linkSigningSecret });
   assert.equal(await guide.reopen(shop, link), session.url);
   await assert.rejects(guide.reopen(shop, "cut off"), { status: 400, code: "invalid_request" });
+
+  const leave = new URL(
+    await unsubscribeLink("a".repeat(64), { linkSigningSecret, supabaseUrl: stack.api_url }),
+  ).searchParams.get("token") ?? "";
+  await guide.unsubscribe(shop, leave);
+  const [ended] = await stack.sql`select reason from public.mail_suppressions`;
+  assert.equal(ended?.["reason"], "unsubscribed");
+  await assert.rejects(guide.unsubscribe(shop, "cut off"), { status: 400, code: "invalid_request" });
 
   // What fails for a moment is asked again.
   let asked = 0;

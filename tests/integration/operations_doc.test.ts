@@ -12,8 +12,9 @@ Deno.test("docs/operations.md: every SQL statement runs", async () => {
   }
 });
 
-Deno.test("docs/operations.md names only tasks, variables and alerts that exist", async () => {
-  const page = await Deno.readTextFile(new URL("../../docs/operations.md", import.meta.url));
+Deno.test("docs/operations.md and docs/runbook.md name only tasks and variables that exist", async () => {
+  const pages = ["operations.md", "runbook.md"].map((name) => new URL(`../../docs/${name}`, import.meta.url));
+  const page = (await Promise.all(pages.map((url) => Deno.readTextFile(url)))).join("\n");
   const { tasks } = JSON.parse(await Deno.readTextFile(new URL("../../deno.json", import.meta.url)));
   const { environmentVariables } = await import("../../supabase/functions/_shared/env.ts");
   for (const [, task] of nonEmpty(page.matchAll(/deno task (\w+)/g))) {

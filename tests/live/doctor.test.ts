@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import Stripe from "stripe";
 import { diagnose } from "../../scripts/live/doctor.ts";
 import type { Finding } from "../../scripts/live/doctor/finding.ts";
+import { checkAlerts } from "../../scripts/live/doctor/alerts.ts";
 import { judgeAuth } from "../../scripts/live/doctor/auth.ts";
 
 import { judgeJobs, judgeStaff, judgeWebhooks } from "../../scripts/live/doctor/health.ts";
@@ -128,6 +129,27 @@ Deno.test({
       api_version: stripeApiVersion,
     });
     assert.deepEqual(await errors(), []);
+  },
+});
+
+Deno.test({
+  ...options,
+  name: "doctor: a mail webhook without a secret, or with one that the function does not know, is named",
+  fn: async () => {
+    const of = async (given: Record<string, string>) =>
+      (await diagnose(await local(given))).map(({ level, what, fix }) => `${level} ${what} → ${fix}`).filter((
+        line,
+      ) => /mail-webhook|come back/.test(line));
+    assert.deepEqual(await of({}), ["ok mail-webhook takes what RESEND_WEBHOOK_SECRETS signs → "]);
+    const another = `whsec_${btoa("a secret that nobody deployed")}`;
+    assert.match(
+      await onlyError({ RESEND_WEBHOOK_SECRETS: another }),
+      /mail-webhook does not know the secret of RESEND_WEBHOOK_SECRETS → /,
+    );
+    assert.match(
+      (await of({ RESEND_WEBHOOK_SECRETS: "" })).join(),
+      /^warning nobody hears of mails that come back → add a webhook to http\S+mail-webhook at Resend, with email\.delivered, /,
+    );
   },
 });
 
@@ -385,4 +407,26 @@ Deno.test("doctor names the Auth setting under which an address is believed with
   assert.equal(off?.level, "warning");
   assert.match(`${off?.what} ${off?.fix}`, /Confirm email.*guest order/);
   assert.deepEqual(judgeAuth({ mailer_autoconfirm: false }).map(({ level }) => level), ["ok"]);
+});
+
+Deno.test("doctor --alert sends a test message, and says what the receiver made of it", async () => {
+  const posted: { text: string; blocks: unknown[] }[] = [];
+  const ask = (send: boolean, status: number, url: string | null = "https://chat.example/hook") =>
+    checkAlerts(
+      { env: { alertWebhookUrl: url } as Parameters<typeof checkAlerts>[0]["env"] },
+      send,
+      (_url, init) => {
+        posted.push(JSON.parse(String(init?.body)));
+        return Promise.resolve(new Response("no_team", { status }));
+      },
+    );
+  assert.deepEqual(await ask(false, 200), []);
+  assert.equal(posted.length, 0);
+  assert.deepEqual((await ask(true, 200)).map(({ level }) => level), ["ok"]);
+  assert.match(posted[0]?.text ?? "", /test/);
+  assert.equal(posted[0]?.blocks.length, 2);
+  const [refused] = await ask(true, 404);
+  assert.match(`${refused?.level} ${refused?.what}`, /^error .*404 no_team/);
+  const [unset] = await ask(true, 200, null);
+  assert.equal(unset?.level, "error");
 });

@@ -9,6 +9,8 @@ import { supabaseCliMissing } from "../../scripts/quality/ok/supabase_cli.ts";
 import { setUp } from "../../scripts/live/setup.ts";
 import { webhookUrl } from "../../supabase/functions/_shared/jobs/webhook_endpoints.ts";
 import { envLine, setInEnvFile } from "../../scripts/live/setup/env_file.ts";
+import { exposedSchemas, isExposed } from "../../scripts/live/setup/exposed_schemas.ts";
+import { judgeExposed } from "../../scripts/live/doctor/exposed_schemas.ts";
 import { functionNames } from "../../scripts/live/setup/functions.ts";
 import { masked, type Project, readEnvFile, readProject } from "../../scripts/live/setup/project.ts";
 import { schedule } from "../../scripts/live/setup/schedule.ts";
@@ -179,6 +181,7 @@ Deno.test({
       "secrets",
       "other endpoints at our address",
       "schedule",
+      "exposed schemas",
     ];
     for (const step of settled) assert.ok(output.includes(`${step}:\n  as it should be`), output);
     assert.ok(!nonEmpty(api.writes).some((write) => write.endsWith("/secrets")), api.writes.join());
@@ -306,6 +309,44 @@ Deno.test({
     } finally {
       api.secrets.delete("CHECKOUT_TURNSTILE_SECRET");
       await Deno.writeTextFile(envFile, file);
+    }
+  },
+});
+
+Deno.test({
+  ...options,
+  name:
+    "setup exposes schema reporting beside what the project exposes, once, and doctor says when it is not",
+  fn: async () => {
+    // An API as PostgREST is before and after.
+    const asked: (string | null)[] = [];
+    const rest = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, (request) => {
+      asked.push(request.headers.get("accept-profile"));
+      return api.exposed.schemas.includes("reporting")
+        ? Response.json([])
+        : Response.json({ code: "PGRST106", message: "Invalid schema: reporting" }, { status: 406 });
+    });
+    try {
+      const project = await readProject(envFile);
+      project.env = { ...project.env, supabaseUrl: `http://127.0.0.1:${rest.addr.port}` };
+      const plan = () =>
+        exposedSchemas.plan({ project, stripe, supabase: supabaseCli(project), say: () => {} });
+      const first = await plan();
+      assert.deepEqual(first.changes, ["expose schema reporting"]);
+      assert.equal(judgeExposed(await isExposed(project.env)).level, "warning");
+      assert.equal(api.exposed.schemas, "public, graphql_public", "a plan changes nothing");
+      await first.apply();
+      assert.equal(api.exposed.schemas, "public,graphql_public,reporting");
+      assert.deepEqual((await plan()).changes, []);
+      assert.equal(judgeExposed(await isExposed(project.env)).level, "ok");
+      assert.deepEqual([...new Set(asked)], ["reporting"]);
+      delete project.values["SUPABASE_ACCESS_TOKEN"];
+      await assert.rejects(
+        first.apply(),
+        /SUPABASE_ACCESS_TOKEN .*\(dashboard, Project Settings, Data API\)/,
+      );
+    } finally {
+      await rest.shutdown();
     }
   },
 });

@@ -277,9 +277,22 @@ Deno.test("what is not supported answers 501 and names the feature", async () =>
   }
 });
 
-Deno.test("only schema public is exposed", async () => {
-  const { error, status } = await (service as SupabaseClient).schema("private").from("jobs").select();
-  assert.deepEqual([status, error?.code], [406, "PGRST106"]);
+Deno.test("schemas of config.toml are exposed, each under its own profile, and no other", async () => {
+  const ask = (schema: string, client = service) => (client as SupabaseClient).schema(schema);
+  const { error, status } = await ask("private").from("jobs").select();
+  assert.deepEqual([status, error?.code, error?.hint], [
+    406,
+    "PGRST106",
+    "Only the following schemas are exposed: public, reporting",
+  ]);
+  const named = await ask("reporting").from("revenue_daily").select("day, orders", { count: "exact" });
+  assert.deepEqual([named.status, named.data, named.count], [200, [], 0]);
+  assert.equal((await ask("reporting").from("books").select()).error?.code, "PGRST205");
+  assert.equal((await service.from("revenue_daily").select()).error?.code, "PGRST205");
+  const found = await ask("reporting").rpc("find_order", { p_text: "ada@example.com" }).range(0, 9);
+  assert.deepEqual([found.status, found.data], [200, []]);
+  assert.equal((await service.rpc("find_order", { p_text: "x" })).error?.code, "PGRST202");
+  assert.equal((await ask("reporting", anon).from("revenue_daily").select()).error?.code, "42501");
 });
 
 Deno.test("malformed bodies and queries are the caller's fault", async () => {

@@ -9,6 +9,7 @@ import { fast } from "../../scripts/quality/ok.ts";
 import { layoutProblems } from "../../scripts/quality/ok/sql_layout.ts";
 import { findSecrets, secretScan } from "../../scripts/quality/ok/secret_scan.ts";
 import { spelling } from "../../scripts/quality/ok/spelling.ts";
+import { LAYOUT_PATH } from "../../scripts/quality/mails.ts";
 import { createTestDatabase } from "../../scripts/local/test_database.ts";
 import { runCommand } from "../../scripts/lib/command.ts";
 import { writeMigrations } from "../../scripts/lib/schemas.ts";
@@ -280,16 +281,18 @@ Deno.test("spelling finds a word that is none, and American prose, and lets the 
 
 /** A project that passes `ok --fast`, as small as it can be. */
 async function smallProject(root: string): Promise<void> {
+  const ours = (path: string) => Deno.readTextFile(new URL(`../../${path}`, import.meta.url));
   const files: Record<string, string> = {
-    ".env.example": await Deno.readTextFile(new URL("../../.env.example", import.meta.url)),
+    ".env.example": await ours(".env.example"),
+    [LAYOUT_PATH]: await ours(LAYOUT_PATH),
     "CHANGELOG.md": "# Changelog\n",
-    "deno.json": "{}\n",
+    "deno.json": `${JSON.stringify({ fmt: { lineWidth: 110, exclude: [LAYOUT_PATH] } }, null, 2)}\n`,
     "scripts/live/a.ts": "export {};\n",
     "supabase/config.toml": `[db.migrations]\nschema_paths = ["./schemas/one/one.sql"]\n`,
     "supabase/functions/a/index.ts": "export {};\n",
     "supabase/migrations/.keep": "",
     "supabase/schemas/one/one.sql": "create table one ();\n",
-    "tests/a.ts": "export {};\n",
+    "tests/a.ts": `export { layoutHtml, layoutText } from "../${LAYOUT_PATH}";\n`,
   };
   for (const [path, text] of Object.entries(files)) {
     await Deno.mkdir(join(root, dirname(path)), { recursive: true });
@@ -309,8 +312,8 @@ Deno.test("ok --fast judges the files alone, and no database", async () => {
       ended: said.filter((line) => /^\S/.test(line)).map((line) => line.slice(0, 31).trim()).sort(),
     };
   };
-  const steps = ["boundaries", "env example", "file length", "format", "lint", "migrations", "secrets"];
-  steps.push("sql layout", "type check");
+  const steps = ["boundaries", "env example", "file length", "format", "lint", "mail layout", "migrations"];
+  steps.push("secrets", "sql layout", "type check");
   const passed = steps.map((step) => `${step.padEnd(22)} ok`);
   try {
     await smallProject(root);

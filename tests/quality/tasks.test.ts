@@ -24,6 +24,7 @@ const EXPECTED: Record<string, Expected> = {
   ok: { offline: true, wrong: [["--skip-test"]] },
   migrations: { offline: false, wrong: [["surplus"]] },
   types: { offline: false, wrong: [["surplus"]] },
+  mails: { offline: false, wrong: [["surplus"]] },
   replay: { offline: true, wrong: [["surplus"]] },
   redrive: { offline: false, wrong: [[], ["nonsense"], ["--type"], ["--again", "--all"]] },
   reconcile: { offline: false, wrong: [["--since"], ["--since", "60d"], ["--since", "soon"]] },

@@ -15,6 +15,8 @@ export interface ManagementApi extends AsyncDisposable {
   released: { slug: string; verify_jwt: boolean }[];
   /** Values of the project's secrets; like Supabase it shows their digests only. */
   secrets: Map<string, string>;
+  /** The schemas of the project's API, as `db_schema` has them. */
+  exposed: { schemas: string };
   /** Statements that came by `db query`. */
   queries: string[];
   /** Calls that change something. */
@@ -28,6 +30,7 @@ export async function startManagementApi(): Promise<ManagementApi> {
   const uploads: Upload[] = [];
   const released: ManagementApi["released"] = [];
   const secrets: ManagementApi["secrets"] = new Map();
+  const exposed = { schemas: "public, graphql_public" };
   const queries: string[] = [];
   const writes: string[] = [];
   const server = Deno.serve({ hostname: "localhost", port: 0, onListen: () => {} }, async (request) => {
@@ -48,6 +51,10 @@ export async function startManagementApi(): Promise<ManagementApi> {
       if (request.method === "DELETE") { for (const name of await request.json()) secrets.delete(name); }
       else for (const { name, value } of await request.json()) secrets.set(name, value);
       return new Response(null, { status: 201 });
+    }
+    if (url.pathname.endsWith("/postgrest")) {
+      if (request.method === "PATCH") exposed.schemas = (await request.json()).db_schema;
+      return Response.json({ db_schema: exposed.schemas, max_rows: 1000 });
     }
     if (request.method === "POST" && url.pathname.endsWith("/database/query")) {
       queries.push((await request.json()).query);
@@ -72,6 +79,7 @@ export async function startManagementApi(): Promise<ManagementApi> {
     uploads,
     released,
     secrets,
+    exposed,
     queries,
     writes,
     profile,

@@ -3,67 +3,40 @@ import type { JobContext, Outcome } from "../../supabase/functions/_shared/jobs/
 import { sendAlert } from "../../supabase/functions/_shared/jobs/send_alert.ts";
 import { sendMail } from "../../supabase/functions/_shared/jobs/send_mail.ts";
 import type { Job } from "../../supabase/functions/_shared/database/jobs.ts";
-import type { Notification, StoredAlert } from "../../supabase/functions/_shared/database/notifications.ts";
+import type { Notification } from "../../supabase/functions/_shared/database/notifications.ts";
 import type { JobCalls } from "../../supabase/functions/_shared/jobs/calls.ts";
 import { fixedClock, keptLog, testEnv } from "./fakes.ts";
+import { alertOf, incidentOf, notificationOf } from "../support/mail_fixture.ts";
 
 const mailEnv = { RESEND_API_KEY: "re_unit_tests", EMAIL_FROM: "Shop <orders@example.com>" };
 const clock = fixedClock();
 
-const notification: Notification = {
-  id: "n1",
-  order_id: "6f1c2b9e-4c57-4c0f-9d6e-0a5d3a1b7c42",
-  template: "order_cancelled",
-  status: "queued",
-  recipient: "ada@example.com",
-  data: {},
-  problem: null,
-  order: {
-    number: "KCT-1",
-    status: "cancelled",
-    fulfillment_status: "cancelled",
-    currency: "usd",
-    amount_subtotal: 100,
-    amount_discount: 0,
-    amount_shipping: 0,
-    amount_tax: 0,
-    amount_total: 100,
-    amount_refunded: 0,
-    amount_paid: 0,
-    customer_name: null,
-    shipping_name: null,
-    shipping_address: null,
-    locale: null,
-    paid_at: null,
-    items: [],
-  },
-};
-const alert: StoredAlert = {
-  id: "a1",
-  kind: "provider_unauthorized",
-  severity: "critical",
-  dedupe_key: "provider_unauthorized:resend",
-  status: "open",
-  count: 1,
-  first_at: "2026-11-08T12:00:00Z",
-  last_at: "2026-11-08T12:00:00Z",
-  data: { provider: "resend" },
-};
+const notification = notificationOf("order_cancelled", { number: "T-1", amount_paid: 0 }, { id: "n1" });
+const incident = incidentOf([alertOf({ provider: "mail" })]);
 
 type Answer = [status: number, body: unknown];
 
 /** A worker whose mail provider and alert webhook answer as told. */
-function worker(env: Record<string, string>, resend: Answer, webhook: Answer = [200, {}]) {
+function worker(
+  env: Record<string, string>,
+  resend: Answer,
+  webhook: Answer = [200, {}],
+  changes: Partial<Notification> = {},
+) {
   const failed: string[] = [];
+  const results: { status: string; error?: string }[] = [];
   const asked: string[] = [];
+  const sent: Record<string, unknown>[] = [];
   const rpc = {
-    getNotification: () => Promise.resolve(notification),
-    getAlert: () => Promise.resolve(alert),
+    getNotification: () => Promise.resolve({ ...notification, ...changes }),
+    takeAlertMessage: () => Promise.resolve(incident),
+    recordAlertMessage: () => Promise.resolve(),
     recordNotificationResult: (
       _id: string,
       _to: string | null,
       result: { status: string; error?: string },
     ) => {
+      results.push(result);
       if (result.status === "failed") failed.push(result.error ?? "");
       return Promise.resolve(true);
     },
@@ -72,8 +45,9 @@ function worker(env: Record<string, string>, resend: Answer, webhook: Answer = [
     env: testEnv(env),
     rpc: rpc as unknown as JobCalls,
     stripe: {} as JobContext["stripe"],
-    fetch: (url) => {
+    fetch: (url, init) => {
       asked.push(String(url));
+      sent.push(JSON.parse(String(init?.body)));
       const [status, body] = String(url).startsWith("https://alerts.example") ? webhook : resend;
       return Promise.resolve(Response.json(body, { status }));
     },
@@ -91,7 +65,9 @@ function worker(env: Record<string, string>, resend: Answer, webhook: Answer = [
     }) as unknown as Job;
   return {
     failed,
+    results,
     asked,
+    sent,
     mail: (ageMs = 0): Promise<Outcome> => sendMail(job(ageMs), context),
     alert: (): Promise<Outcome> => sendAlert(job(0), context),
   };
@@ -167,4 +143,39 @@ Deno.test("send_alert waits for the provider where mail is the only way", async 
   assert.equal((await worker(alertEnv, invalidKey).alert()).kind, "snooze");
   assert.equal((await worker(alertEnv, [500, {}]).alert()).kind, "retry");
   assert.equal((await worker(alertEnv, [200, { id: "m1" }]).alert()).kind, "done");
+});
+
+Deno.test("send_mail does not send what the provider has, nor what must not go to the address", async () => {
+  const reported = worker(mailEnv, [200, { id: "m1" }], undefined, { is_sent: true, status: "bounced" });
+  assert.equal((await reported.mail()).kind, "done");
+  assert.deepEqual([reported.asked, reported.results], [[], []]);
+  const suppression = "mail to this address came back for good";
+  const held = worker(mailEnv, [200, { id: "m1" }], undefined, { suppression });
+  assert.equal((await held.mail()).kind, "discard");
+  assert.deepEqual([held.asked, held.results], [[], [{ status: "suppressed", error: suppression }]]);
+});
+
+Deno.test("a reminder can be unsubscribed with one click and in its text, a mail about an order cannot", async () => {
+  const reminder = worker(mailEnv, [200, { id: "m1" }], undefined, { is_reminder: true });
+  assert.equal((await reminder.mail()).kind, "done");
+  const [mail] = reminder.sent;
+  const headers = mail?.["headers"] as Record<string, string>;
+  assert.match(
+    headers["List-Unsubscribe"] ?? "",
+    /^<http[^>]+\/functions\/v1\/unsubscribe\?token=a{64}\.[\w-]{43}>$/,
+  );
+  assert.equal(headers["List-Unsubscribe-Post"], "List-Unsubscribe=One-Click");
+  for (const part of ["text", "html"]) assert.match(String(mail?.[part]), /\/unsubscribe\?token=a{64}/, part);
+  const order = worker(mailEnv, [200, { id: "m1" }]);
+  assert.equal((await order.mail()).kind, "done");
+  assert.equal(order.sent[0]?.["headers"], undefined);
+  assert.doesNotMatch(JSON.stringify(order.sent), /unsubscribe/i);
+});
+
+Deno.test("the same mail is the same request when it is sent again", async () => {
+  const here = worker(mailEnv, [500, {}], undefined, { is_reminder: true });
+  await here.mail(3_600_000);
+  clock.advance(3_600_000);
+  await here.mail(7_200_000);
+  assert.deepEqual(here.sent[0], here.sent[1]);
 });

@@ -1,3 +1,4 @@
+import { mailProvider } from "../../../supabase/functions/_shared/mail_providers/mod.ts";
 import { error, type Finding, ok, warning } from "./finding.ts";
 import type { Source, Subject } from "./subject.ts";
 
@@ -18,13 +19,14 @@ export function checkWhitespace({ values }: Source): Finding[] {
 export function checkEnvironment({ env, kind }: Subject): Finding[] {
   const mode = env.livemode ? "live" : "test";
   const findings = [ok(`environment complete; Stripe in ${mode} mode fits APP_ENV=${env.appEnv}`)];
-  if (env.resend === null) {
+  const sendsMail = mailProvider(env, fetch) !== null;
+  if (!sendsMail) {
     findings.push(warning("no mail is sent", "set RESEND_API_KEY and EMAIL_FROM"));
   }
   if (env.alertEmail === null && env.alertWebhookUrl === null) {
     findings.push(warning("alerts reach nobody", "set ALERT_EMAIL or ALERT_WEBHOOK_URL"));
   }
-  if (kind === "project" && env.resend !== null && env.alertWebhookUrl === null) {
+  if (kind === "project" && sendsMail && env.alertWebhookUrl === null) {
     findings.push(
       warning(
         "staff hear by mail alone, also that mail is broken",

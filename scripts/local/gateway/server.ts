@@ -44,7 +44,7 @@ export function startGateway(options: GatewayOptions): Gateway {
   const { keys, log } = options;
   const restPool = pool(options.dbUrl, "authenticator", REST_CONNECTIONS);
   const authPool = pool(options.dbUrl, "supabase_auth_admin", 4);
-  const rest = createRest(restPool, options.config.maxRows);
+  const rest = createRest(restPool, options.config);
   const { send, siteUrl, redirectOrigins } = options.mail;
   const auth = createAuth({
     sql: authPool,

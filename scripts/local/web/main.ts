@@ -22,6 +22,7 @@ function readPort(): number {
 }
 
 function readOptions(): WebOptions {
+  const mailWebhookSecret = Deno.env.get("MAIL_WEBHOOK_SECRET")?.trim();
   return {
     port: readPort(),
     dir: Deno.env.get("LOCAL_DIR") ?? ".local",
@@ -30,6 +31,7 @@ function readOptions(): WebOptions {
     dbUrl: required("DB_URL"),
     publishableKey: required("PUBLISHABLE_KEY"),
     secretKey: required("SECRET_KEY"),
+    ...(mailWebhookSecret ? { mailWebhookSecret } : {}),
   };
 }
 

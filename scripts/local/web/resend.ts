@@ -1,4 +1,5 @@
 import type { Mail, MailStore } from "./mail_store.ts";
+import { reportsOf } from "./mail_reports.ts";
 import { jsonResponse } from "./responses.ts";
 import type { Pages } from "./site.ts";
 
@@ -140,7 +141,7 @@ function authenticate(request: Request): void {
   if (!key.startsWith("re_")) throw new ResendError(403, "invalid_api_key", "API key is invalid");
 }
 
-async function send(request: Request, mails: MailStore): Promise<Response> {
+async function send(request: Request, mails: MailStore, report: (mail: Mail) => void): Promise<Response> {
   const key = request.headers.get("idempotency-key");
   if (key !== null && (key.length < 1 || key.length > 256)) {
     throw new ResendError(400, "invalid_idempotency_key", "The key must be between 1-256 chars.");
@@ -159,13 +160,15 @@ async function send(request: Request, mails: MailStore): Promise<Response> {
   }
   const mail = toMail(parseBody(text), key, hash);
   mails.add(mail);
+  report(mail);
   return jsonResponse({ id: mail.id });
 }
 
 /** Resend's "retrieve email": what was accepted, plus `last_event`. */
 function retrieve(mail: Mail): Response {
   const { idempotency_key: _key, body_hash: _hash, ...rest } = mail;
-  return jsonResponse({ object: "email", ...rest, last_event: "delivered" });
+  const last = reportsOf(mail).at(-1) ?? "email.delivered";
+  return jsonResponse({ object: "email", ...rest, last_event: last.slice("email.".length) });
 }
 
 async function setFault(request: Request): Promise<Fault | null> {
@@ -181,9 +184,10 @@ async function setFault(request: Request): Promise<Fault | null> {
 
 /**
  * Enough of Resend's API to send mail offline: `POST /resend/emails`, `GET /resend/emails/{id}`.
+ * `report` is told of each mail that was accepted.
  * `POST /resend/_control/faults { status, times, retry_after? }` makes the next sends fail; `DELETE` clears it.
  */
-export function resendStandIn(mails: MailStore): Pages {
+export function resendStandIn(mails: MailStore, report: (mail: Mail) => void = () => {}): Pages {
   let fault: Fault | null = null;
 
   function injectedFault(): Response | null {
@@ -205,7 +209,9 @@ export function resendStandIn(mails: MailStore): Pages {
       return jsonResponse({ fault });
     }
     authenticate(request);
-    if (path === "/emails" && request.method === "POST") return injectedFault() ?? await send(request, mails);
+    if (path === "/emails" && request.method === "POST") {
+      return injectedFault() ?? await send(request, mails, report);
+    }
     const id = /^\/emails\/([0-9a-f-]{36})$/.exec(path)?.[1];
     if (id !== undefined && request.method === "GET") {
       const mail = mails.get(id);

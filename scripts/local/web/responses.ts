@@ -12,10 +12,12 @@ export interface PageNeeds {
   connectTo?: readonly string[];
   /** Pictures of the catalogue may be anywhere on the web. */
   webPictures?: boolean;
+  /** It has a form that asks this site. */
+  form?: boolean;
 }
 
 /** Content Security Policy of our own pages: scripts and styles from this origin only, nothing inline. */
-function pagePolicy({ connectTo = [], webPictures = false }: PageNeeds = {}): string {
+function pagePolicy({ connectTo = [], webPictures = false, form = false }: PageNeeds = {}): string {
   return [
     "default-src 'none'",
     "script-src 'self'",
@@ -23,15 +25,15 @@ function pagePolicy({ connectTo = [], webPictures = false }: PageNeeds = {}): st
     `img-src 'self' data:${webPictures ? " https:" : ""}`,
     `connect-src ${["'self'", ...connectTo].join(" ")}`,
     "frame-src 'self'",
-    "form-action 'none'",
+    `form-action ${form ? "'self'" : "'none'"}`,
     "base-uri 'none'",
     "frame-ancestors 'none'",
   ].join("; ");
 }
 
-/** Policy for documents that only hold pictures or foreign markup: no script, no network. */
+/** Policy for documents that only hold foreign markup: no script, nothing of the network but pictures. */
 const INERT_POLICY =
-  "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'; sandbox allow-popups allow-popups-to-escape-sandbox";
+  "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' https: data:; frame-ancestors 'self'; sandbox allow-popups allow-popups-to-escape-sandbox";
 
 /** A page under {@link pagePolicy}. */
 export function htmlResponse(body: Html, options: PageNeeds & { status?: number } = {}) {

@@ -5,6 +5,8 @@ import { illustration } from "./illustrations/mod.ts";
 import { inboxPages } from "./inbox.ts";
 import { indexPage } from "./index_page.ts";
 import { errorPage } from "./layout.ts";
+import { mailPreview } from "./mail_preview.ts";
+import { mailReporter } from "./mail_reports.ts";
 import { openMailStore } from "./mail_store.ts";
 import { resendStandIn } from "./resend.ts";
 import { fileResponse, htmlResponse } from "./responses.ts";
@@ -37,6 +39,11 @@ function storePages(options: WebOptions): Pages {
   };
 }
 
+function reporterOf({ apiUrl, mailWebhookSecret }: WebOptions) {
+  if (mailWebhookSecret === undefined) return undefined;
+  return mailReporter(`${apiUrl}/functions/v1/mail-webhook`, mailWebhookSecret);
+}
+
 function serve(options: WebOptions, port: number, handle: (request: Request) => Promise<Response>) {
   try {
     return Deno.serve({ hostname: "127.0.0.1", port, onListen: () => {} }, handle);
@@ -52,14 +59,14 @@ function serve(options: WebOptions, port: number, handle: (request: Request) => 
 export async function startWeb(options: WebOptions): Promise<WebSite> {
   const mails = await openMailStore(`${options.dir}/mails`);
   const database = openDatabase(options.dbUrl);
-  const inbox = inboxPages(mails);
+  const inbox = inboxPages(mails, mailPreview(database));
   const routes: readonly (readonly [string, Pages])[] = [
     ["/assets", (_request, url) => staticFile(ASSETS, url.pathname.slice("/assets/".length))],
     ["/store", storePages(options)],
     ["/inbox", inbox],
     ["/inbox.json", inbox],
     ["/console", consolePages(database, options)],
-    ["/resend", resendStandIn(mails)],
+    ["/resend", resendStandIn(mails, reporterOf(options))],
   ];
 
   async function handle(request: Request): Promise<Response> {

@@ -9,6 +9,8 @@ export interface WebOptions {
   dbUrl: string;
   publishableKey: string;
   secretKey: string;
+  /** Signs what is reported of mails; without it nothing is. */
+  mailWebhookSecret?: string;
 }
 
 /** Answers a request under its own path prefix, or null when nothing is there. */

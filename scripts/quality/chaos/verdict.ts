@@ -45,6 +45,8 @@ async function passTime(world: World): Promise<void> {
   await world
     .sql`update private.jobs set run_at = now() where status = 'queued' and run_at < now() + interval '1 day'`;
   await world
+    .sql`update private.alert_incidents set told_at = told_at - interval '1 day', telling_until = now() - interval '1 second'`;
+  await world
     .sql`update private.circuit_breakers set open_until = now() - interval '1 second' where open_until is not null`;
   await world
     .sql`update public.orders set session_expires_at = now() + interval '20 minutes' where session_expires_at > now() + interval '20 minutes'`;
@@ -149,7 +151,9 @@ async function doubledMails(world: World): Promise<Violation[]> {
     const mail = JSON.parse(await Deno.readTextFile(`${world.dir}/mails/${entry.name}`));
     keys.push(`${mail.to} ${mail.subject} ${mail.idempotency_key}`);
   }
-  const sent = await world.sql<{ id: string }[]>`select id from public.notifications where status = 'sent'`;
+  const sent = await world.sql<
+    { id: string }[]
+  >`select id from public.notifications where sent_at is not null`;
   const unsent = sent.filter(({ id }) => !keys.some((key) => key.endsWith(`notification_${id}`)));
   return [
     ...repeated(keys).map((detail) => ({ rule: "no mail goes out twice", detail })),

@@ -32,7 +32,7 @@ const ROOMS: readonly (readonly string[])[] = [
   ["auth", "stripe"],
   ["stripe_events"],
   ["database"],
-  ["limits", "mails"],
+  ["limits", "mails", "mail_providers"],
   ["checkout"],
   ["jobs"],
 ];

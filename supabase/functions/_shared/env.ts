@@ -43,6 +43,8 @@ export interface Env {
     automaticTax: boolean;
     promotionCodes: boolean;
     termsConsent: boolean;
+    /** Business buyers may give their company and tax ids, which the receipt shows. */
+    taxIds: boolean;
     threeDSecure: "automatic" | "any" | "challenge";
     sessionMinutes: number;
     statementDescriptorSuffix: string | null;
@@ -55,11 +57,18 @@ export interface Env {
   };
   velocityMode: Mode;
   upstash: { url: string; token: string } | null;
+  mailProvider: "resend" | "postmark";
   resend: { apiKey: string; apiBase: string } | null;
+  postmark: { serverToken: string } | null;
+  /** Of the webhook that tells what became of mails; none: nobody is believed. */
+  resendWebhookSecrets: string[];
   emailFrom: string | null;
   alertWebhookUrl: string | null;
   alertEmail: string | null;
+  /** Signs links in mails. */
   linkSigningSecret: string;
+  /** Signed links before; those are still good. */
+  earlierLinkSigningSecrets: string[];
   adminRequireMfa: boolean;
 }
 
@@ -137,6 +146,8 @@ const originsMend =
   "set exact origins (https://shop.example), comma separated, no path, no slash at the end, no *";
 const shippingMend =
   "set two-letter codes of countries that Stripe takes delivery addresses for (US,CA,GB), comma separated";
+const linkSecretMend = "set at least 32 random characters; two secrets, comma separated, while it is rotated";
+const mailSecretsMend = "set one or more signing secrets of Resend's webhook (whsec_…), comma separated";
 const descriptorMend = "set 2 to 22 letters, digits, spaces, dots or dashes, or leave it out";
 
 /** In the order of docs/contract.md; `.env.example` follows it. */
@@ -179,6 +190,7 @@ const schema = z.object({
   CHECKOUT_AUTOMATIC_TAX: flag("false"),
   CHECKOUT_PROMOTION_CODES: flag("false"),
   CHECKOUT_TERMS_CONSENT: flag("false"),
+  CHECKOUT_TAX_IDS: flag("false"),
   CHECKOUT_THREE_D_SECURE: choice(["automatic", "any", "challenge"], "automatic"),
   // Stripe accepts 30 minutes to 24 hours.
   CHECKOUT_SESSION_MINUTES: wholeNumber(30, 1440, 30),
@@ -195,15 +207,20 @@ const schema = z.object({
   UPSTASH_REDIS_REST_URL: webAddress("set the https address of the Upstash database, or leave it out")
     .optional(),
   UPSTASH_REDIS_REST_TOKEN: text("set the REST token of the Upstash database").optional(),
+  MAIL_PROVIDER: choice(["resend", "postmark"], "resend"),
   RESEND_API_KEY: text("set Resend's key (re_…), or leave it out")
     .regex(/^\S{8,}$/, { error: "set Resend's key (re_…), or leave it out" }).optional(),
   RESEND_API_BASE: webAddress("set an http(s) address, or leave it out").default("https://api.resend.com"),
+  RESEND_WEBHOOK_SECRETS: commaList(mailSecretsMend, (item) => /^whsec_[A-Za-z0-9+/]{16,}={0,2}$/.test(item))
+    .default([]),
+  POSTMARK_SERVER_TOKEN: text("set the token of Postmark's server, or leave it out")
+    .regex(/^\S{8,}$/, { error: "set the token of Postmark's server, or leave it out" }).optional(),
   EMAIL_FROM: text('set a sender, "Shop <orders@shop.example>"')
     .regex(/^[^\r\n]*\S+@\S+[^\r\n]*$/, { error: 'set a sender, "Shop <orders@shop.example>"' }).optional(),
   ALERT_WEBHOOK_URL: webAddress("set the https address that takes alerts, or leave it out").optional(),
   ALERT_EMAIL: z.email({ error: "set one e-mail address, or leave it out" }).optional(),
-  LINK_SIGNING_SECRET: text("set at least 32 random characters")
-    .min(32, { error: "set at least 32 random characters" }),
+  LINK_SIGNING_SECRET: commaList(linkSecretMend, (item) => item.length >= 32)
+    .refine((items) => items.length > 0, { error: linkSecretMend }),
   ADMIN_REQUIRE_MFA: flag("false"),
 });
 
@@ -278,7 +295,12 @@ function checkTogether(values: Values): { variable: string; fix: string }[] {
   if (values.UPSTASH_REDIS_REST_TOKEN !== undefined && values.UPSTASH_REDIS_REST_URL === undefined) {
     add("UPSTASH_REDIS_REST_URL", "missing; set it beside UPSTASH_REDIS_REST_TOKEN");
   }
-  if (values.RESEND_API_KEY !== undefined && values.EMAIL_FROM === undefined) {
+  if (values.MAIL_PROVIDER === "postmark" && values.POSTMARK_SERVER_TOKEN === undefined) {
+    add("POSTMARK_SERVER_TOKEN", "missing; MAIL_PROVIDER=postmark needs it");
+  }
+  if (
+    (values.RESEND_API_KEY ?? values.POSTMARK_SERVER_TOKEN) !== undefined && values.EMAIL_FROM === undefined
+  ) {
     add("EMAIL_FROM", 'missing; mail needs a sender, "Shop <orders@shop.example>"');
   }
   return problems;
@@ -317,6 +339,7 @@ function toEnv(values: Values): Env {
       automaticTax: values.CHECKOUT_AUTOMATIC_TAX,
       promotionCodes: values.CHECKOUT_PROMOTION_CODES,
       termsConsent: values.CHECKOUT_TERMS_CONSENT,
+      taxIds: values.CHECKOUT_TAX_IDS,
       threeDSecure: values.CHECKOUT_THREE_D_SECURE,
       sessionMinutes: values.CHECKOUT_SESSION_MINUTES,
       statementDescriptorSuffix: values.CHECKOUT_STATEMENT_DESCRIPTOR_SUFFIX ?? null,
@@ -331,13 +354,19 @@ function toEnv(values: Values): Env {
     upstash: upstashUrl === undefined || upstashToken === undefined
       ? null
       : { url: withoutSlash(upstashUrl), token: upstashToken },
+    mailProvider: values.MAIL_PROVIDER,
     resend: values.RESEND_API_KEY === undefined
       ? null
       : { apiKey: values.RESEND_API_KEY, apiBase: withoutSlash(values.RESEND_API_BASE) },
+    postmark: values.POSTMARK_SERVER_TOKEN === undefined
+      ? null
+      : { serverToken: values.POSTMARK_SERVER_TOKEN },
+    resendWebhookSecrets: values.RESEND_WEBHOOK_SECRETS,
     emailFrom: values.EMAIL_FROM ?? null,
     alertWebhookUrl: values.ALERT_WEBHOOK_URL ?? null,
     alertEmail: values.ALERT_EMAIL ?? null,
-    linkSigningSecret: values.LINK_SIGNING_SECRET,
+    linkSigningSecret: values.LINK_SIGNING_SECRET[0] ?? "",
+    earlierLinkSigningSecrets: values.LINK_SIGNING_SECRET.slice(1),
     adminRequireMfa: values.ADMIN_REQUIRE_MFA,
   };
 }

@@ -14,6 +14,8 @@ export interface Cart {
   /** The session of this shopper's last checkout, to be ended if it is still open. */
   previousSessionId: string | null;
   turnstileToken: string | null;
+  /** Whether reminders may follow; null: not asked. */
+  acceptsMarketing: boolean | null;
 }
 
 // deno-lint-ignore no-control-regex -- control characters are what must not pass, and neither what hides or turns text
@@ -36,6 +38,7 @@ export const cartSchema = z.strictObject({
   }).optional(),
   previous_session_id: z.string().max(255).regex(/^cs_\w+$/, { error: "must be a session id" }).optional(),
   turnstile_token: z.string().min(1).max(2_048).regex(printable).optional(),
+  accepts_marketing: z.boolean().optional(),
 });
 
 /**
@@ -43,8 +46,16 @@ export const cartSchema = z.strictObject({
  * @throws AppError `invalid_request` with `details: [{ path, message }]`.
  */
 export function parseCart(body: unknown): Cart {
-  const { items, customer_email, success_url, cancel_url, locale, previous_session_id, turnstile_token } =
-    validBody(cartSchema, normalized(body));
+  const {
+    items,
+    customer_email,
+    success_url,
+    cancel_url,
+    locale,
+    previous_session_id,
+    turnstile_token,
+    accepts_marketing,
+  } = validBody(cartSchema, normalized(body));
   return {
     items: sumBySku(items),
     customerEmail: customer_email ?? null,
@@ -53,6 +64,7 @@ export function parseCart(body: unknown): Cart {
     locale: locale ?? null,
     previousSessionId: previous_session_id ?? null,
     turnstileToken: turnstile_token ?? null,
+    acceptsMarketing: accepts_marketing ?? null,
   };
 }
 

@@ -77,6 +77,7 @@ export function handle(request: Request, deps: Deps): Promise<Response> {
         ...checkoutDurations(deps.env),
         p_velocity_mode: deps.env.velocityMode,
         p_previous_session_id: cart.previousSessionId,
+        p_accepts_marketing: cart.acceptsMarketing,
       },
       bound,
       deadline,

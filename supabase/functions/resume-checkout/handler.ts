@@ -26,7 +26,7 @@ import type { Checkout, CheckoutCalls, EndedCheckout } from "../_shared/database
 import { observe } from "../_shared/database/readings.ts";
 import { checkoutSessionFacts } from "../_shared/stripe_events/checkout_session.ts";
 import { validBody } from "../_shared/http/valid_body.ts";
-import { readable } from "./refusal_page.ts";
+import { readable } from "../_shared/http/refusal_page.ts";
 
 export interface Deps extends Omit<OpenSessionDeps, "rpc"> {
   /** The database under a deadline. */

@@ -77,15 +77,15 @@ set search_path = ''
 as $$
 declare
   f record;
-  v_snapshot jsonb := p_fact - '{async_payment_failed,attempt,url,recovered_from}'::text[];
+  v_snapshot jsonb := p_fact
+    - '{async_payment_failed,awaited_payment,attempt,url,recovered_from}'::text[];
   v_version text;
 begin
   select * into f from jsonb_to_record(p_fact) as x (
-    id text, attempt integer, status text, payment_status text, async_payment_failed boolean, payment_id text,
-    customer_id text, currency text, amount_subtotal bigint, amount_total bigint, amount_discount bigint,
-    amount_shipping bigint, amount_tax bigint, livemode boolean, cart_hash text, email text, name text,
-    phone text, shipping_name text, shipping_address jsonb, billing_address jsonb, url text,
-    expires_at bigint, recovered_from text, order_id uuid
+    id text, attempt integer, status text, payment_status text, async_payment_failed boolean,
+    awaited_payment boolean, payment_id text, customer_id text, currency text, amount_subtotal bigint,
+    amount_total bigint, amount_discount bigint, amount_shipping bigint, amount_tax bigint, livemode boolean,
+    cart_hash text, url text, expires_at bigint, recovered_from text, order_id uuid
   );
   v_version := private.version(
     private.rank(array['open', 'expired', 'complete'], f.status),
@@ -94,15 +94,17 @@ begin
   );
 
   insert into public.checkout_sessions as s (
-    id, order_id, attempt, status, payment_status, async_payment_failed, livemode, url, expires_at,
-    recovered_from, completed_at, version, contact_version
+    id, order_id, attempt, status, payment_status, async_payment_failed, awaited_payment, livemode, url,
+    expires_at, recovered_from, completed_at, version, contact_version
   ) values (
-    f.id, p_order_id, f.attempt, f.status, f.payment_status, f.async_payment_failed, f.livemode, f.url,
-    to_timestamp(f.expires_at), f.recovered_from, case when f.status = 'complete' then p_at end, '', ''
+    f.id, p_order_id, f.attempt, f.status, f.payment_status, f.async_payment_failed,
+    coalesce(f.awaited_payment, false), f.livemode, f.url, to_timestamp(f.expires_at), f.recovered_from,
+    case when f.status = 'complete' then p_at end, '', ''
   )
   on conflict (id) do update set
     attempt = least(s.attempt, excluded.attempt),
     async_payment_failed = s.async_payment_failed or excluded.async_payment_failed,
+    awaited_payment = s.awaited_payment or excluded.awaited_payment,
     url = least(s.url, excluded.url),
     recovered_from = least(s.recovered_from, excluded.recovered_from),
     completed_at = least(s.completed_at, excluded.completed_at);
@@ -131,12 +133,14 @@ begin
   -- Stripe never takes an address back: a snapshot without one is told by an event that cannot carry it.
   update public.checkout_sessions s set
     email = f.email, name = f.name, phone = f.phone, shipping_name = f.shipping_name,
-    shipping_address = f.shipping_address, billing_address = f.billing_address, contact_version = f.version
+    shipping_address = f.shipping_address, billing_address = f.billing_address, business = f.business,
+    contact_version = f.version
   from (
     select x.*,
       private.version(case when x.shipping_address is null then '0' else '1' end, p_version) as version
     from jsonb_to_record(p_fact) as x (
-      email text, name text, phone text, shipping_name text, shipping_address jsonb, billing_address jsonb
+      email text, name text, phone text, shipping_name text, shipping_address jsonb, billing_address jsonb,
+      business jsonb
     )
   ) f
   where s.id = p_session_id and s.contact_version <= f.version;

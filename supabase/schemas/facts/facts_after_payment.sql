@@ -20,10 +20,11 @@ begin
   );
   insert into public.refunds as r (
     id, order_id, payment_id, charge_id, amount, currency, status, reason, failure_reason, request_id,
-    succeeded_at, failed_at, version, created_at
+    was_pending, succeeded_at, failed_at, version, created_at
   ) values (
     f.id, p_order_id, f.payment_id, f.charge_id, f.amount, f.currency, f.status,
     nullif(f.reason, 'fraudulent'), f.failure_reason, f.request_id,
+    f.status in ('pending', 'requires_action'),
     case f.status when 'succeeded' then p_at end, case when f.status in ('failed', 'canceled') then p_at end,
     v_version, to_timestamp(f.created)
   )
@@ -32,6 +33,7 @@ begin
     payment_id = least(r.payment_id, excluded.payment_id), charge_id = least(r.charge_id, excluded.charge_id),
     request_id = least(r.request_id, excluded.request_id),
     created_at = least(r.created_at, excluded.created_at),
+    was_pending = r.was_pending or excluded.was_pending,
     succeeded_at = least(r.succeeded_at, excluded.succeeded_at),
     failed_at = least(r.failed_at, excluded.failed_at);
   update public.refunds r set
@@ -217,7 +219,7 @@ as $$
 declare
   -- Everything in a fact that says who somebody is.
   c_personal constant text[] := array[
-    'email', 'name', 'phone', 'shipping_name', 'shipping_address', 'billing_address',
+    'email', 'name', 'phone', 'shipping_name', 'shipping_address', 'billing_address', 'business',
     'card_fingerprint', 'receipt_url'
   ];
 begin

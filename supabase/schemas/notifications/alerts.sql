@@ -10,12 +10,18 @@ create table public.alerts (
   first_at timestamptz not null default now(),
   last_at timestamptz not null default now(),
   data jsonb not null default '{}',
+  told_at timestamptz,
+  over_told_at timestamptz,
   constraint alerts_dedupe_key_key unique (dedupe_key),
   constraint alerts_severity_known check (severity in ('info', 'warning', 'critical')),
   constraint alerts_status_known check (status in ('open', 'acknowledged', 'resolved'))
 );
 comment on table public.alerts is
   'One row per cause (dedupe_key), counted up while it goes on. Carries ids and figures, no personal data.';
+comment on column public.alerts.told_at is
+  'When staff were sent it. Null: not yet, or only in the digest.';
+comment on column public.alerts.over_told_at is 'When staff were sent that it is over.';
+create index alerts_untold_idx on public.alerts (kind) where told_at is null or over_told_at is null;
 create index alerts_open_idx on public.alerts (last_at desc) where status = 'open';
 
 create table public.notifications (
@@ -31,11 +37,14 @@ create table public.notifications (
   data jsonb not null default '{}',
   created_at timestamptz not null default now(),
   constraint notifications_once unique (order_id, template, dedupe_key),
-  constraint notifications_status_known check (status in ('queued', 'sent', 'failed', 'skipped'))
+  constraint notifications_status_known check (status in (
+    'queued', 'sent', 'delivered', 'bounced', 'complained', 'suppressed', 'failed', 'skipped'
+  ))
 );
 comment on table public.notifications is
   'Mails to customers: at most one per order, template and dedupe_key. recipient is filled in when the mail '
-  'is sent. skipped: what it says had stopped being true before it was sent; last_error says why.';
+  'is sent, sent_at when the provider has taken it. skipped: what it says had stopped being true before it '
+  'was sent; suppressed: its address takes no mail (ours to know, or the provider''s); last_error says why.';
 
 create table private.raised_alerts (
   dedupe_key text primary key,
@@ -71,15 +80,13 @@ begin
   values (p_kind, p_severity, p_dedupe_key, p_data)
   on conflict on constraint alerts_dedupe_key_key
   do update set count = a.count + 1, last_at = now(), data = excluded.data,
-    status = case a.status when 'resolved' then 'open' else a.status end
+    status = case a.status when 'resolved' then 'open' else a.status end,
+    told_at = case a.status when 'resolved' then null else a.told_at end,
+    over_told_at = case a.status when 'resolved' then null else a.over_told_at end
   returning * into v_alert;
-  if v_alert.count = 1 then
+  if (v_alert.count = 1 or v_known = 'resolved') and private.sent_at_once(p_severity) then
     perform private.enqueue_job(
-      'send_alert', 'send_alert:' || p_dedupe_key, jsonb_build_object('alert_id', v_alert.id), now(), 50
-    );
-  elsif v_known = 'resolved' then
-    perform private.enqueue_job(
-      'send_alert', format('send_alert:%s:%s', p_dedupe_key, v_alert.count),
+      'send_alert', concat_ws(':', 'send_alert', p_dedupe_key, nullif(v_alert.count, 1)),
       jsonb_build_object('alert_id', v_alert.id), now(), 50
     );
   end if;
@@ -87,7 +94,7 @@ end;
 $$;
 comment on function private.raise_alert(text, text, text, jsonb) is
   'Something happened (again) that staff must know: opens or counts up the alert of p_dedupe_key and, when '
-  'it is new or had been resolved, queues its message.';
+  'it is new or had been resolved, queues its message if its severity is sent at once.';
 
 create function private.raise_alert_once(
   p_kind text,
@@ -142,17 +149,6 @@ $$;
 comment on function private.queue_notification(uuid, text, text, jsonb) is
   'Queues one mail per (order, template, dedupe key), with its job. Returns whether it is new.';
 
-create function public.get_alert(p_alert_id uuid) returns setof public.alerts
-language sql
-stable
-security definer
-set search_path = ''
-as $$
-  select * from public.alerts a where a.id = p_alert_id
-$$;
-comment on function public.get_alert(uuid) is 'An alert, or no row.';
-grant execute on function public.get_alert(uuid) to service_role;
-
 create function private.notification_problem(n public.notifications, o public.orders) returns text
 language plpgsql
 stable
@@ -171,20 +167,33 @@ begin
         and (s.carrier, s.tracking_number)
           is not distinct from (n.data ->> 'carrier', n.data ->> 'tracking_number')
     ) then 'the tracking number has been corrected since'
-    when n.template = 'payment_failed' and o.session_id is not null then 'the order has been paid'
-    when n.template = 'payment_failed' and o.cancelled_at is not null then 'the order has been cancelled'
-    when n.template = 'refund_issued' and exists (
+    when n.template in ('payment_processing', 'payment_failed')
+      and o.session_id is not null then 'the order has been paid'
+    when n.template in ('payment_processing', 'payment_failed')
+      and o.cancelled_at is not null then 'the order has been cancelled'
+    when n.template = 'payment_processing' and not exists (
+      select 1 from public.checkout_sessions cs
+      where cs.order_id = o.id and cs.status = 'complete' and cs.payment_status = 'unpaid'
+        and not cs.async_payment_failed
+    ) then 'the payment did not go through'
+    when n.template in ('refund_issued', 'refund_settled') and exists (
       select 1 from private.refund_states r
       where r.id = coalesce(n.data ->> 'refund_id', n.dedupe_key) and r.has_bounced
     ) then 'the refund did not go through'
+    when n.template = 'refund_issued' and exists (
+      select 1 from private.refund_states r
+      where r.id = coalesce(n.data ->> 'refund_id', n.dedupe_key) and r.took_time
+    ) then 'the refund is complete'
     when n.template = 'duplicate_payment_refunded' and not exists (
       select 1 from private.refund_states r where r.payment_id = n.dedupe_key and not r.has_bounced
     ) and n.dedupe_key like 'pi\_%' then 'the refund did not go through'
     when exists (
       select 1 from public.notifications later
-      where later.order_id = n.order_id and later.template = n.template and later.status = 'sent'
+      where later.order_id = n.order_id and later.template = n.template
+        and private.mail_arrived(later.status)
         and later.created_at > n.created_at and later.dedupe_key like 'resend:%'
     ) then 'it was sent again meanwhile'
+    when n.template in ('payment_declined', 'payment_reminder') then private.recovery_problem(o, n.template)
   end;
 end;
 $$;
@@ -214,48 +223,6 @@ comment on function private.mail_recipient(public.orders) is
   'account''s own, a guest''s as corrected at Stripe, else the address typed on the payment page. Null: '
   'none is known, or the customer was erased.';
 
-create function public.get_notification(p_notification_id uuid) returns jsonb
-language sql
-stable
-security definer
-set search_path = ''
-as $$
-  select jsonb_build_object(
-    'id', n.id,
-    'order_id', n.order_id,
-    'template', n.template,
-    'status', n.status,
-    -- Decided as it is sent: a try that failed does not hold an address that has been corrected since.
-    'recipient', case n.status when 'sent' then n.recipient else private.mail_recipient(o) end,
-    'data', n.data,
-    'problem', private.notification_problem(n, o),
-    'order', jsonb_build_object(
-      'number', o.number, 'status', o.status, 'fulfillment_status', o.fulfillment_status,
-      'currency', o.currency,
-      'amount_subtotal', o.amount_subtotal, 'amount_discount', o.amount_discount,
-      'amount_shipping', o.amount_shipping,
-      'amount_tax', o.amount_tax, 'amount_total', o.amount_total, 'amount_refunded', o.amount_refunded,
-      'amount_paid', o.amount_paid,
-      'customer_name', o.customer_name, 'shipping_name', o.shipping_name,
-      'shipping_address', o.shipping_address,
-      'locale', o.locale, 'paid_at', o.paid_at,
-      'items', (
-        select jsonb_agg(
-          jsonb_build_object(
-            'sku', i.sku, 'name', i.name, 'quantity', i.quantity, 'unit_amount', i.unit_amount
-          ) order by i.sku
-        )
-        from public.order_items i where i.order_id = o.id
-      )
-    )
-  )
-  from public.notifications n join public.orders o on o.id = n.order_id
-  where n.id = p_notification_id
-$$;
-comment on function public.get_notification(uuid) is
-  'A mail with all that its template shows, or null. recipient null: no address is known yet.';
-grant execute on function public.get_notification(uuid) to service_role;
-
 create function public.record_notification_result(
   p_notification_id uuid,
   p_status text,
@@ -274,20 +241,17 @@ begin
   update public.notifications
   set status = p_status, recipient = coalesce(p_recipient, recipient), provider_id = p_provider_id,
     last_error = p_error,
-      sent_at = case p_status when 'sent' then coalesce(sent_at, now()) end
-  where id = p_notification_id and status <> 'sent'
+      sent_at = case p_status when 'sent' then now() end
+  where id = p_notification_id and sent_at is null
   returning * into n;
   v_recorded := found;
   if p_status = 'sent' then
-    -- Sent after all, perhaps as a repeat that staff asked for: nobody need look at the one that was not.
-    update public.alerts a set status = 'resolved'
-    where a.status <> 'resolved' and a.kind in ('job_dead', 'job_discarded')
-      and starts_with(a.dedupe_key, concat_ws(':', a.kind, 'send_mail', n.order_id, n.template));
+    perform private.forget_mail_alerts(n);
   end if;
   return v_recorded;
 end;
 $$;
 comment on function public.record_notification_result(uuid, text, text, text, text) is
-  'Notes that a mail was sent (with the provider''s id), was skipped because it is not true any more, or '
-  'failed for good. A sent mail stays sent: false.';
+  'Notes that a mail was sent (with the provider''s id), was skipped because it is not true any more, was '
+  'suppressed because its address takes none, or failed for good. A sent mail stays sent: false.';
 grant execute on function public.record_notification_result(uuid, text, text, text, text) to service_role;

@@ -8,7 +8,7 @@ as $$
 begin
   update public.checkout_sessions s set
     email = null, name = null, phone = null, shipping_name = null, shipping_address = null,
-    billing_address = null, url = null, version = private.without_digest(s.version),
+    billing_address = null, business = null, url = null, version = private.without_digest(s.version),
     contact_version = private.without_digest(s.contact_version)
   where s.order_id = any (p_order_ids);
   update public.payment_attempts a

@@ -143,6 +143,7 @@ begin
   insert into private.heartbeats as h (name) values ('retry_jobs')
   on conflict (name) do update set last_at = now() where h.last_at < now() - interval '5 seconds';
   perform private.watch_deliveries();
+  perform private.queue_digest();
 
   for r in
     select p.* from private.periodic_jobs p
@@ -163,7 +164,7 @@ begin
     end
     where kind = r.kind;
   end loop;
-  return v_queued + private.queue_expiries();
+  return v_queued + private.queue_expiries() + private.queue_recovery_mails();
 end;
 $$;
 comment on function public.enqueue_periodic_jobs(jsonb) is

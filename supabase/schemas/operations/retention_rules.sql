@@ -40,7 +40,8 @@ insert into private.retention_rules (table_name, columns, holds, kept, ended_by)
   ('public.order_risk', '{velocity_mode,three_d_secure,review_reasons}', 'nothing', 'with the order', ''),
   (
     'public.checkout_sessions',
-    '{email,name,phone,shipping_name,shipping_address,billing_address,url,version,contact_version}', 'person',
+    '{email,name,phone,shipping_name,shipping_address,billing_address,business,url,version,contact_version}',
+    'person',
     'with the order', 'erase_orders()'
   ),
   (
@@ -70,6 +71,9 @@ insert into private.retention_rules (table_name, columns, holds, kept, ended_by)
   ('public.notifications', '{recipient}', 'person', 'with the order', 'erase_orders()'),
   ('public.notifications', '{last_error,data}', 'text', 'with the order', 'erase_person()'),
   ('public.notifications', '{template,dedupe_key,status,provider_id}', 'nothing', 'for good', ''),
+  ('private.alert_incidents', '{kind}', 'nothing', 'for good', ''),
+  ('public.mail_suppressions', '{email_hmac,reason}', 'nothing',
+    'for good, under a keyed digest: whoever was erased stays unsubscribed', ''),
   ('public.order_events', '{data}', 'text', 'with the order', 'erase_person()'),
   ('public.order_events', '{kind,source}', 'nothing', 'for good', ''),
   ('public.staff_commands', '{args,result}', 'text', 'for good, as the audit log', 'erase_person()'),

@@ -13,7 +13,8 @@ begin
 end;
 $$;
 comment on function private.next_order_number() is
-  'Next order number, e.g. KCT-100001. Numbers may have gaps: a refused checkout uses one up.';
+  'Next order number: 100001, 100002, … after the setting order_number_prefix. Numbers may have gaps: a '
+  'refused checkout uses one up.';
 
 create table public.orders (
   id uuid primary key default gen_random_uuid(),
@@ -28,6 +29,7 @@ create table public.orders (
   shipping_address jsonb,
   billing_address jsonb,
   locale text,
+  accepts_marketing boolean,
 
   status text not null default 'pending',
   fulfillment_status text not null default 'unfulfilled',
@@ -83,6 +85,39 @@ create table public.orders (
 comment on table public.orders is
   'One order. status, fulfillment_status, amounts and session_id/payment_id are derived by '
   'settle_order(); nothing else writes them.';
+comment on column public.orders.id is 'For joins; people go by number.';
+comment on column public.orders.number is 'What customers and staff call it. Numbers may have gaps.';
+comment on column public.orders.customer_id is
+  'Whose it is: customers.id; null: nobody is known yet, or it was a guest without a Stripe customer.';
+comment on column public.orders.email is 'Where its mails go; null: not known yet, or erased.';
+comment on column public.orders.customer_name is 'The name typed at the payment.';
+comment on column public.orders.phone is 'Typed at the payment, where it is asked for.';
+comment on column public.orders.shipping_name is 'Whom the parcel goes to.';
+comment on column public.orders.shipping_address is
+  'Where the parcel goes, as Stripe has it: line1, line2, postal_code, city, state, country.';
+comment on column public.orders.billing_address is 'The address of the payment, in the same form.';
+comment on column public.orders.locale is 'The shoppers language; mails are written in it.';
+comment on column public.orders.status is 'How the money stands: see docs/contract.md. Derived.';
+comment on column public.orders.fulfillment_status is
+  'How the goods stand: unfulfilled, on_hold, fulfilled, cancelled. Derived.';
+comment on column public.orders.currency is
+  'ISO code in lower case. All amounts are in its minor units: 12900 is 129.00 USD, or 12900 JPY.';
+comment on column public.orders.amount_discount is 'What was taken off, as Stripe computed it.';
+comment on column public.orders.amount_shipping is 'Delivery.';
+comment on column public.orders.amount_tax is
+  'Tax; part of the prices where prices_include_tax, else added to them.';
+comment on column public.orders.amount_total is 'What it costs.';
+comment on column public.orders.amount_paid is 'What the payment that it keeps has brought.';
+comment on column public.orders.amount_refunded is 'What of it was given back and has arrived.';
+comment on column public.orders.livemode is 'False: made with test keys.';
+comment on column public.orders.session_expires_at is 'Until when its latest payment page can be paid.';
+comment on column public.orders.purchase_ip is 'The shoppers address on the network, for disputes.';
+comment on column public.orders.user_agent is 'The shoppers browser, for disputes.';
+comment on column public.orders.oversold_at is 'When its money came and the goods had gone: it is refunded.';
+comment on column public.orders.cancelled_at is 'When staff cancelled it.';
+comment on column public.orders.paid_at is 'When it was paid; null: not yet.';
+comment on column public.orders.created_at is 'When checkout began.';
+comment on column public.orders.updated_at is 'When settling last changed it.';
 comment on column public.orders.account_id is
   'The account that was signed in at checkout, frozen: it travels in the metadata at Stripe, which a '
   'repeat must not change. Whose the order is now, customer_id says.';
@@ -91,6 +126,8 @@ comment on column public.orders.amount_subtotal is
   'becomes paid.';
 comment on column public.orders.mail_to_account is
   'The order went under its account''s own address: mails follow the account when that changes.';
+comment on column public.orders.accepts_marketing is
+  'Whether the shopper agreed to reminders when the checkout began. Null: not asked.';
 comment on column public.orders.cart_hash is
   'Hash of the frozen lines and currency; travels in the session''s metadata and must come back unchanged.';
 comment on column public.orders.idempotency_key is
@@ -199,6 +236,15 @@ create table public.order_items (
 );
 comment on table public.order_items is
   'Frozen lines of an order: one per variant, name and price as they were when the attempt began.';
+comment on column public.order_items.id is 'For joins.';
+comment on column public.order_items.order_id is 'orders.id.';
+comment on column public.order_items.variant_id is
+  'product_variants.id: the goods, whatever they are called by now.';
+comment on column public.order_items.name is 'As the shopper saw it.';
+comment on column public.order_items.quantity is
+  'Pieces ordered; what became of them is in shipment_lines and return_lines.';
+comment on column public.order_items.unit_amount is
+  'The price of one, in minor units of the orders currency.';
 comment on column public.order_items.sku is
   'What the shopper asked for, for good: the variant may be called otherwise by now. Goods are known by '
   'variant_id.';
@@ -277,14 +323,15 @@ alter table public.order_items enable row level security;
 alter table public.order_events enable row level security;
 
 create policy orders_read on public.orders for select to authenticated
+  -- Staff first, here and below: who is staff is asked once, whose a row is for each.
   using (
-    customer_id in (select c.id from public.customers c where c.user_id = (select auth.uid()))
-    or (select private.is_admin())
+    (select private.is_admin())
+    or customer_id in (select c.id from public.customers c where c.user_id = (select auth.uid()))
   );
 create policy order_risk_read on public.order_risk for select to authenticated
   using ((select private.is_admin()));
 create policy order_items_read on public.order_items for select to authenticated
-  using (exists (select 1 from public.orders o where o.id = order_id));
+  using ((select private.is_admin()) or exists (select 1 from public.orders o where o.id = order_id));
 create policy order_events_read on public.order_events for select to authenticated
   using ((select private.is_admin()));
 

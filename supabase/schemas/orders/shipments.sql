@@ -13,7 +13,14 @@ insert into private.carriers (name, tracking_url) values
   ('ups', 'https://www.ups.com/track?tracknum={number}'),
   ('usps', 'https://tools.usps.com/go/TrackConfirmAction?tLabels={number}'),
   ('fedex', 'https://www.fedex.com/fedextrack/?trknbr={number}'),
-  ('dhl', 'https://www.dhl.com/global-en/home/tracking.html?tracking-id={number}');
+  ('dhl', 'https://www.dhl.com/global-en/home/tracking.html?tracking-id={number}'),
+  ('dpd', 'https://www.dpdgroup.com/mydpd/my-parcels/track?parcelNumber={number}'),
+  ('gls', 'https://gls-group.com/track/{number}'),
+  ('royal mail', 'https://www.royalmail.com/track-your-item#/tracking-results/{number}'),
+  (
+    'canada post',
+    'https://www.canadapost-postescanada.ca/track-reperage/en#/search?searchFor={number}'
+  );
 
 create function private.tracking_url(p_carrier text, p_tracking_number text) returns text
 language plpgsql
@@ -63,9 +70,9 @@ alter table public.shipments enable row level security;
 alter table public.shipment_lines enable row level security;
 -- The inner selects are under the policies of orders: a customer sees the parcels of their own.
 create policy shipments_read on public.shipments for select to authenticated
-  using (exists (select 1 from public.orders o where o.id = order_id) or (select private.is_admin()));
+  using ((select private.is_admin()) or exists (select 1 from public.orders o where o.id = order_id));
 create policy shipment_lines_read on public.shipment_lines for select to authenticated
-  using (exists (select 1 from public.shipments s where s.id = shipment_id) or (select private.is_admin()));
+  using ((select private.is_admin()) or exists (select 1 from public.shipments s where s.id = shipment_id));
 revoke all on public.shipments, public.shipment_lines from public, anon, authenticated, service_role;
 grant select on public.shipments, public.shipment_lines to authenticated, service_role;
 

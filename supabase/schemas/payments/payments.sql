@@ -9,6 +9,7 @@ create table public.checkout_sessions (
   status text not null,
   payment_status text not null,
   async_payment_failed boolean not null default false,
+  awaited_payment boolean not null default false,
   payment_id text,
   stripe_customer_id text,
   currency text,
@@ -26,6 +27,7 @@ create table public.checkout_sessions (
   shipping_name text,
   shipping_address jsonb,
   billing_address jsonb,
+  business jsonb,
   url text,
   expires_at timestamptz not null,
   recovered_from text,
@@ -37,6 +39,10 @@ create table public.checkout_sessions (
 );
 comment on table public.checkout_sessions is
   'Checkout Sessions of our orders, as last seen. An order may have several: resumed, recovered.';
+comment on column public.checkout_sessions.business is
+  'What a business buyer gave on the payment page: { name, tax_ids: [{ type, value }] }.';
+comment on column public.checkout_sessions.awaited_payment is
+  'It was once seen complete with its payment under way: a slow method.';
 comment on column public.checkout_sessions.closing_at is
   'When a velocity rule had it ended: no door leads to it any more, although Stripe may not have closed it '
   'yet. No fact of Stripe''s.';
@@ -127,6 +133,7 @@ create table public.refunds (
   reason text,
   failure_reason text,
   request_id text,
+  was_pending boolean not null default false,
   succeeded_at timestamptz,
   failed_at timestamptz,
   released_at timestamptz,
@@ -141,6 +148,8 @@ comment on column public.refunds.released_at is
   'When staff let the order ship although this refund of all its money had failed.';
 comment on column public.refunds.request_id is
   'The refund_requests row that asked for it; null for one made in Stripe''s dashboard.';
+comment on column public.refunds.was_pending is
+  'It was once seen on its way: most refunds are complete when they are made.';
 comment on column public.refunds.succeeded_at is
   'When it was first seen succeeded; stays when it fails afterwards.';
 comment on column public.refunds.failed_at is
@@ -179,7 +188,7 @@ create policy refund_reasons_read on public.refund_reasons for select to authent
   using ((select private.is_admin()));
 -- The subselect is under the policies of orders: a customer sees the refunds of their own orders.
 create policy refunds_read on public.refunds for select to authenticated
-  using (exists (select 1 from public.orders o where o.id = order_id) or (select private.is_admin()));
+  using ((select private.is_admin()) or exists (select 1 from public.orders o where o.id = order_id));
 
 revoke all
   on public.checkout_sessions, public.payments, public.payment_attempts, public.refunds, public.refund_reasons

@@ -23,6 +23,28 @@ create table public.disputes (
 );
 comment on table public.disputes is
   'Chargebacks (dp_, du_) and inquiries (status warning_*). funds_* become true once and stay.';
+comment on column public.disputes.id is 'The dispute at Stripe: du_… or dp_….';
+comment on column public.disputes.order_id is
+  'orders.id; null: of a payment that is not ours, or not known yet.';
+comment on column public.disputes.payment_id is 'The payment at Stripe, pi_….';
+comment on column public.disputes.charge_id is 'The charge at Stripe, ch_….';
+comment on column public.disputes.amount is 'What is disputed, in minor units; may be a part of the payment.';
+comment on column public.disputes.currency is 'ISO code in lower case.';
+comment on column public.disputes.livemode is 'False: of a test payment.';
+comment on column public.disputes.reason is
+  'What the customer says, in Stripes words: fraudulent, product_not_received, ….';
+comment on column public.disputes.status is
+  'Stripe''s: needs_response, under_review, won, lost; warning_…: an inquiry; appeal_…: a second round.';
+comment on column public.disputes.evidence_due_by is
+  'Until when Stripe takes evidence; null: it takes none now.';
+comment on column public.disputes.evidence_submission_count is
+  'How often evidence was submitted: a second time is hardly ever possible.';
+comment on column public.disputes.has_evidence is 'Evidence is staged at Stripe.';
+comment on column public.disputes.network_reason_code is 'The reason in the card networks words.';
+comment on column public.disputes.funds_withdrawn is 'The bank has taken the money. Stays true.';
+comment on column public.disputes.funds_reinstated is 'And given it back. Stays true.';
+comment on column public.disputes.version is 'Which of Stripes reports this is; decides which one is newer.';
+comment on column public.disputes.created_at is 'When it was opened.';
 comment on column public.disputes.statuses_seen is
   'Every status it was ever seen in, sorted: each ending is announced, also one that a later ending '
   'overtook.';

@@ -18,10 +18,12 @@ comment on view private.settled_sessions is
 
 create view private.refund_states with (security_invoker = true) as
 select r.id, r.order_id, r.payment_id, r.amount,
-  r.status in ('failed', 'canceled') as has_bounced, r.status = 'succeeded' as is_made
+  r.status in ('failed', 'canceled') as has_bounced, r.status = 'succeeded' as is_made,
+  r.was_pending and r.succeeded_at is not null as took_time
 from public.refunds r;
 comment on view private.refund_states is
-  'Refunds. has_bounced: the shop has the money still; is_made: the customer has it; neither: under way.';
+  'Refunds. has_bounced: the shop has the money still; is_made: the customer has it; neither: under way. '
+  'took_time: it was under way and has been made, for good or not.';
 
 create view private.refunded_amounts with (security_invoker = true) as
 select r.payment_id, coalesce(sum(r.amount) filter (where not r.has_bounced), 0)::bigint as given,

@@ -48,8 +48,9 @@ insert into private.job_kinds (kind, provider, max_attempts, retention, descript
   ('submit_dispute_evidence', 'stripe', 24, null, 'Stages or submits evidence.'),
   ('close_dispute', 'stripe', 24, null, 'Accepts a dispute: closes it at Stripe.'),
   ('remind_dispute', null, 12, null, 'Reminds staff of a deadline.'),
-  ('send_mail', 'resend', 12, '30 days', 'Mails a customer.'),
-  ('send_alert', null, 12, '30 days', 'Tells staff.'),
+  ('send_mail', 'mail', 12, '30 days', 'Mails a customer.'),
+  ('send_alert', null, 12, '30 days', 'Tells staff of an incident, or that it is over.'),
+  ('send_digest', null, 12, '30 days', 'Tells staff of the day before.'),
   ('reconcile_events', 'stripe', 12, '1 day', 'Ingests events that never arrived.'),
   (
     'reconcile_objects', 'stripe', 12, '7 days',

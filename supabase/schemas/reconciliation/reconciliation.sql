@@ -29,13 +29,6 @@ revoke all on public.reconciliation_drift from public, anon, authenticated, serv
 revoke all on sequence public.reconciliation_drift_id_seq from public, anon, authenticated, service_role;
 grant select on public.reconciliation_drift to authenticated, service_role;
 
-create view reporting.reconciliation_drift with (security_invoker = true) as
-select d.found_at, d.kind, d.object_id, o.number as order_number, d.before, d.after, d.run_id
-from public.reconciliation_drift d left join public.orders o on o.id = d.order_id
-order by d.found_at desc, d.id desc;
-comment on view reporting.reconciliation_drift is 'What the reconciler repaired, newest first.';
-grant select on reporting.reconciliation_drift to service_role;
-
 create table private.reconciliation_cursors (
   name text primary key,
   position timestamptz not null,

@@ -80,7 +80,7 @@ as $$
             order by n.sent_at
           ), '[]'
         )
-        from public.notifications n where n.order_id = o.id and n.status = 'sent'
+        from public.notifications n where n.order_id = o.id and private.mail_arrived(n.status)
       ),
       'payment', (
         select jsonb_build_object(

@@ -29,9 +29,16 @@ begin
     );
   end loop;
 
-  for r in select cs.id
-    from public.checkout_sessions cs where cs.order_id = o.id and cs.async_payment_failed loop
-    perform private.queue_notification(o.id, 'payment_failed', r.id);
+  for r in
+    select cs.id, cs.awaited_payment, cs.async_payment_failed
+    from public.checkout_sessions cs where cs.order_id = o.id
+  loop
+    if r.awaited_payment then
+      perform private.queue_notification(o.id, 'payment_processing', r.id);
+    end if;
+    if r.async_payment_failed then
+      perform private.queue_notification(o.id, 'payment_failed', r.id);
+    end if;
   end loop;
 
   perform private.settle_refund_effects(o, p_source);
@@ -52,7 +59,7 @@ declare
   v_data jsonb;
 begin
   for r in
-    select f.id, f.amount, f.currency, f.status, f.failure_reason, s.has_bounced
+    select f.id, f.amount, f.currency, f.status, f.failure_reason, s.has_bounced, s.took_time
     from public.refunds f join private.refund_states s on s.id = f.id
     where f.order_id = o.id
   loop
@@ -60,6 +67,9 @@ begin
     -- Queued also when it is first heard of as failed, so that every order of events queues the same mails.
     -- What has stopped being true is not sent: see notification_problem().
     perform private.queue_notification(o.id, 'refund_issued', r.id, v_data);
+    if r.took_time then
+      perform private.queue_notification(o.id, 'refund_settled', r.id, v_data);
+    end if;
     if r.has_bounced then
       perform private.queue_notification(o.id, 'refund_failed', r.id, v_data);
       if private.raise_alert_once(

@@ -123,7 +123,8 @@ begin
     private.parcel_data(s.id) || jsonb_build_object(
       'corrected', exists (
         select 1 from public.notifications n
-        where n.order_id = s.order_id and n.template = 'order_shipped' and n.status = 'sent'
+        where n.order_id = s.order_id and n.template = 'order_shipped'
+          and private.mail_arrived(n.status)
           and (n.data ->> 'parcel')::integer = s.parcel
       )
     )

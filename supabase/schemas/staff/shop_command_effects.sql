@@ -23,3 +23,23 @@ comment on function private.run_erase_customer(uuid, jsonb) is
   'Carries out erase_customer, and answers with counts: { ok, found, erased: { orders, customers, '
   'stripe_customers, events, texts }, problem? }; found false: nobody is known, and nothing was changed. '
   'SHINV: a dispute still needs the data.';
+
+create function private.run_lift_mail_suppression(p_command_id uuid, p_args jsonb) returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_hmac text := private.email_hmac(p_args ->> 'email');
+begin
+  delete from public.mail_suppressions s where s.email_hmac = v_hmac and s.reason = p_args ->> 'reason';
+  if not found then
+    raise exception 'this address is not suppressed as %', p_args ->> 'reason' using
+      errcode = 'SHINV', hint = 'Reasons are bounced, complained, unsubscribed.';
+  end if;
+  -- The log has no address that the list itself does not have.
+  update public.staff_commands set args = args - 'email' || jsonb_build_object('email_hmac', v_hmac)
+  where id = p_command_id;
+end;
+$$;
+comment on function private.run_lift_mail_suppression(uuid, jsonb) is
+  'Carries out lift_mail_suppression. SHINV: the address is not suppressed for this reason.';

@@ -73,6 +73,7 @@ begin
     when 'set_price' then return private.run_set_price(p_args);
     when 'acknowledge_alert' then return private.run_settle_alert('acknowledged', p_args);
     when 'resolve_alert' then return private.run_settle_alert('resolved', p_args);
+    when 'lift_mail_suppression' then perform private.run_lift_mail_suppression(p_id, p_args);
     -- Nothing to carry out: the row says who asked.
     when 'export_person' then null;
   end case;
@@ -499,6 +500,18 @@ comment on function public.erase_customer(text) is
   'ok and found are false when nobody is known under it. Refused while a dispute waits for evidence. Staff '
   'only.';
 
+create function public.lift_mail_suppression(p_email text, p_reason text default 'bounced') returns jsonb
+language sql
+set search_path = ''
+as $$
+  select private.submit_command(
+    'lift_mail_suppression', jsonb_build_object('email', p_email, 'reason', p_reason)
+  )
+$$;
+comment on function public.lift_mail_suppression(text, text) is
+  'Sends mail to an address again: p_reason bounced (it works by now), complained or unsubscribed (only if '
+  'the customer has asked for it). Resend keeps a list of its own. Staff only.';
+
 create function public.adjust_inventory(p_sku text, p_delta integer, p_reason text) returns jsonb
 language sql
 set search_path = ''
@@ -543,5 +556,5 @@ grant execute on function
   public.add_variant(text, text, numeric, text, text, text, integer, boolean),
   public.add_product(text, text, text, text, boolean), public.set_price(text, numeric, boolean, boolean),
   public.acknowledge_alert(uuid), public.resolve_alert(uuid, text), public.accept_dispute(text, text),
-  public.export_person(text)
+  public.export_person(text), public.lift_mail_suppression(text, text)
 to authenticated, service_role;

@@ -16,7 +16,7 @@ create table public.staff_commands (
     'resend_notification', 'redrive_webhook_event', 'redrive_job', 'erase_customer',
     'assign_refund', 'announce_return', 'close_return', 'receive_return',
     'adjust_inventory', 'count_inventory', 'import_inventory', 'add_product', 'add_variant', 'set_price',
-    'acknowledge_alert', 'resolve_alert', 'accept_dispute', 'export_person'
+    'acknowledge_alert', 'resolve_alert', 'accept_dispute', 'export_person', 'lift_mail_suppression'
   ))
 );
 comment on table public.staff_commands is
@@ -87,6 +87,8 @@ as $$
     ('resolve_alert', 'alert_id', 'text', true, 64), ('resolve_alert', 'note', 'text', false, 2000),
     ('accept_dispute', 'dispute_id', 'text', true, 100), ('accept_dispute', 'note', 'text', false, 2000),
     ('export_person', 'email', 'text', true, 320),
+    ('lift_mail_suppression', 'email', 'text', true, 320),
+    ('lift_mail_suppression', 'reason', 'text', true, 20),
     ('add_variant', 'product_slug', 'text', true, 200), ('add_variant', 'sku', 'text', true, 64),
     ('add_variant', 'price_amount', 'amount', true, 999999999999),
     ('add_variant', 'confirm', 'boolean', false, null), ('add_variant', 'currency', 'text', true, 3),

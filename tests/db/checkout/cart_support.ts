@@ -16,6 +16,7 @@ export interface CheckoutCall {
   velocityMode?: "enforce" | "report" | "off";
   previousSessionId?: string | null;
   supersede?: boolean;
+  acceptsMarketing?: boolean | null;
 }
 
 /** The answer of begin_checkout(), as far as tests look at it. */
@@ -61,7 +62,8 @@ export async function beginCheckout(sql: postgres.Sql, call: CheckoutCall): Prom
       p_user_agent => 'test', p_locale => null, p_livemode => false,
       p_session_seconds => ${sessionSeconds}, p_hold_seconds => ${holdSeconds},
       p_velocity_mode => ${call.velocityMode ?? "off"},
-      p_previous_session_id => ${call.previousSessionId ?? null}, p_supersede => ${call.supersede ?? true}
+      p_previous_session_id => ${call.previousSessionId ?? null}, p_supersede => ${call.supersede ?? true},
+      p_accepts_marketing => ${call.acceptsMarketing ?? null}
     ) as answer`;
   if (row === undefined) throw new Error("begin_checkout() returned nothing");
   return row.answer;

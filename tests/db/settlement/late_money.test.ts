@@ -67,7 +67,7 @@ Deno.test("a slow payment that gets under way after sell-out is oversold only wh
     assert.deepEqual([...await tx`select * from public.check_invariants()`], []);
     story.arrived(payment);
     await deliver(tx, story.moves);
-    assert.deepEqual((await endingOf(tx, story)).mails, ["order_unfulfillable"]);
+    assert.deepEqual((await endingOf(tx, story)).mails, ["order_unfulfillable", "payment_processing"]);
     assert.deepEqual(await stockOf(tx), [2, 2, 0]);
   });
 });

@@ -39,7 +39,7 @@ export const cancellations: (Lifecycle & { end: Ending })[] = [
       ...unpaid,
       status: "cancelled",
       fulfillment: "cancelled",
-      mails: ["payment_failed"],
+      mails: ["payment_failed", "payment_processing"],
       jobs: ["expire_checkout_session:a"],
     },
   },

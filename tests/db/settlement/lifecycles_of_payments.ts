@@ -45,17 +45,17 @@ export const payments: (Lifecycle & { end: Ending })[] = [
   {
     name: "slow payment arrives",
     tell: (story) => story.arrived(story.processing("a")),
-    end: paid,
+    end: { ...paid, mails: ["order_confirmation", "payment_processing"] },
   },
   {
     name: "slow payment bounces",
     tell: (story) => story.bounced(story.processing("a")),
-    end: { ...unpaid, status: "payment_failed", mails: ["payment_failed"] },
+    end: { ...unpaid, status: "payment_failed", mails: ["payment_failed", "payment_processing"] },
   },
   {
     name: "slow payment with shipping bounces",
     tell: (story) => story.bounced(story.processing("a", { shipping: 900 }), { shipping: 900 }),
-    end: { ...unpaid, status: "payment_failed", mails: ["payment_failed"] },
+    end: { ...unpaid, status: "payment_failed", mails: ["payment_failed", "payment_processing"] },
   },
   {
     name: "expired",
@@ -86,7 +86,11 @@ export const payments: (Lifecycle & { end: Ending })[] = [
       story.bounced(story.processing("a"));
       story.paid("b");
     },
-    end: { ...paid, mails: ["order_confirmation", "payment_failed"], jobs: ["expire_checkout_session:a"] },
+    end: {
+      ...paid,
+      mails: ["order_confirmation", "payment_failed", "payment_processing"],
+      jobs: ["expire_checkout_session:a"],
+    },
   },
   {
     name: "paid twice by two sessions",
@@ -105,7 +109,7 @@ export const payments: (Lifecycle & { end: Ending })[] = [
       story.paid("b");
       story.arrived(slow);
     },
-    end: duplicate,
+    end: { ...duplicate, mails: ["order_confirmation", "payment_processing"] },
   },
   {
     name: "paid twice, the second one refunded",

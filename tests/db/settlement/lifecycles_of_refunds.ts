@@ -37,7 +37,7 @@ export const refunds: (Lifecycle & { end: Ending })[] = [
       status: "refunded",
       fulfillment: "cancelled",
       refunded: amount,
-      mails: ["order_confirmation", "refund_issued"],
+      mails: ["order_confirmation", "refund_issued", "refund_settled"],
     },
   },
   {

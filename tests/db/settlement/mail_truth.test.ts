@@ -3,7 +3,7 @@ import type postgres from "postgres";
 import { arrange, deliver } from "./arrange.ts";
 import { lifecycles } from "./lifecycles.ts";
 import { searchDatabase, undone } from "./search.ts";
-import { beginOrder } from "./shop.ts";
+import { attachSession, beginOrder } from "./shop.ts";
 import { Story } from "./story.ts";
 
 const database = await searchDatabase();
@@ -45,12 +45,22 @@ const expectations: [lifecycle: string, mails: Record<string, string | null>][] 
     order_cancelled: null,
     refund_issued: null,
   }],
-  ["slow payment bounces", { payment_failed: null }],
+  ["refund that is pending, then succeeds", {
+    order_confirmation: "the order will not be sent",
+    refund_issued: "the refund is complete",
+    refund_settled: null,
+  }],
+  ["slow payment arrives", { order_confirmation: null, payment_processing: "the order has been paid" }],
+  ["slow payment bounces", { payment_failed: null, payment_processing: "the payment did not go through" }],
   ["slow payment bounces, then paid by a second session", {
     payment_failed: "the order has been paid",
+    payment_processing: "the order has been paid",
     order_confirmation: null,
   }],
-  ["cancelled, and the slow payment bounces", { payment_failed: "the order has been cancelled" }],
+  ["cancelled, and the slow payment bounces", {
+    payment_failed: "the order has been cancelled",
+    payment_processing: "the order has been cancelled",
+  }],
 ];
 
 for (const [name, mails] of expectations) {
@@ -60,6 +70,21 @@ for (const [name, mails] of expectations) {
     });
   });
 }
+
+Deno.test("while a slow payment or a refund is under way, that is what the mail says", async () => {
+  await undone(sql, async (tx) => {
+    const slow = new Story(await beginOrder(tx), 1, "T");
+    await attachSession(tx, slow, "a", 1);
+    slow.processing("a");
+    await deliver(tx, slow.moves);
+    assert.deepEqual(await mailsOf(tx, slow), { payment_processing: null });
+    const refunded = new Story(await beginOrder(tx), 1, "U");
+    await attachSession(tx, refunded, "a", 1);
+    refunded.refunded(refunded.paid("a"), "1", 100, "pending");
+    await deliver(tx, refunded.moves);
+    assert.deepEqual(await mailsOf(tx, refunded), { order_confirmation: null, refund_issued: null });
+  });
+});
 
 Deno.test("a mail that died and was sent anew by staff closes its alert, and is not sent when its job comes back", async () => {
   await undone(sql, async (tx) => {

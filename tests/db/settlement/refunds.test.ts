@@ -400,7 +400,7 @@ Deno.test("a full refund with restock puts the goods back on the shelf once it h
     await tellAll(tx, story);
     const end = await endingOf(tx, story);
     assert.deepEqual([end.status, end.fulfillment, end.stock], ["paid", "cancelled", [0, 0, 0]]);
-    assert.deepEqual(end.mails, ["order_confirmation", "refund_failed", "refund_issued"]);
+    assert.deepEqual(end.mails, ["order_confirmation", "refund_failed", "refund_issued", "refund_settled"]);
     assert.deepEqual(end.alerts, ["refund_failed"], "staff hear of it, and not of an oversold order");
     await assertSound(tx);
   });

@@ -13,7 +13,8 @@ import { type Lifecycle } from "./lifecycle.ts";
 
 /** Two values that a setting may have. A setting without an entry fails the test below. */
 const settingValues: Record<string, [unknown, unknown]> = {
-  order_number_prefix: ["KCT-", "X-"],
+  low_stock_at: [3, 12],
+  order_number_prefix: ["", "X-"],
   admin_require_mfa: [false, true],
   early_fraud_warning_policy: ["refund", "review"],
   event_retry_base_seconds: [10, 1],
@@ -26,6 +27,26 @@ const settingValues: Record<string, [unknown, unknown]> = {
   retention_signal_days: [365, 1],
   retention_unpaid_days: [90, 1],
   stock_shown_max: [20, 0],
+  shop_name: ["Our shop", "Another shop"],
+  shop_sender_name: [null, "Orders"],
+  shop_logo_url: [null, "/logo.png"],
+  shop_accent_color: ["#1c1c1e", "#ffffff"],
+  shop_contact_email: [null, "service@example.com"],
+  shop_order_url: [null, "https://shop.example/orders/{number}"],
+  shop_returns_url: [null, "/returns"],
+  shop_privacy_url: [null, "/privacy"],
+  shop_postal_address: [null, "Our shop\n1 Street"],
+  shop_locale: ["en", "de-CH"],
+  shop_time_zone: ["UTC", "Europe/Zurich"],
+  shop_admin_order_url: [null, "https://shop.example/admin/{number}"],
+  shop_runbook_url: [null, "https://shop.example/runbook"],
+  digest_hour: [7, null],
+  alert_at_once: ["critical", "info"],
+  alert_group_minutes: [5, 0],
+  recovery_decline_minutes: [15, null],
+  recovery_reminder_hours: [[1, 24], [2]],
+  recovery_needs_consent: [false, true],
+  shop_statement_descriptor: [null, "OUR SHOP"],
 };
 
 /** Changes of the tables that are settings too, each to rows that are valid. */
@@ -107,12 +128,35 @@ async function settleAll(tx: Tx): Promise<void> {
   await tx`select private.settle_order(id, 'test') from public.orders order by id`;
 }
 
-const write = (tx: Tx, key: string, value: unknown) =>
-  tx`update private.settings set value = ${tx.json(value as postgres.JSONValue)} where key = ${key}`;
+/** By way of a text: the driver takes a JSON null for no value at all. */
+const write = (tx: Tx | postgres.Sql, key: string, value: unknown) =>
+  tx`update private.settings set value = (${JSON.stringify(value)}::text)::jsonb where key = ${key}`;
 
 Deno.test("every setting has its values in this file, and every table of settings its changes", async () => {
   const keys = await sql`select key from private.settings order by key`;
   assert.deepEqual(keys.map(({ key }) => key), Object.keys(settingValues).sort());
+});
+
+Deno.test("a setting that mails show has a value that they can show", async () => {
+  const refused: [string, unknown][] = [
+    ["shop_name", null],
+    ["shop_name", "two\nlines"],
+    ["shop_name", 1],
+    ["shop_accent_color", "red"],
+    ["shop_accent_color", "#fff"],
+    ["shop_logo_url", "http://shop.example/logo.png"],
+    ["shop_logo_url", "//shop.example/logo.png"],
+    ["shop_order_url", "javascript:alert(1)"],
+    ["shop_returns_url", "https://shop.example/a b"],
+    ["shop_privacy_url", "https://me@shop.example/"],
+    ["shop_contact_email", "service"],
+    ["shop_locale", "English"],
+    ["shop_time_zone", "Europe/Atlantis"],
+    ["shop_postal_address", ""],
+  ];
+  for (const [key, value] of refused) {
+    await assert.rejects(write(sql, key, value), /settings_shop_fits/, `${key} = ${JSON.stringify(value)}`);
+  }
 });
 
 /** Makes the changes, settles everything again, and says whether the rows of all orders stayed as they were. */

@@ -179,6 +179,7 @@ const commands: Record<string, Record<string, unknown>> = {
   resolve_alert: { alert_id: "x", note: "x" },
   accept_dispute: { dispute_id: "dp_0", note: "x" },
   export_person: { email: "nobody@example.com" },
+  lift_mail_suppression: { email: "nobody@example.com", reason: "bounced" },
   add_variant: {
     product_slug: "none",
     sku: "X",

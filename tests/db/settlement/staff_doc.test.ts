@@ -33,6 +33,13 @@ for (let n = 1; n <= 12; n++) {
   if (n === 3) await sql`select public.mark_fulfilled(${story.frame.orderNumber}, 'UPS', '1Z-WRONG')`;
 }
 
+{
+  const [mail] = await sql`select n.id from public.notifications n join public.orders o on o.id = n.order_id
+    where o.number = 'KCT-100001'`;
+  await sql`select public.record_mail_event(
+    ${mail?.["id"]}, 'mail_1', 'bounced', true, 'ada@example.com', now(), 'Permanent General')`;
+}
+
 Deno.test("docs/staff.md: every example runs, in the order of the page", async (test) => {
   assert(examples.length > 10);
   for (const [index, example] of examples.entries()) {

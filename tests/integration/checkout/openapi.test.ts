@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { openapi, OPENAPI_PATH } from "../../../scripts/quality/openapi.ts";
 import { resumeToken } from "../../../supabase/functions/_shared/checkout/resume_link.ts";
+import { unsubscribeLink } from "../../../supabase/functions/_shared/mails/unsubscribe_link.ts";
+import { svixHeaders } from "../../../supabase/functions/mail-webhook/signature.ts";
 import { testStack } from "../../support/stack.ts";
 import { differences, type Schema } from "./json_schema.ts";
 import { control, flush, setAvailable } from "./shop.ts";
@@ -19,6 +21,7 @@ interface Document {
   components: { schemas: Record<string, Schema> };
 }
 
+const mailSecret = `whsec_${btoa(crypto.randomUUID())}`;
 const linkSigningSecret = `openapi-${crypto.randomUUID()}`;
 
 Deno.test("docs/openapi.json is what the schemas say; deno task types writes it", async () => {
@@ -28,7 +31,11 @@ Deno.test("docs/openapi.json is what the schemas say; deno task types writes it"
 
 Deno.test("docs/openapi.json describes the real answers of every function", async () => {
   await using stack = await testStack({
-    env: { LINK_SIGNING_SECRET: linkSigningSecret, WEBHOOK_REJECTION_LIMIT: "100000" },
+    env: {
+      LINK_SIGNING_SECRET: linkSigningSecret,
+      RESEND_WEBHOOK_SECRETS: mailSecret,
+      WEBHOOK_REJECTION_LIMIT: "100000",
+    },
   });
   const document: Document = JSON.parse(openapi());
   const seen = new Set<string>();
@@ -118,6 +125,22 @@ Deno.test("docs/openapi.json describes the real answers of every function", asyn
   assert.deepEqual([paid.status, typeof paid.paid_at], ["paid", "string"]);
 
   await call("post", "stripe-webhook", post({}, {}), 400);
+  await call("post", "mail-webhook", post({}, {}), 400);
+  const report = new TextEncoder().encode("{}");
+  const signed = await svixHeaders(report, mailSecret, "msg_1", Math.floor(Date.now() / 1000));
+  await call("post", "mail-webhook", { headers: signed, body: report }, 200);
+  const unsubscribe = new URL(
+    await unsubscribeLink("a".repeat(64), { linkSigningSecret, supabaseUrl: stack.api_url }),
+  );
+  const leave = `unsubscribe${unsubscribe.search}`;
+  const oneClick = new URLSearchParams({ "List-Unsubscribe": "One-Click" });
+  await call("get", leave, {}, 303);
+  await call("get", "unsubscribe?token=x", {}, 400);
+  await call("post", leave, { body: oneClick }, 200);
+  await call("post", leave, { body: new URLSearchParams() }, 400);
+  await call("post", leave, post({}), 415);
+  await call("post", leave, { body: oneClick, headers: { origin: "https://evil.example" } }, 403);
+
   await call("post", "retry-jobs", post({ limit: 1 }, { apikey: stack.secret_key }), 200);
   await call("post", "retry-jobs", post({ limit: 0 }, { apikey: stack.secret_key }), 400);
   await call("post", "retry-jobs", post({}), 401);

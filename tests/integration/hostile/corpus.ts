@@ -176,7 +176,15 @@ const recipes: Record<string, Recipe> = {
   }),
 
   wrong_method: (random) => ({
-    path: pick(random, ["stripe-webhook", "create-checkout-session", "retry-jobs", "order-status", "health"]),
+    path: pick(random, [
+      "stripe-webhook",
+      "create-checkout-session",
+      "retry-jobs",
+      "order-status",
+      "health",
+      "mail-webhook",
+      "unsubscribe",
+    ]),
     method: pick(random, ["PUT", "PATCH", "DELETE", "PROPFIND", "OPTIONS"]),
     headers: [json],
     body: null,
@@ -245,6 +253,32 @@ const recipes: Record<string, Recipe> = {
     method: "GET",
     headers: [],
     body: null,
+  }),
+
+  mail_reports: (random) => ({
+    path: "mail-webhook",
+    method: "POST",
+    headers: [
+      json,
+      ["svix-id", pick(random, ["msg_1", noise(random, 40), "a".repeat(3_000)])],
+      ["svix-timestamp", pick(random, [String(Math.floor(Date.now() / 1000)), "-1", "NaN", "9".repeat(40)])],
+      ["svix-signature", pick(random, [`v1,${"A".repeat(43)}=`, noise(random, 60), "v1,= ".repeat(300)])],
+    ],
+    body: encoder.encode(JSON.stringify(strange(random))),
+  }),
+
+  unsubscribe_forms: (random) => ({
+    path: `unsubscribe?token=${
+      encodeURIComponent(
+        pick(random, [`${hex(random, 64)}.${"A".repeat(43)}`, noise(random, 80), ".", "\u0000"]),
+      )
+    }`,
+    method: "POST",
+    headers: [[
+      "content-type",
+      pick(random, ["application/x-www-form-urlencoded", "multipart/form-data", "x"]),
+    ]],
+    body: encoder.encode(pick(random, ["List-Unsubscribe=One-Click", noise(random, 200), ""])),
   }),
 
   resume_bodies: (random) => ({

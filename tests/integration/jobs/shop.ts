@@ -70,10 +70,15 @@ async function post(url: string, body: unknown, headers: Record<string, string> 
   });
 }
 
-export async function checkout(stack: TestStack, sku = plentySku, quantity = 1): Promise<Checkout> {
+export async function checkout(
+  stack: TestStack,
+  sku = plentySku,
+  quantity = 1,
+  email = `shopper-${crypto.randomUUID()}@example.com`,
+): Promise<Checkout> {
   const response = await post(`${stack.functions_url}/create-checkout-session`, {
     items: [{ sku, quantity }],
-    customer_email: `shopper-${crypto.randomUUID()}@example.com`,
+    customer_email: email,
   }, { apikey: stack.publishable_key });
   const text = await response.text();
   assert.equal(response.status, 201, text);

@@ -1,6 +1,10 @@
 import assert from "node:assert/strict";
+import { mailReporter, reportsOf } from "../../../scripts/local/web/mail_reports.ts";
 import { openMailStore } from "../../../scripts/local/web/mail_store.ts";
 import { resendStandIn } from "../../../scripts/local/web/resend.ts";
+import { type MailEvent, readMailEvent } from "../../../supabase/functions/mail-webhook/mail_event.ts";
+import { isSigned } from "../../../supabase/functions/mail-webhook/signature.ts";
+import { eventually } from "../../support/poll.ts";
 
 const MAIL = {
   from: "KCT Menswear <orders@example.com>",
@@ -132,3 +136,69 @@ Deno.test("Resend stand-in fails as often as it was told to, then accepts again"
   assert.equal((await send()).status, 200);
   assert.equal(mails.list().length, 1);
 });
+
+Deno.test("Resend stand-in reports what becomes of Resend's test addresses, labelled or not", () => {
+  const cases: [string, string[]][] = [
+    ["ada@example.com", ["email.delivered"]],
+    ["delivered@resend.dev", ["email.delivered"]],
+    ["Ada <bounced@resend.dev>", ["email.bounced"]],
+    ["bounced+label@resend.dev", ["email.bounced"]],
+    ["complained@resend.dev", ["email.delivered", "email.complained"]],
+    ["suppressed+1@resend.dev", ["email.suppressed"]],
+    ["bounced@example.com", ["email.delivered"]],
+  ];
+  for (const [to, reports] of cases) assert.deepEqual(reportsOf({ to: [to] }), reports, to);
+});
+
+Deno.test("Resend stand-in tells a signed report in Resend's shape, again until it is taken, in order", async () => {
+  await using dir = await tempDir();
+  const secret = `whsec_${btoa("a secret of the tests alone")}`;
+  const seen: { type: string; id: string; signed: boolean; event: MailEvent | null }[] = [];
+  await using server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen() {} }, async (request) => {
+    const body = new Uint8Array(await request.arrayBuffer());
+    const event = JSON.parse(new TextDecoder().decode(body));
+    seen.push({
+      type: event.type,
+      id: request.headers.get("svix-id") ?? "",
+      signed: await isSigned(body, request.headers, [secret], Date.now()),
+      event: readMailEvent(event),
+    });
+    return new Response(null, { status: seen.length === 1 ? 503 : 200 });
+  });
+  const mails = await openMailStore(dir.path);
+  const report = mailReporter(`http://127.0.0.1:${server.addr.port}/`, secret);
+  const pages = resendStandIn(mails, report);
+  const url = new URL("http://127.0.0.1/resend/emails");
+  const notificationId = crypto.randomUUID();
+  const send = () =>
+    pages(
+      new Request(url, {
+        method: "POST",
+        headers: { authorization: "Bearer re_local", "idempotency-key": "k" },
+        body: JSON.stringify({
+          ...MAIL,
+          to: "complained@resend.dev",
+          tags: [{ name: "notification_id", value: notificationId }],
+        }),
+      }),
+      url,
+    );
+  await send();
+  await send();
+  await eventually("all reports", () => seen.length === 3);
+  assert.deepEqual(seen.map(({ type }) => type), ["email.delivered", "email.delivered", "email.complained"]);
+  assert.equal(seen[0]?.id, seen[1]?.id);
+  assert.deepEqual(seen.map(({ signed }) => signed), [true, true, true]);
+  const last = seen.at(-1)?.event;
+  assert.deepEqual([last?.status, last?.notificationId, last?.recipient, last?.providerId], [
+    "complained",
+    notificationId,
+    "complained@resend.dev",
+    mails.list()[0]?.id,
+  ]);
+});
+
+async function tempDir(): Promise<AsyncDisposable & { path: string }> {
+  const path = await Deno.makeTempDir({ prefix: "kct-mails-" });
+  return { path, [Symbol.asyncDispose]: () => Deno.remove(path, { recursive: true }) };
+}

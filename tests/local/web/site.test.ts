@@ -206,3 +206,43 @@ Deno.test("inbox shows every mail, page by page", async () => {
   assert.doesNotMatch(second, /rel="next"/);
   assert.match(second, /201 to 201/);
 });
+
+Deno.test("inbox finds mails by words of sender, recipient, subject and text", async () => {
+  await using web = await site();
+  for (const subject of ["Your order 1", "Your order 2"]) {
+    await get(`${web.url}/resend/emails`, {
+      method: "POST",
+      headers: { authorization: "Bearer re_local" },
+      body: JSON.stringify({ from: "a@example.com", to: "b@example.com", subject, text: `About ${subject}` }),
+    });
+  }
+  const found = async (words: string) => {
+    const { text } = await get(`${web.url}/inbox?q=${encodeURIComponent(words)}`);
+    return [...text.matchAll(/class="subject">([^<]*)</g)].map(([, subject]) => subject);
+  };
+  assert.deepEqual(await found("ABOUT  2"), ["Your order 2"]);
+  assert.deepEqual(await found("b@example.com"), ["Your order 2", "Your order 1"]);
+  assert.deepEqual(await found("order 3"), []);
+});
+
+Deno.test("inbox shows a mail in the colours that are asked for, whatever the reader's own are", async () => {
+  await using web = await site();
+  const sent = await get(`${web.url}/resend/emails`, {
+    method: "POST",
+    headers: { authorization: "Bearer re_local" },
+    body: JSON.stringify({
+      from: "a@example.com",
+      to: "b@example.com",
+      subject: "-",
+      html: "<style>@media (prefers-color-scheme: dark) { p { color: white } }</style><p>Hello</p>",
+    }),
+  });
+  const { id } = JSON.parse(sent.text);
+  const letter = async (scheme: string) => (await get(`${web.url}/inbox/${id}/html?scheme=${scheme}`)).text;
+  assert.match(await letter("dark"), /@media all \{/);
+  assert.match(await letter("light"), /@media not all \{/);
+  assert.match(
+    (await get(`${web.url}/inbox/${id}?screen=phone&scheme=dark`)).text,
+    /class="letter phone"[^>]*scheme=dark/,
+  );
+});

@@ -89,6 +89,37 @@ Deno.test("checkout.session.completed says what was bought, by whom, and what it
   assert.equal(session.email, "ada@example.com");
 });
 
+Deno.test("a session tells of a business only where the buyer named one", async () => {
+  const completed = await event("checkout.session.completed");
+  const told = (details: Record<string, unknown>) => {
+    const changed = structuredClone(completed) as unknown as {
+      data: { object: { customer_details: object } };
+    };
+    Object.assign(changed.data.object.customer_details, details);
+    const [session] = factsOf(changed as unknown as typeof completed);
+    return session?.fact === "checkout_session" ? session.business : undefined;
+  };
+  assert.equal(told({}), null);
+  assert.equal(told({ tax_ids: [], business_name: null }), null);
+  assert.equal(told({ tax_ids: undefined, business_name: undefined }), null);
+  assert.deepEqual(
+    told({ tax_ids: [{ type: "eu_vat", value: "DE123456789" }, { type: "unknown", value: null }] }),
+    {
+      name: null,
+      tax_ids: [{ type: "eu_vat", value: "DE123456789" }],
+    },
+  );
+  assert.deepEqual(told({ business_name: "Turner Ltd" }), { name: "Turner Ltd", tax_ids: [] });
+});
+
+Deno.test("a session says that its payment is under way only where it has a payment status", async () => {
+  assert.equal((await fact("checkout.session.completed", "checkout_session")).awaited_payment, false);
+  assert.equal(
+    (await fact("checkout.session.async_payment_failed", "checkout_session")).awaited_payment,
+    true,
+  );
+});
+
 Deno.test("a completed session does not claim its payment: only payment events say that", async () => {
   assert.deepEqual(factsOf(await event("checkout.session.completed")).map((found) => found.fact), [
     "checkout_session",

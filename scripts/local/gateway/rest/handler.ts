@@ -4,6 +4,7 @@ import type { Caller } from "../caller.ts";
 import { errorResponse, RestError, unsupported } from "./errors.ts";
 import { type Preferences, readPreferences } from "./prefer.ts";
 import { parseRowQuery } from "./query_string.ts";
+import type { ProjectConfig } from "../project_config.ts";
 import { findRoutine } from "./routine.ts";
 import { type Relation, SchemaCache } from "./schema_cache.ts";
 import {
@@ -22,6 +23,7 @@ interface Layer {
   sql: postgres.Sql;
   cache: SchemaCache;
   maxRows: number;
+  schemas: readonly string[];
 }
 
 interface Answer {
@@ -30,9 +32,15 @@ interface Answer {
   total?: number;
 }
 
-/** Creates the layer over a pool that logs in as `authenticator`; no read answers more than `maxRows` rows. */
-export function createRest(sql: postgres.Sql, maxRows: number): RestHandler {
-  const layer: Layer = { sql, cache: new SchemaCache(sql), maxRows };
+/**
+ * Creates the layer over a pool that logs in as `authenticator`; no read answers more than `maxRows` rows, and nothing
+ * outside `schemas` is shown.
+ */
+export function createRest(
+  sql: postgres.Sql,
+  { maxRows, schemas }: Pick<ProjectConfig, "maxRows" | "schemas">,
+): RestHandler {
+  const layer: Layer = { sql, cache: new SchemaCache(sql), maxRows, schemas };
   return async (request, path, caller) => {
     try {
       return await answer(request, path, caller, layer);
@@ -43,7 +51,7 @@ export function createRest(sql: postgres.Sql, maxRows: number): RestHandler {
 }
 
 async function answer(request: Request, path: string, caller: Caller, layer: Layer) {
-  const prefer = readPreferences(request.headers);
+  const prefer = readPreferences(request, layer.schemas);
   const name = decodeURIComponent(path.replace(/\/$/, ""));
   if (name === "") throw unsupported("the OpenAPI description at /rest/v1/");
   return name.startsWith("rpc/")
@@ -62,14 +70,14 @@ async function call(
   if (!reading && request.method !== "POST") throw wrongMethod(request.method);
   const params = new URL(request.url).searchParams;
   const body = reading ? null : await request.text();
-  const routine = await findRoutine(cache, name, params, body);
+  const routine = await findRoutine(cache, prefer.schema, name, params, body);
   const query = parseRowQuery(routine.remaining);
   applyRange(request, query);
-  const { foreignKeys, roleSettings } = await cache.current();
+  const { foreignKeys, roleSettings } = await cache.current(prefer.schema);
   const statement = callStatement(routine, query, prefer, foreignKeys, maxRows);
   const settings = roleSettings.get(caller.role) ?? [];
   const readOnly = reading || !routine.routine.volatile;
-  const result = await run(sql, statement, caller, request, settings, readOnly, (found) => {
+  const result = await run(sql, statement, caller, request, settings, prefer.schema, readOnly, (found) => {
     if (prefer.single && routine.routine.result === "composite") requireSingle(found);
   });
   if (routine.routine.result === "void") return new Response(null, { status: 204 });
@@ -85,10 +93,14 @@ async function table(
   { sql, cache, maxRows }: Layer,
   prefer: Preferences,
 ): Promise<Response> {
-  const { relations, foreignKeys, roleSettings } = await cache.current();
+  const { relations, foreignKeys, roleSettings } = await cache.current(prefer.schema);
   const relation = relations.get(name);
   if (relation === undefined) {
-    throw new RestError(404, "PGRST205", `Could not find the table 'public.${name}' in the schema cache`);
+    throw new RestError(
+      404,
+      "PGRST205",
+      `Could not find the table '${prefer.schema}.${name}' in the schema cache`,
+    );
   }
   const params = new URL(request.url).searchParams;
   const query = parseRowQuery(params);
@@ -99,7 +111,7 @@ async function table(
     : await write(request, relation, params, prefer, foreignKeys);
   const settings = roleSettings.get(caller.role) ?? [];
   const shown = reading || prefer.returned === "representation";
-  const result = await run(sql, statement, caller, request, settings, reading, (found) => {
+  const result = await run(sql, statement, caller, request, settings, prefer.schema, reading, (found) => {
     if (prefer.single && shown) requireSingle(found);
   });
   if (reading) return rowsResponse(request, result, prefer.single, prefer, query.offset, 200);
@@ -135,10 +147,12 @@ async function run(
   caller: Caller,
   request: Request,
   settings: [string, string][],
+  schema: string,
   readOnly: boolean,
   check: (answer: Answer) => void,
 ): Promise<Answer> {
   const pairs = [
+    ["search_path", `"${schema}", public, extensions`],
     ["role", caller.role],
     ["request.jwt.claims", JSON.stringify(caller.claims)],
     ["request.method", request.method],

@@ -6,27 +6,31 @@ export interface Preferences {
   count: boolean;
   resolution: "merge-duplicates" | "ignore-duplicates" | null;
   single: boolean;
+  /** The schema that the request speaks of. */
+  schema: string;
 }
 
-/** Reads `Prefer`, `Accept` and the profile headers; refuses what the offline layer does not have. */
-export function readPreferences(headers: Headers): Preferences {
+/**
+ * Reads `Prefer`, `Accept` and the profile header, which is `Accept-Profile` for reads and `Content-Profile` for the
+ * rest; refuses schemas that are not exposed, and what the offline layer does not have.
+ */
+export function readPreferences({ headers, method }: Request, exposed: readonly string[]): Preferences {
   const prefer = new Map(
     (headers.get("prefer") ?? "").split(",").map((part) => {
       const [name = "", value = ""] = part.trim().split("=");
       return [name, value];
     }),
   );
-  for (const profile of ["accept-profile", "content-profile"]) {
-    const schema = headers.get(profile);
-    if (schema !== null && schema !== "public") {
-      throw new RestError(
-        406,
-        "PGRST106",
-        `Invalid schema: ${schema}`,
-        null,
-        "Only the following schemas are exposed: public",
-      );
-    }
+  const reading = method === "GET" || method === "HEAD";
+  const schema = headers.get(reading ? "accept-profile" : "content-profile") ?? exposed[0] ?? "";
+  if (!exposed.includes(schema)) {
+    throw new RestError(
+      406,
+      "PGRST106",
+      `Invalid schema: ${schema}`,
+      null,
+      `Only the following schemas are exposed: ${exposed.join(", ")}`,
+    );
   }
   const count = prefer.get("count");
   if (count !== undefined && count !== "exact") throw unsupported(`Prefer: count=${count}`);
@@ -40,6 +44,7 @@ export function readPreferences(headers: Headers): Preferences {
     count: count === "exact",
     resolution: resolution === "merge-duplicates" || resolution === "ignore-duplicates" ? resolution : null,
     single: acceptsObject(headers.get("accept") ?? "*/*"),
+    schema,
   };
 }
 

@@ -19,36 +19,38 @@ export interface RoutineCall {
  */
 export async function findRoutine(
   cache: SchemaCache,
+  schema: string,
   name: string,
   params: URLSearchParams,
   body: string | null,
 ): Promise<RoutineCall> {
   try {
-    return await matchRoutine(cache, name, params, body);
+    return await matchRoutine(cache, schema, name, params, body);
   } catch (error) {
     if (!(error instanceof RestError) || error.code !== "PGRST202") throw error;
     cache.forget();
-    return await matchRoutine(cache, name, params, body);
+    return await matchRoutine(cache, schema, name, params, body);
   }
 }
 
 async function matchRoutine(
   cache: SchemaCache,
+  schema: string,
   name: string,
   params: URLSearchParams,
   body: string | null,
 ): Promise<RoutineCall> {
-  const { routines } = await cache.current();
+  const { routines } = await cache.current(schema);
   const overloads = routines.get(name) ?? [];
   const call = body === null ? fromQuery(params, overloads) : fromBody(params, body);
   const matching = overloads.filter((routine) => accepts(routine, call.names));
   const [routine, second] = matching;
-  if (routine === undefined) throw unknownRoutine(name, call.names, overloads);
+  if (routine === undefined) throw unknownRoutine(`${schema}.${name}`, call.names, overloads);
   if (second !== undefined) {
     throw new RestError(
       300,
       "PGRST203",
-      `Could not choose the best candidate function between ${matching.length} functions named public.${name}`,
+      `Could not choose the best candidate function between ${matching.length} functions named ${schema}.${name}`,
       null,
       "Name the functions apart",
     );
@@ -84,15 +86,13 @@ function accepts(routine: Routine, names: string[]): boolean {
 function unknownRoutine(name: string, names: string[], overloads: Routine[]): RestError {
   const shown = names.length === 0 ? "without parameters" : `(${names.join(", ")})`;
   const known = overloads.map((routine) =>
-    `public.${name}(${routine.inputs.map((input) => input.name).join(", ")})`
+    `${name}(${routine.inputs.map((input) => input.name).join(", ")})`
   );
   return new RestError(
     404,
     "PGRST202",
-    `Could not find the function public.${name}${
-      names.length === 0 ? ` ${shown}` : shown
-    } in the schema cache`,
-    `Searched for the function public.${name} with ${
+    `Could not find the function ${name}${names.length === 0 ? ` ${shown}` : shown} in the schema cache`,
+    `Searched for the function ${name} with ${
       names.length === 0 ? "no parameters" : `parameters ${names.join(", ")}`
     }`,
     known.length === 0 ? null : `Perhaps you meant to call ${known.join(" or ")}`,

@@ -7,15 +7,17 @@ export interface Field {
   type: string;
 }
 
-/** A table or view of schema `public`. */
+/** A table or view. */
 export interface Relation {
+  schema: string;
   name: string;
   columns: Field[];
   primaryKey: string[];
 }
 
-/** A foreign key between two tables of schema `public`. */
+/** A foreign key between two tables of one schema. */
 export interface ForeignKey {
+  schema: string;
   name: string;
   table: string;
   columns: string[];
@@ -25,8 +27,9 @@ export interface ForeignKey {
   oneToOne: boolean;
 }
 
-/** A function of schema `public`. */
+/** A function. */
 export interface Routine {
+  schema: string;
   name: string;
   inputs: (Field & { optional: boolean })[];
   result: "void" | "scalar" | "composite";
@@ -44,33 +47,36 @@ interface Snapshot {
   roleSettings: Map<string, [string, string][]>;
 }
 
-/** What the layer knows of the schema: read on first use, and again after the database says that it changed. */
+/** What the layer knows of each schema: read on first use, and again after the database says that it changed. */
 export class SchemaCache {
-  #snapshot: Promise<Snapshot> | null = null;
+  readonly #snapshots = new Map<string, Promise<Snapshot>>();
   #listening: Promise<unknown> | null = null;
 
   constructor(readonly sql: postgres.Sql) {}
 
-  /** Returns the current knowledge. */
-  async current(): Promise<Snapshot> {
-    this.#listening ??= this.sql.listen("pgrst", () => this.#snapshot = null, () => this.#snapshot = null);
+  /** Returns the current knowledge of an exposed schema. */
+  async current(schema: string): Promise<Snapshot> {
+    this.#listening ??= this.sql.listen("pgrst", () => this.forget(), () => this.forget());
     await this.#listening.catch((error) => {
       this.#listening = null;
       throw error;
     });
-    const snapshot = this.#snapshot ??= load(this.sql);
-    snapshot.catch(() => this.#snapshot = null);
+    const known = this.#snapshots.get(schema);
+    if (known !== undefined) return await known;
+    const snapshot = load(this.sql, schema);
+    this.#snapshots.set(schema, snapshot);
+    snapshot.catch(() => this.forget());
     return await snapshot;
   }
 
   /** Forgets everything, so that the next request reads the schema again. */
   forget(): void {
-    this.#snapshot = null;
+    this.#snapshots.clear();
   }
 }
 
-async function load(sql: postgres.Sql): Promise<Snapshot> {
-  const [row] = await sql.unsafe(QUERY);
+async function load(sql: postgres.Sql, schema: string): Promise<Snapshot> {
+  const [row] = await sql.unsafe(QUERY, [schema]);
   const found = JSON.parse(row?.snapshot);
   const routines = new Map<string, Routine[]>();
   for (const routine of found.routines as Routine[]) {
@@ -94,6 +100,7 @@ const QUERY = `
 select json_build_object(
   'relations', (
     select coalesce(json_agg(json_build_object(
+      'schema', $1::text,
       'name', c.relname,
       'columns', (
         select coalesce(json_agg(json_build_object('name', a.attname, 'type', format_type(a.atttypid, a.atttypmod))
@@ -108,10 +115,11 @@ select json_build_object(
         where i.indrelid = c.oid and i.indisprimary
       )
     )), '[]')
-    from pg_class c where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p', 'v', 'm', 'f')
+    from pg_class c where c.relnamespace = $1::text::regnamespace and c.relkind in ('r', 'p', 'v', 'm', 'f')
   ),
   'foreignKeys', (
     select coalesce(json_agg(json_build_object(
+      'schema', $1::text,
       'name', k.conname,
       'table', s.relname,
       'columns', (select json_agg(a.attname order by p.position) from unnest(k.conkey) with ordinality as p (attnum, position)
@@ -123,12 +131,13 @@ select json_build_object(
         and string_to_array(i.indkey::text, ' ')::int2[] <@ k.conkey)
     )), '[]')
     from pg_constraint k
-    join pg_class s on s.oid = k.conrelid and s.relnamespace = 'public'::regnamespace
-    join pg_class t on t.oid = k.confrelid and t.relnamespace = 'public'::regnamespace
+    join pg_class s on s.oid = k.conrelid and s.relnamespace = $1::text::regnamespace
+    join pg_class t on t.oid = k.confrelid and t.relnamespace = $1::text::regnamespace
     where k.contype = 'f'
   ),
   'routines', (
     select coalesce(json_agg(json_build_object(
+      'schema', $1::text,
       'name', p.proname,
       'inputs', (
         select coalesce(json_agg(json_build_object('name', coalesce(u.name, ''), 'type', format_type(u.type, null),
@@ -145,12 +154,12 @@ select json_build_object(
         else 'scalar' end,
       'returnsSet', p.proretset,
       'relation', (select c.relname from pg_class c where c.oid = t.typrelid and c.relkind <> 'c'
-        and c.relnamespace = 'public'::regnamespace),
+        and c.relnamespace = $1::text::regnamespace),
       'volatile', p.provolatile = 'v'
     )), '[]')
     from pg_proc p
     join pg_type t on t.oid = p.prorettype
-    where p.pronamespace = 'public'::regnamespace and p.prokind = 'f'
+    where p.pronamespace = $1::text::regnamespace and p.prokind = 'f'
       and p.prorettype not in ('trigger'::regtype, 'event_trigger'::regtype)
   ),
   'roles', (

@@ -82,7 +82,11 @@ function embed(
   const nested: RowQuery = { ...embeddedQuery(query, item), items: item.items };
   const rows = selectSql(
     nested,
-    { sql: `public.${quoteName(target)} ${quoteName(inner)}`, alias: inner, relation: target },
+    {
+      sql: `${quoteName(key.schema)}.${quoteName(target)} ${quoteName(inner)}`,
+      alias: inner,
+      relation: target,
+    },
     foreignKeys,
     join,
   );

@@ -16,6 +16,10 @@ export interface Statement {
   reusable: boolean;
 }
 
+function qualifiedName({ schema, name }: { schema: string; name: string }): string {
+  return `${quoteName(schema)}.${quoteName(name)}`;
+}
+
 const ROWS = `coalesce(json_agg(pgrst_rows), '[]')::text as body, count(*)::int as rows`;
 
 /** Reads rows of a table or view. */
@@ -27,7 +31,7 @@ export function readStatement(
   maxRows: number,
 ): Statement {
   const source = {
-    sql: `public.${quoteName(relation.name)}`,
+    sql: qualifiedName(relation),
     alias: relation.name,
     relation: relation.name,
   };
@@ -47,7 +51,7 @@ export function insertStatement(
   keys: ForeignKey[],
 ): Statement {
   const names = columnsOfBody(body, params.get("columns"));
-  const target = `public.${quoteName(relation.name)}`;
+  const target = qualifiedName(relation);
   const list = names.map(quoteName).join(", ");
   const values = names.length === 0
     ? "default values"
@@ -71,20 +75,20 @@ export function updateStatement(
 ): Statement {
   const names = columnsOfBody(body, null);
   const where = requiredWhere("UPDATE", query, relation);
-  const table = quoteName(relation.name);
+  const table = qualifiedName(relation);
   if (names.length === 0) {
-    const nothing = `select * from public.${table} where false`;
+    const nothing = `select * from ${table} where false`;
     return { sql: `select ${ROWS} from (${nothing}) pgrst_rows`, parameters: [], reusable: false };
   }
   const sets = names.map((name) => `${quoteName(name)} = pgrst_body.${quoteName(name)}`).join(", ");
-  const sql = `update public.${table} set ${sets} from ${recordSource(relation, names, body)}${where}`;
+  const sql = `update ${table} set ${sets} from ${recordSource(relation, names, body)}${where}`;
   return writeStatement(sql, relation, query, keys, [body]);
 }
 
 /** Deletes the rows that the filters name. */
 export function deleteStatement(relation: Relation, query: RowQuery, keys: ForeignKey[]): Statement {
   const where = requiredWhere("DELETE", query, relation);
-  return writeStatement(`delete from public.${quoteName(relation.name)}${where}`, relation, query, keys, []);
+  return writeStatement(`delete from ${qualifiedName(relation)}${where}`, relation, query, keys, []);
 }
 
 /** Calls a function with named arguments taken from a JSON object. */
@@ -98,7 +102,7 @@ export function callStatement(
   const fields = routine.inputs.filter((input) => names.includes(input.name));
   const args = fields.map(({ name }) => `${quoteName(name)} := pgrst_body.${quoteName(name)}`).join(", ");
   const columns = fields.map(({ name, type }) => `${quoteName(name)} ${type}`).join(", ");
-  const call = `public.${quoteName(routine.name)}(${args})`;
+  const call = `${qualifiedName(routine)}(${args})`;
   const record = fields.length === 0 ? "" : `json_to_record($1::text::json) as pgrst_body(${columns})`;
   const parameters = fields.length === 0 ? [] : [body];
   if (routine.result !== "composite") {

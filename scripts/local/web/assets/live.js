@@ -11,7 +11,7 @@ function busyReading() {
   const selection = getSelection();
   return paused || document.hidden || (selection !== null && !selection.isCollapsed) ||
     main.querySelector("details[open], iframe") !== null ||
-    document.activeElement?.matches("main a, main summary");
+    document.activeElement?.matches("main a, main summary, main input");
 }
 
 /** Replaces the content and puts scrolled and focused tables back to where they were. */

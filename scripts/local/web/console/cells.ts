@@ -22,6 +22,7 @@ const GOOD = new Set([
   "complete",
   "committed",
   "sent",
+  "delivered",
   "fulfilled",
   "resolved",
   "ok",
@@ -30,6 +31,9 @@ const GOOD = new Set([
 ]);
 const BAD = new Set([
   "failed",
+  "bounced",
+  "complained",
+  "suppressed",
   "dead",
   "payment_failed",
   "blocked",

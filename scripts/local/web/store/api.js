@@ -72,14 +72,15 @@ export async function request(path, options) {
 async function send(path, { method = "GET", body, headers = {}, token = null } = {}) {
   const all = { apikey: PUBLISHABLE_KEY, ...headers };
   if (token !== null) all.authorization = `Bearer ${token}`;
-  if (body !== undefined) all["content-type"] = "application/json";
+  const form = body instanceof URLSearchParams;
+  if (body !== undefined && !form) all["content-type"] = "application/json";
   let response;
   let parsed;
   try {
     response = await fetch(`${API_URL}${path}`, {
       method,
       headers: all,
-      body: body === undefined ? undefined : JSON.stringify(body),
+      body: body === undefined || form ? body : JSON.stringify(body),
       signal: AbortSignal.timeout(TIMEOUT_MS),
     });
     parsed = await bodyOf(response);

@@ -8,6 +8,7 @@ import { listPage } from "./pages/list.js";
 import { productPage } from "./pages/product.js";
 import { resumePage } from "./pages/resume.js";
 import { successPage } from "./pages/success.js";
+import { unsubscribePage } from "./pages/unsubscribe.js";
 import { currentSession, onSessionChange } from "./session.js";
 
 const PAGES = [
@@ -18,6 +19,7 @@ const PAGES = [
   [/^\/store\/success\/?$/, successPage],
   [/^\/store\/cancelled\/?$/, cancelledPage],
   [/^\/store\/resume\/?$/, resumePage],
+  [/^\/store\/unsubscribe\/?$/, unsubscribePage],
 ];
 
 function showHeader() {

@@ -6,6 +6,7 @@
 import type Stripe from "stripe";
 import type { Env } from "../env.ts";
 import { bestLocale } from "../text/locale.ts";
+import { webAddress } from "../text/web_address.ts";
 import type { Checkout, CheckoutItem, ShippingRate } from "../database/checkout.ts";
 
 /** Where Stripe's page leads to; `success` carries Stripe's placeholder for the session id. */
@@ -26,9 +27,6 @@ const shippingRatesMax = 5;
 /** Stripe's limit for a product's name; ours is shorter, but colour and size come on top. */
 const nameLength = 250;
 
-/** Stripe refuses longer addresses of images. */
-const imageUrlLength = 2_048;
-
 /** Stripe's page languages (https://docs.stripe.com/js/appendix/supported_locales). */
 export const locales: readonly string[] = [
   ..."bg cs da de el en en-GB es es-419 et fi fil fr fr-CA hi-IN hr hu id it ja ko lt lv ms mt nb nl pl"
@@ -39,7 +37,7 @@ export const locales: readonly string[] = [
 /** Parameters of the session that pays for a checkout's current attempt. */
 export function sessionParams(checkout: Checkout, urls: ReturnUrls, env: SessionEnv): Params {
   const metadata = sessionMetadata(checkout);
-  const { automaticTax, promotionCodes, termsConsent } = env.checkout;
+  const { automaticTax, promotionCodes, termsConsent, taxIds } = env.checkout;
   return {
     mode: "payment",
     line_items: checkout.items.map((item) => lineItem(item, checkout, env)),
@@ -58,6 +56,7 @@ export function sessionParams(checkout: Checkout, urls: ReturnUrls, env: Session
     ...(automaticTax ? { automatic_tax: { enabled: true } } : {}),
     ...(promotionCodes ? { allow_promotion_codes: true } : {}),
     ...(termsConsent ? { consent_collection: { terms_of_service: "required" } } : {}),
+    ...(taxIds ? { tax_id_collection: { enabled: true } } : {}),
     ...threeDSecure(checkout, env),
   };
 }
@@ -112,7 +111,8 @@ function stripeLocale(tag: string | null): string {
 }
 
 function lineItem(item: CheckoutItem, checkout: Checkout, env: SessionEnv): LineItem {
-  const image = imageUrl(item.image_url, env.siteUrl);
+  // What Stripe would refuse is left out: a picture is no reason not to sell.
+  const image = webAddress(item.image_url, env.siteUrl);
   return {
     quantity: item.quantity,
     price_data: {
@@ -200,15 +200,4 @@ function threeDSecure(checkout: Checkout, env: SessionEnv): Partial<Params> {
     level === checkout.three_d_secure || level === env.checkout.threeDSecure
   );
   return asked === undefined ? {} : { payment_method_options: { card: { request_three_d_secure: asked } } };
-}
-
-/**
- * Address of an image for Stripe's page: absolute, or a path of our own site. Only a site on http shows http images.
- * What Stripe would refuse is left out: a picture is no reason not to sell.
- */
-function imageUrl(value: string | null, siteUrl: string): string | null {
-  if (value === null || value.trim() === "" || !URL.canParse(value, siteUrl)) return null;
-  const url = new URL(value, siteUrl);
-  const fit = url.protocol === "https:" || url.origin === new URL(siteUrl).origin;
-  return fit && url.href.length <= imageUrlLength ? url.href : null;
 }

@@ -7,28 +7,28 @@ export type Database = {
           Tables: {
             "alerts": {
                   Row: {
-                    "count": number,"data": NonNullable<Json>,"dedupe_key": string,"first_at": string,"id": string,"kind": string,"last_at": string,"severity": string,"status": string
+                    "count": number,"data": NonNullable<Json>,"dedupe_key": string,"first_at": string,"id": string,"kind": string,"last_at": string,"over_told_at": string | null,"severity": string,"status": string,"told_at": string | null
                   }
                   ComputedFields: never
                   Insert: {
-                    "count"?: number,"data"?: NonNullable<Json>,"dedupe_key": string,"first_at"?: string,"id"?: string,"kind": string,"last_at"?: string,"severity": string,"status"?: string
+                    "count"?: number,"data"?: NonNullable<Json>,"dedupe_key": string,"first_at"?: string,"id"?: string,"kind": string,"last_at"?: string,"over_told_at"?: string | null,"severity": string,"status"?: string,"told_at"?: string | null
                   }
                   Update: {
-                    "count"?: number,"data"?: NonNullable<Json>,"dedupe_key"?: string,"first_at"?: string,"id"?: string,"kind"?: string,"last_at"?: string,"severity"?: string,"status"?: string
+                    "count"?: number,"data"?: NonNullable<Json>,"dedupe_key"?: string,"first_at"?: string,"id"?: string,"kind"?: string,"last_at"?: string,"over_told_at"?: string | null,"severity"?: string,"status"?: string,"told_at"?: string | null
                   }
                   Relationships: [
                     
                   ]
                 },"checkout_sessions": {
                   Row: {
-                    "amount_discount": number | null,"amount_shipping": number | null,"amount_subtotal": number | null,"amount_tax": number | null,"amount_total": number | null,"async_payment_failed": boolean,"attempt": number | null,"billing_address": Json | null,"cart_hash": string | null,"closing_at": string | null,"completed_at": string | null,"contact_version": string,"created_at": string,"currency": string | null,"email": string | null,"expires_at": string,"id": string,"livemode": boolean,"metadata_order_id": string | null,"name": string | null,"order_id": string,"payment_id": string | null,"payment_status": string,"phone": string | null,"recovered_from": string | null,"shipping_address": Json | null,"shipping_name": string | null,"status": string,"stripe_customer_id": string | null,"url": string | null,"version": string
+                    "amount_discount": number | null,"amount_shipping": number | null,"amount_subtotal": number | null,"amount_tax": number | null,"amount_total": number | null,"async_payment_failed": boolean,"attempt": number | null,"awaited_payment": boolean,"billing_address": Json | null,"business": Json | null,"cart_hash": string | null,"closing_at": string | null,"completed_at": string | null,"contact_version": string,"created_at": string,"currency": string | null,"email": string | null,"expires_at": string,"id": string,"livemode": boolean,"metadata_order_id": string | null,"name": string | null,"order_id": string,"payment_id": string | null,"payment_status": string,"phone": string | null,"recovered_from": string | null,"shipping_address": Json | null,"shipping_name": string | null,"status": string,"stripe_customer_id": string | null,"url": string | null,"version": string
                   }
                   ComputedFields: never
                   Insert: {
-                    "amount_discount"?: number | null,"amount_shipping"?: number | null,"amount_subtotal"?: number | null,"amount_tax"?: number | null,"amount_total"?: number | null,"async_payment_failed"?: boolean,"attempt"?: number | null,"billing_address"?: Json | null,"cart_hash"?: string | null,"closing_at"?: string | null,"completed_at"?: string | null,"contact_version": string,"created_at"?: string,"currency"?: string | null,"email"?: string | null,"expires_at": string,"id": string,"livemode": boolean,"metadata_order_id"?: string | null,"name"?: string | null,"order_id": string,"payment_id"?: string | null,"payment_status": string,"phone"?: string | null,"recovered_from"?: string | null,"shipping_address"?: Json | null,"shipping_name"?: string | null,"status": string,"stripe_customer_id"?: string | null,"url"?: string | null,"version": string
+                    "amount_discount"?: number | null,"amount_shipping"?: number | null,"amount_subtotal"?: number | null,"amount_tax"?: number | null,"amount_total"?: number | null,"async_payment_failed"?: boolean,"attempt"?: number | null,"awaited_payment"?: boolean,"billing_address"?: Json | null,"business"?: Json | null,"cart_hash"?: string | null,"closing_at"?: string | null,"completed_at"?: string | null,"contact_version": string,"created_at"?: string,"currency"?: string | null,"email"?: string | null,"expires_at": string,"id": string,"livemode": boolean,"metadata_order_id"?: string | null,"name"?: string | null,"order_id": string,"payment_id"?: string | null,"payment_status": string,"phone"?: string | null,"recovered_from"?: string | null,"shipping_address"?: Json | null,"shipping_name"?: string | null,"status": string,"stripe_customer_id"?: string | null,"url"?: string | null,"version": string
                   }
                   Update: {
-                    "amount_discount"?: number | null,"amount_shipping"?: number | null,"amount_subtotal"?: number | null,"amount_tax"?: number | null,"amount_total"?: number | null,"async_payment_failed"?: boolean,"attempt"?: number | null,"billing_address"?: Json | null,"cart_hash"?: string | null,"closing_at"?: string | null,"completed_at"?: string | null,"contact_version"?: string,"created_at"?: string,"currency"?: string | null,"email"?: string | null,"expires_at"?: string,"id"?: string,"livemode"?: boolean,"metadata_order_id"?: string | null,"name"?: string | null,"order_id"?: string,"payment_id"?: string | null,"payment_status"?: string,"phone"?: string | null,"recovered_from"?: string | null,"shipping_address"?: Json | null,"shipping_name"?: string | null,"status"?: string,"stripe_customer_id"?: string | null,"url"?: string | null,"version"?: string
+                    "amount_discount"?: number | null,"amount_shipping"?: number | null,"amount_subtotal"?: number | null,"amount_tax"?: number | null,"amount_total"?: number | null,"async_payment_failed"?: boolean,"attempt"?: number | null,"awaited_payment"?: boolean,"billing_address"?: Json | null,"business"?: Json | null,"cart_hash"?: string | null,"closing_at"?: string | null,"completed_at"?: string | null,"contact_version"?: string,"created_at"?: string,"currency"?: string | null,"email"?: string | null,"expires_at"?: string,"id"?: string,"livemode"?: boolean,"metadata_order_id"?: string | null,"name"?: string | null,"order_id"?: string,"payment_id"?: string | null,"payment_status"?: string,"phone"?: string | null,"recovered_from"?: string | null,"shipping_address"?: Json | null,"shipping_name"?: string | null,"status"?: string,"stripe_customer_id"?: string | null,"url"?: string | null,"version"?: string
                   }
                   Relationships: [
                     {
@@ -171,6 +171,20 @@ isOneToOne: false
       referencedColumns: ["variant_id"]
     }
                   ]
+                },"mail_suppressions": {
+                  Row: {
+                    "created_at": string,"email_hmac": string,"reason": string
+                  }
+                  ComputedFields: never
+                  Insert: {
+                    "created_at"?: string,"email_hmac": string,"reason": string
+                  }
+                  Update: {
+                    "created_at"?: string,"email_hmac"?: string,"reason"?: string
+                  }
+                  Relationships: [
+                    
+                  ]
                 },"notifications": {
                   Row: {
                     "created_at": string,"data": NonNullable<Json>,"dedupe_key": string,"id": string,"last_error": string | null,"order_id": string,"provider_id": string | null,"recipient": string | null,"sent_at": string | null,"status": string,"template": string
@@ -265,14 +279,14 @@ isOneToOne: true
                   ]
                 },"orders": {
                   Row: {
-                    "abandoned_at": string | null,"account_id": string | null,"amount_discount": number,"amount_paid": number,"amount_refunded": number,"amount_shipping": number,"amount_subtotal": number,"amount_tax": number,"amount_total": number,"attempt": number,"billing_address": Json | null,"cancelled_at": string | null,"cart_hash": string,"created_at": string,"currency": string,"customer_id": string | null,"customer_name": string | null,"decided_payment_id": string | null,"email": string | null,"erased_at": string | null,"fulfilled_at": string | null,"fulfillment_status": string,"id": string,"idempotency_key": string | null,"livemode": boolean,"locale": string | null,"mail_to_account": boolean,"number": string,"oversold_at": string | null,"paid_at": string | null,"payment_id": string | null,"phone": string | null,"prices_include_tax": boolean,"purchase_ip": unknown,"restocked_at": string | null,"session_expires_at": string,"session_id": string | null,"shipping_address": Json | null,"shipping_name": string | null,"shipping_rates": NonNullable<Json>,"status": string,"updated_at": string,"user_agent": string | null
+                    "abandoned_at": string | null,"accepts_marketing": boolean | null,"account_id": string | null,"amount_discount": number,"amount_paid": number,"amount_refunded": number,"amount_shipping": number,"amount_subtotal": number,"amount_tax": number,"amount_total": number,"attempt": number,"billing_address": Json | null,"cancelled_at": string | null,"cart_hash": string,"created_at": string,"currency": string,"customer_id": string | null,"customer_name": string | null,"decided_payment_id": string | null,"email": string | null,"erased_at": string | null,"fulfilled_at": string | null,"fulfillment_status": string,"id": string,"idempotency_key": string | null,"livemode": boolean,"locale": string | null,"mail_to_account": boolean,"number": string,"oversold_at": string | null,"paid_at": string | null,"payment_id": string | null,"phone": string | null,"prices_include_tax": boolean,"purchase_ip": unknown,"restocked_at": string | null,"session_expires_at": string,"session_id": string | null,"shipping_address": Json | null,"shipping_name": string | null,"shipping_rates": NonNullable<Json>,"status": string,"updated_at": string,"user_agent": string | null
                   }
                   ComputedFields: never
                   Insert: {
-                    "abandoned_at"?: string | null,"account_id"?: string | null,"amount_discount"?: number,"amount_paid"?: number,"amount_refunded"?: number,"amount_shipping"?: number,"amount_subtotal": number,"amount_tax"?: number,"amount_total": number,"attempt"?: number,"billing_address"?: Json | null,"cancelled_at"?: string | null,"cart_hash": string,"created_at"?: string,"currency": string,"customer_id"?: string | null,"customer_name"?: string | null,"decided_payment_id"?: string | null,"email"?: string | null,"erased_at"?: string | null,"fulfilled_at"?: string | null,"fulfillment_status"?: string,"id"?: string,"idempotency_key"?: string | null,"livemode": boolean,"locale"?: string | null,"mail_to_account"?: boolean,"number"?: string,"oversold_at"?: string | null,"paid_at"?: string | null,"payment_id"?: string | null,"phone"?: string | null,"prices_include_tax"?: boolean,"purchase_ip"?: unknown,"restocked_at"?: string | null,"session_expires_at": string,"session_id"?: string | null,"shipping_address"?: Json | null,"shipping_name"?: string | null,"shipping_rates"?: NonNullable<Json>,"status"?: string,"updated_at"?: string,"user_agent"?: string | null
+                    "abandoned_at"?: string | null,"accepts_marketing"?: boolean | null,"account_id"?: string | null,"amount_discount"?: number,"amount_paid"?: number,"amount_refunded"?: number,"amount_shipping"?: number,"amount_subtotal": number,"amount_tax"?: number,"amount_total": number,"attempt"?: number,"billing_address"?: Json | null,"cancelled_at"?: string | null,"cart_hash": string,"created_at"?: string,"currency": string,"customer_id"?: string | null,"customer_name"?: string | null,"decided_payment_id"?: string | null,"email"?: string | null,"erased_at"?: string | null,"fulfilled_at"?: string | null,"fulfillment_status"?: string,"id"?: string,"idempotency_key"?: string | null,"livemode": boolean,"locale"?: string | null,"mail_to_account"?: boolean,"number"?: string,"oversold_at"?: string | null,"paid_at"?: string | null,"payment_id"?: string | null,"phone"?: string | null,"prices_include_tax"?: boolean,"purchase_ip"?: unknown,"restocked_at"?: string | null,"session_expires_at": string,"session_id"?: string | null,"shipping_address"?: Json | null,"shipping_name"?: string | null,"shipping_rates"?: NonNullable<Json>,"status"?: string,"updated_at"?: string,"user_agent"?: string | null
                   }
                   Update: {
-                    "abandoned_at"?: string | null,"account_id"?: string | null,"amount_discount"?: number,"amount_paid"?: number,"amount_refunded"?: number,"amount_shipping"?: number,"amount_subtotal"?: number,"amount_tax"?: number,"amount_total"?: number,"attempt"?: number,"billing_address"?: Json | null,"cancelled_at"?: string | null,"cart_hash"?: string,"created_at"?: string,"currency"?: string,"customer_id"?: string | null,"customer_name"?: string | null,"decided_payment_id"?: string | null,"email"?: string | null,"erased_at"?: string | null,"fulfilled_at"?: string | null,"fulfillment_status"?: string,"id"?: string,"idempotency_key"?: string | null,"livemode"?: boolean,"locale"?: string | null,"mail_to_account"?: boolean,"number"?: string,"oversold_at"?: string | null,"paid_at"?: string | null,"payment_id"?: string | null,"phone"?: string | null,"prices_include_tax"?: boolean,"purchase_ip"?: unknown,"restocked_at"?: string | null,"session_expires_at"?: string,"session_id"?: string | null,"shipping_address"?: Json | null,"shipping_name"?: string | null,"shipping_rates"?: NonNullable<Json>,"status"?: string,"updated_at"?: string,"user_agent"?: string | null
+                    "abandoned_at"?: string | null,"accepts_marketing"?: boolean | null,"account_id"?: string | null,"amount_discount"?: number,"amount_paid"?: number,"amount_refunded"?: number,"amount_shipping"?: number,"amount_subtotal"?: number,"amount_tax"?: number,"amount_total"?: number,"attempt"?: number,"billing_address"?: Json | null,"cancelled_at"?: string | null,"cart_hash"?: string,"created_at"?: string,"currency"?: string,"customer_id"?: string | null,"customer_name"?: string | null,"decided_payment_id"?: string | null,"email"?: string | null,"erased_at"?: string | null,"fulfilled_at"?: string | null,"fulfillment_status"?: string,"id"?: string,"idempotency_key"?: string | null,"livemode"?: boolean,"locale"?: string | null,"mail_to_account"?: boolean,"number"?: string,"oversold_at"?: string | null,"paid_at"?: string | null,"payment_id"?: string | null,"phone"?: string | null,"prices_include_tax"?: boolean,"purchase_ip"?: unknown,"restocked_at"?: string | null,"session_expires_at"?: string,"session_id"?: string | null,"shipping_address"?: Json | null,"shipping_name"?: string | null,"shipping_rates"?: NonNullable<Json>,"status"?: string,"updated_at"?: string,"user_agent"?: string | null
                   }
                   Relationships: [
                     {
@@ -451,14 +465,14 @@ isOneToOne: false
                   ]
                 },"refunds": {
                   Row: {
-                    "amount": number,"charge_id": string | null,"created_at": string,"currency": string,"failed_at": string | null,"failure_reason": string | null,"id": string,"order_id": string | null,"payment_id": string | null,"reason": string | null,"released_at": string | null,"request_id": string | null,"seen_at": string,"status": string,"succeeded_at": string | null,"version": string
+                    "amount": number,"charge_id": string | null,"created_at": string,"currency": string,"failed_at": string | null,"failure_reason": string | null,"id": string,"order_id": string | null,"payment_id": string | null,"reason": string | null,"released_at": string | null,"request_id": string | null,"seen_at": string,"status": string,"succeeded_at": string | null,"version": string,"was_pending": boolean
                   }
                   ComputedFields: never
                   Insert: {
-                    "amount": number,"charge_id"?: string | null,"created_at": string,"currency": string,"failed_at"?: string | null,"failure_reason"?: string | null,"id": string,"order_id"?: string | null,"payment_id"?: string | null,"reason"?: string | null,"released_at"?: string | null,"request_id"?: string | null,"seen_at"?: string,"status": string,"succeeded_at"?: string | null,"version": string
+                    "amount": number,"charge_id"?: string | null,"created_at": string,"currency": string,"failed_at"?: string | null,"failure_reason"?: string | null,"id": string,"order_id"?: string | null,"payment_id"?: string | null,"reason"?: string | null,"released_at"?: string | null,"request_id"?: string | null,"seen_at"?: string,"status": string,"succeeded_at"?: string | null,"version": string,"was_pending"?: boolean
                   }
                   Update: {
-                    "amount"?: number,"charge_id"?: string | null,"created_at"?: string,"currency"?: string,"failed_at"?: string | null,"failure_reason"?: string | null,"id"?: string,"order_id"?: string | null,"payment_id"?: string | null,"reason"?: string | null,"released_at"?: string | null,"request_id"?: string | null,"seen_at"?: string,"status"?: string,"succeeded_at"?: string | null,"version"?: string
+                    "amount"?: number,"charge_id"?: string | null,"created_at"?: string,"currency"?: string,"failed_at"?: string | null,"failure_reason"?: string | null,"id"?: string,"order_id"?: string | null,"payment_id"?: string | null,"reason"?: string | null,"released_at"?: string | null,"request_id"?: string | null,"seen_at"?: string,"status"?: string,"succeeded_at"?: string | null,"version"?: string,"was_pending"?: boolean
                   }
                   Relationships: [
                     {
@@ -691,7 +705,7 @@ isOneToOne: false
 { Args: { "p_attempt": number,"p_email_change"?: number,"p_fact": Json,"p_order_id": string }; Returns: undefined
                            },
 "begin_checkout":
-{ Args: { "p_client_ip": string,"p_email": string,"p_hold_seconds": number,"p_idempotency_key": string,"p_items": Json,"p_livemode": boolean,"p_locale": string,"p_previous_session_id"?: string,"p_session_seconds": number,"p_supersede"?: boolean,"p_user_agent": string,"p_user_id": string,"p_velocity_mode"?: string }; Returns: Json
+{ Args: { "p_accepts_marketing"?: boolean,"p_client_ip": string,"p_email": string,"p_hold_seconds": number,"p_idempotency_key": string,"p_items": Json,"p_livemode": boolean,"p_locale": string,"p_previous_session_id"?: string,"p_session_seconds": number,"p_supersede"?: boolean,"p_user_agent": string,"p_user_id": string,"p_velocity_mode"?: string }; Returns: Json
                            },
 "cancel_order":
 { Args: { "p_order_number": string,"p_reason"?: string }; Returns: Json
@@ -738,24 +752,9 @@ isOneToOne: false
 "forget_stripe_customer":
 { Args: { "p_order_id": string,"p_stripe_customer_id": string }; Returns: Json
                            },
-"get_alert":
-{ Args: { "p_alert_id": string }; Returns: {
-              "count": number,
-"data": NonNullable<Json>,
-"dedupe_key": string,
-"first_at": string,
-"id": string,
-"kind": string,
-"last_at": string,
-"severity": string,
-"status": string
-            }[]
-                          SetofOptions: {
-        from: "*"
-        to: "alerts"
-        isOneToOne: false
-        isSetofReturn: true
-      } },
+"get_digest":
+{ Args: { "p_day": string }; Returns: Json
+                           },
 "get_dispute_evidence":
 { Args: { "p_dispute_id": string }; Returns: Json
                            },
@@ -820,6 +819,9 @@ isOneToOne: false
         isOneToOne: true
         isSetofReturn: false
       } },
+"lift_mail_suppression":
+{ Args: { "p_email": string,"p_reason"?: string }; Returns: Json
+                           },
 "list_differing_objects":
 { Args: { "p_objects": Json }; Returns: (string)[]
                            },
@@ -867,6 +869,12 @@ isOneToOne: false
         isOneToOne: true
         isSetofReturn: false
       } },
+"record_alert_message":
+{ Args: { "p_alert_ids": (string)[],"p_over": boolean }; Returns: undefined
+                           },
+"record_mail_event":
+{ Args: { "p_at": string,"p_detail": string,"p_notification_id": string,"p_permanent": boolean,"p_provider_id": string,"p_recipient": string,"p_status": string }; Returns: string
+                           },
 "record_notification_result":
 { Args: { "p_error": string,"p_notification_id": string,"p_provider_id": string,"p_recipient": string,"p_status": string }; Returns: boolean
                            },
@@ -930,6 +938,9 @@ isOneToOne: false
 "submit_dispute_evidence":
 { Args: { "p_dispute_id": string,"p_note"?: string }; Returns: Json
                            },
+"take_alert_message":
+{ Args: { "p_alert_id": string }; Returns: Json
+                           },
 "take_rate_limits":
 { Args: { "p_buckets": Json }; Returns: Database["public"]['CompositeTypes']["limit_decision"]
                           SetofOptions: {
@@ -937,7 +948,10 @@ isOneToOne: false
         to: "limit_decision"
         isOneToOne: true
         isSetofReturn: false
-      } }
+      } },
+"unsubscribe_reminders":
+{ Args: { "p_email_hmac": string }; Returns: undefined
+                           }
           }
           Enums: {
             [_ in never]: never

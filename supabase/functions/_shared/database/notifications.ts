@@ -1,7 +1,6 @@
 /** Mails to customers, and alerts to staff. */
-import type { Address } from "../stripe_events/facts.ts";
-import { type Call, type Json, type Known, type Returned, rowOrNull } from "./client.ts";
-import type { OrderLine } from "./orders.ts";
+import type { Address, Business } from "../stripe_events/facts.ts";
+import type { Call, Json } from "./client.ts";
 import { maskedOrNull } from "./storable.ts";
 
 export type NotificationCalls = ReturnType<typeof notificationCalls>;
@@ -12,11 +11,46 @@ export type Notification = {
   template: string;
   /** Null: no address is known yet. */
   recipient: string | null;
-  status: "queued" | "sent" | "failed" | "skipped";
+  /** What the database knows the recipient by; a link to unsubscribe carries it. */
+  recipient_hmac: string | null;
+  /** Why it must not go to that address; null: it may. */
+  suppression: string | null;
+  /** The provider has it already. */
+  is_sent: boolean;
+  /** It asks to buy: its readers can unsubscribe. */
+  is_reminder: boolean;
+  status: "queued" | "sent" | "delivered" | "bounced" | "complained" | "suppressed" | "failed" | "skipped";
   data: { [field: string]: Json | undefined };
   /** Why it must not be sent any more; null when what it says is true. */
   problem: string | null;
   order: NotificationOrder;
+  shop: ShopSettings;
+};
+
+/** The shop as its customers know it: the rows of private.settings whose key begins with shop_. */
+export type ShopSettings = {
+  name: string;
+  /** The name in From; null: EMAIL_FROM as it is. */
+  sender_name: string | null;
+  /** These four: an https address, or a path on the site of SITE_URL. `{number}` in order_url is the order's. */
+  logo_url: string | null;
+  order_url: string | null;
+  returns_url: string | null;
+  privacy_url: string | null;
+  /** `#rrggbb`. */
+  accent_color: string;
+  contact_email: string | null;
+  /** Its lines are separated by line breaks. */
+  postal_address: string | null;
+  /** Language tag of mails whose reader's language is not known. */
+  locale: string;
+  /** IANA name. */
+  time_zone: string;
+  /** Where staff look at an order, `{number}` is its number; and the runbook, whose anchors are kinds of alert. */
+  admin_order_url: string | null;
+  runbook_url: string | null;
+  /** What a card's statement shows. */
+  statement_descriptor: string | null;
 };
 
 /** What a mail can show of its order; amounts in minor units. */
@@ -35,15 +69,73 @@ export type NotificationOrder = {
   customer_name: string | null;
   shipping_name: string | null;
   shipping_address: Address | null;
+  billing_address: Address | null;
+  /** Name of the delivery price that was chosen; null where it cannot be told. */
+  shipping_method: string | null;
   locale: string | null;
+  created_at: string;
   paid_at: string | null;
-  items: OrderLine[];
+  /** What the kept payment was made with. */
+  card: { brand: string | null; last4: string | null } | null;
+  /** What a business buyer gave on the payment page. */
+  business: Business | null;
+  /** The codes of the latest attempt that failed. */
+  decline: { failure_code: string | null; decline_code: string | null; advice_code: string | null } | null;
+  /** `name` carries colour and size. */
+  items: { sku: string; name: string; quantity: number; unit_amount: number; image_url: string | null }[];
 };
 
-export type StoredAlert = Known<Returned<"get_alert">[number], {
+export type StoredAlert = {
+  id: string;
+  kind: string;
   severity: "info" | "warning" | "critical";
+  dedupe_key: string;
+  status: "open" | "acknowledged" | "resolved";
+  count: number;
+  first_at: string;
+  last_at: string;
   data: { [field: string]: Json | undefined };
-}>;
+  told_at: string | null;
+  over_told_at: string | null;
+};
+
+/** What staff have not been told yet about one kind of alert. */
+export type AlertMessage = {
+  outcome: "tell";
+  /** All of them are resolved. */
+  over: boolean;
+  kind: string;
+  /** The highest of all. */
+  severity: StoredAlert["severity"];
+  /** How often all of them were seen. */
+  count: number;
+  first_at: string;
+  last_at: string;
+  /** Latest first; `alerts` are the first five. */
+  alert_ids: string[];
+  alerts: StoredAlert[];
+  shop: ShopSettings;
+};
+
+/** A day in the shop's time zone; amounts in minor units. */
+export type Digest = {
+  /** `YYYY-MM-DD` */
+  day: string;
+  sales: { currency: string; count: number; amount: number }[];
+  refunds: { currency: string; count: number; amount: number }[];
+  to_ship: number;
+  /** Orders that wait for a person, by reason. */
+  attention: Record<string, number>;
+  /** Those whose deadline is within seven days. */
+  disputes: { order_number: string | null; amount: number; currency: string; evidence_due_by: string }[];
+  /** Open ones by kind. */
+  alerts: Record<string, number>;
+  mails_failed: number;
+  shop: ShopSettings;
+};
+
+/** A message to send, or why there is none: sent with others of its kind, or to be asked for later. */
+export type TakenAlertMessage = AlertMessage | { outcome: "told" } | { outcome: "wait"; until: string };
 
 export const notificationCalls = (call: Call) => ({
   getNotification: (id: string) =>
@@ -53,7 +145,10 @@ export const notificationCalls = (call: Call) => ({
   recordNotificationResult: (
     id: string,
     recipient: string | null,
-    result: { status: "sent"; providerId: string | null } | { status: "failed" | "skipped"; error: string },
+    result: { status: "sent"; providerId: string | null } | {
+      status: "failed" | "skipped" | "suppressed";
+      error: string;
+    },
   ): Promise<boolean> =>
     call("record_notification_result", {
       p_notification_id: id,
@@ -63,5 +158,37 @@ export const notificationCalls = (call: Call) => ({
       p_error: result.status === "sent" ? null : maskedOrNull(result.error),
     }),
 
-  getAlert: (id: string) => rowOrNull(call("get_alert", { p_alert_id: id })) as Promise<StoredAlert | null>,
+  takeAlertMessage: (alertId: string) =>
+    call("take_alert_message", { p_alert_id: alertId }) as Promise<TakenAlertMessage>,
+
+  getDigest: (day: string) => call("get_digest", { p_day: day }) as Promise<Digest>,
+
+  recordAlertMessage: (alertIds: string[], over: boolean): Promise<void> =>
+    call("record_alert_message", { p_alert_ids: alertIds, p_over: over }),
+
+  /**
+   * What became of a mail. `unchanged`: the same or more is known; `unknown`: it is none of ours.
+   * @param event `notificationId` null: the provider tells its own id alone; `permanent`: the address takes no mail.
+   */
+  recordMailEvent: (event: {
+    notificationId: string | null;
+    providerId: string;
+    status: "delivered" | "failed" | "suppressed" | "bounced" | "complained";
+    permanent: boolean;
+    recipient: string | null;
+    at: string;
+    detail: string | null;
+  }) =>
+    call("record_mail_event", {
+      p_notification_id: event.notificationId,
+      p_provider_id: event.providerId,
+      p_status: event.status,
+      p_permanent: event.permanent,
+      p_recipient: event.recipient,
+      p_at: event.at,
+      p_detail: maskedOrNull(event.detail),
+    }) as Promise<"recorded" | "unchanged" | "unknown">,
+
+  /** Ends reminders for the address that is known by this HMAC. */
+  unsubscribeReminders: (hmac: string) => call("unsubscribe_reminders", { p_email_hmac: hmac }),
 });

@@ -54,6 +54,14 @@ export const webhookAnswer = z.strictObject({
   outcome: z.enum(["applied", "duplicate", "ignored", "queued"]),
 });
 
+export const mailWebhookAnswer = z.strictObject({
+  received: z.literal(true),
+  outcome: z.enum(["recorded", "unchanged", "unknown", "ignored"])
+    .describe("unchanged: the same or more is known; unknown: no mail of this shop; ignored: nobody asks."),
+});
+
+export const unsubscribeAnswer = z.strictObject({ unsubscribed: z.literal(true) });
+
 export const jobsAnswer = z.strictObject({
   claimed: z.int().min(0),
   succeeded: z.int().min(0),

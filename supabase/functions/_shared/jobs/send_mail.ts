@@ -1,13 +1,16 @@
 /**
- * Mails a customer through Resend, once: the provider replays the answer of a key it has seen.
+ * Mails a customer, once: Resend replays the answer of a key that it has seen.
  *
  * While mail is not set up, mails wait: a key that got lost must not cost a confirmation. A shop that has no mail at
  * all does not pile them up either: after some days a mail would say what is no longer so.
  */
 import { resumeLink } from "../checkout/resume_link.ts";
+import { mailProvider } from "../mail_providers/mod.ts";
 import { renderMail } from "../mails/mod.ts";
+import { senderOf } from "../mails/shop.ts";
+import { unsubscribeHeaders, unsubscribeLink } from "../mails/unsubscribe_link.ts";
+import { laterOutcome } from "./mail_outcome.ts";
 import { done, type JobHandler, textField } from "./outcome.ts";
-import { postMail } from "./resend.ts";
 
 const waitMaxMs = 3 * 24 * 3_600_000;
 const lookAgainMs = 3_600_000;
@@ -16,15 +19,22 @@ const lookAgainMs = 3_600_000;
 export const sendMail: JobHandler = async (job, { env, rpc, fetch, now }) => {
   const notification = await rpc.getNotification(textField(job, "notification_id"));
   if (notification === null) return { kind: "discard", reason: "the notification does not exist any more" };
-  if (notification.status === "sent") return done;
+  if (notification.is_sent) return done;
   const { id, recipient } = notification;
+  if (notification.suppression !== null) {
+    const error = notification.suppression;
+    await rpc.recordNotificationResult(id, recipient, { status: "suppressed", error });
+    return { kind: "discard", reason: error };
+  }
   if (notification.problem !== null) {
     await rpc.recordNotificationResult(id, null, { status: "skipped", error: notification.problem });
     return { kind: "discard", reason: notification.problem };
   }
   const fail = (error: string) => rpc.recordNotificationResult(id, recipient, { status: "failed", error });
-  if (env.resend === null || env.emailFrom === null) {
-    const reason = "mail is not set up: RESEND_API_KEY and EMAIL_FROM are missing";
+  const mailer = mailProvider(env, fetch);
+  if (mailer === null) {
+    const key = env.mailProvider === "postmark" ? "POSTMARK_SERVER_TOKEN" : "RESEND_API_KEY";
+    const reason = `mail is not set up: ${key} and EMAIL_FROM are missing`;
     if (now() < Date.parse(job.created_at) + waitMaxMs) {
       return { kind: "snooze", until: new Date(now() + lookAgainMs), reason, alert: "warning" };
     }
@@ -42,9 +52,20 @@ export const sendMail: JobHandler = async (job, { env, rpc, fetch, now }) => {
   const resumeUrl = notification.order_id === null
     ? null
     : await resumeLink(notification.order_id, env, Date.parse(job.created_at));
-  const links = { siteUrl: env.siteUrl, resumeUrl };
-  const mail = { from: env.emailFrom, to: recipient, ...renderMail(notification, links) };
-  const answer = await postMail(mail, `notification_${id}`, { resend: env.resend, fetch, now });
+  const unsubscribeUrl = notification.is_reminder && notification.recipient_hmac !== null
+    ? await unsubscribeLink(notification.recipient_hmac, env)
+    : null;
+  const links = { siteUrl: env.siteUrl, resumeUrl, unsubscribeUrl };
+  const { shop } = notification;
+  const mail = {
+    from: senderOf(mailer.from, shop),
+    to: recipient,
+    ...(shop.contact_email === null ? {} : { replyTo: shop.contact_email }),
+    ...renderMail(notification, links),
+    ...(unsubscribeUrl === null ? {} : { headers: unsubscribeHeaders(unsubscribeUrl) }),
+    notificationId: id,
+  };
+  const answer = await mailer.provider.send(mail, `notification_${id}`);
   switch (answer.kind) {
     case "sent":
       await rpc.recordNotificationResult(id, recipient, { status: "sent", providerId: answer.id });
@@ -52,7 +73,7 @@ export const sendMail: JobHandler = async (job, { env, rpc, fetch, now }) => {
     case "refused":
       await fail(answer.error);
       return { kind: "discard", reason: answer.error, alert: "warning", provider: "up" };
-    case "later":
-      return answer.outcome;
+    default:
+      return laterOutcome(answer, now());
   }
 };

@@ -114,6 +114,8 @@ export interface OrderAmounts {
 
 /** A line of a bill; `included` lines stand below the total and are no part of the sum. */
 export interface BillLine {
+  kind: "discount" | "shipping" | "tax" | "other" | "tax_included";
+  /** What the line is called in English. */
   label: string;
   amount: number;
   included: boolean;
@@ -128,11 +130,11 @@ export function billLines(order: OrderAmounts): BillLine[] {
   const rest = order.amount_total - goods + order.amount_discount - order.amount_shipping;
   const added = Math.min(Math.max(rest, 0), order.amount_tax);
   const lines: BillLine[] = [
-    { label: "Discount", amount: -order.amount_discount, included: false },
-    { label: "Shipping", amount: order.amount_shipping, included: false },
-    { label: "Tax", amount: added, included: false },
-    { label: "Other", amount: rest - added, included: false },
-    { label: "Includes tax", amount: order.amount_tax - added, included: true },
+    { kind: "discount", label: "Discount", amount: -order.amount_discount, included: false },
+    { kind: "shipping", label: "Shipping", amount: order.amount_shipping, included: false },
+    { kind: "tax", label: "Tax", amount: added, included: false },
+    { kind: "other", label: "Other", amount: rest - added, included: false },
+    { kind: "tax_included", label: "Includes tax", amount: order.amount_tax - added, included: true },
   ];
   return lines.filter(({ amount }) => amount !== 0);
 }

@@ -1,6 +1,6 @@
 /** Checkout Sessions: the bridge between an order and the money paid for it. */
 import type Stripe from "stripe";
-import type { Address, CheckoutSessionFact, Fact, Translation, UnreadFact } from "./facts.ts";
+import type { Address, Business, CheckoutSessionFact, Fact, Translation, UnreadFact } from "./facts.ts";
 import { unknownValues } from "./known_values.ts";
 import { type AnySession, deliveryOf, isOtherVersion, moneyOf } from "./older_shapes.ts";
 import { paymentIntentFacts } from "./payment_intent.ts";
@@ -101,6 +101,7 @@ export function checkoutSessionFact(
     status: session.status ?? "open",
     payment_status: session.payment_status ?? paymentStatusOf(session),
     async_payment_failed: asyncPaymentFailed,
+    awaited_payment: session.status === "complete" && session.payment_status === "unpaid",
     payment_id: idOf(session.payment_intent),
     customer_id: idOf(session.customer),
     currency: money.currency?.toLowerCase() ?? null,
@@ -115,6 +116,7 @@ export function checkoutSessionFact(
     shipping_name: shipping?.name ?? null,
     shipping_address: addressOf(shipping?.address),
     billing_address: addressOf(customer?.address),
+    business: businessOf(customer ?? null),
     recovered_from: session.recovered_from ?? null,
     url: session.url ?? null,
     expires_at: session.expires_at ?? session.created + olderLifetimeSeconds,
@@ -132,6 +134,13 @@ function paymentStatusOf(session: AnySession): "unpaid" | "no_payment_required" 
 
 function attemptOf(value: string | undefined): number | null {
   return value !== undefined && /^[1-9]\d{0,5}$/.test(value) ? Number(value) : null;
+}
+
+/** Versions before tax ids were collected have neither field. */
+function businessOf(customer: Partial<Stripe.Checkout.Session.CustomerDetails> | null): Business | null {
+  const name = customer?.business_name ?? null;
+  const ids = (customer?.tax_ids ?? []).flatMap(({ type, value }) => value === null ? [] : [{ type, value }]);
+  return name === null && ids.length === 0 ? null : { name, tax_ids: ids };
 }
 
 function addressOf(address: Partial<Stripe.Address> | null | undefined): Address | null {

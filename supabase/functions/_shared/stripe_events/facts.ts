@@ -16,6 +16,13 @@ export type Address = {
   country: string | null;
 };
 
+/** A buyer who gave a company's name or tax ids. */
+export interface Business {
+  name: string | null;
+  /** `type` is Stripe's: `eu_vat`, `us_ein`, … */
+  tax_ids: { type: string; value: string }[];
+}
+
 /** State of a Checkout Session. `order_id`, `attempt` and `cart_hash` come from its metadata. */
 export interface CheckoutSessionFact {
   fact: "checkout_session";
@@ -28,6 +35,8 @@ export interface CheckoutSessionFact {
   payment_status: string;
   /** Said by `checkout.session.async_payment_failed`, or by the payment that was read with it: the session does not. */
   async_payment_failed: boolean;
+  /** The session says that it is complete and its payment still under way. Versions without a payment status do not. */
+  awaited_payment: boolean;
   payment_id: string | null;
   customer_id: string | null;
   currency: string | null;
@@ -42,6 +51,8 @@ export interface CheckoutSessionFact {
   shipping_name: string | null;
   shipping_address: Address | null;
   billing_address: Address | null;
+  /** Null for a buyer who named no business. */
+  business: Business | null;
   recovered_from: string | null;
   url: string | null;
   expires_at: number;

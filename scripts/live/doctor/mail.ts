@@ -1,0 +1,58 @@
+import { svixHeaders } from "../../../supabase/functions/mail-webhook/signature.ts";
+import { reportTypes } from "../../../supabase/functions/mail-webhook/mail_event.ts";
+import { error, type Finding, ok, warning } from "./finding.ts";
+import type { Subject } from "./subject.ts";
+
+const timeoutMs = 15_000;
+
+/** Whether the provider's reports get through, and the links of reminders do. */
+export async function checkMail(subject: Subject): Promise<Finding[]> {
+  return [await checkReports(subject), await checkUnsubscribe(subject)].flat();
+}
+
+async function checkReports({ env, kind }: Subject): Promise<Finding[]> {
+  if (env.mailProvider !== "resend" || env.resend === null) return [];
+  const url = `${env.supabaseUrl}/functions/v1/mail-webhook`;
+  const [secret] = env.resendWebhookSecrets;
+  if (secret === undefined) {
+    return [warning(
+      "nobody hears of mails that come back",
+      `add a webhook to ${url} at Resend, with ${reportTypes.join(", ")}, and set its signing secret as ` +
+        "RESEND_WEBHOOK_SECRETS",
+    )];
+  }
+  // Signed and of no kind that is listened to: acknowledged, and nothing is changed.
+  const body = new TextEncoder().encode('{"type":"doctor"}');
+  const headers = await svixHeaders(body, secret, "doctor", Math.floor(Date.now() / 1000));
+  const answer = await ask(url, { method: "POST", headers, body });
+  if (answer === 200) return [ok("mail-webhook takes what RESEND_WEBHOOK_SECRETS signs")];
+  return answer === 400
+    ? [error("mail-webhook does not know the secret of RESEND_WEBHOOK_SECRETS", fixOf(kind))]
+    : [error(`the function mail-webhook does not answer (${answer ?? "nothing"})`, fixOf(kind))];
+}
+
+async function checkUnsubscribe({ env, kind }: Subject): Promise<Finding[]> {
+  const answer = await ask(`${env.supabaseUrl}/functions/v1/unsubscribe?token=doctor`);
+  // Refused by the function itself: it runs, and no gateway asks for a key first.
+  if (answer === 400) return [];
+  return [error(`the function unsubscribe does not answer (${answer ?? "nothing"})`, fixOf(kind))];
+}
+
+function fixOf(kind: Subject["kind"]): string {
+  return kind === "local" ? "look at the gateway's log in $LOCAL_DIR/logs" : "run 'deno task setup'";
+}
+
+/** The status of the function's own answer; another's, or none, is null. */
+async function ask(url: string, init: RequestInit = {}): Promise<number | null> {
+  try {
+    const response = await fetch(url, {
+      ...init,
+      redirect: "manual",
+      signal: AbortSignal.timeout(timeoutMs),
+    });
+    await response.body?.cancel();
+    return response.headers.has("x-request-id") ? response.status : null;
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,20 @@
+import type { Content } from "../content.ts";
+import { cardName, type Mail, orderButton } from "../mail.ts";
+
+/** Money is on its way back, all of it or a part. */
+export function refundIssued(mail: Mail): Content {
+  const { order, data, texts, money } = mail;
+  const t = texts.refund_issued;
+  const amount = typeof data["amount"] === "number" ? data["amount"] : order.amount_refunded;
+  const told = amount < order.amount_paid
+    ? t.part(money(amount), money(order.amount_paid), order.number)
+    : t.whole(money(amount), order.number);
+  const card = cardName(mail);
+  return {
+    subject: t.subject(order.number),
+    preheader: told,
+    heading: t.heading,
+    paragraphs: [told, `${card === null ? t.where : t.whereCard(card)} ${t.when}`],
+    button: orderButton(mail),
+  };
+}

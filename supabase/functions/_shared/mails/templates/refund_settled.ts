@@ -1,0 +1,17 @@
+import type { Content } from "../content.ts";
+import { type Mail, orderButton } from "../mail.ts";
+
+/** A refund that took its time has reached the bank. */
+export function refundSettled(mail: Mail): Content {
+  const { order, data, texts, money } = mail;
+  const t = texts.refund_settled;
+  const amount = typeof data["amount"] === "number" ? data["amount"] : order.amount_refunded;
+  const told = t.told(money(amount), order.number);
+  return {
+    subject: t.subject(order.number),
+    preheader: told,
+    heading: t.heading,
+    paragraphs: [told, t.when],
+    button: orderButton(mail),
+  };
+}

@@ -1,0 +1,121 @@
+-- What became of a mail, as its provider reports it: late, twice, in any order.
+
+create index notifications_provider_id_idx on public.notifications (provider_id)
+  where provider_id is not null;
+
+create function private.mail_rank(p_status text) returns integer
+language sql
+immutable
+set search_path = ''
+as $$
+  select coalesce(
+    array_position(array['sent', 'failed', 'delivered', 'suppressed', 'bounced', 'complained'], p_status), 0
+  )
+$$;
+comment on function private.mail_rank(text) is
+  'Order of what can be known of a mail; the highest stays, whichever was reported first: a mail server may '
+  'take a mail and return it later, and who complains has got it. 0: not sent yet, or not to be.';
+
+create function private.mail_arrived(p_status text) returns boolean
+language sql
+immutable
+set search_path = ''
+as $$
+  select p_status in ('sent', 'delivered', 'complained')
+$$;
+comment on function private.mail_arrived(text) is
+  'Whether a mail has reached its reader, as far as anybody knows.';
+
+create function private.forget_mail_alerts(n public.notifications) returns void
+language sql
+set search_path = ''
+as $$
+  update public.alerts a set status = 'resolved'
+  where a.status <> 'resolved' and a.kind in ('job_dead', 'job_discarded', 'mail_failed')
+    and starts_with(a.dedupe_key, concat_ws(':', a.kind, 'send_mail', n.order_id, n.template))
+$$;
+comment on function private.forget_mail_alerts(public.notifications) is
+  'Resolves the alerts about a mail that has gone out after all, perhaps as a repeat that staff asked for.';
+
+create function private.take_mail_event(
+  n public.notifications,
+  p_provider_id text,
+  p_status text,
+  p_recipient text,
+  p_at timestamptz,
+  p_detail text
+) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  update public.notifications set
+    status = p_status, sent_at = coalesce(sent_at, p_at), provider_id = coalesce(provider_id, p_provider_id),
+    -- Of an erased order nothing personal comes back.
+    recipient = coalesce(recipient, (
+      select p_recipient from public.orders o where o.id = n.order_id and o.erased_at is null
+    )),
+    last_error = case when private.mail_arrived(p_status) then null else p_detail end
+  where id = n.id;
+  if private.mail_arrived(p_status) then
+    perform private.forget_mail_alerts(n);
+  end if;
+  if p_status <> 'delivered' then
+    perform private.record_order_event(
+      n.order_id, 'mail_' || p_status, 'mail',
+      jsonb_build_object('notification_id', n.id, 'template', n.template)
+    );
+  end if;
+end;
+$$;
+comment on function private.take_mail_event(public.notifications, text, text, text, timestamptz, text) is
+  'Notes what became of a mail, and on its order that it did not arrive or was unwelcome.';
+
+create function public.record_mail_event(
+  p_notification_id uuid,
+  p_provider_id text,
+  p_status text,
+  p_permanent boolean,
+  p_recipient text,
+  p_at timestamptz,
+  p_detail text
+) returns text
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  n public.notifications;
+begin
+  -- By our own id first: the worker may have died before it could note the provider's.
+  select * into n from public.notifications x
+  where x.id = p_notification_id or (p_notification_id is null and x.provider_id = p_provider_id)
+  for update;
+  if not found then
+    return 'unknown';
+  elsif private.mail_rank(p_status) <= private.mail_rank(n.status) then
+    return 'unchanged';
+  end if;
+  perform private.take_mail_event(n, p_provider_id, p_status, p_recipient, p_at, p_detail);
+  if p_status = 'failed' then
+    perform private.raise_alert(
+      'mail_failed', 'warning', concat_ws(':', 'mail_failed', 'send_mail', n.order_id, n.template),
+      jsonb_build_object('notification_id', n.id, 'order_id', n.order_id, 'template', n.template)
+    );
+  elsif p_status = 'complained' or (p_status = 'bounced' and p_permanent) then
+    -- Of the address it was sent to: the order may have another one since.
+    insert into public.mail_suppressions (email_hmac, reason)
+    select private.email_hmac(r), p_status from coalesce(n.recipient, p_recipient) r where r is not null
+    on conflict on constraint mail_suppressions_pkey do nothing;
+  end if;
+  return 'recorded';
+end;
+$$;
+comment on function public.record_mail_event(uuid, text, text, boolean, text, timestamptz, text) is
+  'Notes what the provider says became of a mail: delivered, failed, suppressed, bounced, complained. A '
+  'bounce for good (p_permanent) and a complaint suppress the address; repeats do not, so that a '
+  'suppression that was lifted stays lifted; staff are told of a mail that the provider had taken and did '
+  'not send. Returns recorded; unchanged: the same or more is known; '
+  'unknown: no mail of ours.';
+grant execute on function public.record_mail_event(uuid, text, text, boolean, text, timestamptz, text)
+  to service_role;

@@ -1,0 +1,383 @@
+-- Orders for people: what waits and why, the packing list, one order at a glance, customers, unpaid carts.
+
+create index orders_to_ship_idx on public.orders (paid_at)
+  where fulfillment_status = 'unfulfilled' and paid_at is not null;
+create index orders_in_review_idx on public.orders (created_at) where status = 'needs_review';
+create index payments_card_last4_idx on public.payments (card_last4);
+
+create function private.phone_end(p_phone text) returns text
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+  return right(translate(p_phone, ' +()/.-', ''), 7);
+end;
+$$;
+comment on function private.phone_end(text) is
+  'The last seven digits of a phone number, however they are grouped: what two ways to write it share.';
+grant execute on function private.phone_end(text) to authenticated, service_role;
+create index orders_phone_idx on public.orders (private.phone_end(phone)) where phone is not null;
+
+create view reporting.attention_reasons with (security_invoker = true) as
+with found (order_id, reason) as (
+  select o.id, r.reason
+  from public.orders o join public.order_risk k on k.order_id = o.id, unnest(k.review_reasons) as r (reason)
+  where o.status = 'needs_review'
+  union all
+  select d.order_id, case d.status when 'lost' then 'dispute_lost' else 'dispute_open' end
+  from public.disputes d join public.orders o on o.id = d.order_id
+  where private.dispute_holds(d, o.payment_id)
+    -- Of a lost one the goods are left to decide on, if they are still here.
+    and (d.status <> 'lost' or o.fulfillment_status = 'on_hold')
+  union all
+  select q.order_id, 'refund_refused' from public.refund_requests q
+  -- Paid in another way: staff have resolved its alert.
+  where private.refund_is_owed(q) and exists (
+    select 1 from public.alerts a where a.dedupe_key = 'refund_refused:' || q.id and a.status <> 'resolved'
+  )
+  union all
+  select q.order_id, 'refund_delayed' from public.refund_requests q
+  where q.status = 'queued' and q.problem is not null
+  union all
+  select r.order_id, 'refund_failed'
+  from public.refunds r join private.refund_states s on s.id = r.id and s.has_bounced
+  where private.money_left(r.payment_id) > 0
+    and not private.refund_tried_again(r)
+    -- Paid in another way: staff have resolved its alert.
+    and exists (
+      select 1 from public.alerts a where a.dedupe_key = 'refund_failed:' || r.id and a.status <> 'resolved'
+    )
+  union all
+  select o.id, 'checkout_not_ended'
+  from public.orders o
+  where o.status in ('pending', 'cancelled') and o.session_expires_at < now() - interval '1 hour'
+    and exists (select 1 from public.inventory_reservations r where r.order_id = o.id and r.status = 'active')
+  union all
+  -- The slowest debits take three weeks.
+  select o.id, 'payment_not_ended'
+  from public.orders o
+  where o.status = 'processing' and o.session_expires_at < now() - interval '21 days'
+  union all
+  -- As long as a parcel can still be stopped, the last word counts: a mail since may have arrived.
+  select o.id, 'mail_returned'
+  from public.orders o
+  cross join lateral (
+    select n.status from public.notifications n
+    where n.order_id = o.id and n.status not in ('queued', 'skipped')
+    order by n.created_at desc, n.id limit 1
+  ) last
+  where o.fulfillment_status in ('unfulfilled', 'on_hold') and o.paid_at is not null
+    and last.status in ('bounced', 'suppressed')
+)
+select f.order_id, f.reason from found f where (select private.sees_reports());
+comment on view reporting.attention_reasons is
+  'Why orders wait for a person, a row for each order and reason; orders_needing_attention has a row '
+  'for each order.';
+comment on column reporting.attention_reasons.order_id is 'The order: orders.id.';
+comment on column reporting.attention_reasons.reason is
+  'The reason, a word of the list in docs/operations.md.';
+
+create view reporting.orders_needing_attention with (security_invoker = true) as
+select o.number, r.reasons, r.what_to_do, o.status, o.fulfillment_status, o.amount_total,
+  private.money_text(o.amount_total, o.currency) as amount_total_text, o.currency, o.email, o.created_at,
+  o.paid_at, o.livemode
+from (
+  select f.order_id, array_agg(distinct f.reason order by f.reason) as reasons,
+    string_agg(distinct coalesce(g.what_to_do, 'See docs/operations.md.'), E'\n') as what_to_do
+  from reporting.attention_reasons f
+  left join (values
+    ('early_fraud_warning', 'Look at the payment: release_review(), or cancel_order(), which refunds it.'),
+    ('radar_review', 'Look at the payment: release_review(), or cancel_order(), which refunds it.'),
+    ('velocity_review', 'Look at the payment: release_review(), or cancel_order(), which refunds it.'),
+    ('amount_mismatch', 'Compare with Stripe: release_review(), or cancel_order(), which refunds.'),
+    ('currency_mismatch', 'Compare with Stripe: release_review(), or cancel_order(), which refunds.'),
+    ('livemode_mismatch', 'Compare with Stripe: release_review(), or cancel_order(), which refunds.'),
+    ('cart_mismatch', 'Compare with Stripe: release_review(), or cancel_order(), which refunds.'),
+    ('order_mismatch', 'Compare with Stripe: release_review(), or cancel_order(), which refunds.'),
+    ('payment_of_another_order', 'Compare with Stripe: release_review(), or cancel_order(), which refunds.'),
+    ('oversold', 'Nothing: its refund is on its way.'),
+    ('dispute_open', 'submit_dispute_evidence() before the deadline in reporting.disputes_due.'),
+    ('dispute_lost', 'The goods are still here: cancel_order().'),
+    ('refund_refused', 'Ask for another amount, or pay in another way and resolve the alert.'),
+    ('refund_delayed', 'Add funds to the Stripe balance if sales do not fill it.'),
+    ('refund_failed', 'request_refund() again, or pay in another way and resolve the alert.'),
+    ('checkout_not_ended', 'See that the queue runs: Stripe ends the payment page.'),
+    ('payment_not_ended', 'Look at the payment in Stripe''s dashboard.'),
+    ('mail_returned', 'Ask for another address by phone; then lift_mail_suppression().')
+  ) as g (reason, what_to_do) on g.reason = f.reason
+  group by f.order_id
+) r
+join public.orders o on o.id = r.order_id
+order by o.created_at;
+comment on view reporting.orders_needing_attention is
+  'Orders that wait for a person, one row each, with every reason: the review reasons; dispute_open; '
+  'dispute_lost (and the goods are still here); refund_refused, refund_delayed, refund_failed; '
+  'checkout_not_ended (should have an hour ago, and holds stock); payment_not_ended (under way for three '
+  'weeks); mail_returned (the customer''s address takes no mail). Oldest first.';
+comment on column reporting.orders_needing_attention.number is 'The order''s number.';
+comment on column reporting.orders_needing_attention.reasons is 'Every reason, in alphabetical order.';
+comment on column reporting.orders_needing_attention.what_to_do is
+  'What helps, a line for each kind of reason.';
+comment on column reporting.orders_needing_attention.status is 'orders.status.';
+comment on column reporting.orders_needing_attention.fulfillment_status is 'orders.fulfillment_status.';
+comment on column reporting.orders_needing_attention.amount_total is 'What it costs, in minor units.';
+comment on column reporting.orders_needing_attention.amount_total_text is 'The same as text.';
+comment on column reporting.orders_needing_attention.currency is 'ISO code in lower case.';
+comment on column reporting.orders_needing_attention.email is 'The customer''s address; null: not known.';
+comment on column reporting.orders_needing_attention.created_at is 'When checkout began.';
+comment on column reporting.orders_needing_attention.paid_at is 'When it was paid; null: not yet.';
+comment on column reporting.orders_needing_attention.livemode is 'False: made with test keys.';
+
+create view reporting.orders_to_ship with (security_invoker = true) as
+select o.number, (now() at time zone z.zone)::date - (o.paid_at at time zone z.zone)::date as days_waiting,
+  o.paid_at,
+  private.address_text(coalesce(o.shipping_name, o.customer_name), o.shipping_address) as ship_to,
+  o.shipping_address ->> 'country' as country, o.phone, o.email, l.items, l.pieces,
+  (select count(*) from public.shipments s where s.order_id = o.id) as parcels_sent,
+  o.amount_total, private.money_text(o.amount_total, o.currency) as amount_total_text, o.currency, o.livemode
+from public.orders o
+cross join (select private.report_setting('shop_time_zone') as zone) z
+cross join lateral (
+  select string_agg(p.to_ship || ' × ' || p.name || ' (' || p.sku || ')', E'\n' order by p.sku collate "C")
+      as items,
+    sum(p.to_ship)::integer as pieces
+  from private.line_positions(o.id) p where p.to_ship > 0
+) l
+where (select private.sees_reports()) and o.fulfillment_status = 'unfulfilled' and o.paid_at is not null
+order by o.paid_at, o.number;
+comment on view reporting.orders_to_ship is
+  'The packing list: paid orders that nothing holds and of which pieces are still here, the oldest first.';
+comment on column reporting.orders_to_ship.number is 'The order''s number.';
+comment on column reporting.orders_to_ship.days_waiting is 'Days since it was paid.';
+comment on column reporting.orders_to_ship.paid_at is 'When it was paid.';
+comment on column reporting.orders_to_ship.ship_to is 'Name and address for the label, a line each.';
+comment on column reporting.orders_to_ship.country is 'The address''s country, two letters.';
+comment on column reporting.orders_to_ship.phone is 'For the carrier; null: not asked.';
+comment on column reporting.orders_to_ship.email is 'The customer''s address.';
+comment on column reporting.orders_to_ship.items is
+  'What is still to be sent: pieces × name (SKU), a line each.';
+comment on column reporting.orders_to_ship.pieces is 'How many pieces that is.';
+comment on column reporting.orders_to_ship.parcels_sent is 'Parcels that have left already.';
+comment on column reporting.orders_to_ship.amount_total is 'What the whole order costs, in minor units.';
+comment on column reporting.orders_to_ship.amount_total_text is 'The same as text.';
+comment on column reporting.orders_to_ship.currency is 'ISO code in lower case.';
+comment on column reporting.orders_to_ship.livemode is 'False: made with test keys.';
+
+create view reporting.order_overview with (security_invoker = true) as
+select o.number, o.status, o.fulfillment_status,
+  coalesce(
+    (
+      select string_agg(distinct w.reason, ', ' order by w.reason)
+      from reporting.attention_reasons w where w.order_id = o.id
+    ),
+    case
+      when o.fulfillment_status = 'on_hold' then nullif(array_to_string(private.hold_reasons(o), ', '), '')
+      when o.fulfillment_status = 'unfulfilled' and o.paid_at is not null then 'shipping'
+      when o.status in ('pending', 'processing') then 'payment'
+    end
+  ) as waits_for,
+  o.customer_name, o.email, o.phone,
+  private.address_text(coalesce(o.shipping_name, o.customer_name), o.shipping_address) as ship_to,
+  (
+    select string_agg(
+      i.quantity || ' × ' || i.name || ' (' || i.sku || ')', E'\n' order by i.sku collate "C"
+    )
+    from public.order_items i where i.order_id = o.id
+  ) as items,
+  o.amount_total, private.money_text(o.amount_total, o.currency) as amount_total_text,
+  o.amount_paid, private.money_text(o.amount_paid, o.currency) as amount_paid_text,
+  o.amount_refunded, private.money_text(o.amount_refunded, o.currency) as amount_refunded_text, o.currency,
+  (
+    select concat_ws(' ', coalesce(p.card_brand, p.payment_method_type), p.card_last4)
+    from public.payments p where p.id = o.payment_id
+  ) as paid_with,
+  (
+    select string_agg(concat_ws(' ', s.carrier, s.tracking_number), E'\n' order by s.parcel)
+    from public.shipments s where s.order_id = o.id
+  ) as tracking,
+  (
+    select string_agg(s.tracking_url, E'\n' order by s.parcel) from public.shipments s where s.order_id = o.id
+  ) as tracking_urls,
+  (
+    select n.template || ' ' || n.status from public.notifications n
+    where n.order_id = o.id order by n.created_at desc, n.id limit 1
+  ) as last_mail,
+  (
+    select coalesce(n.sent_at, n.created_at) from public.notifications n
+    where n.order_id = o.id order by n.created_at desc, n.id limit 1
+  ) as last_mail_at,
+  (
+    select string_agg(d.reason || ' ' || d.status, E'\n' order by d.created_at)
+    from public.disputes d where d.order_id = o.id
+  ) as disputes,
+  o.created_at, o.paid_at, o.fulfilled_at, o.livemode, o.payment_id, o.id as order_id
+from public.orders o
+where (select private.sees_reports());
+comment on view reporting.order_overview is
+  'One order at a glance, a row each. Ask by number, or with reporting.find_order().';
+comment on column reporting.order_overview.number is 'The order''s number.';
+comment on column reporting.order_overview.status is 'orders.status.';
+comment on column reporting.order_overview.fulfillment_status is 'orders.fulfillment_status.';
+comment on column reporting.order_overview.waits_for is
+  'Why it waits: its reasons in reporting.attention_reasons, else what holds it, else shipping or payment; '
+  'null: it waits for nothing.';
+comment on column reporting.order_overview.customer_name is 'The name typed at the payment.';
+comment on column reporting.order_overview.email is 'The customer''s address; null: not known.';
+comment on column reporting.order_overview.phone is 'The customer''s phone; null: not asked.';
+comment on column reporting.order_overview.ship_to is 'Name and address of the delivery, a line each.';
+comment on column reporting.order_overview.items is 'What was ordered: pieces × name (SKU), a line each.';
+comment on column reporting.order_overview.amount_total is 'What it costs, in minor units.';
+comment on column reporting.order_overview.amount_total_text is 'The same as text.';
+comment on column reporting.order_overview.amount_paid is 'What was paid, in minor units.';
+comment on column reporting.order_overview.amount_paid_text is 'The same as text.';
+comment on column reporting.order_overview.amount_refunded is 'What was given back, in minor units.';
+comment on column reporting.order_overview.amount_refunded_text is 'The same as text.';
+comment on column reporting.order_overview.currency is 'ISO code in lower case.';
+comment on column reporting.order_overview.paid_with is
+  'Brand and last four digits of the card, or how else.';
+comment on column reporting.order_overview.tracking is
+  'Carrier and tracking number of each parcel, a line each.';
+comment on column reporting.order_overview.tracking_urls is
+  'The carriers'' pages of the parcels, a line each.';
+comment on column reporting.order_overview.last_mail is
+  'The latest mail to the customer, and what became of it.';
+comment on column reporting.order_overview.last_mail_at is 'When that was sent, or queued.';
+comment on column reporting.order_overview.disputes is 'Reason and status of each dispute, a line each.';
+comment on column reporting.order_overview.created_at is 'When checkout began.';
+comment on column reporting.order_overview.paid_at is 'When it was paid; null: not yet.';
+comment on column reporting.order_overview.fulfilled_at is 'When its last piece left; null: not yet.';
+comment on column reporting.order_overview.livemode is 'False: made with test keys.';
+comment on column reporting.order_overview.payment_id is 'The payment at Stripe, pi_….';
+comment on column reporting.order_overview.order_id is 'orders.id, to join with.';
+
+create function reporting.find_order(p_text text) returns setof reporting.order_overview
+language plpgsql
+stable
+rows 20
+set search_path = ''
+as $$
+declare
+  v_text constant text := btrim(coalesce(p_text, ''));
+  v_digits constant text := regexp_replace(v_text, '[^0-9]', '', 'g');
+  v_number constant text := (
+    select o.number from public.orders o
+    where o.number in (upper(v_text), private.report_setting('order_number_prefix') || v_text)
+    limit 1
+  );
+  v_kind constant text := case
+    when v_number is not null then 'number'
+    when v_text like '%@%' then 'email'
+    when v_text ~ '^[0-9]{4}$' then 'last4'
+    when length(v_digits) >= 7 and v_text ~ '^[0-9 +()/.-]+$' then 'phone'
+    when v_text ~ '[[:alpha:]]{2}' then 'name'
+  end;
+  -- Of the text nothing is a pattern.
+  v_like constant text := '%' || regexp_replace(v_text, '([\\%_])', '\\\1', 'g') || '%';
+begin
+  return query
+  with found as (
+    select o.id from public.orders o where v_kind = 'number' and o.number = v_number
+    union
+    select o.id from public.orders o where v_kind = 'email' and lower(o.email) = lower(v_text)
+    union
+    select p.order_id from public.payments p where v_kind = 'last4' and p.card_last4 = v_text
+    union
+    -- However its digits are grouped, and with or without the country's code.
+    select o.id from public.orders o
+    where v_kind = 'phone' and private.phone_end(o.phone) = right(v_digits, 7)
+      and right(translate(o.phone, ' +()/.-', ''), length(v_digits)) = v_digits
+    union
+    select o.id from public.orders o
+    where v_kind = 'name' and (o.customer_name ilike v_like or o.shipping_name ilike v_like)
+  )
+  select v.* from reporting.order_overview v
+  where v.order_id in (
+    select o.id from public.orders o join found f on f.id = o.id order by o.created_at desc limit 50
+  )
+  order by v.created_at desc;
+end;
+$$;
+comment on function reporting.find_order(text) is
+  'Orders by what a customer says: order number (with or without its prefix), e-mail address in any case, '
+  'part of a name, the last four digits of the card, or a phone number (seven digits at least) however it '
+  'is written. The newest fifty, as in reporting.order_overview.';
+revoke all on function reporting.find_order(text) from public, anon;
+grant execute on function reporting.find_order(text) to authenticated, service_role;
+
+create view reporting.customer_history with (security_invoker = true) as
+select lower(o.email) as email,
+  (array_agg(o.customer_name order by o.created_at desc) filter (where o.customer_name is not null))[1]
+    as name,
+  o.currency, o.livemode, count(*) as checkouts, count(o.paid_at) as orders,
+  coalesce(sum(o.amount_paid), 0)::bigint as amount_paid,
+  coalesce(sum(o.amount_refunded), 0)::bigint as amount_refunded,
+  coalesce(sum(o.amount_paid - o.amount_refunded), 0)::bigint as amount_net,
+  private.money_text(coalesce(sum(o.amount_paid - o.amount_refunded), 0)::bigint, o.currency)
+    as amount_net_text,
+  coalesce(sum(d.disputes), 0)::bigint as disputes,
+  min(o.paid_at) as first_paid_at, max(o.paid_at) as last_paid_at,
+  (array_agg(o.number order by o.created_at desc))[1] as last_number
+from public.orders o
+left join (
+  select d.order_id, count(*) as disputes from public.disputes d group by d.order_id
+) d on d.order_id = o.id
+where (select private.sees_reports()) and o.email is not null
+group by lower(o.email), o.currency, o.livemode;
+comment on view reporting.customer_history is
+  'What each e-mail address has bought, a row for each currency; guests and accounts alike.';
+comment on column reporting.customer_history.email is 'The address, in lower case.';
+comment on column reporting.customer_history.name is 'The name on the latest order that has one.';
+comment on column reporting.customer_history.currency is 'ISO code in lower case.';
+comment on column reporting.customer_history.livemode is 'False: made with test keys.';
+comment on column reporting.customer_history.checkouts is 'Orders begun, paid or not.';
+comment on column reporting.customer_history.orders is 'Orders paid.';
+comment on column reporting.customer_history.amount_paid is 'What was paid for them, in minor units.';
+comment on column reporting.customer_history.amount_refunded is 'What was given back, in minor units.';
+comment on column reporting.customer_history.amount_net is 'What remained, in minor units.';
+comment on column reporting.customer_history.amount_net_text is 'The same as text.';
+comment on column reporting.customer_history.disputes is 'Disputes and inquiries of these orders.';
+comment on column reporting.customer_history.first_paid_at is 'When the first was paid; null: none was.';
+comment on column reporting.customer_history.last_paid_at is 'When the latest was paid; null: none was.';
+comment on column reporting.customer_history.last_number is 'Number of the latest order, paid or not.';
+
+create view reporting.abandoned_checkouts with (security_invoker = true) as
+select o.number, o.created_at, o.status, o.email, o.customer_name, o.phone,
+  (
+    select string_agg(
+      i.quantity || ' × ' || i.name || ' (' || i.sku || ')', E'\n' order by i.sku collate "C"
+    )
+    from public.order_items i where i.order_id = o.id
+  ) as items,
+  o.amount_total, private.money_text(o.amount_total, o.currency) as amount_total_text, o.currency,
+  (
+    select count(*) from public.payment_attempts a where a.order_id = o.id and a.outcome = 'failed'
+  ) as refused_payments,
+  (
+    select coalesce(a.decline_code, a.failure_code) from public.payment_attempts a
+    where a.order_id = o.id and a.outcome = 'failed' order by a.created_at desc, a.id limit 1
+  ) as last_refusal,
+  o.livemode
+from public.orders o
+where (select private.sees_reports())
+  and o.paid_at is null and o.erased_at is null and o.session_expires_at < now()
+  and o.status in ('pending', 'expired', 'payment_failed')
+order by o.created_at desc;
+comment on view reporting.abandoned_checkouts is
+  'Carts that went to the payment page and were never paid, the newest first. Left out are those that staff '
+  'cancelled, and those whose personal data is gone (retention_unpaid_days).';
+comment on column reporting.abandoned_checkouts.number is 'The order''s number.';
+comment on column reporting.abandoned_checkouts.created_at is 'When checkout began.';
+comment on column reporting.abandoned_checkouts.status is
+  'expired, payment_failed, or pending: not ended yet.';
+comment on column reporting.abandoned_checkouts.email is 'The shopper''s address; null: none was typed.';
+comment on column reporting.abandoned_checkouts.customer_name is 'The shopper''s name; null: none was typed.';
+comment on column reporting.abandoned_checkouts.phone is 'The shopper''s phone; null: none was typed.';
+comment on column reporting.abandoned_checkouts.items is
+  'What was in the cart: pieces × name (SKU), a line each.';
+comment on column reporting.abandoned_checkouts.amount_total is 'What it would have cost, in minor units.';
+comment on column reporting.abandoned_checkouts.amount_total_text is 'The same as text.';
+comment on column reporting.abandoned_checkouts.currency is 'ISO code in lower case.';
+comment on column reporting.abandoned_checkouts.refused_payments is 'How often a payment was refused.';
+comment on column reporting.abandoned_checkouts.last_refusal is 'Why the last one was: Stripe''s code.';
+comment on column reporting.abandoned_checkouts.livemode is 'False: made with test keys.';
