@@ -29,6 +29,9 @@ type private.order_facts as (paid boolean, amount_paid bigint, amount_refunded b
 type private.order_state as (stock text, review_reasons text[], status text, fulfillment_status text);
 
 
+type private.person_scope as (order_ids uuid[], customer_ids uuid[], stripe_ids text[], event_ids text[], failed_event_ids text[]);
+
+
 type public.dispute_reminder as (outcome text, run_at timestamp with time zone);
 
 
@@ -77,6 +80,9 @@ sequence public.order_events_id_seq as bigint start 1 increment 1;
 sequence public.reconciliation_drift_id_seq as bigint start 1 increment 1;
 
 
+sequence public.staff_commands_number_seq as bigint start 1 increment 1;
+
+
 sequence public.webhook_rejections_id_seq as bigint start 1 increment 1;
 
 
@@ -88,6 +94,68 @@ table private.alert_incidents (
 );
 comment on table private.alert_incidents is 'When staff were last sent something about each kind of alert. telling_until: a worker is at it; what it does not report back by then, another one does again.';
 row level security on private.alert_incidents;
+
+
+table private.audit_leaves (
+  seal_id bigint not null,
+  "position" integer not null,
+  table_name text not null,
+  row_number bigint not null,
+  row_digest bytea not null,
+  text_digest bytea not null,
+  constraint audit_leaves_pkey PRIMARY KEY (seal_id, "position"),
+  constraint audit_leaves_seal_id_fkey FOREIGN KEY (seal_id) REFERENCES private.audit_seals(id) DEFERRABLE INITIALLY DEFERRED,
+  constraint audit_leaves_table_name_fkey FOREIGN KEY (table_name) REFERENCES private.audited_tables(name)
+);
+comment on table private.audit_leaves is 'What was sealed of each row, by seal. text_digest: of salt and texts. A row that an erasure has changed has a leaf for each time.';
+CREATE INDEX audit_leaves_row_idx ON private.audit_leaves USING btree (table_name, row_number, seal_id);
+CREATE TRIGGER refuse_change BEFORE DELETE OR UPDATE ON private.audit_leaves FOR EACH ROW EXECUTE FUNCTION private.refuse_any_change();
+CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON private.audit_leaves FOR EACH STATEMENT EXECUTE FUNCTION private.refuse_any_change();
+row level security on private.audit_leaves;
+
+
+table private.audit_salts (
+  table_name text not null,
+  row_number bigint not null,
+  salt bytea not null,
+  constraint audit_salts_pkey PRIMARY KEY (table_name, row_number),
+  constraint audit_salts_table_name_fkey FOREIGN KEY (table_name) REFERENCES private.audited_tables(name)
+);
+comment on table private.audit_salts is 'Salt of the newest text_digest of each row. It goes with the text: an erasure deletes it.';
+row level security on private.audit_salts;
+
+
+table private.audit_seals (
+  id bigint not null,
+  digest bytea not null,
+  sealed_at timestamp with time zone default clock_timestamp() not null,
+  constraint audit_seals_pkey PRIMARY KEY (id)
+);
+comment on table private.audit_seals is 'The chain, numbered from 1. digest: of the leaves of this seal and the digest before it. The newest one, kept outside of this database, proves the whole trail.';
+CREATE TRIGGER refuse_change BEFORE DELETE OR UPDATE ON private.audit_seals FOR EACH ROW EXECUTE FUNCTION private.refuse_any_change();
+CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON private.audit_seals FOR EACH STATEMENT EXECUTE FUNCTION private.refuse_any_change();
+row level security on private.audit_seals;
+
+
+table private.audit_unsealed (
+  table_name text not null,
+  row_number bigint not null,
+  noted_at timestamp with time zone default clock_timestamp() not null,
+  constraint audit_unsealed_pkey PRIMARY KEY (table_name, row_number),
+  constraint audit_unsealed_table_name_fkey FOREIGN KEY (table_name) REFERENCES private.audited_tables(name)
+);
+comment on table private.audit_unsealed is 'Rows that wait to be sealed: written since the last seal, or changed by an erasure.';
+row level security on private.audit_unsealed;
+
+
+table private.audited_tables (
+  name text not null,
+  numbered_by text not null,
+  texts text[] not null,
+  constraint audited_tables_pkey PRIMARY KEY (name)
+);
+comment on table private.audited_tables is 'Append-only tables that are sealed. numbered_by: their identity column; texts: columns that an erasure may change.';
+row level security on private.audited_tables;
 
 
 table private.carriers (
@@ -447,6 +515,8 @@ table public.checkout_sessions (
   url text,
   expires_at timestamp with time zone not null,
   recovered_from text,
+  terms_consent text,
+  promotions_consent text,
   completed_at timestamp with time zone,
   closing_at timestamp with time zone,
   version text not null,
@@ -459,6 +529,8 @@ comment on table public.checkout_sessions is 'Checkout Sessions of our orders, a
 comment on column public.checkout_sessions.awaited_payment is 'It was once seen complete with its payment under way: a slow method.';
 comment on column public.checkout_sessions.metadata_order_id is 'The order its metadata names. Anything but order_id means that somebody changed the metadata: the order is reviewed.';
 comment on column public.checkout_sessions.business is 'What a business buyer gave on the payment page: { name, tax_ids: [{ type, value }] }.';
+comment on column public.checkout_sessions.terms_consent is 'accepted: the shopper has ticked the terms on the payment page, which asks where CHECKOUT_TERMS_CONSENT is on; else null.';
+comment on column public.checkout_sessions.promotions_consent is 'opt_in or opt_out: what the shopper has said to promotional mails on the payment page; null: not asked.';
 comment on column public.checkout_sessions.closing_at is 'When a velocity rule had it ended: no door leads to it any more, although Stripe may not have closed it yet. No fact of Stripe''s.';
 comment on column public.checkout_sessions.contact_version is 'Which snapshot wrote e-mail address, name, phone and addresses: an address that is known is not lost to a later event without it.';
 CREATE INDEX checkout_sessions_closing_idx ON public.checkout_sessions USING btree (closing_at) WHERE ((status = 'open'::text) AND (closing_at IS NOT NULL));
@@ -599,13 +671,15 @@ table public.inventory_journal (
   constraint inventory_journal_order_id_fkey FOREIGN KEY (order_id) REFERENCES orders(id) ON DELETE RESTRICT,
   constraint inventory_journal_variant_id_fkey FOREIGN KEY (variant_id) REFERENCES inventory_levels(variant_id) ON DELETE RESTRICT,
   constraint inventory_journal_change_not_zero CHECK ((change <> 0)),
-  constraint inventory_journal_kind_known CHECK ((kind = ANY (ARRAY['opening'::text, 'sale'::text, 'release'::text, 'return'::text, 'adjustment'::text, 'count'::text, 'import'::text, 'edit'::text])))
+  constraint inventory_journal_kind_known CHECK ((kind = ANY (ARRAY['opening'::text, 'sale'::text, 'release'::text, 'return'::text, 'exchange'::text, 'adjustment'::text, 'count'::text, 'import'::text, 'edit'::text])))
 );
-comment on table public.inventory_journal is 'Append-only: every change of on_hand. kind: opening (the row was made), sale and release (goods of an order go and, not sent after all or all together, come back), return (pieces came back), adjustment, count, import, edit (by hand, past the commands). Written by a trigger.';
+comment on table public.inventory_journal is 'Append-only: every change of on_hand. kind: opening (the row was made), sale and release (goods of an order go and, not sent after all or all together, come back), return (pieces came back), exchange (pieces go out for those that come back, or after all do not), adjustment, count, import, edit (by hand, past the commands). Written by a trigger.';
 comment on column public.inventory_journal.actor is 'Who: a member of staff, or for an order what settled it (event id, job); else the session''s user.';
 CREATE INDEX inventory_journal_order_id_idx ON public.inventory_journal USING btree (order_id);
 CREATE INDEX inventory_journal_variant_id_idx ON public.inventory_journal USING btree (variant_id, id);
+CREATE TRIGGER note_unsealed AFTER INSERT OR UPDATE ON public.inventory_journal FOR EACH ROW EXECUTE FUNCTION private.note_unsealed('id');
 CREATE TRIGGER refuse_change BEFORE DELETE OR UPDATE ON public.inventory_journal FOR EACH ROW EXECUTE FUNCTION private.refuse_change();
+CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON public.inventory_journal FOR EACH STATEMENT EXECUTE FUNCTION private.refuse_change();
 row level security on public.inventory_journal;
 policy inventory_journal_read on public.inventory_journal as permissive for select to authenticated using (( SELECT private.is_admin() AS is_admin));
 grant select on table public.inventory_journal to authenticated;
@@ -644,11 +718,12 @@ table public.inventory_reservations (
   constraint inventory_reservations_pkey PRIMARY KEY (id),
   constraint inventory_reservations_order_id_fkey FOREIGN KEY (order_id) REFERENCES orders(id) ON DELETE CASCADE,
   constraint inventory_reservations_variant_id_fkey FOREIGN KEY (variant_id) REFERENCES inventory_levels(variant_id) ON DELETE RESTRICT,
-  constraint inventory_reservations_quantity_positive CHECK ((quantity > 0)),
+  constraint inventory_reservations_quantity_not_negative CHECK ((quantity >= 0)),
   constraint inventory_reservations_returned_within CHECK (((returned >= 0) AND (returned <= quantity))),
   constraint inventory_reservations_status_known CHECK ((status = ANY (ARRAY['active'::text, 'committed'::text, 'released'::text])))
 );
 comment on table public.inventory_reservations is 'Stock held by an order. expires_at only tells the sweeper when to ask Stripe; time alone releases nothing.';
+comment on column public.inventory_reservations.quantity is 'Pieces of the line, those that came by exchange included; 0: the exchange that brought them was closed.';
 comment on column public.inventory_reservations.returned is 'Pieces that came back by themselves, on the shelf or damaged: quantity less these is what the order has.';
 CREATE INDEX inventory_reservations_active_idx ON public.inventory_reservations USING btree (order_id) WHERE (status = 'active'::text);
 CREATE INDEX inventory_reservations_due_idx ON public.inventory_reservations USING btree (expires_at) WHERE (status = 'active'::text);
@@ -711,7 +786,9 @@ table public.order_events (
 );
 comment on table public.order_events is 'Append-only audit trail: what happened to an order, and through whom (checkout, stripe event, job, staff).';
 CREATE INDEX order_events_order_id_idx ON public.order_events USING btree (order_id, id);
-CREATE TRIGGER refuse_change BEFORE UPDATE ON public.order_events FOR EACH ROW EXECUTE FUNCTION private.refuse_change();
+CREATE TRIGGER note_unsealed AFTER INSERT OR UPDATE ON public.order_events FOR EACH ROW EXECUTE FUNCTION private.note_unsealed('id');
+CREATE TRIGGER refuse_change BEFORE DELETE OR UPDATE ON public.order_events FOR EACH ROW EXECUTE FUNCTION private.refuse_change();
+CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON public.order_events FOR EACH STATEMENT EXECUTE FUNCTION private.refuse_change();
 row level security on public.order_events;
 policy order_events_read on public.order_events as permissive for select to authenticated using (( SELECT private.is_admin() AS is_admin));
 grant select on table public.order_events to authenticated;
@@ -730,7 +807,7 @@ table public.order_items (
   constraint order_items_pkey PRIMARY KEY (id),
   constraint order_items_order_id_fkey FOREIGN KEY (order_id) REFERENCES orders(id) ON DELETE CASCADE,
   constraint order_items_variant_id_fkey FOREIGN KEY (variant_id) REFERENCES product_variants(id) ON DELETE RESTRICT,
-  constraint order_items_quantity_positive CHECK ((quantity > 0)),
+  constraint order_items_quantity_not_negative CHECK ((quantity >= 0)),
   constraint order_items_unit_amount_not_negative CHECK ((unit_amount >= 0))
 );
 comment on table public.order_items is 'Frozen lines of an order: one per variant, name and price as they were when the attempt began.';
@@ -739,7 +816,7 @@ comment on column public.order_items.order_id is 'orders.id.';
 comment on column public.order_items.variant_id is 'product_variants.id: the goods, whatever they are called by now.';
 comment on column public.order_items.sku is 'What the shopper asked for, for good: the variant may be called otherwise by now. Goods are known by variant_id.';
 comment on column public.order_items.name is 'As the shopper saw it.';
-comment on column public.order_items.quantity is 'Pieces ordered; what became of them is in shipment_lines and return_lines.';
+comment on column public.order_items.quantity is 'Pieces ordered: frozen. 0: a line that an exchange has added, whose pieces stand in return_lines.exchanged_for. What became of them is in shipment_lines and return_lines.';
 comment on column public.order_items.unit_amount is 'The price of one, in minor units of the orders currency.';
 CREATE INDEX order_items_variant_id_idx ON public.order_items USING btree (variant_id);
 row level security on public.order_items;
@@ -775,6 +852,20 @@ row level security on public.order_risk;
 policy order_risk_read on public.order_risk as permissive for select to authenticated using (( SELECT private.is_admin() AS is_admin));
 grant select on table public.order_risk to authenticated;
 grant select on table public.order_risk to service_role;
+
+
+table public.order_terms (
+  order_id uuid not null,
+  attempt integer not null,
+  version text not null,
+  constraint order_terms_pkey PRIMARY KEY (order_id, attempt),
+  constraint order_terms_order_id_fkey FOREIGN KEY (order_id) REFERENCES orders(id) ON DELETE CASCADE
+);
+comment on table public.order_terms is 'The version of the terms that was in force when an attempt of an order began, and so on its payment page.';
+row level security on public.order_terms;
+policy order_terms_read on public.order_terms as permissive for select to authenticated using (( SELECT private.is_admin() AS is_admin));
+grant select on table public.order_terms to authenticated;
+grant select on table public.order_terms to service_role;
 
 
 table public.orders (
@@ -894,6 +985,8 @@ CREATE INDEX orders_to_ship_idx ON public.orders USING btree (paid_at) WHERE ((f
 CREATE INDEX orders_unpaid_expired_idx ON public.orders USING btree (session_expires_at) WHERE (status = 'expired'::text);
 CREATE TRIGGER add_order_risk AFTER INSERT ON public.orders FOR EACH ROW EXECUTE FUNCTION private.add_order_risk();
 CREATE TRIGGER attach_to_account AFTER UPDATE OF paid_at, email ON public.orders FOR EACH ROW WHEN (((new.paid_at IS NOT NULL) AND ((old.paid_at IS NULL) OR (old.email IS DISTINCT FROM new.email)))) EXECUTE FUNCTION private.on_order_paid();
+CREATE TRIGGER note_terms_of_first AFTER INSERT ON public.orders FOR EACH ROW EXECUTE FUNCTION private.note_terms();
+CREATE TRIGGER note_terms_of_next AFTER UPDATE OF attempt ON public.orders FOR EACH ROW WHEN ((old.attempt IS DISTINCT FROM new.attempt)) EXECUTE FUNCTION private.note_terms();
 row level security on public.orders;
 policy orders_read on public.orders as permissive for select to authenticated using ((( SELECT private.is_admin() AS is_admin) OR (customer_id IN ( SELECT c.id
    FROM customers c
@@ -1173,12 +1266,16 @@ grant select on table public.refunds to service_role;
 
 
 table public.return_lines (
+  id uuid default gen_random_uuid() not null,
   return_id uuid not null,
   order_item_id uuid not null,
   quantity integer not null,
   unsent integer default 0 not null,
   restock boolean not null,
-  constraint return_lines_pkey PRIMARY KEY (return_id, order_item_id),
+  exchanged_for uuid,
+  constraint return_lines_once UNIQUE NULLS NOT DISTINCT (return_id, order_item_id, exchanged_for),
+  constraint return_lines_pkey PRIMARY KEY (id),
+  constraint return_lines_exchanged_for_fkey FOREIGN KEY (exchanged_for) REFERENCES order_items(id) ON DELETE CASCADE,
   constraint return_lines_order_item_id_fkey FOREIGN KEY (order_item_id) REFERENCES order_items(id) ON DELETE CASCADE,
   constraint return_lines_return_id_fkey FOREIGN KEY (return_id) REFERENCES returns(id) ON DELETE CASCADE,
   constraint return_lines_quantity_positive CHECK ((quantity > 0)),
@@ -1186,6 +1283,8 @@ table public.return_lines (
 );
 comment on table public.return_lines is 'Pieces of a return, by line of the order. restock: they go on the shelf; false: damaged, or not seen yet.';
 comment on column public.return_lines.unsent is 'How many of them never left the house: they are not to be sent any more.';
+comment on column public.return_lines.exchanged_for is 'The line of the order from which as many pieces go to the customer instead, at the same price; null: no exchange.';
+CREATE INDEX return_lines_exchanged_for_idx ON public.return_lines USING btree (exchanged_for);
 CREATE INDEX return_lines_order_item_id_idx ON public.return_lines USING btree (order_item_id);
 row level security on public.return_lines;
 policy return_lines_read on public.return_lines as permissive for select to authenticated using (( SELECT private.is_admin() AS is_admin));
@@ -1293,20 +1392,25 @@ grant select on table public.shipping_rates to service_role;
 
 table public.staff_commands (
   id uuid default gen_random_uuid() not null,
+  number bigint generated always as identity not null,
   command text not null,
   args jsonb default '{}'::jsonb not null,
   actor text default COALESCE((auth.uid())::text, (SESSION_USER)::text) not null,
   order_id uuid,
   result jsonb,
   created_at timestamp with time zone default now() not null,
+  constraint staff_commands_number_key UNIQUE (number),
   constraint staff_commands_pkey PRIMARY KEY (id),
   constraint staff_commands_order_id_fkey FOREIGN KEY (order_id) REFERENCES orders(id) ON DELETE SET NULL,
-  constraint staff_commands_command_known CHECK ((command = ANY (ARRAY['request_refund'::text, 'cancel_order'::text, 'release_review'::text, 'mark_fulfilled'::text, 'correct_shipment'::text, 'submit_dispute_evidence'::text, 'resend_notification'::text, 'redrive_webhook_event'::text, 'redrive_job'::text, 'erase_customer'::text, 'assign_refund'::text, 'announce_return'::text, 'close_return'::text, 'receive_return'::text, 'adjust_inventory'::text, 'count_inventory'::text, 'import_inventory'::text, 'add_product'::text, 'add_variant'::text, 'set_price'::text, 'acknowledge_alert'::text, 'resolve_alert'::text, 'accept_dispute'::text, 'export_person'::text, 'lift_mail_suppression'::text])))
+  constraint staff_commands_command_known CHECK ((command = ANY (ARRAY['request_refund'::text, 'cancel_order'::text, 'release_review'::text, 'mark_fulfilled'::text, 'correct_shipment'::text, 'submit_dispute_evidence'::text, 'resend_notification'::text, 'redrive_webhook_event'::text, 'redrive_job'::text, 'erase_customer'::text, 'assign_refund'::text, 'announce_return'::text, 'exchange_return'::text, 'close_return'::text, 'receive_return'::text, 'adjust_inventory'::text, 'count_inventory'::text, 'import_inventory'::text, 'add_product'::text, 'add_variant'::text, 'set_price'::text, 'acknowledge_alert'::text, 'resolve_alert'::text, 'accept_dispute'::text, 'export_person'::text, 'lift_mail_suppression'::text])))
 );
 comment on table public.staff_commands is 'Insert-only log of what staff asked for. Inserting a row carries it out; a refused command leaves no row.';
 CREATE INDEX staff_commands_order_id_idx ON public.staff_commands USING btree (order_id);
 CREATE TRIGGER mask_command BEFORE INSERT ON public.staff_commands FOR EACH ROW EXECUTE FUNCTION private.mask_command();
+CREATE TRIGGER note_unsealed AFTER INSERT OR UPDATE ON public.staff_commands FOR EACH ROW EXECUTE FUNCTION private.note_unsealed('number');
+CREATE TRIGGER refuse_change BEFORE UPDATE ON public.staff_commands FOR EACH ROW WHEN ((old.result IS NOT NULL)) EXECUTE FUNCTION private.refuse_change();
 CREATE TRIGGER refuse_delete BEFORE DELETE ON public.staff_commands FOR EACH ROW EXECUTE FUNCTION private.refuse_change();
+CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON public.staff_commands FOR EACH STATEMENT EXECUTE FUNCTION private.refuse_change();
 CREATE TRIGGER run_staff_command AFTER INSERT ON public.staff_commands FOR EACH ROW EXECUTE FUNCTION private.run_staff_command();
 CREATE TRIGGER sign_staff_command BEFORE INSERT ON public.staff_commands FOR EACH ROW EXECUTE FUNCTION private.sign_staff_command();
 row level security on public.staff_commands;
@@ -1418,6 +1522,16 @@ grant select on view private.refunded_amounts to authenticated;
 grant select on view private.refunded_amounts to service_role;
 
 
+view private.retention_periods with (security_invoker=true) (
+  data text,
+  kept text,
+  setting text,
+  reason text,
+  tables text[]
+);
+comment on view private.retention_periods is 'What is kept of people, how long and on which legal ground; tables: where it is (retention_rules says it by column). Who operates the shop checks the grounds against the law of their country.';
+
+
 view private.settled_payments with (security_invoker=true) (
   id text,
   order_id uuid,
@@ -1447,6 +1561,19 @@ comment on view public.availability is 'How many pieces of each variant can be b
 grant select on view public.availability to anon;
 grant select on view public.availability to authenticated;
 grant select on view public.availability to service_role;
+
+
+view public.order_consents with (security_invoker=true) (
+  order_id uuid,
+  session_id text,
+  given_at timestamp with time zone,
+  terms_consent text,
+  terms_version text,
+  promotions_consent text
+);
+comment on view public.order_consents is 'What was agreed to with each order, and when: terms_consent (accepted) with the version of the terms, and promotions_consent (opt_in, opt_out). An erasure takes the latter.';
+grant select on view public.order_consents to authenticated;
+grant select on view public.order_consents to service_role;
 
 
 view reporting.abandoned_checkouts with (security_invoker=true) (
@@ -1786,11 +1913,11 @@ CREATE OR REPLACE FUNCTION private.add_order_risk()
 comment on function private.add_order_risk() is 'Trigger of orders: each has its row of order_risk.';
 
 
-CREATE OR REPLACE FUNCTION private.add_return_line(p_return_id uuid, p_order_item_id uuid, p_quantity integer, p_unsent integer, p_restock boolean)
+CREATE OR REPLACE FUNCTION private.add_return_line(p_return_id uuid, p_order_item_id uuid, p_quantity integer, p_unsent integer, p_restock boolean, p_exchanged_for uuid DEFAULT NULL::uuid)
  RETURNS void
  LANGUAGE sql
  SET search_path TO '';
-comment on function private.add_return_line(p_return_id uuid, p_order_item_id uuid, p_quantity integer, p_unsent integer, p_restock boolean) is 'Adds pieces of a line to a return.';
+comment on function private.add_return_line(p_return_id uuid, p_order_item_id uuid, p_quantity integer, p_unsent integer, p_restock boolean, p_exchanged_for uuid) is 'Adds pieces of a line to a return; p_exchanged_for: the line whose pieces go out for them.';
 
 
 CREATE OR REPLACE FUNCTION private.address_bounced(p_email text)
@@ -1875,6 +2002,13 @@ grant execute on function private.amount_step(p_currency text) to authenticated;
 grant execute on function private.amount_step(p_currency text) to service_role;
 
 
+CREATE OR REPLACE FUNCTION private.announce_exchange(o orders, p_lines jsonb, p_reason text)
+ RETURNS uuid
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.announce_exchange(o orders, p_lines jsonb, p_reason text) is 'Writes the returns of an exchange: pieces that were sent are awaited, in the return that it answers; pieces that are still in the house have come back at once. SHINV: not to be exchanged; SHSKU.';
+
+
 CREATE OR REPLACE FUNCTION private.answer_of_hits(p_hits jsonb)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -1910,6 +2044,23 @@ CREATE OR REPLACE FUNCTION private.attach_guest_orders(p_user_id uuid, p_email t
  LANGUAGE plpgsql
  SET search_path TO '';
 comment on function private.attach_guest_orders(p_user_id uuid, p_email text, p_order_id uuid) is 'Gives an account the paid guest orders under its proven address (all, or p_order_id alone), and returns how many. The guest''s row and its Stripe customer stay as they are.';
+
+
+CREATE OR REPLACE FUNCTION private.audit_health()
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO '';
+comment on function private.audit_health() is 'Health check audit: rows that wait to be sealed, how many seals there are, and the digest of the newest. Kept outside, it proves that the trail up to it is the one that was there.';
+
+
+CREATE OR REPLACE FUNCTION private.audited_rows(p_table text, p_numbers bigint[])
+ RETURNS TABLE(row_number bigint, row_digest bytea, texts bytea)
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO ''
+ SET "TimeZone" TO 'UTC';
+comment on function private.audited_rows(p_table text, p_numbers bigint[]) is 'Rows of an audited table as they are now: the digest of what no erasure changes, and the texts. A column that is added later and empty changes nothing.';
 
 
 CREATE OR REPLACE FUNCTION private.awaits_evidence(d disputes)
@@ -1964,6 +2115,14 @@ CREATE OR REPLACE FUNCTION private.check_amounts()
  STABLE
  SET search_path TO '';
 comment on function private.check_amounts() is 'Rules about the figures of orders: see check_invariants().';
+
+
+CREATE OR REPLACE FUNCTION private.check_audit_coverage()
+ RETURNS TABLE(invariant text, detail jsonb)
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.check_audit_coverage() is 'Rows that were written or deleted past the triggers of the audit trail.';
 
 
 CREATE OR REPLACE FUNCTION private.check_declined_velocity(o orders)
@@ -2040,6 +2199,14 @@ CREATE OR REPLACE FUNCTION private.check_reservations()
  STABLE
  SET search_path TO '';
 comment on function private.check_reservations() is 'Rules about the stock of orders: see check_invariants().';
+
+
+CREATE OR REPLACE FUNCTION private.check_seals(p_from bigint, p_to bigint)
+ RETURNS TABLE(invariant text, detail jsonb)
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.check_seals(p_from bigint, p_to bigint) is 'What does not fit in the seals of these numbers: a row that was changed or deleted, a leaf or a seal that was. None when all is well.';
 
 
 CREATE OR REPLACE FUNCTION private.check_stock()
@@ -2290,11 +2457,11 @@ CREATE OR REPLACE FUNCTION private.erase_digests(p_email text, p_order_ids uuid[
 comment on function private.erase_digests(p_email text, p_order_ids uuid[]) is 'Removes the counters that are kept under a digest of an e-mail address, or under the network addresses of orders.';
 
 
-CREATE OR REPLACE FUNCTION private.erase_events(p_order_ids uuid[], p_stripe_ids text[], p_email text, p_pattern text)
+CREATE OR REPLACE FUNCTION private.erase_events(p_event_ids text[], p_pattern text)
  RETURNS integer
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.erase_events(p_order_ids uuid[], p_stripe_ids text[], p_email text, p_pattern text) is 'Empties the stored payloads of events about these orders, these Stripe customers, or with this address, ours or not, dead ones too; from one that is still to be applied it takes what the pattern finds. Returns how many.';
+comment on function private.erase_events(p_event_ids text[], p_pattern text) is 'Empties the stored payloads of events; from one that is still to be applied it takes what the pattern finds. Returns how many.';
 
 
 CREATE OR REPLACE FUNCTION private.erase_orders(p_order_ids uuid[])
@@ -2333,12 +2500,45 @@ CREATE OR REPLACE FUNCTION private.error_text(p_sqlstate text, p_message text)
 comment on function private.error_text(p_sqlstate text, p_message text) is 'An error of the database as it may be stored and logged: without the value that it was about. Twin of valueless() in _shared/errors.ts.';
 
 
+CREATE OR REPLACE FUNCTION private.events_of_person(p_order_ids uuid[], p_stripe_ids text[], p_email text)
+ RETURNS SETOF text
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.events_of_person(p_order_ids uuid[], p_stripe_ids text[], p_email text) is 'Stored events about these orders, these Stripe customers, or with this address, ours or not, dead ones too.';
+
+
+CREATE OR REPLACE FUNCTION private.exchange_line(o orders, i order_items, p_for text)
+ RETURNS uuid
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.exchange_line(o orders, i order_items, p_for text) is 'The line of the order from which a SKU goes out in exchange for a piece of line i, made if need be. SHSKU: no such SKU; SHINV: at another price.';
+
+
+CREATE OR REPLACE FUNCTION private.exchange_price(o orders, i order_items, v product_variants)
+ RETURNS bigint
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.exchange_price(o orders, i order_items, v product_variants) is 'What a variant costs in exchange for a piece of this line, in minor units of the order: its price in the same order, the piece''s own where both cost the same today, or today''s; null: sold in another currency.';
+
+
+CREATE OR REPLACE FUNCTION private.exchanged_pieces(p_order_item_id uuid, OUT came integer, OUT went integer)
+ RETURNS record
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.exchanged_pieces(p_order_item_id uuid, OUT came integer, OUT went integer) is 'Pieces that exchanges have brought to a line (came) and taken from it (went). What was paid for them goes with them: their prices are equal.';
+grant execute on function private.exchanged_pieces(p_order_item_id uuid, OUT came integer, OUT went integer) to authenticated;
+grant execute on function private.exchanged_pieces(p_order_item_id uuid, OUT came integer, OUT went integer) to service_role;
+
+
 CREATE OR REPLACE FUNCTION private.export_of_person(p_email text)
  RETURNS jsonb
  LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
-comment on function private.export_of_person(p_email text) is 'All that is stored of a person under an e-mail address, as far as the caller may read it: { email, customers, orders: [{ …, items, shipments, returns, payments, attempts, refunds, disputes, signs_of_fraud, payment_pages, mails, commands }] }.';
+comment on function private.export_of_person(p_email text) is 'All that is stored of a person under an e-mail address, as far as the caller may read it: { email, customers, orders: [{ …, items, shipments, returns, payments, attempts, refunds, disputes, signs_of_fraud, payment_pages, consents, mails, commands }] }.';
 grant execute on function private.export_of_person(p_email text) to authenticated;
 grant execute on function private.export_of_person(p_email text) to service_role;
 
@@ -2430,7 +2630,7 @@ CREATE OR REPLACE FUNCTION private.hash_of_order(p_order_id uuid)
  LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
-comment on function private.hash_of_order(p_order_id uuid) is 'hash_lines() of the lines that an order has now.';
+comment on function private.hash_of_order(p_order_id uuid) is 'hash_lines() of the lines that were bought with an order.';
 
 
 CREATE OR REPLACE FUNCTION private.hold_reasons(o orders)
@@ -2476,6 +2676,16 @@ CREATE OR REPLACE FUNCTION private.is_card_number(p_digits text)
  IMMUTABLE
  SET search_path TO '';
 comment on function private.is_card_number(p_digits text) is 'Whether digits are a card number by issuer prefix, length and check digit. The twin of isCardNumber() in _shared/text/card_numbers.ts.';
+
+
+CREATE OR REPLACE FUNCTION private.is_command(c staff_commands, p_command text, p_args jsonb)
+ RETURNS boolean
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO '';
+comment on function private.is_command(c staff_commands, p_command text, p_args jsonb) is 'Whether this row of the log is that command with those arguments.';
+grant execute on function private.is_command(c staff_commands, p_command text, p_args jsonb) to authenticated;
+grant execute on function private.is_command(c staff_commands, p_command text, p_args jsonb) to service_role;
 
 
 CREATE OR REPLACE FUNCTION private.is_erased(p_fact jsonb, p_order_id uuid)
@@ -2603,6 +2813,14 @@ CREATE OR REPLACE FUNCTION private.last_delivery(p_livemode boolean)
 comment on function private.last_delivery(p_livemode boolean) is 'When Stripe last delivered an event of this mode; -infinity: never.';
 
 
+CREATE OR REPLACE FUNCTION private.leaves_digest(p_seal_id bigint)
+ RETURNS bytea
+ LANGUAGE sql
+ STABLE
+ SET search_path TO '';
+comment on function private.leaves_digest(p_seal_id bigint) is 'Digest of the leaves of a seal.';
+
+
 CREATE OR REPLACE FUNCTION private.limit_wait(p_limit integer, p_window_seconds integer, p_current integer, p_previous integer, p_elapsed numeric)
  RETURNS numeric
  LANGUAGE sql
@@ -2612,11 +2830,11 @@ comment on function private.limit_wait(p_limit integer, p_window_seconds integer
 
 
 CREATE OR REPLACE FUNCTION private.line_positions(p_order_id uuid)
- RETURNS TABLE(order_item_id uuid, variant_id uuid, sku text, name text, unit_amount bigint, quantity integer, shipped integer, sent_back integer, returned integer, announced integer, refunded integer, here integer, to_ship integer)
+ RETURNS TABLE(order_item_id uuid, variant_id uuid, sku text, name text, unit_amount bigint, quantity integer, shipped integer, sent_back integer, returned integer, announced integer, refunded integer, here integer, to_ship integer, paid integer, exchanged integer, exchanging integer)
  LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
-comment on function private.line_positions(p_order_id uuid) is 'Where the pieces of each line of an order are. shipped: have left the house; sent_back: of those in returns, the ones that had left; returned and announced: in returns that came, and that are awaited; refunded: money given back or on its way; here: sold and still in the house; to_ship: still to be sent. Call with the order locked.';
+comment on function private.line_positions(p_order_id uuid) is 'Where the pieces of each line of an order are. quantity: bought, and come by exchange; shipped: have left the house; sent_back: of those in returns, the ones that had left; returned and announced: in returns that came, and that are awaited; refunded: money given back or on its way; here: sold and still in the house; to_ship: still to be sent; paid: pieces whose price is on this line; exchanged and exchanging: of those returned and announced, what another piece goes out for. Call with the order locked.';
 grant execute on function private.line_positions(p_order_id uuid) to authenticated;
 grant execute on function private.line_positions(p_order_id uuid) to service_role;
 
@@ -2626,6 +2844,13 @@ CREATE OR REPLACE FUNCTION private.link_payments(p_payment_ids text[])
  LANGUAGE plpgsql
  SET search_path TO '';
 comment on function private.link_payments(p_payment_ids text[]) is 'Gives payments their order (the session''s word before that of metadata), and to what hangs on them: attempts, refunds, disputes, signals, whichever came first. Returns the orders to settle.';
+
+
+CREATE OR REPLACE FUNCTION private.lock_before_jobs(p_job_ids bigint[], p_event_ids text[] DEFAULT '{}'::text[])
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.lock_before_jobs(p_job_ids bigint[], p_event_ids text[]) is 'Locks what comes before jobs everywhere, for jobs that are about to be ended or brought back: their events (and these), then the orders of their refunds.';
 
 
 CREATE OR REPLACE FUNCTION private.lock_facts(p_facts jsonb)
@@ -2649,11 +2874,18 @@ CREATE OR REPLACE FUNCTION private.lock_order_by_number(p_order_number text)
 comment on function private.lock_order_by_number(p_order_number text) is 'The order of a number, locked. SHORD: no such order.';
 
 
-CREATE OR REPLACE FUNCTION private.lock_orders_of_refunds(p_job_ids bigint[])
+CREATE OR REPLACE FUNCTION private.lock_person(p_email text)
+ RETURNS private.person_scope
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.lock_person(p_email text) is 'scope_of_person(), locked: events by id, then orders by id.';
+
+
+CREATE OR REPLACE FUNCTION private.lock_stock_of_order(p_order_id uuid)
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.lock_orders_of_refunds(p_job_ids bigint[]) is 'Locks the orders of refund jobs that are about to end, before the jobs: orders come first everywhere.';
+comment on function private.lock_stock_of_order(p_order_id uuid) is 'Locks the stock of all that an order holds or owns, until the transaction ends.';
 
 
 CREATE OR REPLACE FUNCTION private.lost_checkouts(p_limit integer)
@@ -2910,6 +3142,21 @@ CREATE OR REPLACE FUNCTION private.note_refund_outcome(p_job private.jobs, p_rea
 comment on function private.note_refund_outcome(p_job private.jobs, p_reason text, p_alert text) is 'Books how a refund job ended (or that it waits for another try) on its request, tells staff, and settles the order. False: the job has no request. The order is locked.';
 
 
+CREATE OR REPLACE FUNCTION private.note_terms()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.note_terms() is 'Trigger of orders: notes the terms of each attempt as it begins; the setting may change before it is paid.';
+
+
+CREATE OR REPLACE FUNCTION private.note_unsealed()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO '';
+comment on function private.note_unsealed() is 'Trigger of audited tables: a row was written, or an erasure has changed it, so it waits to be sealed. SHAPP: a number of somebody''s own choice, which would stand between rows that are sealed.';
+
+
 CREATE OR REPLACE FUNCTION private.notification_problem(n notifications, o orders)
  RETURNS text
  LANGUAGE plpgsql
@@ -2978,6 +3225,14 @@ CREATE OR REPLACE FUNCTION private.order_as_paid(o orders, s checkout_sessions, 
  STABLE
  SET search_path TO '';
 comment on function private.order_as_paid(o orders, s checkout_sessions, p payments) is 'The order with what its kept session, its payment and their refunds say.';
+
+
+CREATE OR REPLACE FUNCTION private.order_in_short(p_order_number text)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.order_in_short(p_order_number text) is 'How an order is before a command: { before: { status, fulfillment_status } }; null: none was named.';
 
 
 CREATE OR REPLACE FUNCTION private.order_lines(p_order_id uuid)
@@ -3443,11 +3698,18 @@ CREATE OR REPLACE FUNCTION private.refunds_on_warning(f fraud_signals, o orders)
 comment on function private.refunds_on_warning(f fraud_signals, o orders) is 'Whether an actionable early fraud warning gives the money back by itself: nothing has shipped, nobody has released it, and the policy said so when the warning was first seen actionable, which is noted here. Otherwise a person decides.';
 
 
+CREATE OR REPLACE FUNCTION private.refuse_any_change()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.refuse_any_change() is 'Trigger of the chain: refuses update, delete and truncate with SQLSTATE SHAPP, whoever asks.';
+
+
 CREATE OR REPLACE FUNCTION private.refuse_change()
  RETURNS trigger
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.refuse_change() is 'Trigger of append-only tables: refuses update and delete with SQLSTATE SHAPP, but for what erase_person() removes.';
+comment on function private.refuse_change() is 'Trigger of append-only tables: refuses update, delete and truncate with SQLSTATE SHAPP, but for what erase_person() removes.';
 
 
 CREATE OR REPLACE FUNCTION private.refuse_disputed(p_order_ids uuid[])
@@ -3456,6 +3718,14 @@ CREATE OR REPLACE FUNCTION private.refuse_disputed(p_order_ids uuid[])
  STABLE
  SET search_path TO '';
 comment on function private.refuse_disputed(p_order_ids uuid[]) is 'SHINV while a dispute of one of these orders waits for evidence: defending a claim goes before erasure (GDPR article 17(3)(e)).';
+
+
+CREATE OR REPLACE FUNCTION private.refuse_exchange(o orders)
+ RETURNS void
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.refuse_exchange(o orders) is 'SHINV: an order whose pieces must not be exchanged, with what keeps them.';
 
 
 CREATE OR REPLACE FUNCTION private.refuse_lost_hold()
@@ -3628,7 +3898,7 @@ CREATE OR REPLACE FUNCTION private.run_close_return(p_args jsonb)
  RETURNS jsonb
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.run_close_return(p_args jsonb) is 'Carries out close_return: of one that was received no money is due; one that was announced will not come. SHINV: no such return, closed already, its refund is under way, or it would send what was refunded.';
+comment on function private.run_close_return(p_args jsonb) is 'Carries out close_return: of one that was received no money is due; one that was announced will not come. Of an exchange, what was to be sent instead stays. SHINV: no such return, closed already, its refund is under way, it would send what was refunded, or what goes out in exchange has been sent.';
 
 
 CREATE OR REPLACE FUNCTION private.run_correct_shipment(p_command_id uuid, p_args jsonb)
@@ -3650,6 +3920,13 @@ CREATE OR REPLACE FUNCTION private.run_erase_customer(p_command_id uuid, p_args 
  LANGUAGE plpgsql
  SET search_path TO '';
 comment on function private.run_erase_customer(p_command_id uuid, p_args jsonb) is 'Carries out erase_customer, and answers with counts: { ok, found, erased: { orders, customers, stripe_customers, events, texts }, problem? }; found false: nobody is known, and nothing was changed. SHINV: a dispute still needs the data.';
+
+
+CREATE OR REPLACE FUNCTION private.run_exchange_return(p_args jsonb)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.run_exchange_return(p_args jsonb) is 'Carries out exchange_return: settling takes the new pieces from the shelf, and they are to be sent. Answers { return_id? (awaited), lines }. SHINV: nothing to exchange, or at another price; SHSKU; SHSTK: sold out.';
 
 
 CREATE OR REPLACE FUNCTION private.run_lift_mail_suppression(p_command_id uuid, p_args jsonb)
@@ -3760,6 +4037,21 @@ CREATE OR REPLACE FUNCTION private.schedule_jobs()
 comment on function private.schedule_jobs() is 'Schedules retry-jobs once a minute where there is a scheduler, and shuts API roles out of the tables that hold keys. Returns false where there is none.';
 
 
+CREATE OR REPLACE FUNCTION private.scope_of_person(p_email text)
+ RETURNS private.person_scope
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.scope_of_person(p_email text) is 'What is stored under an e-mail address (in lower case), by id.';
+
+
+CREATE OR REPLACE FUNCTION private.seal_audit_trail(p_limit integer DEFAULT 2000)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.seal_audit_trail(p_limit integer) is 'Seals up to p_limit rows that wait for it, the oldest first, and returns how many.';
+
+
 CREATE OR REPLACE FUNCTION private.sees_reports()
  RETURNS boolean
  LANGUAGE plpgsql
@@ -3814,6 +4106,13 @@ CREATE OR REPLACE FUNCTION private.settle_effects(o orders, p_mismatches text[],
 comment on function private.settle_effects(o orders, p_mismatches text[], p_source text) is 'Side effects of a settled order: jobs, mails, alerts. Called by settle_order() only.';
 
 
+CREATE OR REPLACE FUNCTION private.settle_exchanges(o orders, p_source text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.settle_exchanges(o orders, p_source text) is 'Makes what an order owns as many pieces as its lines have with their exchanges: takes from the shelf what an exchange has brought, and gives back what one that was closed had. Called by settle_order() only.';
+
+
 CREATE OR REPLACE FUNCTION private.settle_fraud_effects(o orders, p_source text)
  RETURNS void
  LANGUAGE plpgsql
@@ -3853,7 +4152,7 @@ CREATE OR REPLACE FUNCTION private.settle_returns(o orders, p_source text)
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.settle_returns(o orders, p_source text) is 'Books the pieces of each return once: what waited for its refund when that has succeeded, what staff received at once. Closes returns when all that came back is paid back. Called by settle_order() only.';
+comment on function private.settle_returns(o orders, p_source text) is 'Books the pieces of each return once: what waited for its refund when that has succeeded, what staff received at once. Closes returns when all that came back is paid back or exchanged. Called by settle_order() only.';
 
 
 CREATE OR REPLACE FUNCTION private.settle_risk_alerts(o orders, p_mismatches text[])
@@ -4016,7 +4315,7 @@ CREATE OR REPLACE FUNCTION private.submit_command(p_command text, p_args jsonb, 
  RETURNS jsonb
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.submit_command(p_command text, p_args jsonb, p_dry_run boolean, p_command_id uuid) is 'Inserts a staff command as the caller, whose policies decide, and returns its result. p_dry_run: carries it out, undoes all of it, and returns what the result would be. p_command_id: the same command with the same id is carried out once and answers the same again. 42501: the caller is not staff; SHINV: the id was another command''s.';
+comment on function private.submit_command(p_command text, p_args jsonb, p_dry_run boolean, p_command_id uuid) is 'Inserts a staff command as the caller, whose policies decide, and returns its result. p_dry_run: carries it out, undoes all of it, and returns what the result would be. p_command_id: the same command with the same id is carried out once and answers the same again. 42501: the caller is not staff; SHINV: the id was another command''s, or had other arguments.';
 grant execute on function private.submit_command(p_command text, p_args jsonb, p_dry_run boolean, p_command_id uuid) to authenticated;
 grant execute on function private.submit_command(p_command text, p_args jsonb, p_dry_run boolean, p_command_id uuid) to service_role;
 
@@ -4033,7 +4332,7 @@ CREATE OR REPLACE FUNCTION private.take_announced(p_return_id uuid, p_order_item
  RETURNS integer
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.take_announced(p_return_id uuid, p_order_item_id uuid, p_quantity integer, p_restock boolean, p_free_only boolean) is 'Moves up to p_quantity announced pieces of a line from other returns to this one, the oldest first, and returns how many. p_free_only: none that wait for a refund.';
+comment on function private.take_announced(p_return_id uuid, p_order_item_id uuid, p_quantity integer, p_restock boolean, p_free_only boolean) is 'Moves up to p_quantity announced pieces of a line from other returns to this one, the oldest first, and returns how many. p_free_only: none that wait for a refund or are exchanged.';
 
 
 CREATE OR REPLACE FUNCTION private.take_mail_event(n notifications, p_provider_id text, p_status text, p_recipient text, p_at timestamp with time zone, p_detail text)
@@ -4132,6 +4431,13 @@ CREATE OR REPLACE FUNCTION private.wait_with_job(p_job private.jobs, p_outcome t
  LANGUAGE plpgsql
  SET search_path TO '';
 comment on function private.wait_with_job(p_job private.jobs, p_outcome text, p_reason text, p_run_at timestamp with time zone) is 'Books outcome retry or snooze of a job in hand: it waits until p_run_at. Returns the job as it is now.';
+
+
+CREATE OR REPLACE FUNCTION private.watch_audit_trail(p_minute integer DEFAULT (((EXTRACT(epoch FROM now()))::bigint / 60) % (1440)::bigint))
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.watch_audit_trail(p_minute integer) is 'Part of the heartbeat: seals what waits, looks at the seals whose turn it is in this minute of the day (UTC), and raises the alert audit_trail_broken. The alert is resolved by a person.';
 
 
 CREATE OR REPLACE FUNCTION private.watch_deliveries()
@@ -4245,49 +4551,49 @@ comment on function public.abandon_checkout(p_order_id uuid, p_attempt integer, 
 grant execute on function public.abandon_checkout(p_order_id uuid, p_attempt integer, p_refusal jsonb) to service_role;
 
 
-CREATE OR REPLACE FUNCTION public.accept_dispute(p_dispute_id text, p_note text DEFAULT NULL::text)
+CREATE OR REPLACE FUNCTION public.accept_dispute(p_dispute_id text, p_note text DEFAULT NULL::text, p_dry_run boolean DEFAULT false, p_command_id uuid DEFAULT NULL::uuid)
  RETURNS jsonb
  LANGUAGE sql
  SET search_path TO '';
-comment on function public.accept_dispute(p_dispute_id text, p_note text) is 'Gives up a dispute: a job closes it at Stripe, and the bank keeps the money. Final. Staff only.';
-grant execute on function public.accept_dispute(p_dispute_id text, p_note text) to authenticated;
-grant execute on function public.accept_dispute(p_dispute_id text, p_note text) to service_role;
+comment on function public.accept_dispute(p_dispute_id text, p_note text, p_dry_run boolean, p_command_id uuid) is 'Gives up a dispute: a job closes it at Stripe, and the bank keeps the money. Final. Staff only.';
+grant execute on function public.accept_dispute(p_dispute_id text, p_note text, p_dry_run boolean, p_command_id uuid) to authenticated;
+grant execute on function public.accept_dispute(p_dispute_id text, p_note text, p_dry_run boolean, p_command_id uuid) to service_role;
 
 
-CREATE OR REPLACE FUNCTION public.acknowledge_alert(p_alert_id uuid)
+CREATE OR REPLACE FUNCTION public.acknowledge_alert(p_alert_id uuid, p_dry_run boolean DEFAULT false, p_command_id uuid DEFAULT NULL::uuid)
  RETURNS jsonb
  LANGUAGE sql
  SET search_path TO '';
-comment on function public.acknowledge_alert(p_alert_id uuid) is 'Somebody looks at an alert. Staff only.';
-grant execute on function public.acknowledge_alert(p_alert_id uuid) to authenticated;
-grant execute on function public.acknowledge_alert(p_alert_id uuid) to service_role;
+comment on function public.acknowledge_alert(p_alert_id uuid, p_dry_run boolean, p_command_id uuid) is 'Somebody looks at an alert. Staff only.';
+grant execute on function public.acknowledge_alert(p_alert_id uuid, p_dry_run boolean, p_command_id uuid) to authenticated;
+grant execute on function public.acknowledge_alert(p_alert_id uuid, p_dry_run boolean, p_command_id uuid) to service_role;
 
 
-CREATE OR REPLACE FUNCTION public.add_product(p_slug text, p_name text, p_description text DEFAULT NULL::text, p_image_url text DEFAULT NULL::text, p_active boolean DEFAULT true)
+CREATE OR REPLACE FUNCTION public.add_product(p_slug text, p_name text, p_description text DEFAULT NULL::text, p_image_url text DEFAULT NULL::text, p_active boolean DEFAULT true, p_dry_run boolean DEFAULT false, p_command_id uuid DEFAULT NULL::uuid)
  RETURNS jsonb
  LANGUAGE sql
  SET search_path TO '';
-comment on function public.add_product(p_slug text, p_name text, p_description text, p_image_url text, p_active boolean) is 'Adds a product; its sizes and colours come with add_variant(). Staff only.';
-grant execute on function public.add_product(p_slug text, p_name text, p_description text, p_image_url text, p_active boolean) to authenticated;
-grant execute on function public.add_product(p_slug text, p_name text, p_description text, p_image_url text, p_active boolean) to service_role;
+comment on function public.add_product(p_slug text, p_name text, p_description text, p_image_url text, p_active boolean, p_dry_run boolean, p_command_id uuid) is 'Adds a product; its sizes and colours come with add_variant(). Staff only.';
+grant execute on function public.add_product(p_slug text, p_name text, p_description text, p_image_url text, p_active boolean, p_dry_run boolean, p_command_id uuid) to authenticated;
+grant execute on function public.add_product(p_slug text, p_name text, p_description text, p_image_url text, p_active boolean, p_dry_run boolean, p_command_id uuid) to service_role;
 
 
-CREATE OR REPLACE FUNCTION public.add_variant(p_product_slug text, p_sku text, p_price_amount numeric, p_currency text, p_size text DEFAULT NULL::text, p_color text DEFAULT NULL::text, p_on_hand integer DEFAULT 0, p_confirm boolean DEFAULT false)
+CREATE OR REPLACE FUNCTION public.add_variant(p_product_slug text, p_sku text, p_price_amount numeric, p_currency text, p_size text DEFAULT NULL::text, p_color text DEFAULT NULL::text, p_on_hand integer DEFAULT 0, p_confirm boolean DEFAULT false, p_dry_run boolean DEFAULT false, p_command_id uuid DEFAULT NULL::uuid)
  RETURNS jsonb
  LANGUAGE sql
  SET search_path TO '';
-comment on function public.add_variant(p_product_slug text, p_sku text, p_price_amount numeric, p_currency text, p_size text, p_color text, p_on_hand integer, p_confirm boolean) is 'Puts a size and colour of a product on sale, with its stock. p_price_amount in Stripe''s minor units; a price that Stripe refuses is refused, one below one unit of the currency needs p_confirm. Staff only.';
-grant execute on function public.add_variant(p_product_slug text, p_sku text, p_price_amount numeric, p_currency text, p_size text, p_color text, p_on_hand integer, p_confirm boolean) to authenticated;
-grant execute on function public.add_variant(p_product_slug text, p_sku text, p_price_amount numeric, p_currency text, p_size text, p_color text, p_on_hand integer, p_confirm boolean) to service_role;
+comment on function public.add_variant(p_product_slug text, p_sku text, p_price_amount numeric, p_currency text, p_size text, p_color text, p_on_hand integer, p_confirm boolean, p_dry_run boolean, p_command_id uuid) is 'Puts a size and colour of a product on sale, with its stock. p_price_amount in Stripe''s minor units; a price that Stripe refuses is refused, one below one unit of the currency needs p_confirm. Staff only.';
+grant execute on function public.add_variant(p_product_slug text, p_sku text, p_price_amount numeric, p_currency text, p_size text, p_color text, p_on_hand integer, p_confirm boolean, p_dry_run boolean, p_command_id uuid) to authenticated;
+grant execute on function public.add_variant(p_product_slug text, p_sku text, p_price_amount numeric, p_currency text, p_size text, p_color text, p_on_hand integer, p_confirm boolean, p_dry_run boolean, p_command_id uuid) to service_role;
 
 
-CREATE OR REPLACE FUNCTION public.adjust_inventory(p_sku text, p_delta integer, p_reason text)
+CREATE OR REPLACE FUNCTION public.adjust_inventory(p_sku text, p_delta integer, p_reason text, p_dry_run boolean DEFAULT false, p_command_id uuid DEFAULT NULL::uuid)
  RETURNS jsonb
  LANGUAGE sql
  SET search_path TO '';
-comment on function public.adjust_inventory(p_sku text, p_delta integer, p_reason text) is 'Goods received (p_delta > 0) or lost (p_delta < 0). Staff only.';
-grant execute on function public.adjust_inventory(p_sku text, p_delta integer, p_reason text) to authenticated;
-grant execute on function public.adjust_inventory(p_sku text, p_delta integer, p_reason text) to service_role;
+comment on function public.adjust_inventory(p_sku text, p_delta integer, p_reason text, p_dry_run boolean, p_command_id uuid) is 'Goods received (p_delta > 0) or lost (p_delta < 0). Staff only.';
+grant execute on function public.adjust_inventory(p_sku text, p_delta integer, p_reason text, p_dry_run boolean, p_command_id uuid) to authenticated;
+grant execute on function public.adjust_inventory(p_sku text, p_delta integer, p_reason text, p_dry_run boolean, p_command_id uuid) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.advance_reconciliation_cursor(p_name text, p_position timestamp with time zone)
@@ -4299,13 +4605,13 @@ comment on function public.advance_reconciliation_cursor(p_name text, p_position
 grant execute on function public.advance_reconciliation_cursor(p_name text, p_position timestamp with time zone) to service_role;
 
 
-CREATE OR REPLACE FUNCTION public.announce_return(p_order_number text, p_lines jsonb, p_reason text DEFAULT NULL::text, p_dry_run boolean DEFAULT false)
+CREATE OR REPLACE FUNCTION public.announce_return(p_order_number text, p_lines jsonb, p_reason text DEFAULT NULL::text, p_dry_run boolean DEFAULT false, p_command_id uuid DEFAULT NULL::uuid)
  RETURNS jsonb
  LANGUAGE sql
  SET search_path TO '';
-comment on function public.announce_return(p_order_number text, p_lines jsonb, p_reason text, p_dry_run boolean) is 'Notes what a customer will send back: p_lines [{"sku", "quantity"}]. Moves neither money nor stock. Staff only.';
-grant execute on function public.announce_return(p_order_number text, p_lines jsonb, p_reason text, p_dry_run boolean) to authenticated;
-grant execute on function public.announce_return(p_order_number text, p_lines jsonb, p_reason text, p_dry_run boolean) to service_role;
+comment on function public.announce_return(p_order_number text, p_lines jsonb, p_reason text, p_dry_run boolean, p_command_id uuid) is 'Notes what a customer will send back: p_lines [{"sku", "quantity"}]. Moves neither money nor stock. Staff only.';
+grant execute on function public.announce_return(p_order_number text, p_lines jsonb, p_reason text, p_dry_run boolean, p_command_id uuid) to authenticated;
+grant execute on function public.announce_return(p_order_number text, p_lines jsonb, p_reason text, p_dry_run boolean, p_command_id uuid) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.apply_stripe_facts(p_facts jsonb, p_source text, p_observed_at timestamp with time zone)
@@ -4317,13 +4623,13 @@ comment on function public.apply_stripe_facts(p_facts jsonb, p_source text, p_ob
 grant execute on function public.apply_stripe_facts(p_facts jsonb, p_source text, p_observed_at timestamp with time zone) to service_role;
 
 
-CREATE OR REPLACE FUNCTION public.assign_refund(p_refund_id text, p_lines jsonb, p_restock boolean DEFAULT false, p_dry_run boolean DEFAULT false)
+CREATE OR REPLACE FUNCTION public.assign_refund(p_refund_id text, p_lines jsonb, p_restock boolean DEFAULT false, p_dry_run boolean DEFAULT false, p_command_id uuid DEFAULT NULL::uuid)
  RETURNS jsonb
  LANGUAGE sql
  SET search_path TO '';
-comment on function public.assign_refund(p_refund_id text, p_lines jsonb, p_restock boolean, p_dry_run boolean) is 'Says which pieces a refund was about that was made in Stripe''s dashboard: p_lines [{"sku", "quantity", "restock"}]. Staff only.';
-grant execute on function public.assign_refund(p_refund_id text, p_lines jsonb, p_restock boolean, p_dry_run boolean) to authenticated;
-grant execute on function public.assign_refund(p_refund_id text, p_lines jsonb, p_restock boolean, p_dry_run boolean) to service_role;
+comment on function public.assign_refund(p_refund_id text, p_lines jsonb, p_restock boolean, p_dry_run boolean, p_command_id uuid) is 'Says which pieces a refund was about that was made in Stripe''s dashboard: p_lines [{"sku", "quantity", "restock"}]. Staff only.';
+grant execute on function public.assign_refund(p_refund_id text, p_lines jsonb, p_restock boolean, p_dry_run boolean, p_command_id uuid) to authenticated;
+grant execute on function public.assign_refund(p_refund_id text, p_lines jsonb, p_restock boolean, p_dry_run boolean, p_command_id uuid) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.attach_checkout_session(p_order_id uuid, p_attempt integer, p_fact jsonb, p_email_change integer DEFAULT NULL::integer)
@@ -4344,13 +4650,22 @@ comment on function public.begin_checkout(p_items jsonb, p_idempotency_key text,
 grant execute on function public.begin_checkout(p_items jsonb, p_idempotency_key text, p_user_id uuid, p_email text, p_client_ip text, p_user_agent text, p_locale text, p_livemode boolean, p_session_seconds integer, p_hold_seconds integer, p_velocity_mode text, p_previous_session_id text, p_supersede boolean, p_accepts_marketing boolean) to service_role;
 
 
-CREATE OR REPLACE FUNCTION public.cancel_order(p_order_number text, p_reason text DEFAULT NULL::text)
+CREATE OR REPLACE FUNCTION public.cancel_order(p_order_number text, p_reason text DEFAULT NULL::text, p_dry_run boolean DEFAULT false, p_command_id uuid DEFAULT NULL::uuid)
  RETURNS jsonb
  LANGUAGE sql
  SET search_path TO '';
-comment on function public.cancel_order(p_order_number text, p_reason text) is 'Cancels an order that has not shipped: closes its checkout, frees its stock, refunds what was paid. Staff only.';
-grant execute on function public.cancel_order(p_order_number text, p_reason text) to authenticated;
-grant execute on function public.cancel_order(p_order_number text, p_reason text) to service_role;
+comment on function public.cancel_order(p_order_number text, p_reason text, p_dry_run boolean, p_command_id uuid) is 'Cancels an order that has not shipped: closes its checkout, frees its stock, refunds what was paid. Staff only.';
+grant execute on function public.cancel_order(p_order_number text, p_reason text, p_dry_run boolean, p_command_id uuid) to authenticated;
+grant execute on function public.cancel_order(p_order_number text, p_reason text, p_dry_run boolean, p_command_id uuid) to service_role;
+
+
+CREATE OR REPLACE FUNCTION public.check_audit_chain()
+ RETURNS TABLE(invariant text, detail jsonb)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO '';
+comment on function public.check_audit_chain() is 'What was changed, deleted or slipped in of the audit trail: one row each, none when all is well. Part of check_invariants().';
+grant execute on function public.check_audit_chain() to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.check_invariants()
@@ -4371,31 +4686,31 @@ comment on function public.claim_jobs(p_worker text, p_limit integer, p_lease_se
 grant execute on function public.claim_jobs(p_worker text, p_limit integer, p_lease_seconds integer) to service_role;
 
 
-CREATE OR REPLACE FUNCTION public.close_return(p_return_id uuid, p_note text DEFAULT NULL::text)
+CREATE OR REPLACE FUNCTION public.close_return(p_return_id uuid, p_note text DEFAULT NULL::text, p_dry_run boolean DEFAULT false, p_command_id uuid DEFAULT NULL::uuid)
  RETURNS jsonb
  LANGUAGE sql
  SET search_path TO '';
-comment on function public.close_return(p_return_id uuid, p_note text) is 'Ends a return: of one that was received no money is due, one that was announced will not come (pieces of it that were not sent are to be sent again). Staff only.';
-grant execute on function public.close_return(p_return_id uuid, p_note text) to authenticated;
-grant execute on function public.close_return(p_return_id uuid, p_note text) to service_role;
+comment on function public.close_return(p_return_id uuid, p_note text, p_dry_run boolean, p_command_id uuid) is 'Ends a return: of one that was received no money is due, one that was announced will not come (pieces of it that were not sent are to be sent again). Staff only.';
+grant execute on function public.close_return(p_return_id uuid, p_note text, p_dry_run boolean, p_command_id uuid) to authenticated;
+grant execute on function public.close_return(p_return_id uuid, p_note text, p_dry_run boolean, p_command_id uuid) to service_role;
 
 
-CREATE OR REPLACE FUNCTION public.correct_shipment(p_order_number text, p_parcel integer, p_carrier text DEFAULT NULL::text, p_tracking_number text DEFAULT NULL::text)
+CREATE OR REPLACE FUNCTION public.correct_shipment(p_order_number text, p_parcel integer, p_carrier text DEFAULT NULL::text, p_tracking_number text DEFAULT NULL::text, p_dry_run boolean DEFAULT false, p_command_id uuid DEFAULT NULL::uuid)
  RETURNS jsonb
  LANGUAGE sql
  SET search_path TO '';
-comment on function public.correct_shipment(p_order_number text, p_parcel integer, p_carrier text, p_tracking_number text) is 'Corrects carrier or tracking number of a parcel (numbered from 1 in each order) and mails the correction. Staff only.';
-grant execute on function public.correct_shipment(p_order_number text, p_parcel integer, p_carrier text, p_tracking_number text) to authenticated;
-grant execute on function public.correct_shipment(p_order_number text, p_parcel integer, p_carrier text, p_tracking_number text) to service_role;
+comment on function public.correct_shipment(p_order_number text, p_parcel integer, p_carrier text, p_tracking_number text, p_dry_run boolean, p_command_id uuid) is 'Corrects carrier or tracking number of a parcel (numbered from 1 in each order) and mails the correction. Staff only.';
+grant execute on function public.correct_shipment(p_order_number text, p_parcel integer, p_carrier text, p_tracking_number text, p_dry_run boolean, p_command_id uuid) to authenticated;
+grant execute on function public.correct_shipment(p_order_number text, p_parcel integer, p_carrier text, p_tracking_number text, p_dry_run boolean, p_command_id uuid) to service_role;
 
 
-CREATE OR REPLACE FUNCTION public.count_inventory(p_counts jsonb, p_note text DEFAULT NULL::text)
+CREATE OR REPLACE FUNCTION public.count_inventory(p_counts jsonb, p_note text DEFAULT NULL::text, p_dry_run boolean DEFAULT false, p_command_id uuid DEFAULT NULL::uuid)
  RETURNS jsonb
  LANGUAGE sql
  SET search_path TO '';
-comment on function public.count_inventory(p_counts jsonb, p_note text) is 'Sets the stock to what was counted: p_counts [{"sku", "counted"}], all pieces in the house, those sold and not sent included. All lines or none; counting again changes nothing. Staff only.';
-grant execute on function public.count_inventory(p_counts jsonb, p_note text) to authenticated;
-grant execute on function public.count_inventory(p_counts jsonb, p_note text) to service_role;
+comment on function public.count_inventory(p_counts jsonb, p_note text, p_dry_run boolean, p_command_id uuid) is 'Sets the stock to what was counted: p_counts [{"sku", "counted"}], all pieces in the house, those sold and not sent included. All lines or none; counting again changes nothing. Staff only.';
+grant execute on function public.count_inventory(p_counts jsonb, p_note text, p_dry_run boolean, p_command_id uuid) to authenticated;
+grant execute on function public.count_inventory(p_counts jsonb, p_note text, p_dry_run boolean, p_command_id uuid) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.count_jobs()
@@ -4413,27 +4728,36 @@ CREATE OR REPLACE FUNCTION public.enqueue_periodic_jobs(p_settings jsonb DEFAULT
  SECURITY DEFINER
  SET search_path TO '';
 comment on function public.enqueue_periodic_jobs(p_settings jsonb) is 'The heartbeat: p_settings { admin_require_mfa: true } turns that on in private.settings, nothing here turns it off.
-Raises and resolves the alerts about deliveries, then queues whatever is due by the clock, each once per period however often this is called, and never a second of a kind
+Raises and resolves the alerts about deliveries, seals the audit trail, then queues whatever is due by the clock, each once per period however often this is called, and never a second of a kind
 while one waits. Returns how many were queued.';
 grant execute on function public.enqueue_periodic_jobs(p_settings jsonb) to service_role;
 
 
-CREATE OR REPLACE FUNCTION public.erase_customer(p_email text)
+CREATE OR REPLACE FUNCTION public.erase_customer(p_email text, p_dry_run boolean DEFAULT false, p_command_id uuid DEFAULT NULL::uuid)
  RETURNS jsonb
  LANGUAGE sql
  SET search_path TO '';
-comment on function public.erase_customer(p_email text) is 'Removes a person from everything known under an e-mail address, also at Stripe, and answers with counts; ok and found are false when nobody is known under it. Refused while a dispute waits for evidence. Staff only.';
-grant execute on function public.erase_customer(p_email text) to authenticated;
-grant execute on function public.erase_customer(p_email text) to service_role;
+comment on function public.erase_customer(p_email text, p_dry_run boolean, p_command_id uuid) is 'Removes a person from everything known under an e-mail address, also at Stripe, and answers with counts; ok and found are false when nobody is known under it. Refused while a dispute waits for evidence. Staff only.';
+grant execute on function public.erase_customer(p_email text, p_dry_run boolean, p_command_id uuid) to authenticated;
+grant execute on function public.erase_customer(p_email text, p_dry_run boolean, p_command_id uuid) to service_role;
 
 
-CREATE OR REPLACE FUNCTION public.export_person(p_email text)
+CREATE OR REPLACE FUNCTION public.exchange_return(p_order_number text, p_lines jsonb, p_reason text DEFAULT NULL::text, p_dry_run boolean DEFAULT false, p_command_id uuid DEFAULT NULL::uuid)
+ RETURNS jsonb
+ LANGUAGE sql
+ SET search_path TO '';
+comment on function public.exchange_return(p_order_number text, p_lines jsonb, p_reason text, p_dry_run boolean, p_command_id uuid) is 'Exchanges pieces for others of the same price: p_lines [{"sku", "for", "quantity"}]. What was sent is awaited; the new piece is taken from the shelf and is a parcel more of the same order. Moves no money. close_return() calls it off as long as the new piece has not been sent. Staff only.';
+grant execute on function public.exchange_return(p_order_number text, p_lines jsonb, p_reason text, p_dry_run boolean, p_command_id uuid) to authenticated;
+grant execute on function public.exchange_return(p_order_number text, p_lines jsonb, p_reason text, p_dry_run boolean, p_command_id uuid) to service_role;
+
+
+CREATE OR REPLACE FUNCTION public.export_person(p_email text, p_dry_run boolean DEFAULT false, p_command_id uuid DEFAULT NULL::uuid)
  RETURNS jsonb
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function public.export_person(p_email text) is 'All that is stored of a person under an e-mail address, as JSON, for whom asks what is known of them (GDPR article 15). Staff only.';
-grant execute on function public.export_person(p_email text) to authenticated;
-grant execute on function public.export_person(p_email text) to service_role;
+comment on function public.export_person(p_email text, p_dry_run boolean, p_command_id uuid) is 'All that is stored of a person under an e-mail address, as JSON, for whom asks what is known of them (GDPR article 15). Staff only.';
+grant execute on function public.export_person(p_email text, p_dry_run boolean, p_command_id uuid) to authenticated;
+grant execute on function public.export_person(p_email text, p_dry_run boolean, p_command_id uuid) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.find_open_checkout(p_order_id uuid)
@@ -4544,13 +4868,13 @@ comment on function public.get_webhook_allowlist() is 'The addresses Stripe post
 grant execute on function public.get_webhook_allowlist() to service_role;
 
 
-CREATE OR REPLACE FUNCTION public.import_inventory(p_csv text, p_note text DEFAULT NULL::text)
+CREATE OR REPLACE FUNCTION public.import_inventory(p_csv text, p_note text DEFAULT NULL::text, p_dry_run boolean DEFAULT false, p_command_id uuid DEFAULT NULL::uuid)
  RETURNS jsonb
  LANGUAGE sql
  SET search_path TO '';
-comment on function public.import_inventory(p_csv text, p_note text) is 'As count_inventory(), from a CSV file: SKU and pieces in the house, with or without a heading that begins with sku. Staff only.';
-grant execute on function public.import_inventory(p_csv text, p_note text) to authenticated;
-grant execute on function public.import_inventory(p_csv text, p_note text) to service_role;
+comment on function public.import_inventory(p_csv text, p_note text, p_dry_run boolean, p_command_id uuid) is 'As count_inventory(), from a CSV file: SKU and pieces in the house, with or without a heading that begins with sku. Staff only.';
+grant execute on function public.import_inventory(p_csv text, p_note text, p_dry_run boolean, p_command_id uuid) to authenticated;
+grant execute on function public.import_inventory(p_csv text, p_note text, p_dry_run boolean, p_command_id uuid) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.judge_refund(p_request_id text)
@@ -4562,13 +4886,13 @@ comment on function public.judge_refund(p_request_id text) is 'Whether a refund 
 grant execute on function public.judge_refund(p_request_id text) to service_role;
 
 
-CREATE OR REPLACE FUNCTION public.lift_mail_suppression(p_email text, p_reason text DEFAULT 'bounced'::text)
+CREATE OR REPLACE FUNCTION public.lift_mail_suppression(p_email text, p_reason text DEFAULT 'bounced'::text, p_dry_run boolean DEFAULT false, p_command_id uuid DEFAULT NULL::uuid)
  RETURNS jsonb
  LANGUAGE sql
  SET search_path TO '';
-comment on function public.lift_mail_suppression(p_email text, p_reason text) is 'Sends mail to an address again: p_reason bounced (it works by now), complained or unsubscribed (only if the customer has asked for it). Resend keeps a list of its own. Staff only.';
-grant execute on function public.lift_mail_suppression(p_email text, p_reason text) to authenticated;
-grant execute on function public.lift_mail_suppression(p_email text, p_reason text) to service_role;
+comment on function public.lift_mail_suppression(p_email text, p_reason text, p_dry_run boolean, p_command_id uuid) is 'Sends mail to an address again: p_reason bounced (it works by now), complained or unsubscribed (only if the customer has asked for it). Resend keeps a list of its own. Staff only.';
+grant execute on function public.lift_mail_suppression(p_email text, p_reason text, p_dry_run boolean, p_command_id uuid) to authenticated;
+grant execute on function public.lift_mail_suppression(p_email text, p_reason text, p_dry_run boolean, p_command_id uuid) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.list_differing_objects(p_objects jsonb)
@@ -4598,13 +4922,13 @@ comment on function public.list_unknown_events(p_event_ids text[]) is 'Which of 
 grant execute on function public.list_unknown_events(p_event_ids text[]) to service_role;
 
 
-CREATE OR REPLACE FUNCTION public.mark_fulfilled(p_order_number text, p_carrier text DEFAULT NULL::text, p_tracking_number text DEFAULT NULL::text, p_lines jsonb DEFAULT NULL::jsonb)
+CREATE OR REPLACE FUNCTION public.mark_fulfilled(p_order_number text, p_carrier text DEFAULT NULL::text, p_tracking_number text DEFAULT NULL::text, p_lines jsonb DEFAULT NULL::jsonb, p_dry_run boolean DEFAULT false, p_command_id uuid DEFAULT NULL::uuid)
  RETURNS jsonb
  LANGUAGE sql
  SET search_path TO '';
-comment on function public.mark_fulfilled(p_order_number text, p_carrier text, p_tracking_number text, p_lines jsonb) is 'Notes a parcel and mails the customer: p_lines [{"sku", "quantity"}], or all that is still to be sent. The order is fulfilled when nothing is left. Of an order that has shipped in one parcel it corrects carrier and tracking number, and mails the correction. Staff only.';
-grant execute on function public.mark_fulfilled(p_order_number text, p_carrier text, p_tracking_number text, p_lines jsonb) to authenticated;
-grant execute on function public.mark_fulfilled(p_order_number text, p_carrier text, p_tracking_number text, p_lines jsonb) to service_role;
+comment on function public.mark_fulfilled(p_order_number text, p_carrier text, p_tracking_number text, p_lines jsonb, p_dry_run boolean, p_command_id uuid) is 'Notes a parcel and mails the customer: p_lines [{"sku", "quantity"}], or all that is still to be sent. The order is fulfilled when nothing is left. Of an order that has shipped in one parcel it corrects carrier and tracking number, and mails the correction. Staff only.';
+grant execute on function public.mark_fulfilled(p_order_number text, p_carrier text, p_tracking_number text, p_lines jsonb, p_dry_run boolean, p_command_id uuid) to authenticated;
+grant execute on function public.mark_fulfilled(p_order_number text, p_carrier text, p_tracking_number text, p_lines jsonb, p_dry_run boolean, p_command_id uuid) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.purge_old_data(p_limit integer)
@@ -4706,22 +5030,31 @@ comment on function public.redrive(p_event_ids text[], p_job_ids bigint[], p_typ
 grant execute on function public.redrive(p_event_ids text[], p_job_ids bigint[], p_type text, p_all boolean, p_dry_run boolean, p_actor text, p_again boolean) to service_role;
 
 
-CREATE OR REPLACE FUNCTION public.redrive_webhook_event(p_event_id text)
+CREATE OR REPLACE FUNCTION public.redrive_job(p_job_id bigint, p_dry_run boolean DEFAULT false, p_command_id uuid DEFAULT NULL::uuid)
  RETURNS jsonb
  LANGUAGE sql
  SET search_path TO '';
-comment on function public.redrive_webhook_event(p_event_id text) is 'Queues a webhook event again, whatever became of it: it is translated anew and its facts merged. Staff only.';
-grant execute on function public.redrive_webhook_event(p_event_id text) to authenticated;
-grant execute on function public.redrive_webhook_event(p_event_id text) to service_role;
+comment on function public.redrive_job(p_job_id bigint, p_dry_run boolean, p_command_id uuid) is 'Queues a job again that was given up. Staff only.';
+grant execute on function public.redrive_job(p_job_id bigint, p_dry_run boolean, p_command_id uuid) to authenticated;
+grant execute on function public.redrive_job(p_job_id bigint, p_dry_run boolean, p_command_id uuid) to service_role;
 
 
-CREATE OR REPLACE FUNCTION public.release_review(p_order_number text, p_note text DEFAULT NULL::text)
+CREATE OR REPLACE FUNCTION public.redrive_webhook_event(p_event_id text, p_dry_run boolean DEFAULT false, p_command_id uuid DEFAULT NULL::uuid)
  RETURNS jsonb
  LANGUAGE sql
  SET search_path TO '';
-comment on function public.release_review(p_order_number text, p_note text) is 'Lets an order that is held for review ship. Releases what is known now; what turns up later holds it again. Staff only.';
-grant execute on function public.release_review(p_order_number text, p_note text) to authenticated;
-grant execute on function public.release_review(p_order_number text, p_note text) to service_role;
+comment on function public.redrive_webhook_event(p_event_id text, p_dry_run boolean, p_command_id uuid) is 'Queues a webhook event again, whatever became of it: it is translated anew and its facts merged. Staff only.';
+grant execute on function public.redrive_webhook_event(p_event_id text, p_dry_run boolean, p_command_id uuid) to authenticated;
+grant execute on function public.redrive_webhook_event(p_event_id text, p_dry_run boolean, p_command_id uuid) to service_role;
+
+
+CREATE OR REPLACE FUNCTION public.release_review(p_order_number text, p_note text DEFAULT NULL::text, p_dry_run boolean DEFAULT false, p_command_id uuid DEFAULT NULL::uuid)
+ RETURNS jsonb
+ LANGUAGE sql
+ SET search_path TO '';
+comment on function public.release_review(p_order_number text, p_note text, p_dry_run boolean, p_command_id uuid) is 'Lets an order that is held for review ship. Releases what is known now; what turns up later holds it again. Staff only.';
+grant execute on function public.release_review(p_order_number text, p_note text, p_dry_run boolean, p_command_id uuid) to authenticated;
+grant execute on function public.release_review(p_order_number text, p_note text, p_dry_run boolean, p_command_id uuid) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.remind_dispute(p_dispute_id text, p_days integer)
@@ -4751,22 +5084,22 @@ grant execute on function public.request_refund(p_order_number text, p_amount nu
 grant execute on function public.request_refund(p_order_number text, p_amount numeric, p_reason text, p_restock boolean, p_lines jsonb, p_shipping boolean, p_confirm boolean, p_dry_run boolean, p_command_id uuid) to service_role;
 
 
-CREATE OR REPLACE FUNCTION public.resend_notification(p_order_number text, p_template text)
+CREATE OR REPLACE FUNCTION public.resend_notification(p_order_number text, p_template text, p_dry_run boolean DEFAULT false, p_command_id uuid DEFAULT NULL::uuid)
  RETURNS jsonb
  LANGUAGE sql
  SET search_path TO '';
-comment on function public.resend_notification(p_order_number text, p_template text) is 'Mails a template that the order has had before once more, if what it says is still true. Staff only.';
-grant execute on function public.resend_notification(p_order_number text, p_template text) to authenticated;
-grant execute on function public.resend_notification(p_order_number text, p_template text) to service_role;
+comment on function public.resend_notification(p_order_number text, p_template text, p_dry_run boolean, p_command_id uuid) is 'Mails a template that the order has had before once more, if what it says is still true. Staff only.';
+grant execute on function public.resend_notification(p_order_number text, p_template text, p_dry_run boolean, p_command_id uuid) to authenticated;
+grant execute on function public.resend_notification(p_order_number text, p_template text, p_dry_run boolean, p_command_id uuid) to service_role;
 
 
-CREATE OR REPLACE FUNCTION public.resolve_alert(p_alert_id uuid, p_note text DEFAULT NULL::text)
+CREATE OR REPLACE FUNCTION public.resolve_alert(p_alert_id uuid, p_note text DEFAULT NULL::text, p_dry_run boolean DEFAULT false, p_command_id uuid DEFAULT NULL::uuid)
  RETURNS jsonb
  LANGUAGE sql
  SET search_path TO '';
-comment on function public.resolve_alert(p_alert_id uuid, p_note text) is 'Nothing is left to do about an alert. Happening again, it opens again. Staff only.';
-grant execute on function public.resolve_alert(p_alert_id uuid, p_note text) to authenticated;
-grant execute on function public.resolve_alert(p_alert_id uuid, p_note text) to service_role;
+comment on function public.resolve_alert(p_alert_id uuid, p_note text, p_dry_run boolean, p_command_id uuid) is 'Nothing is left to do about an alert. Happening again, it opens again. Staff only.';
+grant execute on function public.resolve_alert(p_alert_id uuid, p_note text, p_dry_run boolean, p_command_id uuid) to authenticated;
+grant execute on function public.resolve_alert(p_alert_id uuid, p_note text, p_dry_run boolean, p_command_id uuid) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.restart_checkout_attempt(p_order_id uuid, p_attempt integer, p_session_seconds integer, p_hold_seconds integer)
@@ -4796,22 +5129,22 @@ comment on function public.retry_stripe_event(p_event_id text, p_facts jsonb, p_
 grant execute on function public.retry_stripe_event(p_event_id text, p_facts jsonb, p_ignored_reason text, p_error text) to service_role;
 
 
-CREATE OR REPLACE FUNCTION public.set_price(p_sku text, p_price_amount numeric, p_confirm boolean DEFAULT false, p_dry_run boolean DEFAULT false)
+CREATE OR REPLACE FUNCTION public.set_price(p_sku text, p_price_amount numeric, p_confirm boolean DEFAULT false, p_dry_run boolean DEFAULT false, p_command_id uuid DEFAULT NULL::uuid)
  RETURNS jsonb
  LANGUAGE sql
  SET search_path TO '';
-comment on function public.set_price(p_sku text, p_price_amount numeric, p_confirm boolean, p_dry_run boolean) is 'Gives a SKU another price, in minor units of its currency, for checkouts from now on. Less than one unit of the currency needs p_confirm. Staff only.';
-grant execute on function public.set_price(p_sku text, p_price_amount numeric, p_confirm boolean, p_dry_run boolean) to authenticated;
-grant execute on function public.set_price(p_sku text, p_price_amount numeric, p_confirm boolean, p_dry_run boolean) to service_role;
+comment on function public.set_price(p_sku text, p_price_amount numeric, p_confirm boolean, p_dry_run boolean, p_command_id uuid) is 'Gives a SKU another price, in minor units of its currency, for checkouts from now on. Less than one unit of the currency needs p_confirm. Staff only.';
+grant execute on function public.set_price(p_sku text, p_price_amount numeric, p_confirm boolean, p_dry_run boolean, p_command_id uuid) to authenticated;
+grant execute on function public.set_price(p_sku text, p_price_amount numeric, p_confirm boolean, p_dry_run boolean, p_command_id uuid) to service_role;
 
 
-CREATE OR REPLACE FUNCTION public.submit_dispute_evidence(p_dispute_id text, p_note text DEFAULT NULL::text)
+CREATE OR REPLACE FUNCTION public.submit_dispute_evidence(p_dispute_id text, p_note text DEFAULT NULL::text, p_dry_run boolean DEFAULT false, p_command_id uuid DEFAULT NULL::uuid)
  RETURNS jsonb
  LANGUAGE sql
  SET search_path TO '';
-comment on function public.submit_dispute_evidence(p_dispute_id text, p_note text) is 'Sends the evidence assembled from the order, and the note, to the bank. Final: Stripe takes evidence once. Staff only.';
-grant execute on function public.submit_dispute_evidence(p_dispute_id text, p_note text) to authenticated;
-grant execute on function public.submit_dispute_evidence(p_dispute_id text, p_note text) to service_role;
+comment on function public.submit_dispute_evidence(p_dispute_id text, p_note text, p_dry_run boolean, p_command_id uuid) is 'Sends the evidence assembled from the order, and the note, to the bank. Final: Stripe takes evidence once. Staff only.';
+grant execute on function public.submit_dispute_evidence(p_dispute_id text, p_note text, p_dry_run boolean, p_command_id uuid) to authenticated;
+grant execute on function public.submit_dispute_evidence(p_dispute_id text, p_note text, p_dry_run boolean, p_command_id uuid) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.take_alert_message(p_alert_id uuid)

@@ -3,6 +3,7 @@
  * the limit itself), measured side by side in one run. Exit code 1 when a ratio is below its goal.
  */
 import { benchJobs } from "./bench/jobs.ts";
+import { benchMails } from "./bench/mails.ts";
 import { benchPayments, type PathBench } from "./bench/payments.ts";
 import { benchRefunds } from "./bench/refunds.ts";
 import { runTask, wholeNumber } from "../lib/task.ts";
@@ -12,6 +13,9 @@ const usage = `deno task bench [--orders 200] [--jobs 5000] [--finished 100000]
   --orders     checkouts, webhook deliveries and refunds that are measured
   --jobs       jobs that the queue drains
   --finished   finished jobs that lie beside those that are claimed`;
+
+/** What rendering a mail may cost, so that a burst is bound by the provider's rate alone. */
+const mailBudgetMs = 5;
 
 interface Line {
   path: string;
@@ -72,6 +76,8 @@ async function bench(orders: number, jobs: number, finished: number): Promise<nu
   const payments = await benchPayments(orders);
   console.log(`Measuring ${orders} refunds of pieces against as many of an amount …`);
   const refunds = await benchRefunds(orders);
+  console.log(`Rendering ${10 * orders} receipts …`);
+  const mailMs = await benchMails(10 * orders);
   console.log(`Measuring ${jobs} jobs against their SQL, and claiming beside ${finished} finished jobs …\n`);
   const queue = await benchJobs(jobs, finished);
 
@@ -84,6 +90,13 @@ async function bench(orders: number, jobs: number, finished: number): Promise<nu
       limit: `${refunds.plainMs.toFixed(1)} ms`,
       ratio: refunds.plainMs / refunds.linesMs,
       goal: 0.5,
+    },
+    {
+      path: "a receipt rendered, of 5 ms",
+      ours: `${mailMs.toFixed(1)} ms`,
+      limit: `${mailBudgetMs.toFixed(1)} ms`,
+      ratio: mailBudgetMs / mailMs,
+      goal: 1,
     },
     {
       path: "jobs drained",

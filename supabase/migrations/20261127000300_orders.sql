@@ -300,7 +300,7 @@ create table public.order_items (
   quantity integer not null,
   unit_amount bigint not null,
   constraint order_items_order_variant_key unique (order_id, variant_id),
-  constraint order_items_quantity_positive check (quantity > 0),
+  constraint order_items_quantity_not_negative check (quantity >= 0),
   constraint order_items_unit_amount_not_negative check (unit_amount >= 0)
 );
 comment on table public.order_items is
@@ -311,7 +311,8 @@ comment on column public.order_items.variant_id is
   'product_variants.id: the goods, whatever they are called by now.';
 comment on column public.order_items.name is 'As the shopper saw it.';
 comment on column public.order_items.quantity is
-  'Pieces ordered; what became of them is in shipment_lines and return_lines.';
+  'Pieces ordered: frozen. 0: a line that an exchange has added, whose pieces stand in '
+  'return_lines.exchanged_for. What became of them is in shipment_lines and return_lines.';
 comment on column public.order_items.unit_amount is
   'The price of one, in minor units of the orders currency.';
 comment on column public.order_items.sku is
@@ -345,11 +346,13 @@ begin
 end;
 $$;
 comment on function private.refuse_change() is
-  'Trigger of append-only tables: refuses update and delete with SQLSTATE SHAPP, but for what '
+  'Trigger of append-only tables: refuses update, delete and truncate with SQLSTATE SHAPP, but for what '
   'erase_person() removes.';
 
-create trigger refuse_change before update on public.order_events
+create trigger refuse_change before update or delete on public.order_events
   for each row execute function private.refuse_change();
+create trigger refuse_truncate before truncate on public.order_events
+  for each statement execute function private.refuse_change();
 
 create function private.lock_order(p_order_id uuid) returns public.orders
 language plpgsql
@@ -441,12 +444,14 @@ create index returns_order_id_idx on public.returns (order_id);
 create index returns_refund_request_id_idx on public.returns (refund_request_id);
 
 create table public.return_lines (
+  id uuid primary key default gen_random_uuid(),
   return_id uuid not null references public.returns (id) on delete cascade,
   order_item_id uuid not null references public.order_items (id) on delete cascade,
   quantity integer not null,
   unsent integer not null default 0,
   restock boolean not null,
-  constraint return_lines_pkey primary key (return_id, order_item_id),
+  exchanged_for uuid references public.order_items (id) on delete cascade,
+  constraint return_lines_once unique nulls not distinct (return_id, order_item_id, exchanged_for),
   constraint return_lines_quantity_positive check (quantity > 0),
   constraint return_lines_unsent_within check (unsent between 0 and quantity)
 );
@@ -454,6 +459,10 @@ comment on table public.return_lines is
   'Pieces of a return, by line of the order. restock: they go on the shelf; false: damaged, or not seen yet.';
 comment on column public.return_lines.unsent is
   'How many of them never left the house: they are not to be sent any more.';
+comment on column public.return_lines.exchanged_for is
+  'The line of the order from which as many pieces go to the customer instead, at the same price; null: no '
+  'exchange.';
+create index return_lines_exchanged_for_idx on public.return_lines (exchanged_for);
 create index return_lines_order_item_id_idx on public.return_lines (order_item_id);
 
 alter table public.returns enable row level security;
@@ -470,19 +479,20 @@ create function private.add_return_line(
   p_order_item_id uuid,
   p_quantity integer,
   p_unsent integer,
-  p_restock boolean
+  p_restock boolean,
+  p_exchanged_for uuid default null
 ) returns void
 language sql
 set search_path = ''
 as $$
-  insert into public.return_lines as l (return_id, order_item_id, quantity, unsent, restock)
-  select p_return_id, p_order_item_id, p_quantity, p_unsent, p_restock where p_quantity > 0
-  on conflict (return_id, order_item_id) do update
+  insert into public.return_lines as l (return_id, order_item_id, quantity, unsent, restock, exchanged_for)
+  select p_return_id, p_order_item_id, p_quantity, p_unsent, p_restock, p_exchanged_for where p_quantity > 0
+  on conflict (return_id, order_item_id, exchanged_for) do update
   set quantity = l.quantity + excluded.quantity, unsent = l.unsent + excluded.unsent,
     restock = excluded.restock
 $$;
-comment on function private.add_return_line(uuid, uuid, integer, integer, boolean) is
-  'Adds pieces of a line to a return.';
+comment on function private.add_return_line(uuid, uuid, integer, integer, boolean, uuid) is
+  'Adds pieces of a line to a return; p_exchanged_for: the line whose pieces go out for them.';
 
 create function private.take_announced(
   p_return_id uuid,
@@ -501,25 +511,26 @@ declare
   v_unsent integer;
 begin
   for l in
-    select x.return_id, x.quantity, x.unsent
+    select x.id, x.quantity, x.unsent, x.exchanged_for
     from public.return_lines x join public.returns r on r.id = x.return_id
     where x.order_item_id = p_order_item_id and r.status = 'requested' and r.id <> p_return_id
-      and (not p_free_only or not exists (
+      and (not p_free_only or (x.exchanged_for is null and not exists (
         select 1 from public.refund_requests q where q.id = r.refund_request_id and q.status <> 'given_up'
-      ))
-    order by r.created_at, r.id
+      )))
+    order by r.created_at, r.id, x.id
   loop
     v_taken := least(l.quantity, v_left);
     exit when v_taken = 0;
     -- What has left the house first: it is what comes back.
     v_unsent := greatest(0, v_taken - (l.quantity - l.unsent));
-    delete from public.return_lines x
-    where x.return_id = l.return_id and x.order_item_id = p_order_item_id and x.quantity = v_taken;
+    delete from public.return_lines x where x.id = l.id and x.quantity = v_taken;
     if not found then
       update public.return_lines x set quantity = x.quantity - v_taken, unsent = x.unsent - v_unsent
-      where x.return_id = l.return_id and x.order_item_id = p_order_item_id;
+      where x.id = l.id;
     end if;
-    perform private.add_return_line(p_return_id, p_order_item_id, v_taken, v_unsent, p_restock);
+    perform private.add_return_line(
+      p_return_id, p_order_item_id, v_taken, v_unsent, p_restock, l.exchanged_for
+    );
     v_left := v_left - v_taken;
   end loop;
   delete from public.returns r
@@ -531,7 +542,26 @@ end;
 $$;
 comment on function private.take_announced(uuid, uuid, integer, boolean, boolean) is
   'Moves up to p_quantity announced pieces of a line from other returns to this one, the oldest first, and '
-  'returns how many. p_free_only: none that wait for a refund.';
+  'returns how many. p_free_only: none that wait for a refund or are exchanged.';
+
+create function private.exchanged_pieces(p_order_item_id uuid, out came integer, out went integer)
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  select coalesce(sum(l.quantity) filter (where l.exchanged_for = p_order_item_id), 0),
+    coalesce(sum(l.quantity) filter (where l.order_item_id = p_order_item_id), 0)
+  into came, went
+  from public.return_lines l join public.returns r on r.id = l.return_id
+  -- One that was closed and never came is no exchange.
+  where l.exchanged_for is not null and (r.received_at is not null or r.status = 'requested')
+    and (l.exchanged_for = p_order_item_id or l.order_item_id = p_order_item_id);
+end;
+$$;
+comment on function private.exchanged_pieces(uuid, out integer, out integer) is
+  'Pieces that exchanges have brought to a line (came) and taken from it (went). What was paid for them goes '
+  'with them: their prices are equal.';
 
 -- What has left the house: one row for each parcel, with the pieces in it. An order may go in several.
 
@@ -626,7 +656,7 @@ create function private.line_positions(p_order_id uuid)
 returns table (
   order_item_id uuid, variant_id uuid, sku text, name text, unit_amount bigint, quantity integer,
   shipped integer, sent_back integer, returned integer, announced integer, refunded integer,
-  here integer, to_ship integer
+  here integer, to_ship integer, paid integer, exchanged integer, exchanging integer
 )
 language plpgsql
 stable
@@ -634,9 +664,12 @@ set search_path = ''
 as $$
 begin
   return query
-  select i.id, i.variant_id, i.sku, i.name, i.unit_amount, i.quantity, s.shipped, b.sent_back, b.returned,
-    b.announced, f.given, i.quantity - s.shipped - b.put_back, i.quantity - s.shipped - b.withdrawn
+  select i.id, i.variant_id, i.sku, i.name, i.unit_amount, i.quantity + e.came, s.shipped, b.sent_back,
+    b.returned, b.announced, f.given, i.quantity + e.came - s.shipped - b.put_back,
+    i.quantity + e.came - s.shipped - b.withdrawn, i.quantity + e.came - e.went, b.exchanged,
+    e.went - b.exchanged
   from public.order_items i
+  cross join lateral private.exchanged_pieces(i.id) e
   cross join lateral (
     select coalesce(sum(l.quantity), 0)::integer as shipped
     from public.shipment_lines l where l.order_item_id = i.id
@@ -646,7 +679,10 @@ begin
       coalesce(sum(l.quantity) filter (where r.received_at is not null), 0)::integer as returned,
       coalesce(sum(l.quantity) filter (where r.received_at is null), 0)::integer as announced,
       coalesce(sum(l.unsent) filter (where r.received_at is not null), 0)::integer as put_back,
-      coalesce(sum(l.unsent), 0)::integer as withdrawn
+      coalesce(sum(l.unsent), 0)::integer as withdrawn,
+      coalesce(
+        sum(l.quantity) filter (where r.received_at is not null and l.exchanged_for is not null), 0
+      )::integer as exchanged
     from public.return_lines l join public.returns r on r.id = l.return_id
     -- A return that was closed and never came is none.
     where l.order_item_id = i.id and (r.received_at is not null or r.status = 'requested')
@@ -657,9 +693,12 @@ begin
 end;
 $$;
 comment on function private.line_positions(uuid) is
-  'Where the pieces of each line of an order are. shipped: have left the house; sent_back: of those in '
+  'Where the pieces of each line of an order are. quantity: bought, and come by exchange; shipped: have left '
+  'the house; sent_back: of those in '
   'returns, the ones that had left; returned and announced: in returns that came, and that are awaited; '
-  'refunded: money given back or on its way; here: sold and still in the house; to_ship: still to be sent. '
+  'refunded: money given back or on its way; here: sold and still in the house; to_ship: still to be sent; '
+  'paid: pieces whose price is on this line; exchanged and exchanging: of those returned and announced, what '
+  'another piece goes out for. '
   'Call with the order locked.';
 
 create function private.completed_at(p_order_id uuid) returns timestamptz

@@ -34,12 +34,13 @@ create table public.inventory_journal (
   created_at timestamptz not null default now(),
   constraint inventory_journal_change_not_zero check (change <> 0),
   constraint inventory_journal_kind_known check (kind in (
-    'opening', 'sale', 'release', 'return', 'adjustment', 'count', 'import', 'edit'
+    'opening', 'sale', 'release', 'return', 'exchange', 'adjustment', 'count', 'import', 'edit'
   ))
 );
 comment on table public.inventory_journal is
   'Append-only: every change of on_hand. kind: opening (the row was made), sale and release (goods of an '
-  'order go and, not sent after all or all together, come back), return (pieces came back), adjustment, '
+  'order go and, not sent after all or all together, come back), return (pieces came back), exchange (pieces '
+  'go out for those that come back, or after all do not), adjustment, '
   'count, import, edit (by hand, past the commands). Written by a trigger.';
 comment on column public.inventory_journal.actor is
   'Who: a member of staff, or for an order what settled it (event id, job); else the session''s user.';
@@ -48,6 +49,8 @@ create index inventory_journal_order_id_idx on public.inventory_journal (order_i
 
 create trigger refuse_change before update or delete on public.inventory_journal
   for each row execute function private.refuse_change();
+create trigger refuse_truncate before truncate on public.inventory_journal
+  for each statement execute function private.refuse_change();
 
 create function private.name_stock_move(
   p_kind text,
@@ -172,19 +175,39 @@ create table public.inventory_reservations (
   expires_at timestamptz not null,
   updated_at timestamptz not null default now(),
   constraint inventory_reservations_order_variant_key unique (order_id, variant_id),
-  constraint inventory_reservations_quantity_positive check (quantity > 0),
+  constraint inventory_reservations_quantity_not_negative check (quantity >= 0),
   constraint inventory_reservations_returned_within check (returned between 0 and quantity),
   constraint inventory_reservations_status_known check (status in ('active', 'committed', 'released'))
 );
 comment on table public.inventory_reservations is
   'Stock held by an order. expires_at only tells the sweeper when to ask Stripe; time alone releases '
   'nothing.';
+comment on column public.inventory_reservations.quantity is
+  'Pieces of the line, those that came by exchange included; 0: the exchange that brought them was closed.';
 comment on column public.inventory_reservations.returned is
   'Pieces that came back by themselves, on the shelf or damaged: quantity less these is what the order has.';
 create index inventory_reservations_variant_id_idx on public.inventory_reservations (variant_id)
   where status <> 'released';
 create index inventory_reservations_due_idx on public.inventory_reservations (expires_at)
   where status = 'active';
+
+create function private.lock_stock_of_order(p_order_id uuid) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  -- One order for all: every writer of inventory_levels locks by variant_id.
+  perform 1
+  from public.inventory_levels l
+  where l.variant_id in (
+    select r.variant_id from public.inventory_reservations r where r.order_id = p_order_id
+  )
+  order by l.variant_id
+  for no key update;
+end;
+$$;
+comment on function private.lock_stock_of_order(uuid) is
+  'Locks the stock of all that an order holds or owns, until the transaction ends.';
 
 create function private.refuse_lost_hold() returns trigger
 language plpgsql

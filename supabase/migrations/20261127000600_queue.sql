@@ -318,6 +318,32 @@ $$;
 comment on function public.count_jobs() is 'How many jobs are due or running.';
 grant execute on function public.count_jobs() to service_role;
 
+create function private.lock_before_jobs(p_job_ids bigint[], p_event_ids text[] default '{}') returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  perform 1 from public.webhook_events e
+  where e.id = any (p_event_ids) or e.id in (
+    select j.payload ->> 'event_id' from private.jobs j
+    where j.id = any (p_job_ids) and j.kind = 'retry_event'
+  )
+  order by e.id
+  for no key update;
+  perform 1 from public.orders o
+  where o.id in (
+    select q.order_id
+    from private.jobs j join public.refund_requests q on q.id = j.payload ->> 'refund_request_id'
+    where j.id = any (p_job_ids) and j.kind = 'refund_payment'
+  )
+  order by o.id
+  for no key update;
+end;
+$$;
+comment on function private.lock_before_jobs(bigint[], text[]) is
+  'Locks what comes before jobs everywhere, for jobs that are about to be ended or brought back: their '
+  'events (and these), then the orders of their refunds.';
+
 -- Claiming: who runs which job now. Leases make overlapping workers safe; circuit breakers keep a dead
 -- provider from burning attempts; a job that was in hand when its worker died is run alone, so that one that
 -- kills workers takes no other with it.
@@ -344,9 +370,9 @@ declare
   c_error constant text := 'worker died: lease ran out';
   v_job private.jobs;
 begin
-  perform private.lock_orders_of_refunds(array(
+  perform private.lock_before_jobs(array(
     select j.id from private.jobs j
-    where j.kind = 'refund_payment' and j.status = 'running' and j.leased_until < now()
+    where j.kind in ('refund_payment', 'retry_event') and j.status = 'running' and j.leased_until < now()
       and j.attempts >= j.max_attempts
   ));
   for v_job in
@@ -732,7 +758,7 @@ declare
   v_result record;
   v_held boolean;
 begin
-  perform private.lock_orders_of_refunds(
+  perform private.lock_before_jobs(
     array(select (r ->> 'id')::bigint from jsonb_array_elements(p_results) r)
   );
   -- Providers in one order, jobs in one order: two workers cannot wait for each other.

@@ -80,14 +80,16 @@ as $$
 declare
   f record;
   v_snapshot jsonb := p_fact
-    - '{async_payment_failed,awaited_payment,attempt,url,recovered_from}'::text[];
+    - '{async_payment_failed,awaited_payment,attempt,url,recovered_from,terms_consent,promotions_consent}'
+      ::text[];
   v_version text;
 begin
   select * into f from jsonb_to_record(p_fact) as x (
     id text, attempt integer, status text, payment_status text, async_payment_failed boolean,
     awaited_payment boolean, payment_id text, customer_id text, currency text, amount_subtotal bigint,
     amount_total bigint, amount_discount bigint, amount_shipping bigint, amount_tax bigint, livemode boolean,
-    cart_hash text, url text, expires_at bigint, recovered_from text, order_id uuid
+    cart_hash text, url text, expires_at bigint, recovered_from text, order_id uuid, terms_consent text,
+    promotions_consent text
   );
   v_version := private.version(
     private.rank(array['open', 'expired', 'complete'], f.status),
@@ -97,11 +99,11 @@ begin
 
   insert into public.checkout_sessions as s (
     id, order_id, attempt, status, payment_status, async_payment_failed, awaited_payment, livemode, url,
-    expires_at, recovered_from, completed_at, version, contact_version
+    expires_at, recovered_from, terms_consent, promotions_consent, completed_at, version, contact_version
   ) values (
     f.id, p_order_id, f.attempt, f.status, f.payment_status, f.async_payment_failed,
     coalesce(f.awaited_payment, false), f.livemode, f.url, to_timestamp(f.expires_at), f.recovered_from,
-    case when f.status = 'complete' then p_at end, '', ''
+    f.terms_consent, f.promotions_consent, case when f.status = 'complete' then p_at end, '', ''
   )
   on conflict (id) do update set
     attempt = least(s.attempt, excluded.attempt),
@@ -109,6 +111,8 @@ begin
     awaited_payment = s.awaited_payment or excluded.awaited_payment,
     url = least(s.url, excluded.url),
     recovered_from = least(s.recovered_from, excluded.recovered_from),
+    terms_consent = least(s.terms_consent, excluded.terms_consent),
+    promotions_consent = least(s.promotions_consent, excluded.promotions_consent),
     completed_at = least(s.completed_at, excluded.completed_at);
 
   update public.checkout_sessions s set
@@ -497,7 +501,7 @@ declare
   -- Everything in a fact that says who somebody is.
   c_personal constant text[] := array[
     'email', 'name', 'phone', 'shipping_name', 'shipping_address', 'billing_address', 'business',
-    'card_fingerprint', 'receipt_url'
+    'promotions_consent', 'card_fingerprint', 'receipt_url'
   ];
 begin
   if not private.is_erased(p_fact, p_order_id) then

@@ -117,14 +117,7 @@ begin
   ) then
     return true;
   end if;
-  -- One order for all: every writer of inventory_levels locks by variant_id.
-  perform 1
-  from public.inventory_levels l
-  where l.variant_id in (
-    select r.variant_id from public.inventory_reservations r where r.order_id = p_order_id
-  )
-  order by l.variant_id
-  for no key update;
+  perform private.lock_stock_of_order(p_order_id);
 
   if p_target in ('committed', 'active') and exists (
     select 1
@@ -239,13 +232,9 @@ begin
     select r.id from public.returns r
     where r.order_id = o.id and r.received_at is not null and r.stocked_at is null
   );
-  -- All of the order, as settle_stock() does: one order for all.
-  perform 1 from public.inventory_levels l
-  where cardinality(v_ids) > 0 and l.variant_id in (
-    select r.variant_id from public.inventory_reservations r where r.order_id = o.id
-  )
-  order by l.variant_id
-  for no key update;
+  if cardinality(v_ids) > 0 then
+    perform private.lock_stock_of_order(o.id);
+  end if;
   perform private.name_stock_move('return', o.id, null, p_source);
   with back as (
     select i.variant_id, sum(x.quantity) as pieces, sum(x.quantity) filter (where x.restock) as good
@@ -267,13 +256,48 @@ begin
   update public.returns r set status = 'closed'
   where r.order_id = o.id and r.status = 'received' and not exists (
     select 1 from private.line_positions(o.id) p cross join lateral private.refunded_pieces(p.order_item_id) f
-    where p.returned > f.made
+    where p.returned - p.exchanged > f.made
   );
 end;
 $$;
 comment on function private.settle_returns(public.orders, text) is
   'Books the pieces of each return once: what waited for its refund when that has succeeded, what staff '
-  'received at once. Closes returns when all that came back is paid back. Called by settle_order() only.';
+  'received at once. Closes returns when all that came back is paid back or exchanged. '
+  'Called by settle_order() only.';
+
+create function private.settle_exchanges(o public.orders, p_source text) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  -- Asked of every order that settles, and most have no exchange.
+  if not exists (
+    select 1 from public.order_items i join public.return_lines l on l.exchanged_for = i.id
+    where i.order_id = o.id
+  ) then
+    return;
+  end if;
+  perform private.lock_stock_of_order(o.id);
+  perform private.name_stock_move('exchange', o.id, null, p_source);
+  with due as (
+    select r.id, r.variant_id, r.status,
+      i.quantity + (private.exchanged_pieces(i.id)).came - r.quantity as pieces
+    from public.inventory_reservations r
+    join public.order_items i on i.order_id = r.order_id and i.variant_id = r.variant_id
+    where r.order_id = o.id
+  ), moved as (
+    -- Of an order whose goods have all gone back, these have too.
+    update public.inventory_levels l set on_hand = l.on_hand - d.pieces, committed = l.committed + d.pieces
+    from due d where l.variant_id = d.variant_id and d.status = 'committed' and d.pieces <> 0
+  )
+  update public.inventory_reservations r set quantity = r.quantity + d.pieces, updated_at = now()
+  from due d where r.id = d.id and d.pieces <> 0;
+  perform private.name_stock_move(null);
+end;
+$$;
+comment on function private.settle_exchanges(public.orders, text) is
+  'Makes what an order owns as many pieces as its lines have with their exchanges: takes from the shelf what '
+  'an exchange has brought, and gives back what one that was closed had. Called by settle_order() only.';
 
 -- settle_customer(): whose a paid order is.
 
@@ -642,6 +666,7 @@ begin
     o := private.order_as_asked(o);
   end if;
   perform private.settle_returns(o, p_source);
+  perform private.settle_exchanges(o, p_source);
   if o.restocked_at is null and (private.restock_due(o) or private.all_returned(o.id)) then
     o.restocked_at := now();
   end if;
@@ -989,24 +1014,6 @@ end;
 $$;
 comment on function private.resume_refund(private.jobs) is
   'A refund that was given up runs again: its money counts as given back once more.';
-
-create function private.lock_orders_of_refunds(p_job_ids bigint[]) returns void
-language plpgsql
-set search_path = ''
-as $$
-begin
-  perform 1 from public.orders o
-  where o.id in (
-    select q.order_id
-    from private.jobs j join public.refund_requests q on q.id = j.payload ->> 'refund_request_id'
-    where j.id = any (p_job_ids) and j.kind = 'refund_payment'
-  )
-  order by o.id
-  for no key update;
-end;
-$$;
-comment on function private.lock_orders_of_refunds(bigint[]) is
-  'Locks the orders of refund jobs that are about to end, before the jobs: orders come first everywhere.';
 
 create function private.tell_of_refund(q public.refund_requests, p_job_id bigint, p_cause text) returns void
 language plpgsql
@@ -1650,7 +1657,7 @@ as $$
       coalesce(c.user_id is not null and b.customer_id = o.customer_id, false) as same_account,
       (
         select string_agg(i.quantity || ' × ' || i.name, ', ' order by i.sku collate "C")
-        from public.order_items i where i.order_id = b.id
+        from public.order_items i where i.order_id = b.id and i.quantity > 0
       ) as description
     from public.orders o
     join public.orders b on b.id <> o.id and b.paid_at < o.paid_at and b.livemode = o.livemode
@@ -1703,7 +1710,7 @@ as $$
             'sku', i.sku, 'name', i.name, 'quantity', i.quantity, 'unit_amount', i.unit_amount
           ) order by i.sku collate "C"
         )
-        from public.order_items i where i.order_id = o.id
+        from public.order_items i where i.order_id = o.id and i.quantity > 0
       ),
       'mails', (
         select coalesce(

@@ -130,12 +130,13 @@ begin
       o.currency
     )
     from public.orders o join public.order_items i on i.order_id = o.id
-    where o.id = p_order_id
+    where o.id = p_order_id and i.quantity > 0
     group by o.id
   );
 end;
 $$;
-comment on function private.hash_of_order(uuid) is 'hash_lines() of the lines that an order has now.';
+comment on function private.hash_of_order(uuid) is
+  'hash_lines() of the lines that were bought with an order.';
 
 create function private.asked_lines(p_items jsonb) returns jsonb
 language plpgsql
@@ -164,7 +165,7 @@ as $$
 begin
   return (
     select jsonb_agg(jsonb_build_array(i.sku, i.quantity) order by i.sku collate "C")
-    from public.order_items i where i.order_id = p_order_id
+    from public.order_items i where i.order_id = p_order_id and i.quantity > 0
   );
 end;
 $$;
@@ -338,7 +339,7 @@ begin
       from public.order_items i
       join public.product_variants v on v.id = i.variant_id
       join public.products p on p.id = v.product_id
-      where i.order_id = o.id
+      where i.order_id = o.id and i.quantity > 0
     ),
     'session', (
       select jsonb_build_object(
@@ -1085,7 +1086,7 @@ as $$
           'sku', i.sku, 'name', i.name, 'quantity', i.quantity, 'unit_amount', i.unit_amount
         ) order by i.sku collate "C"
       )
-      from public.order_items i where i.order_id = o.id
+      from public.order_items i where i.order_id = o.id and i.quantity > 0
     ),
     'paid_at', o.paid_at,
     -- An order that is cancelled, or paid through another page, says nothing of a page that is open for all

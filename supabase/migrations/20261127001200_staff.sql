@@ -6,17 +6,19 @@
 
 create table public.staff_commands (
   id uuid primary key default gen_random_uuid(),
+  number bigint generated always as identity,
   command text not null,
   args jsonb not null default '{}',
   actor text not null default coalesce(auth.uid()::text, session_user::text),
   order_id uuid references public.orders (id) on delete set null,
   result jsonb,
   created_at timestamptz not null default now(),
+  constraint staff_commands_number_key unique (number),
   constraint staff_commands_command_known check (command in (
     'request_refund', 'cancel_order', 'release_review', 'mark_fulfilled', 'correct_shipment',
     'submit_dispute_evidence',
     'resend_notification', 'redrive_webhook_event', 'redrive_job', 'erase_customer',
-    'assign_refund', 'announce_return', 'close_return', 'receive_return',
+    'assign_refund', 'announce_return', 'exchange_return', 'close_return', 'receive_return',
     'adjust_inventory', 'count_inventory', 'import_inventory', 'add_product', 'add_variant', 'set_price',
     'acknowledge_alert', 'resolve_alert', 'accept_dispute', 'export_person', 'lift_mail_suppression'
   ))
@@ -32,11 +34,17 @@ create policy staff_commands_read on public.staff_commands for select to authent
 create policy staff_commands_insert on public.staff_commands for insert to authenticated
   with check ((select private.is_admin()));
 revoke all on public.staff_commands from public, anon, authenticated, service_role;
+revoke all on sequence public.staff_commands_number_seq from public, anon, authenticated, service_role;
 grant select on public.staff_commands to authenticated, service_role;
 grant insert (id, command, args) on public.staff_commands to authenticated, service_role;
 
+-- Until it has its result, a row is being carried out.
+create trigger refuse_change before update on public.staff_commands
+  for each row when (old.result is not null) execute function private.refuse_change();
 create trigger refuse_delete before delete on public.staff_commands
   for each row execute function private.refuse_change();
+create trigger refuse_truncate before truncate on public.staff_commands
+  for each statement execute function private.refuse_change();
 
 create function private.staff_command_fields(p_command text)
 returns table (field text, type text, required boolean, size bigint)
@@ -56,6 +64,8 @@ as $$
     ('assign_refund', 'restock', 'boolean', false, null),
     ('announce_return', 'order_number', 'text', true, 64), ('announce_return', 'lines', 'array', true, 10000),
     ('announce_return', 'reason', 'text', false, 500),
+    ('exchange_return', 'order_number', 'text', true, 64), ('exchange_return', 'lines', 'array', true, 10000),
+    ('exchange_return', 'reason', 'text', false, 500),
     ('close_return', 'return_id', 'text', true, 64), ('close_return', 'note', 'text', false, 2000),
     ('cancel_order', 'order_number', 'text', true, 64), ('cancel_order', 'reason', 'text', false, 500),
     ('receive_return', 'order_number', 'text', true, 64), ('receive_return', 'lines', 'array', false, 10000),
@@ -186,7 +196,239 @@ comment on function private.sign_staff_command() is
 create trigger sign_staff_command before insert on public.staff_commands
   for each row execute function private.sign_staff_command();
 
--- What each command of staff does.
+-- Running a command as its row is written. Every function that staff call hands over to submit_command().
+
+create function private.command_outcome(p_order_id uuid) returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  -- What this transaction has written carries its time.
+  return coalesce((
+    select jsonb_build_object(
+      'status', o.status, 'fulfillment_status', o.fulfillment_status,
+      'mails', (
+        select coalesce(jsonb_agg(n.template order by n.template), '[]')
+        from public.notifications n where n.order_id = o.id and n.created_at = now()
+      ),
+      'stock', (
+        select coalesce(jsonb_agg(jsonb_build_object('sku', v.sku, 'change', j.change) order by j.id), '[]')
+        from public.inventory_journal j join public.product_variants v on v.id = j.variant_id
+        where j.order_id = o.id and j.created_at = now()
+      )
+    )
+    from public.orders o where o.id = p_order_id
+  ), '{}');
+end;
+$$;
+comment on function private.command_outcome(uuid) is
+  'What a command has done to its order: { status, fulfillment_status, mails (queued), stock: [{ sku, change '
+  '}] }; {} without an order.';
+
+create function private.order_in_short(p_order_number text) returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return (
+    select jsonb_build_object('before', jsonb_build_object(
+      'status', o.status, 'fulfillment_status', o.fulfillment_status
+    ))
+    from public.orders o where o.number = p_order_number
+  );
+end;
+$$;
+comment on function private.order_in_short(text) is
+  'How an order is before a command: { before: { status, fulfillment_status } }; null: none was named.';
+
+create function private.run_order_command(p_id uuid, p_command text, p_args jsonb) returns jsonb
+language plpgsql
+set search_path = ''
+as $$
+begin
+  case p_command
+    when 'request_refund' then return private.run_request_refund(p_id, p_args);
+    when 'assign_refund' then return private.run_assign_refund(p_args);
+    when 'announce_return' then return private.run_announce_return(p_args);
+    when 'exchange_return' then return private.run_exchange_return(p_args);
+    when 'receive_return' then return private.run_receive_return(p_args);
+    when 'close_return' then return private.run_close_return(p_args);
+    when 'mark_fulfilled' then return private.run_mark_fulfilled(p_id, p_args);
+    when 'correct_shipment' then return private.run_correct_shipment(p_id, p_args);
+    when 'cancel_order' then perform private.run_cancel_order(p_args);
+    when 'release_review' then perform private.run_release_review(p_args);
+    when 'resend_notification' then perform private.run_resend_notification(p_id, p_args);
+    else return null;
+  end case;
+  return '{}';
+end;
+$$;
+comment on function private.run_order_command(uuid, text, jsonb) is
+  'Carries out a command about an order, and returns what it answers; null: it is about something else.';
+
+create function private.run_shop_command(p_id uuid, p_command text, p_args jsonb) returns jsonb
+language plpgsql
+set search_path = ''
+as $$
+begin
+  case p_command
+    when 'redrive_webhook_event' then perform private.redrive_event(p_args ->> 'event_id');
+    when 'redrive_job' then perform private.redrive_job((p_args ->> 'job_id')::bigint);
+    when 'erase_customer' then return private.run_erase_customer(p_id, p_args);
+    when 'adjust_inventory' then return private.run_adjust_inventory(p_args);
+    when 'count_inventory' then
+      return private.run_count_inventory('count', p_args -> 'counts', p_args ->> 'note');
+    when 'import_inventory' then
+      return private.run_count_inventory(
+        'import', private.parse_csv_counts(p_args ->> 'csv'), p_args ->> 'note'
+      );
+    when 'add_product' then return private.run_add_product(p_args);
+    when 'add_variant' then perform private.run_add_variant(p_args);
+    when 'set_price' then return private.run_set_price(p_args);
+    when 'acknowledge_alert' then return private.run_settle_alert('acknowledged', p_args);
+    when 'resolve_alert' then return private.run_settle_alert('resolved', p_args);
+    when 'lift_mail_suppression' then perform private.run_lift_mail_suppression(p_id, p_args);
+    -- Nothing to carry out: the row says who asked.
+    when 'export_person' then null;
+  end case;
+  return '{}';
+end;
+$$;
+comment on function private.run_shop_command(uuid, text, jsonb) is
+  'Carries out a command that is about no order, and returns what it answers.';
+
+create function private.run_staff_command() returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  v_order_id uuid;
+  v_before jsonb;
+  v_answer jsonb;
+begin
+  -- Not before the insert: what the policies refuse is not told what a command understands.
+  new.args := private.clean_staff_args(new.command, new.args);
+  update public.staff_commands c set args = new.args where c.id = new.id and c.args <> new.args;
+  perform set_config('kct.actor', new.actor, true);
+  v_before := private.order_in_short(new.args ->> 'order_number');
+  case new.command
+    when 'submit_dispute_evidence' then v_order_id := private.run_submit_dispute_evidence(new.id, new.args);
+    when 'accept_dispute' then v_order_id := private.run_accept_dispute(new.args);
+    else
+      v_answer := coalesce(
+        private.run_order_command(new.id, new.command, new.args),
+        private.run_shop_command(new.id, new.command, new.args)
+      );
+  end case;
+  v_order_id := coalesce(v_order_id, (
+    select o.id from public.orders o
+    where o.number = coalesce(new.args ->> 'order_number', v_answer ->> 'order_number')
+  ));
+  if v_order_id is not null then
+    perform private.record_order_event(
+      v_order_id, new.command, 'staff', jsonb_build_object('command_id', new.id, 'actor', new.actor)
+    );
+    perform private.settle_order(v_order_id, 'staff');
+  end if;
+  update public.staff_commands c
+  set order_id = v_order_id,
+    result = '{"ok": true}' || coalesce(v_before, '{}') || private.command_outcome(v_order_id)
+      || coalesce(v_answer, '{}')
+  where c.id = new.id;
+  return null;
+end;
+$$;
+comment on function private.run_staff_command() is
+  'Trigger of staff_commands: carries the command out, notes the result and the audit row. An error undoes '
+  'the insert as well.';
+
+create function private.mask_command() returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as $$
+begin
+  new.args := private.mask_cards_in(new.args);
+  return new;
+end;
+$$;
+comment on function private.mask_command() is
+  'Trigger of staff_commands: a card number in a note, a reason or a tracking number is masked before '
+  'anything is stored.';
+create trigger mask_command before insert on public.staff_commands
+  for each row execute function private.mask_command();
+
+create trigger run_staff_command after insert on public.staff_commands
+  for each row execute function private.run_staff_command();
+
+create function private.is_command(c public.staff_commands, p_command text, p_args jsonb) returns boolean
+language sql
+immutable
+set search_path = ''
+as $$
+  select c.command = p_command and not exists (
+    select 1 from jsonb_each(p_args) a
+    where a.value <> coalesce(c.args -> a.key, 'null')
+      -- The log does not keep them for good, or nobody wrote them.
+      and not (
+        not c.args ? a.key and (a.key in ('email', 'note', 'reason') or btrim(a.value #>> '{}') = '')
+      )
+  )
+$$;
+comment on function private.is_command(public.staff_commands, text, jsonb) is
+  'Whether this row of the log is that command with those arguments.';
+grant execute on function private.is_command(public.staff_commands, text, jsonb)
+to authenticated, service_role;
+
+create function private.submit_command(
+  p_command text,
+  p_args jsonb,
+  p_dry_run boolean default false,
+  p_command_id uuid default null
+) returns jsonb
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_id constant uuid := coalesce(p_command_id, gen_random_uuid());
+  c public.staff_commands;
+  v_result jsonb;
+begin
+  -- The policies say the same, in words that help nobody.
+  if current_user = 'authenticated' and not private.is_admin() then
+    raise exception '% is for staff only', p_command using
+      errcode = '42501',
+      hint = 'Staff have app_metadata.role = admin and, where ADMIN_REQUIRE_MFA is set, have signed in with '
+        'a second factor.';
+  end if;
+  begin
+    insert into public.staff_commands (id, command, args) values (v_id, p_command, p_args)
+    on conflict (id) do nothing;
+    select * into c from public.staff_commands x where x.id = v_id;
+    if not private.is_command(c, p_command, p_args) then
+      raise exception 'command % was another one', v_id using errcode = 'SHINV';
+    end if;
+    v_result := c.result || jsonb_build_object('command_id', c.id);
+    if p_dry_run then
+      raise exception 'dry run' using errcode = 'SHDRY';
+    end if;
+  exception when sqlstate 'SHDRY' then
+    v_result := v_result - 'command_id' || '{"dry_run": true}';
+  end;
+  return v_result;
+end;
+$$;
+comment on function private.submit_command(text, jsonb, boolean, uuid) is
+  'Inserts a staff command as the caller, whose policies decide, and returns its result. p_dry_run: carries '
+  'it out, undoes all of it, and returns what the result would be. p_command_id: the same command with the '
+  'same id is carried out once and answers the same again. 42501: the caller is not staff; SHINV: the id was '
+  'another command''s, or had other arguments.';
+grant execute on function private.submit_command(text, jsonb, boolean, uuid) to authenticated, service_role;
+
+-- What the staff commands about an order as a whole do.
 
 create function private.lock_order_by_number(p_order_number text) returns public.orders
 language plpgsql
@@ -277,37 +519,6 @@ comment on function private.run_release_review(jsonb) is
   'fraud or a mismatch that turns up later holds it again. SHINV: nothing to release, or its money is on '
   'its way back.';
 
-create function private.run_submit_dispute_evidence(p_command_id uuid, p_args jsonb) returns uuid
-language plpgsql
-set search_path = ''
-as $$
-declare
-  d public.disputes;
-begin
-  select * into d from public.disputes where id = p_args ->> 'dispute_id' for no key update;
-  if not found then
-    raise exception 'there is no dispute %', p_args ->> 'dispute_id' using errcode = 'SHINV';
-  elsif not private.awaits_evidence(d) then
-    raise exception 'dispute % does not wait for evidence (status %)', d.id, d.status using errcode = 'SHINV';
-  elsif exists (
-    select 1 from private.jobs j
-    where j.kind = 'submit_dispute_evidence' and j.status in ('queued', 'running')
-      and j.payload ->> 'dispute_id' = d.id and j.payload -> 'submit' = 'true'
-  ) then
-    raise exception 'evidence for dispute % is on its way already', d.id
-      using errcode = 'SHINV', hint = 'Stripe takes evidence once; what was submitted cannot be changed.';
-  end if;
-  perform private.enqueue_job(
-    'submit_dispute_evidence', 'submit_dispute_evidence:' || p_command_id,
-    jsonb_build_object('dispute_id', d.id, 'note', p_args ->> 'note', 'submit', true), now(), 20
-  );
-  return d.order_id;
-end;
-$$;
-comment on function private.run_submit_dispute_evidence(uuid, jsonb) is
-  'Carries out submit_dispute_evidence: queues the submission. SHINV: no such dispute, it does not wait for '
-  'a response, or evidence is on its way.';
-
 create function private.run_resend_notification(p_command_id uuid, p_args jsonb) returns uuid
 language plpgsql
 set search_path = ''
@@ -346,221 +557,68 @@ comment on function private.run_resend_notification(uuid, jsonb) is
   'Carries out resend_notification: queues a mail that the order has had before once more. SHINV: it never '
   'had it, or what it says is not true any more.';
 
--- What the commands of staff that are about no order do.
-
-create function private.run_erase_customer(p_command_id uuid, p_args jsonb) returns jsonb
-language plpgsql
-set search_path = ''
-as $$
-declare
-  v_count jsonb;
-  v_found boolean;
-begin
-  -- The log of an erasure must not keep the address.
-  update public.staff_commands set args = '{}' where id = p_command_id;
-  v_count := private.erase_person(p_args ->> 'email');
-  v_found := exists (select 1 from jsonb_each(v_count) c where c.value <> '0');
-  return jsonb_build_object('ok', v_found, 'found', v_found, 'erased', v_count)
-    || case when not v_found then jsonb_build_object(
-      'problem',
-      'Nobody is known under this address: nothing was erased. Compare the spelling with the order.'
-    ) else '{}' end;
-end;
-$$;
-comment on function private.run_erase_customer(uuid, jsonb) is
-  'Carries out erase_customer, and answers with counts: { ok, found, erased: { orders, customers, '
-  'stripe_customers, events, texts }, problem? }; found false: nobody is known, and nothing was changed. '
-  'SHINV: a dispute still needs the data.';
-
-create function private.run_lift_mail_suppression(p_command_id uuid, p_args jsonb) returns void
-language plpgsql
-set search_path = ''
-as $$
-declare
-  v_hmac text := private.email_hmac(p_args ->> 'email');
-begin
-  delete from public.mail_suppressions s where s.email_hmac = v_hmac and s.reason = p_args ->> 'reason';
-  if not found then
-    raise exception 'this address is not suppressed as %', p_args ->> 'reason' using
-      errcode = 'SHINV', hint = 'Reasons are bounced, complained, unsubscribed.';
-  end if;
-  -- The log has no address that the list itself does not have.
-  update public.staff_commands set args = args - 'email' || jsonb_build_object('email_hmac', v_hmac)
-  where id = p_command_id;
-end;
-$$;
-comment on function private.run_lift_mail_suppression(uuid, jsonb) is
-  'Carries out lift_mail_suppression. SHINV: the address is not suppressed for this reason.';
-
--- What the staff commands about stock do.
-
-create function private.run_adjust_inventory(p_args jsonb) returns jsonb
-language plpgsql
-set search_path = ''
-as $$
-declare
-  v_variant_id uuid;
-  v_delta integer := (p_args ->> 'delta')::integer;
-  v_on_hand integer;
-begin
-  select id into v_variant_id from public.product_variants where sku = p_args ->> 'sku';
-  if not found then
-    raise exception 'unknown sku %', p_args ->> 'sku'
-      using errcode = 'SHSKU', detail = jsonb_build_array(p_args ->> 'sku')::text;
-  elsif v_delta = 0 then
-    raise exception 'delta must be a whole number other than 0' using errcode = 'SHINV';
-  end if;
-  perform private.name_stock_move('adjustment', null, p_args ->> 'reason');
-  -- Not an upsert: a check constraint would judge the row that is only proposed, here a negative on_hand.
-  update public.inventory_levels set on_hand = on_hand + v_delta
-  where variant_id = v_variant_id and on_hand + v_delta >= reserved
-  returning on_hand into v_on_hand;
-  if not found then
-    if v_delta < 0 or exists (select 1 from public.inventory_levels where variant_id = v_variant_id) then
-      raise exception 'stock of % cannot go below what is reserved', p_args ->> 'sku'
-        using errcode = 'SHSTK', hint = 'Open checkouts hold pieces; reporting.inventory_position has them.';
-    end if;
-    insert into public.inventory_levels (variant_id, on_hand) values (v_variant_id, v_delta)
-    returning on_hand into v_on_hand;
-  end if;
-  perform private.name_stock_move(null);
-  return jsonb_build_object('sku', p_args ->> 'sku', 'on_hand', v_on_hand);
-end;
-$$;
-comment on function private.run_adjust_inventory(jsonb) is
-  'Carries out adjust_inventory, and answers { sku, on_hand }; the journal row comes from the trigger. '
-  'SHSKU, SHINV, SHSTK: would go below what open checkouts hold.';
-
-create function private.sold_and_here(p_variant_id uuid) returns integer
-language plpgsql
-stable
-set search_path = ''
-as $$
-begin
-  return (
-    select coalesce(sum(p.here), 0)
-    from public.inventory_reservations r join public.orders o on o.id = r.order_id
-    cross join lateral private.line_positions(o.id) p
-    where r.variant_id = p_variant_id and r.status = 'committed' and p.variant_id = p_variant_id
-      and (o.fulfilled_at is null or exists (select 1 from public.returns x where x.order_id = o.id))
-  );
-end;
-$$;
-comment on function private.sold_and_here(uuid) is
-  'Pieces of a variant that paid orders own and that have not left the house.';
-
-create function private.parse_counts(p_counts jsonb) returns table (sku text, counted integer)
-language plpgsql
-immutable
-set search_path = ''
-as $$
-declare
-  c record;
-begin
-  for c in
-    select x.value as line, x.ordinality as n from jsonb_array_elements(p_counts) with ordinality x
-  loop
-    if jsonb_typeof(c.line) <> 'object' or c.line - '{sku,counted}'::text[] <> '{}'
-      or jsonb_typeof(c.line -> 'sku') is distinct from 'string'
-      or coalesce(c.line ->> 'counted', '') !~ '^[0-9]{1,6}$' then
-      raise exception 'line % must be a SKU and how many were counted, a whole number from 0 to 999999', c.n
-        using errcode = 'SHINV', hint = '[{"sku": "SHIRT-OXF-WHT-M", "counted": 12}]';
-    end if;
-    sku := c.line ->> 'sku';
-    counted := (c.line ->> 'counted')::integer;
-    return next;
-  end loop;
-end;
-$$;
-comment on function private.parse_counts(jsonb) is
-  'The lines of a stock count, [{ sku, counted }]. SHINV: a line is something else.';
-
-create function private.parse_csv_counts(p_csv text) returns jsonb
+create function public.cancel_order(
+  p_order_number text,
+  p_reason text default null,
+  p_dry_run boolean default false,
+  p_command_id uuid default null
+) returns jsonb
 language sql
-immutable
 set search_path = ''
 as $$
-  select coalesce(jsonb_agg(
-    case
-      when cardinality(l.cells) = 2 then jsonb_build_object('sku', l.cells[1], 'counted', l.cells[2])
-      else to_jsonb(l.line)
-    end order by l.n
-  ), '[]')
-  from (
-    select x.line, row_number() over (order by x.n) as n, array(
-      select btrim(c, ' "') from regexp_split_to_table(x.line, '[,;\t]') c
-    ) as cells
-    from regexp_split_to_table(p_csv, '\r?\n') with ordinality x (line, n)
-    where btrim(x.line) <> ''
-  ) l
-  where l.n > 1 or lower(l.cells[1]) <> 'sku'
+  select private.submit_command(
+    'cancel_order',
+    jsonb_build_object('order_number', p_order_number, 'reason', p_reason),
+    p_dry_run, p_command_id
+  )
 $$;
-comment on function private.parse_csv_counts(text) is
-  'The lines of a CSV file with SKU and figure (comma, semicolon or tab; with or without a heading that '
-  'begins with sku), in the form of parse_counts().';
+comment on function public.cancel_order(text, text, boolean, uuid) is
+  'Cancels an order that has not shipped: closes its checkout, frees its stock, refunds what was paid. '
+  'Staff only.';
+grant execute on function public.cancel_order(text, text, boolean, uuid) to authenticated, service_role;
 
-create function private.run_count_inventory(p_kind text, p_counts jsonb, p_note text) returns jsonb
-language plpgsql
+create function public.release_review(
+  p_order_number text,
+  p_note text default null,
+  p_dry_run boolean default false,
+  p_command_id uuid default null
+) returns jsonb
+language sql
 set search_path = ''
 as $$
-declare
-  c record;
-  v_problem jsonb;
-  v_changed jsonb := '[]';
-  v_lines integer;
-begin
-  select count(*), jsonb_agg(distinct x.sku) filter (where v.id is null or x.times > 1)
-  into v_lines, v_problem
-  from (select p.sku, count(*) over (partition by p.sku) as times from private.parse_counts(p_counts) p) x
-  left join public.product_variants v on v.sku = x.sku;
-  if v_lines = 0 then
-    raise exception 'there is no line to book' using errcode = 'SHINV';
-  elsif v_problem is not null then
-    raise exception 'nothing was booked; unknown, or listed twice: %', (
-      select string_agg(s, ', ') from jsonb_array_elements_text(v_problem) s
-    ) using errcode = 'SHSKU', detail = v_problem::text;
-  end if;
-  insert into public.inventory_levels (variant_id)
-  select v.id from private.parse_counts(p_counts) x join public.product_variants v on v.sku = x.sku
-  order by v.id
-  on conflict (variant_id) do nothing;
-
-  -- Locked first, read after: what a sale that was under way has taken must be seen whole.
-  perform 1
-  from public.inventory_levels l join public.product_variants v on v.id = l.variant_id
-  where v.sku in (select x.sku from private.parse_counts(p_counts) x)
-  order by l.variant_id
-  for no key update of l;
-  perform private.name_stock_move(p_kind, null, p_note);
-  for c in
-    select x.sku, x.counted, l.variant_id, l.on_hand, l.reserved, private.sold_and_here(l.variant_id) as sold
-    from private.parse_counts(p_counts) x
-    join public.product_variants v on v.sku = x.sku
-    join public.inventory_levels l on l.variant_id = v.id
-    order by x.sku
-  loop
-    if c.counted < c.sold + c.reserved then
-      raise exception 'of % there must be % at least: % are sold and not sent, % are held by open checkouts',
-        c.sku, c.sold + c.reserved, c.sold, c.reserved
-        using errcode = 'SHSTK', hint = 'Count again; if pieces are lost, cancel or refund an order first.';
-    elsif c.counted <> c.on_hand + c.sold then
-      update public.inventory_levels set on_hand = c.counted - c.sold where variant_id = c.variant_id;
-      v_changed := v_changed || jsonb_build_object(
-        'sku', c.sku, 'was', c.on_hand + c.sold, 'counted', c.counted
-      );
-    end if;
-  end loop;
-  perform private.name_stock_move(null);
-  return jsonb_build_object('lines', v_lines, 'changed', v_changed);
-end;
+  select private.submit_command(
+    'release_review',
+    jsonb_build_object('order_number', p_order_number, 'note', p_note),
+    p_dry_run, p_command_id
+  )
 $$;
-comment on function private.run_count_inventory(text, jsonb, text) is
-  'Carries out count_inventory and import_inventory: sets the stock to what was counted in the house, sold '
-  'pieces that have not been sent included. All lines or none. Answers { lines, changed: [{ sku, was, '
-  'counted }] }. SHSKU: unknown or listed twice; SHINV: not a count; SHSTK: less than orders and checkouts '
-  'hold.';
+comment on function public.release_review(text, text, boolean, uuid) is
+  'Lets an order that is held for review ship. Releases what is known now; what turns up later holds it '
+  'again. Staff only.';
+grant execute on function public.release_review(text, text, boolean, uuid) to authenticated, service_role;
 
--- What the staff commands about money and goods that go back do.
+create function public.resend_notification(
+  p_order_number text,
+  p_template text,
+  p_dry_run boolean default false,
+  p_command_id uuid default null
+) returns jsonb
+language sql
+set search_path = ''
+as $$
+  select private.submit_command(
+    'resend_notification',
+    jsonb_build_object('order_number', p_order_number, 'template', p_template),
+    p_dry_run, p_command_id
+  )
+$$;
+comment on function public.resend_notification(text, text, boolean, uuid) is
+  'Mails a template that the order has had before once more, if what it says is still true. Staff only.';
+grant execute on function public.resend_notification(
+  text, text, boolean, uuid
+) to authenticated, service_role;
+
+-- What the staff commands about money that goes back do.
 
 create function private.read_amount(p_amount jsonb, p_currency text, p_confirmed boolean) returns bigint
 language plpgsql
@@ -601,14 +659,15 @@ as $$
 declare
   v_short text;
 begin
-  select string_agg(format('%s of %s', p.quantity - p.refunded, p.sku), ', ' order by p.sku collate "C")
+  select string_agg(format('%s of %s', p.paid - p.refunded, p.sku), ', ' order by p.sku collate "C")
   into v_short
   from private.parse_order_lines(o.id, p_lines, '{restock}') x
   join private.line_positions(o.id) p on p.order_item_id = x.order_item_id
-  where x.quantity > p.quantity - p.refunded;
+  where x.quantity > p.paid - p.refunded;
   if v_short is not null then
     raise exception 'there is money left to give back for: %', v_short
-      using errcode = 'SHREF', hint = 'Pieces that were refunded, or are about to be, are not again.';
+      using errcode = 'SHREF', hint = 'Pieces that were refunded, or are about to be, are not again. Of an '
+        'exchange the piece that the customer has now is refunded.';
   end if;
   return query
   select x.order_item_id, x.sku, x.quantity,
@@ -642,8 +701,8 @@ begin
   for x in
     select l.order_item_id, l.quantity, coalesce((l.line ->> 'restock')::boolean, p_restock) as restock,
       p.to_ship,
-      greatest(0, p.returned - p.refunded) as here,
-      greatest(0, p.returned + p.announced - p.refunded) as coming
+      greatest(0, p.returned - p.exchanged - p.refunded) as here,
+      greatest(0, p.returned - p.exchanged + p.announced - p.exchanging - p.refunded) as coming
     from private.parse_order_lines(o.id, p_lines, '{restock}') l
     join private.line_positions(o.id) p on p.order_item_id = l.order_item_id
   loop
@@ -720,7 +779,7 @@ begin
   if v_lines is not null then
     select jsonb_agg(
       jsonb_build_object('sku', w.sku, 'quantity', w.quantity, 'amount', w.amount) order by w.sku collate "C"
-    ), sum(w.amount) into v_worth, v_amount
+    ), least(sum(w.amount), v_refundable) into v_worth, v_amount
     from private.worth_of_lines(o, v_lines) w;
   end if;
   if (p_args ->> 'shipping')::boolean then
@@ -787,6 +846,67 @@ $$;
 comment on function private.run_assign_refund(jsonb) is
   'Carries out assign_refund: says which pieces a refund of Stripe''s dashboard was about. SHREF: no such '
   'refund, one of our own, assigned already, or pieces that are refunded.';
+
+create function public.request_refund(
+  p_order_number text,
+  p_amount numeric default null,
+  p_reason text default null,
+  p_restock boolean default false,
+  p_lines jsonb default null,
+  p_shipping boolean default false,
+  p_confirm boolean default false,
+  p_dry_run boolean default false,
+  p_command_id uuid default null
+) returns jsonb
+language sql
+set search_path = ''
+as $$
+  select private.submit_command(
+    'request_refund',
+    jsonb_build_object(
+      'order_number', p_order_number, 'amount', p_amount, 'reason', p_reason,
+      'restock', coalesce(p_restock, false), 'lines', p_lines, 'shipping', nullif(p_shipping, false),
+      'confirm', nullif(p_confirm, false)
+    ),
+    p_dry_run, p_command_id
+  )
+$$;
+comment on function public.request_refund(
+  text, numeric, text, boolean, jsonb, boolean, boolean, boolean, uuid
+) is
+  'Refunds an order: pieces (p_lines [{"sku", "quantity", "restock"}], with their share of discount and tax; '
+  'p_shipping: and what was paid for delivery), an amount in minor units (alone or beside lines), or all '
+  'that is left. restock: the pieces go back on the shelf once the refund has succeeded; with p_restock and '
+  'neither lines nor amount, all do. Less than one unit of the currency needs p_confirm. p_dry_run tells '
+  'what would happen. Staff only.';
+grant execute on function public.request_refund(
+  text, numeric, text, boolean, jsonb, boolean, boolean, boolean, uuid
+) to authenticated, service_role;
+
+create function public.assign_refund(
+  p_refund_id text,
+  p_lines jsonb,
+  p_restock boolean default false,
+  p_dry_run boolean default false,
+  p_command_id uuid default null
+) returns jsonb
+language sql
+set search_path = ''
+as $$
+  select private.submit_command(
+    'assign_refund',
+    jsonb_build_object('refund_id', p_refund_id, 'lines', p_lines, 'restock', coalesce(p_restock, false)),
+    p_dry_run, p_command_id
+  )
+$$;
+comment on function public.assign_refund(text, jsonb, boolean, boolean, uuid) is
+  'Says which pieces a refund was about that was made in Stripe''s dashboard: p_lines [{"sku", "quantity", '
+  '"restock"}]. Staff only.';
+grant execute on function public.assign_refund(
+  text, jsonb, boolean, boolean, uuid
+) to authenticated, service_role;
+
+-- What the staff commands about goods that come back do.
 
 create function private.receivable(o public.orders)
 returns table (order_item_id uuid, sku text, quantity integer, sent integer)
@@ -928,10 +1048,20 @@ begin
   elsif r.status = 'requested' and exists (
     select 1
     from public.return_lines l join private.line_positions(r.order_id) p on p.order_item_id = l.order_item_id
-    where l.return_id = r.id and l.unsent > 0 and p.returned + p.announced - l.quantity < p.refunded
+    where l.return_id = r.id and l.unsent > 0
+      and p.returned - p.exchanged + p.announced - p.exchanging - l.quantity < p.refunded
   ) then
     raise exception 'return % has pieces that were refunded and never sent', r.id
       using errcode = 'SHINV', hint = 'receive_return() takes them in, on the shelf or as damaged.';
+  elsif r.status = 'requested' and exists (
+    select 1 from private.line_positions(r.order_id) p
+    where p.to_ship < (
+      select sum(l.quantity) from public.return_lines l
+      where l.return_id = r.id and l.exchanged_for = p.order_item_id
+    )
+  ) then
+    raise exception 'what goes out in exchange for return % has been sent, or refunded', r.id
+      using errcode = 'SHINV', hint = 'receive_return() with "restock": false writes off what does not come.';
   end if;
   update public.returns set status = 'closed' where id = r.id;
   return jsonb_build_object('order_number', (select o.number from public.orders o where o.id = r.order_id));
@@ -939,227 +1069,269 @@ end;
 $$;
 comment on function private.run_close_return(jsonb) is
   'Carries out close_return: of one that was received no money is due; one that was announced will not come. '
-  'SHINV: no such return, closed already, its refund is under way, or it would send what was refunded.';
+  'Of an exchange, what was to be sent instead stays. SHINV: no such return, closed already, its refund is '
+  'under way, it would send what was refunded, or what goes out in exchange has been sent.';
 
--- What the staff commands about products and prices do.
-
-create function private.read_price(p_args jsonb, p_currency text) returns bigint
-language plpgsql
-immutable
+create function public.announce_return(
+  p_order_number text,
+  p_lines jsonb,
+  p_reason text default null,
+  p_dry_run boolean default false,
+  p_command_id uuid default null
+) returns jsonb
+language sql
 set search_path = ''
 as $$
-declare
-  v_problem text := private.amount_problem(0, p_currency);
-  v_amount bigint;
-begin
-  if v_problem is null then
-    v_amount := private.read_amount(p_args -> 'price_amount', p_currency, (p_args ->> 'confirm')::boolean);
-    v_problem := private.amount_problem(v_amount, p_currency);
-  end if;
-  if v_problem is not null then
-    raise exception 'price_amount %', v_problem using errcode = 'SHINV';
-  end if;
-  return v_amount;
-end;
-$$;
-comment on function private.read_price(jsonb, text) is
-  'The price that a command names, in minor units. SHINV, SHREF: see read_amount(), or one that Stripe '
-  'refuses.';
-
-create function private.run_add_product(p_args jsonb) returns jsonb
-language plpgsql
-set search_path = ''
-as $$
-declare
-  v_id uuid;
-begin
-  if p_args ->> 'slug' !~ '^[a-z0-9]+(-[a-z0-9]+)*$' then
-    raise exception 'slug must be lower case words and figures with hyphens, e.g. oxford-shirt'
-      using errcode = 'SHINV';
-  end if;
-  insert into public.products (slug, name, description, image_url, active)
-  values (
-    p_args ->> 'slug', p_args ->> 'name', p_args ->> 'description', p_args ->> 'image_url',
-    coalesce((p_args ->> 'active')::boolean, true)
+  select private.submit_command(
+    'announce_return',
+    jsonb_build_object('order_number', p_order_number, 'lines', p_lines, 'reason', p_reason),
+    p_dry_run, p_command_id
   )
-  on conflict (slug) do nothing
-  returning id into v_id;
-  if v_id is null then
-    raise exception 'product % exists already', p_args ->> 'slug'
-      using errcode = 'SHINV', hint = 'Its sizes and colours come with add_variant().';
-  end if;
-  return jsonb_build_object('product_id', v_id);
-end;
 $$;
-comment on function private.run_add_product(jsonb) is
-  'Carries out add_product, and answers { product_id }. SHINV: the slug is taken, or not one.';
+comment on function public.announce_return(text, jsonb, text, boolean, uuid) is
+  'Notes what a customer will send back: p_lines [{"sku", "quantity"}]. Moves neither money nor stock. Staff '
+  'only.';
+grant execute on function public.announce_return(
+  text, jsonb, text, boolean, uuid
+) to authenticated, service_role;
 
-create function private.run_add_variant(p_args jsonb) returns void
-language plpgsql
+create function public.receive_return(
+  p_order_number text,
+  p_lines jsonb default null,
+  p_note text default null,
+  p_dry_run boolean default false,
+  p_command_id uuid default null
+) returns jsonb
+language sql
 set search_path = ''
 as $$
-declare
-  v_product_id uuid;
-  v_variant_id uuid;
-  v_currency constant text := lower(p_args ->> 'currency');
-  v_price_amount constant bigint := private.read_price(p_args, v_currency);
-  v_on_hand constant integer := coalesce((p_args ->> 'on_hand')::integer, 0);
-begin
-  select id into v_product_id from public.products where slug = p_args ->> 'product_slug';
-  if not found then
-    raise exception 'there is no product %', p_args ->> 'product_slug'
-      using errcode = 'SHINV', hint = 'add_product() makes one.';
-  elsif v_on_hand < 0 then
-    raise exception 'on_hand must not be negative' using errcode = 'SHINV';
-  elsif exists (select 1 from public.product_variants where sku = p_args ->> 'sku') then
-    raise exception 'sku % exists already', p_args ->> 'sku' using errcode = 'SHINV';
-  end if;
-  insert into public.product_variants (product_id, sku, size, color, price_amount, currency)
-  values (v_product_id, p_args ->> 'sku', p_args ->> 'size', p_args ->> 'color', v_price_amount, v_currency)
-  returning id into v_variant_id;
-  insert into public.inventory_levels (variant_id, on_hand) values (v_variant_id, v_on_hand);
-end;
+  select private.submit_command(
+    'receive_return',
+    jsonb_build_object('order_number', p_order_number, 'lines', p_lines, 'note', p_note),
+    p_dry_run, p_command_id
+  )
 $$;
-comment on function private.run_add_variant(jsonb) is
-  'Carries out add_variant: the variant and its stock row. SHINV: no such product, the SKU exists, or a '
-  'price that Stripe refuses; SHREF: a price that looks like major units.';
+comment on function public.receive_return(text, jsonb, text, boolean, uuid) is
+  'Pieces of an order are in the house again: p_lines [{"sku", "quantity", "restock"}], or all that can come '
+  'back. They go on the shelf, with "restock": false (damaged) they do not. Moves no money. Staff only.';
+grant execute on function public.receive_return(
+  text, jsonb, text, boolean, uuid
+) to authenticated, service_role;
 
-create function private.run_set_price(p_args jsonb) returns jsonb
-language plpgsql
+create function public.close_return(
+  p_return_id uuid,
+  p_note text default null,
+  p_dry_run boolean default false,
+  p_command_id uuid default null
+) returns jsonb
+language sql
 set search_path = ''
 as $$
-declare
-  v public.product_variants;
-  v_amount bigint;
-begin
-  select * into v from public.product_variants x where x.sku = p_args ->> 'sku' for no key update;
-  if not found then
-    raise exception 'unknown sku %', p_args ->> 'sku'
-      using errcode = 'SHSKU', detail = jsonb_build_array(p_args ->> 'sku')::text;
-  end if;
-  v_amount := private.read_price(p_args, v.currency);
-  update public.product_variants set price_amount = v_amount where id = v.id and price_amount <> v_amount;
-  return jsonb_build_object(
-    'sku', v.sku, 'currency', v.currency, 'was', v.price_amount, 'price_amount', v_amount
-  );
-end;
+  select private.submit_command(
+    'close_return',
+    jsonb_build_object('return_id', p_return_id, 'note', p_note),
+    p_dry_run, p_command_id
+  )
 $$;
-comment on function private.run_set_price(jsonb) is
-  'Carries out set_price, and answers { sku, currency, was, price_amount }; orders that exist keep their '
-  'price. SHSKU; SHINV: a price that Stripe refuses; SHREF: one that looks like major units.';
+comment on function public.close_return(uuid, text, boolean, uuid) is
+  'Ends a return: of one that was received no money is due, one that was announced will not come (pieces of '
+  'it that were not sent are to be sent again). Staff only.';
+grant execute on function public.close_return(uuid, text, boolean, uuid) to authenticated, service_role;
 
--- What the staff commands about alerts, disputes and people do.
+-- A piece comes back and another goes out for it, at the same price: the money of the order stays as it is.
+--
+-- The new pieces are a line of the same order: the one that has the SKU, or a new one of quantity 0, since
+-- nothing more was bought. They count to it as long as their return is announced or has come
+-- (exchanged_pieces()), so an exchange that is closed gives them up by itself.
 
-create function private.run_settle_alert(p_status text, p_args jsonb) returns jsonb
-language plpgsql
-set search_path = ''
-as $$
-declare
-  a public.alerts;
-begin
-  select * into a from public.alerts x where x.id::text = p_args ->> 'alert_id' for no key update;
-  if not found then
-    raise exception 'there is no alert %', p_args ->> 'alert_id' using errcode = 'SHINV';
-  end if;
-  -- Of one that is resolved nothing is left to acknowledge; and what staff have resolved stays so.
-  update public.alerts x set status = p_status, data = x.data - '{over,not_owed}'::text[]
-  where x.id = a.id and x.status <> 'resolved';
-  return jsonb_strip_nulls(jsonb_build_object(
-    'kind', a.kind, 'was', a.status, 'order_number', a.data ->> 'order_number'
-  ));
-end;
-$$;
-comment on function private.run_settle_alert(text, jsonb) is
-  'Carries out acknowledge_alert and resolve_alert; doing it again changes nothing. Answers { kind, was, '
-  'order_number? }. SHINV: no such alert.';
-
-create function private.run_accept_dispute(p_args jsonb) returns uuid
-language plpgsql
-set search_path = ''
-as $$
-declare
-  d public.disputes;
-begin
-  select * into d from public.disputes where id = p_args ->> 'dispute_id' for no key update;
-  if not found then
-    raise exception 'there is no dispute %', p_args ->> 'dispute_id' using errcode = 'SHINV';
-  elsif not private.awaits_evidence(d) then
-    raise exception 'dispute % does not wait for an answer (status %)', d.id, d.status
-      using errcode = 'SHINV';
-  elsif exists (
-    select 1 from private.jobs j
-    where j.kind = 'submit_dispute_evidence' and j.status in ('queued', 'running')
-      and j.payload ->> 'dispute_id' = d.id and j.payload -> 'submit' = 'true'
-  ) then
-    raise exception 'evidence for dispute % is on its way', d.id using errcode = 'SHINV';
-  end if;
-  -- Once for each dispute: asked again, the job that is there does it.
-  perform private.enqueue_job(
-    'close_dispute', 'close_dispute:' || d.id, jsonb_build_object('dispute_id', d.id), now(), 20
-  );
-  return d.order_id;
-end;
-$$;
-comment on function private.run_accept_dispute(jsonb) is
-  'Carries out accept_dispute: queues the job that closes it at Stripe, once. SHINV: no such dispute, it '
-  'does not wait for an answer, or evidence is on its way.';
-
-create function private.export_of_person(p_email text) returns jsonb
+create function private.refuse_exchange(o public.orders) returns void
 language plpgsql
 stable
 set search_path = ''
 as $$
 declare
-  v_email constant text := lower(btrim(p_email));
-  v_customers constant uuid[] := array(select c.id from public.customers c where lower(c.email) = v_email);
+  v_held constant text[] := private.hold_reasons(o);
 begin
-  return jsonb_build_object(
-    'email', v_email,
-    'customers', (
-      select coalesce(jsonb_agg(to_jsonb(c)), '[]') from public.customers c where c.id = any (v_customers)
+  if o.status not in ('paid', 'partially_refunded') or cardinality(v_held) > 0 or o.restocked_at is not null
+    or o.fulfillment_status not in ('unfulfilled', 'fulfilled') then
+    raise exception 'of order % nothing can be exchanged (status %, fulfilment %)', o.number, o.status,
+      o.fulfillment_status
+      using errcode = 'SHINV', hint = case
+        when cardinality(v_held) > 0 then format('Held by: %s.', array_to_string(v_held, ', '))
+        else 'Only of an order that is paid and neither held, cancelled nor returned.'
+      end;
+  end if;
+end;
+$$;
+comment on function private.refuse_exchange(public.orders) is
+  'SHINV: an order whose pieces must not be exchanged, with what keeps them.';
+
+create function private.exchange_price(o public.orders, i public.order_items, v public.product_variants)
+returns bigint
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return coalesce(
+    -- Bought together: the price that this customer had.
+    (select x.unit_amount from public.order_items x where x.order_id = o.id and x.variant_id = v.id),
+    -- Prices that have gone up together are still equal.
+    (
+      select i.unit_amount from public.product_variants w
+      where w.id = i.variant_id and (w.price_amount, w.currency) = (v.price_amount, v.currency)
+        and v.currency = o.currency
     ),
-    'orders', (
-      select coalesce(jsonb_agg(
-        to_jsonb(o) - '{cart_hash,idempotency_key}'::text[] || jsonb_build_object(
-          'items', (
-            select jsonb_agg(to_jsonb(i)) from public.order_items i where i.order_id = o.id
-          ),
-          'shipments', (select jsonb_agg(to_jsonb(s)) from public.shipments s where s.order_id = o.id),
-          'returns', (select jsonb_agg(to_jsonb(r)) from public.returns r where r.order_id = o.id),
-          'payments', (select jsonb_agg(to_jsonb(p)) from public.payments p where p.order_id = o.id),
-          'attempts', (
-            select jsonb_agg(to_jsonb(a)) from public.payment_attempts a where a.order_id = o.id
-          ),
-          'refunds', (select jsonb_agg(to_jsonb(r)) from public.refunds r where r.order_id = o.id),
-          'disputes', (select jsonb_agg(to_jsonb(d)) from public.disputes d where d.order_id = o.id),
-          'signs_of_fraud', (
-            select jsonb_agg(to_jsonb(f)) from public.fraud_signals f where f.order_id = o.id
-          ),
-          'payment_pages', (
-            select jsonb_agg(to_jsonb(s) - '{url,cart_hash}'::text[])
-            from public.checkout_sessions s where s.order_id = o.id
-          ),
-          'mails', (
-            select jsonb_agg(to_jsonb(n)) from public.notifications n where n.order_id = o.id
-          ),
-          'commands', (
-            select jsonb_agg(to_jsonb(c)) from public.staff_commands c where c.order_id = o.id
-          )
-        ) order by o.created_at
-      ), '[]')
-      from public.orders o
-      where lower(o.email) = v_email or o.customer_id = any (v_customers)
-        or o.id in (select s.order_id from public.checkout_sessions s where lower(s.email) = v_email)
-        or o.id in (select n.order_id from public.notifications n where lower(n.recipient) = v_email)
-    )
+    case when v.currency = o.currency then v.price_amount end
   );
 end;
 $$;
-comment on function private.export_of_person(text) is
-  'All that is stored of a person under an e-mail address, as far as the caller may read it: { email, '
-  'customers, orders: [{ …, items, shipments, returns, payments, attempts, refunds, disputes, '
-  'signs_of_fraud, payment_pages, mails, commands }] }.';
-grant execute on function private.export_of_person(text) to authenticated, service_role;
+comment on function private.exchange_price(public.orders, public.order_items, public.product_variants) is
+  'What a variant costs in exchange for a piece of this line, in minor units of the order: its price in the '
+  'same order, the piece''s own where both cost the same today, or today''s; null: sold in another currency.';
+
+create function private.exchange_line(o public.orders, i public.order_items, p_for text) returns uuid
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v public.product_variants;
+  v_name text;
+  v_price bigint;
+  v_id uuid;
+begin
+  select * into v from public.product_variants x where x.sku = p_for;
+  if not found then
+    raise exception 'unknown sku %', left(p_for, 64)
+      using errcode = 'SHSKU', detail = jsonb_build_array(left(p_for, 64))::text;
+  end if;
+  v_price := private.exchange_price(o, i, v);
+  if v_price is distinct from i.unit_amount then
+    raise exception '% does not cost what % has cost: % and % (minor units of %)', v.sku, i.sku,
+      coalesce(v_price::text, 'another currency'), i.unit_amount, o.currency
+      using errcode = 'SHINV', hint = format(
+        'An exchange is for the same price. Refund %s with request_refund(), and let the customer order %s.',
+        i.sku, v.sku
+      );
+  end if;
+  select private.variant_name(p.name, v.color, v.size) into v_name
+  from public.products p where p.id = v.product_id;
+  insert into public.order_items (order_id, variant_id, sku, name, quantity, unit_amount)
+  values (o.id, v.id, v.sku, v_name, 0, i.unit_amount)
+  on conflict on constraint order_items_order_variant_key do nothing;
+  insert into public.inventory_reservations (order_id, variant_id, quantity, status, expires_at)
+  values (o.id, v.id, 0, 'committed', now())
+  on conflict on constraint inventory_reservations_order_variant_key do nothing;
+  select x.id into v_id from public.order_items x where x.order_id = o.id and x.variant_id = v.id;
+  return v_id;
+end;
+$$;
+comment on function private.exchange_line(public.orders, public.order_items, text) is
+  'The line of the order from which a SKU goes out in exchange for a piece of line i, made if need be. '
+  'SHSKU: no such SKU; SHINV: at another price.';
+
+create function private.announce_exchange(
+  o public.orders,
+  p_lines jsonb,
+  p_reason text
+) returns uuid
+language plpgsql
+set search_path = ''
+as $$
+declare
+  x record;
+  i public.order_items;
+  v_for uuid;
+  v_awaited uuid;
+  v_here uuid;
+  v_sent integer;
+begin
+  for x in
+    select l.order_item_id, l.sku, l.quantity, l.line ->> 'for' as wanted, p.shipped - p.sent_back as sent,
+      least(p.shipped - p.sent_back + p.to_ship, p.paid - p.refunded) as possible
+    from private.parse_order_lines(o.id, p_lines, '{for}') l
+    join private.line_positions(o.id) p on p.order_item_id = l.order_item_id
+  loop
+    if x.wanted is null then
+      raise exception 'for which SKU is % exchanged?', x.sku
+        using errcode = 'SHINV', hint = '[{"sku": "SHIRT-M", "for": "SHIRT-L", "quantity": 1}]';
+    elsif x.quantity > x.possible then
+      raise exception 'of % only % can be exchanged', x.sku, greatest(0, x.possible)
+        using errcode = 'SHINV', hint = 'Only what the customer has or waits for, and what was not refunded.';
+    end if;
+    select * into i from public.order_items y where y.id = x.order_item_id;
+    v_for := private.exchange_line(o, i, x.wanted);
+    v_sent := least(x.quantity, x.sent);
+    if v_sent > 0 and v_awaited is null then
+      insert into public.returns (order_id, reason) values (o.id, p_reason) returning id into v_awaited;
+    end if;
+    if v_sent < x.quantity and v_here is null then
+      insert into public.returns (order_id, reason, status, received_at)
+      values (o.id, p_reason, 'received', clock_timestamp()) returning id into v_here;
+    end if;
+    perform private.add_return_line(v_awaited, x.order_item_id, v_sent, 0, false, v_for);
+    perform private.add_return_line(
+      v_here, x.order_item_id, x.quantity - v_sent, x.quantity - v_sent, true, v_for
+    );
+  end loop;
+  return v_awaited;
+end;
+$$;
+comment on function private.announce_exchange(public.orders, jsonb, text) is
+  'Writes the returns of an exchange: pieces that were sent are awaited, in the return that it answers; '
+  'pieces that are still in the house have come back at once. SHINV: not to be exchanged; SHSKU.';
+
+create function private.run_exchange_return(p_args jsonb) returns jsonb
+language plpgsql
+set search_path = ''
+as $$
+declare
+  o public.orders := private.lock_order_by_number(p_args ->> 'order_number');
+  v_id uuid;
+begin
+  perform private.refuse_exchange(o);
+  v_id := private.announce_exchange(o, p_args -> 'lines', p_args ->> 'reason');
+  perform private.lock_stock_of_order(o.id);
+  perform private.refuse_shortage(coalesce((
+    select jsonb_agg(jsonb_build_object('variant_id', i.variant_id, 'sku', i.sku, 'quantity', e.pieces))
+    from public.order_items i join public.inventory_reservations r
+      on r.order_id = i.order_id and r.variant_id = i.variant_id
+    cross join lateral (
+      select i.quantity + (private.exchanged_pieces(i.id)).came - r.quantity as pieces
+    ) e
+    where i.order_id = o.id and e.pieces > 0
+  ), '[]'));
+  return jsonb_strip_nulls(jsonb_build_object('return_id', v_id, 'lines', p_args -> 'lines'));
+end;
+$$;
+comment on function private.run_exchange_return(jsonb) is
+  'Carries out exchange_return: settling takes the new pieces from the shelf, and they are to be sent. '
+  'Answers { return_id? (awaited), lines }. SHINV: nothing to exchange, or at another price; SHSKU; SHSTK: '
+  'sold out.';
+
+create function public.exchange_return(
+  p_order_number text,
+  p_lines jsonb,
+  p_reason text default null,
+  p_dry_run boolean default false,
+  p_command_id uuid default null
+) returns jsonb
+language sql
+set search_path = ''
+as $$
+  select private.submit_command(
+    'exchange_return',
+    jsonb_build_object('order_number', p_order_number, 'lines', p_lines, 'reason', p_reason),
+    p_dry_run, p_command_id
+  )
+$$;
+comment on function public.exchange_return(text, jsonb, text, boolean, uuid) is
+  'Exchanges pieces for others of the same price: p_lines [{"sku", "for", "quantity"}]. What was sent is '
+  'awaited; the new piece is taken from the shelf and is a parcel more of the same order. Moves no money. '
+  'close_return() calls it off as long as the new piece has not been sent. Staff only.';
+grant execute on function public.exchange_return(
+  text, jsonb, text, boolean, uuid
+) to authenticated, service_role;
 
 -- What the staff commands about parcels do.
 
@@ -1355,426 +1527,13 @@ $$;
 comment on function private.run_correct_shipment(uuid, jsonb) is
   'Carries out correct_shipment. SHINV: no such parcel, or nothing to correct.';
 
--- Running a command as its row is written, and the functions that staff call.
-
-create function private.command_outcome(p_order_id uuid) returns jsonb
-language plpgsql
-stable
-set search_path = ''
-as $$
-begin
-  -- What this transaction has written carries its time.
-  return coalesce((
-    select jsonb_build_object(
-      'status', o.status, 'fulfillment_status', o.fulfillment_status,
-      'mails', (
-        select coalesce(jsonb_agg(n.template order by n.template), '[]')
-        from public.notifications n where n.order_id = o.id and n.created_at = now()
-      ),
-      'stock', (
-        select coalesce(jsonb_agg(jsonb_build_object('sku', v.sku, 'change', j.change) order by j.id), '[]')
-        from public.inventory_journal j join public.product_variants v on v.id = j.variant_id
-        where j.order_id = o.id and j.created_at = now()
-      )
-    )
-    from public.orders o where o.id = p_order_id
-  ), '{}');
-end;
-$$;
-comment on function private.command_outcome(uuid) is
-  'What a command has done to its order: { status, fulfillment_status, mails (queued), stock: [{ sku, change '
-  '}] }; {} without an order.';
-
-create function private.run_order_command(p_id uuid, p_command text, p_args jsonb) returns jsonb
-language plpgsql
-set search_path = ''
-as $$
-begin
-  case p_command
-    when 'request_refund' then return private.run_request_refund(p_id, p_args);
-    when 'assign_refund' then return private.run_assign_refund(p_args);
-    when 'announce_return' then return private.run_announce_return(p_args);
-    when 'receive_return' then return private.run_receive_return(p_args);
-    when 'close_return' then return private.run_close_return(p_args);
-    when 'mark_fulfilled' then return private.run_mark_fulfilled(p_id, p_args);
-    when 'correct_shipment' then return private.run_correct_shipment(p_id, p_args);
-    when 'cancel_order' then perform private.run_cancel_order(p_args);
-    when 'release_review' then perform private.run_release_review(p_args);
-    when 'resend_notification' then perform private.run_resend_notification(p_id, p_args);
-    else return null;
-  end case;
-  return '{}';
-end;
-$$;
-comment on function private.run_order_command(uuid, text, jsonb) is
-  'Carries out a command about an order, and returns what it answers; null: it is about something else.';
-
-create function private.run_shop_command(p_id uuid, p_command text, p_args jsonb) returns jsonb
-language plpgsql
-set search_path = ''
-as $$
-begin
-  case p_command
-    when 'redrive_webhook_event' then perform private.redrive_event(p_args ->> 'event_id');
-    when 'redrive_job' then perform private.redrive_job((p_args ->> 'job_id')::bigint);
-    when 'erase_customer' then return private.run_erase_customer(p_id, p_args);
-    when 'adjust_inventory' then return private.run_adjust_inventory(p_args);
-    when 'count_inventory' then
-      return private.run_count_inventory('count', p_args -> 'counts', p_args ->> 'note');
-    when 'import_inventory' then
-      return private.run_count_inventory(
-        'import', private.parse_csv_counts(p_args ->> 'csv'), p_args ->> 'note'
-      );
-    when 'add_product' then return private.run_add_product(p_args);
-    when 'add_variant' then perform private.run_add_variant(p_args);
-    when 'set_price' then return private.run_set_price(p_args);
-    when 'acknowledge_alert' then return private.run_settle_alert('acknowledged', p_args);
-    when 'resolve_alert' then return private.run_settle_alert('resolved', p_args);
-    when 'lift_mail_suppression' then perform private.run_lift_mail_suppression(p_id, p_args);
-    -- Nothing to carry out: the row says who asked.
-    when 'export_person' then null;
-  end case;
-  return '{}';
-end;
-$$;
-comment on function private.run_shop_command(uuid, text, jsonb) is
-  'Carries out a command that is about no order, and returns what it answers.';
-
-create function private.run_staff_command() returns trigger
-language plpgsql
-security definer
-set search_path = ''
-as $$
-declare
-  v_order_id uuid;
-  v_answer jsonb;
-begin
-  -- Not before the insert: what the policies refuse is not told what a command understands.
-  new.args := private.clean_staff_args(new.command, new.args);
-  update public.staff_commands c set args = new.args where c.id = new.id and c.args <> new.args;
-  perform set_config('kct.actor', new.actor, true);
-  case new.command
-    when 'submit_dispute_evidence' then v_order_id := private.run_submit_dispute_evidence(new.id, new.args);
-    when 'accept_dispute' then v_order_id := private.run_accept_dispute(new.args);
-    else
-      v_answer := coalesce(
-        private.run_order_command(new.id, new.command, new.args),
-        private.run_shop_command(new.id, new.command, new.args)
-      );
-  end case;
-  v_order_id := coalesce(v_order_id, (
-    select o.id from public.orders o
-    where o.number = coalesce(new.args ->> 'order_number', v_answer ->> 'order_number')
-  ));
-  if v_order_id is not null then
-    perform private.record_order_event(
-      v_order_id, new.command, 'staff', jsonb_build_object('command_id', new.id, 'actor', new.actor)
-    );
-    perform private.settle_order(v_order_id, 'staff');
-  end if;
-  update public.staff_commands c
-  set order_id = v_order_id,
-    result = '{"ok": true}' || private.command_outcome(v_order_id) || coalesce(v_answer, '{}')
-  where c.id = new.id;
-  return null;
-end;
-$$;
-comment on function private.run_staff_command() is
-  'Trigger of staff_commands: carries the command out, notes the result and the audit row. An error undoes '
-  'the insert as well.';
-
-create function private.mask_command() returns trigger
-language plpgsql
-security definer
-set search_path = ''
-as $$
-begin
-  new.args := private.mask_cards_in(new.args);
-  return new;
-end;
-$$;
-comment on function private.mask_command() is
-  'Trigger of staff_commands: a card number in a note, a reason or a tracking number is masked before '
-  'anything is stored.';
-create trigger mask_command before insert on public.staff_commands
-  for each row execute function private.mask_command();
-
-create trigger run_staff_command after insert on public.staff_commands
-  for each row execute function private.run_staff_command();
-
-create function private.submit_command(
-  p_command text,
-  p_args jsonb,
-  p_dry_run boolean default false,
-  p_command_id uuid default null
-) returns jsonb
-language plpgsql
-set search_path = ''
-as $$
-declare
-  v_id constant uuid := coalesce(p_command_id, gen_random_uuid());
-  c public.staff_commands;
-  v_result jsonb;
-begin
-  -- The policies say the same, in words that help nobody.
-  if current_user = 'authenticated' and not private.is_admin() then
-    raise exception '% is for staff only', p_command using
-      errcode = '42501',
-      hint = 'Staff have app_metadata.role = admin and, where ADMIN_REQUIRE_MFA is set, have signed in with '
-        'a second factor.';
-  end if;
-  begin
-    insert into public.staff_commands (id, command, args) values (v_id, p_command, p_args)
-    on conflict (id) do nothing;
-    select * into c from public.staff_commands x where x.id = v_id;
-    if c.command <> p_command
-      or (p_args ->> 'order_number') is distinct from (c.args ->> 'order_number') then
-      raise exception 'command % was another one', v_id using errcode = 'SHINV';
-    end if;
-    v_result := c.result || jsonb_build_object('command_id', c.id);
-    if p_dry_run then
-      raise exception 'dry run' using errcode = 'SHDRY';
-    end if;
-  exception when sqlstate 'SHDRY' then
-    v_result := v_result - 'command_id' || '{"dry_run": true}';
-  end;
-  return v_result;
-end;
-$$;
-comment on function private.submit_command(text, jsonb, boolean, uuid) is
-  'Inserts a staff command as the caller, whose policies decide, and returns its result. p_dry_run: carries '
-  'it out, undoes all of it, and returns what the result would be. p_command_id: the same command with the '
-  'same id is carried out once and answers the same again. 42501: the caller is not staff; SHINV: the id was '
-  'another command''s.';
-grant execute on function private.submit_command(text, jsonb, boolean, uuid) to authenticated, service_role;
-
-create function public.request_refund(
-  p_order_number text,
-  p_amount numeric default null,
-  p_reason text default null,
-  p_restock boolean default false,
-  p_lines jsonb default null,
-  p_shipping boolean default false,
-  p_confirm boolean default false,
-  p_dry_run boolean default false,
-  p_command_id uuid default null
-) returns jsonb
-language sql
-set search_path = ''
-as $$
-  select private.submit_command(
-    'request_refund',
-    jsonb_build_object(
-      'order_number', p_order_number, 'amount', p_amount, 'reason', p_reason,
-      'restock', coalesce(p_restock, false), 'lines', p_lines, 'shipping', nullif(p_shipping, false),
-      'confirm', nullif(p_confirm, false)
-    ), p_dry_run, p_command_id
-  )
-$$;
-comment on function public.request_refund(
-  text, numeric, text, boolean, jsonb, boolean, boolean, boolean, uuid
-) is
-  'Refunds an order: pieces (p_lines [{"sku", "quantity", "restock"}], with their share of discount and tax; '
-  'p_shipping: and what was paid for delivery), an amount in minor units (alone or beside lines), or all '
-  'that is left. restock: the pieces go back on the shelf once the refund has succeeded; with p_restock and '
-  'neither lines nor amount, all do. Less than one unit of the currency needs p_confirm. p_dry_run tells '
-  'what would happen. Staff only.';
-
-create function public.assign_refund(
-  p_refund_id text,
-  p_lines jsonb,
-  p_restock boolean default false,
-  p_dry_run boolean default false
-) returns jsonb
-language sql
-set search_path = ''
-as $$
-  select private.submit_command(
-    'assign_refund',
-    jsonb_build_object('refund_id', p_refund_id, 'lines', p_lines, 'restock', coalesce(p_restock, false)),
-    p_dry_run
-  )
-$$;
-comment on function public.assign_refund(text, jsonb, boolean, boolean) is
-  'Says which pieces a refund was about that was made in Stripe''s dashboard: p_lines [{"sku", "quantity", '
-  '"restock"}]. Staff only.';
-
-create function public.announce_return(
-  p_order_number text,
-  p_lines jsonb,
-  p_reason text default null,
-  p_dry_run boolean default false
-) returns jsonb
-language sql
-set search_path = ''
-as $$
-  select private.submit_command(
-    'announce_return',
-    jsonb_build_object('order_number', p_order_number, 'lines', p_lines, 'reason', p_reason), p_dry_run
-  )
-$$;
-comment on function public.announce_return(text, jsonb, text, boolean) is
-  'Notes what a customer will send back: p_lines [{"sku", "quantity"}]. Moves neither money nor stock. Staff '
-  'only.';
-
-create function public.close_return(p_return_id uuid, p_note text default null) returns jsonb
-language sql
-set search_path = ''
-as $$
-  select private.submit_command(
-    'close_return', jsonb_build_object('return_id', p_return_id, 'note', p_note)
-  )
-$$;
-comment on function public.close_return(uuid, text) is
-  'Ends a return: of one that was received no money is due, one that was announced will not come (pieces of '
-  'it that were not sent are to be sent again). Staff only.';
-
-create function public.add_product(
-  p_slug text,
-  p_name text,
-  p_description text default null,
-  p_image_url text default null,
-  p_active boolean default true
-) returns jsonb
-language sql
-set search_path = ''
-as $$
-  select private.submit_command('add_product', jsonb_build_object(
-    'slug', p_slug, 'name', p_name, 'description', p_description, 'image_url', p_image_url,
-    'active', p_active
-  ))
-$$;
-comment on function public.add_product(text, text, text, text, boolean) is
-  'Adds a product; its sizes and colours come with add_variant(). Staff only.';
-
-create function public.add_variant(
-  p_product_slug text,
-  p_sku text,
-  p_price_amount numeric,
-  p_currency text,
-  p_size text default null,
-  p_color text default null,
-  p_on_hand integer default 0,
-  p_confirm boolean default false
-) returns jsonb
-language sql
-set search_path = ''
-as $$
-  select private.submit_command('add_variant', jsonb_build_object(
-    'product_slug', p_product_slug, 'sku', p_sku, 'price_amount', p_price_amount, 'currency', p_currency,
-    'size', p_size, 'color', p_color, 'on_hand', p_on_hand, 'confirm', nullif(p_confirm, false)
-  ))
-$$;
-comment on function public.add_variant(text, text, numeric, text, text, text, integer, boolean) is
-  'Puts a size and colour of a product on sale, with its stock. p_price_amount in Stripe''s minor units; a '
-  'price that Stripe refuses is refused, one below one unit of the currency needs p_confirm. Staff only.';
-
-create function public.set_price(
-  p_sku text,
-  p_price_amount numeric,
-  p_confirm boolean default false,
-  p_dry_run boolean default false
-) returns jsonb
-language sql
-set search_path = ''
-as $$
-  select private.submit_command('set_price', jsonb_build_object(
-    'sku', p_sku, 'price_amount', p_price_amount, 'confirm', nullif(p_confirm, false)
-  ), p_dry_run)
-$$;
-comment on function public.set_price(text, numeric, boolean, boolean) is
-  'Gives a SKU another price, in minor units of its currency, for checkouts from now on. Less than one unit '
-  'of the currency needs p_confirm. Staff only.';
-
-create function public.acknowledge_alert(p_alert_id uuid) returns jsonb
-language sql
-set search_path = ''
-as $$
-  select private.submit_command('acknowledge_alert', jsonb_build_object('alert_id', p_alert_id))
-$$;
-comment on function public.acknowledge_alert(uuid) is 'Somebody looks at an alert. Staff only.';
-
-create function public.resolve_alert(p_alert_id uuid, p_note text default null) returns jsonb
-language sql
-set search_path = ''
-as $$
-  select private.submit_command('resolve_alert', jsonb_build_object('alert_id', p_alert_id, 'note', p_note))
-$$;
-comment on function public.resolve_alert(uuid, text) is
-  'Nothing is left to do about an alert. Happening again, it opens again. Staff only.';
-
-create function public.accept_dispute(p_dispute_id text, p_note text default null) returns jsonb
-language sql
-set search_path = ''
-as $$
-  select private.submit_command(
-    'accept_dispute', jsonb_build_object('dispute_id', p_dispute_id, 'note', p_note)
-  )
-$$;
-comment on function public.accept_dispute(text, text) is
-  'Gives up a dispute: a job closes it at Stripe, and the bank keeps the money. Final. Staff only.';
-
-create function public.export_person(p_email text) returns jsonb
-language plpgsql
-set search_path = ''
-as $$
-begin
-  perform private.submit_command('export_person', jsonb_build_object('email', p_email));
-  return private.export_of_person(p_email);
-end;
-$$;
-comment on function public.export_person(text) is
-  'All that is stored of a person under an e-mail address, as JSON, for whom asks what is known of them '
-  '(GDPR article 15). Staff only.';
-
-create function public.receive_return(
-  p_order_number text,
-  p_lines jsonb default null,
-  p_note text default null,
-  p_dry_run boolean default false,
-  p_command_id uuid default null
-) returns jsonb
-language sql
-set search_path = ''
-as $$
-  select private.submit_command(
-    'receive_return', jsonb_build_object('order_number', p_order_number, 'lines', p_lines, 'note', p_note),
-    p_dry_run, p_command_id
-  )
-$$;
-comment on function public.receive_return(text, jsonb, text, boolean, uuid) is
-  'Pieces of an order are in the house again: p_lines [{"sku", "quantity", "restock"}], or all that can come '
-  'back. They go on the shelf, with "restock": false (damaged) they do not. Moves no money. Staff only.';
-
-create function public.cancel_order(p_order_number text, p_reason text default null) returns jsonb
-language sql
-set search_path = ''
-as $$
-  select private.submit_command(
-    'cancel_order', jsonb_build_object('order_number', p_order_number, 'reason', p_reason)
-  )
-$$;
-comment on function public.cancel_order(text, text) is
-  'Cancels an order that has not shipped: closes its checkout, frees its stock, refunds what was paid. '
-  'Staff only.';
-
-create function public.release_review(p_order_number text, p_note text default null) returns jsonb
-language sql
-set search_path = ''
-as $$
-  select private.submit_command(
-    'release_review', jsonb_build_object('order_number', p_order_number, 'note', p_note)
-  )
-$$;
-comment on function public.release_review(text, text) is
-  'Lets an order that is held for review ship. Releases what is known now; what turns up later holds it '
-  'again. Staff only.';
-
 create function public.mark_fulfilled(
   p_order_number text,
   p_carrier text default null,
   p_tracking_number text default null,
-  p_lines jsonb default null
+  p_lines jsonb default null,
+  p_dry_run boolean default false,
+  p_command_id uuid default null
 ) returns jsonb
 language sql
 set search_path = ''
@@ -1784,19 +1543,25 @@ as $$
     jsonb_build_object(
       'order_number', p_order_number, 'carrier', p_carrier, 'tracking_number', p_tracking_number,
       'lines', p_lines
-    )
+    ),
+    p_dry_run, p_command_id
   )
 $$;
-comment on function public.mark_fulfilled(text, text, text, jsonb) is
+comment on function public.mark_fulfilled(text, text, text, jsonb, boolean, uuid) is
   'Notes a parcel and mails the customer: p_lines [{"sku", "quantity"}], or all that is still to be sent. '
   'The order is fulfilled when nothing is left. Of an order that has shipped in one parcel it corrects '
   'carrier and tracking number, and mails the correction. Staff only.';
+grant execute on function public.mark_fulfilled(
+  text, text, text, jsonb, boolean, uuid
+) to authenticated, service_role;
 
 create function public.correct_shipment(
   p_order_number text,
   p_parcel integer,
   p_carrier text default null,
-  p_tracking_number text default null
+  p_tracking_number text default null,
+  p_dry_run boolean default false,
+  p_command_id uuid default null
 ) returns jsonb
 language sql
 set search_path = ''
@@ -1806,112 +1571,809 @@ as $$
     jsonb_build_object(
       'order_number', p_order_number, 'parcel', p_parcel, 'carrier', p_carrier,
       'tracking_number', p_tracking_number
-    )
+    ),
+    p_dry_run, p_command_id
   )
 $$;
-comment on function public.correct_shipment(text, integer, text, text) is
+comment on function public.correct_shipment(text, integer, text, text, boolean, uuid) is
   'Corrects carrier or tracking number of a parcel (numbered from 1 in each order) and mails the correction. '
   'Staff only.';
+grant execute on function public.correct_shipment(
+  text, integer, text, text, boolean, uuid
+) to authenticated, service_role;
 
-create function public.submit_dispute_evidence(p_dispute_id text, p_note text default null) returns jsonb
+-- What the staff commands about stock do.
+
+create function private.run_adjust_inventory(p_args jsonb) returns jsonb
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_variant_id uuid;
+  v_delta integer := (p_args ->> 'delta')::integer;
+  v_on_hand integer;
+begin
+  select id into v_variant_id from public.product_variants where sku = p_args ->> 'sku';
+  if not found then
+    raise exception 'unknown sku %', p_args ->> 'sku'
+      using errcode = 'SHSKU', detail = jsonb_build_array(p_args ->> 'sku')::text;
+  elsif v_delta = 0 then
+    raise exception 'delta must be a whole number other than 0' using errcode = 'SHINV';
+  end if;
+  perform private.name_stock_move('adjustment', null, p_args ->> 'reason');
+  -- Not an upsert: a check constraint would judge the row that is only proposed, here a negative on_hand.
+  update public.inventory_levels set on_hand = on_hand + v_delta
+  where variant_id = v_variant_id and on_hand + v_delta >= reserved
+  returning on_hand into v_on_hand;
+  if not found then
+    if v_delta < 0 or exists (select 1 from public.inventory_levels where variant_id = v_variant_id) then
+      raise exception 'stock of % cannot go below what is reserved', p_args ->> 'sku'
+        using errcode = 'SHSTK', hint = 'Open checkouts hold pieces; reporting.inventory_position has them.';
+    end if;
+    insert into public.inventory_levels (variant_id, on_hand) values (v_variant_id, v_delta)
+    returning on_hand into v_on_hand;
+  end if;
+  perform private.name_stock_move(null);
+  return jsonb_build_object('sku', p_args ->> 'sku', 'on_hand', v_on_hand);
+end;
+$$;
+comment on function private.run_adjust_inventory(jsonb) is
+  'Carries out adjust_inventory, and answers { sku, on_hand }; the journal row comes from the trigger. '
+  'SHSKU, SHINV, SHSTK: would go below what open checkouts hold.';
+
+create function private.sold_and_here(p_variant_id uuid) returns integer
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return (
+    select coalesce(sum(p.here), 0)
+    from public.inventory_reservations r join public.orders o on o.id = r.order_id
+    cross join lateral private.line_positions(o.id) p
+    where r.variant_id = p_variant_id and r.status = 'committed' and p.variant_id = p_variant_id
+      and (o.fulfilled_at is null or exists (select 1 from public.returns x where x.order_id = o.id))
+  );
+end;
+$$;
+comment on function private.sold_and_here(uuid) is
+  'Pieces of a variant that paid orders own and that have not left the house.';
+
+create function private.parse_counts(p_counts jsonb) returns table (sku text, counted integer)
+language plpgsql
+immutable
+set search_path = ''
+as $$
+declare
+  c record;
+begin
+  for c in
+    select x.value as line, x.ordinality as n from jsonb_array_elements(p_counts) with ordinality x
+  loop
+    if jsonb_typeof(c.line) <> 'object' or c.line - '{sku,counted}'::text[] <> '{}'
+      or jsonb_typeof(c.line -> 'sku') is distinct from 'string'
+      or coalesce(c.line ->> 'counted', '') !~ '^[0-9]{1,6}$' then
+      raise exception 'line % must be a SKU and how many were counted, a whole number from 0 to 999999', c.n
+        using errcode = 'SHINV', hint = '[{"sku": "SHIRT-OXF-WHT-M", "counted": 12}]';
+    end if;
+    sku := c.line ->> 'sku';
+    counted := (c.line ->> 'counted')::integer;
+    return next;
+  end loop;
+end;
+$$;
+comment on function private.parse_counts(jsonb) is
+  'The lines of a stock count, [{ sku, counted }]. SHINV: a line is something else.';
+
+create function private.parse_csv_counts(p_csv text) returns jsonb
+language sql
+immutable
+set search_path = ''
+as $$
+  select coalesce(jsonb_agg(
+    case
+      when cardinality(l.cells) = 2 then jsonb_build_object('sku', l.cells[1], 'counted', l.cells[2])
+      else to_jsonb(l.line)
+    end order by l.n
+  ), '[]')
+  from (
+    select x.line, row_number() over (order by x.n) as n, array(
+      select btrim(c, ' "') from regexp_split_to_table(x.line, '[,;\t]') c
+    ) as cells
+    from regexp_split_to_table(p_csv, '\r?\n') with ordinality x (line, n)
+    where btrim(x.line) <> ''
+  ) l
+  where l.n > 1 or lower(l.cells[1]) <> 'sku'
+$$;
+comment on function private.parse_csv_counts(text) is
+  'The lines of a CSV file with SKU and figure (comma, semicolon or tab; with or without a heading that '
+  'begins with sku), in the form of parse_counts().';
+
+create function private.run_count_inventory(p_kind text, p_counts jsonb, p_note text) returns jsonb
+language plpgsql
+set search_path = ''
+as $$
+declare
+  c record;
+  v_problem jsonb;
+  v_changed jsonb := '[]';
+  v_lines integer;
+begin
+  select count(*), jsonb_agg(distinct x.sku) filter (where v.id is null or x.times > 1)
+  into v_lines, v_problem
+  from (select p.sku, count(*) over (partition by p.sku) as times from private.parse_counts(p_counts) p) x
+  left join public.product_variants v on v.sku = x.sku;
+  if v_lines = 0 then
+    raise exception 'there is no line to book' using errcode = 'SHINV';
+  elsif v_problem is not null then
+    raise exception 'nothing was booked; unknown, or listed twice: %', (
+      select string_agg(s, ', ') from jsonb_array_elements_text(v_problem) s
+    ) using errcode = 'SHSKU', detail = v_problem::text;
+  end if;
+  insert into public.inventory_levels (variant_id)
+  select v.id from private.parse_counts(p_counts) x join public.product_variants v on v.sku = x.sku
+  order by v.id
+  on conflict (variant_id) do nothing;
+
+  -- Locked first, read after: what a sale that was under way has taken must be seen whole.
+  perform 1
+  from public.inventory_levels l join public.product_variants v on v.id = l.variant_id
+  where v.sku in (select x.sku from private.parse_counts(p_counts) x)
+  order by l.variant_id
+  for no key update of l;
+  perform private.name_stock_move(p_kind, null, p_note);
+  for c in
+    select x.sku, x.counted, l.variant_id, l.on_hand, l.reserved, private.sold_and_here(l.variant_id) as sold
+    from private.parse_counts(p_counts) x
+    join public.product_variants v on v.sku = x.sku
+    join public.inventory_levels l on l.variant_id = v.id
+    order by x.sku
+  loop
+    if c.counted < c.sold + c.reserved then
+      raise exception 'of % there must be % at least: % are sold and not sent, % are held by open checkouts',
+        c.sku, c.sold + c.reserved, c.sold, c.reserved
+        using errcode = 'SHSTK', hint = 'Count again; if pieces are lost, cancel or refund an order first.';
+    elsif c.counted <> c.on_hand + c.sold then
+      update public.inventory_levels set on_hand = c.counted - c.sold where variant_id = c.variant_id;
+      v_changed := v_changed || jsonb_build_object(
+        'sku', c.sku, 'was', c.on_hand + c.sold, 'counted', c.counted
+      );
+    end if;
+  end loop;
+  perform private.name_stock_move(null);
+  return jsonb_build_object('lines', v_lines, 'changed', v_changed);
+end;
+$$;
+comment on function private.run_count_inventory(text, jsonb, text) is
+  'Carries out count_inventory and import_inventory: sets the stock to what was counted in the house, sold '
+  'pieces that have not been sent included. All lines or none. Answers { lines, changed: [{ sku, was, '
+  'counted }] }. SHSKU: unknown or listed twice; SHINV: not a count; SHSTK: less than orders and checkouts '
+  'hold.';
+
+create function public.adjust_inventory(
+  p_sku text,
+  p_delta integer,
+  p_reason text,
+  p_dry_run boolean default false,
+  p_command_id uuid default null
+) returns jsonb
 language sql
 set search_path = ''
 as $$
   select private.submit_command(
-    'submit_dispute_evidence', jsonb_build_object('dispute_id', p_dispute_id, 'note', p_note)
+    'adjust_inventory',
+    jsonb_build_object('sku', p_sku, 'delta', p_delta, 'reason', p_reason),
+    p_dry_run, p_command_id
   )
 $$;
-comment on function public.submit_dispute_evidence(text, text) is
+comment on function public.adjust_inventory(text, integer, text, boolean, uuid) is
+  'Goods received (p_delta > 0) or lost (p_delta < 0). Staff only.';
+grant execute on function public.adjust_inventory(
+  text, integer, text, boolean, uuid
+) to authenticated, service_role;
+
+create function public.count_inventory(
+  p_counts jsonb,
+  p_note text default null,
+  p_dry_run boolean default false,
+  p_command_id uuid default null
+) returns jsonb
+language sql
+set search_path = ''
+as $$
+  select private.submit_command(
+    'count_inventory',
+    jsonb_build_object('counts', p_counts, 'note', p_note),
+    p_dry_run, p_command_id
+  )
+$$;
+comment on function public.count_inventory(jsonb, text, boolean, uuid) is
+  'Sets the stock to what was counted: p_counts [{"sku", "counted"}], all pieces in the house, those sold '
+  'and not sent included. All lines or none; counting again changes nothing. Staff only.';
+grant execute on function public.count_inventory(jsonb, text, boolean, uuid) to authenticated, service_role;
+
+create function public.import_inventory(
+  p_csv text,
+  p_note text default null,
+  p_dry_run boolean default false,
+  p_command_id uuid default null
+) returns jsonb
+language sql
+set search_path = ''
+as $$
+  select private.submit_command(
+    'import_inventory',
+    jsonb_build_object('csv', p_csv, 'note', p_note),
+    p_dry_run, p_command_id
+  )
+$$;
+comment on function public.import_inventory(text, text, boolean, uuid) is
+  'As count_inventory(), from a CSV file: SKU and pieces in the house, with or without a heading that begins '
+  'with sku. Staff only.';
+grant execute on function public.import_inventory(text, text, boolean, uuid) to authenticated, service_role;
+
+-- What the staff commands about products and prices do.
+
+create function private.read_price(p_args jsonb, p_currency text) returns bigint
+language plpgsql
+immutable
+set search_path = ''
+as $$
+declare
+  v_problem text := private.amount_problem(0, p_currency);
+  v_amount bigint;
+begin
+  if v_problem is null then
+    v_amount := private.read_amount(p_args -> 'price_amount', p_currency, (p_args ->> 'confirm')::boolean);
+    v_problem := private.amount_problem(v_amount, p_currency);
+  end if;
+  if v_problem is not null then
+    raise exception 'price_amount %', v_problem using errcode = 'SHINV';
+  end if;
+  return v_amount;
+end;
+$$;
+comment on function private.read_price(jsonb, text) is
+  'The price that a command names, in minor units. SHINV, SHREF: see read_amount(), or one that Stripe '
+  'refuses.';
+
+create function private.run_add_product(p_args jsonb) returns jsonb
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_id uuid;
+begin
+  if p_args ->> 'slug' !~ '^[a-z0-9]+(-[a-z0-9]+)*$' then
+    raise exception 'slug must be lower case words and figures with hyphens, e.g. oxford-shirt'
+      using errcode = 'SHINV';
+  end if;
+  insert into public.products (slug, name, description, image_url, active)
+  values (
+    p_args ->> 'slug', p_args ->> 'name', p_args ->> 'description', p_args ->> 'image_url',
+    coalesce((p_args ->> 'active')::boolean, true)
+  )
+  on conflict (slug) do nothing
+  returning id into v_id;
+  if v_id is null then
+    raise exception 'product % exists already', p_args ->> 'slug'
+      using errcode = 'SHINV', hint = 'Its sizes and colours come with add_variant().';
+  end if;
+  return jsonb_build_object('product_id', v_id);
+end;
+$$;
+comment on function private.run_add_product(jsonb) is
+  'Carries out add_product, and answers { product_id }. SHINV: the slug is taken, or not one.';
+
+create function private.run_add_variant(p_args jsonb) returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_product_id uuid;
+  v_variant_id uuid;
+  v_currency constant text := lower(p_args ->> 'currency');
+  v_price_amount constant bigint := private.read_price(p_args, v_currency);
+  v_on_hand constant integer := coalesce((p_args ->> 'on_hand')::integer, 0);
+begin
+  select id into v_product_id from public.products where slug = p_args ->> 'product_slug';
+  if not found then
+    raise exception 'there is no product %', p_args ->> 'product_slug'
+      using errcode = 'SHINV', hint = 'add_product() makes one.';
+  elsif v_on_hand < 0 then
+    raise exception 'on_hand must not be negative' using errcode = 'SHINV';
+  elsif exists (select 1 from public.product_variants where sku = p_args ->> 'sku') then
+    raise exception 'sku % exists already', p_args ->> 'sku' using errcode = 'SHINV';
+  end if;
+  insert into public.product_variants (product_id, sku, size, color, price_amount, currency)
+  values (v_product_id, p_args ->> 'sku', p_args ->> 'size', p_args ->> 'color', v_price_amount, v_currency)
+  returning id into v_variant_id;
+  insert into public.inventory_levels (variant_id, on_hand) values (v_variant_id, v_on_hand);
+end;
+$$;
+comment on function private.run_add_variant(jsonb) is
+  'Carries out add_variant: the variant and its stock row. SHINV: no such product, the SKU exists, or a '
+  'price that Stripe refuses; SHREF: a price that looks like major units.';
+
+create function private.run_set_price(p_args jsonb) returns jsonb
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v public.product_variants;
+  v_amount bigint;
+begin
+  select * into v from public.product_variants x where x.sku = p_args ->> 'sku' for no key update;
+  if not found then
+    raise exception 'unknown sku %', p_args ->> 'sku'
+      using errcode = 'SHSKU', detail = jsonb_build_array(p_args ->> 'sku')::text;
+  end if;
+  v_amount := private.read_price(p_args, v.currency);
+  update public.product_variants set price_amount = v_amount where id = v.id and price_amount <> v_amount;
+  return jsonb_build_object(
+    'sku', v.sku, 'currency', v.currency, 'was', v.price_amount, 'price_amount', v_amount
+  );
+end;
+$$;
+comment on function private.run_set_price(jsonb) is
+  'Carries out set_price, and answers { sku, currency, was, price_amount }; orders that exist keep their '
+  'price. SHSKU; SHINV: a price that Stripe refuses; SHREF: one that looks like major units.';
+
+create function public.add_product(
+  p_slug text,
+  p_name text,
+  p_description text default null,
+  p_image_url text default null,
+  p_active boolean default true,
+  p_dry_run boolean default false,
+  p_command_id uuid default null
+) returns jsonb
+language sql
+set search_path = ''
+as $$
+  select private.submit_command(
+    'add_product',
+    jsonb_build_object(
+      'slug', p_slug, 'name', p_name, 'description', p_description, 'image_url', p_image_url,
+      'active', p_active
+    ),
+    p_dry_run, p_command_id
+  )
+$$;
+comment on function public.add_product(text, text, text, text, boolean, boolean, uuid) is
+  'Adds a product; its sizes and colours come with add_variant(). Staff only.';
+grant execute on function public.add_product(
+  text, text, text, text, boolean, boolean, uuid
+) to authenticated, service_role;
+
+create function public.add_variant(
+  p_product_slug text,
+  p_sku text,
+  p_price_amount numeric,
+  p_currency text,
+  p_size text default null,
+  p_color text default null,
+  p_on_hand integer default 0,
+  p_confirm boolean default false,
+  p_dry_run boolean default false,
+  p_command_id uuid default null
+) returns jsonb
+language sql
+set search_path = ''
+as $$
+  select private.submit_command(
+    'add_variant',
+    jsonb_build_object(
+      'product_slug', p_product_slug, 'sku', p_sku, 'price_amount', p_price_amount, 'currency', p_currency,
+      'size', p_size, 'color', p_color, 'on_hand', p_on_hand, 'confirm', nullif(p_confirm, false)
+    ),
+    p_dry_run, p_command_id
+  )
+$$;
+comment on function public.add_variant(
+  text, text, numeric, text, text, text, integer, boolean, boolean, uuid
+) is
+  'Puts a size and colour of a product on sale, with its stock. p_price_amount in Stripe''s minor units; a '
+  'price that Stripe refuses is refused, one below one unit of the currency needs p_confirm. Staff only.';
+grant execute on function public.add_variant(
+  text, text, numeric, text, text, text, integer, boolean, boolean, uuid
+) to authenticated, service_role;
+
+create function public.set_price(
+  p_sku text,
+  p_price_amount numeric,
+  p_confirm boolean default false,
+  p_dry_run boolean default false,
+  p_command_id uuid default null
+) returns jsonb
+language sql
+set search_path = ''
+as $$
+  select private.submit_command(
+    'set_price',
+    jsonb_build_object('sku', p_sku, 'price_amount', p_price_amount, 'confirm', nullif(p_confirm, false)),
+    p_dry_run, p_command_id
+  )
+$$;
+comment on function public.set_price(text, numeric, boolean, boolean, uuid) is
+  'Gives a SKU another price, in minor units of its currency, for checkouts from now on. Less than one unit '
+  'of the currency needs p_confirm. Staff only.';
+grant execute on function public.set_price(
+  text, numeric, boolean, boolean, uuid
+) to authenticated, service_role;
+
+-- What the staff commands about disputes do.
+
+create function private.run_submit_dispute_evidence(p_command_id uuid, p_args jsonb) returns uuid
+language plpgsql
+set search_path = ''
+as $$
+declare
+  d public.disputes;
+begin
+  select * into d from public.disputes where id = p_args ->> 'dispute_id' for no key update;
+  if not found then
+    raise exception 'there is no dispute %', p_args ->> 'dispute_id' using errcode = 'SHINV';
+  elsif not private.awaits_evidence(d) then
+    raise exception 'dispute % does not wait for evidence (status %)', d.id, d.status using errcode = 'SHINV';
+  elsif exists (
+    select 1 from private.jobs j
+    where j.kind = 'submit_dispute_evidence' and j.status in ('queued', 'running')
+      and j.payload ->> 'dispute_id' = d.id and j.payload -> 'submit' = 'true'
+  ) then
+    raise exception 'evidence for dispute % is on its way already', d.id
+      using errcode = 'SHINV', hint = 'Stripe takes evidence once; what was submitted cannot be changed.';
+  end if;
+  perform private.enqueue_job(
+    'submit_dispute_evidence', 'submit_dispute_evidence:' || p_command_id,
+    jsonb_build_object('dispute_id', d.id, 'note', p_args ->> 'note', 'submit', true), now(), 20
+  );
+  return d.order_id;
+end;
+$$;
+comment on function private.run_submit_dispute_evidence(uuid, jsonb) is
+  'Carries out submit_dispute_evidence: queues the submission. SHINV: no such dispute, it does not wait for '
+  'a response, or evidence is on its way.';
+
+create function private.run_accept_dispute(p_args jsonb) returns uuid
+language plpgsql
+set search_path = ''
+as $$
+declare
+  d public.disputes;
+begin
+  select * into d from public.disputes where id = p_args ->> 'dispute_id' for no key update;
+  if not found then
+    raise exception 'there is no dispute %', p_args ->> 'dispute_id' using errcode = 'SHINV';
+  elsif not private.awaits_evidence(d) then
+    raise exception 'dispute % does not wait for an answer (status %)', d.id, d.status
+      using errcode = 'SHINV';
+  elsif exists (
+    select 1 from private.jobs j
+    where j.kind = 'submit_dispute_evidence' and j.status in ('queued', 'running')
+      and j.payload ->> 'dispute_id' = d.id and j.payload -> 'submit' = 'true'
+  ) then
+    raise exception 'evidence for dispute % is on its way', d.id using errcode = 'SHINV';
+  end if;
+  -- Once for each dispute: asked again, the job that is there does it.
+  perform private.enqueue_job(
+    'close_dispute', 'close_dispute:' || d.id, jsonb_build_object('dispute_id', d.id), now(), 20
+  );
+  return d.order_id;
+end;
+$$;
+comment on function private.run_accept_dispute(jsonb) is
+  'Carries out accept_dispute: queues the job that closes it at Stripe, once. SHINV: no such dispute, it '
+  'does not wait for an answer, or evidence is on its way.';
+
+create function public.submit_dispute_evidence(
+  p_dispute_id text,
+  p_note text default null,
+  p_dry_run boolean default false,
+  p_command_id uuid default null
+) returns jsonb
+language sql
+set search_path = ''
+as $$
+  select private.submit_command(
+    'submit_dispute_evidence',
+    jsonb_build_object('dispute_id', p_dispute_id, 'note', p_note),
+    p_dry_run, p_command_id
+  )
+$$;
+comment on function public.submit_dispute_evidence(text, text, boolean, uuid) is
   'Sends the evidence assembled from the order, and the note, to the bank. Final: Stripe takes evidence '
   'once. Staff only.';
+grant execute on function public.submit_dispute_evidence(
+  text, text, boolean, uuid
+) to authenticated, service_role;
 
-create function public.resend_notification(p_order_number text, p_template text) returns jsonb
+create function public.accept_dispute(
+  p_dispute_id text,
+  p_note text default null,
+  p_dry_run boolean default false,
+  p_command_id uuid default null
+) returns jsonb
 language sql
 set search_path = ''
 as $$
   select private.submit_command(
-    'resend_notification', jsonb_build_object('order_number', p_order_number, 'template', p_template)
+    'accept_dispute',
+    jsonb_build_object('dispute_id', p_dispute_id, 'note', p_note),
+    p_dry_run, p_command_id
   )
 $$;
-comment on function public.resend_notification(text, text) is
-  'Mails a template that the order has had before once more, if what it says is still true. Staff only.';
+comment on function public.accept_dispute(text, text, boolean, uuid) is
+  'Gives up a dispute: a job closes it at Stripe, and the bank keeps the money. Final. Staff only.';
+grant execute on function public.accept_dispute(text, text, boolean, uuid) to authenticated, service_role;
 
-create function public.redrive_webhook_event(p_event_id text) returns jsonb
+-- What the staff commands about alerts do.
+
+create function private.run_settle_alert(p_status text, p_args jsonb) returns jsonb
+language plpgsql
+set search_path = ''
+as $$
+declare
+  a public.alerts;
+begin
+  select * into a from public.alerts x where x.id::text = p_args ->> 'alert_id' for no key update;
+  if not found then
+    raise exception 'there is no alert %', p_args ->> 'alert_id' using errcode = 'SHINV';
+  end if;
+  -- Of one that is resolved nothing is left to acknowledge; and what staff have resolved stays so.
+  update public.alerts x set status = p_status, data = x.data - '{over,not_owed}'::text[]
+  where x.id = a.id and x.status <> 'resolved';
+  return jsonb_strip_nulls(jsonb_build_object(
+    'kind', a.kind, 'was', a.status, 'order_number', a.data ->> 'order_number'
+  ));
+end;
+$$;
+comment on function private.run_settle_alert(text, jsonb) is
+  'Carries out acknowledge_alert and resolve_alert; doing it again changes nothing. Answers { kind, was, '
+  'order_number? }. SHINV: no such alert.';
+
+create function public.acknowledge_alert(
+  p_alert_id uuid,
+  p_dry_run boolean default false,
+  p_command_id uuid default null
+) returns jsonb
 language sql
 set search_path = ''
 as $$
-  select private.submit_command('redrive_webhook_event', jsonb_build_object('event_id', p_event_id))
+  select private.submit_command(
+    'acknowledge_alert',
+    jsonb_build_object('alert_id', p_alert_id),
+    p_dry_run, p_command_id
+  )
 $$;
-comment on function public.redrive_webhook_event(text) is
-  'Queues a webhook event again, whatever became of it: it is translated anew and its facts merged. Staff '
-  'only.';
+comment on function public.acknowledge_alert(uuid, boolean, uuid) is
+  'Somebody looks at an alert. Staff only.';
+grant execute on function public.acknowledge_alert(uuid, boolean, uuid) to authenticated, service_role;
 
-create function public.erase_customer(p_email text) returns jsonb
+create function public.resolve_alert(
+  p_alert_id uuid,
+  p_note text default null,
+  p_dry_run boolean default false,
+  p_command_id uuid default null
+) returns jsonb
 language sql
 set search_path = ''
 as $$
-  select private.submit_command('erase_customer', jsonb_build_object('email', p_email))
+  select private.submit_command(
+    'resolve_alert',
+    jsonb_build_object('alert_id', p_alert_id, 'note', p_note),
+    p_dry_run, p_command_id
+  )
 $$;
-comment on function public.erase_customer(text) is
+comment on function public.resolve_alert(uuid, text, boolean, uuid) is
+  'Nothing is left to do about an alert. Happening again, it opens again. Staff only.';
+grant execute on function public.resolve_alert(uuid, text, boolean, uuid) to authenticated, service_role;
+
+-- What the staff commands about people do.
+
+create function private.run_erase_customer(p_command_id uuid, p_args jsonb) returns jsonb
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_count jsonb;
+  v_found boolean;
+begin
+  -- The log of an erasure must not keep the address.
+  update public.staff_commands set args = '{}' where id = p_command_id;
+  v_count := private.erase_person(p_args ->> 'email');
+  v_found := exists (select 1 from jsonb_each(v_count) c where c.value <> '0');
+  return jsonb_build_object('ok', v_found, 'found', v_found, 'erased', v_count)
+    || case when not v_found then jsonb_build_object(
+      'problem',
+      'Nobody is known under this address: nothing was erased. Compare the spelling with the order.'
+    ) else '{}' end;
+end;
+$$;
+comment on function private.run_erase_customer(uuid, jsonb) is
+  'Carries out erase_customer, and answers with counts: { ok, found, erased: { orders, customers, '
+  'stripe_customers, events, texts }, problem? }; found false: nobody is known, and nothing was changed. '
+  'SHINV: a dispute still needs the data.';
+
+create function private.export_of_person(p_email text) returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  v_email constant text := lower(btrim(p_email));
+  v_customers constant uuid[] := array(select c.id from public.customers c where lower(c.email) = v_email);
+begin
+  return jsonb_build_object(
+    'email', v_email,
+    'customers', (
+      select coalesce(jsonb_agg(to_jsonb(c)), '[]') from public.customers c where c.id = any (v_customers)
+    ),
+    'orders', (
+      select coalesce(jsonb_agg(
+        to_jsonb(o) - '{cart_hash,idempotency_key}'::text[] || jsonb_build_object(
+          'items', (
+            select jsonb_agg(to_jsonb(i)) from public.order_items i where i.order_id = o.id
+          ),
+          'shipments', (select jsonb_agg(to_jsonb(s)) from public.shipments s where s.order_id = o.id),
+          'returns', (select jsonb_agg(to_jsonb(r)) from public.returns r where r.order_id = o.id),
+          'payments', (select jsonb_agg(to_jsonb(p)) from public.payments p where p.order_id = o.id),
+          'attempts', (
+            select jsonb_agg(to_jsonb(a)) from public.payment_attempts a where a.order_id = o.id
+          ),
+          'refunds', (select jsonb_agg(to_jsonb(r)) from public.refunds r where r.order_id = o.id),
+          'disputes', (select jsonb_agg(to_jsonb(d)) from public.disputes d where d.order_id = o.id),
+          'signs_of_fraud', (
+            select jsonb_agg(to_jsonb(f)) from public.fraud_signals f where f.order_id = o.id
+          ),
+          'payment_pages', (
+            select jsonb_agg(to_jsonb(s) - '{url,cart_hash}'::text[])
+            from public.checkout_sessions s where s.order_id = o.id
+          ),
+          'consents', (
+            select jsonb_agg(to_jsonb(c)) from public.order_consents c where c.order_id = o.id
+          ),
+          'mails', (
+            select jsonb_agg(to_jsonb(n)) from public.notifications n where n.order_id = o.id
+          ),
+          'commands', (
+            select jsonb_agg(to_jsonb(c)) from public.staff_commands c where c.order_id = o.id
+          )
+        ) order by o.created_at
+      ), '[]')
+      from public.orders o
+      where lower(o.email) = v_email or o.customer_id = any (v_customers)
+        or o.id in (select s.order_id from public.checkout_sessions s where lower(s.email) = v_email)
+        or o.id in (select n.order_id from public.notifications n where lower(n.recipient) = v_email)
+    )
+  );
+end;
+$$;
+comment on function private.export_of_person(text) is
+  'All that is stored of a person under an e-mail address, as far as the caller may read it: { email, '
+  'customers, orders: [{ …, items, shipments, returns, payments, attempts, refunds, disputes, '
+  'signs_of_fraud, payment_pages, consents, mails, commands }] }.';
+grant execute on function private.export_of_person(text) to authenticated, service_role;
+
+create function public.erase_customer(
+  p_email text,
+  p_dry_run boolean default false,
+  p_command_id uuid default null
+) returns jsonb
+language sql
+set search_path = ''
+as $$
+  select private.submit_command(
+    'erase_customer',
+    jsonb_build_object('email', p_email),
+    p_dry_run, p_command_id
+  )
+$$;
+comment on function public.erase_customer(text, boolean, uuid) is
   'Removes a person from everything known under an e-mail address, also at Stripe, and answers with counts; '
   'ok and found are false when nobody is known under it. Refused while a dispute waits for evidence. Staff '
   'only.';
+grant execute on function public.erase_customer(text, boolean, uuid) to authenticated, service_role;
 
-create function public.lift_mail_suppression(p_email text, p_reason text default 'bounced') returns jsonb
+create function public.export_person(
+  p_email text,
+  p_dry_run boolean default false,
+  p_command_id uuid default null
+) returns jsonb
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_result constant jsonb := private.submit_command(
+    'export_person', jsonb_build_object('email', p_email), p_dry_run, p_command_id
+  );
+begin
+  -- Whoever reads it stands in the log.
+  return case when p_dry_run then v_result else private.export_of_person(p_email) end;
+end;
+$$;
+comment on function public.export_person(text, boolean, uuid) is
+  'All that is stored of a person under an e-mail address, as JSON, for whom asks what is known of them '
+  '(GDPR article 15). Staff only.';
+grant execute on function public.export_person(text, boolean, uuid) to authenticated, service_role;
+
+create function private.run_lift_mail_suppression(p_command_id uuid, p_args jsonb) returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_hmac text := private.email_hmac(p_args ->> 'email');
+begin
+  delete from public.mail_suppressions s where s.email_hmac = v_hmac and s.reason = p_args ->> 'reason';
+  if not found then
+    raise exception 'this address is not suppressed as %', p_args ->> 'reason' using
+      errcode = 'SHINV', hint = 'Reasons are bounced, complained, unsubscribed.';
+  end if;
+  -- The log has no address that the list itself does not have.
+  update public.staff_commands set args = args - 'email' || jsonb_build_object('email_hmac', v_hmac)
+  where id = p_command_id;
+end;
+$$;
+comment on function private.run_lift_mail_suppression(uuid, jsonb) is
+  'Carries out lift_mail_suppression. SHINV: the address is not suppressed for this reason.';
+
+create function public.lift_mail_suppression(
+  p_email text,
+  p_reason text default 'bounced',
+  p_dry_run boolean default false,
+  p_command_id uuid default null
+) returns jsonb
 language sql
 set search_path = ''
 as $$
   select private.submit_command(
-    'lift_mail_suppression', jsonb_build_object('email', p_email, 'reason', p_reason)
+    'lift_mail_suppression',
+    jsonb_build_object('email', p_email, 'reason', p_reason),
+    p_dry_run, p_command_id
   )
 $$;
-comment on function public.lift_mail_suppression(text, text) is
+comment on function public.lift_mail_suppression(text, text, boolean, uuid) is
   'Sends mail to an address again: p_reason bounced (it works by now), complained or unsubscribed (only if '
   'the customer has asked for it). Resend keeps a list of its own. Staff only.';
+grant execute on function public.lift_mail_suppression(
+  text, text, boolean, uuid
+) to authenticated, service_role;
 
-create function public.adjust_inventory(p_sku text, p_delta integer, p_reason text) returns jsonb
+-- What staff call when something did not run; private.redrive_event() and redrive_job() do it.
+
+create function public.redrive_webhook_event(
+  p_event_id text,
+  p_dry_run boolean default false,
+  p_command_id uuid default null
+) returns jsonb
 language sql
 set search_path = ''
 as $$
   select private.submit_command(
-    'adjust_inventory', jsonb_build_object('sku', p_sku, 'delta', p_delta, 'reason', p_reason)
+    'redrive_webhook_event',
+    jsonb_build_object('event_id', p_event_id),
+    p_dry_run, p_command_id
   )
 $$;
-comment on function public.adjust_inventory(text, integer, text) is
-  'Goods received (p_delta > 0) or lost (p_delta < 0). Staff only.';
+comment on function public.redrive_webhook_event(text, boolean, uuid) is
+  'Queues a webhook event again, whatever became of it: it is translated anew and its facts merged. Staff '
+  'only.';
+grant execute on function public.redrive_webhook_event(text, boolean, uuid) to authenticated, service_role;
 
-create function public.count_inventory(p_counts jsonb, p_note text default null) returns jsonb
+create function public.redrive_job(
+  p_job_id bigint,
+  p_dry_run boolean default false,
+  p_command_id uuid default null
+) returns jsonb
 language sql
 set search_path = ''
 as $$
-  select private.submit_command('count_inventory', jsonb_build_object('counts', p_counts, 'note', p_note))
+  select private.submit_command(
+    'redrive_job',
+    jsonb_build_object('job_id', p_job_id),
+    p_dry_run, p_command_id
+  )
 $$;
-comment on function public.count_inventory(jsonb, text) is
-  'Sets the stock to what was counted: p_counts [{"sku", "counted"}], all pieces in the house, those sold '
-  'and not sent included. All lines or none; counting again changes nothing. Staff only.';
-
-create function public.import_inventory(p_csv text, p_note text default null) returns jsonb
-language sql
-set search_path = ''
-as $$
-  select private.submit_command('import_inventory', jsonb_build_object('csv', p_csv, 'note', p_note))
-$$;
-comment on function public.import_inventory(text, text) is
-  'As count_inventory(), from a CSV file: SKU and pieces in the house, with or without a heading that begins '
-  'with sku. Staff only.';
-
-grant execute on function
-  public.request_refund(text, numeric, text, boolean, jsonb, boolean, boolean, boolean, uuid),
-  public.assign_refund(text, jsonb, boolean, boolean), public.announce_return(text, jsonb, text, boolean),
-  public.close_return(uuid, text), public.cancel_order(text, text),
-  public.release_review(text, text), public.mark_fulfilled(text, text, text, jsonb),
-  public.correct_shipment(text, integer, text, text),
-  public.submit_dispute_evidence(text, text), public.resend_notification(text, text),
-  public.redrive_webhook_event(text), public.erase_customer(text),
-  public.adjust_inventory(text, integer, text), public.count_inventory(jsonb, text),
-  public.import_inventory(text, text), public.receive_return(text, jsonb, text, boolean, uuid),
-  public.add_variant(text, text, numeric, text, text, text, integer, boolean),
-  public.add_product(text, text, text, text, boolean), public.set_price(text, numeric, boolean, boolean),
-  public.acknowledge_alert(uuid), public.resolve_alert(uuid, text), public.accept_dispute(text, text),
-  public.export_person(text), public.lift_mail_suppression(text, text)
-to authenticated, service_role;
+comment on function public.redrive_job(bigint, boolean, uuid) is
+  'Queues a job again that was given up. Staff only.';
+grant execute on function public.redrive_job(bigint, boolean, uuid) to authenticated, service_role;

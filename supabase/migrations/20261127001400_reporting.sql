@@ -86,7 +86,8 @@ comment on function private.address_text(text, jsonb) is
 grant execute on function private.address_text(text, jsonb) to authenticated, service_role;
 
 -- The packing list and the reasons to wait are rules of the orders; they are asked with the reader's rights.
-grant execute on function private.line_positions(uuid), private.refunded_pieces(uuid)
+grant execute on function
+  private.line_positions(uuid), private.refunded_pieces(uuid), private.exchanged_pieces(uuid)
   to authenticated, service_role;
 
 grant usage on schema reporting to authenticated;
@@ -276,7 +277,7 @@ select o.number, o.status, o.fulfillment_status,
     select string_agg(
       i.quantity || ' × ' || i.name || ' (' || i.sku || ')', E'\n' order by i.sku collate "C"
     )
-    from public.order_items i where i.order_id = o.id
+    from public.order_items i where i.order_id = o.id and i.quantity > 0
   ) as items,
   o.amount_total, private.money_text(o.amount_total, o.currency) as amount_total_text,
   o.amount_paid, private.money_text(o.amount_paid, o.currency) as amount_paid_text,
@@ -757,6 +758,7 @@ select a.kind, a.severity, a.status, a.data ->> 'order_number' as order_number,
   a.last_at, a.data, a.id
 from public.alerts a
 left join (values
+  ('audit_trail_broken', 'select * from check_audit_chain() lists what was changed; find out who could.'),
   ('cancelled_order_paid', 'Nothing: all of it is refunded. resolve_alert().'),
   ('checkout_refused', 'Stripe refuses to sell: fix what data names, then resolve_alert().'),
   ('dispute_closed', 'Won: nothing. Lost, and the goods are still here: cancel_order().'),

@@ -145,6 +145,7 @@ begin
   insert into private.heartbeats as h (name) values ('retry_jobs')
   on conflict (name) do update set last_at = now() where h.last_at < now() - interval '5 seconds';
   perform private.watch_deliveries();
+  perform private.watch_audit_trail();
   perform private.queue_digest();
 
   for r in
@@ -172,7 +173,7 @@ $$;
 comment on function public.enqueue_periodic_jobs(jsonb) is
   'The heartbeat: p_settings { admin_require_mfa: true } turns that on in private.settings, nothing here '
   'turns it off.
-Raises and resolves the alerts about deliveries, then queues whatever is due by the '
+Raises and resolves the alerts about deliveries, seals the audit trail, then queues whatever is due by the '
   'clock, each once per period however often this is called, and never a second of a kind
 while one '
   'waits. Returns how many were queued.';
@@ -293,7 +294,7 @@ as $$
 declare
   v_job private.jobs;
 begin
-  perform private.lock_orders_of_refunds(array[p_job_id]);
+  perform private.lock_before_jobs(array[p_job_id]);
   select * into v_job from private.jobs where id = p_job_id for update;
   if not found then
     raise exception 'job % is not stored here', p_job_id using errcode = 'SHINV';
@@ -392,6 +393,13 @@ declare
   v_items public.redriven_item[] := '{}';
   v_problem text;
 begin
+  if not p_dry_run then
+    perform private.lock_before_jobs(
+      coalesce(array_agg(x.id::bigint) filter (where x.what = 'job'), '{}'),
+      coalesce(array_agg(x.id) filter (where x.what = 'event'), '{}')
+    )
+    from private.redrivable(p_event_ids, p_job_ids, p_type, p_all, p_again) x where x.problem is null;
+  end if;
   for r in
     select x.* from private.redrivable(p_event_ids, p_job_ids, p_type, p_all, p_again) x order by x.what, x.id
   loop
@@ -543,6 +551,7 @@ begin
       )
     order by e.received_at
     limit p_limit
+    for no key update skip locked
   );
   get diagnostics v_count = row_count;
   return v_count;
@@ -657,15 +666,19 @@ insert into private.retention_rules (table_name, columns, holds, kept, ended_by)
   ('public.order_risk', '{velocity_mode,three_d_secure,review_reasons}', 'nothing', 'with the order', ''),
   (
     'public.checkout_sessions',
-    '{email,name,phone,shipping_name,shipping_address,billing_address,business,url,version,contact_version}',
+    '{email,name,phone,shipping_name,shipping_address,billing_address,business,promotions_consent,url,'
+    'version,contact_version}',
     'person',
     'with the order', 'erase_orders()'
   ),
   (
     'public.checkout_sessions',
-    '{id,status,payment_status,payment_id,stripe_customer_id,currency,cart_hash,recovered_from}', 'nothing',
+    '{id,status,payment_status,payment_id,stripe_customer_id,currency,cart_hash,recovered_from,'
+    'terms_consent}',
+    'nothing',
     'for good', ''
   ),
+  ('public.order_terms', '{version}', 'nothing', 'for good', ''),
   ('public.customers', '{email,name}', 'person', 'until erased', 'erase_person()'),
   ('public.customers', '{stripe_customer_id}', 'nothing', 'until erased', 'erase_person()'),
   ('private.stripe_customers', '{email,name,version}', 'person', 'until erased', 'erase_person()'),
@@ -752,6 +765,10 @@ insert into private.retention_rules (table_name, columns, holds, kept, ended_by)
   ('private.jobs', '{kind,dedupe_key,status,worker}', 'nothing', 'the retention of its kind', 'purge_jobs()'),
   ('private.rate_limits', '{key}', 'person', 'an hour', 'take_rate_limits()'),
   ('private.circuit_breakers', '{reason}', 'text', 'until the provider is back', 'erase_person()'),
+  ('private.audited_tables', '{name,numbered_by,texts}', 'nothing', 'for good', ''),
+  ('private.audit_unsealed', '{table_name}', 'nothing', 'until it is sealed', 'seal_audit_trail()'),
+  ('private.audit_leaves', '{table_name}', 'nothing', 'for good', ''),
+  ('private.audit_salts', '{table_name}', 'nothing', 'with the text', 'note_unsealed()'),
   ('private.carriers', '{name,tracking_url}', 'nothing', 'for good', ''),
   ('private.circuit_breakers', '{provider}', 'nothing', 'for good', ''),
   ('private.disposable_email_domains', '{domain}', 'nothing', 'for good', ''),
@@ -769,6 +786,72 @@ insert into private.retention_rules (table_name, columns, holds, kept, ended_by)
   ('private.webhook_address_changes', '{added,removed}', 'nothing', 'for good: addresses of Stripe''s', ''),
   ('private.webhook_endpoint_states', '{state,endpoint_id,differences}', 'nothing',
     'until the next look at Stripe', '');
+
+-- How long what is kept of people, and why, in one table that can be shown to them.
+
+create view private.retention_periods with (security_invoker = true) as
+select x.data,
+  coalesce((private.setting(x.setting) #>> '{}') || ' days', x.kept) as kept,
+  x.setting, x.reason, x.tables
+from (values
+  (
+    'paid orders: names, addresses, payment pages, mails', 'until erasure is asked for', null,
+    'contract and bookkeeping (GDPR art. 6(1)(b), (c))',
+    array[
+      'public.orders', 'public.checkout_sessions', 'public.payment_attempts', 'public.notifications',
+      'public.returns', 'public.shipments', 'public.refund_requests', 'public.customers',
+      'private.stripe_customers', 'public.fraud_signals'
+    ]
+  ),
+  (
+    'paid orders: amounts, ids, accepted terms', 'for good', null,
+    'bookkeeping, legal claims (GDPR art. 6(1)(c), 17(3)(e))', array['public.order_terms']
+  ),
+  (
+    'consent to promotional mails', 'until erasure is asked for', null,
+    'proof of the consent (GDPR art. 7(1))', array['public.checkout_sessions']
+  ),
+  (
+    'orders that were never paid', null, 'retention_unpaid_days',
+    'steps before a contract, not needed after them (GDPR art. 5(1)(e), 6(1)(b))', array['public.orders']
+  ),
+  (
+    'events of Stripe as received', null, 'retention_payload_days',
+    'repair of what was applied wrongly (GDPR art. 6(1)(f))', array['public.webhook_events']
+  ),
+  (
+    'events of Stripe about strangers', null, 'retention_foreign_days',
+    'until it is known whose they are (GDPR art. 5(1)(c))', array['public.webhook_events']
+  ),
+  (
+    'signs of misuse without a paid order', null, 'retention_signal_days',
+    'prevention of fraud (GDPR recital 47)', array['public.fraud_signals']
+  ),
+  (
+    'network addresses of refused webhooks', null, 'retention_log_days',
+    'security of the systems (GDPR recital 49)', array['public.webhook_rejections']
+  ),
+  (
+    'counters of the rate limits', 'an hour', null,
+    'security of the systems (GDPR recital 49)', array['private.rate_limits']
+  ),
+  (
+    'resolved alerts, repairs', null, 'retention_alert_days',
+    'operation of the shop (GDPR art. 6(1)(f))', array['public.alerts', 'public.reconciliation_drift']
+  ),
+  (
+    'work that waits or has failed', 'until it is done, or the retention of its kind', null,
+    'contract (GDPR art. 6(1)(b))', array['private.jobs', 'private.circuit_breakers']
+  ),
+  (
+    'the audit trail', 'for good; a person''s words until erasure is asked for', null,
+    'accountability and bookkeeping (GDPR art. 5(2), 6(1)(c))',
+    array['public.order_events', 'public.staff_commands', 'public.inventory_journal']
+  )
+) as x (data, kept, setting, reason, tables);
+comment on view private.retention_periods is
+  'What is kept of people, how long and on which legal ground; tables: where it is (retention_rules says '
+  'it by column). Who operates the shop checks the grounds against the law of their country.';
 
 -- How a person is found in texts, and taken out of them.
 
@@ -917,6 +1000,127 @@ comment on function private.words_of_person(text, uuid[], uuid[], text[]) is
   'Patterns for what identifies a buyer: anywhere (addresses, full names, street, phone), and own: single '
   'names as well, for the rows of their orders.';
 
+-- What is stored of a person, found and locked before an erasure.
+
+create function private.events_of_person(p_order_ids uuid[], p_stripe_ids text[], p_email text)
+returns setof text
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  v_ids text[] := array(
+    select s.id from public.checkout_sessions s where s.order_id = any (p_order_ids)
+    union all select p.id from public.payments p where p.order_id = any (p_order_ids)
+    union all select a.id from public.payment_attempts a where a.order_id = any (p_order_ids)
+    union all select r.id from public.refunds r where r.order_id = any (p_order_ids)
+    union all select d.id from public.disputes d where d.order_id = any (p_order_ids)
+    union all select f.source_id from public.fraud_signals f where f.order_id = any (p_order_ids)
+  ) || p_stripe_ids;
+begin
+  return query
+  select e.id from public.webhook_events e
+  where not e.payload ? 'erased' and (
+    e.payload #>> '{data,object,id}' = any (v_ids)
+    or e.payload #>> '{data,object,payment_intent}' = any (v_ids)
+    or e.payload #>> '{data,object,charge}' = any (v_ids)
+    -- By address alone: a household shares its name, street and phone.
+    or (
+      e.payload::text ilike '%' || p_email || '%' and e.payload::text ~* private.words_pattern(array[p_email])
+    )
+  );
+end;
+$$;
+comment on function private.events_of_person(uuid[], text[], text) is
+  'Stored events about these orders, these Stripe customers, or with this address, ours or not, dead ones '
+  'too.';
+
+create type private.person_scope as (
+  order_ids uuid[],
+  customer_ids uuid[],
+  stripe_ids text[],
+  event_ids text[],
+  failed_event_ids text[]
+);
+comment on type private.person_scope is
+  'What is stored of a person: orders, customers, and events of Stripe. failed_event_ids: all events whose '
+  'error may name somebody.';
+
+create function private.scope_of_person(p_email text) returns private.person_scope
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  s private.person_scope;
+begin
+  s.order_ids := array(
+    select o.id from public.orders o where lower(o.email) = p_email
+    union select x.order_id from public.checkout_sessions x where lower(x.email) = p_email
+    union select n.order_id from public.notifications n where lower(n.recipient) = p_email
+  );
+  s.customer_ids := array(
+    select c.id from public.customers c where lower(c.email) = p_email
+    -- The row of a guest is that of their orders, whatever address it has by now.
+    or (
+      c.user_id is null and c.id in (select o.customer_id from public.orders o where o.id = any (s.order_ids))
+    )
+    order by c.id
+  );
+  s.order_ids := array(
+    select o.id from public.orders o where o.id = any (s.order_ids) or o.customer_id = any (s.customer_ids)
+    order by o.id
+  );
+  s.stripe_ids := array(
+    select c.stripe_customer_id from public.customers c where c.id = any (s.customer_ids)
+    union select x.stripe_customer_id from public.checkout_sessions x where x.order_id = any (s.order_ids)
+    union select c.id from private.stripe_customers c where lower(c.email) = p_email
+    -- An account that used this address on one order keeps its own customer.
+    except select c.stripe_customer_id from public.customers c where not c.id = any (s.customer_ids)
+    except select null
+    order by 1
+  );
+  s.event_ids := array(
+    select x from private.events_of_person(s.order_ids, s.stripe_ids, p_email) x order by x
+  );
+  s.failed_event_ids := array(
+    select e.id from public.webhook_events e where e.last_error is not null order by e.id
+  );
+  return s;
+end;
+$$;
+comment on function private.scope_of_person(text) is
+  'What is stored under an e-mail address (in lower case), by id.';
+
+create function private.lock_person(p_email text) returns private.person_scope
+language plpgsql
+set search_path = ''
+as $$
+declare
+  s private.person_scope;
+begin
+  loop
+    begin
+      s := private.scope_of_person(p_email);
+      -- Events before orders, as who receives or tries an event locks them.
+      perform 1 from public.webhook_events e
+      where e.id = any (s.event_ids || s.failed_event_ids)
+      order by e.id
+      for no key update;
+      perform 1 from public.orders o where o.id = any (s.order_ids) order by o.id for no key update;
+      exit when s = private.scope_of_person(p_email);
+      raise exception 'more has come in' using errcode = 'SHAGN';
+    exception when sqlstate 'SHAGN' then
+      -- Locked in the right order means from the beginning: this undoes the locks.
+      null;
+    end;
+  end loop;
+  return s;
+end;
+$$;
+comment on function private.lock_person(text) is
+  'scope_of_person(), locked: events by id, then orders by id.';
+
 -- How personal data goes: a person who asks, and orders that were never paid.
 --
 
@@ -927,8 +1131,8 @@ as $$
 begin
   update public.checkout_sessions s set
     email = null, name = null, phone = null, shipping_name = null, shipping_address = null,
-    billing_address = null, business = null, url = null, version = private.without_digest(s.version),
-    contact_version = private.without_digest(s.contact_version)
+    billing_address = null, business = null, promotions_consent = null, url = null,
+    version = private.without_digest(s.version), contact_version = private.without_digest(s.contact_version)
   where s.order_id = any (p_order_ids);
   update public.payment_attempts a
   set card_fingerprint = null, receipt_url = null, version = private.without_digest(a.version)
@@ -952,8 +1156,10 @@ language plpgsql
 set search_path = ''
 as $$
 begin
+  perform set_config('kct.erasing', 'on', true);
   update public.staff_commands c set args = c.args - '{reason,note}'::text[]
   where c.order_id = any (p_order_ids) and c.args ?| array['reason', 'note'];
+  perform set_config('kct.erasing', '', true);
   update public.returns r set reason = null where r.order_id = any (p_order_ids) and r.reason is not null;
   update private.jobs j set
     payload = j.payload || jsonb_build_object('note', null)
@@ -973,20 +1179,11 @@ comment on function private.erase_own_texts(uuid[]) is
   'Removes what staff wrote about orders, and what providers said of their jobs: it may name the buyer in '
   'any way.';
 
-create function private.erase_events(p_order_ids uuid[], p_stripe_ids text[], p_email text, p_pattern text)
-returns integer
+create function private.erase_events(p_event_ids text[], p_pattern text) returns integer
 language plpgsql
 set search_path = ''
 as $$
 declare
-  v_ids text[] := array(
-    select s.id from public.checkout_sessions s where s.order_id = any (p_order_ids)
-    union all select p.id from public.payments p where p.order_id = any (p_order_ids)
-    union all select a.id from public.payment_attempts a where a.order_id = any (p_order_ids)
-    union all select r.id from public.refunds r where r.order_id = any (p_order_ids)
-    union all select d.id from public.disputes d where d.order_id = any (p_order_ids)
-    union all select f.source_id from public.fraud_signals f where f.order_id = any (p_order_ids)
-  ) || p_stripe_ids;
   v_count integer;
 begin
   -- Of one that is still to be applied, what it says of money is needed.
@@ -994,23 +1191,14 @@ begin
     when e.status in ('processed', 'ignored') and e.next_attempt_at is null then '{"erased": true}'
     else private.redact(e.payload, p_pattern)
   end
-  where not e.payload ? 'erased' and (
-    e.payload #>> '{data,object,id}' = any (v_ids)
-    or e.payload #>> '{data,object,payment_intent}' = any (v_ids)
-    or e.payload #>> '{data,object,charge}' = any (v_ids)
-    -- By address alone: a household shares its name, street and phone.
-    or (
-      e.payload::text ilike '%' || p_email || '%' and e.payload::text ~* private.words_pattern(array[p_email])
-    )
-  );
+  where e.id = any (p_event_ids);
   get diagnostics v_count = row_count;
   return v_count;
 end;
 $$;
-comment on function private.erase_events(uuid[], text[], text, text) is
-  'Empties the stored payloads of events about these orders, these Stripe customers, or with this address, '
-  'ours or not, dead ones too; from one that is still to be applied it takes what the pattern finds. '
-  'Returns how many.';
+comment on function private.erase_events(text[], text) is
+  'Empties the stored payloads of events; from one that is still to be applied it takes what the pattern '
+  'finds. Returns how many.';
 
 create function private.erase_stripe_customers(p_ids text[], p_livemode boolean) returns void
 language plpgsql
@@ -1075,66 +1263,40 @@ language plpgsql
 set search_path = ''
 as $$
 declare
-  v_email text := lower(btrim(p_email));
-  v_order_ids uuid[];
-  v_customer_ids uuid[];
-  v_stripe_ids text[];
+  v_email constant text := lower(btrim(p_email));
+  s private.person_scope := private.lock_person(v_email);
   v_words record;
   v_modes boolean[];
   v_count jsonb;
   v_order_id uuid;
 begin
-  v_order_ids := array(
-    select o.id from public.orders o where lower(o.email) = v_email
-    union select s.order_id from public.checkout_sessions s where lower(s.email) = v_email
-    union select n.order_id from public.notifications n where lower(n.recipient) = v_email
-  );
-  v_customer_ids := array(
-    select c.id from public.customers c where lower(c.email) = v_email
-    -- The row of a guest is that of their orders, whatever address it has by now.
-    or (
-      c.user_id is null and c.id in (select o.customer_id from public.orders o where o.id = any (v_order_ids))
-    )
-  );
-  v_order_ids := array(
-    select o.id from public.orders o where o.id = any (v_order_ids) or o.customer_id = any (v_customer_ids)
-    order by o.id for no key update
-  );
-  v_stripe_ids := array(
-    select c.stripe_customer_id from public.customers c where c.id = any (v_customer_ids)
-    union select s.stripe_customer_id from public.checkout_sessions s where s.order_id = any (v_order_ids)
-    union select c.id from private.stripe_customers c where lower(c.email) = v_email
-    -- An account that used this address on one order keeps its own customer.
-    except select c.stripe_customer_id from public.customers c where not c.id = any (v_customer_ids)
-    except select null
-  );
-  perform private.refuse_disputed(v_order_ids);
+  perform private.refuse_disputed(s.order_ids);
   v_modes := array(
-    select o.livemode from public.orders o where o.id = any (v_order_ids)
-    union select c.livemode from public.customers c where c.id = any (v_customer_ids)
+    select o.livemode from public.orders o where o.id = any (s.order_ids)
+    union select c.livemode from public.customers c where c.id = any (s.customer_ids)
   );
   select w.anywhere, w.own into v_words
-  from private.words_of_person(v_email, v_order_ids, v_customer_ids, v_stripe_ids) w;
+  from private.words_of_person(v_email, s.order_ids, s.customer_ids, s.stripe_ids) w;
 
   v_count := jsonb_build_object(
-    'orders', cardinality(v_order_ids), 'customers', cardinality(v_customer_ids),
-    'stripe_customers', cardinality(v_stripe_ids),
-    'events', private.erase_events(v_order_ids, v_stripe_ids, v_email, v_words.own)
+    'orders', cardinality(s.order_ids), 'customers', cardinality(s.customer_ids),
+    'stripe_customers', cardinality(s.stripe_ids),
+    'events', private.erase_events(s.event_ids, v_words.own)
   );
-  perform private.erase_own_texts(v_order_ids);
+  perform private.erase_own_texts(s.order_ids);
   v_count := v_count || jsonb_build_object(
-    'texts', private.redact_texts(v_words.anywhere) + private.redact_texts(v_words.own, v_order_ids)
+    'texts', private.redact_texts(v_words.anywhere) + private.redact_texts(v_words.own, s.order_ids)
   );
   if not exists (select 1 from jsonb_each(v_count) c where c.value <> '0') then
     return v_count;
   end if;
-  perform private.erase_digests(v_email, v_order_ids);
+  perform private.erase_digests(v_email, s.order_ids);
   update public.orders o set cancelled_at = coalesce(o.cancelled_at, now())
-  where o.id = any (v_order_ids) and o.status = 'pending';
-  perform private.erase_orders(v_order_ids);
-  perform private.erase_stripe_customers(v_stripe_ids, coalesce(v_modes[1], false));
-  perform private.erase_customers(v_customer_ids);
-  foreach v_order_id in array v_order_ids loop
+  where o.id = any (s.order_ids) and o.status = 'pending';
+  perform private.erase_orders(s.order_ids);
+  perform private.erase_stripe_customers(s.stripe_ids, coalesce(v_modes[1], false));
+  perform private.erase_customers(s.customer_ids);
+  foreach v_order_id in array s.order_ids loop
     perform private.settle_order(v_order_id, 'staff');
   end loop;
   return v_count;
@@ -1392,6 +1554,332 @@ comment on function public.record_webhook_endpoint(boolean, text, text, text[]) 
   'not read endpoints). Alerts follow.';
 grant execute on function public.record_webhook_endpoint(boolean, text, text, text[]) to service_role;
 
+-- The audit trail: order_events, staff_commands and inventory_journal. Nobody changes or deletes a row of it,
+-- and a change past the triggers is found.
+--
+-- Each row is sealed once: a leaf holds a digest of what the row says, and a salted digest of its texts.
+-- Leaves are sealed in batches, and each seal's digest contains the one before it, so to change a row
+-- somebody has to make all seals after it anew. Writers take no lock for that: they note their row as
+-- unsealed in the same transaction, and the heartbeat seals what has been committed. A transaction that
+-- commits late is sealed later; none is skipped.
+--
+-- What a person may ask to have removed stays out of the chain: the text is in its row, the salt beside it
+-- in audit_salts. An erasure changes the one and deletes the other, and the row is sealed once more as it is
+-- now. The digest that stays says nothing without its salt.
+
+create table private.audited_tables (
+  name text primary key,
+  numbered_by text not null,
+  texts text[] not null
+);
+comment on table private.audited_tables is
+  'Append-only tables that are sealed. numbered_by: their identity column; texts: columns that an erasure '
+  'may change.';
+insert into private.audited_tables (name, numbered_by, texts) values
+  ('public.order_events', 'id', '{data}'),
+  ('public.staff_commands', 'number', '{args,result}'),
+  ('public.inventory_journal', 'id', '{note}');
+
+create table private.audit_unsealed (
+  table_name text not null references private.audited_tables (name),
+  row_number bigint not null,
+  noted_at timestamptz not null default clock_timestamp(),
+  constraint audit_unsealed_pkey primary key (table_name, row_number)
+);
+comment on table private.audit_unsealed is
+  'Rows that wait to be sealed: written since the last seal, or changed by an erasure.';
+
+create table private.audit_seals (
+  id bigint primary key,
+  digest bytea not null,
+  sealed_at timestamptz not null default clock_timestamp()
+);
+comment on table private.audit_seals is
+  'The chain, numbered from 1. digest: of the leaves of this seal and the digest before it. The newest one, '
+  'kept outside of this database, proves the whole trail.';
+
+create table private.audit_leaves (
+  -- The seal is written after its leaves, whose digest it holds.
+  seal_id bigint not null references private.audit_seals (id) deferrable initially deferred,
+  position integer not null,
+  table_name text not null references private.audited_tables (name),
+  row_number bigint not null,
+  row_digest bytea not null,
+  text_digest bytea not null,
+  constraint audit_leaves_pkey primary key (seal_id, position)
+);
+comment on table private.audit_leaves is
+  'What was sealed of each row, by seal. text_digest: of salt and texts. A row that an erasure has changed '
+  'has a leaf for each time.';
+create index audit_leaves_row_idx on private.audit_leaves (table_name, row_number, seal_id);
+
+create table private.audit_salts (
+  table_name text not null references private.audited_tables (name),
+  row_number bigint not null,
+  salt bytea not null,
+  constraint audit_salts_pkey primary key (table_name, row_number)
+);
+comment on table private.audit_salts is
+  'Salt of the newest text_digest of each row. It goes with the text: an erasure deletes it.';
+
+alter table private.audited_tables enable row level security;
+alter table private.audit_unsealed enable row level security;
+alter table private.audit_seals enable row level security;
+alter table private.audit_leaves enable row level security;
+alter table private.audit_salts enable row level security;
+
+create function private.refuse_any_change() returns trigger
+language plpgsql
+set search_path = ''
+as $$
+begin
+  raise exception '% is append-only', tg_table_name using errcode = 'SHAPP';
+end;
+$$;
+comment on function private.refuse_any_change() is
+  'Trigger of the chain: refuses update, delete and truncate with SQLSTATE SHAPP, whoever asks.';
+
+create trigger refuse_change before update or delete on private.audit_seals
+  for each row execute function private.refuse_any_change();
+create trigger refuse_truncate before truncate on private.audit_seals
+  for each statement execute function private.refuse_any_change();
+create trigger refuse_change before update or delete on private.audit_leaves
+  for each row execute function private.refuse_any_change();
+create trigger refuse_truncate before truncate on private.audit_leaves
+  for each statement execute function private.refuse_any_change();
+
+create function private.note_unsealed() returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  v_table constant text := format('%s.%s', tg_table_schema, tg_table_name);
+  v_number constant bigint := (to_jsonb(new) ->> tg_argv[0])::bigint;
+begin
+  if tg_op = 'INSERT' and v_number <> currval(pg_get_serial_sequence(v_table, tg_argv[0])) then
+    raise exception 'rows of % are numbered by the database', v_table using errcode = 'SHAPP';
+  end if;
+  if tg_op = 'UPDATE' then
+    delete from private.audit_salts s where s.table_name = v_table and s.row_number = v_number;
+  end if;
+  insert into private.audit_unsealed (table_name, row_number) values (v_table, v_number)
+  on conflict on constraint audit_unsealed_pkey do nothing;
+  return null;
+end;
+$$;
+comment on function private.note_unsealed() is
+  'Trigger of audited tables: a row was written, or an erasure has changed it, so it waits to be sealed. '
+  'SHAPP: a number of somebody''s own choice, which would stand between rows that are sealed.';
+
+create trigger note_unsealed after insert or update on public.order_events
+  for each row execute function private.note_unsealed('id');
+create trigger note_unsealed after insert or update on public.staff_commands
+  for each row execute function private.note_unsealed('number');
+create trigger note_unsealed after insert or update on public.inventory_journal
+  for each row execute function private.note_unsealed('id');
+
+create function private.audited_rows(p_table text, p_numbers bigint[])
+returns table (row_number bigint, row_digest bytea, texts bytea)
+language plpgsql
+stable
+set search_path = ''
+-- Times are written as text.
+set timezone = 'UTC'
+as $$
+declare
+  a private.audited_tables;
+begin
+  select * into strict a from private.audited_tables x where x.name = p_table;
+  return query execute format(
+    'select t.%2$I, sha256(convert_to(jsonb_strip_nulls(to_jsonb(t) - $1)::text, ''UTF8'')), '
+      'convert_to((select jsonb_object_agg(k, to_jsonb(t) -> k) from unnest($1) k)::text, ''UTF8'') '
+      'from %1$s t where t.%2$I = any ($2)',
+    a.name, a.numbered_by
+  ) using a.texts, p_numbers;
+end;
+$$;
+comment on function private.audited_rows(text, bigint[]) is
+  'Rows of an audited table as they are now: the digest of what no erasure changes, and the texts. A column '
+  'that is added later and empty changes nothing.';
+
+create function private.leaves_digest(p_seal_id bigint) returns bytea
+language sql
+stable
+set search_path = ''
+as $$
+  select sha256(string_agg(
+    convert_to(format('%s:%s:', l.table_name, l.row_number), 'UTF8') || l.row_digest || l.text_digest, ''
+    order by l.position
+  ))
+  from private.audit_leaves l where l.seal_id = p_seal_id
+$$;
+comment on function private.leaves_digest(bigint) is 'Digest of the leaves of a seal.';
+
+create function private.seal_audit_trail(p_limit integer default 2000) returns integer
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_last private.audit_seals;
+  v_id bigint;
+  v_count integer;
+begin
+  -- One at a time, and nobody waits: the next heartbeat looks again.
+  if not pg_try_advisory_xact_lock(hashtextextended('seal_audit_trail', 0)) then
+    return 0;
+  end if;
+  select * into v_last from private.audit_seals s order by s.id desc limit 1;
+  v_id := coalesce(v_last.id, 0) + 1;
+  with due as (
+    select u.table_name, u.row_number from private.audit_unsealed u
+    order by u.noted_at, u.table_name, u.row_number
+    limit p_limit
+    for update skip locked
+  ), found as (
+    select t.table_name, r.row_number, r.row_digest, r.texts, uuid_send(gen_random_uuid()) as salt
+    from (select d.table_name, array_agg(d.row_number) as numbers from due d group by d.table_name) t
+    cross join lateral private.audited_rows(t.table_name, t.numbers) r
+  ), salted as (
+    insert into private.audit_salts (table_name, row_number, salt)
+    select f.table_name, f.row_number, f.salt from found f
+  ), done as (
+    delete from private.audit_unsealed u using found f
+    where u.table_name = f.table_name and u.row_number = f.row_number
+  )
+  insert into private.audit_leaves (seal_id, position, table_name, row_number, row_digest, text_digest)
+  select v_id, row_number() over (order by f.table_name, f.row_number), f.table_name, f.row_number,
+    f.row_digest, sha256(f.salt || f.texts)
+  from found f;
+  get diagnostics v_count = row_count;
+  if v_count > 0 then
+    insert into private.audit_seals (id, digest)
+    values (v_id, sha256(coalesce(v_last.digest, '') || private.leaves_digest(v_id)));
+  end if;
+  return v_count;
+end;
+$$;
+comment on function private.seal_audit_trail(integer) is
+  'Seals up to p_limit rows that wait for it, the oldest first, and returns how many.';
+
+-- What is found of a change past the triggers of the audit trail.
+
+create function private.check_seals(p_from bigint, p_to bigint)
+returns table (invariant text, detail jsonb)
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return query
+  select 'a seal is made of its rows and of the seal before it', jsonb_build_object('seal', n.id)
+  from generate_series(p_from, p_to) n (id)
+  left join private.audit_seals s on s.id = n.id
+  left join private.audit_seals b on b.id = n.id - 1
+  where s.digest is distinct from sha256(coalesce(b.digest, '') || private.leaves_digest(n.id))
+    or (n.id > 1 and b.id is null);
+
+  return query
+  select 'a sealed row is there, and says what it said',
+    jsonb_build_object('table', l.table_name, 'number', l.row_number, 'seal', l.seal_id)
+  from (
+    select x.table_name, array_agg(distinct x.row_number) as numbers
+    from private.audit_leaves x where x.seal_id between p_from and p_to group by x.table_name
+  ) t
+  join private.audit_leaves l on l.table_name = t.table_name and l.seal_id between p_from and p_to
+  left join private.audited_rows(t.table_name, t.numbers) r on r.row_number = l.row_number
+  left join private.audit_salts s on s.table_name = l.table_name and s.row_number = l.row_number
+  where r.row_digest is distinct from l.row_digest or (
+    -- Of a row that was sealed again, or waits for it, only the newest text counts.
+    l.text_digest is distinct from sha256(s.salt || r.texts)
+    and not exists (
+      select 1 from private.audit_leaves x
+      where x.table_name = l.table_name and x.row_number = l.row_number and x.seal_id > l.seal_id
+    )
+    and not exists (
+      select 1 from private.audit_unsealed u
+      where s.salt is null and u.table_name = l.table_name and u.row_number = l.row_number
+    )
+  );
+end;
+$$;
+comment on function private.check_seals(bigint, bigint) is
+  'What does not fit in the seals of these numbers: a row that was changed or deleted, a leaf or a seal that '
+  'was. None when all is well.';
+
+create function private.check_audit_coverage() returns table (invariant text, detail jsonb)
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  a private.audited_tables;
+begin
+  for a in select * from private.audited_tables x order by x.name loop
+    return query execute format(
+      'select ''a row of the audit trail is sealed or waits for it'', '
+        'jsonb_build_object(''table'', $1, ''number'', t.%2$I) '
+        'from %1$s t '
+        'where not exists (select 1 from private.audit_leaves l '
+        'where l.table_name = $1 and l.row_number = t.%2$I) '
+        'and not exists (select 1 from private.audit_unsealed u '
+        'where u.table_name = $1 and u.row_number = t.%2$I)',
+      a.name, a.numbered_by
+    ) using a.name;
+    return query execute format(
+      'select ''a row that waits to be sealed is there'', '
+        'jsonb_build_object(''table'', $1, ''number'', u.row_number) '
+        'from private.audit_unsealed u where u.table_name = $1 '
+        'and not exists (select 1 from %1$s t where t.%2$I = u.row_number)',
+      a.name, a.numbered_by
+    ) using a.name;
+  end loop;
+end;
+$$;
+comment on function private.check_audit_coverage() is
+  'Rows that were written or deleted past the triggers of the audit trail.';
+
+create function public.check_audit_chain() returns table (invariant text, detail jsonb)
+language sql
+stable
+security definer
+set search_path = ''
+as $$
+  select * from private.check_seals(1, (select coalesce(max(s.id), 0) from private.audit_seals s))
+  union all select * from private.check_audit_coverage()
+$$;
+comment on function public.check_audit_chain() is
+  'What was changed, deleted or slipped in of the audit trail: one row each, none when all is well. Part of '
+  'check_invariants().';
+grant execute on function public.check_audit_chain() to service_role;
+
+create function private.watch_audit_trail(
+  p_minute integer default extract(epoch from now())::bigint / 60 % 1440
+) returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_seals bigint;
+  v_problem jsonb;
+begin
+  perform private.seal_audit_trail();
+  select coalesce(max(s.id), 0) into v_seals from private.audit_seals s;
+  -- All of them once a day, the same share each minute.
+  select to_jsonb(c) into v_problem
+  from private.check_seals(v_seals * p_minute / 1440 + 1, v_seals * (p_minute + 1) / 1440) c limit 1;
+  if v_problem is not null and not exists (
+    select 1 from public.alerts a
+    where a.dedupe_key = 'audit_trail_broken' and a.status <> 'resolved' and a.data = v_problem
+  ) then
+    perform private.raise_alert('audit_trail_broken', 'critical', 'audit_trail_broken', v_problem);
+  end if;
+end;
+$$;
+comment on function private.watch_audit_trail(integer) is
+  'Part of the heartbeat: seals what waits, looks at the seals whose turn it is in this minute of the day '
+  '(UTC), and raises the alert audit_trail_broken. The alert is resolved by a person.';
+
 -- What must always be true of stock; see check_invariants().
 
 create function private.check_stock() returns table (invariant text, detail jsonb)
@@ -1446,7 +1934,7 @@ begin
     where i.order_id = o.id and not exists (
       select 1 from public.inventory_reservations r
       where r.order_id = o.id and r.variant_id = i.variant_id and r.status = 'committed'
-        and r.quantity = i.quantity
+        and r.quantity = i.quantity + (private.exchanged_pieces(i.id)).came
     )
   )
   union all
@@ -1460,7 +1948,7 @@ begin
     jsonb_build_object('order_id', r.order_id, 'variant_id', r.variant_id, 'quantity', r.quantity)
   from public.inventory_reservations r
   left join public.order_items i on i.order_id = r.order_id and i.variant_id = r.variant_id
-  where i.quantity is distinct from r.quantity
+  where i.quantity + (private.exchanged_pieces(i.id)).came is distinct from r.quantity
   union all
   select 'an open order holds its stock', jsonb_build_object('order', o.number, 'status', o.status)
   from public.orders o
@@ -1530,7 +2018,7 @@ begin
   select 'no more of a line comes back, or is paid back, than was sold',
     jsonb_build_object('order', o.number, 'sku', p.sku)
   from public.orders o cross join lateral private.line_positions(o.id) p
-  where p.returned + p.announced > p.quantity or p.refunded > p.quantity or p.sent_back > p.shipped
+  where p.returned + p.announced > p.quantity or p.refunded > p.paid or p.sent_back > p.shipped
   union all
   select 'pieces that came back are booked', jsonb_build_object('return_id', x.id)
   from public.returns x
@@ -1571,6 +2059,11 @@ begin
   where o.amount_subtotal <> (
     select coalesce(sum(i.unit_amount * i.quantity), 0) from public.order_items i where i.order_id = o.id
   )
+  union all
+  select 'what is exchanged has one price', jsonb_build_object('return_line', l.id)
+  from public.return_lines l
+  join public.order_items i on i.id = l.order_item_id join public.order_items x on x.id = l.exchanged_for
+  where (i.order_id, i.unit_amount) <> (x.order_id, x.unit_amount)
   union all
   select 'the hash of an order is that of its lines',
     jsonb_build_object('order', o.number, 'cart_hash', o.cart_hash)
@@ -1829,6 +2322,7 @@ as $$
   union all select * from private.check_order_state()
   union all select * from private.check_parcels()
   union all select * from private.check_outbox()
+  union all select * from public.check_audit_chain()
 $$;
 comment on function public.check_invariants() is
   'What must always be true and is not: one row per violation, none when all is well. For tests, doctor and '
@@ -1983,6 +2477,28 @@ $$;
 comment on function private.schedule_health() is
   'Health check schedule: failed runs of pg_cron and failed calls of pg_net; ok where there is neither.';
 
+create function private.audit_health() returns jsonb
+language sql
+stable
+set search_path = ''
+as $$
+  select jsonb_build_object(
+    'status', private.worst_status(
+      min(u.noted_at) < now() - interval '15 minutes',
+      exists (select 1 from public.alerts a where a.kind = 'audit_trail_broken' and a.status <> 'resolved')
+    ),
+    'unsealed', count(*),
+    'seals', (select coalesce(max(s.id), 0) from private.audit_seals s),
+    'newest_digest', (
+      select encode(s.digest, 'hex') from private.audit_seals s order by s.id desc limit 1
+    )
+  )
+  from private.audit_unsealed u
+$$;
+comment on function private.audit_health() is
+  'Health check audit: rows that wait to be sealed, how many seals there are, and the digest of the newest. '
+  'Kept outside, it proves that the trail up to it is the one that was there.';
+
 create function public.get_health() returns jsonb
 language sql
 stable
@@ -1996,6 +2512,7 @@ as $$
     'providers', private.providers_health(),
     'reconciliation', private.reconciliation_health(),
     'schedule', private.schedule_health(),
+    'audit', private.audit_health(),
     'staff', jsonb_build_object('status', 'ok', 'second_factor', private.setting('admin_require_mfa')),
     'alerts', (
       select jsonb_build_object(

@@ -95,6 +95,8 @@ function sample(type: string): string {
       return "interval '1 day'";
     case "boolean":
       return "true";
+    case "bytea":
+      return "'sample'::bytea";
     case "text":
       return "'sample'";
     case "date":

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { signedToken } from "../../supabase/functions/_shared/auth/signed_link.ts";
 import { resumeToken } from "../../supabase/functions/_shared/checkout/resume_link.ts";
 import {
   unsubscribeHeaders,
@@ -82,9 +83,12 @@ Deno.test("only a token of this shop, for this purpose, is good; the secret befo
   assert.equal((await world(old).ask(await unsubscribeLink(hmac, rotated), post)).status, 400);
   const base = "https://ref.example/unsubscribe";
   const order = await resumeToken("6f1c2b9e-4c57-4c0f-9d6e-0a5d3a1b7c42", 2_000_000_000, env);
+  // Signed by us, over the same claims, for another kind of link.
+  const otherKind = `${base}?token=${await signedToken("resume-checkout/1", hmac, env)}`;
   for (
     const url of [
       base,
+      otherKind,
       `${base}?token=`,
       `${base}?token=${order}`,
       link.slice(0, -1),

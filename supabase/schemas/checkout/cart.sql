@@ -128,12 +128,13 @@ begin
       o.currency
     )
     from public.orders o join public.order_items i on i.order_id = o.id
-    where o.id = p_order_id
+    where o.id = p_order_id and i.quantity > 0
     group by o.id
   );
 end;
 $$;
-comment on function private.hash_of_order(uuid) is 'hash_lines() of the lines that an order has now.';
+comment on function private.hash_of_order(uuid) is
+  'hash_lines() of the lines that were bought with an order.';
 
 create function private.asked_lines(p_items jsonb) returns jsonb
 language plpgsql
@@ -162,7 +163,7 @@ as $$
 begin
   return (
     select jsonb_agg(jsonb_build_array(i.sku, i.quantity) order by i.sku collate "C")
-    from public.order_items i where i.order_id = p_order_id
+    from public.order_items i where i.order_id = p_order_id and i.quantity > 0
   );
 end;
 $$;

@@ -18,7 +18,7 @@ as $$
           'sku', i.sku, 'name', i.name, 'quantity', i.quantity, 'unit_amount', i.unit_amount
         ) order by i.sku collate "C"
       )
-      from public.order_items i where i.order_id = o.id
+      from public.order_items i where i.order_id = o.id and i.quantity > 0
     ),
     'paid_at', o.paid_at,
     -- An order that is cancelled, or paid through another page, says nothing of a page that is open for all

@@ -220,7 +220,7 @@ declare
   -- Everything in a fact that says who somebody is.
   c_personal constant text[] := array[
     'email', 'name', 'phone', 'shipping_name', 'shipping_address', 'billing_address', 'business',
-    'card_fingerprint', 'receipt_url'
+    'promotions_consent', 'card_fingerprint', 'receipt_url'
   ];
 begin
   if not private.is_erased(p_fact, p_order_id) then

@@ -32,12 +32,13 @@ create table public.inventory_journal (
   created_at timestamptz not null default now(),
   constraint inventory_journal_change_not_zero check (change <> 0),
   constraint inventory_journal_kind_known check (kind in (
-    'opening', 'sale', 'release', 'return', 'adjustment', 'count', 'import', 'edit'
+    'opening', 'sale', 'release', 'return', 'exchange', 'adjustment', 'count', 'import', 'edit'
   ))
 );
 comment on table public.inventory_journal is
   'Append-only: every change of on_hand. kind: opening (the row was made), sale and release (goods of an '
-  'order go and, not sent after all or all together, come back), return (pieces came back), adjustment, '
+  'order go and, not sent after all or all together, come back), return (pieces came back), exchange (pieces '
+  'go out for those that come back, or after all do not), adjustment, '
   'count, import, edit (by hand, past the commands). Written by a trigger.';
 comment on column public.inventory_journal.actor is
   'Who: a member of staff, or for an order what settled it (event id, job); else the session''s user.';
@@ -46,6 +47,8 @@ create index inventory_journal_order_id_idx on public.inventory_journal (order_i
 
 create trigger refuse_change before update or delete on public.inventory_journal
   for each row execute function private.refuse_change();
+create trigger refuse_truncate before truncate on public.inventory_journal
+  for each statement execute function private.refuse_change();
 
 create function private.name_stock_move(
   p_kind text,

@@ -12,19 +12,39 @@ create table public.inventory_reservations (
   expires_at timestamptz not null,
   updated_at timestamptz not null default now(),
   constraint inventory_reservations_order_variant_key unique (order_id, variant_id),
-  constraint inventory_reservations_quantity_positive check (quantity > 0),
+  constraint inventory_reservations_quantity_not_negative check (quantity >= 0),
   constraint inventory_reservations_returned_within check (returned between 0 and quantity),
   constraint inventory_reservations_status_known check (status in ('active', 'committed', 'released'))
 );
 comment on table public.inventory_reservations is
   'Stock held by an order. expires_at only tells the sweeper when to ask Stripe; time alone releases '
   'nothing.';
+comment on column public.inventory_reservations.quantity is
+  'Pieces of the line, those that came by exchange included; 0: the exchange that brought them was closed.';
 comment on column public.inventory_reservations.returned is
   'Pieces that came back by themselves, on the shelf or damaged: quantity less these is what the order has.';
 create index inventory_reservations_variant_id_idx on public.inventory_reservations (variant_id)
   where status <> 'released';
 create index inventory_reservations_due_idx on public.inventory_reservations (expires_at)
   where status = 'active';
+
+create function private.lock_stock_of_order(p_order_id uuid) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  -- One order for all: every writer of inventory_levels locks by variant_id.
+  perform 1
+  from public.inventory_levels l
+  where l.variant_id in (
+    select r.variant_id from public.inventory_reservations r where r.order_id = p_order_id
+  )
+  order by l.variant_id
+  for no key update;
+end;
+$$;
+comment on function private.lock_stock_of_order(uuid) is
+  'Locks the stock of all that an order holds or owns, until the transaction ends.';
 
 create function private.refuse_lost_hold() returns trigger
 language plpgsql

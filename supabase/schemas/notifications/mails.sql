@@ -58,7 +58,7 @@ begin
       from public.order_items i
       join public.product_variants v on v.id = i.variant_id
       join public.products p on p.id = v.product_id
-      where i.order_id = o.id
+      where i.order_id = o.id and i.quantity > 0
     ), '[]')
   );
 end;

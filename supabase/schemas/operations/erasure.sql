@@ -8,8 +8,8 @@ as $$
 begin
   update public.checkout_sessions s set
     email = null, name = null, phone = null, shipping_name = null, shipping_address = null,
-    billing_address = null, business = null, url = null, version = private.without_digest(s.version),
-    contact_version = private.without_digest(s.contact_version)
+    billing_address = null, business = null, promotions_consent = null, url = null,
+    version = private.without_digest(s.version), contact_version = private.without_digest(s.contact_version)
   where s.order_id = any (p_order_ids);
   update public.payment_attempts a
   set card_fingerprint = null, receipt_url = null, version = private.without_digest(a.version)
@@ -33,8 +33,10 @@ language plpgsql
 set search_path = ''
 as $$
 begin
+  perform set_config('kct.erasing', 'on', true);
   update public.staff_commands c set args = c.args - '{reason,note}'::text[]
   where c.order_id = any (p_order_ids) and c.args ?| array['reason', 'note'];
+  perform set_config('kct.erasing', '', true);
   update public.returns r set reason = null where r.order_id = any (p_order_ids) and r.reason is not null;
   update private.jobs j set
     payload = j.payload || jsonb_build_object('note', null)
@@ -54,20 +56,11 @@ comment on function private.erase_own_texts(uuid[]) is
   'Removes what staff wrote about orders, and what providers said of their jobs: it may name the buyer in '
   'any way.';
 
-create function private.erase_events(p_order_ids uuid[], p_stripe_ids text[], p_email text, p_pattern text)
-returns integer
+create function private.erase_events(p_event_ids text[], p_pattern text) returns integer
 language plpgsql
 set search_path = ''
 as $$
 declare
-  v_ids text[] := array(
-    select s.id from public.checkout_sessions s where s.order_id = any (p_order_ids)
-    union all select p.id from public.payments p where p.order_id = any (p_order_ids)
-    union all select a.id from public.payment_attempts a where a.order_id = any (p_order_ids)
-    union all select r.id from public.refunds r where r.order_id = any (p_order_ids)
-    union all select d.id from public.disputes d where d.order_id = any (p_order_ids)
-    union all select f.source_id from public.fraud_signals f where f.order_id = any (p_order_ids)
-  ) || p_stripe_ids;
   v_count integer;
 begin
   -- Of one that is still to be applied, what it says of money is needed.
@@ -75,23 +68,14 @@ begin
     when e.status in ('processed', 'ignored') and e.next_attempt_at is null then '{"erased": true}'
     else private.redact(e.payload, p_pattern)
   end
-  where not e.payload ? 'erased' and (
-    e.payload #>> '{data,object,id}' = any (v_ids)
-    or e.payload #>> '{data,object,payment_intent}' = any (v_ids)
-    or e.payload #>> '{data,object,charge}' = any (v_ids)
-    -- By address alone: a household shares its name, street and phone.
-    or (
-      e.payload::text ilike '%' || p_email || '%' and e.payload::text ~* private.words_pattern(array[p_email])
-    )
-  );
+  where e.id = any (p_event_ids);
   get diagnostics v_count = row_count;
   return v_count;
 end;
 $$;
-comment on function private.erase_events(uuid[], text[], text, text) is
-  'Empties the stored payloads of events about these orders, these Stripe customers, or with this address, '
-  'ours or not, dead ones too; from one that is still to be applied it takes what the pattern finds. '
-  'Returns how many.';
+comment on function private.erase_events(text[], text) is
+  'Empties the stored payloads of events; from one that is still to be applied it takes what the pattern '
+  'finds. Returns how many.';
 
 create function private.erase_stripe_customers(p_ids text[], p_livemode boolean) returns void
 language plpgsql
@@ -156,66 +140,40 @@ language plpgsql
 set search_path = ''
 as $$
 declare
-  v_email text := lower(btrim(p_email));
-  v_order_ids uuid[];
-  v_customer_ids uuid[];
-  v_stripe_ids text[];
+  v_email constant text := lower(btrim(p_email));
+  s private.person_scope := private.lock_person(v_email);
   v_words record;
   v_modes boolean[];
   v_count jsonb;
   v_order_id uuid;
 begin
-  v_order_ids := array(
-    select o.id from public.orders o where lower(o.email) = v_email
-    union select s.order_id from public.checkout_sessions s where lower(s.email) = v_email
-    union select n.order_id from public.notifications n where lower(n.recipient) = v_email
-  );
-  v_customer_ids := array(
-    select c.id from public.customers c where lower(c.email) = v_email
-    -- The row of a guest is that of their orders, whatever address it has by now.
-    or (
-      c.user_id is null and c.id in (select o.customer_id from public.orders o where o.id = any (v_order_ids))
-    )
-  );
-  v_order_ids := array(
-    select o.id from public.orders o where o.id = any (v_order_ids) or o.customer_id = any (v_customer_ids)
-    order by o.id for no key update
-  );
-  v_stripe_ids := array(
-    select c.stripe_customer_id from public.customers c where c.id = any (v_customer_ids)
-    union select s.stripe_customer_id from public.checkout_sessions s where s.order_id = any (v_order_ids)
-    union select c.id from private.stripe_customers c where lower(c.email) = v_email
-    -- An account that used this address on one order keeps its own customer.
-    except select c.stripe_customer_id from public.customers c where not c.id = any (v_customer_ids)
-    except select null
-  );
-  perform private.refuse_disputed(v_order_ids);
+  perform private.refuse_disputed(s.order_ids);
   v_modes := array(
-    select o.livemode from public.orders o where o.id = any (v_order_ids)
-    union select c.livemode from public.customers c where c.id = any (v_customer_ids)
+    select o.livemode from public.orders o where o.id = any (s.order_ids)
+    union select c.livemode from public.customers c where c.id = any (s.customer_ids)
   );
   select w.anywhere, w.own into v_words
-  from private.words_of_person(v_email, v_order_ids, v_customer_ids, v_stripe_ids) w;
+  from private.words_of_person(v_email, s.order_ids, s.customer_ids, s.stripe_ids) w;
 
   v_count := jsonb_build_object(
-    'orders', cardinality(v_order_ids), 'customers', cardinality(v_customer_ids),
-    'stripe_customers', cardinality(v_stripe_ids),
-    'events', private.erase_events(v_order_ids, v_stripe_ids, v_email, v_words.own)
+    'orders', cardinality(s.order_ids), 'customers', cardinality(s.customer_ids),
+    'stripe_customers', cardinality(s.stripe_ids),
+    'events', private.erase_events(s.event_ids, v_words.own)
   );
-  perform private.erase_own_texts(v_order_ids);
+  perform private.erase_own_texts(s.order_ids);
   v_count := v_count || jsonb_build_object(
-    'texts', private.redact_texts(v_words.anywhere) + private.redact_texts(v_words.own, v_order_ids)
+    'texts', private.redact_texts(v_words.anywhere) + private.redact_texts(v_words.own, s.order_ids)
   );
   if not exists (select 1 from jsonb_each(v_count) c where c.value <> '0') then
     return v_count;
   end if;
-  perform private.erase_digests(v_email, v_order_ids);
+  perform private.erase_digests(v_email, s.order_ids);
   update public.orders o set cancelled_at = coalesce(o.cancelled_at, now())
-  where o.id = any (v_order_ids) and o.status = 'pending';
-  perform private.erase_orders(v_order_ids);
-  perform private.erase_stripe_customers(v_stripe_ids, coalesce(v_modes[1], false));
-  perform private.erase_customers(v_customer_ids);
-  foreach v_order_id in array v_order_ids loop
+  where o.id = any (s.order_ids) and o.status = 'pending';
+  perform private.erase_orders(s.order_ids);
+  perform private.erase_stripe_customers(s.stripe_ids, coalesce(v_modes[1], false));
+  perform private.erase_customers(s.customer_ids);
+  foreach v_order_id in array s.order_ids loop
     perform private.settle_order(v_order_id, 'staff');
   end loop;
   return v_count;

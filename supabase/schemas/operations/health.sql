@@ -146,6 +146,28 @@ $$;
 comment on function private.schedule_health() is
   'Health check schedule: failed runs of pg_cron and failed calls of pg_net; ok where there is neither.';
 
+create function private.audit_health() returns jsonb
+language sql
+stable
+set search_path = ''
+as $$
+  select jsonb_build_object(
+    'status', private.worst_status(
+      min(u.noted_at) < now() - interval '15 minutes',
+      exists (select 1 from public.alerts a where a.kind = 'audit_trail_broken' and a.status <> 'resolved')
+    ),
+    'unsealed', count(*),
+    'seals', (select coalesce(max(s.id), 0) from private.audit_seals s),
+    'newest_digest', (
+      select encode(s.digest, 'hex') from private.audit_seals s order by s.id desc limit 1
+    )
+  )
+  from private.audit_unsealed u
+$$;
+comment on function private.audit_health() is
+  'Health check audit: rows that wait to be sealed, how many seals there are, and the digest of the newest. '
+  'Kept outside, it proves that the trail up to it is the one that was there.';
+
 create function public.get_health() returns jsonb
 language sql
 stable
@@ -159,6 +181,7 @@ as $$
     'providers', private.providers_health(),
     'reconciliation', private.reconciliation_health(),
     'schedule', private.schedule_health(),
+    'audit', private.audit_health(),
     'staff', jsonb_build_object('status', 'ok', 'second_factor', private.setting('admin_require_mfa')),
     'alerts', (
       select jsonb_build_object(

@@ -122,6 +122,7 @@ as $$
   union all select * from private.check_order_state()
   union all select * from private.check_parcels()
   union all select * from private.check_outbox()
+  union all select * from public.check_audit_chain()
 $$;
 comment on function public.check_invariants() is
   'What must always be true and is not: one row per violation, none when all is well. For tests, doctor and '

@@ -26,6 +26,11 @@ begin
     select coalesce(sum(i.unit_amount * i.quantity), 0) from public.order_items i where i.order_id = o.id
   )
   union all
+  select 'what is exchanged has one price', jsonb_build_object('return_line', l.id)
+  from public.return_lines l
+  join public.order_items i on i.id = l.order_item_id join public.order_items x on x.id = l.exchanged_for
+  where (i.order_id, i.unit_amount) <> (x.order_id, x.unit_amount)
+  union all
   select 'the hash of an order is that of its lines',
     jsonb_build_object('order', o.number, 'cart_hash', o.cart_hash)
   from public.orders o

@@ -52,7 +52,7 @@ begin
     where i.order_id = o.id and not exists (
       select 1 from public.inventory_reservations r
       where r.order_id = o.id and r.variant_id = i.variant_id and r.status = 'committed'
-        and r.quantity = i.quantity
+        and r.quantity = i.quantity + (private.exchanged_pieces(i.id)).came
     )
   )
   union all
@@ -66,7 +66,7 @@ begin
     jsonb_build_object('order_id', r.order_id, 'variant_id', r.variant_id, 'quantity', r.quantity)
   from public.inventory_reservations r
   left join public.order_items i on i.order_id = r.order_id and i.variant_id = r.variant_id
-  where i.quantity is distinct from r.quantity
+  where i.quantity + (private.exchanged_pieces(i.id)).came is distinct from r.quantity
   union all
   select 'an open order holds its stock', jsonb_build_object('order', o.number, 'status', o.status)
   from public.orders o
@@ -136,7 +136,7 @@ begin
   select 'no more of a line comes back, or is paid back, than was sold',
     jsonb_build_object('order', o.number, 'sku', p.sku)
   from public.orders o cross join lateral private.line_positions(o.id) p
-  where p.returned + p.announced > p.quantity or p.refunded > p.quantity or p.sent_back > p.shipped
+  where p.returned + p.announced > p.quantity or p.refunded > p.paid or p.sent_back > p.shipped
   union all
   select 'pieces that came back are booked', jsonb_build_object('return_id', x.id)
   from public.returns x

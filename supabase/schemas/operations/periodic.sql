@@ -143,6 +143,7 @@ begin
   insert into private.heartbeats as h (name) values ('retry_jobs')
   on conflict (name) do update set last_at = now() where h.last_at < now() - interval '5 seconds';
   perform private.watch_deliveries();
+  perform private.watch_audit_trail();
   perform private.queue_digest();
 
   for r in
@@ -170,7 +171,7 @@ $$;
 comment on function public.enqueue_periodic_jobs(jsonb) is
   'The heartbeat: p_settings { admin_require_mfa: true } turns that on in private.settings, nothing here '
   'turns it off.
-Raises and resolves the alerts about deliveries, then queues whatever is due by the '
+Raises and resolves the alerts about deliveries, seals the audit trail, then queues whatever is due by the '
   'clock, each once per period however often this is called, and never a second of a kind
 while one '
   'waits. Returns how many were queued.';

@@ -54,7 +54,7 @@ as $$
 declare
   v_job private.jobs;
 begin
-  perform private.lock_orders_of_refunds(array[p_job_id]);
+  perform private.lock_before_jobs(array[p_job_id]);
   select * into v_job from private.jobs where id = p_job_id for update;
   if not found then
     raise exception 'job % is not stored here', p_job_id using errcode = 'SHINV';
@@ -153,6 +153,13 @@ declare
   v_items public.redriven_item[] := '{}';
   v_problem text;
 begin
+  if not p_dry_run then
+    perform private.lock_before_jobs(
+      coalesce(array_agg(x.id::bigint) filter (where x.what = 'job'), '{}'),
+      coalesce(array_agg(x.id) filter (where x.what = 'event'), '{}')
+    )
+    from private.redrivable(p_event_ids, p_job_ids, p_type, p_all, p_again) x where x.problem is null;
+  end if;
   for r in
     select x.* from private.redrivable(p_event_ids, p_job_ids, p_type, p_all, p_again) x order by x.what, x.id
   loop

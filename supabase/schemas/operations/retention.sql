@@ -116,6 +116,7 @@ begin
       )
     order by e.received_at
     limit p_limit
+    for no key update skip locked
   );
   get diagnostics v_count = row_count;
   return v_count;

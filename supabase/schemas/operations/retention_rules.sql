@@ -40,15 +40,19 @@ insert into private.retention_rules (table_name, columns, holds, kept, ended_by)
   ('public.order_risk', '{velocity_mode,three_d_secure,review_reasons}', 'nothing', 'with the order', ''),
   (
     'public.checkout_sessions',
-    '{email,name,phone,shipping_name,shipping_address,billing_address,business,url,version,contact_version}',
+    '{email,name,phone,shipping_name,shipping_address,billing_address,business,promotions_consent,url,'
+    'version,contact_version}',
     'person',
     'with the order', 'erase_orders()'
   ),
   (
     'public.checkout_sessions',
-    '{id,status,payment_status,payment_id,stripe_customer_id,currency,cart_hash,recovered_from}', 'nothing',
+    '{id,status,payment_status,payment_id,stripe_customer_id,currency,cart_hash,recovered_from,'
+    'terms_consent}',
+    'nothing',
     'for good', ''
   ),
+  ('public.order_terms', '{version}', 'nothing', 'for good', ''),
   ('public.customers', '{email,name}', 'person', 'until erased', 'erase_person()'),
   ('public.customers', '{stripe_customer_id}', 'nothing', 'until erased', 'erase_person()'),
   ('private.stripe_customers', '{email,name,version}', 'person', 'until erased', 'erase_person()'),
@@ -135,6 +139,10 @@ insert into private.retention_rules (table_name, columns, holds, kept, ended_by)
   ('private.jobs', '{kind,dedupe_key,status,worker}', 'nothing', 'the retention of its kind', 'purge_jobs()'),
   ('private.rate_limits', '{key}', 'person', 'an hour', 'take_rate_limits()'),
   ('private.circuit_breakers', '{reason}', 'text', 'until the provider is back', 'erase_person()'),
+  ('private.audited_tables', '{name,numbered_by,texts}', 'nothing', 'for good', ''),
+  ('private.audit_unsealed', '{table_name}', 'nothing', 'until it is sealed', 'seal_audit_trail()'),
+  ('private.audit_leaves', '{table_name}', 'nothing', 'for good', ''),
+  ('private.audit_salts', '{table_name}', 'nothing', 'with the text', 'note_unsealed()'),
   ('private.carriers', '{name,tracking_url}', 'nothing', 'for good', ''),
   ('private.circuit_breakers', '{provider}', 'nothing', 'for good', ''),
   ('private.disposable_email_domains', '{domain}', 'nothing', 'for good', ''),

@@ -231,7 +231,7 @@ create table public.order_items (
   quantity integer not null,
   unit_amount bigint not null,
   constraint order_items_order_variant_key unique (order_id, variant_id),
-  constraint order_items_quantity_positive check (quantity > 0),
+  constraint order_items_quantity_not_negative check (quantity >= 0),
   constraint order_items_unit_amount_not_negative check (unit_amount >= 0)
 );
 comment on table public.order_items is
@@ -242,7 +242,8 @@ comment on column public.order_items.variant_id is
   'product_variants.id: the goods, whatever they are called by now.';
 comment on column public.order_items.name is 'As the shopper saw it.';
 comment on column public.order_items.quantity is
-  'Pieces ordered; what became of them is in shipment_lines and return_lines.';
+  'Pieces ordered: frozen. 0: a line that an exchange has added, whose pieces stand in '
+  'return_lines.exchanged_for. What became of them is in shipment_lines and return_lines.';
 comment on column public.order_items.unit_amount is
   'The price of one, in minor units of the orders currency.';
 comment on column public.order_items.sku is
@@ -276,11 +277,13 @@ begin
 end;
 $$;
 comment on function private.refuse_change() is
-  'Trigger of append-only tables: refuses update and delete with SQLSTATE SHAPP, but for what '
+  'Trigger of append-only tables: refuses update, delete and truncate with SQLSTATE SHAPP, but for what '
   'erase_person() removes.';
 
-create trigger refuse_change before update on public.order_events
+create trigger refuse_change before update or delete on public.order_events
   for each row execute function private.refuse_change();
+create trigger refuse_truncate before truncate on public.order_events
+  for each statement execute function private.refuse_change();
 
 create function private.lock_order(p_order_id uuid) returns public.orders
 language plpgsql

@@ -91,7 +91,7 @@ create function private.line_positions(p_order_id uuid)
 returns table (
   order_item_id uuid, variant_id uuid, sku text, name text, unit_amount bigint, quantity integer,
   shipped integer, sent_back integer, returned integer, announced integer, refunded integer,
-  here integer, to_ship integer
+  here integer, to_ship integer, paid integer, exchanged integer, exchanging integer
 )
 language plpgsql
 stable
@@ -99,9 +99,12 @@ set search_path = ''
 as $$
 begin
   return query
-  select i.id, i.variant_id, i.sku, i.name, i.unit_amount, i.quantity, s.shipped, b.sent_back, b.returned,
-    b.announced, f.given, i.quantity - s.shipped - b.put_back, i.quantity - s.shipped - b.withdrawn
+  select i.id, i.variant_id, i.sku, i.name, i.unit_amount, i.quantity + e.came, s.shipped, b.sent_back,
+    b.returned, b.announced, f.given, i.quantity + e.came - s.shipped - b.put_back,
+    i.quantity + e.came - s.shipped - b.withdrawn, i.quantity + e.came - e.went, b.exchanged,
+    e.went - b.exchanged
   from public.order_items i
+  cross join lateral private.exchanged_pieces(i.id) e
   cross join lateral (
     select coalesce(sum(l.quantity), 0)::integer as shipped
     from public.shipment_lines l where l.order_item_id = i.id
@@ -111,7 +114,10 @@ begin
       coalesce(sum(l.quantity) filter (where r.received_at is not null), 0)::integer as returned,
       coalesce(sum(l.quantity) filter (where r.received_at is null), 0)::integer as announced,
       coalesce(sum(l.unsent) filter (where r.received_at is not null), 0)::integer as put_back,
-      coalesce(sum(l.unsent), 0)::integer as withdrawn
+      coalesce(sum(l.unsent), 0)::integer as withdrawn,
+      coalesce(
+        sum(l.quantity) filter (where r.received_at is not null and l.exchanged_for is not null), 0
+      )::integer as exchanged
     from public.return_lines l join public.returns r on r.id = l.return_id
     -- A return that was closed and never came is none.
     where l.order_item_id = i.id and (r.received_at is not null or r.status = 'requested')
@@ -122,9 +128,12 @@ begin
 end;
 $$;
 comment on function private.line_positions(uuid) is
-  'Where the pieces of each line of an order are. shipped: have left the house; sent_back: of those in '
+  'Where the pieces of each line of an order are. quantity: bought, and come by exchange; shipped: have left '
+  'the house; sent_back: of those in '
   'returns, the ones that had left; returned and announced: in returns that came, and that are awaited; '
-  'refunded: money given back or on its way; here: sold and still in the house; to_ship: still to be sent. '
+  'refunded: money given back or on its way; here: sold and still in the house; to_ship: still to be sent; '
+  'paid: pieces whose price is on this line; exchanged and exchanging: of those returned and announced, what '
+  'another piece goes out for. '
   'Call with the order locked.';
 
 create function private.completed_at(p_order_id uuid) returns timestamptz

@@ -31,6 +31,8 @@ create table public.checkout_sessions (
   url text,
   expires_at timestamptz not null,
   recovered_from text,
+  terms_consent text,
+  promotions_consent text,
   completed_at timestamptz,
   closing_at timestamptz,
   version text collate "C" not null,
@@ -41,6 +43,11 @@ comment on table public.checkout_sessions is
   'Checkout Sessions of our orders, as last seen. An order may have several: resumed, recovered.';
 comment on column public.checkout_sessions.business is
   'What a business buyer gave on the payment page: { name, tax_ids: [{ type, value }] }.';
+comment on column public.checkout_sessions.terms_consent is
+  'accepted: the shopper has ticked the terms on the payment page, which asks where CHECKOUT_TERMS_CONSENT '
+  'is on; else null.';
+comment on column public.checkout_sessions.promotions_consent is
+  'opt_in or opt_out: what the shopper has said to promotional mails on the payment page; null: not asked.';
 comment on column public.checkout_sessions.awaited_payment is
   'It was once seen complete with its payment under way: a slow method.';
 comment on column public.checkout_sessions.closing_at is

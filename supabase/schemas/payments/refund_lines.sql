@@ -61,10 +61,12 @@ begin
     return 0;
   end if;
   select max(i.unit_amount), coalesce(
-    sum(x.unit_amount * x.quantity) filter (where (x.sku collate "C", x.id) < (i.sku collate "C", i.id)), 0
+    sum(x.unit_amount * (x.quantity + e.came - e.went))
+      filter (where (x.sku collate "C", x.id) < (i.sku collate "C", i.id)), 0
   )
   into v_unit, v_before
   from public.order_items i join public.order_items x on x.order_id = i.order_id
+  cross join lateral private.exchanged_pieces(x.id) e
   where i.id = p_order_item_id;
   -- Counted from the first piece of the order on, so that all pieces together are all of the money.
   return v_step * (

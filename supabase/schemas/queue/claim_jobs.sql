@@ -24,9 +24,9 @@ declare
   c_error constant text := 'worker died: lease ran out';
   v_job private.jobs;
 begin
-  perform private.lock_orders_of_refunds(array(
+  perform private.lock_before_jobs(array(
     select j.id from private.jobs j
-    where j.kind = 'refund_payment' and j.status = 'running' and j.leased_until < now()
+    where j.kind in ('refund_payment', 'retry_event') and j.status = 'running' and j.leased_until < now()
       and j.attempts >= j.max_attempts
   ));
   for v_job in

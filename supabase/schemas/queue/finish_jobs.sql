@@ -239,7 +239,7 @@ declare
   v_result record;
   v_held boolean;
 begin
-  perform private.lock_orders_of_refunds(
+  perform private.lock_before_jobs(
     array(select (r ->> 'id')::bigint from jsonb_array_elements(p_results) r)
   );
   -- Providers in one order, jobs in one order: two workers cannot wait for each other.

@@ -171,3 +171,29 @@ as $$
 $$;
 comment on function public.count_jobs() is 'How many jobs are due or running.';
 grant execute on function public.count_jobs() to service_role;
+
+create function private.lock_before_jobs(p_job_ids bigint[], p_event_ids text[] default '{}') returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  perform 1 from public.webhook_events e
+  where e.id = any (p_event_ids) or e.id in (
+    select j.payload ->> 'event_id' from private.jobs j
+    where j.id = any (p_job_ids) and j.kind = 'retry_event'
+  )
+  order by e.id
+  for no key update;
+  perform 1 from public.orders o
+  where o.id in (
+    select q.order_id
+    from private.jobs j join public.refund_requests q on q.id = j.payload ->> 'refund_request_id'
+    where j.id = any (p_job_ids) and j.kind = 'refund_payment'
+  )
+  order by o.id
+  for no key update;
+end;
+$$;
+comment on function private.lock_before_jobs(bigint[], text[]) is
+  'Locks what comes before jobs everywhere, for jobs that are about to be ended or brought back: their '
+  'events (and these), then the orders of their refunds.';

@@ -6,6 +6,7 @@ select a.kind, a.severity, a.status, a.data ->> 'order_number' as order_number,
   a.last_at, a.data, a.id
 from public.alerts a
 left join (values
+  ('audit_trail_broken', 'select * from check_audit_chain() lists what was changed; find out who could.'),
   ('cancelled_order_paid', 'Nothing: all of it is refunded. resolve_alert().'),
   ('checkout_refused', 'Stripe refuses to sell: fix what data names, then resolve_alert().'),
   ('dispute_closed', 'Won: nothing. Lost, and the goods are still here: cancel_order().'),

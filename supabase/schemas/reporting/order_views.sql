@@ -183,7 +183,7 @@ select o.number, o.status, o.fulfillment_status,
     select string_agg(
       i.quantity || ' × ' || i.name || ' (' || i.sku || ')', E'\n' order by i.sku collate "C"
     )
-    from public.order_items i where i.order_id = o.id
+    from public.order_items i where i.order_id = o.id and i.quantity > 0
   ) as items,
   o.amount_total, private.money_text(o.amount_total, o.currency) as amount_total_text,
   o.amount_paid, private.money_text(o.amount_paid, o.currency) as amount_paid_text,

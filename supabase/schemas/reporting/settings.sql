@@ -84,7 +84,8 @@ comment on function private.address_text(text, jsonb) is
 grant execute on function private.address_text(text, jsonb) to authenticated, service_role;
 
 -- The packing list and the reasons to wait are rules of the orders; they are asked with the reader's rights.
-grant execute on function private.line_positions(uuid), private.refunded_pieces(uuid)
+grant execute on function
+  private.line_positions(uuid), private.refunded_pieces(uuid), private.exchanged_pieces(uuid)
   to authenticated, service_role;
 
 grant usage on schema reporting to authenticated;

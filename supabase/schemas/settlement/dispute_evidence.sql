@@ -18,7 +18,7 @@ as $$
       coalesce(c.user_id is not null and b.customer_id = o.customer_id, false) as same_account,
       (
         select string_agg(i.quantity || ' × ' || i.name, ', ' order by i.sku collate "C")
-        from public.order_items i where i.order_id = b.id
+        from public.order_items i where i.order_id = b.id and i.quantity > 0
       ) as description
     from public.orders o
     join public.orders b on b.id <> o.id and b.paid_at < o.paid_at and b.livemode = o.livemode
@@ -71,7 +71,7 @@ as $$
             'sku', i.sku, 'name', i.name, 'quantity', i.quantity, 'unit_amount', i.unit_amount
           ) order by i.sku collate "C"
         )
-        from public.order_items i where i.order_id = o.id
+        from public.order_items i where i.order_id = o.id and i.quantity > 0
       ),
       'mails', (
         select coalesce(

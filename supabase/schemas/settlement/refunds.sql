@@ -173,24 +173,6 @@ $$;
 comment on function private.resume_refund(private.jobs) is
   'A refund that was given up runs again: its money counts as given back once more.';
 
-create function private.lock_orders_of_refunds(p_job_ids bigint[]) returns void
-language plpgsql
-set search_path = ''
-as $$
-begin
-  perform 1 from public.orders o
-  where o.id in (
-    select q.order_id
-    from private.jobs j join public.refund_requests q on q.id = j.payload ->> 'refund_request_id'
-    where j.id = any (p_job_ids) and j.kind = 'refund_payment'
-  )
-  order by o.id
-  for no key update;
-end;
-$$;
-comment on function private.lock_orders_of_refunds(bigint[]) is
-  'Locks the orders of refund jobs that are about to end, before the jobs: orders come first everywhere.';
-
 create function private.tell_of_refund(q public.refund_requests, p_job_id bigint, p_cause text) returns void
 language plpgsql
 set search_path = ''

@@ -12,14 +12,7 @@ begin
   ) then
     return true;
   end if;
-  -- One order for all: every writer of inventory_levels locks by variant_id.
-  perform 1
-  from public.inventory_levels l
-  where l.variant_id in (
-    select r.variant_id from public.inventory_reservations r where r.order_id = p_order_id
-  )
-  order by l.variant_id
-  for no key update;
+  perform private.lock_stock_of_order(p_order_id);
 
   if p_target in ('committed', 'active') and exists (
     select 1

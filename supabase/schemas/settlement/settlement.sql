@@ -228,6 +228,7 @@ begin
     o := private.order_as_asked(o);
   end if;
   perform private.settle_returns(o, p_source);
+  perform private.settle_exchanges(o, p_source);
   if o.restocked_at is null and (private.restock_due(o) or private.all_returned(o.id)) then
     o.restocked_at := now();
   end if;

@@ -104,3 +104,86 @@ $$;
 comment on function private.run_set_price(jsonb) is
   'Carries out set_price, and answers { sku, currency, was, price_amount }; orders that exist keep their '
   'price. SHSKU; SHINV: a price that Stripe refuses; SHREF: one that looks like major units.';
+
+create function public.add_product(
+  p_slug text,
+  p_name text,
+  p_description text default null,
+  p_image_url text default null,
+  p_active boolean default true,
+  p_dry_run boolean default false,
+  p_command_id uuid default null
+) returns jsonb
+language sql
+set search_path = ''
+as $$
+  select private.submit_command(
+    'add_product',
+    jsonb_build_object(
+      'slug', p_slug, 'name', p_name, 'description', p_description, 'image_url', p_image_url,
+      'active', p_active
+    ),
+    p_dry_run, p_command_id
+  )
+$$;
+comment on function public.add_product(text, text, text, text, boolean, boolean, uuid) is
+  'Adds a product; its sizes and colours come with add_variant(). Staff only.';
+grant execute on function public.add_product(
+  text, text, text, text, boolean, boolean, uuid
+) to authenticated, service_role;
+
+create function public.add_variant(
+  p_product_slug text,
+  p_sku text,
+  p_price_amount numeric,
+  p_currency text,
+  p_size text default null,
+  p_color text default null,
+  p_on_hand integer default 0,
+  p_confirm boolean default false,
+  p_dry_run boolean default false,
+  p_command_id uuid default null
+) returns jsonb
+language sql
+set search_path = ''
+as $$
+  select private.submit_command(
+    'add_variant',
+    jsonb_build_object(
+      'product_slug', p_product_slug, 'sku', p_sku, 'price_amount', p_price_amount, 'currency', p_currency,
+      'size', p_size, 'color', p_color, 'on_hand', p_on_hand, 'confirm', nullif(p_confirm, false)
+    ),
+    p_dry_run, p_command_id
+  )
+$$;
+comment on function public.add_variant(
+  text, text, numeric, text, text, text, integer, boolean, boolean, uuid
+) is
+  'Puts a size and colour of a product on sale, with its stock. p_price_amount in Stripe''s minor units; a '
+  'price that Stripe refuses is refused, one below one unit of the currency needs p_confirm. Staff only.';
+grant execute on function public.add_variant(
+  text, text, numeric, text, text, text, integer, boolean, boolean, uuid
+) to authenticated, service_role;
+
+create function public.set_price(
+  p_sku text,
+  p_price_amount numeric,
+  p_confirm boolean default false,
+  p_dry_run boolean default false,
+  p_command_id uuid default null
+) returns jsonb
+language sql
+set search_path = ''
+as $$
+  select private.submit_command(
+    'set_price',
+    jsonb_build_object('sku', p_sku, 'price_amount', p_price_amount, 'confirm', nullif(p_confirm, false)),
+    p_dry_run, p_command_id
+  )
+$$;
+comment on function public.set_price(text, numeric, boolean, boolean, uuid) is
+  'Gives a SKU another price, in minor units of its currency, for checkouts from now on. Less than one unit '
+  'of the currency needs p_confirm. Staff only.';
+grant execute on function public.set_price(
+  text, numeric, boolean, boolean, uuid
+) to authenticated, service_role;

@@ -191,3 +191,58 @@ end;
 $$;
 comment on function private.run_correct_shipment(uuid, jsonb) is
   'Carries out correct_shipment. SHINV: no such parcel, or nothing to correct.';
+
+create function public.mark_fulfilled(
+  p_order_number text,
+  p_carrier text default null,
+  p_tracking_number text default null,
+  p_lines jsonb default null,
+  p_dry_run boolean default false,
+  p_command_id uuid default null
+) returns jsonb
+language sql
+set search_path = ''
+as $$
+  select private.submit_command(
+    'mark_fulfilled',
+    jsonb_build_object(
+      'order_number', p_order_number, 'carrier', p_carrier, 'tracking_number', p_tracking_number,
+      'lines', p_lines
+    ),
+    p_dry_run, p_command_id
+  )
+$$;
+comment on function public.mark_fulfilled(text, text, text, jsonb, boolean, uuid) is
+  'Notes a parcel and mails the customer: p_lines [{"sku", "quantity"}], or all that is still to be sent. '
+  'The order is fulfilled when nothing is left. Of an order that has shipped in one parcel it corrects '
+  'carrier and tracking number, and mails the correction. Staff only.';
+grant execute on function public.mark_fulfilled(
+  text, text, text, jsonb, boolean, uuid
+) to authenticated, service_role;
+
+create function public.correct_shipment(
+  p_order_number text,
+  p_parcel integer,
+  p_carrier text default null,
+  p_tracking_number text default null,
+  p_dry_run boolean default false,
+  p_command_id uuid default null
+) returns jsonb
+language sql
+set search_path = ''
+as $$
+  select private.submit_command(
+    'correct_shipment',
+    jsonb_build_object(
+      'order_number', p_order_number, 'parcel', p_parcel, 'carrier', p_carrier,
+      'tracking_number', p_tracking_number
+    ),
+    p_dry_run, p_command_id
+  )
+$$;
+comment on function public.correct_shipment(text, integer, text, text, boolean, uuid) is
+  'Corrects carrier or tracking number of a parcel (numbered from 1 in each order) and mails the correction. '
+  'Staff only.';
+grant execute on function public.correct_shipment(
+  text, integer, text, text, boolean, uuid
+) to authenticated, service_role;

@@ -4,17 +4,19 @@
 
 create table public.staff_commands (
   id uuid primary key default gen_random_uuid(),
+  number bigint generated always as identity,
   command text not null,
   args jsonb not null default '{}',
   actor text not null default coalesce(auth.uid()::text, session_user::text),
   order_id uuid references public.orders (id) on delete set null,
   result jsonb,
   created_at timestamptz not null default now(),
+  constraint staff_commands_number_key unique (number),
   constraint staff_commands_command_known check (command in (
     'request_refund', 'cancel_order', 'release_review', 'mark_fulfilled', 'correct_shipment',
     'submit_dispute_evidence',
     'resend_notification', 'redrive_webhook_event', 'redrive_job', 'erase_customer',
-    'assign_refund', 'announce_return', 'close_return', 'receive_return',
+    'assign_refund', 'announce_return', 'exchange_return', 'close_return', 'receive_return',
     'adjust_inventory', 'count_inventory', 'import_inventory', 'add_product', 'add_variant', 'set_price',
     'acknowledge_alert', 'resolve_alert', 'accept_dispute', 'export_person', 'lift_mail_suppression'
   ))
@@ -30,11 +32,17 @@ create policy staff_commands_read on public.staff_commands for select to authent
 create policy staff_commands_insert on public.staff_commands for insert to authenticated
   with check ((select private.is_admin()));
 revoke all on public.staff_commands from public, anon, authenticated, service_role;
+revoke all on sequence public.staff_commands_number_seq from public, anon, authenticated, service_role;
 grant select on public.staff_commands to authenticated, service_role;
 grant insert (id, command, args) on public.staff_commands to authenticated, service_role;
 
+-- Until it has its result, a row is being carried out.
+create trigger refuse_change before update on public.staff_commands
+  for each row when (old.result is not null) execute function private.refuse_change();
 create trigger refuse_delete before delete on public.staff_commands
   for each row execute function private.refuse_change();
+create trigger refuse_truncate before truncate on public.staff_commands
+  for each statement execute function private.refuse_change();
 
 create function private.staff_command_fields(p_command text)
 returns table (field text, type text, required boolean, size bigint)
@@ -54,6 +62,8 @@ as $$
     ('assign_refund', 'restock', 'boolean', false, null),
     ('announce_return', 'order_number', 'text', true, 64), ('announce_return', 'lines', 'array', true, 10000),
     ('announce_return', 'reason', 'text', false, 500),
+    ('exchange_return', 'order_number', 'text', true, 64), ('exchange_return', 'lines', 'array', true, 10000),
+    ('exchange_return', 'reason', 'text', false, 500),
     ('close_return', 'return_id', 'text', true, 64), ('close_return', 'note', 'text', false, 2000),
     ('cancel_order', 'order_number', 'text', true, 64), ('cancel_order', 'reason', 'text', false, 500),
     ('receive_return', 'order_number', 'text', true, 64), ('receive_return', 'lines', 'array', false, 10000),

@@ -165,3 +165,65 @@ comment on function private.run_count_inventory(text, jsonb, text) is
   'pieces that have not been sent included. All lines or none. Answers { lines, changed: [{ sku, was, '
   'counted }] }. SHSKU: unknown or listed twice; SHINV: not a count; SHSTK: less than orders and checkouts '
   'hold.';
+
+create function public.adjust_inventory(
+  p_sku text,
+  p_delta integer,
+  p_reason text,
+  p_dry_run boolean default false,
+  p_command_id uuid default null
+) returns jsonb
+language sql
+set search_path = ''
+as $$
+  select private.submit_command(
+    'adjust_inventory',
+    jsonb_build_object('sku', p_sku, 'delta', p_delta, 'reason', p_reason),
+    p_dry_run, p_command_id
+  )
+$$;
+comment on function public.adjust_inventory(text, integer, text, boolean, uuid) is
+  'Goods received (p_delta > 0) or lost (p_delta < 0). Staff only.';
+grant execute on function public.adjust_inventory(
+  text, integer, text, boolean, uuid
+) to authenticated, service_role;
+
+create function public.count_inventory(
+  p_counts jsonb,
+  p_note text default null,
+  p_dry_run boolean default false,
+  p_command_id uuid default null
+) returns jsonb
+language sql
+set search_path = ''
+as $$
+  select private.submit_command(
+    'count_inventory',
+    jsonb_build_object('counts', p_counts, 'note', p_note),
+    p_dry_run, p_command_id
+  )
+$$;
+comment on function public.count_inventory(jsonb, text, boolean, uuid) is
+  'Sets the stock to what was counted: p_counts [{"sku", "counted"}], all pieces in the house, those sold '
+  'and not sent included. All lines or none; counting again changes nothing. Staff only.';
+grant execute on function public.count_inventory(jsonb, text, boolean, uuid) to authenticated, service_role;
+
+create function public.import_inventory(
+  p_csv text,
+  p_note text default null,
+  p_dry_run boolean default false,
+  p_command_id uuid default null
+) returns jsonb
+language sql
+set search_path = ''
+as $$
+  select private.submit_command(
+    'import_inventory',
+    jsonb_build_object('csv', p_csv, 'note', p_note),
+    p_dry_run, p_command_id
+  )
+$$;
+comment on function public.import_inventory(text, text, boolean, uuid) is
+  'As count_inventory(), from a CSV file: SKU and pieces in the house, with or without a heading that begins '
+  'with sku. Staff only.';
+grant execute on function public.import_inventory(text, text, boolean, uuid) to authenticated, service_role;

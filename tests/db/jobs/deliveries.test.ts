@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { createTestDatabase } from "../../../scripts/local/test_database.ts";
-import { clearQueue } from "./queue.ts";
+import { clearQueue, emptyTables } from "./queue.ts";
 
 const database = await createTestDatabase("seeded");
 const { sql } = database;
@@ -12,8 +12,10 @@ function test(name: string, work: () => Promise<void>): void {
     sanitizeResources: false,
     fn: async () => {
       await clearQueue(sql);
-      await sql`truncate public.orders, public.webhook_events, public.reconciliation_drift, public.alerts,
-        private.webhook_endpoint_states cascade`;
+      await emptyTables(
+        sql,
+        "public.orders, public.webhook_events, public.reconciliation_drift, public.alerts, private.webhook_endpoint_states",
+      );
       await sql`update private.periodic_jobs set next_at = now() + every`;
       await work();
     },

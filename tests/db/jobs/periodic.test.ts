@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import postgres from "postgres";
 import { createTestDatabase } from "../../../scripts/local/test_database.ts";
-import { claim, clearQueue, finish } from "./queue.ts";
+import { claim, clearQueue, emptyTables, finish } from "./queue.ts";
 
 const database = await createTestDatabase("seeded");
 const { sql } = database;
@@ -16,7 +16,7 @@ function test(name: string, work: () => Promise<void>): void {
     fn: async () => {
       await clearQueue(sql);
       await sql`update private.periodic_jobs set next_at = null`;
-      await sql`truncate public.orders cascade`;
+      await emptyTables(sql, "public.orders");
       await work();
     },
   });

@@ -49,6 +49,10 @@ const damages: Record<string, Damage> = {
   "committed is the sum of committed reservations": (tx) =>
     tx`update public.inventory_levels set committed = committed + 1, on_hand = on_hand - 1`,
   "on_hand is the sum of its journal": (tx) => tx`update public.inventory_journal set change = change + 1`,
+  "what is exchanged has one price": (tx) =>
+    tx`update public.return_lines set exchanged_for = (
+      select id from public.order_items where order_id = ${paidId}
+    )`,
   "a paid order owns its stock": (tx) =>
     tx`update public.inventory_reservations set status = 'released' where order_id = ${paidId}`,
   "an expired order holds no stock": (tx) =>

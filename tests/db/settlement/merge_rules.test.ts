@@ -47,6 +47,8 @@ const kinds: { name: string; table: string; fact: (random: Random) => Fact }[] =
       business: pick(r, null, { name: "Turner Ltd", tax_ids: [] }),
       url: fixed(r, "https://pay.example"),
       recovered_from: fixed(r, "cs_0"),
+      terms_consent: fixed(r, "accepted"),
+      promotions_consent: fixed(r, "opt_in"),
       expires_at: pick(r, base, base + 1),
     }),
   },

@@ -83,12 +83,14 @@ Deno.test("write_order() is the only function that writes what settle_order() de
   assert.deepEqual(await writersOf("order_risk", "review_reasons"), ["private.write_order"]);
 });
 
-Deno.test("committed stock is written by settle_stock() and settle_returns() only, and settle_order() alone calls them", async () => {
+Deno.test("committed stock is written by settle_stock(), settle_returns() and settle_exchanges() only, and settle_order() alone calls them", async () => {
   assert.deepEqual(await writersOf("inventory_levels", "committed"), [
+    "private.settle_exchanges",
     "private.settle_returns",
     "private.settle_stock",
   ]);
   assert.deepEqual(await callersOf("settle_returns"), ["private.settle_order"]);
+  assert.deepEqual(await callersOf("settle_exchanges"), ["private.settle_order"]);
   assert.deepEqual(await callersOf("settle_stock"), ["private.settle_order"]);
 });
 

@@ -1,96 +1,27 @@
 import assert from "node:assert/strict";
-import type postgres from "postgres";
 import { assertInvariants } from "../../support/invariants.ts";
 import { sqlstateOf } from "../../support/role.ts";
-import { deliver, endingOf, endRefundJob } from "./arrange.ts";
+import { endingOf, endRefundJob } from "./arrange.ts";
+import {
+  answerOf,
+  type Line,
+  paidCart,
+  receive,
+  refund,
+  refusal,
+  shelf,
+  ship,
+  sound,
+  succeed,
+  tell,
+} from "./goods.ts";
 import { searchDatabase, undone } from "./search.ts";
-import { attachSession, beginCart, type CartLine } from "./shop.ts";
-import { type Extras, type Payment, Story } from "./story.ts";
+import { attachSession, beginCart } from "./shop.ts";
+import { Story } from "./story.ts";
 
 const database = await searchDatabase();
 const { sql } = database;
 Deno.test.afterAll(() => database.drop());
-
-type Db = postgres.ReservedSql | postgres.Sql;
-type Answer = Record<string, unknown>;
-interface Line {
-  sku: string;
-  quantity: number;
-  restock?: boolean;
-}
-
-const cart: CartLine[] = [{ sku: "SHIRT", quantity: 3, price: 10_000 }, {
-  sku: "TIE",
-  quantity: 1,
-  price: 5_000,
-}];
-
-/** Three shirts at 100 and a tie at 50, paid. */
-async function paidCart(
-  db: Db,
-  extras: Extras = {},
-  lines = cart,
-  tag = "T",
-): Promise<{ story: Story; payment: Payment }> {
-  const story = new Story(await beginCart(db, lines), 60, tag);
-  await attachSession(db, story, "a");
-  const payment = story.paid("a", extras);
-  await tell(db, story);
-  return { story, payment };
-}
-
-async function tell(db: Db, story: Story): Promise<void> {
-  await deliver(db, story.moves);
-  story.events.length = 0;
-}
-
-function refund(db: Db, story: Story, lines: Line[] | null, named = "") {
-  return db.unsafe(
-    `select public.request_refund($1, p_lines => $2::text::jsonb ${named}) as answer`,
-    [story.frame.orderNumber, lines === null ? null : JSON.stringify(lines)],
-  );
-}
-
-function receive(db: Db, story: Story, lines: Line[] | null) {
-  return db.unsafe("select public.receive_return($1, $2::text::jsonb) as answer", [
-    story.frame.orderNumber,
-    lines === null ? null : JSON.stringify(lines),
-  ]);
-}
-
-function answerOf(rows: readonly postgres.Row[]): Answer {
-  return rows[0]?.["answer"];
-}
-
-/** Stripe makes the refund that a command asked for. */
-async function succeed(db: Db, story: Story, payment: Payment, answer: Answer, name = "1"): Promise<void> {
-  story.refunded(payment, name, Number(answer["amount"]), "succeeded", String(answer["command_id"]));
-  await tell(db, story);
-  await endRefundJob(db, String(answer["command_id"]), "done");
-}
-
-async function shelf(db: Db, sku: string): Promise<[number, number]> {
-  const [level] = await db`select l.on_hand, l.committed from public.inventory_levels l
-    join public.product_variants v on v.id = l.variant_id where v.sku = ${sku}`;
-  return [level?.["on_hand"], level?.["committed"]];
-}
-
-async function refusal(tx: postgres.ReservedSql, statement: PromiseLike<unknown>): Promise<string | null> {
-  await tx`savepoint refused`;
-  const state = await sqlstateOf(statement);
-  await tx`rollback to savepoint refused`;
-  return state;
-}
-
-async function sound(db: Db): Promise<void> {
-  assert.deepEqual([...await db`select * from public.check_invariants()`], []);
-}
-
-async function ship(db: Db, story: Story, lines: Line[] | null = null): Promise<void> {
-  await db`select public.mark_fulfilled(${story.frame.orderNumber}, p_lines => ${
-    lines === null ? null : JSON.stringify(lines)
-  }::text::jsonb)`;
-}
 
 Deno.test("one of three shirts comes back: its money, and the shirt on the shelf once that has succeeded", async () => {
   await undone(sql, async (tx) => {

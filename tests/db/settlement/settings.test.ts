@@ -27,6 +27,7 @@ const settingValues: Record<string, [unknown, unknown]> = {
   retention_signal_days: [365, 1],
   retention_unpaid_days: [90, 1],
   stock_shown_max: [20, 0],
+  terms_version: [null, "2026-03"],
   shop_name: ["Our shop", "Another shop"],
   shop_sender_name: [null, "Orders"],
   shop_logo_url: [null, "/logo.png"],

@@ -56,6 +56,8 @@ export async function drain(stack: TestStack, context: JobContext = jobContext(s
   for (let round = 0; round < 50; round++) {
     await stack
       .sql`update private.jobs set run_at = now() where status = 'queued' and kind not in ('remind_dispute')`;
+    // What is collected for one message waits no longer.
+    await stack.sql`update private.alert_incidents set told_at = null, telling_until = null`;
     const tally = await work(1000, context);
     if (tally.claimed === 0) return;
   }

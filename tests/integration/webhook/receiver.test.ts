@@ -105,15 +105,12 @@ Deno.test("stripe-webhook on a running stack", async (test) => {
     assert.deepEqual(alerts.map((row) => row["kind"]), ["webhook_other_livemode", "webhook_thin_payload"]);
   });
 
-  await test.step("raises one alert for another API version, and still processes", async () => {
+  await test.step("raises one alert for another API version, counted up, and still processes", async () => {
     for (let index = 0; index < 3; index++) {
       await overHttp({ ...foreignEvent(), api_version: "2025-01-27.acacia" });
     }
     const rows = await sql`select count from alerts where kind = 'webhook_api_version'`;
     assert.deepEqual(rows.map((row) => row["count"]), [3]);
-    const [job] =
-      await sql`select count(*)::int as jobs from private.jobs where dedupe_key like 'send_alert:webhook_api_version%'`;
-    assert.equal(job?.["jobs"], 1);
   });
 
   await test.step("stores text that jsonb does not take", async () => {

@@ -21,14 +21,14 @@ export type Database = {
                   ]
                 },"checkout_sessions": {
                   Row: {
-                    "amount_discount": number | null,"amount_shipping": number | null,"amount_subtotal": number | null,"amount_tax": number | null,"amount_total": number | null,"async_payment_failed": boolean,"attempt": number | null,"awaited_payment": boolean,"billing_address": Json | null,"business": Json | null,"cart_hash": string | null,"closing_at": string | null,"completed_at": string | null,"contact_version": string,"created_at": string,"currency": string | null,"email": string | null,"expires_at": string,"id": string,"livemode": boolean,"metadata_order_id": string | null,"name": string | null,"order_id": string,"payment_id": string | null,"payment_status": string,"phone": string | null,"recovered_from": string | null,"shipping_address": Json | null,"shipping_name": string | null,"status": string,"stripe_customer_id": string | null,"url": string | null,"version": string
+                    "amount_discount": number | null,"amount_shipping": number | null,"amount_subtotal": number | null,"amount_tax": number | null,"amount_total": number | null,"async_payment_failed": boolean,"attempt": number | null,"awaited_payment": boolean,"billing_address": Json | null,"business": Json | null,"cart_hash": string | null,"closing_at": string | null,"completed_at": string | null,"contact_version": string,"created_at": string,"currency": string | null,"email": string | null,"expires_at": string,"id": string,"livemode": boolean,"metadata_order_id": string | null,"name": string | null,"order_id": string,"payment_id": string | null,"payment_status": string,"phone": string | null,"promotions_consent": string | null,"recovered_from": string | null,"shipping_address": Json | null,"shipping_name": string | null,"status": string,"stripe_customer_id": string | null,"terms_consent": string | null,"url": string | null,"version": string
                   }
                   ComputedFields: never
                   Insert: {
-                    "amount_discount"?: number | null,"amount_shipping"?: number | null,"amount_subtotal"?: number | null,"amount_tax"?: number | null,"amount_total"?: number | null,"async_payment_failed"?: boolean,"attempt"?: number | null,"awaited_payment"?: boolean,"billing_address"?: Json | null,"business"?: Json | null,"cart_hash"?: string | null,"closing_at"?: string | null,"completed_at"?: string | null,"contact_version": string,"created_at"?: string,"currency"?: string | null,"email"?: string | null,"expires_at": string,"id": string,"livemode": boolean,"metadata_order_id"?: string | null,"name"?: string | null,"order_id": string,"payment_id"?: string | null,"payment_status": string,"phone"?: string | null,"recovered_from"?: string | null,"shipping_address"?: Json | null,"shipping_name"?: string | null,"status": string,"stripe_customer_id"?: string | null,"url"?: string | null,"version": string
+                    "amount_discount"?: number | null,"amount_shipping"?: number | null,"amount_subtotal"?: number | null,"amount_tax"?: number | null,"amount_total"?: number | null,"async_payment_failed"?: boolean,"attempt"?: number | null,"awaited_payment"?: boolean,"billing_address"?: Json | null,"business"?: Json | null,"cart_hash"?: string | null,"closing_at"?: string | null,"completed_at"?: string | null,"contact_version": string,"created_at"?: string,"currency"?: string | null,"email"?: string | null,"expires_at": string,"id": string,"livemode": boolean,"metadata_order_id"?: string | null,"name"?: string | null,"order_id": string,"payment_id"?: string | null,"payment_status": string,"phone"?: string | null,"promotions_consent"?: string | null,"recovered_from"?: string | null,"shipping_address"?: Json | null,"shipping_name"?: string | null,"status": string,"stripe_customer_id"?: string | null,"terms_consent"?: string | null,"url"?: string | null,"version": string
                   }
                   Update: {
-                    "amount_discount"?: number | null,"amount_shipping"?: number | null,"amount_subtotal"?: number | null,"amount_tax"?: number | null,"amount_total"?: number | null,"async_payment_failed"?: boolean,"attempt"?: number | null,"awaited_payment"?: boolean,"billing_address"?: Json | null,"business"?: Json | null,"cart_hash"?: string | null,"closing_at"?: string | null,"completed_at"?: string | null,"contact_version"?: string,"created_at"?: string,"currency"?: string | null,"email"?: string | null,"expires_at"?: string,"id"?: string,"livemode"?: boolean,"metadata_order_id"?: string | null,"name"?: string | null,"order_id"?: string,"payment_id"?: string | null,"payment_status"?: string,"phone"?: string | null,"recovered_from"?: string | null,"shipping_address"?: Json | null,"shipping_name"?: string | null,"status"?: string,"stripe_customer_id"?: string | null,"url"?: string | null,"version"?: string
+                    "amount_discount"?: number | null,"amount_shipping"?: number | null,"amount_subtotal"?: number | null,"amount_tax"?: number | null,"amount_total"?: number | null,"async_payment_failed"?: boolean,"attempt"?: number | null,"awaited_payment"?: boolean,"billing_address"?: Json | null,"business"?: Json | null,"cart_hash"?: string | null,"closing_at"?: string | null,"completed_at"?: string | null,"contact_version"?: string,"created_at"?: string,"currency"?: string | null,"email"?: string | null,"expires_at"?: string,"id"?: string,"livemode"?: boolean,"metadata_order_id"?: string | null,"name"?: string | null,"order_id"?: string,"payment_id"?: string | null,"payment_status"?: string,"phone"?: string | null,"promotions_consent"?: string | null,"recovered_from"?: string | null,"shipping_address"?: Json | null,"shipping_name"?: string | null,"status"?: string,"stripe_customer_id"?: string | null,"terms_consent"?: string | null,"url"?: string | null,"version"?: string
                   }
                   Relationships: [
                     {
@@ -277,6 +277,26 @@ isOneToOne: true
       referencedColumns: ["id"]
     }
                   ]
+                },"order_terms": {
+                  Row: {
+                    "attempt": number,"order_id": string,"version": string
+                  }
+                  ComputedFields: never
+                  Insert: {
+                    "attempt": number,"order_id": string,"version": string
+                  }
+                  Update: {
+                    "attempt"?: number,"order_id"?: string,"version"?: string
+                  }
+                  Relationships: [
+                    {
+      foreignKeyName: "order_terms_order_id_fkey"
+      columns: ["order_id"]
+isOneToOne: false
+      referencedRelation: "orders"
+      referencedColumns: ["id"]
+    }
+                  ]
                 },"orders": {
                   Row: {
                     "abandoned_at": string | null,"accepts_marketing": boolean | null,"account_id": string | null,"amount_discount": number,"amount_paid": number,"amount_refunded": number,"amount_shipping": number,"amount_subtotal": number,"amount_tax": number,"amount_total": number,"attempt": number,"billing_address": Json | null,"cancelled_at": string | null,"cart_hash": string,"created_at": string,"currency": string,"customer_id": string | null,"customer_name": string | null,"decided_payment_id": string | null,"email": string | null,"erased_at": string | null,"fulfilled_at": string | null,"fulfillment_status": string,"id": string,"idempotency_key": string | null,"livemode": boolean,"locale": string | null,"mail_to_account": boolean,"number": string,"oversold_at": string | null,"paid_at": string | null,"payment_id": string | null,"phone": string | null,"prices_include_tax": boolean,"purchase_ip": unknown,"restocked_at": string | null,"session_expires_at": string,"session_id": string | null,"shipping_address": Json | null,"shipping_name": string | null,"shipping_rates": NonNullable<Json>,"status": string,"updated_at": string,"user_agent": string | null
@@ -485,17 +505,23 @@ isOneToOne: false
                   ]
                 },"return_lines": {
                   Row: {
-                    "order_item_id": string,"quantity": number,"restock": boolean,"return_id": string,"unsent": number
+                    "exchanged_for": string | null,"id": string,"order_item_id": string,"quantity": number,"restock": boolean,"return_id": string,"unsent": number
                   }
                   ComputedFields: never
                   Insert: {
-                    "order_item_id": string,"quantity": number,"restock": boolean,"return_id": string,"unsent"?: number
+                    "exchanged_for"?: string | null,"id"?: string,"order_item_id": string,"quantity": number,"restock": boolean,"return_id": string,"unsent"?: number
                   }
                   Update: {
-                    "order_item_id"?: string,"quantity"?: number,"restock"?: boolean,"return_id"?: string,"unsent"?: number
+                    "exchanged_for"?: string | null,"id"?: string,"order_item_id"?: string,"quantity"?: number,"restock"?: boolean,"return_id"?: string,"unsent"?: number
                   }
                   Relationships: [
                     {
+      foreignKeyName: "return_lines_exchanged_for_fkey"
+      columns: ["exchanged_for"]
+isOneToOne: false
+      referencedRelation: "order_items"
+      referencedColumns: ["id"]
+    },{
       foreignKeyName: "return_lines_order_item_id_fkey"
       columns: ["order_item_id"]
 isOneToOne: false
@@ -591,14 +617,14 @@ isOneToOne: false
                   ]
                 },"staff_commands": {
                   Row: {
-                    "actor": string,"args": NonNullable<Json>,"command": string,"created_at": string,"id": string,"order_id": string | null,"result": Json | null
+                    "actor": string,"args": NonNullable<Json>,"command": string,"created_at": string,"id": string,"number": number,"order_id": string | null,"result": Json | null
                   }
                   ComputedFields: never
                   Insert: {
-                    "actor"?: string,"args"?: NonNullable<Json>,"command": string,"created_at"?: string,"id"?: string,"order_id"?: string | null,"result"?: Json | null
+                    "actor"?: string,"args"?: NonNullable<Json>,"command": string,"created_at"?: string,"id"?: string,"number"?: never,"order_id"?: string | null,"result"?: Json | null
                   }
                   Update: {
-                    "actor"?: string,"args"?: NonNullable<Json>,"command"?: string,"created_at"?: string,"id"?: string,"order_id"?: string | null,"result"?: Json | null
+                    "actor"?: string,"args"?: NonNullable<Json>,"command"?: string,"created_at"?: string,"id"?: string,"number"?: never,"order_id"?: string | null,"result"?: Json | null
                   }
                   Relationships: [
                     {
@@ -668,6 +694,20 @@ isOneToOne: false
       referencedColumns: ["id"]
     }
                   ]
+                },"order_consents": {
+                  Row: {
+                    "given_at": string | null,"order_id": string,"promotions_consent": string | null,"session_id": string,"terms_consent": string | null,"terms_version": string | null
+                  }
+                  ComputedFields: never
+                  Relationships: [
+                    {
+      foreignKeyName: "checkout_sessions_order_id_fkey"
+      columns: ["order_id"]
+isOneToOne: false
+      referencedRelation: "orders"
+      referencedColumns: ["id"]
+    }
+                  ]
                 }
           }
           Functions: {
@@ -675,31 +715,31 @@ isOneToOne: false
 { Args: { "p_attempt": number,"p_order_id": string,"p_refusal"?: Json }; Returns: boolean
                            },
 "accept_dispute":
-{ Args: { "p_dispute_id": string,"p_note"?: string }; Returns: Json
+{ Args: { "p_command_id"?: string,"p_dispute_id": string,"p_dry_run"?: boolean,"p_note"?: string }; Returns: Json
                            },
 "acknowledge_alert":
-{ Args: { "p_alert_id": string }; Returns: Json
+{ Args: { "p_alert_id": string,"p_command_id"?: string,"p_dry_run"?: boolean }; Returns: Json
                            },
 "add_product":
-{ Args: { "p_active"?: boolean,"p_description"?: string,"p_image_url"?: string,"p_name": string,"p_slug": string }; Returns: Json
+{ Args: { "p_active"?: boolean,"p_command_id"?: string,"p_description"?: string,"p_dry_run"?: boolean,"p_image_url"?: string,"p_name": string,"p_slug": string }; Returns: Json
                            },
 "add_variant":
-{ Args: { "p_color"?: string,"p_confirm"?: boolean,"p_currency": string,"p_on_hand"?: number,"p_price_amount": number,"p_product_slug": string,"p_size"?: string,"p_sku": string }; Returns: Json
+{ Args: { "p_color"?: string,"p_command_id"?: string,"p_confirm"?: boolean,"p_currency": string,"p_dry_run"?: boolean,"p_on_hand"?: number,"p_price_amount": number,"p_product_slug": string,"p_size"?: string,"p_sku": string }; Returns: Json
                            },
 "adjust_inventory":
-{ Args: { "p_delta": number,"p_reason": string,"p_sku": string }; Returns: Json
+{ Args: { "p_command_id"?: string,"p_delta": number,"p_dry_run"?: boolean,"p_reason": string,"p_sku": string }; Returns: Json
                            },
 "advance_reconciliation_cursor":
 { Args: { "p_name": string,"p_position": string }; Returns: string
                            },
 "announce_return":
-{ Args: { "p_dry_run"?: boolean,"p_lines": Json,"p_order_number": string,"p_reason"?: string }; Returns: Json
+{ Args: { "p_command_id"?: string,"p_dry_run"?: boolean,"p_lines": Json,"p_order_number": string,"p_reason"?: string }; Returns: Json
                            },
 "apply_stripe_facts":
 { Args: { "p_facts": Json,"p_observed_at": string,"p_source": string }; Returns: boolean
                            },
 "assign_refund":
-{ Args: { "p_dry_run"?: boolean,"p_lines": Json,"p_refund_id": string,"p_restock"?: boolean }; Returns: Json
+{ Args: { "p_command_id"?: string,"p_dry_run"?: boolean,"p_lines": Json,"p_refund_id": string,"p_restock"?: boolean }; Returns: Json
                            },
 "attach_checkout_session":
 { Args: { "p_attempt": number,"p_email_change"?: number,"p_fact": Json,"p_order_id": string }; Returns: undefined
@@ -708,7 +748,12 @@ isOneToOne: false
 { Args: { "p_accepts_marketing"?: boolean,"p_client_ip": string,"p_email": string,"p_hold_seconds": number,"p_idempotency_key": string,"p_items": Json,"p_livemode": boolean,"p_locale": string,"p_previous_session_id"?: string,"p_session_seconds": number,"p_supersede"?: boolean,"p_user_agent": string,"p_user_id": string,"p_velocity_mode"?: string }; Returns: Json
                            },
 "cancel_order":
-{ Args: { "p_order_number": string,"p_reason"?: string }; Returns: Json
+{ Args: { "p_command_id"?: string,"p_dry_run"?: boolean,"p_order_number": string,"p_reason"?: string }; Returns: Json
+                           },
+"check_audit_chain":
+{ Args: Record<PropertyKey, never>; Returns: {
+              "detail": Json,"invariant": string
+            }[]
                            },
 "check_invariants":
 { Args: Record<PropertyKey, never>; Returns: {
@@ -721,13 +766,13 @@ isOneToOne: false
             }[]
                            },
 "close_return":
-{ Args: { "p_note"?: string,"p_return_id": string }; Returns: Json
+{ Args: { "p_command_id"?: string,"p_dry_run"?: boolean,"p_note"?: string,"p_return_id": string }; Returns: Json
                            },
 "correct_shipment":
-{ Args: { "p_carrier"?: string,"p_order_number": string,"p_parcel": number,"p_tracking_number"?: string }; Returns: Json
+{ Args: { "p_carrier"?: string,"p_command_id"?: string,"p_dry_run"?: boolean,"p_order_number": string,"p_parcel": number,"p_tracking_number"?: string }; Returns: Json
                            },
 "count_inventory":
-{ Args: { "p_counts": Json,"p_note"?: string }; Returns: Json
+{ Args: { "p_command_id"?: string,"p_counts": Json,"p_dry_run"?: boolean,"p_note"?: string }; Returns: Json
                            },
 "count_jobs":
 { Args: Record<PropertyKey, never>; Returns: number
@@ -736,10 +781,13 @@ isOneToOne: false
 { Args: { "p_settings"?: Json }; Returns: number
                            },
 "erase_customer":
-{ Args: { "p_email": string }; Returns: Json
+{ Args: { "p_command_id"?: string,"p_dry_run"?: boolean,"p_email": string }; Returns: Json
+                           },
+"exchange_return":
+{ Args: { "p_command_id"?: string,"p_dry_run"?: boolean,"p_lines": Json,"p_order_number": string,"p_reason"?: string }; Returns: Json
                            },
 "export_person":
-{ Args: { "p_email": string }; Returns: Json
+{ Args: { "p_command_id"?: string,"p_dry_run"?: boolean,"p_email": string }; Returns: Json
                            },
 "find_open_checkout":
 { Args: { "p_order_id": string }; Returns: Json
@@ -809,7 +857,7 @@ isOneToOne: false
         isSetofReturn: false
       } },
 "import_inventory":
-{ Args: { "p_csv": string,"p_note"?: string }; Returns: Json
+{ Args: { "p_command_id"?: string,"p_csv": string,"p_dry_run"?: boolean,"p_note"?: string }; Returns: Json
                            },
 "judge_refund":
 { Args: { "p_request_id": string }; Returns: Database["public"]['CompositeTypes']["refund_judgement"]
@@ -820,7 +868,7 @@ isOneToOne: false
         isSetofReturn: false
       } },
 "lift_mail_suppression":
-{ Args: { "p_email": string,"p_reason"?: string }; Returns: Json
+{ Args: { "p_command_id"?: string,"p_dry_run"?: boolean,"p_email": string,"p_reason"?: string }; Returns: Json
                            },
 "list_differing_objects":
 { Args: { "p_objects": Json }; Returns: (string)[]
@@ -832,7 +880,7 @@ isOneToOne: false
 { Args: { "p_event_ids": (string)[] }; Returns: (string)[]
                            },
 "mark_fulfilled":
-{ Args: { "p_carrier"?: string,"p_lines"?: Json,"p_order_number": string,"p_tracking_number"?: string }; Returns: Json
+{ Args: { "p_carrier"?: string,"p_command_id"?: string,"p_dry_run"?: boolean,"p_lines"?: Json,"p_order_number": string,"p_tracking_number"?: string }; Returns: Json
                            },
 "purge_old_data":
 { Args: { "p_limit": number }; Returns: Database["public"]['CompositeTypes']["purge_report"]
@@ -887,11 +935,14 @@ isOneToOne: false
 "redrive":
 { Args: { "p_actor": string,"p_again"?: boolean,"p_all": boolean,"p_dry_run": boolean,"p_event_ids": (string)[],"p_job_ids": (number)[],"p_type": string }; Returns: (Database["public"]['CompositeTypes']["redriven_item"])[]
                            },
+"redrive_job":
+{ Args: { "p_command_id"?: string,"p_dry_run"?: boolean,"p_job_id": number }; Returns: Json
+                           },
 "redrive_webhook_event":
-{ Args: { "p_event_id": string }; Returns: Json
+{ Args: { "p_command_id"?: string,"p_dry_run"?: boolean,"p_event_id": string }; Returns: Json
                            },
 "release_review":
-{ Args: { "p_note"?: string,"p_order_number": string }; Returns: Json
+{ Args: { "p_command_id"?: string,"p_dry_run"?: boolean,"p_note"?: string,"p_order_number": string }; Returns: Json
                            },
 "remind_dispute":
 { Args: { "p_days": number,"p_dispute_id": string }; Returns: Database["public"]['CompositeTypes']["dispute_reminder"]
@@ -913,10 +964,10 @@ isOneToOne: false
 { Args: { "p_amount"?: number,"p_command_id"?: string,"p_confirm"?: boolean,"p_dry_run"?: boolean,"p_lines"?: Json,"p_order_number": string,"p_reason"?: string,"p_restock"?: boolean,"p_shipping"?: boolean }; Returns: Json
                            },
 "resend_notification":
-{ Args: { "p_order_number": string,"p_template": string }; Returns: Json
+{ Args: { "p_command_id"?: string,"p_dry_run"?: boolean,"p_order_number": string,"p_template": string }; Returns: Json
                            },
 "resolve_alert":
-{ Args: { "p_alert_id": string,"p_note"?: string }; Returns: Json
+{ Args: { "p_alert_id": string,"p_command_id"?: string,"p_dry_run"?: boolean,"p_note"?: string }; Returns: Json
                            },
 "restart_checkout_attempt":
 { Args: { "p_attempt": number,"p_hold_seconds": number,"p_order_id": string,"p_session_seconds": number }; Returns: Json
@@ -933,10 +984,10 @@ isOneToOne: false
         isSetofReturn: false
       } },
 "set_price":
-{ Args: { "p_confirm"?: boolean,"p_dry_run"?: boolean,"p_price_amount": number,"p_sku": string }; Returns: Json
+{ Args: { "p_command_id"?: string,"p_confirm"?: boolean,"p_dry_run"?: boolean,"p_price_amount": number,"p_sku": string }; Returns: Json
                            },
 "submit_dispute_evidence":
-{ Args: { "p_dispute_id": string,"p_note"?: string }; Returns: Json
+{ Args: { "p_command_id"?: string,"p_dispute_id": string,"p_dry_run"?: boolean,"p_note"?: string }; Returns: Json
                            },
 "take_alert_message":
 { Args: { "p_alert_id": string }; Returns: Json

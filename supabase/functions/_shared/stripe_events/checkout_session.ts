@@ -118,6 +118,8 @@ export function checkoutSessionFact(
     billing_address: addressOf(customer?.address),
     business: businessOf(customer ?? null),
     recovered_from: session.recovered_from ?? null,
+    terms_consent: session.consent?.terms_of_service ?? null,
+    promotions_consent: session.consent?.promotions ?? null,
     url: session.url ?? null,
     expires_at: session.expires_at ?? session.created + olderLifetimeSeconds,
   };

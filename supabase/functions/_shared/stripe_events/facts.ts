@@ -54,6 +54,10 @@ export interface CheckoutSessionFact {
   /** Null for a buyer who named no business. */
   business: Business | null;
   recovered_from: string | null;
+  /** `accepted`, or null: not asked, or not complete. */
+  terms_consent: string | null;
+  /** `opt_in`, `opt_out`, or null: not asked, or not complete. */
+  promotions_consent: string | null;
   url: string | null;
   expires_at: number;
 }

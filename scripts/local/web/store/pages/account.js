@@ -190,7 +190,9 @@ function orderCard(order) {
     el(
       "ul",
       { class: "card-items" },
-      ...order.items.map((item) => el("li", {}, `${item.quantity} × ${item.name}`)),
+      ...order.items.filter((item) => item.quantity > 0).map((item) =>
+        el("li", {}, `${item.quantity} × ${item.name}`)
+      ),
     ),
     el(
       "p",

@@ -177,6 +177,7 @@ export const de: Texts = {
       refund_failed: "Eine Erstattung hat den Kunden nicht erreicht.",
       refund_refused: "Stripe lehnt eine Erstattung ab.",
       duplicate_payment: "Eine Bestellung wurde zweimal bezahlt. Die zweite Zahlung geht zurück.",
+      audit_trail_broken: "Das Protokoll wurde an den Regeln der Datenbank vorbei geändert.",
       cancelled_order_paid: "Eine stornierte Bestellung wurde bezahlt. Das Geld geht zurück.",
     },
   },

@@ -177,6 +177,7 @@ export const en = {
       refund_failed: "A refund did not reach the customer.",
       refund_refused: "Stripe refuses a refund.",
       duplicate_payment: "An order was paid twice. The second payment goes back.",
+      audit_trail_broken: "The audit trail was changed past the rules of the database.",
       cancelled_order_paid: "A cancelled order was paid. Its money goes back.",
     } as Record<string, string>,
   },

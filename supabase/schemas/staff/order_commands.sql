@@ -1,4 +1,4 @@
--- What each command of staff does.
+-- What the staff commands about an order as a whole do.
 
 create function private.lock_order_by_number(p_order_number text) returns public.orders
 language plpgsql
@@ -89,37 +89,6 @@ comment on function private.run_release_review(jsonb) is
   'fraud or a mismatch that turns up later holds it again. SHINV: nothing to release, or its money is on '
   'its way back.';
 
-create function private.run_submit_dispute_evidence(p_command_id uuid, p_args jsonb) returns uuid
-language plpgsql
-set search_path = ''
-as $$
-declare
-  d public.disputes;
-begin
-  select * into d from public.disputes where id = p_args ->> 'dispute_id' for no key update;
-  if not found then
-    raise exception 'there is no dispute %', p_args ->> 'dispute_id' using errcode = 'SHINV';
-  elsif not private.awaits_evidence(d) then
-    raise exception 'dispute % does not wait for evidence (status %)', d.id, d.status using errcode = 'SHINV';
-  elsif exists (
-    select 1 from private.jobs j
-    where j.kind = 'submit_dispute_evidence' and j.status in ('queued', 'running')
-      and j.payload ->> 'dispute_id' = d.id and j.payload -> 'submit' = 'true'
-  ) then
-    raise exception 'evidence for dispute % is on its way already', d.id
-      using errcode = 'SHINV', hint = 'Stripe takes evidence once; what was submitted cannot be changed.';
-  end if;
-  perform private.enqueue_job(
-    'submit_dispute_evidence', 'submit_dispute_evidence:' || p_command_id,
-    jsonb_build_object('dispute_id', d.id, 'note', p_args ->> 'note', 'submit', true), now(), 20
-  );
-  return d.order_id;
-end;
-$$;
-comment on function private.run_submit_dispute_evidence(uuid, jsonb) is
-  'Carries out submit_dispute_evidence: queues the submission. SHINV: no such dispute, it does not wait for '
-  'a response, or evidence is on its way.';
-
 create function private.run_resend_notification(p_command_id uuid, p_args jsonb) returns uuid
 language plpgsql
 set search_path = ''
@@ -157,3 +126,64 @@ $$;
 comment on function private.run_resend_notification(uuid, jsonb) is
   'Carries out resend_notification: queues a mail that the order has had before once more. SHINV: it never '
   'had it, or what it says is not true any more.';
+
+create function public.cancel_order(
+  p_order_number text,
+  p_reason text default null,
+  p_dry_run boolean default false,
+  p_command_id uuid default null
+) returns jsonb
+language sql
+set search_path = ''
+as $$
+  select private.submit_command(
+    'cancel_order',
+    jsonb_build_object('order_number', p_order_number, 'reason', p_reason),
+    p_dry_run, p_command_id
+  )
+$$;
+comment on function public.cancel_order(text, text, boolean, uuid) is
+  'Cancels an order that has not shipped: closes its checkout, frees its stock, refunds what was paid. '
+  'Staff only.';
+grant execute on function public.cancel_order(text, text, boolean, uuid) to authenticated, service_role;
+
+create function public.release_review(
+  p_order_number text,
+  p_note text default null,
+  p_dry_run boolean default false,
+  p_command_id uuid default null
+) returns jsonb
+language sql
+set search_path = ''
+as $$
+  select private.submit_command(
+    'release_review',
+    jsonb_build_object('order_number', p_order_number, 'note', p_note),
+    p_dry_run, p_command_id
+  )
+$$;
+comment on function public.release_review(text, text, boolean, uuid) is
+  'Lets an order that is held for review ship. Releases what is known now; what turns up later holds it '
+  'again. Staff only.';
+grant execute on function public.release_review(text, text, boolean, uuid) to authenticated, service_role;
+
+create function public.resend_notification(
+  p_order_number text,
+  p_template text,
+  p_dry_run boolean default false,
+  p_command_id uuid default null
+) returns jsonb
+language sql
+set search_path = ''
+as $$
+  select private.submit_command(
+    'resend_notification',
+    jsonb_build_object('order_number', p_order_number, 'template', p_template),
+    p_dry_run, p_command_id
+  )
+$$;
+comment on function public.resend_notification(text, text, boolean, uuid) is
+  'Mails a template that the order has had before once more, if what it says is still true. Staff only.';
+grant execute on function public.resend_notification(
+  text, text, boolean, uuid
+) to authenticated, service_role;
