@@ -267,6 +267,16 @@ CREATE INDEX jobs_suspect_idx ON private.jobs USING btree (run_at, id) WHERE ((s
 row level security on private.jobs;
 
 
+table private.order_pages (
+  order_id uuid not null,
+  digest bytea not null,
+  constraint order_pages_pkey PRIMARY KEY (order_id),
+  constraint order_pages_order_id_fkey FOREIGN KEY (order_id) REFERENCES orders(id) ON DELETE CASCADE
+);
+comment on table private.order_pages is 'What the page of each order showed when it was last told to look again. Empty where there is no Realtime.';
+row level security on private.order_pages;
+
+
 table private.periodic_jobs (
   kind text not null,
   every interval not null,
@@ -2676,6 +2686,8 @@ CREATE OR REPLACE FUNCTION private.is_card_number(p_digits text)
  IMMUTABLE
  SET search_path TO '';
 comment on function private.is_card_number(p_digits text) is 'Whether digits are a card number by issuer prefix, length and check digit. The twin of isCardNumber() in _shared/text/card_numbers.ts.';
+grant execute on function private.is_card_number(p_digits text) to authenticated;
+grant execute on function private.is_card_number(p_digits text) to service_role;
 
 
 CREATE OR REPLACE FUNCTION private.is_command(c staff_commands, p_command text, p_args jsonb)
@@ -2846,6 +2858,14 @@ CREATE OR REPLACE FUNCTION private.link_payments(p_payment_ids text[])
 comment on function private.link_payments(p_payment_ids text[]) is 'Gives payments their order (the session''s word before that of metadata), and to what hangs on them: attempts, refunds, disputes, signals, whichever came first. Returns the orders to settle.';
 
 
+CREATE OR REPLACE FUNCTION private.live_topic(p_order_id uuid)
+ RETURNS text
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO '';
+comment on function private.live_topic(p_order_id uuid) is 'The Realtime topic of an order''s page. Nobody can guess it, and it does not tell the order''s id.';
+
+
 CREATE OR REPLACE FUNCTION private.lock_before_jobs(p_job_ids bigint[], p_event_ids text[] DEFAULT '{}'::text[])
  RETURNS void
  LANGUAGE plpgsql
@@ -2944,6 +2964,14 @@ CREATE OR REPLACE FUNCTION private.mail_suppression(p_template text, p_email tex
 comment on function private.mail_suppression(p_template text, p_email text) is 'Why a mail must not go to an address, or null.';
 
 
+CREATE OR REPLACE FUNCTION private.mail_templates()
+ RETURNS text[]
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO '';
+comment on function private.mail_templates() is 'The names of all mails to customers, in alphabetical order.';
+
+
 CREATE OR REPLACE FUNCTION private.major_unit(p_currency text)
  RETURNS integer
  LANGUAGE plpgsql
@@ -2960,6 +2988,8 @@ CREATE OR REPLACE FUNCTION private.mask_cards(p_text text)
  IMMUTABLE
  SET search_path TO '';
 comment on function private.mask_cards(p_text text) is 'A text with every card number reduced to its last four digits. The twin of maskCardNumbers() in _shared/text/card_numbers.ts.';
+grant execute on function private.mask_cards(p_text text) to authenticated;
+grant execute on function private.mask_cards(p_text text) to service_role;
 
 
 CREATE OR REPLACE FUNCTION private.mask_cards_in(p_value jsonb)
@@ -2968,6 +2998,8 @@ CREATE OR REPLACE FUNCTION private.mask_cards_in(p_value jsonb)
  IMMUTABLE
  SET search_path TO '';
 comment on function private.mask_cards_in(p_value jsonb) is 'mask_cards() for every text in a JSON value, other than those under the name of an id.';
+grant execute on function private.mask_cards_in(p_value jsonb) to authenticated;
+grant execute on function private.mask_cards_in(p_value jsonb) to service_role;
 
 
 CREATE OR REPLACE FUNCTION private.mask_command()
@@ -2976,6 +3008,14 @@ CREATE OR REPLACE FUNCTION private.mask_command()
  SECURITY DEFINER
  SET search_path TO '';
 comment on function private.mask_command() is 'Trigger of staff_commands: a card number in a note, a reason or a tracking number is masked before anything is stored.';
+
+
+CREATE OR REPLACE FUNCTION private.may_be_reminded(o orders)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.may_be_reminded(o orders) is 'Whether a shopper may be reminded: what they said at our checkout counts, else what they chose on Stripe''s page, else the setting recovery_needs_consent.';
 
 
 CREATE OR REPLACE FUNCTION private.measure_holds(p_rule private.velocity_rules, p_key text, p_lines jsonb, p_order_id uuid, OUT o_value bigint, OUT o_until timestamp with time zone)
@@ -3251,6 +3291,14 @@ CREATE OR REPLACE FUNCTION private.order_of_fact(p_fact jsonb)
 comment on function private.order_of_fact(p_fact jsonb) is 'The order a fact belongs to, or null when it is not (yet) known.';
 
 
+CREATE OR REPLACE FUNCTION private.order_page(o orders)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.order_page(o orders) is 'What the page of an order shows: amounts in minor units, lines, parcels, what comes back, and refunds (on_its_way, done, failed). No name, no address, no e-mail.';
+
+
 CREATE OR REPLACE FUNCTION private.orders_of_facts(p_facts jsonb)
  RETURNS uuid[]
  LANGUAGE sql
@@ -3265,6 +3313,14 @@ CREATE OR REPLACE FUNCTION private.parcel_data(p_shipment_id uuid)
  STABLE
  SET search_path TO '';
 comment on function private.parcel_data(p_shipment_id uuid) is 'What the mail about a parcel says: { parcel, carrier, tracking_number, tracking_url, items: [{ name, quantity }], part, more_to_come }.';
+
+
+CREATE OR REPLACE FUNCTION private.parcel_pieces(p_shipment_id uuid)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.parcel_pieces(p_shipment_id uuid) is 'What is in a parcel: [{ sku, name, quantity }].';
 
 
 CREATE OR REPLACE FUNCTION private.parse_counts(p_counts jsonb)
@@ -3829,6 +3885,14 @@ CREATE OR REPLACE FUNCTION private.retention(p_setting text)
 comment on function private.retention(p_setting text) is 'A retention setting as an interval.';
 
 
+CREATE OR REPLACE FUNCTION private.returned_pieces(p_return_id uuid)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.returned_pieces(p_return_id uuid) is 'What of a return had left the house before: [{ sku, name, quantity }].';
+
+
 CREATE OR REPLACE FUNCTION private.review_reasons(o orders, s checkout_sessions, p payments)
  RETURNS text[]
  LANGUAGE plpgsql
@@ -3975,7 +4039,7 @@ CREATE OR REPLACE FUNCTION private.run_resend_notification(p_command_id uuid, p_
  RETURNS uuid
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.run_resend_notification(p_command_id uuid, p_args jsonb) is 'Carries out resend_notification: queues a mail that the order has had before once more. SHINV: it never had it, or what it says is not true any more.';
+comment on function private.run_resend_notification(p_command_id uuid, p_args jsonb) is 'Carries out resend_notification: queues a mail that the order has had before once more. SHINV: there is no such mail, the order never had it, or what it says is not true any more.';
 
 
 CREATE OR REPLACE FUNCTION private.run_set_price(p_args jsonb)
@@ -4347,6 +4411,13 @@ CREATE OR REPLACE FUNCTION private.tell_of_refund(q refund_requests, p_job_id bi
  LANGUAGE plpgsql
  SET search_path TO '';
 comment on function private.tell_of_refund(q refund_requests, p_job_id bigint, p_cause text) is 'Alerts staff about a refund that Stripe does not take: order, amount, cause and what to do now. Kinds refund_delayed, refund_overtaken, refund_refused.';
+
+
+CREATE OR REPLACE FUNCTION private.tell_order_page(p_order_id uuid)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.tell_order_page(p_order_id uuid) is 'Has open pages of an order ask again, through Realtime, when what they show has changed since the last time. Realtime sends it when the transaction commits; what fails is a warning, and no reason to undo it.';
 
 
 CREATE OR REPLACE FUNCTION private.tell_that_it_is_over()
@@ -4832,13 +4903,13 @@ comment on function public.get_notification(p_notification_id uuid) is 'A mail w
 grant execute on function public.get_notification(p_notification_id uuid) to service_role;
 
 
-CREATE OR REPLACE FUNCTION public.get_order_status(p_session_id text)
+CREATE OR REPLACE FUNCTION public.get_order_status(p_session_id text DEFAULT NULL::text, p_order_id uuid DEFAULT NULL::uuid)
  RETURNS jsonb
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE SECURITY DEFINER
  SET search_path TO '';
-comment on function public.get_order_status(p_session_id text) is 'What the success page shows, found by session id; no personal data. settled false: Stripe may know more, ask it. Null: no such session.';
-grant execute on function public.get_order_status(p_session_id text) to service_role;
+comment on function public.get_order_status(p_session_id text, p_order_id uuid) is 'What the page of an order shows, found by one of its sessions or by its id; no personal data. live_topic: the Realtime topic that says when to ask again. settled false: Stripe may know more of session_id, ask it. Null: no such session or order.';
+grant execute on function public.get_order_status(p_session_id text, p_order_id uuid) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.get_reconciliation_cursor(p_name text)

@@ -51,7 +51,8 @@ insert into private.settings (key, value, description) values
   ('shop_contact_email', 'null', 'Where customers write to: in the footer of mails, and where answers go.'),
   (
     'shop_order_url', 'null',
-    'The page of an order: https address or path on the site; {number} in it is the order''s number.'
+    'The page of an order: https address or path on the site; {number} in it is the order''s number, {token} '
+    'what opens it.'
   ),
   ('shop_returns_url', 'null', 'The page about returns: https address or path on the site.'),
   ('shop_privacy_url', 'null', 'The page about privacy: https address or path on the site.'),
@@ -742,6 +743,21 @@ grant execute on function public.record_mail_event(uuid, text, text, boolean, te
 
 -- What a mail can show of its order.
 
+create function private.mail_templates() returns text[]
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+  return array[
+    'duplicate_payment_refunded', 'order_cancelled', 'order_confirmation', 'order_shipped',
+    'order_unfulfillable', 'payment_declined', 'payment_failed', 'payment_processing', 'payment_reminder',
+    'refund_failed', 'refund_issued', 'refund_settled'
+  ];
+end;
+$$;
+comment on function private.mail_templates() is 'The names of all mails to customers, in alphabetical order.';
+
 create function private.chosen_shipping(o public.orders) returns text
 language plpgsql
 stable
@@ -1038,6 +1054,26 @@ comment on function private.bought_meanwhile(public.orders) is
   'Whether the same address has begun another order since, or paid one: nobody is reminded of what they '
   'have replaced.';
 
+create function private.may_be_reminded(o public.orders) returns boolean
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return coalesce(
+    o.accepts_marketing,
+    (
+      select bool_or(s.promotions_consent = 'opt_in') from public.checkout_sessions s
+      where s.order_id = o.id and s.promotions_consent is not null
+    ),
+    private.setting('recovery_needs_consent') <> 'true'
+  );
+end;
+$$;
+comment on function private.may_be_reminded(public.orders) is
+  'Whether a shopper may be reminded: what they said at our checkout counts, else what they chose on '
+  'Stripe''s page, else the setting recovery_needs_consent.';
+
 create function private.recovery_problem(o public.orders, p_template text) returns text
 language plpgsql
 stable
@@ -1071,7 +1107,7 @@ begin
     return 'the shopper has ordered again';
   elsif p_template = 'payment_declined' then
     return null;
-  elsif not coalesce(o.accepts_marketing, private.setting('recovery_needs_consent') <> 'true') then
+  elsif not private.may_be_reminded(o) then
     return 'the shopper has not agreed to reminders';
   elsif private.sold_out(o.id) then
     return 'the goods are sold out';

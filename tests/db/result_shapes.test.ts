@@ -25,9 +25,9 @@ import type { RefundJudgement } from "../../supabase/functions/_shared/database/
 import { jobCalls } from "../../supabase/functions/_shared/jobs/calls.ts";
 import { localGateway } from "../support/gateway.ts";
 import { addVariants, sessionFact } from "./checkout/cart_support.ts";
-import { deliver } from "./settlement/arrange.ts";
+import { deliver, ship } from "./settlement/arrange.ts";
 import { searchDatabase } from "./settlement/search.ts";
-import { attachSession, beginOrder } from "./settlement/shop.ts";
+import { attachSession, beginOrder, SKU } from "./settlement/shop.ts";
 import { Story } from "./settlement/story.ts";
 import {
   addressShape,
@@ -124,18 +124,54 @@ Deno.test("the shapes of a checkout and of its order", async () => {
     outcome: "set",
     session: { orNull: { id: "set", url: "set" } },
   }, "findOpenCheckout()");
-  check<OrderStatus>(await rpc.getOrderStatus(fact.id), {
-    order_number: "set",
-    status: "set",
-    fulfillment_status: "set",
-    currency: "set",
-    amount_total: "set",
-    items: { each: lineShape },
-    paid_at: "null",
-    settled: "set",
-  }, "getOrderStatus()");
-  assert.equal(await rpc.getOrderStatus("cs_unknown"), null);
   assert.equal(await rpc.abandonCheckout(begun.order_id, restarted.attempt), false);
+});
+
+Deno.test("the shape of an order's page", async () => {
+  const story = new Story(await beginOrder(sql), 60, "page", 1_794_000_000);
+  const { orderId, orderNumber } = story.frame;
+  await attachSession(sql, story, "a");
+  const payment = story.paid("a");
+  story.refunded(payment, "1", 5_000);
+  await deliver(sql, story.moves);
+  await ship(sql, story, 1);
+  await sql`select public.announce_return(${orderNumber}, ${sql.json([{ sku: SKU, quantity: 1 }])})`;
+  const pieces = { sku: "set", name: "set", quantity: "set" } as const;
+  const [session] = await sql<{ id: string }[]>`
+    select id from public.checkout_sessions where order_id = ${orderId}`;
+  for (const key of [{ sessionId: session?.id ?? "" }, { orderId }]) {
+    check<OrderStatus>(await rpc.getOrderStatus(key), {
+      order_number: "set",
+      status: "set",
+      fulfillment_status: "set",
+      currency: "set",
+      amount_subtotal: "set",
+      amount_discount: "set",
+      amount_shipping: "set",
+      amount_tax: "set",
+      amount_total: "set",
+      amount_refunded: "set",
+      items: { each: lineShape },
+      paid_at: "null",
+      shipments: {
+        each: {
+          parcel: "set",
+          carrier: "null",
+          tracking_number: "null",
+          tracking_url: "null",
+          shipped_at: "set",
+          items: { each: pieces },
+        },
+      },
+      returns: { each: { status: "set", items: { each: pieces } } },
+      refunds: { each: { amount: "set", status: "set", created_at: "set" } },
+      live_topic: "set",
+      session_id: "null",
+      settled: "set",
+    }, "getOrderStatus()");
+  }
+  assert.equal(await rpc.getOrderStatus({ sessionId: "cs_unknown" }), null);
+  assert.equal(await rpc.getOrderStatus({ orderId: crypto.randomUUID() }), null);
 });
 
 Deno.test("the shapes of a disputed order, its mails and its alerts", async () => {

@@ -97,10 +97,12 @@ export const OPERATIONS: Record<string, Operation> = {
   },
   "order-status": {
     method: "get",
-    summary: "Follow an order on the success page",
+    summary: "Follow an order on its page",
+    description: "One of session_id and token is needed.",
     access: "publishable",
     parameters: [
-      query("session_id", "The id that Stripe put into the success URL.", "^cs_\\w+$"),
+      optionalQuery("session_id", "The id that Stripe put into the success URL.", "^cs_\\w+$"),
+      optionalQuery("token", "Out of the link in a mail: signed, and good for 90 days."),
       SHOPPER_ADDRESS,
     ],
     answers: { "200": answer("The order, without personal data", jsonSchema(orderStatusAnswer, "output")) },
@@ -109,6 +111,7 @@ export const OPERATIONS: Record<string, Operation> = {
       "unauthorized",
       "origin_not_allowed",
       "order_not_found",
+      "link_expired",
       "rate_limited",
       "stripe_unavailable",
       "database_unavailable",
@@ -277,6 +280,10 @@ function healthOf(description: string): Json {
     description,
     content: { "application/json": { schema }, "application/openmetrics-text": TEXT },
   };
+}
+
+function optionalQuery(name: string, description: string, pattern?: string): Json {
+  return { ...query(name, description, pattern), required: false };
 }
 
 function query(name: string, description: string, pattern?: string): Json {

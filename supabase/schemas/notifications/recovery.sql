@@ -85,6 +85,26 @@ comment on function private.bought_meanwhile(public.orders) is
   'Whether the same address has begun another order since, or paid one: nobody is reminded of what they '
   'have replaced.';
 
+create function private.may_be_reminded(o public.orders) returns boolean
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return coalesce(
+    o.accepts_marketing,
+    (
+      select bool_or(s.promotions_consent = 'opt_in') from public.checkout_sessions s
+      where s.order_id = o.id and s.promotions_consent is not null
+    ),
+    private.setting('recovery_needs_consent') <> 'true'
+  );
+end;
+$$;
+comment on function private.may_be_reminded(public.orders) is
+  'Whether a shopper may be reminded: what they said at our checkout counts, else what they chose on '
+  'Stripe''s page, else the setting recovery_needs_consent.';
+
 create function private.recovery_problem(o public.orders, p_template text) returns text
 language plpgsql
 stable
@@ -118,7 +138,7 @@ begin
     return 'the shopper has ordered again';
   elsif p_template = 'payment_declined' then
     return null;
-  elsif not coalesce(o.accepts_marketing, private.setting('recovery_needs_consent') <> 'true') then
+  elsif not private.may_be_reminded(o) then
     return 'the shopper has not agreed to reminders';
   elsif private.sold_out(o.id) then
     return 'the goods are sold out';

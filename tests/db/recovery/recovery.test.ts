@@ -164,13 +164,19 @@ Deno.test("where consent is needed only those are reminded who gave it; nobody w
   const refused = await expired(sql, at, { acceptsMarketing: false });
   const agreed = await expired(sql, at, { acceptsMarketing: true });
   const unknown = await expired(sql, at, { email: null, acceptsMarketing: true });
+  const [optedIn, optedOut] = [await expired(sql, at), await expired(sql, at)];
+  for (const [order, consent] of [[optedIn, "opt_in"], [optedOut, "opt_out"]] as const) {
+    const { id } = await attachSession(sql, order);
+    await sql`update public.checkout_sessions set promotions_consent = ${consent}, status = 'expired' where id = ${id}`;
+    await sql`update public.orders set status = 'expired' where id = ${order.order_id}`;
+  }
   await set(sql, "recovery_needs_consent", true);
-  assert.equal(await queueAt(sql, later(at, 1)), 1);
-  assert.deepEqual(await mailsOf(sql, agreed), ["payment_reminder:1"]);
+  assert.equal(await queueAt(sql, later(at, 1)), 2);
+  for (const order of [agreed, optedIn]) assert.deepEqual(await mailsOf(sql, order), ["payment_reminder:1"]);
   await set(sql, "recovery_needs_consent", false);
   assert.equal(await queueAt(sql, later(at, 1)), 1);
   assert.deepEqual(await mailsOf(sql, silent), ["payment_reminder:1"]);
-  for (const order of [refused, unknown]) assert.deepEqual(await mailsOf(sql, order), []);
+  for (const order of [refused, unknown, optedOut]) assert.deepEqual(await mailsOf(sql, order), []);
 });
 
 /** A bank's no, `minutes` before now. */
