@@ -181,11 +181,11 @@ as $$
   )
 $$;
 comment on function private.is_command(public.staff_commands, text, jsonb) is
-  'Whether this row of the log is that command with those arguments, as they are stored.';
-grant execute on function
-  private.is_command(public.staff_commands, text, jsonb),
+  'Whether this row of the log is that command with those arguments.';
+-- Asked with the caller's rights, and so is what it asks.
+grant execute on function private.is_command(public.staff_commands, text, jsonb),
   private.mask_cards_in(jsonb), private.mask_cards(text), private.is_card_number(text)
-  to authenticated, service_role;
+to authenticated, service_role;
 
 create function private.submit_command(
   p_command text,

@@ -27,7 +27,9 @@ Deno.test.afterAll(() => database.drop());
 
 /** Stripe takes the refund that a command asked for, and the bank returns it. */
 async function bounce(db: Db, story: Story, payment: Payment, answer: Answer, name: string): Promise<void> {
-  story.refunded(payment, name, Number(answer["amount"]), "failed", String(answer["command_id"]));
+  story.refunded(payment, name, Number(answer["amount"]), "pending", String(answer["command_id"])).settled(
+    "failed",
+  );
   await tell(db, story);
   await endRefundJob(db, String(answer["command_id"]), "done");
 }
