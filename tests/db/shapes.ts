@@ -86,7 +86,7 @@ export const checkoutShape: Shape<Checkout> = {
   session: { orNull: { id: "set", url: "null", status: "set", expires_at: "set" } },
 };
 export const lineShape = { sku: "set", name: "set", quantity: "set", unit_amount: "set" } as const;
-export const addressShape: Shape<Address> = {
+const addressShape: Shape<Address> = {
   line1: "null",
   line2: "null",
   city: "null",
