@@ -8,7 +8,7 @@ from (
     ('shop_name', '"Our shop"', '"KCT Menswear"'),
     ('shop_accent_color', '"#1c1c1e"', '"#1f2f4f"'),
     ('shop_contact_email', 'null', '"service@example.com"'),
-    ('shop_order_url', 'null', '"/store/account"'),
+    ('shop_order_url', 'null', '"/store/order#token={token}"'),
     ('shop_returns_url', 'null', '"/store"'),
     ('shop_privacy_url', 'null', '"/store"'),
     ('shop_postal_address', 'null', '"12 Example Street, Springfield"'),

@@ -267,6 +267,16 @@ CREATE INDEX jobs_suspect_idx ON private.jobs USING btree (run_at, id) WHERE ((s
 row level security on private.jobs;
 
 
+table private.order_pages (
+  order_id uuid not null,
+  digest bytea not null,
+  constraint order_pages_pkey PRIMARY KEY (order_id),
+  constraint order_pages_order_id_fkey FOREIGN KEY (order_id) REFERENCES orders(id) ON DELETE CASCADE
+);
+comment on table private.order_pages is 'What the page of each order showed when it was last told to look again. Empty where there is no Realtime.';
+row level security on private.order_pages;
+
+
 table private.periodic_jobs (
   kind text not null,
   every interval not null,
@@ -1933,7 +1943,7 @@ comment on function private.address_bounced(p_email text) is 'Whether a mail ser
 
 CREATE OR REPLACE FUNCTION private.address_key(p_ip inet, p_prefix integer DEFAULT 56)
  RETURNS inet
- LANGUAGE sql
+ LANGUAGE plpgsql
  IMMUTABLE
  SET search_path TO '';
 comment on function private.address_key(p_ip inet, p_prefix integer) is 'The network that an address belongs to: an IPv4 address alone, the /p_prefix of an IPv6 address. 56 is what one connection has as a rule.';
@@ -1941,7 +1951,7 @@ comment on function private.address_key(p_ip inet, p_prefix integer) is 'The net
 
 CREATE OR REPLACE FUNCTION private.address_keys(p_ip inet)
  RETURNS TABLE(network inet, factor numeric)
- LANGUAGE sql
+ LANGUAGE plpgsql
  IMMUTABLE
  SET search_path TO '';
 comment on function private.address_keys(p_ip inet) is 'The networks that limits count for an address, narrow to wide, and what their thresholds are multiplied with.';
@@ -2014,7 +2024,7 @@ comment on function private.announce_exchange(o orders, p_lines jsonb, p_reason 
 
 CREATE OR REPLACE FUNCTION private.answer_of_hits(p_hits jsonb)
  RETURNS jsonb
- LANGUAGE sql
+ LANGUAGE plpgsql
  IMMUTABLE
  SET search_path TO '';
 comment on function private.answer_of_hits(p_hits jsonb) is 'What hits come to together: { action (the strongest), three_d_secure, retry_after_seconds, hits }.';
@@ -2036,7 +2046,7 @@ comment on function private.ask_refund(p_id text, p_order_id uuid, p_payment_id 
 
 CREATE OR REPLACE FUNCTION private.asked_lines(p_items jsonb)
  RETURNS jsonb
- LANGUAGE sql
+ LANGUAGE plpgsql
  IMMUTABLE
  SET search_path TO '';
 comment on function private.asked_lines(p_items jsonb) is 'A cart as asked for: [[sku, quantity]…], summed and sorted. Two carts are the same cart when this is equal; prices do not matter.';
@@ -2068,7 +2078,7 @@ comment on function private.audited_rows(p_table text, p_numbers bigint[]) is 'R
 
 CREATE OR REPLACE FUNCTION private.awaits_evidence(d disputes)
  RETURNS boolean
- LANGUAGE sql
+ LANGUAGE plpgsql
  IMMUTABLE
  SET search_path TO '';
 comment on function private.awaits_evidence(d disputes) is 'Whether a dispute waits for the shop''s answer.';
@@ -2078,7 +2088,7 @@ grant execute on function private.awaits_evidence(d disputes) to service_role;
 
 CREATE OR REPLACE FUNCTION private.backoff(p_attempts integer, p_kind text DEFAULT NULL::text)
  RETURNS interval
- LANGUAGE sql
+ LANGUAGE plpgsql
  SET search_path TO '';
 comment on function private.backoff(p_attempts integer, p_kind text) is 'Delay before try number p_attempts + 1: exponential with full jitter, limits of the kind or of private.settings.';
 
@@ -2322,7 +2332,7 @@ comment on function private.create_order(p_cart jsonb, p_risk jsonb, p_key text,
 
 CREATE OR REPLACE FUNCTION private.delivery_key(p_address jsonb)
  RETURNS text
- LANGUAGE sql
+ LANGUAGE plpgsql
  IMMUTABLE
  SET search_path TO '';
 comment on function private.delivery_key(p_address jsonb) is 'A delivery address without case, spaces and punctuation. Null without a street.';
@@ -2378,7 +2388,7 @@ comment on function private.digest_orders(p_order_ids uuid[]) is 'What matters o
 
 CREATE OR REPLACE FUNCTION private.dispute_holds(d disputes, p_payment_id text)
  RETURNS boolean
- LANGUAGE sql
+ LANGUAGE plpgsql
  IMMUTABLE
  SET search_path TO '';
 comment on function private.dispute_holds(d disputes, p_payment_id text) is 'Whether a dispute keeps its order from shipping: while it is open, and when the payment that the order keeps (p_payment_id) was lost to it.';
@@ -2396,7 +2406,7 @@ comment on function private.earlier_orders(p_order_id uuid) is 'Orders that the 
 
 CREATE OR REPLACE FUNCTION private.effect_name(p_dedupe_key text)
  RETURNS text
- LANGUAGE sql
+ LANGUAGE plpgsql
  IMMUTABLE
  SET search_path TO '';
 comment on function private.effect_name(p_dedupe_key text) is 'What a job is for: its dedupe_key without the time that makes each round of a recurring job one of its own. Staff are told once of what fails round after round.';
@@ -2497,7 +2507,7 @@ comment on function private.erase_stripe_customers(p_ids text[], p_livemode bool
 
 CREATE OR REPLACE FUNCTION private.error_text(p_sqlstate text, p_message text)
  RETURNS text
- LANGUAGE sql
+ LANGUAGE plpgsql
  IMMUTABLE
  SET search_path TO '';
 comment on function private.error_text(p_sqlstate text, p_message text) is 'An error of the database as it may be stored and logged: without the value that it was about. Twin of valueless() in _shared/errors.ts.';
@@ -2622,7 +2632,7 @@ comment on function private.has_shipped(p_order_id uuid) is 'Whether anything of
 
 CREATE OR REPLACE FUNCTION private.hash_lines(p_lines jsonb, p_currency text)
  RETURNS text
- LANGUAGE sql
+ LANGUAGE plpgsql
  IMMUTABLE
  SET search_path TO '';
 comment on function private.hash_lines(p_lines jsonb, p_currency text) is 'Hash of lines (variant, quantity, price) and currency. It goes into the session''s metadata and must come back unchanged. By variant: two SKUs may be swapped while an order waits.';
@@ -2630,7 +2640,7 @@ comment on function private.hash_lines(p_lines jsonb, p_currency text) is 'Hash 
 
 CREATE OR REPLACE FUNCTION private.hash_of_order(p_order_id uuid)
  RETURNS text
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
 comment on function private.hash_of_order(p_order_id uuid) is 'hash_lines() of the lines that were bought with an order.';
@@ -2656,7 +2666,7 @@ comment on function private.holding_orders(p_subject text, p_key text) is 'Unpai
 
 CREATE OR REPLACE FUNCTION private.holds_order(f fraud_signals)
  RETURNS boolean
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
 comment on function private.holds_order(f fraud_signals) is 'Whether a sign of fraud holds its order: an early fraud warning, an open Radar review, a velocity rule with action review, that staff have not released.';
@@ -2679,6 +2689,8 @@ CREATE OR REPLACE FUNCTION private.is_card_number(p_digits text)
  IMMUTABLE
  SET search_path TO '';
 comment on function private.is_card_number(p_digits text) is 'Whether digits are a card number by issuer prefix, length and check digit. The twin of isCardNumber() in _shared/text/card_numbers.ts.';
+grant execute on function private.is_card_number(p_digits text) to authenticated;
+grant execute on function private.is_card_number(p_digits text) to service_role;
 
 
 CREATE OR REPLACE FUNCTION private.is_command(c staff_commands, p_command text, p_args jsonb)
@@ -2701,7 +2713,7 @@ comment on function private.is_erased(p_fact jsonb, p_order_id uuid) is 'Whether
 
 CREATE OR REPLACE FUNCTION private.is_newer_version(p_version text, p_than text)
  RETURNS boolean
- LANGUAGE sql
+ LANGUAGE plpgsql
  IMMUTABLE
  SET search_path TO '';
 comment on function private.is_newer_version(p_version text, p_than text) is 'Whether an API version is newer than another.';
@@ -2802,7 +2814,7 @@ comment on function private.knowledge(p_fact jsonb) is 'How many fields of a fac
 
 CREATE OR REPLACE FUNCTION private.largest_amount(p_currency text)
  RETURNS bigint
- LANGUAGE sql
+ LANGUAGE plpgsql
  IMMUTABLE
  SET search_path TO '';
 comment on function private.largest_amount(p_currency text) is 'The most that Stripe charges at once, in minor units: eight digits, twelve of rupiah.';
@@ -2855,6 +2867,14 @@ CREATE OR REPLACE FUNCTION private.link_payments(p_payment_ids text[])
  LANGUAGE plpgsql
  SET search_path TO '';
 comment on function private.link_payments(p_payment_ids text[]) is 'Gives payments their order (the session''s word before that of metadata), and to what hangs on them: attempts, refunds, disputes, signals, whichever came first. Returns the orders to settle.';
+
+
+CREATE OR REPLACE FUNCTION private.live_topic(p_order_id uuid)
+ RETURNS text
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO '';
+comment on function private.live_topic(p_order_id uuid) is 'The Realtime topic of an order''s page. Nobody can guess it, and it does not tell the order''s id.';
 
 
 CREATE OR REPLACE FUNCTION private.lock_before_jobs(p_job_ids bigint[], p_event_ids text[] DEFAULT '{}'::text[])
@@ -2963,6 +2983,14 @@ CREATE OR REPLACE FUNCTION private.mail_suppression(p_template text, p_email tex
 comment on function private.mail_suppression(p_template text, p_email text) is 'Why a mail must not go to an address, or null.';
 
 
+CREATE OR REPLACE FUNCTION private.mail_templates()
+ RETURNS text[]
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO '';
+comment on function private.mail_templates() is 'The names of all mails to customers, in alphabetical order.';
+
+
 CREATE OR REPLACE FUNCTION private.major_unit(p_currency text)
  RETURNS integer
  LANGUAGE plpgsql
@@ -2979,6 +3007,8 @@ CREATE OR REPLACE FUNCTION private.mask_cards(p_text text)
  IMMUTABLE
  SET search_path TO '';
 comment on function private.mask_cards(p_text text) is 'A text with every card number reduced to its last four digits. The twin of maskCardNumbers() in _shared/text/card_numbers.ts.';
+grant execute on function private.mask_cards(p_text text) to authenticated;
+grant execute on function private.mask_cards(p_text text) to service_role;
 
 
 CREATE OR REPLACE FUNCTION private.mask_cards_in(p_value jsonb)
@@ -2987,6 +3017,8 @@ CREATE OR REPLACE FUNCTION private.mask_cards_in(p_value jsonb)
  IMMUTABLE
  SET search_path TO '';
 comment on function private.mask_cards_in(p_value jsonb) is 'mask_cards() for every text in a JSON value, other than those under the name of an id.';
+grant execute on function private.mask_cards_in(p_value jsonb) to authenticated;
+grant execute on function private.mask_cards_in(p_value jsonb) to service_role;
 
 
 CREATE OR REPLACE FUNCTION private.mask_command()
@@ -3109,7 +3141,7 @@ comment on function private.mismatch_alert(p_order_id uuid) is 'The dedupe_key o
 
 CREATE OR REPLACE FUNCTION private.money_left(p_payment_id text)
  RETURNS bigint
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
 comment on function private.money_left(p_payment_id text) is 'Minor units of a payment that the customer has not got back, neither by refunds under way or made nor by lost disputes.';
@@ -3129,14 +3161,14 @@ grant execute on function private.money_text(p_amount bigint, p_currency text) t
 
 CREATE OR REPLACE FUNCTION private.name_stock_move(p_kind text, p_order_id uuid DEFAULT NULL::uuid, p_note text DEFAULT NULL::text, p_actor text DEFAULT NULL::text)
  RETURNS void
- LANGUAGE sql
+ LANGUAGE plpgsql
  SET search_path TO '';
 comment on function private.name_stock_move(p_kind text, p_order_id uuid, p_note text, p_actor text) is 'Says why the changes of on_hand that follow in this transaction are made, for their journal; p_kind null: what follows is not ours. Staff commands are signed by themselves (setting kct.actor).';
 
 
 CREATE OR REPLACE FUNCTION private.next_order_number()
  RETURNS text
- LANGUAGE sql
+ LANGUAGE plpgsql
  SET search_path TO '';
 comment on function private.next_order_number() is 'Next order number: 100001, 100002, … after the setting order_number_prefix. Numbers may have gaps: a refused checkout uses one up.';
 
@@ -3194,7 +3226,7 @@ comment on function private.notification_problem(n notifications, o orders) is '
 
 CREATE OR REPLACE FUNCTION private.offered_shipping_rates(p_currency text)
  RETURNS jsonb
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
 comment on function private.offered_shipping_rates(p_currency text) is 'The active rates of a currency in the order in which a shopper sees them.';
@@ -3217,7 +3249,7 @@ comment on function private.on_order_paid() is 'Trigger of orders: one that a me
 
 CREATE OR REPLACE FUNCTION private.one_line(p_text text)
  RETURNS text
- LANGUAGE sql
+ LANGUAGE plpgsql
  IMMUTABLE
  SET search_path TO '';
 comment on function private.one_line(p_text text) is 'A text on one line, without what hides or turns it; null when nothing is left to see.';
@@ -3264,7 +3296,7 @@ comment on function private.order_in_short(p_order_number text) is 'How an order
 
 CREATE OR REPLACE FUNCTION private.order_lines(p_order_id uuid)
  RETURNS jsonb
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
 comment on function private.order_lines(p_order_id uuid) is 'The lines of an order in the form of asked_lines().';
@@ -3276,6 +3308,14 @@ CREATE OR REPLACE FUNCTION private.order_of_fact(p_fact jsonb)
  STABLE
  SET search_path TO '';
 comment on function private.order_of_fact(p_fact jsonb) is 'The order a fact belongs to, or null when it is not (yet) known.';
+
+
+CREATE OR REPLACE FUNCTION private.order_page(o orders)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.order_page(o orders) is 'What the page of an order shows: amounts in minor units, lines, parcels, what comes back, and refunds (on_its_way, done, failed). No name, no address, no e-mail.';
 
 
 CREATE OR REPLACE FUNCTION private.orders_of_facts(p_facts jsonb)
@@ -3292,6 +3332,14 @@ CREATE OR REPLACE FUNCTION private.parcel_data(p_shipment_id uuid)
  STABLE
  SET search_path TO '';
 comment on function private.parcel_data(p_shipment_id uuid) is 'What the mail about a parcel says: { parcel, carrier, tracking_number, tracking_url, items: [{ name, quantity }], part, more_to_come }.';
+
+
+CREATE OR REPLACE FUNCTION private.parcel_pieces(p_shipment_id uuid)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.parcel_pieces(p_shipment_id uuid) is 'What is in a parcel: [{ sku, name, quantity }].';
 
 
 CREATE OR REPLACE FUNCTION private.parse_counts(p_counts jsonb)
@@ -3328,7 +3376,7 @@ comment on function private.payment_of_charge(p_charge_id text) is 'The payment 
 
 CREATE OR REPLACE FUNCTION private.payment_of_fact(p_fact jsonb)
  RETURNS text
- LANGUAGE sql
+ LANGUAGE plpgsql
  IMMUTABLE
  SET search_path TO '';
 comment on function private.payment_of_fact(p_fact jsonb) is 'The payment a fact is about, or null.';
@@ -3384,7 +3432,7 @@ comment on function private.price_lines(p_wanted jsonb) is 'Today''s names and p
 
 CREATE OR REPLACE FUNCTION private.problem_of_items(p_message text)
  RETURNS text
- LANGUAGE sql
+ LANGUAGE plpgsql
  IMMUTABLE
  SET search_path TO '';
 comment on function private.problem_of_items(p_message text) is 'What an invalid request says of its lines, in the form of details.';
@@ -3512,7 +3560,7 @@ comment on function private.raise_velocity_alerts(p_hits jsonb) is 'Tells staff 
 
 CREATE OR REPLACE FUNCTION private.rank(p_ladder text[], p_value text)
  RETURNS text
- LANGUAGE sql
+ LANGUAGE plpgsql
  IMMUTABLE
  SET search_path TO '';
 comment on function private.rank(p_ladder text[], p_value text) is 'Position of a value on a ladder as two digits; 00 for a value this code does not know.';
@@ -3560,7 +3608,7 @@ comment on function private.reconciliation_health() is 'Health check reconciliat
 
 CREATE OR REPLACE FUNCTION private.record_order_event(p_order_id uuid, p_kind text, p_source text, p_data jsonb DEFAULT '{}'::jsonb)
  RETURNS void
- LANGUAGE sql
+ LANGUAGE plpgsql
  SET search_path TO '';
 comment on function private.record_order_event(p_order_id uuid, p_kind text, p_source text, p_data jsonb) is 'Adds a row to an order''s audit trail. p_data carries no personal data.';
 
@@ -3657,7 +3705,7 @@ comment on function private.refund_has_come_true(p_request_id text) is 'Whether 
 
 CREATE OR REPLACE FUNCTION private.refund_is_owed(q refund_requests)
  RETURNS boolean
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
 comment on function private.refund_is_owed(q refund_requests) is 'Whether a refund that was given up still waits for a person: nothing stands in for it, and the customer has not got all of the payment back.';
@@ -3667,7 +3715,7 @@ grant execute on function private.refund_is_owed(q refund_requests) to service_r
 
 CREATE OR REPLACE FUNCTION private.refund_overtaken_by(q refund_requests)
  RETURNS text
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
 comment on function private.refund_overtaken_by(q refund_requests) is 'The refund made in Stripe''s dashboard that was first heard of since a request, or the request made after it was given up, that may stand in for it; null when there is none. A request for all that is left is never overtaken: it gives back the rest.';
@@ -3677,7 +3725,7 @@ grant execute on function private.refund_overtaken_by(q refund_requests) to serv
 
 CREATE OR REPLACE FUNCTION private.refund_request_id(p_cause text, p_payment_id text)
  RETURNS text
- LANGUAGE sql
+ LANGUAGE plpgsql
  IMMUTABLE
  SET search_path TO '';
 comment on function private.refund_request_id(p_cause text, p_payment_id text) is 'The id of the refund that settling asks for, once per payment and cause.';
@@ -3692,7 +3740,7 @@ comment on function private.refund_second_payments(o orders, p_source text) is '
 
 CREATE OR REPLACE FUNCTION private.refund_tried_again(r refunds)
  RETURNS boolean
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
 comment on function private.refund_tried_again(r refunds) is 'Whether the money of a refund that failed has been given back anew since, whatever became of that: what failed too waits by itself. What was given back before the failure does not count, and one refund makes good one.';
@@ -3821,7 +3869,7 @@ grant execute on function private.report_setting(p_key text) to service_role;
 
 CREATE OR REPLACE FUNCTION private.requeue_job(p_job_id bigint)
  RETURNS void
- LANGUAGE sql
+ LANGUAGE plpgsql
  SET search_path TO '';
 comment on function private.requeue_job(p_job_id bigint) is 'Makes a waiting, dead or discarded job due now, with all its attempts; that of an event also when it is done.';
 
@@ -3854,6 +3902,14 @@ CREATE OR REPLACE FUNCTION private.retention(p_setting text)
  STABLE
  SET search_path TO '';
 comment on function private.retention(p_setting text) is 'A retention setting as an interval.';
+
+
+CREATE OR REPLACE FUNCTION private.returned_pieces(p_return_id uuid)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.returned_pieces(p_return_id uuid) is 'What of a return had left the house before: [{ sku, name, quantity }].';
 
 
 CREATE OR REPLACE FUNCTION private.review_reasons(o orders, s checkout_sessions, p payments)
@@ -4002,7 +4058,7 @@ CREATE OR REPLACE FUNCTION private.run_resend_notification(p_command_id uuid, p_
  RETURNS uuid
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.run_resend_notification(p_command_id uuid, p_args jsonb) is 'Carries out resend_notification: queues a mail that the order has had before once more. SHINV: it never had it, or what it says is not true any more.';
+comment on function private.run_resend_notification(p_command_id uuid, p_args jsonb) is 'Carries out resend_notification: queues a mail that the order has had before once more. SHINV: there is no such mail, the order never had it, or what it says is not true any more.';
 
 
 CREATE OR REPLACE FUNCTION private.run_set_price(p_args jsonb)
@@ -4106,7 +4162,7 @@ comment on function private.set_schedule_target(p_url text, p_key text) is 'Note
 
 CREATE OR REPLACE FUNCTION private.setting(p_key text)
  RETURNS jsonb
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
 comment on function private.setting(p_key text) is 'Value of a switch in private.settings, or null.';
@@ -4163,7 +4219,7 @@ comment on function private.settle_paid_effects(o orders, p_mismatches text[], p
 
 CREATE OR REPLACE FUNCTION private.settle_refund_alerts(p_order_id uuid)
  RETURNS void
- LANGUAGE sql
+ LANGUAGE plpgsql
  SET search_path TO '';
 comment on function private.settle_refund_alerts(p_order_id uuid) is 'Resolves the alerts about refunds of an order that were made, asked for anew or tried again, or are not owed any more; opens again those that are owed once more, except what staff have resolved. Called by settle_order() only.';
 
@@ -4198,7 +4254,7 @@ comment on function private.settle_stock(p_order_id uuid, p_target text, p_sourc
 
 CREATE OR REPLACE FUNCTION private.settle_stripe_customer(p_stripe_customer_id text)
  RETURNS void
- LANGUAGE sql
+ LANGUAGE plpgsql
  SET search_path TO '';
 comment on function private.settle_stripe_customer(p_stripe_customer_id text) is 'Brings the customers row of a Stripe customer up to what Stripe last said of it: a guest''s address and name, a deletion.';
 
@@ -4309,7 +4365,7 @@ comment on function private.staff_command_fields(p_command text) is 'Arguments o
 
 CREATE OR REPLACE FUNCTION private.stamp(p_at timestamp with time zone)
  RETURNS text
- LANGUAGE sql
+ LANGUAGE plpgsql
  IMMUTABLE
  SET search_path TO '';
 comment on function private.stamp(p_at timestamp with time zone) is 'A time in milliseconds, fifteen digits. Stripe stamps events with whole seconds, so what was read within that second counts as newer; should it not be, the refresh a few seconds later corrects it.';
@@ -4357,7 +4413,7 @@ grant execute on function private.submit_command(p_command text, p_args jsonb, p
 
 CREATE OR REPLACE FUNCTION private.superseded_sessions(p_key text, p_user_id uuid, p_session_id text, p_livemode boolean)
  RETURNS jsonb
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
 comment on function private.superseded_sessions(p_key text, p_user_id uuid, p_session_id text, p_livemode boolean) is 'Open payment pages of a shopper that a checkout with this key takes the place of, or null.';
@@ -4384,6 +4440,13 @@ CREATE OR REPLACE FUNCTION private.tell_of_refund(q refund_requests, p_job_id bi
 comment on function private.tell_of_refund(q refund_requests, p_job_id bigint, p_cause text) is 'Alerts staff about a refund that Stripe does not take: order, amount, cause and what to do now. Kinds refund_delayed, refund_overtaken, refund_refused.';
 
 
+CREATE OR REPLACE FUNCTION private.tell_order_page(p_order_id uuid)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.tell_order_page(p_order_id uuid) is 'Has open pages of an order ask again, through Realtime, when what they show has changed since the last time. Realtime sends it when the transaction commits; what fails is a warning, and no reason to undo it.';
+
+
 CREATE OR REPLACE FUNCTION private.tell_that_it_is_over()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -4393,7 +4456,7 @@ comment on function private.tell_that_it_is_over() is 'Queues a look at whether 
 
 CREATE OR REPLACE FUNCTION private.three_d_secure_rank(p_asked text)
  RETURNS integer
- LANGUAGE sql
+ LANGUAGE plpgsql
  IMMUTABLE
  SET search_path TO '';
 comment on function private.three_d_secure_rank(p_asked text) is 'What a page asks of the card, as a number: more is stronger. Null, Stripe''s own judgement, is 0.';
@@ -4424,7 +4487,7 @@ comment on function private.unreleased_mismatches(p_order_id uuid, p_session_id 
 
 CREATE OR REPLACE FUNCTION private.variant_name(p_product text, p_color text, p_size text)
  RETURNS text
- LANGUAGE sql
+ LANGUAGE plpgsql
  IMMUTABLE
  SET search_path TO '';
 comment on function private.variant_name(p_product text, p_color text, p_size text) is 'A variant as buyers know it: Wool Suit – Navy, 40R, or Belt when it comes in one way only.';
@@ -4432,7 +4495,7 @@ comment on function private.variant_name(p_product text, p_color text, p_size te
 
 CREATE OR REPLACE FUNCTION private.velocity_exceeded(p_risk jsonb)
  RETURNS jsonb
- LANGUAGE sql
+ LANGUAGE plpgsql
  IMMUTABLE
  SET search_path TO '';
 comment on function private.velocity_exceeded(p_risk jsonb) is 'The outcome of a checkout that check_velocity() blocks.';
@@ -4448,7 +4511,7 @@ comment on function private.velocity_keys(p_rule private.velocity_rules, p_user_
 
 CREATE OR REPLACE FUNCTION private.version(VARIADIC p_parts text[])
  RETURNS text
- LANGUAGE sql
+ LANGUAGE plpgsql
  IMMUTABLE
  SET search_path TO '';
 comment on function private.version(VARIADIC p_parts text[]) is 'Joins the fixed-width parts of a version.';
@@ -4540,7 +4603,7 @@ comment on function private.without_person(p_fact jsonb, p_order_id uuid) is 'A 
 
 CREATE OR REPLACE FUNCTION private.without_secrets(p_payload jsonb)
  RETURNS jsonb
- LANGUAGE sql
+ LANGUAGE plpgsql
  IMMUTABLE
  SET search_path TO '';
 comment on function private.without_secrets(p_payload jsonb) is 'A webhook''s payload as it is stored: without client secrets and the addresses that carry them.';
@@ -4587,7 +4650,7 @@ comment on function private.write_order(o orders, p_before orders, k order_risk,
 
 CREATE OR REPLACE FUNCTION private.xor_key(p_key bytea, p_byte integer)
  RETURNS bytea
- LANGUAGE sql
+ LANGUAGE plpgsql
  IMMUTABLE
  SET search_path TO '';
 comment on function private.xor_key(p_key bytea, p_byte integer) is 'A key of at most 64 bytes, filled up to a block of SHA-256, each byte combined with p_byte.';
@@ -4883,13 +4946,13 @@ comment on function public.get_notification(p_notification_id uuid) is 'A mail w
 grant execute on function public.get_notification(p_notification_id uuid) to service_role;
 
 
-CREATE OR REPLACE FUNCTION public.get_order_status(p_session_id text)
+CREATE OR REPLACE FUNCTION public.get_order_status(p_session_id text DEFAULT NULL::text, p_order_id uuid DEFAULT NULL::uuid)
  RETURNS jsonb
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE SECURITY DEFINER
  SET search_path TO '';
-comment on function public.get_order_status(p_session_id text) is 'What the success page shows, found by session id; no personal data. settled false: Stripe may know more, ask it. Null: no such session.';
-grant execute on function public.get_order_status(p_session_id text) to service_role;
+comment on function public.get_order_status(p_session_id text, p_order_id uuid) is 'What the page of an order shows, found by one of its sessions or by its id; no personal data. live_topic: the Realtime topic that says when to ask again. settled false: Stripe may know more of session_id, ask it. Null: no such session or order.';
+grant execute on function public.get_order_status(p_session_id text, p_order_id uuid) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.get_reconciliation_cursor(p_name text)

@@ -15,6 +15,22 @@ export function npmProgram(spec: string, name: string): Promise<string> {
   return path;
 }
 
+/**
+ * As npmProgram(), for a package whose program is a script of Node's that only starts another one: returns that one,
+ * which needs no Node and ends when it is told to. `binaries`: its path in `node_modules` by platform, as
+ * `linux-x86_64`. Where it is somewhere else, the script.
+ */
+export async function npmBinary(
+  spec: string,
+  name: string,
+  binaries: Record<string, string>,
+): Promise<string> {
+  const script = await npmProgram(spec, name);
+  const binary = binaries[`${Deno.build.os}-${Deno.build.arch}`];
+  const path = script.replace(/[/\\]\.bin[/\\][^/\\]+$/, `/${binary}`);
+  return binary !== undefined && await Deno.stat(path).then(() => true, () => false) ? path : script;
+}
+
 /** One process at a time: npm before version 11 spoils a package that two npx install at once. */
 async function find(spec: string, name: string): Promise<string> {
   using lock = await Deno.open(join(tmpdir(), `npx-${Deno.uid() ?? 0}.lock`), { create: true, write: true });

@@ -1,11 +1,11 @@
-import { npmProgram } from "./npm_program.ts";
+import { npmBinary } from "./npm_program.ts";
 import { StackError } from "./errors.ts";
 
 /** The official Stripe CLI, unmodified, from npm; this version is what the stand-in was checked with. */
 const PACKAGE = "@stripe/cli@1.52.0";
 
-/** Where the npm package keeps the program of each platform. */
-const PLATFORMS: Record<string, string> = {
+/** Where the package has the program of each platform. */
+const BINARIES: Record<string, string> = {
   "darwin-aarch64": "@stripe/cli-darwin-arm64/bin/stripe",
   "darwin-x86_64": "@stripe/cli-darwin-x64/bin/stripe",
   "linux-aarch64": "@stripe/cli-linux-arm64/bin/stripe",
@@ -32,12 +32,7 @@ export interface Listener {
 export async function findStripeCli(): Promise<string | null> {
   const given = Deno.env.get("STRIPE_CLI_PATH");
   if (given !== undefined && given !== "") return given;
-  const launcher = await npmProgram(PACKAGE, "stripe").catch(() => null);
-  if (launcher === null) return null;
-  // The launcher is a script that would outlive its program's end or the other way round: run the program itself.
-  const program = PLATFORMS[`${Deno.build.os}-${Deno.build.arch}`];
-  const path = launcher.replace(/[/\\]\.bin[/\\]stripe$/, `/${program}`);
-  return program !== undefined && await Deno.stat(path).then(() => true, () => false) ? path : launcher;
+  return await npmBinary(PACKAGE, "stripe", BINARIES).catch(() => null);
 }
 
 /** Runs the Stripe CLI against one Stripe (or the stand-in), with a configuration of its own. */

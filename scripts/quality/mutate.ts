@@ -9,12 +9,8 @@ import { runTask } from "../lib/task.ts";
 import { TaskError } from "../lib/errors.ts";
 import { startRunServer } from "../local/test_database.ts";
 import { Jury } from "./mutate/jury.ts";
-import { type Mutant, mutatedText } from "./mutate/mutant.ts";
-import { checkoutMutants } from "./mutate/checkout.ts";
-import { factMutants } from "./mutate/facts.ts";
-import { settlementMutants } from "./mutate/settlement.ts";
-import { translatorMutants } from "./mutate/translators.ts";
-import { velocityMutants } from "./mutate/velocity.ts";
+import { mutatedText } from "./mutate/mutant.ts";
+import { MUTANTS } from "./mutate/mutants.ts";
 
 const usage = `deno task mutate [NAME]… [--list]
 
@@ -22,14 +18,6 @@ const usage = `deno task mutate [NAME]… [--list]
   --list   print the mutants and run nothing
 
   Exit code 1 when a mutant survives. A mutant whose place in the code has changed is an error.`;
-
-const MUTANTS: Mutant[] = [
-  ...factMutants,
-  ...settlementMutants,
-  ...checkoutMutants,
-  ...velocityMutants,
-  ...translatorMutants,
-];
 
 if (import.meta.main) {
   Deno.exit(

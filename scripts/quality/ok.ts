@@ -5,6 +5,7 @@
 import { ADMIN_URL_VARIABLE, startRunServer } from "../local/test_database.ts";
 import { boundaries } from "./ok/boundaries.ts";
 import { envExample } from "./ok/env_example.ts";
+import { fileLength } from "./ok/file_length.ts";
 import { mailLayout } from "./ok/mails.ts";
 import { migrationFiles, schemasEqualMigrations } from "./ok/schemas.ts";
 import { schemaSnapshot } from "./ok/schema_snapshot.ts";
@@ -40,6 +41,7 @@ const CODE: Step[] = [
   boundaries,
   envExample,
   sqlLayout,
+  fileLength,
   mailLayout,
 ];
 
@@ -54,30 +56,34 @@ const STEPS: Step[] = [
   advisors,
 ];
 
-const failed: string[] = [];
-
 if (import.meta.main) {
   Deno.exit(
     await runTask({
       usage,
       flags,
       offline: true,
-      run: ({ values }) => values.fast ? fast(values.write) : main(values.write, !values["skip-tests"]),
+      run: ({ values }) =>
+        values.fast ? fast(ROOT, values.write, console.log) : main(values.write, !values["skip-tests"]),
     }, Deno.args),
   );
 }
 
-/** What can be known without a database, all at once. */
-async function fast(write: boolean): Promise<number> {
-  const context: StepContext = { root: ROOT, write, adminUrl: "" };
-  await Promise.all([migrationFiles, ...CODE, secretsInFiles].map((step) => runStep(step, context)));
-  return failed.length === 0 ? 0 : 1;
+/** What can be known of a project without a database, all at once. Returns the exit code. */
+export async function fast(root: string, write: boolean, say: (line: string) => void): Promise<number> {
+  const context: StepContext = { root, write, adminUrl: "" };
+  const steps = [migrationFiles, ...CODE, secretsInFiles].map((step) => runStep(step, context, say));
+  return (await Promise.all(steps)).every((passed) => passed) ? 0 : 1;
 }
 
 async function main(write: boolean, withTests: boolean): Promise<number> {
+  const failed: string[] = [];
+  const run = async (step: Step, adminUrl: string) => {
+    const passed = await runStep(step, { root: ROOT, write, adminUrl }, console.log);
+    if (!passed) failed.push(step.name);
+    return passed;
+  };
   // What follows looks at the database that the migrations make.
-  await runStep(migrationFiles, { root: ROOT, write, adminUrl: "" });
-  if (failed.length > 0) return 1;
+  if (!await run(migrationFiles, "")) return 1;
   let server: Awaited<ReturnType<typeof startRunServer>>;
   try {
     server = await startRunServer();
@@ -87,16 +93,18 @@ async function main(write: boolean, withTests: boolean): Promise<number> {
     return 1;
   }
   try {
-    const context: StepContext = { root: ROOT, write, adminUrl: server.adminUrl };
-    for (const step of STEPS) await runStep(step, context);
-    if (withTests) await runTests(server.adminUrl);
+    for (const step of STEPS) await run(step, server.adminUrl);
+    if (!withTests) return failed.length === 0 ? 0 : 1;
+    // The tests come last, so that their tally is the last line; what failed before is said once more above it.
+    if (failed.length > 0) console.log(`\nFailed before the tests: ${failed.join(", ")}`);
+    return await testsPass(server.adminUrl) && failed.length === 0 ? 0 : 1;
   } finally {
     await server.stop();
   }
-  return failed.length === 0 ? 0 : 1;
 }
 
-async function runStep(step: Step, context: StepContext): Promise<void> {
+/** Runs a step and says how it ended. Returns whether it passed, or may be left out here. */
+async function runStep(step: Step, context: StepContext, say: (line: string) => void): Promise<boolean> {
   const start = performance.now();
   const result = await step.run(context).catch((error): StepResult => judged([String(error)]));
   const seconds = `${((performance.now() - start) / 1000).toFixed(1)} s`;
@@ -104,9 +112,9 @@ async function runStep(step: Step, context: StepContext): Promise<void> {
     ? "FAILED"
     : { passed: "ok", failed: "FAILED", skipped: "skipped" }[result.kind];
   const note = result.kind === "passed" ? result.note ?? "" : result.kind === "skipped" ? result.reason : "";
-  console.log(`${step.name.padEnd(22)} ${word.padEnd(8)} ${seconds.padStart(7)}  ${note}`.trimEnd());
-  if (result.kind === "failed") { for (const problem of result.problems) console.log(`    ${problem}`); }
-  if (word === "FAILED") failed.push(step.name);
+  say(`${step.name.padEnd(22)} ${word.padEnd(8)} ${seconds.padStart(7)}  ${note}`.trimEnd());
+  if (result.kind === "failed") { for (const problem of result.problems) say(`    ${problem}`); }
+  return word !== "FAILED";
 }
 
 function denoStep(name: string, args: string[]): Step {
@@ -120,9 +128,7 @@ function denoStep(name: string, args: string[]): Step {
   };
 }
 
-/** Comes last, so that the tally of the tests is the last line; what failed before is said once more above it. */
-async function runTests(adminUrl: string): Promise<void> {
-  if (failed.length > 0) console.log(`\nFailed before the tests: ${failed.join(", ")}`);
+async function testsPass(adminUrl: string): Promise<boolean> {
   const tests = new Deno.Command(Deno.execPath(), {
     args: ["run", "-A", "--quiet", "scripts/quality/test.ts"],
     cwd: ROOT,
@@ -131,5 +137,5 @@ async function runTests(adminUrl: string): Promise<void> {
     stdout: "inherit",
     stderr: "inherit",
   }).spawn();
-  if (!(await tests.status).success) failed.push("tests");
+  return (await tests.status).success;
 }

@@ -93,11 +93,13 @@ insert into private.settings (key, value, description) values
   ('event_retry_max_seconds', '3600', 'Longest delay between two tries.');
 
 create function private.setting(p_key text) returns jsonb
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select value from private.settings where key = p_key
+begin
+  return (select value from private.settings where key = p_key);
+end;
 $$;
 comment on function private.setting(text) is 'Value of a switch in private.settings, or null.';
 
@@ -193,14 +195,16 @@ comment on function private.mask_cards_in(jsonb) is
   'mask_cards() for every text in a JSON value, other than those under the name of an id.';
 
 create function private.error_text(p_sqlstate text, p_message text) returns text
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
-  select p_sqlstate || ' ' || case
+begin
+  return p_sqlstate || ' ' || case
     when p_sqlstate like 'SH%' then p_message
     else regexp_replace(p_message, '(: |\mvalue )".*"', '\1"***"')
-  end
+  end;
+end;
 $$;
 comment on function private.error_text(text, text) is
   'An error of the database as it may be stored and logged: without the value that it was about. Twin of '
@@ -221,15 +225,19 @@ insert into private.digest_keys (key)
 select decode(replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', ''), 'hex');
 
 create function private.xor_key(p_key bytea, p_byte integer) returns bytea
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
-  select string_agg(
-    set_byte('\x00'::bytea, 0, case when i < length(p_key) then get_byte(p_key, i) else 0 end # p_byte),
-    ''::bytea order by i
-  )
-  from generate_series(0, 63) i
+begin
+  return (
+    select string_agg(
+      set_byte('\x00'::bytea, 0, case when i < length(p_key) then get_byte(p_key, i) else 0 end # p_byte),
+      ''::bytea order by i
+    )
+    from generate_series(0, 63) i
+  );
+end;
 $$;
 comment on function private.xor_key(bytea, integer) is
   'A key of at most 64 bytes, filled up to a block of SHA-256, each byte combined with p_byte.';

@@ -3,11 +3,13 @@
 -- What is sold. Anybody reads what is active; staff read all; written in the dashboard.
 
 create function private.largest_amount(p_currency text) returns bigint
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
-  select case p_currency when 'idr' then 999999999999 else 99999999 end
+begin
+  return case p_currency when 'idr' then 999999999999 else 99999999 end;
+end;
 $$;
 comment on function private.largest_amount(text) is
   'The most that Stripe charges at once, in minor units: eight digits, twelve of rupiah.';
@@ -78,13 +80,15 @@ comment on function private.amount_problem(bigint, text) is
   'says where the rules come from.';
 
 create function private.one_line(p_text text) returns text
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
-  select nullif(btrim(regexp_replace(
+begin
+  return nullif(btrim(regexp_replace(
     p_text, '[[:space:][:cntrl:]\u00a0\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3000\ufeff]+', ' ', 'g'
-  )), '')
+  )), '');
+end;
 $$;
 comment on function private.one_line(text) is
   'A text on one line, without what hides or turns it; null when nothing is left to see.';
@@ -181,11 +185,13 @@ create trigger tidy_options before insert or update of size, color on public.pro
   for each row execute function private.tidy_options();
 
 create function private.variant_name(p_product text, p_color text, p_size text) returns text
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
-  select concat_ws(' – ', private.one_line(p_product), nullif(concat_ws(', ', p_color, p_size), ''))
+begin
+  return concat_ws(' – ', private.one_line(p_product), nullif(concat_ws(', ', p_color, p_size), ''));
+end;
 $$;
 comment on function private.variant_name(text, text, text) is
   'A variant as buyers know it: Wool Suit – Navy, 40R, or Belt when it comes in one way only.';

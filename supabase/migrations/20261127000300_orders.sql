@@ -72,12 +72,14 @@ alter table private.stripe_customers enable row level security;
 create sequence private.order_number_seq start 100001;
 
 create function private.next_order_number() returns text
-language sql
+language plpgsql
 volatile
 set search_path = ''
 as $$
-  select coalesce(private.setting('order_number_prefix') #>> '{}', '')
-    || nextval('private.order_number_seq')::text
+begin
+  return coalesce(private.setting('order_number_prefix') #>> '{}', '')
+    || nextval('private.order_number_seq')::text;
+end;
 $$;
 comment on function private.next_order_number() is
   'Next order number: 100001, 100002, … after the setting order_number_prefix. Numbers may have gaps: a '
@@ -376,10 +378,13 @@ create function private.record_order_event(
   p_source text,
   p_data jsonb default '{}'
 ) returns void
-language sql
+language plpgsql
 set search_path = ''
 as $$
-  insert into public.order_events (order_id, kind, source, data) values (p_order_id, p_kind, p_source, p_data)
+begin
+  insert into public.order_events (order_id, kind, source, data)
+  values (p_order_id, p_kind, p_source, p_data);
+end;
 $$;
 comment on function private.record_order_event(uuid, text, text, jsonb) is
   'Adds a row to an order''s audit trail. p_data carries no personal data.';

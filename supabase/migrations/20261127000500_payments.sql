@@ -560,14 +560,16 @@ comment on view private.refunded_amounts is
 grant select on private.refund_states, private.refunded_amounts to authenticated, service_role;
 
 create function private.dispute_holds(d public.disputes, p_payment_id text) returns boolean
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
-  select d.status not in ('won', 'warning_closed', 'prevented', 'lost')
+begin
+  return d.status not in ('won', 'warning_closed', 'prevented', 'lost')
     -- Of a second payment the customer has got back what was theirs; the one that the order keeps is as
     -- good as before.
-    or (d.status = 'lost' and d.payment_id = p_payment_id)
+    or (d.status = 'lost' and d.payment_id = p_payment_id);
+end;
 $$;
 comment on function private.dispute_holds(public.disputes, text) is
   'Whether a dispute keeps its order from shipping: while it is open, and when the payment that the order '
@@ -575,11 +577,13 @@ comment on function private.dispute_holds(public.disputes, text) is
 grant execute on function private.dispute_holds(public.disputes, text) to authenticated, service_role;
 
 create function private.awaits_evidence(d public.disputes) returns boolean
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
-  select d.status in ('needs_response', 'warning_needs_response', 'appeal_needs_response')
+begin
+  return d.status in ('needs_response', 'warning_needs_response', 'appeal_needs_response');
+end;
 $$;
 comment on function private.awaits_evidence(public.disputes) is
   'Whether a dispute waits for the shop''s answer.';

@@ -285,18 +285,22 @@ comment on function private.enqueue_job(text, text, jsonb, timestamptz, integer,
   'p_priority runs first; p_max_attempts null: the kind''s limit.';
 
 create function private.backoff(p_attempts integer, p_kind text default null) returns interval
-language sql
+language plpgsql
 volatile
 set search_path = ''
 as $$
+begin
   -- Full jitter: uniform in [0, min(max, base * 2^(attempts - 1))], and never less than a second.
-  select make_interval(secs => greatest(1, random() * least(
-    coalesce(k.backoff_max_seconds, (private.setting('event_retry_max_seconds'))::numeric),
-    coalesce(
-      k.backoff_base_seconds, (private.setting('event_retry_base_seconds'))::numeric
-    ) * power(2::numeric, least(greatest(p_attempts, 1), 30) - 1)
-  )::double precision))
-  from (select p_kind as kind) asked left join private.job_kinds k on k.kind = asked.kind
+  return (
+    select make_interval(secs => greatest(1, random() * least(
+      coalesce(k.backoff_max_seconds, (private.setting('event_retry_max_seconds'))::numeric),
+      coalesce(
+        k.backoff_base_seconds, (private.setting('event_retry_base_seconds'))::numeric
+      ) * power(2::numeric, least(greatest(p_attempts, 1), 30) - 1)
+    )::double precision))
+    from (select p_kind as kind) asked left join private.job_kinds k on k.kind = asked.kind
+  );
+end;
 $$;
 comment on function private.backoff(integer, text) is
   'Delay before try number p_attempts + 1: exponential with full jitter, limits of the kind or of '
@@ -517,11 +521,13 @@ grant execute on function public.claim_jobs(text, integer, integer) to service_r
 -- circuit breaker.
 
 create function private.effect_name(p_dedupe_key text) returns text
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
-  select regexp_replace(p_dedupe_key, ':\d+$', '')
+begin
+  return regexp_replace(p_dedupe_key, ':\d+$', '');
+end;
 $$;
 comment on function private.effect_name(text) is
   'What a job is for: its dedupe_key without the time that makes each round of a recurring job one of its '

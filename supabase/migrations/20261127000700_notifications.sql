@@ -51,7 +51,8 @@ insert into private.settings (key, value, description) values
   ('shop_contact_email', 'null', 'Where customers write to: in the footer of mails, and where answers go.'),
   (
     'shop_order_url', 'null',
-    'The page of an order: https address or path on the site; {number} in it is the order''s number.'
+    'The page of an order: https address or path on the site; {number} in it is the order''s number, {token} '
+    'what opens it.'
   ),
   ('shop_returns_url', 'null', 'The page about returns: https address or path on the site.'),
   ('shop_privacy_url', 'null', 'The page about privacy: https address or path on the site.'),
@@ -741,6 +742,21 @@ grant execute on function public.record_mail_event(uuid, text, text, boolean, te
   to service_role;
 
 -- What a mail can show of its order.
+
+create function private.mail_templates() returns text[]
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+  return array[
+    'duplicate_payment_refunded', 'order_cancelled', 'order_confirmation', 'order_shipped',
+    'order_unfulfillable', 'payment_declined', 'payment_failed', 'payment_processing', 'payment_reminder',
+    'refund_failed', 'refund_issued', 'refund_settled'
+  ];
+end;
+$$;
+comment on function private.mail_templates() is 'The names of all mails to customers, in alphabetical order.';
 
 create function private.chosen_shipping(o public.orders) returns text
 language plpgsql

@@ -21,30 +21,36 @@
 -- The table of all columns stands in docs/settlement.md.
 
 create function private.rank(p_ladder text[], p_value text) returns text
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
-  select lpad(coalesce(array_position(p_ladder, p_value), 0)::text, 2, '0')
+begin
+  return lpad(coalesce(array_position(p_ladder, p_value), 0)::text, 2, '0');
+end;
 $$;
 comment on function private.rank(text[], text) is
   'Position of a value on a ladder as two digits; 00 for a value this code does not know.';
 
 create function private.version(variadic p_parts text[]) returns text
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
-  select array_to_string(p_parts, '|')
+begin
+  return array_to_string(p_parts, '|');
+end;
 $$;
 comment on function private.version(text[]) is 'Joins the fixed-width parts of a version.';
 
 create function private.stamp(p_at timestamptz) returns text
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
-  select lpad(floor(extract(epoch from p_at) * 1000)::bigint::text, 15, '0')
+begin
+  return lpad(floor(extract(epoch from p_at) * 1000)::bigint::text, 15, '0');
+end;
 $$;
 comment on function private.stamp(timestamptz) is
   'A time in milliseconds, fifteen digits. Stripe stamps events with whole seconds, so what was read within '
@@ -525,9 +531,10 @@ comment on function private.is_erased(jsonb, uuid) is
   'Whether a fact is about an order or a Stripe customer that has been erased.';
 
 create function private.settle_stripe_customer(p_stripe_customer_id text) returns void
-language sql
+language plpgsql
 set search_path = ''
 as $$
+begin
   update public.customers c set
     -- An account's address comes from Supabase Auth; only guests take theirs from Stripe.
     email = case when c.user_id is null then coalesce(s.email, c.email) else c.email end,
@@ -544,7 +551,8 @@ as $$
       from public.checkout_sessions cs join public.orders o on o.id = cs.order_id and o.session_id = cs.id
       where cs.stripe_customer_id = s.id
     ))
-  )
+  );
+end;
 $$;
 comment on function private.settle_stripe_customer(text) is
   'Brings the customers row of a Stripe customer up to what Stripe last said of it: a guest''s address and '
@@ -553,11 +561,13 @@ comment on function private.settle_stripe_customer(text) is
 -- From facts to settled orders: which order they are about, locks, merges, and what is read anew.
 
 create function private.payment_of_fact(p_fact jsonb) returns text
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
-  select case p_fact ->> 'fact' when 'payment' then p_fact ->> 'id' else p_fact ->> 'payment_id' end
+begin
+  return case p_fact ->> 'fact' when 'payment' then p_fact ->> 'id' else p_fact ->> 'payment_id' end;
+end;
 $$;
 comment on function private.payment_of_fact(jsonb) is 'The payment a fact is about, or null.';
 
@@ -837,15 +847,17 @@ comment on function private.concerns_erased(jsonb, jsonb) is
   'its payload is not kept.';
 
 create function private.without_secrets(p_payload jsonb) returns jsonb
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
+begin
   -- With a client secret, whoever reads the log could act on the payment page as the shopper.
-  select p_payload #- '{data,object,client_secret}' #- '{data,object,next_action}'
+  return p_payload #- '{data,object,client_secret}' #- '{data,object,next_action}'
     #- '{data,object,payment_intent,client_secret}' #- '{data,object,payment_intent,next_action}'
     #- '{data,object,setup_intent,client_secret}' #- '{data,previous_attributes,client_secret}'
-    #- '{data,previous_attributes,next_action}'
+    #- '{data,previous_attributes,next_action}';
+end;
 $$;
 comment on function private.without_secrets(jsonb) is
   'A webhook''s payload as it is stored: without client secrets and the addresses that carry them.';
@@ -934,13 +946,15 @@ comment on function private.process_stripe_event(text, timestamptz, jsonb, text,
   'that it had ended; their jobs are queued, and who can ends them at once.';
 
 create function private.is_newer_version(p_version text, p_than text) returns boolean
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
+begin
   -- Versions begin with their date; what has none (thin events, none) is older than all.
-  select coalesce(substring(p_version from '^\d{4}-\d{2}-\d{2}'), '') collate "C"
-    > coalesce(substring(p_than from '^\d{4}-\d{2}-\d{2}'), '') collate "C"
+  return coalesce(substring(p_version from '^\d{4}-\d{2}-\d{2}'), '') collate "C"
+    > coalesce(substring(p_than from '^\d{4}-\d{2}-\d{2}'), '') collate "C";
+end;
 $$;
 comment on function private.is_newer_version(text, text) is 'Whether an API version is newer than another.';
 

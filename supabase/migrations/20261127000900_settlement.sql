@@ -66,15 +66,17 @@ comment on function private.unreleased_mismatches(uuid, text, text[]) is
   'session, is news.';
 
 create function private.holds_order(f public.fraud_signals) returns boolean
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select f.released_at is null and case f.kind
+begin
+  return f.released_at is null and case f.kind
     when 'early_fraud_warning' then f.was_actionable
     when 'review' then f.open
     else f.open and f.data ->> 'action' = 'review'
-  end
+  end;
+end;
 $$;
 comment on function private.holds_order(public.fraud_signals) is
   'Whether a sign of fraud holds its order: an early fraud warning, an open Radar review, a velocity rule '
@@ -686,6 +688,7 @@ begin
   k.review_reasons := d.review_reasons;
   perform private.write_order(o, v_before, k, p_source);
   perform private.settle_effects(o, v_mismatches, p_source);
+  perform private.tell_order_page(o.id);
   return o.status;
 end;
 $$;
@@ -730,14 +733,15 @@ comment on function private.refundable_amount(text, text) is
   'back, except the request p_except. Call with the order locked.';
 
 create function private.refund_overtaken_by(q public.refund_requests) returns text
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
+begin
   -- Two requests that wait side by side are two refunds. One that was made by hand and not heard of before,
   -- or asked for after this one had been given up, may be meant in its stead: nobody can know, and the
   -- customer must not get it twice.
-  select case when q.amount is not null then coalesce(
+  return case when q.amount is not null then coalesce(
     (
       select r.id from public.refunds r
       -- One that failed stands in as well: staff have an alert of its own about that money.
@@ -752,7 +756,8 @@ as $$
       order by later.created_at
       limit 1
     )
-  ) end
+  ) end;
+end;
 $$;
 comment on function private.refund_overtaken_by(public.refund_requests) is
   'The refund made in Stripe''s dashboard that was first heard of since a request, or the request made '
@@ -761,20 +766,24 @@ comment on function private.refund_overtaken_by(public.refund_requests) is
 grant execute on function private.refund_overtaken_by(public.refund_requests) to authenticated, service_role;
 
 create function private.money_left(p_payment_id text) returns bigint
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select p.amount_received
-    - coalesce((select back.given from private.refunded_amounts back where back.payment_id = p.id), 0)
-    -- The bank has given it to the customer: only what was disputed, which may be a part. In another currency
-    -- nobody can tell, and it counts as all.
-    - coalesce((
-      select sum(case when d.currency = p.currency then d.amount else p.amount_received end)
-      from public.disputes d where d.payment_id = p.id and d.status = 'lost'
-    ), 0)
-  from public.payments p
-  where p.id = p_payment_id
+begin
+  return (
+    select p.amount_received
+      - coalesce((select back.given from private.refunded_amounts back where back.payment_id = p.id), 0)
+      -- The bank has given it to the customer: only what was disputed, which may be a part. In another
+      -- currency nobody can tell, and it counts as all.
+      - coalesce((
+        select sum(case when d.currency = p.currency then d.amount else p.amount_received end)
+        from public.disputes d where d.payment_id = p.id and d.status = 'lost'
+      ), 0)
+    from public.payments p
+    where p.id = p_payment_id
+  );
+end;
 $$;
 comment on function private.money_left(text) is
   'Minor units of a payment that the customer has not got back, neither by refunds under way or made nor '
@@ -782,16 +791,18 @@ comment on function private.money_left(text) is
 grant execute on function private.money_left(text) to authenticated, service_role;
 
 create function private.refund_is_owed(q public.refund_requests) returns boolean
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select q.status = 'given_up' and private.refund_overtaken_by(q) is null
+begin
+  return q.status = 'given_up' and private.refund_overtaken_by(q) is null
     and private.money_left(q.payment_id) > coalesce((
       -- One made since that failed has an alert of its own.
       select sum(r.amount) from public.refunds r join private.refund_states s on s.id = r.id
       where r.payment_id = q.payment_id and s.has_bounced and r.seen_at > q.created_at
-    ), 0)
+    ), 0);
+end;
 $$;
 comment on function private.refund_is_owed(public.refund_requests) is
   'Whether a refund that was given up still waits for a person: nothing stands in for it, and the '
@@ -799,13 +810,14 @@ comment on function private.refund_is_owed(public.refund_requests) is
 grant execute on function private.refund_is_owed(public.refund_requests) to authenticated, service_role;
 
 create function private.refund_tried_again(r public.refunds) returns boolean
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
+begin
   -- What failed first is made good first. What waited when r had failed is the greatest sum, over all
   -- failures up to it, of what failed since less what was given back between.
-  select coalesce((
+  return coalesce((
     select sum(later.amount) from public.refunds later
     where later.payment_id = r.payment_id and later.created_at > r.failed_at
   ), 0) >= (
@@ -820,7 +832,8 @@ as $$
     ), 0))
     from public.refunds first
     where first.payment_id = r.payment_id and (first.failed_at, first.id) <= (r.failed_at, r.id)
-  )
+  );
+end;
 $$;
 comment on function private.refund_tried_again(public.refunds) is
   'Whether the money of a refund that failed has been given back anew since, whatever became of that: '
@@ -882,12 +895,14 @@ comment on function private.refuse_refund_amount(bigint, text) is
   'Stripe''s own figure.';
 
 create function private.refund_request_id(p_cause text, p_payment_id text) returns text
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
+begin
   -- The customer reads it with their refund, and need not read there that the shop was warned of them.
-  select case p_cause when 'fraudulent' then 'shop' else p_cause end || ':' || p_payment_id
+  return case p_cause when 'fraudulent' then 'shop' else p_cause end || ':' || p_payment_id;
+end;
 $$;
 comment on function private.refund_request_id(text, text) is
   'The id of the refund that settling asks for, once per payment and cause.';
@@ -1069,9 +1084,10 @@ comment on function private.note_refund_outcome(private.jobs, text, text) is
   'the order. False: the job has no request. The order is locked.';
 
 create function private.settle_refund_alerts(p_order_id uuid) returns void
-language sql
+language plpgsql
 set search_path = ''
 as $$
+begin
   update public.alerts a set
     status = 'resolved',
     data = a.data || case a.kind when 'refund_refused' then '{"not_owed": true}' else '{}' end::jsonb
@@ -1091,12 +1107,13 @@ as $$
     and a.status <> 'resolved' and (private.refund_tried_again(r) or private.money_left(r.payment_id) <= 0);
   -- What closed by itself opens by itself: a lost dispute was won after all, a refund that stood in for it
   -- bounced.
-  select private.tell_of_refund(q, j.id, q.problem)
+  perform private.tell_of_refund(q, j.id, q.problem)
   from public.refund_requests q
   join public.alerts a on a.dedupe_key = 'refund_refused:' || q.id and a.status = 'resolved'
     and a.data ? 'not_owed'
   left join private.jobs j on j.dedupe_key = 'refund_payment:' || q.id
-  where q.order_id = p_order_id and private.refund_is_owed(q)
+  where q.order_id = p_order_id and private.refund_is_owed(q);
+end;
 $$;
 comment on function private.settle_refund_alerts(uuid) is
   'Resolves the alerts about refunds of an order that were made, asked for anew or tried again, or are '
@@ -1762,3 +1779,140 @@ $$;
 comment on function public.remind_dispute(text, integer) is
   'Tells staff that evidence is due in p_days days, once for each deadline.';
 grant execute on function public.remind_dispute(text, integer) to service_role;
+
+-- What a shopper sees of an order, and how an open page hears that it has changed. Nothing personal in it:
+-- who has the address of the page is not asked who they are.
+
+create function private.order_page(o public.orders) returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return jsonb_build_object(
+    'order_number', o.number, 'status', o.status, 'fulfillment_status', o.fulfillment_status,
+    'currency', o.currency, 'amount_subtotal', o.amount_subtotal, 'amount_discount', o.amount_discount,
+    'amount_shipping', o.amount_shipping, 'amount_tax', o.amount_tax, 'amount_total', o.amount_total,
+    'amount_refunded', o.amount_refunded, 'paid_at', o.paid_at,
+    'items', coalesce((
+      select jsonb_agg(jsonb_build_object(
+        'sku', i.sku, 'name', i.name, 'quantity', i.quantity, 'unit_amount', i.unit_amount
+      ) order by i.sku collate "C", i.id)
+      from public.order_items i where i.order_id = o.id and i.quantity > 0
+    ), '[]'),
+    'shipments', coalesce((
+      select jsonb_agg(jsonb_build_object(
+        'parcel', s.parcel, 'carrier', s.carrier, 'tracking_number', s.tracking_number,
+        'tracking_url', s.tracking_url, 'shipped_at', s.shipped_at, 'items', private.parcel_pieces(s.id)
+      ) order by s.parcel)
+      from public.shipments s where s.order_id = o.id
+    ), '[]'),
+    'returns', coalesce((
+      select jsonb_agg(jsonb_build_object(
+        'status', case when r.received_at is null then 'awaited' else 'received' end,
+        'items', private.returned_pieces(r.id)
+      ) order by r.created_at, r.id)
+      from public.returns r
+      where r.order_id = o.id and private.returned_pieces(r.id) <> '[]'
+        -- One that was closed and never came is none.
+        and (r.received_at is not null or r.status = 'requested')
+    ), '[]'),
+    'refunds', coalesce((
+      select jsonb_agg(jsonb_build_object(
+        'amount', f.amount,
+        'status', case when s.has_bounced then 'failed' when s.is_made then 'done' else 'on_its_way' end,
+        'created_at', f.created_at
+      ) order by f.created_at, f.id collate "C")
+      from public.refunds f join private.refund_states s on s.id = f.id where f.order_id = o.id
+    ), '[]')
+  );
+end;
+$$;
+comment on function private.order_page(public.orders) is
+  'What the page of an order shows: amounts in minor units, lines, parcels, what comes back, and refunds '
+  '(on_its_way, done, failed). No name, no address, no e-mail.';
+
+create function private.parcel_pieces(p_shipment_id uuid) returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return coalesce((
+    select jsonb_agg(
+      jsonb_build_object('sku', i.sku, 'name', i.name, 'quantity', l.quantity)
+      order by i.sku collate "C", i.id
+    )
+    from public.shipment_lines l join public.order_items i on i.id = l.order_item_id
+    where l.shipment_id = p_shipment_id
+  ), '[]');
+end;
+$$;
+comment on function private.parcel_pieces(uuid) is 'What is in a parcel: [{ sku, name, quantity }].';
+
+create function private.returned_pieces(p_return_id uuid) returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return coalesce((
+    select jsonb_agg(
+      jsonb_build_object('sku', i.sku, 'name', i.name, 'quantity', l.quantity - l.unsent)
+      order by i.sku collate "C", i.id
+    )
+    from public.return_lines l join public.order_items i on i.id = l.order_item_id
+    where l.return_id = p_return_id and l.quantity > l.unsent
+  ), '[]');
+end;
+$$;
+comment on function private.returned_pieces(uuid) is
+  'What of a return had left the house before: [{ sku, name, quantity }].';
+
+create function private.live_topic(p_order_id uuid) returns text
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+  return 'order-page:' || encode(sha256(convert_to('order-page/1:' || p_order_id, 'UTF8')), 'hex');
+end;
+$$;
+comment on function private.live_topic(uuid) is
+  'The Realtime topic of an order''s page. Nobody can guess it, and it does not tell the order''s id.';
+
+create table private.order_pages (
+  order_id uuid primary key references public.orders (id) on delete cascade,
+  digest bytea not null
+);
+comment on table private.order_pages is
+  'What the page of each order showed when it was last told to look again. Empty where there is no Realtime.';
+alter table private.order_pages enable row level security;
+
+create function private.tell_order_page(p_order_id uuid) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  -- A plain Postgres has none: there, pages ask again by themselves.
+  if to_regnamespace('realtime') is null then
+    return;
+  end if;
+  begin
+    insert into private.order_pages as x (order_id, digest)
+    select o.id, sha256(convert_to(private.order_page(o)::text, 'UTF8'))
+    from public.orders o where o.id = p_order_id
+    on conflict (order_id) do update set digest = excluded.digest where x.digest <> excluded.digest;
+    if found then
+      -- A public topic: shoppers have no account, and what is sent says nothing.
+      execute 'select realtime.send($1, $2, $3, $4)'
+      using '{}'::jsonb, 'changed'::text, private.live_topic(p_order_id), false;
+    end if;
+  exception when others then
+    raise warning 'page of order % not told: %', p_order_id, private.error_text(sqlstate, sqlerrm);
+  end;
+end;
+$$;
+comment on function private.tell_order_page(uuid) is
+  'Has open pages of an order ask again, through Realtime, when what they show has changed since the last '
+  'time. Realtime sends it when the transaction commits; what fails is a warning, and no reason to undo it.';

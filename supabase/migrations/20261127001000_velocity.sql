@@ -222,28 +222,32 @@ comment on function private.email_key(text) is
   'address.';
 
 create function private.address_key(p_ip inet, p_prefix integer default 56) returns inet
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
-  select case family(p_ip)
+begin
+  return case family(p_ip)
     when 6 then network(set_masklen(p_ip, p_prefix))::inet
     else set_masklen(p_ip, 32)
-  end
+  end;
+end;
 $$;
 comment on function private.address_key(inet, integer) is
   'The network that an address belongs to: an IPv4 address alone, the /p_prefix of an IPv6 address. 56 is '
   'what one connection has as a rule.';
 
 create function private.address_keys(p_ip inet) returns table (network inet, factor numeric)
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
+begin
   -- A phone has a /64, a home a /56, a company a /48; what each may do grows less than its addresses do.
-  select private.address_key(p_ip, w.prefix), w.factor
+  return query select private.address_key(p_ip, w.prefix), w.factor
   from (values (64, 1), (56, 1.5), (48, 3)) w (prefix, factor)
-  where family(p_ip) = 6 or w.factor = 1
+  where family(p_ip) = 6 or w.factor = 1;
+end;
 $$;
 comment on function private.address_keys(inet) is
   'The networks that limits count for an address, narrow to wide, and what their thresholds are multiplied '
@@ -266,16 +270,18 @@ comment on function private.is_outage(text, text) is
   'shopper or the card.';
 
 create function private.delivery_key(p_address jsonb) returns text
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
-  select lower(regexp_replace(
+begin
+  if p_address ->> 'line1' is null then return null; end if;
+  return lower(regexp_replace(
     concat_ws(
       '|', p_address ->> 'line1', p_address ->> 'line2', p_address ->> 'postal_code', p_address ->> 'country'
     ), '[^[:alnum:]|]', '', 'g'
-  ))
-  where p_address ->> 'line1' is not null
+  ));
+end;
 $$;
 comment on function private.delivery_key(jsonb) is
   'A delivery address without case, spaces and punctuation. Null without a street.';
@@ -715,41 +721,47 @@ comment on function private.measure_velocity(
 -- Velocity: the rules at checkout, and what a hit leads to.
 
 create function private.three_d_secure_rank(p_asked text) returns integer
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
-  select case p_asked when 'challenge' then 2 when 'any' then 1 else 0 end
+begin
+  return case p_asked when 'challenge' then 2 when 'any' then 1 else 0 end;
+end;
 $$;
 comment on function private.three_d_secure_rank(text) is
   'What a page asks of the card, as a number: more is stronger. Null, Stripe''s own judgement, is 0.';
 
 create function private.answer_of_hits(p_hits jsonb) returns jsonb
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
-  select jsonb_build_object(
-    'action', case
-      when 'block' = any (a.actions) then 'block'
-      when 'review' = any (a.actions) then 'review'
-      when 'require_challenge' = any (a.actions) then 'require_challenge'
-      when 'require_3ds' = any (a.actions) then 'require_3ds'
-      else 'allow'
-    end,
-    'three_d_secure', case
-      when 'require_challenge' = any (a.actions) then 'challenge'
-      when 'require_3ds' = any (a.actions) then 'any'
-    end,
-    'retry_after_seconds', a.retry_after_seconds,
-    'hits', p_hits
-  )
-  from (
-    select coalesce(array_agg(h ->> 'action'), '{}') as actions,
-      max((h ->> 'retry_after_seconds')::integer) filter (where h ->> 'action' = 'block')
-        as retry_after_seconds
-    from jsonb_array_elements(p_hits) h
-  ) a
+begin
+  return (
+    select jsonb_build_object(
+      'action', case
+        when 'block' = any (a.actions) then 'block'
+        when 'review' = any (a.actions) then 'review'
+        when 'require_challenge' = any (a.actions) then 'require_challenge'
+        when 'require_3ds' = any (a.actions) then 'require_3ds'
+        else 'allow'
+      end,
+      'three_d_secure', case
+        when 'require_challenge' = any (a.actions) then 'challenge'
+        when 'require_3ds' = any (a.actions) then 'any'
+      end,
+      'retry_after_seconds', a.retry_after_seconds,
+      'hits', p_hits
+    )
+    from (
+      select coalesce(array_agg(h ->> 'action'), '{}') as actions,
+        max((h ->> 'retry_after_seconds')::integer) filter (where h ->> 'action' = 'block')
+          as retry_after_seconds
+      from jsonb_array_elements(p_hits) h
+    ) a
+  );
+end;
 $$;
 comment on function private.answer_of_hits(jsonb) is
   'What hits come to together: { action (the strongest), three_d_secure, retry_after_seconds, hits }.';

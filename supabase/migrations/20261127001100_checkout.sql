@@ -3,11 +3,13 @@
 -- A cart becomes frozen lines with reserved stock.
 
 create function private.problem_of_items(p_message text) returns text
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
-  select jsonb_build_array(jsonb_build_object('path', 'items', 'message', p_message))::text
+begin
+  return jsonb_build_array(jsonb_build_object('path', 'items', 'message', p_message))::text;
+end;
 $$;
 comment on function private.problem_of_items(text) is
   'What an invalid request says of its lines, in the form of details.';
@@ -95,61 +97,77 @@ comment on function private.price_cart(jsonb) is
   'SKUs (the two look alike on purpose). SHINV, SHCUR.';
 
 create function private.hash_lines(p_lines jsonb, p_currency text) returns text
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
-  select left(encode(sha256(convert_to(
-    p_currency || ';'
-      || string_agg(l.variant_id || 'x' || l.quantity || '@' || l.unit_amount, ';' order by l.variant_id),
-    'UTF8'
-  )), 'hex'), 32)
-  from jsonb_to_recordset(p_lines) as l (variant_id uuid, quantity integer, unit_amount bigint)
+begin
+  return (
+    select left(encode(sha256(convert_to(
+      p_currency || ';'
+        || string_agg(l.variant_id || 'x' || l.quantity || '@' || l.unit_amount, ';' order by l.variant_id),
+      'UTF8'
+    )), 'hex'), 32)
+    from jsonb_to_recordset(p_lines) as l (variant_id uuid, quantity integer, unit_amount bigint)
+  );
+end;
 $$;
 comment on function private.hash_lines(jsonb, text) is
   'Hash of lines (variant, quantity, price) and currency. It goes into the session''s metadata and must '
   'come back unchanged. By variant: two SKUs may be swapped while an order waits.';
 
 create function private.hash_of_order(p_order_id uuid) returns text
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select private.hash_lines(
-    jsonb_agg(jsonb_build_object(
-      'variant_id', i.variant_id, 'quantity', i.quantity, 'unit_amount', i.unit_amount
-    )),
-    o.currency
-  )
-  from public.orders o join public.order_items i on i.order_id = o.id
-  where o.id = p_order_id and i.quantity > 0
-  group by o.id
+begin
+  return (
+    select private.hash_lines(
+      jsonb_agg(jsonb_build_object(
+        'variant_id', i.variant_id, 'quantity', i.quantity, 'unit_amount', i.unit_amount
+      )),
+      o.currency
+    )
+    from public.orders o join public.order_items i on i.order_id = o.id
+    where o.id = p_order_id and i.quantity > 0
+    group by o.id
+  );
+end;
 $$;
 comment on function private.hash_of_order(uuid) is
   'hash_lines() of the lines that were bought with an order.';
 
 create function private.asked_lines(p_items jsonb) returns jsonb
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
-  select jsonb_agg(jsonb_build_array(w.sku, w.quantity) order by w.sku collate "C")
-  from (
-    select x.sku, sum(x.quantity) as quantity
-    from jsonb_to_recordset(p_items) as x (sku text, quantity integer) group by x.sku
-  ) w
+begin
+  return (
+    select jsonb_agg(jsonb_build_array(w.sku, w.quantity) order by w.sku collate "C")
+    from (
+      select x.sku, sum(x.quantity) as quantity
+      from jsonb_to_recordset(p_items) as x (sku text, quantity integer) group by x.sku
+    ) w
+  );
+end;
 $$;
 comment on function private.asked_lines(jsonb) is
   'A cart as asked for: [[sku, quantity]…], summed and sorted. Two carts are the same cart when this is '
   'equal; prices do not matter.';
 
 create function private.order_lines(p_order_id uuid) returns jsonb
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select jsonb_agg(jsonb_build_array(i.sku, i.quantity) order by i.sku collate "C")
-  from public.order_items i where i.order_id = p_order_id and i.quantity > 0
+begin
+  return (
+    select jsonb_agg(jsonb_build_array(i.sku, i.quantity) order by i.sku collate "C")
+    from public.order_items i where i.order_id = p_order_id and i.quantity > 0
+  );
+end;
 $$;
 comment on function private.order_lines(uuid) is 'The lines of an order in the form of asked_lines().';
 
@@ -259,16 +277,20 @@ revoke all on public.shipping_rates from public, anon, authenticated, service_ro
 grant select on public.shipping_rates to anon, authenticated, service_role;
 
 create function private.offered_shipping_rates(p_currency text) returns jsonb
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select coalesce(jsonb_agg(jsonb_build_object(
-    'id', r.id, 'name', r.name, 'amount', r.amount, 'countries', r.countries,
-    'delivery_days_min', r.delivery_days_min, 'delivery_days_max', r.delivery_days_max
-  ) order by r.sort_order, r.amount, r.id), '[]')
-  from public.shipping_rates r
-  where r.active and r.currency = p_currency
+begin
+  return (
+    select coalesce(jsonb_agg(jsonb_build_object(
+      'id', r.id, 'name', r.name, 'amount', r.amount, 'countries', r.countries,
+      'delivery_days_min', r.delivery_days_min, 'delivery_days_max', r.delivery_days_max
+    ) order by r.sort_order, r.amount, r.id), '[]')
+    from public.shipping_rates r
+    where r.active and r.currency = p_currency
+  );
+end;
 $$;
 comment on function private.offered_shipping_rates(text) is
   'The active rates of a currency in the order in which a shopper sees them.';
@@ -440,13 +462,15 @@ comment on function private.find_checkout(text, jsonb, text, jsonb, inet) is
   'of asked_lines(). SHIDC: the key belongs to another cart. SHSTA: staff have cancelled the order.';
 
 create function private.velocity_exceeded(p_risk jsonb) returns jsonb
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
-  select jsonb_build_object(
+begin
+  return jsonb_build_object(
     'outcome', 'velocity_exceeded', 'retry_after_seconds', p_risk -> 'retry_after_seconds'
-  )
+  );
+end;
 $$;
 comment on function private.velocity_exceeded(jsonb) is
   'The outcome of a checkout that check_velocity() blocks.';
@@ -571,14 +595,18 @@ comment on function private.open_checkouts(uuid, text, boolean) is
 
 create function private.superseded_sessions(p_key text, p_user_id uuid, p_session_id text, p_livemode boolean)
 returns jsonb
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select jsonb_agg(s.id order by s.id)
-  from private.open_checkouts(p_user_id, p_session_id, p_livemode) o
-  join public.checkout_sessions s on s.order_id = o.id
-  where s.status = 'open' and (p_key is null or o.idempotency_key is distinct from p_key)
+begin
+  return (
+    select jsonb_agg(s.id order by s.id)
+    from private.open_checkouts(p_user_id, p_session_id, p_livemode) o
+    join public.checkout_sessions s on s.order_id = o.id
+    where s.status = 'open' and (p_key is null or o.idempotency_key is distinct from p_key)
+  );
+end;
 $$;
 comment on function private.superseded_sessions(text, uuid, text, boolean) is
   'Open payment pages of a shopper that a checkout with this key takes the place of, or null.';
@@ -1038,37 +1066,43 @@ comment on function public.forget_stripe_customer(uuid, text) is
   'now without it.';
 grant execute on function public.forget_stripe_customer(uuid, text) to service_role;
 
--- What the success page asks.
+-- What the page of an order asks.
 
-create function public.get_order_status(p_session_id text) returns jsonb
-language sql
+create function public.get_order_status(p_session_id text default null, p_order_id uuid default null)
+returns jsonb
+language plpgsql
 stable
 security definer
 set search_path = ''
 as $$
-  select jsonb_build_object(
-    'order_number', o.number,
-    'status', o.status,
-    'fulfillment_status', o.fulfillment_status,
-    'currency', o.currency,
-    'amount_total', o.amount_total,
-    'items', (
-      select jsonb_agg(
-        jsonb_build_object(
-          'sku', i.sku, 'name', i.name, 'quantity', i.quantity, 'unit_amount', i.unit_amount
-        ) order by i.sku collate "C"
-      )
-      from public.order_items i where i.order_id = o.id and i.quantity > 0
-    ),
-    'paid_at', o.paid_at,
+declare
+  s public.checkout_sessions;
+  o public.orders;
+begin
+  if p_order_id is null then
+    select * into s from public.checkout_sessions where id = p_session_id;
+    select * into o from public.orders where id = s.order_id;
+  else
+    select * into o from public.orders where id = p_order_id;
+    select * into s from public.checkout_sessions x where x.order_id = p_order_id
+    -- The one that was paid, else the newest.
+    order by coalesce(x.id = o.session_id, false) desc, x.attempt desc nulls last, x.id collate "C" limit 1;
+  end if;
+  if o.id is null then
+    return null;
+  end if;
+  return private.order_page(o) || jsonb_build_object(
+    'live_topic', private.live_topic(o.id),
+    'session_id', s.id,
     -- An order that is cancelled, or paid through another page, says nothing of a page that is open for all
     -- we know: it may just have been paid.
-    'settled', (o.status not in ('pending', 'processing') and s.status <> 'open') or s.status = 'expired'
-  )
-  from public.checkout_sessions s join public.orders o on o.id = s.order_id
-  where s.id = p_session_id
+    'settled', s.id is null or (o.status not in ('pending', 'processing') and s.status <> 'open')
+      or s.status = 'expired'
+  );
+end;
 $$;
-comment on function public.get_order_status(text) is
-  'What the success page shows, found by session id; no personal data. settled false: Stripe may know more, '
-  'ask it. Null: no such session.';
-grant execute on function public.get_order_status(text) to service_role;
+comment on function public.get_order_status(text, uuid) is
+  'What the page of an order shows, found by one of its sessions or by its id; no personal data. live_topic: '
+  'the Realtime topic that says when to ask again. settled false: Stripe may know more of session_id, ask '
+  'it. Null: no such session or order.';
+grant execute on function public.get_order_status(text, uuid) to service_role;

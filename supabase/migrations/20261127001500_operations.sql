@@ -244,9 +244,10 @@ grant execute on function public.replace_webhook_addresses(text[]) to service_ro
 -- because facts merge and outward calls carry keys.
 
 create function private.requeue_job(p_job_id bigint) returns void
-language sql
+language plpgsql
 set search_path = ''
 as $$
+begin
   -- Who asks for another try believes that the cause is gone: the provider is asked at once.
   update private.circuit_breakers b set open_until = now()
   from private.jobs j join private.job_kinds k on k.kind = j.kind
@@ -255,7 +256,8 @@ as $$
   set status = 'queued', run_at = now(), attempts = 0, lost_leases = 0, finished_at = null, lease_id = null,
     leased_until = null
   where id = p_job_id
-    and (status in ('queued', 'dead', 'discarded') or (status = 'done' and kind = 'retry_event'))
+    and (status in ('queued', 'dead', 'discarded') or (status = 'done' and kind = 'retry_event'));
+end;
 $$;
 comment on function private.requeue_job(bigint) is
   'Makes a waiting, dead or discarded job due now, with all its attempts; that of an event also when it is '

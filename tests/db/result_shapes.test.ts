@@ -19,126 +19,27 @@ import type {
   AlertMessage,
   Digest,
   Notification,
-  ShopSettings,
 } from "../../supabase/functions/_shared/database/notifications.ts";
 import { orderCalls, type OrderStatus } from "../../supabase/functions/_shared/database/orders.ts";
 import type { RefundJudgement } from "../../supabase/functions/_shared/database/refunds.ts";
 import { jobCalls } from "../../supabase/functions/_shared/jobs/calls.ts";
-import type { Address } from "../../supabase/functions/_shared/stripe_events/facts.ts";
 import { localGateway } from "../support/gateway.ts";
 import { addVariants, sessionFact } from "./checkout/cart_support.ts";
-import { deliver } from "./settlement/arrange.ts";
+import { deliver, ship } from "./settlement/arrange.ts";
 import { searchDatabase } from "./settlement/search.ts";
-import { attachSession, beginOrder } from "./settlement/shop.ts";
+import { attachSession, beginOrder, SKU } from "./settlement/shop.ts";
 import { Story } from "./settlement/story.ts";
-
-/** A shape to compare with: `set` is never null, `null` may be; an object or a list of them is looked into. */
-type Shape<T> = { [K in keyof T]-?: Part<T[K]> };
-type Part<V> = [V] extends [null] ? "null"
-  : null extends V ? Inner<NonNullable<V>, "null", true>
-  : Inner<V, "set", false>;
-type Inner<V, Leaf extends "set" | "null", Nullable extends boolean> = V extends readonly (infer E)[]
-  ? E extends object ? { each: Shape<E> } : Leaf
-  : V extends object
-    ? string extends keyof V ? Leaf : Nullable extends true ? { orNull: Shape<V> } : { is: Shape<V> }
-  : Leaf;
-
-type AnyPart = "set" | "null" | { each: AnyShape } | { orNull: AnyShape } | { is: AnyShape };
-type AnyShape = { [name: string]: AnyPart };
-
-function check<T>(value: unknown, shape: Shape<T>, path: string): void {
-  compare(value, shape as AnyShape, path);
-}
-
-function compare(value: unknown, shape: AnyShape, path: string): void {
-  assert(typeof value === "object" && value !== null, path);
-  assert.deepEqual(Object.keys(value).sort(), Object.keys(shape).sort(), path);
-  for (const [name, field] of Object.entries(value)) {
-    const part = shape[name] ?? "set", at = `${path}.${name}`;
-    const mayBeNull = part === "null" || (typeof part === "object" && "orNull" in part);
-    if (field === null && mayBeNull) continue;
-    assert.notEqual(field, null, at);
-    if (typeof part === "string") continue;
-    if (!("each" in part)) compare(field, "is" in part ? part.is : part.orNull, at);
-    else {
-      assert(Array.isArray(field) && field.length > 0, `${at} has nothing in it to look at`);
-      for (const item of field) compare(item, part.each, at);
-    }
-  }
-}
-
-const checkoutShape: Shape<Checkout> = {
-  outcome: "set",
-  order_id: "set",
-  order_number: "set",
-  account_id: "null",
-  attempt: "set",
-  currency: "set",
-  amount_subtotal: "set",
-  session_expires_at: "set",
-  email: "null",
-  locale: "null",
-  stripe_customer_id: "null",
-  customer: { orNull: { id: "set", email: "null", generation: "set" } },
-  customer_email: "null",
-  customer_email_change: "null",
-  cart_hash: "set",
-  three_d_secure: "null",
-  prices_include_tax: "set",
-  shipping_rates: {
-    each: {
-      id: "set",
-      name: "set",
-      amount: "set",
-      countries: "null",
-      delivery_days_min: "null",
-      delivery_days_max: "null",
-    },
-  },
-  items: {
-    each: {
-      sku: "set",
-      name: "set",
-      description: "null",
-      image_url: "null",
-      quantity: "set",
-      unit_amount: "set",
-    },
-  },
-  session: { orNull: { id: "set", url: "null", status: "set", expires_at: "set" } },
-};
-const lineShape = { sku: "set", name: "set", quantity: "set", unit_amount: "set" } as const;
-const addressShape: Shape<Address> = {
-  line1: "null",
-  line2: "null",
-  city: "null",
-  state: "null",
-  postal_code: "null",
-  country: "null",
-};
-const shopShape: Shape<ShopSettings> = {
-  name: "set",
-  sender_name: "null",
-  logo_url: "null",
-  order_url: "null",
-  returns_url: "null",
-  privacy_url: "null",
-  admin_order_url: "null",
-  runbook_url: "null",
-  accent_color: "set",
-  contact_email: "null",
-  postal_address: "null",
-  locale: "set",
-  time_zone: "set",
-  statement_descriptor: "null",
-};
-const eventShape: Shape<EventOutcome> = {
-  outcome: "set",
-  reason: "null",
-  delivery_count: "set",
-  order_ids: "null",
-  closing_sessions: "null",
-};
+import {
+  alertMessageShape,
+  check,
+  checkoutShape,
+  disputeEvidenceShape,
+  eventShape,
+  lineShape,
+  notificationShape,
+  type Shape,
+  shopShape,
+} from "./shapes.ts";
 
 const database = await searchDatabase(50);
 const { sql } = database;
@@ -224,18 +125,54 @@ Deno.test("the shapes of a checkout and of its order", async () => {
     outcome: "set",
     session: { orNull: { id: "set", url: "set" } },
   }, "findOpenCheckout()");
-  check<OrderStatus>(await rpc.getOrderStatus(fact.id), {
-    order_number: "set",
-    status: "set",
-    fulfillment_status: "set",
-    currency: "set",
-    amount_total: "set",
-    items: { each: lineShape },
-    paid_at: "null",
-    settled: "set",
-  }, "getOrderStatus()");
-  assert.equal(await rpc.getOrderStatus("cs_unknown"), null);
   assert.equal(await rpc.abandonCheckout(begun.order_id, restarted.attempt), false);
+});
+
+Deno.test("the shape of an order's page", async () => {
+  const story = new Story(await beginOrder(sql), 60, "page", 1_794_000_000);
+  const { orderId, orderNumber } = story.frame;
+  await attachSession(sql, story, "a");
+  const payment = story.paid("a");
+  story.refunded(payment, "1", 5_000);
+  await deliver(sql, story.moves);
+  await ship(sql, story, 1);
+  await sql`select public.announce_return(${orderNumber}, ${sql.json([{ sku: SKU, quantity: 1 }])})`;
+  const pieces = { sku: "set", name: "set", quantity: "set" } as const;
+  const [session] = await sql<{ id: string }[]>`
+    select id from public.checkout_sessions where order_id = ${orderId}`;
+  for (const key of [{ sessionId: session?.id ?? "" }, { orderId }]) {
+    check<OrderStatus>(await rpc.getOrderStatus(key), {
+      order_number: "set",
+      status: "set",
+      fulfillment_status: "set",
+      currency: "set",
+      amount_subtotal: "set",
+      amount_discount: "set",
+      amount_shipping: "set",
+      amount_tax: "set",
+      amount_total: "set",
+      amount_refunded: "set",
+      items: { each: lineShape },
+      paid_at: "null",
+      shipments: {
+        each: {
+          parcel: "set",
+          carrier: "null",
+          tracking_number: "null",
+          tracking_url: "null",
+          shipped_at: "set",
+          items: { each: pieces },
+        },
+      },
+      returns: { each: { status: "set", items: { each: pieces } } },
+      refunds: { each: { amount: "set", status: "set", created_at: "set" } },
+      live_topic: "set",
+      session_id: "null",
+      settled: "set",
+    }, "getOrderStatus()");
+  }
+  assert.equal(await rpc.getOrderStatus({ sessionId: "cs_unknown" }), null);
+  assert.equal(await rpc.getOrderStatus({ orderId: crypto.randomUUID() }), null);
 });
 
 Deno.test("the shapes of a disputed order, its mails and its alerts", async () => {
@@ -244,58 +181,7 @@ Deno.test("the shapes of a disputed order, its mails and its alerts", async () =
   const dispute = story.id("du", "d");
   await sql`update public.notifications set status = 'sent', sent_at = now()
     where id = (select n.id from public.notifications n where order_id = ${orderId} limit 1)`;
-  check<DisputeEvidence>(await rpc.getDisputeEvidence(dispute), {
-    dispute: { is: { id: "set", status: "set", reason: "set", network_reason_code: "null" } },
-    order: {
-      orNull: {
-        number: "set",
-        email: "null",
-        customer_name: "null",
-        phone: "null",
-        user_id: "null",
-        purchase_ip: "null",
-        user_agent: "null",
-        billing_address: { orNull: addressShape },
-        shipping_name: "null",
-        shipping_address: { orNull: addressShape },
-        currency: "set",
-        amount_total: "set",
-        amount_refunded: "set",
-        created_at: "set",
-        paid_at: "null",
-        shipments: { each: { carrier: "null", tracking_number: "null", shipped_at: "set" } },
-        items: { each: lineShape },
-        mails: { each: { template: "set", recipient: "null", sent_at: "set" } },
-        payment: {
-          orNull: {
-            charge_id: "null",
-            card_brand: "null",
-            card_last4: "null",
-            three_d_secure_result: "null",
-            risk_level: "null",
-          },
-        },
-        earlier_orders: {
-          each: {
-            number: "set",
-            paid_at: "set",
-            amount_paid: "set",
-            currency: "set",
-            charge_id: "set",
-            email: "null",
-            purchase_ip: "null",
-            shipping_address: { orNull: addressShape },
-            user_id: "null",
-            description: "null",
-            days_before: "set",
-            same_ip: "set",
-            same_address: "set",
-            same_account: "set",
-          },
-        },
-      },
-    },
-  }, "getDisputeEvidence()");
+  check<DisputeEvidence>(await rpc.getDisputeEvidence(dispute), disputeEvidenceShape, "getDisputeEvidence()");
   assert.equal(await rpc.getDisputeEvidence("du_unknown"), null);
   type Reminder<O> = Extract<DisputeReminder, { outcome: O }>;
   const over = await rpc.remindDispute("du_unknown", 1);
@@ -308,47 +194,7 @@ Deno.test("the shapes of a disputed order, its mails and its alerts", async () =
   const [mail] = await sql<{ id: string }[]>`
     select id from public.notifications where order_id = ${orderId} limit 1`;
   const id = mail?.id ?? "";
-  check<Notification>(await rpc.getNotification(id), {
-    id: "set",
-    order_id: "set",
-    template: "set",
-    recipient: "null",
-    recipient_hmac: "null",
-    suppression: "null",
-    is_sent: "set",
-    is_reminder: "set",
-    status: "set",
-    data: "set",
-    problem: "null",
-    order: {
-      is: {
-        number: "set",
-        status: "set",
-        fulfillment_status: "set",
-        currency: "set",
-        amount_subtotal: "set",
-        amount_discount: "set",
-        amount_shipping: "set",
-        amount_tax: "set",
-        amount_total: "set",
-        amount_refunded: "set",
-        amount_paid: "set",
-        customer_name: "null",
-        shipping_name: "null",
-        shipping_address: { orNull: addressShape },
-        billing_address: { orNull: addressShape },
-        shipping_method: "null",
-        locale: "null",
-        created_at: "set",
-        paid_at: "null",
-        card: { orNull: { brand: "null", last4: "null" } },
-        business: { orNull: { name: "null", tax_ids: { each: { type: "set", value: "set" } } } },
-        decline: { orNull: { failure_code: "null", decline_code: "null", advice_code: "null" } },
-        items: { each: { ...lineShape, image_url: "null" } },
-      },
-    },
-    shop: { is: shopShape },
-  }, "getNotification()");
+  check<Notification>(await rpc.getNotification(id), notificationShape, "getNotification()");
   assert.equal(await rpc.getNotification(crypto.randomUUID()), null);
   const event = { notificationId: id, providerId: "m", permanent: false, recipient: null, detail: null };
   const told = { ...event, status: "bounced", at: new Date(0).toISOString() } as const;
@@ -361,32 +207,7 @@ Deno.test("the shapes of a disputed order, its mails and its alerts", async () =
   const [alert] = await sql<{ id: string }[]>`select id from public.alerts limit 1`;
   const message = await rpc.takeAlertMessage(alert?.id ?? "");
   assert(message.outcome === "tell");
-  check<AlertMessage>(message, {
-    outcome: "set",
-    over: "set",
-    kind: "set",
-    severity: "set",
-    count: "set",
-    first_at: "set",
-    last_at: "set",
-    alert_ids: "set",
-    alerts: {
-      each: {
-        id: "set",
-        kind: "set",
-        severity: "set",
-        dedupe_key: "set",
-        status: "set",
-        count: "set",
-        first_at: "set",
-        last_at: "set",
-        data: "set",
-        told_at: "null",
-        over_told_at: "null",
-      },
-    },
-    shop: { is: shopShape },
-  }, "takeAlertMessage()");
+  check<AlertMessage>(message, alertMessageShape, "takeAlertMessage()");
   assert.equal((await rpc.takeAlertMessage(alert?.id ?? "")).outcome, "wait");
   assert.equal((await rpc.takeAlertMessage(crypto.randomUUID())).outcome, "told");
   await rpc.recordAlertMessage(message.alert_ids, false);

@@ -104,6 +104,9 @@ class ShopFloor implements AsyncDisposable {
     return answer;
   }
 
+  /** What the links of its mails are signed with. */
+  readonly linkSigningSecret = linkSigningSecret;
+
   /** The link to an unpaid order that a mail to its buyer would carry. */
   async linkBackTo(orderId: string): Promise<string> {
     return await resumeLink(orderId, { linkSigningSecret, supabaseUrl: this.stack.api_url }, Date.now());

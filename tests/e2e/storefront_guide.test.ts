@@ -2,6 +2,9 @@
 import assert from "node:assert/strict";
 import { resumeToken } from "../../supabase/functions/_shared/checkout/resume_link.ts";
 import { unsubscribeLink } from "../../supabase/functions/_shared/mails/unsubscribe_link.ts";
+import { createClient } from "@supabase/supabase-js";
+import { orderPageToken } from "../../supabase/functions/_shared/checkout/order_link.ts";
+import type { OrderStatus } from "../../supabase/functions/_shared/database/orders.ts";
 import { eventually } from "../support/poll.ts";
 import { type TestStack, testStack } from "../support/stack.ts";
 
@@ -18,6 +21,13 @@ interface Guide {
     order: unknown,
   ): Promise<{ order_id: string; session_id: string; url: string; order_number: string }>;
   followOrder(shop: Shop, sessionId: string, options: { pause: number }): AsyncIterable<Order>;
+  orderOfLink(shop: Shop, token: string): Promise<OrderStatus>;
+  watchOrder(
+    supabase: unknown,
+    read: () => Promise<OrderStatus>,
+    show: (order: OrderStatus) => void,
+    options: { signal: AbortSignal; pause: number; gap: number },
+  ): Promise<void>;
   signIn(shop: Shop, email: string, password: string): Promise<string>;
   reopen(shop: Shop, token: string): Promise<string>;
   unsubscribe(shop: Shop, token: string): Promise<void>;
@@ -156,4 +166,65 @@ Deno.test("storefront guide: its code reads a catalogue of more than max_rows", 
     select count(*)::int as count from public.product_variants v join public.products p on p.id = v.product_id
     where v.active and p.active`;
   assert.equal(products.flatMap((product) => product.variants).length, sold?.count);
+});
+
+Deno.test("storefront guide: its code watches an order, live where Realtime is and by polling where it is not", async () => {
+  const linkSigningSecret = `guide-${crypto.randomUUID()}`;
+  await using stack = await testStack({ env: { LINK_SIGNING_SECRET: linkSigningSecret } });
+  const guide = await loadGuide();
+  const shop = { url: stack.api_url, key: stack.publishable_key };
+  const session = await guide.startCheckout(shop, {
+    items: [{ sku: "SHIRT-OXF-BLU-M", quantity: 2 }],
+    key: crypto.randomUUID(),
+    returnTo: stack.web_url + "/store",
+  });
+  await pay(stack, session.session_id);
+  const token = await orderPageToken(session.order_id, { linkSigningSecret }, Date.now());
+  const read = () => guide.orderOfLink(shop, token);
+  await eventually("the order to be paid", async () => (await read()).status === "paid");
+
+  /** Realtime as a page sees it: one channel that can be joined. */
+  const live = {
+    topic: "",
+    tell: () => {},
+    removed: false,
+    channel(topic: string) {
+      live.topic = topic;
+      return live;
+    },
+    on(_kind: string, _filter: { event: string }, heard: () => void) {
+      live.tell = heard;
+      return live;
+    },
+    subscribe(joined: (status: string) => void) {
+      joined("SUBSCRIBED");
+      return live;
+    },
+    removeChannel() {
+      live.removed = true;
+    },
+  };
+  const offline = createClient(shop.url, shop.key);
+  const watch = (supabase: unknown, pause: number) => {
+    const end = new AbortController();
+    const seen: number[] = [];
+    const show = ({ shipments }: OrderStatus) => seen.push(shipments.length);
+    const done = guide.watchOrder(supabase, read, show, { signal: end.signal, pause, gap: 1 });
+    return { end, seen, done };
+  };
+  const [heard, polled] = [watch(live, 10_000_000), watch(offline, 20)];
+  await eventually("both to have shown the order", () => heard.seen.length > 0 && polled.seen.length > 0);
+  assert.equal(live.topic, (await read()).live_topic);
+  await stack.sql`select public.mark_fulfilled(${session.order_number}, 'UPS', '1Z-1234')`;
+  await eventually("the parcel to be seen by polling", () => polled.seen.at(-1) === 1);
+  assert.deepEqual(heard.seen, [0], "nobody has told it yet");
+  live.tell();
+  await eventually("the parcel to be seen live", () => heard.seen.at(-1) === 1);
+  for (const { end, done } of [heard, polled]) {
+    end.abort();
+    await done;
+  }
+  await offline.realtime.disconnect();
+  assert.equal(live.removed, true);
+  assert.deepEqual([heard.seen, polled.seen], [[0, 1], [0, 1]]);
 });

@@ -12,14 +12,24 @@ import { skipWithout } from "../support/optional_tool.ts";
 import { SUPABASE_DIR } from "../../scripts/lib/paths.ts";
 
 /** The level of Deno that the hosted runtime is compatible with. */
-const HOSTED_DENO = "deno@2.1.14";
+const HOSTED_VERSION = "2.1.14";
+const HOSTED_DENO = `deno@${HOSTED_VERSION}`;
 
 const root = dirname(SUPABASE_DIR);
+const hostedCache = await cacheOfItsOwn(`deno-${HOSTED_VERSION}`);
 const ignore = skipWithout("the Supabase CLI", await supabaseCliMissing(root)) ||
   skipWithout(
     `Deno of the hosted runtime (npx ${HOSTED_DENO})`,
     await npmProgram(HOSTED_DENO, "deno").then(() => null, (error) => error.message),
   );
+
+/** A Deno, and the environment that it needs. */
+interface Program {
+  path: string;
+  env: Record<string, string>;
+}
+
+const ownDeno: Program = { path: Deno.execPath(), env: {} };
 
 const uploads: Upload[] = [];
 const folder = await Deno.makeTempDir({ prefix: "kct-deploy-" });
@@ -81,23 +91,24 @@ Deno.test({
       assert.equal(texts.get(path) ?? text, text, `${path} differs between uploads`);
       texts.set(path, text);
     }
-    const all = join(folder, "all");
+    // One place per checkout: what passed there is not checked again while it is the same.
+    const all = join(hostedCache, "uploads", root);
     for (const upload of uploads) await unpack(upload, all);
     // The same files, so one check speaks for each of them, once each upload is known to be complete.
     await eachOfTwo(uploads, ({ slug }) => requireComplete(join(folder, slug), slug));
     const slugs = uploads.map((upload) => upload.slug);
-    const programs = [await denoProgram(HOSTED_DENO), Deno.execPath()];
+    const programs = [await hostedDeno(), ownDeno];
     await Promise.all(programs.map((program) => check(program, all, slugs)));
   },
 });
 
-for (const version of [`deno@${Deno.version.deno}`, HOSTED_DENO]) {
+for (const [version, deno] of [[Deno.version.deno, () => ownDeno], [HOSTED_VERSION, hostedDeno]] as const) {
   Deno.test({
-    name: `each upload alone boots and answers on ${version}`,
+    name: `each upload alone boots and answers on deno@${version}`,
     ignore,
     async fn() {
       assert.ok(uploads.length > 0, "nothing was uploaded");
-      const program = await denoProgram(version);
+      const program = await deno();
       await eachOfTwo(uploads, (upload) => bootAndAsk(program, upload));
     },
   });
@@ -124,25 +135,25 @@ async function requireComplete(cwd: string, slug: string): Promise<void> {
   assert.deepEqual(modules.filter((module) => module.error !== undefined), [], slug);
 }
 
-async function check(program: string, cwd: string, slugs: string[]): Promise<void> {
+async function check({ path, env }: Program, cwd: string, slugs: string[]): Promise<void> {
   const entrypoints = slugs.map((slug) => `supabase/functions/${slug}/index.ts`);
-  const output = await new Deno.Command(program, {
+  const output = await new Deno.Command(path, {
     args: ["check", "--quiet", "--no-lock", "--config", "supabase/functions/deno.json", ...entrypoints],
     cwd,
-    env: { NO_COLOR: "1" },
+    env: { ...env, NO_COLOR: "1" },
   }).output();
   assert.ok(output.success, `${slugs.join(", ")}: ${new TextDecoder().decode(output.stderr)}`);
 }
 
 /** Serves the upload with an environment as a project sets it; any answer with our request id comes from our code. */
-async function bootAndAsk(program: string, { slug, metadata }: Upload): Promise<void> {
+async function bootAndAsk(program: Program, { slug, metadata }: Upload): Promise<void> {
   const nowhere = "http://127.0.0.1:9";
   const env = defaultFunctionEnv(await makeKeys(), { api: nowhere, web: nowhere, stripe: nowhere });
   const args = ["serve", "-A", "--no-lock", "--host", "127.0.0.1", "--port", "0"];
-  const server = new Deno.Command(program, {
+  const server = new Deno.Command(program.path, {
     args: [...args, "--config", metadata.import_map_path, metadata.entrypoint_path],
     cwd: join(folder, slug),
-    env: { ...env, NO_COLOR: "1" },
+    env: { ...program.env, ...env, NO_COLOR: "1" },
     stdin: "null",
     stdout: "piped",
     stderr: "piped",
@@ -191,15 +202,31 @@ async function functionNames(): Promise<string[]> {
   return names.sort();
 }
 
-/** Path of that version's program itself: the package's launcher would outlive it, or the other way round. */
-async function denoProgram(version: string): Promise<string> {
-  if (version === `deno@${Deno.version.deno}`) return Deno.execPath();
-  const output = await new Deno.Command(await npmProgram(version, "deno"), {
+/** The hosted runtime's Deno itself: the package's launcher would outlive it, or the other way round. */
+async function hostedDeno(): Promise<Program> {
+  const env = { DENO_DIR: hostedCache };
+  const output = await new Deno.Command(await npmProgram(HOSTED_DENO, "deno"), {
     args: ["eval", "console.log(Deno.execPath())"],
     cwd: folder,
+    env,
   }).output();
   assert.ok(output.success, new TextDecoder().decode(output.stderr));
-  return new TextDecoder().decode(output.stdout).trim();
+  return { path: new TextDecoder().decode(output.stdout).trim(), env };
+}
+
+/**
+ * A cache for another version of Deno, within this one's, with the packages of this one: in a cache that two versions
+ * share, each throws away what the other has checked and compiled.
+ */
+async function cacheOfItsOwn(name: string): Promise<string> {
+  const { stdout } = await new Deno.Command(Deno.execPath(), { args: ["info", "--json"] }).output();
+  const { denoDir, npmCache } = JSON.parse(new TextDecoder().decode(stdout));
+  const cache = join(denoDir, name);
+  await Deno.mkdir(cache, { recursive: true });
+  await Deno.symlink(npmCache, join(cache, "npm"), { type: "dir" }).catch((error) => {
+    if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+  });
+  return cache;
 }
 
 /** Two at a time: a check takes one core. */

@@ -4,6 +4,7 @@ import { checkDeployedSecrets } from "../../scripts/live/doctor/deployed_secrets
 import { openSubject } from "../../scripts/live/doctor/subject.ts";
 import { defaultFunctionEnv } from "../../scripts/local/function_env.ts";
 import { loadKeys } from "../../scripts/local/keys.ts";
+import { type CommandOutput } from "../../scripts/lib/command.ts";
 import { supabaseCliMissing } from "../../scripts/quality/ok/supabase_cli.ts";
 import { setUp } from "../../scripts/live/setup.ts";
 import { webhookUrl } from "../../supabase/functions/_shared/jobs/webhook_endpoints.ts";
@@ -11,10 +12,10 @@ import { envLine, setInEnvFile } from "../../scripts/live/setup/env_file.ts";
 import { exposedSchemas, isExposed } from "../../scripts/live/setup/exposed_schemas.ts";
 import { judgeExposed } from "../../scripts/live/doctor/exposed_schemas.ts";
 import { functionNames } from "../../scripts/live/setup/functions.ts";
-import { masked, readEnvFile, readProject } from "../../scripts/live/setup/project.ts";
+import { masked, type Project, readEnvFile, readProject } from "../../scripts/live/setup/project.ts";
 import { schedule } from "../../scripts/live/setup/schedule.ts";
 import { secrets } from "../../scripts/live/setup/secrets.ts";
-import { databaseTarget, supabaseCli } from "../../scripts/live/setup/supabase.ts";
+import { databaseTarget, type SupabaseCli, supabaseCli } from "../../scripts/live/setup/supabase.ts";
 import { createStripe } from "../../supabase/functions/_shared/stripe/client.ts";
 import { stripeApiVersion } from "../../supabase/functions/_shared/stripe/api_version.ts";
 import { enabledEvents } from "../../supabase/functions/_shared/stripe_events/mod.ts";
@@ -63,6 +64,28 @@ Deno.test.afterAll(async () => {
   await Deno.remove(folder, { recursive: true });
 });
 
+const answers = new Map<string, Promise<CommandOutput>>();
+
+/**
+ * The CLI. What it only reads it is asked once in each state of the project: a start takes a second of processor time
+ * and would say the same again.
+ */
+function cliFor(project: Pick<Project, "values">): SupabaseCli {
+  const cli = supabaseCli(project);
+  return async (args) => {
+    const command = args.join(" ");
+    if (!command.startsWith("secrets list ") && !command.startsWith("db push --dry-run ")) {
+      return await cli(args);
+    }
+    const pushed = await stack
+      .sql`select version from supabase_migrations.schema_migrations order by version`;
+    const state = JSON.stringify([args, [...api.secrets], pushed]);
+    const answer = answers.get(state) ?? cli(args);
+    answers.set(state, answer);
+    return await answer;
+  };
+}
+
 /** Runs setup as the command does; returns its exit code and output. */
 async function run(dryRun: boolean, change: Record<string, string | undefined> = {}) {
   const project = await readProject(envFile);
@@ -74,7 +97,7 @@ async function run(dryRun: boolean, change: Record<string, string | undefined> =
   const context = {
     project,
     stripe,
-    supabase: supabaseCli(project),
+    supabase: cliFor(project),
     say: (line: string) => lines.push(line),
   };
   const code = await setUp(context, { dryRun });
@@ -242,7 +265,7 @@ Deno.test({
     const values = await readEnvFile(envFile);
     const subject = openSubject({ kind: "project", name: envFile, values });
     assert.ok(!Array.isArray(subject));
-    const cli = supabaseCli(subject);
+    const cli = cliFor(subject);
     assert.deepEqual((await checkDeployedSecrets(subject, cli)).map(({ level }) => level), ["ok"]);
     api.secrets.delete("SITE_URL");
     api.secrets.set("APP_ENV", "staging");
@@ -265,7 +288,7 @@ Deno.test({
       const values = await readEnvFile(envFile);
       const subject = openSubject({ kind: "project", name: envFile, values });
       assert.ok(!Array.isArray(subject));
-      const found = (await checkDeployedSecrets(subject, supabaseCli(subject))).map((
+      const found = (await checkDeployedSecrets(subject, cliFor(subject))).map((
         { level, what },
       ) => [level, what]);
       const differing = [
@@ -277,7 +300,7 @@ Deno.test({
       }
 
       const project = await readProject(envFile);
-      const plan = await secrets.plan({ project, stripe, supabase: supabaseCli(project), say: () => {} });
+      const plan = await secrets.plan({ project, stripe, supabase: cliFor(project), say: () => {} });
       assert.ok(plan.changes.includes("unset RESEND_API_KEY"), `${plan.changes}`);
       assert.ok(api.secrets.has("RESEND_API_KEY"), "a plan changes nothing");
       await plan.apply();

@@ -2,52 +2,7 @@ import assert from "node:assert/strict";
 import { createClient, type SupabaseClient } from "@supabase/supabase-js";
 import { localGateway } from "../support/gateway.ts";
 import { createTestDatabase } from "../../scripts/local/test_database.ts";
-
-const SCHEMA = `
-create table public.shelves (
-  id int primary key generated always as identity, name text not null, tags text[], data jsonb,
-  open boolean not null default true, built_at timestamptz not null default '2026-01-01T00:00:00Z'
-);
-create table public.books (
-  id bigint primary key generated always as identity, shelf_id int not null references public.shelves,
-  isbn text unique, price bigint
-);
-alter table public.shelves enable row level security;
-alter table public.books enable row level security;
-create policy shelves_read on public.shelves for select to anon, authenticated using (open);
-create policy books_read on public.books for select to anon, authenticated using (true);
-grant select on public.shelves, public.books to anon, authenticated;
-grant select, insert, update, delete on public.shelves, public.books to service_role;
-create function public.echo(p_a jsonb, p_b text default 'x', p_c int[] default null) returns jsonb language sql as $$
-  select jsonb_build_object('a', p_a, 'b', p_b, 'c', p_c, 'role', current_user, 'claims', auth.jwt(), 'uid', auth.uid(),
-    'apikey', current_setting('request.headers')::jsonb ->> 'apikey')
-$$;
-create function public.nothing() returns void language sql as 'select';
-create function public.staff_only() returns int language sql as 'select 1';
-create function public.fail_with(p_code text) returns void language plpgsql as $$
-begin raise exception using errcode = p_code, message = 'no', detail = 'because', hint = 'try'; end $$;
-create function public.count_to(p_n int) returns table (number int, word text) language sql stable as $$
-  select g, 'w' || g from generate_series(1, p_n) g $$;
-create function public.numbers(p_n int) returns setof int language sql stable as 'select generate_series(1, p_n)';
-create function public.first_shelf() returns public.shelves language sql stable as
-  'select * from public.shelves order by id limit 1';
-create type public.verdict as (word text, n int, tags text[]);
-create function public.judge(p_n int) returns public.verdict language sql stable as $$
-  select case when p_n > 0 then row('yes', p_n, '{a}')::public.verdict end $$;
-create function public.verdicts(p_n int) returns public.verdict[] language sql stable as $$
-  select array_agg(row('yes', g, null)::public.verdict) from generate_series(1, p_n) g $$;
-create function public.named(out a int, out b text) language sql stable as $$ select 1, 'x' $$;
-create function public.twice(p_a int) returns int language sql as 'select 1';
-create function public.twice(p_a text) returns int language sql as 'select 2';
-create function public.insert_and_fail(p_name text) returns setof public.shelves language sql as
-  'insert into public.shelves (name) values (p_name), (p_name) returning *';
-grant execute on function public.echo, public.nothing, public.fail_with, public.count_to, public.numbers,
-  public.first_shelf, public.insert_and_fail, public.judge, public.verdicts, public.named, public.twice(int),
-  public.twice(text) to anon, authenticated, service_role;
-insert into public.shelves (name, tags, data) values ('A, "one"', '{x,y}', '{"k": {"z": 1}}'), ('B', null, null);
-insert into public.shelves (name, open) values ('closed', false);
-insert into public.books (shelf_id, isbn, price) values (1, 'S1', 100), (1, 'S2', 200), (2, 'S3', 5);
-`;
+import { SCHEMA } from "./rest_shelves.ts";
 
 const database = await createTestDatabase();
 await database.sql.unsafe(SCHEMA).simple();
@@ -60,6 +15,12 @@ Deno.test.afterAll(async () => {
   await gateway.stop();
   await database.drop();
 });
+
+function pickError(error: { code: string; message: string; details: string; hint: string } | null) {
+  return error === null
+    ? null
+    : { code: error.code, message: error.message, details: error.details, hint: error.hint };
+}
 
 Deno.test("select returns columns, aliases and JSON paths in the asked order", async () => {
   const { data } = await anon.from("shelves").select("id, title:name, z:data->k->>z").order("id", {
@@ -170,55 +131,6 @@ Deno.test("denied and broken writes answer with PostgREST's status and body", as
   assert.deepEqual([table.status, table.error?.code], [404, "PGRST205"]);
 });
 
-Deno.test("rpc passes JSON, arrays, text and null through unchanged and runs as the caller's role", async () => {
-  const value = { x: [1, "é", null, { "": false }], big: 12345678901 };
-  const { data } = await service.rpc("echo", { p_a: value, p_c: [1, 2] });
-  assert.deepEqual([data.a, data.b, data.c, data.role], [value, "x", [1, 2], "service_role"]);
-  assert.deepEqual((await anon.rpc("echo", { p_a: [1, 2] })).data.a, [1, 2]);
-  const text = (await anon.rpc("echo", { p_a: "text", p_b: null })).data;
-  assert.deepEqual([text.a, text.b, text.role, text.claims], ["text", null, "anon", { role: "anon" }]);
-});
-
-Deno.test("keys do not reach the database", async () => {
-  assert.equal((await service.rpc("echo", { p_a: 1 })).data.apikey, null);
-});
-
-Deno.test("rpc answers by the function's kind of result", async () => {
-  assert.deepEqual(await pick(service.rpc("nothing")), [204, null]);
-  assert.deepEqual(await pick(anon.rpc("numbers", { p_n: 3 })), [200, [1, 2, 3]]);
-  const filtered = anon.rpc("count_to", { p_n: 3 }).select("word").gt("number", 1).order("number", {
-    ascending: false,
-  });
-  assert.deepEqual(await pick(filtered), [200, [{ word: "w3" }, { word: "w2" }]]);
-  assert.deepEqual(await pick(anon.rpc("count_to", { p_n: 1 }).single()), [200, { number: 1, word: "w1" }]);
-  assert.deepEqual(await pick(anon.rpc("count_to", { p_n: 1 }, { get: true })), [200, [{
-    number: 1,
-    word: "w1",
-  }]]);
-  const shelf = await anon.rpc("first_shelf");
-  assert.deepEqual([shelf.data.id, shelf.data.built_at], [1, "2026-01-01T00:00:00+00:00"]);
-});
-
-Deno.test("rpc answers one composite as an object, with nulls for none, and an array of them as they are", async () => {
-  const yes = { word: "yes", n: 1, tags: ["a"] };
-  assert.deepEqual((await anon.rpc("judge", { p_n: 1 })).data, yes);
-  assert.deepEqual((await anon.rpc("judge", { p_n: 1 }).single()).data, yes, "asked for as one object");
-  assert.deepEqual((await anon.rpc("judge", { p_n: 1 }).select("word")).data, { word: "yes" });
-  assert.deepEqual((await anon.rpc("judge", { p_n: 0 })).data, { word: null, n: null, tags: null });
-  assert.deepEqual((await anon.rpc("named")).data, { a: 1, b: "x" });
-  const list = [{ word: "yes", n: 1, tags: null }, { word: "yes", n: 2, tags: null }];
-  assert.deepEqual((await anon.rpc("verdicts", { p_n: 2 })).data, list);
-  assert.deepEqual((await anon.rpc("verdicts", { p_n: 2 }).single()).data, list, "an array is one value");
-  assert.equal((await anon.rpc("verdicts", { p_n: 0 })).data, null);
-});
-
-Deno.test("rpc refuses unknown, ambiguous and forbidden functions", async () => {
-  assert.deepEqual(await refusal(anon.rpc("nope", { a: 1 })), [404, "PGRST202"]);
-  assert.deepEqual(await refusal(anon.rpc("echo", { p_b: "p_a is missing" })), [404, "PGRST202"]);
-  assert.deepEqual(await refusal(anon.rpc("twice", { p_a: 1 })), [300, "PGRST203"]);
-  assert.deepEqual(await refusal(anon.rpc("staff_only")), [401, "42501"]);
-});
-
 for (
   const [code, status] of [
     ["P0001", 400],
@@ -311,24 +223,6 @@ Deno.test("malformed bodies and queries are the caller's fault", async () => {
   const query = await fetch(`${gateway.url}/rest/v1/books?limit=many`, { headers });
   assert.deepEqual([query.status, (await query.json()).code], [400, "PGRST100"]);
 });
-
-async function pick(call: PromiseLike<{ status: number; data: unknown }>): Promise<unknown[]> {
-  const { status, data } = await call;
-  return [status, data];
-}
-
-async function refusal(
-  call: PromiseLike<{ status: number; error: { code: string } | null }>,
-): Promise<unknown[]> {
-  const { status, error } = await call;
-  return [status, error?.code];
-}
-
-function pickError(error: { code: string; message: string; details: string; hint: string } | null) {
-  return error === null
-    ? null
-    : { code: error.code, message: error.message, details: error.details, hint: error.hint };
-}
 
 Deno.test("max_rows of config.toml cuts reads, embedded lists and sets as PostgREST does, and no write", async (t) => {
   const capped = await localGateway(database.url, undefined, { maxRows: 3 });

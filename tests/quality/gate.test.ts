@@ -4,11 +4,15 @@ import { dirname, join } from "node:path";
 import { boundaries, withoutComments } from "../../scripts/quality/ok/boundaries.ts";
 import { envExampleProblems } from "../../scripts/quality/ok/env_example.ts";
 import { describeSchema } from "../../scripts/quality/ok/schema_snapshot.ts";
+import { lengthProblems } from "../../scripts/quality/ok/file_length.ts";
+import { fast } from "../../scripts/quality/ok.ts";
 import { layoutProblems } from "../../scripts/quality/ok/sql_layout.ts";
 import { findSecrets, secretScan } from "../../scripts/quality/ok/secret_scan.ts";
 import { spelling } from "../../scripts/quality/ok/spelling.ts";
+import { LAYOUT_PATH } from "../../scripts/quality/mails.ts";
 import { createTestDatabase } from "../../scripts/local/test_database.ts";
 import { runCommand } from "../../scripts/lib/command.ts";
+import { writeMigrations } from "../../scripts/lib/schemas.ts";
 
 async function problemsIn(files: Record<string, string>): Promise<string[]> {
   const root = await Deno.makeTempDir();
@@ -257,14 +261,14 @@ Deno.test("spelling finds a word that is none, and American prose, and lets the 
     for (const name of ["cspell.json", "words.txt"]) {
       await Deno.copyFile(join(import.meta.dirname ?? "", "../..", config, name), join(root, config, name));
     }
-    await Deno.writeTextFile(join(root, "README.md"), "The livemode of the storefront is a flag.\n");
-    assert.deepEqual(await spelling.run({ root, write: false, adminUrl: "" }), { kind: "passed" });
     await Deno.writeTextFile(
       join(root, "README.md"),
-      "An odd behavior.\n\nAnd a " + ["m", "s", "i", "take"].join("") + ".\n",
+      "An odd behavior.\n\nAnd a " + ["m", "s", "i", "take"].join("") + ".\n\n" +
+        "The livemode of the storefront is a flag.\n",
     );
     const result = await spelling.run({ root, write: false, adminUrl: "" });
     assert.ok(result.kind === "failed");
+    // Nothing of line 5; that a text without mistakes passes is what the gate itself shows.
     assert.deepEqual(result.problems.map((line) => line.split(" ")[0]), [
       "README.md:1:8",
       "README.md:3:7",
@@ -275,14 +279,62 @@ Deno.test("spelling finds a word that is none, and American prose, and lets the 
   }
 });
 
-Deno.test("ok --fast judges the files alone, and no database", async () => {
-  const { stdout } = await runCommand(
-    Deno.execPath(),
-    ["run", "-A", "--quiet", "scripts/quality/ok.ts", "--fast"],
-    { cwd: join(import.meta.dirname ?? "", "../.."), env: { NO_COLOR: "1" } },
-  );
-  for (const step of ["format", "lint", "type check", "boundaries", "env example", "migrations", "secrets"]) {
-    assert.match(stdout, new RegExp(`^${step} +(ok|FAILED) `, "m"), stdout);
+/** A project that passes `ok --fast`, as small as it can be. */
+async function smallProject(root: string): Promise<void> {
+  const ours = (path: string) => Deno.readTextFile(new URL(`../../${path}`, import.meta.url));
+  const files: Record<string, string> = {
+    ".env.example": await ours(".env.example"),
+    [LAYOUT_PATH]: await ours(LAYOUT_PATH),
+    "CHANGELOG.md": "# Changelog\n",
+    "deno.json": `${JSON.stringify({ fmt: { lineWidth: 110, exclude: [LAYOUT_PATH] } }, null, 2)}\n`,
+    "scripts/live/a.ts": "export {};\n",
+    "supabase/config.toml": `[db.migrations]\nschema_paths = ["./schemas/one/one.sql"]\n`,
+    "supabase/functions/a/index.ts": "export {};\n",
+    "supabase/migrations/.keep": "",
+    "supabase/schemas/one/one.sql": "create table one ();\n",
+    "tests/a.ts": `export { layoutHtml, layoutText } from "../${LAYOUT_PATH}";\n`,
+  };
+  for (const [path, text] of Object.entries(files)) {
+    await Deno.mkdir(join(root, dirname(path)), { recursive: true });
+    await Deno.writeTextFile(join(root, path), text);
   }
-  assert.ok(!stdout.includes("schema"), stdout);
+  await writeMigrations(root);
+  await runCommand("git", ["init", "-q"], { cwd: root });
+}
+
+Deno.test("ok --fast judges the files alone, and no database", async () => {
+  const root = await Deno.makeTempDir();
+  const judge = async () => {
+    const said: string[] = [];
+    const code = await fast(root, false, (line) => said.push(line));
+    return {
+      code,
+      ended: said.filter((line) => /^\S/.test(line)).map((line) => line.slice(0, 31).trim()).sort(),
+    };
+  };
+  const steps = ["boundaries", "env example", "file length", "format", "lint", "mail layout", "migrations"];
+  steps.push("secrets", "sql layout", "type check");
+  const passed = steps.map((step) => `${step.padEnd(22)} ok`);
+  try {
+    await smallProject(root);
+    assert.deepEqual(await judge(), { code: 0, ended: passed });
+    await Deno.writeTextFile(join(root, "tests/b.ts"), "const a: number = 'b'\n");
+    const failing = ["format", "lint", "type check"];
+    assert.deepEqual(await judge(), {
+      code: 1,
+      ended: passed.map((line) =>
+        failing.some((step) => line.startsWith(step)) ? line.replace("ok", "FAILED") : line
+      ),
+    });
+  } finally {
+    await Deno.remove(root, { recursive: true });
+  }
+});
+
+Deno.test("the length check counts lines, whether the last one ends or not", () => {
+  assert.deepEqual(lengthProblems("a.ts", "x\n".repeat(400)), []);
+  assert.deepEqual(lengthProblems("a.ts", "x\n".repeat(399) + "x"), []);
+  assert.deepEqual(lengthProblems("a.ts", "x\n".repeat(400) + "x"), [
+    "a.ts has 401 lines; 400 fit: split it by subject",
+  ]);
 });

@@ -1,6 +1,8 @@
 /** A mutant that no longer fits the code says so, instead of breaking nothing and surviving. */
 import assert from "node:assert/strict";
+import { ROOT } from "../../scripts/lib/paths.ts";
 import { type Mutant, mutatedFunction, mutatedText } from "../../scripts/quality/mutate/mutant.ts";
+import { MUTANTS } from "../../scripts/quality/mutate/mutants.ts";
 
 const mutant: Mutant = {
   name: "x: all is free",
@@ -28,4 +30,14 @@ Deno.test("a mutant in SQL is the function around it, and comes out again", () =
   assert.equal(right, one.replace("create function", "create or replace function"));
   assert.equal(broken, right.replace("amount > 0", "$$& amount > 1"));
   assert.throws(() => mutatedFunction(mutant, two), /is in no function/);
+});
+
+Deno.test("every mutant fits the code as it is, and the tests that it asks are there", async () => {
+  assert.ok(MUTANTS.length > 0);
+  for (const mutant of MUTANTS) {
+    const text = await Deno.readTextFile(`${ROOT}/${mutant.file}`);
+    if (mutant.file.endsWith(".sql")) mutatedFunction(mutant, text);
+    mutatedText(mutant, text);
+    for (const path of mutant.tests) await Deno.stat(`${ROOT}/${path}`);
+  }
 });

@@ -33,3 +33,33 @@ Deno.test({
     }
   },
 });
+
+Deno.test({
+  name: "npmBinary() finds the program behind a package's script, and takes the script where there is none",
+  ignore: Deno.build.os === "windows",
+  async fn() {
+    const dir = await Deno.makeTempDir();
+    try {
+      const script = `${dir}/node_modules/.bin/tool`;
+      const binary = `${dir}/node_modules/@tool/here/bin/tool`;
+      await Deno.mkdir(`${dir}/node_modules/@tool/here/bin`, { recursive: true });
+      await Deno.writeTextFile(binary, "");
+      await Deno.writeTextFile(`${dir}/npx`, `#!/bin/sh\necho "${script}"\n`, { mode: 0o755 });
+      const asked = async (binaries: Record<string, string>) => {
+        const code = `import { npmBinary } from "${MODULE}";
+          console.log(await npmBinary("tool@1", "tool", ${JSON.stringify(binaries)}));`;
+        const { stdout } = await new Deno.Command(Deno.execPath(), {
+          args: ["eval", "--quiet", "--no-check", code],
+          env: { PATH: `${dir}:${Deno.env.get("PATH")}` },
+        }).output();
+        return new TextDecoder().decode(stdout).trim();
+      };
+      const platform = `${Deno.build.os}-${Deno.build.arch}`;
+      assert.equal(await asked({ [platform]: "@tool/here/bin/tool" }), binary);
+      assert.equal(await asked({ [platform]: "@tool/gone/bin/tool" }), script);
+      assert.equal(await asked({}), script);
+    } finally {
+      await Deno.remove(dir, { recursive: true });
+    }
+  },
+});

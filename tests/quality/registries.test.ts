@@ -75,6 +75,12 @@ Deno.test("every mail that is queued has a template, and every template is queue
   assert.deepEqual(sorted([...calls, ...due]), sorted(templateNames));
 });
 
+Deno.test("SQL lists every mail template, and no other", async () => {
+  await using database = await createTestDatabase();
+  const [row] = await database.sql<{ names: string[] }[]>`select private.mail_templates() as names`;
+  assert.deepEqual(row?.names, sorted(templateNames));
+});
+
 Deno.test("what SQL says of a mail template names one that exists", () => {
   const named = caught(sql, /\btemplate(?: =| in|\s*->>[^=]*=) \(?'([a-z_]+)'/g);
   assert(named.includes("order_shipped"));

@@ -23,8 +23,12 @@ const EXPECTED: Record<string, Expected> = {
   test: { offline: true, wrong: [["tests/unit", "--filter"]] },
   ok: { offline: true, wrong: [["--skip-test"]] },
   migrations: { offline: false, wrong: [["surplus"]] },
-  types: { offline: false, wrong: [["surplus"]] },
   mails: { offline: false, wrong: [["surplus"]] },
+  types: { offline: false, wrong: [["surplus"]] },
+  preview: {
+    offline: false,
+    wrong: [["nonsense"], ["order_shipped", "1", "2"], ["order_shipped", "--html"]],
+  },
   replay: { offline: true, wrong: [["surplus"]] },
   redrive: { offline: false, wrong: [[], ["nonsense"], ["--type"], ["--again", "--all"]] },
   reconcile: { offline: false, wrong: [["--since"], ["--since", "60d"], ["--since", "soon"]] },

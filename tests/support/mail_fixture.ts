@@ -12,7 +12,7 @@ export const shop: ShopSettings = {
   name: "Example Outfitters",
   sender_name: null,
   logo_url: null,
-  order_url: "/orders/{number}",
+  order_url: "/orders/{number}#token={token}",
   returns_url: "/returns",
   privacy_url: "https://shop.example/privacy",
   admin_order_url: null,
@@ -80,6 +80,7 @@ export function notificationOf(
 export const links = {
   siteUrl: "https://shop.example",
   resumeUrl: "https://ref.supabase.example/functions/v1/resume-checkout?token=t&x=1",
+  orderToken: "signed.token-1",
   unsubscribeUrl: null,
 };
 

@@ -79,6 +79,7 @@ const data: Record<string, Notification["data"]> = {
 const links = {
   siteUrl: "https://shop.example",
   resumeUrl: "https://shop.example/resume?token=sample",
+  orderToken: "sample",
   unsubscribeUrl: null,
 };
 /** Mails that ask to buy, as private.is_reminder() says. */

@@ -113,7 +113,7 @@ Deno.test("the confirmation is a receipt: number, day in the shop's time zone, c
       "Shirt – White, L\n1 × $10.00: $10.00\nTotal: $10.00",
       "Delivery address:\nBea Turner\nHauptstr. 5\n10115 Berlin\nGermany",
       "Billing address:\nAda Turner\n48 Alder St.\nApt. 4\nPortland, OR 97205\nUnited States",
-      "View your order: https://shop.example/orders/T-100001",
+      "View your order: https://shop.example/orders/T-100001#token=signed.token-1",
       "Questions? Write to us: service@shop.example",
       "Returns: https://shop.example/returns",
     ]
@@ -133,6 +133,7 @@ Deno.test("a mail does without what is not known", () => {
     const mail = renderMail(notificationOf(template, { items: [] }, { shop: bare }), {
       ...links,
       resumeUrl: null,
+      orderToken: null,
     });
     for (const body of [mail.text, mail.html]) {
       assert.doesNotMatch(body, /null|undefined|\{\{|\[object/, template);

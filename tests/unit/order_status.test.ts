@@ -6,8 +6,11 @@ import {
   createMemoryLimiter,
   type LimitDecision,
 } from "../../supabase/functions/_shared/limits/rate_limit.ts";
-import type { OrderStatus } from "../../supabase/functions/_shared/database/orders.ts";
+import type { OrderKey, OrderStatus } from "../../supabase/functions/_shared/database/orders.ts";
 import type { Fact } from "../../supabase/functions/_shared/stripe_events/facts.ts";
+import { orderPageToken } from "../../supabase/functions/_shared/checkout/order_link.ts";
+import { resumeToken } from "../../supabase/functions/_shared/checkout/resume_link.ts";
+import { orderStatusAnswer } from "../../supabase/functions/_shared/http/answers.ts";
 import { type Deps, handle } from "../../supabase/functions/order-status/handler.ts";
 import { errorOf, fixedClock, fixture, keptLog, publishableKey, testEnv } from "./fakes.ts";
 
@@ -17,9 +20,19 @@ const pending: OrderStatus = {
   status: "pending",
   fulfillment_status: "unfulfilled",
   currency: "usd",
+  amount_subtotal: 25_800,
+  amount_discount: 0,
+  amount_shipping: 0,
+  amount_tax: 0,
   amount_total: 25_800,
+  amount_refunded: 0,
   items: [],
   paid_at: null,
+  shipments: [],
+  returns: [],
+  refunds: [],
+  live_topic: "order-page:1f",
+  session_id: someSession,
   settled: false,
 };
 const paid: OrderStatus = { ...pending, status: "paid", paid_at: "2026-11-07T13:00:44Z", settled: true };
@@ -30,6 +43,7 @@ function world(
   room: LimitDecision = { allowed: true, retry_after_seconds: 0, key: null },
 ) {
   const applied: { facts: Fact[]; source: string; at: Date }[] = [];
+  const keys: OrderKey[] = [];
   let reads = 0;
   let retrieved = 0;
   const taken: Bucket[] = [];
@@ -37,7 +51,12 @@ function world(
   const deps: Deps = {
     env: testEnv(),
     rpc: {
-      getOrderStatus: () => Promise.resolve(statuses[Math.min(reads++, statuses.length - 1)] ?? null),
+      getOrderStatus: (key) => {
+        keys.push(key);
+        const status = statuses[Math.min(reads++, statuses.length - 1)] ?? null;
+        const { sessionId = someSession } = key as { sessionId?: string };
+        return Promise.resolve(status && { ...status, session_id: status.session_id && sessionId });
+      },
       applyStripeFacts: (facts, source, at) => {
         applied.push({ facts, source, at });
         return Promise.resolve(true);
@@ -57,7 +76,7 @@ function world(
     log: keptLog().log,
     now: clock.now,
   };
-  return { deps, applied, taken, clock, reads: () => reads, retrieved: () => retrieved };
+  return { deps, applied, keys, taken, clock, reads: () => reads, retrieved: () => retrieved };
 }
 
 function requestOf(
@@ -82,7 +101,7 @@ Deno.test("order-status answers a settled order from the database alone", async 
   const { deps, retrieved } = world([paid]);
   const response = await handle(requestOf(), deps);
   assert.equal(response.status, 200);
-  const { settled: _, ...shown } = paid;
+  const { settled: _, session_id: __, ...shown } = paid;
   assert.deepEqual(await response.json(), shown);
   assert.equal(retrieved(), 0);
 });
@@ -110,15 +129,7 @@ Deno.test("order-status shows what the database knows when Stripe fails", async 
 Deno.test("order-status shows exactly the documented fields, whatever SQL adds", async () => {
   const { deps } = world([{ ...paid, email: "ada@example.com" } as OrderStatus]);
   const shown = await (await handle(requestOf(), deps)).json();
-  assert.deepEqual(Object.keys(shown).sort(), [
-    "amount_total",
-    "currency",
-    "fulfillment_status",
-    "items",
-    "order_number",
-    "paid_at",
-    "status",
-  ]);
+  assert.deepEqual(orderStatusAnswer.parse(shown), shown);
 });
 
 Deno.test("order-status asks Stripe each time, and every two seconds for a page that polls without need", async () => {
@@ -214,4 +225,66 @@ Deno.test("order-status needs a session id, a key and GET", async () => {
   assert.equal((await handle(requestOf(undefined, {}), deps)).status, 401);
   const post = new Request("http://functions.example/order-status", { method: "POST", body: "{}" });
   assert.equal((await handle(post, deps)).status, 405);
+});
+
+const orderId = "6f1c2b9e-4c57-4c0f-9d6e-0a5d3a1b7c42";
+
+Deno.test("order-status shows the order of a mail's link for 90 days, and settles it from Stripe all the same", async () => {
+  const { deps, keys, clock, retrieved } = world([pending, paid], sessionWithPayment);
+  const token = await orderPageToken(orderId, deps.env, clock.now());
+  const open = () => handle(requestOf(`?token=${token}`), deps);
+  assert.equal((await (await open()).json()).status, "paid");
+  assert.deepEqual([keys, retrieved()], [[{ orderId }, { orderId }], 1]);
+  clock.advance(90 * 86_400_000 - 1);
+  assert.equal((await open()).status, 200);
+  clock.advance(1);
+  const late = await open();
+  assert.deepEqual([late.status, (await errorOf(late)).code], [410, "link_expired"]);
+});
+
+Deno.test("order-status shows an order of a mail's link that has no payment page, and asks nobody", async () => {
+  const { deps, clock, retrieved } = world([{ ...pending, session_id: null }]);
+  const token = await orderPageToken(orderId, deps.env, clock.now());
+  assert.equal((await handle(requestOf(`?token=${token}`), deps)).status, 200);
+  assert.equal(retrieved(), 0);
+});
+
+Deno.test("order-status refuses tokens that it did not sign, or signed for something else, without a round trip", async () => {
+  const { deps, clock, reads } = world([paid]);
+  const good = await orderPageToken(orderId, deps.env, clock.now());
+  const end = Math.floor(clock.now() / 1000) + 60;
+  for (
+    const token of [
+      "x",
+      good.slice(0, -1),
+      `${good}A`,
+      good.replace(orderId, crypto.randomUUID()),
+      await resumeToken(orderId, end, deps.env),
+      await orderPageToken(orderId, { linkSigningSecret: "another".repeat(8) }, clock.now()),
+    ]
+  ) {
+    const answer = await handle(requestOf(`?token=${token}`), deps);
+    assert.deepEqual([answer.status, (await errorOf(answer)).code], [400, "invalid_request"], token);
+  }
+  const both = await handle(requestOf(`?token=${good}&session_id=${someSession}`), deps);
+  assert.equal(both.status, 400);
+  assert.equal((await handle(requestOf(`?token=${good}`, {}), deps)).status, 401);
+  assert.equal(reads(), 0);
+});
+
+Deno.test("order-status has nothing for a link to an order that is gone", async () => {
+  const { deps, clock, taken } = world([null]);
+  const token = await orderPageToken(orderId, deps.env, clock.now());
+  const gone = await handle(requestOf(`?token=${token}`), deps);
+  assert.deepEqual([gone.status, (await errorOf(gone)).code, taken], [404, "order_not_found", []]);
+});
+
+Deno.test("order-status logs no token", async () => {
+  const { log, lines } = keptLog();
+  const { deps, clock } = world([pending], () => Promise.reject(new AppError("stripe_unavailable")));
+  const token = await orderPageToken(orderId, deps.env, clock.now());
+  await handle(requestOf(`?token=${token}`), { ...deps, log });
+  await handle(requestOf(`?token=${token}x`), { ...deps, log });
+  assert.notEqual(lines.length, 0);
+  assert.ok(!JSON.stringify(lines).includes(token.slice(-20)));
 });

@@ -9,6 +9,7 @@ import { preflight, withCors } from "./cors.ts";
 import { createFunctionsHost } from "./functions_host.ts";
 import type { LocalKeys } from "./keys.ts";
 import type { ProjectConfig } from "./project_config.ts";
+import { isUpgrade, refuseRealtime, upgradeToRefusal } from "./realtime.ts";
 import { createRest } from "./rest/handler.ts";
 import { WARM_UP_PATH } from "./warm_up.ts";
 
@@ -34,7 +35,7 @@ export interface Gateway {
 }
 
 /** Services of a project that the offline stack has not. */
-const UNSUPPORTED = ["storage", "realtime", "graphql"];
+const UNSUPPORTED = ["storage", "graphql"];
 
 /** Connections that PostgREST keeps on a small hosted project. */
 const REST_CONNECTIONS = 20;
@@ -73,6 +74,8 @@ export function startGateway(options: GatewayOptions): Gateway {
       return await functions.call(request, name, rest.length === 0 ? "" : `/${rest.join("/")}`, peer);
     }
     if (request.method === "OPTIONS") return preflight(request, service);
+    // What opens a socket is handed back as it is.
+    if (version === "v1" && service === "realtime" && isUpgrade(request)) return upgradeToRefusal(request);
     return withCors(await answer(request, path, version === "v1" ? service : "", tail.join("/")));
   };
 
@@ -86,6 +89,7 @@ export function startGateway(options: GatewayOptions): Gateway {
       return failed(error, request);
     }
     if (path === "/") return Response.json({ services: ["/functions/v1", "/rest/v1", "/auth/v1"] });
+    if (service === "realtime") return refuseRealtime();
     if (UNSUPPORTED.includes(service)) {
       return Response.json({ message: `The offline stack does not support ${service}` }, { status: 501 });
     }

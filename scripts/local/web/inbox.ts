@@ -2,7 +2,7 @@ import { languages } from "../../../supabase/functions/_shared/mails/languages/m
 import { templateNames } from "../../../supabase/functions/_shared/mails/mod.ts";
 import { type Html, html, type Part } from "../../stand-in/http/html.ts";
 import { toolPage } from "./layout.ts";
-import type { MailPreview, PreviewRequest } from "./mail_preview.ts";
+import type { MailPreview, PreviewRequest } from "../../lib/mail_preview.ts";
 import type { Mail, MailStore } from "./mail_store.ts";
 import { htmlResponse, inertHtmlResponse, jsonResponse } from "./responses.ts";
 import { Paging } from "./paging.ts";

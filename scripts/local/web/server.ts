@@ -5,7 +5,7 @@ import { illustration } from "./illustrations/mod.ts";
 import { inboxPages } from "./inbox.ts";
 import { indexPage } from "./index_page.ts";
 import { errorPage } from "./layout.ts";
-import { mailPreview } from "./mail_preview.ts";
+import { mailPreview } from "../../lib/mail_preview.ts";
 import { mailReporter } from "./mail_reports.ts";
 import { openMailStore } from "./mail_store.ts";
 import { resendStandIn } from "./resend.ts";

@@ -2,7 +2,7 @@ import { html } from "../../stand-in/http/html.ts";
 import { htmlResponse } from "./responses.ts";
 
 /** Paths under /store that the storefront's router knows; others are answered 404. */
-const KNOWN = /^(?:|cart|account|success|cancelled|resume|products\/[a-z0-9-]+)$/;
+const KNOWN = /^(?:|cart|account|success|order|cancelled|resume|products\/[a-z0-9-]+)$/;
 
 /**
  * The storefront's one document. Everything it shows comes from the API, called with the publishable key;

@@ -5,7 +5,7 @@ import { createTestDatabase } from "../../local/test_database.ts";
 import { fillYear } from "../year/year.ts";
 
 const warmUpRounds = 100;
-const links = { siteUrl: "https://shop.example", resumeUrl: null, unsubscribeUrl: null };
+const links = { siteUrl: "https://shop.example", resumeUrl: null, orderToken: null, unsubscribeUrl: null };
 
 /** Median milliseconds of rendering one receipt, over `mails` of them. */
 export async function benchMails(mails: number): Promise<number> {

@@ -3,8 +3,15 @@ import type { Mutant } from "./mutant.ts";
 const files = (...names: string[]) => names.map((name) => `tests/db/settlement/${name}.test.ts`);
 const money = files("tamper", "totals", "livemode", "convergence");
 const stock = files("derive", "late_money", "sell_out");
-const refunds = files("refunds", "attention", "disputes", "refund_requests");
-const statuses = files("derive", "refunds", "attention", "fraud_warnings");
+const refunds = files(
+  "refunds",
+  "refund_commands",
+  "refunds_given_up",
+  "attention",
+  "disputes",
+  "refund_requests",
+);
+const statuses = files("derive", "refunds", "refund_restock", "attention", "fraud_warnings");
 const orders = files("confirmed_email", "kept_session", "status_trail", "totals", "convergence");
 
 /** Mistakes in what becomes of an order. */
@@ -47,17 +54,17 @@ export const settlementMutants: Mutant[] = [
   },
   {
     name: "settlement: released stock is sold without looking",
-    file: "supabase/schemas/settlement/settlement.sql",
+    file: "supabase/schemas/settlement/settle_stock.sql",
     find: "l.on_hand - l.reserved < r.quantity",
     replace: "l.on_hand < r.quantity",
     tests: stock,
   },
   {
     name: "settlement: sold goods do not come back to the shelf",
-    file: "supabase/schemas/settlement/settlement.sql",
-    find: "+ case when r.status = 'committed' then r.quantity else 0 end,",
+    file: "supabase/schemas/settlement/settle_stock.sql",
+    find: "+ case when r.status = 'committed' then r.pieces else 0 end,",
     replace: "+ 0,",
-    tests: files("refunds", "late_money"),
+    tests: files("refund_restock", "late_money"),
   },
   {
     name: "settlement: refunds that are under way count as given back",
@@ -68,21 +75,21 @@ export const settlementMutants: Mutant[] = [
   },
   {
     name: "settlement: a refund in full leaves the order in review",
-    file: "supabase/schemas/settlement/settlement.sql",
+    file: "supabase/schemas/settlement/derive_order.sql",
     find: "when not f.paid or v_nothing_to_ship or v_refunded then '{}'",
     replace: "when not f.paid or v_nothing_to_ship then '{}'",
     tests: statuses,
   },
   {
     name: "settlement: a full refund is a partial one",
-    file: "supabase/schemas/settlement/settlement.sql",
+    file: "supabase/schemas/settlement/derive_order.sql",
     find: "f.amount_paid > 0 and f.amount_refunded >= f.amount_paid;",
     replace: "f.amount_paid > 0 and f.amount_refunded > f.amount_paid;",
     tests: statuses,
   },
   {
     name: "settlement: stock is released while a debit is under way",
-    file: "supabase/schemas/settlement/settlement.sql",
+    file: "supabase/schemas/settlement/derive_order.sql",
     find: "when v_nothing_will_come and f.sessions_under_way = 0 then 'released'",
     replace: "when v_nothing_will_come then 'released'",
     tests: stock,
@@ -96,21 +103,21 @@ export const settlementMutants: Mutant[] = [
   },
   {
     name: "settlement: what was oversold is not in review",
-    file: "supabase/schemas/settlement/settlement.sql",
+    file: "supabase/schemas/settlement/derive_order.sql",
     find: "case when f.oversold then array['oversold'] else '{}' end || f.fraud_reasons",
     replace: "f.fraud_reasons",
     tests: stock,
   },
   {
     name: "settlement: a restocked order is sold again",
-    file: "supabase/schemas/settlement/settlement.sql",
+    file: "supabase/schemas/settlement/derive_order.sql",
     find: "when f.paid and not (v_not_to_ship or f.restocked) then 'committed'",
     replace: "when f.paid and not v_not_to_ship then 'committed'",
     tests: statuses,
   },
   {
     name: "settlement: an order ships while it is in review",
-    file: "supabase/schemas/settlement/settlement.sql",
+    file: "supabase/schemas/settlement/derive_order.sql",
     find: "when d.status = 'needs_review' or cardinality(f.hold_reasons) > 0 then 'on_hold'",
     replace: "when cardinality(f.hold_reasons) > 0 then 'on_hold'",
     tests: statuses,
@@ -136,9 +143,9 @@ export const settlementMutants: Mutant[] = [
   {
     name: "settlement: the kept payment changes when a smaller id arrives",
     file: "supabase/schemas/settlement/settlement.sql",
-    find: `order by coalesce(cs.payment_id = o.decided_payment_id, false) desc,
-    cs.payment_id`,
-    replace: "order by cs.payment_id",
+    find: `order by coalesce(s.payment_id = v_decided_id, false) desc,
+      s.payment_id`,
+    replace: "order by s.payment_id",
     tests: orders,
   },
   {
@@ -157,21 +164,21 @@ export const settlementMutants: Mutant[] = [
   },
   {
     name: "refunds: what is given back can be given again",
-    file: "supabase/schemas/settlement/refunds.sql",
+    file: "supabase/schemas/settlement/refund_rules.sql",
     find: "coalesce(v_received, 0) - coalesce(v_given, 0) - v_queued",
     replace: "coalesce(v_received, 0) - v_queued",
     tests: refunds,
   },
   {
     name: "refunds: a request that waits is given away twice",
-    file: "supabase/schemas/settlement/refunds.sql",
+    file: "supabase/schemas/settlement/refund_rules.sql",
     find: "coalesce(v_received, 0) - coalesce(v_given, 0) - v_queued",
     replace: "coalesce(v_received, 0) - coalesce(v_given, 0)",
     tests: refunds,
   },
   {
     name: "refunds: a request for a part does not know that all is asked for",
-    file: "supabase/schemas/settlement/refunds.sql",
+    file: "supabase/schemas/settlement/refund_rules.sql",
     find: `when v_all_queued then 0
 `,
     replace: `when false then 0
@@ -180,7 +187,7 @@ export const settlementMutants: Mutant[] = [
   },
   {
     name: "refunds: a request is counted beside the refund that it became",
-    file: "supabase/schemas/settlement/refunds.sql",
+    file: "supabase/schemas/settlement/refund_rules.sql",
     find: `q.id is distinct from p_except
     and not exists (select 1 from public.refunds r where r.request_id = q.id);`,
     replace: "q.id is distinct from p_except;",
@@ -188,7 +195,7 @@ export const settlementMutants: Mutant[] = [
   },
   {
     name: "refunds: a refund by hand is repeated by the job",
-    file: "supabase/schemas/settlement/refunds.sql",
+    file: "supabase/schemas/settlement/refund_rules.sql",
     find: `      where r.payment_id = q.payment_id and r.seen_at > q.created_at
         and not exists (select 1 from public.refund_requests known where known.id = r.request_id)
       order by r.created_at, r.id
@@ -201,7 +208,7 @@ export const settlementMutants: Mutant[] = [
   },
   {
     name: "refunds: a lost dispute leaves all of the money owed",
-    file: "supabase/schemas/settlement/refunds.sql",
+    file: "supabase/schemas/settlement/refund_rules.sql",
     find: "where d.payment_id = p.id and d.status = 'lost'",
     replace: "where false",
     tests: refunds,

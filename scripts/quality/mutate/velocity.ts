@@ -67,7 +67,7 @@ export const velocityMutants: Mutant[] = [
   },
   {
     name: "velocity: a stranger locks an account out by its address",
-    file: "supabase/schemas/velocity/velocity_measures.sql",
+    file: "supabase/schemas/velocity/velocity_subjects.sql",
     find: "when p_user_id is null or p_rule.measure = 'disposable_email' then private.email_key(p_email)",
     replace: "when true then private.email_key(p_email)",
     tests: tests,

@@ -350,5 +350,18 @@ from public.webhook_events e
 join story s on e.id in ('evt_1_' || s.n, 'evt_2_' || s.n) and s.paid
 where e.delivery_count = 0;
 
+-- What a trigger notes of the audit trail.
+insert into private.audit_unsealed (table_name, row_number)
+select 'public.order_events', id from public.order_events
+union all
+select 'public.inventory_journal', id from public.inventory_journal;
+
 drop table story, bill, line, lot, shelf, stock;
+-- As the triggers that sleep would have noted.
+insert into private.audit_unsealed (table_name, row_number)
+select 'public.order_events', e.id from public.order_events e
+union all
+select 'public.inventory_journal', j.id from public.inventory_journal j
+on conflict do nothing;
+
 reset session_replication_role;

@@ -1,6 +1,7 @@
 /**
- * What the success page shows. The browser often comes back before the webhook does: then Stripe is asked, its
- * answer goes through the same settlement, and the order is read again. Nobody waits for the other one.
+ * What the page of an order shows: the success page, and the page that mails lead to. The browser often comes back
+ * before the webhook does: then Stripe is asked, its answer goes through the same settlement, and the order is read
+ * again. Nobody waits for the other one.
  */
 import type Stripe from "stripe";
 import { takeAddressLimit } from "../_shared/limits/address_limit.ts";
@@ -12,8 +13,9 @@ import { json, respond } from "../_shared/http/endpoint.ts";
 import type { Logger } from "../_shared/log.ts";
 import type { RateLimiter } from "../_shared/limits/rate_limit.ts";
 import type { FactCalls } from "../_shared/database/facts.ts";
-import type { OrderCalls, OrderStatus } from "../_shared/database/orders.ts";
+import type { OrderCalls, OrderKey, OrderStatus } from "../_shared/database/orders.ts";
 import { observe } from "../_shared/database/readings.ts";
+import { readOrderPageToken } from "../_shared/checkout/order_link.ts";
 import { classifyStripeFailure } from "../_shared/stripe/client.ts";
 import { checkoutSessionFacts, isForeignSession } from "../_shared/stripe_events/checkout_session.ts";
 
@@ -35,34 +37,44 @@ export interface Deps {
  */
 const pollLimits = [{ limit: 20, window_seconds: 60 }, { limit: 1, window_seconds: 2 }];
 
-/** Answers `GET ?session_id=cs_…`. */
+/** Answers `GET ?session_id=cs_…`, or `GET ?token=…` with the token of a mail. */
 export function handle(request: Request, deps: Deps): Promise<Response> {
   const endpoint = { methods: ["GET"] as const, allowedOrigins: deps.env.allowedOrigins, log: deps.log };
   return respond(request, endpoint, async ({ log }) => {
-    const { key } = await requireApiKey(request, deps.env);
-    const address = shopperAddress(request.headers, key === "secret");
-    const sessionId = sessionIdOf(request);
-    const known = await deps.rpc.getOrderStatus(sessionId);
-    if (known === null) return json(publicStatus(await find(sessionId, address, deps)));
-    return json(publicStatus(known.settled ? known : await settle(sessionId, known, deps, log)));
+    const { key: apiKey } = await requireApiKey(request, deps.env);
+    const address = shopperAddress(request.headers, apiKey === "secret");
+    const key = await orderKeyOf(request, deps);
+    const known = await deps.rpc.getOrderStatus(key);
+    if (known !== null) return json(publicStatus(await settled(key, known, deps, log)));
+    // A link of ours names an order that we made: nobody else knows more of one that is gone.
+    if ("orderId" in key) throw new AppError("order_not_found");
+    return json(publicStatus(await find(key.sessionId, address, deps)));
   });
 }
 
-function sessionIdOf(request: Request): string {
-  const id = new URL(request.url).searchParams.get("session_id");
-  if (id === null || id === "") {
-    throw new AppError("invalid_request", { details: [{ path: "session_id", message: "is required" }] });
+/** @throws AppError `invalid_request`, `order_not_found`, `link_expired`. */
+async function orderKeyOf(request: Request, { env, now }: Deps): Promise<OrderKey> {
+  const query = new URL(request.url).searchParams;
+  const token = query.get("token") ?? "";
+  const sessionId = query.get("session_id") ?? "";
+  if ((token === "") === (sessionId === "")) {
+    throw new AppError("invalid_request", {
+      details: [{ path: "session_id", message: "is required, or token in its stead" }],
+    });
   }
+  if (token !== "") return { orderId: await readOrderPageToken(token, env, now()) };
   // Nothing else can be a session, so nothing else needs a round trip.
-  if (!/^cs_\w{1,250}$/.test(id)) throw new AppError("order_not_found");
-  return id;
+  if (!/^cs_\w{1,250}$/.test(sessionId)) throw new AppError("order_not_found");
+  return { sessionId };
 }
 
 /** Settles from Stripe; when that fails, what the database knows is the answer and the webhook will follow. */
-async function settle(sessionId: string, known: OrderStatus, deps: Deps, log: Logger): Promise<OrderStatus> {
-  if (!(await mayAsk(sessionId, deps))) return known;
+async function settled(key: OrderKey, known: OrderStatus, deps: Deps, log: Logger): Promise<OrderStatus> {
+  const { session_id: sessionId } = known;
+  if (known.settled || sessionId === null || !(await mayAsk(sessionId, deps))) return known;
   try {
-    return await settleFromStripe(sessionId, known, deps) ?? known;
+    await settleFromStripe(sessionId, known, deps);
+    return await deps.rpc.getOrderStatus(key) ?? known;
   } catch (error) {
     log.warn("order_not_settled", { session_id: sessionId, error });
     return known;
@@ -85,8 +97,10 @@ async function find(sessionId: string, address: string | null, deps: Deps): Prom
   if (!isOfStripe(sessionId, deps.env)) throw new AppError("order_not_found");
   await takeAddressLimit("order-status", address, deps);
   try {
-    const found = await settleFromStripe(sessionId, null, deps);
-    if (found !== null) return found;
+    if (await settleFromStripe(sessionId, null, deps)) {
+      const found = await deps.rpc.getOrderStatus({ sessionId });
+      if (found !== null) return found;
+    }
   } catch (error) {
     if (classifyStripeFailure(error) !== "discard") throw error;
   }
@@ -101,11 +115,8 @@ function isOfStripe(sessionId: string, { livemode }: Pick<Env, "livemode">): boo
   return /^[A-Za-z0-9]{20,}$/.test(random);
 }
 
-async function settleFromStripe(
-  sessionId: string,
-  known: OrderStatus | null,
-  deps: Deps,
-): Promise<OrderStatus | null> {
+/** Whether the session is one of ours; then it is settled. */
+async function settleFromStripe(sessionId: string, known: OrderStatus | null, deps: Deps): Promise<boolean> {
   // Of an open page that we did not record, the search for lost sessions decides.
   const isOthers = (session: Stripe.Checkout.Session) =>
     known === null && (isForeignSession(session) || session.status === "open");
@@ -114,19 +125,27 @@ async function settleFromStripe(
     () => deps.retrieveSession(sessionId),
     (session) => isOthers(session) ? [] : checkoutSessionFacts(session),
   );
-  if (isOthers(session)) return null;
-  return await deps.rpc.getOrderStatus(sessionId);
+  return !isOthers(session);
 }
 
 /** Exactly the fields of docs/contract.md: what SQL adds for us is not for the public. */
-function publicStatus(status: OrderStatus): Omit<OrderStatus, "settled"> {
+function publicStatus(status: OrderStatus): Omit<OrderStatus, "settled" | "session_id"> {
   return {
     order_number: status.order_number,
     status: status.status,
     fulfillment_status: status.fulfillment_status,
     currency: status.currency,
+    amount_subtotal: status.amount_subtotal,
+    amount_discount: status.amount_discount,
+    amount_shipping: status.amount_shipping,
+    amount_tax: status.amount_tax,
     amount_total: status.amount_total,
+    amount_refunded: status.amount_refunded,
     items: status.items,
     paid_at: status.paid_at,
+    shipments: status.shipments,
+    returns: status.returns,
+    refunds: status.refunds,
+    live_topic: status.live_topic,
   };
 }

@@ -28,14 +28,18 @@ comment on function private.open_checkouts(uuid, text, boolean) is
 
 create function private.superseded_sessions(p_key text, p_user_id uuid, p_session_id text, p_livemode boolean)
 returns jsonb
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select jsonb_agg(s.id order by s.id)
-  from private.open_checkouts(p_user_id, p_session_id, p_livemode) o
-  join public.checkout_sessions s on s.order_id = o.id
-  where s.status = 'open' and (p_key is null or o.idempotency_key is distinct from p_key)
+begin
+  return (
+    select jsonb_agg(s.id order by s.id)
+    from private.open_checkouts(p_user_id, p_session_id, p_livemode) o
+    join public.checkout_sessions s on s.order_id = o.id
+    where s.status = 'open' and (p_key is null or o.idempotency_key is distinct from p_key)
+  );
+end;
 $$;
 comment on function private.superseded_sessions(text, uuid, text, boolean) is
   'Open payment pages of a shopper that a checkout with this key takes the place of, or null.';

@@ -1,11 +1,13 @@
 -- A cart becomes frozen lines with reserved stock.
 
 create function private.problem_of_items(p_message text) returns text
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
-  select jsonb_build_array(jsonb_build_object('path', 'items', 'message', p_message))::text
+begin
+  return jsonb_build_array(jsonb_build_object('path', 'items', 'message', p_message))::text;
+end;
 $$;
 comment on function private.problem_of_items(text) is
   'What an invalid request says of its lines, in the form of details.';
@@ -93,61 +95,77 @@ comment on function private.price_cart(jsonb) is
   'SKUs (the two look alike on purpose). SHINV, SHCUR.';
 
 create function private.hash_lines(p_lines jsonb, p_currency text) returns text
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
-  select left(encode(sha256(convert_to(
-    p_currency || ';'
-      || string_agg(l.variant_id || 'x' || l.quantity || '@' || l.unit_amount, ';' order by l.variant_id),
-    'UTF8'
-  )), 'hex'), 32)
-  from jsonb_to_recordset(p_lines) as l (variant_id uuid, quantity integer, unit_amount bigint)
+begin
+  return (
+    select left(encode(sha256(convert_to(
+      p_currency || ';'
+        || string_agg(l.variant_id || 'x' || l.quantity || '@' || l.unit_amount, ';' order by l.variant_id),
+      'UTF8'
+    )), 'hex'), 32)
+    from jsonb_to_recordset(p_lines) as l (variant_id uuid, quantity integer, unit_amount bigint)
+  );
+end;
 $$;
 comment on function private.hash_lines(jsonb, text) is
   'Hash of lines (variant, quantity, price) and currency. It goes into the session''s metadata and must '
   'come back unchanged. By variant: two SKUs may be swapped while an order waits.';
 
 create function private.hash_of_order(p_order_id uuid) returns text
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select private.hash_lines(
-    jsonb_agg(jsonb_build_object(
-      'variant_id', i.variant_id, 'quantity', i.quantity, 'unit_amount', i.unit_amount
-    )),
-    o.currency
-  )
-  from public.orders o join public.order_items i on i.order_id = o.id
-  where o.id = p_order_id and i.quantity > 0
-  group by o.id
+begin
+  return (
+    select private.hash_lines(
+      jsonb_agg(jsonb_build_object(
+        'variant_id', i.variant_id, 'quantity', i.quantity, 'unit_amount', i.unit_amount
+      )),
+      o.currency
+    )
+    from public.orders o join public.order_items i on i.order_id = o.id
+    where o.id = p_order_id and i.quantity > 0
+    group by o.id
+  );
+end;
 $$;
 comment on function private.hash_of_order(uuid) is
   'hash_lines() of the lines that were bought with an order.';
 
 create function private.asked_lines(p_items jsonb) returns jsonb
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
-  select jsonb_agg(jsonb_build_array(w.sku, w.quantity) order by w.sku collate "C")
-  from (
-    select x.sku, sum(x.quantity) as quantity
-    from jsonb_to_recordset(p_items) as x (sku text, quantity integer) group by x.sku
-  ) w
+begin
+  return (
+    select jsonb_agg(jsonb_build_array(w.sku, w.quantity) order by w.sku collate "C")
+    from (
+      select x.sku, sum(x.quantity) as quantity
+      from jsonb_to_recordset(p_items) as x (sku text, quantity integer) group by x.sku
+    ) w
+  );
+end;
 $$;
 comment on function private.asked_lines(jsonb) is
   'A cart as asked for: [[sku, quantity]…], summed and sorted. Two carts are the same cart when this is '
   'equal; prices do not matter.';
 
 create function private.order_lines(p_order_id uuid) returns jsonb
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select jsonb_agg(jsonb_build_array(i.sku, i.quantity) order by i.sku collate "C")
-  from public.order_items i where i.order_id = p_order_id and i.quantity > 0
+begin
+  return (
+    select jsonb_agg(jsonb_build_array(i.sku, i.quantity) order by i.sku collate "C")
+    from public.order_items i where i.order_id = p_order_id and i.quantity > 0
+  );
+end;
 $$;
 comment on function private.order_lines(uuid) is 'The lines of an order in the form of asked_lines().';
 

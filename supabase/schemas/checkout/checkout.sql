@@ -165,13 +165,15 @@ comment on function private.find_checkout(text, jsonb, text, jsonb, inet) is
   'of asked_lines(). SHIDC: the key belongs to another cart. SHSTA: staff have cancelled the order.';
 
 create function private.velocity_exceeded(p_risk jsonb) returns jsonb
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
-  select jsonb_build_object(
+begin
+  return jsonb_build_object(
     'outcome', 'velocity_exceeded', 'retry_after_seconds', p_risk -> 'retry_after_seconds'
-  )
+  );
+end;
 $$;
 comment on function private.velocity_exceeded(jsonb) is
   'The outcome of a checkout that check_velocity() blocks.';

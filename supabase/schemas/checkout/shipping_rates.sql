@@ -39,16 +39,20 @@ revoke all on public.shipping_rates from public, anon, authenticated, service_ro
 grant select on public.shipping_rates to anon, authenticated, service_role;
 
 create function private.offered_shipping_rates(p_currency text) returns jsonb
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select coalesce(jsonb_agg(jsonb_build_object(
-    'id', r.id, 'name', r.name, 'amount', r.amount, 'countries', r.countries,
-    'delivery_days_min', r.delivery_days_min, 'delivery_days_max', r.delivery_days_max
-  ) order by r.sort_order, r.amount, r.id), '[]')
-  from public.shipping_rates r
-  where r.active and r.currency = p_currency
+begin
+  return (
+    select coalesce(jsonb_agg(jsonb_build_object(
+      'id', r.id, 'name', r.name, 'amount', r.amount, 'countries', r.countries,
+      'delivery_days_min', r.delivery_days_min, 'delivery_days_max', r.delivery_days_max
+    ) order by r.sort_order, r.amount, r.id), '[]')
+    from public.shipping_rates r
+    where r.active and r.currency = p_currency
+  );
+end;
 $$;
 comment on function private.offered_shipping_rates(text) is
   'The active rates of a currency in the order in which a shopper sees them.';

@@ -1,11 +1,13 @@
 -- From facts to settled orders: which order they are about, locks, merges, and what is read anew.
 
 create function private.payment_of_fact(p_fact jsonb) returns text
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
-  select case p_fact ->> 'fact' when 'payment' then p_fact ->> 'id' else p_fact ->> 'payment_id' end
+begin
+  return case p_fact ->> 'fact' when 'payment' then p_fact ->> 'id' else p_fact ->> 'payment_id' end;
+end;
 $$;
 comment on function private.payment_of_fact(jsonb) is 'The payment a fact is about, or null.';
 

@@ -19,30 +19,36 @@
 -- The table of all columns stands in docs/settlement.md.
 
 create function private.rank(p_ladder text[], p_value text) returns text
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
-  select lpad(coalesce(array_position(p_ladder, p_value), 0)::text, 2, '0')
+begin
+  return lpad(coalesce(array_position(p_ladder, p_value), 0)::text, 2, '0');
+end;
 $$;
 comment on function private.rank(text[], text) is
   'Position of a value on a ladder as two digits; 00 for a value this code does not know.';
 
 create function private.version(variadic p_parts text[]) returns text
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
-  select array_to_string(p_parts, '|')
+begin
+  return array_to_string(p_parts, '|');
+end;
 $$;
 comment on function private.version(text[]) is 'Joins the fixed-width parts of a version.';
 
 create function private.stamp(p_at timestamptz) returns text
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
-  select lpad(floor(extract(epoch from p_at) * 1000)::bigint::text, 15, '0')
+begin
+  return lpad(floor(extract(epoch from p_at) * 1000)::bigint::text, 15, '0');
+end;
 $$;
 comment on function private.stamp(timestamptz) is
   'A time in milliseconds, fifteen digits. Stripe stamps events with whole seconds, so what was read within '

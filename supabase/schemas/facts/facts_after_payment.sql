@@ -250,9 +250,10 @@ comment on function private.is_erased(jsonb, uuid) is
   'Whether a fact is about an order or a Stripe customer that has been erased.';
 
 create function private.settle_stripe_customer(p_stripe_customer_id text) returns void
-language sql
+language plpgsql
 set search_path = ''
 as $$
+begin
   update public.customers c set
     -- An account's address comes from Supabase Auth; only guests take theirs from Stripe.
     email = case when c.user_id is null then coalesce(s.email, c.email) else c.email end,
@@ -269,7 +270,8 @@ as $$
       from public.checkout_sessions cs join public.orders o on o.id = cs.order_id and o.session_id = cs.id
       where cs.stripe_customer_id = s.id
     ))
-  )
+  );
+end;
 $$;
 comment on function private.settle_stripe_customer(text) is
   'Brings the customers row of a Stripe customer up to what Stripe last said of it: a guest''s address and '

@@ -20,15 +20,17 @@ comment on function private.concerns_erased(jsonb, jsonb) is
   'its payload is not kept.';
 
 create function private.without_secrets(p_payload jsonb) returns jsonb
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
+begin
   -- With a client secret, whoever reads the log could act on the payment page as the shopper.
-  select p_payload #- '{data,object,client_secret}' #- '{data,object,next_action}'
+  return p_payload #- '{data,object,client_secret}' #- '{data,object,next_action}'
     #- '{data,object,payment_intent,client_secret}' #- '{data,object,payment_intent,next_action}'
     #- '{data,object,setup_intent,client_secret}' #- '{data,previous_attributes,client_secret}'
-    #- '{data,previous_attributes,next_action}'
+    #- '{data,previous_attributes,next_action}';
+end;
 $$;
 comment on function private.without_secrets(jsonb) is
   'A webhook''s payload as it is stored: without client secrets and the addresses that carry them.';
@@ -117,13 +119,15 @@ comment on function private.process_stripe_event(text, timestamptz, jsonb, text,
   'that it had ended; their jobs are queued, and who can ends them at once.';
 
 create function private.is_newer_version(p_version text, p_than text) returns boolean
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
+begin
   -- Versions begin with their date; what has none (thin events, none) is older than all.
-  select coalesce(substring(p_version from '^\d{4}-\d{2}-\d{2}'), '') collate "C"
-    > coalesce(substring(p_than from '^\d{4}-\d{2}-\d{2}'), '') collate "C"
+  return coalesce(substring(p_version from '^\d{4}-\d{2}-\d{2}'), '') collate "C"
+    > coalesce(substring(p_than from '^\d{4}-\d{2}-\d{2}'), '') collate "C";
+end;
 $$;
 comment on function private.is_newer_version(text, text) is 'Whether an API version is newer than another.';
 

@@ -56,12 +56,14 @@ create function private.name_stock_move(
   p_note text default null,
   p_actor text default null
 ) returns void
-language sql
+language plpgsql
 set search_path = ''
 as $$
-  select set_config('kct.stock_move', case when p_kind is null then '' else jsonb_build_object(
+begin
+  perform set_config('kct.stock_move', case when p_kind is null then '' else jsonb_build_object(
     'kind', p_kind, 'order_id', p_order_id, 'note', p_note, 'actor', p_actor
-  )::text end, true)
+  )::text end, true);
+end;
 $$;
 comment on function private.name_stock_move(text, uuid, text, text) is
   'Says why the changes of on_hand that follow in this transaction are made, for their journal; p_kind null: '

@@ -1,5 +1,20 @@
 -- What a mail can show of its order.
 
+create function private.mail_templates() returns text[]
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+  return array[
+    'duplicate_payment_refunded', 'order_cancelled', 'order_confirmation', 'order_shipped',
+    'order_unfulfillable', 'payment_declined', 'payment_failed', 'payment_processing', 'payment_reminder',
+    'refund_failed', 'refund_issued', 'refund_settled'
+  ];
+end;
+$$;
+comment on function private.mail_templates() is 'The names of all mails to customers, in alphabetical order.';
+
 create function private.chosen_shipping(o public.orders) returns text
 language plpgsql
 stable

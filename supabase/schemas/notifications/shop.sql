@@ -49,7 +49,8 @@ insert into private.settings (key, value, description) values
   ('shop_contact_email', 'null', 'Where customers write to: in the footer of mails, and where answers go.'),
   (
     'shop_order_url', 'null',
-    'The page of an order: https address or path on the site; {number} in it is the order''s number.'
+    'The page of an order: https address or path on the site; {number} in it is the order''s number, {token} '
+    'what opens it.'
   ),
   ('shop_returns_url', 'null', 'The page about returns: https address or path on the site.'),
   ('shop_privacy_url', 'null', 'The page about privacy: https address or path on the site.'),

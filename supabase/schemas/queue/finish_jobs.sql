@@ -2,11 +2,13 @@
 -- circuit breaker.
 
 create function private.effect_name(p_dedupe_key text) returns text
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
-  select regexp_replace(p_dedupe_key, ':\d+$', '')
+begin
+  return regexp_replace(p_dedupe_key, ':\d+$', '');
+end;
 $$;
 comment on function private.effect_name(text) is
   'What a job is for: its dedupe_key without the time that makes each round of a recurring job one of its '

@@ -34,14 +34,15 @@ comment on function private.refundable_amount(text, text) is
   'back, except the request p_except. Call with the order locked.';
 
 create function private.refund_overtaken_by(q public.refund_requests) returns text
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
+begin
   -- Two requests that wait side by side are two refunds. One that was made by hand and not heard of before,
   -- or asked for after this one had been given up, may be meant in its stead: nobody can know, and the
   -- customer must not get it twice.
-  select case when q.amount is not null then coalesce(
+  return case when q.amount is not null then coalesce(
     (
       select r.id from public.refunds r
       -- One that failed stands in as well: staff have an alert of its own about that money.
@@ -56,7 +57,8 @@ as $$
       order by later.created_at
       limit 1
     )
-  ) end
+  ) end;
+end;
 $$;
 comment on function private.refund_overtaken_by(public.refund_requests) is
   'The refund made in Stripe''s dashboard that was first heard of since a request, or the request made '
@@ -65,20 +67,24 @@ comment on function private.refund_overtaken_by(public.refund_requests) is
 grant execute on function private.refund_overtaken_by(public.refund_requests) to authenticated, service_role;
 
 create function private.money_left(p_payment_id text) returns bigint
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select p.amount_received
-    - coalesce((select back.given from private.refunded_amounts back where back.payment_id = p.id), 0)
-    -- The bank has given it to the customer: only what was disputed, which may be a part. In another currency
-    -- nobody can tell, and it counts as all.
-    - coalesce((
-      select sum(case when d.currency = p.currency then d.amount else p.amount_received end)
-      from public.disputes d where d.payment_id = p.id and d.status = 'lost'
-    ), 0)
-  from public.payments p
-  where p.id = p_payment_id
+begin
+  return (
+    select p.amount_received
+      - coalesce((select back.given from private.refunded_amounts back where back.payment_id = p.id), 0)
+      -- The bank has given it to the customer: only what was disputed, which may be a part. In another
+      -- currency nobody can tell, and it counts as all.
+      - coalesce((
+        select sum(case when d.currency = p.currency then d.amount else p.amount_received end)
+        from public.disputes d where d.payment_id = p.id and d.status = 'lost'
+      ), 0)
+    from public.payments p
+    where p.id = p_payment_id
+  );
+end;
 $$;
 comment on function private.money_left(text) is
   'Minor units of a payment that the customer has not got back, neither by refunds under way or made nor '
@@ -86,16 +92,18 @@ comment on function private.money_left(text) is
 grant execute on function private.money_left(text) to authenticated, service_role;
 
 create function private.refund_is_owed(q public.refund_requests) returns boolean
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select q.status = 'given_up' and private.refund_overtaken_by(q) is null
+begin
+  return q.status = 'given_up' and private.refund_overtaken_by(q) is null
     and private.money_left(q.payment_id) > coalesce((
       -- One made since that failed has an alert of its own.
       select sum(r.amount) from public.refunds r join private.refund_states s on s.id = r.id
       where r.payment_id = q.payment_id and s.has_bounced and r.seen_at > q.created_at
-    ), 0)
+    ), 0);
+end;
 $$;
 comment on function private.refund_is_owed(public.refund_requests) is
   'Whether a refund that was given up still waits for a person: nothing stands in for it, and the '
@@ -103,13 +111,14 @@ comment on function private.refund_is_owed(public.refund_requests) is
 grant execute on function private.refund_is_owed(public.refund_requests) to authenticated, service_role;
 
 create function private.refund_tried_again(r public.refunds) returns boolean
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
+begin
   -- What failed first is made good first. What waited when r had failed is the greatest sum, over all
   -- failures up to it, of what failed since less what was given back between.
-  select coalesce((
+  return coalesce((
     select sum(later.amount) from public.refunds later
     where later.payment_id = r.payment_id and later.created_at > r.failed_at
   ), 0) >= (
@@ -124,7 +133,8 @@ as $$
     ), 0))
     from public.refunds first
     where first.payment_id = r.payment_id and (first.failed_at, first.id) <= (r.failed_at, r.id)
-  )
+  );
+end;
 $$;
 comment on function private.refund_tried_again(public.refunds) is
   'Whether the money of a refund that failed has been given back anew since, whatever became of that: '

@@ -52,12 +52,14 @@ comment on function private.refuse_refund_amount(bigint, text) is
   'Stripe''s own figure.';
 
 create function private.refund_request_id(p_cause text, p_payment_id text) returns text
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
+begin
   -- The customer reads it with their refund, and need not read there that the shop was warned of them.
-  select case p_cause when 'fraudulent' then 'shop' else p_cause end || ':' || p_payment_id
+  return case p_cause when 'fraudulent' then 'shop' else p_cause end || ':' || p_payment_id;
+end;
 $$;
 comment on function private.refund_request_id(text, text) is
   'The id of the refund that settling asks for, once per payment and cause.';
@@ -239,9 +241,10 @@ comment on function private.note_refund_outcome(private.jobs, text, text) is
   'the order. False: the job has no request. The order is locked.';
 
 create function private.settle_refund_alerts(p_order_id uuid) returns void
-language sql
+language plpgsql
 set search_path = ''
 as $$
+begin
   update public.alerts a set
     status = 'resolved',
     data = a.data || case a.kind when 'refund_refused' then '{"not_owed": true}' else '{}' end::jsonb
@@ -261,12 +264,13 @@ as $$
     and a.status <> 'resolved' and (private.refund_tried_again(r) or private.money_left(r.payment_id) <= 0);
   -- What closed by itself opens by itself: a lost dispute was won after all, a refund that stood in for it
   -- bounced.
-  select private.tell_of_refund(q, j.id, q.problem)
+  perform private.tell_of_refund(q, j.id, q.problem)
   from public.refund_requests q
   join public.alerts a on a.dedupe_key = 'refund_refused:' || q.id and a.status = 'resolved'
     and a.data ? 'not_owed'
   left join private.jobs j on j.dedupe_key = 'refund_payment:' || q.id
-  where q.order_id = p_order_id and private.refund_is_owed(q)
+  where q.order_id = p_order_id and private.refund_is_owed(q);
+end;
 $$;
 comment on function private.settle_refund_alerts(uuid) is
   'Resolves the alerts about refunds of an order that were made, asked for anew or tried again, or are '

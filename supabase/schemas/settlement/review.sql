@@ -64,15 +64,17 @@ comment on function private.unreleased_mismatches(uuid, text, text[]) is
   'session, is news.';
 
 create function private.holds_order(f public.fraud_signals) returns boolean
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select f.released_at is null and case f.kind
+begin
+  return f.released_at is null and case f.kind
     when 'early_fraud_warning' then f.was_actionable
     when 'review' then f.open
     else f.open and f.data ->> 'action' = 'review'
-  end
+  end;
+end;
 $$;
 comment on function private.holds_order(public.fraud_signals) is
   'Whether a sign of fraud holds its order: an early fraud warning, an open Radar review, a velocity rule '

@@ -250,6 +250,7 @@ begin
   k.review_reasons := d.review_reasons;
   perform private.write_order(o, v_before, k, p_source);
   perform private.settle_effects(o, v_mismatches, p_source);
+  perform private.tell_order_page(o.id);
   return o.status;
 end;
 $$;

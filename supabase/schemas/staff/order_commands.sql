@@ -98,6 +98,10 @@ declare
   n public.notifications;
   v_problem text;
 begin
+  if p_args ->> 'template' <> all (private.mail_templates()) then
+    raise exception 'there is no mail %; there are: %', left(p_args ->> 'template', 64),
+      array_to_string(private.mail_templates(), ', ') using errcode = 'SHINV';
+  end if;
   select * into n from public.notifications x
   where x.order_id = o.id and x.template = p_args ->> 'template'
   order by x.created_at desc, x.id limit 1;
@@ -124,8 +128,8 @@ begin
 end;
 $$;
 comment on function private.run_resend_notification(uuid, jsonb) is
-  'Carries out resend_notification: queues a mail that the order has had before once more. SHINV: it never '
-  'had it, or what it says is not true any more.';
+  'Carries out resend_notification: queues a mail that the order has had before once more. SHINV: there is '
+  'no such mail, the order never had it, or what it says is not true any more.';
 
 create function public.cancel_order(
   p_order_number text,

@@ -1,41 +1,47 @@
 -- Velocity: the rules at checkout, and what a hit leads to.
 
 create function private.three_d_secure_rank(p_asked text) returns integer
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
-  select case p_asked when 'challenge' then 2 when 'any' then 1 else 0 end
+begin
+  return case p_asked when 'challenge' then 2 when 'any' then 1 else 0 end;
+end;
 $$;
 comment on function private.three_d_secure_rank(text) is
   'What a page asks of the card, as a number: more is stronger. Null, Stripe''s own judgement, is 0.';
 
 create function private.answer_of_hits(p_hits jsonb) returns jsonb
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
-  select jsonb_build_object(
-    'action', case
-      when 'block' = any (a.actions) then 'block'
-      when 'review' = any (a.actions) then 'review'
-      when 'require_challenge' = any (a.actions) then 'require_challenge'
-      when 'require_3ds' = any (a.actions) then 'require_3ds'
-      else 'allow'
-    end,
-    'three_d_secure', case
-      when 'require_challenge' = any (a.actions) then 'challenge'
-      when 'require_3ds' = any (a.actions) then 'any'
-    end,
-    'retry_after_seconds', a.retry_after_seconds,
-    'hits', p_hits
-  )
-  from (
-    select coalesce(array_agg(h ->> 'action'), '{}') as actions,
-      max((h ->> 'retry_after_seconds')::integer) filter (where h ->> 'action' = 'block')
-        as retry_after_seconds
-    from jsonb_array_elements(p_hits) h
-  ) a
+begin
+  return (
+    select jsonb_build_object(
+      'action', case
+        when 'block' = any (a.actions) then 'block'
+        when 'review' = any (a.actions) then 'review'
+        when 'require_challenge' = any (a.actions) then 'require_challenge'
+        when 'require_3ds' = any (a.actions) then 'require_3ds'
+        else 'allow'
+      end,
+      'three_d_secure', case
+        when 'require_challenge' = any (a.actions) then 'challenge'
+        when 'require_3ds' = any (a.actions) then 'any'
+      end,
+      'retry_after_seconds', a.retry_after_seconds,
+      'hits', p_hits
+    )
+    from (
+      select coalesce(array_agg(h ->> 'action'), '{}') as actions,
+        max((h ->> 'retry_after_seconds')::integer) filter (where h ->> 'action' = 'block')
+          as retry_after_seconds
+      from jsonb_array_elements(p_hits) h
+    ) a
+  );
+end;
 $$;
 comment on function private.answer_of_hits(jsonb) is
   'What hits come to together: { action (the strongest), three_d_secure, retry_after_seconds, hits }.';

@@ -220,28 +220,32 @@ comment on function private.email_key(text) is
   'address.';
 
 create function private.address_key(p_ip inet, p_prefix integer default 56) returns inet
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
-  select case family(p_ip)
+begin
+  return case family(p_ip)
     when 6 then network(set_masklen(p_ip, p_prefix))::inet
     else set_masklen(p_ip, 32)
-  end
+  end;
+end;
 $$;
 comment on function private.address_key(inet, integer) is
   'The network that an address belongs to: an IPv4 address alone, the /p_prefix of an IPv6 address. 56 is '
   'what one connection has as a rule.';
 
 create function private.address_keys(p_ip inet) returns table (network inet, factor numeric)
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
+begin
   -- A phone has a /64, a home a /56, a company a /48; what each may do grows less than its addresses do.
-  select private.address_key(p_ip, w.prefix), w.factor
+  return query select private.address_key(p_ip, w.prefix), w.factor
   from (values (64, 1), (56, 1.5), (48, 3)) w (prefix, factor)
-  where family(p_ip) = 6 or w.factor = 1
+  where family(p_ip) = 6 or w.factor = 1;
+end;
 $$;
 comment on function private.address_keys(inet) is
   'The networks that limits count for an address, narrow to wide, and what their thresholds are multiplied '
@@ -264,16 +268,18 @@ comment on function private.is_outage(text, text) is
   'shopper or the card.';
 
 create function private.delivery_key(p_address jsonb) returns text
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
-  select lower(regexp_replace(
+begin
+  if p_address ->> 'line1' is null then return null; end if;
+  return lower(regexp_replace(
     concat_ws(
       '|', p_address ->> 'line1', p_address ->> 'line2', p_address ->> 'postal_code', p_address ->> 'country'
     ), '[^[:alnum:]|]', '', 'g'
-  ))
-  where p_address ->> 'line1' is not null
+  ));
+end;
 $$;
 comment on function private.delivery_key(jsonb) is
   'A delivery address without case, spaces and punctuation. Null without a street.';

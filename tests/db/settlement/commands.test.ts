@@ -84,6 +84,7 @@ Deno.test("a dry run tells what would happen, and nothing happens", async () => 
       public.set_price(${SKU}, 13000, p_dry_run => true) as price`;
     assert.deepEqual(row?.["refund"], {
       ok: true,
+      before: { status: "paid", fulfillment_status: "unfulfilled" },
       amount: 25_800,
       currency: "usd",
       left: 0,

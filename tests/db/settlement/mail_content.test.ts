@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import type postgres from "postgres";
+import { templateNames } from "../../../supabase/functions/_shared/mails/mod.ts";
 import { searchDatabase, undone } from "./search.ts";
 import { arrange, deliver } from "./arrange.ts";
 import { lifecycles } from "./lifecycles.ts";
@@ -63,4 +64,17 @@ Deno.test("a mail has what a business buyer gave, and nothing of it once the ord
     await tx`select private.erase_orders(array[${id}::uuid])`;
   });
   assert.equal(erased.order.business, null);
+});
+
+Deno.test("staff who ask for a mail that does not exist are told which there are", async () => {
+  await undone(sql, async (tx) => {
+    const { orderNumber } = await beginOrder(tx);
+    await assert.rejects(
+      tx`select public.resend_notification(${orderNumber}, 'order_confirmed')`.execute(),
+      {
+        code: "SHINV",
+        message: `there is no mail order_confirmed; there are: ${[...templateNames].sort().join(", ")}`,
+      },
+    );
+  });
 });

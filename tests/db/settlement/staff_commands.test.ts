@@ -167,6 +167,12 @@ Deno.test("an id belongs to one command with its arguments: another is refused, 
     assert.equal(first?.["answer"].on_hand, 15);
     assert.equal(await refusal(tx, adjust(6, "a box")), "SHINV");
     assert.equal(await refusal(tx, adjust(5, "two boxes")), "SHINV");
+    const card = crypto.randomUUID();
+    for (const answer of ["first", "again"]) {
+      const noted =
+        tx`select public.adjust_inventory('COAT-GRY-L', 1, 'for 4242 4242 4242 4242', p_command_id => ${card})`;
+      assert.equal(await refusal(tx, noted), null, `${answer}: what the log masks is the same still`);
+    }
     const other = tx`select public.set_price('COAT-GRY-L', 500, p_command_id => ${id})`;
     assert.equal(await refusal(tx, other), "SHINV");
   });

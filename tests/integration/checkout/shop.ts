@@ -184,6 +184,15 @@ export async function flush(stack: TestStack): Promise<void> {
   assert.ok(response.ok, await response.text());
 }
 
+/** Runs the jobs that are due, as the schedule does every minute. */
+export async function runJobs(stack: TestStack): Promise<void> {
+  const response = await fetch(`${stack.functions_url}/retry-jobs`, {
+    method: "POST",
+    headers: { apikey: stack.secret_key },
+  });
+  assert.ok(response.ok, await response.text());
+}
+
 /** A session's time runs out at Stripe; the event that says so does not come before `meanwhile` is over. */
 export async function endUnheard(
   stack: TestStack,

@@ -1,5 +1,11 @@
 import assert from "node:assert/strict";
-import { messageFor, messageForLink, shownStatus } from "../../../scripts/local/web/store/messages.js";
+import {
+  messageFor,
+  messageForLink,
+  messageForOrderLink,
+  shippedWords,
+  shownStatus,
+} from "../../../scripts/local/web/store/messages.js";
 
 interface StoreError {
   code: string;
@@ -80,4 +86,23 @@ Deno.test("store names no time where a mistake of the page itself has none", () 
   const { text } = messageFor(new TypeError("color is null"));
   assert.match(text, /try again in a moment/);
   assert.doesNotMatch(text, /NaN|undefined/);
+});
+
+Deno.test("store sends who follows an old link to an order to the account, and does not speak of money", () => {
+  const { title, text, retry } = messageForOrderLink(error({ code: "link_expired" }));
+  assert.match(`${title} ${text}`, /expired.*sign in/);
+  assert.doesNotMatch(text, /charged/);
+  assert.equal(retry, false);
+  assert.deepEqual(
+    messageForOrderLink(error({ code: "invalid_request" })),
+    messageForLink(error({ code: "invalid_request" })),
+  );
+});
+
+Deno.test("shippedWords() tells an order that has left in part from one that is being packed", () => {
+  const words = (fulfillment_status: string, shipments: unknown[]) =>
+    shippedWords({ fulfillment_status, shipments });
+  assert.equal(words("unfulfilled", []), "Being packed");
+  assert.match(words("unfulfilled", [{}]), /in part/);
+  assert.equal(words("fulfilled", [{}, {}]), "Shipped");
 });

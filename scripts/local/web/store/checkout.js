@@ -141,3 +141,8 @@ export async function reopenCheckout(token) {
 export async function orderStatus(sessionId) {
   return await request(`/functions/v1/order-status?session_id=${encodeURIComponent(sessionId)}`);
 }
+
+/** The order that the link of a mail leads to, as far as it has come. */
+export async function orderOfLink(token) {
+  return await request(`/functions/v1/order-status?token=${encodeURIComponent(token)}`);
+}

@@ -7,7 +7,7 @@ import { cartPage } from "./pages/cart.js";
 import { listPage } from "./pages/list.js";
 import { productPage } from "./pages/product.js";
 import { resumePage } from "./pages/resume.js";
-import { successPage } from "./pages/success.js";
+import { orderPage, successPage } from "./pages/success.js";
 import { unsubscribePage } from "./pages/unsubscribe.js";
 import { currentSession, onSessionChange } from "./session.js";
 
@@ -18,6 +18,7 @@ const PAGES = [
   [/^\/store\/account\/?$/, accountPage],
   [/^\/store\/success\/?$/, successPage],
   [/^\/store\/cancelled\/?$/, cancelledPage],
+  [/^\/store\/order\/?$/, orderPage],
   [/^\/store\/resume\/?$/, resumePage],
   [/^\/store\/unsubscribe\/?$/, unsubscribePage],
 ];

@@ -154,6 +154,16 @@ export function messageForLink(error) {
   return LINK_MESSAGES[error.code] ?? messageFor(error);
 }
 
+/** As {@link messageFor}, for a link from a mail to the page of an order. */
+export function messageForOrderLink(error) {
+  if (error.code !== "link_expired") return messageForLink(error);
+  return {
+    title: "This link has expired",
+    text: "Please sign in to see your orders, or write to us.",
+    retry: false,
+  };
+}
+
 /**
  * The status to show. A paid order that will not be sent (cancelled, or sold out while it was paid) is `refunding`: its
  * money is on the way back.
@@ -183,4 +193,29 @@ export const FULFILLMENT_WORDS = {
   on_hold: "On hold",
   fulfilled: "Shipped",
   cancelled: "Not shipped",
+};
+
+/** Statuses of an order that has money, and of one that is bought: its bag is done with. */
+export const PAID = new Set(["paid", "needs_review", "partially_refunded"]);
+export const BOUGHT = new Set([...PAID, "processing"]);
+
+/** How much of an order is on its way, in the shopper's words. */
+export function shippedWords({ fulfillment_status, shipments }) {
+  if (fulfillment_status === "unfulfilled" && shipments.length > 0) {
+    return "Sent in part, the rest is being packed";
+  }
+  return FULFILLMENT_WORDS[fulfillment_status] ?? fulfillment_status;
+}
+
+/** Where money that goes back is, in the shopper's words. */
+export const REFUND_WORDS = {
+  on_its_way: "On its way to you",
+  done: "Paid back",
+  failed: "Did not reach you: we will write to you",
+};
+
+/** Where goods that come back are, in the shopper's words. */
+export const RETURN_WORDS = {
+  awaited: "We are waiting for it",
+  received: "It has reached us",
 };

@@ -5,3 +5,5 @@ import { formatMoney as format } from "./shared/money.js";
 export function formatMoney(amount, currency) {
   return format(amount, currency, navigator.language);
 }
+
+export { billLines } from "./shared/money.js";

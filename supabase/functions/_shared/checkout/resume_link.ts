@@ -1,7 +1,7 @@
 /** Links that lead back to an unpaid order. A token names the order and its own end. */
-import { type LinkEnv, readToken, signedToken } from "../auth/signed_link.ts";
+import type { LinkEnv } from "../auth/signed_link.ts";
 import type { Env } from "../env.ts";
-import { AppError } from "../errors.ts";
+import { orderToken, readOrderToken } from "./order_token.ts";
 
 /** Long enough for a mail that waits over a holiday. */
 const linkDays = 7;
@@ -23,7 +23,7 @@ export async function resumeLink(
 
 /** A token for an order that is good until `expiresAt` (epoch seconds). */
 export function resumeToken(orderId: string, expiresAt: number, env: LinkEnv): Promise<string> {
-  return signedToken(purpose, `${orderId}.${expiresAt}`, env);
+  return orderToken(purpose, orderId, expiresAt, env);
 }
 
 /**
@@ -31,16 +31,6 @@ export function resumeToken(orderId: string, expiresAt: number, env: LinkEnv): P
  * @param now epoch milliseconds.
  * @throws AppError `invalid_request` for a token that we did not sign, `link_expired` for one past its end.
  */
-export async function readResumeToken(token: string | null, env: LinkEnv, now: number): Promise<string> {
-  const claims = await readToken(purpose, token ?? "", env);
-  const [, orderId, expiresAt] =
-    /^([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.(\d{1,12})$/.exec(claims ?? "") ?? [];
-  if (orderId === undefined) {
-    throw new AppError("invalid_request", {
-      message: "This link is not valid; it may have been cut off.",
-      details: [{ path: "token", message: "is not a link of this shop" }],
-    });
-  }
-  if (Number(expiresAt) * 1000 <= now) throw new AppError("link_expired");
-  return orderId;
+export function readResumeToken(token: string | null, env: LinkEnv, now: number): Promise<string> {
+  return readOrderToken(purpose, token ?? "", env, now);
 }

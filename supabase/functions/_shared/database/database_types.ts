@@ -818,7 +818,7 @@ isOneToOne: false
 { Args: { "p_notification_id": string }; Returns: Json
                            },
 "get_order_status":
-{ Args: { "p_session_id": string }; Returns: Json
+{ Args: { "p_order_id"?: string,"p_session_id"?: string }; Returns: Json
                            },
 "get_reconciliation_cursor":
 { Args: { "p_name": string }; Returns: string

@@ -32,7 +32,10 @@ export type ShopSettings = {
   name: string;
   /** The name in From; null: EMAIL_FROM as it is. */
   sender_name: string | null;
-  /** These four: an https address, or a path on the site of SITE_URL. `{number}` in order_url is the order's. */
+  /**
+   * These four: an https address, or a path on the site of SITE_URL. `{number}` in order_url is the order's, `{token}`
+   * what opens its page.
+   */
   logo_url: string | null;
   order_url: string | null;
   returns_url: string | null;

@@ -23,6 +23,8 @@ export const resumeAnswer = z.strictObject({
   ),
 });
 
+const pieces = z.strictObject({ sku: z.string(), name: z.string(), quantity: z.int().min(1) });
+
 export const orderStatusAnswer = z.strictObject({
   order_number: z.string(),
   status: z.enum([
@@ -38,14 +40,29 @@ export const orderStatusAnswer = z.strictObject({
   ]),
   fulfillment_status: z.enum(["unfulfilled", "on_hold", "fulfilled", "cancelled"]),
   currency,
+  amount_subtotal: minorUnits.describe("Minor units: the items, before discount, shipping and tax."),
+  amount_discount: minorUnits,
+  amount_shipping: minorUnits,
+  amount_tax: minorUnits.describe("Minor units; part of the prices where adding it would pass the total."),
   amount_total: minorUnits,
-  items: z.array(z.strictObject({
-    sku: z.string(),
-    name: z.string(),
-    quantity: z.int().min(1),
-    unit_amount: minorUnits,
-  })),
+  amount_refunded: minorUnits.describe("Minor units of the total that the customer has back."),
+  items: z.array(pieces.extend({ unit_amount: minorUnits })),
   paid_at: z.string().nullable().describe("ISO 8601, or null."),
+  shipments: z.array(z.strictObject({
+    parcel: z.int().min(1),
+    carrier: z.string().nullable(),
+    tracking_number: z.string().nullable(),
+    tracking_url: z.string().nullable().describe("The carrier's page of the parcel, where it is known."),
+    shipped_at: z.string().describe("ISO 8601."),
+    items: z.array(pieces),
+  })),
+  returns: z.array(z.strictObject({ status: z.enum(["awaited", "received"]), items: z.array(pieces) })),
+  refunds: z.array(z.strictObject({
+    amount: minorUnits,
+    status: z.enum(["on_its_way", "done", "failed"]).describe("failed: the customer has not got it."),
+    created_at: z.string().describe("ISO 8601."),
+  })),
+  live_topic: z.string().describe("Public Realtime topic; a broadcast `changed` there means: ask again."),
 });
 
 export const webhookAnswer = z.strictObject({

@@ -4,6 +4,7 @@
  * While mail is not set up, mails wait: a key that got lost must not cost a confirmation. A shop that has no mail at
  * all does not pile them up either: after some days a mail would say what is no longer so.
  */
+import { orderPageToken } from "../checkout/order_link.ts";
 import { resumeLink } from "../checkout/resume_link.ts";
 import { mailProvider } from "../mail_providers/mod.ts";
 import { renderMail } from "../mails/mod.ts";
@@ -49,13 +50,16 @@ export const sendMail: JobHandler = async (job, { env, rpc, fetch, now }) => {
   }
 
   // Counted from the job's birth: a repeat must be the same mail, or the provider refuses its key.
-  const resumeUrl = notification.order_id === null
-    ? null
-    : await resumeLink(notification.order_id, env, Date.parse(job.created_at));
+  const born = Date.parse(job.created_at);
   const unsubscribeUrl = notification.is_reminder && notification.recipient_hmac !== null
     ? await unsubscribeLink(notification.recipient_hmac, env)
     : null;
-  const links = { siteUrl: env.siteUrl, resumeUrl, unsubscribeUrl };
+  const links = {
+    siteUrl: env.siteUrl,
+    resumeUrl: await resumeLink(notification.order_id, env, born),
+    orderToken: await orderPageToken(notification.order_id, env, born),
+    unsubscribeUrl,
+  };
   const { shop } = notification;
   const mail = {
     from: senderOf(mailer.from, shop),

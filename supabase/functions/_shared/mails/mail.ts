@@ -108,7 +108,7 @@ export function factOf(name: string, value: string | null): Fact[] {
 
 /** The button to the order's page; null for a shop without one. */
 export function orderButton({ order, shop, links, texts }: Mail): Link | null {
-  const url = orderUrl(shop, order.number, links.siteUrl);
+  const url = orderUrl(shop, order.number, links);
   return url === null ? null : { label: texts.viewOrder, url };
 }
 

@@ -9,6 +9,8 @@ export interface Links {
   siteUrl: string;
   /** Back to the unpaid order; null when the mail is about no order. */
   resumeUrl: string | null;
+  /** Opens the page of the order; null when the mail is about no order. */
+  orderToken: string | null;
   /** Ends reminders; null in mails that are none. */
   unsubscribeUrl: string | null;
 }
@@ -22,9 +24,19 @@ export function textColorOn(background: string): "#ffffff" | "#1c1c1e" {
   return 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.179 ? "#1c1c1e" : "#ffffff";
 }
 
-/** The page of one order: the setting's address with the order's number for `{number}`. Null when there is none. */
-export function orderUrl(shop: ShopSettings, number: string, siteUrl: string): string | null {
-  return webAddress(shop.order_url?.replaceAll("{number}", encodeURIComponent(number)) ?? null, siteUrl);
+/**
+ * The page of one order: the setting's address, in which `{number}` and `{token}` stand for the order's. Null when
+ * there is none.
+ */
+export function orderUrl(
+  { order_url }: ShopSettings,
+  number: string,
+  { siteUrl, orderToken }: Links,
+): string | null {
+  const address = order_url
+    ?.replaceAll("{number}", encodeURIComponent(number))
+    .replaceAll("{token}", orderToken ?? "");
+  return webAddress(address ?? null, siteUrl);
 }
 
 /**

@@ -1,7 +1,11 @@
-import type { Notification } from "../../../supabase/functions/_shared/database/notifications.ts";
-import type { Rendered } from "../../../supabase/functions/_shared/mails/content.ts";
-import { renderMail, templateNames } from "../../../supabase/functions/_shared/mails/mod.ts";
-import type { Database } from "./console/database.ts";
+import type { Notification } from "../../supabase/functions/_shared/database/notifications.ts";
+import type { Rendered } from "../../supabase/functions/_shared/mails/content.ts";
+import { renderMail, templateNames } from "../../supabase/functions/_shared/mails/mod.ts";
+
+/** Reads rows, with `$1` and so on for the parameters. */
+export interface Reader {
+  query(text: string, parameters: string[]): Promise<Record<string, unknown>[]>;
+}
 
 /** What to look at; an empty order is the newest one. */
 export interface PreviewRequest {
@@ -18,7 +22,7 @@ export type MailPreview = (request: PreviewRequest, siteUrl: string) => Promise<
 const sampleData = { carrier: "UPS", tracking_number: "1Z12345E0205271688" };
 
 /** A preview that reads orders and the shop's settings from the database, and writes nothing. */
-export function mailPreview(database: Database): MailPreview {
+export function mailPreview(database: Reader): MailPreview {
   return async ({ template, order, locale }, siteUrl) => {
     if (!templateNames.includes(template)) return null;
     const [row] = await database.query(
@@ -49,6 +53,7 @@ export function mailPreview(database: Database): MailPreview {
     return renderMail(notification, {
       siteUrl,
       resumeUrl: `${siteUrl}/resume?token=preview`,
+      orderToken: "preview",
       unsubscribeUrl: found.is_reminder ? `${siteUrl}/unsubscribe?token=preview` : null,
     });
   };

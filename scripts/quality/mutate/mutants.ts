@@ -1,0 +1,15 @@
+/** All mistakes that `deno task mutate` makes. */
+import { checkoutMutants } from "./checkout.ts";
+import { factMutants } from "./facts.ts";
+import type { Mutant } from "./mutant.ts";
+import { settlementMutants } from "./settlement.ts";
+import { translatorMutants } from "./translators.ts";
+import { velocityMutants } from "./velocity.ts";
+
+export const MUTANTS: readonly Mutant[] = [
+  ...factMutants,
+  ...settlementMutants,
+  ...checkoutMutants,
+  ...velocityMutants,
+  ...translatorMutants,
+];
