@@ -451,6 +451,12 @@ insert into private.settings (key, value, description) values
   ('retention_log_days', '90', 'How long counters of refused webhooks and runs of the scheduler are kept.'),
   ('retention_alert_days', '365', 'How long resolved alerts and the drift log are kept.');
 
+-- A negative one would delete what is of today.
+alter table private.settings add constraint settings_retention_fits check (
+  key !~ '^retention_[a-z]+_days$'
+  or (jsonb_typeof(value) = 'number' and value #>> '{}' ~ '^[1-9][0-9]{0,3}$')
+);
+
 create index webhook_events_purgeable_idx on public.webhook_events (received_at)
   where status in ('processed', 'ignored') and not payload ? 'purged' and not payload ? 'erased';
 

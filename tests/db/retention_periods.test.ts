@@ -1,5 +1,6 @@
 /** private.retention_periods: it says what the rules do, and docs/operations.md shows it. */
 import assert from "node:assert/strict";
+import { nonEmpty } from "../support/non_empty.ts";
 import { createTestDatabase } from "../../scripts/local/test_database.ts";
 
 const database = await createTestDatabase();
@@ -50,4 +51,14 @@ Deno.test("docs/operations.md shows the periods as they are", async () => {
     shown.slice(heading + 2, heading + 2 + periods.length),
     periods.map(({ data, kept, setting, reason }) => [data, kept, setting ?? "", reason]),
   );
+});
+
+Deno.test("a period is a number of days, one at least: nothing else is taken", async () => {
+  const settings = periods.flatMap(({ setting }) => setting ?? []);
+  for (const setting of new Set(nonEmpty(settings))) {
+    for (const bad of ["0", "-1", "1.5", "10000", "null", '"90"', "true", "[]"]) {
+      const change = sql`update private.settings set value = ${bad}::text::jsonb where key = ${setting}`;
+      await assert.rejects(change, /settings_retention_fits/, `${setting} ${bad}`);
+    }
+  }
 });
