@@ -218,7 +218,7 @@ Deno.test("the shapes of a disputed order, its mails and its alerts", async () =
   }::date + 3 where order_id = ${orderId}`;
   const money = { currency: "set", count: "set", amount: "set" } as const;
   check<Omit<Digest, "refunds">>(
-    (({ refunds: _none, ...digest }) => digest)(await rpc.getDigest(day?.day ?? "")),
+    (({ refunds: _none, ...digest }) => digest)(await rpc.getDigest(day?.day ?? "", false)),
     {
       day: "set",
       sales: { each: money },
