@@ -1926,7 +1926,7 @@ comment on function private.watch_audit_trail(integer) is
 
 -- What must always be true of stock; see check_invariants().
 
-create function private.check_stock() returns table (invariant text, detail jsonb)
+create function private.check_stock(p_orders uuid[]) returns table (invariant text, detail jsonb)
 language plpgsql
 stable
 set search_path = ''
@@ -1938,18 +1938,22 @@ begin
   from public.inventory_levels l
   left join lateral (
     select coalesce(sum(quantity) filter (where status = 'active'), 0) as active
-    from public.inventory_reservations where variant_id = l.variant_id
+    from public.inventory_reservations where variant_id = l.variant_id and status <> 'released'
   ) r on true
-  where l.reserved <> r.active
+  where l.reserved <> r.active and (p_orders is null or l.variant_id in (
+    select v.variant_id from public.inventory_reservations v where v.order_id = any (p_orders)
+  ))
   union all
   select 'committed is the sum of committed reservations',
     jsonb_build_object('variant_id', l.variant_id, 'committed', l.committed, 'sum', r.committed)
   from public.inventory_levels l
   left join lateral (
     select coalesce(sum(quantity - returned) filter (where status = 'committed'), 0) as committed
-    from public.inventory_reservations where variant_id = l.variant_id
+    from public.inventory_reservations where variant_id = l.variant_id and status <> 'released'
   ) r on true
-  where l.committed <> r.committed
+  where l.committed <> r.committed and (p_orders is null or l.variant_id in (
+    select v.variant_id from public.inventory_reservations v where v.order_id = any (p_orders)
+  ))
   union all
   select 'on_hand is the sum of its journal',
     jsonb_build_object('variant_id', l.variant_id, 'on_hand', l.on_hand, 'sum', j.sum)
@@ -1958,12 +1962,15 @@ begin
     select coalesce(sum(change), 0) as sum
     from public.inventory_journal where variant_id = l.variant_id
   ) j on true
-  where l.on_hand <> j.sum;
+  where l.on_hand <> j.sum and (p_orders is null or l.variant_id in (
+    select v.variant_id from public.inventory_reservations v where v.order_id = any (p_orders)
+  ));
 end;
 $$;
-comment on function private.check_stock() is 'Rules about what is on the shelf: see check_invariants().';
+comment on function private.check_stock(uuid[]) is
+  'Rules about what is on the shelf: see check_invariants().';
 
-create function private.check_reservations() returns table (invariant text, detail jsonb)
+create function private.check_reservations(p_orders uuid[]) returns table (invariant text, detail jsonb)
 language plpgsql
 stable
 set search_path = ''
@@ -1972,8 +1979,8 @@ begin
   return query
   select 'a paid order owns its stock', jsonb_build_object('order', o.number, 'status', o.status)
   from public.orders o
-  where o.status in ('paid', 'partially_refunded') and o.cancelled_at is null and o.oversold_at is null
-    and o.restocked_at is null and exists (
+  where (p_orders is null or o.id = any (p_orders)) and o.cancelled_at is null and o.oversold_at is null
+    and o.restocked_at is null and o.status in ('paid', 'partially_refunded') and exists (
     select 1 from public.order_items i
     where i.order_id = o.id and not exists (
       select 1 from public.inventory_reservations r
@@ -1984,7 +1991,7 @@ begin
   union all
   select 'an expired order holds no stock', jsonb_build_object('order', o.number, 'status', o.status)
   from public.orders o
-  where o.status in ('expired', 'payment_failed') and exists (
+  where (p_orders is null or o.id = any (p_orders)) and o.status in ('expired', 'payment_failed') and exists (
     select 1 from public.inventory_reservations r where r.order_id = o.id and r.status <> 'released'
   )
   union all
@@ -1992,11 +1999,13 @@ begin
     jsonb_build_object('order_id', r.order_id, 'variant_id', r.variant_id, 'quantity', r.quantity)
   from public.inventory_reservations r
   left join public.order_items i on i.order_id = r.order_id and i.variant_id = r.variant_id
-  where i.quantity + (private.exchanged_pieces(i.id)).came is distinct from r.quantity
+  where (p_orders is null or r.order_id = any (p_orders))
+    and i.quantity + (private.exchanged_pieces(i.id)).came is distinct from r.quantity
   union all
   select 'an open order holds its stock', jsonb_build_object('order', o.number, 'status', o.status)
   from public.orders o
-  where o.status in ('pending', 'processing') and o.cancelled_at is null and exists (
+  where (p_orders is null or o.id = any (p_orders))
+    and o.status in ('pending', 'processing') and o.cancelled_at is null and exists (
     select 1 from public.order_items i
     where i.order_id = o.id and not exists (
       select 1 from public.inventory_reservations r
@@ -2011,18 +2020,18 @@ begin
   select 'an order that is not to ship owns no stock',
     jsonb_build_object('order', o.number, 'status', o.status)
   from public.orders o
-  where (
+  where (p_orders is null or o.id = any (p_orders)) and (
     o.restocked_at is not null
     or (not private.has_shipped(o.id) and (o.cancelled_at is not null or o.oversold_at is not null))
+  ) and exists (
+    select 1 from public.inventory_reservations r where r.order_id = o.id and r.status = 'committed'
   )
-    and exists (
-      select 1 from public.inventory_reservations r where r.order_id = o.id and r.status = 'committed'
-    )
   union all
   select 'goods go back because a refund asked for it, staff received them, or nothing was sent',
     jsonb_build_object('order', o.number)
   from public.orders o
-  where o.restocked_at is not null and not private.restock_due(o) and not private.all_returned(o.id)
+  where (p_orders is null or o.id = any (p_orders))
+    and o.restocked_at is not null and not private.restock_due(o) and not private.all_returned(o.id)
   and not exists (
     select 1
     from public.staff_commands c where c.order_id = o.id and c.command in ('receive_return', 'cancel_order')
@@ -2031,10 +2040,10 @@ begin
   );
 end;
 $$;
-comment on function private.check_reservations() is
+comment on function private.check_reservations(uuid[]) is
   'Rules about the stock of orders: see check_invariants().';
 
-create function private.check_parcels() returns table (invariant text, detail jsonb)
+create function private.check_parcels(p_orders uuid[]) returns table (invariant text, detail jsonb)
 language plpgsql
 stable
 set search_path = ''
@@ -2043,13 +2052,15 @@ begin
   return query
   select 'no more is sent of a line than was sold', jsonb_build_object('order', o.number, 'sku', p.sku)
   from public.orders o cross join lateral private.line_positions(o.id) p
-  where p.to_ship < 0
+  where (p_orders is null or o.id = any (p_orders)) and p.to_ship < 0
   union all
   select 'a parcel has lines of its own order', jsonb_build_object('shipment_id', s.id)
   from public.shipments s
-  where not exists (select 1 from public.shipment_lines l where l.shipment_id = s.id) or exists (
-    select 1 from public.shipment_lines l join public.order_items i on i.id = l.order_item_id
-    where l.shipment_id = s.id and i.order_id <> s.order_id
+  where (p_orders is null or s.order_id = any (p_orders)) and (
+    not exists (select 1 from public.shipment_lines l where l.shipment_id = s.id) or exists (
+      select 1 from public.shipment_lines l join public.order_items i on i.id = l.order_item_id
+      where l.shipment_id = s.id and i.order_id <> s.order_id
+    )
   )
   union all
   select 'of every line sold is what was kept and what came back',
@@ -2057,24 +2068,31 @@ begin
   from public.orders o
   join public.inventory_reservations r on r.order_id = o.id
   cross join lateral private.line_positions(o.id) p
-  where p.variant_id = r.variant_id and r.returned <> p.returned
+  where (p_orders is null or o.id = any (p_orders))
+    and p.variant_id = r.variant_id and r.returned <> p.returned
   union all
   select 'no more of a line comes back, or is paid back, than was sold',
     jsonb_build_object('order', o.number, 'sku', p.sku)
   from public.orders o cross join lateral private.line_positions(o.id) p
-  where p.returned + p.announced > p.quantity or p.refunded > p.paid or p.sent_back > p.shipped
+  where (p_orders is null or o.id = any (p_orders)) and (
+    p.returned + p.announced > p.quantity or p.refunded > p.paid or p.sent_back > p.shipped
+  )
   union all
   select 'pieces that came back are booked', jsonb_build_object('return_id', x.id)
   from public.returns x
-  where (x.received_at is null) <> (x.stocked_at is null)
-    or (x.status = 'requested' and private.refund_has_come_true(x.refund_request_id))
+  where (p_orders is null or x.order_id = any (p_orders)) and (
+    (x.received_at is null) <> (x.stocked_at is null)
+      or (x.status = 'requested' and private.refund_has_come_true(x.refund_request_id))
+  )
   union all
   select 'an order is fulfilled when all that was to be sent has left', jsonb_build_object('order', o.number)
   from public.orders o
-  where (o.fulfilled_at is null) <> (private.completed_at(o.id) is null);
+  where (p_orders is null or o.id = any (p_orders))
+    and (o.fulfilled_at is null) <> (private.completed_at(o.id) is null);
 end;
 $$;
-comment on function private.check_parcels() is 'Rules about what has left the house: see check_invariants().';
+comment on function private.check_parcels(uuid[]) is
+  'Rules about what has left the house: see check_invariants().';
 
 -- What must always be true of money; see check_invariants().
 
@@ -2091,7 +2109,7 @@ $$;
 comment on function private.is_released(public.orders, text) is
   'Whether staff have released this mismatch of the money that the order keeps.';
 
-create function private.check_amounts() returns table (invariant text, detail jsonb)
+create function private.check_amounts(p_orders uuid[]) returns table (invariant text, detail jsonb)
 language plpgsql
 stable
 set search_path = ''
@@ -2100,24 +2118,27 @@ begin
   return query
   select 'lines add up to the subtotal', jsonb_build_object('order', o.number, 'subtotal', o.amount_subtotal)
   from public.orders o
-  where o.amount_subtotal <> (
+  where (p_orders is null or o.id = any (p_orders)) and o.amount_subtotal <> (
     select coalesce(sum(i.unit_amount * i.quantity), 0) from public.order_items i where i.order_id = o.id
   )
   union all
   select 'what is exchanged has one price', jsonb_build_object('return_line', l.id)
   from public.return_lines l
   join public.order_items i on i.id = l.order_item_id join public.order_items x on x.id = l.exchanged_for
-  where (i.order_id, i.unit_amount) <> (x.order_id, x.unit_amount)
+  where (p_orders is null or i.order_id = any (p_orders))
+    and (i.order_id, i.unit_amount) <> (x.order_id, x.unit_amount)
   union all
   select 'the hash of an order is that of its lines',
     jsonb_build_object('order', o.number, 'cart_hash', o.cart_hash)
   from public.orders o
-  where o.cart_hash is distinct from private.hash_of_order(o.id)
+  where (p_orders is null or o.id = any (p_orders))
+    and o.cart_hash is distinct from private.hash_of_order(o.id)
   union all
   select 'subtotal, discount, shipping and tax add up to the total',
     jsonb_build_object('order', o.number, 'amount_total', o.amount_total)
   from public.orders o join public.order_risk k on k.order_id = o.id
-  where o.session_id is not null and cardinality(k.review_reasons) = 0
+  where (p_orders is null or o.id = any (p_orders))
+    and o.session_id is not null and cardinality(k.review_reasons) = 0
     and not private.is_released(o, 'amount_mismatch')
     and o.amount_total <> o.amount_subtotal - o.amount_discount + o.amount_shipping
       + case when o.prices_include_tax then 0 else o.amount_tax end
@@ -2126,13 +2147,15 @@ begin
   select 'a paid order was paid in full',
     jsonb_build_object('order', o.number, 'amount_paid', o.amount_paid, 'amount_total', o.amount_total)
   from public.orders o
-  where o.status in ('paid', 'partially_refunded') and o.amount_paid <> o.amount_total
+  where (p_orders is null or o.id = any (p_orders))
+    and o.status in ('paid', 'partially_refunded') and o.amount_paid <> o.amount_total
     and not private.is_released(o, 'amount_mismatch');
 end;
 $$;
-comment on function private.check_amounts() is 'Rules about the figures of orders: see check_invariants().';
+comment on function private.check_amounts(uuid[]) is
+  'Rules about the figures of orders: see check_invariants().';
 
-create function private.check_refunds() returns table (invariant text, detail jsonb)
+create function private.check_refunds(p_orders uuid[]) returns table (invariant text, detail jsonb)
 language plpgsql
 stable
 set search_path = ''
@@ -2142,24 +2165,28 @@ begin
   select 'refunded is the sum of succeeded refunds',
     jsonb_build_object('order', o.number, 'amount_refunded', o.amount_refunded)
   from public.orders o
-  where o.amount_refunded <> (
+  where (p_orders is null or o.id = any (p_orders)) and o.amount_refunded <> (
     select coalesce(sum(r.amount), 0)
     from private.refund_states r where r.payment_id = o.payment_id and r.is_made
   )
   union all
   select 'no payment is refunded by more than it brought',
     jsonb_build_object('payment_id', p.id, 'amount_received', p.amount_received)
-  from private.settled_payments p join private.refunded_amounts back on back.payment_id = p.id
-  where p.amount_received < back.made
+  from private.settled_payments p
+  where (p_orders is null or p.order_id = any (p_orders)) and p.amount_received < (
+    select b.made from private.refunded_amounts b where b.payment_id = p.id
+  )
   union all
   select 'what is given back and what can still run is no more than the payment brought',
     jsonb_build_object('payment_id', p.id, 'amount_received', p.amount_received)
   from private.settled_payments p
-  left join private.refunded_amounts back on back.payment_id = p.id
-  where p.amount_received < coalesce(back.given, 0) + (
+  cross join lateral (
+    select coalesce((select b.given from private.refunded_amounts b where b.payment_id = p.id), 0) as given
+  ) back
+  where (p_orders is null or p.order_id = any (p_orders)) and p.amount_received < back.given + (
     select coalesce(sum(q.amount), 0) from public.refund_requests q
     -- Where all is given back nothing can run, and one that another may stand in for will be judged so.
-    where q.payment_id = p.id and q.status = 'queued' and coalesce(back.given, 0) < p.amount_received
+    where q.payment_id = p.id and q.status = 'queued' and back.given < p.amount_received
       and private.refund_overtaken_by(q) is null
       and not exists (select 1 from public.refunds r where r.request_id = q.id)
   )
@@ -2169,14 +2196,15 @@ begin
   join private.settled_sessions s on s.order_id = o.id
   join private.settled_payments p on p.id = s.payment_id and p.order_id = o.id
     and p.id is distinct from o.payment_id
-  where not exists (
+  where (p_orders is null or o.id = any (p_orders)) and not exists (
     select 1 from public.refund_requests q where q.id = 'duplicate:' || p.id
   )
   union all
   select 'money of an order that is not to ship is on its way back',
     jsonb_build_object('order', o.number, 'payment_id', o.payment_id)
   from public.orders o
-  where o.payment_id is not null and not private.has_shipped(o.id)
+  where (p_orders is null or o.id = any (p_orders))
+    and o.payment_id is not null and not private.has_shipped(o.id)
     and (o.cancelled_at is not null or o.oversold_at is not null)
     and not exists (
       select 1
@@ -2192,12 +2220,13 @@ begin
     union all select f.source_id, f.payment_id, f.order_id from public.fraud_signals f
   ) x
   join public.payments p on p.id = x.payment_id
-  where x.order_id is distinct from p.order_id;
+  where (p_orders is null or p.order_id = any (p_orders)) and x.order_id is distinct from p.order_id;
 end;
 $$;
-comment on function private.check_refunds() is 'Rules about money that goes back: see check_invariants().';
+comment on function private.check_refunds(uuid[]) is
+  'Rules about money that goes back: see check_invariants().';
 
-create function private.check_payments() returns table (invariant text, detail jsonb)
+create function private.check_payments(p_orders uuid[]) returns table (invariant text, detail jsonb)
 language plpgsql
 stable
 set search_path = ''
@@ -2208,7 +2237,8 @@ begin
     jsonb_build_object('order', o.number, 'status', o.status)
   from public.orders o
   left join private.settled_payments p on p.id = o.payment_id
-  where o.status in ('paid', 'needs_review', 'partially_refunded', 'refunded')
+  where (p_orders is null or o.id = any (p_orders))
+    and o.status in ('paid', 'needs_review', 'partially_refunded', 'refunded')
     and (
       o.session_id is null or (o.payment_id is null and o.amount_total > 0)
       or (o.payment_id is not null and p.id is null)
@@ -2217,34 +2247,38 @@ begin
   select 'an order keeps the first of its settled sessions',
     jsonb_build_object('order', o.number, 'session_id', o.session_id)
   from public.orders o
-  where o.session_id is distinct from (private.kept_session(o.id)).id
+  where (p_orders is null or o.id = any (p_orders))
+    and o.session_id is distinct from (private.kept_session(o.id)).id
   union all
   select 'an order keeps the payment that was decided about',
     jsonb_build_object('order', o.number, 'payment_id', o.payment_id)
   from public.orders o
-  where o.decided_payment_id is not null and o.payment_id is distinct from o.decided_payment_id
+  where (p_orders is null or o.id = any (p_orders))
+    and o.decided_payment_id is not null and o.payment_id is distinct from o.decided_payment_id
   union all
   select 'money of an order came through one of its sessions',
     jsonb_build_object('order', o.number, 'payment_id', p.id)
   from private.settled_payments p
   join public.orders o on o.id = p.order_id
   -- The payment may be an hour ahead of its session's event.
-  where p.succeeded_at < now() - interval '1 hour'
+  where (p_orders is null or o.id = any (p_orders)) and p.succeeded_at < now() - interval '1 hour'
     and not exists (select 1 from public.checkout_sessions s where s.payment_id = p.id)
   union all
   select 'test and live mode do not mix', jsonb_build_object('order', o.number, 'session_id', s.id)
   from public.orders o
   join public.checkout_sessions s on s.id = o.session_id
   left join public.payments p on p.id = o.payment_id
-  where (s.livemode <> o.livemode or p.livemode <> o.livemode) and o.status in ('paid', 'partially_refunded')
+  where (p_orders is null or o.id = any (p_orders))
+    and (s.livemode <> o.livemode or p.livemode <> o.livemode) and o.status in ('paid', 'partially_refunded')
     and not private.is_released(o, 'livemode_mismatch');
 end;
 $$;
-comment on function private.check_payments() is 'Rules about money that came: see check_invariants().';
+comment on function private.check_payments(uuid[]) is
+  'Rules about money that came: see check_invariants().';
 
 -- What must always be true. Each rule is a sentence; what is returned breaks it.
 
-create function private.check_order_state() returns table (invariant text, detail jsonb)
+create function private.check_order_state(p_orders uuid[]) returns table (invariant text, detail jsonb)
 language plpgsql
 stable
 set search_path = ''
@@ -2254,7 +2288,8 @@ begin
   select 'the money of an order shows in its status',
     jsonb_build_object('order', o.number, 'status', o.status)
   from public.orders o
-  where (o.session_id is not null) <> (o.status in ('paid', 'needs_review', 'partially_refunded', 'refunded'))
+  where (p_orders is null or o.id = any (p_orders))
+    and (o.session_id is not null) <> (o.status in ('paid', 'needs_review', 'partially_refunded', 'refunded'))
     and not (
       o.status = 'cancelled' and o.amount_paid = 0
       and (o.cancelled_at is not null or o.oversold_at is not null)
@@ -2263,38 +2298,42 @@ begin
   select 'an order that staff cancelled and nobody pays reads cancelled',
     jsonb_build_object('order', o.number, 'status', o.status)
   from public.orders o
-  where o.cancelled_at is not null and o.amount_paid = 0 and o.status not in ('cancelled', 'processing')
+  where (p_orders is null or o.id = any (p_orders))
+    and o.cancelled_at is not null and o.amount_paid = 0 and o.status not in ('cancelled', 'processing')
   union all
   select 'an order that is not to ship does not wait for shipment',
     jsonb_build_object('order', o.number, 'fulfillment_status', o.fulfillment_status)
   from public.orders o
-  where o.fulfilled_at is null and o.fulfillment_status <> 'cancelled'
+  where (p_orders is null or o.id = any (p_orders))
+    and o.fulfilled_at is null and o.fulfillment_status <> 'cancelled'
     and (o.cancelled_at is not null or o.oversold_at is not null or o.restocked_at is not null)
   union all
   select 'nothing ships while all of its money is on its way back', jsonb_build_object('order', o.number)
   from public.orders o
-  where o.fulfillment_status = 'unfulfilled' and cardinality(private.hold_reasons(o)) > 0
+  where (p_orders is null or o.id = any (p_orders))
+    and o.fulfillment_status = 'unfulfilled' and cardinality(private.hold_reasons(o)) > 0
   union all
   select 'what holds an order and nobody has released stands in its review reasons',
     jsonb_build_object('order', o.number, 'signal', f.id)
-  from public.fraud_signals f
-  join public.orders o on o.id = f.order_id
-  where private.holds_order(f) and o.session_id is not null and o.status in ('paid', 'partially_refunded')
+  from public.fraud_signals f join public.orders o on o.id = f.order_id
+  where (p_orders is null or o.id = any (p_orders))
+    and private.holds_order(f) and o.session_id is not null and o.status in ('paid', 'partially_refunded')
   union all
   select 'a disputed order is on hold until it has shipped',
     jsonb_build_object('order', o.number, 'dispute_id', d.id)
-  from public.disputes d
-  join public.orders o on o.id = d.order_id
-  where private.dispute_holds(d, o.payment_id) and o.fulfillment_status = 'unfulfilled'
+  from public.disputes d join public.orders o on o.id = d.order_id
+  where (p_orders is null or o.id = any (p_orders))
+    and private.dispute_holds(d, o.payment_id) and o.fulfillment_status = 'unfulfilled'
   union all
   select 'an order that is held for review is on hold until it has shipped',
     jsonb_build_object('order', o.number)
   from public.orders o
-  where o.status = 'needs_review' and o.fulfillment_status = 'unfulfilled'
+  where (p_orders is null or o.id = any (p_orders))
+    and o.status = 'needs_review' and o.fulfillment_status = 'unfulfilled'
   union all
   select 'money received is in the audit trail', jsonb_build_object('order', o.number)
   from public.orders o
-  where o.session_id is not null and not exists (
+  where (p_orders is null or o.id = any (p_orders)) and o.session_id is not null and not exists (
     select 1 from public.order_events e
     where e.order_id = o.id and e.kind = 'payment_received' and e.data ->> 'session_id' = o.session_id
   )
@@ -2302,15 +2341,47 @@ begin
   select 'an order that is paid and held by nothing has its confirmation',
     jsonb_build_object('order', o.number)
   from public.orders o
-  where o.status = 'paid' and o.cancelled_at is null and o.oversold_at is null
+  where (p_orders is null or o.id = any (p_orders))
+    and o.status = 'paid' and o.cancelled_at is null and o.oversold_at is null
     and not exists (
       select 1 from public.notifications n where n.order_id = o.id and n.template = 'order_confirmation'
     );
 end;
 $$;
-comment on function private.check_order_state() is 'Rules about the state of orders: see check_invariants().';
+comment on function private.check_order_state(uuid[]) is
+  'Rules about the state of orders: see check_invariants().';
 
-create function private.check_outbox() returns table (invariant text, detail jsonb)
+create function private.check_outbox(p_orders uuid[]) returns table (invariant text, detail jsonb)
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return query
+  select 'a refund that is asked for has a job that can run, and one that was given up has none',
+    jsonb_build_object('request_id', q.id, 'status', q.status)
+  from public.refund_requests q
+  where (p_orders is null or q.order_id = any (p_orders))
+    and q.status in ('queued', 'given_up') and (q.status = 'queued') <> exists (
+    select 1 from private.jobs j
+    where j.kind = 'refund_payment' and j.dedupe_key = 'refund_payment:' || q.id
+      and j.status in ('queued', 'running')
+  )
+  union all
+  select 'staff know of a refund that was given up and is still owed', jsonb_build_object('request_id', q.id)
+  from public.refund_requests q
+  -- Resolved by a person is known to a person; an old one may have been purged since.
+  where (p_orders is null or q.order_id = any (p_orders))
+    and private.refund_is_owed(q) and q.given_up_at > now() - interval '30 days' and not exists (
+    select 1 from public.alerts a
+    where a.dedupe_key = 'refund_refused:' || q.id and (a.status <> 'resolved' or not a.data ? 'not_owed')
+  );
+end;
+$$;
+comment on function private.check_outbox(uuid[]) is
+  'Rules about effects that are owed: see check_invariants().';
+
+create function private.check_queue() returns table (invariant text, detail jsonb)
 language plpgsql
 stable
 set search_path = ''
@@ -2324,23 +2395,6 @@ begin
     from private.jobs j where j.dedupe_key = 'retry_event:' || e.id and j.status in ('queued', 'running')
   )
   union all
-  select 'a refund that is asked for has a job that can run, and one that was given up has none',
-    jsonb_build_object('request_id', q.id, 'status', q.status)
-  from public.refund_requests q
-  where q.status in ('queued', 'given_up') and (q.status = 'queued') <> exists (
-    select 1 from private.jobs j
-    where j.kind = 'refund_payment' and j.dedupe_key = 'refund_payment:' || q.id
-      and j.status in ('queued', 'running')
-  )
-  union all
-  select 'staff know of a refund that was given up and is still owed', jsonb_build_object('request_id', q.id)
-  from public.refund_requests q
-  -- Resolved by a person is known to a person; an old one may have been purged since.
-  where private.refund_is_owed(q) and q.given_up_at > now() - interval '30 days' and not exists (
-    select 1 from public.alerts a
-    where a.dedupe_key = 'refund_refused:' || q.id and (a.status <> 'resolved' or not a.data ? 'not_owed')
-  )
-  union all
   select 'a queued mail has a job', jsonb_build_object('notification_id', n.id)
   from public.notifications n
   where n.status = 'queued' and not exists (
@@ -2350,7 +2404,26 @@ begin
   );
 end;
 $$;
-comment on function private.check_outbox() is 'Rules about effects that are owed: see check_invariants().';
+comment on function private.check_queue() is
+  'Rules about what waits, whichever order it is of: see check_invariants().';
+
+create function private.check_orders(p_orders uuid[]) returns table (invariant text, detail jsonb)
+language sql
+stable
+set search_path = ''
+as $$
+  select * from private.check_stock(p_orders)
+  union all select * from private.check_reservations(p_orders)
+  union all select * from private.check_amounts(p_orders)
+  union all select * from private.check_refunds(p_orders)
+  union all select * from private.check_payments(p_orders)
+  union all select * from private.check_order_state(p_orders)
+  union all select * from private.check_parcels(p_orders)
+  union all select * from private.check_outbox(p_orders)
+$$;
+comment on function private.check_orders(uuid[]) is
+  'What is not true of these orders, their money, their parcels and the stock of what is in them; null: of '
+  'all of the shop. One row per violation.';
 
 create function public.check_invariants() returns table (invariant text, detail jsonb)
 language sql
@@ -2358,14 +2431,8 @@ stable
 security definer
 set search_path = ''
 as $$
-  select * from private.check_stock()
-  union all select * from private.check_reservations()
-  union all select * from private.check_amounts()
-  union all select * from private.check_refunds()
-  union all select * from private.check_payments()
-  union all select * from private.check_order_state()
-  union all select * from private.check_parcels()
-  union all select * from private.check_outbox()
+  select * from private.check_orders(null)
+  union all select * from private.check_queue()
   union all select * from public.check_audit_chain()
 $$;
 comment on function public.check_invariants() is
@@ -2373,9 +2440,126 @@ comment on function public.check_invariants() is
   'staff.';
 grant execute on function public.check_invariants() to service_role;
 
+-- What must always be true is looked at all the time, a few orders at once.
+
+insert into private.job_kinds (kind, provider, max_attempts, retention, description) values
+  ('check_orders', null, 12, '1 day', 'Looks at what must always be true of orders that were settled.');
+insert into private.periodic_jobs (kind, every) values ('check_orders', '5 minutes');
+
+create table private.unchecked_orders (
+  order_id uuid primary key,
+  noted_at timestamptz not null default clock_timestamp(),
+  violations jsonb
+);
+comment on table private.unchecked_orders is
+  'Orders that wait to be checked: settled since, broken when last looked at, or all of them once a day. '
+  'Written in the transaction that settles, so that none that commits late is passed over.';
+comment on column private.unchecked_orders.violations is 'What was not true of it when last looked at.';
+create index unchecked_orders_noted_at_idx on private.unchecked_orders (noted_at) where violations is null;
+create index unchecked_orders_broken_idx on private.unchecked_orders (noted_at) where violations is not null;
+alter table private.unchecked_orders enable row level security;
+
+create function private.note_all_orders() returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  insert into private.heartbeats as h (name) values ('all_orders_noted')
+  on conflict (name) do update set last_at = now() where h.last_at < now() - interval '1 day';
+  if found then
+    insert into private.unchecked_orders (order_id) select o.id from public.orders o
+    on conflict (order_id) do nothing;
+  end if;
+end;
+$$;
+comment on function private.note_all_orders() is
+  'Once a day has all orders checked: what was changed past settling is found as well. They are many, but '
+  'no more are looked at at once than otherwise.';
+
+create function private.violations_of(p_orders uuid[]) returns jsonb
+language sql
+stable
+set search_path = ''
+as $$
+  select jsonb_agg(to_jsonb(c) order by c.invariant, c.detail) from private.check_orders(p_orders) c
+$$;
+comment on function private.violations_of(uuid[]) is
+  'What is not true of these orders: [{ invariant, detail }]; null: all is well.';
+
+create function private.tell_violations() returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_data jsonb;
+begin
+  select jsonb_build_object(
+    'violations', count(*), 'first', jsonb_path_query_array(jsonb_agg(x.v order by x.v), '$[0 to 9]')
+  ) into v_data
+  from (
+    select distinct jsonb_array_elements(u.violations) as v
+    from private.unchecked_orders u where u.violations is not null
+    union
+    select to_jsonb(c) from private.check_queue() c
+  ) x
+  having count(*) > 0;
+  if v_data is null then
+    update public.alerts set status = 'resolved'
+    where dedupe_key = 'invariant_violated' and status <> 'resolved';
+  elsif not exists (
+    select 1 from public.alerts a
+    where a.dedupe_key = 'invariant_violated' and a.status <> 'resolved' and a.data = v_data
+  ) then
+    perform private.raise_alert('invariant_violated', 'critical', 'invariant_violated', v_data);
+  end if;
+end;
+$$;
+comment on function private.tell_violations() is
+  'Opens the alert invariant_violated, which names the first ten violations, or resolves it when none is '
+  'left.';
+
+create function public.check_settled_orders(p_limit integer) returns boolean
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  v_orders uuid[];
+  v_broken uuid[];
+begin
+  perform private.note_all_orders();
+  -- A row that a settlement holds is left for the next time: it is not decided yet what is to be checked.
+  v_broken := array(
+    select u.order_id from private.unchecked_orders u
+    where u.violations is not null order by u.noted_at limit p_limit for update skip locked
+  );
+  v_orders := array(
+    select u.order_id from private.unchecked_orders u
+    where u.violations is null order by u.noted_at limit p_limit for update skip locked
+  );
+  if private.violations_of(v_orders) is not null then
+    v_broken := v_broken || v_orders;
+    v_orders := '{}';
+  end if;
+  update private.unchecked_orders u
+  set violations = private.violations_of(array[u.order_id]), noted_at = clock_timestamp()
+  where u.order_id = any (v_broken);
+  delete from private.unchecked_orders u
+  where u.order_id = any (v_orders) or (u.order_id = any (v_broken) and u.violations is null);
+  perform private.tell_violations();
+  return exists (
+    select 1 from private.unchecked_orders u where u.violations is null for update skip locked
+  );
+end;
+$$;
+comment on function public.check_settled_orders(integer) is
+  'Checks up to p_limit orders that were settled since they were last checked, and as many of those that '
+  'were broken then. The alert invariant_violated follows. Returns whether there are more.';
+grant execute on function public.check_settled_orders(integer) to service_role;
+
 -- Health figures: asked every few seconds by whoever watches the shop, so none of them may read a table that
--- grows. What waits or failed has a partial index, and counting stops at 1000. All of it is plpgsql, whose plans
--- are kept: making them took longer than running them.
+-- grows. What waits or failed has a partial index, and counting stops at 1000. All of it is plpgsql, whose
+-- plans are kept: making them took longer than running them.
 
 create index webhook_events_failed_idx on public.webhook_events (status, received_at)
   where status in ('failed', 'dead');

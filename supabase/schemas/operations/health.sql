@@ -1,6 +1,6 @@
 -- Health figures: asked every few seconds by whoever watches the shop, so none of them may read a table that
--- grows. What waits or failed has a partial index, and counting stops at 1000. All of it is plpgsql, whose plans
--- are kept: making them took longer than running them.
+-- grows. What waits or failed has a partial index, and counting stops at 1000. All of it is plpgsql, whose
+-- plans are kept: making them took longer than running them.
 
 create index webhook_events_failed_idx on public.webhook_events (status, received_at)
   where status in ('failed', 'dead');
