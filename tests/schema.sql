@@ -778,6 +778,7 @@ table public.notifications (
 );
 comment on table public.notifications is 'Mails to customers: at most one per order, template and dedupe_key. recipient is filled in when the mail is sent, sent_at when the provider has taken it. skipped: what it says had stopped being true before it was sent; suppressed: its address takes no mail (ours to know, or the provider''s); last_error says why.';
 CREATE INDEX notifications_provider_id_idx ON public.notifications USING btree (provider_id) WHERE (provider_id IS NOT NULL);
+CREATE INDEX notifications_undelivered_idx ON public.notifications USING btree (status, created_at) WHERE (status = ANY (ARRAY['queued'::text, 'failed'::text, 'bounced'::text]));
 row level security on public.notifications;
 policy notifications_read on public.notifications as permissive for select to authenticated using (( SELECT private.is_admin() AS is_admin));
 grant select on table public.notifications to authenticated;
@@ -1482,6 +1483,8 @@ comment on column public.webhook_events.source_ip is 'Where it was delivered fro
 comment on column public.webhook_events.payload is 'What Stripe sent; emptied after retention_payload_days.';
 CREATE INDEX webhook_events_customer_idx ON public.webhook_events USING btree (((payload #>> '{data,object,id}'::text[]))) WHERE (type = ANY (ARRAY['customer.updated'::text, 'customer.deleted'::text]));
 CREATE INDEX webhook_events_delivered_at_idx ON public.webhook_events USING btree (livemode, delivered_at DESC) WHERE (delivered_at IS NOT NULL);
+CREATE INDEX webhook_events_failed_idx ON public.webhook_events USING btree (status, received_at) WHERE (status = ANY (ARRAY['failed'::text, 'dead'::text]));
+CREATE INDEX webhook_events_fetched_idx ON public.webhook_events USING btree (received_at) WHERE (delivery_count = 0);
 CREATE INDEX webhook_events_purgeable_idx ON public.webhook_events USING btree (received_at) WHERE ((status = ANY (ARRAY['processed'::text, 'ignored'::text])) AND (NOT (payload ? 'purged'::text)) AND (NOT (payload ? 'erased'::text)));
 CREATE INDEX webhook_events_received_at_idx ON public.webhook_events USING btree (received_at DESC);
 CREATE INDEX webhook_events_unfinished_idx ON public.webhook_events USING btree (next_attempt_at) WHERE (status = ANY (ARRAY['failed'::text, 'dead'::text]));
@@ -2761,7 +2764,7 @@ CREATE OR REPLACE FUNCTION private.jobs_health()
  LANGUAGE sql
  STABLE
  SET search_path TO '';
-comment on function private.jobs_health() is 'Health check jobs: the backlog, the dead, and whether anybody works at all.';
+comment on function private.jobs_health() is 'Health check jobs: the backlog, the dead, and whether anybody works at all: down when retry-jobs has not been called for five minutes, which no shop gets over by itself.';
 
 
 CREATE OR REPLACE FUNCTION private.judge_order(o orders)
@@ -2839,6 +2842,14 @@ CREATE OR REPLACE FUNCTION private.limit_wait(p_limit integer, p_window_seconds 
  IMMUTABLE
  SET search_path TO '';
 comment on function private.limit_wait(p_limit integer, p_window_seconds integer, p_current integer, p_previous integer, p_elapsed numeric) is 'Seconds until a refused request fits. p_current and p_previous: requests taken in this window and the last; p_elapsed: how far this window has gone, 0 to 1.';
+
+
+CREATE OR REPLACE FUNCTION private.limiter_health()
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO '';
+comment on function private.limiter_health() is 'Health check limiter: how many keys the limiter in the database has counted in the last minute; none where Upstash counts. A figure only: never degraded.';
 
 
 CREATE OR REPLACE FUNCTION private.line_positions(p_order_id uuid)
@@ -2922,6 +2933,14 @@ CREATE OR REPLACE FUNCTION private.mail_arrived(p_status text)
  IMMUTABLE
  SET search_path TO '';
 comment on function private.mail_arrived(p_status text) is 'Whether a mail has reached its reader, as far as anybody knows.';
+
+
+CREATE OR REPLACE FUNCTION private.mail_health()
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO '';
+comment on function private.mail_health() is 'Health check mail: mails that wait, and those of the last day that did not arrive.';
 
 
 CREATE OR REPLACE FUNCTION private.mail_order(o orders)
@@ -4352,6 +4371,14 @@ CREATE OR REPLACE FUNCTION private.stamp(p_at timestamp with time zone)
 comment on function private.stamp(p_at timestamp with time zone) is 'A time in milliseconds, fifteen digits. Stripe stamps events with whole seconds, so what was read within that second counts as newer; should it not be, the refresh a few seconds later corrects it.';
 
 
+CREATE OR REPLACE FUNCTION private.stock_health()
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO '';
+comment on function private.stock_health() is 'Health check stock: reservations that nobody can pay for any more, and that still hold goods an hour after they should have ended (leaks).';
+
+
 CREATE OR REPLACE FUNCTION private.store_stripe_event(p_event_id text, p_type text, p_livemode boolean, p_api_version text, p_stripe_created_at timestamp with time zone, p_source_ip text, p_payload jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_alerts jsonb, p_delivered boolean)
  RETURNS event_outcome
  LANGUAGE plpgsql
@@ -4518,6 +4545,22 @@ CREATE OR REPLACE FUNCTION private.watch_deliveries()
 comment on function private.watch_deliveries() is 'Opens an alert for each of delivery_problems() and resolves those that are over. While there is any, or something had to be fetched, the endpoint at Stripe is looked at sooner.';
 
 
+CREATE OR REPLACE FUNCTION private.webhook_lag()
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO '';
+comment on function private.webhook_lag() is 'Part of the health check webhooks: from when an event happened at Stripe to when it was stored here, of the last 500 delivered within the hour, in seconds; null: none was.';
+
+
+CREATE OR REPLACE FUNCTION private.webhook_refusals()
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO '';
+comment on function private.webhook_refusals() is 'Part of the health check webhooks: how many requests were refused, as far back as counters are kept.';
+
+
 CREATE OR REPLACE FUNCTION private.webhook_silence()
  RETURNS TABLE(livemode boolean, last_delivered_at timestamp with time zone)
  LANGUAGE sql
@@ -4531,7 +4574,7 @@ CREATE OR REPLACE FUNCTION private.webhooks_health()
  LANGUAGE sql
  STABLE
  SET search_path TO '';
-comment on function private.webhooks_health() is 'Health check webhooks: events that could not be applied, deliveries that do not come (problems), and how Stripe''s endpoint was when it was last looked at.';
+comment on function private.webhooks_health() is 'Health check webhooks: events that could not be applied, deliveries that do not come (problems), how late they are, what was refused, and how Stripe''s endpoint was when it was last looked at.';
 
 
 CREATE OR REPLACE FUNCTION private.weigh_refusals(p_rule private.velocity_rules, p_key text, p_threshold numeric, p_livemode boolean, p_since timestamp with time zone, p_until timestamp with time zone, OUT o_value bigint, OUT o_oldest timestamp with time zone)
@@ -4881,7 +4924,7 @@ CREATE OR REPLACE FUNCTION public.get_health()
  LANGUAGE sql
  STABLE SECURITY DEFINER
  SET search_path TO '';
-comment on function public.get_health() is 'Figures for the health endpoint: { checks: { name: { status, … } } }. Counts and times only, no personal data.';
+comment on function public.get_health() is 'Figures for the health endpoint: { checks: { name: { status, … } } }. Counts and times only, no personal data. Counts of what may grow stop at 1000.';
 grant execute on function public.get_health() to service_role;
 
 

@@ -421,6 +421,19 @@ comment on function private.mail_recipient(public.orders) is
   'account''s own, a guest''s as corrected at Stripe, else the address typed on the payment page. Null: '
   'none is known, or the customer was erased.';
 
+create function private.recipient_to_keep(p_order_id uuid, p_recipient text) returns text
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return (select p_recipient from public.orders o where o.id = p_order_id and o.erased_at is null);
+end;
+$$;
+comment on function private.recipient_to_keep(uuid, text) is
+  'The address that a mail of an order went to; null once the order is erased, of which nothing personal '
+  'comes back.';
+
 create function public.record_notification_result(
   p_notification_id uuid,
   p_status text,
@@ -436,10 +449,13 @@ declare
   n public.notifications;
   v_recorded boolean;
 begin
+  -- Before the order is looked at: an erasure that is under way is waited for.
+  perform 1 from public.notifications x where x.id = p_notification_id for no key update;
   update public.notifications
-  set status = p_status, recipient = coalesce(p_recipient, recipient), provider_id = p_provider_id,
-    last_error = p_error,
-      sent_at = case p_status when 'sent' then now() end
+  set status = p_status,
+    recipient = coalesce(private.recipient_to_keep(order_id, p_recipient), recipient),
+    provider_id = p_provider_id, last_error = p_error,
+    sent_at = case p_status when 'sent' then now() end
   where id = p_notification_id and sent_at is null
   returning * into n;
   v_recorded := found;
@@ -672,10 +688,7 @@ as $$
 begin
   update public.notifications set
     status = p_status, sent_at = coalesce(sent_at, p_at), provider_id = coalesce(provider_id, p_provider_id),
-    -- Of an erased order nothing personal comes back.
-    recipient = coalesce(recipient, (
-      select p_recipient from public.orders o where o.id = n.order_id and o.erased_at is null
-    )),
+    recipient = coalesce(recipient, private.recipient_to_keep(order_id, p_recipient)),
     last_error = case when private.mail_arrived(p_status) then null else p_detail end
   where id = n.id;
   if private.mail_arrived(p_status) then
@@ -889,7 +902,7 @@ $$;
 comment on function private.queue_digest(timestamptz) is
   'Queues the digest of the day before once a day, from digest_hour on. Returns whether it did.';
 
-create function private.digest_money(p_day date, out sales jsonb, out refunds jsonb)
+create function private.digest_money(p_day date, p_livemode boolean, out sales jsonb, out refunds jsonb)
 language plpgsql
 stable
 set search_path = ''
@@ -902,24 +915,25 @@ begin
   sales := (
     select coalesce(jsonb_agg(to_jsonb(x) order by x.currency), '[]') from (
       select o.currency, count(*) as count, sum(o.amount_paid)::bigint as amount
-      from public.orders o where o.paid_at >= v_from and o.paid_at < v_until
+      from public.orders o where o.livemode = p_livemode and o.paid_at >= v_from and o.paid_at < v_until
       group by o.currency
     ) x
   );
   refunds := (
     select coalesce(jsonb_agg(to_jsonb(x) order by x.currency), '[]') from (
       select r.currency, count(*) as count, sum(r.amount)::bigint as amount
-      from public.refunds r where r.succeeded_at >= v_from and r.succeeded_at < v_until
+      from public.refunds r join public.payments p on p.id = r.payment_id
+      where p.livemode = p_livemode and r.succeeded_at >= v_from and r.succeeded_at < v_until
       group by r.currency
     ) x
   );
 end;
 $$;
-comment on function private.digest_money(date) is
-  'Orders paid and refunds that succeeded on a day in the shop''s time zone: [{ currency, count, amount }], '
-  'amounts in minor units.';
+comment on function private.digest_money(date, boolean) is
+  'Orders paid and refunds that succeeded on a day in the shop''s time zone, in one mode: [{ currency, '
+  'count, amount }], amounts in minor units.';
 
-create function public.get_digest(p_day date) returns jsonb
+create function public.get_digest(p_day date, p_livemode boolean) returns jsonb
 language plpgsql
 stable
 security definer
@@ -930,22 +944,26 @@ declare
     private.setting('shop_time_zone') #>> '{}'
   );
 begin
-  return to_jsonb(private.digest_money(p_day)) || jsonb_build_object(
+  return to_jsonb(private.digest_money(p_day, p_livemode)) || jsonb_build_object(
     'day', p_day,
     'to_ship', (
       select count(*) from public.orders o
       where o.fulfillment_status = 'unfulfilled' and o.status in ('paid', 'partially_refunded')
+        and o.livemode = p_livemode
     ),
     'attention', (
       select coalesce(jsonb_object_agg(x.reason, x.orders), '{}') from (
         select reason, count(*) as orders
-        from reporting.orders_needing_attention a, unnest(a.reasons) reason group by reason
+        from reporting.orders_needing_attention a, unnest(a.reasons) reason
+        where a.livemode = p_livemode
+        group by reason
       ) x
     ),
     'disputes', (
       select coalesce(jsonb_agg(to_jsonb(x) order by x.evidence_due_by), '[]') from (
         select d.order_number, d.amount, d.currency, d.evidence_due_by
-        from reporting.disputes_due d where d.evidence_due_by < v_until + interval '7 days'
+        from reporting.disputes_due d
+        where d.livemode = p_livemode and d.evidence_due_by < v_until + interval '7 days'
       ) x
     ),
     'alerts', (
@@ -954,18 +972,19 @@ begin
       ) x
     ),
     'mails_failed', (
-      select count(*) from public.notifications n
-      where n.status in ('failed', 'bounced', 'complained')
+      select count(*) from public.notifications n join public.orders o on o.id = n.order_id
+      where o.livemode = p_livemode and n.status in ('failed', 'bounced', 'complained')
         and n.created_at between v_until - interval '1 day' and v_until
     ),
     'shop', private.shop()
   );
 end;
 $$;
-comment on function public.get_digest(date) is
-  'The day as staff are told of it: { day, sales, refunds, to_ship, attention: orders by reason, disputes '
-  'whose deadline is within seven days, alerts: open ones by kind, mails_failed, shop }.';
-grant execute on function public.get_digest(date) to service_role;
+comment on function public.get_digest(date, boolean) is
+  'The day as staff are told of it, without what was tried out in the other mode: { day, sales, refunds, '
+  'to_ship, attention: orders by reason, disputes whose deadline is within seven days, alerts: open ones by '
+  'kind, mails_failed, shop }.';
+grant execute on function public.get_digest(date, boolean) to service_role;
 
 -- Mails that bring an unpaid order back: one after a decline that was left at that, and reminders after its
 -- page has expired. Found by the clock from the state of orders, so that a setting that changes holds for

@@ -353,7 +353,8 @@ set search_path = ''
 as $$
 declare
   v_text constant text := btrim(coalesce(p_text, ''));
-  v_digits constant text := regexp_replace(v_text, '[^0-9]', '', 'g');
+  -- A phone number begins with zeros within its country, and has the country's code abroad.
+  v_phone constant text := ltrim(regexp_replace(v_text, '[^0-9]', '', 'g'), '0');
   v_number constant text := (
     select o.number from public.orders o
     where o.number in (upper(v_text), private.report_setting('order_number_prefix') || v_text)
@@ -363,7 +364,7 @@ declare
     when v_number is not null then 'number'
     when v_text like '%@%' then 'email'
     when v_text ~ '^[0-9]{4}$' then 'last4'
-    when length(v_digits) >= 7 and v_text ~ '^[0-9 +()/.-]+$' then 'phone'
+    when length(v_phone) >= 7 and v_text ~ '^[0-9 +()/.-]+$' then 'phone'
     when v_text ~ '[[:alpha:]]{2}' then 'name'
   end;
   -- Of the text nothing is a pattern.
@@ -377,10 +378,13 @@ begin
     union
     select p.order_id from public.payments p where v_kind = 'last4' and p.card_last4 = v_text
     union
-    -- However its digits are grouped, and with or without the country's code.
+    -- However its digits are grouped: what both ways to write it have is the same.
     select o.id from public.orders o
-    where v_kind = 'phone' and private.phone_end(o.phone) = right(v_digits, 7)
-      and right(translate(o.phone, ' +()/.-', ''), length(v_digits)) = v_digits
+    where v_kind = 'phone' and private.phone_end(o.phone) = right(v_phone, 7)
+      and (
+        v_phone like '%' || ltrim(translate(o.phone, ' +()/.-', ''), '0')
+        or translate(o.phone, ' +()/.-', '') like '%' || v_phone
+      )
     union
     select o.id from public.orders o
     where v_kind = 'name' and (o.customer_name ilike v_like or o.shipping_name ilike v_like)

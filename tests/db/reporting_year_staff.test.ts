@@ -23,6 +23,7 @@ import {
   table,
   variants,
 } from "./reported_year.ts";
+import { undone } from "./settlement/search.ts";
 
 Deno.test.afterAll(() => database.drop());
 
@@ -135,6 +136,15 @@ Deno.test("find_order finds by number, address, name, last four digits and phone
     await find(`(${phone.slice(3, 6)}) ${phone.slice(7, 10)}-${phone.slice(11)}`),
     numbers((candidate) => candidate["phone"] === phone),
   );
+  await undone(sql, async (tx) => {
+    const asked = async (kept: string, said: string) => {
+      await tx`update public.orders set phone = ${kept} where id = ${String(order["id"])}`;
+      return (await tx`select number from reporting.find_order(${said})`).map(({ number }) => number);
+    };
+    assert.deepEqual(await asked("+442079461234", "020 7946 1234"), [order["number"]]);
+    assert.deepEqual(await asked("020 7946 1234", "+44 20 7946 1234"), [order["number"]]);
+    assert.deepEqual(await asked("+442079461234", "+33 20 7946 1234"), [], "of another country");
+  });
   for (const text of ["", "%", "_____", "%%%", "@", "nobody@example.com", "0", "5550"]) {
     assert.deepEqual(await find(text), [], text);
   }

@@ -3,7 +3,11 @@ import assert from "node:assert/strict";
 import type { Checkout } from "../../supabase/functions/_shared/database/checkout.ts";
 import type { DisputeEvidence } from "../../supabase/functions/_shared/database/disputes.ts";
 import type { EventOutcome } from "../../supabase/functions/_shared/database/events.ts";
-import type { ShopSettings } from "../../supabase/functions/_shared/database/notifications.ts";
+import type {
+  AlertMessage,
+  Notification,
+  ShopSettings,
+} from "../../supabase/functions/_shared/database/notifications.ts";
 import type { Address } from "../../supabase/functions/_shared/stripe_events/facts.ts";
 
 /** A shape to compare with: `set` is never null, `null` may be; an object or a list of them is looked into. */
@@ -82,7 +86,7 @@ export const checkoutShape: Shape<Checkout> = {
   session: { orNull: { id: "set", url: "null", status: "set", expires_at: "set" } },
 };
 export const lineShape = { sku: "set", name: "set", quantity: "set", unit_amount: "set" } as const;
-export const addressShape: Shape<Address> = {
+const addressShape: Shape<Address> = {
   line1: "null",
   line2: "null",
   city: "null",
@@ -165,4 +169,73 @@ export const disputeEvidenceShape: Shape<DisputeEvidence> = {
       },
     },
   },
+};
+
+export const notificationShape: Shape<Notification> = {
+  id: "set",
+  order_id: "set",
+  template: "set",
+  recipient: "null",
+  recipient_hmac: "null",
+  suppression: "null",
+  is_sent: "set",
+  is_reminder: "set",
+  status: "set",
+  data: "set",
+  problem: "null",
+  order: {
+    is: {
+      number: "set",
+      status: "set",
+      fulfillment_status: "set",
+      currency: "set",
+      amount_subtotal: "set",
+      amount_discount: "set",
+      amount_shipping: "set",
+      amount_tax: "set",
+      amount_total: "set",
+      amount_refunded: "set",
+      amount_paid: "set",
+      customer_name: "null",
+      shipping_name: "null",
+      shipping_address: { orNull: addressShape },
+      billing_address: { orNull: addressShape },
+      shipping_method: "null",
+      locale: "null",
+      created_at: "set",
+      paid_at: "null",
+      card: { orNull: { brand: "null", last4: "null" } },
+      business: { orNull: { name: "null", tax_ids: { each: { type: "set", value: "set" } } } },
+      decline: { orNull: { failure_code: "null", decline_code: "null", advice_code: "null" } },
+      items: { each: { ...lineShape, image_url: "null" } },
+    },
+  },
+  shop: { is: shopShape },
+};
+
+export const alertMessageShape: Shape<AlertMessage> = {
+  outcome: "set",
+  over: "set",
+  kind: "set",
+  severity: "set",
+  count: "set",
+  first_at: "set",
+  last_at: "set",
+  alert_ids: "set",
+  alerts: {
+    each: {
+      id: "set",
+      kind: "set",
+      severity: "set",
+      dedupe_key: "set",
+      status: "set",
+      count: "set",
+      first_at: "set",
+      last_at: "set",
+      data: "set",
+      told_at: "null",
+      over_told_at: "null",
+    },
+  },
+  shop: { is: shopShape },
 };

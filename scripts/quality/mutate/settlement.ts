@@ -3,7 +3,14 @@ import type { Mutant } from "./mutant.ts";
 const files = (...names: string[]) => names.map((name) => `tests/db/settlement/${name}.test.ts`);
 const money = files("tamper", "totals", "livemode", "convergence");
 const stock = files("derive", "late_money", "sell_out");
-const refunds = files("refunds", "refund_commands", "refunds_given_up", "attention", "disputes", "refund_requests");
+const refunds = files(
+  "refunds",
+  "refund_commands",
+  "refunds_given_up",
+  "attention",
+  "disputes",
+  "refund_requests",
+);
 const statuses = files("derive", "refunds", "refund_restock", "attention", "fraud_warnings");
 const orders = files("confirmed_email", "kept_session", "status_trail", "totals", "convergence");
 

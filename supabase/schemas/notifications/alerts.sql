@@ -223,6 +223,19 @@ comment on function private.mail_recipient(public.orders) is
   'account''s own, a guest''s as corrected at Stripe, else the address typed on the payment page. Null: '
   'none is known, or the customer was erased.';
 
+create function private.recipient_to_keep(p_order_id uuid, p_recipient text) returns text
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return (select p_recipient from public.orders o where o.id = p_order_id and o.erased_at is null);
+end;
+$$;
+comment on function private.recipient_to_keep(uuid, text) is
+  'The address that a mail of an order went to; null once the order is erased, of which nothing personal '
+  'comes back.';
+
 create function public.record_notification_result(
   p_notification_id uuid,
   p_status text,
@@ -238,10 +251,13 @@ declare
   n public.notifications;
   v_recorded boolean;
 begin
+  -- Before the order is looked at: an erasure that is under way is waited for.
+  perform 1 from public.notifications x where x.id = p_notification_id for no key update;
   update public.notifications
-  set status = p_status, recipient = coalesce(p_recipient, recipient), provider_id = p_provider_id,
-    last_error = p_error,
-      sent_at = case p_status when 'sent' then now() end
+  set status = p_status,
+    recipient = coalesce(private.recipient_to_keep(order_id, p_recipient), recipient),
+    provider_id = p_provider_id, last_error = p_error,
+    sent_at = case p_status when 'sent' then now() end
   where id = p_notification_id and sent_at is null
   returning * into n;
   v_recorded := found;

@@ -51,10 +51,7 @@ as $$
 begin
   update public.notifications set
     status = p_status, sent_at = coalesce(sent_at, p_at), provider_id = coalesce(provider_id, p_provider_id),
-    -- Of an erased order nothing personal comes back.
-    recipient = coalesce(recipient, (
-      select p_recipient from public.orders o where o.id = n.order_id and o.erased_at is null
-    )),
+    recipient = coalesce(recipient, private.recipient_to_keep(order_id, p_recipient)),
     last_error = case when private.mail_arrived(p_status) then null else p_detail end
   where id = n.id;
   if private.mail_arrived(p_status) then

@@ -104,11 +104,13 @@ begin
   if tg_op = 'INSERT' and v_number <> currval(pg_get_serial_sequence(v_table, tg_argv[0])) then
     raise exception 'rows of % are numbered by the database', v_table using errcode = 'SHAPP';
   end if;
+  -- Taken whether it is there or not, and before the salt goes: who seals it at this moment is waited for,
+  -- and who comes later passes it by.
+  insert into private.audit_unsealed (table_name, row_number) values (v_table, v_number)
+  on conflict on constraint audit_unsealed_pkey do update set noted_at = excluded.noted_at;
   if tg_op = 'UPDATE' then
     delete from private.audit_salts s where s.table_name = v_table and s.row_number = v_number;
   end if;
-  insert into private.audit_unsealed (table_name, row_number) values (v_table, v_number)
-  on conflict on constraint audit_unsealed_pkey do nothing;
   return null;
 end;
 $$;
@@ -167,6 +169,7 @@ as $$
 declare
   v_last private.audit_seals;
   v_id bigint;
+  v_due private.audit_unsealed[];
   v_count integer;
 begin
   -- One at a time, and nobody waits: the next heartbeat looks again.
@@ -175,11 +178,15 @@ begin
   end if;
   select * into v_last from private.audit_seals s order by s.id desc limit 1;
   v_id := coalesce(v_last.id, 0) + 1;
-  with due as (
-    select u.table_name, u.row_number from private.audit_unsealed u
+  v_due := array(
+    select u from private.audit_unsealed u
     order by u.noted_at, u.table_name, u.row_number
     limit p_limit
     for update skip locked
+  );
+  -- A statement of its own: it sees whatever was changed before the lock, and what comes after waits.
+  with due as (
+    select d.table_name, d.row_number from unnest(v_due) d
   ), found as (
     select t.table_name, r.row_number, r.row_digest, r.texts, uuid_send(gen_random_uuid()) as salt
     from (select d.table_name, array_agg(d.row_number) as numbers from due d group by d.table_name) t

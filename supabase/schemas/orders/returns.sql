@@ -79,6 +79,40 @@ $$;
 comment on function private.add_return_line(uuid, uuid, integer, integer, boolean, uuid) is
   'Adds pieces of a line to a return; p_exchanged_for: the line whose pieces go out for them.';
 
+create function private.waits_for_refund(r public.returns) returns boolean
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return r.status = 'requested' and exists (
+    select 1 from public.refund_requests q
+    left join public.refunds f on f.request_id = q.id
+    left join private.refund_states s on s.id = f.id
+    where q.id = r.refund_request_id and q.status <> 'given_up' and s.has_bounced is not true
+  );
+end;
+$$;
+comment on function private.waits_for_refund(public.returns) is
+  'Whether the pieces of a return go back on the shelf with a refund that is still on its way: neither given '
+  'up nor bounced.';
+
+create function private.pieces_that_wait(p_order_item_id uuid) returns integer
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return (
+    select coalesce(sum(l.quantity), 0)
+    from public.return_lines l join public.returns r on r.id = l.return_id
+    where l.order_item_id = p_order_item_id and private.waits_for_refund(r)
+  );
+end;
+$$;
+comment on function private.pieces_that_wait(uuid) is
+  'Pieces of a line that are announced and go back on the shelf with the refund that they wait for.';
+
 create function private.take_announced(
   p_return_id uuid,
   p_order_item_id uuid,
@@ -99,9 +133,7 @@ begin
     select x.id, x.quantity, x.unsent, x.exchanged_for
     from public.return_lines x join public.returns r on r.id = x.return_id
     where x.order_item_id = p_order_item_id and r.status = 'requested' and r.id <> p_return_id
-      and (not p_free_only or (x.exchanged_for is null and not exists (
-        select 1 from public.refund_requests q where q.id = r.refund_request_id and q.status <> 'given_up'
-      )))
+      and (not p_free_only or (x.exchanged_for is null and not private.waits_for_refund(r)))
     order by r.created_at, r.id, x.id
   loop
     v_taken := least(l.quantity, v_left);

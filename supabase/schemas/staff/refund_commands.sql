@@ -81,7 +81,10 @@ begin
   for x in
     select l.order_item_id, l.quantity, coalesce((l.line ->> 'restock')::boolean, p_restock) as restock,
       p.to_ship,
-      greatest(0, p.returned - p.exchanged - p.refunded) as here,
+      -- Of what was refunded, what is still to come is not among what has.
+      greatest(
+        0, p.returned - p.exchanged - (p.refunded - private.pieces_that_wait(p.order_item_id))
+      ) as here,
       greatest(0, p.returned - p.exchanged + p.announced - p.exchanging - p.refunded) as coming
     from private.parse_order_lines(o.id, p_lines, '{restock}') l
     join private.line_positions(o.id) p on p.order_item_id = l.order_item_id

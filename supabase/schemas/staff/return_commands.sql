@@ -132,11 +132,9 @@ begin
   select * into r from public.returns x where x.id::text = p_args ->> 'return_id';
   if r.id is null or r.status = 'closed' then
     raise exception 'there is no open return %', p_args ->> 'return_id' using errcode = 'SHINV';
-  elsif r.status = 'requested' and exists (
-    select 1 from public.refund_requests q where q.id = r.refund_request_id and q.status <> 'given_up'
-  ) then
+  elsif private.waits_for_refund(r) then
     raise exception 'return % waits for its refund', r.id
-      using errcode = 'SHINV', hint = 'It closes with the refund, or when the refund is given up.';
+      using errcode = 'SHINV', hint = 'It closes with the refund; one that failed lets it be closed.';
   elsif r.status = 'requested' and exists (
     select 1
     from public.return_lines l join private.line_positions(r.order_id) p on p.order_item_id = l.order_item_id

@@ -179,6 +179,15 @@ Deno.test("an erased person stays unsubscribed, and a late report brings no addr
     await tx`select public.unsubscribe_reminders(private.email_hmac('old@example.com'))`;
     const [order] = await tx`select email from public.orders where id = ${orderId}`;
     await tx`select public.erase_customer(${order?.["email"]})`;
+    // Its worker was at it when the order was erased.
+    await tx`select public.record_notification_result(${id}, 'sent', 'old@example.com', 'mail_1', null)`;
+    assert.deepEqual(await noted(tx, id), {
+      status: "sent",
+      recipient: null,
+      provider_id: "mail_1",
+      sent: true,
+      last_error: null,
+    });
     await tell(tx, id, "delivered");
     assert.equal((await noted(tx, id))["recipient"], null);
     assert.deepEqual(await suppressions(tx), ["unsubscribed old@example.com"]);

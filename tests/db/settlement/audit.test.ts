@@ -1,6 +1,7 @@
 /** The audit trail: nobody changes a row of it, and who does it past the triggers is found. */
 import assert from "node:assert/strict";
 import postgres from "postgres";
+import { eventually } from "../../support/poll.ts";
 import { sqlstateOf } from "../../support/role.ts";
 import { type Db, paidOrder, refusal } from "./goods.ts";
 import { searchDatabase, undone } from "./search.ts";
@@ -216,6 +217,51 @@ Deno.test("what commits late is sealed late, and writers at once wait for nobody
   while ((await seal(own.sql)) > 0);
   assert.equal((await own.sql`select 1 from private.audit_unsealed`).length, 0);
   assert.deepEqual(await problems(own.sql), []);
+});
+
+/** A sealed row of order_events, and an erasure of its text that is not committed yet. */
+async function erasure(url: string, id: string): Promise<postgres.Sql> {
+  const eraser = postgres(url, { max: 1, onnotice: () => {} });
+  await eraser`begin`;
+  await eraser`select set_config('kct.erasing', 'on', true)`;
+  await eraser`update public.order_events set data = '{"erased": true}' where id = ${id}`;
+  return eraser;
+}
+
+Deno.test("an erasure and a seal of the same row at once: the new text is sealed, and the old salt goes", async () => {
+  for (const first of ["the seal", "the erasure"] as const) {
+    await using own = await searchDatabase();
+    await paidOrder(own.sql);
+    const [row] = await own.sql`select max(id)::text as id from public.order_events`;
+    const id = String(row?.["id"]);
+    if (first === "the seal") {
+      const sealer = postgres(own.url, { max: 1, onnotice: () => {} });
+      await sealer`begin`;
+      await sealer`select private.seal_audit_trail()`;
+      const erased = erasure(own.url, id);
+      await eventually(
+        "the erasure to wait for the seal",
+        async () =>
+          (await own.sql`select 1 from pg_stat_activity
+          where wait_event_type = 'Lock' and datname = current_database()`).length > 0,
+      );
+      await sealer`commit`;
+      await sealer.end();
+      const eraser = await erased;
+      await eraser`commit`;
+      await eraser.end();
+    } else {
+      const eraser = await erasure(own.url, id);
+      await seal(own.sql);
+      await eraser`commit`;
+      await eraser.end();
+    }
+    const salts = await own.sql`select 1 from private.audit_salts
+      where table_name = 'public.order_events' and row_number = ${id}`;
+    assert.equal(salts.length, 0, `${first} first: no salt of a text that has gone`);
+    assert.equal(await seal(own.sql), 1, `${first} first: it is sealed again`);
+    assert.deepEqual(await problems(own.sql), [], first);
+  }
 });
 
 Deno.test("the heartbeat seals, looks at every seal once a day, and tells staff what it finds", async () => {

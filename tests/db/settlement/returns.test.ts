@@ -3,7 +3,9 @@ import { assertInvariants } from "../../support/invariants.ts";
 import { sqlstateOf } from "../../support/role.ts";
 import { endingOf, endRefundJob } from "./arrange.ts";
 import {
+  type Answer,
   answerOf,
+  type Db,
   type Line,
   paidCart,
   receive,
@@ -17,11 +19,20 @@ import {
 } from "./goods.ts";
 import { searchDatabase, undone } from "./search.ts";
 import { attachSession, beginCart } from "./shop.ts";
-import { Story } from "./story.ts";
+import { type Payment, Story } from "./story.ts";
 
 const database = await searchDatabase();
 const { sql } = database;
 Deno.test.afterAll(() => database.drop());
+
+/** Stripe takes the refund that a command asked for, and the bank returns it. */
+async function bounce(db: Db, story: Story, payment: Payment, answer: Answer, name: string): Promise<void> {
+  story.refunded(payment, name, Number(answer["amount"]), "pending", String(answer["command_id"])).settled(
+    "failed",
+  );
+  await tell(db, story);
+  await endRefundJob(db, String(answer["command_id"]), "done");
+}
 
 Deno.test("one of three shirts comes back: its money, and the shirt on the shelf once that has succeeded", async () => {
   await undone(sql, async (tx) => {
@@ -208,6 +219,49 @@ Deno.test("a refund that Stripe refuses leaves its pieces to staff: awaited, rec
     assert.deepEqual(await shelf(tx, "TIE"), [9, 1]);
     await close();
     await ship(tx, story, [{ sku: "TIE", quantity: 1 }]);
+    await sound(tx);
+  });
+});
+
+for (const shipped of [true, false]) {
+  Deno.test(`a refund that bounces and is asked for again is about the same pieces, ${shipped ? "sent" : "not sent"}`, async () => {
+    await undone(sql, async (tx) => {
+      const { story, payment } = await paidCart(tx);
+      if (shipped) await ship(tx, story);
+      const tie = [{ sku: "TIE", quantity: 1, restock: true }];
+      await bounce(tx, story, payment, answerOf(await refund(tx, story, tie)), "1");
+      await tx`savepoint bounced`;
+      const [awaited] = await tx`select id from public.returns`;
+      await tx`select public.close_return(${awaited?.["id"]})`;
+      await sound(tx);
+      await tx`rollback to savepoint bounced`;
+
+      const again = answerOf(await refund(tx, story, tie));
+      await sound(tx);
+      await succeed(tx, story, payment, again, "2");
+      assert.deepEqual(await shelf(tx, "TIE"), [10, 0]);
+      assert.deepEqual((await tx`select status from public.returns`).map(({ status }) => status), ["closed"]);
+      await sound(tx);
+    });
+  });
+}
+
+Deno.test("a piece in the house whose refund bounced is refunded again, while another one waits for its refund", async () => {
+  await undone(sql, async (tx) => {
+    const { story, payment } = await paidCart(tx, {}, [
+      { sku: "SHIRT", quantity: 2, price: 10_000 },
+      { sku: "TIE", quantity: 1, price: 5_000 },
+    ]);
+    const shirt = { sku: "SHIRT", quantity: 1 };
+    const first = answerOf(await refund(tx, story, [shirt]));
+    const second = answerOf(await refund(tx, story, [{ ...shirt, restock: true }]));
+    await receive(tx, story, [shirt]);
+    await bounce(tx, story, payment, first, "1");
+    const third = answerOf(await refund(tx, story, [{ ...shirt, restock: true }]));
+    await sound(tx);
+    await succeed(tx, story, payment, second, "2");
+    await succeed(tx, story, payment, third, "3");
+    assert.deepEqual(await shelf(tx, "SHIRT"), [10, 0]);
     await sound(tx);
   });
 });

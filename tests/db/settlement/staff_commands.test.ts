@@ -4,6 +4,7 @@ import postgres from "postgres";
 import { paidOrder, refusal } from "./goods.ts";
 import { searchDatabase, undone } from "./search.ts";
 import { beginOrder } from "./shop.ts";
+import { admin } from "../../support/role.ts";
 
 const database = await searchDatabase();
 const { sql } = database;
@@ -175,6 +176,24 @@ Deno.test("an id belongs to one command with its arguments: another is refused, 
     }
     const other = tx`select public.set_price('COAT-GRY-L', 500, p_command_id => ${id})`;
     assert.equal(await refusal(tx, other), "SHINV");
+  });
+});
+
+Deno.test("a command in whose texts a card number was masked is carried out, and repeated, as any other", async () => {
+  await undone(sql, async (tx) => {
+    const { frame: { orderNumber } } = await paidOrder(tx);
+    const id = crypto.randomUUID();
+    await tx`select set_config('request.jwt.claims', ${JSON.stringify(admin().claims)}, true)`;
+    await tx`set local role authenticated`;
+    const cancel = (reason: string) =>
+      tx`select public.cancel_order(${orderNumber}, ${reason}, p_command_id => ${id}) as answer`;
+    const [first] = await cancel("paid with 4242 4242 4242 4242");
+    const [second] = await cancel("paid with 4242 4242 4242 4242");
+    assert.equal(first?.["answer"].command_id, id);
+    assert.deepEqual(second?.["answer"], first?.["answer"]);
+    assert.equal(await refusal(tx, cancel("paid with 5555 5555 5555 4444")), "SHINV");
+    const [row] = await tx`select args ->> 'reason' as reason from public.staff_commands`;
+    assert.equal(row?.["reason"], "paid with card_***4242");
   });
 });
 

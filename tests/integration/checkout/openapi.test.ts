@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { openapi, OPENAPI_PATH } from "../../../scripts/quality/openapi.ts";
+import { orderPageToken } from "../../../supabase/functions/_shared/checkout/order_link.ts";
 import { resumeToken } from "../../../supabase/functions/_shared/checkout/resume_link.ts";
 import { unsubscribeLink } from "../../../supabase/functions/_shared/mails/unsubscribe_link.ts";
 import { svixHeaders } from "../../../supabase/functions/mail-webhook/signature.ts";
@@ -109,6 +110,9 @@ Deno.test("docs/openapi.json describes the real answers of every function", asyn
   await call("get", "order-status", { headers: key }, 400);
   await call("get", status, {}, 401);
   await call("get", "order-status?session_id=cs_none", { headers: key }, 404);
+  const page = (at: number) => orderPageToken(order.order_id, { linkSigningSecret }, at);
+  await call("get", `order-status?token=${await page(Date.now())}`, { headers: key }, 200);
+  await call("get", `order-status?token=${await page(0)}`, { headers: key }, 410);
 
   const token = await resumeToken(order.order_id, Math.floor(Date.now() / 1000) + 60, { linkSigningSecret });
   await call("get", `resume-checkout?token=${token}`, {}, 303);

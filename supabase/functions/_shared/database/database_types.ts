@@ -801,7 +801,7 @@ isOneToOne: false
 { Args: { "p_order_id": string,"p_stripe_customer_id": string }; Returns: Json
                            },
 "get_digest":
-{ Args: { "p_day": string }; Returns: Json
+{ Args: { "p_day": string,"p_livemode": boolean }; Returns: Json
                            },
 "get_dispute_evidence":
 { Args: { "p_dispute_id": string }; Returns: Json

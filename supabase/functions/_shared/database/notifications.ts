@@ -164,7 +164,8 @@ export const notificationCalls = (call: Call) => ({
   takeAlertMessage: (alertId: string) =>
     call("take_alert_message", { p_alert_id: alertId }) as Promise<TakenAlertMessage>,
 
-  getDigest: (day: string) => call("get_digest", { p_day: day }) as Promise<Digest>,
+  getDigest: (day: string, livemode: boolean) =>
+    call("get_digest", { p_day: day, p_livemode: livemode }) as Promise<Digest>,
 
   recordAlertMessage: (alertIds: string[], over: boolean): Promise<void> =>
     call("record_alert_message", { p_alert_ids: alertIds, p_over: over }),

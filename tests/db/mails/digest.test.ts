@@ -1,0 +1,42 @@
+/** What stands in the digest of a day. */
+import assert from "node:assert/strict";
+import { answerOf, type Db, paidCart, refund, succeed } from "../settlement/goods.ts";
+import { searchDatabase, undone } from "../settlement/search.ts";
+
+const database = await searchDatabase();
+const { sql } = database;
+Deno.test.afterAll(() => database.drop());
+
+async function digestOfToday(db: Db, livemode: boolean): Promise<Record<string, unknown>> {
+  const [row] = await db`select public.get_digest(now()::date, ${livemode}) - '{day,shop}'::text[] as digest`;
+  return row?.["digest"];
+}
+
+Deno.test("what was tried out with test keys is not in the digest of a live shop", async () => {
+  await undone(sql, async (tx) => {
+    const { story, payment } = await paidCart(tx);
+    await succeed(tx, story, payment, answerOf(await refund(tx, story, [{ sku: "TIE", quantity: 1 }])));
+    await tx`update public.orders set paid_at = now()`;
+    await tx`update public.refunds set succeeded_at = now()`;
+    await tx`update public.notifications set status = 'bounced', created_at = now()`;
+    const empty = {
+      sales: [],
+      refunds: [],
+      to_ship: 0,
+      attention: {},
+      disputes: [],
+      alerts: {},
+      mails_failed: 0,
+    };
+    assert.deepEqual(await digestOfToday(tx, true), empty);
+    const tried = await digestOfToday(tx, false);
+    assert.deepEqual(tried, {
+      ...empty,
+      sales: [{ currency: "usd", count: 1, amount: 35_000 }],
+      refunds: [{ currency: "usd", count: 1, amount: 5_000 }],
+      to_ship: 1,
+      attention: { mail_returned: 1 },
+      mails_failed: 2,
+    });
+  });
+});
