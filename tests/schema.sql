@@ -699,7 +699,7 @@ table public.inventory_journal (
 comment on table public.inventory_journal is 'Append-only: every change of on_hand. kind: opening (the row was made), sale and release (goods of an order go and, not sent after all or all together, come back), return (pieces came back), exchange (pieces go out for those that come back, or after all do not), adjustment, count, import, edit (by hand, past the commands). Written by a trigger.';
 comment on column public.inventory_journal.actor is 'Who: a member of staff, or for an order what settled it (event id, job); else the session''s user.';
 CREATE INDEX inventory_journal_order_id_idx ON public.inventory_journal USING btree (order_id);
-CREATE INDEX inventory_journal_variant_id_idx ON public.inventory_journal USING btree (variant_id, id);
+CREATE INDEX inventory_journal_variant_id_idx ON public.inventory_journal USING btree (variant_id, id) INCLUDE (change);
 CREATE TRIGGER note_unsealed AFTER INSERT OR UPDATE ON public.inventory_journal FOR EACH ROW EXECUTE FUNCTION private.note_unsealed('id');
 CREATE TRIGGER refuse_change BEFORE DELETE OR UPDATE ON public.inventory_journal FOR EACH ROW EXECUTE FUNCTION private.refuse_change();
 CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON public.inventory_journal FOR EACH STATEMENT EXECUTE FUNCTION private.refuse_change();
@@ -750,7 +750,7 @@ comment on column public.inventory_reservations.quantity is 'Pieces of the line,
 comment on column public.inventory_reservations.returned is 'Pieces that came back by themselves, on the shelf or damaged: quantity less these is what the order has.';
 CREATE INDEX inventory_reservations_active_idx ON public.inventory_reservations USING btree (order_id) WHERE (status = 'active'::text);
 CREATE INDEX inventory_reservations_due_idx ON public.inventory_reservations USING btree (expires_at) WHERE (status = 'active'::text);
-CREATE INDEX inventory_reservations_variant_id_idx ON public.inventory_reservations USING btree (variant_id) WHERE (status <> 'released'::text);
+CREATE INDEX inventory_reservations_variant_id_idx ON public.inventory_reservations USING btree (variant_id) INCLUDE (status, quantity, returned) WHERE (status <> 'released'::text);
 CREATE TRIGGER refuse_lost_hold BEFORE DELETE ON public.inventory_reservations FOR EACH ROW WHEN ((old.status <> 'released'::text)) EXECUTE FUNCTION private.refuse_lost_hold();
 row level security on public.inventory_reservations;
 policy inventory_reservations_read on public.inventory_reservations as permissive for select to authenticated using (( SELECT private.is_admin() AS is_admin));
@@ -2139,8 +2139,7 @@ CREATE OR REPLACE FUNCTION private.check_amounts(p_orders uuid[])
  RETURNS TABLE(invariant text, detail jsonb)
  LANGUAGE plpgsql
  STABLE
- SET search_path TO ''
- SET plan_cache_mode TO 'force_custom_plan';
+ SET search_path TO '';
 comment on function private.check_amounts(p_orders uuid[]) is 'Rules about the figures of orders: see check_invariants().';
 
 
@@ -2163,8 +2162,7 @@ CREATE OR REPLACE FUNCTION private.check_order_state(p_orders uuid[])
  RETURNS TABLE(invariant text, detail jsonb)
  LANGUAGE plpgsql
  STABLE
- SET search_path TO ''
- SET plan_cache_mode TO 'force_custom_plan';
+ SET search_path TO '';
 comment on function private.check_order_state(p_orders uuid[]) is 'Rules about the state of orders: see check_invariants().';
 
 
@@ -2187,8 +2185,7 @@ CREATE OR REPLACE FUNCTION private.check_outbox(p_orders uuid[])
  RETURNS TABLE(invariant text, detail jsonb)
  LANGUAGE plpgsql
  STABLE
- SET search_path TO ''
- SET plan_cache_mode TO 'force_custom_plan';
+ SET search_path TO '';
 comment on function private.check_outbox(p_orders uuid[]) is 'Rules about effects that are owed: see check_invariants().';
 
 
@@ -2203,8 +2200,7 @@ CREATE OR REPLACE FUNCTION private.check_parcels(p_orders uuid[])
  RETURNS TABLE(invariant text, detail jsonb)
  LANGUAGE plpgsql
  STABLE
- SET search_path TO ''
- SET plan_cache_mode TO 'force_custom_plan';
+ SET search_path TO '';
 comment on function private.check_parcels(p_orders uuid[]) is 'Rules about what has left the house: see check_invariants().';
 
 
@@ -2212,8 +2208,7 @@ CREATE OR REPLACE FUNCTION private.check_payments(p_orders uuid[])
  RETURNS TABLE(invariant text, detail jsonb)
  LANGUAGE plpgsql
  STABLE
- SET search_path TO ''
- SET plan_cache_mode TO 'force_custom_plan';
+ SET search_path TO '';
 comment on function private.check_payments(p_orders uuid[]) is 'Rules about money that came: see check_invariants().';
 
 
@@ -2236,8 +2231,7 @@ CREATE OR REPLACE FUNCTION private.check_refunds(p_orders uuid[])
  RETURNS TABLE(invariant text, detail jsonb)
  LANGUAGE plpgsql
  STABLE
- SET search_path TO ''
- SET plan_cache_mode TO 'force_custom_plan';
+ SET search_path TO '';
 comment on function private.check_refunds(p_orders uuid[]) is 'Rules about money that goes back: see check_invariants().';
 
 
@@ -2245,8 +2239,7 @@ CREATE OR REPLACE FUNCTION private.check_reservations(p_orders uuid[])
  RETURNS TABLE(invariant text, detail jsonb)
  LANGUAGE plpgsql
  STABLE
- SET search_path TO ''
- SET plan_cache_mode TO 'force_custom_plan';
+ SET search_path TO '';
 comment on function private.check_reservations(p_orders uuid[]) is 'Rules about the stock of orders: see check_invariants().';
 
 
@@ -2262,8 +2255,7 @@ CREATE OR REPLACE FUNCTION private.check_stock(p_orders uuid[])
  RETURNS TABLE(invariant text, detail jsonb)
  LANGUAGE plpgsql
  STABLE
- SET search_path TO ''
- SET plan_cache_mode TO 'force_custom_plan';
+ SET search_path TO '';
 comment on function private.check_stock(p_orders uuid[]) is 'Rules about what is on the shelf: see check_invariants().';
 
 
@@ -2399,12 +2391,12 @@ CREATE OR REPLACE FUNCTION private.digest_facts(p_facts jsonb, p_order_ids uuid[
 comment on function private.digest_facts(p_facts jsonb, p_order_ids uuid[]) is 'State of the rows that facts are about, and of their orders.';
 
 
-CREATE OR REPLACE FUNCTION private.digest_money(p_day date, OUT sales jsonb, OUT refunds jsonb)
+CREATE OR REPLACE FUNCTION private.digest_money(p_day date, p_livemode boolean, OUT sales jsonb, OUT refunds jsonb)
  RETURNS record
  LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
-comment on function private.digest_money(p_day date, OUT sales jsonb, OUT refunds jsonb) is 'Orders paid and refunds that succeeded on a day in the shop''s time zone: [{ currency, count, amount }], amounts in minor units.';
+comment on function private.digest_money(p_day date, p_livemode boolean, OUT sales jsonb, OUT refunds jsonb) is 'Orders paid and refunds that succeeded on a day in the shop''s time zone, in one mode: [{ currency, count, amount }], amounts in minor units.';
 
 
 CREATE OR REPLACE FUNCTION private.digest_object(p_fact jsonb)
@@ -3458,6 +3450,14 @@ CREATE OR REPLACE FUNCTION private.pick_probes(p_lease_seconds integer)
 comment on function private.pick_probes(p_lease_seconds integer) is 'For each provider whose breaker has been open long enough: one due job, locked, to find out whether it answers again.';
 
 
+CREATE OR REPLACE FUNCTION private.pieces_that_wait(p_order_item_id uuid)
+ RETURNS integer
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.pieces_that_wait(p_order_item_id uuid) is 'Pieces of a line that are announced and go back on the shelf with the refund that they wait for.';
+
+
 CREATE OR REPLACE FUNCTION private.price_cart(p_items jsonb)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -3640,6 +3640,14 @@ CREATE OR REPLACE FUNCTION private.recent_drift()
  STABLE
  SET search_path TO '';
 comment on function private.recent_drift() is 'What reconciliation had to fetch or repair of our orders within the last hour, and Stripe has not delivered since: reading an event or object moments before its delivery is no drift.';
+
+
+CREATE OR REPLACE FUNCTION private.recipient_to_keep(p_order_id uuid, p_recipient text)
+ RETURNS text
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.recipient_to_keep(p_order_id uuid, p_recipient text) is 'The address that a mail of an order went to; null once the order is erased, of which nothing personal comes back.';
 
 
 CREATE OR REPLACE FUNCTION private.reconciliation_health()
@@ -4590,6 +4598,14 @@ CREATE OR REPLACE FUNCTION private.wait_with_job(p_job private.jobs, p_outcome t
 comment on function private.wait_with_job(p_job private.jobs, p_outcome text, p_reason text, p_run_at timestamp with time zone) is 'Books outcome retry or snooze of a job in hand: it waits until p_run_at. Returns the job as it is now.';
 
 
+CREATE OR REPLACE FUNCTION private.waits_for_refund(r returns)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.waits_for_refund(r returns) is 'Whether the pieces of a return go back on the shelf with a refund that is still on its way: neither given up nor bounced.';
+
+
 CREATE OR REPLACE FUNCTION private.watch_audit_trail(p_minute integer DEFAULT (((EXTRACT(epoch FROM now()))::bigint / 60) % (1440)::bigint))
  RETURNS void
  LANGUAGE plpgsql
@@ -4969,13 +4985,13 @@ comment on function public.forget_stripe_customer(p_order_id uuid, p_stripe_cust
 grant execute on function public.forget_stripe_customer(p_order_id uuid, p_stripe_customer_id text) to service_role;
 
 
-CREATE OR REPLACE FUNCTION public.get_digest(p_day date)
+CREATE OR REPLACE FUNCTION public.get_digest(p_day date, p_livemode boolean)
  RETURNS jsonb
  LANGUAGE plpgsql
  STABLE SECURITY DEFINER
  SET search_path TO '';
-comment on function public.get_digest(p_day date) is 'The day as staff are told of it: { day, sales, refunds, to_ship, attention: orders by reason, disputes whose deadline is within seven days, alerts: open ones by kind, mails_failed, shop }.';
-grant execute on function public.get_digest(p_day date) to service_role;
+comment on function public.get_digest(p_day date, p_livemode boolean) is 'The day as staff are told of it, without what was tried out in the other mode: { day, sales, refunds, to_ship, attention: orders by reason, disputes whose deadline is within seven days, alerts: open ones by kind, mails_failed, shop }.';
+grant execute on function public.get_digest(p_day date, p_livemode boolean) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.get_dispute_evidence(p_dispute_id text)
