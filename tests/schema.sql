@@ -372,6 +372,7 @@ CASE key
     ELSE true
 END),
   constraint settings_recovery_fits CHECK (private.recovery_setting_fits(key, value)),
+  constraint settings_retention_fits CHECK (((key !~ '^retention_[a-z]+_days$'::text) OR ((jsonb_typeof(value) = 'number'::text) AND ((value #>> '{}'::text[]) ~ '^[1-9][0-9]{0,3}$'::text)))),
   constraint settings_shop_fits CHECK (private.shop_setting_fits(key, value))
 );
 comment on table private.settings is 'Switches read by SQL functions. Change a value with update; it takes effect at once.';
@@ -2359,12 +2360,12 @@ CREATE OR REPLACE FUNCTION private.digest_facts(p_facts jsonb, p_order_ids uuid[
 comment on function private.digest_facts(p_facts jsonb, p_order_ids uuid[]) is 'State of the rows that facts are about, and of their orders.';
 
 
-CREATE OR REPLACE FUNCTION private.digest_money(p_day date, OUT sales jsonb, OUT refunds jsonb)
+CREATE OR REPLACE FUNCTION private.digest_money(p_day date, p_livemode boolean, OUT sales jsonb, OUT refunds jsonb)
  RETURNS record
  LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
-comment on function private.digest_money(p_day date, OUT sales jsonb, OUT refunds jsonb) is 'Orders paid and refunds that succeeded on a day in the shop''s time zone: [{ currency, count, amount }], amounts in minor units.';
+comment on function private.digest_money(p_day date, p_livemode boolean, OUT sales jsonb, OUT refunds jsonb) is 'Orders paid and refunds that succeeded on a day in the shop''s time zone, in one mode: [{ currency, count, amount }], amounts in minor units.';
 
 
 CREATE OR REPLACE FUNCTION private.digest_object(p_fact jsonb)
@@ -3395,6 +3396,14 @@ CREATE OR REPLACE FUNCTION private.pick_probes(p_lease_seconds integer)
 comment on function private.pick_probes(p_lease_seconds integer) is 'For each provider whose breaker has been open long enough: one due job, locked, to find out whether it answers again.';
 
 
+CREATE OR REPLACE FUNCTION private.pieces_that_wait(p_order_item_id uuid)
+ RETURNS integer
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.pieces_that_wait(p_order_item_id uuid) is 'Pieces of a line that are announced and go back on the shelf with the refund that they wait for.';
+
+
 CREATE OR REPLACE FUNCTION private.price_cart(p_items jsonb)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -3577,6 +3586,14 @@ CREATE OR REPLACE FUNCTION private.recent_drift()
  STABLE
  SET search_path TO '';
 comment on function private.recent_drift() is 'What reconciliation had to fetch or repair of our orders within the last hour, and Stripe has not delivered since: reading an event or object moments before its delivery is no drift.';
+
+
+CREATE OR REPLACE FUNCTION private.recipient_to_keep(p_order_id uuid, p_recipient text)
+ RETURNS text
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.recipient_to_keep(p_order_id uuid, p_recipient text) is 'The address that a mail of an order went to; null once the order is erased, of which nothing personal comes back.';
 
 
 CREATE OR REPLACE FUNCTION private.reconciliation_health()
@@ -4504,6 +4521,14 @@ CREATE OR REPLACE FUNCTION private.wait_with_job(p_job private.jobs, p_outcome t
 comment on function private.wait_with_job(p_job private.jobs, p_outcome text, p_reason text, p_run_at timestamp with time zone) is 'Books outcome retry or snooze of a job in hand: it waits until p_run_at. Returns the job as it is now.';
 
 
+CREATE OR REPLACE FUNCTION private.waits_for_refund(r returns)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.waits_for_refund(r returns) is 'Whether the pieces of a return go back on the shelf with a refund that is still on its way: neither given up nor bounced.';
+
+
 CREATE OR REPLACE FUNCTION private.watch_audit_trail(p_minute integer DEFAULT (((EXTRACT(epoch FROM now()))::bigint / 60) % (1440)::bigint))
  RETURNS void
  LANGUAGE plpgsql
@@ -4858,13 +4883,13 @@ comment on function public.forget_stripe_customer(p_order_id uuid, p_stripe_cust
 grant execute on function public.forget_stripe_customer(p_order_id uuid, p_stripe_customer_id text) to service_role;
 
 
-CREATE OR REPLACE FUNCTION public.get_digest(p_day date)
+CREATE OR REPLACE FUNCTION public.get_digest(p_day date, p_livemode boolean)
  RETURNS jsonb
  LANGUAGE plpgsql
  STABLE SECURITY DEFINER
  SET search_path TO '';
-comment on function public.get_digest(p_day date) is 'The day as staff are told of it: { day, sales, refunds, to_ship, attention: orders by reason, disputes whose deadline is within seven days, alerts: open ones by kind, mails_failed, shop }.';
-grant execute on function public.get_digest(p_day date) to service_role;
+comment on function public.get_digest(p_day date, p_livemode boolean) is 'The day as staff are told of it, without what was tried out in the other mode: { day, sales, refunds, to_ship, attention: orders by reason, disputes whose deadline is within seven days, alerts: open ones by kind, mails_failed, shop }.';
+grant execute on function public.get_digest(p_day date, p_livemode boolean) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.get_dispute_evidence(p_dispute_id text)
