@@ -395,6 +395,19 @@ CREATE INDEX stripe_customers_email_idx ON private.stripe_customers USING btree 
 row level security on private.stripe_customers;
 
 
+table private.unchecked_orders (
+  order_id uuid not null,
+  noted_at timestamp with time zone default clock_timestamp() not null,
+  violations jsonb,
+  constraint unchecked_orders_pkey PRIMARY KEY (order_id)
+);
+comment on table private.unchecked_orders is 'Orders that wait to be checked: settled since, broken when last looked at, or all of them once a day. Written in the transaction that settles, so that none that commits late is passed over.';
+comment on column private.unchecked_orders.violations is 'What was not true of it when last looked at.';
+CREATE INDEX unchecked_orders_broken_idx ON private.unchecked_orders USING btree (noted_at) WHERE (violations IS NOT NULL);
+CREATE INDEX unchecked_orders_noted_at_idx ON private.unchecked_orders USING btree (noted_at) WHERE (violations IS NULL);
+row level security on private.unchecked_orders;
+
+
 table private.velocity_rule_sets (
   id bigint generated always as identity not null,
   digest text not null,
@@ -779,6 +792,7 @@ table public.notifications (
 );
 comment on table public.notifications is 'Mails to customers: at most one per order, template and dedupe_key. recipient is filled in when the mail is sent, sent_at when the provider has taken it. skipped: what it says had stopped being true before it was sent; suppressed: its address takes no mail (ours to know, or the provider''s); last_error says why.';
 CREATE INDEX notifications_provider_id_idx ON public.notifications USING btree (provider_id) WHERE (provider_id IS NOT NULL);
+CREATE INDEX notifications_undelivered_idx ON public.notifications USING btree (status, created_at) WHERE (status = ANY (ARRAY['queued'::text, 'failed'::text, 'bounced'::text]));
 row level security on public.notifications;
 policy notifications_read on public.notifications as permissive for select to authenticated using (( SELECT private.is_admin() AS is_admin));
 grant select on table public.notifications to authenticated;
@@ -1483,6 +1497,8 @@ comment on column public.webhook_events.source_ip is 'Where it was delivered fro
 comment on column public.webhook_events.payload is 'What Stripe sent; emptied after retention_payload_days.';
 CREATE INDEX webhook_events_customer_idx ON public.webhook_events USING btree (((payload #>> '{data,object,id}'::text[]))) WHERE (type = ANY (ARRAY['customer.updated'::text, 'customer.deleted'::text]));
 CREATE INDEX webhook_events_delivered_at_idx ON public.webhook_events USING btree (livemode, delivered_at DESC) WHERE (delivered_at IS NOT NULL);
+CREATE INDEX webhook_events_failed_idx ON public.webhook_events USING btree (status, received_at) WHERE (status = ANY (ARRAY['failed'::text, 'dead'::text]));
+CREATE INDEX webhook_events_fetched_idx ON public.webhook_events USING btree (received_at) WHERE (delivery_count = 0);
 CREATE INDEX webhook_events_purgeable_idx ON public.webhook_events USING btree (received_at) WHERE ((status = ANY (ARRAY['processed'::text, 'ignored'::text])) AND (NOT (payload ? 'purged'::text)) AND (NOT (payload ? 'erased'::text)));
 CREATE INDEX webhook_events_received_at_idx ON public.webhook_events USING btree (received_at DESC);
 CREATE INDEX webhook_events_unfinished_idx ON public.webhook_events USING btree (next_attempt_at) WHERE (status = ANY (ARRAY['failed'::text, 'dead'::text]));
@@ -2059,7 +2075,7 @@ comment on function private.attach_guest_orders(p_user_id uuid, p_email text, p_
 
 CREATE OR REPLACE FUNCTION private.audit_health()
  RETURNS jsonb
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
 comment on function private.audit_health() is 'Health check audit: rows that wait to be sealed, how many seals there are, and the digest of the newest. Kept outside, it proves that the trail up to it is the one that was there.';
@@ -2120,12 +2136,13 @@ CREATE OR REPLACE FUNCTION private.call_retry_jobs()
 comment on function private.call_retry_jobs() is 'Run by pg_cron: posts to retry-jobs with the key from Vault. Returns pg_net''s request id. The text of the cron job holds no key.';
 
 
-CREATE OR REPLACE FUNCTION private.check_amounts()
+CREATE OR REPLACE FUNCTION private.check_amounts(p_orders uuid[])
  RETURNS TABLE(invariant text, detail jsonb)
  LANGUAGE plpgsql
  STABLE
- SET search_path TO '';
-comment on function private.check_amounts() is 'Rules about the figures of orders: see check_invariants().';
+ SET search_path TO ''
+ SET plan_cache_mode TO 'force_custom_plan';
+comment on function private.check_amounts(p_orders uuid[]) is 'Rules about the figures of orders: see check_invariants().';
 
 
 CREATE OR REPLACE FUNCTION private.check_audit_coverage()
@@ -2143,12 +2160,21 @@ CREATE OR REPLACE FUNCTION private.check_declined_velocity(o orders)
 comment on function private.check_declined_velocity(o orders) is 'Measures the rules over refused attempts at each refusal of an unpaid order: a page that is open needs no new checkout to try the next card. A hit is recorded and raises the alert once per attempt of the order, and ends pages each time. Returns how many refusals the order has, which is what it has been measured by. Called by settle_order() only.';
 
 
-CREATE OR REPLACE FUNCTION private.check_order_state()
+CREATE OR REPLACE FUNCTION private.check_order_state(p_orders uuid[])
  RETURNS TABLE(invariant text, detail jsonb)
  LANGUAGE plpgsql
  STABLE
+ SET search_path TO ''
+ SET plan_cache_mode TO 'force_custom_plan';
+comment on function private.check_order_state(p_orders uuid[]) is 'Rules about the state of orders: see check_invariants().';
+
+
+CREATE OR REPLACE FUNCTION private.check_orders(p_orders uuid[])
+ RETURNS TABLE(invariant text, detail jsonb)
+ LANGUAGE sql
+ STABLE
  SET search_path TO '';
-comment on function private.check_order_state() is 'Rules about the state of orders: see check_invariants().';
+comment on function private.check_orders(p_orders uuid[]) is 'What is not true of these orders, their money, their parcels and the stock of what is in them; null: of all of the shop. One row per violation.';
 
 
 CREATE OR REPLACE FUNCTION private.check_outages(o orders)
@@ -2158,12 +2184,13 @@ CREATE OR REPLACE FUNCTION private.check_outages(o orders)
 comment on function private.check_outages(o orders) is 'Tells staff when a bank, a network or the processor is away for many at once, at each such refusal of an order. Nobody is refused for it. Returns how many the order has had. Called by settle_order() only.';
 
 
-CREATE OR REPLACE FUNCTION private.check_outbox()
+CREATE OR REPLACE FUNCTION private.check_outbox(p_orders uuid[])
  RETURNS TABLE(invariant text, detail jsonb)
  LANGUAGE plpgsql
  STABLE
- SET search_path TO '';
-comment on function private.check_outbox() is 'Rules about effects that are owed: see check_invariants().';
+ SET search_path TO ''
+ SET plan_cache_mode TO 'force_custom_plan';
+comment on function private.check_outbox(p_orders uuid[]) is 'Rules about effects that are owed: see check_invariants().';
 
 
 CREATE OR REPLACE FUNCTION private.check_paid_velocity(o orders)
@@ -2173,20 +2200,30 @@ CREATE OR REPLACE FUNCTION private.check_paid_velocity(o orders)
 comment on function private.check_paid_velocity(o orders) is 'Measures the rules on card and delivery address once an order is paid, by what had happened until then and by the rules as they stood, so that settling again finds the same. Returns the set of rules, for velocity_rule_set. Called by settle_order() only.';
 
 
-CREATE OR REPLACE FUNCTION private.check_parcels()
+CREATE OR REPLACE FUNCTION private.check_parcels(p_orders uuid[])
+ RETURNS TABLE(invariant text, detail jsonb)
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO ''
+ SET plan_cache_mode TO 'force_custom_plan';
+comment on function private.check_parcels(p_orders uuid[]) is 'Rules about what has left the house: see check_invariants().';
+
+
+CREATE OR REPLACE FUNCTION private.check_payments(p_orders uuid[])
+ RETURNS TABLE(invariant text, detail jsonb)
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO ''
+ SET plan_cache_mode TO 'force_custom_plan';
+comment on function private.check_payments(p_orders uuid[]) is 'Rules about money that came: see check_invariants().';
+
+
+CREATE OR REPLACE FUNCTION private.check_queue()
  RETURNS TABLE(invariant text, detail jsonb)
  LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
-comment on function private.check_parcels() is 'Rules about what has left the house: see check_invariants().';
-
-
-CREATE OR REPLACE FUNCTION private.check_payments()
- RETURNS TABLE(invariant text, detail jsonb)
- LANGUAGE plpgsql
- STABLE
- SET search_path TO '';
-comment on function private.check_payments() is 'Rules about money that came: see check_invariants().';
+comment on function private.check_queue() is 'Rules about what waits, whichever order it is of: see check_invariants().';
 
 
 CREATE OR REPLACE FUNCTION private.check_refund_redrive(p_job private.jobs)
@@ -2196,20 +2233,22 @@ CREATE OR REPLACE FUNCTION private.check_refund_redrive(p_job private.jobs)
 comment on function private.check_refund_redrive(p_job private.jobs) is 'Raises SHREF when a refund must not run again: nothing or less is left, a part was not needed, or another one may stand in for it. One of all that is left may: it gives back what a bounced refund has left. Call with the order locked.';
 
 
-CREATE OR REPLACE FUNCTION private.check_refunds()
+CREATE OR REPLACE FUNCTION private.check_refunds(p_orders uuid[])
  RETURNS TABLE(invariant text, detail jsonb)
  LANGUAGE plpgsql
  STABLE
- SET search_path TO '';
-comment on function private.check_refunds() is 'Rules about money that goes back: see check_invariants().';
+ SET search_path TO ''
+ SET plan_cache_mode TO 'force_custom_plan';
+comment on function private.check_refunds(p_orders uuid[]) is 'Rules about money that goes back: see check_invariants().';
 
 
-CREATE OR REPLACE FUNCTION private.check_reservations()
+CREATE OR REPLACE FUNCTION private.check_reservations(p_orders uuid[])
  RETURNS TABLE(invariant text, detail jsonb)
  LANGUAGE plpgsql
  STABLE
- SET search_path TO '';
-comment on function private.check_reservations() is 'Rules about the stock of orders: see check_invariants().';
+ SET search_path TO ''
+ SET plan_cache_mode TO 'force_custom_plan';
+comment on function private.check_reservations(p_orders uuid[]) is 'Rules about the stock of orders: see check_invariants().';
 
 
 CREATE OR REPLACE FUNCTION private.check_seals(p_from bigint, p_to bigint)
@@ -2220,12 +2259,13 @@ CREATE OR REPLACE FUNCTION private.check_seals(p_from bigint, p_to bigint)
 comment on function private.check_seals(p_from bigint, p_to bigint) is 'What does not fit in the seals of these numbers: a row that was changed or deleted, a leaf or a seal that was. None when all is well.';
 
 
-CREATE OR REPLACE FUNCTION private.check_stock()
+CREATE OR REPLACE FUNCTION private.check_stock(p_orders uuid[])
  RETURNS TABLE(invariant text, detail jsonb)
  LANGUAGE plpgsql
  STABLE
- SET search_path TO '';
-comment on function private.check_stock() is 'Rules about what is on the shelf: see check_invariants().';
+ SET search_path TO ''
+ SET plan_cache_mode TO 'force_custom_plan';
+comment on function private.check_stock(p_orders uuid[]) is 'Rules about what is on the shelf: see check_invariants().';
 
 
 CREATE OR REPLACE FUNCTION private.check_velocity(p_mode text, p_user_id uuid, p_email text, p_ip inet, p_cart jsonb, p_livemode boolean, p_order_id uuid DEFAULT NULL::uuid)
@@ -2338,7 +2378,7 @@ comment on function private.delivery_key(p_address jsonb) is 'A delivery address
 
 CREATE OR REPLACE FUNCTION private.delivery_problems()
  RETURNS TABLE(kind text, severity text, data jsonb)
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
 comment on function private.delivery_problems() is 'Why deliveries are not to be relied on, at most one row a kind: webhook_silence, webhook_endpoint_disabled, webhook_endpoint_changed, reconciliation_drift. Alerts and health both say what this says.';
@@ -2759,10 +2799,10 @@ comment on function private.is_withdrawn(p_order_id uuid) is 'Whether refunds ha
 
 CREATE OR REPLACE FUNCTION private.jobs_health()
  RETURNS jsonb
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
-comment on function private.jobs_health() is 'Health check jobs: the backlog, the dead, and whether anybody works at all.';
+comment on function private.jobs_health() is 'Health check jobs: the backlog, the dead, and whether anybody works at all: down when retry-jobs has not been called for five minutes, which no shop gets over by itself.';
 
 
 CREATE OR REPLACE FUNCTION private.judge_order(o orders)
@@ -2840,6 +2880,14 @@ CREATE OR REPLACE FUNCTION private.limit_wait(p_limit integer, p_window_seconds 
  IMMUTABLE
  SET search_path TO '';
 comment on function private.limit_wait(p_limit integer, p_window_seconds integer, p_current integer, p_previous integer, p_elapsed numeric) is 'Seconds until a refused request fits. p_current and p_previous: requests taken in this window and the last; p_elapsed: how far this window has gone, 0 to 1.';
+
+
+CREATE OR REPLACE FUNCTION private.limiter_health()
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.limiter_health() is 'Health check limiter: how many keys the limiter in the database has counted in the last minute; none where Upstash counts. A figure only: never degraded.';
 
 
 CREATE OR REPLACE FUNCTION private.line_positions(p_order_id uuid)
@@ -2923,6 +2971,14 @@ CREATE OR REPLACE FUNCTION private.mail_arrived(p_status text)
  IMMUTABLE
  SET search_path TO '';
 comment on function private.mail_arrived(p_status text) is 'Whether a mail has reached its reader, as far as anybody knows.';
+
+
+CREATE OR REPLACE FUNCTION private.mail_health()
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.mail_health() is 'Health check mail: mails that wait, and those of the last day that did not arrive.';
 
 
 CREATE OR REPLACE FUNCTION private.mail_order(o orders)
@@ -3153,6 +3209,13 @@ CREATE OR REPLACE FUNCTION private.next_order_number()
  LANGUAGE plpgsql
  SET search_path TO '';
 comment on function private.next_order_number() is 'Next order number: 100001, 100002, … after the setting order_number_prefix. Numbers may have gaps: a refused checkout uses one up.';
+
+
+CREATE OR REPLACE FUNCTION private.note_all_orders()
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.note_all_orders() is 'Once a day has all orders checked: what was changed past settling is found as well. They are many, but no more are looked at at once than otherwise.';
 
 
 CREATE OR REPLACE FUNCTION private.note_email_proof(p_user_id uuid, p_proven boolean)
@@ -3437,7 +3500,7 @@ comment on function private.process_stripe_event(p_event_id text, p_stripe_creat
 
 CREATE OR REPLACE FUNCTION private.providers_health()
  RETURNS jsonb
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
 comment on function private.providers_health() is 'Health check providers: whose circuit breaker is open.';
@@ -3598,7 +3661,7 @@ comment on function private.recipient_to_keep(p_order_id uuid, p_recipient text)
 
 CREATE OR REPLACE FUNCTION private.reconciliation_health()
  RETURNS jsonb
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
 comment on function private.reconciliation_health() is 'Health check reconciliation: how far Stripe''s events have been read, and what had to be repaired.';
@@ -4369,6 +4432,14 @@ CREATE OR REPLACE FUNCTION private.stamp(p_at timestamp with time zone)
 comment on function private.stamp(p_at timestamp with time zone) is 'A time in milliseconds, fifteen digits. Stripe stamps events with whole seconds, so what was read within that second counts as newer; should it not be, the refresh a few seconds later corrects it.';
 
 
+CREATE OR REPLACE FUNCTION private.stock_health()
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.stock_health() is 'Health check stock: reservations that nobody can pay for any more, and that still hold goods an hour after they should have ended (leaks).';
+
+
 CREATE OR REPLACE FUNCTION private.store_stripe_event(p_event_id text, p_type text, p_livemode boolean, p_api_version text, p_stripe_created_at timestamp with time zone, p_source_ip text, p_payload jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_alerts jsonb, p_delivered boolean)
  RETURNS event_outcome
  LANGUAGE plpgsql
@@ -4444,6 +4515,13 @@ CREATE OR REPLACE FUNCTION private.tell_that_it_is_over()
 comment on function private.tell_that_it_is_over() is 'Queues a look at whether staff can be told that a kind of alert is over.';
 
 
+CREATE OR REPLACE FUNCTION private.tell_violations()
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.tell_violations() is 'Opens the alert invariant_violated, which names the first ten violations, or resolves it when none is left.';
+
+
 CREATE OR REPLACE FUNCTION private.three_d_secure_rank(p_asked text)
  RETURNS integer
  LANGUAGE plpgsql
@@ -4507,6 +4585,14 @@ CREATE OR REPLACE FUNCTION private.version(VARIADIC p_parts text[])
 comment on function private.version(VARIADIC p_parts text[]) is 'Joins the fixed-width parts of a version.';
 
 
+CREATE OR REPLACE FUNCTION private.violations_of(p_orders uuid[])
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO '';
+comment on function private.violations_of(p_orders uuid[]) is 'What is not true of these orders: [{ invariant, detail }]; null: all is well.';
+
+
 CREATE OR REPLACE FUNCTION private.wait_for_repeats(p_key text, p_user_id uuid)
  RETURNS void
  LANGUAGE plpgsql
@@ -4543,6 +4629,22 @@ CREATE OR REPLACE FUNCTION private.watch_deliveries()
 comment on function private.watch_deliveries() is 'Opens an alert for each of delivery_problems() and resolves those that are over. While there is any, or something had to be fetched, the endpoint at Stripe is looked at sooner.';
 
 
+CREATE OR REPLACE FUNCTION private.webhook_lag()
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.webhook_lag() is 'Part of the health check webhooks: from when an event happened at Stripe to when it was stored here, of the last 500 delivered within the hour, in seconds; null: none was.';
+
+
+CREATE OR REPLACE FUNCTION private.webhook_refusals()
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.webhook_refusals() is 'Part of the health check webhooks: how many requests were refused, as far back as counters are kept.';
+
+
 CREATE OR REPLACE FUNCTION private.webhook_silence()
  RETURNS TABLE(livemode boolean, last_delivered_at timestamp with time zone)
  LANGUAGE sql
@@ -4553,10 +4655,10 @@ comment on function private.webhook_silence() is 'Modes in which money moved wit
 
 CREATE OR REPLACE FUNCTION private.webhooks_health()
  RETURNS jsonb
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
-comment on function private.webhooks_health() is 'Health check webhooks: events that could not be applied, deliveries that do not come (problems), and how Stripe''s endpoint was when it was last looked at.';
+comment on function private.webhooks_health() is 'Health check webhooks: events that could not be applied, deliveries that do not come (problems), how late they are, what was refused, and how Stripe''s endpoint was when it was last looked at.';
 
 
 CREATE OR REPLACE FUNCTION private.weigh_refusals(p_rule private.velocity_rules, p_key text, p_threshold numeric, p_livemode boolean, p_since timestamp with time zone, p_until timestamp with time zone, OUT o_value bigint, OUT o_oldest timestamp with time zone)
@@ -4773,6 +4875,15 @@ comment on function public.check_invariants() is 'What must always be true and i
 grant execute on function public.check_invariants() to service_role;
 
 
+CREATE OR REPLACE FUNCTION public.check_settled_orders(p_limit integer)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO '';
+comment on function public.check_settled_orders(p_limit integer) is 'Checks up to p_limit orders that were settled since they were last checked, and as many of those that were broken then. The alert invariant_violated follows. Returns whether there are more.';
+grant execute on function public.check_settled_orders(p_limit integer) to service_role;
+
+
 CREATE OR REPLACE FUNCTION public.claim_jobs(p_worker text, p_limit integer, p_lease_seconds integer)
  RETURNS TABLE(id bigint, kind text, payload jsonb, attempts integer, max_attempts integer, lease_id uuid, created_at timestamp with time zone)
  LANGUAGE plpgsql
@@ -4903,10 +5014,10 @@ grant execute on function public.get_dispute_evidence(p_dispute_id text) to serv
 
 CREATE OR REPLACE FUNCTION public.get_health()
  RETURNS jsonb
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE SECURITY DEFINER
  SET search_path TO '';
-comment on function public.get_health() is 'Figures for the health endpoint: { checks: { name: { status, … } } }. Counts and times only, no personal data.';
+comment on function public.get_health() is 'Figures for the health endpoint: { checks: { name: { status, … } } }. Counts and times only, no personal data. Counts of what may grow stop at 1000.';
 grant execute on function public.get_health() to service_role;
 
 

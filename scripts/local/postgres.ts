@@ -93,19 +93,48 @@ function brokenData(data: string, state: string, cause?: unknown): StackError {
   );
 }
 
+/**
+ * Variable with a folder of data that was created and never started: a run of tests copies it for each server, which
+ * takes a fifth of what creating it takes. Unset or empty: each server's data are created.
+ */
+export const NEW_DATA_VARIABLE = "TEST_POSTGRES_DATA";
+
+/** Creates the data in `dir` and leaves them as they are. Returns their folder. */
+export async function createPostgresData(dir: string): Promise<string> {
+  const data = join(dir, "data");
+  await Deno.mkdir(dir, { recursive: true });
+  const programs = await findPostgresPrograms(dir);
+  await giveToServerAccount(programs, dir);
+  await createCluster(programs, dir, data);
+  return data;
+}
+
 /** Creates beside and renames, so that an interrupted run never leaves half a cluster at the final place. */
 async function createCluster(programs: PostgresPrograms, dir: string, data: string): Promise<void> {
   for await (const entry of Deno.readDir(dir)) {
     if (entry.name.startsWith("partial-")) await Deno.remove(join(dir, entry.name), { recursive: true });
   }
   const partial = join(dir, `partial-${Deno.pid}`);
+  const template = Deno.env.get(NEW_DATA_VARIABLE) ?? "";
+  const output = template === ""
+    ? await initialise(programs, partial)
+    : await asServerAccount(programs, ["cp", "-R", template, partial], { stderr: "piped" }).output();
+  if (!output.success) {
+    const said = new TextDecoder().decode(output.stderr).trim();
+    throw new StackError(`PostgreSQL could not create ${data}: ${said}`);
+  }
+  await Deno.writeTextFile(join(partial, "postgresql.auto.conf"), SETTINGS);
+  await Deno.rename(partial, data);
+}
+
+async function initialise(programs: PostgresPrograms, data: string): Promise<Deno.CommandOutput> {
   const passwordFile = await Deno.makeTempFile();
   try {
     await Deno.writeTextFile(passwordFile, "postgres\n");
     await giveToServerAccount(programs, passwordFile);
-    const output = await asServerAccount(programs, [
+    return await asServerAccount(programs, [
       programs.initdb,
-      `--pgdata=${partial}`,
+      `--pgdata=${data}`,
       "--username=postgres",
       `--pwfile=${passwordFile}`,
       "--auth=scram-sha-256",
@@ -115,13 +144,6 @@ async function createCluster(programs: PostgresPrograms, dir: string, data: stri
       "--no-sync",
       "--no-instructions",
     ], { stdout: "piped", stderr: "piped" }).output();
-    if (!output.success) {
-      throw new StackError(
-        `PostgreSQL could not create ${data}: ${new TextDecoder().decode(output.stderr).trim()}`,
-      );
-    }
-    await Deno.writeTextFile(join(partial, "postgresql.auto.conf"), SETTINGS);
-    await Deno.rename(partial, data);
   } finally {
     await Deno.remove(passwordFile);
   }

@@ -7,7 +7,7 @@ import postgres from "postgres";
 import { migrate, preparePlatform } from "./migrate.ts";
 import { StackError } from "../lib/errors.ts";
 import { staleMigrations } from "../lib/schemas.ts";
-import { startPostgres } from "./postgres.ts";
+import { createPostgresData, NEW_DATA_VARIABLE, startPostgres } from "./postgres.ts";
 import { connect, withDatabaseName } from "../lib/connection.ts";
 import { ROOT } from "../lib/paths.ts";
 
@@ -65,19 +65,34 @@ async function planOnce(adminUrl: string): Promise<void> {
 
 /**
  * The server of a whole run: in memory where there is room, since each test file makes and drops a database of a
- * thousand small files. Ctrl-C removes it before the process ends.
+ * thousand small files. Other servers that tests start copy the same new data. Ctrl-C removes all before the process
+ * ends.
  */
 export async function startRunServer(): Promise<{ adminUrl: string; stop(): Promise<void> }> {
   const room = await statfs(MEMORY_FOLDER).then(({ bavail, bsize }) => bavail * bsize, () => 0);
   const parent = room < MEMORY_BYTES ? {} : { dir: MEMORY_FOLDER };
-  const { adminUrl, stop } = await startTestServer(
-    await Deno.makeTempDir({ prefix: "kct-test-db-", ...parent }),
-  );
+  const newData = await Deno.makeTempDir({ prefix: "kct-test-new-", ...parent });
+  const forget = async () => {
+    Deno.env.delete(NEW_DATA_VARIABLE);
+    await Deno.remove(newData, { recursive: true });
+  };
+  let server: Awaited<ReturnType<typeof startTestServer>>;
+  try {
+    Deno.env.set(NEW_DATA_VARIABLE, await createPostgresData(newData));
+    server = await startTestServer(await Deno.makeTempDir({ prefix: "kct-test-db-", ...parent }));
+  } catch (error) {
+    await forget();
+    throw error;
+  }
+  const stop = async () => {
+    await server.stop();
+    await forget();
+  };
   const interrupted = () => void stop().finally(() => Deno.exit(130));
   Deno.addSignalListener("SIGINT", interrupted);
   Deno.addSignalListener("SIGTERM", interrupted);
   return {
-    adminUrl,
+    adminUrl: server.adminUrl,
     async stop() {
       Deno.removeSignalListener("SIGINT", interrupted);
       Deno.removeSignalListener("SIGTERM", interrupted);

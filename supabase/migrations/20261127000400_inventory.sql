@@ -44,7 +44,7 @@ comment on table public.inventory_journal is
   'count, import, edit (by hand, past the commands). Written by a trigger.';
 comment on column public.inventory_journal.actor is
   'Who: a member of staff, or for an order what settled it (event id, job); else the session''s user.';
-create index inventory_journal_variant_id_idx on public.inventory_journal (variant_id, id);
+create index inventory_journal_variant_id_idx on public.inventory_journal (variant_id, id) include (change);
 create index inventory_journal_order_id_idx on public.inventory_journal (order_id);
 
 create trigger refuse_change before update or delete on public.inventory_journal
@@ -187,7 +187,7 @@ comment on column public.inventory_reservations.quantity is
 comment on column public.inventory_reservations.returned is
   'Pieces that came back by themselves, on the shelf or damaged: quantity less these is what the order has.';
 create index inventory_reservations_variant_id_idx on public.inventory_reservations (variant_id)
-  where status <> 'released';
+  include (status, quantity, returned) where status <> 'released';
 create index inventory_reservations_due_idx on public.inventory_reservations (expires_at)
   where status = 'active';
 

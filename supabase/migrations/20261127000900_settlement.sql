@@ -689,6 +689,8 @@ begin
   perform private.write_order(o, v_before, k, p_source);
   perform private.settle_effects(o, v_mismatches, p_source);
   perform private.tell_order_page(o.id);
+  insert into private.unchecked_orders (order_id) values (o.id)
+  on conflict (order_id) do update set noted_at = excluded.noted_at;
   return o.status;
 end;
 $$;

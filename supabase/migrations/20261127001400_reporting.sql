@@ -771,6 +771,7 @@ left join (values
   ('dispute_opened', 'submit_dispute_evidence() before the deadline in reporting.disputes_due.'),
   ('duplicate_payment', 'Nothing: the second payment is refunded. resolve_alert().'),
   ('early_fraud_warning', 'cancel_order() refunds before a dispute comes; or release_review().'),
+  ('invariant_violated', 'Data names what is not true: call your developer, and ship none of these orders.'),
   ('job_blocked', 'A job waits for somebody: data says for what.'),
   ('job_dead', 'Remove the cause in data, then: deno task redrive with its job_id.'),
   ('job_discarded', 'It was not done and will not be: data says why.'),

@@ -1453,10 +1453,12 @@ comment on function private.webhook_silence() is
   'nothing since. Without money there is no silence, however long nothing comes.';
 
 create function private.delivery_problems() returns table (kind text, severity text, data jsonb)
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
+begin
+  return query
   (
     select 'webhook_silence', 'critical', jsonb_build_object(
       'livemode', s.livemode,
@@ -1483,7 +1485,8 @@ as $$
     jsonb_build_object('last_hour', count(*), 'last_id', max(d.object_id))
   from private.recent_drift() d
   where d.found_at < now() - interval '10 minutes'
-  having count(*) > 0
+  having count(*) > 0;
+end;
 $$;
 comment on function private.delivery_problems() is
   'Why deliveries are not to be relied on, at most one row a kind: webhook_silence, '
@@ -1654,6 +1657,38 @@ create trigger refuse_change before update or delete on private.audit_leaves
 create trigger refuse_truncate before truncate on private.audit_leaves
   for each statement execute function private.refuse_any_change();
 
+create function private.refuse_own_number() returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  v_table constant text := format('%s.%s', tg_table_schema, tg_table_name);
+  v_last bigint;
+begin
+  begin
+    v_last := currval(pg_get_serial_sequence(v_table, tg_argv[0]));
+  exception when object_not_in_prerequisite_state then
+    -- Nothing was numbered in this session yet, so this row was not either.
+    v_last := null;
+  end;
+  if (to_jsonb(new) ->> tg_argv[0])::bigint is distinct from v_last then
+    raise exception 'rows of % are numbered by the database', v_table using errcode = 'SHAPP';
+  end if;
+  return new;
+end;
+$$;
+comment on function private.refuse_own_number() is
+  'Trigger of audited tables, for each row before it is written: its number is the one that was just drawn. '
+  'SHAPP: a number of somebody''s own choice, which would stand between rows that are sealed.';
+
+create trigger refuse_own_number before insert on public.order_events
+  for each row execute function private.refuse_own_number('id');
+create trigger refuse_own_number before insert on public.staff_commands
+  for each row execute function private.refuse_own_number('number');
+create trigger refuse_own_number before insert on public.inventory_journal
+  for each row execute function private.refuse_own_number('id');
+
 create function private.note_unsealed() returns trigger
 language plpgsql
 security definer
@@ -1663,9 +1698,6 @@ declare
   v_table constant text := format('%s.%s', tg_table_schema, tg_table_name);
   v_number constant bigint := (to_jsonb(new) ->> tg_argv[0])::bigint;
 begin
-  if tg_op = 'INSERT' and v_number <> currval(pg_get_serial_sequence(v_table, tg_argv[0])) then
-    raise exception 'rows of % are numbered by the database', v_table using errcode = 'SHAPP';
-  end if;
   -- Taken whether it is there or not, and before the salt goes: who seals it at this moment is waited for,
   -- and who comes later passes it by.
   insert into private.audit_unsealed (table_name, row_number) values (v_table, v_number)
@@ -1677,8 +1709,7 @@ begin
 end;
 $$;
 comment on function private.note_unsealed() is
-  'Trigger of audited tables: a row was written, or an erasure has changed it, so it waits to be sealed. '
-  'SHAPP: a number of somebody''s own choice, which would stand between rows that are sealed.';
+  'Trigger of audited tables: a row was written, or an erasure has changed it, so it waits to be sealed.';
 
 create trigger note_unsealed after insert or update on public.order_events
   for each row execute function private.note_unsealed('id');
@@ -1895,7 +1926,7 @@ comment on function private.watch_audit_trail(integer) is
 
 -- What must always be true of stock; see check_invariants().
 
-create function private.check_stock() returns table (invariant text, detail jsonb)
+create function private.check_stock(p_orders uuid[]) returns table (invariant text, detail jsonb)
 language plpgsql
 stable
 set search_path = ''
@@ -1907,18 +1938,22 @@ begin
   from public.inventory_levels l
   left join lateral (
     select coalesce(sum(quantity) filter (where status = 'active'), 0) as active
-    from public.inventory_reservations where variant_id = l.variant_id
+    from public.inventory_reservations where variant_id = l.variant_id and status <> 'released'
   ) r on true
-  where l.reserved <> r.active
+  where l.reserved <> r.active and (p_orders is null or l.variant_id in (
+    select v.variant_id from public.inventory_reservations v where v.order_id = any (p_orders)
+  ))
   union all
   select 'committed is the sum of committed reservations',
     jsonb_build_object('variant_id', l.variant_id, 'committed', l.committed, 'sum', r.committed)
   from public.inventory_levels l
   left join lateral (
     select coalesce(sum(quantity - returned) filter (where status = 'committed'), 0) as committed
-    from public.inventory_reservations where variant_id = l.variant_id
+    from public.inventory_reservations where variant_id = l.variant_id and status <> 'released'
   ) r on true
-  where l.committed <> r.committed
+  where l.committed <> r.committed and (p_orders is null or l.variant_id in (
+    select v.variant_id from public.inventory_reservations v where v.order_id = any (p_orders)
+  ))
   union all
   select 'on_hand is the sum of its journal',
     jsonb_build_object('variant_id', l.variant_id, 'on_hand', l.on_hand, 'sum', j.sum)
@@ -1927,12 +1962,15 @@ begin
     select coalesce(sum(change), 0) as sum
     from public.inventory_journal where variant_id = l.variant_id
   ) j on true
-  where l.on_hand <> j.sum;
+  where l.on_hand <> j.sum and (p_orders is null or l.variant_id in (
+    select v.variant_id from public.inventory_reservations v where v.order_id = any (p_orders)
+  ));
 end;
 $$;
-comment on function private.check_stock() is 'Rules about what is on the shelf: see check_invariants().';
+comment on function private.check_stock(uuid[]) is
+  'Rules about what is on the shelf: see check_invariants().';
 
-create function private.check_reservations() returns table (invariant text, detail jsonb)
+create function private.check_reservations(p_orders uuid[]) returns table (invariant text, detail jsonb)
 language plpgsql
 stable
 set search_path = ''
@@ -1941,8 +1979,8 @@ begin
   return query
   select 'a paid order owns its stock', jsonb_build_object('order', o.number, 'status', o.status)
   from public.orders o
-  where o.status in ('paid', 'partially_refunded') and o.cancelled_at is null and o.oversold_at is null
-    and o.restocked_at is null and exists (
+  where (p_orders is null or o.id = any (p_orders)) and o.cancelled_at is null and o.oversold_at is null
+    and o.restocked_at is null and o.status in ('paid', 'partially_refunded') and exists (
     select 1 from public.order_items i
     where i.order_id = o.id and not exists (
       select 1 from public.inventory_reservations r
@@ -1953,7 +1991,7 @@ begin
   union all
   select 'an expired order holds no stock', jsonb_build_object('order', o.number, 'status', o.status)
   from public.orders o
-  where o.status in ('expired', 'payment_failed') and exists (
+  where (p_orders is null or o.id = any (p_orders)) and o.status in ('expired', 'payment_failed') and exists (
     select 1 from public.inventory_reservations r where r.order_id = o.id and r.status <> 'released'
   )
   union all
@@ -1961,11 +1999,13 @@ begin
     jsonb_build_object('order_id', r.order_id, 'variant_id', r.variant_id, 'quantity', r.quantity)
   from public.inventory_reservations r
   left join public.order_items i on i.order_id = r.order_id and i.variant_id = r.variant_id
-  where i.quantity + (private.exchanged_pieces(i.id)).came is distinct from r.quantity
+  where (p_orders is null or r.order_id = any (p_orders))
+    and i.quantity + (private.exchanged_pieces(i.id)).came is distinct from r.quantity
   union all
   select 'an open order holds its stock', jsonb_build_object('order', o.number, 'status', o.status)
   from public.orders o
-  where o.status in ('pending', 'processing') and o.cancelled_at is null and exists (
+  where (p_orders is null or o.id = any (p_orders))
+    and o.status in ('pending', 'processing') and o.cancelled_at is null and exists (
     select 1 from public.order_items i
     where i.order_id = o.id and not exists (
       select 1 from public.inventory_reservations r
@@ -1980,18 +2020,18 @@ begin
   select 'an order that is not to ship owns no stock',
     jsonb_build_object('order', o.number, 'status', o.status)
   from public.orders o
-  where (
+  where (p_orders is null or o.id = any (p_orders)) and (
     o.restocked_at is not null
     or (not private.has_shipped(o.id) and (o.cancelled_at is not null or o.oversold_at is not null))
+  ) and exists (
+    select 1 from public.inventory_reservations r where r.order_id = o.id and r.status = 'committed'
   )
-    and exists (
-      select 1 from public.inventory_reservations r where r.order_id = o.id and r.status = 'committed'
-    )
   union all
   select 'goods go back because a refund asked for it, staff received them, or nothing was sent',
     jsonb_build_object('order', o.number)
   from public.orders o
-  where o.restocked_at is not null and not private.restock_due(o) and not private.all_returned(o.id)
+  where (p_orders is null or o.id = any (p_orders))
+    and o.restocked_at is not null and not private.restock_due(o) and not private.all_returned(o.id)
   and not exists (
     select 1
     from public.staff_commands c where c.order_id = o.id and c.command in ('receive_return', 'cancel_order')
@@ -2000,10 +2040,10 @@ begin
   );
 end;
 $$;
-comment on function private.check_reservations() is
+comment on function private.check_reservations(uuid[]) is
   'Rules about the stock of orders: see check_invariants().';
 
-create function private.check_parcels() returns table (invariant text, detail jsonb)
+create function private.check_parcels(p_orders uuid[]) returns table (invariant text, detail jsonb)
 language plpgsql
 stable
 set search_path = ''
@@ -2012,13 +2052,15 @@ begin
   return query
   select 'no more is sent of a line than was sold', jsonb_build_object('order', o.number, 'sku', p.sku)
   from public.orders o cross join lateral private.line_positions(o.id) p
-  where p.to_ship < 0
+  where (p_orders is null or o.id = any (p_orders)) and p.to_ship < 0
   union all
   select 'a parcel has lines of its own order', jsonb_build_object('shipment_id', s.id)
   from public.shipments s
-  where not exists (select 1 from public.shipment_lines l where l.shipment_id = s.id) or exists (
-    select 1 from public.shipment_lines l join public.order_items i on i.id = l.order_item_id
-    where l.shipment_id = s.id and i.order_id <> s.order_id
+  where (p_orders is null or s.order_id = any (p_orders)) and (
+    not exists (select 1 from public.shipment_lines l where l.shipment_id = s.id) or exists (
+      select 1 from public.shipment_lines l join public.order_items i on i.id = l.order_item_id
+      where l.shipment_id = s.id and i.order_id <> s.order_id
+    )
   )
   union all
   select 'of every line sold is what was kept and what came back',
@@ -2026,24 +2068,31 @@ begin
   from public.orders o
   join public.inventory_reservations r on r.order_id = o.id
   cross join lateral private.line_positions(o.id) p
-  where p.variant_id = r.variant_id and r.returned <> p.returned
+  where (p_orders is null or o.id = any (p_orders))
+    and p.variant_id = r.variant_id and r.returned <> p.returned
   union all
   select 'no more of a line comes back, or is paid back, than was sold',
     jsonb_build_object('order', o.number, 'sku', p.sku)
   from public.orders o cross join lateral private.line_positions(o.id) p
-  where p.returned + p.announced > p.quantity or p.refunded > p.paid or p.sent_back > p.shipped
+  where (p_orders is null or o.id = any (p_orders)) and (
+    p.returned + p.announced > p.quantity or p.refunded > p.paid or p.sent_back > p.shipped
+  )
   union all
   select 'pieces that came back are booked', jsonb_build_object('return_id', x.id)
   from public.returns x
-  where (x.received_at is null) <> (x.stocked_at is null)
-    or (x.status = 'requested' and private.refund_has_come_true(x.refund_request_id))
+  where (p_orders is null or x.order_id = any (p_orders)) and (
+    (x.received_at is null) <> (x.stocked_at is null)
+      or (x.status = 'requested' and private.refund_has_come_true(x.refund_request_id))
+  )
   union all
   select 'an order is fulfilled when all that was to be sent has left', jsonb_build_object('order', o.number)
   from public.orders o
-  where (o.fulfilled_at is null) <> (private.completed_at(o.id) is null);
+  where (p_orders is null or o.id = any (p_orders))
+    and (o.fulfilled_at is null) <> (private.completed_at(o.id) is null);
 end;
 $$;
-comment on function private.check_parcels() is 'Rules about what has left the house: see check_invariants().';
+comment on function private.check_parcels(uuid[]) is
+  'Rules about what has left the house: see check_invariants().';
 
 -- What must always be true of money; see check_invariants().
 
@@ -2060,7 +2109,7 @@ $$;
 comment on function private.is_released(public.orders, text) is
   'Whether staff have released this mismatch of the money that the order keeps.';
 
-create function private.check_amounts() returns table (invariant text, detail jsonb)
+create function private.check_amounts(p_orders uuid[]) returns table (invariant text, detail jsonb)
 language plpgsql
 stable
 set search_path = ''
@@ -2069,24 +2118,27 @@ begin
   return query
   select 'lines add up to the subtotal', jsonb_build_object('order', o.number, 'subtotal', o.amount_subtotal)
   from public.orders o
-  where o.amount_subtotal <> (
+  where (p_orders is null or o.id = any (p_orders)) and o.amount_subtotal <> (
     select coalesce(sum(i.unit_amount * i.quantity), 0) from public.order_items i where i.order_id = o.id
   )
   union all
   select 'what is exchanged has one price', jsonb_build_object('return_line', l.id)
   from public.return_lines l
   join public.order_items i on i.id = l.order_item_id join public.order_items x on x.id = l.exchanged_for
-  where (i.order_id, i.unit_amount) <> (x.order_id, x.unit_amount)
+  where (p_orders is null or i.order_id = any (p_orders))
+    and (i.order_id, i.unit_amount) <> (x.order_id, x.unit_amount)
   union all
   select 'the hash of an order is that of its lines',
     jsonb_build_object('order', o.number, 'cart_hash', o.cart_hash)
   from public.orders o
-  where o.cart_hash is distinct from private.hash_of_order(o.id)
+  where (p_orders is null or o.id = any (p_orders))
+    and o.cart_hash is distinct from private.hash_of_order(o.id)
   union all
   select 'subtotal, discount, shipping and tax add up to the total',
     jsonb_build_object('order', o.number, 'amount_total', o.amount_total)
   from public.orders o join public.order_risk k on k.order_id = o.id
-  where o.session_id is not null and cardinality(k.review_reasons) = 0
+  where (p_orders is null or o.id = any (p_orders))
+    and o.session_id is not null and cardinality(k.review_reasons) = 0
     and not private.is_released(o, 'amount_mismatch')
     and o.amount_total <> o.amount_subtotal - o.amount_discount + o.amount_shipping
       + case when o.prices_include_tax then 0 else o.amount_tax end
@@ -2095,13 +2147,15 @@ begin
   select 'a paid order was paid in full',
     jsonb_build_object('order', o.number, 'amount_paid', o.amount_paid, 'amount_total', o.amount_total)
   from public.orders o
-  where o.status in ('paid', 'partially_refunded') and o.amount_paid <> o.amount_total
+  where (p_orders is null or o.id = any (p_orders))
+    and o.status in ('paid', 'partially_refunded') and o.amount_paid <> o.amount_total
     and not private.is_released(o, 'amount_mismatch');
 end;
 $$;
-comment on function private.check_amounts() is 'Rules about the figures of orders: see check_invariants().';
+comment on function private.check_amounts(uuid[]) is
+  'Rules about the figures of orders: see check_invariants().';
 
-create function private.check_refunds() returns table (invariant text, detail jsonb)
+create function private.check_refunds(p_orders uuid[]) returns table (invariant text, detail jsonb)
 language plpgsql
 stable
 set search_path = ''
@@ -2111,24 +2165,28 @@ begin
   select 'refunded is the sum of succeeded refunds',
     jsonb_build_object('order', o.number, 'amount_refunded', o.amount_refunded)
   from public.orders o
-  where o.amount_refunded <> (
+  where (p_orders is null or o.id = any (p_orders)) and o.amount_refunded <> (
     select coalesce(sum(r.amount), 0)
     from private.refund_states r where r.payment_id = o.payment_id and r.is_made
   )
   union all
   select 'no payment is refunded by more than it brought',
     jsonb_build_object('payment_id', p.id, 'amount_received', p.amount_received)
-  from private.settled_payments p join private.refunded_amounts back on back.payment_id = p.id
-  where p.amount_received < back.made
+  from private.settled_payments p
+  where (p_orders is null or p.order_id = any (p_orders)) and p.amount_received < (
+    select b.made from private.refunded_amounts b where b.payment_id = p.id
+  )
   union all
   select 'what is given back and what can still run is no more than the payment brought',
     jsonb_build_object('payment_id', p.id, 'amount_received', p.amount_received)
   from private.settled_payments p
-  left join private.refunded_amounts back on back.payment_id = p.id
-  where p.amount_received < coalesce(back.given, 0) + (
+  cross join lateral (
+    select coalesce((select b.given from private.refunded_amounts b where b.payment_id = p.id), 0) as given
+  ) back
+  where (p_orders is null or p.order_id = any (p_orders)) and p.amount_received < back.given + (
     select coalesce(sum(q.amount), 0) from public.refund_requests q
     -- Where all is given back nothing can run, and one that another may stand in for will be judged so.
-    where q.payment_id = p.id and q.status = 'queued' and coalesce(back.given, 0) < p.amount_received
+    where q.payment_id = p.id and q.status = 'queued' and back.given < p.amount_received
       and private.refund_overtaken_by(q) is null
       and not exists (select 1 from public.refunds r where r.request_id = q.id)
   )
@@ -2138,14 +2196,15 @@ begin
   join private.settled_sessions s on s.order_id = o.id
   join private.settled_payments p on p.id = s.payment_id and p.order_id = o.id
     and p.id is distinct from o.payment_id
-  where not exists (
+  where (p_orders is null or o.id = any (p_orders)) and not exists (
     select 1 from public.refund_requests q where q.id = 'duplicate:' || p.id
   )
   union all
   select 'money of an order that is not to ship is on its way back',
     jsonb_build_object('order', o.number, 'payment_id', o.payment_id)
   from public.orders o
-  where o.payment_id is not null and not private.has_shipped(o.id)
+  where (p_orders is null or o.id = any (p_orders))
+    and o.payment_id is not null and not private.has_shipped(o.id)
     and (o.cancelled_at is not null or o.oversold_at is not null)
     and not exists (
       select 1
@@ -2161,12 +2220,13 @@ begin
     union all select f.source_id, f.payment_id, f.order_id from public.fraud_signals f
   ) x
   join public.payments p on p.id = x.payment_id
-  where x.order_id is distinct from p.order_id;
+  where (p_orders is null or p.order_id = any (p_orders)) and x.order_id is distinct from p.order_id;
 end;
 $$;
-comment on function private.check_refunds() is 'Rules about money that goes back: see check_invariants().';
+comment on function private.check_refunds(uuid[]) is
+  'Rules about money that goes back: see check_invariants().';
 
-create function private.check_payments() returns table (invariant text, detail jsonb)
+create function private.check_payments(p_orders uuid[]) returns table (invariant text, detail jsonb)
 language plpgsql
 stable
 set search_path = ''
@@ -2177,7 +2237,8 @@ begin
     jsonb_build_object('order', o.number, 'status', o.status)
   from public.orders o
   left join private.settled_payments p on p.id = o.payment_id
-  where o.status in ('paid', 'needs_review', 'partially_refunded', 'refunded')
+  where (p_orders is null or o.id = any (p_orders))
+    and o.status in ('paid', 'needs_review', 'partially_refunded', 'refunded')
     and (
       o.session_id is null or (o.payment_id is null and o.amount_total > 0)
       or (o.payment_id is not null and p.id is null)
@@ -2186,34 +2247,38 @@ begin
   select 'an order keeps the first of its settled sessions',
     jsonb_build_object('order', o.number, 'session_id', o.session_id)
   from public.orders o
-  where o.session_id is distinct from (private.kept_session(o.id)).id
+  where (p_orders is null or o.id = any (p_orders))
+    and o.session_id is distinct from (private.kept_session(o.id)).id
   union all
   select 'an order keeps the payment that was decided about',
     jsonb_build_object('order', o.number, 'payment_id', o.payment_id)
   from public.orders o
-  where o.decided_payment_id is not null and o.payment_id is distinct from o.decided_payment_id
+  where (p_orders is null or o.id = any (p_orders))
+    and o.decided_payment_id is not null and o.payment_id is distinct from o.decided_payment_id
   union all
   select 'money of an order came through one of its sessions',
     jsonb_build_object('order', o.number, 'payment_id', p.id)
   from private.settled_payments p
   join public.orders o on o.id = p.order_id
   -- The payment may be an hour ahead of its session's event.
-  where p.succeeded_at < now() - interval '1 hour'
+  where (p_orders is null or o.id = any (p_orders)) and p.succeeded_at < now() - interval '1 hour'
     and not exists (select 1 from public.checkout_sessions s where s.payment_id = p.id)
   union all
   select 'test and live mode do not mix', jsonb_build_object('order', o.number, 'session_id', s.id)
   from public.orders o
   join public.checkout_sessions s on s.id = o.session_id
   left join public.payments p on p.id = o.payment_id
-  where (s.livemode <> o.livemode or p.livemode <> o.livemode) and o.status in ('paid', 'partially_refunded')
+  where (p_orders is null or o.id = any (p_orders))
+    and (s.livemode <> o.livemode or p.livemode <> o.livemode) and o.status in ('paid', 'partially_refunded')
     and not private.is_released(o, 'livemode_mismatch');
 end;
 $$;
-comment on function private.check_payments() is 'Rules about money that came: see check_invariants().';
+comment on function private.check_payments(uuid[]) is
+  'Rules about money that came: see check_invariants().';
 
 -- What must always be true. Each rule is a sentence; what is returned breaks it.
 
-create function private.check_order_state() returns table (invariant text, detail jsonb)
+create function private.check_order_state(p_orders uuid[]) returns table (invariant text, detail jsonb)
 language plpgsql
 stable
 set search_path = ''
@@ -2223,7 +2288,8 @@ begin
   select 'the money of an order shows in its status',
     jsonb_build_object('order', o.number, 'status', o.status)
   from public.orders o
-  where (o.session_id is not null) <> (o.status in ('paid', 'needs_review', 'partially_refunded', 'refunded'))
+  where (p_orders is null or o.id = any (p_orders))
+    and (o.session_id is not null) <> (o.status in ('paid', 'needs_review', 'partially_refunded', 'refunded'))
     and not (
       o.status = 'cancelled' and o.amount_paid = 0
       and (o.cancelled_at is not null or o.oversold_at is not null)
@@ -2232,38 +2298,42 @@ begin
   select 'an order that staff cancelled and nobody pays reads cancelled',
     jsonb_build_object('order', o.number, 'status', o.status)
   from public.orders o
-  where o.cancelled_at is not null and o.amount_paid = 0 and o.status not in ('cancelled', 'processing')
+  where (p_orders is null or o.id = any (p_orders))
+    and o.cancelled_at is not null and o.amount_paid = 0 and o.status not in ('cancelled', 'processing')
   union all
   select 'an order that is not to ship does not wait for shipment',
     jsonb_build_object('order', o.number, 'fulfillment_status', o.fulfillment_status)
   from public.orders o
-  where o.fulfilled_at is null and o.fulfillment_status <> 'cancelled'
+  where (p_orders is null or o.id = any (p_orders))
+    and o.fulfilled_at is null and o.fulfillment_status <> 'cancelled'
     and (o.cancelled_at is not null or o.oversold_at is not null or o.restocked_at is not null)
   union all
   select 'nothing ships while all of its money is on its way back', jsonb_build_object('order', o.number)
   from public.orders o
-  where o.fulfillment_status = 'unfulfilled' and cardinality(private.hold_reasons(o)) > 0
+  where (p_orders is null or o.id = any (p_orders))
+    and o.fulfillment_status = 'unfulfilled' and cardinality(private.hold_reasons(o)) > 0
   union all
   select 'what holds an order and nobody has released stands in its review reasons',
     jsonb_build_object('order', o.number, 'signal', f.id)
-  from public.fraud_signals f
-  join public.orders o on o.id = f.order_id
-  where private.holds_order(f) and o.session_id is not null and o.status in ('paid', 'partially_refunded')
+  from public.fraud_signals f join public.orders o on o.id = f.order_id
+  where (p_orders is null or o.id = any (p_orders))
+    and private.holds_order(f) and o.session_id is not null and o.status in ('paid', 'partially_refunded')
   union all
   select 'a disputed order is on hold until it has shipped',
     jsonb_build_object('order', o.number, 'dispute_id', d.id)
-  from public.disputes d
-  join public.orders o on o.id = d.order_id
-  where private.dispute_holds(d, o.payment_id) and o.fulfillment_status = 'unfulfilled'
+  from public.disputes d join public.orders o on o.id = d.order_id
+  where (p_orders is null or o.id = any (p_orders))
+    and private.dispute_holds(d, o.payment_id) and o.fulfillment_status = 'unfulfilled'
   union all
   select 'an order that is held for review is on hold until it has shipped',
     jsonb_build_object('order', o.number)
   from public.orders o
-  where o.status = 'needs_review' and o.fulfillment_status = 'unfulfilled'
+  where (p_orders is null or o.id = any (p_orders))
+    and o.status = 'needs_review' and o.fulfillment_status = 'unfulfilled'
   union all
   select 'money received is in the audit trail', jsonb_build_object('order', o.number)
   from public.orders o
-  where o.session_id is not null and not exists (
+  where (p_orders is null or o.id = any (p_orders)) and o.session_id is not null and not exists (
     select 1 from public.order_events e
     where e.order_id = o.id and e.kind = 'payment_received' and e.data ->> 'session_id' = o.session_id
   )
@@ -2271,15 +2341,47 @@ begin
   select 'an order that is paid and held by nothing has its confirmation',
     jsonb_build_object('order', o.number)
   from public.orders o
-  where o.status = 'paid' and o.cancelled_at is null and o.oversold_at is null
+  where (p_orders is null or o.id = any (p_orders))
+    and o.status = 'paid' and o.cancelled_at is null and o.oversold_at is null
     and not exists (
       select 1 from public.notifications n where n.order_id = o.id and n.template = 'order_confirmation'
     );
 end;
 $$;
-comment on function private.check_order_state() is 'Rules about the state of orders: see check_invariants().';
+comment on function private.check_order_state(uuid[]) is
+  'Rules about the state of orders: see check_invariants().';
 
-create function private.check_outbox() returns table (invariant text, detail jsonb)
+create function private.check_outbox(p_orders uuid[]) returns table (invariant text, detail jsonb)
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return query
+  select 'a refund that is asked for has a job that can run, and one that was given up has none',
+    jsonb_build_object('request_id', q.id, 'status', q.status)
+  from public.refund_requests q
+  where (p_orders is null or q.order_id = any (p_orders))
+    and q.status in ('queued', 'given_up') and (q.status = 'queued') <> exists (
+    select 1 from private.jobs j
+    where j.kind = 'refund_payment' and j.dedupe_key = 'refund_payment:' || q.id
+      and j.status in ('queued', 'running')
+  )
+  union all
+  select 'staff know of a refund that was given up and is still owed', jsonb_build_object('request_id', q.id)
+  from public.refund_requests q
+  -- Resolved by a person is known to a person; an old one may have been purged since.
+  where (p_orders is null or q.order_id = any (p_orders))
+    and private.refund_is_owed(q) and q.given_up_at > now() - interval '30 days' and not exists (
+    select 1 from public.alerts a
+    where a.dedupe_key = 'refund_refused:' || q.id and (a.status <> 'resolved' or not a.data ? 'not_owed')
+  );
+end;
+$$;
+comment on function private.check_outbox(uuid[]) is
+  'Rules about effects that are owed: see check_invariants().';
+
+create function private.check_queue() returns table (invariant text, detail jsonb)
 language plpgsql
 stable
 set search_path = ''
@@ -2293,23 +2395,6 @@ begin
     from private.jobs j where j.dedupe_key = 'retry_event:' || e.id and j.status in ('queued', 'running')
   )
   union all
-  select 'a refund that is asked for has a job that can run, and one that was given up has none',
-    jsonb_build_object('request_id', q.id, 'status', q.status)
-  from public.refund_requests q
-  where q.status in ('queued', 'given_up') and (q.status = 'queued') <> exists (
-    select 1 from private.jobs j
-    where j.kind = 'refund_payment' and j.dedupe_key = 'refund_payment:' || q.id
-      and j.status in ('queued', 'running')
-  )
-  union all
-  select 'staff know of a refund that was given up and is still owed', jsonb_build_object('request_id', q.id)
-  from public.refund_requests q
-  -- Resolved by a person is known to a person; an old one may have been purged since.
-  where private.refund_is_owed(q) and q.given_up_at > now() - interval '30 days' and not exists (
-    select 1 from public.alerts a
-    where a.dedupe_key = 'refund_refused:' || q.id and (a.status <> 'resolved' or not a.data ? 'not_owed')
-  )
-  union all
   select 'a queued mail has a job', jsonb_build_object('notification_id', n.id)
   from public.notifications n
   where n.status = 'queued' and not exists (
@@ -2319,7 +2404,26 @@ begin
   );
 end;
 $$;
-comment on function private.check_outbox() is 'Rules about effects that are owed: see check_invariants().';
+comment on function private.check_queue() is
+  'Rules about what waits, whichever order it is of: see check_invariants().';
+
+create function private.check_orders(p_orders uuid[]) returns table (invariant text, detail jsonb)
+language sql
+stable
+set search_path = ''
+as $$
+  select * from private.check_stock(p_orders)
+  union all select * from private.check_reservations(p_orders)
+  union all select * from private.check_amounts(p_orders)
+  union all select * from private.check_refunds(p_orders)
+  union all select * from private.check_payments(p_orders)
+  union all select * from private.check_order_state(p_orders)
+  union all select * from private.check_parcels(p_orders)
+  union all select * from private.check_outbox(p_orders)
+$$;
+comment on function private.check_orders(uuid[]) is
+  'What is not true of these orders, their money, their parcels and the stock of what is in them; null: of '
+  'all of the shop. One row per violation.';
 
 create function public.check_invariants() returns table (invariant text, detail jsonb)
 language sql
@@ -2327,14 +2431,8 @@ stable
 security definer
 set search_path = ''
 as $$
-  select * from private.check_stock()
-  union all select * from private.check_reservations()
-  union all select * from private.check_amounts()
-  union all select * from private.check_refunds()
-  union all select * from private.check_payments()
-  union all select * from private.check_order_state()
-  union all select * from private.check_parcels()
-  union all select * from private.check_outbox()
+  select * from private.check_orders(null)
+  union all select * from private.check_queue()
   union all select * from public.check_audit_chain()
 $$;
 comment on function public.check_invariants() is
@@ -2342,7 +2440,132 @@ comment on function public.check_invariants() is
   'staff.';
 grant execute on function public.check_invariants() to service_role;
 
--- Health figures.
+-- What must always be true is looked at all the time, a few orders at once.
+
+insert into private.job_kinds (kind, provider, max_attempts, retention, description) values
+  ('check_orders', null, 12, '1 day', 'Looks at what must always be true of orders that were settled.');
+insert into private.periodic_jobs (kind, every) values ('check_orders', '5 minutes');
+
+create table private.unchecked_orders (
+  order_id uuid primary key,
+  noted_at timestamptz not null default clock_timestamp(),
+  violations jsonb
+);
+comment on table private.unchecked_orders is
+  'Orders that wait to be checked: settled since, broken when last looked at, or all of them once a day. '
+  'Written in the transaction that settles, so that none that commits late is passed over.';
+comment on column private.unchecked_orders.violations is 'What was not true of it when last looked at.';
+create index unchecked_orders_noted_at_idx on private.unchecked_orders (noted_at) where violations is null;
+create index unchecked_orders_broken_idx on private.unchecked_orders (noted_at) where violations is not null;
+alter table private.unchecked_orders enable row level security;
+
+create function private.note_all_orders() returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  insert into private.heartbeats as h (name) values ('all_orders_noted')
+  on conflict (name) do update set last_at = now() where h.last_at < now() - interval '1 day';
+  if found then
+    insert into private.unchecked_orders (order_id) select o.id from public.orders o
+    on conflict (order_id) do nothing;
+  end if;
+end;
+$$;
+comment on function private.note_all_orders() is
+  'Once a day has all orders checked: what was changed past settling is found as well. They are many, but '
+  'no more are looked at at once than otherwise.';
+
+create function private.violations_of(p_orders uuid[]) returns jsonb
+language sql
+stable
+set search_path = ''
+as $$
+  select jsonb_agg(to_jsonb(c) order by c.invariant, c.detail) from private.check_orders(p_orders) c
+$$;
+comment on function private.violations_of(uuid[]) is
+  'What is not true of these orders: [{ invariant, detail }]; null: all is well.';
+
+create function private.tell_violations() returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_data jsonb;
+begin
+  select jsonb_build_object(
+    'violations', count(*), 'first', jsonb_path_query_array(jsonb_agg(x.v order by x.v), '$[0 to 9]')
+  ) into v_data
+  from (
+    select distinct jsonb_array_elements(u.violations) as v
+    from private.unchecked_orders u where u.violations is not null
+    union
+    select to_jsonb(c) from private.check_queue() c
+  ) x
+  having count(*) > 0;
+  if v_data is null then
+    update public.alerts set status = 'resolved'
+    where dedupe_key = 'invariant_violated' and status <> 'resolved';
+  elsif not exists (
+    select 1 from public.alerts a
+    where a.dedupe_key = 'invariant_violated' and a.status <> 'resolved' and a.data = v_data
+  ) then
+    perform private.raise_alert('invariant_violated', 'critical', 'invariant_violated', v_data);
+  end if;
+end;
+$$;
+comment on function private.tell_violations() is
+  'Opens the alert invariant_violated, which names the first ten violations, or resolves it when none is '
+  'left.';
+
+create function public.check_settled_orders(p_limit integer) returns boolean
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  v_orders uuid[];
+  v_broken uuid[];
+begin
+  perform private.note_all_orders();
+  -- A row that a settlement holds is left for the next time: it is not decided yet what is to be checked.
+  v_broken := array(
+    select u.order_id from private.unchecked_orders u
+    where u.violations is not null order by u.noted_at limit p_limit for update skip locked
+  );
+  v_orders := array(
+    select u.order_id from private.unchecked_orders u
+    where u.violations is null order by u.noted_at limit p_limit for update skip locked
+  );
+  if private.violations_of(v_orders) is not null then
+    v_broken := v_broken || v_orders;
+    v_orders := '{}';
+  end if;
+  update private.unchecked_orders u
+  set violations = private.violations_of(array[u.order_id]), noted_at = clock_timestamp()
+  where u.order_id = any (v_broken);
+  delete from private.unchecked_orders u
+  where u.order_id = any (v_orders) or (u.order_id = any (v_broken) and u.violations is null);
+  perform private.tell_violations();
+  return exists (
+    select 1 from private.unchecked_orders u where u.violations is null for update skip locked
+  );
+end;
+$$;
+comment on function public.check_settled_orders(integer) is
+  'Checks up to p_limit orders that were settled since they were last checked, and as many of those that '
+  'were broken then. The alert invariant_violated follows. Returns whether there are more.';
+grant execute on function public.check_settled_orders(integer) to service_role;
+
+-- Health figures: asked every few seconds by whoever watches the shop, so none of them may read a table that
+-- grows. What waits or failed has a partial index, and counting stops at 1000. All of it is plpgsql, whose
+-- plans are kept: making them took longer than running them.
+
+create index webhook_events_failed_idx on public.webhook_events (status, received_at)
+  where status in ('failed', 'dead');
+create index webhook_events_fetched_idx on public.webhook_events (received_at) where delivery_count = 0;
+create index notifications_undelivered_idx on public.notifications (status, created_at)
+  where status in ('queued', 'failed', 'bounced');
 
 create function private.worst_status(variadic p_conditions boolean[]) returns text
 language sql
@@ -2353,97 +2576,253 @@ as $$
 $$;
 comment on function private.worst_status(boolean[]) is 'degraded when any condition holds, else ok.';
 
-create function private.webhooks_health() returns jsonb
-language sql
+create function private.webhook_lag() returns jsonb
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select jsonb_build_object(
-    'status', private.worst_status(
-      count(*) filter (where e.status = 'dead') > 0,
-      min(e.received_at) filter (where e.status = 'failed') < now() - interval '15 minutes',
-      exists (select 1 from private.delivery_problems() p where p.kind <> 'reconciliation_drift')
-    ),
-    'problems', (
-      select coalesce(jsonb_agg(p.kind order by p.kind), '[]')
-      from private.delivery_problems() p where p.kind <> 'reconciliation_drift'
-    ),
-    'failed', count(*) filter (where e.status = 'failed'),
-    'dead', count(*) filter (where e.status = 'dead'),
-    'last_delivered_at', (
-      select max(l.at) from (values (true), (false)) m (livemode), private.last_delivery(m.livemode) l (at)
-      where isfinite(l.at)
+begin
+  return (
+    select jsonb_build_object(
+      'lag_p50_seconds', round(percentile_cont(0.5) within group (order by e.lag)::numeric, 1),
+      'lag_p95_seconds', round(percentile_cont(0.95) within group (order by e.lag)::numeric, 1)
     )
-  ) || coalesce((
-    select jsonb_build_object('endpoint', s.state, 'endpoint_checked_at', s.checked_at)
-    from private.webhook_endpoint_states s order by s.checked_at desc limit 1
-  ), '{}')
-  from public.webhook_events e where e.status in ('failed', 'dead')
+    from (
+      -- Stripe's clock may be ahead of ours, and says whole seconds.
+      select greatest(0, extract(epoch from x.received_at - x.stripe_created_at)) as lag
+      from public.webhook_events x
+      where x.received_at > now() - interval '1 hour' and x.delivery_count > 0
+      order by x.received_at desc
+      limit 500
+    ) e
+  );
+end;
+$$;
+comment on function private.webhook_lag() is
+  'Part of the health check webhooks: from when an event happened at Stripe to when it was stored here, of '
+  'the last 500 delivered within the hour, in seconds; null: none was.';
+
+create function private.webhook_refusals() returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return (
+    -- The table is bounded: see record_webhook_rejection().
+    select jsonb_build_object('rejections', coalesce(sum(r.count), 0), 'last_rejected_at', max(r.last_at))
+    from public.webhook_rejections r
+  );
+end;
+$$;
+comment on function private.webhook_refusals() is
+  'Part of the health check webhooks: how many requests were refused, as far back as counters are kept.';
+
+create function private.webhooks_health() returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return (
+    with problems as materialized (
+      select p.kind from private.delivery_problems() p where p.kind <> 'reconciliation_drift'
+    ), counted as materialized (
+      select
+        (
+          select count(*) from (select 1 from public.webhook_events where status = 'failed' limit 1000) x
+        ) as failed,
+        (
+          select count(*) from (select 1 from public.webhook_events where status = 'dead' limit 1000) x
+        ) as dead,
+        (select min(e.received_at) from public.webhook_events e where e.status = 'failed') as failed_since
+    )
+    select jsonb_build_object(
+      'status', private.worst_status(
+        c.dead > 0, c.failed_since < now() - interval '15 minutes', exists (select 1 from problems)
+      ),
+      'problems', (select coalesce(jsonb_agg(p.kind order by p.kind), '[]') from problems p),
+      'failed', c.failed,
+      'dead', c.dead,
+      'last_delivered_at', (
+        select max(l.at) from (values (true), (false)) m (livemode), private.last_delivery(m.livemode) l (at)
+        where isfinite(l.at)
+      ),
+      'last_fetched_at', (select max(e.received_at) from public.webhook_events e where e.delivery_count = 0)
+    ) || private.webhook_lag() || private.webhook_refusals() || coalesce((
+      select jsonb_build_object('endpoint', s.state, 'endpoint_checked_at', s.checked_at)
+      from private.webhook_endpoint_states s order by s.checked_at desc limit 1
+    ), '{}')
+    from counted c
+  );
+end;
 $$;
 comment on function private.webhooks_health() is
-  'Health check webhooks: events that could not be applied, deliveries that do not come (problems), and '
-  'how Stripe''s endpoint was when it was last looked at.';
+  'Health check webhooks: events that could not be applied, deliveries that do not come (problems), how late '
+  'they are, what was refused, and how Stripe''s endpoint was when it was last looked at.';
 
 create function private.jobs_health() returns jsonb
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select jsonb_build_object(
-    'status', private.worst_status(
-      count(*) filter (where j.status = 'dead') > 0,
-      min(j.run_at) filter (where j.status = 'queued') < now() - interval '15 minutes',
-      -- Nobody calls retry-jobs any more: mail, refunds and repairs stand still.
-      (select h.last_at from private.heartbeats h where h.name = 'retry_jobs') < now() - interval '10 minutes'
-    ),
-    'due', count(*) filter (where j.status = 'queued' and j.run_at <= now()),
-    'running', count(*) filter (where j.status = 'running'),
-    'dead', count(*) filter (where j.status = 'dead'),
-    'oldest_due_seconds',
-    coalesce(
-      floor(
-        extract(epoch from now() - min(j.run_at) filter (where j.status = 'queued' and j.run_at <= now()))
-      ), 0
-    ),
-    'last_run_at', (select h.last_at from private.heartbeats h where h.name = 'retry_jobs')
-  )
-  from private.jobs j where j.status in ('queued', 'running', 'dead')
+begin
+  return (
+    with counted as materialized (
+      select
+        (
+          select count(*) from (
+            select 1 from private.jobs where status = 'queued' and run_at <= now() limit 1000
+          ) x
+        ) as due,
+        (select count(*) from (select 1 from private.jobs where status = 'running' limit 1000) x) as running,
+        (select count(*) from (select 1 from private.jobs where status = 'dead' limit 1000) x) as dead,
+        (select min(j.run_at) from private.jobs j where j.status = 'queued') as due_since,
+        (select h.last_at from private.heartbeats h where h.name = 'retry_jobs') as last_run_at
+    )
+    select jsonb_build_object(
+      'status', case
+        -- Nobody calls retry-jobs any more: mail, refunds and repairs stand still.
+        when c.last_run_at < now() - interval '5 minutes' then 'down'
+        else private.worst_status(c.dead > 0, c.due_since < now() - interval '15 minutes')
+      end,
+      'due', c.due,
+      'running', c.running,
+      'dead', c.dead,
+      'oldest_due_seconds', coalesce(greatest(0, floor(extract(epoch from now() - c.due_since))), 0),
+      'last_run_at', c.last_run_at
+    )
+    from counted c
+  );
+end;
 $$;
 comment on function private.jobs_health() is
-  'Health check jobs: the backlog, the dead, and whether anybody works at all.';
+  'Health check jobs: the backlog, the dead, and whether anybody works at all: down when retry-jobs has not '
+  'been called for five minutes, which no shop gets over by itself.';
 
-create function private.providers_health() returns jsonb
-language sql
+create function private.stock_health() returns jsonb
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select jsonb_build_object(
-    'status', private.worst_status(bool_or(b.open_until is not null)),
-    'down', count(*) filter (where b.open_until is not null)
-  )
-    || coalesce(jsonb_object_agg(b.provider || '_failures', b.failures) filter (where b.failures > 0), '{}')
-  from private.circuit_breakers b
+begin
+  return (
+    with counted as materialized (
+      select count(*) as leaks
+      from (
+        select 1
+        from public.inventory_reservations r join public.orders o on o.id = r.order_id
+        -- A debit takes days, and holds its goods meanwhile.
+        where r.status = 'active' and r.expires_at < now() - interval '1 hour' and o.status <> 'processing'
+        limit 1000
+      ) x
+    )
+    select jsonb_build_object('status', private.worst_status(c.leaks > 0), 'leaks', c.leaks) from counted c
+  );
+end;
+$$;
+comment on function private.stock_health() is
+  'Health check stock: reservations that nobody can pay for any more, and that still hold goods an hour '
+  'after they should have ended (leaks).';
+
+create function private.mail_health() returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return (
+    with counted as materialized (
+      select
+        (
+          select count(*) from (select 1 from public.notifications where status = 'queued' limit 1000) x
+        ) as queued,
+        (
+          select count(*) from (
+            select 1 from public.notifications
+            where status in ('failed', 'bounced') and created_at > now() - interval '1 day'
+            limit 1000
+          ) x
+        ) as failed,
+        (select min(n.created_at) from public.notifications n where n.status = 'queued') as queued_since
+    )
+    select jsonb_build_object(
+      'status', private.worst_status(c.queued_since < now() - interval '1 hour'),
+      'queued', c.queued,
+      'oldest_queued_seconds', coalesce(floor(extract(epoch from now() - c.queued_since)), 0),
+      'failed_last_day', c.failed
+    )
+    from counted c
+  );
+end;
+$$;
+comment on function private.mail_health() is
+  'Health check mail: mails that wait, and those of the last day that did not arrive.';
+
+create function private.limiter_health() returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return (
+    select jsonb_build_object('status', 'ok', 'keys_last_minute', count(*))
+    from (
+      select 1 from private.rate_limits l where l.window_start > now() - interval '1 minute' limit 1000
+    ) x
+  );
+end;
+$$;
+comment on function private.limiter_health() is
+  'Health check limiter: how many keys the limiter in the database has counted in the last minute; none '
+  'where Upstash counts. A figure only: never degraded.';
+
+create function private.providers_health() returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return (
+    select jsonb_build_object(
+      'status', private.worst_status(bool_or(b.open_until is not null)),
+      'down', count(*) filter (where b.open_until is not null)
+    )
+      || coalesce(jsonb_object_agg(b.provider || '_failures', b.failures) filter (where b.failures > 0), '{}')
+    from private.circuit_breakers b
+  );
+end;
 $$;
 comment on function private.providers_health() is 'Health check providers: whose circuit breaker is open.';
 
 create function private.reconciliation_health() returns jsonb
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select jsonb_build_object(
-    'status', private.worst_status(
-      (select c.position from private.reconciliation_cursors c
-        where c.name = 'events') < now() - interval '3 hours',
-      exists (select 1 from private.delivery_problems() p where p.kind = 'reconciliation_drift')
-    ),
-    'events_read_to_at', (select c.position from private.reconciliation_cursors c where c.name = 'events'),
-    'drift_last_hour', coalesce((
-      select p.data -> 'last_hour' from private.delivery_problems() p where p.kind = 'reconciliation_drift'
-    ), '0'),
-    'repairs_last_day', (select count(*) from public.reconciliation_drift d
-      where d.found_at > now() - interval '1 day')
-  )
+begin
+  return (
+    with found as materialized (
+      select
+        (select c.position from private.reconciliation_cursors c where c.name = 'events') as read_to,
+        (
+          select p.data -> 'last_hour'
+          from private.delivery_problems() p where p.kind = 'reconciliation_drift'
+        ) as drift
+    )
+    select jsonb_build_object(
+      'status', private.worst_status(f.read_to < now() - interval '3 hours', f.drift is not null),
+      'events_read_to_at', f.read_to,
+      'drift_last_hour', coalesce(f.drift, '0'),
+      'repairs_last_day', (
+        select count(*) from (
+          select 1 from public.reconciliation_drift d where d.found_at > now() - interval '1 day' limit 1000
+        ) x
+      )
+    )
+    from found f
+  );
+end;
 $$;
 comment on function private.reconciliation_health() is
   'Health check reconciliation: how far Stripe''s events have been read, and what had to be repaired.';
@@ -2464,7 +2843,9 @@ begin
         'runs_failed', count(*) filter (where d.status = 'failed'),
         'last_run_at', max(d.start_time)
       )
-      from cron.job_run_details d join cron.job j on j.jobid = d.jobid
+      -- By the primary key: there is no index on the time, and ninety days of runs are kept.
+      from (select * from cron.job_run_details order by runid desc limit 500) d
+      join cron.job j on j.jobid = d.jobid
       where j.jobname = 'retry-jobs' and d.start_time > now() - interval '1 hour'
     $sql$ into v_runs;
   end if;
@@ -2491,51 +2872,62 @@ comment on function private.schedule_health() is
   'Health check schedule: failed runs of pg_cron and failed calls of pg_net; ok where there is neither.';
 
 create function private.audit_health() returns jsonb
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select jsonb_build_object(
-    'status', private.worst_status(
-      min(u.noted_at) < now() - interval '15 minutes',
-      exists (select 1 from public.alerts a where a.kind = 'audit_trail_broken' and a.status <> 'resolved')
-    ),
-    'unsealed', count(*),
-    'seals', (select coalesce(max(s.id), 0) from private.audit_seals s),
-    'newest_digest', (
-      select encode(s.digest, 'hex') from private.audit_seals s order by s.id desc limit 1
+begin
+  return (
+    select jsonb_build_object(
+      'status', private.worst_status(
+        exists (select 1 from private.audit_unsealed w where w.noted_at < now() - interval '15 minutes'),
+        exists (select 1 from public.alerts a where a.kind = 'audit_trail_broken' and a.status <> 'resolved')
+      ),
+      'unsealed', count(*),
+      'seals', (select coalesce(max(s.id), 0) from private.audit_seals s),
+      'newest_digest', (
+        select encode(s.digest, 'hex') from private.audit_seals s order by s.id desc limit 1
+      )
     )
-  )
-  from private.audit_unsealed u
+    from (select 1 from private.audit_unsealed limit 1000) u
+  );
+end;
 $$;
 comment on function private.audit_health() is
   'Health check audit: rows that wait to be sealed, how many seals there are, and the digest of the newest. '
   'Kept outside, it proves that the trail up to it is the one that was there.';
 
 create function public.get_health() returns jsonb
-language sql
+language plpgsql
 stable
 security definer
 set search_path = ''
 as $$
-  select jsonb_build_object('checks', jsonb_build_object(
-    'database', jsonb_build_object('status', 'ok'),
-    'webhooks', private.webhooks_health(),
-    'jobs', private.jobs_health(),
-    'providers', private.providers_health(),
-    'reconciliation', private.reconciliation_health(),
-    'schedule', private.schedule_health(),
-    'audit', private.audit_health(),
-    'staff', jsonb_build_object('status', 'ok', 'second_factor', private.setting('admin_require_mfa')),
-    'alerts', (
-      select jsonb_build_object(
-        'status', 'ok', 'open', count(*), 'critical', count(*) filter (where a.severity = 'critical')
+begin
+  return (
+    select jsonb_build_object('checks', jsonb_build_object(
+      'database', jsonb_build_object('status', 'ok'),
+      'webhooks', private.webhooks_health(),
+      'jobs', private.jobs_health(),
+      'providers', private.providers_health(),
+      'reconciliation', private.reconciliation_health(),
+      'schedule', private.schedule_health(),
+      'stock', private.stock_health(),
+      'mail', private.mail_health(),
+      'limiter', private.limiter_health(),
+      'audit', private.audit_health(),
+      'staff', jsonb_build_object('status', 'ok', 'second_factor', private.setting('admin_require_mfa')),
+      'alerts', (
+        select jsonb_build_object(
+          'status', 'ok', 'open', count(*), 'critical', count(*) filter (where a.severity = 'critical')
+        )
+        from public.alerts a where a.status = 'open'
       )
-      from public.alerts a where a.status = 'open'
-    )
-  ))
+    ))
+  );
+end;
 $$;
 comment on function public.get_health() is
   'Figures for the health endpoint: { checks: { name: { status, … } } }. Counts and times only, no personal '
-  'data.';
+  'data. Counts of what may grow stop at 1000.';
 grant execute on function public.get_health() to service_role;

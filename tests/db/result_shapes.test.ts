@@ -300,6 +300,7 @@ Deno.test("the shapes of the queue, the limits and the figures", async () => {
   assert.equal(typeof await rpc.enqueuePeriodicJobs({ admin_require_mfa: false }), "number");
   await sql`select private.enqueue_job('purge', 'shape', '{}', now(), 1)`;
   assert.ok(await rpc.countJobs() > 0);
+  assert.equal(typeof await rpc.checkSettledOrders(1), "boolean");
   const jobs = await rpc.claimJobs("shape", 1, 60);
   assert.equal(jobs.length, 1);
   for (const job of jobs) {

@@ -75,6 +75,7 @@ const privateDoors = [
   "mask_command",
   "note_unsealed",
   "on_email_changed",
+  "refuse_own_number",
   "report_setting",
   "run_staff_command",
   "shown_available",

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { freePort } from "../../scripts/lib/ports.ts";
-import { type Postgres, startPostgres } from "../../scripts/local/postgres.ts";
+import { NEW_DATA_VARIABLE, type Postgres, startPostgres } from "../../scripts/local/postgres.ts";
 import { startStack } from "../../scripts/local/stack.ts";
 import { eventually } from "../support/poll.ts";
 import { connect } from "../../scripts/lib/connection.ts";
@@ -163,7 +163,8 @@ for (const umask of ["022", "077"]) {
         "$DENO" install --quiet && exec "$DENO" run -A --quiet --no-check tests/support/postgres_parent.ts .local/postgres`;
       const parent = new Deno.Command("sh", {
         args: ["-c", script, "sh", checkout, root],
-        env: { DENO: Deno.execPath() },
+        // As on a machine where nothing has been created yet.
+        env: { DENO: Deno.execPath(), [NEW_DATA_VARIABLE]: "" },
         stdout: "piped",
         stderr: "piped",
       }).spawn();

@@ -5,7 +5,7 @@ import type { Subject } from "./subject.ts";
 
 const timeoutMs = 15_000;
 /** On Supabase the schedule calls once a minute, offline every two seconds. */
-const heartbeatLimitMs = 10 * 60_000;
+const heartbeatLimitMs = 5 * 60_000;
 const queueAgeLimitSeconds = 15 * 60;
 
 type Check = Record<string, unknown>;

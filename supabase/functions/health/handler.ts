@@ -9,12 +9,17 @@ export interface Deps {
   env: AuthEnv & Pick<Env, "allowedOrigins">;
   rpc: HealthCalls;
   log: Logger;
+  /** Milliseconds of a clock that only goes forward. */
+  elapsed(): number;
 }
+
+/** Whoever watches the shop polls it, and so may everybody: what anybody may see is read once for all of them. */
+const publicCache = "public, max-age=5";
 
 type Status = "ok" | "degraded" | "down";
 type Checks = HealthFigures["checks"];
 
-/** Answers `GET`: 200 while orders can be taken, 503 when not. */
+/** Answers `GET` and `HEAD`: 200 while orders can be taken and jobs are worked on, 503 when not. */
 export function handle(request: Request, deps: Deps): Promise<Response> {
   const endpoint = { methods: ["GET"] as const, allowedOrigins: deps.env.allowedOrigins, log: deps.log };
   return respond(request, endpoint, async ({ log }) => {
@@ -22,15 +27,20 @@ export function handle(request: Request, deps: Deps): Promise<Response> {
     const shown = kind === "secret" ? checks : withoutFigures(checks);
     const status = overall(checks);
     const code = status === "down" ? 503 : 200;
-    return new URL(request.url).searchParams.get("format") === "openmetrics"
+    const answer = new URL(request.url).searchParams.get("format") === "openmetrics"
       ? openMetrics(status, shown, code)
       : json({ status, checks: shown }, code);
+    answer.headers.set("vary", "apikey");
+    answer.headers.set("cache-control", kind === "secret" ? "no-store" : publicCache);
+    return answer;
   });
 }
 
-async function readChecks({ rpc }: Deps, log: Logger): Promise<Checks> {
+async function readChecks({ rpc, elapsed }: Deps, log: Logger): Promise<Checks> {
+  const startedAt = elapsed();
   try {
-    return (await rpc.getHealth()).checks;
+    const { checks } = await rpc.getHealth();
+    return { ...checks, database: { ...checks["database"], latency_ms: Math.round(elapsed() - startedAt) } };
   } catch (error) {
     log.error("health_not_read", { error });
     return { database: { status: "down" } };

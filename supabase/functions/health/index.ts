@@ -5,6 +5,11 @@ import { healthCalls } from "../_shared/database/health.ts";
 import { type Deps, handle } from "./handler.ts";
 
 const env = loadEnv();
-const deps: Deps = { env, rpc: healthCalls(createCall(env)), log: createLogger({ function: "health" }) };
+const deps: Deps = {
+  env,
+  rpc: healthCalls(createCall(env)),
+  log: createLogger({ function: "health" }),
+  elapsed: () => performance.now(),
+};
 
 export default { fetch: (request: Request) => handle(request, deps) };

@@ -42,7 +42,7 @@ comment on table public.inventory_journal is
   'count, import, edit (by hand, past the commands). Written by a trigger.';
 comment on column public.inventory_journal.actor is
   'Who: a member of staff, or for an order what settled it (event id, job); else the session''s user.';
-create index inventory_journal_variant_id_idx on public.inventory_journal (variant_id, id);
+create index inventory_journal_variant_id_idx on public.inventory_journal (variant_id, id) include (change);
 create index inventory_journal_order_id_idx on public.inventory_journal (order_id);
 
 create trigger refuse_change before update or delete on public.inventory_journal

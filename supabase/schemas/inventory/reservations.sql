@@ -24,7 +24,7 @@ comment on column public.inventory_reservations.quantity is
 comment on column public.inventory_reservations.returned is
   'Pieces that came back by themselves, on the shelf or damaged: quantity less these is what the order has.';
 create index inventory_reservations_variant_id_idx on public.inventory_reservations (variant_id)
-  where status <> 'released';
+  include (status, quantity, returned) where status <> 'released';
 create index inventory_reservations_due_idx on public.inventory_reservations (expires_at)
   where status = 'active';
 

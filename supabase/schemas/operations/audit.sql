@@ -92,6 +92,38 @@ create trigger refuse_change before update or delete on private.audit_leaves
 create trigger refuse_truncate before truncate on private.audit_leaves
   for each statement execute function private.refuse_any_change();
 
+create function private.refuse_own_number() returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  v_table constant text := format('%s.%s', tg_table_schema, tg_table_name);
+  v_last bigint;
+begin
+  begin
+    v_last := currval(pg_get_serial_sequence(v_table, tg_argv[0]));
+  exception when object_not_in_prerequisite_state then
+    -- Nothing was numbered in this session yet, so this row was not either.
+    v_last := null;
+  end;
+  if (to_jsonb(new) ->> tg_argv[0])::bigint is distinct from v_last then
+    raise exception 'rows of % are numbered by the database', v_table using errcode = 'SHAPP';
+  end if;
+  return new;
+end;
+$$;
+comment on function private.refuse_own_number() is
+  'Trigger of audited tables, for each row before it is written: its number is the one that was just drawn. '
+  'SHAPP: a number of somebody''s own choice, which would stand between rows that are sealed.';
+
+create trigger refuse_own_number before insert on public.order_events
+  for each row execute function private.refuse_own_number('id');
+create trigger refuse_own_number before insert on public.staff_commands
+  for each row execute function private.refuse_own_number('number');
+create trigger refuse_own_number before insert on public.inventory_journal
+  for each row execute function private.refuse_own_number('id');
+
 create function private.note_unsealed() returns trigger
 language plpgsql
 security definer
@@ -101,9 +133,6 @@ declare
   v_table constant text := format('%s.%s', tg_table_schema, tg_table_name);
   v_number constant bigint := (to_jsonb(new) ->> tg_argv[0])::bigint;
 begin
-  if tg_op = 'INSERT' and v_number <> currval(pg_get_serial_sequence(v_table, tg_argv[0])) then
-    raise exception 'rows of % are numbered by the database', v_table using errcode = 'SHAPP';
-  end if;
   -- Taken whether it is there or not, and before the salt goes: who seals it at this moment is waited for,
   -- and who comes later passes it by.
   insert into private.audit_unsealed (table_name, row_number) values (v_table, v_number)
@@ -115,8 +144,7 @@ begin
 end;
 $$;
 comment on function private.note_unsealed() is
-  'Trigger of audited tables: a row was written, or an erasure has changed it, so it waits to be sealed. '
-  'SHAPP: a number of somebody''s own choice, which would stand between rows that are sealed.';
+  'Trigger of audited tables: a row was written, or an erasure has changed it, so it waits to be sealed.';
 
 create trigger note_unsealed after insert or update on public.order_events
   for each row execute function private.note_unsealed('id');

@@ -87,10 +87,12 @@ comment on function private.webhook_silence() is
   'nothing since. Without money there is no silence, however long nothing comes.';
 
 create function private.delivery_problems() returns table (kind text, severity text, data jsonb)
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
+begin
+  return query
   (
     select 'webhook_silence', 'critical', jsonb_build_object(
       'livemode', s.livemode,
@@ -117,7 +119,8 @@ as $$
     jsonb_build_object('last_hour', count(*), 'last_id', max(d.object_id))
   from private.recent_drift() d
   where d.found_at < now() - interval '10 minutes'
-  having count(*) > 0
+  having count(*) > 0;
+end;
 $$;
 comment on function private.delivery_problems() is
   'Why deliveries are not to be relied on, at most one row a kind: webhook_silence, '

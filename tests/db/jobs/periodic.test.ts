@@ -74,8 +74,10 @@ test("enqueue_periodic_jobs() notes that somebody works, and health says so when
   const status = async () =>
     (await sql`select public.get_health() #>> '{checks,jobs,status}' as status`)[0]?.status;
   assert.equal(await status(), "ok");
-  await sql`update private.heartbeats set last_at = now() - interval '11 minutes'`;
-  assert.equal(await status(), "degraded");
+  await sql`update private.heartbeats set last_at = now() - interval '4 minutes'`;
+  assert.equal(await status(), "ok");
+  await sql`update private.heartbeats set last_at = now() - interval '6 minutes'`;
+  assert.equal(await status(), "down");
   await sql`select public.enqueue_periodic_jobs()`;
   assert.equal(await status(), "ok");
 });

@@ -60,12 +60,13 @@ export async function redriveRefund(sql: Db, requestId: string): Promise<void> {
 
 /** Delivers moves one after the other and returns the outcomes. */
 export async function deliver(sql: Db, moves: Move[]): Promise<string[]> {
-  const outcomes: string[] = [];
-  for (const move of moves) {
-    const [row] = await sql`select search.move(${sql.json(JSON.parse(JSON.stringify(move)))}) as outcome`;
-    outcomes.push(row?.["outcome"]);
-  }
-  return outcomes;
+  const rows = await sql`
+    select search.move(m.value) as outcome
+    from (
+      select value from jsonb_array_elements(${sql.json(JSON.parse(JSON.stringify(moves)))})
+        with ordinality x (value, place) order by x.place
+    ) m`;
+  return rows.map((row) => row["outcome"]);
 }
 
 /** How an order stands, in the words of {@linkcode Ending}. */

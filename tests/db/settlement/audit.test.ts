@@ -71,6 +71,11 @@ for (const [table, number] of Object.entries(tables)) {
       const between = `insert into public.${table} (${number}, ${list}) overriding system value
         select 0, ${list} from public.${table} limit 1`;
       assert.equal(await refusal(tx, tx.unsafe(between)), "SHAPP", "a number of one's own");
+      if (table !== "staff_commands") {
+        const several = `insert into public.${table} (${list})
+          select ${list} from public.${table}, generate_series(1, 3) limit 3`;
+        assert.equal(await refusal(tx, tx.unsafe(several)), null, "several rows at once");
+      }
     });
   });
 

@@ -171,3 +171,87 @@ Deno.test("assertInvariants() fails when settling again would change something",
   await sql`select private.settle_order(${paidId}, 'test')`;
   await assertInvariants(sql);
 });
+
+/** Runs the watch until nothing waits; the alert that is open then. */
+async function watched(tx: postgres.ReservedSql) {
+  for (let step = 0; step < 100; step++) {
+    const [row] = await tx`select public.check_settled_orders(100) as more`;
+    if (!row?.["more"]) {
+      return await tx`select severity, count, data from public.alerts
+        where kind = 'invariant_violated' and status <> 'resolved'`;
+    }
+  }
+  throw new Error("the watch does not come to an end");
+}
+
+/** Rules that speak of stock or of an order: what settling leaves behind. The audit trail has a watch of its own. */
+for (const [rule, damage] of Object.entries(damages)) {
+  Deno.test(`check_settled_orders() tells of what was settled, and when it is over: ${rule}`, async () => {
+    await undone(sql, async (tx) => {
+      await tx`update private.unchecked_orders set violations = null`;
+      assert.deepEqual([...await watched(tx)], []);
+      await tx`savepoint sound`;
+      await tx`set local session_replication_role = replica`;
+      await damage(tx);
+      await tx`set local session_replication_role = default`;
+      // As settle_order() does for what it touches, in the transaction that did it.
+      await tx`insert into private.unchecked_orders (order_id) select id from public.orders`;
+      const [alert] = await watched(tx);
+      const broken = await tx`select distinct invariant from public.check_invariants()`;
+      assert(broken.some((row) => row["invariant"] === rule));
+      assert.deepEqual([alert?.["severity"], alert?.["count"]], ["critical", 1]);
+      const [again] = await watched(tx);
+      assert.deepEqual(again, alert, "what is known is not told again");
+      const named = await tx`
+        select distinct v ->> 'invariant' as rule from private.unchecked_orders u, jsonb_array_elements(u.violations) v
+        union select invariant from private.check_queue()`;
+      assert(named.some((row) => row["rule"] === rule), named.map((row) => row["rule"]).join("; "));
+      // Undone by a savepoint, the alert is too: what was broken is put back as if it were still known.
+      const [state] = await tx`select jsonb_agg(to_jsonb(u)) as rows from private.unchecked_orders u`;
+      await tx`rollback to savepoint sound`;
+      await tx`select private.raise_alert('invariant_violated', 'critical', 'invariant_violated', '{}')`;
+      await tx`insert into private.unchecked_orders
+        select * from jsonb_populate_recordset(null::private.unchecked_orders, coalesce(${
+        state?.["rows"] ?? null
+      }::jsonb, '[]'))`;
+      assert.deepEqual([...await watched(tx)], [], "over");
+      assert.deepEqual([...await tx`select * from private.unchecked_orders`], []);
+    });
+  });
+}
+
+Deno.test("settling notes an order in its own transaction, and all of them are noted once a day", async () => {
+  await undone(sql, async (tx) => {
+    await watched(tx);
+    await tx`select private.settle_order(${paidId}, 'test')`;
+    assert.deepEqual(
+      (await tx`select order_id from private.unchecked_orders`).map((row) => row["order_id"]),
+      [
+        paidId,
+      ],
+    );
+    await watched(tx);
+    await tx`update private.heartbeats set last_at = now() - interval '25 hours' where name = 'all_orders_noted'`;
+    await tx`select private.note_all_orders()`;
+    const [counts] = await tx`select (select count(*) from private.unchecked_orders) as noted,
+      (select count(*) from public.orders) as orders`;
+    assert.equal(counts?.["noted"], counts?.["orders"]);
+  });
+});
+
+Deno.test("an order that is being settled is not taken for checked", async () => {
+  await undone(sql, (tx) => watched(tx).then(() => {}));
+  const settling = await sql.reserve();
+  try {
+    await sql`delete from private.unchecked_orders`;
+    await sql`insert into private.heartbeats (name) values ('all_orders_noted') on conflict (name) do update set last_at = now()`;
+    await sql`insert into private.unchecked_orders (order_id) values (${paidId})`;
+    await settling`begin`;
+    await settling`select private.settle_order(${paidId}, 'test')`;
+    assert.equal((await sql`select public.check_settled_orders(100) as more`)[0]?.["more"], false);
+    await settling`commit`;
+    assert.equal((await sql`select from private.unchecked_orders`).length, 1);
+  } finally {
+    settling.release();
+  }
+});

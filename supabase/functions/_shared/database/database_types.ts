@@ -760,6 +760,9 @@ isOneToOne: false
               "detail": Json,"invariant": string
             }[]
                            },
+"check_settled_orders":
+{ Args: { "p_limit": number }; Returns: boolean
+                           },
 "claim_jobs":
 { Args: { "p_lease_seconds": number,"p_limit": number,"p_worker": string }; Returns: {
               "attempts": number,"created_at": string,"id": number,"kind": string,"lease_id": string,"max_attempts": number,"payload": Json

@@ -1,6 +1,9 @@
 /** Figures about the system itself. */
 import type { Call } from "./client.ts";
 
+/** A database that has not answered by then is down: monitors give up after five to ten seconds. */
+const timeoutMs = 3_000;
+
 export type HealthCalls = ReturnType<typeof healthCalls>;
 
 /** Each check has a `status`, and figures of its own. */
@@ -9,5 +12,5 @@ export type HealthFigures = {
 };
 
 export const healthCalls = (call: Call) => ({
-  getHealth: () => call("get_health", {}) as Promise<HealthFigures>,
+  getHealth: () => call.within(() => timeoutMs)("get_health", {}) as Promise<HealthFigures>,
 });

@@ -54,6 +54,9 @@ export const queueCalls = (call: Call) => ({
   /** Removes up to `limit` old rows of each kind; `more`: call again. */
   purgeOldData: (limit: number) => call("purge_old_data", { p_limit: limit }) as Promise<PurgeReport>,
 
+  /** Checks up to `limit` orders that were settled, and raises the alert; true: there are more. */
+  checkSettledOrders: (limit: number): Promise<boolean> => call("check_settled_orders", { p_limit: limit }),
+
   /** Queues dead and failed events and jobs again; see the SQL function. */
   redrive: (selection: RedriveSelection) => call("redrive", selection) as Promise<RedrivenItem[]>,
 });

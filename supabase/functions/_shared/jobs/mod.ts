@@ -1,5 +1,6 @@
 /** The registry of job kinds: one line per kind. A new kind is a line here, one in private.job_kinds, and a test. */
 import type { Job } from "../database/jobs.ts";
+import { checkOrders } from "./check_orders.ts";
 import { checkWebhookEndpoint } from "./check_webhook_endpoint.ts";
 import { closeDispute } from "./close_dispute.ts";
 import { deleteStripeCustomer } from "./delete_stripe_customer.ts";
@@ -50,6 +51,7 @@ const registry: Record<string, JobHandler> = {
   refresh_webhook_addresses: refreshWebhookAddresses,
   check_webhook_endpoint: checkWebhookEndpoint,
   delete_stripe_customer: deleteStripeCustomer,
+  check_orders: checkOrders,
   purge,
 };
 

@@ -178,6 +178,7 @@ export const de: Texts = {
       refund_refused: "Stripe lehnt eine Erstattung ab.",
       duplicate_payment: "Eine Bestellung wurde zweimal bezahlt. Die zweite Zahlung geht zurück.",
       audit_trail_broken: "Das Protokoll wurde an den Regeln der Datenbank vorbei geändert.",
+      invariant_violated: "Etwas, das für Bestellungen, Geld oder Lager immer gelten muss, gilt nicht.",
       cancelled_order_paid: "Eine stornierte Bestellung wurde bezahlt. Das Geld geht zurück.",
     },
   },

@@ -178,6 +178,7 @@ export const en = {
       refund_refused: "Stripe refuses a refund.",
       duplicate_payment: "An order was paid twice. The second payment goes back.",
       audit_trail_broken: "The audit trail was changed past the rules of the database.",
+      invariant_violated: "Something that must always be true of orders, money or stock is not.",
       cancelled_order_paid: "A cancelled order was paid. Its money goes back.",
     } as Record<string, string>,
   },
