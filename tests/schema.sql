@@ -700,9 +700,10 @@ table public.inventory_journal (
 comment on table public.inventory_journal is 'Append-only: every change of on_hand. kind: opening (the row was made), sale and release (goods of an order go and, not sent after all or all together, come back), return (pieces came back), exchange (pieces go out for those that come back, or after all do not), adjustment, count, import, edit (by hand, past the commands). Written by a trigger.';
 comment on column public.inventory_journal.actor is 'Who: a member of staff, or for an order what settled it (event id, job); else the session''s user.';
 CREATE INDEX inventory_journal_order_id_idx ON public.inventory_journal USING btree (order_id);
-CREATE INDEX inventory_journal_variant_id_idx ON public.inventory_journal USING btree (variant_id, id);
+CREATE INDEX inventory_journal_variant_id_idx ON public.inventory_journal USING btree (variant_id, id) INCLUDE (change);
 CREATE TRIGGER note_unsealed AFTER INSERT OR UPDATE ON public.inventory_journal FOR EACH ROW EXECUTE FUNCTION private.note_unsealed('id');
 CREATE TRIGGER refuse_change BEFORE DELETE OR UPDATE ON public.inventory_journal FOR EACH ROW EXECUTE FUNCTION private.refuse_change();
+CREATE TRIGGER refuse_own_number BEFORE INSERT ON public.inventory_journal FOR EACH ROW EXECUTE FUNCTION private.refuse_own_number('id');
 CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON public.inventory_journal FOR EACH STATEMENT EXECUTE FUNCTION private.refuse_change();
 row level security on public.inventory_journal;
 policy inventory_journal_read on public.inventory_journal as permissive for select to authenticated using (( SELECT private.is_admin() AS is_admin));
@@ -751,7 +752,7 @@ comment on column public.inventory_reservations.quantity is 'Pieces of the line,
 comment on column public.inventory_reservations.returned is 'Pieces that came back by themselves, on the shelf or damaged: quantity less these is what the order has.';
 CREATE INDEX inventory_reservations_active_idx ON public.inventory_reservations USING btree (order_id) WHERE (status = 'active'::text);
 CREATE INDEX inventory_reservations_due_idx ON public.inventory_reservations USING btree (expires_at) WHERE (status = 'active'::text);
-CREATE INDEX inventory_reservations_variant_id_idx ON public.inventory_reservations USING btree (variant_id) WHERE (status <> 'released'::text);
+CREATE INDEX inventory_reservations_variant_id_idx ON public.inventory_reservations USING btree (variant_id) INCLUDE (status, quantity, returned) WHERE (status <> 'released'::text);
 CREATE TRIGGER refuse_lost_hold BEFORE DELETE ON public.inventory_reservations FOR EACH ROW WHEN ((old.status <> 'released'::text)) EXECUTE FUNCTION private.refuse_lost_hold();
 row level security on public.inventory_reservations;
 policy inventory_reservations_read on public.inventory_reservations as permissive for select to authenticated using (( SELECT private.is_admin() AS is_admin));
@@ -813,6 +814,7 @@ comment on table public.order_events is 'Append-only audit trail: what happened 
 CREATE INDEX order_events_order_id_idx ON public.order_events USING btree (order_id, id);
 CREATE TRIGGER note_unsealed AFTER INSERT OR UPDATE ON public.order_events FOR EACH ROW EXECUTE FUNCTION private.note_unsealed('id');
 CREATE TRIGGER refuse_change BEFORE DELETE OR UPDATE ON public.order_events FOR EACH ROW EXECUTE FUNCTION private.refuse_change();
+CREATE TRIGGER refuse_own_number BEFORE INSERT ON public.order_events FOR EACH ROW EXECUTE FUNCTION private.refuse_own_number('id');
 CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON public.order_events FOR EACH STATEMENT EXECUTE FUNCTION private.refuse_change();
 row level security on public.order_events;
 policy order_events_read on public.order_events as permissive for select to authenticated using (( SELECT private.is_admin() AS is_admin));
@@ -1435,6 +1437,7 @@ CREATE TRIGGER mask_command BEFORE INSERT ON public.staff_commands FOR EACH ROW 
 CREATE TRIGGER note_unsealed AFTER INSERT OR UPDATE ON public.staff_commands FOR EACH ROW EXECUTE FUNCTION private.note_unsealed('number');
 CREATE TRIGGER refuse_change BEFORE UPDATE ON public.staff_commands FOR EACH ROW WHEN ((old.result IS NOT NULL)) EXECUTE FUNCTION private.refuse_change();
 CREATE TRIGGER refuse_delete BEFORE DELETE ON public.staff_commands FOR EACH ROW EXECUTE FUNCTION private.refuse_change();
+CREATE TRIGGER refuse_own_number BEFORE INSERT ON public.staff_commands FOR EACH ROW EXECUTE FUNCTION private.refuse_own_number('number');
 CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON public.staff_commands FOR EACH STATEMENT EXECUTE FUNCTION private.refuse_change();
 CREATE TRIGGER run_staff_command AFTER INSERT ON public.staff_commands FOR EACH ROW EXECUTE FUNCTION private.run_staff_command();
 CREATE TRIGGER sign_staff_command BEFORE INSERT ON public.staff_commands FOR EACH ROW EXECUTE FUNCTION private.sign_staff_command();
@@ -2140,8 +2143,7 @@ CREATE OR REPLACE FUNCTION private.check_amounts(p_orders uuid[])
  RETURNS TABLE(invariant text, detail jsonb)
  LANGUAGE plpgsql
  STABLE
- SET search_path TO ''
- SET plan_cache_mode TO 'force_custom_plan';
+ SET search_path TO '';
 comment on function private.check_amounts(p_orders uuid[]) is 'Rules about the figures of orders: see check_invariants().';
 
 
@@ -2164,8 +2166,7 @@ CREATE OR REPLACE FUNCTION private.check_order_state(p_orders uuid[])
  RETURNS TABLE(invariant text, detail jsonb)
  LANGUAGE plpgsql
  STABLE
- SET search_path TO ''
- SET plan_cache_mode TO 'force_custom_plan';
+ SET search_path TO '';
 comment on function private.check_order_state(p_orders uuid[]) is 'Rules about the state of orders: see check_invariants().';
 
 
@@ -2188,8 +2189,7 @@ CREATE OR REPLACE FUNCTION private.check_outbox(p_orders uuid[])
  RETURNS TABLE(invariant text, detail jsonb)
  LANGUAGE plpgsql
  STABLE
- SET search_path TO ''
- SET plan_cache_mode TO 'force_custom_plan';
+ SET search_path TO '';
 comment on function private.check_outbox(p_orders uuid[]) is 'Rules about effects that are owed: see check_invariants().';
 
 
@@ -2204,8 +2204,7 @@ CREATE OR REPLACE FUNCTION private.check_parcels(p_orders uuid[])
  RETURNS TABLE(invariant text, detail jsonb)
  LANGUAGE plpgsql
  STABLE
- SET search_path TO ''
- SET plan_cache_mode TO 'force_custom_plan';
+ SET search_path TO '';
 comment on function private.check_parcels(p_orders uuid[]) is 'Rules about what has left the house: see check_invariants().';
 
 
@@ -2213,8 +2212,7 @@ CREATE OR REPLACE FUNCTION private.check_payments(p_orders uuid[])
  RETURNS TABLE(invariant text, detail jsonb)
  LANGUAGE plpgsql
  STABLE
- SET search_path TO ''
- SET plan_cache_mode TO 'force_custom_plan';
+ SET search_path TO '';
 comment on function private.check_payments(p_orders uuid[]) is 'Rules about money that came: see check_invariants().';
 
 
@@ -2237,8 +2235,7 @@ CREATE OR REPLACE FUNCTION private.check_refunds(p_orders uuid[])
  RETURNS TABLE(invariant text, detail jsonb)
  LANGUAGE plpgsql
  STABLE
- SET search_path TO ''
- SET plan_cache_mode TO 'force_custom_plan';
+ SET search_path TO '';
 comment on function private.check_refunds(p_orders uuid[]) is 'Rules about money that goes back: see check_invariants().';
 
 
@@ -2246,8 +2243,7 @@ CREATE OR REPLACE FUNCTION private.check_reservations(p_orders uuid[])
  RETURNS TABLE(invariant text, detail jsonb)
  LANGUAGE plpgsql
  STABLE
- SET search_path TO ''
- SET plan_cache_mode TO 'force_custom_plan';
+ SET search_path TO '';
 comment on function private.check_reservations(p_orders uuid[]) is 'Rules about the stock of orders: see check_invariants().';
 
 
@@ -2263,8 +2259,7 @@ CREATE OR REPLACE FUNCTION private.check_stock(p_orders uuid[])
  RETURNS TABLE(invariant text, detail jsonb)
  LANGUAGE plpgsql
  STABLE
- SET search_path TO ''
- SET plan_cache_mode TO 'force_custom_plan';
+ SET search_path TO '';
 comment on function private.check_stock(p_orders uuid[]) is 'Rules about what is on the shelf: see check_invariants().';
 
 
@@ -3258,7 +3253,7 @@ CREATE OR REPLACE FUNCTION private.note_unsealed()
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function private.note_unsealed() is 'Trigger of audited tables: a row was written, or an erasure has changed it, so it waits to be sealed. SHAPP: a number of somebody''s own choice, which would stand between rows that are sealed.';
+comment on function private.note_unsealed() is 'Trigger of audited tables: a row was written, or an erasure has changed it, so it waits to be sealed.';
 
 
 CREATE OR REPLACE FUNCTION private.notification_problem(n notifications, o orders)
@@ -3869,6 +3864,14 @@ CREATE OR REPLACE FUNCTION private.refuse_lost_hold()
  LANGUAGE plpgsql
  SET search_path TO '';
 comment on function private.refuse_lost_hold() is 'Trigger of inventory_reservations: a hold that is deleted, alone or with its order, would leave goods that nobody has and nobody can sell.';
+
+
+CREATE OR REPLACE FUNCTION private.refuse_own_number()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO '';
+comment on function private.refuse_own_number() is 'Trigger of audited tables, for each row before it is written: its number is the one that was just drawn. SHAPP: a number of somebody''s own choice, which would stand between rows that are sealed.';
 
 
 CREATE OR REPLACE FUNCTION private.refuse_refund(o orders, p_refundable bigint, p_amount bigint)
