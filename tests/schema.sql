@@ -372,6 +372,7 @@ CASE key
     ELSE true
 END),
   constraint settings_recovery_fits CHECK (private.recovery_setting_fits(key, value)),
+  constraint settings_retention_fits CHECK (((key !~ '^retention_[a-z]+_days$'::text) OR ((jsonb_typeof(value) = 'number'::text) AND ((value #>> '{}'::text[]) ~ '^[1-9][0-9]{0,3}$'::text)))),
   constraint settings_shop_fits CHECK (private.shop_setting_fits(key, value))
 );
 comment on table private.settings is 'Switches read by SQL functions. Change a value with update; it takes effect at once.';
@@ -702,6 +703,7 @@ CREATE INDEX inventory_journal_order_id_idx ON public.inventory_journal USING bt
 CREATE INDEX inventory_journal_variant_id_idx ON public.inventory_journal USING btree (variant_id, id) INCLUDE (change);
 CREATE TRIGGER note_unsealed AFTER INSERT OR UPDATE ON public.inventory_journal FOR EACH ROW EXECUTE FUNCTION private.note_unsealed('id');
 CREATE TRIGGER refuse_change BEFORE DELETE OR UPDATE ON public.inventory_journal FOR EACH ROW EXECUTE FUNCTION private.refuse_change();
+CREATE TRIGGER refuse_own_number BEFORE INSERT ON public.inventory_journal FOR EACH ROW EXECUTE FUNCTION private.refuse_own_number('id');
 CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON public.inventory_journal FOR EACH STATEMENT EXECUTE FUNCTION private.refuse_change();
 row level security on public.inventory_journal;
 policy inventory_journal_read on public.inventory_journal as permissive for select to authenticated using (( SELECT private.is_admin() AS is_admin));
@@ -812,6 +814,7 @@ comment on table public.order_events is 'Append-only audit trail: what happened 
 CREATE INDEX order_events_order_id_idx ON public.order_events USING btree (order_id, id);
 CREATE TRIGGER note_unsealed AFTER INSERT OR UPDATE ON public.order_events FOR EACH ROW EXECUTE FUNCTION private.note_unsealed('id');
 CREATE TRIGGER refuse_change BEFORE DELETE OR UPDATE ON public.order_events FOR EACH ROW EXECUTE FUNCTION private.refuse_change();
+CREATE TRIGGER refuse_own_number BEFORE INSERT ON public.order_events FOR EACH ROW EXECUTE FUNCTION private.refuse_own_number('id');
 CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON public.order_events FOR EACH STATEMENT EXECUTE FUNCTION private.refuse_change();
 row level security on public.order_events;
 policy order_events_read on public.order_events as permissive for select to authenticated using (( SELECT private.is_admin() AS is_admin));
@@ -1434,6 +1437,7 @@ CREATE TRIGGER mask_command BEFORE INSERT ON public.staff_commands FOR EACH ROW 
 CREATE TRIGGER note_unsealed AFTER INSERT OR UPDATE ON public.staff_commands FOR EACH ROW EXECUTE FUNCTION private.note_unsealed('number');
 CREATE TRIGGER refuse_change BEFORE UPDATE ON public.staff_commands FOR EACH ROW WHEN ((old.result IS NOT NULL)) EXECUTE FUNCTION private.refuse_change();
 CREATE TRIGGER refuse_delete BEFORE DELETE ON public.staff_commands FOR EACH ROW EXECUTE FUNCTION private.refuse_change();
+CREATE TRIGGER refuse_own_number BEFORE INSERT ON public.staff_commands FOR EACH ROW EXECUTE FUNCTION private.refuse_own_number('number');
 CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON public.staff_commands FOR EACH STATEMENT EXECUTE FUNCTION private.refuse_change();
 CREATE TRIGGER run_staff_command AFTER INSERT ON public.staff_commands FOR EACH ROW EXECUTE FUNCTION private.run_staff_command();
 CREATE TRIGGER sign_staff_command BEFORE INSERT ON public.staff_commands FOR EACH ROW EXECUTE FUNCTION private.sign_staff_command();
@@ -3249,7 +3253,7 @@ CREATE OR REPLACE FUNCTION private.note_unsealed()
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function private.note_unsealed() is 'Trigger of audited tables: a row was written, or an erasure has changed it, so it waits to be sealed. SHAPP: a number of somebody''s own choice, which would stand between rows that are sealed.';
+comment on function private.note_unsealed() is 'Trigger of audited tables: a row was written, or an erasure has changed it, so it waits to be sealed.';
 
 
 CREATE OR REPLACE FUNCTION private.notification_problem(n notifications, o orders)
@@ -3860,6 +3864,14 @@ CREATE OR REPLACE FUNCTION private.refuse_lost_hold()
  LANGUAGE plpgsql
  SET search_path TO '';
 comment on function private.refuse_lost_hold() is 'Trigger of inventory_reservations: a hold that is deleted, alone or with its order, would leave goods that nobody has and nobody can sell.';
+
+
+CREATE OR REPLACE FUNCTION private.refuse_own_number()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO '';
+comment on function private.refuse_own_number() is 'Trigger of audited tables, for each row before it is written: its number is the one that was just drawn. SHAPP: a number of somebody''s own choice, which would stand between rows that are sealed.';
 
 
 CREATE OR REPLACE FUNCTION private.refuse_refund(o orders, p_refundable bigint, p_amount bigint)
