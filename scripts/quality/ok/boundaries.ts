@@ -142,8 +142,8 @@ function circles(modules: Module[]): string[] {
 }
 
 /**
- * Exported values that no other module names. Tests count: what is exported for them is used. Types may be part of an
- * exported signature, so they are left out, and so is what a tool generates.
+ * Exported values that no other module names, and types that nobody names at all: one that its own module names may be
+ * part of an exported signature. Tests count: what is exported for them is used. What a tool generates is left out.
  */
 function unusedExports(modules: Module[]): string[] {
   const importers = new Map<string, string[]>();
@@ -154,16 +154,24 @@ function unusedExports(modules: Module[]): string[] {
   }
   return modules.filter(({ path }) => !path.endsWith("/database_types.ts")).flatMap(({ path, text }) => {
     const users = importers.get(path) ?? [];
-    const names = [
-      ...withoutComments(text).matchAll(
-        /^export (?:async function\*?|function\*?|class|abstract class|const|let) ([A-Za-z_$][\w$]*)/gm,
-      ),
-    ].map((match) => match[1] ?? "");
-    return names.filter((name) =>
-      !users.some((user) => new RegExp(`(?<![\\w$])${name.replaceAll("$", "\\$")}(?![\\w$])`).test(user))
-    )
+    const code = withoutComments(text);
+    const values = exported(
+      code,
+      /^export (?:async function\*?|function\*?|class|abstract class|const|let) ([A-Za-z_$][\w$]*)/gm,
+    );
+    const types = exported(code, /^export (?:type|interface) ([A-Za-z_$][\w$]*)/gm)
+      .filter((name) => (code.match(mentionOf(name)) ?? []).length === 1);
+    return [...values, ...types].filter((name) => !users.some((user) => mentionOf(name).test(user)))
       .map((name) => `${path} exports ${name}, which nothing imports`);
   });
+}
+
+function exported(code: string, pattern: RegExp): string[] {
+  return [...code.matchAll(pattern)].map((match) => match[1] ?? "");
+}
+
+function mentionOf(name: string): RegExp {
+  return new RegExp(`(?<![\\w$])${name.replaceAll("$", "\\$")}(?![\\w$])`, "g");
 }
 
 /** Its platform packages carry the PostgreSQL programs, which are run and not imported. */

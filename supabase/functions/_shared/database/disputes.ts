@@ -3,8 +3,6 @@ import type { Address } from "../stripe_events/facts.ts";
 import type { Call, Known, Returned } from "./client.ts";
 import type { OrderLine } from "./orders.ts";
 
-export type DisputeCalls = ReturnType<typeof disputeCalls>;
-
 /** A mail that has been sent to the buyer. */
 export type SentMail = { template: string; recipient: string | null; sent_at: string };
 

@@ -2,8 +2,6 @@
 import type { Arguments, Call, Json, Known, Returned } from "./client.ts";
 import { maskedOrNull } from "./storable.ts";
 
-export type QueueCalls = ReturnType<typeof queueCalls>;
-
 export type Job = Known<Returned<"claim_jobs">[number], { payload: { [field: string]: Json | undefined } }>;
 
 /** How a job ended, for `finishJobs`. */

@@ -4,8 +4,6 @@ import type { Judgement } from "../stripe_events/judge.ts";
 import type { Call, Known, Returned } from "./client.ts";
 import { type EventOutcome, judged } from "./events.ts";
 
-export type ReconciliationCalls = ReturnType<typeof reconciliationCalls>;
-
 /** The state that Stripe reports of an object; `amount` is the received amount of a payment. */
 export interface ObjectState {
   kind: "payment" | "refund" | "dispute";

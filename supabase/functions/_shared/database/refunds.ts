@@ -1,8 +1,6 @@
 /** Refunds, as the queue makes them. */
 import type { Call, Known, Returned } from "./client.ts";
 
-export type RefundCalls = ReturnType<typeof refundCalls>;
-
 /** Whether a refund may be made now; `by`, when overtaken: the refund or request that may stand in for it. */
 export type RefundJudgement = Known<Returned<"judge_refund">, {
   outcome: "go" | "made" | "overtaken";
