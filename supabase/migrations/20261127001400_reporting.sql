@@ -799,7 +799,7 @@ left join (values
   ('webhook_endpoint_changed', 'deno task setup brings the endpoint back to what it should be.'),
   ('webhook_endpoint_disabled', 'Enable the endpoint in Stripe''s dashboard.'),
   ('webhook_other_livemode', 'Remove the wrong endpoint at Stripe.'),
-  ('webhook_silence', 'Stripe delivers nothing: deno task doctor says why.'),
+  ('webhook_silence', 'deno task doctor, then Event deliveries in Stripe''s dashboard.'),
   ('webhook_thin_payload', 'Choose snapshot payloads at the endpoint.')
 ) as g (kind, what_to_do) on g.kind = a.kind
 where (select private.sees_reports()) and a.status <> 'resolved'
