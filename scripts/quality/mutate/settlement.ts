@@ -6,6 +6,7 @@ const stock = files("derive", "late_money", "sell_out");
 const refunds = files(
   "refunds",
   "refund_commands",
+  "refund_restock",
   "refunds_given_up",
   "attention",
   "disputes",
