@@ -4,6 +4,8 @@ import { shopFloor } from "./shop_floor.ts";
 import { WHITE_SHIRT } from "./shopper.ts";
 
 const { floor, test } = shopFloor();
+/** A window of its own takes a busy machine long. */
+const popupMs = 60_000;
 
 test("account: a sign-up is asked to open the link in the inbox, and then sees its guest orders", async () => {
   const { shopper, payment } = await floor().visitor();
@@ -31,13 +33,15 @@ test("account: a sign-up is asked to open the link in the inbox, and then sees i
   await page.getByRole("button", { name: "Send it again" }).click();
   await page.getByText("Sent again").waitFor();
 
-  const opening = page.waitForEvent("popup");
-  await page.getByRole("link", { name: "Open the inbox" }).click();
-  const inbox = await opening;
+  const [inbox] = await Promise.all([
+    page.waitForEvent("popup", { timeout: popupMs }),
+    page.getByRole("link", { name: "Open the inbox" }).click(),
+  ]);
   await inbox.getByRole("link", { name: new RegExp(email) }).first().click();
-  const returning = inbox.waitForEvent("popup");
-  await inbox.frameLocator("iframe").getByRole("link", { name: "Confirm your e-mail address" }).click();
-  const store = await returning;
+  const [store] = await Promise.all([
+    inbox.waitForEvent("popup", { timeout: popupMs }),
+    inbox.frameLocator("iframe").getByRole("link", { name: "Confirm your e-mail address" }).click(),
+  ]);
   await store.getByRole("heading", { name: "My orders" }).waitFor();
   assert.equal(new URL(store.url()).hash, "", "the session does not stay in the address");
   await store.locator(`[data-order="${number}"]`).waitFor();
