@@ -69,6 +69,13 @@ export async function deliver(sql: Db, moves: Move[]): Promise<string[]> {
   return rows.map((row) => row["outcome"]);
 }
 
+/** Delivers each move in a transaction of its own, as Stripe and the page make them: what others do comes between. */
+export async function deliverEach(sql: Db, moves: Move[]): Promise<string[]> {
+  const outcomes: string[] = [];
+  for (const move of moves) outcomes.push(...await deliver(sql, [move]));
+  return outcomes;
+}
+
 /** How an order stands, in the words of {@linkcode Ending}. */
 export async function endingOf(sql: Db, story: Story): Promise<Ending> {
   const { orderId } = story.frame;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import postgres from "postgres";
-import { deliver, endingOf } from "./arrange.ts";
+import { deliver, deliverEach, endingOf } from "./arrange.ts";
 import { randomFrom } from "./runs.ts";
 import { explore, searchDatabase, undone } from "./search.ts";
 import { attachment, attachSession, beginOrder } from "./shop.ts";
@@ -117,7 +117,7 @@ Deno.test("all callers at once, each several times: every effect happens once, n
     // Each client works off its share; a deadlock would come out as an event that is queued.
     const outcomes = await Promise.all(
       clients.map((client, lane) =>
-        deliver(client, calls.filter((_, index) => index % clients.length === lane))
+        deliverEach(client, calls.filter((_, index) => index % clients.length === lane))
       ),
     );
     assert(!outcomes.flat().includes("queued"), "no call failed");

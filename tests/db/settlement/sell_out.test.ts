@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import postgres from "postgres";
 import { assertInvariants } from "../../support/invariants.ts";
-import { deliver, endingOf } from "./arrange.ts";
+import { deliver, deliverEach, endingOf } from "./arrange.ts";
 import { searchDatabase } from "./search.ts";
 import { attachSession, beginOrder, stockOf } from "./shop.ts";
 import { Story } from "./story.ts";
@@ -29,7 +29,7 @@ Deno.test("late money for more than there is, all at once: who gets the goods is
   try {
     const outcomes = await Promise.all(clients.map((client, index) => {
       const moves = stories[index]?.moves ?? [];
-      return deliver(client, [...moves, ...moves.toReversed()]);
+      return deliverEach(client, [...moves, ...moves.toReversed()]);
     }));
     assert(!outcomes.flat().includes("queued"), "no event failed");
   } finally {
