@@ -104,11 +104,11 @@ Deno.test("boundaries finds circles, exports that nobody imports and packages th
       `import { type B, used } from "./b.ts";\nexport const a: Own = used;\nexport type Own = B;`,
     "scripts/lib/b.ts":
       `import { a } from "./a.ts";\nexport type B = typeof a | 1;\nexport const used = 1;\nexport function spare() {}\n` +
-      "export type Nobodys = 1;",
+      "export type Unwanted = 1;",
   });
   assert.deepEqual(problems.sort(), [
     "deno.json lists zod, which nothing imports",
-    "scripts/lib/b.ts exports Nobodys, which nothing imports",
+    "scripts/lib/b.ts exports Unwanted, which nothing imports",
     "scripts/lib/b.ts exports spare, which nothing imports",
     "these import each other in a circle: scripts/lib/a.ts, scripts/lib/b.ts",
   ]);
