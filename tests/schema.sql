@@ -3812,6 +3812,14 @@ CREATE OR REPLACE FUNCTION private.refundable_amount(p_payment_id text, p_except
 comment on function private.refundable_amount(p_payment_id text, p_except text) is 'Minor units of a payment that can still be refunded; what is asked for and can still run counts as given back, except the request p_except. Call with the order locked.';
 
 
+CREATE OR REPLACE FUNCTION private.refunded_items(p_refund_id text)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.refunded_items(p_refund_id text) is 'The pieces whose money a refund gives back: [{ name, quantity }]. Null for a refund of an amount alone.';
+
+
 CREATE OR REPLACE FUNCTION private.refunded_pieces(p_order_item_id uuid, OUT given integer, OUT made integer)
  RETURNS record
  LANGUAGE plpgsql
@@ -5038,7 +5046,7 @@ CREATE OR REPLACE FUNCTION public.get_notification(p_notification_id uuid)
  LANGUAGE sql
  STABLE SECURITY DEFINER
  SET search_path TO '';
-comment on function public.get_notification(p_notification_id uuid) is 'A mail with all that its template shows, or null. recipient null: no address is known yet; suppression: why it must not go there, or null.';
+comment on function public.get_notification(p_notification_id uuid) is 'A mail with all that its template shows, or null. recipient null: no address is known yet; suppression: why it must not go there, or null. A mail about a refund names its pieces in data.items, as they are known when it is sent: a refund of the dashboard may have been assigned to lines since.';
 grant execute on function public.get_notification(p_notification_id uuid) to service_role;
 
 

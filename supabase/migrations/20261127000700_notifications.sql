@@ -893,8 +893,8 @@ as $$
 $$;
 comment on function public.get_notification(uuid) is
   'A mail with all that its template shows, or null. recipient null: no address is known yet; suppression: '
-  'why it must not go there, or null. A mail about a refund names its pieces in data.items, as they are known '
-  'when it is sent: a refund of the dashboard may have been assigned to lines since.';
+  'why it must not go there, or null. A mail about a refund names its pieces in data.items, as they are '
+  'known when it is sent: a refund of the dashboard may have been assigned to lines since.';
 grant execute on function public.get_notification(uuid) to service_role;
 
 -- The day in one message to staff.
