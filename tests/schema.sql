@@ -261,6 +261,7 @@ CREATE INDEX jobs_expire_session_idx ON private.jobs USING btree (((payload ->> 
 CREATE INDEX jobs_finished_idx ON private.jobs USING btree (kind, finished_at) WHERE (status = ANY (ARRAY['done'::text, 'discarded'::text]));
 CREATE INDEX jobs_notification_idx ON private.jobs USING btree (((payload ->> 'notification_id'::text))) WHERE (kind = 'send_mail'::text);
 CREATE INDEX jobs_queued_idx ON private.jobs USING btree (priority, run_at, id) WHERE ((status = 'queued'::text) AND (lost_leases = 0));
+CREATE INDEX jobs_queued_mails_idx ON private.jobs USING btree (priority, run_at, id) WHERE ((status = 'queued'::text) AND (lost_leases = 0) AND (kind = 'send_mail'::text));
 CREATE INDEX jobs_refund_payment_idx ON private.jobs USING btree (((payload ->> 'payment_id'::text))) WHERE (kind = 'refund_payment'::text);
 CREATE INDEX jobs_running_idx ON private.jobs USING btree (leased_until) WHERE (status = 'running'::text);
 CREATE INDEX jobs_suspect_idx ON private.jobs USING btree (run_at, id) WHERE ((status = 'queued'::text) AND (lost_leases > 0));
@@ -2584,7 +2585,7 @@ CREATE OR REPLACE FUNCTION private.export_of_person(p_email text)
  LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
-comment on function private.export_of_person(p_email text) is 'All that is stored of a person under an e-mail address, as far as the caller may read it: { email, customers, orders: [{ …, items, shipments, returns, payments, attempts, refunds, disputes, signs_of_fraud, payment_pages, consents, mails, commands }] }.';
+comment on function private.export_of_person(p_email text) is 'All that is stored of a person under an e-mail address, as far as the caller may read it: { email, customers, orders: [{ …, items, shipments, returns, payments, attempts, refunds, disputes, signs_of_fraud, payment_pages, consents, mails, commands }], mail_suppressions: [{ reason, since }] }.';
 grant execute on function private.export_of_person(p_email text) to authenticated;
 grant execute on function private.export_of_person(p_email text) to service_role;
 
@@ -3440,11 +3441,11 @@ CREATE OR REPLACE FUNCTION private.phone_pattern(p_phone text)
 comment on function private.phone_pattern(p_phone text) is 'A regular expression that finds a phone number however it is spaced. Null: too short to be one.';
 
 
-CREATE OR REPLACE FUNCTION private.pick_jobs(p_limit integer)
+CREATE OR REPLACE FUNCTION private.pick_jobs(p_limit integer, p_mails integer)
  RETURNS bigint[]
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.pick_jobs(p_limit integer) is 'Locks up to p_limit due jobs, most urgent first; or the one job that was in hand when its worker died, alone, when nothing else is due or it has waited long enough.';
+comment on function private.pick_jobs(p_limit integer, p_mails integer) is 'Locks up to p_limit due jobs, up to p_mails of them mails (null: any number), most urgent first; or the one job that was in hand when its worker died, alone, when nothing else is due or it has waited long enough.';
 
 
 CREATE OR REPLACE FUNCTION private.pick_probes(p_lease_seconds integer)
@@ -4491,6 +4492,16 @@ CREATE OR REPLACE FUNCTION private.superseded_sessions(p_key text, p_user_id uui
 comment on function private.superseded_sessions(p_key text, p_user_id uuid, p_session_id text, p_livemode boolean) is 'Open payment pages of a shopper that a checkout with this key takes the place of, or null.';
 
 
+CREATE OR REPLACE FUNCTION private.suppressions_of(p_email text)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO '';
+comment on function private.suppressions_of(p_email text) is 'Why an address gets no mails, or no reminders: [{ reason, since }]. With its owner''s rights, since nobody else may compute what an address is kept under; null to who is not staff.';
+grant execute on function private.suppressions_of(p_email text) to authenticated;
+grant execute on function private.suppressions_of(p_email text) to service_role;
+
+
 CREATE OR REPLACE FUNCTION private.take_announced(p_return_id uuid, p_order_item_id uuid, p_quantity integer, p_restock boolean, p_free_only boolean)
  RETURNS integer
  LANGUAGE plpgsql
@@ -4895,13 +4906,13 @@ comment on function public.check_settled_orders(p_limit integer) is 'Checks up t
 grant execute on function public.check_settled_orders(p_limit integer) to service_role;
 
 
-CREATE OR REPLACE FUNCTION public.claim_jobs(p_worker text, p_limit integer, p_lease_seconds integer)
+CREATE OR REPLACE FUNCTION public.claim_jobs(p_worker text, p_limit integer, p_lease_seconds integer, p_mails integer DEFAULT NULL::integer)
  RETURNS TABLE(id bigint, kind text, payload jsonb, attempts integer, max_attempts integer, lease_id uuid, created_at timestamp with time zone)
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.claim_jobs(p_worker text, p_limit integer, p_lease_seconds integer) is 'Leases up to p_limit due jobs to p_worker for p_lease_seconds; fewer does not mean that nothing is left, none does. Rows locked by another worker are skipped, jobs whose lease ran out are due again, jobs of a provider that is down wait.';
-grant execute on function public.claim_jobs(p_worker text, p_limit integer, p_lease_seconds integer) to service_role;
+comment on function public.claim_jobs(p_worker text, p_limit integer, p_lease_seconds integer, p_mails integer) is 'Leases up to p_limit due jobs to p_worker for p_lease_seconds; fewer does not mean that nothing is left, none does. Rows locked by another worker are skipped, jobs whose lease ran out are due again, jobs of a provider that is down wait. p_mails: at most so many mails to customers, for a provider that takes only so many a second; null, any number. The rest is left to others, so that a burst of mails holds up nothing.';
+grant execute on function public.claim_jobs(p_worker text, p_limit integer, p_lease_seconds integer, p_mails integer) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.close_return(p_return_id uuid, p_note text DEFAULT NULL::text, p_dry_run boolean DEFAULT false, p_command_id uuid DEFAULT NULL::uuid)
