@@ -2335,6 +2335,14 @@ CREATE OR REPLACE FUNCTION private.confirmed_email(p_order_id uuid)
 comment on function private.confirmed_email(p_order_id uuid) is 'The address that was confirmed on the latest payment page of an order, or null. Before the money too: who hears of a debit that failed is known from the page where it was ordered.';
 
 
+CREATE OR REPLACE FUNCTION private.confirmed_fraud(p_livemode boolean)
+ RETURNS TABLE(order_id uuid, since timestamp with time zone)
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.confirmed_fraud(p_livemode boolean) is 'Orders whose cardholder, or whose bank, says that it was not them, in the last retention_signal_days: disputed as fraudulent, and neither won nor closed as a mere inquiry, or reported by an early fraud warning that staff have not released.';
+
+
 CREATE OR REPLACE FUNCTION private.correct_parcel(p_command_id uuid, s shipments, p_carrier text, p_tracking_number text)
  RETURNS void
  LANGUAGE plpgsql
@@ -5032,6 +5040,15 @@ CREATE OR REPLACE FUNCTION public.get_dispute_evidence(p_dispute_id text)
  SET search_path TO '';
 comment on function public.get_dispute_evidence(p_dispute_id text) is 'A dispute with what the shop knows of its order: customer, addresses, items, parcels, mails sent, purchase address, earlier undisputed orders. Null: no such dispute; order null: not one of ours.';
 grant execute on function public.get_dispute_evidence(p_dispute_id text) to service_role;
+
+
+CREATE OR REPLACE FUNCTION public.get_fraud_values(p_livemode boolean)
+ RETURNS TABLE(item_type text, value text)
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO '';
+comment on function public.get_fraud_values(p_livemode boolean) is 'What confirmed fraud was done with, for Radar''s value lists: addresses, networks'' addresses and fingerprints of cards, under Stripe''s names of their types. What was erased or has been cleared is gone from it.';
+grant execute on function public.get_fraud_values(p_livemode boolean) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.get_health()

@@ -809,6 +809,11 @@ isOneToOne: false
 "get_dispute_evidence":
 { Args: { "p_dispute_id": string }; Returns: Json
                            },
+"get_fraud_values":
+{ Args: { "p_livemode": boolean }; Returns: {
+              "item_type": string,"value": string
+            }[]
+                           },
 "get_health":
 { Args: Record<PropertyKey, never>; Returns: Json
                            },
