@@ -21,6 +21,7 @@ import type {
   Notification,
 } from "../../supabase/functions/_shared/database/notifications.ts";
 import { orderCalls, type OrderStatus } from "../../supabase/functions/_shared/database/orders.ts";
+import { type OrderTrace, orderTraceCalls } from "../../supabase/functions/_shared/database/order_trace.ts";
 import type { RefundJudgement } from "../../supabase/functions/_shared/database/refunds.ts";
 import { jobCalls } from "../../supabase/functions/_shared/jobs/calls.ts";
 import { localGateway } from "../support/gateway.ts";
@@ -50,7 +51,13 @@ const call = createCall(env, (input, init) => {
   called.add(String(input).replace(/^.*\/rpc\//, ""));
   return fetch(input, init);
 });
-const rpc = { ...jobCalls(call), ...healthCalls(call), ...limitCalls(call), ...orderCalls(call) };
+const rpc = {
+  ...jobCalls(call),
+  ...healthCalls(call),
+  ...limitCalls(call),
+  ...orderCalls(call),
+  ...orderTraceCalls(call),
+};
 Deno.test.afterAll(async () => {
   await gateway.stop();
   await database.drop();
@@ -173,6 +180,19 @@ Deno.test("the shape of an order's page", async () => {
   }
   assert.equal(await rpc.getOrderStatus({ sessionId: "cs_unknown" }), null);
   assert.equal(await rpc.getOrderStatus({ orderId: crypto.randomUUID() }), null);
+
+  check<OrderTrace>(await rpc.getOrderTrace(orderNumber), {
+    order_id: "set",
+    number: "set",
+    status: "set",
+    fulfillment_status: "set",
+    amount_total: "set",
+    currency: "set",
+    livemode: "set",
+    created_at: "set",
+    moments: { each: { at: "set", kind: "set", what: "set", detail: "set" } },
+  }, "getOrderTrace()");
+  await assert.rejects(() => rpc.getOrderTrace("KCT-1"), { code: "order_not_found" });
 });
 
 Deno.test("the shapes of a disputed order, its mails and its alerts", async () => {
@@ -312,6 +332,7 @@ Deno.test("the shapes of the queue, the limits and the figures", async () => {
       max_attempts: "set",
       lease_id: "set",
       created_at: "set",
+      order_id: "null",
     }, "claimJobs()");
     const result = { ...job, reason: null, run_at: null, alert: null, provider_state: null };
     const end = () => rpc.finishJobs([{ ...result, outcome: "done" }]);

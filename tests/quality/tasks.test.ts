@@ -31,6 +31,7 @@ const EXPECTED: Record<string, Expected> = {
   },
   replay: { offline: true, wrong: [["surplus"]] },
   redrive: { offline: false, wrong: [[], ["nonsense"], ["--type"], ["--again", "--all"]] },
+  trace: { offline: false, wrong: [[], ["1", "2"], ["1", "--json=yes"]] },
   reconcile: { offline: false, wrong: [["--since"], ["--since", "60d"], ["--since", "soon"]] },
   setup: { offline: false, wrong: [["--env"], ["--dry-run=no"]] },
   doctor: { offline: false, wrong: [["surplus"]] },

@@ -16,6 +16,14 @@ export interface Logger {
   with(fields: Fields): Logger;
 }
 
+/**
+ * The trace that an order's requests, events, jobs and mails belong to: its id, which is as long as a trace id of W3C
+ * Trace Context and as random, without dashes. So nothing has to be stored or handed on beside the order's id.
+ */
+export function traceIdOf(orderId: string): string {
+  return orderId.replaceAll("-", "").toLowerCase();
+}
+
 /** Supabase cuts a log line at 10 000 characters; a cut line is no JSON any more. */
 const lineLimit = 9_000;
 const stringLimit = 1_000;
@@ -68,7 +76,9 @@ function toConsole(level: Level, line: string): void {
 }
 
 function formatLine(level: Level, message: string, fields: Fields): string {
-  const head = { level, message, time: new Date().toISOString() };
+  const orderId = fields["order_id"];
+  const trace = typeof orderId === "string" ? { trace_id: traceIdOf(orderId) } : {};
+  const head = { level, message, time: new Date().toISOString(), ...trace };
   const line = oneLine({ ...head, ...maskFields(fields, 0) });
   return line.length <= lineLimit
     ? line
