@@ -5,7 +5,7 @@
 import { createCall } from "../../supabase/functions/_shared/database/client.ts";
 import { orderTraceCalls } from "../../supabase/functions/_shared/database/order_trace.ts";
 import { AppError } from "../../supabase/functions/_shared/errors.ts";
-import { traceIdOf } from "../../supabase/functions/_shared/log.ts";
+import { traceIdOf } from "../../supabase/functions/_shared/telemetry/trace_context.ts";
 import { TaskError } from "../lib/errors.ts";
 import { runTask, UsageError } from "../lib/task.ts";
 import { findSource, type Source } from "./doctor/subject.ts";

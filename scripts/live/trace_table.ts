@@ -1,7 +1,8 @@
 /** A trace as a table for a terminal. */
 import type { OrderTrace, TraceMoment } from "../../supabase/functions/_shared/database/order_trace.ts";
-import { maskText, traceIdOf } from "../../supabase/functions/_shared/log.ts";
+import { maskText } from "../../supabase/functions/_shared/log.ts";
 import { formatMoney } from "../../supabase/functions/_shared/stripe/money.ts";
+import { traceIdOf } from "../../supabase/functions/_shared/telemetry/trace_context.ts";
 
 type Colour = "red" | "yellow" | "green" | "dim" | "bold";
 const codes: Record<Colour, number> = { red: 31, yellow: 33, green: 32, dim: 2, bold: 1 };

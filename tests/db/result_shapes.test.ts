@@ -174,6 +174,7 @@ Deno.test("the shape of an order's page", async () => {
       returns: { each: { status: "set", items: { each: pieces } } },
       refunds: { each: { amount: "set", status: "set", created_at: "set" } },
       live_topic: "set",
+      order_id: "set",
       session_id: "null",
       settled: "set",
     }, "getOrderStatus()");

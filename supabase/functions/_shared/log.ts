@@ -1,8 +1,10 @@
 /**
- * The only user of `console`. One JSON line per happening: a constant snake_case message, data in fields.
+ * The only user of `console`. docs/logs.md lists what is written. One JSON line per happening: a constant snake_case message, data in fields.
  * Keys, card numbers and personal data are masked here, so that a careless field cannot leak them.
  */
 
+import { traceIdOf } from "./telemetry/trace_context.ts";
+import { type Collector, createTracer, type Tracer } from "./telemetry/tracer.ts";
 import { maskCardNumbers } from "./text/card_numbers.ts";
 
 export type Level = "info" | "warn" | "error";
@@ -14,14 +16,8 @@ export interface Logger {
   warn(message: string, fields?: Fields): void;
   error(message: string, fields?: Fields): void;
   with(fields: Fields): Logger;
-}
-
-/**
- * The trace that an order's requests, events, jobs and mails belong to: its id, which is as long as a trace id of W3C
- * Trace Context and as random, without dashes. So nothing has to be stored or handed on beside the order's id.
- */
-export function traceIdOf(orderId: string): string {
-  return orderId.replaceAll("-", "").toLowerCase();
+  /** Begins spans, for whoever collects traces; absent where nobody does. */
+  readonly tracer?: Tracer;
 }
 
 /** Supabase cuts a log line at 10 000 characters; a cut line is no JSON any more. */
@@ -47,6 +43,7 @@ const secretShapes: [RegExp, string][] = [
 export function createLogger(
   fields: Fields = {},
   write: (level: Level, line: string) => void = toConsole,
+  tracer?: Tracer,
 ): Logger {
   const line = (level: Level) => (message: string, more: Fields = {}) =>
     write(level, formatLine(level, message, { ...fields, ...more }));
@@ -54,8 +51,21 @@ export function createLogger(
     info: line("info"),
     warn: line("warn"),
     error: line("error"),
-    with: (more) => createLogger({ ...fields, ...more }, write),
+    with: (more) => createLogger({ ...fields, ...more }, write, tracer),
+    ...(tracer === undefined ? {} : { tracer }),
   };
+}
+
+/** The logger of a function, which also begins spans where there is a collector for them. */
+export function functionLogger(name: string, { collector }: { collector: Collector | null }): Logger {
+  const log = createLogger({ function: name });
+  if (collector === null) return log;
+  const tracer = createTracer(
+    name,
+    collector,
+    (error, lost) => log.warn("traces_not_sent", { spans: lost, error }),
+  );
+  return createLogger({ function: name }, toConsole, tracer);
 }
 
 /** Replaces everything in a text that looks like a key, a token, a card number or an e-mail address. */
