@@ -1423,7 +1423,7 @@ begin
 end;
 $$;
 comment on function private.names_any(jsonb, text[]) is
-  'Whether a field …_id of a job''s payload, an alert''s data or a command''s arguments is one of these ids.';
+  'Whether a field …_id of an alert''s data or a command''s arguments is one of these ids.';
 
 create function private.trace_of_money(p_order_id uuid) returns setof public.trace_moment
 language sql
@@ -1516,9 +1516,10 @@ declare
     where e.status in ('failed', 'dead') and e.payload #>> '{data,object,metadata,order_id}' = o.id::text
   );
   v_ids text[] := p_ids || v_events;
-  -- Nothing was queued for an order before there was one.
+  -- Nothing was queued for an order before there was one. Read from end to end, so without a call for each.
   v_jobs bigint[] := array(
-    select j.id from private.jobs j where j.created_at >= o.created_at and private.names_any(j.payload, v_ids)
+    select j.id from private.jobs j
+    where j.created_at >= o.created_at and jsonb_path_query_array(j.payload, '$.*') ?| v_ids
   );
   v_named text[] := v_ids || v_jobs::text[];
   v_alerts uuid[] := array(
@@ -1539,7 +1540,7 @@ begin
     'id', j.id, 'status', j.status, 'attempts', j.attempts, 'max_attempts', j.max_attempts,
     'run_at', j.run_at, 'finished_at', j.finished_at, 'error', j.last_error
   ) from private.jobs j
-  where j.id = any (v_jobs) or (j.kind = 'send_alert' and private.names_any(j.payload, v_alerts::text[]))
+  where j.id = any (v_jobs) or (j.kind = 'send_alert' and j.payload ->> 'alert_id' = any (v_alerts::text[]))
   union all
   select a.first_at, 'alert', a.kind, jsonb_build_object(
     'id', a.id, 'severity', a.severity, 'status', a.status, 'count', a.count, 'last_at', a.last_at
