@@ -3,8 +3,9 @@
  * is in it, so that it can be pasted into a ticket. Reads only.
  */
 import { createCall } from "../../supabase/functions/_shared/database/client.ts";
-import { orderTraceCalls } from "../../supabase/functions/_shared/database/order_trace.ts";
+import { orderTraceCalls, type TraceMoment } from "../../supabase/functions/_shared/database/order_trace.ts";
 import { AppError } from "../../supabase/functions/_shared/errors.ts";
+import { maskText } from "../../supabase/functions/_shared/log.ts";
 import { traceIdOf } from "../../supabase/functions/_shared/telemetry/trace_context.ts";
 import { TaskError } from "../lib/errors.ts";
 import { runTask, UsageError } from "../lib/task.ts";
@@ -43,11 +44,20 @@ async function main(
   }
   if (surplus.length > 0) throw new UsageError(`One order at a time, not ${surplus.join(" ")} too`);
   const source = await findSource(env ?? null, Deno.env.toObject());
-  const { moments, ...head } = await readTrace(source, order.trim());
+  const { moments: told, ...head } = await readTrace(source, order.trim());
+  const moments = told.map(masked);
   const traceId = traceIdOf(head.order_id);
   if (json) console.log(JSON.stringify({ order: head, trace_id: traceId, moments }, null, 2));
   else console.log(traceTable({ ...head, moments }, Deno.stdout.isTerminal() && !Deno.noColor));
   return 0;
+}
+
+/** What a provider or the database said may name others than the buyer, whom the database has taken out. */
+function masked(moment: TraceMoment): TraceMoment {
+  const { error } = moment.detail;
+  return typeof error === "string"
+    ? { ...moment, detail: { ...moment.detail, error: maskText(error) } }
+    : moment;
 }
 
 async function readTrace({ name, values }: Source, order: string) {

@@ -1,6 +1,5 @@
 /** A trace as a table for a terminal. */
 import type { OrderTrace, TraceMoment } from "../../supabase/functions/_shared/database/order_trace.ts";
-import { maskText } from "../../supabase/functions/_shared/log.ts";
 import { formatMoney } from "../../supabase/functions/_shared/stripe/money.ts";
 import { traceIdOf } from "../../supabase/functions/_shared/telemetry/trace_context.ts";
 
@@ -81,9 +80,9 @@ function describe({ detail }: TraceMoment, began: number, currency: string): str
 }
 
 function valueText(value: unknown, began: number): string {
-  if (typeof value !== "string") return maskText(JSON.stringify(value));
+  if (typeof value !== "string") return JSON.stringify(value);
   const at = /^\d{4}-\d\d-\d\dT/.test(value) ? Date.parse(value) : NaN;
-  return Number.isNaN(at) ? maskText(value) : sinceText(at - began);
+  return Number.isNaN(at) ? value : sinceText(at - began);
 }
 
 /** Time since the order began, with its sign. */

@@ -37,7 +37,7 @@ async function eventfulOrder(stack: TestStack) {
   await sql`select public.request_refund(${order.order_number}, 500, 'requested_by_customer')`;
   await drain(stack);
   await flush(stack);
-  await sql`update private.jobs set last_error = 'refused: Jenny Rosen <ada.lovelace@example.com>'
+  await sql`update private.jobs set last_error = 'refused: Jenny Rosen <ada.lovelace@example.com>, not staff@example.com'
     where kind = 'send_mail' and payload ->> 'notification_id' in
       (select id::text from public.notifications where order_id = ${order.order_id})`;
   return order;
@@ -85,7 +85,7 @@ Deno.test("deno task trace tells an order's whole story, in order of time, by wh
 
   await test.step("it has nothing of the buyer, and nothing of another order", () => {
     const text = JSON.stringify(story);
-    for (const word of ["jenny", "rosen", "lovelace", "@", "0259"]) {
+    for (const word of ["jenny", "rosen", "lovelace", "example.com", "0259"]) {
       assert(!text.toLowerCase().includes(word.toLowerCase()), `${word} in ${text}`);
     }
     assert(text.includes("refused: ***"), "what a provider said stays otherwise");
