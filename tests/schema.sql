@@ -3221,7 +3221,7 @@ CREATE OR REPLACE FUNCTION private.names_any(p_data jsonb, p_ids text[])
  LANGUAGE plpgsql
  IMMUTABLE
  SET search_path TO '';
-comment on function private.names_any(p_data jsonb, p_ids text[]) is 'Whether a field …_id of a job''s payload, an alert''s data or a command''s arguments is one of these ids.';
+comment on function private.names_any(p_data jsonb, p_ids text[]) is 'Whether a field …_id of an alert''s data or a command''s arguments is one of these ids.';
 
 
 CREATE OR REPLACE FUNCTION private.next_order_number()

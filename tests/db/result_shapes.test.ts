@@ -18,6 +18,7 @@ import { limitCalls, type LimitDecision } from "../../supabase/functions/_shared
 import type {
   AlertMessage,
   Digest,
+  MailEventOutcome,
   Notification,
 } from "../../supabase/functions/_shared/database/notifications.ts";
 import { orderCalls, type OrderStatus } from "../../supabase/functions/_shared/database/orders.ts";
@@ -219,9 +220,12 @@ Deno.test("the shapes of a disputed order, its mails and its alerts", async () =
   assert.equal(await rpc.getNotification(crypto.randomUUID()), null);
   const event = { notificationId: id, providerId: "m", permanent: false, recipient: null, detail: null };
   const told = { ...event, status: "bounced", at: new Date(0).toISOString() } as const;
-  assert.equal(await rpc.recordMailEvent(told), "recorded");
-  assert.equal(await rpc.recordMailEvent(told), "unchanged");
-  assert.equal(await rpc.recordMailEvent({ ...told, notificationId: crypto.randomUUID() }), "unknown");
+  const recorded = await rpc.recordMailEvent(told);
+  check<MailEventOutcome>(recorded, { outcome: "set", order_id: "null" }, "recordMailEvent()");
+  assert.deepEqual(recorded, { outcome: "recorded", order_id: orderId });
+  assert.deepEqual(await rpc.recordMailEvent(told), { outcome: "unchanged", order_id: orderId });
+  const unknown = await rpc.recordMailEvent({ ...told, notificationId: crypto.randomUUID() });
+  assert.deepEqual(unknown, { outcome: "unknown", order_id: null });
   assert.equal(await rpc.unsubscribeReminders("a".repeat(64)), null);
   assert.equal(await rpc.recordNotificationResult(id, null, { status: "failed", error: "no" }), false);
 

@@ -4,7 +4,8 @@
  */
 
 import { traceIdOf } from "./telemetry/trace_context.ts";
-import { type Collector, createTracer, type Tracer } from "./telemetry/tracer.ts";
+import type { Collector } from "./telemetry/ended_span.ts";
+import { createTracer, type Tracer } from "./telemetry/tracer.ts";
 import { maskCardNumbers } from "./text/card_numbers.ts";
 
 export type Level = "info" | "warn" | "error";

@@ -105,6 +105,7 @@ Deno.test({
       const expected = [
         "GET order-status",
         "POST create-checkout-session",
+        "POST mail-webhook",
         "POST stripe-webhook",
         "job send_mail",
       ];

@@ -933,8 +933,13 @@ isOneToOne: false
 { Args: { "p_alert_ids": (string)[],"p_over": boolean }; Returns: undefined
                            },
 "record_mail_event":
-{ Args: { "p_at": string,"p_detail": string,"p_notification_id": string,"p_permanent": boolean,"p_provider_id": string,"p_recipient": string,"p_status": string }; Returns: string
-                           },
+{ Args: { "p_at": string,"p_detail": string,"p_notification_id": string,"p_permanent": boolean,"p_provider_id": string,"p_recipient": string,"p_status": string }; Returns: Database["public"]['CompositeTypes']["mail_event_outcome"]
+                          SetofOptions: {
+        from: "*"
+        to: "mail_event_outcome"
+        isOneToOne: true
+        isSetofReturn: false
+      } },
 "record_notification_result":
 { Args: { "p_error": string,"p_notification_id": string,"p_provider_id": string,"p_recipient": string,"p_status": string }; Returns: boolean
                            },
@@ -1026,6 +1031,8 @@ isOneToOne: false
                         "outcome": string | null,"reason": string | null,"delivery_count": number | null,"order_ids": (string)[] | null,"closing_sessions": (string)[] | null
                       },"limit_decision": {
                         "allowed": boolean | null,"key": string | null,"retry_after_seconds": number | null
+                      },"mail_event_outcome": {
+                        "outcome": string | null,"order_id": string | null
                       },"order_trace": {
                         "order_id": string | null,"number": string | null,"status": string | null,"fulfillment_status": string | null,"amount_total": number | null,"currency": string | null,"livemode": boolean | null,"created_at": string | null,"moments": (Database["public"]['CompositeTypes']["trace_moment"])[] | null
                       },"purge_report": {

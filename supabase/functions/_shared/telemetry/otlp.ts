@@ -2,7 +2,7 @@
  * Spans as OTLP over HTTP, in JSON (https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding): ids in
  * hexadecimal, 64-bit numbers as text, enums as numbers.
  */
-import type { Attributes, Collector, EndedSpan } from "./tracer.ts";
+import type { Attributes, Collector, EndedSpan } from "./ended_span.ts";
 
 const kinds = { internal: 1, server: 2, client: 3 } as const;
 const statusError = 2;

@@ -3,28 +3,8 @@
  * What cannot be sent is lost and logged: no answer waits for it and no work fails of it.
  */
 import { inBackground } from "../background.ts";
+import type { Attributes, Collector, EndedSpan } from "./ended_span.ts";
 import { parseTraceparent, randomId, rootSpanOf, type SpanId } from "./trace_context.ts";
-
-/** Where spans go: the full address, and headers that let us in. */
-export interface Collector {
-  url: string;
-  headers: Record<string, string>;
-}
-
-export type Attributes = Record<string, string | number | undefined>;
-
-/** A piece of work that has ended; times in epoch milliseconds. */
-export interface EndedSpan extends SpanId {
-  name: string;
-  kind: "server" | "internal" | "client";
-  parentSpanId: string | null;
-  links: SpanId[];
-  startMs: number;
-  endMs: number;
-  attributes: Attributes;
-  /** A code of what went wrong; null: nothing. */
-  failure: string | null;
-}
 
 /** A piece of work under way. */
 export interface Span {
