@@ -41,6 +41,9 @@ type public.event_outcome as (outcome text, reason text, delivery_count integer,
 type public.limit_decision as (allowed boolean, key text, retry_after_seconds integer);
 
 
+type public.mail_event_outcome as (outcome text, order_id uuid);
+
+
 type public.order_trace as (order_id uuid, number text, status text, fulfillment_status text, amount_total bigint, currency text, livemode boolean, created_at timestamp with time zone, moments trace_moment[]);
 
 
@@ -5270,11 +5273,11 @@ grant execute on function public.record_alert_message(p_alert_ids uuid[], p_over
 
 
 CREATE OR REPLACE FUNCTION public.record_mail_event(p_notification_id uuid, p_provider_id text, p_status text, p_permanent boolean, p_recipient text, p_at timestamp with time zone, p_detail text)
- RETURNS text
+ RETURNS mail_event_outcome
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.record_mail_event(p_notification_id uuid, p_provider_id text, p_status text, p_permanent boolean, p_recipient text, p_at timestamp with time zone, p_detail text) is 'Notes what the provider says became of a mail: delivered, failed, suppressed, bounced, complained. A bounce for good (p_permanent) and a complaint suppress the address; repeats do not, so that a suppression that was lifted stays lifted; staff are told of a mail that the provider had taken and did not send. Returns recorded; unchanged: the same or more is known; unknown: no mail of ours.';
+comment on function public.record_mail_event(p_notification_id uuid, p_provider_id text, p_status text, p_permanent boolean, p_recipient text, p_at timestamp with time zone, p_detail text) is 'Notes what the provider says became of a mail: delivered, failed, suppressed, bounced, complained. A bounce for good (p_permanent) and a complaint suppress the address; repeats do not, so that a suppression that was lifted stays lifted; staff are told of a mail that the provider had taken and did not send.';
 grant execute on function public.record_mail_event(p_notification_id uuid, p_provider_id text, p_status text, p_permanent boolean, p_recipient text, p_at timestamp with time zone, p_detail text) to service_role;
 
 
