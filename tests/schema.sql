@@ -41,6 +41,12 @@ type public.event_outcome as (outcome text, reason text, delivery_count integer,
 type public.limit_decision as (allowed boolean, key text, retry_after_seconds integer);
 
 
+type public.mail_event_outcome as (outcome text, order_id uuid);
+
+
+type public.order_trace as (order_id uuid, number text, status text, fulfillment_status text, amount_total bigint, currency text, livemode boolean, created_at timestamp with time zone, moments trace_moment[]);
+
+
 type public.purge_report as (purged jsonb, more boolean);
 
 
@@ -51,6 +57,9 @@ type public.refund_judgement as (outcome text, by text, refusals integer);
 
 
 type public.repair as (outcome text, changed boolean, before jsonb, after jsonb);
+
+
+type public.trace_moment as (at timestamp with time zone, kind text, what text, detail jsonb);
 
 
 type public.webhook_address_change as (added text[], removed text[]);
@@ -1477,6 +1486,7 @@ table public.webhook_events (
   last_error text,
   ignored_reason text,
   source_ip inet,
+  object_id text,
   payload jsonb not null,
   constraint webhook_events_pkey PRIMARY KEY (id),
   constraint webhook_events_delivered_has_time CHECK (((delivery_count > 0) = (delivered_at IS NOT NULL))),
@@ -1498,11 +1508,13 @@ comment on column public.webhook_events.next_attempt_at is 'When it is tried aga
 comment on column public.webhook_events.last_error is 'Why it failed the last time.';
 comment on column public.webhook_events.ignored_reason is 'Why nothing was done with it.';
 comment on column public.webhook_events.source_ip is 'Where it was delivered from.';
+comment on column public.webhook_events.object_id is 'The object at Stripe that it is about (cs_…, pi_…, ch_…): stays when the payload goes. Null: a customer.';
 comment on column public.webhook_events.payload is 'What Stripe sent; emptied after retention_payload_days.';
 CREATE INDEX webhook_events_customer_idx ON public.webhook_events USING btree (((payload #>> '{data,object,id}'::text[]))) WHERE (type = ANY (ARRAY['customer.updated'::text, 'customer.deleted'::text]));
 CREATE INDEX webhook_events_delivered_at_idx ON public.webhook_events USING btree (livemode, delivered_at DESC) WHERE (delivered_at IS NOT NULL);
 CREATE INDEX webhook_events_failed_idx ON public.webhook_events USING btree (status, received_at) WHERE (status = ANY (ARRAY['failed'::text, 'dead'::text]));
 CREATE INDEX webhook_events_fetched_idx ON public.webhook_events USING btree (received_at) WHERE (delivery_count = 0);
+CREATE INDEX webhook_events_object_id_idx ON public.webhook_events USING btree (object_id);
 CREATE INDEX webhook_events_purgeable_idx ON public.webhook_events USING btree (received_at) WHERE ((status = ANY (ARRAY['processed'::text, 'ignored'::text])) AND (NOT (payload ? 'purged'::text)) AND (NOT (payload ? 'erased'::text)));
 CREATE INDEX webhook_events_received_at_idx ON public.webhook_events USING btree (received_at DESC);
 CREATE INDEX webhook_events_unfinished_idx ON public.webhook_events USING btree (next_attempt_at) WHERE (status = ANY (ARRAY['failed'::text, 'dead'::text]));
@@ -2714,6 +2726,14 @@ CREATE OR REPLACE FUNCTION private.holds_order(f fraud_signals)
 comment on function private.holds_order(f fraud_signals) is 'Whether a sign of fraud holds its order: an early fraud warning, an open Radar review, a velocity rule with action review, that staff have not released.';
 
 
+CREATE OR REPLACE FUNCTION private.ids_of_order(p_order_id uuid)
+ RETURNS text[]
+ LANGUAGE sql
+ STABLE
+ SET search_path TO '';
+comment on function private.ids_of_order(p_order_id uuid) is 'The ids of an order and of all that belongs to it, here and at Stripe: what order_of() leads back from.';
+
+
 CREATE OR REPLACE FUNCTION private.is_admin()
  RETURNS boolean
  LANGUAGE plpgsql
@@ -3208,6 +3228,14 @@ CREATE OR REPLACE FUNCTION private.name_stock_move(p_kind text, p_order_id uuid 
 comment on function private.name_stock_move(p_kind text, p_order_id uuid, p_note text, p_actor text) is 'Says why the changes of on_hand that follow in this transaction are made, for their journal; p_kind null: what follows is not ours. Staff commands are signed by themselves (setting kct.actor).';
 
 
+CREATE OR REPLACE FUNCTION private.names_any(p_data jsonb, p_ids text[])
+ RETURNS boolean
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO '';
+comment on function private.names_any(p_data jsonb, p_ids text[]) is 'Whether a field …_id of an alert''s data or a command''s arguments is one of these ids.';
+
+
 CREATE OR REPLACE FUNCTION private.next_order_number()
  RETURNS text
  LANGUAGE plpgsql
@@ -3349,6 +3377,22 @@ CREATE OR REPLACE FUNCTION private.order_lines(p_order_id uuid)
  STABLE
  SET search_path TO '';
 comment on function private.order_lines(p_order_id uuid) is 'The lines of an order in the form of asked_lines().';
+
+
+CREATE OR REPLACE FUNCTION private.order_named_in(p_data jsonb)
+ RETURNS uuid
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.order_named_in(p_data jsonb) is 'The order that the payload of a job or the data of an alert is about, told by its fields order_number and …_id. Null: none.';
+
+
+CREATE OR REPLACE FUNCTION private.order_of(p_id text)
+ RETURNS uuid
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.order_of(p_id text) is 'The order that an id belongs to: its own (also without dashes, as a trace id), of a session, payment, try to pay, refund, dispute, warning, event, mail or alert. Null: none that is known here.';
 
 
 CREATE OR REPLACE FUNCTION private.order_of_fact(p_fact jsonb)
@@ -3723,12 +3767,12 @@ CREATE OR REPLACE FUNCTION private.recovery_setting_fits(p_key text, p_value jso
 comment on function private.recovery_setting_fits(p_key text, p_value jsonb) is 'Whether a setting that begins with recovery_ has a value that makes sense: minutes or null; at most five numbers of hours up to 720, each greater than the one before; true or false. Others always fit.';
 
 
-CREATE OR REPLACE FUNCTION private.redact(p_value jsonb, p_pattern text)
+CREATE OR REPLACE FUNCTION private.redact(p_value jsonb, p_pattern text, p_mark text DEFAULT '[erased]'::text)
  RETURNS jsonb
  LANGUAGE plpgsql
  IMMUTABLE
  SET search_path TO '';
-comment on function private.redact(p_value jsonb, p_pattern text) is 'A JSON value with [erased] for whatever its texts have of the pattern.';
+comment on function private.redact(p_value jsonb, p_pattern text, p_mark text) is 'A JSON value with p_mark for whatever its texts have of the pattern.';
 
 
 CREATE OR REPLACE FUNCTION private.redact_texts(p_pattern text, p_order_ids uuid[] DEFAULT NULL::uuid[])
@@ -4567,6 +4611,30 @@ CREATE OR REPLACE FUNCTION private.tidy_options()
 comment on function private.tidy_options() is 'Trigger of product_variants: a size or colour that somebody cleared is none, not an empty one.';
 
 
+CREATE OR REPLACE FUNCTION private.trace_of_house(p_order_id uuid)
+ RETURNS SETOF trace_moment
+ LANGUAGE sql
+ STABLE
+ SET search_path TO '';
+comment on function private.trace_of_house(p_order_id uuid) is 'What happened to an order here: its audit trail, mails, parcels, returns and repairs.';
+
+
+CREATE OR REPLACE FUNCTION private.trace_of_money(p_order_id uuid)
+ RETURNS SETOF trace_moment
+ LANGUAGE sql
+ STABLE
+ SET search_path TO '';
+comment on function private.trace_of_money(p_order_id uuid) is 'What Stripe has said of an order''s sessions, payments, refunds, disputes and risk, each as it stands. Times of attempts, refunds and disputes are Stripe''s, in whole seconds.';
+
+
+CREATE OR REPLACE FUNCTION private.trace_of_queue(o orders, p_ids text[])
+ RETURNS SETOF trace_moment
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.trace_of_queue(o orders, p_ids text[]) is 'The events, jobs, alerts and commands about an order, found by the ids of all that belongs to it.';
+
+
 CREATE OR REPLACE FUNCTION private.tracking_url(p_carrier text, p_tracking_number text)
  RETURNS text
  LANGUAGE plpgsql
@@ -4915,11 +4983,11 @@ grant execute on function public.check_settled_orders(p_limit integer) to servic
 
 
 CREATE OR REPLACE FUNCTION public.claim_jobs(p_worker text, p_limit integer, p_lease_seconds integer, p_mails integer DEFAULT NULL::integer)
- RETURNS TABLE(id bigint, kind text, payload jsonb, attempts integer, max_attempts integer, lease_id uuid, created_at timestamp with time zone)
+ RETURNS TABLE(id bigint, kind text, payload jsonb, attempts integer, max_attempts integer, lease_id uuid, created_at timestamp with time zone, order_id uuid)
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.claim_jobs(p_worker text, p_limit integer, p_lease_seconds integer, p_mails integer) is 'Leases up to p_limit due jobs to p_worker for p_lease_seconds; fewer does not mean that nothing is left, none does. Rows locked by another worker are skipped, jobs whose lease ran out are due again, jobs of a provider that is down wait. p_mails: at most so many mails to customers, for a provider that takes only so many a second; null, any number. The rest is left to others, so that a burst of mails holds up nothing.';
+comment on function public.claim_jobs(p_worker text, p_limit integer, p_lease_seconds integer, p_mails integer) is 'Leases up to p_limit due jobs to p_worker for p_lease_seconds; fewer does not mean that nothing is left, none does. Rows locked by another worker are skipped, jobs whose lease ran out are due again, jobs of a provider that is down wait. p_mails: at most so many mails to customers, for a provider that takes only so many a second; null, any number. The rest is left to others, so that a burst of mails holds up nothing. order_id: the order that a job is about, or null.';
 grant execute on function public.claim_jobs(p_worker text, p_limit integer, p_lease_seconds integer, p_mails integer) to service_role;
 
 
@@ -5087,6 +5155,15 @@ comment on function public.get_order_status(p_session_id text, p_order_id uuid) 
 grant execute on function public.get_order_status(p_session_id text, p_order_id uuid) to service_role;
 
 
+CREATE OR REPLACE FUNCTION public.get_order_trace(p_order text)
+ RETURNS order_trace
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO '';
+comment on function public.get_order_trace(p_order text) is 'An order''s whole story in order of time. p_order: its number, its id, or the id of anything that belongs to it (session, payment, refund, dispute, event, mail). No personal data: what identifies the buyer is *** where a text mentions it. Reads the jobs and alerts since the order. SHORD: nothing is known under this name.';
+grant execute on function public.get_order_trace(p_order text) to service_role;
+
+
 CREATE OR REPLACE FUNCTION public.get_reconciliation_cursor(p_name text)
  RETURNS timestamp with time zone
  LANGUAGE sql
@@ -5232,11 +5309,11 @@ grant execute on function public.record_alert_message(p_alert_ids uuid[], p_over
 
 
 CREATE OR REPLACE FUNCTION public.record_mail_event(p_notification_id uuid, p_provider_id text, p_status text, p_permanent boolean, p_recipient text, p_at timestamp with time zone, p_detail text)
- RETURNS text
+ RETURNS mail_event_outcome
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.record_mail_event(p_notification_id uuid, p_provider_id text, p_status text, p_permanent boolean, p_recipient text, p_at timestamp with time zone, p_detail text) is 'Notes what the provider says became of a mail: delivered, failed, suppressed, bounced, complained. A bounce for good (p_permanent) and a complaint suppress the address; repeats do not, so that a suppression that was lifted stays lifted; staff are told of a mail that the provider had taken and did not send. Returns recorded; unchanged: the same or more is known; unknown: no mail of ours.';
+comment on function public.record_mail_event(p_notification_id uuid, p_provider_id text, p_status text, p_permanent boolean, p_recipient text, p_at timestamp with time zone, p_detail text) is 'Notes what the provider says became of a mail: delivered, failed, suppressed, bounced, complained. A bounce for good (p_permanent) and a complaint suppress the address; repeats do not, so that a suppression that was lifted stays lifted; staff are told of a mail that the provider had taken and did not send.';
 grant execute on function public.record_mail_event(p_notification_id uuid, p_provider_id text, p_status text, p_permanent boolean, p_recipient text, p_at timestamp with time zone, p_detail text) to service_role;
 
 

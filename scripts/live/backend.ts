@@ -37,7 +37,7 @@ export async function openBackend(
     const base = env("STRIPE_API_BASE");
     return backend(
       url,
-      parseKeys(keys),
+      parseSecretKeys(keys),
       stripeKey,
       base === undefined || base === "" ? null : new URL(base),
       env("STRIPE_ACCOUNT_ID") || null,
@@ -85,7 +85,11 @@ function backend(
   };
 }
 
-function parseKeys(text: string): Record<string, string> {
+/**
+ * The keys of Supabase's JSON dictionary.
+ * @throws NoBackendError when it is none.
+ */
+export function parseSecretKeys(text: string): Record<string, string> {
   try {
     const keys: unknown = JSON.parse(text);
     if (typeof keys === "object" && keys !== null) return keys as Record<string, string>;

@@ -18,6 +18,7 @@ create table public.webhook_events (
   last_error text,
   ignored_reason text,
   source_ip inet,
+  object_id text,
   payload jsonb not null,
   constraint webhook_events_status_known check (status in ('processed', 'ignored', 'failed', 'dead')),
   constraint webhook_events_delivered_has_time check ((delivery_count > 0) = (delivered_at is not null))
@@ -37,6 +38,8 @@ comment on column public.webhook_events.next_attempt_at is 'When it is tried aga
 comment on column public.webhook_events.last_error is 'Why it failed the last time.';
 comment on column public.webhook_events.ignored_reason is 'Why nothing was done with it.';
 comment on column public.webhook_events.source_ip is 'Where it was delivered from.';
+comment on column public.webhook_events.object_id is
+  'The object at Stripe that it is about (cs_…, pi_…, ch_…): stays when the payload goes. Null: a customer.';
 comment on column public.webhook_events.payload is 'What Stripe sent; emptied after retention_payload_days.';
 comment on column public.webhook_events.delivery_count is
   'How often Stripe delivered it to stripe-webhook. 0: never; it was fetched by reconciliation.';
@@ -49,6 +52,7 @@ create index webhook_events_delivered_at_idx on public.webhook_events (livemode,
 create index webhook_events_unfinished_idx on public.webhook_events (next_attempt_at)
   where status in ('failed', 'dead');
 
+create index webhook_events_object_id_idx on public.webhook_events (object_id);
 create index webhook_events_customer_idx on public.webhook_events ((payload #>> '{data,object,id}'))
   where type in ('customer.updated', 'customer.deleted');
 
@@ -498,7 +502,8 @@ returns table (
   attempts integer,
   max_attempts integer,
   lease_id uuid,
-  created_at timestamptz
+  created_at timestamptz,
+  order_id uuid
 )
 language plpgsql
 security definer
@@ -524,7 +529,8 @@ begin
     returning j.id, j.kind, j.payload, j.attempts, j.max_attempts, j.lease_id, j.created_at, j.priority,
       j.run_at
   )
-  select c.id, c.kind, c.payload, c.attempts, c.max_attempts, c.lease_id, c.created_at
+  select c.id, c.kind, c.payload, c.attempts, c.max_attempts, c.lease_id, c.created_at,
+    private.order_named_in(c.payload)
   from claimed c
   order by c.priority, c.run_at, c.id;
 end;
@@ -534,7 +540,7 @@ comment on function public.claim_jobs(text, integer, integer, integer) is
   'none does. Rows locked by another worker are skipped, jobs whose lease ran out are due again, jobs of a '
   'provider that is down wait. p_mails: at most so many mails to customers, for a provider that takes only '
   'so many a second; null, any number. The rest is left to others, so that a burst of mails holds '
-  'up nothing.';
+  'up nothing. order_id: the order that a job is about, or null.';
 grant execute on function public.claim_jobs(text, integer, integer, integer) to service_role;
 
 -- Ending jobs: a closed set of outcomes, guarded by the lease. What the outcomes say of a provider drives its

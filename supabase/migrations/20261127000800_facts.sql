@@ -871,7 +871,8 @@ create type public.event_outcome as (
 );
 comment on type public.event_outcome is
   'What became of an event: applied, duplicate, ignored or queued (both with the reason), how often Stripe '
-  'has delivered it, the orders it touched, and the payment pages that it had ended.';
+  'has delivered it, the orders it touched (where it was not applied now: the order it is about), and the '
+  'payment pages that it had ended.';
 
 create function private.process_stripe_event(
   p_event_id text,
@@ -981,10 +982,12 @@ declare
 begin
   -- Concurrent deliveries of one event queue up on its primary key; only the first one gets to apply it.
   insert into public.webhook_events as e (
-    id, type, status, livemode, api_version, stripe_created_at, source_ip, payload,
+    id, type, status, livemode, api_version, stripe_created_at, source_ip, object_id, payload,
     delivery_count, delivered_at
   ) values (
     p_event_id, p_type, 'failed', p_livemode, p_api_version, p_stripe_created_at, p_source_ip::inet,
+    -- Customers who never bought here leave no trace but the event.
+    case when p_type not like 'customer.%' then p_payload #>> '{data,object,id}' end,
     private.without_secrets(p_payload), p_delivered::integer, case when p_delivered then now() end
   )
   on conflict (id) do update set
@@ -1047,11 +1050,17 @@ language plpgsql
 security definer
 set search_path = ''
 as $$
-begin
-  return private.store_stripe_event(
+declare
+  v_outcome public.event_outcome := private.store_stripe_event(
     p_event_id, p_type, p_livemode, p_api_version, p_stripe_created_at, p_source_ip, p_payload, p_facts,
     p_ignored_reason, p_error, p_alerts, true
   );
+begin
+  if v_outcome.order_ids is null then
+    -- For the log: the caller says which order a delivery was about, whatever became of it.
+    v_outcome.order_ids := array_remove(array[private.order_of(p_payload #>> '{data,object,id}')], null);
+  end if;
+  return v_outcome;
 end;
 $$;
 comment on function public.receive_stripe_event(

@@ -18,9 +18,11 @@ import { limitCalls, type LimitDecision } from "../../supabase/functions/_shared
 import type {
   AlertMessage,
   Digest,
+  MailEventOutcome,
   Notification,
 } from "../../supabase/functions/_shared/database/notifications.ts";
 import { orderCalls, type OrderStatus } from "../../supabase/functions/_shared/database/orders.ts";
+import { type OrderTrace, orderTraceCalls } from "../../supabase/functions/_shared/database/order_trace.ts";
 import type { RefundJudgement } from "../../supabase/functions/_shared/database/refunds.ts";
 import { jobCalls } from "../../supabase/functions/_shared/jobs/calls.ts";
 import { localGateway } from "../support/gateway.ts";
@@ -50,7 +52,13 @@ const call = createCall(env, (input, init) => {
   called.add(String(input).replace(/^.*\/rpc\//, ""));
   return fetch(input, init);
 });
-const rpc = { ...jobCalls(call), ...healthCalls(call), ...limitCalls(call), ...orderCalls(call) };
+const rpc = {
+  ...jobCalls(call),
+  ...healthCalls(call),
+  ...limitCalls(call),
+  ...orderCalls(call),
+  ...orderTraceCalls(call),
+};
 Deno.test.afterAll(async () => {
   await gateway.stop();
   await database.drop();
@@ -167,12 +175,26 @@ Deno.test("the shape of an order's page", async () => {
       returns: { each: { status: "set", items: { each: pieces } } },
       refunds: { each: { amount: "set", status: "set", created_at: "set" } },
       live_topic: "set",
+      order_id: "set",
       session_id: "null",
       settled: "set",
     }, "getOrderStatus()");
   }
   assert.equal(await rpc.getOrderStatus({ sessionId: "cs_unknown" }), null);
   assert.equal(await rpc.getOrderStatus({ orderId: crypto.randomUUID() }), null);
+
+  check<OrderTrace>(await rpc.getOrderTrace(orderNumber), {
+    order_id: "set",
+    number: "set",
+    status: "set",
+    fulfillment_status: "set",
+    amount_total: "set",
+    currency: "set",
+    livemode: "set",
+    created_at: "set",
+    moments: { each: { at: "set", kind: "set", what: "set", detail: "set" } },
+  }, "getOrderTrace()");
+  await assert.rejects(() => rpc.getOrderTrace("KCT-1"), { code: "order_not_found" });
 });
 
 Deno.test("the shapes of a disputed order, its mails and its alerts", async () => {
@@ -198,9 +220,12 @@ Deno.test("the shapes of a disputed order, its mails and its alerts", async () =
   assert.equal(await rpc.getNotification(crypto.randomUUID()), null);
   const event = { notificationId: id, providerId: "m", permanent: false, recipient: null, detail: null };
   const told = { ...event, status: "bounced", at: new Date(0).toISOString() } as const;
-  assert.equal(await rpc.recordMailEvent(told), "recorded");
-  assert.equal(await rpc.recordMailEvent(told), "unchanged");
-  assert.equal(await rpc.recordMailEvent({ ...told, notificationId: crypto.randomUUID() }), "unknown");
+  const recorded = await rpc.recordMailEvent(told);
+  check<MailEventOutcome>(recorded, { outcome: "set", order_id: "null" }, "recordMailEvent()");
+  assert.deepEqual(recorded, { outcome: "recorded", order_id: orderId });
+  assert.deepEqual(await rpc.recordMailEvent(told), { outcome: "unchanged", order_id: orderId });
+  const unknown = await rpc.recordMailEvent({ ...told, notificationId: crypto.randomUUID() });
+  assert.deepEqual(unknown, { outcome: "unknown", order_id: null });
   assert.equal(await rpc.unsubscribeReminders("a".repeat(64)), null);
   assert.equal(await rpc.recordNotificationResult(id, null, { status: "failed", error: "no" }), false);
 
@@ -312,6 +337,7 @@ Deno.test("the shapes of the queue, the limits and the figures", async () => {
       max_attempts: "set",
       lease_id: "set",
       created_at: "set",
+      order_id: "null",
     }, "claimJobs()");
     const result = { ...job, reason: null, run_at: null, alert: null, provider_state: null };
     const end = () => rpc.finishJobs([{ ...result, outcome: "done" }]);

@@ -89,6 +89,8 @@ const malformed: Record<string, string> = {
   ALERT_EMAIL: "value-under-test",
   LINK_SIGNING_SECRET: "value-under-test",
   ADMIN_REQUIRE_MFA: "value-under-test",
+  OTEL_EXPORTER_OTLP_ENDPOINT: "value-under-test",
+  OTEL_EXPORTER_OTLP_HEADERS: "x-key=fine,value-under-test",
 };
 
 /** Any text may be the token of an Upstash database. */
@@ -231,4 +233,16 @@ Deno.test("loadEnv() takes addresses with slashes at their end", () => {
   assert.equal(env.authIssuer, "https://ref.supabase.co/auth/v1");
   const custom = loadEnv(environment({ AUTH_ISSUER: "https://api.shop.example/auth/v1" }));
   assert.equal(custom.authIssuer, "https://api.shop.example/auth/v1");
+});
+
+Deno.test("loadEnv() takes a collector of traces as OpenTelemetry names it, and none when none is named", () => {
+  const { collector } = loadEnv(environment({
+    OTEL_EXPORTER_OTLP_ENDPOINT: "https://otlp.example/otlp/",
+    OTEL_EXPORTER_OTLP_HEADERS: "authorization=Basic%20abc=,x-scope=1",
+  }));
+  assert.deepEqual(collector, {
+    url: "https://otlp.example/otlp/v1/traces",
+    headers: { authorization: "Basic abc=", "x-scope": "1" },
+  });
+  assert.equal(loadEnv(environment({})).collector, null);
 });

@@ -36,7 +36,9 @@ function world(secrets = [secret], fails = false) {
     rpc: {
       recordMailEvent: (event) => {
         told.push(event);
-        return fails ? Promise.reject(new AppError("database_unavailable")) : Promise.resolve("recorded");
+        return fails
+          ? Promise.reject(new AppError("database_unavailable"))
+          : Promise.resolve({ outcome: "recorded", order_id: null });
       },
     },
     log,
@@ -184,7 +186,7 @@ Deno.test("mail-webhook takes POST alone, and no more than a report is long", as
   const here = world();
   const get = await handle(new Request("https://ref.example/mail-webhook"), {
     env: { resendWebhookSecrets: [secret] },
-    rpc: { recordMailEvent: () => Promise.resolve("recorded") },
+    rpc: { recordMailEvent: () => Promise.resolve({ outcome: "recorded", order_id: null }) },
     log: keptLog().log,
     now: clock.now,
   });

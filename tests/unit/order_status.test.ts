@@ -16,6 +16,7 @@ import { errorOf, fixedClock, fixture, keptLog, publishableKey, testEnv } from "
 
 const someSession = "cs_test_a1MadeUpButOfTheRightShapeForUnitTests";
 const pending: OrderStatus = {
+  order_id: "0190a2b4-0000-4000-8000-00000000abcd",
   order_number: "KCT-1042",
   status: "pending",
   fulfillment_status: "unfulfilled",
@@ -101,7 +102,7 @@ Deno.test("order-status answers a settled order from the database alone", async 
   const { deps, retrieved } = world([paid]);
   const response = await handle(requestOf(), deps);
   assert.equal(response.status, 200);
-  const { settled: _, session_id: __, ...shown } = paid;
+  const { settled: _, session_id: __, order_id: ___, ...shown } = paid;
   assert.deepEqual(await response.json(), shown);
   assert.equal(retrieved(), 0);
 });

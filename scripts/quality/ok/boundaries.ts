@@ -25,7 +25,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
 
 /** The rooms of `_shared/`, from the ground up: each imports only from those before it. */
 const ROOMS: readonly (readonly string[])[] = [
-  ["text", "errors.ts"],
+  ["text", "errors.ts", "background.ts"],
+  ["telemetry"],
   ["log.ts"],
   ["http", "shipping_countries.ts"],
   ["env.ts"],

@@ -72,6 +72,8 @@ export interface Env {
   /** Signed links before; those are still good. */
   earlierLinkSigningSecrets: string[];
   adminRequireMfa: boolean;
+  /** Takes spans; null: nobody collects them. */
+  collector: { url: string; headers: Record<string, string> } | null;
 }
 
 /** Thrown at boot. The message lists every bad variable, so that one deployment fixes them all. */
@@ -150,6 +152,7 @@ const shippingMend =
   "set two-letter codes of countries that Stripe takes delivery addresses for (US,CA,GB), comma separated";
 const linkSecretMend = "set at least 32 random characters; two secrets, comma separated, while it is rotated";
 const mailSecretsMend = "set one or more signing secrets of Resend's webhook (whsec_…), comma separated";
+const collectorMend = "set name=value, comma separated, values percent-encoded, or leave it out";
 const descriptorMend = "set 2 to 22 letters, digits, spaces, dots or dashes, or leave it out";
 
 /** In the order of docs/contract.md; `.env.example` follows it. */
@@ -225,6 +228,14 @@ const schema = z.object({
   LINK_SIGNING_SECRET: commaList(linkSecretMend, (item) => item.length >= 32)
     .refine((items) => items.length > 0, { error: linkSecretMend }),
   ADMIN_REQUIRE_MFA: flag("false"),
+  OTEL_EXPORTER_OTLP_ENDPOINT: webAddress("set the collector's address without /v1/traces, or leave it out")
+    .optional(),
+  OTEL_EXPORTER_OTLP_HEADERS: commaList(
+    collectorMend,
+    (item) => /^[\w-]+=([!-$&-~]|%[0-7][0-9A-Fa-f])+$/.test(item),
+  ).default(
+    [],
+  ),
 });
 
 type Values = z.infer<typeof schema>;
@@ -372,7 +383,17 @@ function toEnv(values: Values): Env {
     linkSigningSecret: values.LINK_SIGNING_SECRET[0] ?? "",
     earlierLinkSigningSecrets: values.LINK_SIGNING_SECRET.slice(1),
     adminRequireMfa: values.ADMIN_REQUIRE_MFA,
+    collector: values.OTEL_EXPORTER_OTLP_ENDPOINT === undefined ? null : {
+      url: `${withoutSlash(values.OTEL_EXPORTER_OTLP_ENDPOINT)}/v1/traces`,
+      headers: Object.fromEntries(values.OTEL_EXPORTER_OTLP_HEADERS.map(headerOf)),
+    },
   };
+}
+
+/** `name=value` as OpenTelemetry writes headers: the value is percent-encoded. */
+function headerOf(pair: string): [string, string] {
+  const at = pair.indexOf("=");
+  return [pair.slice(0, at), decodeURIComponent(pair.slice(at + 1))];
 }
 
 function withoutSlash(url: string): string {

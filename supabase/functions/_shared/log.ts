@@ -1,8 +1,11 @@
 /**
- * The only user of `console`. One JSON line per happening: a constant snake_case message, data in fields.
+ * The only user of `console`. docs/logs.md lists what is written. One JSON line per happening: a constant snake_case message, data in fields.
  * Keys, card numbers and personal data are masked here, so that a careless field cannot leak them.
  */
 
+import { traceIdOf } from "./telemetry/trace_context.ts";
+import type { Collector } from "./telemetry/ended_span.ts";
+import { createTracer, type Tracer } from "./telemetry/tracer.ts";
 import { maskCardNumbers } from "./text/card_numbers.ts";
 
 export type Level = "info" | "warn" | "error";
@@ -14,6 +17,8 @@ export interface Logger {
   warn(message: string, fields?: Fields): void;
   error(message: string, fields?: Fields): void;
   with(fields: Fields): Logger;
+  /** Begins spans, for whoever collects traces; absent where nobody does. */
+  readonly tracer?: Tracer;
 }
 
 /** Supabase cuts a log line at 10 000 characters; a cut line is no JSON any more. */
@@ -39,6 +44,7 @@ const secretShapes: [RegExp, string][] = [
 export function createLogger(
   fields: Fields = {},
   write: (level: Level, line: string) => void = toConsole,
+  tracer?: Tracer,
 ): Logger {
   const line = (level: Level) => (message: string, more: Fields = {}) =>
     write(level, formatLine(level, message, { ...fields, ...more }));
@@ -46,8 +52,21 @@ export function createLogger(
     info: line("info"),
     warn: line("warn"),
     error: line("error"),
-    with: (more) => createLogger({ ...fields, ...more }, write),
+    with: (more) => createLogger({ ...fields, ...more }, write, tracer),
+    ...(tracer === undefined ? {} : { tracer }),
   };
+}
+
+/** The logger of a function, which also begins spans where there is a collector for them. */
+export function functionLogger(name: string, { collector }: { collector: Collector | null }): Logger {
+  const log = createLogger({ function: name });
+  if (collector === null) return log;
+  const tracer = createTracer(
+    name,
+    collector,
+    (error, lost) => log.warn("traces_not_sent", { spans: lost, error }),
+  );
+  return createLogger({ function: name }, toConsole, tracer);
 }
 
 /** Replaces everything in a text that looks like a key, a token, a card number or an e-mail address. */
@@ -68,7 +87,9 @@ function toConsole(level: Level, line: string): void {
 }
 
 function formatLine(level: Level, message: string, fields: Fields): string {
-  const head = { level, message, time: new Date().toISOString() };
+  const orderId = fields["order_id"];
+  const trace = typeof orderId === "string" ? { trace_id: traceIdOf(orderId) } : {};
+  const head = { level, message, time: new Date().toISOString(), ...trace };
   const line = oneLine({ ...head, ...maskFields(fields, 0) });
   return line.length <= lineLimit
     ? line

@@ -82,7 +82,9 @@ export function handle(request: Request, deps: Deps): Promise<Response> {
       bound,
       deadline,
     );
-    return await answer(checkout, urls, { ...bound, log: context.log }, deadline);
+    const log = context.concerns(checkout.order_id, checkout.outcome === "created");
+    context.span?.set({ "checkout.outcome": checkout.outcome, "checkout.attempt": checkout.attempt });
+    return await answer(checkout, urls, { ...bound, log }, deadline);
   });
 }
 
@@ -110,10 +112,12 @@ async function answer(
   deps: BoundDeps,
   deadline: Deadline,
 ): Promise<Response> {
-  if (checkout.session !== null) return knownSession(checkout, checkout.session, urls);
+  if (checkout.session !== null) {
+    deps.log.info("checkout_repeated", { session_id: checkout.session.id, status: checkout.session.status });
+    return knownSession(checkout, checkout.session, urls);
+  }
   const opened = await openSession(checkout, urls, deps, deadline);
   deps.log.info("checkout_session_created", {
-    order_id: opened.checkout.order_id,
     session_id: opened.session.id,
     outcome: checkout.outcome,
     attempt: opened.checkout.attempt,

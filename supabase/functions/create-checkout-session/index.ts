@@ -1,6 +1,6 @@
 import { stripeCalls } from "../_shared/checkout/stripe_calls.ts";
 import { loadEnv } from "../_shared/env.ts";
-import { createLogger } from "../_shared/log.ts";
+import { functionLogger } from "../_shared/log.ts";
 import { createRateLimiter } from "../_shared/limits/rate_limit.ts";
 import { checkoutCalls } from "../_shared/database/checkout.ts";
 import { createCall } from "../_shared/database/client.ts";
@@ -9,7 +9,7 @@ import { createStripe } from "../_shared/stripe/client.ts";
 import { type Deps, handle } from "./handler.ts";
 
 const env = loadEnv();
-const log = createLogger({ function: "create-checkout-session" });
+const log = functionLogger("create-checkout-session", env);
 const call = createCall(env);
 
 const deps: Deps = {

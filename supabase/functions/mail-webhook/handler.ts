@@ -24,13 +24,17 @@ const bodyLimitBytes = 64 * 1024;
 
 /** Answers one delivery; `POST` only. */
 export function handle(request: Request, deps: Deps): Promise<Response> {
-  return respond(request, { methods: ["POST"], allowedOrigins: null, log: deps.log }, async ({ log }) => {
+  return respond(request, { methods: ["POST"], allowedOrigins: null, log: deps.log }, async (context) => {
     const body = await readBody(request, bodyLimitBytes);
     if (!await isSigned(body, request.headers, deps.env.resendWebhookSecrets, deps.now())) {
       throw new AppError("invalid_signature");
     }
     const event = readMailEvent(parse(body));
-    const outcome = event === null ? "ignored" : await deps.rpc.recordMailEvent(event);
+    const { outcome, order_id: orderId } = event === null
+      ? { outcome: "ignored" as const, order_id: null }
+      : await deps.rpc.recordMailEvent(event);
+    const log = orderId === null ? context.log : context.concerns(orderId);
+    context.span?.set({ "mail.status": event?.status, "mail.outcome": outcome });
     log.info("mail_event", { outcome, status: event?.status, notification_id: event?.notificationId });
     const answer: z.infer<typeof mailWebhookAnswer> = { received: true, outcome };
     return json(answer);

@@ -40,15 +40,20 @@ const pollLimits = [{ limit: 20, window_seconds: 60 }, { limit: 1, window_second
 /** Answers `GET ?session_id=cs_…`, or `GET ?token=…` with the token of a mail. */
 export function handle(request: Request, deps: Deps): Promise<Response> {
   const endpoint = { methods: ["GET"] as const, allowedOrigins: deps.env.allowedOrigins, log: deps.log };
-  return respond(request, endpoint, async ({ log }) => {
+  return respond(request, endpoint, async (context) => {
     const { key: apiKey } = await requireApiKey(request, deps.env);
     const address = shopperAddress(request.headers, apiKey === "secret");
     const key = await orderKeyOf(request, deps);
     const known = await deps.rpc.getOrderStatus(key);
-    if (known !== null) return json(publicStatus(await settled(key, known, deps, log)));
+    if (known !== null) {
+      const log = context.concerns(known.order_id);
+      return json(publicStatus(await settled(key, known, deps, log)));
+    }
     // A link of ours names an order that we made: nobody else knows more of one that is gone.
     if ("orderId" in key) throw new AppError("order_not_found");
-    return json(publicStatus(await find(key.sessionId, address, deps)));
+    const found = await find(key.sessionId, address, deps);
+    context.concerns(found.order_id);
+    return json(publicStatus(found));
   });
 }
 
@@ -129,7 +134,7 @@ async function settleFromStripe(sessionId: string, known: OrderStatus | null, de
 }
 
 /** Exactly the fields of docs/contract.md: what SQL adds for us is not for the public. */
-function publicStatus(status: OrderStatus): Omit<OrderStatus, "settled" | "session_id"> {
+function publicStatus(status: OrderStatus): Omit<OrderStatus, "settled" | "session_id" | "order_id"> {
   return {
     order_number: status.order_number,
     status: status.status,

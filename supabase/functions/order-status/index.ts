@@ -1,5 +1,5 @@
 import { loadEnv } from "../_shared/env.ts";
-import { createLogger } from "../_shared/log.ts";
+import { functionLogger } from "../_shared/log.ts";
 import { createMemoryLimiter, createRateLimiter } from "../_shared/limits/rate_limit.ts";
 import { createCall } from "../_shared/database/client.ts";
 import { factCalls } from "../_shared/database/facts.ts";
@@ -10,7 +10,7 @@ import { type Deps, handle } from "./handler.ts";
 
 const env = loadEnv();
 const stripe = createStripe(env);
-const log = createLogger({ function: "order-status" });
+const log = functionLogger("order-status", env);
 const call = createCall(env);
 
 const deps: Deps = {

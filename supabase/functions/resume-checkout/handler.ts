@@ -49,9 +49,10 @@ export async function handle(request: Request, deps: Deps): Promise<Response> {
     allowedOrigins: deps.env.allowedOrigins,
     log: deps.log,
   };
-  const answer = await respond(request, endpoint, async ({ log }) => {
+  const answer = await respond(request, endpoint, async (context) => {
     const token = await tokenOf(request);
     const orderId = await readResumeToken(token, deps.env, deps.now());
+    const log = context.concerns(orderId);
     const deadline = startDeadline(deps.now);
     const bySecretKey = await keyKind(request, deps.env) === "secret";
     const address = shopperAddress(request.headers, bySecretKey);

@@ -1,5 +1,5 @@
 import { loadEnv } from "../_shared/env.ts";
-import { createLogger } from "../_shared/log.ts";
+import { functionLogger } from "../_shared/log.ts";
 import { createCall } from "../_shared/database/client.ts";
 import { jobCalls } from "../_shared/jobs/calls.ts";
 import { createStripe } from "../_shared/stripe/client.ts";
@@ -12,7 +12,7 @@ const deps: Deps = {
   stripe: createStripe(env),
   fetch,
   now: Date.now,
-  log: createLogger({ function: "retry-jobs" }),
+  log: functionLogger("retry-jobs", env),
 };
 
 export default { fetch: (request: Request) => handle(request, deps) };

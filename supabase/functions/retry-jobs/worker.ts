@@ -6,6 +6,7 @@ import { inLanes } from "../_shared/jobs/lanes.ts";
 import { type JobContext, type Outcome, runJob } from "../_shared/jobs/mod.ts";
 import type { Logger } from "../_shared/log.ts";
 import type { Job } from "../_shared/database/jobs.ts";
+import { tracedFetch } from "../_shared/telemetry/traced_fetch.ts";
 import { createFinisher, type Tally } from "./finisher.ts";
 import { createPace } from "./pace.ts";
 
@@ -92,10 +93,21 @@ async function heartbeat({ rpc, log, env }: JobContext): Promise<void> {
 }
 
 async function runOne(job: Job, run: Run, context: JobContext): Promise<Outcome> {
-  const log = context.log.with({ job_id: job.id, kind: job.kind, attempt: job.attempts });
+  const about = job.order_id === null ? {} : { order_id: job.order_id };
+  const log = context.log.with({ job_id: job.id, kind: job.kind, attempt: job.attempts, ...about });
+  const span = log.tracer?.start({ name: `job ${job.kind}`, kind: "internal" });
+  if (job.order_id !== null) span?.concerns(job.order_id);
   const startedAt = context.now();
-  const outcome = await run(job, { ...context, log });
+  const fetcher = span === undefined ? context.fetch : tracedFetch(context.fetch, span);
+  const outcome = await run(job, { ...context, log, fetch: fetcher });
   report(log, outcome, context.now() - startedAt);
+  span?.set({
+    "job.id": job.id,
+    "job.kind": job.kind,
+    "job.attempt": job.attempts,
+    "job.outcome": outcome.kind,
+  });
+  span?.end(outcome.kind === "retry" || outcome.kind === "discard" ? outcome.kind : null);
   return outcome;
 }
 

@@ -98,10 +98,14 @@ async function receive(
   event: Envelope,
   caller: Caller,
   deps: Deps,
-  { log }: RequestContext,
+  context: RequestContext,
 ): Promise<Response> {
   const startedAt = deps.now();
+  context.span?.set({ "event.id": event.id, "event.type": event.type });
   const stored = await store(event, caller, judge(event.payload, deps.env), deps);
+  const [orderId] = stored.order_ids ?? [];
+  const log = orderId === undefined ? context.log : context.concerns(orderId);
+  context.span?.set({ "event.outcome": stored.outcome, "event.deliveries": stored.delivery_count });
   log.info("webhook_received", {
     event_id: event.id,
     type: event.type,

@@ -1,5 +1,6 @@
+import { inBackground } from "../_shared/background.ts";
 import { loadEnv } from "../_shared/env.ts";
-import { createLogger } from "../_shared/log.ts";
+import { functionLogger } from "../_shared/log.ts";
 import { createRateLimiter } from "../_shared/limits/rate_limit.ts";
 import { createCall } from "../_shared/database/client.ts";
 import { eventCalls } from "../_shared/database/events.ts";
@@ -9,7 +10,7 @@ import { type Deps, handle } from "./handler.ts";
 import { createRejections } from "./rejections.ts";
 
 const env = loadEnv();
-const log = createLogger({ function: "stripe-webhook" });
+const log = functionLogger("stripe-webhook", env);
 const call = createCall(env);
 const rpc = { ...eventCalls(call), ...webhookCalls(call) };
 const allowlist = createAllowlist({ rpc, extraAddresses: env.stripeWebhookExtraIps, log });
@@ -36,12 +37,6 @@ async function endSessions(ids: string[]): Promise<void> {
   } catch (error) {
     log.warn("sessions_not_ended", { error });
   }
-}
-
-/** Lets work go on after the answer; Supabase keeps the worker alive for what it is told to wait for. */
-function inBackground(work: Promise<void>): void {
-  const runtime = (globalThis as { EdgeRuntime?: { waitUntil(promise: Promise<void>): void } }).EdgeRuntime;
-  runtime?.waitUntil(work);
 }
 
 // Not awaited: the first delivery may arrive before the list does and then waits for the same load.

@@ -25,6 +25,7 @@ begin
   end if;
   return private.order_page(o) || jsonb_build_object(
     'live_topic', private.live_topic(o.id),
+    'order_id', o.id,
     'session_id', s.id,
     -- An order that is cancelled, or paid through another page, says nothing of a page that is open for all
     -- we know: it may just have been paid.

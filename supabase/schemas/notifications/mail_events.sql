@@ -68,6 +68,11 @@ $$;
 comment on function private.take_mail_event(public.notifications, text, text, text, timestamptz, text) is
   'Notes what became of a mail, and on its order that it did not arrive or was unwelcome.';
 
+create type public.mail_event_outcome as (outcome text, order_id uuid);
+comment on type public.mail_event_outcome is
+  'What was made of a report about a mail: recorded; unchanged: the same or more is known; unknown: no mail '
+  'of ours. And the order that the mail is about.';
+
 create function public.record_mail_event(
   p_notification_id uuid,
   p_provider_id text,
@@ -76,7 +81,7 @@ create function public.record_mail_event(
   p_recipient text,
   p_at timestamptz,
   p_detail text
-) returns text
+) returns public.mail_event_outcome
 language plpgsql
 security definer
 set search_path = ''
@@ -89,9 +94,9 @@ begin
   where x.id = p_notification_id or (p_notification_id is null and x.provider_id = p_provider_id)
   for update;
   if not found then
-    return 'unknown';
+    return row('unknown', null)::public.mail_event_outcome;
   elsif private.mail_rank(p_status) <= private.mail_rank(n.status) then
-    return 'unchanged';
+    return row('unchanged', n.order_id)::public.mail_event_outcome;
   end if;
   perform private.take_mail_event(n, p_provider_id, p_status, p_recipient, p_at, p_detail);
   if p_status = 'failed' then
@@ -105,14 +110,13 @@ begin
     select private.email_hmac(r), p_status from coalesce(n.recipient, p_recipient) r where r is not null
     on conflict on constraint mail_suppressions_pkey do nothing;
   end if;
-  return 'recorded';
+  return row('recorded', n.order_id)::public.mail_event_outcome;
 end;
 $$;
 comment on function public.record_mail_event(uuid, text, text, boolean, text, timestamptz, text) is
   'Notes what the provider says became of a mail: delivered, failed, suppressed, bounced, complained. A '
   'bounce for good (p_permanent) and a complaint suppress the address; repeats do not, so that a '
   'suppression that was lifted stays lifted; staff are told of a mail that the provider had taken and did '
-  'not send. Returns recorded; unchanged: the same or more is known; '
-  'unknown: no mail of ours.';
+  'not send.';
 grant execute on function public.record_mail_event(uuid, text, text, boolean, text, timestamptz, text)
   to service_role;

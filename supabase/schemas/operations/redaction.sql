@@ -29,28 +29,29 @@ $$;
 comment on function private.phone_pattern(text) is
   'A regular expression that finds a phone number however it is spaced. Null: too short to be one.';
 
-create function private.redact(p_value jsonb, p_pattern text) returns jsonb
+create function private.redact(p_value jsonb, p_pattern text, p_mark text default '[erased]')
+returns jsonb
 language plpgsql
 immutable
 set search_path = ''
 as $$
 begin
   return case jsonb_typeof(p_value)
-    when 'string' then to_jsonb(regexp_replace(p_value #>> '{}', p_pattern, '[erased]', 'gi'))
+    when 'string' then to_jsonb(regexp_replace(p_value #>> '{}', p_pattern, p_mark, 'gi'))
     when 'array' then (
-      select coalesce(jsonb_agg(private.redact(x.value, p_pattern) order by x.position), '[]')
+      select coalesce(jsonb_agg(private.redact(x.value, p_pattern, p_mark) order by x.position), '[]')
       from jsonb_array_elements(p_value) with ordinality as x (value, position)
     )
     when 'object' then (
-      select coalesce(jsonb_object_agg(x.key, private.redact(x.value, p_pattern)), '{}')
+      select coalesce(jsonb_object_agg(x.key, private.redact(x.value, p_pattern, p_mark)), '{}')
       from jsonb_each(p_value) x
     )
     else p_value
   end;
 end;
 $$;
-comment on function private.redact(jsonb, text) is
-  'A JSON value with [erased] for whatever its texts have of the pattern.';
+comment on function private.redact(jsonb, text, text) is
+  'A JSON value with p_mark for whatever its texts have of the pattern.';
 
 create function private.redact_texts(p_pattern text, p_order_ids uuid[] default null) returns integer
 language plpgsql

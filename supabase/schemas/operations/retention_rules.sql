@@ -90,7 +90,7 @@ insert into private.retention_rules (table_name, columns, holds, kept, ended_by)
   ),
   ('public.webhook_events', '{last_error}', 'text', 'for good', 'erase_person()'),
   (
-    'public.webhook_events', '{id,type,status,api_version,ignored_reason,source_ip}',
+    'public.webhook_events', '{id,type,status,api_version,ignored_reason,source_ip,object_id}',
     'nothing', 'for good: a late delivery must be known; source_ip is Stripe''s', ''
   ),
   ('public.webhook_rejections', '{source_ip}', 'person', 'retention_log_days', 'purge_old_data()'),

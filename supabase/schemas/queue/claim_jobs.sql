@@ -150,7 +150,8 @@ returns table (
   attempts integer,
   max_attempts integer,
   lease_id uuid,
-  created_at timestamptz
+  created_at timestamptz,
+  order_id uuid
 )
 language plpgsql
 security definer
@@ -176,7 +177,8 @@ begin
     returning j.id, j.kind, j.payload, j.attempts, j.max_attempts, j.lease_id, j.created_at, j.priority,
       j.run_at
   )
-  select c.id, c.kind, c.payload, c.attempts, c.max_attempts, c.lease_id, c.created_at
+  select c.id, c.kind, c.payload, c.attempts, c.max_attempts, c.lease_id, c.created_at,
+    private.order_named_in(c.payload)
   from claimed c
   order by c.priority, c.run_at, c.id;
 end;
@@ -186,5 +188,5 @@ comment on function public.claim_jobs(text, integer, integer, integer) is
   'none does. Rows locked by another worker are skipped, jobs whose lease ran out are due again, jobs of a '
   'provider that is down wait. p_mails: at most so many mails to customers, for a provider that takes only '
   'so many a second; null, any number. The rest is left to others, so that a burst of mails holds '
-  'up nothing.';
+  'up nothing. order_id: the order that a job is about, or null.';
 grant execute on function public.claim_jobs(text, integer, integer, integer) to service_role;

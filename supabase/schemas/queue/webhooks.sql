@@ -16,6 +16,7 @@ create table public.webhook_events (
   last_error text,
   ignored_reason text,
   source_ip inet,
+  object_id text,
   payload jsonb not null,
   constraint webhook_events_status_known check (status in ('processed', 'ignored', 'failed', 'dead')),
   constraint webhook_events_delivered_has_time check ((delivery_count > 0) = (delivered_at is not null))
@@ -35,6 +36,8 @@ comment on column public.webhook_events.next_attempt_at is 'When it is tried aga
 comment on column public.webhook_events.last_error is 'Why it failed the last time.';
 comment on column public.webhook_events.ignored_reason is 'Why nothing was done with it.';
 comment on column public.webhook_events.source_ip is 'Where it was delivered from.';
+comment on column public.webhook_events.object_id is
+  'The object at Stripe that it is about (cs_…, pi_…, ch_…): stays when the payload goes. Null: a customer.';
 comment on column public.webhook_events.payload is 'What Stripe sent; emptied after retention_payload_days.';
 comment on column public.webhook_events.delivery_count is
   'How often Stripe delivered it to stripe-webhook. 0: never; it was fetched by reconciliation.';
@@ -47,6 +50,7 @@ create index webhook_events_delivered_at_idx on public.webhook_events (livemode,
 create index webhook_events_unfinished_idx on public.webhook_events (next_attempt_at)
   where status in ('failed', 'dead');
 
+create index webhook_events_object_id_idx on public.webhook_events (object_id);
 create index webhook_events_customer_idx on public.webhook_events ((payload #>> '{data,object,id}'))
   where type in ('customer.updated', 'customer.deleted');
 

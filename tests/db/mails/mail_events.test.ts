@@ -32,8 +32,8 @@ async function tell(
   status: Status,
   { permanent = true, provider = "mail_1", to = "old@example.com" } = {},
 ): Promise<string> {
-  const [row] = await tx`select public.record_mail_event(
-    ${id}, ${provider}, ${status}, ${permanent}, ${to}, now(), 'Permanent General') as outcome`;
+  const [row] = await tx`select outcome from public.record_mail_event(
+    ${id}, ${provider}, ${status}, ${permanent}, ${to}, now(), 'Permanent General')`;
   return row?.["outcome"];
 }
 

@@ -47,6 +47,7 @@ function remind(dispute: string, days: number) {
     max_attempts: 12,
     lease_id: crypto.randomUUID(),
     created_at: new Date().toISOString(),
+    order_id: null,
   };
   return runJob(job, context);
 }
@@ -86,6 +87,7 @@ Deno.test("accept_dispute() closes the dispute at Stripe, once", async () => {
     max_attempts: 12,
     lease_id: crypto.randomUUID(),
     created_at: new Date().toISOString(),
+    order_id: null,
   };
   assert.deepEqual(await runJob(repeat, context), { kind: "done" });
 });

@@ -25,6 +25,7 @@ class Queue {
         max_attempts: 12,
         lease_id: crypto.randomUUID(),
         created_at: new Date(this.now).toISOString(),
+        order_id: null,
       });
     }
   }

@@ -138,7 +138,16 @@ Deno.test("retry-jobs over HTTP, and the commands around it", async (test) => {
       ...jobContext(stack, { STRIPE_WEBHOOK_IPS_URL: "https://list.example/ips.json" }),
       fetch: () => Promise.resolve(answer),
     };
-    const job = { id: 1, kind: "", payload: {}, attempts: 1, max_attempts: 1, lease_id: "", created_at: "" };
+    const job = {
+      id: 1,
+      kind: "",
+      payload: {},
+      attempts: 1,
+      max_attempts: 1,
+      lease_id: "",
+      created_at: "",
+      order_id: null,
+    };
     assert.deepEqual(await refreshWebhookAddresses(job, context), { kind: "done" });
     const addresses = async () =>
       (await stack.sql`select host(address) as address from public.stripe_webhook_ips`)

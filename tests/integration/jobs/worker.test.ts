@@ -30,6 +30,7 @@ function fakeQueue(count: number, changes: Partial<JobContext["rpc"]> = {}): Fak
         max_attempts: 12,
         lease_id: crypto.randomUUID(),
         created_at: new Date(queue.clock.now).toISOString(),
+        order_id: null,
       }));
       for (const { id } of jobs) claimed.add(id);
       return Promise.resolve(jobs);

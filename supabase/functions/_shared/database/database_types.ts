@@ -651,14 +651,14 @@ isOneToOne: false
                   ]
                 },"webhook_events": {
                   Row: {
-                    "api_version": string | null,"attempts": number,"delivered_at": string | null,"delivery_count": number,"id": string,"ignored_reason": string | null,"last_error": string | null,"livemode": boolean,"next_attempt_at": string | null,"payload": NonNullable<Json>,"processed_at": string | null,"received_at": string,"source_ip": unknown,"status": string,"stripe_created_at": string,"type": string
+                    "api_version": string | null,"attempts": number,"delivered_at": string | null,"delivery_count": number,"id": string,"ignored_reason": string | null,"last_error": string | null,"livemode": boolean,"next_attempt_at": string | null,"object_id": string | null,"payload": NonNullable<Json>,"processed_at": string | null,"received_at": string,"source_ip": unknown,"status": string,"stripe_created_at": string,"type": string
                   }
                   ComputedFields: never
                   Insert: {
-                    "api_version"?: string | null,"attempts"?: number,"delivered_at"?: string | null,"delivery_count"?: number,"id": string,"ignored_reason"?: string | null,"last_error"?: string | null,"livemode": boolean,"next_attempt_at"?: string | null,"payload": NonNullable<Json>,"processed_at"?: string | null,"received_at"?: string,"source_ip"?: unknown,"status": string,"stripe_created_at": string,"type": string
+                    "api_version"?: string | null,"attempts"?: number,"delivered_at"?: string | null,"delivery_count"?: number,"id": string,"ignored_reason"?: string | null,"last_error"?: string | null,"livemode": boolean,"next_attempt_at"?: string | null,"object_id"?: string | null,"payload": NonNullable<Json>,"processed_at"?: string | null,"received_at"?: string,"source_ip"?: unknown,"status": string,"stripe_created_at": string,"type": string
                   }
                   Update: {
-                    "api_version"?: string | null,"attempts"?: number,"delivered_at"?: string | null,"delivery_count"?: number,"id"?: string,"ignored_reason"?: string | null,"last_error"?: string | null,"livemode"?: boolean,"next_attempt_at"?: string | null,"payload"?: NonNullable<Json>,"processed_at"?: string | null,"received_at"?: string,"source_ip"?: unknown,"status"?: string,"stripe_created_at"?: string,"type"?: string
+                    "api_version"?: string | null,"attempts"?: number,"delivered_at"?: string | null,"delivery_count"?: number,"id"?: string,"ignored_reason"?: string | null,"last_error"?: string | null,"livemode"?: boolean,"next_attempt_at"?: string | null,"object_id"?: string | null,"payload"?: NonNullable<Json>,"processed_at"?: string | null,"received_at"?: string,"source_ip"?: unknown,"status"?: string,"stripe_created_at"?: string,"type"?: string
                   }
                   Relationships: [
                     
@@ -765,7 +765,7 @@ isOneToOne: false
                            },
 "claim_jobs":
 { Args: { "p_lease_seconds": number,"p_limit": number,"p_mails"?: number,"p_worker": string }; Returns: {
-              "attempts": number,"created_at": string,"id": number,"kind": string,"lease_id": string,"max_attempts": number,"payload": Json
+              "attempts": number,"created_at": string,"id": number,"kind": string,"lease_id": string,"max_attempts": number,"order_id": string,"payload": Json
             }[]
                            },
 "close_return":
@@ -828,6 +828,14 @@ isOneToOne: false
 "get_order_status":
 { Args: { "p_order_id"?: string,"p_session_id"?: string }; Returns: Json
                            },
+"get_order_trace":
+{ Args: { "p_order": string }; Returns: Database["public"]['CompositeTypes']["order_trace"]
+                          SetofOptions: {
+        from: "*"
+        to: "order_trace"
+        isOneToOne: true
+        isSetofReturn: false
+      } },
 "get_reconciliation_cursor":
 { Args: { "p_name": string }; Returns: string
                            },
@@ -842,6 +850,7 @@ isOneToOne: false
 "last_error": string | null,
 "livemode": boolean,
 "next_attempt_at": string | null,
+"object_id": string | null,
 "payload": NonNullable<Json>,
 "processed_at": string | null,
 "received_at": string,
@@ -929,8 +938,13 @@ isOneToOne: false
 { Args: { "p_alert_ids": (string)[],"p_over": boolean }; Returns: undefined
                            },
 "record_mail_event":
-{ Args: { "p_at": string,"p_detail": string,"p_notification_id": string,"p_permanent": boolean,"p_provider_id": string,"p_recipient": string,"p_status": string }; Returns: string
-                           },
+{ Args: { "p_at": string,"p_detail": string,"p_notification_id": string,"p_permanent": boolean,"p_provider_id": string,"p_recipient": string,"p_status": string }; Returns: Database["public"]['CompositeTypes']["mail_event_outcome"]
+                          SetofOptions: {
+        from: "*"
+        to: "mail_event_outcome"
+        isOneToOne: true
+        isSetofReturn: false
+      } },
 "record_notification_result":
 { Args: { "p_error": string,"p_notification_id": string,"p_provider_id": string,"p_recipient": string,"p_status": string }; Returns: boolean
                            },
@@ -1022,6 +1036,10 @@ isOneToOne: false
                         "outcome": string | null,"reason": string | null,"delivery_count": number | null,"order_ids": (string)[] | null,"closing_sessions": (string)[] | null
                       },"limit_decision": {
                         "allowed": boolean | null,"key": string | null,"retry_after_seconds": number | null
+                      },"mail_event_outcome": {
+                        "outcome": string | null,"order_id": string | null
+                      },"order_trace": {
+                        "order_id": string | null,"number": string | null,"status": string | null,"fulfillment_status": string | null,"amount_total": number | null,"currency": string | null,"livemode": boolean | null,"created_at": string | null,"moments": (Database["public"]['CompositeTypes']["trace_moment"])[] | null
                       },"purge_report": {
                         "purged": Json | null,"more": boolean | null
                       },"redriven_item": {
@@ -1030,6 +1048,8 @@ isOneToOne: false
                         "outcome": string | null,"by": string | null,"refusals": number | null
                       },"repair": {
                         "outcome": string | null,"changed": boolean | null,"before": Json | null,"after": Json | null
+                      },"trace_moment": {
+                        "at": string | null,"kind": string | null,"what": string | null,"detail": Json | null
                       },"webhook_address_change": {
                         "added": (string)[] | null,"removed": (string)[] | null
                       },"webhook_allowlist": {

@@ -2,7 +2,11 @@
 import type { Arguments, Call, Json, Known, Returned } from "./client.ts";
 import { maskedOrNull } from "./storable.ts";
 
-export type Job = Known<Returned<"claim_jobs">[number], { payload: { [field: string]: Json | undefined } }>;
+export type Job = Known<Returned<"claim_jobs">[number], {
+  payload: { [field: string]: Json | undefined };
+  /** The order that it is about; null: none, or not known yet. */
+  order_id: string | null;
+}>;
 
 /** How a job ended, for `finishJobs`. */
 export interface JobResult {

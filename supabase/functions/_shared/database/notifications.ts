@@ -1,6 +1,6 @@
 /** Mails to customers, and alerts to staff. */
 import type { Address, Business } from "../stripe_events/facts.ts";
-import type { Call, Json } from "./client.ts";
+import type { Call, Json, Known, Returned } from "./client.ts";
 import { maskedOrNull } from "./storable.ts";
 
 export type NotificationCalls = ReturnType<typeof notificationCalls>;
@@ -140,6 +140,11 @@ export type Digest = {
 /** A message to send, or why there is none: sent with others of its kind, or to be asked for later. */
 export type TakenAlertMessage = AlertMessage | { outcome: "told" } | { outcome: "wait"; until: string };
 
+/** What was made of a report about a mail, and the order that the mail is about. */
+export type MailEventOutcome = Known<Returned<"record_mail_event">, {
+  outcome: "recorded" | "unchanged" | "unknown";
+}>;
+
 export const notificationCalls = (call: Call) => ({
   getNotification: (id: string) =>
     call("get_notification", { p_notification_id: id }) as Promise<Notification | null>,
@@ -191,7 +196,7 @@ export const notificationCalls = (call: Call) => ({
       p_recipient: event.recipient,
       p_at: event.at,
       p_detail: maskedOrNull(event.detail),
-    }) as Promise<"recorded" | "unchanged" | "unknown">,
+    }) as Promise<MailEventOutcome>,
 
   /** Ends reminders for the address that is known by this HMAC. */
   unsubscribeReminders: (hmac: string) => call("unsubscribe_reminders", { p_email_hmac: hmac }),

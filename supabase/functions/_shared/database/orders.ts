@@ -35,6 +35,7 @@ export type OrderStatus = {
   refunds: { amount: number; status: "on_its_way" | "done" | "failed"; created_at: string }[];
   /** The Realtime topic that says when to ask again. */
   live_topic: string;
+  order_id: string;
   /** The session that Stripe may be asked about; null: there is none yet. */
   session_id: string | null;
   /** False: Stripe may know more than the database; ask it. */

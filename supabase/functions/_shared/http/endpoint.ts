@@ -1,6 +1,8 @@
 /** What every endpoint shares: request id, CORS, method check, bounded bodies, and failures as one JSON shape. */
 import { AppError } from "../errors.ts";
 import type { Logger } from "../log.ts";
+import { parseTraceparent } from "../telemetry/trace_context.ts";
+import type { Span } from "../telemetry/tracer.ts";
 
 /** How an endpoint presents itself. */
 export interface Endpoint {
@@ -12,7 +14,12 @@ export interface Endpoint {
 
 export interface RequestContext {
   requestId: string;
+  /** What is written once an order is known names it. */
   log: Logger;
+  /** The request's span; undefined where nobody collects them. */
+  span: Span | undefined;
+  /** From now on lines and span are of this order's trace, a failure's too; `begins`: the request has made the order. */
+  concerns(orderId: string, begins?: boolean): Logger;
 }
 
 /**
@@ -39,13 +46,32 @@ export async function respond(
   run: (context: RequestContext) => Promise<Response>,
 ): Promise<Response> {
   const requestId = requestIdOf(request);
-  const log = endpoint.log.with({ request_id: requestId });
-  const answer = await answerOrFailure(request, endpoint, { requestId, log }, run);
+  const context = startContext(request, endpoint, requestId);
+  const answer = await answerOrFailure(request, endpoint, context, run);
+  context.span?.set({ "http.response.status_code": answer.status });
+  context.span?.end(answer.status >= 500 ? String(answer.status) : null);
   answer.headers.set("x-request-id", requestId);
   if (!answer.headers.has("cache-control")) answer.headers.set("cache-control", "no-store");
   answer.headers.set("x-content-type-options", "nosniff");
   addCorsHeaders(answer.headers, request, endpoint);
   return request.method === "HEAD" ? await withoutBody(answer) : answer;
+}
+
+function startContext(request: Request, { log }: Endpoint, requestId: string): RequestContext {
+  const traceparent = request.headers.get("traceparent");
+  const { tracer } = log;
+  const span = tracer?.start({ name: `${request.method} ${tracer.service}`, kind: "server", traceparent });
+  span?.set({ "http.request.method": request.method, "request.id": requestId });
+  const context: RequestContext = {
+    requestId,
+    log: log.with({ request_id: requestId, caller_trace_id: parseTraceparent(traceparent)?.traceId }),
+    span,
+    concerns(orderId, begins) {
+      span?.concerns(orderId, begins);
+      return context.log = context.log.with({ order_id: orderId });
+    },
+  };
+  return context;
 }
 
 async function withoutBody(answer: Response): Promise<Response> {
@@ -181,7 +207,7 @@ function failureResponse(
   error: unknown,
   request: Request,
   endpoint: Endpoint,
-  { requestId, log }: RequestContext,
+  { requestId, log, span }: RequestContext,
 ): Response {
   const failure = error instanceof AppError ? error : new AppError("internal_error", { cause: error });
   const fields = {
@@ -190,6 +216,7 @@ function failureResponse(
     details: failure.details,
     error: failure.cause,
   };
+  span?.set({ "error.type": failure.code });
   if (failure.status >= 500) log.error("request_failed", fields);
   else if (failure.code === "origin_not_allowed") logRefusedOrigin(failure, request, log);
   else log.info("request_refused", fields);
