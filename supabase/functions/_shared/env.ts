@@ -152,6 +152,7 @@ const shippingMend =
   "set two-letter codes of countries that Stripe takes delivery addresses for (US,CA,GB), comma separated";
 const linkSecretMend = "set at least 32 random characters; two secrets, comma separated, while it is rotated";
 const mailSecretsMend = "set one or more signing secrets of Resend's webhook (whsec_…), comma separated";
+const collectorHeader = /^[\w-]+=([!-$&-~]|%[0-7][0-9A-Fa-f])+$/;
 const collectorMend = "set name=value, comma separated, values percent-encoded, or leave it out";
 const descriptorMend = "set 2 to 22 letters, digits, spaces, dots or dashes, or leave it out";
 
@@ -230,12 +231,7 @@ const schema = z.object({
   ADMIN_REQUIRE_MFA: flag("false"),
   OTEL_EXPORTER_OTLP_ENDPOINT: webAddress("set the collector's address without /v1/traces, or leave it out")
     .optional(),
-  OTEL_EXPORTER_OTLP_HEADERS: commaList(
-    collectorMend,
-    (item) => /^[\w-]+=([!-$&-~]|%[0-7][0-9A-Fa-f])+$/.test(item),
-  ).default(
-    [],
-  ),
+  OTEL_EXPORTER_OTLP_HEADERS: commaList(collectorMend, (item) => collectorHeader.test(item)).default([]),
 });
 
 type Values = z.infer<typeof schema>;
