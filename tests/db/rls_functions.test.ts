@@ -29,6 +29,7 @@ const staffCommands = [
   "set_price",
   "acknowledge_alert",
   "resolve_alert",
+  "set_alert_rule",
   "accept_dispute",
   "export_person",
   "lift_mail_suppression",
@@ -73,6 +74,7 @@ const privateForAnonymous = ["is_admin", "shown_available"];
 const privateDoors = [
   "is_admin",
   "mask_command",
+  "note_staff_account",
   "note_unsealed",
   "on_email_changed",
   "refuse_own_number",
