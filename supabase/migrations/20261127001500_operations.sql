@@ -3028,8 +3028,10 @@ begin
       end if;
     end loop;
   end if;
-  update public.alerts a set last_at = p_now
-  where a.kind = r.kind and a.status <> 'resolved' and a.dedupe_key = any (v_keys);
+  if v_keys <> '{}' then
+    update public.alerts a set last_at = p_now
+    where a.kind = r.kind and a.status <> 'resolved' and a.dedupe_key = any (v_keys);
+  end if;
   update public.alerts a set status = 'resolved'
   where a.kind = r.kind and a.status <> 'resolved' and a.dedupe_key <> all (v_keys)
     and (a.last_at <= p_now - c_lull or r.once or not r.enabled);

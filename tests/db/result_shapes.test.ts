@@ -204,7 +204,9 @@ Deno.test("the shapes of a disputed order, its mails and its alerts", async () =
   assert.equal(await rpc.unsubscribeReminders("a".repeat(64)), null);
   assert.equal(await rpc.recordNotificationResult(id, null, { status: "failed", error: "no" }), false);
 
-  const [alert] = await sql<{ id: string }[]>`select id from public.alerts where severity = 'critical' limit 1`;
+  const [alert] = await sql<
+    { id: string }[]
+  >`select id from public.alerts where severity = 'critical' limit 1`;
   const message = await rpc.takeAlertMessage(alert?.id ?? "");
   assert(message.outcome === "tell");
   check<AlertMessage>(message, alertMessageShape, "takeAlertMessage()");
