@@ -5,6 +5,22 @@ insert into private.job_kinds (kind, provider, max_attempts, retention, descript
 -- Before all else: what it tells of a backlog must not wait behind it.
 insert into private.periodic_jobs (kind, every, priority) values ('evaluate_alert_rules', '1 minute', 5);
 
+create table private.alert_lulls (
+  kind text primary key,
+  lull interval not null,
+  constraint alert_lulls_positive check (lull > interval '0')
+);
+comment on table private.alert_lulls is
+  'Kinds of alert that are counted up as long as they go on, with nothing that says when they end: those '
+  'that were not counted for so long are over. All others end with their cause.';
+alter table private.alert_lulls enable row level security;
+insert into private.alert_lulls (kind, lull) values
+  ('velocity', '1 day'), ('payment_outage', '1 hour'), ('stock_held', '1 hour'),
+  ('webhook_address_unknown', '1 day'), ('webhook_address_unlisted', '1 day'),
+  ('webhook_addresses_changed', '1 day'), ('webhook_api_version', '1 day'),
+  ('webhook_connected_account', '1 day'), ('webhook_other_livemode', '1 day'),
+  ('webhook_thin_payload', '1 day');
+
 create function private.is_quiet_hour(r private.alert_rules, p_now timestamptz) returns boolean
 language plpgsql
 stable
@@ -114,10 +130,14 @@ begin
       );
     end;
   end loop;
+  update public.alerts a set status = 'resolved'
+  from private.alert_lulls l
+  where l.kind = a.kind and a.status <> 'resolved' and a.last_at <= p_now - l.lull;
   return v_failed;
 end;
 $$;
 comment on function public.evaluate_alert_rules(boolean, timestamptz) is
   'Measures all alert rules for the mode of the key, at p_now. One that fails stops no other, and raises '
-  'alert_rule_failed. Returns how many failed.';
+  'alert_rule_failed. Resolves besides what has not been counted for the time in private.alert_lulls. '
+  'Returns how many failed.';
 grant execute on function public.evaluate_alert_rules(boolean, timestamptz) to service_role;

@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import type postgres from "postgres";
 import { createTestDatabase } from "../../../scripts/local/test_database.ts";
 import { refusal } from "../settlement/goods.ts";
-import { ruleStories, Shop } from "./rule_stories.ts";
+import { Shop } from "./rule_shop.ts";
+import { monthOfSales, ruleStories, sale } from "./rule_stories.ts";
 
 const database = await createTestDatabase();
 const { sql } = database;
@@ -56,9 +57,13 @@ for (const [kind, story] of Object.entries(ruleStories)) {
   Deno.test(`${kind}: quiet, told once, and over`, async () => {
     await undone(async (shop) => {
       const { tx } = shop;
-      await filled(shop, story.quiet);
-      await evaluated(shop);
-      assert.deepEqual(await openKinds(shop), [], "quiet");
+      await tx`savepoint empty`;
+      for (const [index, quiet] of story.quiet.entries()) {
+        await tx`rollback to savepoint empty`;
+        await filled(shop, quiet);
+        await evaluated(shop);
+        assert.deepEqual(await openKinds(shop), [], `${index + 1} is quiet`);
+      }
 
       await filled(shop, story.provoke);
       await evaluated(shop);
@@ -80,6 +85,25 @@ for (const [kind, story] of Object.entries(ruleStories)) {
     });
   });
 }
+
+Deno.test("dispute_ratio: eight cases within ten days are told before the month is over", async () => {
+  await undone(async (shop) => {
+    const { tx } = shop;
+    await filled(shop, async () => {
+      await monthOfSales(shop);
+      await shop
+        .tx`insert into public.payments (id, status, amount, currency, livemode, card_brand, succeeded_at, version)
+        select 'pi_before_' || n, 'succeeded', 1, 'usd', false, 'visa', now() - interval '15 days', '1'
+        from generate_series(1, 500) n`;
+      await shop.times(8, (n) => shop.dispute(sale(n * 50 + 1), n * 1440 + 10));
+    });
+    await evaluated(shop);
+    const [alert] = await alertsOf(tx);
+    const { ratio, forecast_ratio, ...figures } = alert?.["data"];
+    assert(ratio < 0.0075 && forecast_ratio > 0.02, `${ratio} ${forecast_ratio}`);
+    assert.deepEqual([figures.cases, figures.forecast_cases, figures.forecast_sales], [8, 24, 1_080]);
+  });
+});
 
 Deno.test("an alert is counted up when it gets worse, and stays what staff made of it", async () => {
   await undone(async (shop) => {
@@ -118,6 +142,24 @@ Deno.test("what has happened once is told once, also after staff have resolved i
     await shop.tx`select public.resolve_alert(id) from public.alerts`;
     await evaluated(shop, 1);
     assert.deepEqual(await openKinds(shop), []);
+  });
+});
+
+Deno.test("what is counted up while it goes on is over after its lull, and no other alert is", async () => {
+  await undone(async (shop) => {
+    const { tx } = shop;
+    const lulls =
+      await tx`select kind, extract(epoch from lull)::integer / 60 as minutes from private.alert_lulls`;
+    const page = await Deno.readTextFile(new URL("../../../docs/runbook.md", import.meta.url));
+    assert(lulls.length > 0);
+    for (const { kind, minutes } of lulls) {
+      assert(page.includes(`### ${kind}\n`), kind);
+      await tx`select private.raise_alert(${kind}, 'warning', ${kind}), private.raise_alert('oversold', 'warning', 'oversold')`;
+      await evaluated(shop, minutes - 1);
+      assert.deepEqual(await openKinds(shop), [kind, "oversold"].sort());
+      await evaluated(shop, minutes);
+      assert.deepEqual(await openKinds(shop), ["oversold"]);
+    }
   });
 });
 
