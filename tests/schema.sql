@@ -99,6 +99,16 @@ comment on table private.alert_incidents is 'When staff were last sent something
 row level security on private.alert_incidents;
 
 
+table private.alert_lulls (
+  kind text not null,
+  lull interval not null,
+  constraint alert_lulls_pkey PRIMARY KEY (kind),
+  constraint alert_lulls_positive CHECK ((lull > '00:00:00'::interval))
+);
+comment on table private.alert_lulls is 'Kinds of alert that are counted up as long as they go on, with nothing that says when they end: those that were not counted for so long are over. All others end with their cause.';
+row level security on private.alert_lulls;
+
+
 table private.alert_rules (
   kind text not null,
   threshold numeric not null,
@@ -5302,7 +5312,7 @@ CREATE OR REPLACE FUNCTION public.evaluate_alert_rules(p_livemode boolean, p_now
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.evaluate_alert_rules(p_livemode boolean, p_now timestamp with time zone) is 'Measures all alert rules for the mode of the key, at p_now. One that fails stops no other, and raises alert_rule_failed. Returns how many failed.';
+comment on function public.evaluate_alert_rules(p_livemode boolean, p_now timestamp with time zone) is 'Measures all alert rules for the mode of the key, at p_now. One that fails stops no other, and raises alert_rule_failed. Resolves besides what has not been counted for the time in private.alert_lulls. Returns how many failed.';
 grant execute on function public.evaluate_alert_rules(p_livemode boolean, p_now timestamp with time zone) to service_role;
 
 
