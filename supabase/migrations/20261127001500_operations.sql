@@ -3126,9 +3126,11 @@ set search_path = ''
 as $$
 begin
   return query
-  select '', round(x.p95), jsonb_build_object('deliveries', x.deliveries)
+  select '', x.late::numeric,
+    jsonb_build_object('late', x.late, 'deliveries', x.deliveries, 'slowest_seconds', round(x.slowest))
   from (
-    select count(*) as deliveries, percentile_cont(0.95) within group (order by e.lag)::numeric as p95
+    select count(*) as deliveries, count(*) filter (where e.lag >= r.threshold) as late,
+      max(e.lag) as slowest
     from (
       select extract(epoch from w.received_at - w.stripe_created_at) as lag
       from public.webhook_events w
@@ -3137,11 +3139,12 @@ begin
       order by w.received_at desc limit 500
     ) e
   ) x
-  where x.deliveries >= r.minimum and x.p95 >= r.threshold;
+  -- One that Stripe had to send twice is late, and nothing is wrong.
+  where x.late >= r.minimum and x.late >= 0.05 * x.deliveries;
 end;
 $$;
 comment on function private.rule_webhook_lag(private.alert_rules, boolean, timestamptz) is
-  'Deliveries that come late: the 95th percentile, in seconds, of the last 500 in the window.';
+  'How many of the last 500 deliveries in the window came late, once they are one in twenty.';
 
 create function private.rule_signature_failures(r private.alert_rules, p_livemode boolean, p_now timestamptz)
 returns setof private.alert_finding

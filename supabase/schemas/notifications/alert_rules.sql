@@ -66,7 +66,7 @@ comment on constraint alert_rules_severity_known on private.alert_rules is
 
 insert into private.alert_rules (kind, threshold, unit, minimum, window_seconds, severity, description) values
   ('webhook_lag', 300, 'seconds', 5, 900, 'warning',
-    'One delivery in twenty arrives so late. Minimum: deliveries.'),
+    'Deliveries arrive so late, one in twenty of them. Minimum: late deliveries.'),
   ('signature_failures', 3, 'count', 1, 900, 'critical',
     'Deliveries from Stripe''s own addresses, or from unknown ones, whose signature or time is wrong.'),
   ('job_backlog', 900, 'seconds', 1, null, 'critical',
@@ -83,12 +83,12 @@ insert into private.alert_rules (kind, threshold, unit, minimum, window_seconds,
     'This share of the orders tried with one brand of card or method was refused. Minimum: orders tried.'),
   ('refund_spike', 4, 'times', 6, 86400, 'warning',
     'So many times the refunds of the four weeks before, and more than chance makes. Minimum: refunds.'),
-  ('refunds_by_one', 4, 'times', 10, 86400, 'warning',
+  ('refunds_by_one', 4, 'times', 15, 86400, 'warning',
     'One member of staff refunds or cancels so many times what they used to in the four weeks before, and '
     'more than chance makes. Minimum: refunds and cancellations.'),
   ('stock_leak', 3600, 'seconds', 1, null, 'warning',
     'Goods are held so long after nobody can pay for them any more. Minimum: holds.'),
-  ('dispute_ratio', 0.0075, 'share', 8, 2592000, 'warning',
+  ('dispute_ratio', 0.01, 'share', 10, 2592000, 'warning',
     'Visa''s ratio: disputes and fraud reports to sales, in the window or at the pace of its last third. '
     'Visa calls 0.015 excessive, from 1500 a month on. Minimum: disputes and fraud reports.'),
   ('mail_bouncing', 0.2, 'share', 5, 86400, 'warning',
@@ -103,7 +103,7 @@ values
   ('order_high_value', 15, 'times', 30, 86400, 'warning', true,
     'A paid order of so many times the usual amount waits to be sent. Minimum: orders that say what is '
     'usual.'),
-  ('order_country_mismatch', 5, 'times', 30, 86400, 'warning', true,
+  ('order_country_mismatch', 8, 'times', 30, 86400, 'warning', true,
     'The same of a card from another country than the delivery. Minimum: orders that say what is usual.'),
   ('order_many_pieces', 30, 'count', 1, 86400, 'warning', true,
     'A paid order of so many pieces waits to be sent.'),
