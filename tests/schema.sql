@@ -4306,7 +4306,7 @@ CREATE OR REPLACE FUNCTION private.rule_webhook_lag(r private.alert_rules, p_liv
  LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
-comment on function private.rule_webhook_lag(r private.alert_rules, p_livemode boolean, p_now timestamp with time zone) is 'Deliveries that come late: the 95th percentile, in seconds, of the last 500 in the window.';
+comment on function private.rule_webhook_lag(r private.alert_rules, p_livemode boolean, p_now timestamp with time zone) is 'How many of the last 500 deliveries in the window came late, once they are one in twenty.';
 
 
 CREATE OR REPLACE FUNCTION private.run_accept_dispute(p_args jsonb)

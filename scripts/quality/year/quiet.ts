@@ -1,6 +1,6 @@
 /**
  * What the alert rules say of a year in which nothing is wrong: at most three alerts, each of which somebody can
- * explain. `deno run -A scripts/quality/year/quiet.ts [--orders 60000] [--seeds 11,12,13] [--minutes 15]`
+ * explain. `deno run -A scripts/quality/year/quiet.ts [--orders 60000] [--seeds 404,505,606] [--minutes 60]`
  *
  * Rules about what is now (jobs, holds on stock, the key, sessions of staff) have nothing to see here.
  */
@@ -9,7 +9,7 @@ import { createTestDatabase } from "../../local/test_database.ts";
 import { runTask, wholeNumber } from "../../lib/task.ts";
 import { fillYear } from "./year.ts";
 
-const usage = `scripts/quality/year/quiet.ts [--orders 60000] [--seeds 11,12,13] [--minutes 15]
+const usage = `scripts/quality/year/quiet.ts [--orders 60000] [--seeds 404,505,606] [--minutes 60]
 
   --orders    how many orders each year has
   --seeds     which years
@@ -17,8 +17,8 @@ const usage = `scripts/quality/year/quiet.ts [--orders 60000] [--seeds 11,12,13]
 
 const flags = {
   orders: { type: "string", default: "60000" },
-  seeds: { type: "string", default: "11,12,13" },
-  minutes: { type: "string", default: "15" },
+  seeds: { type: "string", default: "404,505,606" },
+  minutes: { type: "string", default: "60" },
 } as const;
 
 const script = new URL("./quiet.sql", import.meta.url);
