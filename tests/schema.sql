@@ -23,6 +23,9 @@ grant usage on schema reporting to authenticated;
 grant usage on schema reporting to service_role;
 
 
+type private.alert_finding as (subject text, value numeric, data jsonb);
+
+
 type private.order_facts as (paid boolean, amount_paid bigint, amount_refunded bigint, sessions_open integer, sessions_under_way integer, sessions_failed integer, attempt_has_ended boolean, cancelled boolean, oversold boolean, restocked boolean, fulfilled boolean, withdrawn boolean, mismatches text[], fraud_reasons text[], hold_reasons text[]);
 
 
@@ -103,6 +106,60 @@ table private.alert_incidents (
 );
 comment on table private.alert_incidents is 'When staff were last sent something about each kind of alert. telling_until: a worker is at it; what it does not report back by then, another one does again.';
 row level security on private.alert_incidents;
+
+
+table private.alert_lulls (
+  kind text not null,
+  lull interval not null,
+  constraint alert_lulls_pkey PRIMARY KEY (kind),
+  constraint alert_lulls_positive CHECK ((lull > '00:00:00'::interval))
+);
+comment on table private.alert_lulls is 'Kinds of alert that are counted up as long as they go on, with nothing that says when they end: those that were not counted for so long are over. All others end with their cause.';
+row level security on private.alert_lulls;
+
+
+table private.alert_rules (
+  kind text not null,
+  threshold numeric not null,
+  unit text not null,
+  minimum integer default 1 not null,
+  window_seconds integer,
+  severity text not null,
+  once boolean default false not null,
+  enabled boolean default true not null,
+  quiet_from time without time zone,
+  quiet_until time without time zone,
+  description text not null,
+  updated_at timestamp with time zone default now() not null,
+  constraint alert_rules_pkey PRIMARY KEY (kind),
+  constraint alert_rules_kind_names_a_function CHECK ((kind ~ '^[a-z][a-z_]{1,50}$'::text)),
+  constraint alert_rules_minimum_fits CHECK (((minimum >= 1) AND (minimum <= 1000000))),
+  constraint alert_rules_quiet_hours_are_two CHECK (((quiet_from IS NULL) = (quiet_until IS NULL))),
+  constraint alert_rules_severity_known CHECK ((severity = ANY (ARRAY['info'::text, 'warning'::text, 'critical'::text]))),
+  constraint alert_rules_threshold_fits CHECK (
+CASE unit
+    WHEN 'share'::text THEN ((threshold > (0)::numeric) AND (threshold <= (1)::numeric))
+    WHEN 'times'::text THEN ((threshold >= (1)::numeric) AND (threshold <= (1000)::numeric))
+    WHEN 'count'::text THEN ((threshold >= (1)::numeric) AND (threshold <= (1000000)::numeric) AND (threshold = trunc(threshold)))
+    ELSE ((threshold >= (60)::numeric) AND (threshold <= ((30 * 86400))::numeric))
+END),
+  constraint alert_rules_unit_known CHECK ((unit = ANY (ARRAY['share'::text, 'times'::text, 'count'::text, 'seconds'::text]))),
+  constraint alert_rules_window_fits CHECK (((window_seconds >= 60) AND (window_seconds <= (90 * 86400))))
+);
+comment on table private.alert_rules is 'Alert rules, changed by set_alert_rule(). Each is measured by the function private.rule_<kind>() and raises alerts of its kind.';
+comment on column private.alert_rules.kind is 'The kind of its alerts; docs/runbook.md has each.';
+comment on column private.alert_rules.threshold is 'From which figure on it tells, in its unit.';
+comment on column private.alert_rules.unit is 'share: a part of 1, 0.2 is a fifth. times: so many times what is usual. count: so many. seconds: so long.';
+comment on column private.alert_rules.minimum is 'How many must be there before it judges: the first decline of a small shop is no jump. Description says of what.';
+comment on column private.alert_rules.window_seconds is 'How far it looks back; null: it looks at what is now.';
+comment on column private.alert_rules.severity is 'Severity of its alerts: info, warning or critical.';
+comment on column private.alert_rules.once is 'True: about a thing that has happened, told once for each. False: about a state, which opens again as long as it lasts, even if staff have resolved its alert.';
+comment on column private.alert_rules.enabled is 'False: it does not tell, and what it told is over.';
+comment on column private.alert_rules.quiet_from is 'Quiet hours, in the shop''s time zone: from then until quiet_until nothing is opened. What is still so afterwards is told then. Null: none.';
+comment on column private.alert_rules.quiet_until is 'End of the quiet hours; may be on the next day.';
+comment on column private.alert_rules.description is 'What it tells, and what its minimum counts.';
+comment on column private.alert_rules.updated_at is 'When it was last changed.';
+row level security on private.alert_rules;
 
 
 table private.audit_leaves (
@@ -214,9 +271,13 @@ row level security on private.disposable_email_domains;
 table private.heartbeats (
   name text not null,
   last_at timestamp with time zone default now() not null,
+  silent_from timestamp with time zone,
+  resumed_at timestamp with time zone,
   constraint heartbeats_pkey PRIMARY KEY (name)
 );
 comment on table private.heartbeats is 'When something that must keep happening last happened. Health compares it with the clock.';
+comment on column private.heartbeats.silent_from is 'When it last stopped for five minutes or more; null: it never did.';
+comment on column private.heartbeats.resumed_at is 'When it went on after that.';
 row level security on private.heartbeats;
 
 
@@ -275,6 +336,15 @@ CREATE INDEX jobs_refund_payment_idx ON private.jobs USING btree (((payload ->> 
 CREATE INDEX jobs_running_idx ON private.jobs USING btree (leased_until) WHERE (status = 'running'::text);
 CREATE INDEX jobs_suspect_idx ON private.jobs USING btree (run_at, id) WHERE ((status = 'queued'::text) AND (lost_leases > 0));
 row level security on private.jobs;
+
+
+table private.key_modes (
+  livemode boolean not null,
+  seen_at timestamp with time zone not null,
+  constraint key_modes_pkey PRIMARY KEY (livemode)
+);
+comment on table private.key_modes is 'When the functions last had a Stripe key of each mode.';
+row level security on private.key_modes;
 
 
 table private.order_pages (
@@ -339,6 +409,15 @@ comment on table private.reconciliation_cursors is 'How far a stream of Stripe h
 row level security on private.reconciliation_cursors;
 
 
+table private.refused_signatures (
+  noted_at timestamp with time zone not null,
+  total bigint not null,
+  constraint refused_signatures_pkey PRIMARY KEY (noted_at)
+);
+comment on table private.refused_signatures is 'How many deliveries had been refused for their signature, minute by minute: webhook_rejections counts for good. Kept for the window of the rule.';
+row level security on private.refused_signatures;
+
+
 table private.released_mismatches (
   order_id uuid not null,
   session_id text not null,
@@ -387,6 +466,16 @@ END),
 );
 comment on table private.settings is 'Switches read by SQL functions. Change a value with update; it takes effect at once.';
 row level security on private.settings;
+
+
+table private.staff_accounts (
+  user_id uuid not null,
+  noted_at timestamp with time zone default now() not null,
+  constraint staff_accounts_pkey PRIMARY KEY (user_id),
+  constraint staff_accounts_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE
+);
+comment on table private.staff_accounts is 'Accounts that had app_metadata.role = admin when Auth last wrote their role.';
+row level security on private.staff_accounts;
 
 
 table private.stripe_customers (
@@ -512,6 +601,7 @@ comment on table public.alerts is 'One row per cause (dedupe_key), counted up wh
 comment on column public.alerts.told_at is 'When staff were sent it. Null: not yet, or only in the digest.';
 comment on column public.alerts.over_told_at is 'When staff were sent that it is over.';
 CREATE INDEX alerts_open_idx ON public.alerts USING btree (last_at DESC) WHERE (status = 'open'::text);
+CREATE INDEX alerts_unresolved_idx ON public.alerts USING btree (kind) WHERE (status <> 'resolved'::text);
 CREATE INDEX alerts_untold_idx ON public.alerts USING btree (kind) WHERE ((told_at IS NULL) OR (over_told_at IS NULL));
 CREATE TRIGGER alerts_over AFTER UPDATE OF status ON public.alerts FOR EACH ROW WHEN (((new.status = 'resolved'::text) AND (old.status <> 'resolved'::text) AND (new.told_at IS NOT NULL) AND (new.over_told_at IS NULL))) EXECUTE FUNCTION private.tell_that_it_is_over();
 row level security on public.alerts;
@@ -649,6 +739,7 @@ comment on column public.disputes.funds_reinstated is 'And given it back. Stays 
 comment on column public.disputes.version is 'Which of Stripes reports this is; decides which one is newer.';
 comment on column public.disputes.created_at is 'When it was opened.';
 CREATE INDEX disputes_charge_id_idx ON public.disputes USING btree (charge_id);
+CREATE INDEX disputes_created_at_idx ON public.disputes USING btree (created_at);
 CREATE INDEX disputes_order_id_idx ON public.disputes USING btree (order_id);
 CREATE INDEX disputes_payment_id_idx ON public.disputes USING btree (payment_id);
 row level security on public.disputes;
@@ -686,6 +777,7 @@ CREATE INDEX fraud_signals_charge_id_idx ON public.fraud_signals USING btree (ch
 CREATE INDEX fraud_signals_order_id_idx ON public.fraud_signals USING btree (order_id);
 CREATE INDEX fraud_signals_payment_id_idx ON public.fraud_signals USING btree (payment_id);
 CREATE INDEX fraud_signals_velocity_idx ON public.fraud_signals USING btree (created_at) WHERE (kind = 'velocity'::text);
+CREATE INDEX fraud_signals_warnings_idx ON public.fraud_signals USING btree (created_at) WHERE (kind = 'early_fraud_warning'::text);
 row level security on public.fraud_signals;
 policy fraud_signals_read on public.fraud_signals as permissive for select to authenticated using (( SELECT private.is_admin() AS is_admin));
 grant select on table public.fraud_signals to authenticated;
@@ -802,6 +894,7 @@ table public.notifications (
   constraint notifications_status_known CHECK ((status = ANY (ARRAY['queued'::text, 'sent'::text, 'delivered'::text, 'bounced'::text, 'complained'::text, 'suppressed'::text, 'failed'::text, 'skipped'::text])))
 );
 comment on table public.notifications is 'Mails to customers: at most one per order, template and dedupe_key. recipient is filled in when the mail is sent, sent_at when the provider has taken it. skipped: what it says had stopped being true before it was sent; suppressed: its address takes no mail (ours to know, or the provider''s); last_error says why.';
+CREATE INDEX notifications_created_at_idx ON public.notifications USING btree (created_at);
 CREATE INDEX notifications_provider_id_idx ON public.notifications USING btree (provider_id) WHERE (provider_id IS NOT NULL);
 CREATE INDEX notifications_undelivered_idx ON public.notifications USING btree (status, created_at) WHERE (status = ANY (ARRAY['queued'::text, 'failed'::text, 'bounced'::text]));
 row level security on public.notifications;
@@ -1101,6 +1194,7 @@ comment on column public.payments.order_id is 'The order of the session that it 
 CREATE INDEX payments_card_last4_idx ON public.payments USING btree (card_last4);
 CREATE INDEX payments_charge_id_idx ON public.payments USING btree (charge_id);
 CREATE INDEX payments_order_id_idx ON public.payments USING btree (order_id);
+CREATE INDEX payments_visa_idx ON public.payments USING btree (livemode, succeeded_at) WHERE ((card_brand = 'visa'::text) AND (succeeded_at IS NOT NULL));
 row level security on public.payments;
 policy payments_read on public.payments as permissive for select to authenticated using (( SELECT private.is_admin() AS is_admin));
 grant select on table public.payments to authenticated;
@@ -1291,6 +1385,7 @@ comment on column public.refunds.failed_at is 'When it was first seen failed or 
 comment on column public.refunds.released_at is 'When staff let the order ship although this refund of all its money had failed.';
 comment on column public.refunds.seen_at is 'When we first heard of it: staff who ask for a refund do not know of one that was made and not heard of.';
 CREATE INDEX refunds_charge_id_idx ON public.refunds USING btree (charge_id);
+CREATE INDEX refunds_created_at_idx ON public.refunds USING btree (created_at);
 CREATE INDEX refunds_order_id_idx ON public.refunds USING btree (order_id);
 CREATE INDEX refunds_payment_id_idx ON public.refunds USING btree (payment_id);
 CREATE INDEX refunds_request_id_idx ON public.refunds USING btree (request_id);
@@ -1439,9 +1534,11 @@ table public.staff_commands (
   constraint staff_commands_number_key UNIQUE (number),
   constraint staff_commands_pkey PRIMARY KEY (id),
   constraint staff_commands_order_id_fkey FOREIGN KEY (order_id) REFERENCES orders(id) ON DELETE SET NULL,
-  constraint staff_commands_command_known CHECK ((command = ANY (ARRAY['request_refund'::text, 'cancel_order'::text, 'release_review'::text, 'mark_fulfilled'::text, 'correct_shipment'::text, 'submit_dispute_evidence'::text, 'resend_notification'::text, 'redrive_webhook_event'::text, 'redrive_job'::text, 'erase_customer'::text, 'assign_refund'::text, 'announce_return'::text, 'exchange_return'::text, 'close_return'::text, 'receive_return'::text, 'adjust_inventory'::text, 'count_inventory'::text, 'import_inventory'::text, 'add_product'::text, 'add_variant'::text, 'set_price'::text, 'acknowledge_alert'::text, 'resolve_alert'::text, 'accept_dispute'::text, 'export_person'::text, 'lift_mail_suppression'::text])))
+  constraint staff_commands_command_known CHECK ((command = ANY (ARRAY['request_refund'::text, 'cancel_order'::text, 'release_review'::text, 'mark_fulfilled'::text, 'correct_shipment'::text, 'submit_dispute_evidence'::text, 'resend_notification'::text, 'redrive_webhook_event'::text, 'redrive_job'::text, 'erase_customer'::text, 'assign_refund'::text, 'announce_return'::text, 'exchange_return'::text, 'close_return'::text, 'receive_return'::text, 'adjust_inventory'::text, 'count_inventory'::text, 'import_inventory'::text, 'add_product'::text, 'add_variant'::text, 'set_price'::text, 'acknowledge_alert'::text, 'resolve_alert'::text, 'set_alert_rule'::text, 'accept_dispute'::text, 'export_person'::text, 'lift_mail_suppression'::text])))
 );
 comment on table public.staff_commands is 'Insert-only log of what staff asked for. Inserting a row carries it out; a refused command leaves no row.';
+CREATE INDEX staff_commands_erasures_idx ON public.staff_commands USING btree (created_at) WHERE (command = 'erase_customer'::text);
+CREATE INDEX staff_commands_money_idx ON public.staff_commands USING btree (created_at) WHERE (command = ANY (ARRAY['request_refund'::text, 'cancel_order'::text]));
 CREATE INDEX staff_commands_order_id_idx ON public.staff_commands USING btree (order_id);
 CREATE TRIGGER mask_command BEFORE INSERT ON public.staff_commands FOR EACH ROW EXECUTE FUNCTION private.mask_command();
 CREATE TRIGGER note_unsealed AFTER INSERT OR UPDATE ON public.staff_commands FOR EACH ROW EXECUTE FUNCTION private.note_unsealed('number');
@@ -2567,12 +2664,27 @@ CREATE OR REPLACE FUNCTION private.error_text(p_sqlstate text, p_message text)
 comment on function private.error_text(p_sqlstate text, p_message text) is 'An error of the database as it may be stored and logged: without the value that it was about. Twin of valueless() in _shared/errors.ts.';
 
 
+CREATE OR REPLACE FUNCTION private.evaluate_alert_rule(r private.alert_rules, p_livemode boolean, p_now timestamp with time zone)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.evaluate_alert_rule(r private.alert_rules, p_livemode boolean, p_now timestamp with time zone) is 'Measures one rule for the mode of the key, at p_now: opens and counts its alerts, and resolves what it has not found for ten minutes.';
+
+
 CREATE OR REPLACE FUNCTION private.events_of_person(p_order_ids uuid[], p_stripe_ids text[], p_email text)
  RETURNS SETOF text
  LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
 comment on function private.events_of_person(p_order_ids uuid[], p_stripe_ids text[], p_email text) is 'Stored events about these orders, these Stripe customers, or with this address, ours or not, dead ones too.';
+
+
+CREATE OR REPLACE FUNCTION private.exceeds_chance(p_count numeric, p_expected numeric)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO '';
+comment on function private.exceeds_chance(p_count numeric, p_expected numeric) is 'Whether a count is more than chance makes of so many expected (Poisson: its variance is its mean).';
 
 
 CREATE OR REPLACE FUNCTION private.exchange_line(o orders, i order_items, p_for text)
@@ -2666,6 +2778,14 @@ CREATE OR REPLACE FUNCTION private.freeze_velocity_rules()
  LANGUAGE plpgsql
  SET search_path TO '';
 comment on function private.freeze_velocity_rules() is 'The row of velocity_rule_sets with today''s rules on card and delivery address.';
+
+
+CREATE OR REPLACE FUNCTION private.fresh_orders(r private.alert_rules, p_livemode boolean, p_now timestamp with time zone)
+ RETURNS SETOF orders
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.fresh_orders(r private.alert_rules, p_livemode boolean, p_now timestamp with time zone) is 'Orders that were paid within the window and have not been sent or cancelled: of others nothing can be kept back.';
 
 
 CREATE OR REPLACE FUNCTION private.has_scheduler()
@@ -2787,6 +2907,14 @@ CREATE OR REPLACE FUNCTION private.is_outage(p_failure_code text, p_decline_code
  IMMUTABLE
  SET search_path TO '';
 comment on function private.is_outage(p_failure_code text, p_decline_code text) is 'Whether a refusal says that the bank, the network or the processor was away, and nothing about the shopper or the card.';
+
+
+CREATE OR REPLACE FUNCTION private.is_quiet_hour(r private.alert_rules, p_now timestamp with time zone)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.is_quiet_hour(r private.alert_rules, p_now timestamp with time zone) is 'Whether a rule opens nothing at this moment.';
 
 
 CREATE OR REPLACE FUNCTION private.is_released(o orders, p_reason text)
@@ -3257,6 +3385,13 @@ CREATE OR REPLACE FUNCTION private.note_email_proof(p_user_id uuid, p_proven boo
 comment on function private.note_email_proof(p_user_id uuid, p_proven boolean) is 'Notes whether an account''s address, which has just changed or been confirmed, is proven.';
 
 
+CREATE OR REPLACE FUNCTION private.note_heartbeat()
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.note_heartbeat() is 'Notes that somebody called retry-jobs, and since when nobody had, if that was five minutes or more.';
+
+
 CREATE OR REPLACE FUNCTION private.note_provider(p_provider text, p_answers integer, p_outages integer, p_unauthorized boolean, p_reason text)
  RETURNS boolean
  LANGUAGE plpgsql
@@ -3276,6 +3411,14 @@ CREATE OR REPLACE FUNCTION private.note_refund_outcome(p_job private.jobs, p_rea
  LANGUAGE plpgsql
  SET search_path TO '';
 comment on function private.note_refund_outcome(p_job private.jobs, p_reason text, p_alert text) is 'Books how a refund job ended (or that it waits for another try) on its request, tells staff, and settles the order. False: the job has no request. The order is locked.';
+
+
+CREATE OR REPLACE FUNCTION private.note_staff_account()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO '';
+comment on function private.note_staff_account() is 'Trigger of auth.users: keeps private.staff_accounts as the role of an account says.';
 
 
 CREATE OR REPLACE FUNCTION private.note_terms()
@@ -3638,6 +3781,14 @@ CREATE OR REPLACE FUNCTION private.queue_refund(p_payment_id text, p_order_id uu
 comment on function private.queue_refund(p_payment_id text, p_order_id uuid, p_cause text, p_source text) is 'Queues the refund of all that is left of a payment, once per payment and cause. Returns whether it is new.';
 
 
+CREATE OR REPLACE FUNCTION private.quiet_hours_text(p_from time without time zone, p_until time without time zone)
+ RETURNS text
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO '';
+comment on function private.quiet_hours_text(p_from time without time zone, p_until time without time zone) is 'Quiet hours as staff write them: 22:00-07:00, or none.';
+
+
 CREATE OR REPLACE FUNCTION private.raise_alert(p_kind text, p_severity text, p_dedupe_key text, p_data jsonb DEFAULT '{}'::jsonb)
  RETURNS void
  LANGUAGE plpgsql
@@ -3681,6 +3832,14 @@ CREATE OR REPLACE FUNCTION private.read_price(p_args jsonb, p_currency text)
  IMMUTABLE
  SET search_path TO '';
 comment on function private.read_price(p_args jsonb, p_currency text) is 'The price that a command names, in minor units. SHINV, SHREF: see read_amount(), or one that Stripe refuses.';
+
+
+CREATE OR REPLACE FUNCTION private.read_quiet_hours(p_text text, OUT o_from time without time zone, OUT o_until time without time zone)
+ RETURNS record
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO '';
+comment on function private.read_quiet_hours(p_text text, OUT o_from time without time zone, OUT o_until time without time zone) is 'Quiet hours from HH:MM-HH:MM; both null: none. SHINV: written otherwise.';
 
 
 CREATE OR REPLACE FUNCTION private.receivable(o orders)
@@ -4053,6 +4212,164 @@ CREATE OR REPLACE FUNCTION private.risk_of(p_order_id uuid)
 comment on function private.risk_of(p_order_id uuid) is 'The order_risk row of an order.';
 
 
+CREATE OR REPLACE FUNCTION private.rule_admin_without_mfa(r private.alert_rules, p_livemode boolean, p_now timestamp with time zone)
+ RETURNS SETOF private.alert_finding
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.rule_admin_without_mfa(r private.alert_rules, p_livemode boolean, p_now timestamp with time zone) is 'Members of staff who work in a session without a second factor. Auth says so of each session (aal).';
+
+
+CREATE OR REPLACE FUNCTION private.rule_checkout_errors(r private.alert_rules, p_livemode boolean, p_now timestamp with time zone)
+ RETURNS SETOF private.alert_finding
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.rule_checkout_errors(r private.alert_rules, p_livemode boolean, p_now timestamp with time zone) is 'Share of the checkouts that began in the window and got no payment page. A checkout that fails before it has an order leaves nothing here.';
+
+
+CREATE OR REPLACE FUNCTION private.rule_decline_rate(r private.alert_rules, p_livemode boolean, p_now timestamp with time zone)
+ RETURNS SETOF private.alert_finding
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.rule_decline_rate(r private.alert_rules, p_livemode boolean, p_now timestamp with time zone) is 'Share of the orders tried in the window that was refused, against the same hour of the last four weeks.';
+
+
+CREATE OR REPLACE FUNCTION private.rule_dispute_ratio(r private.alert_rules, p_livemode boolean, p_now timestamp with time zone)
+ RETURNS SETOF private.alert_finding
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.rule_dispute_ratio(r private.alert_rules, p_livemode boolean, p_now timestamp with time zone) is 'Visa''s ratio (VAMP): disputes and fraud reports of Visa cards to settled sales by them, in the window, and forecast for the next one from the pace of its last third.';
+
+
+CREATE OR REPLACE FUNCTION private.rule_erasure_done(r private.alert_rules, p_livemode boolean, p_now timestamp with time zone)
+ RETURNS SETOF private.alert_finding
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.rule_erasure_done(r private.alert_rules, p_livemode boolean, p_now timestamp with time zone) is 'Erasures that staff have carried out: nobody can take one back.';
+
+
+CREATE OR REPLACE FUNCTION private.rule_in_short(r private.alert_rules)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO '';
+comment on function private.rule_in_short(r private.alert_rules) is 'An alert rule as set_alert_rule() answers it.';
+
+
+CREATE OR REPLACE FUNCTION private.rule_job_backlog(r private.alert_rules, p_livemode boolean, p_now timestamp with time zone)
+ RETURNS SETOF private.alert_finding
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.rule_job_backlog(r private.alert_rules, p_livemode boolean, p_now timestamp with time zone) is 'Jobs that have been due for longer than the threshold, at most 1000.';
+
+
+CREATE OR REPLACE FUNCTION private.rule_key_mode_changed(r private.alert_rules, p_livemode boolean, p_now timestamp with time zone)
+ RETURNS SETOF private.alert_finding
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.rule_key_mode_changed(r private.alert_rules, p_livemode boolean, p_now timestamp with time zone) is 'The mode of the Stripe key differs from what it was within the window.';
+
+
+CREATE OR REPLACE FUNCTION private.rule_large_refund(r private.alert_rules, p_livemode boolean, p_now timestamp with time zone)
+ RETURNS SETOF private.alert_finding
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.rule_large_refund(r private.alert_rules, p_livemode boolean, p_now timestamp with time zone) is 'Refunds of far more than an order is usually worth, whoever made them.';
+
+
+CREATE OR REPLACE FUNCTION private.rule_mail_bouncing(r private.alert_rules, p_livemode boolean, p_now timestamp with time zone)
+ RETURNS SETOF private.alert_finding
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.rule_mail_bouncing(r private.alert_rules, p_livemode boolean, p_now timestamp with time zone) is 'Share of the window''s mails that failed, bounced or brought a complaint.';
+
+
+CREATE OR REPLACE FUNCTION private.rule_method_outage(r private.alert_rules, p_livemode boolean, p_now timestamp with time zone)
+ RETURNS SETOF private.alert_finding
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.rule_method_outage(r private.alert_rules, p_livemode boolean, p_now timestamp with time zone) is 'Brands of card and methods with which hardly an order goes through. Which bank has issued a card Stripe does not tell.';
+
+
+CREATE OR REPLACE FUNCTION private.rule_order_country_mismatch(r private.alert_rules, p_livemode boolean, p_now timestamp with time zone)
+ RETURNS SETOF private.alert_finding
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.rule_order_country_mismatch(r private.alert_rules, p_livemode boolean, p_now timestamp with time zone) is 'Orders to be sent that are worth more than usual and were paid with a card of another country. Presents and travellers are alike, so small ones do not count.';
+
+
+CREATE OR REPLACE FUNCTION private.rule_order_high_value(r private.alert_rules, p_livemode boolean, p_now timestamp with time zone)
+ RETURNS SETOF private.alert_finding
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.rule_order_high_value(r private.alert_rules, p_livemode boolean, p_now timestamp with time zone) is 'Orders to be sent that are worth far more than usual.';
+
+
+CREATE OR REPLACE FUNCTION private.rule_order_many_pieces(r private.alert_rules, p_livemode boolean, p_now timestamp with time zone)
+ RETURNS SETOF private.alert_finding
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.rule_order_many_pieces(r private.alert_rules, p_livemode boolean, p_now timestamp with time zone) is 'Orders to be sent of many pieces.';
+
+
+CREATE OR REPLACE FUNCTION private.rule_refund_spike(r private.alert_rules, p_livemode boolean, p_now timestamp with time zone)
+ RETURNS SETOF private.alert_finding
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.rule_refund_spike(r private.alert_rules, p_livemode boolean, p_now timestamp with time zone) is 'Refunds in the window, against the four weeks before it.';
+
+
+CREATE OR REPLACE FUNCTION private.rule_refunds_by_one(r private.alert_rules, p_livemode boolean, p_now timestamp with time zone)
+ RETURNS SETOF private.alert_finding
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.rule_refunds_by_one(r private.alert_rules, p_livemode boolean, p_now timestamp with time zone) is 'Refunds and cancellations of one member of staff in the window, against what they did in the four weeks before it.';
+
+
+CREATE OR REPLACE FUNCTION private.rule_scheduler_silent(r private.alert_rules, p_livemode boolean, p_now timestamp with time zone)
+ RETURNS SETOF private.alert_finding
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.rule_scheduler_silent(r private.alert_rules, p_livemode boolean, p_now timestamp with time zone) is 'The last time that nobody called retry-jobs, in seconds. While it lasts only health can tell it (503): nothing runs that could.';
+
+
+CREATE OR REPLACE FUNCTION private.rule_signature_failures(r private.alert_rules, p_livemode boolean, p_now timestamp with time zone)
+ RETURNS SETOF private.alert_finding
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.rule_signature_failures(r private.alert_rules, p_livemode boolean, p_now timestamp with time zone) is 'Deliveries of Stripe''s, or from unknown addresses, that were refused for their signature or time within the window: a wrong secret.';
+
+
+CREATE OR REPLACE FUNCTION private.rule_stock_leak(r private.alert_rules, p_livemode boolean, p_now timestamp with time zone)
+ RETURNS SETOF private.alert_finding
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.rule_stock_leak(r private.alert_rules, p_livemode boolean, p_now timestamp with time zone) is 'Holds on goods, at most 1000, that should have ended longer ago than the threshold.';
+
+
+CREATE OR REPLACE FUNCTION private.rule_webhook_lag(r private.alert_rules, p_livemode boolean, p_now timestamp with time zone)
+ RETURNS SETOF private.alert_finding
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.rule_webhook_lag(r private.alert_rules, p_livemode boolean, p_now timestamp with time zone) is 'How many of the last 500 deliveries in the window came late, once they are one in twenty.';
+
+
 CREATE OR REPLACE FUNCTION private.run_accept_dispute(p_args jsonb)
  RETURNS uuid
  LANGUAGE plpgsql
@@ -4184,6 +4501,13 @@ CREATE OR REPLACE FUNCTION private.run_resend_notification(p_command_id uuid, p_
  LANGUAGE plpgsql
  SET search_path TO '';
 comment on function private.run_resend_notification(p_command_id uuid, p_args jsonb) is 'Carries out resend_notification: queues a mail that the order has had before once more. SHINV: there is no such mail, the order never had it, or what it says is not true any more.';
+
+
+CREATE OR REPLACE FUNCTION private.run_set_alert_rule(p_args jsonb)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.run_set_alert_rule(p_args jsonb) is 'Carries out set_alert_rule: what is not given stays. Answers { kind, was, is }. SHINV: no such rule, or a value that does not fit it.';
 
 
 CREATE OR REPLACE FUNCTION private.run_set_price(p_args jsonb)
@@ -4568,6 +4892,13 @@ CREATE OR REPLACE FUNCTION private.take_mail_event(n notifications, p_provider_i
 comment on function private.take_mail_event(n notifications, p_provider_id text, p_status text, p_recipient text, p_at timestamp with time zone, p_detail text) is 'Notes what became of a mail, and on its order that it did not arrive or was unwelcome.';
 
 
+CREATE OR REPLACE FUNCTION private.tell_finding(r private.alert_rules, f private.alert_finding, p_key text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.tell_finding(r private.alert_rules, f private.alert_finding, p_key text) is 'Opens the alert of a finding, or counts it up where it is worse than what was told.';
+
+
 CREATE OR REPLACE FUNCTION private.tell_of_refund(q refund_requests, p_job_id bigint, p_cause text)
  RETURNS void
  LANGUAGE plpgsql
@@ -4643,12 +4974,28 @@ CREATE OR REPLACE FUNCTION private.tracking_url(p_carrier text, p_tracking_numbe
 comment on function private.tracking_url(p_carrier text, p_tracking_number text) is 'The page that shows a parcel, or null: an unknown carrier, or nothing like a tracking number.';
 
 
+CREATE OR REPLACE FUNCTION private.tried_orders(p_livemode boolean, p_from timestamp with time zone, p_until timestamp with time zone, OUT o_tried bigint, OUT o_refused bigint)
+ RETURNS record
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.tried_orders(p_livemode boolean, p_from timestamp with time zone, p_until timestamp with time zone, OUT o_tried bigint, OUT o_refused bigint) is 'How many orders somebody tried to pay in a span of time, and how many of them were refused and not paid in it. Outages of a bank or network do not count.';
+
+
 CREATE OR REPLACE FUNCTION private.unreleased_mismatches(p_order_id uuid, p_session_id text, p_reasons text[])
  RETURNS text[]
  LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
 comment on function private.unreleased_mismatches(p_order_id uuid, p_session_id text, p_reasons text[]) is 'What of review_reasons() nobody has released: another reason, or the same one in the money of another session, is news.';
+
+
+CREATE OR REPLACE FUNCTION private.usual_orders(p_livemode boolean, p_now timestamp with time zone)
+ RETURNS TABLE(currency text, amount bigint, orders bigint)
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.usual_orders(p_livemode boolean, p_now timestamp with time zone) is 'What an order is usually worth in each currency: the median of the last 500 that were paid, in minor units, and how many these were.';
 
 
 CREATE OR REPLACE FUNCTION private.variant_name(p_product text, p_color text, p_size text)
@@ -4689,6 +5036,14 @@ CREATE OR REPLACE FUNCTION private.violations_of(p_orders uuid[])
  STABLE
  SET search_path TO '';
 comment on function private.violations_of(p_orders uuid[]) is 'What is not true of these orders: [{ invariant, detail }]; null: all is well.';
+
+
+CREATE OR REPLACE FUNCTION private.visa_cases(p_livemode boolean, p_from timestamp with time zone, p_until timestamp with time zone)
+ RETURNS TABLE(at timestamp with time zone)
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.visa_cases(p_livemode boolean, p_from timestamp with time zone, p_until timestamp with time zone) is 'Disputes and fraud reports of Visa cards as Visa''s acquirer monitoring programme counts them: by the moment in which they came. All sales here are without a card present.';
 
 
 CREATE OR REPLACE FUNCTION private.wait_for_repeats(p_key text, p_user_id uuid)
@@ -5045,6 +5400,15 @@ CREATE OR REPLACE FUNCTION public.erase_customer(p_email text, p_dry_run boolean
 comment on function public.erase_customer(p_email text, p_dry_run boolean, p_command_id uuid) is 'Removes a person from everything known under an e-mail address, also at Stripe, and answers with counts; ok and found are false when nobody is known under it. Refused while a dispute waits for evidence. Staff only.';
 grant execute on function public.erase_customer(p_email text, p_dry_run boolean, p_command_id uuid) to authenticated;
 grant execute on function public.erase_customer(p_email text, p_dry_run boolean, p_command_id uuid) to service_role;
+
+
+CREATE OR REPLACE FUNCTION public.evaluate_alert_rules(p_livemode boolean, p_now timestamp with time zone DEFAULT now())
+ RETURNS integer
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO '';
+comment on function public.evaluate_alert_rules(p_livemode boolean, p_now timestamp with time zone) is 'Measures all alert rules for the mode of the key, at p_now. One that fails stops no other, and raises alert_rule_failed. Resolves besides what has not been counted for the time in private.alert_lulls. Returns how many failed.';
+grant execute on function public.evaluate_alert_rules(p_livemode boolean, p_now timestamp with time zone) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.exchange_return(p_order_number text, p_lines jsonb, p_reason text DEFAULT NULL::text, p_dry_run boolean DEFAULT false, p_command_id uuid DEFAULT NULL::uuid)
@@ -5450,6 +5814,15 @@ CREATE OR REPLACE FUNCTION public.retry_stripe_event(p_event_id text, p_facts js
  SET search_path TO '';
 comment on function public.retry_stripe_event(p_event_id text, p_facts jsonb, p_ignored_reason text, p_error text) is 'Tries a stored event again with a fresh translation of its payload. duplicate: it has been applied meanwhile, and nobody asked for it to be applied anew. SHEVT: no such event.';
 grant execute on function public.retry_stripe_event(p_event_id text, p_facts jsonb, p_ignored_reason text, p_error text) to service_role;
+
+
+CREATE OR REPLACE FUNCTION public.set_alert_rule(p_kind text, p_threshold numeric DEFAULT NULL::numeric, p_minimum integer DEFAULT NULL::integer, p_window_seconds integer DEFAULT NULL::integer, p_severity text DEFAULT NULL::text, p_enabled boolean DEFAULT NULL::boolean, p_quiet_hours text DEFAULT NULL::text, p_dry_run boolean DEFAULT false, p_command_id uuid DEFAULT NULL::uuid)
+ RETURNS jsonb
+ LANGUAGE sql
+ SET search_path TO '';
+comment on function public.set_alert_rule(p_kind text, p_threshold numeric, p_minimum integer, p_window_seconds integer, p_severity text, p_enabled boolean, p_quiet_hours text, p_dry_run boolean, p_command_id uuid) is 'Changes an alert rule of private.alert_rules; what is left out stays. p_quiet_hours: 22:00-07:00 in the shop''s time zone, or none. Staff only.';
+grant execute on function public.set_alert_rule(p_kind text, p_threshold numeric, p_minimum integer, p_window_seconds integer, p_severity text, p_enabled boolean, p_quiet_hours text, p_dry_run boolean, p_command_id uuid) to authenticated;
+grant execute on function public.set_alert_rule(p_kind text, p_threshold numeric, p_minimum integer, p_window_seconds integer, p_severity text, p_enabled boolean, p_quiet_hours text, p_dry_run boolean, p_command_id uuid) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.set_price(p_sku text, p_price_amount numeric, p_confirm boolean DEFAULT false, p_dry_run boolean DEFAULT false, p_command_id uuid DEFAULT NULL::uuid)

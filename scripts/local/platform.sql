@@ -114,8 +114,10 @@ create table if not exists auth.sessions (
   user_id uuid not null references auth.users (id) on delete cascade,
   aal text not null default 'aal1',
   created_at timestamptz not null default now(),
-  refreshed_at timestamptz
+  refreshed_at timestamp
 );
+-- As Auth has it: without a time zone, in UTC.
+alter table auth.sessions alter column refreshed_at type timestamp;
 create index if not exists sessions_user_id_idx on auth.sessions (user_id);
 alter table auth.sessions enable row level security;
 comment on table auth.sessions is 'Auth: stores session data associated to a user.';

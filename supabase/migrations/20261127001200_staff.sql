@@ -20,7 +20,8 @@ create table public.staff_commands (
     'resend_notification', 'redrive_webhook_event', 'redrive_job', 'erase_customer',
     'assign_refund', 'announce_return', 'exchange_return', 'close_return', 'receive_return',
     'adjust_inventory', 'count_inventory', 'import_inventory', 'add_product', 'add_variant', 'set_price',
-    'acknowledge_alert', 'resolve_alert', 'accept_dispute', 'export_person', 'lift_mail_suppression'
+    'acknowledge_alert', 'resolve_alert', 'set_alert_rule', 'accept_dispute', 'export_person',
+    'lift_mail_suppression'
   ))
 );
 comment on table public.staff_commands is
@@ -97,6 +98,11 @@ as $$
     ('set_price', 'confirm', 'boolean', false, null),
     ('acknowledge_alert', 'alert_id', 'text', true, 64),
     ('resolve_alert', 'alert_id', 'text', true, 64), ('resolve_alert', 'note', 'text', false, 2000),
+    ('set_alert_rule', 'kind', 'text', true, 64), ('set_alert_rule', 'threshold', 'amount', false, 99999999),
+    ('set_alert_rule', 'minimum', 'integer', false, 1000000),
+    ('set_alert_rule', 'window_seconds', 'integer', false, 7776000),
+    ('set_alert_rule', 'severity', 'text', false, 20), ('set_alert_rule', 'enabled', 'boolean', false, null),
+    ('set_alert_rule', 'quiet_hours', 'text', false, 20),
     ('accept_dispute', 'dispute_id', 'text', true, 100), ('accept_dispute', 'note', 'text', false, 2000),
     ('export_person', 'email', 'text', true, 320),
     ('lift_mail_suppression', 'email', 'text', true, 320),
@@ -289,6 +295,7 @@ begin
     when 'set_price' then return private.run_set_price(p_args);
     when 'acknowledge_alert' then return private.run_settle_alert('acknowledged', p_args);
     when 'resolve_alert' then return private.run_settle_alert('resolved', p_args);
+    when 'set_alert_rule' then return private.run_set_alert_rule(p_args);
     when 'lift_mail_suppression' then perform private.run_lift_mail_suppression(p_id, p_args);
     -- Nothing to carry out: the row says who asked.
     when 'export_person' then null;
@@ -2175,6 +2182,131 @@ $$;
 comment on function public.resolve_alert(uuid, text, boolean, uuid) is
   'Nothing is left to do about an alert. Happening again, it opens again. Staff only.';
 grant execute on function public.resolve_alert(uuid, text, boolean, uuid) to authenticated, service_role;
+
+create function private.quiet_hours_text(p_from time, p_until time) returns text
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+  return coalesce(to_char(p_from, 'HH24:MI') || '-' || to_char(p_until, 'HH24:MI'), 'none');
+end;
+$$;
+comment on function private.quiet_hours_text(time, time) is
+  'Quiet hours as staff write them: 22:00-07:00, or none.';
+
+create function private.rule_in_short(r private.alert_rules) returns jsonb
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+  return jsonb_build_object(
+    'threshold', r.threshold, 'unit', r.unit, 'minimum', r.minimum, 'window_seconds', r.window_seconds,
+    'severity', r.severity, 'enabled', r.enabled,
+    'quiet_hours', private.quiet_hours_text(r.quiet_from, r.quiet_until)
+  );
+end;
+$$;
+comment on function private.rule_in_short(private.alert_rules) is
+  'An alert rule as set_alert_rule() answers it.';
+
+create function private.read_quiet_hours(p_text text, out o_from time, out o_until time)
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+  if p_text = 'none' then
+    return;
+  elsif p_text !~ '^([01][0-9]|2[0-3]):[0-5][0-9]-([01][0-9]|2[0-3]):[0-5][0-9]$' then
+    raise exception 'quiet_hours must be like 22:00-07:00, or none' using errcode = 'SHINV';
+  end if;
+  o_from := split_part(p_text, '-', 1)::time;
+  o_until := split_part(p_text, '-', 2)::time;
+end;
+$$;
+comment on function private.read_quiet_hours(text) is
+  'Quiet hours from HH:MM-HH:MM; both null: none. SHINV: written otherwise.';
+
+create function private.run_set_alert_rule(p_args jsonb) returns jsonb
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_was private.alert_rules;
+  v_is private.alert_rules;
+  v_quiet record;
+  v_constraint text;
+begin
+  select * into v_was from private.alert_rules r where r.kind = p_args ->> 'kind' for no key update;
+  if not found then
+    raise exception 'there is no alert rule %; there are: %', p_args ->> 'kind',
+      (select string_agg(r.kind, ', ' order by r.kind) from private.alert_rules r)
+      using errcode = 'SHINV';
+  elsif v_was.window_seconds is null and p_args ? 'window_seconds' then
+    raise exception '% looks at what is now: it has no window', v_was.kind using errcode = 'SHINV';
+  end if;
+  v_quiet := private.read_quiet_hours(
+    coalesce(p_args ->> 'quiet_hours', private.quiet_hours_text(v_was.quiet_from, v_was.quiet_until))
+  );
+  begin
+    update private.alert_rules r set
+      threshold = coalesce((p_args ->> 'threshold')::numeric, r.threshold),
+      minimum = coalesce((p_args ->> 'minimum')::integer, r.minimum),
+      window_seconds = coalesce((p_args ->> 'window_seconds')::integer, r.window_seconds),
+      severity = coalesce(p_args ->> 'severity', r.severity),
+      enabled = coalesce((p_args ->> 'enabled')::boolean, r.enabled),
+      quiet_from = v_quiet.o_from, quiet_until = v_quiet.o_until, updated_at = now()
+    where r.kind = v_was.kind
+    returning * into v_is;
+  exception when check_violation then
+    get stacked diagnostics v_constraint = constraint_name;
+    raise exception '%: %', v_was.kind, (
+      select obj_description(c.oid, 'pg_constraint') from pg_catalog.pg_constraint c
+      where c.conrelid = 'private.alert_rules'::regclass and c.conname = v_constraint
+    ) using errcode = 'SHINV';
+  end;
+  return jsonb_build_object(
+    'kind', v_was.kind, 'was', private.rule_in_short(v_was), 'is', private.rule_in_short(v_is)
+  );
+end;
+$$;
+comment on function private.run_set_alert_rule(jsonb) is
+  'Carries out set_alert_rule: what is not given stays. Answers { kind, was, is }. SHINV: no such rule, or a '
+  'value that does not fit it.';
+
+create function public.set_alert_rule(
+  p_kind text,
+  p_threshold numeric default null,
+  p_minimum integer default null,
+  p_window_seconds integer default null,
+  p_severity text default null,
+  p_enabled boolean default null,
+  p_quiet_hours text default null,
+  p_dry_run boolean default false,
+  p_command_id uuid default null
+) returns jsonb
+language sql
+set search_path = ''
+as $$
+  select private.submit_command(
+    'set_alert_rule',
+    jsonb_build_object(
+      'kind', p_kind, 'threshold', p_threshold, 'minimum', p_minimum, 'window_seconds', p_window_seconds,
+      'severity', p_severity, 'enabled', p_enabled, 'quiet_hours', p_quiet_hours
+    ),
+    p_dry_run, p_command_id
+  )
+$$;
+comment on function public.set_alert_rule(
+  text, numeric, integer, integer, text, boolean, text, boolean, uuid
+) is
+  'Changes an alert rule of private.alert_rules; what is left out stays. p_quiet_hours: 22:00-07:00 in the '
+  'shop''s time zone, or none. Staff only.';
+grant execute on function public.set_alert_rule(
+  text, numeric, integer, integer, text, boolean, text, boolean, uuid
+) to authenticated, service_role;
 
 -- What the staff commands about people do.
 

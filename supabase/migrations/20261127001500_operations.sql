@@ -22,10 +22,15 @@ insert into private.periodic_jobs (kind, every) values
 
 create table private.heartbeats (
   name text primary key,
-  last_at timestamptz not null default now()
+  last_at timestamptz not null default now(),
+  silent_from timestamptz,
+  resumed_at timestamptz
 );
 comment on table private.heartbeats is
   'When something that must keep happening last happened. Health compares it with the clock.';
+comment on column private.heartbeats.silent_from is
+  'When it last stopped for five minutes or more; null: it never did.';
+comment on column private.heartbeats.resumed_at is 'When it went on after that.';
 alter table private.heartbeats enable row level security;
 
 create index jobs_expire_session_idx on private.jobs ((payload ->> 'session_id'))
@@ -126,6 +131,21 @@ comment on function public.get_lost_checkouts(integer) is
   'Attempts whose session nobody knows, and when Stripe can have made it, oldest first.';
 grant execute on function public.get_lost_checkouts(integer) to service_role;
 
+create function private.note_heartbeat() returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  insert into private.heartbeats as h (name) values ('retry_jobs')
+  on conflict (name) do update set last_at = now(),
+    silent_from = case when h.last_at < now() - interval '5 minutes' then h.last_at else h.silent_from end,
+    resumed_at = case when h.last_at < now() - interval '5 minutes' then now() else h.resumed_at end
+  where h.last_at < now() - interval '5 seconds';
+end;
+$$;
+comment on function private.note_heartbeat() is
+  'Notes that somebody called retry-jobs, and since when nobody had, if that was five minutes or more.';
+
 create function public.enqueue_periodic_jobs(p_settings jsonb default '{}') returns integer
 language plpgsql
 security definer
@@ -142,8 +162,7 @@ begin
   set value = 'true', updated_at = now()
   where key = 'admin_require_mfa' and p_settings -> key = 'true' and value <> 'true';
 
-  insert into private.heartbeats as h (name) values ('retry_jobs')
-  on conflict (name) do update set last_at = now() where h.last_at < now() - interval '5 seconds';
+  perform private.note_heartbeat();
   perform private.watch_deliveries();
   perform private.watch_audit_trail();
   perform private.queue_digest();
@@ -769,6 +788,8 @@ insert into private.retention_rules (table_name, columns, holds, kept, ended_by)
   ('public.notifications', '{last_error,data}', 'text', 'with the order', 'erase_person()'),
   ('public.notifications', '{template,dedupe_key,status,provider_id}', 'nothing', 'for good', ''),
   ('private.unchecked_orders', '{violations}', 'nothing', 'until it is true again', ''),
+  ('private.alert_lulls', '{kind}', 'nothing', 'for good', ''),
+  ('private.alert_rules', '{kind,unit,severity,description}', 'nothing', 'for good', ''),
   ('private.alert_incidents', '{kind}', 'nothing', 'for good', ''),
   ('public.mail_suppressions', '{email_hmac,reason}', 'nothing',
     'for good, under a keyed digest: whoever was erased stays unsubscribed', ''),
@@ -3229,3 +3250,839 @@ comment on function public.get_health() is
   'Figures for the health endpoint: { checks: { name: { status, … } } }. Counts and times only, no personal '
   'data. Counts of what may grow stop at 1000.';
 grant execute on function public.get_health() to service_role;
+
+-- Every minute, by a job: each alert rule is measured, its alerts are opened, counted and resolved.
+
+insert into private.job_kinds (kind, provider, max_attempts, retention, description) values
+  ('evaluate_alert_rules', null, 3, '1 day', 'Measures the alert rules.');
+-- Before all else: what it tells of a backlog must not wait behind it.
+insert into private.periodic_jobs (kind, every, priority) values ('evaluate_alert_rules', '1 minute', 5);
+
+create table private.alert_lulls (
+  kind text primary key,
+  lull interval not null,
+  constraint alert_lulls_positive check (lull > interval '0')
+);
+comment on table private.alert_lulls is
+  'Kinds of alert that are counted up as long as they go on, with nothing that says when they end: those '
+  'that were not counted for so long are over. All others end with their cause.';
+alter table private.alert_lulls enable row level security;
+insert into private.alert_lulls (kind, lull) values
+  ('velocity', '1 day'), ('payment_outage', '1 hour'), ('stock_held', '1 hour'),
+  ('webhook_address_unknown', '1 day'), ('webhook_address_unlisted', '1 day'),
+  ('webhook_addresses_changed', '1 day'), ('webhook_api_version', '1 day'),
+  ('webhook_connected_account', '1 day'), ('webhook_other_livemode', '1 day'),
+  ('webhook_thin_payload', '1 day');
+
+create function private.is_quiet_hour(r private.alert_rules, p_now timestamptz) returns boolean
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  v_time constant time := (p_now at time zone (private.setting('shop_time_zone') #>> '{}'))::time;
+begin
+  return coalesce(case
+    when r.quiet_from <= r.quiet_until then v_time >= r.quiet_from and v_time < r.quiet_until
+    else v_time >= r.quiet_from or v_time < r.quiet_until
+  end, false);
+end;
+$$;
+comment on function private.is_quiet_hour(private.alert_rules, timestamptz) is
+  'Whether a rule opens nothing at this moment.';
+
+create function private.tell_finding(r private.alert_rules, f private.alert_finding, p_key text) returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_data constant jsonb := f.data || jsonb_strip_nulls(jsonb_build_object(
+    'value', f.value, 'threshold', r.threshold
+  ));
+  a public.alerts;
+begin
+  if r.once then
+    perform private.raise_alert_once(r.kind, r.severity, p_key, v_data);
+    return;
+  end if;
+  select * into a from public.alerts x where x.dedupe_key = p_key;
+  -- Figures move with the window: it is news when they are worse than all that was told.
+  if a.id is null or a.status = 'resolved' or f.value > (a.data ->> 'value')::numeric then
+    perform private.raise_alert(r.kind, r.severity, p_key, v_data);
+  end if;
+end;
+$$;
+comment on function private.tell_finding(private.alert_rules, private.alert_finding, text) is
+  'Opens the alert of a finding, or counts it up where it is worse than what was told.';
+
+create function private.evaluate_alert_rule(
+  r private.alert_rules,
+  p_livemode boolean,
+  p_now timestamptz
+) returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  -- What comes and goes at the edge of a threshold is one alert.
+  c_lull constant interval := '10 minutes';
+  v_quiet constant boolean := private.is_quiet_hour(r, p_now);
+  f private.alert_finding;
+  v_key text;
+  v_keys text[] := '{}';
+begin
+  if r.enabled then
+    for f in
+      execute format('select * from private.%I($1, $2, $3)', 'rule_' || r.kind) using r, p_livemode, p_now
+    loop
+      v_key := concat_ws(':', r.kind, nullif(f.subject, ''));
+      v_keys := v_keys || v_key;
+      if not v_quiet then
+        perform private.tell_finding(r, f, v_key);
+      end if;
+    end loop;
+  end if;
+  if v_keys <> '{}' then
+    update public.alerts a set last_at = p_now
+    where a.kind = r.kind and a.status <> 'resolved' and a.dedupe_key = any (v_keys);
+  end if;
+  update public.alerts a set status = 'resolved'
+  where a.kind = r.kind and a.status <> 'resolved' and a.dedupe_key <> all (v_keys)
+    and (a.last_at <= p_now - c_lull or r.once or not r.enabled);
+end;
+$$;
+comment on function private.evaluate_alert_rule(private.alert_rules, boolean, timestamptz) is
+  'Measures one rule for the mode of the key, at p_now: opens and counts its alerts, and resolves what it '
+  'has not found for ten minutes.';
+
+create function public.evaluate_alert_rules(p_livemode boolean, p_now timestamptz default now())
+returns integer
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  r private.alert_rules;
+  v_failed integer := 0;
+begin
+  -- One at a time; the next minute looks again.
+  if not pg_try_advisory_xact_lock(hashtextextended('alert rules', 0)) then
+    return 0;
+  end if;
+  for r in select * from private.alert_rules x order by x.kind loop
+    begin
+      perform private.evaluate_alert_rule(r, p_livemode, p_now);
+      update public.alerts set status = 'resolved'
+      where dedupe_key = 'alert_rule_failed:' || r.kind and status <> 'resolved';
+    exception when others then
+      -- The others are measured all the same.
+      v_failed := v_failed + 1;
+      perform private.raise_alert(
+        'alert_rule_failed', 'critical', 'alert_rule_failed:' || r.kind,
+        jsonb_build_object('rule', r.kind, 'error', private.error_text(sqlstate, sqlerrm))
+      );
+    end;
+  end loop;
+  update public.alerts a set status = 'resolved'
+  from private.alert_lulls l
+  where l.kind = a.kind and a.status <> 'resolved' and a.last_at <= p_now - l.lull;
+  return v_failed;
+end;
+$$;
+comment on function public.evaluate_alert_rules(boolean, timestamptz) is
+  'Measures all alert rules for the mode of the key, at p_now. One that fails stops no other, and raises '
+  'alert_rule_failed. Resolves besides what has not been counted for the time in private.alert_lulls. '
+  'Returns how many failed.';
+grant execute on function public.evaluate_alert_rules(boolean, timestamptz) to service_role;
+
+-- Alert rules about deliveries, jobs and mail. What they have in common: see private.evaluate_alert_rule().
+
+create table private.refused_signatures (
+  noted_at timestamptz primary key,
+  total bigint not null
+);
+comment on table private.refused_signatures is
+  'How many deliveries had been refused for their signature, minute by minute: webhook_rejections counts for '
+  'good. Kept for the window of the rule.';
+alter table private.refused_signatures enable row level security;
+
+create table private.key_modes (
+  livemode boolean primary key,
+  seen_at timestamptz not null
+);
+comment on table private.key_modes is 'When the functions last had a Stripe key of each mode.';
+alter table private.key_modes enable row level security;
+
+create index notifications_created_at_idx on public.notifications (created_at);
+
+create function private.rule_webhook_lag(r private.alert_rules, p_livemode boolean, p_now timestamptz)
+returns setof private.alert_finding
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return query
+  select '', x.late::numeric,
+    jsonb_build_object('late', x.late, 'deliveries', x.deliveries, 'slowest_seconds', round(x.slowest))
+  from (
+    select count(*) as deliveries, count(*) filter (where e.lag >= r.threshold) as late,
+      max(e.lag) as slowest
+    from (
+      select extract(epoch from w.received_at - w.stripe_created_at) as lag
+      from public.webhook_events w
+      where w.received_at > p_now - make_interval(secs => r.window_seconds) and w.received_at <= p_now
+        and w.livemode = p_livemode and w.delivery_count > 0
+      order by w.received_at desc limit 500
+    ) e
+  ) x
+  -- One that Stripe had to send twice is late, and nothing is wrong.
+  where x.late >= r.minimum and x.late >= 0.05 * x.deliveries;
+end;
+$$;
+comment on function private.rule_webhook_lag(private.alert_rules, boolean, timestamptz) is
+  'How many of the last 500 deliveries in the window came late, once they are one in twenty.';
+
+create function private.rule_signature_failures(r private.alert_rules, p_livemode boolean, p_now timestamptz)
+returns setof private.alert_finding
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_from constant timestamptz := p_now - make_interval(secs => r.window_seconds);
+  v_total bigint;
+  v_before bigint;
+begin
+  select coalesce(sum(w.count), 0) into v_total
+  from public.webhook_rejections w
+  where w.reason in ('invalid_signature', 'timestamp_out_of_tolerance')
+    -- Strangers may try as they like: they are limited, and suspicious_activity lists them.
+    and (w.source_ip is null or exists (
+      select 1 from public.stripe_webhook_ips i where i.address = w.source_ip
+    ));
+  insert into private.refused_signatures (noted_at, total) values (p_now, v_total)
+  on conflict (noted_at) do update set total = excluded.total;
+  delete from private.refused_signatures s
+  where s.noted_at < (select max(x.noted_at) from private.refused_signatures x where x.noted_at <= v_from);
+  select s.total into v_before from private.refused_signatures s order by s.noted_at limit 1;
+  if v_total - v_before >= r.threshold then
+    return next ('', v_total - v_before, '{}')::private.alert_finding;
+  end if;
+end;
+$$;
+comment on function private.rule_signature_failures(private.alert_rules, boolean, timestamptz) is
+  'Deliveries of Stripe''s, or from unknown addresses, that were refused for their signature or time within '
+  'the window: a wrong secret.';
+
+create function private.rule_job_backlog(r private.alert_rules, p_livemode boolean, p_now timestamptz)
+returns setof private.alert_finding
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return query
+  select '', count(*)::numeric, jsonb_build_object('oldest_due_at', min(x.run_at))
+  from (
+    select j.run_at, j.kind from private.jobs j
+    where j.status = 'queued' and j.run_at <= p_now - make_interval(secs => r.threshold::double precision)
+    order by j.run_at limit 1000
+  ) x
+  left join private.job_kinds k on k.kind = x.kind
+  left join private.circuit_breakers b on b.provider = k.provider
+  where b.open_until is null
+  having count(*) >= r.minimum;
+end;
+$$;
+comment on function private.rule_job_backlog(private.alert_rules, boolean, timestamptz) is
+  'Jobs that have been due for longer than the threshold, at most 1000.';
+
+create function private.rule_scheduler_silent(r private.alert_rules, p_livemode boolean, p_now timestamptz)
+returns setof private.alert_finding
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return query
+  select '', round(extract(epoch from h.resumed_at - h.silent_from)),
+    jsonb_build_object('from', h.silent_from, 'until', h.resumed_at)
+  from private.heartbeats h
+  where h.name = 'retry_jobs' and h.resumed_at <= p_now
+    and h.resumed_at > p_now - make_interval(secs => r.window_seconds)
+    and extract(epoch from h.resumed_at - h.silent_from) >= r.threshold;
+end;
+$$;
+comment on function private.rule_scheduler_silent(private.alert_rules, boolean, timestamptz) is
+  'The last time that nobody called retry-jobs, in seconds. While it lasts only health can tell it (503): '
+  'nothing runs that could.';
+
+create function private.rule_mail_bouncing(r private.alert_rules, p_livemode boolean, p_now timestamptz)
+returns setof private.alert_finding
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return query
+  select '', round(x.failing::numeric / x.mails, 3),
+    jsonb_build_object('mails', x.mails, 'failing', x.failing)
+  from (
+    select count(*) as mails,
+      count(*) filter (where n.status in ('failed', 'bounced', 'complained')) as failing
+    from public.notifications n
+    where n.created_at > p_now - make_interval(secs => r.window_seconds) and n.created_at <= p_now
+      and n.status in ('sent', 'delivered', 'failed', 'bounced', 'complained')
+  ) x
+  where x.failing >= r.minimum and x.failing >= r.threshold * x.mails;
+end;
+$$;
+comment on function private.rule_mail_bouncing(private.alert_rules, boolean, timestamptz) is
+  'Share of the window''s mails that failed, bounced or brought a complaint.';
+
+create function private.rule_key_mode_changed(r private.alert_rules, p_livemode boolean, p_now timestamptz)
+returns setof private.alert_finding
+language plpgsql
+set search_path = ''
+as $$
+begin
+  insert into private.key_modes as m (livemode, seen_at) values (p_livemode, p_now)
+  on conflict (livemode) do update set seen_at = greatest(m.seen_at, excluded.seen_at);
+  return query
+  select case when p_livemode then 'live' else 'test' end, 1::numeric,
+    jsonb_build_object('livemode', p_livemode, 'other_seen_at', m.seen_at)
+  from private.key_modes m
+  where m.livemode <> p_livemode and m.seen_at > p_now - make_interval(secs => r.window_seconds);
+end;
+$$;
+comment on function private.rule_key_mode_changed(private.alert_rules, boolean, timestamptz) is
+  'The mode of the Stripe key differs from what it was within the window.';
+
+-- Alert rules about orders that are out of the ordinary, and about what is done with money by hand.
+
+create index refunds_created_at_idx on public.refunds (created_at);
+create index staff_commands_money_idx on public.staff_commands (created_at)
+  where command in ('request_refund', 'cancel_order');
+create index staff_commands_erasures_idx on public.staff_commands (created_at)
+  where command = 'erase_customer';
+
+create function private.exceeds_chance(p_count numeric, p_expected numeric) returns boolean
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+  -- Of things that come by chance, a count is within six standard deviations of its mean all year long.
+  return p_count > p_expected + 6 * sqrt(p_expected);
+end;
+$$;
+comment on function private.exceeds_chance(numeric, numeric) is
+  'Whether a count is more than chance makes of so many expected (Poisson: its variance is its mean).';
+
+create function private.usual_orders(p_livemode boolean, p_now timestamptz)
+returns table (currency text, amount bigint, orders bigint)
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return query
+  select x.currency, percentile_disc(0.5) within group (order by x.amount_total), count(*)
+  from (
+    select o.currency, o.amount_total from public.orders o
+    where o.livemode = p_livemode and o.paid_at is not null and o.paid_at <= p_now
+    order by o.paid_at desc limit 500
+  ) x
+  group by x.currency;
+end;
+$$;
+comment on function private.usual_orders(boolean, timestamptz) is
+  'What an order is usually worth in each currency: the median of the last 500 that were paid, in minor '
+  'units, and how many these were.';
+
+create function private.fresh_orders(r private.alert_rules, p_livemode boolean, p_now timestamptz)
+returns setof public.orders
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return query
+  select o.* from public.orders o
+  where o.livemode = p_livemode and o.paid_at > p_now - make_interval(secs => r.window_seconds)
+    and o.paid_at <= p_now
+    and (o.fulfilled_at is null or o.fulfilled_at > p_now)
+    and (o.cancelled_at is null or o.cancelled_at > p_now);
+end;
+$$;
+comment on function private.fresh_orders(private.alert_rules, boolean, timestamptz) is
+  'Orders that were paid within the window and have not been sent or cancelled: of others nothing can be '
+  'kept back.';
+
+create function private.rule_order_high_value(r private.alert_rules, p_livemode boolean, p_now timestamptz)
+returns setof private.alert_finding
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return query
+  select o.number, round(o.amount_total::numeric / u.amount, 1), jsonb_build_object(
+    'order_number', o.number, 'amount', o.amount_total, 'currency', o.currency, 'usual', u.amount
+  )
+  from private.fresh_orders(r, p_livemode, p_now) o
+  join private.usual_orders(p_livemode, p_now) u on u.currency = o.currency
+  where u.orders >= r.minimum and u.amount > 0 and o.amount_total >= r.threshold * u.amount
+  order by o.paid_at;
+end;
+$$;
+comment on function private.rule_order_high_value(private.alert_rules, boolean, timestamptz) is
+  'Orders to be sent that are worth far more than usual.';
+
+create function private.rule_order_country_mismatch(
+  r private.alert_rules, p_livemode boolean, p_now timestamptz
+) returns setof private.alert_finding
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return query
+  select o.number, round(o.amount_total::numeric / u.amount, 1), jsonb_build_object(
+    'order_number', o.number, 'amount', o.amount_total, 'currency', o.currency, 'usual', u.amount,
+    'card_country', p.card_country, 'delivery_country', o.shipping_address ->> 'country'
+  )
+  from private.fresh_orders(r, p_livemode, p_now) o
+  join private.usual_orders(p_livemode, p_now) u on u.currency = o.currency
+  cross join lateral (select y.card_country from public.payments y where y.id = o.payment_id limit 1) p
+  where u.orders >= r.minimum and u.amount > 0 and o.amount_total >= r.threshold * u.amount
+    and upper(p.card_country) <> upper(o.shipping_address ->> 'country')
+  order by o.paid_at;
+end;
+$$;
+comment on function private.rule_order_country_mismatch(private.alert_rules, boolean, timestamptz) is
+  'Orders to be sent that are worth more than usual and were paid with a card of another country. Presents '
+  'and travellers are alike, so small ones do not count.';
+
+create function private.rule_order_many_pieces(r private.alert_rules, p_livemode boolean, p_now timestamptz)
+returns setof private.alert_finding
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return query
+  select o.number, i.pieces::numeric, jsonb_build_object('order_number', o.number, 'pieces', i.pieces)
+  from private.fresh_orders(r, p_livemode, p_now) o
+  cross join lateral (
+    select sum(x.quantity) as pieces from public.order_items x where x.order_id = o.id
+  ) i
+  where i.pieces >= r.threshold
+  order by o.paid_at;
+end;
+$$;
+comment on function private.rule_order_many_pieces(private.alert_rules, boolean, timestamptz) is
+  'Orders to be sent of many pieces.';
+
+create function private.rule_large_refund(r private.alert_rules, p_livemode boolean, p_now timestamptz)
+returns setof private.alert_finding
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return query
+  select f.id, round(f.amount::numeric / u.amount, 1), jsonb_build_object(
+    'order_number', o.number, 'refund_id', f.id, 'amount', f.amount, 'currency', f.currency,
+    'usual', u.amount
+  )
+  from public.refunds f
+  join private.usual_orders(p_livemode, p_now) u on u.currency = f.currency
+  cross join lateral (select x.* from public.orders x where x.id = f.order_id limit 1) o
+  where f.created_at > p_now - make_interval(secs => r.window_seconds) and f.created_at <= p_now
+    and o.livemode = p_livemode and u.orders >= r.minimum and u.amount > 0
+    and f.amount >= r.threshold * u.amount
+  order by f.created_at;
+end;
+$$;
+comment on function private.rule_large_refund(private.alert_rules, boolean, timestamptz) is
+  'Refunds of far more than an order is usually worth, whoever made them.';
+
+create function private.rule_refund_spike(r private.alert_rules, p_livemode boolean, p_now timestamptz)
+returns setof private.alert_finding
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  v_from constant timestamptz := p_now - make_interval(secs => r.window_seconds);
+begin
+  return query
+  select '', x.refunds::numeric, jsonb_build_object('refunds', x.refunds, 'usual', round(x.usual, 1))
+  from (
+    select count(*) filter (where f.created_at > v_from) as refunds,
+      count(*) filter (where f.created_at <= v_from) * r.window_seconds / extract(
+        epoch from interval '28 days'
+      ) as usual
+    from public.refunds f
+    cross join lateral (select o.livemode from public.orders o where o.id = f.order_id limit 1) o
+    where f.created_at > v_from - interval '28 days' and f.created_at <= p_now and o.livemode = p_livemode
+  ) x
+  where x.refunds >= r.minimum and x.refunds >= r.threshold * x.usual
+    and private.exceeds_chance(x.refunds, x.usual);
+end;
+$$;
+comment on function private.rule_refund_spike(private.alert_rules, boolean, timestamptz) is
+  'Refunds in the window, against the four weeks before it.';
+
+create function private.rule_refunds_by_one(r private.alert_rules, p_livemode boolean, p_now timestamptz)
+returns setof private.alert_finding
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  v_from constant timestamptz := p_now - make_interval(secs => r.window_seconds);
+begin
+  return query
+  select x.actor, x.refunds::numeric, jsonb_build_object(
+    'actor', x.actor, 'refunds', x.refunds, 'usual', round(x.usual, 1)
+  )
+  from (
+    select c.actor, count(*) filter (where c.created_at > v_from) as refunds,
+      count(*) filter (where c.created_at <= v_from) * r.window_seconds / extract(
+        epoch from interval '28 days'
+      ) as usual
+    from public.staff_commands c
+    where c.command in ('request_refund', 'cancel_order')
+      and c.created_at > v_from - interval '28 days' and c.created_at <= p_now
+    group by c.actor
+  ) x
+  where x.refunds >= r.minimum and x.refunds >= r.threshold * x.usual
+    and private.exceeds_chance(x.refunds, x.usual);
+end;
+$$;
+comment on function private.rule_refunds_by_one(private.alert_rules, boolean, timestamptz) is
+  'Refunds and cancellations of one member of staff in the window, against what they did in the four weeks '
+  'before it.';
+
+create function private.rule_erasure_done(r private.alert_rules, p_livemode boolean, p_now timestamptz)
+returns setof private.alert_finding
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return query
+  select c.number::text, 1::numeric, jsonb_build_object('command', c.number, 'actor', c.actor)
+  from public.staff_commands c
+  where c.command = 'erase_customer'
+    and c.created_at > p_now - make_interval(secs => r.window_seconds) and c.created_at <= p_now
+  order by c.number;
+end;
+$$;
+comment on function private.rule_erasure_done(private.alert_rules, boolean, timestamptz) is
+  'Erasures that staff have carried out: nobody can take one back.';
+
+-- Alert rules about payments, checkouts, disputes and who looks at them.
+
+-- Visa counts cases and sales by the month: the index alone answers, however many sales there are.
+create index payments_visa_idx on public.payments (livemode, succeeded_at)
+  where card_brand = 'visa' and succeeded_at is not null;
+create index disputes_created_at_idx on public.disputes (created_at);
+create index fraud_signals_warnings_idx on public.fraud_signals (created_at)
+  where kind = 'early_fraud_warning';
+
+create function private.rule_checkout_errors(r private.alert_rules, p_livemode boolean, p_now timestamptz)
+returns setof private.alert_finding
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return query
+  select '', round(x.failed::numeric / x.checkouts, 3),
+    jsonb_build_object('checkouts', x.checkouts, 'failed', x.failed)
+  from (
+    select count(*) as checkouts, count(*) filter (where not exists (
+      select 1 from public.checkout_sessions s where s.order_id = o.id
+    )) as failed
+    from public.orders o
+    where o.livemode = p_livemode
+      and o.created_at > p_now - make_interval(secs => r.window_seconds)
+      -- What is younger may wait for Stripe's answer.
+      and o.created_at <= p_now - interval '2 minutes'
+  ) x
+  where x.checkouts >= r.minimum and x.failed >= r.threshold * x.checkouts;
+end;
+$$;
+comment on function private.rule_checkout_errors(private.alert_rules, boolean, timestamptz) is
+  'Share of the checkouts that began in the window and got no payment page. A checkout that fails before it '
+  'has an order leaves nothing here.';
+
+create function private.tried_orders(
+  p_livemode boolean,
+  p_from timestamptz,
+  p_until timestamptz,
+  out o_tried bigint,
+  out o_refused bigint
+)
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  select count(*), count(*) filter (where not x.went_through) into o_tried, o_refused
+  from (
+    select bool_or(a.outcome not in ('failed', 'blocked')) as went_through
+    from public.payment_attempts a
+    where a.livemode = p_livemode and a.created_at > p_from and a.created_at <= p_until
+      -- payment_outage tells of these.
+      and not private.is_outage(a.failure_code, a.decline_code)
+    group by coalesce(a.order_id::text, a.payment_id)
+  ) x;
+end;
+$$;
+comment on function private.tried_orders(boolean, timestamptz, timestamptz) is
+  'How many orders somebody tried to pay in a span of time, and how many of them were refused and not paid '
+  'in it. Outages of a bank or network do not count.';
+
+create function private.rule_decline_rate(r private.alert_rules, p_livemode boolean, p_now timestamptz)
+returns setof private.alert_finding
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  c_weeks constant integer := 4;
+  -- Where the weeks before tell little, one in five is taken for usual: as much as 20 orders would say so.
+  c_prior constant integer := 20;
+  c_prior_refused constant integer := 4;
+  v_window constant interval := make_interval(secs => r.window_seconds);
+  v_now record;
+  v_usual numeric;
+begin
+  select * into v_now from private.tried_orders(p_livemode, p_now - v_window, p_now);
+  if v_now.o_tried < r.minimum then
+    return;
+  end if;
+  select (sum(t.o_refused) + c_prior_refused) / (sum(t.o_tried) + c_prior) into v_usual
+  from generate_series(1, c_weeks) w (n)
+  cross join lateral private.tried_orders(
+    p_livemode, p_now - w.n * interval '7 days' - v_window, p_now - w.n * interval '7 days'
+  ) t;
+  if v_now.o_refused >= v_now.o_tried * (v_usual + r.threshold)
+    -- Six standard deviations of a share.
+    and v_now.o_refused > v_now.o_tried * v_usual + 6 * sqrt(v_now.o_tried * v_usual * (1 - v_usual)) then
+    return next (
+      '', round(v_now.o_refused::numeric / v_now.o_tried, 3), jsonb_build_object(
+        'tried', v_now.o_tried, 'refused', v_now.o_refused, 'usual', round(v_usual, 3)
+      )
+    )::private.alert_finding;
+  end if;
+end;
+$$;
+comment on function private.rule_decline_rate(private.alert_rules, boolean, timestamptz) is
+  'Share of the orders tried in the window that was refused, against the same hour of the last four weeks.';
+
+create function private.rule_method_outage(r private.alert_rules, p_livemode boolean, p_now timestamptz)
+returns setof private.alert_finding
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return query
+  select m.method, round(m.refused::numeric / m.tried, 3),
+    jsonb_build_object('method', m.method, 'tried', m.tried, 'refused', m.refused)
+  from (
+    select x.method, count(*) as tried, count(*) filter (where not x.went_through) as refused
+    from (
+      select coalesce(a.card_brand, a.payment_method_type) as method,
+        bool_or(a.outcome not in ('failed', 'blocked')) as went_through
+      from public.payment_attempts a
+      where a.livemode = p_livemode and a.created_at <= p_now
+        and a.created_at > p_now - make_interval(secs => r.window_seconds)
+      group by 1, coalesce(a.order_id::text, a.payment_id)
+    ) x
+    where x.method is not null
+    group by x.method
+  ) m
+  where m.tried >= r.minimum and m.refused >= r.threshold * m.tried
+  order by m.method;
+end;
+$$;
+comment on function private.rule_method_outage(private.alert_rules, boolean, timestamptz) is
+  'Brands of card and methods with which hardly an order goes through. Which bank has issued a card Stripe '
+  'does not tell.';
+
+create function private.visa_cases(p_livemode boolean, p_from timestamptz, p_until timestamptz)
+returns table (at timestamptz)
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  -- A fraud report that becomes a dispute counts twice, as Visa counts. Inquiries do not count, nor does what
+  -- was settled before it became a dispute.
+  return query
+  select d.created_at from public.disputes d
+  cross join lateral (select y.card_brand from public.payments y where y.id = d.payment_id limit 1) p
+  where d.livemode = p_livemode and d.created_at > p_from and d.created_at <= p_until
+    and p.card_brand = 'visa' and d.status not like 'warning%' and d.status <> 'prevented'
+  union all
+  select f.created_at from public.fraud_signals f
+  cross join lateral (
+    select y.card_brand, y.livemode from public.payments y where y.id = f.payment_id limit 1
+  ) p
+  where f.kind = 'early_fraud_warning' and f.created_at > p_from and f.created_at <= p_until
+    and p.card_brand = 'visa' and p.livemode = p_livemode;
+end;
+$$;
+comment on function private.visa_cases(boolean, timestamptz, timestamptz) is
+  'Disputes and fraud reports of Visa cards as Visa''s acquirer monitoring programme counts them: by the '
+  'moment in which they came. All sales here are without a card present.';
+
+create function private.rule_dispute_ratio(r private.alert_rules, p_livemode boolean, p_now timestamptz)
+returns setof private.alert_finding
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  v_from constant timestamptz := p_now - make_interval(secs => r.window_seconds);
+  -- The pace of the last third, kept up for a whole window, is the forecast.
+  v_third constant timestamptz := p_now - make_interval(secs => r.window_seconds / 3);
+  x record;
+begin
+  select
+    (select count(*) from private.visa_cases(p_livemode, v_from, p_now)) as cases,
+    (select count(*) from private.visa_cases(p_livemode, v_third, p_now)) as late_cases,
+    (
+      select count(*) from public.payments p
+      where p.card_brand = 'visa' and p.livemode = p_livemode and p.succeeded_at > v_from
+        and p.succeeded_at <= p_now
+    ) as sales,
+    (
+      select count(*) from public.payments p
+      where p.card_brand = 'visa' and p.livemode = p_livemode and p.succeeded_at > v_third
+        and p.succeeded_at <= p_now
+    ) as late_sales
+  into x;
+  if (x.cases >= r.minimum and x.cases >= r.threshold * x.sales)
+    or (x.late_cases >= r.minimum and x.late_cases >= r.threshold * x.late_sales) then
+    return next (
+      '', round(greatest(
+        x.cases::numeric / greatest(x.sales, 1), x.late_cases::numeric / greatest(x.late_sales, 1)
+      ), 4), jsonb_build_object(
+        'cases', x.cases, 'sales', x.sales, 'ratio', round(x.cases::numeric / greatest(x.sales, 1), 4),
+        'forecast_cases', 3 * x.late_cases, 'forecast_sales', 3 * x.late_sales,
+        'forecast_ratio', round(x.late_cases::numeric / greatest(x.late_sales, 1), 4)
+      )
+    )::private.alert_finding;
+  end if;
+end;
+$$;
+comment on function private.rule_dispute_ratio(private.alert_rules, boolean, timestamptz) is
+  'Visa''s ratio (VAMP): disputes and fraud reports of Visa cards to settled sales by them, in the window, '
+  'and forecast for the next one from the pace of its last third.';
+
+create function private.rule_stock_leak(r private.alert_rules, p_livemode boolean, p_now timestamptz)
+returns setof private.alert_finding
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return query
+  select '', count(*)::numeric,
+    jsonb_build_object('holds', count(*), 'order_number', min(x.number), 'oldest_ended_at', min(x.expires_at))
+  from (
+    select o.number, h.expires_at
+    from public.inventory_reservations h
+    cross join lateral (select y.number, y.status from public.orders y where y.id = h.order_id limit 1) o
+    where h.status = 'active'
+      and h.expires_at <= p_now - make_interval(secs => r.threshold::double precision)
+      -- A debit takes days, and holds its goods meanwhile.
+      and o.status <> 'processing'
+    order by h.expires_at limit 1000
+  ) x
+  having count(*) >= r.minimum;
+end;
+$$;
+comment on function private.rule_stock_leak(private.alert_rules, boolean, timestamptz) is
+  'Holds on goods, at most 1000, that should have ended longer ago than the threshold.';
+
+-- Who is staff, for the alert rule about their second factor: auth.users is as large as the shop has
+-- customers, and has no index on roles.
+
+create table private.staff_accounts (
+  user_id uuid primary key references auth.users (id) on delete cascade,
+  noted_at timestamptz not null default now()
+);
+comment on table private.staff_accounts is
+  'Accounts that had app_metadata.role = admin when Auth last wrote their role.';
+alter table private.staff_accounts enable row level security;
+
+create function private.note_staff_account() returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as $$
+begin
+  if new.raw_app_meta_data ->> 'role' = 'admin' then
+    insert into private.staff_accounts (user_id) values (new.id) on conflict (user_id) do nothing;
+  else
+    delete from private.staff_accounts s where s.user_id = new.id;
+  end if;
+  return null;
+end;
+$$;
+comment on function private.note_staff_account() is
+  'Trigger of auth.users: keeps private.staff_accounts as the role of an account says.';
+
+do $$
+begin
+  create trigger kct_staff_account_on_insert after insert on auth.users
+    for each row when (new.raw_app_meta_data ->> 'role' = 'admin')
+    execute function private.note_staff_account();
+  create trigger kct_staff_account_on_update after update of raw_app_meta_data on auth.users
+    for each row when (
+      old.raw_app_meta_data ->> 'role' is distinct from new.raw_app_meta_data ->> 'role'
+      and 'admin' in (
+        coalesce(old.raw_app_meta_data ->> 'role', ''), coalesce(new.raw_app_meta_data ->> 'role', '')
+      )
+    )
+    execute function private.note_staff_account();
+exception
+  when insufficient_privilege then
+    raise warning 'auth.users allows no trigger: admin_without_mfa knows only of staff who are there now';
+end;
+$$;
+
+insert into private.staff_accounts (user_id)
+select u.id from auth.users u where u.raw_app_meta_data ->> 'role' = 'admin';
+
+create function private.rule_admin_without_mfa(r private.alert_rules, p_livemode boolean, p_now timestamptz)
+returns setof private.alert_finding
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return query
+  select s.user_id::text, count(*)::numeric, jsonb_build_object('user_id', s.user_id, 'sessions', count(*))
+  from private.staff_accounts a
+  join auth.sessions s on s.user_id = a.user_id
+  -- A second factor raises the level of its session within moments of the first.
+  where coalesce(s.aal::text, 'aal1') <> 'aal2'
+    and s.created_at <= p_now - make_interval(secs => r.threshold::double precision)
+    and coalesce(s.refreshed_at at time zone 'utc', s.created_at)
+      > p_now - make_interval(secs => r.window_seconds)
+  group by s.user_id
+  having count(*) >= r.minimum
+  order by s.user_id;
+end;
+$$;
+comment on function private.rule_admin_without_mfa(private.alert_rules, boolean, timestamptz) is
+  'Members of staff who work in a session without a second factor. Auth says so of each session (aal).';

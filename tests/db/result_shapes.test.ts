@@ -229,7 +229,9 @@ Deno.test("the shapes of a disputed order, its mails and its alerts", async () =
   assert.equal(await rpc.unsubscribeReminders("a".repeat(64)), null);
   assert.equal(await rpc.recordNotificationResult(id, null, { status: "failed", error: "no" }), false);
 
-  const [alert] = await sql<{ id: string }[]>`select id from public.alerts limit 1`;
+  const [alert] = await sql<
+    { id: string }[]
+  >`select id from public.alerts where severity = 'critical' limit 1`;
   const message = await rpc.takeAlertMessage(alert?.id ?? "");
   assert(message.outcome === "tell");
   check<AlertMessage>(message, alertMessageShape, "takeAlertMessage()");
@@ -326,6 +328,7 @@ Deno.test("the shapes of the queue, the limits and the figures", async () => {
   await sql`select private.enqueue_job('purge', 'shape', '{}', now(), 1)`;
   assert.ok(await rpc.countJobs() > 0);
   assert.equal(typeof await rpc.checkSettledOrders(1), "boolean");
+  assert.equal(await rpc.evaluateAlertRules(false), 0);
   const jobs = await rpc.claimJobs("shape", 1, 60, 1);
   assert.equal(jobs.length, 1);
   for (const job of jobs) {

@@ -106,8 +106,9 @@ const raisedByExpression: Record<string, string[]> = {
   "p_kind": [],
   // Of the webhook function, as `raise()` there names them.
   "a.kind": caught(functions, /\braise\("([a-z_]+)"/g),
-  // delivery_problems()
+  // tell_finding() raises those of private.alert_rules, watch_deliveries() those of delivery_problems().
   "r.kind": [
+    ...caught(sql, /^\s+\('([a-z_]+)', [\d.]+, '(?:share|times|count|seconds)', /gm),
     "reconciliation_drift",
     "webhook_endpoint_changed",
     "webhook_endpoint_disabled",

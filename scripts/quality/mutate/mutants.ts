@@ -1,4 +1,5 @@
 /** All mistakes that `deno task mutate` makes. */
+import { alertRuleMutants } from "./alert_rules.ts";
 import { checkoutMutants } from "./checkout.ts";
 import { factMutants } from "./facts.ts";
 import type { Mutant } from "./mutant.ts";
@@ -11,5 +12,6 @@ export const MUTANTS: readonly Mutant[] = [
   ...settlementMutants,
   ...checkoutMutants,
   ...velocityMutants,
+  ...alertRuleMutants,
   ...translatorMutants,
 ];

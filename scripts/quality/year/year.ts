@@ -14,13 +14,17 @@ export interface Year {
 
 const script = new URL("./year.sql", import.meta.url);
 
-/** Fills an empty shop. The connection must be a superuser's, the database one to throw away. */
-export async function fillYear(sql: postgres.Sql, { orders, seed, ends }: Year): Promise<void> {
+/** Fills an empty shop, by year.sql or another script. The connection must be a superuser's, the database one to throw away. */
+export async function fillYear(
+  sql: postgres.Sql,
+  { orders, seed, ends }: Year,
+  filledBy: URL = script,
+): Promise<void> {
   const connection = await sql.reserve();
   try {
     await connection`select set_config('year.orders', ${String(orders)}, false),
       set_config('year.seed', ${String(seed)}, false), set_config('year.ends', ${ends.toISOString()}, false)`;
-    await connection.unsafe(await Deno.readTextFile(script)).simple();
+    await connection.unsafe(await Deno.readTextFile(filledBy)).simple();
     await connection`analyze`;
   } finally {
     connection.release();

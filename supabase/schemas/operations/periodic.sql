@@ -20,10 +20,15 @@ insert into private.periodic_jobs (kind, every) values
 
 create table private.heartbeats (
   name text primary key,
-  last_at timestamptz not null default now()
+  last_at timestamptz not null default now(),
+  silent_from timestamptz,
+  resumed_at timestamptz
 );
 comment on table private.heartbeats is
   'When something that must keep happening last happened. Health compares it with the clock.';
+comment on column private.heartbeats.silent_from is
+  'When it last stopped for five minutes or more; null: it never did.';
+comment on column private.heartbeats.resumed_at is 'When it went on after that.';
 alter table private.heartbeats enable row level security;
 
 create index jobs_expire_session_idx on private.jobs ((payload ->> 'session_id'))
@@ -124,6 +129,21 @@ comment on function public.get_lost_checkouts(integer) is
   'Attempts whose session nobody knows, and when Stripe can have made it, oldest first.';
 grant execute on function public.get_lost_checkouts(integer) to service_role;
 
+create function private.note_heartbeat() returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  insert into private.heartbeats as h (name) values ('retry_jobs')
+  on conflict (name) do update set last_at = now(),
+    silent_from = case when h.last_at < now() - interval '5 minutes' then h.last_at else h.silent_from end,
+    resumed_at = case when h.last_at < now() - interval '5 minutes' then now() else h.resumed_at end
+  where h.last_at < now() - interval '5 seconds';
+end;
+$$;
+comment on function private.note_heartbeat() is
+  'Notes that somebody called retry-jobs, and since when nobody had, if that was five minutes or more.';
+
 create function public.enqueue_periodic_jobs(p_settings jsonb default '{}') returns integer
 language plpgsql
 security definer
@@ -140,8 +160,7 @@ begin
   set value = 'true', updated_at = now()
   where key = 'admin_require_mfa' and p_settings -> key = 'true' and value <> 'true';
 
-  insert into private.heartbeats as h (name) values ('retry_jobs')
-  on conflict (name) do update set last_at = now() where h.last_at < now() - interval '5 seconds';
+  perform private.note_heartbeat();
   perform private.watch_deliveries();
   perform private.watch_audit_trail();
   perform private.queue_digest();

@@ -76,6 +76,8 @@ insert into private.retention_rules (table_name, columns, holds, kept, ended_by)
   ('public.notifications', '{last_error,data}', 'text', 'with the order', 'erase_person()'),
   ('public.notifications', '{template,dedupe_key,status,provider_id}', 'nothing', 'for good', ''),
   ('private.unchecked_orders', '{violations}', 'nothing', 'until it is true again', ''),
+  ('private.alert_lulls', '{kind}', 'nothing', 'for good', ''),
+  ('private.alert_rules', '{kind,unit,severity,description}', 'nothing', 'for good', ''),
   ('private.alert_incidents', '{kind}', 'nothing', 'for good', ''),
   ('public.mail_suppressions', '{email_hmac,reason}', 'nothing',
     'for good, under a keyed digest: whoever was erased stays unsubscribed', ''),

@@ -91,6 +91,7 @@ begin
     when 'set_price' then return private.run_set_price(p_args);
     when 'acknowledge_alert' then return private.run_settle_alert('acknowledged', p_args);
     when 'resolve_alert' then return private.run_settle_alert('resolved', p_args);
+    when 'set_alert_rule' then return private.run_set_alert_rule(p_args);
     when 'lift_mail_suppression' then perform private.run_lift_mail_suppression(p_id, p_args);
     -- Nothing to carry out: the row says who asked.
     when 'export_person' then null;

@@ -18,7 +18,8 @@ create table public.staff_commands (
     'resend_notification', 'redrive_webhook_event', 'redrive_job', 'erase_customer',
     'assign_refund', 'announce_return', 'exchange_return', 'close_return', 'receive_return',
     'adjust_inventory', 'count_inventory', 'import_inventory', 'add_product', 'add_variant', 'set_price',
-    'acknowledge_alert', 'resolve_alert', 'accept_dispute', 'export_person', 'lift_mail_suppression'
+    'acknowledge_alert', 'resolve_alert', 'set_alert_rule', 'accept_dispute', 'export_person',
+    'lift_mail_suppression'
   ))
 );
 comment on table public.staff_commands is
@@ -95,6 +96,11 @@ as $$
     ('set_price', 'confirm', 'boolean', false, null),
     ('acknowledge_alert', 'alert_id', 'text', true, 64),
     ('resolve_alert', 'alert_id', 'text', true, 64), ('resolve_alert', 'note', 'text', false, 2000),
+    ('set_alert_rule', 'kind', 'text', true, 64), ('set_alert_rule', 'threshold', 'amount', false, 99999999),
+    ('set_alert_rule', 'minimum', 'integer', false, 1000000),
+    ('set_alert_rule', 'window_seconds', 'integer', false, 7776000),
+    ('set_alert_rule', 'severity', 'text', false, 20), ('set_alert_rule', 'enabled', 'boolean', false, null),
+    ('set_alert_rule', 'quiet_hours', 'text', false, 20),
     ('accept_dispute', 'dispute_id', 'text', true, 100), ('accept_dispute', 'note', 'text', false, 2000),
     ('export_person', 'email', 'text', true, 320),
     ('lift_mail_suppression', 'email', 'text', true, 320),

@@ -74,12 +74,19 @@ test("enqueue_periodic_jobs() notes that somebody works, and health says so when
   const status = async () =>
     (await sql`select public.get_health() #>> '{checks,jobs,status}' as status`)[0]?.status;
   assert.equal(await status(), "ok");
-  await sql`update private.heartbeats set last_at = now() - interval '4 minutes'`;
+  const silences = () =>
+    sql`select silent_from is not null as told, extract(epoch from resumed_at - silent_from)::integer / 60 as minutes
+      from private.heartbeats where name = 'retry_jobs'`;
+  await sql`update private.heartbeats set silent_from = null, resumed_at = null, last_at = now() - interval '4 minutes'`;
   assert.equal(await status(), "ok");
+  await sql`select public.enqueue_periodic_jobs()`;
+  assert.deepEqual([...await silences()], [{ told: false, minutes: null }]);
   await sql`update private.heartbeats set last_at = now() - interval '6 minutes'`;
   assert.equal(await status(), "down");
   await sql`select public.enqueue_periodic_jobs()`;
   assert.equal(await status(), "ok");
+  await sql`select public.enqueue_periodic_jobs()`;
+  assert.deepEqual([...await silences()], [{ told: true, minutes: 6 }], "what was is kept");
 });
 
 /** An order with its hold, as checkout leaves it before Stripe has answered. */

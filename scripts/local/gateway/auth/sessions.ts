@@ -41,7 +41,9 @@ async function refresh(body: Record<string, unknown>, context: Context): Promise
     where token = ${token} and not revoked returning session_id`;
   const next = used === undefined ? await reused(token, context) : null;
   const [session] = await sql<(SessionRow & { user_id: string })[]>`
-    update auth.sessions set refreshed_at = now() where id = ${used?.session_id ?? next?.session_id ?? null}
+    update auth.sessions set refreshed_at = now() at time zone 'utc' where id = ${
+    used?.session_id ?? next?.session_id ?? null
+  }
     returning id, aal, user_id`;
   const [user] = await sql<AuthUser[]>`select * from auth.users where id = ${session?.user_id ?? null}`;
   if (session === undefined || user === undefined) {

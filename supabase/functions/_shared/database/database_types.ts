@@ -786,6 +786,9 @@ isOneToOne: false
 "erase_customer":
 { Args: { "p_command_id"?: string,"p_dry_run"?: boolean,"p_email": string }; Returns: Json
                            },
+"evaluate_alert_rules":
+{ Args: { "p_livemode": boolean,"p_now"?: string }; Returns: number
+                           },
 "exchange_return":
 { Args: { "p_command_id"?: string,"p_dry_run"?: boolean,"p_lines": Json,"p_order_number": string,"p_reason"?: string }; Returns: Json
                            },
@@ -1005,6 +1008,9 @@ isOneToOne: false
         isOneToOne: true
         isSetofReturn: false
       } },
+"set_alert_rule":
+{ Args: { "p_command_id"?: string,"p_dry_run"?: boolean,"p_enabled"?: boolean,"p_kind": string,"p_minimum"?: number,"p_quiet_hours"?: string,"p_severity"?: string,"p_threshold"?: number,"p_window_seconds"?: number }; Returns: Json
+                           },
 "set_price":
 { Args: { "p_command_id"?: string,"p_confirm"?: boolean,"p_dry_run"?: boolean,"p_price_amount": number,"p_sku": string }; Returns: Json
                            },

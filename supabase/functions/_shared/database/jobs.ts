@@ -64,6 +64,10 @@ export const queueCalls = (call: Call) => ({
   /** Checks up to `limit` orders that were settled, and raises the alert; true: there are more. */
   checkSettledOrders: (limit: number): Promise<boolean> => call("check_settled_orders", { p_limit: limit }),
 
+  /** Measures the alert rules for one mode; their alerts follow. Returns how many rules failed. */
+  evaluateAlertRules: (livemode: boolean): Promise<number> =>
+    call("evaluate_alert_rules", { p_livemode: livemode }),
+
   /** Queues dead and failed events and jobs again; see the SQL function. */
   redrive: (selection: RedriveSelection) => call("redrive", selection) as Promise<RedrivenItem[]>,
 });

@@ -4,6 +4,7 @@ import { checkOrders } from "./check_orders.ts";
 import { checkWebhookEndpoint } from "./check_webhook_endpoint.ts";
 import { closeDispute } from "./close_dispute.ts";
 import { deleteStripeCustomer } from "./delete_stripe_customer.ts";
+import { evaluateAlertRules } from "./evaluate_alert_rules.ts";
 import { expireCheckoutSession } from "./expire_checkout_session.ts";
 import { findLostSessions } from "./find_lost_sessions.ts";
 import { type JobContext, type JobHandler, type Outcome, outcomeOf } from "./outcome.ts";
@@ -52,6 +53,7 @@ const registry: Record<string, JobHandler> = {
   check_webhook_endpoint: checkWebhookEndpoint,
   delete_stripe_customer: deleteStripeCustomer,
   check_orders: checkOrders,
+  evaluate_alert_rules: evaluateAlertRules,
   purge,
 };
 
