@@ -106,6 +106,7 @@ declare
   c_addresses_max constant integer := 10000;
   v_source_ip inet := p_source_ip::inet;
 begin
+  perform private.count_metric('webhook_refusals', array[p_reason], p_count);
   update public.webhook_rejections set count = count + p_count, last_at = now()
   where reason = p_reason and source_ip is not distinct from v_source_ip;
   if found then
@@ -197,6 +198,7 @@ insert into private.job_kinds (kind, provider, max_attempts, retention, descript
   ('send_mail', 'mail', 12, '30 days', 'Mails a customer.'),
   ('send_alert', null, 12, '30 days', 'Tells staff of an incident, or that it is over.'),
   ('send_digest', null, 12, '30 days', 'Tells staff of the day before.'),
+  ('send_budget_report', null, 12, '30 days', 'Tells staff how the objectives of the week before were met.'),
   ('reconcile_events', 'stripe', 12, '1 day', 'Ingests events that never arrived.'),
   (
     'reconcile_objects', 'stripe', 12, '7 days',
@@ -390,6 +392,7 @@ begin
           run_at = case lost_leases when 0 then run_at else now() + private.backoff(attempts, kind) end
       where id = v_job.id;
     end if;
+    perform private.count_metric('jobs', array[v_job.kind, 'lost']);
   end loop;
 end;
 $$;
@@ -495,6 +498,7 @@ begin
     v_ids := private.pick_jobs(greatest(0, least(p_limit, 1000)));
   end if;
 
+  perform private.count_jobs(v_ids);
   return query with claimed as (
     update private.jobs j
     set status = 'running',
@@ -606,6 +610,9 @@ begin
   returning * into b;
   if b.failures < c_failures_max and not p_unauthorized and b.open_until is null then
     return false;
+  end if;
+  if b.open_until is null then
+    perform private.count_metric('provider_breaker_openings', array[p_provider]);
   end if;
   update private.circuit_breakers set
     opened_at = coalesce(opened_at, now()),
@@ -783,7 +790,7 @@ begin
   end loop;
 
   for v_result in
-    select r.*, k.provider
+    select r.*, j.kind, k.provider
     from jsonb_to_recordset(p_results) as r (
       id bigint, lease_id uuid, outcome text, reason text, run_at timestamptz, alert text, provider_state text
     )
@@ -802,6 +809,11 @@ begin
       v_result.alert
     );
     finished := status is not null;
+    if finished then
+      perform private.count_metric('jobs', array[
+        v_result.kind, case status when 'queued' then 'retried' else status end
+      ]);
+    end if;
     return next;
   end loop;
 end;

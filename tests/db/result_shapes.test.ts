@@ -12,18 +12,21 @@ import type {
 } from "../../supabase/functions/_shared/database/checkout.ts";
 import type { DisputeEvidence, DisputeReminder } from "../../supabase/functions/_shared/database/disputes.ts";
 import type { EventOutcome } from "../../supabase/functions/_shared/database/events.ts";
-import { healthCalls } from "../../supabase/functions/_shared/database/health.ts";
+import { healthCalls, type MetricFamily } from "../../supabase/functions/_shared/database/health.ts";
 import type { Job, RedrivenItem } from "../../supabase/functions/_shared/database/jobs.ts";
 import { limitCalls, type LimitDecision } from "../../supabase/functions/_shared/database/limits.ts";
+import { metricCalls } from "../../supabase/functions/_shared/database/metrics.ts";
 import type {
   AlertMessage,
   Digest,
+  ErrorBudgets,
   Notification,
 } from "../../supabase/functions/_shared/database/notifications.ts";
 import { orderCalls, type OrderStatus } from "../../supabase/functions/_shared/database/orders.ts";
 import type { RefundJudgement } from "../../supabase/functions/_shared/database/refunds.ts";
 import { jobCalls } from "../../supabase/functions/_shared/jobs/calls.ts";
 import { localGateway } from "../support/gateway.ts";
+import { nonEmpty } from "../support/non_empty.ts";
 import { addVariants, sessionFact } from "./checkout/cart_support.ts";
 import { deliver, ship } from "./settlement/arrange.ts";
 import { searchDatabase } from "./settlement/search.ts";
@@ -50,7 +53,13 @@ const call = createCall(env, (input, init) => {
   called.add(String(input).replace(/^.*\/rpc\//, ""));
   return fetch(input, init);
 });
-const rpc = { ...jobCalls(call), ...healthCalls(call), ...limitCalls(call), ...orderCalls(call) };
+const rpc = {
+  ...jobCalls(call),
+  ...healthCalls(call),
+  ...limitCalls(call),
+  ...metricCalls(call),
+  ...orderCalls(call),
+};
 Deno.test.afterAll(async () => {
   await gateway.stop();
   await database.drop();
@@ -234,6 +243,15 @@ Deno.test("the shapes of a disputed order, its mails and its alerts", async () =
     "getDigest()",
   );
 
+  const { week, shop, objectives } = await rpc.getErrorBudgets("2026-11-23");
+  check<ErrorBudgets>({ week, shop, objectives }, {
+    week: "set",
+    shop: { is: shopShape },
+    objectives: {
+      each: { name: "set", target: "set", good: "set", bad: "set", bad_in_budget: "set", budget: "set" },
+    },
+  }, "getErrorBudgets()");
+
   await sql`select public.request_refund(${story.frame.orderNumber}, 500)`;
   const [asked] = await sql<{ id: string }[]>`
     select id from public.refund_requests where order_id = ${orderId} limit 1`;
@@ -350,6 +368,25 @@ Deno.test("the shapes of the queue, the limits and the figures", async () => {
     assert.equal(decided.allowed, allowed);
   }
   assert.equal((await rpc.getHealth()).checks["database"]?.["status"], "ok");
+  assert.equal(await rpc.recordMetrics([{ metric: "checkouts", labels: ["created"], count: 1 }]), 0);
+  for (const { samples, ...family } of nonEmpty(await rpc.getMetrics())) {
+    const { type, counted_by: by } = family;
+    check<Omit<MetricFamily, "samples">>(family, {
+      name: "set",
+      type: "set",
+      unit: family.unit === null ? "null" : "set",
+      help: "set",
+      labels: "set",
+      bounds: type === "histogram" ? "set" : "null",
+      counted_by: "set",
+    }, "getMetrics()");
+    const shapes = samples.map(([labels, ...figures]) => [
+      labels.length === family.labels.length,
+      ...figures.map((figure) => typeof figure),
+    ]);
+    assert(shapes.every((shape) => String(shape) === "true,number,number,number"), family.name);
+    assert(by !== "health" || samples.length === 0, family.name);
+  }
 
   assert.equal(await rpc.recordWebhookRejection("invalid_signature", null, 1), null);
   const { addresses, refreshed_at } = await rpc.getWebhookAllowlist();

@@ -88,6 +88,7 @@ const malformed: Record<string, string> = {
   ALERT_EMAIL: "value-under-test",
   LINK_SIGNING_SECRET: "value-under-test",
   ADMIN_REQUIRE_MFA: "value-under-test",
+  METRICS_TOKEN: "a value-under-test",
 };
 
 /** Any text may be the token of an Upstash database. */

@@ -70,6 +70,8 @@ export interface Env {
   /** Signed links before; those are still good. */
   earlierLinkSigningSecrets: string[];
   adminRequireMfa: boolean;
+  /** What a monitor may read the figures of `health` with; null: the secret key alone can. */
+  metricsToken: string | null;
 }
 
 /** Thrown at boot. The message lists every bad variable, so that one deployment fixes them all. */
@@ -150,6 +152,8 @@ const linkSecretMend = "set at least 32 random characters; two secrets, comma se
 const mailSecretsMend = "set one or more signing secrets of Resend's webhook (whsec_…), comma separated";
 const descriptorMend = "set 2 to 22 letters, digits, spaces, dots or dashes, or leave it out";
 
+const metricsTokenMend = "set at least 32 random letters and digits, or leave it out";
+
 /** In the order of docs/contract.md; `.env.example` follows it. */
 const schema = z.object({
   SUPABASE_URL: webAddress("set the project's URL, https://REF.supabase.co"),
@@ -222,6 +226,8 @@ const schema = z.object({
   LINK_SIGNING_SECRET: commaList(linkSecretMend, (item) => item.length >= 32)
     .refine((items) => items.length > 0, { error: linkSecretMend }),
   ADMIN_REQUIRE_MFA: flag("false"),
+  METRICS_TOKEN: text(metricsTokenMend).regex(/^[\w.~+/-]{32,200}=*$/, { error: metricsTokenMend })
+    .optional(),
 });
 
 type Values = z.infer<typeof schema>;
@@ -368,6 +374,7 @@ function toEnv(values: Values): Env {
     linkSigningSecret: values.LINK_SIGNING_SECRET[0] ?? "",
     earlierLinkSigningSecrets: values.LINK_SIGNING_SECRET.slice(1),
     adminRequireMfa: values.ADMIN_REQUIRE_MFA,
+    metricsToken: values.METRICS_TOKEN ?? null,
   };
 }
 

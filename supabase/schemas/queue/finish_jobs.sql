@@ -88,6 +88,9 @@ begin
   if b.failures < c_failures_max and not p_unauthorized and b.open_until is null then
     return false;
   end if;
+  if b.open_until is null then
+    perform private.count_metric('provider_breaker_openings', array[p_provider]);
+  end if;
   update private.circuit_breakers set
     opened_at = coalesce(opened_at, now()),
     open_until = now() + make_interval(
@@ -264,7 +267,7 @@ begin
   end loop;
 
   for v_result in
-    select r.*, k.provider
+    select r.*, j.kind, k.provider
     from jsonb_to_recordset(p_results) as r (
       id bigint, lease_id uuid, outcome text, reason text, run_at timestamptz, alert text, provider_state text
     )
@@ -283,6 +286,11 @@ begin
       v_result.alert
     );
     finished := status is not null;
+    if finished then
+      perform private.count_metric('jobs', array[
+        v_result.kind, case status when 'queued' then 'retried' else status end
+      ]);
+    end if;
     return next;
   end loop;
 end;

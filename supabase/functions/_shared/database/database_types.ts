@@ -809,6 +809,9 @@ isOneToOne: false
 "get_dispute_evidence":
 { Args: { "p_dispute_id": string }; Returns: Json
                            },
+"get_error_budgets":
+{ Args: { "p_week": string }; Returns: Json
+                           },
 "get_health":
 { Args: Record<PropertyKey, never>; Returns: Json
                            },
@@ -816,6 +819,9 @@ isOneToOne: false
 { Args: { "p_limit": number }; Returns: {
               "attempt": number,"ended_at": string,"order_id": string,"started_at": string
             }[]
+                           },
+"get_metrics":
+{ Args: Record<PropertyKey, never>; Returns: Json
                            },
 "get_notification":
 { Args: { "p_notification_id": string }; Returns: Json
@@ -925,6 +931,9 @@ isOneToOne: false
                            },
 "record_mail_event":
 { Args: { "p_at": string,"p_detail": string,"p_notification_id": string,"p_permanent": boolean,"p_provider_id": string,"p_recipient": string,"p_status": string }; Returns: string
+                           },
+"record_metrics":
+{ Args: { "p_samples": Json }; Returns: number
                            },
 "record_notification_result":
 { Args: { "p_error": string,"p_notification_id": string,"p_provider_id": string,"p_recipient": string,"p_status": string }; Returns: boolean
