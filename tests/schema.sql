@@ -2442,6 +2442,20 @@ CREATE OR REPLACE FUNCTION private.correct_parcel(p_command_id uuid, s shipments
 comment on function private.correct_parcel(p_command_id uuid, s shipments, p_carrier text, p_tracking_number text) is 'Gives a parcel another carrier or number (null: as it is) and queues the mail that says so. SHINV: nothing to correct.';
 
 
+CREATE OR REPLACE FUNCTION private.count_applied(p_event webhook_events)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.count_applied(p_event webhook_events) is 'Observes how late an event is applied, given its row as it was before; one that is applied again is not.';
+
+
+CREATE OR REPLACE FUNCTION private.count_claimed_jobs(p_job_ids bigint[])
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.count_claimed_jobs(p_job_ids bigint[]) is 'Observes how long jobs that are being claimed were due.';
+
+
 CREATE OR REPLACE FUNCTION private.count_dispute()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -2463,11 +2477,11 @@ CREATE OR REPLACE FUNCTION private.count_email_change()
 comment on function private.count_email_change() is 'Trigger of customers: an account''s address has changed, and Stripe''s customer does not know yet.';
 
 
-CREATE OR REPLACE FUNCTION private.count_jobs(p_job_ids bigint[])
+CREATE OR REPLACE FUNCTION private.count_ended_jobs(p_ended text[])
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.count_jobs(p_job_ids bigint[]) is 'Observes how long jobs that are being claimed were due.';
+comment on function private.count_ended_jobs(p_ended text[]) is 'Counts jobs that have ended: [[kind, outcome]], as many as a worker tells of at once.';
 
 
 CREATE OR REPLACE FUNCTION private.count_mail()

@@ -174,7 +174,7 @@ $$;
 comment on function private.count_applied(public.webhook_events) is
   'Observes how late an event is applied, given its row as it was before; one that is applied again is not.';
 
-create function private.count_jobs(p_job_ids bigint[]) returns void
+create function private.count_claimed_jobs(p_job_ids bigint[]) returns void
 language plpgsql
 set search_path = ''
 as $$
@@ -189,7 +189,22 @@ begin
   group by x.kind, private.metric_bucket(m.bounds, x.waited);
 end;
 $$;
-comment on function private.count_jobs(bigint[]) is 'Observes how long jobs that are being claimed were due.';
+comment on function private.count_claimed_jobs(bigint[]) is
+  'Observes how long jobs that are being claimed were due.';
+
+create function private.count_ended_jobs(p_ended text[]) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  insert into private.metric_samples (metric, labels, bucket, count, total)
+  select 'jobs', array[p_ended[i][1], p_ended[i][2]], 0, count(*), 0
+  from generate_subscripts(p_ended, 1) i
+  group by 2;
+end;
+$$;
+comment on function private.count_ended_jobs(text[]) is
+  'Counts jobs that have ended: [[kind, outcome]], as many as a worker tells of at once.';
 
 create function private.measure_stock() returns void
 language plpgsql

@@ -150,7 +150,7 @@ begin
     v_ids := private.pick_jobs(greatest(0, least(p_limit, 1000)));
   end if;
 
-  perform private.count_jobs(v_ids);
+  perform private.count_claimed_jobs(v_ids);
   return query with claimed as (
     update private.jobs j
     set status = 'running',

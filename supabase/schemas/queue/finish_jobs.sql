@@ -239,6 +239,7 @@ as $$
 declare
   v_note record;
   v_down text[] := '{}';
+  v_ended text[] := '{}';
   v_result record;
   v_held boolean;
 begin
@@ -287,12 +288,11 @@ begin
     );
     finished := status is not null;
     if finished then
-      perform private.count_metric('jobs', array[
-        v_result.kind, case status when 'queued' then 'retried' else status end
-      ]);
+      v_ended := v_ended || array[array[v_result.kind, replace(status, 'queued', 'retried')]];
     end if;
     return next;
   end loop;
+  perform private.count_ended_jobs(v_ended);
 end;
 $$;
 comment on function public.finish_jobs(jsonb) is

@@ -1,6 +1,8 @@
 /** How counts are kept: nothing lost, nothing twice, never fewer, and only so many series. */
 import assert from "node:assert/strict";
+import { join } from "node:path";
 import postgres from "postgres";
+import { ROOT } from "../../../scripts/lib/paths.ts";
 import { createTestDatabase } from "../../../scripts/local/test_database.ts";
 import { healthFigures } from "../../../supabase/functions/health/openmetrics.ts";
 import { jobKinds } from "../../../supabase/functions/_shared/jobs/mod.ts";
@@ -116,6 +118,32 @@ Deno.test("reading metrics and health touches no table that grows", async () => 
     await tx`select public.get_metrics()`;
     assert.deepEqual(await read(), before);
   });
+});
+
+Deno.test("the values that labels may have are those that there are", async () => {
+  const rows = await sql<{ name: string; allowed: Record<string, string[]> }[]>`
+    select name, allowed from private.metrics`;
+  const allowed = new Map(rows.map((row) => [row.name, row.allowed]));
+  const functions: string[] = [];
+  for await (const { name } of Deno.readDir(join(ROOT, "supabase/functions"))) {
+    if (!name.startsWith("_") && !name.includes(".")) functions.push(name);
+  }
+  assert.deepEqual(allowed.get("request_duration_seconds")?.["function"], functions.sort());
+  for (const name of functions) {
+    const index = await Deno.readTextFile(join(ROOT, `supabase/functions/${name}/index.ts`));
+    assert(index.includes(`measured("${name}", metrics,`), name);
+  }
+  const objectives = await sql<{ name: string; functions: string[] }[]>`
+    select name, functions from private.objectives`;
+  assert.deepEqual(
+    allowed.get("objective_events")?.["objective"]?.toSorted(),
+    objectives.map(({ name }) => name).sort(),
+  );
+  for (const name of objectives.flatMap((row) => row.functions)) assert(functions.includes(name), name);
+  const [row] = await sql<{ check: string }[]>`
+    select pg_get_constraintdef(oid) as check from pg_constraint where conname = 'notifications_status_known'`;
+  const statuses = [...row?.check.matchAll(/'(\w+)'/g) ?? []].map(([, status]) => status);
+  assert.deepEqual(allowed.get("mails")?.["outcome"]?.toSorted(), statuses.sort());
 });
 
 Deno.test("every figure of health that is a number has a metric, and kinds of jobs fit in", async () => {
