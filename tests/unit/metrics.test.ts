@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { createMetrics, measured } from "../../supabase/functions/_shared/metrics.ts";
 import type { MetricSample } from "../../supabase/functions/_shared/database/metrics.ts";
 import { resultOf } from "../../supabase/functions/create-checkout-session/result.ts";
+import { runLater } from "../../supabase/functions/_shared/http/background.ts";
 import { json } from "../../supabase/functions/_shared/http/endpoint.ts";
 import { keptLog } from "./fakes.ts";
 
@@ -80,4 +81,23 @@ Deno.test("resultOf() names how a checkout ended, and leaves the answer to be re
   assert.equal(await resultOf(json({}, 200)), "repeated");
   assert.equal(await resultOf(refused), "insufficient_stock");
   assert.equal((await refused.json()).error.message, "Gone.");
+});
+
+Deno.test("runLater() has Supabase wait for the work", async () => {
+  const waitedFor: Promise<void>[] = [];
+  const runtime = globalThis as { EdgeRuntime?: { waitUntil(promise: Promise<void>): void } };
+  runtime.EdgeRuntime = { waitUntil: (promise) => void waitedFor.push(promise) };
+  let ran = 0;
+  const work = () => {
+    ran += 1;
+    return Promise.resolve();
+  };
+  try {
+    runLater(work, 0);
+  } finally {
+    delete runtime.EdgeRuntime;
+  }
+  assert.deepEqual([waitedFor.length, ran], [1, 0]);
+  await waitedFor[0];
+  assert.equal(ran, 1);
 });

@@ -50,6 +50,12 @@ Deno.test("a decline and a payment are counted once, in whatever order and howev
     assert.deepEqual([ended(" applied"), ended(" duplicate")], [deliveries, deliveries]);
     assert.equal(delivered["webhook_deliveries checkout.session.completed applied"], 1);
     assert.equal(delivered["webhook_lag_seconds delivered"], deliveries);
+    // Applied anew, as redriving does, it is no later than it was.
+    await tx`select private.process_stripe_event(id, stripe_created_at, '[]', null, null)
+      from public.webhook_events`;
+    assert.deepEqual(await counts(tx, "webhook_lag_seconds"), {
+      "webhook_lag_seconds delivered": deliveries,
+    });
     assert.deepEqual(await counts(tx, "mails", "objective_events"), {
       "mails order_confirmation queued": 1,
       "objective_events stock good": 1,
