@@ -88,6 +88,24 @@ Deno.test("nobody makes more series than a metric may have", async () => {
   await sql`delete from private.metric_series where metric = 'jobs'`;
 });
 
+Deno.test("a monitor does not wait for another one, nor for the heartbeat: what is left is added up the next time", async () => {
+  await forget(sql);
+  const [first, second] = [await sql.reserve(), await sql.reserve()];
+  try {
+    await record(sql, [{ metric: "checkouts", labels: ["created"], count: 1 }]);
+    await first`begin`;
+    assert.deepEqual(await counts(first, "checkouts"), { "checkouts created": 1 });
+    await second`set statement_timeout = '5s'`;
+    assert.deepEqual(await counts(second, "checkouts"), {}, "not committed yet");
+    await first`commit`;
+    assert.deepEqual(await counts(second, "checkouts"), { "checkouts created": 1 });
+  } finally {
+    await second`reset statement_timeout`;
+    first.release();
+    second.release();
+  }
+});
+
 Deno.test("what is rolled back was never counted", async () => {
   await forget(sql);
   await assert.rejects(sql.begin(async (tx) => {
