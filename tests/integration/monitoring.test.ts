@@ -137,7 +137,8 @@ Deno.test({ name: "a monitor sees an order bought, and then the shop stand still
     await seen("sum(shop_payments_total)");
     await seen('shop_webhook_deliveries_total{type="checkout.session.completed",outcome="applied"}');
     await seen('shop_jobs_total{kind="send_mail",outcome="done"}');
-    await seen('shop_mails_total{template="order_confirmation",outcome="sent"}');
+    await seen('shop_mails_total{template="order_confirmation",outcome="queued"}');
+    await seen("shop_mail_delay_seconds_count");
     await seen('shop_objective_events_total{objective="stock",result="good"}');
     // Told by the function within seconds.
     await seen('shop_checkouts_total{result="created"}');
