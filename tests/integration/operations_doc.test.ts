@@ -2,8 +2,11 @@ import assert from "node:assert/strict";
 import { createTestDatabase } from "../../scripts/local/test_database.ts";
 import { nonEmpty } from "../support/non_empty.ts";
 
-Deno.test("docs/operations.md: every SQL statement runs", async () => {
-  const page = await Deno.readTextFile(new URL("../../docs/operations.md", import.meta.url));
+Deno.test("docs/operations.md and docs/monitoring.md: every SQL statement runs", async () => {
+  const pages = ["operations.md", "monitoring.md"].map((name) =>
+    new URL(`../../docs/${name}`, import.meta.url)
+  );
+  const page = (await Promise.all(pages.map((url) => Deno.readTextFile(url)))).join("\n");
   const statements = [...page.matchAll(/^```sql\n([\s\S]*?)^```$/gm)].map(([, sql]) => sql ?? "");
   assert(statements.length > 0);
   await using database = await createTestDatabase("seeded");

@@ -4,5 +4,5 @@ import { errorAnswer } from "../_shared/http/answers.ts";
 /** `created`, `repeated` (an order that was there already), or the error code that was answered. */
 export async function resultOf(answer: Response): Promise<string> {
   if (answer.ok) return answer.status === 201 ? "created" : "repeated";
-  return errorAnswer.parse(await answer.clone().json()).error.code;
+  return errorAnswer.safeParse(await answer.clone().json()).data?.error.code ?? "other";
 }
