@@ -74,6 +74,9 @@ type public.webhook_allowlist as (addresses text[], refreshed_at timestamp with 
 sequence private.jobs_id_seq as bigint start 1 increment 1;
 
 
+sequence private.metric_samples_id_seq as bigint start 1 increment 1;
+
+
 sequence private.order_number_seq as bigint start 100001 increment 1;
 
 
@@ -345,6 +348,80 @@ table private.key_modes (
 );
 comment on table private.key_modes is 'When the functions last had a Stripe key of each mode.';
 row level security on private.key_modes;
+
+
+table private.metric_samples (
+  id bigint generated always as identity not null,
+  metric text not null,
+  labels text[] not null,
+  bucket smallint not null,
+  count integer not null,
+  total double precision not null,
+  constraint metric_samples_pkey PRIMARY KEY (id)
+);
+comment on table private.metric_samples is 'What was counted and not added up yet. Only ever added to, and taken by fold_metrics().';
+row level security on private.metric_samples;
+
+
+table private.metric_series (
+  metric text not null,
+  labels text[] not null,
+  bucket smallint not null,
+  count bigint not null,
+  total double precision not null,
+  constraint metric_series_pkey PRIMARY KEY (metric, labels, bucket),
+  constraint metric_series_metric_fkey FOREIGN KEY (metric) REFERENCES private.metrics(name)
+);
+comment on table private.metric_series is 'Every series as a monitor sees it. count: of a counter, or of one bucket of a histogram (not cumulative, the last is beyond all bounds); total: sum of what a histogram observed, or the value of a gauge.';
+row level security on private.metric_series;
+
+
+table private.metrics (
+  name text not null,
+  type text not null,
+  unit text,
+  labels text[] default '{}'::text[] not null,
+  allowed jsonb default '{}'::jsonb not null,
+  bounds double precision[],
+  counted_by text not null,
+  help text not null,
+  constraint metrics_pkey PRIMARY KEY (name),
+  constraint metrics_counted_by_known CHECK ((counted_by = ANY (ARRAY['functions'::text, 'database'::text, 'health'::text]))),
+  constraint metrics_histogram_has_bounds CHECK (((type = 'histogram'::text) = (bounds IS NOT NULL))),
+  constraint metrics_name_ends_in_unit CHECK (((unit IS NULL) OR ("right"(name, (length(unit) + 1)) = ('_'::text || unit)))),
+  constraint metrics_type_known CHECK ((type = ANY (ARRAY['counter'::text, 'histogram'::text, 'gauge'::text])))
+);
+comment on table private.metrics is 'The registry of all metrics; a monitor sees them with the prefix shop_. What is not here is not counted.';
+comment on column private.metrics.allowed is 'Label: [values]. Any other value is counted as "other". A label without a list takes its values from a registry (job kinds, mails, events that we listen to).';
+comment on column private.metrics.bounds is 'Upper bounds of a histogram''s buckets, rising.';
+comment on column private.metrics.counted_by is 'functions: in memory, told to record_metrics(); database: in the transaction that did it, or measured; health: a figure of get_health().';
+row level security on private.metrics;
+
+
+table private.objective_days (
+  objective text not null,
+  day date not null,
+  good bigint default 0 not null,
+  bad bigint default 0 not null,
+  constraint objective_days_pkey PRIMARY KEY (objective, day),
+  constraint objective_days_objective_fkey FOREIGN KEY (objective) REFERENCES private.objectives(name)
+);
+comment on table private.objective_days is 'How each objective was met, by day in the shop''s time zone: five rows a day, kept for good.';
+row level security on private.objective_days;
+
+
+table private.objectives (
+  name text not null,
+  target numeric not null,
+  within_seconds integer not null,
+  functions text[] default '{}'::text[] not null,
+  counted_until timestamp with time zone default now() not null,
+  description text not null,
+  constraint objectives_pkey PRIMARY KEY (name),
+  constraint objectives_target_is_share CHECK (((target > (0)::numeric) AND (target < (1)::numeric)))
+);
+comment on table private.objectives is 'What the shop promises itself. functions: whose requests count; counted_until: how far mails and events have been judged.';
+row level security on private.objectives;
 
 
 table private.order_pages (
@@ -742,6 +819,7 @@ CREATE INDEX disputes_charge_id_idx ON public.disputes USING btree (charge_id);
 CREATE INDEX disputes_created_at_idx ON public.disputes USING btree (created_at);
 CREATE INDEX disputes_order_id_idx ON public.disputes USING btree (order_id);
 CREATE INDEX disputes_payment_id_idx ON public.disputes USING btree (payment_id);
+CREATE TRIGGER count_dispute AFTER INSERT OR UPDATE OF statuses_seen ON public.disputes FOR EACH ROW EXECUTE FUNCTION private.count_dispute();
 row level security on public.disputes;
 policy disputes_read on public.disputes as permissive for select to authenticated using (( SELECT private.is_admin() AS is_admin));
 grant select on table public.disputes to authenticated;
@@ -897,6 +975,7 @@ comment on table public.notifications is 'Mails to customers: at most one per or
 CREATE INDEX notifications_created_at_idx ON public.notifications USING btree (created_at);
 CREATE INDEX notifications_provider_id_idx ON public.notifications USING btree (provider_id) WHERE (provider_id IS NOT NULL);
 CREATE INDEX notifications_undelivered_idx ON public.notifications USING btree (status, created_at) WHERE (status = ANY (ARRAY['queued'::text, 'failed'::text, 'bounced'::text]));
+CREATE TRIGGER count_mail AFTER INSERT OR UPDATE OF status, sent_at ON public.notifications FOR EACH ROW EXECUTE FUNCTION private.count_mail();
 row level security on public.notifications;
 policy notifications_read on public.notifications as permissive for select to authenticated using (( SELECT private.is_admin() AS is_admin));
 grant select on table public.notifications to authenticated;
@@ -1115,6 +1194,7 @@ CREATE INDEX orders_to_ship_idx ON public.orders USING btree (paid_at) WHERE ((f
 CREATE INDEX orders_unpaid_expired_idx ON public.orders USING btree (session_expires_at) WHERE (status = 'expired'::text);
 CREATE TRIGGER add_order_risk AFTER INSERT ON public.orders FOR EACH ROW EXECUTE FUNCTION private.add_order_risk();
 CREATE TRIGGER attach_to_account AFTER UPDATE OF paid_at, email ON public.orders FOR EACH ROW WHEN (((new.paid_at IS NOT NULL) AND ((old.paid_at IS NULL) OR (old.email IS DISTINCT FROM new.email)))) EXECUTE FUNCTION private.on_order_paid();
+CREATE TRIGGER count_paid_order AFTER UPDATE OF paid_at ON public.orders FOR EACH ROW WHEN (((old.paid_at IS NULL) AND (new.paid_at IS NOT NULL))) EXECUTE FUNCTION private.count_paid_order();
 CREATE TRIGGER note_terms_of_first AFTER INSERT ON public.orders FOR EACH ROW EXECUTE FUNCTION private.note_terms();
 CREATE TRIGGER note_terms_of_next AFTER UPDATE OF attempt ON public.orders FOR EACH ROW WHEN ((old.attempt IS DISTINCT FROM new.attempt)) EXECUTE FUNCTION private.note_terms();
 row level security on public.orders;
@@ -1157,6 +1237,7 @@ CREATE INDEX payment_attempts_card_fingerprint_idx ON public.payment_attempts US
 CREATE INDEX payment_attempts_created_at_idx ON public.payment_attempts USING btree (created_at);
 CREATE INDEX payment_attempts_order_id_idx ON public.payment_attempts USING btree (order_id);
 CREATE INDEX payment_attempts_payment_id_idx ON public.payment_attempts USING btree (payment_id);
+CREATE TRIGGER count_payment_attempt AFTER INSERT OR UPDATE OF outcome, three_d_secure_result ON public.payment_attempts FOR EACH ROW EXECUTE FUNCTION private.count_payment_attempt();
 row level security on public.payment_attempts;
 policy payment_attempts_read on public.payment_attempts as permissive for select to authenticated using (( SELECT private.is_admin() AS is_admin));
 grant select on table public.payment_attempts to authenticated;
@@ -1195,6 +1276,8 @@ CREATE INDEX payments_card_last4_idx ON public.payments USING btree (card_last4)
 CREATE INDEX payments_charge_id_idx ON public.payments USING btree (charge_id);
 CREATE INDEX payments_order_id_idx ON public.payments USING btree (order_id);
 CREATE INDEX payments_visa_idx ON public.payments USING btree (livemode, succeeded_at) WHERE ((card_brand = 'visa'::text) AND (succeeded_at IS NOT NULL));
+CREATE TRIGGER count_new_payment AFTER INSERT ON public.payments FOR EACH ROW WHEN ((new.succeeded_at IS NOT NULL)) EXECUTE FUNCTION private.count_payment();
+CREATE TRIGGER count_payment AFTER UPDATE OF succeeded_at ON public.payments FOR EACH ROW WHEN (((old.succeeded_at IS NULL) AND (new.succeeded_at IS NOT NULL))) EXECUTE FUNCTION private.count_payment();
 row level security on public.payments;
 policy payments_read on public.payments as permissive for select to authenticated using (( SELECT private.is_admin() AS is_admin));
 grant select on table public.payments to authenticated;
@@ -1277,6 +1360,7 @@ comment on table public.reconciliation_drift is 'Repairs: what Stripe knew and w
 comment on column public.reconciliation_drift.kind is 'missed_event (object_id is the event), or the kind of the object that differed: checkout_session, payment, refund, dispute.';
 CREATE INDEX reconciliation_drift_found_at_idx ON public.reconciliation_drift USING btree (found_at DESC);
 CREATE INDEX reconciliation_drift_order_id_idx ON public.reconciliation_drift USING btree (order_id);
+CREATE TRIGGER count_drift AFTER INSERT ON public.reconciliation_drift FOR EACH ROW EXECUTE FUNCTION private.count_drift();
 CREATE TRIGGER refuse_change BEFORE UPDATE ON public.reconciliation_drift FOR EACH ROW WHEN ((NOT (old.order_id IS DISTINCT FROM new.order_id))) EXECUTE FUNCTION private.refuse_change();
 row level security on public.reconciliation_drift;
 policy reconciliation_drift_read on public.reconciliation_drift as permissive for select to authenticated using (( SELECT private.is_admin() AS is_admin));
@@ -1389,6 +1473,7 @@ CREATE INDEX refunds_created_at_idx ON public.refunds USING btree (created_at);
 CREATE INDEX refunds_order_id_idx ON public.refunds USING btree (order_id);
 CREATE INDEX refunds_payment_id_idx ON public.refunds USING btree (payment_id);
 CREATE INDEX refunds_request_id_idx ON public.refunds USING btree (request_id);
+CREATE TRIGGER count_refund AFTER INSERT OR UPDATE OF succeeded_at, failed_at ON public.refunds FOR EACH ROW EXECUTE FUNCTION private.count_refund();
 row level security on public.refunds;
 policy refunds_read on public.refunds as permissive for select to authenticated using ((( SELECT private.is_admin() AS is_admin) OR (EXISTS ( SELECT 1
    FROM orders o
@@ -2060,6 +2145,13 @@ CREATE OR REPLACE FUNCTION private.add_return_line(p_return_id uuid, p_order_ite
 comment on function private.add_return_line(p_return_id uuid, p_order_item_id uuid, p_quantity integer, p_unsent integer, p_restock boolean, p_exchanged_for uuid) is 'Adds pieces of a line to a return; p_exchanged_for: the line whose pieces go out for them.';
 
 
+CREATE OR REPLACE FUNCTION private.add_to_objective_day(p_objective text, p_result text, p_count bigint)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.add_to_objective_day(p_objective text, p_result text, p_count bigint) is 'Adds what was counted for an objective (good or bad) to today.';
+
+
 CREATE OR REPLACE FUNCTION private.address_bounced(p_email text)
  RETURNS boolean
  LANGUAGE sql
@@ -2233,6 +2325,14 @@ CREATE OR REPLACE FUNCTION private.bought_meanwhile(o orders)
  STABLE
  SET search_path TO '';
 comment on function private.bought_meanwhile(o orders) is 'Whether the same address has begun another order since, or paid one: nobody is reminded of what they have replaced.';
+
+
+CREATE OR REPLACE FUNCTION private.bounded_labels(p_metric text, p_labels text[])
+ RETURNS text[]
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.bounded_labels(p_metric text, p_labels text[]) is 'The labels under which something is added up: values that are not allowed become "other", and so does a whole series once its metric has 300.';
 
 
 CREATE OR REPLACE FUNCTION private.bury_job(p_job_id bigint, p_reason text)
@@ -2459,11 +2559,74 @@ CREATE OR REPLACE FUNCTION private.correct_parcel(p_command_id uuid, s shipments
 comment on function private.correct_parcel(p_command_id uuid, s shipments, p_carrier text, p_tracking_number text) is 'Gives a parcel another carrier or number (null: as it is) and queues the mail that says so. SHINV: nothing to correct.';
 
 
+CREATE OR REPLACE FUNCTION private.count_applied(p_event webhook_events)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.count_applied(p_event webhook_events) is 'Observes how late an event is applied, given its row as it was before; one that is applied again is not.';
+
+
+CREATE OR REPLACE FUNCTION private.count_claimed_jobs(p_job_ids bigint[])
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.count_claimed_jobs(p_job_ids bigint[]) is 'Observes how long jobs that are being claimed were due.';
+
+
+CREATE OR REPLACE FUNCTION private.count_dispute()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.count_dispute() is 'Trigger: counts a dispute once in each status that it is seen in.';
+
+
+CREATE OR REPLACE FUNCTION private.count_drift()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.count_drift() is 'Trigger: counts a repair.';
+
+
 CREATE OR REPLACE FUNCTION private.count_email_change()
  RETURNS trigger
  LANGUAGE plpgsql
  SET search_path TO '';
 comment on function private.count_email_change() is 'Trigger of customers: an account''s address has changed, and Stripe''s customer does not know yet.';
+
+
+CREATE OR REPLACE FUNCTION private.count_ended_jobs(p_ended text[])
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.count_ended_jobs(p_ended text[]) is 'Counts jobs that have ended: [[kind, outcome]], as many as a worker tells of at once.';
+
+
+CREATE OR REPLACE FUNCTION private.count_mail()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.count_mail() is 'Trigger: counts a mail in each status that it takes, and how long it took to be sent.';
+
+
+CREATE OR REPLACE FUNCTION private.count_metric(p_metric text, p_labels text[] DEFAULT '{}'::text[], p_count integer DEFAULT 1)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.count_metric(p_metric text, p_labels text[], p_count integer) is 'Counts something that happens in this transaction. p_labels: in the order of private.metrics.labels.';
+
+
+CREATE OR REPLACE FUNCTION private.count_objective(p_objective text, p_good bigint, p_bad bigint)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.count_objective(p_objective text, p_good bigint, p_bad bigint) is 'Counts for an objective.';
+
+
+CREATE OR REPLACE FUNCTION private.count_objectives()
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.count_objectives() is 'Judges the mails and events whose time is over since the last time, each once.';
 
 
 CREATE OR REPLACE FUNCTION private.count_outages(p_rule private.velocity_rules, p_livemode boolean, p_since timestamp with time zone, p_until timestamp with time zone)
@@ -2474,11 +2637,47 @@ CREATE OR REPLACE FUNCTION private.count_outages(p_rule private.velocity_rules, 
 comment on function private.count_outages(p_rule private.velocity_rules, p_livemode boolean, p_since timestamp with time zone, p_until timestamp with time zone) is 'Measure outages: how many orders met one, or null when they are less than baseline_share of those tried.';
 
 
+CREATE OR REPLACE FUNCTION private.count_paid_order()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.count_paid_order() is 'Trigger: an order that is paid was good for the objective stock, unless its goods had gone.';
+
+
+CREATE OR REPLACE FUNCTION private.count_payment()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.count_payment() is 'Trigger: counts a payment when it is first seen succeeded.';
+
+
+CREATE OR REPLACE FUNCTION private.count_payment_attempt()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.count_payment_attempt() is 'Trigger: counts a try to pay for each outcome that it reaches, its decline, and its 3D Secure once.';
+
+
+CREATE OR REPLACE FUNCTION private.count_refund()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.count_refund() is 'Trigger: counts a refund when it is first seen succeeded, and when it is first seen failed.';
+
+
 CREATE OR REPLACE FUNCTION private.create_order(p_cart jsonb, p_risk jsonb, p_key text, p_user_id uuid, p_email text, p_client_ip inet, p_user_agent text, p_locale text, p_livemode boolean, p_velocity_mode text, p_session_seconds integer, p_hold_seconds integer, p_accepts_marketing boolean)
  RETURNS uuid
  LANGUAGE plpgsql
  SET search_path TO '';
 comment on function private.create_order(p_cart jsonb, p_risk jsonb, p_key text, p_user_id uuid, p_email text, p_client_ip inet, p_user_agent text, p_locale text, p_livemode boolean, p_velocity_mode text, p_session_seconds integer, p_hold_seconds integer, p_accepts_marketing boolean) is 'A pending order with the frozen prices of p_cart (see price_cart()), what the velocity rules found, and its stock reserved. Returns its id.';
+
+
+CREATE OR REPLACE FUNCTION private.decline_class(p_code text)
+ RETURNS text
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO '';
+comment on function private.decline_class(p_code text) is 'What kind of decline a code is, for figures: https://docs.stripe.com/declines/codes, and the reasons of Radar. "other": a code that is not known.';
 
 
 CREATE OR REPLACE FUNCTION private.delivery_key(p_address jsonb)
@@ -2744,6 +2943,13 @@ CREATE OR REPLACE FUNCTION private.finish_job(p_job_id bigint, p_lease_id uuid, 
 comment on function private.finish_job(p_job_id bigint, p_lease_id uuid, p_outcome text, p_reason text, p_run_at timestamp with time zone, p_alert text) is 'Ends the lease of a job: done, discard, retry (backoff unless p_run_at is given; dead after the last attempt) or snooze (no attempt used). p_alert: severity with which staff are told. Returns the new status; null: the lease was lost and nothing changed. SHINV: unknown outcome.';
 
 
+CREATE OR REPLACE FUNCTION private.fold_metrics()
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.fold_metrics() is 'Adds up what was counted since the last time, at most 20 000 rows at once.';
+
+
 CREATE OR REPLACE FUNCTION private.follow_alert(p_dedupe_key text, p_wanted boolean)
  RETURNS void
  LANGUAGE plpgsql
@@ -2957,6 +3163,22 @@ CREATE OR REPLACE FUNCTION private.jobs_health()
 comment on function private.jobs_health() is 'Health check jobs: the backlog, the dead, and whether anybody works at all: down when retry-jobs has not been called for five minutes, which no shop gets over by itself.';
 
 
+CREATE OR REPLACE FUNCTION private.judge_events(p_from timestamp with time zone, p_until timestamp with time zone, p_seconds integer)
+ RETURNS TABLE(good bigint, bad bigint)
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.judge_events(p_from timestamp with time zone, p_until timestamp with time zone, p_seconds integer) is 'How many events stored in a time were settled within so many seconds of when they happened, and how many not. What is ignored concerns nobody here.';
+
+
+CREATE OR REPLACE FUNCTION private.judge_mails(p_from timestamp with time zone, p_until timestamp with time zone, p_seconds integer)
+ RETURNS TABLE(good bigint, bad bigint)
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.judge_mails(p_from timestamp with time zone, p_until timestamp with time zone, p_seconds integer) is 'How many mails queued in a time were taken by their provider within so many seconds, and how many not.';
+
+
 CREATE OR REPLACE FUNCTION private.judge_order(o orders)
  RETURNS order_risk
  LANGUAGE plpgsql
@@ -3065,6 +3287,14 @@ CREATE OR REPLACE FUNCTION private.live_topic(p_order_id uuid)
  IMMUTABLE
  SET search_path TO '';
 comment on function private.live_topic(p_order_id uuid) is 'The Realtime topic of an order''s page. Nobody can guess it, and it does not tell the order''s id.';
+
+
+CREATE OR REPLACE FUNCTION private.local_day(p_at timestamp with time zone)
+ RETURNS date
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.local_day(p_at timestamp with time zone) is 'The day of a moment in the shop''s time zone.';
 
 
 CREATE OR REPLACE FUNCTION private.lock_before_jobs(p_job_ids bigint[], p_event_ids text[] DEFAULT '{}'::text[])
@@ -3235,6 +3465,13 @@ CREATE OR REPLACE FUNCTION private.measure_holds(p_rule private.velocity_rules, 
 comment on function private.measure_holds(p_rule private.velocity_rules, p_key text, p_lines jsonb, p_order_id uuid, OUT o_value bigint, OUT o_until timestamp with time zone) is 'Measures held_pieces and held_share: what unpaid orders of a subject hold together with p_lines, [{ variant_id, quantity }] of the cart that asks; for the shop, what all of them hold. o_until: when the last hold runs out.';
 
 
+CREATE OR REPLACE FUNCTION private.measure_stock()
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.measure_stock() is 'Sets the gauges of stock, at most once a minute: it reads the stock of every article, of which a shop has thousands at most.';
+
+
 CREATE OR REPLACE FUNCTION private.measure_velocity(p_rule private.velocity_rules, p_key text, p_amount bigint, p_currency text, p_livemode boolean, p_at timestamp with time zone, p_order_id uuid DEFAULT NULL::uuid, p_lines jsonb DEFAULT '[]'::jsonb, p_factor numeric DEFAULT 1)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -3319,6 +3556,22 @@ CREATE OR REPLACE FUNCTION private.merge_session_payment(p_fact jsonb, p_order_i
  LANGUAGE plpgsql
  SET search_path TO '';
 comment on function private.merge_session_payment(p_fact jsonb, p_order_id uuid, p_at timestamp with time zone) is 'Merges what a paid session says of its payment.';
+
+
+CREATE OR REPLACE FUNCTION private.metric_bucket(p_bounds double precision[], p_value double precision)
+ RETURNS smallint
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO '';
+comment on function private.metric_bucket(p_bounds double precision[], p_value double precision) is 'The bucket of a value, from 0: the first whose upper bound is not below it, as le has it.';
+
+
+CREATE OR REPLACE FUNCTION private.metric_gauges()
+ RETURNS TABLE(metric text, labels text[], total double precision)
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.metric_gauges() is 'Gauges that are read from small tables when they are asked for.';
 
 
 CREATE OR REPLACE FUNCTION private.mismatch_alert(p_order_id uuid)
@@ -3442,6 +3695,13 @@ CREATE OR REPLACE FUNCTION private.notification_problem(n notifications, o order
  STABLE
  SET search_path TO '';
 comment on function private.notification_problem(n notifications, o orders) is 'Why a mail must not be sent any more, or null: a mail is judged when it is sent, and what it says must be true then.';
+
+
+CREATE OR REPLACE FUNCTION private.observe_metric(p_metric text, p_labels text[], p_value double precision)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.observe_metric(p_metric text, p_labels text[], p_value double precision) is 'Adds one value to a histogram, in its unit. Below zero (Stripe''s clock may be ahead of ours) is zero.';
 
 
 CREATE OR REPLACE FUNCTION private.offered_shipping_rates(p_currency text)
@@ -3730,6 +3990,13 @@ CREATE OR REPLACE FUNCTION private.purge_signals(p_limit integer)
  LANGUAGE sql
  SET search_path TO '';
 comment on function private.purge_signals(p_limit integer) is 'Deletes up to p_limit velocity hits older than retention_signal_days that belong to no paid order.';
+
+
+CREATE OR REPLACE FUNCTION private.queue_budget_report(p_now timestamp with time zone DEFAULT now())
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.queue_budget_report(p_now timestamp with time zone) is 'Queues the report about the error budgets of the week before once a week, on Monday from digest_hour on, or later where nobody worked then. Returns whether it did.';
 
 
 CREATE OR REPLACE FUNCTION private.queue_digest(p_now timestamp with time zone DEFAULT now())
@@ -5474,6 +5741,15 @@ comment on function public.get_dispute_evidence(p_dispute_id text) is 'A dispute
 grant execute on function public.get_dispute_evidence(p_dispute_id text) to service_role;
 
 
+CREATE OR REPLACE FUNCTION public.get_error_budgets(p_week date)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO '';
+comment on function public.get_error_budgets(p_week date) is 'How the objectives were met in the seven days from p_week on: { week, shop, objectives: [{ name, target, good, bad, bad_in_budget, budget }] }. The last two are of the 28 days up to the end of the week: how many were bad, and how many may be.';
+grant execute on function public.get_error_budgets(p_week date) to service_role;
+
+
 CREATE OR REPLACE FUNCTION public.get_fraud_values(p_livemode boolean)
  RETURNS TABLE(item_type text, value text)
  LANGUAGE plpgsql
@@ -5499,6 +5775,15 @@ CREATE OR REPLACE FUNCTION public.get_lost_checkouts(p_limit integer)
  SET search_path TO '';
 comment on function public.get_lost_checkouts(p_limit integer) is 'Attempts whose session nobody knows, and when Stripe can have made it, oldest first.';
 grant execute on function public.get_lost_checkouts(p_limit integer) to service_role;
+
+
+CREATE OR REPLACE FUNCTION public.get_metrics()
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO '';
+comment on function public.get_metrics() is 'All metrics: [{ name, type, unit, help, labels, bounds, counted_by, samples: [[labels, bucket, count, total]] }], see private.metric_series. Those counted by health have no samples here. Adds up first what was counted since the last time.';
+grant execute on function public.get_metrics() to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.get_notification(p_notification_id uuid)
@@ -5679,6 +5964,15 @@ CREATE OR REPLACE FUNCTION public.record_mail_event(p_notification_id uuid, p_pr
  SET search_path TO '';
 comment on function public.record_mail_event(p_notification_id uuid, p_provider_id text, p_status text, p_permanent boolean, p_recipient text, p_at timestamp with time zone, p_detail text) is 'Notes what the provider says became of a mail: delivered, failed, suppressed, bounced, complained. A bounce for good (p_permanent) and a complaint suppress the address; repeats do not, so that a suppression that was lifted stays lifted; staff are told of a mail that the provider had taken and did not send.';
 grant execute on function public.record_mail_event(p_notification_id uuid, p_provider_id text, p_status text, p_permanent boolean, p_recipient text, p_at timestamp with time zone, p_detail text) to service_role;
+
+
+CREATE OR REPLACE FUNCTION public.record_metrics(p_samples jsonb)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO '';
+comment on function public.record_metrics(p_samples jsonb) is 'Counts what a function has seen: [{ metric, labels, count }] of counters, [{ metric, labels, values }] of histograms, in their unit. How requests ended counts for the objectives too. Returns how many were refused: unknown, not the functions'' to count, or with a wrong number of labels.';
+grant execute on function public.record_metrics(p_samples jsonb) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.record_notification_result(p_notification_id uuid, p_status text, p_recipient text, p_provider_id text, p_error text)

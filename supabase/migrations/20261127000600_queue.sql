@@ -110,6 +110,7 @@ declare
   c_addresses_max constant integer := 10000;
   v_source_ip inet := p_source_ip::inet;
 begin
+  perform private.count_metric('webhook_refusals', array[p_reason], p_count);
   update public.webhook_rejections set count = count + p_count, last_at = now()
   where reason = p_reason and source_ip is not distinct from v_source_ip;
   if found then
@@ -201,6 +202,7 @@ insert into private.job_kinds (kind, provider, max_attempts, retention, descript
   ('send_mail', 'mail', 12, '30 days', 'Mails a customer.'),
   ('send_alert', null, 12, '30 days', 'Tells staff of an incident, or that it is over.'),
   ('send_digest', null, 12, '30 days', 'Tells staff of the day before.'),
+  ('send_budget_report', null, 12, '30 days', 'Tells staff how the objectives of the week before were met.'),
   ('reconcile_events', 'stripe', 12, '1 day', 'Ingests events that never arrived.'),
   (
     'reconcile_objects', 'stripe', 12, '7 days',
@@ -396,6 +398,7 @@ begin
           run_at = case lost_leases when 0 then run_at else now() + private.backoff(attempts, kind) end
       where id = v_job.id;
     end if;
+    perform private.count_metric('jobs', array[v_job.kind, 'lost']);
   end loop;
 end;
 $$;
@@ -518,6 +521,7 @@ begin
     v_ids := private.pick_jobs(greatest(0, least(p_limit, 1000)), p_mails);
   end if;
 
+  perform private.count_claimed_jobs(v_ids);
   return query with claimed as (
     update private.jobs j
     set status = 'running',
@@ -632,6 +636,9 @@ begin
   returning * into b;
   if b.failures < c_failures_max and not p_unauthorized and b.open_until is null then
     return false;
+  end if;
+  if b.open_until is null then
+    perform private.count_metric('provider_breaker_openings', array[p_provider]);
   end if;
   update private.circuit_breakers set
     opened_at = coalesce(opened_at, now()),
@@ -781,6 +788,7 @@ as $$
 declare
   v_note record;
   v_down text[] := '{}';
+  v_ended text[] := '{}';
   v_result record;
   v_held boolean;
 begin
@@ -809,7 +817,7 @@ begin
   end loop;
 
   for v_result in
-    select r.*, k.provider
+    select r.*, j.kind, k.provider
     from jsonb_to_recordset(p_results) as r (
       id bigint, lease_id uuid, outcome text, reason text, run_at timestamptz, alert text, provider_state text
     )
@@ -828,8 +836,12 @@ begin
       v_result.alert
     );
     finished := status is not null;
+    if finished then
+      v_ended := v_ended || array[array[v_result.kind, replace(status, 'queued', 'retried')]];
+    end if;
     return next;
   end loop;
+  perform private.count_ended_jobs(v_ended);
 end;
 $$;
 comment on function public.finish_jobs(jsonb) is

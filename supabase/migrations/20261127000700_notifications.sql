@@ -244,6 +244,8 @@ comment on table public.notifications is
   'is sent, sent_at when the provider has taken it. skipped: what it says had stopped being true before it '
   'was sent; suppressed: its address takes no mail (ours to know, or the provider''s); last_error says why.';
 
+create index notifications_created_at_idx on public.notifications (created_at);
+
 create table private.raised_alerts (
   dedupe_key text primary key,
   raised_at timestamptz not null default now()

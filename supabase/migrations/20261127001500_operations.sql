@@ -166,6 +166,10 @@ begin
   perform private.watch_deliveries();
   perform private.watch_audit_trail();
   perform private.queue_digest();
+  perform private.queue_budget_report();
+  perform private.count_objectives();
+  perform private.measure_stock();
+  perform private.fold_metrics();
 
   for r in
     select p.* from private.periodic_jobs p
@@ -863,6 +867,11 @@ insert into private.retention_rules (table_name, columns, holds, kept, ended_by)
   ('private.disposable_email_domains', '{domain}', 'nothing', 'for good', ''),
   ('private.heartbeats', '{name}', 'nothing', 'for good', ''),
   ('private.job_kinds', '{kind,provider,description}', 'nothing', 'for good', ''),
+  ('private.metrics', '{name,type,unit,labels,allowed,counted_by,help}', 'nothing', 'for good', ''),
+  ('private.metric_samples', '{metric,labels}', 'nothing', 'until the next heartbeat', 'fold_metrics()'),
+  ('private.metric_series', '{metric,labels}', 'nothing', 'for good', ''),
+  ('private.objectives', '{name,functions,description}', 'nothing', 'for good', ''),
+  ('private.objective_days', '{objective}', 'nothing', 'for good', ''),
   ('private.periodic_jobs', '{kind}', 'nothing', 'for good', ''),
   ('private.raised_alerts', '{dedupe_key}', 'nothing', 'for good', ''),
   ('private.reconciliation_cursors', '{name}', 'nothing', 'for good', ''),
@@ -3413,8 +3422,6 @@ create table private.key_modes (
 comment on table private.key_modes is 'When the functions last had a Stripe key of each mode.';
 alter table private.key_modes enable row level security;
 
-create index notifications_created_at_idx on public.notifications (created_at);
-
 create function private.rule_webhook_lag(r private.alert_rules, p_livemode boolean, p_now timestamptz)
 returns setof private.alert_finding
 language plpgsql
@@ -4086,3 +4093,916 @@ end;
 $$;
 comment on function private.rule_admin_without_mfa(private.alert_rules, boolean, timestamptz) is
   'Members of staff who work in a session without a second factor. Auth says so of each session (aal).';
+
+-- Counters, histograms and gauges for a monitor (docs/monitoring.md). Whoever counts adds a row to
+-- private.metric_samples, in the transaction that did what is counted: no row is shared, so nobody waits, and
+-- what was rolled back was never counted. fold_metrics() adds the rows up, called by the heartbeat and by
+-- whoever reads. Nothing reads a table that grows, and no counter ever falls.
+
+create table private.metrics (
+  name text primary key,
+  type text not null,
+  unit text,
+  labels text[] not null default '{}',
+  allowed jsonb not null default '{}',
+  bounds double precision[],
+  counted_by text not null,
+  help text not null,
+  constraint metrics_type_known check (type in ('counter', 'histogram', 'gauge')),
+  constraint metrics_name_ends_in_unit check (unit is null or right(name, length(unit) + 1) = '_' || unit),
+  constraint metrics_histogram_has_bounds check ((type = 'histogram') = (bounds is not null)),
+  constraint metrics_counted_by_known check (counted_by in ('functions', 'database', 'health'))
+);
+comment on table private.metrics is
+  'The registry of all metrics; a monitor sees them with the prefix shop_. What is not here is not counted.';
+comment on column private.metrics.allowed is
+  'Label: [values]. Any other value is counted as "other". A label without a list takes its values from a '
+  'registry (job kinds, mails, events that we listen to).';
+comment on column private.metrics.bounds is 'Upper bounds of a histogram''s buckets, rising.';
+comment on column private.metrics.counted_by is
+  'functions: in memory, told to record_metrics(); database: in the transaction that did it, or measured; '
+  'health: a figure of get_health().';
+alter table private.metrics enable row level security;
+
+create table private.metric_samples (
+  id bigint generated always as identity primary key,
+  metric text not null,
+  labels text[] not null,
+  bucket smallint not null,
+  count integer not null,
+  total double precision not null
+);
+comment on table private.metric_samples is
+  'What was counted and not added up yet. Only ever added to, and taken by fold_metrics().';
+alter table private.metric_samples enable row level security;
+
+create table private.metric_series (
+  metric text not null references private.metrics (name),
+  labels text[] not null,
+  bucket smallint not null,
+  count bigint not null,
+  total double precision not null,
+  constraint metric_series_pkey primary key (metric, labels, bucket)
+);
+comment on table private.metric_series is
+  'Every series as a monitor sees it. count: of a counter, or of one bucket of a histogram (not cumulative, '
+  'the last is beyond all bounds); total: sum of what a histogram observed, or the value of a gauge.';
+alter table private.metric_series enable row level security;
+
+create function private.metric_bucket(p_bounds double precision[], p_value double precision)
+returns smallint
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+  return (select count(*)::smallint from unnest(p_bounds) b where b < p_value);
+end;
+$$;
+comment on function private.metric_bucket(double precision[], double precision) is
+  'The bucket of a value, from 0: the first whose upper bound is not below it, as le has it.';
+
+create function private.count_metric(p_metric text, p_labels text[] default '{}', p_count integer default 1)
+returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  insert into private.metric_samples (metric, labels, bucket, count, total)
+  values (p_metric, p_labels, 0, p_count, 0);
+end;
+$$;
+comment on function private.count_metric(text, text[], integer) is
+  'Counts something that happens in this transaction. p_labels: in the order of private.metrics.labels.';
+
+create function private.observe_metric(p_metric text, p_labels text[], p_value double precision) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  insert into private.metric_samples (metric, labels, bucket, count, total)
+  select m.name, p_labels, private.metric_bucket(m.bounds, p_value), 1, greatest(0, p_value)
+  from private.metrics m where m.name = p_metric;
+end;
+$$;
+comment on function private.observe_metric(text, text[], double precision) is
+  'Adds one value to a histogram, in its unit. Below zero (Stripe''s clock may be ahead of ours) is zero.';
+
+create function private.bounded_labels(p_metric text, p_labels text[]) returns text[]
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  -- Far more than any metric has; whoever makes up values gets no further.
+  c_series_max constant integer := 300;
+  v_labels constant text[] := array(
+    select case
+      when m.allowed ? l.name and not m.allowed -> l.name ? coalesce(p_labels[l.at], '') then 'other'
+      else coalesce(left(p_labels[l.at], 100), 'none')
+    end
+    from private.metrics m, unnest(m.labels) with ordinality l (name, at)
+    where m.name = p_metric order by l.at
+  );
+begin
+  if exists (select 1 from private.metric_series s where s.metric = p_metric and s.labels = v_labels)
+    or (
+      select count(distinct s.labels) from private.metric_series s where s.metric = p_metric
+    ) < c_series_max then
+    return v_labels;
+  end if;
+  return array_fill('other'::text, array[cardinality(v_labels)]);
+end;
+$$;
+comment on function private.bounded_labels(text, text[]) is
+  'The labels under which something is added up: values that are not allowed become "other", and so does a '
+  'whole series once its metric has 300.';
+
+create function private.fold_metrics() returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  c_samples_max constant integer := 20000;
+  r record;
+  v_labels text[];
+begin
+  -- One at a time, and nobody waits: what is left is added up the next time.
+  if not pg_try_advisory_xact_lock(hashtextextended('fold_metrics', 0)) then
+    return;
+  end if;
+  for r in
+    with taken as (
+      delete from private.metric_samples s
+      where s.id in (select x.id from private.metric_samples x order by x.id limit c_samples_max)
+      returning s.metric, s.labels, s.bucket, s.count, s.total
+    )
+    select t.metric, t.labels, t.bucket, sum(t.count) as count, sum(t.total) as total
+    from taken t join private.metrics m on m.name = t.metric
+    group by t.metric, t.labels, t.bucket
+    order by t.metric, t.labels, t.bucket
+  loop
+    v_labels := private.bounded_labels(r.metric, r.labels);
+    insert into private.metric_series as s (metric, labels, bucket, count, total)
+    values (r.metric, v_labels, r.bucket, r.count, r.total)
+    on conflict on constraint metric_series_pkey
+    do update set count = s.count + excluded.count, total = s.total + excluded.total;
+    if r.metric = 'objective_events' then
+      perform private.add_to_objective_day(v_labels[1], v_labels[2], r.count::bigint);
+    end if;
+  end loop;
+end;
+$$;
+comment on function private.fold_metrics() is
+  'Adds up what was counted since the last time, at most 20 000 rows at once.';
+
+create function public.record_metrics(p_samples jsonb) returns integer
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  v_taken integer;
+begin
+  with given as (
+    select row_number() over () as id, s.metric, s.labels, s.count, s."values", m.type, m.bounds
+    from jsonb_to_recordset(p_samples) as s (
+      metric text, labels text[], count integer, "values" double precision[]
+    )
+    join private.metrics m on m.name = s.metric and m.counted_by = 'functions'
+      and cardinality(s.labels) = cardinality(m.labels)
+      and case m.type
+        when 'counter' then s.count between 1 and 1000000
+        else cardinality(s."values") between 1 and 10000
+      end
+  ), observed as (
+    select g.metric, g.labels, g.bounds, least(greatest(v, 0), 86400) as value
+    from given g, unnest(g."values") v where g.type = 'histogram'
+  ), written as (
+    insert into private.metric_samples (metric, labels, bucket, count, total)
+    select g.metric, g.labels, 0, g.count, 0 from given g where g.type = 'counter'
+    union all
+    select o.metric, o.labels, private.metric_bucket(o.bounds, o.value), count(*), sum(o.value)
+    from observed o group by 1, 2, 3
+    union all
+    select 'objective_events', array[
+        x.name, case when o.labels[2] <> 'failed' and o.value <= x.within_seconds then 'good' else 'bad' end
+      ], 0, count(*), 0
+    from observed o join private.objectives x on o.labels[1] = any (x.functions)
+    where o.metric = 'request_duration_seconds'
+    group by 2
+  )
+  select count(*) into v_taken from given;
+  return jsonb_array_length(p_samples) - v_taken;
+end;
+$$;
+comment on function public.record_metrics(jsonb) is
+  'Counts what a function has seen: [{ metric, labels, count }] of counters, [{ metric, labels, values }] of '
+  'histograms, in their unit. How requests ended counts for the objectives too. Returns how many were '
+  'refused: unknown, not the functions'' to count, or with a wrong number of labels.';
+grant execute on function public.record_metrics(jsonb) to service_role;
+
+create function private.metric_gauges() returns table (metric text, labels text[], total double precision)
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return query
+  select 'provider_breaker_open', array[b.provider], (b.open_until is not null)::integer::double precision
+  from private.circuit_breakers b
+  union all
+  select 'provider_failures', array[b.provider], b.failures::double precision
+  from private.circuit_breakers b
+  union all
+  select 'objective_target_ratio', array[o.name], o.target::double precision from private.objectives o;
+end;
+$$;
+comment on function private.metric_gauges() is
+  'Gauges that are read from small tables when they are asked for.';
+
+create function public.get_metrics() returns jsonb
+language plpgsql
+security definer
+set search_path = ''
+as $$
+begin
+  perform private.fold_metrics();
+  return (
+    with samples as materialized (
+      select s.metric, s.labels, s.bucket, s.count, s.total from private.metric_series s
+      union all
+      select g.metric, g.labels, 0, 0, g.total from private.metric_gauges() g
+    ), grouped as (
+      select s.metric, jsonb_agg(
+        jsonb_build_array(s.labels, s.bucket, s.count, s.total) order by s.labels, s.bucket
+      ) as samples
+      from samples s group by s.metric
+    )
+    select jsonb_agg(jsonb_build_object(
+      'name', m.name, 'type', m.type, 'unit', m.unit, 'help', m.help, 'labels', m.labels,
+      'bounds', m.bounds, 'counted_by', m.counted_by, 'samples', coalesce(g.samples, '[]')
+    ) order by m.name)
+    from private.metrics m left join grouped g on g.metric = m.name
+  );
+end;
+$$;
+comment on function public.get_metrics() is
+  'All metrics: [{ name, type, unit, help, labels, bounds, counted_by, samples: [[labels, bucket, count, '
+  'total]] }], see private.metric_series. Those counted by health have no samples here. Adds up first what '
+  'was counted since the last time.';
+grant execute on function public.get_metrics() to service_role;
+
+-- Every metric, once. docs/operations.md and docs/monitoring.md follow it, and tests compare.
+
+insert into private.metrics (name, type, unit, labels, allowed, bounds, counted_by, help) values
+  (
+    'request_duration_seconds', 'histogram', 'seconds', '{function,outcome}', '{
+      "function": ["create-checkout-session", "health", "mail-webhook", "order-status", "resume-checkout",
+        "retry-jobs", "stripe-webhook", "unsubscribe"],
+      "outcome": ["ok", "refused", "limited", "failed"]
+    }', '{0.05,0.1,0.25,0.5,1,2.5,5,10}', 'functions',
+    'How long requests took. refused: answered 4xx, limited: 429, failed: 5xx.'
+  ),
+  (
+    'checkouts', 'counter', null, '{result}', '{"result": [
+      "created", "repeated", "checkout_refused", "conflict", "database_unavailable", "idempotency_conflict",
+      "insufficient_stock", "internal_error", "invalid_request", "origin_not_allowed", "rate_limited",
+      "stripe_unavailable", "unauthorized", "unknown_sku", "velocity_exceeded"
+    ]}', null, 'functions',
+    'Checkouts by result: a payment page (created, or repeated for the same key), or the error code.'
+  ),
+  (
+    'rate_limit_decisions', 'counter', null, '{limiter,decision}', '{
+      "limiter": ["upstash", "postgres", "memory"], "decision": ["allowed", "refused", "failed"]
+    }', null, 'functions',
+    'What the rate limiters decided. failed: it did not answer, the next one was asked.'
+  ),
+  (
+    'webhook_senders', 'counter', null, '{membership}',
+    '{"membership": ["listed", "unlisted", "unknown"]}', null, 'functions',
+    'Callers of stripe-webhook by Stripe''s list of addresses. unknown: the list could not be read.'
+  ),
+  (
+    'webhook_deliveries', 'counter', null, '{type,outcome}',
+    '{"outcome": ["applied", "duplicate", "ignored", "queued"]}', null, 'database',
+    'Authentic deliveries of Stripe by type of event and outcome. Types that nobody listens to are "other".'
+  ),
+  (
+    'webhook_refusals', 'counter', null, '{reason}', '{"reason": [
+      "missing_signature", "invalid_signature", "timestamp_out_of_tolerance", "invalid_payload",
+      "ip_not_allowed", "body_too_large", "request_timeout", "rate_limited"
+    ]}', null, 'database', 'Requests that stripe-webhook turned away.'
+  ),
+  (
+    'webhook_lag_seconds', 'histogram', 'seconds', '{source}', '{"source": ["delivered", "fetched"]}',
+    '{1,2,5,10,30,60,300,3600}', 'database',
+    'From when an event happened at Stripe to when its facts were first applied.'
+  ),
+  (
+    'payment_attempts', 'counter', null, '{outcome}',
+    '{"outcome": ["succeeded", "failed", "blocked", "pending"]}', null, 'database',
+    'Tries to pay, by outcome.'
+  ),
+  (
+    'declines', 'counter', null, '{class}', '{"class": [
+      "funds", "details", "card", "authentication", "issuer", "fraud", "technical"
+    ]}', null, 'database', 'Tries to pay that were declined or blocked, by class of the decline code.'
+  ),
+  (
+    'three_d_secure', 'counter', null, '{result}', '{"result": [
+      "authenticated", "attempt_acknowledged", "exempted", "failed", "not_supported", "processing_error"
+    ]}', null, 'database', 'Tries to pay that 3D Secure had a word in, by its result.'
+  ),
+  ('payments', 'counter', null, '{}', '{}', null, 'database', 'Payments that succeeded.'),
+  (
+    'refunds', 'counter', null, '{status}', '{"status": ["succeeded", "failed"]}', null, 'database',
+    'Refunds by what became of them. One that succeeded and bounced counts in both.'
+  ),
+  (
+    'disputes', 'counter', null, '{status}', '{"status": [
+      "warning_needs_response", "warning_under_review", "warning_closed", "needs_response", "under_review",
+      "appeal_needs_response", "appeal_under_review", "won", "lost", "prevented"
+    ]}', null, 'database', 'How many disputes were ever seen in each status of Stripe''s.'
+  ),
+  (
+    'jobs', 'counter', null, '{kind,outcome}',
+    '{"outcome": ["done", "discarded", "retried", "dead", "lost"]}', null, 'database',
+    'Ends of jobs. retried: they wait for another try; lost: their worker died.'
+  ),
+  (
+    'job_wait_seconds', 'histogram', 'seconds', '{kind}', '{}', '{1,5,15,60,300,900,3600}', 'database',
+    'How long jobs were due when a worker took them.'
+  ),
+  (
+    'mails', 'counter', null, '{template,outcome}', '{"outcome": [
+      "queued", "sent", "delivered", "bounced", "complained", "suppressed", "failed", "skipped"
+    ]}', null, 'database', 'Mails to customers, each time their status changed.'
+  ),
+  (
+    'mail_delay_seconds', 'histogram', 'seconds', '{}', '{}', '{5,15,60,300,900,3600}', 'database',
+    'From when a mail was queued to when its provider took it.'
+  ),
+  (
+    'reconciliation_drift', 'counter', null, '{kind}', '{"kind": [
+      "missed_event", "checkout_session", "payment", "refund", "dispute"
+    ]}', null, 'database', 'Repairs: what Stripe knew and the shop did not.'
+  ),
+  (
+    'provider_breaker_openings', 'counter', null, '{provider}', '{}', null, 'database',
+    'How often a provider''s circuit breaker opened.'
+  ),
+  (
+    'objective_events', 'counter', null, '{objective,result}', '{
+      "objective": ["checkout", "webhook", "mail", "page", "stock"], "result": ["good", "bad"]
+    }', null, 'database', 'What counts for each service level objective, and whether it was met.'
+  ),
+  (
+    'objective_target_ratio', 'gauge', 'ratio', '{objective}', '{}', null, 'database',
+    'The share that is to be good.'
+  ),
+  (
+    'provider_breaker_open', 'gauge', null, '{provider}', '{}', null, 'database',
+    '1 while a provider''s circuit breaker is open.'
+  ),
+  (
+    'provider_failures', 'gauge', null, '{provider}', '{}', null, 'database',
+    'Failures in a row since the provider last answered.'
+  ),
+  (
+    'stock_held_pieces', 'gauge', 'pieces', '{}', '{}', null, 'database',
+    'Pieces that open checkouts hold.'
+  ),
+  (
+    'stock_low_articles', 'gauge', 'articles', '{}', '{}', null, 'database',
+    'Articles on sale with at most low_stock_at pieces to sell.'
+  );
+
+-- A monitor sees a counter rise only from a value that it has seen: series that are known begin at zero.
+insert into private.metric_series (metric, labels, bucket, count, total)
+select m.name, array[]::text[], 0, 0, 0
+from private.metrics m where m.type <> 'gauge' and m.labels = '{}'
+union all
+select m.name, array[a.value], 0, 0, 0
+from private.metrics m, jsonb_array_elements_text(m.allowed -> m.labels[1]) a
+where cardinality(m.labels) = 1 and m.allowed ?& m.labels
+union all
+select m.name, array[a.value, b.value], 0, 0, 0
+from private.metrics m, jsonb_array_elements_text(m.allowed -> m.labels[1]) a,
+  jsonb_array_elements_text(m.allowed -> m.labels[2]) b
+where cardinality(m.labels) = 2 and m.allowed ?& m.labels;
+
+-- Figures of get_health(), as a monitor sees them: check and figure, times as seconds since 1970.
+insert into private.metrics (name, type, unit, counted_by, help)
+select f.name, 'gauge', substring(f.name from '_(seconds)$'), 'health', f.help
+from (values
+  ('database_latency_seconds', 'One call to the database, there and back.'),
+  ('webhooks_failed', 'Events that could not be applied and are tried again; at most 1000.'),
+  ('webhooks_dead', 'Events that were given up; at most 1000.'),
+  ('webhooks_lag_p50_seconds', 'From Stripe to here, half of the last 500 of the hour.'),
+  ('webhooks_lag_p95_seconds', 'From Stripe to here, 95 % of the last 500 of the hour.'),
+  ('webhooks_last_delivered_timestamp_seconds', 'When Stripe last delivered an event.'),
+  ('webhooks_last_fetched_timestamp_seconds', 'When reconciliation last fetched an event.'),
+  ('webhooks_rejections', 'Refused requests, as far back as they are kept.'),
+  ('webhooks_last_rejected_timestamp_seconds', 'When a request was last refused.'),
+  ('webhooks_endpoint_checked_timestamp_seconds', 'When the endpoint at Stripe was last looked at.'),
+  ('jobs_due', 'Jobs that wait and are due; at most 1000.'),
+  ('jobs_running', 'Jobs that a worker has; at most 1000.'),
+  ('jobs_dead', 'Jobs that were given up; at most 1000.'),
+  ('jobs_oldest_due_seconds', 'How long the oldest job has been due.'),
+  ('jobs_last_run_timestamp_seconds', 'When retry-jobs was last called.'),
+  ('providers_down', 'Providers whose circuit breaker is open.'),
+  ('reconciliation_events_read_to_timestamp_seconds', 'Up to when Stripe''s events have been read.'),
+  ('reconciliation_drift_last_hour', 'Repairs of the last hour that Stripe has not delivered since.'),
+  ('reconciliation_repairs_last_day', 'Repairs of the last day; at most 1000.'),
+  ('schedule_runs_failed', 'Failed runs of pg_cron within the hour.'),
+  ('schedule_last_run_timestamp_seconds', 'When pg_cron last ran.'),
+  ('schedule_calls', 'Calls of pg_net within 15 minutes.'),
+  ('schedule_calls_failed', 'Failed calls of pg_net within 15 minutes.'),
+  ('stock_leaks', 'Reservations that hold goods an hour too long; at most 1000.'),
+  ('mail_queued', 'Mails that wait; at most 1000.'),
+  ('mail_oldest_queued_seconds', 'How long the oldest mail has waited.'),
+  ('mail_failed_last_day', 'Mails of the last day that did not arrive; at most 1000.'),
+  ('limiter_keys_last_minute', 'Keys that the limiter in the database counted within a minute.'),
+  ('audit_unsealed', 'Rows of the audit trail that wait for their seal; at most 1000.'),
+  ('audit_seals', 'Seals of the audit trail.'),
+  ('alerts_open', 'Alerts that nobody has acknowledged.'),
+  ('alerts_critical', 'Critical ones among them.')
+) f (name, help);
+
+-- What is counted where the truth is: rows that appear and change, each once, in the transaction that does
+-- it.
+
+create function private.decline_class(p_code text) returns text
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+  return case
+    when p_code in ('insufficient_funds', 'card_velocity_exceeded', 'withdrawal_count_limit_exceeded')
+      then 'funds'
+    when p_code in (
+      'incorrect_number', 'invalid_number', 'incorrect_cvc', 'invalid_cvc', 'invalid_expiry_month',
+      'invalid_expiry_year', 'incorrect_zip', 'incorrect_address', 'incorrect_pin', 'invalid_pin',
+      'invalid_account'
+    ) then 'details'
+    when p_code in (
+      'expired_card', 'card_not_supported', 'currency_not_supported', 'not_permitted',
+      'invalid_amount', 'new_account_information_available', 'service_not_allowed',
+      'transaction_not_allowed'
+    ) then 'card'
+    when p_code in (
+      'authentication_required', 'authentication_not_handled', 'mobile_device_authentication_required',
+      'offline_pin_required', 'online_or_offline_pin_required', 'payment_intent_authentication_failure',
+      'pin_try_exceeded'
+    ) then 'authentication'
+    when p_code in (
+      'do_not_honor', 'generic_decline', 'call_issuer', 'do_not_try_again', 'no_action_taken',
+      'revocation_of_all_authorizations', 'revocation_of_authorization', 'stop_payment_order',
+      'security_violation', 'card_declined'
+    ) then 'issuer'
+    when p_code in (
+      'fraudulent', 'lost_card', 'stolen_card', 'pickup_card', 'restricted_card', 'merchant_blacklist',
+      'highest_risk_level', 'elevated_risk_level', 'rule', 'previously_declined_do_not_retry'
+    ) then 'fraud'
+    when p_code in (
+      'processing_error', 'issuer_not_available', 'try_again_later', 'reenter_transaction', 'approve_with_id',
+      'duplicate_transaction', 'payment_intent_payment_attempt_failed'
+    ) then 'technical'
+    else 'other'
+  end;
+end;
+$$;
+comment on function private.decline_class(text) is
+  'What kind of decline a code is, for figures: https://docs.stripe.com/declines/codes, and the reasons of '
+  'Radar. "other": a code that is not known.';
+
+create function private.count_payment() returns trigger
+language plpgsql
+set search_path = ''
+as $$
+begin
+  perform private.count_metric('payments');
+  return null;
+end;
+$$;
+comment on function private.count_payment() is 'Trigger: counts a payment when it is first seen succeeded.';
+create trigger count_new_payment after insert on public.payments
+  for each row when (new.succeeded_at is not null) execute function private.count_payment();
+create trigger count_payment after update of succeeded_at on public.payments
+  for each row when (old.succeeded_at is null and new.succeeded_at is not null)
+  execute function private.count_payment();
+
+create function private.count_payment_attempt() returns trigger
+language plpgsql
+set search_path = ''
+as $$
+begin
+  if tg_op = 'INSERT' or new.outcome <> old.outcome then
+    perform private.count_metric('payment_attempts', array[new.outcome]);
+    if new.outcome in ('failed', 'blocked') then
+      perform private.count_metric('declines', array[
+        case new.outcome
+          when 'blocked' then 'fraud' else private.decline_class(coalesce(new.decline_code, new.failure_code))
+        end
+      ]);
+    end if;
+  end if;
+  if new.three_d_secure_result is not null
+    and (tg_op = 'INSERT' or old.three_d_secure_result is null) then
+    perform private.count_metric('three_d_secure', array[new.three_d_secure_result]);
+  end if;
+  return null;
+end;
+$$;
+comment on function private.count_payment_attempt() is
+  'Trigger: counts a try to pay for each outcome that it reaches, its decline, and its 3D Secure once.';
+create trigger count_payment_attempt after insert or update of outcome, three_d_secure_result
+  on public.payment_attempts
+  for each row execute function private.count_payment_attempt();
+
+create function private.count_refund() returns trigger
+language plpgsql
+set search_path = ''
+as $$
+begin
+  if new.succeeded_at is not null and (tg_op = 'INSERT' or old.succeeded_at is null) then
+    perform private.count_metric('refunds', '{succeeded}');
+  end if;
+  if new.failed_at is not null and (tg_op = 'INSERT' or old.failed_at is null) then
+    perform private.count_metric('refunds', '{failed}');
+  end if;
+  return null;
+end;
+$$;
+comment on function private.count_refund() is
+  'Trigger: counts a refund when it is first seen succeeded, and when it is first seen failed.';
+create trigger count_refund after insert or update of succeeded_at, failed_at on public.refunds
+  for each row execute function private.count_refund();
+
+create function private.count_dispute() returns trigger
+language plpgsql
+set search_path = ''
+as $$
+begin
+  perform private.count_metric('disputes', array[x]) from unnest(new.statuses_seen) x
+  where tg_op = 'INSERT' or not x = any (old.statuses_seen);
+  return null;
+end;
+$$;
+comment on function private.count_dispute() is
+  'Trigger: counts a dispute once in each status that it is seen in.';
+create trigger count_dispute after insert or update of statuses_seen on public.disputes
+  for each row execute function private.count_dispute();
+
+create function private.count_mail() returns trigger
+language plpgsql
+set search_path = ''
+as $$
+begin
+  if tg_op = 'INSERT' or new.status <> old.status then
+    perform private.count_metric('mails', array[new.template, new.status]);
+  end if;
+  if new.sent_at is not null and (tg_op = 'INSERT' or old.sent_at is null) then
+    perform private.observe_metric(
+      'mail_delay_seconds', '{}', extract(epoch from new.sent_at - new.created_at)
+    );
+  end if;
+  return null;
+end;
+$$;
+comment on function private.count_mail() is
+  'Trigger: counts a mail in each status that it takes, and how long it took to be sent.';
+create trigger count_mail after insert or update of status, sent_at on public.notifications
+  for each row execute function private.count_mail();
+
+create function private.count_drift() returns trigger
+language plpgsql
+set search_path = ''
+as $$
+begin
+  perform private.count_metric('reconciliation_drift', array[new.kind]);
+  return null;
+end;
+$$;
+comment on function private.count_drift() is 'Trigger: counts a repair.';
+create trigger count_drift after insert on public.reconciliation_drift
+  for each row execute function private.count_drift();
+
+create function private.count_applied(p_event public.webhook_events) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  if p_event.processed_at is null then
+    perform private.observe_metric(
+      'webhook_lag_seconds', array[case p_event.delivery_count when 0 then 'fetched' else 'delivered' end],
+      extract(epoch from clock_timestamp() - p_event.stripe_created_at)
+    );
+  end if;
+end;
+$$;
+comment on function private.count_applied(public.webhook_events) is
+  'Observes how late an event is applied, given its row as it was before; one that is applied again is not.';
+
+create function private.count_claimed_jobs(p_job_ids bigint[]) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  insert into private.metric_samples (metric, labels, bucket, count, total)
+  select 'job_wait_seconds', array[x.kind], private.metric_bucket(m.bounds, x.waited), count(*), sum(x.waited)
+  from (
+    select j.kind, greatest(0, extract(epoch from now() - j.run_at))::double precision as waited
+    from private.jobs j where j.id = any (p_job_ids)
+  ) x
+  join private.metrics m on m.name = 'job_wait_seconds'
+  group by x.kind, private.metric_bucket(m.bounds, x.waited);
+end;
+$$;
+comment on function private.count_claimed_jobs(bigint[]) is
+  'Observes how long jobs that are being claimed were due.';
+
+create function private.count_ended_jobs(p_ended text[]) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  insert into private.metric_samples (metric, labels, bucket, count, total)
+  select 'jobs', array[p_ended[i][1], p_ended[i][2]], 0, count(*), 0
+  from generate_subscripts(p_ended, 1) i
+  group by 2;
+end;
+$$;
+comment on function private.count_ended_jobs(text[]) is
+  'Counts jobs that have ended: [[kind, outcome]], as many as a worker tells of at once.';
+
+create function private.measure_stock() returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  insert into private.heartbeats as h (name) values ('measure_stock')
+  on conflict (name) do update set last_at = now() where h.last_at < now() - interval '1 minute';
+  if not found then
+    return;
+  end if;
+  insert into private.metric_series as s (metric, labels, bucket, count, total)
+  select x.metric, '{}', 0, 0, x.total
+  from (
+    select coalesce(sum(l.reserved), 0) as held, count(*) filter (
+      where v.active and p.active and l.available <= (private.setting('low_stock_at') #>> '{}')::integer
+    ) as low
+    from public.inventory_levels l
+    join public.product_variants v on v.id = l.variant_id
+    join public.products p on p.id = v.product_id
+  ) found
+  cross join lateral (
+    values ('stock_held_pieces', found.held), ('stock_low_articles', found.low)
+  ) x (metric, total)
+  on conflict on constraint metric_series_pkey do update set total = excluded.total;
+end;
+$$;
+comment on function private.measure_stock() is
+  'Sets the gauges of stock, at most once a minute: it reads the stock of every article, of which a shop has '
+  'thousands at most.';
+
+-- Service level objectives (docs/monitoring.md): five promises, each with a share that is to be good. Each
+-- thing that counts is counted once, as good or bad, when that is known: requests by the functions, paid
+-- orders as they are settled, mails and events by the clock, when their time is over.
+
+create table private.objectives (
+  name text primary key,
+  target numeric not null,
+  within_seconds integer not null,
+  functions text[] not null default '{}',
+  counted_until timestamptz not null default now(),
+  description text not null,
+  constraint objectives_target_is_share check (target > 0 and target < 1)
+);
+comment on table private.objectives is
+  'What the shop promises itself. functions: whose requests count; counted_until: how far mails and events '
+  'have been judged.';
+alter table private.objectives enable row level security;
+
+insert into private.objectives (name, target, within_seconds, functions, description) values
+  (
+    'checkout', 0.995, 10, '{create-checkout-session}',
+    'A checkout is answered, be it with a refusal, within 10 seconds.'
+  ),
+  (
+    'webhook', 0.995, 10, '{}',
+    'An event that concerns us is settled within 10 seconds of when it happened at Stripe.'
+  ),
+  ('mail', 0.99, 300, '{}', 'A mail is with its provider within 5 minutes.'),
+  (
+    'page', 0.995, 10, '{order-status,resume-checkout}',
+    'The page of an order, and the way back to a payment page, are answered within 10 seconds.'
+  ),
+  ('stock', 0.999, 0, '{}', 'An order that was paid can be delivered: its goods were not sold twice.');
+
+create table private.objective_days (
+  objective text not null references private.objectives (name),
+  day date not null,
+  good bigint not null default 0,
+  bad bigint not null default 0,
+  constraint objective_days_pkey primary key (objective, day)
+);
+comment on table private.objective_days is
+  'How each objective was met, by day in the shop''s time zone: five rows a day, kept for good.';
+alter table private.objective_days enable row level security;
+
+create function private.local_day(p_at timestamptz) returns date
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return (p_at at time zone (private.setting('shop_time_zone') #>> '{}'))::date;
+end;
+$$;
+comment on function private.local_day(timestamptz) is 'The day of a moment in the shop''s time zone.';
+
+create function private.add_to_objective_day(p_objective text, p_result text, p_count bigint) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  insert into private.objective_days as d (objective, day, good, bad)
+  select o.name, private.local_day(now()), case p_result when 'good' then p_count else 0 end,
+    case p_result when 'good' then 0 else p_count end
+  from private.objectives o where o.name = p_objective
+  on conflict on constraint objective_days_pkey
+  do update set good = d.good + excluded.good, bad = d.bad + excluded.bad;
+end;
+$$;
+comment on function private.add_to_objective_day(text, text, bigint) is
+  'Adds what was counted for an objective (good or bad) to today.';
+
+create function private.count_objective(p_objective text, p_good bigint, p_bad bigint) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  if p_good > 0 then
+    perform private.count_metric('objective_events', array[p_objective, 'good'], p_good::integer);
+  end if;
+  if p_bad > 0 then
+    perform private.count_metric('objective_events', array[p_objective, 'bad'], p_bad::integer);
+  end if;
+end;
+$$;
+comment on function private.count_objective(text, bigint, bigint) is 'Counts for an objective.';
+
+create function private.count_paid_order() returns trigger
+language plpgsql
+set search_path = ''
+as $$
+begin
+  perform private.count_objective(
+    'stock', (new.oversold_at is null)::integer, (new.oversold_at is not null)::integer
+  );
+  return null;
+end;
+$$;
+comment on function private.count_paid_order() is
+  'Trigger: an order that is paid was good for the objective stock, unless its goods had gone.';
+create trigger count_paid_order after update of paid_at on public.orders
+  for each row when (old.paid_at is null and new.paid_at is not null)
+  execute function private.count_paid_order();
+
+create function private.judge_mails(p_from timestamptz, p_until timestamptz, p_seconds integer)
+returns table (good bigint, bad bigint)
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return query
+  select count(*) filter (where x.sent), count(*) filter (where not x.sent)
+  from (
+    select coalesce(n.sent_at <= n.created_at + make_interval(secs => p_seconds), false) as sent
+    from public.notifications n
+    where n.created_at >= p_from and n.created_at < p_until
+      -- What must not be sent any more is not late.
+      and not (n.sent_at is null and n.status in ('skipped', 'suppressed'))
+  ) x;
+end;
+$$;
+comment on function private.judge_mails(timestamptz, timestamptz, integer) is
+  'How many mails queued in a time were taken by their provider within so many seconds, and how many not.';
+
+create function private.judge_events(p_from timestamptz, p_until timestamptz, p_seconds integer)
+returns table (good bigint, bad bigint)
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return query
+  select count(*) filter (where x.settled), count(*) filter (where not x.settled)
+  from (
+    select e.status = 'processed'
+      and e.processed_at <= e.stripe_created_at + make_interval(secs => p_seconds) as settled
+    from public.webhook_events e
+    where e.received_at >= p_from and e.received_at < p_until and e.status <> 'ignored'
+  ) x;
+end;
+$$;
+comment on function private.judge_events(timestamptz, timestamptz, integer) is
+  'How many events stored in a time were settled within so many seconds of when they happened, and how many '
+  'not. What is ignored concerns nobody here.';
+
+create function private.count_objectives() returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  -- What a transaction that is still under way has stored must be seen by then.
+  c_grace constant interval := '1 minute';
+  o private.objectives;
+  v_until timestamptz;
+  v_good bigint;
+  v_bad bigint;
+begin
+  for o in
+    select x.* from private.objectives x where x.name in ('mail', 'webhook')
+    order by x.name for no key update skip locked
+  loop
+    v_until := now() - make_interval(secs => o.within_seconds) - c_grace;
+    if v_until <= o.counted_until then
+      continue;
+    end if;
+    if o.name = 'mail' then
+      select j.good, j.bad into v_good, v_bad
+      from private.judge_mails(o.counted_until, v_until, o.within_seconds) j;
+    else
+      select j.good, j.bad into v_good, v_bad
+      from private.judge_events(o.counted_until, v_until, o.within_seconds) j;
+    end if;
+    perform private.count_objective(o.name, v_good, v_bad);
+    update private.objectives set counted_until = v_until where name = o.name;
+  end loop;
+end;
+$$;
+comment on function private.count_objectives() is
+  'Judges the mails and events whose time is over since the last time, each once.';
+
+create function private.queue_budget_report(p_now timestamptz default now()) returns boolean
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_local constant timestamp := p_now at time zone (private.setting('shop_time_zone') #>> '{}');
+  v_monday constant date := date_trunc('week', v_local)::date;
+begin
+  if coalesce(
+    v_local < v_monday + make_interval(hours => (private.setting('digest_hour') #>> '{}')::integer), true
+  ) then
+    return false;
+  end if;
+  return private.enqueue_job(
+    'send_budget_report', 'send_budget_report:' || v_monday, jsonb_build_object('week', v_monday - 7), now(),
+    150
+  );
+end;
+$$;
+comment on function private.queue_budget_report(timestamptz) is
+  'Queues the report about the error budgets of the week before once a week, on Monday from digest_hour on, '
+  'or later where nobody worked then. Returns whether it did.';
+
+create function public.get_error_budgets(p_week date) returns jsonb
+language plpgsql
+stable
+security definer
+set search_path = ''
+as $$
+declare
+  c_budget_days constant integer := 28;
+begin
+  return jsonb_build_object(
+    'week', p_week,
+    'shop', private.shop(),
+    'objectives', (
+      select jsonb_agg(to_jsonb(x) order by x.name)
+      from (
+        select o.name, o.target,
+          coalesce(sum(d.good) filter (where d.day >= p_week), 0)::bigint as good,
+          coalesce(sum(d.bad) filter (where d.day >= p_week), 0)::bigint as bad,
+          coalesce(sum(d.bad), 0)::bigint as bad_in_budget,
+          (coalesce(sum(d.good + d.bad), 0) * (1 - o.target))::double precision as budget
+        from private.objectives o
+        left join private.objective_days d on d.objective = o.name
+          and d.day < p_week + 7 and d.day >= p_week + 7 - c_budget_days
+        group by o.name
+      ) x
+    )
+  );
+end;
+$$;
+comment on function public.get_error_budgets(date) is
+  'How the objectives were met in the seven days from p_week on: { week, shop, objectives: [{ name, target, '
+  'good, bad, bad_in_budget, budget }] }. The last two are of the 28 days up to the end of the week: how '
+  'many were bad, and how many may be.';
+grant execute on function public.get_error_budgets(date) to service_role;

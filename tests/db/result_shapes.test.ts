@@ -13,11 +13,13 @@ import type {
 import type { DisputeEvidence, DisputeReminder } from "../../supabase/functions/_shared/database/disputes.ts";
 import type { EventOutcome } from "../../supabase/functions/_shared/database/events.ts";
 import { healthCalls } from "../../supabase/functions/_shared/database/health.ts";
-import type { Job, RedrivenItem } from "../../supabase/functions/_shared/database/jobs.ts";
+import type { Job } from "../../supabase/functions/_shared/database/jobs.ts";
 import { limitCalls, type LimitDecision } from "../../supabase/functions/_shared/database/limits.ts";
+import { metricCalls } from "../../supabase/functions/_shared/database/metrics.ts";
 import type {
   AlertMessage,
   Digest,
+  ErrorBudgets,
   MailEventOutcome,
   Notification,
 } from "../../supabase/functions/_shared/database/notifications.ts";
@@ -26,6 +28,7 @@ import { type OrderTrace, orderTraceCalls } from "../../supabase/functions/_shar
 import type { RefundJudgement } from "../../supabase/functions/_shared/database/refunds.ts";
 import { jobCalls } from "../../supabase/functions/_shared/jobs/calls.ts";
 import { localGateway } from "../support/gateway.ts";
+import { nonEmpty } from "../support/non_empty.ts";
 import { addVariants, sessionFact } from "./checkout/cart_support.ts";
 import { deliver, ship } from "./settlement/arrange.ts";
 import { searchDatabase } from "./settlement/search.ts";
@@ -34,10 +37,13 @@ import { Story } from "./settlement/story.ts";
 import {
   alertMessageShape,
   check,
+  checkMetrics,
   checkoutShape,
+  checkRedriven,
   disputeEvidenceShape,
   eventShape,
   lineShape,
+  nothing,
   notificationShape,
   type Shape,
   shopShape,
@@ -58,6 +64,7 @@ const rpc = {
   ...limitCalls(call),
   ...orderCalls(call),
   ...orderTraceCalls(call),
+  ...metricCalls(call),
 };
 Deno.test.afterAll(async () => {
   await gateway.stop();
@@ -261,6 +268,15 @@ Deno.test("the shapes of a disputed order, its mails and its alerts", async () =
     "getDigest()",
   );
 
+  const { week, shop, objectives } = await rpc.getErrorBudgets("2026-11-23");
+  check<ErrorBudgets>({ week, shop, objectives }, {
+    week: "set",
+    shop: { is: shopShape },
+    objectives: {
+      each: { name: "set", target: "set", good: "set", bad: "set", bad_in_budget: "set", budget: "set" },
+    },
+  }, "getErrorBudgets()");
+
   await sql`select public.request_refund(${story.frame.orderNumber}, 500)`;
   const [asked] = await sql<{ id: string }[]>`
     select id from public.refund_requests where order_id = ${orderId} limit 1`;
@@ -347,27 +363,9 @@ Deno.test("the shapes of the queue, the limits and the figures", async () => {
     assert.deepEqual(await end(), [{ id: job.id, finished: true, status: "done" }]);
     assert.deepEqual(await end(), [{ id: job.id, finished: false, status: null }]);
   }
-  const items = await rpc.redrive({
-    p_event_ids: ["evt_unknown"],
-    p_job_ids: [],
-    p_type: null,
-    p_all: false,
-    p_again: false,
-    p_dry_run: true,
-    p_actor: "test",
-  });
-  assert.equal(items.length, 1);
-  for (const item of items) {
-    check<RedrivenItem>(item, {
-      what: "set",
-      id: "set",
-      type: "null",
-      status: "set",
-      error: "null",
-      redriven: "set",
-      problem: "null",
-    }, "redrive()");
-  }
+  checkRedriven(
+    await rpc.redrive({ ...nothing, p_event_ids: ["evt_unknown"], p_dry_run: true, p_actor: "test" }),
+  );
   const { purged, more } = await rpc.purgeOldData(100);
   assert.deepEqual([typeof purged["jobs"], more], ["number", false]);
 
@@ -379,6 +377,9 @@ Deno.test("the shapes of the queue, the limits and the figures", async () => {
     assert.equal(decided.allowed, allowed);
   }
   assert.equal((await rpc.getHealth()).checks["database"]?.["status"], "ok");
+  assert.equal(await rpc.recordMetrics([{ metric: "checkouts", labels: ["created"], count: 1 }]), 0);
+  checkMetrics(nonEmpty(await rpc.getMetrics()));
+  assert.deepEqual(await rpc.getFraudValues(true), []);
 
   assert.equal(await rpc.recordWebhookRejection("invalid_signature", null, 1), null);
   const { addresses, refreshed_at } = await rpc.getWebhookAllowlist();

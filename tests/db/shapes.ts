@@ -8,6 +8,8 @@ import type {
   Notification,
   ShopSettings,
 } from "../../supabase/functions/_shared/database/notifications.ts";
+import type { MetricFamily } from "../../supabase/functions/_shared/database/health.ts";
+import type { RedrivenItem } from "../../supabase/functions/_shared/database/jobs.ts";
 import type { Address } from "../../supabase/functions/_shared/stripe_events/facts.ts";
 
 /** A shape to compare with: `set` is never null, `null` may be; an object or a list of them is looked into. */
@@ -239,3 +241,44 @@ export const alertMessageShape: Shape<AlertMessage> = {
   },
   shop: { is: shopShape },
 };
+
+/** What `getMetrics()` answers: each family whole, each sample with its labels and figures. */
+export function checkMetrics(families: MetricFamily[]): void {
+  for (const { samples, ...family } of families) {
+    const { type, counted_by: by } = family;
+    check<Omit<MetricFamily, "samples">>(family, {
+      name: "set",
+      type: "set",
+      unit: "null",
+      help: "set",
+      labels: "set",
+      bounds: "null",
+      counted_by: "set",
+    }, "getMetrics()");
+    assert.equal(type === "histogram", family.bounds !== null, family.name);
+    for (const [labels, ...figures] of samples) {
+      assert.equal(labels.length, family.labels.length, family.name);
+      assert.deepEqual(figures.map((figure) => typeof figure), ["number", "number", "number"], family.name);
+    }
+    assert(by !== "health" || samples.length === 0, family.name);
+  }
+}
+
+/** A selection of `redrive()` that selects nothing. */
+export const nothing = { p_event_ids: [], p_job_ids: [], p_type: null, p_all: false, p_again: false };
+
+/** What `redrive()` answers to one id. */
+export function checkRedriven(items: RedrivenItem[]): void {
+  assert.equal(items.length, 1);
+  for (const item of items) {
+    check<RedrivenItem>(item, {
+      what: "set",
+      id: "set",
+      type: "null",
+      status: "set",
+      error: "null",
+      redriven: "set",
+      problem: "null",
+    }, "redrive()");
+  }
+}

@@ -3,7 +3,7 @@ import { toolVariables } from "../../scripts/live/setup/project.ts";
 import { createTestDatabase } from "../../scripts/local/test_database.ts";
 import { nonEmpty } from "../support/non_empty.ts";
 
-for (const name of ["operations.md", "going-live.md", "upgrading.md"]) {
+for (const name of ["operations.md", "monitoring.md", "going-live.md", "upgrading.md"]) {
   Deno.test(`docs/${name}: every SQL statement runs`, async () => {
     const page = await Deno.readTextFile(new URL(`../../docs/${name}`, import.meta.url));
     const statements = [...page.matchAll(/^ *```sql\n([\s\S]*?)^ *```$/gm)].map(([, sql]) => sql ?? "");

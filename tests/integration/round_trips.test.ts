@@ -61,7 +61,9 @@ Deno.test("round trips per request stay within the budget", async (test) => {
     database.calls.length = 0;
     stripe.calls.length = 0;
     await work();
-    return { database: [...database.calls], stripe: [...stripe.calls] };
+    // Told behind the answers, seconds later, for all requests together.
+    const asked = database.calls.filter((call) => !call.endsWith("/record_metrics"));
+    return { database: asked, stripe: [...stripe.calls] };
   };
 
   await test.step("checkout: at most three, and one call to Stripe", async () => {

@@ -7,6 +7,7 @@ import type {
   Notification,
   NotificationOrder,
 } from "../../supabase/functions/_shared/database/notifications.ts";
+import { budgetReport } from "../../supabase/functions/_shared/mails/budget_report.ts";
 import { digestMessage } from "../../supabase/functions/_shared/mails/digest.ts";
 import { alertOf, incidentOf, notificationOf, shop } from "./mail_fixture.ts";
 
@@ -139,6 +140,21 @@ function digestSample(locale: string): Record<string, Rendered> {
   return message === null ? {} : { digest: staffMail(message, localShop, links.siteUrl) };
 }
 
+/** A week with one objective overdrawn, as staff are told of it. */
+function budgetSample(locale: string): Record<string, Rendered> {
+  const localShop = { ...shop, locale };
+  const message = budgetReport({
+    week: "2026-11-09",
+    objectives: [
+      { name: "checkout", target: 0.995, good: 1_990, bad: 10, bad_in_budget: 12, budget: 40 },
+      { name: "mail", target: 0.99, good: 950, bad: 50, bad_in_budget: 60, budget: 40 },
+      { name: "stock", target: 0.999, good: 0, bad: 0, bad_in_budget: 0, budget: 0 },
+    ],
+    shop: localShop,
+  });
+  return message === null ? {} : { budget_report: staffMail(message, localShop, links.siteUrl) };
+}
+
 /** Every mail in a language, by name. */
 export function mailSamples(locale: string): Record<string, Rendered> {
   const mails = templateNames.map((template): [string, Rendered] => [
@@ -165,5 +181,11 @@ export function mailSamples(locale: string): Record<string, Rendered> {
   };
   const to = { siteUrl: links.siteUrl, livemode: false };
   const alert = staffMail(alertMessage(incident, to), incident.shop, links.siteUrl);
-  return { ...Object.fromEntries(mails), alert, ...digestSample(locale), ...odd(locale) };
+  return {
+    ...Object.fromEntries(mails),
+    alert,
+    ...digestSample(locale),
+    ...budgetSample(locale),
+    ...odd(locale),
+  };
 }

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { alertFields, alertMessage, staffMail } from "../../supabase/functions/_shared/mails/alert.ts";
+import { budgetReport } from "../../supabase/functions/_shared/mails/budget_report.ts";
 import { digestMessage } from "../../supabase/functions/_shared/mails/digest.ts";
 import { chatMessage } from "../../supabase/functions/_shared/jobs/tell_staff.ts";
 import type { Digest } from "../../supabase/functions/_shared/database/notifications.ts";
@@ -127,4 +128,24 @@ Deno.test("the digest says what happened, and nothing of a day without anything"
     { name: "Open alerts", value: "refund_failed (1)" },
     { name: "Mails that did not arrive", value: "3" },
   ]);
+});
+
+Deno.test("the budget report says how each promise was kept, and nothing of what did not happen", () => {
+  const none = { name: "stock", target: 0.999, good: 0, bad: 0, bad_in_budget: 3, budget: 2 };
+  const kept = { name: "checkout", target: 0.995, good: 19_999, bad: 1, bad_in_budget: 5, budget: 400 };
+  assert.equal(budgetReport({ week: "2026-11-23", objectives: [none], shop }), null);
+  const message = budgetReport({ week: "2026-11-23", objectives: [none, kept], shop });
+  assert.equal(
+    message?.content.subject,
+    "Example Outfitters: how the shop kept its promises, week of November 23, 2026",
+  );
+  assert.match(message?.content.paragraphs[0] ?? "", /^All promises are within/);
+  assert.deepEqual(message?.content.facts, [{
+    name: "Checkouts answered",
+    value: "99.99% good (promised 99.5%), 1 bad; 1% of what may go wrong in four weeks is used up",
+  }]);
+  const overdrawn = { ...kept, good: 299_999, bad_in_budget: 401 };
+  const other = budgetReport({ week: "2026-11-23", objectives: [overdrawn], shop });
+  assert.match(other?.content.paragraphs[0] ?? "", /^More went wrong/);
+  assert.match(other?.content.facts?.[0]?.value ?? "", /^99.99% good/, "a bad one is never rounded away");
 });

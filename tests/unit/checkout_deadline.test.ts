@@ -7,7 +7,7 @@ import { createRateLimiter } from "../../supabase/functions/_shared/limits/rate_
 import { handle as handleCheckout } from "../../supabase/functions/create-checkout-session/handler.ts";
 import { handle as handleResume } from "../../supabase/functions/resume-checkout/handler.ts";
 import { checkoutOf, orderId, requestOf, sessionOf, world } from "./checkout_world.ts";
-import { errorOf, fakeCall, fixedClock, keptLog } from "./fakes.ts";
+import { errorOf, fakeCall, fixedClock, keptLog, uncounted } from "./fakes.ts";
 
 /** What storefronts wait (the issue's "bounded time"). */
 const patienceMs = 10_000;
@@ -79,6 +79,7 @@ function slowWorld(paceOf: PaceOf, begun: "new" | "paid" | "superseded") {
         return Promise.reject(new Error("no answer"));
       }),
       log: keptLog().log,
+      metrics: uncounted,
       now: clock.now,
     }),
     stripe: {

@@ -91,6 +91,7 @@ const malformed: Record<string, string> = {
   ADMIN_REQUIRE_MFA: "value-under-test",
   OTEL_EXPORTER_OTLP_ENDPOINT: "value-under-test",
   OTEL_EXPORTER_OTLP_HEADERS: "x-key=fine,value-under-test",
+  METRICS_TOKEN: "a value-under-test",
 };
 
 /** Any text may be the token of an Upstash database. */

@@ -2,6 +2,7 @@
 import type { Call } from "../../supabase/functions/_shared/database/client.ts";
 import { type Env, loadEnv } from "../../supabase/functions/_shared/env.ts";
 import { createLogger, type Logger } from "../../supabase/functions/_shared/log.ts";
+import type { Metrics } from "../../supabase/functions/_shared/metrics.ts";
 
 export const publishableKey = "sb_publishable_unit_tests";
 export const secretKey = "sb_secret_unit_tests";
@@ -49,6 +50,9 @@ export function fakeCall(
     ) as unknown as Call;
   return within(() => 10_000);
 }
+
+/** Metrics that nobody reads. */
+export const uncounted: Metrics = { count: () => {}, observe: () => {} };
 
 /** A clock that only moves when told to. */
 export function fixedClock(

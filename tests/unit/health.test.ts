@@ -1,17 +1,53 @@
 import assert from "node:assert/strict";
 import { type Deps, handle } from "../../supabase/functions/health/handler.ts";
 import { createCall } from "../../supabase/functions/_shared/database/client.ts";
-import { healthCalls } from "../../supabase/functions/_shared/database/health.ts";
+import { healthCalls, type MetricFamily } from "../../supabase/functions/_shared/database/health.ts";
 import { fakeCall, fixedClock, keptLog, publishableKey, secretKey, testEnv } from "./fakes.ts";
 
+const token = "0123456789abcdefghijklmnopqrstuvwxyz";
 const checks = {
   database: { status: "ok" },
   jobs: { status: "degraded", due: 12, oldest_due_seconds: 1_000 },
   webhooks: { status: "ok", last_received_at: "2026-11-08T12:00:00Z" },
 };
 
+/** What private.metrics and its series say, one of each kind. */
+const families: MetricFamily[] = [
+  {
+    name: "jobs_due",
+    type: "gauge",
+    unit: null,
+    help: "Jobs that are due.",
+    labels: [],
+    bounds: null,
+    counted_by: "health",
+    samples: [],
+  },
+  {
+    name: "checkouts",
+    type: "counter",
+    unit: null,
+    help: 'By "result".',
+    labels: ["result"],
+    bounds: null,
+    counted_by: "functions",
+    samples: [[["created"], 0, 7, 0], [['a "b" \\ \n'], 0, 1, 0]],
+  },
+  {
+    name: "lag_seconds",
+    type: "histogram",
+    unit: "seconds",
+    help: "How late.",
+    labels: ["source"],
+    bounds: [0.5, 10],
+    counted_by: "database",
+    samples: [[["delivered"], 0, 2, 0.6], [["delivered"], 2, 1, 42]],
+  },
+];
+
 function depsWith(getHealth: Deps["rpc"]["getHealth"] = () => Promise.resolve({ checks })): Deps {
-  return { env: testEnv(), rpc: { getHealth }, log: keptLog().log, elapsed: fixedClock(0).now };
+  const rpc = { getHealth, getMetrics: () => Promise.resolve(families) };
+  return { env: testEnv({ METRICS_TOKEN: token }), rpc, log: keptLog().log, elapsed: fixedClock(0).now };
 }
 
 function requestOf(key: string | null, query = "", method = "GET"): Request {
@@ -54,20 +90,59 @@ Deno.test("health takes a check without a known status for down", async () => {
   assert.equal((await handle(requestOf(null), odd)).status, 503);
 });
 
-Deno.test("health answers in OpenMetrics text", async () => {
+Deno.test("health answers a monitor in OpenMetrics text, counters and histograms included", async () => {
   const response = await handle(requestOf(secretKey, "?format=openmetrics"), depsWith());
   assert.match(response.headers.get("content-type") ?? "", /^application\/openmetrics-text/);
-  const text = await response.text();
-  const samples = text.split("\n").filter((line) => line !== "" && !line.startsWith("#"));
-  for (const sample of samples) assert.match(sample, /^[a-z_]+(\{check="[a-z_]+"\})? -?\d+(\.\d+)?$/);
-  assert(samples.includes("shop_jobs_due 12"));
-  assert(samples.includes('shop_check_ok{check="jobs"} 0'));
-  assert(
-    samples.includes(`shop_webhooks_last_received_at_seconds ${Date.parse("2026-11-08T12:00:00Z") / 1000}`),
+  assert.equal(
+    await response.text(),
+    `# TYPE shop_up gauge
+# HELP shop_up 1 while orders can be taken.
+shop_up 1
+# TYPE shop_check_ok gauge
+# HELP shop_check_ok 1 when the check is ok, 0 when it is degraded or down.
+shop_check_ok{check="database"} 1
+shop_check_ok{check="jobs"} 0
+shop_check_ok{check="webhooks"} 1
+# TYPE shop_jobs_due gauge
+# HELP shop_jobs_due Jobs that are due.
+shop_jobs_due 12
+# TYPE shop_checkouts counter
+# HELP shop_checkouts By \\"result\\".
+shop_checkouts_total{result="created"} 7
+shop_checkouts_total{result="a \\"b\\" \\\\ \\n"} 1
+# TYPE shop_lag_seconds histogram
+# UNIT shop_lag_seconds seconds
+# HELP shop_lag_seconds How late.
+shop_lag_seconds_bucket{source="delivered",le="0.5"} 2
+shop_lag_seconds_bucket{source="delivered",le="10.0"} 2
+shop_lag_seconds_bucket{source="delivered",le="+Inf"} 3
+shop_lag_seconds_count{source="delivered"} 3
+shop_lag_seconds_sum{source="delivered"} 42.6
+# EOF
+`,
   );
-  assert(text.endsWith("# EOF\n"));
-  const shown = await (await handle(requestOf(null, "?format=openmetrics"), depsWith())).text();
-  assert(!shown.includes("shop_jobs_due"));
+});
+
+Deno.test("health shows its figures to the bearer of METRICS_TOKEN, and to nobody with another", async () => {
+  const shownTo = async (authorization: string, deps = depsWith()) => {
+    const request = requestOf(null, "?format=openmetrics");
+    request.headers.set("authorization", authorization);
+    return (await (await handle(request, deps)).text()).includes("shop_jobs_due");
+  };
+  assert(await shownTo(`Bearer ${token}`));
+  for (const given of ["Bearer ", `Bearer ${token}x`, `Basic ${token}`, token, `Bearer ${secretKey}`]) {
+    assert(!await shownTo(given), given);
+  }
+  const unset = { ...depsWith(), env: testEnv() };
+  assert(!await shownTo("Bearer null", unset) && !await shownTo(`Bearer ${token}`, unset));
+});
+
+Deno.test("health tells a monitor with 200 that the shop is down: of any other answer it would read nothing", async () => {
+  const gone = () => Promise.reject(new Error("gone"));
+  const deps = { ...depsWith(), rpc: { getHealth: gone, getMetrics: gone } };
+  const answer = await handle(requestOf(secretKey, "?format=openmetrics"), deps);
+  assert.equal(answer.status, 200);
+  assert.match(await answer.text(), /^shop_up 0\n(.*\n)*# EOF\n$/m);
 });
 
 Deno.test("health may be kept for seconds by those who see no figures, and by nobody who does", async () => {

@@ -60,13 +60,16 @@ Deno.test("createTieredLimiter() asks the next limiter when one fails, and leave
 
 Deno.test("createRateLimiter() uses Postgres without Upstash, and memory when Postgres is down", async () => {
   let up = true;
+  const counted: string[] = [];
   const limiter = createRateLimiter({
     env: { upstash: null },
     call: fakeCall(() => up ? Promise.resolve(allowed) : Promise.reject(new Error("down"))),
     log: keptLog().log,
+    metrics: { count: (_metric, labels) => counted.push(labels.join(" ")) },
   });
   assert.deepEqual(await limiter.take([bucket("a", 1)]), allowed);
   up = false;
   assert.equal((await limiter.take([bucket("a", 1)])).allowed, true);
   assert.equal((await limiter.take([bucket("a", 1)])).allowed, false);
+  assert.deepEqual(counted, ["postgres allowed", "postgres failed", "memory allowed", "memory refused"]);
 });

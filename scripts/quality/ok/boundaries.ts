@@ -33,6 +33,7 @@ const ROOMS: readonly (readonly string[])[] = [
   ["auth", "stripe"],
   ["stripe_events"],
   ["database"],
+  ["metrics.ts"],
   ["limits", "mails", "mail_providers"],
   ["checkout"],
   ["jobs"],

@@ -259,7 +259,7 @@ export const OPERATIONS: Record<string, Operation> = {
       name: "format",
       in: "query",
       required: false,
-      description: "openmetrics: answer in OpenMetrics text.",
+      description: "openmetrics: answer in OpenMetrics text, with 200 although the shop is down.",
       schema: { type: "string", enum: ["openmetrics"] },
     }],
     answers: {

@@ -5,6 +5,18 @@
  * Messages name the variable and the fix, never the value: they end up in logs.
  */
 import { z } from "zod";
+import {
+  choice,
+  commaList,
+  flag,
+  isOrigin,
+  keyDictionary,
+  parseJson,
+  parseWebAddress,
+  text,
+  webAddress,
+  wholeNumber,
+} from "./text/variables.ts";
 import { shippingCountries } from "./shipping_countries.ts";
 import { normalizeAddress } from "./http/client_ip.ts";
 import { isLoopback } from "./http/loopback.ts";
@@ -74,6 +86,8 @@ export interface Env {
   adminRequireMfa: boolean;
   /** Takes spans; null: nobody collects them. */
   collector: { url: string; headers: Record<string, string> } | null;
+  /** What a monitor may read the figures of `health` with; null: the secret key alone can. */
+  metricsToken: string | null;
 }
 
 /** Thrown at boot. The message lists every bad variable, so that one deployment fixes them all. */
@@ -86,59 +100,6 @@ export class EnvError extends Error {
     const lines = problems.map(({ variable, fix }) => `  ${variable}: ${fix}`);
     super(`the environment is not complete:\n${lines.join("\n")}`);
     this.variables = problems.map(({ variable }) => variable);
-  }
-}
-
-const text = (fix: string) => z.string({ error: fix });
-
-function choice<const T extends string>(values: readonly [T, ...T[]], fallback: T) {
-  return z.enum(values, { error: `set it to one of ${values.join(", ")}` }).default(fallback);
-}
-
-function flag(fallback: "true" | "false") {
-  return choice(["true", "false"], fallback).transform((value) => value === "true");
-}
-
-function wholeNumber(min: number, max: number, fallback: number) {
-  const fix = `set a whole number from ${min} to ${max}`;
-  return text(fix).regex(/^\d{1,9}$/, { error: fix }).transform(Number)
-    .refine((value) => value >= min && value <= max, { error: fix })
-    .default(fallback);
-}
-
-/** An http or https address; plain http is for the local machine only, where no one listens in between. */
-function webAddress(fix: string) {
-  return text(fix).refine((value) => parseWebAddress(value) !== null, { error: fix });
-}
-
-function parseWebAddress(value: string): URL | null {
-  const url = URL.canParse(value) ? new URL(value) : null;
-  if (url === null || url.username !== "" || url.password !== "") return null;
-  return url.protocol === "https:" || url.protocol === "http:" ? url : null;
-}
-
-function isOrigin(value: string): boolean {
-  return parseWebAddress(value)?.origin === value;
-}
-
-function commaList(fix: string, accepts: (item: string) => boolean) {
-  return text(fix)
-    .transform((value) => value.split(",").map((item) => item.trim()).filter((item) => item !== ""))
-    .refine((items) => items.every(accepts), { error: fix });
-}
-
-/** `{"default":"sb_…"}` as Supabase writes it. */
-function keyDictionary(fix: string) {
-  return text(fix).transform(parseJson)
-    .pipe(z.record(z.string(), z.string().min(8), { error: fix }))
-    .refine((keys) => Object.keys(keys).length > 0, { error: fix });
-}
-
-function parseJson(value: string): unknown {
-  try {
-    return JSON.parse(value);
-  } catch {
-    return undefined;
   }
 }
 
@@ -155,6 +116,8 @@ const mailSecretsMend = "set one or more signing secrets of Resend's webhook (wh
 const collectorHeader = /^[\w-]+=([!-$&-~]|%[0-7][0-9A-Fa-f])+$/;
 const collectorMend = "set name=value, comma separated, values percent-encoded, or leave it out";
 const descriptorMend = "set 2 to 22 letters, digits, spaces, dots or dashes, or leave it out";
+
+const metricsTokenMend = "set at least 32 random letters and digits, or leave it out";
 
 /** In the order of docs/contract.md; `.env.example` follows it. */
 const schema = z.object({
@@ -232,6 +195,8 @@ const schema = z.object({
   OTEL_EXPORTER_OTLP_ENDPOINT: webAddress("set the collector's address without /v1/traces, or leave it out")
     .optional(),
   OTEL_EXPORTER_OTLP_HEADERS: commaList(collectorMend, (item) => collectorHeader.test(item)).default([]),
+  METRICS_TOKEN: text(metricsTokenMend).regex(/^[\w.~+/-]{32,200}=*$/, { error: metricsTokenMend })
+    .optional(),
 });
 
 type Values = z.infer<typeof schema>;
@@ -383,6 +348,7 @@ function toEnv(values: Values): Env {
       url: `${withoutSlash(values.OTEL_EXPORTER_OTLP_ENDPOINT)}/v1/traces`,
       headers: Object.fromEntries(values.OTEL_EXPORTER_OTLP_HEADERS.map(headerOf)),
     },
+    metricsToken: values.METRICS_TOKEN ?? null,
   };
 }
 

@@ -1,12 +1,13 @@
-/** Is the shop working? Anyone may ask for the status; figures need the secret key. */
-import { type AuthEnv, keyKind } from "../_shared/auth/caller.ts";
+/** Is the shop working? Anyone may ask for the status; figures need the secret key, or the token of the monitor. */
+import { type AuthEnv, bearsToken, keyKind } from "../_shared/auth/caller.ts";
 import type { Env } from "../_shared/env.ts";
 import { json, respond } from "../_shared/http/endpoint.ts";
 import type { Logger } from "../_shared/log.ts";
-import type { HealthCalls, HealthFigures } from "../_shared/database/health.ts";
+import type { HealthCalls, HealthFigures, MetricFamily } from "../_shared/database/health.ts";
+import { contentType, openMetrics } from "./openmetrics.ts";
 
 export interface Deps {
-  env: AuthEnv & Pick<Env, "allowedOrigins">;
+  env: AuthEnv & Pick<Env, "allowedOrigins" | "metricsToken">;
   rpc: HealthCalls;
   log: Logger;
   /** Milliseconds of a clock that only goes forward. */
@@ -23,17 +24,37 @@ type Checks = HealthFigures["checks"];
 export function handle(request: Request, deps: Deps): Promise<Response> {
   const endpoint = { methods: ["GET"] as const, allowedOrigins: deps.env.allowedOrigins, log: deps.log };
   return respond(request, endpoint, async ({ log }) => {
-    const [kind, checks] = await Promise.all([keyKind(request, deps.env), readChecks(deps, log)]);
-    const shown = kind === "secret" ? checks : withoutFigures(checks);
+    const mayRead = await mayReadFigures(request, deps.env);
+    const forMonitor = new URL(request.url).searchParams.get("format") === "openmetrics";
+    const [checks, families] = await Promise.all([
+      readChecks(deps, log),
+      forMonitor && mayRead ? readFamilies(deps, log) : [],
+    ]);
+    const shown = mayRead ? checks : withoutFigures(checks);
     const status = overall(checks);
-    const code = status === "down" ? 503 : 200;
-    const answer = new URL(request.url).searchParams.get("format") === "openmetrics"
-      ? openMetrics(status, shown, code)
-      : json({ status, checks: shown }, code);
-    answer.headers.set("vary", "apikey");
-    answer.headers.set("cache-control", kind === "secret" ? "no-store" : publicCache);
+    const answer = forMonitor
+      // Always 200: of any other answer a monitor reads nothing, and shop_up says it.
+      ? new Response(openMetrics(status !== "down", shown, families), {
+        headers: { "content-type": contentType },
+      })
+      : json({ status, checks: shown }, status === "down" ? 503 : 200);
+    answer.headers.set("vary", "apikey, authorization");
+    answer.headers.set("cache-control", mayRead ? "no-store" : publicCache);
     return answer;
   });
+}
+
+async function mayReadFigures(request: Request, env: Deps["env"]): Promise<boolean> {
+  return await bearsToken(request, env.metricsToken) || await keyKind(request, env) === "secret";
+}
+
+async function readFamilies({ rpc }: Deps, log: Logger): Promise<MetricFamily[]> {
+  try {
+    return await rpc.getMetrics();
+  } catch (error) {
+    log.error("metrics_not_read", { error });
+    return [];
+  }
 }
 
 async function readChecks({ rpc, elapsed }: Deps, log: Logger): Promise<Checks> {
@@ -61,37 +82,4 @@ function statusOf(check: Record<string, unknown>): Status {
 function overall(checks: Checks): Status {
   const statuses = Object.values(checks).map(statusOf);
   return (["down", "degraded"] as const).find((status) => statuses.includes(status)) ?? "ok";
-}
-
-/** https://prometheus.io/docs/specs/om/open_metrics_spec/ */
-function openMetrics(status: Status, checks: Checks, code: number): Response {
-  const lines = [
-    "# TYPE shop_up gauge",
-    "# HELP shop_up 1 while orders can be taken.",
-    `shop_up ${status === "down" ? 0 : 1}`,
-    "# TYPE shop_check_ok gauge",
-    "# HELP shop_check_ok 1 when the check is ok, 0 when it is degraded or down.",
-    ...Object.entries(checks).map(([name, check]) =>
-      `shop_check_ok{check="${name}"} ${Number(statusOf(check) === "ok")}`
-    ),
-    ...Object.entries(checks).flatMap(([name, check]) => figures(name, check)),
-    "# EOF",
-    "",
-  ];
-  return new Response(lines.join("\n"), {
-    status: code,
-    headers: { "content-type": "application/openmetrics-text; version=1.0.0; charset=utf-8" },
-  });
-}
-
-function figures(name: string, check: Record<string, unknown>): string[] {
-  return Object.entries(check).flatMap(([figure, value]) => {
-    const number = typeof value === "number"
-      ? value
-      : figure.endsWith("_at")
-      ? Date.parse(String(value)) / 1000
-      : NaN;
-    const metric = figure.endsWith("_at") ? `shop_${name}_${figure}_seconds` : `shop_${name}_${figure}`;
-    return Number.isFinite(number) ? [`# TYPE ${metric} gauge`, `${metric} ${number}`] : [];
-  });
 }

@@ -2,6 +2,8 @@ import { loadEnv } from "../_shared/env.ts";
 import { functionLogger } from "../_shared/log.ts";
 import { createMemoryLimiter, createRateLimiter } from "../_shared/limits/rate_limit.ts";
 import { createCall } from "../_shared/database/client.ts";
+import { metricCalls } from "../_shared/database/metrics.ts";
+import { createMetrics, measured } from "../_shared/metrics.ts";
 import { factCalls } from "../_shared/database/facts.ts";
 import { orderCalls } from "../_shared/database/orders.ts";
 import { callStripe, createStripe } from "../_shared/stripe/client.ts";
@@ -12,15 +14,16 @@ const env = loadEnv();
 const stripe = createStripe(env);
 const log = functionLogger("order-status", env);
 const call = createCall(env);
+const metrics = createMetrics({ rpc: metricCalls(call), log });
 
 const deps: Deps = {
   env,
   rpc: { ...orderCalls(call), ...factCalls(call) },
   retrieveSession: (id) => callStripe(() => readSession(stripe, id)),
-  limiter: createRateLimiter({ env, call, log }),
+  limiter: createRateLimiter({ env, call, log, metrics }),
   polls: createMemoryLimiter(),
   log,
   now: Date.now,
 };
 
-export default { fetch: (request: Request) => handle(request, deps) };
+export default { fetch: measured("order-status", metrics, (request) => handle(request, deps)) };

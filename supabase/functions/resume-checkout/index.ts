@@ -4,6 +4,8 @@ import { functionLogger } from "../_shared/log.ts";
 import { createRateLimiter } from "../_shared/limits/rate_limit.ts";
 import { checkoutCalls } from "../_shared/database/checkout.ts";
 import { createCall } from "../_shared/database/client.ts";
+import { metricCalls } from "../_shared/database/metrics.ts";
+import { createMetrics, measured } from "../_shared/metrics.ts";
 import { factCalls } from "../_shared/database/facts.ts";
 import { createStripe } from "../_shared/stripe/client.ts";
 import { type Deps, handle } from "./handler.ts";
@@ -11,14 +13,15 @@ import { type Deps, handle } from "./handler.ts";
 const env = loadEnv();
 const log = functionLogger("resume-checkout", env);
 const call = createCall(env);
+const metrics = createMetrics({ rpc: metricCalls(call), log });
 
 const deps: Deps = {
   env,
   rpcWithin: (limitMs) => ({ ...checkoutCalls(call.within(limitMs)), ...factCalls(call.within(limitMs)) }),
-  limiter: createRateLimiter({ env, call, log }),
+  limiter: createRateLimiter({ env, call, log, metrics }),
   stripe: stripeCalls(createStripe(env)),
   log,
   now: Date.now,
 };
 
-export default { fetch: (request: Request) => handle(request, deps) };
+export default { fetch: measured("resume-checkout", metrics, (request) => handle(request, deps)) };

@@ -5,6 +5,7 @@
  * the limit this worker answers from memory alone and reports what it turned away in batches, so that a flood
  * costs neither cryptography nor database work.
  */
+import { runLater } from "../_shared/background.ts";
 import { addressBucket } from "../_shared/http/client_ip.ts";
 import type { Logger } from "../_shared/log.ts";
 import type { RateLimiter } from "../_shared/limits/rate_limit.ts";
@@ -140,8 +141,4 @@ function remember<T>(map: Map<string, T>, key: string, value: T): void {
   map.delete(key);
   if (map.size >= capacity) map.delete(map.keys().next().value ?? "");
   map.set(key, value);
-}
-
-function runLater(report: () => Promise<void>, ms: number): void {
-  Deno.unrefTimer(setTimeout(() => void report(), ms));
 }

@@ -62,12 +62,12 @@ declare
   v_error text := p_error;
   v_result jsonb;
   v_run_at timestamptz := now() + private.backoff(1);
-  v_livemode boolean := (select e.livemode from public.webhook_events e where e.id = p_event_id);
+  v_before constant public.webhook_events := (select e from public.webhook_events e where e.id = p_event_id);
   v_outcome public.event_outcome;
 begin
   if v_reason is null and v_error is null then
     begin
-      v_result := private.apply_facts(p_facts, p_stripe_created_at, p_event_id, v_livemode);
+      v_result := private.apply_facts(p_facts, p_stripe_created_at, p_event_id, v_before.livemode);
       if (v_result ->> 'applied')::integer = 0
         and not jsonb_path_exists(p_facts, '$[*] ? (@.fact == "unknown_value")') then
         v_reason := 'foreign_object';
@@ -105,6 +105,7 @@ begin
     v_outcome.reason := v_reason;
   else
     v_outcome.outcome := 'applied';
+    perform private.count_applied(v_before);
     v_outcome.order_ids := array(select x::uuid from jsonb_array_elements_text(v_result -> 'order_ids') x);
     v_outcome.closing_sessions := array(
       select s.id from public.checkout_sessions s
@@ -233,6 +234,10 @@ begin
     -- For the log: the caller says which order a delivery was about, whatever became of it.
     v_outcome.order_ids := array_remove(array[private.order_of(p_payload #>> '{data,object,id}')], null);
   end if;
+  perform private.count_metric('webhook_deliveries', array[
+    -- Only types that we listen to are counted by name: the others come with a reason to ignore them.
+    case when p_ignored_reason is null then p_type else 'other' end, v_outcome.outcome
+  ]);
   return v_outcome;
 end;
 $$;

@@ -164,6 +164,10 @@ begin
   perform private.watch_deliveries();
   perform private.watch_audit_trail();
   perform private.queue_digest();
+  perform private.queue_budget_report();
+  perform private.count_objectives();
+  perform private.measure_stock();
+  perform private.fold_metrics();
 
   for r in
     select p.* from private.periodic_jobs p

@@ -16,8 +16,6 @@ create table private.key_modes (
 comment on table private.key_modes is 'When the functions last had a Stripe key of each mode.';
 alter table private.key_modes enable row level security;
 
-create index notifications_created_at_idx on public.notifications (created_at);
-
 create function private.rule_webhook_lag(r private.alert_rules, p_livemode boolean, p_now timestamptz)
 returns setof private.alert_finding
 language plpgsql

@@ -44,6 +44,7 @@ begin
           run_at = case lost_leases when 0 then run_at else now() + private.backoff(attempts, kind) end
       where id = v_job.id;
     end if;
+    perform private.count_metric('jobs', array[v_job.kind, 'lost']);
   end loop;
 end;
 $$;
@@ -166,6 +167,7 @@ begin
     v_ids := private.pick_jobs(greatest(0, least(p_limit, 1000)), p_mails);
   end if;
 
+  perform private.count_claimed_jobs(v_ids);
   return query with claimed as (
     update private.jobs j
     set status = 'running',

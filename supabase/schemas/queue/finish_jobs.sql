@@ -88,6 +88,9 @@ begin
   if b.failures < c_failures_max and not p_unauthorized and b.open_until is null then
     return false;
   end if;
+  if b.open_until is null then
+    perform private.count_metric('provider_breaker_openings', array[p_provider]);
+  end if;
   update private.circuit_breakers set
     opened_at = coalesce(opened_at, now()),
     open_until = now() + make_interval(
@@ -236,6 +239,7 @@ as $$
 declare
   v_note record;
   v_down text[] := '{}';
+  v_ended text[] := '{}';
   v_result record;
   v_held boolean;
 begin
@@ -264,7 +268,7 @@ begin
   end loop;
 
   for v_result in
-    select r.*, k.provider
+    select r.*, j.kind, k.provider
     from jsonb_to_recordset(p_results) as r (
       id bigint, lease_id uuid, outcome text, reason text, run_at timestamptz, alert text, provider_state text
     )
@@ -283,8 +287,12 @@ begin
       v_result.alert
     );
     finished := status is not null;
+    if finished then
+      v_ended := v_ended || array[array[v_result.kind, replace(status, 'queued', 'retried')]];
+    end if;
     return next;
   end loop;
+  perform private.count_ended_jobs(v_ended);
 end;
 $$;
 comment on function public.finish_jobs(jsonb) is

@@ -51,6 +51,7 @@ insert into private.job_kinds (kind, provider, max_attempts, retention, descript
   ('send_mail', 'mail', 12, '30 days', 'Mails a customer.'),
   ('send_alert', null, 12, '30 days', 'Tells staff of an incident, or that it is over.'),
   ('send_digest', null, 12, '30 days', 'Tells staff of the day before.'),
+  ('send_budget_report', null, 12, '30 days', 'Tells staff how the objectives of the week before were met.'),
   ('reconcile_events', 'stripe', 12, '1 day', 'Ingests events that never arrived.'),
   (
     'reconcile_objects', 'stripe', 12, '7 days',

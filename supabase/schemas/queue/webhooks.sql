@@ -108,6 +108,7 @@ declare
   c_addresses_max constant integer := 10000;
   v_source_ip inet := p_source_ip::inet;
 begin
+  perform private.count_metric('webhook_refusals', array[p_reason], p_count);
   update public.webhook_rejections set count = count + p_count, last_at = now()
   where reason = p_reason and source_ip is not distinct from v_source_ip;
   if found then

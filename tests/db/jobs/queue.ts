@@ -1,7 +1,7 @@
 /** The queue's SQL functions as tests call them. */
 import type postgres from "postgres";
 
-type Db = postgres.Sql | postgres.TransactionSql;
+type Db = postgres.Sql | postgres.ReservedSql | postgres.TransactionSql;
 
 export interface ClaimedJob {
   id: number;
@@ -92,7 +92,7 @@ export async function jobRow(sql: postgres.Sql, id: number): Promise<JobRow> {
 }
 
 /** The worker that holds these jobs is dead, and its leases have run out. */
-export async function expireLeases(sql: postgres.Sql): Promise<void> {
+export async function expireLeases(sql: Db): Promise<void> {
   await sql`update private.jobs set leased_until = now() - interval '1 second' where status = 'running'`;
 }
 

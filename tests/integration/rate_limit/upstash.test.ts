@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { fakeCall } from "../../unit/fakes.ts";
+import { fakeCall, uncounted } from "../../unit/fakes.ts";
 import { createLogger } from "../../../supabase/functions/_shared/log.ts";
 import {
   createRateLimiter,
@@ -28,6 +28,7 @@ function limiterWith(url: string, token: string) {
       return Promise.resolve(fromPostgres);
     }),
     log: silent,
+    metrics: uncounted,
   });
   return { limiter, postgresAsked: () => asked };
 }

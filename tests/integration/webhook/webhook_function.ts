@@ -9,6 +9,7 @@ import { createCall } from "../../../supabase/functions/_shared/database/client.
 import { eventCalls } from "../../../supabase/functions/_shared/database/events.ts";
 import { webhookCalls } from "../../../supabase/functions/_shared/database/webhooks.ts";
 import { signPayload } from "../../../supabase/functions/_shared/stripe/signature.ts";
+import { uncounted } from "../../unit/fakes.ts";
 import { createAllowlist } from "../../../supabase/functions/stripe-webhook/allowlist.ts";
 import { handle } from "../../../supabase/functions/stripe-webhook/handler.ts";
 import { createRejections } from "../../../supabase/functions/stripe-webhook/rejections.ts";
@@ -72,7 +73,7 @@ export function webhookFunction(
     allowlist: createAllowlist({ rpc, extraAddresses: env.stripeWebhookExtraIps, log }),
     rejections: createRejections({
       rpc,
-      limiter: createRateLimiter({ env, call, log }),
+      limiter: createRateLimiter({ env, call, log, metrics: uncounted }),
       limitPerMinute: env.webhookRejectionLimit,
       log,
       later: () => {},

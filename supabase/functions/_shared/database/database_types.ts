@@ -812,6 +812,9 @@ isOneToOne: false
 "get_dispute_evidence":
 { Args: { "p_dispute_id": string }; Returns: Json
                            },
+"get_error_budgets":
+{ Args: { "p_week": string }; Returns: Json
+                           },
 "get_fraud_values":
 { Args: { "p_livemode": boolean }; Returns: {
               "item_type": string,"value": string
@@ -824,6 +827,9 @@ isOneToOne: false
 { Args: { "p_limit": number }; Returns: {
               "attempt": number,"ended_at": string,"order_id": string,"started_at": string
             }[]
+                           },
+"get_metrics":
+{ Args: Record<PropertyKey, never>; Returns: Json
                            },
 "get_notification":
 { Args: { "p_notification_id": string }; Returns: Json
@@ -948,6 +954,9 @@ isOneToOne: false
         isOneToOne: true
         isSetofReturn: false
       } },
+"record_metrics":
+{ Args: { "p_samples": Json }; Returns: number
+                           },
 "record_notification_result":
 { Args: { "p_error": string,"p_notification_id": string,"p_provider_id": string,"p_recipient": string,"p_status": string }; Returns: boolean
                            },

@@ -137,6 +137,23 @@ export type Digest = {
   shop: ShopSettings;
 };
 
+/** How the objectives were met in the seven days from `week` on. */
+export type ErrorBudgets = {
+  /** `YYYY-MM-DD` */
+  week: string;
+  objectives: {
+    name: string;
+    /** The share that is to be good. */
+    target: number;
+    good: number;
+    bad: number;
+    /** Of the 28 days up to the end of the week: how many were bad, and how many may be. */
+    bad_in_budget: number;
+    budget: number;
+  }[];
+  shop: ShopSettings;
+};
+
 /** A message to send, or why there is none: sent with others of its kind, or to be asked for later. */
 export type TakenAlertMessage = AlertMessage | { outcome: "told" } | { outcome: "wait"; until: string };
 
@@ -171,6 +188,8 @@ export const notificationCalls = (call: Call) => ({
 
   getDigest: (day: string, livemode: boolean) =>
     call("get_digest", { p_day: day, p_livemode: livemode }) as Promise<Digest>,
+
+  getErrorBudgets: (week: string) => call("get_error_budgets", { p_week: week }) as Promise<ErrorBudgets>,
 
   recordAlertMessage: (alertIds: string[], over: boolean): Promise<void> =>
     call("record_alert_message", { p_alert_ids: alertIds, p_over: over }),

@@ -24,6 +24,7 @@ import { refundPayment } from "./refund_payment.ts";
 import { remindDispute } from "./remind_dispute.ts";
 import { retryEvent } from "./retry_event.ts";
 import { sendAlert } from "./send_alert.ts";
+import { sendBudgetReport } from "./send_budget_report.ts";
 import { sendDigest } from "./send_digest.ts";
 import { sendMail } from "./send_mail.ts";
 import { submitDisputeEvidence } from "./submit_dispute_evidence.ts";
@@ -47,6 +48,7 @@ const registry: Record<string, JobHandler> = {
   send_mail: sendMail,
   send_alert: sendAlert,
   send_digest: sendDigest,
+  send_budget_report: sendBudgetReport,
   reconcile_events: reconcileEventsJob,
   reconcile_objects: reconcileObjectsJob,
   refresh_webhook_addresses: refreshWebhookAddresses,

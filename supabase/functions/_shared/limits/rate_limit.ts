@@ -7,6 +7,7 @@ import type { Env } from "../env.ts";
 import type { Logger } from "../log.ts";
 import type { Call } from "../database/client.ts";
 import { type Bucket, limitCalls, type LimitDecision } from "../database/limits.ts";
+import type { Metrics } from "../metrics.ts";
 
 export type { Bucket, LimitDecision } from "../database/limits.ts";
 
@@ -30,17 +31,38 @@ export interface RateLimiterDeps {
   env: Pick<Env, "upstash">;
   call: Pick<Call, "within">;
   log: Logger;
+  metrics: Pick<Metrics, "count">;
   now?: () => number;
 }
 
 /** The limiter of a function: the tiers that are configured, memory last. */
-export function createRateLimiter({ env, call, log, now = Date.now }: RateLimiterDeps): RateLimiter {
+export function createRateLimiter(
+  { env, call, log, metrics, now = Date.now }: RateLimiterDeps,
+): RateLimiter {
+  const counted = (name: string, limiter: RateLimiter) => countedLimiter(name, limiter, metrics);
   const upstash: Tier[] = env.upstash === null
     ? []
-    : [{ name: "upstash", limiter: createUpstashLimiter(env.upstash), restingUntil: 0 }];
+    : [{ name: "upstash", limiter: counted("upstash", createUpstashLimiter(env.upstash)), restingUntil: 0 }];
   const limiter = { take: limitCalls(call.within(() => postgresTimeoutMs)).takeRateLimits };
-  const postgres: Tier = { name: "postgres", limiter, restingUntil: 0 };
-  return createTieredLimiter([...upstash, postgres], createMemoryLimiter({ now }), log, now);
+  const postgres: Tier = { name: "postgres", limiter: counted("postgres", limiter), restingUntil: 0 };
+  const memory = counted("memory", createMemoryLimiter({ now }));
+  return createTieredLimiter([...upstash, postgres], memory, log, now);
+}
+
+/** The same limiter; what it decides, and that it fails, is counted under its name. */
+function countedLimiter(name: string, limiter: RateLimiter, metrics: Pick<Metrics, "count">): RateLimiter {
+  return {
+    async take(buckets) {
+      try {
+        const decision = await limiter.take(buckets);
+        metrics.count("rate_limit_decisions", [name, decision.allowed ? "allowed" : "refused"]);
+        return decision;
+      } catch (error) {
+        metrics.count("rate_limit_decisions", [name, "failed"]);
+        throw error;
+      }
+    },
+  };
 }
 
 /** Asks the tiers in turn and falls back to `last`, which must not fail. */

@@ -155,6 +155,21 @@ export const de: Texts = {
     alerts: "Offene Meldungen",
     mailsFailed: "Nicht angekommene E-Mails",
   },
+  budgetReport: {
+    subject: (shop, day) => `${shop}: Was der Shop hält, Woche ab ${day}`,
+    heading: (day) => `Woche ab ${day}`,
+    kept: "Alle Ziele sind innerhalb dessen, was in vier Wochen misslingen darf.",
+    overdrawn: "In vier Wochen misslang mehr, als darf: siehe die Ziele über 100 %.",
+    figures: (share, target, bad, used) =>
+      `${share} gut (Ziel ${target}), ${bad} schlecht; ${used} dessen verbraucht, was in vier Wochen misslingen darf`,
+    objectives: {
+      checkout: "Bestellvorgänge beantwortet",
+      webhook: "Zahlungen binnen 10 Sekunden verbucht",
+      mail: "E-Mails binnen 5 Minuten verschickt",
+      page: "Bestellseiten beantwortet",
+      stock: "Bezahlte Ware vorrätig",
+    },
+  },
   alert: {
     seen: (kind, severity, since, count) =>
       `${kind} (${severity}), zuerst ${since}${count > 1 ? `, bisher ${count}-mal` : ""}.`,

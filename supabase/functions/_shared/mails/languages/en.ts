@@ -156,6 +156,21 @@ export const en = {
     alerts: "Open alerts",
     mailsFailed: "Mails that did not arrive",
   },
+  budgetReport: {
+    subject: (shop: string, day: string) => `${shop}: how the shop kept its promises, week of ${day}`,
+    heading: (day: string) => `Week of ${day}`,
+    kept: "All promises are within what may go wrong in four weeks.",
+    overdrawn: "More went wrong in four weeks than may: see the promises above 100 %.",
+    figures: (share: string, target: string, bad: number, used: string) =>
+      `${share} good (promised ${target}), ${bad} bad; ${used} of what may go wrong in four weeks is used up`,
+    objectives: {
+      checkout: "Checkouts answered",
+      webhook: "Payments settled within 10 seconds",
+      mail: "Mails sent within 5 minutes",
+      page: "Order pages answered",
+      stock: "Paid orders in stock",
+    } as Record<string, string>,
+  },
   alert: {
     seen: (kind: string, severity: string, since: string, count: number) =>
       `${kind} (${severity}), first seen ${since}${count > 1 ? `, seen ${count} times` : ""}.`,
