@@ -194,6 +194,7 @@ Deno.test("reporting is for staff: all of it to them, nothing to anybody else, a
   await sql`update public.order_risk set order_id = (select id from public.orders), review_reasons = '{oversold}'`;
   await sql`update public.refunds set succeeded_at = now(), payment_id = (select id from public.payments)`;
   await sql`update public.disputes set status = 'needs_response'`;
+  await sql`update public.webhook_events set delivery_count = 1, delivered_at = now(), received_at = now()`;
   await sql`update public.notifications set template = 'payment_reminder', sent_at = now(),
     order_id = (select id from public.orders)`;
   for (const view of reports) {
