@@ -30,7 +30,8 @@ Deno.test("jobs name the order that they are about, and every id of it, whatever
   assert.deepEqual(await about(ids?.["session_id"]), [
     ["expire_checkout_session", number, [ids?.["session_id"]]],
   ]);
-  const [purge] = await sql`select order_number, about, what_it_does from reporting.jobs where kind = 'purge'`;
+  const [purge] =
+    await sql`select order_number, about, what_it_does from reporting.jobs where kind = 'purge'`;
   assert.deepEqual([purge?.["order_number"], purge?.["about"]], [null, []]);
   assert.match(`${purge?.["what_it_does"]}`, /retention/);
 });
@@ -48,7 +49,8 @@ Deno.test("queue_hourly counts what was due at the end of each hour, and what en
     await add("done", "-9 days", "-8 days");
     await add("queued", "-70 minutes", null);
     await add("queued", "3 hours", null);
-    const rows = await tx`select waiting::int, done::int, dead::int from reporting.queue_hourly order by hour`;
+    const rows =
+      await tx`select waiting::int, done::int, dead::int from reporting.queue_hourly order by hour`;
     assert.equal(rows.length, 168);
     assert.deepEqual({ ...rows[0] }, { waiting: 1, done: 0, dead: 0 }, "due before the first hour");
     assert.deepEqual(rows.slice(-5).map((row) => [row["waiting"], row["done"], row["dead"]]), [
@@ -87,9 +89,12 @@ Deno.test("stock_daily tells what was sold from what came, and what is left adds
 
 Deno.test("find_order finds the orders of an SKU, however its letters are written", async () => {
   for (const text of ["COAT-GRY-L", "coat-gry-l"]) {
-    assert.deepEqual((await sql`select number from reporting.find_order(${text})`).map((row) => row["number"]), [
-      number,
-    ]);
+    assert.deepEqual(
+      (await sql`select number from reporting.find_order(${text})`).map((row) => row["number"]),
+      [
+        number,
+      ],
+    );
   }
   assert.deepEqual([...await sql`select number from reporting.find_order('COAT-GRY')`], []);
 });

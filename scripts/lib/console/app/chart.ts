@@ -17,6 +17,8 @@ export interface Line {
 
 /** What a chart shows. */
 export interface ChartData {
+  /** The time zone whose days and hours stand below it. */
+  zone: string;
   /** Seconds since 1970, rising. */
   times: number[];
   lines: Line[];
@@ -100,7 +102,11 @@ export function Chart({ title, data, show, stepNames }: {
   );
 }
 
-function draw(element: HTMLDivElement, { times, lines }: ChartData, show: (value: number) => string): uPlot {
+function draw(
+  element: HTMLDivElement,
+  { zone, times, lines }: ChartData,
+  show: (value: number) => string,
+): uPlot {
   const style = getComputedStyle(document.documentElement);
   const color = (name: string) => style.getPropertyValue(name).trim();
   const axis = {
@@ -108,6 +114,7 @@ function draw(element: HTMLDivElement, { times, lines }: ChartData, show: (value
     grid: { stroke: color("--line"), width: 1 },
     ticks: { show: false },
   };
+  const day = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", timeZone: zone });
   const bars = uPlot.paths.bars?.({ size: [0.7, 40] });
   return new uPlot(
     {
@@ -116,9 +123,15 @@ function draw(element: HTMLDivElement, { times, lines }: ChartData, show: (value
       legend: { show: false },
       cursor: { drag: { x: false, y: false } },
       scales: { y: { range: (_plot, low, high) => [Math.min(0, low), high <= 0 ? 1 : high * 1.1] } },
-      axes: [axis, {
+      tzDate: (time) => uPlot.tzDate(new Date(time * 1000), zone),
+      axes: [{
         ...axis,
-        size: 64,
+        values: (_plot: uPlot, splits: number[]) => splits.map((time) => day.format(time * 1000)),
+        incrs: [86_400, 2 * 86_400, 5 * 86_400, 10 * 86_400],
+        space: 62,
+      }, {
+        ...axis,
+        size: 74,
         values: (_plot: uPlot, values: number[]) => values.map((value) => show(value)),
       }],
       series: [
@@ -127,7 +140,8 @@ function draw(element: HTMLDivElement, { times, lines }: ChartData, show: (value
           label: line.label,
           stroke: color(`--chart-${line.color}`),
           width: 2,
-          ...(times.length === 1 ? { points: { show: true } } : {}),
+          // What stands alone between gaps would not be seen without its point.
+          ...(line.values.includes(null) ? {} : { points: { show: false } }),
           spanGaps: false,
           ...(line.bars === true && bars !== undefined
             ? { paths: bars, fill: color(`--chart-${line.color}`) }

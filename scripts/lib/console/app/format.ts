@@ -37,14 +37,14 @@ const UNITS: readonly (readonly [Intl.RelativeTimeFormatUnit, number])[] = [
   ["minute", 60],
 ];
 
-/** How far a moment is from `now`, in its largest whole unit: `in 3 days`, `2 hours ago`, `now`. */
+/** How far a moment is from `now`, in its largest whole unit: `in 3 days`, `2 hours ago`, `just now`. */
 export function fromNow(time: string | number | Date, now: number): string {
   const seconds = Math.trunc((new Date(time).getTime() - now) / 1000);
   const format = new Intl.RelativeTimeFormat("en", { numeric: "always" });
   for (const [unit, length] of UNITS) {
     if (Math.abs(seconds) >= length) return format.format(Math.trunc(seconds / length), unit);
   }
-  return Math.abs(seconds) < 5 ? "now" : format.format(seconds, "second");
+  return seconds <= 0 ? "just now" : "in a moment";
 }
 
 /** A moment in the shop's time zone, to the second. */

@@ -27,7 +27,7 @@ export function useDesk(): Desk {
 }
 
 /** Between two looks at the same thing. */
-const PAUSE_MS = 5_000;
+const PAUSE_MS = 3_000;
 
 /** What was read last, and why it could not be read again. */
 export interface Live<T> {

@@ -24,19 +24,19 @@ import { SignIn, SignOut } from "./sign_in.ts";
 interface Page {
   title: string;
   list: ComponentType<{ route: Route }>;
-  /** One of the list, by its id. */
-  one?: ComponentType<{ route: Route }>;
+  /** One of the list, by its id, and what it is called. */
+  one?: { name: string; page: ComponentType<{ route: Route }> };
 }
 
 const PAGES: Readonly<Record<string, Page>> = {
   now: { title: "Now", list: NowPage },
-  orders: { title: "Orders", list: OrdersPage, one: OrderPage },
-  webhooks: { title: "Webhooks", list: WebhooksPage, one: EventPage },
+  orders: { title: "Orders", list: OrdersPage, one: { name: "Order", page: OrderPage } },
+  webhooks: { title: "Webhooks", list: WebhooksPage, one: { name: "Event", page: EventPage } },
   jobs: { title: "Jobs", list: JobsPage },
   alerts: { title: "Alerts", list: AlertsPage },
   disputes: { title: "Disputes", list: DisputesPage },
   mails: { title: "Mails", list: MailsPage },
-  stock: { title: "Stock", list: StockPage, one: ArticlePage },
+  stock: { title: "Stock", list: StockPage, one: { name: "Article", page: ArticlePage } },
   charts: { title: "Charts", list: ChartsPage },
 };
 
@@ -48,7 +48,7 @@ function pageOf(route: Route): { heading: string; page: ComponentType<{ route: R
   const page = Object.hasOwn(PAGES, route.page) ? PAGES[route.page] : undefined;
   if (page === undefined) return null;
   if (route.id === "") return { heading: page.title, page: page.list };
-  return page.one === undefined ? null : { heading: route.id, page: page.one };
+  return page.one === undefined ? null : { heading: `${page.one.name} ${route.id}`, page: page.one.page };
 }
 
 function useRoute(): Route {

@@ -11,6 +11,7 @@ export type Part = ComponentChildren;
 /** How one column of a {@linkcode Table} is headed and drawn. */
 export interface Column<T> {
   title: string;
+  /** Null: nothing, which is a dash, and on a card is left out. */
   cell(row: T): Part;
   /** Numbers stand on the right. */
   numeric?: boolean;
@@ -23,7 +24,7 @@ export function Table<T>({ label, columns, rows, empty, rowKey }: {
   rows: readonly T[];
   empty: string;
   rowKey(row: T): string | number;
-}): ComponentChildren {
+}): Part {
   if (rows.length === 0) return h("p", { class: "empty" }, empty);
   const kind = ({ numeric }: Column<T>) => numeric === true ? "num" : undefined;
   // Cards are no table to the browser any more, but still are one to a screen reader: hence the roles.
@@ -51,13 +52,19 @@ export function Table<T>({ label, columns, rows, empty, rowKey }: {
           h(
             "tr",
             { role: "row", key: rowKey(row) },
-            columns.map((column) =>
-              h(
+            columns.map((column) => {
+              const part = column.cell(row);
+              const none = part === null || part === "" || part === false;
+              return h(
                 "td",
-                { role: "cell", class: kind(column), "data-label": column.title },
-                h("div", null, column.cell(row)),
-              )
-            ),
+                {
+                  role: "cell",
+                  class: [kind(column), none && "none"].filter(Boolean).join(" ") || undefined,
+                  "data-label": column.title,
+                },
+                h("div", null, none ? "–" : part),
+              );
+            }),
           )
         ),
       ),
@@ -71,7 +78,7 @@ export function Section<T>({ title, live, children, aside }: {
   live: Live<T>;
   children: (data: T) => Part;
   aside?: Part;
-}): ComponentChildren {
+}): Part {
   return h(
     "section",
     { "aria-busy": live.data === null && live.problem === null },
@@ -84,39 +91,54 @@ export function Section<T>({ title, live, children, aside }: {
 }
 
 /** What went wrong, said at once. */
-export function Problem({ text }: { text: string }): ComponentChildren {
+export function Problem({ text }: { text: string }): Part {
   return h("p", { class: "notice bad", role: "alert" }, text);
 }
 
-/** A status word, coloured by what it means for the shop. */
-export function Badge({ word }: { word: string | null }): ComponentChildren {
-  if (word === null || word === "") return h("span", null, "–");
-  return h("span", { class: `badge ${toneOf(word)}` }, words(word));
+/** A status word, coloured by what it means for the shop; null where there is none, as for the others below. */
+export function badge(word: string | null): Part {
+  return word === null || word === "" ? null : h("span", { class: `badge ${toneOf(word)}` }, words(word));
 }
 
 /** A moment as its distance from now, with the moment itself beside it for whoever points at it or listens. */
-export function When({ at }: { at: string | null }): ComponentChildren {
+export function when(at: string | null): Part {
+  return at === null ? null : h(Moment, { at });
+}
+
+function Moment({ at }: { at: string }): Part {
   const now = useNow();
   const { shop } = useDesk();
-  if (at === null) return h("span", null, "–");
-  const moment = momentIn(shop.time_zone, at);
-  return h("time", { dateTime: at, title: moment }, fromNow(at, now));
+  return h("time", { dateTime: at, title: momentIn(shop.time_zone, at) }, fromNow(at, now));
 }
 
 /** An id or a code. */
-export function Code({ text }: { text: string | null }): ComponentChildren {
-  return text === null || text === "" ? h("span", null, "–") : h("code", null, text);
+export function code(text: string | null): Part {
+  return text === null || text === "" ? null : h("code", null, text);
 }
 
-/** A link to an order by its number; null is a dash. */
-export function OrderLink({ number }: { number: string | null }): ComponentChildren {
-  return number === null ? h("span", null, "–") : h("a", { href: linkTo("orders", number) }, number);
+/** A link to an order by its number. */
+export function orderLink(number: string | null): Part {
+  return number === null ? null : h("a", { href: linkTo("orders", number) }, number);
+}
+
+/** Text that may be long: folded when it is. */
+export function longText(text: string | null): Part {
+  if (text === null || text === "") return null;
+  return text.length <= 120
+    ? h("span", { class: "text" }, text)
+    : h(Folded, { summary: `${text.slice(0, 90)}…`, text });
+}
+
+/** JSON as people read it, behind a label. */
+export function json(label: string, value: unknown): Part {
+  const text = JSON.stringify(value, null, 2);
+  return text === "{}" || text === "null" || text === undefined ? null : h(Folded, { summary: label, text });
 }
 
 /** Names and values; what is null is a dash. */
 export function Facts(
   { facts }: { facts: readonly (readonly [name: string, value: Part])[] },
-): ComponentChildren {
+): Part {
   return h(
     "dl",
     { class: "facts" },
@@ -132,27 +154,13 @@ export function Facts(
 }
 
 /** Something long behind its first words. */
-export function Folded({ summary, text }: { summary: string; text: string }): ComponentChildren {
+function Folded({ summary, text }: { summary: string; text: string }): Part {
   return h(
     "details",
     null,
     h("summary", null, summary),
     h("pre", { class: "code", tabIndex: 0, role: "region", "aria-label": summary }, text),
   );
-}
-
-/** Text that may be long: folded when it is. */
-export function Text({ text }: { text: string | null }): ComponentChildren {
-  if (text === null || text === "") return h("span", null, "–");
-  return text.length <= 120 ? h("span", null, text) : h(Folded, { summary: `${text.slice(0, 90)}…`, text });
-}
-
-/** JSON as people read it. */
-export function Data({ label, value }: { label: string; value: unknown }): ComponentChildren {
-  const text = JSON.stringify(value, null, 2);
-  return text === "{}" || text === "null" || text === undefined
-    ? h("span", null, "–")
-    : h(Folded, { summary: label, text });
 }
 
 /** Rows that a list shows at once. */
@@ -164,7 +172,7 @@ export function Pages<T>({ rows, page, to, children }: {
   page: number;
   to(page: number): string;
   children: (rows: readonly T[]) => Part;
-}): ComponentChildren {
+}): Part {
   const more = rows.length > PAGE_ROWS;
   return h(
     "div",
@@ -197,7 +205,7 @@ export function Choice({ label, value, options, onChoice }: {
   value: string;
   options: readonly string[];
   onChoice(value: string): void;
-}): ComponentChildren {
+}): Part {
   return h(
     "label",
     { class: "choice" },

@@ -5,7 +5,7 @@ import { rowsOf } from "../backend.ts";
 import { CommandButton } from "../command.ts";
 import { words } from "../format.ts";
 import { useDesk, useLive } from "../live.ts";
-import { Badge, type Column, Data, OrderLink, type Part, Section, Table, When } from "../parts.ts";
+import { badge, type Column, json, orderLink, type Part, Section, Table, when } from "../parts.ts";
 import { linkTo } from "../route.ts";
 
 interface AlertRow {
@@ -66,24 +66,24 @@ const openColumns: readonly Column<AlertRow>[] = [
     title: "Alert",
     cell: ({ kind, what_to_do }) => h("span", null, h("b", null, words(kind)), h("small", null, what_to_do)),
   },
-  { title: "Severity", cell: ({ severity }) => h(Badge, { word: severity }) },
-  { title: "Status", cell: ({ status }) => h(Badge, { word: status }) },
-  { title: "Order", cell: ({ order_number }) => h(OrderLink, { number: order_number }) },
+  { title: "Severity", cell: ({ severity }) => badge(severity) },
+  { title: "Status", cell: ({ status }) => badge(status) },
+  { title: "Order", cell: ({ order_number }) => orderLink(order_number) },
   { title: "Times", cell: ({ count }) => count, numeric: true },
-  { title: "First", cell: ({ first_at }) => h(When, { at: first_at }) },
-  { title: "Last", cell: ({ last_at }) => h(When, { at: last_at }) },
-  { title: "Data", cell: ({ data }) => h(Data, { label: "Data", value: data }) },
+  { title: "First", cell: ({ first_at }) => when(first_at) },
+  { title: "Last", cell: ({ last_at }) => when(last_at) },
+  { title: "Data", cell: ({ data }) => json("Data", data) },
   { title: "Help", cell: ({ kind }) => h(RunbookLink, { kind }) },
   { title: "Do", cell: actions },
 ];
 
 const resolvedColumns: readonly Column<ResolvedRow>[] = [
   { title: "Alert", cell: ({ kind }) => h("b", null, words(kind)) },
-  { title: "Severity", cell: ({ severity }) => h(Badge, { word: severity }) },
+  { title: "Severity", cell: ({ severity }) => badge(severity) },
   { title: "Times", cell: ({ count }) => count, numeric: true },
-  { title: "First", cell: ({ first_at }) => h(When, { at: first_at }) },
-  { title: "Last", cell: ({ last_at }) => h(When, { at: last_at }) },
-  { title: "Data", cell: ({ data }) => h(Data, { label: "Data", value: data }) },
+  { title: "First", cell: ({ first_at }) => when(first_at) },
+  { title: "Last", cell: ({ last_at }) => when(last_at) },
+  { title: "Data", cell: ({ data }) => json("Data", data) },
 ];
 
 /** Those that are open, the gravest first, and the last that were resolved. */

@@ -2,11 +2,11 @@
 /// <reference lib="dom" />
 import { type ComponentChildren, h } from "preact";
 import { rowsOf } from "../backend.ts";
-import { Chart, type ChartData } from "../chart.ts";
+import { Chart } from "../chart.ts";
 import { momentIn, money, words } from "../format.ts";
 import { useDesk, useLive, useNow } from "../live.ts";
 import { Section, Table } from "../parts.ts";
-import { byDay, carried, dayTime, todayIn } from "../series.ts";
+import { byDay, byHour, carried, dayTime, todayIn } from "../series.ts";
 
 const DAYS = 30;
 
@@ -37,29 +37,6 @@ interface Queue {
 
 const dayName = (time: number) => new Date(time * 1000).toISOString().slice(0, 10);
 const round = (value: number) => Number.isInteger(value) ? String(value) : value.toFixed(1);
-
-/** Whole hours, with gaps where no row is. */
-function byHour<T extends { hour: string }>(
-  rows: readonly T[],
-  lines: readonly { label: string; color: 1 | 2 | 3; bars?: boolean; of(row: T): number | null }[],
-): ChartData {
-  const at = (row: T) => Date.parse(row.hour) / 1000;
-  const first = Math.min(...rows.map(at)), last = Math.max(...rows.map(at));
-  const times = rows.length === 0
-    ? []
-    : Array.from({ length: (last - first) / 3600 + 1 }, (_, n) => first + n * 3600);
-  const known = new Map(rows.map((row) => [at(row), row]));
-  return {
-    times,
-    lines: lines.map(({ of, ...line }) => ({
-      ...line,
-      values: times.map((time) => {
-        const row = known.get(time);
-        return row === undefined ? null : of(row);
-      }),
-    })),
-  };
-}
 
 /** All charts, each in its own part of the page. */
 export function ChartsPage(): ComponentChildren {
@@ -169,7 +146,7 @@ function LagChart(): ComponentChildren {
     children: (rows) =>
       h(Chart, {
         title: "Lag of events in seconds",
-        data: byHour(rows, [
+        data: byHour(rows, shop.time_zone, [
           { label: "Half within", color: 1, of: (row) => row.lag_p50_seconds },
           { label: "95% within", color: 2, of: (row) => row.lag_p95_seconds },
         ]),
@@ -188,7 +165,7 @@ function QueueChart(): ComponentChildren {
     children: (rows) =>
       h(Chart, {
         title: "Jobs by hour",
-        data: byHour(rows, [
+        data: byHour(rows, shop.time_zone, [
           { label: "Waiting", color: 1, of: (row) => row.waiting },
           { label: "Done", color: 3, of: (row) => row.done },
           { label: "Given up", color: 2, of: (row) => row.dead },

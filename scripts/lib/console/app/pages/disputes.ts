@@ -2,9 +2,10 @@
 /// <reference lib="dom" />
 import { type ComponentChildren, h } from "preact";
 import { rowsOf } from "../backend.ts";
+import { CommandButton } from "../command.ts";
 import { money, urgency, words } from "../format.ts";
 import { useDesk, useLive, useNow } from "../live.ts";
-import { Badge, Code, type Column, OrderLink, Section, Table, When } from "../parts.ts";
+import { badge, code, type Column, orderLink, Section, Table, when } from "../parts.ts";
 
 interface DisputeRow {
   id: string;
@@ -24,23 +25,64 @@ const WAITING = ["needs_response", "warning_needs_response", "appeal_needs_respo
 function Deadline({ row: { evidence_due_by, status } }: { row: DisputeRow }): ComponentChildren {
   const now = useNow();
   const tone = WAITING.includes(status) ? urgency(evidence_due_by, now) : "plain";
-  return h("span", { class: `deadline ${tone}` }, h(When, { at: evidence_due_by }));
+  return h("span", { class: `deadline ${tone}` }, when(evidence_due_by));
 }
 
 const columns: readonly Column<DisputeRow>[] = [
-  { title: "Dispute", cell: ({ id }) => h(Code, { text: id }) },
-  { title: "Order", cell: ({ orders }) => h(OrderLink, { number: orders?.number ?? null }) },
+  { title: "Dispute", cell: ({ id }) => code(id) },
+  { title: "Order", cell: ({ orders }) => orderLink(orders?.number ?? null) },
   { title: "Amount", cell: ({ amount, currency }) => money(amount, currency), numeric: true },
   { title: "Reason", cell: ({ reason }) => words(reason) },
-  { title: "Status", cell: ({ status }) => h(Badge, { word: status }) },
-  { title: "Answer by", cell: (row) => h(Deadline, { row }) },
-  { title: "Evidence", cell: ({ has_evidence }) => has_evidence ? "staged" : "none" },
-  { title: "Opened", cell: ({ created_at }) => h(When, { at: created_at }) },
+  { title: "Status", cell: ({ status }) => badge(status) },
+  { title: "Answer by", cell: (row) => row.evidence_due_by === null ? null : h(Deadline, { row }) },
+  { title: "Evidence", cell: ({ has_evidence }) => has_evidence ? "staged" : null },
+  { title: "Opened", cell: ({ created_at }) => when(created_at) },
 ];
 
+/** What staff can do about one that waits. */
+function answers({ id }: DisputeRow): ComponentChildren {
+  const object = `dispute ${id}`;
+  return h(
+    "div",
+    { class: "actions" },
+    h(CommandButton, {
+      command: {
+        verb: "Submit",
+        object,
+        effect: "The evidence that has been put together goes to the bank, your words first. This is final.",
+        name: "submit_dispute_evidence",
+        args: { p_dispute_id: id },
+        note: "p_note",
+        done: "The evidence is on its way.",
+      },
+    }),
+    h(CommandButton, {
+      command: {
+        verb: "Accept",
+        object,
+        effect: "The dispute is given up, and the money stays with the customer. This is final.",
+        name: "accept_dispute",
+        args: { p_dispute_id: id },
+        note: "p_note",
+        done: "The dispute is given up.",
+      },
+    }),
+  );
+}
+
 /** The table of both lists. */
-function DisputeTable({ rows, empty }: { rows: readonly DisputeRow[]; empty: string }): ComponentChildren {
-  return h(Table<DisputeRow>, { label: "Disputes", columns, rows, empty, rowKey: ({ id }) => id });
+function DisputeTable({ rows, empty, actions }: {
+  rows: readonly DisputeRow[];
+  empty: string;
+  actions: boolean;
+}): ComponentChildren {
+  return h(Table<DisputeRow>, {
+    label: "Disputes",
+    columns: actions ? [...columns, { title: "Do", cell: answers }] : columns,
+    rows,
+    empty,
+    rowKey: ({ id }) => id,
+  });
 }
 
 export function DisputesPage(): ComponentChildren {
@@ -63,18 +105,12 @@ export function DisputesPage(): ComponentChildren {
     h(Section<DisputeRow[]>, {
       title: "Wait for an answer",
       live: due,
-      children: (rows) => h(DisputeTable, { rows, empty: "None waits." }),
+      children: (rows) => h(DisputeTable, { rows, empty: "None waits.", actions: true }),
     }),
-    h(
-      "p",
-      { class: "note" },
-      "submit_dispute_evidence() sends the evidence, accept_dispute() gives the dispute up: both are final, " +
-        "and stand in docs/staff.md.",
-    ),
     h(Section<DisputeRow[]>, {
       title: "Answered or over",
       live: others,
-      children: (rows) => h(DisputeTable, { rows, empty: "None." }),
+      children: (rows) => h(DisputeTable, { rows, empty: "None.", actions: false }),
     }),
   );
 }

@@ -6,19 +6,19 @@ import { CommandButton } from "../command.ts";
 import { words } from "../format.ts";
 import { useDesk, useLive } from "../live.ts";
 import {
-  Badge,
+  badge,
   Choice,
   type Column,
-  Data,
   go,
-  OrderLink,
+  json,
+  longText,
+  orderLink,
   pageOf,
   Pages,
   rangeOf,
   Section,
   Table,
-  Text,
-  When,
+  when,
 } from "../parts.ts";
 import { linkTo, type Route } from "../route.ts";
 
@@ -46,20 +46,25 @@ const STATUSES = ["queued", "running", "dead", "discarded", "done"];
 const columns: readonly Column<JobRow>[] = [
   {
     title: "Job",
-    cell: ({ kind, what_it_does }) =>
-      h("span", null, h("b", null, words(kind)), h("small", null, what_it_does)),
+    cell: ({ kind, what_it_does, payload }) =>
+      h(
+        "span",
+        null,
+        h("b", null, words(kind)),
+        h("small", null, what_it_does),
+        json("What it was told", payload),
+      ),
   },
-  { title: "Status", cell: ({ status }) => h(Badge, { word: status }) },
-  { title: "Order", cell: ({ order_number }) => h(OrderLink, { number: order_number }) },
+  { title: "Status", cell: ({ status }) => badge(status) },
+  { title: "Order", cell: ({ order_number }) => orderLink(order_number) },
   { title: "Tries", cell: ({ attempts, max_attempts }) => `${attempts} of ${max_attempts}`, numeric: true },
-  { title: "Due", cell: ({ run_at }) => h(When, { at: run_at }) },
-  { title: "Ended", cell: ({ finished_at }) => h(When, { at: finished_at }) },
-  { title: "Last error", cell: ({ last_error }) => h(Text, { text: last_error }) },
-  { title: "Told", cell: ({ payload }) => h(Data, { label: "Payload", value: payload }) },
-  { title: "Do", cell: (row) => h(Redrive, { row }) },
+  { title: "Due", cell: ({ run_at, finished_at }) => finished_at === null ? when(run_at) : null },
+  { title: "Ended", cell: ({ finished_at }) => when(finished_at) },
+  { title: "Last error", cell: ({ last_error }) => longText(last_error) },
+  { title: "Do", cell: redrive },
 ];
 
-function Redrive({ row: { id, kind, status } }: { row: JobRow }): ComponentChildren {
+function redrive({ id, kind, status }: JobRow): ComponentChildren {
   if (!["queued", "dead", "discarded"].includes(status)) return null;
   return h(CommandButton, {
     command: {

@@ -5,18 +5,18 @@ import { rowsOf } from "../backend.ts";
 import { words } from "../format.ts";
 import { useDesk, useLive } from "../live.ts";
 import {
-  Badge,
+  badge,
   Choice,
   type Column,
   go,
-  OrderLink,
+  longText,
+  orderLink,
   pageOf,
   Pages,
   rangeOf,
   Section,
   Table,
-  Text,
-  When,
+  when,
 } from "../parts.ts";
 import { linkTo, type Route } from "../route.ts";
 
@@ -44,12 +44,12 @@ const STATUSES = [
 
 const columns: readonly Column<MailRow>[] = [
   { title: "Mail", cell: ({ template }) => words(template) },
-  { title: "Status", cell: ({ status }) => h(Badge, { word: status }) },
-  { title: "Order", cell: ({ orders }) => h(OrderLink, { number: orders?.number ?? null }) },
-  { title: "To", cell: ({ recipient }) => recipient ?? "–" },
-  { title: "Queued", cell: ({ created_at }) => h(When, { at: created_at }) },
-  { title: "Sent", cell: ({ sent_at }) => h(When, { at: sent_at }) },
-  { title: "Why", cell: ({ last_error }) => h(Text, { text: last_error }) },
+  { title: "Status", cell: ({ status }) => badge(status) },
+  { title: "Order", cell: ({ orders }) => orderLink(orders?.number ?? null) },
+  { title: "To", cell: ({ recipient }) => recipient ?? null },
+  { title: "Queued", cell: ({ created_at }) => when(created_at) },
+  { title: "Sent", cell: ({ sent_at }) => when(sent_at) },
+  { title: "Why", cell: ({ last_error }) => longText(last_error) },
 ];
 
 /** The list, narrowed by what became of them. */

@@ -4,7 +4,7 @@ import { type ComponentChildren, h } from "preact";
 import { countOf, rowsOf } from "../backend.ts";
 import { words } from "../format.ts";
 import { useDesk, useLive } from "../live.ts";
-import { Badge, type Column, OrderLink, Section, Table, When } from "../parts.ts";
+import { badge, type Column, orderLink, Section, Table, when } from "../parts.ts";
 import { linkTo } from "../route.ts";
 import { ORDER_COLUMNS, type OrderRow, OrderTable } from "./orders.ts";
 
@@ -17,14 +17,14 @@ interface Waiting {
 }
 
 const columns: readonly Column<Waiting>[] = [
-  { title: "Order", cell: ({ number }) => h(OrderLink, { number }) },
-  { title: "Status", cell: ({ status }) => h(Badge, { word: status }) },
+  { title: "Order", cell: ({ number }) => orderLink(number) },
+  { title: "Status", cell: ({ status }) => badge(status) },
   {
     title: "Why it waits",
     cell: ({ reasons, what_to_do }) =>
       h("span", null, h("b", null, reasons.map(words).join(", ")), h("small", null, what_to_do)),
   },
-  { title: "Created", cell: ({ created_at }) => h(When, { at: created_at }) },
+  { title: "Created", cell: ({ created_at }) => when(created_at) },
 ];
 
 /** A figure that leads to what it counts. */

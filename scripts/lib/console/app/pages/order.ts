@@ -4,7 +4,7 @@ import { type ComponentChildren, h } from "preact";
 import { type Backend, rowsOf } from "../backend.ts";
 import { type Bill, billOf, money, words } from "../format.ts";
 import { useDesk, useLive } from "../live.ts";
-import { Badge, Code, type Column, Data, Facts, Section, Table, Text, When } from "../parts.ts";
+import { badge, code, type Column, Facts, json, longText, Section, Table, when } from "../parts.ts";
 import { linkTo, type Route } from "../route.ts";
 import { JOB_COLUMNS, type JobRow, JobTable } from "./jobs.ts";
 
@@ -36,25 +36,27 @@ interface Whole {
   jobs: JobRow[];
 }
 
-const text = (title: string, name: string): Column<Row> => ({
+const textOf = (row: Row, name: string) =>
+  row[name] === null || row[name] === undefined ? null : String(row[name]);
+const texts = (title: string, name: string): Column<Row> => ({
   title,
-  cell: (row) => h(Text, { text: row[name] === null ? null : String(row[name]) }),
+  cell: (row) => longText(textOf(row, name)),
 });
-const code = (title: string, name: string): Column<Row> => ({
+const codes = (title: string, name: string): Column<Row> => ({
   title,
-  cell: (row) => h(Code, { text: row[name] === null ? null : String(row[name]) }),
+  cell: (row) => code(textOf(row, name)),
 });
-const status = (title: string, name: string): Column<Row> => ({
+const states = (title: string, name: string): Column<Row> => ({
   title,
-  cell: (row) => h(Badge, { word: row[name] === null ? null : String(row[name]) }),
+  cell: (row) => badge(textOf(row, name)),
 });
-const when = (title: string, name: string): Column<Row> => ({
+const times = (title: string, name: string): Column<Row> => ({
   title,
-  cell: (row) => h(When, { at: row[name] === null ? null : String(row[name]) }),
+  cell: (row) => when(textOf(row, name)),
 });
 const amount = (name: string, currency: string, title = "Amount"): Column<Row> => ({
   title,
-  cell: (row) => money(row[name] === null ? null : Number(row[name]), currency),
+  cell: (row) => row[name] === null ? null : money(Number(row[name]), currency),
   numeric: true,
 });
 
@@ -135,13 +137,21 @@ export function OrderPage({ route: { id } }: { route: Route }): ComponentChildre
 
 function Order({ order: { overview, advice, bill, lists, jobs } }: { order: Whole }): ComponentChildren {
   const { currency } = bill;
-  const list = (title: string, name: string, columns: readonly Column<Row>[], empty: string) =>
-    h(
+  const missing: string[] = [];
+  // What there is nothing of is named once, at the end, and not shown as an empty table each.
+  const list = (title: string, name: string, columns: readonly Column<Row>[]) => {
+    const rows = lists[name] ?? [];
+    if (rows.length === 0) {
+      missing.push(title.toLowerCase());
+      return null;
+    }
+    return h(
       "section",
       { key: name },
       h("h2", null, title),
-      h(Table<Row>, { label: title, columns, rows: lists[name] ?? [], empty, rowKey: (row) => row.id }),
+      h(Table<Row>, { label: title, columns, rows, empty: "None.", rowKey: (row) => row.id }),
     );
+  };
   return h(
     "div",
     null,
@@ -154,29 +164,29 @@ function Order({ order: { overview, advice, bill, lists, jobs } }: { order: Whol
     ),
     h(Facts, {
       facts: [
-        ["Status", h(Badge, { word: overview.status })],
-        ["Goods", h(Badge, { word: overview.fulfillment_status })],
+        ["Status", badge(overview.status)],
+        ["Goods", badge(overview.fulfillment_status)],
         ["Customer", overview.customer_name],
         ["E-mail", overview.email],
         ["Phone", overview.phone],
         ["Delivery", overview.ship_to === null ? null : h("span", { class: "lines" }, overview.ship_to)],
         ["Paid with", overview.paid_with],
-        ["Created", h(When, { at: overview.created_at })],
-        ["Paid", h(When, { at: overview.paid_at })],
-        ["Sent", h(When, { at: overview.fulfilled_at })],
+        ["Created", when(overview.created_at)],
+        ["Paid", when(overview.paid_at)],
+        ["Sent", when(overview.fulfilled_at)],
         ["Mode", overview.livemode ? "live" : "test"],
-        ["Id", h(Code, { text: overview.order_id })],
+        ["Id", code(overview.order_id)],
       ],
     }),
     h(
       "div",
       { class: "columns" },
       list("Items", "order_items", [
-        text("Article", "name"),
-        code("SKU", "sku"),
-        text("Pieces", "quantity"),
+        texts("Article", "name"),
+        codes("SKU", "sku"),
+        texts("Pieces", "quantity"),
         amount("unit_amount", currency, "Each"),
-      ], "No items."),
+      ]),
       h(
         "section",
         null,
@@ -196,70 +206,71 @@ function Order({ order: { overview, advice, bill, lists, jobs } }: { order: Whol
       ),
     ),
     list("Payments", "payments", [
-      code("Payment", "id"),
-      status("Status", "status"),
+      codes("Payment", "id"),
+      states("Status", "status"),
       amount("amount", currency),
       {
         title: "Card",
         cell: (row) => [row["card_brand"], row["card_last4"]].filter(Boolean).join(" ") || "–",
       },
-      text("Risk", "risk_level"),
-      when("Paid", "succeeded_at"),
-    ], "No payment yet."),
+      texts("Risk", "risk_level"),
+      times("Paid", "succeeded_at"),
+    ]),
     list("Tries to pay", "payment_attempts", [
-      status("Outcome", "outcome"),
+      states("Outcome", "outcome"),
       amount("amount", currency),
-      { title: "Why", cell: (row) => words(String(row["decline_code"] ?? row["failure_code"] ?? "–")) },
-      when("When", "created_at"),
-    ], "Nobody has tried yet."),
+      { title: "Why", cell: (row) => words(String(row["decline_code"] ?? row["failure_code"] ?? "")) },
+      times("When", "created_at"),
+    ]),
     list("Refunds", "refunds", [
-      code("Refund", "id"),
-      status("Status", "status"),
+      codes("Refund", "id"),
+      states("Status", "status"),
       amount("amount", currency),
-      text("Reason", "reason"),
-      text("Problem", "failure_reason"),
-      when("Made", "created_at"),
-    ], "No refund."),
+      texts("Reason", "reason"),
+      texts("Problem", "failure_reason"),
+      times("Made", "created_at"),
+    ]),
     list("Refunds asked for", "refund_requests", [
-      text("Cause", "cause"),
-      status("Status", "status"),
+      texts("Cause", "cause"),
+      states("Status", "status"),
       amount("amount", currency),
-      text("Problem", "problem"),
-      when("Asked", "created_at"),
-    ], "None was asked for."),
+      texts("Problem", "problem"),
+      times("Asked", "created_at"),
+    ]),
     list("Disputes", "disputes", [
-      code("Dispute", "id"),
-      status("Status", "status"),
+      codes("Dispute", "id"),
+      states("Status", "status"),
       amount("amount", currency),
-      text("Reason", "reason"),
-      when("Answer by", "evidence_due_by"),
-    ], "No dispute."),
+      texts("Reason", "reason"),
+      times("Answer by", "evidence_due_by"),
+    ]),
     list("Parcels", "shipments", [
-      text("Parcel", "parcel"),
-      text("Carrier", "carrier"),
-      code("Number", "tracking_number"),
-      when("Left", "shipped_at"),
-    ], "No parcel has left."),
+      texts("Parcel", "parcel"),
+      texts("Carrier", "carrier"),
+      codes("Number", "tracking_number"),
+      times("Left", "shipped_at"),
+    ]),
     list("Mails", "notifications", [
       { title: "Mail", cell: (row) => words(String(row["template"])) },
-      status("Status", "status"),
-      text("To", "recipient"),
-      when("Sent", "sent_at"),
-      text("Why", "last_error"),
-    ], "No mail."),
+      states("Status", "status"),
+      texts("To", "recipient"),
+      times("Sent", "sent_at"),
+      texts("Why", "last_error"),
+    ]),
     list("Payment pages", "checkout_sessions", [
-      code("Session", "id"),
-      status("Status", "status"),
-      status("Payment", "payment_status"),
-      when("Ends", "expires_at"),
-    ], "No payment page yet."),
+      codes("Session", "id"),
+      states("Status", "status"),
+      states("Payment", "payment_status"),
+      times("Ends", "expires_at"),
+    ]),
     h("section", null, h("h2", null, "Jobs"), h(JobTable, { rows: jobs, empty: "No job." })),
     list("What happened", "order_events", [
-      when("When", "created_at"),
+      times("When", "created_at"),
       { title: "What", cell: (row) => words(String(row["kind"])) },
       { title: "Through", cell: (row) => h(Source, { source: String(row["source"]) }) },
-      { title: "Data", cell: (row: Row & { data?: unknown }) => h(Data, { label: "Data", value: row.data }) },
-    ], "Nothing yet."),
+      { title: "Data", cell: (row: Row & { data?: unknown }) => json("Data", row.data) },
+    ]),
+    missing.length > 0 && h("p", { class: "note" }, `There are none of these: ${missing.join(", ")}.`),
   );
 }
 

@@ -6,17 +6,17 @@ import { rowsOf } from "../backend.ts";
 import { money, words } from "../format.ts";
 import { useDesk, useLive } from "../live.ts";
 import {
-  Badge,
+  badge,
   Choice,
   type Column,
   go,
-  OrderLink,
+  orderLink,
   pageOf,
   Pages,
   rangeOf,
   Section,
   Table,
-  When,
+  when,
 } from "../parts.ts";
 import { linkTo, type Route } from "../route.ts";
 
@@ -51,13 +51,13 @@ const STATUSES = [
 ];
 
 const columns: readonly Column<OrderRow>[] = [
-  { title: "Order", cell: ({ number }) => h(OrderLink, { number }) },
-  { title: "Status", cell: ({ status }) => h(Badge, { word: status }) },
-  { title: "Goods", cell: ({ fulfillment_status }) => h(Badge, { word: fulfillment_status }) },
-  { title: "Waits for", cell: ({ waits_for }) => waits_for === null ? "–" : words(waits_for) },
-  { title: "Customer", cell: ({ customer_name, email }) => customer_name ?? email ?? "–" },
+  { title: "Order", cell: ({ number }) => orderLink(number) },
+  { title: "Status", cell: ({ status }) => badge(status) },
+  { title: "Goods", cell: ({ fulfillment_status }) => badge(fulfillment_status) },
+  { title: "Waits for", cell: ({ waits_for }) => waits_for === null ? null : words(waits_for) },
+  { title: "Customer", cell: ({ customer_name, email }) => customer_name ?? email ?? null },
   { title: "Total", cell: (row) => money(row.amount_total, row.currency), numeric: true },
-  { title: "Created", cell: ({ created_at }) => h(When, { at: created_at }) },
+  { title: "Created", cell: ({ created_at }) => when(created_at) },
 ];
 
 /** A table of orders. */

@@ -6,18 +6,18 @@ import { Chart } from "../chart.ts";
 import { words } from "../format.ts";
 import { useDesk, useLive, useNow } from "../live.ts";
 import {
-  Badge,
+  badge,
   type Column,
   Facts,
   go,
-  OrderLink,
+  longText,
+  orderLink,
   pageOf,
   Pages,
   rangeOf,
   Section,
   Table,
-  Text,
-  When,
+  when,
 } from "../parts.ts";
 import { linkTo, type Route } from "../route.ts";
 import { carried, todayIn } from "../series.ts";
@@ -116,12 +116,12 @@ export function StockPage({ route }: { route: Route }): ComponentChildren {
 }
 
 const moveColumns: readonly Column<Move>[] = [
-  { title: "When", cell: ({ created_at }) => h(When, { at: created_at }) },
+  { title: "When", cell: ({ created_at }) => when(created_at) },
   { title: "Change", cell: ({ change }) => change > 0 ? `+${change}` : String(change), numeric: true },
   { title: "Why", cell: ({ kind }) => words(kind) },
-  { title: "Order", cell: ({ orders }) => h(OrderLink, { number: orders?.number ?? null }) },
-  { title: "Who", cell: ({ actor }) => h(Text, { text: actor }) },
-  { title: "Note", cell: ({ note }) => h(Text, { text: note }) },
+  { title: "Order", cell: ({ orders }) => orderLink(orders?.number ?? null) },
+  { title: "Who", cell: ({ actor }) => longText(actor) },
+  { title: "Note", cell: ({ note }) => longText(note) },
 ];
 
 /** Moves of stock that are read of an article, the newest. */
@@ -169,7 +169,7 @@ export function ArticlePage({ route: { id } }: { route: Route }): ComponentChild
             ["Held by open checkouts", row.reserved],
             ["Sold and not come back", row.committed],
             ["Price", row.price_amount_text],
-            ["Shown", h(Badge, { word: row.on_sale ? "on sale" : "hidden" })],
+            ["Shown", badge(row.on_sale ? "on sale" : "hidden")],
           ],
         }),
         h("h2", null, "In the house, by day"),

@@ -5,19 +5,19 @@ import { rowsOf } from "../backend.ts";
 import { CommandButton } from "../command.ts";
 import { useDesk, useLive } from "../live.ts";
 import {
-  Badge,
+  badge,
   Choice,
-  Code,
+  code,
   type Column,
   Facts,
   go,
+  longText,
   pageOf,
   Pages,
   rangeOf,
   Section,
   Table,
-  Text,
-  When,
+  when,
 } from "../parts.ts";
 import { linkTo, type Route } from "../route.ts";
 
@@ -57,18 +57,18 @@ const STATUSES = ["processed", "ignored", "failed", "dead"];
 const columns: readonly Column<EventRow>[] = [
   { title: "Event", cell: ({ id }) => h("a", { href: linkTo("webhooks", id) }, h("code", null, id)) },
   { title: "Type", cell: ({ type }) => type },
-  { title: "Outcome", cell: ({ status }) => h(Badge, { word: status }) },
+  { title: "Outcome", cell: ({ status }) => badge(status) },
   { title: "Deliveries", cell: ({ delivery_count }) => delivery_count, numeric: true },
-  { title: "Received", cell: ({ received_at }) => h(When, { at: received_at }) },
-  { title: "Next try", cell: ({ next_attempt_at }) => h(When, { at: next_attempt_at }) },
-  { title: "Why", cell: ({ last_error, ignored_reason }) => h(Text, { text: last_error ?? ignored_reason }) },
+  { title: "Received", cell: ({ received_at }) => when(received_at) },
+  { title: "Next try", cell: ({ next_attempt_at }) => when(next_attempt_at) },
+  { title: "Why", cell: ({ last_error, ignored_reason }) => longText(last_error ?? ignored_reason) },
 ];
 
 const refusedColumns: readonly Column<Refused>[] = [
-  { title: "From", cell: ({ who }) => h(Code, { text: who }) },
+  { title: "From", cell: ({ who }) => code(who) },
   { title: "Why", cell: ({ detail }) => detail },
   { title: "Times", cell: ({ count }) => count, numeric: true },
-  { title: "Last", cell: ({ last_at }) => h(When, { at: last_at }) },
+  { title: "Last", cell: ({ last_at }) => when(last_at) },
 ];
 
 /** The log, narrowed by type and outcome. */
@@ -173,15 +173,15 @@ function Event({ event }: { event: WholeEvent }): ComponentChildren {
     h(Facts, {
       facts: [
         ["Type", event.type],
-        ["Outcome", h(Badge, { word: event.status })],
-        ["Why", h(Text, { text: event.last_error ?? event.ignored_reason })],
-        ["Happened", h(When, { at: event.stripe_created_at })],
-        ["Received", h(When, { at: event.received_at })],
+        ["Outcome", badge(event.status)],
+        ["Why", longText(event.last_error ?? event.ignored_reason)],
+        ["Happened", when(event.stripe_created_at)],
+        ["Received", when(event.received_at)],
         ["Deliveries", `${event.delivery_count}`],
         ["Tries", `${event.attempts}`],
-        ["Next try", h(When, { at: event.next_attempt_at })],
-        ["From", h(Code, { text: event.source_ip })],
-        ["API version", h(Code, { text: event.api_version })],
+        ["Next try", when(event.next_attempt_at)],
+        ["From", code(event.source_ip)],
+        ["API version", code(event.api_version)],
         ["Mode", event.livemode ? "live" : "test"],
       ],
     }),
