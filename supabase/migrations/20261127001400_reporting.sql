@@ -773,6 +773,8 @@ grant select (
 ) on private.jobs to authenticated, service_role;
 grant select (kind, description) on private.job_kinds to authenticated, service_role;
 
+create index notifications_created_at_idx on public.notifications (created_at desc);
+
 create view reporting.jobs with (security_invoker = true) as
 select j.id, j.kind, k.description as what_it_does, j.status,
   (

@@ -115,6 +115,8 @@ function draw(
     ticks: { show: false },
   };
   const day = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", timeZone: zone });
+  const step = (times[1] ?? 0) - (times[0] ?? 0);
+  const margin = lines.some((line) => line.bars === true) ? Math.max(step, 0) / 2 : 0;
   const bars = uPlot.paths.bars?.({ size: [0.7, 40] });
   return new uPlot(
     {
@@ -122,13 +124,18 @@ function draw(
       height: HEIGHT,
       legend: { show: false },
       cursor: { drag: { x: false, y: false } },
-      scales: { y: { range: (_plot, low, high) => [Math.min(0, low), high <= 0 ? 1 : high * 1.1] } },
+      scales: {
+        // Room for the whole of the first and the last bar.
+        x: { range: (_plot, low, high) => [low - margin, high + margin] },
+        y: { range: (_plot, low, high) => [Math.min(0, low), high <= 0 ? 1 : high * 1.1] },
+      },
       tzDate: (time) => uPlot.tzDate(new Date(time * 1000), zone),
       axes: [{
         ...axis,
         values: (_plot: uPlot, splits: number[]) => splits.map((time) => day.format(time * 1000)),
         incrs: [86_400, 2 * 86_400, 5 * 86_400, 10 * 86_400],
         space: 62,
+        size: 28,
       }, {
         ...axis,
         size: 74,
@@ -149,7 +156,8 @@ function draw(
         })),
       ],
     },
-    [times, ...lines.map(({ values }) => values)],
+    // A bar of nothing would still be a stroke.
+    [times, ...lines.map(({ values, bars }) => bars === true ? values.map((value) => value || null) : values)],
     element,
   );
 }

@@ -23,7 +23,7 @@ export async function factorRoute(request: Request, path: string, context: Conte
   if (id === undefined) return null;
   if (request.method === "POST" && action === "challenge") return await challenge(request, id, context);
   if (request.method === "POST" && action === "verify") return await verify(request, id, context);
-  if (request.method === "DELETE" && action === "") return await unenrol(request, id, context);
+  if (request.method === "DELETE" && action === "") return await removeFactor(request, id, context);
   return null;
 }
 
@@ -80,7 +80,7 @@ async function verify(request: Request, id: string, context: Context): Promise<R
   return Response.json(await strengthenSession(`${claims.session_id}`, context));
 }
 
-async function unenrol(request: Request, id: string, context: Context): Promise<Response> {
+async function removeFactor(request: Request, id: string, context: Context): Promise<Response> {
   const factor = await factorOf(request, id, context);
   await context.sql`delete from auth.mfa_factors where id = ${factor.id}`;
   return Response.json({ id: factor.id });

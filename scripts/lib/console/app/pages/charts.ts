@@ -66,7 +66,8 @@ function Money({ today, since }: { today: string; since: string }): ComponentChi
     title: "Money",
     live,
     children: (rows) => {
-      const kinds = [...new Map(rows.map((row) => [`${row.currency} ${row.livemode}`, row])).values()];
+      const kinds = [...Map.groupBy(rows, (row) => `${row.currency} ${row.livemode}`).values()]
+        .sort((a, b) => b.length - a.length).flatMap((own) => own.slice(0, 1));
       if (kinds.length === 0) return h("p", { class: "empty" }, "Nothing was paid in the last thirty days.");
       return kinds.map(({ currency, livemode }) =>
         h(

@@ -276,7 +276,7 @@ function Order({ order: { overview, advice, bill, lists, jobs } }: { order: Whol
 
 /** Through whom something happened; events of Stripe's lead to the log. */
 function Source({ source }: { source: string }): ComponentChildren {
-  const event = /\bevt_\w+/.exec(source)?.[0];
+  const event = /evt_\w+/.exec(source)?.[0];
   return event === undefined
     ? h("span", null, words(source))
     : h("a", { href: linkTo("webhooks", event) }, h("code", null, event));
