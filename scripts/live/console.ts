@@ -59,7 +59,9 @@ function listen(port: number, handle: (request: Request) => Promise<Response>) {
  */
 export function publicSettings({ name, values }: Pick<Source, "name" | "values">) {
   const apiUrl = values["SUPABASE_URL"]?.trim().replace(/\/+$/, "") ?? "";
-  if (!URL.canParse(apiUrl)) throw new TaskError(`${name} has no SUPABASE_URL: copy it from the dashboard, Connect`);
+  if (!URL.canParse(apiUrl)) {
+    throw new TaskError(`${name} has no SUPABASE_URL: copy it from the dashboard, Connect`);
+  }
   const publishableKey = firstKey(values["SUPABASE_PUBLISHABLE_KEYS"] ?? "");
   if (publishableKey === null) {
     throw new TaskError(

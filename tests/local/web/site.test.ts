@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { startWeb, type WebSite } from "../../../scripts/local/web/server.ts";
+import { nonEmpty } from "../../support/non_empty.ts";
 
 /** Ports 1 and 2 of the loopback interface answer nothing. */
 async function site(): Promise<WebSite & AsyncDisposable & { dir: string }> {
@@ -139,7 +140,7 @@ Deno.test("local site serves every module that the store and the console import"
     assert(seen.has(`${web.url}/${path}`), path);
   }
   const page = await get(`${web.url}/console`);
-  for (const [, name] of page.text.matchAll(/(?:src|href)="([^"]+)"/g)) {
+  for (const [, name] of nonEmpty([...page.text.matchAll(/(?:src|href)="([^"]+)"/g)])) {
     assert.equal((await get(web.url + name)).status, 200, name);
   }
 });

@@ -157,7 +157,10 @@ function draw(
       ],
     },
     // A bar of nothing would still be a stroke.
-    [times, ...lines.map(({ values, bars }) => bars === true ? values.map((value) => value || null) : values)],
+    [
+      times,
+      ...lines.map(({ values, bars }) => bars === true ? values.map((value) => value || null) : values),
+    ],
     element,
   );
 }

@@ -164,7 +164,7 @@ function Folded({ summary, text }: { summary: string; text: string }): Part {
 }
 
 /** Rows that a list shows at once. */
-export const PAGE_ROWS = 50;
+const PAGE_ROWS = 50;
 
 /** The rows of a page of a list, of which one more was read to know whether there are more. */
 export function Pages<T>({ rows, page, to, children }: {

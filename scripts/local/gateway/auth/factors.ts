@@ -17,7 +17,11 @@ interface Factor {
 }
 
 /** Answers `path`, what follows `/auth/v1/`, or null where it is about no factor. */
-export async function factorRoute(request: Request, path: string, context: Context): Promise<Response | null> {
+export async function factorRoute(
+  request: Request,
+  path: string,
+  context: Context,
+): Promise<Response | null> {
   if (request.method === "POST" && path === "factors") return await enrol(request, context);
   const [, id, action = ""] = /^factors\/([0-9a-f-]{36})(?:\/(challenge|verify))?$/.exec(path) ?? [];
   if (id === undefined) return null;
@@ -70,7 +74,11 @@ async function verify(request: Request, id: string, context: Context): Promise<R
       and created_at > now() - make_interval(mins => ${CHALLENGE_MINUTES})
     returning id`;
   if (open === undefined) {
-    throw new AuthError(422, "mfa_challenge_expired", "MFA challenge has expired, verify against another challenge");
+    throw new AuthError(
+      422,
+      "mfa_challenge_expired",
+      "MFA challenge has expired, verify against another challenge",
+    );
   }
   const step = Math.floor(Date.now() / 1000 / STEP_SECONDS);
   if (![step - 1, step, step + 1].some((at) => totpCode(factor.secret, at) === code)) {
