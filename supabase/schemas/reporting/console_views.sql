@@ -4,10 +4,7 @@
 create policy jobs_read on private.jobs for select to authenticated using ((select private.is_admin()));
 create policy job_kinds_read on private.job_kinds for select to authenticated
   using ((select private.is_admin()));
-grant select (
-  id, kind, payload, dedupe_key, status, run_at, attempts, max_attempts, last_error, created_at, finished_at
-) on private.jobs to authenticated, service_role;
-grant select (kind, description) on private.job_kinds to authenticated, service_role;
+grant select on private.jobs, private.job_kinds to authenticated, service_role;
 
 create index notifications_created_at_idx on public.notifications (created_at desc);
 
