@@ -884,6 +884,7 @@ comment on column reporting.stock_daily.on_hand is 'Pieces in the house and not 
 create view reporting.shop with (security_invoker = true) as
 select private.report_setting('shop_name') as name, private.report_setting('shop_time_zone') as time_zone,
   private.report_setting('shop_runbook_url') as runbook_url,
+  private.report_setting('low_stock_at')::integer as low_stock_at,
   (select count(*) from public.alerts a where a.status = 'open') as open_alerts,
   (select count(*) from private.jobs j where j.status = 'dead') as dead_jobs,
   (select count(*) from public.webhook_events e where e.status = 'dead') as dead_events
@@ -892,6 +893,7 @@ comment on view reporting.shop is 'The shop in one row; no row: who asks is not 
 comment on column reporting.shop.name is 'Setting shop_name.';
 comment on column reporting.shop.time_zone is 'Setting shop_time_zone, in which reports count days.';
 comment on column reporting.shop.runbook_url is 'Setting shop_runbook_url; null: not set.';
+comment on column reporting.shop.low_stock_at is 'Setting low_stock_at.';
 comment on column reporting.shop.open_alerts is 'Alerts that nobody looks at yet.';
 comment on column reporting.shop.dead_jobs is 'Jobs that were given up.';
 comment on column reporting.shop.dead_events is 'Events of Stripe''s that were given up.';

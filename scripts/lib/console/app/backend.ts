@@ -19,6 +19,7 @@ export interface Shop {
   name: string | null;
   time_zone: string;
   runbook_url: string | null;
+  low_stock_at: number;
   open_alerts: number;
   dead_jobs: number;
   dead_events: number;

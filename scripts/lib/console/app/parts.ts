@@ -181,9 +181,9 @@ export function Pages<T>({ rows, page, to, children }: {
     (more || page > 1) && h(
       "nav",
       { class: "pages", "aria-label": "Pages of this list" },
-      page > 1 && h("a", { href: to(page - 1), rel: "prev" }, "← Newer"),
+      page > 1 && h("a", { href: to(page - 1), rel: "prev" }, "← Back"),
       h("span", null, `Page ${page}`),
-      more && h("a", { href: to(page + 1), rel: "next" }, "Older →"),
+      more && h("a", { href: to(page + 1), rel: "next" }, "More →"),
     ),
   );
 }

@@ -48,9 +48,10 @@ interface Move {
 
 const COLUMNS = "sku, name, size, color, on_hand, reserved, available, committed, price_amount_text, on_sale";
 
-/** What sells no more is bad news, what is nearly gone a warning. */
+/** What sells no more is bad news, what runs out (setting low_stock_at) a warning. */
 function Left({ row: { available } }: { row: StockRow }): ComponentChildren {
-  const tone = available <= 0 ? "bad" : available <= 3 ? "warn" : "plain";
+  const { shop } = useDesk();
+  const tone = available <= 0 ? "bad" : available <= shop.low_stock_at ? "warn" : "plain";
   return h("span", { class: `badge ${tone}` }, available <= 0 ? "sold out" : String(available));
 }
 
@@ -75,9 +76,9 @@ export function StockPage({ route }: { route: Route }): ComponentChildren {
   const page = pageOf(route.filters);
   const live = useLive(JSON.stringify(route.filters), () => {
     const all = backend.from("reporting.inventory_position").select(COLUMNS);
-    const some = q === ""
-      ? all
-      : all.ilike(/^[\w.-]+$/.test(q) && q.includes("-") ? "sku" : "name", `%${q}%`);
+    // Of the text nothing is a pattern, nor a part of the query.
+    const like = `"%${q.replaceAll(/[%*,"\\]/g, "")}%"`;
+    const some = q === "" ? all : all.or(`sku.ilike.${like},name.ilike.${like}`);
     return rowsOf<StockRow>(some.order("sku").range(...rangeOf(page)));
   });
   const to = (filters: Record<string, string>) => linkTo("stock", "", { q, ...filters });
