@@ -90,6 +90,9 @@ test("console: an article is found by a part of its SKU or name, with its stock 
   await cells.getByRole("link").first().click();
   await page.getByRole("img", { name: /^Chart: SHIRT-OXF\S+ in the house/ }).waitFor();
   await page.locator("canvas").waitFor();
+  await page.getByText("Figures").click();
+  await page.getByRole("table", { name: /in the house$/ }).getByRole("cell", { name: /^\d{4}-/ }).first()
+    .waitFor();
 });
 
 test("console: a dead job is redriven once it is confirmed, in the name of who did it", async () => {
@@ -211,7 +214,7 @@ async function places(): Promise<string[]> {
     "runbook/review",
     "disputes",
     "mails",
-    "stock",
+    "stock?q=shirt",
     "stock/SHIRT-OXF-BLU-M",
     "charts",
     "nowhere",

@@ -1,7 +1,7 @@
 /** A chart, and its figures as a table for whoever cannot see it. */
 /// <reference lib="dom" />
 import { type ComponentChildren, h } from "preact";
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import uPlot from "uplot";
 import { Table } from "./parts.ts";
 
@@ -24,17 +24,20 @@ export interface ChartData {
   lines: Line[];
 }
 
-const HEIGHT = 220;
-
-/** Draws it as wide as there is room, in the colours of the page, anew when the figures or the colours change. */
-export function Chart({ title, data, show, stepNames }: {
+interface Shown {
   title: string;
   data: ChartData;
   /** A figure as people read it. */
   show(value: number): string;
   /** How a time is written in the table: by the day, or by the hour. */
   stepNames(time: number): string;
-}): ComponentChildren {
+}
+
+const HEIGHT = 220;
+
+/** Draws it as wide as there is room, in the colours of the page, anew when the figures or the colours change. */
+export function Chart({ title, data, show, stepNames }: Shown): ComponentChildren {
+  const [open, setOpen] = useState(false);
   const place = useRef<HTMLDivElement>(null);
   const figures = JSON.stringify(data);
   useEffect(() => {
@@ -79,27 +82,33 @@ export function Chart({ title, data, show, stepNames }: {
     }),
     h(
       "details",
-      null,
+      { onToggle: (event: Event) => setOpen((event.currentTarget as HTMLDetailsElement).open) },
       h("summary", null, "Figures"),
-      h(Table<number>, {
-        label: title,
-        columns: [
-          { title: "When", cell: (at) => stepNames(data.times[at] ?? 0) },
-          ...data.lines.map(({ label, values }) => ({
-            title: label,
-            numeric: true,
-            cell: (at: number) => {
-              const value = values[at];
-              return value === null || value === undefined ? "–" : show(value);
-            },
-          })),
-        ],
-        rows: data.times.map((_, at) => data.times.length - 1 - at),
-        empty: "None.",
-        rowKey: (at) => at,
-      }),
+      // Hundreds of rows that as a rule nobody asks for.
+      open && h(Figures, { title, data, show, stepNames }),
     ),
   );
+}
+
+/** The figures, the newest first. */
+function Figures({ title, data, show, stepNames }: Shown): ComponentChildren {
+  return h(Table<number>, {
+    label: title,
+    columns: [
+      { title: "When", cell: (at) => stepNames(data.times[at] ?? 0) },
+      ...data.lines.map(({ label, values }) => ({
+        title: label,
+        numeric: true,
+        cell: (at: number) => {
+          const value = values[at];
+          return value === null || value === undefined ? null : show(value);
+        },
+      })),
+    ],
+    rows: data.times.map((_, at) => data.times.length - 1 - at),
+    empty: "None.",
+    rowKey: (at) => at,
+  });
 }
 
 function draw(
