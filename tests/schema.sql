@@ -228,6 +228,8 @@ comment on column private.job_kinds.backoff_base_seconds is 'Null: setting event
 comment on column private.job_kinds.retention is 'How long finished jobs are kept. Null: always, because settling again must find that the effect was queued before.';
 row level security on private.job_kinds;
 policy job_kinds_read on private.job_kinds as permissive for select to authenticated using (( SELECT private.is_admin() AS is_admin));
+grant select on table private.job_kinds to authenticated;
+grant select on table private.job_kinds to service_role;
 
 
 table private.jobs (
@@ -262,11 +264,14 @@ CREATE INDEX jobs_expire_session_idx ON private.jobs USING btree (((payload ->> 
 CREATE INDEX jobs_finished_idx ON private.jobs USING btree (kind, finished_at) WHERE (status = ANY (ARRAY['done'::text, 'discarded'::text]));
 CREATE INDEX jobs_notification_idx ON private.jobs USING btree (((payload ->> 'notification_id'::text))) WHERE (kind = 'send_mail'::text);
 CREATE INDEX jobs_queued_idx ON private.jobs USING btree (priority, run_at, id) WHERE ((status = 'queued'::text) AND (lost_leases = 0));
+CREATE INDEX jobs_queued_mails_idx ON private.jobs USING btree (priority, run_at, id) WHERE ((status = 'queued'::text) AND (lost_leases = 0) AND (kind = 'send_mail'::text));
 CREATE INDEX jobs_refund_payment_idx ON private.jobs USING btree (((payload ->> 'payment_id'::text))) WHERE (kind = 'refund_payment'::text);
 CREATE INDEX jobs_running_idx ON private.jobs USING btree (leased_until) WHERE (status = 'running'::text);
 CREATE INDEX jobs_suspect_idx ON private.jobs USING btree (run_at, id) WHERE ((status = 'queued'::text) AND (lost_leases > 0));
 row level security on private.jobs;
 policy jobs_read on private.jobs as permissive for select to authenticated using (( SELECT private.is_admin() AS is_admin));
+grant select on table private.jobs to authenticated;
+grant select on table private.jobs to service_role;
 
 
 table private.order_pages (
@@ -1940,6 +1945,7 @@ view reporting.shop with (security_invoker=true) (
   name text,
   time_zone text,
   runbook_url text,
+  low_stock_at integer,
   open_alerts bigint,
   dead_jobs bigint,
   dead_events bigint
@@ -2403,6 +2409,14 @@ CREATE OR REPLACE FUNCTION private.confirmed_email(p_order_id uuid)
 comment on function private.confirmed_email(p_order_id uuid) is 'The address that was confirmed on the latest payment page of an order, or null. Before the money too: who hears of a debit that failed is known from the page where it was ordered.';
 
 
+CREATE OR REPLACE FUNCTION private.confirmed_fraud(p_livemode boolean)
+ RETURNS TABLE(order_id uuid, since timestamp with time zone)
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.confirmed_fraud(p_livemode boolean) is 'Orders whose cardholder, or whose bank, says that it was not them, in the last retention_signal_days: disputed as fraudulent, and neither won nor closed as a mere inquiry, or reported by an early fraud warning that staff have not released.';
+
+
 CREATE OR REPLACE FUNCTION private.correct_parcel(p_command_id uuid, s shipments, p_carrier text, p_tracking_number text)
  RETURNS void
  LANGUAGE plpgsql
@@ -2653,7 +2667,7 @@ CREATE OR REPLACE FUNCTION private.export_of_person(p_email text)
  LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
-comment on function private.export_of_person(p_email text) is 'All that is stored of a person under an e-mail address, as far as the caller may read it: { email, customers, orders: [{ …, items, shipments, returns, payments, attempts, refunds, disputes, signs_of_fraud, payment_pages, consents, mails, commands }] }.';
+comment on function private.export_of_person(p_email text) is 'All that is stored of a person under an e-mail address, as far as the caller may read it: { email, customers, orders: [{ …, items, shipments, returns, payments, attempts, refunds, disputes, signs_of_fraud, payment_pages, consents, mails, commands }], mail_suppressions: [{ reason, since }] }.';
 grant execute on function private.export_of_person(p_email text) to authenticated;
 grant execute on function private.export_of_person(p_email text) to service_role;
 
@@ -3509,11 +3523,11 @@ CREATE OR REPLACE FUNCTION private.phone_pattern(p_phone text)
 comment on function private.phone_pattern(p_phone text) is 'A regular expression that finds a phone number however it is spaced. Null: too short to be one.';
 
 
-CREATE OR REPLACE FUNCTION private.pick_jobs(p_limit integer)
+CREATE OR REPLACE FUNCTION private.pick_jobs(p_limit integer, p_mails integer)
  RETURNS bigint[]
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.pick_jobs(p_limit integer) is 'Locks up to p_limit due jobs, most urgent first; or the one job that was in hand when its worker died, alone, when nothing else is due or it has waited long enough.';
+comment on function private.pick_jobs(p_limit integer, p_mails integer) is 'Locks up to p_limit due jobs, up to p_mails of them mails (null: any number), most urgent first; or the one job that was in hand when its worker died, alone, when nothing else is due or it has waited long enough.';
 
 
 CREATE OR REPLACE FUNCTION private.pick_probes(p_lease_seconds integer)
@@ -3879,6 +3893,14 @@ CREATE OR REPLACE FUNCTION private.refundable_amount(p_payment_id text, p_except
  STABLE
  SET search_path TO '';
 comment on function private.refundable_amount(p_payment_id text, p_except text) is 'Minor units of a payment that can still be refunded; what is asked for and can still run counts as given back, except the request p_except. Call with the order locked.';
+
+
+CREATE OR REPLACE FUNCTION private.refunded_items(p_refund_id text)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.refunded_items(p_refund_id text) is 'The pieces whose money a refund gives back: [{ name, quantity }]. Null for a refund of an amount alone.';
 
 
 CREATE OR REPLACE FUNCTION private.refunded_pieces(p_order_item_id uuid, OUT given integer, OUT made integer)
@@ -4552,6 +4574,16 @@ CREATE OR REPLACE FUNCTION private.superseded_sessions(p_key text, p_user_id uui
 comment on function private.superseded_sessions(p_key text, p_user_id uuid, p_session_id text, p_livemode boolean) is 'Open payment pages of a shopper that a checkout with this key takes the place of, or null.';
 
 
+CREATE OR REPLACE FUNCTION private.suppressions_of(p_email text)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO '';
+comment on function private.suppressions_of(p_email text) is 'Why an address gets no mails, or no reminders: [{ reason, since }]. With its owner''s rights, since nobody else may compute what an address is kept under; null to who is not staff.';
+grant execute on function private.suppressions_of(p_email text) to authenticated;
+grant execute on function private.suppressions_of(p_email text) to service_role;
+
+
 CREATE OR REPLACE FUNCTION private.take_announced(p_return_id uuid, p_order_item_id uuid, p_quantity integer, p_restock boolean, p_free_only boolean)
  RETURNS integer
  LANGUAGE plpgsql
@@ -4956,13 +4988,13 @@ comment on function public.check_settled_orders(p_limit integer) is 'Checks up t
 grant execute on function public.check_settled_orders(p_limit integer) to service_role;
 
 
-CREATE OR REPLACE FUNCTION public.claim_jobs(p_worker text, p_limit integer, p_lease_seconds integer)
+CREATE OR REPLACE FUNCTION public.claim_jobs(p_worker text, p_limit integer, p_lease_seconds integer, p_mails integer DEFAULT NULL::integer)
  RETURNS TABLE(id bigint, kind text, payload jsonb, attempts integer, max_attempts integer, lease_id uuid, created_at timestamp with time zone)
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.claim_jobs(p_worker text, p_limit integer, p_lease_seconds integer) is 'Leases up to p_limit due jobs to p_worker for p_lease_seconds; fewer does not mean that nothing is left, none does. Rows locked by another worker are skipped, jobs whose lease ran out are due again, jobs of a provider that is down wait.';
-grant execute on function public.claim_jobs(p_worker text, p_limit integer, p_lease_seconds integer) to service_role;
+comment on function public.claim_jobs(p_worker text, p_limit integer, p_lease_seconds integer, p_mails integer) is 'Leases up to p_limit due jobs to p_worker for p_lease_seconds; fewer does not mean that nothing is left, none does. Rows locked by another worker are skipped, jobs whose lease ran out are due again, jobs of a provider that is down wait. p_mails: at most so many mails to customers, for a provider that takes only so many a second; null, any number. The rest is left to others, so that a burst of mails holds up nothing.';
+grant execute on function public.claim_jobs(p_worker text, p_limit integer, p_lease_seconds integer, p_mails integer) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.close_return(p_return_id uuid, p_note text DEFAULT NULL::text, p_dry_run boolean DEFAULT false, p_command_id uuid DEFAULT NULL::uuid)
@@ -5084,6 +5116,15 @@ comment on function public.get_dispute_evidence(p_dispute_id text) is 'A dispute
 grant execute on function public.get_dispute_evidence(p_dispute_id text) to service_role;
 
 
+CREATE OR REPLACE FUNCTION public.get_fraud_values(p_livemode boolean)
+ RETURNS TABLE(item_type text, value text)
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO '';
+comment on function public.get_fraud_values(p_livemode boolean) is 'What confirmed fraud was done with, for Radar''s value lists: addresses, networks'' addresses and fingerprints of cards, under Stripe''s names of their types. What was erased or has been cleared is gone from it.';
+grant execute on function public.get_fraud_values(p_livemode boolean) to service_role;
+
+
 CREATE OR REPLACE FUNCTION public.get_health()
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -5107,7 +5148,7 @@ CREATE OR REPLACE FUNCTION public.get_notification(p_notification_id uuid)
  LANGUAGE sql
  STABLE SECURITY DEFINER
  SET search_path TO '';
-comment on function public.get_notification(p_notification_id uuid) is 'A mail with all that its template shows, or null. recipient null: no address is known yet; suppression: why it must not go there, or null.';
+comment on function public.get_notification(p_notification_id uuid) is 'A mail with all that its template shows, or null. recipient null: no address is known yet; suppression: why it must not go there, or null. A mail about a refund names its pieces in data.items, as they are known when it is sent: a refund of the dashboard may have been assigned to lines since.';
 grant execute on function public.get_notification(p_notification_id uuid) to service_role;
 
 

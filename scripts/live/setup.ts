@@ -5,6 +5,7 @@
 import { createStripe, stripeErrorOf } from "../../supabase/functions/_shared/stripe/client.ts";
 import { exposedSchemas } from "./setup/exposed_schemas.ts";
 import { functions } from "./setup/functions.ts";
+import { mailWebhook } from "./setup/mail_webhook.ts";
 import { migrations } from "./setup/migrations.ts";
 import { masked, readProject, SetupError } from "./setup/project.ts";
 import { schedule } from "./setup/schedule.ts";
@@ -17,12 +18,14 @@ import { runTask } from "../lib/task.ts";
 const usage = `deno task setup [--dry-run] [--env .env]
 
   --dry-run   print what would change and change nothing
-  --env       the functions' environment, and SUPABASE_ACCESS_TOKEN, SUPABASE_DB_URL or SUPABASE_DB_PASSWORD`;
+  --env       the functions' environment, and SUPABASE_ACCESS_TOKEN, SUPABASE_DB_URL or
+              SUPABASE_DB_PASSWORD, RESEND_SETUP_API_KEY`;
 
 /** Tables before functions, the signing secret before the secrets, everything before somebody calls. */
 const steps: SetupStep[] = [
   migrations,
   webhookEndpoint,
+  mailWebhook,
   secrets,
   functions,
   surplusEndpoints,
@@ -76,7 +79,7 @@ export async function setUp(context: SetupContext, { dryRun }: { dryRun: boolean
     return 0;
   }
   for (const { step, plan } of plans) {
-    // The endpoint's secret is born while the plan is carried out, so the secrets look again.
+    // The endpoints' secrets are born while the plan is carried out, so the secrets look again.
     if (plan.changes.length === 0 && step !== secrets) continue;
     try {
       await plan.apply();

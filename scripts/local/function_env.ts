@@ -37,6 +37,7 @@ export function defaultFunctionEnv(keys: StackKeys, urls: PartUrls): Record<stri
     SITE_URL: `${urls.web}/store`,
     SHIPPING_COUNTRIES: "US,CA,GB",
     LINK_SIGNING_SECRET: keys.link_signing_secret,
+    MAIL_PER_SECOND: "100",
     RESEND_API_KEY: keys.resend_api_key,
     RESEND_API_BASE: `${urls.web}/resend`,
     RESEND_WEBHOOK_SECRETS: keys.resend_webhook_secret,

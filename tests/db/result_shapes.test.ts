@@ -301,7 +301,7 @@ Deno.test("the shapes of the queue, the limits and the figures", async () => {
   await sql`select private.enqueue_job('purge', 'shape', '{}', now(), 1)`;
   assert.ok(await rpc.countJobs() > 0);
   assert.equal(typeof await rpc.checkSettledOrders(1), "boolean");
-  const jobs = await rpc.claimJobs("shape", 1, 60);
+  const jobs = await rpc.claimJobs("shape", 1, 60, 1);
   assert.equal(jobs.length, 1);
   for (const job of jobs) {
     check<Job>(job, {

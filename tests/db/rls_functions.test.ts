@@ -35,7 +35,8 @@ const staffCommands = [
 ];
 /**
  * Functions outside the API that signed-in callers may run: policies, commands and the views of schema reporting call
- * them. All but is_admin(), report_setting() and shown_available() run with the caller's own rights.
+ * them. All but is_admin(), suppressions_of(), report_setting() and
+ * shown_available() run with the caller's own rights.
  */
 const privateForAuthenticated = [
   "is_admin",
@@ -46,6 +47,7 @@ const privateForAuthenticated = [
   "mask_cards",
   "is_card_number",
   "export_of_person",
+  "suppressions_of",
   "hold_reasons",
   "refund_overtaken_by",
   "refund_is_owed",
@@ -72,6 +74,7 @@ const privateForAnonymous = ["is_admin", "shown_available"];
  */
 const privateDoors = [
   "is_admin",
+  "suppressions_of",
   "mask_command",
   "note_unsealed",
   "on_email_changed",

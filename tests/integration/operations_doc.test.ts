@@ -2,18 +2,21 @@ import assert from "node:assert/strict";
 import { createTestDatabase } from "../../scripts/local/test_database.ts";
 import { nonEmpty } from "../support/non_empty.ts";
 
-Deno.test("docs/operations.md: every SQL statement runs", async () => {
-  const page = await Deno.readTextFile(new URL("../../docs/operations.md", import.meta.url));
-  const statements = [...page.matchAll(/^```sql\n([\s\S]*?)^```$/gm)].map(([, sql]) => sql ?? "");
-  assert(statements.length > 0);
-  await using database = await createTestDatabase("seeded");
-  for (const statement of statements) {
-    await assert.doesNotReject(async () => await database.sql.unsafe(statement), statement);
-  }
-});
+for (const name of ["operations.md", "going-live.md", "upgrading.md"]) {
+  Deno.test(`docs/${name}: every SQL statement runs`, async () => {
+    const page = await Deno.readTextFile(new URL(`../../docs/${name}`, import.meta.url));
+    const statements = [...page.matchAll(/^ *```sql\n([\s\S]*?)^ *```$/gm)].map(([, sql]) => sql ?? "");
+    assert(statements.length > 0);
+    await using database = await createTestDatabase("seeded");
+    for (const statement of statements) {
+      await assert.doesNotReject(async () => await database.sql.unsafe(statement), statement);
+    }
+  });
+}
 
-Deno.test("docs/operations.md and docs/runbook.md name only tasks and variables that exist", async () => {
-  const pages = ["operations.md", "runbook.md"].map((name) => new URL(`../../docs/${name}`, import.meta.url));
+Deno.test("documents for those who run the shop name only tasks and variables that exist", async () => {
+  const pages = ["operations.md", "runbook.md", "going-live.md", "upgrading.md", "radar.md"]
+    .map((name) => new URL(`../../docs/${name}`, import.meta.url));
   const page = (await Promise.all(pages.map((url) => Deno.readTextFile(url)))).join("\n");
   const { tasks } = JSON.parse(await Deno.readTextFile(new URL("../../deno.json", import.meta.url)));
   const { environmentVariables } = await import("../../supabase/functions/_shared/env.ts");

@@ -39,7 +39,7 @@ let stripe: Stripe;
 let api: ManagementApi;
 
 Deno.test.beforeAll(async () => {
-  [stack, api] = await Promise.all([testStack(), startManagementApi()]);
+  [stack, api] = await Promise.all([testStack({ web: true }), startManagementApi()]);
   stripe = createStripe({
     stripeSecretKey: stack.stripe_secret_key,
     stripeApiBase: new URL(stack.stripe_url),
@@ -124,6 +124,7 @@ Deno.test({
     assert.equal(code, 0, output);
     assert.match(output, /migrations:\n {2}push \d{14}_schedule\.sql\nwebhook endpoint:/);
     assert.match(output, /create http.*stripe-webhook with API version/);
+    assert.match(output, /create http.*mail-webhook at Resend with 5 events/);
     assert.match(output, /set STRIPE_SECRET_KEY/);
     assert.match(output, /deploy stripe-webhook/);
     assert.match(output, /have pg_cron call .*retry-jobs every minute/);
@@ -150,6 +151,7 @@ Deno.test({
     assert.equal(values["STRIPE_WEBHOOK_SECRETS"], stack.stripe_webhook_secret);
     assert.match(await Deno.readTextFile(envFile), /^# The shop's secrets\n/);
     assert.equal(api.secrets.get("STRIPE_WEBHOOK_SECRETS"), stack.stripe_webhook_secret);
+    assert.match(api.secrets.get("RESEND_WEBHOOK_SECRETS") ?? "", /^whsec_[^,]+,whsec_[^,]+$/);
     assert.equal(api.secrets.get("EMAIL_FROM"), `O'Neill "Shop" $HOME <orders@example.com>`);
     assert.ok(nonEmpty(api.secrets.keys()).every((name) => !name.startsWith("SUPABASE_")));
 
@@ -178,6 +180,7 @@ Deno.test({
     const settled = [
       "migrations",
       "webhook endpoint",
+      "mail webhook",
       "secrets",
       "other endpoints at our address",
       "schedule",

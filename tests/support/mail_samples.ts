@@ -70,7 +70,7 @@ const data: Record<string, Notification["data"]> = {
     more_to_come: true,
     items: [{ name: "Oxford shirt – White, M", quantity: 1 }],
   },
-  refund_issued: { amount: 12_900 },
+  refund_issued: { amount: 12_900, items: [{ name: "Oxford shirt – White, M", quantity: 1 }] },
   refund_settled: { amount: 12_900 },
   refund_failed: { amount: 12_900 },
 };

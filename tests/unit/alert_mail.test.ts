@@ -120,7 +120,7 @@ Deno.test("the digest says what happened, and nothing of a day without anything"
   });
   assert.equal(message?.content.subject, "Example Outfitters: November 26, 2026");
   assert.deepEqual(message?.content.facts, [
-    { name: "Orders paid", value: "2 × ¥500, 1 × $129.00" },
+    { name: "Orders paid", value: "2 (¥500), 1 ($129.00)" },
     { name: "Orders that need a person", value: "dispute_open (2), refund_failed (1)" },
     // The shop's clock, not UTC's.
     { name: "Disputes to answer", value: "T-1 ($1.00, December 2, 2026)" },

@@ -76,6 +76,7 @@ const malformed: Record<string, string> = {
   CHECKOUT_TURNSTILE_SECRET: "a value-under-test",
   CHECKOUT_TURNSTILE_URL: "value-under-test",
   CHECKOUT_RATE_LIMIT: "value-under-test",
+  MAIL_PER_SECOND: "value-under-test",
   VELOCITY_MODE: "value-under-test",
   UPSTASH_REDIS_REST_URL: "value-under-test",
   MAIL_PROVIDER: "value-under-test",

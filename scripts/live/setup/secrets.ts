@@ -19,7 +19,7 @@ export const secrets: SetupStep = {
         if (emptied.length > 0) {
           await supabase(["secrets", "unset", ...emptied, "--yes", projectTarget(project)]);
         }
-        // Asked again: a new endpoint has brought its signing secret meanwhile.
+        // Asked again: new endpoints have brought their signing secrets meanwhile.
         const names = await differingSecrets(project.values, deployed);
         if (names.length === 0) return;
         const text = names.map((name) => envLine(name, project.values[name]?.trim() ?? "")).join("\n") + "\n";

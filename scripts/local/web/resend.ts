@@ -134,11 +134,17 @@ async function sha256(text: string): Promise<string> {
   return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-function authenticate(request: Request): void {
+/** A key whose name says so may only send, as keys with "sending access" at Resend. */
+const SENDING_ONLY = "re_sending_";
+
+function authenticate(request: Request, path: string): void {
   const header = request.headers.get("authorization") ?? "";
   const key = /^Bearer\s+(\S+)$/i.exec(header)?.[1];
   if (key === undefined) throw new ResendError(401, "missing_api_key", "Missing API Key");
   if (!key.startsWith("re_")) throw new ResendError(403, "invalid_api_key", "API key is invalid");
+  if (key.startsWith(SENDING_ONLY) && path !== "/emails") {
+    throw new ResendError(401, "restricted_api_key", "This API key is restricted to only send emails");
+  }
 }
 
 async function send(request: Request, mails: MailStore, report: (mail: Mail) => void): Promise<Response> {
@@ -171,6 +177,67 @@ function retrieve(mail: Mail): Response {
   return jsonResponse({ object: "email", ...rest, last_event: last.slice("email.".length) });
 }
 
+interface Webhook {
+  id: string;
+  object: "webhook";
+  endpoint: string;
+  created_at: string;
+  status: string;
+  events: string[];
+  signing_secret: string;
+}
+
+/** What may be done with webhooks (https://resend.com/docs/api-reference/webhooks); null: not one of these. */
+async function webhookAnswer(
+  request: Request,
+  path: string,
+  webhooks: Map<string, Webhook>,
+): Promise<Response | null> {
+  const id = /^\/webhooks(?:\/([0-9a-f-]{36}))?$/.exec(path);
+  if (id === null) return null;
+  const known = id[1] === undefined ? undefined : webhooks.get(id[1]);
+  if (id[1] !== undefined && known === undefined) {
+    throw new ResendError(404, "not_found", "Webhook not found");
+  }
+  if (request.method === "GET") {
+    if (known !== undefined) return jsonResponse(known);
+    const data = [...webhooks.values()].map(({ object: _object, signing_secret: _secret, ...shown }) =>
+      shown
+    );
+    return jsonResponse({ object: "list", has_more: false, data });
+  }
+  const body = parseBody(await request.text());
+  if (request.method === "POST" && known === undefined) {
+    const webhook: Webhook = {
+      id: crypto.randomUUID(),
+      object: "webhook",
+      endpoint: requiredText(body, "endpoint"),
+      created_at: new Date().toISOString(),
+      status: "enabled",
+      events: eventNames(body),
+      signing_secret: `whsec_${crypto.getRandomValues(new Uint8Array(24)).toBase64()}`,
+    };
+    webhooks.set(webhook.id, webhook);
+    return jsonResponse({ object: "webhook", id: webhook.id, signing_secret: webhook.signing_secret }, 201);
+  }
+  if (request.method === "PATCH" && known !== undefined) {
+    known.endpoint = optionalText(body, "endpoint") ?? known.endpoint;
+    if (body.events !== undefined) known.events = eventNames(body);
+    known.status = optionalText(body, "status") ?? known.status;
+    return jsonResponse({ object: "webhook", id: known.id });
+  }
+  return null;
+}
+
+function eventNames({ events }: Record<string, unknown>): string[] {
+  if (
+    Array.isArray(events) && events.length > 0 && events.every((name) => /^email\.\w+$/.test(String(name)))
+  ) {
+    return events.map(String);
+  }
+  throw new ResendError(422, "validation_error", "The `events` field must name events.");
+}
+
 async function setFault(request: Request): Promise<Fault | null> {
   if (request.method === "DELETE") return null;
   const body = parseBody(await request.text());
@@ -183,12 +250,14 @@ async function setFault(request: Request): Promise<Fault | null> {
 }
 
 /**
- * Enough of Resend's API to send mail offline: `POST /resend/emails`, `GET /resend/emails/{id}`.
+ * Enough of Resend's API to send mail offline: `POST /resend/emails`, `GET /resend/emails/{id}`, and `/resend/webhooks`,
+ * which are kept and not called.
  * `report` is told of each mail that was accepted.
  * `POST /resend/_control/faults { status, times, retry_after? }` makes the next sends fail; `DELETE` clears it.
  */
 export function resendStandIn(mails: MailStore, report: (mail: Mail) => void = () => {}): Pages {
   let fault: Fault | null = null;
+  const webhooks = new Map<string, Webhook>();
 
   function injectedFault(): Response | null {
     if (fault === null) return null;
@@ -208,7 +277,7 @@ export function resendStandIn(mails: MailStore, report: (mail: Mail) => void = (
       fault = await setFault(request);
       return jsonResponse({ fault });
     }
-    authenticate(request);
+    authenticate(request, path);
     if (path === "/emails" && request.method === "POST") {
       return injectedFault() ?? await send(request, mails, report);
     }
@@ -218,6 +287,8 @@ export function resendStandIn(mails: MailStore, report: (mail: Mail) => void = (
       if (mail === undefined) throw new ResendError(404, "not_found", "Email not found");
       return retrieve(mail);
     }
+    const answered = await webhookAnswer(request, path, webhooks);
+    if (answered !== null) return answered;
     throw new ResendError(
       501,
       "not_supported",

@@ -58,6 +58,8 @@ export interface Env {
   velocityMode: Mode;
   upstash: { url: string; token: string } | null;
   mailProvider: "resend" | "postmark";
+  /** Mails to customers that may leave in a second. */
+  mailPerSecond: number;
   resend: { apiKey: string; apiBase: string } | null;
   postmark: { serverToken: string } | null;
   /** Of the webhook that tells what became of mails; none: nobody is believed. */
@@ -208,6 +210,7 @@ const schema = z.object({
     .optional(),
   UPSTASH_REDIS_REST_TOKEN: text("set the REST token of the Upstash database").optional(),
   MAIL_PROVIDER: choice(["resend", "postmark"], "resend"),
+  MAIL_PER_SECOND: wholeNumber(1, 1_000, 4),
   RESEND_API_KEY: text("set Resend's key (re_…), or leave it out")
     .regex(/^\S{8,}$/, { error: "set Resend's key (re_…), or leave it out" }).optional(),
   RESEND_API_BASE: webAddress("set an http(s) address, or leave it out").default("https://api.resend.com"),
@@ -355,6 +358,7 @@ function toEnv(values: Values): Env {
       ? null
       : { url: withoutSlash(upstashUrl), token: upstashToken },
     mailProvider: values.MAIL_PROVIDER,
+    mailPerSecond: values.MAIL_PER_SECOND,
     resend: values.RESEND_API_KEY === undefined
       ? null
       : { apiKey: values.RESEND_API_KEY, apiBase: withoutSlash(values.RESEND_API_BASE) },

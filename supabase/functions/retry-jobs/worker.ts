@@ -7,6 +7,7 @@ import { type JobContext, type Outcome, runJob } from "../_shared/jobs/mod.ts";
 import type { Logger } from "../_shared/log.ts";
 import type { Job } from "../_shared/database/jobs.ts";
 import { createFinisher, type Tally } from "./finisher.ts";
+import { createPace } from "./pace.ts";
 
 /** Jobs at a time: enough to hide the providers' latency, below Stripe's sandbox limit of 25 requests a second. */
 const lanes = 8;
@@ -24,19 +25,39 @@ const leaseSeconds = 160;
 
 export type Run = (job: Job, context: JobContext) => Promise<Outcome>;
 
-/** Queues what is due by the clock, then claims and runs up to `limit` jobs, or as many as one invocation may. */
-export async function work(limit: number, context: JobContext, run: Run = runJob): Promise<Tally> {
-  const { rpc, now, log } = context;
+/**
+ * Queues what is due by the clock, then claims and runs up to `limit` jobs, or as many as one invocation may. Mails to
+ * customers leave at the rate that the provider takes them at; meanwhile the others run.
+ */
+export async function work(
+  limit: number,
+  context: JobContext,
+  run: Run = runJob,
+  wait: (ms: number) => Promise<unknown> = delay,
+): Promise<Tally> {
+  const { rpc, now, log, env } = context;
   const startedAt = now();
   const worker = crypto.randomUUID();
   const finisher = createFinisher(context);
   await heartbeat(context);
   const most = Math.min(limit, jobsMax);
+  const pace = createPace(env.mailPerSecond, now);
   let wanted = batchFirst;
+  /** The last claim took every mail that it might, so more may be waiting. */
+  let moreMails = false;
   while (finisher.tally.claimed < most && now() - startedAt < claimForMs) {
     const claimedAt = now();
-    const jobs = await claim(Math.min(wanted, most - finisher.tally.claimed));
-    if (jobs.length === 0) break;
+    const mails = pace.allowed();
+    const jobs = await claim(Math.min(wanted, most - finisher.tally.claimed), mails);
+    if (jobs === null) break;
+    const claimedMails = jobs.filter(({ kind }) => kind === "send_mail").length;
+    pace.take(claimedMails);
+    if (mails > 0) moreMails = claimedMails >= mails;
+    if (jobs.length === 0) {
+      if (!moreMails) break;
+      await wait(pace.msToNext());
+      continue;
+    }
     finisher.tally.claimed += jobs.length;
     await inLanes(jobs, Math.min(lanes, jobs.length), async (job) => {
       const late = now() - startedAt > startForMs;
@@ -48,14 +69,15 @@ export async function work(limit: number, context: JobContext, run: Run = runJob
   await finisher.drained();
   return finisher.tally;
 
-  async function claim(count: number): Promise<Job[]> {
+  /** Null when it failed after others had succeeded. */
+  async function claim(count: number, mails: number): Promise<Job[] | null> {
     try {
-      return await rpc.claimJobs(worker, count, leaseSeconds);
+      return await rpc.claimJobs(worker, count, leaseSeconds, mails);
     } catch (error) {
       await finisher.drained();
       if (finisher.tally.claimed === 0) throw error;
       log.error("jobs_not_claimed", { error });
-      return [];
+      return null;
     }
   }
 }
@@ -75,6 +97,10 @@ async function runOne(job: Job, run: Run, context: JobContext): Promise<Outcome>
   const outcome = await run(job, { ...context, log });
   report(log, outcome, context.now() - startedAt);
   return outcome;
+}
+
+function delay(ms: number): Promise<void> {
+  return new Promise((wake) => setTimeout(wake, ms));
 }
 
 function released(now: number): Outcome {

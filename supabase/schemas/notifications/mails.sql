@@ -82,6 +82,26 @@ comment on function private.mail_order(public.orders) is
   'What mails show of an order. Names and prices are those of the order; pictures are the catalogue''s of '
   'today.';
 
+create function private.refunded_items(p_refund_id text) returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return (
+    select jsonb_agg(
+      jsonb_build_object('name', i.name, 'quantity', l.quantity) order by i.sku collate "C"
+    )
+    from public.refunds r
+    join public.refund_lines l on l.refund_id = r.id or l.request_id = r.request_id
+    join public.order_items i on i.id = l.order_item_id
+    where r.id = p_refund_id
+  );
+end;
+$$;
+comment on function private.refunded_items(text) is
+  'The pieces whose money a refund gives back: [{ name, quantity }]. Null for a refund of an amount alone.';
+
 create function public.get_notification(p_notification_id uuid) returns jsonb
 language sql
 stable
@@ -98,7 +118,11 @@ as $$
     'suppression', private.mail_suppression(n.template, r.recipient),
     'is_sent', n.sent_at is not null,
     'is_reminder', private.is_reminder(n.template),
-    'data', n.data,
+    'data', case
+      when n.data ? 'refund_id'
+      then n.data || jsonb_build_object('items', private.refunded_items(n.data ->> 'refund_id'))
+      else n.data
+    end,
     'problem', private.notification_problem(n, o),
     'order', private.mail_order(o),
     'shop', private.shop()
@@ -113,5 +137,6 @@ as $$
 $$;
 comment on function public.get_notification(uuid) is
   'A mail with all that its template shows, or null. recipient null: no address is known yet; suppression: '
-  'why it must not go there, or null.';
+  'why it must not go there, or null. A mail about a refund names its pieces in data.items, as they are '
+  'known when it is sent: a refund of the dashboard may have been assigned to lines since.';
 grant execute on function public.get_notification(uuid) to service_role;

@@ -84,7 +84,7 @@ comment on function private.pick_probes(integer) is
   'For each provider whose breaker has been open long enough: one due job, locked, to find out whether it '
   'answers again.';
 
-create function private.pick_jobs(p_limit integer) returns bigint[]
+create function private.pick_jobs(p_limit integer, p_mails integer) returns bigint[]
 language plpgsql
 set search_path = ''
 as $$
@@ -109,11 +109,21 @@ begin
     return array[v_suspect];
   end if;
 
-  v_ids := array(
+  if p_mails is not null and not 'send_mail' = any (v_closed) then
+    v_ids := array(
+      select j.id from private.jobs j
+      where j.status = 'queued' and j.lost_leases = 0 and j.run_at <= now() and j.kind = 'send_mail'
+      order by j.priority, j.run_at, j.id
+      limit greatest(0, least(p_mails, p_limit))
+      for update skip locked
+    );
+    v_closed := v_closed || 'send_mail'::text;
+  end if;
+  v_ids := v_ids || array(
     select j.id from private.jobs j
     where j.status = 'queued' and j.lost_leases = 0 and j.run_at <= now() and not j.kind = any (v_closed)
     order by j.priority, j.run_at, j.id
-    limit p_limit
+    limit p_limit - cardinality(v_ids)
     for update skip locked
   );
   if cardinality(v_ids) = 0 and v_suspect is not null then
@@ -122,11 +132,17 @@ begin
   return v_ids;
 end;
 $$;
-comment on function private.pick_jobs(integer) is
-  'Locks up to p_limit due jobs, most urgent first; or the one job that was in hand when its worker died, '
-  'alone, when nothing else is due or it has waited long enough.';
+comment on function private.pick_jobs(integer, integer) is
+  'Locks up to p_limit due jobs, up to p_mails of them mails (null: any number), most urgent first; or the '
+  'one job that was in hand when its worker died, alone, when nothing else is due or it has waited long '
+  'enough.';
 
-create function public.claim_jobs(p_worker text, p_limit integer, p_lease_seconds integer)
+create function public.claim_jobs(
+  p_worker text,
+  p_limit integer,
+  p_lease_seconds integer,
+  p_mails integer default null
+)
 returns table (
   id bigint,
   kind text,
@@ -146,7 +162,7 @@ begin
   perform private.recover_jobs();
   v_ids := private.pick_probes(p_lease_seconds);
   if cardinality(v_ids) = 0 then
-    v_ids := private.pick_jobs(greatest(0, least(p_limit, 1000)));
+    v_ids := private.pick_jobs(greatest(0, least(p_limit, 1000)), p_mails);
   end if;
 
   return query with claimed as (
@@ -165,8 +181,10 @@ begin
   order by c.priority, c.run_at, c.id;
 end;
 $$;
-comment on function public.claim_jobs(text, integer, integer) is
+comment on function public.claim_jobs(text, integer, integer, integer) is
   'Leases up to p_limit due jobs to p_worker for p_lease_seconds; fewer does not mean that nothing is left, '
   'none does. Rows locked by another worker are skipped, jobs whose lease ran out are due again, jobs of a '
-  'provider that is down wait.';
-grant execute on function public.claim_jobs(text, integer, integer) to service_role;
+  'provider that is down wait. p_mails: at most so many mails to customers, for a provider that takes only '
+  'so many a second; null, any number. The rest is left to others, so that a burst of mails holds '
+  'up nothing.';
+grant execute on function public.claim_jobs(text, integer, integer, integer) to service_role;

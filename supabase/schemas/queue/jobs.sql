@@ -103,6 +103,8 @@ comment on column private.jobs.lost_leases is
 -- What waits is a small part of the table: claiming must not see what is finished.
 create index jobs_queued_idx on private.jobs (priority, run_at, id)
   where status = 'queued' and lost_leases = 0;
+create index jobs_queued_mails_idx on private.jobs (priority, run_at, id)
+  where status = 'queued' and lost_leases = 0 and kind = 'send_mail';
 create index jobs_suspect_idx on private.jobs (run_at, id) where status = 'queued' and lost_leases > 0;
 create index jobs_due_idx on private.jobs (run_at) where status = 'queued';
 create index jobs_running_idx on private.jobs (leased_until) where status = 'running';

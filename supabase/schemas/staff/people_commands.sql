@@ -24,6 +24,29 @@ comment on function private.run_erase_customer(uuid, jsonb) is
   'stripe_customers, events, texts }, problem? }; found false: nobody is known, and nothing was changed. '
   'SHINV: a dispute still needs the data.';
 
+create function private.suppressions_of(p_email text) returns jsonb
+language plpgsql
+stable
+security definer
+set search_path = ''
+as $$
+begin
+  if current_setting('role', true) in ('anon', 'authenticated') and not private.is_admin() then
+    return null;
+  end if;
+  return (
+    select coalesce(
+      jsonb_agg(jsonb_build_object('reason', m.reason, 'since', m.created_at) order by m.reason), '[]'
+    )
+    from public.mail_suppressions m where m.email_hmac = private.email_hmac(p_email)
+  );
+end;
+$$;
+comment on function private.suppressions_of(text) is
+  'Why an address gets no mails, or no reminders: [{ reason, since }]. With its owner''s rights, since '
+  'nobody else may compute what an address is kept under; null to who is not staff.';
+grant execute on function private.suppressions_of(text) to authenticated, service_role;
+
 create function private.export_of_person(p_email text) returns jsonb
 language plpgsql
 stable
@@ -74,14 +97,15 @@ begin
       where lower(o.email) = v_email or o.customer_id = any (v_customers)
         or o.id in (select s.order_id from public.checkout_sessions s where lower(s.email) = v_email)
         or o.id in (select n.order_id from public.notifications n where lower(n.recipient) = v_email)
-    )
+    ),
+    'mail_suppressions', private.suppressions_of(v_email)
   );
 end;
 $$;
 comment on function private.export_of_person(text) is
   'All that is stored of a person under an e-mail address, as far as the caller may read it: { email, '
   'customers, orders: [{ …, items, shipments, returns, payments, attempts, refunds, disputes, '
-  'signs_of_fraud, payment_pages, consents, mails, commands }] }.';
+  'signs_of_fraud, payment_pages, consents, mails, commands }], mail_suppressions: [{ reason, since }] }.';
 grant execute on function private.export_of_person(text) to authenticated, service_role;
 
 create function public.erase_customer(

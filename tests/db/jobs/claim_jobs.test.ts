@@ -125,6 +125,20 @@ test("claim_jobs() lets new work pass a job that outlived its worker, but not fo
   assert.deepEqual((await claim(sql, 10)).map(({ id }) => id), [suspect]);
 });
 
+test("claim_jobs() gives out as many mails as are asked for, and the rest of its limit to others", async () => {
+  await enqueue(sql, "send_mail", 10);
+  await enqueue(sql, "refresh_refund", 10);
+  const kinds = async (limit: number, mails: number | null) => {
+    const rows = await sql`select kind from public.claim_jobs('w', ${limit}, 60, ${mails})`;
+    const count = (kind: string) => rows.filter((row) => row.kind === kind).length;
+    return [count("send_mail"), count("refresh_refund")];
+  };
+  assert.deepEqual(await kinds(5, 2), [2, 3]);
+  assert.deepEqual(await kinds(3, 0), [0, 3]);
+  assert.deepEqual(await kinds(2, 5), [2, 0]);
+  assert.deepEqual(await kinds(20, null), [6, 4]);
+});
+
 test("claim_jobs() reads only what is due, however many jobs are finished", async () => {
   await sql`
     insert into private.jobs (kind, dedupe_key, status, finished_at, run_at)

@@ -173,6 +173,8 @@ Deno.test("export_person() has all of a person, in any case of the address, and 
     .sql`update public.customers set email = 'grace@example.com' where stripe_customer_id = 'cus_Other'`;
   await own.sql`select private.settle_order(id, 'test') from public.orders`;
   await own.sql`select public.mark_fulfilled(${story.frame.orderNumber}, 'UPS', '1Z999')`;
+  await own.sql`insert into public.mail_suppressions (email_hmac, reason)
+    values (private.email_hmac('ada@example.com'), 'bounced'), (private.email_hmac('grace@example.com'), 'complained')`;
   const person = await asRole(own.sql, admin("aal2"), async (tx) => {
     const [row] = await tx`select public.export_person(' ADA@example.com') as person`;
     return row?.["person"];
@@ -183,6 +185,7 @@ Deno.test("export_person() has all of a person, in any case of the address, and 
     [order.shipping_name, order.items.length, order.shipments[0].tracking_number, order.payments.length],
     ["Ada Turner", 1, "1Z999", 1],
   );
+  assert.deepEqual(person.mail_suppressions.map(({ reason }: { reason: string }) => reason), ["bounced"]);
   assert.doesNotMatch(JSON.stringify(person), /grace@example\.com/);
   const [log] = await own.sql`select actor from public.staff_commands where command = 'export_person'`;
   assert.notEqual(log, undefined);
@@ -192,6 +195,12 @@ Deno.test("export_person() has all of a person, in any case of the address, and 
     (tx) => tx`select public.export_person('ada@example.com')`,
   );
   assert.equal(await sqlstateOf(asked), "42501");
+  const suppressions = await asRole(
+    own.sql,
+    customer(crypto.randomUUID()),
+    (tx) => tx`select private.suppressions_of('ada@example.com') as of`,
+  );
+  assert.deepEqual([...suppressions], [{ of: null }]);
 });
 
 Deno.test("add_product(), add_variant() and set_price() keep a catalogue; orders that exist keep their price", async () => {

@@ -66,6 +66,27 @@ Deno.test("a mail has what a business buyer gave, and nothing of it once the ord
   assert.equal(erased.order.business, null);
 });
 
+Deno.test("a mail about a refund names its pieces, also those that staff assign after it was queued", async () => {
+  await undone(sql, async (tx) => {
+    const lifecycle = lifecycles.find(({ name }) => name === "full refund");
+    assert(lifecycle !== undefined);
+    const story = new Story(await beginOrder(tx), 1, "T");
+    await deliver(tx, await arrange(tx, lifecycle, story));
+    const pieces = async () => {
+      const rows = await tx`select public.get_notification(id) -> 'data' as data from public.notifications
+        where order_id = ${story.frame.orderId} and template = 'refund_issued'`;
+      return rows.map(({ data }) => data.items);
+    };
+    assert.deepEqual(await pieces(), [null]);
+    const [line] = await tx`select i.id, i.name, r.id as refund_id
+      from public.order_items i join public.refunds r using (order_id)
+      where order_id = ${story.frame.orderId} order by sku limit 1`;
+    await tx`insert into public.refund_lines (refund_id, order_item_id, quantity)
+      values (${line?.["refund_id"]}, ${line?.["id"]}, 1)`;
+    assert.deepEqual(await pieces(), [[{ name: line?.["name"], quantity: 1 }]]);
+  });
+});
+
 Deno.test("staff who ask for a mail that does not exist are told which there are", async () => {
   await undone(sql, async (tx) => {
     const { orderNumber } = await beginOrder(tx);

@@ -24,7 +24,7 @@ function fakeQueue(count: number, changes: Partial<JobContext["rpc"]> = {}): Fak
       queue.claims.push(limit);
       const jobs = Array.from({ length: Math.min(limit, count - next) }, (): Job => ({
         id: ++next,
-        kind: "send_mail",
+        kind: "refresh_refund",
         payload: {},
         attempts: 1,
         max_attempts: 12,
@@ -46,6 +46,7 @@ function fakeQueue(count: number, changes: Partial<JobContext["rpc"]> = {}): Fak
   queue.context = {
     rpc,
     now: () => queue.clock.now,
+    env: { mailPerSecond: 1_000 },
     log: createLogger({}, () => {}),
   } as unknown as JobContext;
   return queue;
@@ -141,10 +142,10 @@ Deno.test("work() fails when it cannot claim at all, and keeps its tally when it
   let first = true;
   const queue = fakeQueue(8);
   const { claimJobs } = queue.context.rpc;
-  queue.context.rpc.claimJobs = (worker, limit, lease) => {
+  queue.context.rpc.claimJobs = (worker, limit, lease, mails) => {
     if (!first) return Promise.reject(new Error("down"));
     first = false;
-    return claimJobs(worker, Math.min(limit, 8), lease);
+    return claimJobs(worker, Math.min(limit, 8), lease, mails);
   };
   assert.equal((await work(100, queue.context, done)).succeeded, 8);
 });

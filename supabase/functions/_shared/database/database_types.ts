@@ -764,7 +764,7 @@ isOneToOne: false
 { Args: { "p_limit": number }; Returns: boolean
                            },
 "claim_jobs":
-{ Args: { "p_lease_seconds": number,"p_limit": number,"p_worker": string }; Returns: {
+{ Args: { "p_lease_seconds": number,"p_limit": number,"p_mails"?: number,"p_worker": string }; Returns: {
               "attempts": number,"created_at": string,"id": number,"kind": string,"lease_id": string,"max_attempts": number,"payload": Json
             }[]
                            },
@@ -808,6 +808,11 @@ isOneToOne: false
                            },
 "get_dispute_evidence":
 { Args: { "p_dispute_id": string }; Returns: Json
+                           },
+"get_fraud_values":
+{ Args: { "p_livemode": boolean }; Returns: {
+              "item_type": string,"value": string
+            }[]
                            },
 "get_health":
 { Args: Record<PropertyKey, never>; Returns: Json

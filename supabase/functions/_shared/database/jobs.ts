@@ -32,9 +32,14 @@ export type RedrivenItem = Known<Returned<"redrive">[number], {
 }>;
 
 export const queueCalls = (call: Call) => ({
-  /** Leases due jobs to this worker. */
-  claimJobs: (worker: string, limit: number, leaseSeconds: number) =>
-    call("claim_jobs", { p_worker: worker, p_limit: limit, p_lease_seconds: leaseSeconds }) as Promise<Job[]>,
+  /** Leases due jobs to this worker, at most `mails` of them mails to customers. */
+  claimJobs: (worker: string, limit: number, leaseSeconds: number, mails: number) =>
+    call("claim_jobs", {
+      p_worker: worker,
+      p_limit: limit,
+      p_lease_seconds: leaseSeconds,
+      p_mails: mails,
+    }) as Promise<Job[]>,
 
   /** Ends leases. `finished` is false, `status` null, where the lease was lost: someone else owns that job now. */
   finishJobs: (results: JobResult[]) =>

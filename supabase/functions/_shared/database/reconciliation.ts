@@ -21,7 +21,13 @@ type EventRepair = Known<Returned<"reconcile_stripe_event">, {
 }>;
 type ObjectRepair = Known<Returned<"reconcile_stripe_object">, { outcome: null; changed: boolean }>;
 
+export type FraudValue = Returned<"get_fraud_values">[number];
+
 export const reconciliationCalls = (call: Call) => ({
+  /** What confirmed fraud was done with, under Stripe's names of the types of Radar's lists. */
+  getFraudValues: (livemode: boolean): Promise<FraudValue[]> =>
+    call("get_fraud_values", { p_livemode: livemode }),
+
   /** How far a stream has been read, in ISO 8601. */
   getReconciliationCursor: (name: string): Promise<string> =>
     call("get_reconciliation_cursor", { p_name: name }),

@@ -13,7 +13,7 @@ export function digestMessage(digest: Digest): StaffMessage | null {
   const { digest: t } = languages[language];
   const day = formatDate(`${digest.day}T12:00:00Z`, language, { ...shop, time_zone: "UTC" });
   const sums = (rows: Digest["sales"]) =>
-    rows.map(({ currency, count, amount }) => `${count} × ${formatMoney(amount, currency, language)}`).join(
+    rows.map(({ currency, count, amount }) => `${count} (${formatMoney(amount, currency, language)})`).join(
       ", ",
     );
   const counts = (found: Record<string, number>) =>

@@ -106,6 +106,14 @@ export function factOf(name: string, value: string | null): Fact[] {
   return value === null || value === "" ? [] : [{ name, value }];
 }
 
+/** "2 × Shirt – White, M, 1 × Tie"; empty where no pieces are known. */
+export function piecesOf(items: unknown): string {
+  if (!Array.isArray(items)) return "";
+  return items.map((item: { name?: unknown; quantity?: unknown }) =>
+    `${Number(item.quantity)} × ${withoutLinks(String(item.name))}`
+  ).join(", ");
+}
+
 /** The button to the order's page; null for a shop without one. */
 export function orderButton({ order, shop, links, texts }: Mail): Link | null {
   const url = orderUrl(shop, order.number, links);

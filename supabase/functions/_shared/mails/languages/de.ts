@@ -24,6 +24,7 @@ export const de: Texts = {
   visitShop: "Zum Shop",
   payNow: "Jetzt bezahlen",
   trackParcel: "Sendung verfolgen",
+  refundFor: "Erstattung für",
   tracking: "Sendungsnummer",
   payment: "Zahlung",
   onStatement: "Auf Ihrem Kontoauszug",

@@ -26,6 +26,7 @@ export const en = {
   visitShop: "Visit the shop",
   payNow: "Complete your payment",
   trackParcel: "Track your parcel",
+  refundFor: "Refund for",
   tracking: "Tracking",
   payment: "Payment",
   onStatement: "On your statement",

@@ -1,6 +1,6 @@
 import { withoutLinks } from "../../text/outside_text.ts";
 import type { Content } from "../content.ts";
-import { addressesOf, factOf, type Mail, orderButton } from "../mail.ts";
+import { addressesOf, factOf, type Mail, orderButton, piecesOf } from "../mail.ts";
 
 /** A parcel has left, or goes by another number than the customer was told. */
 export function orderShipped(mail: Mail): Content {
@@ -17,7 +17,7 @@ export function orderShipped(mail: Mail): Content {
     paragraphs: [told],
     button: typeof url === "string" ? { label: texts.trackParcel, url } : orderButton(mail),
     facts: [
-      ...factOf(texts.order_shipped.contents, data["part"] === true ? pieces(data["items"]) : null),
+      ...factOf(texts.order_shipped.contents, data["part"] === true ? piecesOf(data["items"]) : null),
       ...factOf(texts.tracking, tracking),
     ],
     addresses: addressesOf(mail).filter(({ title }) => title === texts.shipTo),
@@ -36,12 +36,4 @@ function wording(
   return data["more_to_come"] === true
     ? { subject: t.partSubject(number), heading, told: t.part(number) }
     : { subject: t.restSubject(number), heading, told: t.rest(number) };
-}
-
-/** "2 × Shirt – White, M, 1 × Tie". */
-function pieces(items: unknown): string {
-  if (!Array.isArray(items)) return "";
-  return items.map((item: { name?: unknown; quantity?: unknown }) =>
-    `${Number(item.quantity)} × ${withoutLinks(String(item.name))}`
-  ).join(", ");
 }

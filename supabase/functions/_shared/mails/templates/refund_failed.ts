@@ -1,5 +1,5 @@
 import type { Content } from "../content.ts";
-import type { Mail } from "../mail.ts";
+import { factOf, type Mail, piecesOf } from "../mail.ts";
 
 /** A refund was returned by the bank, or was stopped: the money has not reached the customer. */
 export function refundFailed({ order, data, texts, money }: Mail): Content {
@@ -11,5 +11,6 @@ export function refundFailed({ order, data, texts, money }: Mail): Content {
     preheader: told,
     heading: t.heading,
     paragraphs: [told, t.next],
+    facts: factOf(texts.refundFor, piecesOf(data["items"])),
   };
 }

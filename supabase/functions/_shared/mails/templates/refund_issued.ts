@@ -1,5 +1,5 @@
 import type { Content } from "../content.ts";
-import { cardName, type Mail, orderButton } from "../mail.ts";
+import { cardName, factOf, type Mail, orderButton, piecesOf } from "../mail.ts";
 
 /** Money is on its way back, all of it or a part. */
 export function refundIssued(mail: Mail): Content {
@@ -16,5 +16,6 @@ export function refundIssued(mail: Mail): Content {
     heading: t.heading,
     paragraphs: [told, `${card === null ? t.where : t.whereCard(card)} ${t.when}`],
     button: orderButton(mail),
+    facts: factOf(texts.refundFor, piecesOf(data["items"])),
   };
 }

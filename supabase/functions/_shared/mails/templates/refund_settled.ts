@@ -1,5 +1,5 @@
 import type { Content } from "../content.ts";
-import { type Mail, orderButton } from "../mail.ts";
+import { factOf, type Mail, orderButton, piecesOf } from "../mail.ts";
 
 /** A refund that took its time has reached the bank. */
 export function refundSettled(mail: Mail): Content {
@@ -13,5 +13,6 @@ export function refundSettled(mail: Mail): Content {
     heading: t.heading,
     paragraphs: [told, t.when],
     button: orderButton(mail),
+    facts: factOf(texts.refundFor, piecesOf(data["items"])),
   };
 }
