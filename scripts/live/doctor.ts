@@ -12,6 +12,7 @@ import { checkExposedSchemas } from "./doctor/exposed_schemas.ts";
 import type { Finding } from "./doctor/finding.ts";
 import { checkHealth } from "./doctor/health.ts";
 import { checkMail } from "./doctor/mail.ts";
+import { checkPermissions } from "./doctor/permissions.ts";
 import { checkShipping } from "./doctor/shipping.ts";
 import { checkStripe } from "./doctor/stripe.ts";
 import { findSource, openSubject, type Source } from "./doctor/subject.ts";
@@ -62,6 +63,7 @@ export async function diagnose(source: Source, sendAlert = false): Promise<Findi
     checkExposedSchemas(subject),
     checkHealth(subject),
     checkStripe(subject),
+    checkPermissions(subject),
     checkAllowlist(subject),
     checkDeployedSecrets(subject),
     checkShipping(subject),

@@ -19,7 +19,7 @@ const usage = `deno task setup [--dry-run] [--env .env]
 
   --dry-run   print what would change and change nothing
   --env       the functions' environment, and SUPABASE_ACCESS_TOKEN, SUPABASE_DB_URL or
-              SUPABASE_DB_PASSWORD, RESEND_SETUP_API_KEY`;
+              SUPABASE_DB_PASSWORD; STRIPE_SETUP_API_KEY and RESEND_SETUP_API_KEY, which the functions never get`;
 
 /** Tables before functions, the signing secret before the secrets, everything before somebody calls. */
 const steps: SetupStep[] = [
@@ -53,7 +53,10 @@ if (import.meta.main) {
 async function main(envFile: string, dryRun: boolean): Promise<number> {
   const project = await readProject(envFile);
   const say = (line: string) => console.log(masked(line, project.values));
-  const context = { project, stripe: createStripe(project.env), supabase: supabaseCli(project), say };
+  // The functions' key may not change endpoints, and need not.
+  const stripeSecretKey = project.values["STRIPE_SETUP_API_KEY"] ?? project.env.stripeSecretKey;
+  const stripe = createStripe({ ...project.env, stripeSecretKey });
+  const context = { project, stripe, supabase: supabaseCli(project), say };
   return await setUp(context, { dryRun });
 }
 
@@ -103,7 +106,8 @@ function explained(error: unknown): string {
   const failure = stripeErrorOf(error);
   if (failure !== null) {
     const fix = failure.statusCode === 401 || failure.statusCode === 403
-      ? ": check STRIPE_SECRET_KEY; a restricted key needs write access to webhook endpoints"
+      ? ": setup needs a key that may write webhook endpoints. Leave the functions' key without that right, and " +
+        "name another one as STRIPE_SETUP_API_KEY"
       : "";
     return `Stripe: ${failure.message}${fix}`;
   }

@@ -27,7 +27,7 @@ export function defaultFunctionEnv(keys: StackKeys, urls: PartUrls): Record<stri
     SUPABASE_SECRET_KEYS: JSON.stringify({ default: keys.secret_key }),
     SUPABASE_JWKS: JSON.stringify(publicJwks(keys)),
     AUTH_ISSUER: `${urls.api}/auth/v1`,
-    STRIPE_SECRET_KEY: keys.stripe_secret_key,
+    STRIPE_SECRET_KEY: keys.stripe_restricted_key,
     STRIPE_WEBHOOK_SECRETS: keys.stripe_webhook_secret,
     STRIPE_API_BASE: urls.stripe,
     STRIPE_WEBHOOK_IP_MODE: "enforce",

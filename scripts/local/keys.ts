@@ -7,6 +7,8 @@ export interface StackKeys {
   publishable_key: string;
   secret_key: string;
   stripe_secret_key: string;
+  /** What the functions have: it may do what they need and nothing else. */
+  stripe_restricted_key: string;
   stripe_webhook_secret: string;
   link_signing_secret: string;
   resend_api_key: string;
@@ -35,6 +37,7 @@ export async function makeKeys(): Promise<StackKeys> {
     publishable_key: `sb_publishable_${randomText(31)}`,
     secret_key: `sb_secret_${randomText(31)}`,
     stripe_secret_key: `sk_test_${randomText(40)}`,
+    stripe_restricted_key: `rk_test_${randomText(40)}`,
     stripe_webhook_secret: `whsec_${randomText(40)}`,
     link_signing_secret: randomText(48),
     resend_api_key: `re_${randomText(32)}`,

@@ -10,6 +10,7 @@ import { migrate, type MigrationReport, preparePlatform } from "./migrate.ts";
 import { despitePortRaces, freePort, LOCAL_HOST, PortTakenError, requireFreePort } from "../lib/ports.ts";
 import { startPostgres } from "./postgres.ts";
 import { refuseRealProject } from "../lib/real_project.ts";
+import { keyPermissions } from "../../supabase/functions/_shared/stripe/permissions.ts";
 import { ensureWebhookEndpoint } from "./webhook_endpoint.ts";
 import { connect } from "../lib/connection.ts";
 import { StackError } from "../lib/errors.ts";
@@ -156,7 +157,7 @@ async function startParts(
   const keys = await loadKeys(dir);
   const given = { ...functionVariables(Deno.env.toObject()), ...options.env };
   const env = { ...defaultFunctionEnv(keys, urls), ...given };
-  const shown = effectiveKeys(keys, env);
+  const shown = effectiveKeys(keys, given);
   const { promise: broken, resolve: breakDown } = Promise.withResolvers<string>();
 
   const child = async (
@@ -196,6 +197,9 @@ async function startParts(
     child("gateway", "api", { ...env, LOCAL_DB_URL: dbUrl }),
     child("stripe", "stripe", {
       STRIPE_STANDIN_SECRET_KEY: shown.stripe_secret_key,
+      STRIPE_STANDIN_RESTRICTED_KEYS: JSON.stringify({
+        [keys.stripe_restricted_key]: keyPermissions.map(({ name }) => name),
+      }),
       STRIPE_STANDIN_WEBHOOK_SECRET: shown.stripe_webhook_secret,
     }),
     ...(options.web === false ? [] : [child("web", "web", {
@@ -271,12 +275,12 @@ function choosePorts(asked: Partial<StackPorts>): StackPorts {
 }
 
 /** Stripe's keys that the developer handed to the functions are the stack's own as well. */
-function effectiveKeys(keys: StackKeys, env: Record<string, string>) {
+function effectiveKeys(keys: StackKeys, given: Record<string, string>) {
   return {
     publishable_key: keys.publishable_key,
     secret_key: keys.secret_key,
-    stripe_secret_key: env.STRIPE_SECRET_KEY?.trim() || keys.stripe_secret_key,
-    stripe_webhook_secret: env.STRIPE_WEBHOOK_SECRETS?.split(",")[0]?.trim() || keys.stripe_webhook_secret,
+    stripe_secret_key: given.STRIPE_SECRET_KEY?.trim() || keys.stripe_secret_key,
+    stripe_webhook_secret: given.STRIPE_WEBHOOK_SECRETS?.split(",")[0]?.trim() || keys.stripe_webhook_secret,
   };
 }
 

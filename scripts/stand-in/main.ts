@@ -8,7 +8,9 @@ const usage = `deno run -A main.ts [--port 12111] [--data FOLDER]
   --data   where its objects and undelivered events are kept; without it they are gone at the end
 
 Variables: STRIPE_STANDIN_SECRET_KEY is the one key it takes (any sk_test_… without it),
-STRIPE_STANDIN_WEBHOOK_SECRET signs what the first endpoint gets.`;
+STRIPE_STANDIN_WEBHOOK_SECRET signs what the first endpoint gets,
+STRIPE_STANDIN_RESTRICTED_KEYS is JSON with restricted keys and their permissions,
+{"rk_test_…": ["rak_customer_write"]}; a key that is not in it may do everything.`;
 
 /**
  * Starts the stand-in on `port`, with its state in `dir` (null: in memory) and the keys of the environment. Ends the
@@ -22,9 +24,11 @@ export async function startStandIn(
   const secretKey = Deno.env.get("STRIPE_STANDIN_SECRET_KEY");
   const webhookSecret = Deno.env.get("STRIPE_STANDIN_WEBHOOK_SECRET");
   try {
+    const restrictedKeys = readRestrictedKeys(Deno.env.get("STRIPE_STANDIN_RESTRICTED_KEYS"));
     return await startStripe({
       port: number,
       dir,
+      restrictedKeys,
       ...(secretKey === undefined ? {} : { secretKey }),
       ...(webhookSecret === undefined ? {} : { webhookSecret }),
     });
@@ -35,6 +39,20 @@ export async function startStandIn(
     if (error instanceof StateVersionError) return fail(error.message);
     throw error;
   }
+}
+
+function readRestrictedKeys(text: string | undefined): Record<string, string[]> {
+  if (text === undefined || text.trim() === "") return {};
+  try {
+    const given: unknown = JSON.parse(text);
+    const entries = Object.entries(given as Record<string, unknown>);
+    if (entries.every(([key, names]) => /^rk_test_\w{12,}$/.test(key) && Array.isArray(names))) {
+      return Object.fromEntries(entries.map(([key, names]) => [key, (names as unknown[]).map(String)]));
+    }
+  } catch {
+    // The same message for what is no JSON.
+  }
+  return fail('STRIPE_STANDIN_RESTRICTED_KEYS is no JSON of the form {"rk_test_…": ["rak_customer_write"]}');
 }
 
 function fail(message: string): never {

@@ -27,6 +27,8 @@ export interface StripeOptions {
   dir: string | null;
   /** A key to accept beside every `sk_test_…` and `rk_test_…`. */
   secretKey?: string;
+  /** Restricted keys (`rk_test_…`) and the permissions of each; a key that is not named here may do everything. */
+  restrictedKeys?: Readonly<Record<string, readonly string[]>>;
   /** The secret of webhook endpoints created from now on, and of `stripe listen`. */
   webhookSecret?: string;
   pace?: Partial<Pace>;
@@ -91,6 +93,9 @@ class StandIn {
       faults: this.#faults,
       log: this.#log,
       secretKey: options.secretKey ?? null,
+      restrictedKeys: new Map(
+        Object.entries(options.restrictedKeys ?? {}).map(([key, names]) => [key, new Set(names)]),
+      ),
       inContext: (work, request, older) => this.#inContext(work, request, older),
       includable,
     });

@@ -33,6 +33,7 @@ const EXPECTED: Record<string, Expected> = {
   replay: { offline: true, wrong: [["surplus"]] },
   redrive: { offline: false, wrong: [[], ["nonsense"], ["--type"], ["--again", "--all"]] },
   reconcile: { offline: false, wrong: [["--since"], ["--since", "60d"], ["--since", "soon"]] },
+  radar: { offline: false, wrong: [["surplus"]] },
   setup: { offline: false, wrong: [["--env"], ["--dry-run=no"]] },
   doctor: { offline: false, wrong: [["surplus"]] },
   chaos: { offline: true, wrong: [["--runs", "0"], ["--seed", "x"]] },

@@ -24,8 +24,9 @@ export interface Project {
 }
 
 /** Read by the Supabase CLI and by these commands, never sent to the functions. */
-const toolVariables = [
+export const toolVariables: readonly string[] = [
   "RESEND_SETUP_API_KEY",
+  "STRIPE_SETUP_API_KEY",
   "SUPABASE_ACCESS_TOKEN",
   "SUPABASE_DB_PASSWORD",
   "SUPABASE_DB_URL",

@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import postgres from "postgres";
 import { type Child, startChild } from "../../local/child.ts";
+import { keyPermissions } from "../../../supabase/functions/_shared/stripe/permissions.ts";
 import { defaultFunctionEnv } from "../../local/function_env.ts";
 import { loadKeys, type StackKeys } from "../../local/keys.ts";
 import { migrate, preparePlatform } from "../../local/migrate.ts";
@@ -50,6 +51,7 @@ export async function startWorld(dir: string): Promise<World> {
     port: 0,
     dir: null,
     secretKey: keys.stripe_secret_key,
+    restrictedKeys: { [keys.stripe_restricted_key]: keyPermissions.map(({ name }) => name) },
     webhookSecret: keys.stripe_webhook_secret,
     // Days become a moment: whoever was away gets everything again soon.
     pace: { retryDelaysMs: [40, 80, 160, 320, 500], deliveryTimeoutMs: 5_000, refundMs: 100, disputeMs: 50 },

@@ -5,8 +5,9 @@ import { expand, expandPaths, type Includable } from "./expand.ts";
 import { decodeForm, type FormMap } from "./form.ts";
 import { Idempotency } from "./idempotency.ts";
 import { newId } from "./ids.ts";
+import { type Permissions, requirePermission, requireReading } from "./permissions.ts";
 import type { RequestLog } from "./request_log.ts";
-import type { Router } from "./router.ts";
+import type { Method, Router } from "./router.ts";
 import type { Store } from "./store.ts";
 import type { ApiFault, Faults } from "../delivery/faults.ts";
 
@@ -17,6 +18,8 @@ export interface ApiHost {
   faults: Faults;
   log: RequestLog;
   secretKey: string | null;
+  /** Restricted keys with what they may do. */
+  restrictedKeys: ReadonlyMap<string, Permissions>;
   /** Runs work as one transaction with a context. */
   inContext<T>(work: (context: Context) => T, request: Context["request"], older: boolean): T;
   includable(context: Context): Includable;
@@ -37,6 +40,8 @@ interface Work {
   readonly form: FormMap;
   readonly requestId: string;
   readonly older: boolean;
+  /** Null: the key may do everything. */
+  readonly permissions: Permissions | null;
   key: string | null;
   /** Its parameters were well formed, so Stripe began to act on it. */
   began: boolean;
@@ -91,13 +96,14 @@ export class Api {
         await waitFor(fault);
         throw injected(fault.status);
       }
-      this.#checkKey(request);
+      const permissions = this.#permissionsOf(request);
       if (request.headers.has("stripe-account")) throw unsupported("Connect (the `Stripe-Account` header)");
       this.#checkRate();
       if (body.length > MAX_BODY_LENGTH) {
         throw new ApiError(413, { type: "invalid_request_error", message: "The request body is too large." });
       }
-      const answer = await this.#serve(request, url, body, requestId, fault);
+      if (permissions !== null) requirePermission(permissions, request.method as Method, url.pathname);
+      const answer = await this.#serve(request, url, body, { requestId, fault, permissions });
       if (fault?.status !== undefined) throw injected(fault.status);
       return answer;
     } catch (error) {
@@ -105,7 +111,8 @@ export class Api {
     }
   }
 
-  #checkKey(request: Request): void {
+  /** Null: the key may do everything. */
+  #permissionsOf(request: Request): Permissions | null {
     const given = bearer(request.headers.get("authorization"));
     if (given === null) {
       throw new ApiError(401, {
@@ -114,7 +121,9 @@ export class Api {
           "You did not provide an API key. You need to provide your API key in the Authorization header, using Bearer auth (e.g. 'Authorization: Bearer YOUR_SECRET_KEY').",
       });
     }
-    if (given === this.#host.secretKey || /^(sk|rk)_test_\w{12,}$/.test(given)) return;
+    const permissions = this.#host.restrictedKeys.get(given);
+    if (permissions !== undefined) return permissions;
+    if (given === this.#host.secretKey || /^(sk|rk)_test_\w{12,}$/.test(given)) return null;
     throw new ApiError(401, {
       type: "invalid_request_error",
       message: `Invalid API Key provided: ${masked(given)}`,
@@ -144,8 +153,11 @@ export class Api {
     request: Request,
     url: URL,
     body: string,
-    requestId: string,
-    fault: ApiFault | undefined,
+    { requestId, fault, permissions }: {
+      requestId: string;
+      fault: ApiFault | undefined;
+      permissions: Permissions | null;
+    },
   ): Promise<Answer> {
     if (body !== "" && request.headers.get("content-type")?.includes("json") === true) {
       throw invalidRequest(
@@ -154,7 +166,8 @@ export class Api {
     }
     const form = decodeForm([url.search.slice(1), body].filter((part) => part !== "").join("&"));
     const older = speaksOlderVersion(request.headers);
-    const work: Work = { method: request.method, url, form, requestId, older, key: null, began: false };
+    const { method } = request;
+    const work: Work = { method, url, form, requestId, older, permissions, key: null, began: false };
     const key = request.method === "POST" ? request.headers.get("idempotency-key") || null : null;
     if (key === null) {
       await waitFor(fault);
@@ -196,7 +209,7 @@ export class Api {
   }
 
   #execute(work: Work): Answer {
-    const { form, key, older } = work;
+    const { form, key, older, permissions } = work;
     const { route, ids } = this.#host.router.find(work.method, work.url.pathname);
     const paths = expandPaths(form);
     const request = { id: work.requestId, idempotencyKey: key };
@@ -208,7 +221,10 @@ export class Api {
           const object = run();
           if (paths.length === 0) return object;
           const copy = structuredClone(object);
-          expand(copy, paths, context.store, this.#host.includable(context));
+          const mayRead = permissions === null
+            ? null
+            : (object: unknown) => requireReading(permissions, object);
+          expand(copy, paths, { store: context.store, includable: this.#host.includable(context), mayRead });
           return copy;
         });
         // In the same transaction as the changes: after a crash the key and its effects are there, or neither is.

@@ -29,14 +29,17 @@ function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
+/** Where expanded objects come from. */
+export interface Source {
+  store: Store;
+  includable: Includable;
+  /** Throws when the key may not read objects of this name; null: it may read all. */
+  mayRead: ((object: unknown) => void) | null;
+}
+
 /** Replaces ids by the objects they stand for, in place. */
-export function expand(
-  target: unknown,
-  paths: readonly string[],
-  store: Store,
-  includable: Includable,
-): void {
-  for (const path of paths) new Walk(path, store, includable).step(target, path.split("."), null, "");
+export function expand(target: unknown, paths: readonly string[], source: Source): void {
+  for (const path of paths) new Walk(path, source).step(target, path.split("."), null, "");
 }
 
 /** What only some objects of a kind have (a card's details on a charge) is no error where it is missing. */
@@ -50,13 +53,11 @@ function mayBeMissing(owner: Record<string, unknown>, way: string, goesOn: boole
 /** One path being followed through an object. */
 class Walk {
   readonly #path: string;
-  readonly #store: Store;
-  readonly #includable: Includable;
+  readonly #source: Source;
 
-  constructor(path: string, store: Store, includable: Includable) {
+  constructor(path: string, source: Source) {
     this.#path = path;
-    this.#store = store;
-    this.#includable = includable;
+    this.#source = source;
   }
 
   /** `owner` is the API object around the target, and `inside` the way from it to the target. */
@@ -75,7 +76,7 @@ class Walk {
     const isObject = typeof target.object === "string" && target.object !== "list";
     const nearest = isObject ? target : owner;
     const way = isObject ? name : `${inside}.${name}`;
-    const make = nearest === null ? undefined : this.#includable[`${nearest.object}.${way}`];
+    const make = nearest === null ? undefined : this.#source.includable[`${nearest.object}.${way}`];
     if (make !== undefined && nearest !== null && target[name] === undefined) {
       target[name] = make(String(nearest.id));
     }
@@ -85,8 +86,9 @@ class Walk {
       throw this.#cannot();
     }
     if (typeof value === "string") {
-      const object = this.#store.find(value);
+      const object = this.#source.store.find(value);
       if (object === undefined) throw this.#cannot();
+      this.#source.mayRead?.(object.object);
       target[name] = object;
     } else if (rest.length === 0 && !isRecord(value) && value !== null && make === undefined) {
       throw this.#cannot();
