@@ -180,6 +180,8 @@ test("console: where a second factor is required, staff set one up and are asked
       await page.getByRole("heading", { name: "Now", exact: true }).waitFor();
     };
     await confirm();
+    await page.getByRole("link", { name: "Account" }).click();
+    await page.getByText("set up", { exact: true }).waitFor();
     await page.getByRole("button", { name: "Sign out" }).click();
     await signIn(page, "admin@example.com");
     await page.getByRole("heading", { name: "Second factor" }).waitFor();
@@ -217,6 +219,7 @@ async function places(): Promise<string[]> {
     "stock?q=shirt",
     "stock/SHIRT-OXF-BLU-M",
     "charts",
+    "account",
     "nowhere",
   ];
 }

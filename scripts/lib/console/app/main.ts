@@ -6,6 +6,7 @@ import { type Admission, admit } from "./admission.ts";
 import { Backend } from "./backend.ts";
 import { words } from "./format.ts";
 import { type Desk, DeskProvider } from "./live.ts";
+import { AccountPage } from "./pages/account.ts";
 import { AlertsPage } from "./pages/alerts.ts";
 import { ChartsPage } from "./pages/charts.ts";
 import { DisputesPage } from "./pages/disputes.ts";
@@ -45,6 +46,7 @@ const PAUSE_MS = 10_000;
 
 function pageOf(route: Route): { heading: string; page: ComponentType<{ route: Route }> } | null {
   if (route.page === "runbook") return { heading: `Runbook: ${words(route.id)}`, page: RunbookPage };
+  if (route.page === "account") return { heading: "Account", page: AccountPage };
   const page = Object.hasOwn(PAGES, route.page) ? PAGES[route.page] : undefined;
   if (page === undefined) return null;
   if (route.id === "") return { heading: page.title, page: page.list };
@@ -146,7 +148,7 @@ function Frame({ backend, admission: { shop, email }, problem, look, route }: {
       "header",
       { class: "bar" },
       h("p", { class: "brand" }, h("a", { href: "#/now" }, shop.name ?? "Shop", h("span", null, " console"))),
-      h("div", { class: "who" }, h("span", null, email), h(SignOut, { backend, changed: look })),
+      h("div", { class: "who" }, h("a", { href: linkTo("account"), title: email }, "Account"), h(SignOut, { backend, changed: look })),
     ),
     h(
       "div",

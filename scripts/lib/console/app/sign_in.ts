@@ -5,6 +5,7 @@ import { useState } from "preact/hooks";
 import type { Admission } from "./admission.ts";
 import type { Backend } from "./backend.ts";
 import { Problem } from "./parts.ts";
+import { linkTo } from "./route.ts";
 
 interface Door {
   backend: Backend;
@@ -69,19 +70,17 @@ function Frame({ title, children }: { title: string; children?: ComponentChildre
 /** Ends the session of this tab. */
 export function SignOut({ backend, changed }: Door): ComponentChildren {
   const { busy, problem, run } = useStep(changed);
+  const leave = () =>
+    run(() => {
+      // Whoever comes next begins at the beginning.
+      location.hash = linkTo("now");
+      return backend.client.auth.signOut({ scope: "local" });
+    });
   return h(
     "span",
     null,
     problem !== null && h(Problem, { text: problem }),
-    h(
-      "button",
-      {
-        type: "button",
-        disabled: busy,
-        onClick: () => run(() => backend.client.auth.signOut({ scope: "local" })),
-      },
-      "Sign out",
-    ),
+    h("button", { type: "button", disabled: busy, onClick: leave }, "Sign out"),
   );
 }
 
@@ -187,14 +186,6 @@ function SecondFactor({ factorId, ...door }: Door & { factorId: string }): Compo
 }
 
 function NoFactor({ email, ...door }: Door & { email: string }): ComponentChildren {
-  const [factor, setFactor] = useState<{ id: string; picture: string; secret: string } | null>(null);
-  const { busy, problem, run } = useStep(() => Promise.resolve());
-  const enrol = () =>
-    run(async () => {
-      const { data, error } = await door.backend.client.auth.mfa.enroll({ factorType: "totp" });
-      if (data !== null) setFactor({ id: data.id, picture: data.totp.qr_code, secret: data.totp.secret });
-      return { error };
-    });
   return h(
     Frame,
     { title: "A second factor is required" },
@@ -204,27 +195,34 @@ function NoFactor({ email, ...door }: Door & { email: string }): ComponentChildr
       `This shop shows nothing to staff who have signed in with a password alone (ADMIN_REQUIRE_MFA), and ${email} has `,
       "no second factor yet.",
     ),
+    h(Enrolment, door),
+    h(SignOut, door),
+  );
+}
+
+/** Sets an authenticator up, and makes the session one of two factors with its first code. */
+export function Enrolment(door: Door): ComponentChildren {
+  const [factor, setFactor] = useState<{ id: string; picture: string; secret: string } | null>(null);
+  const { busy, problem, run } = useStep(() => Promise.resolve());
+  const enrol = () =>
+    run(async () => {
+      const { data, error } = await door.backend.client.auth.mfa.enroll({ factorType: "totp" });
+      if (data !== null) setFactor({ id: data.id, picture: data.totp.qr_code, secret: data.totp.secret });
+      return { error };
+    });
+  return h(
+    "div",
+    null,
     problem !== null && h(Problem, { text: problem }),
     factor === null
-      ? h(
-        "button",
-        { type: "button", class: "primary", disabled: busy, onClick: enrol },
-        "Set up an authenticator",
-      )
+      ? h("button", { type: "button", class: "primary", disabled: busy, onClick: enrol }, "Set up an authenticator")
       : h(
         "div",
         null,
         h("p", null, "Scan this with your authenticator, or type the key in:"),
-        h("img", {
-          class: "qr",
-          src: factor.picture,
-          alt: "QR code of the key below",
-          width: 180,
-          height: 180,
-        }),
+        h("img", { class: "qr", src: factor.picture, alt: "QR code of the key below", width: 180, height: 180 }),
         h("p", null, h("code", null, factor.secret)),
         h(CodeForm, { ...door, factorId: factor.id }),
       ),
-    h(SignOut, door),
   );
 }
