@@ -148,7 +148,12 @@ function Frame({ backend, admission: { shop, email }, problem, look, route }: {
       "header",
       { class: "bar" },
       h("p", { class: "brand" }, h("a", { href: "#/now" }, shop.name ?? "Shop", h("span", null, " console"))),
-      h("div", { class: "who" }, h("a", { href: linkTo("account"), title: email }, "Account"), h(SignOut, { backend, changed: look })),
+      h(
+        "div",
+        { class: "who" },
+        h("a", { href: linkTo("account"), title: email }, "Account"),
+        h(SignOut, { backend, changed: look }),
+      ),
     ),
     h(
       "div",

@@ -215,12 +215,22 @@ export function Enrolment(door: Door): ComponentChildren {
     null,
     problem !== null && h(Problem, { text: problem }),
     factor === null
-      ? h("button", { type: "button", class: "primary", disabled: busy, onClick: enrol }, "Set up an authenticator")
+      ? h(
+        "button",
+        { type: "button", class: "primary", disabled: busy, onClick: enrol },
+        "Set up an authenticator",
+      )
       : h(
         "div",
         null,
         h("p", null, "Scan this with your authenticator, or type the key in:"),
-        h("img", { class: "qr", src: factor.picture, alt: "QR code of the key below", width: 180, height: 180 }),
+        h("img", {
+          class: "qr",
+          src: factor.picture,
+          alt: "QR code of the key below",
+          width: 180,
+          height: 180,
+        }),
         h("p", null, h("code", null, factor.secret)),
         h(CodeForm, { ...door, factorId: factor.id }),
       ),
