@@ -300,6 +300,9 @@ comment on column private.job_kinds.provider is 'Whom the job calls. While a pro
 comment on column private.job_kinds.backoff_base_seconds is 'Null: setting event_retry_base_seconds; likewise the maximum.';
 comment on column private.job_kinds.retention is 'How long finished jobs are kept. Null: always, because settling again must find that the effect was queued before.';
 row level security on private.job_kinds;
+policy job_kinds_read on private.job_kinds as permissive for select to authenticated using (( SELECT private.is_admin() AS is_admin));
+grant select on table private.job_kinds to authenticated;
+grant select on table private.job_kinds to service_role;
 
 
 table private.jobs (
@@ -339,6 +342,9 @@ CREATE INDEX jobs_refund_payment_idx ON private.jobs USING btree (((payload ->> 
 CREATE INDEX jobs_running_idx ON private.jobs USING btree (leased_until) WHERE (status = 'running'::text);
 CREATE INDEX jobs_suspect_idx ON private.jobs USING btree (run_at, id) WHERE ((status = 'queued'::text) AND (lost_leases > 0));
 row level security on private.jobs;
+policy jobs_read on private.jobs as permissive for select to authenticated using (( SELECT private.is_admin() AS is_admin));
+grant select on table private.jobs to authenticated;
+grant select on table private.jobs to service_role;
 
 
 table private.key_modes (
@@ -1914,6 +1920,26 @@ grant select on view reporting.inventory_position to authenticated;
 grant select on view reporting.inventory_position to service_role;
 
 
+view reporting.jobs with (security_invoker=true) (
+  id bigint,
+  kind text,
+  what_it_does text,
+  status text,
+  order_number text,
+  about text[],
+  attempts integer,
+  max_attempts integer,
+  run_at timestamp with time zone,
+  last_error text,
+  created_at timestamp with time zone,
+  finished_at timestamp with time zone,
+  payload jsonb
+);
+comment on view reporting.jobs is 'The queue: what is to be done outside of the database, what was done, and what was given up: redrive_job() queues that again.';
+grant select on view reporting.jobs to authenticated;
+grant select on view reporting.jobs to service_role;
+
+
 view reporting.low_stock with (security_invoker=true) (
   sku text,
   name text,
@@ -2034,6 +2060,17 @@ grant select on view reporting.payment_health to authenticated;
 grant select on view reporting.payment_health to service_role;
 
 
+view reporting.queue_hourly with (security_invoker=true) (
+  hour timestamp with time zone,
+  waiting bigint,
+  done bigint,
+  dead bigint
+);
+comment on view reporting.queue_hourly is 'The queue in each hour of the last week. Jobs that retention has removed since are not counted.';
+grant select on view reporting.queue_hourly to authenticated;
+grant select on view reporting.queue_hourly to service_role;
+
+
 view reporting.reconciliation_drift with (security_invoker=true) (
   found_at timestamp with time zone,
   kind text,
@@ -2097,6 +2134,31 @@ grant select on view reporting.revenue_daily to authenticated;
 grant select on view reporting.revenue_daily to service_role;
 
 
+view reporting.shop with (security_invoker=true) (
+  name text,
+  time_zone text,
+  runbook_url text,
+  low_stock_at integer,
+  open_alerts bigint,
+  dead_jobs bigint,
+  dead_events bigint
+);
+comment on view reporting.shop is 'The shop in one row; no row: who asks is not staff.';
+grant select on view reporting.shop to authenticated;
+grant select on view reporting.shop to service_role;
+
+
+view reporting.stock_daily with (security_invoker=true) (
+  day date,
+  sold bigint,
+  added bigint,
+  on_hand bigint
+);
+comment on view reporting.stock_daily is 'Pieces in the house by the shop''s day, all articles together. Days on which nothing moved are left out.';
+grant select on view reporting.stock_daily to authenticated;
+grant select on view reporting.stock_daily to service_role;
+
+
 view reporting.suspicious_activity with (security_invoker=true) (
   what text,
   who text,
@@ -2122,6 +2184,17 @@ view reporting.webhook_health with (security_invoker=true) (
 comment on view reporting.webhook_health is 'Stripe''s events by type and outcome.';
 grant select on view reporting.webhook_health to authenticated;
 grant select on view reporting.webhook_health to service_role;
+
+
+view reporting.webhook_lag_hourly with (security_invoker=true) (
+  hour timestamp with time zone,
+  events bigint,
+  lag_p50_seconds numeric,
+  lag_p95_seconds numeric
+);
+comment on view reporting.webhook_lag_hourly is 'How late Stripe''s events were in each hour of the last week: from when something happened at Stripe to when it was stored here. Hours without events are left out.';
+grant select on view reporting.webhook_lag_hourly to authenticated;
+grant select on view reporting.webhook_lag_hourly to service_role;
 
 
 CREATE OR REPLACE FUNCTION private.account_customer(p_user_id uuid, p_email text, p_livemode boolean)
@@ -6169,7 +6242,7 @@ CREATE OR REPLACE FUNCTION reporting.find_order(p_text text)
  LANGUAGE plpgsql
  STABLE ROWS 20
  SET search_path TO '';
-comment on function reporting.find_order(p_text text) is 'Orders by what a customer says: order number (with or without its prefix), e-mail address in any case, part of a name, the last four digits of the card, or a phone number (seven digits at least) however it is written. The newest fifty, as in reporting.order_overview.';
+comment on function reporting.find_order(p_text text) is 'Orders by what a customer says: order number (with or without its prefix), SKU, e-mail address in any case, part of a name, the last four digits of the card, or a phone number (seven digits at least) however it is written. The newest fifty, as in reporting.order_overview.';
 grant execute on function reporting.find_order(p_text text) to authenticated;
 grant execute on function reporting.find_order(p_text text) to service_role;
 

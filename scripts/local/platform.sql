@@ -133,6 +133,30 @@ create index if not exists refresh_tokens_session_id_idx on auth.refresh_tokens 
 alter table auth.refresh_tokens enable row level security;
 comment on table auth.refresh_tokens is 'Auth: store of tokens used to refresh JWT tokens once they expire.';
 
+create table if not exists auth.mfa_factors (
+  id uuid primary key default gen_random_uuid(),
+  user_id uuid not null references auth.users (id) on delete cascade,
+  friendly_name text,
+  factor_type text not null default 'totp',
+  status text not null default 'unverified',
+  secret text,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now()
+);
+create index if not exists mfa_factors_user_id_idx on auth.mfa_factors (user_id);
+alter table auth.mfa_factors enable row level security;
+comment on table auth.mfa_factors is 'auth: stores metadata about factors';
+
+create table if not exists auth.mfa_challenges (
+  id uuid primary key default gen_random_uuid(),
+  factor_id uuid not null references auth.mfa_factors (id) on delete cascade,
+  created_at timestamptz not null default now(),
+  verified_at timestamptz
+);
+create index if not exists mfa_challenges_factor_id_idx on auth.mfa_challenges (factor_id);
+alter table auth.mfa_challenges enable row level security;
+comment on table auth.mfa_challenges is 'auth: stores metadata about challenge requests made';
+
 create or replace function auth.jwt() returns jsonb language sql stable set search_path = '' as $$
   select coalesce(
     nullif(current_setting('request.jwt.claim', true), ''),
@@ -166,6 +190,8 @@ alter table auth.users owner to supabase_auth_admin;
 alter table auth.identities owner to supabase_auth_admin;
 alter table auth.sessions owner to supabase_auth_admin;
 alter table auth.refresh_tokens owner to supabase_auth_admin;
+alter table auth.mfa_factors owner to supabase_auth_admin;
+alter table auth.mfa_challenges owner to supabase_auth_admin;
 grant all on all tables in schema auth to dashboard_user, postgres;
 grant select, insert, update, delete, references on all tables in schema auth to hosted_owner;
 

@@ -1,6 +1,6 @@
 import { refusalOf } from "../../stand-in/http/strangers.ts";
-import { consolePages } from "./console/pages.ts";
-import { openDatabase } from "./console/database.ts";
+import { CONSOLE_PATH, consoleSite } from "../../lib/console/site.ts";
+import { openDatabase } from "./database.ts";
 import { illustration } from "./illustrations/mod.ts";
 import { inboxPages } from "./inbox.ts";
 import { indexPage } from "./index_page.ts";
@@ -25,6 +25,9 @@ const ASSETS = new URL("./assets/", import.meta.url);
 const STORE = new URL("./store/", import.meta.url);
 /** What the store shares with the functions. */
 const MONEY = new URL("../../../supabase/functions/_shared/stripe/money.ts", import.meta.url);
+
+/** Who scripts/local/platform.sql lets in as staff. */
+const DEMO_STAFF = { email: "admin@example.com", password: "demo-password" };
 
 function storePages(options: WebOptions): Pages {
   return async (_request, url) => {
@@ -60,12 +63,13 @@ export async function startWeb(options: WebOptions): Promise<WebSite> {
   const mails = await openMailStore(`${options.dir}/mails`);
   const database = openDatabase(options.dbUrl);
   const inbox = inboxPages(mails, mailPreview(database));
+  const staffConsole = consoleSite({ ...options, demo: DEMO_STAFF });
   const routes: readonly (readonly [string, Pages])[] = [
     ["/assets", (_request, url) => staticFile(ASSETS, url.pathname.slice("/assets/".length))],
     ["/store", storePages(options)],
     ["/inbox", inbox],
     ["/inbox.json", inbox],
-    ["/console", consolePages(database, options)],
+    [CONSOLE_PATH, (_request, url) => staffConsole(url)],
     ["/resend", resendStandIn(mails, reporterOf(options))],
   ];
 

@@ -266,8 +266,12 @@ declare
     where o.number in (upper(v_text), private.report_setting('order_number_prefix') || v_text)
     limit 1
   );
+  v_variant constant uuid := (
+    select v.id from public.product_variants v where v.sku in (v_text, upper(v_text)) limit 1
+  );
   v_kind constant text := case
     when v_number is not null then 'number'
+    when v_variant is not null then 'sku'
     when v_text like '%@%' then 'email'
     when v_text ~ '^[0-9]{4}$' then 'last4'
     when length(v_phone) >= 7 and v_text ~ '^[0-9 +()/.-]+$' then 'phone'
@@ -281,6 +285,8 @@ begin
     select o.id from public.orders o where v_kind = 'number' and o.number = v_number
     union
     select o.id from public.orders o where v_kind = 'email' and lower(o.email) = lower(v_text)
+    union
+    select i.order_id from public.order_items i where v_kind = 'sku' and i.variant_id = v_variant
     union
     select p.order_id from public.payments p where v_kind = 'last4' and p.card_last4 = v_text
     union
@@ -303,9 +309,9 @@ begin
 end;
 $$;
 comment on function reporting.find_order(text) is
-  'Orders by what a customer says: order number (with or without its prefix), e-mail address in any case, '
-  'part of a name, the last four digits of the card, or a phone number (seven digits at least) however it '
-  'is written. The newest fifty, as in reporting.order_overview.';
+  'Orders by what a customer says: order number (with or without its prefix), SKU, e-mail address in any '
+  'case, part of a name, the last four digits of the card, or a phone number (seven digits at least) however '
+  'it is written. The newest fifty, as in reporting.order_overview.';
 revoke all on function reporting.find_order(text) from public, anon;
 grant execute on function reporting.find_order(text) to authenticated, service_role;
 

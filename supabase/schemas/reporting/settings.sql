@@ -17,7 +17,9 @@ as $$
 begin
   return (
     select s.value #>> '{}' from private.settings s
-    where s.key = p_key and s.key in ('shop_time_zone', 'low_stock_at', 'order_number_prefix')
+    where s.key = p_key and s.key in (
+      'shop_time_zone', 'low_stock_at', 'order_number_prefix', 'shop_name', 'shop_runbook_url'
+    )
   );
 end;
 $$;

@@ -1,7 +1,8 @@
-/** Enough of Supabase Auth to sign up, confirm an address, sign in and stay signed in: `/auth/v1/*`. */
+/** Enough of Supabase Auth to sign up, confirm an address, sign in with one factor or two, and stay signed in: `/auth/v1/*`. */
 import { adminCreateUser, openLink, resend, signUp, updateUser, verifyToken } from "./confirmation.ts";
 import type { Context } from "./context.ts";
 import { AuthError, errorResponse, unsupported } from "./errors.ts";
+import { factorRoute } from "./factors.ts";
 import { signIn, signOut } from "./sessions.ts";
 import { requireUser, shownUser } from "./users.ts";
 
@@ -42,7 +43,10 @@ export function createAuth(context: Context): AuthHandler {
   return async (request, path) => {
     const route = ROUTES[`${request.method} ${path}`];
     try {
-      if (route !== undefined) return await route(request, context);
+      const answer = route === undefined
+        ? await factorRoute(request, path, context)
+        : await route(request, context);
+      if (answer !== null) return answer;
       throw unsupported(`${request.method} /auth/v1/${path}`);
     } catch (error) {
       if (!(error instanceof AuthError)) throw error;

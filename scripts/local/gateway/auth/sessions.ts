@@ -93,6 +93,19 @@ export async function openSession(user: AuthUser, context: Context) {
   return await sessionOf(signedIn, session, await issueToken(session, context), context);
 }
 
+/** Makes a session one of two factors (aal2) and answers it anew; the user's other sessions end, as at Auth. */
+export async function strengthenSession(id: string, context: Context) {
+  const { sql } = context;
+  const [session] = await sql<(SessionRow & { user_id: string })[]>`
+    update auth.sessions set aal = 'aal2' where id = ${id} returning id, aal, user_id`;
+  const [user] = await sql<AuthUser[]>`select * from auth.users where id = ${session?.user_id ?? null}`;
+  if (session === undefined || user === undefined) {
+    throw new AuthError(403, "session_not_found", "Session from session_id claim in JWT does not exist");
+  }
+  await sql`delete from auth.sessions where user_id = ${user.id} and id <> ${id}`;
+  return await sessionOf(user, session, await issueToken(session, context), context);
+}
+
 async function issueToken({ id }: SessionRow, { sql }: Context): Promise<string> {
   const token = crypto.getRandomValues(new Uint8Array(24)).toBase64({ alphabet: "base64url" });
   await sql`insert into auth.refresh_tokens (token, session_id) values (${token}, ${id})`;

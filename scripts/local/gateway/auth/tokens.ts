@@ -28,7 +28,8 @@ export async function signAccessToken(
   return await new SignJWT({
     role: "authenticated",
     aal: session.aal,
-    amr: [{ method: "password", timestamp: Math.floor(Date.now() / 1000) }],
+    amr: (session.aal === "aal2" ? ["totp", "password"] : ["password"])
+      .map((method) => ({ method, timestamp: Math.floor(Date.now() / 1000) })),
     session_id: session.id,
     email: user.email,
     phone: "",

@@ -19,6 +19,9 @@ export async function shownUser(user: AuthUser, { sql }: Context) {
   const identities = await sql<Identity[]>`
     select id, provider_id, user_id, identity_data, provider, last_sign_in_at, created_at, updated_at, email
     from auth.identities where user_id = ${user.id} order by created_at, id`;
+  const factors = await sql`
+    select id, created_at, updated_at, status, friendly_name, factor_type from auth.mfa_factors
+    where user_id = ${user.id} order by created_at, id`;
   return {
     id: user.id,
     aud: "authenticated",
@@ -40,6 +43,7 @@ export async function shownUser(user: AuthUser, { sql }: Context) {
       id: provider_id,
       ...identity,
     })),
+    ...(factors.length === 0 ? {} : { factors }),
     created_at: user.created_at,
     updated_at: user.updated_at,
     is_anonymous: false,

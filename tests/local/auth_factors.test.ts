@@ -1,0 +1,71 @@
+/** The second factor at the offline Auth, as supabase-js sets it up and proves it. */
+import assert from "node:assert/strict";
+import { createClient } from "@supabase/supabase-js";
+import { totpCode } from "../../scripts/local/gateway/auth/factors.ts";
+import { createTestDatabase } from "../../scripts/local/test_database.ts";
+import { localGateway } from "../support/gateway.ts";
+
+const database = await createTestDatabase();
+const gateway = await localGateway(database.url);
+Deno.test.afterAll(async () => {
+  await gateway.stop();
+  await database.drop();
+});
+
+async function signedIn() {
+  const { auth } = createClient(gateway.url, gateway.keys.publishable_key, {
+    auth: { persistSession: false, autoRefreshToken: false },
+  });
+  const { error } = await auth.signInWithPassword({ email: "admin@example.com", password: "demo-password" });
+  assert.equal(error, null);
+  return auth;
+}
+
+const codeNow = (secret: string) => totpCode(secret, Math.floor(Date.now() / 30_000));
+
+Deno.test("totpCode() is RFC 6238's: the last six digits of its examples", () => {
+  const secret = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
+  assert.deepEqual(
+    [59, 1_111_111_109, 2_000_000_000].map((seconds) => totpCode(secret, Math.floor(seconds / 30))),
+    ["287082", "081804", "279037"],
+  );
+});
+
+Deno.test("a factor counts once a code of it was right, and makes the session one of two factors", async () => {
+  const auth = await signedIn();
+  const other = await signedIn();
+  const { data: factor, error } = await auth.mfa.enroll({ factorType: "totp", friendlyName: "phone" });
+  assert.equal(error, null);
+  assert.ok(factor);
+  const level = async () => (await auth.mfa.getAuthenticatorAssuranceLevel()).data;
+  assert.equal((await level())?.nextLevel, "aal1", "it was not proven yet");
+
+  const wrong = await auth.mfa.challengeAndVerify({ factorId: factor.id, code: "abcdef" });
+  assert.equal(wrong.error?.code, "mfa_verification_failed");
+  assert.equal((await level())?.currentLevel, "aal1");
+
+  const { data: challenge } = await auth.mfa.challenge({ factorId: factor.id });
+  assert.ok(challenge);
+  const proof = { factorId: factor.id, challengeId: challenge.id, code: codeNow(factor.totp.secret) };
+  assert.equal((await auth.mfa.verify(proof)).error, null);
+  assert.deepEqual([(await level())?.currentLevel, (await level())?.nextLevel], ["aal2", "aal2"]);
+  assert.equal(
+    (await auth.mfa.verify(proof)).error?.code,
+    "mfa_challenge_expired",
+    "a challenge is good once",
+  );
+  assert.equal((await auth.refreshSession()).error, null);
+  assert.equal((await level())?.currentLevel, "aal2", "also after a renewal");
+  assert.notEqual((await other.refreshSession()).error, null, "the user's other sessions have ended");
+
+  const again = await signedIn();
+  const weak = await again.mfa.getAuthenticatorAssuranceLevel();
+  assert.deepEqual([weak.data?.currentLevel, weak.data?.nextLevel], ["aal1", "aal2"]);
+  const foreign =
+    createClient(gateway.url, gateway.keys.publishable_key, { auth: { persistSession: false } }).auth;
+  await foreign.signInWithPassword({ email: "shopper@example.com", password: "demo-password" });
+  const stolen = await foreign.mfa.challenge({ factorId: factor.id });
+  assert.equal(stolen.error?.code, "mfa_factor_not_found", "nobody else's");
+  assert.equal((await auth.mfa.unenroll({ factorId: factor.id })).error, null);
+  assert.equal((await (await signedIn()).mfa.getAuthenticatorAssuranceLevel()).data?.nextLevel, "aal1");
+});
