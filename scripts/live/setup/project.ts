@@ -25,6 +25,7 @@ export interface Project {
 
 /** Read by the Supabase CLI and by these commands, never sent to the functions. */
 const toolVariables = [
+  "PCI_SIGNING_KEY",
   "RESEND_SETUP_API_KEY",
   "SUPABASE_ACCESS_TOKEN",
   "SUPABASE_DB_PASSWORD",

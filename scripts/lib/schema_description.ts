@@ -1,3 +1,16 @@
+/** What a database consists of, as texts that can be compared: one query per kind of object. */
+import type postgres from "postgres";
+
+/** Runs the queries and returns their texts, in order. */
+export async function describeParts(sql: postgres.Sql, queries: readonly string[]): Promise<string[]> {
+  const found: string[] = [];
+  for (const query of queries) {
+    const rows = await sql.unsafe<{ text: string }[]>(query);
+    found.push(...rows.map((row) => row.text.replace(/[ \t]+$/gm, "")));
+  }
+  return found;
+}
+
 /** Schemas that are the platform's, not the project's. */
 const OWN =
   `nspname not in ('auth', 'extensions', 'supabase_migrations', 'information_schema', 'cron', 'net', 'vault')
