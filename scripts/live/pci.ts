@@ -49,9 +49,13 @@ if (import.meta.main) {
           if (values.env !== undefined || values.logs !== undefined) {
             throw new UsageError("--diff-only collects nothing, so it takes neither --env nor --logs");
           }
-          return await compareLast(out);
+          return await compareLast(out, console.log);
         }
-        return await main({ out, envFile: values.env ?? null, logs: values.logs ?? null, records: values.records });
+        const { env = null, logs = null, records } = values;
+        return await main({ out, envFile: env, logs, records }, {
+          env: Deno.env.toObject(),
+          say: console.log,
+        });
       },
     }, Deno.args),
   );
@@ -64,8 +68,18 @@ interface Options {
   records: string;
 }
 
-async function main({ out, envFile, logs, records }: Options): Promise<number> {
-  const given = Deno.env.toObject();
+/** Where things are, and what a test puts in their place. */
+interface Surroundings {
+  env: Record<string, string>;
+  say: (line: string) => void;
+  replaced?: Partial<Scene>;
+}
+
+/** Collects, says what is not well, and returns the exit code. */
+export async function main(
+  { out, envFile, logs, records }: Options,
+  { env: given, say, replaced = {} }: Surroundings,
+): Promise<number> {
   const source = await findSource(envFile, given);
   const dir = given["LOCAL_DIR"] ?? ".local";
   const url = source.kind === "local" ? (await readStackFile(dir))?.db_url : source.values["SUPABASE_DB_URL"];
@@ -76,14 +90,17 @@ async function main({ out, envFile, logs, records }: Options): Promise<number> {
     out,
     logs: logs ?? (source.kind === "local" ? join(dir, "logs") : null),
     records,
+    replaced,
   });
   const { folder, manifest } = collection;
   for (const [id, status] of Object.entries(manifest.statuses)) {
-    if (status === "failed" || status === "not_examined") console.log(`${status.replace("_", " ").padEnd(13)} ${id}`);
+    if (status === "failed" || status === "not_examined") {
+      say(`${status.replace("_", " ").padEnd(13)} ${id}`);
+    }
   }
-  for (const change of manifest.changes) console.log(`changed       ${change}`);
+  for (const change of manifest.changes) say(`changed       ${change}`);
   const count = (status: Status) => Object.values(manifest.statuses).filter((each) => each === status).length;
-  console.log(
+  say(
     `${count("failed")} failed, ${count("not_examined")} not examined, ${count("to_confirm")} to confirm, ` +
       `${count("passed")} passed: ${join(out, folder, "report.md")}`,
   );
@@ -105,7 +122,9 @@ export interface Collecting {
  * Checks the evidence there is, then collects anew.
  * @throws TaskError when earlier evidence was changed: nothing is added to a folder that cannot be trusted.
  */
-export async function collectFrom({ source, sql, out, logs, records, replaced }: Collecting): Promise<Collection> {
+export async function collectFrom(
+  { source, sql, out, logs, records, replaced }: Collecting,
+): Promise<Collection> {
   const controls = await readControls(join(ROOT, "docs/pci/controls.yaml"));
   const collections = await readVerified(out);
   const scene: Scene = {
@@ -124,13 +143,16 @@ export async function collectFrom({ source, sql, out, logs, records, replaced }:
   return await collect({ scene, controls, subject: source.name, out, values: source.values, previous });
 }
 
-async function compareLast(out: string): Promise<number> {
+/** Checks the evidence there is, says what differs between the last two collections, and returns the exit code. */
+export async function compareLast(out: string, say: (line: string) => void): Promise<number> {
   const collections = await readVerified(out);
   const [before, after] = collections.slice(-2);
-  if (before === undefined || after === undefined) throw new TaskError(`${out} holds fewer than two collections`);
+  if (before === undefined || after === undefined) {
+    throw new TaskError(`${out} holds fewer than two collections`);
+  }
   const changes = changesBetween(before.files, after.files);
-  console.log(`${before.folder} → ${after.folder}: ${changes.length === 0 ? "nothing changed" : ""}`);
-  for (const change of changes) console.log(`  ${change}`);
+  say(`${before.folder} → ${after.folder}:${changes.length === 0 ? " nothing changed" : ""}`);
+  for (const change of changes) say(`  ${change}`);
   return 0;
 }
 
@@ -142,7 +164,8 @@ async function readVerified(out: string): Promise<Collection[]> {
   return await readCollections(out, folders);
 }
 
-function openReadOnly(url: string | undefined) {
+/** Opens a session that can only read; without an address there is none. */
+export function openReadOnly(url: string | undefined) {
   const sql = url === undefined ? null : connect(url);
   return {
     async session(): Promise<postgres.Sql | null> {

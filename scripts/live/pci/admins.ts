@@ -23,7 +23,11 @@ export const admins: Check = async ({ sql }) => {
   for (const { id, factor, shared } of found) {
     if (factor === false) result.findings.push({ where: `admin ${id}`, what: "has no second factor" });
     if (factor === true) result.facts.push(`admin ${id} has a second factor`);
-    if (shared) result.facts.push(`admin ${id} has an address that several people may read: see that one person uses it`);
+    if (shared) {
+      result.facts.push(
+        `admin ${id} has an address that several people may read: see that one person uses it`,
+      );
+    }
   }
   if (there?.["factors"] !== true) result.notExamined.push(`second factors: this database has no ${FACTORS}`);
   if (there?.["required"] === true) result.facts.push("the database asks staff for a second factor");

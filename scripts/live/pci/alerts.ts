@@ -10,13 +10,18 @@ export const alerts: Check = async ({ sql }) => {
   const counts = await sql.unsafe<{ kind: string; severity: string; status: string; count: string }[]>(
     "select kind, severity, status, count(*)::text from public.alerts group by 1, 2, 3 order by 1, 2, 3",
   );
-  result.facts.push(...counts.map(({ kind, severity, status, count }) => `${count} ${severity} ${kind}: ${status}`));
+  result.facts.push(
+    ...counts.map(({ kind, severity, status, count }) => `${count} ${severity} ${kind}: ${status}`),
+  );
   const waiting = await sql.unsafe<{ id: string; kind: string }[]>(
     `select id::text, kind from public.alerts
     where severity = 'critical' and status = 'open' and first_at < now() - make_interval(days => ${daysMax}) order by 1`,
   );
   for (const { id, kind } of waiting) {
-    result.findings.push({ where: `alert ${id} (${kind})`, what: `critical, and open for more than ${daysMax} days` });
+    result.findings.push({
+      where: `alert ${id} (${kind})`,
+      what: `critical, and open for more than ${daysMax} days`,
+    });
   }
   result.examined.push({
     what: "kinds and states of alerts",

@@ -5,7 +5,9 @@ import { type Check, emptyResult, noDatabase, sha256 } from "./check.ts";
 export const auditTrail: Check = async ({ sql }) => {
   if (sql === null) return noDatabase;
   const result = emptyResult();
-  const broken = await sql.unsafe<{ invariant: string }[]>("select invariant from public.check_audit_chain()");
+  const broken = await sql.unsafe<{ invariant: string }[]>(
+    "select invariant from public.check_audit_chain()",
+  );
   for (const { invariant } of broken) {
     result.findings.push({ where: invariant, what: "select * from check_audit_chain() says which row" });
   }

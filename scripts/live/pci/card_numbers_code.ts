@@ -2,7 +2,7 @@
 import { addedLines, repositoryFiles } from "../../lib/repository_texts.ts";
 import { findSecrets } from "../../lib/secrets.ts";
 import { cardNumbersIn } from "./card_finder.ts";
-import { type Check, type CheckResult, emptyResult, sha256, type Scene } from "./check.ts";
+import { type Check, type CheckResult, emptyResult, type Scene, sha256 } from "./check.ts";
 import { withoutPublished } from "./published_cards.ts";
 
 interface Line {
@@ -32,14 +32,26 @@ export const secretsInCode: Check = async (scene) => {
   return result;
 };
 
-async function readRepository({ root, run }: Scene): Promise<{ result: CheckResult; lines: Line[] }> {
+const read = new WeakMap<Scene, ReturnType<typeof readAll>>();
+
+/** Reading the history takes seconds, so both checks of a run share it. */
+async function readRepository(scene: Scene): Promise<{ result: CheckResult; lines: Line[] }> {
+  const reading = read.get(scene) ?? readAll(scene);
+  read.set(scene, reading);
+  const { result, lines } = await reading;
+  return { result: { ...result, findings: [] }, lines };
+}
+
+async function readAll({ root, run }: Scene): Promise<{ result: CheckResult; lines: Line[] }> {
   const result = emptyResult();
   const paths = await repositoryFiles(root);
   const lines: Line[] = [], marks: string[] = [];
   for (const path of paths) {
     const content = await Deno.readFile(`${root}/${path}`).catch((error) => {
       // Deleted and not committed yet, or a link to a folder.
-      if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.IsADirectory) return new Uint8Array();
+      if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.IsADirectory) {
+        return new Uint8Array();
+      }
       throw error;
     });
     marks.push(`${path} ${await sha256(content)}`);
@@ -52,10 +64,22 @@ async function readRepository({ root, run }: Scene): Promise<{ result: CheckResu
     if (!now.has(text)) lines.push({ where: `${path} in the history (commit ${commit})`, text });
   }
   const shallow = await run("git", ["rev-parse", "--is-shallow-repository"], { cwd: root });
-  if (shallow.stdout.trim() !== "false") result.notExamined.push("older history: run 'git fetch --unshallow'");
+  if (shallow.stdout.trim() !== "false") {
+    result.notExamined.push("older history: run 'git fetch --unshallow'");
+  }
   result.examined.push(
-    { what: "files of the checkout", items: paths.length, sha256: await sha256(marks.join("\n")), moves: false },
-    { what: `commits, ${added.size} lines ever added`, items: commits, sha256: await sha256([...added.keys()].join("\n")), moves: false },
+    {
+      what: "files of the checkout",
+      items: paths.length,
+      sha256: await sha256(marks.join("\n")),
+      moves: false,
+    },
+    {
+      what: `commits, ${added.size} lines ever added`,
+      items: commits,
+      sha256: await sha256([...added.keys()].join("\n")),
+      moves: false,
+    },
   );
   return { result, lines };
 }

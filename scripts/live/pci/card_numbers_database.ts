@@ -42,8 +42,12 @@ order by n.nspname, c.relname`;
 export const cardNumbersInDatabase: Check = async ({ sql }) => {
   if (sql === null) return noDatabase;
   const result = emptyResult();
-  const [role] = await sql.unsafe("select rolsuper or rolbypassrls as sees_all from pg_roles where rolname = current_user");
-  if (role?.["sees_all"] !== true) result.notExamined.push("rows that policies hide from this role: use postgres");
+  const [role] = await sql.unsafe(
+    "select rolsuper or rolbypassrls as sees_all from pg_roles where rolname = current_user",
+  );
+  if (role?.["sees_all"] !== true) {
+    result.notExamined.push("rows that policies hide from this role: use postgres");
+  }
   const tables = (await sql.unsafe<{ found: string }[]>(TABLES)).map(({ found }): Table => JSON.parse(found));
   const marks: string[] = [];
   let rows = 0, columns = 0;
@@ -54,7 +58,9 @@ export const cardNumbersInDatabase: Check = async ({ sql }) => {
     }
     const texts = table.columns.map((column) => `${column}::text`);
     const [all] = await sql.unsafe(
-      `select count(*)::text as count, coalesce(bit_xor(hashtextextended(concat_ws('|', ${texts.join(", ")}), 0)), 0)::text
+      `select count(*)::text as count, coalesce(bit_xor(hashtextextended(concat_ws('|', ${
+        texts.join(", ")
+      }), 0)), 0)::text
         as mark from ${table.name}`,
     );
     marks.push(`${table.name} ${table.columns.join(",")} ${all?.["count"]} ${all?.["mark"]}`);
@@ -62,11 +68,15 @@ export const cardNumbersInDatabase: Check = async ({ sql }) => {
     columns += table.columns.length;
     const key = table.key.length > 0 ? table.key.map((column) => `${column}::text`) : ["ctid::text"];
     const found = sql.unsafe<{ key: string; texts: string }[]>(
-      `select json_build_array(${key.join(", ")})::text as key, json_build_array(${texts.join(", ")})::text as texts
+      `select json_build_array(${key.join(", ")})::text as key, json_build_array(${
+        texts.join(", ")
+      })::text as texts
         from ${table.name} where ${texts.map((text) => `${text} ~ '${MAYBE_CARD}'`).join(" or ")}`,
     ).cursor(batchRows);
     for await (const batch of found) {
-      for (const row of batch) result.findings.push(...await judgeRow(table, JSON.parse(row.key), JSON.parse(row.texts)));
+      for (const row of batch) {
+        result.findings.push(...await judgeRow(table, JSON.parse(row.key), JSON.parse(row.texts)));
+      }
     }
   }
   result.examined.push({

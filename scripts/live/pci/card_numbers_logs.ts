@@ -7,7 +7,9 @@ import { cardNumbersIn } from "./card_finder.ts";
 
 /** Reads every file below the folder of logs, line by line. */
 export const cardNumbersInLogs: Check = async ({ logs }) => {
-  if (logs === null) return notExamined("logs: export them from the dashboard (Logs) and name the folder with --logs");
+  if (logs === null) {
+    return notExamined("logs: export them from the dashboard (Logs) and name the folder with --logs");
+  }
   const result = emptyResult();
   const files = (await filesBelow(logs)).sort();
   const marks: string[] = [];
@@ -21,7 +23,9 @@ export const cardNumbersInLogs: Check = async ({ logs }) => {
     let line = 0;
     const mark = createHash("sha256");
     using file = await Deno.open(path);
-    for await (const text of file.readable.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream())) {
+    for await (
+      const text of file.readable.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream())
+    ) {
       line++;
       mark.update(`${text}\n`);
       for (const card of cardNumbersIn(text)) {
@@ -32,7 +36,12 @@ export const cardNumbersInLogs: Check = async ({ logs }) => {
     marks.push(`${shown} ${line} ${mark.digest("hex")}`);
   }
   if (files.length === 0) result.notExamined.push("logs: the folder is empty");
-  result.examined.push({ what: `${marks.length} log files, by line`, items: lines, sha256: await sha256(marks.join("\n")), moves: true });
+  result.examined.push({
+    what: `${marks.length} log files, by line`,
+    items: lines,
+    sha256: await sha256(marks.join("\n")),
+    moves: true,
+  });
   return result;
 };
 

@@ -46,7 +46,9 @@ export function notExamined(reason: string): CheckResult {
 }
 
 /** Why there is no database to look at. */
-export const noDatabase = notExamined("the database: set SUPABASE_DB_URL to the session pooler's connection string");
+export const noDatabase = notExamined(
+  "the database: set SUPABASE_DB_URL to the session pooler's connection string",
+);
 
 /** SHA-256 in hexadecimal. */
 export async function sha256(content: string | Uint8Array): Promise<string> {

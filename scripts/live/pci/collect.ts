@@ -30,16 +30,32 @@ export interface Order {
 export async function collect(order: Order): Promise<Collection> {
   const { scene, controls, subject, out, values, previous } = order;
   const results = new Map<CheckName, Piece>();
-  const asked = new Set(controls.requirements.flatMap(({ evidence }) => evidence.flatMap((each) => "check" in each ? [each.check] : [])));
+  const asked = new Set(
+    controls.requirements.flatMap(({ evidence }) =>
+      evidence.flatMap((each) => "check" in each ? [each.check] : [])
+    ),
+  );
   for (const [name, check] of Object.entries(checks) as [CheckName, Check][]) {
     if (asked.has(name)) results.set(name, clean(await runCheck(name, check, scene), values));
   }
   const collected_at = scene.now.toISOString();
   const files: EvidenceFile[] = [];
   for (const requirement of controls.requirements) {
-    const evidence = await Promise.all(requirement.evidence.map((each) => pieceOf(each, scene, controls, results)));
+    const evidence = await Promise.all(
+      requirement.evidence.map((each) => pieceOf(each, scene, controls, results)),
+    );
     const { id, text, who, how } = requirement;
-    files.push({ format, requirement: id, text, who, how, collected_at, subject, status: worst(evidence), evidence });
+    files.push({
+      format,
+      requirement: id,
+      text,
+      who,
+      how,
+      collected_at,
+      subject,
+      status: worst(evidence),
+      evidence,
+    });
   }
   await Deno.mkdir(out, { recursive: true });
   const key = await openSigningKey(out, values["PCI_SIGNING_KEY"]);
@@ -57,8 +73,15 @@ export async function collect(order: Order): Promise<Collection> {
     changes: previous === null ? [] : changesBetween(previous.files, files),
     files: {},
   };
-  const texts = files.map((file): [string, string] => [`${file.requirement}.json`, `${JSON.stringify(file, null, 2)}\n`]);
-  for (const [name, text] of [...texts, ["report.md", writeReport(manifest, files, controls, scene.records)] as const]) {
+  const texts = files.map((
+    file,
+  ): [string, string] => [`${file.requirement}.json`, `${JSON.stringify(file, null, 2)}\n`]);
+  for (
+    const [name, text] of [
+      ...texts,
+      ["report.md", writeReport(manifest, files, controls, scene.records)] as const,
+    ]
+  ) {
     await Deno.writeTextFile(join(out, folder, name), text);
     manifest.files[name] = await sha256(text);
   }
@@ -69,9 +92,16 @@ export async function collect(order: Order): Promise<Collection> {
 async function runCheck(name: CheckName, check: Check, scene: Scene): Promise<Piece> {
   const result = await check(scene).catch((failure): CheckResult => ({
     ...emptyResult(),
-    findings: [{ where: name, what: `the check itself failed: ${failure instanceof Error ? failure.message : failure}` }],
+    findings: [{
+      where: name,
+      what: `the check itself failed: ${failure instanceof Error ? failure.message : failure}`,
+    }],
   }));
-  const status = result.findings.length > 0 ? "failed" : result.notExamined.length > 0 ? "not_examined" : "passed";
+  const status = result.findings.length > 0
+    ? "failed"
+    : result.notExamined.length > 0
+    ? "not_examined"
+    : "passed";
   const { examined, facts, findings, notExamined } = result;
   return { kind: "check", name, status, examined, facts, findings, not_examined: notExamined };
 }
@@ -98,7 +128,9 @@ async function pieceOf(
     if (piece === undefined) throw new Error(`The check ${each.check} has not run`);
     return piece;
   }
-  return "document" in each ? await documentPiece(each.document, scene) : recordPiece(each.record, scene, controls);
+  return "document" in each
+    ? await documentPiece(each.document, scene)
+    : recordPiece(each.record, scene, controls);
 }
 
 async function documentPiece(path: string, { root }: Scene): Promise<Piece> {
@@ -112,8 +144,13 @@ async function documentPiece(path: string, { root }: Scene): Promise<Piece> {
     not_examined: [],
   };
   const content = await Deno.readFile(join(root, path)).catch(() => null);
-  if (content === null) return { ...piece, status: "failed", findings: [{ where: path, what: "does not exist" }] };
-  return { ...piece, examined: [{ what: "document", items: 1, sha256: await sha256(content), moves: false }] };
+  if (content === null) {
+    return { ...piece, status: "failed", findings: [{ where: path, what: "does not exist" }] };
+  }
+  return {
+    ...piece,
+    examined: [{ what: "document", items: 1, sha256: await sha256(content), moves: false }],
+  };
 }
 
 function recordPiece(name: string, { records, now, kind }: Scene, controls: Controls): Piece {

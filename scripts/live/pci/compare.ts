@@ -34,9 +34,18 @@ export async function readCollections(out: string, folders: string[]): Promise<C
 
 /** The differences, one line each: requirements by status, and evidence by what was found and looked at. */
 export function changesBetween(before: EvidenceFile[], after: EvidenceFile[]): string[] {
-  const statuses = (files: EvidenceFile[]) => new Map(files.map(({ requirement, status }) => [requirement, status]));
-  const changes = differences(statuses(before), statuses(after), (id, was, is) =>
-    was === undefined ? `${id} is new: ${is}` : is === undefined ? `${id} is gone` : `${id}: ${was} → ${is}`);
+  const statuses = (files: EvidenceFile[]) =>
+    new Map(files.map(({ requirement, status }) => [requirement, status]));
+  const changes = differences(
+    statuses(before),
+    statuses(after),
+    (id, was, is) =>
+      was === undefined
+        ? `${id} is new: ${is}`
+        : is === undefined
+        ? `${id} is gone`
+        : `${id}: ${was} → ${is}`,
+  );
   const [old, current] = [pieces(before), pieces(after)];
   for (const [name, piece] of current) {
     const was = old.get(name);
@@ -54,17 +63,28 @@ function pieceChanges(name: string, was: Piece, is: Piece): string[] {
   const hashes = (piece: Piece) =>
     new Map(piece.examined.filter(({ moves }) => !moves).map(({ what, sha256 }) => [what, sha256]));
   return [
-    ...differences(lines(was), lines(is), (text, before, after) => `${name}: ${before === undefined ? "new" : "no more"} ${
-      after ?? before}: ${text}`),
-    ...differences(hashes(was), hashes(is), (what, before, after) =>
-      before !== undefined && after !== undefined ? `${name}: ${what} changed` : `${name}: ${what}, ${
-        before === undefined ? "looked at now" : "not looked at any more"}`),
+    ...differences(
+      lines(was),
+      lines(is),
+      (text, before, after) =>
+        `${name}: ${before === undefined ? "new" : "no more"} ${after ?? before}: ${text}`,
+    ),
+    ...differences(
+      hashes(was),
+      hashes(is),
+      (what, before, after) =>
+        before !== undefined && after !== undefined
+          ? `${name}: ${what} changed`
+          : `${name}: ${what}, ${before === undefined ? "looked at now" : "not looked at any more"}`,
+    ),
   ];
 }
 
 /** Evidence that several requirements rest on counts once. */
 function pieces(files: EvidenceFile[]): Map<string, Piece> {
-  return new Map(files.flatMap(({ evidence }) => evidence.map((piece) => [`${piece.kind} ${piece.name}`, piece] as const)));
+  return new Map(
+    files.flatMap(({ evidence }) => evidence.map((piece) => [`${piece.kind} ${piece.name}`, piece] as const)),
+  );
 }
 
 function differences<T>(

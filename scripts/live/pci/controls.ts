@@ -10,11 +10,12 @@ const evidence = z.union([
   z.strictObject({ check: z.enum(checkNames) }),
   z.strictObject({ document: z.string().regex(/^[\w./-]+$/) }),
   z.strictObject({ record: name }),
-]);
+], { error: "names neither a check that there is, nor a document, nor a record" });
 
 const requirement = z.strictObject({
   id: z.string().regex(/^(?:\d+(?:\.\d+)+|E\d|S\d)$/).meta({
-    description: "As in SAQ A; E: an eligibility criterion of SAQ A, in its order; S: a rule of ours beyond SAQ A",
+    description:
+      "As in SAQ A; E: an eligibility criterion of SAQ A, in its order; S: a rule of ours beyond SAQ A",
   }),
   text: z.string().min(10).meta({ description: "In short words of our own; the standard's text decides" }),
   who: z.array(z.enum(["shop", "stripe", "supabase", "upstash", "resend", "host"])).min(1),

@@ -8,16 +8,27 @@ export const dependencies: Check = async ({ root, run }) => {
   const text = await Deno.readTextFile(join(root, "deno.lock"));
   const lock: { npm?: Record<string, { integrity?: string }> } = JSON.parse(text);
   const packages = Object.entries(lock.npm ?? {});
-  result.examined.push({ what: "packages in deno.lock", items: packages.length, sha256: await sha256(text), moves: false });
+  result.examined.push({
+    what: "packages in deno.lock",
+    items: packages.length,
+    sha256: await sha256(text),
+    moves: false,
+  });
   for (const [name, { integrity }] of packages) {
-    if (integrity === undefined) result.findings.push({ where: name, what: "is locked without a hash of its content" });
+    if (integrity === undefined) {
+      result.findings.push({ where: name, what: "is locked without a hash of its content" });
+    }
   }
   // The tool that looks is the one that runs this.
-  const { success, stdout, stderr } = await run(Deno.execPath(), ["audit"], { cwd: root, env: { NO_COLOR: "1" } });
+  const { success, stdout, stderr } = await run(Deno.execPath(), ["audit"], {
+    cwd: root,
+    env: { NO_COLOR: "1" },
+  });
   const said = `${stdout}\n${stderr}`.trim();
+  const advised = /^Found \d+ vulnerabilities$/m.exec(said);
   if (success) result.facts.push(lastLine(said));
-  else if (/Found \d+ vulnerabilit/i.test(said)) {
-    result.findings.push({ where: "deno audit", what: /Found \d+ vulnerabilit[^\n]*/i.exec(said)?.[0] ?? "" });
+  else if (advised !== null) {
+    result.findings.push({ where: "deno audit", what: advised[0] });
     for (const [, severity = "", name = ""] of said.matchAll(/Severity:\s*(\w+)[\s\S]*?Package:\s*(\S+)/g)) {
       result.findings.push({ where: name, what: `an advisory, ${severity}: run 'deno audit' and update it` });
     }

@@ -21,7 +21,9 @@ const status = z.enum(["failed", "not_examined", "to_confirm", "passed"]).meta({
 
 const piece = z.strictObject({
   kind: z.enum(["check", "document", "record"]),
-  name: z.string().meta({ description: "Name of the check, path of the document, name of the recorded task" }),
+  name: z.string().meta({
+    description: "Name of the check, path of the document, name of the recorded task",
+  }),
   status,
   examined: z.array(examined),
   facts: z.array(z.string()).meta({ description: "What was found and is as it should be" }),
@@ -70,5 +72,9 @@ export const format = FORMAT;
 export function evidenceSchema(): unknown {
   const { $schema: _, ...evidence } = z.toJSONSchema(evidenceFile);
   const { $schema, ...manifest } = z.toJSONSchema(manifestFile);
-  return { $schema, $defs: { evidence, manifest }, oneOf: [{ $ref: "#/$defs/evidence" }, { $ref: "#/$defs/manifest" }] };
+  return {
+    $schema,
+    $defs: { evidence, manifest },
+    oneOf: [{ $ref: "#/$defs/evidence" }, { $ref: "#/$defs/manifest" }],
+  };
 }

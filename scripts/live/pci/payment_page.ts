@@ -13,9 +13,14 @@ export const paymentPage: Check = async ({ sql, subject, kind }) => {
   const own = [subject.env.siteUrl, ...subject.env.allowedOrigins].map((address) => new URL(address).host);
   for (const { host, pages } of hosts) {
     if (own.includes(host)) {
-      result.findings.push({ where: host, what: "payment pages on the shop's own site: SAQ A does not cover them" });
+      result.findings.push({
+        where: host,
+        what: "payment pages on the shop's own site: SAQ A does not cover them",
+      });
     } else if (kind === "project" && host !== "checkout.stripe.com") {
-      result.facts.push(`${pages} pages on ${host}: a custom domain of Stripe's; see that it still points there`);
+      result.facts.push(
+        `${pages} pages on ${host}: a custom domain of Stripe's; see that it still points there`,
+      );
     } else result.facts.push(`${pages} pages on ${host}`);
   }
   result.examined.push({

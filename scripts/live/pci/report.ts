@@ -10,7 +10,12 @@ const words: Record<Status, string> = {
 };
 
 /** Writes the report of a collection. */
-export function writeReport(manifest: Manifest, files: EvidenceFile[], controls: Controls, records: ShopRecord[]): string {
+export function writeReport(
+  manifest: Manifest,
+  files: EvidenceFile[],
+  controls: Controls,
+  records: ShopRecord[],
+): string {
   return `# PCI evidence of ${manifest.collected_at.slice(0, 10)}
 
 ${controls.standard}. Looked at: ${manifest.subject}, by the checkout of commit ${manifest.commit}, at ${manifest.collected_at}.
@@ -23,8 +28,14 @@ ${summary(files)}
 
 ## Requirements
 
-${table(["requirement", "what", "who", "state"], files.map(({ requirement, text, who, status }) =>
-  [`[${requirement}](#${anchor(requirement)})`, text, who.join(", "), words[status]]))}
+${
+    table(
+      ["requirement", "what", "who", "state"],
+      files.map((
+        { requirement, text, who, status },
+      ) => [`[${requirement}](#${anchor(requirement)})`, text, who.join(", "), words[status]]),
+    )
+  }
 
 ## Changes since ${manifest.previous?.folder ?? "the last time"}
 
@@ -40,7 +51,8 @@ ${files.map(section).join("\n\n")}
 
 function summary(files: EvidenceFile[]): string {
   return (["failed", "not_examined", "to_confirm", "passed"] as const)
-    .map((status) => `${files.filter((file) => file.status === status).length} ${words[status]}`).join(", ") + ".";
+    .map((status) => `${files.filter((file) => file.status === status).length} ${words[status]}`).join(", ") +
+    ".";
 }
 
 function section({ requirement, text, who, how, status, evidence }: EvidenceFile): string {
@@ -60,7 +72,9 @@ function describe({ kind, name, status, examined, facts, findings, not_examined 
     ...findings.map(({ where, what }) => `  - **${where}**: ${what}`),
     ...not_examined.map((what) => `  - not examined: ${what}`),
     ...facts.map((fact) => `  - ${fact}`),
-    ...examined.map(({ what, items, sha256 }) => `  - looked at ${items} ${what} (sha256 ${sha256.slice(0, 16)}…)`),
+    ...examined.map(({ what, items, sha256 }) =>
+      `  - looked at ${items} ${what} (sha256 ${sha256.slice(0, 16)}…)`
+    ),
   ];
   return [`- ${kind} \`${name}\`: ${words[status]}`, ...lines].join("\n");
 }

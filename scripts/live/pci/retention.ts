@@ -26,7 +26,10 @@ export const retention: Check = async ({ sql }) => {
   `);
   for (const { what, rows } of late) {
     if (rows === "0") result.facts.push(`none too old: ${what}`);
-    else result.findings.push({ where: what, what: `${rows} rows are kept too long: see that the job purge runs` });
+    else {result.findings.push({
+        where: what,
+        what: `${rows} rows are kept too long: see that the job purge runs`,
+      });}
   }
   result.examined.push({
     what: "periods of retention",

@@ -36,9 +36,18 @@ const platformRole = /\bto (?:supabase_\w+|dashboard_user|pgbouncer|authenticato
 function accessRules(description: string): string[] {
   return description.split(";\n").flatMap((statement) => {
     const text = statement.trim().replace(/\s+/g, " ");
-    if (/^(?:grant|policy|row level security|NO row level security) /.test(text)) return [text];
+    const grant = /^grant (.+?) (on .*)$/.exec(text);
+    if (grant !== null) {
+      const [, privileges = "", rest = ""] = grant;
+      return privileges.split(", ").map((privilege) => `grant ${privilege} ${rest}`);
+    }
+    if (/^(?:policy|row level security|NO row level security) /.test(text)) return [text];
     if (/^create or replace (?:function|procedure) .*security definer/i.test(text)) {
-      return [`security definer: ${text.replace(/^create or replace (\w+) (.*?) (?:returns|language) .*$/i, "$1 $2")}`];
+      return [
+        `security definer: ${
+          text.replace(/^create or replace (\w+) (.*?) (?:returns|language) .*$/i, "$1 $2")
+        }`,
+      ];
     }
     return /^(?:materialized )?view /.test(text) ? [text.replace(/ \( .*$/, "")] : [];
   }).filter((rule) => ours.test(rule) && !platformRole.test(rule));

@@ -1,5 +1,12 @@
 /** Signs what was collected, and tells later whether anything of it was changed. Ed25519 (RFC 8032). */
-import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, sign, verify } from "node:crypto";
+import {
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPairSync,
+  type KeyObject,
+  sign,
+  verify,
+} from "node:crypto";
 import { join } from "node:path";
 import { TaskError } from "../../lib/errors.ts";
 import { sha256 } from "./check.ts";
@@ -26,7 +33,9 @@ export async function openSigningKey(out: string, given: string | undefined): Pr
   if (known === null) await Deno.writeTextFile(join(out, publicFile), shown);
   else if (known !== shown) {
     throw new TaskError(
-      `${join(out, publicFile)} belongs to another key than this one: collect into another folder after a change of key`,
+      `${
+        join(out, publicFile)
+      } belongs to another key than this one: collect into another folder after a change of key`,
     );
   }
   return key;
@@ -36,13 +45,18 @@ export async function openSigningKey(out: string, given: string | undefined): Pr
 export async function writeSigned(folder: string, manifest: Manifest, key: KeyObject): Promise<void> {
   const text = `${JSON.stringify(manifest, null, 2)}\n`;
   await Deno.writeTextFile(join(folder, "manifest.json"), text);
-  await Deno.writeFile(join(folder, "manifest.sig"), new Uint8Array(sign(null, new TextEncoder().encode(text), key)));
+  await Deno.writeFile(
+    join(folder, "manifest.sig"),
+    new Uint8Array(sign(null, new TextEncoder().encode(text), key)),
+  );
 }
 
 /** Holds a collection against its manifest, and the manifest against its signature. Returns what is wrong. */
 export async function verifyCollection(out: string, folder: string): Promise<string[]> {
   const pem = await readIfThere(join(out, publicFile));
-  if (pem === null) return [`${join(out, publicFile)} is missing: nothing tells whether the evidence is genuine`];
+  if (pem === null) {
+    return [`${join(out, publicFile)} is missing: nothing tells whether the evidence is genuine`];
+  }
   const path = join(out, folder);
   const text = await readIfThere(join(path, "manifest.json"));
   if (text === null) return [`${folder} has no manifest.json`];
@@ -61,10 +75,14 @@ export async function verifyCollection(out: string, folder: string): Promise<str
   for (const [name, hash] of Object.entries(files)) {
     const content = await Deno.readFile(join(path, name)).catch(() => null);
     if (content === null) problems.push(`${folder}/${name} is missing`);
-    else if (await sha256(content) !== hash) problems.push(`${folder}/${name} was changed after it was signed`);
+    else if (await sha256(content) !== hash) {
+      problems.push(`${folder}/${name} was changed after it was signed`);
+    }
   }
   for await (const { name } of Deno.readDir(path)) {
-    if (!(name in files) && !/^manifest\.(?:json|sig)$/.test(name)) problems.push(`${folder}/${name} was added later`);
+    if (!(name in files) && !/^manifest\.(?:json|sig)$/.test(name)) {
+      problems.push(`${folder}/${name} was added later`);
+    }
   }
   return problems;
 }

@@ -12,9 +12,21 @@ const HEADERS: { name: string; right: (value: string) => boolean; fix: string }[
     right: (value) => Number(/max-age=(\d+)/.exec(value)?.[1] ?? 0) >= 15_552_000,
     fix: "send max-age of half a year or more",
   },
-  { name: "content-security-policy", right: (value) => /script-src|default-src/.test(value), fix: "say which scripts may run" },
-  { name: "x-content-type-options", right: (value) => value.toLowerCase() === "nosniff", fix: "send nosniff" },
-  { name: "referrer-policy", right: (value) => !/unsafe-url/.test(value), fix: "send strict-origin-when-cross-origin" },
+  {
+    name: "content-security-policy",
+    right: (value) => /script-src|default-src/.test(value),
+    fix: "say which scripts may run",
+  },
+  {
+    name: "x-content-type-options",
+    right: (value) => value.toLowerCase() === "nosniff",
+    fix: "send nosniff",
+  },
+  {
+    name: "referrer-policy",
+    right: (value) => !/unsafe-url/.test(value),
+    fix: "send strict-origin-when-cross-origin",
+  },
 ];
 
 /** Encryption, headers, and that no field takes a card number. TLS below 1.2 and bad certificates fail the connection. */
@@ -31,17 +43,27 @@ export const site: Check = async ({ subject, fetch: get }) => {
   try {
     response = await get(address, { signal: AbortSignal.timeout(timeoutMs) });
   } catch (failure) {
-    return notExamined(`the site: ${address} does not answer from here (${failure instanceof Error ? failure.message : ""})`);
+    return notExamined(
+      `the site: ${address} does not answer from here (${failure instanceof Error ? failure.message : ""})`,
+    );
   }
   const page = (await response.text()).slice(0, pageBytesMax);
   const headers = HEADERS.map(({ name }) => `${name}: ${response.headers.get(name) ?? ""}`);
   result.examined.push(
-    { what: `security headers of ${address}`, items: headers.length, sha256: await sha256(headers.join("\n")), moves: false },
+    {
+      what: `security headers of ${address}`,
+      items: headers.length,
+      sha256: await sha256(headers.join("\n")),
+      moves: false,
+    },
     { what: `the page at ${address}`, items: 1, sha256: await sha256(page), moves: true },
   );
   judgeHeaders(address, response.headers, result);
   if (/autocomplete=["']?cc-(?:number|csc)|name=["']?(?:card_?number|cardnumber|cvc|cvv)\b/i.test(page)) {
-    result.findings.push({ where: address, what: "the page has a field for card data: SAQ A is for shops without one" });
+    result.findings.push({
+      where: address,
+      what: "the page has a field for card data: SAQ A is for shops without one",
+    });
   }
   const plain = await get(address.replace(/^https:/, "http:"), {
     redirect: "manual",
@@ -51,7 +73,10 @@ export const site: Check = async ({ subject, fetch: get }) => {
   if (plain === null) result.facts.push("plain http is not answered");
   else if (plain.status >= 300 && plain.status < 400 && plain.headers.get("location")?.startsWith("https:")) {
     result.facts.push("plain http leads to https");
-  } else result.findings.push({ where: address, what: `plain http answers ${plain.status} instead of leading to https` });
+  } else {result.findings.push({
+      where: address,
+      what: `plain http answers ${plain.status} instead of leading to https`,
+    });}
   return result;
 };
 
@@ -64,6 +89,9 @@ function judgeHeaders(address: string, headers: Headers, result: CheckResult): v
   }
   const frames = /frame-ancestors/.test(headers.get("content-security-policy") ?? "");
   if (!frames && !headers.has("x-frame-options")) {
-    result.findings.push({ where: address, what: "other sites may frame it: send frame-ancestors in the policy" });
+    result.findings.push({
+      where: address,
+      what: "other sites may frame it: send frame-ancestors in the policy",
+    });
   }
 }
