@@ -35,6 +35,8 @@ const flags = {
   "diff-only": { type: "boolean", default: false },
 } as const;
 
+const keyVariable = "PCI_SIGNING_KEY";
+
 /** How long one statement may look for card numbers in one table. */
 const statementTimeout = "15min";
 
@@ -80,7 +82,11 @@ export async function main(
   { out, envFile, logs, records }: Options,
   { env: given, say, replaced = {} }: Surroundings,
 ): Promise<number> {
-  const source = await findSource(envFile, given);
+  const found = await findSource(envFile, given);
+  const signingKey = found.values[keyVariable] ?? given[keyVariable];
+  const source = signingKey === undefined
+    ? found
+    : { ...found, values: { ...found.values, [keyVariable]: signingKey } };
   const dir = given["LOCAL_DIR"] ?? ".local";
   const url = source.kind === "local" ? (await readStackFile(dir))?.db_url : source.values["SUPABASE_DB_URL"];
   await using database = openReadOnly(url);
@@ -93,11 +99,7 @@ export async function main(
     replaced,
   });
   const { folder, manifest } = collection;
-  for (const [id, status] of Object.entries(manifest.statuses)) {
-    if (status === "failed" || status === "not_examined") {
-      say(`${status.replace("_", " ").padEnd(13)} ${id}`);
-    }
-  }
+  for (const line of notWell(collection)) say(line);
   for (const change of manifest.changes) say(`changed       ${change}`);
   const count = (status: Status) => Object.values(manifest.statuses).filter((each) => each === status).length;
   say(
@@ -105,6 +107,22 @@ export async function main(
       `${count("passed")} passed: ${join(out, folder, "report.md")}`,
   );
   return count("failed") > 0 ? 1 : 0;
+}
+
+/** What failed or was not examined, each once, with the requirements that rest on it and the reasons. */
+function notWell({ files }: Collection): string[] {
+  const lines = new Map<string, string[]>();
+  for (const { requirement, evidence } of files) {
+    for (const { kind, name, status, findings, not_examined } of evidence) {
+      if (status !== "failed" && status !== "not_examined") continue;
+      const reasons = [...findings.map(({ where, what }) => `${where}: ${what}`), ...not_examined];
+      const text = `${status.replace("_", " ").padEnd(14)}${kind} ${name}\n${
+        reasons.map((each) => `  ${each}`).join("\n")
+      }`;
+      lines.set(text, [...lines.get(text) ?? [], requirement]);
+    }
+  }
+  return [...lines].map(([text, ids]) => text.replace("\n", ` (${ids.join(", ")})\n`));
 }
 
 /** What a collection looks at, and where it goes. */

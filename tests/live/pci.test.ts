@@ -277,7 +277,13 @@ Deno.test({
       { env: { LOCAL_DIR: stack.dir }, say: (line) => said.push(line), replaced: replaced() },
     );
     assert.equal(code, 1, said.join("\n"));
-    assert.ok(said.includes("failed        3.1.1"), said.join("\n"));
+    assert.ok(
+      said.includes(
+        "failed        record policy-review (3.1.1)\n" +
+          "  docs/pci/records.yaml: policy-review was last done on 2020-01-15, more than 365 days ago",
+      ),
+      said.join("\n"),
+    );
     assert.match(said.at(-1) ?? "", /^1 failed, \d+ not examined, \d+ to confirm, \d+ passed: .*report\.md$/);
     const folder = "2026-11-27";
     await collectInto(out, await records("policy-review 2026-11-01"));
@@ -320,6 +326,12 @@ Deno.test({
       () => Deno.writeTextFile(join(out, folder, "more.json"), "{}"),
       /more\.json was added later/,
       () => Deno.remove(join(out, folder, "more.json")),
+    );
+    const aside = join(work, "aside");
+    await tampered(
+      () => Deno.rename(join(out, folder), aside),
+      /2026-11-27 is not the collection that 2026-11-27-2 followed/,
+      () => Deno.rename(aside, join(out, folder)),
     );
     await Deno.writeTextFile(path, "{}");
     await assert.rejects(compareLast(out, () => {}), /3\.1\.1\.json was changed after it was signed/);

@@ -17,7 +17,7 @@ const TABLES = `
 select json_build_object(
     'name', format('%I.%I', n.nspname, c.relname),
     'columns', json_agg(quote_ident(a.attname) order by a.attnum),
-    'readable', has_table_privilege(c.oid, 'select'),
+    'readable', has_schema_privilege(n.oid, 'usage') and has_table_privilege(c.oid, 'select'),
     'key', (
       select coalesce(json_agg(quote_ident(k.attname) order by k.attnum), '[]')
       from pg_index i join pg_attribute k on k.attrelid = c.oid and k.attnum = any (i.indkey)
@@ -35,7 +35,7 @@ where c.relkind in ('r', 'm') and n.nspname <> 'information_schema' and n.nspnam
     or coalesce(e.typname, t.typname) in ('json', 'jsonb', 'xml')
     or exists (select 1 from pg_type b where b.oid = t.typbasetype and b.typname in ('json', 'jsonb', 'xml'))
   )
-group by c.oid, n.nspname, c.relname
+group by c.oid, n.oid, n.nspname, c.relname
 order by n.nspname, c.relname`;
 
 /** Reads all rows; what looks like a card number at first sight comes here to be judged. */
