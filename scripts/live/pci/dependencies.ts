@@ -37,9 +37,9 @@ export const dependencies: Check = async ({ root, run }) => {
 };
 
 function firstLine(text: string): string {
-  return text.split("\n")[0]?.slice(0, 120) ?? "";
+  return text.split("\n")[0] ?? "";
 }
 
 function lastLine(text: string): string {
-  return text.split("\n").at(-1)?.slice(0, 120) ?? "";
+  return text.split("\n").at(-1) ?? "";
 }
