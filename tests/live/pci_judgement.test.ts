@@ -6,6 +6,7 @@ import { openSubject, type Subject } from "../../scripts/live/doctor/subject.ts"
 import type { CheckResult, Scene } from "../../scripts/live/pci/check.ts";
 import { dependencies } from "../../scripts/live/pci/dependencies.ts";
 import { keyAges } from "../../scripts/live/pci/key_ages.ts";
+import { passwordRules } from "../../scripts/live/pci/password_rules.ts";
 import { platformMembers } from "../../scripts/live/pci/platform_members.ts";
 import { openSigningKey } from "../../scripts/live/pci/sign.ts";
 import { site } from "../../scripts/live/pci/site.ts";
@@ -135,6 +136,29 @@ Deno.test("pci members: one without a second factor is named by id; without a to
   assert.equal(said(result), "member u2 (Developer): has no second factor");
   assert.ok(!JSON.stringify(result).includes("shop.example"), "no name and no address");
   assert.match((await platformMembers(scene({}))).notExamined.join(), /SUPABASE_ACCESS_TOKEN/);
+});
+
+Deno.test("pci passwords: what Auth takes is held against twelve characters, with letters and digits", async () => {
+  const asked = subject({ SUPABASE_ACCESS_TOKEN: "token-for-tests" });
+  const judged = async (settings: Record<string, unknown>) => {
+    const get: typeof fetch = (input) => {
+      assert.equal(new URL(String(input)).pathname, `/v1/projects/${ref}/config/auth`);
+      return Promise.resolve(Response.json({ site_url: "https://shop.example", ...settings }));
+    };
+    return said(await passwordRules(scene({ subject: asked, fetch: get })));
+  };
+  const groups = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ:0123456789";
+  assert.equal(await judged({ password_min_length: 12, password_required_characters: groups }), "");
+  assert.match(
+    await judged({ password_min_length: 8, password_required_characters: groups }),
+    /may have 8 characters/,
+  );
+  assert.match(
+    await judged({ password_min_length: 12, password_required_characters: "" }),
+    /no letters and digits/,
+  );
+  assert.equal((await judged({})).split("\n").length, 2);
+  assert.match((await passwordRules(scene({}))).notExamined.join(), /SUPABASE_ACCESS_TOKEN/);
 });
 
 Deno.test("pci dependencies: what the registry's advisories say of a locked package is a finding", async () => {

@@ -37,7 +37,7 @@ export const cardNumbersInLogs: Check = async ({ logs }) => {
   }
   if (files.length === 0) result.notExamined.push("logs: the folder is empty");
   result.examined.push({
-    what: `${marks.length} log files, by line`,
+    what: `lines of ${marks.length} log files`,
     items: lines,
     sha256: await sha256(marks.join("\n")),
     moves: true,

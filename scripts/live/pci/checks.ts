@@ -9,6 +9,7 @@ export const checkNames = [
   "configuration",
   "dependencies",
   "key-ages",
+  "password-rules",
   "payment-page",
   "platform-members",
   "retention",

@@ -1,29 +1,16 @@
 /** Who may open the project in Supabase's dashboard. */
 import { z } from "zod";
 import { type Check, emptyResult, notExamined, sha256 } from "./check.ts";
-
-const api = "https://api.supabase.com/v1";
-const timeoutMs = 15_000;
+import { managementApi } from "./management_api.ts";
 
 const members = z.array(z.object({ user_id: z.string(), role_name: z.string(), mfa_enabled: z.boolean() }));
 
 /** Every member of the organisation has a second factor. Needs SUPABASE_ACCESS_TOKEN. */
-export const platformMembers: Check = async ({ subject, fetch: get }) => {
-  if (Array.isArray(subject)) return notExamined("the environment is not complete");
-  const token = subject.values["SUPABASE_ACCESS_TOKEN"];
-  if (subject.ref === null || token === undefined) {
-    return notExamined("members of the Supabase organisation: set SUPABASE_ACCESS_TOKEN");
-  }
-  const read = async (path: string): Promise<unknown> => {
-    const response = await get(`${api}${path}`, {
-      headers: { authorization: `Bearer ${token}` },
-      signal: AbortSignal.timeout(timeoutMs),
-    });
-    if (!response.ok) throw new Error(`Supabase's Management API answers ${response.status}`);
-    return await response.json();
-  };
-  const project = z.object({ organization_id: z.string() }).parse(await read(`/projects/${subject.ref}`));
-  const found = members.parse(await read(`/organizations/${project.organization_id}/members`));
+export const platformMembers: Check = async (scene) => {
+  const api = managementApi(scene);
+  if (api === null) return notExamined("members of the Supabase organisation: set SUPABASE_ACCESS_TOKEN");
+  const project = z.object({ organization_id: z.string() }).parse(await api.read(`/projects/${api.ref}`));
+  const found = members.parse(await api.read(`/organizations/${project.organization_id}/members`));
   const result = emptyResult();
   for (const { user_id, role_name, mfa_enabled } of found) {
     if (mfa_enabled) result.facts.push(`member ${user_id} (${role_name}) has a second factor`);

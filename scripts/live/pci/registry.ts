@@ -10,6 +10,7 @@ import type { CheckName } from "./checks.ts";
 import { configuration } from "./configuration.ts";
 import { dependencies } from "./dependencies.ts";
 import { keyAges } from "./key_ages.ts";
+import { passwordRules } from "./password_rules.ts";
 import { paymentPage } from "./payment_page.ts";
 import { platformMembers } from "./platform_members.ts";
 import { retention } from "./retention.ts";
@@ -22,6 +23,7 @@ export const checks: Record<CheckName, Check> = {
   "rights": rights,
   "admins": admins,
   "platform-members": platformMembers,
+  "password-rules": passwordRules,
   "key-ages": keyAges,
   "retention": retention,
   "alerts": alerts,
