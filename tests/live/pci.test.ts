@@ -115,12 +115,12 @@ async function collectInto(out: string, recordsPath: string): Promise<Collection
 }
 
 /** Digests stand for row keys that may say something of a person. */
-const digestless = (line: string) => line.replace(/sha256:[0-9a-f]{12}/g, "sha256:…");
+const withoutDigests = (line: string) => line.replace(/sha256:[0-9a-f]{12}/g, "sha256:…");
 
 function findingsOf({ files }: Collection, id: string): string[] {
   const evidence = files.find(({ requirement }) => requirement === id)?.evidence ?? [];
   return evidence.flatMap(({ findings }) => findings).map(({ where, what }) =>
-    digestless(`${where}: ${what}`)
+    withoutDigests(`${where}: ${what}`)
   );
 }
 
@@ -247,7 +247,7 @@ Deno.test({
       assert.deepEqual(findingsOf(collection, "11.3.2"), [scan]);
       const found = collection.manifest.changes.filter((change) => change.includes(": new finding: "));
       assert.deepEqual(
-        found.map((change) => digestless(change.replace(/^.*: new finding: /, ""))).sort(),
+        found.map((change) => withoutDigests(change.replace(/^.*: new finding: /, ""))).sort(),
         [...inDatabase, ...elsewhere, ...accesses, admin, key, scan].sort(),
       );
       const others = collection.manifest.changes.filter((change) => !found.includes(change));
