@@ -1644,6 +1644,12 @@ policy staff_commands_insert on public.staff_commands as permissive for insert t
 policy staff_commands_read on public.staff_commands as permissive for select to authenticated using (( SELECT private.is_admin() AS is_admin));
 grant select on table public.staff_commands to authenticated;
 grant select on table public.staff_commands to service_role;
+grant insert on column public.staff_commands.id to authenticated;
+grant insert on column public.staff_commands.id to service_role;
+grant insert on column public.staff_commands.command to authenticated;
+grant insert on column public.staff_commands.command to service_role;
+grant insert on column public.staff_commands.args to authenticated;
+grant insert on column public.staff_commands.args to service_role;
 
 
 table public.stripe_webhook_ips (

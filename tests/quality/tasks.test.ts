@@ -37,6 +37,7 @@ const EXPECTED: Record<string, Expected> = {
   radar: { offline: false, wrong: [["surplus"]] },
   setup: { offline: false, wrong: [["--env"], ["--dry-run=no"]] },
   doctor: { offline: false, wrong: [["surplus"]] },
+  pci: { offline: false, wrong: [["surplus"], ["--diff-only", "--env", ".env"], ["--out"]] },
   chaos: { offline: true, wrong: [["--runs", "0"], ["--seed", "x"]] },
   mutate: { offline: true, wrong: [["--lists"]] },
   bench: { offline: true, wrong: [["--orders", "1.5"], ["--jobs", ""]] },

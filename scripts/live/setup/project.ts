@@ -25,6 +25,7 @@ export interface Project {
 
 /** Read by the Supabase CLI and by these commands, never sent to the functions. */
 export const toolVariables: readonly string[] = [
+  "PCI_SIGNING_KEY",
   "RESEND_SETUP_API_KEY",
   "STRIPE_SETUP_API_KEY",
   "SUPABASE_ACCESS_TOKEN",

@@ -38,9 +38,29 @@ export async function readDeployedSecrets(
   project: Pick<Project, "ref">,
   supabase: SupabaseCli,
 ): Promise<Map<string, string>> {
+  return new Map((await listSecrets(project, supabase)).map(({ name, value }) => [name, value]));
+}
+
+/** Name → when the value was last set (ISO 8601), for those of which Supabase says so. */
+export async function readSecretDates(
+  project: Pick<Project, "ref">,
+  supabase: SupabaseCli,
+): Promise<Map<string, string>> {
+  const dated = (await listSecrets(project, supabase)).flatMap(({ name, updated_at }) =>
+    updated_at === undefined ? [] : [[name, updated_at] as const]
+  );
+  return new Map(dated);
+}
+
+interface ListedSecret {
+  name: string;
+  value: string;
+  updated_at?: string;
+}
+
+async function listSecrets(project: Pick<Project, "ref">, supabase: SupabaseCli): Promise<ListedSecret[]> {
   const { stdout } = await supabase(["secrets", "list", "--output", "json", projectTarget(project)]);
-  const list = JSON.parse(stdout);
-  return new Map(list.map((secret: { name: string; value: string }) => [secret.name, secret.value]));
+  return JSON.parse(stdout);
 }
 
 /** The variables that the project lacks or has with another value. */

@@ -4,7 +4,7 @@
  */
 import type postgres from "postgres";
 import { comparedWithFile, type Step } from "./step.ts";
-import { BODY_PARTS, SNAPSHOT_PARTS, STORED_ROWS } from "./schema_snapshot_sql.ts";
+import { BODY_PARTS, describeParts, SNAPSHOT_PARTS, STORED_ROWS } from "../../lib/schema_description.ts";
 import { connect, withDatabaseName } from "../../lib/connection.ts";
 
 const HEADER =
@@ -23,7 +23,7 @@ export const schemaSnapshot: Step = {
 
 /** Structure and signatures of every object that the migrations made, in a fixed order. */
 export async function describeSchema(url: string): Promise<string> {
-  return await described(url, (sql) => texts(sql, SNAPSHOT_PARTS));
+  return await described(url, (sql) => describeParts(sql, SNAPSHOT_PARTS));
 }
 
 /**
@@ -34,8 +34,8 @@ export async function describeDatabase(url: string): Promise<string> {
   return await described(url, async (sql) => {
     const tables = await sql.unsafe<{ query: string }[]>(STORED_ROWS);
     return [
-      ...await texts(sql, [...SNAPSHOT_PARTS, ...BODY_PARTS]),
-      ...await texts(sql, tables.map(({ query }) => query)),
+      ...await describeParts(sql, [...SNAPSHOT_PARTS, ...BODY_PARTS]),
+      ...await describeParts(sql, tables.map(({ query }) => query)),
     ];
   });
 }
@@ -47,13 +47,4 @@ async function described(url: string, describe: (sql: postgres.Sql) => Promise<s
   } finally {
     await sql.end();
   }
-}
-
-async function texts(sql: postgres.Sql, queries: string[]): Promise<string[]> {
-  const found: string[] = [];
-  for (const query of queries) {
-    const rows = await sql.unsafe<{ text: string }[]>(query);
-    found.push(...rows.map((row) => row.text.replace(/[ \t]+$/gm, "")));
-  }
-  return found;
 }

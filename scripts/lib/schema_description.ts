@@ -1,3 +1,16 @@
+/** What a database consists of, as texts that can be compared: one query per kind of object. */
+import type postgres from "postgres";
+
+/** Runs the queries and returns their texts, in order. */
+export async function describeParts(sql: postgres.Sql, queries: readonly string[]): Promise<string[]> {
+  const found: string[] = [];
+  for (const query of queries) {
+    const rows = await sql.unsafe<{ text: string }[]>(query);
+    found.push(...rows.map((row) => row.text.replace(/[ \t]+$/gm, "")));
+  }
+  return found;
+}
+
 /** Schemas that are the platform's, not the project's. */
 const OWN =
   `nspname not in ('auth', 'extensions', 'supabase_migrations', 'information_schema', 'cron', 'net', 'vault')
@@ -21,6 +34,14 @@ function comment(catalog: string, oid: string, kind: string, name: string): stri
 }
 
 const RELATION = "format('%I.%I', n.nspname, c.relname)";
+
+/** Grants of single columns, each as those of a table. */
+const COLUMN_GRANTS = `coalesce((
+  select string_agg(${
+  grants("a.attacl", "column", "format('%I.%I.%I', n.nspname, c.relname, a.attname)")
+}, '' order by a.attnum)
+  from pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped and a.attacl is not null
+), '')`;
 
 const SCHEMAS = `
 select format(E'\\nschema %I;\\n', nspname) || ${
@@ -81,7 +102,7 @@ select format(E'\\n%stable %s (\\n%s\\n);\\n', case c.relpersistence when 'u' th
       coalesce(' using (' || pg_get_expr(p.polqual, p.polrelid) || ')', ''),
       coalesce(' with check (' || pg_get_expr(p.polwithcheck, p.polrelid) || ')', '')), '' order by p.polname)
       from pg_policy p where p.polrelid = c.oid), '')
-  || ${grants("c.relacl", "table", RELATION)} as text
+  || ${grants("c.relacl", "table", RELATION)} || ${COLUMN_GRANTS} as text
 from pg_class c join pg_namespace n on n.oid = c.relnamespace
 where ${OWN} and c.relkind in ('r', 'p') order by n.nspname, c.relname`;
 
@@ -90,7 +111,8 @@ select format(E'\\n%s %s%s (\\n%s\\n);\\n', case c.relkind when 'm' then 'materi
     coalesce(' with (' || array_to_string(c.reloptions, ', ') || ')', ''),
     (select string_agg(format('  %I %s', a.attname, format_type(a.atttypid, a.atttypmod)), E',\\n' order by a.attnum)
       from pg_attribute a where a.attrelid = c.oid and a.attnum > 0))
-  || ${comment("pg_class", "c.oid", "view", RELATION)} || ${grants("c.relacl", "view", RELATION)} as text
+  || ${comment("pg_class", "c.oid", "view", RELATION)} || ${grants("c.relacl", "view", RELATION)}
+  || ${COLUMN_GRANTS} as text
 from pg_class c join pg_namespace n on n.oid = c.relnamespace
 where ${OWN} and c.relkind in ('v', 'm') order by n.nspname, c.relname`;
 
