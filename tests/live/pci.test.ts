@@ -68,8 +68,7 @@ Deno.test.beforeAll(async () => {
   work = await Deno.makeTempDir({ prefix: "kct-pci-" });
   await makeCheckout();
   stack = await testStack({ jobs: true });
-  await stack.sql`create table auth.mfa_factors (id uuid primary key, user_id uuid, status text)`;
-  await stack.sql`insert into auth.mfa_factors values (gen_random_uuid(), ${adminId}, 'verified')`;
+  await stack.sql`insert into auth.mfa_factors (user_id, status) values (${adminId}, 'verified')`;
   await stack.sql`update private.settings set value = 'true' where key = 'admin_require_mfa'`;
   await eventually("retry-jobs to have run", async () => {
     const [row] = await stack.sql`select exists (select from private.heartbeats) as beats`;

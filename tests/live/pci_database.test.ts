@@ -53,5 +53,5 @@ Deno.test("pci: a role that does not see everything says what it has not looked 
     "service_role",
     (tx) => cardNumbersInDatabase({ sql: tx as unknown as Scene["sql"] } as Scene),
   );
-  assert.match(result.notExamined.join("\n"), /^private\.jobs: this role may not read it$/m);
+  assert.match(result.notExamined.join("\n"), /^private\.settings: this role may not read it$/m);
 });
