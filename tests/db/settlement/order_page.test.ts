@@ -65,7 +65,7 @@ for (const lifecycle of lifecycles) {
       const { orderId } = story.frame;
       for (const move of [null, ...await arrange(tx, lifecycle, story)]) {
         if (move !== null) await deliver(tx, [move]);
-        const { settled: _, session_id, ...page } = await pageOf(tx, orderId);
+        const { settled: _, session_id, order_id, ...page } = await pageOf(tx, orderId);
         assert.deepEqual(orderStatusAnswer.parse(page), page);
         const text = JSON.stringify(page);
         const shown = nonEmpty(await secretsOf(tx, orderId)).filter((secret) => text.includes(secret));
@@ -73,7 +73,7 @@ for (const lifecycle of lifecycles) {
         const done = page.refunds.filter(({ status }) => status === "done");
         assert.ok(done.reduce((sum, { amount }) => sum + amount, 0) >= page.amount_refunded);
         const [bySession] = await tx`select public.get_order_status(${session_id}) as page`;
-        assert.deepEqual({ ...bySession?.["page"], settled: 0 }, { ...page, session_id, settled: 0 });
+        assert.deepEqual({ ...bySession?.["page"], settled: 0 }, { ...page, session_id, order_id, settled: 0 });
       }
     });
   });
