@@ -1,5 +1,5 @@
 /**
- * `deno task doctor [--env .env] [--alert]`: looks at a running stack or a project and names each cause with its fix.
+ * `deno task doctor [--env .env] [--alert] [--json]`: looks at a running stack or a project and names each cause with its fix.
  * Changes nothing; exit code 1 when there is an error.
  */
 import { checkAlerts } from "./doctor/alerts.ts";
@@ -10,6 +10,7 @@ import { checkDeployedSecrets } from "./doctor/deployed_secrets.ts";
 import { checkEnvironment, checkWhitespace } from "./doctor/environment.ts";
 import { checkExposedSchemas } from "./doctor/exposed_schemas.ts";
 import type { Finding } from "./doctor/finding.ts";
+import { checkFunctions } from "./doctor/functions.ts";
 import { checkHealth } from "./doctor/health.ts";
 import { checkMail } from "./doctor/mail.ts";
 import { checkPermissions } from "./doctor/permissions.ts";
@@ -19,9 +20,10 @@ import { findSource, openSubject, type Source } from "./doctor/subject.ts";
 import { masked } from "./setup/project.ts";
 import { runTask } from "../lib/task.ts";
 
-const usage = `deno task doctor [--env .env] [--alert]
+const usage = `deno task doctor [--env .env] [--alert] [--json]
 
   --alert     send a test message to ALERT_WEBHOOK_URL
+  --json      one JSON array of { level, what, fix } instead of lines, for CI
   --env       look at the project of this file; else at the stack that runs in LOCAL_DIR, the project of the
               environment, or the project of .env`;
 
@@ -30,6 +32,7 @@ const flags = {
   env: { type: "string" },
   "env-file": { type: "string" },
   alert: { type: "boolean" },
+  json: { type: "boolean" },
 } as const;
 
 if (import.meta.main) {
@@ -37,15 +40,20 @@ if (import.meta.main) {
     await runTask({
       usage,
       flags,
-      run: ({ values }) => main(values.env ?? values["env-file"] ?? null, values.alert === true),
+      run: ({ values }) =>
+        main(values.env ?? values["env-file"] ?? null, values.alert === true, values.json === true),
     }, Deno.args),
   );
 }
 
-async function main(envFile: string | null, sendAlert: boolean): Promise<number> {
+async function main(envFile: string | null, sendAlert: boolean, json: boolean): Promise<number> {
   const source = await findSource(envFile, Deno.env.toObject());
-  console.log(`Looking at ${source.name}`);
+  if (!json) console.log(`Looking at ${source.name}`);
   const findings = await diagnose(source, sendAlert);
+  if (json) {
+    console.log(masked(JSON.stringify(findings, null, 2), source.values));
+    return findings.some(({ level }) => level === "error") ? 1 : 0;
+  }
   for (const finding of findings) console.log(masked(formatFinding(finding), source.values));
   const count = (level: Finding["level"]) => findings.filter((finding) => finding.level === level).length;
   console.log(`${count("ok")} ok, ${count("warning")} warnings, ${count("error")} errors`);
@@ -61,6 +69,7 @@ export async function diagnose(source: Source, sendAlert = false): Promise<Findi
     checkDatabase(subject),
     checkAuth(subject),
     checkExposedSchemas(subject),
+    checkFunctions(subject),
     checkHealth(subject),
     checkStripe(subject),
     checkPermissions(subject),

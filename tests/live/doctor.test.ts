@@ -68,6 +68,7 @@ Deno.test({
     assert.match(output, /0 errors/);
     assert.match(output, /^ok +check_invariants\(\) finds nothing broken$/m);
     assert.match(output, /^ok +webhook endpoint we_\w+ is enabled/m);
+    assert.match(output, /^ok +\d functions answer for themselves$/m);
     const { secret_key, stripe_secret_key, stripe_webhook_secret } = stack;
     for (const secret of [secret_key, stripe_secret_key, stripe_webhook_secret]) {
       assert.ok(!output.includes(secret));
@@ -82,9 +83,11 @@ Deno.test({
     const { id } = await ownEndpoint();
     await stripe.webhookEndpoints.update(id, { disabled: true });
     try {
-      const { code, output } = await runDoctor();
+      const { code, output } = await runDoctor(["--json"]);
       assert.equal(code, 1, output);
-      assert.match(output, new RegExp(`^error +webhook endpoint ${id} is disabled at Stripe  →  `, "m"));
+      const found: Finding[] = JSON.parse(output).filter(({ level }: Finding) => level === "error");
+      assert.deepEqual(found.map(({ what }) => what), [`webhook endpoint ${id} is disabled at Stripe`]);
+      assert.notEqual(found[0]?.fix, "");
     } finally {
       await stripe.webhookEndpoints.update(id, { disabled: false });
     }

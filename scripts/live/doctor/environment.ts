@@ -2,6 +2,9 @@ import { mailProvider } from "../../../supabase/functions/_shared/mail_providers
 import { error, type Finding, ok, warning } from "./finding.ts";
 import type { Source, Subject } from "./subject.ts";
 
+/** Above it a limit limits nobody; an office behind one address stays below. */
+const rateLimitUsual = 600;
+
 /** Blanks and invisible characters, which a dashboard shows to nobody. */
 export function checkWhitespace({ values }: Source): Finding[] {
   const found = Object.entries(values).flatMap(([name, value]): Finding[] => {
@@ -41,6 +44,37 @@ export function checkEnvironment({ env, kind }: Subject): Finding[] {
         "set it to enforce: signatures decide alone now",
       ),
     );
+  }
+  return [...findings, ...checkLimits(env)];
+}
+
+/** What may be relaxed while a shop is built, and not once it sells. */
+function checkLimits(env: Subject["env"]): Finding[] {
+  if (env.appEnv !== "production") return [];
+  const findings: Finding[] = [];
+  if (env.velocityMode !== "enforce") {
+    findings.push(warning(
+      `VELOCITY_MODE is ${env.velocityMode}: card testers are not refused`,
+      "set it to enforce once its alerts name nobody honest",
+    ));
+  }
+  if (env.checkout.rateLimitPerMinute > rateLimitUsual) {
+    findings.push(warning(
+      `CHECKOUT_RATE_LIMIT is ${env.checkout.rateLimitPerMinute} a minute: no shopper needs so many`,
+      "set it to 30, or leave it out",
+    ));
+  }
+  if (env.checkout.turnstile === null) {
+    findings.push(warning(
+      "nothing tells robots from shoppers at the checkout",
+      "add a Turnstile widget (docs/going-live.md) and set CHECKOUT_TURNSTILE_SECRET",
+    ));
+  }
+  if (!env.adminRequireMfa) {
+    findings.push(warning(
+      "staff need no second factor",
+      "let each set one up (docs/console.md), then set ADMIN_REQUIRE_MFA=true",
+    ));
   }
   return findings;
 }

@@ -7,7 +7,7 @@ const timeoutMs = 15_000;
 
 /** Whether the provider's reports get through, and the links of reminders do. */
 export async function checkMail(subject: Subject): Promise<Finding[]> {
-  return [await checkReports(subject), await checkUnsubscribe(subject)].flat();
+  return [await checkReports(subject), await checkUnsubscribe(subject), await checkDomain(subject)].flat();
 }
 
 async function checkReports({ env, kind }: Subject): Promise<Finding[]> {
@@ -29,6 +29,41 @@ async function checkReports({ env, kind }: Subject): Promise<Finding[]> {
   return answer === 400
     ? [error("mail-webhook does not know the secret of RESEND_WEBHOOK_SECRETS", fixOf(kind))]
     : [error(`the function mail-webhook does not answer (${answer ?? "nothing"})`, fixOf(kind))];
+}
+
+/** The sender's domain at Resend, where setup's key may look: mail from one that is not verified is refused. */
+async function checkDomain({ env, values }: Subject): Promise<Finding[]> {
+  const key = values["RESEND_SETUP_API_KEY"];
+  const domain = /@([^\s>]+)>?\s*$/.exec(env.emailFrom ?? "")?.[1]?.toLowerCase();
+  if (env.mailProvider !== "resend" || env.resend === null || key === undefined || domain === undefined) {
+    return [];
+  }
+  try {
+    const response = await fetch(`${env.resend.apiBase}/domains`, {
+      headers: { authorization: `Bearer ${key}` },
+      signal: AbortSignal.timeout(timeoutMs),
+    });
+    if (!response.ok) throw new Error(`${response.status}`);
+    const { data }: { data: { name: string; status: string }[] } = await response.json();
+    return judgeDomain(domain, data);
+  } catch (failure) {
+    const reason = failure instanceof Error ? failure.message : "no answer";
+    return [
+      warning(`Resend's domains could not be read (${reason})`, "give RESEND_SETUP_API_KEY full access"),
+    ];
+  }
+}
+
+/** Whether Resend sends for the sender's domain, or for the one that it is part of. */
+export function judgeDomain(domain: string, known: { name: string; status: string }[]): Finding[] {
+  const found = known.find(({ name }) => domain === name || domain.endsWith(`.${name}`));
+  if (found?.status === "verified") return [ok(`Resend has verified ${found.name}`)];
+  return [error(
+    found === undefined
+      ? `Resend does not know the sender's domain ${domain}`
+      : `Resend has not verified ${found.name} (${found.status})`,
+    'add the DNS records that Resend shows under Domains (SPF and DKIM), and wait for "Verified"',
+  )];
 }
 
 async function checkUnsubscribe({ env, kind }: Subject): Promise<Finding[]> {

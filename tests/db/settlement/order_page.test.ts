@@ -73,7 +73,12 @@ for (const lifecycle of lifecycles) {
         const done = page.refunds.filter(({ status }) => status === "done");
         assert.ok(done.reduce((sum, { amount }) => sum + amount, 0) >= page.amount_refunded);
         const [bySession] = await tx`select public.get_order_status(${session_id}) as page`;
-        assert.deepEqual({ ...bySession?.["page"], settled: 0 }, { ...page, session_id, order_id, settled: 0 });
+        assert.deepEqual({ ...bySession?.["page"], settled: 0 }, {
+          ...page,
+          session_id,
+          order_id,
+          settled: 0,
+        });
       }
     });
   });
