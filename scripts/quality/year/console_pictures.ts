@@ -52,6 +52,11 @@ async function draw(): Promise<number> {
       await page.goto(`${stack.web_url}/console#/${place || `orders/${held?.["number"]}`}`);
       await page.locator("main section").first().waitFor();
       await page.locator("main .loading").first().waitFor({ state: "detached" });
+      // Every figure has come.
+      await page.waitForFunction(
+        `[...document.querySelectorAll("main *")].every(({ children, textContent }) =>
+          children.length > 0 || textContent.trim() !== "…")`,
+      );
       // A chart is drawn once its place has a width.
       if (name === "charts") await page.locator("main canvas").nth(2).waitFor();
       await page.screenshot({ path: join(ROOT, "docs/console", `${name}.png`) });
