@@ -3208,7 +3208,7 @@ begin
   return (
     select jsonb_build_object(
       'status', private.worst_status(
-        exists (select 1 from private.audit_unsealed w where w.noted_at < now() - interval '15 minutes'),
+        coalesce(bool_or(u.noted_at < now() - interval '15 minutes'), false),
         exists (select 1 from public.alerts a where a.kind = 'audit_trail_broken' and a.status <> 'resolved')
       ),
       'unsealed', count(*),
@@ -3217,7 +3217,10 @@ begin
         select encode(s.digest, 'hex') from private.audit_seals s order by s.id desc limit 1
       )
     )
-    from (select 1 from private.audit_unsealed limit 1000) u
+    -- By number, so the oldest of each table come first.
+    from (
+      select w.noted_at from private.audit_unsealed w order by w.table_name, w.row_number limit 1000
+    ) u
   );
 end;
 $$;

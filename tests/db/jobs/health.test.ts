@@ -24,6 +24,7 @@ await sql.unsafe(`
 `).simple();
 
 const large = [
+  "audit_unsealed",
   "inventory_reservations",
   "jobs",
   "notifications",
