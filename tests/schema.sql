@@ -536,16 +536,13 @@ table private.settings (
   constraint settings_pkey PRIMARY KEY (key),
   constraint settings_alert_at_once_known CHECK (((key <> 'alert_at_once'::text) OR (value = ANY (ARRAY['"info"'::jsonb, '"warning"'::jsonb, '"critical"'::jsonb])))),
   constraint settings_alert_group_minutes_fits CHECK (((key <> 'alert_group_minutes'::text) OR ((value #>> '{}'::text[]) ~ '^([0-9]|[1-9][0-9]{1,2})$'::text))),
+  constraint settings_counts_are_counts CHECK (((key <> ALL (ARRAY['event_retry_base_seconds'::text, 'event_retry_max_seconds'::text, 'stock_shown_max'::text, 'low_stock_at'::text])) OR ((jsonb_typeof(value) = 'number'::text) AND ((value #>> '{}'::text[]) ~ '^[0-9]{1,6}$'::text)))),
   constraint settings_digest_hour_fits CHECK (((key <> 'digest_hour'::text) OR (value = 'null'::jsonb) OR ((value #>> '{}'::text[]) ~ '^([0-9]|1[0-9]|2[0-3])$'::text))),
   constraint settings_early_fraud_warning_policy_known CHECK (((key <> 'early_fraud_warning_policy'::text) OR (value = ANY (ARRAY['"refund"'::jsonb, '"review"'::jsonb])))),
-  constraint settings_low_stock_at_is_count CHECK (
-CASE key
-    WHEN 'low_stock_at'::text THEN ((jsonb_typeof(value) = 'number'::text) AND (value >= '0'::jsonb))
-    ELSE true
-END),
   constraint settings_recovery_fits CHECK (private.recovery_setting_fits(key, value)),
   constraint settings_retention_fits CHECK (((key !~ '^retention_[a-z]+_days$'::text) OR ((jsonb_typeof(value) = 'number'::text) AND ((value #>> '{}'::text[]) ~ '^[1-9][0-9]{0,3}$'::text)))),
-  constraint settings_shop_fits CHECK (private.shop_setting_fits(key, value))
+  constraint settings_shop_fits CHECK (private.shop_setting_fits(key, value)),
+  constraint settings_switches_are_switches CHECK (((key <> ALL (ARRAY['admin_require_mfa'::text, 'prices_include_tax'::text])) OR (jsonb_typeof(value) = 'boolean'::text)))
 );
 comment on table private.settings is 'Switches read by SQL functions. Change a value with update; it takes effect at once.';
 row level security on private.settings;
@@ -3070,7 +3067,7 @@ CREATE OR REPLACE FUNCTION private.fresh_orders(r private.alert_rules, p_livemod
  LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
-comment on function private.fresh_orders(r private.alert_rules, p_livemode boolean, p_now timestamp with time zone) is 'Orders that were paid within the window and have not been sent or cancelled: of others nothing can be kept back.';
+comment on function private.fresh_orders(r private.alert_rules, p_livemode boolean, p_now timestamp with time zone) is 'Orders that were paid within the window, have not been sent, and are to be: of others nothing can be kept back.';
 
 
 CREATE OR REPLACE FUNCTION private.has_scheduler()
@@ -3979,7 +3976,7 @@ CREATE OR REPLACE FUNCTION private.pick_jobs(p_limit integer, p_mails integer)
  RETURNS bigint[]
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.pick_jobs(p_limit integer, p_mails integer) is 'Locks up to p_limit due jobs, up to p_mails of them mails (null: any number), most urgent first; or the one job that was in hand when its worker died, alone, when nothing else is due or it has waited long enough.';
+comment on function private.pick_jobs(p_limit integer, p_mails integer) is 'Locks up to p_limit due jobs, up to p_mails and half of p_limit of them mails (null: any number), most urgent first; or the one job that was in hand when its worker died, alone, when nothing else is due or it has waited long enough.';
 
 
 CREATE OR REPLACE FUNCTION private.pick_probes(p_lease_seconds integer)
@@ -4139,7 +4136,7 @@ CREATE OR REPLACE FUNCTION private.raise_alert(p_kind text, p_severity text, p_d
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.raise_alert(p_kind text, p_severity text, p_dedupe_key text, p_data jsonb) is 'Something happened (again) that staff must know: opens or counts up the alert of p_dedupe_key and, when it is new or had been resolved, queues its message if its severity is sent at once.';
+comment on function private.raise_alert(p_kind text, p_severity text, p_dedupe_key text, p_data jsonb) is 'Something happened (again) that staff must know: opens or counts up the alert of p_dedupe_key and, when it is new, had been resolved or has become worse, queues its message if its severity is sent at once. An open alert keeps the worst severity, one that opens again takes the new one.';
 
 
 CREATE OR REPLACE FUNCTION private.raise_alert_once(p_kind text, p_severity text, p_dedupe_key text, p_data jsonb DEFAULT '{}'::jsonb)
@@ -4611,7 +4608,7 @@ CREATE OR REPLACE FUNCTION private.rule_job_backlog(r private.alert_rules, p_liv
  LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
-comment on function private.rule_job_backlog(r private.alert_rules, p_livemode boolean, p_now timestamp with time zone) is 'Jobs that have been due for longer than the threshold, at most 1000.';
+comment on function private.rule_job_backlog(r private.alert_rules, p_livemode boolean, p_now timestamp with time zone) is 'Jobs that have been due for longer than the threshold, at most 1000; neither those of a provider that is down, nor mails while others of them leave.';
 
 
 CREATE OR REPLACE FUNCTION private.rule_key_mode_changed(r private.alert_rules, p_livemode boolean, p_now timestamp with time zone)
@@ -5059,6 +5056,14 @@ CREATE OR REPLACE FUNCTION private.settle_unfulfillable(o orders, p_source text)
  LANGUAGE plpgsql
  SET search_path TO '';
 comment on function private.settle_unfulfillable(o orders, p_source text) is 'Money of an order that will not ship, because it is oversold or cancelled, goes back; customer and staff hear of it.';
+
+
+CREATE OR REPLACE FUNCTION private.severity_rank(p_severity text)
+ RETURNS integer
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO '';
+comment on function private.severity_rank(p_severity text) is 'Severities in order, from 1; null: no severity.';
 
 
 CREATE OR REPLACE FUNCTION private.share_of_goods(o orders)
@@ -5688,7 +5693,7 @@ CREATE OR REPLACE FUNCTION public.claim_jobs(p_worker text, p_limit integer, p_l
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.claim_jobs(p_worker text, p_limit integer, p_lease_seconds integer, p_mails integer) is 'Leases up to p_limit due jobs to p_worker for p_lease_seconds; fewer does not mean that nothing is left, none does. Rows locked by another worker are skipped, jobs whose lease ran out are due again, jobs of a provider that is down wait. p_mails: at most so many mails to customers, for a provider that takes only so many a second; null, any number. The rest is left to others, so that a burst of mails holds up nothing. order_id: the order that a job is about, or null.';
+comment on function public.claim_jobs(p_worker text, p_limit integer, p_lease_seconds integer, p_mails integer) is 'Leases up to p_limit due jobs to p_worker for p_lease_seconds; fewer does not mean that nothing is left, none does. Rows locked by another worker are skipped, jobs whose lease ran out are due again, jobs of a provider that is down wait. p_mails: at most so many mails to customers, for a provider that takes only so many a second, and half of p_limit; null, any number. The rest is left to others, so that a burst of mails holds up nothing. order_id: the order that a job is about, or null.';
 grant execute on function public.claim_jobs(p_worker text, p_limit integer, p_lease_seconds integer, p_mails integer) to service_role;
 
 
